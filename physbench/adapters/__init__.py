@@ -1,0 +1,1 @@
+"""What a model must offer, and how one is made from a path or a name."""

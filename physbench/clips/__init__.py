@@ -1,0 +1,1 @@
+"""Clips, suites, their generation and the store on disk."""

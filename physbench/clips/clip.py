@@ -1,0 +1,134 @@
+"""A clip is one episode, a pure function of (task, split, seed, render spec)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.world.camera import pixels_per_metre, plane_from_world, px_from_plane
+from physbench.world.scene import PALETTE, Body, RenderSpec, Scene
+
+Split = Literal["train", "test", "ood"]
+
+
+@dataclass(frozen=True, order=True)
+class Row:
+    """What names a clip in a suite."""
+
+    task: str  # "falling/projectile-v1"
+    split: Split
+    seed: int
+
+    @property
+    def id(self) -> str:
+        """Name for files, columns and people: "falling.projectile-v1.test.3"."""
+        return f"{self.task.replace('/', '.')}.{self.split}.{self.seed}"
+
+    @property
+    def family(self) -> str:
+        return self.task.split("/")[0]
+
+
+@dataclass(frozen=True)
+class Contact:
+    """The first step at which two bodies touch after not touching."""
+
+    time: float  # s
+    a: str
+    b: str
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """Scene, exact states, frames and visibility, from the start of the history to the end of the horizon.
+
+    Frame k lies at times[k]; times[handover] == 0. A model with C context frames sees frames
+    handover - C + 1 ... handover and predicts the ones behind. N bodies in scene order.
+    """
+
+    row: Row
+    scene: Scene
+    spec: RenderSpec
+    times: NDArray[np.float64]  # (T,) s
+    frames: NDArray[np.uint8]  # (T, H, W, 3)
+    states: NDArray[np.float64]  # (T, N, 13) position m, quaternion xyzw, velocity m/s, spin rad/s
+    visible_area: NDArray[np.float32]  # (T, N) px, coverage in the image after occlusion and clipping by the border
+    full_area: NDArray[np.float32]  # (T, N) px, without occlusion and border
+    contacts: tuple[Contact, ...]
+
+    @property
+    def id(self) -> str:
+        return self.row.id
+
+    @property
+    def handover(self) -> int:
+        """Index of the frame at time 0."""
+        return int(np.argmin(np.abs(self.times)))
+
+    @property
+    def horizon(self) -> int:
+        """Number of frames to predict."""
+        return len(self.times) - 1 - self.handover
+
+    @property
+    def tracked(self) -> tuple[int, ...]:
+        """Indices of the bodies with a hue, K of them: the order of every track."""
+        return self.scene.tracked
+
+    @property
+    def tracked_bodies(self) -> tuple[Body, ...]:
+        return tuple(self.scene.bodies[i] for i in self.tracked)
+
+    @property
+    def pixels_per_metre(self) -> float:
+        return pixels_per_metre(self.scene.camera, self.spec)
+
+    def window(self, context: int) -> slice:
+        """Frames that a model with `context` frames sees and predicts: (context + horizon) of them."""
+        return slice(self.handover + 1 - context, len(self.times))
+
+    def context(self, context: int) -> NDArray[np.uint8]:
+        """The last `context` frames of the history (context, H, W, 3)."""
+        return self.frames[self.handover + 1 - context : self.handover + 1]
+
+    def future(self) -> NDArray[np.uint8]:
+        """The frames behind the hand-over (horizon, H, W, 3)."""
+        return self.frames[self.handover + 1 :]
+
+    def plane_positions(self) -> NDArray[np.float64]:
+        """True centres of the tracked bodies in the plane of motion (T, K, 2) m."""
+        return plane_from_world(self.scene.camera, self.states[:, list(self.tracked), :3])
+
+    def px_positions(self) -> NDArray[np.float64]:
+        """True centres of the tracked bodies in the image (T, K, 2) px."""
+        return px_from_plane(self.scene.camera, self.spec, self.plane_positions())
+
+    def visible_share(self) -> NDArray[np.float64]:
+        """Visible area over full area of the tracked bodies (T, K), 0..1."""
+        keep = list(self.tracked)
+        full = self.full_area[:, keep].astype(np.float64)
+        return np.clip(self.visible_area[:, keep] / np.maximum(full, 1e-9), 0.0, 1.0)
+
+    def diameters(self) -> NDArray[np.float64]:
+        """Apparent diameter sqrt(4 full area / pi) of the tracked bodies (T, K) m."""
+        full = self.full_area[:, list(self.tracked)].astype(np.float64)
+        return np.sqrt(4 * full / np.pi) / self.pixels_per_metre
+
+    def actions(self, context: int) -> NDArray[np.float32] | None:
+        """Actions as a model gets them: (context + horizon, 6), hue of the pushed body as RGB and impulse in N s.
+
+        An impulse stands in the row of the first frame that shows its effect. None if the scene has no actions.
+        """
+        if not self.scene.impulses:
+            return None
+        times = self.times[self.window(context)]
+        table = np.zeros((len(times), 6), dtype=np.float32)
+        for action in self.scene.impulses:
+            later = np.flatnonzero(times > action.time + 1e-9)
+            body = self.scene.bodies[self.scene.index(action.body)]
+            if len(later) and body.hue is not None:
+                table[later[0]] = (*PALETTE[body.hue], *action.impulse)
+        return table

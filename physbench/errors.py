@@ -1,0 +1,33 @@
+"""The one error tree: what a user can mend is a PhysbenchError, shown in one or two lines without a traceback."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class PhysbenchError(Exception):
+    """Something that the user can mend. The message says what was wrong, where, and what to do."""
+
+    exit_code = 1
+
+
+class UsageError(PhysbenchError):
+    """Wrong arguments or files: the command exits with 2."""
+
+    exit_code = 2
+
+
+class ModelError(PhysbenchError):
+    """A model that cannot be loaded or does not keep the adapter's contract."""
+
+    exit_code = 2
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return " Did you mean ...?" with the closest known names, or a list of all of them."""
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    if close:
+        return f" Did you mean {' or '.join(close)}?"
+    return f" Known: {', '.join(known)}." if known else ""

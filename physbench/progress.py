@@ -1,0 +1,59 @@
+"""Progress with time left on stderr for whatever takes longer than two seconds; silent when stderr is no terminal."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import Any
+
+
+class Progress:
+    """`with Progress("clips", total) as progress: ... progress.advance()`; appears after two seconds."""
+
+    def __init__(self, label: str, total: int | None = None) -> None:
+        self.label = label
+        self.total = total
+        self.done = 0
+        self.note = ""
+        self._started = time.monotonic()
+        self._bar: Any = None
+        self._task: Any = None
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def advance(self, count: int = 1, note: str = "") -> None:
+        """Count `count` more as done; `note` is shown behind the bar."""
+        self.done += count
+        self.note = note or self.note
+        if self._bar is None:
+            if not sys.stderr.isatty() or time.monotonic() - self._started < 2:
+                return
+            self._start()
+        self._bar.update(self._task, completed=self.done, total=self.total, note=self.note)
+
+    def _start(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
+        self._bar = Bar(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._task = self._bar.add_task(self.label, total=self.total, completed=self.done, note=self.note)
+        self._bar.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()

@@ -1,0 +1,1 @@
+"""Reference world models: architectures, training, the shipped checkpoint."""

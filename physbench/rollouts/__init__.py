@@ -1,0 +1,1 @@
+"""Rolls models out over clips: batches, devices, chunks, samples, failures."""

@@ -1,0 +1,1 @@
+"""The scorer protocol, laws of motion, predictability, skill, bootstrap."""

@@ -1,0 +1,1 @@
+"""Finds every object in every frame: calibration, segmentation, tracking."""

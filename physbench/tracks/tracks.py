@@ -1,0 +1,38 @@
+"""What was seen of each object in a sequence of frames."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Visibility(IntEnum):
+    """State of an object in a frame, as the tracker saw it."""
+
+    VISIBLE = 0
+    CLIPPED = 1  # by the image border
+    OCCLUDED = 2  # ground truth shows less than a quarter of it and nothing was seen
+    ABSENT = 3  # should be seen and is not
+
+
+@dataclass(frozen=True, eq=False)
+class Tracks:
+    """Tracks of the K objects with a hue over the T = context + horizon frames of a model's window.
+
+    The first `context` frames are the ones that the model was given. A position is NaN where it is not known: the
+    object was not seen, or what was seen of it does not determine its centre (then `area` still tells its presence).
+    """
+
+    names: tuple[str, ...]  # (K,)
+    times: NDArray[np.float64]  # (T,) s
+    context: int
+    position: NDArray[np.float64]  # (T, K, 2) px, see physbench.world.camera
+    position_sd: NDArray[np.float64]  # (T, K) px
+    area: NDArray[np.float64]  # (T, K) px: linear chroma mass over the chroma per pixel that the context frames show
+    hue: NDArray[np.float64]  # (T, K) degrees away from the object's own hue, NaN where not seen
+    state: NDArray[np.uint8]  # (T, K) Visibility
+    duplicates: NDArray[np.uint8]  # (T, K) further blobs of the object's own hue
+    hallucinations: NDArray[np.uint8]  # (T,) blobs of hues that the scene does not hold

@@ -1,0 +1,1 @@
+"""Bodies, cameras, stepping and rendering. PyBullet lives here only."""

@@ -1,0 +1,147 @@
+"""A scene is frozen data: bodies, camera, forces, impulses. PyBullet is a view on it (`physbench.world.World`)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+Vector = tuple[float, float, float]
+Quaternion = tuple[float, float, float, float]  # x, y, z, w
+Shape = Literal["sphere", "box", "cylinder", "plane"]
+Role = Literal["moving", "fixed", "kinematic"]
+
+PHYSICS_HZ = 1200
+HISTORY = 2.0  # s before the hand-over
+WINDOW = 5.12  # m, side of the square window in the plane of motion
+DENSITY = 100.0  # kg/m3 of every moving body, so that mass is seen in the size
+
+# Five hues 72 degrees apart in the opponent plane: the most that 64 px tells apart under blur and noise.
+PALETTE: tuple[Vector, ...] = (
+    (0.9, 0.135, 0.135),
+    (0.747, 0.9, 0.135),
+    (0.135, 0.9, 0.441),
+    (0.135, 0.441, 0.9),
+    (0.747, 0.135, 0.9),
+)
+BACKGROUND_GREY = 0.50
+FLOOR_GREY = 0.45
+SCREEN_GREY = 0.30
+
+
+@dataclass(frozen=True)
+class Waypoint:
+    """A point on the path of a kinematic body; between two points it moves on a straight line."""
+
+    time: float  # s
+    position: Vector  # m
+
+
+@dataclass(frozen=True)
+class Body:
+    """One body. Position, orientation, velocity and spin are those at the start, or at the release of a held body.
+
+    size: sphere (radius,); box half extents (x, y, z); cylinder (radius, length) along its own z; plane () with
+    normal +z through `position`, drawn as a slab below it.
+    """
+
+    name: str
+    shape: Shape
+    size: tuple[float, ...]  # m
+    role: Role
+    position: Vector  # m
+    orientation: Quaternion = (0.0, 0.0, 0.0, 1.0)
+    velocity: Vector = (0.0, 0.0, 0.0)  # m/s
+    spin: Vector = (0.0, 0.0, 0.0)  # rad/s
+    hue: int | None = None  # index into PALETTE; only bodies with a hue are tracked
+    grey: float = BACKGROUND_GREY  # of a body without hue
+    mass: float = 1.0  # kg, of a moving body
+    restitution: float = 1.0  # a pair has the product of both
+    friction: float = 0.0  # a pair has the product of both
+    collides: bool = True
+    drawn: bool = True
+    release: float | None = None  # s; a moving body is held at its pose until then
+    until: float | None = None  # s; the body (a holder) vanishes then
+    path: tuple[Waypoint, ...] = ()  # of a kinematic body
+
+    @property
+    def radius(self) -> float:
+        """Radius in m of the circle with the area of the body's silhouette in the plane of motion (x, z or x, y)."""
+        if self.shape == "box":
+            return math.sqrt(4 * self.size[0] * self.size[2] / math.pi)
+        return self.size[0]
+
+
+@dataclass(frozen=True)
+class CentralGravity:
+    """Every moving body is drawn towards body `source` with acceleration mu / r^2, at every physics step."""
+
+    source: str
+    mu: float  # m3/s2
+
+
+@dataclass(frozen=True)
+class Impulse:
+    """An action: `impulse` is given to the centre of body `body` at `time`, on a grid of 1/20 s."""
+
+    time: float  # s
+    body: str
+    impulse: Vector  # N s, world axes
+
+
+@dataclass(frozen=True)
+class Camera:
+    """Looks from the front (along +y: image right is x, up is z) or from the top (along -z: right is x, up is y).
+
+    The plane of motion passes through `center` and is seen in true scale: `width` metres across the square window.
+    """
+
+    view: Literal["front", "top"]
+    center: Vector  # m
+    width: float = WINDOW  # m
+    distance: float = 20.0  # m; far, so that a sphere off the axis is still a circle
+
+
+@dataclass(frozen=True)
+class RenderSpec:
+    """Size and rate that a model asks for. `fps` divides 1200."""
+
+    height: int  # px
+    width: int  # px
+    fps: float
+
+    @property
+    def steps(self) -> int:
+        """Physics steps per frame."""
+        return round(PHYSICS_HZ / self.fps)
+
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height}@{self.fps:g}"
+
+
+@dataclass(frozen=True)
+class Scene:
+    """All of one episode before anything is computed. Time 0 is the hand-over; it starts at -HISTORY."""
+
+    bodies: tuple[Body, ...]
+    camera: Camera
+    gravity: Vector = (0.0, 0.0, 0.0)  # m/s2
+    fields: tuple[CentralGravity, ...] = ()
+    impulses: tuple[Impulse, ...] = ()
+    horizon: float = 4.0  # s
+    prompt: str = ""
+    free: tuple[str, ...] = ()  # parameters that the context cannot show
+
+    def index(self, name: str) -> int:
+        """Position of a body in `bodies`."""
+        return [body.name for body in self.bodies].index(name)
+
+    @property
+    def tracked(self) -> tuple[int, ...]:
+        """Indices of the bodies with a hue: what a tracker can see."""
+        return tuple(i for i, body in enumerate(self.bodies) if body.hue is not None)
+
+
+def sphere_mass(radius: float) -> float:
+    """Mass in kg of a sphere of DENSITY."""
+    return DENSITY * 4 / 3 * math.pi * radius**3
