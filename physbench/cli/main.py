@@ -1,0 +1,127 @@
+"""The program `physbench`: puts the commands together and turns errors into one or two lines and an exit code.
+
+Exit 0: done; 1: the run failed; 2: wrong use; 130: interrupted. Only the file of the command that was asked for is
+imported, and none of them imports torch, numpy or pandas at the top: `physbench --help` takes 0.1 s.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from physbench import __version__
+from physbench.cli.console import complain
+from physbench.errors import PhysbenchError
+
+# One file each in this folder: a noun has `app`, a verb has `command`.
+COMMANDS = ("eval", "train", "tasks", "scorers", "models", "data", "report", "doctor")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"physbench {__version__}")
+        raise typer.Exit
+
+
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks. Works behind every command too.")] = False,
+) -> None:
+    """Has this world model learned physics, and if not, which law breaks, where, and how far ahead?"""
+
+
+def build(commands: Sequence[str] = COMMANDS) -> typer.Typer:
+    """Return the program with these commands. Help is plain text: rich would make it take twice as long."""
+    app = typer.Typer(name="physbench", rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True)
+    app.callback()(_root)
+    for name in commands:
+        try:
+            module = importlib.import_module(f"physbench.cli.{name}")
+        except ModuleNotFoundError as error:
+            if error.name != f"physbench.cli.{name}":
+                raise
+            continue
+        if hasattr(module, "app"):
+            app.add_typer(module.app, name=name)
+        else:
+            app.command(name)(module.command)
+    return app
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code."""
+    debug = "--debug" in arguments
+    arguments = [word for word in arguments if word != "--debug"] or ["--help"]
+    completing = "_PHYSBENCH_COMPLETE" in os.environ
+    asked = next((word for word in arguments if not word.startswith("-")), None)
+    program = typer.main.get_command(build((asked,) if asked in COMMANDS and not completing else COMMANDS))
+    try:
+        if completing:
+            program()
+        with program.make_context("physbench", arguments) as context:
+            program.invoke(context)
+        sys.stdout.flush()
+    except typer.Exit as leave:
+        return int(leave.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        complain("Interrupted.")
+        return 130
+    except BrokenPipeError:  # `physbench tasks list | head -1`: the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        return _explain(error)
+    return 0
+
+
+def _explain(error: Exception) -> int:
+    """Print an error as one or two lines and return its exit code."""
+    if isinstance(error, PhysbenchError):
+        complain(str(error))
+        return error.exit_code
+    if hasattr(error, "format_message"):  # typer's own: a wrong option, a missing argument
+        context = getattr(error, "ctx", None)
+        path = context.command_path if context else "physbench"
+        if type(error).__name__ == "NoArgsIsHelpError":
+            typer.echo(error.format_message())
+        else:
+            complain(f"{error.format_message()}\nSee '{path} --help'.")
+        return 2
+    if isinstance(error, OSError) and (sentence := system_sentence(error)):
+        complain(sentence)
+        return 1
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    complain(
+        f"{type(error).__name__}: {error} ({Path(last.filename).name}:{last.lineno}).\n"
+        "This should not happen: run it again with --debug and report what it prints."
+    )
+    return 1
+
+
+def system_sentence(error: OSError) -> str | None:
+    """What to do about an error of the file system, or None if it is another one."""
+    where = f" at {error.filename}" if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"The disk is full{where}. Free some space, or write elsewhere (--out, PHYSBENCH_CACHE)."
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return (
+            f"No permission{where}. Choose a folder that you may write (--out, PHYSBENCH_CACHE) or change its rights."
+        )
+    return None
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    sys.exit(run(sys.argv[1:]))
