@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.world.camera import pixels_per_metre, plane_from_world, px_from_plane
-from physbench.world.scene import PALETTE, Body, RenderSpec, Scene
+from physbench.world.scene import PALETTE, Body, Contact, RenderSpec, Scene
 
 Split = Literal["train", "test", "ood"]
+
+__all__ = ["Clip", "Contact", "Row", "Split"]
 
 
 @dataclass(frozen=True, order=True)
@@ -30,15 +32,6 @@ class Row:
     @property
     def family(self) -> str:
         return self.task.split("/")[0]
-
-
-@dataclass(frozen=True)
-class Contact:
-    """The first step at which two bodies touch after not touching."""
-
-    time: float  # s
-    a: str
-    b: str
 
 
 @dataclass(frozen=True, eq=False)

@@ -142,6 +142,15 @@ class Scene:
         return tuple(i for i, body in enumerate(self.bodies) if body.hue is not None)
 
 
+@dataclass(frozen=True)
+class Contact:
+    """The first step at which two bodies touch after not touching."""
+
+    time: float  # s
+    a: str
+    b: str
+
+
 def sphere_mass(radius: float) -> float:
     """Mass in kg of a sphere of DENSITY."""
     return DENSITY * 4 / 3 * math.pi * radius**3
