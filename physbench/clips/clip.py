@@ -51,6 +51,7 @@ class Clip:
     visible_area: NDArray[np.float32]  # (T, N) px, coverage in the image after occlusion and clipping by the border
     full_area: NDArray[np.float32]  # (T, N) px, without occlusion and border
     contacts: tuple[Contact, ...]
+    state_hash: str = ""  # of positions and velocities at 20 Hz; the same for every render spec
 
     @property
     def id(self) -> str:

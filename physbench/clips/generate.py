@@ -1,0 +1,98 @@
+"""From a row of a suite to a clip: draw the parameters, describe the scene, simulate, render."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.clips.clip import Clip, Row
+from physbench.clips.task import Params, Task, find_task
+from physbench.errors import UsageError
+from physbench.world.scene import HISTORY, PHYSICS_HZ, RenderSpec, Scene
+
+# Raise it with any change in this file that alters clips; changes of physbench.world and of tasks are found by hash.
+GENERATOR_VERSION = 1
+STATE_HZ = 20  # the grid of state hashes, independent of any model's frame rate
+ROUNDING = 1e-6  # m and m/s, in state hashes
+
+
+def render_spec(size: int | tuple[int, int], fps: float) -> RenderSpec:
+    """Return a checked RenderSpec; `size` is a side in px or (height, width)."""
+    height, width = (size, size) if isinstance(size, int) else size
+    if not 16 <= min(height, width) <= max(height, width) <= 1024:
+        raise UsageError(f"Expected an image size from 16 to 1024 px but got {height}x{width}. Use --size 64 or 128.")
+    if not 1 <= fps <= 60 or abs(PHYSICS_HZ / fps - round(PHYSICS_HZ / fps)) > 1e-9:
+        raise UsageError(f"{fps:g} frames/s do not divide {PHYSICS_HZ} Hz. Use --fps 10, 12, 15, 20, 24, 25, 30 or 60.")
+    return RenderSpec(height, width, fps)
+
+
+def random_stream(row: Row) -> np.random.Generator:
+    """The random numbers of a clip. Streams of different tasks, splits and seeds have nothing in common."""
+    digest = hashlib.sha256(f"physbench clip|{row.task}|{row.split}|{row.seed}".encode()).digest()
+    return np.random.default_rng(np.random.SeedSequence(int.from_bytes(digest, "big")))
+
+
+def make_params(row: Row) -> Params:
+    """Draw the parameters of a clip."""
+    return _task(row.task).sample(random_stream(row), row.split)
+
+
+def make_scene(row: Row) -> Scene:
+    """Describe the scene of a clip; takes about a millisecond."""
+    return _task(row.task).scene(make_params(row))
+
+
+def make_clip(row: Row, spec: RenderSpec) -> Clip:
+    """Simulate and render a clip: a pure function of its arguments."""
+    from physbench.world.rendering import render
+    from physbench.world.stepping import simulate
+
+    scene = make_scene(row)
+    frames = _steps(scene, spec.steps)
+    grid = _steps(scene, PHYSICS_HZ // STATE_HZ)
+    both = np.union1d(frames, grid)
+    simulation = simulate(scene, both / PHYSICS_HZ)
+    shown = np.isin(both, frames)
+    times, states = frames / PHYSICS_HZ, simulation.states[shown]
+    picture = render(scene, times, states, spec)
+    return Clip(
+        row=row,
+        scene=scene,
+        spec=spec,
+        times=times,
+        frames=picture.frames,
+        states=states,
+        visible_area=picture.visible_area,
+        full_area=picture.full_area,
+        contacts=simulation.contacts,
+        state_hash=state_hash(simulation.states[np.isin(both, grid)]),
+    )
+
+
+def grid_states(scene: Scene) -> NDArray[np.float64]:
+    """States (T, N, 13) on the 20 Hz grid from the start of the history to the end of the horizon."""
+    from physbench.world.stepping import simulate
+
+    return simulate(scene, _steps(scene, PHYSICS_HZ // STATE_HZ) / PHYSICS_HZ).states
+
+
+def state_hash(states: NDArray[np.float64]) -> str:
+    """Hash of grid states (T, N, 13): positions and velocities, rounded to 1e-6."""
+    values = np.concatenate([states[..., :3], states[..., 7:10]], axis=-1)
+    whole = np.rint(values / ROUNDING).astype("<i8")
+    return hashlib.sha256(str(whole.shape).encode() + whole.tobytes()).hexdigest()
+
+
+def _steps(scene: Scene, stride: int) -> NDArray[np.int64]:
+    """Physics steps k * stride of the clip, with step 0 at the hand-over."""
+    first = round(HISTORY * PHYSICS_HZ) // stride
+    last = round(scene.horizon * PHYSICS_HZ) // stride
+    return np.arange(-first, last + 1, dtype=np.int64) * stride
+
+
+@lru_cache
+def _task(task_id: str) -> Task:
+    return find_task(task_id)

@@ -1,0 +1,89 @@
+"""Golden states: what the suites are, and whether this machine reproduces them.
+
+`python -m physbench.clips.golden` writes the golden files of this package anew.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from pathlib import Path
+
+from physbench.clips.clip import Row
+from physbench.clips.generate import STATE_HZ, grid_states, make_scene, state_hash
+from physbench.clips.pool import ordered, worker_pool
+from physbench.clips.suite import GOLDEN_SUITES, SUITE_VERSION, Golden, Suite, golden_rows, suite_hash
+from physbench.clips.task import builtin_task_ids
+
+COMMAND = "python -m physbench.clips.golden"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far this machine is from the golden states of one clip."""
+
+    row: Row
+    same: bool  # the state hashes agree
+    distance: float  # m, largest over the bodies at the end of the horizon
+
+
+def compute_golden(row: Row) -> Golden:
+    """Simulate a clip on the 20 Hz grid."""
+    scene = make_scene(row)
+    states = grid_states(scene)
+    final = {}
+    for body, position in zip(scene.bodies, states[-1, :, :3].tolist(), strict=True):
+        x, y, z = (round(value, 6) + 0.0 for value in position)
+        final[body.name] = (x, y, z)
+    return Golden(state_hash(states), final)
+
+
+def verify(suite: Suite, workers: int = 2) -> Iterator[Difference]:
+    """Compare each clip of a suite with its golden states, in order."""
+    with worker_pool(workers, len(suite.rows)) as pool:
+        for row, here in zip(suite.rows, _compute(pool, suite.rows), strict=True):
+            golden = suite.golden[row]
+            same_bodies = golden.final.keys() == here.final.keys()
+            distance = (
+                max(math.dist(golden.final[body], here.final[body]) for body in golden.final)
+                if same_bodies
+                else math.inf
+            )
+            yield Difference(row, golden.state_hash == here.state_hash, distance)
+
+
+def write_golden(folder: Path, workers: int = 2) -> None:
+    """Write the golden file of every suite into `folder`."""
+    tasks = builtin_task_ids()
+    rows = sorted({row for name in GOLDEN_SUITES for row in golden_rows(name, tasks)})
+    with worker_pool(workers, len(rows)) as pool:
+        golden = dict(zip(rows, _compute(pool, rows), strict=True))
+    for name in GOLDEN_SUITES:
+        clips = [(row, golden[row]) for row in golden_rows(name, tasks)]
+        head = {
+            "suite": name,
+            "version": SUITE_VERSION,
+            "hash": suite_hash((row, clip.state_hash) for row, clip in clips),
+            "made_by": COMMAND,
+            "columns": [
+                "task",
+                "split",
+                "seed",
+                f"sha256 of positions and velocities at {STATE_HZ} Hz, rounded to 1e-6",
+                "m, final position of each body",
+            ],
+        }
+        lines = [json.dumps([row.task, row.split, row.seed, clip.state_hash, clip.final]) for row, clip in clips]
+        text = json.dumps(head, indent=1)[:-2] + ',\n "clips": [\n  ' + ",\n  ".join(lines) + "\n ]\n}\n"
+        (folder / f"{name}.json").write_text(text)
+
+
+def _compute(pool: Executor | None, rows: tuple[Row, ...] | list[Row]) -> Iterator[Golden]:
+    return ordered(pool, compute_golden, rows)
+
+
+if __name__ == "__main__":
+    write_golden(Path(__file__).parent / "golden")

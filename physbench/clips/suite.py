@@ -1,0 +1,129 @@
+"""Suites: named, versioned lists of clips."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from importlib.resources import files
+
+from physbench.clips.clip import Row, Split
+from physbench.clips.task import builtin_task_ids, match_tasks
+from physbench.errors import UsageError, nearest
+
+SUITE_VERSION = 0  # rises with any change of rows or of a headline scorer: 0 has the first four tasks
+# Seeds of each split in the suites that come with golden states.
+GOLDEN_SUITES: Mapping[str, Mapping[Split, int]] = {"smoke": {"test": 4}, "core": {"test": 24, "ood": 8}}
+TRAIN_CLIPS = 2000  # of the train suite where no number is asked for
+
+
+@dataclass(frozen=True)
+class Golden:
+    """What the states of a clip are where the suite was made."""
+
+    state_hash: str
+    final: Mapping[str, tuple[float, float, float]]  # m, where each body of the scene is at the end
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A list of clips. `hash` covers the rows and their states, not frames, which depend on a model's size and rate."""
+
+    name: str
+    version: int
+    rows: tuple[Row, ...]
+    partial: bool = False  # not all rows of the named suite: its scores are not those of the suite
+    golden: Mapping[Row, Golden] = field(default_factory=dict, repr=False)
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Ids of the tasks that it holds, sorted."""
+        return tuple(sorted({row.task for row in self.rows}))
+
+    @cached_property
+    def hash(self) -> str:
+        """sha256 over the rows and their state hashes; simulates the clips that have no golden states."""
+        return suite_hash((row, self.state_hash(row)) for row in self.rows)
+
+    def state_hash(self, row: Row) -> str:
+        """The golden state hash of a row, or that of the states computed here."""
+        if row in self.golden:
+            return self.golden[row].state_hash
+        from physbench.clips.generate import grid_states, make_scene, state_hash
+
+        return state_hash(grid_states(make_scene(row)))
+
+
+def suite_hash(rows: Iterable[tuple[Row, str]]) -> str:
+    """Hash of (row, state hash) pairs in their order."""
+    digest = hashlib.sha256()
+    for row, state in rows:
+        digest.update(f"{row.task}|{row.split}|{row.seed}|{state}\n".encode())
+    return digest.hexdigest()
+
+
+def suite_names() -> tuple[str, ...]:
+    """Names of the suites: smoke (a look), core (the leaderboard), train (for training)."""
+    return (*GOLDEN_SUITES, "train")
+
+
+def find_suite(name: str, limit: int | None = None, tasks: str | None = None) -> Suite:
+    """Return a suite, or a part of it: the clips of the `tasks` that a glob selects, `limit` of them spread evenly.
+
+    A part of `smoke` or `core` is marked `partial`. `train` has any size: `limit` is the number of its clips. Unknown
+    suites and tasks raise UsageError and offer the nearest names.
+    """
+    if name not in suite_names():
+        raise UsageError(f"There is no suite named '{name}'.{nearest(name, suite_names())}")
+    if limit is not None and limit < 1:
+        raise UsageError(f"Expected at least one clip but got --limit {limit}.")
+    if name == "train":
+        ids = builtin_task_ids() if tasks is None else match_tasks(tasks)
+        return Suite(name, SUITE_VERSION, train_rows(ids, limit or TRAIN_CLIPS))
+    whole = _golden_suite(name)
+    rows = whole.rows
+    if tasks is not None:
+        chosen = match_tasks(tasks, whole.tasks)
+        rows = tuple(row for row in rows if row.task in chosen)
+    if limit is not None:
+        rows = spread(rows, limit)
+    return whole if rows == whole.rows else Suite(name, whole.version, rows, partial=True, golden=whole.golden)
+
+
+def train_rows(task_ids: tuple[str, ...], count: int) -> tuple[Row, ...]:
+    """`count` clips of the train split, the same number (or one more) of each task, in order of task and seed."""
+    per_task, more = divmod(count, len(task_ids))
+    return tuple(
+        Row(task, "train", seed) for i, task in enumerate(task_ids) for seed in range(per_task + (1 if i < more else 0))
+    )
+
+
+def spread(rows: tuple[Row, ...], limit: int) -> tuple[Row, ...]:
+    """`limit` of the rows, taken from the tasks and splits in turn, lowest seeds first, in their old order."""
+    ranks: dict[tuple[str, str], int] = {}
+    order = []
+    for position, row in enumerate(rows):
+        stratum = (row.task, row.split)
+        ranks[stratum] = ranks.get(stratum, -1) + 1
+        order.append((ranks[stratum], row.split == "ood", position))
+    kept = sorted(position for _, _, position in sorted(order)[:limit])
+    return tuple(rows[position] for position in kept)
+
+
+def golden_rows(name: str, task_ids: Iterable[str]) -> tuple[Row, ...]:
+    """The rows of a suite that comes with golden states, for these tasks."""
+    splits = GOLDEN_SUITES[name]
+    return tuple(
+        Row(task, split, seed) for task in task_ids for split, count in splits.items() for seed in range(count)
+    )
+
+
+@cache
+def _golden_suite(name: str) -> Suite:
+    document = json.loads(files("physbench.clips").joinpath("golden", f"{name}.json").read_text())
+    golden: dict[Row, Golden] = {}
+    for task, split, seed, state, final in document["clips"]:
+        golden[Row(task, split, seed)] = Golden(state, {body: (x, y, z) for body, (x, y, z) in final.items()})
+    return Suite(name, document["version"], tuple(golden), golden=golden)

@@ -1,0 +1,183 @@
+"""What a task is: parameters with ranges per split, and the scene that follows from them. Nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from types import MappingProxyType
+from typing import Literal, Protocol, runtime_checkable
+
+import numpy as np
+
+from physbench.clips.clip import Split
+from physbench.errors import UsageError, nearest
+from physbench.registry import entries, load
+from physbench.world.scene import Scene
+
+GROUP = "physbench.tasks"
+SPLITS: tuple[Split, ...] = ("train", "test", "ood")
+MAX_DRAWS = 20_000
+
+Kind = Literal["fixed", "visible", "revealed", "free"]
+Params = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One number of a task: where each split draws it from, and how a viewer can know it.
+
+    kind: `fixed` (one value in all splits), `visible` (a function of what is seen), `revealed` (the context shows an
+    event that determines it) or `free` (cannot be known). `test` draws from the range of `train`; `ood` from its own
+    range, which only visible and revealed parameters may have.
+    """
+
+    unit: str  # SI; "" for a pure number
+    kind: Kind
+    train: tuple[float, float]  # lowest, highest
+    doc: str
+    ood: tuple[float, float] | None = None  # None: as train
+    signed: bool = False  # the range is that of the size; the sign is drawn too
+    grid: float | None = None  # the value is lowest + a whole number of these
+
+    @classmethod
+    def fixed(cls, value: float, unit: str, doc: str) -> Parameter:
+        """One value in all splits."""
+        return cls(unit, "fixed", (value, value), doc)
+
+    def range(self, split: Split) -> tuple[float, float]:
+        """Lowest and highest value in `split` (of the size, if signed)."""
+        return self.ood if split == "ood" and self.ood is not None else self.train
+
+    def span(self, split: Split) -> str:
+        """The range in words: "9.81", "0.4 .. 0.52", "+-0.25 .. 0.6", "0, 1 .. 4"."""
+        low, high = self.range(split)
+        sign = "+-" if self.signed else ""
+        if low == high:
+            return f"{sign}{low:g}"
+        step = "" if self.grid is None else f"{low + self.grid:g} .. "
+        return f"{sign}{low:g}, {step}{high:g}" if step else f"{sign}{low:g} .. {high:g}"
+
+    def contains(self, value: float, split: Split) -> bool:
+        """True if `split` can draw `value`."""
+        low, high = self.range(split)
+        return low - 1e-9 <= (abs(value) if self.signed else value) <= high + 1e-9
+
+    def draw(self, rng: np.random.Generator, split: Split) -> float:
+        """One value, rounded to 1e-4 so that it prints in full."""
+        low, high = self.range(split)
+        if self.grid is None:
+            value = low + (high - low) * rng.random()
+        else:
+            value = low + self.grid * int(rng.integers(round((high - low) / self.grid) + 1))
+        return round(-value if self.signed and rng.integers(2) else value, 4)
+
+
+def declare(**parameters: Parameter) -> Mapping[str, Parameter]:
+    """The parameters of a task by name, in the order in which they are drawn."""
+    return MappingProxyType(parameters)
+
+
+def parameter_table(parameters: Mapping[str, Parameter]) -> list[str]:
+    """Lines of the table that a task's docstring holds: a test compares both."""
+    rows: list[tuple[str, ...]] = [("parameter", "unit", "class", "train and test", "ood", "meaning")]
+    for name, parameter in parameters.items():
+        ood = "" if parameter.ood is None else parameter.span("ood")
+        rows.append((name, parameter.unit, parameter.kind, parameter.span("train"), ood, parameter.doc))
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    rows.insert(1, tuple("-" * width for width in widths))
+    return [f"| {' | '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))} |" for row in rows]
+
+
+def draw(
+    parameters: Mapping[str, Parameter],
+    rng: np.random.Generator,
+    split: Split,
+    accepts: Callable[[Params], bool],
+) -> dict[str, float]:
+    """Draw all parameters, again and again, until `accepts` says that the clip keeps the protocol."""
+    for _ in range(MAX_DRAWS):
+        values = {name: parameter.draw(rng, split) for name, parameter in parameters.items()}
+        if accepts(values):
+            return values
+    raise RuntimeError(f"No acceptable parameters in {MAX_DRAWS} draws: the ranges of split {split} are too narrow.")
+
+
+@runtime_checkable
+class Task(Protocol):
+    """A task's class; its docstring is its specification. Instances are made without arguments."""
+
+    id: str  # "falling/projectile-v1"
+    parameters: Mapping[str, Parameter]
+
+    def sample(self, rng: np.random.Generator, split: Split) -> Params:
+        """Draw the parameters of one clip."""
+        ...
+
+    def scene(self, params: Params) -> Scene:
+        """Describe the clip with these parameters, as frozen data."""
+        ...
+
+
+def task_ids() -> tuple[str, ...]:
+    """Ids of all installed tasks, sorted."""
+    return tuple(entries(GROUP))
+
+
+def builtin_task_ids() -> tuple[str, ...]:
+    """Ids of the tasks that come with physbench: those that its suites are made of."""
+    return tuple(name for name, point in entries(GROUP).items() if point.value.startswith(f"{GROUP}."))
+
+
+def short_names(task_id: str) -> tuple[str, str]:
+    """ "falling/projectile-v1" -> ("projectile-v1", "projectile")."""
+    short = task_id.split("/")[-1]
+    return short, short.rpartition("-v")[0] or short
+
+
+def find_task(name: str) -> Task:
+    """Return the task with this id or short name ("projectile-v1", "projectile": the newest version).
+
+    An unknown name raises UsageError and offers the nearest ones.
+    """
+    matches = [task_id for task_id in task_ids() if name in (task_id, *short_names(task_id))]
+    if not matches:
+        raise UsageError(f"There is no task named '{name}'.{_nearest(name, task_ids())}")
+    task: Task = load(GROUP, max(matches, key=_version))()
+    return task
+
+
+def match_tasks(pattern: str, ids: Iterable[str] | None = None) -> tuple[str, ...]:
+    """Return the ids that a pattern selects: ids, short names, families or globs of them, separated by commas.
+
+    A part that selects nothing raises UsageError and offers the nearest names.
+    """
+    known = tuple(sorted(task_ids() if ids is None else ids))
+    found: set[str] = set()
+    for part in filter(None, (part.strip() for part in pattern.split(","))):
+        hits = {
+            task_id
+            for task_id in known
+            if any(fnmatchcase(name, part) for name in (task_id, task_id.split("/")[0], *short_names(task_id)))
+        }
+        if not hits:
+            raise UsageError(f"No task matches '{part}'.{_nearest(part, known)}")
+        found |= hits
+    if not found:
+        raise UsageError(f"No task is named in '{pattern}'.{nearest('', known)}")
+    return tuple(task_id for task_id in known if task_id in found)
+
+
+def _version(task_id: str) -> int:
+    number = task_id.rpartition("-v")[2]
+    return int(number) if number.isdigit() else 0
+
+
+def _nearest(name: str, ids: Iterable[str]) -> str:
+    """Offer full ids, also where a short name or a family is what was nearly hit."""
+    aliases = {alias: task_id for task_id in ids for alias in (task_id.split("/")[0], *short_names(task_id), task_id)}
+    hint = nearest(name, aliases)
+    if not hint.startswith(" Did you mean"):
+        return nearest(name, set(aliases.values()))
+    close = hint.removeprefix(" Did you mean ").rstrip("?").split(" or ")
+    return f" Did you mean {' or '.join(dict.fromkeys(aliases[alias] for alias in close))}?"

@@ -1,0 +1,152 @@
+"""Bodies that meet."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from physbench.clips.clip import Split
+from physbench.clips.task import Parameter, Params, declare, draw
+from physbench.tasks.common import HALF, RELEASE, holder, hue_name, hues
+from physbench.world.scene import FLOOR_GREY, Body, Camera, Scene, sphere_mass
+
+MARGIN = 0.04  # m that stay free at the border
+SEEN_AFTER = 1.0  # s for which both balls stay in full view after they met
+
+Pair = tuple[tuple[float, float], tuple[float, float]]
+
+
+class HeadOn:
+    """Two balls of different size meet, seen from straight above.
+
+    What happens: two balls lie on a table, each in front of a grey block. The blocks vanish, both balls move towards
+    each other on parallel lines and meet after the hand-over, nearly head-on.
+
+    Law: conservation of momentum and Newton's law of restitution along the line of centres (Newton 1687, Principia,
+    corollary III to the laws of motion); motion on straight lines before and after. There is no gravity and no
+    friction, the centres stay in one plane and the table is only drawn: on a real table balls of different size meet
+    on a tilted normal and hop. No spin.
+
+    | parameter   | unit | class   | train and test    | ood          | meaning                                     |
+    | ----------- | ---- | ------- | ----------------- | ------------ | ------------------------------------------- |
+    | restitution |      | fixed   | 0.9               |              | of the two balls                            |
+    | friction    |      | fixed   | 0                 |              | of the two balls                            |
+    | radius_a    | m    | visible | 0.4 .. 0.48       | 0.4 .. 0.44  | of the smaller ball                         |
+    | radius_b    | m    | visible | 0.52 .. 0.62      | 0.65 .. 0.72 | of the larger ball                          |
+    | hue_a       |      | visible | 0, 1 .. 4         |              | index into the palette                      |
+    | hue_b       |      | visible | 0, 1 .. 4         |              | index into the palette                      |
+    | release     | s    | visible | -1, -0.95 .. -0.4 |              | when the holders vanish                     |
+    | speed_a     | m/s  | visible | 0.7 .. 1.1        | 1.15 .. 1.4  | of ball a                                   |
+    | speed_b     | m/s  | visible | 0.7 .. 1.1        |              | of ball b                                   |
+    | heading     | rad  | visible | -3.1416 .. 3.1416 |              | direction of ball a                         |
+    | offset      |      | visible | -0.25 .. 0.25     |              | distance of the lines over the sum of radii |
+    | meeting     | s    | visible | 0.3 .. 1.4        |              | time of contact                             |
+    | meet_x      | m    | visible | -0.8 .. 0.8       |              | point of contact, to the right              |
+    | meet_y      | m    | visible | -0.8 .. 0.8       |              | point of contact, upwards in the image      |
+
+    heading is the direction of ball a; offset is the distance of the two lines over the sum of the radii (0 is head-on,
+    1 a miss); meeting is the time of contact and (meet_x, meet_y) the point of it. Mass is density x volume.
+
+    Camera: from straight above, 5.12 m wide. Actions: none.
+    Hand-over: both held until `release`, both moving at 0, contact in [0.2 s, 2.4 s], horizon 4 s. Both stay in full
+    view for 1 s after the contact and may leave later.
+    May be hidden: nothing.
+
+    Version history: v1, first release.
+    """
+
+    id = "collisions/head-on-v1"
+    parameters = declare(
+        restitution=Parameter.fixed(0.9, "", "of the two balls"),
+        friction=Parameter.fixed(0.0, "", "of the two balls"),
+        radius_a=Parameter("m", "visible", (0.40, 0.48), "of the smaller ball", ood=(0.40, 0.44)),
+        radius_b=Parameter("m", "visible", (0.52, 0.62), "of the larger ball", ood=(0.65, 0.72)),
+        **hues("hue_a", "hue_b"),
+        release=RELEASE,
+        speed_a=Parameter("m/s", "visible", (0.7, 1.1), "of ball a", ood=(1.15, 1.4)),
+        speed_b=Parameter("m/s", "visible", (0.7, 1.1), "of ball b"),
+        heading=Parameter("rad", "visible", (-3.1416, 3.1416), "direction of ball a"),
+        offset=Parameter("", "visible", (-0.25, 0.25), "distance of the lines over the sum of radii"),
+        meeting=Parameter("s", "visible", (0.3, 1.4), "time of contact"),
+        meet_x=Parameter("m", "visible", (-0.8, 0.8), "point of contact, to the right"),
+        meet_y=Parameter("m", "visible", (-0.8, 0.8), "point of contact, upwards in the image"),
+    )
+    horizon = 4.0  # s
+
+    def sample(self, rng: np.random.Generator, split: Split) -> Params:
+        return draw(self.parameters, rng, split, self.accepts)
+
+    def accepts(self, p: Params) -> bool:
+        """Different hues; both balls inside the window from the release until a while after the contact."""
+        if p["hue_a"] == p["hue_b"]:
+            return False
+        centres, before, after = self.motion(p)
+        radii = (p["radius_a"], p["radius_b"])
+        held = p["meeting"] - p["release"]
+        return all(
+            abs(c - v * held) + r <= HALF - MARGIN and abs(c + w * SEEN_AFTER) + r <= HALF - MARGIN
+            for centre, speeds, rebounds, r in zip(centres, before, after, radii, strict=True)
+            for c, v, w in zip(centre, speeds, rebounds, strict=True)
+        )
+
+    def motion(self, p: Params) -> tuple[Pair, Pair, Pair]:
+        """Centres (a, b) at the contact m, velocities before and after it m/s, in the plane, in closed form."""
+        ahead = (math.cos(p["heading"]), math.sin(p["heading"]))
+        aside = (-ahead[1], ahead[0])
+        along = math.sqrt(1 - p["offset"] ** 2)
+        normal = (along * ahead[0] + p["offset"] * aside[0], along * ahead[1] + p["offset"] * aside[1])  # from a to b
+        meet = (p["meet_x"], p["meet_y"])
+        a = (meet[0] - p["radius_a"] * normal[0], meet[1] - p["radius_a"] * normal[1])
+        b = (meet[0] + p["radius_b"] * normal[0], meet[1] + p["radius_b"] * normal[1])
+        va = (p["speed_a"] * ahead[0], p["speed_a"] * ahead[1])
+        vb = (-p["speed_b"] * ahead[0], -p["speed_b"] * ahead[1])
+        mass_a, mass_b = sphere_mass(p["radius_a"]), sphere_mass(p["radius_b"])
+        closing = (va[0] - vb[0]) * normal[0] + (va[1] - vb[1]) * normal[1]
+        impulse = (1 + p["restitution"]) * closing / (1 / mass_a + 1 / mass_b)
+        wa = (va[0] - impulse / mass_a * normal[0], va[1] - impulse / mass_a * normal[1])
+        wb = (vb[0] + impulse / mass_b * normal[0], vb[1] + impulse / mass_b * normal[1])
+        return (a, b), (va, vb), (wa, wb)
+
+    def scene(self, params: Params) -> Scene:
+        p = params
+        centres, before, _ = self.motion(p)
+        bodies: list[Body] = []
+        blocks: list[Body] = []
+        for name, centre, velocity, turn in zip("ab", centres, before, (0.0, math.pi), strict=True):
+            radius, speed, angle = p[f"radius_{name}"], p[f"speed_{name}"], p["heading"] + turn
+            travel = p["meeting"] - p["release"]
+            start = (centre[0] - velocity[0] * travel, centre[1] - velocity[1] * travel)
+            bodies.append(
+                Body(
+                    f"ball {name}",
+                    "sphere",
+                    (radius,),
+                    "moving",
+                    (*start, 0.0),
+                    velocity=(*velocity, 0.0),
+                    hue=int(p[f"hue_{name}"]),
+                    mass=sphere_mass(radius),
+                    restitution=math.sqrt(p["restitution"]),
+                    friction=p["friction"],
+                    release=p["release"],
+                )
+            )
+            back = (radius + 0.06) / speed
+            blocks.append(
+                holder(
+                    f"holder {name}",
+                    (0.05, 0.55 * radius, 0.2),
+                    (start[0] - back * velocity[0], start[1] - back * velocity[1], 0.0),
+                    p["release"],
+                    (0.0, 0.0, math.sin(angle / 2), math.cos(angle / 2)),
+                )
+            )
+        table = Body("table", "plane", (), "fixed", (0.0, 0.0, -0.8), grey=FLOOR_GREY, collides=False)
+        return Scene(
+            bodies=(*bodies, table, *blocks),
+            camera=Camera("top", (0.0, 0.0, 0.0)),
+            horizon=self.horizon,
+            prompt=f"A small {hue_name(p['hue_a'])} ball and a large {hue_name(p['hue_b'])} ball glide towards each "
+            "other on a frictionless table, collide and rebound. Static camera, seen from straight above.",
+        )
