@@ -1,0 +1,104 @@
+"""`physbench eval MODEL`: roll a model out on a suite and say how physical it is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from physbench.errors import UsageError
+
+
+def command(
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="A checkpoint (.safetensors), path/to/file.py:factory, python:package.module:factory, "
+            "baseline:freeze|constant-velocity|oracle or reference:NAME.",
+            show_default=False,
+        ),
+    ],
+    suite: Annotated[str, typer.Option(help="smoke: a look in a minute; core: the leaderboard's clips.")] = "core",
+    model_arg: Annotated[
+        list[str] | None, typer.Option(metavar="K=V", help="Handed to the model's factory. May be given several times.")
+    ] = None,
+    tasks: Annotated[str | None, typer.Option(metavar="GLOB", help="Only these tasks of the suite.")] = None,
+    scorers: Annotated[str | None, typer.Option(metavar="GLOB", help="Only these scorers.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Run folder. [default: runs/<model>-<suite>-<n>]")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    batch_size: Annotated[
+        str, typer.Option(metavar="N|auto", help="Clips together; auto finds it by a probe.")
+    ] = "auto",
+    samples: Annotated[int, typer.Option(help="Rollouts of each clip, for stochastic models.")] = 1,
+    seed: Annotated[int, typer.Option(help="Seed of the model's generators.")] = 0,
+    limit: Annotated[int | None, typer.Option(metavar="N", help="Only so many clips of the suite.")] = None,
+    dtype: Annotated[str, typer.Option(help="float32, float16, bfloat16.")] = "float32",
+    timeout: Annotated[float, typer.Option(metavar="SECONDS", help="For one batch; then its clips fail.")] = 600.0,
+    no_chain: Annotated[
+        bool, typer.Option("--no-chain", help="Do not continue a short model on its own last frames.")
+    ] = False,
+    keep_rollouts: Annotated[
+        str, typer.Option(metavar="shown|all|none", help="Videos kept behind the report; new scorers need all.")
+    ] = "shown",
+    workers: Annotated[
+        int | None, typer.Option(metavar="N", help="Processes that track and score. [default: cores]")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start the run in --out over.")] = False,
+    trust_code: Annotated[
+        bool, typer.Option("--trust-code", help="Load a model file that can run code on this machine.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result document to stdout.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
+    """Evaluate a model: roll it out, score it, write a report.
+
+    Example: physbench eval reference:objects --suite smoke
+    """
+    from physbench.run.options import Options, parse_model_args
+
+    if resume and fresh:
+        raise UsageError("Give --resume or --fresh, not both.")
+    if batch_size != "auto" and not batch_size.isdigit():
+        raise UsageError(f"--batch-size: expected a number or auto, got '{batch_size}'.")
+    options = Options(
+        model=model,
+        suite=suite,
+        model_arg=parse_model_args(model_arg or []),
+        tasks=tasks,
+        scorers=scorers,
+        limit=limit,
+        device=device,
+        batch_size=None if batch_size == "auto" else int(batch_size),
+        samples=samples,
+        seed=seed,
+        dtype=dtype,
+        timeout=timeout,
+        chain=not no_chain,
+        keep_rollouts=keep_rollouts,  # type: ignore[arg-type]  # checked by Options.check
+        workers=workers,
+        trust_code=trust_code,
+    )
+    options.check()
+
+    from physbench.run.evaluate import evaluate
+
+    folder = evaluate(options, out=out, resume=resume, fresh=fresh)
+    result = json.loads(folder.result.read_text(encoding="utf-8"))
+    if as_json:
+        typer.echo(json.dumps(result, indent=1))
+    else:
+        from physbench.cli.console import stdout_console
+        from physbench.results.summary import print_summary
+
+        print_summary(result, stdout_console())
+        typer.echo(f"Report: {folder.report}")
+    if result["counts"]["scored"] == 0:
+        from physbench.cli.console import complain
+
+        complain("No clip could be scored. The reasons are in the report; try `physbench models check` on the model.")
+        raise typer.Exit(1)

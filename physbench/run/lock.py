@@ -1,0 +1,80 @@
+"""The run folder: chosen, checked and locked, so that no two processes write into one."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from physbench.errors import UsageError
+from physbench.results.folder import RunFolder
+
+OURS = ("manifest.json", "scores.parquet", "result.json", "report", "rollouts", "tracks", "parts", "references")
+LOCK = ".lock"
+
+
+def default_folder(model_name: str, suite: str, resume: bool, parent: Path = Path("runs")) -> Path:
+    """runs/<model>-<suite>-<n>: the next free n, or with `resume` the last one that exists."""
+    stem = re.sub(r"[^A-Za-z0-9_.]+", "-", f"{model_name}-{suite}").strip("-.")
+    taken = [
+        int(found.group(1))
+        for path in parent.glob(f"{stem}-*")
+        if (found := re.fullmatch(re.escape(stem) + r"-(\d+)", path.name))
+    ]
+    if resume and taken:
+        return parent / f"{stem}-{max(taken)}"
+    return parent / f"{stem}-{max(taken, default=0) + 1}"
+
+
+def contents(path: Path) -> list[str]:
+    """Names in a folder, without hidden ones."""
+    return sorted(item.name for item in path.iterdir() if not item.name.startswith(".")) if path.is_dir() else []
+
+
+@contextmanager
+def opened(path: Path, *, resume: bool, fresh: bool) -> Iterator[RunFolder]:
+    """Hold the run folder at `path`: made if need be, emptied with `fresh`, refused if it is in use or not a run."""
+    if path.exists() and not path.is_dir():
+        raise UsageError(f"{path} is a file. Give a folder to --out.")
+    found = contents(path)
+    is_run = "manifest.json" in found
+    if found and not is_run:
+        raise UsageError(f"{path} holds other files ({', '.join(found[:3])}) and no run. Choose another --out.")
+    if is_run and not (resume or fresh):
+        raise UsageError(
+            f"{path} holds a run. Go on with it (--resume), start it over (--fresh) or choose another --out."
+        )
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path / LOCK, os.O_CREAT | os.O_RDWR, 0o644)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise UsageError(f"Cannot write into {path}: {error.strerror}. Choose another folder with --out.") from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UsageError(f"Another process is working in {path}. Wait for it, or choose another --out.") from error
+        except OSError:
+            pass  # a network file system without locks
+        if fresh:
+            _empty(path)
+        yield RunFolder(path)
+    finally:
+        os.close(handle)  # gives the lock back, as the end of the process would
+
+
+def _empty(path: Path) -> None:
+    """Remove what a run leaves, and nothing else."""
+    for name in OURS:
+        item = path / name
+        if item.is_dir() and not item.is_symlink():
+            shutil.rmtree(item)
+        else:
+            item.unlink(missing_ok=True)

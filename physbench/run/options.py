@@ -1,0 +1,89 @@
+"""What a run was asked to do, and the command line that asks for it again."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from physbench.errors import UsageError, nearest
+
+Keep = Literal["shown", "all", "none"]
+DTYPES = ("float32", "float16", "bfloat16")
+KEEPS = ("shown", "all", "none")
+
+
+@dataclass(frozen=True)
+class Options:
+    """The settings of one evaluation. The names are those of the command line."""
+
+    model: str  # path or scheme:rest
+    suite: str = "core"
+    model_arg: Mapping[str, str] = field(default_factory=dict)
+    tasks: str | None = None  # glob
+    scorers: str | None = None  # glob
+    limit: int | None = None  # clips, taken evenly from the suite
+    device: str = "auto"
+    batch_size: int | None = None  # None: found from a probe
+    samples: int = 1
+    seed: int = 0
+    dtype: str = "float32"
+    timeout: float = 600.0  # s a batch
+    chain: bool = True
+    keep_rollouts: Keep = "shown"
+    workers: int | None = None  # None: one per core
+    trust_code: bool = False
+
+    def check(self) -> None:
+        """Refuse what cannot work, before anything is loaded."""
+        for name, least in (("limit", 1), ("batch_size", 1), ("samples", 1), ("workers", 1), ("seed", 0)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise UsageError(f"--{name.replace('_', '-')}: expected at least {least}, got {value}.")
+        if not self.timeout > 0:
+            raise UsageError(f"--timeout: expected seconds above 0, got {self.timeout:g}.")
+        if self.dtype not in DTYPES:
+            raise UsageError(f"--dtype: there is no '{self.dtype}'.{nearest(self.dtype, DTYPES)}")
+        if self.keep_rollouts not in KEEPS:
+            raise UsageError(
+                f"--keep-rollouts: there is no '{self.keep_rollouts}'.{nearest(self.keep_rollouts, KEEPS)}"
+            )
+
+    def document(self) -> dict[str, Any]:
+        """For manifest.json."""
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {**values, "model_arg": dict(self.model_arg)}
+
+    def resume_command(self, out: Path) -> str:
+        """The exact command that goes on with the run in `out`."""
+        words = ["physbench", "eval", self.model]
+        usual = {item.name: item.default for item in fields(self)}
+        for name, value in self.document().items():
+            option = f"--{name.replace('_', '-')}"
+            if name == "model" or (value == usual[name] and name != "suite"):
+                continue
+            if name == "model_arg":
+                for key, text in value.items():
+                    words += [option, f"{key}={text}"]
+            elif name == "chain":
+                words.append("--no-chain")
+            elif name == "trust_code":
+                words.append(option)
+            else:
+                words += [option, f"{value:g}" if isinstance(value, float) else str(value)]
+        return shlex.join([*words, "--out", str(out), "--resume"])
+
+
+def parse_model_args(pairs: list[str]) -> dict[str, str]:
+    """["size=64", "fps=15"] -> {"size": "64", "fps": "15"}."""
+    parsed: dict[str, str] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise UsageError(f"--model-arg: expected key=value, got '{pair}'.")
+        if key in parsed:
+            raise UsageError(f"--model-arg: '{key}' is given twice.")
+        parsed[key] = value
+    return parsed

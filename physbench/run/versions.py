@@ -1,0 +1,54 @@
+"""What decides scores beside the settings: the code and the libraries. A hash of them keys caches and guards resume."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import platform
+from collections.abc import Iterable, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import physbench
+from physbench import __version__
+from physbench.scoring.protocol import Scorer
+
+LIBRARIES = ("torch", "numpy", "scipy", "scikit-image", "pybullet")
+DECIDING = ("world", "clips", "tracks", "scoring", "scorers", "rollouts", "adapters/baselines.py")
+
+
+def library_version(name: str) -> str | None:
+    """Installed version without importing the library; None where it is missing."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _sources(parts: Iterable[str]) -> list[Path]:
+    root = Path(physbench.__file__).parent
+    found: list[Path] = []
+    for part in parts:
+        place = root / part
+        found += sorted(place.rglob("*.py")) if place.is_dir() else [place]
+    return [path for path in found if path.is_file()]
+
+
+def code_hash(scorers: Sequence[Scorer] = ()) -> str:
+    """Hash of the sources that stand between a clip and its readings, the scorers' own included."""
+    paths = {path.resolve() for path in _sources(DECIDING)}
+    digest = hashlib.sha256()
+    for item in sorted(scorers, key=lambda scorer: scorer.id):
+        digest.update(f"{item.id} {item.version}".encode())
+        source = inspect.getsourcefile(item.function)
+        if source:
+            paths.add(Path(source).resolve())
+    for name, source_bytes in sorted((path.name, path.read_bytes()) for path in paths):
+        digest.update(name.encode() + source_bytes)
+    return digest.hexdigest()[:16]
+
+
+def versions(scorers: Sequence[Scorer] = ()) -> dict[str, str | None]:
+    """For manifest.json and for cache keys."""
+    libraries = {name: library_version(name) for name in LIBRARIES}
+    return {"physbench": __version__, "python": platform.python_version(), **libraries, "code": code_hash(scorers)}

@@ -1,0 +1,113 @@
+"""The program itself: help, versions, exit codes, errors in one or two lines."""
+
+from __future__ import annotations
+
+import errno
+import subprocess
+import sys
+import time
+
+import pytest
+import typer
+
+from physbench import __version__
+from physbench.cli import main
+from physbench.errors import ModelError, PhysbenchError, UsageError
+
+
+def program(*arguments: str) -> subprocess.CompletedProcess[str]:
+    code = "from physbench.cli.main import main; main()"
+    return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+
+
+def raising(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    """Make the program have one command, `fail`, that raises."""
+    app = typer.Typer()
+    app.callback()(main._root)
+
+    @app.command()
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setattr(main, "build", lambda commands=(): app)
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["--version"]) == 0
+    assert capsys.readouterr().out == f"physbench {__version__}\n"
+
+
+def test_help_lists_the_commands_that_exist_and_no_others(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run([]) == 0
+    shown = capsys.readouterr().out
+    assert all(f"\n  {name} " in shown for name in main.COMMANDS)
+    assert not any(f"\n  {name} " in shown for name in ("compare", "merge", "leaderboard", "export", "check"))
+
+
+def test_help_is_fast() -> None:
+    """Best of five, since other processes may be at work."""
+    seconds = []
+    for _ in range(5):
+        started = time.perf_counter()
+        program("--help")
+        seconds.append(time.perf_counter() - started)
+    assert min(seconds) < 0.3
+
+
+def test_unknown_command_and_option() -> None:
+    done = program("evl")
+    assert done.returncode == 2
+    assert "evl" in done.stderr and "--help" in done.stderr and "Traceback" not in done.stderr
+    done = program("eval", "--suit", "smoke")
+    assert done.returncode == 2
+    assert "--suit" in done.stderr and len(done.stderr.splitlines()) <= 2
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (UsageError("no task 'a'. Did you mean b?"), 2, "Did you mean b?"),
+        (ModelError("broken"), 2, "broken"),
+        (PhysbenchError("the run failed"), 1, "the run failed"),
+        (KeyboardInterrupt(), 130, "Interrupted"),
+        (OSError(errno.ENOSPC, "No space left on device", "/x/y"), 1, "full at /x/y"),
+        (PermissionError(errno.EACCES, "Permission denied", "/x/y"), 1, "No permission at /x/y"),
+        (ValueError("odd"), 1, "--debug"),
+        (typer.Exit(3), 3, ""),
+    ],
+)
+def test_errors_are_one_or_two_lines(
+    error: BaseException,
+    code: int,
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    raising(monkeypatch, error)
+    assert main.run(["fail"]) == code
+    shown = capsys.readouterr()
+    assert words in shown.err
+    assert len(shown.err.splitlines()) <= 2
+    assert "Traceback" not in shown.err
+    assert shown.out == ""
+
+
+@pytest.mark.parametrize("arguments", [["--debug", "fail"], ["fail", "--debug"]])
+def test_debug_shows_the_traceback(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raising(monkeypatch, ValueError("odd"))
+    assert main.run(arguments) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_reader_that_leaves_is_no_error() -> None:
+    code = "import sys; from physbench.cli.main import run; sys.exit(run(['--help']))"
+    done = subprocess.run(
+        ["bash", "-c", f'"{sys.executable}" -c "{code}" | true; echo ${{PIPESTATUS[0]}}'],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.strip() == "0"
+    assert done.stderr == ""

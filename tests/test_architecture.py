@@ -1,0 +1,140 @@
+"""The arrows of the design point one way, and the packaging knows every folder."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+ENGINE = ROOT / "physbench"
+
+# What each room may import of the others; itself and the words that all share go without saying.
+SHARED = {"errors", "progress", "registry", ""}
+ALLOWED = {
+    "world": set(),
+    "clips": {"world"},
+    "adapters": {"world", "clips"},
+    "reference": {"world", "clips", "adapters"},
+    "tracks": {"world", "clips"},
+    "rollouts": {"world", "clips", "adapters"},
+    "scoring": {"world", "clips", "tracks", "rollouts"},
+    "results": {"world", "clips", "adapters", "tracks", "rollouts", "scoring"},
+    "run": {"world", "clips", "adapters", "tracks", "rollouts", "scoring", "results"},
+    "cli": {"world", "clips", "adapters", "tracks", "rollouts", "scoring", "results", "run", "reference"},
+    "tasks": {"world", "clips"},
+    "scorers": {"world", "clips", "tracks", "rollouts", "scoring"},
+}
+
+
+def modules() -> Iterator[tuple[str, Path]]:
+    """(room, file) of every module, those outside the engine's folder too."""
+    for room in ALLOWED:
+        folder = ROOT / room if room in ("tasks", "scorers") else ENGINE / room
+        for path in sorted(folder.rglob("*.py")):
+            yield room, path
+
+
+def imports(path: Path, *, at_top: bool = False) -> set[str]:
+    """Full names of what a module imports; `at_top`: only what importing the module itself imports."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    nodes: list[ast.AST] = []
+
+    def visit(node: ast.AST) -> None:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+                continue
+            if at_top and isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+                continue
+            nodes.append(child)
+            visit(child)
+
+    visit(tree)
+    found: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def rooms_of(names: set[str]) -> set[str]:
+    """Rooms of physbench among imported names."""
+    known = set(ALLOWED) | {"leaderboard"}
+    return {name.split(".")[1] for name in names if name.startswith("physbench.") and name.split(".")[1] in known}
+
+
+@pytest.mark.parametrize(("room", "path"), list(modules()), ids=lambda value: getattr(value, "stem", value))
+def test_imports_follow_the_arrows(room: str, path: Path) -> None:
+    reverse = rooms_of(imports(path)) - ALLOWED[room] - {room}
+    assert not reverse, f"{path.relative_to(ROOT)} imports {reverse}: {room} comes before it"
+
+
+@pytest.mark.parametrize(("room", "path"), list(modules()), ids=lambda value: getattr(value, "stem", value))
+def test_only_the_world_imports_pybullet(room: str, path: Path) -> None:
+    if room != "world":
+        assert not [name for name in imports(path) if name.split(".")[0] in ("pybullet", "pybullet_data")]
+
+
+def test_the_package_list_equals_the_folders() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+    folders = set()
+    for top, name in (
+        (ENGINE, "physbench"),
+        *((ROOT / r, f"physbench.{r}") for r in ("tasks", "scorers", "leaderboard")),
+    ):
+        for init in top.rglob("__init__.py"):
+            parts = init.parent.relative_to(top).parts
+            if top is ENGINE and parts and parts[0] in ("tasks", "scorers", "leaderboard"):
+                continue  # the links
+            folders.add(".".join((name, *parts)))
+        for sources in top.rglob("*.py"):
+            assert (sources.parent / "__init__.py").exists() or sources.parent.is_symlink(), (
+                f"{sources.parent} has none"
+            )
+    assert set(project["packages"]) == folders
+
+
+@pytest.mark.parametrize("name", ["tasks", "scorers", "leaderboard"])
+def test_a_part_is_imported_by_its_full_name_only(name: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", f"import {name}"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert f"physbench.{name}" in done.stderr
+
+
+def test_links_are_relative() -> None:
+    for name in ("tasks", "scorers", "leaderboard"):
+        assert str((ENGINE / name).readlink()) == f"../{name}"
+
+
+HEAVY = ("torch", "numpy", "pandas", "pyarrow", "matplotlib", "pybullet", "lpips", "scipy")
+
+
+def heavy_after(code: str) -> set[str]:
+    """Heavy libraries that a fresh interpreter has loaded after `code`."""
+    script = f"import sys\n{code}\nprint(*[m for m in {HEAVY} if m in sys.modules], file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return set(done.stderr.split())
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["eval", "--help"], ["--version"], ["tasks", "--help"]])
+def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
+    assert heavy_after(f"from physbench.cli.main import run; assert run({arguments}) == 0") == set()
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    assert heavy_after("import physbench") == set()
+
+
+def test_the_models_process_imports_neither_pybullet_nor_lpips() -> None:
+    """A machine with a GPU needs nothing but torch and a folder of clips."""
+    code = "import physbench.rollouts.process, physbench.adapters.baselines, physbench.clips.store"
+    assert heavy_after(code) & {"pybullet", "lpips", "pandas", "matplotlib"} == set()
