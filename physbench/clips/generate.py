@@ -72,6 +72,11 @@ def make_clip(row: Row, spec: RenderSpec) -> Clip:
     )
 
 
+def frame_times(scene: Scene, spec: RenderSpec) -> NDArray[np.float64]:
+    """Times (T,) s of the frames of a clip, 0 among them."""
+    return _steps(scene, spec.steps) / PHYSICS_HZ
+
+
 def grid_states(scene: Scene) -> NDArray[np.float64]:
     """States (T, N, 13) on the 20 Hz grid from the start of the history to the end of the horizon."""
     from physbench.world.stepping import simulate

@@ -1,0 +1,163 @@
+"""Clips on disk. The store only saves time: whatever is missing, damaged or out of date in it is made again."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import platformdirs
+
+from physbench.clips.archive import CorruptError, StaleError, pack, read_head, unpack
+from physbench.clips.clip import Clip, Row
+from physbench.clips.generate import make_clip, make_scene
+from physbench.clips.pool import ordered, worker_pool
+from physbench.progress import Progress
+from physbench.world.scene import RenderSpec
+
+ENVIRONMENT = "PHYSBENCH_CACHE"
+FORGOTTEN = 3600.0  # s after which an unfinished file is nobody's any more
+
+
+def cache_dir() -> Path:
+    """The folder of all caches: $PHYSBENCH_CACHE, or the user's cache folder."""
+    return Path(os.environ.get(ENVIRONMENT) or platformdirs.user_cache_dir("physbench"))
+
+
+class ClipStore:
+    """Clips in `directory` (default: `clips` in the cache folder), one file per clip and render spec.
+
+    Each file carries a key, the hash of everything that decides its content, and a checksum. Files with another key or a
+    wrong checksum are said on stderr and replaced. Where nothing can be written it says so once and works without.
+    """
+
+    def __init__(self, directory: Path | str | None = None) -> None:
+        self.directory = cache_dir() / "clips" if directory is None else Path(directory)
+        self.problem: str | None = None  # why nothing is stored
+        self._said: set[str] = set()
+
+    def path(self, row: Row, spec: RenderSpec) -> Path:
+        """Where a clip lies."""
+        return self.directory / str(spec) / f"{row.task.replace('/', '.')}.{row.split}" / f"{row.seed}.npz"
+
+    def get(self, row: Row, spec: RenderSpec) -> Clip:
+        """Load a clip, or make and store it."""
+        scene = make_scene(row)
+        path = self.path(row, spec)
+        try:
+            return unpack(path.read_bytes(), row, spec, scene)
+        except FileNotFoundError:
+            pass
+        except (OSError, CorruptError, StaleError) as error:
+            self._say_replaced(path, error)
+        clip = make_clip(row, spec)
+        self.put(clip)
+        return clip
+
+    def put(self, clip: Clip) -> bool:
+        """Store a clip whole or not at all. Returns False where nothing can be written, which is said once."""
+        if self.problem is None:
+            try:
+                write_atomically(self.path(clip.row, clip.spec), pack(clip))
+            except OSError as error:
+                self._give_up(error.strerror or str(error))
+        return self.problem is None
+
+    def missing(self, rows: Iterable[Row], spec: RenderSpec) -> list[Row]:
+        """The rows that are not stored, or damaged or out of date (said on stderr)."""
+        absent = []
+        rows = list(rows)
+        with Progress("looking at stored clips", len(rows)) as progress:
+            for row in rows:
+                path = self.path(row, spec)
+                try:
+                    read_head(path.read_bytes(), row, spec, make_scene(row))
+                except FileNotFoundError:
+                    absent.append(row)
+                except (OSError, CorruptError, StaleError) as error:
+                    self._say_replaced(path, error)
+                    absent.append(row)
+                progress.advance()
+        return absent
+
+    def ensure(self, rows: Sequence[Row], spec: RenderSpec, workers: int = 2) -> int:
+        """Make all clips that are not stored, with `workers` processes and progress. Returns how many were made."""
+        self._sweep(spec)
+        missing = self.missing(dict.fromkeys(rows), spec)
+        if not missing or not self._can_write():
+            return 0
+        made = 0
+        with worker_pool(workers, len(missing)) as pool, Progress(f"clips {spec}", len(missing)) as progress:
+            job = functools.partial(_make_and_store, str(self.directory), spec)
+            for problem in ordered(pool, job, missing):
+                if problem is not None:
+                    self._give_up(problem)
+                    break
+                made += 1
+                progress.advance()
+        return made
+
+    def _can_write(self) -> bool:
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            if not os.access(self.directory, os.W_OK):
+                self._give_up("Permission denied")
+        except OSError as error:
+            self._give_up(error.strerror or str(error))
+        return self.problem is None
+
+    def _give_up(self, reason: str) -> None:
+        if self.problem is None:
+            self.problem = reason
+            _say(
+                f"clips are not stored in {self.directory}: {reason}. Going on without; ${ENVIRONMENT} names a folder."
+            )
+
+    def _say_replaced(self, path: Path, error: Exception) -> None:
+        """Damage is said for each file, another version once."""
+        if isinstance(error, StaleError):
+            if "stale" not in self._said:
+                _say(f"stored clips in {path.parent.parent} are of another version of the program and are made again")
+            self._said.add("stale")
+        else:
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            _say(f"stored clip {path} is damaged ({reason}) and is made again")
+
+    def _sweep(self, spec: RenderSpec) -> None:
+        """Remove unfinished files of processes that were killed long ago."""
+        for path in (self.directory / str(spec)).glob("*/.*.tmp"):
+            try:
+                if time.time() - path.stat().st_mtime > FORGOTTEN:
+                    path.unlink()
+            except OSError:
+                continue
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that nobody ever sees half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        draft.write_bytes(content)
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+
+
+def _make_and_store(directory: str, spec: RenderSpec, row: Row) -> str | None:
+    """In a worker: make a clip and store it; returns why it could not be stored."""
+    clip = make_clip(row, spec)
+    store = ClipStore(directory)
+    try:
+        write_atomically(store.path(row, spec), pack(clip))
+    except OSError as error:
+        return error.strerror or str(error)
+    return None
+
+
+def _say(message: str) -> None:
+    print(f"physbench: {message}", file=sys.stderr)
