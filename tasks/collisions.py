@@ -12,7 +12,7 @@ from physbench.tasks.common import HALF, RELEASE, holder, hue_name, hues
 from physbench.world.scene import FLOOR_GREY, Body, Camera, Scene, sphere_mass
 
 MARGIN = 0.04  # m that stay free at the border
-SEEN_AFTER = 1.0  # s for which both balls stay in full view after they met
+SEEN_AFTER = 1.2  # s for which both balls stay in full view after they met
 
 Pair = tuple[tuple[float, float], tuple[float, float]]
 
@@ -32,25 +32,25 @@ class HeadOn:
     | ----------- | ---- | ------- | ----------------- | ------------ | ------------------------------------------- |
     | restitution |      | fixed   | 0.9               |              | of the two balls                            |
     | friction    |      | fixed   | 0                 |              | of the two balls                            |
-    | radius_a    | m    | visible | 0.4 .. 0.48       | 0.4 .. 0.44  | of the smaller ball                         |
-    | radius_b    | m    | visible | 0.52 .. 0.62      | 0.65 .. 0.72 | of the larger ball                          |
+    | radius_a    | m    | visible | 0.4 .. 0.46       | 0.4 .. 0.44  | of the smaller ball                         |
+    | radius_b    | m    | visible | 0.5 .. 0.58       | 0.62 .. 0.7  | of the larger ball                          |
     | hue_a       |      | visible | 0, 1 .. 4         |              | index into the palette                      |
     | hue_b       |      | visible | 0, 1 .. 4         |              | index into the palette                      |
     | release     | s    | visible | -1, -0.95 .. -0.4 |              | when the holders vanish                     |
-    | speed_a     | m/s  | visible | 0.7 .. 1.1        | 1.15 .. 1.4  | of ball a                                   |
+    | speed_a     | m/s  | visible | 0.7 .. 1.1        | 1.15 .. 1.35 | of ball a                                   |
     | speed_b     | m/s  | visible | 0.7 .. 1.1        |              | of ball b                                   |
     | heading     | rad  | visible | -3.1416 .. 3.1416 |              | direction of ball a                         |
     | offset      |      | visible | -0.25 .. 0.25     |              | distance of the lines over the sum of radii |
     | meeting     | s    | visible | 0.3 .. 1.4        |              | time of contact                             |
-    | meet_x      | m    | visible | -0.8 .. 0.8       |              | point of contact, to the right              |
-    | meet_y      | m    | visible | -0.8 .. 0.8       |              | point of contact, upwards in the image      |
+    | meet_x      | m    | visible | -1.2 .. 1.2       |              | point of contact, to the right              |
+    | meet_y      | m    | visible | -1.2 .. 1.2       |              | point of contact, upwards in the image      |
 
     heading is the direction of ball a; offset is the distance of the two lines over the sum of the radii (0 is head-on,
     1 a miss); meeting is the time of contact and (meet_x, meet_y) the point of it. Mass is density x volume.
 
     Camera: from straight above, 5.12 m wide. Actions: none.
     Hand-over: both held until `release`, both moving at 0, contact in [0.2 s, 2.4 s], horizon 4 s. Both stay in full
-    view for 1 s after the contact and may leave later.
+    view for 1.2 s after the contact and may leave later.
     May be hidden: nothing.
 
     Version history: v1, first release.
@@ -60,17 +60,17 @@ class HeadOn:
     parameters = declare(
         restitution=Parameter.fixed(0.9, "", "of the two balls"),
         friction=Parameter.fixed(0.0, "", "of the two balls"),
-        radius_a=Parameter("m", "visible", (0.40, 0.48), "of the smaller ball", ood=(0.40, 0.44)),
-        radius_b=Parameter("m", "visible", (0.52, 0.62), "of the larger ball", ood=(0.65, 0.72)),
+        radius_a=Parameter("m", "visible", (0.40, 0.46), "of the smaller ball", ood=(0.40, 0.44)),
+        radius_b=Parameter("m", "visible", (0.50, 0.58), "of the larger ball", ood=(0.62, 0.70)),
         **hues("hue_a", "hue_b"),
         release=RELEASE,
-        speed_a=Parameter("m/s", "visible", (0.7, 1.1), "of ball a", ood=(1.15, 1.4)),
+        speed_a=Parameter("m/s", "visible", (0.7, 1.1), "of ball a", ood=(1.15, 1.35)),
         speed_b=Parameter("m/s", "visible", (0.7, 1.1), "of ball b"),
         heading=Parameter("rad", "visible", (-3.1416, 3.1416), "direction of ball a"),
         offset=Parameter("", "visible", (-0.25, 0.25), "distance of the lines over the sum of radii"),
         meeting=Parameter("s", "visible", (0.3, 1.4), "time of contact"),
-        meet_x=Parameter("m", "visible", (-0.8, 0.8), "point of contact, to the right"),
-        meet_y=Parameter("m", "visible", (-0.8, 0.8), "point of contact, upwards in the image"),
+        meet_x=Parameter("m", "visible", (-1.2, 1.2), "point of contact, to the right"),
+        meet_y=Parameter("m", "visible", (-1.2, 1.2), "point of contact, upwards in the image"),
     )
     horizon = 4.0  # s
 

@@ -30,8 +30,8 @@ def cache_dir() -> Path:
 class ClipStore:
     """Clips in `directory` (default: `clips` in the cache folder), one file per clip and render spec.
 
-    Each file carries a key, the hash of everything that decides its content, and a checksum. Files with another key or a
-    wrong checksum are said on stderr and replaced. Where nothing can be written it says so once and works without.
+    Each file carries a key, the hash of everything that decides its content, and a checksum. Files with another key or
+    a wrong checksum are said on stderr and replaced. Where nothing can be written it says so once and works without.
     """
 
     def __init__(self, directory: Path | str | None = None) -> None:

@@ -1,0 +1,109 @@
+"""A contact sheet of a task: a few clips, frames over time, and each clip's way in one picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.clips.clip import Clip, Row, Split
+from physbench.clips.generate import make_clip, make_params, render_spec
+from physbench.clips.task import Task
+
+SIZE, FPS = 192, 20.0  # px and frames/s of the pictures on the sheet
+BEFORE = (-1.0, -0.5, 0.0)  # s, columns before the hand-over
+AFTER = 6  # columns behind it
+EXPOSURE = 0.2  # s between the exposures of the last column
+INK, QUIET, ACCENT = "#1d2129", "#7b828e", "#c8451b"
+
+# Inches: a picture, the gaps, the labels at the left, the title, the times, the foot.
+CELL, GAP, WIDE_GAP, LEFT, TITLE, HEADS, FOOT, EDGE = 1.28, 0.07, 0.24, 1.95, 0.72, 0.30, 0.30, 0.28
+
+
+def preview(task: Task, split: Split, seeds: Sequence[int], path: Path) -> None:
+    """Write a contact sheet of the clips with these seeds as a PNG."""
+    clips = [make_clip(Row(task.id, split, seed), render_spec(SIZE, FPS)) for seed in seeds]
+    figure = draw_sheet(task, clips)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=150, facecolor="white")
+
+
+def column_times(horizon: float) -> list[float]:
+    """Times in s of the columns: closer together soon after the hand-over, where most happens."""
+    later = [horizon * ((k + 1) / AFTER) ** 1.4 for k in range(AFTER)]
+    return [*BEFORE, *(round(time * FPS) / FPS for time in later)]
+
+
+def multiple_exposure(clip: Clip) -> NDArray[np.uint8]:
+    """All of the prediction in one picture (H, W, 3): older exposures fade."""
+    stride = round(EXPOSURE * clip.spec.fps)
+    frames = clip.frames[clip.handover :: stride].astype(np.float32)
+    ground = np.median(clip.frames, axis=0).astype(np.float32)
+    picture = ground.copy()
+    for k, frame in enumerate(frames):
+        moved = np.abs(frame - ground).max(axis=-1, keepdims=True) > 10
+        weight = 0.25 + 0.75 * ((k + 1) / len(frames)) ** 1.5
+        picture = np.where(moved, picture + weight * (frame - picture), picture)
+    return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
+
+
+def draw_sheet(task: Task, clips: Sequence[Clip]) -> Any:
+    """The matplotlib figure with one row per clip."""
+    from matplotlib.figure import Figure
+
+    times = column_times(clips[0].scene.horizon)
+    columns = [LEFT + k * (CELL + GAP) + (WIDE_GAP if k >= len(BEFORE) else 0) for k in range(len(times))]
+    columns.append(columns[-1] + CELL + GAP + WIDE_GAP)
+    width = columns[-1] + CELL + EDGE
+    height = TITLE + HEADS + len(clips) * (CELL + GAP) + FOOT
+    figure = Figure(figsize=(width, height))
+
+    def say(x: float, y: float, text: str, **style: Any) -> None:
+        """Write at x, y inches from the top left."""
+        figure.text(x / width, 1 - y / height, text, **{"color": INK, "va": "baseline", **style})
+
+    say(EDGE, 0.40, task.id, fontsize=15, fontweight="bold")
+    say(EDGE, 0.64, (task.__doc__ or "").strip().splitlines()[0], fontsize=10, color=QUIET)
+    for x, time in zip(columns, times, strict=False):
+        label = "hand-over" if time == 0 else f"{time:+.2f}".rstrip("0").rstrip(".").replace("-", "−") + " s"
+        style = {"color": ACCENT, "fontweight": "bold"} if time == 0 else {"color": QUIET if time < 0 else INK}
+        say(x + CELL / 2, TITLE + HEADS - 0.08, label, fontsize=9, ha="center", **style)
+    say(columns[-1] + CELL / 2, TITLE + HEADS - 0.08, f"0 to {times[-1]:g} s", fontsize=9, ha="center")
+
+    for i, clip in enumerate(clips):
+        top = TITLE + HEADS + i * (CELL + GAP)
+        say(EDGE, top + 0.16, f"{clip.row.split} {clip.row.seed}", fontsize=10, fontweight="bold")
+        for j, line in enumerate(_drawn(task, clip.row)):
+            say(EDGE, top + 0.34 + 0.145 * j, line, fontsize=7, color=QUIET)
+        pictures = [clip.frames[int(np.argmin(np.abs(clip.times - time)))] for time in times]
+        for x, picture in zip(columns, [*pictures, multiple_exposure(clip)], strict=True):
+            axes = figure.add_axes((x / width, 1 - (top + CELL) / height, CELL / width, CELL / height))
+            axes.imshow(picture, interpolation="lanczos", vmin=0, vmax=255)
+            axes.set_axis_off()
+    line = (columns[len(BEFORE)] - (GAP + WIDE_GAP) / 2) / width
+    figure.add_artist(_line(line, 1 - (TITLE + 0.08) / height, FOOT / height))
+    say(
+        EDGE,
+        height - 0.11,
+        "Left of the line: history that a model may see. Right of it: what it has to predict. "
+        f"Last column: exposures every {EXPOSURE:g} s.",
+        fontsize=7.5,
+        color=QUIET,
+    )
+    return figure
+
+
+def _line(x: float, top: float, bottom: float) -> Any:
+    from matplotlib.lines import Line2D
+
+    return Line2D([x, x], [bottom, top], color=ACCENT, linewidth=1.2)
+
+
+def _drawn(task: Task, row: Row) -> list[str]:
+    """The drawn numbers of a clip, without hues: what the pictures do not tell."""
+    params = make_params(row)
+    shown = [name for name in params if task.parameters[name].kind != "fixed" and not name.startswith("hue")]
+    return [f"{name} {params[name]:g} {task.parameters[name].unit}".strip() for name in shown[:7]]
