@@ -42,3 +42,26 @@ def plane_from_px(camera: Camera, spec: RenderSpec, points: Array) -> Array:
         [(points[..., 0] - spec.width / 2) / scale + center[0], (spec.height / 2 - points[..., 1]) / scale + center[1]],
         axis=-1,
     )
+
+
+def depth_axis(camera: Camera) -> int:
+    """The world axis along which the camera looks: 1 (y) from the front, 2 (z) from the top."""
+    return 1 if camera.view == "front" else 2
+
+
+def looking(camera: Camera) -> Array:
+    """Unit vector (3,) in which the camera looks."""
+    return np.array([0.0, 1.0, 0.0] if camera.view == "front" else [0.0, 0.0, -1.0])
+
+
+def eye(camera: Camera) -> Array:
+    """Where the camera is (3,) m."""
+    return np.asarray(camera.center, dtype=np.float64) - camera.distance * looking(camera)
+
+
+def px_from_world(camera: Camera, spec: RenderSpec, points: Array) -> Array:
+    """World points (..., 3) m -> image coordinates (..., 2) px, in perspective; in the plane of motion as above."""
+    depth = (points - eye(camera)) @ looking(camera)
+    center = plane_from_world(camera, np.asarray(camera.center, dtype=np.float64))
+    offset = plane_from_world(camera, np.asarray(points, dtype=np.float64)) - center
+    return px_from_plane(camera, spec, center + offset * (camera.distance / depth)[..., None])

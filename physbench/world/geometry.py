@@ -25,10 +25,10 @@ def unrotate(quaternion: ArrayLike, vectors: ArrayLike) -> Array:
 
 
 def gap(a: Body, pa: ArrayLike, b: Body, pb: ArrayLike) -> Array:
-    """Distance in m between the surfaces of two bodies with centres at pa, pb (..., 3); negative: how deep they overlap.
+    """Distance in m between the surfaces of two bodies with centres at pa, pb (..., 3); negative: depth of overlap.
 
-    Both are turned as `Body.orientation` says. Exact for a sphere and anything and for a plane and anything; two boxes or
-    cylinders are compared along the axes of both and the line of centres, which never exceeds the true distance.
+    Both are turned as `Body.orientation` says. Exact for a sphere and anything and for a plane and anything; two boxes
+    or cylinders are compared along the axes of both and the line of centres, which never exceeds the true distance.
     """
     pa, pb = np.asarray(pa, dtype=np.float64), np.asarray(pb, dtype=np.float64)
     if a.shape == "plane" and b.shape == "plane":

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.world.camera import PLANE_AXES, pixels_per_metre
-from physbench.world.geometry import rotate
-from physbench.world.scene import Body, Camera, RenderSpec, Scene
+from physbench.world.camera import depth_axis, pixels_per_metre
+from physbench.world.scene import Body, Camera, RenderSpec
 
 Array = NDArray[np.float64]
 
@@ -25,12 +25,19 @@ class Mesh:
 
 
 @cache
-def unit_sphere(around: int = 64, down: int = 32) -> Mesh:
-    """A sphere of radius 1 m of `around` meridians and `down` rings with smooth normals; its poles are on y."""
+def unit_sphere(axis: int = 1, visible: float = math.pi, around: int = 64, down: int = 32) -> Mesh:
+    """A sphere of radius 1 m of `around` meridians and `down` rings with smooth normals.
+
+    axis: 1 has the first pole on -y (towards a camera in front), 2 on +z (towards one above), so that the outline is
+    a ring of all meridians. visible: rad from that pole; rings wholly behind it are left out.
+    """
     polar, azimuth = np.meshgrid(np.linspace(0, np.pi, down + 1), np.linspace(0, 2 * np.pi, around + 1), indexing="ij")
-    points = np.stack([np.sin(polar) * np.sin(azimuth), np.cos(polar), np.sin(polar) * np.cos(azimuth)], axis=-1)
+    x, y, z = np.sin(polar) * np.cos(azimuth), np.sin(polar) * np.sin(azimuth), np.cos(polar)
+    points = np.stack([x, y, z] if axis == 2 else [x, -z, y], axis=-1)
     triangles = []
     for i in range(down):
+        if np.pi * i / down > visible:
+            break
         for j in range(around):
             a = i * (around + 1) + j
             c = a + around + 1
@@ -38,8 +45,9 @@ def unit_sphere(around: int = 64, down: int = 32) -> Mesh:
                 triangles.append((a, c, a + 1))
             if i < down - 1:
                 triangles.append((a + 1, c, c + 1))
-    flat = points.reshape(-1, 3)
-    return Mesh(flat, flat.copy(), np.array(triangles))
+    used = np.array(triangles)
+    flat = points.reshape(-1, 3)[: used.max() + 1]
+    return Mesh(flat, flat.copy(), used)
 
 
 @cache
@@ -64,7 +72,9 @@ def unit_cylinder(around: int = 64) -> Mesh:
 @cache
 def unit_box() -> Mesh:
     """A box of half extents 1 m."""
-    vertices, normals, triangles = [], [], []
+    vertices: list[Array] = []
+    normals: list[Array] = []
+    triangles: list[tuple[int, int, int]] = []
     for axis in range(3):
         for sign in (-1.0, 1.0):
             normal = np.zeros(3)
@@ -78,68 +88,41 @@ def unit_box() -> Mesh:
     return Mesh(np.array(vertices), np.array(normals), np.array(triangles))
 
 
+NEAR = 10.0  # m from the camera; nothing is drawn before it
 PLATE = 0.01  # m, half the depth of what is drawn of a fixed body in the plane of motion
 ENDLESS = 400.0  # m, half the extent of a plane as it is drawn
 
 
-def body_mesh(body: Body, camera: Camera) -> Mesh:
-    """What is drawn of a body, in its own axes (a plane: in the world's, about `body.position`).
+def body_mesh(body: Body, camera: Camera, spec: RenderSpec | None = None) -> Mesh:
+    """What is drawn of a body, in its own axes.
 
-    In a front view the fixed boxes on which things move, and planes, are drawn as plates in the plane of motion: a deep
-    one would hide the feet of what stands on it, since its front is nearer to the camera.
+    spec: given, only what a camera can see of a ball in pictures of this size; the picture is the same.
+    In a front view planes, and fixed boxes in the plane of motion, are drawn as thin plates in that plane: the front
+    of a deep one would be nearer to the camera, appear larger, and hide the feet of what stands on it.
     """
     if body.shape == "sphere":
-        return _scaled(unit_sphere(), (body.size[0],) * 3)
+        visible = math.pi if spec is None else math.pi / 2 + _widest_angle(body, camera, spec)
+        return _scaled(unit_sphere(depth_axis(camera), visible), (body.size[0],) * 3)
     if body.shape == "cylinder":
         return _scaled(unit_cylinder(), (body.size[0], body.size[0], body.size[1]))
     if body.shape == "box":
         x, y, z = body.size
-        thin = camera.view == "front" and body.role == "fixed" and body.collides
+        thin = camera.view == "front" and body.role == "fixed" and abs(body.position[1] - camera.center[1]) < y
         return _scaled(unit_box(), (x, min(y, PLATE) if thin else y, z))
-    depth = PLATE if camera.view == "front" else ENDLESS
-    slab = _scaled(unit_box(), (ENDLESS, depth, ENDLESS / 2 if camera.view == "front" else PLATE))
-    down = slab.vertices[:, 2].min()
-    return Mesh(slab.vertices + np.array([0.0, 0.0, down]), slab.normals, slab.triangles)
+    if camera.view == "front":
+        slab = _scaled(unit_box(), (ENDLESS, PLATE, ENDLESS / 2))
+        return Mesh(slab.vertices - np.array([0.0, 0.0, ENDLESS / 2]), slab.normals, slab.triangles)
+    slab = _scaled(unit_box(), (ENDLESS, ENDLESS, PLATE))
+    return Mesh(slab.vertices - np.array([0.0, 0.0, PLATE]), slab.normals, slab.triangles)
+
+
+def _widest_angle(body: Body, camera: Camera, spec: RenderSpec) -> float:
+    """Angle in rad between the camera's axis and the farthest ray to a ball that is seen, rounded up to 0.1."""
+    corner = np.hypot(spec.width, spec.height) / 2 / pixels_per_metre(camera, spec) + 2 * body.size[0]
+    return math.ceil(10 * (math.atan(corner / camera.distance) + math.asin(min(1.0, body.size[0] / NEAR)))) / 10
 
 
 def _scaled(mesh: Mesh, factors: tuple[float, ...]) -> Mesh:
     normals = mesh.normals / np.array(factors)
     normals /= np.linalg.norm(normals, axis=1, keepdims=True)
     return Mesh(mesh.vertices * np.array(factors), normals, mesh.triangles)
-
-
-def silhouette_areas(scene: Scene, index: int, times: Array, states: Array, spec: RenderSpec, visible: Array) -> Array:
-    """Area (T,) px of the whole outline of body `index`, as its camera sees it alone in an endless image.
-
-    Each ray that meets a convex body enters and leaves through one face each, so the outline has half the sum of the
-    projected areas of all faces. states: (T, 13) of this body; visible: (T,) px, what a plane answers.
-    """
-    body, camera = scene.bodies[index], scene.camera
-    if not body.drawn:
-        return np.zeros(len(times))
-    if body.shape == "plane":
-        return visible
-    there = np.ones(len(times)) if body.until is None else (times < body.until - 1e-9).astype(np.float64)
-    scale = pixels_per_metre(camera, spec)
-    eye = np.array(camera.center) - camera.distance * _looking(camera)
-    if body.shape == "sphere":
-        offset = states[:, :3] - eye
-        axial = offset @ _looking(camera)
-        square = (offset**2).sum(axis=1)
-        # The cone that touches the ball cuts the picture plane in an ellipse.
-        sine2 = body.size[0] ** 2 / square
-        gap = axial**2 / square - sine2
-        area = np.pi * camera.distance**2 * sine2 * np.sqrt(1 - sine2) / gap**1.5
-        return np.asarray(area * scale**2 * there)
-    mesh = body_mesh(body, camera)
-    still = (states[:, :7] == states[:1, :7]).all()
-    poses = states[:1] if still else states
-    points = poses[:, None, :3] + rotate(poses[:, None, 3:7], mesh.vertices[None]) - eye  # (T, V, 3)
-    flat = points[..., list(PLANE_AXES[camera.view])] * (camera.distance / (points @ _looking(camera)))[..., None]
-    a, b, c = (flat[:, mesh.triangles[:, i]] for i in range(3))
-    cross = (b[..., 0] - a[..., 0]) * (c[..., 1] - a[..., 1]) - (b[..., 1] - a[..., 1]) * (c[..., 0] - a[..., 0])
-    return np.asarray(np.abs(cross).sum(axis=1) / 4 * scale**2 * there)
-
-
-def _looking(camera: Camera) -> Array:
-    return np.array([0.0, 1.0, 0.0] if camera.view == "front" else [0.0, 0.0, -1.0])

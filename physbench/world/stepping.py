@@ -1,7 +1,7 @@
 """A scene in motion: PyBullet at 1200 Hz with the settings that make it ground truth.
 
-PyBullet's defaults lose or gain energy at every bounce. Two settings mend that: no position correction (contactERP 0) and
-no speculative contacts (contactProcessingThreshold 0). Restitution and friction of a pair are the product of both bodies'.
+PyBullet's defaults lose or gain energy at every bounce. Two settings mend that: no position correction (contactERP 0)
+and no speculative contacts (contactProcessingThreshold 0). Restitution and friction of a pair are the product of both.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ class World:
         body = self.scene.bodies[index]
         if body.role == "moving" and not keep and not self._held(body):
             self._states[:, index, 7:10], self._states[:, index, 10:] = body.velocity, body.spin
-        if self._gone(body) or not body.collides and body.role != "moving":
+        if self._gone(body) or (not body.collides and body.role != "moving"):
             return
         for copy in range(len(self._states)):
             self._place(copy, index)

@@ -1,0 +1,135 @@
+"""Bodies before the camera of PyBullet's TinyRenderer, in an own client."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.world._bullet import Client
+from physbench.world.camera import eye
+from physbench.world.meshes import NEAR, body_mesh
+from physbench.world.scene import PALETTE, Body, RenderSpec, Scene
+
+Array = NDArray[np.float64]
+Image = NDArray[np.uint8]
+
+SUPERSAMPLING = 2
+AMBIENT, DIFFUSE = 0.75, 0.20
+FAR = 40.0  # m from the camera
+NOWHERE = (0.0, 0.0, -1e4)  # m; where a copy waits that is not shown
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """One picture at the supersampled size (h, w)."""
+
+    rgb: Image  # (h, w, 4), the last one without meaning
+    depth: NDArray[np.float32]  # (h, w), 0 near .. 1 far or nothing
+    number: NDArray[np.int32]  # (h, w) of the copy of a body, -1 where there is none
+
+
+class Stage:
+    """Copies of some bodies of a scene, drawn at the supersampled size of `spec`.
+
+    bodies: indices of those on stage. whole: draw meshes whole, also what is never seen (the pictures are the same).
+    """
+
+    def __init__(self, scene: Scene, bodies: Sequence[int], spec: RenderSpec, *, copies: int = 1, whole: bool = False):
+        self.scene, self.bodies, self.spec = scene, tuple(bodies), spec
+        self._client = Client()
+        self._arguments = self._camera_arguments()
+        self._shapes = {i: self._shape(scene.bodies[i], whole) for i in self.bodies}
+        self.numbers = [{i: self._create(i) for i in self.bodies} for _ in range(copies)]  # [copy][body]
+
+    def close(self) -> None:
+        """Give the client back."""
+        self._client.close()
+
+    def __enter__(self) -> Stage:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _shape(self, body: Body, whole: bool) -> int:
+        api = self._client.api
+        mesh = body_mesh(body, self.scene.camera, None if whole else self.spec)
+        colour = (body.grey,) * 3 if body.hue is None else PALETTE[body.hue]
+        number = api.createVisualShape(
+            api.GEOM_MESH,
+            vertices=mesh.vertices.tolist(),
+            indices=mesh.triangles.ravel().tolist(),
+            normals=mesh.normals.tolist(),
+            uvs=[[0.0, 0.0]] * len(mesh.vertices),
+            rgbaColor=(*colour, 1.0),
+            specularColor=(0, 0, 0),
+            physicsClientId=self._client.id,
+        )
+        return int(number)
+
+    def _create(self, index: int) -> int:
+        body = self.scene.bodies[index]
+        number = self._client.api.createMultiBody(
+            baseVisualShapeIndex=self._shapes[index],
+            basePosition=body.position,
+            baseOrientation=drawn_orientation(body, body.orientation),
+            physicsClientId=self._client.id,
+        )
+        return int(number)
+
+    def _camera_arguments(self) -> dict[str, object]:
+        api, camera = self._client.api, self.scene.camera
+        front = camera.view == "front"
+        width, height = self.spec.width * SUPERSAMPLING, self.spec.height * SUPERSAMPLING
+        pixel = camera.width / min(width, height) * NEAR / camera.distance  # m on the near plane
+        right, top = width / 2 * pixel, height / 2 * pixel
+        d = pixel / 2  # the renderer's pictures lie half a pixel off; this takes it back
+        return {
+            "width": width,
+            "height": height,
+            "viewMatrix": api.computeViewMatrix(eye(camera).tolist(), camera.center, (0, 0, 1) if front else (0, 1, 0)),
+            "projectionMatrix": api.computeProjectionMatrix(-right + d, right + d, -top + d, top + d, NEAR, FAR),
+            "lightDirection": (0, -1, 0) if front else (0, 0, 1),  # from the camera: shades are round
+            "lightColor": (1, 1, 1),
+            "lightAmbientCoeff": AMBIENT,
+            "lightDiffuseCoeff": DIFFUSE,
+            "lightSpecularCoeff": 0.0,
+            "shadow": 0,
+            "renderer": api.ER_TINY_RENDERER,
+            "physicsClientId": self._client.id,
+        }
+
+    def keep(self, copies: int) -> None:
+        """Take away all copies but the first `copies`."""
+        for numbers in self.numbers[copies:]:
+            for number in numbers.values():
+                self._client.api.removeBody(number, physicsClientId=self._client.id)
+        del self.numbers[copies:]
+
+    def show(self, copy: int, index: int, state: Array | None) -> None:
+        """Put a copy of a body where its `state` (13,) says, or out of sight."""
+        body = self.scene.bodies[index]
+        place, turn = NOWHERE, body.orientation
+        if state is not None:
+            x, y, z, *quaternion = state[:7].tolist()
+            place, turn = (x, y, z), (quaternion[0], quaternion[1], quaternion[2], quaternion[3])
+        self._client.api.resetBasePositionAndOrientation(
+            self.numbers[copy][index], place, drawn_orientation(body, turn), physicsClientId=self._client.id
+        )
+
+    def picture(self) -> Layer:
+        """Draw what is on stage now."""
+        width, height, rgba, depth, number = self._client.api.getCameraImage(**self._arguments)
+        return Layer(
+            np.asarray(rgba, dtype=np.uint8).reshape(height, width, 4),
+            np.asarray(depth, dtype=np.float32).reshape(height, width),
+            np.asarray(number, dtype=np.int32).reshape(height, width),
+        )
+
+
+def drawn_orientation(body: Body, orientation: Sequence[float]) -> Sequence[float]:
+    """A uniform ball looks the same however it is turned: its mesh is not turned, so that its facets do not flicker."""
+    return (0.0, 0.0, 0.0, 1.0) if body.shape == "sphere" else orientation
