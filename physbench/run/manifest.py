@@ -3,32 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from physbench import __version__
 from physbench.adapters.protocol import ModelCard
-from physbench.clips.clip import Row
+from physbench.clips.suite import Suite
 from physbench.errors import UsageError
+from physbench.results.manifest import MANIFEST_VERSION
+from physbench.run.options import Options
 
-SCHEMA_VERSION = 1
 Document = dict[str, Any]
-
-
-def read_manifest(path: Path) -> Document:
-    """Read manifest.json, refusing what a newer physbench wrote."""
-    try:
-        document: Document = json.loads(path.read_text(encoding="utf-8"))
-        written = int(document["schema_version"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{path} cannot be read ({error}). Start the run over with --fresh.") from error
-    if written > SCHEMA_VERSION:
-        raise UsageError(
-            f"{path} has schema version {written}; physbench {__version__} reads up to {SCHEMA_VERSION}: update it."
-        )
-    return document
 
 
 def card_document(card: ModelCard) -> Document:
@@ -39,13 +25,24 @@ def card_from(document: Document) -> ModelCard:
     return ModelCard(**{**document, "image_size": tuple(document["image_size"])})
 
 
-def rows_document(rows: Sequence[Row]) -> list[Document]:
-    return [dataclasses.asdict(row) for row in rows]
-
-
-def rows_from(document: Document) -> tuple[Row, ...]:
-    """The suite's rows that a manifest lists, in their order."""
-    return tuple(Row(**row) for row in document["suite"]["rows"])
+def asked_document(options: Options, suite: Suite, sha256: str | None, versions: Document) -> Document:
+    """The part of the manifest that is known before the model is loaded: what a resumed run must agree with."""
+    return {
+        "schema_version": MANIFEST_VERSION,
+        "physbench_version": __version__,
+        "suite": {
+            "name": suite.name,
+            "version": suite.version,
+            "hash": suite.hash,
+            "local": False,
+            "partial": suite.partial,
+            "rows": [dataclasses.asdict(row) for row in suite.rows],
+        },
+        "model": {"target": options.model, "sha256": sha256, "args": dict(options.model_arg)},
+        "options": options.document(),
+        "seed": options.seed,
+        "versions": versions,
+    }
 
 
 # What decides rollouts and scores, with the words by which a user knows it. Speed, workers and time-outs do not.

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from physbench.errors import UsageError, nearest
 
 Keep = Literal["shown", "all", "none"]
-DTYPES = ("float32", "float16", "bfloat16")
+DTYPES = ("float32", "float16", "bfloat16", "float64")
 KEEPS = ("shown", "all", "none")
 
 
@@ -50,6 +50,13 @@ class Options:
             raise UsageError(
                 f"--keep-rollouts: there is no '{self.keep_rollouts}'.{nearest(self.keep_rollouts, KEEPS)}"
             )
+
+    @property
+    def short_name(self) -> str:
+        """Name of the model for folders: "objects" of "reference:objects", "mine" of "nets/mine.py:factory"."""
+        place, _, rest = self.model.partition(":")
+        looks_like_file = "/" in place or Path(place).suffix
+        return Path(place).stem if looks_like_file or not rest else rest.partition(":")[0]
 
     def document(self) -> dict[str, Any]:
         """For manifest.json."""

@@ -46,7 +46,7 @@ class Pool:
         method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
         context = multiprocessing.get_context(method)
         if method == "forkserver":
-            context.set_forkserver_preload(["physbench.run.worker"])
+            context.set_forkserver_preload(["physbench.run.preload"])
         self._executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_start)
 
     def submit(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Future[R]:

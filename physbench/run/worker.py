@@ -1,4 +1,7 @@
-"""What a worker process does: track and score one rollout, or bring the references of one clip."""
+"""What a worker process does: make a clip, score a rollout, or bring the references of a clip.
+
+The main process imports this file too, for the names of the functions: what is heavy is imported inside them.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,6 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-import torch  # noqa: F401  (imported here so that the fork server imports it once for all workers)
-
 from physbench.adapters.protocol import ModelCard
 from physbench.clips.clip import Row
 from physbench.clips.store import ClipStore
@@ -16,39 +17,85 @@ from physbench.results.folder import RunFolder, save_tracks
 from physbench.run.parts import write_part
 from physbench.run.stored import load_rollout
 from physbench.scoring.protocol import Scorer
-from physbench.scoring.score import find_scorers, score_clip
+from physbench.world.scene import RenderSpec
+
+
+@dataclass(frozen=True)
+class Made:
+    """A clip is in the store."""
+
+    row: Row
+    seconds: float
 
 
 @dataclass(frozen=True)
 class Scored:
-    """What came of one job."""
+    """A rollout is tracked and scored."""
 
     row: Row
     sample: int
     found: bool  # False: the stored rollout cannot be read and has to be made again
-    failure: str | None = None
-    seconds: float = 0.0
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Referenced:
+    """The references of a clip are in the run folder."""
+
+    row: Row
+    state_hash: str  # of the clip on this machine
+    seconds: float
 
 
 @cache
-def scorers_of(glob: str | None) -> tuple[Scorer, ...]:
+def _store() -> ClipStore:
+    """One a process, so that what is wrong with the cache is said once."""
+    return ClipStore()
+
+
+@cache
+def _scorers(glob: str | None) -> tuple[Scorer, ...]:
+    from physbench.scoring.score import find_scorers
+
     return find_scorers(glob)
 
 
 def warm() -> None:
-    """Start a worker, so that it is there when the first rollout comes."""
+    """Start a worker, so that it is there when the first job comes."""
+
+
+def make(row: Row, spec: RenderSpec) -> Made:
+    """Make a clip and store it. Where the store cannot be written, whoever needs the clip makes it again."""
+    from physbench.clips.generate import make_clip
+
+    started = time.monotonic()
+    _store().put(make_clip(row, spec))
+    return Made(row, time.monotonic() - started)
 
 
 def score(folder: Path, row: Row, sample: int, card: ModelCard, scorers: str | None) -> Scored:
-    """Track and score one stored rollout. The part is written last: once it is there, the clip is done."""
+    """Track and score one stored rollout. The part is written last: once it is there, the rollout is done."""
+    from physbench.scoring.score import score_clip
+
     started = time.monotonic()
     run = RunFolder(folder)
     rollout = load_rollout(run, row.id, sample)
     if rollout is None:
-        return Scored(row, sample, found=False)
-    clip = ClipStore().get(row, card.spec)
-    rows, tracks = score_clip(clip, rollout, card.scored_context, scorers_of(scorers))
+        return Scored(row, sample, False, time.monotonic() - started)
+    clip = _store().get(row, card.spec)
+    rows, tracks = score_clip(clip, rollout, card.scored_context, _scorers(scorers))
     if tracks is not None:
         save_tracks(run.tracks(row.id, sample), tracks)
     write_part(run.part(row.id, sample), rows)
-    return Scored(row, sample, True, rollout.failure, time.monotonic() - started)
+    return Scored(row, sample, True, time.monotonic() - started)
+
+
+def references(folder: Path, row: Row, card: ModelCard, scorers: str | None) -> Referenced:
+    """Bring ground truth and baselines on one clip into the run folder."""
+    from physbench.run.references import BASELINES, bring_reference
+
+    started = time.monotonic()
+    clip = _store().get(row, card.spec)
+    for name in BASELINES:
+        bring_reference(RunFolder(folder), name, clip, card, _scorers(scorers))
+    return Referenced(row, clip.state_hash, time.monotonic() - started)

@@ -1,0 +1,71 @@
+"""One evaluation: clips, rollouts, scores, references, result, report, resumable from what lies on disk."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+from physbench.adapters.load import check_target, model_sha256
+from physbench.clips.suite import find_suite
+from physbench.results.folder import RunFolder
+from physbench.results.manifest import read_manifest
+from physbench.run.finish import finish
+from physbench.run.interrupt import explained, interruptible
+from physbench.run.jobs import duration
+from physbench.run.lock import default_folder, opened
+from physbench.run.manifest import asked_document, refuse_other_settings
+from physbench.run.memory import PeakMemory
+from physbench.run.options import Options
+from physbench.run.pool import Pool, cores
+from physbench.run.roll import roll_and_score
+from physbench.run.state import Run, Say
+from physbench.run.versions import versions
+from physbench.scoring.score import find_scorers
+
+
+def say_on_stderr(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
+
+
+def evaluate(
+    options: Options,
+    *,
+    out: Path | None = None,
+    resume: bool = False,
+    fresh: bool = False,
+    say: Say = say_on_stderr,
+) -> RunFolder:
+    """Evaluate a model on a suite and return the run folder with scores, result and report.
+
+    Raises UsageError or ModelError (exit 2) for what was asked wrongly, PhysbenchError (1) for a full disk or a killed
+    worker and Interrupted (130) for Ctrl-C; in the last two cases everything scored so far stays in the folder.
+    """
+    options.check()
+    suite = find_suite(options.suite, options.limit, options.tasks)
+    scorers = find_scorers(options.scorers)
+    check_target(options.model)
+    asked = asked_document(options, suite, model_sha256(options.model), versions(scorers))
+    path = out or default_folder(options.short_name, options.suite, resume)
+    with interruptible(), opened(path, resume=resume, fresh=fresh) as folder:
+        if folder.manifest.exists():
+            stored = read_manifest(folder)
+            refuse_other_settings(stored, asked, path)
+            asked = {**stored, "options": asked["options"]}
+        run = Run(folder, options, suite, asked, say, options.workers or cores())
+        with explained(options.resume_command(path), run.kept):
+            _work(run)
+    return folder
+
+
+def _work(run: Run) -> None:
+    """Do all that is missing in the folder."""
+    device_memory = 0
+    with PeakMemory() as peak:
+        try:
+            with Pool(run.workers) as pool:
+                device_memory = roll_and_score(run, pool)
+        finally:
+            run.close(peak.bytes, device_memory)
+        finish(run)
+    run.say(f"Done in {duration(time.monotonic() - run.started)}.")

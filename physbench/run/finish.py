@@ -1,0 +1,49 @@
+"""The end of a run: parts become tables, tables the result, and the result the report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from physbench.results.folder import RunFolder
+from physbench.results.manifest import REFERENCES
+from physbench.rollouts.plan import Item
+from physbench.run.parts import read_part, write_scores
+from physbench.run.state import Run
+from physbench.run.stored import drop_rollout
+
+
+def compile_scores(folder: RunFolder, items: Iterable[Item]) -> None:
+    """scores.parquet from the parts, in the order of the suite."""
+    rows = []
+    for item in items:
+        part = read_part(folder.part(item.row.id, item.sample))
+        if part is None:
+            raise RuntimeError(f"{folder.part(item.row.id, item.sample)} is missing.")
+        rows += part
+    write_scores(folder.scores, rows)
+
+
+def finish(run: Run) -> None:
+    """Write tables, result.json and report, then let go of the rollouts that nobody asked to keep."""
+    from physbench.results.build import write_result
+    from physbench.results.report import write_report
+
+    compile_scores(run.folder, run.items)
+    for name in REFERENCES:
+        compile_scores(run.folder.reference(name), (Item(row) for row in run.suite.rows))
+    write_result(run.folder)
+    write_report(run.folder)
+    prune(run)
+
+
+def prune(run: Run) -> None:
+    """Keep the rollouts that --keep-rollouts names."""
+    from physbench.results.selection import shown_clips
+
+    keep = run.options.keep_rollouts
+    if keep == "all":
+        return
+    shown = set(shown_clips(run.folder)) if keep == "shown" else set()
+    for item in run.items:
+        if item.sample > 0 or item.row.id not in shown:
+            drop_rollout(run.folder, item.row.id, item.sample)

@@ -1,0 +1,68 @@
+"""Ctrl-C, a full disk, a killed worker: what is done is kept, and the command that goes on is printed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from types import FrameType
+
+from physbench.errors import PhysbenchError
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class Interrupted(PhysbenchError):
+    """Ctrl-C, or the scheduler's SIGTERM."""
+
+    exit_code = 130
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Make Ctrl-C and SIGTERM raise KeyboardInterrupt once; a second one ends at once, and the workers with it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        for signum in before:
+            signal.signal(signum, lambda number, frame: os._exit(130))
+        raise KeyboardInterrupt
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def explained(resume_command: str, kept: Callable[[], str]) -> Iterator[None]:
+    """Turn what ends a run early into two lines: what happened and what is kept, and how to go on.
+
+    `kept` says how much is scored; it is asked when it is needed.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted(f"Interrupted; {kept()}. Go on with:\n  {resume_command}") from None
+    except BrokenProcessPool as error:
+        raise PhysbenchError(
+            f"A scoring process was killed, perhaps for want of memory (try --workers 1); {kept()}. "
+            f"Go on with:\n  {resume_command}"
+        ) from error
+    except OSError as error:
+        if error.errno not in FULL and "No space left" not in str(error):
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        raise PhysbenchError(
+            f"The disk is full{where}; {kept()}. Free some space, then go on with:\n  {resume_command}"
+        ) from error

@@ -1,0 +1,104 @@
+"""Ground truth and baselines through the same code as a model, clip by clip, cached by everything that decides them."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import shutil
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from physbench.adapters.load import load_model
+from physbench.adapters.protocol import Model, ModelCard, PrivilegedModel
+from physbench.clips.clip import Clip
+from physbench.clips.store import cache_dir
+from physbench.results.folder import RunFolder, save_tracks
+from physbench.rollouts.plan import item_seed
+from physbench.rollouts.predict import Part, predict
+from physbench.rollouts.rollout import Rollout
+from physbench.run.parts import read_part, write_part
+from physbench.run.versions import versions
+from physbench.scoring.protocol import Scorer
+from physbench.scoring.score import score_clip
+
+BASELINES = {"truth": "oracle", "freeze": "freeze", "constant-velocity": "constant-velocity"}  # name: baseline
+
+
+def clip_hash(clip: Clip) -> str:
+    """Hash of all that a clip holds."""
+    digest = hashlib.blake2b(repr((clip.row, clip.scene, clip.spec, clip.contacts)).encode(), digest_size=16)
+    for array in (clip.times, clip.frames, clip.states, clip.visible_area, clip.full_area):
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+@cache
+def _code_key(scorers: tuple[Scorer, ...]) -> str:
+    return hashlib.sha256(json.dumps(versions(scorers)).encode()).hexdigest()[:16]
+
+
+@cache
+def _baseline(name: str, card: ModelCard) -> Model:
+    """The baseline under the size, rate and context that the model's scores are read with."""
+    height, width = card.image_size
+    arguments = {"size": f"{height}x{width}", "fps": repr(card.fps), "context": str(card.scored_context)}
+    device, dtype = torch.device("cpu"), torch.float32
+    return load_model(f"baseline:{BASELINES[name]}", device=device, dtype=dtype, model_args=arguments)
+
+
+def reference_rollout(name: str, clip: Clip, card: ModelCard) -> Rollout:
+    """Roll a reference out on one clip."""
+    model = _baseline(name, card)
+    context = card.scored_context
+    privileged = isinstance(model, PrivilegedModel)
+    part = Part(
+        horizon=clip.horizon,
+        stored=clip.horizon,
+        chain=True,
+        seeds=(item_seed(clip.id, 0, 0),),
+        prompts=(clip.scene.prompt,),
+        context=None if privileged else torch.from_numpy(clip.context(context)).permute(0, 3, 1, 2)[None],
+        actions=None,
+        clips=(clip,) if privileged else None,
+    )
+    place = torch.empty((1, clip.horizon, 3, *card.image_size), dtype=torch.uint8)
+    answer = predict(model, part, place, torch.device("cpu"), torch.float32)
+    frames = np.ascontiguousarray(place[0].permute(0, 2, 3, 1).numpy())
+    return Rollout(clip.id, 0, frames, answer.failures.get(0), answer.chained, answer.seconds)
+
+
+def bring_reference(run: RunFolder, name: str, clip: Clip, card: ModelCard, scorers: Sequence[Scorer]) -> None:
+    """Put the rows and tracks of one reference on one clip into the run folder, from the cache if they are there."""
+    folder = run.reference(name)
+    if read_part(folder.part(clip.id)) is not None:
+        return
+    context = card.scored_context
+    place = cache_dir() / "references" / _code_key(tuple(scorers)) / f"{clip_hash(clip)}.{context}.{name}"
+    if not _copy(place, folder, clip.id):
+        rows, tracks = score_clip(clip, reference_rollout(name, clip, card), context, scorers)
+        if tracks is not None:
+            save_tracks(folder.tracks(clip.id), tracks)
+        write_part(folder.part(clip.id), rows)
+        with contextlib.suppress(OSError):  # a cache that cannot be written costs time and nothing else
+            if tracks is not None:
+                save_tracks(place.with_name(f"{place.name}.npz"), tracks)
+            write_part(place.with_name(f"{place.name}.json"), rows)
+
+
+def _copy(place: Path, folder: RunFolder, clip_id: str) -> bool:
+    """Copy a cached reference; False where there is none that can be read."""
+    rows = read_part(place.with_name(f"{place.name}.json"))
+    if rows is None:
+        return False
+    tracks = place.with_name(f"{place.name}.npz")
+    if tracks.exists():
+        target = folder.tracks(clip_id)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(tracks, target)
+    write_part(folder.part(clip_id), rows)
+    return True

@@ -1,0 +1,193 @@
+"""The middle of a run: clips are made, rolled out, tracked and scored at the same time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from physbench.clips.clip import Clip, Row
+from physbench.clips.store import ClipStore
+from physbench.errors import PhysbenchError, UsageError
+from physbench.progress import Progress
+from physbench.rollouts.engine import BatchResult, RolloutEngine
+from physbench.rollouts.plan import Item, plan_batches
+from physbench.run import worker
+from physbench.run.jobs import Jobs, duration
+from physbench.run.manifest import card_document
+from physbench.run.pool import Pool
+from physbench.run.state import Run
+from physbench.run.stored import drop_rollout, store_rollout
+
+
+def roll_and_score(run: Run, pool: Pool) -> int:
+    """Bring rollouts, parts and references of all clips into the folder. Returns the model's peak device memory."""
+    pool.submit(worker.warm)  # imports torch while the model is loaded
+    memory = 0
+    for _ in range(2):
+        with _engine(run) as engine:
+            lost = Middle(run, pool, engine).work()
+            memory = max(memory, engine.peak_accelerator if engine else 0)
+        if not lost:
+            return memory
+        run.say(f"{len(lost)} stored rollouts cannot be read and are made again.")
+        for item in lost:
+            drop_rollout(run.folder, item.row.id, item.sample)
+    raise PhysbenchError(f"Rollouts in {run.folder.path} cannot be read after they were written. Check the disk.")
+
+
+@contextmanager
+def _engine(run: Run) -> Iterator[RolloutEngine | None]:
+    """The model in its process; None where no rollout is missing."""
+    if run.planned and not run.missing():
+        yield None
+        return
+    o = run.options
+    sizes = [event["part_size"] for event in run.manifest.get("events", []) if event.get("part_size")]
+    with RolloutEngine(
+        o.model,
+        device=o.device,
+        dtype=o.dtype,
+        model_args=o.model_arg,
+        trust_code=o.trust_code,
+        timeout=o.timeout,
+        chain=o.chain,
+        seed=o.seed,
+        part_size=min(sizes, default=None),
+    ) as engine:
+        agree(run, engine)
+        yield engine
+
+
+def agree(run: Run, engine: RolloutEngine) -> None:
+    """Complete the manifest with the model, or see that the model is the one of the stored manifest."""
+    info = engine.info
+    model = {"name": info.card.name, "card": card_document(info.card), "device": info.device, "dtype": info.dtype}
+    if run.planned:
+        for name, value in model.items():
+            before = run.manifest["model"].get(name)
+            if before != value:
+                raise UsageError(
+                    f"{run.folder.path} holds a run of other settings. The model's {name}: it has {before}, now it is "
+                    f"{value}.\nStart over with --fresh, or choose another --out."
+                )
+        return
+    run.manifest["model"] |= model
+    run.manifest |= {
+        "render_spec": str(info.card.spec),
+        "context": info.card.scored_context,
+        "device": f"{info.device} ({info.device_name})",
+    }
+
+
+@dataclass
+class Middle:
+    """Everything that is at work between the first clip and the last score."""
+
+    run: Run
+    pool: Pool
+    engine: RolloutEngine | None
+    store: ClipStore = field(default_factory=ClipStore)
+    made: dict[Row, Future[Any]] = field(default_factory=dict)  # clips on their way
+    estimated: bool = False
+
+    def work(self) -> list[Item]:
+        """Do all that is missing. Returns items whose stored rollout cannot be read."""
+        run = self.run
+        card, rows = run.card, run.suite.rows
+        todo = {item for item in run.items if not run.scored(item)}
+        absent = self.store.missing(rows, card.spec)
+        with Progress(f"{run.suite.name}: clips, rollouts, scores", len(absent) + len(rows) + len(todo)) as progress:
+            jobs = Jobs(progress, run.workers)
+            for kind, count in (("clip", len(absent)), ("references", len(rows)), ("score", len(todo))):
+                jobs.expect(kind, count)
+            for row in absent:
+                self.made[row] = self.pool.submit(worker.make, row, card.spec)
+                jobs.add("clip", self.made[row])
+            if self.engine is not None and not run.planned:
+                self.plan(self.engine)
+            for item in run.items:
+                if item in todo and run.rolled(item):
+                    self.score(jobs, item)
+                    todo.discard(item)
+            for row in rows:
+                future = self.pool.submit(worker.references, run.folder.path, row, card, run.options.scorers)
+                jobs.add("references", future)
+            if self.engine is not None:
+                self.roll(self.engine, jobs, todo)
+            results = jobs.results(lambda: self.estimate(jobs, 0.0))
+        self.note_states(results)
+        return [Item(done.row, done.sample) for done in results if isinstance(done, worker.Scored) and not done.found]
+
+    def plan(self, engine: RolloutEngine) -> None:
+        """Fix which clips share a batch, and write it down before the first one."""
+        run = self.run
+        rows = run.suite.rows
+        size = run.options.batch_size or engine.batch_size(rows, self.clip)
+        batches = plan_batches(rows, size, horizon=run.horizon, samples=run.options.samples)
+        run.manifest |= {"batches": [batch.ids for batch in batches], "events": [], "speed": {}}
+        run.save_manifest()
+        run.say(
+            f"{run.manifest['model']['name']} on {run.suite.name}: {len(rows)} clips of {run.manifest['render_spec']} "
+            f"in {len(batches)} batches on {run.manifest['model']['device']}, into {run.folder.path}"
+        )
+
+    def roll(self, engine: RolloutEngine, jobs: Jobs, todo: set[Item]) -> None:
+        """Roll out what is missing, keep it, and have it scored."""
+        run = self.run
+        only = run.missing()
+        begun = time.monotonic()
+        for number, result in enumerate(engine.run(run.batches(), self.clip, only=only), 1):
+            for item, rollout in zip(result.batch.items, result.rollouts, strict=True):
+                if not run.rolled(item) and not run.scored(item):
+                    store_rollout(run.folder, rollout, run.card.fps)
+                if item in todo:
+                    self.score(jobs, item)
+                    todo.discard(item)
+            self.write_down(result)
+            jobs.raise_failure()
+            self.estimate(jobs, (time.monotonic() - begun) / number * (len(only) - number))
+
+    def write_down(self, result: BatchResult) -> None:
+        """Times and events of a batch go into the manifest."""
+        speed = self.run.manifest["speed"]
+        self.run.count_time("model_seconds", result.seconds)
+        speed["model_frames"] = speed.get("model_frames", 0) + sum(len(one.frames) for one in result.rollouts)
+        speed["chained"] = max([speed.get("chained", 1), *(one.chained for one in result.rollouts)])
+        if result.events:
+            self.run.manifest["events"] += [event.document() for event in result.events]
+            self.run.save_manifest()
+
+    def score(self, jobs: Jobs, item: Item) -> None:
+        run = self.run
+        folder, scorers = run.folder.path, run.options.scorers
+        jobs.add("score", self.pool.submit(worker.score, folder, item.row, item.sample, run.card, scorers))
+
+    def clip(self, row: Row) -> Clip:
+        """A clip for the model, as soon as it is made."""
+        if row in self.made:
+            self.made[row].result()
+        return self.store.get(row, self.run.card.spec)
+
+    def estimate(self, jobs: Jobs, rolling: float) -> None:
+        """Say once how long it will take, as soon as that can be known after the first batch."""
+        left = jobs.seconds_left()
+        if not self.estimated and left is not None:
+            self.estimated = True
+            if max(left, rolling) > 2:
+                self.run.say(f"About {duration(max(left, rolling))} left.")
+
+    def note_states(self, results: list[Any]) -> None:
+        """Mark the run as local where this machine does not reproduce the suite's states."""
+        suite = self.run.suite
+        states = {done.row: done.state_hash for done in results if isinstance(done, worker.Referenced)}
+        other = [row for row, state in states.items() if row in suite.golden and suite.golden[row].state_hash != state]
+        self.run.manifest["suite"]["local"] = bool(other)
+        if other:
+            self.run.say(
+                f"Warning: this machine simulates {len(other)} clips differently from the suite's golden states (the "
+                f"first is {other[0].id}): the result is marked local. See `physbench data verify`."
+            )
