@@ -1,0 +1,154 @@
+"""Which part of a track the scene's law of motion explains: every stretch between contacts is fitted once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.clips.clip import Clip
+from physbench.scoring.due import due, located, seen
+from physbench.scoring.motion import Law, longest_lawful
+from physbench.scoring.stretches import CONTACT_GAP, SHORT, Motion, Stretch, Visit, motions, stretches, visits
+from physbench.tracks.tracks import Tracks
+from physbench.world.camera import plane_from_world
+from physbench.world.geometry import gap
+
+MISS = 0.15  # diameters: further from the fit is a miss
+REST = 0.05  # diameters in REST_TIME: less is rest
+REST_TIME = 0.2  # s
+SAME_PLACE = 1.0  # diameters from ground truth, where a state counts only if it is that of ground truth
+LOOSE = 2.0  # ground truth is in the same state if it is within this many times the bounds for tracks
+BRIDGE = 0.5  # s; a frame without a position is explained if one this near is
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """What the law of motion explains of one object, frame by frame over the window."""
+
+    motion: Motion
+    due: Mask  # (T,)
+    weight: Array  # (T,) 0 where unexplained, else 2^-misses before
+    fits: tuple[tuple[Stretch, Array], ...]  # stretches with their fitted positions (frames, 2) m
+    misses: int
+
+
+def explain(clip: Clip, tracks: Tracks) -> tuple[Explanation, ...]:
+    """Explain the tracks of the moving bodies whose motion has a closed form."""
+    bodies = motions(clip, tracks)
+    contacts = visits(clip, tracks, bodies)
+    owed, there, placed = due(clip, tracks.context), seen(tracks), located(tracks)
+    there |= placed
+    return tuple(
+        _explain(clip, tracks, body, body.law, contacts[body.column], owed[:, body.column], there[:, body.column])
+        for body in bodies
+        if body.law is not None
+    )
+
+
+def _explain(
+    clip: Clip, tracks: Tracks, motion: Motion, law: Law, contacts: tuple[Visit, ...], owed: Mask, there: Mask
+) -> Explanation:
+    times, position, diameter = tracks.times, motion.position, motion.diameter
+    truth = plane_from_world(clip.scene.camera, clip.states[clip.window(tracks.context), motion.index, :3])[
+        : len(times)
+    ]
+    known = np.isfinite(position[:, 0])
+    nearest = _nearest(known)
+    bridged = known | (np.abs(times[nearest] - times) <= BRIDGE) if known.any() else known
+    near = (np.linalg.norm(position - truth, axis=-1) <= SAME_PLACE * diameter)[nearest] & bridged
+    still = resting(times, position, diameter) & ~(near & resting(times, truth, diameter, LOOSE * REST))
+    touching = near & _truly_touching(clip, motion, tracks.context)[: len(times)]
+    sunk = _sunk(contacts, times)
+
+    weight, fits, misses = np.zeros(len(times)), [], 0
+    for stretch in stretches(clip, motion, times, contacts):
+        frames = stretch.frames
+        decided = not stretch.touching and stretch.duration >= SHORT - 1e-9
+        fitted = fit_stretch(law, times, position, stretch, MISS * diameter) if decided else None
+        missed = False
+        if fitted is None:
+            good = touching[frames] if stretch.touching else near[frames]
+        else:
+            path, count = fitted
+            fits.append((stretch, path))
+            missed = count < len(frames)
+            good = np.arange(len(frames)) < count
+        good &= ~still[frames] & ~sunk[frames]
+        weight[frames] = good * 0.5**misses
+        begins = [visit.overlap for visit in contacts if visit.overlap is not None]
+        misses += bool(missed or np.isin(frames, begins).any())
+    weight = np.where(known, weight, np.minimum(weight, weight[nearest])) * (there & bridged)
+    return Explanation(motion, owed, weight, tuple(fits), misses)
+
+
+def _nearest(known: Mask) -> NDArray[np.intp]:
+    """For each frame the nearest known one (T,); the frame itself where none is."""
+    at, where = np.arange(len(known)), np.flatnonzero(known)
+    if not len(where):
+        return at
+    right = np.clip(np.searchsorted(where, at), 0, len(where) - 1)
+    left = np.maximum(right - 1, 0)
+    nearer = np.abs(where[left] - at) <= np.abs(where[right] - at)
+    return np.asarray(np.where(nearer, where[left], where[right]))
+
+
+def _sunk(contacts: tuple[Visit, ...], times: Array) -> Mask:
+    """Frames from an overlap to the next contact (T,)."""
+    mask = np.zeros(len(times), dtype=bool)
+    for visit in contacts:
+        if visit.overlap is not None:
+            later = [other.start for other in contacts if other.start > visit.end]
+            mask[visit.overlap :] |= times[visit.overlap :] < min(later, default=np.inf)
+    return mask
+
+
+def _truly_touching(clip: Clip, motion: Motion, context: int) -> Mask:
+    """Frames in which ground truth is in contact, permanent supports apart (T,)."""
+    states = clip.states[clip.window(context)]
+    body = clip.scene.bodies[motion.index]
+    mask = np.zeros(len(states), dtype=bool)
+    for index, other in enumerate(clip.scene.bodies):
+        if index != motion.index and index not in motion.supports and body.collides and other.collides:
+            near = gap(body, states[:, motion.index, :3], other, states[:, index, :3])
+            mask |= near < LOOSE * CONTACT_GAP * motion.diameter
+    return mask
+
+
+def resting(times: Array, position: Array, diameter: float, bound: float = REST) -> Mask:
+    """Where a path (T, 2) m, NaN allowed, moves less than `bound` diameters in REST_TIME."""
+    dt = float(times[1] - times[0]) if len(times) > 1 else REST_TIME
+    half = max(1, round(REST_TIME / 2 / dt))
+    at = np.arange(len(times))
+    before, behind = np.maximum(at - half, 0), np.minimum(at + half, len(times) - 1)
+    moved = [
+        np.linalg.norm(position[j] - position[i], axis=-1) for i, j in ((before, behind), (before, at), (at, behind))
+    ]
+    span = np.maximum((behind - before) * dt, 1e-9)
+    return np.asarray(
+        np.nanmax(np.nan_to_num(np.stack(moved), nan=np.inf), axis=0) * REST_TIME / span < bound * diameter
+    )
+
+
+def fit_stretch(
+    law: Law, times: Array, position: Array, stretch: Stretch, tolerance: float
+) -> tuple[Array, int] | None:
+    """Fit a stretch once, from its beginning on for as long as one motion of the law stays within `tolerance` m.
+
+    Returns its positions (frames, 2) m and the number of frames up to the first miss (all if there is none), or None
+    where too little of the stretch is known.
+    """
+    usable = np.flatnonzero(np.isfinite(position[stretch.frames, 0]) & ~stretch.blurred)
+    frames = stretch.frames[usable]
+    if len(frames) < law.unknowns // 2 + 1:
+        return None
+    dt = times[frames] - times[frames[0]]
+    state, count = longest_lawful(law, dt, position[frames], tolerance)
+    if state is None:
+        return np.full((len(stretch.frames), 2), np.nan), 0
+    path = law.propagate(state, times[stretch.frames] - times[frames[0]])[:, :2]
+    return path, int(usable[count]) if count < len(frames) else len(stretch.frames)

@@ -1,0 +1,213 @@
+"""The law of motion of a scene's body, from its gravity, force fields and supports, in closed form.
+
+All in the plane of motion (2D). A state is (x, y, vx, vy) in m and m/s at a time called its epoch. A body that slides
+or rolls on a level support for good moves straight along it; one in free flight is ballistic (straight without
+gravity); one in a central field runs on a Kepler orbit. What has no closed form here has no law (None).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.clips.clip import Clip
+from physbench.scoring import kepler
+from physbench.world.camera import plane_from_world
+from physbench.world.geometry import gap
+
+Array = NDArray[np.float64]
+
+SUPPORT_GAP = 0.02  # diameters; a support that the true body never leaves by more is permanent
+
+
+class Law(Protocol):
+    """How a body moves while nothing touches it that does not touch it all the time."""
+
+    @property
+    def unknowns(self) -> int:
+        """Free numbers of a state."""
+        ...
+
+    def propagate(self, state: Array, dt: Array) -> Array:
+        """States (..., 4) at their epoch and dt (T,) s -> states (..., T, 4) at epoch + dt."""
+        ...
+
+    def acceleration(self, position: Array) -> Array:
+        """(..., 2) m -> (..., 2) m/s2."""
+        ...
+
+    def fit(self, dt: Array, position: Array, start: Array | None = None) -> Array:
+        """Least squares over times dt (T,) s from the epoch and positions (T, 2) m -> state (4,) at the epoch.
+
+        start: a state nearby, where one is known."""
+        ...
+
+    def covariance(self, state: Array, dt: Array, sd: float) -> Array:
+        """Covariance (4, 4) of `fit` where each coordinate at dt (T,) carries independent noise of `sd` m."""
+        ...
+
+
+@dataclass(frozen=True)
+class Constant:
+    """Constant acceleration: ballistic or straight; on a permanent support only along it."""
+
+    gravity: tuple[float, float]  # m/s2
+    normal: tuple[float, float] | None = None  # unit, of the permanent support
+    height: float = 0.0  # m, normal . position
+
+    @property
+    def unknowns(self) -> int:
+        return 4 if self.normal is None else 2
+
+    @property
+    def _free(self) -> Array:
+        """Directions in which the body is free (2, m)."""
+        if self.normal is None:
+            return np.eye(2)
+        return np.array([[-self.normal[1]], [self.normal[0]]])
+
+    def acceleration(self, position: Array) -> Array:
+        along = self._free @ (self._free.T @ np.asarray(self.gravity))
+        return np.broadcast_to(along, position.shape).copy()
+
+    def propagate(self, state: Array, dt: Array) -> Array:
+        a = self.acceleration(np.zeros(2))
+        time = dt[:, None]
+        position, velocity = state[..., None, :2], state[..., None, 2:]
+        moved = position + velocity * time + 0.5 * a * time**2
+        return np.concatenate([moved, velocity + a * time], axis=-1)
+
+    def fit(self, dt: Array, position: Array, start: Array | None = None) -> Array:
+        free = self._free
+        a = self.acceleration(np.zeros(2))
+        target = (position - 0.5 * a * dt[:, None] ** 2) @ free  # (T, m)
+        design = np.stack([np.ones_like(dt), dt], axis=-1)
+        numbers = np.linalg.lstsq(design, target, rcond=None)[0] @ free.T  # (2, 2) position, velocity
+        if self.normal is not None:
+            numbers[0] += self.height * np.asarray(self.normal)
+        return numbers.reshape(4)
+
+    def covariance(self, state: Array, dt: Array, sd: float) -> Array:
+        design = np.stack([np.ones_like(dt), dt], axis=-1)
+        along = self._free @ self._free.T
+        return np.asarray(np.kron(np.linalg.pinv(design.T @ design), along) * sd**2, dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Orbit:
+    """Kepler motion about a fixed source."""
+
+    source: tuple[float, float]  # m
+    mu: float  # m3/s2
+    unknowns: int = 4
+
+    @property
+    def _shift(self) -> Array:
+        return np.array([*self.source, 0.0, 0.0])
+
+    def acceleration(self, position: Array) -> Array:
+        away = position - self._shift[:2]
+        distance = np.maximum(np.linalg.norm(away, axis=-1, keepdims=True), 1e-2)
+        return np.asarray(-self.mu * away / distance**3, dtype=np.float64)
+
+    def propagate(self, state: Array, dt: Array) -> Array:
+        return kepler.propagate(state - self._shift, dt, self.mu) + self._shift
+
+    def fit(self, dt: Array, position: Array, start: Array | None = None) -> Array:
+        if start is None:
+            a = self.acceleration(position[np.abs(dt) <= np.median(np.abs(dt))].mean(axis=0))
+            start = Constant((float(a[0]), float(a[1]))).fit(dt, position)
+        return self._descend(start, dt, position)
+
+    def _descend(self, state: Array, dt: Array, position: Array) -> Array:
+        """Levenberg and Marquardt's method on the squared distances."""
+        moved, slope = kepler.positions_and_slopes(state - self._shift, dt, self.mu)
+        residual = position - self._shift[:2] - moved
+        cost, damping = float(np.sum(residual**2)), 1e-4
+        for _ in range(25):
+            flat = slope.reshape(-1, 4)
+            normal = flat.T @ flat
+            step = np.linalg.solve(normal + damping * np.diag(np.diag(normal) + 1e-9), flat.T @ residual.reshape(-1))
+            moved, trial_slope = kepler.positions_and_slopes(state + step - self._shift, dt, self.mu)
+            trial = position - self._shift[:2] - moved
+            gain = cost - float(np.sum(trial**2))
+            if not gain > 0:
+                damping *= 10
+                if damping > 1e4:
+                    break
+                continue
+            state, residual, slope, cost, damping = state + step, trial, trial_slope, cost - gain, damping * 0.1
+            if gain < 1e-3 * cost + 1e-9 * len(dt):  # 1e-9: 0.03 mm rms
+                break
+        return state
+
+    def covariance(self, state: Array, dt: Array, sd: float) -> Array:
+        slope = kepler.positions_and_slopes(state - self._shift, dt, self.mu)[1].reshape(-1, 4)
+        return np.asarray(np.linalg.pinv(slope.T @ slope) * sd**2, dtype=np.float64)
+
+
+def longest_lawful(law: Law, dt: Array, position: Array, tolerance: float) -> tuple[Array | None, int]:
+    """Fit the longest beginning of a track that one motion of the law passes within `tolerance` m at every frame.
+
+    dt (T,) s ascending, position (T, 2) m, all known. Returns the state at dt = 0 and the number of frames; None and 0
+    if not even the first few, one more than fix the state, are lawful.
+    """
+    fewest = law.unknowns // 2 + 1
+    state: Array | None = None
+    good, bad, size = 0, len(dt) + 1, fewest
+    while good < len(dt) and bad - good > 1 and size >= fewest:
+        trial = law.fit(dt[:size], position[:size], state)
+        off = np.linalg.norm(law.propagate(trial, dt[:size])[:, :2] - position[:size], axis=-1)
+        if (off <= tolerance).all():
+            state, good = trial, size
+        else:
+            bad = size
+        size = min(2 * good, len(dt)) if bad > len(dt) else (good + bad) // 2
+    return state, good
+
+
+def supports(clip: Clip, index: int) -> tuple[int, ...]:
+    """Fixed bodies that body `index` truly touches from its release, or the start of the history, to the end."""
+    body = clip.scene.bodies[index]
+    free = clip.times >= (body.release if body.release is not None else clip.times[0]) - 1e-9
+    return tuple(
+        j
+        for j, other in enumerate(clip.scene.bodies)
+        if other.role == "fixed"
+        and other.collides
+        and body.collides
+        and np.all(
+            gap(body, clip.states[free, index, :3], other, clip.states[free, j, :3]) < SUPPORT_GAP * 2 * body.radius
+        )
+    )
+
+
+def law_of(clip: Clip, index: int) -> Law | None:
+    """The law of motion of moving body `index` of a clip's scene, or None where it has no closed form."""
+    scene = clip.scene
+    body = scene.bodies[index]
+    gravity = plane_from_world(scene.camera, np.asarray(scene.gravity, dtype=np.float64))
+    if scene.fields:
+        return _orbit(clip, gravity)
+    under = supports(clip, index)
+    size = float(np.linalg.norm(gravity))
+    if not under or size == 0:
+        return Constant((float(gravity[0]), float(gravity[1])))
+    normal = -gravity / size
+    free = clip.times >= (body.release if body.release is not None else clip.times[0]) - 1e-9
+    heights = plane_from_world(scene.camera, clip.states[free, index, :3]) @ normal
+    if np.ptp(heights) > SUPPORT_GAP * 2 * body.radius:
+        return None  # on a slope friction decides
+    return Constant((float(gravity[0]), float(gravity[1])), (float(normal[0]), float(normal[1])), float(heights[-1]))
+
+
+def _orbit(clip: Clip, gravity: Array) -> Orbit | None:
+    scene = clip.scene
+    source = scene.bodies[scene.index(scene.fields[0].source)]
+    if len(scene.fields) > 1 or source.role != "fixed" or np.any(gravity):
+        return None
+    centre = plane_from_world(scene.camera, np.asarray(source.position, dtype=np.float64))
+    return Orbit((float(centre[0]), float(centre[1])), scene.fields[0].mu)
