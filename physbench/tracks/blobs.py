@@ -1,0 +1,126 @@
+"""Which blob is which object: components of the small label maps, followed from frame to frame.
+
+Runs on the host in numpy; positions of ground truth are never used.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from skimage.measure import label as connected
+
+LEAST_AREA = 3.0  # small pixels; fewer are noise
+DUPLICATE_SHARE = 0.3  # of an object's area; a further blob of its hue is a duplicate from here on
+HALLUCINATION_SHARE = 0.3  # of the smallest object's area
+HALLUCINATION_FRAMES = 3  # in a row
+SAME_REACH = 1.4  # radii: two parts of a ball behind a post lie nearer than this, two balls do not
+
+Float = NDArray[np.float64]
+Int = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Components:
+    """Connected areas of one label, by frame."""
+
+    frame: Int  # (M,)
+    label: Int  # (M,)
+    area: Float  # (M,) px
+    centre: Float  # (M, 2) px
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """The blob that is the object, per frame and object."""
+
+    area: Float  # (N, K) px, 0 where there is none
+    centre: Float  # (N, K, 2) px, NaN where there is none
+    duplicates: NDArray[np.uint8]  # (N, K)
+    hallucinations: NDArray[np.uint8]  # (N,)
+
+
+def components(labels: NDArray[np.uint8], factor: int) -> Components:
+    """Components (8-connected, one label each) of label maps (N, h, w); areas and centres in px of the frames.
+
+    The maps are laid below one another with an empty row between, so that one call labels all frames and hues.
+    """
+    count, height, width = labels.shape
+    tall = np.zeros((count, height + 1, width), dtype=np.uint8)
+    tall[:, :height] = labels
+    tall = tall.reshape(-1, width)
+    where = np.flatnonzero(tall)
+    if not len(where):
+        return Components(*(np.zeros(0, np.int64),) * 2, np.zeros(0), np.zeros((0, 2)))
+    number = np.asarray(connected(tall, background=0, connectivity=2)).ravel()[where].astype(np.int64) - 1
+    row, column = np.divmod(where, width)
+    pixels = np.bincount(number)
+    first = np.zeros(len(pixels), dtype=np.int64)
+    first[number[::-1]] = where[::-1]  # one pixel of each
+    frame = first // (width * (height + 1))
+    x = np.bincount(number, column) / pixels + 0.5
+    y = np.bincount(number, row) / pixels + 0.5 - frame * (height + 1)
+    return Components(
+        frame, tall.ravel()[first].astype(np.int64), pixels * float(factor**2), np.stack([x, y], axis=-1) * factor
+    )
+
+
+def choose(found: Components, frames: int, full_area: Float, factor: int) -> Choice:
+    """Follow each object: of the larger blobs of its hue the one nearest to where it was last, else the largest.
+
+    full_area (K,) px: the objects' own areas.
+    """
+    objects = len(full_area)
+    area = np.zeros((frames, objects))
+    centre = np.full((frames, objects, 2), np.nan)
+    duplicates = np.zeros((frames, objects), dtype=np.uint8)
+    for k in range(objects):
+        mine = np.flatnonzero((found.label == k + 1) & (found.area >= LEAST_AREA * factor**2))
+        if len(mine):
+            _follow(found, mine[np.argsort(found.frame[mine], kind="stable")], full_area[k], k, area, centre, duplicates)
+    return Choice(area, centre, duplicates, _hallucinations(found, frames, full_area))
+
+
+def _follow(
+    found: Components, mine: Int, full: float, k: int, area: Float, centre: Float, duplicates: NDArray[np.uint8]
+) -> None:
+    frame = found.frame[mine]
+    reach = SAME_REACH * np.sqrt(full / np.pi)
+    start = np.flatnonzero(np.diff(frame, prepend=-1))
+    stop = np.append(start[1:], len(mine))
+    single = stop - start == 1
+    alone = mine[start[single]]
+    area[frame[start[single]], k] = found.area[alone]
+    centre[frame[start[single]], k] = found.centre[alone]
+    for i in np.flatnonzero(~single):  # in order of time
+        t = frame[start[i]]
+        here = mine[start[i] : stop[i]]
+        sizes, places = found.area[here], found.centre[here]
+        main = int(sizes.argmax())
+        before = np.flatnonzero(area[:t, k])
+        if len(before):
+            large = np.flatnonzero(sizes >= min(DUPLICATE_SHARE * full, 0.5 * sizes[main]))
+            main = int(large[np.linalg.norm(places[large] - centre[before[-1], k], axis=-1).argmin()])
+        parts = np.linalg.norm(places - places[main], axis=-1) <= reach
+        area[t, k] = sizes[parts].sum()
+        centre[t, k] = (places[parts] * sizes[parts, None]).sum(0) / area[t, k]
+        duplicates[t, k] = min(255, int((sizes[~parts] >= DUPLICATE_SHARE * full).sum()))
+
+
+def _hallucinations(found: Components, frames: int, full_area: Float) -> NDArray[np.uint8]:
+    """Blobs of unknown hue (N,), counted where some are seen in at least three frames in a row."""
+    if not len(full_area):
+        return np.zeros(frames, dtype=np.uint8)
+    strange = (found.label == len(full_area) + 1) & (found.area >= HALLUCINATION_SHARE * full_area.min())
+    count = np.bincount(found.frame[strange], minlength=frames)
+    return np.where(runs(count > 0, HALLUCINATION_FRAMES), np.minimum(count, 255), 0).astype(np.uint8)
+
+
+def runs(flags: NDArray[np.bool_], least: int) -> NDArray[np.bool_]:
+    """Keep only True values (N,) in runs of at least `least` frames."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
+    kept = np.zeros(len(flags), dtype=bool)
+    for start, stop in zip(edges[::2], edges[1::2], strict=True):
+        kept[start:stop] = stop - start >= least
+    return kept

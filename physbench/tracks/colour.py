@@ -1,0 +1,104 @@
+"""Hues in the opponent plane: shading and mixing with grey keep the angle, so that it tells objects apart.
+
+A pixel's opponent colour is o = (R - (G + B) / 2, sqrt(3) / 2 (G - B)) in 8-bit levels. Maps hold the two whole numbers
+a = 2 R - G - B and b = G - B, so that sums over pixels are exact on every device: o = (a / 2, sqrt(3) / 2 b).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from physbench.world.rendering import AMBIENT, DIFFUSE
+from physbench.world.scene import PALETTE
+
+CHROMA_GATE = 40.0  # levels; below, a pixel has no hue
+CORE_SHARE = 0.25  # of an object's chroma; below, a pixel is no core of it
+HUE_TOLERANCE_DEG = 0.375 * 360 / len(PALETTE)  # further from every hue of the scene: unknown
+SHADE = AMBIENT + DIFFUSE * 2 / 3  # mean light over a ball that is lit from the camera
+AMBIENT_SHARE, DIFFUSE_SHARE = AMBIENT / SHADE, DIFFUSE / SHADE
+
+HALF = 160  # half side of the table, in steps; holds 510 levels of a and a cast of 100
+STEP_A, STEP_B = 4, 2  # whole numbers per step of the table
+SIDE = 2 * HALF
+
+
+def opponent(colour: NDArray[np.float64]) -> NDArray[np.float64]:
+    """RGB (..., 3) -> opponent colour (..., 2) in the same unit."""
+    red, green, blue = colour[..., 0], colour[..., 1], colour[..., 2]
+    return np.stack([red - (green + blue) / 2, math.sqrt(3) / 2 * (green - blue)], axis=-1)
+
+
+@dataclass(frozen=True, eq=False)
+class Colours:
+    """What the tracker knows of the colours of K objects. Labels: 0 no hue, k + 1 object k, K + 1 an unknown hue."""
+
+    hue: NDArray[np.float64]  # (K, 2) unit vectors in the opponent plane
+    chroma: NDArray[np.float64]  # (K,) levels, of a shaded ball of the palette's colour
+    table: Tensor  # (SIDE * SIDE,) u8 label of (a / STEP_A, b / STEP_B)
+    duals: Tensor  # (K, K + 1, 2) weights of (a, b) that give the part along hue k without hue j; j = K: projection
+
+    @property
+    def count(self) -> int:
+        return len(self.hue)
+
+
+def colours_of(hues: Sequence[int], device: torch.device) -> Colours:
+    """Build the tables for objects of these palette hues, all different."""
+    vectors = opponent(np.asarray([PALETTE[hue] for hue in hues], dtype=np.float64).reshape(-1, 3)) * 255
+    chroma = np.linalg.norm(vectors, axis=-1) * SHADE
+    unit = vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)
+    return Colours(
+        hue=unit,
+        chroma=chroma,
+        table=torch.from_numpy(_label_table(unit, chroma)).to(device),
+        duals=torch.from_numpy(_dual_vectors(unit).astype(np.float32)).to(device),
+    )
+
+
+def _label_table(unit: NDArray[np.float64], chroma: NDArray[np.float64]) -> NDArray[np.uint8]:
+    steps = np.arange(SIDE) - HALF
+    a, b = np.meshgrid(steps * STEP_A, steps * STEP_B, indexing="ij")
+    plane = np.stack([a / 2, math.sqrt(3) / 2 * b], axis=-1)  # (SIDE, SIDE, 2)
+    size = np.linalg.norm(plane, axis=-1)
+    label = np.where(size >= CHROMA_GATE, len(unit) + 1, 0)
+    if len(unit):
+        along = plane @ unit.T  # (SIDE, SIDE, K)
+        best = along.argmax(-1)
+        near = along.max(-1) >= size * math.cos(math.radians(HUE_TOLERANCE_DEG))
+        label = np.where(near & (label > 0), np.where(size >= CORE_SHARE * chroma[best], best + 1, 0), label)
+    return label.astype(np.uint8).reshape(-1)
+
+
+def _dual_vectors(unit: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Weights of (a, b): along[k] = a * w[..., 0] + b * w[..., 1] in levels of chroma."""
+    count = len(unit)
+    duals = np.repeat(unit[:, None, :], count + 1, axis=1)  # projection onto the own hue
+    for k in range(count):
+        for j in range(count):
+            across = np.array([-unit[j, 1], unit[j, 0]])
+            parallel = float(across @ unit[k])
+            if j != k and abs(parallel) > math.sin(math.radians(30)):
+                duals[k, j] = across / parallel
+    return duals * np.array([0.5, math.sqrt(3) / 2])
+
+
+def labels(a: Tensor, b: Tensor, table: Tensor, scale: float = 1.0) -> Tensor:
+    """Label maps (...) u8 of opponent maps (...), float32; `scale` undoes the sum over pooled pixels."""
+    row = (a * (scale / STEP_A) + (HALF + 0.5)).to(torch.int32)
+    column = (b * (scale / STEP_B) + (HALF + 0.5)).to(torch.int32)
+    index = row.mul_(SIDE).add_(column)
+    return table.index_select(0, index.view(-1)).view(a.shape)
+
+
+def hue_shift_deg(a: NDArray[np.float64], b: NDArray[np.float64], unit: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Degrees 0..180 between opponent colours (...) and the unit vector of the object's own hue."""
+    x, y = a / 2, math.sqrt(3) / 2 * b
+    along, across = x * unit[0] + y * unit[1], y * unit[0] - x * unit[1]
+    return np.abs(np.degrees(np.arctan2(across, along)))

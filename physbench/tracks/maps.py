@@ -1,0 +1,133 @@
+"""From frames to small label maps: integer pooling, the colour cast of the background, a filter for noisy frames.
+
+All sums are of whole numbers, so that no order of summation, batch or thread count changes a result.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from physbench.tracks.colour import Colours, labels
+
+COARSE_SIDE = 64  # px that the shorter side is pooled to
+WORK_SIDE = 256  # px; frames of 512 and more are tracked at about this size
+NOISE_GATE = 12.0  # levels of chroma noise; above, a frame is filtered first
+CAST_LIMIT = (100, 50)  # whole numbers a, b; a stronger cast is left in
+CAST_WINDOW = (48, 28)  # around the median: what counts as background
+SAMPLE_STRIDE = 17  # odd, as the next, so that samples fall on pixels of every parity
+CAST_STRIDE = 5
+
+
+def pooling(height: int, width: int, side: int) -> int:
+    """Whole factor that brings the shorter side near `side`."""
+    return max(1, round(min(height, width) / side))
+
+
+def pool(frames: Tensor, factor: int) -> Tensor:
+    """Sum squares of `factor` pixels: (N, H, W, 3) u8 -> (N, ceil(H / factor), ceil(W / factor), 3) int32 or int16."""
+    if factor == 1:
+        return frames
+    kind = torch.int16 if factor <= 11 else torch.int32  # 11 * 11 * 255 < 2^15
+    height, width = frames.shape[1:3]
+    down, right = -height % factor, -width % factor
+    if down or right:  # repeat the last row and column
+        frames = torch.cat([frames, frames[:, -1:].expand(-1, down, -1, -1)], 1) if down else frames
+        frames = torch.cat([frames, frames[:, :, -1:].expand(-1, -1, right, -1)], 2) if right else frames
+    rows = frames[:, 0::factor].to(kind)
+    for i in range(1, factor):
+        rows = rows + frames[:, i::factor]
+    rows = rows.view(len(frames), rows.shape[1], -1, factor, 3)
+    total = rows[:, :, :, 0] + rows[:, :, :, 1]
+    for i in range(2, factor):
+        total = total + rows[:, :, :, i]
+    return total
+
+
+def shrink(frames: Tensor) -> tuple[Tensor, int]:
+    """Frames at the size that tracking works at, u8, and the factor by which they were pooled."""
+    height, width = frames.shape[1:3]
+    factor = min(height, width) // WORK_SIDE
+    if factor <= 1:
+        return frames, 1
+    total = pool(frames, factor).to(torch.int32)
+    area = factor * factor
+    return torch.div(total + area // 2, area, rounding_mode="floor").to(torch.uint8), factor
+
+
+def smooth(frames: Tensor) -> Tensor:
+    """Binomial filter (1, 4, 6, 4, 1) / 16 along rows and columns, standard deviation 1 px; (N, H, W, 3) u8 -> u8."""
+    total = frames.to(torch.int16)
+    for axis in (1, 2):
+        size = total.shape[axis]
+        first, last = total.narrow(axis, 0, 1), total.narrow(axis, size - 1, 1)
+        padded = torch.cat([first, first, total, last, last], axis)
+        part = [padded.narrow(axis, i, size) for i in range(5)]
+        total = part[0] + part[4] + 4 * (part[1] + part[3]) + 6 * part[2]
+        total = (total + 8) >> 4
+    return total.to(torch.uint8)
+
+
+@dataclass(frozen=True, eq=False)
+class Coarse:
+    """Small maps of a batch of frames."""
+
+    frames: Tensor  # (N, H, W, 3) u8, filtered where noisy
+    labels: Tensor  # (N, h, w) u8, see Colours
+    cast: Tensor  # (N, 2) float32, whole numbers: a and b of the background
+    noise: Tensor  # (N,) float32, levels of chroma noise per axis before filtering
+    factor: int  # px per pixel of the small maps
+
+
+def coarse(frames: Tensor, colours: Colours) -> Coarse:
+    """Label pooled maps of (N, H, W, 3) u8. One transfer from the device: whether any frame is noisy."""
+    factor = pooling(frames.shape[1], frames.shape[2], COARSE_SIDE)
+    map_a, map_b = _opponent_maps(pool(frames, factor))
+    cast = _cast(map_a, map_b, factor)
+    noise = _noise(frames, cast)
+    noisy = noise > NOISE_GATE
+    if bool(noisy.any()):
+        index = noisy.nonzero()[:, 0]
+        frames = frames.clone()
+        frames[index] = smooth(frames[index])
+        map_a[index], map_b[index] = _opponent_maps(pool(frames[index], factor))
+        cast[index] = _cast(map_a[index], map_b[index], factor)
+    area = float(factor * factor)
+    shift = (cast * area)[:, :, None, None]
+    label = labels(map_a - shift[:, 0], map_b - shift[:, 1], colours.table, 1 / area)
+    return Coarse(frames, label, cast, noise, factor)
+
+
+def _opponent_maps(pooled: Tensor) -> tuple[Tensor, Tensor]:
+    red, green, blue = pooled.to(torch.float32).unbind(-1)
+    return 2 * red - green - blue, green - blue
+
+
+def _cast(map_a: Tensor, map_b: Tensor, factor: int) -> Tensor:
+    """Mean a and b (N, 2) of the pixels near the median colour, rounded: objects cover less than half of a frame."""
+    area = factor * factor
+    flat_a, flat_b = map_a.flatten(1)[:, ::CAST_STRIDE], map_b.flatten(1)[:, ::CAST_STRIDE]
+    middle_a = flat_a[:, ::CAST_STRIDE].median(dim=1, keepdim=True).values
+    middle_b = flat_b[:, ::CAST_STRIDE].median(dim=1, keepdim=True).values
+    near = (flat_a - middle_a).abs() < CAST_WINDOW[0] * area
+    near &= (flat_b - middle_b).abs() < CAST_WINDOW[1] * area
+    count = near.sum(1).clamp(min=1).to(torch.float64) * area
+    cast_a = (flat_a * near).sum(1, dtype=torch.float64) / count
+    cast_b = (flat_b * near).sum(1, dtype=torch.float64) / count
+    cast = torch.stack(
+        [cast_a.clamp(-CAST_LIMIT[0], CAST_LIMIT[0]), cast_b.clamp(-CAST_LIMIT[1], CAST_LIMIT[1])], dim=1
+    )
+    return cast.round().to(torch.float32)
+
+
+def _noise(frames: Tensor, cast: Tensor) -> Tensor:
+    """Levels of chroma noise per axis (N,): from the median squared chroma of sampled pixels, which objects hardly move."""
+    pixels = frames.flatten(1, 2)
+    stride = max(SAMPLE_STRIDE, pixels.shape[1] // 512 // 2 * 2 + 1)
+    red, green, blue = pixels[:, ::stride].to(torch.float32).unbind(-1)
+    a, b = 2 * red - green - blue - cast[:, :1], green - blue - cast[:, 1:]
+    square = a * a * 0.25 + b * b * 0.75
+    return (square.median(dim=1).values / 1.386).sqrt()

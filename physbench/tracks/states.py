@@ -1,0 +1,179 @@
+"""What to conclude from blobs, masses and fits: positions that can be trusted, their uncertainty, states.
+
+A wrong position is worse than a missing one. Whether something is hidden is read from the frames (mass against the
+object's own area, image border, screens and other hues beside the blob), since a prediction need not agree with ground
+truth; ground truth only says what should be visible.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.tracks.blobs import Choice, runs
+from physbench.tracks.tracks import Tracks, Visibility
+from physbench.world.scene import Body
+
+Float = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+WHOLE = 0.95  # share of an object's area from which on it is taken as entirely visible
+SHOULD_BE_SEEN = 0.25  # visible share in ground truth; below there is no verdict
+ABSENT_RATIO, ABSENT_FRAMES = 0.35, 3  # of the area that should be visible, in a row
+LEAST_SHARE = 0.10  # of an object's area; less is not seen where ground truth hides it
+FIT_SHARE, FIT_SHARE_SMALL = 0.35, 0.50  # visible share that determines a centre; the second below 6 px
+GROWN = 1.5  # times its area: the blob is larger than its patch
+LOST = 4.0  # times its area: no object any more
+MOST_BLUR, MOST_RMS, MOST_STEP, MOST_STRAY, MOST_SD = 3.0, 0.20, 0.05, 0.10, 0.15  # of an accepted fit
+AMPLITUDES = (0.5, 1.5)
+ROUND = 1.45  # ratio of second moments up to which a smaller blob counts as round
+ROUNDING = 4  # decimals of a px or degree
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """What ground truth says of the window: areas only."""
+
+    names: tuple[str, ...]
+    times: Float  # (T,)
+    context: int
+    bodies: tuple[Body, ...]
+    full: Float  # (T, K) px
+    visible: Float  # (T, K) px
+    height: int
+    width: int
+
+
+@dataclass(eq=False)
+class Seen:
+    """What was measured in the N frames that there are, in px of the pictures that were tracked."""
+
+    choice: Choice
+    stats: Float  # (N, K, S), see patches.STATS
+    fits: Float  # (N, K, F), see disc.FIT; NaN where none was wanted
+    area: Float  # (N, K) px
+    hue: Float  # (N, K) degrees
+    reference: Float  # (K,) levels of chroma of a pixel
+    noise: Float  # (N,) levels
+
+    def wants_fit(self, k: int, full: float) -> Flags:
+        """Frames (N,) in which object k is partly hidden or touched, and enough of it is left."""
+        ratio = self.area[:, k] / full
+        touched = (self.stats[:, k, 10:13] > 0).any(1)
+        return (ratio > 0.8 * FIT_SHARE) & (ratio < GROWN) & (touched | (ratio < WHOLE))
+
+
+def conclude(shown: Shown, seen: Seen, zoom: float) -> Tracks:
+    """Put the tracks together. `zoom`: px of the frames per px of the pictures that were tracked."""
+    total, objects, count = len(shown.times), len(shown.names), len(seen.area)
+    position = np.full((total, objects, 2), np.nan)
+    position_sd = np.full((total, objects), np.nan)
+    area, hue = np.zeros((total, objects)), np.full((total, objects), np.nan)
+    state = np.full((total, objects), Visibility.ABSENT, dtype=np.uint8)
+    duplicates = np.zeros((total, objects), dtype=np.uint8)
+    hallucinations = np.zeros(total, dtype=np.uint8)
+    for k in range(objects):
+        full = max(float(np.median(shown.full[shown.full[:, k] > 0, k])), 1.0) if (shown.full[:, k] > 0).any() else 1.0
+        place, sd = _positions(seen, k, full / zoom**2, shown.bodies[k])
+        shown_area = np.maximum(seen.area[:, k], np.where(_grown(seen, k, full / zoom**2), seen.choice.area[:, k], 0))
+        shown_area = np.maximum(shown_area, 0.0) * zoom**2
+        state[:count, k], known = _states(shown_area, shown.visible[:count, k], full, seen.stats[:, k])
+        place[~known] = np.nan
+        sd = np.where(np.isnan(place[:, 0]), np.nan, sd)
+        position[:count, k], position_sd[:count, k] = place * zoom, sd * zoom
+        area[:count, k] = shown_area
+        hue[:count, k] = np.where(shown_area > 0, seen.hue[:, k], np.nan)
+        duplicates[:count, k] = seen.choice.duplicates[:, k]
+    hallucinations[:count] = seen.choice.hallucinations
+    return Tracks(
+        names=shown.names,
+        times=shown.times,
+        context=shown.context,
+        position=position.round(ROUNDING),
+        position_sd=position_sd.round(ROUNDING),
+        area=area.round(ROUNDING),
+        hue=hue.round(ROUNDING),
+        state=state,
+        duplicates=duplicates,
+        hallucinations=hallucinations,
+    )
+
+
+def _grown(seen: Seen, k: int, full: float) -> Flags:
+    return seen.choice.area[:, k] > GROWN * full
+
+
+def _positions(seen: Seen, k: int, full: float, body: Body) -> tuple[Float, Float]:
+    """Centres (N, 2) and their standard deviations (N,) px; NaN where what is seen does not determine them."""
+    stats, fits = seen.stats[:, k], seen.fits[:, k]
+    radius = np.sqrt(full / np.pi)
+    ratio = seen.area[:, k] / full
+    mass = np.maximum(stats[:, 0], 1e-9)
+    touched = (stats[:, 10:13] > 0).any(1)
+    round_blob = _axes_ratio(stats) < ROUND
+    sphere = body.shape == "sphere"
+    # Nothing near it: the centroid, unless a ball shows a part of its disc only, as if something unseen hid the rest.
+    free = ~touched & (stats[:, 0] > 0)
+    if sphere:
+        free &= (ratio >= WHOLE) | round_blob
+    grown = _grown(seen, k, full)
+    place = np.where((free & ~grown)[:, None], stats[:, 1:3], np.nan)
+    large = grown & ~touched & (seen.choice.area[:, k] < LOST * full)
+    place[large] = seen.choice.centre[large, k]
+
+    # White noise of `noise` levels over the region moves a centroid by noise * sqrt(sum of squared distances) / mass.
+    jitter = stats[:, 13] * stats[:, 9] / np.sqrt(4 * np.pi) / mass
+    blur2 = (stats[:, 3] + stats[:, 4]) / 2 - seen.area[:, k] / (4 * np.pi)
+    sd = np.hypot(0.03 + 0.06 * np.clip(blur2 / 2, 0.0, 1.0), jitter)
+    sd = np.where(large, 0.3, sd)
+
+    good = accepted(fits, radius) & ~grown
+    # A fit far from the centroid of a blob that is nearly whole is no improvement.
+    place[good] = fits[good, :2]
+    sd = np.where(good, np.clip(np.hypot(sd, 3 * fits[:, 7]) + 0.03, 0.05, 0.25), sd)
+    return place, sd * (1.5 if radius < 4 else 1.0)
+
+
+def accepted(fits: Float, radius: float) -> Flags:
+    """Which fits (N, F) determine a centre."""
+    x, y, blur, amplitude, rms, step, share, sd, stray = fits.T
+    least = FIT_SHARE if radius >= 6 else FIT_SHARE_SMALL
+    with np.errstate(invalid="ignore"):
+        return (
+            np.isfinite(x)
+            & np.isfinite(y)
+            & (blur < MOST_BLUR)
+            & (amplitude > AMPLITUDES[0])
+            & (amplitude < AMPLITUDES[1])
+            & (rms < MOST_RMS)
+            & (step < MOST_STEP)
+            & (share > 0.8 * least)
+            & (sd < MOST_SD)
+            & (stray < MOST_STRAY)
+        )
+
+
+def _axes_ratio(stats: Float) -> Float:
+    """Larger over smaller second moment (N,) of the blob."""
+    half_sum, half_difference = (stats[:, 3] + stats[:, 4]) / 2, (stats[:, 3] - stats[:, 4]) / 2
+    root = np.hypot(half_difference, stats[:, 5])
+    return (half_sum + root) / np.maximum(half_sum - root, 1e-6)
+
+
+def _states(area: Float, visible: Float, full: float, stats: Float) -> tuple[NDArray[np.uint8], Flags]:
+    """States (N,), and where the object was seen well enough to ask for its position."""
+    due = visible >= SHOULD_BE_SEEN * full
+    low = due & (area < ABSENT_RATIO * visible)
+    seen = np.where(due, ~low, area >= LEAST_SHARE * full)
+    state = np.full(len(area), Visibility.VISIBLE, dtype=np.uint8)
+    state[seen & (stats[:, 12] > 0)] = Visibility.CLIPPED
+    state[~due & ~seen] = Visibility.OCCLUDED
+    state[_lasting(low)] = Visibility.ABSENT
+    return state, seen
+
+
+def _lasting(low: Flags) -> Flags:
+    """Runs of at least three frames; one that lasts to the end of the frames counts in any case."""
+    return runs(np.concatenate([low, np.ones(ABSENT_FRAMES, dtype=bool)]), ABSENT_FRAMES)[: len(low)]

@@ -1,0 +1,196 @@
+"""From frames to tracks. Ground truth, baselines and models go through the same steps, with the same numbers.
+
+1. Small maps: frames are pooled to about 64 px and labelled by hue against the background's own colour (maps.py).
+2. Blobs: components of the labels are followed from frame to frame; duplicates, unknown hues (blobs.py, on the host).
+3. Patches: mass, centre and hue of each blob at full resolution (patches.py).
+4. Calibration: the chroma of a pixel of each object, from the context frames of the same sequence.
+5. Disc fits where something touches or hides a ball (disc.py), states, uncertainty (here, on the host).
+
+Frames stay on their device. Transfers to the host, per batch of frames: the small label maps (1), the patches'
+numbers (3), the fits' numbers (5); and the flags "any noisy frame" (1) and "any other hue in a patch" (3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from physbench.clips.clip import Clip
+from physbench.errors import PhysbenchError
+from physbench.tracks import blobs, disc, maps, patches
+from physbench.tracks.colour import Colours, colours_of, hue_shift_deg
+from physbench.tracks.states import Seen, Shown, conclude
+from physbench.tracks.tracks import Tracks
+
+CHUNK_BYTES = {"cpu": 1_500_000, "cuda": 200_000_000}  # of frames; on a CPU what stays in its cache
+SCREEN_FRAMES = 5  # of ground truth in which screens are looked for
+LEAST_FIT_RADIUS = 4.0  # px; smaller ones have no shape
+Float = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class _Target:
+    """What is known of the objects from the scene and from ground truth's areas, none of it a position."""
+
+    shapes: tuple[str, ...]
+    full_area: Float  # (K,) px
+    visible_area: Float  # (N, K) px, of the frames that there are
+
+    @property
+    def radius(self) -> Float:
+        return np.sqrt(self.full_area / np.pi)
+
+
+def track(clip: Clip, context: int, frames: NDArray[np.uint8] | Tensor) -> Tracks:
+    """Track the objects of `clip` in `frames`.
+
+    frames (context + T, H, W, 3) u8: the clip's last `context` true frames, then a prediction. Frames that are missing
+    at the end count as absent. Ground truth itself is `clip.frames[clip.window(context)]`.
+    """
+    video = _video(clip, context, frames)
+    window = clip.window(context)
+    times = clip.times[window]
+    names = tuple(body.name for body in clip.tracked_bodies)
+    small, factor = maps.shrink(video)
+    zoom = float(factor)
+    keep = list(clip.tracked)
+    full = clip.full_area[window, :][:, keep].astype(np.float64)
+    visible = clip.visible_area[window, :][:, keep].astype(np.float64)
+    target = _Target(
+        tuple(body.shape for body in clip.tracked_bodies),
+        np.maximum(_typical(full), 1.0) / zoom**2,
+        visible[: len(small)] / zoom**2,
+    )
+    shown = Shown(names, times, context, clip.tracked_bodies, full, visible, clip.spec.height, clip.spec.width)
+    if not names or not len(small):
+        return conclude(shown, _nothing(0, len(names)), 1.0)
+    hues = _distinct_hues(clip)
+    colours = colours_of(hues, small.device)
+    return conclude(shown, _see(small, target, colours, context, _screens(clip, factor).to(small.device)), zoom)
+
+
+def _video(clip: Clip, context: int, frames: NDArray[np.uint8] | Tensor) -> Tensor:
+    video = torch.from_numpy(np.require(frames, requirements=["C", "W"])) if isinstance(frames, np.ndarray) else frames
+    expected = (clip.spec.height, clip.spec.width, 3)
+    if video.dtype != torch.uint8 or video.ndim != 4 or tuple(video.shape[1:]) != expected:
+        raise PhysbenchError(
+            f"Tracking {clip.id}: expected frames (N, {expected[0]}, {expected[1]}, 3) of uint8 but got "
+            f"{tuple(video.shape)} of {video.dtype}. Render the clip and the prediction at one size."
+        )
+    return video[: clip.times[clip.window(context)].shape[0]].contiguous()
+
+
+def _distinct_hues(clip: Clip) -> list[int]:
+    hues = [body.hue for body in clip.tracked_bodies if body.hue is not None]
+    if len(set(hues)) < len(hues):
+        raise PhysbenchError(f"Tracking {clip.id}: objects are told apart by hue, but two have the same. Give each its own.")
+    return hues
+
+
+def _typical(full: Float) -> Float:
+    """Median over time of the areas (T, K) where the object exists."""
+    return np.array([np.median(column[column > 0]) if (column > 0).any() else 0.0 for column in full.T])
+
+
+def _screens(clip: Clip, factor: int) -> Tensor:
+    """Where ground truth shows a screen at some time (H, W) bool; screens that move are seen in the frames themselves."""
+    index = np.linspace(0, len(clip.frames) - 1, SCREEN_FRAMES).astype(int)
+    dark = maps.shrink(torch.from_numpy(clip.frames[index]))[0].amax(-1) < patches.DARK
+    return dark.any(0)
+
+
+def _chunks(video: Tensor) -> Iterator[slice]:
+    size = CHUNK_BYTES.get(video.device.type, CHUNK_BYTES["cuda"])
+    step = max(1, size // (video.shape[1] * video.shape[2] * 3))
+    return (slice(i, i + step) for i in range(0, len(video), step))
+
+
+def _nothing(frames: int, objects: int) -> Seen:
+    return Seen(
+        choice=blobs.Choice(
+            np.zeros((frames, objects)),
+            np.full((frames, objects, 2), np.nan),
+            np.zeros((frames, objects), dtype=np.uint8),
+            np.zeros(frames, dtype=np.uint8),
+        ),
+        stats=np.zeros((frames, objects, len(patches.STATS))),
+        fits=np.full((frames, objects, len(disc.FIT)), np.nan),
+        area=np.zeros((frames, objects)),
+        hue=np.full((frames, objects), np.nan),
+        reference=np.ones(objects),
+        noise=np.zeros(frames),
+    )
+
+
+def _see(video: Tensor, target: _Target, colours: Colours, context: int, screens: Tensor) -> Seen:
+    count, objects = len(video), colours.count
+    parts = [maps.coarse(video[chunk], colours) for chunk in _chunks(video)]
+    labels = np.concatenate([part.labels.cpu().numpy() for part in parts])
+    factor = parts[0].factor
+    choice = blobs.choose(blobs.components(labels, factor), count, target.full_area, factor)
+    seen = _nothing(count, objects)
+    seen.choice = choice
+    seen.noise = np.concatenate([part.noise.cpu().numpy() for part in parts]).astype(np.float64)
+    for k in range(objects):
+        for chunk, part in zip(_chunks(video), parts, strict=True):
+            here = np.flatnonzero(choice.area[chunk, k] > 0)
+            if len(here):
+                found = _patches(part, screens, here, choice.centre[chunk, k][here], k, target, colours)
+                seen.stats[chunk, k][here] = found.stats.cpu().numpy()
+        stats = seen.stats[:, k]
+        seen.reference[k] = calibrate(stats[:context], target.visible_area[:context, k], target.full_area[k], colours, k)
+        seen.area[:, k] = stats[:, 0] / seen.reference[k]
+        a, b = stats[:, 7], stats[:, 8]
+        seen.hue[:, k] = np.where(stats[:, 6] > 0, hue_shift_deg(a, b, colours.hue[k]), np.nan)
+        if target.shapes[k] != "sphere" or target.radius[k] < LEAST_FIT_RADIUS:
+            continue
+        wanted = seen.wants_fit(k, target.full_area[k])
+        for chunk, part in zip(_chunks(video), parts, strict=True):
+            here = np.flatnonzero(wanted[chunk])
+            if len(here):
+                found = _patches(part, screens, here, choice.centre[chunk, k][here], k, target, colours)
+                fitted = disc.fit(found, float(seen.reference[k]), float(target.radius[k]))
+                seen.fits[chunk, k][here] = fitted.cpu().numpy()
+    return seen
+
+
+def _patches(
+    part: maps.Coarse,
+    screens: Tensor,
+    index: NDArray[np.int64],
+    centre: Float,
+    k: int,
+    target: _Target,
+    colours: Colours,
+) -> patches.Patches:
+    device = part.frames.device
+    return patches.measure(
+        part.frames,
+        part.cast,
+        screens,
+        torch.from_numpy(index).to(device),
+        torch.from_numpy(centre).to(device),
+        k,
+        float(target.radius[k]),
+        target.shapes[k],
+        colours,
+    )
+
+
+def calibrate(stats: Float, visible: Float, full: float, colours: Colours, k: int) -> float:
+    """Levels of chroma per pixel of object k, from its context frames: stats (C, S), ground truth's visible area (C,) px.
+
+    Frames that show the whole object and nothing that touches it; else those that show half of it; else the palette.
+    """
+    touched = (stats[:, 10:13] > 0).any(1)
+    for good in ((visible > 0.95 * full) & ~touched, visible > 0.5 * full):
+        if good.any():
+            value = stats[good, 0].sum() / visible[good].sum()
+            if 0.5 < value / colours.chroma[k] < 1.5:
+                return float(value)
+    return float(colours.chroma[k])
