@@ -44,7 +44,7 @@ def evaluate(
     options.check()
     suite = find_suite(options.suite, options.limit, options.tasks)
     scorers = find_scorers(options.scorers)
-    check_target(options.model)
+    check_target(options.model, trust_code=options.trust_code)
     asked = asked_document(options, suite, model_sha256(options.model), versions(scorers))
     path = out or default_folder(options.short_name, options.suite, resume)
     with interruptible(), opened(path, resume=resume, fresh=fresh) as folder:

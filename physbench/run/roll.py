@@ -104,7 +104,8 @@ class Middle:
             jobs = Jobs(progress, run.workers)
             for kind, count in (("clip", len(absent)), ("references", len(rows)), ("score", len(todo))):
                 jobs.expect(kind, count)
-            for row in absent:
+            longest = [max(absent, key=run.horizon)] if absent else []  # the probe of the batch size asks for it first
+            for row in dict.fromkeys(longest + absent):
                 self.made[row] = self.pool.submit(worker.make, row, card.spec)
                 jobs.add("clip", self.made[row])
             if self.engine is not None and not run.planned:
@@ -126,7 +127,7 @@ class Middle:
         """Fix which clips share a batch, and write it down before the first one."""
         run = self.run
         rows = run.suite.rows
-        size = run.options.batch_size or engine.batch_size(rows, self.clip)
+        size = run.options.batch_size or engine.batch_size(rows, self.clip, run.horizon)
         batches = plan_batches(rows, size, horizon=run.horizon, samples=run.options.samples)
         run.manifest |= {"batches": [batch.ids for batch in batches], "events": [], "speed": {}}
         run.save_manifest()

@@ -1,0 +1,179 @@
+"""What works on this machine and what is missing, each with its remedy. Behind `physbench doctor`."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from physbench.errors import PhysbenchError
+from physbench.run.pool import cores
+from physbench.run.versions import library_version
+
+FREE_ENOUGH = 2e9  # bytes on disk: core at 128 px takes half of it
+MEMORY_ENOUGH = 3e9  # bytes
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the doctor."""
+
+    name: str
+    state: Literal["ok", "optional", "missing"]  # optional: something is missing that a run can do without
+    text: str
+    remedy: str = ""
+
+
+def _python() -> Finding:
+    version = platform.python_version()
+    text = f"{version} on {platform.system()} {platform.machine()}, {cores()} cores"
+    return Finding("python", "ok", text)
+
+
+def _torch() -> Finding:
+    import torch
+
+    devices = ["cpu"]
+    devices += [f"cuda:{index} {torch.cuda.get_device_name(index)}" for index in range(torch.cuda.device_count())]
+    devices += ["mps"] if torch.backends.mps.is_available() else []
+    tensor = torch.ones(4, device=devices[-1].split()[0])
+    if float((tensor * 2).sum()) != 8:
+        return Finding("torch", "missing", f"{torch.__version__} computes wrongly on {devices[-1]}", "Reinstall torch.")
+    return Finding("torch", "ok", f"{torch.__version__}; devices: {', '.join(devices)}")
+
+
+def _pybullet() -> Finding:
+    try:
+        importlib.import_module("physbench.world.stepping")
+        importlib.import_module("physbench.world._bullet")
+    except ImportError as error:
+        return Finding(
+            "pybullet",
+            "missing",
+            f"cannot be imported ({error})",
+            "pip install pybullet; there are wheels for CPython 3.11, elsewhere it needs a C++ compiler and minutes.",
+        )
+    return Finding("pybullet", "ok", f"{library_version('pybullet')}")
+
+
+def _simulator() -> Finding:
+    from physbench.clips.golden import compute_golden
+    from physbench.clips.suite import find_suite
+
+    suite = find_suite("smoke")
+    row = suite.rows[0]
+    if compute_golden(row).state_hash != suite.golden[row].state_hash:
+        return Finding(
+            "simulator",
+            "optional",
+            f"the states of {row.id} differ from the golden ones",
+            "Runs are marked local. `physbench data verify` says how far they are; Linux x86-64 wheels agree.",
+        )
+    return Finding("simulator", "ok", f"{row.id} comes out bit by bit as published")
+
+
+def _video() -> Finding:
+    import numpy as np
+
+    from physbench.rollouts.video import read_video, write_video
+
+    frames = np.random.default_rng(0).integers(0, 256, (4, 48, 64, 3), dtype=np.uint8)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "probe.mkv"
+        write_video(path, frames, 15)
+        same = np.array_equal(read_video(path), frames)
+    remedy = "" if same else "pip install --force-reinstall av"
+    text = f"PyAV {library_version('av')}, FFV1 {'is lossless' if same else 'is not lossless'}"
+    return Finding("video", "ok" if same else "missing", text, remedy)
+
+
+def _checkpoint() -> Finding:
+    import torch
+
+    from physbench.adapters.load import load_model
+
+    model = load_model("reference:objects", device=torch.device("cpu"), dtype=torch.float32, model_args={})
+    card = model.card
+    return Finding("reference:objects", "ok", f"loads; {card.spec}, {card.context_frames} context frames")
+
+
+def _cache() -> Finding:
+    from physbench.clips.store import ENVIRONMENT, cache_dir
+
+    folder = cache_dir()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        remedy = f"Everything works without, but slower. Set {ENVIRONMENT} to a folder that you may write."
+        return Finding("cache", "optional", f"{folder} cannot be written: {error.strerror}", remedy)
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return Finding("cache", "ok", f"{folder} holds {size / 1e6:.0f} MB")
+
+
+def _disk() -> Finding:
+    free = shutil.disk_usage(Path.cwd()).free
+    text = f"{free / 1e9:.1f} GB free in the current folder"
+    if free < FREE_ENOUGH:
+        return Finding("disk", "missing", text, "Free some space, or write elsewhere with --out.")
+    if not os.access(Path.cwd(), os.W_OK):
+        return Finding("disk", "missing", f"{Path.cwd()} cannot be written", "Go to another folder, or use --out.")
+    return Finding("disk", "ok", text)
+
+
+def _memory() -> Finding:
+    try:
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError):
+        return Finding("memory", "ok", "not known on this system")
+    enough = total >= MEMORY_ENOUGH
+    remedy = "" if enough else "Use --workers 1 and a small --batch-size."
+    return Finding("memory", "ok" if enough else "optional", f"{total / 1e9:.1f} GB", remedy)
+
+
+def _lpips() -> Finding:
+    from physbench.scorers.perceptual import why_unavailable
+
+    reason = why_unavailable()
+    if reason:
+        return Finding(
+            "lpips", "optional", f"{reason}: a diagnostic outside every mean", "pip install 'physbench[lpips]'"
+        )
+    return Finding("lpips", "ok", f"{library_version('lpips')} with its weights")
+
+
+CHECKS: dict[str, Callable[[], Finding]] = {
+    "python": _python,
+    "memory": _memory,
+    "disk": _disk,
+    "cache": _cache,
+    "torch": _torch,
+    "pybullet": _pybullet,
+    "simulator": _simulator,
+    "video": _video,
+    "reference:objects": _checkpoint,
+    "lpips": _lpips,
+}
+
+
+def findings() -> Iterator[Finding]:
+    """Look at one thing after the other. What cannot even be looked at is missing."""
+    for name, check in CHECKS.items():
+        try:
+            yield check()
+        except PhysbenchError as error:
+            yield Finding(name, "missing", str(error))
+        except Exception as error:
+            yield Finding(
+                name,
+                "missing",
+                f"{type(error).__name__}: {error}",
+                "Reinstall it: pip install --force-reinstall physbench",
+            )

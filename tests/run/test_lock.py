@@ -1,0 +1,62 @@
+"""The run folder: chosen, checked, locked, and emptied with care."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from physbench.errors import UsageError
+from physbench.run.lock import default_folder, opened
+
+
+def used(path: Path) -> Path:
+    path.mkdir()
+    (path / "manifest.json").write_text("{}")
+    (path / "parts").mkdir()
+    return path
+
+
+def test_default_folders_count_up(tmp_path: Path) -> None:
+    assert default_folder("a b", "smoke", False, tmp_path) == tmp_path / "a-b-smoke-1"
+    (tmp_path / "a-b-smoke-1").mkdir()
+    (tmp_path / "a-b-smoke-9").mkdir()
+    (tmp_path / "a-b-smoke-x").mkdir()
+    assert default_folder("a b", "smoke", False, tmp_path) == tmp_path / "a-b-smoke-10"
+    assert default_folder("a b", "smoke", True, tmp_path) == tmp_path / "a-b-smoke-9"
+
+
+def test_a_second_process_is_refused(tmp_path: Path) -> None:
+    with opened(tmp_path / "run", resume=False, fresh=False):
+        with pytest.raises(UsageError, match="Another process"), opened(tmp_path / "run", resume=True, fresh=False):
+            pass
+        assert (tmp_path / "run").exists()
+    with opened(tmp_path / "run", resume=False, fresh=False):
+        pass
+
+
+def test_a_used_folder_needs_a_word(tmp_path: Path) -> None:
+    path = used(tmp_path / "run")
+    with pytest.raises(UsageError, match=r"--resume.*--fresh"), opened(path, resume=False, fresh=False):
+        pass
+    with opened(path, resume=True, fresh=False):
+        assert (path / "parts").exists()
+    (path / "notes.txt").write_text("mine")
+    with opened(path, resume=False, fresh=True):
+        assert sorted(item.name for item in path.iterdir()) == [".lock", "notes.txt"]
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+def test_somebodys_folder_is_left_alone(tmp_path: Path, fresh: bool) -> None:
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "thesis.tex").write_text("years of work")
+    with pytest.raises(UsageError, match="no run"), opened(tmp_path, resume=False, fresh=fresh):
+        pass
+    assert (tmp_path / "report" / "thesis.tex").exists()
+
+
+def test_what_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/nowhere")):
+        with pytest.raises(UsageError, match="--out"), opened(path, resume=False, fresh=False):
+            pass

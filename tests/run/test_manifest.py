@@ -1,0 +1,55 @@
+"""A run goes on under its own settings only."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from physbench.clips.suite import find_suite
+from physbench.errors import UsageError
+from physbench.run.manifest import Document, asked_document, first_difference, refuse_other_settings
+from physbench.run.options import Options
+from physbench.run.versions import code_hash, versions
+
+OPTIONS = Options("baseline:freeze", suite="smoke")
+
+
+def asked(options: Options = OPTIONS, sha256: str | None = "a", code: str = "c") -> Document:
+    suite = find_suite(options.suite, options.limit, options.tasks)
+    return asked_document(options, suite, sha256, {"physbench": "0", "code": code})
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        (asked(replace(OPTIONS, model="baseline:oracle")), "MODEL"),
+        (asked(sha256="b"), "sha256"),
+        (asked(replace(OPTIONS, model_arg={"size": "96"})), "--model-arg"),
+        (asked(replace(OPTIONS, suite="core")), "--suite.*'smoke'.*'core'"),
+        (asked(replace(OPTIONS, limit=4)), "--limit.*16.*4"),
+        (asked(replace(OPTIONS, tasks="falling/*")), "--tasks.*16.*4"),
+        (asked(replace(OPTIONS, scorers="drift/*")), "--scorers"),
+        (asked(replace(OPTIONS, samples=2)), "--samples: it has 1, asked for 2"),
+        (asked(replace(OPTIONS, seed=1)), "--seed"),
+        (asked(replace(OPTIONS, dtype="float16")), "--dtype"),
+        (asked(replace(OPTIONS, batch_size=3)), "--batch-size"),
+        (asked(replace(OPTIONS, chain=False)), "--no-chain"),
+        (asked(code="d"), "version of code"),
+    ],
+)
+def test_the_first_other_setting_is_named(other: Document, words: str) -> None:
+    with pytest.raises(UsageError, match=words) as caught:
+        refuse_other_settings(asked(), other, Path("runs/x"))
+    assert "--fresh" in str(caught.value) and len(str(caught.value).splitlines()) <= 2
+
+
+def test_what_does_not_decide_scores_may_change() -> None:
+    other = replace(OPTIONS, workers=7, timeout=3.0, keep_rollouts="all")
+    assert first_difference(asked(), asked(other)) is None
+
+
+def test_the_code_hash_covers_the_scorers() -> None:
+    assert code_hash() == code_hash()
+    assert set(versions()) >= {"physbench", "python", "torch", "numpy", "pybullet", "code"}

@@ -1,0 +1,91 @@
+"""Settings of a run, and the command line that asks for it again."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from physbench.errors import UsageError
+from physbench.run.options import Options, parse_model_args
+
+
+def test_the_usual_settings_need_no_words() -> None:
+    command = Options("reference:objects", suite="smoke").resume_command(Path("runs/a"))
+    assert command == "physbench eval reference:objects --suite smoke --out runs/a --resume"
+
+
+def test_the_resume_command_asks_for_the_same_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the command line makes of the printed command are the same options."""
+    from physbench.cli import main
+    from physbench.run import evaluate
+
+    options = Options(
+        "my models/net.py:factory",
+        suite="smoke",
+        model_arg={"size": "64", "text": "a b"},
+        tasks="falling/*",
+        scorers="drift/*",
+        limit=3,
+        device="cpu",
+        batch_size=5,
+        samples=2,
+        seed=7,
+        dtype="bfloat16",
+        timeout=2.5,
+        chain=False,
+        keep_rollouts="all",
+        workers=1,
+        trust_code=True,
+    )
+    words = shlex.split(options.resume_command(Path("out dir")))
+    asked = []
+
+    def evaluate_instead(options: Options, **rest: object) -> None:
+        asked.append((options, rest))
+        raise UsageError("enough")
+
+    monkeypatch.setattr(evaluate, "evaluate", evaluate_instead)
+    assert words[0] == "physbench"
+    assert main.run(words[1:]) == 2
+    assert asked == [(options, {"out": Path("out dir"), "resume": True, "fresh": False})]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"limit": 0}, "--limit"),
+        ({"samples": 0}, "--samples"),
+        ({"batch_size": 0}, "--batch-size"),
+        ({"workers": 0}, "--workers"),
+        ({"timeout": 0.0}, "--timeout"),
+        ({"dtype": "float31"}, "float32"),
+        ({"keep_rollouts": "al"}, "all"),
+    ],
+)
+def test_what_cannot_work_is_refused(changes: dict[str, object], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        Options("baseline:freeze", **changes).check()  # type: ignore[arg-type]
+
+
+def test_model_args() -> None:
+    assert parse_model_args(["a=1", "b=x=y"]) == {"a": "1", "b": "x=y"}
+    for bad in (["a"], ["=1"], ["a=1", "a=2"]):
+        with pytest.raises(UsageError, match="--model-arg"):
+            parse_model_args(bad)
+
+
+@pytest.mark.parametrize(
+    ("target", "name"),
+    [
+        ("reference:objects", "objects"),
+        ("baseline:constant-velocity", "constant-velocity"),
+        ("nets/mine.py:factory", "mine"),
+        ("mine.py:factory", "mine"),
+        ("checkpoints/best.safetensors", "best"),
+        ("python:pkg.module:factory", "pkg.module"),
+    ],
+)
+def test_names_of_folders(target: str, name: str) -> None:
+    assert Options(target).short_name == name
