@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.world.exposures import merged, share
+from physbench.world.exposures import Box, Item, copies_needed, items, share
 from physbench.world.outlines import boxes, full_area, shown
 from physbench.world.scene import BACKGROUND_GREY, Body, RenderSpec, Scene
 from physbench.world.stage import AMBIENT, DIFFUSE, SUPERSAMPLING, Image, Layer, Stage
@@ -20,8 +20,6 @@ from physbench.world.stage import AMBIENT, DIFFUSE, SUPERSAMPLING, Image, Layer,
 __all__ = ["AMBIENT", "DIFFUSE", "SUPERSAMPLING", "Rendered", "render", "static_layer"]
 
 Array = NDArray[np.float64]
-
-COPIES = 8  # frames that share a picture, at most
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,14 +39,8 @@ def render(scene: Scene, times: Sequence[float] | Array, states: Array, spec: Re
     """
     times = np.asarray(times, dtype=np.float64)
     moving = [i for i, body in enumerate(scene.bodies) if body.drawn and not _is_static(body)]
-    with Stage(scene, [i for i, body in enumerate(scene.bodies) if body.drawn and _is_static(body)], spec) as stage:
-        behind = stage.picture()
-        index_of = {number: i for i, number in stage.numbers[0].items()}
-    number = behind.number.copy()
-    for i, name in index_of.items():
-        number[behind.number == name] = i
-    visible = _compose_all(scene, times, states, spec, Layer(paint_background(behind), behind.depth, number), moving)
-    frames, area = visible
+    behind = _static_picture(scene, [i for i, body in enumerate(scene.bodies) if body.drawn and _is_static(body)], spec)
+    frames, area = _compose_all(scene, times, states, spec, behind, moving)
     full = np.stack([full_area(scene, i, times, states[:, i], spec) for i in range(len(scene.bodies))], axis=1)
     full = np.where(np.isnan(full), area, full)
     return Rendered(frames, area.astype(np.float32), full.astype(np.float32))
@@ -61,8 +53,17 @@ def static_layer(scene: Scene, spec: RenderSpec, hueless: bool = True) -> Image:
         for i, body in enumerate(scene.bodies)
         if _is_static(body) and body.drawn and not (hueless and body.hue is not None)
     ]
-    with Stage(scene, keep, spec) as stage:
-        return downsample(paint_background(stage.picture()))
+    return downsample(_static_picture(scene, keep, spec).rgb)
+
+
+def _static_picture(scene: Scene, bodies: Sequence[int], spec: RenderSpec) -> Layer:
+    """The picture of bodies where the scene puts them, its numbers the indices of the bodies."""
+    with Stage(scene, dict.fromkeys(bodies, 1), spec) as stage:
+        layer = stage.picture()
+        number = np.full_like(layer.number, -1)
+        for index, (name,) in stage.numbers.items():
+            number[layer.number == name] = index
+    return Layer(paint_background(layer), layer.depth, number)
 
 
 def paint_background(layer: Layer) -> Image:
@@ -102,15 +103,16 @@ def _compose_all(
         where[there, m] = boxes(scene, i, states[there, i], spec)
     first = _first_alike(scene, states, where, moving)
     fresh = np.flatnonzero(first == np.arange(len(times)))
-    groups = [[int(fresh[t]) for t in group] for group in share(where[fresh], spec, COPIES)]
-    if groups:
-        with Stage(scene, moving, spec, copies=len(groups[0])) as stage:
-            for group in groups:
-                _expose(stage, group, states, where)
+    pictures = share((item for t in fresh.tolist() for item in items(t, where[t], moving)), spec)
+    needed = copies_needed(pictures)
+    if pictures:
+        with Stage(scene, needed[0], spec) as stage:
+            for picture, copies in zip(pictures, needed, strict=True):
+                stage.keep(copies)
+                cast = _cast(stage, picture, states)
                 layer = stage.picture()
-                for copy, t in enumerate(group):
-                    for box in merged(where[t]):
-                        _compose(stage.numbers[copy], box, layer, behind, frames[t], area[t])
+                for item, numbers in zip(picture, cast, strict=True):
+                    _compose(numbers, item.box, layer, behind, frames[item.frame], area[item.frame])
     area /= SUPERSAMPLING**2
     return frames[first], area[first]
 
@@ -127,18 +129,23 @@ def _first_alike(scene: Scene, states: Array, where: NDArray[np.int64], moving: 
     return np.asarray(np.maximum.accumulate(np.where(start, np.arange(len(start)), 0)))
 
 
-def _expose(stage: Stage, group: list[int], states: Array, where: NDArray[np.int64]) -> None:
-    """Put each frame of the group on stage with its own copies."""
-    stage.keep(len(group))
-    for copy, t in enumerate(group):
-        for m, i in enumerate(stage.bodies):
-            stage.show(copy, i, states[t, i] if where[t, m, 2] > where[t, m, 0] else None)
+def _cast(stage: Stage, picture: list[Item], states: Array) -> list[dict[int, int]]:
+    """Give each item its copies and show them as its frame has them; return their numbers by body, item by item."""
+    used = dict.fromkeys(stage.numbers, 0)
+    cast = []
+    for item in picture:
+        for body in item.bodies:
+            stage.show(body, used[body], states[item.frame, body])
+            used[body] += 1
+        cast.append({body: stage.numbers[body][used[body] - 1] for body in item.bodies})
+    for body, count in used.items():
+        for copy in range(count, len(stage.numbers[body])):
+            stage.hide(body, copy)
+    return cast
 
 
-def _compose(
-    numbers: dict[int, int], box: tuple[int, int, int, int], layer: Layer, behind: Layer, frame: Image, area: Array
-) -> None:
-    """Put what a layer holds of one frame's copies inside a box (px) over the static one, in `frame` and `area`."""
+def _compose(numbers: dict[int, int], box: Box, layer: Layer, behind: Layer, frame: Image, area: Array) -> None:
+    """Put what a layer holds of one item's copies inside a box (px) over the static one, in `frame` and `area`."""
     left, top, right, bottom = box
     fine = np.s_[SUPERSAMPLING * top : SUPERSAMPLING * bottom, SUPERSAMPLING * left : SUPERSAMPLING * right]
     number, nearer = layer.number[fine], layer.depth[fine] < behind.depth[fine]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,15 +34,16 @@ class Layer:
 class Stage:
     """Copies of some bodies of a scene, drawn at the supersampled size of `spec`.
 
-    bodies: indices of those on stage. whole: draw meshes whole, also what is never seen (the pictures are the same).
+    copies: how many there are of each body, by its index.
+    whole: draw meshes whole, also what is never seen (the pictures are the same).
     """
 
-    def __init__(self, scene: Scene, bodies: Sequence[int], spec: RenderSpec, *, copies: int = 1, whole: bool = False):
-        self.scene, self.bodies, self.spec = scene, tuple(bodies), spec
+    def __init__(self, scene: Scene, copies: Mapping[int, int], spec: RenderSpec, *, whole: bool = False) -> None:
+        self.scene, self.spec = scene, spec
         self._client = Client()
         self._arguments = self._camera_arguments()
-        self._shapes = {i: self._shape(scene.bodies[i], whole) for i in self.bodies}
-        self.numbers = [{i: self._create(i) for i in self.bodies} for _ in range(copies)]  # [copy][body]
+        self._shapes = {i: self._shape(scene.bodies[i], whole) for i in copies}
+        self.numbers = {i: [self._create(i) for _ in range(count)] for i, count in copies.items()}  # [body][copy]
 
     def close(self) -> None:
         """Give the client back."""
@@ -102,22 +103,24 @@ class Stage:
             "physicsClientId": self._client.id,
         }
 
-    def keep(self, copies: int) -> None:
-        """Take away all copies but the first `copies`."""
-        for numbers in self.numbers[copies:]:
-            for number in numbers.values():
-                self._client.api.removeBody(number, physicsClientId=self._client.id)
-        del self.numbers[copies:]
+    def keep(self, copies: Mapping[int, int]) -> None:
+        """Take away all but the first `copies` of each body: even out of sight they cost time."""
+        for index, numbers in self.numbers.items():
+            while len(numbers) > copies.get(index, 0):
+                self._client.api.removeBody(numbers.pop(), physicsClientId=self._client.id)
 
-    def show(self, copy: int, index: int, state: Array | None) -> None:
-        """Put a copy of a body where its `state` (13,) says, or out of sight."""
-        body = self.scene.bodies[index]
-        place, turn = NOWHERE, body.orientation
-        if state is not None:
-            x, y, z, *quaternion = state[:7].tolist()
-            place, turn = (x, y, z), (quaternion[0], quaternion[1], quaternion[2], quaternion[3])
+    def show(self, index: int, copy: int, state: Array) -> None:
+        """Put a copy of a body where its `state` (13,) says."""
+        x, y, z, *turn = state[:7].tolist()
+        turn = drawn_orientation(self.scene.bodies[index], turn)
         self._client.api.resetBasePositionAndOrientation(
-            self.numbers[copy][index], place, drawn_orientation(body, turn), physicsClientId=self._client.id
+            self.numbers[index][copy], (x, y, z), turn, physicsClientId=self._client.id
+        )
+
+    def hide(self, index: int, copy: int) -> None:
+        """Put a copy of a body out of sight."""
+        self._client.api.resetBasePositionAndOrientation(
+            self.numbers[index][copy], NOWHERE, (0, 0, 0, 1), physicsClientId=self._client.id
         )
 
     def picture(self) -> Layer:
