@@ -1,0 +1,160 @@
+"""Models from .safetensors: the metadata names an architecture of the entry-point group `physbench.architectures`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from physbench import registry
+from physbench.adapters.blame import explain
+from physbench.adapters.protocol import FrameModel, Model, ModelCard
+from physbench.adapters.tensor_file import hash_tensors, looks_like_tensors, read_checkpoint, read_header
+from physbench.errors import ModelError, PhysbenchError, nearest
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+GROUP = "physbench.architectures"
+NAMED_AT_MOST = 3  # tensors, in a message
+
+
+def shipped() -> dict[str, Path]:
+    """Checkpoints that come with the package, by name."""
+    folder = Path(str(resources.files("physbench.reference"))) / "checkpoints"
+    return {path.stem: path for path in sorted(folder.glob("*.safetensors"))}
+
+
+def compare_tensors(
+    expected: Mapping[str, tuple[int, ...]], got: Mapping[str, tuple[int, ...]], where: str = "The checkpoint"
+) -> None:
+    """Raise ModelError that names missing, unexpected and wrongly shaped tensors; for architectures to call."""
+    missing = sorted(set(expected) - set(got))
+    unexpected = sorted(set(got) - set(expected))
+    wrong = [
+        f"{name} {tuple(got[name])} instead of {tuple(expected[name])}"
+        for name in sorted(expected)
+        if name in got and tuple(got[name]) != tuple(expected[name])
+    ]
+    faults = [
+        f"{words} {', '.join(names[:NAMED_AT_MOST])}" + (f" and {len(names) - NAMED_AT_MOST} more" * (len(names) > 3))
+        for words, names in (("lacks", missing), ("has the unknown", unexpected), ("has", wrong))
+        if names
+    ]
+    if faults:
+        raise ModelError(f"{where} {'; '.join(faults)}. Do its tensors belong to its architecture and config?")
+
+
+def _load(path: Path, device: torch.device, dtype: torch.dtype, model_args: Mapping[str, str]) -> FrameModel:
+    header = read_header(path)
+    checkpoint = read_checkpoint(path, header)
+    if model_args:
+        raise ModelError(
+            f"--model-arg {next(iter(model_args))}: a checkpoint takes none, its metadata says everything."
+        )
+    architecture = _architecture(checkpoint.architecture, path)
+
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        tensors: dict[str, Tensor] = load_file(str(path))
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{path} cannot be read: {error}. Download or copy it again.") from None
+    try:
+        model: FrameModel = architecture.load(tensors, checkpoint.config, checkpoint.card, device=device, dtype=dtype)
+        return model
+    except PhysbenchError as error:
+        raise ModelError(f"{path}: {error}") from error
+    except KeyError as error:
+        raise ModelError(f"{path}: the architecture '{checkpoint.architecture}' looks for {error} in vain.") from error
+    except Exception as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        told = " ".join(lines[1:3]) if isinstance(error, RuntimeError) and len(lines) > 1 else explain(error)
+        raise ModelError(f"{path} does not fit the architecture '{checkpoint.architecture}': {told[:300]}") from error
+
+
+def _architecture(name: str, path: Path) -> Any:
+    known = registry.entries(GROUP)
+    if name not in known:
+        raise ModelError(f"{path}: there is no architecture '{name}' here.{nearest(name, known)}")
+    return registry.load(GROUP, name)
+
+
+class SafetensorsAdapter:
+    """A .safetensors file with our metadata key, whatever its name."""
+
+    name = "safetensors"
+    summary = "path/to/checkpoint.safetensors  a checkpoint of a known architecture"
+
+    def recognises(self, target: str) -> bool:
+        path = Path(target)
+        return path.is_file() and looks_like_tensors(path)
+
+    def _path(self, target: str) -> Path:
+        scheme, _, rest = target.partition(":")
+        path = Path(rest) if scheme == self.name and not Path(target).exists() else Path(target)
+        if not path.is_file():
+            from physbench.adapters.diagnose import diagnose
+
+            raise ModelError(diagnose(str(path)))
+        return path
+
+    def check(self, target: str) -> None:
+        path = self._path(target)
+        _architecture(read_checkpoint(path).architecture, path)
+
+    def sha256(self, target: str) -> str | None:
+        return hash_tensors(self._path(target))
+
+    def examples(self) -> list[tuple[str, ModelCard | None, str]]:
+        return []
+
+    def load(self, target: str, *, device: torch.device, dtype: torch.dtype, model_args: Mapping[str, str]) -> Model:
+        return _load(self._path(target), device, dtype, model_args)
+
+
+class ReferenceAdapter:
+    """A checkpoint that comes with the package."""
+
+    name = "reference"
+    summary = "reference:NAME  a checkpoint that comes with physbench"
+
+    def recognises(self, target: str) -> bool:
+        return target.startswith("reference:")
+
+    def _path(self, target: str) -> Path:
+        name = target.partition(":")[2]
+        known = shipped()
+        if name in known:
+            return known[name]
+        if name in registry.entries(GROUP):
+            raise ModelError(
+                f"{target}: no checkpoint of '{name}' comes with this version. Make one with `physbench train {name}` "
+                "and evaluate its path."
+            )
+        raise ModelError(f"There is no reference model '{name}'.{nearest(name, known)}")
+
+    def check(self, target: str) -> None:
+        path = self._path(target)
+        _architecture(read_checkpoint(path).architecture, path)
+
+    def sha256(self, target: str) -> str | None:
+        return hash_tensors(self._path(target))
+
+    def examples(self) -> list[tuple[str, ModelCard | None, str]]:
+        found: list[tuple[str, ModelCard | None, str]] = []
+        for name, path in shipped().items():
+            checkpoint = read_checkpoint(path)
+            size = f"{path.stat().st_size / 1e6:.1f} MB"
+            found.append((f"reference:{name}", checkpoint.card, f"{checkpoint.architecture}, {size}"))
+        return found
+
+    def load(self, target: str, *, device: torch.device, dtype: torch.dtype, model_args: Mapping[str, str]) -> Model:
+        return _load(self._path(target), device, dtype, model_args)
+
+
+safetensors_adapter = SafetensorsAdapter()
+reference_adapter = ReferenceAdapter()

@@ -1,0 +1,97 @@
+"""From what the user typed to a model: a `scheme:rest` or a path, recognised by what is in it.
+
+Nothing here imports torch until a model is loaded.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from physbench import registry
+from physbench.adapters.protocol import Model, ModelCard
+from physbench.errors import ModelError, nearest
+
+if TYPE_CHECKING:
+    import torch
+
+GROUP = "physbench.adapters"
+SCHEME = re.compile(r"([a-z][a-z0-9-]+):(.*)", re.DOTALL)
+
+
+class Adapter(Protocol):
+    """Makes one kind of model answer. Registered in the entry-point group `physbench.adapters`."""
+
+    name: str
+    summary: str  # one line for `physbench models list`, with the form of its targets
+
+    def recognises(self, target: str) -> bool:
+        """Whether a target is this adapter's. Looks at the scheme or at the first bytes of a file, and runs nothing."""
+        ...
+
+    def check(self, target: str) -> None:
+        """Raise ModelError if the target cannot be loaded, as far as that is seen without loading it."""
+        ...
+
+    def sha256(self, target: str) -> str | None:
+        """Hash of what decides the model's answers, or None where it cannot be known."""
+        ...
+
+    def examples(self) -> list[tuple[str, ModelCard | None, str]]:
+        """Targets that work here and now, each with its card, if that is known, and what it is."""
+        ...
+
+    def load(self, target: str, *, device: torch.device, dtype: torch.dtype, model_args: Mapping[str, str]) -> Model:
+        """Load the model. Raises ModelError with the remedy."""
+        ...
+
+
+def find_adapter(target: str) -> Adapter:
+    """Return the adapter of a target, or raise ModelError with what it is instead and what to do."""
+    names = registry.entries(GROUP)
+    match = SCHEME.fullmatch(target)
+    if match and match[1] in names and not Path(target).exists():
+        adapter: Adapter = registry.load(GROUP, match[1])
+        return adapter
+    for name in names:
+        adapter = registry.load(GROUP, name)
+        if adapter.recognises(target):
+            return adapter
+    from physbench.adapters.diagnose import diagnose
+
+    if match and not Path(target).exists() and "/" not in match[1]:
+        raise ModelError(f"There is no kind of model '{match[1]}:'.{nearest(match[1], names)}")
+    raise ModelError(diagnose(target))
+
+
+def check_target(target: str, *, trust_code: bool = False) -> None:
+    """Raise ModelError if a target cannot be a model, without running or loading anything."""
+    find_adapter(target).check(target)
+
+
+def model_sha256(target: str) -> str | None:
+    """Hash of what decides a model's answers: tensors and metadata of a checkpoint, the text of a Python file."""
+    return find_adapter(target).sha256(target)
+
+
+def load_model(
+    target: str,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    model_args: Mapping[str, str] | None = None,
+    trust_code: bool = False,
+) -> Model:
+    """Load a model and check that it keeps the protocol. Raises ModelError with the remedy.
+
+    `trust_code` will let formats in that run code when they are read; none of those that exist so far needs it, and
+    `file.py:factory` and `python:module:factory` are the user's own word.
+    """
+    from physbench.adapters.contract import check_model
+
+    adapter = find_adapter(target)
+    adapter.check(target)
+    model = adapter.load(target, device=device, dtype=dtype, model_args=dict(model_args or {}))
+    return check_model(model, target)

@@ -1,0 +1,159 @@
+"""Models from Python code: `path/to/file.py:factory` and `python:package.module:factory`.
+
+To name the code is to say that it may run. A factory takes `device` and `dtype` and returns a model with a card.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib
+import importlib.util
+import re
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from physbench.adapters.arguments import factory_arguments
+from physbench.adapters.blame import explain
+from physbench.adapters.protocol import Model, ModelCard
+from physbench.errors import ModelError, PhysbenchError, nearest
+
+if TYPE_CHECKING:
+    import torch
+
+FILE = re.compile(r"(?:file:)?(.+\.py)(?::(\w*))?", re.DOTALL)
+
+
+def _build(
+    find: Callable[[], Any], where: str, device: torch.device, dtype: torch.dtype, model_args: Mapping[str, str]
+) -> Model:
+    """Import the code, call the factory; every error of it in one line with the line of the user's code."""
+    try:
+        factory = find()
+        if not callable(factory):
+            raise ModelError(f"{where} is a {type(factory).__name__}, not a function that makes a model.")
+        arguments = factory_arguments(factory, model_args, where)
+        model: Model = factory(device=device, dtype=dtype, **arguments)
+        return model
+    except PhysbenchError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise ModelError(f"{where} failed: {explain(error)}") from error
+
+
+def _member(module: ModuleType, name: str, where: str) -> Any:
+    if not hasattr(module, name):
+        own = [
+            key
+            for key, value in vars(module).items()
+            if callable(value) and getattr(value, "__module__", "") == module.__name__ and not key.startswith("_")
+        ]
+        raise ModelError(f"{where}: there is no '{name}' in it.{nearest(name, own)}")
+    return getattr(module, name)
+
+
+class FileAdapter:
+    """A factory in a file of the user's."""
+
+    name = "file"
+    summary = "path/to/file.py:factory  a function of yours that makes a model"
+
+    def recognises(self, target: str) -> bool:
+        return FILE.fullmatch(target) is not None
+
+    def _parse(self, target: str) -> tuple[Path, str]:
+        match = FILE.fullmatch(target)
+        if match is None:
+            raise ModelError(f"Expected path/to/file.py:factory, got {target}.")
+        return Path(match[1]), match[2] or ""
+
+    def check(self, target: str) -> None:
+        path, name = self._parse(target)
+        if not path.is_file():
+            from physbench.adapters.diagnose import missing
+
+            raise ModelError(missing(path) if not path.exists() else f"{path} is not a file.")
+        try:
+            tree = ast.parse(path.read_bytes(), str(path))
+        except (SyntaxError, ValueError) as error:
+            raise ModelError(f"{path} is not valid Python: {explain(error)}") from None
+        except OSError as error:
+            raise ModelError(f"{path} cannot be read: {error.strerror}.") from None
+        if not name:
+            defined = [
+                node.name
+                for node in tree.body
+                if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_")
+            ]
+            hint = f" It defines {', '.join(defined)}: {path}:{defined[-1]}" if defined else ""
+            raise ModelError(f"{path}: say which function makes the model, as in {path}:make.{hint}")
+
+    def sha256(self, target: str) -> str | None:
+        return hashlib.sha256(self._parse(target)[0].read_bytes()).hexdigest()
+
+    def examples(self) -> list[tuple[str, ModelCard | None, str]]:
+        return []
+
+    def load(self, target: str, *, device: torch.device, dtype: torch.dtype, model_args: Mapping[str, str]) -> Model:
+        path, name = self._parse(target)
+        folder = str(path.resolve().parent)
+        if folder not in sys.path:
+            sys.path.insert(0, folder)  # its neighbours can be imported, as from a script
+
+        def find() -> Any:
+            label = f"physbench_user_{path.stem}"
+            spec = importlib.util.spec_from_file_location(label, path.resolve())
+            assert spec is not None and spec.loader is not None
+            module = importlib.util.module_from_spec(spec)
+            sys.modules[label] = module  # dataclasses look their module up
+            spec.loader.exec_module(module)
+            return _member(module, name, str(path))
+
+        return _build(find, f"{path}:{name}", device, dtype, model_args)
+
+
+class ModuleAdapter:
+    """A factory in an installed module, or in one below the current folder."""
+
+    name = "python"
+    summary = "python:package.module:factory  a function of an installed module"
+
+    def recognises(self, target: str) -> bool:
+        return target.startswith("python:")
+
+    def _parse(self, target: str) -> tuple[str, str]:
+        parts = target.split(":")
+        if len(parts) != 3 or not all(word.isidentifier() for word in [*parts[1].split("."), parts[2]]):
+            raise ModelError(f"Expected python:package.module:factory, got {target}.")
+        return parts[1], parts[2]
+
+    def check(self, target: str) -> None:
+        module = self._parse(target)[0]
+        first = module.split(".")[0]
+        here = Path.cwd() / first
+        if importlib.util.find_spec(first) is None and not here.is_dir() and not here.with_suffix(".py").is_file():
+            raise ModelError(
+                f"{target}: there is no module '{first}', neither installed for {sys.executable} nor in this folder."
+            )
+
+    def sha256(self, target: str) -> str | None:
+        return None  # the code and weights that a module draws on cannot be known
+
+    def examples(self) -> list[tuple[str, ModelCard | None, str]]:
+        return []
+
+    def load(self, target: str, *, device: torch.device, dtype: torch.dtype, model_args: Mapping[str, str]) -> Model:
+        module, name = self._parse(target)
+        if str(Path.cwd()) not in sys.path:
+            sys.path.append(str(Path.cwd()))
+        where = f"python:{module}:{name}"
+        return _build(
+            lambda: _member(importlib.import_module(module), name, f"python:{module}"), where, device, dtype, model_args
+        )
+
+
+file_adapter = FileAdapter()
+module_adapter = ModuleAdapter()

@@ -1,0 +1,180 @@
+"""Our kind of .safetensors: tensors, and ONE metadata key "physbench" with a JSON document. Read without torch.
+
+{"architecture": "objects", "config": {...}, "card": {...}, "training": {...}}
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from physbench.adapters.contract import check_types
+from physbench.adapters.protocol import ModelCard
+from physbench.errors import ModelError, nearest
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+KEY = "physbench"
+LARGEST_HEADER = 100_000_000  # bytes, the format's own bound
+BYTES = {"F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2}  # else 1
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """Where a tensor lies."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    start: int  # bytes in the file
+    stop: int
+
+
+@dataclass(frozen=True)
+class Header:
+    """What stands at the start of a .safetensors file."""
+
+    tensors: dict[str, TensorInfo]
+    metadata: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What our metadata key holds."""
+
+    architecture: str
+    config: dict[str, Any]
+    card: ModelCard
+    training: dict[str, Any]
+
+
+def looks_like_tensors(path: Path) -> bool:
+    """Whether the file starts like a .safetensors file."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(10)
+    except OSError:
+        return False
+    return len(start) == 10 and 2 <= int.from_bytes(start[:8], "little") <= LARGEST_HEADER and start[8:9] == b"{"
+
+
+def read_header(path: Path) -> Header:
+    """Read and check the header against the file's length. Raises ModelError."""
+    again = "Download or copy it again."
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            text = file.read(length)
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror}.") from None
+    if len(text) < length:
+        raise ModelError(f"{path} is truncated: its header needs {8 + length} bytes, the file has {size}. {again}")
+    try:
+        document = json.loads(text)
+        metadata = document.pop("__metadata__", {})
+        tensors = {
+            name: TensorInfo(
+                entry["dtype"],
+                tuple(entry["shape"]),
+                8 + length + entry["data_offsets"][0],
+                8 + length + entry["data_offsets"][1],
+            )
+            for name, entry in document.items()
+        }
+        for name, info in tensors.items():
+            if info.stop - info.start != math.prod(info.shape) * BYTES.get(info.dtype, 1):
+                raise ValueError(f"the place of tensor {name} has not the size of its shape")
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        raise ModelError(f"{path} is corrupt: its header cannot be read ({error}). {again}") from None
+    end = max([info.stop for info in tensors.values()], default=8 + length)
+    if size != end:
+        what = "is truncated" if size < end else "is corrupt"
+        raise ModelError(f"{path} {what}: its header tells of {end} bytes, the file has {size}. {again}")
+    return Header(tensors, metadata)
+
+
+def read_checkpoint(path: Path, header: Header | None = None) -> Checkpoint:
+    """Read what our metadata key holds. Raises ModelError with the key that is amiss."""
+    header = header or read_header(path)
+    if KEY not in header.metadata:
+        keys = ", ".join(sorted(header.metadata)) or "none"
+        raise ModelError(
+            f"{path} holds {len(header.tensors)} tensors but no metadata key '{KEY}' (keys: {keys}) that says which "
+            "architecture reads them.\nWrap it in a few lines of Python instead: physbench eval my_model.py:make"
+        )
+    try:
+        document = json.loads(header.metadata[KEY])
+        architecture, config, training = document["architecture"], document["config"], document.get("training", {})
+        card = document["card"]
+        if not isinstance(architecture, str) or not isinstance(config, dict) or not isinstance(card, dict):
+            raise TypeError("architecture is a text, config and card are tables")
+    except KeyError as error:
+        raise ModelError(f"{path}: its metadata lacks {error}; expected architecture, config and card.") from None
+    except (ValueError, TypeError) as error:
+        raise ModelError(f"{path}: its metadata cannot be read ({error}).") from None
+    return Checkpoint(architecture, config, read_card(card, str(path)), training)
+
+
+def read_card(document: Mapping[str, Any], where: str) -> ModelCard:
+    """A card from JSON."""
+    known = [field.name for field in fields(ModelCard)]
+    for key in document:
+        if key not in known:
+            raise ModelError(f"{where}: its card has an unknown field '{key}'.{nearest(key, known)}")
+    values = dict(document)
+    if isinstance(values.get("image_size"), list):
+        values["image_size"] = tuple(values["image_size"])
+    try:
+        card = ModelCard(**values)
+    except TypeError as error:
+        raise ModelError(f"{where}: its card is incomplete ({error}).") from None
+    return check_types(card, where)
+
+
+def hash_tensors(path: Path, header: Header | None = None) -> str:
+    """Hash of tensors and metadata: the file's bytes differ from save to save, this does not."""
+    header = header or read_header(path)
+    digest = hashlib.sha256(json.dumps(_canonical(header.metadata), sort_keys=True).encode())
+    with path.open("rb") as file:
+        for name, info in sorted(header.tensors.items()):
+            digest.update(f"\n{name} {info.dtype} {list(info.shape)}\n".encode())
+            file.seek(info.start)
+            left = info.stop - info.start
+            while left:
+                block = file.read(min(left, 1 << 22))
+                if not block:
+                    raise ModelError(f"{path} is truncated. Download or copy it again.")
+                digest.update(block)
+                left -= len(block)
+    return digest.hexdigest()
+
+
+def _canonical(metadata: Mapping[str, str]) -> dict[str, Any]:
+    """Metadata whose order of keys and spaces do not matter."""
+    try:
+        return {**metadata, KEY: json.loads(metadata[KEY])}
+    except (KeyError, ValueError):
+        return dict(metadata)
+
+
+def save_checkpoint(
+    path: Path,
+    tensors: Mapping[str, Tensor],
+    *,
+    architecture: str,
+    config: Mapping[str, Any],
+    card: ModelCard,
+    training: Mapping[str, Any],
+) -> None:
+    """Write a checkpoint that `reference:` and `path/to/file.safetensors` load."""
+    from safetensors.torch import save_file
+
+    document = {"architecture": architecture, "config": dict(config), "card": asdict(card), "training": dict(training)}
+    own = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}  # none shared
+    save_file(own, str(path), metadata={KEY: json.dumps(document, sort_keys=True)})

@@ -1,0 +1,111 @@
+"""Frames are checked and rounded to uint8 when they arrive: nothing of a model's answer is kept as floats."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+HALF_A_LEVEL = 0.49 / 255  # how far outside [0, 1] a value may lie: rounding hides it
+BLOCK = 30  # frames rounded at once, so that the floats stay in the processor's cache
+
+
+class AnswerError(Exception):
+    """An answer that breaks the contract whatever the clip: asking again would not help."""
+
+
+def chunks(answer: Any) -> Iterator[Any]:
+    """The chunks of an answer that came whole or as an iterator."""
+    if isinstance(answer, Tensor):
+        return iter((answer,))
+    if isinstance(answer, Iterator):
+        return answer
+    kind = type(answer).__name__
+    hint = ": return the frames alone" if isinstance(answer, tuple | list | dict) else ""
+    raise AnswerError(f"Expected a torch.Tensor or an iterator over tensors, got {kind}{hint}.")
+
+
+def check_chunk(chunk: Any, batch: int, room: int, size: tuple[int, int], context: int) -> Tensor:
+    """Return the chunk if it is a float tensor (batch, t, 3, height, width) with 1 <= t <= room; else AnswerError."""
+    if not isinstance(chunk, Tensor):
+        raise AnswerError(f"Expected a torch.Tensor of frames, got {type(chunk).__name__}.")
+    shape, wanted = tuple(chunk.shape), (batch, room, 3, *size)
+    fits = len(shape) == 5 and shape[0] == batch and shape[2:] == (3, *size) and 1 <= shape[1] <= room
+    if not fits:
+        raise AnswerError(f"Expected frames of shape {wanted}, got {shape}{_shape_hint(shape, wanted, context)}.")
+    if not chunk.is_floating_point():
+        hint = ": divide by 255" if chunk.dtype == torch.uint8 else ""
+        raise AnswerError(f"Expected floating-point frames in [0, 1], got {str(chunk.dtype)[6:]}{hint}.")
+    return chunk
+
+
+def _shape_hint(shape: tuple[int, ...], wanted: tuple[int, ...], context: int) -> str:
+    batch, room, channels, height, width = wanted
+    if len(shape) == 5 and shape == (batch, shape[1], height, width, channels):
+        return ": the channels belong before height and width"
+    if shape == (room, batch, channels, height, width):
+        return ": the batch belongs before time"
+    if shape == (batch, room + context, channels, height, width):
+        return f": leave out the {context} context frames"
+    if len(shape) == 5 and shape[3:] == (width, height) and height != width:
+        return ": the card's image_size is (height, width)"
+    if shape == (room, channels, height, width):
+        return ": the batch dimension is missing"
+    return ""
+
+
+def store(chunk: Tensor, place: Tensor, first: int, horizon: int) -> dict[int, str]:
+    """Round a chunk (B, t, 3, H, W) into `place`, uint8 of the same shape on the CPU.
+
+    Returns why clips failed, by position: NaN, Inf or values outside [0, 1] by more than rounding hides.
+    `first` is the number of the chunk's first frame, from 0, of `horizon` predicted ones.
+    """
+    failures: dict[int, str] = {}
+    low, high = (bound.item() for bound in chunk.aminmax())  # NaN wins in both
+    if not (low >= -HALF_A_LEVEL and high <= 1 + HALF_A_LEVEL):
+        for position, clip in enumerate(chunk):
+            reason = _fault(clip, first, horizon)
+            if reason:
+                failures[position] = reason
+    half = torch.tensor(0.5, device=chunk.device)
+    for position, clip in enumerate(chunk):
+        if position in failures:
+            place[position].zero_()
+            continue
+        for start in range(0, len(clip), BLOCK):
+            block = clip[start : start + BLOCK]
+            if block.dtype in (torch.float16, torch.bfloat16):
+                block = block.float()
+            levels = torch.add(half.to(block.dtype), block, alpha=255)  # truncation then rounds to the nearest
+            if levels.device.type != "cpu":
+                levels = levels.to(torch.uint8)
+            place[position, start : start + BLOCK].copy_(levels)
+    return failures
+
+
+def _fault(clip: Tensor, first: int, horizon: int) -> str | None:
+    """What is wrong with the values of one clip's chunk (t, 3, H, W), in words, or None."""
+    finite = clip.isfinite()
+    if not bool(finite.all()):
+        frame = int((~finite).flatten(1).any(1).int().argmax())
+        wrong = clip[frame]
+        kind = "NaN" if bool(wrong.isnan().any()) else "Inf"
+        count = int((~wrong.isfinite()).sum())
+        return f"Predicted frame {first + frame + 1} of {horizon} holds {kind} ({count} of {wrong.numel()} values)."
+    low, high = (float(bound) for bound in clip.aminmax())
+    if low >= -HALF_A_LEVEL and high <= 1 + HALF_A_LEVEL:
+        return None
+    outside = (clip < -HALF_A_LEVEL) | (clip > 1 + HALF_A_LEVEL)
+    frame = int(outside.flatten(1).any(1).int().argmax())
+    if high > 2:
+        hint = "divide by 255"
+    elif -1.01 <= low < -0.3:
+        hint = "map [-1, 1] to [0, 1] with (x + 1) / 2"
+    else:
+        hint = "clamp them"
+    return (
+        f"Expected values in [0, 1], got {low:.3g} to {high:.3g} from predicted frame {first + frame + 1} of {horizon} "
+        f"on: {hint}."
+    )

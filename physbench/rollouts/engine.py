@@ -1,0 +1,377 @@
+"""Rolls a model out on clips, in a process of its own that is ended after the time-out and started again.
+
+    with RolloutEngine("baseline:freeze") as engine:
+        plan = engine.plan(rows)
+        for result in engine.run(plan):
+            for rollout in result: ...
+
+While the caller handles one batch the model works on the next. Nothing that a model does ends the run: what it does
+wrong becomes a Rollout with a `failure`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from physbench.adapters.protocol import ModelCard, check_card
+from physbench.clips.clip import Clip, Row
+from physbench.errors import ModelError
+from physbench.rollouts.jobs import make_job, rest_of, stored_frames
+from physbench.rollouts.messages import (
+    Event,
+    Finished,
+    Job,
+    JobDone,
+    Load,
+    LoadFailure,
+    ModelInfo,
+    Outcome,
+    Started,
+)
+from physbench.rollouts.plan import Batch, plan_batches
+from physbench.rollouts.probe import find_batch_size
+from physbench.rollouts.process import ModelProcess, ProcessDied, SharedMemory, Silence
+from physbench.rollouts.rollout import Rollout
+
+LOAD_TIMEOUT = 600.0  # s at least, for reading large weights
+AHEAD = 2  # batches at the model's process: the one it works on and the next
+Loader = Callable[[Row], Clip]
+
+
+@dataclass(frozen=True, eq=False)
+class BatchResult:
+    """The rollouts of one batch of the plan, in its order."""
+
+    index: int
+    batch: Batch
+    rollouts: tuple[Rollout, ...]
+    seconds: float  # the model's own time
+    events: tuple[Event, ...]
+
+    def __iter__(self) -> Iterator[Rollout]:
+        return iter(self.rollouts)
+
+
+@dataclass
+class _Pending:
+    """A batch that the model's process has or will get."""
+
+    index: int
+    batch: Batch
+    job: Job
+    outcomes: dict[int, Outcome] = field(default_factory=dict)
+    events: list[Event] = field(default_factory=list)
+    started: Started | None = None
+    lost: bool = False  # the process was gone before it began
+
+    def fail(self, positions: Sequence[int], reason: str) -> None:
+        for position in positions:
+            self.outcomes[position] = Outcome(position, 0, 0, 0.0, reason)
+
+    def missing(self) -> list[int]:
+        return [position for position in range(self.job.batch_size) if position not in self.outcomes]
+
+
+class RolloutEngine:
+    """One model. `events` collects what a reader of the run should know, `peak_*` the memory of its process."""
+
+    def __init__(
+        self,
+        target: str,
+        *,
+        device: str = "auto",
+        dtype: str = "float32",
+        model_args: Mapping[str, str] | None = None,
+        timeout: float = 600.0,
+        chain: bool = True,
+        seed: int = 0,
+        trust_code: bool = False,
+        threads: int | None = None,
+        part_size: int | None = None,
+        debug: bool = False,
+    ) -> None:
+        """`timeout` is in s for what the model gets at once; `part_size`, after a run was halved by full memory, makes
+        a resumed one go on in the same parts."""
+        self._load = Load(target, device, dtype, dict(model_args or {}), trust_code, threads)
+        self.timeout = timeout
+        self.chain = chain
+        self.seed = seed
+        self.part_size = part_size
+        self.debug = debug
+        self.events: list[Event] = []
+        self.notes: list[str] = []
+        self.peak_rss = 0  # bytes
+        self.peak_accelerator = 0  # bytes
+        self.free = 0  # bytes left on the device after the last batch
+        self._memory = SharedMemory()
+        self._process: ModelProcess | None = None
+        self._info: ModelInfo | None = None
+        self._beyond_repair = ""  # why the model cannot be started again
+
+    # -- life
+
+    def __enter__(self) -> RolloutEngine:
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close(at_once=kind is not None)
+
+    def start(self) -> ModelInfo:
+        """Start the process and load the model. Raises ModelError with what the user can do."""
+        self.launch()
+        return self.info
+
+    def launch(self) -> None:
+        """Start the process without waiting for the model: `info` or `card` wait for it."""
+        if self._process is None:
+            self._process = ModelProcess(self._memory, self.debug)
+            self._process.send(self._load)
+            self._info = None
+
+    @property
+    def info(self) -> ModelInfo:
+        """The model's card and where it runs; waits until the model is loaded."""
+        if self._info is None:
+            self.launch()
+            assert self._process is not None
+            limit = max(self.timeout, LOAD_TIMEOUT)
+            try:
+                answer = self._process.receive(time.monotonic() + limit)
+            except Silence:
+                self._kill()
+                raise ModelError(f"{self._load.target} was not loaded within {limit:g} s.") from None
+            except ProcessDied as death:
+                self._kill()
+                raise ModelError(f"{self._load.target}: the process that loads it {death}.") from None
+            if isinstance(answer, LoadFailure):
+                self._kill()
+                error = ModelError(answer.reason)
+                error.add_note(answer.traceback)
+                raise error
+            check_card(answer.card)
+            self._info = answer
+        return self._info
+
+    @property
+    def card(self) -> ModelCard:
+        return self.info.card
+
+    @property
+    def device(self) -> str:
+        """Where the model runs: "cpu", "cuda"."""
+        return self.info.device
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the model's process."""
+        return self._process.pid if self._process else None
+
+    def close(self, at_once: bool = False) -> None:
+        """End the model's process; `at_once` without asking it."""
+        if self._process is not None:
+            if at_once:
+                self._process.kill()
+            else:
+                self._process.stop()
+            self._process = None
+        self._memory.close()
+
+    def _kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process = None
+
+    # -- work
+
+    def plan(
+        self,
+        rows: Sequence[Row],
+        *,
+        batch_size: int | None = None,
+        samples: int = 1,
+        load: Loader | None = None,
+        horizon: Callable[[Row], int] | None = None,
+    ) -> tuple[Batch, ...]:
+        """Fix which clips share a batch. Without a batch size it is found from a probe on the longest clip.
+
+        `load` (default: the clip store) and `horizon` (frames to predict; default: from the scene) are for clips that
+        come from elsewhere.
+        """
+        horizon = horizon or self._horizon
+        if batch_size is None:
+            batch_size = find_batch_size(self, rows, load or self._from_store, horizon, samples)
+        return plan_batches(rows, batch_size, horizon=horizon, samples=samples)
+
+    def _horizon(self, row: Row) -> int:
+        from physbench.clips.generate import frame_times, make_scene
+
+        return int((frame_times(make_scene(row), self.card.spec) > 1e-9).sum())
+
+    def _from_store(self, row: Row) -> Clip:
+        from physbench.clips.store import ClipStore
+
+        return ClipStore().get(row, self.card.spec)
+
+    def run(
+        self, plan: Sequence[Batch], load: Loader | None = None, *, only: Sequence[int] | None = None
+    ) -> Iterator[BatchResult]:
+        """Roll the plan out, or the batches `only` of it, in order. Clips are loaded when their turn comes."""
+        load = load or self._from_store
+        indices = list(range(len(plan)) if only is None else only)
+        if not indices:
+            return
+        slot = max(self._bytes(plan[index]) for index in indices)
+        self._memory.grow(AHEAD * slot)
+        waiting = deque(indices)
+        flying: deque[_Pending] = deque()
+        offsets = deque(slot * number for number in range(AHEAD))
+        try:
+            while waiting or flying:
+                while waiting and len(flying) < AHEAD:
+                    offset = offsets.popleft()
+                    flying.append(self._submit(waiting.popleft(), plan, load, offset))
+                pending = flying[0]
+                self._finish(pending, list(flying)[1:])
+                flying.popleft()
+                result = self._result(pending)
+                offsets.append(pending.job.offset)
+                if waiting:  # before the caller gets the result, so that the model need not wait for the caller
+                    flying.append(self._submit(waiting.popleft(), plan, load, offsets.popleft()))
+                yield result
+        finally:
+            if flying:  # the caller has gone away: the process would work on for nobody
+                self._kill()
+
+    def _bytes(self, batch: Batch) -> int:
+        height, width = self.card.image_size
+        return len(batch.items) * stored_frames(self.card, batch.horizon, self.chain) * height * width * 3
+
+    def _submit(self, index: int, plan: Sequence[Batch], load: Loader, offset: int) -> _Pending:
+        batch = plan[index]
+        clips = {item.row: load(item.row) for item in batch.items}
+        job = make_job(
+            index,
+            batch,
+            [clips[item.row] for item in batch.items],
+            self.card,
+            privileged=self.info.privileged,
+            chain=self.chain,
+            seed=self.seed,
+            part_size=self.part_size,
+            memory=self._memory.size,
+            offset=offset,
+        )
+        if self._process is not None:
+            self._process.send(job)
+        return _Pending(index, batch, job)
+
+    def _finish(self, pending: _Pending, behind: Sequence[_Pending]) -> None:
+        """Wait until a batch is done, killing and restarting the process where it hangs or dies."""
+        patience = time.monotonic() + self.timeout + LOAD_TIMEOUT  # until it begins
+        while pending.missing() or self._process is not None:
+            if self._process is None:
+                self._restart(pending, behind)
+                if self._beyond_repair:
+                    pending.fail(pending.missing(), self._beyond_repair)
+                    return
+                patience = time.monotonic() + self.timeout + LOAD_TIMEOUT
+            started = pending.started
+            try:
+                assert self._process is not None
+                message = self._process.receive(started.time + self.timeout if started else patience)
+            except Silence:
+                self._lose(pending, "timeout", f"The model took longer than {self.timeout:g} s (--timeout).")
+            except ProcessDied as death:
+                self._lose(pending, "died", f"The model's process {death}.")
+            else:
+                if self._take(pending, message):
+                    return
+
+    def _take(self, pending: _Pending, message: Any) -> bool:
+        """Take one message in; True when the batch is done."""
+        match message:
+            case Started():
+                pending.started = message
+            case Finished():
+                pending.outcomes.update({outcome.position: outcome for outcome in message.outcomes})
+            case Event():
+                self._record(pending, message)
+                self.part_size = message.part_size or self.part_size
+            case JobDone():
+                self.peak_rss = max(self.peak_rss, message.rss)
+                self.peak_accelerator = max(self.peak_accelerator, message.accelerator)
+                self.free = message.free
+                self.notes += [note for note in message.notes if note not in self.notes]
+                return True
+        return False
+
+    def _record(self, pending: _Pending, event: Event) -> None:
+        clips = tuple(pending.batch.items[position].id for position in event.positions)
+        event = replace(event, clips=clips)
+        pending.events.append(event)
+        self.events.append(event)
+
+    def _lose(self, pending: _Pending, kind: str, reason: str) -> None:
+        """The process hung or died: what it was at fails, the rest of the batch goes to a new one."""
+        self._kill()
+        started = pending.started
+        if started:
+            positions = started.positions
+        else:  # not this batch's doing, the first time
+            positions = tuple(pending.missing()) if pending.lost else ()
+            pending.lost = True
+        pending.fail([position for position in positions if position not in pending.outcomes], reason)
+        self._record(pending, Event(kind, pending.index, (), reason, positions=positions))
+        size = 1 if started and started.retry else pending.job.part_size
+        rest = pending.missing()
+        pending.started = None
+        if rest:
+            pending.job = rest_of(pending.job, rest, size)
+
+    def _restart(self, pending: _Pending, behind: Sequence[_Pending]) -> None:
+        """Load the model again and send what was not done."""
+        if self._beyond_repair:
+            return
+        try:
+            self.start()
+        except ModelError as error:
+            self._beyond_repair = f"The model could not be loaded again: {error}"
+            return
+        assert self._process is not None
+        for item in (pending, *behind):
+            if item.missing():
+                size = min(item.job.part_size, self.part_size or item.job.part_size)
+                item.job = replace(item.job, part_size=size)
+                self._process.send(item.job)
+
+    def _result(self, pending: _Pending) -> BatchResult:
+        """Copy the frames out of the shared memory, channels last."""
+        job = pending.job
+        height, width = self.card.image_size
+        shape = (job.batch_size, job.stored, 3, height, width)
+        planes = self._memory.view[job.offset : job.offset + int(np.prod(shape))].reshape(shape)
+        rollouts = []
+        for position, item in enumerate(pending.batch.items):
+            outcome = pending.outcomes[position]
+            frames = np.empty((outcome.frames, height, width, 3), dtype=np.uint8)
+            for channel in range(3):
+                frames[..., channel] = planes[position, : outcome.frames, channel]
+            rollouts.append(
+                Rollout(item.row.id, item.sample, frames, outcome.failure, outcome.chained, outcome.seconds)
+            )
+        seconds = sum(rollout.seconds for rollout in rollouts)
+        return BatchResult(pending.index, pending.batch, tuple(rollouts), seconds, tuple(pending.events))

@@ -1,0 +1,160 @@
+"""Asks a model for the frames behind a context, along time: chunks, and its own last frames where it is short."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from physbench.adapters.protocol import FrameModel, Model, PrivilegedModel
+from physbench.clips.clip import Clip
+from physbench.rollouts.arrival import AnswerError, check_chunk, chunks, store
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """What a model gets at once: B clips with one horizon."""
+
+    horizon: int
+    stored: int  # frames kept
+    chain: bool
+    seeds: Sequence[int]  # (B,)
+    prompts: Sequence[str]  # (B,)
+    context: Tensor | None  # (B, C, 3, H, W) uint8 on the CPU
+    actions: Tensor | None  # (B, C + horizon, 6)
+    clips: Sequence[Clip] | None
+
+
+@dataclass
+class Answer:
+    """What came of a part. The frames are in the place that was given."""
+
+    failures: dict[int, str] = field(default_factory=dict)  # by position in the part
+    chained: int = 0  # calls along time
+    seconds: float = 0.0  # the model's own time
+    notes: set[str] = field(default_factory=set)
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until the device has done what was asked of it."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+def seed_everything(seed: int) -> None:
+    """Make models repeatable that draw from the global generators instead of those that they are given."""
+    torch.manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002 - the global one is meant
+
+
+def generators(seeds: Sequence[int], device: torch.device) -> list[torch.Generator]:
+    """One generator per clip and sample, on the model's device."""
+    made = []
+    for seed in seeds:
+        generator = torch.Generator(device=device)
+        generator.manual_seed(seed)
+        made.append(generator)
+    return made
+
+
+def as_input(frames: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """uint8 frames -> [0, 1] on the device."""
+    return frames.to(device).to(dtype).div_(255)
+
+
+@torch.inference_mode()
+def predict(model: Model, part: Part, place: Tensor, device: torch.device, dtype: torch.dtype) -> Answer:
+    """Roll the part out into `place` (B, stored, 3, H, W) uint8 on the CPU.
+
+    A model whose `max_horizon` is shorter than the horizon is called again on the last C of context and prediction, the
+    predicted ones as they are kept, in uint8. Raises AnswerError, or whatever the model raises.
+    """
+    answer = Answer()
+    randomness = generators(part.seeds, device)
+    seed_everything(part.seeds[0])
+    done = 0
+    context = part.context
+    while done < part.stored:
+        span = min(model.card.max_horizon or part.horizon, part.stored - done)
+        if done and part.clips is not None:
+            raise AnswerError("A privileged model must answer with the whole horizon: leave out max_horizon.")
+        call = _call(model, part, context, done, span, randomness, device, dtype)
+        _receive(call, answer, model, part, place[:, done : done + span], done, device)
+        answer.chained += 1
+        done += span
+        if len(answer.failures) == len(place):
+            break
+        if done < part.stored and context is not None:
+            context = torch.cat([context, place[:, max(0, done - context.shape[1]) : done]], 1)[:, -context.shape[1] :]
+    return answer
+
+
+def _call(
+    model: Model,
+    part: Part,
+    context: Tensor | None,
+    done: int,
+    span: int,
+    randomness: Sequence[torch.Generator],
+    device: torch.device,
+    dtype: torch.dtype,
+) -> Callable[[], object]:
+    """The call that asks for the `span` frames behind the first `done` ones, its inputs ready on the device."""
+    if part.clips is not None:
+        assert isinstance(model, PrivilegedModel)
+        return partial(model.rollout_clips, part.clips, horizon=span, generators=randomness)
+    assert isinstance(model, FrameModel) and context is not None
+    actions = None
+    if part.actions is not None:
+        actions = part.actions[:, done : done + context.shape[1] + span].to(device, dtype)
+    given = as_input(context, device, dtype)
+    return partial(
+        model.rollout, given, horizon=span, actions=actions, prompts=list(part.prompts), generators=randomness
+    )
+
+
+def _receive(
+    call: Callable[[], object], answer: Answer, model: Model, part: Part, place: Tensor, done: int, device: torch.device
+) -> None:
+    """Call the model once and take its chunks in until `place` (B, span, 3, H, W) is full."""
+
+    def timed(action: Callable[[], T]) -> T:
+        start = time.perf_counter()
+        try:
+            result = action()
+            synchronize(device)
+        finally:
+            answer.seconds += time.perf_counter() - start
+        return result
+
+    batch, span = place.shape[:2]
+    context = 0 if part.context is None else part.context.shape[1]
+    filled = 0
+    stream = chunks(timed(call))
+    while True:
+        chunk = timed(lambda: next(stream, None))
+        if chunk is None:
+            break
+        if filled == span:
+            raise AnswerError(f"Expected {span} frames, got more: stop after `horizon` frames.")
+        frames = check_chunk(chunk, batch, span - filled, model.card.image_size, context)
+        if frames.device.type != device.type and part.clips is None:
+            answer.notes.add(f"The frames come back on {frames.device.type}, though the context lay on {device.type}.")
+        length = frames.shape[1]
+        reasons = store(frames, place[:, filled : filled + length], done + filled, part.stored)
+        answer.failures = {**reasons, **answer.failures}
+        filled += length
+    if filled < span:
+        raise AnswerError(f"Expected {span} frames, got {filled}.")
