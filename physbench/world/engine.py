@@ -1,0 +1,332 @@
+"""A scene in PyBullet at 1200 Hz with the settings that make it ground truth.
+
+PyBullet's defaults lose or gain energy at every bounce. Two settings mend that: no position correction (contactERP 0)
+and no speculative contacts (contactProcessingThreshold 0). Restitution and friction of a pair are the product of both.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.errors import PhysbenchError
+from physbench.world._bullet import Client, collision_shape
+from physbench.world.camera import depth_axis
+from physbench.world.geometry import rotate
+from physbench.world.scene import HISTORY, PHYSICS_HZ, Body, Contact, Impulse, Scene
+
+Array = NDArray[np.float64]
+
+STEP = 1.0 / PHYSICS_HZ
+ACTION_HZ = 20
+SEPARATION = 1e-3  # m; bodies closer than this after a touch are still in the same contact
+SPACING = 100.0  # m between copies that share a client
+
+
+def initial_states(scene: Scene) -> Array:
+    """States (N, 13) that the scene declares; a held body stands still until its release."""
+    states = np.zeros((len(scene.bodies), 13))
+    for row, body in zip(states, scene.bodies, strict=True):
+        row[:3], row[3:7] = body.position, body.orientation
+        if body.role == "moving" and body.release is None:
+            row[7:10], row[10:] = body.velocity, body.spin
+    return states
+
+
+def path_position(body: Body, time: float) -> tuple[float, float, float]:
+    """Where a kinematic body is at `time` s: on straight lines between its waypoints, at rest before and after."""
+    if not body.path:
+        return body.position
+    times = [point.time for point in body.path]
+    x, y, z = (float(np.interp(time, times, [point.position[axis] for point in body.path])) for axis in range(3))
+    return (x, y, z)
+
+
+def step_of(time: float) -> int:
+    """Number of the physics step at `time` s, which lies on the grid of 1/1200 s."""
+    step = round(time * PHYSICS_HZ)
+    if abs(step - time * PHYSICS_HZ) > 1e-6:
+        raise PhysbenchError(f"Expected times that are multiples of 1/{PHYSICS_HZ} s, got {time!r}.")
+    return step
+
+
+def _checked(scene: Scene, action: Impulse) -> int:
+    """The step of an impulse, which must lie on the grid of 1/20 s and meet a body that is free to move."""
+    step, body = step_of(action.time), scene.bodies[scene.index(action.body)]
+    since = -HISTORY if body.release is None else body.release
+    until = np.inf if body.until is None else body.until
+    if step % (PHYSICS_HZ // ACTION_HZ) or body.role != "moving" or not since <= action.time < until:
+        raise PhysbenchError(
+            f"Expected an impulse on the grid of 1/{ACTION_HZ} s that meets a free body, but got one at {action.time:g} s "
+            f"on {body.name!r}."
+        )
+    return step
+
+
+class World:
+    """A view on a scene: an own PyBullet client that holds it, and one or more copies of its bodies.
+
+    Copies stand far apart along an axis in which nothing moves or collides. At time t: bodies with `release` <= t move,
+    those with `until` <= t are gone, kinematic ones stand on their path, and an impulse at t is about to act.
+
+    scene: what is simulated. start: s. states: (copies, N, 13) at `start`; None: one copy of the declared states.
+    log: whether contacts are recorded (of the first copy), which needs a look at every step.
+    """
+
+    def __init__(self, scene: Scene, start: float = -HISTORY, states: Array | None = None, log: bool = True) -> None:
+        self.scene = scene
+        self.step = step_of(start)
+        self.contacts: list[Contact] = []
+        touch = sum(body.collides for body in scene.bodies) > 1
+        self._log = log and touch
+        self._client = Client()
+        given = states is not None
+        self._states = np.array(initial_states(scene)[None] if states is None else states, dtype=np.float64)
+        self._offset = np.zeros((len(self._states), 3))
+        if len(self._states) > 1:
+            axis = free_axis(scene)
+            if axis is None:
+                raise ValueError("The planes of this scene leave no axis on which copies can stand apart.")
+            self._offset[:, axis] = SPACING * np.arange(len(self._states))
+        self._ids: list[list[int]] = [[-1] * len(scene.bodies) for _ in self._states]
+        self._names: dict[int, int] = {}
+        self._touching: set[tuple[int, int]] = set()
+        self._impulses = [(_checked(scene, action), scene.index(action.body), action) for action in scene.impulses]
+        self._paths = [i for i, body in enumerate(scene.bodies) if body.role == "kinematic" and body.path]
+        self._changes = sorted(
+            {step_of(time) for body in scene.bodies for time in (body.release, body.until) if time is not None}
+            | {step for step, _, _ in self._impulses}
+        )
+        self._shared: dict[tuple[str, tuple[float, ...]], int] = {}
+        try:
+            self._configure()
+            for i in range(len(scene.bodies)):
+                self._place_all(i, keep=given)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> World:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the client back."""
+        self._client.close()
+
+    @property
+    def time(self) -> float:
+        """Time in s of the current step."""
+        return self.step / PHYSICS_HZ
+
+    # Building
+
+    def _configure(self) -> None:
+        api, client = self._client.api, self._client.id
+        api.setPhysicsEngineParameter(
+            fixedTimeStep=STEP,
+            numSubSteps=0,
+            contactERP=0,
+            restitutionVelocityThreshold=0.01,
+            deterministicOverlappingPairs=1,
+            physicsClientId=client,
+        )
+        api.setGravity(*self.scene.gravity, physicsClientId=client)
+
+    def _held(self, body: Body) -> bool:
+        return body.release is not None and step_of(body.release) > self.step
+
+    def _gone(self, body: Body) -> bool:
+        return body.until is not None and step_of(body.until) <= self.step
+
+    def _place_all(self, index: int, keep: bool = False) -> None:
+        """Put body `index` into every copy; keep=False: a body that is released now gets its declared motion."""
+        body = self.scene.bodies[index]
+        if body.role == "moving" and not keep and not self._held(body):
+            self._states[:, index, 7:10], self._states[:, index, 10:] = body.velocity, body.spin
+        if self._gone(body) or (not body.collides and body.role != "moving"):
+            return
+        # A plane is endless along the axis on which copies stand apart: one serves all.
+        for copy in range(1 if body.shape == "plane" else len(self._states)):
+            self._place(copy, index)
+
+    def _place(self, copy: int, index: int) -> None:
+        api, client, body = self._client.api, self._client.id, self.scene.bodies[index]
+        state = self._states[copy, index]
+        key = (body.shape, body.size)
+        if key not in self._shared:
+            self._shared[key] = collision_shape(self._client, body)
+        moves = body.role == "moving" and not self._held(body)
+        number = api.createMultiBody(
+            baseMass=body.mass if moves else 0,
+            baseCollisionShapeIndex=self._shared[key],
+            basePosition=(state[:3] + self._offset[copy]).tolist(),
+            baseOrientation=state[3:7].tolist(),
+            physicsClientId=client,
+        )
+        api.changeDynamics(
+            number,
+            -1,
+            restitution=body.restitution,
+            lateralFriction=body.friction,
+            contactProcessingThreshold=0,
+            linearDamping=0,
+            angularDamping=0,
+            physicsClientId=client,
+        )
+        if not body.collides:
+            api.setCollisionFilterGroupMask(number, -1, 0, 0, physicsClientId=client)
+        if moves:
+            api.resetBaseVelocity(number, state[7:10].tolist(), state[10:].tolist(), physicsClientId=client)
+        self._ids[copy][index] = number
+        self._names[number] = index
+
+    def _remove(self, index: int) -> None:
+        self._read(index)
+        for ids in self._ids:
+            if ids[index] >= 0:
+                self._client.api.removeBody(ids[index], physicsClientId=self._client.id)
+                ids[index] = -1
+        self._states[:, index, 7:] = 0.0
+
+    # Stepping
+
+    def advance(self, time: float) -> None:
+        """Simulate up to `time` s, a multiple of 1/1200 s that is not in the past."""
+        last = step_of(time)
+        while self.step < last:
+            self._push()
+            stop = min([last, *(step for step in self._changes if step > self.step)])
+            if self._log or self.scene.fields or self._paths:
+                self._single()
+            else:
+                self._several(stop - self.step)
+            if self.step in self._changes:
+                self._change()
+
+    def _single(self) -> None:
+        for field in self.scene.fields:
+            self._attract(field.source, field.mu)
+        for index in self._paths:
+            self._move(index, during=True)
+        self._client.api.stepSimulation(physicsClientId=self._client.id)
+        if self._log:
+            self._record()
+        self.step += 1
+        for index in self._paths:
+            self._move(index, during=False)
+
+    def _several(self, count: int) -> None:
+        """Bit-identical to `count` single steps and cheaper; forces would be held, so only where there are none."""
+        api, client = self._client.api, self._client.id
+        api.setPhysicsEngineParameter(fixedTimeStep=STEP * count, numSubSteps=count, physicsClientId=client)
+        api.stepSimulation(physicsClientId=client)
+        api.setPhysicsEngineParameter(fixedTimeStep=STEP, numSubSteps=0, physicsClientId=client)
+        self.step += count
+
+    def _push(self) -> None:
+        """Give the impulses of this step: velocity changes by impulse / mass."""
+        api, client = self._client.api, self._client.id
+        for step, index, action in self._impulses:
+            body = self.scene.bodies[index]
+            if step != self.step:
+                continue
+            for ids in self._ids:
+                velocity, spin = api.getBaseVelocity(ids[index], physicsClientId=client)
+                pushed = [v + j / body.mass for v, j in zip(velocity, action.impulse, strict=True)]
+                api.resetBaseVelocity(ids[index], pushed, spin, physicsClientId=client)
+
+    def _attract(self, source: str, mu: float) -> None:
+        api, client, centre = self._client.api, self._client.id, self.scene.index(source)
+        for copy, ids in enumerate(self._ids):
+            if ids[centre] >= 0:
+                origin = api.getBasePositionAndOrientation(ids[centre], physicsClientId=client)[0]
+            else:
+                origin = (self._states[copy, centre, :3] + self._offset[copy]).tolist()
+            for index, body in enumerate(self.scene.bodies):
+                if body.role != "moving" or index == centre or self._held(body) or self._gone(body):
+                    continue
+                place = api.getBasePositionAndOrientation(ids[index], physicsClientId=client)[0]
+                d = [o - x for o, x in zip(origin, place, strict=True)]
+                square = d[0] * d[0] + d[1] * d[1] + d[2] * d[2]
+                scale = body.mass * mu / (square * square**0.5)
+                force = [scale * component for component in d]
+                api.applyExternalForce(ids[index], -1, force, place, api.WORLD_FRAME, physicsClientId=client)
+
+    def _move(self, index: int, during: bool) -> None:
+        """Before a step give a kinematic body its velocity over it; behind the step put it exactly on its path."""
+        body, api, client = self.scene.bodies[index], self._client.api, self._client.id
+        if self._gone(body):
+            return
+        here = np.array(path_position(body, self.time))
+        if during:
+            velocity = (np.array(path_position(body, self.time + STEP)) - here) * PHYSICS_HZ
+            self._states[:, index, :3], self._states[:, index, 7:10] = here, velocity
+        else:
+            self._states[:, index, :3] = here
+        for copy, ids in enumerate(self._ids):
+            if ids[index] >= 0:
+                place = (here + self._offset[copy]).tolist()
+                api.resetBasePositionAndOrientation(ids[index], place, body.orientation, physicsClientId=client)
+                if during:
+                    api.resetBaseVelocity(ids[index], velocity.tolist(), (0, 0, 0), physicsClientId=client)
+
+    def _change(self) -> None:
+        """Release what is released and take away what vanishes at this step."""
+        for index, body in enumerate(self.scene.bodies):
+            if body.until is not None and step_of(body.until) == self.step:
+                self._remove(index)
+            elif body.release is not None and step_of(body.release) == self.step and body.role == "moving":
+                self._remove(index)
+                self._place_all(index)
+
+    def _record(self) -> None:
+        points = self._client.api.getContactPoints(physicsClientId=self._client.id)
+        if not points and not self._touching:
+            return
+        nearest: dict[tuple[int, int], float] = {}
+        for point in points:
+            a, b = self._names[point[1]], self._names[point[2]]
+            pair = (min(a, b), max(a, b))
+            nearest[pair] = min(point[8], nearest.get(pair, np.inf))
+        for pair in sorted(nearest):
+            if nearest[pair] <= 0.0 and pair not in self._touching:
+                self._touching.add(pair)
+                names = (self.scene.bodies[pair[0]].name, self.scene.bodies[pair[1]].name)
+                self.contacts.append(Contact(self.time, *names))
+        self._touching = {pair for pair in self._touching if nearest.get(pair, np.inf) <= SEPARATION}
+
+    # Reading
+
+    def _read(self, index: int) -> None:
+        api, client, body = self._client.api, self._client.id, self.scene.bodies[index]
+        if body.role != "moving" or self._held(body):
+            return
+        for copy, ids in enumerate(self._ids):
+            if ids[index] >= 0:
+                state = self._states[copy, index]
+                state[:3], state[3:7] = api.getBasePositionAndOrientation(ids[index], physicsClientId=client)
+                state[:3] -= self._offset[copy]
+                state[7:10], state[10:] = api.getBaseVelocity(ids[index], physicsClientId=client)
+
+    def states(self) -> Array:
+        """States of every copy now (copies, N, 13). A body that is gone keeps its last pose at rest."""
+        for index, body in enumerate(self.scene.bodies):
+            self._read(index)
+            if body.path and body.role == "kinematic" and not self._gone(body):
+                here, ahead = (np.array(path_position(body, self.time + dt)) for dt in (0.0, STEP))
+                self._states[:, index, :3], self._states[:, index, 7:10] = here, (ahead - here) * PHYSICS_HZ
+        return self._states.copy()
+
+
+def free_axis(scene: Scene) -> int | None:
+    """Axis along which copies can stand apart, best the one across the plane of motion; None if planes cut them all."""
+    across = depth_axis(scene.camera)
+    planes = [body for body in scene.bodies if body.shape == "plane" and body.collides]
+    normals = [rotate(body.orientation, (0.0, 0.0, 1.0)) for body in planes]
+    for axis in (across, 1, 0, 2):
+        if all(abs(normal[axis]) < 1e-12 for normal in normals):
+            return axis
+    return None
