@@ -195,8 +195,8 @@ def stretches(clip: Clip, motion: Motion, times: Array, contacts: tuple[Visit, .
     for cut in brief:
         blurred |= np.abs(times - cut) < dt / FINE + 1e-9
     found = []
-    begins = np.flatnonzero(np.diff(part * 2 + touching, prepend=-1))
-    for begin, end in zip(begins, [*begins[1:], len(times)], strict=True):
+    edges = np.flatnonzero(np.diff(part * 2 + touching, prepend=-1)).tolist()
+    for begin, end in zip(edges, [*edges[1:], len(times)], strict=True):
         frames = np.arange(max(begin, motion.start), end)
         if not len(frames):
             continue

@@ -1,0 +1,209 @@
+"""How long a clip can be predicted from what its context shows, by whoever knows the laws.
+
+32 simulations start at the hand-over from states that the context frames allow: their positions are known to the noise
+of a tracker, independently per frame, and what follows from that for the state at the hand-over is the covariance of
+the fit by the law of motion. The predictability time is when the 80th percentile of the distances to the ensemble's
+median exceeds one diameter, for any object that is due.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+from functools import cache, lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.clips.clip import Clip, Row
+from physbench.clips.generate import make_scene
+from physbench.clips.store import cache_dir
+from physbench.scoring import kepler, motion
+from physbench.scoring.due import due, moving
+from physbench.scoring.motion import Constant, law_of, supports
+from physbench.world import stepping
+from physbench.world.camera import PLANE_AXES, plane_from_world
+from physbench.world.geometry import gap
+from physbench.world.scene import Contact, Scene
+
+Array = NDArray[np.float64]
+
+MEMBERS = 32
+PERCENTILE = 80.0
+LEAST_NOISE = 1e-3  # m
+TRACKING_NOISE_PX = 0.03  # sd of a free ball's position in clean frames
+LEAST_TIME = 0.3  # s; clips that can be predicted for less are left out of accuracy
+SHOWN_SHARE = 0.5  # visible share from which a context frame gives a position
+OTHER_DRAWS = 1_000_000  # seeds from here on give the speeds that an image could have
+CLEARANCE = 0.05  # m; a member that comes nearer to anything is simulated, not moved in closed form
+
+
+def predictability_time(clip: Clip, context: int) -> float:
+    """Predictability time T_p in s of a clip for a model that sees `context` frames; at most the horizon. Cached."""
+    path = cache_dir() / "predictability" / f"{_key(clip, context)}.json"
+    try:
+        return float(json.loads(path.read_text(encoding="utf-8"))["seconds"])
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    seconds = first_beyond(clip, context, spread(clip, context))
+    _store(path, {"clip": clip.id, "spec": str(clip.spec), "context": context, "seconds": seconds})
+    return seconds
+
+
+def first_beyond(clip: Clip, context: int, width: Array) -> float:
+    """Time in s of the first predicted frame where `width` (T, K), in diameters, exceeds 1 for a due moving object."""
+    owed = due(clip, context)[context:] & moving(clip)
+    late = np.flatnonzero((owed & (width > 1)).any(axis=1))
+    ahead = clip.times[clip.handover + 1 :]
+    return float(ahead[late[0]] if len(late) else clip.scene.horizon)
+
+
+def spread(clip: Clip, context: int) -> Array:
+    """80th percentile of the members' distances to their median, in diameters, per predicted frame (T, K)."""
+    paths = paths_of(clip, context)[:, :, list(clip.tracked)]
+    flat = plane_from_world(clip.scene.camera, paths)
+    distance = np.linalg.norm(flat - np.median(flat, axis=0), axis=-1)  # (M, T, K)
+    diameters = np.maximum(clip.diameters()[clip.handover + 1 :], 1e-9)
+    return np.asarray(np.percentile(distance, PERCENTILE, axis=0) / diameters)
+
+
+def paths_of(clip: Clip, context: int) -> Array:
+    """Positions (M, T, N, 3) m of the members in the predicted frames."""
+    states = members(clip, context)
+    ahead = clip.times[clip.handover + 1 :]
+    free = _undisturbed(clip, states)
+    if free is not None:
+        return free
+    return stepping.simulate_ensemble(clip.scene, 0.0, states, ahead)[..., :3]
+
+
+def members(clip: Clip, context: int) -> Array:
+    """States (M, N, 13) at the hand-over that the context frames allow."""
+    rng = np.random.default_rng(int(_key(clip, context)[:16], 16))
+    states = np.repeat(clip.states[clip.handover][None], MEMBERS, axis=0)
+    axes = list(PLANE_AXES[clip.scene.camera.view])
+    sd = max(LEAST_NOISE, TRACKING_NOISE_PX / clip.pixels_per_metre)
+    for column, index in enumerate(clip.tracked):
+        if clip.scene.bodies[index].role != "moving":
+            continue
+        law = law_of(clip, index) or Constant((0.0, 0.0))
+        dt = clip.times[_informative(clip, context, column)]
+        now = clip.states[clip.handover, index]
+        state = np.concatenate([now[:3][axes], now[7:10][axes]])
+        if len(dt) >= 2:
+            change = rng.multivariate_normal(np.zeros(4), law.covariance(state, dt, sd), MEMBERS, method="eigh")
+        else:
+            change = rng.normal(0.0, sd, (MEMBERS, 4))
+            change[:, 2:] = _other_velocities(clip.row, index)[:, axes] - state[2:]
+        for axis, shift, gain in zip(axes, change[:, :2].T, change[:, 2:].T, strict=True):
+            states[:, index, axis] += shift
+            states[:, index, 7 + axis] += gain
+        states[:, index, 10:] += _rolling(clip, index, states[:, index, 7:10] - now[7:10])
+    return states
+
+
+def _informative(clip: Clip, context: int, column: int) -> NDArray[np.intp]:
+    """Context frames that show where an object is since its last contact, release or push."""
+    index = clip.tracked[column]
+    body = clip.scene.bodies[index]
+    since = [clip.times[0] if body.release is None else body.release]
+    since += [c.time for c in clip.contacts if body.name in (c.a, c.b) and c.time <= 0 and not _lasting(clip, index, c)]
+    since += [action.time for action in clip.scene.impulses if action.body == body.name and action.time <= 0]
+    frames = np.arange(clip.handover + 1 - context, clip.handover + 1)
+    keep = (clip.times[frames] >= max(since) - 1e-9) & (clip.visible_share()[frames, column] >= SHOWN_SHARE)
+    return np.asarray(frames[keep])
+
+
+def _lasting(clip: Clip, index: int, contact: Contact) -> bool:
+    names = {clip.scene.bodies[j].name for j in supports(clip, index)}
+    return bool({contact.a, contact.b} & names)
+
+
+def _rolling(clip: Clip, index: int, gain: Array) -> Array:
+    """Change of the spin (M, 3) that goes with a change of the velocity (M, 3), where the body rolls on a support."""
+    now = clip.states[clip.handover, index]
+    up = -np.asarray(clip.scene.gravity, dtype=np.float64)
+    size = np.linalg.norm(up)
+    if size == 0 or not supports(clip, index):
+        return np.zeros_like(gain)
+    radius = clip.scene.bodies[index].radius
+    slip = now[7:10] - np.cross(now[10:], radius * up / size)
+    if np.linalg.norm(slip) > 0.01 * np.linalg.norm(now[7:10]) + 1e-3:
+        return np.zeros_like(gain)
+    return np.asarray(np.cross(up / size, gain) / radius)
+
+
+@lru_cache(maxsize=64)
+def _other_velocities_of(task: str, split: str, index: int) -> Array:
+    rows = [Row(task, split, OTHER_DRAWS + m) for m in range(MEMBERS)]  # type: ignore[arg-type]
+    return np.stack([stepping.simulate(make_scene(row), [0.0]).states[0, index, 7:10] for row in rows])
+
+
+def _other_velocities(row: Row, index: int) -> Array:
+    """Velocities (M, 3) of body `index` at the hand-over in other draws of a clip's task and split."""
+    return _other_velocities_of(row.task, row.split, index)
+
+
+def _undisturbed(clip: Clip, states: Array) -> Array | None:
+    """The members' paths (M, T, N, 3) in closed form where nothing but permanent supports is touched, else None."""
+    scene, ahead = clip.scene, clip.times[clip.handover + 1 :]
+    if any(action.time >= 0 for action in scene.impulses) or any((b.release or -1) > 0 for b in scene.bodies):
+        return None
+    axes = list(PLANE_AXES[scene.camera.view])
+    fine = np.linspace(0, len(ahead), len(ahead) * 4 + 1)
+    moments = np.interp(fine, np.arange(len(ahead) + 1), np.concatenate([[0.0], ahead]))
+    truth = clip.states[clip.handover :, :, :3]
+    paths = np.empty((len(states), len(moments), len(scene.bodies), 3))
+    for index, body in enumerate(scene.bodies):
+        law = law_of(clip, index) if body.role == "moving" else None
+        if body.role == "moving" and law is None:
+            return None
+        for axis in range(3):
+            paths[:, :, index, axis] = np.interp(fine, np.arange(len(truth)), truth[:, index, axis])
+        if law is not None:
+            flat = np.concatenate([states[:, index, :3][:, axes], states[:, index, 7:10][:, axes]], axis=1)
+            paths[..., index, axes] = law.propagate(flat, moments)[..., :2]
+    for index, body in enumerate(scene.bodies):
+        apart = supports(clip, index) if body.role == "moving" and body.collides else ()
+        for other_index, other in enumerate(scene.bodies):
+            skip = other_index == index or other_index in apart or not other.collides
+            if body.role != "moving" or not body.collides or skip:
+                continue
+            if np.min(gap(body, paths[:, :, index], other, paths[:, :, other_index])) < CLEARANCE:
+                return None
+    return paths[:, 4::4]
+
+
+def _key(clip: Clip, context: int) -> str:
+    """Hash of everything that decides the ensemble: scene, spec, context, row of the draws, constants and sources."""
+    said = [_canonical(clip.scene), str(clip.spec), context, clip.row.task, clip.row.split, _sources()]
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+
+
+def _canonical(scene: Scene) -> str:
+    return repr(scene)  # frozen dataclasses of numbers and names: repr is exact
+
+
+@cache
+def _sources() -> str:
+    """Hash of the code that decides the ensemble, and the version of the simulator."""
+    digest = hashlib.sha256(importlib.metadata.version("pybullet").encode())
+    files = [Path(__file__), Path(motion.__file__), Path(kepler.__file__)]
+    files += sorted(Path(stepping.__file__).parent.glob("*.py"))
+    for file in files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _store(path: Path, document: dict[str, object]) -> None:
+    """Write whole or not at all; where nothing can be written the time is computed again."""
+    part = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(json.dumps(document) + "\n", encoding="utf-8")
+        part.replace(path)
+    except OSError:
+        part.unlink(missing_ok=True)

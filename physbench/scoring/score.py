@@ -1,0 +1,102 @@
+"""All scorers on one rollout of one clip."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from fnmatch import fnmatchcase
+
+import numpy as np
+
+from physbench.clips.clip import Clip
+from physbench.errors import UsageError, nearest
+from physbench.registry import entries, load
+from physbench.rollouts.rollout import Rollout
+from physbench.scoring.protocol import Reading, Scorer, ScoreRow
+from physbench.tracks.tracks import Tracks
+
+GROUP = "physbench.scorers"
+
+
+def find_scorers(glob: str | None = None) -> tuple[Scorer, ...]:
+    """Return the registered scorers, sorted by id; `glob` selects by id or by what is behind its slash.
+
+    Raises UsageError with the nearest names where nothing matches.
+    """
+    known = entries(GROUP)
+    chosen = [n for n in known if glob is None or fnmatchcase(n, glob) or fnmatchcase(n.split("/")[-1], glob)]
+    if not chosen:
+        raise UsageError(f"There is no scorer named '{glob}'.{nearest(str(glob), known)}")
+    found = []
+    for name in chosen:
+        declared = load(GROUP, name)
+        if not isinstance(declared, Scorer) or declared.id != name:
+            raise UsageError(
+                f"Entry point '{name}' in {GROUP}: expected a scorer with this id but got {declared!r:.80}."
+            )
+        found.append(declared)
+    return tuple(found)
+
+
+def score_clip(
+    clip: Clip, rollout: Rollout, context: int, scorers: Sequence[Scorer]
+) -> tuple[list[ScoreRow], Tracks | None]:
+    """Track a rollout and read it with every scorer.
+
+    Returns one row per reading, in the order of `scorers`, and the tracks: None for a failed rollout. Its readings are
+    failed with quality 0 wherever they would apply to a prediction in which nothing is seen.
+    """
+    from physbench.tracks.tracker import track
+
+    seen = clip.context(context)
+    try:
+        if rollout.failure is None:
+            tracks = track(clip, context, np.concatenate([seen, rollout.frames[: clip.horizon]]))
+        else:
+            tracks = track(clip, context, seen)
+    except Exception as error:  # a broken tracker must not lose a row either
+        reason = rollout.failure or f"tracking: {type(error).__name__}: {error}"
+        return [_row(clip, rollout, scorer, "", Reading(None, "failed", reason)) for scorer in scorers], None
+    rows = []
+    for scorer in scorers:
+        for key, reading in _readings(scorer, clip, rollout, tracks):
+            if rollout.failure is not None and reading.status == "ok":
+                reading = replace(reading, value=None, status="failed", reason=rollout.failure)
+            rows.append(_row(clip, rollout, scorer, key, reading))
+    return rows, None if rollout.failure is not None else tracks
+
+
+def _readings(scorer: Scorer, clip: Clip, rollout: Rollout, tracks: Tracks) -> Iterator[tuple[str, Reading]]:
+    try:
+        answer = scorer.function(clip, rollout, tracks)
+        readings = answer if isinstance(answer, dict) else {"": answer}
+        for key, reading in readings.items():
+            if reading.status == "ok" and (reading.value is None or not math.isfinite(reading.value)):
+                readings[key] = Reading(None, "failed", f"{scorer.id} gave {reading.value}", reading.unit)
+    except Exception as error:
+        readings = {"": Reading(None, "failed", f"{scorer.id} raised {type(error).__name__}: {error}")}
+    yield from readings.items()
+
+
+def _row(clip: Clip, rollout: Rollout, scorer: Scorer, key: str, reading: Reading) -> ScoreRow:
+    quality = None
+    if scorer.quality is not None and not key:
+        if reading.status == "failed":
+            quality = 0.0
+        elif reading.status == "ok" and reading.value is not None:
+            quality = min(max(float(scorer.quality(reading.value)), 0.0), 1.0)
+    return ScoreRow(
+        clip=clip.id,
+        task=clip.row.task,
+        split=clip.row.split,
+        seed=clip.row.seed,
+        sample=rollout.sample,
+        reading=f"{scorer.id}.{key}" if key else scorer.id,
+        axis=scorer.axis if scorer.headline and not key else None,
+        value=None if reading.value is None else float(reading.value),
+        unit=scorer.unit if reading.unit is None else reading.unit,
+        quality=quality,
+        status=reading.status,
+        reason=reading.reason,
+    )

@@ -1,0 +1,75 @@
+"""Whether objects keep their colour and size."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.clips.clip import Clip
+from physbench.rollouts.rollout import Rollout
+from physbench.scoring.due import due, seen
+from physbench.scoring.protocol import Reading, scorer
+from physbench.tracks.tracks import Tracks, Visibility
+
+WHOLE = 0.95  # visible share from which the size of an object is read
+WORST_HUE = 180.0  # degrees, of an object that is due and absent
+
+Mask = NDArray[np.bool_]
+
+
+@scorer(
+    id="appearance/hue",
+    version=1,
+    axis=None,
+    unit="deg",
+    better="lower",
+    quality=None,
+    noise_floor="tbd",
+    source="mean |hue - own hue| in the opponent plane of gamma RGB",
+)
+def hue(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | dict[str, Reading]:
+    """Mean distance of an object's hue from its own, in degrees, over the due object-frames.
+
+    0 to 180, lower is better; a frame in which the object is absent counts 180. Outside every mean.
+
+    Further readings: last (deg), over the last quarter of the horizon.
+    """
+    there = seen(tracks)
+    off = np.where(there, np.abs(np.nan_to_num(tracks.hue)), WORST_HUE)
+    return _over_time(tracks, off, due(clip, tracks.context), "no object is due")
+
+
+@scorer(
+    id="appearance/area",
+    version=1,
+    axis=None,
+    unit="1",
+    better="lower",
+    quality=None,
+    noise_floor="tbd",
+    source="mean |area / true area - 1|",
+)
+def area(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | dict[str, Reading]:
+    """Mean relative error of an object's size, over the frames in which ground truth shows at least 95 % of it.
+
+    |A / A_true - 1| with A the area worth of its own colour; 0 upwards, lower is better; 1 where the object is absent.
+    Frames in which the border cuts the predicted object are left out. Outside every mean.
+
+    Further readings: last, over the last quarter of the horizon.
+    """
+    window = clip.window(tracks.context)
+    whole = np.maximum(clip.full_area[window][:, list(clip.tracked)].astype(np.float64), 1e-9)
+    there = seen(tracks)
+    off = np.where(there, np.abs(tracks.area / whole - 1), 1.0)
+    owed = due(clip, tracks.context) & (clip.visible_share()[window] >= WHOLE) & (tracks.state != Visibility.CLIPPED)
+    return _over_time(tracks, off, owed, "no object is due in full view")
+
+
+def _over_time(tracks: Tracks, off: NDArray[np.float64], owed: Mask, otherwise: str) -> Reading | dict[str, Reading]:
+    if not owed.any():
+        return Reading(None, "not applicable", otherwise)
+    readings = {"": Reading(float(off[owed].mean()))}
+    late = owed & (tracks.times > 0.75 * tracks.times[-1])[:, None]
+    if late.any():
+        readings["last"] = Reading(float(off[late].mean()))
+    return readings

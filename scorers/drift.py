@@ -1,0 +1,59 @@
+"""Long-horizon drift: does what happens here happen in the prediction, for as long as that can be known?"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from physbench.clips.clip import Clip
+from physbench.rollouts.rollout import Rollout
+from physbench.scoring.due import moving
+from physbench.scoring.errors import error_curve
+from physbench.scoring.predictability import LEAST_TIME, predictability_time
+from physbench.scoring.protocol import Reading, scorer
+from physbench.tracks.tracks import Tracks
+
+TOLERANCE = 1.0  # diameters
+
+
+@scorer(
+    id="drift/accuracy",
+    version=1,
+    axis="drift",
+    unit="1",
+    better="higher",
+    quality=lambda share: share,
+    noise_floor="tbd",
+    source="time to an error of one diameter over the predictability time of an ensemble of simulations",
+    provisional=True,
+    headline=True,
+)
+def accuracy(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
+    """Share of the predictable time for which a prediction stays within one diameter of ground truth.
+
+    A = mean over moving objects of min(first failure, T_p) / T_p. 0 to 1, higher is better; quality = A.
+
+    An object fails in the first frame in which it is due and absent, or off by more than one of its apparent diameters
+    there. Frames in which it is seen but its position is not known are skipped. T_p, the predictability time, is when
+    32 simulations from states that the context allows spread by more than one diameter (80th percentile), at most the
+    horizon. Clips with T_p below 0.3 s are left out.
+
+    Further readings: time-to-failure and predictability (s).
+    """
+    error = error_curve(clip, tracks)
+    objects = np.flatnonzero(moving(clip) & ~np.all(np.isnan(error), axis=0))
+    if not len(objects):
+        return {"": Reading(None, "not applicable", "no moving object is due")}
+    limit = predictability_time(clip, tracks.context)
+    known = Reading(limit, unit="s")
+    if limit < LEAST_TIME - 1e-9:
+        reason = f"the context allows a prediction for {limit:.2g} s only"
+        return {"": Reading(None, "not applicable", reason), "predictability": known}
+    times = tracks.times[tracks.context :]
+    failures = [_first(error[:, k] > TOLERANCE, times, limit) for k in objects]
+    time = float(np.mean(failures))
+    return {"": Reading(time / limit), "time-to-failure": Reading(time, unit="s"), "predictability": known}
+
+
+def _first(failed: np.ndarray[tuple[int], np.dtype[np.bool_]], times: np.ndarray, limit: float) -> float:
+    late = np.flatnonzero(failed)
+    return min(float(times[late[0]]), limit) if len(late) else limit

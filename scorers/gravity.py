@@ -1,0 +1,62 @@
+"""The gravity that a prediction shows."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from physbench.clips.clip import Clip
+from physbench.rollouts.rollout import Rollout
+from physbench.scoring.motion import Constant
+from physbench.scoring.protocol import Reading, scorer
+from physbench.scoring.stretches import motions, stretches, visits
+from physbench.tracks.tracks import Tracks
+from physbench.world.camera import plane_from_world
+
+LEAST_SPAN = 0.3  # s
+
+
+@scorer(
+    id="laws/gravity",
+    version=1,
+    axis=None,
+    unit="m/s2",
+    better="neither",
+    quality=None,
+    noise_floor="tbd",
+    source="x(t) = x0 + v t + a t^2 / 2; Galilei 1638, Discorsi, fourth day",
+)
+def gravity(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | dict[str, Reading]:
+    """Acceleration along the scene's gravity of the bodies in free flight, in m/s2; right is the scene's own value.
+
+    A parabola with free acceleration is fitted to the predicted frames of every stretch between contacts that spans at
+    least 0.3 s and shows at least five positions; the accelerations are averaged, weighted by how well each stretch
+    determines its own. Without limits; neither direction is better by itself. Outside every mean.
+
+    Further readings: sideways (m/s2), the size of the part across the scene's gravity.
+    """
+    pull = plane_from_world(clip.scene.camera, np.asarray(clip.scene.gravity, dtype=np.float64))
+    bodies = motions(clip, tracks)
+    falling = [b for b in bodies if isinstance(b.law, Constant) and b.law.normal is None]
+    if not np.any(pull) or not falling:
+        return Reading(None, "not applicable", "nothing falls in this scene")
+    contacts = visits(clip, tracks, bodies)
+    total, weights = np.zeros(2), 0.0
+    for body in falling:
+        for stretch in stretches(clip, body, tracks.times, contacts[body.column]):
+            known = np.isfinite(body.position[stretch.frames, 0]) & ~stretch.blurred
+            frames = stretch.frames[known & (stretch.frames >= tracks.context)]
+            if stretch.touching or len(frames) < 5 or tracks.times[frames[-1]] - tracks.times[frames[0]] < LEAST_SPAN:
+                continue
+            dt = tracks.times[frames] - tracks.times[frames].mean()
+            design = np.stack([np.ones_like(dt), dt, dt**2 / 2], axis=-1)
+            weight = 1 / np.linalg.inv(design.T @ design)[2, 2]
+            total += weight * np.linalg.lstsq(design, body.position[frames], rcond=None)[0][2]
+            weights += weight
+    if weights == 0:
+        return Reading(None, "not applicable", "no stretch of 0.3 s between contacts is seen")
+    acceleration = total / weights
+    down = pull / np.linalg.norm(pull)
+    return {
+        "": Reading(float(acceleration @ down)),
+        "sideways": Reading(float(abs(acceleration[0] * down[1] - acceleration[1] * down[0]))),
+    }

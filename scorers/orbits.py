@@ -1,0 +1,105 @@
+"""What orbits conserve: areal velocity and energy."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import make_interp_spline
+
+from physbench.clips.clip import Clip
+from physbench.rollouts.rollout import Rollout
+from physbench.scoring.motion import Orbit
+from physbench.scoring.protocol import Reading, scorer
+from physbench.scoring.stretches import Motion, motions
+from physbench.tracks.tracks import Tracks
+from physbench.world.camera import plane_from_world
+
+Array = NDArray[np.float64]
+
+FEWEST = 8  # frames in a row that give velocities
+LEAST_RADIUS = 0.05  # m from the source
+
+
+@scorer(
+    id="laws/areal-velocity",
+    version=1,
+    axis=None,
+    unit="1",
+    better="neither",
+    quality=None,
+    noise_floor="tbd",
+    source="r x v / 2 is constant; Kepler 1609, Astronomia nova, second law",
+)
+def areal_velocity(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | dict[str, Reading]:
+    """Areal velocity about the source over that of ground truth, median over the predicted frames; right is 1.
+
+    A(t) = (r x v) / 2 of each body on an orbit, its velocity from a quintic spline through the track. Negative if it
+    goes the other way around; 0 at rest. Neither direction is better by itself. Outside every mean.
+
+    Further readings: spread, the middle 80 % of A(t) over that of ground truth; 0 where Kepler's second law holds.
+    """
+    return _over_orbits(clip, tracks, "areal")
+
+
+@scorer(
+    id="laws/orbit-energy",
+    version=1,
+    axis=None,
+    unit="1",
+    better="neither",
+    quality=None,
+    noise_floor="tbd",
+    source="v^2 / 2 - mu / r is constant; Newton 1687, Principia, book I",
+)
+def energy(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | dict[str, Reading]:
+    """Energy per mass over that of ground truth, median over the predicted frames; right is 1.
+
+    E(t) = v^2 / 2 - mu / r of each body on an orbit, its velocity from a quintic spline through the track. Below 0: the
+    body has enough energy to escape. Neither direction is better by itself. Outside every mean.
+
+    Further readings: spread, the middle 80 % of E(t) over that of ground truth; 0 where energy is conserved.
+    """
+    return _over_orbits(clip, tracks, "energy")
+
+
+def _over_orbits(clip: Clip, tracks: Tracks, what: str) -> Reading | dict[str, Reading]:
+    orbiting = [body for body in motions(clip, tracks) if isinstance(body.law, Orbit)]
+    if not orbiting:
+        return Reading(None, "not applicable", "nothing is on an orbit in this scene")
+    values = [_conserved(clip, tracks, body, what) for body in orbiting]
+    seen = np.concatenate(values)
+    if not len(seen):
+        return Reading(None, "not applicable", f"fewer than {FEWEST} frames in a row show the orbit")
+    low, high = np.percentile(seen, [10, 90])
+    return {"": Reading(float(np.median(seen))), "spread": Reading(float(high - low))}
+
+
+def _conserved(clip: Clip, tracks: Tracks, body: Motion, what: str) -> Array:
+    """The conserved quantity over its true value, in the predicted frames that show it (n,)."""
+    assert isinstance(body.law, Orbit)
+    camera, state = clip.scene.camera, clip.states[clip.handover, body.index]
+    true = _quantity(
+        body.law, plane_from_world(camera, state[None, :3]), plane_from_world(camera, state[None, 7:10]), what
+    )
+    found = [np.zeros(0)]
+    for run in _runs(np.isfinite(body.position[:, 0])):
+        frames = run[run >= tracks.context]
+        if len(run) < FEWEST or not len(frames):
+            continue
+        path = make_interp_spline(tracks.times[run], body.position[run], k=5)
+        found.append(_quantity(body.law, body.position[frames], path(tracks.times[frames], 1), what) / true)
+    return np.concatenate(found)
+
+
+def _quantity(law: Orbit, position: Array, velocity: Array, what: str) -> Array:
+    away = position - np.asarray(law.source)
+    if what == "areal":
+        return np.asarray((away[:, 0] * velocity[:, 1] - away[:, 1] * velocity[:, 0]) / 2)
+    radius = np.maximum(np.linalg.norm(away, axis=-1), LEAST_RADIUS)
+    return np.asarray(np.sum(velocity**2, axis=-1) / 2 - law.mu / radius)
+
+
+def _runs(mask: NDArray[np.bool_]) -> list[NDArray[np.intp]]:
+    """Indices of each run of True."""
+    where = np.flatnonzero(mask)
+    return [run for run in np.split(where, np.flatnonzero(np.diff(where) > 1) + 1) if len(run)]
