@@ -14,7 +14,7 @@ from physbench.clips.store import ClipStore
 from physbench.errors import PhysbenchError, UsageError
 from physbench.progress import Progress
 from physbench.rollouts.engine import BatchResult, RolloutEngine
-from physbench.rollouts.plan import Item, plan_batches
+from physbench.rollouts.plan import Item
 from physbench.run import worker
 from physbench.run.jobs import Jobs, duration
 from physbench.run.manifest import card_document
@@ -127,8 +127,8 @@ class Middle:
         """Fix which clips share a batch, and write it down before the first one."""
         run = self.run
         rows = run.suite.rows
-        size = run.options.batch_size or engine.batch_size(rows, self.clip, run.horizon)
-        batches = plan_batches(rows, size, horizon=run.horizon, samples=run.options.samples)
+        o = run.options
+        batches = engine.plan(rows, batch_size=o.batch_size, samples=o.samples, load=self.clip, horizon=run.horizon)
         run.manifest |= {"batches": [batch.ids for batch in batches], "events": [], "speed": {}}
         run.save_manifest()
         run.say(

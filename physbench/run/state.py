@@ -11,7 +11,7 @@ from typing import Any
 
 from physbench.adapters.protocol import ModelCard
 from physbench.clips.clip import Row
-from physbench.clips.generate import make_scene
+from physbench.clips.generate import frame_times, make_scene
 from physbench.clips.suite import Suite
 from physbench.results.folder import RunFolder, write_json
 from physbench.rollouts.plan import Batch, Item
@@ -19,7 +19,6 @@ from physbench.run.manifest import card_from
 from physbench.run.options import Options
 from physbench.run.parts import read_part
 from physbench.run.stored import has_rollout
-from physbench.world.scene import PHYSICS_HZ
 
 Say = Callable[[str], None]
 
@@ -51,7 +50,7 @@ class Run:
 
     def horizon(self, row: Row) -> int:
         """Number of frames to predict."""
-        return round(make_scene(row).horizon * PHYSICS_HZ) // self.card.spec.steps
+        return int((frame_times(make_scene(row), self.card.spec) > 1e-9).sum())
 
     def batches(self) -> list[Batch]:
         """The plan in the manifest."""

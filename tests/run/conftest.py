@@ -1,0 +1,116 @@
+"""Toy models, and runs of them that several tests look at."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from physbench.cli.main import run
+from physbench.results.folder import RunFolder
+
+# Draws from its generators, and its answer depends on who shares its batch: a mix of both would show in any score.
+TOY = """\
+import os, time
+from pathlib import Path
+import torch
+from physbench.adapters.protocol import ModelCard
+
+class Toy:
+    card = ModelCard("toy", (64, 64), 15, 4, stochastic=True)
+    calls = 0
+
+    def rollout(self, context, *, horizon, actions, prompts, generators):
+        Toy.calls += 1
+        gate = os.environ.get("TOY_GATE")
+        while gate and Toy.calls > 1 and not Path(gate).exists():
+            time.sleep(0.05)
+        noise = torch.stack([torch.randn(horizon, 3, 1, 1, generator=g) for g in generators])
+        spread = context.std() if len(context) > 1 else 0
+        frames = context[:, -1:].expand(-1, horizon, -1, -1, -1) + 0.02 * noise + 0.1 * spread
+        return frames.clamp(0, 1)
+
+def factory(*, device, dtype, **arguments):
+    return Toy()
+"""
+
+BROKEN = """\
+import torch
+from physbench.adapters.protocol import ModelCard
+
+class Broken:
+    card = ModelCard("broken", (64, 64), 15, 4)
+
+    def __init__(self, kind):
+        self.kind = kind
+
+    def rollout(self, context, *, horizon, actions, prompts, generators):
+        frames = context[:, -1:].repeat(1, horizon, 1, 1, 1)
+        if self.kind == "nan":
+            frames[:] = float("nan")
+        elif self.kind == "raises":
+            raise RuntimeError("no weights for this")
+        elif self.kind == "some":
+            frames[context.mean((1, 2, 3, 4)) > context.mean()] = float("inf")
+        return frames
+
+def factory(*, device, dtype, kind):
+    return Broken(kind)
+"""
+
+
+@pytest.fixture(scope="session")
+def toys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with toy.py and broken.py."""
+    folder = tmp_path_factory.mktemp("toys")
+    (folder / "toy.py").write_text(TOY)
+    (folder / "broken.py").write_text(BROKEN)
+    return folder
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts the program as a user would, in a process group of its own."""
+    started = []
+
+    def program(*arguments: str, **environment: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-c", "from physbench.cli.main import main; main()", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **environment},
+            start_new_session=True,
+        )
+        started.append(process)
+        return process
+
+    yield program
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture(scope="session")
+def toy_eval(toys: Path) -> Callable[..., tuple[str, ...]]:
+    """Makes the command that evaluates the toy: 4 clips, 2 samples, in batches of 3, 3 and 2."""
+
+    def arguments(out: Path, *more: str) -> tuple[str, ...]:
+        model = f"{toys / 'toy.py'}:factory"
+        suite = ("--suite", "smoke", "--tasks", "falling/*,collisions/*", "--limit", "4")
+        how = ("--batch-size", "3", "--samples", "2", "--device", "cpu", "--keep-rollouts", "all")
+        return ("eval", model, *suite, *how, "--out", str(out), *more)
+
+    return arguments
+
+
+@pytest.fixture(scope="session")
+def toy_run(toy_eval: Callable[..., tuple[str, ...]], tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A whole run of the toy with two workers. Nobody may change it."""
+    out = tmp_path_factory.mktemp("runs") / "toy"
+    assert run(toy_eval(out, "--workers", "2")) == 0
+    return RunFolder(out)

@@ -1,0 +1,207 @@
+"""Whole runs: what is in the folder, that nothing but the rollouts decides the scores, and what interrupts a run."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from physbench.cli.main import run
+from physbench.results.folder import RunFolder
+from physbench.run import roll
+from physbench.run.memory import descendants
+
+Eval = Callable[..., tuple[str, ...]]
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+def rollouts_of(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (folder / "rollouts").glob("*.mkv")}
+
+
+def wait_for(what: Callable[[], bool], seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline, "it took too long"
+        time.sleep(0.05)
+
+
+def alive(pids: list[int]) -> list[int]:
+    """Those that run still; one that ended and waits for its parent to ask does not count."""
+    states = {}
+    for pid in pids:
+        try:
+            states[pid] = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+        except OSError:
+            continue
+    return [pid for pid, state in states.items() if state != "Z"]
+
+
+def test_a_run_has_what_the_design_says(toy_run: RunFolder) -> None:
+    manifest = json.loads(toy_run.manifest.read_text())
+    assert manifest["model"]["name"] == "toy" and manifest["model"]["sha256"]
+    assert manifest["render_spec"] == "64x64@15" and manifest["context"] == 4
+    assert [len(batch) for batch in manifest["batches"]] == [3, 3, 2]
+    assert manifest["speed"]["peak_memory_gb"] > 0 and 0 < manifest["speed"]["harness_share"] <= 1
+    table = pd.read_parquet(toy_run.scores)
+    order = [row["seed"] for row in manifest["suite"]["rows"]]
+    assert table.drop_duplicates(["clip", "sample"])["seed"].tolist() == [seed for seed in order for _ in range(2)]
+    assert set(table["axis"].dropna()) == {"consistency", "permanence", "drift"}
+    for name in ("truth", "freeze", "constant-velocity"):
+        assert len(pd.read_parquet(toy_run.reference(name).scores)["clip"].unique()) == 4
+    assert json.loads(toy_run.result.read_text())["counts"] == {"clips": 4, "samples": 2, "scored": 4, "failed": 0}
+    assert toy_run.report.read_text().startswith("<!")
+    assert len(rollouts_of(toy_run.path)) == 8
+
+
+def test_scores_are_the_same_bytes_with_one_worker(toy_run: RunFolder, toy_eval: Eval, tmp_path: Path) -> None:
+    assert run(toy_eval(tmp_path / "one", "--workers", "1")) == 0
+    assert rollouts_of(tmp_path / "one") == rollouts_of(toy_run.path)
+    assert RunFolder(tmp_path / "one").scores.read_bytes() == toy_run.scores.read_bytes()
+
+
+def test_scores_are_the_same_bytes_after_a_kill(
+    toy_run: RunFolder, toy_eval: Eval, start: Start, tmp_path: Path
+) -> None:
+    """Killed in the second batch; then one rollout of the first is lost, one is cut short and two parts are lost."""
+    out = RunFolder(tmp_path / "killed")
+    process = start(*toy_eval(out.path), TOY_GATE=str(tmp_path / "gate"))
+    wait_for(lambda: len(list(out.path.glob("parts/*.json"))) >= 3)
+    family = descendants(process.pid)
+    process.kill()
+    wait_for(lambda: not alive(family), 20)
+
+    parts = sorted(out.path.glob("parts/*.json"))
+    first, second = (part.name.removesuffix(".json") for part in parts[:2])
+    for part in parts[:2]:
+        part.unlink()
+    (out.path / "rollouts" / f"{first}.json").unlink()
+    video = out.path / "rollouts" / f"{second}.mkv"
+    video.write_bytes(video.read_bytes()[: video.stat().st_size // 2])
+
+    assert run(toy_eval(out.path, "--resume")) == 0
+    assert rollouts_of(out.path) == rollouts_of(toy_run.path)
+    assert out.scores.read_bytes() == toy_run.scores.read_bytes()
+
+
+def test_ctrl_c_prints_the_command_that_resumes(
+    toy_run: RunFolder, toy_eval: Eval, start: Start, tmp_path: Path
+) -> None:
+    out = RunFolder(tmp_path / "interrupted")
+    process = start(*toy_eval(out.path), TOY_GATE=str(tmp_path / "gate"))
+    wait_for(lambda: len(list(out.path.glob("parts/*.json"))) >= 3)
+    family = descendants(process.pid)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    assert "3 of 8" in said
+    wait_for(lambda: not alive(family), 20)
+
+    command = re.findall(r"^ *(physbench eval .*--resume)$", said, re.MULTILINE)
+    assert len(command) == 1
+    assert run(shlex.split(command[0])[1:]) == 0
+    assert out.scores.read_bytes() == toy_run.scores.read_bytes()
+
+
+def test_a_finished_run_is_finished(toy_run: RunFolder, toy_eval: Eval, tmp_path: Path) -> None:
+    """Resuming it loads no model and changes nothing; other settings are refused."""
+    out = RunFolder(tmp_path / "again")
+    shutil.copytree(toy_run.path, out.path)
+    assert run(toy_eval(out.path, "--resume")) == 0
+    assert out.scores.read_bytes() == toy_run.scores.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ((), "--resume"),
+        (("--resume", "--seed", "1"), "--seed: it has 0, asked for 1"),
+        (("--resume", "--suite", "core"), "--suite: it has 'smoke', asked for 'core'"),
+        (("--resume", "--fresh"), "not both"),
+    ],
+)
+def test_a_used_folder_is_refused(
+    toy_run: RunFolder, toy_eval: Eval, more: tuple[str, ...], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(toy_eval(toy_run.path, *more)) == 2
+    said = capsys.readouterr().err
+    assert words in said and len(said.splitlines()) <= 2
+
+
+def test_another_model_in_the_same_file_is_refused(
+    toy_run: RunFolder, toy_eval: Eval, toys: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (toys / "toy.py").read_text()
+    try:
+        (toys / "toy.py").write_text(text.replace("0.02", "0.03"))
+        assert run(toy_eval(toy_run.path, "--resume")) == 2
+    finally:
+        (toys / "toy.py").write_text(text)
+    assert "sha256" in capsys.readouterr().err
+
+
+def broken(toys: Path, out: Path, kind: str) -> int:
+    words = ("--suite", "smoke", "--tasks", "falling/*", "--limit", "2", "--device", "cpu", "--out", str(out))
+    return run(["eval", f"{toys / 'broken.py'}:factory", "--model-arg", f"kind={kind}", *words])
+
+
+@pytest.mark.parametrize(("kind", "reason"), [("nan", "NaN"), ("raises", "no weights for this")])
+def test_a_model_that_fails_everywhere(
+    kind: str, reason: str, toys: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every clip is a row with quality 0 and the reason; the run is whole, and the exit code is 1."""
+    out = RunFolder(tmp_path / "run")
+    assert broken(toys, out.path, kind) == 1
+    said = capsys.readouterr().err
+    assert "No clip could be scored" in said and "Traceback" not in said
+    table = pd.read_parquet(out.scores)
+    headline = table[table["axis"].notna() & (table["status"] == "failed")]
+    assert len(headline) and (headline["quality"] == 0).all() and headline["reason"].str.contains(reason).all()
+    assert out.report.exists()
+
+
+def test_a_model_that_fails_on_some_clips(toys: Path, tmp_path: Path) -> None:
+    out = RunFolder(tmp_path / "run")
+    assert broken(toys, out.path, "some") == 0
+    counts = json.loads(out.result.read_text())["counts"]
+    assert counts["failed"] == 1 and counts["scored"] == 1
+
+
+def test_a_full_disk_keeps_what_is_scored(
+    toy_run: RunFolder,
+    toy_eval: Eval,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = RunFolder(tmp_path / "full")
+    store = roll.store_rollout
+    stored = []
+
+    def store_until_full(folder: RunFolder, rollout: object, fps: float) -> None:
+        if len(stored) == 4:
+            wait_for(lambda: len(list(out.path.glob("parts/*.json"))) >= 3)
+            raise OSError(errno.ENOSPC, "No space left on device", str(out.path))
+        stored.append(rollout)
+        store(folder, rollout, fps)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(roll, "store_rollout", store_until_full)
+    assert run(toy_eval(out.path)) == 1
+    said = capsys.readouterr().err
+    assert "disk is full" in said and "of 8 rollouts are scored and kept" in said and "--resume" in said
+    assert "Traceback" not in said
+    monkeypatch.undo()
+    assert run(toy_eval(out.path, "--resume")) == 0
+    assert out.scores.read_bytes() == toy_run.scores.read_bytes()
