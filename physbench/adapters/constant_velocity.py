@@ -33,7 +33,7 @@ CHROMA = 0.06  # of 1; greys have none, noise and blur little
 HUE_BINS = 72
 HUE_APART = 30.0  # degrees between two objects at least
 SMALLEST = 6.0  # px of chroma-weighted area
-WHOLE = 0.9  # of the largest mass in the context
+WHOLE = 0.97  # of the largest mass in the context
 VELOCITY_FRAMES = 3
 GREY_APART = 0.03  # of 1, between a region and the usual grey
 CHUNK = 16  # frames
@@ -76,13 +76,14 @@ class ConstantVelocity:
 
 def take_apart(frames: Array) -> tuple[Array, Mask, list[Sprite]]:
     """Context (C, H, W, 3) -> background (H, W, 3), what stands in front (H, W), sprites from large to small."""
-    from scipy.ndimage import binary_dilation
+    from scipy.ndimage import binary_dilation, binary_erosion
 
     chroma = frames.max(-1) - frames.min(-1)  # (C, H, W)
     colored = chroma > CHROMA
     near = np.stack([binary_dilation(mask, iterations=1) for mask in colored])
     background = _background(frames, near)
-    front = _in_front(background, np.asarray(near.any(0)))
+    covered = np.stack([binary_erosion(mask, iterations=2) for mask in colored]).any(0)
+    front = _in_front(background, np.asarray(covered))
     hue = _hue(frames)
     sprites = []
     for center in _hues(hue[colored], chroma[colored]):
@@ -132,20 +133,23 @@ def _background(frames: Array, near: Mask) -> Array:
     return background
 
 
-def _in_front(background: Array, passed: Mask) -> Mask:
-    """Grey regions of their own (H, W) that do not span the picture and that no object was seen to cover."""
-    from scipy.ndimage import label
+def _in_front(background: Array, covered: Mask) -> Mask:
+    """Regions of one grey (H, W) that do not span the picture and that no object was seen to cover, and their edges."""
+    from scipy.ndimage import binary_dilation, binary_erosion, label
 
     grey = background.mean(-1)
-    bins = np.round(grey / GREY_APART).astype(int)
-    usual = np.bincount(bins.ravel()).argmax() * GREY_APART
-    regions, count = label(np.abs(grey - usual) > GREY_APART)
+    level = np.round(grey / GREY_APART).astype(int)
+    usual = np.bincount(level.ravel()).argmax()
     front: Mask = np.zeros(grey.shape, dtype=bool)
-    for number in range(1, count + 1):
-        region = regions == number
-        ground = region.any(0).all() or region.any(1).all()
-        if not ground and not (region & passed).any():
-            front |= region
+    for value in np.unique(level[np.abs(level - usual) > 1]):
+        regions, count = label(level == value)
+        for number in range(1, count + 1):
+            region = regions == number
+            ground = region.any(0).all() or region.any(1).all()
+            thick = binary_erosion(region).sum() >= SMALLEST  # not the shaded edge of a ground
+            if thick and not ground and not (region & covered).any():
+                front |= region
+    front |= binary_dilation(front) & (np.abs(level - usual) > 1)  # its edge is half background
     return front
 
 

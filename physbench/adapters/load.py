@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -48,21 +50,41 @@ class Adapter(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Adapters:
+    """Those that are installed."""
+
+    working: tuple[Adapter, ...]
+    broken: dict[str, str]  # name: why it cannot be imported
+
+
+@cache
+def adapters() -> Adapters:
+    """Import all registered adapters; one that is broken does not spoil the others."""
+    working: list[Adapter] = []
+    broken: dict[str, str] = {}
+    for name in registry.entries(GROUP):
+        try:
+            working.append(registry.load(GROUP, name))
+        except Exception as error:
+            broken[name] = f"{type(error).__name__}: {error}"
+    return Adapters(tuple(working), broken)
+
+
 def find_adapter(target: str) -> Adapter:
     """Return the adapter of a target, or raise ModelError with what it is instead and what to do."""
     names = registry.entries(GROUP)
     match = SCHEME.fullmatch(target)
-    if match and match[1] in names and not Path(target).exists():
-        adapter: Adapter = registry.load(GROUP, match[1])
-        return adapter
-    for name in names:
-        adapter = registry.load(GROUP, name)
-        if adapter.recognises(target):
+    scheme = match[1] if match and not Path(target).exists() else ""
+    if scheme in adapters().broken:
+        raise ModelError(f"The adapter '{scheme}' cannot be imported ({adapters().broken[scheme]}).")
+    for adapter in adapters().working:
+        if adapter.name == scheme or (scheme not in names and adapter.recognises(target)):
             return adapter
     from physbench.adapters.diagnose import diagnose
 
-    if match and not Path(target).exists() and "/" not in match[1]:
-        raise ModelError(f"There is no kind of model '{match[1]}:'.{nearest(match[1], names)}")
+    if scheme:
+        raise ModelError(f"There is no kind of model '{scheme}:'.{nearest(scheme, names)}")
     raise ModelError(diagnose(target))
 
 

@@ -211,12 +211,13 @@ class RolloutEngine:
         `load` (default: the clip store) and `horizon` (frames to predict; default: from the scene) are for clips that
         come from elsewhere.
         """
-        horizon = horizon or self._horizon
+        horizon = horizon or self.horizon
         if batch_size is None:
             batch_size = find_batch_size(self, rows, load or self._from_store, horizon, samples)
         return plan_batches(rows, batch_size, horizon=horizon, samples=samples)
 
-    def _horizon(self, row: Row) -> int:
+    def horizon(self, row: Row) -> int:
+        """Frames to predict, from the scene."""
         from physbench.clips.generate import frame_times, make_scene
 
         return int((frame_times(make_scene(row), self.card.spec) > 1e-9).sum())

@@ -1,0 +1,164 @@
+"""`physbench models`: what can be evaluated, and whether a model of yours keeps the contract."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from physbench.cli.console import note, stdout_console, warn
+
+if TYPE_CHECKING:
+    from physbench.adapters.protocol import ModelCard
+    from physbench.rollouts.check import Checked
+
+app = typer.Typer(help="List what can be evaluated, and check a model.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.command("list")
+def list_models(
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document instead of tables.")] = False,
+) -> None:
+    """List the kinds of models, the baselines, the shipped checkpoints and the architectures."""
+    from dataclasses import asdict
+
+    from physbench import registry
+    from physbench.adapters.load import adapters
+
+    found = adapters()
+    for name, reason in found.broken.items():
+        warn(f"The adapter '{name}' cannot be imported ({reason}).")
+    examples = [example for adapter in found.working for example in adapter.examples()]
+    architectures = list(registry.entries("physbench.architectures"))
+    if as_json:
+        document = {
+            "kinds": {adapter.name: adapter.summary for adapter in found.working},
+            "models": [
+                {"model": target, "card": asdict(card) if card else None, "about": about}
+                for target, card, about in examples
+            ],
+            "architectures": architectures,
+        }
+        typer.echo(json.dumps(document, indent=1))
+        return
+
+    from rich.table import Table
+
+    console = stdout_console()
+    ready = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("ready to evaluate", "card", "what it is"):
+        ready.add_column(column)
+    for target, card, about in examples:
+        ready.add_row(target, describe_card(card) if card else "", about)
+    console.print(ready)
+    console.print()
+    kinds = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("a model can be", ""):
+        kinds.add_column(column)
+    for adapter in found.working:
+        form, _, meaning = adapter.summary.partition("  ")
+        kinds.add_row(form, meaning.strip())
+    console.print(kinds)
+    console.print(f"\nArchitectures of checkpoints: {', '.join(architectures)} (`physbench train NAME` makes one).")
+
+
+@app.command()
+def check(
+    model: Annotated[str, typer.Argument(help="A path or scheme:rest, as for `physbench eval`.", show_default=False)],
+    model_arg: Annotated[
+        list[str] | None, typer.Option("--model-arg", metavar="K=V", help="Passed to the model's factory; repeatable.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    dtype: Annotated[str, typer.Option(help="float32, float16 or bfloat16.")] = "float32",
+    timeout: Annotated[float, typer.Option(help="Seconds that the model may take for two clips.")] = 600.0,
+    seed: Annotated[int, typer.Option(help="Seed of the model's generators.")] = 0,
+    chain: Annotated[bool, typer.Option(help="Continue a short model on its own last frames.")] = True,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE.png", help="Picture to write. [default: check-<name>.png here]")
+    ] = None,
+    trust_code: Annotated[bool, typer.Option("--trust-code", help="Load formats that can run code.")] = False,
+) -> None:
+    """Roll a model out on two clips and say in words what is wrong with it."""
+    import sys
+
+    from physbench.adapters.load import check_target
+    from physbench.errors import UsageError
+    from physbench.run.options import parse_model_args
+
+    if not timeout > 0:
+        raise UsageError(f"--timeout: expected seconds above 0, got {timeout:g}.")
+    if out is not None and out.suffix.lower() != ".png":
+        raise UsageError(f"--out: expected a .png file, got '{out}'. Write --out {out.with_suffix('.png')}.")
+    arguments = parse_model_args(model_arg or [])
+    check_target(model, trust_code=trust_code)
+
+    from physbench.clips.store import ClipStore
+    from physbench.clips.suite import find_suite
+    from physbench.rollouts.check import check_model, two_rows
+    from physbench.rollouts.engine import RolloutEngine
+    from physbench.rollouts.picture import save_picture
+
+    with RolloutEngine(
+        model,
+        device=device,
+        dtype=dtype,
+        model_args=arguments,
+        timeout=timeout,
+        seed=seed,
+        chain=chain,
+        trust_code=trust_code,
+        debug="--debug" in sys.argv,
+    ) as engine:
+        card = engine.card
+        note(f"Making two clips of {card.spec} and rolling them out a few times ...")
+        store = ClipStore()
+        clips = [store.get(row, card.spec) for row in two_rows(find_suite("smoke").rows, engine)]
+        checked = check_model(engine, clips)
+    path = out or Path(f"check-{re.sub(r'[^A-Za-z0-9._-]+', '-', card.name)}.png")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_picture(path, checked.clips, checked.rollouts, f"{card.name}: truth and prediction")
+    _print(checked, path)
+    if checked.failed:
+        raise typer.Exit(1)
+
+
+def describe_card(card: ModelCard) -> str:
+    """ "64x64 px, 15 frames/s, 8 context frames"."""
+    height, width = card.image_size
+    frames = "1 context frame" if card.context_frames == 1 else f"{card.context_frames} context frames"
+    words = [f"{width}x{height} px", f"{card.fps:g} frames/s", frames]
+    if card.max_horizon is not None:
+        words.append(f"at most {card.max_horizon} frames")
+    words += [name for name in ("actions", "prompt") if getattr(card, f"uses_{name}")]
+    words += ["stochastic"] if card.stochastic else []
+    words += [card.track] if card.track != "zero-shot" else []
+    return ", ".join(words)
+
+
+def _print(checked: Checked, picture: Path) -> None:
+    info = checked.info
+    lines = [
+        ("model", f"{info.card.name}: {describe_card(info.card)}"),
+        ("device", f"{info.device} ({info.device_name}), {info.dtype}"),
+        ("clips", f"{', '.join(clip.id for clip in checked.clips)}: {checked.clips[0].horizon} frames to predict"),
+    ]
+    chained = max((rollout.chained for rollout in checked.rollouts), default=1)
+    if chained > 1:
+        lines.append(("chained", f"{chained} calls along time, each on the last frames before it"))
+    if checked.seconds is not None:
+        rate = checked.clips[0].horizon / max(checked.seconds, 1e-9)
+        lines.append(("time", f"{checked.seconds:.3g} s a clip ({rate:,.0f} frames/s)"))
+    memory = f"{checked.rss / 1e6:,.0f} MB"
+    if checked.accelerator:
+        memory += f", {checked.accelerator / 1e6:,.0f} MB on the device"
+    lines.append(("memory", memory))
+    lines += [("problem", text) for text in checked.problems]
+    lines += [("note", text) for text in checked.notes]
+    if not checked.problems:
+        lines.append(("result", "nothing wrong was found"))
+    lines.append(("picture", str(picture)))
+    for name, text in lines:
+        typer.echo(f"{name:<8} {text}")
