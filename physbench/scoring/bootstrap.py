@@ -75,10 +75,12 @@ def interval(draws: Array) -> Array:
     return np.asarray(np.percentile(draws, [2.5, 97.5], axis=0), dtype=np.float64)
 
 
-def mean_interval(strata: Mapping[Key, Array], *, resamples: int = RESAMPLES, seed: int = 0) -> tuple[float, float]:
-    """Interval of the mean of 0..1 values (n,) per stratum, each clip with the same weight."""
+def mean_interval(
+    strata: Mapping[Key, Array], *, resamples: int = RESAMPLES, seed: int = 0, bounded: bool = True
+) -> tuple[float, float]:
+    """Interval of the mean of values (n,) per stratum, each clip with the same weight; `bounded`: they are 0..1."""
     blocks = {key: np.asarray(values, dtype=np.float64)[None] for key, values in strata.items()}
-    draws = resampled_means(blocks, resamples=resamples, seed=seed, bounded=(0,))
+    draws = resampled_means(blocks, resamples=resamples, seed=seed, bounded=(0,) if bounded else ())
     counts = {key: np.isfinite(values).sum() for key, values in strata.items()}
     total = sum(counts.values())
     mean = np.sum([draws[key][:, 0] * counts[key] for key in draws if counts[key]], axis=0) / total

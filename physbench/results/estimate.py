@@ -1,0 +1,104 @@
+"""Point estimates and intervals of one run at every level, from its score tables and those of its references."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.scoring.bootstrap import FEWEST, RESAMPLES, TOO_FEW, interval, resampled_means
+from physbench.scoring.protocol import AXES
+from physbench.scoring.skill import Array, Kind, Qualities, Skills, Stratum, clip_qualities, kinds, skills, task_means
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MODELS = ("model", "constant-velocity")  # sources 0 and 1; truth and freeze are 2 and 3
+ANCHORS = slice(2, 4)
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """Skills of the model and of constant velocity on the same clips: point values and the draws of the bootstrap."""
+
+    qualities: Qualities
+    counts: dict[Stratum, NDArray[np.int64]]
+    kinds: dict[str, tuple[Kind, ...]]
+    means: dict[str, Array]  # per task (S, A)
+    point: tuple[Skills, Skills]  # of MODELS
+    draws: tuple[Skills, Skills]  # the same with a leading axis of resamples
+    stratum_means: dict[Stratum, Array]  # (S, A)
+    stratum_draws: dict[Stratum, Array]  # (R, S, A)
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        return tuple(self.means)
+
+    def family(self, name: str) -> tuple[str, ...]:
+        """Tasks of a family."""
+        return tuple(task for task in self.tasks if task.split("/")[0] == name)
+
+    def scored(self, axis: int, tasks: Sequence[str] | None = None) -> tuple[str, ...]:
+        """Those of `tasks` (default all) that are informative or a guard on an axis."""
+        chosen = self.tasks if tasks is None else tasks
+        return tuple(task for task in chosen if self.kinds[task][axis] in ("informative", "guard"))
+
+    def clips(self, axis: int, tasks: Sequence[str], split: str | None = None) -> int:
+        """Number of clips that count."""
+        return int(sum(self._counts(axis, tasks, split)))
+
+    def too_few(self, axis: int, tasks: Sequence[str], split: str | None = None) -> str:
+        """Why these clips give no interval; "" where they do. A stratum in which no clip counts is no obstacle."""
+        counts = [count for count in self._counts(axis, tasks, split) if count]
+        if not counts:
+            return "no clip counts"
+        least = min(counts)
+        return "" if least >= FEWEST else f"{TOO_FEW}: {least} in a stratum, an interval needs {FEWEST}"
+
+    def _counts(self, axis: int, tasks: Sequence[str], split: str | None) -> list[int]:
+        return [
+            int(count[axis])
+            for stratum, count in self.counts.items()
+            if stratum.task in tasks and split in (None, stratum.split)
+        ]
+
+
+def estimate(tables: Mapping[str, pd.DataFrame], *, resamples: int = RESAMPLES, seed: int = 0) -> Estimate:
+    """Line up the tables ("model", "constant-velocity", "truth", "freeze"), and compute every level once."""
+    qualities = clip_qualities({name: tables[name] for name in MODELS}, tables["truth"], tables["freeze"], AXES)
+    counts = qualities.counts()
+    sources, axes = len(qualities.sources), len(qualities.axes)
+    flat = {key: block.reshape(sources * axes, -1) for key, block in qualities.values.items()}
+    bounded = range(len(MODELS) * axes)  # references are what is compared with: no rule of three on them
+    drawn = {
+        key: values.reshape(-1, sources, axes)
+        for key, values in resampled_means(flat, resamples=resamples, seed=seed, bounded=bounded).items()
+    }
+    kind = kinds(qualities)
+    means, mean_draws = task_means(qualities.means(), counts), task_means(drawn, counts)
+    return Estimate(
+        qualities,
+        counts,
+        kind,
+        means,
+        (skills(means, kind, 0, ANCHORS), skills(means, kind, 1, ANCHORS)),
+        (skills(mean_draws, kind, 0, ANCHORS), skills(mean_draws, kind, 1, ANCHORS)),
+        qualities.means(),
+        drawn,
+    )
+
+
+def number(value: float | np.floating | Array) -> float | None:
+    """A float (or array of one) for JSON, rounded to 6 digits behind the point; None for NaN."""
+    return round(float(value), 6) + 0.0 if np.isfinite(value) else None
+
+
+def ends(draws: Array, low: float = -np.inf, high: float = np.inf) -> tuple[float, float] | None:
+    """Interval of draws (R,), within what the quantity can be; None where draws are NaN."""
+    if not np.isfinite(draws).all():
+        return None
+    a, b = np.clip(interval(draws), low, high)
+    return round(float(a), 6) + 0.0, round(float(b), 6) + 0.0

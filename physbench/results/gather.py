@@ -1,0 +1,171 @@
+"""What the report needs beside the result: curves of every family, film strips and reasons of the clips it shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from physbench.clips.clip import Clip, Row
+from physbench.progress import Progress
+from physbench.results.curves import Array, CurvePool, FamilyCurves, first_off
+from physbench.results.folder import RunFolder, load_tracks
+from physbench.results.manifest import rows_of, spec_of
+from physbench.results.selection import Shown, select
+from physbench.results.strips import Strip, strips, times_of
+from physbench.results.words import hue_name, joined, plain
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SOURCES = ("model", "freeze", "constant-velocity")
+PREDICTABILITY = "drift/accuracy.predictability"
+AGREE = 0.02  # of ground truth's value: readings closer than this are no reason
+
+
+@dataclass(frozen=True)
+class Value:
+    """A reading of one clip beside that of ground truth."""
+
+    name: str
+    value: float | None
+    truth: float | None
+    unit: str
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One clip that the report shows."""
+
+    shown: Shown
+    why: tuple[str, ...]
+    qualities: tuple[Value, ...]  # by axis
+    readings: tuple[Value, ...]  # diagnostics that are not those of ground truth
+    times: tuple[float, ...]
+    strips: tuple[Strip, ...]  # truth, prediction; empty where the rollout was not kept
+
+
+def gather(
+    folder: RunFolder, manifest: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]
+) -> tuple[list[FamilyCurves], list[Figure]]:
+    """Read the tracks of every clip once, and the rollouts of those that are shown."""
+    from physbench.clips.store import ClipStore
+
+    spec = spec_of(dict(manifest))
+    limits = predictability(tables["truth"])
+    chosen = {item.clip: item for item in select(tables["model"], tables["truth"])}
+    pools: dict[str, CurvePool] = {}
+    figures: dict[str, Figure] = {}
+    rows = rows_of(dict(manifest))
+    store = ClipStore()
+    with Progress("report", len(rows)) as progress:
+        for row in rows:
+            clip = store.get(row, spec)
+            errors = clip_errors(folder, clip)
+            moving = [body.role == "moving" for body in clip.tracked_bodies]
+            pool = pools.setdefault(row.family, CurvePool(row.family))
+            moved = {source: error[:, moving] for source, error in errors.items()}
+            pool.add(clip.times[clip.handover + 1 :], moved, limits.get(row.id))
+            if row.id in chosen:
+                figures[row.id] = figure(folder, clip, chosen[row.id], errors.get("model"), tables)
+            progress.advance()
+    return [pool.result() for pool in pools.values()], [figures[clip] for clip in chosen]
+
+
+def clip_errors(folder: RunFolder, clip: Clip) -> dict[str, Array]:
+    """Errors (horizon, K) in diameters of the first sample and the references; a failed clip is absent throughout."""
+    from physbench.scoring.errors import error_curve
+
+    errors: dict[str, Array] = {}
+    for source in SOURCES:
+        place = folder if source == "model" else folder.reference(source)
+        path = place.tracks(clip.id)
+        if path.is_file():
+            errors[source] = error_curve(clip, load_tracks(path))
+    if "model" not in errors and errors:
+        other = next(iter(errors.values()))
+        errors["model"] = np.where(np.isnan(other), np.nan, np.inf)
+    return errors
+
+
+def predictability(truth: pd.DataFrame) -> dict[str, float]:
+    """T_p in s by clip, as the scorer of accuracy stored it."""
+    rows = truth[(truth["reading"] == PREDICTABILITY) & truth["value"].notna()]
+    return {str(clip): float(value) for clip, value in zip(rows["clip"], rows["value"], strict=True)}
+
+
+def figure(
+    folder: RunFolder, clip: Clip, shown: Shown, error: Array | None, tables: Mapping[str, pd.DataFrame]
+) -> Figure:
+    """Everything that is shown of one clip."""
+    rows = {name: _values(tables[name], clip.row) for name in ("model", "truth")}
+    qualities = tuple(
+        Value(axis, own["quality"], rows["truth"].get(name, {}).get("quality"), "")
+        for name, own in rows["model"].items()
+        if (axis := own["axis"])
+    )
+    headline = {name for name, own in rows["model"].items() if own["axis"]}
+    readings = []
+    for name, own in rows["model"].items():
+        truth = rows["truth"].get(name, {}).get("value")
+        if own["axis"] or own["value"] is None or truth is None:
+            continue
+        if abs(own["value"] - truth) > AGREE * max(abs(truth), AGREE):
+            label = name.split(".")[-1] if name.split(".")[0] in headline else name
+            readings.append(Value(plain(label), own["value"], truth, own["unit"]))
+    drawn = _strips(folder, clip)
+    return Figure(shown, why(clip, error), qualities, tuple(readings), tuple(times_of(clip)), drawn)
+
+
+def _strips(folder: RunFolder, clip: Clip) -> tuple[Strip, ...]:
+    video: Path = folder.rollout(clip.id)
+    if not video.is_file() or not folder.tracks(clip.id).is_file():
+        return ()
+    from physbench.rollouts.video import read_video
+
+    return strips(clip, read_video(video), load_tracks(folder.tracks(clip.id)))
+
+
+def why(clip: Clip, error: Array | None) -> tuple[str, ...]:
+    """What went wrong with each moving object, in words, from its error (horizon, K) in diameters."""
+    if error is None:
+        return ()
+    times = clip.times[clip.handover + 1 :]
+    found = []
+    for body, (off, gone), column in zip(clip.tracked_bodies, first_off(times, error), error.T, strict=True):
+        name = f"the {hue_name(body.hue or 0)} {'star' if body.role == 'fixed' else 'object'}"
+        parts = []
+        if off is not None:
+            parts.append(f"is off by more than its diameter from {off:.1f} s on")
+        if gone is not None:
+            due = np.isfinite(column) | np.isinf(column)
+            share = np.isinf(column).sum() / max(int(due.sum()), 1)
+            parts.append(
+                f"is first missing at {gone:.1f} s (missing in {100 * share:.0f} % of the time it should be seen)"
+            )
+        if parts:
+            found.append(f"{name} {joined(parts)}")
+    return tuple(sentence[0].upper() + sentence[1:] + "." for sentence in found) or (
+        "Every object stays within its diameter of ground truth.",
+    )
+
+
+def _values(table: pd.DataFrame, row: Row) -> dict[str, dict[str, Any]]:
+    """Rows of the first sample of one clip by reading."""
+    rows = table[(table["clip"] == row.id) & (table["sample"] == 0)]
+
+    def known(value: Any) -> float | None:
+        return float(value) if value is not None and np.isfinite(value) else None
+
+    return {
+        str(r["reading"]): {
+            "axis": r["axis"] if isinstance(r["axis"], str) else None,
+            "value": known(r["value"]),
+            "quality": known(r["quality"]),
+            "unit": str(r["unit"]),
+        }
+        for r in rows.to_dict("records")
+    }

@@ -1,0 +1,143 @@
+"""The levels of a result: overall, axes, families, tasks, splits, references. Documents from an Estimate."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from physbench.results.estimate import MODELS, Estimate, ends, number
+from physbench.results.schema import (
+    AxisResult,
+    FamilyResult,
+    QualityValue,
+    ReferenceResult,
+    SkillValue,
+    TaskResult,
+)
+from physbench.scoring.skill import SKILL_FLOOR, Array, Stratum
+
+CONSTANT_VELOCITY = MODELS[1]
+
+
+def overall(e: Estimate, which: int, incomplete: str) -> SkillValue:
+    """Overall skill of the model (0) or of constant velocity (1); `incomplete` says why there can be none."""
+    return _overall(e, e.point[which].overall, e.draws[which].overall, incomplete)
+
+
+def axis_skill(e: Estimate, which: int, a: int) -> SkillValue:
+    """Skill of one axis."""
+    return _axis(e, a, e.point[which].axis[a], e.draws[which].axis[:, a])
+
+
+def axis_result(e: Estimate, a: int) -> AxisResult:
+    """The model on one axis."""
+    kinds = [e.kinds[task][a] for task in e.tasks]
+    return AxisResult(
+        **axis_skill(e, 0, a).model_dump(),
+        quality=number(e.point[0].axis_quality[a]),
+        quality_interval=_unless(e.too_few(a, e.scored(a)), e.draws[0].axis_quality[:, a], 0, 1),
+        informative=kinds.count("informative"),
+        guards=kinds.count("guard"),
+        unscored=kinds.count("unscored"),
+    )
+
+
+def family_result(e: Estimate, family: str, a: int) -> FamilyResult:
+    """The model in one family on one axis."""
+    tasks = e.scored(a, e.family(family))
+    reason = e.too_few(a, tasks)
+    point, draws = e.point[0], e.draws[0]
+    return FamilyResult(
+        quality=number(point.family_quality[family][a]),
+        interval=_unless(reason, draws.family_quality[family][:, a], 0, 1),
+        clips=e.clips(a, tasks),
+        reason=reason,
+        skill=number(point.informative[family][a]),
+        skill_interval=_unless(reason, draws.informative[family][:, a]),
+        guard=number(point.guard[family][a]),
+    )
+
+
+def task_result(e: Estimate, task: str, a: int) -> TaskResult:
+    """The model in one task on one axis, beside its references."""
+    kind, reason = e.kinds[task][a], e.too_few(a, (task,))
+    by_source = dict(zip(e.qualities.sources, e.means[task][:, a], strict=True))
+    references = {name: number(by_source[name]) for name in ("truth", "freeze", CONSTANT_VELOCITY)}
+    values = f"truth {by_source['truth']:.2f}, freeze {by_source['freeze']:.2f}"
+    why = {
+        "informative": f"{values}: apart by 0.25 or more",
+        "guard": f"{values}: closer than 0.25, so that it can only cost",
+        "unscored": f"{values}: both below 0.5",
+        "absent": "no clip counts",
+    }[kind]
+    return TaskResult(
+        quality=number(e.point[0].quality[task][a]),
+        interval=_unless(reason, e.draws[0].quality[task][:, a], 0, 1),
+        clips=e.clips(a, (task,)),
+        reason=reason,
+        kind=kind,
+        why=why,
+        skill=number(e.point[0].task[task][a]),
+        skill_interval=_unless(reason, e.draws[0].task[task][:, a]),
+        references=references,
+        splits={key.split: split_result(e, key.split, a, (task,)) for key in e.counts if key.task == task},
+    )
+
+
+def split_result(e: Estimate, split: str, a: int, tasks: tuple[str, ...] | None = None) -> QualityValue:
+    """Mean quality of one split: over the clips of a task, over the tasks of a family, over families."""
+    chosen = e.scored(a) if tasks is None else tasks
+    keys = [key for key in e.counts if key.split == split and key.task in chosen and e.counts[key][a]]
+    reason = e.too_few(a, tuple(key.task for key in keys), split)
+    if not keys:
+        return QualityValue(quality=None, interval=None, clips=0, reason=reason)
+    families = list(dict.fromkeys(key.family for key in keys))
+
+    def pooled(means: dict[Stratum, Array]) -> Array:
+        members = [[means[key][..., 0, a] for key in keys if key.family == family] for family in families]
+        return np.asarray(np.mean([np.mean(member, axis=0) for member in members], axis=0), dtype=np.float64)
+
+    return QualityValue(
+        quality=number(pooled(e.stratum_means)),
+        interval=_unless(reason, pooled(e.stratum_draws), 0, 1),
+        clips=sum(int(e.counts[key][a]) for key in keys),
+        reason=reason,
+    )
+
+
+def reference_result(e: Estimate, incomplete: str) -> ReferenceResult:
+    """Constant velocity on the same clips, and the paired difference of the model and it."""
+    own, other = e.point
+    draws, other_draws = e.draws
+    axes = e.qualities.axes
+    return ReferenceResult(
+        overall=overall(e, 1, incomplete),
+        axes={name: axis_skill(e, 1, a) for a, name in enumerate(axes)},
+        ahead=_overall(e, own.overall - other.overall, draws.overall - other_draws.overall, incomplete, low=-np.inf),
+        ahead_axes={
+            name: _axis(e, a, own.axis[a] - other.axis[a], draws.axis[:, a] - other_draws.axis[:, a], low=-np.inf)
+            for a, name in enumerate(axes)
+        },
+    )
+
+
+def _overall(e: Estimate, point: Array, draws: Array, incomplete: str, low: float = SKILL_FLOOR) -> SkillValue:
+    if incomplete:
+        return SkillValue(skill=None, interval=None, reason=incomplete)
+    if not np.isfinite(point):
+        lacking = [name for a, name in enumerate(e.qualities.axes) if not np.isfinite(e.point[0].axis[a])]
+        return SkillValue(skill=None, interval=None, reason=f"no skill on {', '.join(lacking)}")
+    reasons = [e.too_few(a, e.scored(a)) for a in range(len(e.qualities.axes))]
+    reason = next((r for r in reasons if r), "")
+    return SkillValue(skill=number(point), interval=_unless(reason, draws, low), reason=reason)
+
+
+def _axis(e: Estimate, a: int, point: Array, draws: Array, low: float = SKILL_FLOOR) -> SkillValue:
+    if not np.isfinite(point):
+        absent = all(e.kinds[task][a] == "absent" for task in e.tasks)
+        return SkillValue(skill=None, interval=None, reason="not measured" if absent else "no informative task")
+    reason = e.too_few(a, e.scored(a))
+    return SkillValue(skill=number(point), interval=_unless(reason, draws, low), reason=reason)
+
+
+def _unless(reason: str, draws: Array, low: float = -np.inf, high: float = np.inf) -> tuple[float, float] | None:
+    return None if reason else ends(draws, low, high)

@@ -1,0 +1,243 @@
+"""result.json: what one evaluation found. Every field says what it is; `result.schema.json` is made from here.
+
+python -m physbench.results.schema     writes the published schema again
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from physbench.errors import UsageError
+
+SCHEMA_VERSION = 1
+SCHEMA_FILE = Path(__file__).with_name("result.schema.json")
+
+Interval = tuple[float, float]
+_INTERVAL = "95 % interval [low, high]; null with the reason beside it."
+
+
+class Record(BaseModel):
+    """What all parts share: nothing unknown, nothing changed after it was made, no NaN."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=())
+
+
+class ModelInfo(Record):
+    """The model as it was run."""
+
+    name: str = Field(description="Name on the model's card.")
+    target: str = Field(description="What was given on the command line: a path or scheme:rest.")
+    sha256: str | None = Field(description="Hash of the model's files; null where there are none to hash.")
+    track: Literal["zero-shot", "trained", "privileged"] = Field(
+        description="zero-shot; trained: on the `train` split; privileged: it sees the clips' hidden states."
+    )
+    chained: int = Field(description="Most calls along time that a clip needed; above 1 the model's horizon is short.")
+    card: dict[str, Any] = Field(description="The model card: size, rate, context and what it uses.")
+    args: dict[str, str] = Field(description="Arguments given with --model-arg.")
+
+
+class SuiteInfo(Record):
+    """The clips."""
+
+    name: str = Field(description="Name of the suite.")
+    version: int = Field(description="Rises with any change of its clips or of a headline scorer.")
+    hash: str = Field(description="Hash of the rows that were run and of their simulated states.")
+    local: bool = Field(description="True where this machine does not reproduce the suite's golden states.")
+    clips: int = Field(description="Number of clips that were run.")
+    tasks: list[str] = Field(description="Tasks that were run.")
+    complete: bool = Field(description="Whether every task of the suite was run.")
+
+
+class SkillValue(Record):
+    """A skill: 1 is ground truth, 0 the frozen last frame."""
+
+    skill: float | None = Field(description="Skill; null with the reason.")
+    interval: Interval | None = Field(description=_INTERVAL)
+    reason: str = Field(default="", description="Why the skill or its interval is null.")
+
+
+class QualityValue(Record):
+    """A mean quality, 0..1."""
+
+    quality: float | None = Field(description="Mean quality over clips, 0..1; null where no clip counts.")
+    interval: Interval | None = Field(description=_INTERVAL)
+    clips: int = Field(description="Clips that count: those in which ground truth has a quality.")
+    reason: str = Field(default="", description="Why the quality or its interval is null.")
+
+
+class AxisResult(SkillValue):
+    """One axis over all families."""
+
+    quality: float | None = Field(description="Mean quality over families, 0..1.")
+    quality_interval: Interval | None = Field(description=_INTERVAL)
+    informative: int = Field(description="Number of informative tasks.")
+    guards: int = Field(description="Number of guard tasks, which can only cost.")
+    unscored: int = Field(description="Number of tasks that are not scored on this axis.")
+
+
+class FamilyResult(QualityValue):
+    """One family on one axis."""
+
+    skill: float | None = Field(description="Mean skill of the informative tasks; null where there is none.")
+    skill_interval: Interval | None = Field(description=_INTERVAL)
+    guard: float | None = Field(description="What its guard tasks cost, at most 0; null where there is none.")
+
+
+class TaskResult(QualityValue):
+    """One task on one axis."""
+
+    kind: Literal["informative", "guard", "unscored", "absent"] = Field(
+        description="informative: quality of truth exceeds that of freeze by 0.25; guard: it does not, and can only "
+        "cost; unscored: truth and freeze are both below 0.5; absent: no clip counts."
+    )
+    why: str = Field(description="The kind in words, with the two qualities.")
+    skill: float | None = Field(description="Skill of an informative task, or the (negative) cost of a guard.")
+    skill_interval: Interval | None = Field(description=_INTERVAL)
+    references: dict[str, float | None] = Field(
+        description="Mean quality of truth, freeze and constant-velocity on the same clips."
+    )
+    splits: dict[str, QualityValue] = Field(description="Each split alone.")
+
+
+class ReadingValue(Record):
+    """A reading on one task: its mean or median over clips, in the reading's unit."""
+
+    value: float | None = Field(description="Over the clips that have a value, each the mean over its samples.")
+    interval: Interval | None = Field(description=_INTERVAL)
+    clips: int = Field(description="Clips with a value.")
+    applicable: int = Field(description="Clips in which ground truth has a value.")
+    references: dict[str, float | None] = Field(description="The same of truth, freeze and constant-velocity.")
+    departs: bool = Field(description="Whether the interval lies outside that of ground truth.")
+    reason: str = Field(default="", description="Why the value or its interval is null.")
+
+
+class ReadingResult(Record):
+    """One reading, by task."""
+
+    unit: str = Field(description="Unit of the values.")
+    axis: str | None = Field(description="The axis whose quality it is; null: a diagnostic outside every mean.")
+    statistic: Literal["mean", "median"] = Field(
+        description="How clips are brought together: mean for the parts of an axis, median for other diagnostics."
+    )
+    tasks: dict[str, ReadingValue] = Field(description="Values by task, where it applies.")
+
+
+class Counts(Record):
+    """How many clips; a failed one has quality 0 and stays in every mean."""
+
+    clips: int = Field(description="Clips asked for.")
+    samples: int = Field(description="Samples a clip.")
+    scored: int = Field(description="Clips with at least one scored sample.")
+    failed: int = Field(description="Clips in which a sample failed.")
+
+
+class Failure(Record):
+    """A clip that failed."""
+
+    clip: str = Field(description="Id of the clip.")
+    sample: int = Field(description="Sample, from 0.")
+    reason: str = Field(description="What went wrong.")
+
+
+class Speed(Record):
+    """Outside every guarantee of reproducibility."""
+
+    model_frames_per_s: float | None = Field(default=None, description="Predicted frames per second of model time.")
+    model_seconds: float | None = Field(default=None, description="Time inside the model, s.")
+    total_seconds: float | None = Field(default=None, description="Time of the whole run, s.")
+    harness_share: float | None = Field(default=None, description="Share of the run's time not spent in the model.")
+    peak_memory_gb: float | None = Field(default=None, description="Peak resident memory of all processes, GB.")
+    device_memory_gb: float | None = Field(default=None, description="Peak memory of the accelerator, GB.")
+
+
+class Lawful(Record):
+    """How long a prediction stays physical, in seconds from the hand-over."""
+
+    seconds: float | None = Field(description="Mean over families of the mean over clips.")
+    interval: Interval | None = Field(description=_INTERVAL)
+    horizon: float = Field(description="What was asked for, s.")
+    references: dict[str, float | None] = Field(description="The same of truth, freeze and constant-velocity.")
+    reason: str = Field(default="", description="Why seconds or the interval is null.")
+
+
+class ReferenceResult(Record):
+    """A reference model on the same clips, and how the model compares, clip by clip."""
+
+    overall: SkillValue = Field(description="Its own overall skill.")
+    axes: dict[str, SkillValue] = Field(description="Its own skill on each axis.")
+    ahead: SkillValue = Field(description="Overall skill of the model minus that of the reference, paired.")
+    ahead_axes: dict[str, SkillValue] = Field(description="The same on each axis.")
+
+
+class ResultDocument(Record):
+    """What one evaluation found."""
+
+    schema_version: Literal[1] = Field(description="Version of this document's layout.")
+    physbench_version: str = Field(description="Version of the program that wrote it.")
+    provisional: bool = Field(description="True while headline scorers are provisional: not for publication.")
+    note: str = Field(default="", description='What limits the figures: "a look, not a score: 4 clips a task".')
+    model: ModelInfo = Field(description="The model as it was run.")
+    suite: SuiteInfo = Field(description="The clips.")
+    render_spec: str = Field(description='Size and rate of the clips, "64x64@15": width x height @ frames/s.')
+    context: int = Field(description="Context frames that the model was given and that count as seen.")
+    sentences: list[str] = Field(description="The answer in words.")
+    overall: SkillValue = Field(description="Mean skill of the three axes.")
+    axes: dict[str, AxisResult] = Field(description="By axis: consistency, permanence, drift (higher is better).")
+    families: dict[str, dict[str, FamilyResult]] = Field(description="By family, then axis.")
+    tasks: dict[str, dict[str, TaskResult]] = Field(description="By task, then axis.")
+    splits: dict[str, dict[str, QualityValue]] = Field(description="By split, then axis: mean over families.")
+    references: dict[str, ReferenceResult] = Field(description="Reference models, by name.")
+    lawful: Lawful | None = Field(description="How long a prediction stays physical; null where it was not read.")
+    readings: dict[str, ReadingResult] = Field(description="Every reading that has a value, by id.")
+    counts: Counts = Field(description="How many clips.")
+    failures: list[Failure] = Field(description="Clips that failed.")
+    unavailable: dict[str, str] = Field(description="Readings that could not be computed here, with the reason.")
+    expectation: None = Field(default=None, description="Surprise at impossible events; not in this version.")
+    speed: Speed = Field(description="Speed and memory.")
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of result.json."""
+    schema = ResultDocument.model_json_schema(mode="serialization")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "physbench result", **schema}
+
+
+def check_version(document: Any, where: str) -> None:
+    """Refuse a document that a newer physbench wrote, naming both versions, or that is no result at all."""
+    version = document.get("schema_version") if isinstance(document, dict) else None
+    if not isinstance(version, int):
+        raise UsageError(f"{where}: expected a result of physbench with a schema_version, got none.")
+    if version > SCHEMA_VERSION:
+        raise UsageError(
+            f"{where} has schema version {version}; this physbench reads up to {SCHEMA_VERSION}. Update physbench."
+        )
+
+
+def read_result(path: Path) -> ResultDocument:
+    """Read a result.json of this version or an older one. Raises UsageError with what is wrong with the file."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror}).") from error
+    except ValueError as error:
+        raise UsageError(f"{path}: is not JSON ({error}).") from error
+    check_version(document, str(path))
+    try:
+        return ResultDocument.model_validate(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise UsageError(f"{path}: {place}: {first['msg']} (and {error.error_count() - 1} more).") from error
+
+
+def write_schema(path: Path = SCHEMA_FILE) -> None:
+    """Write the published schema."""
+    path.write_text(json.dumps(json_schema(), indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write_schema()

@@ -1,0 +1,120 @@
+"""The answer in words: three sentences, made from readings that exist and, where there are intervals, only from those
+whose interval excludes what ground truth reads."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from physbench.clips.clip import Row
+from physbench.results import words
+from physbench.results.schema import ReadingValue, ResultDocument
+from physbench.results.words import number, plain
+from physbench.scoring.bootstrap import FEWEST
+
+LOOK_APART = 0.1  # of ground truth's size: what a look without intervals calls different
+REEMERGENCE = "permanence/intact.reemergence"
+SURVIVAL = "permanence/intact.survival"
+
+
+def note(rows: Sequence[Row]) -> str:
+    """What limits the figures of a suite this small; "" where every stratum gives intervals."""
+    strata = Counter((row.task, row.split) for row in rows)
+    if min(strata.values()) >= FEWEST:
+        return ""
+    tasks = sorted(Counter(row.task for row in rows).values())
+    count = f"{tasks[0]}" if tasks[0] == tasks[-1] else f"{tasks[0]} to {tasks[-1]}"
+    return f"a look, not a score: {count} clip{'' if count == '1' else 's'} a task"
+
+
+def sentences(result: ResultDocument) -> list[str]:
+    """At most three sentences: how long it stays physical, what breaks first, what it loses."""
+    if result.counts.scored == 0:
+        return [f"No clip could be scored: all {result.counts.clips} failed."]
+    found = (_lawful(result), _first_to_break(result), _losses(result))
+    return [sentence for sentence in found if sentence]
+
+
+def _lawful(result: ResultDocument) -> str | None:
+    lawful = result.lawful
+    if lawful is None or lawful.seconds is None:
+        return None
+    interval = f" [{lawful.interval[0]:.1f}, {lawful.interval[1]:.1f}]" if lawful.interval else ""
+    freeze, truth = lawful.references["freeze"], lawful.references["truth"]
+    beside = f" (freeze {freeze:.1f}, truth {truth:.1f})" if freeze is not None and truth is not None else ""
+    return f"Physical for {lawful.seconds:.1f} s{interval} of {_trimmed(lawful.horizon)} s{beside}."
+
+
+def _first_to_break(result: ResultDocument) -> str | None:
+    """The law that departs from ground truth in the family whose consistency is lowest against ground truth."""
+    ranked = list(_by_consistency(result))
+    if not ranked:
+        return None
+    for family, _ in ranked:
+        laws = [
+            (_apart(value), name, value)
+            for name, reading in result.readings.items()
+            if name.startswith("laws/")
+            for task, value in reading.tasks.items()
+            if task.split("/")[0] == family and _departs(value)
+        ]
+        if laws:
+            _, name, value = max(laws, key=lambda item: (item[0], item[1]))
+            return f"First to break: {family}, {plain(name)} {_value(value, result.readings[name].unit)}."
+    family, share = ranked[0]
+    if share >= 0.95:
+        return "No law departs from ground truth."
+    quality = result.families[family]["consistency"].quality
+    return f"First to break: {family}, {100 * (quality or 0):.0f} % of its motion explained by the laws."
+
+
+def _by_consistency(result: ResultDocument) -> Iterator[tuple[str, float]]:
+    """(family, consistency over that of ground truth), lowest first."""
+    shares: dict[str, list[float]] = {}
+    for task, axes in result.tasks.items():
+        found = axes.get("consistency")
+        truth = found.references["truth"] if found else None
+        if found and found.quality is not None and truth and found.kind in ("informative", "guard"):
+            shares.setdefault(task.split("/")[0], []).append(found.quality / truth)
+    means = {family: sum(values) / len(values) for family, values in shares.items()}
+    yield from sorted(means.items(), key=lambda item: (item[1], item[0]))
+
+
+def _losses(result: ResultDocument) -> str | None:
+    """What does not come back from behind screens; where nothing is hidden, what does not survive in view."""
+    for name, where in ((REEMERGENCE, "behind screens"), (SURVIVAL, "in view")):
+        reading = result.readings.get(name)
+        values = [v for v in reading.tasks.values() if v.value is not None] if reading else []
+        if not values:
+            continue
+        if not any(_departs(value) for value in values):
+            return f"Loses no object {where}."
+        clips = sum(value.applicable for value in values)
+        kept = sum((value.value or 0.0) * value.clips for value in values) / clips
+        single = values[0].interval if len(values) == 1 and values[0].clips == clips else None
+        interval = f" [{100 * (1 - single[1]):.0f}, {100 * (1 - single[0]):.0f}]" if single else ""
+        return f"Loses {100 * (1 - kept):.0f} %{interval} of objects {where}."
+    return None
+
+
+def _trimmed(value: float) -> str:
+    """One place behind the point, none where it is a zero: "4", "4.9"."""
+    return f"{value:.1f}".removesuffix(".0")
+
+
+def _departs(value: ReadingValue) -> bool:
+    """Whether a reading differs from ground truth: by its interval, in a look by more than a tenth."""
+    if value.value is None:
+        return False
+    return value.departs if value.interval else _apart(value) > LOOK_APART
+
+
+def _apart(value: ReadingValue) -> float:
+    """Distance from ground truth over the size of ground truth's value (at least 0.1 in its unit)."""
+    truth = value.references["truth"]
+    return abs(value.value - truth) / max(abs(truth), 0.1) if value.value is not None and truth is not None else 0.0
+
+
+def _value(value: ReadingValue, unit: str) -> str:
+    text = f"{number(value.value, 2)} {words.unit(unit)}".strip()
+    return text + (f" [{number(value.interval[0], 2)}, {number(value.interval[1], 2)}]" if value.interval else "")

@@ -1,0 +1,125 @@
+"""Film strips: a clip's truth above its prediction at a few moments, with the tracks drawn on.
+
+Frames are one small PNG per row, shown pixel by pixel; tracks are vectors above them, so that they stay fine lines at
+every size. A ring in the prediction marks where ground truth has the object, a cross one that should be seen and is
+not.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.clips.clip import Clip
+from physbench.tracks.tracks import Tracks, Visibility
+
+Array = NDArray[np.float64]
+Frames = NDArray[np.uint8]
+
+MOMENTS = 8
+GAP = 2  # px between frames
+MOST_PX = 128  # longer sides are made smaller for the page
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One object in one frame of a strip, in the strip's coordinates."""
+
+    hue: int  # of the palette
+    trail: str  # SVG points of its way since the hand-over
+    x: float | None  # where it is seen
+    y: float | None
+    ring: tuple[float, float, float] | None = None  # x, y, radius in ground truth
+    lost: tuple[float, float, float] | None = None  # x, y, radius where it should be seen and is not
+
+
+@dataclass(frozen=True)
+class Strip:
+    """One row of frames and what is drawn above them, for the template."""
+
+    label: str
+    png: str  # data URI
+    width: int  # px
+    height: int  # px
+    marks: tuple[Mark, ...]
+
+
+def moments(clip: Clip) -> NDArray[np.intp]:
+    """Indices behind the hand-over (0: the first predicted frame) of the frames shown, evenly over the horizon."""
+    last = clip.horizon - 1
+    return np.unique(np.round(np.linspace(last / MOMENTS, last, MOMENTS)).astype(int))
+
+
+def strips(clip: Clip, prediction: Frames, tracks: Tracks) -> tuple[Strip, Strip]:
+    """Truth and prediction (T, H, W, 3) of a clip at its `moments`; a prediction that is too short ends in grey."""
+    shown = moments(clip)
+    true_way = clip.px_positions()[clip.handover :]  # (1 + horizon, K, 2), from the hand-over on
+    seen_way = tracks.position[tracks.context - 1 :]
+    radius = clip.diameters()[clip.handover :] * clip.pixels_per_metre / 2
+    state = tracks.state[tracks.context - 1 :]
+    height, width = clip.frames.shape[1:3]
+    scale = min(1.0, MOST_PX / max(height, width))
+    cell = (round(width * scale), round(height * scale))
+    truth_marks, seen_marks = [], []
+    for column, moment in enumerate(shown):
+        offset = np.array([column * (cell[0] + GAP), 0.0])
+        frame = moment + 1  # frame 0 of the ways is the hand-over
+        for k, body in enumerate(clip.tracked_bodies):
+            hue = body.hue or 0
+            true = true_way[: frame + 1, k] * scale + offset
+            seen = seen_way[: frame + 1, k] * scale + offset
+            r = float(radius[frame, k]) * scale
+            inside = bool(np.all((true[-1] >= offset) & (true[-1] <= offset + np.array(cell))))
+            ring = (_round(true[-1, 0]), _round(true[-1, 1]), _round(r)) if inside else None
+            lost = ring if frame < len(state) and state[frame, k] == Visibility.ABSENT else None
+            truth_marks.append(Mark(hue, _points(true, offset, cell), *_last(true, inside)))
+            here = frame < len(seen_way) and bool(np.isfinite(seen[-1]).all())
+            ring = ring if body.role == "moving" else None
+            seen_marks.append(Mark(hue, _points(seen, offset, cell), *_last(seen, here), ring=ring, lost=lost))
+    truth_png = png_strip([clip.future()[i] for i in shown], cell)
+    seen_png = png_strip([prediction[i] if i < len(prediction) else None for i in shown], cell)
+    size = (len(shown) * (cell[0] + GAP) - GAP, cell[1])
+    return Strip("truth", truth_png, *size, tuple(truth_marks)), Strip("model", seen_png, *size, tuple(seen_marks))
+
+
+def times_of(clip: Clip) -> list[float]:
+    """Times of the frames shown, s from the hand-over."""
+    return [float(clip.times[clip.handover + 1 + i]) for i in moments(clip)]
+
+
+def png_strip(frames: list[Frames | None], cell: tuple[int, int]) -> str:
+    """Frames side by side as a PNG data URI; None leaves a place empty."""
+    from PIL import Image
+
+    strip = Image.new("RGBA", (len(frames) * (cell[0] + GAP) - GAP, cell[1]), (0, 0, 0, 0))
+    for i, frame in enumerate(frames):
+        if frame is None:
+            continue
+        picture = Image.fromarray(frame)
+        if picture.size != cell:
+            picture = picture.resize(cell, Image.Resampling.BOX)
+        strip.paste(picture.convert("RGBA"), (i * (cell[0] + GAP), 0))
+    target = io.BytesIO()
+    strip.save(target, format="PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(target.getvalue()).decode("ascii")
+
+
+def _points(way: Array, offset: Array, cell: tuple[int, int]) -> str:
+    """SVG points of the known part of a way (T, 2) inside its frame, at most about 250 of them."""
+    inside = np.all((way >= offset) & (way <= offset + np.array(cell)), axis=1)  # False where NaN
+    known = way[inside]
+    step = -(-len(known) // 250) or 1
+    kept = np.concatenate([known[:-1:step], known[-1:]])
+    return " ".join(f"{x:.1f},{y:.1f}" for x, y in kept)
+
+
+def _last(way: Array, known: bool) -> tuple[float | None, float | None]:
+    return (_round(way[-1, 0]), _round(way[-1, 1])) if known else (None, None)
+
+
+def _round(value: float) -> float:
+    return round(float(value), 1)

@@ -1,0 +1,113 @@
+"""The result on a terminal: the sentences, a table of skill by task and axis, and what to know about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+AXES = {"consistency": "consistency", "permanence": "permanence", "drift": "stability"}
+Document = Mapping[str, Any]
+
+
+def signed(value: float | None, digits: int = 2) -> str:
+    """ "0.41", "-0.20"; a dash for what does not exist."""
+    return "–" if value is None else f"{value + 0.0:.{digits}f}".replace("-0.00", "0.00")
+
+
+def bracket(interval: list[float] | tuple[float, float] | None, digits: int = 2) -> str:
+    """ "[0.38, 0.44]", or nothing."""
+    return "" if interval is None else f"[{signed(interval[0], digits)}, {signed(interval[1], digits)}]"
+
+
+def print_summary(result: Document, console: Console) -> None:
+    """Print a result document. Needs 72 columns and no colours."""
+    from rich.table import Table
+    from rich.text import Text
+
+    model, suite = result["model"], result["suite"]
+    head = Text()
+    head.append(model["name"], style="bold")
+    head.append(f"  {suite['name']} {suite['version']}, {suite['clips']} clips, {result['render_spec']}", style="dim")
+    console.print()
+    console.print(head)
+    if result["note"] or result["provisional"]:
+        notes = [result["note"], "provisional scorers: not for publication" if result["provisional"] else ""]
+        console.print(Text("; ".join(note for note in notes if note).capitalize() + ".", style="yellow"))
+    console.print()
+    for sentence in result["sentences"]:
+        console.print(Text(sentence), soft_wrap=False)
+    console.print()
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False, header_style="dim")
+    table.add_column("skill", no_wrap=True)
+    for axis in result["axes"]:
+        table.add_column(AXES.get(axis, axis), justify="right", no_wrap=True)
+    for task, axes in result["tasks"].items():
+        table.add_row(Text(task), *(_cell(axes.get(axis)) for axis in result["axes"]))
+    table.add_section()
+    table.add_row(
+        Text("all families", style="bold"),
+        *(_bold(found["skill"], found["interval"]) for found in result["axes"].values()),
+    )
+    console.print(table)
+    _overall(result, console)
+    _remarks(result, console)
+
+
+def _cell(found: Document | None) -> Text:
+    from rich.text import Text
+
+    if found is None or found["skill"] is None:
+        return Text("–", style="dim")
+    mark = " guard" if found["kind"] == "guard" else ""
+    return Text(signed(found["skill"]) + mark, style="dim" if mark else "")
+
+
+def _bold(skill: float | None, interval: list[float] | None) -> Text:
+    from rich.text import Text
+
+    return Text(f"{bracket(interval)} {signed(skill)}".strip(), style="bold")
+
+
+def _overall(result: Document, console: Console) -> None:
+    from rich.text import Text
+
+    overall = result["overall"]
+    line = Text("overall ", style="bold")
+    line.append(signed(overall["skill"]), style="bold cyan")
+    line.append(f" {bracket(overall['interval'])}".rstrip(), style="cyan")
+    if overall["reason"]:
+        line.append(f"  ({overall['reason']})", style="dim")
+    for name, reference in result["references"].items():
+        own, ahead = reference["overall"]["skill"], reference["ahead"]
+        if own is not None:
+            line.append(f"   {name.replace('-', ' ')} {signed(own)}", style="dim")
+            if ahead["interval"]:
+                line.append(f", ahead by {signed(ahead['skill'])} {bracket(ahead['interval'])}", style="dim")
+    console.print()
+    console.print(line)
+    console.print(Text("1 is ground truth, 0 the frozen last frame; a guard can only cost.", style="dim"))
+
+
+def _remarks(result: Document, console: Console) -> None:
+    from rich.text import Text
+
+    counts = result["counts"]
+    if counts["failed"]:
+        first = result["failures"][0]
+        console.print(
+            Text(f"{counts['failed']} of {counts['clips']} clips failed and count as 0: {first['reason']}", style="red")
+        )
+    for reading, reason in result["unavailable"].items():
+        console.print(Text(f"{reading} is unavailable: {reason}", style="dim"))
+    speed = result["speed"]
+    parts = [
+        f"{speed['model_frames_per_s']:.0f} model frames/s" if speed["model_frames_per_s"] else "",
+        f"{speed['total_seconds']:.0f} s in all" if speed["total_seconds"] else "",
+        f"{speed['peak_memory_gb']:.1f} GB" if speed["peak_memory_gb"] else "",
+    ]
+    if any(parts):
+        console.print(Text(", ".join(part for part in parts if part), style="dim"))

@@ -1,0 +1,65 @@
+"""How names, numbers and units are written for people."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+HUES = ("red", "yellow", "green", "blue", "purple")  # of the palette
+AXIS_NAMES = {"consistency": "consistency", "permanence": "permanence", "drift": "long-horizon stability"}
+AXIS_QUESTIONS = {
+    "consistency": "Could this have happened under the laws of the scene?",
+    "permanence": "Is everything still there, and still itself?",
+    "drift": "Is it what happens here, for as long as that can be known?",
+}
+UNITS = {"1": "", "m/s2": "m/s²", "m/s^2": "m/s²", "deg": "°"}
+
+
+def hue_name(hue: int) -> str:
+    """Name of a hue of the palette."""
+    return HUES[hue % len(HUES)]
+
+
+def short(task: str) -> str:
+    """ "falling/projectile-v1" -> "projectile"."""
+    name = task.split("/")[-1]
+    stem, _, version = name.rpartition("-v")
+    return stem if version.isdigit() and stem else name
+
+
+def plain(reading: str) -> str:
+    """ "laws/areal-velocity.slope" -> "areal velocity slope"."""
+    return reading.split("/")[-1].replace(".", " ").replace("-", " ").replace("_", " ")
+
+
+def unit(name: str) -> str:
+    """A unit as it stands behind a number; "" for a pure number."""
+    return UNITS.get(name, name)
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """Three significant digits, a dash for what does not exist."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    if value == 0:
+        return "0"
+    places = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    return f"{value:.{min(places, 4)}f}".replace("-", "−")
+
+
+def fixed(value: float | None, places: int = 2) -> str:
+    """Two places behind the point, a dash for what does not exist."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    text = f"{value:.{places}f}"
+    return (text[1:] if float(text) == 0 and text.startswith("-") else text).replace("-", "−")
+
+
+def bracket(interval: Sequence[float] | None, places: int = 2) -> str:
+    """ "[0.38, 0.44]", or nothing."""
+    return "" if interval is None else f"[{fixed(interval[0], places)}, {fixed(interval[1], places)}]"
+
+
+def joined(parts: Sequence[str]) -> str:
+    """ "a", "a and b", "a, b and c"."""
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else list(parts))
