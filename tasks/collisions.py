@@ -32,7 +32,7 @@ class HeadOn:
     | ----------- | ---- | ------- | ----------------- | ------------ | ------------------------------------------- |
     | restitution |      | fixed   | 0.9               |              | of the two balls                            |
     | friction    |      | fixed   | 0                 |              | of the two balls                            |
-    | radius_a    | m    | visible | 0.4 .. 0.46       | 0.4 .. 0.44  | of the smaller ball                         |
+    | radius_a    | m    | visible | 0.4 .. 0.46       |              | of the smaller ball                         |
     | radius_b    | m    | visible | 0.5 .. 0.58       | 0.62 .. 0.7  | of the larger ball                          |
     | hue_a       |      | visible | 0, 1 .. 4         |              | index into the palette                      |
     | hue_b       |      | visible | 0, 1 .. 4         |              | index into the palette                      |
@@ -60,7 +60,7 @@ class HeadOn:
     parameters = declare(
         restitution=Parameter.fixed(0.9, "", "of the two balls"),
         friction=Parameter.fixed(0.0, "", "of the two balls"),
-        radius_a=Parameter("m", "visible", (0.40, 0.46), "of the smaller ball", ood=(0.40, 0.44)),
+        radius_a=Parameter("m", "visible", (0.40, 0.46), "of the smaller ball"),
         radius_b=Parameter("m", "visible", (0.50, 0.58), "of the larger ball", ood=(0.62, 0.70)),
         **hues("hue_a", "hue_b"),
         release=RELEASE,

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from physbench.clips.clip import Clip, Row, Split
 from physbench.clips.generate import make_clip, make_params, render_spec
 from physbench.clips.task import Task
+from physbench.progress import Progress
 
 SIZE, FPS = 192, 20.0  # px and frames/s of the pictures on the sheet
 BEFORE = (-1.0, -0.5, 0.0)  # s, columns before the hand-over
@@ -25,7 +26,12 @@ CELL, GAP, WIDE_GAP, LEFT, TITLE, HEADS, FOOT, EDGE = 1.28, 0.07, 0.24, 1.95, 0.
 
 def preview(task: Task, split: Split, seeds: Sequence[int], path: Path) -> None:
     """Write a contact sheet of the clips with these seeds as a PNG."""
-    clips = [make_clip(Row(task.id, split, seed), render_spec(SIZE, FPS)) for seed in seeds]
+    spec = render_spec(SIZE, FPS)
+    clips = []
+    with Progress("clips", len(seeds)) as progress:
+        for seed in seeds:
+            clips.append(make_clip(Row(task.id, split, seed), spec))
+            progress.advance()
     figure = draw_sheet(task, clips)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150, facecolor="white")
@@ -39,15 +45,18 @@ def column_times(horizon: float) -> list[float]:
 
 def multiple_exposure(clip: Clip) -> NDArray[np.uint8]:
     """All of the prediction in one picture (H, W, 3): older exposures fade."""
+    from physbench.world.rendering import static_layer
+
     stride = round(EXPOSURE * clip.spec.fps)
     frames = clip.frames[clip.handover :: stride].astype(np.float32)
-    ground = np.median(clip.frames, axis=0).astype(np.float32)
-    picture = ground.copy()
+    ground = static_layer(clip.scene, clip.spec, hueless=False).astype(np.float32)
+    picture: NDArray[np.float32] = ground.copy()
     for k, frame in enumerate(frames):
         moved = np.abs(frame - ground).max(axis=-1, keepdims=True) > 10
-        weight = 0.25 + 0.75 * ((k + 1) / len(frames)) ** 1.5
+        weight = np.float32(0.25 + 0.75 * ((k + 1) / len(frames)) ** 1.5)
         picture = np.where(moved, picture + weight * (frame - picture), picture)
-    return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
+    exposed: NDArray[np.uint8] = np.clip(np.rint(picture), 0, 255).astype(np.uint8)
+    return exposed
 
 
 def draw_sheet(task: Task, clips: Sequence[Clip]) -> Any:
@@ -69,8 +78,8 @@ def draw_sheet(task: Task, clips: Sequence[Clip]) -> Any:
     say(EDGE, 0.64, (task.__doc__ or "").strip().splitlines()[0], fontsize=10, color=QUIET)
     for x, time in zip(columns, times, strict=False):
         label = "hand-over" if time == 0 else f"{time:+.2f}".rstrip("0").rstrip(".").replace("-", "−") + " s"
-        style = {"color": ACCENT, "fontweight": "bold"} if time == 0 else {"color": QUIET if time < 0 else INK}
-        say(x + CELL / 2, TITLE + HEADS - 0.08, label, fontsize=9, ha="center", **style)
+        colour, weight = (ACCENT, "bold") if time == 0 else (QUIET if time < 0 else INK, "normal")
+        say(x + CELL / 2, TITLE + HEADS - 0.08, label, fontsize=9, ha="center", color=colour, fontweight=weight)
     say(columns[-1] + CELL / 2, TITLE + HEADS - 0.08, f"0 to {times[-1]:g} s", fontsize=9, ha="center")
 
     for i, clip in enumerate(clips):
@@ -83,8 +92,8 @@ def draw_sheet(task: Task, clips: Sequence[Clip]) -> Any:
             axes = figure.add_axes((x / width, 1 - (top + CELL) / height, CELL / width, CELL / height))
             axes.imshow(picture, interpolation="lanczos", vmin=0, vmax=255)
             axes.set_axis_off()
-    line = (columns[len(BEFORE)] - (GAP + WIDE_GAP) / 2) / width
-    figure.add_artist(_line(line, 1 - (TITLE + 0.08) / height, FOOT / height))
+    between = (columns[len(BEFORE)] - (GAP + WIDE_GAP) / 2) / width
+    figure.add_artist(_line(between, 1 - (TITLE + 0.08) / height, FOOT / height))
     say(
         EDGE,
         height - 0.11,
@@ -106,4 +115,4 @@ def _drawn(task: Task, row: Row) -> list[str]:
     """The drawn numbers of a clip, without hues: what the pictures do not tell."""
     params = make_params(row)
     shown = [name for name in params if task.parameters[name].kind != "fixed" and not name.startswith("hue")]
-    return [f"{name} {params[name]:g} {task.parameters[name].unit}".strip() for name in shown[:7]]
+    return [f"{name} {params[name]:.3g} {task.parameters[name].unit}".strip() for name in shown[:7]]

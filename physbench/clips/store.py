@@ -15,6 +15,7 @@ from physbench.clips.archive import CorruptError, StaleError, pack, read_head, u
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip, make_scene
 from physbench.clips.pool import ordered, worker_pool
+from physbench.errors import PhysbenchError
 from physbench.progress import Progress
 from physbench.world.scene import RenderSpec
 
@@ -31,11 +32,13 @@ class ClipStore:
     """Clips in `directory` (default: `clips` in the cache folder), one file per clip and render spec.
 
     Each file carries a key, the hash of everything that decides its content, and a checksum. Files with another key or
-    a wrong checksum are said on stderr and replaced. Where nothing can be written it says so once and works without.
+    a wrong checksum are said on stderr and replaced. Where nothing can be written it says so once and works
+    without, unless storing is what it is for (`required`): then that is a PhysbenchError.
     """
 
-    def __init__(self, directory: Path | str | None = None) -> None:
+    def __init__(self, directory: Path | str | None = None, required: bool = False) -> None:
         self.directory = cache_dir() / "clips" if directory is None else Path(directory)
+        self.required = required
         self.problem: str | None = None  # why nothing is stored
         self._said: set[str] = set()
 
@@ -110,6 +113,11 @@ class ClipStore:
         return self.problem is None
 
     def _give_up(self, reason: str) -> None:
+        if self.required:
+            raise PhysbenchError(
+                f"Clips cannot be stored in {self.directory}: {reason}. "
+                "Free some space or name another folder with --out; what is stored is kept."
+            )
         if self.problem is None:
             self.problem = reason
             _say(

@@ -1,0 +1,89 @@
+"""`physbench data`: makes clips ahead of time, and tells whether this machine makes the same ones."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from physbench.cli.console import note
+from physbench.errors import UsageError
+
+app = typer.Typer(
+    help="Make clips, and check that this machine reproduces them.", no_args_is_help=True, rich_markup_mode=None
+)
+
+Suite = Annotated[str, typer.Option(help="smoke, core or train.")]
+Workers = Annotated[int | None, typer.Option(metavar="N", help="Processes. [default: cores, at most 8]")]
+
+
+@app.command()
+def generate(
+    suite: Suite = "core",
+    size: Annotated[int, typer.Option(help="Side of the frames in px.")] = 64,
+    fps: Annotated[float, typer.Option(help="Frames a second; divides 1200.")] = 15,
+    workers: Workers = None,
+    limit: Annotated[int | None, typer.Option(metavar="N", help="Only so many clips, spread over the tasks.")] = None,
+    tasks: Annotated[str | None, typer.Option(metavar="GLOB", help="Only these tasks.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Where to. [default: the cache folder]")] = None,
+) -> None:
+    """Simulate and render the clips of a suite. Clips that are there already are checked and kept."""
+    from physbench.clips.generate import render_spec
+    from physbench.clips.store import ClipStore
+    from physbench.clips.suite import find_suite
+
+    spec = render_spec(size, fps)
+    chosen = find_suite(suite, limit, tasks)
+    processes = _workers(workers)
+    if out is not None and out.exists() and not out.is_dir():
+        raise UsageError(f"--out: '{out}' is a file. Name a folder, which is made if it does not exist.")
+    store = ClipStore(out, required=True)
+    started = time.monotonic()
+    made = store.ensure(chosen.rows, spec, processes)
+    size_mb = sum(store.path(row, spec).stat().st_size for row in chosen.rows) / 1e6
+    note(
+        f"{len(chosen.rows)} clips of {suite} at {spec}: {made} made, {len(chosen.rows) - made} were there; "
+        f"{size_mb:.1f} MB, {time.monotonic() - started:.1f} s"
+    )
+    typer.echo(store.directory / str(spec))
+
+
+@app.command()
+def verify(suite: Suite = "core", workers: Workers = None) -> None:
+    """Simulate a suite and compare it with the golden states that came with it: exit 1 if they differ."""
+    from physbench.clips.golden import verify as differences
+    from physbench.clips.suite import GOLDEN_SUITES, find_suite
+    from physbench.progress import Progress
+
+    chosen = find_suite(suite)
+    if suite not in GOLDEN_SUITES:
+        raise UsageError(f"The suite {suite} has no golden states. Use --suite {' or --suite '.join(GOLDEN_SUITES)}.")
+    first, count, farthest = None, 0, 0.0
+    with Progress(f"verifying {suite}", len(chosen.rows)) as progress:
+        for difference in differences(chosen, _workers(workers)):
+            if not difference.same:
+                count += 1
+                first = first or difference
+                farthest = max(farthest, difference.distance)
+            progress.advance()
+    if first is None:
+        typer.echo(f"{suite}: all {len(chosen.rows)} clips reproduce the golden states (suite {chosen.hash[:12]})")
+        return
+    typer.echo(
+        f"{suite}: {count} of {len(chosen.rows)} clips differ from the golden states\n"
+        f"first: {first.row.id}, {first.distance:.2g} m at its end; largest distance {farthest:.2g} m"
+    )
+    note(
+        "This machine has another build of the physics (compare the version of pybullet), so results made here are "
+        "marked `local`."
+    )
+    raise typer.Exit(1)
+
+
+def _workers(asked: int | None) -> int:
+    if asked is not None and asked < 1:
+        raise UsageError(f"--workers: expected at least 1 but got {asked}.")
+    return asked or min(os.cpu_count() or 1, 8)

@@ -1,0 +1,130 @@
+"""`physbench tasks`: what the tasks are and what they look like."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from physbench.cli.console import note, stdout_console
+from physbench.errors import UsageError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rich.table import Table
+
+    from physbench.clips.clip import Split
+    from physbench.clips.task import Parameter
+
+app = typer.Typer(help="List, explain and draw the tasks.", no_args_is_help=True, rich_markup_mode=None)
+
+TaskName = Annotated[str, typer.Argument(metavar="ID", help="falling/projectile-v1, projectile-v1 or projectile.")]
+
+
+@app.command("list")
+def list_tasks() -> None:
+    """List the installed tasks."""
+    from rich.table import Table
+
+    from physbench.clips.task import find_task, task_ids
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("task", "what happens", "splits"):
+        table.add_column(column)
+    for task_id in task_ids():
+        task = find_task(task_id)
+        changed = [name for name, parameter in task.parameters.items() if parameter.ood is not None]
+        splits = "train test ood" + (f" (other {', '.join(changed)})" if changed else "")
+        table.add_row(task_id, (inspect.getdoc(task) or "\n").splitlines()[0], splits)
+    stdout_console().print(table)
+
+
+@app.command()
+def show(name: TaskName) -> None:
+    """Show a task's specification: law, parameters, camera, hand-over, what may be hidden."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    from physbench.clips.task import find_task
+
+    task = find_task(name)
+    console = stdout_console()
+    console.print(Text(task.id, style="bold"))
+    for block in (inspect.getdoc(task) or "").split("\n\n"):
+        console.print()
+        if block.startswith("| parameter"):
+            console.print(Padding(_parameter_table(task.parameters), (0, 0, 0, 2)))
+            continue
+        for paragraph in _paragraphs(block):
+            label, colon, rest = paragraph.partition(": ")
+            titled = bool(colon) and re.fullmatch(r"[A-Z][a-z -]+", label) is not None
+            text = Text.assemble((f"{label}: ", "bold"), rest) if titled else Text(paragraph)
+            console.print(text, width=min(console.width, 110), soft_wrap=False)
+
+
+@app.command()
+def preview(
+    name: TaskName,
+    split: Annotated[str, typer.Option(help="train, test or ood.")] = "test",
+    seed: Annotated[int, typer.Option(help="Seed of the first clip.")] = 0,
+    clips: Annotated[int, typer.Option(help="Number of clips.")] = 4,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE.png", help="[default: preview-<task>-<split>.png here]")
+    ] = None,
+) -> None:
+    """Draw a contact sheet of a few clips: frames over time, and each clip's way in one picture."""
+    from physbench.clips.task import find_task, short_names
+
+    chosen = check_split(split)
+    if seed < 0:
+        raise UsageError(f"--seed: expected 0 or more but got {seed}.")
+    if not 1 <= clips <= 16:
+        raise UsageError(f"--clips: expected 1 to 16 but got {clips}.")
+    task = find_task(name)
+    path = out or Path(f"preview-{short_names(task.id)[0]}-{split}.png")
+    if path.is_dir():
+        path = path / f"preview-{short_names(task.id)[0]}-{split}.png"
+    if path.suffix.lower() != ".png":
+        raise UsageError(f"--out: expected a .png file but got '{path}'. Write --out {path.with_suffix('.png')}.")
+    from physbench.clips.preview import preview as write
+
+    write(task, chosen, range(seed, seed + clips), path)
+    note(f"{clips} clips of {task.id}, {split}")
+    typer.echo(path)
+
+
+def check_split(split: str) -> Split:
+    """Return the split, or raise UsageError with the nearest name."""
+    from physbench.clips.task import SPLITS
+
+    for known in SPLITS:
+        if split == known:
+            return known
+    raise UsageError(f"There is no split named '{split}'.{nearest(split, SPLITS)}")
+
+
+def _paragraphs(block: str) -> list[str]:
+    """Lines joined to paragraphs; a line that begins with a label ("Camera: ...") begins a new one."""
+    paragraphs: list[str] = []
+    for line in block.splitlines():
+        if paragraphs and not re.match(r"[A-Z][a-z -]+: ", line):
+            paragraphs[-1] += " " + line
+        else:
+            paragraphs.append(line)
+    return paragraphs
+
+
+def _parameter_table(parameters: Mapping[str, Parameter]) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for column in ("parameter", "unit", "class", "train and test", "ood", "meaning"):
+        table.add_column(column, no_wrap=column != "meaning")
+    for name, parameter in parameters.items():
+        ood = "" if parameter.ood is None else parameter.span("ood")
+        table.add_row(name, parameter.unit, parameter.kind, parameter.span("train"), ood, parameter.doc)
+    return table
