@@ -48,12 +48,12 @@ def asked_document(options: Options, suite: Suite, sha256: str | None, versions:
 # What decides rollouts and scores, with the words by which a user knows it. Speed, workers and time-outs do not.
 _DECIDING: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("MODEL", ("model", "target")),
-    ("the model's content (sha256)", ("model", "sha256")),
+    ("The content of MODEL (sha256)", ("model", "sha256")),
     ("--model-arg", ("model", "args")),
     ("--suite", ("suite", "name")),
-    ("the suite's version", ("suite", "version")),
-    ("the clips (--tasks, --limit)", ("suite", "rows")),
-    ("the suite's hash", ("suite", "hash")),
+    ("The version of the suite", ("suite", "version")),
+    ("The choice of clips (--tasks, --limit)", ("suite", "rows")),
+    ("The hash of the suite", ("suite", "hash")),
     ("--scorers", ("options", "scorers")),
     ("--samples", ("options", "samples")),
     ("--seed", ("options", "seed")),
@@ -73,21 +73,26 @@ def _at(document: Document, keys: Sequence[str]) -> Any:
 
 def _short(value: Any) -> str:
     if isinstance(value, list):
-        return f"{len(value)} of them"
+        return f"{len(value)} clips"
     return f"'{value}'" if isinstance(value, str) else f"{value}"
 
 
 def first_difference(stored: Document, asked: Document) -> str | None:
     """Name the first deciding setting in which the run in the folder differs from the one asked for."""
     versions = {**stored.get("versions", {}), **asked["versions"]}
-    deciding = (*_DECIDING, *((f"the version of {name}", ("versions", name)) for name in versions))
+    deciding = (
+        *_DECIDING,
+        *(
+            ("The source code of physbench" if name == "code" else f"The version of {name}", ("versions", name))
+            for name in versions
+        ),
+    )
     for label, keys in deciding:
         before, now = _at(stored, keys), _at(asked, keys)
         if before == now:
             continue
-        if isinstance(before, list) and isinstance(now, list):
-            return f"{label}: it has {len(before)}, asked for {len(now)}{'' if len(before) != len(now) else ' others'}"
-        return f"{label}: it has {_short(before)}, asked for {_short(now)}"
+        others = "other " if isinstance(before, list) and isinstance(now, list) and len(before) == len(now) else ""
+        return f"{label} was {_short(before)}, now it is {others}{_short(now)}"
     return None
 
 

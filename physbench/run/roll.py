@@ -71,7 +71,7 @@ def agree(run: Run, engine: RolloutEngine) -> None:
             before = run.manifest["model"].get(name)
             if before != value:
                 raise UsageError(
-                    f"{run.folder.path} holds a run of other settings. The model's {name}: it has {before}, now it is "
+                    f"{run.folder.path} holds a run of other settings. The {name} of the model was {before}, now it is "
                     f"{value}.\nStart over with --fresh, or choose another --out."
                 )
         return

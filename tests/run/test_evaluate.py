@@ -127,8 +127,8 @@ def test_a_finished_run_is_finished(toy_run: RunFolder, toy_eval: Eval, tmp_path
     ("more", "words"),
     [
         ((), "--resume"),
-        (("--resume", "--seed", "1"), "--seed: it has 0, asked for 1"),
-        (("--resume", "--suite", "core"), "--suite: it has 'smoke', asked for 'core'"),
+        (("--resume", "--seed", "1"), "--seed was 0, now it is 1"),
+        (("--resume", "--suite", "core"), "--suite was 'smoke', now it is 'core'"),
         (("--resume", "--fresh"), "not both"),
     ],
 )
