@@ -138,15 +138,27 @@ def _memory() -> Finding:
     return Finding("memory", "ok" if enough else "optional", f"{total / 1e9:.1f} GB", remedy)
 
 
-def _lpips() -> Finding:
-    from physbench.scorers.perceptual import why_unavailable
+def _readings() -> Finding:
+    """Every scorer on one clip of ground truth: what needs weights or libraries that are not here says so."""
+    from physbench.clips.generate import make_clip
+    from physbench.clips.suite import find_suite
+    from physbench.rollouts.rollout import Rollout
+    from physbench.scoring.score import find_scorers, score_clip
+    from physbench.world.scene import RenderSpec
 
-    reason = why_unavailable()
-    if reason:
-        return Finding(
-            "lpips", "optional", f"{reason}: a diagnostic outside every mean", "pip install 'physbench[lpips]'"
-        )
-    return Finding("lpips", "ok", f"{library_version('lpips')} with its weights")
+    clip = make_clip(find_suite("smoke").rows[0], RenderSpec(64, 64, 10))
+    scorers = find_scorers()
+    rows, _ = score_clip(clip, Rollout(clip.id, 0, clip.future()), 8, scorers)
+    for state in ("failed", "unavailable"):
+        lacking = {row.reading: row.reason for row in rows if row.status == state}
+        if lacking:
+            text = f"{state}: " + "; ".join(f"{name}, {reason}" for name, reason in lacking.items())
+            if state == "failed":
+                return Finding(
+                    "scorers", "missing", text, "Reinstall physbench, or the package that brings the scorer."
+                )
+            return Finding("scorers", "optional", text, "Everything else is read without; it is outside every mean.")
+    return Finding("scorers", "ok", f"all {len(scorers)} read ground truth")
 
 
 CHECKS: dict[str, Callable[[], Finding]] = {
@@ -159,7 +171,7 @@ CHECKS: dict[str, Callable[[], Finding]] = {
     "simulator": _simulator,
     "video": _video,
     "reference:objects": _checkpoint,
-    "lpips": _lpips,
+    "scorers": _readings,
 }
 
 
