@@ -78,7 +78,9 @@ def choose(found: Components, frames: int, full_area: Float, factor: int) -> Cho
     for k in range(objects):
         mine = np.flatnonzero((found.label == k + 1) & (found.area >= LEAST_AREA * factor**2))
         if len(mine):
-            _follow(found, mine[np.argsort(found.frame[mine], kind="stable")], full_area[k], k, area, centre, duplicates)
+            _follow(
+                found, mine[np.argsort(found.frame[mine], kind="stable")], full_area[k], k, area, centre, duplicates
+            )
     return Choice(area, centre, duplicates, _hallucinations(found, frames, full_area))
 
 

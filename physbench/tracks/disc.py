@@ -15,6 +15,7 @@ PIXEL_VARIANCE = 1 / 12  # px^2 of a square pixel
 EDGE_VARIANCE = 1 / 7  # of the edge's kernel (1 - u^2)^2, in squared half widths
 LEAST_WIDTH, MOST_WIDTH = 0.77, 8.0  # px; half width of the edge: blur of 0 and of 3 px
 HIDDEN_REACH = 1  # px around other hues and screens that are mixed and left out
+BLURRED, BLURRED_REACH = 0.8, 3  # px; from this blur on, more is left out
 
 # Columns of `fit`.
 FIT = ("x", "y", "blur", "amplitude", "rms", "step", "share", "sd", "stray")
@@ -35,13 +36,20 @@ def fit(patches: Patches, reference: float, radius: float) -> Tensor:
     roots round alike everywhere, which functions like erf do not. sd is that of the centre for the rms that is left;
     share is that of the disc's area on valid pixels; stray is the share of the object's pixels outside the disc.
     """
+    result = _fit(patches, reference, radius, HIDDEN_REACH)
+    blurred = (result[:, FIT.index("blur")] > BLURRED).nonzero()[:, 0]
+    if len(blurred):
+        result[blurred] = _fit(patches.select(blurred), reference, radius, BLURRED_REACH)
+    return result
+
+
+def _fit(patches: Patches, reference: float, radius: float, reach: int) -> Tensor:
     wide, tall = patches.along.shape[2], patches.along.shape[1]
     device = patches.along.device
-    hidden = dilate((patches.other | patches.screen), HIDDEN_REACH)
-    # Chroma far from the object is somebody else's.
+    hidden = dilate(_without_specks(patches.other) | patches.screen, reach)
     pixels = _Pixels(
         patches.along / reference,
-        ~hidden & (patches.region | ~patches.core),
+        ~hidden & (patches.region | ~patches.core),  # chroma far from the object is somebody else's
         torch.arange(wide, device=device, dtype=torch.float32) + 0.5,
         torch.arange(tall, device=device, dtype=torch.float32) + 0.5,
     )
@@ -58,6 +66,12 @@ def fit(patches: Patches, reference: float, radius: float) -> Tensor:
         step = torch.linalg.solve(normal, gradient).clamp(-limit, limit)
         state = torch.minimum(torch.maximum(state + step, least), most)
     return _quality(pixels, patches, state, step, radius)
+
+
+def _without_specks(mask: Tensor) -> Tensor:
+    """Pixels of a mask (M, P, P) with at least two neighbours in it; others are noise."""
+    around = torch.nn.functional.avg_pool2d(mask[:, None].to(torch.float32), 3, 1, 1, divisor_override=1)[:, 0]
+    return mask & (around > 2.5)
 
 
 def _start(pixels: _Pixels, region: Tensor, centre: Tensor, radius: float) -> Tensor:

@@ -46,6 +46,11 @@ class Patches:
     origin: Tensor  # (M, 2) float64 px, x and y of the first pixel's left upper corner
     stats: Tensor  # (M, S) float64, see STATS
 
+    def select(self, index: Tensor) -> Patches:
+        """Some of the frames."""
+        parts = (self.along, self.core, self.region, self.other, self.screen, self.origin, self.stats)
+        return Patches(*(part[index] for part in parts))
+
 
 def dilate(mask: Tensor, reach: int) -> Tensor:
     """Grow a mask (M, P, P) by `reach` px to all eight sides."""
@@ -68,6 +73,11 @@ def dilate(mask: Tensor, reach: int) -> Tensor:
 def half_side(radius: float) -> int:
     """Half side in px of the patch around an object."""
     return math.ceil(MARGIN[0] * radius + MARGIN[1])
+
+
+def patch_area(radius: float) -> float:
+    """Area in px of the disc around an object that is looked at."""
+    return math.pi * (MARGIN[0] * radius + MARGIN[1]) ** 2
 
 
 def measure(
@@ -166,5 +176,8 @@ def _stats(
 def _edges(core: Tensor, top: Tensor, left: Tensor, bottom: Tensor, right: Tensor) -> Tensor:
     """Core pixels (M,) in the outermost rows and columns of the image, for patches that reach them."""
     return (
-        core[:, 0].sum(1) * top + core[:, -1].sum(1) * bottom + core[:, :, 0].sum(1) * left + core[:, :, -1].sum(1) * right
+        core[:, 0].sum(1) * top
+        + core[:, -1].sum(1) * bottom
+        + core[:, :, 0].sum(1) * left
+        + core[:, :, -1].sum(1) * right
     )

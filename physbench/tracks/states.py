@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.tracks.blobs import Choice, runs
+from physbench.tracks.colour import DIFFUSE_SHARE
+from physbench.tracks.patches import patch_area
 from physbench.tracks.tracks import Tracks, Visibility
 from physbench.world.scene import Body
 
@@ -24,7 +26,9 @@ SHOULD_BE_SEEN = 0.25  # visible share in ground truth; below there is no verdic
 ABSENT_RATIO, ABSENT_FRAMES = 0.35, 3  # of the area that should be visible, in a row
 LEAST_SHARE = 0.10  # of an object's area; less is not seen where ground truth hides it
 FIT_SHARE, FIT_SHARE_SMALL = 0.35, 0.50  # visible share that determines a centre; the second below 6 px
-GROWN = 1.5  # times its area: the blob is larger than its patch
+LEAST_TOUCH = 3  # px; fewer are noise
+GROWN = 1.5  # times its area: no disc is fitted
+OVERFLOW = 0.7  # of the patch's area: the blob may go on beyond it
 LOST = 4.0  # times its area: no object any more
 MOST_BLUR, MOST_RMS, MOST_STEP, MOST_STRAY, MOST_SD = 3.0, 0.20, 0.05, 0.10, 0.15  # of an accepted fit
 AMPLITUDES = (0.5, 1.5)
@@ -42,8 +46,8 @@ class Shown:
     bodies: tuple[Body, ...]
     full: Float  # (T, K) px
     visible: Float  # (T, K) px
-    height: int
-    width: int
+    middle: Float  # (2,) px, where the camera's axis meets the image
+    distance: float  # m from the camera to the plane of motion
 
 
 @dataclass(eq=False)
@@ -61,8 +65,12 @@ class Seen:
     def wants_fit(self, k: int, full: float) -> Flags:
         """Frames (N,) in which object k is partly hidden or touched, and enough of it is left."""
         ratio = self.area[:, k] / full
-        touched = (self.stats[:, k, 10:13] > 0).any(1)
-        return (ratio > 0.8 * FIT_SHARE) & (ratio < GROWN) & (touched | (ratio < WHOLE))
+        return (ratio > 0.8 * FIT_SHARE) & (ratio < GROWN) & (touched(self.stats[:, k]) | (ratio < WHOLE))
+
+
+def touched(stats: Float) -> Flags:
+    """Frames (N,) in which another hue, a screen or the image border is within reach of the blob (stats (N, S))."""
+    return (stats[:, 10] >= LEAST_TOUCH) | (stats[:, 11] >= LEAST_TOUCH) | (stats[:, 12] > 0)
 
 
 def conclude(shown: Shown, seen: Seen, zoom: float) -> Tracks:
@@ -76,7 +84,7 @@ def conclude(shown: Shown, seen: Seen, zoom: float) -> Tracks:
     hallucinations = np.zeros(total, dtype=np.uint8)
     for k in range(objects):
         full = max(float(np.median(shown.full[shown.full[:, k] > 0, k])), 1.0) if (shown.full[:, k] > 0).any() else 1.0
-        place, sd = _positions(seen, k, full / zoom**2, shown.bodies[k])
+        place, sd = _positions(seen, k, full / zoom**2, shown.bodies[k], shown.middle / zoom, shown.distance)
         shown_area = np.maximum(seen.area[:, k], np.where(_grown(seen, k, full / zoom**2), seen.choice.area[:, k], 0))
         shown_area = np.maximum(shown_area, 0.0) * zoom**2
         state[:count, k], known = _states(shown_area, shown.visible[:count, k], full, seen.stats[:, k])
@@ -102,25 +110,26 @@ def conclude(shown: Shown, seen: Seen, zoom: float) -> Tracks:
 
 
 def _grown(seen: Seen, k: int, full: float) -> Flags:
-    return seen.choice.area[:, k] > GROWN * full
+    """Frames (N,) in which the blob is larger than its patch, so that only the small maps tell its size."""
+    return seen.choice.area[:, k] > OVERFLOW * patch_area(float(np.sqrt(full / np.pi)))
 
 
-def _positions(seen: Seen, k: int, full: float, body: Body) -> tuple[Float, Float]:
+def _positions(seen: Seen, k: int, full: float, body: Body, middle: Float, distance: float) -> tuple[Float, Float]:
     """Centres (N, 2) and their standard deviations (N,) px; NaN where what is seen does not determine them."""
     stats, fits = seen.stats[:, k], seen.fits[:, k]
     radius = np.sqrt(full / np.pi)
     ratio = seen.area[:, k] / full
     mass = np.maximum(stats[:, 0], 1e-9)
-    touched = (stats[:, 10:13] > 0).any(1)
+    beside = touched(stats)
     round_blob = _axes_ratio(stats) < ROUND
     sphere = body.shape == "sphere"
     # Nothing near it: the centroid, unless a ball shows a part of its disc only, as if something unseen hid the rest.
-    free = ~touched & (stats[:, 0] > 0)
+    free = ~beside & (stats[:, 0] > 0)
     if sphere:
         free &= (ratio >= WHOLE) | round_blob
     grown = _grown(seen, k, full)
     place = np.where((free & ~grown)[:, None], stats[:, 1:3], np.nan)
-    large = grown & ~touched & (seen.choice.area[:, k] < LOST * full)
+    large = grown & ~beside & (seen.choice.area[:, k] < LOST * full)
     place[large] = seen.choice.centre[large, k]
 
     # White noise of `noise` levels over the region moves a centroid by noise * sqrt(sum of squared distances) / mass.
@@ -130,10 +139,21 @@ def _positions(seen: Seen, k: int, full: float, body: Body) -> tuple[Float, Floa
     sd = np.where(large, 0.3, sd)
 
     good = accepted(fits, radius) & ~grown
-    # A fit far from the centroid of a blob that is nearly whole is no improvement.
     place[good] = fits[good, :2]
+    if sphere:
+        place -= (place - middle) * _outward(body.radius / distance, good)[:, None]
     sd = np.where(good, np.clip(np.hypot(sd, 3 * fits[:, 7]) + 0.03, 0.05, 0.25), sd)
     return place, sd * (1.5 if radius < 4 else 1.0)
+
+
+def _outward(angle: float, fitted: Flags) -> Float:
+    """By what share of its distance from the axis the picture of a ball of `angle` radians lies too far out (N,).
+
+    The middle of its outline by angle^2: one is seen of the side that faces the camera. The centroid, weighted by
+    chroma, also by the light: it comes along the axis, and with shade = ambient + diffuse n.l a ball that is seen at
+    angle a from the axis is tilted by a, which moves its centroid by diffuse / 4 a radii.
+    """
+    return angle**2 + np.where(fitted, 0.0, DIFFUSE_SHARE / 4 * angle)
 
 
 def accepted(fits: Float, radius: float) -> Flags:

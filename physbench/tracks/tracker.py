@@ -24,7 +24,7 @@ from physbench.clips.clip import Clip
 from physbench.errors import PhysbenchError
 from physbench.tracks import blobs, disc, maps, patches
 from physbench.tracks.colour import Colours, colours_of, hue_shift_deg
-from physbench.tracks.states import Seen, Shown, conclude
+from physbench.tracks.states import Seen, Shown, conclude, touched
 from physbench.tracks.tracks import Tracks
 
 CHUNK_BYTES = {"cpu": 1_500_000, "cuda": 200_000_000}  # of frames; on a CPU what stays in its cache
@@ -66,7 +66,8 @@ def track(clip: Clip, context: int, frames: NDArray[np.uint8] | Tensor) -> Track
         np.maximum(_typical(full), 1.0) / zoom**2,
         visible[: len(small)] / zoom**2,
     )
-    shown = Shown(names, times, context, clip.tracked_bodies, full, visible, clip.spec.height, clip.spec.width)
+    middle = np.array([clip.spec.width, clip.spec.height]) / 2
+    shown = Shown(names, times, context, clip.tracked_bodies, full, visible, middle, clip.scene.camera.distance)
     if not names or not len(small):
         return conclude(shown, _nothing(0, len(names)), 1.0)
     hues = _distinct_hues(clip)
@@ -88,7 +89,9 @@ def _video(clip: Clip, context: int, frames: NDArray[np.uint8] | Tensor) -> Tens
 def _distinct_hues(clip: Clip) -> list[int]:
     hues = [body.hue for body in clip.tracked_bodies if body.hue is not None]
     if len(set(hues)) < len(hues):
-        raise PhysbenchError(f"Tracking {clip.id}: objects are told apart by hue, but two have the same. Give each its own.")
+        raise PhysbenchError(
+            f"Tracking {clip.id}: objects are told apart by hue, but two have the same. Give each its own."
+        )
     return hues
 
 
@@ -143,7 +146,9 @@ def _see(video: Tensor, target: _Target, colours: Colours, context: int, screens
                 found = _patches(part, screens, here, choice.centre[chunk, k][here], k, target, colours)
                 seen.stats[chunk, k][here] = found.stats.cpu().numpy()
         stats = seen.stats[:, k]
-        seen.reference[k] = calibrate(stats[:context], target.visible_area[:context, k], target.full_area[k], colours, k)
+        seen.reference[k] = calibrate(
+            stats[:context], target.visible_area[:context, k], target.full_area[k], colours, k
+        )
         seen.area[:, k] = stats[:, 0] / seen.reference[k]
         a, b = stats[:, 7], stats[:, 8]
         seen.hue[:, k] = np.where(stats[:, 6] > 0, hue_shift_deg(a, b, colours.hue[k]), np.nan)
@@ -187,8 +192,7 @@ def calibrate(stats: Float, visible: Float, full: float, colours: Colours, k: in
 
     Frames that show the whole object and nothing that touches it; else those that show half of it; else the palette.
     """
-    touched = (stats[:, 10:13] > 0).any(1)
-    for good in ((visible > 0.95 * full) & ~touched, visible > 0.5 * full):
+    for good in ((visible > 0.95 * full) & ~touched(stats), visible > 0.5 * full):
         if good.any():
             value = stats[good, 0].sum() / visible[good].sum()
             if 0.5 < value / colours.chroma[k] < 1.5:

@@ -116,7 +116,10 @@ def four_balls(steps: int = 60) -> Stage:
 def behind_screen(steps: int = 60, radius: float = 6.0) -> Stage:
     """A ball that passes behind a screen, and one that stays in the open."""
     return Stage(
-        [Ball(0, radius, line((8.0, 20.3), (56.0, 24.8), steps)), Ball(3, 5.0, line((10.0, 52.0), (50.0, 50.0), steps))],
+        [
+            Ball(0, radius, line((8.0, 20.3), (56.0, 24.8), steps)),
+            Ball(3, 5.0, line((10.0, 52.0), (50.0, 50.0), steps)),
+        ],
         [(25.0, 4.0, 40.0, 40.0)],
     )
 
