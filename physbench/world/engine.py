@@ -33,13 +33,17 @@ def initial_states(scene: Scene) -> Array:
     return states
 
 
-def path_position(body: Body, time: float) -> tuple[float, float, float]:
-    """Where a kinematic body is at `time` s: on straight lines between its waypoints, at rest before and after."""
+def path_motion(body: Body, time: float) -> tuple[Array, Array]:
+    """Position (3,) m and velocity (3,) m/s of a kinematic body: straight from waypoint to waypoint, else at rest."""
     if not body.path:
-        return body.position
-    times = [point.time for point in body.path]
-    x, y, z = (float(np.interp(time, times, [point.position[axis] for point in body.path])) for axis in range(3))
-    return (x, y, z)
+        return np.array(body.position), np.zeros(3)
+    times = np.array([point.time for point in body.path])
+    points = np.array([point.position for point in body.path])
+    after = int(np.searchsorted(times, time, side="right"))
+    if after == 0 or after == len(times):
+        return points[max(after - 1, 0)], np.zeros(3)
+    velocity = (points[after] - points[after - 1]) / (times[after] - times[after - 1])
+    return points[after - 1] + velocity * (time - times[after - 1]), velocity
 
 
 def step_of(time: float) -> int:
@@ -57,8 +61,8 @@ def _checked(scene: Scene, action: Impulse) -> int:
     until = np.inf if body.until is None else body.until
     if step % (PHYSICS_HZ // ACTION_HZ) or body.role != "moving" or not since <= action.time < until:
         raise PhysbenchError(
-            f"Expected an impulse on the grid of 1/{ACTION_HZ} s that meets a free body, but got one at {action.time:g} s "
-            f"on {body.name!r}."
+            f"Expected an impulse on the grid of 1/{ACTION_HZ} s that meets a free body, but got one at "
+            f"{action.time:g} s on {body.name!r}."
         )
     return step
 
@@ -71,10 +75,20 @@ class World:
 
     scene: what is simulated. start: s. states: (copies, N, 13) at `start`; None: one copy of the declared states.
     log: whether contacts are recorded (of the first copy), which needs a look at every step.
+    refine: into how many smaller steps each step is divided, to see how results depend on the step.
     """
 
-    def __init__(self, scene: Scene, start: float = -HISTORY, states: Array | None = None, log: bool = True) -> None:
+    def __init__(
+        self,
+        scene: Scene,
+        start: float = -HISTORY,
+        states: Array | None = None,
+        *,
+        log: bool = True,
+        refine: int = 1,
+    ) -> None:
         self.scene = scene
+        self._refine = refine
         self.step = step_of(start)
         self.contacts: list[Contact] = []
         touch = sum(body.collides for body in scene.bodies) > 1
@@ -93,6 +107,8 @@ class World:
         self._touching: set[tuple[int, int]] = set()
         self._impulses = [(_checked(scene, action), scene.index(action.body), action) for action in scene.impulses]
         self._paths = [i for i, body in enumerate(scene.bodies) if body.role == "kinematic" and body.path]
+        for i in self._paths:
+            self._states[:, i, :3], self._states[:, i, 7:10] = path_motion(scene.bodies[i], self.time)
         self._changes = sorted(
             {step_of(time) for body in scene.bodies for time in (body.release, body.until) if time is not None}
             | {step for step, _, _ in self._impulses}
@@ -126,8 +142,7 @@ class World:
     def _configure(self) -> None:
         api, client = self._client.api, self._client.id
         api.setPhysicsEngineParameter(
-            fixedTimeStep=STEP,
-            numSubSteps=0,
+            fixedTimeStep=STEP / self._refine,
             contactERP=0,
             restitutionVelocityThreshold=0.01,
             deterministicOverlappingPairs=1,
@@ -207,23 +222,24 @@ class World:
                 self._change()
 
     def _single(self) -> None:
-        for field in self.scene.fields:
-            self._attract(field.source, field.mu)
-        for index in self._paths:
-            self._move(index, during=True)
-        self._client.api.stepSimulation(physicsClientId=self._client.id)
-        if self._log:
-            self._record()
+        for part in range(self._refine):
+            for index in self._paths:
+                self._move(index, part / self._refine)
+            for field in self.scene.fields:
+                self._attract(field.source, field.mu)
+            self._client.api.stepSimulation(physicsClientId=self._client.id)
+            if self._log:
+                self._record()
         self.step += 1
         for index in self._paths:
-            self._move(index, during=False)
+            self._move(index, 0.0)
 
     def _several(self, count: int) -> None:
         """Bit-identical to `count` single steps and cheaper; forces would be held, so only where there are none."""
-        api, client = self._client.api, self._client.id
-        api.setPhysicsEngineParameter(fixedTimeStep=STEP * count, numSubSteps=count, physicsClientId=client)
+        api, client, parts = self._client.api, self._client.id, count * self._refine
+        api.setPhysicsEngineParameter(fixedTimeStep=STEP * count, numSubSteps=parts, physicsClientId=client)
         api.stepSimulation(physicsClientId=client)
-        api.setPhysicsEngineParameter(fixedTimeStep=STEP, numSubSteps=0, physicsClientId=client)
+        api.setPhysicsEngineParameter(fixedTimeStep=STEP / self._refine, numSubSteps=0, physicsClientId=client)
         self.step += count
 
     def _push(self) -> None:
@@ -255,23 +271,17 @@ class World:
                 force = [scale * component for component in d]
                 api.applyExternalForce(ids[index], -1, force, place, api.WORLD_FRAME, physicsClientId=client)
 
-    def _move(self, index: int, during: bool) -> None:
-        """Before a step give a kinematic body its velocity over it; behind the step put it exactly on its path."""
+    def _move(self, index: int, part: float) -> None:
+        """Put a kinematic body where its path is `part` of a step after now, with the velocity that it has there."""
         body, api, client = self.scene.bodies[index], self._client.api, self._client.id
         if self._gone(body):
             return
-        here = np.array(path_position(body, self.time))
-        if during:
-            velocity = (np.array(path_position(body, self.time + STEP)) - here) * PHYSICS_HZ
-            self._states[:, index, :3], self._states[:, index, 7:10] = here, velocity
-        else:
-            self._states[:, index, :3] = here
+        here, velocity = path_motion(body, self.time + part * STEP)
         for copy, ids in enumerate(self._ids):
             if ids[index] >= 0:
                 place = (here + self._offset[copy]).tolist()
                 api.resetBasePositionAndOrientation(ids[index], place, body.orientation, physicsClientId=client)
-                if during:
-                    api.resetBaseVelocity(ids[index], velocity.tolist(), (0, 0, 0), physicsClientId=client)
+                api.resetBaseVelocity(ids[index], velocity.tolist(), (0, 0, 0), physicsClientId=client)
 
     def _change(self) -> None:
         """Release what is released and take away what vanishes at this step."""
@@ -315,9 +325,8 @@ class World:
         """States of every copy now (copies, N, 13). A body that is gone keeps its last pose at rest."""
         for index, body in enumerate(self.scene.bodies):
             self._read(index)
-            if body.path and body.role == "kinematic" and not self._gone(body):
-                here, ahead = (np.array(path_position(body, self.time + dt)) for dt in (0.0, STEP))
-                self._states[:, index, :3], self._states[:, index, 7:10] = here, (ahead - here) * PHYSICS_HZ
+            if index in self._paths and not self._gone(body):
+                self._states[:, index, :3], self._states[:, index, 7:10] = path_motion(body, self.time)
         return self._states.copy()
 
 

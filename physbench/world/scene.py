@@ -154,3 +154,34 @@ class Contact:
 def sphere_mass(radius: float) -> float:
     """Mass in kg of a sphere of DENSITY."""
     return DENSITY * 4 / 3 * math.pi * radius**3
+
+
+def ramp(
+    name: str,
+    foot: tuple[float, float],
+    angle: float,
+    length: float,
+    *,
+    thickness: float = 0.1,
+    depth: float = 0.5,
+    grey: float = FLOOR_GREY,
+    restitution: float = 1.0,
+    friction: float = 1.0,
+) -> Body:
+    """A fixed board seen from the front, whose upper side rises from `foot` (x, z) m by `angle` rad towards +x.
+
+    length and thickness: m, of what is seen; depth: m, half of what carries things across the plane of motion, y = 0.
+    """
+    along, up = (math.cos(angle), math.sin(angle)), (-math.sin(angle), math.cos(angle))
+    x, z = (f + a * length / 2 - u * thickness / 2 for f, a, u in zip(foot, along, up, strict=True))
+    return Body(
+        name,
+        "box",
+        (length / 2, depth, thickness / 2),
+        "fixed",
+        (x, 0.0, z),
+        (0.0, math.sin(-angle / 2), 0.0, math.cos(angle / 2)),
+        grey=grey,
+        restitution=restitution,
+        friction=friction,
+    )

@@ -25,12 +25,13 @@ class Simulation:
     contacts: tuple[Contact, ...]
 
 
-def simulate(scene: Scene, times: Sequence[float] | Array) -> Simulation:
+def simulate(scene: Scene, times: Sequence[float] | Array, *, refine: int = 1) -> Simulation:
     """Simulate a scene from -HISTORY.
 
-    times: ascending, in s, multiples of 1/1200. Returns states (T, N, 13) at these times and the contacts in between.
+    times: ascending, in s, multiples of 1/1200. refine: into how many smaller steps each is divided.
+    Returns states (T, N, 13) at these times and the contacts in between.
     """
-    with World(scene) as world:
+    with World(scene, refine=refine) as world:
         states = []
         for time in times:
             world.advance(float(time))
