@@ -35,16 +35,17 @@ class StaleError(Exception):
 
 @cache
 def generator_key() -> str:
-    """Hash of the code that turns a scene into a clip: sources of physbench.world, the generator, PyBullet."""
+    """Hash of the code that turns a scene into a clip: sources of physbench.world and of the generator, PyBullet."""
     digest = hashlib.sha256()
     sources = [path for path in files(physbench.world).iterdir() if path.name.endswith(".py")]
+    sources.append(files("physbench.clips").joinpath("generate.py"))
     for path in sorted(sources, key=lambda path: path.name):
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     try:
         physics = version("pybullet")
     except PackageNotFoundError:
         physics = "none"
-    digest.update(f"{generate.GENERATOR_VERSION}|{FORMAT}|{generate.STATE_HZ}|{generate.ROUNDING}|{physics}".encode())
+    digest.update(f"{FORMAT}|{physics}".encode())
     return digest.hexdigest()
 
 

@@ -13,8 +13,6 @@ from physbench.clips.task import Params, Task, find_task
 from physbench.errors import UsageError
 from physbench.world.scene import HISTORY, PHYSICS_HZ, RenderSpec, Scene
 
-# Raise it with any change in this file that alters clips; changes of physbench.world and of tasks are found by hash.
-GENERATOR_VERSION = 1
 STATE_HZ = 20  # the grid of state hashes, independent of any model's frame rate
 ROUNDING = 1e-6  # m and m/s, in state hashes
 

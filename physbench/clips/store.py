@@ -125,14 +125,17 @@ class ClipStore:
             )
 
     def _say_replaced(self, path: Path, error: Exception) -> None:
-        """Damage is said for each file, another version once."""
+        """Damage is said for each file; another version, or that nothing can be read, once."""
+        if isinstance(error, CorruptError):
+            _say(f"stored clip {path} is damaged ({error}) and is made again")
+            return
+        if type(error).__name__ in self._said:
+            return
+        self._said.add(type(error).__name__)
         if isinstance(error, StaleError):
-            if "stale" not in self._said:
-                _say(f"stored clips in {path.parent.parent} are of another version of the program and are made again")
-            self._said.add("stale")
+            _say(f"stored clips in {path.parent.parent} are of another version of the program and are made again")
         else:
-            reason = error.strerror if isinstance(error, OSError) else str(error)
-            _say(f"stored clip {path} is damaged ({reason}) and is made again")
+            _say(f"stored clip {path} cannot be read ({error}): such clips are made again")
 
     def _sweep(self, spec: RenderSpec) -> None:
         """Remove unfinished files of processes that were killed long ago."""

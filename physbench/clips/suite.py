@@ -35,7 +35,7 @@ class Suite:
     version: int
     rows: tuple[Row, ...]
     partial: bool = False  # not all rows of the named suite: its scores are not those of the suite
-    golden: Mapping[Row, Golden] = field(default_factory=dict, repr=False)
+    golden: Mapping[Row, Golden] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def tasks(self) -> tuple[str, ...]:

@@ -1,0 +1,183 @@
+"""The store only saves time: damage and other versions are found, said and mended."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from physbench.clips import archive, store
+from physbench.clips.clip import Clip, Row
+from physbench.clips.generate import make_clip, render_spec
+from physbench.clips.store import ClipStore, cache_dir
+from physbench.errors import PhysbenchError
+
+SPEC = render_spec(32, 10)
+ROWS = [Row("falling/projectile-v1", "test", seed) for seed in range(3)]
+
+
+@pytest.fixture(scope="module")
+def clip() -> Clip:
+    return make_clip(ROWS[0], SPEC)
+
+
+def assert_same(a: Clip, b: Clip) -> None:
+    for name in ("row", "scene", "spec", "contacts", "state_hash"):
+        assert getattr(a, name) == getattr(b, name), name
+    for name in ("times", "frames", "states", "visible_area", "full_area"):
+        x, y = getattr(a, name), getattr(b, name)
+        assert x.dtype == y.dtype and np.array_equal(x, y) and y.flags.writeable, name
+
+
+def test_what_is_stored_is_what_was_made(tmp_path: Path, clip: Clip, capfd: pytest.CaptureFixture[str]) -> None:
+    clips = ClipStore(tmp_path)
+    assert clips.missing(ROWS, SPEC) == ROWS
+    assert_same(clip, clips.get(ROWS[0], SPEC))
+    assert clips.missing(ROWS, SPEC) == ROWS[1:]
+    assert_same(clip, ClipStore(tmp_path).get(ROWS[0], SPEC))
+    path = clips.path(ROWS[0], SPEC)
+    assert path.parent.name == "falling.projectile-v1.test" and path.stat().st_size < 40_000
+    with np.load(path, allow_pickle=False) as arrays:
+        assert {"head", "frames", "states", "checksum"} <= set(arrays.files)
+    assert capfd.readouterr().err == ""
+
+
+def test_a_stored_clip_is_loaded_and_not_made(tmp_path: Path, clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
+    ClipStore(tmp_path).put(clip)
+
+    def fail(*_: object) -> None:
+        raise AssertionError("made although it is stored")
+
+    monkeypatch.setattr(store, "make_clip", fail)
+    assert_same(clip, ClipStore(tmp_path).get(ROWS[0], SPEC))
+
+
+@pytest.mark.parametrize("damage", ["truncated", "empty", "flipped", "nonsense", "swapped"])
+def test_damage_is_said_and_mended(tmp_path: Path, clip: Clip, damage: str, capfd: pytest.CaptureFixture[str]) -> None:
+    clips = ClipStore(tmp_path)
+    clips.put(clip)
+    path = clips.path(ROWS[0], SPEC)
+    content = path.read_bytes()
+    flipped = bytearray(content)
+    flipped[len(content) // 2] ^= 1
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        parts = {name: arrays[name] for name in arrays.files}
+    parts["states"] = parts["full_area"]  # a whole zip file with the wrong content
+    swapped = io.BytesIO()
+    np.savez(swapped, **parts)  # type: ignore[arg-type]
+    bad = {
+        "truncated": content[: len(content) // 2],
+        "empty": b"",
+        "flipped": bytes(flipped),
+        "nonsense": b"\x93NUMPY nonsense" * 100,
+        "swapped": swapped.getvalue(),
+    }
+    path.write_bytes(bad[damage])
+    assert_same(clip, clips.get(ROWS[0], SPEC))
+    said = capfd.readouterr().err
+    assert "damaged" in said and str(path) in said and said.count("\n") == 1
+    assert path.read_bytes() == content
+
+
+def test_every_flipped_bit_is_found_or_harmless(tmp_path: Path, clip: Clip) -> None:
+    content = archive.pack(clip)
+    rng = np.random.default_rng(0)
+    for position in rng.integers(0, len(content), 60):
+        flipped = bytearray(content)
+        flipped[position] ^= 1 << int(rng.integers(8))
+        try:
+            read = archive.unpack(bytes(flipped), clip.row, clip.spec, clip.scene)
+        except archive.CorruptError:
+            continue
+        assert_same(clip, read)  # a date or a name in the zip's own tables
+
+
+def test_other_versions_are_said_once_and_mended(
+    tmp_path: Path, clip: Clip, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    before = ClipStore(tmp_path)
+    for row in ROWS:
+        before.get(row, SPEC)
+    monkeypatch.setattr(archive, "generator_key", lambda: "a later version")
+    clips = ClipStore(tmp_path)
+    assert clips.missing(ROWS, SPEC) == ROWS
+    assert clips.ensure(ROWS, SPEC, workers=1) == 3
+    assert clips.missing(ROWS, SPEC) == []
+    assert capfd.readouterr().err.count("another version") == 1
+    with pytest.raises(archive.StaleError):
+        archive.unpack(archive.pack(clip), ROWS[1], SPEC, clip.scene)
+    with pytest.raises(archive.StaleError):
+        archive.unpack(archive.pack(clip), ROWS[0], render_spec(64, 10), clip.scene)
+
+
+def test_key_covers_the_sources_of_the_world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    key = archive.generator_key.__wrapped__
+    before = key()
+    (tmp_path / "generate.py").write_text("step = 1 / 600\n")
+    monkeypatch.setattr(archive, "files", lambda _: tmp_path)
+    assert key() != before
+
+
+@pytest.mark.parametrize("how", ["file in the way", "full disk"])
+def test_works_without_a_cache_and_says_so_once(
+    tmp_path: Path, clip: Clip, how: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    directory = tmp_path / "clips"
+    if how == "file in the way":
+        directory.write_text("in the way")
+    else:
+
+        def full(*_: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(Path, "write_bytes", full)
+    clips = ClipStore(directory)
+    assert_same(clip, clips.get(ROWS[0], SPEC))
+    assert_same(clip, clips.get(ROWS[0], SPEC))
+    assert clips.ensure(ROWS, SPEC, workers=1) == 0
+    said = capfd.readouterr().err
+    assert said.count("clips are not stored") == 1 and clips.problem
+    assert not list(tmp_path.rglob("*.tmp"))
+    with pytest.raises(PhysbenchError, match="another folder with --out"):
+        ClipStore(directory, required=True).ensure(ROWS, SPEC, workers=1)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_read_only_folder(tmp_path: Path, clip: Clip, capfd: pytest.CaptureFixture[str]) -> None:
+    tmp_path.chmod(0o500)
+    clips = ClipStore(tmp_path / "clips")
+    assert_same(clip, clips.get(ROWS[0], SPEC))
+    assert "Permission denied" in capfd.readouterr().err
+    tmp_path.chmod(0o700)
+
+
+def test_processes_make_the_same_files(tmp_path: Path) -> None:
+    rows = [Row("falling/projectile-v1", "train", seed) for seed in range(8)]
+    one, two = ClipStore(tmp_path / "one"), ClipStore(tmp_path / "two")
+    assert one.ensure(rows, SPEC, workers=1) == 8
+    assert two.ensure([*rows, rows[0]], SPEC, workers=2) == 8
+    assert two.ensure(rows, SPEC, workers=2) == 0
+    for row in rows:
+        assert_same(one.get(row, SPEC), two.get(row, SPEC))
+
+
+def test_cache_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PHYSBENCH_CACHE", str(tmp_path))
+    assert cache_dir() == tmp_path and ClipStore().directory == tmp_path / "clips"
+    monkeypatch.delenv("PHYSBENCH_CACHE")
+    assert cache_dir().name == "physbench"
+
+
+def test_unfinished_files_of_long_ago_are_removed(tmp_path: Path, clip: Clip) -> None:
+    clips = ClipStore(tmp_path)
+    clips.put(clip)
+    folder = clips.path(ROWS[0], SPEC).parent
+    old, new = folder / ".1.npz.77.tmp", folder / ".2.npz.77.tmp"
+    old.write_bytes(b"half")
+    new.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    clips.ensure(ROWS[:1], SPEC, workers=1)
+    assert not old.exists() and new.exists()

@@ -1,0 +1,100 @@
+"""Suites: rows, parts, hashes; and the golden states of their clips."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from physbench.clips import golden
+from physbench.clips.clip import Row
+from physbench.clips.suite import Golden, find_suite, golden_rows, spread, suite_hash, suite_names
+from physbench.clips.task import builtin_task_ids
+from physbench.errors import UsageError
+
+
+def test_suites_hold_what_they_promise() -> None:
+    smoke, core = find_suite("smoke"), find_suite("core")
+    assert suite_names() == ("smoke", "core", "train")
+    assert Counter((row.task, row.split) for row in smoke.rows) == {(task, "test"): 4 for task in builtin_task_ids()}
+    assert Counter((row.task, row.split) for row in core.rows) == {
+        (task, split): count for task in builtin_task_ids() for split, count in (("test", 24), ("ood", 8))
+    }
+    for suite in (smoke, core):
+        assert suite.version == 0 and not suite.partial and set(suite.golden) == set(suite.rows)
+        assert suite.rows == golden_rows(suite.name, builtin_task_ids())
+        document = json.loads(files("physbench.clips").joinpath("golden", f"{suite.name}.json").read_text())
+        assert document["hash"] == suite.hash and document["made_by"] == golden.COMMAND
+    assert smoke.hash != core.hash
+
+
+def test_parts_are_spread_and_marked() -> None:
+    core = find_suite("core")
+    part = find_suite("core", limit=9)
+    assert part.partial and len(part.rows) == 9 and part.hash != core.hash
+    assert set(Counter(row.task for row in part.rows).values()) == {2, 3}
+    assert [row for row in core.rows if row in part.rows] == list(part.rows), "in the order of the suite"
+    orbits = find_suite("core", tasks="orbits")
+    assert orbits.partial and orbits.tasks == ("orbits/kepler-v1",) and len(orbits.rows) == 32
+    assert find_suite("core", limit=10_000) == core and find_suite("core", tasks="*") == core
+    assert find_suite("core", limit=4, tasks="kepler").rows == spread(orbits.rows, 4)
+
+
+def test_train_has_any_size() -> None:
+    train = find_suite("train", limit=10)
+    assert [len([row for row in train.rows if row.task == task]) for task in train.tasks] == [3, 3, 2, 2]
+    assert {row.split for row in train.rows} == {"train"} and not train.partial
+    assert set(find_suite("train", limit=6).rows) < set(train.rows)
+    assert len(find_suite("train").rows) == 2000
+    assert find_suite("train", limit=2, tasks="kepler").rows == tuple(
+        Row("orbits/kepler-v1", "train", k) for k in (0, 1)
+    )
+
+
+def test_hash_covers_rows_and_states() -> None:
+    rows = find_suite("smoke").rows[:2]
+    states = ["a", "b"]
+    base = suite_hash(zip(rows, states, strict=True))
+    assert suite_hash(zip(rows[::-1], states, strict=True)) != base
+    assert suite_hash(zip(rows, ["a", "c"], strict=True)) != base
+
+
+def test_hash_of_a_suite_without_golden_states_is_computed() -> None:
+    smoke = find_suite("smoke", limit=1)
+    computed = replace(smoke, golden={})
+    assert computed.hash == smoke.hash, "this machine reproduces the golden states"
+
+
+@pytest.mark.parametrize(("name", "offer"), [("cor", "Did you mean core"), ("zzz", "Known: core, smoke, train")])
+def test_unknown_suites(name: str, offer: str) -> None:
+    with pytest.raises(UsageError, match=offer):
+        find_suite(name)
+
+
+def test_bad_parts() -> None:
+    with pytest.raises(UsageError, match="at least one clip"):
+        find_suite("core", limit=0)
+    with pytest.raises(UsageError, match="Did you mean orbits/kepler-v1"):
+        find_suite("core", tasks="keppler")
+
+
+def test_golden_states_are_reproduced_and_differences_are_found() -> None:
+    part = find_suite("smoke", limit=4)
+    assert all(difference.same and difference.distance == 0 for difference in golden.verify(part, workers=1))
+    row = part.rows[1]
+    final = {name: (x, y, z + 0.25) for name, (x, y, z) in part.golden[row].final.items()}
+    wrong = replace(part, golden={**part.golden, row: Golden("0" * 64, final)})
+    found = [difference for difference in golden.verify(wrong, workers=1) if not difference.same]
+    assert [difference.row for difference in found] == [row] and found[0].distance == pytest.approx(0.25)
+
+
+@pytest.mark.slow
+def test_golden_files_are_made_by_their_command(tmp_path: Path) -> None:
+    golden.write_golden(tmp_path)
+    for name in ("smoke", "core"):
+        shipped = files("physbench.clips").joinpath("golden", f"{name}.json").read_text()
+        assert (tmp_path / f"{name}.json").read_text() == shipped
