@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.due import due, seen
+from physbench.scoring.due import due, seen, whole_area
 from physbench.scoring.protocol import Reading, scorer
 from physbench.tracks.tracks import Tracks, Visibility
 
@@ -58,7 +58,7 @@ def area(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | dict[str, Re
     Further readings: last, over the last quarter of the horizon.
     """
     window = clip.window(tracks.context)
-    whole = np.maximum(clip.full_area[window][:, list(clip.tracked)].astype(np.float64), 1e-9)
+    whole = np.maximum(whole_area(clip, tracks.context), 1e-9)
     there = seen(tracks)
     off = np.where(there, np.abs(tracks.area / whole - 1), 1.0)
     owed = due(clip, tracks.context) & (clip.visible_share()[window] >= WHOLE) & (tracks.state != Visibility.CLIPPED)

@@ -6,7 +6,7 @@ import numpy as np
 
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.due import moving
+from physbench.scoring.due import due, moving
 from physbench.scoring.errors import error_curve
 from physbench.scoring.predictability import LEAST_TIME, predictability_time
 from physbench.scoring.protocol import Reading, scorer
@@ -33,14 +33,13 @@ def accuracy(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]
     A = mean over moving objects of min(first failure, T_p) / T_p. 0 to 1, higher is better; quality = A.
 
     An object fails in the first frame in which it is due and absent, or off by more than one of its apparent diameters
-    there. Frames in which it is seen but its position is not known are skipped. T_p, the predictability time, is when
-    32 simulations from states that the context allows spread by more than one diameter (80th percentile), at most the
-    horizon. Clips with T_p below 0.3 s are left out.
+    there. Frames in which it is seen but gives no position, for 0.5 s at most, are skipped. T_p, the predictability
+    time, is when 32 simulations from states that the context allows spread by more than one diameter (80th percentile),
+    at most the horizon. Clips with T_p below 0.3 s are left out.
 
     Further readings: time-to-failure and predictability (s).
     """
-    error = error_curve(clip, tracks)
-    objects = np.flatnonzero(moving(clip) & ~np.all(np.isnan(error), axis=0))
+    objects = np.flatnonzero(moving(clip) & due(clip, tracks.context).any(axis=0))
     if not len(objects):
         return {"": Reading(None, "not applicable", "no moving object is due")}
     limit = predictability_time(clip, tracks.context)
@@ -49,6 +48,7 @@ def accuracy(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]
         reason = f"the context allows a prediction for {limit:.2g} s only"
         return {"": Reading(None, "not applicable", reason), "predictability": known}
     times = tracks.times[tracks.context :]
+    error = error_curve(clip, tracks)
     failures = [_first(error[:, k] > TOLERANCE, times, limit) for k in objects]
     time = float(np.mean(failures))
     return {"": Reading(time / limit), "time-to-failure": Reading(time, unit="s"), "predictability": known}

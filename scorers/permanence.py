@@ -7,12 +7,11 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.due import DUE_SHARE, HIDDEN_SHARE, due, inside_view, seen
+from physbench.scoring.due import DUE_SHARE, HIDDEN_SHARE, MOST_MASS, due, inside_view, seen, whole_area
 from physbench.scoring.protocol import Reading, scorer
 from physbench.tracks.tracks import Tracks
 
 LEAST_MASS = 0.35  # of what ground truth shows of the object
-MOST_MASS = 1.25  # of the whole object
 UNSEEN = 0.8  # share of the hidden frames in which the object must not be seen
 BACK_WITHIN = 0.5  # s of the true time
 TRACE = 0.1  # of the whole object: less of it is not seen
@@ -51,9 +50,8 @@ def intact(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
     """
     context = tracks.context
     owed = due(clip, context)
-    window = clip.window(context)
-    whole = clip.full_area[window][:, list(clip.tracked)].astype(np.float64)
-    shown = clip.visible_area[window][:, list(clip.tracked)].astype(np.float64)
+    whole = whole_area(clip, context)
+    shown = clip.visible_area[clip.window(context)][:, list(clip.tracked)].astype(np.float64)
     there = seen(tracks) & (tracks.area >= TRACE * whole)
     strange = float(np.mean(tracks.hallucinations[context:] > 0)) if len(tracks.times) > context else 0.0
     hallucinations = Reading(strange, unit="1")

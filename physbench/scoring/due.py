@@ -10,6 +10,8 @@ from physbench.tracks.tracks import Tracks, Visibility
 
 DUE_SHARE = 0.25  # of an object that ground truth shows: from here on it is due
 HIDDEN_SHARE = 0.05  # below it an object is hidden
+MOST_MASS = 1.25  # of the whole object; more is not this object, or not only it
+VAGUE = 0.5  # s; what is due and seen without a position for longer is as good as absent
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -29,6 +31,11 @@ def due(clip: Clip, context: int) -> Mask:
     return np.asarray(mask)
 
 
+def whole_area(clip: Clip, context: int) -> Array:
+    """Area of each object without occlusion and border (C + T, K) px."""
+    return clip.full_area[clip.window(context)][:, list(clip.tracked)].astype(np.float64)
+
+
 def moving(clip: Clip) -> Mask:
     """Which tracked objects move by themselves (K,): the others are due in permanence only."""
     return np.array([body.role == "moving" for body in clip.tracked_bodies], dtype=bool)
@@ -42,3 +49,20 @@ def seen(tracks: Tracks) -> Mask:
 def located(tracks: Tracks) -> Mask:
     """Where an object has a position (C + T, K)."""
     return np.asarray(np.isfinite(tracks.position).all(axis=-1))
+
+
+def accounted(clip: Clip, tracks: Tracks) -> Mask:
+    """Where a due object is there for whoever asks about its motion (C + T, K).
+
+    It has a position, or is seen during one of the short times in which its silhouette does not give one (partly
+    hidden, or cut by the border). Seen for longer without a position or far larger than it is, as in a picture all of
+    its hue, it is not there.
+    """
+    owed, placed = due(clip, tracks.context), located(tracks)
+    vague = owed & seen(tracks) & ~placed & (tracks.area <= MOST_MASS * whole_area(clip, tracks.context))
+    dt = 1 / clip.spec.fps
+    for column in vague.T:
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], column, [False]]).astype(np.int8)))
+        for first, end in edges.reshape(-1, 2):
+            column[first:end] = (end - first) * dt <= VAGUE + 1e-9
+    return np.asarray(owed & (placed | vague))

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
-from physbench.scoring.due import due, located, seen
+from physbench.scoring.due import VAGUE, accounted, due
 from physbench.scoring.motion import Law, longest_lawful
 from physbench.scoring.stretches import CONTACT_GAP, SHORT, Motion, Stretch, Visit, motions, stretches, visits
 from physbench.tracks.tracks import Tracks
@@ -20,7 +20,6 @@ REST = 0.05  # diameters in REST_TIME: less is rest
 REST_TIME = 0.2  # s
 SAME_PLACE = 1.0  # diameters from ground truth, where a state counts only if it is that of ground truth
 LOOSE = 2.0  # ground truth is in the same state if it is within this many times the bounds for tracks
-BRIDGE = 0.5  # s; a frame without a position is explained if one this near is
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -41,8 +40,7 @@ def explain(clip: Clip, tracks: Tracks) -> tuple[Explanation, ...]:
     """Explain the tracks of the moving bodies whose motion has a closed form."""
     bodies = motions(clip, tracks)
     contacts = visits(clip, tracks, bodies)
-    owed, there, placed = due(clip, tracks.context), seen(tracks), located(tracks)
-    there |= placed
+    owed, there = due(clip, tracks.context), accounted(clip, tracks)
     return tuple(
         _explain(clip, tracks, body, body.law, contacts[body.column], owed[:, body.column], there[:, body.column])
         for body in bodies
@@ -59,7 +57,7 @@ def _explain(
     ]
     known = np.isfinite(position[:, 0])
     nearest = _nearest(known)
-    bridged = known | (np.abs(times[nearest] - times) <= BRIDGE) if known.any() else known
+    bridged = known | (np.abs(times[nearest] - times) <= VAGUE) if known.any() else known
     near = (np.linalg.norm(position - truth, axis=-1) <= SAME_PLACE * diameter)[nearest] & bridged
     still = resting(times, position, diameter) & ~(near & resting(times, truth, diameter, LOOSE * REST))
     touching = near & _truly_touching(clip, motion, tracks.context)[: len(times)]
