@@ -81,7 +81,6 @@ class Worker:
         self.connection = connection
         self.memory = memory
         self.view = np.empty(0, dtype=np.uint8)  # the shared memory
-        self.limit: int | None = None  # clips together, after memory was full
         if load.threads:
             torch.set_num_threads(load.threads)
         self.device = find_device(load.device)
@@ -111,7 +110,7 @@ class Worker:
 
     def do(self, job: Job) -> None:
         """Roll all positions of a job out and report each part as soon as it is done."""
-        size = min(job.part_size, self.limit or job.part_size)
+        size = job.part_size
         slots = list(range(len(job.positions)))  # indices into the job's arrays
         parts = deque((slots[start : start + size], False) for start in range(0, len(slots), size))
         notes: set[str] = set()
@@ -134,7 +133,7 @@ class Worker:
                 free_memory()
             if raised and len(slots) > 1:
                 if full:
-                    self.limit = size = (len(slots) + 1) // 2
+                    size = (len(slots) + 1) // 2
                     again = list(slots)
                     for rest, _ in parts:
                         again += rest

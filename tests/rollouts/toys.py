@@ -1,0 +1,111 @@
+"""Toy models, one factory per behaviour. `coded` does to each clip what the top left pixel of its context says."""
+
+import os
+import signal
+import sys
+import time
+
+import torch
+
+from physbench import ModelCard
+
+OK, NAN, RAISE, HANG, EXIT, SEGFAULT, LEVELS, SIGNED, RAISE_IN_BATCH, FULL, QUIT, INF, FULL_ALONE = range(13)
+SIZE = (32, 40)
+
+
+def card(**fields):
+    return ModelCard(**{"name": "toy", "image_size": SIZE, "fps": 10, "context_frames": 3, **fields})
+
+
+class Coded:
+    """Repeats the last frame, a little darker each frame, and does what the codes say."""
+
+    def __init__(self, **fields):
+        self.card = card(**fields)
+
+    def rollout(self, context, *, horizon, actions, prompts, generators):
+        codes = (context[:, -1, 0, 0, 0] * 255).round().int().tolist()
+        print("a word on stdout", flush=True)
+        if HANG in codes:
+            time.sleep(60)
+        if EXIT in codes:
+            os._exit(3)
+        if SEGFAULT in codes:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        if QUIT in codes:
+            sys.exit("enough")
+        if RAISE in codes or (RAISE_IN_BATCH in codes and len(codes) > 1):
+            raise ValueError("the model does not like this clip")
+        if FULL_ALONE in codes or (FULL in codes and len(codes) > 2):
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.")
+        fade = torch.linspace(1, 0.5, horizon)[None, :, None, None, None]
+        frames = context[:, -1:] * fade
+        for clip, code in zip(frames, codes, strict=True):
+            if code == NAN:
+                clip[4, 1, 2, 3] = torch.nan
+            if code == INF:
+                clip[0] = torch.inf
+            if code == LEVELS:
+                clip *= 255
+            if code == SIGNED:
+                clip.mul_(2).sub_(1)
+        return frames
+
+
+def coded(*, device, dtype):
+    return Coded()
+
+
+class Noise(Coded):
+    """Draws from the generators that it is given."""
+
+    def rollout(self, context, *, horizon, actions, prompts, generators):
+        shape = (horizon, 3, *SIZE)
+        return torch.stack([torch.rand(shape, generator=generator) for generator in generators])
+
+
+def noise(*, device, dtype):
+    return Noise(stochastic=True)
+
+
+class Short(Coded):
+    """Adds one grey level to the last frame, a frame at a time, at most four frames."""
+
+    def __init__(self):
+        super().__init__(max_horizon=4, uses_actions=True)
+        self.calls = []
+
+    def rollout(self, context, *, horizon, actions, prompts, generators):
+        self.calls.append((tuple(context.shape), horizon, None if actions is None else actions.clone()))
+        frame = context[:, -1:]
+        for _ in range(horizon):
+            frame = frame + 1.4 / 255
+            yield frame
+
+
+def short(*, device, dtype):
+    return Short()
+
+
+class Mixed(Coded):
+    """Its answer depends on the batch."""
+
+    def rollout(self, context, *, horizon, actions, prompts, generators):
+        return (context.mean(0, keepdim=True) * 0.5).expand_as(context)[:, -1:].expand(-1, horizon, -1, -1, -1)
+
+
+def mixed(*, device, dtype):
+    return Mixed()
+
+
+class GlobalNoise(Coded):
+    """Draws from a generator that nobody seeds."""
+
+    def rollout(self, context, *, horizon, actions, prompts, generators):
+        stream = torch.Generator()
+        stream.seed()
+        return torch.rand((len(context), horizon, 3, *SIZE), generator=stream)
+
+
+def unseeded(*, device, dtype):
+    return GlobalNoise()
