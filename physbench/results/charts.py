@@ -10,7 +10,7 @@ from physbench.results.curves import FamilyCurves
 from physbench.results.svg import BAND, CONSTANT_VELOCITY, FREEZE, LINE, MODEL, SOFT, TRUTH, drawing, inline
 from physbench.results.words import short
 
-LEAST, MOST = 0.02, 20.0  # diameters, the scale of errors
+LEAST, MOST = 0.01, 20.0  # diameters, the scale of errors
 NAMES = {"model": "model", "freeze": "freeze", "constant-velocity": "constant velocity"}
 COLOUR = {"model": MODEL, "freeze": FREEZE, "constant-velocity": CONSTANT_VELOCITY}
 

@@ -3,47 +3,110 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from physbench.results.estimate import number
+from physbench.results.estimate import ends, number
 from physbench.results.manifest import REFERENCES
 from physbench.results.schema import ReadingResult, ReadingValue
-from physbench.scoring.bootstrap import FEWEST, TOO_FEW, mean_interval, median_interval
+from physbench.scoring.bootstrap import FEWEST, TOO_FEW, median_interval, resampled_means
 from physbench.scoring.skill import Array, Stratum
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Values = dict[Stratum, Array]
 Statistic = Literal["mean", "median"]
+SOURCES = ("model", *REFERENCES)
+BOUNDED = ("model", "truth")  # sources whose interval is read
 
 
-def clip_values(table: pd.DataFrame, reading: str, task: str) -> Values:
-    """Value of each clip (mean over its samples) that has a finite one, per stratum."""
-    rows = table[(table["reading"] == reading) & (table["task"] == task)]
-    rows = rows[np.isfinite(rows["value"].astype(float))]
-    means = rows["value"].astype(float).groupby([rows["split"], rows["clip"]]).mean()
-    return {
-        Stratum(task, str(split)): np.asarray(group, dtype=np.float64) for split, group in means.groupby(level="split")
-    }
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """Values of every reading in every clip, and the resampled means of those that are averaged."""
+
+    readings: tuple[str, ...]
+    values: dict[Stratum, Array]  # (readings, SOURCES, n), the mean over a clip's samples, NaN where there is none
+    draws: dict[Stratum, Array]  # (R, readings, BOUNDED)
+
+    def of(self, reading: str, task: str, source: str) -> dict[Stratum, Array]:
+        """Values (n,) per stratum of a task, without those that do not exist; strata without any are left out."""
+        r, s = self.readings.index(reading), SOURCES.index(source)
+        found = {key: block[r, s][np.isfinite(block[r, s])] for key, block in self.values.items() if key.task == task}
+        return {key: values for key, values in found.items() if len(values)}
+
+    def interval(self, reading: str, task: str, source: str, statistic: Statistic) -> tuple[float, float] | None:
+        """Interval over the clips of a task; None where a stratum holds too few."""
+        values = self.of(reading, task, source)
+        if not values or min(map(len, values.values())) < FEWEST:
+            return None
+        if statistic == "median":
+            low, high = median_interval(values, resamples=len(next(iter(self.draws.values()))))
+            return round(low, 6) + 0.0, round(high, 6) + 0.0
+        r, s = self.readings.index(reading), BOUNDED.index(source)
+        total = sum(map(len, values.values()))
+        draws = np.sum([self.draws[key][:, r, s] * len(found) for key, found in values.items()], axis=0) / total
+        return ends(draws, *((0.0, 1.0) if _is_share(np.concatenate(list(values.values()))) else (-np.inf, np.inf)))
 
 
-def reading_values(
-    tables: Mapping[str, pd.DataFrame], reading: str, task: str, statistic: Statistic, resamples: int
-) -> ReadingValue:
-    """One reading on one task."""
-    values = {name: clip_values(tables[name], reading, task) for name in ("model", *REFERENCES)}
-    counts = {name: sum(len(v) for v in strata.values()) for name, strata in values.items()}
-    truth = _interval(values["truth"], statistic, resamples)
-    own, reason = None, ""
+def panel(tables: Mapping[str, pd.DataFrame], resamples: int) -> Panel:
+    """Line up the values of all score tables ("model" and REFERENCES) on the clips of the model."""
+    clips = tables["model"].drop_duplicates("clip").sort_values(["task", "split", "seed"])
+    wide = {}
+    for source in SOURCES:
+        rows = tables[source][np.isfinite(tables[source]["value"].astype(float))]
+        wide[source] = rows.groupby(["clip", "reading"])["value"].mean().unstack("reading")
+    readings = tuple(sorted(set(tables["model"]["reading"]) & set().union(*(frame.columns for frame in wide.values()))))
+    values: dict[Stratum, Array] = {}
+    for (task, split), group in clips.groupby(["task", "split"], sort=True):
+        frames = [wide[source].reindex(index=group["clip"], columns=list(readings)) for source in SOURCES]
+        block = np.stack([frame.to_numpy(dtype=np.float64).T for frame in frames], axis=1)
+        values[Stratum(str(task), str(split))] = block
+    kept = [SOURCES.index(source) for source in BOUNDED]
+    draws = {}
+    for key, block in values.items():
+        flat = block[:, kept].reshape(len(readings) * len(kept), -1)
+        shares = [row for row, found in enumerate(flat) if _is_share(found[np.isfinite(found)])]
+        drawn = resampled_means({key: flat}, resamples=resamples, bounded=shares)[key]
+        draws[key] = drawn.reshape(-1, len(readings), len(kept))
+    return Panel(readings, values, draws)
+
+
+def reading_results(tables: Mapping[str, pd.DataFrame], resamples: int) -> dict[str, ReadingResult]:
+    """Every reading that has a value for the model or for a reference."""
+    found = panel(tables, resamples)
+    model = tables["model"]
+    headline = set(model.loc[model["axis"].notna(), "reading"])
+    first = model.drop_duplicates("reading").set_index("reading")
+    results: dict[str, ReadingResult] = {}
+    for name in found.readings:
+        statistic: Statistic = "mean" if name.split(".")[0] in headline else "median"
+        axis = first.at[name, "axis"]
+        tasks = {
+            task: _value(found, tables["model"], name, task, statistic)
+            for task in dict.fromkeys(key.task for key in found.values)
+            if any(found.of(name, task, source) for source in SOURCES)
+        }
+        results[name] = ReadingResult(
+            unit=str(first.at[name, "unit"]),
+            axis=axis if isinstance(axis, str) else None,
+            statistic=statistic,
+            tasks=tasks,
+        )
+    return results
+
+
+def _value(found: Panel, table: pd.DataFrame, reading: str, task: str, statistic: Statistic) -> ReadingValue:
+    values = {source: found.of(reading, task, source) for source in SOURCES}
+    counts = {source: sum(map(len, strata.values())) for source, strata in values.items()}
+    own = found.interval(reading, task, "model", statistic)
+    truth = found.interval(reading, task, "truth", statistic)
+    reason = ""
     if not counts["model"]:
-        reason = _why_missing(tables["model"], reading, task)
-    elif (least := min(len(v) for v in values["model"].values())) < FEWEST:
-        reason = f"{TOO_FEW}: {least} in a stratum, an interval needs {FEWEST}"
-    else:
-        own = _interval(values["model"], statistic, resamples)
+        reason = _why_missing(table, reading, task)
+    elif own is None:
+        reason = f"{TOO_FEW}: {min(map(len, values['model'].values()))} in a stratum, an interval needs {FEWEST}"
     return ReadingValue(
         value=_point(values["model"], statistic),
         interval=own,
@@ -55,54 +118,24 @@ def reading_values(
     )
 
 
-def reading_results(tables: Mapping[str, pd.DataFrame], resamples: int) -> dict[str, ReadingResult]:
-    """Every reading that has a value for the model or for a reference."""
-    results: dict[str, ReadingResult] = {}
-    headline = set(tables["model"].loc[tables["model"]["axis"].notna(), "reading"])
-    for reading, rows in tables["model"].groupby("reading", sort=True):
-        name = str(reading)
-        valued = [table[(table["reading"] == name) & table["value"].notna()] for table in tables.values()]
-        tasks = sorted({str(task) for table in valued for task in table["task"]})
-        if not tasks:
-            continue
-        axes = rows["axis"].dropna()
-        statistic: Statistic = "mean" if name.split(".")[0] in headline else "median"
-        results[name] = ReadingResult(
-            unit=str(rows["unit"].iloc[0]),
-            axis=str(axes.iloc[0]) if len(axes) else None,
-            statistic=statistic,
-            tasks={task: reading_values(tables, name, task, statistic, resamples) for task in tasks},
-        )
-    return results
-
-
 def unavailable(table: pd.DataFrame) -> dict[str, str]:
     """Readings that could not be computed here, with the reason."""
     rows = table[table["status"] == "unavailable"].drop_duplicates("reading")
     return {str(row.reading): str(row.reason) for row in rows.sort_values("reading").itertuples()}
 
 
-def _point(strata: Values, statistic: Statistic) -> float | None:
+def _point(strata: Mapping[Stratum, Array], statistic: Statistic) -> float | None:
     if not strata:
         return None
     pooled = np.concatenate(list(strata.values()))
     return number(np.mean(pooled) if statistic == "mean" else np.median(pooled))
 
 
-def _interval(strata: Values, statistic: Statistic, resamples: int) -> tuple[float, float] | None:
-    if not strata or min(len(values) for values in strata.values()) < FEWEST:
-        return None
-    if statistic == "median":
-        low, high = median_interval(strata, resamples=resamples)
-    else:
-        share = all(values.min() >= 0 and values.max() <= 1 for values in strata.values())
-        low, high = mean_interval(strata, resamples=resamples, bounded=share)
-        if share:
-            low, high = max(low, 0.0), min(high, 1.0)
-    return round(low, 6) + 0.0, round(high, 6) + 0.0
+def _is_share(values: Array) -> bool:
+    return bool(len(values)) and bool(values.min() >= 0) and bool(values.max() <= 1)
 
 
 def _why_missing(table: pd.DataFrame, reading: str, task: str) -> str:
     rows = table[(table["reading"] == reading) & (table["task"] == task)]
-    reasons = [str(reason) for reason in rows["reason"].dropna() if reason]
-    return max(set(reasons), key=reasons.count) if reasons else "no value"
+    reasons = sorted(str(reason) for reason in rows["reason"].dropna() if reason)
+    return max(reasons, key=reasons.count) if reasons else "no value"

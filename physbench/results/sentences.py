@@ -4,14 +4,16 @@ whose interval excludes what ground truth reads."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from physbench.clips.clip import Row
 from physbench.results import words
+from physbench.results.lawful import LAWFUL
 from physbench.results.schema import ReadingValue, ResultDocument
 from physbench.results.words import number, plain
 from physbench.scoring.bootstrap import FEWEST
 
+BREAKS_BELOW = 0.95  # of the time for which ground truth stays lawful
 LOOK_APART = 0.1  # of ground truth's size: what a look without intervals calls different
 REEMERGENCE = "permanence/intact.reemergence"
 SURVIVAL = "permanence/intact.survival"
@@ -46,55 +48,78 @@ def _lawful(result: ResultDocument) -> str | None:
 
 
 def _first_to_break(result: ResultDocument) -> str | None:
-    """The law that departs from ground truth in the family whose consistency is lowest against ground truth."""
-    ranked = list(_by_consistency(result))
+    """The family that leaves the law first, and the law reading that departs most from ground truth there."""
+    ranked = sorted(_kept(result).items(), key=lambda item: (item[1], item[0]))
     if not ranked:
         return None
-    for family, _ in ranked:
-        laws = [
-            (_apart(value), name, value)
-            for name, reading in result.readings.items()
-            if name.startswith("laws/")
-            for task, value in reading.tasks.items()
-            if task.split("/")[0] == family and _departs(value)
-        ]
-        if laws:
-            _, name, value = max(laws, key=lambda item: (item[0], item[1]))
-            return f"First to break: {family}, {plain(name)} {_value(value, result.readings[name].unit)}."
-    family, share = ranked[0]
-    if share >= 0.95:
-        return "No law departs from ground truth."
-    quality = result.families[family]["consistency"].quality
-    return f"First to break: {family}, {100 * (quality or 0):.0f} % of its motion explained by the laws."
+    family, (_, share) = ranked[0]
+    if share >= BREAKS_BELOW:
+        return "No law breaks before the end."
+    laws = [
+        ("." not in name, _apart(value), name, value)  # a law's own reading before its parts
+        for name, reading in result.readings.items()
+        if name.startswith("laws/")
+        for task, value in reading.tasks.items()
+        if task.split("/")[0] == family and _departs(value)
+    ]
+    if not laws:
+        quality = result.families[family]["consistency"].quality
+        return f"First to break: {family}, {100 * (quality or 0):.0f} % of its motion explained by the laws."
+    _, _, name, value = max(laws, key=lambda item: item[:3])
+    truth = number(value.references["truth"], 2)
+    return f"First to break: {family}, {plain(name)} {_value(value, result.readings[name].unit)} (truth {truth})."
 
 
-def _by_consistency(result: ResultDocument) -> Iterator[tuple[str, float]]:
-    """(family, consistency over that of ground truth), lowest first."""
-    shares: dict[str, list[float]] = {}
+def _kept(result: ResultDocument) -> dict[str, tuple[float, float]]:
+    """By family: how long it stays lawful in s and as a share of ground truth; by consistency where that is unread."""
+    reading = result.readings.get(LAWFUL)
+    found: dict[str, list[tuple[float, float]]] = {}
     for task, axes in result.tasks.items():
-        found = axes.get("consistency")
-        truth = found.references["truth"] if found else None
-        if found and found.quality is not None and truth and found.kind in ("informative", "guard"):
-            shares.setdefault(task.split("/")[0], []).append(found.quality / truth)
-    means = {family: sum(values) / len(values) for family, values in shares.items()}
-    yield from sorted(means.items(), key=lambda item: (item[1], item[0]))
+        axis = axes.get("consistency")
+        if axis is None or axis.kind not in ("informative", "guard"):
+            continue
+        timed = reading.tasks.get(task) if reading else None
+        value, truth = axis.quality, axis.references["truth"]
+        if timed is not None:
+            value, truth = (timed.value or 0.0) * timed.clips / max(timed.applicable, 1), timed.references["truth"]
+        if value is not None and truth:
+            found.setdefault(task.split("/")[0], []).append((value, value / truth))
+    return {
+        family: (sum(v for v, _ in values) / len(values), sum(s for _, s in values) / len(values))
+        for family, values in found.items()
+    }
 
 
 def _losses(result: ResultDocument) -> str | None:
-    """What does not come back from behind screens; where nothing is hidden, what does not survive in view."""
-    for name, where in ((REEMERGENCE, "behind screens"), (SURVIVAL, "in view")):
-        reading = result.readings.get(name)
-        values = [v for v in reading.tasks.values() if v.value is not None] if reading else []
-        if not values:
-            continue
-        if not any(_departs(value) for value in values):
-            return f"Loses no object {where}."
-        clips = sum(value.applicable for value in values)
-        kept = sum((value.value or 0.0) * value.clips for value in values) / clips
-        single = values[0].interval if len(values) == 1 and values[0].clips == clips else None
-        interval = f" [{100 * (1 - single[1]):.0f}, {100 * (1 - single[0]):.0f}]" if single else ""
-        return f"Loses {100 * (1 - kept):.0f} %{interval} of objects {where}."
-    return None
+    """What does not come back from behind screens, and what does not survive in view."""
+    hidden, view = _lost(result, REEMERGENCE), _lost(result, SURVIVAL)
+    if hidden is None and view is None:
+        return None
+    if hidden:
+        also = f" and {view} in view" if view else ""
+        return f"Loses {hidden} of objects behind screens{also}."
+    if view:
+        return (
+            f"Loses no object behind screens, but {view} in view."
+            if hidden == ""
+            else f"Loses {view} of objects in view."
+        )
+    return "Loses no object behind screens." if hidden == "" else "Loses no object in view."
+
+
+def _lost(result: ResultDocument, name: str) -> str | None:
+    """What is lost by a reading of what is kept: "31 % [25, 37]", "" for nothing, None where there is no reading."""
+    reading = result.readings.get(name)
+    values = [value for value in reading.tasks.values() if value.value is not None] if reading else []
+    if not values:
+        return None
+    if not any(_departs(value) for value in values):
+        return ""
+    clips = sum(value.applicable for value in values)
+    kept = sum((value.value or 0.0) * value.clips for value in values) / clips
+    single = values[0].interval if len(values) == 1 and values[0].clips == clips else None
+    interval = f" [{100 * (1 - single[1]):.0f}, {100 * (1 - single[0]):.0f}]" if single else ""
+    return f"{100 * (1 - kept):.0f} %{interval}"
 
 
 def _trimmed(value: float) -> str:
@@ -104,7 +129,7 @@ def _trimmed(value: float) -> str:
 
 def _departs(value: ReadingValue) -> bool:
     """Whether a reading differs from ground truth: by its interval, in a look by more than a tenth."""
-    if value.value is None:
+    if value.value is None or 2 * value.clips < value.applicable:
         return False
     return value.departs if value.interval else _apart(value) > LOOK_APART
 

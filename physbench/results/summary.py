@@ -79,7 +79,7 @@ def _overall(result: Document, console: Console) -> None:
     line = Text("overall ", style="bold")
     line.append(signed(overall["skill"]), style="bold cyan")
     line.append(f" {bracket(overall['interval'])}".rstrip(), style="cyan")
-    if overall["reason"]:
+    if overall["reason"] and (overall["skill"] is None or not result["note"]):
         line.append(f"  ({overall['reason']})", style="dim")
     for name, reference in result["references"].items():
         own, ahead = reference["overall"]["skill"], reference["ahead"]

@@ -1,0 +1,64 @@
+"""The published schema, and what readers refuse."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from physbench.errors import UsageError
+from physbench.results.build import build_result
+from physbench.results.folder import write_json
+from physbench.results.schema import SCHEMA_FILE, json_schema, read_result
+
+
+def test_the_published_schema_is_that_of_the_program() -> None:
+    """After a change: python -m physbench.results.schema."""
+    assert json.loads(SCHEMA_FILE.read_text(encoding="utf-8")) == json_schema()
+
+
+def test_every_field_says_what_it_is() -> None:
+    schema = json_schema()
+    parts = {"result": schema, **schema["$defs"]}
+    bare = [
+        f"{part}.{name}" for part, s in parts.items() for name, p in s["properties"].items() if "description" not in p
+    ]
+    assert not bare
+    assert all("description" in part for part in parts.values())
+
+
+def test_a_result_keeps_the_published_schema_and_comes_back_the_same(make_run, tmp_path: Path) -> None:
+    result = build_result(make_run(failed=frozenset({"orbits.kepler-v1.test.3"})), resamples=200)
+    jsonschema.validate(result, json.loads(SCHEMA_FILE.read_text(encoding="utf-8")))
+    write_json(tmp_path / "result.json", result)
+    assert read_result(tmp_path / "result.json").model_dump(mode="json") == result
+
+
+def test_a_newer_result_is_refused_with_both_versions(tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    path.write_text('{"schema_version": 7}', encoding="utf-8")
+    with pytest.raises(UsageError, match=r"schema version 7; this physbench reads up to 1\. Update"):
+        read_result(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "is not JSON"),
+        ("[]", "expected a result of physbench"),
+        ('{"scores": 1}', "expected a result of physbench"),
+        ('{"schema_version": 1}', r"physbench_version: Field required \(and \d+ more\)"),
+    ],
+)
+def test_what_is_no_result_is_refused(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "result.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(UsageError, match=words):
+        read_result(path)
+
+
+def test_a_missing_result_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot be read"):
+        read_result(tmp_path / "result.json")

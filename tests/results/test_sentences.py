@@ -1,0 +1,98 @@
+"""The answer in words."""
+
+from __future__ import annotations
+
+import re
+
+import pandas as pd
+import pytest
+
+from physbench.results.build import build_result
+from physbench.results.folder import RunFolder
+
+FEW = {"resamples": 400}
+
+
+def alter(folder: RunFolder, reading: str, value: float | None, source: str = "model") -> None:
+    """Set a reading (and its quality) in every clip."""
+    place = folder if source == "model" else folder.reference(source)
+    table = pd.read_parquet(place.scores)
+    here = table["reading"] == reading
+    table.loc[here, "value"] = value
+    table.loc[here & table["axis"].notna(), "quality"] = value
+    table.to_parquet(place.scores)
+
+
+def drop(folder: RunFolder, reading: str) -> None:
+    table = pd.read_parquet(folder.scores)
+    table[~table["reading"].str.startswith(reading)].to_parquet(folder.scores)
+
+
+def test_with_intervals(make_run) -> None:
+    folder = make_run()
+    table = pd.read_parquet(folder.scores)
+    first = (table["reading"] == "consistency/explained.first-miss") & (table["task"] == "falling/projectile-v1")
+    table.loc[first, "value"] = 0.2
+    table.to_parquet(folder.scores)
+    lawful, broken, lost = build_result(folder, **FEW)["sentences"]
+    assert re.fullmatch(r"Physical for 2\.\d s \[2\.\d, 2\.\d\] of 5 s \(freeze 0\.5, truth 5\.0\)\.", lawful)
+    assert re.fullmatch(r"First to break: falling, gravity 6\.2 m/s² \[6\.\d, 6\.\d\] \(truth 9\.8\)\.", broken)
+    assert re.fullmatch(r"Loses 4\d % \[3\d, 4\d\] of objects behind screens and \d+ % in view\.", lost)
+
+
+def test_a_look_gives_point_values(make_run) -> None:
+    result = build_result(make_run(4, 0, suite="smoke"), **FEW)
+    assert result["note"] == "a look, not a score: 4 clips a task"
+    assert not any("[" in sentence for sentence in result["sentences"])
+
+
+def test_ground_truth_breaks_nothing(make_run) -> None:
+    folder = make_run()
+    folder.scores.write_bytes(folder.reference("truth").scores.read_bytes())
+    lawful, broken, lost = build_result(folder, **FEW)["sentences"]
+    assert lawful.startswith("Physical for 5.0 s")
+    assert broken == "No law breaks before the end."
+    assert lost == "Loses no object behind screens."
+
+
+def test_without_a_law_reading_the_explained_share_is_said(make_run) -> None:
+    folder = make_run()
+    drop(folder, "laws/")
+    assert re.search(
+        r"First to break: \w+, \d\d % of its motion explained", build_result(folder, **FEW)["sentences"][1]
+    )
+
+
+def test_a_law_that_does_not_depart_is_not_named(make_run) -> None:
+    """Gravity reads as in ground truth: another reading has to say what breaks."""
+    folder = make_run(tasks=("falling/projectile-v1",))
+    for source in ("model", "truth"):
+        alter(folder, "laws/gravity", 9.81, source)
+    assert "gravity" not in build_result(folder, **FEW)["sentences"][1]
+
+
+def test_only_readings_that_exist_are_said(make_run) -> None:
+    folder = make_run()
+    drop(folder, "consistency/explained.")
+    drop(folder, "permanence/")
+    sentences = build_result(folder, **FEW)["sentences"]
+    assert len(sentences) == 1
+    assert sentences[0].startswith("First to break")
+
+
+def test_objects_lost_in_view_only(make_run) -> None:
+    folder = make_run()
+    for source in ("model", "truth"):
+        alter(folder, "permanence/intact.reemergence", 1.0, source)
+    lost = build_result(folder, **FEW)["sentences"][2]
+    assert re.fullmatch(r"Loses no object behind screens, but \d+ % in view\.", lost)
+
+
+@pytest.mark.parametrize("count", [4, 24])
+def test_nothing_scored(make_run, count: int) -> None:
+    folder = make_run(count, 0)
+    table = pd.read_parquet(folder.scores)
+    failed = make_run(count, 0, failed=frozenset(table["clip"]), name="failed")
+    result = build_result(failed, **FEW)
+    assert result["sentences"] == [f"No clip could be scored: all {4 * count} failed."]
+    assert result["overall"]["skill"] < 0
