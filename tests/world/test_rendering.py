@@ -1,0 +1,222 @@
+"""Pictures: where things appear, how large, and that the fast way is the same as a picture of everything."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from physbench.world.camera import PLANE_AXES, pixels_per_metre, px_from_plane
+from physbench.world.rendering import downsample, paint_background, render, static_layer
+from physbench.world.scene import FLOOR_GREY, SCREEN_GREY, Body, Camera, RenderSpec, Scene, Vector, ramp, sphere_mass
+from physbench.world.stage import Stage
+from physbench.world.stepping import simulate
+
+FRONT, TOP = Camera("front", (0.0, 0.0, 2.0)), Camera("top", (0.3, 0.2, 0.0))
+FLOOR = Body("floor", "plane", (), "fixed", (0.0, 0.0, 0.0), grey=FLOOR_GREY, friction=1.0)
+TURNED = (0.0, math.sin(0.2), 0.0, math.cos(0.2))
+
+
+def ball(name: str, position: Vector, radius: float = 0.4, hue: int = 0, **more: object) -> Body:
+    return Body(name, "sphere", (radius,), "moving", position, hue=hue, mass=sphere_mass(radius), **more)  # type: ignore[arg-type]
+
+
+def still(scene: Scene, places: np.ndarray) -> np.ndarray:
+    """States (T, N, 13) with the first body at places (T, 3) and the others where the scene has them."""
+    states = np.zeros((len(places), len(scene.bodies), 13))
+    for i, body in enumerate(scene.bodies):
+        states[:, i, :3], states[:, i, 3:7] = body.position, body.orientation
+    states[:, 0, :3] = places
+    return states
+
+
+def busy(view: str) -> Scene:
+    """Two balls that collide, one tumbling box, a drum, a screen, a ramp and a holder that vanishes."""
+    front = view == "front"
+    up = (lambda x, h, d: (x, d, h)) if front else (lambda x, h, d: (x, h - 2, -d))
+    moving = (
+        ball("a", up(-1.5, 1.2, 0), velocity=up(1.5, 0.4 if front else 2.2, 0), restitution=0.9),
+        ball("b", up(1.2, 1.1, 0), 0.5, 2, velocity=up(-0.6, 0.8 if front else 2.8, 0), restitution=0.9),
+        Body("box", "box", (0.4, 0.4, 0.4), "moving", up(0.2, 3.6, 0), hue=3, spin=(0.5, 1, 0), restitution=0.3),
+        Body("drum", "cylinder", (0.4, 0.8), "moving", up(-0.6, 3.4, 0), hue=4, spin=(1, 0, 1), restitution=0.3),
+    )
+    screen = Body("screen", "box", (0.5, 0.05, 0.9), "fixed", up(0.6, 1.5, -1), grey=SCREEN_GREY, collides=False)
+    holder = Body("holder", "box", (0.3, 0.2, 0.1), "kinematic", up(-1.5, 0.7, 0), grey=0.3, collides=False, until=-1.0)
+    ground = (FLOOR, ramp("ramp", (1.2, 0.0), 0.4, 2.0)) if front else (Body("t", "plane", (), "fixed", (0, 0, -1)),)
+    return Scene((*moving, screen, *ground, holder), FRONT if front else TOP, (0, 0, -9.81) if front else (0, 0, 0))
+
+
+def bare(scene: Scene, times: np.ndarray, states: np.ndarray, spec: RenderSpec) -> np.ndarray:
+    """The frames (T, H, W, 3) by full pictures of whole meshes."""
+    frames = []
+    with Stage(scene, dict.fromkeys(range(len(scene.bodies)), 1), spec, whole=True) as stage:
+        for t, time in enumerate(times):
+            for i, body in enumerate(scene.bodies):
+                if body.role == "fixed":
+                    continue
+                if body.until is not None and time >= body.until - 1e-9:
+                    stage.hide(i, 0)
+                else:
+                    stage.show(i, 0, states[t, i])
+            frames.append(downsample(paint_background(stage.picture())))
+    return np.stack(frames)
+
+
+@pytest.mark.parametrize("view", ["front", "top"])
+@pytest.mark.parametrize("spec", [RenderSpec(64, 64, 10), RenderSpec(100, 128, 10), RenderSpec(96, 48, 10)])
+def test_composite_is_a_picture_of_everything(view: str, spec: RenderSpec) -> None:
+    scene, times = busy(view), np.arange(-20, 20) / 10
+    states = simulate(scene, times).states
+    rendered = render(scene, times, states, spec)
+    np.testing.assert_array_equal(rendered.frames, bare(scene, times, states, spec))
+    assert rendered.frames.std(axis=0).max() > 20  # something moved
+
+
+@pytest.mark.parametrize("view", ["front", "top"])
+@pytest.mark.parametrize(("size", "radius"), [(64, 0.4), (128, 0.4), (256, 0.3)])
+def test_balls_appear_where_the_camera_says(view: str, size: int, radius: float) -> None:
+    """Centroids of the outline: no bias, and off the axis only the stretch of a ball in perspective, x r^2 / D^2."""
+    camera = FRONT if view == "front" else TOP
+    spec, rng = RenderSpec(size, size, 30), np.random.default_rng(0)
+    scene = Scene(
+        (ball("ball", (0, 0, 0), radius), FLOOR) if view == "front" else (ball("ball", (0, 0, 0), radius),), camera
+    )
+    most = 2.56 - radius - 0.1
+    flat = rng.uniform(-most, most, (60, 2))
+    flat[:4] = most * np.array([[-1, -1], [1, -1], [-1, 1], [1, 1]])
+    centre = np.array(camera.center)[list(PLANE_AXES[view])]
+    if view == "front":
+        flat[4:12, 1] = radius + 1e-3 - centre[1]  # on the floor
+        flat[:, 1] = np.maximum(flat[:, 1], radius + 1e-3 - centre[1])
+    places = np.tile(np.array(camera.center), (len(flat), 1))
+    places[:, list(PLANE_AXES[view])] = flat + centre
+    rendered = render(scene, np.zeros(len(flat)), still(scene, places), spec)
+    red = rendered.frames[..., 0].astype(float) - rendered.frames[..., 1]
+    cover = np.clip(red / np.median(red.max(axis=(1, 2))) * 1.15, 0, 1)
+    rows, columns = np.mgrid[:size, :size] + 0.5
+    mass = cover.sum(axis=(1, 2))
+    seen = np.stack([(cover * columns).sum(axis=(1, 2)), (cover * rows).sum(axis=(1, 2))], axis=1) / mass[:, None]
+    stretched = flat * (1 + radius**2 / camera.distance**2) + centre
+    error = seen - px_from_plane(camera, spec, stretched)
+    assert np.abs(error.mean(axis=0)).max() < 0.02 * size / 64
+    assert error.std(axis=0).max() < 0.06 * size / 64
+
+
+@pytest.mark.parametrize("size", [64, 128, 256])
+def test_outline_of_a_ball_has_its_area(size: int) -> None:
+    spec, rng = RenderSpec(size, size, 30), np.random.default_rng(1)
+    scene = Scene((ball("ball", (0, 0, 2)),), FRONT)
+    places = np.zeros((60, 3))
+    places[:, [0, 2]] = rng.uniform((-1.9, 0.1), (1.9, 3.9), (60, 2))
+    rendered = render(scene, np.zeros(60), still(scene, places), spec)
+    expected = math.pi * (0.4 * pixels_per_metre(FRONT, spec)) ** 2
+    assert rendered.visible_area.mean() == pytest.approx(expected, rel=0.01)
+    np.testing.assert_allclose(rendered.full_area, expected, rtol=0.02)
+
+
+@pytest.mark.parametrize("shape", [("sphere", 0.5), ("box", 0.5, 0.3, 0.4), ("cylinder", 0.4, 0.9)])
+@pytest.mark.parametrize("camera", [FRONT, TOP])
+def test_full_area_is_what_is_counted_when_nothing_hides(shape: tuple[str, float], camera: Camera) -> None:
+    spec, rng = RenderSpec(256, 256, 30), np.random.default_rng(2)
+    body = Body("body", shape[0], shape[1:], "moving", (0, 0, 0), hue=1)  # type: ignore[arg-type]
+    scene = Scene((body,), camera)
+    states = still(scene, np.array(camera.center) + rng.uniform(-1.2, 1.2, (20, 3)))
+    turn = rng.normal(size=(20, 4))
+    states[:, 0, 3:7] = turn / np.linalg.norm(turn, axis=1, keepdims=True)
+    rendered = render(scene, np.zeros(20), states, spec)
+    np.testing.assert_allclose(rendered.visible_area, rendered.full_area, rtol=0.02)
+
+
+def test_areas_behind_a_screen_and_at_the_border() -> None:
+    screen = Body("screen", "box", (0.5, 0.02, 3.0), "fixed", (0, -0.8, 2), grey=SCREEN_GREY, collides=False)
+    scene = Scene((ball("ball", (0, 0, 2)), screen), FRONT)
+    x = np.array([0.0, -0.5 / 0.96, -1.5, -2.56, -4.0])  # behind, half out, free, half over the border, gone
+    states = still(scene, np.stack([x, 0 * x, 0 * x + 2], axis=1))
+    rendered = render(scene, np.zeros(5), states, RenderSpec(128, 128, 30))
+    share = rendered.visible_area[:, 0] / rendered.full_area[:, 0]
+    np.testing.assert_allclose(share, [0, 0.5, 1, 0.5, 0], atol=0.03)
+    assert (rendered.full_area[:, 0] > 300).all()
+    assert (rendered.visible_area[:, 1] == rendered.visible_area[0, 1]).all()  # the screen is in front of it
+
+
+def test_a_body_in_front_hides_what_stands_still() -> None:
+    star = Body("star", "sphere", (0.2,), "fixed", (0, 0, 2), hue=1, collides=False)
+    scene = Scene((ball("ball", (0, -1, 2)), star), FRONT)
+    states = still(scene, np.array([[0, -1.0, 2], [2.0, -1.0, 2]]))
+    rendered = render(scene, np.zeros(2), states, RenderSpec(64, 64, 30))
+    assert rendered.visible_area[0, 1] == 0
+    assert rendered.visible_area[1, 1] == pytest.approx(rendered.full_area[1, 1], rel=0.05)
+
+
+def test_what_is_gone_or_not_drawn_has_no_area() -> None:
+    scene = Scene((ball("ball", (0, 0, 2), until=1.0), ball("ghost", (1, 0, 2), drawn=False)), FRONT)
+    rendered = render(scene, [0.0, 1.0], still(scene, np.array([[0, 0, 2.0]] * 2)), RenderSpec(64, 64, 30))
+    assert rendered.visible_area[0, 0] > 70
+    assert rendered.visible_area[1, 0] == rendered.full_area[1, 0] == 0
+    assert (rendered.visible_area[:, 1] == 0).all()
+    assert (rendered.full_area[:, 1] == 0).all()
+    assert (rendered.frames[1] == 128).all()
+
+
+@pytest.mark.parametrize("spec", [RenderSpec(64, 64, 30), RenderSpec(64, 256, 30), RenderSpec(128, 64, 30)])
+def test_floor_is_a_band_below_its_height(spec: RenderSpec) -> None:
+    picture = static_layer(Scene((FLOOR,), FRONT), spec).astype(int)
+    edge = spec.height / 2 + 2.0 * pixels_per_metre(FRONT, spec)
+    assert (picture == picture[:, :1]).all()  # across the whole width
+    column = picture[:, 0, 0]
+    assert (column[: math.floor(edge)] == 128).all()
+    assert (np.abs(column[math.ceil(edge) :] - 0.95 * FLOOR_GREY * 255) < 2).all()
+
+
+def test_table_fills_a_picture_from_above() -> None:
+    table = Body("table", "plane", (), "fixed", (0, 0, -0.8), grey=FLOOR_GREY, collides=False)
+    picture = static_layer(Scene((table,), TOP), RenderSpec(48, 192, 30)).astype(int)
+    assert (np.abs(picture - 0.95 * FLOOR_GREY * 255) < 2).all()
+
+
+def test_static_layer_leaves_out_hues_and_what_moves() -> None:
+    star = Body("star", "sphere", (0.3,), "fixed", (0, 0, 2), hue=1)
+    scene, spec = Scene((ball("ball", (1, 0, 2)), star), FRONT), RenderSpec(64, 64, 30)
+    assert (static_layer(scene, spec) == 128).all()
+    assert np.ptp(static_layer(scene, spec, hueless=False)) > 100
+    assert (static_layer(Scene((), FRONT), spec) == 128).all()
+
+
+def test_a_thing_on_the_floor_is_not_cut_by_it() -> None:
+    """Deep floors and ramps would hide the foot of what stands on them."""
+    board = Body("board", "box", (2, 1.0, 0.5), "fixed", (0, 0, -0.5))
+    for ground in (FLOOR, board):
+        scene = Scene((ball("ball", (0, 0, 0.4)), ground), FRONT)
+        rendered = render(scene, [0.0], still(scene, np.array([[0, 0, 0.4]])), RenderSpec(256, 256, 30))
+        assert rendered.visible_area[0, 0] == pytest.approx(rendered.full_area[0, 0], rel=0.01)
+
+
+def test_larger_pictures_show_the_same_window() -> None:
+    scene = Scene((ball("ball", (0.5, 0, 2.5)),), FRONT)
+    states = still(scene, np.array([[0.5, 0, 2.5]]))
+    square = render(scene, [0.0], states, RenderSpec(64, 64, 30)).frames[0]
+    wide = render(scene, [0.0], states, RenderSpec(64, 96, 30)).frames[0]
+    tall = render(scene, [0.0], states, RenderSpec(96, 64, 30)).frames[0]
+    assert np.abs(wide[:, 16:80].astype(int) - square).max() <= 2
+    assert np.abs(tall[16:80].astype(int) - square).max() <= 2
+
+
+def digest() -> str:
+    scene, times = busy("front"), np.arange(-20, 10) / 10
+    frames = render(scene, times, simulate(scene, times).states, RenderSpec(64, 64, 10)).frames
+    return hashlib.sha256(frames.tobytes()).hexdigest()
+
+
+def test_same_bits_in_another_process_and_after_other_scenes() -> None:
+    code = "import sys; sys.path.insert(0, sys.argv[1]); import test_rendering as t; print(t.digest())"
+    folder = __file__.rsplit("/", 1)[0]
+    done = subprocess.run([sys.executable, "-c", code, folder], capture_output=True, text=True, check=True)
+    for _ in range(2):
+        times = np.arange(-5, 5) / 10
+        other = busy("top")
+        render(other, times, simulate(other, times).states, RenderSpec(48, 80, 10))
+        assert digest() == done.stdout.strip()
