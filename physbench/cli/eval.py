@@ -17,6 +17,7 @@ def command(
         typer.Argument(
             help="A checkpoint (.safetensors), path/to/file.py:factory, python:package.module:factory, "
             "baseline:freeze|constant-velocity|oracle or reference:NAME.",
+            metavar="MODEL",
             show_default=False,
         ),
     ],

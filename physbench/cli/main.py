@@ -18,7 +18,7 @@ from typing import Annotated
 import typer
 
 from physbench import __version__
-from physbench.cli.console import complain
+from physbench.cli.console import complain, note
 from physbench.errors import PhysbenchError
 
 # One file each in this folder: a noun has `app`, a verb has `command`.
@@ -89,7 +89,7 @@ def run(arguments: Sequence[str]) -> int:
 def _explain(error: Exception) -> int:
     """Print an error as one or two lines and return its exit code."""
     if isinstance(error, PhysbenchError):
-        complain(str(error))
+        (note if error.exit_code == 130 else complain)(str(error))
         return error.exit_code
     if hasattr(error, "format_message"):  # typer's own: a wrong option, a missing argument
         context = getattr(error, "ctx", None)

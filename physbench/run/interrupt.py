@@ -34,7 +34,8 @@ def interruptible() -> Iterator[None]:
             signal.signal(signum, lambda number, frame: os._exit(130))
         raise KeyboardInterrupt
 
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: handler for number, handler in handlers.items() if handler != signal.SIG_IGN}  # as nohup asks
     for number in before:
         signal.signal(number, stop)
     try:

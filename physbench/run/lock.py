@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -49,6 +50,7 @@ def opened(path: Path, *, resume: bool, fresh: bool) -> Iterator[RunFolder]:
         raise UsageError(
             f"{path} holds a run. Go on with it (--resume), start it over (--fresh) or choose another --out."
         )
+    absent = [place for place in (path, *path.parents) if not place.exists()]
     try:
         path.mkdir(parents=True, exist_ok=True)
         handle = os.open(path / LOCK, os.O_CREAT | os.O_RDWR, 0o644)
@@ -68,6 +70,16 @@ def opened(path: Path, *, resume: bool, fresh: bool) -> Iterator[RunFolder]:
         yield RunFolder(path)
     finally:
         os.close(handle)  # gives the lock back, as the end of the process would
+        _leave_nothing(path, absent)
+
+
+def _leave_nothing(path: Path, made: list[Path]) -> None:
+    """Remove the folders that were made, deepest first, if nothing came into them."""
+    with contextlib.suppress(OSError):
+        if made and [item.name for item in path.iterdir()] == [LOCK]:
+            (path / LOCK).unlink()
+            for folder in made:
+                folder.rmdir()
 
 
 def _empty(path: Path) -> None:

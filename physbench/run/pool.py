@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import forkserver
 from multiprocessing.connection import wait
 from types import TracebackType
 from typing import ParamSpec, TypeVar
@@ -29,13 +32,35 @@ def _end_with_parent() -> None:
 
 
 def _start() -> None:
-    """First thing in a worker: leave Ctrl-C to the parent, end when it ends, use one core."""
+    """First thing in a worker: leave Ctrl-C and SIGTERM to the parent, end when it ends, use one core."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     import torch
 
     torch.set_num_threads(1)
+
+
+@contextmanager
+def _signals_ignored() -> Iterator[None]:
+    """Processes that are started in here ignore Ctrl-C and SIGTERM from their first moment on."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _kill_fork_server() -> None:
+    """Requests that wait at it must not become processes of a run that is over. The next run starts another one."""
+    pid = getattr(getattr(forkserver, "_forkserver", None), "_forkserver_pid", None)
+    if pid is not None:
+        with contextlib.suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
 
 
 class Pool:
@@ -47,6 +72,8 @@ class Pool:
         context = multiprocessing.get_context(method)
         if method == "forkserver":
             context.set_forkserver_preload(["physbench.run.preload"])
+            with _signals_ignored():  # it imports while the model is loaded
+                forkserver.ensure_running()
         self._executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_start)
 
     def submit(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Future[R]:
@@ -59,6 +86,7 @@ class Pool:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is not None:
+            _kill_fork_server()
             for process in list((self._executor._processes or {}).values()):
                 process.kill()
         self._executor.shutdown(wait=True, cancel_futures=True)

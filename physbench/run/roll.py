@@ -25,7 +25,6 @@ from physbench.run.stored import drop_rollout, store_rollout
 
 def roll_and_score(run: Run, pool: Pool) -> int:
     """Bring rollouts, parts and references of all clips into the folder. Returns the model's peak device memory."""
-    pool.submit(worker.warm)  # imports torch while the model is loaded
     memory = 0
     for _ in range(2):
         with _engine(run) as engine:

@@ -60,10 +60,6 @@ def _scorers(glob: str | None) -> tuple[Scorer, ...]:
     return find_scorers(glob)
 
 
-def warm() -> None:
-    """Start a worker, so that it is there when the first job comes."""
-
-
 def make(row: Row, spec: RenderSpec) -> Made:
     """Make a clip and store it. Where the store cannot be written, whoever needs the clip makes it again."""
     from physbench.clips.generate import make_clip

@@ -35,6 +35,15 @@ def test_a_second_process_is_refused(tmp_path: Path) -> None:
         pass
 
 
+def test_what_fails_early_leaves_nothing_behind(tmp_path: Path) -> None:
+    with opened(tmp_path / "runs" / "a", resume=False, fresh=False):
+        pass
+    assert list(tmp_path.iterdir()) == []
+    with opened(tmp_path / "runs" / "a", resume=False, fresh=False) as folder:
+        folder.manifest.write_text("{}")
+    assert folder.manifest.exists()
+
+
 def test_a_used_folder_needs_a_word(tmp_path: Path) -> None:
     path = used(tmp_path / "run")
     with pytest.raises(UsageError, match=r"--resume.*--fresh"), opened(path, resume=False, fresh=False):
