@@ -50,8 +50,11 @@ def print_summary(result: Document, console: Console) -> None:
     table.add_section()
     table.add_row(
         Text("all families", style="bold"),
-        *(_bold(found["skill"], found["interval"]) for found in result["axes"].values()),
+        *(Text(signed(found["skill"]), style="bold") for found in result["axes"].values()),
     )
+    if any(found["interval"] for found in result["axes"].values()):
+        intervals = [bracket(found["interval"]) for found in result["axes"].values()]
+        table.add_row(Text("95 % interval", style="dim"), *(Text(text, style="dim") for text in intervals))
     console.print(table)
     _overall(result, console)
     _remarks(result, console)
@@ -64,12 +67,6 @@ def _cell(found: Document | None) -> Text:
         return Text("–", style="dim")
     mark = " guard" if found["kind"] == "guard" else ""
     return Text(signed(found["skill"]) + mark, style="dim" if mark else "")
-
-
-def _bold(skill: float | None, interval: list[float] | None) -> Text:
-    from rich.text import Text
-
-    return Text(f"{bracket(interval)} {signed(skill)}".strip(), style="bold")
 
 
 def _overall(result: Document, console: Console) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -98,6 +98,14 @@ def write_tables(folder: RunFolder, tables: Mapping[str, pd.DataFrame]) -> None:
         table.to_parquet(place.scores)
 
 
+@pytest.fixture(scope="session")
+def kit() -> SimpleNamespace:
+    """The names of this file that tests use (test folders are no packages)."""
+    return SimpleNamespace(
+        CONTEXT=CONTEXT, SPEC=SPEC, FAILURE=FAILURE, at_half_speed=at_half_speed, true_tracks=true_tracks
+    )
+
+
 MakeRun = Callable[..., RunFolder]
 
 
@@ -178,7 +186,3 @@ def small_run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
             folder.rollout(row.id).parent.mkdir(exist_ok=True)
             write_video(folder.rollout(row.id), frames, SPEC.fps)
     return folder
-
-
-def read_json(path: Path) -> dict:
-    return json.loads(path.read_text(encoding="utf-8"))

@@ -1,0 +1,48 @@
+"""`physbench report RUN`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from physbench.cli.main import run
+from physbench.results.folder import RunFolder
+
+
+def read_json(path: Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_it_rebuilds_result_and_report_from_what_is_stored(small_run: RunFolder, tmp_path: Path, capsys) -> None:
+    shutil.copytree(small_run.path, tmp_path / "run")
+    folder = RunFolder(tmp_path / "run")
+    shutil.rmtree(folder.path / "report", ignore_errors=True)
+    folder.result.unlink(missing_ok=True)
+    assert run(["report", str(folder.path)]) == 0
+    out = capsys.readouterr().out
+    assert "Physical for" in out
+    assert out.rstrip().endswith(f"Report: {folder.report}")
+    assert folder.report.is_file()
+    assert read_json(folder.result)["schema_version"] == 1
+    assert run(["report", str(folder.path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == read_json(folder.result)
+
+
+@pytest.mark.parametrize("kind", ["nothing", "no run", "unfinished"])
+def test_what_is_no_finished_run_is_refused_in_words(kind: str, make_run, tmp_path: Path, capsys) -> None:
+    path, words = tmp_path / "none", "there is no such folder"
+    if kind == "no run":
+        path.mkdir()
+        words = "is not a run"
+    if kind == "unfinished":
+        folder = make_run()
+        folder.scores.unlink()
+        path, words = folder.path, "the run is not finished"
+    assert run(["report", str(path)]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert words in captured.err
+    assert len(captured.err.strip().splitlines()) <= 2

@@ -1,0 +1,172 @@
+"""The page: self-contained, escaped, accessible, small, and the same again."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import xml.etree.ElementTree as ElementTree
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from physbench.errors import UsageError
+from physbench.results.build import write_result
+from physbench.results.folder import RunFolder
+from physbench.results.report import write_report
+
+VOID = {"meta", "link", "br", "img", "hr", "input"}
+
+
+class Page(HTMLParser):
+    """Elements with their attributes, the text, and whether tags are balanced."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.found: list[tuple[str, dict[str, str]]] = []
+        self.text: list[str] = []
+        self.open: list[str] = []
+        self.feed(text)
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, {name: value or "" for name, value in attrs}))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, {name: value or "" for name, value in attrs}))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+    def all(self, tag: str) -> list[dict[str, str]]:
+        return [attributes for name, attributes in self.found if name == tag]
+
+
+@pytest.fixture(scope="module")
+def written(small_run: RunFolder) -> str:
+    return write_report(small_run).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def page(written: str) -> Page:
+    return Page(written)
+
+
+def test_nothing_is_asked_from_anywhere(page: Page, written: str) -> None:
+    assert not [tag for tag, _ in page.found if tag in ("script", "link", "iframe", "object", "embed")]
+    for _, attributes in page.found:
+        for name in ("src", "href", "xlink:href", "srcset", "action", "poster"):
+            assert attributes.get(name, "#").startswith(("#", "data:image/png;base64,"))
+        assert not [name for name in attributes if name.startswith("on")]
+    assert "@import" not in written
+    addresses = set(re.findall(r"https?://[^\s\"'<]+", written))
+    assert addresses <= {"http://www.w3.org/1999/xlink", "http://www.w3.org/2000/svg"}
+    assert not re.findall(r"url\((?!#)", written)
+
+
+def test_strings_of_models_are_escaped(page: Page, written: str, kit) -> None:
+    assert "<script" not in written
+    assert "toy <script>alert(1)</script>" in "".join(page.text)
+    assert kit.FAILURE not in written
+    assert kit.FAILURE in "".join(page.text)
+
+
+def test_the_sentences_come_first(page: Page, small_run: RunFolder) -> None:
+    text = " ".join("".join(page.text).split())
+    sentences = json.loads(small_run.result.read_text(encoding="utf-8"))["sentences"]
+    places = [text.index(sentence) for sentence in sentences]
+    assert places == sorted(places)
+    assert places[-1] < text.index("overall skill") < text.index("Three axes")
+    assert "A look, not a score: 2 clips a task" in text
+
+
+def test_pictures_have_words(page: Page) -> None:
+    pictures = [a for a in page.all("svg") if a.get("aria-hidden") != "true"]
+    assert (
+        len(pictures) == 3 + 4 + 2 * 8 - 2
+    )  # axes, families, strips; one failed clip leaves its task a worst one only
+    assert all(a["role"] == "img" and len(a["aria-label"]) > 20 for a in pictures)
+    assert all(a.get("tabindex") == "0" and a.get("aria-label") for a in page.all("div") if a.get("class") == "scroll")
+    assert page.all("html") == [{"lang": "en"}]
+    assert len(page.all("h1")) == 1
+
+
+def test_ids_are_unique_and_references_lead_somewhere(page: Page, written: str) -> None:
+    ids = [attributes["id"] for _, attributes in page.found if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    wanted = set(re.findall(r"url\(#([^)]+)\)", written)) | set(re.findall(r'href="#([^"]+)"', written))
+    wanted |= {a["aria-labelledby"] for a in page.all("section")}
+    assert wanted <= set(ids)
+
+
+def test_charts_are_well_formed_and_take_the_colours_of_the_page(written: str) -> None:
+    charts = re.findall(r'<svg class="chart".*?</svg>', written, flags=re.DOTALL)
+    assert len(charts) == 7
+    for chart in charts:
+        ElementTree.fromstring(chart)
+        assert "var(--model)" in chart
+        left = set(re.findall(r"#[0-9a-f]{6}", chart)) - {"#ffffff"}
+        assert not left
+
+
+def test_every_clip_is_explained(page: Page) -> None:
+    text = " ".join("".join(page.text).split())
+    assert "is off by more than its diameter from" in text
+    assert "is first missing at" in text
+    assert "1 of 8 clips failed. They count as quality 0" in text
+    assert "appearance/lpips unavailable: weights" in text.replace("lpipsun", "lpips un")
+
+
+def test_the_page_is_small_and_the_same_again(written: str, small_run: RunFolder) -> None:
+    assert len(written) < 1_000_000
+    assert write_report(small_run).read_text(encoding="utf-8") == written
+
+
+def test_contrast_in_light_and_dark() -> None:
+    """WCAG: 4.5 for text, 3 for lines that carry meaning."""
+    import physbench.results
+
+    css = (Path(physbench.results.__file__).parent / "templates" / "report.css").read_text(encoding="utf-8")
+    schemes = [
+        dict(re.findall(r"--(\w+): (#[0-9a-f]{6})", block)) for block in re.findall(r":root \{(.*?)\}", css, re.S)
+    ]
+    assert len(schemes) == 2
+
+    def luminance(colour: str) -> float:
+        channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    def contrast(a: str, b: str) -> float:
+        high, low = sorted((luminance(a), luminance(b)), reverse=True)
+        return (high + 0.05) / (low + 0.05)
+
+    for scheme in schemes:
+        for name in ("ink", "soft", "model", "bad"):
+            assert contrast(scheme[name], scheme["paper"]) >= 4.5, name
+        for name in ("freeze", "cv", "truth"):
+            assert contrast(scheme[name], scheme["paper"]) >= 3, name
+
+
+def test_without_rollouts_the_page_says_so(small_run: RunFolder, tmp_path: Path) -> None:
+    shutil.copytree(small_run.path, tmp_path / "run")
+    folder = RunFolder(tmp_path / "run")
+    shutil.rmtree(folder.path / "rollouts")
+    write_result(folder)
+    text = write_report(folder).read_text(encoding="utf-8")
+    Page(text)
+    assert text.count("The rollout of this clip was not kept") == 7
+
+
+def test_an_unfinished_run_has_no_report(make_run) -> None:
+    folder = make_run()
+    folder.scores.unlink()
+    with pytest.raises(UsageError, match="not finished"):
+        write_report(folder)
+    assert not folder.report.exists()

@@ -1,0 +1,61 @@
+"""The summary on a terminal and off one."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from physbench.results.build import build_result
+from physbench.results.summary import print_summary
+
+
+def printed(result: dict, width: int = 80, **options: object) -> str:
+    target = io.StringIO()
+    print_summary(result, Console(file=target, width=width, **options))  # type: ignore[arg-type]
+    return target.getvalue()
+
+
+@pytest.fixture
+def core(make_run) -> dict:
+    return build_result(make_run(failed=frozenset({"orbits.kepler-v1.test.3"})), resamples=200)
+
+
+def test_it_fits_80_columns_and_has_no_codes_off_a_terminal(core: dict) -> None:
+    text = printed(core)
+    assert "\x1b" not in text
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= 80
+    assert "…" not in text
+
+
+def test_it_says_what_counts(core: dict) -> None:
+    text = printed(core, width=120)
+    for sentence in core["sentences"]:
+        assert sentence in text
+    assert "orbits/kepler-v1" in text
+    assert f"{core['overall']['skill']:.2f}" in text
+    assert "1 of 128 clips failed and count as 0: ValueError: <b>NaN</b> in frame 3" in text
+    assert "appearance/lpips is unavailable: weights" in text
+    assert "ahead by" in text
+
+
+def test_a_look_is_called_one(make_run) -> None:
+    text = printed(build_result(make_run(4, 0, suite="smoke"), resamples=200))
+    assert "A look, not a score: 4 clips a task" in text
+    assert "[" not in text.replace("[/", "")
+
+
+def test_markup_in_names_is_not_read(core: dict) -> None:
+    core["model"]["name"] = "[red]net[/red]"
+    assert "[red]net[/red]" in printed(core)
+
+
+def test_what_does_not_exist_is_a_dash(make_run) -> None:
+    text = printed(build_result(make_run(tasks=("falling/projectile-v1",)), resamples=200))
+    assert "overall –" in text
+    assert "no skill on permanence" in text
+
+
+def test_in_colour_on_a_terminal(core: dict) -> None:
+    assert "\x1b[" in printed(core, force_terminal=True, color_system="truecolor")
