@@ -31,11 +31,12 @@ def explained(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading
     An object is due in the predicted frames in which ground truth shows at least a quarter of it with its centre in
     the image. Its own track is cut where its gap to a surface or a body falls below 0.1 diameter, nowhere else; a
     permanent support does not cut. Each stretch between two cuts, the first with its context frames since the last
-    contact or release, is fitted once by the law of motion under the scene's constants (ballistic, straight, Kepler).
-    It is explained up to the first frame missed by more than 0.15 diameter. The rest of it is not, and every later
-    stretch weighs half as much per miss. An overlap by more than 0.15 diameter is a miss until the next contact. Rest
-    (less than 0.05 diameter in 0.2 s), lasting contacts and stretches under 0.2 s count only where ground truth is in
-    the same state within one diameter. Due time without a track is unexplained.
+    contact or release, is fitted once, from its beginning on, by the law of motion under the scene's constants
+    (ballistic, straight, Kepler), and counts up to the first frame missed by more than 0.15 diameter. The rest of it
+    is unexplained, and every later stretch weighs half as much per miss. An overlap of bodies by more than 0.15
+    diameter is a miss until the next contact. Rest (less than 0.05 diameter in 0.2 s), lasting contacts and stretches
+    under 0.2 s count only where ground truth is in the same state within one diameter. Due time without a track is
+    unexplained.
 
     Further readings: first-miss (s after the hand-over up to which all is explained, mean over objects, at most the
     horizon), due and explained (object-seconds), misses (number).

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import make_interp_spline
 
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
@@ -76,6 +75,8 @@ def _over_orbits(clip: Clip, tracks: Tracks, what: str) -> Reading | dict[str, R
 
 def _conserved(clip: Clip, tracks: Tracks, body: Motion, what: str) -> Array:
     """The conserved quantity over its true value, in the predicted frames that show it (n,)."""
+    from scipy.interpolate import make_interp_spline
+
     assert isinstance(body.law, Orbit)
     camera, state = clip.scene.camera, clip.states[clip.handover, body.index]
     true = _quantity(

@@ -1,4 +1,8 @@
-"""Which part of a track the scene's law of motion explains: every stretch between contacts is fitted once."""
+"""Which part of a track the scene's law of motion explains.
+
+Every stretch between contacts is fitted once, from its beginning on, by one motion of the law. It is explained for as
+long as that motion passes every frame within MISS diameters; behind the first miss nothing of it is.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +23,8 @@ MISS = 0.15  # diameters: further from the fit is a miss
 REST = 0.05  # diameters in REST_TIME: less is rest
 REST_TIME = 0.2  # s
 SAME_PLACE = 1.0  # diameters from ground truth, where a state counts only if it is that of ground truth
-LOOSE = 2.0  # ground truth is in the same state if it is within this many times the bounds for tracks
+REST_MARGIN = 1.2  # ground truth rests, or
+TOUCH_MARGIN = 2.0  # touches, within this many times the bounds for tracks, so that noise does not part the two
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -59,7 +64,7 @@ def _explain(
     nearest = _nearest(known)
     bridged = known | (np.abs(times[nearest] - times) <= VAGUE) if known.any() else known
     near = (np.linalg.norm(position - truth, axis=-1) <= SAME_PLACE * diameter)[nearest] & bridged
-    still = resting(times, position, diameter) & ~(near & resting(times, truth, diameter, LOOSE * REST))
+    still = resting(times, position, diameter) & ~(near & resting(times, truth, diameter, REST_MARGIN * REST))
     touching = near & _truly_touching(clip, motion, tracks.context)[: len(times)]
     sunk = _sunk(contacts, times)
 
@@ -113,7 +118,7 @@ def _truly_touching(clip: Clip, motion: Motion, context: int) -> Mask:
     for index, other in enumerate(clip.scene.bodies):
         if index != motion.index and index not in motion.supports and body.collides and other.collides:
             near = gap(body, states[:, motion.index, :3], other, states[:, index, :3])
-            mask |= near < LOOSE * CONTACT_GAP * motion.diameter
+            mask |= near < TOUCH_MARGIN * CONTACT_GAP * motion.diameter
     return mask
 
 

@@ -18,16 +18,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from physbench import world
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_scene
 from physbench.clips.store import cache_dir
 from physbench.scoring import kepler, motion
 from physbench.scoring.due import due, moving
 from physbench.scoring.motion import Constant, law_of, supports
-from physbench.world import stepping
 from physbench.world.camera import PLANE_AXES, plane_from_world
 from physbench.world.geometry import gap
-from physbench.world.scene import Contact, Scene
+from physbench.world.scene import Contact
 
 Array = NDArray[np.float64]
 
@@ -77,7 +77,9 @@ def paths_of(clip: Clip, context: int) -> Array:
     free = _undisturbed(clip, states)
     if free is not None:
         return free
-    return stepping.simulate_ensemble(clip.scene, 0.0, states, ahead)[..., :3]
+    from physbench.world.stepping import simulate_ensemble
+
+    return simulate_ensemble(clip.scene, 0.0, states, ahead)[..., :3]
 
 
 def members(clip: Clip, context: int) -> Array:
@@ -138,8 +140,10 @@ def _rolling(clip: Clip, index: int, gain: Array) -> Array:
 
 @lru_cache(maxsize=64)
 def _other_velocities_of(task: str, split: str, index: int) -> Array:
+    from physbench.world.stepping import simulate
+
     rows = [Row(task, split, OTHER_DRAWS + m) for m in range(MEMBERS)]  # type: ignore[arg-type]
-    return np.stack([stepping.simulate(make_scene(row), [0.0]).states[0, index, 7:10] for row in rows])
+    return np.stack([simulate(make_scene(row), [0.0]).states[0, index, 7:10] for row in rows])
 
 
 def _other_velocities(row: Row, index: int) -> Array:
@@ -178,13 +182,9 @@ def _undisturbed(clip: Clip, states: Array) -> Array | None:
 
 
 def _key(clip: Clip, context: int) -> str:
-    """Hash of everything that decides the ensemble: scene, spec, context, row of the draws, constants and sources."""
-    said = [_canonical(clip.scene), str(clip.spec), context, clip.row.task, clip.row.split, _sources()]
+    """Hash of all that decides the ensemble: scene (its repr is exact), spec, context, other draws, noise, sources."""
+    said = [repr(clip.scene), str(clip.spec), context, clip.row.task, clip.row.split, _sources()]
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()
-
-
-def _canonical(scene: Scene) -> str:
-    return repr(scene)  # frozen dataclasses of numbers and names: repr is exact
 
 
 @cache
@@ -192,7 +192,7 @@ def _sources() -> str:
     """Hash of the code that decides the ensemble, and the version of the simulator."""
     digest = hashlib.sha256(importlib.metadata.version("pybullet").encode())
     files = [Path(__file__), Path(motion.__file__), Path(kepler.__file__)]
-    files += sorted(Path(stepping.__file__).parent.glob("*.py"))
+    files += sorted(Path(world.__file__).parent.glob("*.py"))
     for file in files:
         digest.update(file.read_bytes())
     return digest.hexdigest()
