@@ -19,7 +19,7 @@ def axis_chart(result: dict[str, Any], axis: str) -> str:
     """Quality of every task on one axis: the model with its interval between freeze and truth."""
     tasks = list(result["tasks"])
     words = [f"Quality by task, {axis}."]
-    with drawing(3.3, 0.42 + 0.38 * len(tasks)) as (figure, ax):
+    with drawing(3.3, 0.42 + 0.38 * len(tasks), (0.0, 0.03, 0.02, 0.22)) as (figure, ax):
         for y, task in enumerate(reversed(tasks)):
             found = result["tasks"][task][axis]
             dim = found["kind"] in ("unscored", "absent")
@@ -53,7 +53,8 @@ def axis_chart(result: dict[str, Any], axis: str) -> str:
 def error_chart(family: FamilyCurves) -> str:
     """Median error of a family's objects over time, with the middle half, and the share that is still there."""
     words = [f"Error over time, {family.family}."]
-    with drawing(4.0, 2.7, nrows=2, sharex=True, height_ratios=(3.4, 1)) as (figure, (top, below)):
+    margins = (0.3, 0.08, 0.16, 0.36)
+    with drawing(4.0, 2.7, margins, 0.24, nrows=2, sharex=True, height_ratios=(3.4, 1)) as (figure, (top, below)):
         end = float(family.times[-1]) if len(family.times) else 1.0
         if family.predictability is not None:
             for ax in (top, below):

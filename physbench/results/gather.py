@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 SOURCES = ("model", "freeze", "constant-velocity")
 PREDICTABILITY = "drift/accuracy.predictability"
-AGREE = 0.02  # of ground truth's value: readings closer than this are no reason
+APART = 0.1  # in the reading's unit and of ground truth's value: readings closer than this are no reason
+MOST_READINGS = 6
 
 
 @dataclass(frozen=True)
@@ -107,17 +108,23 @@ def figure(
         for name, own in rows["model"].items()
         if (axis := own["axis"])
     )
-    headline = {name for name, own in rows["model"].items() if own["axis"]}
-    readings = []
-    for name, own in rows["model"].items():
-        truth = rows["truth"].get(name, {}).get("value")
-        if own["axis"] or own["value"] is None or truth is None:
-            continue
-        if abs(own["value"] - truth) > AGREE * max(abs(truth), AGREE):
-            label = name.split(".")[-1] if name.split(".")[0] in headline else name
-            readings.append(Value(plain(label), own["value"], truth, own["unit"]))
     drawn = _strips(folder, clip)
-    return Figure(shown, why(clip, error), qualities, tuple(readings), tuple(times_of(clip)), drawn)
+    return Figure(shown, why(clip, error), qualities, _apart(rows), tuple(times_of(clip)), drawn)
+
+
+def _apart(rows: Mapping[str, Mapping[str, dict[str, Any]]]) -> tuple[Value, ...]:
+    """Readings outside the axes that are not those of ground truth: laws first, at most MOST_READINGS."""
+    headline = {name for name, own in rows["model"].items() if own["axis"]}
+    found = []
+    for name, own in sorted(rows["model"].items(), key=lambda item: (not item[0].startswith("laws/"), item[0])):
+        scorer, _, part = name.partition(".")
+        truth = rows["truth"].get(name, {}).get("value")
+        repeats = name in headline or part == scorer.split("/")[-1]
+        if repeats or own["value"] is None or truth is None or (part and scorer not in headline):
+            continue
+        if abs(own["value"] - truth) > APART * max(abs(truth), 1.0):
+            found.append(Value(plain(part or name), own["value"], truth, own["unit"]))
+    return tuple(found[:MOST_READINGS])
 
 
 def _strips(folder: RunFolder, clip: Clip) -> tuple[Strip, ...]:
@@ -130,16 +137,16 @@ def _strips(folder: RunFolder, clip: Clip) -> tuple[Strip, ...]:
 
 
 def why(clip: Clip, error: Array | None) -> tuple[str, ...]:
-    """What went wrong with each moving object, in words, from its error (horizon, K) in diameters."""
+    """What went wrong with each object, in words, from its error (horizon, K) in diameters."""
     if error is None:
         return ()
     times = clip.times[clip.handover + 1 :]
     found = []
     for body, (off, gone), column in zip(clip.tracked_bodies, first_off(times, error), error.T, strict=True):
-        name = f"the {hue_name(body.hue or 0)} {'star' if body.role == 'fixed' else 'object'}"
+        name = f"{body.name} ({hue_name(body.hue or 0)})"
         parts = []
         if off is not None:
-            parts.append(f"is off by more than its diameter from {off:.1f} s on")
+            parts.append(f"is off by more than its diameter at {off:.1f} s")
         if gone is not None:
             due = np.isfinite(column) | np.isinf(column)
             share = np.isinf(column).sum() / max(int(due.sum()), 1)

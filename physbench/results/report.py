@@ -60,6 +60,12 @@ def render(result: Mapping[str, Any], manifest: Mapping[str, Any], curves: Any, 
         axis_charts={axis: Markup(axis_chart(dict(result), axis)) for axis in result["axes"]},
         families=[{"name": c.family, "chart": Markup(error_chart(c)), "limit": c.predictability} for c in curves],
         figures=figures,
+        laws={name: found for name, found in result["readings"].items() if name.startswith("laws/")},
+        others={
+            name: found
+            for name, found in result["readings"].items()
+            if not name.startswith("laws/") and not found["axis"]
+        },
         palette=["rgb({} {} {})".format(*(round(255 * channel) for channel in colour)) for colour in PALETTE],
         settings=settings(result, manifest),
     )

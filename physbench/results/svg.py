@@ -45,16 +45,25 @@ STYLE: Any = {
 
 
 @contextmanager
-def drawing(width: float, height: float, **subplots: Any) -> Iterator[tuple[Any, Any]]:
-    """A figure of `width` x `height` inches and its axes in the page's style, without any state of pyplot."""
+def drawing(
+    width: float, height: float, margins: tuple[float, float, float, float], gap: float = 0.0, **subplots: Any
+) -> Iterator[tuple[Any, Any]]:
+    """A figure of `width` x `height` inches and its axes in the page's style, without any state of pyplot.
+
+    margins: left, right, top, bottom in inches; gap between rows likewise. (A layout engine would draw it twice.)
+    """
     from matplotlib import rc_context
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
     with rc_context(STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained")
+        figure = Figure(figsize=(width, height))
         FigureCanvasSVG(figure)
         figure.patch.set_visible(False)
+        left, right, top, bottom = margins
+        rows = int(subplots.get("nrows", 1))
+        inner = (height - top - bottom - (rows - 1) * gap) / rows
+        figure.subplots_adjust(left / width, bottom / height, 1 - right / width, 1 - top / height, hspace=gap / inner)
         axes = figure.subplots(**subplots)
         yield figure, axes
 

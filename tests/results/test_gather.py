@@ -1,0 +1,58 @@
+"""Why a clip broke, in words and numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from physbench.clips.clip import Clip, Row
+from physbench.clips.store import ClipStore
+from physbench.results.gather import figure, predictability, why
+from physbench.results.manifest import read_run
+from physbench.results.selection import Shown
+
+
+@pytest.fixture(scope="module")
+def clip(kit) -> Clip:
+    return ClipStore().get(Row("orbits/kepler-v1", "test", 0), kit.SPEC)
+
+
+def test_why_in_words(clip: Clip) -> None:
+    error = np.full((clip.horizon, 2), 0.2)
+    assert why(clip, error) == ("Every object stays within its diameter of ground truth.",)
+    error[29:60, 0] = 1.5
+    error[90:, 0] = np.inf
+    error[60:, 1] = np.nan
+    (sentence,) = why(clip, error)
+    hue = sentence.split("(")[1].split(")")[0]
+    assert sentence == (
+        f"Planet ({hue}) is off by more than its diameter at 2.0 s and is first missing at 6.1 s "
+        "(missing in 25 % of the time it should be seen)."
+    )
+    assert hue in ("red", "yellow", "green", "blue", "purple")
+    assert why(clip, None) == ()
+
+
+def test_a_figure_names_the_readings_that_are_not_those_of_truth(small_run, clip: Clip, kit) -> None:
+    _, tables = read_run(small_run)
+    fall = ClipStore().get(Row("falling/projectile-v1", "test", 0), kit.SPEC)
+    shown = Shown(fall.id, "falling/projectile-v1", "worst", 0.5)
+    found = figure(small_run, fall, shown, None, tables)
+    assert [value.name for value in found.qualities] == ["consistency", "permanence", "drift"]
+    assert found.readings[0].name == "gravity"
+    assert found.readings[0].truth == 9.81
+    assert "first miss" in [value.name for value in found.readings]
+    assert "survival" not in [value.name for value in found.readings]  # 0.97 and 0.99
+    assert len(found.strips) == 2
+
+
+def test_predictability_is_that_of_the_scores() -> None:
+    table = pd.DataFrame(
+        {
+            "clip": ["a", "a", "b", "c"],
+            "reading": ["drift/accuracy", *["drift/accuracy.predictability"] * 3],
+            "value": [0.5, 3.0, None, 2.5],
+        }
+    )
+    assert predictability(table) == {"a": 3.0, "c": 2.5}
