@@ -5,29 +5,31 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any
 
 from physbench.errors import PhysbenchError
 from physbench.world.scene import Body
 
-Vector = tuple[float, float, float]
-
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Close the mouth of native code: PyBullet prints its build time, and stdout is for data."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    saved = [os.dup(1), os.dup(2)]
+    """Close the mouth of native code: PyBullet says its build time, and what is printed here is data."""
+    saved = {}
+    for stream, descriptor in ((sys.stdout, 1), (sys.stderr, 2)):
+        if stream is not None:
+            stream.flush()
+        with suppress(OSError):  # already closed
+            saved[descriptor] = os.dup(descriptor)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
-        with open(os.devnull, "w") as nowhere:  # noqa: PTH123
-            os.dup2(nowhere.fileno(), 1)
-            os.dup2(nowhere.fileno(), 2)
+        for descriptor in saved:
+            os.dup2(nowhere, descriptor)
         yield
     finally:
-        for descriptor, copy in enumerate(saved, start=1):
+        os.close(nowhere)
+        for descriptor, copy in saved.items():
             os.dup2(copy, descriptor)
             os.close(copy)
 

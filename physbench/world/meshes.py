@@ -117,9 +117,9 @@ def body_mesh(body: Body, camera: Camera, spec: RenderSpec | None = None) -> Mes
 
 
 def _widest_angle(body: Body, camera: Camera, spec: RenderSpec) -> float:
-    """Angle in rad between the camera's axis and the farthest ray to a ball that is seen, rounded up to 0.1."""
-    corner = np.hypot(spec.width, spec.height) / 2 / pixels_per_metre(camera, spec) + 2 * body.size[0]
-    return math.ceil(10 * (math.atan(corner / camera.distance) + math.asin(min(1.0, body.size[0] / NEAR)))) / 10
+    """Angle in rad between the camera's axis and the ray to the centre of a ball that is just seen, rounded up."""
+    corner = math.hypot(spec.width, spec.height) / 2 / pixels_per_metre(camera, spec) + 2 * body.size[0]
+    return math.ceil(50 * math.atan(corner / camera.distance)) / 50
 
 
 def _scaled(mesh: Mesh, factors: tuple[float, ...]) -> Mesh:
