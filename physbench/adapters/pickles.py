@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickletools
 import zipfile
 from pathlib import Path
@@ -22,6 +23,7 @@ HARMLESS = {
     "torch.Tensor",
     "torch.serialization._get_layout",
 }
+PICKLES_IN_A_ROW = 5
 LARGEST = 64 * 2**20  # bytes of pickle that are looked at
 
 
@@ -30,23 +32,47 @@ class NotAPickle(Exception):
 
 
 def globals_of(data: bytes) -> set[str]:
-    """Names "module.name" that the first pickle in `data` would import. Raises NotAPickle."""
+    """Names "module.name" that the pickles in `data` would import. Raises NotAPickle.
+
+    torch's old format is several pickles in a row, then raw numbers.
+    """
+    stream = io.BytesIO(data)
+    found: set[str] = set()
+    for _ in range(PICKLES_IN_A_ROW):
+        found |= _globals_of_next(stream)
+        start = data[stream.tell() : stream.tell() + 2]
+        if not looks_like_pickle(start):
+            break
+    return found
+
+
+def _globals_of_next(stream: io.BytesIO) -> set[str]:
     found: set[str] = set()
     texts: list[str] = []  # the last ones pushed: STACK_GLOBAL takes two
-    memo: list[str] = []
+    memo: dict[int, str] = {}
+    memoized = 0
+    last: str | None = None  # the text that the last opcode pushed
     try:
-        for opcode, argument, _ in pickletools.genops(data):
+        for opcode, argument, _ in pickletools.genops(stream):
             name = opcode.name
-            if name == "GLOBAL" or name == "INST":
+            pushed = None
+            if name in ("GLOBAL", "INST"):
                 found.add(str(argument).replace(" ", "."))
             elif name == "STACK_GLOBAL":
                 found.add(".".join(texts[-2:]) if len(texts) > 1 else "unknown")
             elif "UNICODE" in name or name in ("STRING", "BINSTRING", "SHORT_BINSTRING"):
-                texts.append(str(argument))
-            elif name == "MEMOIZE" and texts:
-                memo.append(texts[-1])
-            elif name in ("BINGET", "LONG_BINGET", "GET") and isinstance(argument, int) and argument < len(memo):
-                texts.append(memo[argument])
+                pushed = str(argument)
+            elif name == "MEMOIZE":
+                if last is not None:
+                    memo[memoized] = last
+                memoized += 1
+            elif name in ("PUT", "BINPUT", "LONG_BINPUT") and last is not None and argument is not None:
+                memo[int(argument)] = last
+            elif name in ("GET", "BINGET", "LONG_BINGET") and argument is not None:
+                pushed = memo.get(int(argument))
+            if pushed is not None:
+                texts.append(pushed)
+            last = pushed
     except Exception as error:  # pickletools raises whatever the bytes lead to
         raise NotAPickle(str(error)) from None
     return found

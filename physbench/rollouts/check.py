@@ -64,7 +64,7 @@ def check_model(engine: RolloutEngine, clips: Sequence[Clip]) -> Checked:
         if rollout.failure and rollout.failure not in checked.problems:
             checked.problems.append(rollout.failure)
     for event in engine.events:
-        if event.kind == "retried":
+        if event.kind == "retried" and not checked.failed:
             checked.notes.append(f"Two clips together raised, and were tried one by one: {event.detail}.")
         elif event.kind == "halved":
             checked.notes.append(event.detail)

@@ -1,0 +1,94 @@
+"""What the rollout engine costs over a bare loop on the same model and the same batches. Bound: 3 %.
+
+    python benchmarks/rollout.py [--model TARGET] [--frames 64x64] [--clips 64] [--batch-size 16] [--repeats 5]
+
+Both loops start from clips in memory and end with uint8 frames (T, H, W, 3) in this process. The bare loop is what
+anybody would write: context to floats, the model's answer clamped, rounded and moved to NumPy. The engine besides
+checks shapes, ranges and NaN, and has the model in a process of its own. They take turns; the ratio of each counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from physbench.adapters.load import load_model
+from physbench.adapters.protocol import Model
+from physbench.clips.clip import Clip
+from physbench.clips.store import ClipStore
+from physbench.clips.suite import find_suite
+from physbench.rollouts.engine import RolloutEngine
+from physbench.rollouts.plan import Batch, item_seed
+
+BOUND = 1.03
+
+
+def bare_loop(model: Model, plan: tuple[Batch, ...], clips: dict[object, Clip]) -> tuple[int, float]:
+    """Roll the plan out without any harness. Returns the sum of all values, and the model's own seconds."""
+    total, inside = 0, 0.0
+    for batch in plan:
+        frames = np.stack([clips[item.row].context(model.card.context_frames) for item in batch.items])
+        context = torch.from_numpy(frames).permute(0, 1, 4, 2, 3).float().div(255).contiguous()
+        generators = [torch.Generator().manual_seed(item_seed(item.row.id, item.sample, 0)) for item in batch.items]
+        begun = time.perf_counter()
+        with torch.inference_mode():
+            answer = model.rollout(
+                context, horizon=batch.horizon, actions=None, prompts=[""] * len(frames), generators=generators
+            )
+            if isinstance(answer, Iterator):
+                answer = torch.cat(list(answer), 1)
+        inside += time.perf_counter() - begun
+        pixels = answer.clamp(0, 1).mul(255).round().to(torch.uint8).permute(0, 1, 3, 4, 2).contiguous().numpy()
+        total += sum(int(clip[-1].sum()) for clip in pixels)
+    return total, inside
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="reference:objects")
+    parser.add_argument("--model-arg", action="append", default=[])
+    parser.add_argument("--clips", type=int, default=48)
+    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args()
+    arguments = dict(pair.split("=", 1) for pair in options.model_arg)
+    torch.set_num_threads(options.threads)
+
+    model = load_model(options.model, device=torch.device("cpu"), dtype=torch.float32, model_args=arguments)
+    rows = find_suite("core", limit=options.clips).rows
+    store = ClipStore()
+    store.ensure(rows, model.card.spec)
+    clips: dict[object, Clip] = {row: store.get(row, model.card.spec) for row in rows}
+    ratios, shares = [], []
+    with RolloutEngine(options.model, device="cpu", model_args=arguments, threads=options.threads) as engine:
+        plan = engine.plan(rows, batch_size=options.batch_size)
+        frames = sum(len(batch.items) * batch.horizon for batch in plan)
+        for repeat in range(options.repeats + 1):
+            begun = time.perf_counter()
+            expected, inside = bare_loop(model, plan, clips)
+            bare = time.perf_counter() - begun
+            begun = time.perf_counter()
+            total = sum(
+                int(rollout.frames[-1].sum()) for result in engine.run(plan, clips.__getitem__) for rollout in result
+            )
+            ours = time.perf_counter() - begun
+            assert abs(total - expected) <= 1e-4 * expected, "the two loops must give the same frames"
+            if repeat:  # the first turn warms up
+                ratios.append(ours / bare)
+                shares.append(ours / inside)
+            print(f"bare loop {bare:6.3f} s (model {inside:6.3f} s)   engine {ours:6.3f} s   ratio {ours / bare:.3f}")
+    ratio = statistics.median(ratios)
+    print(
+        f"{engine.card.name} at {engine.card.spec}: {frames} frames in {len(plan)} batches, median ratio {ratio:.3f} "
+        f"(bound {BOUND}), {statistics.median(shares):.3f} of the model's own time"
+    )
+
+
+if __name__ == "__main__":
+    main()

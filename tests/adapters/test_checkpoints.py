@@ -1,0 +1,168 @@
+"""Checkpoints with our metadata key, of a toy architecture."""
+
+import json
+from importlib.metadata import EntryPoint
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from physbench import ModelCard, registry
+from physbench.adapters.checkpoints import compare_tensors
+from physbench.adapters.load import check_target, model_sha256
+from physbench.adapters.tensor_file import read_checkpoint, save_checkpoint
+from physbench.errors import ModelError
+
+CARD = ModelCard("toy", (64, 64), 15, 4, track="trained")
+
+
+class Toy(torch.nn.Module):
+    def __init__(self, card, width):
+        super().__init__()
+        self.card = card
+        self.layer = torch.nn.Linear(width, 2)
+
+    def rollout(self, context, *, horizon, actions, prompts, generators):
+        return context[:, -1:].expand(-1, horizon, -1, -1, -1)
+
+
+class Architecture:
+    name = "toy"
+
+    def load(self, tensors, config, card, *, device, dtype):
+        model = Toy(card, config["width"])
+        if config.get("compare"):
+            compare_tensors(
+                {name: tuple(t.shape) for name, t in model.state_dict().items()},
+                {n: tuple(t.shape) for n, t in tensors.items()},
+            )
+        model.load_state_dict(tensors)
+        return model.to(device, dtype)
+
+
+architecture = Architecture()
+
+
+@pytest.fixture(autouse=True)
+def toy_architecture(monkeypatch):
+    import sys
+
+    sys.modules["toy_architecture"] = sys.modules[__name__]
+    true = registry.entries
+
+    def entries(group):
+        known = dict(true(group))
+        if group == "physbench.architectures":
+            known["toy"] = EntryPoint("toy", "toy_architecture:architecture", group)
+        return known
+
+    monkeypatch.setattr(registry, "entries", entries)
+
+
+@pytest.fixture
+def saved(tmp_path):
+    def save(name="model.safetensors", config=None, architecture="toy", tensors=None, card=CARD):
+        path = tmp_path / name
+        torch.manual_seed(0)
+        tensors = tensors or Toy(CARD, 3).state_dict()
+        save_checkpoint(
+            path, tensors, architecture=architecture, config=config or {"width": 3}, card=card, training={"seed": 0}
+        )
+        return path
+
+    return save
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "model.pt", "model"])
+def test_a_checkpoint_is_recognised_by_its_content(saved, load, name) -> None:
+    model = load(saved(name))
+    assert model.card == CARD
+    assert read_checkpoint(saved(name)).training == {"seed": 0}
+
+
+def test_the_hash_is_of_tensors_and_metadata(saved, tmp_path) -> None:
+    first, second = saved("a"), tmp_path / "b"
+    document = json.loads(json.dumps({"training": {"seed": 0}, **vars(read_checkpoint(first)), "card": None}))
+    document["card"] = json.loads(json.dumps(vars(CARD)))
+    text = json.dumps(dict(reversed(document.items())), indent=3)  # another order and other spaces
+    save_file(dict(reversed(load_file(first).items())), second, metadata={"physbench": text})
+    assert first.read_bytes() != second.read_bytes()
+    assert model_sha256(str(first)) == model_sha256(str(second))
+    assert model_sha256(str(first)) != model_sha256(str(saved("c", config={"width": 3, "depth": 1})))
+    changed = {name: tensor + 1e-6 for name, tensor in load_file(first).items()}
+    assert model_sha256(str(first)) != model_sha256(str(saved("d", tensors=changed)))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda data: data[:6], "does not start like"),
+        (lambda data: data[:60], "is truncated: its header needs"),
+        (lambda data: data[:-5], "is truncated: its header tells of"),
+        (lambda data: data + b"xx", "is corrupt: its header tells of"),
+        (lambda data: data[:20] + b"\xff\xfe" + data[22:], "is corrupt: its header cannot be read"),
+    ],
+)
+def test_damaged_files_are_told(saved, change, words) -> None:
+    path = saved()
+    path.write_bytes(change(path.read_bytes()))
+    with pytest.raises(ModelError, match=words):
+        check_target(str(path))
+
+
+def test_tensors_without_our_key_say_how_to_go_on(tmp_path) -> None:
+    path = tmp_path / "other.safetensors"
+    save_file({"w": torch.ones(2)}, path, metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=r"1 tensors but no metadata key 'physbench' \(keys: format\)") as caught:
+        check_target(str(path))
+    assert "my_model.py:make" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "words"),
+    [
+        ("{", "its metadata cannot be read"),
+        ("[]", "its metadata cannot be read"),
+        ("{}", "its metadata lacks 'architecture'"),
+        ('{"architecture": "toy", "config": {}}', "its metadata lacks 'card'"),
+        ('{"architecture": "toy", "config": {}, "card": {"nam": "x"}}', "unknown field 'nam'. Did you mean name"),
+        ('{"architecture": "toy", "config": {}, "card": {"name": "x"}}', "its card is incomplete"),
+        (
+            '{"architecture": "toy", "config": {}, "card": {"name": "x", "image_size": [64, 64], "fps": 7, '
+            '"context_frames": 2}}',
+            "divides 1200, got 7",
+        ),
+    ],
+)
+def test_wrong_metadata_is_told(tmp_path, metadata, words) -> None:
+    path = tmp_path / "model.safetensors"
+    save_file({"w": torch.ones(2)}, path, metadata={"physbench": metadata})
+    with pytest.raises(ModelError, match=words):
+        check_target(str(path))
+
+
+def test_an_unknown_architecture_offers_the_nearest(saved) -> None:
+    with pytest.raises(ModelError, match="no architecture 'object' here"):
+        check_target(str(saved(architecture="object")))
+
+
+@pytest.mark.parametrize("compare", [False, True])
+def test_tensors_that_do_not_fit_are_named(saved, load, compare) -> None:
+    tensors = {"layer.weight": torch.ones(2, 5), "extra": torch.ones(1)}
+    with pytest.raises(ModelError) as caught:
+        load(saved(tensors=tensors, config={"width": 3, "compare": compare}))
+    text = str(caught.value)
+    assert "layer.bias" in text and "extra" in text and len(text.splitlines()) == 1
+    if compare:
+        assert "layer.weight (2, 5) instead of (2, 3)" in text
+    with pytest.raises(ModelError, match="looks for 'width' in vain"):
+        load(saved(config={"depth": 3}))
+    with pytest.raises(ModelError, match="takes none"):
+        load(saved(), size="3")
+
+
+def test_unknown_references_are_told() -> None:
+    with pytest.raises(ModelError, match="There is no reference model 'nonsense'"):
+        check_target("reference:nonsense")
+    with pytest.raises(ModelError, match="Make one with `physbench train toy`"):
+        check_target("reference:toy")

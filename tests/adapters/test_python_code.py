@@ -1,0 +1,167 @@
+"""Factories in Python: every mistake is told in one or two lines that name the place."""
+
+import pytest
+
+from physbench.adapters.load import check_target, model_sha256
+from physbench.errors import ModelError
+
+MODEL = """
+class Model:
+    def __init__(self, card=card): self.card = card
+    def rollout(self, context, *, horizon, actions, prompts, generators): return context[:, -1:]
+"""
+
+
+def test_a_factory_gets_its_arguments_in_their_types(code, load) -> None:
+    path = code(
+        MODEL
+        + """
+def make(*, device, dtype, depth: int = 3, rate=0.5, flag: bool = False, name="x", **rest):
+    model = Model()
+    model.seen = dict(device=str(device), dtype=str(dtype), depth=depth, rate=rate, flag=flag, name=name, **rest)
+    return model
+"""
+    )
+    model = load(f"{path}:make", depth="4", rate="0.25", flag="yes", name="7", other="8")
+    assert model.seen == {
+        "device": "cpu",
+        "dtype": "torch.float32",
+        "depth": 4,
+        "rate": 0.25,
+        "flag": True,
+        "name": "7",
+        "other": "8",
+    }
+
+
+def test_a_module_below_the_current_folder(code, load, tmp_path, monkeypatch) -> None:
+    code(MODEL + "def make(*, device, dtype): return Model()\n", "own_module.py")
+    monkeypatch.chdir(tmp_path)
+    assert load("python:own_module:make").card.name == "mine"
+
+
+def test_neighbours_of_the_file_can_be_imported(code, load, tmp_path) -> None:
+    (tmp_path / "my_neighbour.py").write_text("WORD = 'hello'\n")
+    path = code("import my_neighbour\n" + MODEL + "def make(*, device, dtype): return Model()\n")
+    load(f"{path}:make")
+
+
+@pytest.mark.parametrize(
+    ("body", "factory", "arguments", "words"),
+    [
+        (
+            "def make(*, device, dtype): return open('gone.pt')\n",
+            "make",
+            {},
+            r"FileNotFoundError in my_model.py, line \d+ \(make\)",
+        ),
+        (
+            "def make(*, device, dtype): import nothing_like_it\n",
+            "make",
+            {},
+            r"ModuleNotFoundError in my_model.py, line \d+",
+        ),
+        ("1 / 0\n", "make", {}, r"ZeroDivisionError in my_model.py, line \d+ \(<module>\)"),
+        ("def make(*, device, dtype): raise SystemExit(3)\n", "make", {}, r"SystemExit in my_model.py, line \d+"),
+        ("def make(:\n", "make", {}, r"not valid Python: SyntaxError in my_model.py, line \d+"),
+        ("def make(*, device, dtype): pass\n", "mkae", {}, "there is no 'mkae' in it. Did you mean make"),
+        ("make = 3\n", "make", {}, "is a int, not a function"),
+        ("def make(): pass\n", "make", {}, r"does not take device and dtype: expected `def make\(\*, device, dtype\)`"),
+        (
+            "def make(*, device, dtype, size=1): pass\n",
+            "make",
+            {"sise": "3"},
+            "no argument of that name. Did you mean size",
+        ),
+        (
+            "def make(*, device, dtype, size=1): pass\n",
+            "make",
+            {"size": "big"},
+            "--model-arg size=big: expected a whole",
+        ),
+        ("def make(*, device, dtype, weights): pass\n", "make", {}, "needs --model-arg weights=..."),
+        ("def make(*, device, dtype): pass\n", "make", {"dtype": "float16"}, "use --dtype float16"),
+        ("def make(*, device, dtype): pass\n", "make", {}, "returned None"),
+        ("def make(*, device, dtype): return Model\n", "make", {}, "is a class that was not called"),
+        (
+            "def make(*, device, dtype): return torch.nn.Linear(1, 1)\n",
+            "make",
+            {},
+            "the Linear has no method `rollout`",
+        ),
+        (
+            "class M(Model):\n  def rollout(self, x): pass\ndef make(*, device, dtype): return M()\n",
+            "make",
+            {},
+            "cannot be called as rollout",
+        ),
+        (
+            "def make(*, device, dtype): return Model(None)\n",
+            "make",
+            {},
+            "attribute `card` of type physbench.ModelCard, got none",
+        ),
+        ("def make(*, device, dtype): return Model(ModelCard('m', 64, 15, 4))\n", "make", {}, "expected image_size"),
+        (
+            "def make(*, device, dtype): return Model(ModelCard('m', (64, 64), 7, 4))\n",
+            "make",
+            {},
+            "divides 1200, got 7",
+        ),
+        (
+            "def make(*, device, dtype): return Model(ModelCard('m', (64, 64), '15', 4))\n",
+            "make",
+            {},
+            "fps to be a number",
+        ),
+        (
+            "def make(*, device, dtype): return Model(ModelCard('m', (64, 64), 15, 40))\n",
+            "make",
+            {},
+            "that works is 31",
+        ),
+        ("def make(*, device, dtype): return Model(ModelCard('m', (64, 64), 15, 2.5))\n", "make", {}, "context_frames"),
+        ("def make(*, device, dtype): return Model(ModelCard('m', (64, 64), 15, 4, track='x'))\n", "make", {}, "track"),
+        (
+            "def make(*, device, dtype): return Model(ModelCard('m', (64, 64), 15, 4, track='privileged'))\n",
+            "make",
+            {},
+            "a model with `rollout_clips`, and no other",
+        ),
+    ],
+)
+def test_what_is_wrong_is_told(code, load, body, factory, arguments, words) -> None:
+    path = code(MODEL + body)
+    with pytest.raises(ModelError, match=words) as caught:
+        load(f"{path}:{factory}", **arguments)
+    assert len(str(caught.value).splitlines()) <= 2
+
+
+def test_the_line_is_that_of_the_users_code(code, load) -> None:
+    """The error is raised in torch, called from line 5."""
+    path = code("def make(*, device, dtype):\n    torch.nn.Linear(2, 3)(torch.ones(5))\n")
+    with pytest.raises(ModelError, match=r"RuntimeError in my_model.py, line 5 \(make\): mat1 and mat2"):
+        load(f"{path}:make")
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ("{path}", r"say which function makes the model, as in .*my_model.py:make. It defines Model, make: .*:make"),
+        ("{folder}/my_modle.py:make", "does not exist. Did you mean my_model.py"),
+        ("{folder}/none/my_model.py:make", "there is no folder"),
+        ("python:no_such_module:make", "there is no module 'no_such_module'"),
+        ("python:json", "Expected python:package.module:factory"),
+        ("python:json.decoder:9", "Expected python:package.module:factory"),
+    ],
+)
+def test_wrong_targets_are_told_without_running_code(code, target, words) -> None:
+    path = code("raise AssertionError('it ran')\n" + MODEL + "def make(*, device, dtype): pass\n")
+    with pytest.raises(ModelError, match=words):
+        check_target(target.format(path=path, folder=path.parent))
+
+
+def test_the_hash_of_a_file_is_that_of_its_text(code) -> None:
+    first = model_sha256(f"{code('x = 1')}:make")
+    assert first == model_sha256(f"{code('x = 1')}:make") != model_sha256(f"{code('x = 2')}:make")
+    assert model_sha256("python:json:loads") is None
