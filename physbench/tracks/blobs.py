@@ -9,13 +9,17 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage.measure import label as connected
+from skimage import measure
+
+from physbench.tracks.colour import UNKNOWN
 
 LEAST_AREA = 3.0  # small pixels; fewer are noise
 DUPLICATE_SHARE = 0.3  # of an object's area; a further blob of its hue is a duplicate from here on
 HALLUCINATION_SHARE = 0.3  # of the smallest object's area
 HALLUCINATION_FRAMES = 3  # in a row
 SAME_REACH = 1.4  # radii: two parts of a ball behind a post lie nearer than this, two balls do not
+
+OBJECT_OF = np.array([UNKNOWN if bits >= UNKNOWN else int(bits).bit_length() for bits in range(256)])
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -26,7 +30,7 @@ class Components:
     """Connected areas of one label, by frame."""
 
     frame: Int  # (M,)
-    label: Int  # (M,)
+    label: Int  # (M,) k + 1 for object k, UNKNOWN for an unknown hue
     area: Float  # (M,) px
     centre: Float  # (M, 2) px
 
@@ -53,7 +57,8 @@ def components(labels: NDArray[np.uint8], factor: int) -> Components:
     where = np.flatnonzero(tall)
     if not len(where):
         return Components(*(np.zeros(0, np.int64),) * 2, np.zeros(0), np.zeros((0, 2)))
-    number = np.asarray(connected(tall, background=0, connectivity=2)).ravel()[where].astype(np.int64) - 1
+    connected: NDArray[np.int64] = measure.label(tall, background=0, connectivity=2)  # type: ignore[no-untyped-call]
+    number = connected.ravel()[where].astype(np.int64) - 1
     row, column = np.divmod(where, width)
     pixels = np.bincount(number)
     first = np.zeros(len(pixels), dtype=np.int64)
@@ -61,9 +66,8 @@ def components(labels: NDArray[np.uint8], factor: int) -> Components:
     frame = first // (width * (height + 1))
     x = np.bincount(number, column) / pixels + 0.5
     y = np.bincount(number, row) / pixels + 0.5 - frame * (height + 1)
-    return Components(
-        frame, tall.ravel()[first].astype(np.int64), pixels * float(factor**2), np.stack([x, y], axis=-1) * factor
-    )
+    area = pixels.astype(np.float64) * factor**2
+    return Components(frame, OBJECT_OF[tall.ravel()[first]], area, np.stack([x, y], axis=-1) * factor)
 
 
 def choose(found: Components, frames: int, full_area: Float, factor: int) -> Choice:
@@ -114,7 +118,7 @@ def _hallucinations(found: Components, frames: int, full_area: Float) -> NDArray
     """Blobs of unknown hue (N,), counted where some are seen in at least three frames in a row."""
     if not len(full_area):
         return np.zeros(frames, dtype=np.uint8)
-    strange = (found.label == len(full_area) + 1) & (found.area >= HALLUCINATION_SHARE * full_area.min())
+    strange = (found.label == UNKNOWN) & (found.area >= HALLUCINATION_SHARE * full_area.min())
     count = np.bincount(found.frame[strange], minlength=frames)
     return np.where(runs(count > 0, HALLUCINATION_FRAMES), np.minimum(count, 255), 0).astype(np.uint8)
 

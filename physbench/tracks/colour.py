@@ -7,8 +7,8 @@ a = 2 R - G - B and b = G - B, so that sums over pixels are exact on every devic
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -35,9 +35,13 @@ def opponent(colour: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.stack([red - (green + blue) / 2, math.sqrt(3) / 2 * (green - blue)], axis=-1)
 
 
+UNKNOWN = 128  # label of a hue that the scene does not hold; object k has the label 1 << k, a pixel without hue 0
+MOST_OBJECTS = 7
+
+
 @dataclass(frozen=True, eq=False)
 class Colours:
-    """What the tracker knows of the colours of K objects. Labels: 0 no hue, k + 1 object k, K + 1 an unknown hue."""
+    """What the tracker knows of the colours of K objects."""
 
     hue: NDArray[np.float64]  # (K, 2) unit vectors in the opponent plane
     chroma: NDArray[np.float64]  # (K,) levels, of a shaded ball of the palette's colour
@@ -49,7 +53,8 @@ class Colours:
         return len(self.hue)
 
 
-def colours_of(hues: Sequence[int], device: torch.device) -> Colours:
+@lru_cache(maxsize=64)
+def colours_of(hues: tuple[int, ...], device: torch.device) -> Colours:
     """Build the tables for objects of these palette hues, all different."""
     vectors = opponent(np.asarray([PALETTE[hue] for hue in hues], dtype=np.float64).reshape(-1, 3)) * 255
     chroma = np.linalg.norm(vectors, axis=-1) * SHADE
@@ -67,13 +72,13 @@ def _label_table(unit: NDArray[np.float64], chroma: NDArray[np.float64]) -> NDAr
     a, b = np.meshgrid(steps * STEP_A, steps * STEP_B, indexing="ij")
     plane = np.stack([a / 2, math.sqrt(3) / 2 * b], axis=-1)  # (SIDE, SIDE, 2)
     size = np.linalg.norm(plane, axis=-1)
-    label = np.where(size >= CHROMA_GATE, len(unit) + 1, 0)
+    label = np.where(size >= CHROMA_GATE, UNKNOWN, 0)
     if len(unit):
         along = plane @ unit.T  # (SIDE, SIDE, K)
         best = along.argmax(-1)
         near = along.max(-1) >= size * math.cos(math.radians(HUE_TOLERANCE_DEG))
-        label = np.where(near & (label > 0), np.where(size >= CORE_SHARE * chroma[best], best + 1, 0), label)
-    return label.astype(np.uint8).reshape(-1)
+        label = np.where(near & (label > 0), np.where(size >= CORE_SHARE * chroma[best], 1 << best, 0), label)
+    return np.asarray(label, dtype=np.uint8).reshape(-1)
 
 
 def _dual_vectors(unit: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -86,14 +91,19 @@ def _dual_vectors(unit: NDArray[np.float64]) -> NDArray[np.float64]:
             parallel = float(across @ unit[k])
             if j != k and abs(parallel) > math.sin(math.radians(30)):
                 duals[k, j] = across / parallel
-    return duals * np.array([0.5, math.sqrt(3) / 2])
+    return np.asarray(duals * np.array([0.5, math.sqrt(3) / 2]))
 
 
-def labels(a: Tensor, b: Tensor, table: Tensor, scale: float = 1.0) -> Tensor:
-    """Label maps (...) u8 of opponent maps (...), float32; `scale` undoes the sum over pooled pixels."""
-    row = (a * (scale / STEP_A) + (HALF + 0.5)).to(torch.int32)
-    column = (b * (scale / STEP_B) + (HALF + 0.5)).to(torch.int32)
-    index = row.mul_(SIDE).add_(column)
+def labels(a: Tensor, b: Tensor, table: Tensor, area: int = 1) -> Tensor:
+    """Label maps (...) u8 of opponent maps (...), whole numbers summed over `area` pixels, int16 or float32."""
+    if a.dtype == torch.int16 and area & (area - 1) == 0:  # shifts instead of divisions, with the same result
+        by = area.bit_length() - 1
+        row = (a + HALF * STEP_A * area + STEP_A * area // 2) >> (by + STEP_A.bit_length() - 1)
+        column = (b + HALF * STEP_B * area + STEP_B * area // 2) >> (by + STEP_B.bit_length() - 1)
+    else:
+        row = (a.to(torch.float32) / (STEP_A * area) + (HALF + 0.5)).to(torch.int16)
+        column = (b.to(torch.float32) / (STEP_B * area) + (HALF + 0.5)).to(torch.int16)
+    index = row.to(torch.int32).mul_(SIDE).add_(column.to(torch.int32))
     return table.index_select(0, index.view(-1)).view(a.shape)
 
 
@@ -101,4 +111,4 @@ def hue_shift_deg(a: NDArray[np.float64], b: NDArray[np.float64], unit: NDArray[
     """Degrees 0..180 between opponent colours (...) and the unit vector of the object's own hue."""
     x, y = a / 2, math.sqrt(3) / 2 * b
     along, across = x * unit[0] + y * unit[1], y * unit[0] - x * unit[1]
-    return np.abs(np.degrees(np.arctan2(across, along)))
+    return np.asarray(np.abs(np.degrees(np.arctan2(across, along))))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from physbench.tracks.colour import AMBIENT_SHARE, DIFFUSE_SHARE
-from physbench.tracks.patches import Patches, dilate
+from physbench.tracks.patches import BATCH_PIXELS, LEVELS, Patches, dilate
 
 ITERATIONS = 6
 PIXEL_VARIANCE = 1 / 12  # px^2 of a square pixel
@@ -22,123 +23,170 @@ FIT = ("x", "y", "blur", "amplitude", "rms", "step", "share", "sd", "stray")
 
 
 @dataclass(frozen=True, eq=False)
+class Job:
+    """Patches of one ball."""
+
+    patches: Patches  # M > 0 of them
+    reference: float  # levels of chroma of a pixel of it
+    radius: float  # px
+
+
+@dataclass(frozen=True, eq=False)
 class _Pixels:
+    """All balls together; smaller patches are filled up with pixels that do not count."""
+
     value: Tensor  # (M, P, P) float32, chroma over the object's own
-    valid: Tensor  # (M, P, P) bool
-    x: Tensor  # (P,) float32 px within the patch
-    y: Tensor
+    valid: Tensor  # (M, P, P) float32, 1 where the pixel counts
+    radius: Tensor  # (M, 1, 1) float32 px
+    start: Tensor  # (M, 2) float64 px within the patch
+
+    def part(self, where: slice) -> _Pixels:
+        return _Pixels(self.value[where], self.valid[where], self.radius[where], self.start[where])
 
 
-def fit(patches: Patches, reference: float, radius: float) -> Tensor:
-    """Fit every patch (M): float64 (M, 9), see FIT; centres in px of the frame.
+def fit(jobs: Sequence[Job]) -> list[Tensor]:
+    """Fit every patch of every job: float64 (M, 9) each, see FIT; centres in px of the frame.
 
     Gauss-Newton over centre, edge width and amplitude. The edge is a polynomial: products, sums, quotients and square
     roots round alike everywhere, which functions like erf do not. sd is that of the centre for the rms that is left;
     share is that of the disc's area on valid pixels; stray is the share of the object's pixels outside the disc.
     """
-    result = _fit(patches, reference, radius, HIDDEN_REACH)
-    blurred = (result[:, FIT.index("blur")] > BLURRED).nonzero()[:, 0]
-    if len(blurred):
-        result[blurred] = _fit(patches.select(blurred), reference, radius, BLURRED_REACH)
-    return result
+    results = _fit(jobs, HIDDEN_REACH)
+    blurred = [(result[:, FIT.index("blur")] > BLURRED).nonzero()[:, 0] for result in results]
+    again = [i for i, index in enumerate(blurred) if len(index)]
+    if again:
+        few = [Job(jobs[i].patches.select(blurred[i]), jobs[i].reference, jobs[i].radius) for i in again]
+        for i, result in zip(again, _fit(few, BLURRED_REACH), strict=True):
+            results[i][blurred[i]] = result
+    return results
 
 
-def _fit(patches: Patches, reference: float, radius: float, reach: int) -> Tensor:
-    wide, tall = patches.along.shape[2], patches.along.shape[1]
-    device = patches.along.device
-    hidden = dilate(_without_specks(patches.other) | patches.screen, reach)
+def _fit(jobs: Sequence[Job], reach: int) -> list[Tensor]:
+    prepared = [_prepare(job, reach) for job in jobs]
+    tall, wide = max(p.value.shape[1] for p in prepared), max(p.value.shape[2] for p in prepared)
     pixels = _Pixels(
-        patches.along / reference,
-        ~hidden & (patches.region | ~patches.core),  # chroma far from the object is somebody else's
-        torch.arange(wide, device=device, dtype=torch.float32) + 0.5,
-        torch.arange(tall, device=device, dtype=torch.float32) + 0.5,
+        torch.cat([_fill(p.value, tall, wide) for p in prepared]),
+        torch.cat([_fill(p.valid, tall, wide) for p in prepared]),
+        torch.cat([p.radius for p in prepared]),
+        torch.cat([p.start for p in prepared]),
     )
-    centre = patches.stats[:, 1:3] - patches.origin
-    start = _start(pixels, patches.region, centre, radius)
-    ones = torch.ones(len(start), dtype=torch.float64, device=device)
-    state = torch.cat([start, torch.stack([2.0 * ones, ones], dim=1)], dim=1)  # x, y, width, amplitude
+    core = torch.cat([_fill(job.patches.core, tall, wide) for job in jobs])
+    step = max(1, BATCH_PIXELS // (tall * wide)) if core.device.type == "cpu" else len(core)
+    slices = [slice(i, i + step) for i in range(0, len(core), step)]
+    result = torch.cat([_solve(pixels.part(where), core[where]) for where in slices])
+    result[:, :2] += torch.cat([job.patches.origin for job in jobs])
+    return list(torch.split(result, [len(job.patches.core) for job in jobs]))
+
+
+def _fill(part: Tensor, tall: int, wide: int) -> Tensor:
+    return torch.nn.functional.pad(part, (0, wide - part.shape[2], 0, tall - part.shape[1]))
+
+
+def _prepare(job: Job, reach: int) -> _Pixels:
+    patches, count = job.patches, len(job.patches.core)
+    hidden = dilate(_without_specks(patches.other) | patches.screen, reach)
+    # Chroma far from the object is somebody else's.
+    valid = hidden.bitwise_xor_(1).bitwise_and_(patches.region | (patches.core ^ 1))
+    value = patches.along * (1 / (LEVELS * job.reference))
+    return _Pixels(
+        value,
+        valid.to(torch.float32),
+        value.new_full((count, 1, 1), job.radius),
+        _start(value, valid & patches.region, patches.stats[:, 1:3] - patches.origin, job.radius),
+    )
+
+
+def _solve(pixels: _Pixels, core: Tensor) -> Tensor:
+    radius = pixels.radius[:, 0].to(torch.float64)  # (M, 1)
+    ones = torch.ones_like(radius)
+    state = torch.cat([pixels.start, 2.0 * ones, ones], dim=1)  # x, y, width, amplitude
+    limit = torch.cat([0.3 * radius, 0.3 * radius, 1.5 * ones, 0.5 * ones], dim=1)
+    tall, wide = core.shape[1:]
+    least = torch.cat([-radius, -radius, LEAST_WIDTH * ones, 0.2 * ones], dim=1)
+    most = torch.cat([wide + radius, tall + radius, MOST_WIDTH * ones, 3.0 * ones], dim=1)
     step = torch.zeros_like(state)
-    limit = torch.tensor([0.3 * radius, 0.3 * radius, 1.5, 0.5], dtype=torch.float64, device=device)
-    least = torch.tensor([-radius, -radius, LEAST_WIDTH, 0.2], dtype=torch.float64, device=device)
-    most = torch.tensor([wide + radius, tall + radius, MOST_WIDTH, 3.0], dtype=torch.float64, device=device)
     for _ in range(ITERATIONS):
-        normal, gradient, _ = _normal_equations(pixels, state, radius)
-        step = torch.linalg.solve(normal, gradient).clamp(-limit, limit)
+        normal, gradient, _ = _normal_equations(pixels, state)
+        step = torch.maximum(torch.minimum(torch.linalg.solve(normal, gradient), limit), -limit)
         state = torch.minimum(torch.maximum(state + step, least), most)
-    return _quality(pixels, patches, state, step, radius)
+    return _quality(pixels, core, state, step)
 
 
 def _without_specks(mask: Tensor) -> Tensor:
-    """Pixels of a mask (M, P, P) with at least two neighbours in it; others are noise."""
-    around = torch.nn.functional.avg_pool2d(mask[:, None].to(torch.float32), 3, 1, 1, divisor_override=1)[:, 0]
-    return mask & (around > 2.5)
+    """Pixels of a mask (M, P, P) u8 with at least two neighbours in it; others are noise."""
+    padded = torch.nn.functional.pad(mask, (1, 1, 1, 1))
+    across = padded[:, :, :-2] + padded[:, :, 1:-1] + padded[:, :, 2:]
+    around = across[:, :-2] + across[:, 1:-1] + across[:, 2:]
+    return mask & around.ge_(3)
 
 
-def _start(pixels: _Pixels, region: Tensor, centre: Tensor, radius: float) -> Tensor:
+def _start(value: Tensor, valid: Tensor, centre: Tensor, radius: float) -> Tensor:
     """First guess (M, 2): every visible edge pixel says that the centre lies one radius inwards along its gradient."""
-    value, valid = pixels.value, pixels.valid & region
     across = value[:, 1:-1, 2:] - value[:, 1:-1, :-2]
     down = value[:, 2:, 1:-1] - value[:, :-2, 1:-1]
-    inside = ~dilate(~valid, 1)[:, 1:-1, 1:-1]
+    inside = dilate(valid ^ 1, 1)[:, 1:-1, 1:-1].bitwise_xor(1)
     square = across * across + down * down
-    weight = square * (inside & (square > 0.09))
+    weight = square * (square > 0.09) * inside
     pull = radius / square.clamp(min=1e-6).sqrt()
+    x = torch.arange(value.shape[2] - 2, device=value.device, dtype=torch.float32) + 1.5
+    y = torch.arange(value.shape[1] - 2, device=value.device, dtype=torch.float32) + 1.5
     total = weight.sum((1, 2), dtype=torch.float64)
-    x = ((pixels.x[1:-1] + across * pull) * weight).sum((1, 2), dtype=torch.float64)
-    y = ((pixels.y[1:-1, None] + down * pull) * weight).sum((1, 2), dtype=torch.float64)
-    guess = torch.stack([x, y], dim=1) / total.clamp(min=1e-6)[:, None]
+    guess_x = ((x + across * pull) * weight).sum((1, 2), dtype=torch.float64)
+    guess_y = ((y[:, None] + down * pull) * weight).sum((1, 2), dtype=torch.float64)
+    guess = torch.stack([guess_x, guess_y], dim=1) / total.clamp(min=1e-6)[:, None]
     return torch.where((total > 0.5)[:, None], guess, centre)
 
 
-def _model(pixels: _Pixels, state: Tensor, radius: float) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+def _model(pixels: _Pixels, state: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Shade, coverage, its slope, place u in the edge, unit vectors from the centre; all (M, P, P) float32."""
     state = state.to(torch.float32)
-    width = state[:, 2, None, None]
-    dx = pixels.x - state[:, :1]
-    dy = pixels.y - state[:, 1:2]
-    distance2 = (dx * dx)[:, None, :] + (dy * dy)[:, :, None]
-    distance = distance2.sqrt().clamp(min=1e-3)
+    width, radius = state[:, 2, None, None], pixels.radius
+    tall, wide = pixels.value.shape[1:]
+    dx = torch.arange(wide, device=state.device, dtype=torch.float32)[None, None] - (state[:, 0, None, None] - 0.5)
+    dy = torch.arange(tall, device=state.device, dtype=torch.float32)[None, :, None] - (state[:, 1, None, None] - 0.5)
+    distance2 = dx * dx + dy * dy
+    distance = distance2.sqrt().clamp_(min=1e-3)
     # Blur moves the edge of a disc inwards, by half its variance over the radius.
     edge = radius - (width * width * EDGE_VARIANCE - PIXEL_VARIANCE).clamp(min=0) / (2 * radius)
-    u = ((edge - distance) / width).clamp(-1.0, 1.0)
+    u = (edge - distance).div_(width).clamp_(-1.0, 1.0)
     square = u * u
-    cover = u * (0.9375 + square * (square * 0.1875 - 0.625)) + 0.5
-    slope = (1 - square) * (1 - square) * 0.9375 / width
-    shade = (1 - distance2 / (radius * radius)).clamp(min=0.0).sqrt() * DIFFUSE_SHARE + AMBIENT_SHARE
-    return shade, cover, slope, u, dx[:, None, :] / distance, dy[:, :, None] / distance
+    cover = (square * 0.1875).sub_(0.625).mul_(square).add_(0.9375).mul_(u).add_(0.5)
+    slope = square.neg_().add_(1.0).square_().mul_(0.9375 / width)
+    shade = distance2.mul_(-1 / (radius * radius)).add_(1.0).clamp_(min=0.0).sqrt_()
+    shade = shade.mul_(DIFFUSE_SHARE).add_(AMBIENT_SHARE)
+    return shade, cover, slope, u, dx / distance, dy / distance
 
 
-def _normal_equations(pixels: _Pixels, state: Tensor, radius: float) -> tuple[Tensor, Tensor, Tensor]:
-    shade, cover, slope, u, unit_x, unit_y = _model(pixels, state, radius)
-    amplitude = state[:, 3].to(torch.float32)[:, None, None]
-    by_amplitude = shade * cover
-    rest = (pixels.value - amplitude * by_amplitude) * pixels.valid
-    edge = amplitude * shade * slope * pixels.valid
-    width = state[:, 2].to(torch.float32)[:, None, None]
-    slopes = [edge * unit_x, edge * unit_y, -edge * (u + width * (EDGE_VARIANCE / radius)), by_amplitude * pixels.valid]
-    count = len(state)
-    normal = torch.empty((count, 4, 4), dtype=torch.float64, device=state.device)
-    gradient = torch.empty((count, 4), dtype=torch.float64, device=state.device)
-    for i in range(4):
-        gradient[:, i] = (slopes[i] * rest).sum((1, 2), dtype=torch.float64)
-        for j in range(i + 1):
-            normal[:, i, j] = normal[:, j, i] = (slopes[i] * slopes[j]).sum((1, 2), dtype=torch.float64)
+def _normal_equations(pixels: _Pixels, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """J'J with damping (M, 4, 4), J'r (M, 4), and the rest r (M, P, P)."""
+    shade, cover, slope, u, unit_x, unit_y = _model(pixels, state)
+    amplitude, width = (state[:, i].to(torch.float32)[:, None, None] for i in (3, 2))
+    by_amplitude = cover.mul_(shade).mul_(pixels.valid)
+    rest = (pixels.value - by_amplitude * amplitude).mul_(pixels.valid)
+    edge = slope.mul_(shade).mul_(amplitude).mul_(pixels.valid)
+    by_width = u.add_(width * EDGE_VARIANCE / pixels.radius).mul_(edge).neg_()
+    parts = (unit_x.mul_(edge), unit_y.mul_(edge), by_width, by_amplitude)
+    # The matrix only steers the way, the gradient decides where it ends: that one is summed in a fixed order.
+    rows = torch.stack(parts, dim=1).flatten(2)
+    normal = (rows @ rows.transpose(1, 2)).to(torch.float64)
+    gradient = torch.stack([(part * rest).sum((1, 2)) for part in parts], dim=1).to(torch.float64)
     damping = torch.tensor([1e-2, 1e-2, 1.0, 1e-2], dtype=torch.float64, device=state.device)
     return normal + torch.diag(damping), gradient, rest
 
 
-def _quality(pixels: _Pixels, patches: Patches, state: Tensor, step: Tensor, radius: float) -> Tensor:
-    normal, _, rest = _normal_equations(pixels, state, radius)
-    _, cover, _, _, _, _ = _model(pixels, state, radius)
-    on = pixels.valid & (cover > 0.02)
+def _quality(pixels: _Pixels, core: Tensor, state: Tensor, step: Tensor) -> Tensor:
+    normal, _, rest = _normal_equations(pixels, state)
+    cover = _model(pixels, state)[1]
+    inside = (cover > 0.02).to(torch.float32)
+    on = inside * pixels.valid
     count = on.sum((1, 2)).clamp(min=1)
-    rms = ((rest * rest * on).sum((1, 2), dtype=torch.float64) / count).sqrt()
-    share = (cover * pixels.valid).sum((1, 2), dtype=torch.float64) / (torch.pi * radius * radius)
-    own = (patches.core & pixels.valid).sum((1, 2)).clamp(min=1)
-    stray = (patches.core & pixels.valid & (cover <= 0.02)).sum((1, 2)) / own
+    rms = (rest.mul_(on).square_().sum((1, 2)) / count).sqrt().to(torch.float64)
+    share = (cover.mul_(pixels.valid)).sum((1, 2)) / (torch.pi * pixels.radius[:, 0, 0] ** 2)
+    own = core * pixels.valid
+    stray = own.mul(1 - inside).sum((1, 2)) / own.sum((1, 2)).clamp(min=1)
     spread = torch.linalg.inv(normal)
     sd = (spread[:, 0, 0] + spread[:, 1, 1]).clamp(min=0).sqrt() * rms
     blur = (state[:, 2] ** 2 * EDGE_VARIANCE - PIXEL_VARIANCE).clamp(min=0).sqrt()
-    place = state[:, :2] + patches.origin
     moved = step[:, :2].abs().amax(1)
-    return torch.stack([place[:, 0], place[:, 1], blur, state[:, 3], rms, moved, share, sd, stray.to(sd.dtype)], dim=1)
+    columns = [state[:, 0], state[:, 1], blur, state[:, 3], rms, moved, share.double(), sd, stray.double()]
+    return torch.stack(columns, dim=1)

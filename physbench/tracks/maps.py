@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from physbench.tracks.colour import Colours, labels
@@ -31,7 +30,7 @@ def pool(frames: Tensor, factor: int) -> Tensor:
     """Sum squares of `factor` pixels: (N, H, W, 3) u8 -> (N, ceil(H / factor), ceil(W / factor), 3) int32 or int16."""
     if factor == 1:
         return frames
-    kind = torch.int16 if factor <= 11 else torch.int32  # 11 * 11 * 255 < 2^15
+    kind = torch.int16 if factor <= 7 else torch.int32  # 7 * 7 * 2 * 255 < 2^15, with a cast of 100
     height, width = frames.shape[1:3]
     down, right = -height % factor, -width % factor
     if down or right:  # repeat the last row and column
@@ -76,10 +75,11 @@ class Coarse:
     """Small maps of a batch of frames."""
 
     frames: Tensor  # (N, H, W, 3) u8, filtered where noisy
-    labels: Tensor  # (N, h, w) u8, see Colours
-    cast: Tensor  # (N, 2) float32, whole numbers: a and b of the background
+    labels: Tensor  # (N, h, w) u8, see colour.UNKNOWN
+    cast: Tensor  # (N, 2) int16: a and b of the background
     noise: Tensor  # (N,) float32, levels of chroma noise per axis before filtering
     factor: int  # px per pixel of the small maps
+    filtered: bool  # some frame was
 
 
 def coarse(frames: Tensor, colours: Colours) -> Coarse:
@@ -89,42 +89,45 @@ def coarse(frames: Tensor, colours: Colours) -> Coarse:
     cast = _cast(map_a, map_b, factor)
     noise = _noise(frames, cast)
     noisy = noise > NOISE_GATE
-    if bool(noisy.any()):
+    filtered = bool(noisy.any())
+    if filtered:
         index = noisy.nonzero()[:, 0]
         frames = frames.clone()
         frames[index] = smooth(frames[index])
         map_a[index], map_b[index] = _opponent_maps(pool(frames[index], factor))
         cast[index] = _cast(map_a[index], map_b[index], factor)
-    area = float(factor * factor)
-    shift = (cast * area)[:, :, None, None]
-    label = labels(map_a - shift[:, 0], map_b - shift[:, 1], colours.table, 1 / area)
-    return Coarse(frames, label, cast, noise, factor)
+    area = factor * factor
+    shift = (cast.to(map_a.dtype) * area)[:, :, None, None]
+    label = labels(map_a - shift[:, 0], map_b - shift[:, 1], colours.table, area)
+    return Coarse(frames, label, cast, noise, factor, filtered)
 
 
 def _opponent_maps(pooled: Tensor) -> tuple[Tensor, Tensor]:
-    red, green, blue = pooled.to(torch.float32).unbind(-1)
-    return 2 * red - green - blue, green - blue
+    """Whole numbers a and b (N, h, w) of summed pixels, in the type of the sums; int16 holds those of 7 x 7 pixels."""
+    red, green, blue = (pooled.to(torch.int16) if pooled.dtype == torch.uint8 else pooled).unbind(-1)
+    return (red - green).add_(red - blue), green - blue
 
 
 def _cast(map_a: Tensor, map_b: Tensor, factor: int) -> Tensor:
     """Mean a and b (N, 2) of the pixels near the median colour, rounded: objects cover less than half of a frame."""
     area = factor * factor
-    flat_a, flat_b = map_a.flatten(1)[:, ::CAST_STRIDE], map_b.flatten(1)[:, ::CAST_STRIDE]
+    flat_a = map_a.flatten(1)[:, ::CAST_STRIDE].to(torch.float32)
+    flat_b = map_b.flatten(1)[:, ::CAST_STRIDE].to(torch.float32)
     middle_a = flat_a[:, ::CAST_STRIDE].median(dim=1, keepdim=True).values
     middle_b = flat_b[:, ::CAST_STRIDE].median(dim=1, keepdim=True).values
-    near = (flat_a - middle_a).abs() < CAST_WINDOW[0] * area
-    near &= (flat_b - middle_b).abs() < CAST_WINDOW[1] * area
+    near = (flat_a - middle_a).abs_().lt_(CAST_WINDOW[0] * area)
+    near *= (flat_b - middle_b).abs_().lt_(CAST_WINDOW[1] * area)
     count = near.sum(1).clamp(min=1).to(torch.float64) * area
     cast_a = (flat_a * near).sum(1, dtype=torch.float64) / count
     cast_b = (flat_b * near).sum(1, dtype=torch.float64) / count
     cast = torch.stack(
         [cast_a.clamp(-CAST_LIMIT[0], CAST_LIMIT[0]), cast_b.clamp(-CAST_LIMIT[1], CAST_LIMIT[1])], dim=1
     )
-    return cast.round().to(torch.float32)
+    return cast.round().to(torch.int16)
 
 
 def _noise(frames: Tensor, cast: Tensor) -> Tensor:
-    """Levels of chroma noise per axis (N,): from the median squared chroma of sampled pixels, which objects hardly move."""
+    """Levels of chroma noise per axis (N,), from the median of sampled pixels, which objects hardly move."""
     pixels = frames.flatten(1, 2)
     stride = max(SAMPLE_STRIDE, pixels.shape[1] // 512 // 2 * 2 + 1)
     red, green, blue = pixels[:, ::stride].to(torch.float32).unbind(-1)

@@ -1,11 +1,18 @@
-"""Full resolution around one object in many frames: what belongs to it, its mass, centre, hue and what it touches."""
+"""Full resolution around one object in many frames: what belongs to it, its mass, centre, hue and what it touches.
+
+Masks are uint8 maps of 0 and 1: bitwise operations on them are several times faster than comparisons to bool.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from physbench.tracks.colour import Colours, labels
@@ -14,6 +21,7 @@ REACH = 3  # px around the core that belong to the object: its blurred edge
 MARGIN = (1.15, 4.0)  # patch half side: times the radius, plus px
 DARK = 96  # levels; a pixel without hue and below is a screen (SCREEN_GREY is 76, the floor 115)
 LEVELS = 16  # steps per level of chroma: masses are whole numbers, their sums exact
+BATCH_PIXELS = 50_000  # of patches that are measured together on a CPU: what stays in its cache
 
 # Columns of `Patches.stats`.
 STATS = (
@@ -27,8 +35,7 @@ STATS = (
     "core_a",
     "core_b",
     "region",  # px
-    "other",  # px of other hues within reach
-    "screen",  # px of screens within reach
+    "touch",  # px of other hues and screens within reach
     "border",  # core px at the border of the image
     "noise",  # levels of chroma around the object
 )
@@ -38,33 +45,54 @@ STATS = (
 class Patches:
     """Maps around one object in M frames: (M, P, P), row y, column x."""
 
-    along: Tensor  # float32 levels of chroma along the object's hue, in steps of 1 / LEVELS
-    core: Tensor  # bool
-    region: Tensor  # bool
-    other: Tensor  # bool, hues that are not the object's
-    screen: Tensor  # bool
+    along: Tensor  # float32, chroma along the object's hue in 1 / LEVELS levels, whole numbers
+    core: Tensor  # u8
+    region: Tensor  # u8, what belongs to the object
+    other: Tensor  # u8, hues that are not the object's
+    screen: Tensor  # u8
     origin: Tensor  # (M, 2) float64 px, x and y of the first pixel's left upper corner
     stats: Tensor  # (M, S) float64, see STATS
 
     def select(self, index: Tensor) -> Patches:
         """Some of the frames."""
-        parts = (self.along, self.core, self.region, self.other, self.screen, self.origin, self.stats)
-        return Patches(*(part[index] for part in parts))
+        return Patches(*(part[index] for part in self._parts()))
+
+    def _parts(self) -> tuple[Tensor, ...]:
+        return self.along, self.core, self.region, self.other, self.screen, self.origin, self.stats
+
+
+def join(many: Sequence[Patches]) -> Patches:
+    """Put patches of one size behind one another."""
+    if len(many) == 1:
+        return many[0]
+    return Patches(*(torch.cat(part) for part in zip(*(one._parts() for one in many), strict=True)))
+
+
+def windows(maps: Tensor, tall: int, wide: int, index: Tensor, top: Tensor, left: Tensor) -> Tensor:
+    """Cut windows out of maps (N, H, W) or (N, H, W, 3): (M, tall, wide) or (M, 3, tall, wide).
+
+    numpy copies rows where torch copies elements: it does it where both see the same memory.
+    """
+    if maps.device.type == "cpu":
+        view = np.lib.stride_tricks.sliding_window_view(maps.numpy(), (tall, wide), (1, 2))
+        return torch.from_numpy(view[index.numpy(), top.numpy(), left.numpy()])
+    return maps.unfold(1, tall, 1).unfold(2, wide, 1)[index, top, left]
 
 
 def dilate(mask: Tensor, reach: int) -> Tensor:
     """Grow a mask (M, P, P) by `reach` px to all eight sides."""
+    length = 2 * reach + 1
     for axis in (1, 2):
-        grown = mask.clone()
-        done = 0
-        while done < reach:
-            step = min(done + 1, reach - done)  # 1, 2, 4, ... as far as what has grown allows
-            size = mask.shape[axis] - step
-            if size <= 0:
-                break
-            before = grown.clone()
-            grown.narrow(axis, step, size).logical_or_(before.narrow(axis, 0, size))
-            grown.narrow(axis, 0, size).logical_or_(before.narrow(axis, step, size))
+        size = mask.shape[axis]
+        shape = list(mask.shape)
+        shape[axis] += 2 * reach
+        grown = mask.new_zeros(shape)
+        grown.narrow(axis, reach, size).copy_(mask)
+        done = 1  # pixels that have been joined: 1, 2, 4, ... length
+        while done < length:
+            step = min(done, length - done)
+            rest = grown.shape[axis] - step
+            grown = grown.narrow(axis, 0, rest) | grown.narrow(axis, step, rest)
             done += step
         mask = grown
     return mask
@@ -80,63 +108,88 @@ def patch_area(radius: float) -> float:
     return math.pi * (MARGIN[0] * radius + MARGIN[1]) ** 2
 
 
-def measure(
-    frames: Tensor,
-    cast: Tensor,
-    screens: Tensor,
-    index: Tensor,
-    centre: Tensor,
-    k: int,
-    radius: float,
-    shape: str,
-    colours: Colours,
-) -> Patches:
-    """Measure object k in the frames `index` (M,), near `centre` (M, 2) px.
+@dataclass(frozen=True, eq=False)
+class Video:
+    """Frames with what is known of them."""
 
-    frames (N, H, W, 3) u8; cast (N, 2) of the background; screens (H, W) bool, known from ground truth's background.
-    """
-    height, width = frames.shape[1:3]
+    frames: Tensor  # (N, H, W, 3) u8
+    cast: Tensor  # (N, 2) int16: a and b of the background
+    screens: Tensor  # (H, W) u8, where ground truth's background has a screen
+    colours: Colours
+
+
+def measure(
+    video: Video, index: NDArray[np.int64], centre: NDArray[np.float64], k: int, radius: float, shape: str
+) -> Patches:
+    """Measure object k in the frames `index` (M,), near `centre` (M, 2) px; M > 0."""
+    half = half_side(radius)
+    step = len(index) if video.frames.device.type != "cpu" else max(1, BATCH_PIXELS // (2 * half + 1) ** 2)
+    device = video.frames.device
+    parts = [
+        _measure(
+            video,
+            torch.from_numpy(index[i : i + step]).to(device),
+            torch.from_numpy(np.floor(centre[i : i + step]).astype(np.int64)).to(device),
+            k,
+            radius,
+            shape,
+        )
+        for i in range(0, len(index), step)
+    ]
+    return join(parts)
+
+
+def _measure(video: Video, index: Tensor, middle: Tensor, k: int, radius: float, shape: str) -> Patches:
+    height, width = video.frames.shape[1:3]
     half = half_side(radius)
     tall, wide = min(2 * half + 1, height), min(2 * half + 1, width)
-    # The patch stays inside the image, so that nothing has to be padded; what belongs to the object is cut by distance.
-    left = (centre[:, 0].floor().to(torch.int64) - half).clamp(0, width - wide)
-    top = (centre[:, 1].floor().to(torch.int64) - half).clamp(0, height - tall)
-    colour = frames.unfold(1, tall, 1).unfold(2, wide, 1)[index, top, left]  # (M, 3, P, P)
-    red, green, blue = colour.to(torch.float32).unbind(1)
-    shift = cast[index]
-    map_a = 2 * red - green - blue - shift[:, 0, None, None]
-    map_b = green - blue - shift[:, 1, None, None]
-    label = labels(map_a, map_b, colours.table)
-
-    x = torch.arange(wide, device=frames.device, dtype=torch.float32) + 0.5
-    y = torch.arange(tall, device=frames.device, dtype=torch.float32) + 0.5
-    across = x + (left[:, None] - centre[:, :1]).to(torch.float32)
-    down = y + (top[:, None] - centre[:, 1:]).to(torch.float32)
-    limit = MARGIN[0] * radius + MARGIN[1]
-    near = (across * across)[:, None, :] + (down * down)[:, :, None] <= limit * limit
-
-    core = (label == k + 1) & near
-    other = (label > 0) & (label != k + 1)
-    dark = colour.amax(1) < DARK
-    screen = (dark | screens.unfold(0, tall, 1).unfold(1, wide, 1)[top, left]) & (label == 0)
+    # Patches stay inside the image, so that nothing has to be padded; what belongs to the object is cut by distance.
+    left = (middle[:, 0] - half).clamp(0, width - wide)
+    top = (middle[:, 1] - half).clamp(0, height - tall)
+    nought = torch.zeros_like(index)
+    disc = _disc(radius, half).to(index.device)[None]
+    near = windows(disc, tall, wide, nought, top - middle[:, 1] + 3 * half, left - middle[:, 0] + 3 * half)
+    red, green, blue = windows(video.frames, tall, wide, index, top, left).unbind(1)
+    bright = torch.maximum(torch.maximum(red, green), blue)
+    red, green, blue = red.to(torch.int16), green.to(torch.int16), blue.to(torch.int16)
+    cast = video.cast[index]
+    map_a = (red - green).add_(red - blue).sub_(cast[:, 0, None, None])
+    map_b = (green - blue).sub_(cast[:, 1, None, None])
+    label = labels(map_a, map_b, video.colours.table)
+    bit = 1 << k
+    grey = label.clamp(max=1).bitwise_xor_(1)
+    core = (label & bit).clamp_(max=1).bitwise_and_(near)
+    others = label & (255 - bit)
+    other = others.clamp(max=1)
+    dark = bright.lt_(DARK).bitwise_or_(windows(video.screens[None], tall, wide, nought, top, left))
+    screen = dark.bitwise_and_(grey)
     reach = dilate(core, REACH)
 
-    neighbour = _neighbour(label, other, k, colours.count)
-    weight = colours.duals[k, neighbour]  # (M, 2)
-    along = map_a * weight[:, 0, None, None] + map_b * weight[:, 1, None, None]
-    along = (along * LEVELS).round() / LEVELS
-    third = other & (label != (neighbour + 1).to(torch.uint8)[:, None, None])
-    region = reach & near & ~third
-    stats = _stats(along, core, region, map_a, map_b, x, y, shape)
-    edges = _edges(core, top == 0, left == 0, top == height - tall, left == width - wide)
-    outside = (label == 0) & ~reach & ~screen
-    square = (along * along * outside).sum((1, 2), dtype=torch.float64)
-    noise = (square / outside.sum((1, 2)).clamp(min=1)).sqrt()
-    touch = [(reach & other).sum((1, 2)), (reach & screen).sum((1, 2)), edges]
+    neighbour = _neighbour(label, other, k, video.colours.count)
+    weight = video.colours.duals[k, neighbour] * LEVELS  # (M, 2)
+    float_a, float_b = map_a.to(torch.float32), map_b.to(torch.float32)
+    along = (float_a * weight[:, :1, None]).add_(float_b * weight[:, 1:, None]).round_()
+    third = (others & (255 - (1 << neighbour)).to(torch.uint8)[:, None, None]).clamp_(max=1)
+    region = third.bitwise_xor_(1).bitwise_and_(reach).bitwise_and_(near)
+
+    outside = ((grey & ~screen)[:, ::4] & ~reach[:, ::4]).bitwise_and_(1).to(torch.float32)
+    square = (along[:, ::4] * outside).square_().sum((1, 2))
+    noise = (square / outside.sum((1, 2)).clamp(min=1)).sqrt() / LEVELS
+    touch = (other | screen).bitwise_and_(reach).to(torch.float32).sum((1, 2))
+    border = _border(core, top == 0, left == 0, top == height - tall, left == width - wide)
+    stats = _stats(along, core.to(torch.float32), region.to(torch.float32), float_a, float_b, shape)
     origin = torch.stack([left, top], dim=1).to(torch.float64)
-    stats = torch.cat([stats, torch.stack([t.to(torch.float64) for t in touch] + [noise], dim=1)], dim=1)
     stats[:, 1:3] += origin
+    stats = torch.cat([stats, torch.stack([touch, border, noise], dim=1).to(torch.float64)], dim=1)
     return Patches(along, core, region, other, screen, origin, stats)
+
+
+@lru_cache(maxsize=256)
+def _disc(radius: float, half: int) -> Tensor:
+    """What may belong to an object around the middle of a map (6 half + 1)^2 u8: patches at a border are cut off it."""
+    x = torch.arange(6 * half + 1) - 3 * half
+    limit = MARGIN[0] * radius + MARGIN[1]
+    return (x * x + (x * x)[:, None] <= limit * limit).to(torch.uint8)
 
 
 def _neighbour(label: Tensor, other: Tensor, k: int, count: int) -> Tensor:
@@ -144,40 +197,37 @@ def _neighbour(label: Tensor, other: Tensor, k: int, count: int) -> Tensor:
     none = torch.full((len(label),), count, dtype=torch.int64, device=label.device)
     if count < 2 or not bool(other.any()):
         return none
-    counts = torch.stack([(label == j + 1).sum((1, 2)) for j in range(count)], dim=1)
+    counts = torch.stack([(label >> j).bitwise_and_(1).to(torch.float32).sum((1, 2)) for j in range(count)], dim=1)
     counts[:, k] = 0
     most, j = counts.max(dim=1)
     return torch.where(most >= 3, j, none)
 
 
-def _stats(
-    along: Tensor, core: Tensor, region: Tensor, map_a: Tensor, map_b: Tensor, x: Tensor, y: Tensor, shape: str
-) -> Tensor:
+def _stats(along: Tensor, core: Tensor, region: Tensor, map_a: Tensor, map_b: Tensor, shape: str) -> Tensor:
+    """Columns "mass" to "region" of STATS (M, 10), places in px within the patch."""
     weight = along * region
-    mass = weight.sum((1, 2), dtype=torch.float64)
+    # Weights are whole numbers below 2^13 and a row is shorter than 2^10: sums over it are exact in float32.
+    columns, rows = weight.sum(1).to(torch.float64), weight.sum(2).to(torch.float64)
+    mass = columns.sum(1) / LEVELS
     if shape != "sphere":  # faces of a box differ in shade: coverage instead of chroma
         most = torch.nn.functional.max_pool2d(weight[:, None], 5, stride=1, padding=2)[:, 0]
-        weight = ((weight / most.clamp(min=1.0)).clamp(0.0, 1.0) * 1024).round()
-    # Weights are whole multiples of 1 / 16 below 2^13, sums over a row below 2^24 steps: exact in float32.
-    columns, rows = weight.sum(1).to(torch.float64), weight.sum(2).to(torch.float64)
-    far_x, far_y = x.to(torch.float64), y.to(torch.float64)
+        weight = (weight / most.clamp(min=LEVELS)).clamp_(0.0, 1.0).mul_(1024).round_()
+        columns, rows = weight.sum(1).to(torch.float64), weight.sum(2).to(torch.float64)
+    x = torch.arange(weight.shape[2], device=weight.device, dtype=torch.float64) + 0.5
+    y = torch.arange(weight.shape[1], device=weight.device, dtype=torch.float64) + 0.5
     total = columns.sum(1)
     safe = torch.where(total > 0, total, 1.0)
-    centre_x, centre_y = (columns * far_x).sum(1) / safe, (rows * far_y).sum(1) / safe
-    dx, dy = far_x - centre_x[:, None], far_y - centre_y[:, None]
+    centre_x, centre_y = (columns * x).sum(1) / safe, (rows * y).sum(1) / safe
+    dx, dy = x - centre_x[:, None], y - centre_y[:, None]
     moment_x, moment_y = (columns * dx * dx).sum(1) / safe, (rows * dy * dy).sum(1) / safe
-    moment = ((weight * x).sum(2).to(torch.float64) * dy).sum(1) / safe
-    sizes = [core.sum((1, 2)), (map_a * core).sum((1, 2), dtype=torch.float64)]
-    sizes += [(map_b * core).sum((1, 2), dtype=torch.float64), region.sum((1, 2))]
-    columns_out = [mass, centre_x, centre_y, moment_x, moment_y, moment] + [s.to(torch.float64) for s in sizes]
-    return torch.stack(columns_out, dim=1)
+    moment = ((weight * x.to(torch.float32)).sum(2).to(torch.float64) * dy).sum(1) / safe
+    sums = [core.sum((1, 2)), (map_a * core).sum((1, 2)), (map_b * core).sum((1, 2)), region.sum((1, 2))]
+    measured = [mass, centre_x, centre_y, moment_x, moment_y, moment, *(part.to(torch.float64) for part in sums)]
+    return torch.stack(measured, dim=1)
 
 
-def _edges(core: Tensor, top: Tensor, left: Tensor, bottom: Tensor, right: Tensor) -> Tensor:
+def _border(core: Tensor, top: Tensor, left: Tensor, bottom: Tensor, right: Tensor) -> Tensor:
     """Core pixels (M,) in the outermost rows and columns of the image, for patches that reach them."""
-    return (
-        core[:, 0].sum(1) * top
-        + core[:, -1].sum(1) * bottom
-        + core[:, :, 0].sum(1) * left
-        + core[:, :, -1].sum(1) * right
-    )
+    rows = core[:, 0].sum(1) * top + core[:, -1].sum(1) * bottom
+    columns = core[:, :, 0].sum(1) * left + core[:, :, -1].sum(1) * right
+    return (rows + columns).to(torch.float32)

@@ -13,14 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.tracks.blobs import Choice, runs
-from physbench.tracks.colour import DIFFUSE_SHARE
-from physbench.tracks.patches import patch_area
+from physbench.tracks.colour import DIFFUSE_SHARE, Colours, hue_shift_deg
+from physbench.tracks.patches import STATS, patch_area
 from physbench.tracks.tracks import Tracks, Visibility
 from physbench.world.scene import Body
 
 Float = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
+MASS, X, Y, XX, YY, XY, CORE, A, B, REGION, TOUCH, BORDER, NOISE = range(len(STATS))
 WHOLE = 0.95  # share of an object's area from which on it is taken as entirely visible
 SHOULD_BE_SEEN = 0.25  # visible share in ground truth; below there is no verdict
 ABSENT_RATIO, ABSENT_FRAMES = 0.35, 3  # of the area that should be visible, in a row
@@ -62,6 +63,23 @@ class Seen:
     reference: Float  # (K,) levels of chroma of a pixel
     noise: Float  # (N,) levels
 
+    def calibrate(self, k: int, context: int, visible: Float, full: float, colours: Colours) -> None:
+        """Set the chroma of a pixel of object k from its context frames, and with it area (and hue) in all frames.
+
+        visible (N,) px of ground truth. Used are the frames that show the whole object and nothing that touches it;
+        else those that show half of it; else the palette.
+        """
+        stats, visible = self.stats[:, k], visible[:context]
+        first = stats[:context]
+        self.reference[k] = colours.chroma[k]
+        for good in ((visible > WHOLE * full) & ~touched(first), visible > 0.5 * full):
+            value = first[good, 0].sum() / visible[good].sum() if good.any() else 0.0
+            if 0.5 < value / colours.chroma[k] < 1.5:
+                self.reference[k] = value
+                break
+        self.area[:, k] = stats[:, 0] / self.reference[k]
+        self.hue[:, k] = np.where(stats[:, CORE] > 0, hue_shift_deg(stats[:, A], stats[:, B], colours.hue[k]), np.nan)
+
     def wants_fit(self, k: int, full: float) -> Flags:
         """Frames (N,) in which object k is partly hidden or touched, and enough of it is left."""
         ratio = self.area[:, k] / full
@@ -70,7 +88,8 @@ class Seen:
 
 def touched(stats: Float) -> Flags:
     """Frames (N,) in which another hue, a screen or the image border is within reach of the blob (stats (N, S))."""
-    return (stats[:, 10] >= LEAST_TOUCH) | (stats[:, 11] >= LEAST_TOUCH) | (stats[:, 12] > 0)
+    beside: Flags = (stats[:, TOUCH] >= LEAST_TOUCH) | (stats[:, BORDER] > 0)
+    return beside
 
 
 def conclude(shown: Shown, seen: Seen, zoom: float) -> Tracks:
@@ -133,7 +152,7 @@ def _positions(seen: Seen, k: int, full: float, body: Body, middle: Float, dista
     place[large] = seen.choice.centre[large, k]
 
     # White noise of `noise` levels over the region moves a centroid by noise * sqrt(sum of squared distances) / mass.
-    jitter = stats[:, 13] * stats[:, 9] / np.sqrt(4 * np.pi) / mass
+    jitter = stats[:, NOISE] * stats[:, 9] / np.sqrt(4 * np.pi) / mass
     blur2 = (stats[:, 3] + stats[:, 4]) / 2 - seen.area[:, k] / (4 * np.pi)
     sd = np.hypot(0.03 + 0.06 * np.clip(blur2 / 2, 0.0, 1.0), jitter)
     sd = np.where(large, 0.3, sd)
@@ -161,7 +180,7 @@ def accepted(fits: Float, radius: float) -> Flags:
     x, y, blur, amplitude, rms, step, share, sd, stray = fits.T
     least = FIT_SHARE if radius >= 6 else FIT_SHARE_SMALL
     with np.errstate(invalid="ignore"):
-        return (
+        good: Flags = (
             np.isfinite(x)
             & np.isfinite(y)
             & (blur < MOST_BLUR)
@@ -173,6 +192,7 @@ def accepted(fits: Float, radius: float) -> Flags:
             & (sd < MOST_SD)
             & (stray < MOST_STRAY)
         )
+    return good
 
 
 def _axes_ratio(stats: Float) -> Float:
@@ -188,7 +208,7 @@ def _states(area: Float, visible: Float, full: float, stats: Float) -> tuple[NDA
     low = due & (area < ABSENT_RATIO * visible)
     seen = np.where(due, ~low, area >= LEAST_SHARE * full)
     state = np.full(len(area), Visibility.VISIBLE, dtype=np.uint8)
-    state[seen & (stats[:, 12] > 0)] = Visibility.CLIPPED
+    state[seen & (stats[:, BORDER] > 0)] = Visibility.CLIPPED
     state[~due & ~seen] = Visibility.OCCLUDED
     state[_lasting(low)] = Visibility.ABSENT
     return state, seen

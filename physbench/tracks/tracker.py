@@ -23,8 +23,8 @@ from torch import Tensor
 from physbench.clips.clip import Clip
 from physbench.errors import PhysbenchError
 from physbench.tracks import blobs, disc, maps, patches
-from physbench.tracks.colour import Colours, colours_of, hue_shift_deg
-from physbench.tracks.states import Seen, Shown, conclude, touched
+from physbench.tracks.colour import Colours, colours_of
+from physbench.tracks.states import Seen, Shown, conclude
 from physbench.tracks.tracks import Tracks
 
 CHUNK_BYTES = {"cpu": 1_500_000, "cuda": 200_000_000}  # of frames; on a CPU what stays in its cache
@@ -86,8 +86,8 @@ def _video(clip: Clip, context: int, frames: NDArray[np.uint8] | Tensor) -> Tens
     return video[: clip.times[clip.window(context)].shape[0]].contiguous()
 
 
-def _distinct_hues(clip: Clip) -> list[int]:
-    hues = [body.hue for body in clip.tracked_bodies if body.hue is not None]
+def _distinct_hues(clip: Clip) -> tuple[int, ...]:
+    hues = tuple(body.hue for body in clip.tracked_bodies if body.hue is not None)
     if len(set(hues)) < len(hues):
         raise PhysbenchError(
             f"Tracking {clip.id}: objects are told apart by hue, but two have the same. Give each its own."
@@ -101,10 +101,10 @@ def _typical(full: Float) -> Float:
 
 
 def _screens(clip: Clip, factor: int) -> Tensor:
-    """Where ground truth shows a screen at some time (H, W) bool; screens that move are seen in the frames themselves."""
+    """Where ground truth shows a screen at some time (H, W) u8; one that moves is seen in the frames themselves."""
     index = np.linspace(0, len(clip.frames) - 1, SCREEN_FRAMES).astype(int)
     dark = maps.shrink(torch.from_numpy(clip.frames[index]))[0].amax(-1) < patches.DARK
-    return dark.any(0)
+    return dark.any(0).to(torch.uint8)
 
 
 def _chunks(video: Tensor) -> Iterator[slice]:
@@ -130,71 +130,33 @@ def _nothing(frames: int, objects: int) -> Seen:
     )
 
 
-def _see(video: Tensor, target: _Target, colours: Colours, context: int, screens: Tensor) -> Seen:
-    count, objects = len(video), colours.count
-    parts = [maps.coarse(video[chunk], colours) for chunk in _chunks(video)]
-    labels = np.concatenate([part.labels.cpu().numpy() for part in parts])
+def _see(frames: Tensor, target: _Target, colours: Colours, context: int, screens: Tensor) -> Seen:
+    count, objects = len(frames), colours.count
+    parts = [maps.coarse(frames[chunk], colours) for chunk in _chunks(frames)]
     factor = parts[0].factor
+    labels = np.concatenate([part.labels.cpu().numpy() for part in parts])
     choice = blobs.choose(blobs.components(labels, factor), count, target.full_area, factor)
+    smooth = torch.cat([part.frames for part in parts]) if any(part.filtered for part in parts) else frames
+    video = patches.Video(smooth, torch.cat([part.cast for part in parts]), screens, colours)
+
     seen = _nothing(count, objects)
     seen.choice = choice
-    seen.noise = np.concatenate([part.noise.cpu().numpy() for part in parts]).astype(np.float64)
+    jobs: list[disc.Job] = []
+    places: list[tuple[NDArray[np.int64], int]] = []
     for k in range(objects):
-        for chunk, part in zip(_chunks(video), parts, strict=True):
-            here = np.flatnonzero(choice.area[chunk, k] > 0)
-            if len(here):
-                found = _patches(part, screens, here, choice.centre[chunk, k][here], k, target, colours)
-                seen.stats[chunk, k][here] = found.stats.cpu().numpy()
-        stats = seen.stats[:, k]
-        seen.reference[k] = calibrate(
-            stats[:context], target.visible_area[:context, k], target.full_area[k], colours, k
-        )
-        seen.area[:, k] = stats[:, 0] / seen.reference[k]
-        a, b = stats[:, 7], stats[:, 8]
-        seen.hue[:, k] = np.where(stats[:, 6] > 0, hue_shift_deg(a, b, colours.hue[k]), np.nan)
-        if target.shapes[k] != "sphere" or target.radius[k] < LEAST_FIT_RADIUS:
+        here = np.flatnonzero(choice.area[:, k] > 0)
+        if not len(here):
             continue
-        wanted = seen.wants_fit(k, target.full_area[k])
-        for chunk, part in zip(_chunks(video), parts, strict=True):
-            here = np.flatnonzero(wanted[chunk])
-            if len(here):
-                found = _patches(part, screens, here, choice.centre[chunk, k][here], k, target, colours)
-                fitted = disc.fit(found, float(seen.reference[k]), float(target.radius[k]))
-                seen.fits[chunk, k][here] = fitted.cpu().numpy()
+        radius = float(target.radius[k])
+        found = patches.measure(video, here, choice.centre[here, k], k, radius, target.shapes[k])
+        seen.stats[here, k] = found.stats.cpu().numpy()
+        seen.calibrate(k, context, target.visible_area[:, k], target.full_area[k], colours)
+        fitting = seen.wants_fit(k, target.full_area[k])[here]
+        if target.shapes[k] == "sphere" and radius >= LEAST_FIT_RADIUS and fitting.any():
+            index = torch.from_numpy(np.flatnonzero(fitting)).to(frames.device)
+            jobs.append(disc.Job(found.select(index), float(seen.reference[k]), radius))
+            places.append((here[fitting], k))
+    if jobs:
+        for (at, k), fitted in zip(places, disc.fit(jobs), strict=True):
+            seen.fits[at, k] = fitted.cpu().numpy()
     return seen
-
-
-def _patches(
-    part: maps.Coarse,
-    screens: Tensor,
-    index: NDArray[np.int64],
-    centre: Float,
-    k: int,
-    target: _Target,
-    colours: Colours,
-) -> patches.Patches:
-    device = part.frames.device
-    return patches.measure(
-        part.frames,
-        part.cast,
-        screens,
-        torch.from_numpy(index).to(device),
-        torch.from_numpy(centre).to(device),
-        k,
-        float(target.radius[k]),
-        target.shapes[k],
-        colours,
-    )
-
-
-def calibrate(stats: Float, visible: Float, full: float, colours: Colours, k: int) -> float:
-    """Levels of chroma per pixel of object k, from its context frames: stats (C, S), ground truth's visible area (C,) px.
-
-    Frames that show the whole object and nothing that touches it; else those that show half of it; else the palette.
-    """
-    for good in ((visible > 0.95 * full) & ~touched(stats), visible > 0.5 * full):
-        if good.any():
-            value = stats[good, 0].sum() / visible[good].sum()
-            if 0.5 < value / colours.chroma[k] < 1.5:
-                return float(value)
-    return float(colours.chroma[k])
