@@ -33,7 +33,7 @@ OVERFLOW = 0.7  # of the patch's area: the blob may go on beyond it
 LOST = 4.0  # times its area: no object any more
 MOST_BLUR, MOST_RMS, MOST_STEP, MOST_STRAY, MOST_SD = 3.0, 0.20, 0.05, 0.10, 0.15  # of an accepted fit
 AMPLITUDES = (0.5, 1.5)
-ROUND = 1.45  # ratio of second moments up to which a smaller blob counts as round
+ROUND = 1.2  # ratio of second moments up to which a smaller blob counts as round; 5 % cut off make 1.2
 ROUNDING = 4  # decimals of a px or degree
 
 
