@@ -25,7 +25,7 @@ def flies(scene: Scene, start: float) -> bool:
     times = [time for body in scene.bodies for time in (body.release, body.until) if time is not None]
     times += [action.time for action in scene.impulses]
     paths = any(body.path for body in scene.bodies)
-    balls = all(body.shape == "sphere" for body in scene.bodies if body.role == "moving")
+    balls = all(body.shape == "sphere" and body.until is None for body in scene.bodies if body.role == "moving")
     return balls and not paths and all(time <= start for time in times)
 
 
