@@ -17,16 +17,23 @@ def read_json(path: Path) -> dict:
 
 
 def test_it_rebuilds_result_and_report_from_what_is_stored(small_run: RunFolder, tmp_path: Path, capsys) -> None:
+    """Without rollouts, as after --keep-rollouts none: the page says so."""
     shutil.copytree(small_run.path, tmp_path / "run")
     folder = RunFolder(tmp_path / "run")
-    shutil.rmtree(folder.path / "report", ignore_errors=True)
+    for left in ("report", "rollouts"):
+        shutil.rmtree(folder.path / left, ignore_errors=True)
     folder.result.unlink(missing_ok=True)
     assert run(["report", str(folder.path)]) == 0
     out = capsys.readouterr().out
     assert "Physical for" in out
     assert out.rstrip().endswith(f"Report: {folder.report}")
-    assert folder.report.is_file()
     assert read_json(folder.result)["schema_version"] == 1
+    assert folder.report.read_text(encoding="utf-8").count("The rollout of this clip was not kept") == 7
+
+
+def test_json_is_the_result_document(make_run, capsys, monkeypatch) -> None:
+    monkeypatch.setattr("physbench.results.report.write_report", lambda folder: folder.report)
+    folder = make_run()
     assert run(["report", str(folder.path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == read_json(folder.result)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import xml.etree.ElementTree as ElementTree
 from html.parser import HTMLParser
 from pathlib import Path
@@ -12,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from physbench.errors import UsageError
-from physbench.results.build import write_result
 from physbench.results.folder import RunFolder
 from physbench.results.report import write_report
 
@@ -152,16 +150,6 @@ def test_contrast_in_light_and_dark() -> None:
             assert contrast(scheme[name], scheme["paper"]) >= 4.5, name
         for name in ("freeze", "cv", "truth"):
             assert contrast(scheme[name], scheme["paper"]) >= 3, name
-
-
-def test_without_rollouts_the_page_says_so(small_run: RunFolder, tmp_path: Path) -> None:
-    shutil.copytree(small_run.path, tmp_path / "run")
-    folder = RunFolder(tmp_path / "run")
-    shutil.rmtree(folder.path / "rollouts")
-    write_result(folder)
-    text = write_report(folder).read_text(encoding="utf-8")
-    Page(text)
-    assert text.count("The rollout of this clip was not kept") == 7
 
 
 def test_an_unfinished_run_has_no_report(make_run) -> None:

@@ -92,11 +92,11 @@ def test_ten_thousand_resamples_of_core_take_less_than_a_second() -> None:
     rng = np.random.default_rng(7)
     strata = {Stratum(f"f{i}/a", s): rng.uniform(size=(9, n)) for i in range(4) for s, n in (("test", 24), ("ood", 8))}
     kinds = {f"f{i}/a": ("informative",) * 3 for i in range(4)}
-    start = time.perf_counter()
+    start = time.process_time()
     draws = {key: d.reshape(-1, 3, 3) for key, d in resampled_means(strata, bounded=(0, 1, 2)).items()}
     counts = {key: np.full(3, values.shape[1]) for key, values in strata.items()}
     ends = interval(skills(task_means(draws, counts), kinds, 0, slice(1, 3)).overall)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1  # s of CPU
     assert ends[0] < ends[1]
 
 

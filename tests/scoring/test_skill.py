@@ -145,7 +145,7 @@ def test_a_reference_that_lacks_a_clip_is_refused() -> None:
 qualities_of_clips = st.lists(st.floats(0, 1), min_size=8, max_size=8)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(qualities_of_clips, qualities_of_clips, qualities_of_clips, st.randoms())
 def test_for_any_scores(model: list[float], truth: list[float], freeze: list[float], random) -> None:
     """Truth scores 1, freeze 0, order of rows does not matter, a better clip never costs."""
