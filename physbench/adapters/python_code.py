@@ -24,7 +24,7 @@ from physbench.errors import ModelError, PhysbenchError, nearest
 if TYPE_CHECKING:
     import torch
 
-FILE = re.compile(r"(?:file:)?(.+\.py)(?::(\w*))?", re.DOTALL)
+FILE = re.compile(r"(?:file:)?(.+?\.py)(?::(.*))?", re.DOTALL)
 
 
 def _build(
@@ -79,9 +79,12 @@ class FileAdapter:
         try:
             tree = ast.parse(path.read_bytes(), str(path))
         except (SyntaxError, ValueError) as error:
-            raise ModelError(f"{path} is not valid Python: {explain(error)}") from None
+            where = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
+            raise ModelError(f"{path} is not valid Python{where}: {getattr(error, 'msg', error)}.") from None
         except OSError as error:
             raise ModelError(f"{path} cannot be read: {error.strerror}.") from None
+        if name and not name.isidentifier():
+            raise ModelError(f"Expected {path}:factory with the name of a function, got '{name}'.")
         if not name:
             defined = [
                 node.name

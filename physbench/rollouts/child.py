@@ -32,10 +32,22 @@ from physbench.rollouts.device import (
     find_dtype,
     free_bytes,
     free_memory,
+    is_beyond_repair,
     is_out_of_memory,
     peak_memory,
 )
-from physbench.rollouts.messages import Event, Finished, Job, JobDone, Load, LoadFailure, ModelInfo, Outcome, Started
+from physbench.rollouts.messages import (
+    Broken,
+    Event,
+    Finished,
+    Job,
+    JobDone,
+    Load,
+    LoadFailure,
+    ModelInfo,
+    Outcome,
+    Started,
+)
 from physbench.rollouts.predict import Part, predict
 
 
@@ -119,7 +131,7 @@ class Worker:
             slots, retry = parts.popleft()
             positions = tuple(job.positions[slot] for slot in slots)
             self.connection.send(Started(job.index, positions, retry, time.monotonic()))
-            full, raised = False, ""
+            full, broken, raised = False, False, ""
             outcomes: tuple[Outcome, ...] = ()
             try:
                 outcomes = self._roll_out(job, slots, places, notes)
@@ -127,8 +139,12 @@ class Worker:
                 outcomes = tuple(Outcome(position, 0, 0, 0.0, str(error)) for position in positions)
             except (Exception, SystemExit) as error:
                 full, raised = is_out_of_memory(error), explain(error)
+                broken = is_beyond_repair(error)
                 if "--debug" in sys.argv:
                     traceback.print_exc()
+            if broken:
+                self.connection.send(Broken(job.index, raised))
+                return
             if full:
                 free_memory()
             if raised and len(slots) > 1:

@@ -6,6 +6,7 @@ import gc
 import platform
 import resource
 import sys
+from pathlib import Path
 
 import torch
 
@@ -53,6 +54,11 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _FULL)
 
 
+def is_beyond_repair(error: BaseException) -> bool:
+    """Whether nothing works on the device any more in this process, as after a failed assertion in a CUDA kernel."""
+    return isinstance(error, RuntimeError) and "CUDA error" in str(error) and not is_out_of_memory(error)
+
+
 def free_memory() -> None:
     """Give back what a failed attempt left behind."""
     gc.collect()
@@ -72,9 +78,22 @@ def free_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return int(free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device))
+    limits = [_memory_available(), _control_group_left()]
+    return min((limit for limit in limits if limit is not None), default=4 * 2**30)
+
+
+def _memory_available() -> int | None:
     try:
-        with open("/proc/meminfo") as file:  # noqa: PTH123
-            lines = dict(line.split(":", 1) for line in file)
+        lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
         return int(lines["MemAvailable"].split()[0]) * 1024
     except (OSError, KeyError, ValueError):
-        return 4 * 2**30
+        return None
+
+
+def _control_group_left() -> int | None:
+    """What a container may still take."""
+    group = Path("/sys/fs/cgroup")
+    try:
+        return int((group / "memory.max").read_text()) - int((group / "memory.current").read_text())
+    except (OSError, ValueError):  # none, or "max"
+        return None

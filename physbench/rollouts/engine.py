@@ -25,6 +25,7 @@ from physbench.clips.clip import Clip, Row
 from physbench.errors import ModelError
 from physbench.rollouts.jobs import make_job, rest_of, stored_frames
 from physbench.rollouts.messages import (
+    Broken,
     Event,
     Finished,
     Job,
@@ -312,6 +313,8 @@ class RolloutEngine:
             case Event():
                 self._record(pending, message)
                 self.part_size = message.part_size or self.part_size
+            case Broken():
+                self._replace_broken(pending, message.reason)
             case JobDone():
                 self.peak_rss = max(self.peak_rss, message.rss)
                 self.peak_accelerator = max(self.peak_accelerator, message.accelerator)
@@ -337,11 +340,23 @@ class RolloutEngine:
             pending.lost = True
         pending.fail([position for position in positions if position not in pending.outcomes], reason)
         self._record(pending, Event(kind, pending.index, (), reason, positions=positions))
-        size = 1 if started and started.retry else pending.job.part_size
+        size = 1 if started and (started.retry or len(started.positions) == 1) else pending.job.part_size
         rest = pending.missing()
         pending.started = None
         if rest:
             pending.job = rest_of(pending.job, rest, size)
+
+    def _replace_broken(self, pending: _Pending, reason: str) -> None:
+        """The device is lost to this process: what raised is tried again clip by clip in a new one."""
+        assert pending.started is not None
+        positions = pending.started.positions
+        if len(positions) == 1:
+            self._lose(pending, "died", reason)
+            return
+        self._kill()
+        pending.started = None
+        self._record(pending, Event("retried", pending.index, (), reason, positions=positions))
+        pending.job = rest_of(pending.job, pending.missing(), 1)
 
     def _restart(self, pending: _Pending, behind: Sequence[_Pending]) -> None:
         """Load the model again and send what was not done."""

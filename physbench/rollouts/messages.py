@@ -100,6 +100,14 @@ class Finished:
 
 
 @dataclass(frozen=True)
+class Broken:
+    """The part raised an error after which the device cannot be used from this process: it wants to be replaced."""
+
+    index: int
+    reason: str
+
+
+@dataclass(frozen=True)
 class Event:
     """Something that a reader of the run should know: a batch was halved, tried again, killed, or failed."""
 

@@ -6,15 +6,19 @@ import contextlib
 import mmap
 import multiprocessing
 import os
+import queue
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+_NO_MORE = object()
 
 
 class ProcessDied(Exception):
@@ -66,15 +70,23 @@ class ModelProcess:
             start_new_session=True,
         )
         theirs.close()
+        # A process that hangs does not read: a large message must not make the parent wait for it.
+        self._outbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._postman = threading.Thread(target=self._post, daemon=True)
+        self._postman.start()
+
+    def _post(self) -> None:
+        with contextlib.suppress(OSError):  # that the process is gone is said by `receive`
+            while (letter := self._outbox.get()) is not _NO_MORE:
+                self._connection.send(letter)
 
     @property
     def pid(self) -> int:
         return self._process.pid
 
     def send(self, message: Any) -> None:
-        """Send a message; that the process is gone is said by `receive`."""
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            self._connection.send(message)
+        """Send a message, without waiting until it is read."""
+        self._outbox.put(message)
 
     def receive(self, deadline: float) -> Any:
         """Next message. Raises Silence at the deadline (time.monotonic()), ProcessDied where there is no more."""
@@ -102,7 +114,10 @@ class ModelProcess:
         """End it and everything that it started, now."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        with contextlib.suppress(subprocess.TimeoutExpired):  # a driver may hold on to it
+            self._process.wait(10)
+        self._outbox.put(_NO_MORE)
+        self._postman.join(10)
         self._connection.close()
 
     def stop(self) -> None:

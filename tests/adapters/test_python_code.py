@@ -63,7 +63,7 @@ def test_neighbours_of_the_file_can_be_imported(code, load, tmp_path) -> None:
         ),
         ("1 / 0\n", "make", {}, r"ZeroDivisionError in my_model.py, line \d+ \(<module>\)"),
         ("def make(*, device, dtype): raise SystemExit(3)\n", "make", {}, r"SystemExit in my_model.py, line \d+"),
-        ("def make(:\n", "make", {}, r"not valid Python: SyntaxError in my_model.py, line \d+"),
+        ("def make(:\n", "make", {}, r"my_model.py is not valid Python, line \d+: "),
         ("def make(*, device, dtype): pass\n", "mkae", {}, "there is no 'mkae' in it. Did you mean make"),
         ("make = 3\n", "make", {}, "is a int, not a function"),
         ("def make(): pass\n", "make", {}, r"does not take device and dtype: expected `def make\(\*, device, dtype\)`"),
@@ -149,6 +149,7 @@ def test_the_line_is_that_of_the_users_code(code, load) -> None:
     [
         ("{path}", r"say which function makes the model, as in .*my_model.py:make. It defines Model, make: .*:make"),
         ("{folder}/my_modle.py:make", "does not exist. Did you mean my_model.py"),
+        ("{path}:a.b", "with the name of a function, got 'a.b'"),
         ("{folder}/none/my_model.py:make", "there is no folder"),
         ("python:no_such_module:make", "there is no module 'no_such_module'"),
         ("python:json", "Expected python:package.module:factory"),

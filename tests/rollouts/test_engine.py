@@ -93,6 +93,15 @@ def test_a_process_that_dies_fails_what_it_was_at(roll, clips, toys, engine) -> 
     assert close_to_truth([rollouts[k] for k in (2, 3, 4, 6)], clips)
 
 
+def test_a_lost_device_is_left_with_its_process(roll, clips, toys, engine) -> None:
+    before = engine.pid
+    rollouts = roll([toys.OK, toys.CUDA], [toys.OK])
+    assert [rollout.failure is None for rollout in rollouts] == [True, False, True]
+    assert "CUDA error: device-side assert triggered" in rollouts[1].failure
+    assert [event.kind for event in engine.events] == ["retried", "died"]
+    assert engine.pid != before
+
+
 def test_full_memory_halves_batches_from_there_on(roll, clips, toys, engine) -> None:
     rollouts = roll([toys.FULL] * 5, [toys.OK] * 4, [toys.FULL_ALONE, toys.OK])
     assert [bool(rollout.failure) for rollout in rollouts] == [False] * 9 + [True, False]

@@ -7,6 +7,10 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
+from physbench.rollouts.process import ModelProcess, SharedMemory, Silence
+
 TOYS = Path(__file__).with_name("toys.py")
 PARENT = f"""
 import sys, time
@@ -52,3 +56,19 @@ def test_ctrl_c_ends_both_without_a_word_from_the_model() -> None:
     _, errors = parent.communicate(timeout=20)
     assert gone(child)
     assert "child.py" not in errors
+
+
+def test_a_process_that_does_not_read_does_not_hold_the_parent_up() -> None:
+    memory = SharedMemory()
+    process = ModelProcess(memory)
+    os.kill(process.pid, signal.SIGSTOP)
+    begun = time.monotonic()
+    process.send(bytes(50_000_000))
+    with pytest.raises(Silence):
+        process.receive(time.monotonic() + 0.1)
+    process.kill()
+    assert time.monotonic() - begun < 5
+    assert not is_alive(process.pid)
+    with pytest.raises(OSError):
+        process.receive(time.monotonic() + 0.1)
+    memory.close()

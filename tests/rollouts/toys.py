@@ -9,7 +9,7 @@ import torch
 
 from physbench import ModelCard
 
-OK, NAN, RAISE, HANG, EXIT, SEGFAULT, LEVELS, SIGNED, RAISE_IN_BATCH, FULL, QUIT, INF, FULL_ALONE = range(13)
+OK, NAN, RAISE, HANG, EXIT, SEGFAULT, LEVELS, SIGNED, RAISE_IN_BATCH, FULL, QUIT, INF, FULL_ALONE, CUDA = range(14)
 SIZE = (32, 40)
 
 
@@ -38,6 +38,8 @@ class Coded:
             raise ValueError("the model does not like this clip")
         if FULL_ALONE in codes or (FULL in codes and len(codes) > 2):
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.")
+        if CUDA in codes:
+            raise RuntimeError("CUDA error: device-side assert triggered")
         fade = torch.linspace(1, 0.5, horizon)[None, :, None, None, None]
         frames = context[:, -1:] * fade
         for clip, code in zip(frames, codes, strict=True):
