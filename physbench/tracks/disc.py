@@ -11,7 +11,7 @@ from torch import Tensor
 from physbench.tracks.colour import AMBIENT_SHARE, DIFFUSE_SHARE
 from physbench.tracks.patches import BATCH_PIXELS, LEVELS, Patches, dilate
 
-ITERATIONS = 6
+FIRST_ITERATIONS, ITERATIONS = 3, 4  # before and after it is known how blurred a ball is
 PIXEL_VARIANCE = 1 / 12  # px^2 of a square pixel
 EDGE_VARIANCE = 1 / 7  # of the edge's kernel (1 - u^2)^2, in squared half widths
 LEAST_WIDTH, MOST_WIDTH = 0.77, 8.0  # px; half width of the edge: blur of 0 and of 3 px
@@ -37,11 +37,17 @@ class _Pixels:
 
     value: Tensor  # (M, P, P) float32, chroma over the object's own
     valid: Tensor  # (M, P, P) float32, 1 where the pixel counts
+    blurred_valid: Tensor  # (M, P, P) float32, the same where the picture is blurred
+    core: Tensor  # (M, P, P) float32
     radius: Tensor  # (M, 1, 1) float32 px
     start: Tensor  # (M, 2) float64 px within the patch
 
+    @property
+    def maps(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        return self.value, self.valid, self.blurred_valid, self.core
+
     def part(self, where: slice) -> _Pixels:
-        return _Pixels(self.value[where], self.valid[where], self.radius[where], self.start[where])
+        return _Pixels(*(part[where] for part in (*self.maps, self.radius, self.start)))
 
 
 def fit(jobs: Sequence[Job]) -> list[Tensor]:
@@ -51,29 +57,15 @@ def fit(jobs: Sequence[Job]) -> list[Tensor]:
     roots round alike everywhere, which functions like erf do not. sd is that of the centre for the rms that is left;
     share is that of the disc's area on valid pixels; stray is the share of the object's pixels outside the disc.
     """
-    results = _fit(jobs, HIDDEN_REACH)
-    blurred = [(result[:, FIT.index("blur")] > BLURRED).nonzero()[:, 0] for result in results]
-    again = [i for i, index in enumerate(blurred) if len(index)]
-    if again:
-        few = [Job(jobs[i].patches.select(blurred[i]), jobs[i].reference, jobs[i].radius) for i in again]
-        for i, result in zip(again, _fit(few, BLURRED_REACH), strict=True):
-            results[i][blurred[i]] = result
-    return results
-
-
-def _fit(jobs: Sequence[Job], reach: int) -> list[Tensor]:
-    prepared = [_prepare(job, reach) for job in jobs]
+    prepared = [_prepare(job) for job in jobs]
     tall, wide = max(p.value.shape[1] for p in prepared), max(p.value.shape[2] for p in prepared)
-    pixels = _Pixels(
-        torch.cat([_fill(p.value, tall, wide) for p in prepared]),
-        torch.cat([_fill(p.valid, tall, wide) for p in prepared]),
-        torch.cat([p.radius for p in prepared]),
-        torch.cat([p.start for p in prepared]),
-    )
-    core = torch.cat([_fill(job.patches.core, tall, wide) for job in jobs])
-    step = max(1, BATCH_PIXELS // (tall * wide)) if core.device.type == "cpu" else len(core)
-    slices = [slice(i, i + step) for i in range(0, len(core), step)]
-    result = torch.cat([_solve(pixels.part(where), core[where]) for where in slices])
+    filled = [[_fill(part, tall, wide) for part in p.maps] for p in prepared]
+    value, valid, blurred_valid, core = (torch.cat([parts[i] for parts in filled]) for i in range(4))
+    radius, start = torch.cat([p.radius for p in prepared]), torch.cat([p.start for p in prepared])
+    pixels = _Pixels(value, valid, blurred_valid, core, radius, start)
+    count = len(pixels.value)
+    step = max(1, BATCH_PIXELS // (tall * wide)) if pixels.value.device.type == "cpu" else count
+    result = torch.cat([_solve(pixels.part(slice(i, i + step))) for i in range(0, count, step)])
     result[:, :2] += torch.cat([job.patches.origin for job in jobs])
     return list(torch.split(result, [len(job.patches.core) for job in jobs]))
 
@@ -82,34 +74,45 @@ def _fill(part: Tensor, tall: int, wide: int) -> Tensor:
     return torch.nn.functional.pad(part, (0, wide - part.shape[2], 0, tall - part.shape[1]))
 
 
-def _prepare(job: Job, reach: int) -> _Pixels:
+def _prepare(job: Job) -> _Pixels:
     patches, count = job.patches, len(job.patches.core)
-    hidden = dilate(_without_specks(patches.other) | patches.screen, reach)
-    # Chroma far from the object is somebody else's.
-    valid = hidden.bitwise_xor_(1).bitwise_and_(patches.region | (patches.core ^ 1))
+    mixed = dilate(_without_specks(patches.other) | patches.screen, HIDDEN_REACH)
+    more = dilate(mixed, BLURRED_REACH - HIDDEN_REACH)
+    own = patches.region | (patches.core ^ 1)  # chroma far from the object is somebody else's
+    valid = mixed.bitwise_xor_(1).bitwise_and_(own)
     value = patches.along * (1 / (LEVELS * job.reference))
     return _Pixels(
         value,
         valid.to(torch.float32),
+        more.bitwise_xor_(1).bitwise_and_(own).to(torch.float32),
+        patches.core.to(torch.float32),
         value.new_full((count, 1, 1), job.radius),
         _start(value, valid & patches.region, patches.stats[:, 1:3] - patches.origin, job.radius),
     )
 
 
-def _solve(pixels: _Pixels, core: Tensor) -> Tensor:
+def _solve(pixels: _Pixels) -> Tensor:
     radius = pixels.radius[:, 0].to(torch.float64)  # (M, 1)
     ones = torch.ones_like(radius)
     state = torch.cat([pixels.start, 2.0 * ones, ones], dim=1)  # x, y, width, amplitude
     limit = torch.cat([0.3 * radius, 0.3 * radius, 1.5 * ones, 0.5 * ones], dim=1)
-    tall, wide = core.shape[1:]
+    tall, wide = pixels.value.shape[1:]
     least = torch.cat([-radius, -radius, LEAST_WIDTH * ones, 0.2 * ones], dim=1)
     most = torch.cat([wide + radius, tall + radius, MOST_WIDTH * ones, 3.0 * ones], dim=1)
     step = torch.zeros_like(state)
-    for _ in range(ITERATIONS):
-        normal, gradient, _ = _normal_equations(pixels, state)
+    valid = pixels.valid
+    for i in range(FIRST_ITERATIONS + ITERATIONS):
+        if i == FIRST_ITERATIONS:
+            valid = torch.where((_blur(state) > BLURRED)[:, None, None], pixels.blurred_valid, valid)
+        normal, gradient, _ = _normal_equations(pixels, valid, state)
         step = torch.maximum(torch.minimum(torch.linalg.solve(normal, gradient), limit), -limit)
         state = torch.minimum(torch.maximum(state + step, least), most)
-    return _quality(pixels, core, state, step)
+    return _quality(pixels, valid, state, step)
+
+
+def _blur(state: Tensor) -> Tensor:
+    """Standard deviation (M,) px of the blur that an edge width stands for."""
+    return (state[:, 2] ** 2 * EDGE_VARIANCE - PIXEL_VARIANCE).clamp(min=0).sqrt()
 
 
 def _without_specks(mask: Tensor) -> Tensor:
@@ -157,13 +160,13 @@ def _model(pixels: _Pixels, state: Tensor) -> tuple[Tensor, Tensor, Tensor, Tens
     return shade, cover, slope, u, dx / distance, dy / distance
 
 
-def _normal_equations(pixels: _Pixels, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _normal_equations(pixels: _Pixels, valid: Tensor, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """J'J with damping (M, 4, 4), J'r (M, 4), and the rest r (M, P, P)."""
     shade, cover, slope, u, unit_x, unit_y = _model(pixels, state)
     amplitude, width = (state[:, i].to(torch.float32)[:, None, None] for i in (3, 2))
-    by_amplitude = cover.mul_(shade).mul_(pixels.valid)
-    rest = (pixels.value - by_amplitude * amplitude).mul_(pixels.valid)
-    edge = slope.mul_(shade).mul_(amplitude).mul_(pixels.valid)
+    by_amplitude = cover.mul_(shade).mul_(valid)
+    rest = (pixels.value - by_amplitude * amplitude).mul_(valid)
+    edge = slope.mul_(shade).mul_(amplitude).mul_(valid)
     by_width = u.add_(width * EDGE_VARIANCE / pixels.radius).mul_(edge).neg_()
     parts = (unit_x.mul_(edge), unit_y.mul_(edge), by_width, by_amplitude)
     # The matrix only steers the way, the gradient decides where it ends: that one is summed in a fixed order.
@@ -174,19 +177,18 @@ def _normal_equations(pixels: _Pixels, state: Tensor) -> tuple[Tensor, Tensor, T
     return normal + torch.diag(damping), gradient, rest
 
 
-def _quality(pixels: _Pixels, core: Tensor, state: Tensor, step: Tensor) -> Tensor:
-    normal, _, rest = _normal_equations(pixels, state)
+def _quality(pixels: _Pixels, valid: Tensor, state: Tensor, step: Tensor) -> Tensor:
+    normal, _, rest = _normal_equations(pixels, valid, state)
     cover = _model(pixels, state)[1]
     inside = (cover > 0.02).to(torch.float32)
-    on = inside * pixels.valid
+    on = inside * valid
     count = on.sum((1, 2)).clamp(min=1)
     rms = (rest.mul_(on).square_().sum((1, 2)) / count).sqrt().to(torch.float64)
-    share = (cover.mul_(pixels.valid)).sum((1, 2)) / (torch.pi * pixels.radius[:, 0, 0] ** 2)
-    own = core * pixels.valid
+    share = (cover.mul_(valid)).sum((1, 2)) / (torch.pi * pixels.radius[:, 0, 0] ** 2)
+    own = pixels.core * valid
     stray = own.mul(1 - inside).sum((1, 2)) / own.sum((1, 2)).clamp(min=1)
     spread = torch.linalg.inv(normal)
     sd = (spread[:, 0, 0] + spread[:, 1, 1]).clamp(min=0).sqrt() * rms
-    blur = (state[:, 2] ** 2 * EDGE_VARIANCE - PIXEL_VARIANCE).clamp(min=0).sqrt()
     moved = step[:, :2].abs().amax(1)
-    columns = [state[:, 0], state[:, 1], blur, state[:, 3], rms, moved, share.double(), sd, stray.double()]
+    columns = [state[:, 0], state[:, 1], _blur(state), state[:, 3], rms, moved, share.double(), sd, stray.double()]
     return torch.stack(columns, dim=1)

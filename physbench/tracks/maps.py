@@ -19,6 +19,7 @@ CAST_LIMIT = (100, 50)  # whole numbers a, b; a stronger cast is left in
 CAST_WINDOW = (48, 28)  # around the median: what counts as background
 SAMPLE_STRIDE = 17  # odd, as the next, so that samples fall on pixels of every parity
 CAST_STRIDE = 5
+SAMPLES = 300  # pixels of a frame, about
 
 
 def pooling(height: int, width: int, side: int) -> int:
@@ -78,6 +79,7 @@ class Coarse:
     labels: Tensor  # (N, h, w) u8, see colour.UNKNOWN
     cast: Tensor  # (N, 2) int16: a and b of the background
     noise: Tensor  # (N,) float32, levels of chroma noise per axis before filtering
+    grey: Tensor  # (N,) u8, median green: the background's brightness
     factor: int  # px per pixel of the small maps
     filtered: bool  # some frame was
 
@@ -87,7 +89,7 @@ def coarse(frames: Tensor, colours: Colours) -> Coarse:
     factor = pooling(frames.shape[1], frames.shape[2], COARSE_SIDE)
     map_a, map_b = _opponent_maps(pool(frames, factor))
     cast = _cast(map_a, map_b, factor)
-    noise = _noise(frames, cast)
+    noise, grey = _noise(frames, cast)
     noisy = noise > NOISE_GATE
     filtered = bool(noisy.any())
     if filtered:
@@ -99,7 +101,7 @@ def coarse(frames: Tensor, colours: Colours) -> Coarse:
     area = factor * factor
     shift = (cast.to(map_a.dtype) * area)[:, :, None, None]
     label = labels(map_a - shift[:, 0], map_b - shift[:, 1], colours.table, area)
-    return Coarse(frames, label, cast, noise, factor, filtered)
+    return Coarse(frames, label, cast, noise, grey, factor, filtered)
 
 
 def _opponent_maps(pooled: Tensor) -> tuple[Tensor, Tensor]:
@@ -126,11 +128,11 @@ def _cast(map_a: Tensor, map_b: Tensor, factor: int) -> Tensor:
     return cast.round().to(torch.int16)
 
 
-def _noise(frames: Tensor, cast: Tensor) -> Tensor:
-    """Levels of chroma noise per axis (N,), from the median of sampled pixels, which objects hardly move."""
+def _noise(frames: Tensor, cast: Tensor) -> tuple[Tensor, Tensor]:
+    """Levels of chroma noise per axis (N,) and green (N,) u8, medians of sampled pixels, which objects hardly move."""
     pixels = frames.flatten(1, 2)
-    stride = max(SAMPLE_STRIDE, pixels.shape[1] // 512 // 2 * 2 + 1)
-    red, green, blue = pixels[:, ::stride].to(torch.float32).unbind(-1)
+    sample = pixels[:, :: max(SAMPLE_STRIDE, pixels.shape[1] // SAMPLES // 2 * 2 + 1)]
+    red, green, blue = sample.to(torch.float32).unbind(-1)
     a, b = 2 * red - green - blue - cast[:, :1], green - blue - cast[:, 1:]
     square = a * a * 0.25 + b * b * 0.75
-    return (square.median(dim=1).values / 1.386).sqrt()
+    return (square.median(dim=1).values / 1.386).sqrt(), green.median(dim=1).values.to(torch.uint8)

@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from physbench.tracks.colour import Colours, labels
+from physbench.world.scene import BACKGROUND_GREY, FLOOR_GREY, SCREEN_GREY
 
 REACH = 3  # px around the core that belong to the object: its blurred edge
 MARGIN = (1.15, 4.0)  # patch half side: times the radius, plus px
-DARK = 96  # levels; a pixel without hue and below is a screen (SCREEN_GREY is 76, the floor 115)
+# A pixel without hue and darker than this share of the background is a screen (.6 of it; the floor .9).
+DARK = (SCREEN_GREY / BACKGROUND_GREY + FLOOR_GREY / BACKGROUND_GREY) / 2
 LEVELS = 16  # steps per level of chroma: masses are whole numbers, their sums exact
 BATCH_PIXELS = 50_000  # of patches that are measured together on a CPU: what stays in its cache
 
@@ -114,6 +116,7 @@ class Video:
 
     frames: Tensor  # (N, H, W, 3) u8
     cast: Tensor  # (N, 2) int16: a and b of the background
+    grey: Tensor  # (N,) u8, its brightness
     screens: Tensor  # (H, W) u8, where ground truth's background has a screen
     colours: Colours
 
@@ -161,7 +164,8 @@ def _measure(video: Video, index: Tensor, middle: Tensor, k: int, radius: float,
     core = (label & bit).clamp_(max=1).bitwise_and_(near)
     others = label & (255 - bit)
     other = others.clamp(max=1)
-    dark = bright.lt_(DARK).bitwise_or_(windows(video.screens[None], tall, wide, nought, top, left))
+    limit = (video.grey[index].to(torch.float32) * DARK).to(torch.uint8)[:, None, None]
+    dark = bright.lt_(limit).bitwise_or_(windows(video.screens[None], tall, wide, nought, top, left))
     screen = dark.bitwise_and_(grey)
     reach = dilate(core, REACH)
 

@@ -81,9 +81,10 @@ class Seen:
         self.hue[:, k] = np.where(stats[:, CORE] > 0, hue_shift_deg(stats[:, A], stats[:, B], colours.hue[k]), np.nan)
 
     def wants_fit(self, k: int, full: float) -> Flags:
-        """Frames (N,) in which object k is partly hidden or touched, and enough of it is left."""
-        ratio = self.area[:, k] / full
-        return (ratio > 0.8 * FIT_SHARE) & (ratio < GROWN) & (touched(self.stats[:, k]) | (ratio < WHOLE))
+        """Frames (N,) in which object k is touched or no whole disc, and enough of it is left."""
+        stats, ratio = self.stats[:, k], self.area[:, k] / full
+        partly = (ratio < WHOLE) & (_axes_ratio(stats) > ROUND)
+        return (ratio > 0.8 * FIT_SHARE) & (ratio < GROWN) & (touched(stats) | partly)
 
 
 def touched(stats: Float) -> Flags:

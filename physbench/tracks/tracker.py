@@ -26,6 +26,7 @@ from physbench.tracks import blobs, disc, maps, patches
 from physbench.tracks.colour import Colours, colours_of
 from physbench.tracks.states import Seen, Shown, conclude
 from physbench.tracks.tracks import Tracks
+from physbench.world.scene import BACKGROUND_GREY
 
 CHUNK_BYTES = {"cpu": 1_500_000, "cuda": 200_000_000}  # of frames; on a CPU what stays in its cache
 SCREEN_FRAMES = 5  # of ground truth in which screens are looked for
@@ -103,7 +104,7 @@ def _typical(full: Float) -> Float:
 def _screens(clip: Clip, factor: int) -> Tensor:
     """Where ground truth shows a screen at some time (H, W) u8; one that moves is seen in the frames themselves."""
     index = np.linspace(0, len(clip.frames) - 1, SCREEN_FRAMES).astype(int)
-    dark = maps.shrink(torch.from_numpy(clip.frames[index]))[0].amax(-1) < patches.DARK
+    dark = maps.shrink(torch.from_numpy(clip.frames[index]))[0].amax(-1) < patches.DARK * 255 * BACKGROUND_GREY
     return dark.any(0).to(torch.uint8)
 
 
@@ -137,7 +138,8 @@ def _see(frames: Tensor, target: _Target, colours: Colours, context: int, screen
     labels = np.concatenate([part.labels.cpu().numpy() for part in parts])
     choice = blobs.choose(blobs.components(labels, factor), count, target.full_area, factor)
     smooth = torch.cat([part.frames for part in parts]) if any(part.filtered for part in parts) else frames
-    video = patches.Video(smooth, torch.cat([part.cast for part in parts]), screens, colours)
+    cast, grey = torch.cat([part.cast for part in parts]), torch.cat([part.grey for part in parts])
+    video = patches.Video(smooth, cast, grey, screens, colours)
 
     seen = _nothing(count, objects)
     seen.choice = choice
