@@ -14,11 +14,9 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from types import TracebackType
 from typing import Any
-
-import numpy as np
 
 from physbench.adapters.protocol import ModelCard, check_card
 from physbench.clips.clip import Clip, Row
@@ -28,56 +26,22 @@ from physbench.rollouts.messages import (
     Broken,
     Event,
     Finished,
-    Job,
     JobDone,
     Load,
     LoadFailure,
     ModelInfo,
-    Outcome,
     Started,
 )
+from physbench.rollouts.pending import BatchResult, Pending
 from physbench.rollouts.plan import Batch, plan_batches
 from physbench.rollouts.probe import find_batch_size
 from physbench.rollouts.process import ModelProcess, ProcessDied, SharedMemory, Silence
-from physbench.rollouts.rollout import Rollout
+
+__all__ = ["BatchResult", "RolloutEngine"]
 
 LOAD_TIMEOUT = 600.0  # s at least, for reading large weights
 AHEAD = 2  # batches at the model's process: the one it works on and the next
 Loader = Callable[[Row], Clip]
-
-
-@dataclass(frozen=True, eq=False)
-class BatchResult:
-    """The rollouts of one batch of the plan, in its order."""
-
-    index: int
-    batch: Batch
-    rollouts: tuple[Rollout, ...]
-    seconds: float  # the model's own time
-    events: tuple[Event, ...]
-
-    def __iter__(self) -> Iterator[Rollout]:
-        return iter(self.rollouts)
-
-
-@dataclass
-class _Pending:
-    """A batch that the model's process has or will get."""
-
-    index: int
-    batch: Batch
-    job: Job
-    outcomes: dict[int, Outcome] = field(default_factory=dict)
-    events: list[Event] = field(default_factory=list)
-    started: Started | None = None
-    lost: bool = False  # the process was gone before it began
-
-    def fail(self, positions: Sequence[int], reason: str) -> None:
-        for position in positions:
-            self.outcomes[position] = Outcome(position, 0, 0, 0.0, reason)
-
-    def missing(self) -> list[int]:
-        return [position for position in range(self.job.batch_size) if position not in self.outcomes]
 
 
 class RolloutEngine:
@@ -239,7 +203,7 @@ class RolloutEngine:
         slot = max(self._bytes(plan[index]) for index in indices)
         self._memory.grow(AHEAD * slot)
         waiting = deque(indices)
-        flying: deque[_Pending] = deque()
+        flying: deque[Pending] = deque()
         offsets = deque(slot * number for number in range(AHEAD))
         try:
             while waiting or flying:
@@ -249,7 +213,7 @@ class RolloutEngine:
                 pending = flying[0]
                 self._finish(pending, list(flying)[1:])
                 flying.popleft()
-                result = self._result(pending)
+                result = pending.result(self._memory.view, self.card.image_size)
                 offsets.append(pending.job.offset)
                 if waiting:  # before the caller gets the result, so that the model need not wait for the caller
                     flying.append(self._submit(waiting.popleft(), plan, load, offsets.popleft()))
@@ -262,7 +226,7 @@ class RolloutEngine:
         height, width = self.card.image_size
         return len(batch.items) * stored_frames(self.card, batch.horizon, self.chain) * height * width * 3
 
-    def _submit(self, index: int, plan: Sequence[Batch], load: Loader, offset: int) -> _Pending:
+    def _submit(self, index: int, plan: Sequence[Batch], load: Loader, offset: int) -> Pending:
         batch = plan[index]
         clips = {item.row: load(item.row) for item in batch.items}
         job = make_job(
@@ -279,9 +243,9 @@ class RolloutEngine:
         )
         if self._process is not None:
             self._process.send(job)
-        return _Pending(index, batch, job)
+        return Pending(index, batch, job)
 
-    def _finish(self, pending: _Pending, behind: Sequence[_Pending]) -> None:
+    def _finish(self, pending: Pending, behind: Sequence[Pending]) -> None:
         """Wait until a batch is done, killing and restarting the process where it hangs or dies."""
         patience = time.monotonic() + self.timeout + LOAD_TIMEOUT  # until it begins
         while pending.missing() or self._process is not None:
@@ -303,7 +267,7 @@ class RolloutEngine:
                 if self._take(pending, message):
                     return
 
-    def _take(self, pending: _Pending, message: Any) -> bool:
+    def _take(self, pending: Pending, message: Any) -> bool:
         """Take one message in; True when the batch is done."""
         match message:
             case Started():
@@ -323,13 +287,13 @@ class RolloutEngine:
                 return True
         return False
 
-    def _record(self, pending: _Pending, event: Event) -> None:
+    def _record(self, pending: Pending, event: Event) -> None:
         clips = tuple(pending.batch.items[position].id for position in event.positions)
         event = replace(event, clips=clips)
         pending.events.append(event)
         self.events.append(event)
 
-    def _lose(self, pending: _Pending, kind: str, reason: str) -> None:
+    def _lose(self, pending: Pending, kind: str, reason: str) -> None:
         """The process hung or died: what it was at fails, the rest of the batch goes to a new one."""
         self._kill()
         started = pending.started
@@ -346,7 +310,7 @@ class RolloutEngine:
         if rest:
             pending.job = rest_of(pending.job, rest, size)
 
-    def _replace_broken(self, pending: _Pending, reason: str) -> None:
+    def _replace_broken(self, pending: Pending, reason: str) -> None:
         """The device is lost to this process: what raised is tried again clip by clip in a new one."""
         assert pending.started is not None
         positions = pending.started.positions
@@ -358,7 +322,7 @@ class RolloutEngine:
         self._record(pending, Event("retried", pending.index, (), reason, positions=positions))
         pending.job = rest_of(pending.job, pending.missing(), 1)
 
-    def _restart(self, pending: _Pending, behind: Sequence[_Pending]) -> None:
+    def _restart(self, pending: Pending, behind: Sequence[Pending]) -> None:
         """Load the model again and send what was not done."""
         if self._beyond_repair:
             return
@@ -373,21 +337,3 @@ class RolloutEngine:
                 size = min(item.job.part_size, self.part_size or item.job.part_size)
                 item.job = replace(item.job, part_size=size)
                 self._process.send(item.job)
-
-    def _result(self, pending: _Pending) -> BatchResult:
-        """Copy the frames out of the shared memory, channels last."""
-        job = pending.job
-        height, width = self.card.image_size
-        shape = (job.batch_size, job.stored, 3, height, width)
-        planes = self._memory.view[job.offset : job.offset + int(np.prod(shape))].reshape(shape)
-        rollouts = []
-        for position, item in enumerate(pending.batch.items):
-            outcome = pending.outcomes[position]
-            frames = np.empty((outcome.frames, height, width, 3), dtype=np.uint8)
-            for channel in range(3):
-                frames[..., channel] = planes[position, : outcome.frames, channel]
-            rollouts.append(
-                Rollout(item.row.id, item.sample, frames, outcome.failure, outcome.chained, outcome.seconds)
-            )
-        seconds = sum(rollout.seconds for rollout in rollouts)
-        return BatchResult(pending.index, pending.batch, tuple(rollouts), seconds, tuple(pending.events))

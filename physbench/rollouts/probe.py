@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from physbench.clips.clip import Clip, Row
+from physbench.rollouts.pending import BatchResult
 from physbench.rollouts.plan import Batch, Item
 
 if TYPE_CHECKING:
-    from physbench.rollouts.engine import BatchResult, RolloutEngine
+    from physbench.rollouts.engine import RolloutEngine
 
 MOST = {"cpu": 16}
 MOST_ON_ACCELERATOR = 64

@@ -9,8 +9,11 @@ import torch
 
 from physbench import ModelCard
 
-OK, NAN, RAISE, HANG, EXIT, SEGFAULT, LEVELS, SIGNED, RAISE_IN_BATCH, FULL, QUIT, INF, FULL_ALONE, CUDA = range(14)
+OK, NAN, RAISE, HANG, EXIT, SEGFAULT, LEVELS, SIGNED, RAISE_IN_BATCH, FULL, QUIT, INF, FULL_ALONE, CUDA, MODULES = (
+    range(15)
+)
 SIZE = (32, 40)
+HEAVY = ("torch", "pybullet", "lpips", "pandas", "matplotlib", "skimage")
 
 
 def card(**fields):
@@ -38,6 +41,8 @@ class Coded:
             raise ValueError("the model does not like this clip")
         if FULL_ALONE in codes or (FULL in codes and len(codes) > 2):
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.")
+        if MODULES in codes:
+            raise ValueError("heavy: " + " ".join(name for name in HEAVY if name in sys.modules))
         if CUDA in codes:
             raise RuntimeError("CUDA error: device-side assert triggered")
         fade = torch.linspace(1, 0.5, horizon)[None, :, None, None, None]
