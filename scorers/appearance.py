@@ -24,7 +24,7 @@ Mask = NDArray[np.bool_]
     unit="deg",
     better="lower",
     quality=None,
-    noise_floor="tbd",
+    noise_floor="ground truth reads at most 0.03 degrees (64 px, 15 frames/s; 95 % of 128 clips)",
     source="mean |hue - own hue| in the opponent plane of gamma RGB",
 )
 def hue(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | dict[str, Reading]:
@@ -46,7 +46,7 @@ def hue(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | dict[str, Rea
     unit="1",
     better="lower",
     quality=None,
-    noise_floor="tbd",
+    noise_floor="ground truth reads 0.003 to 0.016 (64 px, 15 frames/s; middle 90 % of 128 clips)",
     source="mean |area / true area - 1|",
 )
 def area(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | dict[str, Reading]:

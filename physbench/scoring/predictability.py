@@ -8,6 +8,7 @@ median exceeds one diameter, for any object that is due.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.metadata
 import json
@@ -206,4 +207,5 @@ def _store(path: Path, document: dict[str, object]) -> None:
         part.write_text(json.dumps(document) + "\n", encoding="utf-8")
         part.replace(path)
     except OSError:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink()

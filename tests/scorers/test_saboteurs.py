@@ -1,0 +1,134 @@
+"""The scorers against ground truth, a frozen frame and sabotage of known size, through renderer and tracker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import saboteurs as sabotage
+
+from physbench.clips.clip import Clip
+from physbench.scoring.protocol import ScoreRow
+
+Clips, Read = Callable[..., Clip], Callable[..., dict[str, ScoreRow]]
+
+FALLING, COLLISIONS, OCCLUSION, ORBITS = TASKS = (
+    "falling/projectile-v1",
+    "collisions/head-on-v1",
+    "occlusion/screen-pass-v1",
+    "orbits/kepler-v1",
+)
+CONSISTENCY, PERMANENCE, DRIFT = HEADLINES = ("consistency/explained", "permanence/intact", "drift/accuracy")
+INFORMATIVE = 0.25  # distance of truth and freeze from which a task tells something
+
+
+def quality(rows: dict[str, ScoreRow], reading: str) -> float:
+    value = rows[reading].quality
+    assert value is not None
+    return value
+
+
+def mean_qualities(read: Read, clips: list[Clip], make: Callable[[Clip], np.ndarray]) -> dict[str, float]:
+    tables = [read(clip, make(clip)) for clip in clips]
+    return {reading: float(np.mean([quality(rows, reading) for rows in tables])) for reading in HEADLINES}
+
+
+def mover(clip: Clip) -> str:
+    return next(body.name for body in clip.tracked_bodies if body.role == "moving")
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_truth_is_right_and_a_frozen_frame_is_not(clip_of: Clips, read: Read, task: str) -> None:
+    clips = [clip_of(task), clip_of(task, seed=1), clip_of(task, "ood")]
+    truth = mean_qualities(read, clips, sabotage.truth)
+    frozen = mean_qualities(read, clips, sabotage.freeze)
+    for reading in HEADLINES:
+        assert truth[reading] >= 0.95
+        if truth[reading] - frozen[reading] >= INFORMATIVE:
+            assert frozen[reading] <= 0.5, reading
+    assert frozen[CONSISTENCY] <= 0.5
+
+
+def test_half_the_gravity_is_seen_and_loses_nothing(clip_of: Clips, read: Read) -> None:
+    clips = [clip_of(FALLING, seed=seed) for seed in range(3)]
+    truth = mean_qualities(read, clips, sabotage.truth)
+    halved = mean_qualities(read, clips, lambda clip: sabotage.gravity_times(clip, 0.5))
+    assert halved[CONSISTENCY] <= truth[CONSISTENCY] - 0.3
+    assert abs(halved[PERMANENCE] - truth[PERMANENCE]) <= 0.02
+    for clip in clips:
+        shown = read(clip, sabotage.gravity_times(clip, 0.5))["laws/gravity"].value
+        assert shown == pytest.approx(9.81 / 2, abs=0.05)
+
+
+def test_a_weaker_star_is_seen(clip_of: Clips, read: Read) -> None:
+    clip = clip_of(ORBITS)
+    rows = read(clip, sabotage.gravity_times(clip, 0.8))
+    assert quality(rows, CONSISTENCY) < 0.5
+    assert rows["laws/areal-velocity"].value == pytest.approx(1, abs=0.02)  # the force is still central
+    assert rows["laws/areal-velocity.spread"].value < 0.1
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("change", [sabotage.removed, sabotage.recoloured])
+def test_what_vanishes_or_changes_its_hue_is_missed(
+    clip_of: Clips, read: Read, task: str, change: Callable[..., np.ndarray]
+) -> None:
+    clip = clip_of(task)
+    rows = read(clip, change(clip, mover(clip), 1.0))
+    assert quality(rows, PERMANENCE) <= 0.9
+    assert quality(rows, CONSISTENCY) <= 0.9
+
+
+def test_a_recoloured_object_is_a_hallucination(clip_of: Clips, read: Read) -> None:
+    clip = clip_of(FALLING)
+    rows = read(clip, sabotage.recoloured(clip, mover(clip), 1.0))
+    assert rows["permanence/intact.hallucinations"].value == pytest.approx(0.75, abs=0.1)
+    assert rows["appearance/hue"].value > 90
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_half_the_speed_drifts(clip_of: Clips, read: Read, task: str) -> None:
+    clip = clip_of(task)
+    assert quality(read(clip, sabotage.at_speed(clip, 0.5)), DRIFT) <= 0.9
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("make", [sabotage.black, sabotage.noise, sabotage.one_hue])
+def test_pictures_of_nothing_are_worth_no_more_than_a_frozen_frame(
+    clip_of: Clips, read: Read, task: str, make: Callable[[Clip], np.ndarray]
+) -> None:
+    clips = [clip_of(task), clip_of(task, seed=1)]
+    nothing, frozen = mean_qualities(read, clips, make), mean_qualities(read, clips, sabotage.freeze)
+    for reading in HEADLINES:
+        assert nothing[reading] <= max(frozen[reading], 0.02), reading
+
+
+def test_a_ball_that_stays_in_front_of_the_screen_does_not_come_back(clip_of: Clips, read: Read) -> None:
+    clip = clip_of(OCCLUSION)
+    truth, frozen = read(clip, sabotage.truth(clip)), read(clip, sabotage.freeze(clip))
+    assert truth["permanence/intact.reemergence"].value == 1
+    assert frozen["permanence/intact.reemergence"].value == 0
+    assert read(clip, sabotage.black(clip))["permanence/intact.reemergence"].value == 0
+
+
+@pytest.mark.parametrize("seconds", [0.2, 0.4, 0.8])
+def test_coming_back_late_counts_up_to_half_a_second(clip_of: Clips, read: Read, seconds: float) -> None:
+    clip = clip_of(OCCLUSION)
+    late = clip.future().copy()
+    share = clip.visible_share()[clip.handover + 1 :, 0]
+    hidden = int(np.argmax(share < 0.05))
+    back = hidden + int(np.argmax(share[hidden:] >= 0.05))
+    held = round(seconds * clip.spec.fps)
+    late[back:] = clip.future()[np.maximum(np.arange(back, clip.horizon) - held, back - 1)]
+    rows = read(clip, late)
+    assert rows["permanence/intact.reemergence"].value == (1.0 if seconds <= 0.5 else 0.0)
+
+
+def test_readings_agree_between_sizes_and_rates(clip_of: Clips, read: Read) -> None:
+    found = []
+    for size, fps in ((64, 15.0), (128, 15.0), (64, 30.0)):
+        clip = clip_of(FALLING, size=size, fps=fps)
+        found.append(read(clip, sabotage.gravity_times(clip, 0.5), round(fps / 2)))
+    for reading in (CONSISTENCY, DRIFT):
+        assert np.ptp([quality(rows, reading) for rows in found]) < 0.08, reading

@@ -1,0 +1,116 @@
+"""How long clips can be predicted, against ensembles made by hand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from physbench.clips.clip import Clip
+from physbench.scoring import predictability
+from physbench.scoring.predictability import first_beyond, members, paths_of, predictability_time, spread
+from physbench.world.stepping import simulate_ensemble
+
+Clips = Callable[..., Clip]
+TASKS = ("falling/projectile-v1", "collisions/head-on-v1", "occlusion/screen-pass-v1", "orbits/kepler-v1")
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_what_the_context_shows_is_enough_for_the_whole_horizon(clip_of: Clips, task: str) -> None:
+    clip = clip_of(task)
+    width = spread(clip, 8)
+    assert width.shape == (clip.horizon, len(clip.tracked))
+    assert width.max() < 0.6
+    assert first_beyond(clip, 8, width) == clip.scene.horizon
+
+
+def test_members_scatter_as_the_fit_of_the_context_says(clip_of: Clips) -> None:
+    clip = clip_of("falling/projectile-v1")
+    index = clip.tracked[0]
+    change = members(clip, 8)[:, index] - clip.states[clip.handover, index]
+    body = clip.tracked_bodies[0]
+    dt = clip.times[clip.handover - 7 : clip.handover + 1]
+    dt = dt[dt >= (body.release or -9) - 1e-9]
+    sd = 0.03 / clip.pixels_per_metre
+    speed = sd / np.sqrt(((dt - dt.mean()) ** 2).sum())  # of a straight line's slope
+    assert change[:, [7, 9]].std() == pytest.approx(speed, rel=0.35)
+    assert not change[:, 1].any() and not change[:, 8].any()  # nothing moves across the plane
+
+
+def test_a_rolling_ball_rolls_in_every_member(clip_of: Clips) -> None:
+    clip = clip_of("occlusion/screen-pass-v1")
+    index = clip.tracked[0]
+    radius = clip.tracked_bodies[0].radius
+    states = members(clip, 8)[:, index]
+    np.testing.assert_allclose(states[:, 7], states[:, 11] * radius, rtol=1e-2)
+    assert np.ptp(states[:, 2]) < 1e-8  # on the floor
+    assert np.ptp(states[:, 7]) > 1e-3
+
+
+@pytest.mark.parametrize("task", ["occlusion/screen-pass-v1", "orbits/kepler-v1"])
+def test_closed_forms_are_what_the_simulation_gives(clip_of: Clips, task: str) -> None:
+    clip = clip_of(task)
+    states = members(clip, 8)
+    free = predictability._undisturbed(clip, states)
+    assert free is not None
+    ahead = clip.times[clip.handover + 1 :]
+    simulated = simulate_ensemble(clip.scene, 0.0, states[:2], ahead)[..., :3]
+    moving = [i for i, body in enumerate(clip.scene.bodies) if body.role == "moving"]
+    assert np.abs(free[:2] - simulated)[:, :, moving].max() < 0.02  # m
+
+
+@pytest.mark.parametrize("task", ["falling/projectile-v1", "collisions/head-on-v1"])
+def test_what_touches_is_simulated(clip_of: Clips, task: str) -> None:
+    clip = clip_of(task)
+    assert predictability._undisturbed(clip, members(clip, 8)) is None
+
+
+def test_an_image_does_not_tell_the_speed(clip_of: Clips) -> None:
+    clip = clip_of("falling/projectile-v1")
+    velocities = members(clip, 1)[:, clip.tracked[0], 7:10]
+    assert velocities[:, 0].std() > 0.2 and velocities[:, 2].std() > 0.5
+    assert predictability_time(clip, 1) < 2.5
+
+
+def test_the_first_frame_beyond_one_diameter_of_a_due_object_counts(clip_of: Clips) -> None:
+    clip = clip_of("collisions/head-on-v1")
+    width = np.zeros((clip.horizon, 2))
+    width[10:, 1] = 1.01
+    assert first_beyond(clip, 8, width) == pytest.approx(11 / 15)
+    unseen = replace(clip, visible_area=np.where(clip.times[:, None] > 0.5, 0, clip.visible_area))
+    assert first_beyond(unseen, 8, width) == clip.scene.horizon
+
+
+def test_times_are_kept_by_all_that_decides_them(
+    clip_of: Clips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PHYSBENCH_CACHE", str(tmp_path))
+    clip = clip_of("orbits/kepler-v1")
+    first = predictability_time(clip, 8)
+    (stored,) = (tmp_path / "predictability").glob("*.json")
+    document = json.loads(stored.read_text())
+    assert document["seconds"] == first and document["context"] == 8
+    stored.write_text(json.dumps({**document, "seconds": 1.25}))
+    assert predictability_time(clip, 8) == 1.25  # read, not computed
+    stored.write_text("{")
+    assert predictability_time(clip, 8) == first  # a broken file is made again
+    predictability_time(clip, 4)
+    predictability_time(replace(clip, scene=replace(clip.scene, horizon=7.9)), 8)
+    assert len(list((tmp_path / "predictability").glob("*.json"))) == 3
+
+
+def test_a_cache_that_cannot_be_written_costs_time_only(
+    clip_of: Clips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("PHYSBENCH_CACHE", str(tmp_path / "file"))
+    assert predictability_time(clip_of("orbits/kepler-v1"), 8) == 8.0
+
+
+def test_members_are_the_same_each_time(clip_of: Clips) -> None:
+    clip = clip_of("collisions/head-on-v1")
+    np.testing.assert_array_equal(paths_of(clip, 8)[:, :3], paths_of(clip, 8)[:, :3])
