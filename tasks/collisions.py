@@ -12,7 +12,8 @@ from physbench.tasks.common import HALF, RELEASE, holder, hue_name, hues
 from physbench.world.scene import FLOOR_GREY, Body, Camera, Scene, sphere_mass
 
 MARGIN = 0.04  # m that stay free at the border
-SEEN_AFTER = 1.2  # s for which both balls stay in full view after they met
+SEEN_AFTER = 0.8  # s for which both balls stay in full view after they met
+GONE_BY = 2.0  # s, when both balls are further than their diameter from where they were at the hand-over
 
 Pair = tuple[tuple[float, float], tuple[float, float]]
 
@@ -21,7 +22,8 @@ class HeadOn:
     """Two balls of different size meet, seen from straight above.
 
     What happens: two balls lie on a table, each in front of a grey block. The blocks vanish, both balls move towards
-    each other on parallel lines and meet after the hand-over, nearly head-on.
+    each other on parallel lines and meet after the hand-over, nearly head-on. The larger one is faster and drives the
+    smaller one back.
 
     Law: conservation of momentum and Newton's law of restitution along the line of centres (Newton 1687, Principia,
     corollary III to the laws of motion); motion on straight lines before and after. There is no gravity and no
@@ -33,15 +35,15 @@ class HeadOn:
     | restitution |      | fixed   | 0.9               |              | of the two balls                            |
     | friction    |      | fixed   | 0                 |              | of the two balls                            |
     | radius_a    | m    | visible | 0.4 .. 0.46       |              | of the smaller ball                         |
-    | radius_b    | m    | visible | 0.5 .. 0.58       | 0.62 .. 0.7  | of the larger ball                          |
+    | radius_b    | m    | visible | 0.54 .. 0.62      | 0.64 .. 0.68 | of the larger ball                          |
     | hue_a       |      | visible | 0, 1 .. 4         |              | index into the palette                      |
     | hue_b       |      | visible | 0, 1 .. 4         |              | index into the palette                      |
     | release     | s    | visible | -1, -0.95 .. -0.4 |              | when the holders vanish                     |
-    | speed_a     | m/s  | visible | 0.7 .. 1.1        | 1.15 .. 1.35 | of ball a                                   |
-    | speed_b     | m/s  | visible | 0.7 .. 1.1        |              | of ball b                                   |
+    | speed_a     | m/s  | visible | 0.7 .. 0.9        |              | of ball a                                   |
+    | speed_b     | m/s  | visible | 1.1 .. 1.5        | 1.55 .. 1.7  | of ball b                                   |
     | heading     | rad  | visible | -3.1416 .. 3.1416 |              | direction of ball a                         |
     | offset      |      | visible | -0.25 .. 0.25     |              | distance of the lines over the sum of radii |
-    | meeting     | s    | visible | 0.3 .. 1.4        |              | time of contact                             |
+    | meeting     | s    | visible | 0.3 .. 1          |              | time of contact                             |
     | meet_x      | m    | visible | -1.2 .. 1.2       |              | point of contact, to the right              |
     | meet_y      | m    | visible | -1.2 .. 1.2       |              | point of contact, upwards in the image      |
 
@@ -50,7 +52,7 @@ class HeadOn:
 
     Camera: from straight above, 5.12 m wide. Actions: none.
     Hand-over: both held until `release`, both moving at 0, contact in [0.2 s, 2.4 s], horizon 4 s. Both stay in full
-    view for 1.2 s after the contact and may leave later.
+    view for 0.8 s after the contact and may leave later.
     May be hidden: nothing.
 
     Version history: v1, first release.
@@ -61,14 +63,14 @@ class HeadOn:
         restitution=Parameter.fixed(0.9, "", "of the two balls"),
         friction=Parameter.fixed(0.0, "", "of the two balls"),
         radius_a=Parameter("m", "visible", (0.40, 0.46), "of the smaller ball"),
-        radius_b=Parameter("m", "visible", (0.50, 0.58), "of the larger ball", ood=(0.62, 0.70)),
+        radius_b=Parameter("m", "visible", (0.54, 0.62), "of the larger ball", ood=(0.64, 0.68)),
         **hues("hue_a", "hue_b"),
         release=RELEASE,
-        speed_a=Parameter("m/s", "visible", (0.7, 1.1), "of ball a", ood=(1.15, 1.35)),
-        speed_b=Parameter("m/s", "visible", (0.7, 1.1), "of ball b"),
+        speed_a=Parameter("m/s", "visible", (0.7, 0.9), "of ball a"),
+        speed_b=Parameter("m/s", "visible", (1.1, 1.5), "of ball b", ood=(1.55, 1.7)),
         heading=Parameter("rad", "visible", (-3.1416, 3.1416), "direction of ball a"),
         offset=Parameter("", "visible", (-0.25, 0.25), "distance of the lines over the sum of radii"),
-        meeting=Parameter("s", "visible", (0.3, 1.4), "time of contact"),
+        meeting=Parameter("s", "visible", (0.3, 1.0), "time of contact"),
         meet_x=Parameter("m", "visible", (-1.2, 1.2), "point of contact, to the right"),
         meet_y=Parameter("m", "visible", (-1.2, 1.2), "point of contact, upwards in the image"),
     )
@@ -78,11 +80,16 @@ class HeadOn:
         return draw(self.parameters, rng, split, self.accepts)
 
     def accepts(self, p: Params) -> bool:
-        """Different hues; both balls inside the window from the release until a while after the contact."""
+        """Different hues; both balls inside the window from the release until a while after the contact; both well away
+        from where they started by the middle of the horizon, so that a frozen picture is wrong about both."""
         if p["hue_a"] == p["hue_b"]:
             return False
         centres, before, after = self.motion(p)
         radii = (p["radius_a"], p["radius_b"])
+        for v, w, r in zip(before, after, radii, strict=True):
+            way = [p["meeting"] * v[axis] + (GONE_BY - p["meeting"]) * w[axis] for axis in (0, 1)]
+            if math.hypot(*way) <= 2 * r + MARGIN:
+                return False
         held = p["meeting"] - p["release"]
         return all(
             abs(c - v * held) + r <= HALF - MARGIN and abs(c + w * SEEN_AFTER) + r <= HALF - MARGIN
