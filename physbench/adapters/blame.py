@@ -8,6 +8,7 @@ from pathlib import Path
 
 _OURS = Path(__file__).resolve().parents[1]
 _LIBRARIES = tuple(Path(sysconfig.get_paths()[name]).resolve() for name in ("stdlib", "purelib", "platlib"))
+_FOUNDATIONS = {"torch", "numpy", "safetensors", "importlib"}  # an error is seldom theirs
 LONGEST = 300  # characters of a message
 
 
@@ -30,7 +31,8 @@ def explain(error: BaseException) -> str:
         return f"SyntaxError in {Path(error.filename).name}, line {error.lineno}: {error.msg}"
     frames = traceback.extract_tb(error.__traceback__)
     users = [frame for frame in frames if _is_users(frame.filename)]
-    place = (users or list(frames))[-1:]
+    installed = [frame for frame in frames if not _FOUNDATIONS & set(Path(frame.filename).parts)]
+    place = (users or installed or list(frames))[-1:]
     where = f" in {Path(place[0].filename).name}, line {place[0].lineno} ({place[0].name})" if place else ""
     message = first_line(str(error))
     return f"{type(error).__name__}{where}" + (f": {message}" if message else "")

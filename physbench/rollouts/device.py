@@ -68,9 +68,16 @@ def free_memory() -> None:
 
 def peak_memory(device: torch.device) -> tuple[int, int]:
     """Peak bytes of this process in main memory, and on the device."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-    return resident, torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0
+    return _peak_resident(), torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0
+
+
+def _peak_resident() -> int:
+    try:  # what getrusage tells includes the size of the parent when it started this process
+        lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+        return int(lines["VmHWM"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def free_bytes(device: torch.device) -> int:

@@ -1,3 +1,5 @@
+import weakref
+
 import pytest
 import torch
 
@@ -114,3 +116,21 @@ def test_models_run_in_inference_mode_and_get_a_contiguous_context(toys, clip_ma
         "low": 0.0,
         "high": pytest.approx(230 / 255),
     }
+
+
+def test_chunks_are_let_go_when_they_have_arrived(toys, clip_maker) -> None:
+    alive: weakref.WeakSet[torch.Tensor] = weakref.WeakSet()
+    most = 0
+
+    class Chunked(toys.Coded):
+        def rollout(self, context, *, horizon, actions, prompts, generators):
+            nonlocal most
+            for _ in range(horizon):
+                chunk = context[:, -1:] * 0.9
+                alive.add(chunk)
+                most = max(most, len(alive))
+                yield chunk
+                del chunk
+
+    roll(Chunked(), part_of([clip_maker(0, horizon=40)], Chunked().card, 40))
+    assert most <= 2
