@@ -45,12 +45,7 @@ def build(commands: Sequence[str] = COMMANDS) -> typer.Typer:
     app = typer.Typer(name="physbench", rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True)
     app.callback()(_root)
     for name in commands:
-        try:
-            module = importlib.import_module(f"physbench.cli.{name}")
-        except ModuleNotFoundError as error:
-            if error.name != f"physbench.cli.{name}":
-                raise
-            continue
+        module = importlib.import_module(f"physbench.cli.{name}")
         if hasattr(module, "app"):
             app.add_typer(module.app, name=name)
         else:

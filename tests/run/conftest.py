@@ -50,9 +50,7 @@ class Broken:
 
     def rollout(self, context, *, horizon, actions, prompts, generators):
         frames = context[:, -1:].repeat(1, horizon, 1, 1, 1)
-        if self.kind == "nan":
-            frames[:] = float("nan")
-        elif self.kind == "raises":
+        if self.kind == "raises":
             raise RuntimeError("no weights for this")
         elif self.kind == "some":
             frames[context.mean((1, 2, 3, 4)) > context.mean()] = float("inf")

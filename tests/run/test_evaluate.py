@@ -153,30 +153,42 @@ def test_another_model_in_the_same_file_is_refused(
 
 
 def broken(toys: Path, out: Path, kind: str) -> int:
-    words = ("--suite", "smoke", "--tasks", "falling/*", "--limit", "2", "--device", "cpu", "--out", str(out))
+    suite = ("--suite", "smoke", "--tasks", "falling/*", "--limit", "2", "--batch-size", "2")
+    words = (*suite, "--device", "cpu", "--out", str(out))
     return run(["eval", f"{toys / 'broken.py'}:factory", "--model-arg", f"kind={kind}", *words])
 
 
-@pytest.mark.parametrize(("kind", "reason"), [("nan", "NaN"), ("raises", "no weights for this")])
-def test_a_model_that_fails_everywhere(
-    kind: str, reason: str, toys: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_model_that_fails_everywhere(toys: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Every clip is a row with quality 0 and the reason; the run is whole, and the exit code is 1."""
     out = RunFolder(tmp_path / "run")
-    assert broken(toys, out.path, kind) == 1
+    assert broken(toys, out.path, "raises") == 1
     said = capsys.readouterr().err
     assert "No clip could be scored" in said and "Traceback" not in said
     table = pd.read_parquet(out.scores)
     headline = table[table["axis"].notna() & (table["status"] == "failed")]
-    assert len(headline) and (headline["quality"] == 0).all() and headline["reason"].str.contains(reason).all()
+    assert (
+        len(headline)
+        and (headline["quality"] == 0).all()
+        and headline["reason"].str.contains("no weights for this").all()
+    )
     assert out.report.exists()
 
 
 def test_a_model_that_fails_on_some_clips(toys: Path, tmp_path: Path) -> None:
     out = RunFolder(tmp_path / "run")
     assert broken(toys, out.path, "some") == 0
-    counts = json.loads(out.result.read_text())["counts"]
-    assert counts["failed"] == 1 and counts["scored"] == 1
+    result = json.loads(out.result.read_text())
+    assert result["counts"]["failed"] == 1 and result["counts"]["scored"] == 1
+    assert ["Inf" in failure["reason"] for failure in result["failures"]] == [True]
+
+
+def test_a_baseline_reads_as_its_reference_does(tmp_path: Path) -> None:
+    """References skip the model's process and the video on disk, and nothing else: their rows are the same bytes."""
+    out = RunFolder(tmp_path / "run")
+    suite = ("--suite", "smoke", "--tasks", "occlusion/*,collisions/*", "--limit", "2")
+    assert run(["eval", "baseline:constant-velocity", *suite, "--model-arg", "size=96", "--out", str(out.path)]) == 0
+    assert out.scores.read_bytes() == out.reference("constant-velocity").scores.read_bytes()
+    assert rollouts_of(out.path), "those that the report shows are kept"
 
 
 def test_a_full_disk_keeps_what_is_scored(
