@@ -62,6 +62,7 @@ def gather(
     figures: dict[str, Figure] = {}
     rows = rows_of(dict(manifest))
     store = ClipStore()
+    store.ensure(rows, spec)  # in parallel, where the cache was emptied since the run
     with Progress("report", len(rows)) as progress:
         for row in rows:
             clip = store.get(row, spec)

@@ -24,6 +24,7 @@ INK, SOFT, LINE, MODEL, FREEZE, CONSTANT_VELOCITY, TRUTH, BAND = COLOURS
 STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "physbench",
+    "text.parse_math": False,  # a task may be named with a dollar
     "font.size": 8,
     "font.family": "sans-serif",
     "text.color": INK,
