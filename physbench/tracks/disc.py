@@ -11,7 +11,7 @@ from torch import Tensor
 from physbench.tracks.colour import AMBIENT_SHARE, DIFFUSE_SHARE
 from physbench.tracks.patches import BATCH_PIXELS, LEVELS, Patches, dilate
 
-FIRST_ITERATIONS, ITERATIONS = 3, 4  # before and after it is known how blurred a ball is
+FIRST_ITERATIONS, ITERATIONS = 2, 3  # before and after it is known how blurred a ball is
 PIXEL_VARIANCE = 1 / 12  # px^2 of a square pixel
 EDGE_VARIANCE = 1 / 7  # of the edge's kernel (1 - u^2)^2, in squared half widths
 LEAST_WIDTH, MOST_WIDTH = 0.77, 8.0  # px; half width of the edge: blur of 0 and of 3 px
@@ -100,14 +100,15 @@ def _solve(pixels: _Pixels) -> Tensor:
     least = torch.cat([-radius, -radius, LEAST_WIDTH * ones, 0.2 * ones], dim=1)
     most = torch.cat([wide + radius, tall + radius, MOST_WIDTH * ones, 3.0 * ones], dim=1)
     step = torch.zeros_like(state)
-    valid = pixels.valid
+    valid, value = pixels.valid, pixels.value * pixels.valid
     for i in range(FIRST_ITERATIONS + ITERATIONS):
         if i == FIRST_ITERATIONS:
             valid = torch.where((_blur(state) > BLURRED)[:, None, None], pixels.blurred_valid, valid)
-        normal, gradient, _ = _normal_equations(pixels, valid, state)
+            value = pixels.value * valid
+        normal, gradient, _ = _normal_equations(pixels, valid, value, state)
         step = torch.maximum(torch.minimum(torch.linalg.solve(normal, gradient), limit), -limit)
         state = torch.minimum(torch.maximum(state + step, least), most)
-    return _quality(pixels, valid, state, step)
+    return _quality(pixels, valid, value, state, step)
 
 
 def _blur(state: Tensor) -> Tensor:
@@ -140,8 +141,8 @@ def _start(value: Tensor, valid: Tensor, centre: Tensor, radius: float) -> Tenso
     return torch.where((total > 0.5)[:, None], guess, centre)
 
 
-def _model(pixels: _Pixels, state: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Shade, coverage, its slope, place u in the edge, unit vectors from the centre; all (M, P, P) float32."""
+def _model(pixels: _Pixels, state: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Shade, coverage, its slope, place u in the edge, distance (M, P, P) from the centre, dx (M, 1, P), dy (M, P, 1)."""
     state = state.to(torch.float32)
     width, radius = state[:, 2, None, None], pixels.radius
     tall, wide = pixels.value.shape[1:]
@@ -151,34 +152,35 @@ def _model(pixels: _Pixels, state: Tensor) -> tuple[Tensor, Tensor, Tensor, Tens
     distance = distance2.sqrt().clamp_(min=1e-3)
     # Blur moves the edge of a disc inwards, by half its variance over the radius.
     edge = radius - (width * width * EDGE_VARIANCE - PIXEL_VARIANCE).clamp(min=0) / (2 * radius)
-    u = (edge - distance).div_(width).clamp_(-1.0, 1.0)
+    u = (edge - distance).mul_(1 / width).clamp_(-1.0, 1.0)
     square = u * u
     cover = (square * 0.1875).sub_(0.625).mul_(square).add_(0.9375).mul_(u).add_(0.5)
-    slope = square.neg_().add_(1.0).square_().mul_(0.9375 / width)
-    shade = distance2.mul_(-1 / (radius * radius)).add_(1.0).clamp_(min=0.0).sqrt_()
-    shade = shade.mul_(DIFFUSE_SHARE).add_(AMBIENT_SHARE)
-    return shade, cover, slope, u, dx / distance, dy / distance
+    slope = square.neg_().add_(1.0).square_()  # to be multiplied with .9375 / width
+    shade = distance2.mul_(-((DIFFUSE_SHARE / radius) ** 2)).add_(DIFFUSE_SHARE**2).clamp_(min=0.0).sqrt_()
+    return shade.add_(AMBIENT_SHARE), cover, slope, u, distance, dx, dy
 
 
-def _normal_equations(pixels: _Pixels, valid: Tensor, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """J'J with damping (M, 4, 4), J'r (M, 4), and the rest r (M, P, P)."""
-    shade, cover, slope, u, unit_x, unit_y = _model(pixels, state)
+def _normal_equations(pixels: _Pixels, valid: Tensor, value: Tensor, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """J'J with damping (M, 4, 4), J'r (M, 4), and the rest r (M, P, P). `value` holds 0 where `valid` does."""
+    shade, cover, slope, u, distance, dx, dy = _model(pixels, state)
     amplitude, width = (state[:, i].to(torch.float32)[:, None, None] for i in (3, 2))
-    by_amplitude = cover.mul_(shade).mul_(valid)
-    rest = (pixels.value - by_amplitude * amplitude).mul_(valid)
-    edge = slope.mul_(shade).mul_(amplitude).mul_(valid)
+    shade = shade.mul_(valid)
+    by_amplitude = cover.mul_(shade)
+    rest = value - by_amplitude * amplitude
+    edge = slope.mul_(shade).mul_(amplitude * (0.9375 / width))
     by_width = u.add_(width * EDGE_VARIANCE / pixels.radius).mul_(edge).neg_()
-    parts = (unit_x.mul_(edge), unit_y.mul_(edge), by_width, by_amplitude)
+    inwards = edge.div_(distance)
+    parts = (dx * inwards, inwards.mul_(dy), by_width, by_amplitude)
     # The matrix only steers the way, the gradient decides where it ends: that one is summed in a fixed order.
     rows = torch.stack(parts, dim=1).flatten(2)
     normal = (rows @ rows.transpose(1, 2)).to(torch.float64)
-    gradient = torch.stack([(part * rest).sum((1, 2)) for part in parts], dim=1).to(torch.float64)
+    gradient = (rows * rest.flatten(1)[:, None]).sum(2).to(torch.float64)
     damping = torch.tensor([1e-2, 1e-2, 1.0, 1e-2], dtype=torch.float64, device=state.device)
     return normal + torch.diag(damping), gradient, rest
 
 
-def _quality(pixels: _Pixels, valid: Tensor, state: Tensor, step: Tensor) -> Tensor:
-    normal, _, rest = _normal_equations(pixels, valid, state)
+def _quality(pixels: _Pixels, valid: Tensor, value: Tensor, state: Tensor, step: Tensor) -> Tensor:
+    normal, _, rest = _normal_equations(pixels, valid, value, state)
     cover = _model(pixels, state)[1]
     inside = (cover > 0.02).to(torch.float32)
     on = inside * valid

@@ -19,11 +19,11 @@ from physbench.tracks.colour import Colours, labels
 from physbench.world.scene import BACKGROUND_GREY, FLOOR_GREY, SCREEN_GREY
 
 REACH = 3  # px around the core that belong to the object: its blurred edge
-MARGIN = (1.15, 4.0)  # patch half side: times the radius, plus px
+MARGIN = (1.1, 3.7)  # patch half side: times the radius, plus px
 # A pixel without hue and darker than this share of the background is a screen (.6 of it; the floor .9).
 DARK = (SCREEN_GREY / BACKGROUND_GREY + FLOOR_GREY / BACKGROUND_GREY) / 2
 LEVELS = 16  # steps per level of chroma: masses are whole numbers, their sums exact
-BATCH_PIXELS = 50_000  # of patches that are measured together on a CPU: what stays in its cache
+BATCH_PIXELS = 200_000  # of patches that are measured together on a CPU: near its cache, and few calls
 
 # Columns of `Patches.stats`.
 STATS = (
