@@ -22,7 +22,7 @@ LEAST_SPAN = 0.3  # s
     unit="m/s2",
     better="neither",
     quality=None,
-    noise_floor="ground truth reads 9.800 to 9.824 m/s2 where 9.81 is right (64 px, 15 frames/s; middle 90 % of 32 clips)",
+    noise_floor="ground truth reads 9.80 to 9.82 where 9.81 is right (64 px, 15 frames/s; middle 90 % of 32 clips)",
     source="x(t) = x0 + v t + a t^2 / 2; Galilei 1638, Discorsi, fourth day",
 )
 def gravity(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | dict[str, Reading]:

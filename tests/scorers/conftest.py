@@ -38,9 +38,14 @@ def clip_of() -> Callable[..., Clip]:
 def read() -> Callable[..., dict[str, ScoreRow]]:
     """read(clip, frames, context=8): every row of a continuation by its reading."""
 
+    done: dict[tuple[object, ...], dict[str, ScoreRow]] = {}
+
     def rows(clip: Clip, frames: NDArray[np.uint8], context: int = CONTEXT) -> dict[str, ScoreRow]:
-        found, _ = score_clip(clip, Rollout(clip.id, 0, frames), context, find_scorers())
-        assert not [row for row in found if row.status == "failed"]
-        return {row.reading: row for row in found}
+        key = (clip, context, hash(frames.tobytes()))
+        if key not in done:
+            found, _ = score_clip(clip, Rollout(clip.id, 0, frames), context, find_scorers())
+            assert not [row for row in found if row.status == "failed"]
+            done[key] = {row.reading: row for row in found}
+        return done[key]
 
     return rows

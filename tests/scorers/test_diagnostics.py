@@ -11,8 +11,10 @@ import saboteurs as sabotage
 from typer.testing import CliRunner
 
 from physbench.clips.clip import Clip
+from physbench.rollouts.rollout import Rollout
 from physbench.scorers import perceptual
-from physbench.scoring.protocol import ScoreRow
+from physbench.scoring.protocol import Reading, ScoreRow
+from physbench.tracks.tracker import track
 
 Clips, Read = Callable[..., Clip], Callable[..., dict[str, ScoreRow]]
 FALLING, COLLISIONS, ORBITS = "falling/projectile-v1", "collisions/head-on-v1", "orbits/kepler-v1"
@@ -77,23 +79,26 @@ def test_hue_and_area_of_truth_are_constant_and_of_nothing_are_worst(clip_of: Cl
 
 
 def test_lpips_says_why_it_is_missing_and_never_runs_on_a_random_trunk(
-    clip_of: Clips, read: Read, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    clip_of: Clips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clip = clip_of(FALLING)
+    tracks = track(clip, 1, clip.frames[clip.window(1)])
+
+    def answer() -> Reading:
+        perceptual.why_unavailable.cache_clear()
+        found = perceptual.lpips.function(clip, Rollout(clip.id, 0, clip.future()), tracks)
+        assert isinstance(found, Reading) and (found.status, found.value) == ("unavailable", None)
+        return found
+
     monkeypatch.setattr(perceptual, "trunk_file", lambda: tmp_path / perceptual.TRUNK)
     monkeypatch.setattr(perceptual, "_network", lambda: pytest.fail("constructed without weights"))
-    perceptual.why_unavailable.cache_clear()
     try:
         monkeypatch.setattr(perceptual, "find_spec", lambda _: None)
-        row = read(clip, clip.future())["appearance/lpips"]
-        assert (row.status, row.value, row.quality) == ("unavailable", None, None)
-        assert "not installed" in row.reason
+        assert "not installed" in answer().reason
         monkeypatch.setattr(perceptual, "find_spec", lambda _: object())
-        perceptual.why_unavailable.cache_clear()
-        assert read(clip, clip.future())["appearance/lpips"].reason.startswith("weights: ")
+        assert answer().reason.startswith("weights: ")
         (tmp_path / perceptual.TRUNK).write_bytes(b"not what the name says")
-        perceptual.why_unavailable.cache_clear()
-        assert "damaged" in read(clip, clip.future())["appearance/lpips"].reason
+        assert "damaged" in answer().reason
     finally:
         perceptual.why_unavailable.cache_clear()
 

@@ -1,0 +1,79 @@
+"""Permanence on tracks made by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from physbench.clips.clip import Clip
+from physbench.rollouts.rollout import Rollout
+from physbench.scorers.permanence import intact
+from physbench.tracks.tracker import track
+from physbench.tracks.tracks import Tracks, Visibility
+
+Clips = Callable[..., Clip]
+C, FALLING, OCCLUSION = 8, "falling/projectile-v1", "occlusion/screen-pass-v1"
+
+
+def true_tracks(clip: Clip) -> Tracks:
+    return track(clip, C, clip.frames[clip.window(C)])
+
+
+def read(clip: Clip, tracks: Tracks) -> dict[str, float | None]:
+    answer = intact.function(clip, Rollout(clip.id, 0, clip.future()), tracks)
+    assert isinstance(answer, dict)
+    return {key: reading.value for key, reading in answer.items()}
+
+
+@pytest.mark.parametrize(
+    ("factor", "kept"), [(0.3, 0.75), (0.4, 1.0), (1.2, 1.0), (1.3, 0.75)], ids=["faded", "pale", "fat", "grown"]
+)
+def test_mass_must_lie_between_bounds(clip_of: Clips, factor: float, kept: float) -> None:
+    clip = clip_of(FALLING)
+    tracks = true_tracks(clip)
+    area = tracks.area.copy()
+    area[C : C + 15] *= factor  # a quarter of the 60 frames
+    assert read(clip, replace(tracks, area=area))[""] == pytest.approx(kept)
+
+
+def test_duplicates_are_not_intact_and_hallucinations_are_counted_apart(clip_of: Clips) -> None:
+    clip = clip_of(FALLING)
+    tracks = true_tracks(clip)
+    tracks.duplicates[C : C + 6] = 1
+    tracks.hallucinations[C : C + 12] = 2
+    found = read(clip, tracks)
+    assert found["survival"] == pytest.approx(0.9) and found["hallucinations"] == pytest.approx(0.2)
+
+
+def test_what_happens_in_the_context_does_not_count(clip_of: Clips) -> None:
+    clip = clip_of(FALLING)
+    tracks = true_tracks(clip)
+    tracks.duplicates[:C] = 1
+    assert read(clip, tracks)[""] == 1
+
+
+def test_being_seen_while_hidden_is_allowed_in_a_fifth_of_the_frames(clip_of: Clips) -> None:
+    clip = clip_of(OCCLUSION)
+    tracks = true_tracks(clip)
+    share = clip.visible_share()[clip.window(C), 0]
+    hidden = np.flatnonzero((share < 0.05) & (clip.px_positions()[clip.window(C), 0, 0] > 0))
+    hidden = hidden[(hidden > C) & (hidden < hidden[0] + 30)]
+    for count, value in ((int(0.2 * len(hidden)), 1.0), (int(0.2 * len(hidden)) + 1, 0.0)):
+        state, area = tracks.state.copy(), tracks.area.copy()
+        middle = hidden[2 : 2 + count]
+        state[middle], area[middle] = Visibility.VISIBLE, 80
+        assert read(clip, replace(tracks, state=state, area=area))["reemergence"] == value
+
+
+def test_an_object_that_never_comes_back_loses_all(clip_of: Clips) -> None:
+    clip = clip_of(OCCLUSION)
+    tracks = true_tracks(clip)
+    share = clip.visible_share()[clip.window(C), 0]
+    gone = C + int(np.argmax(share[C:] < 0.05))
+    state, area = tracks.state.copy(), tracks.area.copy()
+    state[gone:], area[gone:] = Visibility.ABSENT, 0
+    found = read(clip, replace(tracks, state=state, area=area))
+    assert found["reemergence"] == 0 and found[""] == 0 and found["survival"] > 0.1
