@@ -99,10 +99,9 @@ class Middle:
         card, rows = run.card, run.suite.rows
         todo = {item for item in run.items if not run.scored(item)}
         absent = self.store.missing(rows, card.spec)
-        with Progress(f"{run.suite.name}: clips, rollouts, scores", len(absent) + len(rows) + len(todo)) as progress:
-            jobs = Jobs(progress, run.workers)
-            for kind, count in (("clip", len(absent)), ("references", len(rows)), ("score", len(todo))):
-                jobs.expect(kind, count)
+        expected = {"clip": len(absent), "references": len(rows), "score": len(todo)}
+        with Progress(f"{run.suite.name}: clips, rollouts, scores", sum(expected.values())) as progress:
+            jobs = Jobs(progress, run.workers, expected)
             longest = [max(absent, key=run.horizon)] if absent else []  # the probe of the batch size asks for it first
             for row in dict.fromkeys(longest + absent):
                 self.made[row] = self.pool.submit(worker.make, row, card.spec)

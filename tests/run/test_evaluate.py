@@ -115,12 +115,17 @@ def test_ctrl_c_prints_the_command_that_resumes(
     assert out.scores.read_bytes() == toy_run.scores.read_bytes()
 
 
-def test_a_finished_run_is_finished(toy_run: RunFolder, toy_eval: Eval, tmp_path: Path) -> None:
-    """Resuming it loads no model and changes nothing; other settings are refused."""
+def test_a_finished_run_is_finished(
+    toy_run: RunFolder, toy_eval: Eval, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Resuming it needs no rollouts, loads no model and changes nothing; --json prints the result and nothing else."""
     out = RunFolder(tmp_path / "again")
-    shutil.copytree(toy_run.path, out.path)
-    assert run(toy_eval(out.path, "--resume")) == 0
+    shutil.copytree(toy_run.path, out.path, ignore=shutil.ignore_patterns("rollouts"))
+    assert run(toy_eval(out.path, "--resume", "--json")) == 0
     assert out.scores.read_bytes() == toy_run.scores.read_bytes()
+    result = json.loads(capsys.readouterr().out)
+    assert result == json.loads(out.result.read_text())
+    assert {**result, "speed": 0} == {**json.loads(toy_run.result.read_text()), "speed": 0}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,47 @@
+"""The doctor says what is missing, with the remedy."""
+
+from __future__ import annotations
+
+import pytest
+
+from physbench.cli import main
+from physbench.errors import PhysbenchError
+from physbench.run import machine
+from physbench.run.machine import CHECKS, Finding
+
+
+def test_everything_that_a_run_needs_is_looked_at(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["doctor"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    found = {line[9:27].strip(): line[:8].strip() for line in lines if line[:8].strip()}
+    assert set(found) == set(CHECKS)
+    assert found["simulator"] in ("ok", "optional")
+    assert all(state == "ok" for name, state in found.items() if name not in ("scorers", "simulator", "memory"))
+
+
+def test_what_is_missing_has_a_remedy_and_an_exit_code(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def raising(error: Exception) -> Finding:
+        raise error
+
+    checks = {
+        "fine": lambda: Finding("fine", "ok", "1.0"),
+        "weights": lambda: Finding("weights", "optional", "not here", "fetch them"),
+        "broken": lambda: raising(OSError("cannot open")),
+        "told": lambda: raising(PhysbenchError("Make one with train.")),
+    }
+    monkeypatch.setattr(machine, "CHECKS", checks)
+    assert main.run(["doctor"]) == 1
+    said = capsys.readouterr().out
+    assert "OSError: cannot open" in said and "Make one with train." in said and "fetch them" in said
+    monkeypatch.setattr(machine, "CHECKS", {name: checks[name] for name in ("fine", "weights")})
+    assert main.run(["doctor"]) == 0
+
+
+def test_other_states_than_the_published_ones_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    from physbench.clips import golden
+
+    monkeypatch.setattr(golden, "compute_golden", lambda row: golden.Golden("other", {}))
+    finding = CHECKS["simulator"]()
+    assert finding.state == "optional" and "data verify" in finding.remedy

@@ -1,0 +1,86 @@
+"""References are cached by everything that decides them, and a cache only saves time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from physbench.adapters.load import load_model
+from physbench.adapters.protocol import ModelCard
+from physbench.clips.clip import Clip, Row
+from physbench.clips.store import ClipStore
+from physbench.results.folder import RunFolder, load_tracks
+from physbench.run import references
+from physbench.run.parts import read_part
+from physbench.run.references import BASELINES, bring_reference, clip_hash, reference_rollout
+from physbench.scoring.score import find_scorers
+
+ROW = Row("falling/projectile-v1", "test", 0)
+
+
+@pytest.fixture(scope="module")
+def card() -> ModelCard:
+    return load_model("baseline:freeze", device=torch.device("cpu"), dtype=torch.float32).card
+
+
+@pytest.fixture(scope="module")
+def clip(card: ModelCard) -> Clip:
+    return ClipStore().get(ROW, card.spec)
+
+
+def test_what_the_references_are(clip: Clip, card: ModelCard) -> None:
+    assert np.array_equal(reference_rollout("truth", clip, card).frames, clip.future())
+    frozen = reference_rollout("freeze", clip, card).frames
+    assert np.array_equal(frozen, np.broadcast_to(clip.context(1), frozen.shape))
+
+
+def test_they_have_the_size_rate_and_context_of_the_model(card: ModelCard) -> None:
+    other = replace(card, image_size=(64, 96), fps=10, context_frames=3)
+    model = references._baseline("freeze", other)
+    assert (model.card.image_size, model.card.fps, model.card.context_frames) == ((64, 96), 10, 3)
+
+
+def test_a_second_run_computes_nothing(
+    clip: Clip, card: ModelCard, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same rows and tracks come from the cache; a damaged entry is made again; other scorers are another entry."""
+    monkeypatch.setenv("PHYSBENCH_CACHE", str(tmp_path / "cache"))
+    calls = []
+    score = references.score_clip
+    monkeypatch.setattr(references, "score_clip", lambda *a: calls.append(a) or score(*a))  # type: ignore[func-returns-value]
+    scorers = find_scorers("drift/*")
+
+    def bring(name: str, scorers: tuple[references.Scorer, ...] = scorers) -> RunFolder:
+        run = RunFolder(tmp_path / name)
+        for reference in BASELINES:
+            bring_reference(run, reference, clip, card, scorers)
+        return run
+
+    first = bring("first")
+    assert len(calls) == len(BASELINES)
+    second = bring("second")
+    assert len(calls) == len(BASELINES)
+    for name in BASELINES:
+        one, two = first.reference(name), second.reference(name)
+        assert read_part(one.part(clip.id)) == read_part(two.part(clip.id)) is not None
+        assert one.tracks(clip.id).read_bytes() == two.tracks(clip.id).read_bytes()
+        assert load_tracks(two.tracks(clip.id)).context == card.scored_context
+
+    entry = next((tmp_path / "cache" / "references").rglob("*.truth.json"))
+    entry.write_text(entry.read_text()[:-20])
+    bring("third")
+    assert len(calls) == len(BASELINES) + 1
+    bring("fourth", find_scorers("laws/gravity"))
+    assert len(calls) == 2 * len(BASELINES) + 1
+
+
+def test_the_hash_covers_the_whole_clip(clip: Clip) -> None:
+    assert clip_hash(clip) == clip_hash(replace(clip))
+    frames = clip.frames.copy()
+    frames[-1, 0, 0, 0] ^= 1
+    assert clip_hash(replace(clip, frames=frames)) != clip_hash(clip)
+    assert clip_hash(replace(clip, states=clip.states + 1e-9)) != clip_hash(clip)
