@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,13 +16,15 @@ from physbench.results.manifest import rows_of, spec_of
 from physbench.results.selection import Shown, select
 from physbench.results.strips import Strip, strips, times_of
 from physbench.results.words import hue_name, joined, plain
+from physbench.tracks.tracks import Tracks, Visibility
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SOURCES = ("model", "freeze", "constant-velocity")
 PREDICTABILITY = "drift/accuracy.predictability"
-APART = 0.1  # in the reading's unit and of ground truth's value: readings closer than this are no reason
+APART = 0.1  # of ground truth's value and of a natural size: readings closer than this are no reason
+SIZE = {"deg": 50.0}  # of other units: 1
 MOST_READINGS = 6
 
 
@@ -109,8 +110,10 @@ def figure(
         for name, own in rows["model"].items()
         if (axis := own["axis"])
     )
-    drawn = _strips(folder, clip)
-    return Figure(shown, why(clip, error), qualities, _apart(rows), tuple(times_of(clip)), drawn)
+    path = folder.tracks(clip.id)
+    tracks = load_tracks(path) if path.is_file() else None
+    drawn = () if tracks is None else _strips(folder, clip, tracks)
+    return Figure(shown, why(clip, error, tracks), qualities, _apart(rows), tuple(times_of(clip)), drawn)
 
 
 def _apart(rows: Mapping[str, Mapping[str, dict[str, Any]]]) -> tuple[Value, ...]:
@@ -123,39 +126,43 @@ def _apart(rows: Mapping[str, Mapping[str, dict[str, Any]]]) -> tuple[Value, ...
         repeats = name in headline or part == scorer.split("/")[-1]
         if repeats or own["value"] is None or truth is None or (part and scorer not in headline):
             continue
-        if abs(own["value"] - truth) > APART * max(abs(truth), 1.0):
+        if abs(own["value"] - truth) > APART * max(abs(truth), SIZE.get(own["unit"], 1.0)):
             found.append(Value(plain(part or name), own["value"], truth, own["unit"]))
     return tuple(found[:MOST_READINGS])
 
 
-def _strips(folder: RunFolder, clip: Clip) -> tuple[Strip, ...]:
-    video: Path = folder.rollout(clip.id)
-    if not video.is_file() or not folder.tracks(clip.id).is_file():
+def _strips(folder: RunFolder, clip: Clip, tracks: Tracks) -> tuple[Strip, ...]:
+    video = folder.rollout(clip.id)
+    if not video.is_file():
         return ()
     from physbench.rollouts.video import read_video
 
-    return strips(clip, read_video(video), load_tracks(folder.tracks(clip.id)))
+    return strips(clip, read_video(video), tracks)
 
 
-def why(clip: Clip, error: Array | None) -> tuple[str, ...]:
-    """What went wrong with each object, in words, from its error (horizon, K) in diameters."""
-    if error is None:
+def why(clip: Clip, error: Array | None, tracks: Tracks | None) -> tuple[str, ...]:
+    """What went wrong with each object, in words, from its error (horizon, K) in diameters and its tracks."""
+    if error is None or tracks is None:
         return ()
     times = clip.times[clip.handover + 1 :]
+    unseen = tracks.state[tracks.context :] == Visibility.ABSENT  # (horizon, K)
     found = []
-    for body, (off, gone), column in zip(clip.tracked_bodies, first_off(times, error), error.T, strict=True):
-        name = f"{body.name} ({hue_name(body.hue or 0)})"
-        parts = []
-        if off is not None:
-            parts.append(f"is off by more than its diameter at {off:.1f} s")
-        if gone is not None:
-            due = np.isfinite(column) | np.isinf(column)
-            share = np.isinf(column).sum() / max(int(due.sum()), 1)
-            parts.append(
-                f"is first missing at {gone:.1f} s (missing in {100 * share:.0f} % of the time it should be seen)"
-            )
+    for k, body in enumerate(clip.tracked_bodies):
+        ((off, _),) = first_off(times, error[:, k : k + 1])
+        lost = np.isinf(error[:, k])
+        due = int((np.isfinite(error[:, k]) | lost).sum())
+        parts = [] if off is None else [f"is off by more than its diameter at {off:.1f} s"]
+        for mask, words in (
+            (lost & unseen[:, k], "is missing"),
+            (lost & ~unseen[:, k], "is too deformed to be located"),
+        ):
+            if mask.any():
+                share = 100 * mask.sum() / due
+                parts.append(
+                    f"{words} from {times[np.argmax(mask)]:.1f} s (in {share:.0f} % of the time it should be seen)"
+                )
         if parts:
-            found.append(f"{name} {joined(parts)}")
+            found.append(f"{body.name} ({hue_name(body.hue or 0)}) {joined(parts)}")
     return tuple(sentence[0].upper() + sentence[1:] + "." for sentence in found) or (
         "Every object stays within its diameter of ground truth.",
     )

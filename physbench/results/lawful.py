@@ -57,9 +57,9 @@ def lawful_time(tables: Mapping[str, pd.DataFrame], resamples: int) -> Lawful | 
 
 
 def _per_clip(table: pd.DataFrame) -> pd.Series[float]:
-    """Value of each clip, mean over its samples, indexed by (task, split, clip)."""
-    rows = table[(table["reading"] == LAWFUL) & table["value"].notna()]
-    return rows.groupby(["task", "split", "clip"])["value"].mean()
+    """Value of each clip, mean over its samples, 0 for one that failed, indexed by (task, split, clip)."""
+    rows = table[(table["reading"] == LAWFUL) & (table["value"].notna() | (table["status"] == "failed"))]
+    return rows["value"].fillna(0.0).groupby([rows["task"], rows["split"], rows["clip"]]).mean()
 
 
 def _over_families(means: Mapping[Stratum, Array], clips: Mapping[Stratum, int]) -> Array:

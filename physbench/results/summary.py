@@ -95,9 +95,9 @@ def _remarks(result: Document, console: Console) -> None:
     counts = result["counts"]
     if counts["failed"]:
         first = result["failures"][0]
-        console.print(
-            Text(f"{counts['failed']} of {counts['clips']} clips failed and count as 0: {first['reason']}", style="red")
-        )
+        share = f"{counts['failed']} of {counts['clips']} clips"
+        said = f"{share} failed and count" if counts["samples"] == 1 else f"In {share} a sample failed and counts"
+        console.print(Text(f"{said} as 0: {first['reason']}", style="red"))
     for reading, reason in result["unavailable"].items():
         console.print(Text(f"{reading} is unavailable: {reason}", style="dim"))
     speed = result["speed"]

@@ -38,10 +38,10 @@ def unit(name: str) -> str:
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """Three significant digits, a dash for what does not exist."""
+    """Three significant digits, at most four places, a dash for what does not exist."""
     if value is None or not math.isfinite(value):
         return "–"
-    if value == 0:
+    if abs(value) < 0.5e-4:
         return "0"
     places = max(0, digits - 1 - math.floor(math.log10(abs(value))))
     return f"{value:.{min(places, 4)}f}".replace("-", "−")

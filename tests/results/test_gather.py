@@ -11,6 +11,7 @@ from physbench.clips.store import ClipStore
 from physbench.results.gather import figure, predictability, why
 from physbench.results.manifest import read_run
 from physbench.results.selection import Shown
+from physbench.tracks.tracks import Visibility
 
 
 @pytest.fixture(scope="module")
@@ -18,20 +19,22 @@ def clip(kit) -> Clip:
     return ClipStore().get(Row("orbits/kepler-v1", "test", 0), kit.SPEC)
 
 
-def test_why_in_words(clip: Clip) -> None:
+def test_why_in_words(clip: Clip, kit) -> None:
     error = np.full((clip.horizon, 2), 0.2)
-    assert why(clip, error) == ("Every object stays within its diameter of ground truth.",)
+    tracks = kit.true_tracks(clip)
+    assert why(clip, error, tracks) == ("Every object stays within its diameter of ground truth.",)
     error[29:60, 0] = 1.5
     error[90:, 0] = np.inf
     error[60:, 1] = np.nan
-    (sentence,) = why(clip, error)
+    tracks.state[tracks.context + 105 :, 0] = Visibility.ABSENT
+    (sentence,) = why(clip, error, tracks)
     hue = sentence.split("(")[1].split(")")[0]
     assert sentence == (
-        f"Planet ({hue}) is off by more than its diameter at 2.0 s and is first missing at 6.1 s "
-        "(missing in 25 % of the time it should be seen)."
+        f"Planet ({hue}) is off by more than its diameter at 2.0 s, is missing from 7.1 s (in 12 % of the time it "
+        "should be seen) and is too deformed to be located from 6.1 s (in 12 % of the time it should be seen)."
     )
     assert hue in ("red", "yellow", "green", "blue", "purple")
-    assert why(clip, None) == ()
+    assert why(clip, None, tracks) == why(clip, error, None) == ()
 
 
 def test_a_figure_names_the_readings_that_are_not_those_of_truth(small_run, clip: Clip, kit) -> None:

@@ -116,7 +116,7 @@ def test_charts_are_well_formed_and_take_the_colours_of_the_page(written: str) -
 def test_every_clip_is_explained(page: Page) -> None:
     text = " ".join("".join(page.text).split())
     assert "is off by more than its diameter at" in text
-    assert "is first missing at" in text
+    assert "is missing from" in text
     assert "1 of 8 clips failed. They count as quality 0" in text
     assert "appearance/lpips unavailable: weights" in text.replace("lpipsun", "lpips un")
 
