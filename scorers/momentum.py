@@ -23,7 +23,7 @@ LEAST_TOTAL = 0.2  # of the sum of the two momenta's sizes; below it the ratio s
     unit="1",
     better="neither",
     quality=None,
-    noise_floor="ground truth reads 0.98 to 1.04, change below 0.013 (64 px, 15 frames/s; middle 90 % of 32 clips)",
+    noise_floor="ground truth reads 0.99 to 1.01, change below 0.010 (64 px, 15 frames/s; middle 90 % of 32 clips)",
     source="P' = P; Newton 1687, Principia, corollary III to the laws of motion",
 )
 def momentum(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | dict[str, Reading]:

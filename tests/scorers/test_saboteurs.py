@@ -10,6 +10,7 @@ import pytest
 import saboteurs as sabotage
 
 from physbench.clips.clip import Clip
+from physbench.clips.suite import find_suite
 from physbench.scoring.protocol import ScoreRow
 from physbench.scoring.skill import clip_qualities, kinds, skills, task_means
 
@@ -139,3 +140,17 @@ def test_readings_agree_between_sizes_and_rates(clip_of: Clips, read: Read) -> N
         found.append(read(clip, sabotage.gravity_times(clip, 0.5), round(fps / 2)))
     for reading in (CONSISTENCY, DRIFT):
         assert np.ptp([quality(rows, reading) for rows in found]) < 0.08, reading
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", TASKS)
+def test_core_is_right_throughout(clip_of: Clips, read: Read, task: str) -> None:
+    """Every clip of `core`: prints the mean qualities of ground truth, the frozen frame and straight lines."""
+    clips = [clip_of(task, row.split, row.seed) for row in find_suite("core", tasks=task).rows]
+    truth = [read(clip, sabotage.truth(clip)) for clip in clips]
+    assert min(quality(rows, reading) for rows in truth for reading in HEADLINES) >= 0.95
+    frozen = mean_qualities(read, clips, sabotage.freeze)
+    straight = mean_qualities(read, clips, sabotage.constant_velocity)
+    for reading in HEADLINES:
+        print(f"{task} {reading}: truth 1.00, freeze {frozen[reading]:.3f}, straight lines {straight[reading]:.3f}")
+        assert frozen[reading] <= 0.5 or frozen[reading] > 1 - INFORMATIVE
