@@ -5,7 +5,8 @@ references move with the model and a difference of two models is paired. Plain p
 24 clips; each stratum's deviation from its mean is therefore widened by t(n-1)/1.96 x sqrt(n/(n-1)), which is exact for
 normal values. Where all n values of a model are equal the resamples would claim certainty; the rule of three (what was
 never seen in n clips may still happen in 3 / n of them) takes their place: a share p ~ Exponential(1) / n of the clips
-moves to 0 or to 1. Fewer than 8 clips in a stratum: no interval.
+moves to 0 or to 1, all strata of a resample the same way, so that the interval of a mean over strata keeps its
+estimate. Fewer than 8 clips in a stratum: no interval.
 """
 
 from __future__ import annotations
@@ -45,13 +46,14 @@ def resampled_means(
     `bounded` names the rows of 0..1 values that fall under the rule of three where they are all equal. The draws of a
     stratum depend on `seed`, its name and n only. A stratum in which fewer than two values count keeps its mean.
     """
-    return {key: _stratum(key, values, resamples, seed, bounded) for key, values in strata.items()}
+    end = np.random.default_rng(seed).integers(0, 2, size=resamples)  # where unseen clips lie: 0 or 1
+    return {key: _stratum(key, values, end, seed, bounded) for key, values in strata.items()}
 
 
-def _stratum(key: Stratum, values: Array, resamples: int, seed: int, bounded: Sequence[int]) -> Array:
+def _stratum(key: Stratum, values: Array, end: NDArray[np.int64], seed: int, bounded: Sequence[int]) -> Array:
     rng = np.random.default_rng([seed, zlib.crc32(f"{key.task} {key.split}".encode())])
     n = values.shape[-1]
-    times_drawn = rng.multinomial(n, np.full(n, 1 / n), size=resamples).astype(np.float64)  # (R, n)
+    times_drawn = rng.multinomial(n, np.full(n, 1 / n), size=len(end)).astype(np.float64)  # (R, n)
     good = np.isfinite(values)
     filled = np.where(good, values, 0.0)
     count = good.sum(axis=-1)  # (V,)
@@ -64,9 +66,8 @@ def _stratum(key: Stratum, values: Array, resamples: int, seed: int, bounded: Se
     for row in bounded:
         seen = values[row][good[row]]
         if len(seen) > 1 and np.ptp(seen) < 1e-12:
-            share = np.minimum(rng.exponential(size=resamples) / len(seen), 1.0)
-            target = rng.integers(0, 2, size=resamples)
-            draws[:, row] = mean[row] + share * (target - mean[row])
+            share = np.minimum(rng.exponential(size=len(end)) / len(seen), 1.0)
+            draws[:, row] = mean[row] + share * (end - mean[row])
     return draws
 
 

@@ -72,6 +72,25 @@ def test_truth_scores_one_and_freeze_nothing(make_run) -> None:
     assert frozen["references"]["constant-velocity"]["ahead"]["interval"][1] < 0
 
 
+@pytest.mark.parametrize("source", ["model", "truth", "freeze", "constant-velocity"])
+def test_every_interval_holds_its_estimate(make_run, source: str) -> None:
+    folder = make_run()
+    if source != "model":
+        replace_scores(folder, source)
+    result = build_result(folder, resamples=1000)
+    found = [(result["overall"]["skill"], result["overall"]["interval"])]
+    for axis in result["axes"].values():
+        found += [(axis["skill"], axis["interval"]), (axis["quality"], axis["quality_interval"])]
+    for level in ("tasks", "families"):
+        for axes in result[level].values():
+            for value in axes.values():
+                found += [(value["quality"], value["interval"]), (value["skill"], value["skill_interval"])]
+    found = [(value, interval) for value, interval in found if interval is not None]
+    assert len(found) > 40
+    for value, (low, high) in found:
+        assert low - 1e-6 <= value <= high + 1e-6
+
+
 def test_the_difference_to_constant_velocity_is_that_of_the_skills(make_run) -> None:
     result = build_result(make_run(), **FEW)
     beside = result["references"]["constant-velocity"]

@@ -48,6 +48,15 @@ def test_rule_of_three_only_for_the_rows_that_are_asked_for() -> None:
     assert np.ptp(draws[:, 1]) == 0
 
 
+def test_the_mean_of_many_strata_of_equal_values_keeps_its_estimate() -> None:
+    """Ground truth in 8 strata: at most 1, and not below what three unseen failures in 24 clips could make of it."""
+    strata = {Stratum(f"f{i}/a", "test"): np.ones((1, 24)) for i in range(8)}
+    draws = resampled_means(strata, bounded=(0,))
+    low, high = interval(np.mean([draw[:, 0] for draw in draws.values()], axis=0))
+    assert high == 1
+    assert 1 - 3 / 24 < low < 1 - 1 / 24
+
+
 def test_references_move_with_the_clips() -> None:
     """A model that is ground truth has skill 1 in every resample, one that is the frozen frame 0."""
     rng = np.random.default_rng(3)
