@@ -115,6 +115,14 @@ def test_links_are_relative() -> None:
         assert str((ENGINE / name).readlink()) == f"../{name}"
 
 
+LONGEST = 400  # lines
+
+
+@pytest.mark.parametrize(("room", "path"), list(modules()), ids=lambda value: getattr(value, "stem", value))
+def test_no_module_is_long(room: str, path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST, f"{room}: split {path.name}"
+
+
 HEAVY = ("torch", "numpy", "pandas", "pyarrow", "matplotlib", "pybullet", "lpips", "scipy")
 
 

@@ -22,6 +22,8 @@ from physbench.run.pool import Pool
 from physbench.run.state import Run
 from physbench.run.stored import drop_rollout, store_rollout
 
+MOST_SAID = 5  # events
+
 
 def roll_and_score(run: Run, pool: Pool) -> int:
     """Bring rollouts, parts and references of all clips into the folder. Returns the model's peak device memory."""
@@ -92,6 +94,7 @@ class Middle:
     store: ClipStore = field(default_factory=ClipStore)
     made: dict[Row, Future[Any]] = field(default_factory=dict)  # clips on their way
     estimated: bool = False
+    said: int = 0
 
     def work(self) -> list[Item]:
         """Do all that is missing. Returns items whose stored rollout cannot be read."""
@@ -149,6 +152,8 @@ class Middle:
             self.write_down(result)
             jobs.raise_failure()
             self.estimate(jobs, (time.monotonic() - begun) / number * (len(only) - number))
+        for note in engine.notes:
+            self.say_once(note)
 
     def write_down(self, result: BatchResult) -> None:
         """Times and events of a batch go into the manifest."""
@@ -159,6 +164,16 @@ class Middle:
         if result.events:
             self.run.manifest["events"] += [event.document() for event in result.events]
             self.run.save_manifest()
+            for event in result.events:
+                self.say_once(f"Batch {event.batch + 1}: {event.detail}")
+
+    def say_once(self, message: str) -> None:
+        """What a model does again and again is said a few times; all of it is in the manifest and the report."""
+        self.said += 1
+        if self.said <= MOST_SAID:
+            self.run.say(message)
+        elif self.said == MOST_SAID + 1:
+            self.run.say(f"Further events are in {self.run.folder.manifest}.")
 
     def score(self, jobs: Jobs, item: Item) -> None:
         run = self.run

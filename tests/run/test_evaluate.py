@@ -65,12 +65,6 @@ def test_a_run_has_what_the_design_says(toy_run: RunFolder) -> None:
     assert len(rollouts_of(toy_run.path)) == 8
 
 
-def test_scores_are_the_same_bytes_with_one_worker(toy_run: RunFolder, toy_eval: Eval, tmp_path: Path) -> None:
-    assert run(toy_eval(tmp_path / "one", "--workers", "1")) == 0
-    assert rollouts_of(tmp_path / "one") == rollouts_of(toy_run.path)
-    assert RunFolder(tmp_path / "one").scores.read_bytes() == toy_run.scores.read_bytes()
-
-
 def test_scores_are_the_same_bytes_after_a_kill(
     toy_run: RunFolder, toy_eval: Eval, start: Start, tmp_path: Path
 ) -> None:
@@ -196,7 +190,7 @@ def test_a_baseline_reads_as_its_reference_does(tmp_path: Path) -> None:
     assert rollouts_of(out.path), "those that the report shows are kept"
 
 
-def test_a_full_disk_keeps_what_is_scored(
+def test_with_one_worker_and_a_full_disk_on_the_way_scores_are_the_same_bytes(
     toy_run: RunFolder,
     toy_eval: Eval,
     tmp_path: Path,
@@ -215,10 +209,11 @@ def test_a_full_disk_keeps_what_is_scored(
         store(folder, rollout, fps)  # type: ignore[arg-type]
 
     monkeypatch.setattr(roll, "store_rollout", store_until_full)
-    assert run(toy_eval(out.path)) == 1
+    assert run(toy_eval(out.path, "--workers", "1")) == 1
     said = capsys.readouterr().err
     assert "disk is full" in said and "of 8 rollouts are scored and kept" in said and "--resume" in said
     assert "Traceback" not in said
     monkeypatch.undo()
-    assert run(toy_eval(out.path, "--resume")) == 0
+    assert run(toy_eval(out.path, "--workers", "1", "--resume")) == 0
+    assert rollouts_of(out.path) == rollouts_of(toy_run.path)
     assert out.scores.read_bytes() == toy_run.scores.read_bytes()
