@@ -1,0 +1,63 @@
+"""`physbench train NAME`: train a reference model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def command(
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="objects (slots and learned interactions; half an hour on two cores) or simple (convolutions and a "
+            "recurrent latent; wants a GPU).",
+            metavar="NAME",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of the training. [default: runs/train-<name>]")
+    ] = None,
+    clips: Annotated[int, typer.Option(metavar="N", help="Clips of the train split, over all tasks.")] = 800,
+    minutes: Annotated[
+        float | None,
+        typer.Option(metavar="M", help="Time for learning, behind the clips. The weights then depend on the speed."),
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(metavar="N", help="Steps of the main stage. [default: the architecture's]")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the first weights and of every draw.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the training in --out.")] = False,
+) -> None:
+    """Train a reference model on clips of the train split: a checkpoint for `physbench eval` and a sample picture."""
+    from physbench.cli.console import note
+    from physbench.errors import UsageError
+
+    if minutes is not None and steps is not None:
+        raise UsageError("Expected --minutes or --steps but got both: either the time or the work is given.")
+    folder = out or Path("runs") / f"train-{name}"
+    from physbench.reference.train import pick_device, train
+
+    try:
+        done = train(
+            name, out=folder, clips=clips, minutes=minutes, steps=steps, seed=seed, device=pick_device(name, device),
+            resume=resume,
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        again = f"physbench train {name} --out {folder} --clips {clips} --seed {seed} --device {device} --resume"
+        note(
+            "Go on with: "
+            + again
+            + (f" --steps {steps}" if steps else "")
+            + (f" --minutes {minutes:g}" if minutes else "")
+        )
+        raise
+    total = sum(done.seconds.values())
+    note(f"Trained in {total / 60:.1f} minutes ({', '.join(f'{k} {v:.0f} s' for k, v in done.seconds.items())}).")
+    note(f"Sample picture: {done.picture}")
+    note(f"Evaluate it with: physbench eval {done.checkpoint}")
+    typer.echo(done.checkpoint)

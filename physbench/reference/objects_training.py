@@ -1,0 +1,224 @@
+"""How `objects` is learned, in three stages: to see (reconstruction), to move (rollouts), to draw (reconstruction)."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from physbench.progress import Progress
+from physbench.reference.motion import Starts, fitted, rollout_error, smooth
+from physbench.reference.objects import ObjectsNet
+from physbench.reference.segmentation import COLOURED, SATURATED, cluster, coloured_pixels
+from physbench.reference.slots import Slots, join, read_slots
+from physbench.reference.training import Episodes, Stage, parameters_device
+
+MOTION_STEPS = 1400
+LOOK_SHARE, DRAW_SHARE = 0.6, 0.25  # of the steps of the motion
+LOOKED_AT = 96  # episodes that seeing and drawing are learned from
+PIXELS = 4096
+BATCH = 512
+POOL = 1536  # windows whose starts are fitted together
+REFRESH = 100  # steps for which they are used
+SMOOTH_UNTIL = 0.6  # share of the motion stage that starts from smoothed states
+SHORTEST, USUAL, LONGEST = 7, 14, 60  # frames of a rollout
+LONG_SHARE = 0.05  # of the steps
+DRAWN = 10  # frames kept of an episode to learn drawing from
+
+
+@dataclass
+class Material:
+    """What the stages hand on to each other."""
+
+    net: ObjectsNet
+    config: Mapping[str, Any]
+    episodes: Episodes
+    folder: Path
+    pixels: Tensor | None = None  # (P, 3)
+    slots: Slots | None = None
+    smooth: Starts | None = None
+    pool: tuple[Slots, Tensor, Tensor, Tensor, Tensor] | None = None
+    pictures: tuple[Tensor, Slots, Tensor] | None = None  # frames (E, D, 3, H, W), their slots, places (E, D, N, 2)
+
+    @property
+    def context(self) -> int:
+        return int(self.config["context"])
+
+    def sample(self) -> list[int]:
+        """Indices of LOOKED_AT episodes, spread evenly."""
+        count = len(self.episodes)
+        return sorted({round(i * (count - 1) / (LOOKED_AT - 1)) for i in range(LOOKED_AT)})
+
+    def gather_pixels(self) -> None:
+        """Coloured pixels of every fifth frame of some episodes."""
+        parts = [coloured_pixels(self.episodes.frames(i)[::5].float() / 255, COLOURED) for i in self.sample()]
+        self.pixels = torch.cat(parts).to(parameters_device(self.net))
+
+    def choose_colours(self) -> None:
+        """Slot colours: the centres of the saturated pixels."""
+        assert self.pixels is not None
+        strong = self.pixels[self.pixels.amax(1) - self.pixels.amin(1) > SATURATED]
+        strong = strong[:: max(1, len(strong) // 50_000)]
+        colours = cluster(strong, int(self.config["slots"]))
+        with torch.no_grad():
+            self.net.segmenter.colours.copy_(colours)
+            self.net.painter.colours.copy_(colours)
+
+    def gather_slots(self) -> None:
+        """Slots of all episodes; read once and kept in the folder."""
+        path = self.folder / "slots.safetensors"
+        stamp = json.dumps(
+            [len(self.episodes), sum(float(p.detach().double().sum()) for p in self.net.segmenter.parameters())]
+        )
+        self.slots = load_slots(path, stamp)
+        if self.slots is None:
+            parts: list[Slots] = []
+            with Progress("slots", len(self.episodes)) as progress:
+                for index in range(len(self.episodes)):
+                    frames = self.episodes.frames(index).to(parameters_device(self.net)).float() / 255
+                    actions = self.episodes.actions(index)
+                    parts.append(read_slots(self.net.segmenter, frames[None], self.context, _batched(actions, frames)))
+                    progress.advance()
+            self.slots = join(parts)
+            save_slots(path, self.slots, stamp)
+        self.smooth = smooth(self.slots)
+
+    def fit_starts(self, progress: float, numbers: torch.Generator) -> None:
+        """Choose POOL windows, half of them at the hand-over, and fit their first states with the present dynamics."""
+        assert self.slots is not None
+        if progress < SMOOTH_UNTIL:
+            return
+        chosen = torch.randint(len(self.slots.frames), (POOL,), generator=numbers).to(self.slots.frames.device)
+        late = torch.rand(POOL, generator=numbers).to(chosen.device).square()
+        room = (self.slots.frames[chosen] - USUAL).clamp_min(0)
+        first = (late * room).long() * (torch.arange(POOL, device=chosen.device) % 2)
+        slots = self.slots.take(chosen)
+        self.pool = (slots, first, *fitted(self.net.dynamics, slots, self.context, first))
+
+    def motion_loss(self, progress: float, numbers: torch.Generator) -> Tensor:
+        """Short rollouts from smoothed states first, long ones from fitted states later."""
+        assert self.slots is not None and self.smooth is not None
+        dynamics, count = self.net.dynamics, len(self.slots.frames)
+        if self.pool is None:
+            chosen = torch.randint(count, (BATCH,), generator=numbers).to(self.slots.frames.device)
+            late = torch.rand(BATCH, generator=numbers).to(chosen.device)
+            first = 3 + (late * (self.slots.frames[chosen] - SHORTEST - 3).clamp_min(1)).long()
+            horizon = SHORTEST + round(progress / SMOOTH_UNTIL * (USUAL - SHORTEST))
+            at = (chosen, first)
+            place, speed, trust = self.smooth.place[at], self.smooth.speed[at], self.smooth.trust[at]
+            return rollout_error(dynamics, self.slots.take(chosen), self.context, place, speed, trust, first, horizon)
+        slots, first, place, speed, trust = self.pool
+        horizon = LONGEST if float(torch.rand(1, generator=numbers)) < LONG_SHARE else USUAL
+        chosen = torch.randint(len(first), (BATCH,), generator=numbers).to(first.device)
+        return rollout_error(
+            dynamics,
+            slots.take(chosen),
+            self.context,
+            place[chosen],
+            speed[chosen],
+            trust[chosen],
+            first[chosen],
+            horizon,
+        )
+
+    def gather_pictures(self) -> None:
+        """Frames to learn drawing from, with the places of what is in them; hidden places are interpolated."""
+        assert self.slots is not None
+        frames, places, chosen = [], [], self.sample()
+        for index in chosen:
+            count = int(self.slots.frames[index])
+            when = torch.linspace(0, count - 1, DRAWN).round().long()
+            frames.append(self.episodes.frames(index)[when].float() / 255)
+            places.append(bridge(self.slots.centre[index, :count], self.slots.weight[index, :count])[when])
+        slots = self.slots.take(torch.tensor(chosen))
+        self.pictures = (torch.stack(frames), slots, torch.stack(places))
+
+    def drawing_loss(self, progress: float, numbers: torch.Generator) -> Tensor:
+        """Error of the pictures of objects where they were seen to be."""
+        assert self.pictures is not None
+        frames, slots, places = self.pictures
+        chosen = torch.randint(len(frames), (24,), generator=numbers)
+        part, device = slots.take(chosen), slots.radius.device
+        painter = self.net.painter
+        drawn = painter(
+            places[chosen], part.radius, part.present, part.slot, part.picture, painter.curtain(part.picture)
+        )
+        error: Tensor = (drawn - frames[chosen].to(device)).abs().mean() * 100
+        return error
+
+
+def stages(
+    net: ObjectsNet, config: Mapping[str, Any], episodes: Episodes, folder: Path, steps: int | None
+) -> list[Stage]:
+    """The three stages; `steps` are those of the motion."""
+    steps = steps or MOTION_STEPS
+    m = Material(net, config, episodes, folder)
+
+    def look_loss(progress: float, numbers: torch.Generator) -> Tensor:
+        assert m.pixels is not None
+        return net.segmenter.loss(m.pixels[torch.randint(len(m.pixels), (PIXELS,), generator=numbers)])
+
+    def prepare_drawing() -> None:
+        m.gather_slots()
+        m.gather_pictures()
+
+    look, draw = max(1, round(steps * LOOK_SHARE)), max(1, round(steps * DRAW_SHARE))
+    return [
+        Stage(
+            "look", look, 1e-2, list(net.segmenter.parameters()), look_loss, m.gather_pixels, m.choose_colours,
+            every=200,
+        ),
+        Stage(
+            "motion", steps, 1e-2, list(net.dynamics.parameters()), m.motion_loss, m.gather_slots, refresh=m.fit_starts,
+            every=REFRESH,
+        ),
+        Stage("draw", draw, 1e-2, list(net.painter.parameters()), m.drawing_loss, prepare_drawing, every=100),
+    ]  # fmt: skip
+
+
+def bridge(centre: Tensor, weight: Tensor) -> Tensor:
+    """Places (T, N, 2) with those of weight below 0.9 interpolated between, or extrapolated from, trusted ones."""
+    places = centre.clone()
+    for n in range(centre.shape[1]):
+        good = torch.nonzero(weight[:, n] > 0.9)[:, 0]
+        if len(good) < 2:
+            continue
+        t = torch.arange(len(centre), dtype=centre.dtype)
+        right = torch.searchsorted(good, torch.arange(len(centre))).clamp(1, len(good) - 1)
+        a, b = good[right - 1], good[right]
+        share = (t - a) / (b - a)
+        places[:, n] = torch.lerp(centre[a, n], centre[b, n], share[:, None])
+    return places
+
+
+def save_slots(path: Path, slots: Slots, stamp: str) -> None:
+    """Write slots, whole or not at all."""
+    from safetensors.torch import save_file
+
+    part = path.with_name(f".{os.getpid()}.{path.name}")
+    whole = {field.name: getattr(slots, field.name).cpu().contiguous().clone() for field in fields(slots)}
+    save_file(whole, str(part), metadata={"stamp": stamp})
+    part.replace(path)
+
+
+def load_slots(path: Path, stamp: str) -> Slots | None:
+    """Read slots; None where there are none of this stamp."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), "pt") as file:
+            if file.metadata().get("stamp") != stamp:
+                return None
+            return Slots(**{name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+    except (OSError, SafetensorError, TypeError, AttributeError):
+        return None
+
+
+def _batched(actions: Tensor | None, frames: Tensor) -> Tensor | None:
+    return None if actions is None else actions[None].to(frames.device)

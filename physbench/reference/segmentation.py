@@ -1,0 +1,114 @@
+"""From frames to slots: what is seen of each colour, and the background. Learned from reconstruction alone.
+
+Slot colours are the k-means centres of saturated pixels. A small network says for each coloured pixel how much of it
+belongs to each slot and how much to a grey background, so that the mixture reproduces the pixel.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+COLOURED = 0.05  # chroma (largest - smallest channel) above which a pixel may belong to an object
+SATURATED = 0.45  # chroma of pixels that slot colours are taken from
+
+
+def chroma(pixels: Tensor, dim: int = -1) -> Tensor:
+    """Largest minus smallest channel."""
+    return pixels.amax(dim) - pixels.amin(dim)
+
+
+def opponent(pixels: Tensor) -> Tensor:
+    """Opponent colours (..., 2) of pixels (..., 3): their direction is the hue, their length the chroma."""
+    red, green, blue = pixels.unbind(-1)
+    return torch.stack([red - (green + blue) / 2, 0.866 * (green - blue)], -1)
+
+
+class Segmenter(nn.Module):
+    """Shares of K slots in each pixel."""
+
+    colours: Tensor
+
+    def __init__(self, slots: int = 5, hidden: int = 24) -> None:
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(4, hidden), nn.SiLU(), nn.Linear(hidden, slots + 2))
+        self.register_buffer("colours", torch.zeros(slots, 3))
+
+    def shares(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Pixels (P, 3) -> shares (P, K + 1), the last of the background, and its grey (P, 1)."""
+        plane = opponent(pixels)
+        length = plane.square().sum(-1, keepdim=True).add(1e-8).sqrt()
+        own = torch.cat([plane / length, length * 2, pixels.mean(-1, keepdim=True) * 4 - 2], -1)
+        out = self.net(own * 2)
+        return out[:, :-1].softmax(-1), torch.sigmoid(out[:, -1:])
+
+    def loss(self, pixels: Tensor) -> Tensor:
+        """Error of reproducing pixels (P, 3) as mixtures, with a little entropy against needless mixing of hues."""
+        share, grey = self.shares(pixels)
+        again = share[:, :-1] @ self.colours + share[:, -1:] * grey
+        hue = share[:, :-1] / (share[:, :-1].sum(-1, keepdim=True) + 1e-3)
+        entropy = -(hue * (hue + 1e-6).log()).sum(-1).mean()
+        return (again - pixels).abs().mean() * 10 + 0.1 * entropy
+
+    @torch.no_grad()
+    def look(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """Frames (T, 3, H, W) -> mass (T, K) px and centre (T, K, 2) px (NaN where there is no mass)."""
+        count, _, height, width = frames.shape
+        pixels = frames.permute(0, 2, 3, 1).reshape(-1, 3)
+        chosen = (chroma(pixels) > COLOURED).nonzero()[:, 0]
+        share = self.shares(pixels[chosen])[0]
+        # The slot of the nearest hue takes the whole of a pixel's colour: small shares of far pixels would move a
+        # centre most.
+        hue, own = opponent(pixels[chosen]), opponent(self.colours)
+        closeness = functional.normalize(hue, dim=-1) @ functional.normalize(own, dim=-1).T
+        share = functional.one_hot(closeness.argmax(-1), len(own)) * (1 - share[:, -1:])
+        dense = torch.zeros(len(pixels), share.shape[1], dtype=share.dtype, device=share.device)
+        dense[chosen] = share
+        maps = dense.view(count, height, width, -1)
+        rows, columns = maps.sum(2), maps.sum(1)  # (T, H, K), (T, W, K)
+        mass = rows.sum(1)
+        y = torch.arange(height, device=frames.device, dtype=share.dtype) + 0.5
+        x = torch.arange(width, device=frames.device, dtype=share.dtype) + 0.5
+        centre = torch.stack([torch.einsum("twk,w->tk", columns, x), torch.einsum("thk,h->tk", rows, y)], -1)
+        return mass, centre / torch.where(mass > 0.5, mass, torch.nan)[..., None]
+
+
+def cluster(points: Tensor, count: int, rounds: int = 20) -> Tensor:
+    """k-means of points (P, D), started from the farthest ones: centres (count, D). Deterministic."""
+    centres = points[:1]
+    for _ in range(count - 1):
+        centres = torch.cat([centres, points[torch.cdist(points, centres).amin(1).argmax()][None]])
+    for _ in range(rounds):
+        nearest = functional.one_hot(torch.cdist(points, centres).argmin(1), count).to(points.dtype)
+        centres = (nearest.T @ points) / nearest.sum(0).clamp_min(1)[:, None]
+    return centres
+
+
+def coloured_pixels(frames: Tensor, least: float) -> Tensor:
+    """Pixels (P, 3) of frames (T, 3, H, W) with a chroma above `least`."""
+    pixels = frames.permute(0, 2, 3, 1).reshape(-1, 3)
+    return pixels[chroma(pixels) > least]
+
+
+def background(frames: Tensor) -> Tensor:
+    """Context frames (B, C, 3, H, W) -> what lies behind the objects (B, 3, H, W).
+
+    The median over the frames in which a pixel and its neighbours have no colour; what is never free is filled from
+    the border inwards.
+    """
+    coloured = (chroma(frames, 2) > COLOURED).to(frames.dtype)  # (B, C, H, W)
+    covered = functional.max_pool2d(coloured, 3, stride=1, padding=1) > 0
+    picture = torch.where(covered[:, :, None], torch.nan, frames).nanmedian(1).values
+    empty = covered.all(1)[:, None]  # (B, 1, H, W)
+    picture = torch.where(empty, 0.0, picture)
+    known = (~empty).to(frames.dtype)
+    for _ in range(max(frames.shape[-2:])):
+        if bool((known > 0).all()):
+            break
+        weight = functional.avg_pool2d(known, 3, stride=1, padding=1)
+        spread = functional.avg_pool2d(picture * known, 3, stride=1, padding=1)
+        fill = (known == 0) & (weight > 0)
+        picture = torch.where(fill, spread / weight.clamp_min(1e-6), picture)
+        known = torch.where(fill, 1.0, known)
+    return picture

@@ -1,0 +1,159 @@
+"""`simple`: the textbook world model: convolutional encoder, recurrent flat latent, convolutional decoder.
+
+For whoever has a GPU: in minutes of CPU it learns little but the background. After Ha and Schmidhuber 2018 (arXiv
+1803.10122), trained end to end on the error of its own rollouts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from physbench.adapters.protocol import ModelCard
+from physbench.errors import ModelError
+from physbench.reference.training import Episodes, Stage, fill, parameters_device
+
+CHUNK = 15  # frames decoded at a time
+DEFAULTS: Mapping[str, Any] = {"size": 64, "fps": 15, "context": 8, "latent": 256, "hidden": 512, "width": 32}
+STEPS, RATE, BATCH, FRAMES = 20_000, 5e-4, 16, 32
+
+
+class SimpleNet(nn.Module):
+    """Encoder 64 -> 4 px, GRU, decoder 4 -> 64 px. The decoder adds to the last context frame."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        super().__init__()
+        size, width, latent, hidden = config["size"], config["width"], config["latent"], config["hidden"]
+        if size % 16:
+            raise ModelError(f"Expected a size that 16 divides but got {size}.")
+        self.side, self.wide = size // 16, 4 * width
+        channels = [3, width, 2 * width, 4 * width, 4 * width]
+        encoder: list[nn.Module] = []
+        decoder: list[nn.Module] = []
+        for before, after in pairwise(channels):
+            encoder += [nn.Conv2d(before, after, 4, 2, 1), nn.SiLU()]
+            decoder = [nn.ConvTranspose2d(after, before, 4, 2, 1), *([nn.SiLU(), *decoder] if decoder else [])]
+        self.encoder = nn.Sequential(*encoder, nn.Flatten(), nn.Linear(self.wide * self.side**2, latent))
+        self.cell = nn.GRUCell(latent + 6, hidden)
+        self.ahead = nn.Linear(hidden, latent)  # the latent of the next frame, as the dynamics expect it
+        self.spread = nn.Linear(latent, self.wide * self.side**2)
+        self.decoder = nn.Sequential(*decoder)
+
+    def decode(self, latent: Tensor, base: Tensor) -> Tensor:
+        """Latents (B, T, D) and the last context frame (B, 3, H, W) -> frames (B, T, 3, H, W)."""
+        batch, count = latent.shape[:2]
+        maps = self.spread(latent.flatten(0, 1)).view(-1, self.wide, self.side, self.side)
+        change: Tensor = self.decoder(maps)
+        return base[:, None] + change.view(batch, count, *base.shape[1:])
+
+    def predict(self, context: Tensor, horizon: int, actions: Tensor | None) -> Tensor:
+        """Context (B, C, 3, H, W), actions (B, C + horizon, 6) -> latents of what comes (B, horizon, D)."""
+        batch, count = context.shape[:2]
+        if actions is None:
+            actions = context.new_zeros(batch, count + horizon, 6)
+        actions = actions.to(context)
+        seen = self.encoder(context.flatten(0, 1) - 0.5).view(batch, count, -1)
+        state = context.new_zeros(batch, self.cell.hidden_size)
+        latents: list[Tensor] = []
+        for k in range(count + horizon - 1):  # step k expects frame k + 1, and so sees the action of its row
+            latent = seen[:, k] if k < count else latents[-1]
+            state = self.cell(torch.cat([latent, actions[:, k + 1]], -1), state)
+            if k >= count - 1:
+                latents.append(self.ahead(state))
+        return torch.stack(latents, 1)
+
+
+class SimpleModel:
+    """A FrameModel: deterministic."""
+
+    def __init__(self, net: SimpleNet, card: ModelCard, device: torch.device, dtype: torch.dtype) -> None:
+        self.net, self.card, self.device, self.dtype = net, card, device, dtype
+
+    @torch.no_grad()
+    def rollout(
+        self,
+        context: Tensor,
+        *,
+        horizon: int,
+        actions: Tensor | None,
+        prompts: Sequence[str],
+        generators: Sequence[torch.Generator],
+    ) -> Iterator[Tensor]:
+        """Chunks (B, t, 3, H, W)."""
+        frames = context.to(self.device, self.dtype)
+        for latent in torch.split(self.net.predict(frames, horizon, actions), CHUNK, dim=1):
+            yield self.net.decode(latent, frames[:, -1]).clamp(0, 1)
+
+
+class Architecture:
+    """`simple` as the harness and the training know it."""
+
+    name = "simple"
+    summary = "convolutional encoder, recurrent dynamics, convolutional decoder; wants a GPU"
+
+    def config(self) -> dict[str, Any]:
+        """The default configuration."""
+        return dict(DEFAULTS)
+
+    def card(self, config: Mapping[str, Any]) -> ModelCard:
+        """The card of a model that `physbench train` makes."""
+        side = config["size"]
+        return ModelCard(self.name, (side, side), config["fps"], config["context"], uses_actions=True, track="trained")
+
+    def net(self, config: Mapping[str, Any]) -> SimpleNet:
+        """The learned parts, with their first weights."""
+        return SimpleNet(config)
+
+    def wrap(self, net: nn.Module, card: ModelCard, device: torch.device, dtype: torch.dtype) -> SimpleModel:
+        """A model from its learned parts."""
+        assert isinstance(net, SimpleNet)
+        return SimpleModel(net.eval(), card, device, dtype)
+
+    def build(self, config: Mapping[str, Any]) -> SimpleModel:
+        """An untrained model."""
+        config = {**DEFAULTS, **config}
+        return self.wrap(self.net(config), self.card(config), torch.device("cpu"), torch.float32)
+
+    def load(
+        self, tensors: Mapping[str, Tensor], config: Mapping[str, Any], card: ModelCard, device: torch.device,
+        dtype: torch.dtype,
+    ) -> SimpleModel:  # fmt: skip
+        """A model from the tensors of a checkpoint."""
+        net = self.net({**DEFAULTS, **config})
+        fill(net, tensors, device, dtype)
+        return self.wrap(net, card, device, dtype)
+
+    def stages(
+        self, net: nn.Module, config: Mapping[str, Any], episodes: Episodes, folder: object, steps: int | None
+    ) -> list[Stage]:
+        """One stage: rollouts that grow from 4 to FRAMES frames."""
+        assert isinstance(net, SimpleNet)
+        context = config["context"]
+
+        def loss(progress: float, numbers: torch.Generator) -> Tensor:
+            device = parameters_device(net)
+            chosen = torch.randint(len(episodes), (BATCH,), generator=numbers).tolist()
+            horizon = 4 + round(min(1.0, 2 * progress) * (FRAMES - 4))
+            clips, pushes = [], []
+            for index in chosen:
+                frames, actions = episodes.frames(index), episodes.actions(index)
+                most = max(1, len(frames) - context - horizon + 1)
+                first = int(torch.randint(most, (1,), generator=numbers))
+                window = slice(first, first + context + horizon)
+                clips.append(frames[window])
+                pushes.append(torch.zeros(context + horizon, 6) if actions is None else actions[window])
+            shortest = min(map(len, clips))
+            video = torch.stack([clip[:shortest] for clip in clips]).to(device).float() / 255
+            push = torch.stack([push[:shortest] for push in pushes]).to(device)
+            drawn = net.decode(net.predict(video[:, :context], shortest - context, push), video[:, context - 1])
+            error = (drawn - video[:, context:]).abs()
+            return 20 * (error + 2 * error.square()).mean()
+
+        return [Stage("frames", steps or STEPS, RATE, list(net.parameters()), loss, every=100)]
+
+
+architecture = Architecture()

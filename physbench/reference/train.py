@@ -1,0 +1,185 @@
+"""`physbench train NAME`: clips, training, checkpoint, a sample picture."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from physbench import __version__, registry
+from physbench.adapters.protocol import FrameModel, ModelCard
+from physbench.adapters.tensor_file import save_checkpoint
+from physbench.clips.store import ClipStore
+from physbench.errors import UsageError
+from physbench.reference.episodes import ClipEpisodes, training_rows
+from physbench.reference.training import STATE, Episodes, generator, run_stages
+
+CLIPS = 800  # where no number is asked for
+SHOWN = 10  # frames of a sample picture
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training leaves behind."""
+
+    checkpoint: Path
+    picture: Path
+    seconds: Mapping[str, float]
+
+
+def train(
+    name: str,
+    *,
+    out: Path,
+    clips: int = CLIPS,
+    minutes: float | None = None,
+    steps: int | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+    resume: bool = False,
+    threads: int = 2,
+    workers: int = 2,
+) -> Trained:
+    """Train architecture `name` on `clips` clips of the train split and write OUT/NAME.safetensors.
+
+    A folder that holds a training is gone on with (`resume`) or refused. `minutes` bound the time behind the clips and
+    make the number of steps, and so the weights, depend on the speed of the machine.
+    """
+    architecture = registry.load("physbench.architectures", name)
+    if clips < 20:
+        raise UsageError(f"Expected at least 20 clips but got --clips {clips}.")
+    if steps is not None and steps < 1:
+        raise UsageError(f"Expected at least one step but got --steps {steps}.")
+    if minutes is not None and minutes <= 0:
+        raise UsageError(f"Expected a positive time but got --minutes {minutes:g}.")
+    config = architecture.config()
+    card: ModelCard = architecture.card(config)
+    rows, held_out = training_rows(clips)
+    prepare_folder(out, resume)
+    started = time.monotonic()
+    store = ClipStore()
+    made = store.ensure([*rows, *held_out], card.spec, workers=workers)
+    generation = time.monotonic() - started
+    say(f"{made} of {clips} clips made in {generation:.0f} s.")
+    episodes = ClipEpisodes(rows, card.spec, card.context_frames, store)
+    watched = ClipEpisodes(held_out, card.spec, card.context_frames, store)
+    training = {
+        "physbench": __version__,
+        "torch": torch.__version__,
+        "clips": clips,
+        "tasks": sorted({row.task for row in rows}),
+        "split": "train",
+        "seed": seed,
+        "steps": steps,
+        "minutes": minutes,
+        "threads": threads,
+        "device": device,
+    }
+    net, seconds = learn(
+        architecture, config, episodes, out, training, seed=seed, steps=steps, minutes=minutes, device=device,
+        resume=resume, threads=threads,
+    )  # fmt: skip
+    checkpoint = out / f"{name}.safetensors"
+    seconds = {"clips": round(generation, 1), **{stage: round(value, 1) for stage, value in seconds.items()}}
+    part = checkpoint.with_name(f".{checkpoint.name}")
+    save_checkpoint(
+        part, net.state_dict(), architecture=name, config=config, card=card, training={**training, "seconds": seconds}
+    )
+    part.replace(checkpoint)
+    picture = out / f"{name}.png"
+    model = architecture.wrap(net, card, torch.device(device), torch.float32)
+    save_picture(picture, model, watched, shown_clips(held_out))
+    return Trained(checkpoint, picture, seconds)
+
+
+def learn(
+    architecture: Any, config: Mapping[str, Any], episodes: Episodes, folder: Path, settings: Mapping[str, Any], *,
+    seed: int, steps: int | None, minutes: float | None, device: str, resume: bool, threads: int,
+) -> tuple[nn.Module, dict[str, float]]:  # fmt: skip
+    """Train on any episodes; returns the net and the seconds of each stage."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            net = architecture.net(config)
+        net.to(device).train()
+        key = json.dumps({"architecture": architecture.name, "config": dict(config), **settings}, sort_keys=True)
+        stages = architecture.stages(net, config, episodes, folder, steps)
+        seconds = run_stages(net, stages, folder, key, seed, minutes, resume)
+    finally:
+        torch.set_num_threads(before)
+    return net.eval().requires_grad_(False), seconds
+
+
+def prepare_folder(out: Path, resume: bool) -> None:
+    """Make the folder; a training in it is gone on with or refused, never overwritten."""
+    if (out / STATE).exists() and not resume:
+        raise UsageError(f"{out} holds a training. Go on with it: --resume; or name another folder: --out.")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        probe = out / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UsageError(f"Cannot write to {out}: {error.strerror}. Name another folder with --out.") from None
+
+
+def shown_clips(rows: Sequence[Any]) -> list[int]:
+    """The first held-out clip of each task."""
+    first: dict[str, int] = {}
+    for index, row in enumerate(rows):
+        first.setdefault(row.task, index)
+    return list(first.values())
+
+
+def save_picture(path: Path, model: FrameModel, episodes: ClipEpisodes, chosen: Sequence[int]) -> None:
+    """Truth above prediction for some clips, SHOWN frames from the hand-over to the end."""
+    import matplotlib.image
+
+    rows = []
+    context = model.card.context_frames
+    for index in chosen:
+        frames = episodes.frames(index)
+        horizon = len(frames) - context
+        actions = episodes.actions(index)
+        answer = model.rollout(
+            frames[None, :context].float() / 255,
+            horizon=horizon,
+            actions=None if actions is None else actions[None],
+            prompts=[""],
+            generators=[generator("sample", index)],
+        )
+        whole = answer if isinstance(answer, torch.Tensor) else torch.cat(list(answer), 1)
+        predicted = (whole[0].float().cpu() * 255).round().to(torch.uint8)
+        when = torch.linspace(0, horizon - 1, SHOWN).round().long()
+        for video in (frames[context:], predicted):
+            rows.append(torch.cat([*video[when].permute(0, 2, 3, 1)], 1).numpy())
+        rows.append(np.full((4, rows[-1].shape[1], 3), 255, dtype=np.uint8))
+    sheet = np.concatenate(rows[:-1]).repeat(2, 0).repeat(2, 1)
+    matplotlib.image.imsave(path, sheet)
+
+
+def say(line: str) -> None:
+    """A note on stderr."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def pick_device(name: str, asked: str) -> str:
+    """Resolve "auto": a GPU where there is one, except for `objects`, whose small tensors are faster on a CPU."""
+    if asked != "auto":
+        try:
+            torch.empty(1, device=asked)
+        except (RuntimeError, AssertionError) as error:
+            line = str(error).splitlines()[0]
+            raise UsageError(f"--device {asked} does not work here ({line}). Use --device cpu or auto.") from None
+        return asked
+    return "cuda" if torch.cuda.is_available() and name != "objects" else "cpu"

@@ -1,0 +1,182 @@
+"""The `objects` model: seeing, moving, drawing, acting."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from physbench.adapters.protocol import FrameModel
+from physbench.reference import objects_training
+from physbench.reference.dynamics import Dynamics
+from physbench.reference.motion import setting_of
+from physbench.reference.objects import ObjectsModel, ObjectsNet, architecture
+from physbench.reference.segmentation import background
+from physbench.reference.slots import read_slots, route
+from physbench.reference.start import estimate, roll
+from physbench.reference.surfaces import FAR, outline
+from physbench.reference.train import learn
+
+
+@pytest.fixture(scope="session")
+def net(toys, tmp_path_factory: pytest.TempPathFactory) -> ObjectsNet:  # type: ignore[no-untyped-def]
+    """A net after a short training on toys."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {"POOL": 32, "BATCH": 48, "LOOKED_AT": 12, "DRAWN": 4, "REFRESH": 20}.items():
+            patch.setattr(objects_training, name, value)
+        folder = tmp_path_factory.mktemp("objects")
+        trained, _ = learn(
+            architecture, architecture.config(), toys, folder, {}, seed=0, steps=40, minutes=None, device="cpu",
+            resume=False, threads=1,
+        )  # fmt: skip
+    assert isinstance(trained, ObjectsNet)
+    return trained
+
+
+@pytest.fixture(scope="session")
+def model(net: ObjectsNet) -> ObjectsModel:
+    return architecture.wrap(net, architecture.card(architecture.config()), torch.device("cpu"), torch.float32)
+
+
+def contexts(toys, indices: list[int]) -> Tensor:  # type: ignore[no-untyped-def]
+    return torch.stack([toys.frames(i)[:8] for i in indices]).float() / 255
+
+
+def play(model: ObjectsModel, context: Tensor, horizon: int = 20, actions: Tensor | None = None) -> list[Tensor]:
+    answer = model.rollout(context, horizon=horizon, actions=actions, prompts=[""] * len(context), generators=[])
+    return list(answer)
+
+
+def test_centres_are_seen_to_a_fraction_of_a_pixel(toys, net: ObjectsNet) -> None:  # type: ignore[no-untyped-def]
+    errors = []
+    for index in range(len(toys)):
+        slots = read_slots(net.segmenter, toys.frames(index)[None].float() / 255, 8)
+        truth = torch.from_numpy(toys.places[index]).float()
+        distance = (slots.centre[0][:, :, None] - truth[:, None]).norm(dim=-1).amin(-1)
+        inside = ((truth > 7) & (truth < 57)).all(-1).all(-1)
+        errors.append(distance[inside][slots.weight[0][inside] > 0.9])
+    assert torch.cat(errors).quantile(0.95) < 0.2
+
+
+def test_background_is_what_lies_behind_the_balls() -> None:
+    frames = torch.full((1, 3, 3, 32, 32), 0.5)
+    frames[..., 20:, :] = 0.4
+    truth = frames[0, 0].clone()
+    for k in range(3):
+        frames[0, k, :, 8:24, 2 * k : 12 + 2 * k] = torch.tensor([0.9, 0.1, 0.1])[:, None, None]
+    found = background(frames)[0]
+    assert (found - truth)[:, :18].abs().max() < 0.02  # the part that is never free is filled from around it
+    assert (found - truth)[:, 25:].abs().max() < 1e-6
+
+
+def test_outline_of_a_floor_is_exact_and_its_normals_point_up() -> None:
+    picture = np.full((64, 64), 0.5, dtype=np.float32)
+    picture[51:] = 0.42
+    picture[50] = 0.42 * 0.3 + 0.5 * 0.7
+    points = outline(picture, 0.03)
+    points = points[points[:, 0] < FAR / 2]
+    assert len(points) == 64
+    assert np.abs(points[:, 1] - 50.7).max() < 0.25
+    assert np.abs(points[:, 2:4] - [0, -1]).max() < 1e-5
+    assert len(outline(np.full((64, 64), 0.3, dtype=np.float32), 0.03)[:, 0]) == 256  # nothing but rows far away
+
+
+def test_start_is_fitted_through_the_dynamics() -> None:
+    torch.manual_seed(0)
+    dynamics = Dynamics()
+    with torch.no_grad():
+        dynamics.scene[-1].bias[-3:] = torch.tensor([0.0, 0.5, 0.0])  # type: ignore[index]
+        dynamics.moves[-1].bias.fill_(1.0)  # type: ignore[union-attr]
+    points = torch.zeros(2, 16, 5)
+    points[..., :2] = FAR
+    setting = dynamics.setting(
+        torch.full((2, 64, 64), 0.5), points, torch.full((2, 1), 5.0), torch.ones(2, 1), torch.ones(2, 1)
+    )
+    x, v = torch.tensor([[[10.0, 12.0]], [[40.0, 30.0]]]), torch.tensor([[[1.5, -2.0]], [[-1.0, 0.5]]])
+    with torch.no_grad():
+        seen = roll(dynamics, x, v, setting, 8)[0]
+    seen[1, 0] += 3.0  # one frame that no motion explains
+    got_x, got_v, misfit = estimate(dynamics, setting, seen, torch.ones(2, 8, 1))
+    assert (got_x - x).abs().max() < 0.02
+    assert (got_v - v).abs().max() < 0.01
+    assert misfit[0].max() < 0.02 < misfit[1].max()
+
+
+def test_rollout_has_the_shape_and_range_of_the_contract(toys, model: ObjectsModel) -> None:  # type: ignore[no-untyped-def]
+    assert isinstance(model, FrameModel)
+    chunks = play(model, contexts(toys, [0, 1, 2]), horizon=20)
+    assert len(chunks) > 1
+    whole = torch.cat(chunks, 1)
+    assert whole.shape == (3, 20, 3, 64, 64)
+    assert whole.dtype == torch.float32
+    assert whole.min() >= 0 and whole.max() <= 1
+
+
+def test_rollout_is_deterministic_and_does_not_depend_on_the_batch(toys, model: ObjectsModel) -> None:  # type: ignore[no-untyped-def]
+    together = torch.cat(play(model, contexts(toys, [0, 1, 2])), 1)
+    assert torch.equal(together, torch.cat(play(model, contexts(toys, [0, 1, 2])), 1))
+    alone = torch.cat(play(model, contexts(toys, [1])), 1)
+    assert (together[1] - alone[0]).abs().max() < 1.5 / 255
+
+
+def test_rollout_starts_where_the_context_ends(toys, model: ObjectsModel) -> None:  # type: ignore[no-untyped-def]
+    """The first frame is nearer to the next true frame than the last seen one is."""
+    first = torch.cat(play(model, contexts(toys, [0, 2, 4]), 1), 1)[:, 0]
+    truth = torch.stack([toys.frames(i)[8] for i in (0, 2, 4)]).float() / 255
+    last = contexts(toys, [0, 2, 4])[:, -1]
+    assert (first - truth).abs().mean() < 0.5 * (last - truth).abs().mean()
+
+
+def test_an_empty_scene_stays_empty(model: ObjectsModel) -> None:
+    grey = torch.full((1, 8, 3, 64, 64), 0.5)
+    assert (torch.cat(play(model, grey, 5), 1) - 0.5).abs().max() < 1e-3
+
+
+def test_actions_reach_the_object_of_their_hue(net: ObjectsNet) -> None:
+    colours = net.segmenter.colours
+    actions = torch.zeros(1, 12, 6)
+    actions[0, 10] = torch.tensor([0.9, 0.135, 0.135, 1.0, 0.0, 2.0])
+    red = int((colours[:, 0] - colours[:, 1] - colours[:, 2]).argmax())
+    slot = torch.arange(5)[None]
+    pushes = route(actions, colours, slot)
+    assert pushes[0, 10, red].tolist() == [1.0, 0.0, 2.0]
+    pushes[0, 10, red] = 0
+    assert not pushes.any()
+
+
+def test_actions_are_wired_into_the_motion(toys) -> None:  # type: ignore[no-untyped-def]
+    torch.manual_seed(0)
+    net = architecture.net(architecture.config())
+    slots = read_slots(net.segmenter, contexts(toys, [0]), 8)
+    setting = setting_of(net.dynamics, slots, 8)
+    push = torch.zeros(1, 4, slots.centre.shape[2], 3)
+    push[0, 2, 0] = torch.tensor([1.0, 0.0, -1.0])
+    x, v = slots.centre[:, 7], torch.zeros_like(slots.centre[:, 7])
+    places, _, _ = roll(net.dynamics, x, v, setting, 4, push)
+    places.sum().backward()  # type: ignore[no-untyped-call]
+    assert net.dynamics.push.weight.grad is not None and net.dynamics.push.weight.grad.abs().sum() > 0
+    with torch.no_grad():
+        still = roll(net.dynamics, x, v, setting, 4, push)[0]
+        net.dynamics.push.weight.fill_(0.5)
+        net.dynamics.push.weight[1] *= -1
+        moved = roll(net.dynamics, x, v, setting, 4, push)[0]
+    assert torch.equal(still[:, :2], moved[:, :2])
+    assert (still - moved)[0, 3, 0].abs().max() > 0.1
+    assert (still - moved)[0, 3, 1].abs().max() < 1e-3  # nobody pushed the other one
+
+
+def test_training_improves_every_stage(toys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+    for name, value in {"POOL": 32, "BATCH": 48, "LOOKED_AT": 12, "DRAWN": 4}.items():
+        monkeypatch.setattr(objects_training, name, value)
+    torch.manual_seed(0)
+    net = architecture.net(architecture.config())
+    stages = architecture.stages(net, architecture.config(), toys, tmp_path, 40)
+    from physbench.reference.training import run_stages
+
+    run_stages(net, stages, tmp_path, "key", 0, None, False)
+    for stage in stages:
+        third = max(1, len(stage.losses) // 3)
+        assert np.mean(stage.losses[-third:]) < np.mean(stage.losses[:third]), stage.name

@@ -1,0 +1,178 @@
+"""The training loop: seeded, resumable, honest about other settings; checkpoints."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from physbench.adapters.load import load_model
+from physbench.adapters.tensor_file import read_checkpoint, save_checkpoint
+from physbench.errors import ModelError, UsageError
+from physbench.reference import objects, objects_training, simple, training
+from physbench.reference.episodes import training_rows
+from physbench.reference.train import learn, pick_device, prepare_folder, train
+
+SMALL = {"POOL": 32, "BATCH": 16, "LOOKED_AT": 6, "DRAWN": 3, "REFRESH": 4}
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in SMALL.items():
+        monkeypatch.setattr(objects_training, name, value)
+
+
+def run(toys, folder: Path, *, resume: bool = False, seed: int = 0, steps: int = 12) -> dict[str, Tensor]:  # type: ignore[no-untyped-def]
+    folder.mkdir(exist_ok=True)
+    architecture = objects.architecture
+    net, _ = learn(
+        architecture, architecture.config(), toys, folder, {"steps": steps}, seed=seed, steps=steps, minutes=None,
+        device="cpu", resume=resume, threads=1,
+    )  # fmt: skip
+    return net.state_dict()
+
+
+class Killed(Exception):
+    pass
+
+
+def kill_after(monkeypatch: pytest.MonkeyPatch, calls: int) -> None:
+    """The training is killed in its step number `calls`."""
+    real, count = training._one_step, [0]
+
+    def step(*arguments: object) -> float:
+        count[0] += 1
+        if count[0] > calls:
+            raise Killed
+        return real(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(training, "_one_step", step)
+
+
+def test_a_resumed_training_ends_with_the_same_weights(toys, small, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    whole = run(toys, tmp_path / "whole")
+    folder = tmp_path / "killed"
+    for calls in (3, 8, 9, 5):  # in seeing, twice in moving (before and behind the switch of starts), in drawing
+        with pytest.MonkeyPatch.context() as patch:
+            kill_after(patch, calls)
+            with pytest.raises(Killed):
+                run(toys, folder, resume=True)
+    resumed = run(toys, folder, resume=True)
+    assert whole.keys() == resumed.keys()
+    for name, value in whole.items():
+        assert torch.equal(value, resumed[name]), name
+
+
+def test_another_seed_gives_other_weights(toys, small, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    one, two = run(toys, tmp_path / "a", steps=2), run(toys, tmp_path / "b", steps=2, seed=1)
+    assert not torch.equal(one["dynamics.margin"], two["dynamics.margin"])
+
+
+def test_other_settings_are_refused_on_resume(toys, small, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    run(toys, tmp_path, steps=2)
+    with pytest.raises(UsageError, match="other settings"):
+        run(toys, tmp_path, steps=3, resume=True)
+    (tmp_path / training.STATE).write_bytes(b"nonsense")
+    with pytest.raises(UsageError, match="cannot be read"):
+        run(toys, tmp_path, steps=2, resume=True)
+
+
+def test_a_folder_with_a_training_is_not_overwritten(tmp_path: Path) -> None:
+    prepare_folder(tmp_path / "new", resume=False)
+    (tmp_path / "new" / training.STATE).touch()
+    with pytest.raises(UsageError, match="--resume"):
+        prepare_folder(tmp_path / "new", resume=False)
+    prepare_folder(tmp_path / "new", resume=True)
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="Cannot write"):
+        prepare_folder(tmp_path / "file" / "below", resume=False)
+
+
+def test_minutes_end_a_stage(toys, small, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    architecture = objects.architecture
+    learn(
+        architecture, architecture.config(), toys, tmp_path, {}, seed=0, steps=100_000, minutes=0.05, device="cpu",
+        resume=False, threads=1,
+    )  # fmt: skip
+    assert (tmp_path / training.STATE).exists()
+
+
+def test_wrong_arguments_name_the_option(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="Did you mean objects"):
+        train("object", out=tmp_path)
+    with pytest.raises(UsageError, match="--clips"):
+        train("objects", out=tmp_path, clips=3)
+    with pytest.raises(UsageError, match="--steps"):
+        train("objects", out=tmp_path, steps=0)
+    with pytest.raises(UsageError, match="--minutes"):
+        train("objects", out=tmp_path, minutes=-1)
+    with pytest.raises(UsageError, match="--device"):
+        pick_device("objects", "abacus")
+
+
+def test_only_the_train_split_is_learned_from() -> None:
+    rows, held_out = training_rows(100)
+    assert {row.split for row in (*rows, *held_out)} == {"train"}
+    assert not set(rows) & set(held_out)
+    assert {row.task for row in rows} == {row.task for row in held_out}
+    assert len(rows) == 90
+
+
+@pytest.mark.parametrize("architecture", [objects.architecture, simple.architecture], ids=["objects", "simple"])
+def test_a_checkpoint_gives_the_model_back(toys, architecture, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    config = architecture.config()
+    torch.manual_seed(1)
+    model = architecture.build(config)
+    path = tmp_path / "model.safetensors"
+    save_checkpoint(
+        path, model.net.state_dict(), architecture=architecture.name, config=config, card=model.card,
+        training={"seed": 1},
+    )  # fmt: skip
+    held = read_checkpoint(path)
+    assert (held.architecture, held.config, held.card, held.training) == (
+        architecture.name, config, model.card, {"seed": 1},
+    )  # fmt: skip
+    assert path.stat().st_size < 5e6 or architecture.name == "simple"
+    again = load_model(str(path), device=torch.device("cpu"), dtype=torch.float32, model_args={})
+    context = torch.stack([toys.frames(i)[:8] for i in (0, 1)]).float() / 255
+    one, two = (
+        torch.cat(list(m.rollout(context, horizon=18, actions=None, prompts=["", ""], generators=[])), 1)  # type: ignore[union-attr]
+        for m in (model, again)
+    )
+    assert torch.equal(one, two)
+
+
+def test_tensors_that_do_not_fit_are_named() -> None:
+    architecture = objects.architecture
+    tensors = architecture.net(architecture.config()).state_dict()
+    tensors.pop("dynamics.margin")
+    with pytest.raises(ModelError, match=r"dynamics\.margin"):
+        architecture.load(
+            tensors, architecture.config(), architecture.card(architecture.config()), torch.device("cpu"), torch.float32
+        )
+
+
+def test_help_needs_no_torch() -> None:
+    code = "import sys; from physbench.cli import train; print('torch' in sys.modules, 'numpy' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]
+
+
+@pytest.mark.slow
+def test_train_command_from_clips_to_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PHYSBENCH_CACHE", str(tmp_path / "cache"))
+    done = subprocess.run(
+        [sys.executable, "-c", "from physbench.cli.main import main; main()", "train", "objects", "--clips", "40",
+         "--steps", "20", "--out", str(tmp_path)],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    path = Path(done.stdout.strip())
+    assert path == tmp_path / "objects.safetensors"
+    assert (tmp_path / "objects.png").stat().st_size > 1000
+    training_notes = read_checkpoint(path).training
+    assert json.loads(json.dumps(training_notes))["clips"] == 40
