@@ -84,7 +84,7 @@ def settings(result: Mapping[str, Any], manifest: Mapping[str, Any]) -> list[tup
         ("model arguments", ", ".join(f"{key}={value}" for key, value in model["args"].items())),
         ("track", model["track"]),
         ("frames", f"{result['render_spec']}, {result['context']} context frames scored"),
-        ("longest call", f"{horizon} frames; most clips needed {model['chained']} calls" if horizon else ""),
+        ("longest call", f"{horizon} frames; up to {model['chained']} calls a clip" if horizon else ""),
         ("suite", f"{suite['name']} {suite['version']}, {suite['clips']} clips"),
         ("suite hash", suite["hash"]),
         ("clips", "made here, not those of the suite" if suite["local"] else "states as published with the suite"),
