@@ -67,5 +67,6 @@ def _work(run: Run) -> None:
                 device_memory = roll_and_score(run, pool)
         finally:
             run.close(peak.bytes, device_memory)
+        run.say("Writing the report ...")
         finish(run)
     run.say(f"Done in {duration(time.monotonic() - run.started)}.")

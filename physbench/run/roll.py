@@ -47,6 +47,7 @@ def _engine(run: Run) -> Iterator[RolloutEngine | None]:
         yield None
         return
     o = run.options
+    run.say(f"Loading {o.model} ...")
     sizes = [event["part_size"] for event in run.manifest.get("events", []) if event.get("part_size")]
     with RolloutEngine(
         o.model,
