@@ -17,6 +17,7 @@ LEAST_AREA = 3.0  # small pixels; fewer are noise
 DUPLICATE_SHARE = 0.3  # of an object's area; a further blob of its hue is a duplicate from here on
 HALLUCINATION_SHARE = 0.3  # of the smallest object's area
 HALLUCINATION_FRAMES = 3  # in a row
+RIVAL_SHARE = 0.05  # of an object's area; smaller blobs beside it are noise
 SAME_REACH = 1.4  # radii: two parts of a ball behind a post lie nearer than this, two balls do not
 
 OBJECT_OF = np.array([UNKNOWN if bits >= UNKNOWN else int(bits).bit_length() for bits in range(256)])
@@ -41,6 +42,7 @@ class Choice:
 
     area: Float  # (N, K) px, 0 where there is none
     centre: Float  # (N, K, 2) px, NaN where there is none
+    rival: Float  # (N, K, 2) px, centre of the nearest other blob of its hue, NaN where there is none
     duplicates: NDArray[np.uint8]  # (N, K)
     hallucinations: NDArray[np.uint8]  # (N,)
 
@@ -78,40 +80,43 @@ def choose(found: Components, frames: int, full_area: Float, factor: int) -> Cho
     objects = len(full_area)
     area = np.zeros((frames, objects))
     centre = np.full((frames, objects, 2), np.nan)
+    rival = np.full((frames, objects, 2), np.nan)
     duplicates = np.zeros((frames, objects), dtype=np.uint8)
+    choice = Choice(area, centre, rival, duplicates, _hallucinations(found, frames, full_area))
     for k in range(objects):
         mine = np.flatnonzero((found.label == k + 1) & (found.area >= LEAST_AREA * factor**2))
         if len(mine):
-            _follow(
-                found, mine[np.argsort(found.frame[mine], kind="stable")], full_area[k], k, area, centre, duplicates
-            )
-    return Choice(area, centre, duplicates, _hallucinations(found, frames, full_area))
+            _follow(found, mine[np.argsort(found.frame[mine], kind="stable")], full_area[k], k, choice)
+    return choice
 
 
-def _follow(
-    found: Components, mine: Int, full: float, k: int, area: Float, centre: Float, duplicates: NDArray[np.uint8]
-) -> None:
+def _follow(found: Components, mine: Int, full: float, k: int, choice: Choice) -> None:
+    area, centre = choice.area[:, k], choice.centre[:, k]
     frame = found.frame[mine]
     reach = SAME_REACH * np.sqrt(full / np.pi)
     start = np.flatnonzero(np.diff(frame, prepend=-1))
     stop = np.append(start[1:], len(mine))
     single = stop - start == 1
     alone = mine[start[single]]
-    area[frame[start[single]], k] = found.area[alone]
-    centre[frame[start[single]], k] = found.centre[alone]
+    area[frame[start[single]]] = found.area[alone]
+    centre[frame[start[single]]] = found.centre[alone]
     for i in np.flatnonzero(~single):  # in order of time
         t = frame[start[i]]
         here = mine[start[i] : stop[i]]
         sizes, places = found.area[here], found.centre[here]
         main = int(sizes.argmax())
-        before = np.flatnonzero(area[:t, k])
+        before = np.flatnonzero(area[:t])
         if len(before):
             large = np.flatnonzero(sizes >= min(DUPLICATE_SHARE * full, 0.5 * sizes[main]))
-            main = int(large[np.linalg.norm(places[large] - centre[before[-1], k], axis=-1).argmin()])
-        parts = np.linalg.norm(places - places[main], axis=-1) <= reach
-        area[t, k] = sizes[parts].sum()
-        centre[t, k] = (places[parts] * sizes[parts, None]).sum(0) / area[t, k]
-        duplicates[t, k] = min(255, int((sizes[~parts] >= DUPLICATE_SHARE * full).sum()))
+            main = int(large[np.linalg.norm(places[large] - centre[before[-1]], axis=-1).argmin()])
+        away = np.linalg.norm(places - places[main], axis=-1)
+        parts = away <= reach
+        area[t] = sizes[parts].sum()
+        centre[t] = (places[parts] * sizes[parts, None]).sum(0) / area[t]
+        choice.duplicates[t, k] = min(255, int((sizes[~parts] >= DUPLICATE_SHARE * full).sum()))
+        rivals = np.flatnonzero(~parts & (sizes >= RIVAL_SHARE * full))
+        if len(rivals):
+            choice.rival[t, k] = places[rivals[away[rivals].argmin()]]
 
 
 def _hallucinations(found: Components, frames: int, full_area: Float) -> NDArray[np.uint8]:

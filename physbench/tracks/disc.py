@@ -142,7 +142,7 @@ def _start(value: Tensor, valid: Tensor, centre: Tensor, radius: float) -> Tenso
 
 
 def _model(pixels: _Pixels, state: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Shade, coverage, its slope, place u in the edge, distance (M, P, P) from the centre, dx (M, 1, P), dy (M, P, 1)."""
+    """Shade, coverage, its slope, place u in the edge, distance (M, P, P); dx (M, 1, P) and dy (M, P, 1) px."""
     state = state.to(torch.float32)
     width, radius = state[:, 2, None, None], pixels.radius
     tall, wide = pixels.value.shape[1:]

@@ -25,6 +25,8 @@ DARK = (SCREEN_GREY / BACKGROUND_GREY + FLOOR_GREY / BACKGROUND_GREY) / 2
 LEVELS = 16  # steps per level of chroma: masses are whole numbers, their sums exact
 BATCH_PIXELS = 200_000  # of patches that are measured together on a CPU: near its cache, and few calls
 
+FAR = 1e6  # px; where a rival is that there is not
+
 # Columns of `Patches.stats`.
 STATS = (
     "mass",  # levels of chroma
@@ -122,27 +124,42 @@ class Video:
 
 
 def measure(
-    video: Video, index: NDArray[np.int64], centre: NDArray[np.float64], k: int, radius: float, shape: str
+    video: Video,
+    index: NDArray[np.int64],
+    centre: NDArray[np.float64],
+    rival: NDArray[np.float64],
+    k: int,
+    radius: float,
+    shape: str,
 ) -> Patches:
-    """Measure object k in the frames `index` (M,), near `centre` (M, 2) px; M > 0."""
-    half = half_side(radius)
-    step = len(index) if video.frames.device.type != "cpu" else max(1, BATCH_PIXELS // (2 * half + 1) ** 2)
+    """Measure object k in the frames `index` (M,), near `centre` (M, 2) px; M > 0.
+
+    rival (M, 2) px: another blob of its hue, NaN where there is none; what lies nearer to that does not count.
+    """
     device = video.frames.device
-    parts = [
-        _measure(
-            video,
-            torch.from_numpy(index[i : i + step]).to(device),
-            torch.from_numpy(np.floor(centre[i : i + step]).astype(np.int64)).to(device),
-            k,
-            radius,
-            shape,
+    step = len(index) if device.type != "cpu" else max(1, BATCH_PIXELS // (2 * half_side(radius) + 1) ** 2)
+    middle = np.floor(centre).astype(np.int64)
+    parts = []
+    for i in range(0, len(index), step):
+        where = slice(i, i + step)
+        away = rival[where] - centre[where] if np.isfinite(rival[where]).any() else None
+        parts.append(
+            _measure(
+                video,
+                torch.from_numpy(index[where]).to(device),
+                torch.from_numpy(middle[where]).to(device),
+                None if away is None else torch.from_numpy(np.nan_to_num(away, nan=FAR)).to(device, torch.float32),
+                k,
+                radius,
+                shape,
+            )
         )
-        for i in range(0, len(index), step)
-    ]
     return join(parts)
 
 
-def _measure(video: Video, index: Tensor, middle: Tensor, k: int, radius: float, shape: str) -> Patches:
+def _measure(
+    video: Video, index: Tensor, middle: Tensor, rival: Tensor | None, k: int, radius: float, shape: str
+) -> Patches:
     height, width = video.frames.shape[1:3]
     half = half_side(radius)
     tall, wide = min(2 * half + 1, height), min(2 * half + 1, width)
@@ -152,6 +169,8 @@ def _measure(video: Video, index: Tensor, middle: Tensor, k: int, radius: float,
     nought = torch.zeros_like(index)
     disc = _disc(radius, half).to(index.device)[None]
     near = windows(disc, tall, wide, nought, top - middle[:, 1] + 3 * half, left - middle[:, 0] + 3 * half)
+    if rival is not None:
+        near = near & _nearer(tall, wide, middle[:, 0] - left, middle[:, 1] - top, rival)
     red, green, blue = windows(video.frames, tall, wide, index, top, left).unbind(1)
     bright = torch.maximum(torch.maximum(red, green), blue)
     red, green, blue = red.to(torch.int16), green.to(torch.int16), blue.to(torch.int16)
@@ -194,6 +213,14 @@ def _disc(radius: float, half: int) -> Tensor:
     x = torch.arange(6 * half + 1) - 3 * half
     limit = MARGIN[0] * radius + MARGIN[1]
     return (x * x + (x * x)[:, None] <= limit * limit).to(torch.uint8)
+
+
+def _nearer(tall: int, wide: int, x: Tensor, y: Tensor, rival: Tensor) -> Tensor:
+    """Pixels (M, P, P) u8 nearer to the places (x, y) (M,) px within the patch than to `rival` (M, 2) px from there."""
+    across = torch.arange(wide, device=x.device, dtype=torch.float32) - x[:, None]
+    down = torch.arange(tall, device=x.device, dtype=torch.float32) - y[:, None]
+    along = across[:, None, :] * rival[:, :1, None] + down[:, :, None] * rival[:, 1:, None]
+    return (along < (rival * rival).sum(1)[:, None, None] / 2).to(torch.uint8)
 
 
 def _neighbour(label: Tensor, other: Tensor, k: int, count: int) -> Tensor:

@@ -119,6 +119,7 @@ def _nothing(frames: int, objects: int) -> Seen:
         choice=blobs.Choice(
             np.zeros((frames, objects)),
             np.full((frames, objects, 2), np.nan),
+            np.full((frames, objects, 2), np.nan),
             np.zeros((frames, objects), dtype=np.uint8),
             np.zeros(frames, dtype=np.uint8),
         ),
@@ -150,7 +151,7 @@ def _see(frames: Tensor, target: _Target, colours: Colours, context: int, screen
         if not len(here):
             continue
         radius = float(target.radius[k])
-        found = patches.measure(video, here, choice.centre[here, k], k, radius, target.shapes[k])
+        found = patches.measure(video, here, choice.centre[here, k], choice.rival[here, k], k, radius, target.shapes[k])
         seen.stats[here, k] = found.stats.cpu().numpy()
         seen.calibrate(k, context, target.visible_area[:, k], target.full_area[k], colours)
         fitting = seen.wants_fit(k, target.full_area[k])[here]

@@ -41,33 +41,31 @@ def picture(stage: Stage, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray
     steps, many, zoom = len(stage.balls[0].path), len(stage.balls), size / 64
     side = size * SUPERSAMPLING
     grid = (np.arange(side) + 0.5) / SUPERSAMPLING
-    x, y = grid[None, :], grid[:, None]
-    covered = np.zeros((side, side), dtype=bool)
-    for left, top, right, bottom in stage.screens:
-        covered |= (x >= left * zoom) & (x < right * zoom) & (y >= top * zoom) & (y < bottom * zoom)
     frames = np.empty((steps, size, size, 3), dtype=np.uint8)
-    centres = np.empty((steps, many, 2))
-    visible, full = np.zeros((steps, many)), np.zeros((steps, many))
+    centres = np.stack([np.asarray(ball.path) * zoom for ball in stage.balls], axis=1)
+    full = np.repeat([[np.pi * (ball.radius * zoom) ** 2 for ball in stage.balls]], steps, axis=0)
+    visible = np.zeros((steps, many))
     for t in range(steps):
-        canvas = np.full((side, side, 3), BACKGROUND_GREY)
-        owner = np.full((side, side), -1)
+        canvas = np.full((side, side, 3), BACKGROUND_GREY, dtype=np.float32)
+        owner = np.full((side, side), many, dtype=np.uint8)
         for k, ball in enumerate(stage.balls):
-            centres[t, k] = np.asarray(ball.path[t]) * zoom
-            full[t, k] = np.pi * (ball.radius * zoom) ** 2
             if ball.shown is not None and not ball.shown[t]:
                 continue
             radius = ball.radius * zoom * (ball.scale[t] if isinstance(ball.scale, np.ndarray) else ball.scale)
-            places = [centres[t, k]] + ([centres[t, k] + np.asarray(ball.twin) * zoom] if ball.twin else [])
-            for place in places:
-                square = ((x - place[0]) ** 2 + (y - place[1]) ** 2) / radius**2
+            for shift in (0.0, *([ball.twin] if ball.twin else [])):
+                x, y = centres[t, k] + np.asarray(shift) * zoom
+                columns = slice(*np.searchsorted(grid, (x - radius, x + radius)))
+                rows = slice(*np.searchsorted(grid, (y - radius, y + radius)))
+                square = ((grid[columns] - x) ** 2 + (grid[rows, None] - y) ** 2) / radius**2
                 disc = square < 1
-                light = 0.75 + 0.20 * np.sqrt(np.clip(1 - square[disc], 0, 1))
-                canvas[disc] = light[:, None] * np.asarray(ball.colour or PALETTE[ball.hue])
-                owner[disc] = k
-        canvas[covered], owner[covered] = SCREEN_GREY, -1
+                light = 0.75 + 0.20 * np.sqrt(1 - square[disc])
+                canvas[rows, columns][disc] = light[:, None] * np.asarray(ball.colour or PALETTE[ball.hue])
+                owner[rows, columns][disc] = k
+        for edges in stage.screens:
+            left, top, right, bottom = (round(edge * zoom * SUPERSAMPLING) for edge in edges)
+            canvas[top:bottom, left:right], owner[top:bottom, left:right] = SCREEN_GREY, many
         frames[t] = np.round(canvas.reshape(size, SUPERSAMPLING, size, SUPERSAMPLING, 3).mean((1, 3)) * 255)
-        for k in range(many):
-            visible[t, k] = (owner == k).sum() / SUPERSAMPLING**2
+        visible[t] = np.bincount(owner.ravel(), minlength=many + 1)[:many] / SUPERSAMPLING**2
     return frames, centres, visible, full
 
 

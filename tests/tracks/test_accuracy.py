@@ -1,0 +1,105 @@
+"""Tracks of ground truth against ground truth, on every task."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from physbench.clips.clip import Clip, Row
+from physbench.clips.generate import make_clip
+from physbench.clips.task import task_ids
+from physbench.tracks.tracker import track
+from physbench.tracks.tracks import Tracks, Visibility
+from physbench.world.scene import RenderSpec
+
+CONTEXT = 8
+ROWS = (("test", 0), ("ood", 0))
+
+
+@pytest.fixture(scope="module")
+def clips() -> dict[tuple[str, int], list[Clip]]:
+    return {
+        (task, size): [make_clip(Row(task, split, seed), RenderSpec(size, size, 10.0)) for split, seed in ROWS]
+        for task in task_ids()
+        for size in (64, 128)
+    }
+
+
+def errors(clip: Clip, tracks: Tracks) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Errors (M, 2) px, visible shares (M,), gaps to the nearest other object (M,) px of the moving objects."""
+    window = clip.window(tracks.context)
+    true, share = clip.px_positions()[window], clip.visible_share()[window]
+    radius = clip.diameters()[0] / 2 * clip.pixels_per_metre
+    many = len(radius)
+    gaps = np.full(true.shape[:2], np.inf)
+    for k in range(many):
+        for j in set(range(many)) - {k}:
+            distance = np.linalg.norm(true[:, k] - true[:, j], axis=-1) - radius[k] - radius[j]
+            gaps[:, k] = np.minimum(gaps[:, k], distance)
+    moving = [k for k, body in enumerate(clip.tracked_bodies) if body.role == "moving"]
+    off = (tracks.position - true)[:, moving].reshape(-1, 2)
+    return off, share[:, moving].ravel(), gaps[:, moving].ravel()
+
+
+@pytest.mark.parametrize("size", (64, 128))
+@pytest.mark.parametrize("task", task_ids())
+def test_positions_agree_with_ground_truth(clips: dict[tuple[str, int], list[Clip]], task: str, size: int) -> None:
+    parts = [errors(clip, track(clip, CONTEXT, clip.frames[clip.window(CONTEXT)])) for clip in clips[task, size]]
+    off, share, gap = (np.concatenate(part) for part in zip(*parts, strict=True))
+    free = (share >= 0.95) & (gap > 3)
+    assert np.isfinite(off[free]).all()
+    bias, sd = off[free].mean(0), off[free].std(0)
+    rest = (share >= 0.25) & ~free
+    distance = np.linalg.norm(off[rest], axis=-1)
+    known = np.isfinite(distance)
+    dropped = 1 - known.mean() if rest.any() else 0.0
+    worst = distance[known].max() if known.any() else 0.0
+    print(
+        f"\n{task:26s} {size:4d} px  free {free.sum():4d} bias {bias[0]:+.3f} {bias[1]:+.3f} sd {sd[0]:.3f} {sd[1]:.3f}"
+        f"  elsewhere {rest.sum():3d} worst {worst:.2f} px dropped {dropped:.0%}"
+    )
+    assert (np.abs(bias) < 0.05).all()
+    assert (sd < 0.1).all()
+    assert dropped <= 0.30
+    if known.any():
+        assert (distance[known] <= 0.5).mean() >= 0.99
+
+
+@pytest.mark.parametrize("size", (64, 128))
+@pytest.mark.parametrize("task", task_ids())
+def test_presence_and_identity_agree_with_ground_truth(
+    clips: dict[tuple[str, int], list[Clip]], task: str, size: int
+) -> None:
+    for clip in clips[task, size]:
+        window = clip.window(CONTEXT)
+        tracks = track(clip, CONTEXT, clip.frames[window])
+        share = clip.visible_share()[window]
+        visible = clip.visible_area[window][:, list(clip.tracked)]
+        seen = np.isin(tracks.state, (Visibility.VISIBLE, Visibility.CLIPPED))
+        assert seen[share >= 0.25].all()
+        assert (tracks.state[share < 0.05] == Visibility.OCCLUDED).all()
+        whole = share > 0.9
+        assert np.abs(tracks.area[whole] / visible[whole] - 1).max() < 0.05
+        assert not tracks.duplicates.any()
+        assert not tracks.hallucinations.any()
+        assert np.nanmax(np.where(share > 0.5, tracks.hue, 0)) < 3
+        assert np.isnan(tracks.position[share < 0.05]).all()
+        true = clip.px_positions()[window]
+        for k in range(len(tracks.names)):  # nobody else is nearer to a track than its own object
+            away = np.linalg.norm(tracks.position[:, k, None] - true, axis=-1)
+            known = np.isfinite(away[:, k])
+            assert (away[known].argmin(1) == k).all()
+
+
+def test_one_clip_reads_the_same_at_every_size_and_rate() -> None:
+    row = Row("occlusion/screen-pass-v1", "test", 2)
+    shown = {}
+    for size, fps in ((64, 10.0), (128, 20.0), (256, 10.0)):
+        clip = make_clip(row, RenderSpec(size, size, fps))
+        context = round(fps) // 2 + 1
+        tracks = track(clip, context, clip.frames[clip.window(context)])
+        step = round(fps / 10)
+        place = (tracks.position / clip.pixels_per_metre)[::step]
+        shown[size] = place[-40:] / clip.diameters()[0, 0]
+    assert np.nanmax(np.abs(shown[64] - shown[128])) < 0.03
+    assert np.nanmax(np.abs(shown[256] - shown[128])) < 0.02

@@ -1,0 +1,206 @@
+"""What a prediction can do to an object, drawn with numpy: each must be seen for what it is."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from physbench.clips.clip import Clip
+from physbench.tracks.tracker import track
+from physbench.tracks.tracks import Tracks, Visibility
+from physbench.world.scene import PALETTE
+
+CONTEXT, STEPS, EVENT = 8, 30, 20  # frames; the event is behind the hand-over at frame 7
+SEEN = (Visibility.VISIBLE, Visibility.CLIPPED)
+
+
+@pytest.fixture
+def size() -> int:
+    return 64
+
+
+both_sizes = pytest.mark.parametrize("size", (64, 128))
+
+
+class Bench:
+    """A true clip and tracks of a changed version of it."""
+
+    def __init__(self, stages: dict, clip_of: Callable[..., Clip], size: int) -> None:
+        self.stages, self.clip_of, self.size = stages, clip_of, size
+        self.clip = clip_of(stages["four"](STEPS), size)
+
+    def tracks(self, **changes: object) -> Tracks:
+        """Tracks when ball 0 is drawn with `changes`."""
+        stage = self.stages["four"](STEPS)
+        stage.balls[0] = dataclasses.replace(stage.balls[0], **changes)
+        frames = self.clip_of(stage, self.size).frames.copy()
+        frames[:CONTEXT] = self.clip.frames[:CONTEXT]
+        return track(self.clip, CONTEXT, frames)
+
+
+@pytest.fixture
+def bench(stages: dict, clip_of: Callable[..., Clip], size: int) -> Bench:
+    return Bench(stages, clip_of, size)
+
+
+def others_untouched(bench: Bench, tracks: Tracks) -> bool:
+    truth = bench.tracks()
+    moved = np.abs(truth.position[:, 1:] - tracks.position[:, 1:]).max()
+    return bool(moved < 0.002 and (tracks.state[:, 1:] == truth.state[:, 1:]).all())
+
+
+@both_sizes
+def test_truth_is_seen_whole(bench: Bench) -> None:
+    tracks = bench.tracks()
+    assert (tracks.state == Visibility.VISIBLE).all()
+    off = tracks.position - bench.clip.px_positions()
+    # The drawing is a parallel projection: what the tracker takes back of the camera's perspective is left.
+    assert np.abs(off).max() < 0.12
+    assert (tracks.position_sd < 0.05).all()
+    assert np.abs(tracks.area / bench.clip.full_area - 1).max() < 0.03
+    assert np.nanmax(tracks.hue) < 1
+
+
+def test_vanished_object_is_absent(bench: Bench) -> None:
+    tracks = bench.tracks(shown=np.arange(STEPS) < EVENT)
+    assert np.isin(tracks.state[:EVENT, 0], SEEN).all()
+    assert (tracks.state[EVENT:, 0] == Visibility.ABSENT).all()
+    assert np.isnan(tracks.position[EVENT:, 0]).all()
+    assert (tracks.area[EVENT:, 0] == 0).all()
+    assert others_untouched(bench, tracks)
+
+
+def test_two_missing_frames_are_no_absence(bench: Bench) -> None:
+    shown = np.ones(STEPS, dtype=bool)
+    shown[EVENT : EVENT + 2] = False
+    tracks = bench.tracks(shown=shown)
+    assert (tracks.state[:, 0] == Visibility.VISIBLE).all()
+    assert np.isnan(tracks.position[EVENT : EVENT + 2, 0]).all()
+
+
+def test_object_in_a_strange_hue_is_absent_and_a_hallucination(bench: Bench) -> None:
+    tracks = bench.tracks(colour=PALETTE[4])
+    assert (tracks.state[CONTEXT:, 0] == Visibility.ABSENT).all()
+    assert (tracks.hallucinations[CONTEXT:] == 1).all()
+    assert not tracks.hallucinations[:CONTEXT].any()
+
+
+def test_object_in_the_hue_of_another_is_a_duplicate_of_that(bench: Bench) -> None:
+    tracks = bench.tracks(colour=PALETTE[2])
+    assert (tracks.state[CONTEXT:, 0] == Visibility.ABSENT).all()
+    assert (tracks.duplicates[CONTEXT:, 2] == 1).all()
+    truth = bench.tracks()
+    assert np.abs(tracks.position[:, 2] - truth.position[:, 2]).max() < 0.01
+    assert not tracks.hallucinations.any()
+
+
+@both_sizes
+def test_second_blob_is_a_duplicate(bench: Bench) -> None:
+    tracks = bench.tracks(twin=(-14.0, 0.0))
+    assert (tracks.duplicates[CONTEXT + 4 :, 0] == 1).all()  # by then it is entirely in the picture
+    off = tracks.position[:, 0] - bench.clip.px_positions()[:, 0]
+    assert np.abs(off).max() < 0.15  # it stays with the one that was there
+
+
+@pytest.mark.parametrize("degrees", (8, 22))
+def test_hue_drift_is_measured(bench: Bench, degrees: int) -> None:
+    red, angle = np.array(PALETTE[0]), np.radians(degrees)
+    chroma, low = red.max() - red.min(), red.min()
+    # Turning towards yellow-green in the opponent plane: o = (R - (G + B) / 2, .866 (G - B)).
+    x, y = chroma * np.cos(angle), chroma * np.sin(angle)
+    green_minus_blue = y / 0.8660254
+    blue = low
+    green = blue + green_minus_blue
+    tracks = bench.tracks(colour=(x + (green + blue) / 2, green, blue))
+    assert np.abs(tracks.hue[CONTEXT:, 0] - degrees).max() < 1.5
+    assert (tracks.state[:, 0] == Visibility.VISIBLE).all()
+
+
+@both_sizes
+@pytest.mark.parametrize("scale", (0.8, 1.2))
+def test_size_is_measured(bench: Bench, scale: float) -> None:
+    tracks = bench.tracks(scale=np.where(np.arange(STEPS) < CONTEXT, 1.0, scale))
+    ratio = tracks.area[CONTEXT:, 0] / bench.clip.full_area[CONTEXT:, 0]
+    assert np.abs(ratio - scale**2).max() < 0.04
+    off = tracks.position[:, 0] - bench.clip.px_positions()[:, 0]
+    assert np.nanmax(np.abs(off)) < 0.15
+    assert np.isfinite(off).all()
+
+
+def test_faded_object_loses_area(bench: Bench) -> None:
+    faded = tuple(0.5 + 0.5 * (part - 0.5) for part in PALETTE[0])
+    tracks = bench.tracks(colour=faded)
+    ratio = tracks.area[CONTEXT:, 0] / bench.clip.full_area[CONTEXT:, 0]
+    assert np.abs(ratio - 0.5).max() < 0.1
+    assert np.isfinite(tracks.position[:, 0]).all()
+
+
+def test_half_a_ball_in_the_open_has_no_place(bench: Bench) -> None:
+    """A part of a disc that nothing hides: its centroid says nothing of the centre, so none is reported or a fit is."""
+    frames = bench.clip.frames.copy()
+    true = bench.clip.px_positions()[:, 0]
+    x = np.arange(bench.size) + 0.5
+    for t in range(CONTEXT, STEPS):
+        frames[t][(np.abs(x[:, None] - true[t, 1]) < bench.size / 8) & (x[None] > true[t, 0])] = 127
+    tracks = track(bench.clip, CONTEXT, frames)
+    off = np.linalg.norm(tracks.position[CONTEXT:, 0] - true[CONTEXT:], axis=-1)
+    assert np.isnan(off).mean() > 0.5
+    assert not (off > 1.0).any()
+    assert np.abs(tracks.area[CONTEXT:, 0] / bench.clip.full_area[CONTEXT:, 0] - 0.5).max() < 0.1
+
+
+@both_sizes
+def test_hidden_ball_and_its_return(stages: dict, clip_of: Callable[..., Clip], size: int) -> None:
+    clip = clip_of(stages["screen"](60), size)
+    tracks = track(clip, CONTEXT, clip.frames)
+    share = clip.visible_share()[:, 0]
+    assert (tracks.state[share < 0.05, 0] == Visibility.OCCLUDED).all()
+    assert np.isnan(tracks.position[share < 0.05, 0]).all()
+    assert (tracks.state[share >= 0.25, 0] == Visibility.VISIBLE).all()
+    off = np.linalg.norm(tracks.position[:, 0] - clip.px_positions()[:, 0], axis=-1)
+    part = (share > 0.5) & (share < 0.95)
+    assert np.isfinite(off[part]).all()
+    assert np.nanmax(off) < 0.3
+    assert not tracks.duplicates.any()
+
+
+def test_what_is_seen_counts_where_truth_hides_it(stages: dict, clip_of: Callable[..., Clip], size: int) -> None:
+    clip = clip_of(stages["screen"](60), size)
+    stage = stages["screen"](60)
+    stage.screens = []
+    tracks = track(clip, CONTEXT, clip_of(stage, size).frames)  # a prediction that draws the ball before the screen
+    hidden = clip.visible_share()[:, 0] < 0.05
+    assert (tracks.state[hidden, 0] == Visibility.VISIBLE).all()
+    off = tracks.position[hidden, 0] - clip.px_positions()[hidden, 0]
+    assert np.nanmax(np.abs(off)) < 0.3
+    assert np.isfinite(off).all()
+
+
+def test_ball_behind_a_post_is_one_ball(stages: dict, clip_of: Callable[..., Clip], size: int) -> None:
+    stage = stages["screen"](60)
+    stage.screens = [(30.0, 4.0, 34.0, 40.0)]
+    clip = clip_of(stage, size)
+    tracks = track(clip, CONTEXT, clip.frames)
+    assert not tracks.duplicates.any()
+    assert (tracks.state[:, 0] == Visibility.VISIBLE).all()
+    off = np.linalg.norm(tracks.position[:, 0] - clip.px_positions()[:, 0], axis=-1)
+    assert np.nanmax(off) < 0.3
+    assert np.isfinite(off).mean() > 0.8
+
+
+@both_sizes
+def test_crossing_and_leaving(stages: dict, clip_of: Callable[..., Clip], size: int) -> None:
+    clip = clip_of(stages["crossing"](60), size)
+    tracks = track(clip, CONTEXT, clip.frames)
+    share, true = clip.visible_share(), clip.px_positions()
+    off = np.linalg.norm(tracks.position - true, axis=-1)
+    assert np.nanmax(off) < 0.5
+    due = share >= 0.25
+    assert np.isnan(off[due]).mean() < 0.1
+    assert np.isin(tracks.state[due], SEEN).all()
+    leaving = (share[:, 2] > 0.25) & (share[:, 2] < 0.9)
+    assert (tracks.state[leaving, 2] == Visibility.CLIPPED).all()
+    assert (tracks.state[share[:, 2] == 0, 2] == Visibility.OCCLUDED).all()
