@@ -118,11 +118,11 @@ class Clip:
         """
         if not self.scene.impulses:
             return None
-        times = self.times[self.window(context)]
-        table = np.zeros((len(times), 6), dtype=np.float32)
+        start = self.handover + 1 - context
+        table = np.zeros((len(self.times) - start, 6), dtype=np.float32)
         for action in self.scene.impulses:
-            later = np.flatnonzero(times > action.time + 1e-9)
+            row = int(np.searchsorted(self.times, action.time + 1e-9, side="right")) - start
             body = self.scene.bodies[self.scene.index(action.body)]
-            if len(later) and body.hue is not None:
-                table[later[0]] = (*PALETTE[body.hue], *action.impulse)
+            if 0 <= row < len(table) and body.hue is not None:
+                table[row] = (*PALETTE[body.hue], *action.impulse)
         return table
