@@ -14,7 +14,8 @@ from physbench import __version__
 from physbench.scoring.protocol import Scorer
 
 LIBRARIES = ("torch", "numpy", "scipy", "scikit-image", "pybullet")
-DECIDING = ("world", "clips", "tracks", "scoring", "scorers", "rollouts", "adapters/baselines.py", "adapters/constant_velocity.py")
+BASELINES = ("adapters/baselines.py", "adapters/constant_velocity.py")
+DECIDING = ("world", "clips", "tracks", "scoring", "scorers", "rollouts", *BASELINES)
 
 
 def library_version(name: str) -> str | None:
