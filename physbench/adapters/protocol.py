@@ -33,8 +33,8 @@ class ModelCard:
 
     @property
     def spec(self) -> RenderSpec:
-        """The render spec that the card asks for."""
-        return RenderSpec(self.image_size[0], self.image_size[1], self.fps)
+        """The render spec that the card asks for; a rate given as 15 and one given as 15.0 are the same."""
+        return RenderSpec(int(self.image_size[0]), int(self.image_size[1]), float(self.fps))
 
     @property
     def seen_frames_at_most(self) -> int:

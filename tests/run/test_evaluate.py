@@ -173,9 +173,10 @@ def test_a_model_that_fails_everywhere(toys: Path, tmp_path: Path, capsys: pytes
     assert out.report.exists()
 
 
-def test_a_model_that_fails_on_some_clips(toys: Path, tmp_path: Path) -> None:
+def test_a_model_that_fails_on_some_clips(toys: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = RunFolder(tmp_path / "run")
     assert broken(toys, out.path, "some") == 0
+    assert "another version" not in capsys.readouterr().err, "every stage finds the clips that the first one made"
     result = json.loads(out.result.read_text())
     assert result["counts"]["failed"] == 1 and result["counts"]["scored"] == 1
     assert ["Inf" in failure["reason"] for failure in result["failures"]] == [True]
