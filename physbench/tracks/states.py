@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from physbench.tracks.blobs import Choice, runs
 from physbench.tracks.colour import DIFFUSE_SHARE, Colours, hue_shift_deg
+from physbench.tracks.maps import NOISE_GATE
 from physbench.tracks.patches import STATS, patch_area
 from physbench.tracks.tracks import Tracks, Visibility
 from physbench.world.scene import Body
@@ -73,11 +74,11 @@ class Seen:
         first = stats[:context]
         self.reference[k] = colours.chroma[k]
         for good in ((visible > WHOLE * full) & ~touched(first), visible > 0.5 * full):
-            value = first[good, 0].sum() / visible[good].sum() if good.any() else 0.0
+            value = first[good, MASS].sum() / visible[good].sum() if good.any() else 0.0
             if 0.5 < value / colours.chroma[k] < 1.5:
                 self.reference[k] = value
                 break
-        self.area[:, k] = stats[:, 0] / self.reference[k]
+        self.area[:, k] = stats[:, MASS] / self.reference[k]
         self.hue[:, k] = np.where(stats[:, CORE] > 0, hue_shift_deg(stats[:, A], stats[:, B], colours.hue[k]), np.nan)
 
     def wants_fit(self, k: int, full: float) -> Flags:
@@ -139,22 +140,24 @@ def _positions(seen: Seen, k: int, full: float, body: Body, middle: Float, dista
     stats, fits = seen.stats[:, k], seen.fits[:, k]
     radius = np.sqrt(full / np.pi)
     ratio = seen.area[:, k] / full
-    mass = np.maximum(stats[:, 0], 1e-9)
+    mass = np.maximum(stats[:, MASS], 1e-9)
     beside = touched(stats)
     round_blob = _axes_ratio(stats) < ROUND
     sphere = body.shape == "sphere"
     # Nothing near it: the centroid, unless a ball shows a part of its disc only, as if something unseen hid the rest.
-    free = ~beside & (stats[:, 0] > 0)
+    free = ~beside & (stats[:, MASS] > 0)
     if sphere:
         free &= (ratio >= WHOLE) | round_blob
     grown = _grown(seen, k, full)
-    place = np.where((free & ~grown)[:, None], stats[:, 1:3], np.nan)
+    place = np.where((free & ~grown)[:, None], stats[:, [X, Y]], np.nan)
     large = grown & ~beside & (seen.choice.area[:, k] < LOST * full)
     place[large] = seen.choice.centre[large, k]
 
-    # White noise of `noise` levels over the region moves a centroid by noise * sqrt(sum of squared distances) / mass.
-    jitter = stats[:, NOISE] * stats[:, 9] / np.sqrt(4 * np.pi) / mass
-    blur2 = (stats[:, 3] + stats[:, 4]) / 2 - seen.area[:, k] / (4 * np.pi)
+    # White noise of `noise` levels over the region moves a centroid by noise * sqrt(sum of squared distances) / mass;
+    # noise of neighbours that go together, as a filter or a video codec leaves it, by more.
+    together = np.where(seen.noise > NOISE_GATE, 3.0, 1.5)
+    jitter = together * stats[:, NOISE] * stats[:, REGION] / np.sqrt(4 * np.pi) / mass
+    blur2 = (stats[:, XX] + stats[:, YY]) / 2 - seen.area[:, k] / (4 * np.pi)
     sd = np.hypot(0.03 + 0.06 * np.clip(blur2 / 2, 0.0, 1.0), jitter)
     sd = np.where(large, 0.3, sd)
 
@@ -198,8 +201,8 @@ def accepted(fits: Float, radius: float) -> Flags:
 
 def _axes_ratio(stats: Float) -> Float:
     """Larger over smaller second moment (N,) of the blob."""
-    half_sum, half_difference = (stats[:, 3] + stats[:, 4]) / 2, (stats[:, 3] - stats[:, 4]) / 2
-    root = np.hypot(half_difference, stats[:, 5])
+    half_sum, half_difference = (stats[:, XX] + stats[:, YY]) / 2, (stats[:, XX] - stats[:, YY]) / 2
+    root = np.hypot(half_difference, stats[:, XY])
     return (half_sum + root) / np.maximum(half_sum - root, 1e-6)
 
 
