@@ -6,7 +6,12 @@ from pathlib import Path
 
 root = Path(__file__).parent.parent
 wanted = set()
-for top, prefix in (("physbench", ""), ("tasks", "physbench/"), ("scorers", "physbench/"), ("leaderboard", "physbench/")):
+for top, prefix in (
+    ("physbench", ""),
+    ("tasks", "physbench/"),
+    ("scorers", "physbench/"),
+    ("leaderboard", "physbench/"),
+):
     for path in (root / top).rglob("*"):
         relative = path.relative_to(root)
         linked = top == "physbench" and relative.parts[1] in ("tasks", "scorers", "leaderboard")

@@ -63,10 +63,11 @@ def _stratum(key: Stratum, values: Array, end: NDArray[np.int64], seed: int, bou
         draws = np.where(drawn > 0, times_drawn @ filled.T / np.maximum(drawn, 1), mean)
     factor = np.array([widening(int(c)) if c > 1 else 0.0 for c in count])
     draws = np.asarray(mean + factor * (draws - mean), dtype=np.float64)
+    unseen = rng.exponential(size=len(end))  # the same for all rows: a table differs from itself by 0
     for row in bounded:
         seen = values[row][good[row]]
         if len(seen) > 1 and np.ptp(seen) < 1e-12:
-            share = np.minimum(rng.exponential(size=len(end)) / len(seen), 1.0)
+            share = np.minimum(unseen / len(seen), 1.0)
             draws[:, row] = mean[row] + share * (end - mean[row])
     return draws
 
