@@ -19,7 +19,8 @@ from torch.nn import functional
 
 from physbench.reference.surfaces import FAR
 
-NEAREST = 12  # surface points looked at around an object
+NEAREST = 20  # surface points looked at around an object
+DEEP = 1.2  # px; what overlaps a surface by more is in front of it or behind it, and does not touch it
 REACH = 16.0  # px, unit of distance in the pair force
 LOG_REACH = math.log(REACH)
 
@@ -72,12 +73,12 @@ class Setting:
 
 @dataclass(frozen=True)
 class Ground:
-    """The surface nearest to each object, as a line; looked up once a frame."""
+    """The two surfaces nearest to each object, as lines; looked up once a frame."""
 
-    normal: Tensor  # (2, B, N)
-    level: Tensor  # (B, N) px along the normal at which a disc of this radius touches
-    bounce: Tensor  # (B, N) share of the closing velocity that a touch takes
-    grip: Tensor  # (B, N) share of the sliding velocity that a touch takes
+    normal: Tensor  # (2, B, N, 2)
+    level: Tensor  # (B, N, 2) px along the normal at which a disc of this radius touches
+    bounce: Tensor  # (B, N, 2) share of the closing velocity that a touch takes
+    grip: Tensor  # (B, N, 2) share of the sliding velocity that a touch takes
 
 
 class Dynamics(nn.Module):
@@ -124,7 +125,7 @@ class Dynamics(nn.Module):
             mobile=mobile * present,
             regime=regime,
             field=exact_zero(field, 0.01).T[..., None],
-            drag=exact_zero(0.1 * drag, 2e-3),
+            drag=exact_zero(0.05 * drag, 4e-3),
             pair_gain=exact_zero(pair[..., 0], 0.02) * both,
             pair_slope=pair[..., 1] - 1.0,
             bounce=2 * torch.sigmoid(pair[..., 2]) * both,
@@ -146,45 +147,59 @@ class Dynamics(nn.Module):
         return s.mobile * pull
 
     def ground(self, x: Tensor, v: Tensor, s: Setting) -> Ground:
-        """The surface near each object, from its nearest surface points; where they are has no gradient."""
+        """The two surfaces near each object, from its nearest surface points; where they are has no gradient."""
         with torch.no_grad():
             place = x.permute(1, 2, 0)
             far = torch.cdist(place, s.points[..., :2])
-            near_by, order = far.topk(NEAREST, dim=-1, largest=False)
+            distance, order = far.topk(NEAREST, dim=-1, largest=False)
             flat = order.flatten(1)[..., None].expand(-1, -1, s.points.shape[-1])
             near = s.points.gather(1, flat).view(*order.shape, -1)  # (B, N, NEAREST, 5)
-            weight = ((near_by[..., :1].square() - near_by.square()) / 4.5).softmax(-1)
-            mean = (weight[..., None] * near).sum(2)
+            free = torch.ones_like(distance, dtype=torch.bool)
+            planes = []
+            for _ in range(2):
+                nearest = torch.where(free, distance, 2 * FAR).argmin(-1, keepdim=True)
+                chief = near.gather(2, nearest[..., None].expand(-1, -1, -1, near.shape[-1]))
+                alike = free & ((near[..., 2:4] * chief[..., 2:4]).sum(-1) > 0.8)
+                alike &= (near[..., 4] - chief[..., 4]).abs() < 0.06
+                closer = distance.gather(2, nearest).square() - distance.square()
+                weight = torch.where(alike, closer / 4.5, -FAR).softmax(-1)
+                planes.append((weight[..., None] * near).sum(2))
+                planes[-1][..., :2] += FAR * (~alike.any(-1))[..., None]  # there is no second one
+                free &= ~alike
+            mean = torch.stack(planes, 2)  # (B, N, 2, 5)
             normal = functional.normalize(mean[..., 2:4], dim=-1)
             level = (mean[..., :2] * normal).sum(-1)
             # An object whose middle is behind the outline is in front of that thing, or hidden by it.
-            level = torch.where((place * normal).sum(-1) > level, level, -FAR)
-            normal = normal.permute(2, 0, 1)
-            inward = -(v * normal).sum(0)
-            glide = (v + inward * normal).square().sum(0).sqrt()
-        kinds = s.regime[:, None].expand(-1, x.shape[2], -1)
-        own = torch.stack([mean[..., 4] * 10, (s.radius.clamp_min(1) / 5).log(), inward.clamp(0, 6) / 3, glide / 3], -1)
+            level = torch.where((place[:, :, None] * normal).sum(-1) > level, level, -FAR)
+            level = torch.where(mean[..., 0] > FAR / 2, -FAR, level)
+            normal = normal.permute(3, 0, 1, 2)
+            inward = -(v[..., None] * normal).sum(0)
+            glide = (v[..., None] + inward * normal).square().sum(0).sqrt()
+        kinds = s.regime[:, None, None].expand(-1, x.shape[2], 2, -1)
+        size = (s.radius.clamp_min(1) / 5).log()[..., None].expand(-1, -1, 2)
+        own = torch.stack([mean[..., 4] * 10, size, inward.clamp(0, 6) / 3, glide / 3], -1)
         touch = self.surface(torch.cat([own, kinds], -1))
         return Ground(
             normal=normal,
-            level=level + self.fit[1] * s.radius + self.margin[1],
-            bounce=2 * exact_share(0.3 + touch[..., 0]) * s.mobile,
-            grip=exact_zero(touch[..., 1], 0.02) * s.mobile,
+            level=level + (self.fit[1] * s.radius + self.margin[1])[..., None],
+            bounce=2 * exact_share(touch[..., 0]) * s.mobile[..., None],
+            grip=exact_zero(touch[..., 1], 0.02) * s.mobile[..., None],
         )
 
     def surface_touch(self, x: Tensor, v: Tensor, a: Tensor, step: float, g: Ground) -> tuple[Tensor, Tensor]:
         """What surfaces do within one substep: change of velocity and of place (2, B, N)."""
+        x, v, a = x[..., None], v[..., None], a[..., None]
         gap = (x * g.normal).sum(0) - g.level
         inward = -(v * g.normal).sum(0)
         pressing = -(a * g.normal).sum(0)
         closing = inward + pressing * (step / 2)
         moment = (gap / (closing * step).clamp_min(1e-4)).clamp(0, 1) * step
-        event = ((closing > 0) & (gap < closing * step)).to(x.dtype)
+        event = ((closing > 0) & (gap < closing * step) & (gap > -DEEP)).to(x.dtype)
         inward = (inward + pressing * moment).clamp_min(0)
         bounce, grip = event * g.bounce, event * g.grip
         change = (bounce - grip) * inward * g.normal - grip * (v + a * moment)
         lift = torch.sigmoid(self.push_out) * bounce * (-gap).clamp_min(0)
-        return change, change * (step - moment) + lift * g.normal
+        return change.sum(3), (change * (step - moment) + lift * g.normal).sum(3)
 
     def pair_touch(self, x: Tensor, v: Tensor, step: float, s: Setting) -> tuple[Tensor, Tensor]:
         """What touches between objects do within one substep: change of velocity and of place (2, B, N)."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from physbench.reference.dynamics import Dynamics, Setting
 from physbench.reference.slots import Slots
@@ -56,6 +57,20 @@ def smooth(slots: Slots) -> Starts:
     return Starts(padded(factors[..., 0]), padded(factors[..., 1]), padded(trust))
 
 
+def eventful(starts: Starts, slots: Slots, ahead: int) -> Tensor:
+    """Windows (K, 2), clip and first frame: smooth where they begin, not smooth within `ahead` frames.
+
+    Touches are rare and short; half of what is learned from begins before something of the kind.
+    """
+    good = (starts.trust > 0.3) & (slots.present[:, None] > 0)
+    rough = ((starts.trust < 0.3) & (slots.weight > 0.5)).to(starts.trust.dtype)
+    soon = functional.max_pool1d(functional.pad(rough[:, 1:].transpose(1, 2), (0, ahead)), ahead, stride=1)
+    soon = soon.transpose(1, 2)[:, : good.shape[1]] > 0
+    return (good & soon).any(-1)[:, HALF_WIDTH : -ahead - HALF_WIDTH].nonzero() + torch.tensor(
+        [0, HALF_WIDTH], device=good.device
+    )
+
+
 def rollout_error(
     dynamics: Dynamics,
     slots: Slots,
@@ -90,7 +105,7 @@ def pushes_of(slots: Slots, rows: Tensor, window: Tensor) -> Tensor | None:
 
 
 def fitted(
-    dynamics: Dynamics, slots: Slots, context: int, first: Tensor, rounds: int = 2
+    dynamics: Dynamics, slots: Slots, context: int, first: Tensor, rounds: int = 4
 ) -> tuple[Tensor, Tensor, Tensor]:
     """States at frame `first` (B,) fitted to the `context` frames from there on, as a rollout does; and their trust."""
     window = first[:, None] + torch.arange(context, device=first.device)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +13,22 @@ import torch
 from torch import Tensor
 
 from physbench.progress import Progress
-from physbench.reference.motion import Starts, fitted, rollout_error, smooth
+from physbench.reference.motion import HALF_WIDTH, Starts, eventful, fitted, rollout_error, smooth
 from physbench.reference.objects import ObjectsNet
 from physbench.reference.segmentation import COLOURED, SATURATED, cluster, coloured_pixels
 from physbench.reference.slots import Slots, join, read_slots
 from physbench.reference.training import Episodes, Stage, parameters_device
 
-MOTION_STEPS = 1400
-LOOK_SHARE, DRAW_SHARE = 0.6, 0.25  # of the steps of the motion
+MOTION_STEPS = 1600
+LOOK_SHARE, DRAW_SHARE = 0.5, 0.15  # of the steps of the motion
 LOOKED_AT = 96  # episodes that seeing and drawing are learned from
 PIXELS = 4096
 BATCH = 512
 POOL = 1536  # windows whose starts are fitted together
 REFRESH = 100  # steps for which they are used
 SMOOTH_UNTIL = 0.6  # share of the motion stage that starts from smoothed states
-SHORTEST, USUAL, LONGEST = 7, 14, 60  # frames of a rollout
-LONG_SHARE = 0.05  # of the steps
+SHORTEST, USUAL, LONGEST = 7, 14, 45  # frames of a rollout
+LONG_SHARE, LONG_FROM = 0.15, 0.1  # of the steps; progress
 DRAWN = 10  # frames kept of an episode to learn drawing from
 
 
@@ -43,6 +43,7 @@ class Material:
     pixels: Tensor | None = None  # (P, 3)
     slots: Slots | None = None
     smooth: Starts | None = None
+    events: Tensor = field(default_factory=lambda: torch.empty(0, 2, dtype=torch.long))
     pool: tuple[Slots, Tensor, Tensor, Tensor, Tensor] | None = None
     pictures: tuple[Tensor, Slots, Tensor] | None = None  # frames (E, D, 3, H, W), their slots, places (E, D, N, 2)
 
@@ -88,6 +89,7 @@ class Material:
             self.slots = join(parts)
             save_slots(path, self.slots, stamp)
         self.smooth = smooth(self.slots)
+        self.events = eventful(self.smooth, self.slots, SHORTEST)
 
     def fit_starts(self, progress: float, numbers: torch.Generator) -> None:
         """Choose POOL windows, half of them at the hand-over, and fit their first states with the present dynamics."""
@@ -102,30 +104,31 @@ class Material:
         self.pool = (slots, first, *fitted(self.net.dynamics, slots, self.context, first))
 
     def motion_loss(self, progress: float, numbers: torch.Generator) -> Tensor:
-        """Short rollouts from smoothed states first, long ones from fitted states later."""
+        """Rollouts from smoothed states first, from fitted states later; short ones, and now and then a long one."""
         assert self.slots is not None and self.smooth is not None
-        dynamics, count = self.net.dynamics, len(self.slots.frames)
-        if self.pool is None:
-            chosen = torch.randint(count, (BATCH,), generator=numbers).to(self.slots.frames.device)
-            late = torch.rand(BATCH, generator=numbers).to(chosen.device)
-            first = 3 + (late * (self.slots.frames[chosen] - SHORTEST - 3).clamp_min(1)).long()
-            horizon = SHORTEST + round(progress / SMOOTH_UNTIL * (USUAL - SHORTEST))
-            at = (chosen, first)
-            place, speed, trust = self.smooth.place[at], self.smooth.speed[at], self.smooth.trust[at]
-            return rollout_error(dynamics, self.slots.take(chosen), self.context, place, speed, trust, first, horizon)
-        slots, first, place, speed, trust = self.pool
-        horizon = LONGEST if float(torch.rand(1, generator=numbers)) < LONG_SHARE else USUAL
-        chosen = torch.randint(len(first), (BATCH,), generator=numbers).to(first.device)
-        return rollout_error(
-            dynamics,
-            slots.take(chosen),
-            self.context,
-            place[chosen],
-            speed[chosen],
-            trust[chosen],
-            first[chosen],
-            horizon,
-        )
+        long = progress > LONG_FROM and float(torch.rand(1, generator=numbers)) < LONG_SHARE
+        grown = SHORTEST + round(min(1.0, progress / SMOOTH_UNTIL) * (USUAL - SHORTEST))
+        horizon, batch = (LONGEST, BATCH // 2) if long else (grown, BATCH)
+        device = self.slots.frames.device
+        if self.pool is not None:
+            slots, first, place, speed, trust = self.pool
+            chosen = torch.randint(len(first), (batch,), generator=numbers).to(device)
+            return rollout_error(
+                self.net.dynamics, slots.take(chosen), self.context, place[chosen], speed[chosen], trust[chosen],
+                first[chosen], horizon,
+            )  # fmt: skip
+        chosen = torch.randint(len(self.slots.frames), (batch,), generator=numbers).to(device)
+        late = torch.rand(batch, generator=numbers).to(device)
+        room = (self.slots.frames[chosen] - min(horizon, USUAL) - HALF_WIDTH).clamp_min(1)
+        first = HALF_WIDTH + ((late.square() if long else late) * room).long()
+        if len(self.events) and not long:
+            half = self.events[torch.randint(len(self.events), (batch // 2,), generator=numbers).to(device)]
+            chosen = torch.cat([chosen[len(half) :], half[:, 0]])
+            first = torch.cat([first[len(half) :], half[:, 1]])
+        at = (chosen, first)
+        place, speed, trust = self.smooth.place[at], self.smooth.speed[at], self.smooth.trust[at]
+        slots = self.slots.take(chosen)
+        return rollout_error(self.net.dynamics, slots, self.context, place, speed, trust, first, horizon)
 
     def gather_pictures(self) -> None:
         """Frames to learn drawing from, with the places of what is in them; hidden places are interpolated."""
@@ -202,7 +205,7 @@ def save_slots(path: Path, slots: Slots, stamp: str) -> None:
     from safetensors.torch import save_file
 
     part = path.with_name(f".{os.getpid()}.{path.name}")
-    whole = {field.name: getattr(slots, field.name).cpu().contiguous().clone() for field in fields(slots)}
+    whole = {one.name: getattr(slots, one.name).cpu().contiguous().clone() for one in fields(slots)}
     save_file(whole, str(part), metadata={"stamp": stamp})
     part.replace(path)
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from physbench.reference.dynamics import Dynamics, Setting
 
 STEPS = (0.1, 0.1, 0.02, 0.02)  # px, px, px / frame, px / frame
+FIRST = 5  # frames
 SPREAD = 0.15  # px, residual at which a frame counts half
 
 
@@ -57,11 +58,15 @@ def estimate(
     seen: Tensor,
     weight: Tensor,
     pushes: Tensor | None = None,
-    rounds: int = 3,
+    rounds: int = 4,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """What was seen (B, C, N, 2) px with weights (B, C, N) -> x, v (B, N, 2) at the first frame, rms misfit (B, N)."""
     batch, count = seen.shape[:2]
-    x, v = straight(seen, weight)
+    # On a strongly bent way the first frames alone lead to the rest; a parabola through all of them would not.
+    # The very first frame may show an object that is still held: it counts once the others agree.
+    ages = torch.arange(count, device=seen.device)
+    early = (ages < FIRST) & (ages > 0)
+    x, v = straight(seen, weight * early[:, None])
     total = weight.sum(1).clamp_min(1e-3)
     mean = (weight[..., None] * seen).sum(1) / total[..., None]
     mobile = s.mobile[..., None]
@@ -81,7 +86,10 @@ def estimate(
         if step == rounds:
             break
         slope = (places[1:] - base).permute(1, 3, 2, 4, 0) / seen.new_tensor(STEPS)  # (B, N, C, 2, 4)
-        robust = (weight / (1 + squares / (SPREAD * (4.0 if step == 0 else 1.0)) ** 2)).transpose(1, 2)[..., None, None]
+        used = weight
+        if step < rounds - 2:
+            used = weight * ((ages < FIRST + 2 * step) & (ages > 0))[:, None]
+        robust = (used / (1 + squares / (SPREAD * (4.0 if step == 0 else 1.0)) ** 2)).transpose(1, 2)[..., None, None]
         j, r = slope.flatten(2, 3), residual.transpose(1, 2).flatten(2, 3)[..., None]
         w = robust.expand_as(slope).flatten(2, 3)
         normal = torch.einsum("bnki,bnkj->bnij", w * j, j) + 1e-3 * torch.eye(4, device=seen.device)

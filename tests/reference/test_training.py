@@ -18,7 +18,7 @@ from physbench.reference import objects, objects_training, simple, training
 from physbench.reference.episodes import training_rows
 from physbench.reference.train import learn, pick_device, prepare_folder, train
 
-SMALL = {"POOL": 32, "BATCH": 16, "LOOKED_AT": 6, "DRAWN": 3, "REFRESH": 4}
+SMALL = {"POOL": 32, "BATCH": 16, "LOOKED_AT": 6, "DRAWN": 3, "REFRESH": 4, "LONGEST": 12, "USUAL": 9}
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_a_resumed_training_ends_with_the_same_weights(toys, small, tmp_path: Pa
 
 def test_another_seed_gives_other_weights(toys, small, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     one, two = run(toys, tmp_path / "a", steps=2), run(toys, tmp_path / "b", steps=2, seed=1)
-    assert not torch.equal(one["dynamics.margin"], two["dynamics.margin"])
+    assert not torch.equal(one["dynamics.scene.0.weight"], two["dynamics.scene.0.weight"])
 
 
 def test_other_settings_are_refused_on_resume(toys, small, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
