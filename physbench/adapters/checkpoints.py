@@ -83,7 +83,24 @@ def _architecture(name: str, path: Path) -> Any:
     return registry.load(GROUP, name)
 
 
-class SafetensorsAdapter:
+class _CheckpointAdapter:
+    """What the two kinds of targets share once the file is found."""
+
+    def _path(self, target: str) -> Path:
+        raise NotImplementedError
+
+    def check(self, target: str) -> None:
+        path = self._path(target)
+        _architecture(read_checkpoint(path).architecture, path)
+
+    def sha256(self, target: str) -> str | None:
+        return hash_tensors(self._path(target))
+
+    def load(self, target: str, *, device: torch.device, dtype: torch.dtype, model_args: Mapping[str, str]) -> Model:
+        return _load(self._path(target), device, dtype, model_args)
+
+
+class SafetensorsAdapter(_CheckpointAdapter):
     """A .safetensors file with our metadata key, whatever its name."""
 
     name = "safetensors"
@@ -102,21 +119,11 @@ class SafetensorsAdapter:
             raise ModelError(diagnose(str(path)))
         return path
 
-    def check(self, target: str) -> None:
-        path = self._path(target)
-        _architecture(read_checkpoint(path).architecture, path)
-
-    def sha256(self, target: str) -> str | None:
-        return hash_tensors(self._path(target))
-
     def examples(self) -> list[tuple[str, ModelCard | None, str]]:
         return []
 
-    def load(self, target: str, *, device: torch.device, dtype: torch.dtype, model_args: Mapping[str, str]) -> Model:
-        return _load(self._path(target), device, dtype, model_args)
 
-
-class ReferenceAdapter:
+class ReferenceAdapter(_CheckpointAdapter):
     """A checkpoint that comes with the package."""
 
     name = "reference"
@@ -135,14 +142,7 @@ class ReferenceAdapter:
                 f"{target}: no checkpoint of '{name}' comes with this version. Make one with `physbench train {name}` "
                 "and evaluate its path."
             )
-        raise ModelError(f"There is no reference model '{name}'.{nearest(name, known)}")
-
-    def check(self, target: str) -> None:
-        path = self._path(target)
-        _architecture(read_checkpoint(path).architecture, path)
-
-    def sha256(self, target: str) -> str | None:
-        return hash_tensors(self._path(target))
+        raise ModelError(f"There is no reference model '{name}'.{nearest(name, [*known, *registry.entries(GROUP)])}")
 
     def examples(self) -> list[tuple[str, ModelCard | None, str]]:
         found: list[tuple[str, ModelCard | None, str]] = []
@@ -151,9 +151,6 @@ class ReferenceAdapter:
             size = f"{path.stat().st_size / 1e6:.1f} MB"
             found.append((f"reference:{name}", checkpoint.card, f"{checkpoint.architecture}, {size}"))
         return found
-
-    def load(self, target: str, *, device: torch.device, dtype: torch.dtype, model_args: Mapping[str, str]) -> Model:
-        return _load(self._path(target), device, dtype, model_args)
 
 
 safetensors_adapter = SafetensorsAdapter()

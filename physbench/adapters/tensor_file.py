@@ -70,7 +70,7 @@ def read_header(path: Path) -> Header:
         size = path.stat().st_size
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
-            text = file.read(length)
+            text = file.read(min(length, LARGEST_HEADER))
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror}.") from None
     if len(text) < length:
@@ -78,6 +78,8 @@ def read_header(path: Path) -> Header:
     try:
         document = json.loads(text)
         metadata = document.pop("__metadata__", {})
+        if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+            raise ValueError("its metadata is no table of texts")
         tensors = {
             name: TensorInfo(
                 entry["dtype"],

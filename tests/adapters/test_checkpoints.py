@@ -101,6 +101,7 @@ def test_the_hash_is_of_tensors_and_metadata(saved, tmp_path) -> None:
         (lambda data: data[:-5], "is truncated: its header tells of"),
         (lambda data: data + b"xx", "is corrupt: its header tells of"),
         (lambda data: data[:20] + b"\xff\xfe" + data[22:], "is corrupt: its header cannot be read"),
+        (lambda data: (b"%c" % 20).ljust(8, b"\0") + b'{"__metadata__": 55}', "its metadata is no table"),
     ],
 )
 def test_damaged_files_are_told(saved, change, words) -> None:
@@ -108,6 +109,13 @@ def test_damaged_files_are_told(saved, change, words) -> None:
     path.write_bytes(change(path.read_bytes()))
     with pytest.raises(ModelError, match=words):
         check_target(str(path))
+
+
+def test_a_file_of_another_kind_behind_our_scheme_is_told(tmp_path) -> None:
+    path = tmp_path / "noise"
+    path.write_bytes(b"\xff" * 64)  # as a header it would be 16 exabytes long
+    with pytest.raises(ModelError, match="is truncated: its header needs"):
+        check_target(f"safetensors:{path}")
 
 
 def test_tensors_without_our_key_say_how_to_go_on(tmp_path) -> None:
@@ -164,5 +172,7 @@ def test_tensors_that_do_not_fit_are_named(saved, load, compare) -> None:
 def test_unknown_references_are_told() -> None:
     with pytest.raises(ModelError, match="There is no reference model 'nonsense'"):
         check_target("reference:nonsense")
+    with pytest.raises(ModelError, match=r"no reference model 'tooy'\. Did you mean toy"):
+        check_target("reference:tooy")
     with pytest.raises(ModelError, match="Make one with `physbench train toy`"):
         check_target("reference:toy")
