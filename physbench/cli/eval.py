@@ -64,7 +64,7 @@ def command(
 
     if resume and fresh:
         raise UsageError("Give --resume or --fresh, not both.")
-    if batch_size != "auto" and not batch_size.isdigit():
+    if batch_size != "auto" and not batch_size.isdecimal():
         raise UsageError(f"--batch-size: expected a number or auto, got '{batch_size}'.")
     options = Options(
         model=model,

@@ -86,10 +86,9 @@ def check(
 
     from physbench.adapters.load import check_target
     from physbench.errors import UsageError
-    from physbench.run.options import parse_model_args
+    from physbench.run.options import check_timeout, parse_model_args
 
-    if not timeout > 0:
-        raise UsageError(f"--timeout: expected seconds above 0, got {timeout:g}.")
+    check_timeout(timeout)
     if out is not None and out.suffix.lower() != ".png":
         raise UsageError(f"--out: expected a .png file, got '{out}'. Write --out {out.with_suffix('.png')}.")
     arguments = parse_model_args(model_arg or [])

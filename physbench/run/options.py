@@ -13,6 +13,7 @@ from physbench.errors import UsageError, nearest
 Keep = Literal["shown", "all", "none"]
 DTYPES = ("float32", "float16", "bfloat16", "float64")
 KEEPS = ("shown", "all", "none")
+LONGEST = 1e6  # s, eleven days: waiting takes no longer times
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,7 @@ class Options:
             value = getattr(self, name)
             if value is not None and value < least:
                 raise UsageError(f"--{name.replace('_', '-')}: expected at least {least}, got {value}.")
-        if not self.timeout > 0:
-            raise UsageError(f"--timeout: expected seconds above 0, got {self.timeout:g}.")
+        check_timeout(self.timeout)
         if self.dtype not in DTYPES:
             raise UsageError(f"--dtype: there is no '{self.dtype}'.{nearest(self.dtype, DTYPES)}")
         if self.keep_rollouts not in KEEPS:
@@ -81,6 +81,12 @@ class Options:
             else:
                 words += [option, f"{value:g}" if isinstance(value, float) else str(value)]
         return shlex.join([*words, "--out", str(out), "--resume"])
+
+
+def check_timeout(seconds: float) -> None:
+    """Refuse a time-out that is none, NaN and infinity included."""
+    if not 0 < seconds <= LONGEST:
+        raise UsageError(f"--timeout: expected seconds above 0 and at most {LONGEST:g}, got {seconds:g}.")
 
 
 def parse_model_args(pairs: list[str]) -> dict[str, str]:

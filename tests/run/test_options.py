@@ -60,6 +60,8 @@ def test_the_resume_command_asks_for_the_same_run(monkeypatch: pytest.MonkeyPatc
         ({"batch_size": 0}, "--batch-size"),
         ({"workers": 0}, "--workers"),
         ({"timeout": 0.0}, "--timeout"),
+        ({"timeout": float("inf")}, "--timeout"),
+        ({"timeout": float("nan")}, "--timeout"),
         ({"dtype": "float31"}, "float32"),
         ({"keep_rollouts": "al"}, "all"),
     ],
