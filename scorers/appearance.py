@@ -34,7 +34,7 @@ def hue(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | dict[str, Rea
 
     Further readings: last (deg), over the last quarter of the horizon.
     """
-    there = seen(tracks)
+    there = seen(clip, tracks)
     off = np.where(there, np.abs(np.nan_to_num(tracks.hue)), WORST_HUE)
     return _over_time(tracks, off, due(clip, tracks.context), "no object is due")
 
@@ -59,7 +59,7 @@ def area(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | dict[str, Re
     """
     window = clip.window(tracks.context)
     whole = np.maximum(whole_area(clip, tracks.context), 1e-9)
-    there = seen(tracks)
+    there = seen(clip, tracks)
     off = np.where(there, np.abs(tracks.area / whole - 1), 1.0)
     owed = due(clip, tracks.context) & (clip.visible_share()[window] >= WHOLE) & (tracks.state != Visibility.CLIPPED)
     return _over_time(tracks, off, owed, "no object is due in full view")

@@ -14,7 +14,6 @@ from physbench.tracks.tracks import Tracks
 LEAST_MASS = 0.35  # of what ground truth shows of the object
 UNSEEN = 0.8  # share of the hidden frames in which the object must not be seen
 BACK_WITHIN = 0.5  # s of the true time
-TRACE = 0.1  # of the whole object: less of it is not seen
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -52,7 +51,7 @@ def intact(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
     owed = due(clip, context)
     whole = whole_area(clip, context)
     shown = clip.visible_area[clip.window(context)][:, list(clip.tracked)].astype(np.float64)
-    there = seen(tracks) & (tracks.area >= TRACE * whole)
+    there = seen(clip, tracks)
     strange = float(np.mean(tracks.hallucinations[context:] > 0)) if len(tracks.times) > context else 0.0
     hallucinations = Reading(strange, unit="1")
     if not owed.any():

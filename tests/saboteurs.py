@@ -75,6 +75,14 @@ def removed(clip: Clip, name: str, since: float) -> Frames:
     return picture(clip, clip.states[clip.handover + 1 :], replace(clip.scene, bodies=bodies))
 
 
+def flickering(clip: Clip) -> Frames:
+    """Every third frame of ground truth; in the others all moving bodies are gone."""
+    bodies = tuple(replace(body, drawn=body.role != "moving") for body in clip.scene.bodies)
+    empty = picture(clip, clip.states[clip.handover + 1 :], replace(clip.scene, bodies=bodies))
+    shown = np.arange(clip.horizon) % 3 == 0
+    return np.where(shown[:, None, None, None], clip.future(), empty)
+
+
 def recoloured(clip: Clip, name: str, since: float) -> Frames:
     """Body `name` has a hue that the scene does not hold from `since` s on."""
     used = {body.hue for body in clip.scene.bodies}

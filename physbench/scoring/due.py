@@ -11,6 +11,7 @@ from physbench.tracks.tracks import Tracks, Visibility
 DUE_SHARE = 0.25  # of an object that ground truth shows: from here on it is due
 HIDDEN_SHARE = 0.05  # below it an object is hidden
 MOST_MASS = 1.25  # of the whole object; more is not this object, or not only it
+TRACE = 0.1  # of the whole object; less of it is not seen
 VAGUE = 0.5  # s; what is due and seen without a position for longer is as good as absent
 
 Array = NDArray[np.float64]
@@ -41,8 +42,13 @@ def moving(clip: Clip) -> Mask:
     return np.array([body.role == "moving" for body in clip.tracked_bodies], dtype=bool)
 
 
-def seen(tracks: Tracks) -> Mask:
+def seen(clip: Clip, tracks: Tracks) -> Mask:
     """Where something of an object was seen (C + T, K), whether or not it gave a position."""
+    return np.asarray(_there(tracks) & (tracks.area >= TRACE * whole_area(clip, tracks.context)))
+
+
+def _there(tracks: Tracks) -> Mask:
+    """Where the tracker takes an object for present (C + T, K): also in single frames that do not show it."""
     return np.asarray((tracks.state == Visibility.VISIBLE) | (tracks.state == Visibility.CLIPPED))
 
 
@@ -54,12 +60,12 @@ def located(tracks: Tracks) -> Mask:
 def accounted(clip: Clip, tracks: Tracks) -> Mask:
     """Where a due object is there for whoever asks about its motion (C + T, K).
 
-    It has a position, or is seen during one of the short times in which its silhouette does not give one (partly
-    hidden, or cut by the border). Seen for longer without a position or far larger than it is, as in a picture all of
-    its hue, it is not there.
+    It has a position, or is present during one of the short times in which its silhouette does not give one (partly
+    hidden, or cut by the border, or lost for a frame or two). For longer without a position or far larger than it is,
+    as in a picture all of its hue, it is not there.
     """
     owed, placed = due(clip, tracks.context), located(tracks)
-    vague = owed & seen(tracks) & ~placed & (tracks.area <= MOST_MASS * whole_area(clip, tracks.context))
+    vague = owed & _there(tracks) & ~placed & (tracks.area <= MOST_MASS * whole_area(clip, tracks.context))
     dt = 1 / clip.spec.fps
     for column in vague.T:
         edges = np.flatnonzero(np.diff(np.concatenate([[False], column, [False]]).astype(np.int8)))

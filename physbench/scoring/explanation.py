@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
-from physbench.scoring.due import VAGUE, accounted, due
+from physbench.scoring.due import VAGUE, accounted, due, seen
 from physbench.scoring.motion import Law, longest_lawful
 from physbench.scoring.stretches import CONTACT_GAP, SHORT, Motion, Stretch, Visit, motions, stretches, visits
 from physbench.tracks.tracks import Tracks
@@ -45,7 +45,7 @@ def explain(clip: Clip, tracks: Tracks) -> tuple[Explanation, ...]:
     """Explain the tracks of the moving bodies whose motion has a closed form."""
     bodies = motions(clip, tracks)
     contacts = visits(clip, tracks, bodies)
-    owed, there = due(clip, tracks.context), accounted(clip, tracks)
+    owed, there = due(clip, tracks.context), accounted(clip, tracks) & seen(clip, tracks)
     return tuple(
         _explain(clip, tracks, body, body.law, contacts[body.column], owed[:, body.column], there[:, body.column])
         for body in bodies
@@ -57,15 +57,13 @@ def _explain(
     clip: Clip, tracks: Tracks, motion: Motion, law: Law, contacts: tuple[Visit, ...], owed: Mask, there: Mask
 ) -> Explanation:
     times, position, diameter = tracks.times, motion.position, motion.diameter
-    truth = plane_from_world(clip.scene.camera, clip.states[clip.window(tracks.context), motion.index, :3])[
-        : len(times)
-    ]
+    truth = plane_from_world(clip.scene.camera, clip.states[clip.window(tracks.context), motion.index, :3])
     known = np.isfinite(position[:, 0])
     nearest = _nearest(known)
     bridged = known | (np.abs(times[nearest] - times) <= VAGUE) if known.any() else known
     near = (np.linalg.norm(position - truth, axis=-1) <= SAME_PLACE * diameter)[nearest] & bridged
     still = resting(times, position, diameter) & ~(near & resting(times, truth, diameter, REST_MARGIN * REST))
-    touching = near & _truly_touching(clip, motion, tracks.context)[: len(times)]
+    touching = near & _truly_touching(clip, motion, tracks.context)
     sunk = _sunk(contacts, times)
 
     weight, fits, misses = np.zeros(len(times)), [], 0
@@ -132,9 +130,7 @@ def resting(times: Array, position: Array, diameter: float, bound: float = REST)
         np.linalg.norm(position[j] - position[i], axis=-1) for i, j in ((before, behind), (before, at), (at, behind))
     ]
     span = np.maximum((behind - before) * dt, 1e-9)
-    return np.asarray(
-        np.nanmax(np.nan_to_num(np.stack(moved), nan=np.inf), axis=0) * REST_TIME / span < bound * diameter
-    )
+    return np.asarray(np.max(moved, axis=0) * REST_TIME / span < bound * diameter)  # False where NaN
 
 
 def fit_stretch(

@@ -128,8 +128,7 @@ def both_ways(times: Array, motion: Motion, moments: Array) -> tuple[Array, Arra
 def visits(clip: Clip, tracks: Tracks, bodies: tuple[Motion, ...]) -> dict[int, tuple[Visit, ...]]:
     """Contacts of every moving body, by its column, in the order of time. Permanent supports are none."""
     moments = fine_times(tracks.times)
-    window = clip.window(tracks.context)
-    truth = clip.states[window][: len(tracks.times), :, :3]
+    truth = clip.states[clip.window(tracks.context), :, :3]
     axes = list(PLANE_AXES[clip.scene.camera.view])
     paths: dict[int, tuple[Array, Array]] = {}
     for index, body in enumerate(clip.scene.bodies):

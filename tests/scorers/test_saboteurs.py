@@ -91,6 +91,16 @@ def test_a_recoloured_object_is_a_hallucination(clip_of: Clips, read: Read) -> N
 
 
 @pytest.mark.parametrize("task", TASKS)
+def test_what_is_shown_in_every_third_frame_only_is_explained_in_those_only(
+    clip_of: Clips, read: Read, task: str
+) -> None:
+    clip = clip_of(task)
+    rows = read(clip, sabotage.flickering(clip))
+    assert quality(rows, CONSISTENCY) == pytest.approx(1 / 3, abs=0.05)
+    assert quality(rows, PERMANENCE) < 0.7
+
+
+@pytest.mark.parametrize("task", TASKS)
 def test_half_the_speed_drifts(clip_of: Clips, read: Read, task: str) -> None:
     clip = clip_of(task)
     assert quality(read(clip, sabotage.at_speed(clip, 0.5)), DRIFT) <= 0.9

@@ -96,6 +96,9 @@ def test_absent_time_is_unexplained_and_short_lack_of_a_position_is_not(clip_of:
     assert share(explain(clip, replace(tracks, position=blind))) == 1
     gone[20:26] = Visibility.ABSENT
     assert share(explain(clip, replace(tracks, position=blind, state=gone))) == pytest.approx(1 - 6 / clip.horizon)
+    faint = tracks.area.copy()
+    faint[20:22] = 0  # nothing is seen, though a tracker takes two such frames for a blink
+    assert share(explain(clip, replace(tracks, position=blind, area=faint))) == pytest.approx(1 - 2 / clip.horizon)
     orbit = clip_of("orbits/kepler-v1")
     tracks = ideal(orbit)
     tracks.position[20:40] = np.nan  # for longer it is as good as absent
