@@ -15,7 +15,7 @@ RELEASE = Parameter("s", "visible", (-1.0, -0.4), "when the holders vanish", gri
 
 
 def hues(*names: str) -> Mapping[str, Parameter]:
-    """One hue for each name, drawn from the palette in all splits; `differ` keeps them apart."""
+    """One hue for each name, drawn from the palette in all splits; a task's `accepts` keeps them apart."""
     return {name: Parameter("", "visible", (0, 4), "index into the palette", grid=1) for name in names}
 
 
