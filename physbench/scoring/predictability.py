@@ -19,16 +19,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench import world
-from physbench.clips.clip import Clip, Row
+from physbench.clips.clip import Clip, Row, Split
 from physbench.clips.generate import make_scene
 from physbench.clips.store import cache_dir
-from physbench.scoring import kepler, motion
 from physbench.scoring.due import due, moving
 from physbench.scoring.motion import Constant, law_of, supports
 from physbench.world.camera import PLANE_AXES, plane_from_world
 from physbench.world.geometry import gap
-from physbench.world.scene import Contact
+from physbench.world.scene import Contact, Scene
 
 Array = NDArray[np.float64]
 
@@ -85,7 +83,7 @@ def paths_of(clip: Clip, context: int) -> Array:
 
 def members(clip: Clip, context: int) -> Array:
     """States (M, N, 13) at the hand-over that the context frames allow."""
-    rng = np.random.default_rng(int(_key(clip, context)[:16], 16))
+    rng = np.random.default_rng(list(f"{clip.id} {clip.spec} {context}".encode()))
     states = np.repeat(clip.states[clip.handover][None], MEMBERS, axis=0)
     axes = list(PLANE_AXES[clip.scene.camera.view])
     sd = max(LEAST_NOISE, TRACKING_NOISE_PX / clip.pixels_per_metre)
@@ -100,7 +98,7 @@ def members(clip: Clip, context: int) -> Array:
             change = rng.multivariate_normal(np.zeros(4), law.covariance(state, dt, sd), MEMBERS, method="eigh")
         else:
             change = rng.normal(0.0, sd, (MEMBERS, 4))
-            change[:, 2:] = _other_velocities(clip.row, index)[:, axes] - state[2:]
+            change[:, 2:] = _other_velocities(clip.row.task, clip.row.split, index)[:, axes] - state[2:]
         for axis, shift, gain in zip(axes, change[:, :2].T, change[:, 2:].T, strict=True):
             states[:, index, axis] += shift
             states[:, index, 7 + axis] += gain
@@ -140,16 +138,17 @@ def _rolling(clip: Clip, index: int, gain: Array) -> Array:
 
 
 @lru_cache(maxsize=64)
-def _other_velocities_of(task: str, split: str, index: int) -> Array:
+def _other_scenes(task: str, split: Split) -> tuple[Scene, ...]:
+    """MEMBERS other draws of a task and split."""
+    return tuple(make_scene(Row(task, split, OTHER_DRAWS + m)) for m in range(MEMBERS))
+
+
+@lru_cache(maxsize=64)
+def _other_velocities(task: str, split: Split, index: int) -> Array:
+    """Velocities (M, 3) of body `index` at the hand-over in other draws of a task and split."""
     from physbench.world.stepping import simulate
 
-    rows = [Row(task, split, OTHER_DRAWS + m) for m in range(MEMBERS)]  # type: ignore[arg-type]
-    return np.stack([simulate(make_scene(row), [0.0]).states[0, index, 7:10] for row in rows])
-
-
-def _other_velocities(row: Row, index: int) -> Array:
-    """Velocities (M, 3) of body `index` at the hand-over in other draws of a clip's task and split."""
-    return _other_velocities_of(row.task, row.split, index)
+    return np.stack([simulate(scene, [0.0]).states[0, index, 7:10] for scene in _other_scenes(task, split)])
 
 
 def _undisturbed(clip: Clip, states: Array) -> Array | None:
@@ -183,18 +182,23 @@ def _undisturbed(clip: Clip, states: Array) -> Array | None:
 
 
 def _key(clip: Clip, context: int) -> str:
-    """Hash of all that decides the ensemble: scene (its repr is exact), spec, context, other draws, noise, sources."""
-    said = [repr(clip.scene), str(clip.spec), context, clip.row.task, clip.row.split, _sources()]
-    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+    """Hash of all that decides the time: the clip (reprs are exact), context, other draws of an image, sources."""
+    image = any(len(_informative(clip, context, column)) < 2 for column in np.flatnonzero(moving(clip)).tolist())
+    others = _other_scenes(clip.row.task, clip.row.split) if image else ()
+    said = repr((clip.id, clip.scene, clip.spec, clip.contacts, context, others, _sources()))
+    digest = hashlib.sha256(said.encode())
+    for array in (clip.states, clip.visible_area, clip.full_area):
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
 @cache
 def _sources() -> str:
-    """Hash of the code that decides the ensemble, and the version of the simulator."""
+    """Hash of the code that decides the time, and the version of the simulator."""
     digest = hashlib.sha256(importlib.metadata.version("pybullet").encode())
-    files = [Path(__file__), Path(motion.__file__), Path(kepler.__file__)]
-    files += sorted(Path(world.__file__).parent.glob("*.py"))
-    for file in files:
+    package = Path(__file__).parents[1]
+    names = ("scoring/due", "scoring/kepler", "scoring/motion", "scoring/predictability", "clips/clip")
+    for file in [package / f"{name}.py" for name in names] + sorted((package / "world").glob("*.py")):
         digest.update(file.read_bytes())
     return digest.hexdigest()
 

@@ -100,7 +100,16 @@ def test_times_are_kept_by_all_that_decides_them(
     assert predictability_time(clip, 8) == first  # a broken file is made again
     predictability_time(clip, 4)
     predictability_time(replace(clip, scene=replace(clip.scene, horizon=7.9)), 8)
-    assert len(list((tmp_path / "predictability").glob("*.json"))) == 3
+    predictability_time(replace(clip, states=clip.states + 1e-9), 8)  # of another machine
+    predictability_time(replace(clip, visible_area=clip.visible_area / 2), 8)
+    assert len(list((tmp_path / "predictability").glob("*.json"))) == 5
+
+
+def test_an_image_depends_on_the_other_draws_of_its_task(clip_of: Clips, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = clip_of("orbits/kepler-v1")
+    image, film = predictability._key(clip, 1), predictability._key(clip, 8)
+    monkeypatch.setattr(predictability, "_other_scenes", lambda task, split: ("other ranges",))
+    assert predictability._key(clip, 1) != image and predictability._key(clip, 8) == film
 
 
 def test_a_cache_that_cannot_be_written_costs_time_only(
