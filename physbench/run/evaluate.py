@@ -20,7 +20,7 @@ from physbench.run.options import Options
 from physbench.run.pool import Pool, cores
 from physbench.run.roll import roll_and_score
 from physbench.run.state import Run, Say
-from physbench.run.versions import versions
+from physbench.run.versions import ALL_DECIDING, versions
 from physbench.scoring.score import find_scorers
 
 
@@ -45,7 +45,7 @@ def evaluate(
     suite = find_suite(options.suite, options.limit, options.tasks)
     scorers = find_scorers(options.scorers)
     check_target(options.model, trust_code=options.trust_code)
-    asked = asked_document(options, suite, model_sha256(options.model), versions(scorers))
+    asked = asked_document(options, suite, model_sha256(options.model), versions(scorers, ALL_DECIDING))
     path = out or default_folder(options.short_name, options.suite, resume)
     with interruptible(), opened(path, resume=resume, fresh=fresh) as folder:
         if folder.manifest.exists():

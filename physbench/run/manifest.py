@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,17 @@ def card_from(document: Document) -> ModelCard:
     return ModelCard(**{**document, "image_size": tuple(document["image_size"])})
 
 
+def file_hashes(model_args: Mapping[str, str]) -> Document:
+    """Hash of each file that is handed to a factory: a model's weights are part of the model."""
+    hashes = {}
+    for key, value in model_args.items():
+        with contextlib.suppress(OSError):  # a text may be longer than a name can be
+            if Path(value).is_file():
+                with Path(value).open("rb") as file:
+                    hashes[key] = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    return hashes
+
+
 def asked_document(options: Options, suite: Suite, sha256: str | None, versions: Document) -> Document:
     """The part of the manifest that is known before the model is loaded: what a resumed run must agree with."""
     return {
@@ -38,7 +51,12 @@ def asked_document(options: Options, suite: Suite, sha256: str | None, versions:
             "partial": suite.partial,
             "rows": [dataclasses.asdict(row) for row in suite.rows],
         },
-        "model": {"target": options.model, "sha256": sha256, "args": dict(options.model_arg)},
+        "model": {
+            "target": options.model,
+            "sha256": sha256,
+            "args": dict(options.model_arg),
+            "files": file_hashes(options.model_arg),
+        },
         "options": options.document(),
         "seed": options.seed,
         "versions": versions,
@@ -50,6 +68,7 @@ _DECIDING: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("MODEL", ("model", "target")),
     ("The content of MODEL (sha256)", ("model", "sha256")),
     ("--model-arg", ("model", "args")),
+    ("The content of the files behind --model-arg", ("model", "files")),
     ("--suite", ("suite", "name")),
     ("The version of the suite", ("suite", "version")),
     ("The choice of clips (--tasks, --limit)", ("suite", "rows")),

@@ -13,9 +13,10 @@ import physbench
 from physbench import __version__
 from physbench.scoring.protocol import Scorer
 
-LIBRARIES = ("torch", "numpy", "scipy", "scikit-image", "pybullet")
+LIBRARIES = ("torch", "numpy", "scipy", "scikit-image", "pybullet", "lpips", "torchvision")
 BASELINES = ("adapters/baselines.py", "adapters/constant_velocity.py")
-DECIDING = ("world", "clips", "tracks", "scoring", "scorers", "rollouts", *BASELINES)
+DECIDING = ("world", "clips", "tracks", "scoring", "scorers", "rollouts", *BASELINES)  # readings of a given clip
+ALL_DECIDING = (*DECIDING, "tasks", "adapters", "reference")  # which clips and which rollouts, too
 
 
 def library_version(name: str) -> str | None:
@@ -35,9 +36,9 @@ def _sources(parts: Iterable[str]) -> list[Path]:
     return [path for path in found if path.is_file()]
 
 
-def code_hash(scorers: Sequence[Scorer] = ()) -> str:
-    """Hash of the sources that stand between a clip and its readings, the scorers' own included."""
-    paths = {path.resolve() for path in _sources(DECIDING)}
+def code_hash(scorers: Sequence[Scorer] = (), parts: Sequence[str] = DECIDING) -> str:
+    """Hash of the sources in `parts` of the package, and of the scorers' own."""
+    paths = {path.resolve() for path in _sources(parts)}
     digest = hashlib.sha256()
     for item in sorted(scorers, key=lambda scorer: scorer.id):
         digest.update(f"{item.id} {item.version}".encode())
@@ -49,7 +50,8 @@ def code_hash(scorers: Sequence[Scorer] = ()) -> str:
     return digest.hexdigest()[:16]
 
 
-def versions(scorers: Sequence[Scorer] = ()) -> dict[str, str | None]:
-    """For manifest.json and for cache keys."""
+def versions(scorers: Sequence[Scorer] = (), parts: Sequence[str] = DECIDING) -> dict[str, str | None]:
+    """For cache keys, and with ALL_DECIDING for manifest.json."""
     libraries = {name: library_version(name) for name in LIBRARIES}
-    return {"physbench": __version__, "python": platform.python_version(), **libraries, "code": code_hash(scorers)}
+    code = code_hash(scorers, parts)
+    return {"physbench": __version__, "python": platform.python_version(), **libraries, "code": code}

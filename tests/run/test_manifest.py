@@ -11,7 +11,7 @@ from physbench.clips.suite import find_suite
 from physbench.errors import UsageError
 from physbench.run.manifest import Document, asked_document, first_difference, refuse_other_settings
 from physbench.run.options import Options
-from physbench.run.versions import code_hash, versions
+from physbench.run.versions import ALL_DECIDING, DECIDING, _sources, code_hash, versions
 
 OPTIONS = Options("baseline:freeze", suite="smoke")
 
@@ -50,6 +50,19 @@ def test_what_does_not_decide_scores_may_change() -> None:
     assert first_difference(asked(), asked(other)) is None
 
 
-def test_the_code_hash_covers_the_scorers() -> None:
-    assert code_hash() == code_hash()
+def test_other_weights_behind_a_model_arg_are_another_run(tmp_path: Path) -> None:
+    weights = tmp_path / "net.pt"
+    options = replace(OPTIONS, model="my_model.py:make", model_arg={"weights": str(weights), "folder": str(tmp_path)})
+    assert asked(options)["model"]["files"] == {}
+    weights.write_bytes(b"one")
+    before = asked(options)
+    assert first_difference(before, asked(options)) is None
+    weights.write_bytes(b"two")
+    assert "--model-arg" in str(first_difference(before, asked(options)))
+
+
+def test_the_code_hash_covers_what_it_says() -> None:
+    assert code_hash() == code_hash() != code_hash(parts=ALL_DECIDING)
+    assert all(_sources([part]) for part in ALL_DECIDING)
+    assert "falling.py" in {path.name for path in _sources(ALL_DECIDING)} - {path.name for path in _sources(DECIDING)}
     assert set(versions()) >= {"physbench", "python", "torch", "numpy", "pybullet", "code"}
