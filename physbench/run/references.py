@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import shutil
+import zlib
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from physbench.adapters.load import load_model
 from physbench.adapters.protocol import Model, ModelCard, PrivilegedModel
 from physbench.clips.clip import Clip
 from physbench.clips.store import cache_dir
-from physbench.results.folder import RunFolder, save_tracks
+from physbench.results.folder import RunFolder, load_tracks, save_tracks
 from physbench.rollouts.plan import item_seed
 from physbench.rollouts.predict import Part, predict
 from physbench.rollouts.rollout import Rollout
@@ -84,9 +85,10 @@ def bring_reference(run: RunFolder, name: str, clip: Clip, card: ModelCard, scor
         if tracks is not None:
             save_tracks(folder.tracks(clip.id), tracks)
         write_part(folder.part(clip.id), rows)
+        if tracks is None or any(row.status == "failed" for row in rows):
+            return  # baselines do not fail: something was short here and now, and is not to be kept
         with contextlib.suppress(OSError):  # a cache that cannot be written costs time and nothing else
-            if tracks is not None:
-                save_tracks(place.with_name(f"{place.name}.npz"), tracks)
+            save_tracks(place.with_name(f"{place.name}.npz"), tracks)
             write_part(place.with_name(f"{place.name}.json"), rows)
 
 
@@ -95,10 +97,10 @@ def _copy(place: Path, folder: RunFolder, clip_id: str) -> bool:
     rows = read_part(place.with_name(f"{place.name}.json"))
     if rows is None:
         return False
-    tracks = place.with_name(f"{place.name}.npz")
-    if tracks.exists():
-        target = folder.tracks(clip_id)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(tracks, target)
+    try:
+        tracks = load_tracks(place.with_name(f"{place.name}.npz"))
+    except (OSError, ValueError, KeyError, TypeError, BadZipFile, zlib.error):
+        return False
+    save_tracks(folder.tracks(clip_id), tracks)
     write_part(folder.part(clip_id), rows)
     return True

@@ -74,8 +74,32 @@ def test_a_second_run_computes_nothing(
     entry.write_text(entry.read_text()[:-20])
     bring("third")
     assert len(calls) == len(BASELINES) + 1
-    bring("fourth", find_scorers("laws/gravity"))
-    assert len(calls) == 2 * len(BASELINES) + 1
+    entry = next((tmp_path / "cache" / "references").rglob("*.freeze.npz"))
+    entry.write_bytes(entry.read_bytes()[: entry.stat().st_size // 2])
+    bring("fourth")
+    assert len(calls) == len(BASELINES) + 2
+    bring("fifth", find_scorers("laws/gravity"))
+    assert len(calls) == 2 * len(BASELINES) + 2
+
+
+def test_what_went_wrong_here_and_now_is_not_kept(
+    clip: Clip, card: ModelCard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PHYSBENCH_CACHE", str(tmp_path / "cache"))
+    scorers = find_scorers("drift/*")
+    score = references.score_clip
+
+    def short_of_memory(*given: object) -> object:
+        rows, tracks = score(*given)  # type: ignore[arg-type]
+        return [replace(row, status="failed", reason="MemoryError") for row in rows], tracks
+
+    monkeypatch.setattr(references, "score_clip", short_of_memory)
+    bring_reference(RunFolder(tmp_path / "first"), "freeze", clip, card, scorers)
+    assert not (tmp_path / "cache" / "references").exists()
+    monkeypatch.setattr(references, "score_clip", score)
+    bring_reference(RunFolder(tmp_path / "second"), "freeze", clip, card, scorers)
+    rows = read_part(RunFolder(tmp_path / "second").reference("freeze").part(clip.id))
+    assert rows is not None and all(row.status != "failed" for row in rows)
 
 
 def test_the_hash_covers_the_whole_clip(clip: Clip) -> None:
