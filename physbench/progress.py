@@ -17,6 +17,7 @@ class Progress:
         self.done = 0
         self.note = ""
         self._started = time.monotonic()
+        self._closed = False
         self._bar: Any = None
         self._task: Any = None
 
@@ -28,7 +29,7 @@ class Progress:
         self.done += count
         self.note = note or self.note
         if self._bar is None:
-            if not sys.stderr.isatty() or time.monotonic() - self._started < 2:
+            if self._closed or not sys.stderr.isatty() or time.monotonic() - self._started < 2:
                 return
             self._start()
         self._bar.update(self._task, completed=self.done, total=self.total, note=self.note)
@@ -55,5 +56,6 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._closed = True  # what other threads still count brings no bar back that nobody would take away
         if self._bar is not None:
             self._bar.stop()

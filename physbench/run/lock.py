@@ -42,7 +42,10 @@ def opened(path: Path, *, resume: bool, fresh: bool) -> Iterator[RunFolder]:
     """Hold the run folder at `path`: made if need be, emptied with `fresh`, refused if it is in use or not a run."""
     if path.exists() and not path.is_dir():
         raise UsageError(f"{path} is a file. Give a folder to --out.")
-    found = contents(path)
+    try:
+        found = contents(path)
+    except OSError as error:
+        raise UsageError(f"Cannot read {path}: {error.strerror}. Choose another folder with --out.") from error
     is_run = "manifest.json" in found
     if found and not is_run:
         raise UsageError(f"{path} holds other files ({', '.join(found[:3])}) and no run. Choose another --out.")
@@ -69,8 +72,8 @@ def opened(path: Path, *, resume: bool, fresh: bool) -> Iterator[RunFolder]:
             _empty(path)
         yield RunFolder(path)
     finally:
-        os.close(handle)  # gives the lock back, as the end of the process would
         _leave_nothing(path, absent)
+        os.close(handle)  # gives the lock back, as the end of the process would
 
 
 def _leave_nothing(path: Path, made: list[Path]) -> None:

@@ -53,7 +53,7 @@ def load_rollout(folder: RunFolder, clip_id: str, sample: int) -> Rollout | None
         if frames.shape != shape or frames_hash(frames) != document["frames_hash"]:
             return None  # a truncated file decodes to fewer frames without an error
         return Rollout(clip_id, sample, frames, document["failure"], document["chained"], document["seconds"])
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
