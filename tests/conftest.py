@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache as cached
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from physbench.clips.clip import Clip
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -27,3 +32,18 @@ def _cache_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def cache() -> Path:
     """The cache folder of the session."""
     return Path(os.environ["PHYSBENCH_CACHE"])
+
+
+@cached
+def _clip(task: str, split: str, seed: int, size: int, fps: float) -> Clip:
+    from physbench.clips.clip import Row
+    from physbench.clips.generate import make_clip
+    from physbench.world.scene import RenderSpec
+
+    return make_clip(Row(task, split, seed), RenderSpec(size, size, fps))  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="session")
+def clip_of() -> Callable[..., Clip]:
+    """clip_of(task, split="test", seed=0, size=64, fps=15.0); every clip is made once."""
+    return lambda task, split="test", seed=0, size=64, fps=15.0: _clip(task, split, seed, size, fps)

@@ -1,37 +1,23 @@
-"""Clips, and what scorers say of saboteurs."""
+"""What scorers say of saboteurs."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from physbench.clips.clip import Clip, Row
-from physbench.clips.generate import make_clip
+from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
 from physbench.scoring.protocol import ScoreRow
 from physbench.scoring.score import find_scorers, score_clip
-from physbench.world.scene import RenderSpec
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # for `saboteurs`
 
 CONTEXT = 8
-
-
-@cache
-def _clip(task: str, split: str, seed: int, size: int, fps: float) -> Clip:
-    return make_clip(Row(task, split, seed), RenderSpec(size, size, fps))  # type: ignore[arg-type]
-
-
-@pytest.fixture(scope="session")
-def clip_of() -> Callable[..., Clip]:
-    """clip_of(task, split="test", seed=0, size=64, fps=15.0); every clip is made once."""
-    return lambda task, split="test", seed=0, size=64, fps=15.0: _clip(task, split, seed, size, fps)
 
 
 @pytest.fixture(scope="session")

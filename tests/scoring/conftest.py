@@ -1,31 +1,17 @@
-"""Clips of the four tasks, and tracks made from exact states instead of pictures."""
+"""Tracks made from exact states instead of pictures."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from physbench.clips.clip import Clip, Row
-from physbench.clips.generate import make_clip
+from physbench.clips.clip import Clip
 from physbench.tracks.tracks import Tracks, Visibility
-from physbench.world.scene import RenderSpec
 
 NOISE_PX = 0.03
-
-
-@cache
-def _clip(task: str, split: str, seed: int, size: int, fps: float) -> Clip:
-    return make_clip(Row(task, split, seed), RenderSpec(size, size, fps))  # type: ignore[arg-type]
-
-
-@pytest.fixture(scope="session")
-def clip_of() -> Callable[..., Clip]:
-    """clip_of(task, split="test", seed=0, size=64, fps=15.0); every clip is made once."""
-    return lambda task, split="test", seed=0, size=64, fps=15.0: _clip(task, split, seed, size, fps)
 
 
 @pytest.fixture(scope="session")
