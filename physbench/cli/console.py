@@ -11,6 +11,11 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+def debugging() -> bool:
+    """Whether --debug stands anywhere in the command line."""
+    return "--debug" in sys.argv
+
+
 def note(message: str) -> None:
     """Print a line for the person at the terminal, on stderr."""
     typer.echo(message, err=True)

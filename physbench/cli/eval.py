@@ -86,9 +86,10 @@ def command(
     )
     options.check()
 
+    from physbench.cli.console import debugging
     from physbench.run.evaluate import evaluate
 
-    folder = evaluate(options, out=out, resume=resume, fresh=fresh)
+    folder = evaluate(options, out=out, resume=resume, fresh=fresh, debug=debugging())
     result = json.loads(folder.result.read_text(encoding="utf-8"))
     if as_json:
         typer.echo(json.dumps(result, indent=1))

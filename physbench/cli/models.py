@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from physbench.cli.console import note, stdout_console, warn
+from physbench.cli.console import debugging, note, stdout_console, warn
 
 if TYPE_CHECKING:
     from physbench.adapters.protocol import ModelCard
@@ -82,8 +82,6 @@ def check(
     trust_code: Annotated[bool, typer.Option("--trust-code", help="Load formats that can run code.")] = False,
 ) -> None:
     """Roll a model out on two clips and say in words what is wrong with it."""
-    import sys
-
     from physbench.adapters.load import check_target
     from physbench.errors import UsageError
     from physbench.run.options import check_timeout, parse_model_args
@@ -91,6 +89,7 @@ def check(
     check_timeout(timeout)
     if out is not None and out.suffix.lower() != ".png":
         raise UsageError(f"--out: expected a .png file, got '{out}'. Write --out {out.with_suffix('.png')}.")
+    _refuse_unwritable(out.parent if out else Path())
     arguments = parse_model_args(model_arg or [])
     check_target(model, trust_code=trust_code)
 
@@ -109,7 +108,7 @@ def check(
         seed=seed,
         chain=chain,
         trust_code=trust_code,
-        debug="--debug" in sys.argv,
+        debug=debugging(),
     ) as engine:
         card = engine.card
         note(f"Making two clips of {card.spec} and rolling them out a few times ...")
@@ -117,11 +116,24 @@ def check(
         clips = [store.get(row, card.spec) for row in two_rows(find_suite("smoke").rows, engine)]
         checked = check_model(engine, clips)
     path = out or Path(f"check-{re.sub(r'[^A-Za-z0-9._-]+', '-', card.name)}.png")
-    path.parent.mkdir(parents=True, exist_ok=True)
     save_picture(path, checked.clips, checked.rollouts, f"{card.name}: truth and prediction")
     _print(checked, path)
     if checked.failed:
         raise typer.Exit(1)
+
+
+def _refuse_unwritable(folder: Path) -> None:
+    """Tell before the model is loaded that its picture could not be kept."""
+    import tempfile
+
+    from physbench.errors import UsageError
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UsageError(f"Cannot write into {folder.absolute()}: {error.strerror}. Choose another --out.") from error
 
 
 def describe_card(card: ModelCard) -> str:

@@ -34,6 +34,7 @@ def evaluate(
     out: Path | None = None,
     resume: bool = False,
     fresh: bool = False,
+    debug: bool = False,
     say: Say = say_on_stderr,
 ) -> RunFolder:
     """Evaluate a model on a suite and return the run folder with scores, result and report.
@@ -52,7 +53,7 @@ def evaluate(
             stored = read_manifest(folder)
             refuse_other_settings(stored, asked, path)
             asked = {**stored, "options": asked["options"]}
-        run = Run(folder, options, suite, asked, say, options.workers or cores())
+        run = Run(folder, options, suite, asked, say, options.workers or cores(), debug)
         with explained(options.resume_command(path), run.kept):
             _work(run)
     return folder

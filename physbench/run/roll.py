@@ -59,6 +59,7 @@ def _engine(run: Run) -> Iterator[RolloutEngine | None]:
         chain=o.chain,
         seed=o.seed,
         part_size=min(sizes, default=None),
+        debug=run.debug,
     ) as engine:
         agree(run, engine)
         yield engine
@@ -131,7 +132,9 @@ class Middle:
         rows = run.suite.rows
         o = run.options
         batches = engine.plan(rows, batch_size=o.batch_size, samples=o.samples, load=self.clip, horizon=run.horizon)
-        run.manifest |= {"batches": [batch.ids for batch in batches], "events": [], "speed": {}}
+        longest = max(batch.horizon for batch in batches)
+        chained = -(-longest // (run.card.max_horizon or longest)) if o.chain else 1
+        run.manifest |= {"batches": [batch.ids for batch in batches], "events": [], "speed": {"chained": chained}}
         run.save_manifest()
         run.say(
             f"{run.manifest['model']['name']} on {run.suite.name}: {len(rows)} clips of {run.manifest['render_spec']} "
@@ -161,7 +164,6 @@ class Middle:
         speed = self.run.manifest["speed"]
         self.run.count_time("model_seconds", result.seconds)
         speed["model_frames"] = speed.get("model_frames", 0) + sum(len(one.frames) for one in result.rollouts)
-        speed["chained"] = max([speed.get("chained", 1), *(one.chained for one in result.rollouts)])
         if result.events:
             self.run.manifest["events"] += [event.document() for event in result.events]
             self.run.save_manifest()

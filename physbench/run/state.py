@@ -33,6 +33,7 @@ class Run:
     manifest: dict[str, Any]
     say: Say
     workers: int
+    debug: bool = False  # show the tracebacks of what the model raises
     started: float = field(default_factory=time.monotonic)
 
     @cached_property

@@ -87,3 +87,8 @@ def test_the_list_names_what_can_be_evaluated(capfd) -> None:
     document = json.loads(capfd.readouterr().out)
     assert "baseline:oracle" in [model["model"] for model in document["models"]]
     assert document["architectures"] == ["objects", "simple"]
+
+
+def test_a_picture_that_cannot_be_written_is_told_first(check) -> None:
+    code, out, error = check("baseline:freeze", "--out", "/proc/nowhere/a.png")
+    assert code == 2 and out == "" and "--out" in error and len(error.splitlines()) == 1
