@@ -20,7 +20,7 @@ from torch.nn import functional
 from physbench.reference.surfaces import FAR
 
 NEAREST = 20  # surface points looked at around an object
-DEEP = 1.2  # px; what overlaps a surface by more is in front of it or behind it, and does not touch it
+DEEP = 0.3  # px; what overlaps a surface by more is in front of it or behind it, and does not touch it
 REACH = 16.0  # px, unit of distance in the pair force
 LOG_REACH = math.log(REACH)
 
@@ -159,7 +159,7 @@ class Dynamics(nn.Module):
             for _ in range(2):
                 nearest = torch.where(free, distance, 2 * FAR).argmin(-1, keepdim=True)
                 chief = near.gather(2, nearest[..., None].expand(-1, -1, -1, near.shape[-1]))
-                alike = free & ((near[..., 2:4] * chief[..., 2:4]).sum(-1) > 0.8)
+                alike = free & ((near[..., 2:4] * chief[..., 2:4]).sum(-1) > 0.95)
                 alike &= (near[..., 4] - chief[..., 4]).abs() < 0.06
                 closer = distance.gather(2, nearest).square() - distance.square()
                 weight = torch.where(alike, closer / 4.5, -FAR).softmax(-1)
@@ -177,7 +177,7 @@ class Dynamics(nn.Module):
             glide = (v[..., None] + inward * normal).square().sum(0).sqrt()
         kinds = s.regime[:, None, None].expand(-1, x.shape[2], 2, -1)
         size = (s.radius.clamp_min(1) / 5).log()[..., None].expand(-1, -1, 2)
-        own = torch.stack([mean[..., 4] * 10, size, inward.clamp(0, 6) / 3, glide / 3], -1)
+        own = torch.stack([(mean[..., 4] - 0.1) * 20, size, inward.clamp(0, 6) / 3, glide / 3], -1)
         touch = self.surface(torch.cat([own, kinds], -1))
         return Ground(
             normal=normal,

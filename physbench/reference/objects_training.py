@@ -19,16 +19,16 @@ from physbench.reference.segmentation import COLOURED, SATURATED, cluster, colou
 from physbench.reference.slots import Slots, join, read_slots
 from physbench.reference.training import Episodes, Stage, parameters_device
 
-MOTION_STEPS = 1600
+MOTION_STEPS = 1000
 LOOK_SHARE, DRAW_SHARE = 0.5, 0.15  # of the steps of the motion
 LOOKED_AT = 96  # episodes that seeing and drawing are learned from
 PIXELS = 4096
-BATCH = 512
-POOL = 1536  # windows whose starts are fitted together
+BATCH = 256
+POOL = 1024  # windows whose starts are fitted together
 REFRESH = 100  # steps for which they are used
 SMOOTH_UNTIL = 0.6  # share of the motion stage that starts from smoothed states
 SHORTEST, USUAL, LONGEST = 7, 14, 45  # frames of a rollout
-LONG_SHARE, LONG_FROM = 0.15, 0.1  # of the steps; progress
+LONG_SHARE, LONG_FROM = 0.2, 0.05  # of the steps; progress
 DRAWN = 10  # frames kept of an episode to learn drawing from
 
 

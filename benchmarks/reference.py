@@ -1,0 +1,90 @@
+"""How far a checkpoint of `objects` is from the truth: median error in px against freeze and constant velocity.
+
+    python benchmarks/reference.py [CHECKPOINT] [--clips 800]
+
+Reads the clips of the train split that `physbench train objects --clips N` held out, never test or ood. Positions are
+the model's own slots against the true centres, moving objects only, hidden ones included.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections import defaultdict
+from importlib.resources import files
+
+import numpy as np
+import torch
+
+from physbench.adapters.load import load_model
+from physbench.clips.clip import Clip
+from physbench.clips.store import ClipStore
+from physbench.reference.episodes import training_rows
+from physbench.reference.objects import ObjectsModel
+from physbench.reference.slots import read_slots
+from physbench.reference.train import CLIPS
+
+TIMES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # s
+
+
+def match(centre: np.ndarray, present: np.ndarray, truth: np.ndarray) -> list[int]:
+    """Which slot is which object, by their places in the last context frame: (N, 2), (N,), (K, 2) -> K indices."""
+    distance = np.linalg.norm(centre[:, None] - truth[None], axis=-1) + 1e6 * (present[:, None] < 0.5)
+    return [int(column.argmin()) for column in distance.T]
+
+
+def errors(model: ObjectsModel, clip: Clip) -> dict[str, np.ndarray]:
+    """Distances (horizon, K) px of the moving objects for the model, freeze and constant velocity."""
+    context = model.card.context_frames
+    truth = clip.px_positions()[clip.window(context)]
+    moving = [k for k, body in enumerate(clip.tracked_bodies) if body.role == "moving"]
+    frames = torch.from_numpy(clip.context(context).copy()).permute(0, 3, 1, 2)[None].float() / 255
+    slots = read_slots(model.net.segmenter, frames, context)
+    seen = truth[:context]
+    which = match(slots.centre[0, -1].numpy(), slots.present[0].numpy(), truth[context - 1])
+    places = model.places(slots, clip.horizon, None)[0].numpy()[:, which]
+    step = (seen[-1] - seen[-4]) / 3
+    straight = seen[-1] + step * np.arange(1, clip.horizon + 1)[:, None, None]
+    answers = {"objects": places, "freeze": np.broadcast_to(seen[-1], places.shape), "constant velocity": straight}
+    return {name: np.linalg.norm(answer - truth[context:], axis=-1)[:, moving] for name, answer in answers.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    default = files("physbench.reference") / "checkpoints" / "objects.safetensors"
+    parser.add_argument("checkpoint", nargs="?", default=str(default))
+    parser.add_argument("--clips", type=int, default=CLIPS, help="what the checkpoint was trained with")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    model = load_model(options.checkpoint, device=torch.device("cpu"), dtype=torch.float32, model_args={})
+    assert isinstance(model, ObjectsModel), "Expected a checkpoint of the architecture objects."
+    _, rows = training_rows(options.clips)
+    store = ClipStore()
+    store.ensure(rows, model.card.spec)
+    table: dict[str, dict[str, list[np.ndarray]]] = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        clip = store.get(row, model.card.spec)
+        for name, distance in errors(model, clip).items():
+            table[row.task][name].append(distance)
+    print("median (90th percentile) error, px; objects / freeze / constant velocity")
+    for task, by_name in table.items():
+        print(task)
+        for moment in TIMES:
+            k = round(moment * model.card.fps) - 1
+            cells = []
+            for distances in by_name.values():
+                values = np.concatenate([d[k] for d in distances if len(d) > k] or [np.empty(0)])
+                if len(values):
+                    cells.append(f"{np.median(values):6.2f} ({np.quantile(values, 0.9):6.2f})")
+            if cells:
+                print(f"  {moment:5.2f} s  {' / '.join(cells)}")
+    clips = [store.get(row, model.card.spec) for row in rows[:16]]
+    context = torch.stack([torch.from_numpy(c.context(8).copy()).permute(0, 3, 1, 2) for c in clips]).float() / 255
+    started = time.perf_counter()
+    for _ in model.rollout(context, horizon=60, actions=None, prompts=[""] * len(clips), generators=[]):
+        pass
+    print(f"a batch of {len(clips)} clips x 60 frames on one core: {time.perf_counter() - started:.2f} s")
+
+
+if __name__ == "__main__":
+    main()
