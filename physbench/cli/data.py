@@ -42,7 +42,11 @@ def generate(
         raise UsageError(f"--out: '{out}' is a file. Name a folder, which is made if it does not exist.")
     store = ClipStore(out, required=True)
     started = time.monotonic()
-    made = store.ensure(chosen.rows, spec, processes)
+    try:
+        made = store.ensure(chosen.rows, spec, processes)
+    except KeyboardInterrupt:
+        note("What is stored is kept: the same command goes on.")
+        raise
     size_mb = sum(store.path(row, spec).stat().st_size for row in chosen.rows) / 1e6
     note(
         f"{len(chosen.rows)} clips of {suite} at {spec}: {made} made, {len(chosen.rows) - made} were there; "
