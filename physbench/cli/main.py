@@ -19,11 +19,10 @@ import typer
 
 from physbench import __version__
 from physbench.cli.console import complain, note
-from physbench.errors import PhysbenchError
+from physbench.errors import DISK_FULL, PhysbenchError
 
 # One file each in this folder: a noun has `app`, a verb has `command`.
 COMMANDS = ("eval", "train", "tasks", "scorers", "models", "data", "report", "doctor")
-FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def _version(asked: bool) -> None:
@@ -97,7 +96,7 @@ def _explain(error: Exception) -> int:
         return 2
     if isinstance(error, OSError) and (sentence := system_sentence(error)):
         complain(sentence)
-        return 1 if error.errno in FULL else 2
+        return 1 if error.errno in DISK_FULL else 2
     last = traceback.extract_tb(error.__traceback__)[-1]
     complain(
         f"{type(error).__name__}: {error} ({Path(last.filename).name}:{last.lineno}).\n"
@@ -109,7 +108,7 @@ def _explain(error: Exception) -> int:
 def system_sentence(error: OSError) -> str | None:
     """What to do about an error of the file system, or None if it is another one."""
     where = f" at {error.filename}" if error.filename else ""
-    if error.errno in FULL:
+    if error.errno in DISK_FULL:
         return f"The disk is full{where}. Free some space, or write elsewhere (--out, PHYSBENCH_CACHE)."
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import threading
@@ -11,9 +10,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from types import FrameType
 
-from physbench.errors import PhysbenchError
-
-FULL = (errno.ENOSPC, errno.EDQUOT)
+from physbench.errors import DISK_FULL, PhysbenchError
 
 
 class Interrupted(PhysbenchError):
@@ -61,7 +58,7 @@ def explained(resume_command: str, kept: Callable[[], str]) -> Iterator[None]:
             f"Go on with:\n  {resume_command}"
         ) from error
     except OSError as error:
-        if error.errno not in FULL and "No space left" not in str(error):
+        if error.errno not in DISK_FULL and "No space left" not in str(error):
             raise
         where = f" ({error.filename})" if error.filename else ""
         raise PhysbenchError(

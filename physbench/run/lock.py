@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import os
 import re
@@ -12,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from physbench.errors import UsageError
+from physbench.errors import DISK_FULL, UsageError
 from physbench.results.folder import RunFolder
 
 OURS = ("manifest.json", "scores.parquet", "result.json", "report", "rollouts", "tracks", "parts", "references")
@@ -58,7 +57,7 @@ def opened(path: Path, *, resume: bool, fresh: bool) -> Iterator[RunFolder]:
         path.mkdir(parents=True, exist_ok=True)
         handle = os.open(path / LOCK, os.O_CREAT | os.O_RDWR, 0o644)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in DISK_FULL:
             raise
         raise UsageError(f"Cannot write into {path}: {error.strerror}. Choose another folder with --out.") from error
     try:
