@@ -93,6 +93,7 @@ class Worker:
         self.connection = connection
         self.memory = memory
         self.view = np.empty(0, dtype=np.uint8)  # the shared memory
+        torch.backends.cudnn.deterministic = True  # the same rollouts each time, at one plan
         if load.threads:
             torch.set_num_threads(load.threads)
         self.device = find_device(load.device)
