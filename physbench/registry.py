@@ -6,7 +6,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from physbench.errors import UsageError, nearest
+from physbench.errors import PhysbenchError, UsageError, nearest
 
 
 @cache
@@ -16,9 +16,20 @@ def entries(group: str) -> dict[str, EntryPoint]:
 
 
 def load(group: str, name: str) -> Any:
-    """Import the object registered as `name` in `group`; an unknown name offers the nearest ones."""
+    """Import the object registered as `name` in `group`; an unknown name offers the nearest ones.
+
+    Raises PhysbenchError, naming the package, where somebody's entry point cannot be imported.
+    """
     known = entries(group)
+    kind = group.rsplit(".", 1)[-1].rstrip("s")
     if name not in known:
-        kind = group.rsplit(".", 1)[-1].rstrip("s")
         raise UsageError(f"There is no {kind} named '{name}'.{nearest(name, known)}")
-    return known[name].load()
+    try:
+        return known[name].load()
+    except Exception as error:
+        distribution = known[name].dist
+        package = distribution.name if distribution else known[name].value
+        raise PhysbenchError(
+            f"The {kind} '{name}' of {package} cannot be imported ({type(error).__name__}: {error}). "
+            "Mend or uninstall that package."
+        ) from error

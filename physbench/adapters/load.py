@@ -63,9 +63,9 @@ def adapters() -> Adapters:
     """Import all registered adapters; one that is broken does not spoil the others."""
     working: list[Adapter] = []
     broken: dict[str, str] = {}
-    for name in registry.entries(GROUP):
+    for name, entry in registry.entries(GROUP).items():
         try:
-            working.append(registry.load(GROUP, name))
+            working.append(entry.load())
         except Exception as error:
             broken[name] = f"{type(error).__name__}: {error}"
     return Adapters(tuple(working), broken)
