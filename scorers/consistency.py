@@ -38,8 +38,8 @@ def explained(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading
     under 0.2 s count only where ground truth is in the same state within one diameter. Due time without a track is
     unexplained.
 
-    Further readings: first-miss (s after the hand-over up to which all is explained, mean over objects, at most the
-    horizon), due and explained (object-seconds), misses (number).
+    Further readings: first-miss (s after the hand-over up to which all is explained, one or two frames without the
+    object aside; mean over objects, at most the horizon), due and explained (object-seconds), misses (number).
     """
     parts = [part for part in explain(clip, tracks) if part.due.any()]
     if not parts:
@@ -58,5 +58,5 @@ def explained(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading
 
 def _lawful_until(part: Explanation, tracks: Tracks) -> float:
     """Time in s of the last frame before the first unexplained one, at least 0; the horizon if there is none."""
-    late = np.flatnonzero(part.due & (part.weight < 1))
+    late = np.flatnonzero(part.due & (part.weight < 1) & ~part.blink)
     return float(max(tracks.times[late[0] - 1], 0.0)) if len(late) else float(tracks.times[-1])

@@ -33,9 +33,9 @@ def accuracy(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]
     A = mean over moving objects of min(first failure, T_p) / T_p. 0 to 1, higher is better; quality = A.
 
     An object fails in the first frame in which it is due and absent, or off by more than one of its apparent diameters
-    there. Frames in which it is seen but gives no position, for 0.5 s at most, are skipped. T_p, the predictability
-    time, is when 32 simulations from states that the context allows spread by more than one diameter (80th percentile),
-    at most the horizon. Clips with T_p below 0.3 s are left out.
+    there. Frames in which it is seen but gives no position, for 0.5 s at most, and one or two in a row without it are
+    skipped. T_p, the predictability time, is when 32 simulations from states that the context allows spread by more
+    than one diameter (80th percentile), at most the horizon. Clips with T_p below 0.3 s are left out.
 
     Further readings: time-to-failure and predictability (s).
     """

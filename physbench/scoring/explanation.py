@@ -37,6 +37,7 @@ class Explanation:
     motion: Motion
     due: Mask  # (T,)
     weight: Array  # (T,) 0 where unexplained, else 2^-misses before
+    blink: Mask  # (T,) not seen, for so short that it is no break
     fits: tuple[tuple[Stretch, Array], ...]  # stretches with their fitted positions (frames, 2) m
     misses: int
 
@@ -45,16 +46,23 @@ def explain(clip: Clip, tracks: Tracks) -> tuple[Explanation, ...]:
     """Explain the tracks of the moving bodies whose motion has a closed form."""
     bodies = motions(clip, tracks)
     contacts = visits(clip, tracks, bodies)
-    owed, there = due(clip, tracks.context), accounted(clip, tracks) & seen(clip, tracks)
+    masks = due(clip, tracks.context), accounted(clip, tracks), seen(clip, tracks)
     return tuple(
-        _explain(clip, tracks, body, body.law, contacts[body.column], owed[:, body.column], there[:, body.column])
+        _explain(clip, tracks, body, body.law, contacts[body.column], *(mask[:, body.column] for mask in masks))
         for body in bodies
         if body.law is not None
     )
 
 
 def _explain(
-    clip: Clip, tracks: Tracks, motion: Motion, law: Law, contacts: tuple[Visit, ...], owed: Mask, there: Mask
+    clip: Clip,
+    tracks: Tracks,
+    motion: Motion,
+    law: Law,
+    contacts: tuple[Visit, ...],
+    owed: Mask,
+    there: Mask,
+    shown: Mask,
 ) -> Explanation:
     times, position, diameter = tracks.times, motion.position, motion.diameter
     truth = plane_from_world(clip.scene.camera, clip.states[clip.window(tracks.context), motion.index, :3])
@@ -83,8 +91,8 @@ def _explain(
         weight[frames] = good * 0.5**misses
         begins = [visit.overlap for visit in contacts if visit.overlap is not None]
         misses += bool(missed or np.isin(frames, begins).any())
-    weight = np.where(known, weight, np.minimum(weight, weight[nearest])) * (there & bridged)
-    return Explanation(motion, owed, weight, tuple(fits), misses)
+    weight = np.where(known, weight, np.minimum(weight, weight[nearest])) * (there & shown & bridged)
+    return Explanation(motion, owed, weight, there & ~shown, tuple(fits), misses)
 
 
 def _nearest(known: Mask) -> NDArray[np.intp]:

@@ -97,6 +97,8 @@ def test_what_is_shown_in_every_third_frame_only_is_explained_in_those_only(
     clip = clip_of(task)
     rows = read(clip, sabotage.flickering(clip))
     assert quality(rows, CONSISTENCY) == pytest.approx(1 / 3, abs=0.05)
+    assert rows[f"{CONSISTENCY}.misses"].value == 0
+    assert rows[f"{CONSISTENCY}.first-miss"].value > 0.9 * clip.scene.horizon  # what is seen of it is lawful
     assert quality(rows, PERMANENCE) < 0.7
 
 
