@@ -76,6 +76,7 @@ def settings(result: Mapping[str, Any], manifest: Mapping[str, Any]) -> list[tup
     model, suite, card = result["model"], result["suite"], result["model"]["card"]
     options = manifest.get("options") or {}
     versions = manifest.get("versions") or {}
+    batches = manifest.get("batches") or []  # a model's answer may depend on who shares its batch
     speed = result["speed"]
     horizon = card.get("max_horizon")
     found = [
@@ -89,6 +90,7 @@ def settings(result: Mapping[str, Any], manifest: Mapping[str, Any]) -> list[tup
         ("suite hash", suite["hash"]),
         ("clips", "made here, not those of the suite" if suite["local"] else "states as published with the suite"),
         ("device", f"{manifest.get('device', '')} {options.get('dtype', '')}".strip()),
+        ("batches", f"{len(batches)} of up to {max(map(len, batches))} rollouts" if batches else ""),
         ("seed, samples", f"{manifest.get('seed', options.get('seed', 0))}, {result['counts']['samples']} a clip"),
         ("speed", _speed(speed)),
         ("memory", _memory(speed)),
