@@ -13,7 +13,8 @@ import pytest
 from physbench.cli.main import run
 from physbench.results.folder import RunFolder
 
-# Draws from its generators, and its answer depends on who shares its batch: a mix of both would show in any score.
+# Draws from its generators, and its answer depends on who shares its batch: a mix of both would show in any score. It is
+# called twice along time; with TOY_GATE it waits in its second batch until that file is there.
 TOY = """\
 import os, time
 from pathlib import Path
@@ -21,13 +22,13 @@ import torch
 from physbench.adapters.protocol import ModelCard
 
 class Toy:
-    card = ModelCard("toy", (64, 64), 15, 4, stochastic=True)
+    card = ModelCard("toy", (64, 64), 15, 4, max_horizon=40, stochastic=True)
     calls = 0
 
     def rollout(self, context, *, horizon, actions, prompts, generators):
         Toy.calls += 1
         gate = os.environ.get("TOY_GATE")
-        while gate and Toy.calls > 1 and not Path(gate).exists():
+        while gate and Toy.calls > 2 and not Path(gate).exists():
             time.sleep(0.05)
         noise = torch.stack([torch.randn(horizon, 3, 1, 1, generator=g) for g in generators])
         spread = context.std() if len(context) > 1 else 0

@@ -87,6 +87,8 @@ def test_scores_are_the_same_bytes_after_a_kill(
     assert run(toy_eval(out.path, "--resume")) == 0
     assert rollouts_of(out.path) == rollouts_of(toy_run.path)
     assert out.scores.read_bytes() == toy_run.scores.read_bytes()
+    chained = [json.loads(folder.result.read_text())["model"]["chained"] for folder in (out, toy_run)]
+    assert chained == [2, 2]
 
 
 def test_ctrl_c_prints_the_command_that_resumes(
