@@ -13,8 +13,8 @@ import pytest
 from physbench.cli.main import run
 from physbench.results.folder import RunFolder
 
-# Draws from its generators, and its answer depends on who shares its batch: a mix of both would show in any score. It is
-# called twice along time; with TOY_GATE it waits in its second batch until that file is there.
+# Draws from its generators, and its answer depends on who shares its batch: a mix of both would show in any score.
+# It is called twice along time; with TOY_GATE it waits in its second batch until that file is there.
 TOY = """\
 import os, time
 from pathlib import Path
