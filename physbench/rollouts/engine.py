@@ -262,7 +262,10 @@ class RolloutEngine:
             except Silence:
                 self._lose(pending, "timeout", f"The model took longer than {self.timeout:g} s (--timeout).")
             except ProcessDied as death:
-                self._lose(pending, "died", f"The model's process {death}.")
+                if death.killed and started and len(started.positions) > 1:
+                    self._halve(pending, started.positions, f"{death}")
+                else:
+                    self._lose(pending, "died", f"The model's process {death}.")
             else:
                 if self._take(pending, message):
                     return
@@ -309,6 +312,15 @@ class RolloutEngine:
         pending.started = None
         if rest:
             pending.job = rest_of(pending.job, rest, size)
+
+    def _halve(self, pending: Pending, positions: Sequence[int], how: str) -> None:
+        """The system ended the process, most likely because main memory was full: a new one gets half as many."""
+        self._kill()
+        self.part_size = (len(positions) + 1) // 2
+        detail = f"The model's process {how} with {len(positions)} clips together."
+        self._record(pending, Event("halved", pending.index, (), detail, self.part_size, tuple(positions)))
+        pending.started = None
+        pending.job = rest_of(pending.job, pending.missing(), self.part_size)
 
     def _replace_broken(self, pending: Pending, reason: str) -> None:
         """The device is lost to this process: what raised is tried again clip by clip in a new one."""

@@ -22,7 +22,9 @@ _NO_MORE = object()
 
 
 class ProcessDied(Exception):
-    """The process is gone. The message says how it ended."""
+    """The process is gone. The message says how it ended; `killed`: by SIGKILL, as for want of memory."""
+
+    killed = False
 
 
 class Silence(Exception):
@@ -95,7 +97,9 @@ class ModelProcess:
                 raise Silence
             return self._connection.recv()
         except (EOFError, ConnectionResetError, BrokenPipeError):
-            raise ProcessDied(self._how_it_ended()) from None
+            death = ProcessDied(self._how_it_ended())
+            death.killed = self._process.returncode == -signal.SIGKILL
+            raise death from None
 
     def _how_it_ended(self) -> str:
         try:

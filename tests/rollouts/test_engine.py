@@ -113,6 +113,15 @@ def test_full_memory_halves_batches_from_there_on(roll, clips, toys, engine) -> 
     assert close_to_truth(rollouts[:9], clips)
 
 
+def test_a_process_killed_by_the_system_gets_half_as_many(roll, clips, toys, engine) -> None:
+    """Full main memory is seldom told to a program: the system ends it."""
+    rollouts = roll([toys.KILLED] * 4, [toys.OK, toys.KILLED, toys.OK])
+    assert [rollout.failure for rollout in rollouts] == [None] * 7
+    assert [(event.kind, event.batch, event.part_size) for event in engine.events] == [("halved", 0, 2)]
+    assert "was killed by SIGKILL" in engine.events[0].detail
+    assert close_to_truth(rollouts, clips)
+
+
 def test_the_plan_groups_by_horizon_and_events_name_clips(engine, clips, clip_maker, toys) -> None:
     clips.add(*(clip_maker(seed, toys.OK, horizon=12 + seed % 2) for seed in range(6)))
     plan = engine.plan(list(clips), batch_size=2, samples=1, load=clips.load, horizon=clips.horizon)

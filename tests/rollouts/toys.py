@@ -9,9 +9,8 @@ import torch
 
 from physbench import ModelCard
 
-OK, NAN, RAISE, HANG, EXIT, SEGFAULT, LEVELS, SIGNED, RAISE_IN_BATCH, FULL, QUIT, INF, FULL_ALONE, CUDA, MODULES = (
-    range(15)
-)
+OK, NAN, RAISE, HANG, EXIT, SEGFAULT, LEVELS, SIGNED = range(8)
+RAISE_IN_BATCH, FULL, QUIT, INF, FULL_ALONE, CUDA, MODULES, KILLED = range(8, 16)
 SIZE = (32, 40)
 HEAVY = ("torch", "pybullet", "lpips", "pandas", "matplotlib", "skimage")
 
@@ -35,6 +34,8 @@ class Coded:
             os._exit(3)
         if SEGFAULT in codes:
             os.kill(os.getpid(), signal.SIGSEGV)
+        if KILLED in codes and len(codes) > 2:
+            os.kill(os.getpid(), signal.SIGKILL)
         if QUIT in codes:
             sys.exit("enough")
         if RAISE in codes or (RAISE_IN_BATCH in codes and len(codes) > 1):
