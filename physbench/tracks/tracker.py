@@ -30,7 +30,7 @@ from physbench.world.scene import BACKGROUND_GREY
 
 CHUNK_BYTES = {"cpu": 1_500_000, "cuda": 200_000_000}  # of frames; on a CPU what stays in its cache
 SCREEN_FRAMES = 5  # of ground truth in which screens are looked for
-LEAST_FIT_RADIUS = 4.0  # px; smaller ones have no shape
+LEAST_FIT_RADIUS = 2.0  # px; smaller ones have no shape
 Float = NDArray[np.float64]
 
 
@@ -102,8 +102,11 @@ def _typical(full: Float) -> Float:
 
 
 def _screens(clip: Clip, factor: int) -> Tensor:
-    """Where ground truth shows a screen at some time (H, W) u8; one that moves is seen in the frames themselves."""
-    index = np.linspace(0, len(clip.frames) - 1, SCREEN_FRAMES).astype(int)
+    """Where ground truth shows a screen at some time (H, W) u8; one that moves is seen in the frames themselves.
+
+    From the hand-over on: holders are dark too, and gone by then.
+    """
+    index = np.linspace(clip.handover, len(clip.frames) - 1, SCREEN_FRAMES).astype(int)
     dark = maps.shrink(torch.from_numpy(clip.frames[index]))[0].amax(-1) < patches.DARK * 255 * BACKGROUND_GREY
     return dark.any(0).to(torch.uint8)
 

@@ -103,3 +103,13 @@ def test_one_clip_reads_the_same_at_every_size_and_rate() -> None:
         shown[size] = place[-40:] / clip.diameters()[0, 0]
     assert np.nanmax(np.abs(shown[64] - shown[128])) < 0.03
     assert np.nanmax(np.abs(shown[256] - shown[128])) < 0.02
+
+
+@pytest.mark.parametrize("size", (32, 48))
+def test_small_pictures_of_a_ball_at_a_screen(size: int) -> None:
+    """A radius of 2.5 px, the least that a card may ask for: a disc is fitted, the holder is no screen."""
+    clip = make_clip(Row("occlusion/screen-pass-v1", "test", 0), RenderSpec(size, size, 15.0))
+    off, share, _ = errors(clip, track(clip, CONTEXT, clip.frames[clip.window(CONTEXT)]))
+    distance = np.linalg.norm(off[share >= 0.25], axis=-1)
+    assert np.isnan(distance).mean() <= 0.3
+    assert np.nanmax(distance) < 0.5
