@@ -97,6 +97,9 @@ def _explain(error: Exception) -> int:
     if isinstance(error, OSError) and (sentence := system_sentence(error)):
         complain(sentence)
         return 1 if error.errno in DISK_FULL else 2
+    if isinstance(error, MemoryError):
+        complain("Memory is full. Use fewer processes (--workers 1) or smaller batches (--batch-size); --resume goes on.")
+        return 1
     last = traceback.extract_tb(error.__traceback__)[-1]
     complain(
         f"{type(error).__name__}: {error} ({Path(last.filename).name}:{last.lineno}).\n"

@@ -45,7 +45,7 @@ def score_clip(
     """Track a rollout and read it with every scorer.
 
     Returns one row per reading, in the order of `scorers`, and the tracks: None for a failed rollout. Its readings are
-    failed with quality 0 wherever they would apply to a prediction in which nothing is seen.
+    failed with quality 0 wherever they would apply to a prediction in which nothing is seen. MemoryError is passed on.
     """
     from physbench.tracks.tracker import track
 
@@ -55,6 +55,8 @@ def score_clip(
             tracks = track(clip, context, np.concatenate([seen, rollout.frames[: clip.horizon]]))
         else:
             tracks = track(clip, context, seen)
+    except MemoryError:  # says nothing about the model
+        raise
     except Exception as error:  # a broken tracker must not lose a row either
         reason = rollout.failure or f"tracking: {type(error).__name__}: {error}"
         return [_row(clip, rollout, scorer, "", Reading(None, "failed", reason)) for scorer in scorers], None
@@ -74,6 +76,8 @@ def _readings(scorer: Scorer, clip: Clip, rollout: Rollout, tracks: Tracks) -> I
         for key, reading in readings.items():
             if reading.status == "ok" and (reading.value is None or not math.isfinite(reading.value)):
                 readings[key] = Reading(None, "failed", f"{scorer.id} gave {reading.value}", reading.unit)
+    except MemoryError:
+        raise
     except Exception as error:
         readings = {"": Reading(None, "failed", f"{scorer.id} raised {type(error).__name__}: {error}")}
     yield from readings.items()

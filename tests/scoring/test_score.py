@@ -109,6 +109,15 @@ def test_a_scorer_that_breaks_is_a_failed_row(clip_of: Clips) -> None:
     ]
 
 
+def test_full_memory_is_not_held_against_the_model(clip_of: Clips) -> None:
+    def hungry(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading:
+        raise MemoryError
+
+    clip = clip_of("falling/projectile-v1")
+    with pytest.raises(MemoryError):
+        score_clip(clip, Rollout(clip.id, 0, clip.future()), 8, [a_scorer(hungry)])
+
+
 def test_frames_of_another_size_fail_with_a_reason(clip_of: Clips) -> None:
     clip = clip_of("falling/projectile-v1")
     rows, tracks = score_clip(clip, Rollout(clip.id, 0, np.zeros((60, 32, 32, 3), np.uint8)), 8, find_scorers())
