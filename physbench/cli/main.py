@@ -98,7 +98,7 @@ def _explain(error: Exception) -> int:
         complain(sentence)
         return 1 if error.errno in DISK_FULL else 2
     if isinstance(error, MemoryError):
-        complain("Memory is full. Use fewer processes (--workers 1) or smaller batches (--batch-size); --resume goes on.")
+        complain("Memory is full. Use --workers 1 or a smaller --batch-size; --resume goes on.")
         return 1
     last = traceback.extract_tb(error.__traceback__)[-1]
     complain(
