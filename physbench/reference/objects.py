@@ -88,6 +88,7 @@ class Architecture:
 
     name = "objects"
     summary = "slots with place and velocity, learned interactions; two CPU cores, minutes"
+    threads = 1  # of training: its tensors are so small that a second thread only waits for the first
 
     def config(self) -> dict[str, Any]:
         """The default configuration."""

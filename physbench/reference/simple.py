@@ -94,6 +94,7 @@ class Architecture:
 
     name = "simple"
     summary = "convolutional encoder, recurrent dynamics, convolutional decoder; wants a GPU"
+    threads = None  # of training: all
 
     def config(self) -> dict[str, Any]:
         """The default configuration."""

@@ -45,7 +45,7 @@ def train(
     seed: int = 0,
     device: str = "cpu",
     resume: bool = False,
-    threads: int = 2,
+    threads: int | None = None,
     workers: int = 2,
 ) -> Trained:
     """Train architecture `name` on `clips` clips of the train split and write OUT/NAME.safetensors.
@@ -60,6 +60,7 @@ def train(
         raise UsageError(f"Expected at least one step but got --steps {steps}.")
     if minutes is not None and minutes <= 0:
         raise UsageError(f"Expected a positive time but got --minutes {minutes:g}.")
+    threads = threads or architecture.threads or torch.get_num_threads()
     config = architecture.config()
     card: ModelCard = architecture.card(config)
     rows, held_out = training_rows(clips)
@@ -93,6 +94,7 @@ def train(
     save_checkpoint(
         part, net.state_dict(), architecture=name, config=config, card=card, training={**training, "seconds": seconds}
     )
+    part.chmod(0o644)  # the library writes files that nobody else can read
     part.replace(checkpoint)
     picture = out / f"{name}.png"
     model = architecture.wrap(net, card, torch.device(device), torch.float32)
