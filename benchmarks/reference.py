@@ -33,23 +33,20 @@ def match(centre: np.ndarray, present: np.ndarray, truth: np.ndarray) -> list[in
     return [int(column.argmin()) for column in distance.T]
 
 
-def errors(model: ObjectsModel, clips: list[Clip]) -> dict[str, np.ndarray]:
-    """Distances (clips x moving objects, horizon) px for the model, freeze and constant velocity; clips of one task."""
-    context, horizon = model.card.context_frames, clips[0].horizon
-    frames = torch.stack([torch.from_numpy(clip.context(context).copy()).permute(0, 3, 1, 2) for clip in clips])
-    slots = read_slots(model.net.segmenter, frames.float() / 255, context)
-    predicted = model.places(slots, horizon, None).numpy()
-    found: dict[str, list[np.ndarray]] = defaultdict(list)
-    for b, clip in enumerate(clips):
-        truth = clip.px_positions()[clip.window(context)]
-        seen, future = truth[:context], truth[context:]
-        which = match(slots.centre[b, context - 1].numpy(), slots.present[b].numpy(), seen[-1])
-        straight = seen[-1] + (seen[-1] - seen[-4]) / 3 * np.arange(1, horizon + 1)[:, None, None]
-        answers = {"objects": predicted[b][:, which], "freeze": seen[-1:], "constant velocity": straight}
-        moving = [k for k, body in enumerate(clip.tracked_bodies) if body.role == "moving"]
-        for name, answer in answers.items():
-            found[name] += [*np.linalg.norm(answer - future, axis=-1).T[moving]]
-    return {name: np.stack(rows) for name, rows in found.items()}
+def errors(model: ObjectsModel, clip: Clip) -> dict[str, np.ndarray]:
+    """Distances (horizon, K) px of the moving objects for the model, freeze and constant velocity."""
+    context = model.card.context_frames
+    truth = clip.px_positions()[clip.window(context)]
+    moving = [k for k, body in enumerate(clip.tracked_bodies) if body.role == "moving"]
+    frames = torch.from_numpy(clip.context(context).copy()).permute(0, 3, 1, 2)[None].float() / 255
+    slots = read_slots(model.net.segmenter, frames, context)
+    seen = truth[:context]
+    which = match(slots.centre[0, -1].numpy(), slots.present[0].numpy(), truth[context - 1])
+    places = model.places(slots, clip.horizon, None)[0].numpy()[:, which]
+    step = (seen[-1] - seen[-4]) / 3
+    straight = seen[-1] + step * np.arange(1, clip.horizon + 1)[:, None, None]
+    answers = {"objects": places, "freeze": np.broadcast_to(seen[-1], places.shape), "constant velocity": straight}
+    return {name: np.linalg.norm(answer - truth[context:], axis=-1)[:, moving] for name, answer in answers.items()}
 
 
 def main() -> None:
@@ -64,15 +61,23 @@ def main() -> None:
     _, rows = training_rows(options.clips)
     store = ClipStore()
     store.ensure(rows, model.card.spec)
-    print("median (90th percentile) error, px: objects / freeze / constant velocity")
-    for task in sorted({row.task for row in rows}):
-        by_name = errors(model, [store.get(row, model.card.spec) for row in rows if row.task == task])
+    table: dict[str, dict[str, list[np.ndarray]]] = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        clip = store.get(row, model.card.spec)
+        for name, distance in errors(model, clip).items():
+            table[row.task][name].append(distance)
+    print("median (90th percentile) error, px; objects / freeze / constant velocity")
+    for task, by_name in table.items():
         print(task)
         for moment in TIMES:
             k = round(moment * model.card.fps) - 1
-            if k < by_name["objects"].shape[1]:
-                cells = [f"{np.median(d[:, k]):6.2f} ({np.quantile(d[:, k], 0.9):6.2f})" for d in by_name.values()]
-                print(f"  {moment:5.2f} s  {' / '.join(cells)}", flush=True)
+            cells = []
+            for distances in by_name.values():
+                values = np.concatenate([d[k] for d in distances if len(d) > k] or [np.empty(0)])
+                if len(values):
+                    cells.append(f"{np.median(values):6.2f} ({np.quantile(values, 0.9):6.2f})")
+            if cells:
+                print(f"  {moment:5.2f} s  {' / '.join(cells)}")
     clips = [store.get(row, model.card.spec) for row in rows[:16]]
     context = torch.stack([torch.from_numpy(c.context(8).copy()).permute(0, 3, 1, 2) for c in clips]).float() / 255
     started = time.perf_counter()
