@@ -28,7 +28,7 @@ POOL = 1024  # windows whose starts are fitted together
 REFRESH = 100  # steps for which they are used
 SMOOTH_UNTIL = 0.6  # share of the motion stage that starts from smoothed states
 SHORTEST, USUAL, LONGEST = 7, 14, 45  # frames of a rollout
-LONG_SHARE, LONG_FROM = 0.2, 0.05  # of the steps; progress
+LONG_SHARE, LONG_FROM = 0.15, 0.05  # of the steps; progress
 DRAWN = 10  # frames kept of an episode to learn drawing from
 
 
