@@ -12,8 +12,8 @@ def command(
     name: Annotated[
         str,
         typer.Argument(
-            help="objects (slots and learned interactions; half an hour on two cores) or simple (convolutions and a "
-            "recurrent latent; wants a GPU).",
+            help="objects (slots and learned interactions; a quarter of an hour on two cores) or simple (convolutions "
+            "and a recurrent latent; wants a GPU).",
             metavar="NAME",
             show_default=False,
         ),

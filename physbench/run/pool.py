@@ -55,6 +55,23 @@ def _signals_ignored() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+@contextmanager
+def _current_folder_ignored() -> Iterator[None]:
+    """A process that is started in here does not import from the current folder.
+
+    A folder there may be called physbench: the parent of a clone is such a place.
+    """
+    before = os.environ.get("PYTHONSAFEPATH")
+    os.environ["PYTHONSAFEPATH"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONSAFEPATH"]
+        else:
+            os.environ["PYTHONSAFEPATH"] = before
+
+
 def _kill_fork_server() -> None:
     """Requests that wait at it must not become processes of a run that is over. The next run starts another one."""
     pid = getattr(getattr(forkserver, "_forkserver", None), "_forkserver_pid", None)
@@ -72,7 +89,7 @@ class Pool:
         context = multiprocessing.get_context(method)
         if method == "forkserver":
             context.set_forkserver_preload(["physbench.run.preload"])
-            with _signals_ignored():  # it imports while the model is loaded
+            with _signals_ignored(), _current_folder_ignored():  # it imports while the model is loaded
                 forkserver.ensure_running()
         self._executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_start)
 
