@@ -9,6 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from physbench.clips.clip import Clip, Row, Split
 from physbench.clips.generate import make_clip, make_params, make_scene, render_spec
@@ -18,8 +19,11 @@ from physbench.world.scene import DENSITY, HISTORY, PALETTE, PHYSICS_HZ, WINDOW,
 from physbench.world.stepping import simulate_ensemble
 
 FAST, MANY = range(2), range(100, 140)
+DRAWS = 20  # seeds of each split
 SPEC = render_spec(64, 20)
 EVERY = [(task, split) for task in task_ids() for split in SPLITS]
+# Tasks whose deciding event is looked at here; the others have a test file of their own, and fewer clips here.
+EVENTS = ("falling/projectile-v1", "collisions/head-on-v1", "occlusion/screen-pass-v1", "orbits/kepler-v1")
 
 
 @lru_cache(maxsize=64)
@@ -42,6 +46,26 @@ def shares(clip: Clip, index: int) -> np.ndarray:
     return clip.visible_area[:, index] / clip.full_area[:, index]
 
 
+def is_static(clip: Clip) -> bool:
+    """Whether the task is at rest by nature up to the hand-over."""
+    return bool(getattr(find_task(clip.row.task), "static_history", False))
+
+
+def spin_energy(body: Body, states: np.ndarray) -> np.ndarray:
+    """Energy of rotation in J, (T,), from states (T, 13)."""
+    size = body.size
+    if body.shape == "sphere":
+        inertia = np.full(3, 0.4 * size[0] ** 2)
+    elif body.shape == "cylinder":
+        across = size[0] ** 2 / 4 + size[1] ** 2 / 12
+        inertia = np.array([across, across, size[0] ** 2 / 2])
+    else:
+        squares = np.array(size) ** 2
+        inertia = (squares.sum() - squares) / 3
+    own = Rotation.from_quat(states[:, 3:7]).inv().apply(states[:, 10:])  # spin about the body's own axes
+    return np.asarray(body.mass * (inertia * own**2).sum(-1) / 2)
+
+
 def check_clip(clip: Clip) -> None:
     """All clauses that hold for any task."""
     check_bodies(clip)
@@ -59,26 +83,28 @@ def check_bodies(clip: Clip) -> None:
         assert body.shape != "sphere" or body.mass == pytest.approx(DENSITY * 4 / 3 * np.pi * body.radius**3)
         speed = np.linalg.norm(body.velocity)
         assert np.linalg.norm(body.spin) == pytest.approx(0, abs=1e-9) or np.linalg.norm(body.spin) == pytest.approx(
-            speed / body.radius
+            speed / body.size[0]
         ), "spin is invisible: zero or that of rolling"
 
 
 def check_history(clip: Clip) -> None:
     assert clip.times[0] == -HISTORY and clip.times[clip.handover] == 0 and clip.times[-1] == clip.scene.horizon
+    ways = []
     for i, body in moving(clip):
         start = -HISTORY if body.release is None else body.release
         if body.release is not None:
-            assert -1 <= body.release <= -0.4
+            assert is_static(clip) or -1 <= body.release <= -0.4
             held = clip.states[clip.times <= body.release, i, :3]
             np.testing.assert_allclose(held, np.broadcast_to(body.position, held.shape), atol=1e-9)
+        if is_static(clip):
+            continue
         seen = (clip.times >= start) & (clip.times <= 0) & (shares(clip, i) > 0.95) & (outside(clip, i) <= 0)
-        assert np.ptp(clip.times[seen]) >= 0.4 - 1e-9, "it is seen in motion for 0.4 s"
-        # at the release itself the state is that of the release; from there on it moves
-        speeds = np.linalg.norm(clip.states[(clip.times > start) & (clip.times <= 0), i, 7:10], axis=-1)
+        assert np.ptp(clip.times[seen]) >= 0.4 - 1e-9, "it is seen for 0.4 s after its release"
         travelled = np.linalg.norm(
             np.diff(clip.states[(clip.times >= start) & (clip.times <= 0), i, :3], axis=0), axis=-1
         )
-        assert travelled.sum() > 0.25 and np.median(speeds) > 0.5
+        ways.append(travelled.sum())
+    assert is_static(clip) or max(ways) > 0.25, "motion is seen before the hand-over"
     for body in clip.scene.bodies:
         if body.until is not None:
             assert body.until in {other.release for other in clip.scene.bodies}, "holders vanish at a release"
@@ -95,17 +121,19 @@ def check_view(clip: Clip) -> None:
 
 
 def check_energy(clip: Clip) -> None:
+    pulling = [clip.scene.bodies[clip.scene.index(field.source)] for field in clip.scene.fields]
+    if any(action.time > 0 for action in clip.scene.impulses) or any(body.role == "moving" for body in pulling):
+        return  # pushed, or bound to each other: the task's own test says what is conserved
     energy = np.zeros(len(clip.times))
     gravity = np.array(clip.scene.gravity)
     for i, body in moving(clip):
         state = clip.states[:, i]
-        spin_inertia = 0.4 * body.mass * body.radius**2
         velocity = state[:, 7:10].copy()
         for field in clip.scene.fields:  # the integrator's velocity is that of half a step ago
             away = state[:, :3] - clip.states[:, clip.scene.index(field.source), :3]
             velocity -= field.mu * away / np.linalg.norm(away, axis=-1, keepdims=True) ** 3 / (2 * PHYSICS_HZ)
         energy += body.mass * ((velocity**2).sum(-1) / 2 - state[:, :3] @ gravity)
-        energy += spin_inertia * (state[:, 10:] ** 2).sum(-1) / 2
+        energy += spin_energy(body, state)
         for field in clip.scene.fields:
             source = clip.states[:, clip.scene.index(field.source), :3]
             energy -= body.mass * field.mu / np.linalg.norm(state[:, :3] - source, axis=-1)
@@ -155,19 +183,21 @@ def check_event(clip: Clip) -> None:
 
 @pytest.mark.parametrize(("task", "split"), EVERY)
 def test_clips_keep_the_protocol(task: str, split: Split) -> None:
-    for seed in FAST:
+    for seed in FAST if task in EVENTS else FAST[:1]:
         clip = clip_of(task, split, seed)
         check_clip(clip)
-        check_event(clip)
+        if task in EVENTS:
+            check_event(clip)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("task", "split"), EVERY)
 def test_many_clips_keep_the_protocol(task: str, split: Split) -> None:
-    for seed in MANY:
+    for seed in MANY if task in EVENTS else MANY[:10]:
         clip = make_clip(Row(task, split, seed), SPEC)
         check_clip(clip)
-        check_event(clip)
+        if task in EVENTS:
+            check_event(clip)
 
 
 @pytest.mark.parametrize(("split", "seed"), list(itertools.product(SPLITS, FAST)))
@@ -216,19 +246,21 @@ def test_parameters_keep_their_ranges(task_id: str, split: Split) -> None:
     task = find_task(task_id)
     assert isinstance(task, Task)
     streams = set()
-    for seed in range(60):
+    for seed in range(DRAWS):
         row = Row(task_id, split, seed)
         params = make_params(row)
         assert params == make_params(row) and list(params) == list(task.parameters)
         for name, parameter in task.parameters.items():
             assert parameter.contains(params[name], split), (name, params[name])
             if split == "ood" and parameter.ood is not None:
-                assert not parameter.contains(params[name], "train") or params[name] in parameter.train  # the edge
-        assert make_scene(row) == make_scene(row)
-        hash(make_scene(row))
+                assert not parameter.contains(params[name], "train") or {params[name], abs(params[name])} & {
+                    *parameter.train
+                }
+        scene = make_scene(row)
+        assert hash(scene) == hash(make_scene(row))
         streams.add(tuple(params.values()))
-    others = {tuple(make_params(Row(task_id, s, seed)).values()) for s in SPLITS if s != split for seed in range(60)}
-    assert len(streams) == 60 and not streams & others
+    others = {tuple(make_params(Row(task_id, s, seed)).values()) for s in SPLITS if s != split for seed in range(DRAWS)}
+    assert len(streams) == DRAWS and not streams & others
 
 
 @pytest.mark.parametrize("task_id", task_ids())
@@ -245,5 +277,6 @@ def test_declarations(task_id: str) -> None:
         if parameter.kind == "fixed":
             assert parameter.train[0] == parameter.train[1] and parameter.ood is None
         if name in ("restitution", "friction", "mu", "gravity"):
-            assert parameter.kind == "fixed"
+            assert parameter.kind in ("fixed", "visible")
     assert any(parameter.ood is not None for parameter in task.parameters.values())
+    assert find_task(short_names(task_id)[1]).id.rpartition("-v")[0] == task_id.rpartition("-v")[0]
