@@ -14,6 +14,7 @@ import threading
 import time
 import traceback
 from collections import deque
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -87,24 +88,29 @@ class Inbox:
 
 
 class Worker:
-    """The model and what it needs to do jobs."""
+    """The model and what it needs to do jobs. What it has to say goes to `send`."""
 
-    def __init__(self, connection: Connection[Any, Any], memory: int, load: Load) -> None:
-        self.connection = connection
+    def __init__(
+        self, send: Callable[[Any], object], memory: int, model: Model, device: torch.device, dtype: torch.dtype
+    ) -> None:
+        self.send = send
         self.memory = memory
         self.view = np.empty(0, dtype=np.uint8)  # the shared memory
+        self.model = model
+        self.device = device
+        self.dtype = dtype
+
+    @classmethod
+    def loaded(cls, send: Callable[[Any], object], memory: int, load: Load) -> Worker:
+        """Load the model first."""
         torch.backends.cudnn.deterministic = True  # the same rollouts each time, at one plan
         if load.threads:
             torch.set_num_threads(load.threads)
-        self.device = find_device(load.device)
-        self.dtype = find_dtype(load.dtype)
-        self.model: Model = load_model(
-            load.target,
-            device=self.device,
-            dtype=self.dtype,
-            model_args=dict(load.model_args),
-            trust_code=load.trust_code,
+        device, dtype = find_device(load.device), find_dtype(load.dtype)
+        model = load_model(
+            load.target, device=device, dtype=dtype, model_args=dict(load.model_args), trust_code=load.trust_code
         )
+        return cls(send, memory, model, device, dtype)
 
     @property
     def info(self) -> ModelInfo:
@@ -131,7 +137,7 @@ class Worker:
         while parts:
             slots, retry = parts.popleft()
             positions = tuple(job.positions[slot] for slot in slots)
-            self.connection.send(Started(job.index, positions, retry, time.monotonic()))
+            self.send(Started(job.index, positions, retry, time.monotonic()))
             full, broken, raised = False, False, ""
             outcomes: tuple[Outcome, ...] = ()
             try:
@@ -144,7 +150,7 @@ class Worker:
                 if "--debug" in sys.argv:
                     traceback.print_exc()
             if broken:
-                self.connection.send(Broken(job.index, raised))
+                self.send(Broken(job.index, raised))
                 return
             if full:
                 free_memory()
@@ -156,17 +162,17 @@ class Worker:
                         again += rest
                     parts = deque((again[start : start + size], False) for start in range(0, len(again), size))
                     detail = f"Memory was full with {len(slots)} clips together ({raised})."
-                    self.connection.send(Event("halved", job.index, (), detail, size, positions))
+                    self.send(Event("halved", job.index, (), detail, size, positions))
                 else:
                     parts.extendleft(([slot], True) for slot in reversed(slots))
-                    self.connection.send(Event("retried", job.index, (), raised, positions=positions))
+                    self.send(Event("retried", job.index, (), raised, positions=positions))
                 continue
             if raised:
                 reason = f"Memory was full with a single clip: {raised}" if full else raised
                 outcomes = tuple(Outcome(position, 0, 0, 0.0, reason) for position in positions)
-            self.connection.send(Finished(job.index, outcomes))
+            self.send(Finished(job.index, outcomes))
         memory = peak_memory(self.device)
-        self.connection.send(JobDone(job.index, *memory, free_bytes(self.device), tuple(sorted(notes))))
+        self.send(JobDone(job.index, *memory, free_bytes(self.device), tuple(sorted(notes))))
 
     def _roll_out(self, job: Job, slots: list[int], places: torch.Tensor, notes: set[str]) -> tuple[Outcome, ...]:
         part = Part(
@@ -207,7 +213,7 @@ def main() -> None:
     inbox = Inbox(connection)
     load: Load = inbox.get()
     try:
-        worker = Worker(connection, int(sys.argv[2]), load)
+        worker = Worker.loaded(connection.send, int(sys.argv[2]), load)
     except PhysbenchError as error:
         connection.send(LoadFailure(str(error), traceback.format_exc()))
         return

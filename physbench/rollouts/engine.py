@@ -103,9 +103,12 @@ class RolloutEngine:
     def launch(self) -> None:
         """Start the process without waiting for the model: `info` or `card` wait for it."""
         if self._process is None:
-            self._process = ModelProcess(self._memory, self.debug)
+            self._process = self._new_process()
             self._process.send(self._load)
             self._info = None
+
+    def _new_process(self) -> ModelProcess:
+        return ModelProcess(self._memory, self.debug)
 
     @property
     def info(self) -> ModelInfo:

@@ -1,0 +1,110 @@
+"""Rolls out a model that lives in this process, for a training loop: the same jobs, checks and batches, no process.
+
+What a process of its own gives is lost: a model that hangs or crashes takes the program with it, and the time-out does
+not end a batch. What the training needs is kept: modes, random states and cuDNN's choice are put back after each job.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+
+from physbench.adapters.contract import check_model
+from physbench.adapters.protocol import Model
+from physbench.rollouts.child import Worker
+from physbench.rollouts.engine import RolloutEngine
+from physbench.rollouts.messages import Job, Load
+from physbench.rollouts.process import ModelProcess, SharedMemory, Silence
+
+
+def networks(model: object) -> tuple[torch.nn.Module, ...]:
+    """The networks of a model: itself, or those among its attributes."""
+    if isinstance(model, torch.nn.Module):
+        return (model,)
+    return tuple(value for value in getattr(model, "__dict__", {}).values() if isinstance(value, torch.nn.Module))
+
+
+def where(model: object) -> tuple[torch.device, torch.dtype]:
+    """Device and type of a model's floating-point parameters or buffers; cpu and float32 where there are none."""
+    for network in networks(model):
+        for tensor in (*network.parameters(), *network.buffers()):
+            if tensor.is_floating_point():
+                return tensor.device, tensor.dtype
+    return torch.device("cpu"), torch.float32
+
+
+@contextmanager
+def undisturbed(model: object, device: torch.device) -> Iterator[None]:
+    """Put a model into evaluation mode for a while, and leave everything else as it was found."""
+    modes = [(module, module.training) for network in networks(model) for module in network.modules()]
+    python, legacy, deterministic = random.getstate(), np.random.get_state(), torch.backends.cudnn.deterministic  # noqa: NPY002
+    devices: Iterable[torch.device] = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices):
+        try:
+            torch.backends.cudnn.deterministic = True
+            for module, _ in modes:
+                module.training = False
+            yield
+        finally:
+            for module, training in modes:
+                module.training = training
+            torch.backends.cudnn.deterministic = deterministic
+            random.setstate(python)
+            np.random.set_state(legacy)  # noqa: NPY002
+
+
+class LiveProcess(ModelProcess):
+    """Stands where the model's process stands: does a job when its answer is asked for."""
+
+    def __init__(self, memory: SharedMemory, model: Model) -> None:
+        self._model = model
+        self._answers: deque[Any] = deque()
+        self._jobs: deque[Job] = deque()
+        self._worker = Worker(self._answers.append, memory.descriptor, model, *where(model))
+
+    @property
+    def pid(self) -> int:
+        return os.getpid()
+
+    def send(self, message: Any) -> None:
+        if isinstance(message, Load):
+            self._answers.append(self._worker.info)
+        elif message is not None:
+            self._jobs.append(message)
+
+    def receive(self, deadline: float) -> Any:
+        if not self._answers:
+            if not self._jobs:
+                raise Silence
+            with undisturbed(self._model, self._worker.device):
+                self._worker.do(self._jobs.popleft())
+        return self._answers.popleft()
+
+    def kill(self) -> None:
+        self._answers.clear()
+        self._jobs.clear()
+
+    def stop(self) -> None:
+        self.kill()
+
+
+class LiveEngine(RolloutEngine):
+    """A RolloutEngine of a model that is there already."""
+
+    def __init__(
+        self, model: Model, *, chain: bool = True, seed: int = 0, part_size: int | None = None, timeout: float = 600.0
+    ) -> None:
+        """Raises ModelError where the object does not keep the protocol of models."""
+        name = type(model).__name__
+        self._model = check_model(model, name)
+        super().__init__(name, chain=chain, seed=seed, part_size=part_size, timeout=timeout)
+
+    def _new_process(self) -> ModelProcess:
+        return LiveProcess(self._memory, self._model)
