@@ -116,13 +116,17 @@ class Clip:
 
         An impulse stands in the row of the first frame that shows its effect. None if the scene has no actions.
         """
-        if not self.scene.impulses:
-            return None
-        start = self.handover + 1 - context
-        table = np.zeros((len(self.times) - start, 6), dtype=np.float32)
-        for action in self.scene.impulses:
-            row = int(np.searchsorted(self.times, action.time + 1e-9, side="right")) - start
-            body = self.scene.bodies[self.scene.index(action.body)]
-            if 0 <= row < len(table) and body.hue is not None:
-                table[row] = (*PALETTE[body.hue], *action.impulse)
-        return table
+        return action_table(self.scene, self.times, self.handover + 1 - context)
+
+
+def action_table(scene: Scene, times: NDArray[np.float64], start: int) -> NDArray[np.float32] | None:
+    """Actions (len(times) - start, 6) from frame `start` on, as in `Clip.actions`; times: (T,) s of a clip's frames."""
+    if not scene.impulses:
+        return None
+    table = np.zeros((len(times) - start, 6), dtype=np.float32)
+    for action in scene.impulses:
+        row = int(np.searchsorted(times, action.time + 1e-9, side="right")) - start
+        body = scene.bodies[scene.index(action.body)]
+        if 0 <= row < len(table) and body.hue is not None:
+            table[row] = (*PALETTE[body.hue], *action.impulse)
+    return table

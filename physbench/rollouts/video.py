@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from physbench.clips.encode import encode
 from physbench.errors import PhysbenchError
 
 
@@ -18,28 +17,7 @@ class VideoError(PhysbenchError, ValueError):
 
 def write_video(path: Path, frames: NDArray[np.uint8], fps: float) -> None:
     """Write frames (T, H, W, 3), T >= 1. The file appears whole or not at all."""
-    import av
-
-    if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or not len(frames):
-        raise ValueError(f"Expected frames (T, H, W, 3) uint8 with T >= 1, got {frames.shape} {frames.dtype}.")
-
-    part = path.with_name(f".{os.getpid()}.{path.name}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        # One thread and bitexact: the bytes depend on the frames alone.
-        with av.open(str(part), "w", format="matroska", container_options={"fflags": "+bitexact"}) as container:
-            stream = container.add_stream("ffv1", rate=Fraction(fps).limit_denominator(1000))
-            stream.height, stream.width, stream.pix_fmt = frames.shape[1], frames.shape[2], "bgr0"
-            stream.codec_context.thread_count = 1
-            stream.codec_context.flags |= av.codec.context.Flags.bitexact
-            for frame in frames:
-                for packet in stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")):
-                    container.mux(packet)
-            for packet in stream.encode(None):
-                container.mux(packet)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    encode(path, frames, fps)
 
 
 def read_video(path: Path, count: int | None = None) -> NDArray[np.uint8]:
