@@ -1,0 +1,152 @@
+"""An entry: what a board keeps of a run. The board trusts no figure: it computes them again from the scores.
+
+A board is a folder:
+
+    entries/NAME-1a2b3c4d/result.json         the result document, built again when the entry was added
+                          headlines.parquet   quality of every clip, sample and axis, of the model, truth and freeze
+                          report.html         the run's report
+    index.html                                the page, see physbench.leaderboard.site
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from physbench.clips.suite import find_suite
+from physbench.errors import UsageError
+from physbench.results.build import build_result
+from physbench.results.folder import RunFolder, write_atomically, write_json
+from physbench.results.manifest import read_run
+from physbench.results.report import write_report
+from physbench.results.schema import ResultDocument, read_result
+from physbench.scoring.bootstrap import RESAMPLES
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SUITE = "core"
+SOURCES = ("model", "truth", "freeze")
+COLUMNS = ("clip", "task", "split", "seed", "sample", "axis", "quality")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One model on a board."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.html"
+
+    @cached_property
+    def result(self) -> ResultDocument:
+        return read_result(self.path / "result.json")
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Headline qualities per source of SOURCES. Raises UsageError where the file is damaged."""
+        import pandas as pd
+
+        path = self.path / "headlines.parquet"
+        try:
+            table = pd.read_parquet(path)
+            return {source: table.loc[table["source"] == source, list(COLUMNS)] for source in SOURCES}
+        except (OSError, ValueError, KeyError) as error:
+            raise UsageError(f"{path}: cannot be read ({error}). Add the run again, or remove {self.path}.") from error
+
+
+def entries(board: Path) -> tuple[Entry, ...]:
+    """The entries of a board, by name. Raises UsageError where it is no board."""
+    folder = board / "entries"
+    found = tuple(Entry(path) for path in sorted(folder.glob("*")) if (path / "result.json").is_file())
+    if not found:
+        raise UsageError(f"{board}: holds no entries. Add runs first: physbench leaderboard add RUN --board {board}")
+    return found
+
+
+def add(run: RunFolder, board: Path, *, resamples: int = RESAMPLES) -> Entry:
+    """Add a finished run to a board, which is made if it does not exist; the same model at the same size is replaced.
+
+    Raises UsageError where the run is not finished, is no whole `core`, failed to reproduce the suite's states, or was
+    run with another version of the suite than the rest of the board.
+    """
+    import pandas as pd
+
+    _, tables = read_run(run)
+    document = build_result(run, resamples=resamples)
+    result = ResultDocument.model_validate(document)
+    _check(run, result, board)
+    entry = Entry(board / "entries" / entry_name(result))
+    entry.path.mkdir(parents=True, exist_ok=True)
+    headlines = pd.concat(
+        [tables[source].loc[tables[source]["axis"].notna(), list(COLUMNS)].assign(source=source) for source in SOURCES],
+        ignore_index=True,
+    )
+    report = run.report if run.report.is_file() else write_report(run)
+    shutil.copyfile(report, entry.report)
+    write_atomically(entry.path / "headlines.parquet", lambda part: headlines.to_parquet(part, index=False))
+    write_json(entry.path / "result.json", document)  # last: an entry without it does not exist
+    return entry
+
+
+def entry_name(result: ResultDocument) -> str:
+    """ "objects-1a2b3c4d": the model's name and a hash of what was run: model, arguments, size, context, samples."""
+    identity = (
+        result.model.target if result.model.sha256 is None else result.model.sha256,
+        sorted(result.model.args.items()),
+        result.render_spec,
+        result.context,
+        result.counts.samples,
+    )
+    short = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:8]
+    return f"{re.sub(r'[^a-z0-9]+', '-', result.model.name.lower()).strip('-')[:40] or 'model'}-{short}"
+
+
+def _check(run: RunFolder, result: ResultDocument, board: Path) -> None:
+    suite, whole = result.suite, find_suite(SUITE)
+    if suite.name != SUITE:
+        raise UsageError(f"{run.path}: ran the suite {suite.name}; the board ranks {SUITE}. Run eval --suite {SUITE}.")
+    if (suite.version, suite.hash, suite.clips) != (whole.version, whole.hash, len(whole.rows)):
+        raise UsageError(
+            f"{run.path}: ran {suite.clips} clips of {SUITE} {suite.version} ({suite.hash[:12]}); the board ranks all "
+            f"{len(whole.rows)} clips of {SUITE} {whole.version} ({whole.hash[:12]}). Run it again without --limit "
+            "and --tasks."
+        )
+    if suite.local:
+        raise UsageError(
+            f"{run.path}: its clips were made on a machine that does not reproduce the suite's states. Look at: "
+            "physbench data verify"
+        )
+    if result.overall.skill is None:
+        raise UsageError(f"{run.path}: has no overall skill ({result.overall.reason}), and cannot be ranked.")
+    others = {(entry.result.suite.version, entry.result.suite.hash) for entry in _present(board)}
+    if others - {(suite.version, suite.hash)}:
+        raise UsageError(f"{board}: holds results of another version of {SUITE}. Begin a new board: --board DIR.")
+
+
+def _present(board: Path) -> tuple[Entry, ...]:
+    return entries(board) if (board / "entries").is_dir() and any((board / "entries").iterdir()) else ()
+
+
+def describe(result: ResultDocument) -> Mapping[str, str]:
+    """What a reader must know before comparing two entries."""
+    card = result.model.card
+    return {
+        "frames": result.render_spec,
+        "context": f"{result.context} frame{'s' if result.context > 1 else ''}",
+        "uses": ", ".join(word for word in ("actions", "prompt") if card.get(f"uses_{word}")) or "frames only",
+        "samples": str(result.counts.samples),
+        "chained": str(result.model.chained),
+    }

@@ -1,0 +1,79 @@
+"""The page of a board: one file with everything inline, from its entries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from physbench.leaderboard.entry import Entry, describe, entries
+from physbench.leaderboard.ranking import Rank, overall_draws, rank
+from physbench.results import words
+from physbench.results.folder import write_atomically
+from physbench.results.schema import ResultDocument, SkillValue
+from physbench.scoring.bootstrap import RESAMPLES
+
+TRACKS = {
+    "zero-shot": ("Zero-shot", "Models that were not trained on clips of physbench."),
+    "trained": ("Trained", "Models that were trained on its train split."),
+    "privileged": ("Privileged", "References that see hidden states. They are no competitors."),
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row of a table."""
+
+    entry: Entry
+    rank: Rank
+    result: ResultDocument
+    about: dict[str, str]
+
+    @property
+    def axes(self) -> list[SkillValue]:
+        return [self.result.axes[axis] for axis in words.AXIS_NAMES]
+
+
+def lines(found: Sequence[Entry], resamples: int) -> dict[str, list[Line]]:
+    """The entries of every track, ranked within it, best first."""
+    tracks: dict[str, list[Line]] = {}
+    for track in TRACKS:
+        members = [entry for entry in found if entry.result.model.track == track]
+        if not members:
+            continue
+        points, draws = zip(*(overall_draws(entry.tables(), resamples=resamples) for entry in members), strict=True)
+        ranks = rank(points, draws)
+        rows = [Line(e, r, e.result, dict(describe(e.result))) for e, r in zip(members, ranks, strict=True)]
+        tracks[track] = sorted(rows, key=lambda line: (line.rank.rank, line.result.model.name))
+    return tracks
+
+
+def build(board: Path, *, resamples: int = RESAMPLES) -> Path:
+    """Write BOARD/index.html from its entries and return its path. Raises UsageError where there are none."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    found = entries(board)
+    environment = Environment(
+        loader=PackageLoader("physbench.leaderboard"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"fixed": words.fixed, "bracket": words.bracket}
+    page = environment.get_template("board.html.j2").render(
+        tracks=lines(found, resamples),
+        titles=TRACKS,
+        axis_names=words.AXIS_NAMES,
+        suite=found[0].result.suite,
+        provisional=found[0].result.provisional,
+        percent=percent,
+    )
+    path = board / "index.html"
+    write_atomically(path, lambda part: part.write_text(page, encoding="utf-8"))
+    return path
+
+
+def percent(skill: float) -> float:
+    """Where a skill from -0.25 to 1 lies on its bar, in percent of the bar's width."""
+    return round(100 * (min(max(skill, -0.25), 1.0) + 0.25) / 1.25, 2)

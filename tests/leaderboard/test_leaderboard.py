@@ -1,0 +1,190 @@
+"""Boards: what is refused, what ranks and their intervals say, and what the page shows."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from physbench.cli.main import run as cli
+from physbench.clips.suite import find_suite
+from physbench.errors import UsageError
+from physbench.leaderboard.entry import add, entries
+from physbench.leaderboard.ranking import overall_draws, rank
+from physbench.leaderboard.site import build, percent
+from physbench.results.folder import RunFolder, write_json
+from physbench.scoring.protocol import AXES
+
+HEADLINES = dict(zip(AXES, ("consistency/explained", "permanence/intact", "drift/accuracy"), strict=True))
+FEW = 300  # resamples, where intervals are not looked at
+MakeRun = Callable[..., RunFolder]
+
+
+def scores(level: float, seed: int, noise: float = 0.1) -> pd.DataFrame:
+    """Headline rows of core around a quality, the same difficulty of a clip for everybody."""
+    rows = find_suite("core").rows
+    hard = np.random.default_rng(0).normal(0, 0.15, (len(rows), len(AXES)))
+    own = np.random.default_rng(seed).normal(0, noise, hard.shape)
+    quality = np.clip(level + (hard + own) * (0 < level < 1), 0, 1)
+    return pd.DataFrame(
+        [
+            {"clip": row.id, "task": row.task, "split": row.split, "seed": row.seed, "sample": 0, "axis": axis}
+            | {"reading": HEADLINES[axis], "value": q, "unit": "1", "quality": q, "status": "ok", "reason": ""}
+            for row, values in zip(rows, quality, strict=True)
+            for axis, q in zip(AXES, values, strict=True)
+        ]
+    )
+
+
+@pytest.fixture
+def make_run(tmp_path: Path) -> MakeRun:
+    """A finished run of core: make_run(name, level); `suite` and `card` overwrite fields of the manifest."""
+
+    def make(name: str, level: float, *, seed: int = 1, suite: dict | None = None, **card: object) -> RunFolder:
+        folder = RunFolder(tmp_path / "runs" / re.sub(r"\W", "", name))
+        core = find_suite("core")
+        about = {"name": "core", "version": core.version, "hash": core.hash, "local": False}
+        rows = [{"task": row.task, "split": row.split, "seed": row.seed} for row in core.rows]
+        model = {"name": name, "image_size": [64, 64], "fps": 15.0, "context_frames": 8, "track": "zero-shot", **card}
+        tables = {"truth": scores(1.0, 0), "freeze": scores(0.0, 0), "constant-velocity": scores(0.3, 9)}
+        for place, table in ((folder, scores(level, seed)), *((folder.reference(n), t) for n, t in tables.items())):
+            place.path.mkdir(parents=True, exist_ok=True)
+            table.to_parquet(place.scores)
+        folder.report.parent.mkdir(parents=True)
+        folder.report.write_text(f"report of {re.sub('<.*', '', name)}")
+        write_json(
+            folder.manifest,
+            {
+                "schema_version": 1,
+                "suite": about | {"rows": rows} | (suite or {}),
+                "model": {"target": f"{name}.py:make", "name": name, "sha256": None, "card": model, "args": {}},
+                "options": {"samples": 1, "tasks": None, "limit": None},
+                "context": 8,
+                "speed": {"model_frames_per_s": 900.0},
+            },
+        )
+        return folder
+
+    return make
+
+
+def test_equal_entries_share_ranks_and_better_ones_do_not() -> None:
+    freeze, truth = scores(0.0, 0), scores(1.0, 0)
+    tables = [scores(0.6, 1), scores(0.6, 2), scores(0.3, 3)]
+    points, draws = zip(
+        *(overall_draws({"model": t, "truth": truth, "freeze": freeze}, resamples=2000) for t in tables), strict=True
+    )
+    assert points[0] == pytest.approx(tables[0]["quality"].groupby(tables[0]["axis"]).mean().mean(), abs=0.02)
+    first, second, third = rank(points, draws)
+    assert {first.rank, second.rank} == {1, 2} and third.rank == 3
+    assert (first.low, first.high) == (second.low, second.high) == (1, 2)
+    assert (third.low, third.high) == (3, 3) and str(third) == "3" and str(first) == "1–2"
+
+
+def test_pairing_tells_apart_what_intervals_alone_do_not() -> None:
+    """Clips differ by 0.15, the two models by 0.01 on every clip: only the paired difference sees it."""
+    base = scores(0.5, 1, noise=0.0)
+    better = base.assign(quality=np.clip(base["quality"] + 0.01, 0, 1))
+    freeze, truth = scores(0.0, 0), scores(1.0, 0)
+    found = [overall_draws({"model": t, "truth": truth, "freeze": freeze}, resamples=2000) for t in (base, better)]
+    (low, high), (low_2, _) = (np.percentile(draws, [2.5, 97.5]) for _, draws in found)
+    assert low < low_2 < high, "their own intervals overlap"
+    worse, best = rank([point for point, _ in found], [draws for _, draws in found])
+    assert (worse.low, worse.high, best.low, best.high) == (2, 2, 1, 1)
+
+
+def test_rank_intervals_hold_the_true_order_as_often_as_they_say() -> None:
+    """Three models whose true skills are equal: an interval must hold ranks 1 to 3 in at least 95 % of all suites."""
+    rng = np.random.default_rng(5)
+    wrong = 0
+    for _ in range(300):
+        values = rng.normal(0.5, 0.2, (3, 1, 40))
+        picks = rng.integers(0, 40, (600, 40))
+        ranks = rank(values.mean(axis=(1, 2)).tolist(), [v[0][picks].mean(axis=1) for v in values])
+        wrong += ranks[0].low > 1 or ranks[0].high < 3
+    assert wrong / 300 <= 0.09  # 5 % and what a plain bootstrap over 40 clips and 300 tries add
+
+
+def test_add_computes_figures_again_and_replaces_the_same_model(make_run: MakeRun, tmp_path: Path) -> None:
+    board, run = tmp_path / "board", make_run("toy", 0.6)
+    write_json(run.result, {"schema_version": 1, "overall": {"skill": 0.99}})
+    before = run.result.read_bytes()
+    entry = add(run, board, resamples=FEW)
+    assert entry.result.overall.skill is not None and 0.5 < entry.result.overall.skill < 0.7
+    assert run.result.read_bytes() == before, "a run is not changed"
+    assert add(run, board, resamples=FEW).name == entry.name and len(entries(board)) == 1
+    assert sum(file.stat().st_size for file in entry.path.iterdir()) < 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("suite", "said"),
+    [
+        ({"name": "smoke"}, "ran the suite smoke"),
+        ({"hash": "0" * 64}, "--limit"),
+        ({"local": True}, "physbench data verify"),
+    ],
+)
+def test_add_refuses_what_cannot_be_ranked(
+    make_run: MakeRun, tmp_path: Path, suite: dict[str, object], said: str
+) -> None:
+    with pytest.raises(UsageError, match=said):
+        add(make_run("toy", 0.6, suite=suite), tmp_path / "board", resamples=FEW)
+    assert not (tmp_path / "board" / "entries").exists() or not list((tmp_path / "board" / "entries").iterdir())
+
+
+def test_add_refuses_another_suite_version_beside_the_old_one(make_run: MakeRun, tmp_path: Path) -> None:
+    board = tmp_path / "board"
+    entry = add(make_run("toy", 0.6), board, resamples=FEW)
+    document = json.loads((entry.path / "result.json").read_text())
+    document["suite"]["version"] += 1
+    (entry.path / "result.json").write_text(json.dumps(document))
+    with pytest.raises(UsageError, match="another version"):
+        add(make_run("other", 0.5), board, resamples=FEW)
+
+
+class Page(HTMLParser):
+    """What a page loads from elsewhere, and its tags."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loads: list[str] = []
+        self.tags: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.loads += [str(value) for key, value in attrs if key in ("src", "srcset", "href") and value]
+
+
+def test_the_page_is_self_contained_ranks_tracks_apart_and_escapes(make_run: MakeRun, tmp_path: Path) -> None:
+    board = tmp_path / "board"
+    add(make_run("best <script>alert(1)</script>", 0.8), board, resamples=FEW)
+    add(make_run("second", 0.5, seed=2), board, resamples=FEW)
+    add(make_run("learner", 0.7, seed=3, track="trained"), board, resamples=FEW)
+    text = build(board, resamples=FEW).read_text(encoding="utf-8")
+    page = Page()
+    page.feed(text)
+    assert page.tags.count("script") == 1 and page.tags.count("table") == 2
+    for link in page.loads:
+        assert link.startswith("data:") or (board / link).is_file(), link
+    assert text.index("best &lt;script") < text.index("second") < text.index("learner")
+    assert text == build(board, resamples=FEW).read_text(encoding="utf-8")
+
+
+def test_commands_and_their_errors(make_run: MakeRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    board = str(tmp_path / "board")
+    assert cli(["leaderboard", "build", "--board", board]) == 2
+    assert "physbench leaderboard add RUN" in capsys.readouterr().err
+    assert cli(["leaderboard", "add", str(tmp_path / "nothing"), "--board", board]) == 2
+    assert cli(["leaderboard", "add", str(make_run("toy", 0.6).path), "--board", board]) == 0
+    assert cli(["leaderboard", "build", "--board", board]) == 0
+    assert capsys.readouterr().out.strip() == str(tmp_path / "board" / "index.html")
+
+
+def test_bars_run_from_a_quarter_below_zero_to_one() -> None:
+    assert percent(-1) == percent(-0.25) == 0 and percent(0) == 20 and percent(1) == percent(1.2) == 100
