@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.scoring import kepler
+from physbench.scoring.slope import slope_law
 from physbench.world.camera import plane_from_world
 from physbench.world.geometry import gap
+from physbench.world.outlines import apparent_radius
 
 Array = NDArray[np.float64]
 
@@ -173,15 +175,14 @@ def supports(clip: Clip, index: int) -> tuple[int, ...]:
     """Fixed bodies that body `index` truly touches from its release, or the start of the history, to the end."""
     body = clip.scene.bodies[index]
     free = clip.times >= (body.release if body.release is not None else clip.times[0]) - 1e-9
+    near = SUPPORT_GAP * 2 * apparent_radius(body, clip.scene.camera)
     return tuple(
         j
         for j, other in enumerate(clip.scene.bodies)
         if other.role == "fixed"
         and other.collides
         and body.collides
-        and np.all(
-            gap(body, clip.states[free, index, :3], other, clip.states[free, j, :3]) < SUPPORT_GAP * 2 * body.radius
-        )
+        and np.all(gap(body, clip.states[free, index, :3], other, clip.states[free, j, :3]) < near)
     )
 
 
@@ -196,11 +197,14 @@ def law_of(clip: Clip, index: int) -> Law | None:
     size = float(np.linalg.norm(gravity))
     if not under or size == 0:
         return Constant((float(gravity[0]), float(gravity[1])))
+    slope = slope_law(scene, index, under[0], clip.states[-1, index, :3]) if len(under) == 1 else None
+    if slope is not None:
+        return slope
     normal = -gravity / size
     free = clip.times >= (body.release if body.release is not None else clip.times[0]) - 1e-9
     heights = plane_from_world(scene.camera, clip.states[free, index, :3]) @ normal
-    if np.ptp(heights) > SUPPORT_GAP * 2 * body.radius:
-        return None  # on a slope friction decides
+    if np.ptp(heights) > SUPPORT_GAP * 2 * apparent_radius(body, scene.camera):
+        return None
     return Constant((float(gravity[0]), float(gravity[1])), (float(normal[0]), float(normal[1])), float(heights[-1]))
 
 

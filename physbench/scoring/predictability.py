@@ -130,7 +130,7 @@ def _rolling(clip: Clip, index: int, gain: Array) -> Array:
     size = np.linalg.norm(up)
     if size == 0 or not supports(clip, index):
         return np.zeros_like(gain)
-    radius = clip.scene.bodies[index].radius
+    radius = clip.scene.bodies[index].size[0]
     slip = now[7:10] - np.cross(now[10:], radius * up / size)
     if np.linalg.norm(slip) > 0.01 * np.linalg.norm(now[7:10]) + 1e-3:
         return np.zeros_like(gain)

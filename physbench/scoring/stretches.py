@@ -17,6 +17,7 @@ from physbench.scoring.motion import Law, law_of, supports
 from physbench.tracks.tracks import Tracks
 from physbench.world.camera import PLANE_AXES, plane_from_px
 from physbench.world.geometry import gap
+from physbench.world.outlines import apparent_radius
 
 Array = NDArray[np.float64]
 
@@ -75,7 +76,7 @@ def motions(clip: Clip, tracks: Tracks) -> tuple[Motion, ...]:
             Motion(
                 column,
                 index,
-                2 * body.radius,
+                2 * apparent_radius(body, clip.scene.camera),
                 law_of(clip, index),
                 supports(clip, index),
                 start,

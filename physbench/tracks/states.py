@@ -164,7 +164,7 @@ def _positions(seen: Seen, k: int, full: float, body: Body, middle: Float, dista
     good = accepted(fits, radius) & ~grown
     place[good] = fits[good, :2]
     if sphere:
-        place -= (place - middle) * _outward(body.radius / distance, good)[:, None]
+        place -= (place - middle) * _outward(body.size[0] / distance, good)[:, None]
     sd = np.where(good, np.clip(np.hypot(sd, 3 * fits[:, 7]) + 0.03, 0.05, 0.25), sd)
     return place, sd * (1.5 if radius < 4 else 1.0)
 

@@ -9,7 +9,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.world.camera import depth_axis, pixels_per_metre
+from physbench.world.camera import depth_axis, looking, pixels_per_metre
+from physbench.world.geometry import unrotate
 from physbench.world.scene import Body, Camera, RenderSpec
 
 Array = NDArray[np.float64]
@@ -89,7 +90,8 @@ def unit_box() -> Mesh:
 
 
 NEAR = 10.0  # m from the camera; nothing is drawn before it
-PLATE = 0.01  # m, half the depth of what is drawn of a fixed body in the plane of motion
+PLATE = 0.010  # m, half the depth of what is drawn of a fixed body in the plane of motion
+FLAT = 0.012  # m, of a flat one
 ENDLESS = 400.0  # m, half the extent of a plane as it is drawn
 
 
@@ -98,15 +100,18 @@ def body_mesh(body: Body, camera: Camera, spec: RenderSpec | None = None) -> Mes
 
     spec: given, only what a camera can see of a ball in pictures of this size; the picture is the same.
     In a front view planes, and fixed boxes in the plane of motion, are drawn as thin plates in that plane: the front
-    of a deep one would be nearer to the camera, appear larger, and hide the feet of what stands on it.
+    of a deep one would be nearer to the camera, appear larger, and hide the feet of what stands on it. So are `flat`
+    bodies in any view, a little thicker, so that they lie before what they touch.
     """
     if body.shape == "sphere":
         visible = math.pi if spec is None else math.pi / 2 + _widest_angle(body, camera, spec)
         return _scaled(unit_sphere(depth_axis(camera), visible), (body.size[0],) * 3)
+    across = _axis_across(body, camera) if body.flat else None
     if body.shape == "cylinder":
-        return _scaled(unit_cylinder(), (body.size[0], body.size[0], body.size[1]))
+        length = min(body.size[1], 2 * FLAT) if across == 2 else body.size[1]
+        return _scaled(unit_cylinder(), (body.size[0], body.size[0], length))
     if body.shape == "box":
-        x, y, z = body.size
+        x, y, z = (min(half, FLAT) if axis == across else half for axis, half in enumerate(body.size))
         thin = camera.view == "front" and body.role == "fixed" and abs(body.position[1] - camera.center[1]) < y
         return _scaled(unit_box(), (x, min(y, PLATE) if thin else y, z))
     if camera.view == "front":
@@ -114,6 +119,11 @@ def body_mesh(body: Body, camera: Camera, spec: RenderSpec | None = None) -> Mes
         return Mesh(slab.vertices - np.array([0.0, 0.0, ENDLESS / 2]), slab.normals, slab.triangles)
     slab = _scaled(unit_box(), (ENDLESS, ENDLESS, PLATE))
     return Mesh(slab.vertices - np.array([0.0, 0.0, PLATE]), slab.normals, slab.triangles)
+
+
+def _axis_across(body: Body, camera: Camera) -> int:
+    """The body's own axis (0, 1, 2) that lies nearest to the camera's."""
+    return int(np.abs(unrotate(body.orientation, looking(camera))).argmax())
 
 
 def _widest_angle(body: Body, camera: Camera, spec: RenderSpec) -> float:

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.world.camera import PLANE_AXES, eye, looking, pixels_per_metre, px_from_world
-from physbench.world.geometry import rotate
+from physbench.world.geometry import rotate, unrotate
 from physbench.world.meshes import NEAR, body_mesh
-from physbench.world.scene import Body, RenderSpec, Scene
+from physbench.world.scene import Body, Camera, RenderSpec, Scene
 
 Array = NDArray[np.float64]
 
@@ -18,6 +18,25 @@ PADDING = 2.0  # px around a box in which a body is surely drawn
 def shown(body: Body, time: float) -> bool:
     """Whether a body is drawn at `time` s."""
     return body.drawn and (body.until is None or time < body.until - 1e-9)
+
+
+def apparent_radius(body: Body, camera: Camera) -> float:
+    """Radius in m of the circle with the area of a body's silhouette, as it lies in the scene, in the plane of motion.
+
+    Raises ValueError for a plane, which has no silhouette.
+    """
+    if body.shape == "plane":
+        raise ValueError("A plane has no silhouette.")
+    if body.shape == "sphere":
+        return body.size[0]
+    along = np.abs(unrotate(body.orientation, looking(camera)))
+    if body.shape == "box":
+        x, y, z = body.size
+        area = 4 * float(along @ np.array([y * z, x * z, x * y]))
+    else:
+        radius, length = body.size
+        area = float(np.pi * radius**2 * along[2] + 2 * radius * length * np.hypot(along[0], along[1]))
+    return float(np.sqrt(area / np.pi))
 
 
 def full_area(scene: Scene, index: int, times: Array, states: Array, spec: RenderSpec) -> Array:

@@ -60,15 +60,16 @@ class Body:
     friction: float = 0.0  # a pair has the product of both
     collides: bool = True
     drawn: bool = True
+    flat: bool = False  # moves in the plane of motion only: a box or cylinder is drawn as a thin plate there
     release: float | None = None  # s; a moving body is held at its pose until then
     until: float | None = None  # s; the body (a holder) vanishes then
     path: tuple[Waypoint, ...] = ()  # of a kinematic body
 
     @property
     def radius(self) -> float:
-        """Radius in m of the circle with the area of the body's silhouette in the plane of motion (x, z or x, y)."""
-        if self.shape == "box":
-            return math.sqrt(4 * self.size[0] * self.size[2] / math.pi)
+        """Radius in m of a sphere or a cylinder; for any shape as it appears see `outlines.apparent_radius`."""
+        if self.shape not in ("sphere", "cylinder"):
+            raise AttributeError(f"A {self.shape} has no radius; outlines.apparent_radius has that of its silhouette.")
         return self.size[0]
 
 
@@ -120,6 +121,19 @@ class RenderSpec:
 
 
 @dataclass(frozen=True)
+class Outcome:
+    """A yes/no question about how things are when everything is over; ground truth answers it as any prediction does.
+
+    falls: body `body` ends lower than it started by more than a quarter of its apparent diameter.
+    falls left: it ends further left than it started; asked where ground truth says that it falls.
+    hangs: it ends at rest with nothing near enough below it to carry it.
+    """
+
+    question: Literal["falls", "falls left", "hangs"]
+    body: str
+
+
+@dataclass(frozen=True)
 class Scene:
     """All of one episode before anything is computed. Time 0 is the hand-over; it starts at -HISTORY."""
 
@@ -131,6 +145,7 @@ class Scene:
     horizon: float = 4.0  # s
     prompt: str = ""
     free: tuple[str, ...] = ()  # parameters that the context cannot show
+    outcomes: tuple[Outcome, ...] = ()  # what is asked where the motion has no closed form
 
     def index(self, name: str) -> int:
         """Position of a body in `bodies`."""
@@ -154,6 +169,16 @@ class Contact:
 def sphere_mass(radius: float) -> float:
     """Mass in kg of a sphere of DENSITY."""
     return DENSITY * 4 / 3 * math.pi * radius**3
+
+
+def box_mass(size: Vector) -> float:
+    """Mass in kg of a box of DENSITY with half extents `size` m."""
+    return DENSITY * 8 * size[0] * size[1] * size[2]
+
+
+def cylinder_mass(radius: float, length: float) -> float:
+    """Mass in kg of a cylinder of DENSITY."""
+    return DENSITY * math.pi * radius**2 * length
 
 
 def ramp(

@@ -15,6 +15,7 @@ from physbench.clips.clip import Clip, Row, Split
 from physbench.clips.generate import make_clip, make_params, make_scene, render_spec
 from physbench.clips.task import SPLITS, Task, find_task, parameter_table, short_names, task_ids
 from physbench.world.camera import plane_from_world
+from physbench.world.outlines import apparent_radius
 from physbench.world.scene import DENSITY, HISTORY, PALETTE, PHYSICS_HZ, WINDOW, Body
 from physbench.world.stepping import simulate_ensemble
 
@@ -39,7 +40,7 @@ def outside(clip: Clip, index: int) -> np.ndarray:
     """By how many radii the body is over the border of the window, (T,): <= 0 in full view, 2 gone."""
     center = plane_from_world(clip.scene.camera, np.array(clip.scene.camera.center))
     offset = np.abs(plane_from_world(clip.scene.camera, clip.states[:, index, :3]) - center).max(axis=-1)
-    return (offset - WINDOW / 2) / clip.scene.bodies[index].radius + 1
+    return (offset - WINDOW / 2) / apparent_radius(clip.scene.bodies[index], clip.scene.camera) + 1
 
 
 def shares(clip: Clip, index: int) -> np.ndarray:
@@ -79,7 +80,7 @@ def check_bodies(clip: Clip) -> None:
     assert len(set(hues)) == len(hues) and all(0 <= hue < len(PALETTE) for hue in hues if hue is not None)
     assert clip.scene.prompt.endswith(".") and len({body.name for body in clip.scene.bodies}) == len(clip.scene.bodies)
     for _, body in moving(clip):
-        assert body.hue is not None and body.radius >= 0.4
+        assert body.hue is not None and apparent_radius(body, clip.scene.camera) >= 0.4 - 1e-9
         assert body.shape != "sphere" or body.mass == pytest.approx(DENSITY * 4 / 3 * np.pi * body.radius**3)
         speed = np.linalg.norm(body.velocity)
         assert np.linalg.norm(body.spin) == pytest.approx(0, abs=1e-9) or np.linalg.norm(body.spin) == pytest.approx(
