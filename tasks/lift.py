@@ -1,0 +1,144 @@
+"""A screen that moves itself."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from physbench.clips.clip import Split
+from physbench.clips.task import Parameter, Params, declare, draw
+from physbench.tasks.common import HALF, hue_name, hues
+from physbench.tasks.occlusion import MARGIN, SCREEN_DEPTH, SCREEN_Y, SLIVER
+from physbench.world.scene import FLOOR_GREY, HISTORY, SCREEN_GREY, WINDOW, Body, Camera, Scene, Waypoint, sphere_mass
+
+MIDDLE = WINDOW / 2  # m, height of the middle of the window above its lower border
+PEDESTAL = 0.3  # m, half of the width of the pedestal
+
+
+class ScreenLift:
+    """A screen moves across a ball that rests on a pedestal, covers it and uncovers it: the ball is still there.
+
+    What happens: a ball rests on a pedestal. A grey plate in front of it moves upwards or downwards at constant speed
+    throughout, covers the ball entirely and moves on, so that the ball is seen again.
+
+    Law: persistence of what is covered (Piaget 1954, The Construction of Reality in the Child; Baillargeon, Spelke and
+    Wasserman 1985, doi:10.1016/0010-0277(85)90008-3), and inertia: what rests stays at rest.
+
+    | parameter    | unit | class   | train and test | ood          | meaning                                     |
+    | ------------ | ---- | ------- | -------------- | ------------ | ------------------------------------------- |
+    | gravity      | m/s2 | fixed   | 9.81           |              | downwards                                   |
+    | friction     |      | fixed   | 0.5            |              | of ball and pedestal                        |
+    | restitution  |      | fixed   | 0              |              | of ball and pedestal                        |
+    | radius       | m    | visible | 0.4 .. 0.5     | 0.52 .. 0.58 | of the ball                                 |
+    | hue          |      | visible | 0, 1 .. 4      |              | index into the palette                      |
+    | place        | m    | visible | -1.7 .. 1.7    |              | of the ball, to the right of the middle     |
+    | height       | m    | visible | 2.2 .. 2.9     |              | of the ball's middle above the lower border |
+    | velocity     | m/s  | visible | +-0.9 .. 1.4   | +-1.45 .. 2  | of the plate, upwards                       |
+    | hidden_at    | s    | visible | 0.5 .. 0.95    |              | when less than 5 % are left to see          |
+    | plate_height | m    | visible | 1.2 .. 1.6     |              | of the plate, as seen                       |
+    | plate_width  | m    | visible | 1.3 .. 2       |              | of the plate, as seen                       |
+
+    hidden_at is the time at which less than 5 % of the ball are left to see, and places the plate.
+
+    Camera: from the front, 5.12 m wide, no ground. Actions: none.
+    Hand-over: at rest by nature. At 0 the ball is in full view and all of the plate in the window, at least half of it
+    for 0.5 s; the ball is hidden from a time in [0.2 s, 1 s] on, fully out by 3.6 s; horizon 4 s.
+    May be hidden: the ball, by the plate.
+
+    Version history: v1, first release.
+    """
+
+    id = "occlusion/screen-lift-v1"
+    static_history = True
+    parameters = declare(
+        gravity=Parameter.fixed(9.81, "m/s2", "downwards"),
+        friction=Parameter.fixed(0.5, "", "of ball and pedestal"),
+        restitution=Parameter.fixed(0.0, "", "of ball and pedestal"),
+        radius=Parameter("m", "visible", (0.40, 0.50), "of the ball", ood=(0.52, 0.58)),
+        **hues("hue"),
+        place=Parameter("m", "visible", (-1.7, 1.7), "of the ball, to the right of the middle"),
+        height=Parameter("m", "visible", (2.2, 2.9), "of the ball's middle above the lower border"),
+        velocity=Parameter("m/s", "visible", (0.9, 1.4), "of the plate, upwards", ood=(1.45, 2.0), signed=True),
+        hidden_at=Parameter("s", "visible", (0.5, 0.95), "when less than 5 % are left to see"),
+        plate_height=Parameter("m", "visible", (1.2, 1.6), "of the plate, as seen"),
+        plate_width=Parameter("m", "visible", (1.3, 2.0), "of the plate, as seen"),
+    )
+    horizon = 4.0  # s
+
+    def sample(self, rng: np.random.Generator, split: Split) -> Params:
+        return draw(self.parameters, rng, split, self.accepts)
+
+    def accepts(self, p: Params) -> bool:
+        """All seen at the hand-over, the plate for half a second; out in time."""
+        speed, radius = abs(p["velocity"]), p["radius"]
+        front, back = self.plate(p)
+        clear = (1 - SLIVER) * radius  # from the middle of the ball
+        way = math.copysign(1.0, p["velocity"])
+        border = MIDDLE + way * (p["height"] - MIDDLE)  # where the plate comes from, m from the middle of the ball
+        return (
+            back >= -border + MARGIN
+            and (front + back) / 2 - 0.5 * speed >= -border
+            and front <= -radius - MARGIN
+            and p["plate_height"] >= 2 * clear + 0.2 * speed
+            and (radius - back) / speed <= 0.9 * self.horizon
+            and p["plate_width"] >= 2 * radius + 0.2
+            and abs(p["place"]) + p["plate_width"] / 2 <= HALF - MARGIN
+        )
+
+    def plate(self, p: Params) -> tuple[float, float]:
+        """Leading and trailing edge of the plate at 0, as seen, m along its way from the middle of the ball."""
+        front = (1 - SLIVER) * p["radius"] - abs(p["velocity"]) * p["hidden_at"]
+        return front, front - p["plate_height"]
+
+    def scene(self, params: Params) -> Scene:
+        p, radius, top = params, params["radius"], params["height"] - params["radius"]
+        camera = Camera("front", (0.0, 0.0, MIDDLE))
+        way = math.copysign(1.0, p["velocity"])
+        nearer = (camera.distance + SCREEN_Y) / camera.distance
+        at_0 = p["height"] + way * sum(self.plate(p)) / 2 - MIDDLE  # above the middle of the window, as seen
+
+        def waypoint(time: float) -> Waypoint:
+            rise = at_0 + p["velocity"] * time
+            return Waypoint(time, (p["place"] * nearer, SCREEN_Y + SCREEN_DEPTH, MIDDLE + rise * nearer))
+
+        path = (waypoint(-HISTORY), waypoint(self.horizon))
+        plate = Body(
+            "plate",
+            "box",
+            (p["plate_width"] / 2 * nearer, SCREEN_DEPTH, p["plate_height"] / 2 * nearer),
+            "kinematic",
+            path[0].position,
+            grey=SCREEN_GREY,
+            collides=False,
+            path=path,
+        )
+        ball = Body(
+            "ball",
+            "sphere",
+            (radius,),
+            "moving",
+            (p["place"], 0.0, p["height"]),
+            hue=int(p["hue"]),
+            mass=sphere_mass(radius),
+            restitution=p["restitution"],
+            friction=p["friction"],
+        )
+        pedestal = Body(
+            "pedestal",
+            "box",
+            (PEDESTAL, PEDESTAL, top / 2 + 0.5),
+            "fixed",
+            (p["place"], 0.0, top / 2 - 0.5),
+            grey=FLOOR_GREY,
+            friction=1.0,
+        )
+        return Scene(
+            bodies=(ball, pedestal, plate),
+            camera=camera,
+            gravity=(0.0, 0.0, -p["gravity"]),
+            horizon=self.horizon,
+            prompt=f"A {hue_name(p['hue'])} ball rests on a pedestal. A dark grey plate moves "
+            f"{'up' if way > 0 else 'down'} in front of it at constant speed, covers it and uncovers it again. Static "
+            "camera, seen from the side.",
+        )

@@ -1,0 +1,311 @@
+"""Screens with more to keep in mind: two balls that cross, a way that ends."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from physbench.clips.clip import Split
+from physbench.clips.task import Parameter, Params, declare, draw
+from physbench.tasks.common import HALF, RELEASE, holder, hue_name, hues
+from physbench.tasks.occlusion import CENTER_Z, MARGIN, SCREEN_DEPTH, SCREEN_Y, SLIVER
+from physbench.world.scene import FLOOR_GREY, SCREEN_GREY, Body, Camera, Scene, sphere_mass
+
+BEFORE = 0.4  # s of motion in full view before the hand-over
+BEHIND = 0.4  # s in full view behind the screen
+
+LANE = 0.65  # m, of each ball of `screen-swap` before or behind the plane of motion
+SWAP_SCREEN_Y = -1.3  # m, the face of its screen, before the nearer ball
+APART = 0.06  # m that stays between the two balls in the image wherever one can be seen
+
+WALL = 0.5  # m, how wide the wall of `screen-stop` is
+OVERLAP = 0.15  # m of the wall that its screen covers: the rest shows that the wall stands on the floor
+LANE_DEPTH = 0.5  # m, half of the wall's depth
+
+
+def rolling(name: str, p: Params, way: float, start: float, hue: float, radius: float, lane: float = 0.0) -> Body:
+    """A ball that is held at `start` (m before the middle) and rolls off without slipping at the release."""
+    velocity = way * abs(p["velocity"] if "velocity" in p else p[f"speed_{name}"])
+    return Body(
+        name,
+        "sphere",
+        (radius,),
+        "moving",
+        (-way * start, lane, radius),
+        velocity=(velocity, 0.0, 0.0),
+        spin=(0.0, velocity / radius, 0.0),
+        hue=int(hue),
+        mass=sphere_mass(radius),
+        restitution=p["restitution"],
+        friction=p["friction"],
+        release=p["release"],
+    )
+
+
+def block(name: str, way: float, start: float, radius: float, release: float, lane: float = 0.0) -> Body:
+    """The holder behind a ball."""
+    return holder(name, (0.05, 0.2, 0.5 * radius), (-way * (start + radius + 0.06), lane, 0.5 * radius), release)
+
+
+def upright(name: str, left: float, right: float, height: float, face: float, distance: float) -> Body:
+    """A screen that stands on the floor with its face at depth `face` m; left, right: m in the plane of motion.
+
+    It stands nearer to the camera and looks larger there.
+    """
+    nearer = (distance + face) / distance
+    return Body(
+        name,
+        "box",
+        ((right - left) / 2 * nearer, SCREEN_DEPTH, height / 2),
+        "fixed",
+        ((left + right) / 2 * nearer, face + SCREEN_DEPTH, height / 2),
+        grey=SCREEN_GREY,
+        collides=False,
+    )
+
+
+def ground() -> Body:
+    return Body("floor", "plane", (), "fixed", (0.0, 0.0, 0.0), grey=FLOOR_GREY, friction=1.0)
+
+
+class ScreenSwap:
+    """Two balls cross behind a screen, and each comes out on the other side in its own colour.
+
+    What happens: two balls of different hue lie on the floor in front of grey blocks, one nearer to the camera than the
+    other. The blocks vanish and the balls roll towards each other at constant speed on lanes 1.3 m apart. Both get
+    entirely hidden behind one screen, pass each other there without contact, and come out on the other side.
+
+    Law: an object keeps its identity where it is not seen (Spelke, Kestenbaum, Simons and Wein 1995,
+    doi:10.1111/j.2044-835X.1995.tb00669.x; Wynn 1992, doi:10.1038/358749a0) and inertia: rolling without slipping,
+    v = omega r, at constant speed.
+
+    | parameter     | unit | class   | train and test    | ood        | meaning                                  |
+    | ------------- | ---- | ------- | ----------------- | ---------- | ---------------------------------------- |
+    | gravity       | m/s2 | fixed   | 9.81              |            | downwards                                |
+    | friction      |      | fixed   | 0.5               |            | of balls and floor                       |
+    | restitution   |      | fixed   | 0                 |            | of balls and floor                       |
+    | radius_a      | m    | visible | 0.4 .. 0.46       |            | of the ball that rolls to the right      |
+    | radius_b      | m    | visible | 0.4 .. 0.46       |            | of the ball that rolls to the left       |
+    | hue_a         |      | visible | 0, 1 .. 4         |            | index into the palette                   |
+    | hue_b         |      | visible | 0, 1 .. 4         |            | index into the palette                   |
+    | release       | s    | visible | -1, -0.95 .. -0.4 |            | when the holders vanish                  |
+    | speed_a       | m/s  | visible | 0.8 .. 1.15       | 1.2 .. 1.5 | of rolling                               |
+    | speed_b       | m/s  | visible | 0.8 .. 1.15       | 1.2 .. 1.5 | of rolling                               |
+    | start_a       | m    | visible | 1.8 .. 2.1        |            | distance from the middle where a is held |
+    | start_b       | m    | visible | 1.8 .. 2.1        |            | distance from the middle where b is held |
+    | nearer        |      | visible | +-1               |            | 1: a is nearer to the camera, -1: b is   |
+    | screen_x      | m    | visible | -0.3 .. 0.3       |            | middle of the screen, to the right       |
+    | screen_width  | m    | visible | 1.7 .. 2.1        |            | of the screen, as seen                   |
+    | screen_height | m    | visible | 1.3 .. 2.2        |            | above the floor                          |
+
+    Camera: from the front, 5.12 m wide. Actions: none.
+    Hand-over: held until `release`, then in full view for at least 0.4 s, the middle of both in view at 0; each is
+    hidden from a time in [0.2 s, 1 s] on, fully out and in full view for 0.4 s by 3.6 s. In the image they never
+    overlap where one of them can be seen; horizon 4 s; they may leave later.
+    May be hidden: both balls, by the screen.
+
+    Version history: v1, first release.
+    """
+
+    id = "occlusion/screen-swap-v1"
+    parameters = declare(
+        gravity=Parameter.fixed(9.81, "m/s2", "downwards"),
+        friction=Parameter.fixed(0.5, "", "of balls and floor"),
+        restitution=Parameter.fixed(0.0, "", "of balls and floor"),
+        radius_a=Parameter("m", "visible", (0.40, 0.46), "of the ball that rolls to the right"),
+        radius_b=Parameter("m", "visible", (0.40, 0.46), "of the ball that rolls to the left"),
+        **hues("hue_a", "hue_b"),
+        release=RELEASE,
+        speed_a=Parameter("m/s", "visible", (0.8, 1.15), "of rolling", ood=(1.2, 1.5)),
+        speed_b=Parameter("m/s", "visible", (0.8, 1.15), "of rolling", ood=(1.2, 1.5)),
+        start_a=Parameter("m", "visible", (1.8, 2.1), "distance from the middle where a is held"),
+        start_b=Parameter("m", "visible", (1.8, 2.1), "distance from the middle where b is held"),
+        nearer=Parameter("", "visible", (1, 1), "1: a is nearer to the camera, -1: b is", signed=True),
+        screen_x=Parameter("m", "visible", (-0.3, 0.3), "middle of the screen, to the right"),
+        screen_width=Parameter("m", "visible", (1.7, 2.1), "of the screen, as seen"),
+        screen_height=Parameter("m", "visible", (1.3, 2.2), "above the floor"),
+    )
+    horizon = 4.0  # s
+    camera = Camera("front", (0.0, 0.0, CENTER_Z))
+
+    def sample(self, rng: np.random.Generator, split: Split) -> Params:
+        return draw(self.parameters, rng, split, self.accepts)
+
+    def accepts(self, p: Params) -> bool:
+        """Two hues, both seen long enough before, hidden while they pass, and seen again."""
+        return p["hue_a"] != p["hue_b"] and self.passes(p, "a", 1.0) and self.passes(p, "b", -1.0) and self.unseen(p)
+
+    def scale(self, p: Params, name: str) -> float:
+        """How large a ball looks on its lane, 1 in the plane of motion."""
+        return self.camera.distance / (self.camera.distance + self.lane(p, name))
+
+    def lane(self, p: Params, name: str) -> float:
+        return LANE * (-p["nearer"] if name == "a" else p["nearer"])
+
+    def times(self, p: Params, name: str, way: float) -> tuple[float, float, float, float]:
+        """Times s at which a ball touches the screen in the image, is hidden, shows again, and is out of it."""
+        scale, half = self.scale(p, name), p["screen_width"] / 2
+        radius, speed, middle = scale * p[f"radius_{name}"], scale * p[f"speed_{name}"], way * p["screen_x"]
+        since, start = p["release"], -scale * p[f"start_{name}"]
+        covered = half - (1 - SLIVER) * radius
+        places = (middle - half - radius, middle - covered, middle + covered, middle + half + radius)
+        touch, hidden, shows, out = (since + (place - start) / speed for place in places)
+        return touch, hidden, shows, out
+
+    def passes(self, p: Params, name: str, way: float) -> bool:
+        touch, hidden, _, out = self.times(p, name, way)
+        scale = self.scale(p, name)
+        room = HALF - MARGIN - scale * p[f"radius_{name}"]
+        at_end = scale * (p[f"speed_{name}"] * (out + BEHIND - p["release"]) - p[f"start_{name}"])
+        at_0 = -scale * (p[f"start_{name}"] + p[f"speed_{name}"] * p["release"])
+        return (
+            scale * p[f"start_{name}"] <= room
+            and touch >= p["release"] + BEFORE
+            and at_0 <= way * p["screen_x"] - p["screen_width"] / 2
+            and 0.2 <= hidden <= 1.0
+            and out + BEHIND <= 0.9 * self.horizon
+            and at_end <= room
+        )
+
+    def unseen(self, p: Params) -> bool:
+        """Whether the screen hides both from before they touch in the image until after they part."""
+        scale_a, scale_b = self.scale(p, "a"), self.scale(p, "b")
+        reach = scale_a * p["radius_a"] + scale_b * p["radius_b"] + APART
+        distance, closing = (scale_a * p[f"{what}_a"] + scale_b * p[f"{what}_b"] for what in ("start", "speed"))
+        meet, part = (p["release"] + (distance - side * reach) / closing for side in (1, -1))
+        (_, hidden_a, shows_a, _), (_, hidden_b, shows_b, _) = self.times(p, "a", 1.0), self.times(p, "b", -1.0)
+        return max(hidden_a, hidden_b) <= meet and part <= min(shows_a, shows_b)
+
+    def scene(self, params: Params) -> Scene:
+        p = params
+        ways = {"a": 1.0, "b": -1.0}
+        balls = [
+            rolling(name, p, way, p[f"start_{name}"], p[f"hue_{name}"], p[f"radius_{name}"], self.lane(p, name))
+            for name, way in ways.items()
+        ]
+        blocks = [
+            block(f"holder_{name}", way, p[f"start_{name}"], p[f"radius_{name}"], p["release"], self.lane(p, name))
+            for name, way in ways.items()
+        ]
+        left, right = (p["screen_x"] + side * p["screen_width"] / 2 for side in (-1, 1))
+        screen = upright("screen", left, right, p["screen_height"], SWAP_SCREEN_Y, self.camera.distance)
+        return Scene(
+            bodies=(*balls, ground(), screen, *blocks),
+            camera=self.camera,
+            gravity=(0.0, 0.0, -p["gravity"]),
+            horizon=self.horizon,
+            prompt=f"A {hue_name(p['hue_a'])} ball and a {hue_name(p['hue_b'])} ball roll towards each other on two "
+            "lanes, pass each other behind a dark grey screen without touching, and each comes out on the other side. "
+            "Static camera, seen from the side.",
+        )
+
+
+class ScreenStop:
+    """A ball rolls behind a screen where a wall ends its way: nothing comes out.
+
+    What happens: a ball lies on the floor in front of a grey block. The block vanishes and the ball rolls off at
+    constant speed, behind a screen that hides it entirely, against a light grey wall, and stays there. The wall rises
+    above the screen and reaches out behind it, so that it is seen to stand on the floor.
+
+    Law: solidity of what is not seen (Baillargeon, Spelke and Wasserman 1985, doi:10.1016/0010-0277(85)90008-3):
+    restitution 0 stops the ball, the smooth wall does not lift it, and what is left of its spin presses it to the wall.
+
+    | parameter     | unit | class   | train and test    | ood           | meaning                                   |
+    | ------------- | ---- | ------- | ----------------- | ------------- | ----------------------------------------- |
+    | gravity       | m/s2 | fixed   | 9.81              |               | downwards                                 |
+    | friction      |      | fixed   | 0.5               |               | of ball and floor                         |
+    | restitution   |      | fixed   | 0                 |               | of ball, floor and wall                   |
+    | wall_friction |      | fixed   | 0                 |               | of ball and wall                          |
+    | radius        | m    | visible | 0.4 .. 0.5        | 0.52 .. 0.58  | of the ball                               |
+    | hue           |      | visible | 0, 1 .. 4         |               | index into the palette                    |
+    | release       | s    | visible | -1, -0.95 .. -0.4 |               | when the holders vanish                   |
+    | velocity      | m/s  | visible | +-0.8 .. 1.3      | +-1.35 .. 1.6 | of rolling, to the right                  |
+    | start         | m    | visible | 1.75 .. 2.1       |               | distance from the middle where it is held |
+    | hidden_at     | s    | visible | 0.25 .. 0.95      |               | when less than 5 % are left to see        |
+    | hidden_way    | m    | visible | 0.15 .. 0.7       |               | from there to the stop                    |
+    | screen_height | m    | visible | 1.3 .. 2          |               | above the floor                           |
+    | wall_rise     | m    | visible | 0.5 .. 1          |               | of the wall above the screen              |
+
+    start is the distance from the middle at which the ball is held; hidden_at is the time at which less than 5 % of it
+    are left to see, and places the screen; hidden_way is how far it then rolls before the wall stops it.
+
+    Camera: from the front, 5.12 m wide. Actions: none.
+    Hand-over: held until `release`, then in full view for at least 0.4 s, its middle in view at 0; hidden for good from
+    a time in [0.2 s, 1 s] on; horizon 4 s.
+    May be hidden: the ball, by the screen, to the end.
+
+    Version history: v1, first release.
+    """
+
+    id = "occlusion/screen-stop-v1"
+    parameters = declare(
+        gravity=Parameter.fixed(9.81, "m/s2", "downwards"),
+        friction=Parameter.fixed(0.5, "", "of ball and floor"),
+        restitution=Parameter.fixed(0.0, "", "of ball, floor and wall"),
+        wall_friction=Parameter.fixed(0.0, "", "of ball and wall"),
+        radius=Parameter("m", "visible", (0.40, 0.50), "of the ball", ood=(0.52, 0.58)),
+        **hues("hue"),
+        release=RELEASE,
+        velocity=Parameter("m/s", "visible", (0.8, 1.3), "of rolling, to the right", ood=(1.35, 1.6), signed=True),
+        start=Parameter("m", "visible", (1.75, 2.1), "distance from the middle where it is held"),
+        hidden_at=Parameter("s", "visible", (0.25, 0.95), "when less than 5 % are left to see"),
+        hidden_way=Parameter("m", "visible", (0.15, 0.7), "from there to the stop"),
+        screen_height=Parameter("m", "visible", (1.3, 2.0), "above the floor"),
+        wall_rise=Parameter("m", "visible", (0.5, 1.0), "of the wall above the screen"),
+    )
+    horizon = 4.0  # s
+
+    def sample(self, rng: np.random.Generator, split: Split) -> Params:
+        return draw(self.parameters, rng, split, self.accepts)
+
+    def accepts(self, p: Params) -> bool:
+        """Seen long enough before it is hidden; screen and wall in view."""
+        speed, radius = abs(p["velocity"]), p["radius"]
+        near, stop = self.places(p)
+        at_0 = -p["start"] - speed * p["release"]
+        return (
+            p["start"] + radius <= HALF - MARGIN
+            and at_0 + speed * (p["release"] + BEFORE) + radius <= near
+            and at_0 <= near
+            and stop + radius + WALL <= HALF - 2 * MARGIN
+        )
+
+    def places(self, p: Params) -> tuple[float, float]:
+        """Where the screen begins and where the ball's middle stops, m along the ball's way from the middle."""
+        hidden = -p["start"] + abs(p["velocity"]) * (p["hidden_at"] - p["release"])
+        return hidden - (1 - SLIVER) * p["radius"], hidden + p["hidden_way"]
+
+    def scene(self, params: Params) -> Scene:
+        p, radius = params, params["radius"]
+        way = math.copysign(1.0, p["velocity"])
+        camera = Camera("front", (0.0, 0.0, CENTER_Z))
+        near, stop = self.places(p)
+        face = stop + radius
+        left, right = sorted((way * near, way * (face + OVERLAP)))
+        height = p["screen_height"] + p["wall_rise"]
+        wall = Body(
+            "wall",
+            "box",
+            (WALL / 2, LANE_DEPTH, height / 2),
+            "fixed",
+            (way * (face + WALL / 2), 0.0, height / 2),
+            grey=0.62,
+            restitution=p["restitution"],
+            friction=p["wall_friction"],
+        )
+        return Scene(
+            bodies=(
+                rolling("ball", p, way, p["start"], p["hue"], radius),
+                ground(),
+                wall,
+                upright("screen", left, right, p["screen_height"], SCREEN_Y, camera.distance),
+                block("holder", way, p["start"], radius, p["release"]),
+            ),
+            camera=camera,
+            gravity=(0.0, 0.0, -p["gravity"]),
+            horizon=self.horizon,
+            prompt=f"A {hue_name(p['hue'])} ball rolls over the floor at constant speed and disappears behind a dark "
+            "grey screen, where a wall that rises above the screen stops it. It does not come out again. Static "
+            "camera, seen from the side.",
+        )

@@ -1,0 +1,282 @@
+"""Two bodies under gravity: both in motion around their barycentre, or one that passes by a star."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.clips.clip import Split
+from physbench.clips.task import Parameter, Params, declare, draw
+from physbench.tasks.common import HALF, RELEASE, holder, hue_name, hues
+from physbench.tasks.orbits import GAP, MARGIN, PERIODS, kepler_state
+from physbench.world.scene import HISTORY, Body, Camera, CentralGravity, Scene, sphere_mass
+
+CLEAR = 0.2  # m between the surfaces of a binary at the periapsis: never taken for a contact
+SEEN_AFTER = 0.5  # s of a fly-by in full view behind the periapsis
+SEEN = 1.3  # s of a fly-by in full view behind the hand-over
+PATH = 0.1  # s between the places at which a fly-by is looked at
+
+Array = NDArray[np.float64]
+
+
+class Binary:
+    """Two bodies of comparable mass go around each other.
+
+    What happens: both bodies are on their ellipses around the barycentre, which rests, from the start of the history to
+    the end of the horizon, at least three times around.
+
+    Law: each is drawn to the other with mu / r^2, mu proportional to the volume of the other: the pull is mutual,
+    momentum is conserved, m_a r_a = m_b r_b about the barycentre, the areal velocity is constant and
+    T^2 = 4 pi^2 a^3 / (mu_a + mu_b) (Newton 1687, Principia, book I, propositions 57 to 60).
+
+    | parameter    | unit | class   | train and test    | ood         | meaning                                 |
+    | ------------ | ---- | ------- | ----------------- | ----------- | --------------------------------------- |
+    | pull         | s-2  | fixed   | 200               |             | mu of a body over its radius^3          |
+    | radius_a     | m    | visible | 0.4 .. 0.5        |             | of body a                               |
+    | radius_b     | m    | visible | 0.4 .. 0.5        |             | of body b                               |
+    | hue_a        |      | visible | 0, 1 .. 4         |             | index into the palette                  |
+    | hue_b        |      | visible | 0, 1 .. 4         |             | index into the palette                  |
+    | eccentricity |      | visible | 0.05 .. 0.25      | 0.3 .. 0.38 | of both ellipses                        |
+    | semi_axis    | m    | visible | 1.1 .. 1.9        |             | semi-major axis of the relative ellipse |
+    | orientation  | rad  | visible | -3.1416 .. 3.1416 |             | direction of a from b at the periapsis  |
+    | phase        | rad  | visible | -3.1416 .. 3.1416 |             | mean anomaly at the hand-over           |
+    | sense        |      | visible | +-1               |             | 1 is counter-clockwise                  |
+    | middle_x     | m    | visible | -0.8 .. 0.8       |             | of the barycentre, to the right         |
+    | middle_y     | m    | visible | -0.8 .. 0.8       |             | of the barycentre, upwards in the image |
+
+    Camera: from straight above, 5.12 m wide, no ground. Actions: none.
+    Hand-over: in motion throughout; periapsis and apoapsis, the turning points, follow within one period, at most
+    2.67 s; horizon 8 s. Both ellipses are in view; the bodies are at least 0.2 m apart.
+    May be hidden: nothing.
+
+    Version history: v1, first release.
+    """
+
+    id = "orbits/binary-v1"
+    parameters = declare(
+        pull=Parameter.fixed(200.0, "s-2", "mu of a body over its radius^3"),
+        radius_a=Parameter("m", "visible", (0.40, 0.50), "of body a"),
+        radius_b=Parameter("m", "visible", (0.40, 0.50), "of body b"),
+        **hues("hue_a", "hue_b"),
+        eccentricity=Parameter("", "visible", (0.05, 0.25), "of both ellipses", ood=(0.3, 0.38)),
+        semi_axis=Parameter("m", "visible", (1.1, 1.9), "semi-major axis of the relative ellipse"),
+        orientation=Parameter("rad", "visible", (-3.1416, 3.1416), "direction of a from b at the periapsis"),
+        phase=Parameter("rad", "visible", (-3.1416, 3.1416), "mean anomaly at the hand-over"),
+        sense=Parameter("", "visible", (1, 1), "1 is counter-clockwise", signed=True),
+        middle_x=Parameter("m", "visible", (-0.8, 0.8), "of the barycentre, to the right"),
+        middle_y=Parameter("m", "visible", (-0.8, 0.8), "of the barycentre, upwards in the image"),
+    )
+    horizon = 8.0  # s
+
+    def sample(self, rng: np.random.Generator, split: Split) -> Params:
+        return draw(self.parameters, rng, split, self.accepts)
+
+    def accepts(self, p: Params) -> bool:
+        """Different hues, enough periods, no touch, both ellipses in view."""
+        a, e, turn = p["semi_axis"], p["eccentricity"], p["orientation"]
+        if (
+            p["hue_a"] == p["hue_b"]
+            or PERIODS * 2 * math.pi * math.sqrt(a**3 / sum(strengths(p))) > self.horizon
+            or a * (1 - e) < p["radius_a"] + p["radius_b"] + CLEAR
+        ):
+            return False
+        b = a * math.sqrt(1 - e**2)
+        share_a, share_b = shares(p)
+        for share, radius in ((share_a, p["radius_a"]), (share_b, p["radius_b"])):
+            # `share` is signed: the middle of an ellipse lies beyond the barycentre, away from its periapsis.
+            x, y = (p[f"middle_{axis}"] - share * a * e * part for axis, part in zip("xy", unit(turn), strict=True))
+            half_x = abs(share) * math.hypot(a * math.cos(turn), b * math.sin(turn))
+            half_y = abs(share) * math.hypot(a * math.sin(turn), b * math.cos(turn))
+            room = HALF - MARGIN - radius
+            if abs(x) + half_x > room or abs(y) + half_y > room:
+                return False
+        return True
+
+    def scene(self, params: Params) -> Scene:
+        p = params
+        (x, y), (vx, vy) = relative_state(p, -HISTORY)
+        bodies = tuple(
+            Body(
+                name,
+                "sphere",
+                (p[f"radius_{name}"],),
+                "moving",
+                (p["middle_x"] + share * x, p["middle_y"] + share * y, 0.0),
+                velocity=(share * vx, share * vy, 0.0),
+                hue=int(p[f"hue_{name}"]),
+                mass=sphere_mass(p[f"radius_{name}"]),
+            )
+            for name, share in zip("ab", shares(p), strict=True)
+        )
+        return Scene(
+            bodies=bodies,
+            camera=Camera("top", (0.0, 0.0, 0.0)),
+            fields=tuple(CentralGravity(name, mu) for name, mu in zip("ab", strengths(p), strict=True)),
+            horizon=self.horizon,
+            prompt=f"A {hue_name(p['hue_a'])} and a {hue_name(p['hue_b'])} ball orbit each other, round and round, "
+            "under their mutual gravity. Static camera.",
+        )
+
+
+def strengths(p: Params) -> tuple[float, float]:
+    """Gravitational constant x mass of both bodies of a binary, m3/s2."""
+    return p["pull"] * p["radius_a"] ** 3, p["pull"] * p["radius_b"] ** 3
+
+
+def shares(p: Params) -> tuple[float, float]:
+    """Places of both bodies of a binary over their difference."""
+    mu_a, mu_b = strengths(p)
+    return mu_b / (mu_a + mu_b), -mu_a / (mu_a + mu_b)
+
+
+def relative_state(p: Params, time: float) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Place m and velocity m/s of body a of a binary as seen from body b at `time`, in closed form."""
+    return kepler_state({**p, "mu": sum(strengths(p))}, time)
+
+
+class Flyby:
+    """An unbound body passes by a fixed star.
+
+    What happens: a body is held by a grey block at rest. The block vanishes and the body moves off, is bent around the
+    star on its way past it, and goes away.
+
+    Law: the acceleration is mu / r^2 towards the star and the energy is positive, so that the way is a hyperbola with
+    the star in a focus and the areal velocity is constant (Newton 1687, Principia, book I, propositions 11 to 13). The
+    star is fixed and touches nothing; its mu goes with its volume.
+
+    | parameter    | unit | class   | train and test    | ood        | meaning                                   |
+    | ------------ | ---- | ------- | ----------------- | ---------- | ----------------------------------------- |
+    | pull         | s-2  | fixed   | 200               |            | mu of the star over its radius^3          |
+    | star_radius  | m    | visible | 0.22 .. 0.28      |            | of the star                               |
+    | radius       | m    | visible | 0.4 .. 0.46       |            | of the body                               |
+    | hue_body     |      | visible | 0, 1 .. 4         |            | index into the palette                    |
+    | hue_star     |      | visible | 0, 1 .. 4         |            | index into the palette                    |
+    | release      | s    | visible | -1, -0.95 .. -0.4 |            | when the holders vanish                   |
+    | eccentricity |      | visible | 1.1 .. 1.6        | 1.7 .. 2.2 | of the hyperbola                          |
+    | periapsis    | m    | visible | 0.75 .. 1.1       |            | least distance from star to body, middles |
+    | passage      | s    | visible | 0.25 .. 1.6       |            | when that is                              |
+    | orientation  | rad  | visible | -3.1416 .. 3.1416 |            | direction of the periapsis                |
+    | sense        |      | visible | +-1               |            | 1 is counter-clockwise                    |
+    | star_x       | m    | visible | -1.8 .. 1.8       |            | of the star, to the right                 |
+    | star_y       | m    | visible | -1.8 .. 1.8       |            | of the star, upwards in the image         |
+
+    Camera: from straight above, 5.12 m wide, no ground. Actions: none.
+    Hand-over: held until `release`, then in motion; the periapsis, the deciding event, lies at `passage`. The body is
+    in full view up to 1.3 s at least, and up to 0.5 s behind the periapsis; it may leave later and does not come back;
+    star and body are at least 0.08 m apart; horizon 4 s.
+    May be hidden: nothing.
+
+    Version history: v1, first release.
+    """
+
+    id = "orbits/flyby-v1"
+    parameters = declare(
+        pull=Parameter.fixed(200.0, "s-2", "mu of the star over its radius^3"),
+        star_radius=Parameter("m", "visible", (0.22, 0.28), "of the star"),
+        radius=Parameter("m", "visible", (0.40, 0.46), "of the body"),
+        **hues("hue_body", "hue_star"),
+        release=RELEASE,
+        eccentricity=Parameter("", "visible", (1.1, 1.6), "of the hyperbola", ood=(1.7, 2.2)),
+        periapsis=Parameter("m", "visible", (0.75, 1.1), "least distance from star to body, middles"),
+        passage=Parameter("s", "visible", (0.25, 1.6), "when that is"),
+        orientation=Parameter("rad", "visible", (-3.1416, 3.1416), "direction of the periapsis"),
+        sense=Parameter("", "visible", (1, 1), "1 is counter-clockwise", signed=True),
+        star_x=Parameter("m", "visible", (-1.8, 1.8), "of the star, to the right"),
+        star_y=Parameter("m", "visible", (-1.8, 1.8), "of the star, upwards in the image"),
+    )
+    horizon = 4.0  # s
+
+    def sample(self, rng: np.random.Generator, split: Split) -> Params:
+        return draw(self.parameters, rng, split, self.accepts)
+
+    def accepts(self, p: Params) -> bool:
+        """Different hues, no touch; in view long enough, and gone for good when it leaves."""
+        radius = p["radius"]
+        if p["hue_body"] == p["hue_star"] or p["periapsis"] < radius + p["star_radius"] + GAP:
+            return False
+        room, needed = HALF - MARGIN - radius, max(SEEN, p["passage"] + SEEN_AFTER)
+        x, y = (p["periapsis"] * part for part in unit(p["orientation"]))
+        if abs(p["star_x"] + x) > room or abs(p["star_y"] + y) > room:
+            return False
+        star = np.array([p["star_x"], p["star_y"]])
+        ends = star + flyby_state(p, np.array([p["release"], needed]))[0]
+        if np.abs(ends).max() > room:
+            return False
+        later = np.arange(needed, self.horizon, PATH)
+        times = np.concatenate([np.arange(p["release"], needed, PATH), later])
+        over = np.abs(star + flyby_state(p, times)[0]).max(axis=-1) > room
+        return not over[: -len(later)].any() and not (np.diff(over.astype(np.int8)) < 0).any()
+
+    def scene(self, params: Params) -> Scene:
+        p, radius = params, params["radius"]
+        star = np.array([p["star_x"], p["star_y"]])
+        (place,), (velocity,) = flyby_state(p, np.array([p["release"]]))
+        x, y = (star + place).tolist()
+        vx, vy = velocity.tolist()
+        behind = -velocity / np.linalg.norm(velocity) * (radius + 0.06)
+        turn = math.atan2(vy, vx) / 2
+        body = Body(
+            "body",
+            "sphere",
+            (radius,),
+            "moving",
+            (x, y, 0.0),
+            velocity=(vx, vy, 0.0),
+            hue=int(p["hue_body"]),
+            mass=sphere_mass(radius),
+            release=p["release"],
+        )
+        return Scene(
+            bodies=(
+                body,
+                Body(
+                    "star",
+                    "sphere",
+                    (p["star_radius"],),
+                    "fixed",
+                    (p["star_x"], p["star_y"], 0.0),
+                    hue=int(p["hue_star"]),
+                    collides=False,
+                ),
+                holder(
+                    "holder",
+                    (0.05, 0.5 * radius, 0.2),
+                    (x + float(behind[0]), y + float(behind[1]), 0.0),
+                    p["release"],
+                    (0.0, 0.0, math.sin(turn), math.cos(turn)),
+                ),
+            ),
+            camera=Camera("top", (0.0, 0.0, 0.0)),
+            fields=(CentralGravity("star", p["pull"] * p["star_radius"] ** 3),),
+            horizon=self.horizon,
+            prompt=f"A large {hue_name(p['hue_body'])} body flies past a small {hue_name(p['hue_star'])} star, whose "
+            "gravity bends its way, and goes away. Static camera.",
+        )
+
+
+def flyby_state(p: Params, times: Array) -> tuple[Array, Array]:
+    """Places m from the star and velocities m/s (T, 2) of a fly-by at `times` (T,), in closed form.
+
+    Kepler's equation of the hyperbola, e sinh F - F = n (t - passage), by Newton's method.
+    """
+    e, mu = p["eccentricity"], p["pull"] * p["star_radius"] ** 3
+    a = p["periapsis"] / (e - 1)
+    rate = math.sqrt(mu / a**3)
+    mean = rate * (np.asarray(times) - p["passage"])
+    anomaly = np.arcsinh(mean / e)
+    for _ in range(8):  # from below the root in size, after the first step from above: converges
+        anomaly -= (e * np.sinh(anomaly) - anomaly - mean) / (e * np.cosh(anomaly) - 1)
+    b = a * math.sqrt(e**2 - 1)
+    sinh, cosh = np.sinh(anomaly), np.cosh(anomaly)
+    pace = rate / (e * cosh - 1)
+    cos, sin = unit(p["orientation"])
+    axes = np.array([[cos, sin], [-p["sense"] * sin, p["sense"] * cos]])
+    place = np.stack([a * (e - cosh), b * sinh], axis=-1) @ axes
+    velocity = np.stack([-a * sinh, b * cosh], axis=-1) * pace[:, None] @ axes
+    return place, velocity
+
+
+def unit(angle: float) -> tuple[float, float]:
+    return math.cos(angle), math.sin(angle)
