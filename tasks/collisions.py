@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -9,11 +10,18 @@ import numpy as np
 from physbench.clips.clip import Split
 from physbench.clips.task import Parameter, Params, declare, draw
 from physbench.tasks.common import HALF, RELEASE, holder, hue_name, hues
-from physbench.world.scene import FLOOR_GREY, Body, Camera, Scene, sphere_mass
+from physbench.tasks.impacts import Flat, at, reflected
+from physbench.world.scene import FLOOR_GREY, SCREEN_GREY, Body, Camera, Scene, sphere_mass
 
 MARGIN = 0.04  # m that stay free at the border
 SEEN_AFTER = 0.8  # s for which both balls stay in full view after they met
 GONE_BY = 2.0  # s, when both balls are further than their diameter from where they were at the hand-over
+
+WALL = (0.7, 0.1, 0.3)  # m, half extents of a wall: along it, through it, upwards
+CLEAR = 0.1  # m between a ball and a wall that it does not meet now
+BEHIND = 0.2  # m behind a held ball that its block needs
+LEFT_AFTER = 1.2  # s for which the ball stays in full view after its last bounce
+NUMBERS = ("one", "two")
 
 Pair = tuple[tuple[float, float], tuple[float, float]]
 
@@ -157,3 +165,172 @@ class HeadOn:
             prompt=f"A small {hue_name(p['hue_a'])} ball and a large {hue_name(p['hue_b'])} ball glide towards each "
             "other on a frictionless table, collide and rebound. Static camera, seen from straight above.",
         )
+
+
+class WallBounce:
+    """A ball meets one or two fixed walls, seen from straight above.
+
+    What happens: a ball lies on a table in front of a grey block, near one or two dark walls that stand at any angle.
+    The block vanishes, the ball glides off, meets a wall after the hand-over and, where there are two, the other one.
+
+    Law: Newton's law of restitution (Newton 1687, Principia, corollary VI to the laws of motion): a smooth wall with
+    unit normal n turns v into v - (1 + e) (v . n) n. Straight lines before and behind, in closed form
+    x(t) = meet + v (t - meeting), then x(t) = meet + w (t - meeting), and so on at the next wall. There is no gravity,
+    no friction and no spin; the table is only drawn.
+
+    | parameter   | unit | class   | train and test    | ood        | meaning                                         |
+    | ----------- | ---- | ------- | ----------------- | ---------- | ----------------------------------------------- |
+    | restitution |      | fixed   | 0.9               |            | of ball and wall                                |
+    | friction    |      | fixed   | 0                 |            | of ball and wall                                |
+    | walls       |      | visible | 1, 2 .. 2         |            | number of walls                                 |
+    | radius      | m    | visible | 0.4 .. 0.48       |            | of the ball                                     |
+    | hue         |      | visible | 0, 1 .. 4         |            | index into the palette                          |
+    | release     | s    | visible | -1, -0.95 .. -0.4 |            | when the holders vanish                         |
+    | speed       | m/s  | visible | 1.2 .. 1.8        | 1.9 .. 2.3 | of the ball at its release                      |
+    | heading     | rad  | visible | -3.1416 .. 3.1416 |            | direction of the ball                           |
+    | meeting     | s    | visible | 0.3 .. 1          |            | time of the first bounce                        |
+    | meet_x      | m    | visible | -1.9 .. 1.9       |            | centre of the ball then, to the right           |
+    | meet_y      | m    | visible | -1.9 .. 1.9       |            | centre of the ball then, upwards in the image   |
+    | incidence_1 | rad  | visible | -1 .. 1           |            | from the first wall's normal to the ball's way  |
+    | between     | s    | visible | 0.6 .. 1.4        |            | from the first to the second bounce             |
+    | incidence_2 | rad  | visible | -1 .. 1           |            | from the second wall's normal to the ball's way |
+
+    (meet_x, meet_y) is the centre of the ball at the first bounce, `between` the time from there to the second one.
+    Each wall has its middle where it is met; incidence is the angle from its normal to the ball's way there. Where
+    there is one wall, `between` and incidence_2 play no part. Mass is density x volume and plays no part.
+
+    Camera: from straight above, 5.12 m wide. Actions: none.
+    Hand-over: held until `release`, moving at 0, first bounce in [0.2 s, 1 s], the last one before 2.4 s, horizon 4 s.
+    The ball stays in full view for 1.2 s after the last bounce and may leave later. All walls are in full view.
+    May be hidden: nothing.
+
+    Version history: v1, first release.
+    """
+
+    id = "collisions/wall-bounce-v1"
+    parameters = declare(
+        restitution=Parameter.fixed(0.9, "", "of ball and wall"),
+        friction=Parameter.fixed(0.0, "", "of ball and wall"),
+        walls=Parameter("", "visible", (1, 2), "number of walls", grid=1),
+        radius=Parameter("m", "visible", (0.40, 0.48), "of the ball"),
+        **hues("hue"),
+        release=RELEASE,
+        speed=Parameter("m/s", "visible", (1.2, 1.8), "of the ball at its release", ood=(1.9, 2.3)),
+        heading=Parameter("rad", "visible", (-3.1416, 3.1416), "direction of the ball"),
+        meeting=Parameter("s", "visible", (0.3, 1.0), "time of the first bounce"),
+        meet_x=Parameter("m", "visible", (-1.9, 1.9), "centre of the ball then, to the right"),
+        meet_y=Parameter("m", "visible", (-1.9, 1.9), "centre of the ball then, upwards in the image"),
+        incidence_1=Parameter("rad", "visible", (-1.0, 1.0), "from the first wall's normal to the ball's way"),
+        between=Parameter("s", "visible", (0.6, 1.4), "from the first to the second bounce"),
+        incidence_2=Parameter("rad", "visible", (-1.0, 1.0), "from the second wall's normal to the ball's way"),
+    )
+    horizon = 4.0  # s
+
+    def sample(self, rng: np.random.Generator, split: Split) -> Params:
+        """Both numbers of walls are as likely, though two seldom fit."""
+        walls = self.parameters["walls"].draw(rng, split)
+        return draw(self.parameters, rng, split, lambda p: p["walls"] == walls and self.accepts(p))
+
+    def accepts(self, p: Params) -> bool:
+        """In view from the release until a while after the last bounce, and clear of the walls that are not its turn;
+        well away from where it started by the middle of the horizon."""
+        corners, velocities, normals = self.way(p)
+        times = [p["release"], p["meeting"], p["meeting"] + p["between"]][: len(corners)]
+        last = times[-1]
+        end = at(corners[-1], velocities[-1], LEFT_AFTER)
+        if any(max(map(abs, place)) + p["radius"] > HALF - MARGIN for place in (*corners, end)):
+            return False
+        start = at(corners[1], velocities[0], -p["meeting"])
+        gone = at(corners[-1], velocities[-1], GONE_BY - last)
+        if math.dist(start, gone) <= 2 * p["radius"] + MARGIN:
+            return False
+        away = at(corners[-1], velocities[-1], self.horizon - last)
+        legs = list(itertools.pairwise([at(corners[0], velocities[0], -BEHIND / p["speed"]), *corners[1:], away]))
+        for k, normal in enumerate(normals):
+            face, back = (at(corners[k + 1], normal, p["radius"] + depth) for depth in (0.0, 2 * WALL[1]))
+            if max(abs(back[0]) + WALL[0] * abs(normal[1]), abs(back[1]) + WALL[0] * abs(normal[0])) > HALF:
+                return False
+            for number, leg in enumerate(legs):
+                if number not in (k, k + 1) and not clear(leg, face, normal, p["radius"] + CLEAR):
+                    return False
+        return True
+
+    def way(self, p: Params) -> tuple[list[Flat], list[Flat], list[Flat]]:
+        """Where the ball is at its release and at every bounce m, its velocity from there on m/s, and the unit normals
+        of the walls, into them."""
+        velocity = (p["speed"] * math.cos(p["heading"]), p["speed"] * math.sin(p["heading"]))
+        place = (p["meet_x"], p["meet_y"])
+        corners, velocities, normals = [at(place, velocity, p["release"] - p["meeting"]), place], [velocity], []
+        for k in range(1, int(p["walls"]) + 1):
+            if k > 1:
+                corners.append(at(corners[-1], velocities[-1], p["between"]))
+            vx, vy = velocities[-1]
+            angle = math.atan2(vy, vx) + p[f"incidence_{k}"]
+            normals.append((math.cos(angle), math.sin(angle)))
+            velocities.append(reflected((vx, vy), normals[-1], p["restitution"]))
+        return corners, velocities, normals
+
+    def scene(self, params: Params) -> Scene:
+        p, radius = params, params["radius"]
+        corners, velocities, normals = self.way(p)
+        (x, y), (vx, vy), angle = corners[0], velocities[0], p["heading"]
+        ball = Body(
+            "ball",
+            "sphere",
+            (radius,),
+            "moving",
+            (x, y, 0.0),
+            velocity=(vx, vy, 0.0),
+            hue=int(p["hue"]),
+            mass=sphere_mass(radius),
+            restitution=p["restitution"],
+            friction=p["friction"],
+            release=p["release"],
+        )
+        walls = []
+        for k, (place, normal) in enumerate(zip(corners[1:], normals, strict=True)):
+            middle = at(place, normal, radius + WALL[1])
+            turn = math.atan2(normal[1], normal[0]) - math.pi / 2
+            walls.append(
+                Body(
+                    f"wall {NUMBERS[k]}",
+                    "box",
+                    WALL,
+                    "fixed",
+                    (*middle, 0.05 - WALL[2]),
+                    (0.0, 0.0, math.sin(turn / 2), math.cos(turn / 2)),
+                    grey=SCREEN_GREY,
+                )
+            )
+        back = (radius + 0.06) / p["speed"]
+        block = holder(
+            "holder",
+            (0.05, 0.55 * radius, 0.2),
+            (x - back * vx, y - back * vy, 0.0),
+            p["release"],
+            (0.0, 0.0, math.sin(angle / 2), math.cos(angle / 2)),
+        )
+        table = Body("table", "plane", (), "fixed", (0.0, 0.0, -0.8), grey=FLOOR_GREY, collides=False)
+        what = "a dark wall and rebounds" if len(walls) == 1 else "two dark walls, one after the other, and rebounds"
+        return Scene(
+            bodies=(ball, table, *walls, block),
+            camera=Camera("top", (0.0, 0.0, 0.0)),
+            horizon=self.horizon,
+            prompt=f"A {hue_name(p['hue'])} ball glides on a frictionless table, meets {what}. Static camera, seen "
+            "from straight above.",
+        )
+
+
+def clear(leg: tuple[Flat, Flat], face: Flat, normal: Flat, room: float) -> bool:
+    """Whether a way from point to point stays `room` m away from a wall that begins at `face` and lies along `normal`.
+
+    Looks at points less than 0.1 m apart."""
+    (ax, ay), (bx, by) = leg
+    count = int(math.dist(*leg) / 0.1) + 1
+    for k in range(count + 1):
+        x, y = ax + (bx - ax) * k / count - face[0], ay + (by - ay) * k / count - face[1]
+        deep = x * normal[0] + y * normal[1] - WALL[1]
+        aside = y * normal[0] - x * normal[1]
+        if math.hypot(max(abs(deep) - WALL[1], 0.0), max(abs(aside) - WALL[0], 0.0)) < room:
+            return False
+    return True

@@ -109,3 +109,90 @@ class Projectile:
             prompt=f"A {hue_name(p['hue'])} ball is thrown through the air, lands on a flat floor and bounces on. "
             "Static camera, seen from the side.",
         )
+
+
+class DropBounce:
+    """A ball is let go above a floor and bounces.
+
+    What happens: a ball rests on a small grey shelf. The shelf vanishes and the ball falls straight down; it reaches
+    the floor after the hand-over and bounces, lower each time. The darker the floor, the less it bounces.
+
+    Law: free fall, z(t) = z0 - g t^2 / 2 (Galilei 1638, Discorsi, third day); every bounce takes the speed v to e v
+    (Newton's law of restitution), so that each reaches e^2 of the height before and takes e times as long. No air, no
+    friction, no spin.
+
+    | parameter    | unit | class   | train and test      | ood         | meaning                                     |
+    | ------------ | ---- | ------- | ------------------- | ----------- | ------------------------------------------- |
+    | gravity      | m/s2 | fixed   | 9.81                |             | downwards                                   |
+    | restitution  |      | visible | 0.7 .. 0.9          |             | of ball and floor, seen in the floor's grey |
+    | friction     |      | fixed   | 0                   |             | of ball and floor                           |
+    | radius       | m    | visible | 0.4 .. 0.48         | 0.5 .. 0.54 | of the ball                                 |
+    | hue          |      | visible | 0, 1 .. 4           |             | index into the palette                      |
+    | release      | s    | visible | -0.6, -0.55 .. -0.4 |             | when the shelf vanishes                     |
+    | start_x      | m    | visible | -1.9 .. 1.9         |             | where the ball is held                      |
+    | start_height | m    | visible | 2.1 .. 3.2          | 3.25 .. 3.6 | of its lowest point above the floor         |
+
+    start_height is that of the ball's lowest point above the floor. The floor's grey shows its restitution in all
+    splits: grey = 0.2 + 1.2 (restitution - 0.7), from 0.2 (e = 0.7) to 0.44 (e = 0.9) of white. Mass is density x
+    volume and plays no part.
+
+    Camera: from the front, 5.12 m wide, the floor in its lower part. Actions: none.
+    Hand-over: held until `release`, in free fall at 0, first contact in [0.2 s, 0.6 s], horizon 4 s. The ball is in
+    full view throughout.
+    May be hidden: nothing.
+
+    Version history: v1, first release.
+    """
+
+    id = "falling/drop-bounce-v1"
+    parameters = declare(
+        gravity=Parameter.fixed(9.81, "m/s2", "downwards"),
+        restitution=Parameter("", "visible", (0.7, 0.9), "of ball and floor, seen in the floor's grey"),
+        friction=Parameter.fixed(0.0, "", "of ball and floor"),
+        radius=Parameter("m", "visible", (0.40, 0.48), "of the ball", ood=(0.50, 0.54)),
+        **hues("hue"),
+        release=Parameter("s", "visible", (-0.6, -0.4), "when the shelf vanishes", grid=0.05),
+        start_x=Parameter("m", "visible", (-1.9, 1.9), "where the ball is held"),
+        start_height=Parameter("m", "visible", (2.1, 3.2), "of its lowest point above the floor", ood=(3.25, 3.6)),
+    )
+    horizon = 4.0  # s
+
+    def sample(self, rng: np.random.Generator, split: Split) -> Params:
+        return draw(self.parameters, rng, split, self.accepts)
+
+    def accepts(self, p: Params) -> bool:
+        """Contact in time, in view from above."""
+        contact = p["release"] + math.sqrt(2 * p["start_height"] / p["gravity"])
+        return contact >= 0.22 and p["start_height"] + 2 * p["radius"] <= TOP - MARGIN
+
+    def scene(self, params: Params) -> Scene:
+        p, radius = params, params["radius"]
+        ball = Body(
+            "ball",
+            "sphere",
+            (radius,),
+            "moving",
+            (p["start_x"], 0.0, p["start_height"] + radius),
+            hue=int(p["hue"]),
+            mass=sphere_mass(radius),
+            restitution=p["restitution"],
+            friction=p["friction"],
+            release=p["release"],
+        )
+        floor = Body("floor", "plane", (), "fixed", (0.0, 0.0, 0.0), grey=floor_grey(p["restitution"]), friction=1.0)
+        shelf = holder(
+            "holder", (0.55 * radius, 0.2, 0.05), (p["start_x"], 0.0, p["start_height"] - 0.05), p["release"]
+        )
+        return Scene(
+            bodies=(ball, floor, shelf),
+            camera=Camera("front", (0.0, 0.0, CENTER_Z)),
+            gravity=(0.0, 0.0, -p["gravity"]),
+            horizon=self.horizon,
+            prompt=f"A {hue_name(p['hue'])} ball is let go, falls straight down onto a flat floor and bounces, lower "
+            "each time. Static camera, seen from the side.",
+        )
+
+
+def floor_grey(restitution: float) -> float:
+    """Grey, 0..1, of a floor from which a ball bounces with this restitution."""
+    return 0.2 + 1.2 * (restitution - 0.7)
