@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from physbench.adapters.protocol import PrivilegedModel as PrivilegedModel
     from physbench.clips.clip import Clip as Clip
     from physbench.errors import PhysbenchError as PhysbenchError
+    from physbench.results.evaluation import Evaluation as Evaluation
     from physbench.rollouts.rollout import Rollout as Rollout
+    from physbench.run.api import evaluate as evaluate
     from physbench.scoring.protocol import Reading as Reading
     from physbench.scoring.protocol import scorer as scorer
     from physbench.tracks.tracks import Tracks as Tracks
@@ -24,6 +26,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Clip": "physbench.clips.clip",
+    "Evaluation": "physbench.results.evaluation",
     "FrameModel": "physbench.adapters.protocol",
     "ModelCard": "physbench.adapters.protocol",
     "PhysbenchError": "physbench.errors",
@@ -32,6 +35,7 @@ _HOMES = {
     "Rollout": "physbench.rollouts.rollout",
     "Scene": "physbench.world.scene",
     "Tracks": "physbench.tracks.tracks",
+    "evaluate": "physbench.run.api",
     "scorer": "physbench.scoring.protocol",
 }
 

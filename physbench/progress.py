@@ -4,8 +4,23 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
+
+_silenced = 0
+
+
+@contextmanager
+def silenced() -> Iterator[None]:
+    """No progress is shown in here, by any thread."""
+    global _silenced
+    _silenced += 1
+    try:
+        yield
+    finally:
+        _silenced -= 1
 
 
 class Progress:
@@ -29,7 +44,7 @@ class Progress:
         self.done += count
         self.note = note or self.note
         if self._bar is None:
-            if self._closed or not sys.stderr.isatty() or time.monotonic() - self._started < 2:
+            if self._closed or _silenced or not sys.stderr.isatty() or time.monotonic() - self._started < 2:
                 return
             self._start()
         self._bar.update(self._task, completed=self.done, total=self.total, note=self.note)

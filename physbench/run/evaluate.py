@@ -7,7 +7,9 @@ import time
 from pathlib import Path
 
 from physbench.adapters.load import check_target, model_sha256
+from physbench.adapters.protocol import Model
 from physbench.clips.suite import find_suite
+from physbench.errors import UsageError
 from physbench.results.folder import RunFolder
 from physbench.results.manifest import read_manifest
 from physbench.run.finish import finish
@@ -36,25 +38,36 @@ def evaluate(
     fresh: bool = False,
     debug: bool = False,
     say: Say = say_on_stderr,
+    model: Model | None = None,
+    report: bool = True,
 ) -> RunFolder:
     """Evaluate a model on a suite and return the run folder with scores, result and report.
 
+    `model` is one that lives in this process and is rolled out here; `options.model` is then only its name. Its weights
+    have no hash, so that such a run cannot be resumed. Without `report` the result is all that is written.
     Raises UsageError or ModelError (exit 2) for what was asked wrongly, PhysbenchError (1) for a full disk or a killed
     worker and Interrupted (130) for Ctrl-C; in the last two cases everything scored so far stays in the folder.
     """
     options.check()
     suite = find_suite(options.suite, options.limit, options.tasks)
     scorers = find_scorers(options.scorers)
-    check_target(options.model, trust_code=options.trust_code)
-    asked = asked_document(options, suite, model_sha256(options.model), versions(scorers, ALL_DECIDING))
+    if model is None:
+        check_target(options.model, trust_code=options.trust_code)
+    elif resume:
+        raise UsageError("A live model may have changed since: its run cannot be resumed. Use fresh=True.")
+    sha256 = model_sha256(options.model) if model is None else None
+    asked = asked_document(options, suite, sha256, versions(scorers, ALL_DECIDING))
     path = out or default_folder(options.short_name, options.suite, resume)
     with interruptible(), opened(path, resume=resume, fresh=fresh) as folder:
         if folder.manifest.exists():
             stored = read_manifest(folder)
             refuse_other_settings(stored, asked, path)
             asked = {**stored, "options": asked["options"]}
-        run = Run(folder, options, suite, asked, say, options.workers or cores(), debug)
-        with explained(options.resume_command(path), run.kept):
+        run = Run(folder, options, suite, asked, say, options.workers or cores(), debug, model, report)
+        again = options.resume_command(path) if model is None else "evaluate(model, ..., fresh=True)"
+        if resume:
+            say(run.standing())
+        with explained(again, run.kept):
             _work(run)
     return folder
 
@@ -68,6 +81,5 @@ def _work(run: Run) -> None:
                 device_memory = roll_and_score(run, pool)
         finally:
             run.close(peak.bytes, device_memory)
-        run.say("Writing the report ...")
         finish(run)
     run.say(f"Done in {duration(time.monotonic() - run.started)}.")

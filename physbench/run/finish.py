@@ -32,7 +32,9 @@ def finish(run: Run) -> None:
     for name in REFERENCES:
         compile_scores(run.folder.reference(name), (Item(row) for row in run.suite.rows))
     write_result(run.folder)
-    write_report(run.folder)
+    if run.report:
+        run.say("Writing the report ...")
+        write_report(run.folder)
     prune(run)
 
 

@@ -6,14 +6,17 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import forkserver
 from multiprocessing.connection import wait
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import ParamSpec, TypeVar
+
+from physbench import own
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -31,8 +34,12 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _start() -> None:
-    """First thing in a worker: leave Ctrl-C and SIGTERM to the parent, end when it ends, use one core."""
+def _start(files: str) -> None:
+    """First thing in a worker: leave Ctrl-C and SIGTERM to the parent, end when it ends, use one core.
+
+    files: those with tasks of the user's. The fork server may be older than they are.
+    """
+    own.adopt(files)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -72,6 +79,20 @@ def _current_folder_ignored() -> Iterator[None]:
             os.environ["PYTHONSAFEPATH"] = before
 
 
+@contextmanager
+def main_hidden() -> Iterator[None]:
+    """A process that is started in here does not import the program that asks: a script may have no main guard.
+
+    Workers are given functions of this package alone.
+    """
+    program = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = program
+
+
 def _kill_fork_server() -> None:
     """Requests that wait at it must not become processes of a run that is over. The next run starts another one."""
     pid = getattr(getattr(forkserver, "_forkserver", None), "_forkserver_pid", None)
@@ -91,10 +112,12 @@ class Pool:
             context.set_forkserver_preload(["physbench.run.preload"])
             with _signals_ignored(), _current_folder_ignored():  # it imports while the model is loaded
                 forkserver.ensure_running()
-        self._executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_start)
+        files = os.environ.get(own.ENVIRONMENT, "")
+        self._executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(files,))
 
     def submit(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Future[R]:
-        return self._executor.submit(function, *args, **kwargs)
+        with main_hidden():  # workers are started here
+            return self._executor.submit(function, *args, **kwargs)
 
     def __enter__(self) -> Pool:
         return self

@@ -11,6 +11,7 @@ from typing import Any
 
 from physbench.clips.clip import Clip, Row
 from physbench.clips.store import ClipStore
+from physbench.clips.suite import OWN
 from physbench.errors import PhysbenchError, UsageError
 from physbench.progress import Progress
 from physbench.rollouts.engine import BatchResult, RolloutEngine
@@ -49,6 +50,13 @@ def _engine(run: Run) -> Iterator[RolloutEngine | None]:
     o = run.options
     run.say(f"Loading {o.model} ...")
     sizes = [event["part_size"] for event in run.manifest.get("events", []) if event.get("part_size")]
+    if run.model is not None:
+        from physbench.rollouts.live import LiveEngine
+
+        with LiveEngine(run.model, chain=o.chain, seed=o.seed) as live:
+            agree(run, live)
+            yield live
+        return
     with RolloutEngine(
         o.model,
         device=o.device,
@@ -202,7 +210,7 @@ class Middle:
         suite = self.run.suite
         states = {done.row: done.state_hash for done in results if isinstance(done, worker.Referenced)}
         other = [row for row, state in states.items() if row in suite.golden and suite.golden[row].state_hash != state]
-        self.run.manifest["suite"]["local"] = bool(other)
+        self.run.manifest["suite"]["local"] = bool(other) or suite.name.startswith(OWN)
         if other:
             self.run.say(
                 f"Warning: this machine simulates {len(other)} clips differently from the suite's golden states (the "

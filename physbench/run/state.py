@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from physbench.adapters.protocol import ModelCard
+from physbench.adapters.protocol import Model, ModelCard
 from physbench.clips.clip import Row
 from physbench.clips.generate import frame_times, make_scene
 from physbench.clips.suite import Suite
@@ -34,6 +34,8 @@ class Run:
     say: Say
     workers: int
     debug: bool = False  # show the tracebacks of what the model raises
+    model: Model | None = None  # one that lives in this process; None: it is loaded from options.model
+    report: bool = True  # write the report, not only the result
     started: float = field(default_factory=time.monotonic)
 
     @cached_property
@@ -77,6 +79,13 @@ class Run:
         """How much is done, for whoever interrupts it."""
         done = sum(self.folder.part(item.row.id, item.sample).exists() for item in self.items)
         return f"{done} of {len(self.items)} rollouts are scored and kept in {self.folder.path}"
+
+    def standing(self) -> str:
+        """How much a run that is resumed has, and what is left to do."""
+        done = sum(self.scored(item) for item in self.items)
+        if done == len(self.items):
+            return f"All {done} rollouts are scored already: only result and report are made again."
+        return f"Resuming: {done} of {len(self.items)} rollouts are scored."
 
     def save_manifest(self) -> None:
         write_json(self.folder.manifest, self.manifest)

@@ -1,0 +1,102 @@
+"""`physbench.evaluate`: an evaluation from Python, of a MODEL of the command line or of an object in this process."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from physbench.adapters.protocol import Model
+from physbench.errors import UsageError
+from physbench.progress import silenced
+from physbench.results.evaluation import Evaluation
+from physbench.run.evaluate import evaluate as run_evaluation
+from physbench.run.evaluate import say_on_stderr
+from physbench.run.options import Keep, Options
+
+
+def evaluate(
+    model: str | os.PathLike[str] | Model,
+    suite: str = "smoke",
+    *,
+    out: str | os.PathLike[str] | None = None,
+    fresh: bool = False,
+    resume: bool = False,
+    report: bool = True,
+    progress: bool = False,
+    model_arg: Mapping[str, object] | None = None,
+    tasks: str | None = None,
+    scorers: str | None = None,
+    limit: int | None = None,
+    device: str = "auto",
+    dtype: str = "float32",
+    batch_size: int | None = None,
+    samples: int = 1,
+    seed: int = 0,
+    timeout: float = 600.0,
+    chain: bool = True,
+    keep_rollouts: Keep = "shown",
+    workers: int | None = None,
+    trust_code: bool = False,
+) -> Evaluation:
+    """Evaluate a model and return its result; quiet unless `progress`. The options are those of `physbench eval`.
+
+    `model` is a MODEL as on the command line ("reference:objects", "net.safetensors", "my_model.py:make"), which runs
+    in a process of its own, or an object with a `card` and a `rollout` (FrameModel), as a training loop has one. An
+    object is rolled out in this process, on its own device and in its own type, in evaluation mode, and the modes and
+    random states of the training are put back. It loses the isolation of a process of its own: a crash is the crash of
+    the program, `timeout` ends nothing, and what `rollout` keeps of its tensors is made under inference mode and cannot
+    be trained through. `device`, `dtype`, `model_arg`, `trust_code` and `resume` are for a MODEL only.
+
+    `out` is the run folder, by default runs/<model>-<suite>-<n>; `fresh` starts the run in it over. `report=False`
+    leaves out the page, which saves seconds. Tracking and scoring use `workers` processes.
+
+    Raises UsageError or ModelError for what was asked wrongly. A rollout that raises, or whose frames break the
+    contract, is no error: its clips count as 0, see `result["failures"]`.
+    """
+    live: Model | None = None
+    if isinstance(model, str | os.PathLike):
+        target = os.fspath(model)
+    else:
+        foreign = {"device": device != "auto", "dtype": dtype != "float32", "model_arg": bool(model_arg)}
+        if wrong := [name for name, given in foreign.items() if given]:
+            raise UsageError(f"{wrong[0]} is for a MODEL to load; an object stays as it is: move it before.")
+        from physbench.adapters.contract import check_model
+
+        live = check_model(model, type(model).__name__)
+        target = f"live:{live.card.name}"
+    options = Options(
+        model=target,
+        suite=suite,
+        model_arg={key: str(value) for key, value in (model_arg or {}).items()},
+        tasks=tasks,
+        scorers=scorers,
+        limit=limit,
+        device=device,
+        batch_size=batch_size,
+        samples=samples,
+        seed=seed,
+        dtype=dtype,
+        timeout=timeout,
+        chain=chain,
+        keep_rollouts=keep_rollouts,
+        workers=workers,
+        trust_code=trust_code,
+    )
+    with contextlib.nullcontext() if progress else silenced():
+        folder = run_evaluation(
+            options,
+            out=None if out is None else Path(out),
+            resume=resume,
+            fresh=fresh,
+            say=say_on_stderr if progress else _say_nothing,
+            model=live,
+            report=report,
+        )
+    return Evaluation(json.loads(folder.result.read_text(encoding="utf-8")), folder)
+
+
+def _say_nothing(message: str) -> None:
+    pass

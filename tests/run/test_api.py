@@ -1,0 +1,94 @@
+"""`physbench.evaluate` from Python."""
+
+from __future__ import annotations
+
+import json
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import physbench
+from physbench import ModelCard
+from physbench.errors import ModelError, UsageError
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "training_loop.py"
+SMALL = {"limit": 2, "tasks": "falling/projectile-v1", "scorers": "*/[!l]*", "workers": 1}
+
+
+class Still:
+    """The last frame, as baseline:freeze."""
+
+    card = ModelCard("still", image_size=(64, 64), fps=10, context_frames=2)
+
+    def rollout(self, context, *, horizon, actions, prompts, generators):
+        return context[:, -1:].expand(-1, horizon, -1, -1, -1)
+
+
+def test_an_object_gets_the_scores_of_the_same_model_in_a_process(tmp_path: Path, capfd) -> None:
+    ours = physbench.evaluate(Still(), out=tmp_path / "live", **SMALL)
+    said = capfd.readouterr()
+    assert said.out == "" and "Loading" not in said.err and "Done" not in said.err
+    other = physbench.evaluate(
+        "baseline:freeze",
+        out=tmp_path / "process",
+        report=False,
+        model_arg={"size": 64, "fps": 10, "context": 2},
+        **SMALL,
+    )
+    assert (tmp_path / "live" / "scores.parquet").read_bytes() == (tmp_path / "process" / "scores.parquet").read_bytes()
+    assert ours.axes == other.axes
+    assert ours["model"]["target"] == "live:still" and ours["model"]["sha256"] is None
+    assert ours.report == tmp_path / "live" / "report" / "index.html"
+    assert other.report is None
+    assert dict(ours) == json.loads((tmp_path / "live" / "result.json").read_text())
+    assert ours.overall is None and ours["overall"]["reason"] == "not every task of the suite was run"
+    assert ours.axes["consistency"] == pytest.approx(0)
+    assert ours.scalars()["physbench/consistency"] == ours.axes["consistency"]
+    assert "physbench/overall" not in ours.scalars()
+    assert "projectile" in str(ours) and "\x1b" not in str(ours)
+    assert ours.failed == 0 and ours.sentences == ours["sentences"]
+
+
+def test_a_model_that_raises_is_a_result(tmp_path: Path) -> None:
+    class Broken(Still):
+        def rollout(self, *_, **__):
+            raise ValueError("not trained yet")
+
+    result = physbench.evaluate(Broken(), out=tmp_path / "run", report=False, **SMALL)
+    assert result.failed == result["counts"]["clips"] == 2
+    assert "not trained yet" in result["failures"][0]["reason"]
+
+
+def test_what_is_asked_wrongly_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="device is for a MODEL"):
+        physbench.evaluate(Still(), device="cuda")
+    with pytest.raises(UsageError, match="cannot be resumed"):
+        physbench.evaluate(Still(), out=tmp_path, resume=True)
+    with pytest.raises(ModelError, match="no method `rollout`"):
+        physbench.evaluate(torch.nn.Identity())  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="no suite"):
+        physbench.evaluate(Still(), suite="smokes")
+
+
+def test_the_training_loop_of_the_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    first, second = runpy.run_path(str(EXAMPLE))["train"](steps=4, every=2, **SMALL)
+    assert first.folder == Path("runs/next-frame-smoke-1") and second.folder == Path("runs/next-frame-smoke-2")
+    assert first["counts"]["scored"] == 2
+    assert first.axes != second.axes
+    assert "step 4: loss" in capsys.readouterr().out
+
+
+def test_a_script_without_a_main_guard_is_not_run_again_by_the_workers(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import os\nfrom physbench.run.pool import Pool\nprint('once', flush=True)\n"
+        "with Pool(1) as pool:\n    print(pool.submit(os.getpid).result() != os.getpid())\n"
+    )
+    done = subprocess.run([sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["once", "True"]
