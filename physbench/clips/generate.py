@@ -8,9 +8,11 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from physbench import own
 from physbench.clips.clip import Clip, Row
 from physbench.clips.task import Params, Task, find_task
 from physbench.errors import UsageError
+from physbench.own import OwnFile
 from physbench.world.scene import HISTORY, PHYSICS_HZ, RenderSpec, Scene
 
 STATE_HZ = 20  # the grid of state hashes, independent of any model's frame rate
@@ -96,6 +98,11 @@ def _steps(scene: Scene, stride: int) -> NDArray[np.int64]:
     return np.arange(-first, last + 1, dtype=np.int64) * stride
 
 
-@lru_cache
 def _task(task_id: str) -> Task:
+    return _found(task_id, own.registered())
+
+
+@lru_cache
+def _found(task_id: str, files: tuple[OwnFile, ...]) -> Task:
+    """The task as it is in these files, which may have changed since it was last asked for."""
     return find_task(task_id)

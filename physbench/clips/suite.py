@@ -16,6 +16,7 @@ from physbench.errors import UsageError, nearest
 SUITE_VERSION = 0  # rises with any change of rows or of a headline scorer: 0 has the first four tasks
 # Seeds of each split in the suites that come with golden states.
 GOLDEN_SUITES: Mapping[str, Mapping[Split, int]] = {"smoke": {"test": 4}, "core": {"test": 24, "ood": 8}}
+OWN = "own-"  # before the name of a suite to which other tasks were added: its scores are not those of the suite
 TRAIN_CLIPS = 2000  # of the train suite where no number is asked for
 
 
@@ -72,8 +73,10 @@ def suite_names() -> tuple[str, ...]:
 def find_suite(name: str, limit: int | None = None, tasks: str | None = None) -> Suite:
     """Return a suite, or a part of it: the clips of the `tasks` that a glob selects, `limit` of them spread evenly.
 
-    A part of `smoke` or `core` is marked `partial`. `train` has any size: `limit` is the number of its clips. Unknown
-    suites and tasks raise UsageError and offer the nearest names.
+    A part of `smoke` or `core` is marked `partial`. Tasks outside the suite, installed or from a file
+    (`physbench.own`), get as many clips as those in it; the suite is then another one, "own-smoke" or "own-core".
+    `train` has any size: `limit` is the number of its clips. Unknown suites and tasks raise UsageError and offer the
+    nearest names.
     """
     if name not in suite_names():
         raise UsageError(f"There is no suite named '{name}'.{nearest(name, suite_names())}")
@@ -83,13 +86,16 @@ def find_suite(name: str, limit: int | None = None, tasks: str | None = None) ->
         ids = builtin_task_ids() if tasks is None else match_tasks(tasks)
         return Suite(name, SUITE_VERSION, train_rows(ids, limit or TRAIN_CLIPS))
     whole = _golden_suite(name)
-    rows = whole.rows
+    rows, other = whole.rows, False
     if tasks is not None:
         chosen = match_tasks(tasks, whole.tasks)
-        rows = tuple(row for row in rows if row.task in chosen)
+        added = [task for task in chosen if task not in whole.tasks]
+        rows, other = (*(row for row in rows if row.task in chosen), *golden_rows(name, added)), bool(added)
     if limit is not None:
         rows = spread(rows, limit)
-    return whole if rows == whole.rows else Suite(name, whole.version, rows, partial=True, golden=whole.golden)
+    if rows == whole.rows:
+        return whole
+    return Suite(f"{OWN}{name}" if other else name, whole.version, rows, partial=True, golden=whole.golden)
 
 
 def train_rows(task_ids: tuple[str, ...], count: int) -> tuple[Row, ...]:

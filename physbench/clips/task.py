@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 
+from physbench import own
 from physbench.clips.clip import Split
 from physbench.errors import UsageError, nearest
+from physbench.own import OwnFile
 from physbench.registry import entries, load
 from physbench.world.scene import Scene
 
 GROUP = "physbench.tasks"
 SPLITS: tuple[Split, ...] = ("train", "test", "ood")
 MAX_DRAWS = 20_000
+ID = r"[a-z0-9]+(-[a-z0-9]+)*/[a-z0-9]+(-[a-z0-9]+)*-v[0-9]+"  # of a task
 
 Kind = Literal["fixed", "visible", "revealed", "free"]
 Params = Mapping[str, float]
@@ -120,8 +125,55 @@ class Task(Protocol):
 
 
 def task_ids() -> tuple[str, ...]:
-    """Ids of all installed tasks, sorted."""
-    return tuple(entries(GROUP))
+    """Ids of all installed tasks and of those in files that were named, sorted."""
+    return tuple(sorted({*entries(GROUP), *own_tasks()}))
+
+
+def own_tasks() -> Mapping[str, type[Task]]:
+    """Classes of the tasks in files that were named (`physbench.own`), by id."""
+    return _classes(own.registered())
+
+
+@lru_cache(maxsize=8)
+def _classes(files: tuple[OwnFile, ...]) -> Mapping[str, type[Task]]:
+    found: dict[str, type[Task]] = {}
+    for file in files:
+        for task in _tasks_in(file).values():
+            if task.id in found or task.id in entries(GROUP):
+                raise UsageError(
+                    f"{file.path}: there is a task with the id '{task.id}' already. Give this one another."
+                )
+            found[task.id] = task
+    return MappingProxyType(found)
+
+
+def own_ids(part: str) -> tuple[str, ...]:
+    """Register the tasks of `FILE.py`, `FILE.py:Class` or a glob of files, and return the ids that this part names.
+
+    Raises UsageError where a file is missing, cannot be imported or holds no such task.
+    """
+    chosen: list[str] = []
+    for file, name in own.opened(part):
+        chosen += [task.id for task in own.pick(file, name, _tasks_in(file), "task").values()]
+        _classes((*(known for known in own.registered() if known.path != file.path), file))
+        own.register(file)
+    return tuple(chosen)
+
+
+def _tasks_in(file: OwnFile) -> dict[str, type[Task]]:
+    """The classes of a file that are tasks, by name; a class that is nearly one is told what it lacks."""
+    found: dict[str, type[Task]] = {}
+    for name, each in own.members(file, lambda value: isinstance(value, type) and hasattr(value, "id")):
+        missing = [word for word in ("parameters", "sample", "scene") if not hasattr(each, word)]
+        if missing:
+            raise UsageError(f"{file.path}: the class {name} has an id but no {', no '.join(missing)}.")
+        if not isinstance(each.id, str) or not re.fullmatch(ID, each.id):
+            raise UsageError(
+                f"{file.path}: the id of {name} is {each.id!r}. Expected a family, a slash and a name with a version, in "
+                'in small letters, digits and hyphens: "falling/my-task-v1".'
+            )
+        found[name] = each
+    return found
 
 
 def builtin_task_ids() -> tuple[str, ...]:
@@ -138,34 +190,48 @@ def short_names(task_id: str) -> tuple[str, str]:
 def find_task(name: str) -> Task:
     """Return the task with this id or short name ("projectile-v1", "projectile": the newest version).
 
-    An unknown name raises UsageError and offers the nearest ones.
+    `FILE.py` and `FILE.py:Class` name the one task of a file, or one of several. An unknown name raises UsageError and
+    offers the nearest ones.
     """
+    if own.is_file(name):
+        ids = own_ids(name)
+        if len(ids) > 1:
+            raise UsageError(f"{name} holds {len(ids)} tasks: {', '.join(ids)}. Name one, as in {name}:Class.")
+        return own_tasks()[ids[0]]()
     matches = [task_id for task_id in task_ids() if name in (task_id, *short_names(task_id))]
     if not matches:
         raise UsageError(f"There is no task named '{name}'.{_nearest(name, task_ids())}")
-    task: Task = load(GROUP, max(matches, key=_version))()
+    found = max(matches, key=_version)
+    task: Task = (own_tasks()[found] if found in own_tasks() else load(GROUP, found))()
     return task
 
 
 def match_tasks(pattern: str, ids: Iterable[str] | None = None) -> tuple[str, ...]:
-    """Return the ids that a pattern selects: ids, short names, families or globs of them, separated by commas.
+    """Return the ids that a pattern selects: ids, short names, families, globs of them or files, separated by commas.
 
-    A part that selects nothing raises UsageError and offers the nearest names.
+    A name is looked for among `ids`, then among all tasks; a file gives its own (see `physbench.own`). A part that
+    selects nothing raises UsageError and offers the nearest names.
     """
+    asked = own.parts_of(pattern)
+    named = [task_id for part in asked if own.is_file(part) for task_id in own_ids(part)]
     known = tuple(sorted(task_ids() if ids is None else ids))
-    found: set[str] = set()
-    for part in filter(None, (part.strip() for part in pattern.split(","))):
-        hits = {
-            task_id
-            for task_id in known
-            if any(fnmatchcase(name, part) for name in (task_id, task_id.split("/")[0], *short_names(task_id)))
-        }
+    found: set[str] = set(named)
+    for part in (part for part in asked if not own.is_file(part)):
+        hits = _hits(part, known) or _hits(part, task_ids())
         if not hits:
             raise UsageError(f"No task matches '{part}'.{_nearest(part, known)}")
         found |= hits
     if not found:
         raise UsageError(f"No task is named in '{pattern}'.{nearest('', known)}")
-    return tuple(task_id for task_id in known if task_id in found)
+    return tuple(sorted(found))
+
+
+def _hits(part: str, ids: Iterable[str]) -> set[str]:
+    return {
+        task_id
+        for task_id in ids
+        if any(fnmatchcase(name, part) for name in (task_id, task_id.split("/")[0], *short_names(task_id)))
+    }
 
 
 def _version(task_id: str) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from physbench import __version__
+from physbench.clips.suite import OWN
 from physbench.errors import PhysbenchError
 from physbench.results.estimate import MODELS, estimate
 from physbench.results.folder import RunFolder, write_json
@@ -31,7 +32,7 @@ def build_result(folder: RunFolder, *, resamples: int = RESAMPLES) -> dict[str, 
     tables = {name: table[table["clip"].isin(wanted)] for name, table in tables.items()}
     e = estimate(tables, resamples=resamples)
     suite = _suite(manifest, rows)
-    incomplete = "" if suite.complete else "not every task of the suite was run"
+    incomplete = _incomplete(suite, manifest, rows)
     axes = dict(enumerate(e.qualities.axes))
     families = tuple(dict.fromkeys(task.split("/")[0] for task in e.tasks))
     failures = _failures(tables["model"])
@@ -87,30 +88,40 @@ def _model(manifest: Mapping[str, Any]) -> ModelInfo:
 
 def _suite(manifest: Mapping[str, Any], rows: tuple[Row, ...]) -> SuiteInfo:
     suite = manifest["suite"]
-    tasks = sorted({row.task for row in rows})
+    whole = _whole(manifest, rows)
     return SuiteInfo(
         name=str(suite["name"]),
         version=int(suite["version"]),
         hash=str(suite["hash"]),
         local=bool(suite.get("local", False)),
         clips=len(rows),
-        tasks=tasks,
-        complete=_complete(manifest, set(tasks)),
+        of=None if whole is None else len(whole),
+        tasks=sorted({row.task for row in rows}),
+        complete=whole is not None and set(rows) == set(whole),
     )
 
 
-def _complete(manifest: Mapping[str, Any], tasks: set[str]) -> bool:
-    """Whether every task of the suite was run: only --tasks and --limit can leave some out."""
+def _whole(manifest: Mapping[str, Any], rows: tuple[Row, ...]) -> tuple[Row, ...] | None:
+    """The clips of the suite: only --tasks and --limit can leave some out. None where that cannot be known."""
     options = manifest.get("options") or {}
     if options.get("tasks") is None and options.get("limit") is None:
-        return True
+        return rows
     from physbench.clips.suite import find_suite
 
     try:
         whole = find_suite(manifest["suite"]["name"])
     except PhysbenchError:
-        return False
-    return whole.version == manifest["suite"]["version"] and tasks >= set(whole.tasks)
+        return None  # a suite with tasks of one's own
+    return whole.rows if whole.version == manifest["suite"]["version"] else None
+
+
+def _incomplete(suite: SuiteInfo, manifest: Mapping[str, Any], rows: tuple[Row, ...]) -> str:
+    """Why there is no overall skill: it needs every task of the suite, though not every clip."""
+    whole = _whole(manifest, rows)
+    if whole is None and suite.name.startswith(OWN):
+        return "tasks outside the suite were run"
+    tasks = {row.task for row in whole} if whole is not None else set()
+    return "" if tasks and tasks <= set(suite.tasks) else "not every task of the suite was run"
 
 
 def _context(manifest: Mapping[str, Any]) -> int:

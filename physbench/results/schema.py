@@ -46,10 +46,13 @@ class SuiteInfo(Record):
     name: str = Field(description="Name of the suite.")
     version: int = Field(description="Rises with any change of its clips or of a headline scorer.")
     hash: str = Field(description="Hash of the rows that were run and of their simulated states.")
-    local: bool = Field(description="True where this machine does not reproduce the suite's golden states.")
+    local: bool = Field(
+        description="True where this machine does not reproduce the suite's golden states, or tasks were added to it."
+    )
     clips: int = Field(description="Number of clips that were run.")
+    of: int | None = Field(default=None, description="Number of clips in the suite; null where that is not known.")
     tasks: list[str] = Field(description="Tasks that were run.")
-    complete: bool = Field(description="Whether every task of the suite was run.")
+    complete: bool = Field(description="Whether every clip of the suite was run, and no other.")
 
 
 class SkillValue(Record):

@@ -31,7 +31,9 @@ def print_summary(result: Document, console: Console) -> None:
     model, suite = result["model"], result["suite"]
     head = Text()
     head.append(model["name"], style="bold")
-    head.append(f"  {suite['name']} {suite['version']}, {suite['clips']} clips, {result['render_spec']}", style="dim")
+    some = f" of {suite['of']}" if suite.get("of") not in (None, suite["clips"]) else ""
+    clips = f"{suite['clips']}{some} clips"
+    head.append(f"  {suite['name']} {suite['version']}, {clips}, {result['render_spec']}", style="dim")
     console.print()
     console.print(head)
     if result["note"] or result["provisional"]:

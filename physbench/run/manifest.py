@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from physbench import __version__
+from physbench import __version__, own
 from physbench.adapters.protocol import ModelCard
-from physbench.clips.suite import Suite
+from physbench.clips.suite import OWN, Suite
 from physbench.errors import UsageError
 from physbench.results.manifest import MANIFEST_VERSION
 from physbench.run.options import Options
@@ -47,7 +47,7 @@ def asked_document(options: Options, suite: Suite, sha256: str | None, versions:
             "name": suite.name,
             "version": suite.version,
             "hash": suite.hash,
-            "local": False,
+            "local": suite.name.startswith(OWN),
             "partial": suite.partial,
             "rows": [dataclasses.asdict(row) for row in suite.rows],
         },
@@ -57,6 +57,7 @@ def asked_document(options: Options, suite: Suite, sha256: str | None, versions:
             "args": dict(options.model_arg),
             "files": file_hashes(options.model_arg),
         },
+        "files": {"tasks": own.documents(options.tasks), "scorers": own.documents(options.scorers)},
         "options": options.document(),
         "seed": options.seed,
         "versions": versions,
@@ -71,6 +72,8 @@ _DECIDING: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("The content of the files behind --model-arg", ("model", "files")),
     ("--suite", ("suite", "name")),
     ("The version of the suite", ("suite", "version")),
+    ("The content of the files of --tasks", ("files", "tasks")),
+    ("The content of the files of --scorers", ("files", "scorers")),
     ("The choice of clips (--tasks, --limit)", ("suite", "rows")),
     ("The hash of the suite", ("suite", "hash")),
     ("--scorers", ("options", "scorers")),
@@ -110,9 +113,16 @@ def first_difference(stored: Document, asked: Document) -> str | None:
         before, now = _at(stored, keys), _at(asked, keys)
         if before == now:
             continue
+        if keys[0] == "files":
+            return f"{label} ({', '.join(_changed(before or [], now or []))}) has changed"
         others = "other " if isinstance(before, list) and isinstance(now, list) and len(before) == len(now) else ""
         return f"{label} was {_short(before)}, now it is {others}{_short(now)}"
     return None
+
+
+def _changed(before: Sequence[Document], now: Sequence[Document]) -> list[str]:
+    """Paths of files that only one of two lists of `physbench.own.documents` holds."""
+    return sorted({file["path"] for file in (*before, *now) if file not in before or file not in now})
 
 
 def refuse_other_settings(stored: Document, asked: Document, folder: Path) -> None:

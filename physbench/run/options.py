@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from physbench import own
 from physbench.errors import UsageError, nearest
 
 Keep = Literal["shown", "all", "none"]
@@ -23,8 +24,8 @@ class Options:
     model: str  # path or scheme:rest
     suite: str = "core"
     model_arg: Mapping[str, str] = field(default_factory=dict)
-    tasks: str | None = None  # glob
-    scorers: str | None = None  # glob
+    tasks: str | None = None  # names, globs, files
+    scorers: str | None = None  # names, globs, files
     limit: int | None = None  # clips, taken evenly from the suite
     device: str = "auto"
     batch_size: int | None = None  # None: found from a probe
@@ -36,6 +37,12 @@ class Options:
     keep_rollouts: Keep = "shown"
     workers: int | None = None  # None: one per core
     trust_code: bool = False
+
+    def __post_init__(self) -> None:
+        """Files mean the same from any folder."""
+        for name in ("tasks", "scorers"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, own.absolute(getattr(self, name)))
 
     def check(self) -> None:
         """Refuse what cannot work, before anything is loaded."""

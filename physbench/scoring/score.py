@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 
 import numpy as np
 
+from physbench import own
 from physbench.clips.clip import Clip
 from physbench.errors import UsageError, nearest
 from physbench.registry import entries, load
@@ -20,23 +21,34 @@ GROUP = "physbench.scorers"
 
 
 def find_scorers(glob: str | None = None) -> tuple[Scorer, ...]:
-    """Return the registered scorers, sorted by id; `glob` selects by id or by what is behind its slash.
+    """Return the registered scorers, sorted by id, and those of the files that `glob` names.
 
-    Raises UsageError with the nearest names where nothing matches.
+    glob: ids, what is behind their slash, globs of them, or files (`physbench.own`), separated by commas. Files alone
+    are added to all that is installed. Scorers that do not come with physbench are diagnostics: their quality is in
+    the table of scores, and never that of an axis. Raises UsageError with the nearest names where nothing matches.
     """
     known = entries(GROUP)
-    chosen = [n for n in known if glob is None or fnmatchcase(n, glob) or fnmatchcase(n.split("/")[-1], glob)]
-    if not chosen:
-        raise UsageError(f"There is no scorer named '{glob}'.{nearest(str(glob), known)}")
-    found = []
-    for name in chosen:
-        declared = load(GROUP, name)
-        if not isinstance(declared, Scorer) or declared.id != name:
-            raise UsageError(
-                f"Entry point '{name}' in {GROUP}: expected a scorer with this id but got {declared!r:.80}."
-            )
-        found.append(declared)
-    return tuple(found)
+    parts = own.parts_of(glob or "*")
+    found: dict[str, Scorer] = {}
+    for part in [part for part in parts if not own.is_file(part)] or ["*"]:
+        names = [n for n in known if fnmatchcase(n, part) or fnmatchcase(n.split("/")[-1], part)]
+        if not names:
+            raise UsageError(f"There is no scorer named '{part}'.{nearest(part, known)}")
+        for name in names:
+            declared = load(GROUP, name)
+            if not isinstance(declared, Scorer) or declared.id != name:
+                raise UsageError(
+                    f"Entry point '{name}' in {GROUP}: expected a scorer with this id but got {declared!r:.80}."
+                )
+            found[name] = declared if known[name].value.startswith(f"{GROUP}.") else replace(declared, headline=False)
+    for part in filter(own.is_file, parts):
+        for file, name in own.opened(part):
+            declared_here = dict(own.members(file, lambda value: isinstance(value, Scorer)))
+            for each in own.pick(file, name, declared_here, "scorer").values():
+                if each.id in known or each.id in found:
+                    raise UsageError(f"{file.path}: there is a scorer '{each.id}' already. Give this one another id.")
+                found[each.id] = replace(each, headline=False)
+    return tuple(found[name] for name in sorted(found))
 
 
 def score_clip(

@@ -1,0 +1,31 @@
+"""A scorer of my own: physbench eval MODEL --scorers examples/my_scorer.py"""
+
+import numpy as np
+
+from physbench.scoring.due import due, located, moving
+from physbench.scoring.protocol import Reading, scorer
+
+
+@scorer(
+    id="own/speed-error",
+    version=1,
+    axis=None,
+    unit="m/s",
+    better="lower",
+    quality=None,
+    noise_floor="below 0.1 m/s for ground truth",
+    source="formula",
+)
+def speed_error(clip, rollout, tracks):
+    """How far the speed of an object is from that of ground truth.
+
+    Median over moving objects and frames of | |v| - |v_truth| |, v by differences of positions; 0 is best.
+    """
+    frames = due(clip, tracks.context) & located(tracks) & moving(clip)  # (C + T, K)
+    both = frames[1:] & frames[:-1]
+    if not both.any():
+        return Reading(None, "not applicable", "no moving object is seen in two frames in a row")
+    scale = clip.spec.fps / clip.pixels_per_metre
+    speeds = np.linalg.norm(np.diff(tracks.position, axis=0), axis=-1) * scale  # (C + T - 1, K) m/s
+    truth = np.linalg.norm(np.diff(clip.px_positions()[clip.window(tracks.context)], axis=0), axis=-1) * scale
+    return Reading(float(np.median(np.abs(speeds - truth)[both])))
