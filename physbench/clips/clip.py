@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.world.camera import pixels_per_metre, plane_from_world, px_from_plane
+from physbench.world.camera import pixels_per_metre, plane_from_world, px_from_world
 from physbench.world.scene import PALETTE, Body, Contact, RenderSpec, Scene
 
 Split = Literal["train", "test", "ood"]
@@ -97,8 +97,8 @@ class Clip:
         return plane_from_world(self.scene.camera, self.states[:, list(self.tracked), :3])
 
     def px_positions(self) -> NDArray[np.float64]:
-        """True centres of the tracked bodies in the image (T, K, 2) px."""
-        return px_from_plane(self.scene.camera, self.spec, self.plane_positions())
+        """Where the camera sees the true centres of the tracked bodies in the image (T, K, 2) px."""
+        return px_from_world(self.scene.camera, self.spec, self.states[:, list(self.tracked), :3])
 
     def visible_share(self) -> NDArray[np.float64]:
         """Visible area over full area of the tracked bodies (T, K), 0..1."""

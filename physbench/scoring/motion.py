@@ -2,7 +2,8 @@
 
 All in the plane of motion (2D). A state is (x, y, vx, vy) in m and m/s at a time called its epoch. A body that slides
 or rolls on a level support for good moves straight along it; one in free flight is ballistic (straight without
-gravity); one in a central field runs on a Kepler orbit. What has no closed form here has no law (None).
+gravity); one in a central field runs on a Kepler orbit, and two that draw each other on one each around their
+barycentre, if that rests. What has no closed form here has no law (None).
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from physbench.scoring.slope import slope_law
 from physbench.world.camera import plane_from_world
 from physbench.world.geometry import gap
 from physbench.world.outlines import apparent_radius
+from physbench.world.scene import Scene
 
 Array = NDArray[np.float64]
 
+AT_REST = 1e-6  # of their relative speed: the barycentre of two bodies rests
 SUPPORT_GAP = 0.02  # diameters; a support that the true body never leaves by more is permanent
 
 
@@ -192,7 +195,7 @@ def law_of(clip: Clip, index: int) -> Law | None:
     body = scene.bodies[index]
     gravity = plane_from_world(scene.camera, np.asarray(scene.gravity, dtype=np.float64))
     if scene.fields:
-        return _orbit(clip, gravity)
+        return _orbit(clip, index, gravity)
     under = supports(clip, index)
     size = float(np.linalg.norm(gravity))
     if not under or size == 0:
@@ -208,10 +211,31 @@ def law_of(clip: Clip, index: int) -> Law | None:
     return Constant((float(gravity[0]), float(gravity[1])), (float(normal[0]), float(normal[1])), float(heights[-1]))
 
 
-def _orbit(clip: Clip, gravity: Array) -> Orbit | None:
+def _orbit(clip: Clip, index: int, gravity: Array) -> Orbit | None:
     scene = clip.scene
-    source = scene.bodies[scene.index(scene.fields[0].source)]
-    if len(scene.fields) > 1 or source.role != "fixed" or np.any(gravity):
+    sources = [scene.index(field.source) for field in scene.fields]
+    if np.any(gravity):
         return None
-    centre = plane_from_world(scene.camera, np.asarray(source.position, dtype=np.float64))
-    return Orbit((float(centre[0]), float(centre[1])), scene.fields[0].mu)
+    if len(sources) == 1 and scene.bodies[sources[0]].role == "fixed":
+        centre, mu = np.asarray(scene.bodies[sources[0]].position, dtype=np.float64), scene.fields[0].mu
+    elif len(sources) == 2 and index in sources and two_bodies(scene):
+        a, b = (clip.states[0, source] for source in sources)
+        first, second = (field.mu for field in scene.fields)
+        total = first + second
+        centre, drift = ((first * a[part] + second * b[part]) / total for part in (np.s_[:3], np.s_[7:10]))
+        if np.linalg.norm(drift) > AT_REST * np.linalg.norm(a[7:10] - b[7:10]):
+            return None  # the barycentre moves on
+        mu = (second if index == sources[0] else first) ** 3 / total**2  # of the other one, as felt from there
+    else:
+        return None
+    middle = plane_from_world(scene.camera, centre)
+    return Orbit((float(middle[0]), float(middle[1])), mu)
+
+
+def two_bodies(scene: Scene) -> bool:
+    """Whether the sources of a scene's fields are two free bodies that draw each other with forces that cancel."""
+    sources = [scene.bodies[scene.index(field.source)] for field in scene.fields]
+    if len(sources) != 2 or any(body.role != "moving" or body.release is not None for body in sources):
+        return False
+    pulls = [field.mu / body.mass for field, body in zip(scene.fields, sources, strict=True)]
+    return bool(np.isclose(*pulls, rtol=1e-6)) and sum(body.role == "moving" for body in scene.bodies) == 2

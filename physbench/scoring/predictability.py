@@ -156,6 +156,8 @@ def _undisturbed(clip: Clip, states: Array) -> Array | None:
     scene, ahead = clip.scene, clip.times[clip.handover + 1 :]
     if any(action.time >= 0 for action in scene.impulses) or any((b.release or -1) > 0 for b in scene.bodies):
         return None
+    if any(scene.bodies[scene.index(field.source)].role == "moving" for field in scene.fields):
+        return None  # the barycentre of a member need not rest
     axes = list(PLANE_AXES[scene.camera.view])
     fine = np.linspace(0, len(ahead), len(ahead) * 4 + 1)
     moments = np.interp(fine, np.arange(len(ahead) + 1), np.concatenate([[0.0], ahead]))
