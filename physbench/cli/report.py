@@ -11,6 +11,9 @@ import typer
 
 def command(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.", show_default=False)],
+    tasks: Annotated[
+        str | None, typer.Option(metavar="FILE.py", help="The file with the run's own tasks, where it has some.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result document to stdout.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:
@@ -22,6 +25,10 @@ def command(
     from physbench.results.folder import RunFolder
     from physbench.results.report import write_report
 
+    if tasks is not None:
+        from physbench.clips.task import match_tasks
+
+        match_tasks(tasks)
     folder = RunFolder(run)
     result = write_result(folder)
     write_report(folder)

@@ -169,8 +169,8 @@ def _tasks_in(file: OwnFile) -> dict[str, type[Task]]:
             raise UsageError(f"{file.path}: the class {name} has an id but no {', no '.join(missing)}.")
         if not isinstance(each.id, str) or not re.fullmatch(ID, each.id):
             raise UsageError(
-                f"{file.path}: the id of {name} is {each.id!r}. Expected a family, a slash and a name with a version, in "
-                'in small letters, digits and hyphens: "falling/my-task-v1".'
+                f"{file.path}: the id of {name} is {each.id!r}. Expected a family, a slash and a name with a version "
+                "in small letters, digits and hyphens, such as falling/my-task-v1."
             )
         found[name] = each
     return found

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from physbench.clips.clip import Clip, Row
+from physbench.errors import UsageError
+from physbench.own import registered
 from physbench.progress import Progress
 from physbench.results.curves import Array, CurvePool, FamilyCurves, first_off
 from physbench.results.folder import RunFolder, load_tracks
@@ -56,6 +58,7 @@ def gather(
     """Read the tracks of every clip once, and the rollouts of those that are shown."""
     from physbench.clips.store import ClipStore
 
+    require_tasks(folder, manifest)
     spec = spec_of(dict(manifest))
     limits = predictability(tables["truth"])
     chosen = {item.clip: item for item in select(tables["model"], tables["truth"])}
@@ -76,6 +79,19 @@ def gather(
                 figures[row.id] = figure(folder, clip, chosen[row.id], errors.get("model"), tables)
             progress.advance()
     return [pool.result() for pool in pools.values()], [figures[clip] for clip in chosen]
+
+
+def require_tasks(folder: RunFolder, manifest: Mapping[str, Any]) -> None:
+    """Raise UsageError where tasks of the run are in files that were not named here: no file runs unasked."""
+    known = {str(file.path): file.sha256 for file in registered()}
+    for file in (manifest.get("files") or {}).get("tasks", []):
+        if file["path"] not in known:
+            raise UsageError(
+                f"{folder.path}: tasks of this run are in {file['path']}. If it may run, say so: "
+                f"physbench report {folder.path} --tasks {file['path']}"
+            )
+        if known[file["path"]] != file["sha256"]:
+            raise UsageError(f"{folder.path}: {file['path']} has changed since the run. Put it back, or run it again.")
 
 
 def clip_errors(folder: RunFolder, clip: Clip) -> dict[str, Array]:
