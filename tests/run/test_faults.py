@@ -1,0 +1,154 @@
+"""Faults of every kind: kills at any moment, damaged files, a model that fails late, two processes on one folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from physbench.cli.main import run
+from physbench.results.folder import RunFolder
+from physbench.run.memory import descendants
+
+Eval = Callable[..., tuple[str, ...]]
+Start = Callable[..., "subprocess.Popen[str]"]
+
+KILLS = int(os.environ.get("PHYSBENCH_TEST_KILLS", "200"))
+
+LATE = """\
+import time
+from physbench.adapters.protocol import ModelCard
+
+class Late:
+    card = ModelCard("late", (64, 64), 15, 4)
+    calls = 0
+
+    def __init__(self, kind):
+        self.kind = kind
+
+    def rollout(self, context, *, horizon, actions, prompts, generators):
+        Late.calls += 1
+        frames = context[:, -1:].repeat(1, horizon, 1, 1, 1)
+        if Late.calls == 7 + 1:  # one call finds the batch size or checks the shape
+            if self.kind == "raises":
+                raise RuntimeError("no more")
+            if self.kind == "hangs":
+                time.sleep(600)
+            if self.kind == "nan":
+                frames[:] = float("nan")
+        return frames
+
+def factory(*, device, dtype, kind):
+    return Late(kind)
+"""
+
+
+def wait_until_gone(pids: list[int], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while any(Path(f"/proc/{pid}").exists() and "\nState:\tZ" not in status(pid) for pid in pids):
+        assert time.monotonic() < deadline, "processes of a killed run go on"
+        time.sleep(0.05)
+
+
+def status(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return "\nState:\tZ"
+
+
+@pytest.mark.slow
+def test_kills_at_random_times_lose_and_change_nothing(
+    toy_run: RunFolder, toy_eval: Eval, start: Start, tmp_path: Path
+) -> None:
+    """SIGKILL at random moments over run after run, each resumed until it is done: no row lost, doubled or changed."""
+    rng = random.Random(20)
+    whole = toy_run.scores.read_bytes()
+    kills, finished, out = 0, 0, RunFolder(tmp_path / "run-0")
+    longest = 15.0  # s, at first; then what a run takes
+    while kills < KILLS:
+        begun = time.monotonic()
+        process = start(*toy_eval(out.path), *(["--resume"] if out.manifest.exists() else ["--fresh"]))
+        try:
+            process.communicate(timeout=rng.uniform(0.2, longest))
+        except subprocess.TimeoutExpired:
+            family = [process.pid, *descendants(process.pid)]
+            if rng.random() < 0.5:
+                os.kill(process.pid, signal.SIGKILL)  # its children must end by themselves
+            else:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            wait_until_gone(family)
+            kills += 1
+            for part in out.path.glob("parts/*.json"):
+                assert json.loads(part.read_text())["rows"], "a part is whole or not there"
+            continue
+        assert process.returncode == 0
+        longest = max(5.0, 1.1 * (time.monotonic() - begun))
+        assert out.scores.read_bytes() == whole
+        table = pd.read_parquet(out.scores)
+        assert not table.duplicated(["clip", "sample", "reading"]).any()
+        shutil.rmtree(out.path)
+        finished += 1
+        out = RunFolder(tmp_path / f"run-{finished}")
+    print(f"{kills} kills, {finished} runs finished in between")
+    assert run(toy_eval(out.path, *(["--resume"] if out.manifest.exists() else ["--fresh"]))) == 0
+    assert out.scores.read_bytes() == whole
+
+
+@pytest.mark.parametrize(("kind", "words"), [("raises", "no more"), ("hangs", "4 s"), ("nan", "holds NaN")])
+def test_a_model_that_fails_in_its_seventh_batch_costs_that_batch(tmp_path: Path, kind: str, words: str) -> None:
+    (tmp_path / "late.py").write_text(LATE)
+    out = RunFolder(tmp_path / kind)
+    model = (f"{tmp_path / 'late.py'}:factory", "--model-arg", f"kind={kind}", "--device", "cpu")
+    what = ("--suite", "smoke", "--tasks", "projectile,screen-pass", "--limit", "8", "--batch-size", "1")
+    assert run(["eval", *model, *what, "--timeout", "4", "--out", str(out.path)]) == 0
+    result = json.loads(out.result.read_text())
+    assert result["counts"] == {"clips": 8, "samples": 1, "scored": 7, "failed": 1}
+    assert [words in failure["reason"] for failure in result["failures"]] == [True], result["failures"]
+
+
+def test_damaged_files_of_a_run_and_of_the_cache_are_made_again(
+    toy_run: RunFolder, toy_eval: Eval, tmp_path: Path, cache: Path
+) -> None:
+    """Truncated: Parquet of the run and of its references, every second cached clip and cached reference."""
+    out = RunFolder(tmp_path / "damaged")
+    shutil.copytree(toy_run.path, out.path)
+    for table in (out.scores, out.reference("truth").scores):
+        table.write_bytes(table.read_bytes()[: table.stat().st_size // 2])
+    clips = sorted((cache / "clips").rglob("*.npz"))
+    references = [path for path in (cache / "references").rglob("*") if path.is_file()]
+    assert clips and references
+    for path in [*clips[::2], *references[::2]]:
+        path.write_bytes(path.read_bytes()[:100])
+    assert run(toy_eval(out.path, "--resume")) == 0
+    assert out.scores.read_bytes() == toy_run.scores.read_bytes()
+    assert out.reference("truth").scores.read_bytes() == toy_run.reference("truth").scores.read_bytes()
+
+
+def test_a_second_process_on_a_run_folder_is_refused(
+    toy_run: RunFolder, toy_eval: Eval, start: Start, tmp_path: Path
+) -> None:
+    out = RunFolder(tmp_path / "shared")
+    gate = tmp_path / "gate"
+    first = start(*toy_eval(out.path), TOY_GATE=str(gate))
+    deadline = time.monotonic() + 120
+    while len(list(out.path.glob("parts/*.json"))) < 3:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    for word in ("--resume", "--fresh"):
+        second = start(*toy_eval(out.path, word))
+        _, said = second.communicate(timeout=60)
+        assert second.returncode == 2 and "Another process is working" in said, said
+    gate.touch()
+    first.communicate(timeout=120)
+    assert first.returncode == 0 and out.scores.read_bytes() == toy_run.scores.read_bytes()
