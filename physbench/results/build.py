@@ -10,10 +10,12 @@ from physbench.clips.suite import OWN
 from physbench.errors import PhysbenchError
 from physbench.results.estimate import MODELS, estimate
 from physbench.results.folder import RunFolder, write_json
+from physbench.results.gaps import gaps
 from physbench.results.lawful import lawful_time
 from physbench.results.levels import axis_result, family_result, overall, reference_result, split_result, task_result
 from physbench.results.manifest import read_run, rows_of, spec_of
 from physbench.results.readings import reading_results, unavailable
+from physbench.results.samples import best_of
 from physbench.results.schema import Counts, Failure, ModelInfo, ResultDocument, Speed, SuiteInfo
 from physbench.results.sentences import note, sentences
 from physbench.scoring.bootstrap import RESAMPLES
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from physbench.clips.clip import Row
+
+FINAL_FROM = 2  # version of a suite whose headline scorers are no longer provisional
 
 
 def build_result(folder: RunFolder, *, resamples: int = RESAMPLES) -> dict[str, Any]:
@@ -39,7 +43,7 @@ def build_result(folder: RunFolder, *, resamples: int = RESAMPLES) -> dict[str, 
     document = ResultDocument(
         schema_version=1,
         physbench_version=__version__,
-        provisional=suite.version == 0,
+        provisional=suite.version < FINAL_FROM,
         note=note(rows),
         model=_model(manifest),
         suite=suite,
@@ -54,7 +58,9 @@ def build_result(folder: RunFolder, *, resamples: int = RESAMPLES) -> dict[str, 
             split: {name: split_result(e, split, a) for a, name in axes.items()}
             for split in dict.fromkeys(row.split for row in rows)
         },
+        gaps=gaps(e),
         references={MODELS[1]: reference_result(e, incomplete)},
+        best_of=best_of(tables, incomplete),
         lawful=lawful_time(tables, resamples),
         readings=reading_results(tables, resamples),
         counts=_counts(tables["model"], rows, failures, manifest),

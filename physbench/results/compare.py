@@ -1,30 +1,206 @@
-"""Two runs on the same clips: is one model ahead of the other?"""
+"""Runs on the same clips: is one model ahead of another, where most, and where can that not be told?
+
+Every run is placed between ground truth and freeze of its own size, rate and context, so that runs of models that ask
+for other frames compare; the draws of the bootstrap are the same clips in each run, so that differences are paired.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from physbench.clips.clip import Row
 from physbench.errors import UsageError
-from physbench.results.estimate import MODELS, estimate
+from physbench.results.estimate import Estimate, ends, estimate, number
 from physbench.results.folder import RunFolder
-from physbench.results.levels import reference_result
 from physbench.results.manifest import read_run, rows_of, spec_of
-from physbench.results.schema import ReferenceResult
+from physbench.results.schema import Interval, Record
 from physbench.scoring.bootstrap import RESAMPLES
+from physbench.scoring.skill import Array, Skills
 
 
-def compare(first: RunFolder, second: RunFolder, *, resamples: int = RESAMPLES) -> ReferenceResult:
-    """How far `first` is ahead of `second`: paired differences of skill with intervals, clip by clip.
+class Difference(Record):
+    """A skill of the first run, of another one, and the first minus the other, paired clip by clip."""
 
-    Both runs must hold the same clips at the same size, rate and context; else UsageError says what differs.
+    first: float | None = Field(description="Skill of the first run; null where it does not exist.")
+    other: float | None = Field(description="Skill of the other run.")
+    ahead: float | None = Field(description="first minus other.")
+    interval: Interval | None = Field(description="95 % interval of `ahead` [low, high]; null with the reason.")
+    reason: str = Field(default="", description="Why a value or the interval is null.")
+
+    @property
+    def sign(self) -> int:
+        """1: ahead, -1: behind, 0: cannot be told apart (the interval holds 0, or there is none)."""
+        if self.interval is None:
+            return 0
+        return int(self.interval[0] > 0) - int(self.interval[1] < 0)
+
+
+class RunInfo(Record):
+    """One of the runs."""
+
+    path: str = Field(description="Its folder.")
+    name: str = Field(description="Name of the model.")
+    track: str = Field(description="zero-shot, trained or privileged.")
+    render_spec: str = Field(description="Size and rate of its clips.")
+    context: int = Field(description="Context frames that count as seen.")
+
+
+class Against(Record):
+    """The first run against another one."""
+
+    other: RunInfo = Field(description="The other run.")
+    sentence: str = Field(description="The difference in words.")
+    overall: Difference = Field(description="Mean of the axes.")
+    axes: dict[str, Difference] = Field(description="By axis.")
+    families: dict[str, dict[str, Difference]] = Field(description='By family, then axis; "overall": their mean.')
+
+
+class Comparison(Record):
+    """Paired differences of the first run and each other one."""
+
+    schema_version: int = Field(default=1, description="Version of this document's layout.")
+    suite: str = Field(description="Name of the suite.")
+    version: int = Field(description="Its version.")
+    clips: int = Field(description="Clips that all runs hold.")
+    first: RunInfo = Field(description="The first run.")
+    against: list[Against] = Field(description="The first run against each other one, in their order.")
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """One run, read and estimated."""
+
+    manifest: Mapping[str, Any]
+    info: RunInfo
+    estimate: Estimate
+
+
+def compare(first: RunFolder, *others: RunFolder, resamples: int = RESAMPLES) -> Comparison:
+    """How far `first` is ahead of each of `others`: paired differences of skill with intervals.
+
+    All runs must hold the same clips, simulated to the same states and read by the same code, else UsageError says
+    what differs and what to do.
     """
-    manifest, tables = read_run(first)
-    other, other_tables = read_run(second)
-    for what, a, b in (
-        ("clips", set(rows_of(manifest)), set(rows_of(other))),
-        ("size and rate", spec_of(manifest), spec_of(other)),
-        ("context", manifest.get("context"), other.get("context")),
-        ("code", manifest.get("versions", {}).get("code"), other.get("versions", {}).get("code")),
-    ):
-        if a != b:
-            raise UsageError(f"{first.path} and {second.path} differ in {what}: they cannot be compared clip by clip.")
-    e = estimate({**tables, MODELS[1]: other_tables["model"]}, resamples=resamples)
-    return reference_result(e, "")
+    from physbench.results.difference_words import sentence, told_apart
+
+    if not others:
+        raise UsageError("Expected at least two runs to compare.")
+    found = [read_run(folder) for folder in (first, *others)]
+    for folder, (manifest, _) in zip(others, found[1:], strict=True):
+        require_alike(first, found[0][0], folder, manifest)
+    folders = (first, *others)
+    names = told_apart(
+        [(str(manifest["model"]["name"]), str(run.path)) for run, (manifest, _) in zip(folders, found, strict=True)]
+    )
+    sides = []
+    for folder, name, (manifest, tables) in zip(folders, names, found, strict=True):
+        wanted = {row.id for row in rows_of(manifest)}
+        kept = {source: table[table["clip"].isin(wanted)] for source, table in tables.items()}
+        card = manifest["model"]["card"]
+        context = int(manifest.get("context") or card["context_frames"])
+        info = RunInfo(
+            path=str(folder.path), name=name, track=card["track"], render_spec=str(spec_of(manifest)), context=context
+        )
+        sides.append(Side(manifest, info, estimate(kept, resamples=resamples)))
+    left = sides[0]
+    against = []
+    for right in sides[1:]:
+        part = _against(left, right)
+        against.append(part.model_copy(update={"sentence": sentence(left.info.name, part)}))
+    suite = left.manifest["suite"]
+    return Comparison(
+        suite=str(suite["name"]),
+        version=int(suite["version"]),
+        clips=len(rows_of(dict(left.manifest))),
+        first=left.info,
+        against=against,
+    )
+
+
+def require_alike(first: RunFolder, a: Mapping[str, Any], second: RunFolder, b: Mapping[str, Any]) -> None:
+    """Raise UsageError where two runs cannot be compared clip by clip, with what differs and the remedy."""
+    ours, theirs = rows_of(dict(a)), rows_of(dict(b))
+    start = f"{first.path} and {second.path} cannot be compared clip by clip"
+    if set(ours) != set(theirs):
+        same = len(set(ours) & set(theirs))
+        raise UsageError(
+            f"{start}: the first holds {_held(a, ours)}, the second {_held(b, theirs)}, {same} of them the same. "
+            "Run both with the same --suite, --tasks and --limit."
+        )
+    if a["suite"]["hash"] != b["suite"]["hash"]:
+        raise UsageError(
+            f"{start}: their clips were simulated to other states. Run both on one machine; "
+            "`physbench data verify` says which one reproduces the suite."
+        )
+    codes = [dict(manifest.get("versions") or {}).get("code") for manifest in (a, b)]
+    if codes[0] != codes[1]:
+        raise UsageError(
+            f"{start}: they were scored by other code ({codes[0]}, {codes[1]}). Run the older one again with --fresh."
+        )
+
+
+def _held(manifest: Mapping[str, Any], rows: Sequence[Row]) -> str:
+    suite = manifest["suite"]
+    return f"{len(rows)} clips of {suite['name']} {suite['version']}"
+
+
+def _against(left: Side, right: Side) -> Against:
+    a, b = left.estimate, right.estimate
+    axes = {name: k for k, name in enumerate(a.qualities.axes)}
+    families = dict.fromkeys(task.split("/")[0] for task in a.tasks)
+    every = [difference(a, b, None, family) for family in families]
+    return Against(
+        other=right.info,
+        sentence="",
+        overall=difference(a, b),
+        axes={name: difference(a, b, k) for name, k in axes.items()},
+        families={
+            family: {"overall": whole, **{name: difference(a, b, k, family) for name, k in axes.items()}}
+            for family, whole in zip(families, every, strict=True)
+        },
+    )
+
+
+def difference(a: Estimate, b: Estimate, axis: int | None = None, family: str | None = None) -> Difference:
+    """First minus other on one axis or over all, in one family or over all."""
+    ours, theirs = (value(e.point[0], axis, family) for e in (a, b))
+    axes = range(len(a.qualities.axes)) if axis is None else (axis,)
+    reasons = [
+        e.too_few(k, scored)
+        for e in (a, b)
+        for k in axes
+        if (scored := e.scored(k, e.family(family) if family else None))
+    ]
+    reason = next((reason for reason in reasons if reason), "")
+    if not np.isfinite(ours - theirs):
+        reason = "no skill on every axis" if axis is None else "no skill"
+        return Difference(first=number(ours), other=number(theirs), ahead=None, interval=None, reason=reason)
+    draws = value(a.draws[0], axis, family) - value(b.draws[0], axis, family)
+    return Difference(
+        first=number(ours),
+        other=number(theirs),
+        ahead=number(ours - theirs),
+        interval=None if reason else ends(draws),
+        reason=reason,
+    )
+
+
+def value(skills: Skills, axis: int | None, family: str | None) -> Array:
+    """Skill (...) on an axis (None: the mean over axes), over all or in one family.
+
+    In a family it is that of its informative tasks plus what its guards cost; with guards alone it is their cost, and
+    the mean is over the axes that the family has.
+    """
+    if family is None:
+        return skills.overall if axis is None else skills.axis[..., axis]
+    gain, cost = skills.informative[family], skills.guard[family]
+    both = np.where(np.isfinite(gain), gain + np.nan_to_num(cost, nan=0.0), cost)  # (..., A)
+    if axis is not None:
+        return np.asarray(both[..., axis], dtype=np.float64)
+    count = np.isfinite(both).sum(axis=-1)
+    return np.where(count > 0, np.nansum(both, axis=-1) / np.maximum(count, 1), np.nan)

@@ -106,6 +106,25 @@ class TaskResult(QualityValue):
     splits: dict[str, QualityValue] = Field(description="Each split alone.")
 
 
+class GapValue(Record):
+    """How much of a quality is lost outside the ranges of training: that of `test` minus that of `ood`."""
+
+    test: float | None = Field(description="Mean quality of the test clips, 0..1.")
+    ood: float | None = Field(description="Mean quality of the ood clips of the same tasks, 0..1.")
+    gap: float | None = Field(description="test minus ood: above 0 where the model does worse out of range.")
+    truth: float | None = Field(description="The same of ground truth: what the clips themselves make of it.")
+    interval: Interval | None = Field(description=_INTERVAL)
+    reason: str = Field(default="", description="Why the gap or its interval is null.")
+
+
+class BestOf(Record):
+    """Skill where of each clip's samples the best counts, chosen after the fact: never the score."""
+
+    samples: int = Field(description="K, samples a clip.")
+    overall: float | None = Field(description="Overall skill of the best of K.")
+    axes: dict[str, float | None] = Field(description="The same on each axis; the best sample is that of the axis.")
+
+
 class ReadingValue(Record):
     """A reading on one task: its mean or median over clips, in the reading's unit."""
 
@@ -193,7 +212,12 @@ class ResultDocument(Record):
     families: dict[str, dict[str, FamilyResult]] = Field(description="By family, then axis.")
     tasks: dict[str, dict[str, TaskResult]] = Field(description="By task, then axis.")
     splits: dict[str, dict[str, QualityValue]] = Field(description="By split, then axis: mean over families.")
+    gaps: dict[str, dict[str, GapValue]] = Field(
+        default_factory=dict,
+        description='Generalisation gap by level, then axis: "all" (mean over families), each family, each task.',
+    )
     references: dict[str, ReferenceResult] = Field(description="Reference models, by name.")
+    best_of: BestOf | None = Field(default=None, description="Best of K samples; null for one sample a clip.")
     lawful: Lawful | None = Field(description="How long a prediction stays physical; null where it was not read.")
     readings: dict[str, ReadingResult] = Field(description="Every reading that has a value, by id.")
     counts: Counts = Field(description="How many clips.")
