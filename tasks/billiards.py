@@ -24,7 +24,10 @@ SHAKEN = 0.25  # m; moves no ball by more than this within SHAKEN_BY
 SHAKEN_BY = 2.6  # s
 NUMBERS = ("one", "two", "three", "four")
 
+CUSHION = -1  # in place of a ball's number: a cushion met along x; CUSHION - 1: along y
+
 Balls = tuple[list[Flat], list[Flat]]  # centres m, velocities m/s
+Hit = tuple[float, int, int]  # s, number of a ball, of the other ball or cushion
 
 
 class Billiards:
@@ -113,6 +116,7 @@ class Billiards:
         },
     )
     horizon = 4.0  # s
+    last: tuple[str, ...] = ()  # parameters that are drawn when all balls lie
 
     def sample(self, rng: np.random.Generator, split: Split) -> Params:
         """The cue ball and what it hits first, then the others one by one: all at once they would rarely fit."""
@@ -124,8 +128,10 @@ class Billiards:
                     if self.fits({**p, "balls": float(k)}):
                         break
                     p |= {name: self.parameters[name].draw(rng, split) for name in p if name.endswith(f"_{k}")}
-            if self.accepts(p):
-                return p
+            for _ in range(TRIES if self.last else 1):
+                if self.accepts(p):
+                    return p
+                p |= {name: self.parameters[name].draw(rng, split) for name in self.last}
         raise RuntimeError(
             f"No acceptable parameters in {MAX_DRAWS} draws: the ranges of split {split} are too narrow."
         )
@@ -151,14 +157,8 @@ class Billiards:
     def plays(self, p: Params) -> bool:
         """Every ball gets away from where it was, and a small change of the velocities stays small."""
         places, velocities = self.start(p)
-        times = [GONE_BY / 4 * k for k in range(1, 5)]
-        paths = play(p, places, velocities, [*times, SHAKEN_BY])
-        for k, place in enumerate(places):
-            if max(math.dist(place, centres[k]) for centres in paths) <= 2 * p["radius"] + APART:
-                return False
-        shaken = [(vx + SHAKE * (-1) ** k, vy + SHAKE * (-1) ** (k // 2)) for k, (vx, vy) in enumerate(velocities)]
-        end = play(p, places, shaken, [SHAKEN_BY])[0]
-        return max(map(math.dist, paths[-1], end)) <= SHAKEN
+        paths, _ = play(p, places, velocities, [GONE_BY / 4 * k for k in range(1, 5)])
+        return gone(p, places, paths) and steady(p, places, velocities)
 
     def start(self, p: Params) -> Balls:
         """Centres at the hand-over and velocities up to the first hit, cue ball first."""
@@ -234,6 +234,19 @@ class Billiards:
         )
 
 
+def gone(p: Params, places: Sequence[Flat], paths: Sequence[Sequence[Flat]]) -> bool:
+    """Whether every ball gets a diameter away from its place at some time of the paths (times, balls)."""
+    away = [max(math.dist(place, centres[k]) for centres in paths) for k, place in enumerate(places)]
+    return min(away) > 2 * p["radius"] + APART
+
+
+def steady(p: Params, places: Sequence[Flat], velocities: Sequence[Flat]) -> bool:
+    """Whether a small change of the velocities stays small."""
+    shaken = [(vx + SHAKE * (-1) ** k, vy + SHAKE * (-1) ** (k // 2)) for k, (vx, vy) in enumerate(velocities)]
+    ends = [play(p, places, changed, [SHAKEN_BY])[0][0] for changed in (velocities, shaken)]
+    return max(map(math.dist, *ends)) <= SHAKEN
+
+
 def cushions(radius: float, restitution: float) -> tuple[Body, ...]:
     """Four boxes round the table; their tops stand a little above the centres of the balls that they stop."""
     half = (HALF - TABLE) / 2
@@ -245,39 +258,44 @@ def cushions(radius: float, restitution: float) -> tuple[Body, ...]:
     return tuple(found)
 
 
-def play(p: Params, places: Sequence[Flat], velocities: Sequence[Flat], times: Sequence[float]) -> list[list[Flat]]:
-    """Centres m at each of ascending `times` s after those given, in closed form: who was hit rolls on at once."""
+def play(
+    p: Params, places: Sequence[Flat], velocities: Sequence[Flat], times: Sequence[float]
+) -> tuple[list[list[Flat]], list[Hit]]:
+    """Balls on the table in closed form: who was hit rolls on at once.
+
+    places m and velocities m/s, of every ball. Returns the centres at each of ascending `times` s after that, and the
+    hits until the last one.
+    """
     where, moving, now = list(places), list(velocities), 0.0
     inner, reach = TABLE - p["radius"], 2 * p["radius"]
-    count = len(where)
-    found = []
+    found, hits = [], []
     for time in times:
         event: tuple[int, int] | None = (0, 0)
         while event is not None:
             first, event = time - now, None
-            for a in range(count):
-                for axis in (0, 1):
-                    speed = moving[a][axis]
+            for a, velocity in enumerate(moving):
+                for axis, speed in enumerate(velocity):
                     until = (math.copysign(inner, speed) - where[a][axis]) / speed if speed else math.inf
                     if until < first:
-                        first, event = max(until, 0.0), (a, -1 - axis)
+                        first, event = max(until, 0.0), (a, CUSHION - axis)
                 for b in range(a):
-                    until = meeting_time(where[b], moving[b], where[a], moving[a], reach)
+                    until = meeting_time(where[b], moving[b], where[a], velocity, reach)
                     if until < first:
                         first, event = until, (a, b)
             where = [at(place, velocity, first) for place, velocity in zip(where, moving, strict=True)]
             now += first
             if event is not None:
                 _impact(p, where, moving, *event)
+                hits.append((now, *event))
         found.append(list(where))
-    return found
+    return found, hits
 
 
 def _impact(p: Params, where: list[Flat], moving: list[Flat], a: int, other: int) -> None:
-    """Ball `a` meets ball `other`, or the cushion across axis -1 - other; the new velocities replace the old ones."""
+    """Ball `a` meets ball `other` or a cushion; the new velocities replace the old ones."""
     before = moving[a]
-    if other < 0:
-        normal = (1.0, 0.0) if other == -1 else (0.0, 1.0)
+    if other <= CUSHION:
+        normal = (1.0, 0.0) if other == CUSHION else (0.0, 1.0)
         moving[a] = rolled(reflected(before, normal, p["cushions"]), before)
         return
     after, after_other = rebound(where[a], before, 1.0, where[other], moving[other], 1.0, p["restitution"])
