@@ -1,0 +1,248 @@
+"""Bodies that roll and slide on a ramp."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from physbench.clips.clip import Split
+from physbench.clips.task import Parameter, Params, declare, draw
+from physbench.tasks.common import RELEASE, holder, hue_name, hues
+from physbench.world.scene import (
+    Body,
+    Camera,
+    Quaternion,
+    Scene,
+    Shape,
+    box_mass,
+    cylinder_mass,
+    ramp,
+    sphere_mass,
+)
+
+MARGIN = 0.06  # m that stay free at the upper end of the ramp
+EDGE = 2.44  # m from the middle of the window to the ends of the ramp
+LEVEL = -0.35  # m, height of the middle of the ramp in the window
+BOARD = 0.5  # m, thickness of the ramp as it is seen
+STOP, STOP_HEIGHT = 0.42, 0.7  # m, along the ramp and over it
+DEPTH = 0.4  # m, half of the bodies' extent across the plane of motion
+EVENT = (0.2, 2.4)  # s, when it first turns, stops or meets the stop
+DECIDED = 0.05  # |friction - tan angle| of a box, so that it surely stays or surely slides
+LEAST_SPEED, SEEN_WAY = 0.6, 0.3  # m/s at the release and m before the hand-over
+AWAY = 1.15  # diameters between where it is at the hand-over and where it comes to rest
+SHAPES: tuple[Shape, ...] = ("sphere", "cylinder", "box")
+INERTIA = (2 / 5, 1 / 2)  # over m r^2, of the first two
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A part of the motion with one acceleration: from `start` s on, at `way` m with `speed` m/s, up the ramp."""
+
+    start: float
+    way: float
+    speed: float
+    gain: float  # m/s2
+
+
+class Incline:
+    """A ball, a cylinder or a box is pushed up or down a ramp whose grey shows how rough it is.
+
+    What happens: a body is held on a ramp by a grey block. The block vanishes and the body moves off, up or down the
+    slope. On its way up it slows down and turns back, or stays where it stops if it is a box on a rough ramp. On its
+    way down it gains speed until it meets the stop at the foot of the ramp, where it stays; a box on a rough ramp
+    slows down and may come to rest before.
+
+    Law: friction (Coulomb 1785) and rolling. With a the angle, mu the friction: a box is slowed by g (sin a + mu cos a)
+    on its way up and pulled by g (sin a - mu cos a) on its way down; if mu > tan a it stays where it stops. A ball is
+    accelerated by 5/7 g sin a, a cylinder, whose axis the viewer looks along, by 2/3 g sin a, downwards on both ways,
+    while they roll; where mu < 2/7 tan a (ball) or 1/3 tan a (cylinder) they slip and it is g (sin a - mu cos a). The
+    stop takes all speed and holds nothing.
+
+    The ramp's friction is seen in its grey, which the stop has too: grey = 0.95 - 0.5 x friction, so that smooth ramps
+    are light.
+
+    | parameter     | unit | class   | train and test    | ood          | meaning                                     |
+    | ------------- | ---- | ------- | ----------------- | ------------ | ------------------------------------------- |
+    | gravity       | m/s2 | fixed   | 9.81              |              | downwards                                   |
+    | restitution   |      | fixed   | 0                 |              | of the body with ramp and stop              |
+    | shape         |      | visible | 0, 1 .. 2         |              | ball, cylinder, box                         |
+    | size          | m    | visible | 0.4 .. 0.46       | 0.47 .. 0.52 | radius of the disc of its silhouette's area |
+    | hue           |      | visible | 0, 1 .. 4         |              | index into the palette                      |
+    | ramp_friction |      | visible | 0.04 .. 0.46      | 0.48 .. 0.6  | of the body on the ramp, seen in its grey   |
+    | angle         | rad  | visible | 0.14 .. 0.36      | 0.38 .. 0.46 | of the ramp                                 |
+    | side          |      | visible | +-1               |              | 1: the ramp rises to the right              |
+    | release       | s    | visible | -1, -0.95 .. -0.4 |              | when the holders vanish                     |
+    | velocity      | m/s  | visible | -2.4 .. 5         |              | at the release, up the ramp                 |
+    | start         | m    | visible | 0.1 .. 3.6        |              | way along the ramp that it is from the stop |
+
+    A box is a cube of the silhouette's area. Balls and cylinders start with the spin of rolling. Mass is density x
+    volume.
+
+    Camera: from the front, 5.12 m wide. Actions: none.
+    Hand-over: held until `release`, moving at 0; the first turn, stop or contact with the stop in [0.2 s, 2.4 s],
+    horizon 4 s. All of it stays in view, and where it comes to rest it is at least 1.15 diameters from where it was at
+    the hand-over.
+    May be hidden: nothing.
+
+    Version history: v1, first release.
+    """
+
+    id = "falling/incline-v1"
+    parameters = declare(
+        gravity=Parameter.fixed(9.81, "m/s2", "downwards"),
+        restitution=Parameter.fixed(0.0, "", "of the body with ramp and stop"),
+        shape=Parameter("", "visible", (0, 2), "ball, cylinder, box", grid=1),
+        size=Parameter("m", "visible", (0.40, 0.46), "radius of the disc of its silhouette's area", ood=(0.47, 0.52)),
+        **hues("hue"),
+        ramp_friction=Parameter(
+            "", "visible", (0.04, 0.46), "of the body on the ramp, seen in its grey", ood=(0.48, 0.6)
+        ),
+        angle=Parameter("rad", "visible", (0.14, 0.36), "of the ramp", ood=(0.38, 0.46)),
+        side=Parameter("", "visible", (1, 1), "1: the ramp rises to the right", signed=True),
+        release=RELEASE,
+        velocity=Parameter("m/s", "visible", (-2.4, 5.0), "at the release, up the ramp"),
+        start=Parameter("m", "visible", (0.1, 3.6), "way along the ramp that it is from the stop"),
+    )
+    horizon = 4.0  # s
+
+    def sample(self, rng: np.random.Generator, split: Split) -> Params:
+        shape = self.parameters["shape"].draw(rng, split)  # first: each shape is equally frequent
+        return draw(self.parameters, rng, split, lambda p: p["shape"] == shape and self.accepts(p))
+
+    def accepts(self, p: Params) -> bool:
+        """Seen in motion before the hand-over, decided in time, in view, and not at rest near where it was then."""
+        if p["shape"] == 2 and abs(p["ramp_friction"] - math.tan(p["angle"])) < DECIDED:
+            return False
+        phases = self.phases(p)
+        at_0, last = way_at(phases, 0.0), phases[-1]
+        rests = last.speed == 0 and last.gain == 0 and last.start < self.horizon
+        return (
+            abs(p["velocity"]) >= LEAST_SPEED
+            and EVENT[0] <= phases[1].start <= EVENT[1]
+            and abs(at_0 - p["start"]) >= SEEN_WAY
+            and max(phase.way for phase in phases) <= self.length(p) - STOP - 2 * self.reach(p) - MARGIN
+            and (not rests or abs(last.way - at_0) >= 2 * AWAY * p["size"])
+        )
+
+    def phases(self, p: Params) -> list[Phase]:
+        """The motion from the release on, in closed form."""
+        rising, sinking = self.accelerations(p)
+        now = Phase(p["release"], p["start"], p["velocity"], -rising)
+        found = []
+        if now.speed > 0:
+            found.append(now)
+            turn = now.speed / rising
+            now = Phase(now.start + turn, now.way + now.speed * turn / 2, 0.0, -sinking)
+        elif sinking > 0 or now.speed < 0:
+            now = replace(now, gain=-sinking)
+        if sinking <= 0 and now.speed == 0:
+            return [*found, replace(now, gain=0.0)]
+        found.append(now)
+        reach = now.speed**2 + 2 * sinking * now.way
+        if reach <= 0:  # it stops on the way
+            slow = now.speed / sinking
+            return [*found, Phase(now.start + slow, now.way + now.speed * slow / 2, 0.0, 0.0)]
+        hit = 2 * now.way / (math.sqrt(reach) - now.speed)
+        return [*found, Phase(now.start + hit, 0.0, 0.0, 0.0)]
+
+    def accelerations(self, p: Params) -> tuple[float, float]:
+        """By how much it is slowed on its way up, and what it gains on its way down, m/s2."""
+        weight = p["gravity"] * math.sin(p["angle"])
+        grip = p["gravity"] * p["ramp_friction"] * math.cos(p["angle"])
+        if p["shape"] < 2:
+            k = INERTIA[int(p["shape"])]
+            pull = weight - min(grip, weight * k / (1 + k))
+            return pull, pull
+        return weight + grip, weight - grip
+
+    def reach(self, p: Params) -> float:
+        """From the centre of the body to the ramp, and to the stop when it lies there, m."""
+        return p["size"] * (1.0 if p["shape"] < 2 else math.sqrt(math.pi) / 2)
+
+    def length(self, p: Params) -> float:
+        """Of the ramp, m."""
+        return 2 * EDGE / math.cos(p["angle"])
+
+    def place(self, p: Params, way: float, height: float) -> tuple[float, float]:
+        """Point (x, z) m that lies `way` up the ramp from its lower end and `height` over it."""
+        cosine, sine = math.cos(p["angle"]), math.sin(p["angle"])
+        along, half = way - self.length(p) / 2, p["side"]
+        return half * (along * cosine - height * sine), LEVEL + along * sine + height * cosine
+
+    def scene(self, params: Params) -> Scene:
+        p, reach, release = params, self.reach(params), params["release"]
+        tilt = p["side"] * p["angle"]
+        turned: Quaternion = (0.0, math.sin(-tilt / 2), 0.0, math.cos(tilt / 2))
+        x, z = self.place(p, STOP + reach + p["start"], reach)
+        kind = int(p["shape"])
+        sizes = ((reach,), (reach, 2 * DEPTH), (reach, DEPTH, reach))
+        masses = (sphere_mass(reach), cylinder_mass(reach, 2 * DEPTH), box_mass((reach, DEPTH, reach)))
+        across = (math.sqrt(0.5), 0.0, 0.0, math.sqrt(0.5))  # of a cylinder: its axis is that of the view
+        ahead = (p["side"] * math.cos(p["angle"]), 0.0, math.sin(p["angle"]))
+        spin = p["side"] * p["velocity"] / reach if kind < 2 else 0.0
+        body = Body(
+            "body",
+            SHAPES[kind],
+            sizes[kind],
+            "moving",
+            (x, 0.0, z),
+            (turned, across, turned)[kind],
+            velocity=(p["velocity"] * ahead[0], 0.0, p["velocity"] * ahead[2]),
+            spin=(0.0, spin, 0.0),
+            hue=int(p["hue"]),
+            mass=masses[kind],
+            restitution=p["restitution"],
+            friction=1.0,
+            flat=True,
+            release=release,
+        )
+        grey = round(0.95 - 0.5 * p["ramp_friction"], 6)
+        left = self.place(p, 0.0 if p["side"] > 0 else self.length(p), 0.0)
+        board = ramp(
+            "ramp",
+            left,
+            tilt,
+            self.length(p),
+            thickness=BOARD,
+            depth=DEPTH + 0.1,
+            grey=grey,
+            friction=p["ramp_friction"],
+        )
+        at = self.place(p, STOP / 2, STOP_HEIGHT / 2)
+        stop = Body(
+            "stop",
+            "box",
+            (STOP / 2, DEPTH + 0.1, STOP_HEIGHT / 2),
+            "fixed",
+            (at[0], 0.0, at[1]),
+            turned,
+            grey=grey,
+        )
+        at = self.place(p, STOP + p["start"] - 0.06, 0.5 * p["size"])
+        block = holder("holder", (0.05, 0.2, 0.5 * p["size"]), (at[0], 0.0, at[1]), release, turned)
+        return Scene(
+            bodies=(body, board, stop, block),
+            camera=Camera("front", (0.0, 0.0, 0.0)),
+            gravity=(0.0, 0.0, -p["gravity"]),
+            horizon=self.horizon,
+            prompt=self.prompt(p),
+        )
+
+    def prompt(self, p: Params) -> str:
+        what = f"A {hue_name(p['hue'])} {('ball', 'cylinder', 'box')[int(p['shape'])]}"
+        moves = ("rolls", "rolls", "slides")[int(p["shape"])]
+        way = "up" if p["velocity"] > 0 else "down"
+        side = "right" if p["side"] > 0 else "left"
+        return (
+            f"{what} {moves} {way} a ramp that rises to the {side} and has a stop at its foot. The lighter the ramp, "
+            "the smoother it is. Static camera, seen from the side."
+        )
+
+
+def way_at(phases: list[Phase], time: float) -> float:
+    """Way in m up the ramp at `time` s, at or after the release."""
+    phase = [phase for phase in phases if phase.start <= time][-1]
+    since = time - phase.start
+    return phase.way + phase.speed * since + phase.gain * since**2 / 2
