@@ -11,6 +11,7 @@ from physbench.errors import ModelError
 CALLS: dict[str, tuple[str, ...]] = {
     "rollout": ("horizon", "actions", "prompts", "generators"),
     "rollout_clips": ("horizon", "generators"),
+    "play": ("context", "horizon"),
 }
 TRACKS = ("zero-shot", "trained", "privileged")
 
@@ -34,7 +35,7 @@ def check_model(model: Any, target: str) -> Model:
     try:
         inspect.signature(getattr(model, name)).bind(None, **dict.fromkeys(CALLS[name]))
     except TypeError as error:
-        first = "context" if name == "rollout" else "clips"
+        first = {"rollout": "context", "rollout_clips": "clips", "play": "item"}[name]
         raise ModelError(
             f"{target}: {kind}.{name} cannot be called as {name}({first}, *, {', '.join(CALLS[name])}): {error}."
         ) from None

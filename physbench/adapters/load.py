@@ -6,11 +6,11 @@ Nothing here imports torch until a model is loaded.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from physbench import registry
 from physbench.adapters.protocol import Model, ModelCard
@@ -18,6 +18,9 @@ from physbench.errors import ModelError, nearest
 
 if TYPE_CHECKING:
     import torch
+
+    from physbench.clips.clip import Row
+    from physbench.clips.suite import Suite
 
 GROUP = "physbench.adapters"
 SCHEME = re.compile(r"([a-z][a-z0-9-]+):(.*)", re.DOTALL)
@@ -47,6 +50,23 @@ class Adapter(Protocol):
 
     def load(self, target: str, *, device: torch.device, dtype: torch.dtype, model_args: Mapping[str, str]) -> Model:
         """Load the model. Raises ModelError with the remedy."""
+        ...
+
+
+@runtime_checkable
+class Inspecting(Protocol):
+    """What else an adapter offers whose models know their clips beforehand."""
+
+    def preflight(self, target: str, suite: Suite, samples: int, model_args: Mapping[str, str]) -> list[str]:
+        """What there is to say before a suite is evaluated; UsageError where the target cannot answer it."""
+        ...
+
+    def inspect(self, target: str, model_args: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+        """("missing" | "unusable" | "short" | "extra" | "note", words) for all that there is to say."""
+        ...
+
+    def rows(self, target: str, model_args: Mapping[str, str]) -> list[Row]:
+        """The clips that are answered."""
         ...
 
 
@@ -96,6 +116,15 @@ def check_target(target: str, *, trust_code: bool = False) -> None:
 def model_sha256(target: str) -> str | None:
     """Hash of what decides a model's answers: tensors and metadata of a checkpoint, the text of a Python file."""
     return find_adapter(target).sha256(target)
+
+
+def preflight(target: str, suite: Suite, samples: int, model_args: Mapping[str, str]) -> list[str]:
+    """What there is to say before a suite is evaluated; UsageError where the target cannot answer it.
+
+    Only a kind of model that knows its clips beforehand has something to say.
+    """
+    adapter = find_adapter(target)
+    return adapter.preflight(target, suite, samples, model_args) if isinstance(adapter, Inspecting) else []
 
 
 def load_model(

@@ -10,7 +10,9 @@ from physbench.errors import ModelError
 from physbench.world.scene import HISTORY, PHYSICS_HZ, RenderSpec
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from physbench.clips.clip import Clip
@@ -107,4 +109,19 @@ class PrivilegedModel(Protocol):
         ...
 
 
-Model = FrameModel | PrivilegedModel
+@runtime_checkable
+class RecordedModel(Protocol):
+    """A model that answered before: its videos are played back. `notes` are said when it is loaded and later on."""
+
+    card: ModelCard
+    notes: list[str]
+
+    def play(self, item: tuple[str, int], *, context: NDArray[np.uint8], horizon: int) -> Iterator[NDArray[np.uint8]]:
+        """Up to `horizon` frames (H, W, 3) of (clip id, sample), one by one; context (C, H, W, 3).
+
+        Fewer where the video ends early. Raises ModelError where there is none, or none that can be used.
+        """
+        ...
+
+
+Model = FrameModel | PrivilegedModel | RecordedModel

@@ -1,4 +1,4 @@
-"""`physbench data`: makes clips ahead of time, and tells whether this machine makes the same ones."""
+"""`physbench data`: makes clips, exports what models outside are shown, and tells whether this machine agrees."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from physbench.cli.console import note
 from physbench.errors import UsageError
 
 app = typer.Typer(
-    help="Make clips, and check that this machine reproduces them.", no_args_is_help=True, rich_markup_mode=None
+    help="Make clips, export them for models outside, and check that this machine reproduces them.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
-Suite = Annotated[str, typer.Option(help="smoke, core or train.")]
+Suite = Annotated[str, typer.Option(help="smoke, core, actions or train.")]
 Workers = Annotated[int | None, typer.Option(metavar="N", help="Processes. [default: cores, at most 8]")]
 
 
@@ -53,6 +55,52 @@ def generate(
         f"{size_mb:.1f} MB, {time.monotonic() - started:.1f} s"
     )
     typer.echo(store.directory / str(spec))
+
+
+@app.command()
+def export(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to make.", show_default=False)],
+    suite: Suite = "core",
+    size: Annotated[str, typer.Option(metavar="WxH", help="Width x height of the pictures in px, or one side.")] = (
+        "1280x720"
+    ),
+    fps: Annotated[float, typer.Option(help="Frames a second; divides 1200.")] = 24,
+    context: Annotated[int, typer.Option(metavar="N", help="Frames that the model is shown; 1 is an image.")] = 1,
+    workers: Workers = None,
+    limit: Annotated[int | None, typer.Option(metavar="N", help="Only so many clips, spread over the tasks.")] = None,
+    tasks: Annotated[str | None, typer.Option(metavar="GLOB", help="Only these tasks.")] = None,
+) -> None:
+    """Write image, video, prompt and actions of each clip for a model that runs elsewhere.
+
+    Example: physbench data export --suite smoke --size 1280x720 --fps 24 --out cond
+    """
+    from physbench.clips.export import check_export
+    from physbench.clips.export import export as write
+    from physbench.clips.export_words import lengths
+    from physbench.clips.suite import find_suite
+    from physbench.progress import Progress
+
+    width, height = _sides(size)
+    spec = check_export(width, height, fps, context)
+    chosen = find_suite(suite, limit, tasks)
+    started = time.monotonic()
+    with Progress(f"conditioning {spec}", len(chosen.rows)) as progress:
+        asked = write(
+            chosen, spec, context, out, tasks=tasks, limit=limit, workers=_workers(workers), done=progress.advance
+        )
+    frames = "1 image" if context == 1 else f"{context} frames"
+    note(f"{len(asked.clips)} clips of {suite} at {spec}, {frames} each, {time.monotonic() - started:.1f} s")
+    note(f"Wanted for each: a video of {lengths(asked)}, in {out / 'answers'}. {out / 'README.md'} says how.")
+    note(f"Then: physbench eval videos:{out / 'answers'} {asked.suite.options}")
+    typer.echo(out)
+
+
+def _sides(size: str) -> tuple[int, int]:
+    """ "1280x720" -> (1280, 720)."""
+    sides = size.lower().split("x")
+    if len(sides) not in (1, 2) or not all(side.isdecimal() and len(side) < 6 for side in sides):
+        raise UsageError(f"--size: expected width x height such as 1280x720, or one side such as 512, got '{size}'.")
+    return int(sides[0]), int(sides[-1])
 
 
 @app.command()

@@ -13,6 +13,7 @@ from physbench.cli.console import debugging, note, stdout_console, warn
 
 if TYPE_CHECKING:
     from physbench.adapters.protocol import ModelCard
+    from physbench.clips.clip import Row
     from physbench.rollouts.check import Checked
 
 app = typer.Typer(help="List what can be evaluated, and check a model.", no_args_is_help=True, rich_markup_mode=None)
@@ -92,6 +93,7 @@ def check(
     _refuse_unwritable(out.parent if out else Path())
     arguments = parse_model_args(model_arg or [])
     check_target(model, trust_code=trust_code)
+    wrong, rows = _inspect(model, arguments)
 
     from physbench.clips.store import ClipStore
     from physbench.clips.suite import find_suite
@@ -113,13 +115,31 @@ def check(
         card = engine.card
         note(f"Making two clips of {card.spec} and rolling them out a few times ...")
         store = ClipStore()
-        clips = [store.get(row, card.spec) for row in two_rows(find_suite("smoke").rows, engine)]
+        clips = [store.get(row, card.spec) for row in two_rows(rows or find_suite("smoke").rows, engine)]
         checked = check_model(engine, clips)
     path = out or Path(f"check-{re.sub(r'[^A-Za-z0-9._-]+', '-', card.name)}.png")
     save_picture(path, checked.clips, checked.rollouts, f"{card.name}: truth and prediction")
     _print(checked, path)
-    if checked.failed:
+    if checked.failed or wrong:
         raise typer.Exit(1)
+
+
+def _inspect(model: str, arguments: dict[str, str]) -> tuple[int, list[Row]]:
+    """What a kind of model that knows its clips says of all of them: how many are wrong, and which there are."""
+    from physbench.adapters.load import Inspecting, find_adapter
+
+    adapter = find_adapter(model)
+    if not isinstance(adapter, Inspecting):
+        return 0, []
+    wrong = 0
+    note("Looking at every file ...")
+    for kind, text in adapter.inspect(model, arguments):
+        typer.echo(f"{kind:<8} {text}")
+        wrong += kind in ("missing", "unusable", "short")
+    rows = adapter.rows(model, arguments)
+    if not rows:
+        raise typer.Exit(1)
+    return wrong, rows
 
 
 def _refuse_unwritable(folder: Path) -> None:

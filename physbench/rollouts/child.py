@@ -15,6 +15,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -24,7 +25,7 @@ from numpy.typing import NDArray
 
 from physbench.adapters.blame import explain
 from physbench.adapters.load import load_model
-from physbench.adapters.protocol import Model
+from physbench.adapters.protocol import Model, RecordedModel
 from physbench.errors import PhysbenchError
 from physbench.rollouts.arrival import AnswerError
 from physbench.rollouts.device import (
@@ -117,7 +118,10 @@ class Worker:
         dtype = str(self.dtype).removeprefix("torch.")
         privileged = self.model.card.track == "privileged"
         memory = peak_memory(self.device)
-        return ModelInfo(self.model.card, privileged, str(self.device), dtype, device_name(self.device), *memory)
+        info = ModelInfo(self.model.card, privileged, str(self.device), dtype, device_name(self.device), *memory)
+        if isinstance(self.model, RecordedModel):
+            return replace(info, recorded=True, notes=tuple(self.model.notes))
+        return info
 
     def _places(self, job: Job) -> torch.Tensor:
         """The batch's part of the shared memory, (batch_size, stored, 3, H, W) uint8."""
@@ -184,6 +188,7 @@ class Worker:
             context=None if job.context is None else _planar(job.context[slots]),
             actions=None if job.actions is None else torch.from_numpy(job.actions[slots]),
             clips=None if job.clips is None else [job.clips[slot] for slot in slots],
+            items=[job.items[slot] for slot in slots] if job.items else (),
         )
         positions = [job.positions[slot] for slot in slots]
         first, last = positions[0], positions[-1] + 1
@@ -197,7 +202,7 @@ class Worker:
         return tuple(
             Outcome(position, 0, answer.chained, share, reason)
             if (reason := answer.failures.get(index))
-            else Outcome(position, job.stored, answer.chained, share)
+            else Outcome(position, answer.frames.get(index, job.stored), answer.chained, share)
             for index, position in enumerate(positions)
         )
 

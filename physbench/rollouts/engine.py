@@ -238,6 +238,7 @@ class RolloutEngine:
             [clips[item.row] for item in batch.items],
             self.card,
             privileged=self.info.privileged,
+            recorded=self.info.recorded,
             chain=self.chain,
             seed=self.seed,
             part_size=self.part_size,
@@ -289,7 +290,7 @@ class RolloutEngine:
                 self.peak_rss = max(self.peak_rss, message.rss)
                 self.peak_accelerator = max(self.peak_accelerator, message.accelerator)
                 self.free = message.free
-                self.notes += [note for note in message.notes if note not in self.notes]
+                self.notes += [note for note in message.notes if note not in (*self.notes, *self.info.notes)]
                 return True
         return False
 

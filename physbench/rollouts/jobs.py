@@ -47,6 +47,7 @@ def make_job(
     card: ModelCard,
     *,
     privileged: bool,
+    recorded: bool = False,
     chain: bool,
     seed: int,
     part_size: int | None,
@@ -76,6 +77,7 @@ def make_job(
         clips=tuple(clips) if privileged else None,
         memory=memory,
         offset=offset,
+        items=tuple((item.row.id, item.sample) for item in batch.items) if recorded else (),
     )
 
 
@@ -92,5 +94,6 @@ def rest_of(job: Job, positions: Sequence[int], part_size: int) -> Job:
             "context": None if job.context is None else job.context[slots],
             "actions": None if job.actions is None else job.actions[slots],
             "clips": None if job.clips is None else tuple(job.clips[slot] for slot in slots),
+            "items": tuple(job.items[slot] for slot in slots) if job.items else (),
         }
     )

@@ -36,6 +36,8 @@ class ModelInfo:
     device_name: str  # of the accelerator or the processor
     rss: int  # bytes, peak of the process so far
     accelerator: int  # bytes, peak on the device so far
+    recorded: bool = False  # it plays back what it answered before
+    notes: tuple[str, ...] = ()  # what it has to say, having been loaded
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class Job:
     clips: tuple[Clip, ...] | None  # (B,) for a privileged model only
     memory: int  # bytes of the shared memory
     offset: int
+    items: tuple[tuple[str, int], ...] = ()  # (B,) clip id and sample, for a recorded model only
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from physbench.adapters.protocol import FrameModel, Model, PrivilegedModel
+from physbench.adapters.protocol import FrameModel, Model, PrivilegedModel, RecordedModel
 from physbench.clips.clip import Clip
+from physbench.errors import PhysbenchError
 from physbench.rollouts.arrival import AnswerError, check_chunk, chunks, store
 
 T = TypeVar("T")
@@ -32,6 +33,7 @@ class Part:
     context: Tensor | None  # (B, C, 3, H, W) uint8 on the CPU
     actions: Tensor | None  # (B, C + horizon, 6)
     clips: Sequence[Clip] | None
+    items: Sequence[tuple[str, int]] = ()  # (B,) clip id and sample, for a recorded model
 
 
 @dataclass
@@ -39,6 +41,7 @@ class Answer:
     """What came of a part. The frames are in the place that was given."""
 
     failures: dict[int, str] = field(default_factory=dict)  # by position in the part
+    frames: dict[int, int] = field(default_factory=dict)  # how many there are, where a video ends early
     chained: int = 0  # calls along time
     seconds: float = 0.0  # the model's own time
     notes: set[str] = field(default_factory=set)
@@ -81,6 +84,8 @@ def predict(model: Model, part: Part, place: Tensor, device: torch.device, dtype
     A model whose `max_horizon` is shorter than the horizon is called again on the last C of context and prediction, the
     predicted ones as they are kept, in uint8. Raises AnswerError, or whatever the model raises.
     """
+    if isinstance(model, RecordedModel):
+        return _play(model, part, place)
     answer = Answer()
     randomness = generators(part.seeds, device)
     seed_everything(part.seeds[0])
@@ -98,6 +103,26 @@ def predict(model: Model, part: Part, place: Tensor, device: torch.device, dtype
             break
         if done < part.stored and context is not None:
             context = torch.cat([context, place[:, max(0, done - context.shape[1]) : done]], 1)[:, -context.shape[1] :]
+    return answer
+
+
+def _play(model: RecordedModel, part: Part, place: Tensor) -> Answer:
+    """Put the frames of videos into place. They are not computed here, so that no time is counted."""
+    answer = Answer(chained=1)
+    assert part.context is not None
+    contexts = part.context.permute(0, 1, 3, 4, 2).numpy()
+    for position, item in enumerate(part.items):
+        there = 0
+        try:
+            for frame in model.play(item, context=contexts[position], horizon=part.stored):
+                place[position, there].copy_(torch.from_numpy(frame).permute(2, 0, 1))
+                there += 1
+        except PhysbenchError as error:
+            answer.failures[position] = str(error)
+        if there < part.stored:
+            place[position, there:].zero_()
+            answer.frames[position] = there
+    answer.notes |= set(model.notes)
     return answer
 
 

@@ -30,6 +30,8 @@ def find_batch_size(
     samples: int = 1,
 ) -> int:
     """Return a power of two: what fits memory and a quarter of the time-out, and leaves at least four batches."""
+    if engine.info.recorded:
+        return 1  # nothing is computed together
     kind = engine.info.device.partition(":")[0]
     most = MOST.get(kind, MOST_ON_ACCELERATOR)
     row = max(rows, key=horizon)

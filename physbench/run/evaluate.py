@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from physbench.adapters.load import check_target, model_sha256
+from physbench.adapters.load import check_target, model_sha256, preflight
 from physbench.adapters.protocol import Model
 from physbench.clips.suite import find_suite
 from physbench.errors import UsageError
@@ -53,6 +53,8 @@ def evaluate(
     scorers = find_scorers(options.scorers)
     if model is None:
         check_target(options.model, trust_code=options.trust_code)
+        for line in preflight(options.model, suite, options.samples, options.model_arg):
+            say(line)
     elif resume:
         raise UsageError("A live model may have changed since: its run cannot be resumed. Use fresh=True.")
     sha256 = model_sha256(options.model) if model is None else None

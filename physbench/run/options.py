@@ -62,6 +62,9 @@ class Options:
     def short_name(self) -> str:
         """Name of the model for folders: "objects" of "reference:objects", "mine" of "nets/mine.py:factory"."""
         place, _, rest = self.model.partition(":")
+        if place == "videos":
+            path = Path(rest).expanduser().resolve()
+            return path.parent.name if path.name == "answers" else path.stem
         looks_like_file = "/" in place or Path(place).suffix
         return Path(place).stem if looks_like_file or not rest else rest.partition(":")[0]
 

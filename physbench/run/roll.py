@@ -76,6 +76,8 @@ def _engine(run: Run) -> Iterator[RolloutEngine | None]:
 def agree(run: Run, engine: RolloutEngine) -> None:
     """Complete the manifest with the model, or see that the model is the one of the stored manifest."""
     info = engine.info
+    for note in info.notes:
+        run.say(note)
     model = {"name": info.card.name, "card": card_document(info.card), "device": info.device, "dtype": info.dtype}
     if run.planned:
         for name, value in model.items():

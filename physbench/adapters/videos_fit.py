@@ -1,0 +1,86 @@
+"""Undoes how a picture was fitted into another shape, and averages it down to the size that is scored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from physbench.clips.conditioning import Fit
+
+SCORED = 256  # px, the shorter side at most: more costs time and memory, and no body is smaller than 20 px then
+SAME_SHAPE = 0.005  # relative difference of width / height that rounding to whole px explains
+
+
+def scored_size(height: int, width: int) -> tuple[int, int]:
+    """(height, width) px at which pictures of the asked size are tracked: a whole fraction of the shorter side."""
+    short = min(height, width)
+    side = round(short / -(-short // SCORED))
+    return (side, round(width * side / short)) if height <= width else (round(height * side / short), side)
+
+
+def same_shape(asked: tuple[int, int], got: tuple[int, int]) -> bool:
+    """Whether two sizes (height, width) have one shape, up to a rounded pixel."""
+    ratio = (got[1] / got[0]) / (asked[1] / asked[0])
+    pixel = 1.0 / min(*asked, *got)
+    return abs(ratio - 1) <= max(SAME_SHAPE, pixel)
+
+
+@dataclass(frozen=True, eq=False)
+class Resampler:
+    """From pictures of one size to the scored size: an average over the area of each pixel, along both axes."""
+
+    rows: sparse.csr_array | None  # (h, height of the picture); None: nothing is to be done
+    columns: sparse.csr_array | None  # (w, width of the picture)
+    covered: bool  # whether the picture holds all of the square window
+
+    def __call__(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """(H, W, 3) -> (h, w, 3)."""
+        if self.rows is None or self.columns is None:
+            return picture
+        height, width, _ = picture.shape
+        h, w = self.rows.shape[0], self.columns.shape[0]
+        narrow = (self.rows @ picture.reshape(height, width * 3).astype(np.float32)).reshape(h, width, 3)
+        turned = np.ascontiguousarray(narrow.transpose(1, 0, 2)).reshape(width, h * 3)
+        small = (self.columns @ turned).reshape(w, h, 3).transpose(1, 0, 2)
+        result: NDArray[np.uint8] = np.clip(np.rint(small), 0, 255).astype(np.uint8)
+        return result
+
+
+def resampler(asked: tuple[int, int], got: tuple[int, int], scored: tuple[int, int], fit: Fit | None) -> Resampler:
+    """Sizes are (height, width) px: of the export, of the video, of the frames that are scored."""
+    if asked == got == scored:
+        return Resampler(None, None, True)
+    scales = got[0] / asked[0], got[1] / asked[1]
+    if fit == "contain":
+        scales = (min(scales),) * 2
+    elif fit == "cover":
+        scales = (max(scales),) * 2
+    shrink = min(asked) / min(scored)  # asked px in one scored px
+    matrices, covered = [], True
+    for axis in (0, 1):
+        # Scored pixel j covers [edge[j], edge[j + 1]] in the video; the centre stays the centre.
+        edges = (np.arange(scored[axis] + 1) - scored[axis] / 2) * shrink * scales[axis] + got[axis] / 2
+        matrices.append(_averages(edges, got[axis]))
+        covered &= min(asked) * scales[axis] <= got[axis] * (1 + SAME_SHAPE)
+    return Resampler(matrices[0], matrices[1], covered)
+
+
+def _averages(edges: NDArray[np.floating], length: int) -> sparse.csr_array:
+    """Weights (n, length) that average over [edges[j], edges[j + 1]]; what lies outside repeats the last pixel.
+
+    An interval shorter than a pixel is widened to one, which is linear interpolation.
+    """
+    centres, widths = (edges[1:] + edges[:-1]) / 2, np.maximum(np.diff(edges), 1.0)
+    rows, columns, weights = [], [], []
+    for row, (centre, width) in enumerate(zip(centres, widths, strict=True)):
+        low, high = centre - width / 2, centre + width / 2
+        pixels = np.arange(int(np.floor(low)), int(np.ceil(high)))
+        share = np.minimum(pixels + 1, high) - np.maximum(pixels, low)
+        rows.append(np.full(len(pixels), row))
+        columns.append(np.clip(pixels, 0, length - 1))
+        weights.append(share / share.sum())
+    entries = (np.concatenate(weights).astype(np.float32), (np.concatenate(rows), np.concatenate(columns)))
+    return sparse.coo_array(entries, shape=(len(centres), length)).tocsr()  # weights of one place are added

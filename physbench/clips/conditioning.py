@@ -1,0 +1,159 @@
+"""What a suite hands to models outside: `manifest.json` and `answer.json`, checked when they come back."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from physbench.clips.clip import Row, Split
+from physbench.errors import UsageError
+
+SCHEMA_VERSION = 1
+MANIFEST, ANSWER = "manifest.json", "answer.json"
+LARGEST = 64 * 2**20  # bytes of a document that is read
+
+Fit = Literal["stretch", "contain", "cover"]
+Side = Annotated[int, Field(ge=32, le=2048)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SuiteAsked(_Strict):
+    """The clips that were exported."""
+
+    name: str = Field(description="Name of the suite, for `--suite`.")
+    version: int = Field(description="Version of the suite.")
+    hash: str = Field(description="Hash over the rows and their simulated states.")
+    partial: bool = Field(description="Whether it is a part of the suite.")
+    tasks: str | None = Field(default=None, description="`--tasks` of the export.")
+    limit: int | None = Field(default=None, description="`--limit` of the export.")
+
+    @property
+    def options(self) -> str:
+        """What chooses the same clips on the command line."""
+        words = ["--suite", self.name]
+        words += ["--tasks", self.tasks] if self.tasks is not None else []
+        words += ["--limit", str(self.limit)] if self.limit is not None else []
+        return shlex.join(words)
+
+
+class ClipFiles(_Strict):
+    """Files of one clip, relative to the folder of the manifest."""
+
+    image: str = Field(description="PNG of the frame at the hand-over, time 0: the last one that is known.")
+    video: str | None = Field(
+        default=None, description="H.264 of the context frames; null where the image is the only one."
+    )
+    video_lossless: str | None = Field(default=None, description="FFV1 of the same frames, exact.")
+    prompt: str = Field(description="Text of the prompt.")
+    actions: str | None = Field(
+        default=None, description="CSV of the actions, one row a frame; null for a clip without."
+    )
+
+
+class ClipAsked(_Strict):
+    """One clip of the export, and what is wanted for it."""
+
+    id: str = Field(description="Name of the clip, and of the video wanted, without its suffix.")
+    task: str = Field(description="Id of the task.")
+    split: Split = Field(description="test or ood.")
+    seed: int = Field(description="Seed of the clip.")
+    state_hash: str = Field(description="Hash of the simulated states: another version of the task has another.")
+    prompt: str = Field(description="The prompt, as in the file.")
+    answer: str = Field(description="File name wanted; .webm, .mkv, .mov, .gif or a folder of PNG will do too.")
+    seconds: float = Field(gt=0, le=120, description="How long the continuation must be, in s behind the hand-over.")
+    frames: int = Field(gt=0, description="The same in frames at the export's rate.")
+    files: ClipFiles
+    sha256: dict[str, str] = Field(description="Hash of each of the files.")
+
+    @property
+    def row(self) -> Row:
+        return Row(self.task, self.split, self.seed)
+
+
+class Asked(_Strict):
+    """`manifest.json`: all that was exported."""
+
+    kind: Literal["physbench-conditioning"] = "physbench-conditioning"
+    schema_version: int = Field(default=SCHEMA_VERSION, description="Of this document.")
+    physbench_version: str = Field(description="Of the program that wrote it.")
+    suite: SuiteAsked
+    width: Side = Field(description="px of the images and videos.")
+    height: Side = Field(description="px of the images and videos.")
+    fps: float = Field(ge=4, le=60, description="Frames a second of the context videos and of the actions.")
+    context_frames: int = Field(ge=1, le=256, description="Frames that a model is shown; the last one is time 0.")
+    clips: tuple[ClipAsked, ...]
+
+
+class Answer(_Strict):
+    """`answer.json`: what whoever made the videos says of them, above a copy of what was asked."""
+
+    kind: Literal["physbench-answer"] = "physbench-answer"
+    schema_version: int = Field(default=SCHEMA_VERSION, description="Of this document.")
+    name: str | None = Field(
+        default=None, max_length=100, description="Name of the model, for reports and the leaderboard."
+    )
+    fit: Fit | None = Field(
+        default=None,
+        description="How the picture was fitted into another shape: stretch, contain (bars) or cover (cropped).",
+    )
+    includes_context: bool | Annotated[int, Field(ge=0, le=1000)] | Literal["auto"] = Field(
+        default="auto",
+        description="Whether the videos begin with the conditioning frames; a number says with how many.",
+    )
+    fps: float | None = Field(
+        default=None,
+        gt=0,
+        le=240,
+        description="Frames a second, where the files' own time stamps are not to be believed.",
+    )
+    track: Literal["zero-shot", "trained"] = Field(default="zero-shot", description="trained: on the suite `train`.")
+    asked: Asked
+
+
+def read_document(text: str | bytes, where: str) -> Answer:
+    """Check an answer, or the manifest of an export, which is an answer that says nothing.
+
+    Raises UsageError naming the file and the field.
+    """
+    try:
+        document: Any = json.loads(text)
+    except ValueError as error:
+        raise UsageError(f"{where} is not valid JSON ({error}).") from None
+    if not isinstance(document, dict) or document.get("kind") not in ("physbench-answer", "physbench-conditioning"):
+        raise UsageError(f"{where} is neither the {MANIFEST} nor the {ANSWER} of `physbench data export`.")
+    for part in (document, document.get("asked")):
+        version = part.get("schema_version") if isinstance(part, dict) else None
+        if isinstance(version, int) and version > SCHEMA_VERSION:
+            raise UsageError(
+                f"{where} has schema version {version}, this program reads up to {SCHEMA_VERSION}: update physbench."
+            )
+    try:
+        if document["kind"] == "physbench-conditioning":
+            return Answer(asked=Asked.model_validate(document))
+        return Answer.model_validate(document)
+    except ValidationError as error:
+        raise UsageError(f"{where}: {first_problem(error)}") from None
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first thing wrong with a document, in words."""
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    return f"{place}: {first['msg'][:1].lower()}{first['msg'][1:]}, got {first['input']!r:.60}."
+
+
+def read_file(path: Path) -> Answer:
+    """The same from a file."""
+    try:
+        if path.stat().st_size > LARGEST:
+            raise UsageError(f"{path} is larger than {LARGEST >> 20} MB: it is no document of physbench.")
+        return read_document(path.read_bytes(), str(path))
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}.") from None

@@ -1,0 +1,174 @@
+"""Writes what models outside are shown of a suite: image, video, prompt and actions of each clip, never its future."""
+
+from __future__ import annotations
+
+import csv
+import functools
+import hashlib
+import io
+import json
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench import __version__
+from physbench.clips import export_words
+from physbench.clips.clip import Row, action_table
+from physbench.clips.conditioning import ANSWER, MANIFEST, Answer, Asked, ClipAsked, ClipFiles, SuiteAsked
+from physbench.clips.encode import FFV1, H264, encode
+from physbench.clips.generate import frame_times, make_scene
+from physbench.clips.pool import ordered, worker_pool
+from physbench.clips.store import write_atomically
+from physbench.clips.suite import Suite
+from physbench.errors import UsageError
+from physbench.world.scene import HISTORY, PHYSICS_HZ, RenderSpec, Scene
+
+ANSWERS = "answers"  # folder for what comes back
+PARTS = ("images", "videos", "prompts", "actions", ANSWERS)
+COLUMNS = ("frame", "time_s", "red", "green", "blue", "impulse_x_Ns", "impulse_y_Ns", "impulse_z_Ns")
+
+
+def check_export(width: int, height: int, fps: float, context: int) -> RenderSpec:
+    """The render spec of an export, or UsageError with values that work."""
+    if not 32 <= min(width, height) <= max(width, height) <= 2048:
+        raise UsageError(f"--size: expected 32 to 2048 px a side, got {width}x{height}.")
+    if width % 2 or height % 2:
+        raise UsageError(f"--size: H.264 wants even sides, got {width}x{height}. Use {width & ~1}x{height & ~1}.")
+    if not 4 <= fps <= 60 or abs(PHYSICS_HZ / fps - round(PHYSICS_HZ / fps)) > 1e-9:
+        raise UsageError(f"--fps: {fps:g} does not divide {PHYSICS_HZ}. Use 8, 10, 12, 15, 16, 20, 24, 25, 30 or 60.")
+    most = int(HISTORY * fps + 1e-9) + 1
+    if not 1 <= context <= most:
+        raise UsageError(f"--context: expected 1 to {most} frames ({HISTORY:g} s at {fps:g} frames/s), got {context}.")
+    return RenderSpec(height, width, float(fps))
+
+
+def export(
+    suite: Suite,
+    spec: RenderSpec,
+    context: int,
+    folder: Path,
+    *,
+    tasks: str | None = None,
+    limit: int | None = None,
+    workers: int = 1,
+    done: Callable[[], None] = lambda: None,
+) -> Asked:
+    """Write the conditioning of every clip of a suite into `folder`; `done` is called after each clip.
+
+    `tasks` and `limit` are those that the suite was chosen with, for the words about how to evaluate.
+    The manifest comes last, so that an export that was interrupted has none, and is made again by the same command.
+    """
+    _refuse_foreign(folder)
+    (folder / ANSWERS).mkdir(parents=True, exist_ok=True)
+    clips = []
+    with worker_pool(workers, len(suite.rows)) as pool:
+        for clip in ordered(pool, functools.partial(_export_clip, folder, spec, context), suite.rows):
+            clips.append(clip)
+            done()
+    golden = tuple(
+        clip.model_copy(update={"state_hash": suite.state_hash(row)})
+        for clip, row in zip(clips, suite.rows, strict=True)
+    )
+    asked = Asked(
+        physbench_version=__version__,
+        suite=SuiteAsked(
+            name=suite.name,
+            version=suite.version,
+            hash=suite.hash,
+            partial=suite.partial,
+            tasks=tasks,
+            limit=limit,
+        ),
+        width=spec.width,
+        height=spec.height,
+        fps=spec.fps,
+        context_frames=context,
+        clips=golden,
+    )
+    _write(folder / "README.md", export_words.readme(asked, folder).encode())
+    _write(folder / ANSWERS / ANSWER, _json(Answer(asked=asked)))
+    _write(folder / MANIFEST, _json(asked))
+    return asked
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """What lies there is never mixed with something else."""
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"--out: '{folder}' is a file. Name a folder, which is made if it does not exist.")
+    if (folder / MANIFEST).exists():
+        raise UsageError(f"--out: {folder} holds an export already. Name another folder, or remove it.")
+    others = sorted(entry.name for entry in folder.iterdir() if entry.name not in PARTS) if folder.exists() else []
+    if others:
+        raise UsageError(f"--out: {folder} is not empty ('{others[0]}'). Name a folder of its own.")
+
+
+def _export_clip(folder: Path, spec: RenderSpec, context: int, row: Row) -> ClipAsked:
+    """In a worker: the files of one clip."""
+    scene = make_scene(row)
+    times = frame_times(scene, spec)
+    handover = int(np.argmin(np.abs(times)))
+    start = handover + 1 - context
+    frames = _context(scene, times[start : handover + 1], spec)
+    files = {"image": f"images/{row.id}.png", "prompt": f"prompts/{row.id}.txt"}
+    _write(folder / files["image"], png(frames[-1]))
+    _write(folder / files["prompt"], scene.prompt.encode() + b"\n")
+    if context > 1:
+        for name, codec in (("video", H264), ("video_lossless", FFV1)):
+            files[name] = f"videos/{row.id}{codec.suffix}"
+            encode(folder / files[name], frames, spec.fps, codec)
+    actions = action_table(scene, times, start)
+    if actions is not None:
+        files["actions"] = f"actions/{row.id}.csv"
+        _write(folder / files["actions"], _table(actions, times[start:]))
+    return ClipAsked(
+        id=row.id,
+        task=row.task,
+        split=row.split,
+        seed=row.seed,
+        state_hash="",
+        prompt=scene.prompt,
+        answer=f"{row.id}.mp4",
+        seconds=scene.horizon,
+        frames=len(times) - 1 - handover,
+        files=ClipFiles(**files),
+        sha256={name: hashlib.sha256((folder / path).read_bytes()).hexdigest() for name, path in files.items()},
+    )
+
+
+def _context(scene: Scene, times: NDArray[np.float64], spec: RenderSpec) -> NDArray[np.uint8]:
+    """The frames (C, H, W, 3) at these times; nothing behind the hand-over is simulated or drawn."""
+    from physbench.world.rendering import render
+    from physbench.world.stepping import simulate
+
+    return render(scene, times, simulate(scene, times).states, spec).frames
+
+
+def png(frame: NDArray[np.uint8]) -> bytes:
+    """A frame (H, W, 3) as the content of a PNG file."""
+    import av
+
+    encoder = av.CodecContext.create("png", "w")
+    encoder.height, encoder.width, encoder.pix_fmt = frame.shape[0], frame.shape[1], "rgb24"
+    encoder.time_base = Fraction(1)
+    packets = [*encoder.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")), *encoder.encode(None)]
+    return b"".join(bytes(packet) for packet in packets)
+
+
+def _table(actions: NDArray[np.float32], times: NDArray[np.float64]) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for number, (time, values) in enumerate(zip(times, actions.tolist(), strict=True)):
+        writer.writerow([number, f"{time:.6f}", *(f"{value:.6g}" for value in values)])
+    return text.getvalue().encode()
+
+
+def _json(document: Asked | Answer) -> bytes:
+    return (json.dumps(document.model_dump(mode="json"), indent=1) + "\n").encode()
+
+
+def _write(path: Path, content: bytes) -> None:
+    write_atomically(path, content)
