@@ -1,0 +1,161 @@
+"""What `physbench data export` writes, and that nothing of the future is in it."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from physbench.cli.main import run
+from physbench.clips.clip import Row, action_table
+from physbench.clips.conditioning import SCHEMA_VERSION, Asked, read_document, read_file
+from physbench.clips.export import _table
+from physbench.clips.generate import make_clip, make_scene
+from physbench.clips.suite import find_suite
+from physbench.errors import UsageError
+from physbench.rollouts.video import read_video
+from physbench.world.scene import Impulse, RenderSpec
+
+WORDS = ("--suite", "smoke", "--tasks", "occlusion/screen-pass*", "--limit", "2", "--size", "96x64", "--fps", "10")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("export") / "cond"
+    assert run(["data", "export", *WORDS, "--context", "4", "--workers", "1", "--out", str(path)]) == 0
+    return path
+
+
+def test_everything_is_there_and_is_what_the_manifest_says(folder: Path) -> None:
+    asked = read_file(folder / "manifest.json").asked
+    suite = find_suite("smoke", 2, "occlusion/screen-pass*")
+    assert asked.suite.hash == suite.hash and asked.suite.partial
+    assert (asked.width, asked.height, asked.fps, asked.context_frames) == (96, 64, 10.0, 4)
+    assert [clip.row for clip in asked.clips] == list(suite.rows)
+    named = {"README.md", "manifest.json", "answers/answer.json"}
+    for clip in asked.clips:
+        files = {name: path for name, path in clip.files.model_dump().items() if path is not None}
+        assert set(files) == {"image", "video", "video_lossless", "prompt"} == set(clip.sha256)
+        for name, path in files.items():
+            assert hashlib.sha256((folder / path).read_bytes()).hexdigest() == clip.sha256[name]
+        named |= set(files.values())
+        assert (folder / clip.files.prompt).read_text() == clip.prompt + "\n"
+        assert clip.state_hash == suite.state_hash(clip.row)
+    assert {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} == named
+
+
+def test_the_frames_are_the_last_of_the_history_and_none_behind(folder: Path) -> None:
+    for clip in read_file(folder / "manifest.json").asked.clips:
+        truth = make_clip(clip.row, RenderSpec(64, 96, 10.0))
+        lossless = read_video(folder / str(clip.files.video_lossless))
+        assert np.array_equal(lossless, truth.context(4)), "exactly the frames that a model here is shown"
+        assert np.array_equal(np.asarray(Image.open(folder / clip.files.image)), truth.context(1)[0])
+        with av.open(str(folder / str(clip.files.video))) as container:
+            assert container.streams.video[0].codec_context.name == "h264"
+            lossy = np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+        assert lossy.shape == lossless.shape
+        assert np.abs(lossy.astype(int) - lossless).mean() < 2
+        assert clip.frames == truth.horizon and clip.seconds == truth.scene.horizon
+
+
+def test_only_the_history_is_simulated_and_drawn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Seen where it is decided: no time behind the hand-over reaches the simulation or the renderer."""
+    import physbench.world.rendering
+    import physbench.world.stepping
+
+    seen = []
+    simulate, render = physbench.world.stepping.simulate, physbench.world.rendering.render
+    monkeypatch.setattr(
+        physbench.world.stepping, "simulate", lambda s, t, **k: seen.append(max(t)) or simulate(s, t, **k)
+    )
+    monkeypatch.setattr(physbench.world.rendering, "render", lambda s, t, *a: seen.append(max(t)) or render(s, t, *a))
+    words = ("--suite", "smoke", "--limit", "1", "--size", "32", "--workers", "1", "--out", str(tmp_path / "c"))
+    assert run(["data", "export", *words]) == 0
+    assert seen == [0.0, 0.0]
+    asked = read_file(tmp_path / "c" / "manifest.json").asked
+    assert not (tmp_path / "c" / "videos").exists() and asked.clips[0].files.video is None, "an image is no video"
+
+
+def test_the_readme_holds_the_words_to_copy(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (folder / "README.md").read_text()
+    asked = read_file(folder / "manifest.json").asked
+    assert asked.clips[0].answer in text and "4 s (40 frames)" in text
+    assert "--suite smoke --tasks 'occlusion/screen-pass*' --limit 2" in text
+
+
+def test_actions_as_a_table() -> None:
+    """One row a frame from the first context frame on; a push stands in the first frame that shows its effect."""
+    from dataclasses import replace
+
+    scene = make_scene(Row("collisions/head-on-v1", "test", 0))
+    body = next(body for body in scene.bodies if body.hue is not None)
+    scene = replace(scene, impulses=(Impulse(0.25, body.name, (1.5, 0.0, -2.0)),))
+    times = np.arange(-20, 41) / 10
+    actions = action_table(scene, times, 20 - 3)
+    assert actions is not None and actions.shape == (44, 6)
+    rows = list(csv.DictReader(io.StringIO(_table(actions, times[17:]).decode())))
+    pushed = [row for row in rows if float(row["impulse_x_Ns"])]
+    assert len(rows) == 44 and len(pushed) == 1
+    assert float(pushed[0]["time_s"]) == pytest.approx(0.3) and float(pushed[0]["impulse_z_Ns"]) == -2
+    assert action_table(replace(scene, impulses=()), times, 17) is None
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--size", "3x4"), "32 to 2048"),
+        (("--size", "65x64"), "64x64"),
+        (("--size", "wide"), "1280x720"),
+        (("--fps", "7"), "Use 8, 10"),
+        (("--fps", "10", "--context", "22"), "1 to 21"),
+        (("--context", "0"), "1 to 49"),
+        (("--out", __file__), "is a file"),
+        (("--out", str(Path(__file__).parent)), "is not empty"),
+    ],
+)
+def test_wrong_use(words: tuple[str, ...], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["data", "export", "--suite", "smoke", "--limit", "1", "--out", str(tmp_path / "c"), *words]) == 2
+    assert says in capsys.readouterr().err
+    assert not (tmp_path / "c" / "manifest.json").exists()
+
+
+def test_an_export_is_never_mixed_with_another(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = (folder / "manifest.json").read_bytes()
+    assert run(["data", "export", *WORDS, "--out", str(folder)]) == 2
+    assert "holds an export already" in capsys.readouterr().err
+    assert (folder / "manifest.json").read_bytes() == before
+
+
+def document(folder: Path) -> dict[str, object]:
+    return json.loads((folder / "answers" / "answer.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"fit": "squeeze"}, "fit: input should be 'stretch', 'contain' or 'cover'"),
+        ({"includes_context": -1}, "includes_context"),
+        ({"fps": 0}, "fps: input should be greater than 0"),
+        ({"colour": "red"}, "colour: extra inputs"),
+        ({"schema_version": SCHEMA_VERSION + 1}, "update physbench"),
+        ({"kind": "other"}, "neither"),
+    ],
+)
+def test_a_wrong_answer_names_the_field(folder: Path, change: dict[str, object], says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        read_document(json.dumps({**document(folder), **change}), "answer.json")
+
+
+def test_an_answer_may_be_the_manifest_itself(folder: Path) -> None:
+    answer = read_file(folder / "manifest.json")
+    assert isinstance(answer.asked, Asked) and answer.includes_context == "auto" and answer.fit is None
+    assert answer.asked == read_file(folder / "answers" / "answer.json").asked
+    with pytest.raises(UsageError, match="not valid JSON"):
+        read_document("{", "x")
