@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
 from physbench.scoring.due import due, seen, whole_area
+from physbench.scoring.paths import slope
 from physbench.scoring.protocol import Reading, scorer
 from physbench.tracks.tracks import Tracks, Visibility
 
@@ -32,11 +33,12 @@ def hue(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | dict[str, Rea
 
     0 to 180, lower is better; a frame in which the object is absent counts 180. Outside every mean.
 
-    Further readings: last (deg), over the last quarter of the horizon.
+    Further readings: last (deg), over the last quarter of the horizon; slope (deg/s), of a straight line through the
+    mean of each frame.
     """
     there = seen(clip, tracks)
     off = np.where(there, np.abs(np.nan_to_num(tracks.hue)), WORST_HUE)
-    return _over_time(tracks, off, due(clip, tracks.context), "no object is due")
+    return _over_time(tracks, off, due(clip, tracks.context), "deg/s", "no object is due")
 
 
 @scorer(
@@ -55,21 +57,28 @@ def area(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | dict[str, Re
     |A / A_true - 1| with A the area worth of its own colour; 0 upwards, lower is better; 1 where the object is absent.
     Frames in which the border cuts the predicted object are left out. Outside every mean.
 
-    Further readings: last, over the last quarter of the horizon.
+    Further readings: last, over the last quarter of the horizon; slope (1/s), of a straight line through the mean of
+    each frame.
     """
     window = clip.window(tracks.context)
     whole = np.maximum(whole_area(clip, tracks.context), 1e-9)
     there = seen(clip, tracks)
     off = np.where(there, np.abs(tracks.area / whole - 1), 1.0)
     owed = due(clip, tracks.context) & (clip.visible_share()[window] >= WHOLE) & (tracks.state != Visibility.CLIPPED)
-    return _over_time(tracks, off, owed, "no object is due in full view")
+    return _over_time(tracks, off, owed, "1/s", "no object is due in full view")
 
 
-def _over_time(tracks: Tracks, off: NDArray[np.float64], owed: Mask, otherwise: str) -> Reading | dict[str, Reading]:
+def _over_time(
+    tracks: Tracks, off: NDArray[np.float64], owed: Mask, rate: str, otherwise: str
+) -> Reading | dict[str, Reading]:
     if not owed.any():
         return Reading(None, "not applicable", otherwise)
     readings = {"": Reading(float(off[owed].mean()))}
     late = owed & (tracks.times > 0.75 * tracks.times[-1])[:, None]
     if late.any():
         readings["last"] = Reading(float(off[late].mean()))
+    frames = np.flatnonzero(owed.any(axis=1))
+    if len(frames) > 1:
+        means = np.where(owed, off, 0.0).sum(axis=1)[frames] / owed.sum(axis=1)[frames]
+        readings["slope"] = Reading(slope(tracks.times[frames], means), unit=rate)
     return readings

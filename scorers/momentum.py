@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
+from physbench.scoring.impacts import states_around
 from physbench.scoring.protocol import Reading, scorer
-from physbench.scoring.stretches import Motion, Visit, motions, stretches, visits
+from physbench.scoring.stretches import motions, visits
 from physbench.tracks.tracks import Tracks
 
-WINDOW = 0.5  # s before and after
-LEAST_SPAN = 0.15  # s
 LEAST_TOTAL = 0.2  # of the sum of the two momenta's sizes; below it the ratio says nothing
 
 
@@ -51,11 +49,11 @@ def momentum(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | dict[str
     before, after = [], []
     for body in (a, b):
         mass = clip.scene.bodies[body.index].mass
-        speeds = _speeds(clip, tracks, body, moment, contacts)
+        speeds = states_around(clip, tracks, body, moment, contacts)
         if speeds is None:
             return Reading(None, "not applicable", "a body is not seen long enough before and after it meets another")
-        before.append(mass * speeds[0])
-        after.append(mass * speeds[1])
+        before.append(mass * speeds[0][2:])
+        after.append(mass * speeds[1][2:])
     total, later = before[0] + before[1], after[0] + after[1]
     size = float(np.linalg.norm(before[0]) + np.linalg.norm(before[1]))
     if size < 1e-9:
@@ -64,23 +62,3 @@ def momentum(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | dict[str
     if np.linalg.norm(total) < LEAST_TOTAL * size:
         return {"": Reading(None, "not applicable", "the momenta nearly cancel"), "change": change}
     return {"": Reading(float(later @ total / (total @ total))), "change": change}
-
-
-def _speeds(
-    clip: Clip, tracks: Tracks, body: Motion, moment: float, contacts: dict[int, tuple[Visit, ...]]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """Velocities (2,) m/s just before and just after `moment`."""
-    found = []
-    for side in (-1.0, 1.0):
-        for stretch in stretches(clip, body, tracks.times, contacts[body.column]):
-            frames = stretch.frames[np.isfinite(body.position[stretch.frames, 0]) & ~stretch.blurred]
-            offset = (tracks.times[frames] - moment) * side
-            near = (offset > -1e-9) & (offset <= WINDOW)
-            inside = offset[near]
-            touches = len(inside) >= 3 and inside.min() < WINDOW / 2
-            if stretch.touching or body.law is None or not touches or np.ptp(inside) < LEAST_SPAN:
-                continue
-            state = body.law.fit(tracks.times[frames[near]] - moment, body.position[frames[near]])
-            found.append(state[2:])
-            break
-    return (found[0], found[1]) if len(found) == 2 else None

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
 from physbench.scoring.motion import Orbit
+from physbench.scoring.paths import known_runs, smooth_velocity
 from physbench.scoring.protocol import Reading, scorer
 from physbench.scoring.stretches import Motion, motions
 from physbench.tracks.tracks import Tracks
@@ -16,7 +17,6 @@ from physbench.world.camera import plane_from_world
 Array = NDArray[np.float64]
 
 FEWEST = 8  # frames in a row that give velocities
-KNOTS = 1 / 15  # s between the knots of the spline through a track
 LEAST_RADIUS = 0.05  # m from the source
 
 
@@ -78,22 +78,18 @@ def _over_orbits(clip: Clip, tracks: Tracks, what: str) -> Reading | dict[str, R
 
 def _conserved(clip: Clip, tracks: Tracks, body: Motion, what: str) -> Array:
     """The conserved quantity over its true value, in the predicted frames that show it (n,)."""
-    from scipy.interpolate import make_lsq_spline
-
     assert isinstance(body.law, Orbit)
     camera, state = clip.scene.camera, clip.states[clip.handover, body.index]
     true = _quantity(
         body.law, plane_from_world(camera, state[None, :3]), plane_from_world(camera, state[None, 7:10]), what
     )
     found = [np.zeros(0)]
-    for run in _runs(np.isfinite(body.position[:, 0])):
+    for run in known_runs(body.position):
         frames = run[run >= tracks.context]
         if len(run) < FEWEST or not len(frames):
             continue
-        times = tracks.times[run]
-        inner = times[3 : -3 : max(1, round(KNOTS * clip.spec.fps))]  # each frame at most, so that noise does not rule
-        path = make_lsq_spline(times, body.position[run], np.concatenate([[times[0]] * 6, inner, [times[-1]] * 6]), k=5)
-        found.append(_quantity(body.law, body.position[frames], path(tracks.times[frames], 1), what) / true)
+        speed = smooth_velocity(body.position[run], 1 / clip.spec.fps)[run >= tracks.context]
+        found.append(_quantity(body.law, body.position[frames], speed, what) / true)
     return np.concatenate(found)
 
 
@@ -103,9 +99,3 @@ def _quantity(law: Orbit, position: Array, velocity: Array, what: str) -> Array:
         return np.asarray((away[:, 0] * velocity[:, 1] - away[:, 1] * velocity[:, 0]) / 2)
     radius = np.maximum(np.linalg.norm(away, axis=-1), LEAST_RADIUS)
     return np.asarray(np.sum(velocity**2, axis=-1) / 2 - law.mu / radius)
-
-
-def _runs(mask: NDArray[np.bool_]) -> list[NDArray[np.intp]]:
-    """Indices of each run of True."""
-    where = np.flatnonzero(mask)
-    return [run for run in np.split(where, np.flatnonzero(np.diff(where) > 1) + 1) if len(run)]

@@ -8,6 +8,7 @@ frames at which it happened.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,6 +64,7 @@ class Stretch:
     blurred: NDArray[np.bool_]  # per frame: so near to a cut that its side is not known
 
 
+@lru_cache(maxsize=1)  # every scorer asks for those of the same track
 def motions(clip: Clip, tracks: Tracks) -> tuple[Motion, ...]:
     """The tracked bodies that move, with their laws."""
     where = plane_from_px(clip.scene.camera, clip.spec, tracks.position)
@@ -126,6 +128,7 @@ def both_ways(times: Array, motion: Motion, moments: Array) -> tuple[Array, Arra
     return ahead, back
 
 
+@lru_cache(maxsize=1)
 def visits(clip: Clip, tracks: Tracks, bodies: tuple[Motion, ...]) -> dict[int, tuple[Visit, ...]]:
     """Contacts of every moving body, by its column, in the order of time. Permanent supports are none."""
     moments = fine_times(tracks.times)

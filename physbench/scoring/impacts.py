@@ -1,0 +1,49 @@
+"""Velocities just before and just after a contact, from the track on both sides of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.clips.clip import Clip
+from physbench.scoring.motion import Law
+from physbench.scoring.stretches import Motion, Visit, stretches
+from physbench.tracks.tracks import Tracks
+
+WINDOW = 0.5  # s before and after
+LEAST_SPAN = 0.15  # s
+
+Array = NDArray[np.float64]
+
+
+def states_around(
+    clip: Clip, tracks: Tracks, body: Motion, moment: float, contacts: Mapping[int, tuple[Visit, ...]]
+) -> tuple[Array, Array] | None:
+    """States (4,) m and m/s of a body at `moment`, from its track before and from its track behind it.
+
+    Fits of the law of motion, or of constant acceleration where there is none, to at most 0.5 s between this contact
+    and the next. None where less than 0.15 s of it is seen, or only what lies further away.
+    """
+    found = []
+    for side in (-1.0, 1.0):
+        for stretch in stretches(clip, body, tracks.times, contacts[body.column]):
+            frames = stretch.frames[np.isfinite(body.position[stretch.frames, 0]) & ~stretch.blurred]
+            offset = (tracks.times[frames] - moment) * side
+            near = (offset > -1e-9) & (offset <= WINDOW)
+            inside = offset[near]
+            touches = len(inside) >= 3 and inside.min() < WINDOW / 2
+            if stretch.touching or not touches or np.ptp(inside) < LEAST_SPAN:
+                continue
+            found.append(_fit(body.law, tracks.times[frames[near]] - moment, body.position[frames[near]]))
+            break
+    return (found[0], found[1]) if len(found) == 2 else None
+
+
+def _fit(law: Law | None, dt: Array, position: Array) -> Array:
+    """State (4,) at dt = 0."""
+    if law is not None:
+        return law.fit(dt, position)
+    design = np.stack([np.ones_like(dt), dt, dt**2][: 3 if len(dt) > 3 else 2], axis=-1)
+    return np.asarray(np.linalg.lstsq(design, position, rcond=None)[0][:2].reshape(4))

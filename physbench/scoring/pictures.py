@@ -1,0 +1,45 @@
+"""Small things about frames: which to look at, where they have colour, how sharp they are."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+FRAMES = 16  # evenly spaced over a prediction
+COLOUR = 40  # levels between the largest and the smallest channel; greys have none
+
+Frames = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
+
+
+def chosen(count: int) -> NDArray[np.intp]:
+    """Indices of at most FRAMES of `count` frames, evenly spaced, first and last among them."""
+    return np.unique(np.linspace(0, count - 1, min(count, FRAMES)).round().astype(np.intp))
+
+
+def coloured(frames: Frames) -> Mask:
+    """Where frames (T, H, W, 3) have colour (T, H, W)."""
+    red, green, blue = (frames[..., channel] for channel in range(3))
+    high = np.maximum(np.maximum(red, green), blue)
+    low = np.minimum(np.minimum(red, green), blue)
+    return np.asarray(high - low >= COLOUR)
+
+
+def grown(mask: Mask, reach: int) -> Mask:
+    """A mask (T, H, W) grown by `reach` px in rows and columns."""
+    for axis in (1, 2):
+        wide = mask.copy()
+        for step in range(1, reach + 1):
+            ahead, back = [slice(None)] * 3, [slice(None)] * 3
+            ahead[axis], back[axis] = slice(step, None), slice(None, -step)
+            wide[tuple(ahead)] |= mask[tuple(back)]
+            wide[tuple(back)] |= mask[tuple(ahead)]
+        mask = wide
+    return mask
+
+
+def edges(frames: Frames) -> NDArray[np.float64]:
+    """Mean squared difference (T,) of neighbouring pixels of frames (T, H, W, 3), over rows, columns and channels."""
+    small = frames.astype(np.float32)
+    across, down = np.diff(small, axis=2), np.diff(small, axis=1)
+    return np.asarray([(np.mean(a**2) + np.mean(b**2)) / 2 for a, b in zip(across, down, strict=True)], np.float64)

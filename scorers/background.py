@@ -1,0 +1,61 @@
+"""Whether what does not move stays as it was."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.clips.clip import Clip
+from physbench.rollouts.rollout import Rollout
+from physbench.scoring.paths import slope
+from physbench.scoring.pictures import chosen, coloured, grown
+from physbench.scoring.protocol import Reading, scorer
+from physbench.tracks.tracks import Tracks
+
+REACH = 2  # px around an object that belong to it
+MOST = 2.0  # times the area of all objects; more colour than that is no object
+STILL = 2  # levels by which static pixels may change in ground truth
+
+Mask = NDArray[np.bool_]
+
+
+@scorer(
+    id="drift/background",
+    version=1,
+    axis=None,
+    unit="levels",
+    better="lower",
+    quality=None,
+    noise_floor="TODO",
+    source="mean |frame - frame at the hand-over| over static pixels, of 255",
+    needs=("frames", "tracks"),
+)
+def background(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
+    """Mean change of the static background since the hand-over, in levels of 255, in the last quarter of a prediction.
+
+    mean |I(t) - I(0)| over pixels and channels, 0 to 255, lower is better; over the last quarter of 16 frames spread
+    evenly over the prediction. Left out are coloured pixels in either frame, with 2 px around them, and what changes
+    in ground truth though it has no colour; where a prediction has more than twice as much colour as there are
+    objects, its colours are not left out. Outside every mean.
+
+    Further readings: slope (levels/s), of a straight line through the 16 frames.
+    """
+    frames = chosen(min(len(rollout.frames), clip.horizon))
+    if not len(frames):
+        return {"": Reading(None, "not applicable", "no frame was predicted")}
+    before, shown, truth = clip.frames[clip.handover], rollout.frames[frames], clip.future()[frames]
+    changed = np.abs(truth.astype(np.int16) - before).max(axis=-1) > STILL
+    own = coloured(shown)
+    objects = clip.full_area[clip.handover, list(clip.tracked)].sum()
+    own &= (own.sum(axis=(1, 2)) <= MOST * objects)[:, None, None]
+    out = changed | grown(own | coloured(before[None]), REACH)
+    off = np.abs(shown.astype(np.int16) - before).mean(axis=-1)
+    counted = (~out).sum(axis=(1, 2))
+    if not counted.all():
+        return {"": Reading(None, "not applicable", "no static background is left in a frame")}
+    level = np.where(out, 0.0, off).sum(axis=(1, 2)) / counted
+    times = (frames + 1) / clip.spec.fps
+    readings = {"": Reading(float(level[times >= 0.75 * times[-1]].mean()))}
+    if len(level) > 1:
+        readings["slope"] = Reading(slope(times, level), unit="levels/s")
+    return readings

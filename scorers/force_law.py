@@ -1,0 +1,135 @@
+"""The law of force that a predicted orbit implies."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.clips.clip import Clip
+from physbench.rollouts.rollout import Rollout
+from physbench.scoring.motion import Orbit
+from physbench.scoring.paths import known_runs, refined
+from physbench.scoring.protocol import Reading, scorer
+from physbench.scoring.stretches import motions
+from physbench.tracks.tracks import Tracks
+
+WINDOW = 0.8  # s, width of a weight
+FINE = 8  # moments per frame
+READINGS = {"": "1", "direction": "deg", "strength": "1", "share": "1"}  # with their units
+FEWEST = 8  # frames in a row
+LEAST_RANGE = 0.1  # of ln r between the 5th and 95th percentile; less does not tell an exponent
+LEAST_FORCE = 0.05  # of the true acceleration; less is no force
+LEAST_SHARE = 0.5  # of the accelerations that a force along one direction explains
+EXPONENTS = (-6.0, 4.0)
+LEAST_RADIUS = 0.05  # m from the source
+
+Array = NDArray[np.float64]
+Complex = NDArray[np.complex128]
+
+
+@scorer(
+    id="laws/force-law",
+    version=1,
+    axis=None,
+    unit="1",
+    better="neither",
+    quality=None,
+    noise_floor="TODO",
+    source="implied force law: Vafa et al. 2025, arXiv:2507.06952; weak form: Messenger and Bortz, arXiv:2005.04339",
+)
+def force_law(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
+    """Exponent p of the force |a| = k r^p that the predicted orbits imply; Newton's is -2.
+
+    No law is put in: for smooth weights w of 0.8 s, one around every predicted frame, integral(w'' x dt) is the mean
+    acceleration without differentiating the track. p, k and one angle between force and centre are fitted to all of
+    them, integral(w'' x dt) = k integral(w r^p u dt) with u at this angle to the direction of the centre. -6 to 4;
+    mean over the bodies on an orbit. Neither direction is better by itself. Outside every mean. Not applicable where r
+    varies too little to tell.
+
+    Further readings: direction (deg), the angle between the force and the centre, 0 where the force is central, 180
+    where it pushes away; strength, the force over the true one at the mean distance, right is 1; share, how much of
+    the accelerations (squared) such a force explains.
+    """
+    orbiting = [(body.law, body.position) for body in motions(clip, tracks) if isinstance(body.law, Orbit)]
+    if not orbiting:
+        return {"": Reading(None, "not applicable", "nothing is on an orbit in this scene")}
+    bodies = [_implied(tracks, position, law) for law, position in orbiting]
+    return {key: _mean([body[key] for body in bodies], unit) for key, unit in READINGS.items()}
+
+
+def _mean(values: list[tuple[float, str]], unit: str) -> Reading:
+    """Mean over bodies of (value, reason); none where one has none."""
+    reason = next((reason for _, reason in values if reason), "")
+    if reason:
+        return Reading(None, "not applicable", reason, unit)
+    return Reading(float(np.mean([value for value, _ in values])), unit=unit)
+
+
+def _arcs(tracks: Tracks, position: Array, law: Orbit) -> list[Complex]:
+    """Predicted path from the source, FINE moments per frame, for each run of frames long enough for one weight."""
+    predicted = position.copy()
+    predicted[: tracks.context] = np.nan
+    least = max(FEWEST, 2 * _half(tracks) + 1)
+    return [
+        refined(position[run] - np.asarray(law.source), FINE) @ np.array([1, 1j])
+        for run in known_runs(predicted)
+        if len(run) >= least
+    ]
+
+
+def _half(tracks: Tracks) -> int:
+    """Frames to each side of the middle of a weight."""
+    return max(2, round(WINDOW / 2 / float(tracks.times[1] - tracks.times[0])))
+
+
+def _summed(values: Complex, weight: Array) -> Complex:
+    """Sums (n - 2 half,) of values on the fine moments of n frames, weighted around each frame."""
+    return np.asarray(np.lib.stride_tricks.sliding_window_view(values, len(weight))[::FINE] @ weight)
+
+
+def _weights(tracks: Tracks) -> tuple[Array, Array]:
+    """(1 - u^2)^4 and its second derivative (1/s2), as weights of sums over fine moments."""
+    half = _half(tracks)
+    u = np.linspace(-1, 1, 2 * half * FINE + 1)
+    bump, curve = (1 - u**2) ** 4, 8 * (1 - u**2) ** 2 * (7 * u**2 - 1)
+    seconds = half * float(tracks.times[1] - tracks.times[0])
+    return bump / bump.sum(), curve / bump.sum() / seconds**2
+
+
+def _implied(tracks: Tracks, position: Array, law: Orbit) -> dict[str, tuple[float, str]]:
+    """Value and reason of each reading, for one body."""
+    from scipy.optimize import minimize_scalar
+
+    arcs = _arcs(tracks, position, law)
+    if not arcs:
+        return dict.fromkeys(READINGS, (np.nan, "too little of the orbit is seen"))
+    weight, curve = _weights(tracks)
+    acceleration = np.concatenate([_summed(arc, curve) for arc in arcs])
+    log_radius = [np.log(np.maximum(np.abs(arc), LEAST_RADIUS)) for arc in arcs]
+    towards = [-arc / np.exp(radius) for arc, radius in zip(arcs, log_radius, strict=True)]
+    everywhere = np.concatenate(log_radius)
+    middle = float(np.mean(everywhere))
+
+    def fitted(p: float) -> tuple[complex, float]:
+        """Force at the mean distance, as a complex number to the centre's direction, and the share it misses."""
+        along = np.concatenate(
+            [_summed(u * np.exp(p * (r - middle)), weight) for u, r in zip(towards, log_radius, strict=True)]
+        )
+        force = complex(np.vdot(along, acceleration) / np.vdot(along, along).real)
+        total = float(np.sum(np.abs(acceleration) ** 2))
+        return force, float(np.sum(np.abs(acceleration - force * along) ** 2)) / max(total, 1e-12)
+
+    best = minimize_scalar(lambda p: fitted(p)[1], bounds=EXPONENTS, method="bounded", options={"xatol": 1e-4})
+    force, missed = fitted(float(best.x))
+    true = law.mu * np.exp(-2 * middle)
+    none = "" if abs(force) >= LEAST_FORCE * true else "the prediction shows no force"
+    if not none and 1 - missed < LEAST_SHARE:
+        none = "no force at one angle to the centre explains the prediction"
+    low, high = np.percentile(everywhere, [5, 95])
+    narrow = none or ("" if high - low >= LEAST_RANGE else "the distance to the centre varies too little")
+    return {
+        "": (np.nan if narrow else float(best.x), narrow),
+        "direction": (np.nan if none else float(np.degrees(abs(np.angle(force)))), none),
+        "strength": (abs(force) / true, ""),
+        "share": (max(1 - missed, 0.0), ""),
+    }

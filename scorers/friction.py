@@ -1,0 +1,103 @@
+"""The friction that a prediction shows."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.clips.clip import Clip
+from physbench.rollouts.rollout import Rollout
+from physbench.scoring.motion import Constant
+from physbench.scoring.protocol import Reading, scorer
+from physbench.scoring.slope import Slope
+from physbench.scoring.stretches import Motion, motions, stretches, visits
+from physbench.tracks.tracks import Tracks
+from physbench.world.camera import plane_from_world
+
+LEAST_SPAN = 0.3  # s
+LEAST_FRAMES = 5
+LEAST_WAY = 0.1  # diameters; less is rest
+SMALL = 1e-9
+
+Array = NDArray[np.float64]
+
+
+@scorer(
+    id="laws/friction",
+    version=1,
+    axis=None,
+    unit="1",
+    better="neither",
+    quality=None,
+    noise_floor="TODO",
+    source="a = g (sin a - mu cos a); Coulomb 1785, Theorie des machines simples",
+)
+def friction(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
+    """Coefficient of friction that the motion of bodies on a support implies; right is what ground truth reads.
+
+    mu = (force of gravity along the way - acceleration along the way) / weight on the support, both per mass and in
+    the direction of motion, from parabolas through the track along the support: between contacts, the way up and the
+    way down apart, each at least 0.3 s and five frames; weighted by how well each determines its acceleration. What
+    slides shows the friction between it and the support, what rolls the smaller one that rolling needs, k / (1 + k)
+    tan a with k = 2/5 for a ball and 1/2 for a cylinder (negative on its way up), and 0 on the level. Without limits;
+    neither direction is better by itself. Outside every mean.
+
+    Further readings: acceleration (m/s2) down the slope, where there is one.
+    """
+    pull = plane_from_world(clip.scene.camera, np.asarray(clip.scene.gravity, dtype=np.float64))
+    bodies = motions(clip, tracks)
+    carried = [(body, frame) for body in bodies if (frame := _frame(body)) is not None]
+    if not np.any(pull) or not carried:
+        return {"": Reading(None, "not applicable", "nothing stays on a support that is seen from the side")}
+    contacts = visits(clip, tracks, bodies)
+    sums = np.zeros(3)  # of weight, weight x friction, weight x acceleration down the slope
+    for body, (down, normal) in carried:
+        for stretch in stretches(clip, body, tracks.times, contacts[body.column]):
+            known = np.isfinite(body.position[stretch.frames, 0]) & ~stretch.blurred
+            frames = stretch.frames[known & (stretch.frames >= tracks.context)]
+            if stretch.touching:
+                continue
+            for part in _ways(tracks.times[frames], body.position[frames] @ down, LEAST_WAY * body.diameter):
+                acceleration, speed, weight = part
+                implied = np.sign(speed) * (pull @ down - acceleration) / -(pull @ normal)
+                sums += weight * np.array([1.0, implied, acceleration])
+    if sums[0] == 0:
+        return {"": Reading(None, "not applicable", "no way of 0.3 s along the support is seen")}
+    readings = {"": Reading(float(sums[1] / sums[0]))}
+    if any(abs(pull @ down) > SMALL for _, (down, _) in carried):
+        readings["acceleration"] = Reading(float(sums[2] / sums[0]), unit="m/s2")
+    return readings
+
+
+def _frame(body: Motion) -> tuple[Array, Array] | None:
+    """Unit vectors (2,) down the permanent support and away from it; None without one."""
+    law = body.law
+    if isinstance(law, Slope):
+        return -np.asarray(law.along), np.asarray(law.normal)
+    if isinstance(law, Constant) and law.normal is not None:
+        return np.array([-law.normal[1], law.normal[0]]), np.asarray(law.normal)
+    return None
+
+
+def _ways(times: Array, way: Array, least: float) -> list[tuple[float, float, float]]:
+    """Acceleration m/s2, mean speed m/s and weight of each part of a way (n,) m that goes in one direction."""
+    if len(way) < LEAST_FRAMES:
+        return []
+    turn = int(np.argmax(np.abs(way - way[0]))) if _turns(way) else len(way) - 1
+    found = []
+    for part in (slice(0, turn + 1), slice(turn, len(way))):
+        t, s = times[part], way[part]
+        if len(t) < LEAST_FRAMES or t[-1] - t[0] < LEAST_SPAN - 1e-9 or abs(s[-1] - s[0]) < least:
+            continue
+        dt = t - t.mean()
+        design = np.stack([np.ones_like(dt), dt, dt**2 / 2], axis=-1)
+        numbers = np.linalg.lstsq(design, s, rcond=None)[0]
+        weight = 1 / np.linalg.inv(design.T @ design)[2, 2]
+        found.append((float(numbers[2]), float(s[-1] - s[0]) / float(t[-1] - t[0]), float(weight)))
+    return found
+
+
+def _turns(way: Array) -> bool:
+    """Whether a way goes out and comes back by more than a hundredth of its length."""
+    far = int(np.argmax(np.abs(way - way[0])))
+    return bool(abs(way[-1] - way[far]) > 0.01 * abs(way[far] - way[0]))

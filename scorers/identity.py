@@ -1,0 +1,97 @@
+"""Detection and association of objects as multi-object tracking counts them."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.util import find_spec
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.clips.clip import Clip
+from physbench.rollouts.rollout import Rollout
+from physbench.scoring.due import HIDDEN_SHARE, accounted, due, located, seen
+from physbench.scoring.protocol import Reading, scorer
+from physbench.tracks.tracks import Tracks
+
+MATCH = 0.5  # overlap of a match for IDF1
+STRANGER = 100  # from here on, identities that the scene does not hold
+
+Array = NDArray[np.float64]
+
+
+@scorer(
+    id="permanence/hota",
+    version=1,
+    axis=None,
+    unit="1",
+    better="higher",
+    quality=None,
+    noise_floor="TODO",
+    source="HOTA: Luiten et al. 2021, doi:10.1007/s11263-020-01375-2; IDF1: Ristani et al. 2016, arXiv:1609.01775",
+    needs=("tracks", "motrics"),
+)
+def hota(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
+    """Higher order tracking accuracy of a prediction against the recorded future. 0 to 1, higher is better.
+
+    HOTA = mean over thresholds a of sqrt(DetA x AssA): objects found at the right place, times how well they keep
+    their identity. Identity is the hue. Overlap is that of two discs of the object's true diameter, at its true and its
+    predicted place; thresholds are 0.05, 0.10 .. 0.95. A due object that is absent is a miss; one of its hue too many,
+    one of a hue that the scene does not hold, and one seen where ground truth hides it are false alarms; what is seen
+    without a position for a short time counts neither way. It asks for the one future that was recorded: another
+    lawful one reads low. Outside every mean. Unavailable without the package motrics.
+
+    Further readings: detection (DetA), association (AssA), idf1 (overlap of at least 0.5).
+    """
+    missing = why_unavailable()
+    if missing:
+        return {"": Reading(None, "unavailable", missing)}
+    if not due(clip, tracks.context).any():
+        return {"": Reading(None, "not applicable", "no object is due")}
+    import motrics
+
+    true, found, overlap = _frames(clip, tracks)
+    scores = motrics.compute_hota_from_similarity(true, found, overlap)
+    identity = motrics.compute_identity_from_similarity(true, found, overlap, MATCH)
+    return {
+        "": Reading(float(scores.hota)),
+        "detection": Reading(float(scores.deta)),
+        "association": Reading(float(scores.assa)),
+        "idf1": Reading(float(identity.idf1)),
+    }
+
+
+@cache
+def why_unavailable() -> str:
+    """Why there is no HOTA here, or ""."""
+    return "" if find_spec("motrics") else "not installed (pip install 'physbench[tracking]')"
+
+
+def _frames(clip: Clip, tracks: Tracks) -> tuple[list[list[int]], list[list[int]], list[list[list[float]]]]:
+    """Identities that are due and that are found in each predicted frame, and the overlap of every such pair."""
+    window, ahead = clip.window(tracks.context), slice(tracks.context, None)
+    owed, placed = due(clip, tracks.context), located(tracks)
+    unclear = owed & accounted(clip, tracks) & ~placed
+    hidden = clip.visible_share()[window] < HIDDEN_SHARE
+    shown = seen(clip, tracks) & (np.where(hidden, True, owed) & ~unclear)
+    owed = owed & ~unclear
+    distance = np.linalg.norm(tracks.position - clip.px_positions()[window], axis=-1)
+    diameter = np.maximum(clip.diameters()[window] * clip.pixels_per_metre, 1e-9)
+    share = np.where(owed & placed, _overlap(np.nan_to_num(distance / diameter, nan=1.0)), 0.0)
+    true: list[list[int]] = []
+    found: list[list[int]] = []
+    overlap: list[list[list[float]]] = []
+    for t in range(len(tracks.times))[ahead]:
+        due_now, seen_now = np.flatnonzero(owed[t]).tolist(), np.flatnonzero(shown[t]).tolist()
+        more = int(tracks.duplicates[t].sum()) + int(tracks.hallucinations[t])
+        true.append(due_now)
+        found.append([*seen_now, *range(STRANGER, STRANGER + more)])
+        overlap.append([[float(share[t, k]) if k == j else 0.0 for j in found[-1]] for k in due_now])
+    return true, found, overlap
+
+
+def _overlap(distance: Array) -> Array:
+    """Intersection over union of two discs of diameter 1 whose centres are `distance` apart."""
+    d = np.clip(distance, 0.0, 1.0)
+    common = (np.arccos(d) - d * np.sqrt(1 - d**2)) / 2
+    return np.asarray(common / (np.pi / 2 - common))

@@ -1,0 +1,94 @@
+"""What stays the same over a long time: energy and momentum. Hue, size and background have scorers of their own."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.clips.clip import Clip
+from physbench.rollouts.rollout import Rollout
+from physbench.scoring.energies import energies
+from physbench.scoring.paths import slope
+from physbench.scoring.protocol import Reading, scorer
+from physbench.tracks.tracks import Tracks
+from physbench.world.camera import plane_from_world
+
+FEWEST = 8  # predicted frames
+KEPT = 0.01  # of the momenta's sizes; what ground truth changes by less is conserved
+
+Array = NDArray[np.float64]
+
+
+@scorer(
+    id="drift/energy",
+    version=1,
+    axis=None,
+    unit="1",
+    better="neither",
+    quality=None,
+    noise_floor="TODO",
+    source="E(t) - E(0), translational and potential; Helmholtz 1847, Ueber die Erhaltung der Kraft",
+)
+def energy(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
+    """Change of energy since the context, over the largest kinetic energy in ground truth, in the last quarter.
+
+    Mean of (E(t) - E_0) / E_max over the last quarter of the predicted frames that show all moving bodies, E_0 the mean
+    over the context. Contacts and friction take energy: right is what ground truth reads. Outside every mean. Not
+    applicable where something is pushed.
+
+    Further readings: slope (1/s), of a straight line through all predicted frames.
+    """
+    if any(action.time > tracks.times[0] for action in clip.scene.impulses):
+        return {"": Reading(None, "not applicable", "a push brings energy into this scene")}
+    groups = energies(clip, tracks)
+    total = np.sum([group.total for group in groups], axis=0) / max(sum(group.size for group in groups), 1e-9)
+    return _drift(tracks, np.atleast_1d(total)[:, None], signed=True)
+
+
+@scorer(
+    id="drift/momentum",
+    version=1,
+    axis=None,
+    unit="1",
+    better="lower",
+    quality=None,
+    noise_floor="TODO",
+    source="|P(t) - P(0)|; Newton 1687, Principia, corollary III to the laws of motion",
+)
+def momentum(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
+    """Change of the total momentum since the context, over the sum of the momenta's sizes, in the last quarter.
+
+    Mean of |P(t) - P_0| / sum |p_i| over the last quarter of the predicted frames that show all moving bodies, P_0 the
+    mean over the context. 0 upwards, lower is better. Outside every mean. Not applicable where it changes in ground
+    truth: by gravity, walls, the floor, a push.
+
+    Further readings: slope (1/s), of a straight line through all predicted frames.
+    """
+    ahead = slice(clip.handover, None)
+    moving = [index for index in clip.tracked if clip.scene.bodies[index].role == "moving"]
+    masses = np.array([clip.scene.bodies[index].mass for index in moving])
+    each = plane_from_world(clip.scene.camera, clip.states[ahead, moving, 7:10]) * masses[:, None]  # (T, N, 2)
+    size = float(np.linalg.norm(each[0], axis=-1).sum())
+    total = each.sum(axis=1)
+    if size < 1e-9 or np.linalg.norm(total - total[0], axis=-1).max() > KEPT * size:
+        return {"": Reading(None, "not applicable", "momentum is not conserved in this scene")}
+    groups = energies(clip, tracks)
+    return _drift(tracks, np.sum([group.momentum for group in groups], axis=0) / size, signed=False)
+
+
+def _drift(tracks: Tracks, value: Array, signed: bool) -> dict[str, Reading]:
+    """Change of a value (T, n) since the context, where it is known."""
+    known = np.zeros(len(tracks.times), dtype=bool)
+    if len(value) == len(known):  # else nothing moves
+        known[:] = np.isfinite(value).all(axis=-1)
+    before = np.flatnonzero(known[: tracks.context])
+    frames = tracks.context + np.flatnonzero(known[tracks.context :])
+    if not len(before) or len(frames) < FEWEST:
+        return {"": Reading(None, "not applicable", f"all that moves is seen in fewer than {FEWEST} predicted frames")}
+    change = value[frames] - value[before].mean(axis=0)
+    change = change[:, 0] if signed else np.linalg.norm(change, axis=-1)
+    last = frames >= frames[0] + 0.75 * (frames[-1] - frames[0])
+    return {
+        "": Reading(float(change[last].mean())),
+        "slope": Reading(slope(tracks.times[frames], change), unit="1/s"),
+    }

@@ -1,0 +1,49 @@
+"""Whether bodies go into each other."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from physbench.clips.clip import Clip
+from physbench.rollouts.rollout import Rollout
+from physbench.scoring.due import due
+from physbench.scoring.protocol import Reading, scorer
+from physbench.scoring.solids import gaps
+from physbench.scoring.stretches import motions
+from physbench.tracks.tracks import Tracks
+
+DEEP = 0.1  # diameters
+
+
+@scorer(
+    id="laws/solidity",
+    version=1,
+    axis=None,
+    unit="diameters",
+    better="lower",
+    quality=None,
+    noise_floor="TODO",
+    source="two bodies are never in one place; Spelke et al. 1992, doi:10.1037/0033-295X.99.4.605",
+)
+def solidity(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
+    """Deepest overlap of a moving body with a body, a wall or the floor in the predicted frames, in its own diameters.
+
+    max of -gap / diameter, at least 0; lower is better. Looked at in the frames that show both; a body that turns in
+    ground truth counts as the largest disc inside it. Outside every mean.
+
+    Further readings: time, the share of the due object-time that is spent in an overlap of more than 0.1 diameter.
+    """
+    bodies = motions(clip, tracks)
+    owed = due(clip, tracks.context)
+    deepest, deep, whole, seen = 0.0, 0, 0, False
+    for body in bodies:
+        distance = gaps(clip, tracks, bodies, body)[:, tracks.context :] / body.diameter
+        known = np.isfinite(distance)
+        if known.any():
+            seen = True
+            deepest = max(deepest, -float(distance[known].min()))
+        deep += int(((known & (distance < -DEEP)).any(axis=0) & owed[tracks.context :, body.column]).sum())
+        whole += int(owed[:, body.column].sum())
+    if not seen or not whole:
+        return {"": Reading(None, "not applicable", "nothing that moves is seen where it could touch anything")}
+    return {"": Reading(deepest), "time": Reading(deep / whole, unit="1")}

@@ -1,0 +1,65 @@
+"""Whether what rests has something under it."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.clips.clip import Clip
+from physbench.rollouts.rollout import Rollout
+from physbench.scoring.due import due
+from physbench.scoring.explanation import resting
+from physbench.scoring.protocol import Reading, scorer
+from physbench.scoring.solids import gaps
+from physbench.scoring.stretches import Motion, motions
+from physbench.tracks.tracks import Tracks
+from physbench.world.camera import plane_from_world
+
+REST = 0.02  # diameters in 0.2 s; a ball at the top of its flight covers more than twice as much
+NEAR = 0.1  # diameters from what carries it
+SHIFT = 0.1  # diameters, by which a body is lowered to see what is below it
+BELOW = 0.3  # of the shift by which it then comes nearer to what carries it
+
+Mask = NDArray[np.bool_]
+
+
+@scorer(
+    id="laws/support",
+    version=1,
+    axis=None,
+    unit="1",
+    better="lower",
+    quality=None,
+    noise_floor="TODO",
+    source="what rests is carried; Baillargeon et al. 1992, doi:10.1016/0163-6383(92)80031-C",
+)
+def support(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading:
+    """Share of the due object-time in which a moving body hovers: it rests with nothing below it.
+
+    0 to 1, lower is better. A body rests where it moves by less than 0.02 diameters in 0.2 s. Something is below it
+    if the two are less than 0.1 diameter apart, and nearer by at least 0.3 of the way when the body is lowered by
+    0.1 diameter; what it leans on sideways carries nothing. A body that turns in ground truth counts as the
+    smallest disc around it. Time in which it is not seen does not hover. Not applicable where the scene has no
+    gravity in the plane of motion. Outside every mean.
+    """
+    if not np.any(plane_from_world(clip.scene.camera, np.asarray(clip.scene.gravity, dtype=np.float64))):
+        return Reading(None, "not applicable", "nothing falls in this scene")
+    bodies = motions(clip, tracks)
+    owed = due(clip, tracks.context)[:, [body.column for body in bodies]]
+    if not owed.any():
+        return Reading(None, "not applicable", "no moving object is due")
+    hovers = np.stack([_hovers(clip, tracks, bodies, body) for body in bodies], axis=-1)
+    return Reading(float((hovers & owed).sum() / owed.sum()))
+
+
+def _hovers(clip: Clip, tracks: Tracks, bodies: tuple[Motion, ...], body: Motion) -> Mask:
+    """Frames (T,) in which a body rests with nothing below it."""
+    still = resting(tracks.times, body.position, body.diameter, REST)
+    if not still.any() or not clip.scene.bodies[body.index].collides:
+        return still
+    shift = SHIFT * body.diameter
+    now = gaps(clip, tracks, bodies, body, turned="outer")
+    lowered = gaps(clip, tracks, bodies, body, shift=shift, turned="outer")
+    with np.errstate(invalid="ignore"):
+        carried = (now < NEAR * body.diameter) & (now - lowered > BELOW * shift)
+    return np.asarray(still & ~carried.any(axis=0))
