@@ -15,8 +15,7 @@ from pathlib import Path
 from physbench.clips.clip import Row
 from physbench.clips.generate import STATE_HZ, grid_states, make_scene, state_hash
 from physbench.clips.pool import ordered, worker_pool
-from physbench.clips.suite import GOLDEN_SUITES, SUITE_VERSION, Golden, Suite, golden_rows, suite_hash
-from physbench.clips.task import builtin_task_ids
+from physbench.clips.suite import GOLDEN_SUITES, SUITE_VERSION, Golden, Suite, golden_rows, golden_tasks, suite_hash
 
 COMMAND = "python -m physbench.clips.golden"
 
@@ -57,12 +56,12 @@ def verify(suite: Suite, workers: int = 2) -> Iterator[Difference]:
 
 def write_golden(folder: Path, workers: int = 2) -> None:
     """Write the golden file of every suite into `folder`."""
-    tasks = builtin_task_ids()
-    rows = sorted({row for name in GOLDEN_SUITES for row in golden_rows(name, tasks)})
+    suites = {name: golden_rows(name, golden_tasks(name)) for name in GOLDEN_SUITES}
+    rows = sorted({row for suite in suites.values() for row in suite})
     with worker_pool(workers, len(rows)) as pool:
         golden = dict(zip(rows, _compute(pool, rows), strict=True))
-    for name in GOLDEN_SUITES:
-        clips = [(row, golden[row]) for row in golden_rows(name, tasks)]
+    for name, suite in suites.items():
+        clips = [(row, golden[row]) for row in suite]
         head = {
             "suite": name,
             "version": SUITE_VERSION,

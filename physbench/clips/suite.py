@@ -13,9 +13,13 @@ from physbench.clips.clip import Row, Split
 from physbench.clips.task import builtin_task_ids, match_tasks
 from physbench.errors import UsageError, nearest
 
-SUITE_VERSION = 0  # rises with any change of rows or of a headline scorer: 0 has the first four tasks
+SUITE_VERSION = 1  # rises with any change of rows or of a headline scorer: 0 had four tasks, 1 has all
 # Seeds of each split in the suites that come with golden states.
-GOLDEN_SUITES: Mapping[str, Mapping[Split, int]] = {"smoke": {"test": 4}, "core": {"test": 24, "ood": 8}}
+GOLDEN_SUITES: Mapping[str, Mapping[Split, int]] = {
+    "smoke": {"test": 4},
+    "core": {"test": 24, "ood": 8},
+    "actions": {"test": 24, "ood": 8},
+}
 OWN = "own-"  # before the name of a suite to which other tasks were added: its scores are not those of the suite
 TRAIN_CLIPS = 2000  # of the train suite where no number is asked for
 
@@ -66,14 +70,15 @@ def suite_hash(rows: Iterable[tuple[Row, str]]) -> str:
 
 
 def suite_names() -> tuple[str, ...]:
-    """Names of the suites: smoke (a look), core (the leaderboard), train (for training)."""
+    """Names of the suites: smoke (a look), core (the leaderboard), actions (pushes), train (for training)."""
     return (*GOLDEN_SUITES, "train")
 
 
 def find_suite(name: str, limit: int | None = None, tasks: str | None = None) -> Suite:
     """Return a suite, or a part of it: the clips of the `tasks` that a glob selects, `limit` of them spread evenly.
 
-    A part of `smoke` or `core` is marked `partial`. Tasks outside the suite, installed or from a file
+    `smoke`, `core` and `train` hold the tasks in which nothing is pushed, `actions` those in which something is. A part
+    of a suite with golden states is marked `partial`. Tasks outside the suite, installed or from a file
     (`physbench.own`), get as many clips as those in it; the suite is then another one, "own-smoke" or "own-core".
     `train` has any size: `limit` is the number of its clips. Unknown suites and tasks raise UsageError and offer the
     nearest names.
@@ -116,6 +121,11 @@ def spread(rows: tuple[Row, ...], limit: int) -> tuple[Row, ...]:
         order.append((ranks[stratum], row.split == "ood", position))
     kept = sorted(position for _, _, position in sorted(order)[:limit])
     return tuple(rows[position] for position in kept)
+
+
+def golden_tasks(name: str) -> tuple[str, ...]:
+    """Ids of the tasks of a suite that comes with golden states."""
+    return builtin_task_ids(actions=name == "actions")
 
 
 def golden_rows(name: str, task_ids: Iterable[str]) -> tuple[Row, ...]:

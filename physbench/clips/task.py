@@ -176,9 +176,13 @@ def _tasks_in(file: OwnFile) -> dict[str, type[Task]]:
     return found
 
 
-def builtin_task_ids() -> tuple[str, ...]:
-    """Ids of the tasks that come with physbench: those that its suites are made of."""
-    return tuple(name for name, point in entries(GROUP).items() if point.value.startswith(f"{GROUP}."))
+def builtin_task_ids(actions: bool = False) -> tuple[str, ...]:
+    """Ids of the tasks that come with physbench and that its suites are made of.
+
+    actions: those in which something is pushed (their class says `actions = True`), else those in which nothing is.
+    """
+    names = [name for name, point in entries(GROUP).items() if point.value.startswith(f"{GROUP}.")]
+    return tuple(name for name in names if getattr(load(GROUP, name), "actions", False) is actions)
 
 
 def short_names(task_id: str) -> tuple[str, str]:

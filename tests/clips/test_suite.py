@@ -12,41 +12,62 @@ import pytest
 
 from physbench.clips import golden
 from physbench.clips.clip import Row
-from physbench.clips.suite import Golden, find_suite, golden_rows, spread, suite_hash, suite_names
+from physbench.clips.generate import make_scene
+from physbench.clips.suite import (
+    GOLDEN_SUITES,
+    SUITE_VERSION,
+    Golden,
+    find_suite,
+    golden_rows,
+    golden_tasks,
+    spread,
+    suite_hash,
+    suite_names,
+)
 from physbench.clips.task import builtin_task_ids
 from physbench.errors import UsageError
 
 
 def test_suites_hold_what_they_promise() -> None:
-    smoke, core = find_suite("smoke"), find_suite("core")
-    assert suite_names() == ("smoke", "core", "train")
-    assert Counter((row.task, row.split) for row in smoke.rows) == {(task, "test"): 4 for task in builtin_task_ids()}
-    assert Counter((row.task, row.split) for row in core.rows) == {
-        (task, split): count for task in builtin_task_ids() for split, count in (("test", 24), ("ood", 8))
-    }
-    for suite in (smoke, core):
-        assert suite.version == 0 and not suite.partial and set(suite.golden) == set(suite.rows)
-        assert suite.rows == golden_rows(suite.name, builtin_task_ids())
+    smoke, core, actions = (find_suite(name) for name in ("smoke", "core", "actions"))
+    assert suite_names() == ("smoke", "core", "actions", "train")
+    quiet, pushed = builtin_task_ids(), builtin_task_ids(actions=True)
+    assert not set(quiet) & set(pushed) and len(pushed) == 3
+    assert Counter((row.task, row.split) for row in smoke.rows) == {(task, "test"): 4 for task in quiet}
+    for suite, tasks in ((core, quiet), (actions, pushed)):
+        assert Counter((row.task, row.split) for row in suite.rows) == {
+            (task, split): count for task in tasks for split, count in (("test", 24), ("ood", 8))
+        }
+    for suite in (smoke, core, actions):
+        assert suite.version == SUITE_VERSION and not suite.partial and set(suite.golden) == set(suite.rows)
+        assert suite.rows == golden_rows(suite.name, golden_tasks(suite.name))
         document = json.loads(files("physbench.clips").joinpath("golden", f"{suite.name}.json").read_text())
         assert document["hash"] == suite.hash and document["made_by"] == golden.COMMAND
     assert smoke.hash != core.hash
 
 
+def test_pushes_are_where_the_suite_says() -> None:
+    for actions in (False, True):
+        for task in builtin_task_ids(actions):
+            assert bool(make_scene(Row(task, "test", 0)).impulses) is actions
+
+
 def test_parts_are_spread_and_marked() -> None:
     core = find_suite("core")
-    part = find_suite("core", limit=9)
-    assert part.partial and len(part.rows) == 9 and part.hash != core.hash
+    part = find_suite("core", limit=2 * len(core.tasks) + 1)
+    assert part.partial and len(part.rows) == 2 * len(core.tasks) + 1 and part.hash != core.hash
     assert set(Counter(row.task for row in part.rows).values()) == {2, 3}
     assert [row for row in core.rows if row in part.rows] == list(part.rows), "in the order of the suite"
     orbits = find_suite("core", tasks="orbits")
-    assert orbits.partial and orbits.tasks == ("orbits/kepler-v1",) and len(orbits.rows) == 32
+    assert orbits.partial and "orbits/kepler-v1" in orbits.tasks and len(orbits.rows) == 32 * len(orbits.tasks)
     assert find_suite("core", limit=10_000) == core and find_suite("core", tasks="*") == core
-    assert find_suite("core", limit=4, tasks="kepler").rows == spread(orbits.rows, 4)
+    assert find_suite("core", limit=4, tasks="orbits").rows == spread(orbits.rows, 4)
 
 
 def test_train_has_any_size() -> None:
-    train = find_suite("train", limit=10)
-    assert [len([row for row in train.rows if row.task == task]) for task in train.tasks] == [3, 3, 2, 2]
+    count = len(builtin_task_ids())
+    train = find_suite("train", limit=2 * count + 3)
+    assert [len([row for row in train.rows if row.task == task]) for task in train.tasks] == [3] * 3 + [2] * (count - 3)
     assert {row.split for row in train.rows} == {"train"} and not train.partial
     assert set(find_suite("train", limit=6).rows) < set(train.rows)
     assert len(find_suite("train").rows) == 2000
@@ -69,7 +90,9 @@ def test_hash_of_a_suite_without_golden_states_is_computed() -> None:
     assert computed.hash == smoke.hash, "this machine reproduces the golden states"
 
 
-@pytest.mark.parametrize(("name", "offer"), [("cor", "Did you mean core"), ("zzz", "Known: core, smoke, train")])
+@pytest.mark.parametrize(
+    ("name", "offer"), [("cor", "Did you mean core"), ("zzz", "Known: actions, core, smoke, train")]
+)
 def test_unknown_suites(name: str, offer: str) -> None:
     with pytest.raises(UsageError, match=offer):
         find_suite(name)
@@ -95,6 +118,6 @@ def test_golden_states_are_reproduced_and_differences_are_found() -> None:
 @pytest.mark.slow
 def test_golden_files_are_made_by_their_command(tmp_path: Path) -> None:
     golden.write_golden(tmp_path)
-    for name in ("smoke", "core"):
+    for name in GOLDEN_SUITES:
         shipped = files("physbench.clips").joinpath("golden", f"{name}.json").read_text()
         assert (tmp_path / f"{name}.json").read_text() == shipped
