@@ -1,29 +1,55 @@
-"""`physbench report RUN`: rebuild the result and the report from a run folder."""
+"""`physbench report RUN`: rebuild the result and the report from a run folder, or print the result in another form."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from physbench.errors import UsageError, nearest
+
+if TYPE_CHECKING:
+    from physbench.results.folder import RunFolder
 
 
 def command(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.", show_default=False)],
+    form: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="html|md|csv|json",
+            help="html: the page; md: for a model card; csv: a row per task and axis; json: the result document.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write it there. [default: RUN/report/index.html, else stdout]")
+    ] = None,
+    clips: Annotated[bool, typer.Option("--clips", help="With csv: every reading of every clip.")] = False,
     tasks: Annotated[
         str | None, typer.Option(metavar="FILE.py", help="The file with the run's own tasks, where it has some.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result document to stdout.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:
     """Build result.json and the report again from what a run stored. Nothing is rolled out or scored.
 
-    Example: physbench report runs/objects-smoke-1
+    Example: physbench report runs/objects-smoke-1 --format md
     """
+    from physbench.results.formats import FORMATS
+
+    if as_json and form not in (None, "json"):
+        raise UsageError(f"Give --json or --format {form}, not both.")
+    wanted = form or ("json" if as_json else "html")
+    if wanted not in FORMATS:
+        raise UsageError(f"--format: there is no '{wanted}'.{nearest(wanted, FORMATS)}")
+    if clips and wanted != "csv":
+        raise UsageError("--clips is for --format csv.")
+
     from physbench.results.build import write_result
     from physbench.results.folder import RunFolder
-    from physbench.results.report import write_report
 
     if tasks is not None:
         from physbench.clips.task import match_tasks
@@ -31,12 +57,40 @@ def command(
         match_tasks(tasks)
     folder = RunFolder(run)
     result = write_result(folder)
-    write_report(folder)
-    if as_json:
-        typer.echo(json.dumps(result, indent=1))
+    if wanted == "html":
+        _page(folder, result, out)
         return
+    from physbench.results.formats import csv_of_clips, csv_of_tasks, markdown
+
+    if wanted == "json":
+        text = json.dumps(result, indent=1) + "\n"
+    elif wanted == "md":
+        text = markdown(result)
+    else:
+        text = csv_of_clips(folder) if clips else csv_of_tasks(result)
+    if out is None:
+        typer.echo(text, nl=False)
+        return
+    _write(out, text)
+    typer.echo(f"Wrote {out}", err=True)
+
+
+def _page(folder: RunFolder, result: dict[str, Any], out: Path | None) -> None:
     from physbench.cli.console import stdout_console
+    from physbench.results.report import write_report
     from physbench.results.summary import print_summary
 
+    path = write_report(folder)
+    if out is not None:
+        _write(out, path.read_text(encoding="utf-8"))
+        path = out
     print_summary(result, stdout_console())
-    typer.echo(f"Report: {folder.report}")
+    typer.echo(f"Report: {path}")
+
+
+def _write(path: Path, text: str) -> None:
+    from physbench.results.folder import write_atomically
+
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder. Give a file to --out.")
+    write_atomically(path, lambda part: part.write_text(text, encoding="utf-8"))

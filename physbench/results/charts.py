@@ -1,4 +1,4 @@
-"""The report's charts: quality by task on each axis, error over time in each family."""
+"""The report's charts: quality by task on each axis, error over time in each family and task."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from physbench.results.curves import FamilyCurves
+from physbench.results.curves import Array, GroupCurves
 from physbench.results.svg import BAND, CONSTANT_VELOCITY, FREEZE, LINE, MODEL, SOFT, TRUTH, drawing, inline
 from physbench.results.words import short
 
-LEAST, MOST = 0.01, 20.0  # diameters, the scale of errors
-NAMES = {"model": "model", "freeze": "freeze", "constant-velocity": "constant velocity"}
-COLOUR = {"model": MODEL, "freeze": FREEZE, "constant-velocity": CONSTANT_VELOCITY}
+LEAST, MOST = 0.003, 20.0  # diameters, the scale of errors
+NAMES = {"truth": "truth", "freeze": "freeze", "constant-velocity": "constant velocity", "model": "model"}  # as drawn
+KINDS = {"guard": "can only cost", "unscored": "not scored", "absent": "not asked"}
+COLOUR = {"truth": TRUTH, "model": MODEL, "freeze": FREEZE, "constant-velocity": CONSTANT_VELOCITY}
 
 
 def axis_chart(result: dict[str, Any], axis: str) -> str:
@@ -27,7 +28,9 @@ def axis_chart(result: dict[str, Any], axis: str) -> str:
             truth, freeze = references["truth"], references["freeze"]
             ax.text(0, y + 0.24, short(task), fontsize=8, color=SOFT, va="baseline")
             if found["kind"] != "informative":
-                ax.text(1, y + 0.24, found["kind"], fontsize=7, color=SOFT, ha="right", va="baseline", style="italic")
+                ax.text(
+                    1, y + 0.24, KINDS[found["kind"]], fontsize=7, color=SOFT, ha="right", va="baseline", style="italic"
+                )
             ax.plot([0, 1], [y, y], color=LINE, lw=0.8, zorder=0)
             if truth is not None and freeze is not None:
                 ax.plot([freeze, truth], [y, y], color=BAND, lw=5, solid_capstyle="butt", zorder=1)
@@ -50,48 +53,53 @@ def axis_chart(result: dict[str, Any], axis: str) -> str:
         return inline(figure, f"axis-{axis}", " ".join(words))
 
 
-def error_chart(family: FamilyCurves) -> str:
-    """Median error of a family's objects over time, with the middle half, and the share that is still there."""
-    words = [f"Error over time, {family.family}."]
+def error_chart(group: GroupCurves, *, small: bool = False) -> str:
+    """Median error of the objects of a family or task over time, and the share that is still there, with bands."""
+    words = [f"Error over time, {short(group.name)}."]
+    width, height = (3.0, 1.9) if small else (4.0, 2.7)
     margins = (0.3, 0.08, 0.16, 0.36)
-    with drawing(4.0, 2.7, margins, 0.24, nrows=2, sharex=True, height_ratios=(3.4, 1)) as (figure, (top, below)):
-        end = float(family.times[-1]) if len(family.times) else 1.0
-        if family.predictability is not None:
+    with drawing(width, height, margins, 0.24, nrows=2, sharex=True, height_ratios=(3.4, 1)) as (figure, (top, below)):
+        end = float(group.times[-1]) if len(group.times) else 1.0
+        if group.predictability is not None:
             for ax in (top, below):
-                ax.axvspan(min(family.predictability, end), end, color=BAND, lw=0, alpha=0.55, zorder=0)
-                ax.axvline(min(family.predictability, end), color=SOFT, lw=0.8, ls=(0, (1, 2)), zorder=1)
-            words.append(f"Predictable for {family.predictability:.1f} s.")
+                ax.axvspan(min(group.predictability, end), end, color=BAND, lw=0, alpha=0.55, zorder=0)
+                ax.axvline(min(group.predictability, end), color=SOFT, lw=0.8, ls=(0, (1, 2)), zorder=1)
+            words.append(f"Predictable for {group.predictability:.1f} s.")
         top.axhline(1, color=SOFT, lw=0.8, ls=(0, (4, 3)), zorder=1)
-        for source in ("freeze", "constant-velocity", "model"):
-            curve = family.curves.get(source)
+        for source in NAMES:
+            curve = group.curves.get(source)
             if curve is None or not np.isfinite(curve.present).any():
                 continue
-            width = 1.8 if source == "model" else 1.2
-            # What is absent leaves the chart at its upper edge.
-            median, low, high = (
-                np.clip(np.nan_to_num(v, nan=np.nan, posinf=MOST * 2), LEAST, MOST * 2)
-                for v in (curve.median, curve.low, curve.high)
-            )
-            if source == "model":
-                top.fill_between(family.times, low, high, color=COLOUR[source], alpha=0.16, lw=0, zorder=2)
-            top.plot(family.times, median, color=COLOUR[source], lw=width, zorder=3)
-            below.plot(family.times, curve.present, color=COLOUR[source], lw=width, zorder=3)
-            words.append(f"{NAMES[source]}: {_described(family, source)}.")
+            style = {"color": COLOUR[source], "lw": 1.8 if source == "model" else 1.1, "zorder": 4}
+            for ax, band in ((top, curve.median_band), (below, curve.present_band)):
+                if band is not None:
+                    low, high = (_shown(end, ax is top) for end in band)
+                    ax.fill_between(group.times, low, high, color=COLOUR[source], alpha=0.2, lw=0, zorder=2)
+            top.plot(group.times, _shown(curve.median, True), **style)
+            below.plot(group.times, curve.present, **style)
+            words.append(f"{NAMES[source]}: {_described(group, source)}.")
         top.set_yscale("log")
         top.set_ylim(LEAST, MOST)
-        top.set_yticks([0.1, 1, 10], ["0.1", "1", "10"])
+        top.set_yticks([0.01, 0.1, 1, 10], ["0.01", "0.1", "1", "10"])
         top.set_title("error in diameters", loc="left", fontsize=8, color=SOFT, pad=3)
         below.set_title("share still there", loc="left", fontsize=8, color=SOFT, pad=3)
         below.set_ylim(-0.06, 1.06)
         below.set_yticks([0, 1])
         below.set_xlim(0, end)
         below.set_xlabel("seconds from the hand-over")
-        return inline(figure, f"error-{family.family}", " ".join(words))
+        return inline(figure, f"error-{group.name}", " ".join(words))
 
 
-def _described(family: FamilyCurves, source: str) -> str:
+def _shown(values: Array, error: bool) -> Array:
+    """Shares as they are; errors within the scale: what is absent leaves the chart at its upper edge."""
+    if not error:
+        return values
+    return np.asarray(np.clip(np.nan_to_num(values, nan=np.nan, posinf=MOST * 2), LEAST, MOST * 2), dtype=np.float64)
+
+
+def _described(group: GroupCurves, source: str) -> str:
     """When the median error exceeds one diameter, in words."""
-    median = family.curves[source].median
+    median = group.curves[source].median
     with np.errstate(invalid="ignore"):
         over = np.flatnonzero(median > 1)
-    return f"median off by a diameter at {family.times[over[0]]:.1f} s" if len(over) else "median within a diameter"
+    return f"median off by a diameter at {group.times[over[0]]:.1f} s" if len(over) else "median within a diameter"

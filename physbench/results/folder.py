@@ -85,6 +85,10 @@ class RunFolder:
         """Score rows of one sample of one clip, written when it is done: what --resume starts from."""
         return self.path / "parts" / f"{clip_id}.{sample}.json"
 
+    def together(self, clip_id: str) -> Path:
+        """Score rows that all samples of a clip have together; only where there are several."""
+        return self.path / "parts" / f"{clip_id}.samples.json"
+
     def reference(self, name: str) -> RunFolder:
         """Scores and tracks of a reference (truth, freeze, constant-velocity) on the same clips."""
         return RunFolder(self.path / "references" / name)

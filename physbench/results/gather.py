@@ -12,18 +12,19 @@ from physbench.clips.clip import Clip, Row
 from physbench.errors import UsageError
 from physbench.own import registered
 from physbench.progress import Progress
-from physbench.results.curves import Array, CurvePool, FamilyCurves, first_off
+from physbench.results.curves import Array, CurvePool, GroupCurves, first_off
 from physbench.results.folder import RunFolder, load_tracks
 from physbench.results.manifest import rows_of, spec_of
+from physbench.results.motion import Motion, play
 from physbench.results.selection import Shown, select
-from physbench.results.strips import Strip, strips, times_of
+from physbench.results.strips import Frames, Strip, strips, times_of
 from physbench.results.words import hue_name, joined, plain
 from physbench.tracks.tracks import Tracks, Visibility
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SOURCES = ("model", "freeze", "constant-velocity")
+SOURCES = ("model", "truth", "freeze", "constant-velocity")
 PREDICTABILITY = "drift/accuracy.predictability"
 APART = 0.1  # of ground truth's value and of a natural size: readings closer than this are no reason
 SIZE = {"deg": 50.0}  # of other units: 1
@@ -50,11 +51,19 @@ class Figure:
     readings: tuple[Value, ...]  # diagnostics that are not those of ground truth
     times: tuple[float, ...]
     strips: tuple[Strip, ...]  # truth, prediction; empty where the rollout was not kept
+    motion: Motion | None  # both, playing
 
 
-def gather(
-    folder: RunFolder, manifest: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]
-) -> tuple[list[FamilyCurves], list[Figure]]:
+@dataclass(frozen=True)
+class Gathered:
+    """What the report shows beside the result."""
+
+    families: tuple[GroupCurves, ...]
+    tasks: Mapping[str, tuple[GroupCurves, ...]]  # by family
+    figures: tuple[Figure, ...]
+
+
+def gather(folder: RunFolder, manifest: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> Gathered:
     """Read the tracks of every clip once, and the rollouts of those that are shown."""
     from physbench.clips.store import ClipStore
 
@@ -62,7 +71,8 @@ def gather(
     spec = spec_of(dict(manifest))
     limits = predictability(tables["truth"])
     chosen = {item.clip: item for item in select(tables["model"], tables["truth"])}
-    pools: dict[str, CurvePool] = {}
+    families: dict[str, CurvePool] = {}
+    tasks: dict[str, CurvePool] = {}
     figures: dict[str, Figure] = {}
     rows = rows_of(dict(manifest))
     store = ClipStore()
@@ -72,13 +82,19 @@ def gather(
             clip = store.get(row, spec)
             errors = clip_errors(folder, clip)
             moving = [body.role == "moving" for body in clip.tracked_bodies]
-            pool = pools.setdefault(row.family, CurvePool(row.family))
             moved = {source: error[:, moving] for source, error in errors.items()}
-            pool.add(clip.times[clip.handover + 1 :], moved, limits.get(row.id))
+            for pools, name in ((families, row.family), (tasks, row.task)):
+                pool = pools.setdefault(name, CurvePool(name))
+                pool.add(clip.times[clip.handover + 1 :], moved, limits.get(row.id))
             if row.id in chosen:
                 figures[row.id] = figure(folder, clip, chosen[row.id], errors.get("model"), tables)
             progress.advance()
-    return [pool.result() for pool in pools.values()], [figures[clip] for clip in chosen]
+    by_family = {
+        family: tuple(pool.result() for task, pool in tasks.items() if task.split("/")[0] == family)
+        for family in families
+    }
+    curves = tuple(pool.result() for pool in families.values())
+    return Gathered(curves, by_family, tuple(figures[clip] for clip in chosen))
 
 
 def require_tasks(folder: RunFolder, manifest: Mapping[str, Any]) -> None:
@@ -128,8 +144,12 @@ def figure(
     )
     path = folder.tracks(clip.id)
     tracks = load_tracks(path) if path.is_file() else None
-    drawn = () if tracks is None else _strips(folder, clip, tracks)
-    return Figure(shown, why(clip, error, tracks), qualities, _apart(rows), tuple(times_of(clip)), drawn)
+    frames = None if tracks is None else _frames(folder, clip)
+    drawn: tuple[Strip, ...] = ()
+    motion = None
+    if tracks is not None and frames is not None:
+        drawn, motion = strips(clip, frames, tracks), play(clip.future(), frames, clip.spec.fps)
+    return Figure(shown, why(clip, error, tracks), qualities, _apart(rows), tuple(times_of(clip)), drawn, motion)
 
 
 def _apart(rows: Mapping[str, Mapping[str, dict[str, Any]]]) -> tuple[Value, ...]:
@@ -147,13 +167,14 @@ def _apart(rows: Mapping[str, Mapping[str, dict[str, Any]]]) -> tuple[Value, ...
     return tuple(found[:MOST_READINGS])
 
 
-def _strips(folder: RunFolder, clip: Clip, tracks: Tracks) -> tuple[Strip, ...]:
+def _frames(folder: RunFolder, clip: Clip) -> Frames | None:
+    """Predicted frames of the first sample (T, H, W, 3); None where the rollout was not kept."""
     video = folder.rollout(clip.id)
     if not video.is_file():
-        return ()
+        return None
     from physbench.rollouts.video import read_video
 
-    return strips(clip, read_video(video), tracks)
+    return read_video(video)
 
 
 def why(clip: Clip, error: Array | None, tracks: Tracks | None) -> tuple[str, ...]:

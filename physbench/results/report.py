@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from physbench.results import words
 from physbench.results.folder import RunFolder, write_atomically
+
+if TYPE_CHECKING:
+    from physbench.results.curves import GroupCurves
+    from physbench.results.gather import Figure, Gathered
+
+
+FEW_TASKS = 6  # up to which all parts of the page are open
+STRIKING = 12  # readings that are shown first
 
 
 def write_report(folder: RunFolder) -> Path:
@@ -23,19 +31,18 @@ def write_report(folder: RunFolder) -> Path:
     manifest, tables = read_run(folder)
     stored = folder.result.is_file()
     result = read_result(folder.result).model_dump(mode="json") if stored else write_result(folder)
-    curves, figures = gather(folder, manifest, tables)
-    text = render(result, manifest, curves, figures)
+    text = render(result, manifest, gather(folder, manifest, tables))
     write_atomically(folder.report, lambda part: part.write_text(text, encoding="utf-8"))
     return folder.report
 
 
-def render(result: Mapping[str, Any], manifest: Mapping[str, Any], curves: Any, figures: Any) -> str:
+def render(result: Mapping[str, Any], manifest: Mapping[str, Any], gathered: Gathered) -> str:
     """The page. Everything that comes from models and users is escaped by the template engine."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
     from physbench.results.charts import axis_chart, error_chart
-    from physbench.world.scene import PALETTE
+    from physbench.results.heat import heat
 
     environment = Environment(
         loader=PackageLoader("physbench.results"),
@@ -52,23 +59,73 @@ def render(result: Mapping[str, Any], manifest: Mapping[str, Any], curves: Any, 
         "plain": words.plain,
         "unit": words.unit,
     }
+    scored = result["counts"]["scored"] > 0
+
+    def chart(group: GroupCurves, small: bool) -> dict[str, Any]:
+        picture = Markup(error_chart(group, small=small))
+        return {"name": group.name, "chart": picture, "limit": group.predictability}
+
+    families = [
+        {
+            **chart(group, False),
+            "tasks": [chart(task, True) for task in gathered.tasks[group.name]],
+        }
+        for group in gathered.families
+    ]
     return environment.get_template("report.html.j2").render(
         r=result,
         manifest=manifest,
+        scored=scored,
+        few=len(result["tasks"]) <= FEW_TASKS,
         axis_names=words.AXIS_NAMES,
+        axis_short=words.AXIS_SHORT,
         axis_questions=words.AXIS_QUESTIONS,
-        axis_charts={axis: Markup(axis_chart(dict(result), axis)) for axis in result["axes"]},
-        families=[{"name": c.family, "chart": Markup(error_chart(c)), "limit": c.predictability} for c in curves],
-        figures=figures,
-        laws={name: found for name, found in result["readings"].items() if name.startswith("laws/")},
-        others={
-            name: found
-            for name, found in result["readings"].items()
-            if not name.startswith("laws/") and not found["axis"]
-        },
-        palette=["rgb({} {} {})".format(*(round(255 * channel) for channel in colour)) for colour in PALETTE],
+        heat=heat(result),
+        axis_charts={axis: Markup(axis_chart(dict(result), axis)) for axis in result["axes"]} if scored else {},
+        families=families if scored else [],
+        figures=by_family(gathered.figures),
+        striking=striking(result) if scored else [],
+        readings=reading_groups(result),
+        took=took(result["speed"]),
         settings=settings(result, manifest),
     )
+
+
+def by_family(figures: Sequence[Figure]) -> list[dict[str, Any]]:
+    """Figures by family and task, with the name of the worst task of each family."""
+    families: dict[str, dict[str, list[Figure]]] = {}
+    for item in figures:
+        families.setdefault(item.shown.task.split("/")[0], {}).setdefault(item.shown.task, []).append(item)
+    return [
+        {"name": family, "tasks": tasks, "worst": min(shown[0].shown.quality for shown in tasks.values())}
+        for family, tasks in families.items()
+    ]
+
+
+def striking(result: Mapping[str, Any]) -> list[tuple[str, str, Mapping[str, Any], str]]:
+    """Diagnostics that are not those of ground truth, (reading, task, value, unit): laws first, the farthest first."""
+    from physbench.results.schema import ReadingValue
+    from physbench.results.sentences import apart, departs
+
+    found = []
+    for name, reading in result["readings"].items():
+        if reading["axis"]:
+            continue
+        for task, values in reading["tasks"].items():
+            value = ReadingValue.model_validate(values)
+            if departs(value):
+                found.append((not name.startswith("laws/"), -apart(value), name, task, values, reading["unit"]))
+    found.sort(key=lambda item: item[:4])
+    return [(name, task, values, unit) for _, _, name, task, values, unit in found[:STRIKING]]
+
+
+def reading_groups(result: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """All diagnostics by what is in front of their slash: laws first."""
+    groups: dict[str, dict[str, Any]] = {"laws": {}}
+    for name, reading in result["readings"].items():
+        if not reading["axis"]:
+            groups.setdefault(name.split("/")[0], {})[name] = reading
+    return [(group, found) for group, found in groups.items() if found]
 
 
 def settings(result: Mapping[str, Any], manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -77,7 +134,6 @@ def settings(result: Mapping[str, Any], manifest: Mapping[str, Any]) -> list[tup
     options = manifest.get("options") or {}
     versions = manifest.get("versions") or {}
     batches = manifest.get("batches") or []  # a model's answer may depend on who shares its batch
-    speed = result["speed"]
     horizon = card.get("max_horizon")
     found = [
         ("model", f"{model['name']} ({model['target']})"),
@@ -92,28 +148,20 @@ def settings(result: Mapping[str, Any], manifest: Mapping[str, Any]) -> list[tup
         ("device", f"{manifest.get('device', '')} {options.get('dtype', '')}".strip()),
         ("batches", f"{len(batches)} of up to {max(map(len, batches))} rollouts" if batches else ""),
         ("seed, samples", f"{manifest.get('seed', options.get('seed', 0))}, {result['counts']['samples']} a clip"),
-        ("speed", _speed(speed)),
-        ("memory", _memory(speed)),
         ("versions", ", ".join(f"{name} {versions[name]}" for name in versions if versions[name])),
     ]
     return [(name, value) for name, value in found if value]
 
 
-def _speed(speed: Mapping[str, Any]) -> str:
-    parts = []
-    if speed["model_frames_per_s"] is not None:
-        parts.append(f"{speed['model_frames_per_s']:.0f} model frames/s")
-    if speed["total_seconds"] is not None:
-        parts.append(f"{speed['total_seconds']:.0f} s in all")
-    if speed["harness_share"] is not None:
-        parts.append(f"{100 * speed['harness_share']:.0f} % of it outside the model")
-    return ", ".join(parts)
-
-
-def _memory(speed: Mapping[str, Any]) -> str:
-    parts = []
-    if speed["peak_memory_gb"] is not None:
-        parts.append(f"{speed['peak_memory_gb']:.2f} GB at most")
-    if speed["device_memory_gb"] is not None:
-        parts.append(f"{speed['device_memory_gb']:.2f} GB on the device")
-    return ", ".join(parts)
+def took(speed: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Speed and memory as (name, value), what is known of them."""
+    share = speed["harness_share"]
+    found = [
+        ("model", speed["model_frames_per_s"], "{:.0f} frames/s"),
+        ("time inside the model", speed["model_seconds"], "{:.1f} s"),
+        ("whole run", speed["total_seconds"], "{:.0f} s"),
+        ("of it outside the model", None if share is None else 100 * share, "{:.0f} %"),
+        ("memory of all processes", speed["peak_memory_gb"], "{:.2f} GB at most"),
+        ("memory of the device", speed["device_memory_gb"], "{:.2f} GB at most"),
+    ]
+    return [(name, text.format(value)) for name, value, text in found if value is not None]

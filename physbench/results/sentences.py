@@ -56,11 +56,11 @@ def _first_to_break(result: ResultDocument) -> str | None:
     if share >= BREAKS_BELOW:
         return "No law breaks before the end."
     laws = [
-        ("." not in name, _apart(value), name, value)  # a law's own reading before its parts
+        ("." not in name, apart(value), name, value)  # a law's own reading before its parts
         for name, reading in result.readings.items()
         if name.startswith("laws/")
         for task, value in reading.tasks.items()
-        if task.split("/")[0] == family and _departs(value)
+        if task.split("/")[0] == family and departs(value)
     ]
     if not laws:
         quality = result.families[family]["consistency"].quality
@@ -113,7 +113,7 @@ def _lost(result: ResultDocument, name: str) -> str | None:
     values = [value for value in reading.tasks.values() if value.value is not None] if reading else []
     if not values:
         return None
-    if not any(_departs(value) for value in values):
+    if not any(departs(value) for value in values):
         return ""
     clips = sum(value.applicable for value in values)
     kept = sum((value.value or 0.0) * value.clips for value in values) / clips
@@ -127,14 +127,14 @@ def _trimmed(value: float) -> str:
     return f"{value:.1f}".removesuffix(".0")
 
 
-def _departs(value: ReadingValue) -> bool:
+def departs(value: ReadingValue) -> bool:
     """Whether a reading differs from ground truth: by its interval, in a look by more than a tenth."""
     if value.value is None or 2 * value.clips < value.applicable:
         return False
-    return value.departs if value.interval else _apart(value) > LOOK_APART
+    return value.departs if value.interval else apart(value) > LOOK_APART
 
 
-def _apart(value: ReadingValue) -> float:
+def apart(value: ReadingValue) -> float:
     """Distance from ground truth over the size of ground truth's value (at least 0.1 in its unit)."""
     truth = value.references["truth"]
     return abs(value.value - truth) / max(abs(truth), 0.1) if value.value is not None and truth is not None else 0.0

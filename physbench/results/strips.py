@@ -109,10 +109,10 @@ def png_strip(frames: list[Frames | None], cell: tuple[int, int]) -> str:
 
 
 def _points(way: Array, offset: Array, cell: tuple[int, int]) -> str:
-    """SVG points of the known part of a way (T, 2) inside its frame, at most about 250 of them."""
+    """SVG points of the known part of a way (T, 2) inside its frame, at most about 80 of them."""
     inside = np.all((way >= offset) & (way <= offset + np.array(cell)), axis=1)  # False where NaN
     known = way[inside]
-    step = -(-len(known) // 250) or 1
+    step = -(-len(known) // 80) or 1
     kept = np.concatenate([known[:-1:step], known[-1:]])
     return " ".join(f"{x:.1f},{y:.1f}" for x, y in kept)
 

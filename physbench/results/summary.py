@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from physbench.results.heat import Cell, heat
+
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
     from rich.text import Text
 
 AXES = {"consistency": "consistency", "permanence": "permanence", "drift": "stability"}
+KEY = "1 is ground truth, 0 the frozen last frame; kept: nothing of it is lost."
 Document = Mapping[str, Any]
 
 
@@ -25,7 +29,6 @@ def bracket(interval: list[float] | tuple[float, float] | None, digits: int = 2)
 
 def print_summary(result: Document, console: Console) -> None:
     """Print a result document. Needs 72 columns and no colours."""
-    from rich.table import Table
     from rich.text import Text
 
     model, suite = result["model"], result["suite"]
@@ -33,42 +36,57 @@ def print_summary(result: Document, console: Console) -> None:
     head.append(model["name"], style="bold")
     some = f" of {suite['of']}" if suite.get("of") not in (None, suite["clips"]) else ""
     clips = f"{suite['clips']}{some} clips"
+    if result["counts"]["samples"] > 1:
+        clips += f" x {result['counts']['samples']} samples"
     head.append(f"  {suite['name']} {suite['version']}, {clips}, {result['render_spec']}", style="dim")
     console.print()
     console.print(head)
     if result["note"] or result["provisional"]:
         notes = [result["note"], "provisional scorers: not for publication" if result["provisional"] else ""]
-        console.print(Text("; ".join(note for note in notes if note).capitalize() + ".", style="yellow"))
+        text = "; ".join(note for note in notes if note)
+        console.print(Text(f"{text[0].upper()}{text[1:]}.", style="yellow"))
     console.print()
     for sentence in result["sentences"]:
         console.print(Text(sentence), soft_wrap=False)
-    console.print()
+    if result["counts"]["scored"]:
+        console.print()
+        console.print(_table(result))
+        _overall(result, console)
+    _remarks(result, console)
+
+
+def _table(result: Document) -> Table:
+    """Skill by family, task and axis; then of all families, its interval, and what is beside it."""
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False, header_style="dim")
     table.add_column("skill", no_wrap=True)
     for axis in result["axes"]:
         table.add_column(AXES.get(axis, axis), justify="right", no_wrap=True)
-    for task, axes in result["tasks"].items():
-        table.add_row(Text(task), *(_cell(axes.get(axis)) for axis in result["axes"]))
-    table.add_section()
-    table.add_row(
-        Text("all families", style="bold"),
-        *(Text(signed(found["skill"]), style="bold") for found in result["axes"].values()),
-    )
-    if any(found["interval"] for found in result["axes"].values()):
-        intervals = [bracket(found["interval"]) for found in result["axes"].values()]
-        table.add_row(Text("95 % interval", style="dim"), *(Text(text, style="dim") for text in intervals))
-    console.print(table)
-    _overall(result, console)
-    _remarks(result, console)
+    lines = heat(result)
+    for line in sorted(lines, key=lambda line: line.level in ("all", "reference")):
+        cells = [_cell(cell) for cell in line.cells]
+        if line.level == "all":
+            table.add_row(Text(line.name, style="bold"), *(Text(cell.plain, style="bold") for cell in cells))
+            if any(found["interval"] for found in result["axes"].values()):
+                intervals = [bracket(found["interval"]) for found in result["axes"].values()]
+                table.add_row(Text("95 % interval", style="dim"), *(Text(text, style="dim") for text in intervals))
+        elif line.level == "reference":
+            table.add_row(Text(line.name, style="dim"), *(Text(cell.plain, style="dim") for cell in cells))
+        elif line.level == "family":
+            table.add_row(Text(line.name, style="bold"), *cells)
+        else:
+            table.add_row(Text(line.name if ": " in line.name else f"  {line.name}"), *cells)
+    return table
 
 
-def _cell(found: Document | None) -> Text:
+def _cell(cell: Cell) -> Text:
     from rich.text import Text
 
-    if found is None or found["skill"] is None:
-        return Text("–", style="dim")
-    mark = " guard" if found["kind"] == "guard" else ""
-    return Text(signed(found["skill"]) + mark, style="dim" if mark else "")
+    word = f" {cell.note}" if cell.note == "lost" else ""
+    text = cell.note if cell.note in ("not scored", "not asked") else cell.text.replace("−", "-") + word
+    return Text(text, style="dim" if cell.tone in ("kept", "none") else "")
 
 
 def _overall(result: Document, console: Console) -> None:
@@ -88,7 +106,10 @@ def _overall(result: Document, console: Console) -> None:
                 line.append(f", ahead by {signed(ahead['skill'])} {bracket(ahead['interval'])}", style="dim")
     console.print()
     console.print(line)
-    console.print(Text("1 is ground truth, 0 the frozen last frame; a guard can only cost.", style="dim"))
+    if best := result.get("best_of"):
+        text = f"best of {best['samples']} samples, chosen after the fact and not the score: {signed(best['overall'])}"
+        console.print(Text(text, style="dim"))
+    console.print(Text(KEY, style="dim"))
 
 
 def _remarks(result: Document, console: Console) -> None:

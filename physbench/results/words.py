@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 HUES = ("red", "yellow", "green", "blue", "purple")  # of the palette
 AXIS_NAMES = {"consistency": "consistency", "permanence": "permanence", "drift": "long-horizon stability"}
+AXIS_SHORT = {"consistency": "consistency", "permanence": "permanence", "drift": "stability"}
 AXIS_QUESTIONS = {
     "consistency": "Could this have happened under the laws of the scene?",
     "permanence": "Is everything still there, and still itself?",
