@@ -21,6 +21,7 @@ from physbench.run.memory import PeakMemory
 from physbench.run.options import Options
 from physbench.run.pool import Pool, cores
 from physbench.run.roll import roll_and_score
+from physbench.run.samples import score_samples
 from physbench.run.state import Run, Say
 from physbench.run.versions import ALL_DECIDING, versions
 from physbench.scoring.score import find_scorers
@@ -81,6 +82,7 @@ def _work(run: Run) -> None:
         try:
             with Pool(run.workers) as pool:
                 device_memory = roll_and_score(run, pool)
+                score_samples(run, pool)
         finally:
             run.close(peak.bytes, device_memory)
         finish(run)

@@ -10,6 +10,7 @@ from physbench.rollouts.plan import Item
 from physbench.run.parts import read_part, write_scores
 from physbench.run.state import Run
 from physbench.run.stored import drop_rollout
+from physbench.scoring.protocol import ScoreRow
 
 
 def compile_scores(folder: RunFolder, items: Iterable[Item]) -> None:
@@ -19,8 +20,16 @@ def compile_scores(folder: RunFolder, items: Iterable[Item]) -> None:
         part = read_part(folder.part(item.row.id, item.sample))
         if part is None:
             raise RuntimeError(f"{folder.part(item.row.id, item.sample)} is missing.")
-        rows += part
+        together = read_part(folder.together(item.row.id)) if item.sample == 0 else None
+        rows += part if together is None else replaced(part, together)
     write_scores(folder.scores, rows)
+
+
+def replaced(part: list[ScoreRow], together: list[ScoreRow]) -> list[ScoreRow]:
+    """Rows of the first sample, with those that all samples have together in the place of what one alone reads."""
+    names = {row.reading.partition(".")[0] for row in together}
+    kept = [row for row in part if row.reading.partition(".")[0] not in names]
+    return sorted(kept + together, key=lambda row: row.reading.partition(".")[0])
 
 
 def finish(run: Run) -> None:

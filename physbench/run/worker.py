@@ -1,4 +1,4 @@
-"""What a worker process does: make a clip, score a rollout, or bring the references of a clip.
+"""What a worker process does: make a clip, score a rollout, all samples of a clip, or bring its references.
 
 The main process imports this file too, for the names of the functions: what is heavy is imported inside them.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 from physbench.adapters.protocol import ModelCard
 from physbench.clips.clip import Row
 from physbench.clips.store import ClipStore
-from physbench.results.folder import RunFolder, save_tracks
+from physbench.results.folder import RunFolder, load_tracks, save_tracks
 from physbench.run.parts import write_part
 from physbench.run.stored import load_rollout
 from physbench.scoring.protocol import Scorer
@@ -84,6 +84,19 @@ def score(folder: Path, row: Row, sample: int, card: ModelCard, scorers: str | N
         save_tracks(run.tracks(row.id, sample), tracks)
     write_part(run.part(row.id, sample), rows)
     return Scored(row, sample, True, time.monotonic() - started)
+
+
+def together(folder: Path, row: Row, samples: int, card: ModelCard, scorers: str | None) -> Made:
+    """Read all samples of a clip together; their tracks are in the run folder, where they did not fail."""
+    from physbench.scoring.score import score_together
+
+    started = time.monotonic()
+    run = RunFolder(folder)
+    paths = [run.tracks(row.id, sample) for sample in range(samples)]
+    tracks = [load_tracks(path) if path.is_file() else None for path in paths]
+    rows = score_together(_store().get(row, card.spec), card.scored_context, tracks, _scorers(scorers))
+    write_part(run.together(row.id), rows)
+    return Made(row, time.monotonic() - started)
 
 
 def references(folder: Path, row: Row, card: ModelCard, scorers: str | None) -> Referenced:

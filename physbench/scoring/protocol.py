@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -45,6 +45,8 @@ class ScoreRow:
 
 # A dict holds the scorer's own reading under "" and further ones, without quality, under their names.
 ScorerFunction = Callable[[Clip, Rollout, Tracks], "Reading | dict[str, Reading]"]
+# (clip, context, tracks of all samples of the clip, None for one that failed)
+TogetherFunction = Callable[[Clip, int, Sequence["Tracks | None"]], "dict[str, Reading]"]
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ class Scorer:
     provisional: bool
     headline: bool  # its quality is the axis's quality
     function: ScorerFunction
+    together: TogetherFunction | None = None  # reads all samples of a clip; `function` is for runs of one sample
 
     @property
     def doc(self) -> str:
@@ -82,12 +85,25 @@ def scorer(
     needs: tuple[str, ...] = ("tracks",),
     provisional: bool = False,
     headline: bool = False,
+    together: TogetherFunction | None = None,
 ) -> Callable[[ScorerFunction], Scorer]:
     """Declare a scorer beside its code. The decorated name becomes the `Scorer`; call `.function` for the reading."""
 
     def declare(function: ScorerFunction) -> Scorer:
         return Scorer(
-            id, version, axis, unit, better, quality, noise_floor, source, needs, provisional, headline, function
+            id,
+            version,
+            axis,
+            unit,
+            better,
+            quality,
+            noise_floor,
+            source,
+            needs,
+            provisional,
+            headline,
+            function,
+            together,
         )
 
     return declare

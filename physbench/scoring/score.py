@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from functools import partial
 
 import numpy as np
 
@@ -81,9 +82,30 @@ def score_clip(
     return rows, None if rollout.failure is not None else tracks
 
 
+def score_together(
+    clip: Clip, context: int, samples: Sequence[Tracks | None], scorers: Sequence[Scorer]
+) -> list[ScoreRow]:
+    """Read all samples of a clip (None for one that failed) with the scorers that look at them together.
+
+    The rows are those of sample 0.
+    """
+    first = Rollout(clip.id, 0, clip.future()[:0])
+    rows = []
+    for scorer in scorers:
+        if scorer.together is not None:
+            found = _safely(scorer, partial(scorer.together, clip, context, samples))
+            rows += [_row(clip, first, scorer, key, reading) for key, reading in found.items()]
+    return rows
+
+
 def _readings(scorer: Scorer, clip: Clip, rollout: Rollout, tracks: Tracks) -> Iterator[tuple[str, Reading]]:
+    yield from _safely(scorer, lambda: scorer.function(clip, rollout, tracks)).items()
+
+
+def _safely(scorer: Scorer, read: Callable[[], Reading | dict[str, Reading]]) -> dict[str, Reading]:
+    """What a scorer reads; failed where it raises or gives no number."""
     try:
-        answer = scorer.function(clip, rollout, tracks)
+        answer = read()
         readings = answer if isinstance(answer, dict) else {"": answer}
         for key, reading in readings.items():
             if reading.status == "ok" and (reading.value is None or not math.isfinite(reading.value)):
@@ -92,7 +114,7 @@ def _readings(scorer: Scorer, clip: Clip, rollout: Rollout, tracks: Tracks) -> I
         raise
     except Exception as error:
         readings = {"": Reading(None, "failed", f"{scorer.id} raised {type(error).__name__}: {error}")}
-    yield from readings.items()
+    return readings
 
 
 def _row(clip: Clip, rollout: Rollout, scorer: Scorer, key: str, reading: Reading) -> ScoreRow:

@@ -1,0 +1,101 @@
+"""How well several samples of one clip say where things may go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.clips.clip import Clip
+from physbench.rollouts.rollout import Rollout
+from physbench.scoring.due import accounted, due, located, moving
+from physbench.scoring.predictability import paths_of
+from physbench.scoring.protocol import Reading, scorer
+from physbench.tracks.tracks import Tracks
+from physbench.world.camera import plane_from_px, plane_from_world
+from physbench.world.scene import WINDOW
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+
+def of_samples(clip: Clip, context: int, samples: Sequence[Tracks | None]) -> dict[str, Reading]:
+    """The readings of all samples of a clip together; None stands for a sample that failed."""
+    if len(samples) < 2:
+        return {"": Reading(None, "not applicable", "one sample a clip; evaluate with --samples 2 or more")}
+    counted = (due(clip, context) & moving(clip))[context:]
+    for tracks in samples:
+        if tracks is not None:  # seen for a short time without a position: it says nothing
+            counted = counted & ~(accounted(clip, tracks) & ~located(tracks))[context:]
+    if not counted.any():
+        return {"": Reading(None, "not applicable", "no moving object is due")}
+    diameter = np.maximum(clip.diameters()[clip.handover + 1 :], 1e-9)[counted]  # (n,) m
+    members = plane_from_world(clip.scene.camera, paths_of(clip, context)[:, :, list(clip.tracked)])
+    possible = _flat(members[:, counted], diameter)  # (n, M, 2)
+    found = _flat(np.stack([_places(clip, context, tracks)[counted] for tracks in samples]), diameter)  # (n, S, 2)
+    absent = ~np.isfinite(found[..., :1])
+    middle = np.median(possible, axis=1, keepdims=True)
+    away = np.where(absent, WINDOW / diameter[:, None, None], 0.0)
+    predicted = np.concatenate([np.where(absent, middle, found), away], axis=-1)  # (n, S, 3)
+    possible = np.concatenate([possible, np.zeros_like(possible[..., :1])], axis=-1)
+    own, theirs = _apart(predicted), _apart(possible)
+    return {
+        "": Reading(float(_energy_score(possible, predicted).mean())),
+        "best": Reading(float(theirs.mean() / 2)),
+        "spread": Reading(float(own.mean() / max(float(theirs.mean()), 1e-9)), unit="1"),
+    }
+
+
+@scorer(
+    id="drift/crps",
+    version=1,
+    axis=None,
+    unit="diameters",
+    better="lower",
+    quality=None,
+    noise_floor="TODO",
+    source="energy score, the CRPS of places; Gneiting and Raftery 2007, doi:10.1198/016214506000001437",
+    together=of_samples,
+)
+def crps(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
+    """CRPS of the predicted places against all that the context allows, in apparent diameters; needs --samples.
+
+    mean of E|X - Y| - E|X - X'| / 2 over the due frames of moving objects, X, X' samples of the model (all pairs of
+    two) and Y each of the 32 simulations that give the predictability time. 0 upwards, lower is better: samples that
+    spread as far as things can be known beat one that is sure of a wrong place, and fewer or equal samples are no
+    better than what they say. An absent object is a window's width (5.12 m) away from all places. All samples of a clip
+    have one value, in the row of the first. Outside every mean.
+
+    Further readings: best, what the simulations themselves would read; spread, E|X - X'| over that of the simulations:
+    1 is as unsure as one can be, 0 certain.
+    """
+    return of_samples(clip, tracks.context, [tracks])
+
+
+def _flat(places: Array, diameter: Array) -> Array:
+    """(S, n, 2) m -> (n, S, 2) diameters."""
+    return np.asarray(np.moveaxis(places / diameter[:, None], 0, 1))
+
+
+def _places(clip: Clip, context: int, tracks: Tracks | None) -> Array:
+    """Predicted places (T, K, 2) m, NaN where an object is absent."""
+    if tracks is None:
+        return np.full((clip.horizon, len(clip.tracked), 2), np.nan)
+    return plane_from_px(clip.scene.camera, clip.spec, tracks.position[context:])
+
+
+def _energy_score(outcomes: Array, forecast: Array) -> Array:
+    """Energy score of forecasts (n, S, 3), mean over their possible outcomes (n, M, 3) -> (n,)."""
+    import scoringrules
+
+    each = np.moveaxis(outcomes, 1, 0)
+    scores = [scoringrules.es_ensemble(one, forecast, estimator="fair", backend="numpy") for one in each]
+    return np.asarray(np.mean(scores, axis=0), dtype=np.float64)
+
+
+def _apart(points: Array) -> Array:
+    """Mean distance of two different ones of points (n, S, 3) -> (n,)."""
+    distance = np.linalg.norm(points[:, :, None] - points[:, None], axis=-1)
+    pairs = points.shape[1] * (points.shape[1] - 1)
+    return np.asarray(distance.sum(axis=(1, 2)) / pairs, dtype=np.float64)

@@ -1,0 +1,155 @@
+"""Several samples of one clip, and what they say together."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import NDArray
+
+from physbench.cli.main import run
+from physbench.clips.clip import Clip
+from physbench.results.folder import RunFolder
+from physbench.run.parts import read_part
+from physbench.scorers.crps import of_samples
+from physbench.scoring.predictability import paths_of
+from physbench.scoring.protocol import Reading
+from physbench.tracks.tracks import Tracks, Visibility
+from physbench.world.camera import plane_from_world, px_from_plane
+
+Clips = Callable[..., Clip]
+ORBITS, OCCLUSION = "orbits/kepler-v1", "occlusion/screen-pass-v1"  # whose simulations are quick
+
+
+def tracks_at(clip: Clip, px: NDArray[np.float64], context: int = 1) -> Tracks:
+    """Exact tracks of places (T, K, 2) px in the predicted frames."""
+    window = clip.window(context)
+    position = clip.px_positions()[window].copy()
+    position[context:] = px
+    whole = clip.full_area[window][:, list(clip.tracked)].astype(np.float64)
+    many, objects = whole.shape
+    return Tracks(
+        names=tuple(body.name for body in clip.tracked_bodies),
+        times=clip.times[window],
+        context=context,
+        position=position,
+        position_sd=np.full((many, objects), 0.0),
+        area=whole,
+        hue=np.zeros((many, objects)),
+        state=np.full((many, objects), Visibility.VISIBLE, np.uint8),
+        duplicates=np.zeros((many, objects), np.uint8),
+        hallucinations=np.zeros(many, np.uint8),
+    )
+
+
+def members(clip: Clip) -> NDArray[np.float64]:
+    """What an image allows: places (M, T, K, 2) px of the predictability ensemble."""
+    flat = plane_from_world(clip.scene.camera, paths_of(clip, 1)[:, :, list(clip.tracked)])
+    return px_from_plane(clip.scene.camera, clip.spec, flat)
+
+
+def value(readings: dict[str, Reading], key: str = "") -> float:
+    found = readings[key].value
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("task", [ORBITS, OCCLUSION])
+def test_to_be_rightly_unsure_beats_being_sure_of_something_wrong(clip_of: Clips, task: str) -> None:
+    """Samples from all that an image allows; one of these, over and over; the frozen frame; samples spread too far."""
+    clip = clip_of(task)
+    possible = members(clip)
+    now = np.broadcast_to(clip.px_positions()[clip.handover], possible.shape[1:])
+    unsure = of_samples(clip, 1, [tracks_at(clip, possible[m]) for m in range(0, 32, 4)])
+    sure = [of_samples(clip, 1, [tracks_at(clip, possible[m])] * 8) for m in (0, 7, 19)]
+    still = of_samples(clip, 1, [tracks_at(clip, now)] * 8)
+    wild = of_samples(clip, 1, [tracks_at(clip, now + 4 * (possible[m] - now)) for m in range(0, 32, 4)])
+    assert value(unsure) < min(map(value, [*sure, still, wild]))
+    assert value(unsure) == pytest.approx(value(unsure, "best"), rel=0.35)  # eight members for thirty-two
+    assert value(unsure, "spread") == pytest.approx(1, abs=0.35) and value(sure[0], "spread") == 0
+    assert value(wild, "spread") > 2
+
+
+def test_it_is_the_mean_energy_score_in_diameters(clip_of: Clips) -> None:
+    """Against the sums of its definition, taken one by one."""
+    clip = clip_of(ORBITS)
+    possible = members(clip)
+    samples = [tracks_at(clip, possible[m] + 3.0 * m) for m in range(3)]
+    diameter = clip.diameters()[clip.handover + 1 :, 0] * clip.pixels_per_metre
+    scores = []
+    for t in range(clip.horizon):
+        at = [sample.position[1 + t, 0] for sample in samples]
+        miss = np.mean([np.linalg.norm(a - y) for a in at for y in possible[:, t, 0]])
+        apart = np.mean([np.linalg.norm(a - b) for a, b in combinations(at, 2)])
+        scores.append((miss - apart / 2) / diameter[t])
+    assert value(of_samples(clip, 1, samples)) == pytest.approx(np.mean(scores), rel=1e-6)
+
+
+def test_samples_that_failed_or_lost_the_object_are_far_away(clip_of: Clips) -> None:
+    clip = clip_of(ORBITS)
+    possible = members(clip)
+    kept = [tracks_at(clip, possible[m]) for m in range(4)]
+    lost = tracks_at(clip, np.full(possible.shape[1:], np.nan))
+    lost.state[1:], lost.area[1:] = Visibility.ABSENT, 0
+    whole = value(of_samples(clip, 1, kept))
+    for absent in (lost, None):
+        assert value(of_samples(clip, 1, [*kept[:2], absent, absent])) > whole + 1
+    window = 5.12 / clip.diameters()[clip.handover, 0]  # in diameters
+    assert window < value(of_samples(clip, 1, [None, None])) < 2 * window
+
+
+def test_one_sample_has_none(clip_of: Clips) -> None:
+    clip = clip_of(ORBITS)
+    answer = of_samples(clip, 1, [tracks_at(clip, members(clip)[0])])[""]
+    assert answer.value is None and "--samples" in answer.reason
+
+
+STOCHASTIC = """\
+import torch
+from physbench.adapters.protocol import ModelCard
+
+class Guess:
+    card = ModelCard("guess", (64, 64), 15, 4, stochastic=True)
+
+    def rollout(self, context, *, horizon, actions, prompts, generators):
+        frames = []
+        for clip, generator in zip(context, generators):
+            step = torch.randn(2, generator=generator)
+            last = clip[-1]
+            frames.append(torch.stack([
+                last.roll((round(float(step[0]) * t / 4), round(float(step[1]) * t / 4)), (-2, -1)) for t in range(horizon)
+            ]))
+        return torch.stack(frames)
+
+def factory(*, device, dtype, **arguments):
+    return Guess()
+"""
+
+
+def test_samples_are_read_together_in_a_run(tmp_path: Path) -> None:
+    """The mean over samples is the quality, the best of them has a name of its own, and the CRPS is in the result."""
+    (tmp_path / "guess.py").write_text(STOCHASTIC)
+    out = tmp_path / "run"
+    asked = ("eval", f"{tmp_path / 'guess.py'}:factory", "--suite", "smoke", "--tasks", "falling/projectile-v1")
+    chosen = ("--scorers", "drift/*", "--limit", "2", "--samples", "3", "--device", "cpu", "--out", str(out))
+    assert run([*asked, *chosen]) == 0
+    folder = RunFolder(out)
+    result = json.loads(folder.result.read_text())
+    reading = result["readings"]["drift/crps"]["tasks"]["falling/projectile-v1"]
+    assert reading["clips"] == 2 and reading["value"] > 0
+    assert result["best_of"]["samples"] == 3
+    table = pd.read_parquet(folder.scores)
+    rows = table[table["reading"] == "drift/crps"]
+    assert list(rows.loc[rows["value"].notna(), "sample"]) == [0, 0]
+    headline = table[table["reading"] == "drift/accuracy"].groupby("clip")["quality"].mean()
+    assert result["tasks"]["falling/projectile-v1"]["drift"]["quality"] == pytest.approx(headline.mean(), abs=1e-6)
+    clip = str(rows["clip"].iloc[0])
+    before = folder.scores.read_bytes()
+    folder.together(clip).unlink()
+    assert run([*asked, *chosen, "--resume"]) == 0
+    assert read_part(folder.together(clip)) is not None and folder.scores.read_bytes() == before
