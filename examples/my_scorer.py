@@ -1,4 +1,4 @@
-"""A scorer of my own: physbench eval MODEL --scorers examples/my_scorer.py"""
+"""A scorer of my own: physbench eval MODEL --suite smoke --scorers examples/my_scorer.py"""
 
 import numpy as np
 
@@ -9,20 +9,20 @@ from physbench.scoring.protocol import Reading, scorer
 @scorer(
     id="own/speed-error",
     version=1,
-    axis=None,
+    axis=None,  # a diagnostic: the axes are those of the suite
     unit="m/s",
     better="lower",
     quality=None,
-    noise_floor="below 0.1 m/s for ground truth",
+    noise_floor="below 0.1 m/s for ground truth at 64 px",
     source="formula",
 )
 def speed_error(clip, rollout, tracks):
     """How far the speed of an object is from that of ground truth.
 
-    Median over moving objects and frames of | |v| - |v_truth| |, v by differences of positions; 0 is best.
+    Median over moving objects and predicted frames of | |v| - |v_truth| |, v by differences of positions; 0 is best.
     """
-    frames = due(clip, tracks.context) & located(tracks) & moving(clip)  # (C + T, K)
-    both = frames[1:] & frames[:-1]
+    seen = due(clip, tracks.context) & located(tracks) & moving(clip)  # (C + T, K)
+    both = seen[1:] & seen[:-1]
     if not both.any():
         return Reading(None, "not applicable", "no moving object is seen in two frames in a row")
     scale = clip.spec.fps / clip.pixels_per_metre

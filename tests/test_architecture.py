@@ -26,7 +26,9 @@ ALLOWED = {
     "scoring": {"world", "clips", "tracks", "rollouts"},
     "results": {"world", "clips", "adapters", "tracks", "rollouts", "scoring"},
     "run": {"world", "clips", "adapters", "tracks", "rollouts", "scoring", "results"},
+    "checks": {"world", "clips", "adapters", "tracks", "rollouts", "scoring", "results", "run"},
     "cli": {
+        "checks",
         "world",
         "clips",
         "adapters",

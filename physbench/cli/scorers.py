@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from physbench.cli.console import stdout_console
+from physbench.cli.console import note, stdout_console
 
 app = typer.Typer(help="List and explain the scorers.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -61,3 +62,18 @@ def show(name: ScorerName) -> None:
         table.add_row("source", each.source)
         table.add_row("needs", ", ".join(each.needs))
         console.print(table)
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="In small letters with hyphens, as in my-scorer.")],
+    family: Annotated[str, typer.Option(help="What its id begins with.")] = "own",
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where to.")] = Path(),
+) -> None:
+    """Write a scorer that works, to be changed into yours, and a test of it."""
+    from physbench.clips.template import write_template
+
+    path, test = write_template("scorer", name, family, out)
+    note(f"Change it, then run:\n  physbench eval MODEL --suite smoke --scorers {path}")
+    typer.echo(path)
+    typer.echo(test)

@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from physbench.clips.clip import Split
     from physbench.clips.task import Parameter
 
-app = typer.Typer(help="List, explain and draw the tasks.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="List, explain, draw, make and check tasks.", no_args_is_help=True, rich_markup_mode=None)
 
-TaskName = Annotated[str, typer.Argument(metavar="ID", help="falling/projectile-v1, projectile-v1 or projectile.")]
+TaskName = Annotated[
+    str, typer.Argument(metavar="ID", help="falling/projectile-v1, projectile-v1, projectile or FILE.py[:Class].")
+]
 
 
 @app.command("list")
@@ -95,6 +97,42 @@ def preview(
     write(task, chosen, range(seed, seed + clips), path)
     note(f"{clips} clips of {task.id}, {split}")
     typer.echo(path)
+
+
+@app.command()
+def check(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="ID...", help="FILE.py, FILE.py:Class, or ids, names and globs.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All installed tasks, in two processes.")] = False,
+    clips: Annotated[int | None, typer.Option(metavar="N", help="Clips to measure. [default: 6; with --all 1]")] = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for pictures of what fails.")] = Path(),
+    workers: Annotated[int, typer.Option(metavar="N", help="Processes, where several tasks are checked.")] = 2,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document instead of words.")] = False,
+) -> None:
+    """Check whether a task is fit to be measured with, and say how to mend what is not.
+
+    Exits with 1 where a task is refused. Example: physbench tasks check my_task.py
+    """
+    from physbench.cli.checking import check_tasks
+
+    check_tasks(names or [], everything=everything, clips=clips, out=out, workers=workers, as_json=as_json)
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="In small letters with hyphens, as in my-task.")],
+    family: Annotated[str, typer.Option(help="What its id begins with.")] = "own",
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where to.")] = Path(),
+) -> None:
+    """Write a task that works, to be changed into yours, and a test of it."""
+    from physbench.cli.checking import quoted
+    from physbench.clips.template import write_template
+
+    path, test = write_template("task", name, family, out)
+    note(f"Change it, then run:\n  physbench tasks check {quoted(path)}\n  physbench tasks preview {quoted(path)}")
+    typer.echo(path)
+    typer.echo(test)
 
 
 def check_split(split: str) -> Split:

@@ -1,0 +1,196 @@
+"""Is the simulation to be trusted? No overlap, no energy from nowhere, no dependence on the step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import combinations, pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+from physbench.checks.finding import Finding, Shot, failed, fine
+from physbench.checks.protocol import moving
+from physbench.clips.clip import Clip
+from physbench.world.geometry import gap
+from physbench.world.scene import PHYSICS_HZ, Body, Scene
+from physbench.world.stepping import simulate
+
+Array = NDArray[np.float64]
+
+DEEPEST = 0.02  # m
+FASTEST = 30.0  # m/s
+GAIN = 0.005  # of the largest energy
+STEP = 0.1  # diameters by which half the step may move a body before the predictability time
+
+
+def check_sane(clip: Clip) -> Iterator[Finding]:
+    """Nothing is infinitely far or absurdly fast."""
+    for i, body in moving(clip):
+        state = clip.states[:, i]
+        speed = np.linalg.norm(state[:, 7:10], axis=-1)
+        wild = ~np.isfinite(state).all(axis=-1) | (speed > FASTEST)
+        if wild.any():
+            when = float(clip.times[np.argmax(wild)])
+            yield failed(
+                "explosion",
+                f"{body.name} reaches {speed[np.argmax(wild)]:.0f} m/s at {when:.2f} s",
+                "Bodies that start inside each other, restitution above 1 or a body in the centre of a force do that.",
+                clip,
+                Shot(
+                    clip,
+                    (max(when - 0.3, float(clip.times[0])), when, min(when + 0.3, float(clip.times[-1]))),
+                    body.name,
+                ),
+            )
+
+
+def check_overlap(clip: Clip) -> Iterator[Finding]:
+    """Bodies that touch do not stand in each other, from the first frame on."""
+    deepest = 0.0
+    for (i, a), (j, b) in combinations(enumerate(clip.scene.bodies), 2):
+        if "moving" not in (a.role, b.role) or not (a.collides and b.collides):
+            continue
+        there = np.ones(len(clip.times), dtype=bool)
+        for body in (a, b):
+            there &= clip.times < np.inf if body.until is None else clip.times < body.until - 1e-9
+        depth = np.where(there, -_gaps(a, clip.states[:, i], b, clip.states[:, j]), 0.0)
+        deepest = max(deepest, float(depth.max()))
+        if depth.max() > DEEPEST:
+            when = float(clip.times[np.argmax(depth > DEEPEST)])
+            yield failed(
+                "overlap",
+                f"{a.name} and {b.name} are {depth.max():.2f} m inside each other (first at {when:.2f} s)",
+                "Place them apart: the solver throws out what starts inside another body.",
+                clip,
+                Shot(clip, (when, min(when + 0.2, float(clip.times[-1])), 0.0)),
+            )
+    yield fine("overlap", f"bodies are at most {1000 * deepest:.1f} mm inside each other", deepest)
+
+
+def check_energy(clip: Clip) -> Iterator[Finding]:
+    """Mechanical energy never rises, unless somebody pushes."""
+    pushers = [body for body in clip.scene.bodies if body.role == "kinematic" and body.path and body.collides]
+    pushes = [action.time for action in clip.scene.impulses]
+    # At its release a body has its velocity already; at a push it does not have it yet.
+    releases = [body.release - 1e-6 for body in clip.scene.bodies if body.release is not None]
+    if pushers:
+        return
+    edges = [float(clip.times[0]), *sorted({*pushes, *releases}), float(clip.times[-1])]
+    energy = energy_of(clip.scene, clip.states)
+    scale = float(np.ptp(energy) + np.abs(energy).max())
+    worst = 0.0
+    for first, end in pairwise(edges):
+        part = (clip.times > first + 1e-9) & (clip.times <= end + 1e-9)
+        if part.sum() < 2 or scale == 0:
+            continue
+        gains = energy[part] - np.minimum.accumulate(energy[part])
+        worst = max(worst, float(gains.max()) / scale)
+        if gains.max() > GAIN * scale:
+            when = float(clip.times[part][np.argmax(gains > GAIN * scale)])
+            yield failed(
+                "energy",
+                f"the bodies gain {gains.max():.3g} J of about {scale:.3g} J from nowhere (first at {when:.2f} s)",
+                "Restitution above 1, bodies inside each other or a body through the centre of a force do that.",
+                clip,
+                Shot(clip, (max(when - 0.3, -2.0), when, min(when + 0.3, float(clip.times[-1])))),
+            )
+            return
+    yield fine("energy", f"energy never rises by more than {100 * worst:.2f} % of its size", worst)
+
+
+def energy_of(scene: Scene, states: Array) -> Array:
+    """Mechanical energy in J of the moving bodies, (T,), from states (T, N, 13).
+
+    The integrator's velocity is that of half a step ago: it is brought forward by the known accelerations.
+    """
+    total = np.zeros(len(states))
+    gravity = np.array(scene.gravity)
+    sources = {scene.index(field.source): field.mu for field in scene.fields}
+    for i, body in enumerate(scene.bodies):
+        if body.role != "moving":
+            continue
+        position, velocity = states[:, i, :3], states[:, i, 7:10].copy()
+        moves = np.linalg.norm(velocity, axis=-1, keepdims=True) > 1e-3
+        velocity += moves * gravity / (2 * PHYSICS_HZ)
+        for j, mu in sources.items():
+            if j == i:
+                continue
+            away = position - states[:, j, :3]
+            distance = np.linalg.norm(away, axis=-1)
+            velocity -= mu * away / distance[:, None] ** 3 / (2 * PHYSICS_HZ)
+            both = scene.bodies[j].role == "moving" and i in sources  # each of the two is counted once
+            total -= body.mass * mu / distance * (0.5 if both else 1.0)
+        total += body.mass * ((velocity**2).sum(-1) / 2 - position @ gravity) + _spin_energy(body, states[:, i])
+    return total
+
+
+def _spin_energy(body: Body, states: Array) -> Array:
+    size = body.size
+    if body.shape == "sphere":
+        inertia = np.full(3, 0.4 * size[0] ** 2)
+    elif body.shape == "cylinder":
+        across = size[0] ** 2 / 4 + size[1] ** 2 / 12
+        inertia = np.array([across, across, size[0] ** 2 / 2])
+    else:
+        squares = np.array(size) ** 2
+        inertia = (squares.sum() - squares) / 3
+    turned = Rotation.from_quat(states[:, 3:7]).inv().apply(states[:, 10:])
+    return np.asarray(body.mass * (inertia * turned**2).sum(-1) / 2)
+
+
+def check_step(clip: Clip, known_for: float) -> Iterator[Finding]:
+    """Half the step moves no body by a tenth of its diameter or more before `known_for` s, the predictability time."""
+    fine_states = simulate(_same_start(clip.scene), clip.times, refine=2).states
+    keep = (clip.times > 0) & (clip.times <= known_for)
+    moved = np.linalg.norm(fine_states[..., :3] - clip.states[..., :3], axis=-1)[:, list(clip.tracked)]
+    apart = np.where(keep[:, None], moved / np.maximum(clip.diameters(), 1e-9), 0.0)
+    worst = float(apart.max())
+    if worst <= STEP:
+        yield fine("step", f"half the step moves a body by {worst:.3f} diameters (at most {STEP:g})", worst)
+        return
+    when = float(clip.times[np.argmax(apart.max(axis=1) > STEP)])
+    name = clip.tracked_bodies[int(apart.max(axis=0).argmax())].name
+    yield failed(
+        "step",
+        f"half the step moves {name} by {worst:.2f} diameters, from {when:.2f} s on by more than {STEP:g}",
+        "What the simulation itself does not settle cannot be asked for: weaker forces near their centre, fewer "
+        "contacts on edges, slower bodies.",
+        clip,
+        Shot(clip, (0.0, when, float(clip.times[keep][-1])), name),
+    )
+
+
+def _same_start(scene: Scene) -> Scene:
+    """The scene whose bodies start, with half the step, on the same orbits in central fields.
+
+    A velocity is that of half a step ago. With half the step that is later by a quarter of a step, in which a body near
+    the centre gains speed; the same number would be another orbit.
+    """
+    by_name = {body.name: body for body in scene.bodies}
+    bodies = []
+    for body in scene.bodies:
+        velocity = np.array(body.velocity)
+        for field in scene.fields if body.role == "moving" else ():
+            if field.source != body.name:
+                away = np.subtract(body.position, by_name[field.source].position)
+                velocity -= field.mu * away / np.linalg.norm(away) ** 3 / (4 * PHYSICS_HZ)
+        bodies.append(replace(body, velocity=(float(velocity[0]), float(velocity[1]), float(velocity[2]))))
+    return replace(scene, bodies=tuple(bodies))
+
+
+def _gaps(a: Body, sa: Array, b: Body, sb: Array) -> Array:
+    """Distance of surfaces, (T,), of bodies whose states are (T, 13), as they are turned in each frame."""
+
+    def turns(body: Body, states: Array) -> bool:
+        return body.shape in ("box", "cylinder") and bool(np.ptp(states[:, 3:7], axis=0).max() > 1e-6)
+
+    if not turns(a, sa) and not turns(b, sb):
+        return gap(_as(a, sa[0]), sa[:, :3], _as(b, sb[0]), sb[:, :3])
+    return np.array([float(gap(_as(a, x), x[:3], _as(b, y), y[:3])) for x, y in zip(sa, sb, strict=True)])
+
+
+def _as(body: Body, state: Array) -> Body:
+    x, y, z, w = (float(value) for value in state[3:7])
+    return replace(body, orientation=(x, y, z, w))
