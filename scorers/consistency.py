@@ -41,6 +41,8 @@ def explained(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading
     Further readings: first-miss (s after the hand-over up to which all is explained, one or two frames without the
     object aside; mean over objects, at most the horizon), due and explained (object-seconds), misses (number).
     """
+    if clip.scene.outcomes:
+        return {"": Reading(None, "not applicable", "the scene declares outcomes: see consistency/outcome")}
     parts = [part for part in explain(clip, tracks) if part.due.any()]
     if not parts:
         return {"": Reading(None, "not applicable", "no moving object with a closed-form law is due")}

@@ -24,6 +24,8 @@ Flags = NDArray[np.bool_]
 
 MASS, X, Y, XX, YY, XY, CORE, A, B, REGION, TOUCH, BORDER, NOISE = range(len(STATS))
 WHOLE = 0.95  # share of an object's area from which on it is taken as entirely visible
+# Of a box or cylinder beside something else. The edges of an upright box fall on the renderer's grid: 5 % at 64 px.
+WHOLE_BOX = (0.88, 1.12)
 SHOULD_BE_SEEN = 0.25  # visible share in ground truth; below there is no verdict
 ABSENT_RATIO, ABSENT_FRAMES = 0.35, 3  # of the area that should be visible, in a row
 LEAST_SHARE = 0.10  # of an object's area; less is not seen where ground truth hides it
@@ -148,6 +150,8 @@ def _positions(seen: Seen, k: int, full: float, body: Body, middle: Float, dista
     free = ~beside & (stats[:, MASS] > 0)
     if sphere:
         free &= (ratio >= WHOLE) | round_blob
+    else:  # the hue of a neighbour is taken out of the weights, and as much as all of it is there
+        free |= (ratio >= WHOLE_BOX[0]) & (ratio <= WHOLE_BOX[1]) & (stats[:, BORDER] == 0)
     grown = _grown(seen, k, full)
     place = np.where((free & ~grown)[:, None], stats[:, [X, Y]], np.nan)
     large = grown & ~beside & (seen.choice.area[:, k] < LOST * full)

@@ -124,13 +124,13 @@ class RenderSpec:
 class Outcome:
     """A yes/no question about how things are when everything is over; ground truth answers it as any prediction does.
 
-    falls: body `body` ends lower than it started by more than a quarter of its apparent diameter.
-    falls left: it ends further left than it started; asked where ground truth says that it falls.
-    hangs: it ends at rest with nothing near enough below it to carry it.
+    falls: body `body` ends lower than it started, by more than a quarter of its apparent diameter.
+    falls left: it ends further left than it started; asked only where ground truth says that it falls.
+    hangs: something ends at rest with nothing near enough below to carry it; of all moving bodies (`body` None) or one.
     """
 
     question: Literal["falls", "falls left", "hangs"]
-    body: str
+    body: str | None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,49 @@
+"""How a clip ends, where the way there has no closed form."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from physbench.clips.clip import Clip
+from physbench.rollouts.rollout import Rollout
+from physbench.scoring.outcome import answer
+from physbench.scoring.protocol import Reading, scorer
+from physbench.tracks.tracks import Tracks
+
+
+@scorer(
+    id="consistency/outcome",
+    version=1,
+    axis="consistency",
+    unit="1",
+    better="higher",
+    quality=lambda share: share,
+    noise_floor="ground truth reads 1.000 in each of 24 clips (64 px, 15 frames/s)",
+    source="share of declared yes/no outcomes that agree; cf. ShapeStacks, Groth et al. 2018, arXiv:1804.08018",
+    provisional=True,
+    headline=True,
+)
+def outcome(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
+    """Share of the scene's yes/no questions about the end that a prediction answers as ground truth does.
+
+    O = agreeing answers / questions. 0 to 1, higher is better; quality = O. It applies where a scene declares outcomes
+    (`Scene.outcomes`); `consistency/explained` does not apply there.
+
+    Each body is looked at in the last 0.3 s in which ground truth shows it. falls: it is there by more than a quarter
+    of its diameter lower than it started. falls left: it is there further left than it started; asked where ground
+    truth says that it falls. hangs: it is at rest (moves less than a tenth of a diameter) and nothing is so near below
+    it that it could carry it, however both are turned. Ground truth and tracks are asked by the same code. A body that
+    is not seen in at least half of these frames disagrees in all that is asked about it.
+
+    Further readings: falls, falls-left and hangs (shares of each kind that agree), questions (number).
+    """
+    answers = answer(clip, tracks)
+    if not answers:
+        return {"": Reading(None, "not applicable", "the scene declares no outcomes")}
+    readings = {"": Reading(float(np.mean([one.agrees for one in answers])))}
+    for question in ("falls", "falls left", "hangs"):
+        agree = [one.agrees for one in answers if one.outcome.question == question]
+        key = question.replace(" ", "-")
+        readings[key] = Reading(float(np.mean(agree))) if agree else Reading(None, "not applicable", "not asked here")
+    readings["questions"] = Reading(float(len(answers)), unit="1")
+    return readings

@@ -1,0 +1,219 @@
+"""Blocks on top of one another."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+
+from physbench.clips.clip import Split
+from physbench.clips.task import Parameter, Params, declare, draw
+from physbench.tasks.common import hue_name, hues
+from physbench.world.scene import FLOOR_GREY, Body, Camera, Outcome, Scene, box_mass
+
+CENTER_Z = 1.8  # m, of the window
+DEPTH = 0.5  # m, half of the blocks' extent across the plane of motion
+DECIDED = 0.05  # m between a centre of mass and the edge of what carries it, on either side
+OVERLAP = 0.15  # m that a block lies on the one below, at least
+SIDE = 1.35  # m from the middle to the outermost edge, at most
+WALL_GREY = 0.75
+GAP = 0.06  # m between the walls and the blocks
+FALLING = 0.55  # share of towers that fall
+MOST = 4  # blocks
+
+
+class Stack:
+    """A tower of blocks is let go: does it stand, or which blocks fall, and which way?
+
+    What happens: two to four blocks are stacked with offsets between two light grey walls, which hold them. At the
+    hand-over the walls vanish. The tower stands, or it topples: blocks tilt over an edge, slide, fall to the floor and
+    come to rest.
+
+    Law: statics (Archimedes, On the Equilibrium of Planes): a tower stands if, at each level, the middle of the mass of
+    all blocks above lies over the face on which they rest. It is at least 5 cm inside or outside of that face, and what
+    is below stands also while the rest tips over its edge, so that the answer can be known: all blocks above the lowest
+    edge that fails fall. How they tumble has no closed form.
+
+    | parameter   | unit | class   | train and test | ood          | meaning                            |
+    | ----------- | ---- | ------- | -------------- | ------------ | ---------------------------------- |
+    | gravity     | m/s2 | fixed   | 9.81           |              | downwards                          |
+    | restitution |      | fixed   | 0              |              | of blocks and floor                |
+    | friction    |      | fixed   | 0.6            |              | of blocks and floor                |
+    | blocks      |      | visible | 2, 3 .. 4      |              | how many                           |
+    | width_1     | m    | visible | 0.46 .. 0.58   | 0.6 .. 0.68  | half width of a block              |
+    | width_2     | m    | visible | 0.46 .. 0.58   | 0.6 .. 0.68  | half width of a block              |
+    | width_3     | m    | visible | 0.46 .. 0.58   | 0.6 .. 0.68  | half width of a block              |
+    | width_4     | m    | visible | 0.46 .. 0.58   | 0.6 .. 0.68  | half width of a block              |
+    | height_1    | m    | visible | 0.28 .. 0.34   | 0.35 .. 0.38 | half height of a block             |
+    | height_2    | m    | visible | 0.28 .. 0.34   | 0.35 .. 0.38 | half height of a block             |
+    | height_3    | m    | visible | 0.28 .. 0.34   | 0.35 .. 0.38 | half height of a block             |
+    | height_4    | m    | visible | 0.28 .. 0.34   | 0.35 .. 0.38 | half height of a block             |
+    | offset_2    | m    | visible | -0.75 .. 0.75  |              | from the block below, to the right |
+    | offset_3    | m    | visible | -0.75 .. 0.75  |              | from the block below, to the right |
+    | offset_4    | m    | visible | -0.75 .. 0.75  |              | from the block below, to the right |
+    | hue_1       |      | visible | 0, 1 .. 4      |              | index into the palette             |
+    | hue_2       |      | visible | 0, 1 .. 4      |              | index into the palette             |
+    | hue_3       |      | visible | 0, 1 .. 4      |              | index into the palette             |
+    | hue_4       |      | visible | 0, 1 .. 4      |              | index into the palette             |
+    | middle      | m    | visible | -0.3 .. 0.3    |              | of the tower, to the right         |
+
+    Blocks are counted from below; those beyond `blocks` are not there. An offset is that of a block's middle from the
+    middle of the one below. Mass is density x volume; all blocks are equally deep.
+
+    Camera: from the front, 5.12 m wide, the floor in its lower part. Actions: none.
+    Hand-over: at rest between the walls until 0, when the walls vanish; horizon 4 s, of which the last are at rest.
+    About 55 % of the towers fall. Blocks of a falling tower may leave the view.
+    Outcomes: does each block but the lowest fall; does each that falls fall to the left; does anything hang in the air.
+    May be hidden: nothing.
+
+    Version history: v1, first release.
+    """
+
+    id = "falling/stack-v1"
+    static_history = True
+    parameters = declare(
+        gravity=Parameter.fixed(9.81, "m/s2", "downwards"),
+        restitution=Parameter.fixed(0.0, "", "of blocks and floor"),
+        friction=Parameter.fixed(0.6, "", "of blocks and floor"),
+        blocks=Parameter("", "visible", (2, MOST), "how many", grid=1),
+        **{
+            f"width_{i}": Parameter("m", "visible", (0.46, 0.58), "half width of a block", ood=(0.6, 0.68))
+            for i in range(1, MOST + 1)
+        },
+        **{
+            f"height_{i}": Parameter("m", "visible", (0.28, 0.34), "half height of a block", ood=(0.35, 0.38))
+            for i in range(1, MOST + 1)
+        },
+        **{
+            f"offset_{i}": Parameter("m", "visible", (-0.75, 0.75), "from the block below, to the right")
+            for i in range(2, MOST + 1)
+        },
+        **hues(*(f"hue_{i}" for i in range(1, MOST + 1))),
+        middle=Parameter("m", "visible", (-0.3, 0.3), "of the tower, to the right"),
+    )
+    horizon = 4.0  # s
+
+    def sample(self, rng: np.random.Generator, split: Split) -> Params:
+        blocks = self.parameters["blocks"].draw(rng, split)  # first: each number is equally frequent
+        falls = bool(rng.random() < FALLING)
+        return draw(
+            self.parameters,
+            rng,
+            split,
+            lambda p: p["blocks"] == blocks and self.accepts(p) and (min(self.margins(p)) < 0) == falls,
+        )
+
+    def accepts(self, p: Params) -> bool:
+        """Different hues, each block well on the one below, no centre of mass near an edge, near the middle."""
+        many = range(1, MOST + 1)
+        if any(p[f"hue_{i}"] == p[f"hue_{j}"] for i, j in itertools.combinations(many, 2)):
+            return False
+        centres, widths = self.centres(p), self.widths(p)
+        overlaps = [_overlap(centres, widths, k) for k in range(len(centres) - 1)]
+        reach = max(abs(x) + w for x, w in zip(centres, widths, strict=True))
+        return (
+            all(right - left >= OVERLAP for left, right in overlaps)
+            and all(abs(margin) >= DECIDED for margin in self.margins(p))
+            and all(margin >= DECIDED for margin in self.loaded(p))
+            and reach <= SIDE
+        )
+
+    def widths(self, p: Params) -> list[float]:
+        """Half widths of the blocks that are there, m."""
+        return [p[f"width_{i}"] for i in range(1, int(p["blocks"]) + 1)]
+
+    def centres(self, p: Params) -> list[float]:
+        """Middles (x, m) of the blocks that are there; that of the outermost edges is `middle`."""
+        x = list(itertools.accumulate((p[f"offset_{i}"] for i in range(2, int(p["blocks"]) + 1)), initial=0.0))
+        widths = self.widths(p)
+        left = min(c - w for c, w in zip(x, widths, strict=True))
+        right = max(c + w for c, w in zip(x, widths, strict=True))
+        return [c - (left + right) / 2 + p["middle"] for c in x]
+
+    def margins(self, p: Params) -> list[float]:
+        """For each block but the highest: how far inside its face, m, the mass above has its middle (< 0: outside)."""
+        centres = self.centres(p)
+        return [self._margin(p, k, centres) for k in range(len(centres) - 1)]
+
+    def loaded(self, p: Params) -> list[float]:
+        """The same below the lowest edge over which blocks tip, with all that tips resting on that edge."""
+        centres, margins = self.centres(p), self.margins(p)
+        tips = next((k for k, margin in enumerate(margins) if margin < 0), 0)
+        left, right = _overlap(centres, self.widths(p), tips)
+        over = centres[tips + 1] > centres[tips]
+        moved = [*centres[: tips + 1], *[right if over else left] * (len(centres) - tips - 1)]
+        return [self._margin(p, k, centres, moved) for k in range(tips)]
+
+    def _margin(self, p: Params, k: int, centres: list[float], masses_at: list[float] | None = None) -> float:
+        widths = self.widths(p)
+        masses = [w * p[f"height_{i}"] for i, w in enumerate(widths, start=1)][k + 1 :]  # all are equally deep
+        places = (masses_at or centres)[k + 1 :]
+        middle = sum(m * x for m, x in zip(masses, places, strict=True)) / sum(masses)
+        left, right = _overlap(centres, widths, k)
+        return min(middle - left, right - middle)
+
+    def scene(self, params: Params) -> Scene:
+        p = params
+        blocks: list[Body] = []
+        floor_to = 0.0
+        for i, (x, width) in enumerate(zip(self.centres(p), self.widths(p), strict=True), start=1):
+            height = p[f"height_{i}"]
+            blocks.append(
+                Body(
+                    f"block {i}",
+                    "box",
+                    (width, DEPTH, height),
+                    "moving",
+                    (x, 0.0, floor_to + height),
+                    hue=int(p[f"hue_{i}"]),
+                    mass=box_mass((width, DEPTH, height)),
+                    restitution=p["restitution"],
+                    friction=math.sqrt(p["friction"]),
+                    flat=True,
+                    release=0.0,
+                )
+            )
+            floor_to += 2 * height
+        floor = Body("floor", "plane", (), "fixed", (0.0, 0.0, 0.0), grey=FLOOR_GREY, friction=math.sqrt(p["friction"]))
+        left = min(block.position[0] - block.size[0] for block in blocks) - GAP
+        right = max(block.position[0] + block.size[0] for block in blocks) + GAP
+        walls = [
+            Body(
+                f"wall {side}",
+                "box",
+                (0.05, 0.2, floor_to / 2),
+                "kinematic",
+                (x, 0.0, floor_to / 2),
+                grey=WALL_GREY,
+                collides=False,
+                until=0.0,
+            )
+            for side, x in (("left", left - 0.05), ("right", right + 0.05))
+        ]
+        higher = [block.name for block in blocks[1:]]
+        return Scene(
+            bodies=(*blocks, floor, *walls),
+            camera=Camera("front", (0.0, 0.0, CENTER_Z)),
+            gravity=(0.0, 0.0, -p["gravity"]),
+            horizon=self.horizon,
+            prompt=self.prompt(p),
+            outcomes=(
+                *(Outcome("falls", name) for name in higher),
+                *(Outcome("falls left", name) for name in higher),
+                Outcome("hangs", None),
+            ),
+        )
+
+    def prompt(self, p: Params) -> str:
+        names = [hue_name(p[f"hue_{i}"]) for i in range(1, int(p["blocks"]) + 1)]
+        return (
+            f"A tower of blocks stands on a flat floor between two walls: {', '.join(names)}, from below. The walls "
+            "vanish, and the tower stands or topples. Static camera, seen from the side."
+        )
+
+
+def _overlap(centres: list[float], widths: list[float], k: int) -> tuple[float, float]:
+    """Where block k + 1 lies on block k, from x to x in m."""
+    edges = [(centres[i] - widths[i], centres[i] + widths[i]) for i in (k, k + 1)]
+    return max(left for left, _ in edges), min(right for _, right in edges)
