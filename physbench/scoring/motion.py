@@ -237,5 +237,5 @@ def two_bodies(scene: Scene) -> bool:
     sources = [scene.bodies[scene.index(field.source)] for field in scene.fields]
     if len(sources) != 2 or any(body.role != "moving" or body.release is not None for body in sources):
         return False
-    pulls = [field.mu / body.mass for field, body in zip(scene.fields, sources, strict=True)]
-    return bool(np.isclose(*pulls, rtol=1e-6)) and sum(body.role == "moving" for body in scene.bodies) == 2
+    first, second = (field.mu / body.mass for field, body in zip(scene.fields, sources, strict=True))
+    return abs(first - second) <= 1e-6 * first and sum(body.role == "moving" for body in scene.bodies) == 2
