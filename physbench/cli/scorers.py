@@ -17,19 +17,34 @@ ScorerName = Annotated[str, typer.Argument(metavar="ID", help="consistency/expla
 
 @app.command("list")
 def list_scorers() -> None:
-    """List the installed scorers: what counts on an axis first, then the diagnostics outside every mean."""
+    """List the installed scorers: what counts on an axis first, then the diagnostics outside every mean, by group."""
     from rich.table import Table
+    from rich.text import Text
 
     from physbench.scoring.protocol import AXES
     from physbench.scoring.score import find_scorers
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("scorer", "axis", "unit", "better", "what it is"):
-        table.add_column(column)
-    order = {axis: rank for rank, axis in enumerate(AXES)}
-    for each in sorted(find_scorers(), key=lambda s: (order.get(s.axis, len(order)) if s.axis else 9, s.id)):
-        axis = f"{each.axis}{' (headline)' if each.headline else ''}" if each.axis else "-"
-        table.add_row(each.id, axis, each.unit, each.better, inspect.cleandoc(each.doc).splitlines()[0])
+    for column in ("scorer", "unit", "better", "what it is"):
+        table.add_column(column, no_wrap=column == "scorer")
+    scorers = find_scorers()
+    counting = [each for axis in AXES for each in scorers if each.axis == axis]
+    groups = {"axes": counting}
+    for each in scorers:
+        if each.axis is None:
+            groups.setdefault(each.id.split("/")[0], []).append(each)
+    for name, members in groups.items():
+        said = "count on an axis" if name == "axes" else f"{name} (diagnostics)"
+        if table.rows:
+            table.add_row()
+        table.add_row(Text(said, style="bold"))
+        for each in members:
+            unit = "" if each.unit == "1" else each.unit
+            better = "" if each.better == "neither" else each.better
+            about = inspect.cleandoc(each.doc).splitlines()[0]
+            table.add_row(
+                f"  {each.id}", unit, better, about if each.headline or not each.axis else f"{about} (beside)"
+            )
     stdout_console().print(table)
 
 

@@ -34,7 +34,7 @@ def find_scorers(glob: str | None = None) -> tuple[Scorer, ...]:
     for part in [part for part in parts if not own.is_file(part)] or ["*"]:
         names = [n for n in known if fnmatchcase(n, part) or fnmatchcase(n.split("/")[-1], part)]
         if not names:
-            raise UsageError(f"There is no scorer named '{part}'.{nearest(part, known)}")
+            raise UsageError(f"There is no scorer named '{part}'.{_offered(part, tuple(known))}")
         for name in names:
             declared = load(GROUP, name)
             if not isinstance(declared, Scorer) or declared.id != name:
@@ -50,6 +50,18 @@ def find_scorers(glob: str | None = None) -> tuple[Scorer, ...]:
                     raise UsageError(f"{file.path}: there is a scorer '{each.id}' already. Give this one another id.")
                 found[each.id] = replace(each, headline=False)
     return tuple(found[name] for name in sorted(found))
+
+
+def _offered(part: str, known: Sequence[str]) -> str:
+    """What may have been meant by a name or glob that fits no scorer: a group, a name like it, or all groups."""
+    groups = sorted({name.split("/")[0] for name in known})
+    plain = part.strip("*?")
+    if plain.strip("/") in groups:
+        return f" Did you mean '{plain.strip('/')}/*'?"
+    close = nearest(plain, known)
+    if close.startswith(" Did"):
+        return close
+    return f" There are {', '.join(f'{group}/*' for group in groups)}: see `physbench scorers list`."
 
 
 def score_clip(
