@@ -12,10 +12,10 @@ import numpy as np
 
 from physbench.clips.clip import Split
 from physbench.clips.task import Parameter, Params, declare, draw
-from physbench.tasks.billiards import EARLY, Billiards, gone, play, steady
+from physbench.tasks.billiards import CUSHION, EARLY, Balls, Billiards, gone, play, rolls_on, steady
 from physbench.tasks.collisions import GONE_BY, SEEN_AFTER
 from physbench.tasks.common import HALF, RELEASE, holder, hue_name, hues
-from physbench.tasks.impacts import Flat, at, meeting_time, rebound, rolled
+from physbench.tasks.impacts import Flat, at, meeting_time, rebound
 from physbench.tasks.orbits import GAP, Kepler, kepler_state
 from physbench.world.scene import FLOOR_GREY, Body, Camera, Impulse, Scene, sphere_mass
 
@@ -265,23 +265,25 @@ class BilliardsPush(Billiards):
     def plays(self, p: Params) -> bool:
         """The push changes what follows for a ball that is not pushed, and what follows is lively and steady."""
         places, velocities = self.start(p)
-        there = [at(place, velocity, p["push"]) for place, velocity in zip(places, velocities, strict=True)]
-        pushed = self.pushed(p)
+        there, pushed = self.pushed(p)
         times = [(CHANGED_BY - p["push"]) / 4 * k for k in range(1, 5)]
         paths, hits = play(p, there, pushed, times)
-        meetings = [time + p["push"] for time, _, other in hits if other >= 0]
+        meetings = [time + p["push"] for time, _, other in hits if other > CUSHION]
         if not meetings or hits[0][0] + p["push"] < EARLY or not gone(p, places, paths):
             return False
-        (without,), _ = play(p, there, velocities, times[-1:])
-        changed = max(map(math.dist, paths[-1][1:], without[1:]))
+        without, _ = play(p, places, velocities, [CHANGED_BY])
+        changed = max(map(math.dist, paths[-1][1:], without[0][1:]))
         return changed > 2 * p["radius"] and steady(p, there, pushed)
 
-    def pushed(self, p: Params) -> list[Flat]:
-        """Velocities of all balls behind the push, once the cue ball rolls, m/s."""
-        cue, *others = self.start(p)[1]
+    def pushed(self, p: Params) -> Balls:
+        """Centres m at the push and velocities m/s from then on, as of balls that roll; the cue ball slides first."""
+        places, velocities = self.start(p)
+        there = [at(place, velocity, p["push"]) for place, velocity in zip(places, velocities, strict=True)]
         mass = sphere_mass(p["radius"])
         jx, jy = self.impulse(p)
-        return [rolled((cue[0] + jx / mass, cue[1] + jy / mass), cue), *others]
+        cue, velocity = velocities[0], (velocities[0][0] + jx / mass, velocities[0][1] + jy / mass)
+        there[0], rolling = rolls_on(p, there[0], velocity, cue)
+        return there, [rolling, *velocities[1:]]
 
     def impulse(self, p: Params) -> Flat:
         """The push in N s."""

@@ -10,7 +10,7 @@ import numpy as np
 from physbench.clips.clip import Split
 from physbench.clips.task import MAX_DRAWS, Parameter, Params, declare, draw
 from physbench.tasks.common import HALF, RELEASE, holder, hue_name
-from physbench.tasks.impacts import Flat, at, meeting_time, nearest, rebound, reflected, rolled
+from physbench.tasks.impacts import Flat, at, meeting_time, nearest, rebound, reflected, rolled, slid
 from physbench.world.scene import FLOOR_GREY, PALETTE, SCREEN_GREY, Body, Camera, Scene, sphere_mass
 
 TABLE = 2.36  # m, from the middle of the table to its cushions
@@ -261,7 +261,7 @@ def cushions(radius: float, restitution: float) -> tuple[Body, ...]:
 def play(
     p: Params, places: Sequence[Flat], velocities: Sequence[Flat], times: Sequence[float]
 ) -> tuple[list[list[Flat]], list[Hit]]:
-    """Balls on the table in closed form: who was hit rolls on at once.
+    """Balls on the table in closed form, exact but for who is hit again while it still slides.
 
     places m and velocities m/s, of every ball. Returns the centres at each of ascending `times` s after that, and the
     hits until the last one.
@@ -292,11 +292,18 @@ def play(
 
 
 def _impact(p: Params, where: list[Flat], moving: list[Flat], a: int, other: int) -> None:
-    """Ball `a` meets ball `other` or a cushion; the new velocities replace the old ones."""
+    """Ball `a` meets ball `other` or a cushion; new velocities and places replace the old ones."""
     before = moving[a]
     if other <= CUSHION:
         normal = (1.0, 0.0) if other == CUSHION else (0.0, 1.0)
-        moving[a] = rolled(reflected(before, normal, p["cushions"]), before)
-        return
-    after, after_other = rebound(where[a], before, 1.0, where[other], moving[other], 1.0, p["restitution"])
-    moving[a], moving[other] = rolled(after, before), rolled(after_other, moving[other])
+        parted = {a: reflected(before, normal, p["cushions"])}
+    else:
+        after = rebound(where[a], before, 1.0, where[other], moving[other], 1.0, p["restitution"])
+        parted = {a: after[0], other: after[1]}
+    for k, velocity in parted.items():
+        where[k], moving[k] = rolls_on(p, where[k], velocity, moving[k])
+
+
+def rolls_on(p: Params, place: Flat, velocity: Flat, roll: Flat) -> tuple[Flat, Flat]:
+    """Place m and velocity m/s from which a ball rolls in a straight line to where its slide takes it."""
+    return at(place, slid(velocity, roll, p["friction"] * p["gravity"]), 1.0), rolled(velocity, roll)
