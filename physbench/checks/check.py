@@ -125,13 +125,12 @@ def _look(work: _Work, clips: Sequence[Clip], static: bool) -> None:
     from physbench.checks.physics import check_energy, check_overlap, check_sane
     from physbench.checks.protocol import check_event, check_history, check_view, events
 
-    work.add_once(f for clip in clips for f in check_overlap(clip))
-    work.add_once(f for clip in clips for f in check_sane(clip))
-    if not work.refused:
-        work.add_once(f for clip in clips for f in check_energy(clip))
+    for check in (check_overlap, check_sane, check_energy):  # one follows from the other
+        work.add_once(f for clip in clips for f in check(clip))
+        if work.refused:
+            return
     before = len(work.findings)
-    work.add_once(f for clip in clips for f in check_view(clip))
-    work.add_once(f for clip in clips for f in check_history(clip, static))
+    work.add_once(f for clip in clips for f in (*check_history(clip, static), *check_view(clip)))
     work.add_once(f for clip in clips for f in check_event(clip, static))
     if len(work.findings) == before:
         seen = sorted({kind for clip in clips for kind in events(clip)})

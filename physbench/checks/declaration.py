@@ -86,6 +86,10 @@ def check_scene(scene: Scene) -> Iterator[Finding]:
         yield failed("scene", "two bodies have one name", "Give each its own.")
     if not moving:
         yield failed("scene", "no body moves: there is nothing to predict", "Give one the role 'moving'.")
+    for body in scene.bodies:
+        numbers = (*body.size, *body.position, *body.orientation, *body.velocity, *body.spin)
+        if not np.isfinite(numbers).all():
+            yield failed("scene", f"{body.name} has numbers that are not finite", "Look for a division by zero.")
     for body in moving:
         yield from _moving(body)
     if len(set(hues)) < len(hues) or not all(0 <= hue < len(PALETTE) for hue in hues):

@@ -91,7 +91,7 @@ def check_energy(clip: Clip) -> Iterator[Finding]:
             when = float(clip.times[part][np.argmax(gains > GAIN * scale)])
             yield failed(
                 "energy",
-                f"the bodies gain {gains.max():.3g} J of about {scale:.3g} J from nowhere (first at {when:.2f} s)",
+                f"the bodies gain {gains.max():,.1f} J of about {scale:,.0f} J from nowhere (first at {when:.2f} s)",
                 "Restitution above 1, bodies inside each other or a body through the centre of a force do that.",
                 clip,
                 Shot(clip, (max(when - 0.3, -2.0), when, min(when + 0.3, float(clip.times[-1])))),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import os
 import subprocess
 import sys
+import zlib
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -27,12 +29,14 @@ PARTS = tuple(MENDING)
 
 
 def fingerprint(row: Row, spec: RenderSpec, clip: Clip | None = None) -> dict[str, str]:
-    """Hashes of what a clip is made from and of what it is."""
+    """Hashes of what a clip is made from and of what it is, and its frame at the hand-over to be shown."""
     made = make_clip(row, spec) if clip is None else clip
     frames = hashlib.sha256(np.ascontiguousarray(made.frames).data).hexdigest()
     parameters = hashlib.sha256(repr(dict(make_params(row))).encode()).hexdigest()
     scene = hashlib.sha256(repr(made.scene).encode()).hexdigest()
-    return {"parameters": parameters, "scene": scene, "states": made.state_hash, "frames": frames}
+    now = made.frames[made.handover]
+    shown = base64.b64encode(zlib.compress(np.ascontiguousarray(now).data)).decode()
+    return {"parameters": parameters, "scene": scene, "states": made.state_hash, "frames": frames, "shown": shown}
 
 
 class Elsewhere:
@@ -64,7 +68,9 @@ class Elsewhere:
                 here = fingerprint(row, self.spec, clip)
                 part = next((name for name in PARTS if here[name] != there[name]), "")
             if part:
-                shot = Shot(clip, (0.0, 0.0), None, (clip.frames[clip.handover], _again(row, self.spec)))
+                now = clip.frames[clip.handover]
+                other = np.frombuffer(zlib.decompress(base64.b64decode(there["shown"])), np.uint8).reshape(now.shape)
+                shot = Shot(clip, (0.0, 0.0), None, (now, other))
                 yield failed("determinism", f"made twice, a clip differs in its {part}", MENDING[part], clip, shot)
                 return
         yield fine("determinism", f"{len(clips)} clips are the same in a fresh process, states and frames")
@@ -74,11 +80,6 @@ class Elsewhere:
         if self._process.poll() is None:
             self._process.kill()
             self._process.communicate()
-
-
-def _again(row: Row, spec: RenderSpec) -> object:
-    clip = make_clip(row, spec)
-    return clip.frames[clip.handover]
 
 
 def main(arguments: Sequence[str]) -> None:

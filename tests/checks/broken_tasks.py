@@ -1,0 +1,78 @@
+"""Tasks that a checker must refuse, each for one reason: sources of a file, made from the task of the template."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+
+def source(name: str, **changes: str) -> str:
+    """The template's task under another id, with pieces of it replaced; every piece must be there once."""
+    text = files("physbench.clips").joinpath("templates", "task.py.txt").read_text(encoding="utf-8")
+    text = text.format(title=name, file=f"{name}.py", name="Broken", id=f"own/{name.replace('_', '-')}-v1")
+    for old, new in changes.items():
+        piece, put = PIECES[old], new
+        assert text.count(piece) == 1, piece
+        text = text.replace(piece, put)
+    return text
+
+
+PIECES = {
+    "floor": '        floor = Body("floor", "plane", (), "fixed", (0.0, 0.0, 0.0), grey=FLOOR_GREY)\n',
+    "bodies": "bodies=(ball, floor, shelf)",
+    "place": '(0.0, 0.0, p["height"] + p["radius"]),',
+    "restitution": "restitution=Parameter.fixed(0.8,",
+    "radius": '(0.40, 0.52), "of the ball", ood=(0.56, 0.66)',
+    "kind": 'radius=Parameter("m", "visible",',
+    "law": "    Law: ",
+    "import": "import math\n",
+    "velocity": 'velocity=(0.0, 0.0, p["velocity"]),',
+    "gravity": 'gravity=(0.0, 0.0, -p["gravity"]),',
+    "accepts": 'return 0.25 <= p["release"] + fall <= 2.35 and peak <= CENTER_Z + HALF - 0.04',
+    "mass": 'mass=sphere_mass(p["radius"])',
+}
+
+# A second ball that stands half inside the first one from the start.
+OVERLAPPING = source(
+    "overlapping",
+    bodies="bodies=(ball, other, floor, shelf)",
+    floor=PIECES["floor"]
+    + """\
+        other = Body(
+            "other", "sphere", (0.5,), "moving", (p["radius"], 0.0, p["height"] + p["radius"]),
+            hue=int(p["hue"] + 2) % 5, mass=sphere_mass(0.5), release=p["release"],
+        )
+""",
+)
+OUT_OF_VIEW = source("out_of_view", velocity='velocity=(3.5, 0.0, p["velocity"]),')
+NONDETERMINISTIC = source(
+    "nondeterministic",
+    **{
+        "import": "import math\nimport random\n",
+        "place": '(random.uniform(-1.0, 1.0), 0.0, p["height"] + p["radius"]),',
+    },
+)
+BY_HASH = source(  # the same in this process, another one in the next
+    "by_hash", place='(hash("seed") % 100 / 100, 0.0, p["height"] + p["radius"]),'
+)
+# It lies on the floor from shortly before the hand-over on.
+NOTHING_LEFT = source(
+    "nothing_left",
+    restitution="restitution=Parameter.fixed(0.0,",
+    accepts='return p["release"] + math.sqrt(2 * p["height"] / p["gravity"]) <= -0.1',
+    velocity="velocity=(0.0, 0.0, 0.0),",
+)
+EXPLODING = source("exploding", restitution="restitution=Parameter.fixed(1.3,")
+# It touches a wall softly, and all of what follows happens within a few centimetres.
+SLOW = source(
+    "slow",
+    restitution="restitution=Parameter.fixed(0.05,",
+    accepts='return p["release"] <= -0.9',
+    velocity="velocity=(0.3, 0.0, 0.0),",
+    gravity="gravity=(0.0, 0.0, 0.0),",
+    bodies="bodies=(ball, floor, wall, shelf)",
+    floor=PIECES["floor"]
+    + """\
+        face = 0.3 * (0.3 - p["release"]) + p["radius"]
+        wall = Body("wall", "box", (0.1, 0.5, 2.5), "fixed", (face + 0.1, 0.0, 2.2), grey=FLOOR_GREY)
+""",
+)
