@@ -63,16 +63,20 @@ def resampler(asked: tuple[int, int], got: tuple[int, int], scored: tuple[int, i
     for axis in (0, 1):
         # Scored pixel j covers [edge[j], edge[j + 1]] in the video; the centre stays the centre.
         edges = (np.arange(scored[axis] + 1) - scored[axis] / 2) * shrink * scales[axis] + got[axis] / 2
-        matrices.append(_averages(edges, got[axis]))
+        margin = max((got[axis] - asked[axis] * scales[axis]) / 2, 0.0)  # px, of a bar
+        matrices.append(_averages(edges, got[axis], margin))
         covered &= min(asked) * scales[axis] <= got[axis] * (1 + SAME_SHAPE)
     return Resampler(matrices[0], matrices[1], covered)
 
 
-def _averages(edges: NDArray[np.floating], length: int) -> sparse.csr_array:
+def _averages(edges: NDArray[np.floating], length: int, margin: float) -> sparse.csr_array:
     """Weights (n, length) that average over [edges[j], edges[j + 1]]; what lies outside repeats the last pixel.
 
-    An interval shorter than a pixel is widened to one, which is linear interpolation.
+    Pixels that a bar of `margin` px at both ends touches are outside. An interval shorter than a pixel is widened to
+    one, which is linear interpolation.
     """
+    first = int(np.ceil(margin - 1e-6))
+    last = max(length - 1 - first, first)
     centres, widths = (edges[1:] + edges[:-1]) / 2, np.maximum(np.diff(edges), 1.0)
     rows, columns, weights = [], [], []
     for row, (centre, width) in enumerate(zip(centres, widths, strict=True)):
@@ -80,7 +84,7 @@ def _averages(edges: NDArray[np.floating], length: int) -> sparse.csr_array:
         pixels = np.arange(int(np.floor(low)), int(np.ceil(high)))
         share = np.minimum(pixels + 1, high) - np.maximum(pixels, low)
         rows.append(np.full(len(pixels), row))
-        columns.append(np.clip(pixels, 0, length - 1))
+        columns.append(np.clip(pixels, first, last))
         weights.append(share / share.sum())
     entries = (np.concatenate(weights).astype(np.float32), (np.concatenate(rows), np.concatenate(columns)))
     return sparse.coo_array(entries, shape=(len(centres), length)).tocsr()  # weights of one place are added

@@ -89,7 +89,7 @@ def _entries(files: Iterable[Found]) -> list[tuple[str, Entry]]:
     for file in files:
         if len(file.parts) > 1:
             folders.setdefault(file.parts[0], []).append(file)
-        elif not file.name.startswith("."):
+        elif file.oddity or not file.name.startswith("."):
             problem = f"{file.name} is {file.oddity}." if file.oddity else ""
             if not problem and not file.size and file.name not in OURS:
                 problem = f"{file.name} is empty."

@@ -115,12 +115,13 @@ class Videos:
         seconds = {clip.id: clip.seconds for clip in self.answer.asked.clips}
         for key, probed in self.probed.items():
             rate = self.rate(key)
-            lead = self.lead(key) if self.answer.includes_context != "auto" else -1 / rate
+            known = self.answer.includes_context != "auto"
+            lead = self.lead(key) if known else -1 / rate  # at least that long
             there = self.length(key) - 1 / rate - lead
             if there < seconds[key[0]] - max(LATE, 0.5 / rate):
-                wanted = round((seconds[key[0]] + lead) * rate) + 1
-                name = self.listing.entries[key].name
-                found[key] = f"{name} {probed.frames} of {wanted} frames, {max(there, 0):.3g} of {seconds[key[0]]:g} s"
+                wanted = f"{'' if known else 'at least '}{round((seconds[key[0]] + lead) * rate) + 1} frames"
+                name, least = self.listing.entries[key].name, "" if known else "at most "
+                found[key] = f"{name} {probed.frames} of {wanted}, {least}{max(there, 0):.3g} of {seconds[key[0]]:g} s"
         return found
 
     def length(self, key: Key) -> float:

@@ -1,0 +1,93 @@
+"""The whole way: an export, videos of which some are missing or damaged, an evaluation."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from physbench.cli.main import run
+from physbench.clips.clip import Row
+from physbench.clips.conditioning import read_file
+from physbench.clips.encode import encode
+from physbench.clips.generate import make_clip
+from physbench.results.folder import RunFolder
+from physbench.world.scene import RenderSpec
+
+TASKS = "falling/projectile-v1"
+SUITE = ("--suite", "smoke", "--tasks", TASKS)
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four clips: one answered by the truth, one cut short, one damaged, one missing; and a file too many."""
+    cond = tmp_path_factory.mktemp("videos") / "cond"
+    words = ("--size", "64", "--fps", "10", "--context", "3", "--workers", "1")
+    assert run(["data", "export", *SUITE, *words, "--out", str(cond)]) == 0
+    folder = cond / "answers"
+    asked = read_file(folder / "answer.json").asked
+    for number, keep in ((0, None), (1, 25)):
+        row = Row(TASKS, "test", number)
+        clip = make_clip(row, RenderSpec(64, 64, 10.0))
+        encode(folder / f"{row.id}.mkv", clip.frames[clip.handover - 2 :][:keep], 10)
+    (folder / f"{asked.clips[2].id}.mp4").write_bytes(b"no video")
+    (folder / "another.mp4").write_bytes(b"x")
+    return folder
+
+
+def state(folder: Path) -> dict[str, tuple[bytes, int]]:
+    return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.iterdir()}
+
+
+def test_what_is_there_is_scored_and_what_is_not_has_failed(
+    answers: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = state(answers)
+    out = RunFolder(tmp_path / "run")
+    words = ["eval", f"videos:{answers}", *SUITE, "--scorers", "drift/*", "--model-arg", "includes_context=true"]
+    words += ["--workers", "1"]
+    assert run([*words, "--out", str(out.path)]) == 0
+    said = capsys.readouterr().err
+    missing = "falling.projectile-v1.test.3"
+    assert "3 of 4 videos are there" in said and f"1 missing, which count as failed: {missing}\n" in said
+    assert "1 extra, not used: 'another.mp4' (named after no clip)" in said
+    assert "falling.projectile-v1.test.1.mkv 25 of 43 frames, 2.2 of 4 s" in said
+    assert "1 unusable, which count as failed: falling.projectile-v1.test.2.mp4 is damaged" in said
+    assert state(answers) == before, "inputs are never modified"
+
+    result = json.loads(out.result.read_text())
+    assert result["counts"] == {"clips": 4, "samples": 1, "scored": 2, "failed": 2}
+    assert result["model"]["name"] == "cond" and result["model"]["chained"] == 1
+    assert len(result["model"]["sha256"]) == 64
+    reasons = {failure["clip"]: failure["reason"] for failure in result["failures"]}
+    assert "damaged or not a video" in reasons["falling.projectile-v1.test.2"]
+    assert "There is no video" in reasons[missing]
+    table = pd.read_parquet(out.scores).query("reading == 'drift/accuracy'").set_index("seed")
+    assert table["quality"][0] > 0.95 and table["quality"][0] > table["quality"][1] > 0
+    assert (table["quality"][[2, 3]] == 0).all() and (table["status"][[2, 3]] == "failed").all()
+
+    (answers / "another.mp4").unlink()
+    assert run([*words, "--out", str(out.path), "--resume"]) == 2
+    assert "The content of MODEL (sha256) was" in capsys.readouterr().err
+
+
+def test_another_suite_is_refused_with_the_command_that_works(
+    answers: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["eval", f"videos:{answers}", "--suite", "core"]) == 2
+    said = capsys.readouterr().err
+    assert "were not exported" in said and f"Evaluate with --suite smoke --tasks {TASKS}." in said
+
+
+@pytest.mark.slow
+def test_check_lists_everything_and_draws_a_picture(
+    answers: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = tmp_path / "look.png"
+    assert run(["models", "check", f"videos:{answers}", "--out", str(picture)]) == 1
+    said = capsys.readouterr().out
+    kinds = [line.split()[0] for line in said.splitlines()]
+    assert [kinds.count(kind) for kind in ("missing", "unusable", "short")] == [1, 1, 1]
+    assert picture.exists()
