@@ -25,8 +25,13 @@ def command(
     model_arg: Annotated[
         list[str] | None, typer.Option(metavar="K=V", help="Handed to the model's factory. May be given several times.")
     ] = None,
-    tasks: Annotated[str | None, typer.Option(metavar="GLOB", help="Only these tasks of the suite.")] = None,
-    scorers: Annotated[str | None, typer.Option(metavar="GLOB", help="Only these scorers.")] = None,
+    tasks: Annotated[
+        str | None, typer.Option(metavar="GLOB|FILE.py", help="Only these tasks of the suite, or your own from a file.")
+    ] = None,
+    scorers: Annotated[
+        str | None,
+        typer.Option(metavar="GLOB|FILE.py", help="Only these scorers; those of a file are added to all others."),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Run folder. [default: runs/<model>-<suite>-<n>]")
     ] = None,

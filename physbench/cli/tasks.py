@@ -28,21 +28,33 @@ TaskName = Annotated[
 
 
 @app.command("list")
-def list_tasks() -> None:
-    """List the installed tasks."""
+def list_tasks(
+    pattern: Annotated[
+        str, typer.Argument(metavar="[GLOB|FILE.py]", help="Names, families, globs or files, with commas.")
+    ] = "*",
+) -> None:
+    """List the tasks by family, with the suites that hold them."""
     from rich.table import Table
+    from rich.text import Text
 
-    from physbench.clips.task import find_task, task_ids
+    from physbench.clips.task import builtin_task_ids, find_task, match_tasks, own_tasks
 
+    console = stdout_console()
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("task", "what happens", "splits"):
-        table.add_column(column)
-    for task_id in task_ids():
-        task = find_task(task_id)
-        changed = [name for name, parameter in task.parameters.items() if parameter.ood is not None]
-        splits = "train test ood" + (f" (other {', '.join(changed)})" if changed else "")
-        table.add_row(task_id, (inspect.getdoc(task) or "\n").splitlines()[0], splits)
-    stdout_console().print(table)
+    table.add_column("task", no_wrap=True)
+    table.add_column("suite", no_wrap=True)
+    table.add_column("what happens")
+    core, pushed, family = builtin_task_ids(), builtin_task_ids(actions=True), ""
+    for task_id in match_tasks(pattern):
+        if task_id.split("/")[0] != family:
+            family = task_id.split("/")[0]
+            table.add_row(Text(family, style="bold cyan"))
+        suite = (
+            "core" if task_id in core else "actions" if task_id in pushed else "own" if task_id in own_tasks() else ""
+        )
+        happens = (inspect.getdoc(find_task(task_id)) or "\n").splitlines()[0]
+        table.add_row(Text(f"  {task_id}"), Text(suite or "-", style="dim"), happens)
+    console.print(table)
 
 
 @app.command()
@@ -75,10 +87,15 @@ def preview(
     seed: Annotated[int, typer.Option(help="Seed of the first clip.")] = 0,
     clips: Annotated[int, typer.Option(help="Number of clips.")] = 4,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE.png", help="[default: preview-<task>-<split>.png here]")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="A .png is a contact sheet; .gif, .webp and .mp4 play. [default: preview-<task>-<split>.png here]",
+        ),
     ] = None,
 ) -> None:
-    """Draw a contact sheet of a few clips: frames over time, and each clip's way in one picture."""
+    """Draw a few clips: frames over time and each clip's way in one picture, or an animation."""
+    from physbench.clips.animate import SUFFIXES
     from physbench.clips.task import find_task, short_names
 
     chosen = check_split(split)
@@ -90,11 +107,20 @@ def preview(
     path = out or Path(f"preview-{short_names(task.id)[0]}-{split}.png")
     if path.is_dir():
         path = path / f"preview-{short_names(task.id)[0]}-{split}.png"
-    if path.suffix.lower() != ".png":
-        raise UsageError(f"--out: expected a .png file but got '{path}'. Write --out {path.with_suffix('.png')}.")
-    from physbench.clips.preview import preview as write
+    if path.suffix.lower() not in (".png", *SUFFIXES):
+        raise UsageError(
+            f"--out: expected a .png, {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]} file but got '{path}'. "
+            f"Write --out {path.with_suffix('.png')} or {path.with_suffix('.gif')}."
+        )
+    seeds = range(seed, seed + clips)
+    if path.suffix.lower() == ".png":
+        from physbench.clips.preview import preview as sheet
 
-    write(task, chosen, range(seed, seed + clips), path)
+        sheet(task, chosen, seeds, path)
+    else:
+        from physbench.clips.animate import animate
+
+        animate(task, chosen, seeds, path)
     note(f"{clips} clips of {task.id}, {split}")
     typer.echo(path)
 
