@@ -5,6 +5,7 @@ Runs on the host in numpy; positions of ground truth are never used.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,7 @@ from physbench.tracks.colour import UNKNOWN
 LEAST_AREA = 3.0  # small pixels; fewer are noise
 DUPLICATE_SHARE = 0.3  # of an object's area; a further blob of its hue is a duplicate from here on
 HALLUCINATION_SHARE = 0.3  # of the smallest object's area
-HALLUCINATION_FRAMES = 3  # in a row
+LASTING = 0.2  # s; what is strange or missing for less is a flicker: 3 frames at 15 frames/s
 RIVAL_SHARE = 0.05  # of an object's area; smaller blobs beside it are noise
 SAME_REACH = 1.4  # radii: two parts of a ball behind a post lie nearer than this, two balls do not
 
@@ -72,7 +73,12 @@ def components(labels: NDArray[np.uint8], factor: int) -> Components:
     return Components(frame, OBJECT_OF[tall.ravel()[first]], area, np.stack([x, y], axis=-1) * factor)
 
 
-def choose(found: Components, frames: int, full_area: Float, factor: int) -> Choice:
+def lasting_frames(fps: float) -> int:
+    """Frames in a row that make up LASTING, at least two."""
+    return max(2, math.ceil(LASTING * fps - 1e-6))
+
+
+def choose(found: Components, frames: int, full_area: Float, factor: int, fps: float) -> Choice:
     """Follow each object: of the larger blobs of its hue the one nearest to where it was last, else the largest.
 
     full_area (K,) px: the objects' own areas.
@@ -82,7 +88,7 @@ def choose(found: Components, frames: int, full_area: Float, factor: int) -> Cho
     centre = np.full((frames, objects, 2), np.nan)
     rival = np.full((frames, objects, 2), np.nan)
     duplicates = np.zeros((frames, objects), dtype=np.uint8)
-    choice = Choice(area, centre, rival, duplicates, _hallucinations(found, frames, full_area))
+    choice = Choice(area, centre, rival, duplicates, _hallucinations(found, frames, full_area, lasting_frames(fps)))
     for k in range(objects):
         mine = np.flatnonzero((found.label == k + 1) & (found.area >= LEAST_AREA * factor**2))
         if len(mine):
@@ -119,13 +125,13 @@ def _follow(found: Components, mine: Int, full: float, k: int, choice: Choice) -
             choice.rival[t, k] = places[rivals[away[rivals].argmin()]]
 
 
-def _hallucinations(found: Components, frames: int, full_area: Float) -> NDArray[np.uint8]:
-    """Blobs of unknown hue (N,), counted where some are seen in at least three frames in a row."""
+def _hallucinations(found: Components, frames: int, full_area: Float, least: int) -> NDArray[np.uint8]:
+    """Blobs of unknown hue (N,), counted where some are seen in at least `least` frames in a row."""
     if not len(full_area):
         return np.zeros(frames, dtype=np.uint8)
     strange = (found.label == UNKNOWN) & (found.area >= HALLUCINATION_SHARE * full_area.min())
     count = np.bincount(found.frame[strange], minlength=frames)
-    return np.where(runs(count > 0, HALLUCINATION_FRAMES), np.minimum(count, 255), 0).astype(np.uint8)
+    return np.where(runs(count > 0, least), np.minimum(count, 255), 0).astype(np.uint8)
 
 
 def runs(flags: NDArray[np.bool_], least: int) -> NDArray[np.bool_]:

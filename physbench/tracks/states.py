@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.tracks.blobs import Choice, runs
+from physbench.tracks.blobs import Choice, lasting_frames, runs
 from physbench.tracks.colour import DIFFUSE_SHARE, Colours, hue_shift_deg
 from physbench.tracks.maps import NOISE_GATE
 from physbench.tracks.patches import STATS, patch_area
@@ -27,7 +27,7 @@ WHOLE = 0.95  # share of an object's area from which on it is taken as entirely 
 # Of a box or cylinder beside something else. The edges of an upright box fall on the renderer's grid: 5 % at 64 px.
 WHOLE_BOX = (0.88, 1.12)
 SHOULD_BE_SEEN = 0.25  # visible share in ground truth; below there is no verdict
-ABSENT_RATIO, ABSENT_FRAMES = 0.35, 3  # of the area that should be visible, in a row
+ABSENT_RATIO = 0.35  # of the area that should be visible
 LEAST_SHARE = 0.10  # of an object's area; less is not seen where ground truth hides it
 FIT_SHARE, FIT_SHARE_SMALL = 0.35, 0.50  # visible share that determines a centre; the second below 6 px
 LEAST_TOUCH = 3  # px; fewer are noise
@@ -52,6 +52,7 @@ class Shown:
     visible: Float  # (T, K) px
     middle: Float  # (2,) px, where the camera's axis meets the image
     distance: float  # m from the camera to the plane of motion
+    fps: float
 
 
 @dataclass(eq=False)
@@ -105,12 +106,13 @@ def conclude(shown: Shown, seen: Seen, zoom: float) -> Tracks:
     state = np.full((total, objects), Visibility.ABSENT, dtype=np.uint8)
     duplicates = np.zeros((total, objects), dtype=np.uint8)
     hallucinations = np.zeros(total, dtype=np.uint8)
+    least = lasting_frames(shown.fps)
     for k in range(objects):
         full = max(float(np.median(shown.full[shown.full[:, k] > 0, k])), 1.0) if (shown.full[:, k] > 0).any() else 1.0
         place, sd = _positions(seen, k, full / zoom**2, shown.bodies[k], shown.middle / zoom, shown.distance)
         shown_area = np.maximum(seen.area[:, k], np.where(_grown(seen, k, full / zoom**2), seen.choice.area[:, k], 0))
         shown_area = np.maximum(shown_area, 0.0) * zoom**2
-        state[:count, k], known = _states(shown_area, shown.visible[:count, k], full, seen.stats[:, k])
+        state[:count, k], known = _states(shown_area, shown.visible[:count, k], full, seen.stats[:, k], least)
         place[~known] = np.nan
         sd = np.where(np.isnan(place[:, 0]), np.nan, sd)
         position[:count, k], position_sd[:count, k] = place * zoom, sd * zoom
@@ -210,18 +212,21 @@ def _axes_ratio(stats: Float) -> Float:
     return (half_sum + root) / np.maximum(half_sum - root, 1e-6)
 
 
-def _states(area: Float, visible: Float, full: float, stats: Float) -> tuple[NDArray[np.uint8], Flags]:
-    """States (N,), and where the object was seen well enough to ask for its position."""
+def _states(area: Float, visible: Float, full: float, stats: Float, least: int) -> tuple[NDArray[np.uint8], Flags]:
+    """States (N,), and where the object was seen well enough to ask for its position.
+
+    least: frames in a row in which something must be missing to be absent.
+    """
     due = visible >= SHOULD_BE_SEEN * full
     low = due & (area < ABSENT_RATIO * visible)
     seen = np.where(due, ~low, area >= LEAST_SHARE * full)
     state = np.full(len(area), Visibility.VISIBLE, dtype=np.uint8)
     state[seen & (stats[:, BORDER] > 0)] = Visibility.CLIPPED
     state[~due & ~seen] = Visibility.OCCLUDED
-    state[_lasting(low)] = Visibility.ABSENT
+    state[_lasting(low, least)] = Visibility.ABSENT
     return state, seen
 
 
-def _lasting(low: Flags) -> Flags:
-    """Runs of at least three frames; one that lasts to the end of the frames counts in any case."""
-    return runs(np.concatenate([low, np.ones(ABSENT_FRAMES, dtype=bool)]), ABSENT_FRAMES)[: len(low)]
+def _lasting(low: Flags, least: int) -> Flags:
+    """Runs of at least `least` frames; one that lasts to the end of the frames counts in any case."""
+    return runs(np.concatenate([low, np.ones(least, dtype=bool)]), least)[: len(low)]

@@ -67,13 +67,13 @@ def track(clip: Clip, context: int, frames: NDArray[np.uint8] | Tensor) -> Track
         np.maximum(_typical(full), 1.0) / zoom**2,
         visible[: len(small)] / zoom**2,
     )
-    middle = np.array([clip.spec.width, clip.spec.height]) / 2
-    shown = Shown(names, times, context, clip.tracked_bodies, full, visible, middle, clip.scene.camera.distance)
+    middle, fps = np.array([clip.spec.width, clip.spec.height]) / 2, clip.spec.fps
+    shown = Shown(names, times, context, clip.tracked_bodies, full, visible, middle, clip.scene.camera.distance, fps)
     if not names or not len(small):
         return conclude(shown, _nothing(0, len(names)), 1.0)
     hues = _distinct_hues(clip)
     colours = colours_of(hues, small.device)
-    return conclude(shown, _see(small, target, colours, context, _screens(clip, factor).to(small.device)), zoom)
+    return conclude(shown, _see(small, target, colours, context, _screens(clip, factor).to(small.device), fps), zoom)
 
 
 def _video(clip: Clip, context: int, frames: NDArray[np.uint8] | Tensor) -> Tensor:
@@ -102,13 +102,14 @@ def _typical(full: Float) -> Float:
 
 
 def _screens(clip: Clip, factor: int) -> Tensor:
-    """Where ground truth shows a screen at some time (H, W) u8; one that moves is seen in the frames themselves.
+    """Where ground truth shows a screen (H, W) u8, from the hand-over on: holders are dark too, and gone by then.
 
-    From the hand-over on: holders are dark too, and gone by then.
+    Where one moves only what it always covers: the rest of it is looked for in the frames themselves.
     """
     index = np.linspace(clip.handover, len(clip.frames) - 1, SCREEN_FRAMES).astype(int)
     dark = maps.shrink(torch.from_numpy(clip.frames[index]))[0].amax(-1) < patches.DARK * 255 * BACKGROUND_GREY
-    return dark.any(0).to(torch.uint8)
+    moves = any(body.path and body.drawn and body.until is None for body in clip.scene.bodies)
+    return (dark.all(0) if moves else dark.any(0)).to(torch.uint8)
 
 
 def _chunks(video: Tensor) -> Iterator[slice]:
@@ -135,12 +136,12 @@ def _nothing(frames: int, objects: int) -> Seen:
     )
 
 
-def _see(frames: Tensor, target: _Target, colours: Colours, context: int, screens: Tensor) -> Seen:
+def _see(frames: Tensor, target: _Target, colours: Colours, context: int, screens: Tensor, fps: float) -> Seen:
     count, objects = len(frames), colours.count
     parts = [maps.coarse(frames[chunk], colours) for chunk in _chunks(frames)]
     factor = parts[0].factor
     labels = np.concatenate([part.labels.cpu().numpy() for part in parts])
-    choice = blobs.choose(blobs.components(labels, factor), count, target.full_area, factor)
+    choice = blobs.choose(blobs.components(labels, factor), count, target.full_area, factor, fps)
     smooth = torch.cat([part.frames for part in parts]) if any(part.filtered for part in parts) else frames
     cast, grey = torch.cat([part.cast for part in parts]), torch.cat([part.grey for part in parts])
     video = patches.Video(smooth, cast, grey, screens, colours)
