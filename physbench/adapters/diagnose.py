@@ -13,6 +13,7 @@ from physbench.errors import nearest
 
 SAFE = f"Safe ways in: a .safetensors file with the metadata key '{KEY}', or a few lines of Python, my_model.py:make."
 WRAP = "Wrap it in a few lines of Python, my_model.py:make, that build the model and load the file."
+VIDEOS = (".mp4", ".webm", ".mkv", ".mov", ".gif")
 PROTOBUF_ONNX = b"\x08"  # field 1, ir_version, as a number
 
 MAGIC: tuple[tuple[int, bytes, str], ...] = (
@@ -87,6 +88,10 @@ def _folder(path: Path) -> str:
         return f"{path} is a folder. Did you mean {' or '.join(str(path / name) for name in ours[:3])}?"
     if "manifest.json" in names:
         return f"{path} is a run folder, not a model. `physbench report {path}` shows it."
+    if any(name.lower().endswith(VIDEOS) for name in names):
+        return (
+            f"{path} is a folder of videos: give videos:{path}, with the answer.json of `physbench data export` in it."
+        )
     if "model_index.json" in names:
         kind = "a diffusers pipeline"
     elif "config.json" in names:

@@ -73,8 +73,8 @@ def lengths(asked: Asked) -> str:
     if len(groups) > 4:
         low, high = min(groups), max(groups)
         return f"{low[0]:g} to {high[0]:g} s ({low[1]} to {high[1]} frames), as `{MANIFEST}` says for each clip"
-    words = []
-    for number, ((seconds, frames), tasks) in enumerate(sorted(groups.items(), key=lambda item: item[0])):
-        which = f" for {', '.join(sorted(tasks))}" if number or len(groups) > 1 else ""
-        words.append(f"{seconds:g} s ({frames} frames){which}")
-    return "; ".join(words)
+    order = sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
+    return "; ".join(
+        f"{seconds:g} s ({frames} frames)" + (f" for {', '.join(sorted(tasks))}" if number else "")
+        for number, ((seconds, frames), tasks) in enumerate(order)
+    )

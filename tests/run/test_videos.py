@@ -11,7 +11,7 @@ import pytest
 from physbench.cli.main import run
 from physbench.clips.clip import Row
 from physbench.clips.conditioning import read_file
-from physbench.clips.encode import encode
+from physbench.clips.encode import FFV1, Codec, encode
 from physbench.clips.generate import make_clip
 from physbench.results.folder import RunFolder
 from physbench.world.scene import RenderSpec
@@ -91,3 +91,25 @@ def test_check_lists_everything_and_draws_a_picture(
     kinds = [line.split()[0] for line in said.splitlines()]
     assert [kinds.count(kind) for kind in ("missing", "unusable", "short")] == [1, 1, 1]
     assert picture.exists()
+
+
+@pytest.mark.slow
+def test_the_truth_loses_little_on_the_way(tmp_path: Path) -> None:
+    """The oracle in FFV1 is within 0.005 skill of itself, in H.264 of crf 18 within 0.05."""
+    cond = tmp_path / "cond"
+    suite = ("--suite", "smoke", "--limit", "14")
+    assert run(["data", "export", *suite, "--size", "64", "--fps", "15", "--context", "8", "--out", str(cond)]) == 0
+    assert run(["eval", "baseline:oracle", *suite, "--out", str(tmp_path / "oracle")]) == 0
+    for codec in (FFV1, Codec(".mp4", "mp4", "libx264", "yuv420p", {"crf": "18"})):
+        for clip in read_file(cond / "manifest.json").asked.clips:
+            future = make_clip(clip.row, RenderSpec(64, 64, 15.0)).future()
+            (cond / "answers" / f"{clip.id}.mkv").unlink(missing_ok=True)
+            encode(cond / "answers" / f"{clip.id}{codec.suffix}", future, 15, codec)
+        assert run(["eval", f"videos:{cond / 'answers'}", *suite, "--out", str(tmp_path / codec.encoder)]) == 0
+    skills = {name: skill(tmp_path / name) for name in ("oracle", "ffv1", "libx264")}
+    assert skills["ffv1"] == pytest.approx(skills["oracle"], abs=0.005)
+    assert skills["libx264"] == pytest.approx(skills["oracle"], abs=0.05)
+
+
+def skill(folder: Path) -> float:
+    return json.loads(RunFolder(folder).result.read_text())["overall"]["skill"]
