@@ -32,9 +32,9 @@ Array = NDArray[np.float64]
 def energy(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
     """Change of energy since the context, over the largest kinetic energy in ground truth, in the last quarter.
 
-    Mean of (E(t) - E_0) / E_max over the last quarter of the predicted frames that show all moving bodies, E_0 the mean
-    over the context. Contacts and friction take energy: right is what ground truth reads. Outside every mean. Not
-    applicable where something is pushed.
+    Mean of (E(t) - E_0) / E_max over the last quarter of the predicted frames that show all moving bodies, E_0 the
+    mean over the context, E_max at least the weight times a diameter. Contacts and friction take energy: right is
+    what ground truth reads. Outside every mean. Not applicable where something is pushed.
 
     Further readings: slope (1/s), of a straight line through all predicted frames.
     """

@@ -70,7 +70,10 @@ def _alone(clip: Clip, tracks: Tracks, body: Motion, contacts: tuple[Visit, ...]
         if stretch.touching:  # begins and ends with an impact, whose moment is not known
             frames = frames[round(EDGE / dt) : len(frames) - round(EDGE / dt)]
         path[frames] = body.position[frames]
-        for run in known_runs(path):
+        runs = known_runs(path)
+        if not isinstance(body.law, Orbit):  # what happens at the hand-over is not to be smoothed away
+            runs = [part for run in runs for part in np.split(run, np.searchsorted(run, [tracks.context]))]
+        for run in runs:
             if isinstance(body.law, Orbit):
                 if len(run) < FEWEST:
                     continue

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from handmade import tracks_at
 from numpy.typing import NDArray
 
 from physbench.cli.main import run
@@ -19,38 +20,15 @@ from physbench.run.parts import read_part
 from physbench.scorers.crps import of_samples
 from physbench.scoring.predictability import paths_of
 from physbench.scoring.protocol import Reading
-from physbench.tracks.tracks import Tracks, Visibility
-from physbench.world.camera import plane_from_world, px_from_plane
+from physbench.world.camera import plane_from_world
 
 Clips = Callable[..., Clip]
 ORBITS, OCCLUSION = "orbits/kepler-v1", "occlusion/screen-pass-v1"  # whose simulations are quick
 
 
-def tracks_at(clip: Clip, px: NDArray[np.float64], context: int = 1) -> Tracks:
-    """Exact tracks of places (T, K, 2) px in the predicted frames."""
-    window = clip.window(context)
-    position = clip.px_positions()[window].copy()
-    position[context:] = px
-    whole = clip.full_area[window][:, list(clip.tracked)].astype(np.float64)
-    many, objects = whole.shape
-    return Tracks(
-        names=tuple(body.name for body in clip.tracked_bodies),
-        times=clip.times[window],
-        context=context,
-        position=position,
-        position_sd=np.full((many, objects), 0.0),
-        area=whole,
-        hue=np.zeros((many, objects)),
-        state=np.full((many, objects), Visibility.VISIBLE, np.uint8),
-        duplicates=np.zeros((many, objects), np.uint8),
-        hallucinations=np.zeros(many, np.uint8),
-    )
-
-
 def members(clip: Clip) -> NDArray[np.float64]:
-    """What an image allows: places (M, T, K, 2) px of the predictability ensemble."""
-    flat = plane_from_world(clip.scene.camera, paths_of(clip, 1)[:, :, list(clip.tracked)])
-    return px_from_plane(clip.scene.camera, clip.spec, flat)
+    """What an image allows: places (M, T, K, 2) m of the predictability ensemble."""
+    return plane_from_world(clip.scene.camera, paths_of(clip, 1)[:, :, list(clip.tracked)])
 
 
 def value(readings: dict[str, Reading], key: str = "") -> float:
@@ -64,11 +42,11 @@ def test_to_be_rightly_unsure_beats_being_sure_of_something_wrong(clip_of: Clips
     """Samples from all that an image allows; one of these, over and over; the frozen frame; samples spread too far."""
     clip = clip_of(task)
     possible = members(clip)
-    now = np.broadcast_to(clip.px_positions()[clip.handover], possible.shape[1:])
-    unsure = of_samples(clip, 1, [tracks_at(clip, possible[m]) for m in range(0, 32, 4)])
-    sure = [of_samples(clip, 1, [tracks_at(clip, possible[m])] * 8) for m in (0, 7, 19)]
-    still = of_samples(clip, 1, [tracks_at(clip, now)] * 8)
-    wild = of_samples(clip, 1, [tracks_at(clip, now + 4 * (possible[m] - now)) for m in range(0, 32, 4)])
+    now = np.broadcast_to(clip.plane_positions()[clip.handover], possible.shape[1:])
+    unsure = of_samples(clip, 1, [tracks_at(clip, possible[m], 1) for m in range(0, 32, 4)])
+    sure = [of_samples(clip, 1, [tracks_at(clip, possible[m], 1)] * 8) for m in (0, 7, 19)]
+    still = of_samples(clip, 1, [tracks_at(clip, now, 1)] * 8)
+    wild = of_samples(clip, 1, [tracks_at(clip, now + 4 * (possible[m] - now), 1) for m in range(0, 32, 4)])
     assert value(unsure) < min(map(value, [*sure, still, wild]))
     assert value(unsure) == pytest.approx(value(unsure, "best"), rel=0.35)  # eight members for thirty-two
     assert value(unsure, "spread") == pytest.approx(1, abs=0.35) and value(sure[0], "spread") == 0
@@ -79,11 +57,11 @@ def test_it_is_the_mean_energy_score_in_diameters(clip_of: Clips) -> None:
     """Against the sums of its definition, taken one by one."""
     clip = clip_of(ORBITS)
     possible = members(clip)
-    samples = [tracks_at(clip, possible[m] + 3.0 * m) for m in range(3)]
-    diameter = clip.diameters()[clip.handover + 1 :, 0] * clip.pixels_per_metre
+    samples = [tracks_at(clip, possible[m] + 0.2 * m, 1) for m in range(3)]
+    diameter = clip.diameters()[clip.handover + 1 :, 0]
     scores = []
     for t in range(clip.horizon):
-        at = [sample.position[1 + t, 0] for sample in samples]
+        at = [possible[m, t, 0] + 0.2 * m for m in range(3)]
         miss = np.mean([np.linalg.norm(a - y) for a in at for y in possible[:, t, 0]])
         apart = np.mean([np.linalg.norm(a - b) for a, b in combinations(at, 2)])
         scores.append((miss - apart / 2) / diameter[t])
@@ -93,9 +71,8 @@ def test_it_is_the_mean_energy_score_in_diameters(clip_of: Clips) -> None:
 def test_samples_that_failed_or_lost_the_object_are_far_away(clip_of: Clips) -> None:
     clip = clip_of(ORBITS)
     possible = members(clip)
-    kept = [tracks_at(clip, possible[m]) for m in range(4)]
-    lost = tracks_at(clip, np.full(possible.shape[1:], np.nan))
-    lost.state[1:], lost.area[1:] = Visibility.ABSENT, 0
+    kept = [tracks_at(clip, possible[m], 1) for m in range(4)]
+    lost = tracks_at(clip, np.full(possible.shape[1:], np.nan), 1)
     whole = value(of_samples(clip, 1, kept))
     for absent in (lost, None):
         assert value(of_samples(clip, 1, [*kept[:2], absent, absent])) > whole + 1
@@ -105,7 +82,7 @@ def test_samples_that_failed_or_lost_the_object_are_far_away(clip_of: Clips) -> 
 
 def test_one_sample_has_none(clip_of: Clips) -> None:
     clip = clip_of(ORBITS)
-    answer = of_samples(clip, 1, [tracks_at(clip, members(clip)[0])])[""]
+    answer = of_samples(clip, 1, [tracks_at(clip, members(clip)[0], 1)])[""]
     assert answer.value is None and "--samples" in answer.reason
 
 
@@ -122,7 +99,7 @@ class Guess:
             step = torch.randn(2, generator=generator)
             last = clip[-1]
             frames.append(torch.stack([
-                last.roll((round(float(step[0]) * t / 4), round(float(step[1]) * t / 4)), (-2, -1)) for t in range(horizon)
+                last.roll([round(float(s) * t / 4) for s in step], (-2, -1)) for t in range(horizon)
             ]))
         return torch.stack(frames)
 
