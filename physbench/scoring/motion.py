@@ -239,3 +239,16 @@ def two_bodies(scene: Scene) -> bool:
         return False
     first, second = (field.mu / body.mass for field, body in zip(scene.fields, sources, strict=True))
     return abs(first - second) <= 1e-6 * first and sum(body.role == "moving" for body in scene.bodies) == 2
+
+
+def around_each_other(scene: Scene, states: Array, dt: Array) -> dict[int, Array]:
+    """Ways of two bodies that draw each other, whatever their barycentre does.
+
+    states (..., N, 4) of all bodies in the plane at one time, dt (T,) s -> positions (..., T, 2) m by index of a body.
+    """
+    (a, first), (b, second) = ((scene.index(field.source), field.mu) for field in scene.fields)
+    share = second / (first + second)
+    middle = (1 - share) * states[..., a, :] + share * states[..., b, :]
+    apart = kepler.propagate(states[..., a, :] - states[..., b, :], dt, first + second)[..., :2]
+    ahead = middle[..., None, :2] + dt[:, None] * middle[..., None, 2:]
+    return {a: ahead + share * apart, b: ahead - (1 - share) * apart}

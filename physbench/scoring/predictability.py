@@ -23,7 +23,7 @@ from physbench.clips.clip import Clip, Row, Split
 from physbench.clips.generate import make_scene
 from physbench.clips.store import cache_dir
 from physbench.scoring.due import due, moving
-from physbench.scoring.motion import Constant, law_of, supports
+from physbench.scoring.motion import Constant, Law, around_each_other, law_of, supports, two_bodies
 from physbench.world.camera import PLANE_AXES, plane_from_world
 from physbench.world.geometry import gap
 from physbench.world.scene import Contact, Scene
@@ -34,9 +34,11 @@ MEMBERS = 32
 PERCENTILE = 80.0
 LEAST_NOISE = 1e-3  # m
 TRACKING_NOISE_PX = 0.03  # sd of a free ball's position in clean frames
+FIRST = 1.0  # s that are looked at first
 LEAST_TIME = 0.3  # s; clips that can be predicted for less are left out of accuracy
 SHOWN_SHARE = 0.5  # visible share from which a context frame gives a position
 OTHER_DRAWS = 1_000_000  # seeds from here on give the speeds that an image could have
+AT_REST = 1e-3  # m/s and rad/s
 CLEARANCE = 0.05  # m; a member that comes nearer to anything is simulated, not moved in closed form
 
 
@@ -47,33 +49,42 @@ def predictability_time(clip: Clip, context: int) -> float:
         return float(json.loads(path.read_text(encoding="utf-8"))["seconds"])
     except (OSError, ValueError, KeyError, TypeError):
         pass
-    seconds = first_beyond(clip, context, spread(clip, context))
+    # What an image allows is over soon: the costly rest of its members is simulated only where it is not.
+    first = [early for early in (FIRST,) if _is_image(clip, context) and early < clip.scene.horizon]
+    for until in (*first, clip.scene.horizon):
+        seconds = first_beyond(clip, context, spread(clip, context, until))
+        if seconds < until:
+            break
     _store(path, {"clip": clip.id, "spec": str(clip.spec), "context": context, "seconds": seconds})
     return seconds
 
 
 def first_beyond(clip: Clip, context: int, width: Array) -> float:
-    """Time in s of the first predicted frame where `width` (T, K), in diameters, exceeds 1 for a due moving object."""
+    """Time in s of the first frame where `width` (T, K), in diameters, exceeds 1 for a due moving object.
+
+    T: the predicted frames or the first of them. The horizon where it never does.
+    """
     owed = due(clip, context)[context:] & moving(clip)
-    late = np.flatnonzero((owed & (width > 1)).any(axis=1))
+    late = np.flatnonzero((owed[: len(width)] & (width > 1)).any(axis=1))
     ahead = clip.times[clip.handover + 1 :]
     return float(ahead[late[0]] if len(late) else clip.scene.horizon)
 
 
-def spread(clip: Clip, context: int) -> Array:
+def spread(clip: Clip, context: int, until: float = np.inf) -> Array:
     """80th percentile of the members' distances to their median, in diameters, per predicted frame (T, K)."""
-    paths = paths_of(clip, context)[:, :, list(clip.tracked)]
+    paths = paths_of(clip, context, until)[:, :, list(clip.tracked)]
     flat = plane_from_world(clip.scene.camera, paths)
     distance = np.linalg.norm(flat - np.median(flat, axis=0), axis=-1)  # (M, T, K)
-    diameters = np.maximum(clip.diameters()[clip.handover + 1 :], 1e-9)
+    diameters = np.maximum(clip.diameters()[clip.handover + 1 :][: flat.shape[1]], 1e-9)
     return np.asarray(np.percentile(distance, PERCENTILE, axis=0) / diameters)
 
 
-def paths_of(clip: Clip, context: int) -> Array:
-    """Positions (M, T, N, 3) m of the members in the predicted frames."""
+def paths_of(clip: Clip, context: int, until: float = np.inf) -> Array:
+    """Positions (M, T, N, 3) m of the members in the predicted frames up to `until` s."""
     states = members(clip, context)
     ahead = clip.times[clip.handover + 1 :]
-    free = _undisturbed(clip, states)
+    ahead = ahead[ahead <= until + 1e-9]
+    free = _undisturbed(clip, states, ahead)
     if free is not None:
         return free
     from physbench.world.stepping import simulate_ensemble
@@ -94,11 +105,17 @@ def members(clip: Clip, context: int) -> Array:
         dt = clip.times[_informative(clip, context, column)]
         now = clip.states[clip.handover, index]
         state = np.concatenate([now[:3][axes], now[7:10][axes]])
-        if len(dt) >= 2:
+        if (
+            len(dt) >= 2 and np.abs(now[7:]).max() < AT_REST
+        ):  # it is seen to rest somewhere
+            change = np.concatenate([rng.normal(0.0, sd / np.sqrt(len(dt)), (MEMBERS, 2)), np.zeros((MEMBERS, 2))], 1)
+        elif len(dt) >= 2:
             change = rng.multivariate_normal(np.zeros(4), law.covariance(state, dt, sd), MEMBERS, method="eigh")
         else:
             change = rng.normal(0.0, sd, (MEMBERS, 4))
             change[:, 2:] = _other_velocities(clip.row.task, clip.row.split, index)[:, axes] - state[2:]
+        up = _off_the_support(clip, index, law)[axes]
+        change = (change.reshape(-1, 2, 2) - (change.reshape(-1, 2, 2) @ up)[..., None] * up).reshape(-1, 4)
         for axis, shift, gain in zip(axes, change[:, :2].T, change[:, 2:].T, strict=True):
             states[:, index, axis] += shift
             states[:, index, 7 + axis] += gain
@@ -110,12 +127,17 @@ def _informative(clip: Clip, context: int, column: int) -> NDArray[np.intp]:
     """Context frames that show where an object is since its last contact, release or push."""
     index = clip.tracked[column]
     body = clip.scene.bodies[index]
-    since = [clip.times[0] if body.release is None else body.release]
-    since += [c.time for c in clip.contacts if body.name in (c.a, c.b) and c.time <= 0 and not _lasting(clip, index, c)]
+    since = [clip.times[0] if body.release is None or body.release >= 0 else body.release]  # held, it is seen to rest
+    since += [c.time for c in clip.contacts if body.name in (c.a, c.b) and c.time < -1e-9 and not _lasting(clip, index, c)]
     since += [action.time for action in clip.scene.impulses if action.body == body.name and action.time <= 0]
     frames = np.arange(clip.handover + 1 - context, clip.handover + 1)
     keep = (clip.times[frames] >= max(since) - 1e-9) & (clip.visible_share()[frames, column] >= SHOWN_SHARE)
     return np.asarray(frames[keep])
+
+
+def _is_image(clip: Clip, context: int) -> bool:
+    """Whether the context does not show how fast some object is."""
+    return any(len(_informative(clip, context, column)) < 2 for column in np.flatnonzero(moving(clip)).tolist())
 
 
 def _lasting(clip: Clip, index: int, contact: Contact) -> bool:
@@ -123,18 +145,34 @@ def _lasting(clip: Clip, index: int, contact: Contact) -> bool:
     return bool({contact.a, contact.b} & names)
 
 
+def _off_the_support(clip: Clip, index: int, law: Law) -> Array:
+    """Unit vector (3,) away from what a body lies on, for good or at rest; nought where it lies on nothing."""
+    up = np.zeros(3)
+    normal = getattr(law, "normal", None)
+    now, body = clip.states[clip.handover], clip.scene.bodies[index]
+    size = float(np.linalg.norm(clip.scene.gravity))
+    if normal is not None:
+        up[list(PLANE_AXES[clip.scene.camera.view])] = normal
+    elif size and body.collides and np.abs(now[index, 7:]).max() < AT_REST:
+        near = (other for i, other in enumerate(clip.scene.bodies) if i != index and other.collides)
+        touching = [gap(body, now[index, :3], other, now[clip.scene.index(other.name), :3]) for other in near]
+        if touching and min(touching) < CLEARANCE:
+            up = -np.asarray(clip.scene.gravity, dtype=np.float64) / size
+    return up
+
+
 def _rolling(clip: Clip, index: int, gain: Array) -> Array:
     """Change of the spin (M, 3) that goes with a change of the velocity (M, 3), where the body rolls on a support."""
     now = clip.states[clip.handover, index]
-    up = -np.asarray(clip.scene.gravity, dtype=np.float64)
-    size = np.linalg.norm(up)
-    if size == 0 or not supports(clip, index):
+    law = law_of(clip, index)
+    up = np.zeros(3) if law is None else _off_the_support(clip, index, law)
+    if not np.any(up) or clip.scene.bodies[index].shape not in ("sphere", "cylinder"):
         return np.zeros_like(gain)
     radius = clip.scene.bodies[index].size[0]
-    slip = now[7:10] - np.cross(now[10:], radius * up / size)
+    slip = now[7:10] - np.cross(now[10:], radius * up)
     if np.linalg.norm(slip) > 0.01 * np.linalg.norm(now[7:10]) + 1e-3:
         return np.zeros_like(gain)
-    return np.asarray(np.cross(up / size, gain) / radius)
+    return np.asarray(np.cross(up, gain) / radius)
 
 
 @lru_cache(maxsize=64)
@@ -151,27 +189,30 @@ def _other_velocities(task: str, split: Split, index: int) -> Array:
     return np.stack([simulate(scene, [0.0]).states[0, index, 7:10] for scene in _other_scenes(task, split)])
 
 
-def _undisturbed(clip: Clip, states: Array) -> Array | None:
+def _undisturbed(clip: Clip, states: Array, ahead: Array) -> Array | None:
     """The members' paths (M, T, N, 3) in closed form where nothing but permanent supports is touched, else None."""
-    scene, ahead = clip.scene, clip.times[clip.handover + 1 :]
+    scene = clip.scene
     if any(action.time >= 0 for action in scene.impulses) or any((b.release or -1) > 0 for b in scene.bodies):
         return None
-    if any(scene.bodies[scene.index(field.source)].role == "moving" for field in scene.fields):
-        return None  # the barycentre of a member need not rest
     axes = list(PLANE_AXES[scene.camera.view])
     fine = np.linspace(0, len(ahead), len(ahead) * 4 + 1)
     moments = np.interp(fine, np.arange(len(ahead) + 1), np.concatenate([[0.0], ahead]))
-    truth = clip.states[clip.handover :, :, :3]
+    truth = clip.states[clip.handover :, :, :3][: len(ahead) + 1]
+    mutual = two_bodies(scene)
     paths = np.empty((len(states), len(moments), len(scene.bodies), 3))
     for index, body in enumerate(scene.bodies):
-        law = law_of(clip, index) if body.role == "moving" else None
-        if body.role == "moving" and law is None:
+        law = law_of(clip, index) if body.role == "moving" and not mutual else None
+        if body.role == "moving" and law is None and not mutual:
             return None
         for axis in range(3):
             paths[:, :, index, axis] = np.interp(fine, np.arange(len(truth)), truth[:, index, axis])
         if law is not None:
             flat = np.concatenate([states[:, index, :3][:, axes], states[:, index, 7:10][:, axes]], axis=1)
             paths[..., index, axes] = law.propagate(flat, moments)[..., :2]
+    if mutual:  # the barycentre of a member need not rest
+        flat = np.concatenate([states[..., axes], states[..., [7 + axis for axis in axes]]], axis=-1)
+        for index, way in around_each_other(scene, flat, moments).items():
+            paths[..., index, axes] = way
     for index, body in enumerate(scene.bodies):
         apart = supports(clip, index) if body.role == "moving" and body.collides else ()
         for other_index, other in enumerate(scene.bodies):
@@ -185,8 +226,7 @@ def _undisturbed(clip: Clip, states: Array) -> Array | None:
 
 def _key(clip: Clip, context: int) -> str:
     """Hash of all that decides the time: the clip (reprs are exact), context, other draws of an image, sources."""
-    image = any(len(_informative(clip, context, column)) < 2 for column in np.flatnonzero(moving(clip)).tolist())
-    others = _other_scenes(clip.row.task, clip.row.split) if image else ()
+    others = _other_scenes(clip.row.task, clip.row.split) if _is_image(clip, context) else ()
     said = repr((clip.id, clip.scene, clip.spec, clip.contacts, context, others, _sources()))
     digest = hashlib.sha256(said.encode())
     for array in (clip.states, clip.visible_area, clip.full_area):
@@ -199,7 +239,7 @@ def _sources() -> str:
     """Hash of the code that decides the time, and the version of the simulator."""
     digest = hashlib.sha256(importlib.metadata.version("pybullet").encode())
     package = Path(__file__).parents[1]
-    names = ("scoring/due", "scoring/kepler", "scoring/motion", "scoring/predictability", "clips/clip")
+    names = ("scoring/due", "scoring/kepler", "scoring/motion", "scoring/predictability", "scoring/slope", "clips/clip")
     for file in [package / f"{name}.py" for name in names] + sorted((package / "world").glob("*.py")):
         digest.update(file.read_bytes())
     return digest.hexdigest()

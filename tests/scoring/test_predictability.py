@@ -55,7 +55,7 @@ def test_a_rolling_ball_rolls_in_every_member(clip_of: Clips) -> None:
 def test_closed_forms_are_what_the_simulation_gives(clip_of: Clips, task: str) -> None:
     clip = clip_of(task)
     states = members(clip, 8)
-    free = predictability._undisturbed(clip, states)
+    free = predictability._undisturbed(clip, states, clip.times[clip.handover + 1 :])
     assert free is not None
     ahead = clip.times[clip.handover + 1 :]
     simulated = simulate_ensemble(clip.scene, 0.0, states[:2], ahead)[..., :3]
@@ -66,7 +66,7 @@ def test_closed_forms_are_what_the_simulation_gives(clip_of: Clips, task: str) -
 @pytest.mark.parametrize("task", ["falling/projectile-v1", "collisions/head-on-v1"])
 def test_what_touches_is_simulated(clip_of: Clips, task: str) -> None:
     clip = clip_of(task)
-    assert predictability._undisturbed(clip, members(clip, 8)) is None
+    assert predictability._undisturbed(clip, members(clip, 8), clip.times[clip.handover + 1 :]) is None
 
 
 def test_an_image_does_not_tell_the_speed(clip_of: Clips) -> None:

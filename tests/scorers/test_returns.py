@@ -1,0 +1,94 @@
+"""What is hidden and comes back, changed, misplaced, or not at all; through renderer and tracker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import saboteurs as sabotage
+
+from physbench.clips.clip import Clip
+from physbench.rollouts.rollout import Rollout
+from physbench.scorers.permanence import intact
+from physbench.scorers.returns import returning
+from physbench.scoring.hiding import hidings
+from physbench.scoring.protocol import Scorer
+from physbench.tracks.tracker import track
+
+Clips = Callable[..., Clip]
+C = 8
+PASS, SWAP, STOP, LIFT = (f"occlusion/screen-{name}-v1" for name in ("pass", "swap", "stop", "lift"))
+
+
+def read(clip: Clip, frames: np.ndarray, scorer: Scorer) -> dict[str, float | None]:
+    tracks = track(clip, C, np.concatenate([clip.context(C), frames]))
+    answer = scorer.function(clip, Rollout(clip.id, 0, frames), tracks)
+    assert isinstance(answer, dict)
+    return {key: reading.value for key, reading in answer.items()}
+
+
+def changed_while_hidden(clip: Clip, **changes: dict[str, object]) -> np.ndarray:
+    """Ground truth, in which bodies have other properties from the middle of the first hiding on."""
+    bodies = tuple(replace(body, **changes.get(body.name, {})) for body in clip.scene.bodies)  # type: ignore[arg-type]
+    frames = clip.future().copy()
+    hiding = hidings(clip, C)[0]
+    middle = (hiding.first + hiding.last) // 2 - C
+    picture = sabotage.picture(clip, clip.states[clip.handover + 1 :], replace(clip.scene, bodies=bodies))
+    frames[middle:] = picture[middle:]
+    return frames
+
+
+@pytest.mark.parametrize(("task", "objects"), [(PASS, 1), (SWAP, 2), (LIFT, 1)])
+def test_ground_truth_comes_back_when_and_where_it_should(clip_of: Clips, task: str, objects: int) -> None:
+    clip = clip_of(task)
+    assert [hiding.column for hiding in hidings(clip, C)] == list(range(objects))
+    found = read(clip, sabotage.truth(clip), returning)
+    assert found[""] is not None and found[""] < 0.08 and found["returned"] == found["unseen"] == 1
+    assert found["place"] is not None and found["place"] < 0.05 and found["size"] == pytest.approx(1, abs=0.04)
+    assert found["hue"] is not None and found["hue"] < 1 and found["came-out"] is None
+    assert read(clip, sabotage.truth(clip), intact)[""] == 1
+
+
+def test_swapped_colours_come_out_at_the_wrong_place(clip_of: Clips) -> None:
+    clip = clip_of(SWAP)
+    a, b = clip.scene.bodies[:2]
+    frames = changed_while_hidden(clip, a={"hue": b.hue}, b={"hue": a.hue})
+    assert (read(clip, frames, returning)["place"] or 0) > 1
+    found = read(clip, frames, intact)
+    assert found["reemergence"] == 0 and found[""] == 0 and (found["survival"] or 0) > 0.6
+
+
+def test_what_must_not_come_out_and_does_costs_all(clip_of: Clips) -> None:
+    clip = clip_of(STOP)
+    assert hidings(clip, C)[0].back is None
+    truth, through = sabotage.truth(clip), sabotage.constant_velocity(clip)
+    assert read(clip, truth, returning)["came-out"] == 0 and read(clip, truth, intact)[""] == 1
+    assert read(clip, through, returning)["came-out"] == 1 and read(clip, through, intact)[""] == 0
+    # seen in single frames only: a flicker of the tracker is no coming out
+    flicker = truth.copy()
+    late = clip.horizon - 10
+    flicker[late] = through[np.argmax([(f != truth[-1]).any() for f in through[late:]]) + late]
+    assert read(clip, flicker, intact)["reemergence"] == 1
+
+
+def test_what_vanishes_behind_a_moving_screen_does_not_come_back(clip_of: Clips) -> None:
+    clip = clip_of(LIFT)
+    frames = changed_while_hidden(clip, ball={"drawn": False})
+    found = read(clip, frames, returning)
+    assert found["returned"] == 0 and found[""] is None and found["unseen"] == 1
+    assert read(clip, frames, intact) == pytest.approx(
+        {"": 0, "reemergence": 0, "hallucinations": 0, "duplicates": 0, "lost": 1}
+        | {"survival": read(clip, frames, intact)["survival"]}
+    )
+    frozen = read(clip, sabotage.freeze(clip), intact)
+    assert frozen["reemergence"] == 0 and frozen[""] == 0
+
+
+def test_what_comes_back_smaller_is_not_intact(clip_of: Clips) -> None:
+    clip = clip_of(LIFT)
+    small = changed_while_hidden(clip, ball={"size": (0.8 * clip.scene.bodies[0].radius,)})
+    assert read(clip, small, returning)["size"] == pytest.approx(0.64, abs=0.04)
+    found = read(clip, small, intact)
+    assert found["reemergence"] == 1 and (found["survival"] or 1) < 0.75
