@@ -29,7 +29,7 @@ class ModelError(PhysbenchError):
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return " Did you mean ...?" with the closest known names, or a list of all of them."""
-    known = sorted(known)
+    known = sorted(set(known))
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     if close:
         return f" Did you mean {' or '.join(close)}?"

@@ -43,6 +43,7 @@ def test_broken_tasks_are_refused_with_a_picture(
         assert Path(finding.picture).read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_a_frozen_picture_that_is_as_good_as_the_truth_leaves_nothing_to_predict(written: Write) -> None:
     found = failures(written("slow", broken.SLOW))
     assert [finding.check for finding in found] == ["nothing to predict"] and "frozen" in found[0].text

@@ -1,0 +1,80 @@
+"""The pages about tasks and scorers of one's own show the code of the examples, and templates work as they are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from physbench import own
+from physbench.checks.check import check_task
+from physbench.cli.main import run
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _no_trace(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv(own.ENVIRONMENT, "")
+    own.forget()
+    yield
+    own.forget()
+
+
+@pytest.mark.parametrize("kind", ["task", "scorer"])
+def test_the_page_shows_the_example(kind: str) -> None:
+    page = (ROOT / "docs" / f"your-{kind}.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert code == (ROOT / "examples" / f"my_{kind}.py").read_text(encoding="utf-8")
+    assert len(code.splitlines()) < 60
+
+
+def written(kind: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> tuple[Path, ModuleType]:
+    """A template and its test, imported."""
+    assert run((f"{kind}s", "new", "some-thing", "--out", str(folder))) == 0
+    path, test = (Path(line) for line in capsys.readouterr().out.split())
+    assert (path.name, test.name) == ("some_thing.py", "test_some_thing.py")
+    spec = spec_from_file_location(f"written_{kind}", test)
+    assert spec is not None and spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return path, module
+
+
+def test_a_template_is_not_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, module = written("task", tmp_path / "new", capsys)
+    module.test_follows_the_closed_form_up_to_the_contact()
+    before = path.read_text()
+    assert run(("tasks", "new", "some_thing", "--out", str(tmp_path / "new"))) == 2
+    assert "not overwritten" in capsys.readouterr().err and path.read_text() == before
+
+
+def test_the_template_of_a_scorer_passes_its_test(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, module = written("scorer", tmp_path, capsys)
+    module.test_ground_truth_is_at_the_noise_floor()
+    module.test_a_frozen_picture_is_seen()
+
+
+@pytest.mark.slow
+def test_the_template_of_a_task_passes_the_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    written("task", tmp_path, capsys)[1].test_is_fit_to_be_measured_with()
+
+
+def test_wrong_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, says in ((("1st",), "no name"), (("a", "--family", "A/b"), "no family")):
+        assert run(("tasks", "new", *arguments, "--out", str(tmp_path))) == 2
+        assert says in capsys.readouterr().err
+    (tmp_path / "file").touch()
+    assert run(("tasks", "new", "a", "--out", str(tmp_path / "file"))) == 2
+    assert "Choose another --out" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_shipped_tasks_pass() -> None:
+    for task in ("projectile", "screen-pass", "kepler"):
+        report = check_task(task, clips=1)
+        assert report.passed, [finding.text for finding in report.findings if finding.state == "failed"]
