@@ -179,7 +179,7 @@ def _print(checked: Checked, picture: Path) -> None:
     chained = max((rollout.chained for rollout in checked.rollouts), default=1)
     if chained > 1:
         lines.append(("chained", f"{chained} calls along time, each on the last frames before it"))
-    if checked.seconds is not None:
+    if checked.seconds:  # videos take none
         rate = checked.clips[0].horizon / max(checked.seconds, 1e-9)
         lines.append(("time", f"{checked.seconds:.3g} s a clip ({rate:,.0f} frames/s)"))
     memory = f"{checked.rss / 1e6:,.0f} MB"
