@@ -75,9 +75,9 @@ def _frames(clip: Clip, tracks: Tracks) -> tuple[list[list[int]], list[list[int]
     hidden = clip.visible_share()[window] < HIDDEN_SHARE
     shown = seen(clip, tracks) & (np.where(hidden, True, owed) & ~unclear)
     owed = owed & ~unclear
-    distance = np.linalg.norm(tracks.position - clip.px_positions()[window], axis=-1)
+    distance = np.linalg.norm(clip.px_positions()[window][:, :, None] - tracks.position[:, None], axis=-1)  # (T, K, K)
     diameter = np.maximum(clip.diameters()[window] * clip.pixels_per_metre, 1e-9)
-    share = np.where(owed & placed, _overlap(np.nan_to_num(distance / diameter, nan=1.0)), 0.0)
+    share = _overlap(np.nan_to_num(distance / diameter[..., None], nan=1.0))
     true: list[list[int]] = []
     found: list[list[int]] = []
     overlap: list[list[list[float]]] = []
@@ -86,7 +86,7 @@ def _frames(clip: Clip, tracks: Tracks) -> tuple[list[list[int]], list[list[int]
         more = int(tracks.duplicates[t].sum()) + int(tracks.hallucinations[t])
         true.append(due_now)
         found.append([*seen_now, *range(STRANGER, STRANGER + more)])
-        overlap.append([[float(share[t, k]) if k == j else 0.0 for j in found[-1]] for k in due_now])
+        overlap.append([[float(share[t, k, j]) if j < STRANGER else 0.0 for j in found[-1]] for k in due_now])
     return true, found, overlap
 
 
