@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from physbench.results.charts import axis_chart, error_chart
-from physbench.results.curves import CurvePool, FamilyCurves
+from physbench.results.curves import CurvePool, GroupCurves
 from physbench.results.svg import COLOURS
 
 
@@ -24,7 +24,7 @@ def result(name: str, **changes: object) -> dict:
     return {"tasks": {name: {"drift": found}}}
 
 
-def family(name: str = "orbits") -> FamilyCurves:
+def family(name: str = "orbits") -> GroupCurves:
     pool = CurvePool(name)
     times = np.arange(1, 31) / 10
     error = np.stack([times, times**2, np.where(times > 2, np.inf, 0.1)], axis=1)
@@ -49,7 +49,8 @@ def test_what_is_not_informative_is_marked(kind: str) -> None:
     changes: dict[str, object] = {"kind": kind, "interval": None}
     if kind == "absent":
         changes |= {"quality": None, "references": dict.fromkeys(("truth", "freeze", "constant-velocity"))}
-    assert f">{kind}</text>" in axis_chart(result("a/b-v1", **changes), "drift")
+    word = {"guard": "can only cost", "unscored": "not scored", "absent": "not asked"}[kind]
+    assert f">{word}</text>" in axis_chart(result("a/b-v1", **changes), "drift")
 
 
 def test_error_chart() -> None:
@@ -59,6 +60,17 @@ def test_error_chart() -> None:
     assert "model: median off by a diameter at 1.1 s." in label
     assert "constant velocity" not in label  # it was not given
     assert "nan" not in chart.lower().replace("nano", "")
+
+
+def test_a_band_is_drawn_where_there_are_clips_enough() -> None:
+    pool = CurvePool("falling/projectile-v1")
+    times = np.arange(1, 11) / 10
+    for clip in range(9):
+        pool.add(times, {"model": (clip + 1) * times[:, None], "truth": np.full((10, 1), 0.01)}, None)
+    chart = error_chart(pool.result(), small=True)
+    assert "FillBetweenPolyCollection" in chart
+    assert "truth: median within a diameter" in chart
+    assert "FillBetweenPolyCollection" not in error_chart(family())
 
 
 def test_ids_of_two_charts_differ() -> None:

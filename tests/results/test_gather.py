@@ -48,6 +48,7 @@ def test_a_figure_names_the_readings_that_are_not_those_of_truth(small_run, clip
     assert "first miss" in [value.name for value in found.readings]
     assert "survival" not in [value.name for value in found.readings]  # 0.97 and 0.99
     assert len(found.strips) == 2
+    assert found.motion is not None and found.motion.seconds == 4.0
 
 
 def test_predictability_is_that_of_the_scores() -> None:

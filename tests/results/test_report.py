@@ -8,11 +8,16 @@ import xml.etree.ElementTree as ElementTree
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from physbench.errors import UsageError
+from physbench.results.build import build_result
 from physbench.results.folder import RunFolder
+from physbench.results.heat import heat
 from physbench.results.report import write_report
+from physbench.results.words import fixed
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 
@@ -60,7 +65,7 @@ def test_nothing_is_asked_from_anywhere(page: Page, written: str) -> None:
     assert not [tag for tag, _ in page.found if tag in ("script", "link", "iframe", "object", "embed")]
     for _, attributes in page.found:
         for name in ("src", "href", "xlink:href", "srcset", "action", "poster"):
-            assert attributes.get(name, "#").startswith(("#", "data:image/png;base64,"))
+            assert attributes.get(name, "#").startswith(("#", "data:image/png;base64,", "data:image/webp;base64,"))
         assert not [name for name in attributes if name.startswith("on")]
     assert "@import" not in written
     addresses = set(re.findall(r"https?://[^\s\"'<]+", written))
@@ -80,7 +85,7 @@ def test_the_sentences_come_first(page: Page, small_run: RunFolder) -> None:
     sentences = json.loads(small_run.result.read_text(encoding="utf-8"))["sentences"]
     places = [text.index(sentence) for sentence in sentences]
     assert places == sorted(places)
-    assert places[-1] < text.index("overall skill") < text.index("Three axes")
+    assert places[-1] < text.index("overall skill") < text.index("Skill by family")
     assert "A look, not a score: 2 clips a task" in text
 
 
@@ -91,6 +96,8 @@ def test_pictures_have_words(page: Page) -> None:
     )  # axes, families, strips; one failed clip leaves its task a worst one only
     assert all(a["role"] == "img" and len(a["aria-label"]) > 20 for a in pictures)
     assert all(a.get("tabindex") == "0" and a.get("aria-label") for a in page.all("div") if a.get("class") == "scroll")
+    assert all(len(a["alt"]) > 20 and a["width"] and a["height"] for a in page.all("img"))
+    assert len(page.all("img")) == 2 * 7  # moving and still
     assert page.all("html") == [{"lang": "en"}]
     assert len(page.all("h1")) == 1
 
@@ -126,6 +133,66 @@ def test_the_page_is_small_and_the_same_again(written: str, small_run: RunFolder
     assert write_report(small_run).read_text(encoding="utf-8") == written
 
 
+def test_a_run_of_failures_alone_shows_no_skill(make_run, kit) -> None:
+    folder = make_run(2, 0, suite="smoke")
+    clips = set(pd.read_parquet(folder.scores)["clip"])
+    folder = make_run(2, 0, suite="smoke", failed=frozenset(clips), name="failed")
+    text = write_report(folder).read_text(encoding="utf-8")
+    page = Page(text)
+    said = " ".join("".join(page.text).split())
+    assert "No clip could be scored: all 8 failed." in said
+    assert "overall skill" not in said and "Skill by family" not in said and "Error over time" not in said
+    assert not page.all("img") and 'class="heat"' not in text
+    assert said.count(kit.FAILURE) == 8
+
+
+def test_what_is_kept_does_not_read_as_a_failure(make_run) -> None:
+    folder = make_run()
+    scores = pd.read_parquet(folder.scores)
+    kept = (scores["reading"] == "permanence/intact") & (scores["task"] != "occlusion/screen-pass-v1")
+    lost = kept & (scores["task"] == "orbits/kepler-v1")
+    scores.loc[kept, ["value", "quality"]] = 1.0
+    scores.loc[lost, ["value", "quality"]] = 0.7
+    scores.to_parquet(folder.scores)
+    lines = {line.name: line.cells[1] for line in heat(build_result(folder, resamples=100))}
+    assert (lines["falling: projectile"].text, lines["falling: projectile"].tone) == ("kept", "kept")
+    assert (lines["orbits: kepler"].text, lines["orbits: kepler"].note) == ("−0.29", "lost")  # 0.7 of the 0.99 of truth
+    assert lines["occlusion: screen-pass"].tone == "good"
+    assert lines["all families"].text == fixed(build_result(folder, resamples=100)["axes"]["permanence"]["skill"])
+
+
+def test_the_gap_between_splits_is_shown(make_run) -> None:
+    folder = make_run()
+    scores = pd.read_parquet(folder.scores)
+    worse = (scores["split"] == "ood") & (scores["reading"] == "drift/accuracy") & scores["task"].str.startswith("orb")
+    scores.loc[worse, ["value", "quality"]] -= 0.3
+    scores.to_parquet(folder.scores)
+    result = build_result(folder, resamples=400)
+    gap = result["gaps"]["orbits"]["drift"]
+    test, ood = (result["tasks"]["orbits/kepler-v1"]["drift"]["splits"][s]["quality"] for s in ("test", "ood"))
+    assert gap["gap"] == pytest.approx(test - ood, abs=2e-6)
+    assert gap["interval"][0] > 0.15
+    assert gap["truth"] == pytest.approx(0, abs=1e-6)
+    assert result["gaps"]["falling"]["drift"]["interval"][0] < 0.1
+    assert result["gaps"]["all"]["drift"]["gap"] == pytest.approx(
+        np.mean([result["gaps"][family]["drift"]["gap"] for family in result["families"]]), abs=2e-6
+    )
+    assert build_result(make_run(9, 0, name="one"), resamples=100)["gaps"] == {}
+
+
+def test_the_best_of_k_stands_beside_the_mean(make_run) -> None:
+    folder = make_run(9, 0)
+    one = pd.read_parquet(folder.scores)
+    worse = one.assign(sample=1, quality=one["quality"] * 0.5)
+    pd.concat([one, worse]).sort_values(["task", "seed", "sample"]).to_parquet(folder.scores)
+    result = build_result(folder, resamples=100)
+    alone = build_result(make_run(9, 0, name="alone"), resamples=100)
+    assert result["best_of"]["samples"] == 2
+    assert result["best_of"]["overall"] == pytest.approx(alone["overall"]["skill"], abs=1e-6)
+    assert result["overall"]["skill"] < result["best_of"]["overall"]
+    assert alone["best_of"] is None
+
+
 def test_contrast_in_light_and_dark() -> None:
     """WCAG: 4.5 for text, 3 for lines that carry meaning."""
     import physbench.results
@@ -148,6 +215,8 @@ def test_contrast_in_light_and_dark() -> None:
     for scheme in schemes:
         for name in ("ink", "soft", "model", "bad"):
             assert contrast(scheme[name], scheme["paper"]) >= 4.5, name
+        for channels in re.findall(r"--(?:good|bad)-rgb: ([0-9 ]+);", css):  # cells at their strongest, in both schemes
+            assert len(channels.split()) == 3
         for name in ("freeze", "cv", "truth"):
             assert contrast(scheme[name], scheme["paper"]) >= 3, name
 

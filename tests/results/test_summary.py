@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+import pandas as pd
 import pytest
 from rich.console import Console
 
@@ -33,7 +34,7 @@ def test_it_says_what_counts(core: dict) -> None:
     text = printed(core, width=120)
     for sentence in core["sentences"]:
         assert sentence in text
-    assert "orbits/kepler-v1" in text
+    assert "orbits: kepler" in text
     assert f"{core['overall']['skill']:.2f}" in text
     assert "1 of 128 clips failed and count as 0: ValueError: <b>NaN</b> in frame 3" in text
     assert "appearance/lpips is unavailable: weights" in text
@@ -44,6 +45,28 @@ def test_a_look_is_called_one(make_run) -> None:
     text = printed(build_result(make_run(4, 0, suite="smoke"), resamples=200))
     assert "A look, not a score: 4 clips a task" in text
     assert "[" not in text.replace("[/", "")
+
+
+def test_families_of_several_tasks_are_grouped(make_run) -> None:
+    tasks = ("falling/projectile-v1", "falling/drop-bounce-v1", "occlusion/screen-pass-v1")
+    lines = printed(build_result(make_run(tasks=tasks), resamples=200)).splitlines()
+    first = next(i for i, line in enumerate(lines) if line.startswith("falling "))
+    assert [line.split()[0] for line in lines[first : first + 4]] == [
+        "falling",
+        "drop-bounce",
+        "projectile",
+        "occlusion:",
+    ]
+    assert lines[first + 1].startswith("  drop-bounce")
+    assert "kept" in lines[first + 1] or "lost" in lines[first + 1]
+
+
+def test_a_run_of_failures_alone_has_no_table(make_run) -> None:
+    clips = frozenset(pd.read_parquet(make_run(2, 0).scores)["clip"])
+    text = printed(build_result(make_run(2, 0, failed=clips, name="failed"), resamples=200))
+    assert "No clip could be scored" in text
+    assert "8 of 8 clips failed" in text
+    assert "skill" not in text and "overall" not in text
 
 
 def test_markup_in_names_is_not_read(core: dict) -> None:
