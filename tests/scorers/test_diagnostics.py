@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,9 +12,11 @@ import saboteurs as sabotage
 from typer.testing import CliRunner
 
 from physbench.clips.clip import Clip
+from physbench.errors import UsageError
 from physbench.rollouts.rollout import Rollout
 from physbench.scorers import perceptual
 from physbench.scoring.protocol import Reading, ScoreRow
+from physbench.scoring.score import find_scorers
 from physbench.tracks.tracker import track
 
 Clips, Read = Callable[..., Clip], Callable[..., dict[str, ScoreRow]]
@@ -111,3 +114,20 @@ def test_the_commands_list_and_show_scorers() -> None:
     assert listed.output.index("consistency/explained") < listed.output.index("laws/gravity")
     shown = CliRunner().invoke(app, ["show", "explained"])
     assert "explained object-time" in shown.output and "noise floor" in shown.output
+
+
+@pytest.mark.parametrize(
+    ("asked", "offered"),
+    [("foo*", "laws/*"), ("laws", "Did you mean 'laws/*'?"), ("gravty", "laws/gravity"), ("forcelaw*", "force-law")],
+)
+def test_a_glob_that_fits_nothing_is_refused_with_what_there_is(asked: str, offered: str) -> None:
+    with pytest.raises(UsageError, match=f"no scorer named '{re.escape(asked)}'") as refused:
+        find_scorers(asked)
+    assert offered in str(refused.value) and len(str(refused.value)) < 200
+
+
+def test_every_scorer_says_what_truth_reads() -> None:
+    for scorer in find_scorers():
+        assert re.search(r"\d", scorer.noise_floor), scorer.id
+        assert scorer.quality is None or scorer.axis is not None
+        assert scorer.axis is not None or "Outside every mean." in " ".join(scorer.doc.split()), scorer.id
