@@ -29,11 +29,12 @@ def outcome(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
     O = agreeing answers / questions. 0 to 1, higher is better; quality = O. It applies where a scene declares outcomes
     (`Scene.outcomes`); `consistency/explained` does not apply there.
 
-    Each body is looked at in the last 0.3 s in which ground truth shows it. falls: it is there by more than a quarter
-    of its diameter lower than it started. falls left: it is there further left than it started; asked where ground
-    truth says that it falls. hangs: it is at rest (moves less than a tenth of a diameter) and nothing is so near below
-    it that it could carry it, however both are turned. Ground truth and tracks are asked by the same code. A body that
-    is not seen in at least half of these frames disagrees in all that is asked about it.
+    Each body is looked at in the last 0.3 s in which ground truth shows it. falls: it is there more than 0.3 of its
+    apparent diameter away from where it started. falls left: it falls, and is there further left than it started;
+    asked where ground truth says that it falls, and wrong where a prediction says that it does not. hangs: it is at
+    rest (moves less than a tenth of a diameter) and nothing is so near below it that it could carry it, however both
+    are turned. Ground truth and tracks are asked by the same code. A body that is not seen in at least half of these
+    frames disagrees in all that is asked about it.
 
     Further readings: falls, falls-left and hangs (shares of each kind that agree), questions (number).
     """

@@ -9,7 +9,7 @@ import numpy as np
 
 from physbench.clips.clip import Split
 from physbench.clips.task import Parameter, Params, declare, draw
-from physbench.tasks.common import hue_name, hues
+from physbench.tasks.common import HALF, hue_name, hues
 from physbench.world.scene import FLOOR_GREY, Body, Camera, Outcome, Scene, box_mass
 
 CENTER_Z = 1.8  # m, of the window
@@ -21,6 +21,7 @@ WALL_GREY = 0.75
 GAP = 0.06  # m between the walls and the blocks
 FALLING = 0.55  # share of towers that fall
 MOST = 4  # blocks
+KERB = 1.0  # m, height of the kerbs
 
 
 class Stack:
@@ -28,27 +29,27 @@ class Stack:
 
     What happens: two to four blocks are stacked with offsets between two light grey walls, which hold them. At the
     hand-over the walls vanish. The tower stands, or it topples: blocks tilt over an edge, slide, fall to the floor and
-    come to rest.
+    come to rest. Two kerbs keep them in view.
 
     Law: statics (Archimedes, On the Equilibrium of Planes): a tower stands if, at each level, the middle of the mass of
     all blocks above lies over the face on which they rest. It is at least 5 cm inside or outside of that face, and what
-    is below stands also while the rest tips over its edge, so that the answer can be known: all blocks above the lowest
-    edge that fails fall. How they tumble has no closed form.
+    is below the lowest edge that fails would stand also while all the rest tips over that edge, so that the answer can
+    be known. How blocks tumble, and which of them drag others along, has no closed form: that is simulated.
 
     | parameter   | unit | class   | train and test | ood          | meaning                            |
     | ----------- | ---- | ------- | -------------- | ------------ | ---------------------------------- |
     | gravity     | m/s2 | fixed   | 9.81           |              | downwards                          |
     | restitution |      | fixed   | 0              |              | of blocks and floor                |
-    | friction    |      | fixed   | 0.6            |              | of blocks and floor                |
+    | friction    |      | fixed   | 0.8            |              | of blocks and floor                |
     | blocks      |      | visible | 2, 3 .. 4      |              | how many                           |
-    | width_1     | m    | visible | 0.46 .. 0.58   | 0.6 .. 0.68  | half width of a block              |
-    | width_2     | m    | visible | 0.46 .. 0.58   | 0.6 .. 0.68  | half width of a block              |
-    | width_3     | m    | visible | 0.46 .. 0.58   | 0.6 .. 0.68  | half width of a block              |
-    | width_4     | m    | visible | 0.46 .. 0.58   | 0.6 .. 0.68  | half width of a block              |
-    | height_1    | m    | visible | 0.28 .. 0.34   | 0.35 .. 0.38 | half height of a block             |
-    | height_2    | m    | visible | 0.28 .. 0.34   | 0.35 .. 0.38 | half height of a block             |
-    | height_3    | m    | visible | 0.28 .. 0.34   | 0.35 .. 0.38 | half height of a block             |
-    | height_4    | m    | visible | 0.28 .. 0.34   | 0.35 .. 0.38 | half height of a block             |
+    | width_1     | m    | visible | 0.48 .. 0.58   | 0.6 .. 0.66  | half width of a block              |
+    | width_2     | m    | visible | 0.48 .. 0.58   | 0.6 .. 0.66  | half width of a block              |
+    | width_3     | m    | visible | 0.48 .. 0.58   | 0.6 .. 0.66  | half width of a block              |
+    | width_4     | m    | visible | 0.48 .. 0.58   | 0.6 .. 0.66  | half width of a block              |
+    | height_1    | m    | visible | 0.27 .. 0.31   | 0.32 .. 0.36 | half height of a block             |
+    | height_2    | m    | visible | 0.27 .. 0.31   | 0.32 .. 0.36 | half height of a block             |
+    | height_3    | m    | visible | 0.27 .. 0.31   | 0.32 .. 0.36 | half height of a block             |
+    | height_4    | m    | visible | 0.27 .. 0.31   | 0.32 .. 0.36 | half height of a block             |
     | offset_2    | m    | visible | -0.75 .. 0.75  |              | from the block below, to the right |
     | offset_3    | m    | visible | -0.75 .. 0.75  |              | from the block below, to the right |
     | offset_4    | m    | visible | -0.75 .. 0.75  |              | from the block below, to the right |
@@ -56,14 +57,14 @@ class Stack:
     | hue_2       |      | visible | 0, 1 .. 4      |              | index into the palette             |
     | hue_3       |      | visible | 0, 1 .. 4      |              | index into the palette             |
     | hue_4       |      | visible | 0, 1 .. 4      |              | index into the palette             |
-    | middle      | m    | visible | -0.3 .. 0.3    |              | of the tower, to the right         |
+    | middle      | m    | visible | -0.15 .. 0.15  |              | of the tower, to the right         |
 
     Blocks are counted from below; those beyond `blocks` are not there. An offset is that of a block's middle from the
     middle of the one below. Mass is density x volume; all blocks are equally deep.
 
     Camera: from the front, 5.12 m wide, the floor in its lower part. Actions: none.
     Hand-over: at rest between the walls until 0, when the walls vanish; horizon 4 s, of which the last are at rest.
-    About 55 % of the towers fall. Blocks of a falling tower may leave the view.
+    About 55 % of the towers fall. Everything stays in view.
     Outcomes: does each block but the lowest fall; does each that falls fall to the left; does anything hang in the air.
     May be hidden: nothing.
 
@@ -75,14 +76,14 @@ class Stack:
     parameters = declare(
         gravity=Parameter.fixed(9.81, "m/s2", "downwards"),
         restitution=Parameter.fixed(0.0, "", "of blocks and floor"),
-        friction=Parameter.fixed(0.6, "", "of blocks and floor"),
+        friction=Parameter.fixed(0.8, "", "of blocks and floor"),
         blocks=Parameter("", "visible", (2, MOST), "how many", grid=1),
         **{
-            f"width_{i}": Parameter("m", "visible", (0.46, 0.58), "half width of a block", ood=(0.6, 0.68))
+            f"width_{i}": Parameter("m", "visible", (0.48, 0.58), "half width of a block", ood=(0.6, 0.66))
             for i in range(1, MOST + 1)
         },
         **{
-            f"height_{i}": Parameter("m", "visible", (0.28, 0.34), "half height of a block", ood=(0.35, 0.38))
+            f"height_{i}": Parameter("m", "visible", (0.27, 0.31), "half height of a block", ood=(0.32, 0.36))
             for i in range(1, MOST + 1)
         },
         **{
@@ -90,7 +91,7 @@ class Stack:
             for i in range(2, MOST + 1)
         },
         **hues(*(f"hue_{i}" for i in range(1, MOST + 1))),
-        middle=Parameter("m", "visible", (-0.3, 0.3), "of the tower, to the right"),
+        middle=Parameter("m", "visible", (-0.15, 0.15), "of the tower, to the right"),
     )
     horizon = 4.0  # s
 
@@ -191,9 +192,21 @@ class Stack:
             )
             for side, x in (("left", left - 0.05), ("right", right + 0.05))
         ]
+        kerbs = [
+            Body(
+                f"kerb {side}",
+                "box",
+                (0.06, DEPTH, KERB / 2),
+                "fixed",
+                (x, 0.0, KERB / 2),
+                grey=FLOOR_GREY,
+                friction=math.sqrt(p["friction"]),
+            )
+            for side, x in (("left", -HALF + 0.06), ("right", HALF - 0.06))
+        ]
         higher = [block.name for block in blocks[1:]]
         return Scene(
-            bodies=(*blocks, floor, *walls),
+            bodies=(*blocks, floor, *kerbs, *walls),
             camera=Camera("front", (0.0, 0.0, CENTER_Z)),
             gravity=(0.0, 0.0, -p["gravity"]),
             horizon=self.horizon,

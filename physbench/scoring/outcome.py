@@ -20,7 +20,7 @@ Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 END = 0.3  # s; the end of an object's due time, in which questions are answered
-FALLEN = 0.25  # diameters lower than at the start
+FALLEN = 0.3  # diameters away from where it started
 REST = 0.1  # diameters within END: less is rest
 NEAR = 0.1  # diameters: what is nearer below may carry
 LEAST_SEEN = 0.5  # of the frames of END
@@ -28,7 +28,7 @@ LEAST_SEEN = 0.5  # of the frames of END
 
 @dataclass(frozen=True)
 class Answered:
-    """A question with the answers of ground truth and of a prediction (None: a body is not seen)."""
+    """A question with the answers of ground truth and of a prediction (None: there is none)."""
 
     outcome: Outcome
     true: bool
@@ -60,8 +60,6 @@ def answer(clip: Clip, tracks: Tracks) -> tuple[Answered, ...]:
     given = _ends(clip, shown, there & np.isfinite(shown[..., 0]), there | accounted(clip, tracks), owed)
     found = []
     for outcome in clip.scene.outcomes:
-        if outcome.question == "falls left" and not _says(clip, replace(outcome, question="falls"), truth):
-            continue
         true = _says(clip, outcome, truth)
         if true is not None:
             found.append(Answered(outcome, true, _says(clip, outcome, given)))
@@ -95,7 +93,7 @@ def _ends(clip: Clip, place: Array, known: Mask, there: Mask, owed: Mask) -> dic
 
 
 def _says(clip: Clip, outcome: Outcome, ends: dict[str, _End | None]) -> bool | None:
-    """The answer; None where a body that it is about is not seen, or never due."""
+    """The answer; None where a body that it is about is not seen, or never due, or does not fall and so to no side."""
     if outcome.body is None:
         each = [_says(clip, replace(outcome, body=name), ends) for name in ends]
         return None if None in each or not each else any(each)
@@ -105,10 +103,11 @@ def _says(clip: Clip, outcome: Outcome, ends: dict[str, _End | None]) -> bool | 
     pull = plane_from_world(clip.scene.camera, np.asarray(clip.scene.gravity, dtype=np.float64))
     down = pull / np.linalg.norm(pull)
     moved = end.place - end.start
+    falls = bool(np.linalg.norm(moved) > FALLEN * end.diameter)
     if outcome.question == "falls":
-        return bool(moved @ down > FALLEN * end.diameter)
+        return falls
     if outcome.question == "falls left":
-        return bool(moved[0] < 0)
+        return bool(moved[0] < 0) if falls else None
     return end.rests and not _carried(clip, end, ends, down)
 
 

@@ -105,9 +105,7 @@ def members(clip: Clip, context: int) -> Array:
         dt = clip.times[_informative(clip, context, column)]
         now = clip.states[clip.handover, index]
         state = np.concatenate([now[:3][axes], now[7:10][axes]])
-        if (
-            len(dt) >= 2 and np.abs(now[7:]).max() < AT_REST
-        ):  # it is seen to rest somewhere
+        if len(dt) >= 2 and np.abs(now[7:]).max() < AT_REST:  # it is seen to rest somewhere
             change = np.concatenate([rng.normal(0.0, sd / np.sqrt(len(dt)), (MEMBERS, 2)), np.zeros((MEMBERS, 2))], 1)
         elif len(dt) >= 2:
             change = rng.multivariate_normal(np.zeros(4), law.covariance(state, dt, sd), MEMBERS, method="eigh")
@@ -128,7 +126,8 @@ def _informative(clip: Clip, context: int, column: int) -> NDArray[np.intp]:
     index = clip.tracked[column]
     body = clip.scene.bodies[index]
     since = [clip.times[0] if body.release is None or body.release >= 0 else body.release]  # held, it is seen to rest
-    since += [c.time for c in clip.contacts if body.name in (c.a, c.b) and c.time < -1e-9 and not _lasting(clip, index, c)]
+    touches = (c for c in clip.contacts if body.name in (c.a, c.b) and c.time < -1e-9)
+    since += [c.time for c in touches if not _lasting(clip, index, c)]
     since += [action.time for action in clip.scene.impulses if action.body == body.name and action.time <= 0]
     frames = np.arange(clip.handover + 1 - context, clip.handover + 1)
     keep = (clip.times[frames] >= max(since) - 1e-9) & (clip.visible_share()[frames, column] >= SHOWN_SHARE)

@@ -124,8 +124,8 @@ class RenderSpec:
 class Outcome:
     """A yes/no question about how things are when everything is over; ground truth answers it as any prediction does.
 
-    falls: body `body` ends lower than it started, by more than a quarter of its apparent diameter.
-    falls left: it ends further left than it started; asked only where ground truth says that it falls.
+    falls: body `body` ends more than 0.3 of its apparent diameter away from where it started.
+    falls left: it falls and ends further left than it started; asked only where ground truth says that it falls.
     hangs: something ends at rest with nothing near enough below to carry it; of all moving bodies (`body` None) or one.
     """
 
