@@ -57,7 +57,7 @@ def error_chart(group: GroupCurves, *, small: bool = False) -> str:
     """Median error of the objects of a family or task over time, and the share that is still there, with bands."""
     words = [f"Error over time, {short(group.name)}."]
     width, height = (3.0, 1.9) if small else (4.0, 2.7)
-    margins = (0.3, 0.08, 0.16, 0.36)
+    margins = (0.36, 0.08, 0.16, 0.36)
     with drawing(width, height, margins, 0.24, nrows=2, sharex=True, height_ratios=(3.4, 1)) as (figure, (top, below)):
         end = float(group.times[-1]) if len(group.times) else 1.0
         if group.predictability is not None:

@@ -141,6 +141,7 @@ def figure(
         Value(axis, own["quality"], rows["truth"].get(name, {}).get("quality"), "")
         for name, own in rows["model"].items()
         if (axis := own["axis"])
+        and (own["quality"] is not None or rows["truth"].get(name, {}).get("quality") is not None)
     )
     path = folder.tracks(clip.id)
     tracks = load_tracks(path) if path.is_file() else None
