@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -165,10 +166,18 @@ def _guarded(work: _Work, check: str, run: Callable[[], Iterable[Finding]], once
     except PhysbenchError:
         raise
     except Exception as error:
+        if not _from(error, work.file):
+            raise
         work.add([failed(check, _words(error, work.file), "Mend that line.")])
         return False
     (work.add_once if once else work.add)(found)
     return True
+
+
+def _from(error: Exception, file: Path) -> bool:
+    """Whether an error went through the task's own code."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return any(Path(frame.filename).resolve() == file.resolve() for frame in frames)
 
 
 def _words(error: Exception, file: Path) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 
 from physbench.checks.finding import Finding, failed, fine, remark
 from physbench.clips.task import Parameter, Task, parameter_table
+from physbench.world.outlines import apparent_radius
 from physbench.world.scene import DENSITY, PALETTE, WINDOW, Body, Scene
 
 SECTIONS = ("What happens", "Law", "Camera", "Actions", "Hand-over", "May be hidden", "Version history")
@@ -91,7 +92,7 @@ def check_scene(scene: Scene) -> Iterator[Finding]:
         if not np.isfinite(numbers).all():
             yield failed("scene", f"{body.name} has numbers that are not finite", "Look for a division by zero.")
     for body in moving:
-        yield from _moving(body)
+        yield from _moving(body, scene)
     if len(set(hues)) < len(hues) or not all(0 <= hue < len(PALETTE) for hue in hues):
         yield failed(
             "scene",
@@ -119,16 +120,17 @@ def volume(body: Body) -> float:
     return math.pi * body.size[0] ** 2 * body.size[1]
 
 
-def _moving(body: Body) -> Iterator[Finding]:
+def _moving(body: Body, scene: Scene) -> Iterator[Finding]:
     if body.hue is None:
         yield failed("scene", f"{body.name} moves and has no hue", "Give it one, or nobody can follow it.")
     if body.shape == "plane":
         yield failed("scene", f"{body.name} is a plane and moves", "Use a box.")
         return
-    if body.radius < SMALLEST - 1e-9:
+    radius = apparent_radius(body, scene.camera)
+    if radius < SMALLEST - 1e-9:
         yield failed(
             "scene",
-            f"{body.name} has a radius of {body.radius:.2f} m, {body.radius / WINDOW * 64:.1f} px at 64 px",
+            f"{body.name} has a radius of {radius:.2f} m, {radius / WINDOW * 64:.1f} px at 64 px",
             f"Make it at least {SMALLEST} m (5 px): smaller ones are not located well.",
         )
     if abs(body.mass / (DENSITY * volume(body)) - 1) > 0.01:

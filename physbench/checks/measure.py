@@ -21,7 +21,7 @@ from physbench.tracks.tracks import Tracks, Visibility
 
 SOURCES = ("truth", "freeze", "constant-velocity")
 TRUTH = 0.95  # least mean quality of ground truth on an axis on which it is scored
-OFF, FAR_OFF = 0.25, 0.5  # px at 64 px: median and worst error of a track of ground truth
+OFF, FAR_OFF = 0.04, 0.1  # diameters: median and worst error of a track of ground truth in one clip
 EASY = 0.95  # share of ground truth's quality from which constant velocity solves a task
 SLOW, TOO_SLOW = 2.5, 10.0  # s for a clip
 
@@ -60,21 +60,21 @@ def check_tracks(measured: Sequence[Measured]) -> Iterator[Finding]:
             yield failed("tracking", f"ground truth cannot be tracked: {reason}", "Report this.", clip)
             continue
         window = clip.window(tracks.context)
-        true = clip.px_positions()[window]
+        true, across = clip.px_positions()[window], clip.diameters()[window] * clip.pixels_per_metre  # px
         found: list[Finding] = []
         for column, body in enumerate(clip.tracked_bodies):
             clear = (share(clip, clip.tracked[column])[window] > 0.98) & (
                 outside(clip, clip.tracked[column])[window] <= 0
             )
             lost = clear & (tracks.state[:, column] == Visibility.ABSENT)
-            error = np.linalg.norm(tracks.position[:, column] - true[:, column], axis=-1)
+            error = np.linalg.norm(tracks.position[:, column] - true[:, column], axis=-1) / across[:, column]
             error = np.where(clear & np.isfinite(error), error, 0.0)
             errors.append(error[clear])
             when = clip.times[window]
             if lost.any():
                 found.append(_lost(clip, body.name, float(when[np.argmax(lost)]), "is in full view and not found"))
             elif error.max(initial=0) > FAR_OFF or np.median(error[clear] if clear.any() else 0) > OFF:
-                text = f"is located {error.max():.2f} px off"
+                text = f"is located {error.max():.2f} diameters off"
                 found.append(_lost(clip, body.name, float(when[np.argmax(error)]), text))
         strange = (tracks.hallucinations > 0) | (tracks.duplicates > 0).any(axis=1)
         if strange.any() and not found:
@@ -84,7 +84,7 @@ def check_tracks(measured: Sequence[Measured]) -> Iterator[Finding]:
     together = np.concatenate(errors) if errors else np.zeros(1)
     if together.size:
         yield fine(
-            "tracking", f"ground truth is located to {np.median(together):.3f} px, at worst {together.max():.2f}"
+            "tracking", f"ground truth is located to {np.median(together):.3f} diameters, at worst {together.max():.2f}"
         )
 
 

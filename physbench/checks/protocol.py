@@ -11,6 +11,7 @@ from physbench.checks.finding import Finding, Shot, failed
 from physbench.clips.clip import Clip
 from physbench.scoring.motion import supports
 from physbench.world.camera import plane_from_world
+from physbench.world.outlines import apparent_radius
 from physbench.world.scene import HISTORY, WINDOW, Body
 
 Array = NDArray[np.float64]
@@ -33,7 +34,7 @@ def outside(clip: Clip, index: int) -> Array:
     """By how many radii a body is over the border of the window, (T,): <= 0 in full view, 2 gone."""
     center = plane_from_world(clip.scene.camera, np.array(clip.scene.camera.center))
     offset = np.abs(plane_from_world(clip.scene.camera, clip.states[:, index, :3]) - center).max(axis=-1)
-    return np.asarray((offset - WINDOW / 2) / clip.scene.bodies[index].radius + 1)
+    return np.asarray((offset - WINDOW / 2) / apparent_radius(clip.scene.bodies[index], clip.scene.camera) + 1)
 
 
 def share(clip: Clip, index: int) -> Array:
