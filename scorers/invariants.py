@@ -26,7 +26,7 @@ Array = NDArray[np.float64]
     unit="1",
     better="neither",
     quality=None,
-    noise_floor="TODO",
+    noise_floor="ground truth without contacts reads within 0.02, on a flyby within 0.06 (64 px, 15 frames/s)",
     source="E(t) - E(0), translational and potential; Helmholtz 1847, Ueber die Erhaltung der Kraft",
 )
 def energy(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
@@ -52,7 +52,7 @@ def energy(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
     unit="1",
     better="lower",
     quality=None,
-    noise_floor="TODO",
+    noise_floor="ground truth reads 0.001 to 0.026 (64 px, 15 frames/s; 20 clips)",
     source="|P(t) - P(0)|; Newton 1687, Principia, corollary III to the laws of motion",
 )
 def momentum(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:

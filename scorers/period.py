@@ -27,7 +27,7 @@ Array = NDArray[np.float64]
     unit="1",
     better="neither",
     quality=None,
-    noise_floor="TODO",
+    noise_floor="ground truth reads 0.997 to 1.002 (64 px, 15 frames/s), 0.999 to 1.001 (128 px; 90 % of 16 clips)",
     source="T^2 = 4 pi^2 a^3 / mu; Kepler 1619, Harmonices mundi, third law",
 )
 def period(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:

@@ -22,7 +22,7 @@ DEEP = 0.1  # diameters
     unit="diameters",
     better="lower",
     quality=None,
-    noise_floor="TODO",
+    noise_floor="ground truth reads 0 to 0.034, at most 0.039 (64 px, 15 frames/s; 95 % of 70 clips of 14 tasks)",
     source="two bodies are never in one place; Spelke et al. 1992, doi:10.1037/0033-295X.99.4.605",
 )
 def solidity(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:

@@ -27,18 +27,20 @@ def states_around(
     and the next. None where less than 0.15 s of it is seen, or only what lies further away.
     """
     found = []
+    free = [s for s in stretches(clip, body, tracks.times, contacts[body.column]) if not s.touching]
     for side in (-1.0, 1.0):
-        for stretch in stretches(clip, body, tracks.times, contacts[body.column]):
+        best: NDArray[np.intp] | None = None
+        least = WINDOW / 2
+        for stretch in free:  # of those on this side the nearest: behind another contact or push it says nothing
             frames = stretch.frames[np.isfinite(body.position[stretch.frames, 0]) & ~stretch.blurred]
             offset = (tracks.times[frames] - moment) * side
-            near = (offset > -1e-9) & (offset <= WINDOW)
-            inside = offset[near]
-            touches = len(inside) >= 3 and inside.min() < WINDOW / 2
-            if stretch.touching or not touches or np.ptp(inside) < LEAST_SPAN:
-                continue
-            found.append(_fit(body.law, tracks.times[frames[near]] - moment, body.position[frames[near]]))
-            break
-    return (found[0], found[1]) if len(found) == 2 else None
+            frames = frames[(offset > -1e-9) & (offset <= WINDOW)]
+            if len(frames) and float(np.min(offset[offset > -1e-9])) < least:
+                best, least = frames, float(np.min(offset[offset > -1e-9]))
+        if best is None or len(best) < 3 or np.ptp(tracks.times[best]) < LEAST_SPAN:
+            return None
+        found.append(_fit(body.law, tracks.times[best] - moment, body.position[best]))
+    return found[0], found[1]
 
 
 def _fit(law: Law | None, dt: Array, position: Array) -> Array:

@@ -181,3 +181,18 @@ def test_friction_on_a_slope(clip_of: Clips, read: Read, seed: int) -> None:
     way = clip.plane_positions()[clip.handover :, 0, 1]
     if np.all(np.diff(way[way > way[-1] + 0.1 * body.size[0]]) < 0):  # down only
         assert found.value == pytest.approx(rolls, abs=0.01)
+
+
+def test_a_push_is_no_contact(clip_of: Clips, read: Read) -> None:
+    """What a push changes is read neither as restitution nor as momentum, nor as energy for nothing."""
+    for seed in range(3):
+        clip = clip_of("collisions/head-on-push-v1", seed=seed)
+        rows = read(clip, sabotage.truth(clip))
+        for reading, right in (("laws/restitution", 0.9), ("laws/momentum", 1.0)):
+            if rows[reading].value is not None:
+                assert rows[reading].value == pytest.approx(right, abs=0.03), seed
+        assert rows["laws/energy"].value < 0.03 and rows["drift/energy"].status == "not applicable"
+    thrust = clip_of("orbits/kepler-thrust-v1")
+    rows = read(thrust, sabotage.truth(thrust))
+    assert rows["laws/areal-velocity"].value == pytest.approx(1, abs=0.02)
+    assert rows["laws/orbit-energy"].value == pytest.approx(1, abs=0.03)
