@@ -1,0 +1,41 @@
+"""Peak memory of whole runs against the number of clips and the length of a rollout: both should be flat.
+
+python benchmarks/memory.py [--clips 8 32 128] [--fps 10 30 60]
+
+Prints peak resident memory of all processes of a run together, as the run itself reports it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+PROGRAM = [sys.executable, "-c", "from physbench.cli.main import main; main()"]
+
+
+def peak(clips: int, fps: int, out: Path) -> float:
+    """Peak memory in GB of a run of constant velocity, whose answers come whole, not in chunks."""
+    model = ["eval", "baseline:constant-velocity", "--model-arg", f"fps={fps}", "--batch-size", "8", "--workers", "2"]
+    what = ["--suite", "train", "--limit", str(clips), "--out", str(out), "--fresh", "--json"]
+    done = subprocess.run([*PROGRAM, *model, *what], stdout=subprocess.PIPE, text=True, check=True)
+    return float(json.loads(done.stdout)["speed"]["peak_memory_gb"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clips", type=int, nargs="+", default=[8, 32, 128])
+    parser.add_argument("--fps", type=int, nargs="+", default=[10, 30, 60])
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        for clips in asked.clips:
+            print(f"{clips:4} clips at {asked.fps[0]} frames/s: {peak(clips, asked.fps[0], Path(folder) / 'run'):.2f} GB")
+        for fps in asked.fps[1:]:
+            print(f"{asked.clips[0]:4} clips at {fps} frames/s: {peak(asked.clips[0], fps, Path(folder) / 'run'):.2f} GB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,20 @@
+"""Sphinx builds these pages: sphinx-build -W -n docs build/docs. Gallery and scorer reference come from the code."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
+
+project = "physbench"
+author = "the physbench authors"
+copyright = "the physbench authors"
+extensions = ["myst_parser", "gallery", "scorer_reference"]
+exclude_patterns = ["_ext"]
+myst_enable_extensions = ["attrs_block", "colon_fence", "dollarmath"]
+myst_heading_anchors = 3
+nitpicky = True
+html_theme = "furo"
+html_title = "physbench"
+html_copy_source = False
+html_show_sphinx = False
+html_last_updated_fmt = None

@@ -1,0 +1,49 @@
+"""What the docs tell people to type exists: every command, option and file of the repository that a page names."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def commands(page: Path) -> Iterator[str]:
+    """Every `physbench ...` line of a page's code blocks, and those in its text."""
+    text = page.read_text(encoding="utf-8")
+    for block in re.findall(r"^```(?:sh|console|bash)\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL):
+        for line in block.replace("\\\n", " ").splitlines():
+            for part in re.split(r"&&|;|\|", line.removeprefix("$ ").split("   #")[0]):
+                if part.strip().startswith("physbench "):
+                    yield part.strip()
+    for span in re.findall(r"`(physbench [a-z]+[^`]*)`", text):
+        yield " ".join(span.split())
+
+
+EVERY = [(page, line) for page in PAGES for line in dict.fromkeys(commands(page))]
+
+
+@pytest.fixture(scope="module")
+def program() -> Any:
+    from physbench.cli.main import build
+
+    return typer.main.get_command(build())
+
+
+@pytest.mark.parametrize(("page", "line"), EVERY, ids=lambda value: getattr(value, "stem", value))
+def test_commands_and_options_exist(program: Any, page: Path, line: str) -> None:
+    words = shlex.split(line)[1:]
+    command = program
+    while words and hasattr(command, "commands") and not words[0].startswith("-"):
+        assert words[0] in command.commands, f"{page.name}: there is no command '{line}'"
+        command, words = command.commands[words[0]], words[1:]
+    known = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
+    asked = {word.split("=")[0] for word in words if re.match(r"--[a-z]", word)}
+    assert asked <= known | {"--help", "--debug"}, f"{page.name}: '{line}' has options that do not exist"
