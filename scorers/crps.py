@@ -54,7 +54,7 @@ def of_samples(clip: Clip, context: int, samples: Sequence[Tracks | None]) -> di
     unit="diameters",
     better="lower",
     quality=None,
-    noise_floor="ground truth as every sample reads 0.012 to 0.051, 8 context frames (64 px, 15 frames/s; 10 clips), the "
+    noise_floor="ground truth as each sample reads 0.012 to 0.051, 8 true frames (64 px, 15 frames/s; 10 clips), the "
     "simulations themselves 0.008 to 0.036",
     source="energy score, the CRPS of places; Gneiting and Raftery 2007, doi:10.1198/016214506000001437",
     together=of_samples,
