@@ -28,7 +28,8 @@ def gap(a: Body, pa: ArrayLike, b: Body, pb: ArrayLike) -> Array:
     """Distance in m between the surfaces of two bodies with centres at pa, pb (..., 3); negative: depth of overlap.
 
     Both are turned as `Body.orientation` says. Exact for a sphere and anything and for a plane and anything; two boxes
-    or cylinders are compared along the axes of both and the line of centres, which never exceeds the true distance.
+    or cylinders are compared along the axes of both, the line of centres and from a cylinder to the nearest point of a
+    box, which never exceeds the true distance, and is that of faces that meet faces, edges or cylinders.
     """
     pa, pb = np.asarray(pa, dtype=np.float64), np.asarray(pb, dtype=np.float64)
     if a.shape == "plane" and b.shape == "plane":
@@ -73,6 +74,15 @@ def _separation(a: Body, pa: Array, b: Body, pb: Array) -> Array:
     length = np.linalg.norm(offset, axis=-1, keepdims=True)
     line = offset / np.maximum(length, 1e-12)
     best = np.asarray((offset * line).sum(axis=-1) - _reach(a, line) - _reach(b, -line))
+    for round_, other, away in ((a, b, offset), (b, a, -offset)):  # from a cylinder to the edge of a box
+        if round_.shape == "cylinder" and other.shape == "box":
+            local = unrotate(other.orientation, -away)
+            edge = away + rotate(other.orientation, np.clip(local, -np.array(other.size), np.array(other.size)))
+            own = rotate(round_.orientation, (0.0, 0.0, 1.0))
+            edge = edge - (edge * own).sum(axis=-1, keepdims=True) * own
+            size = np.linalg.norm(edge, axis=-1, keepdims=True)
+            edge = np.where(size > 1e-9, edge / np.maximum(size, 1e-9), line)
+            best = np.maximum(best, (away * edge).sum(axis=-1) - _reach(round_, edge) - _reach(other, -edge))
     for axis in axes:
         along = np.abs((offset * axis).sum(axis=-1))
         best = np.maximum(best, along - _reach(a, axis) - _reach(b, axis))

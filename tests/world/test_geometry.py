@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 
 from physbench.world._bullet import Client, collision_shape
 from physbench.world.geometry import gap, rotate, unrotate
-from physbench.world.scene import Body, Quaternion, ramp
+from physbench.world.outlines import apparent_radius, full_area
+from physbench.world.scene import Body, Camera, Quaternion, RenderSpec, Scene, ramp
 
 TILTED: Quaternion = (0.0, math.sin(0.3), 0.0, math.cos(0.3))
 
@@ -95,6 +97,49 @@ def test_boxes_never_too_far() -> None:
         true = bullet_gap(a, np.zeros(3), b, place)
         if true > 0:
             assert gap(a, np.zeros(3), b, place) <= true + 2e-3
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [(("box", 0.5, 0.4, 0.3), ("box", 0.4, 0.4, 0.35)), (("cylinder", 0.4, 0.8), ("box", 0.5, 0.4, 0.3))],
+)
+def test_flat_bodies_that_touch_are_found_to_touch(first: tuple[str, float], second: tuple[str, float]) -> None:
+    """Turned in the plane of motion only: never further than Bullet finds them, and where they meet as far."""
+    rng = np.random.default_rng(0)
+    near = 0
+    for _ in range(150):
+        bodies = []
+        for shape in (first, second):
+            half = rng.uniform(-1.5, 1.5)
+            turn = (0.0, math.sin(half), 0.0, math.cos(half))
+            if shape[0] == "cylinder":
+                turn = (math.sqrt(0.5), 0.0, 0.0, math.sqrt(0.5))
+            bodies.append(body(*shape, orientation=turn))
+        place = np.array([rng.uniform(-1, 1), 0.0, rng.uniform(-1, 1)])
+        true, found = bullet_gap(bodies[0], np.zeros(3), bodies[1], place), gap(bodies[0], (0, 0, 0), bodies[1], place)
+        assert found <= true + 5e-3
+        if true < 0.05:
+            near += 1
+            assert found > true - (0.06 if true > 0 else 0.01)
+    assert near > 20
+
+
+@pytest.mark.parametrize("view", ["front", "top"])
+def test_apparent_radius_is_that_of_the_silhouette(view: str) -> None:
+    camera = Camera(view, (0.0, 0.0, 0.0))  # type: ignore[arg-type]
+    spec = RenderSpec(128, 128, 15.0)
+    turned = (0.2, 0.3, -0.1, math.sqrt(0.86))
+    for orientation in ((0.0, 0.0, 0.0, 1.0), turned):
+        for shape in (("sphere", 0.45), ("box", 0.5, 0.3, 0.4), ("cylinder", 0.4, 0.9)):
+            item = body(*shape, orientation=orientation)
+            radius = apparent_radius(item, camera)
+            state = np.zeros((1, 13))
+            state[:, 3:7] = orientation
+            scene = Scene((replace(item, role="moving"),), replace(camera, distance=2000.0))
+            area = float(full_area(scene, 0, np.zeros(1), state, spec)[0]) / (128 / scene.camera.width) ** 2
+            assert math.pi * radius**2 == pytest.approx(area, rel=4e-3)
+    with pytest.raises(ValueError, match="silhouette"):
+        apparent_radius(body("plane"), camera)
 
 
 @given(st.tuples(*[st.floats(-5, 5)] * 3))

@@ -220,3 +220,23 @@ def test_same_bits_in_another_process_and_after_other_scenes() -> None:
         other = busy("top")
         render(other, times, simulate(other, times).states, RenderSpec(48, 80, 10))
         assert digest() == done.stdout.strip()
+
+
+@pytest.mark.parametrize("shape", ["box", "cylinder"])
+def test_flat_bodies_are_drawn_in_the_plane_of_motion(shape: str) -> None:
+    """A deep one away from the middle looks larger and shows a side; a flat one covers what it is in that plane."""
+    size = (0.5, 0.5, 0.4) if shape == "box" else (0.45, 1.0)
+    turn = (0.0, 0.0, 0.0, 1.0) if shape == "box" else (math.sqrt(0.5), 0.0, 0.0, math.sqrt(0.5))
+    camera, spec = Camera("front", (0.0, 0.0, 0.0)), RenderSpec(128, 128, 15.0)
+    expected = 4 * 0.5 * 0.4 if shape == "box" else math.pi * 0.45**2
+    areas, middles = [], []
+    for flat in (True, False):
+        body = Body("body", shape, size, "moving", (1.5, 0.0, -1.0), turn, hue=0, flat=flat)  # type: ignore[arg-type]
+        states = np.zeros((1, 1, 13))
+        states[0, 0, :3], states[0, 0, 3:7] = body.position, turn
+        picture = render(Scene((body,), camera), [0.0], states, spec)
+        areas.append(float(picture.visible_area[0, 0]) / 25**2)
+        coloured = np.argwhere(np.ptp(picture.frames[0].astype(int), axis=-1) > 60)
+        middles.append((coloured.mean(axis=0) + 0.5)[::-1])
+    assert areas[0] == pytest.approx(expected, rel=0.03) and areas[1] > 1.03 * areas[0]
+    np.testing.assert_allclose(middles[0], (64 + 1.5 * 25, 64 + 25), atol=0.35)
