@@ -24,8 +24,9 @@ Flags = NDArray[np.bool_]
 
 MASS, X, Y, XX, YY, XY, CORE, A, B, REGION, TOUCH, BORDER, NOISE = range(len(STATS))
 WHOLE = 0.95  # share of an object's area from which on it is taken as entirely visible
-# Of a box or cylinder beside something else. The edges of an upright box fall on the renderer's grid: 5 % at 64 px.
-WHOLE_BOX = (0.88, 1.12)
+# Of a box or cylinder beside something else: the edges of an upright box fall on the renderer's grid (5 % at 64 px),
+# mixed pixels between two hues count for both. Where less is cut off, the middle is out by 0.05 diameters at most.
+WHOLE_BOX = (0.88, 1.2)
 SHOULD_BE_SEEN = 0.25  # visible share in ground truth; below there is no verdict
 ABSENT_RATIO = 0.35  # of the area that should be visible
 LEAST_SHARE = 0.10  # of an object's area; less is not seen where ground truth hides it
@@ -153,7 +154,8 @@ def _positions(seen: Seen, k: int, full: float, body: Body, middle: Float, dista
     if sphere:
         free &= (ratio >= WHOLE) | round_blob
     else:  # the hue of a neighbour is taken out of the weights, and as much as all of it is there
-        free |= (ratio >= WHOLE_BOX[0]) & (ratio <= WHOLE_BOX[1]) & (stats[:, BORDER] == 0)
+        least = np.where(stats[:, BORDER] > 0, WHOLE, WHOLE_BOX[0])
+        free |= (ratio >= least) & (ratio <= WHOLE_BOX[1])
     grown = _grown(seen, k, full)
     place = np.where((free & ~grown)[:, None], stats[:, [X, Y]], np.nan)
     large = grown & ~beside & (seen.choice.area[:, k] < LOST * full)
