@@ -51,6 +51,8 @@ class ModelCard:
 
 def check_card(card: ModelCard) -> ModelCard:
     """Return the card, or raise ModelError with what is wrong and a value that works."""
+    if not isinstance(card.name, str) or not card.name.strip() or not card.name.isprintable():
+        raise ModelError(f"Model card: expected a name of printable characters, got {card.name!r:.80}.")
     where = f"Model card of {card.name}"
     height, width = card.image_size
     if min(height, width) < 32 or max(height, width) > 2048:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from physbench.adapters.videos_source import Found, Source
+from physbench.adapters.videos_source import Found, Source, printable
 from physbench.clips.conditioning import ANSWER, MANIFEST
 
 # Extension: the one demuxer that is used. A playlist called .mp4 must not make the library open other files.
@@ -24,6 +24,7 @@ PICTURE = ".png"
 OURS = (ANSWER, MANIFEST, "README.md")
 SAMPLE = re.compile(r"(.+)\.s([1-9]\d{0,3})")
 NUMBER = re.compile(r"\d+")
+MOST_COMPARED = 1000  # names that a missing one is compared with
 Key = tuple[str, int]  # clip id, sample
 
 
@@ -88,7 +89,7 @@ def _entries(files: Iterable[Found]) -> list[tuple[str, Entry]]:
     entries = []
     for file in files:
         if len(file.parts) > 1:
-            folders.setdefault(file.parts[0], []).append(file)
+            folders.setdefault(printable(file.parts[0]), []).append(file)
         elif file.oddity or not file.name.startswith("."):
             problem = f"{file.name} is {file.oddity}." if file.oddity else ""
             if not problem and not file.size and file.name not in OURS:
@@ -147,6 +148,8 @@ def _oddity(name: str, stem: str) -> str:
 def _find_close(listing: Listing, missing: Sequence[str]) -> None:
     """Pair clips without a video with extra files whose names look like theirs."""
     left = {(name[: -len(_suffix(name))] if _suffix(name) else name): name for name in listing.extra}
+    if len(left) > MOST_COMPARED:  # as many loose pictures: a hint is not worth minutes
+        return
     for id_ in missing[:500]:
         match = difflib.get_close_matches(id_, left, n=1, cutoff=0.85)
         if match:

@@ -13,7 +13,7 @@ from physbench.adapters.protocol import ModelCard, check_card
 from physbench.adapters.videos_decode import Frame, Probed, UnusableError, frames, probe
 from physbench.adapters.videos_fit import Resampler, resampler, same_shape, scored_size
 from physbench.adapters.videos_listing import Key, Listing, label
-from physbench.adapters.videos_source import Source
+from physbench.adapters.videos_source import Source, printable
 from physbench.adapters.videos_time import at_times, begins_with_context, scored_rate
 from physbench.clips.conditioning import ANSWER, Answer
 from physbench.errors import ModelError
@@ -24,7 +24,7 @@ LATE = 0.02  # s that a video may lack at its end without being called short
 def name_of(path: Path) -> str:
     """Name of a model that nobody named: that of the folder, or of the one above `answers`."""
     path = path.resolve()
-    return path.parent.name if path.name == "answers" else path.stem
+    return printable(path.parent.name if path.name == "answers" else path.stem)
 
 
 class Videos:

@@ -34,7 +34,8 @@ class Found:
 
     @property
     def name(self) -> str:
-        return "/".join(self.parts)
+        """The path as it can be printed and written as text anywhere: names may hold any bytes."""
+        return printable("/".join(self.parts))
 
 
 class Source:
@@ -88,12 +89,17 @@ class Source:
             with self.path.open("rb") as stream:
                 return hashlib.file_digest(stream, "sha256").hexdigest()
         for file in self.files:
-            digest.update(f"{file.name}|{file.size}|{file.oddity}|".encode("utf-8", "surrogateescape"))
+            digest.update(f"{'/'.join(file.parts)}|{file.size}|{file.oddity}|".encode("utf-8", "surrogateescape"))
             if not file.oddity:
                 with self.open(file) as stream:
                     while block := stream.read(BUFFER):
                         digest.update(block)
         return digest.hexdigest()
+
+
+def printable(text: str) -> str:
+    """The text without what no terminal, page or UTF-8 file takes as it is."""
+    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
 
 
 def _walk(folder: Path, above: tuple[str, ...]) -> Iterator[Found]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import struct
 import tarfile
+import time
 import zipfile
 import zlib
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +16,8 @@ import pytest
 from physbench.adapters.load import find_adapter
 from physbench.adapters.videos import adapter, opened
 from physbench.adapters.videos_check import inspect
-from physbench.adapters.videos_source import Source
+from physbench.adapters.videos_listing import list_answers
+from physbench.adapters.videos_source import Found, Source
 from physbench.clips.encode import Codec, encode
 from physbench.clips.export import png
 from physbench.errors import ModelError, UsageError
@@ -243,3 +246,28 @@ def test_the_folder_of_the_export_is_not_that_of_the_answers(good) -> None:
         adapter.check(f"videos:{cond}")
     with pytest.raises(ModelError, match="does not exist"):
         adapter.check(f"videos:{cond}/answer")
+
+
+def test_names_of_any_bytes_can_be_printed_and_written(good) -> None:
+    second = good.ids[1]
+    (good.folder / f"{second}.mkv").unlink()
+    pictures = good.folder / second
+    pictures.mkdir()
+    (good.folder / "a\x1b[31m\nb.mp4").write_bytes(b"x")
+    with open(os.fsencode(pictures) + b"/\xe9.png", "wb") as file:  # noqa: PTH123 - bytes that are no text
+        file.write(png(good.truth(second)[0]))
+    said = found(good)
+    assert said["unusable"] == [f"{second}/\N{REPLACEMENT CHARACTER}.png has no number in its name."]
+    assert said["extra"] == ["a\N{REPLACEMENT CHARACTER}[31m\N{REPLACEMENT CHARACTER}b.mp4 (named after no clip)"]
+    assert all(text.isprintable() for texts in said.values() for text in texts)
+    assert "\n".join(good.open().notes).encode()
+
+
+def test_very_many_loose_pictures_are_listed_at_once() -> None:
+    """A hint for each of 400 clips among 40,000 names would take minutes."""
+    loose = tuple(Found((f"collisions.head-on-v1.test.{i}_{k:03}.png",), 1) for i in range(400) for k in range(100))
+    source = SimpleNamespace(files=loose)
+    start = time.process_time()
+    listing = list_answers(source, [f"collisions.head-on-v1.test.{i}" for i in range(400)])
+    assert time.process_time() - start < 5
+    assert len(listing.extra) == len(loose) and not listing.close
