@@ -32,11 +32,12 @@ def explained(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading
     the image. Its own track is cut where its gap to a surface or a body falls below 0.1 diameter, nowhere else; a
     permanent support does not cut. Each stretch between two cuts, the first with its context frames since the last
     contact or release, is fitted once, from its beginning on, by the law of motion under the scene's constants
-    (ballistic, straight, Kepler), and counts up to the first frame missed by more than 0.15 diameter. The rest of it
-    is unexplained, and every later stretch weighs half as much per miss. An overlap of bodies by more than 0.15
-    diameter is a miss until the next contact. Rest (less than 0.05 diameter in 0.2 s), lasting contacts and stretches
-    under 0.2 s count only where ground truth is in the same state within one diameter. Due time without a track is
-    unexplained.
+    (ballistic, straight, Kepler), and counts up to the first frame missed by more than 0.15 diameter. A push that the
+    scene gives adds its known change of velocity (J / m; 5/7 of it for a ball that rolls); where that is not known,
+    as on a slope, it cuts. The rest of the stretch is unexplained, and every later stretch weighs half as much per
+    miss. An overlap of bodies by more than 0.15 diameter is a miss until the next contact. Rest (less than 0.05
+    diameter in 0.2 s), lasting contacts and stretches under 0.2 s count only where ground truth is in the same state
+    within one diameter. Due time without a track is unexplained.
 
     Further readings: first-miss (s after the hand-over up to which all is explained, one or two frames without the
     object aside; mean over objects, at most the horizon), due and explained (object-seconds), misses (number).

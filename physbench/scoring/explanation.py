@@ -1,7 +1,8 @@
 """Which part of a track the scene's law of motion explains.
 
-Every stretch between contacts is fitted once, from its beginning on, by one motion of the law. It is explained for as
-long as that motion passes every frame within MISS diameters; behind the first miss nothing of it is.
+Every stretch between contacts is fitted once, from its beginning on, by one motion of the law, with the known pushes
+that it is given on the way. It is explained for as long as that motion passes every frame within MISS diameters; behind
+the first miss nothing of it is.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from physbench.clips.clip import Clip
 from physbench.scoring.due import VAGUE, accounted, due, seen
 from physbench.scoring.motion import Law, longest_lawful
+from physbench.scoring.pushes import Push, known_pushes, with_pushes
 from physbench.scoring.stretches import CONTACT_GAP, SHORT, Motion, Stretch, Visit, motions, stretches, visits
 from physbench.tracks.tracks import Tracks
 from physbench.world.camera import plane_from_world
@@ -38,7 +40,6 @@ class Explanation:
     due: Mask  # (T,)
     weight: Array  # (T,) 0 where unexplained, else 2^-misses before
     blink: Mask  # (T,) not seen, for so short that it is no break
-    fits: tuple[tuple[Stretch, Array], ...]  # stretches with their fitted positions (frames, 2) m
     misses: int
 
 
@@ -74,25 +75,23 @@ def _explain(
     touching = near & _truly_touching(clip, motion, tracks.context)
     sunk = _sunk(contacts, times)
 
-    weight, fits, misses = np.zeros(len(times)), [], 0
-    for stretch in stretches(clip, motion, times, contacts):
+    weight, misses = np.zeros(len(times)), 0
+    pushes = known_pushes(clip, motion)
+    for stretch in stretches(clip, motion, times, contacts, tuple(push.time for push in pushes)):
         frames = stretch.frames
         decided = not stretch.touching and stretch.duration >= SHORT - 1e-9
-        fitted = fit_stretch(law, times, position, stretch, MISS * diameter) if decided else None
-        missed = False
-        if fitted is None:
+        count = fit_stretch(law, times, position, stretch, MISS * diameter, pushes) if decided else None
+        missed = count is not None and count < len(frames)
+        if count is None:
             good = touching[frames] if stretch.touching else near[frames]
         else:
-            path, count = fitted
-            fits.append((stretch, path))
-            missed = count < len(frames)
             good = np.arange(len(frames)) < count
         good &= ~still[frames] & ~sunk[frames]
         weight[frames] = good * 0.5**misses
         begins = [visit.overlap for visit in contacts if visit.overlap is not None]
         misses += bool(missed or np.isin(frames, begins).any())
     weight = np.where(known, weight, np.minimum(weight, weight[nearest])) * (there & shown & bridged)
-    return Explanation(motion, owed, weight, there & ~shown, tuple(fits), misses)
+    return Explanation(motion, owed, weight, there & ~shown, misses)
 
 
 def _nearest(known: Mask) -> NDArray[np.intp]:
@@ -142,20 +141,18 @@ def resting(times: Array, position: Array, diameter: float, bound: float = REST)
 
 
 def fit_stretch(
-    law: Law, times: Array, position: Array, stretch: Stretch, tolerance: float
-) -> tuple[Array, int] | None:
+    law: Law, times: Array, position: Array, stretch: Stretch, tolerance: float, pushes: tuple[Push, ...] = ()
+) -> int | None:
     """Fit a stretch once, from its beginning on for as long as one motion of the law stays within `tolerance` m.
 
-    Returns its positions (frames, 2) m and the number of frames up to the first miss (all if there is none), or None
-    where too little of the stretch is known.
+    Returns the number of frames up to the first miss (all if there is none), or None where too little is known.
     """
     usable = np.flatnonzero(np.isfinite(position[stretch.frames, 0]) & ~stretch.blurred)
     frames = stretch.frames[usable]
     if len(frames) < law.unknowns // 2 + 1:
         return None
-    dt = times[frames] - times[frames[0]]
-    state, count = longest_lawful(law, dt, position[frames], tolerance)
-    if state is None:
-        return np.full((len(stretch.frames), 2), np.nan), 0
-    path = law.propagate(state, times[stretch.frames] - times[frames[0]])[:, :2]
-    return path, int(usable[count]) if count < len(frames) else len(stretch.frames)
+    begin, end = float(times[frames[0]]), float(times[frames[-1]])
+    count = longest_lawful(with_pushes(law, pushes, begin, end), times[frames] - begin, position[frames], tolerance)[1]
+    if count == len(frames):
+        return len(stretch.frames)
+    return int(usable[count]) if count else 0

@@ -8,6 +8,7 @@ barycentre, if that rests. What has no closed form here has no law (None).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -28,8 +29,8 @@ AT_REST = 1e-6  # of their relative speed: the barycentre of two bodies rests
 SUPPORT_GAP = 0.02  # diameters; a support that the true body never leaves by more is permanent
 
 
-class Law(Protocol):
-    """How a body moves while nothing touches it that does not touch it all the time."""
+class Fittable(Protocol):
+    """Motion that follows from a state."""
 
     @property
     def unknowns(self) -> int:
@@ -40,14 +41,18 @@ class Law(Protocol):
         """States (..., 4) at their epoch and dt (T,) s -> states (..., T, 4) at epoch + dt."""
         ...
 
-    def acceleration(self, position: Array) -> Array:
-        """(..., 2) m -> (..., 2) m/s2."""
-        ...
-
     def fit(self, dt: Array, position: Array, start: Array | None = None) -> Array:
         """Least squares over times dt (T,) s from the epoch and positions (T, 2) m -> state (4,) at the epoch.
 
         start: a state nearby, where one is known."""
+        ...
+
+
+class Law(Fittable, Protocol):
+    """How a body moves while nothing touches it that does not touch it all the time."""
+
+    def acceleration(self, position: Array) -> Array:
+        """(..., 2) m -> (..., 2) m/s2."""
         ...
 
     def covariance(self, state: Array, dt: Array, sd: float) -> Array:
@@ -125,36 +130,41 @@ class Orbit:
         if start is None:
             a = self.acceleration(position[np.abs(dt) <= np.median(np.abs(dt))].mean(axis=0))
             start = Constant((float(a[0]), float(a[1]))).fit(dt, position)
-        return self._descend(start, dt, position)
-
-    def _descend(self, state: Array, dt: Array, position: Array) -> Array:
-        """Levenberg and Marquardt's method on the squared distances."""
-        moved, slope = kepler.positions_and_slopes(state - self._shift, dt, self.mu)
-        residual = position - self._shift[:2] - moved
-        cost, damping = float(np.sum(residual**2)), 1e-4
-        for _ in range(25):
-            flat = slope.reshape(-1, 4)
-            normal = flat.T @ flat
-            step = np.linalg.solve(normal + damping * np.diag(np.diag(normal) + 1e-9), flat.T @ residual.reshape(-1))
-            moved, trial_slope = kepler.positions_and_slopes(state + step - self._shift, dt, self.mu)
-            trial = position - self._shift[:2] - moved
-            gain = cost - float(np.sum(trial**2))
-            if not gain > 0:
-                damping *= 10
-                if damping > 1e4:
-                    break
-                continue
-            state, residual, slope, cost, damping = state + step, trial, trial_slope, cost - gain, damping * 0.1
-            if gain < 1e-3 * cost + 1e-9 * len(dt):  # 1e-9: 0.03 mm rms
-                break
-        return state
+        away = position - self._shift[:2]
+        return descend(lambda state: kepler.positions_and_slopes(state - self._shift, dt, self.mu), start, away)
 
     def covariance(self, state: Array, dt: Array, sd: float) -> Array:
         slope = kepler.positions_and_slopes(state - self._shift, dt, self.mu)[1].reshape(-1, 4)
         return np.asarray(np.linalg.pinv(slope.T @ slope) * sd**2, dtype=np.float64)
 
 
-def longest_lawful(law: Law, dt: Array, position: Array, tolerance: float) -> tuple[Array | None, int]:
+def descend(run: Callable[[Array], tuple[Array, Array]], state: Array, position: Array) -> Array:
+    """Levenberg and Marquardt's method on the squared distances of a track (T, 2) m from the motion of a state (4,).
+
+    run: state -> its positions (T, 2) m and their derivatives by the state (T, 2, 4).
+    """
+    moved, slope = run(state)
+    residual = position - moved
+    cost, damping = float(np.sum(residual**2)), 1e-4
+    for _ in range(25):
+        flat = slope.reshape(-1, 4)
+        normal = flat.T @ flat
+        step = np.linalg.solve(normal + damping * np.diag(np.diag(normal) + 1e-9), flat.T @ residual.reshape(-1))
+        moved, trial_slope = run(state + step)
+        trial = position - moved
+        gain = cost - float(np.sum(trial**2))
+        if not gain > 0:
+            damping *= 10
+            if damping > 1e4:
+                break
+            continue
+        state, residual, slope, cost, damping = state + step, trial, trial_slope, cost - gain, damping * 0.1
+        if gain < 1e-3 * cost + 1e-9 * len(position):  # 1e-9: 0.03 mm rms
+            break
+    return state
+
+
+def longest_lawful(law: Fittable, dt: Array, position: Array, tolerance: float) -> tuple[Array | None, int]:
     """Fit the longest beginning of a track that one motion of the law passes within `tolerance` m at every frame.
 
     dt (T,) s ascending, position (T, 2) m, all known. Returns the state at dt = 0 and the number of frames; None and 0
@@ -218,7 +228,7 @@ def _orbit(clip: Clip, index: int, gravity: Array) -> Orbit | None:
         return None
     if len(sources) == 1 and scene.bodies[sources[0]].role == "fixed":
         centre, mu = np.asarray(scene.bodies[sources[0]].position, dtype=np.float64), scene.fields[0].mu
-    elif len(sources) == 2 and index in sources and two_bodies(scene):
+    elif len(sources) == 2 and index in sources and two_bodies(scene) and not scene.impulses:
         a, b = (clip.states[0, source] for source in sources)
         first, second = (field.mu for field in scene.fields)
         total = first + second

@@ -118,7 +118,7 @@ def slope_law(scene: Scene, index: int, support: int, place: Array) -> Slope | N
     neither rolls nor starts from rest, or that something else throws back with another spin than that of rolling.
     """
     body, board = scene.bodies[index], scene.bodies[support]
-    normal = _face(board, place)
+    normal = face(board, place)
     pull = -np.asarray(scene.gravity, dtype=np.float64)
     across = depth_axis(scene.camera)
     if normal is None or abs(normal[across]) > 1e-9 or abs(pull[across]) > 1e-9 or pull @ normal <= 0:
@@ -143,7 +143,7 @@ def slope_law(scene: Scene, index: int, support: int, place: Array) -> Slope | N
     return Slope((float(along[0]), float(along[1])), (float(flat[0]), float(flat[1])), height, rising, sinking)
 
 
-def _face(board: Body, place: Array) -> Array | None:
+def face(board: Body, place: Array) -> Array | None:
     """Outward normal (3,) of the flat face of a body that a point (3,) m lies over."""
     if board.shape == "plane":
         return rotate(board.orientation, (0.0, 0.0, 1.0))

@@ -182,12 +182,17 @@ def _visits(clip: Clip, motion: Motion, paths: dict[int, tuple[Array, Array]], m
     return tuple(sorted(found, key=lambda visit: (visit.deepest, visit.other)))
 
 
-def stretches(clip: Clip, motion: Motion, times: Array, contacts: tuple[Visit, ...]) -> tuple[Stretch, ...]:
-    """Cut the frames of a track from its release on at its contacts and at the impulses that it is given."""
+def stretches(
+    clip: Clip, motion: Motion, times: Array, contacts: tuple[Visit, ...], known: tuple[float, ...] = ()
+) -> tuple[Stretch, ...]:
+    """Cut the frames of a track from its release on at its contacts and at the impulses that it is given.
+
+    known: times s of impulses that do not cut.
+    """
     name = clip.scene.bodies[motion.index].name
     dt = float(times[1] - times[0]) if len(times) > 1 else 1.0
     brief = [visit.deepest for visit in contacts if visit.end - visit.start < SHORT]
-    brief += [action.time for action in clip.scene.impulses if action.body == name]
+    brief += [action.time for action in clip.scene.impulses if action.body == name and action.time not in known]
     lasting = [(visit.start, visit.end) for visit in contacts if visit.end - visit.start >= SHORT]
     cuts = np.array(sorted(brief + [edge for pair in lasting for edge in pair]))
     part = np.searchsorted(cuts, times, side="left")
