@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,7 +24,7 @@ from physbench.errors import UsageError
 from physbench.results.build import build_result
 from physbench.results.folder import RunFolder, write_atomically, write_json
 from physbench.results.manifest import read_run
-from physbench.results.report import write_report
+from physbench.results.report import INLINE_ONLY, write_report
 from physbench.results.schema import ResultDocument, read_result
 from physbench.scoring.bootstrap import RESAMPLES
 
@@ -35,6 +34,8 @@ if TYPE_CHECKING:
 SUITE = "core"
 SOURCES = ("model", "truth", "freeze")
 COLUMNS = ("clip", "task", "split", "seed", "sample", "axis", "quality")
+# In front of a page that a run brings: whatever is in it, the board's visitors run no script and load nothing.
+SEALED = f'<!doctype html>\n<meta http-equiv="Content-Security-Policy" content="{INLINE_ONLY}">\n'.encode()
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,7 @@ class Entry:
 
 def entries(board: Path) -> tuple[Entry, ...]:
     """The entries of a board, by name. Raises UsageError where it is no board."""
-    folder = board / "entries"
-    found = tuple(Entry(path) for path in sorted(folder.glob("*")) if (path / "result.json").is_file())
+    found = _present(board)
     if not found:
         raise UsageError(f"{board}: holds no entries. Add runs first: physbench leaderboard add RUN --board {board}")
     return found
@@ -94,8 +94,11 @@ def add(run: RunFolder, board: Path, *, resamples: int = RESAMPLES) -> Entry:
         [tables[source].loc[tables[source]["axis"].notna(), list(COLUMNS)].assign(source=source) for source in SOURCES],
         ignore_index=True,
     )
-    report = run.report if run.report.is_file() else write_report(run)
-    shutil.copyfile(report, entry.report)
+    if run.report.is_file():
+        page = SEALED + run.report.read_bytes()
+        write_atomically(entry.report, lambda part: part.write_bytes(page))
+    else:
+        write_report(run, entry.report)
     write_atomically(entry.path / "headlines.parquet", lambda part: headlines.to_parquet(part, index=False))
     write_json(entry.path / "result.json", document)  # last: an entry without it does not exist
     return entry
@@ -137,7 +140,9 @@ def _check(run: RunFolder, result: ResultDocument, board: Path) -> None:
 
 
 def _present(board: Path) -> tuple[Entry, ...]:
-    return entries(board) if (board / "entries").is_dir() and any((board / "entries").iterdir()) else ()
+    """Entries that were added to their end."""
+    folder = board / "entries"
+    return tuple(Entry(path) for path in sorted(folder.glob("*")) if (path / "result.json").is_file())
 
 
 def describe(result: ResultDocument) -> Mapping[str, str]:

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +40,8 @@ def encode(path: Path, frames: NDArray[np.uint8], fps: float, codec: Codec = FFV
     try:
         # One thread and bitexact: the bytes depend on the frames alone.
         with av.open(str(part), "w", format=codec.container, container_options={"fflags": "+bitexact"}) as container:
-            stream = container.add_stream(codec.encoder, rate=Fraction(fps).limit_denominator(1000))
+            # Any: by its signature an encoder of this name could be one of sound.
+            stream: Any = container.add_stream(codec.encoder, rate=Fraction(fps).limit_denominator(1000))
             stream.height, stream.width, stream.pix_fmt = frames.shape[1], frames.shape[2], codec.pixels
             if codec.options:
                 stream.options = dict(codec.options)

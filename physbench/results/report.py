@@ -15,25 +15,28 @@ if TYPE_CHECKING:
 
 
 FEW_TASKS = 6  # up to which all parts of the page are open
+INLINE_ONLY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"  # no script, no request
 STRIKING = 12  # readings that are shown first
 
 
-def write_report(folder: RunFolder) -> Path:
+def write_report(folder: RunFolder, place: Path | None = None) -> Path:
     """Write the report of a finished run and return its path. result.json is built if it is not there yet.
 
-    Raises UsageError where the folder is no finished run.
+    With a `place` for the report nothing in the folder is written. Raises UsageError where it is no finished run.
     """
-    from physbench.results.build import write_result
+    from physbench.results.build import build_result, write_result
     from physbench.results.gather import gather
     from physbench.results.manifest import read_run
     from physbench.results.schema import read_result
 
     manifest, tables = read_run(folder)
+    build = write_result if place is None else build_result
     stored = folder.result.is_file()
-    result = read_result(folder.result).model_dump(mode="json") if stored else write_result(folder)
+    result = read_result(folder.result).model_dump(mode="json") if stored else build(folder)
     text = render(result, manifest, gather(folder, manifest, tables))
-    write_atomically(folder.report, lambda part: part.write_text(text, encoding="utf-8"))
-    return folder.report
+    place = place or folder.report
+    write_atomically(place, lambda part: part.write_text(text, encoding="utf-8"))
+    return place
 
 
 def render(result: Mapping[str, Any], manifest: Mapping[str, Any], gathered: Gathered) -> str:
@@ -74,6 +77,7 @@ def render(result: Mapping[str, Any], manifest: Mapping[str, Any], gathered: Gat
     ]
     return environment.get_template("report.html.j2").render(
         r=result,
+        inline_only=INLINE_ONLY,
         manifest=manifest,
         scored=scored,
         few=len(result["tasks"]) <= FEW_TASKS,

@@ -176,6 +176,23 @@ def test_the_page_is_self_contained_ranks_tracks_apart_and_escapes(make_run: Mak
     assert text == build(board, resamples=FEW).read_text(encoding="utf-8")
 
 
+def test_a_page_that_a_run_brings_can_run_nothing_on_the_board(make_run: MakeRun, tmp_path: Path) -> None:
+    run = make_run("toy", 0.6)
+    run.report.write_text("<script>steal()</script><!doctype html><html>")
+    text = add(run, tmp_path / "board", resamples=FEW).report.read_text(encoding="utf-8")
+    policy = re.search("Content-Security-Policy", text)
+    assert policy and policy.start() < text.index("<script>")
+    assert "default-src 'none'" in text and "script-src" not in text
+    assert run.report.read_text().startswith("<script>"), "a run is not changed"
+
+
+def test_an_entry_that_was_interrupted_does_not_stand_in_the_way(make_run: MakeRun, tmp_path: Path) -> None:
+    board = tmp_path / "board"
+    (board / "entries" / "toy-00000000").mkdir(parents=True)
+    add(make_run("toy", 0.6), board, resamples=FEW)
+    assert len(entries(board)) == 1
+
+
 def test_commands_and_their_errors(make_run: MakeRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     board = str(tmp_path / "board")
     assert cli(["leaderboard", "build", "--board", board]) == 2
