@@ -13,11 +13,12 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 from physbench.errors import UsageError, nearest
@@ -65,8 +66,19 @@ def absolute(pattern: str) -> str:
 
 
 def opened(part: str) -> list[tuple[OwnFile, str]]:
-    """The files that a part names, as they are now, and the name behind the colon, or ""."""
-    return [(OwnFile(path, hashlib.sha256(path.read_bytes()).hexdigest()), name) for path, name in _files(part)]
+    """The files that a part names, as they are now, and the name behind the colon, or "".
+
+    Raises UsageError where a file is missing, and in a worker where it is not the one that the parent read.
+    """
+    return [(_as_it_is(path), name) for path, name in _files(part)]
+
+
+def _as_it_is(path: Path) -> OwnFile:
+    file = OwnFile(path, hashlib.sha256(path.read_bytes()).hexdigest())
+    if _pinned.get(path, file.sha256) != file.sha256:
+        raise UsageError(f"{path} has changed while it was in use: scores of two versions never mix. Start again.")
+    _read[path] = file.sha256
+    return file
 
 
 def documents(pattern: str | None) -> list[dict[str, str]]:
@@ -96,6 +108,8 @@ def pick(file: OwnFile, name: str, found: dict[str, Any], kind: str) -> dict[str
 # Files with tasks, which every process of a run needs.
 
 _registered: dict[Path, OwnFile] | None = None
+_read: dict[Path, str] = {}  # hash of every file as it was read last
+_pinned: Mapping[Path, str] = {}  # in a worker: those of its parent
 
 
 def registered() -> tuple[OwnFile, ...]:
@@ -116,16 +130,36 @@ def register(file: OwnFile) -> None:
     os.environ[ENVIRONMENT] = os.pathsep.join(str(path) for path in _registered)
 
 
-def adopt(paths: str) -> None:
-    """In a worker: know the files that its parent knows (its value of ENVIRONMENT), read afresh."""
-    global _registered
+def handed_on() -> tuple[str, dict[Path, str]]:
+    """What `adopt` wants to know in a worker."""
+    return os.environ.get(ENVIRONMENT, ""), dict(_read)
+
+
+def adopt(paths: str, hashes: Mapping[Path, str] = MappingProxyType({})) -> None:
+    """In a worker: know the files that its parent knows (its value of ENVIRONMENT), as the parent read them."""
+    global _registered, _pinned
     os.environ[ENVIRONMENT] = paths
-    _registered = None
+    _registered, _pinned = None, hashes
 
 
 def forget() -> None:
     """Know no file any more."""
     adopt("")
+
+
+@contextmanager
+def forgotten_afterwards() -> Iterator[None]:
+    """Files that are named in here are known no longer than that: the process goes on, and they may be removed."""
+    global _registered
+    before, registered_before = os.environ.get(ENVIRONMENT), _registered
+    try:
+        yield
+    finally:
+        _registered = registered_before
+        if before is None:
+            os.environ.pop(ENVIRONMENT, None)
+        else:
+            os.environ[ENVIRONMENT] = before
 
 
 def _files(part: str) -> list[tuple[Path, str]]:
@@ -152,11 +186,12 @@ def _imported(file: OwnFile) -> ModuleType:
     if folder not in sys.path:
         sys.path.append(folder)  # its neighbours can be imported, as from a script
     spec = importlib.util.spec_from_file_location(label, file.path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[label] = module  # dataclasses look their module up
     try:
-        spec.loader.exec_module(module)
+        # Not by the loader: its cached bytecode may be of another text of the same second and size.
+        exec(compile(file.path.read_bytes(), str(file.path), "exec", dont_inherit=True), vars(module))
     except (Exception, SystemExit) as error:
         del sys.modules[label]
         raise UsageError(f"{file.path} cannot be imported: {blame(error, file.path)}.") from error

@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from physbench import own
 from physbench.adapters.protocol import Model
 from physbench.errors import UsageError
 from physbench.progress import silenced
@@ -85,7 +86,7 @@ def evaluate(
         workers=workers,
         trust_code=trust_code,
     )
-    with contextlib.nullcontext() if progress else silenced():
+    with own.forgotten_afterwards(), contextlib.nullcontext() if progress else silenced():
         folder = run_evaluation(
             options,
             out=None if out is None else Path(out),

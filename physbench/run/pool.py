@@ -8,11 +8,12 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import forkserver
 from multiprocessing.connection import wait
+from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import ParamSpec, TypeVar
 
@@ -34,12 +35,12 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _start(files: str) -> None:
+def _start(files: str, hashes: Mapping[Path, str]) -> None:
     """First thing in a worker: leave Ctrl-C and SIGTERM to the parent, end when it ends, use one core.
 
-    files: those with tasks of the user's. The fork server may be older than they are.
+    files, hashes: those with tasks and scorers of the user's. The fork server may be older than they are.
     """
-    own.adopt(files)
+    own.adopt(files, hashes)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -112,8 +113,8 @@ class Pool:
             context.set_forkserver_preload(["physbench.run.preload"])
             with _signals_ignored(), _current_folder_ignored():  # it imports while the model is loaded
                 forkserver.ensure_running()
-        files = os.environ.get(own.ENVIRONMENT, "")
-        self._executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(files,))
+        files = own.handed_on()
+        self._executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=files)
 
     def submit(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Future[R]:
         with main_hidden():  # workers are started here

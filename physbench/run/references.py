@@ -14,10 +14,12 @@ from zipfile import BadZipFile
 import numpy as np
 import torch
 
+from physbench import own
 from physbench.adapters.load import load_model
 from physbench.adapters.protocol import Model, ModelCard, PrivilegedModel
 from physbench.clips.clip import Clip
 from physbench.clips.store import cache_dir
+from physbench.clips.task import own_tasks
 from physbench.results.folder import RunFolder, load_tracks, save_tracks
 from physbench.rollouts.plan import item_seed
 from physbench.rollouts.predict import Part, predict
@@ -39,8 +41,13 @@ def clip_hash(clip: Clip) -> str:
 
 
 @cache
-def _code_key(scorers: tuple[Scorer, ...]) -> str:
-    return hashlib.sha256(json.dumps(versions(scorers)).encode()).hexdigest()[:16]
+def _code_key(scorers: tuple[Scorer, ...], own_files: tuple[str, ...]) -> str:
+    return hashlib.sha256(json.dumps([versions(scorers), own_files]).encode()).hexdigest()[:16]
+
+
+def _own_files(task: str) -> tuple[str, ...]:
+    """Hashes of the files with tasks of the user's, for a task that is in one of them."""
+    return tuple(sorted(file.sha256 for file in own.registered())) if task in own_tasks() else ()
 
 
 @cache
@@ -79,7 +86,8 @@ def bring_reference(run: RunFolder, name: str, clip: Clip, card: ModelCard, scor
     if read_part(folder.part(clip.id)) is not None:
         return
     context = card.scored_context
-    place = cache_dir() / "references" / _code_key(tuple(scorers)) / f"{clip_hash(clip)}.{context}.{name}"
+    code = _code_key(tuple(scorers), _own_files(clip.row.task))
+    place = cache_dir() / "references" / code / f"{clip_hash(clip)}.{context}.{name}"
     if not _copy(place, folder, clip.id):
         rows, tracks = score_clip(clip, reference_rollout(name, clip, card), context, scorers)
         if tracks is not None:

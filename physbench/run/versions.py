@@ -15,8 +15,9 @@ from physbench.scoring.protocol import Scorer
 
 LIBRARIES = ("torch", "numpy", "scipy", "scikit-image", "pybullet", "lpips", "torchvision")
 BASELINES = ("adapters/baselines.py", "adapters/constant_velocity.py")
-DECIDING = ("world", "clips", "tracks", "scoring", "scorers", "rollouts", *BASELINES)  # readings of a given clip
-ALL_DECIDING = (*DECIDING, "tasks", "adapters", "reference")  # which clips and which rollouts, too
+# Readings of a given clip; its task, since predictability looks at what else the task could have drawn.
+DECIDING = ("world", "clips", "tasks", "tracks", "scoring", "scorers", "rollouts", *BASELINES)
+ALL_DECIDING = (*DECIDING, "adapters", "reference")  # which rollouts, too
 
 
 def library_version(name: str) -> str | None:

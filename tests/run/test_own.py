@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from physbench.clips.generate import make_scene
 from physbench.clips.suite import find_suite
 from physbench.clips.task import builtin_task_ids, find_task, match_tasks, task_ids
 from physbench.errors import UsageError
+from physbench.run import references
 from physbench.run.options import Options
 from physbench.scoring.score import find_scorers
 
@@ -59,6 +61,45 @@ def test_an_edited_file_is_read_again(task_file: Path) -> None:
     assert make_scene(row) == before, "only when it is named"
     find_suite("smoke", tasks=str(task_file))
     assert make_scene(row) != before
+
+
+def test_an_edit_of_the_same_second_and_size_is_seen(tmp_path: Path) -> None:
+    path = tmp_path / "small.py"
+    for word in ("one", "two"):
+        path.write_text(f"word = '{word}'\n")
+        os.utime(path, (0, 0))
+        assert own.opened(str(path))[0][0].module.word == word
+    assert list(tmp_path.iterdir()) == [path], "nothing is written beside it"
+
+
+def test_a_worker_refuses_what_its_parent_has_not_read(task_file: Path) -> None:
+    match_tasks(str(task_file))
+    paths, hashes = own.handed_on()
+    own.adopt(paths, hashes)
+    assert TASK in task_ids()
+    task_file.write_text(task_file.read_text() + "# edited while it runs\n")
+    own.adopt(paths, hashes)
+    with pytest.raises(UsageError, match="has changed while it was in use"):
+        task_ids()
+
+
+def test_a_program_that_goes_on_knows_no_file_any_more(task_file: Path) -> None:
+    with own.forgotten_afterwards():
+        match_tasks(str(task_file))
+        assert TASK in task_ids()
+    task_file.unlink()
+    assert own.handed_on()[0] == "" and TASK not in task_ids()
+
+
+def test_a_reference_is_not_that_of_another_text_of_the_task(task_file: Path) -> None:
+    """The same clip, but other speeds that the task could have drawn: predictability differs."""
+    keys = []
+    for more in ("", "# another range\n"):
+        task_file.write_text(task_file.read_text() + more)
+        match_tasks(str(task_file))
+        keys.append(references._code_key((), references._own_files(TASK)))
+    assert keys[0] != keys[1]
+    assert references._own_files("orbits/kepler-v1") == ()
 
 
 def test_a_worker_that_is_older_learns_the_files_of_its_parent(task_file: Path) -> None:
