@@ -47,9 +47,10 @@ def intact(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
     an object's hue.
 
     re-emergence: mean over the objects that ground truth hides (less than 5 % to be seen) of 1 if the object is unseen
-    in at least 80 % of those frames, is seen again within 0.5 s of the true time, and first has a position within one
-    diameter of its true way; else 0. What ground truth does not show again must not be seen for more than 0.1 s in a
-    row once it is gone, nor later than 0.5 s after it should be. A factor of 1 where nothing is hidden.
+    in at least 80 % of those frames, or of as many up to 0.5 s earlier or later, is seen again within 0.5 s of the true
+    time, and first has a position within one diameter of its true way; else 0. What ground truth does not show again
+    must be unseen in 80 % of the frames that hide it, and not be seen for more than 0.1 s in a row once it is gone, nor
+    later than 0.5 s after it should be. A factor of 1 where nothing is hidden.
 
     Further readings: survival, reemergence (not applicable where nothing is hidden), hallucinations and duplicates
     (shares of the predicted frames), lost (number of objects not seen in the last 0.3 s of their due time).

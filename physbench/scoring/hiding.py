@@ -1,8 +1,8 @@
 """What ground truth hides, and what a prediction makes of it: whether it is gone for so long and comes back as itself.
 
-Identity is by hue. Times and places are compared with ground truth: the time within BACK_WITHIN, since a prediction at
-another lawful speed comes out at another moment; the place with all of the true way behind the hiding, since that does
-not depend on the speed.
+Identity is by hue. Times and places are compared with ground truth: the times within BACK_WITHIN, since a prediction at
+another lawful speed goes in and comes out at other moments; the place with all of the true way behind the hiding, since
+that does not depend on the speed.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from physbench.scoring.due import HIDDEN_SHARE, TRACE, due, inside_view, whole_a
 from physbench.scoring.paths import runs
 from physbench.tracks.tracks import Tracks
 
-UNSEEN = 0.8  # share of the hidden frames in which the object must not be seen
-BACK_WITHIN = 0.5  # s of the true time
+UNSEEN = 0.8  # share of the hidden frames, or of as many a little earlier or later, in which it must not be seen
+BACK_WITHIN = 0.5  # s of the true times
 BACK_NEAR = 1.0  # diameters from the true way
 PEEP = 0.1  # s; what must stay hidden and is seen for longer has come out
 AFTER = 1.5  # s behind its return in which size and hue are read: all of it is out by then
@@ -44,6 +44,7 @@ class Return:
 
     hiding: Hiding
     unseen: float  # share of the hidden frames in which it is not seen
+    hidden: bool  # it is unseen for as long, at a time near enough
     time: float | None  # s behind the true return; None: it never comes back, or is not to
     place: float | None  # diameters from the true way, where it first has a position again
     size: float | None  # area over that of the whole object, at its largest within AFTER
@@ -53,7 +54,7 @@ class Return:
     @property
     def right(self) -> bool:
         """Whether it was hidden and came back in time at its place; or stayed hidden."""
-        if self.unseen < UNSEEN:
+        if not self.hidden:
             return False
         if self.hiding.back is None:
             return not self.came_out
@@ -91,19 +92,32 @@ def _return(clip: Clip, tracks: Tracks, hiding: Hiding, there: Mask) -> Return:
     frames = hiding.first + np.flatnonzero(hidden[hiding.first : hiding.last + 1])
     unseen = float(np.mean(~there[frames]))
     if hiding.back is None:
-        return Return(hiding, unseen, None, None, None, None, _comes_out(tracks.times, there, hidden, hiding))
-    back = _seen_again(there, hiding)
+        came_out = _comes_out(tracks.times, there, hidden, hiding)
+        return Return(hiding, unseen, unseen >= UNSEEN, None, None, None, None, came_out)
+    shift = _shift(tracks, there, frames)
+    back = _seen_again(there, hiding.first + (shift or 0), hiding.last + (shift or 0))
     if back is None:
-        return Return(hiding, unseen, None, None, None, None, False)
+        return Return(hiding, unseen, shift is not None, None, None, None, None, False)
     delay = float(tracks.times[back] - tracks.times[hiding.back])
     soon = np.arange(back, len(there))[tracks.times[back:] <= tracks.times[back] + AFTER]
     size, hue = _look(clip, tracks, hiding.column, soon)
-    return Return(hiding, unseen, delay, _place(clip, tracks, hiding, soon), size, hue, False)
+    place = _place(clip, tracks, hiding, soon)
+    return Return(hiding, unseen, shift is not None, delay, place, size, hue, False)
 
 
-def _seen_again(there: Mask, hiding: Hiding) -> int | None:
-    """The first frame in which it is seen after the last one of the hiding in which it is not."""
-    gone = hiding.first + np.flatnonzero(~there[hiding.first : hiding.last + 1])
+def _shift(tracks: Tracks, there: Mask, frames: NDArray[np.intp]) -> int | None:
+    """By how many frames the hidden ones are shifted, as few as can be, for it to be unseen there; None: never."""
+    most = int((BACK_WITHIN + 1e-9) / float(tracks.times[1] - tracks.times[0]))
+    for shift in sorted(range(-most, most + 1), key=abs):
+        moved = frames + shift
+        if moved[0] >= tracks.context and moved[-1] < len(there) and np.mean(~there[moved]) >= UNSEEN:
+            return shift
+    return None
+
+
+def _seen_again(there: Mask, first: int, last: int) -> int | None:
+    """The first frame in which it is seen after the last one of a hiding in which it is not."""
+    gone = first + np.flatnonzero(~there[first : last + 1])
     if not len(gone):
         return None
     later = np.flatnonzero(there[gone[-1] :])

@@ -92,3 +92,23 @@ def test_what_comes_back_smaller_is_not_intact(clip_of: Clips) -> None:
     assert read(clip, small, returning)["size"] == pytest.approx(0.64, abs=0.04)
     found = read(clip, small, intact)
     assert found["reemergence"] == 1 and (found["survival"] or 1) < 0.75
+
+
+@pytest.mark.parametrize("task", [PASS, LIFT])
+def test_what_is_hidden_and_comes_back_a_little_later_is_still_there(clip_of: Clips, task: str) -> None:
+    """Ground truth 0.4 s late: it goes in when the true one may be out again, for as long, and comes out as itself."""
+    clip = clip_of(task)
+    late, truth = 6, sabotage.truth(clip)
+    frames = np.concatenate([np.repeat(clip.frames[clip.handover][None], late, axis=0), truth[:-late]])
+    found, back = read(clip, frames, intact), read(clip, frames, returning)
+    assert (back["unseen"] or 0) < 0.8 and found["reemergence"] == 1 and (found[""] or 0) > 0.75
+    assert back["late"] == pytest.approx(late / clip.spec.fps, abs=0.07)
+    much_later = np.concatenate([np.repeat(truth[:1], 10, axis=0), truth[:-10]])
+    assert read(clip, much_later, intact)["reemergence"] == 0
+
+
+def test_what_is_seen_before_the_screen_all_the_time_is_not_hidden(clip_of: Clips) -> None:
+    clip = clip_of(PASS)
+    bodies = tuple(replace(body, drawn=False) if body.name == "screen" else body for body in clip.scene.bodies)
+    frames = sabotage.picture(clip, clip.states[clip.handover + 1 :], replace(clip.scene, bodies=bodies))
+    assert read(clip, frames, intact)["reemergence"] == 0
