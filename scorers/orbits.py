@@ -33,9 +33,9 @@ LEAST_RADIUS = 0.05  # m from the source
 def areal_velocity(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | dict[str, Reading]:
     """Areal velocity about the source over that of ground truth at the time, median over the prediction; right is 1.
 
-    A(t) = (r x v) / 2 of each body on an orbit, its velocity from a quintic spline through the track with
-    at most 15 knots a second. Negative if it
-    goes the other way around; 0 at rest. Neither direction is better by itself. Outside every mean.
+    A(t) = (r x v) / 2 of each body on an orbit, its velocity from a quintic spline through the track with at most 15
+    knots a second. Negative if it goes the other way around; 0 at rest. Neither direction is better by itself. Outside
+    every mean.
 
     Further readings: spread, the middle 80 % of A(t) over that of ground truth; 0 where Kepler's second law holds.
     """
@@ -49,18 +49,20 @@ def areal_velocity(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | di
     unit="1",
     better="neither",
     quality=None,
-    noise_floor="ground truth reads 0.997 to 1.002, spread 0.02 to 0.07 (flyby, whose energy is near 0: 0.98 to 1.05, "
-    "spread up to 0.7; 64 px, 15 frames/s; middle 90 % of 32 clips, 5 of each other task)",
+    noise_floor="ground truth of closed orbits reads 0.997 to 1.002, spread 0.02 to 0.07 (middle 90 % of 5 clips of a "
+    "task), of flybys 1.00 to 1.02, spread 0.07 to 0.17 (12 clips; 64 px, 15 frames/s)",
     source="v^2 / 2 - mu / r is constant; Newton 1687, Principia, book I",
 )
 def energy(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | dict[str, Reading]:
     """Energy per mass over that of ground truth at the time, median over the predicted frames; right is 1.
 
     E(t) = v^2 / 2 - mu / r of each body on an orbit, its velocity from a quintic spline through the track with
-    at most 15 knots a second. Below 0: the
-    body has enough energy to escape. Neither direction is better by itself. Outside every mean.
+    at most 15 knots a second. Where ground truth is bound, the reading is E / E_true; below 0 the body has enough
+    energy to escape. Where it is not, and E_true may be near 0, it is 1 + (E - E_true) / K, K the larger of E_true and
+    the mean kinetic energy per mass of ground truth in the predicted frames. Neither direction is better by itself.
+    Outside every mean.
 
-    Further readings: spread, the middle 80 % of E(t) over that of ground truth; 0 where energy is conserved.
+    Further readings: spread, the middle 80 % of these values over time; 0 where energy is conserved.
     """
     return _over_orbits(clip, tracks, "energy")
 
@@ -81,14 +83,20 @@ def _conserved(clip: Clip, tracks: Tracks, body: Motion, what: str) -> Array:
     """The conserved quantity over its true value, in the predicted frames that show it (n,)."""
     assert isinstance(body.law, Orbit)
     camera, states = clip.scene.camera, clip.states[clip.window(tracks.context), body.index]
-    true = _quantity(body.law, plane_from_world(camera, states[:, :3]), plane_from_world(camera, states[:, 7:10]), what)
+    velocity = plane_from_world(camera, states[:, 7:10])
+    true = _quantity(body.law, plane_from_world(camera, states[:, :3]), velocity, what)
+    scale = true
+    if what == "energy":
+        kinetic = float(np.mean(np.sum(velocity[tracks.context :] ** 2, axis=-1))) / 2
+        scale = np.where(true > 0, np.maximum(true, kinetic), true)
     found = [np.zeros(0)]
     for run in known_runs(body.position):
         frames = run[run >= tracks.context]
         if len(run) < FEWEST or not len(frames):
             continue
         speed = smooth_velocity(body.position[run], 1 / clip.spec.fps)[run >= tracks.context]
-        found.append(_quantity(body.law, body.position[frames], speed, what) / true[frames])
+        quantity = _quantity(body.law, body.position[frames], speed, what)
+        found.append(1 + (quantity - true[frames]) / scale[frames])
     return np.concatenate(found)
 
 

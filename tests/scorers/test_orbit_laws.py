@@ -91,6 +91,24 @@ def test_true_orbits_are_those_of_newton_and_kepler(clip_of: Clips, read: Read, 
     assert rows["laws/orbit-energy"].value == pytest.approx(1, abs=0.02)
 
 
+def test_the_energy_of_a_flyby_is_measured_against_its_motion(clip_of: Clips, read: Read) -> None:
+    """Its true energy is near 0: nothing is divided by it."""
+    clip = clip_of("orbits/flyby-v1")
+    states = clip.states[clip.handover + 1 :]
+    star = np.array(clip.scene.bodies[clip.scene.index("star")].position[:2])
+    at_rest = -clip.scene.fields[0].mu / np.linalg.norm(clip.states[clip.handover, 0, :2] - star)
+    true = (states[:, 0, 7:9] ** 2).sum(-1) / 2 - clip.scene.fields[0].mu / np.linalg.norm(
+        states[:, 0, :2] - star, axis=-1
+    )
+    kinetic = float(np.mean((states[:, 0, 7:9] ** 2).sum(-1))) / 2
+    assert 0 < true.mean() < kinetic / 2
+    rows = read(clip, sabotage.truth(clip))
+    assert rows["laws/orbit-energy"].value == pytest.approx(1, abs=0.03)
+    assert rows["laws/orbit-energy.spread"].value < 0.2
+    still = read(clip, sabotage.freeze(clip))["laws/orbit-energy"].value
+    assert still == pytest.approx(1 + (at_rest - true.mean()) / kinetic, abs=0.05)
+
+
 def test_a_weaker_star_changes_strength_and_period_by_as_much(clip_of: Clips, read: Read) -> None:
     clip = clip_of(KEPLER)
     rows = read(clip, sabotage.gravity_times(clip, 0.9))
