@@ -26,6 +26,7 @@ from physbench.clips.suite import Suite
 from physbench.errors import UsageError
 from physbench.world.scene import HISTORY, PHYSICS_HZ, RenderSpec, Scene
 
+README = "README.md"
 ANSWERS = "answers"  # folder for what comes back
 PARTS = ("images", "videos", "prompts", "actions", ANSWERS)
 COLUMNS = ("frame", "time_s", "red", "green", "blue", "impulse_x_Ns", "impulse_y_Ns", "impulse_z_Ns")
@@ -88,7 +89,7 @@ def export(
         context_frames=context,
         clips=golden,
     )
-    _write(folder / "README.md", export_words.readme(asked, folder).encode())
+    _write(folder / README, export_words.readme(asked, folder).encode())
     _write(folder / ANSWERS / ANSWER, _json(Answer(asked=asked)))
     _write(folder / MANIFEST, _json(asked))
     return asked
@@ -100,9 +101,18 @@ def _refuse_foreign(folder: Path) -> None:
         raise UsageError(f"--out: '{folder}' is a file. Name a folder, which is made if it does not exist.")
     if (folder / MANIFEST).exists():
         raise UsageError(f"--out: {folder} holds an export already. Name another folder, or remove it.")
-    others = sorted(entry.name for entry in folder.iterdir() if entry.name not in PARTS) if folder.exists() else []
+    kept = (*PARTS, README) if _ours(folder / README) else PARTS
+    others = sorted(entry.name for entry in folder.iterdir() if entry.name not in kept) if folder.exists() else []
     if others:
         raise UsageError(f"--out: {folder} is not empty ('{others[0]}'). Name a folder of its own.")
+
+
+def _ours(readme: Path) -> bool:
+    """Whether it is that of an export that was interrupted."""
+    try:
+        return readme.read_bytes().startswith(export_words.TITLE.encode())
+    except OSError:
+        return False
 
 
 def _export_clip(folder: Path, spec: RenderSpec, context: int, row: Row) -> ClipAsked:

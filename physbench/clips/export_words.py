@@ -7,6 +7,8 @@ from pathlib import Path
 
 from physbench.clips.conditioning import ANSWER, MANIFEST, Asked
 
+TITLE = "# Conditioning for physbench"
+
 
 def readme(asked: Asked, folder: Path) -> str:
     """Markdown for the folder of an export."""
@@ -24,7 +26,7 @@ def readme(asked: Asked, folder: Path) -> str:
         if any(clip.files.actions for clip in asked.clips)
         else ""
     )
-    return f"""# Conditioning for physbench: {asked.suite.name}, {len(asked.clips)} clips
+    return f"""{TITLE}: {asked.suite.name}, {len(asked.clips)} clips
 
 Each clip shows {shown} of {asked.width}x{asked.height} px at {asked.fps:g} frames/s, the last one at time 0.
 A model continues it. Nothing in this folder lies behind time 0.

@@ -106,13 +106,21 @@ def csv_of_clips(folder: RunFolder) -> str:
     """Every reading of every sample of every clip: scores.parquet as CSV."""
     from physbench.results.manifest import read_scores
 
-    text: str = read_scores(folder).to_csv(index=False, lineterminator="\n")
+    table = read_scores(folder)
+    for name in table.select_dtypes(exclude="number"):
+        table[name] = table[name].map(_cell_text)
+    text: str = table.to_csv(index=False, lineterminator="\n")
     return text
+
+
+def _cell_text(value: object) -> object:
+    """Text of models and users that no spreadsheet takes for a formula."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 
 def _csv(columns: tuple[str, ...], rows: Iterator[tuple[object, ...]]) -> str:
     target = io.StringIO()
     writer = csv.writer(target, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows(["" if value is None else value for value in row] for row in rows)
+    writer.writerows(["" if value is None else _cell_text(value) for value in row] for row in rows)
     return target.getvalue()

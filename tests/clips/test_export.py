@@ -126,6 +126,18 @@ def test_wrong_use(words: tuple[str, ...], says: str, tmp_path: Path, capsys: py
     assert not (tmp_path / "c" / "manifest.json").exists()
 
 
+def test_one_that_was_interrupted_at_its_end_is_made_again(tmp_path: Path) -> None:
+    words = ("data", "export", "--suite", "smoke", "--limit", "1", "--size", "64", "--fps", "10")
+    (tmp_path / "c" / "answers").mkdir(parents=True)
+    (tmp_path / "c" / "README.md").write_text("# Conditioning for physbench: smoke")
+    assert run([*words, "--out", str(tmp_path / "c")]) == 0
+    assert (tmp_path / "c" / "manifest.json").exists()
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "README.md").write_text("# My folder")
+    assert run([*words, "--out", str(tmp_path / "d")]) == 2
+    assert (tmp_path / "d" / "README.md").read_text() == "# My folder"
+
+
 def test_an_export_is_never_mixed_with_another(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = (folder / "manifest.json").read_bytes()
     assert run(["data", "export", *WORDS, "--out", str(folder)]) == 2

@@ -11,7 +11,7 @@ import pytest
 
 from physbench.cli.main import run
 from physbench.results.build import build_result
-from physbench.results.formats import COLUMNS, csv_of_tasks, markdown
+from physbench.results.formats import COLUMNS, csv_of_clips, csv_of_tasks, markdown
 
 
 @pytest.fixture
@@ -29,6 +29,20 @@ def test_csv_has_a_row_per_task_and_axis(result: dict) -> None:
     assert [float(row["skill_low"]), float(row["skill_high"])] == list(found["skill_interval"])
     assert float(row["freeze"]) == found["references"]["freeze"]
     assert row["model"] == result["model"]["name"]
+
+
+def test_no_text_of_a_model_is_a_formula(make_run, result: dict) -> None:
+    result["model"]["name"] = '=HYPERLINK("http://example.org")'
+    (row, *_) = csv.DictReader(io.StringIO(csv_of_tasks(result)))
+    assert row["model"] == '\'=HYPERLINK("http://example.org")'
+    assert float(row["skill"]) == next(iter(result["tasks"].values()))["consistency"]["skill"]
+    folder = make_run(2, 0)
+    table = pd.read_parquet(folder.scores)
+    table["reason"] = "@SUM(1)"
+    table.to_parquet(folder.scores)
+    rows = list(csv.DictReader(io.StringIO(csv_of_clips(folder))))
+    assert {row["reason"] for row in rows} == {"'@SUM(1)"}
+    assert [row["quality"] for row in rows] == ["" if pd.isna(q) else str(q) for q in table["quality"]]
 
 
 def test_markdown_answers_first_and_escapes_names(result: dict) -> None:
