@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from physbench.clips.clip import Clip, Row
 from physbench.errors import UsageError
 from physbench.rollouts.engine import RolloutEngine
-from physbench.rollouts.messages import ModelInfo
+from physbench.rollouts.messages import DRAWN, ModelInfo
 from physbench.rollouts.plan import Batch, Item
 from physbench.rollouts.rollout import Rollout
 
@@ -72,7 +72,7 @@ def check_model(engine: RolloutEngine, clips: Sequence[Clip]) -> Checked:
         again = roll(together)
         checked.seconds = sum(rollout.seconds for rollout in again) / len(again)
         _compare_calls(checked, again)
-        _compare_batches(checked, roll(*([item] for item in together)))
+        _compare_batches(checked, roll(*([item] for item in together)), engine.notes)
         _compare_samples(checked, roll([(rows[0], 0), (rows[0], 1)]))
         _look(checked)
     checked.notes += engine.notes
@@ -97,17 +97,17 @@ def _compare_calls(checked: Checked, again: Sequence[Rollout]) -> None:
         )
 
 
-def _compare_batches(checked: Checked, alone: Sequence[Rollout]) -> None:
+def _compare_batches(checked: Checked, alone: Sequence[Rollout], said: Sequence[str]) -> None:
     failures = [rollout.failure for rollout in alone if rollout.failure]
     if failures:
         checked.problems.append(f"A clip that works beside another fails alone: {failures[0]}")
     levels, share = _difference(checked.rollouts, alone)
     if levels and not checked.problems:
-        tail = (
-            "rounding, as the plan of batches is fixed."
-            if levels <= HARMLESS_LEVELS
-            else "the clips of a batch influence one another. Is a normalisation over the batch in training mode?"
-        )
+        tail = "the clips of a batch influence one another. Is a normalisation over the batch in training mode?"
+        if levels <= HARMLESS_LEVELS:
+            tail = "rounding, as the plan of batches is fixed."
+        elif DRAWN in said:
+            tail = "random numbers that do not come from `generators`."
         checked.notes.append(
             f"A clip alone and beside another differ by up to {levels} grey levels in {share:.1%} of the values: {tail}"
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import random
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -41,11 +41,14 @@ def where(model: object) -> tuple[torch.device, torch.dtype]:
 
 
 @contextmanager
-def undisturbed(model: object, device: torch.device) -> Iterator[None]:
+def undisturbed(model: object) -> Iterator[None]:
     """Put a model into evaluation mode for a while, and leave everything else as it was found."""
     modes = [(module, module.training) for network in networks(model) for module in network.modules()]
     python, legacy, deterministic = random.getstate(), np.random.get_state(), torch.backends.cudnn.deterministic  # noqa: NPY002
-    devices: Iterable[torch.device] = [device] if device.type == "cuda" else []
+    # Seeding reaches the generators of all accelerators, wherever this model lies.
+    used = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    devices = range(torch.cuda.device_count() if used else 0)
+    apple = torch.mps.get_rng_state() if torch.backends.mps.is_available() else None
     with torch.random.fork_rng(devices):
         try:
             torch.backends.cudnn.deterministic = True
@@ -56,6 +59,8 @@ def undisturbed(model: object, device: torch.device) -> Iterator[None]:
             for module, training in modes:
                 module.training = training
             torch.backends.cudnn.deterministic = deterministic
+            if apple is not None:
+                torch.mps.set_rng_state(apple)
             random.setstate(python)
             np.random.set_state(legacy)  # noqa: NPY002
 
@@ -83,7 +88,7 @@ class LiveProcess(ModelProcess):
         if not self._answers:
             if not self._jobs:
                 raise Silence
-            with undisturbed(self._model, self._worker.device):
+            with undisturbed(self._model):
                 self._worker.do(self._jobs.popleft())
         return self._answers.popleft()
 

@@ -12,6 +12,11 @@ from numpy.typing import NDArray
 from physbench.adapters.protocol import ModelCard
 from physbench.clips.clip import Clip
 
+DRAWN = (
+    "The model draws from the global random generators, which a batch shares: draw from `generators`, one a clip, and "
+    "put networks into eval mode."
+)
+
 
 @dataclass(frozen=True)
 class Load:

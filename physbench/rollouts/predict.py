@@ -17,6 +17,7 @@ from physbench.adapters.protocol import FrameModel, Model, PrivilegedModel, Reco
 from physbench.clips.clip import Clip
 from physbench.errors import PhysbenchError
 from physbench.rollouts.arrival import AnswerError, check_chunk, chunks, store
+from physbench.rollouts.messages import DRAWN
 
 T = TypeVar("T")
 
@@ -62,6 +63,15 @@ def seed_everything(seed: int) -> None:
     np.random.seed(seed % 2**32)  # noqa: NPY002 - the global one is meant
 
 
+def global_states(device: torch.device) -> tuple[object, ...]:
+    """States of the global generators, to see whether somebody draws from them."""
+    states = [torch.get_rng_state()]
+    if device.type == "cuda":
+        states.append(torch.cuda.get_rng_state(device))
+    _, keys, place, *_ = np.random.get_state(legacy=True)  # noqa: NPY002 - the global one is meant
+    return (*(state.numpy().tobytes() for state in states), random.getstate(), np.asarray(keys).tobytes(), place)
+
+
 def generators(seeds: Sequence[int], device: torch.device) -> list[torch.Generator]:
     """One generator per clip and sample, on the model's device."""
     made = []
@@ -89,6 +99,7 @@ def predict(model: Model, part: Part, place: Tensor, device: torch.device, dtype
     answer = Answer()
     randomness = generators(part.seeds, device)
     seed_everything(part.seeds[0])
+    untouched = global_states(device)
     done = 0
     context = part.context
     while done < part.stored:
@@ -103,6 +114,8 @@ def predict(model: Model, part: Part, place: Tensor, device: torch.device, dtype
             break
         if done < part.stored and context is not None:
             context = torch.cat([context, place[:, max(0, done - context.shape[1]) : done]], 1)[:, -context.shape[1] :]
+    if global_states(device) != untouched:
+        answer.notes.add(DRAWN)
     return answer
 
 

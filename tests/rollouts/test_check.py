@@ -123,3 +123,14 @@ def test_the_picture_shows_failures_too(tmp_path, clip_maker) -> None:
     rollouts = [Rollout(clips[0].id, 0, clips[0].future()), Rollout(clips[1].id, 0, empty, "it failed")]
     save_picture(tmp_path / "a.png", clips, rollouts, "toy")
     assert (tmp_path / "a.png").stat().st_size > 5000
+
+
+@pytest.mark.parametrize("draw", [torch.rand, lambda shape: torch.from_numpy(np.random.rand(*shape))])  # noqa: NPY002
+def test_numbers_of_the_global_generators_are_named(found, draw) -> None:
+    """They are no normalisation over the batch, though clips depend on one another through them."""
+    checked = found(lambda frames, context, generators: frames * 0.9 + 0.1 * draw(tuple(frames.shape)))
+    notes = " ".join(checked.notes)
+    assert "draw from `generators`" in notes and "do not come from `generators`" in notes
+    assert "normalisation" not in notes
+    good = found(lambda frames, context, generators: frames * 0.9 + 0.1 * noise(frames, generators), stochastic=True)
+    assert not good.notes and not good.problems
