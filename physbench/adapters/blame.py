@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sysconfig
 import traceback
 from pathlib import Path
@@ -14,6 +15,10 @@ LONGEST = 300  # characters of a message
 
 def first_line(text: str) -> str:
     """The first line that says something, cut to a length that a table can hold."""
+    if text.startswith("Weights only load failed"):  # a page, whose first line advises to run the file's code
+        found = re.search(r"GLOBAL (\S+)", text)
+        inside = f"more than tensors ({found[1]})" if found else "more than tensors"
+        return f"the file holds {inside}, which weights_only=True refuses. Save the state_dict alone: load that."
     line = next((line.strip() for line in text.splitlines() if line.strip()), "")
     return line if len(line) <= LONGEST else line[: LONGEST - 3] + "..."
 

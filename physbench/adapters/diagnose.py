@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import zipfile
 from pathlib import Path
@@ -75,9 +76,9 @@ def _not_there(target: str, path: Path) -> str:
         known = {name: f"baseline:{name}" for name in BASELINES} | {name: f"reference:{name}" for name in shipped()}
         if target in known:
             return f"There is no file '{target}'. Did you mean {known[target]}?"
-        close = nearest(target, [*known.values(), *known])
-        if "Did you mean" in close:
-            return f"There is no file '{target}'.{close}"
+        if "Did you mean" in nearest(target, known):
+            name = difflib.get_close_matches(target, known, n=1, cutoff=0.5)[0]
+            return f"There is no file '{target}'. Did you mean {known[name]}?"
     return f"{missing(path)}\n`physbench models list` shows what can be evaluated."
 
 

@@ -56,7 +56,7 @@ def command(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start the run in --out over.")] = False,
     trust_code: Annotated[
-        bool, typer.Option("--trust-code", help="Load a model file that can run code on this machine.")
+        bool, typer.Option("--trust-code", help="For kinds of files that can run code; no kind so far needs it.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result document to stdout.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,

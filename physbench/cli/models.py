@@ -80,7 +80,9 @@ def check(
     out: Annotated[
         Path | None, typer.Option(metavar="FILE.png", help="Picture to write. [default: check-<name>.png here]")
     ] = None,
-    trust_code: Annotated[bool, typer.Option("--trust-code", help="Load formats that can run code.")] = False,
+    trust_code: Annotated[
+        bool, typer.Option("--trust-code", help="For kinds of files that can run code; no kind so far needs it.")
+    ] = False,
 ) -> None:
     """Roll a model out on two clips and say in words what is wrong with it."""
     from physbench.adapters.load import check_target

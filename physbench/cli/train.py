@@ -39,6 +39,8 @@ def command(
 
     if minutes is not None and steps is not None:
         raise UsageError("Expected --minutes or --steps but got both: either the time or the work is given.")
+    if not 0 <= seed < 2**63:
+        raise UsageError(f"--seed: expected a whole number from 0 to 2**63 - 1, got {seed}.")
     folder = out or Path("runs") / f"train-{name}"
     from physbench.reference.train import pick_device, train
 

@@ -110,6 +110,7 @@ def test_names_that_are_nowhere(tmp_path) -> None:
     assert "Did you mean baseline:freeze" in told("freeze")
     assert "Did you mean baseline" in told("basline:freeze")
     assert "Did you mean freeze" in told("baseline:freez")
+    assert "Did you mean reference:objects?" in told("obects")
     assert "models list" in told("something/that/is/nowhere.pt")
     assert "no checkpoint of 'simple'" in told("reference:simple") or find_adapter("reference:simple")
 

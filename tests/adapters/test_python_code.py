@@ -1,6 +1,9 @@
 """Factories in Python: every mistake is told in one or two lines that name the place."""
 
+import argparse
+
 import pytest
+import torch
 
 from physbench.adapters.load import check_target, model_sha256
 from physbench.errors import ModelError
@@ -166,3 +169,10 @@ def test_the_hash_of_a_file_is_that_of_its_text(code) -> None:
     first = model_sha256(f"{code('x = 1')}:make")
     assert first == model_sha256(f"{code('x = 1')}:make") != model_sha256(f"{code('x = 2')}:make")
     assert model_sha256("python:json:loads") is None
+
+
+def test_weights_of_more_than_tensors_are_explained_without_the_advice_to_run_them(load, code, tmp_path) -> None:
+    torch.save({"args": argparse.Namespace(size=1)}, tmp_path / "full.pt")
+    path = code("def make(*, weights, **_):\n    torch.load(weights, weights_only=True)\n")
+    with pytest.raises(ModelError, match=r"more than tensors \(argparse.Namespace\).*Save the state_dict alone"):
+        load(f"{path}:make", weights=str(tmp_path / "full.pt"))
