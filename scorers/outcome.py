@@ -27,7 +27,8 @@ def outcome(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
     """Share of the scene's yes/no questions about the end that a prediction answers as ground truth does.
 
     O = agreeing answers / questions. 0 to 1, higher is better; quality = O. It applies where a scene declares outcomes
-    (`Scene.outcomes`); `consistency/explained` does not apply there.
+    (`Scene.outcomes`); `consistency/explained` does not apply there. What hangs counts only where the answers differ,
+    or where nothing else is asked: a picture that never moves, too, shows that nothing hangs.
 
     Each body is looked at in the last 0.3 s in which ground truth shows it. falls: it is there more than 0.3 of its
     apparent diameter away from where it started. falls left: it falls, and is there further left than it started;
@@ -41,7 +42,8 @@ def outcome(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
     answers = answer(clip, tracks)
     if not answers:
         return {"": Reading(None, "not applicable", "the scene declares no outcomes")}
-    readings = {"": Reading(float(np.mean([one.agrees for one in answers])))}
+    counted = [one for one in answers if one.outcome.question != "hangs" or not one.agrees] or answers
+    readings = {"": Reading(float(np.mean([one.agrees for one in counted])))}
     for question in ("falls", "falls left", "hangs"):
         agree = [one.agrees for one in answers if one.outcome.question == question]
         key = question.replace(" ", "-")
