@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
+
+from physbench.errors import DISK_FULL, UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,6 +32,20 @@ def warn(message: str) -> None:
 def complain(message: str) -> None:
     """Print an error on stderr. The message says what was wrong, where, and what to do."""
     typer.echo(typer.style("Error: ", fg="red", bold=True) + message, err=True)
+
+
+def refuse_unwritable(folder: Path) -> None:
+    """Tell before the work begins that its result could not be kept. The folder is made if it does not exist."""
+    import tempfile
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        if error.errno in DISK_FULL:
+            raise
+        raise UsageError(f"Cannot write into {folder.absolute()}: {error.strerror}. Choose another --out.") from error
 
 
 def stdout_console() -> Console:

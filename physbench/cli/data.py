@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from physbench.cli.console import note
+from physbench.cli.console import note, refuse_unwritable
 from physbench.errors import UsageError
 
 app = typer.Typer(
@@ -42,6 +42,8 @@ def generate(
     processes = _workers(workers)
     if out is not None and out.exists() and not out.is_dir():
         raise UsageError(f"--out: '{out}' is a file. Name a folder, which is made if it does not exist.")
+    if out is not None:
+        refuse_unwritable(out)
     store = ClipStore(out, required=True)
     started = time.monotonic()
     try:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from physbench.cli.console import debugging, note, stdout_console, warn
+from physbench.cli.console import debugging, note, refuse_unwritable, stdout_console, warn
 
 if TYPE_CHECKING:
     from physbench.adapters.protocol import ModelCard
@@ -92,7 +92,7 @@ def check(
     check_timeout(timeout)
     if out is not None and out.suffix.lower() != ".png":
         raise UsageError(f"--out: expected a .png file, got '{out}'. Write --out {out.with_suffix('.png')}.")
-    _refuse_unwritable(out.parent if out else Path())
+    refuse_unwritable(out.parent if out else Path())
     arguments = parse_model_args(model_arg or [])
     check_target(model, trust_code=trust_code)
     wrong, rows = _inspect(model, arguments)
@@ -115,6 +115,9 @@ def check(
         debug=debugging(),
     ) as engine:
         card = engine.card
+        if len(rows) == 1:
+            note("One video alone is not compared with others.")
+            raise typer.Exit(1 if wrong else 0)
         note(f"Making two clips of {card.spec} and rolling them out a few times ...")
         store = ClipStore()
         clips = [store.get(row, card.spec) for row in two_rows(rows or find_suite("smoke").rows, engine)]
@@ -142,20 +145,6 @@ def _inspect(model: str, arguments: dict[str, str]) -> tuple[int, list[Row]]:
     if not rows:
         raise typer.Exit(1)
     return wrong, rows
-
-
-def _refuse_unwritable(folder: Path) -> None:
-    """Tell before the model is loaded that its picture could not be kept."""
-    import tempfile
-
-    from physbench.errors import UsageError
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise UsageError(f"Cannot write into {folder.absolute()}: {error.strerror}. Choose another --out.") from error
 
 
 def describe_card(card: ModelCard) -> str:

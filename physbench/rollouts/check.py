@@ -43,7 +43,7 @@ def two_rows(rows: Sequence[Row], engine: RolloutEngine) -> tuple[Row, Row]:
     first, horizon = rows[0], engine.horizon(rows[0])
     alike = [row for row in rows[1:] if engine.horizon(row) == horizon]
     if not alike:
-        raise UsageError("Expected two clips with one horizon in the suite.")
+        raise UsageError(f"Expected two clips of one length, got none as long as {first.id}. Answer more clips.")
     return first, next((row for row in alike if row.task != first.task), alike[0])
 
 

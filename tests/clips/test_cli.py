@@ -113,3 +113,9 @@ def test_interrupted_generation_keeps_what_is_done(tmp_path: Path) -> None:
     assert process.returncode == 130 and "Traceback" not in err and err.count("\n") <= 2
     kept = list(tmp_path.rglob("*.npz"))
     assert 2 <= len(kept) < 128 and not list(tmp_path.rglob("*.tmp"))
+
+
+def test_a_folder_that_cannot_be_written_is_told_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    code, _, err = call(capsys, "data", "generate", "--suite", "smoke", "--out", str(tmp_path / "file" / "clips"))
+    assert code == 2 and "Cannot write into" in err and "--out" in err and "Free some space" not in err
