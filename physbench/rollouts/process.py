@@ -70,6 +70,8 @@ class ModelProcess:
             stdout=2,  # what the model prints must not mix with our data
             pass_fds=(theirs.fileno(), memory.descriptor),
             start_new_session=True,
+            # Scoring has the cores meanwhile: a thread of torch that spins while it waits takes what another needs.
+            env={"OMP_WAIT_POLICY": "PASSIVE", **os.environ},
         )
         theirs.close()
         # A process that hangs does not read: a large message must not make the parent wait for it.
