@@ -6,6 +6,9 @@ and no speculative contacts (contactProcessingThreshold 0). Restitution and fric
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -33,17 +36,27 @@ def initial_states(scene: Scene) -> Array:
     return states
 
 
-def path_motion(body: Body, time: float) -> tuple[Array, Array]:
-    """Position (3,) m and velocity (3,) m/s of a kinematic body: straight from waypoint to waypoint, else at rest."""
-    if not body.path:
-        return np.array(body.position), np.zeros(3)
-    times = np.array([point.time for point in body.path])
-    points = np.array([point.position for point in body.path])
-    after = int(np.searchsorted(times, time, side="right"))
-    if after == 0 or after == len(times):
-        return points[max(after - 1, 0)], np.zeros(3)
-    velocity = (points[after] - points[after - 1]) / (times[after] - times[after - 1])
-    return points[after - 1] + velocity * (time - times[after - 1]), velocity
+class Way:
+    """The way of a kinematic body: straight from waypoint to waypoint, else at rest."""
+
+    def __init__(self, body: Body) -> None:
+        points = [point.position for point in body.path] or [body.position]
+        self._times = [point.time for point in body.path]
+        self._points = [points[0], *points]  # where each part of the way begins: before, between, behind the waypoints
+        steps = zip(pairwise(points), pairwise(self._times), strict=False)
+        speeds = [
+            [(q - p) / ((end - start) or 1.0) for p, q in zip(a, b, strict=True)] for (a, b), (start, end) in steps
+        ]
+        self._speeds = [[0.0] * 3, *speeds, [0.0] * 3]
+
+    def at(self, time: float) -> tuple[list[float], list[float]]:
+        """Position m and velocity m/s at `time` s."""
+        part = bisect_right(self._times, time)
+        point, speed = self._points[part], self._speeds[part]
+        if 0 < part < len(self._times):
+            ahead = time - self._times[part - 1]
+            return [x + v * ahead for x, v in zip(point, speed, strict=True)], speed
+        return list(point), speed
 
 
 def step_of(time: float) -> int:
@@ -107,8 +120,9 @@ class World:
         self._touching: set[tuple[int, int]] = set()
         self._impulses = [(_checked(scene, action), scene.index(action.body), action) for action in scene.impulses]
         self._paths = [i for i, body in enumerate(scene.bodies) if body.role == "kinematic" and body.path]
-        for i in self._paths:
-            self._states[:, i, :3], self._states[:, i, 7:10] = path_motion(scene.bodies[i], self.time)
+        self._ways = {i: Way(scene.bodies[i]) for i in self._paths}
+        for i, way in self._ways.items():
+            self._states[:, i, :3], self._states[:, i, 7:10] = way.at(self.time)
         self._changes = sorted(
             {step_of(time) for body in scene.bodies for time in (body.release, body.until) if time is not None}
             | {step for step, _, _ in self._impulses}
@@ -118,6 +132,7 @@ class World:
             self._configure()
             for i in range(len(scene.bodies)):
                 self._place_all(i, keep=given)
+            self._pulls = self._find_pulls()
         except BaseException:
             self.close()
             raise
@@ -213,11 +228,10 @@ class World:
         last = step_of(time)
         while self.step < last:
             self._push()
-            stop = min([last, *(step for step in self._changes if step > self.step)])
             if self._log or self.scene.fields or self._paths:
                 self._single()
             else:
-                self._several(stop - self.step)
+                self._several(min([last, *(step for step in self._changes if step > self.step)]) - self.step)
             if self.step in self._changes:
                 self._change()
 
@@ -225,14 +239,12 @@ class World:
         for part in range(self._refine):
             for index in self._paths:
                 self._move(index, part / self._refine)
-            for field in self.scene.fields:
-                self._attract(field.source, field.mu)
+            if self._pulls:
+                self._attract()
             self._client.api.stepSimulation(physicsClientId=self._client.id)
             if self._log:
                 self._record()
         self.step += 1
-        for index in self._paths:
-            self._move(index, 0.0)
 
     def _several(self, count: int) -> None:
         """Bit-identical to `count` single steps and cheaper; forces would be held, so only where there are none."""
@@ -254,34 +266,46 @@ class World:
                 pushed = [v + j / body.mass for v, j in zip(velocity, action.impulse, strict=True)]
                 api.resetBaseVelocity(ids[index], pushed, spin, physicsClientId=client)
 
-    def _attract(self, source: str, mu: float) -> None:
-        api, client, centre = self._client.api, self._client.id, self.scene.index(source)
+    def _find_pulls(self) -> list[tuple[int, list[tuple[int, float]]]]:
+        """Until the next change: the source of each field, and the bodies that it draws with mass x mu in N m2."""
+        free = [
+            index
+            for index, body in enumerate(self.scene.bodies)
+            if body.role == "moving" and not self._held(body) and not self._gone(body)
+        ]
+        centres = [(self.scene.index(field.source), field.mu) for field in self.scene.fields]
+        return [(c, [(i, self.scene.bodies[i].mass * mu) for i in free if i != c]) for c, mu in centres]
+
+    def _attract(self) -> None:
+        api, client = self._client.api, self._client.id
         for copy, ids in enumerate(self._ids):
-            if ids[centre] >= 0:
-                origin = api.getBasePositionAndOrientation(ids[centre], physicsClientId=client)[0]
-            else:
-                origin = (self._states[copy, centre, :3] + self._offset[copy]).tolist()
-            for index, body in enumerate(self.scene.bodies):
-                if body.role != "moving" or index == centre or self._held(body) or self._gone(body):
-                    continue
-                place = api.getBasePositionAndOrientation(ids[index], physicsClientId=client)[0]
-                d = [o - x for o, x in zip(origin, place, strict=True)]
-                square = d[0] * d[0] + d[1] * d[1] + d[2] * d[2]
-                scale = body.mass * mu / (square * square**0.5)
-                force = [scale * component for component in d]
-                api.applyExternalForce(ids[index], -1, force, place, api.WORLD_FRAME, physicsClientId=client)
+            places: dict[int, tuple[float, float, float]] = {}
+            for index in {index for centre, drawn in self._pulls for index in (centre, *(i for i, _ in drawn))}:
+                if ids[index] >= 0:
+                    places[index] = api.getBasePositionAndOrientation(ids[index], physicsClientId=client)[0]
+                else:
+                    places[index] = tuple((self._states[copy, index, :3] + self._offset[copy]).tolist())
+            for centre, drawn in self._pulls:
+                a, b, c = places[centre]
+                for index, strength in drawn:
+                    x, y, z = place = places[index]
+                    d = (a - x, b - y, c - z)
+                    square = d[0] * d[0] + d[1] * d[1] + d[2] * d[2]
+                    scale = strength / (square * square**0.5)
+                    force = (scale * d[0], scale * d[1], scale * d[2])
+                    api.applyExternalForce(ids[index], -1, force, place, api.WORLD_FRAME, physicsClientId=client)
 
     def _move(self, index: int, part: float) -> None:
         """Put a kinematic body where its path is `part` of a step after now, with the velocity that it has there."""
         body, api, client = self.scene.bodies[index], self._client.api, self._client.id
         if self._gone(body):
             return
-        here, velocity = path_motion(body, self.time + part * STEP)
-        for copy, ids in enumerate(self._ids):
+        here, velocity = self._ways[index].at(self.time + part * STEP)
+        for offset, ids in zip(self._offset.tolist(), self._ids, strict=True):
             if ids[index] >= 0:
-                place = (here + self._offset[copy]).tolist()
+                place = [x + shift for x, shift in zip(here, offset, strict=True)]
                 api.resetBasePositionAndOrientation(ids[index], place, body.orientation, physicsClientId=client)
-                api.resetBaseVelocity(ids[index], velocity.tolist(), (0, 0, 0), physicsClientId=client)
+                api.resetBaseVelocity(ids[index], velocity, (0, 0, 0), physicsClientId=client)
 
     def _change(self) -> None:
         """Release what is released and take away what vanishes at this step."""
@@ -291,22 +315,24 @@ class World:
             elif body.release is not None and step_of(body.release) == self.step and body.role == "moving":
                 self._remove(index)
                 self._place_all(index)
+        self._pulls = self._find_pulls()
 
     def _record(self) -> None:
         points = self._client.api.getContactPoints(physicsClientId=self._client.id)
         if not points and not self._touching:
             return
+        names, touching = self._names, self._touching
         nearest: dict[tuple[int, int], float] = {}
         for point in points:
-            a, b = self._names[point[1]], self._names[point[2]]
-            pair = (min(a, b), max(a, b))
-            nearest[pair] = min(point[8], nearest.get(pair, np.inf))
-        for pair in sorted(nearest):
-            if nearest[pair] <= 0.0 and pair not in self._touching:
-                self._touching.add(pair)
-                names = (self.scene.bodies[pair[0]].name, self.scene.bodies[pair[1]].name)
-                self.contacts.append(Contact(self.time, *names))
-        self._touching = {pair for pair in self._touching if nearest.get(pair, np.inf) <= SEPARATION}
+            a, b, distance = names[point[1]], names[point[2]], point[8]
+            pair = (a, b) if a < b else (b, a)
+            if distance < nearest.get(pair, np.inf):
+                nearest[pair] = distance
+        for pair in sorted([pair for pair, gap in nearest.items() if gap <= 0.0 and pair not in touching]):
+            touching.add(pair)
+            self.contacts.append(Contact(self.time, *(self.scene.bodies[index].name for index in pair)))
+        if touching:
+            self._touching = {pair for pair in touching if nearest.get(pair, np.inf) <= SEPARATION}
 
     # Reading
 
@@ -326,7 +352,7 @@ class World:
         for index, body in enumerate(self.scene.bodies):
             self._read(index)
             if index in self._paths and not self._gone(body):
-                self._states[:, index, :3], self._states[:, index, 7:10] = path_motion(body, self.time)
+                self._states[:, index, :3], self._states[:, index, 7:10] = self._ways[index].at(self.time)
         return self._states.copy()
 
 
