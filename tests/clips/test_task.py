@@ -7,7 +7,16 @@ import pytest
 
 from physbench.clips.clip import Row
 from physbench.clips.generate import random_stream
-from physbench.clips.task import Parameter, declare, draw, find_task, match_tasks, parameter_table, task_ids
+from physbench.clips.task import (
+    NothingAccepted,
+    Parameter,
+    declare,
+    draw,
+    find_task,
+    match_tasks,
+    parameter_table,
+    task_ids,
+)
 from physbench.errors import UsageError
 
 FOUR = ("collisions/head-on-v1", "falling/projectile-v1", "occlusion/screen-pass-v1", "orbits/kepler-v1")
@@ -24,7 +33,7 @@ def test_finds_tasks_by_any_name() -> None:
     [
         ("projectil", "falling/projectile-v1"),
         ("falling/projectile-v2", "falling/projectile-v1"),
-        ("fallin", "falling/projectile-v1"),
+        ("fallin", "falling/"),
         ("screenpass", "occlusion/screen-pass-v1"),
         ("qqqq", "Known: collisions/"),
     ],
@@ -68,7 +77,7 @@ def test_table_and_impossible_ranges() -> None:
     ]
     with pytest.raises(TypeError):
         parameters["size"] = parameters["size"]  # type: ignore[index]
-    with pytest.raises(RuntimeError, match="too narrow"):
+    with pytest.raises(NothingAccepted, match=r"refused all of 20,000 draws of the split train, .* with size 1\.\d+\."):
         draw(parameters, np.random.default_rng(0), "train", lambda values: False)
 
 

@@ -116,11 +116,11 @@ def test_wrong_arguments_name_the_option(tmp_path: Path) -> None:
 
 
 def test_only_the_train_split_is_learned_from() -> None:
-    rows, held_out = training_rows(100)
+    rows, held_out = training_rows(280)
     assert {row.split for row in (*rows, *held_out)} == {"train"}
     assert not set(rows) & set(held_out)
     assert {row.task for row in rows} == {row.task for row in held_out}
-    assert len(rows) == 90
+    assert len(rows) == 252
 
 
 @pytest.mark.parametrize("architecture", [objects.architecture, simple.architecture], ids=["objects", "simple"])

@@ -184,7 +184,7 @@ def test_boxes_are_placed_by_coverage_and_dropped_where_cut(clip: Clip) -> None:
         clip, scene=scene, frames=frames, states=clip.states[:, :1], full_area=area, visible_area=visible
     )
     tracks = track(boxes, CONTEXT, frames)
-    inside = x - 8 > 0
+    inside = x - 8 >= 0  # all of it, from the very border on
     assert np.abs(tracks.position[inside, 0] - np.stack([x[inside] - 2, np.full(inside.sum(), 26)], -1)).max() < 0.2
     assert np.isnan(tracks.position[~inside, 0]).all()
     assert (tracks.state[~inside, 0] == Visibility.CLIPPED).all()
