@@ -11,6 +11,7 @@ import numpy as np
 from physbench.results.estimate import ends, number
 from physbench.results.manifest import REFERENCES
 from physbench.results.schema import ReadingResult, ReadingValue
+from physbench.results.words import FAILED_ON
 from physbench.scoring.bootstrap import FEWEST, TOO_FEW, median_interval, resampled_means
 from physbench.scoring.skill import Array, Stratum
 
@@ -119,9 +120,21 @@ def _value(found: Panel, table: pd.DataFrame, reading: str, task: str, statistic
 
 
 def unavailable(table: pd.DataFrame) -> dict[str, str]:
-    """Readings that could not be computed here, with the reason."""
+    """Readings that could not be computed here, with the reason.
+
+    These are the ones that lack something, and those of diagnostics that broke: not where the rollout failed, which is
+    the model's and said with the clips.
+    """
     rows = table[table["status"] == "unavailable"].drop_duplicates("reading")
-    return {str(row.reading): str(row.reason) for row in rows.sort_values("reading").itertuples()}
+    found = {str(row.reading): str(row.reason) for row in rows.itertuples()}
+    failed = table[(table["status"] == "failed") & table["axis"].isna()]
+    for name, rows in failed.groupby("reading"):
+        scorer = str(name).partition(".")[0]
+        broken = rows[rows["reason"].str.startswith(f"{scorer} ")]
+        if len(broken):
+            clips, most = table["clip"].nunique(), str(broken["reason"].mode().iloc[0]).removeprefix(f"{scorer} ")
+            found[str(name)] = f"{FAILED_ON} {broken['clip'].nunique()} of {clips} clips: {most}"
+    return dict(sorted(found.items()))
 
 
 def _point(strata: Mapping[Stratum, Array], statistic: Statistic) -> float | None:

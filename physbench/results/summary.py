@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from physbench.results.heat import Cell, heat
+from physbench.results.words import FAILED_ON
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -122,7 +123,10 @@ def _remarks(result: Document, console: Console) -> None:
         said = f"{share} failed and count" if counts["samples"] == 1 else f"In {share} a sample failed and counts"
         console.print(Text(f"{said} as 0: {first['reason']}", style="red"))
     for reading, reason in result["unavailable"].items():
-        console.print(Text(f"{reading} is unavailable: {reason}", style="dim"))
+        if reason.startswith(FAILED_ON):
+            console.print(Text(f"unavailable: {reading} {reason}", style="red"))
+        else:
+            console.print(Text(f"{reading} is unavailable: {reason}", style="dim"))
     speed = result["speed"]
     parts = [
         f"{speed['model_frames_per_s']:.0f} model frames/s" if speed["model_frames_per_s"] else "",

@@ -13,6 +13,7 @@ AXIS_QUESTIONS = {
     "permanence": "Is everything still there, and still itself?",
     "drift": "Is it what happens here, for as long as that can be known?",
 }
+FAILED_ON = "failed on"  # how the reason begins why the reading of a scorer that broke is unavailable
 UNITS = {"1": "", "m/s2": "m/s²", "m/s^2": "m/s²", "deg": "°"}
 
 

@@ -23,7 +23,7 @@ from physbench.run.pool import Pool, cores
 from physbench.run.roll import roll_and_score
 from physbench.run.samples import score_samples
 from physbench.run.state import Run, Say
-from physbench.run.versions import ALL_DECIDING, versions
+from physbench.run.versions import ALL_DECIDING, foreign_code_hash, versions
 from physbench.scoring.score import find_scorers
 
 
@@ -59,7 +59,7 @@ def evaluate(
     elif resume:
         raise UsageError("A live model may have changed since: its run cannot be resumed. Use fresh=True.")
     sha256 = model_sha256(options.model) if model is None else None
-    asked = asked_document(options, suite, sha256, versions(scorers, ALL_DECIDING))
+    asked = asked_document(options, suite, sha256, versions(parts=ALL_DECIDING), foreign_code_hash(scorers))
     path = out or default_folder(options.short_name, options.suite, resume)
     with interruptible(), opened(path, resume=resume, fresh=fresh) as folder:
         if folder.manifest.exists():

@@ -38,7 +38,9 @@ def file_hashes(model_args: Mapping[str, str]) -> Document:
     return hashes
 
 
-def asked_document(options: Options, suite: Suite, sha256: str | None, versions: Document) -> Document:
+def asked_document(
+    options: Options, suite: Suite, sha256: str | None, versions: Document, foreign_code: str | None = None
+) -> Document:
     """The part of the manifest that is known before the model is loaded: what a resumed run must agree with."""
     return {
         "schema_version": MANIFEST_VERSION,
@@ -61,6 +63,7 @@ def asked_document(options: Options, suite: Suite, sha256: str | None, versions:
         "options": options.document(),
         "seed": options.seed,
         "versions": versions,
+        "foreign_code": foreign_code,  # of scorers that do not come with physbench: their readings, and no skill
     }
 
 
@@ -74,6 +77,7 @@ _DECIDING: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("The version of the suite", ("suite", "version")),
     ("The content of the files of --tasks", ("files", "tasks")),
     ("The content of the files of --scorers", ("files", "scorers")),
+    ("The source code of scorers that are not physbench's", ("foreign_code",)),
     ("The choice of clips (--tasks, --limit)", ("suite", "rows")),
     ("The hash of the suite", ("suite", "hash")),
     ("--scorers", ("options", "scorers")),

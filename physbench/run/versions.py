@@ -51,6 +51,15 @@ def code_hash(scorers: Sequence[Scorer] = (), parts: Sequence[str] = DECIDING) -
     return digest.hexdigest()[:16]
 
 
+def foreign_code_hash(scorers: Sequence[Scorer]) -> str | None:
+    """Hash of the sources of scorers that do not come with physbench; None where there are none.
+
+    They are diagnostics and decide no skill: runs with and without them compare, but a resumed run needs the same ones.
+    """
+    foreign = [each for each in scorers if not each.function.__module__.startswith(f"{physbench.__name__}.")]
+    return code_hash(foreign, ()) if foreign else None
+
+
 def versions(scorers: Sequence[Scorer] = (), parts: Sequence[str] = DECIDING) -> dict[str, str | None]:
     """For cache keys, and with ALL_DECIDING for manifest.json."""
     libraries = {name: library_version(name) for name in LIBRARIES}

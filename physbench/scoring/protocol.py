@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
@@ -12,6 +12,7 @@ from physbench.tracks.tracks import Tracks
 
 Axis = Literal["consistency", "permanence", "drift"]
 AXES: tuple[Axis, ...] = ("consistency", "permanence", "drift")
+Better = Literal["lower", "higher", "neither"]
 Status = Literal["ok", "failed", "unavailable", "not applicable"]
 
 
@@ -57,7 +58,7 @@ class Scorer:
     version: int
     axis: Axis | None
     unit: str
-    better: Literal["lower", "higher", "neither"]
+    better: Better
     quality: Callable[[float], float] | None
     noise_floor: str  # what ground truth reads through the same chain
     source: str  # doi, arXiv or formula
@@ -78,7 +79,7 @@ def scorer(
     version: int,
     axis: Axis | None,
     unit: str,
-    better: Literal["lower", "higher", "neither"],
+    better: Better,
     quality: Callable[[float], float] | None,
     noise_floor: str,
     source: str,
@@ -87,7 +88,13 @@ def scorer(
     headline: bool = False,
     together: TogetherFunction | None = None,
 ) -> Callable[[ScorerFunction], Scorer]:
-    """Declare a scorer beside its code. The decorated name becomes the `Scorer`; call `.function` for the reading."""
+    """Declare a scorer beside its code. The decorated name becomes the `Scorer`; call `.function` for the reading.
+
+    Raises ValueError where `axis` or `better` is none that there is.
+    """
+    for name, value, known in (("axis", axis, (None, *AXES)), ("better", better, get_args(Better))):
+        if value not in known:
+            raise ValueError(f"@scorer {id}: {name}={value!r}, expected one of {', '.join(map(repr, known))}")
 
     def declare(function: ScorerFunction) -> Scorer:
         return Scorer(

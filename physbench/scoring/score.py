@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
@@ -115,17 +117,21 @@ def _readings(scorer: Scorer, clip: Clip, rollout: Rollout, tracks: Tracks) -> I
 
 
 def _safely(scorer: Scorer, read: Callable[[], Reading | dict[str, Reading]]) -> dict[str, Reading]:
-    """What a scorer reads; failed where it raises or gives no number."""
+    """What a scorer reads; failed where it raises or gives no number. The reason then begins with its id."""
     try:
         answer = read()
-        readings = answer if isinstance(answer, dict) else {"": answer}
+        readings = dict(answer) if isinstance(answer, dict) else {"": answer}
         for key, reading in readings.items():
-            if reading.status == "ok" and (reading.value is None or not math.isfinite(reading.value)):
+            if not isinstance(reading, Reading):
+                named = f" as '{key}'" if key else ""
+                readings[key] = Reading(None, "failed", f"{scorer.id} gave {reading!r:.80}{named}, which is no Reading")
+            elif reading.status == "ok" and (reading.value is None or not math.isfinite(reading.value)):
                 readings[key] = Reading(None, "failed", f"{scorer.id} gave {reading.value}", reading.unit)
     except MemoryError:
         raise
     except Exception as error:
-        readings = {"": Reading(None, "failed", f"{scorer.id} raised {type(error).__name__}: {error}")}
+        place = Path(inspect.getsourcefile(scorer.function) or "")
+        readings = {"": Reading(None, "failed", f"{scorer.id} raised {own.blame(error, place)}")}
     return readings
 
 
@@ -135,7 +141,11 @@ def _row(clip: Clip, rollout: Rollout, scorer: Scorer, key: str, reading: Readin
         if reading.status == "failed":
             quality = 0.0
         elif reading.status == "ok" and reading.value is not None:
-            quality = min(max(float(scorer.quality(reading.value)), 0.0), 1.0)
+            try:
+                quality = min(max(float(scorer.quality(reading.value)), 0.0), 1.0)
+            except Exception as error:  # of somebody's declaration: it must not end the run
+                reason = f"{scorer.id} raised {type(error).__name__} in its quality: {error}"
+                reading, quality = Reading(None, "failed", reason, reading.unit), 0.0
     return ScoreRow(
         clip=clip.id,
         task=clip.row.task,

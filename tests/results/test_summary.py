@@ -9,6 +9,9 @@ import pytest
 from rich.console import Console
 
 from physbench.results.build import build_result
+from physbench.results.gather import Gathered
+from physbench.results.manifest import read_manifest
+from physbench.results.report import render
 from physbench.results.summary import print_summary
 
 
@@ -39,6 +42,22 @@ def test_it_says_what_counts(core: dict) -> None:
     assert "1 of 128 clips failed and count as 0: ValueError: <b>NaN</b> in frame 3" in text
     assert "appearance/lpips is unavailable: weights" in text
     assert "ahead by" in text
+
+
+def test_a_scorer_that_broke_is_said_and_one_of_a_failed_clip_is_not(make_run) -> None:
+    """What the model failed on is the model's; what the scorer raised is the scorer's."""
+    folder = make_run(failed=frozenset({"orbits.kepler-v1.test.3"}))
+    table = pd.read_parquet(folder.scores)
+    own = table[table["reading"] == "permanence/intact.survival"].assign(reading="own/height-error", value=None)
+    whole = own["status"] == "ok"
+    own.loc[whole, ["status", "reason"]] = ["failed", "own/height-error raised ValueError in line 5 (f): odd"]
+    pd.concat([table, own]).to_parquet(folder.scores)
+    result = build_result(folder, resamples=200)
+    said = "failed on 127 of 128 clips: raised ValueError in line 5 (f): odd"
+    assert result["unavailable"] == {"appearance/lpips": "weights", "own/height-error": said}
+    assert f"unavailable: own/height-error {said}" in printed(result, width=120)
+    assert said in render(result, read_manifest(folder), Gathered((), {}, ()))
+    assert result["counts"]["failed"] == 1
 
 
 def test_a_look_is_called_one(make_run) -> None:

@@ -11,7 +11,8 @@ from physbench.clips.suite import find_suite
 from physbench.errors import UsageError
 from physbench.run.manifest import Document, asked_document, first_difference, refuse_other_settings
 from physbench.run.options import Options
-from physbench.run.versions import ALL_DECIDING, DECIDING, _sources, code_hash, versions
+from physbench.run.versions import ALL_DECIDING, DECIDING, _sources, code_hash, foreign_code_hash, versions
+from physbench.scoring.score import find_scorers
 
 OPTIONS = Options("baseline:freeze", suite="smoke")
 
@@ -67,3 +68,16 @@ def test_the_code_hash_covers_what_it_says() -> None:
     others = {path.name for path in _sources(ALL_DECIDING)} - {path.name for path in _sources(DECIDING)}
     assert "load.py" in others and "falling.py" not in others
     assert set(versions()) >= {"physbench", "python", "torch", "numpy", "pybullet", "code"}
+
+
+def test_scorers_that_are_not_physbenchs_are_told_apart_from_its_own_code(tmp_path: Path) -> None:
+    """Runs with and without them compare; a resumed one needs them as they were."""
+    assert foreign_code_hash(find_scorers()) is None
+    mine = tmp_path / "mine.py"
+    mine.write_text((Path(__file__).parents[2] / "examples" / "my_scorer.py").read_text())
+    before = foreign_code_hash(find_scorers(str(mine)))
+    assert before is not None and before == foreign_code_hash(find_scorers(f"gravity,{mine}"))
+    mine.write_text(mine.read_text() + "# edited\n")
+    assert foreign_code_hash(find_scorers(str(mine))) != before
+    stored = asked() | {"foreign_code": before}
+    assert "not physbench's" in str(first_difference(stored, asked()))

@@ -103,12 +103,25 @@ def test_a_scorer_that_breaks_is_a_failed_row(clip_of: Clips) -> None:
     clip = clip_of("falling/projectile-v1")
     whole = Rollout(clip.id, 0, clip.future())
     (row,), _ = score_clip(clip, whole, 8, [a_scorer(broken)])
-    assert (row.status, row.quality) == ("failed", 0.0) and "ZeroDivisionError: of toys" in row.reason
+    assert (row.status, row.quality) == ("failed", 0.0) and row.reason.endswith(" (broken): of toys")
+    assert row.reason.startswith("toy/toy raised ZeroDivisionError in line ")
+    (row,), _ = score_clip(clip, whole, 8, [a_scorer(lambda clip, rollout, tracks: 5)])
+    assert (row.status, row.reason) == ("failed", "toy/toy gave 5, which is no Reading")
+    strange = replace(a_scorer(lambda clip, rollout, tracks: Reading(2.0)), quality=lambda value: [][0])
+    (row,), _ = score_clip(clip, whole, 8, [strange])
+    assert (row.status, row.quality, row.value) == ("failed", 0.0, None) and "IndexError in its quality" in row.reason
     rows, _ = score_clip(clip, whole, 8, [a_scorer(endless)])
     assert [(r.reading, r.status, r.value, r.unit) for r in rows] == [
         ("toy/toy", "failed", None, "1"),
         ("toy/toy.more", "ok", 2.0, "m"),
     ]
+
+
+def test_a_declaration_that_means_nothing_is_refused() -> None:
+    for wrong in ({"better": "low"}, {"axis": "stability"}):
+        words = {"id": "toy/toy", "version": 1, "axis": None, "unit": "1", "better": "lower", "quality": None} | wrong
+        with pytest.raises(ValueError, match=r"toy/toy: .*expected one of"):
+            scorer(**words, noise_floor="", source="")  # type: ignore[arg-type]
 
 
 def test_full_memory_is_not_held_against_the_model(clip_of: Clips) -> None:
