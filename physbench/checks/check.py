@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -16,7 +17,7 @@ from physbench.checks.finding import AxisReading, Finding, Report, failed
 from physbench.checks.splits import check_splits
 from physbench.clips.clip import Clip, Row, Split
 from physbench.clips.generate import make_clip, make_scene
-from physbench.clips.task import Task, find_task
+from physbench.clips.task import NothingAccepted, Task, find_task
 from physbench.errors import PhysbenchError
 from physbench.own import blame
 from physbench.progress import Progress
@@ -73,7 +74,7 @@ def check_task(name: str, clips: int = CLIPS, pictures: Path | None = None) -> R
     with Progress(f"checking {task.id}", len(rows) + STAGES + 2) as progress:
         _stages(work, rows, progress.advance)
     findings = tuple(_drawn(finding, pictures) for finding in work.findings)
-    return Report(task.id, source, len(rows), findings, work.axes, work.seconds)
+    return Report(task.id, source, Counter(row.split for row in rows), findings, work.axes, work.seconds)
 
 
 def rows_of(task_id: str, clips: int) -> tuple[Row, ...]:
@@ -125,6 +126,7 @@ def _look(work: _Work, clips: Sequence[Clip], static: bool) -> None:
     from physbench.checks.finding import fine
     from physbench.checks.physics import check_energy, check_overlap, check_sane
     from physbench.checks.protocol import check_event, check_history, check_view, events
+    from physbench.checks.visible import check_seen
 
     for check in (check_overlap, check_sane, check_energy):  # one follows from the other
         work.add_once(f for clip in clips for f in check(clip))
@@ -135,9 +137,8 @@ def _look(work: _Work, clips: Sequence[Clip], static: bool) -> None:
     work.add_once(f for clip in clips for f in check_event(clip, static))
     if len(work.findings) == before:
         seen = sorted({kind for clip in clips for kind in events(clip)})
-        work.add(
-            [fine("protocol", f"hand-over, view and deciding event are in order ({', '.join(seen) or 'at rest'})")]
-        )
+        work.add([fine("protocol", f"history, view and deciding event are in order ({', '.join(seen) or 'at rest'})")])
+    work.add_once(f for clip in clips for f in check_seen(clip))
 
 
 def _measure(work: _Work, clips: Sequence[Clip], static: bool) -> None:
@@ -163,6 +164,13 @@ def _guarded(work: _Work, check: str, run: Callable[[], Iterable[Finding]], once
     """Run a check of the task's own code; False where that code raises, which is said."""
     try:
         found = list(run())
+    except NothingAccepted as error:
+        remedy = (
+            "Its conditions contradict each other, or the ranges leave them no room: print in `accepts` which of them "
+            "are false. As a rule it is the time of the event or the view."
+        )
+        work.add([failed(check, str(error), remedy)])
+        return False
     except PhysbenchError:
         raise
     except Exception as error:

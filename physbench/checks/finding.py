@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ class Shot:
     times: tuple[float, ...]  # s
     body: str | None = None  # marked, where a single one is meant
     frames: tuple[Any, ...] = ()  # (H, W, 3) u8, in place of those of the clip
+    labels: tuple[str, ...] = ()  # what stands under `frames`
 
 
 @dataclass(frozen=True)
@@ -50,10 +52,15 @@ class Report:
 
     task: str
     source: str  # the file of its class
-    clips: int
+    splits: Mapping[str, int]  # number of clips that were looked at, by split
     findings: tuple[Finding, ...]
     axes: dict[str, AxisReading]
     seconds: dict[str, float]  # a clip: of processor time, "clip" to make it, "score" to track and score it
+
+    @property
+    def clips(self) -> int:
+        """Number of clips that were looked at."""
+        return sum(self.splits.values())
 
     @property
     def passed(self) -> bool:
@@ -67,6 +74,7 @@ class Report:
             "source": self.source,
             "passed": self.passed,
             "clips": self.clips,
+            "clips_by_split": dict(self.splits),
             "findings": findings,
             "axes": {name: asdict(axis) for name, axis in self.axes.items()},
             "seconds_per_clip": {name: round(value, 3) for name, value in self.seconds.items()},

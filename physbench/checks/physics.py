@@ -22,6 +22,7 @@ Array = NDArray[np.float64]
 DEEPEST = 0.02  # m
 FASTEST = 30.0  # m/s
 GAIN = 0.005  # of the largest energy
+LITTLE = 1e-4  # of it, from which on a number is told
 STEP = 0.1  # diameters by which half the step may move a body before the predictability time
 
 
@@ -97,7 +98,8 @@ def check_energy(clip: Clip) -> Iterator[Finding]:
                 Shot(clip, (max(when - 0.3, -2.0), when, min(when + 0.3, float(clip.times[-1])))),
             )
             return
-    yield fine("energy", f"energy never rises by more than {100 * worst:.2f} % of its size", worst)
+    size = f"by at most {100 * worst:.2g} %" if worst >= LITTLE else f"by less than {100 * LITTLE:g} %"
+    yield fine("energy", f"energy rises {size} of its size (allowed: {100 * GAIN:g} %)", worst)
 
 
 def energy_of(scene: Scene, states: Array) -> Array:

@@ -19,17 +19,19 @@ def save(finding: Finding, path: Path) -> None:
 
     shot = finding.shot
     assert shot is not None
-    clip, times = shot.clip, shot.times[:5]
-    width, height = 2 * EDGE + max(len(times), 3) * CELL, TOP + CELL + 0.3
+    clip = shot.clip
+    moments = [int(np.argmin(np.abs(clip.times - time))) for time in shot.times[:5]]
+    if not shot.frames:  # near an end of the clip two moments may be one frame
+        moments = sorted(set(moments))
+    width, height = 2 * EDGE + max(len(moments), 3) * CELL, TOP + CELL + 0.3
     figure = Figure(figsize=(width, height))
     text = "\n".join(textwrap.wrap(f"{clip.id}: {finding.text}", int(14 * width))[:2])
     figure.text(EDGE / width, 1 - 0.12 / height, text, fontsize=8, va="top", color="#1d2129")
-    for k, time in enumerate(times):
-        index = int(np.argmin(np.abs(clip.times - time)))
+    for k, index in enumerate(moments):
         place = ((EDGE + k * CELL) / width, 0.28 / height, 0.95 * CELL / width, 0.95 * CELL / height)
         axes = figure.add_axes(place)
         axes.imshow(shot.frames[k] if shot.frames else clip.frames[index], interpolation="nearest", vmin=0, vmax=255)
-        label = f"once {'again' if k else ''}".strip() if shot.frames else f"{clip.times[index]:.2f} s"
+        label = shot.labels[k] if shot.labels else f"{clip.times[index]:.2f} s"
         axes.set_xlabel(label, fontsize=8, labelpad=2)
         axes.set_xticks([])
         axes.set_yticks([])

@@ -70,7 +70,7 @@ class Elsewhere:
             if part:
                 now = clip.frames[clip.handover]
                 other = np.frombuffer(zlib.decompress(base64.b64decode(there["shown"])), np.uint8).reshape(now.shape)
-                shot = Shot(clip, (0.0, 0.0), None, (now, other))
+                shot = Shot(clip, (0.0, 0.0), None, (now, other), ("once", "once again"))
                 yield failed("determinism", f"made twice, a clip differs in its {part}", MENDING[part], clip, shot)
                 return
         yield fine("determinism", f"{len(clips)} clips are the same in a fresh process, states and frames")

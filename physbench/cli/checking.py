@@ -72,10 +72,15 @@ def _print(report: Report) -> None:
         typer.echo(f"{'':6} {axis:{WIDTH}} {reading.kind}" + (f": {words}" if words else ""))
     failures = sum(finding.state == "failed" for finding in report.findings)
     verdict = (
-        f"refused: {failures} of the checks failed" if failures else f"fit to be measured with ({report.clips} clips)"
+        f"refused: {failures} of the checks failed" if failures else f"fit to be measured with ({clips_of(report)})"
     )
     typer.echo("")
     typer.echo(typer.style(f"{report.task} is {verdict}", fg="red" if failures else "green", bold=True))
+
+
+def clips_of(report: Report) -> str:
+    """What was looked at: "9 clips: 6 of test, 2 of ood, 1 of train"."""
+    return f"{report.clips} clips: " + ", ".join(f"{count} of {split}" for split, count in report.splits.items())
 
 
 def _finding(finding: Finding) -> None:

@@ -13,6 +13,8 @@ from physbench.errors import DISK_FULL, UsageError
 if TYPE_CHECKING:
     from rich.console import Console
 
+READABLE = 110  # columns; sentences are wrapped there, also where stdout is no terminal
+
 
 def debugging() -> bool:
     """Whether --debug stands anywhere in the command line."""

@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 
-from physbench.cli.console import note, stdout_console
+from physbench.cli.console import READABLE, note, stdout_console
 
 app = typer.Typer(help="List and explain the scorers.", no_args_is_help=True, rich_markup_mode=None)
 
-ScorerName = Annotated[str, typer.Argument(metavar="ID", help="consistency/explained, or explained.")]
+ScorerName = Annotated[str, typer.Argument(metavar="ID", help="consistency/explained, explained, laws/*, or FILE.py.")]
 
 
 @app.command("list")
@@ -45,7 +45,8 @@ def list_scorers() -> None:
             table.add_row(
                 f"  {each.id}", unit, better, about if each.headline or not each.axis else f"{about} (beside)"
             )
-    stdout_console().print(table)
+    console = stdout_console()
+    console.print(table, width=min(console.width, READABLE))
 
 
 @app.command()
@@ -54,10 +55,15 @@ def show(name: ScorerName) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from physbench import own
     from physbench.scoring.score import find_scorers
 
     console = stdout_console()
-    for rank, each in enumerate(find_scorers(name)):
+    found = find_scorers(name)
+    if all(own.is_file(part) for part in own.parts_of(name)):  # which would be added to all that is installed
+        installed = {each.id for each in find_scorers()}
+        found = tuple(each for each in found if each.id not in installed)
+    for rank, each in enumerate(found):
         if rank:
             console.print()
         console.print(Text(each.id, style="bold") + Text(f"  version {each.version}", style="dim"))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from physbench.cli.console import note, stdout_console
+from physbench.cli.console import READABLE, note, stdout_console
 from physbench.errors import UsageError, nearest
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from physbench.clips.task import Parameter
 
 app = typer.Typer(help="List, explain, draw, make and check tasks.", no_args_is_help=True, rich_markup_mode=None)
+
+TABLE = "| parameter"  # how that of the parameters begins in a docstring
 
 TaskName = Annotated[
     str, typer.Argument(metavar="ID", help="falling/projectile-v1, projectile-v1, projectile or FILE.py[:Class].")
@@ -54,7 +56,7 @@ def list_tasks(
         )
         happens = (inspect.getdoc(find_task(task_id)) or "\n").splitlines()[0]
         table.add_row(Text(f"  {task_id}"), Text(suite or "-", style="dim"), happens)
-    console.print(table)
+    console.print(table, width=min(console.width, READABLE))
 
 
 @app.command()
@@ -68,16 +70,19 @@ def show(name: TaskName) -> None:
     task = find_task(name)
     console = stdout_console()
     console.print(Text(task.id, style="bold"))
-    for block in (inspect.getdoc(task) or "").split("\n\n"):
+    blocks = (inspect.getdoc(task) or "").split("\n\n")
+    if not any(block.startswith(TABLE) for block in blocks):  # a docstring may leave it to the declaration
+        blocks.append(TABLE)
+    for block in blocks:
         console.print()
-        if block.startswith("| parameter"):
+        if block.startswith(TABLE):
             console.print(Padding(_parameter_table(task.parameters), (0, 0, 0, 2)))
             continue
         for paragraph in _paragraphs(block):
             label, colon, rest = paragraph.partition(": ")
             titled = bool(colon) and re.fullmatch(r"[A-Z][a-z -]+", label) is not None
             text = Text.assemble((f"{label}: ", "bold"), rest) if titled else Text(paragraph)
-            console.print(text, width=min(console.width, 110), soft_wrap=False)
+            console.print(text, width=min(console.width, READABLE), soft_wrap=False)
 
 
 @app.command()
@@ -131,7 +136,13 @@ def check(
         list[str] | None, typer.Argument(metavar="ID...", help="FILE.py, FILE.py:Class, or ids, names and globs.")
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All installed tasks, in two processes.")] = False,
-    clips: Annotated[int | None, typer.Option(metavar="N", help="Clips to measure. [default: 6; with --all 1]")] = None,
+    clips: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Clips of test; a third as many of ood and 1 of train are added. [default: 6; with --all 1]",
+        ),
+    ] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for pictures of what fails.")] = Path(),
     workers: Annotated[int, typer.Option(metavar="N", help="Processes, where several tasks are checked.")] = 2,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document instead of words.")] = False,

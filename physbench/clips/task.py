@@ -14,7 +14,7 @@ import numpy as np
 
 from physbench import own
 from physbench.clips.clip import Split
-from physbench.errors import UsageError, nearest
+from physbench.errors import PhysbenchError, UsageError, nearest
 from physbench.own import OwnFile
 from physbench.registry import entries, load
 from physbench.world.scene import Scene
@@ -23,6 +23,11 @@ GROUP = "physbench.tasks"
 SPLITS: tuple[Split, ...] = ("train", "test", "ood")
 MAX_DRAWS = 20_000
 ID = r"[a-z0-9]+(-[a-z0-9]+)*/[a-z0-9]+(-[a-z0-9]+)*-v[0-9]+"  # of a task
+
+
+class NothingAccepted(PhysbenchError):
+    """A task's `accepts` is true for no parameters that its ranges hold."""
+
 
 Kind = Literal["fixed", "visible", "revealed", "free"]
 Params = Mapping[str, float]
@@ -100,12 +105,19 @@ def draw(
     split: Split,
     accepts: Callable[[Params], bool],
 ) -> dict[str, float]:
-    """Draw all parameters, again and again, until `accepts` says that the clip keeps the protocol."""
+    """Draw all parameters, again and again, until `accepts` says that the clip keeps the protocol.
+
+    Raises NothingAccepted where it never does.
+    """
     for _ in range(MAX_DRAWS):
         values = {name: parameter.draw(rng, split) for name, parameter in parameters.items()}
         if accepts(values):
             return values
-    raise RuntimeError(f"No acceptable parameters in {MAX_DRAWS} draws: the ranges of split {split} are too narrow.")
+    raise NothingAccepted(
+        f"`accepts` refused all of {MAX_DRAWS:,} draws of the split {split}, the last one with "
+        + ", ".join(f"{name} {values[name]:g}" for name in parameters if parameters[name].kind != "fixed")
+        + "."
+    )
 
 
 @runtime_checkable

@@ -62,6 +62,9 @@ NOTHING_LEFT = source(
     velocity="velocity=(0.0, 0.0, 0.0),",
 )
 EXPLODING = source("exploding", restitution="restitution=Parameter.fixed(1.3,")
+# A floor that is lit as grey as the background, and one that is not drawn.
+UNSEEN = source("unseen", floor=PIECES["floor"].replace("FLOOR_GREY", "0.53"))
+UNDRAWN = source("undrawn", floor=PIECES["floor"].replace("grey=FLOOR_GREY", "drawn=False"))
 # It touches a wall softly, and all of what follows happens within a few centimetres.
 SLOW = source(
     "slow",

@@ -9,9 +9,14 @@ from pathlib import Path
 import broken_tasks as broken
 import pytest
 
-from physbench.checks.check import check_task
-from physbench.checks.finding import Finding
+from physbench.checks.check import SPEC, check_task
+from physbench.checks.finding import Finding, Shot, failed
+from physbench.checks.picture import save
+from physbench.checks.visible import check_seen, touched
+from physbench.cli.checking import clips_of
 from physbench.cli.main import run
+from physbench.clips.clip import Row
+from physbench.clips.generate import make_clip
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "my_task.py"
 Write = Callable[[str, str], Path]
@@ -31,6 +36,8 @@ def failures(path: Path, pictures: Path | None = None) -> list[Finding]:
         ("BY_HASH", "determinism", "differs in its scene"),
         ("NOTHING_LEFT", "nothing to predict", "nothing happens"),
         ("EXPLODING", "energy", "from nowhere"),
+        ("UNSEEN", "visible", "floor is touched at"),
+        ("UNDRAWN", "visible", "is not seen at any time before 0"),
     ],
 )
 def test_broken_tasks_are_refused_with_a_picture(
@@ -58,7 +65,7 @@ def test_a_frozen_picture_that_is_as_good_as_the_truth_leaves_nothing_to_predict
         ({"radius": '(0.20, 0.22), "of the ball"'}, "scene", "px at 64 px"),
         ({"mass": "mass=1.0"}, "scene", "its size says"),
         ({"accepts": "return p['heigth'] > 0"}, "splits", "KeyError in line 41 (accepts)"),
-        ({"accepts": "return False"}, "splits", "No acceptable parameters"),
+        ({"accepts": "return False"}, "splits", "`accepts` refused all of 20,000 draws of the split train"),
         ({"bodies": "bodies=[ball, floor, shelf]"}, "scene", "lists or arrays"),
         ({"place": '(0.0, 0.0, float("nan")),'}, "scene", "not finite"),
     ],
@@ -75,7 +82,25 @@ def test_the_example_passes_and_is_informative() -> None:
     assert report.passed, [finding.text for finding in report.findings]
     assert report.axes["consistency"].kind == report.axes["drift"].kind == "informative"
     assert report.axes["permanence"].kind == "guard"
+    assert clips_of(report) == "3 clips: 1 of test, 1 of ood, 1 of train" and report.document()["clips"] == 3
+    (seen,) = [finding for finding in report.findings if finding.check == "visible"]
+    assert seen.state == "ok" and "floor stands out by 20 of 255" in seen.text
     assert all((axis.truth or 0) >= 0.95 for axis in report.axes.values())
+
+
+def test_what_is_hidden_at_the_handover_counts_as_it_was_seen_before() -> None:
+    clip = make_clip(Row("occlusion/screen-stop-v1", "test", 0), SPEC)
+    scene, walls = clip.scene, [body.name for body in clip.scene.bodies if body.name == "wall"]
+    assert walls and {scene.bodies[i].name for i in touched(clip)} <= {"floor", *walls}
+    assert [finding.state for finding in check_seen(clip)] == ["ok"]
+
+
+def test_a_picture_shows_no_frame_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr("matplotlib.axes.Axes.set_xlabel", lambda self, label, **_: shown.append(label))
+    clip = make_clip(Row("orbits/kepler-v1", "test", 0), SPEC)
+    save(failed("view", "x", "y", clip, Shot(clip, (-2.0, -2.0, 0.01, -1.6, 0.0))), tmp_path / "a.png")
+    assert shown == ["-2.00 s", "-1.60 s", "0.00 s"]
 
 
 def test_the_command_says_what_failed_in_words_and_as_json(
