@@ -13,7 +13,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +25,7 @@ from typing import TYPE_CHECKING
 from physbench.clips.suite import find_suite
 from physbench.errors import UsageError
 from physbench.results.build import build_result
-from physbench.results.folder import RunFolder, write_atomically, write_json
+from physbench.results.folder import RunFolder, write_json
 from physbench.results.manifest import read_run
 from physbench.results.report import INLINE_ONLY, write_report
 from physbench.results.schema import ResultDocument, read_result
@@ -89,19 +92,39 @@ def add(run: RunFolder, board: Path, *, resamples: int = RESAMPLES) -> Entry:
     result = ResultDocument.model_validate(document)
     _check(run, result, board)
     entry = Entry(board / "entries" / entry_name(result))
-    entry.path.mkdir(parents=True, exist_ok=True)
     headlines = pd.concat(
         [tables[source].loc[tables[source]["axis"].notna(), list(COLUMNS)].assign(source=source) for source in SOURCES],
         ignore_index=True,
     )
-    if run.report.is_file():
-        page = SEALED + run.report.read_bytes()
-        write_atomically(entry.report, lambda part: part.write_bytes(page))
-    else:
-        write_report(run, entry.report)
-    write_atomically(entry.path / "headlines.parquet", lambda part: headlines.to_parquet(part, index=False))
-    write_json(entry.path / "result.json", document)  # last: an entry without it does not exist
+    with _replacing(entry.path) as new:
+        if run.report.is_file():
+            (new / "report.html").write_bytes(SEALED + run.report.read_bytes())
+        else:
+            write_report(run, new / "report.html", document)
+        headlines.to_parquet(new / "headlines.parquet", index=False)
+        write_json(new / "result.json", document)
     return entry
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """A new folder that takes the place of `path` when all is written into it; until then the old one stands."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    new.chmod(0o755)  # a board is there to be read
+    old = new.with_name(f"{new.name}.old")
+    try:
+        yield new
+        if path.exists():
+            path.rename(old)
+        new.rename(path)
+    except BaseException:
+        if old.exists() and not path.exists():
+            old.rename(path)
+        raise
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def entry_name(result: ResultDocument) -> str:
@@ -141,8 +164,8 @@ def _check(run: RunFolder, result: ResultDocument, board: Path) -> None:
 
 def _present(board: Path) -> tuple[Entry, ...]:
     """Entries that were added to their end."""
-    folder = board / "entries"
-    return tuple(Entry(path) for path in sorted(folder.glob("*")) if (path / "result.json").is_file())
+    found = sorted((board / "entries").glob("[!.]*"))  # a dot begins what is still being written
+    return tuple(Entry(path) for path in found if (path / "result.json").is_file())
 
 
 def describe(result: ResultDocument) -> Mapping[str, str]:

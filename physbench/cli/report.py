@@ -36,6 +36,8 @@ def command(
 ) -> None:
     """Build result.json and the report again from what a run stored. Nothing is rolled out or scored.
 
+    With --out, or a --format that is printed, nothing in RUN is written.
+
     Example: physbench report runs/objects-smoke-1 --format md
     """
     from physbench.results.formats import FORMATS
@@ -48,7 +50,7 @@ def command(
     if clips and wanted != "csv":
         raise UsageError("--clips is for --format csv.")
 
-    from physbench.results.build import write_result
+    from physbench.results.build import build_result, write_result
     from physbench.results.folder import RunFolder
 
     if tasks is not None:
@@ -56,7 +58,7 @@ def command(
 
         match_tasks(tasks)
     folder = RunFolder(run)
-    result = write_result(folder)
+    result = write_result(folder) if wanted == "html" and out is None else build_result(folder)
     if wanted == "html":
         _page(folder, result, out)
         return
@@ -80,10 +82,9 @@ def _page(folder: RunFolder, result: dict[str, Any], out: Path | None) -> None:
     from physbench.results.report import write_report
     from physbench.results.summary import print_summary
 
-    path = write_report(folder)
     if out is not None:
-        _write(out, path.read_text(encoding="utf-8"))
-        path = out
+        _refuse_folder(out)
+    path = write_report(folder, out, result)
     print_summary(result, stdout_console())
     typer.echo(f"Report: {path}")
 
@@ -91,6 +92,10 @@ def _page(folder: RunFolder, result: dict[str, Any], out: Path | None) -> None:
 def _write(path: Path, text: str) -> None:
     from physbench.results.folder import write_atomically
 
+    _refuse_folder(path)
+    write_atomically(path, lambda part: part.write_text(text, encoding="utf-8"))
+
+
+def _refuse_folder(path: Path) -> None:
     if path.is_dir():
         raise UsageError(f"{path} is a folder. Give a file to --out.")
-    write_atomically(path, lambda part: part.write_text(text, encoding="utf-8"))

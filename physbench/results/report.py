@@ -19,10 +19,11 @@ INLINE_ONLY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"  # 
 STRIKING = 12  # readings that are shown first
 
 
-def write_report(folder: RunFolder, place: Path | None = None) -> Path:
-    """Write the report of a finished run and return its path. result.json is built if it is not there yet.
+def write_report(folder: RunFolder, place: Path | None = None, result: Mapping[str, Any] | None = None) -> Path:
+    """Write the report of a finished run and return its path, from `result`, else from result.json.
 
-    With a `place` for the report nothing in the folder is written. Raises UsageError where it is no finished run.
+    result.json is built if it is not there yet. With a `place` for the report nothing in the folder is written.
+    Raises UsageError where it is no finished run.
     """
     from physbench.results.build import build_result, write_result
     from physbench.results.gather import gather
@@ -30,9 +31,10 @@ def write_report(folder: RunFolder, place: Path | None = None) -> Path:
     from physbench.results.schema import read_result
 
     manifest, tables = read_run(folder)
-    build = write_result if place is None else build_result
-    stored = folder.result.is_file()
-    result = read_result(folder.result).model_dump(mode="json") if stored else build(folder)
+    if result is None and folder.result.is_file():
+        result = read_result(folder.result).model_dump(mode="json")
+    elif result is None:
+        result = write_result(folder) if place is None else build_result(folder)
     text = render(result, manifest, gather(folder, manifest, tables))
     place = place or folder.report
     write_atomically(place, lambda part: part.write_text(text, encoding="utf-8"))

@@ -122,6 +122,26 @@ def test_add_computes_figures_again_and_replaces_the_same_model(make_run: MakeRu
     assert sum(file.stat().st_size for file in entry.path.iterdir()) < 1_000_000
 
 
+def test_an_entry_is_replaced_as_a_whole_or_not_at_all(
+    make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    board, run = tmp_path / "board", make_run("toy", 0.6)
+    entry = add(run, board, resamples=FEW)
+    before = {path.name: path.read_bytes() for path in entry.path.iterdir()}
+
+    def full(path: Path, document: object) -> None:
+        raise OSError("No space left on device")
+
+    run.report.write_text("another report")
+    with monkeypatch.context() as patch:
+        patch.setattr("physbench.leaderboard.entry.write_json", full)
+        with pytest.raises(OSError, match="No space"):
+            add(run, board, resamples=FEW)
+    assert {path.name: path.read_bytes() for path in entry.path.iterdir()} == before
+    assert b"another report" in add(run, board, resamples=FEW).report.read_bytes()
+    assert [path.name for path in (board / "entries").iterdir()] == [entry.name], "nothing is left behind"
+
+
 @pytest.mark.parametrize(
     ("suite", "said"),
     [

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from physbench.cli.main import run
+from physbench.results.build import write_result
 from physbench.results.folder import RunFolder
 
 
@@ -31,11 +32,26 @@ def test_it_rebuilds_result_and_report_from_what_is_stored(small_run: RunFolder,
     assert folder.report.read_text(encoding="utf-8").count("The rollout of this clip was not kept") == 7
 
 
-def test_json_is_the_result_document(make_run, capsys, monkeypatch) -> None:
-    monkeypatch.setattr("physbench.results.report.write_report", lambda folder: folder.report)
-    folder = make_run()
+def test_json_is_the_result_document(make_run, capsys) -> None:
+    folder = make_run(2, 0)
     assert run(["report", str(folder.path), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == read_json(folder.result)
+    assert json.loads(capsys.readouterr().out) == write_result(folder)
+
+
+def test_what_is_only_asked_for_changes_nothing_in_the_run(small_run: RunFolder, tmp_path: Path, capsys) -> None:
+    """Somebody else's run may be read-only, and its result as it was published."""
+    shutil.copytree(small_run.path, tmp_path / "run")
+    folder = RunFolder(tmp_path / "run")
+    folder.result.write_text("as it was")
+    before = {path: path.stat().st_mtime_ns for path in folder.path.rglob("*")}
+    for form in ("md", "csv", "json"):
+        assert run(["report", str(folder.path), "--format", form]) == 0
+    page = tmp_path / "page.html"
+    assert run(["report", str(folder.path), "--out", str(page)]) == 0
+    assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert str(page) in capsys.readouterr().out
+    assert {path: path.stat().st_mtime_ns for path in folder.path.rglob("*")} == before
+    assert run(["report", str(folder.path), "--out", str(tmp_path)]) == 2
 
 
 @pytest.mark.parametrize("kind", ["nothing", "no run", "unfinished"])

@@ -151,6 +151,14 @@ def test_a_scorer_of_ones_own_is_added_and_changes_no_axis(scorer_file: Path) ->
         find_scorers(str(scorer_file))
 
 
+def test_a_file_shows_its_own_definitions_alone(scorer_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(("scorers", "show", str(scorer_file))) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("own/speed-error") and said.count("noise floor") == 1
+    assert run(("scorers", "show", f"gravity,{scorer_file}")) == 0
+    assert capsys.readouterr().out.count("noise floor") == 2
+
+
 def test_an_evaluation_with_both(
     task_file: Path, scorer_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
