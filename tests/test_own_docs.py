@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +14,8 @@ import pytest
 from physbench import own
 from physbench.checks.check import check_task
 from physbench.cli.main import run
+from physbench.clips.generate import make_params
+from physbench.world.scene import Contact
 
 ROOT = Path(__file__).parents[1]
 
@@ -45,17 +48,32 @@ def written(kind: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> tupl
     return path, module
 
 
-def test_a_template_is_not_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_template_is_not_overwritten(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     path, module = written("task", tmp_path / "new", capsys)
     module.test_follows_the_closed_form_up_to_the_contact()
+    # Its test looks at something, or says that it does not: here the ball is never in flight before a contact.
+    clip = module.make_clip
+    monkeypatch.setattr(
+        module, "make_clip", lambda *arguments: replace(clip(*arguments), contacts=(Contact(-0.39, "ball", "x"),))
+    )
+    monkeypatch.setattr(module, "make_params", lambda row: {**make_params(row), "release": -0.4})
+    with pytest.raises(AssertionError, match="there is nothing to compare"):
+        module.test_follows_the_closed_form_up_to_the_contact()
     before = path.read_text()
     assert run(("tasks", "new", "some_thing", "--out", str(tmp_path / "new"))) == 2
     assert "not overwritten" in capsys.readouterr().err and path.read_text() == before
 
 
 def test_the_template_of_a_scorer_passes_its_test(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    _, module = written("scorer", tmp_path, capsys)
+    path, module = written("scorer", tmp_path, capsys)
     module.test_ground_truth_is_at_the_noise_floor()
+    text = path.read_text()
+    last = "return Reading(float(np.median(np.abs(speeds - truth)[both])))"
+    assert text.count(last) == 1
+    path.write_text(text.replace(last, f'return {{"": {last.removeprefix("return ")}, "worst": Reading(9.0)}}'))
+    module.test_ground_truth_is_at_the_noise_floor()  # of a scorer that returns a dict, too
     module.test_a_frozen_picture_is_seen()
 
 

@@ -165,11 +165,7 @@ def _guarded(work: _Work, check: str, run: Callable[[], Iterable[Finding]], once
     try:
         found = list(run())
     except NothingAccepted as error:
-        remedy = (
-            "Its conditions contradict each other, or the ranges leave them no room: print in `accepts` which of them "
-            "are false. As a rule it is the time of the event or the view."
-        )
-        work.add([failed(check, str(error), remedy)])
+        work.add([failed(check, str(error).removesuffix(f" {error.remedy}"), error.remedy)])
         return False
     except PhysbenchError:
         raise

@@ -28,6 +28,11 @@ ID = r"[a-z0-9]+(-[a-z0-9]+)*/[a-z0-9]+(-[a-z0-9]+)*-v[0-9]+"  # of a task
 class NothingAccepted(PhysbenchError):
     """A task's `accepts` is true for no parameters that its ranges hold."""
 
+    remedy = (
+        "Its conditions contradict each other, or the ranges leave them no room: print in `accepts` which of them are "
+        "false. As a rule it is the time of the event or the view."
+    )
+
 
 Kind = Literal["fixed", "visible", "revealed", "free"]
 Params = Mapping[str, float]
@@ -116,7 +121,7 @@ def draw(
     raise NothingAccepted(
         f"`accepts` refused all of {MAX_DRAWS:,} draws of the split {split}, the last one with "
         + ", ".join(f"{name} {values[name]:g}" for name in parameters if parameters[name].kind != "fixed")
-        + "."
+        + f". {NothingAccepted.remedy}"
     )
 
 

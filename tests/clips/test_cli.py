@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,10 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from physbench import own
+from physbench.cli.console import READABLE
 from physbench.cli.main import run
 from physbench.clips import golden
 from physbench.clips.golden import Difference
 from physbench.clips.task import task_ids
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "my_task.py"
 
 
 def call(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -25,6 +30,12 @@ def call(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str,
 def test_list_and_show(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = call(capsys, "tasks", "list")
     assert code == 0 and not err and all(task in out for task in task_ids())
+    assert max(map(len, out.splitlines())) <= READABLE
+    code, out, _ = call(capsys, "scorers", "list")
+    assert code == 0 and "permanence/intact" in out and max(map(len, out.splitlines())) <= READABLE
+    with own.forgotten_afterwards():
+        code, out, _ = call(capsys, "tasks", "show", str(EXAMPLE))  # its docstring leaves the table to the declaration
+    assert code == 0 and re.search(r"radius_b +m +visible +0\.54 \.\. 0\.62", out)
     code, out, _ = call(capsys, "tasks", "show", "kepler")
     assert code == 0 and "semi_axis" in out and "34" in out and "| " not in out
     for section in ("What happens:", "Law:", "Camera:", "Hand-over:", "May be hidden:", "Version history:"):
