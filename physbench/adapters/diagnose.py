@@ -14,7 +14,7 @@ from physbench.errors import nearest
 
 SAFE = f"Safe ways in: a .safetensors file with the metadata key '{KEY}', or a few lines of Python, my_model.py:make."
 WRAP = "Wrap it in a few lines of Python, my_model.py:make, that build the model and load the file."
-VIDEOS = (".mp4", ".webm", ".mkv", ".mov", ".gif")
+VIDEOS = (".mp4", ".m4v", ".webm", ".mkv", ".mov", ".gif", ".avi")
 PROTOBUF_ONNX = b"\x08"  # field 1, ir_version, as a number
 
 MAGIC: tuple[tuple[int, bytes, str], ...] = (

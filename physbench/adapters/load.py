@@ -62,7 +62,7 @@ class Inspecting(Protocol):
         ...
 
     def inspect(self, target: str, model_args: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-        """("missing" | "unusable" | "short" | "extra" | "note", words) for all that there is to say."""
+        """("missing" | "unusable" | "short" | "extra" | "note" | "result", words): "result" only if some are."""
         ...
 
     def rows(self, target: str, model_args: Mapping[str, str]) -> list[Row]:

@@ -160,7 +160,7 @@ class VideosAdapter:
         return [clip.row for clip in answer.asked.clips if (clip.id, 0) in listing.entries]
 
     def inspect(self, target: str, model_args: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-        """Every file decoded: ("problem" or "note", words)."""
+        """Every file decoded: ("result" where some cannot be scored, "missing", ..., "note"; words)."""
         from physbench.adapters.videos_check import inspect
 
         return inspect(*opened(target, model_args))

@@ -53,7 +53,7 @@ class Listing:
     def reason(self, key: Key) -> str:
         """Why a sample has no video."""
         hint = f" Did you mean '{self.close[key[0]]}'?" if key[0] in self.close else ""
-        return f"There is no video '{label(key)}' (.mp4, .webm, .mkv, .mov, .gif or a folder of PNG).{hint}"
+        return f"There is no video '{label(key)}' (.mp4, .webm, .mkv, .mov, .gif, .avi or a folder of PNG).{hint}"
 
 
 def label(key: Key) -> str:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from physbench.clips.clip import Row
     from physbench.rollouts.check import Checked
 
+NOTHING = "nothing wrong was found"
 app = typer.Typer(help="List what can be evaluated, and check a model.", no_args_is_help=True, rich_markup_mode=None)
 
 
@@ -95,7 +96,7 @@ def check(
     refuse_unwritable(out.parent if out else Path())
     arguments = parse_model_args(model_arg or [])
     check_target(model, trust_code=trust_code)
-    wrong, rows = _inspect(model, arguments)
+    verdict, rows = _inspect(model, arguments)
 
     from physbench.clips.store import ClipStore
     from physbench.clips.suite import find_suite
@@ -117,34 +118,38 @@ def check(
         card = engine.card
         if len(rows) == 1:
             note("One video alone is not compared with others.")
-            raise typer.Exit(1 if wrong else 0)
+            _say("result", verdict or NOTHING)
+            raise typer.Exit(1 if verdict else 0)
         note(f"Making two clips of {card.spec} and rolling them out a few times ...")
         store = ClipStore()
         clips = [store.get(row, card.spec) for row in two_rows(rows or find_suite("smoke").rows, engine)]
         checked = check_model(engine, clips)
     path = out or Path(f"check-{re.sub(r'[^A-Za-z0-9._-]+', '-', card.name)}.png")
     save_picture(path, checked.clips, checked.rollouts, f"{card.name}: truth and prediction")
-    _print(checked, path)
-    if checked.failed or wrong:
+    _print(checked, path, verdict)
+    if checked.failed or verdict:
         raise typer.Exit(1)
 
 
-def _inspect(model: str, arguments: dict[str, str]) -> tuple[int, list[Row]]:
-    """What a kind of model that knows its clips says of all of them: how many are wrong, and which there are."""
+def _inspect(model: str, arguments: dict[str, str]) -> tuple[str, list[Row]]:
+    """What a kind of model that knows its clips says of all of them: what is wrong in sum, and which there are."""
     from physbench.adapters.load import Inspecting, find_adapter
 
     adapter = find_adapter(model)
     if not isinstance(adapter, Inspecting):
-        return 0, []
-    wrong = 0
+        return "", []
+    verdict = ""
     note("Looking at every file ...")
     for kind, text in adapter.inspect(model, arguments):
-        typer.echo(f"{kind:<8} {text}")
-        wrong += kind in ("missing", "unusable", "short")
+        if kind == "result":
+            verdict = text
+        else:
+            _say(kind, text)
     rows = adapter.rows(model, arguments)
     if not rows:
+        _say("result", verdict)
         raise typer.Exit(1)
-    return wrong, rows
+    return verdict, rows
 
 
 def describe_card(card: ModelCard) -> str:
@@ -160,7 +165,11 @@ def describe_card(card: ModelCard) -> str:
     return ", ".join(words)
 
 
-def _print(checked: Checked, picture: Path) -> None:
+def _say(name: str, text: str) -> None:
+    typer.echo(f"{name:<8} {text}")
+
+
+def _print(checked: Checked, picture: Path, verdict: str) -> None:
     info = checked.info
     lines = [
         ("model", f"{info.card.name}: {describe_card(info.card)}"),
@@ -179,8 +188,8 @@ def _print(checked: Checked, picture: Path) -> None:
     lines.append(("memory", memory))
     lines += [("problem", text) for text in checked.problems]
     lines += [("note", text) for text in checked.notes]
-    if not checked.problems:
-        lines.append(("result", "nothing wrong was found"))
+    if verdict or not checked.problems:
+        lines.append(("result", verdict or NOTHING))
     lines.append(("picture", str(picture)))
     for name, text in lines:
-        typer.echo(f"{name:<8} {text}")
+        _say(name, text)

@@ -66,7 +66,7 @@ class ClipAsked(_Strict):
     seed: int = Field(description="Seed of the clip.")
     state_hash: str = Field(description="Hash of the simulated states: another version of the task has another.")
     prompt: str = Field(description="The prompt, as in the file.")
-    answer: str = Field(description="File name wanted; .webm, .mkv, .mov, .gif or a folder of PNG will do too.")
+    answer: str = Field(description="File name wanted; .webm, .mkv, .mov, .gif, .avi or a folder of PNG will do too.")
     seconds: float = Field(gt=0, le=120, description="How long the continuation must be, in s behind the hand-over.")
     frames: int = Field(gt=0, description="The same in frames at the export's rate.")
     files: ClipFiles

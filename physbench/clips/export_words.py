@@ -45,8 +45,8 @@ One video per clip, named after it, in `answers/`. Copy this to whoever runs the
 > For each file `images/ID.png`, continue the scene with a fixed camera and no cuts, as it would really go on.
 > Prompt: `prompts/ID.txt`. Wanted: {lengths(asked)}, at {asked.fps:g} frames/s or any other rate.
 > Save it as `answers/ID.mp4`, for example `answers/{first.answer}`. Do not rename, trim, speed up or pick the best.
-> .webm, .mkv, .mov, .gif or a folder `answers/ID/` of numbered PNG files will do as well. Further samples of a clip
-> are `ID.s1.mp4`, `ID.s2.mp4` and so on.
+> .webm, .mkv, .mov, .gif, .avi or a folder `answers/ID/` of numbered PNG files will do as well. Further samples of a
+> clip are `ID.s1.mp4`, `ID.s2.mp4` and so on.
 
 Then say in `answers/{ANSWER}`, above the part `asked`, which is to stay as it is:
 

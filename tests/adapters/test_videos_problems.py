@@ -59,6 +59,7 @@ def test_missing_extra_and_wrongly_named(good) -> None:
         "holiday.mp4 (named after no clip)",
         "notes.docx (no video (.mp4, .m4v, .mov, .webm, .mkv, .gif, .avi or a folder of PNG))",
     ]
+    assert said["result"] == ["1 of 2 videos cannot be scored"]
     with pytest.raises(ModelError, match="Did you mean"):
         good.play(second)
     assert len(good.play(first)) == 60, "the others are not touched by it"
