@@ -193,8 +193,9 @@ def difference(a: Estimate, b: Estimate, axis: int | None = None, family: str | 
 def value(skills: Skills, axis: int | None, family: str | None) -> Array:
     """Skill (...) on an axis (None: the mean over axes), over all or in one family.
 
-    In a family it is that of its informative tasks plus what its guards cost; with guards alone it is their cost, and
-    the mean is over the axes that the family has.
+    In a family it is that of its informative tasks plus what its guards cost; with guards alone it is their cost. The
+    mean is over the axes on which the family is informative, plus the mean of what the others cost: ground truth has 1,
+    or 0 where guards are all there is.
     """
     if family is None:
         return skills.overall if axis is None else skills.axis[..., axis]
@@ -202,5 +203,11 @@ def value(skills: Skills, axis: int | None, family: str | None) -> Array:
     both = np.where(np.isfinite(gain), gain + np.nan_to_num(cost, nan=0.0), cost)  # (..., A)
     if axis is not None:
         return np.asarray(both[..., axis], dtype=np.float64)
-    count = np.isfinite(both).sum(axis=-1)
-    return np.where(count > 0, np.nansum(both, axis=-1) / np.maximum(count, 1), np.nan)
+    gains, costs = _mean(np.where(np.isfinite(gain), both, np.nan)), _mean(np.where(np.isfinite(gain), np.nan, cost))
+    return np.where(np.isfinite(gains), gains + np.nan_to_num(costs, nan=0.0), costs)
+
+
+def _mean(values: Array) -> Array:
+    """Mean over the last axis without NaN; NaN where nothing is left."""
+    count = np.isfinite(values).sum(axis=-1)
+    return np.where(count > 0, np.nansum(values, axis=-1) / np.maximum(count, 1), np.nan)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from physbench.results.summary import AXES, bracket, signed
+from physbench.scoring.bootstrap import FEWEST
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,7 +26,13 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     first = comparison.first
     ours = (first.render_spec, first.context)
     console.print()
-    head = f"{comparison.suite} {comparison.version}, {comparison.clips} clips, paired; 95 % intervals."
+    told = any(
+        found.interval
+        for against in comparison.against
+        for found in (*against.axes.values(), *(one for axes in against.families.values() for one in axes.values()))
+    )
+    limits = "95 % intervals" if told else f"no intervals: they need {FEWEST} clips of each task and split"
+    head = f"{comparison.suite} {comparison.version}, {comparison.clips} clips, paired; {limits}."
     console.print(Text(head, style="dim"))
     for against in comparison.against:
         if (against.other.render_spec, against.other.context) != ours:

@@ -44,7 +44,11 @@ def sentence(first: str, against: Against) -> str:
     else:
         for direction in (1, -1):
             parts += _others({**_named(against.axes), **families}, direction)
-    unclear = [name for name, found in _named(against.axes).items() if found.ahead is not None and found.sign == 0]
+    axes = {name: found for name, found in _named(against.axes).items() if found.ahead is not None}
+    unclear = [name for name, found in axes.items() if found.interval is not None and found.sign == 0]
+    few = [name for name, found in axes.items() if found.interval is None]
+    if few:
+        parts.append(f"too few clips to tell in {joined(few)}")
     if unclear and len(unclear) < len(against.axes):
         parts.append(f"not distinguishable in {joined(unclear)}")
     return "; ".join(parts) + "."

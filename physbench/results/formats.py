@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from physbench.results.heat import Cell, heat
-from physbench.results.words import AXIS_SHORT, bracket, fixed
+from physbench.results.words import AXIS_SHORT, bracket, failures_by_reason, fixed
 
 if TYPE_CHECKING:
     from physbench.results.folder import RunFolder
@@ -63,15 +63,18 @@ def markdown(result: Mapping[str, Any]) -> str:
             lines.append(f"| {name} | {' | '.join(_cell(cell) for cell in line.cells)} |")
         lines += [
             "",
-            "1 is ground truth, 0 the frozen last frame; kept: nothing that a frozen frame keeps is lost.",
+            "1 is ground truth, 0 the frozen last frame. Where a frozen frame keeps what ground truth keeps, a model "
+            "can only lose: kept, or the share of it that it lost.",
             "",
         ]
         if best := result["best_of"]:
             text = f"Best of {best['samples']} samples, chosen after the fact and not the score: "
             lines += [f"{text}{fixed(best['overall'])}.", ""]
     if counts["failed"]:
-        first = _plain(result["failures"][0]["reason"])
-        lines += [f"{counts['failed']} of {counts['clips']} clips failed and count as 0: {first}", ""]
+        reasons = failures_by_reason(result["failures"])
+        said = [f"{_plain(reason)} ({n})" if len(reasons) > 1 else _plain(reason) for reason, n in reasons[:3]]
+        more = f"; and {len(reasons) - 3} more reasons" if len(reasons) > 3 else ""
+        lines += [f"{counts['failed']} of {counts['clips']} clips failed and count as 0: {'; '.join(said)}{more}", ""]
     hashes = f"suite `{suite['hash'][:12]}`" + (f", model `{model['sha256'][:12]}`" if model["sha256"] else "")
     lines.append(f"{hashes}, physbench {result['physbench_version']}")
     return "\n".join(lines) + "\n"

@@ -10,7 +10,7 @@ from physbench.clips.clip import Row
 from physbench.results import words
 from physbench.results.lawful import LAWFUL
 from physbench.results.schema import ReadingValue, ResultDocument
-from physbench.results.words import number, plain
+from physbench.results.words import PHRASES, number
 from physbench.scoring.bootstrap import FEWEST
 
 BREAKS_BELOW = 0.95  # of the time for which ground truth stays lawful
@@ -58,7 +58,7 @@ def _first_to_break(result: ResultDocument) -> str | None:
     laws = [
         ("." not in name, apart(value), name, value)  # a law's own reading before its parts
         for name, reading in result.readings.items()
-        if name.startswith("laws/")
+        if name in PHRASES
         for task, value in reading.tasks.items()
         if task.split("/")[0] == family and departs(value)
     ]
@@ -67,7 +67,8 @@ def _first_to_break(result: ResultDocument) -> str | None:
         return f"First to break: {family}, {100 * (quality or 0):.0f} % of its motion explained by the laws."
     _, _, name, value = max(laws, key=lambda item: item[:3])
     truth = number(value.references["truth"], 2)
-    return f"First to break: {family}, {plain(name)} {_value(value, result.readings[name].unit)} (truth {truth})."
+    said = PHRASES[name].format(_value(value, result.readings[name].unit))
+    return f"First to break: {family}, {said} (truth {truth})."
 
 
 def _kept(result: ResultDocument) -> dict[str, tuple[float, float]]:
@@ -91,7 +92,15 @@ def _kept(result: ResultDocument) -> dict[str, tuple[float, float]]:
 
 
 def _losses(result: ResultDocument) -> str | None:
-    """What does not come back from behind screens, and what does not survive in view."""
+    """What does not come back from behind screens, and what does not survive in view; failed clips show neither."""
+    words = _losses_seen(result)
+    if words is None or not result.counts.failed:
+        return words
+    failed = f"{result.counts.failed} of {result.counts.clips} clips failed"
+    return f"{words.removesuffix('.')} where it could be seen: {failed}."
+
+
+def _losses_seen(result: ResultDocument) -> str | None:
     hidden, view = _lost(result, REEMERGENCE), _lost(result, SURVIVAL)
     if hidden is None and view is None:
         return None
@@ -110,12 +119,16 @@ def _losses(result: ResultDocument) -> str | None:
 def _lost(result: ResultDocument, name: str) -> str | None:
     """What is lost by a reading of what is kept: "31 % [25, 37]", "" for nothing, None where there is no reading."""
     reading = result.readings.get(name)
-    values = [value for value in reading.tasks.values() if value.value is not None] if reading else []
+    values = [
+        value
+        for value in (reading.tasks.values() if reading else ())
+        if value.value is not None and 2 * value.clips >= value.applicable  # else too much failed to tell
+    ]
     if not values:
         return None
     if not any(departs(value) for value in values):
         return ""
-    clips = sum(value.applicable for value in values)
+    clips = sum(value.clips for value in values)
     kept = sum((value.value or 0.0) * value.clips for value in values) / clips
     single = values[0].interval if len(values) == 1 and values[0].clips == clips else None
     interval = f" [{100 * (1 - single[1]):.0f}, {100 * (1 - single[0]):.0f}]" if single else ""

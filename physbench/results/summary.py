@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from physbench.results.heat import Cell, heat
-from physbench.results.words import FAILED_ON
+from physbench.results.words import FAILED_ON, failures_by_reason
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -14,7 +14,11 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 AXES = {"consistency": "consistency", "permanence": "permanence", "drift": "stability"}
-KEY = "1 is ground truth, 0 the frozen last frame; kept: nothing of it is lost."
+KEY = (
+    "1 is ground truth, 0 the frozen last frame. Where a frozen frame keeps what ground truth keeps, a model can only "
+    "lose: kept, or the share of it that it lost."
+)
+SHOWN_REASONS = 3
 Document = Mapping[str, Any]
 
 
@@ -118,10 +122,17 @@ def _remarks(result: Document, console: Console) -> None:
 
     counts = result["counts"]
     if counts["failed"]:
-        first = result["failures"][0]
+        reasons = failures_by_reason(result["failures"])
         share = f"{counts['failed']} of {counts['clips']} clips"
         said = f"{share} failed and count" if counts["samples"] == 1 else f"In {share} a sample failed and counts"
-        console.print(Text(f"{said} as 0: {first['reason']}", style="red"))
+        if len(reasons) == 1:
+            console.print(Text(f"{said} as 0: {reasons[0][0]}", style="red"))
+        else:
+            console.print(Text(f"{said} as 0:", style="red"))
+            for reason, count in reasons[:SHOWN_REASONS]:
+                console.print(Text(f"  {count} x {reason}", style="red"))
+            if len(reasons) > SHOWN_REASONS:
+                console.print(Text(f"  and {len(reasons) - SHOWN_REASONS} more, in result.json", style="red"))
     for reading, reason in result["unavailable"].items():
         if reason.startswith(FAILED_ON):
             console.print(Text(f"unavailable: {reading} {reason}", style="red"))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 HUES = ("red", "yellow", "green", "blue", "purple")  # of the palette
 AXIS_NAMES = {"consistency": "consistency", "permanence": "permanence", "drift": "long-horizon stability"}
@@ -14,6 +15,22 @@ AXIS_QUESTIONS = {
     "drift": "Is it what happens here, for as long as that can be known?",
 }
 FAILED_ON = "failed on"  # how the reason begins why the reading of a scorer that broke is unavailable
+# What a sentence may name, and how: {} is the value with its unit. Readings that only help others are left out.
+PHRASES = {
+    "laws/gravity": "gravity {}",
+    "laws/gravity.sideways": "sideways pull {}",
+    "laws/energy": "energy gained {}",
+    "laws/momentum": "momentum after the contact {} of that before",
+    "laws/momentum.change": "momentum changed by {}",
+    "laws/restitution": "restitution {}",
+    "laws/solidity": "interpenetration {}",
+    "laws/friction": "friction {}",
+    "laws/support": "hovering {} of the time",
+    "laws/force-law": "implied force r^{}",
+    "laws/areal-velocity": "areal velocity {} of the true one",
+    "laws/orbit-energy": "orbital energy {} of the true one",
+    "laws/period": "squared period {} of Kepler's",
+}
 UNITS = {"1": "", "m/s2": "m/s²", "m/s^2": "m/s²", "deg": "°"}
 
 
@@ -27,6 +44,17 @@ def short(task: str) -> str:
     name = task.split("/")[-1]
     stem, _, version = name.rpartition("-v")
     return stem if version.isdigit() and stem else name
+
+
+def failures_by_reason(failures: Sequence[Mapping[str, Any]]) -> list[tuple[str, int]]:
+    """Reasons with the number of their clips, the most frequent first; a clip's own name makes no other reason."""
+    first: dict[str, str] = {}
+    clips: dict[str, set[str]] = {}
+    for failure in failures:
+        kind = failure["reason"].replace(failure["clip"], "")
+        first.setdefault(kind, failure["reason"])
+        clips.setdefault(kind, set()).add(failure["clip"])
+    return sorted(((first[kind], len(found)) for kind, found in clips.items()), key=lambda item: -item[1])
 
 
 def plain(reading: str) -> str:

@@ -18,6 +18,7 @@ from physbench.results.folder import RunFolder, write_json
 from physbench.results.manifest import read_manifest
 
 FEW = {"resamples": 400}
+TASK = ("falling/projectile-v1",)
 
 
 def be(folder: RunFolder, source: str, family: str = "") -> RunFolder:
@@ -56,7 +57,9 @@ def test_the_difference_is_that_of_the_two_results(make_run) -> None:
     assert orbits["permanence"].other == pytest.approx(
         results[1]["families"]["orbits"]["permanence"]["guard"], abs=2e-6
     )
-    assert orbits["overall"].ahead == pytest.approx(sum(orbits[axis].ahead for axis in found.axes) / 3, abs=2e-6)
+    both = (orbits["consistency"].ahead + orbits["drift"].ahead) / 2  # permanence can only cost there
+    assert orbits["overall"].ahead == pytest.approx(both + orbits["permanence"].ahead, abs=2e-6)
+    assert orbits["overall"].first == pytest.approx(1.0)
 
 
 def test_pairing_makes_the_interval_narrow(make_run) -> None:
@@ -102,6 +105,13 @@ def test_a_look_tells_no_difference(make_run) -> None:
     (found,) = compare(be(make_run(4, 0, name="a"), "truth"), make_run(4, 0, name="b"), **FEW).against
     assert found.overall.interval is None and found.overall.ahead is not None
     assert "too few clips to tell" in found.sentence
+    runs = [be(make_run(4, 0, tasks=TASK, name=name), "truth") for name in ("c", "d")]
+    part = compare(*runs, **FEW)
+    assert "not distinguishable" not in part.against[0].sentence
+    assert "too few clips to tell in consistency" in part.against[0].sentence
+    target = io.StringIO()
+    print_comparison(part, Console(file=target, width=100))
+    assert "95 % intervals" not in target.getvalue() and "no intervals: they need 8" in target.getvalue()
 
 
 def test_runs_of_other_sizes_are_compared_by_skill(make_run) -> None:

@@ -9,6 +9,8 @@ import pytest
 
 from physbench.results.build import build_result
 from physbench.results.folder import RunFolder
+from physbench.results.words import PHRASES
+from physbench.scoring.score import find_scorers
 
 FEW = {"resamples": 400}
 
@@ -96,3 +98,32 @@ def test_nothing_scored(make_run, count: int) -> None:
     result = build_result(failed, **FEW)
     assert result["sentences"] == [f"No clip could be scored: all {4 * count} failed."]
     assert result["overall"]["skill"] < 0
+
+
+def test_what_failed_is_not_called_kept(make_run) -> None:
+    """Nothing is lost in the clips that were seen, but not in all of them could anything be."""
+    failed = frozenset(f"falling.projectile-v1.test.{seed}" for seed in range(3))
+    folder = make_run(8, 0, failed=failed, tasks=("falling/projectile-v1",))
+    for source in ("model", "truth"):
+        table = pd.read_parquet((folder if source == "model" else folder.reference(source)).scores)
+        here = (table["reading"] == "permanence/intact.survival") & (table["status"] == "ok")
+        table.loc[here, "value"] = 1.0
+        table.to_parquet((folder if source == "model" else folder.reference(source)).scores)
+    assert build_result(folder, **FEW)["sentences"][2] == (
+        "Loses no object in view where it could be seen: 3 of 8 clips failed."
+    )
+
+
+def test_readings_that_only_help_others_are_not_said(make_run) -> None:
+    folder = make_run(tasks=("falling/projectile-v1",))
+    for place in (folder, folder.reference("truth")):
+        table = pd.read_parquet(place.scores)
+        table.loc[table["reading"] == "laws/gravity", "reading"] = "laws/restitution.contacts"
+        table.to_parquet(place.scores)
+    assert "% of its motion explained by the laws" in build_result(folder, **FEW)["sentences"][1]
+
+
+def test_every_phrase_is_of_a_reading_that_there_is() -> None:
+    laws = {each.id for each in find_scorers("laws/*")}
+    assert {name.partition(".")[0] for name in PHRASES} == laws
+    assert all(phrase.count("{}") == 1 for phrase in PHRASES.values())

@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from physbench.results.build import build_result
+from physbench.results.formats import markdown
 from physbench.results.gather import Gathered
 from physbench.results.manifest import read_manifest
 from physbench.results.report import render
@@ -58,6 +59,22 @@ def test_a_scorer_that_broke_is_said_and_one_of_a_failed_clip_is_not(make_run) -
     assert f"unavailable: own/height-error {said}" in printed(result, width=120)
     assert said in render(result, read_manifest(folder), Gathered((), {}, ()))
     assert result["counts"]["failed"] == 1
+
+
+def test_every_reason_is_said_with_its_count(make_run) -> None:
+    names = [f"orbits.kepler-v1.test.{seed}" for seed in range(6)]
+    folder = make_run(8, 0, failed=frozenset(names))
+    table = pd.read_parquet(folder.scores)
+    reasons = [f"There is no video '{name}'" for name in names[:3]] + ["too late", "too dark", "too odd"]
+    for name, reason in zip(names, reasons, strict=True):
+        table.loc[(table["clip"] == name) & (table["status"] == "failed"), "reason"] = reason
+    table.to_parquet(folder.scores)
+    result = build_result(folder, resamples=200)
+    text = printed(result)
+    assert "6 of 32 clips failed and count as 0:" in text
+    assert "  3 x There is no video 'orbits.kepler-v1.test.0'" in text and "  1 x too late" in text
+    assert "and 1 more, in result.json" in text
+    assert "orbits.kepler-v1.test.0' (3); too late (1)" in markdown(result)
 
 
 def test_a_look_is_called_one(make_run) -> None:
