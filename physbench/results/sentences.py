@@ -64,7 +64,9 @@ def _first_to_break(result: ResultDocument) -> str | None:
     ]
     if not laws:
         quality = result.families[family]["consistency"].quality
-        return f"First to break: {family}, {100 * (quality or 0):.0f} % of its motion explained by the laws."
+        failed = len({item.clip for item in result.failures if item.clip.split(".")[0] == family})
+        also = f"; {failed} of its clips failed" if failed else ""
+        return f"First to break: {family}, {100 * (quality or 0):.0f} % of its motion explained by the laws{also}."
     _, _, name, value = max(laws, key=lambda item: item[:3])
     truth = number(value.references["truth"], 2)
     said = PHRASES[name].format(_value(value, result.readings[name].unit))

@@ -127,3 +127,10 @@ def test_every_phrase_is_of_a_reading_that_there_is() -> None:
     laws = {each.id for each in find_scorers("laws/*")}
     assert {name.partition(".")[0] for name in PHRASES} == laws
     assert all(phrase.count("{}") == 1 for phrase in PHRASES.values())
+
+
+def test_a_family_that_failed_is_not_called_unlawful_alone(make_run) -> None:
+    failed = frozenset(f"falling.projectile-v1.test.{seed}" for seed in range(8))
+    assert build_result(make_run(8, 0, failed=failed), **FEW)["sentences"][1] == (
+        "First to break: falling, 0 % of its motion explained by the laws; 8 of its clips failed."
+    )
