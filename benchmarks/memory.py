@@ -30,11 +30,10 @@ def main() -> None:
     parser.add_argument("--clips", type=int, nargs="+", default=[8, 32, 128])
     parser.add_argument("--fps", type=int, nargs="+", default=[10, 30, 60])
     asked = parser.parse_args()
+    runs = [(clips, asked.fps[0]) for clips in asked.clips] + [(asked.clips[0], fps) for fps in asked.fps[1:]]
     with tempfile.TemporaryDirectory() as folder:
-        for clips in asked.clips:
-            print(f"{clips:4} clips at {asked.fps[0]} frames/s: {peak(clips, asked.fps[0], Path(folder) / 'run'):.2f} GB")
-        for fps in asked.fps[1:]:
-            print(f"{asked.clips[0]:4} clips at {fps} frames/s: {peak(asked.clips[0], fps, Path(folder) / 'run'):.2f} GB")
+        for clips, fps in runs:
+            print(f"{clips:4} clips at {fps} frames/s: {peak(clips, fps, Path(folder) / 'run'):.2f} GB", flush=True)
 
 
 if __name__ == "__main__":
