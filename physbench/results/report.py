@@ -60,6 +60,7 @@ def render(result: Mapping[str, Any], manifest: Mapping[str, Any], gathered: Gat
         "fixed": words.fixed,
         "number": words.number,
         "bracket": words.bracket,
+        "ahead": words.ahead,
         "short": words.short,
         "plain": words.plain,
         "unit": words.unit,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from physbench.results import words
 from physbench.results.heat import Cell, heat
 from physbench.results.words import FAILED_ON, failures_by_reason
 
@@ -108,7 +109,7 @@ def _overall(result: Document, console: Console) -> None:
         if own is not None:
             line.append(f"   {name.replace('-', ' ')} {signed(own)}", style="dim")
             if ahead["interval"]:
-                line.append(f", ahead by {signed(ahead['skill'])} {bracket(ahead['interval'])}", style="dim")
+                line.append(f", {words.ahead(ahead['skill'], ahead['interval'])}", style="dim")
     console.print()
     console.print(line)
     if best := result.get("best_of"):

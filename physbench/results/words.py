@@ -90,6 +90,13 @@ def bracket(interval: Sequence[float] | None, places: int = 2) -> str:
     return "" if interval is None else f"[{fixed(interval[0], places)}, {fixed(interval[1], places)}]"
 
 
+def ahead(skill: float, interval: Sequence[float], of: str = "") -> str:
+    """ "ahead by 0.25 [0.16, 0.31]", "behind it by 0.13 [0.10, 0.16]" with of="it"."""
+    low, high = interval if skill >= 0 else (-interval[1], -interval[0])
+    way = ("ahead of" if skill >= 0 else "behind") if of else ("ahead" if skill >= 0 else "behind")
+    return f"{way} {of} by {fixed(abs(skill))} {bracket((low, high))}".replace("  ", " ")
+
+
 def joined(parts: Sequence[str]) -> str:
     """ "a", "a and b", "a, b and c"."""
     return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else list(parts))

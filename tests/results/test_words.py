@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from physbench.results.words import bracket, fixed, joined, number, plain, short, unit
+from physbench.results.words import ahead, bracket, fixed, joined, number, plain, short, unit
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,8 @@ def test_names() -> None:
     assert bracket((0.1, -0.004)) == "[0.10, 0.00]"
     assert joined(["a"]) == "a"
     assert joined(["a", "b", "c"]) == "a, b and c"
+
+
+def test_a_negative_lead_is_a_lag() -> None:
+    assert ahead(0.25, (0.16, 0.31)) == "ahead by 0.25 [0.16, 0.31]"
+    assert ahead(-0.13, (-0.16, -0.10), "it") == "behind it by 0.13 [0.10, 0.16]"
