@@ -18,6 +18,34 @@ SCREEN_DEPTH = 0.05  # m, half of it
 SLIVER = 0.195  # a segment of this many radii is 5 % of a disc
 
 
+def rolling(name: str, p: Params, way: float, start: float, hue: float, radius: float, lane: float = 0.0) -> Body:
+    """A ball that is held at `start` (m before the middle) and rolls off without slipping at the release."""
+    velocity = way * abs(p["velocity"] if "velocity" in p else p[f"speed_{name}"])
+    return Body(
+        name,
+        "sphere",
+        (radius,),
+        "moving",
+        (-way * start, lane, radius),
+        velocity=(velocity, 0.0, 0.0),
+        spin=(0.0, velocity / radius, 0.0),
+        hue=int(hue),
+        mass=sphere_mass(radius),
+        restitution=p["restitution"],
+        friction=p["friction"],
+        release=p["release"],
+    )
+
+
+def block(name: str, way: float, start: float, radius: float, release: float, lane: float = 0.0) -> Body:
+    """The holder behind a ball."""
+    return holder(name, (0.05, 0.2, 0.5 * radius), (-way * (start + radius + 0.06), lane, 0.5 * radius), release)
+
+
+def ground() -> Body:
+    return Body("floor", "plane", (), "fixed", (0.0, 0.0, 0.0), grey=FLOOR_GREY, friction=1.0)
+
+
 class ScreenPass:
     """A ball passes behind a screen and comes out on the other side.
 
@@ -97,21 +125,6 @@ class ScreenPass:
         p, radius = params, params["radius"]
         way = math.copysign(1.0, p["velocity"])
         camera = Camera("front", (0.0, 0.0, CENTER_Z))
-        ball = Body(
-            "ball",
-            "sphere",
-            (radius,),
-            "moving",
-            (-way * p["start"], 0.0, radius),
-            velocity=(p["velocity"], 0.0, 0.0),
-            spin=(0.0, p["velocity"] / radius, 0.0),
-            hue=int(p["hue"]),
-            mass=sphere_mass(radius),
-            restitution=p["restitution"],
-            friction=p["friction"],
-            release=p["release"],
-        )
-        floor = Body("floor", "plane", (), "fixed", (0.0, 0.0, 0.0), grey=FLOOR_GREY, friction=1.0)
         # The screen stands nearer to the camera than the plane of motion and looks larger there.
         nearer = (camera.distance + SCREEN_Y) / camera.distance
         near, far = (edge * nearer for edge in self.edges(p))
@@ -124,14 +137,13 @@ class ScreenPass:
             grey=SCREEN_GREY,
             collides=False,
         )
-        block = holder(
-            "holder",
-            (0.05, 0.2, 0.5 * radius),
-            (-way * (p["start"] + radius + 0.06), 0.0, 0.5 * radius),
-            p["release"],
-        )
         return Scene(
-            bodies=(ball, floor, screen, block),
+            bodies=(
+                rolling("ball", p, way, p["start"], p["hue"], radius),
+                ground(),
+                screen,
+                block("holder", way, p["start"], radius, p["release"]),
+            ),
             camera=camera,
             gravity=(0.0, 0.0, -p["gravity"]),
             horizon=self.horizon,

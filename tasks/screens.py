@@ -8,9 +8,9 @@ import numpy as np
 
 from physbench.clips.clip import Split
 from physbench.clips.task import Parameter, Params, declare, draw
-from physbench.tasks.common import HALF, RELEASE, holder, hue_name, hues
-from physbench.tasks.occlusion import CENTER_Z, MARGIN, SCREEN_DEPTH, SCREEN_Y, SLIVER
-from physbench.world.scene import FLOOR_GREY, SCREEN_GREY, Body, Camera, Scene, sphere_mass
+from physbench.tasks.common import HALF, RELEASE, hue_name, hues
+from physbench.tasks.occlusion import CENTER_Z, MARGIN, SCREEN_DEPTH, SCREEN_Y, SLIVER, block, ground, rolling
+from physbench.world.scene import SCREEN_GREY, Body, Camera, Scene
 
 BEFORE = 0.4  # s of motion in full view before the hand-over
 BEHIND = 0.4  # s in full view behind the screen
@@ -22,30 +22,6 @@ APART = 0.06  # m that stays between the two balls in the image wherever one can
 WALL = 0.5  # m, how wide the wall of `screen-stop` is
 OVERLAP = 0.15  # m of the wall that its screen covers: the rest shows that the wall stands on the floor
 LANE_DEPTH = 0.5  # m, half of the wall's depth
-
-
-def rolling(name: str, p: Params, way: float, start: float, hue: float, radius: float, lane: float = 0.0) -> Body:
-    """A ball that is held at `start` (m before the middle) and rolls off without slipping at the release."""
-    velocity = way * abs(p["velocity"] if "velocity" in p else p[f"speed_{name}"])
-    return Body(
-        name,
-        "sphere",
-        (radius,),
-        "moving",
-        (-way * start, lane, radius),
-        velocity=(velocity, 0.0, 0.0),
-        spin=(0.0, velocity / radius, 0.0),
-        hue=int(hue),
-        mass=sphere_mass(radius),
-        restitution=p["restitution"],
-        friction=p["friction"],
-        release=p["release"],
-    )
-
-
-def block(name: str, way: float, start: float, radius: float, release: float, lane: float = 0.0) -> Body:
-    """The holder behind a ball."""
-    return holder(name, (0.05, 0.2, 0.5 * radius), (-way * (start + radius + 0.06), lane, 0.5 * radius), release)
 
 
 def upright(name: str, left: float, right: float, height: float, face: float, distance: float) -> Body:
@@ -63,10 +39,6 @@ def upright(name: str, left: float, right: float, height: float, face: float, di
         grey=SCREEN_GREY,
         collides=False,
     )
-
-
-def ground() -> Body:
-    return Body("floor", "plane", (), "fixed", (0.0, 0.0, 0.0), grey=FLOOR_GREY, friction=1.0)
 
 
 class ScreenSwap:
