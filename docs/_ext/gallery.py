@@ -6,21 +6,17 @@ import inspect
 import json
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
 from sphinx.application import Sphinx
 
-from physbench.clips.clip import Row
-from physbench.clips.generate import make_clip, render_spec
+from physbench.clips.animate import animate
 from physbench.clips.task import Task, find_task, short_names, task_ids
 
-SIZE, FPS = 160, 20.0  # px, frames/s
 CLIPS = 3  # beside each other in an animation
 AXES = ("consistency", "permanence", "drift")
 INTRODUCTION = """# Tasks
 
-Every clip of a task is drawn from a seed. In the animations a mark in the corner tells the history, which a model may
-see the end of, from the future, which it has to predict. The tables show mean qualities on `core`, from 0 to 1: ground
+Every clip of a task is drawn from a seed. In the animations a bar of another colour marks the history, which a model
+may see the end of; the rest it has to predict. The tables show mean qualities on `core`, from 0 to 1: ground
 truth, the frozen last frame, constant velocity and the shipped reference model, all through the same chain. On an axis
 where ground truth and the frozen frame differ by at least 0.25 a task is *informative*; elsewhere it is a *guard*,
 which can only cost.
@@ -37,7 +33,7 @@ def write(app: Sphinx) -> None:
         task, name = find_task(task_id), short_names(task_id)[0]
         picture = folder / "tasks" / f"{name}.webp"
         if not picture.exists() or picture.stat().st_mtime < Path(inspect.getfile(type(task))).stat().st_mtime:
-            animate(task, picture)
+            animate(task, "test", range(CLIPS), picture)
         text = page(task, name, figures["tasks"].get(task_id, {}))
         (folder / "tasks" / f"{name}.md").write_text(text, encoding="utf-8")
         lines.append(
@@ -65,21 +61,6 @@ def page(task: Task, name: str, figures: dict[str, dict[str, float | None]]) -> 
 
 def cell(value: float | str | None) -> str:
     return "-" if value is None else value if isinstance(value, str) else f"{value:.2f}"
-
-
-def animate(task: Task, path: Path) -> None:
-    """Write a looping animation of three clips beside each other, with a mark that fills once the future begins."""
-    spec = render_spec(SIZE, FPS)
-    clips = [make_clip(Row(task.id, "test", seed), spec) for seed in range(CLIPS)]
-    edge = np.full((len(clips[0].frames), SIZE, 6, 3), 255, np.uint8)
-    film = np.concatenate([part for clip in clips for part in (clip.frames, edge)][:-1], axis=2)
-    first = clips[0].handover - round(FPS)  # the last second of the history
-    for k in range(first, len(film)):
-        film[k, 4:12, 4:12] = (255, 255, 255) if k > clips[0].handover else (90, 90, 90)
-    frames = [Image.fromarray(frame) for frame in film[first:]]
-    frames[0].save(
-        path, save_all=True, append_images=frames[1:], duration=round(1000 / FPS), loop=0, quality=60, method=3
-    )
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

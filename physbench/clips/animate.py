@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.clips.clip import Clip, Row, Split
+from physbench.clips.clip import Clip, Split
 from physbench.clips.encode import Codec, encode
-from physbench.clips.generate import make_clip, render_spec
+from physbench.clips.generate import render_spec
+from physbench.clips.preview import make_clips
 from physbench.clips.task import Task
-from physbench.progress import Progress
 
 SIZE, FPS = 160, 15.0  # px of a clip, frames/s
 SEEN = 1.0  # s of the history that are shown
@@ -27,13 +27,7 @@ Frames = NDArray[np.uint8]
 
 def animate(task: Task, split: Split, seeds: Sequence[int], path: Path) -> None:
     """Write an animation of the clips with these seeds, as the suffix of `path` says: .gif, .webp or .mp4."""
-    spec = render_spec(SIZE, FPS)
-    clips = []
-    with Progress("clips", len(seeds)) as progress:
-        for seed in seeds:
-            clips.append(make_clip(Row(task.id, split, seed), spec))
-            progress.advance()
-    write(path, tile(clips))
+    write(path, tile(make_clips(task, split, seeds, render_spec(SIZE, FPS))))
 
 
 def tile(clips: Sequence[Clip]) -> Frames:

@@ -13,6 +13,7 @@ from physbench.clips.clip import Clip, Row, Split
 from physbench.clips.generate import make_clip, make_params, render_spec
 from physbench.clips.task import Task
 from physbench.progress import Progress
+from physbench.world.scene import RenderSpec
 
 SIZE, FPS = 192, 20.0  # px and frames/s of the pictures on the sheet
 BEFORE = (-1.0, -0.5, 0.0)  # s, columns before the hand-over
@@ -24,15 +25,19 @@ INK, QUIET, ACCENT = "#1d2129", "#7b828e", "#c8451b"
 CELL, GAP, WIDE_GAP, LEFT, TITLE, HEADS, FOOT, EDGE = 1.28, 0.07, 0.24, 1.95, 0.72, 0.30, 0.30, 0.28
 
 
-def preview(task: Task, split: Split, seeds: Sequence[int], path: Path) -> None:
-    """Write a contact sheet of the clips with these seeds as a PNG."""
-    spec = render_spec(SIZE, FPS)
+def make_clips(task: Task, split: Split, seeds: Sequence[int], spec: RenderSpec) -> list[Clip]:
+    """Make the clips with these seeds, in their order, and show how far it is."""
     clips = []
     with Progress("clips", len(seeds)) as progress:
         for seed in seeds:
             clips.append(make_clip(Row(task.id, split, seed), spec))
             progress.advance()
-    figure = draw_sheet(task, clips)
+    return clips
+
+
+def preview(task: Task, split: Split, seeds: Sequence[int], path: Path) -> None:
+    """Write a contact sheet of the clips with these seeds as a PNG."""
+    figure = draw_sheet(task, make_clips(task, split, seeds, render_spec(SIZE, FPS)))
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150, facecolor="white")
 
