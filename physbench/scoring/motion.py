@@ -1,9 +1,9 @@
 """The law of motion of a scene's body, from its gravity, force fields and supports, in closed form.
 
-All in the plane of motion (2D). A state is (x, y, vx, vy) in m and m/s at a time called its epoch. A body that slides
-or rolls on a level support for good moves straight along it; one in free flight is ballistic (straight without
-gravity); one in a central field runs on a Kepler orbit, and two that draw each other on one each around their
-barycentre, if that rests. What has no closed form here has no law (None).
+All in the plane of motion (2D). A state is (x, y, vx, vy) in m and m/s at a time called its epoch. A body that rolls
+or, where nothing grips, slides on a level support for good moves straight along it; one in free flight is ballistic
+(straight without gravity); one in a central field runs on a Kepler orbit, and two that draw each other on one each
+around their barycentre, if that rests. What has no closed form here has no law (None).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.scoring import kepler
-from physbench.scoring.slope import slope_law
+from physbench.scoring.slope import slope_law, straight_on
 from physbench.world.camera import plane_from_world
 from physbench.world.geometry import gap
 from physbench.world.outlines import apparent_radius
@@ -208,11 +208,17 @@ def law_of(clip: Clip, index: int) -> Law | None:
         return _orbit(clip, index, gravity)
     under = supports(clip, index)
     size = float(np.linalg.norm(gravity))
-    if not under or size == 0:
+    if not under or not np.any(scene.gravity):
         return Constant((float(gravity[0]), float(gravity[1])))
-    slope = slope_law(scene, index, under[0], clip.states[-1, index, :3]) if len(under) == 1 else None
+    last = clip.states[-1, index, :3]
+    slope = slope_law(scene, index, under[0], last) if len(under) == 1 and size > 0 else None
     if slope is not None:
         return slope
+    fastest = float(np.linalg.norm(clip.states[..., 7:10], axis=-1).max())
+    if not all(straight_on(scene, index, support, last, fastest) for support in under):
+        return None
+    if size == 0:  # a table from straight above
+        return Constant((0.0, 0.0))
     normal = -gravity / size
     free = clip.times >= (body.release if body.release is not None else clip.times[0]) - 1e-9
     heights = plane_from_world(scene.camera, clip.states[free, index, :3]) @ normal

@@ -71,22 +71,30 @@ def score_clip(
 ) -> tuple[list[ScoreRow], Tracks | None]:
     """Track a rollout and read it with every scorer.
 
-    Returns one row per reading, in the order of `scorers`, and the tracks: None for a failed rollout. Its readings are
-    failed with quality 0 wherever they would apply to a prediction in which nothing is seen. MemoryError is passed on.
+    Returns one row per reading, in the order of `scorers`, and the tracks: None for a failed rollout, and for one that
+    cannot be tracked. Its readings are failed with quality 0 wherever they would apply to a prediction in which nothing
+    is seen. MemoryError is passed on.
     """
     from physbench.tracks.tracker import track
 
     seen = clip.context(context)
-    try:
-        if rollout.failure is None:
+    tracks = None
+    if rollout.failure is None:
+        try:
             tracks = track(clip, context, np.concatenate([seen, rollout.frames[: clip.horizon]]))
-        else:
+        except MemoryError:  # says nothing about the model
+            raise
+        except Exception as error:  # a broken tracker must not lose a row either
+            failure = f"tracking: {type(error).__name__}: {error}"
+            rollout = replace(rollout, frames=seen[:0], failure=failure)
+    if tracks is None:
+        try:
             tracks = track(clip, context, seen)
-    except MemoryError:  # says nothing about the model
-        raise
-    except Exception as error:  # a broken tracker must not lose a row either
-        reason = rollout.failure or f"tracking: {type(error).__name__}: {error}"
-        return [_row(clip, rollout, scorer, "", Reading(None, "failed", reason)) for scorer in scorers], None
+        except MemoryError:
+            raise
+        except Exception:  # not even the context: nobody knows which further readings there would be
+            failed = Reading(None, "failed", str(rollout.failure))
+            return [_row(clip, rollout, scorer, "", failed) for scorer in scorers], None
     rows = []
     for scorer in scorers:
         for key, reading in _readings(scorer, clip, rollout, tracks):

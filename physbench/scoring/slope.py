@@ -8,7 +8,6 @@ k m r^2; 2/7 g sin a for a ball, 1/3 g sin a for a cylinder), and by mu g cos a 
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +21,8 @@ Array = NDArray[np.float64]
 
 INERTIA = {"sphere": 2 / 5, "cylinder": 1 / 2}  # over m r^2, about the axis on which it rolls
 ROLLS = 0.02  # of the speed: slip at the release up to which a body rolls
+RETURNS = 0.05  # restitution of a pair, the product of both, up to which nothing is thrown back
+SLIPS = 0.25  # s that a ball may slip on a level floor after it was thrown back, until it rolls, and count as rolling
 STEPS = 12  # of a fit
 
 
@@ -143,6 +144,28 @@ def slope_law(scene: Scene, index: int, support: int, place: Array) -> Slope | N
     return Slope((float(along[0]), float(along[1])), (float(flat[0]), float(flat[1])), height, rising, sinking)
 
 
+def straight_on(scene: Scene, index: int, support: int, place: Array, fastest: float) -> bool:
+    """Whether body `index` keeps its speed on the level fixed body `support`, on which it stays for good.
+
+    It does where nothing grips, and where it rolls from its release on or rests, unless a push or a throw makes it slip
+    for longer than SLIPS; fastest: m/s, of all bodies. What slips or slides on a rough floor loses speed.
+    """
+    body, board = scene.bodies[index], scene.bodies[support]
+    normal = face(board, place)
+    if body.friction * board.friction == 0 or normal is None:
+        return True
+    still = not np.any(body.velocity) and not np.any(body.spin)
+    if not still and not (body.shape in INERTIA and _rolls(body, normal)):
+        return False
+    if not any(action.body == body.name for action in scene.impulses) and not _thrown_back(scene, index, support):
+        return True
+    if body.shape not in INERTIA:
+        return False
+    k = INERTIA[body.shape]
+    grip = body.friction * board.friction * float(np.linalg.norm(scene.gravity))  # m/s2
+    return 2 * fastest * k / (1 + k) <= SLIPS * grip  # thrown straight back, with the spin of before
+
+
 def face(board: Body, place: Array) -> Array | None:
     """Outward normal (3,) of the flat face of a body that a point (3,) m lies over."""
     if board.shape == "plane":
@@ -166,7 +189,7 @@ def _rolls(body: Body, normal: Array) -> bool:
 
 def _thrown_back(scene: Scene, index: int, support: int) -> bool:
     return any(
-        math.sqrt(other.restitution * scene.bodies[index].restitution) > 0.05 and other.collides
+        other.restitution * scene.bodies[index].restitution > RETURNS and other.collides
         for j, other in enumerate(scene.bodies)
         if j not in (index, support)
     )

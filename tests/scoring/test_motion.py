@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -124,3 +125,40 @@ def test_the_law_of_a_task_follows_from_its_scene(
     found = law_of(clip, index)
     assert found == law if isinstance(law, Constant) else isinstance(found, law)  # type: ignore[arg-type]
     assert bool(supports(clip, index)) == supported
+
+
+@pytest.mark.parametrize(
+    ("friction", "spin", "restitution", "straight"),
+    [
+        (0.0, (0.0, 0.0, 0.0), 1.0, True),  # nothing grips
+        (0.5, (0.0, 0.0, 0.0), 0.0, False),  # it slips, and is slowed until it rolls
+        (0.5, None, 0.0, True),  # it rolls
+        (0.1, None, 0.3, False),  # the wall may throw it back with a spin that is not that of rolling
+        (1.0, None, 0.3, True),  # and it rolls again soon
+        (0.1, None, 0.06, True),  # 0.06 x 0.6 is too little for that
+    ],
+)
+@pytest.mark.parametrize("camera", ["front", "top"])
+def test_friction_bends_the_law_of_what_slips_on_a_level_floor(
+    clip_of: Callable[..., Clip],
+    camera: str,
+    friction: float,
+    spin: tuple[float, float, float] | None,
+    restitution: float,
+    straight: bool,
+) -> None:
+    clip = clip_of("occlusion/screen-pass-v1")
+    index = next(i for i, body in enumerate(clip.scene.bodies) if body.role == "moving")
+    (floor,) = supports(clip, index)
+    ball = clip.scene.bodies[index]
+    rolling = (0.0, ball.velocity[0] / ball.size[0], 0.0)
+    bodies = [replace(body, collides=body.role == "moving" or j == floor) for j, body in enumerate(clip.scene.bodies)]
+    bodies[index] = replace(ball, friction=1.0, spin=rolling if spin is None else spin, restitution=0.6)
+    bodies[floor] = replace(bodies[floor], friction=friction)
+    wall = replace(bodies[floor], name="wall", shape="box", size=(0.1, 1.0, 1.0), position=(9.0, 0.0, 1.0))
+    wall = replace(wall, friction=0.0, restitution=restitution)
+    states = np.concatenate([clip.states, clip.states[:, floor, None]], axis=1)
+    states[:, -1, :3] = wall.position
+    scene = replace(clip.scene, bodies=(*bodies, wall), camera=replace(clip.scene.camera, view=camera))
+    law = law_of(replace(clip, scene=scene, states=states), index)
+    assert isinstance(law, Constant) if straight else law is None

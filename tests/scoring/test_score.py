@@ -15,6 +15,7 @@ from physbench.scoring.due import due, moving
 from physbench.scoring.errors import error_curve
 from physbench.scoring.protocol import AXES, Reading, Scorer, ScoreRow, scorer
 from physbench.scoring.score import find_scorers, score_clip
+from physbench.tracks import tracker
 from physbench.tracks.tracks import Tracks, Visibility
 
 Clips, Ideal = Callable[..., Clip], Callable[..., Tracks]
@@ -136,7 +137,22 @@ def test_full_memory_is_not_held_against_the_model(clip_of: Clips) -> None:
 def test_frames_of_another_size_fail_with_a_reason(clip_of: Clips) -> None:
     clip = clip_of("falling/projectile-v1")
     rows, tracks = score_clip(clip, Rollout(clip.id, 0, np.zeros((60, 32, 32, 3), np.uint8)), 8, find_scorers())
-    assert tracks is None and {row.status for row in rows} == {"failed"}
+    assert tracks is None and not [row for row in rows if row.status == "ok"]
+    assert headlines(rows) == dict.fromkeys(AXES, 0.0)
+    assert all(row.reason.startswith("tracking: ValueError: ") for row in rows if row.status == "failed")
+    other, _ = score_clip(clip, Rollout(clip.id, 0, clip.future()[:0], "time-out"), 8, find_scorers())
+    assert [(row.reading, row.status) for row in rows] == [(row.reading, row.status) for row in other]
+
+
+def test_a_tracker_that_always_breaks_loses_no_scorer(clip_of: Clips, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> Tracks:
+        raise RuntimeError("of toys")
+
+    monkeypatch.setattr(tracker, "track", broken)
+    clip = clip_of("falling/projectile-v1")
+    rows, tracks = score_clip(clip, Rollout(clip.id, 0, clip.future()), 8, find_scorers())
+    assert tracks is None and [row.reading for row in rows] == [each.id for each in find_scorers()]
+    assert {(row.status, row.reason) for row in rows} == {("failed", "tracking: RuntimeError: of toys")}
 
 
 def test_errors_are_distances_in_diameters(clip_of: Clips, ideal: Ideal) -> None:
