@@ -11,6 +11,7 @@ import random
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -23,12 +24,40 @@ from physbench.rollouts.engine import RolloutEngine
 from physbench.rollouts.messages import Job, Load
 from physbench.rollouts.process import ModelProcess, SharedMemory, Silence
 
+MOST_PARTS = 100_000  # of a model, that are looked through for networks
+LEAVES = (str, bytes, int, float, complex, torch.Tensor, np.ndarray, type, ModuleType, FunctionType, type(None))
+
 
 def networks(model: object) -> tuple[torch.nn.Module, ...]:
-    """The networks of a model: itself, or those among its attributes."""
-    if isinstance(model, torch.nn.Module):
-        return (model,)
-    return tuple(value for value in getattr(model, "__dict__", {}).values() if isinstance(value, torch.nn.Module))
+    """The networks of a model, the nearest first: itself, and those that it holds as attributes.
+
+    Also in lists and dicts, in attributes of attributes, behind bound methods, and in lists of a network that are none
+    of its children.
+    """
+    found: list[torch.nn.Module] = []
+    waiting: deque[object] = deque([model])
+    seen: dict[int, object] = {}  # keeps what it has seen, so that no number is given twice
+    while waiting and len(seen) < MOST_PARTS:
+        part = waiting.popleft()
+        if id(part) in seen or isinstance(part, LEAVES):
+            continue
+        seen[id(part)] = part
+        if isinstance(part, torch.nn.Module):
+            found.append(part)
+        if isinstance(part, dict):
+            waiting.extend(part.values())
+        elif isinstance(part, list | tuple | set | frozenset | deque):
+            waiting.extend(part)
+        elif isinstance(part, MethodType):
+            waiting.append(part.__self__)
+        waiting.extend(getattr(part, "__dict__", {}).values())
+        waiting.extend(getattr(part, name, None) for kind in type(part).__mro__ for name in _slots(kind))
+    return tuple(found)
+
+
+def _slots(kind: type) -> tuple[str, ...]:
+    names = vars(kind).get("__slots__", ())
+    return (names,) if isinstance(names, str) else tuple(names)
 
 
 def where(model: object) -> tuple[torch.device, torch.dtype]:
@@ -43,7 +72,7 @@ def where(model: object) -> tuple[torch.device, torch.dtype]:
 @contextmanager
 def undisturbed(model: object) -> Iterator[None]:
     """Put a model into evaluation mode for a while, and leave everything else as it was found."""
-    modes = [(module, module.training) for network in networks(model) for module in network.modules()]
+    modes = {module: module.training for network in networks(model) for module in network.modules()}
     python, legacy, deterministic = random.getstate(), np.random.get_state(), torch.backends.cudnn.deterministic  # noqa: NPY002
     # Seeding reaches the generators of all accelerators, wherever this model lies.
     used = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
@@ -52,11 +81,11 @@ def undisturbed(model: object) -> Iterator[None]:
     with torch.random.fork_rng(devices):
         try:
             torch.backends.cudnn.deterministic = True
-            for module, _ in modes:
+            for module in modes:
                 module.training = False
             yield
         finally:
-            for module, training in modes:
+            for module, training in modes.items():
                 module.training = training
             torch.backends.cudnn.deterministic = deterministic
             if apple is not None:

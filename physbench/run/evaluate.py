@@ -15,7 +15,7 @@ from physbench.results.manifest import read_manifest
 from physbench.run.finish import finish
 from physbench.run.interrupt import explained, interruptible
 from physbench.run.jobs import duration
-from physbench.run.lock import default_folder, opened
+from physbench.run.lock import claimed_folder, default_folder, opened
 from physbench.run.manifest import asked_document, refuse_other_settings
 from physbench.run.memory import PeakMemory
 from physbench.run.options import Options
@@ -60,8 +60,12 @@ def evaluate(
         raise UsageError("A live model may have changed since: its run cannot be resumed. Use fresh=True.")
     sha256 = model_sha256(options.model) if model is None else None
     asked = asked_document(options, suite, sha256, versions(parts=ALL_DECIDING), foreign_code_hash(scorers))
-    path = out or default_folder(options.short_name, options.suite, resume)
-    with interruptible(), opened(path, resume=resume, fresh=fresh) as folder:
+    made: tuple[Path, ...] = ()
+    if out is None and not resume:
+        path, made = claimed_folder(options.short_name, options.suite)
+    else:
+        path = out or default_folder(options.short_name, options.suite, resume)
+    with interruptible(), opened(path, resume=resume, fresh=fresh, made=made) as folder:
         if folder.manifest.exists():
             stored = read_manifest(folder)
             refuse_other_settings(stored, asked, path)

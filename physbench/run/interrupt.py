@@ -32,7 +32,8 @@ def interruptible() -> Iterator[None]:
         raise KeyboardInterrupt
 
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    before = {number: handler for number, handler in handlers.items() if handler != signal.SIG_IGN}  # as nohup asks
+    # Ignored stays ignored, as nohup asks; None is a handler that was not set from Python, and could not be put back.
+    before = {number: handler for number, handler in handlers.items() if handler not in (signal.SIG_IGN, None)}
     for number in before:
         signal.signal(number, stop)
     try:

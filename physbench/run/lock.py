@@ -7,7 +7,7 @@ import fcntl
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from physbench.results.folder import RunFolder
 
 OURS = ("manifest.json", "scores.parquet", "result.json", "report", "rollouts", "tracks", "parts", "references")
 LOCK = ".lock"
+ATTEMPTS = 100  # to make a folder that others may make at the same moment
 
 
 def default_folder(model_name: str, suite: str, resume: bool, parent: Path = Path("runs")) -> Path:
@@ -31,14 +32,36 @@ def default_folder(model_name: str, suite: str, resume: bool, parent: Path = Pat
     return parent / f"{stem}-{max(taken, default=0) + 1}"
 
 
+def claimed_folder(model_name: str, suite: str, parent: Path = Path("runs")) -> tuple[Path, tuple[Path, ...]]:
+    """Make the next free default folder: runs that start at the same moment get one each.
+
+    Returns it and all folders that were made for it, deepest first, for `opened`. Where none can be made, that says so.
+    """
+    for _ in range(ATTEMPTS):
+        path = default_folder(model_name, suite, False, parent)
+        made = tuple(place for place in (path, *path.parents) if not place.exists())
+        try:
+            parent.mkdir(parents=True, exist_ok=True)
+            path.mkdir()
+        except (FileExistsError, FileNotFoundError):  # another run was first, or took its empty folders away
+            continue
+        except OSError:
+            break
+        return path, made
+    return path, ()
+
+
 def contents(path: Path) -> list[str]:
     """Names in a folder, without hidden ones."""
     return sorted(item.name for item in path.iterdir() if not item.name.startswith(".")) if path.is_dir() else []
 
 
 @contextmanager
-def opened(path: Path, *, resume: bool, fresh: bool) -> Iterator[RunFolder]:
-    """Hold the run folder at `path`: made if need be, emptied with `fresh`, refused if it is in use or not a run."""
+def opened(path: Path, *, resume: bool, fresh: bool, made: Sequence[Path] = ()) -> Iterator[RunFolder]:
+    """Hold the run folder at `path`: made if need be, emptied with `fresh`, refused if it is in use or not a run.
+
+    made: folders that were made for it already, deepest first. They go again if nothing comes into them.
+    """
     if path.exists() and not path.is_dir():
         raise UsageError(f"{path} is a file. Give a folder to --out.")
     try:
@@ -52,7 +75,7 @@ def opened(path: Path, *, resume: bool, fresh: bool) -> Iterator[RunFolder]:
         raise UsageError(
             f"{path} holds a run. Go on with it (--resume), start it over (--fresh) or choose another --out."
         )
-    absent = [place for place in (path, *path.parents) if not place.exists()]
+    absent = list(made) or [place for place in (path, *path.parents) if not place.exists()]
     try:
         path.mkdir(parents=True, exist_ok=True)
         handle = os.open(path / LOCK, os.O_CREAT | os.O_RDWR, 0o644)

@@ -15,7 +15,7 @@ from multiprocessing import forkserver
 from multiprocessing.connection import wait
 from pathlib import Path
 from types import ModuleType, TracebackType
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from physbench import own
 
@@ -55,7 +55,10 @@ def _signals_ignored() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: handler for number, handler in handlers.items() if handler is not None}  # None: not of Python
+    for number in before:
+        signal.signal(number, signal.SIG_IGN)
     try:
         yield
     finally:
@@ -96,14 +99,20 @@ def main_hidden() -> Iterator[None]:
 
 def _kill_fork_server() -> None:
     """Requests that wait at it must not become processes of a run that is over. The next run starts another one."""
-    pid = getattr(getattr(forkserver, "_forkserver", None), "_forkserver_pid", None)
+    server: Any = getattr(forkserver, "_forkserver", None)
+    pid = getattr(server, "_forkserver_pid", None)
     if pid is not None:
         with contextlib.suppress(OSError):
             os.kill(pid, signal.SIGKILL)
+            server._stop()  # waits for its end, or the next run would ask a server that is just dying
 
 
 class Pool:
-    """`with Pool(2) as pool: future = pool.submit(function, ...)`. Leaving on an error kills the workers."""
+    """`with Pool(2) as pool: future = pool.submit(function, ...)`. Leaving on an error kills the workers.
+
+    The fork server is one for the whole program, other libraries included, and stays: a worker is there as soon as
+    `submit` returns. Only Ctrl-C may leave a request that waits at it; then it goes too.
+    """
 
     def __init__(self, workers: int) -> None:
         # A fork server imports torch once for all workers; where there is none, each starts from nothing.
@@ -127,7 +136,8 @@ class Pool:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is not None:
-            _kill_fork_server()
+            if not isinstance(error, Exception):
+                _kill_fork_server()
             for process in list((self._executor._processes or {}).values()):
                 process.kill()
         self._executor.shutdown(wait=True, cancel_futures=True)

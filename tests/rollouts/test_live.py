@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import types
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import torch
 
 from physbench.errors import ModelError
 from physbench.rollouts.engine import RolloutEngine
-from physbench.rollouts.live import LiveEngine
+from physbench.rollouts.live import LiveEngine, networks, undisturbed, where
 
 
 class Net(torch.nn.Module):
@@ -84,6 +85,43 @@ def test_they_are_put_back_where_the_model_is_interrupted(clips, clip_maker, toy
         list(engine.run(plan, clips.load))
     assert net.training
     assert states() == before
+
+
+class Slotted:
+    __slots__ = ("net",)
+
+    def __init__(self, net: torch.nn.Module) -> None:
+        self.net = net
+
+
+class Wide(torch.nn.Module):
+    """Keeps a network from its parameters, as one does to leave it out of the optimizer."""
+
+    def __init__(self, net: torch.nn.Module) -> None:
+        super().__init__()
+        self.frozen = [net]
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        lambda net: [net],
+        lambda net: {"a": ({"b": net},)},
+        lambda net: types.SimpleNamespace(inner=types.SimpleNamespace(net=net)),
+        Slotted,
+        Wide,
+        lambda net: net.forward,
+    ],
+)
+def test_networks_are_found_wherever_a_model_holds_them(held) -> None:
+    net = torch.nn.Sequential(torch.nn.Linear(2, 2).double(), torch.nn.Dropout()).train()
+    model = types.SimpleNamespace(card=None, around=held(net))
+    model.around_again = model  # a circle
+    assert net in networks(model)
+    assert where(model) == (torch.device("cpu"), torch.float64)
+    with undisturbed(model):
+        assert not net.training and not net[1].training
+    assert net.training and net[1].training
 
 
 @pytest.mark.parametrize("thing", [None, 3, torch.nn.Identity()])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from physbench.errors import UsageError
-from physbench.run.lock import default_folder, opened
+from physbench.run.lock import claimed_folder, default_folder, opened
 
 
 def used(path: Path) -> Path:
@@ -24,6 +25,21 @@ def test_default_folders_count_up(tmp_path: Path) -> None:
     (tmp_path / "a-b-smoke-x").mkdir()
     assert default_folder("a b", "smoke", False, tmp_path) == tmp_path / "a-b-smoke-10"
     assert default_folder("a b", "smoke", True, tmp_path) == tmp_path / "a-b-smoke-9"
+
+
+def test_runs_that_start_together_get_a_folder_each(tmp_path: Path) -> None:
+    parent = tmp_path / "a" / "runs"
+    with ThreadPoolExecutor(8) as pool:
+        claims = list(pool.map(lambda _: claimed_folder("a b", "smoke", parent), range(24)))
+    assert sorted(path.name for path, _ in claims) == sorted(f"a-b-smoke-{n}" for n in range(1, 25))
+    for path, made in claims:
+        with opened(path, resume=False, fresh=False, made=made):
+            pass
+    assert list(parent.glob("*")) == [], "what came to nothing leaves nothing behind"
+    (tmp_path / "file").write_text("")
+    path, made = claimed_folder("a", "smoke", tmp_path / "file")
+    with pytest.raises(UsageError, match="--out"), opened(path, resume=False, fresh=False, made=made):
+        pass
 
 
 def test_a_second_process_is_refused(tmp_path: Path) -> None:
