@@ -14,7 +14,7 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -22,6 +22,7 @@ from types import MappingProxyType, ModuleType
 from typing import Any
 
 from physbench.errors import UsageError, nearest
+from physbench.neighbours import neighbours, sources_hash
 
 ENVIRONMENT = "PHYSBENCH_TASK_FILES"  # absolute paths, joined by os.pathsep
 _PART = re.compile(r"(.+?\.py)(?::(\w*))?", re.DOTALL)
@@ -32,16 +33,18 @@ class OwnFile:
     """A file as it was when it was named."""
 
     path: Path  # absolute
-    sha256: str
+    sha256: str  # with what it imports from its folder
+    beside: tuple[tuple[Path, str], ...] = ()  # those files, and the hash of each
 
     @property
     def module(self) -> ModuleType:
         """The file, imported. Raises UsageError with the line where it cannot be."""
         return _imported(self)
 
-    def document(self) -> dict[str, str]:
+    def document(self) -> dict[str, Any]:
         """For manifest.json."""
-        return {"path": str(self.path), "sha256": self.sha256}
+        others = {str(path): sha256 for path, sha256 in self.beside}
+        return {"path": str(self.path), "sha256": self.sha256} | ({"imports": others} if others else {})
 
 
 def parts_of(pattern: str) -> list[str]:
@@ -74,14 +77,16 @@ def opened(part: str) -> list[tuple[OwnFile, str]]:
 
 
 def _as_it_is(path: Path) -> OwnFile:
-    file = OwnFile(path, hashlib.sha256(path.read_bytes()).hexdigest())
+    others = neighbours(path)
+    beside = tuple((other, hashlib.sha256(other.read_bytes()).hexdigest()) for other in others)
+    file = OwnFile(path, sources_hash(path, others), beside)
     if _pinned.get(path, file.sha256) != file.sha256:
         raise UsageError(f"{path} has changed while it was in use: scores of two versions never mix. Start again.")
     _read[path] = file.sha256
     return file
 
 
-def documents(pattern: str | None) -> list[dict[str, str]]:
+def documents(pattern: str | None) -> list[dict[str, Any]]:
     """Path and hash of every file in a pattern, for manifest.json."""
     files = [file for part in parts_of(pattern or "") if is_file(part) for file, _ in opened(part)]
     return [file.document() for file in sorted(set(files), key=lambda file: file.path)]
@@ -185,6 +190,7 @@ def _imported(file: OwnFile) -> ModuleType:
     folder = str(file.path.parent)
     if folder not in sys.path:
         sys.path.append(folder)  # its neighbours can be imported, as from a script
+    _forget_edited(file)
     spec = importlib.util.spec_from_file_location(label, file.path)
     assert spec is not None
     module = importlib.util.module_from_spec(spec)
@@ -196,6 +202,23 @@ def _imported(file: OwnFile) -> ModuleType:
         del sys.modules[label]
         raise UsageError(f"{file.path} cannot be imported: {blame(error, file.path)}.") from error
     return module
+
+
+_beside: dict[Path, str] = {}  # hash of every neighbour as it was when a file that imports it was read
+
+
+def _forget_edited(file: OwnFile) -> None:
+    """Let neighbours be imported again whose text is another one than at their last import."""
+    edited = {path for path, sha256 in file.beside if _beside.get(path, sha256) != sha256}
+    for name, module in list(sys.modules.items()):
+        origin = getattr(module, "__file__", None)
+        if edited and origin and Path(origin).resolve() in edited:
+            del sys.modules[name]
+    for path in edited:
+        for stale in path.parent.glob(f"__pycache__/{path.stem}.*.pyc"):  # perhaps of the same second and size
+            with suppress(OSError):
+                stale.unlink()
+    _beside.update(file.beside)
 
 
 def blame(error: BaseException, path: Path) -> str:

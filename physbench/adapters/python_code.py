@@ -6,7 +6,6 @@ To name the code is to say that it may run. A factory takes `device` and `dtype`
 from __future__ import annotations
 
 import ast
-import hashlib
 import importlib
 import importlib.util
 import re
@@ -20,6 +19,7 @@ from physbench.adapters.arguments import factory_arguments
 from physbench.adapters.blame import explain
 from physbench.adapters.protocol import Model, ModelCard
 from physbench.errors import ModelError, PhysbenchError, nearest
+from physbench.neighbours import sources_hash
 
 if TYPE_CHECKING:
     import torch
@@ -95,7 +95,7 @@ class FileAdapter:
             raise ModelError(f"{path}: say which function makes the model, as in {path}:make.{hint}")
 
     def sha256(self, target: str) -> str | None:
-        return hashlib.sha256(self._parse(target)[0].read_bytes()).hexdigest()
+        return sources_hash(self._parse(target)[0])
 
     def examples(self) -> list[tuple[str, ModelCard | None, str]]:
         return []

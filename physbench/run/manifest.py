@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ from physbench.run.options import Options
 
 Document = dict[str, Any]
 
+MOST_READ = 1 << 30  # bytes of a folder behind --model-arg that are hashed
+MOST_FILES = 10_000
+
 
 def card_document(card: ModelCard) -> Document:
     return {**dataclasses.asdict(card), "image_size": list(card.image_size)}
@@ -28,14 +32,38 @@ def card_from(document: Document) -> ModelCard:
 
 
 def file_hashes(model_args: Mapping[str, str]) -> Document:
-    """Hash of each file that is handed to a factory: a model's weights are part of the model."""
+    """Hash of each file and folder that is handed to a factory: a model's weights are part of the model."""
     hashes = {}
     for key, value in model_args.items():
-        with contextlib.suppress(OSError):  # a text may be longer than a name can be
-            if Path(value).is_file():
-                with Path(value).open("rb") as file:
+        with contextlib.suppress(OSError, RuntimeError):  # a text may be longer than a name can be, a home unknown
+            path = Path(value).expanduser()
+            if path.is_file():
+                with path.open("rb") as file:
                     hashes[key] = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+            elif value and path.is_dir() and any(path.iterdir()):
+                hashes[key] = _folder_hash(path)
     return hashes
+
+
+def _folder_hash(folder: Path) -> str:
+    """Hash of the names in a folder and of what they hold; of large files, and of very many, size and time instead."""
+    digest, read, number = hashlib.sha256(), 0, 0
+    for root, folders, names in os.walk(folder):
+        folders.sort()
+        for name in sorted(names):
+            path = Path(root) / name
+            stat = path.stat()
+            digest.update(f"{path.relative_to(folder).as_posix()}|{stat.st_size}|".encode())
+            if read + stat.st_size <= MOST_READ:
+                with path.open("rb") as file:
+                    digest.update(hashlib.file_digest(file, "sha256").digest())
+                read += stat.st_size
+            else:
+                digest.update(f"{stat.st_mtime_ns}|".encode())
+            number += 1
+            if number == MOST_FILES:
+                return digest.hexdigest()[:16]
+    return digest.hexdigest()[:16]
 
 
 def asked_document(
@@ -125,8 +153,15 @@ def first_difference(stored: Document, asked: Document) -> str | None:
 
 
 def _changed(before: Sequence[Document], now: Sequence[Document]) -> list[str]:
-    """Paths of files that only one of two lists of `physbench.own.documents` holds."""
-    return sorted({file["path"] for file in (*before, *now) if file not in before or file not in now})
+    """Paths of files that only one of two lists of `physbench.own.documents` holds, or of what they import."""
+    found = set()
+    for file in (*before, *now):
+        if file in before and file in now:
+            continue
+        others = [other.get("imports", {}) for other in (*before, *now) if other["path"] == file["path"]]
+        edited = {path for each in others for path in each if any(other.get(path) != each[path] for other in others)}
+        found |= edited or {file["path"]}
+    return sorted(found)
 
 
 def refuse_other_settings(stored: Document, asked: Document, folder: Path) -> None:

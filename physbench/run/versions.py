@@ -11,6 +11,7 @@ from pathlib import Path
 
 import physbench
 from physbench import __version__
+from physbench.neighbours import neighbours
 from physbench.scoring.protocol import Scorer
 
 LIBRARIES = ("torch", "numpy", "scipy", "scikit-image", "pybullet", "lpips", "torchvision")
@@ -46,6 +47,8 @@ def code_hash(scorers: Sequence[Scorer] = (), parts: Sequence[str] = DECIDING) -
         source = inspect.getsourcefile(item.function)
         if source:
             paths.add(Path(source).resolve())
+            if not item.function.__module__.startswith(f"{physbench.__name__}."):
+                paths.update(neighbours(Path(source)))
     for name, source_bytes in sorted((path.name, path.read_bytes()) for path in paths):
         digest.update(name.encode() + source_bytes)
     return digest.hexdigest()[:16]

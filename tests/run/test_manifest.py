@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -60,6 +61,21 @@ def test_other_weights_behind_a_model_arg_are_another_run(tmp_path: Path) -> Non
     assert first_difference(before, asked(options)) is None
     weights.write_bytes(b"two")
     assert "--model-arg" in str(first_difference(before, asked(options)))
+
+
+def test_a_folder_behind_a_model_arg_is_hashed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the export that videos answer to; of what is too large, size and time."""
+    (tmp_path / "deep").mkdir()
+    manifest = tmp_path / "deep" / "manifest.json"
+    manifest.write_text("one")
+    options = replace(OPTIONS, model="videos:answers", model_arg={"export": str(tmp_path)})
+    for limit in (1 << 30, 0):
+        monkeypatch.setattr("physbench.run.manifest.MOST_READ", limit)
+        before = asked(options)
+        assert first_difference(before, asked(options)) is None
+        manifest.write_text(manifest.read_text()[::-1])
+        os.utime(manifest, (limit, limit))
+        assert "files behind --model-arg" in str(first_difference(before, asked(options)))
 
 
 def test_the_code_hash_covers_what_it_says() -> None:

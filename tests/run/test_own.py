@@ -18,7 +18,9 @@ from physbench.clips.suite import find_suite
 from physbench.clips.task import builtin_task_ids, find_task, match_tasks, task_ids
 from physbench.errors import UsageError
 from physbench.run import references
+from physbench.run.manifest import first_difference
 from physbench.run.options import Options
+from physbench.run.versions import code_hash
 from physbench.scoring.score import find_scorers
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -70,6 +72,26 @@ def test_an_edit_of_the_same_second_and_size_is_seen(tmp_path: Path) -> None:
         os.utime(path, (0, 0))
         assert own.opened(str(path))[0][0].module.word == word
     assert list(tmp_path.iterdir()) == [path], "nothing is written beside it"
+
+
+def test_what_a_file_imports_from_its_folder_is_a_part_of_it(tmp_path: Path, scorer_file: Path) -> None:
+    """An edited neighbour is read again, refused by a worker, another key of the cache, and named on resume."""
+    helper = tmp_path / "helper_of_mine.py"
+    helper.write_text("word = 'one'\n")
+    scorer_file.write_text(f"from {helper.stem} import word\n{scorer_file.read_text()}")
+    file, _ = own.opened(str(scorer_file))[0]
+    assert file.module.word == "one" and [path for path, _ in file.beside] == [helper]
+    before, key = own.documents(str(scorer_file)), code_hash(find_scorers(str(scorer_file)))
+    hashes = own.handed_on()[1]
+    helper.write_text("word = 'two'\n")
+    os.utime(helper, (0, 0))
+    assert own.opened(str(scorer_file))[0][0].module.word == "two"
+    assert code_hash(find_scorers(str(scorer_file))) != key
+    stored, now = ({"files": {"scorers": found}, "versions": {}} for found in (before, own.documents(str(scorer_file))))
+    assert first_difference(stored, now) == f"The content of the files of --scorers ({helper}) has changed"
+    own.adopt("", hashes)
+    with pytest.raises(UsageError, match="has changed while it was in use"):
+        own.opened(str(scorer_file))
 
 
 def test_a_worker_refuses_what_its_parent_has_not_read(task_file: Path) -> None:
