@@ -12,7 +12,7 @@ from physbench.neighbours import neighbours, sources_hash
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     files = {
-        "mine.py": "import json, numpy, near\nfrom physbench import scorer\nif near:\n    from pack.inner import deep\n",
+        "mine.py": "import json, numpy, near\nfrom physbench import scorer\nif near:\n    import pack.inner.deep\n",
         "near.py": "import further as other, mine\n",
         "further.py": "raise SystemExit('it was run')\n",
         "pack/__init__.py": "from . import sibling\n",
