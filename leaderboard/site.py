@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from physbench.leaderboard.entry import Entry, describe, entries
-from physbench.leaderboard.ranking import Rank, overall_draws, rank
+from physbench.leaderboard.ranking import Rank, overall, rank
 from physbench.results import words
 from physbench.results.folder import write_atomically
 from physbench.results.schema import ResultDocument, SkillValue
@@ -41,8 +41,7 @@ def lines(found: Sequence[Entry], resamples: int) -> dict[str, list[Line]]:
         members = [entry for entry in found if entry.result.model.track == track]
         if not members:
             continue
-        points, draws = zip(*(overall_draws(entry.tables(), resamples=resamples) for entry in members), strict=True)
-        ranks = rank(points, draws)
+        ranks = rank([overall(entry.tables(), resamples=resamples) for entry in members])
         rows = [Line(e, r, e.result, dict(describe(e.result))) for e, r in zip(members, ranks, strict=True)]
         tracks[track] = sorted(rows, key=lambda line: (line.rank.rank, line.result.model.name))
     return tracks

@@ -180,12 +180,12 @@ def difference(a: Estimate, b: Estimate, axis: int | None = None, family: str | 
     if not np.isfinite(ours - theirs):
         reason = "no skill on every axis" if axis is None else "no skill"
         return Difference(first=number(ours), other=number(theirs), ahead=None, interval=None, reason=reason)
-    draws = value(a.draws[0], axis, family) - value(b.draws[0], axis, family)
+    ours_drawn, theirs_drawn = (value(e.draws[0], axis, family) for e in (a, b))
     return Difference(
         first=number(ours),
         other=number(theirs),
         ahead=number(ours - theirs),
-        interval=None if reason else ends(draws),
+        interval=None if reason else ends(a.resampled.interval(ours_drawn, theirs_drawn)),
         reason=reason,
     )
 

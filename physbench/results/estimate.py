@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.scoring.bootstrap import FEWEST, RESAMPLES, TOO_FEW, interval, resampled_means
+from physbench.scoring.bootstrap import FEWEST, RESAMPLES, TOO_FEW, Resampled, resample
 from physbench.scoring.protocol import AXES
 from physbench.scoring.skill import Array, Kind, Qualities, Skills, Stratum, clip_qualities, kinds, skills, task_means
 
@@ -29,9 +29,10 @@ class Estimate:
     kinds: dict[str, tuple[Kind, ...]]
     means: dict[str, Array]  # per task (S, A)
     point: tuple[Skills, Skills]  # of MODELS
-    draws: tuple[Skills, Skills]  # the same with a leading axis of resamples
+    draws: tuple[Skills, Skills]  # the same with a leading axis, the rows of `resampled`
     stratum_means: dict[Stratum, Array]  # (S, A)
-    stratum_draws: dict[Stratum, Array]  # (R, S, A)
+    stratum_draws: dict[Stratum, Array]  # (L, S, A)
+    resampled: Resampled[Stratum]
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -73,10 +74,8 @@ def estimate(tables: Mapping[str, pd.DataFrame], *, resamples: int = RESAMPLES, 
     sources, axes = len(qualities.sources), len(qualities.axes)
     flat = {key: block.reshape(sources * axes, -1) for key, block in qualities.values.items()}
     bounded = range(len(MODELS) * axes)  # references are what is compared with: no rule of three on them
-    drawn = {
-        key: values.reshape(-1, sources, axes)
-        for key, values in resampled_means(flat, resamples=resamples, seed=seed, bounded=bounded).items()
-    }
+    resampled = resample(flat, resamples=resamples, seed=seed, bounded=bounded)
+    drawn = {key: values.reshape(-1, sources, axes) for key, values in resampled.means.items()}
     kind = kinds(qualities)
     means, mean_draws = task_means(qualities.means(), counts), task_means(drawn, counts)
     return Estimate(
@@ -88,6 +87,7 @@ def estimate(tables: Mapping[str, pd.DataFrame], *, resamples: int = RESAMPLES, 
         (skills(mean_draws, kind, 0, ANCHORS), skills(mean_draws, kind, 1, ANCHORS)),
         qualities.means(),
         drawn,
+        resampled,
     )
 
 
@@ -96,9 +96,9 @@ def number(value: float | np.floating | Array) -> float | None:
     return round(float(value), 6) + 0.0 if np.isfinite(value) else None
 
 
-def ends(draws: Array, low: float = -np.inf, high: float = np.inf) -> tuple[float, float] | None:
-    """Interval of draws (R,), within what the quantity can be; None where draws are NaN."""
-    if not np.isfinite(draws).all():
+def ends(interval: Array, low: float = -np.inf, high: float = np.inf) -> tuple[float, float] | None:
+    """Interval (2,) for JSON, within what the quantity can be; None where it is NaN."""
+    if not np.isfinite(interval).all():
         return None
-    a, b = np.clip(interval(draws), low, high)
+    a, b = np.clip(interval, low, high)
     return round(float(a), 6) + 0.0, round(float(b), 6) + 0.0

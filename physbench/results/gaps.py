@@ -44,7 +44,7 @@ def gap(e: Estimate, a: int, tasks: Sequence[str]) -> GapValue:
         ood=number(ood),
         gap=number(test - ood),
         truth=number(expected),
-        interval=None if reason else ends(draws[0] - draws[1], -1, 1),
+        interval=None if reason else ends(e.resampled.interval(draws[0] - draws[1]), -1, 1),
         reason=reason,
     )
 

@@ -10,7 +10,7 @@ import numpy as np
 from physbench.results.estimate import ends, number
 from physbench.results.manifest import REFERENCES
 from physbench.results.schema import Lawful
-from physbench.scoring.bootstrap import FEWEST, TOO_FEW, resampled_means
+from physbench.scoring.bootstrap import FEWEST, TOO_FEW, resample
 from physbench.scoring.skill import Array, Stratum
 
 if TYPE_CHECKING:
@@ -44,9 +44,9 @@ def lawful_time(tables: Mapping[str, pd.DataFrame], resamples: int) -> Lawful | 
     horizon = float(_over_families({key: np.array([asked[key.task]]) for key in blocks}, clips)[0])
     interval = None
     if not reason:
-        drawn = resampled_means(blocks, resamples=resamples, bounded=(0,))
-        seconds = _over_families({key: draws * asked[key.task] for key, draws in drawn.items()}, clips)
-        interval = ends(seconds[:, 0], 0.0, horizon)
+        drawn = resample(blocks, resamples=resamples, bounded=(0,))
+        seconds = _over_families({key: draws * asked[key.task] for key, draws in drawn.means.items()}, clips)
+        interval = ends(drawn.interval(seconds[:, 0]), 0.0, horizon)
     return Lawful(
         seconds=number(point[0]),
         interval=interval,

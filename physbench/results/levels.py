@@ -20,7 +20,7 @@ CONSTANT_VELOCITY = MODELS[1]
 
 def overall(e: Estimate, which: int, incomplete: str) -> SkillValue:
     """Overall skill of the model (0) or of constant velocity (1); `incomplete` says why there can be none."""
-    return _overall(e, e.point[which].overall, e.draws[which].overall, incomplete)
+    return _overall(e, e.point[which].overall, incomplete, e.draws[which].overall)
 
 
 def axis_skill(e: Estimate, which: int, a: int) -> SkillValue:
@@ -34,7 +34,7 @@ def axis_result(e: Estimate, a: int) -> AxisResult:
     return AxisResult(
         **axis_skill(e, 0, a).model_dump(),
         quality=number(e.point[0].axis_quality[a]),
-        quality_interval=_unless(e.too_few(a, e.scored(a)), e.draws[0].axis_quality[:, a], 0, 1),
+        quality_interval=_unless(e, e.too_few(a, e.scored(a)), e.draws[0].axis_quality[:, a], low=0, high=1),
         informative=kinds.count("informative"),
         guards=kinds.count("guard"),
         unscored=kinds.count("unscored"),
@@ -48,11 +48,11 @@ def family_result(e: Estimate, family: str, a: int) -> FamilyResult:
     point, draws = e.point[0], e.draws[0]
     return FamilyResult(
         quality=number(point.family_quality[family][a]),
-        interval=_unless(reason, draws.family_quality[family][:, a], 0, 1),
+        interval=_unless(e, reason, draws.family_quality[family][:, a], low=0, high=1),
         clips=e.clips(a, tasks),
         reason=reason,
         skill=number(point.informative[family][a]),
-        skill_interval=_unless(reason, draws.informative[family][:, a]),
+        skill_interval=_unless(e, reason, draws.informative[family][:, a]),
         guard=number(point.guard[family][a]),
     )
 
@@ -71,13 +71,13 @@ def task_result(e: Estimate, task: str, a: int) -> TaskResult:
     }[kind]
     return TaskResult(
         quality=number(e.point[0].quality[task][a]),
-        interval=_unless(reason, e.draws[0].quality[task][:, a], 0, 1),
+        interval=_unless(e, reason, e.draws[0].quality[task][:, a], low=0, high=1),
         clips=e.clips(a, (task,)),
         reason=reason,
         kind=kind,
         why=why,
         skill=number(e.point[0].task[task][a]),
-        skill_interval=_unless(reason, e.draws[0].task[task][:, a]),
+        skill_interval=_unless(e, reason, e.draws[0].task[task][:, a]),
         references=references,
         splits={key.split: split_result(e, key.split, a, (task,)) for key in e.counts if key.task == task},
     )
@@ -98,7 +98,7 @@ def split_result(e: Estimate, split: str, a: int, tasks: tuple[str, ...] | None 
 
     return QualityValue(
         quality=number(pooled(e.stratum_means)),
-        interval=_unless(reason, pooled(e.stratum_draws), 0, 1),
+        interval=_unless(e, reason, pooled(e.stratum_draws), low=0, high=1),
         clips=sum(int(e.counts[key][a]) for key in keys),
         reason=reason,
     )
@@ -112,15 +112,15 @@ def reference_result(e: Estimate, incomplete: str) -> ReferenceResult:
     return ReferenceResult(
         overall=overall(e, 1, incomplete),
         axes={name: axis_skill(e, 1, a) for a, name in enumerate(axes)},
-        ahead=_overall(e, own.overall - other.overall, draws.overall - other_draws.overall, incomplete, low=-np.inf),
+        ahead=_overall(e, own.overall - other.overall, incomplete, draws.overall, other_draws.overall),
         ahead_axes={
-            name: _axis(e, a, own.axis[a] - other.axis[a], draws.axis[:, a] - other_draws.axis[:, a], low=-np.inf)
+            name: _axis(e, a, own.axis[a] - other.axis[a], draws.axis[:, a], other_draws.axis[:, a])
             for a, name in enumerate(axes)
         },
     )
 
 
-def _overall(e: Estimate, point: Array, draws: Array, incomplete: str, low: float = SKILL_FLOOR) -> SkillValue:
+def _overall(e: Estimate, point: Array, incomplete: str, draws: Array, minus: Array | None = None) -> SkillValue:
     if incomplete:
         return SkillValue(skill=None, interval=None, reason=incomplete)
     if not np.isfinite(point):
@@ -128,16 +128,22 @@ def _overall(e: Estimate, point: Array, draws: Array, incomplete: str, low: floa
         return SkillValue(skill=None, interval=None, reason=f"no skill on {', '.join(lacking)}")
     reasons = [e.too_few(a, e.scored(a)) for a in range(len(e.qualities.axes))]
     reason = next((r for r in reasons if r), "")
-    return SkillValue(skill=number(point), interval=_unless(reason, draws, low), reason=reason)
+    return SkillValue(skill=number(point), interval=_skill(e, reason, draws, minus), reason=reason)
 
 
-def _axis(e: Estimate, a: int, point: Array, draws: Array, low: float = SKILL_FLOOR) -> SkillValue:
+def _axis(e: Estimate, a: int, point: Array, draws: Array, minus: Array | None = None) -> SkillValue:
     if not np.isfinite(point):
         absent = all(e.kinds[task][a] == "absent" for task in e.tasks)
         return SkillValue(skill=None, interval=None, reason="not measured" if absent else "no informative task")
     reason = e.too_few(a, e.scored(a))
-    return SkillValue(skill=number(point), interval=_unless(reason, draws, low), reason=reason)
+    return SkillValue(skill=number(point), interval=_skill(e, reason, draws, minus), reason=reason)
 
 
-def _unless(reason: str, draws: Array, low: float = -np.inf, high: float = np.inf) -> tuple[float, float] | None:
-    return None if reason else ends(draws, low, high)
+def _skill(e: Estimate, reason: str, draws: Array, minus: Array | None) -> tuple[float, float] | None:
+    return _unless(e, reason, draws, minus, low=SKILL_FLOOR if minus is None else -np.inf)
+
+
+def _unless(
+    e: Estimate, reason: str, draws: Array, minus: Array | None = None, *, low: float = -np.inf, high: float = np.inf
+) -> tuple[float, float] | None:
+    return None if reason else ends(e.resampled.interval(draws, minus), low, high)

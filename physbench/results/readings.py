@@ -12,7 +12,7 @@ from physbench.results.estimate import ends, number
 from physbench.results.manifest import REFERENCES
 from physbench.results.schema import ReadingResult, ReadingValue
 from physbench.results.words import FAILED_ON
-from physbench.scoring.bootstrap import FEWEST, TOO_FEW, median_interval, resampled_means
+from physbench.scoring.bootstrap import FEWEST, TOO_FEW, Resampled, median_interval, resample
 from physbench.scoring.skill import Array, Stratum
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Panel:
 
     readings: tuple[str, ...]
     values: dict[Stratum, Array]  # (readings, SOURCES, n), the mean over a clip's samples, NaN where there is none
-    draws: dict[Stratum, Array]  # (R, readings, BOUNDED)
+    resampled: Resampled[Stratum]  # means (L, readings x BOUNDED)
 
     def of(self, reading: str, task: str, source: str) -> dict[Stratum, Array]:
         """Values (n,) per stratum of a task, without those that do not exist; strata without any are left out."""
@@ -43,12 +43,16 @@ class Panel:
         if not values or min(map(len, values.values())) < FEWEST:
             return None
         if statistic == "median":
-            low, high = median_interval(values, resamples=len(next(iter(self.draws.values()))))
+            low, high = median_interval(values, resamples=self.resampled.resamples)
             return round(low, 6) + 0.0, round(high, 6) + 0.0
-        r, s = self.readings.index(reading), BOUNDED.index(source)
+        column = self.readings.index(reading) * len(BOUNDED) + BOUNDED.index(source)
         total = sum(map(len, values.values()))
-        draws = np.sum([self.draws[key][:, r, s] * len(found) for key, found in values.items()], axis=0) / total
-        return ends(draws, *((0.0, 1.0) if _is_share(np.concatenate(list(values.values()))) else (-np.inf, np.inf)))
+        drawn = self.resampled.means
+        mean = np.sum([drawn[key][:, column] * len(found) for key, found in values.items()], axis=0) / total
+        return ends(
+            self.resampled.interval(mean),
+            *((0.0, 1.0) if _is_share(np.concatenate(list(values.values()))) else (-np.inf, np.inf)),
+        )
 
 
 def panel(tables: Mapping[str, pd.DataFrame], resamples: int) -> Panel:
@@ -65,13 +69,12 @@ def panel(tables: Mapping[str, pd.DataFrame], resamples: int) -> Panel:
         block = np.stack([frame.to_numpy(dtype=np.float64).T for frame in frames], axis=1)
         values[Stratum(str(task), str(split))] = block
     kept = [SOURCES.index(source) for source in BOUNDED]
-    draws = {}
-    for key, block in values.items():
-        flat = block[:, kept].reshape(len(readings) * len(kept), -1)
-        shares = [row for row, found in enumerate(flat) if _is_share(found[np.isfinite(found)])]
-        drawn = resampled_means({key: flat}, resamples=resamples, bounded=shares)[key]
-        draws[key] = drawn.reshape(-1, len(readings), len(kept))
-    return Panel(readings, values, draws)
+    flat = {key: block[:, kept].reshape(len(readings) * len(kept), -1) for key, block in values.items()}
+    shares = {
+        key: [row for row, found in enumerate(block) if _is_share(found[np.isfinite(found)])]
+        for key, block in flat.items()
+    }
+    return Panel(readings, values, resample(flat, resamples=resamples, bounded=shares))
 
 
 def reading_results(tables: Mapping[str, pd.DataFrame], resamples: int) -> dict[str, ReadingResult]:

@@ -1,81 +1,168 @@
-"""95 % intervals: a stratified bootstrap over clips, widened for small strata.
+"""95 % intervals of whatever follows from mean qualities: a stratified bootstrap over clips, widened for small samples.
 
 Clips are drawn with replacement within each stratum (task x split), all sources and axes of a clip together, so that
 references move with the model and a difference of two models is paired. Plain percentiles cover only 85 to 93 % at 5 to
-24 clips; each stratum's deviation from its mean is therefore widened by t(n-1)/1.96 x sqrt(n/(n-1)), which is exact for
-normal values. Where all n values of a model are equal the resamples would claim certainty; the rule of three (what was
-never seen in n clips may still happen in 3 / n of them) takes their place: a share p ~ Exponential(1) / n of the clips
-moves to 0 or to 1, all strata of a resample the same way, so that the interval of a mean over strata keeps its
-estimate. Fewer than 8 clips in a stratum: no interval.
+24 clips. Each stratum's deviation is therefore widened by sqrt(n / (n - 1)), and that of the statistic by t(df) / 1.96,
+where df is what Welch and Satterthwaite give for the strata that it rests on: n - 1 for one of them, about
+their sum for many alike. A stratum's share of the variance is that of the jackknife: one clip left out at a time.
+
+Where a model's n values in a stratum are all equal, resamples would claim certainty. What was never seen in n clips may
+still happen in 3 / n of them (the rule of three): one unseen event moves e / n of the clips, e ~ Exponential(1), to
+0 or to 1. There is one such event in a resample, in one of the strata concerned: k strata of n equal values are as good
+as one of k n. Fewer than 8 clips in a stratum: no interval. docs/design/intervals.md has the evidence.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
+from scipy.special import ndtri, stdtrit
 
 from physbench.scoring.skill import Stratum
 
 Array = NDArray[np.float64]
+Counts = NDArray[np.unsignedinteger]
 Key = TypeVar("Key", bound=Stratum)
 
 RESAMPLES = 10_000
 FEWEST = 8  # clips in a stratum
 TOO_FEW = "too few clips"
+MISS = 0.05  # how often the known value lies outside of an interval
+TINY = 1e-12
+ENDS = (0.0, 1.0)  # where unseen clips may lie
 
 
 def widening(n: int) -> float:
-    """Factor on deviations of the mean of n resampled values."""
-    return float(stdtrit(n - 1, 0.975) / 1.959964 * np.sqrt(n / (n - 1)))
+    """Factor on the deviations of a resampled statistic of n values: its normal interval becomes that of t."""
+    return float(stdtrit(n - 1, 1 - MISS / 2) / ndtri(1 - MISS / 2) * np.sqrt(n / (n - 1)))
 
 
-def resampled_means(
+@dataclass(frozen=True, eq=False)
+class Resampled(Generic[Key]):
+    """Means of strata under all that an interval asks for, in rows.
+
+    means: per stratum (L, V). Row 0 is the estimate, then come R resamples, then each clip of each stratum left out,
+    then one unseen clip at 0 and one at 1 of each stratum. What is computed from the means row by row, by any function,
+    is a statistic (L, ...) that `interval` understands.
+    """
+
+    means: dict[Key, Array]
+    sizes: tuple[int, ...]  # clips of each stratum
+    resamples: int
+    seed: int
+
+    def interval(self, statistic: Array, minus: Array | None = None, *, miss: float = MISS) -> Array:
+        """Interval of a statistic, or of the difference of two, (L, ...) -> (2, ...); NaN where it does not exist.
+
+        `minus` is a statistic of another model on the same clips, from these means or from others with the same rows:
+        clips are paired, but what was not seen may happen to one model and not to the other. A model that varies over
+        its clips differs from itself by exactly 0.
+        """
+        shape = statistic.shape[1:]
+        ours = statistic.reshape(len(statistic), -1)
+        parts = [ours] if minus is None else [ours, -minus.reshape(len(statistic), -1)]
+        whole = np.sum(parts, axis=0)
+        point = whole[0]
+        degrees, variance = self._degrees(whole)
+        factor = np.where(variance > 0, stdtrit(degrees, 1 - miss / 2) / ndtri(1 - miss / 2), 1.0)
+        draws = whole[1 : 1 + self.resamples]
+        draws = point + factor * (draws - point)
+        events = np.concatenate([part[-len(ENDS) * len(self.sizes) :] - part[0] for part in parts])  # (P x 2, X)
+        if minus is not None:
+            same = ~np.any(whole, axis=0) & (self._degrees(ours)[1] > 0)
+            events = np.where(same, 0.0, events)
+        self._add_unseen(draws, events)
+        found = np.quantile(draws, [miss / 2, 1 - miss / 2], axis=0)
+        return np.asarray(found.reshape(2, *shape), dtype=np.float64)
+
+    def _degrees(self, values: Array) -> tuple[Array, Array]:
+        """Degrees of freedom after Welch and Satterthwaite, and the variance of the jackknife, of (L, X) -> (X,)."""
+        gain = values[1 + self.resamples : len(values) - len(ENDS) * len(self.sizes)] - values[0]  # (N, X)
+        size = max(1.0, float(np.nanmax(np.abs(values[0]), initial=0.0)))
+        gain[np.abs(gain) <= TINY * size] = 0.0
+        first = np.cumsum((0, *self.sizes[:-1]))
+        count = np.add.reduceat(gain != 0, first, axis=0, dtype=np.int64)  # clips that count; the others change nothing
+        count = np.maximum(count, 2)  # (H, X)
+        parts = (count - 1) / count * np.add.reduceat(gain**2, first, axis=0)
+        variance, squares = parts.sum(axis=0), (parts**2 / (count - 1)).sum(axis=0)
+        return np.where(variance > 0, variance**2 / np.where(squares > 0, squares, 1.0), 1.0), variance
+
+    def _add_unseen(self, draws: Array, events: Array) -> None:
+        """Add one unseen event to each draw (R, X), one of those (P x 2, X) that would change the statistic at all."""
+        pairs = events.reshape(-1, len(ENDS), events.shape[-1])
+        matters = np.any(np.abs(pairs) > TINY, axis=1)  # (P, X)
+        columns = np.flatnonzero(matters.any(axis=0))
+        if not len(columns):
+            return
+        rng = np.random.default_rng(self.seed)
+        size = np.minimum(rng.exponential(size=self.resamples), min(self.sizes))
+        which, end = rng.uniform(size=self.resamples), rng.integers(0, len(ENDS), size=self.resamples)
+        for column in columns:
+            some = pairs[matters[:, column], :, column]  # (P', 2)
+            draws[:, column] += size * some[(which * len(some)).astype(np.intp), end]
+
+
+def resample(
     strata: Mapping[Key, Array],
     *,
     resamples: int = RESAMPLES,
     seed: int = 0,
-    bounded: Sequence[int] = (),
-) -> dict[Key, Array]:
-    """Widened means of resampled clips: values (V, n) per stratum -> (R, V); NaN values do not count.
+    bounded: Collection[int] | Mapping[Key, Collection[int]] = (),
+) -> Resampled[Key]:
+    """Means of resampled clips from values (V, n) per stratum; NaN values do not count.
 
     `bounded` names the rows of 0..1 values that fall under the rule of three where they are all equal. The draws of a
     stratum depend on `seed`, its name and n only. A stratum in which fewer than two values count keeps its mean.
     """
-    end = np.random.default_rng(seed).integers(0, 2, size=resamples)  # where unseen clips lie: 0 or 1
-    return {key: _stratum(key, values, end, seed, bounded) for key, values in strata.items()}
+    sizes = tuple(values.shape[-1] for values in strata.values())
+    rows = 1 + resamples + sum(sizes) + len(ENDS) * len(sizes)
+    means, first = {}, 1 + resamples
+    for order, (key, values) in enumerate(strata.items()):
+        n = values.shape[-1]
+        under = bounded.get(key, ()) if isinstance(bounded, Mapping) else bounded
+        times_drawn = _times_drawn(key.task, key.split, n, resamples, seed)
+        mean, draws, left_out, unseen = _stratum(values, times_drawn, under)
+        found = np.empty((rows, len(values)))
+        found[:] = mean
+        found[1 : 1 + resamples] = draws
+        found[first : first + n] = left_out
+        found[len(found) - len(ENDS) * (len(sizes) - order) :][: len(ENDS)] = unseen
+        means[key] = found
+        first += n
+    return Resampled(means, sizes, resamples, seed)
 
 
-def _stratum(key: Stratum, values: Array, end: NDArray[np.int64], seed: int, bounded: Sequence[int]) -> Array:
-    rng = np.random.default_rng([seed, zlib.crc32(f"{key.task} {key.split}".encode())])
-    n = values.shape[-1]
-    times_drawn = rng.multinomial(n, np.full(n, 1 / n), size=len(end)).astype(np.float64)  # (R, n)
+def _stratum(values: Array, times_drawn: Counts, bounded: Collection[int]) -> tuple[Array, Array, Array, Array]:
+    """Means of one stratum (V, n): all (V,), resampled (R, V), one clip left out (n, V), one unseen clip (2, V)."""
     good = np.isfinite(values)
-    filled = np.where(good, values, 0.0)
-    count = good.sum(axis=-1)  # (V,)
-    mean = np.where(count > 0, filled.sum(axis=-1) / np.maximum(count, 1), np.nan)
-    drawn = times_drawn @ good.T  # (R, V) clips that count in a resample
+    whole = bool(good.all())
+    filled = values if whole else np.where(good, values, 0.0)
+    count, total = good.sum(axis=-1), filled.sum(axis=-1)  # (V,)
+    mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    weights = times_drawn.T.astype(np.float64)  # (R, n)
     with np.errstate(invalid="ignore"):
-        draws = np.where(drawn > 0, times_drawn @ filled.T / np.maximum(drawn, 1), mean)
-    factor = np.array([widening(int(c)) if c > 1 else 0.0 for c in count])
-    draws = np.asarray(mean + factor * (draws - mean), dtype=np.float64)
-    unseen = rng.exponential(size=len(end))  # the same for all rows: a table differs from itself by 0
+        sums = weights @ filled.T
+        drawn = sums / values.shape[-1]
+        if not whole:
+            times = weights @ good.T  # clips that count in a resample
+            drawn = np.where(times > 0, sums / np.maximum(times, 1), mean)
+        factor = np.where(count > 1, np.sqrt(count / np.maximum(count - 1, 1)), 0.0)
+        resampled = mean + factor * (drawn - mean)
+        rest = (total[:, None] - filled) / np.maximum(count - 1, 1)[:, None]
+    left_out = np.where(good & (count > 1)[:, None], rest, mean[:, None]).T
+    unseen = np.repeat(mean[None], len(ENDS), axis=0)
     for row in bounded:
         seen = values[row][good[row]]
-        if len(seen) > 1 and np.ptp(seen) < 1e-12:
-            share = np.minimum(unseen / len(seen), 1.0)
-            draws[:, row] = mean[row] + share * (end - mean[row])
-    return draws
-
-
-def interval(draws: Array) -> Array:
-    """95 % percentile interval over the first axis: (R, ...) -> (2, ...); NaN where a draw is NaN."""
-    return np.asarray(np.percentile(draws, [2.5, 97.5], axis=0), dtype=np.float64)
+        if len(seen) > 1 and np.ptp(seen) < TINY:
+            resampled[:, row] = left_out[:, row] = mean[row]
+            unseen[:, row] += (np.array(ENDS) - mean[row]) / len(seen)
+    return mean, resampled, left_out, unseen
 
 
 def mean_interval(
@@ -83,11 +170,11 @@ def mean_interval(
 ) -> tuple[float, float]:
     """Interval of the mean of values (n,) per stratum, each clip with the same weight; `bounded`: they are 0..1."""
     blocks = {key: np.asarray(values, dtype=np.float64)[None] for key, values in strata.items()}
-    draws = resampled_means(blocks, resamples=resamples, seed=seed, bounded=(0,) if bounded else ())
+    drawn = resample(blocks, resamples=resamples, seed=seed, bounded=(0,) if bounded else ())
     counts = {key: np.isfinite(values).sum() for key, values in strata.items()}
     total = sum(counts.values())
-    mean = np.sum([draws[key][:, 0] * counts[key] for key in draws if counts[key]], axis=0) / total
-    low, high = interval(mean)
+    mean = np.sum([drawn.means[key][:, 0] * counts[key] for key in blocks if counts[key]], axis=0) / total
+    low, high = drawn.interval(mean)
     return float(low), float(high)
 
 
@@ -101,14 +188,27 @@ def median_interval(strata: Mapping[Key, Array], *, resamples: int = RESAMPLES, 
     low_half, high_half = (value[(reached <= rank).sum(axis=0)] for rank in ((n - 1) // 2, n // 2))
     center = np.median(pooled)
     draws = center + widening(n) * ((low_half + high_half) / 2 - center)
-    low, high = interval(draws)
+    low, high = np.quantile(draws, [MISS / 2, 1 - MISS / 2])
     return float(low), float(high)
 
 
-@lru_cache(maxsize=64)
-def _times_drawn(task: str, split: str, n: int, resamples: int, seed: int) -> NDArray[np.unsignedinteger]:
+@lru_cache(maxsize=256)
+def _times_drawn(task: str, split: str, n: int, resamples: int, seed: int) -> Counts:
     """How often each of the n clips of a stratum is drawn in each resample (n, R); the same for all readings."""
     rng = np.random.default_rng([seed, zlib.crc32(f"{task} {split}".encode())])
     cells = rng.integers(0, n, size=(resamples, n)) + n * np.arange(resamples)[:, None]
     counts = np.bincount(cells.ravel(), minlength=resamples * n).reshape(resamples, n)
     return np.ascontiguousarray(counts.T.astype(np.min_scalar_type(n)))
+
+
+def over_tasks(skills: Collection[float]) -> tuple[float, float] | None:
+    """95 % interval of a family's mean skill for tasks that were not measured; None for fewer than 3.
+
+    The tasks are resampled, not the clips. Three of them have ten distinct resamples, so that the limit of many draws,
+    each widened for its number, is taken in closed form: mean -+ t(n - 1) s / sqrt(n).
+    """
+    known = np.array([skill for skill in skills if np.isfinite(skill)], dtype=np.float64)
+    if len(known) < 3:
+        return None
+    half = stdtrit(len(known) - 1, 1 - MISS / 2) * known.std(ddof=1) / np.sqrt(len(known))
+    return float(known.mean() - half), float(known.mean() + half)

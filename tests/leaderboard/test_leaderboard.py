@@ -16,10 +16,12 @@ from physbench.cli.main import run as cli
 from physbench.clips.suite import find_suite
 from physbench.errors import UsageError
 from physbench.leaderboard.entry import add, entries
-from physbench.leaderboard.ranking import overall_draws, rank
+from physbench.leaderboard.ranking import Overall, overall, rank
 from physbench.leaderboard.site import build, percent
 from physbench.results.folder import RunFolder, write_json
+from physbench.scoring.bootstrap import resample
 from physbench.scoring.protocol import AXES
+from physbench.scoring.skill import Stratum
 
 HEADLINES = dict(zip(AXES, ("consistency/explained", "permanence/intact", "drift/accuracy"), strict=True))
 FEW = 300  # resamples, where intervals are not looked at
@@ -77,11 +79,9 @@ def make_run(tmp_path: Path) -> MakeRun:
 def test_equal_entries_share_ranks_and_better_ones_do_not() -> None:
     freeze, truth = scores(0.0, 0), scores(1.0, 0)
     tables = [scores(0.6, 1), scores(0.6, 2), scores(0.3, 3)]
-    points, draws = zip(
-        *(overall_draws({"model": t, "truth": truth, "freeze": freeze}, resamples=2000) for t in tables), strict=True
-    )
-    assert points[0] == pytest.approx(tables[0]["quality"].groupby(tables[0]["axis"]).mean().mean(), abs=0.02)
-    first, second, third = rank(points, draws)
+    found = [overall({"model": t, "truth": truth, "freeze": freeze}, resamples=2000) for t in tables]
+    assert found[0].skill == pytest.approx(tables[0]["quality"].groupby(tables[0]["axis"]).mean().mean(), abs=0.02)
+    first, second, third = rank(found)
     assert {first.rank, second.rank} == {1, 2} and third.rank == 3
     assert (first.low, first.high) == (second.low, second.high) == (1, 2)
     assert (third.low, third.high) == (3, 3) and str(third) == "3" and str(first) == "1–2"
@@ -92,10 +92,10 @@ def test_pairing_tells_apart_what_intervals_alone_do_not() -> None:
     base = scores(0.5, 1, noise=0.0)
     better = base.assign(quality=np.clip(base["quality"] + 0.01, 0, 1))
     freeze, truth = scores(0.0, 0), scores(1.0, 0)
-    found = [overall_draws({"model": t, "truth": truth, "freeze": freeze}, resamples=2000) for t in (base, better)]
-    (low, high), (low_2, _) = (np.percentile(draws, [2.5, 97.5]) for _, draws in found)
+    found = [overall({"model": t, "truth": truth, "freeze": freeze}, resamples=2000) for t in (base, better)]
+    (low, high), (low_2, _) = (entry.resampled.interval(entry.rows) for entry in found)
     assert low < low_2 < high, "their own intervals overlap"
-    worse, best = rank([point for point, _ in found], [draws for _, draws in found])
+    worse, best = rank(found)
     assert (worse.low, worse.high, best.low, best.high) == (2, 2, 1, 1)
 
 
@@ -105,10 +105,11 @@ def test_rank_intervals_hold_the_true_order_as_often_as_they_say() -> None:
     wrong = 0
     for _ in range(300):
         values = rng.normal(0.5, 0.2, (3, 1, 40))
-        picks = rng.integers(0, 40, (600, 40))
-        ranks = rank(values.mean(axis=(1, 2)).tolist(), [v[0][picks].mean(axis=1) for v in values])
+        drawn = resample({Stratum("f/a", "test"): values[:, 0]}, resamples=600)
+        rows = drawn.means[Stratum("f/a", "test")]
+        ranks = rank([Overall(float(rows[0, k]), rows[:, k], drawn) for k in range(3)])
         wrong += ranks[0].low > 1 or ranks[0].high < 3
-    assert wrong / 300 <= 0.09  # 5 % and what a plain bootstrap over 40 clips and 300 tries add
+    assert wrong / 300 <= 0.09  # 5 % and what 300 tries and 600 resamples add
 
 
 def test_add_computes_figures_again_and_replaces_the_same_model(make_run: MakeRun, tmp_path: Path) -> None:
