@@ -72,6 +72,30 @@ def toys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def report_too() -> None:
+    """Asked for by tests that look at a report."""
+
+
+@pytest.fixture(autouse=True)
+def _no_report(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A report takes seconds and has tests of its own: runs in this process write the name of one.
+
+    The report of `toy_run` is whole, and so are those of runs in processes of their own.
+    """
+    if "report_too" in request.fixturenames:
+        yield
+        return
+
+    def write_report(folder: RunFolder) -> None:
+        folder.report.parent.mkdir(exist_ok=True)
+        folder.report.write_text("<!doctype html>")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("physbench.results.report.write_report", write_report)
+        yield
+
+
+@pytest.fixture
 def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Starts the program as a user would, in a process group of its own."""
     started = []

@@ -182,7 +182,7 @@ def test_a_file_shows_its_own_definitions_alone(scorer_file: Path, capsys: pytes
 
 
 def test_an_evaluation_with_both(
-    task_file: Path, scorer_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    report_too: None, task_file: Path, scorer_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "run"
     wanted = ("eval", "baseline:freeze", "--suite", "smoke", "--limit", "2", "--tasks", str(task_file))

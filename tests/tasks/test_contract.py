@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import itertools
 from dataclasses import replace
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 import pytest
@@ -13,14 +13,14 @@ from scipy.spatial.transform import Rotation
 
 from physbench.clips.clip import Clip, Row, Split
 from physbench.clips.generate import make_clip, make_params, make_scene, render_spec
-from physbench.clips.task import SPLITS, Task, find_task, parameter_table, short_names, task_ids
+from physbench.clips.task import SPLITS, Params, Task, find_task, parameter_table, short_names, task_ids
 from physbench.world.camera import plane_from_world
 from physbench.world.outlines import apparent_radius
 from physbench.world.scene import DENSITY, HISTORY, PALETTE, PHYSICS_HZ, WINDOW, Body
 from physbench.world.stepping import simulate_ensemble
 
 FAST, MANY = range(2), range(100, 140)
-DRAWS = 20  # seeds of each split
+DRAWS = 10  # seeds of each split
 SPEC = render_spec(64, 20)
 EVERY = [(task, split) for task in task_ids() for split in SPLITS]
 # Tasks whose deciding event is looked at here; the others have a test file of their own, and fewer clips here.
@@ -242,6 +242,12 @@ def test_orbits_follow_kepler(split: Split) -> None:
         assert distance[clip.times <= 0].max() < 0.1 and distance.max() < 0.4  # first order in the step of 1/1200 s
 
 
+@cache
+def drawn(task: str, split: Split, seed: int) -> Params:
+    """Some tasks simulate before they accept a draw: each is made once, and once more where they are compared."""
+    return make_params(Row(task, split, seed))
+
+
 @pytest.mark.parametrize(("task_id", "split"), EVERY)
 def test_parameters_keep_their_ranges(task_id: str, split: Split) -> None:
     task = find_task(task_id)
@@ -249,7 +255,7 @@ def test_parameters_keep_their_ranges(task_id: str, split: Split) -> None:
     streams = set()
     for seed in range(DRAWS):
         row = Row(task_id, split, seed)
-        params = make_params(row)
+        params = drawn(task_id, split, seed)
         assert params == make_params(row) and list(params) == list(task.parameters)
         for name, parameter in task.parameters.items():
             assert parameter.contains(params[name], split), (name, params[name])
@@ -260,7 +266,7 @@ def test_parameters_keep_their_ranges(task_id: str, split: Split) -> None:
         scene = make_scene(row)
         assert hash(scene) == hash(make_scene(row))
         streams.add(tuple(params.values()))
-    others = {tuple(make_params(Row(task_id, s, seed)).values()) for s in SPLITS if s != split for seed in range(DRAWS)}
+    others = {tuple(drawn(task_id, s, seed).values()) for s in SPLITS if s != split for seed in range(DRAWS)}
     assert len(streams) == DRAWS and not streams & others
 
 
