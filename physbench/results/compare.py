@@ -15,7 +15,7 @@ from pydantic import Field
 
 from physbench.clips.clip import Row
 from physbench.errors import UsageError
-from physbench.results.estimate import Estimate, ends, estimate, number
+from physbench.results.estimate import Estimate, ends, estimate, number, one_model
 from physbench.results.folder import RunFolder
 from physbench.results.manifest import read_run, rows_of, spec_of
 from physbench.results.schema import Interval, Record
@@ -181,11 +181,12 @@ def difference(a: Estimate, b: Estimate, axis: int | None = None, family: str | 
         reason = "no skill on every axis" if axis is None else "no skill"
         return Difference(first=number(ours), other=number(theirs), ahead=None, interval=None, reason=reason)
     ours_drawn, theirs_drawn = (value(e.draws[0], axis, family) for e in (a, b))
+    interval = a.resampled.interval(ours_drawn, theirs_drawn, one_model=one_model(a, b))
     return Difference(
         first=number(ours),
         other=number(theirs),
         ahead=number(ours - theirs),
-        interval=None if reason else ends(a.resampled.interval(ours_drawn, theirs_drawn)),
+        interval=None if reason else ends(interval),
         reason=reason,
     )
 

@@ -91,6 +91,14 @@ def estimate(tables: Mapping[str, pd.DataFrame], *, resamples: int = RESAMPLES, 
     )
 
 
+def one_model(a: Estimate, b: Estimate, other: int = 0) -> bool:
+    """Whether the model of `a` and a model of `b` have the same qualities, not all of them alike, on the same clips."""
+    pairs = [(block[0], b.qualities.values[key][other]) for key, block in a.qualities.values.items()]
+    return all(np.array_equal(x, y, equal_nan=True) for x, y in pairs) and any(
+        np.ptp(row[np.isfinite(row)]) > 0 for x, _ in pairs for row in x if np.isfinite(row).any()
+    )
+
+
 def number(value: float | np.floating | Array) -> float | None:
     """A float (or array of one) for JSON, rounded to 6 digits behind the point; None for NaN."""
     return round(float(value), 6) + 0.0 if np.isfinite(value) else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from physbench.results.estimate import MODELS, Estimate, ends, number
+from physbench.results.estimate import MODELS, Estimate, ends, number, one_model
 from physbench.results.schema import (
     AxisResult,
     FamilyResult,
@@ -14,6 +14,7 @@ from physbench.results.schema import (
     TaskResult,
 )
 from physbench.scoring.skill import SKILL_FLOOR, Array, Stratum
+from physbench.scoring.skill import kind as kind_of
 
 CONSTANT_VELOCITY = MODELS[1]
 
@@ -69,6 +70,8 @@ def task_result(e: Estimate, task: str, a: int) -> TaskResult:
         "unscored": f"{values}: both below 0.5",
         "absent": "no clip counts",
     }[kind]
+    if kind != kind_of(by_source["truth"], by_source["freeze"]):
+        why = f"{values} in these clips; {kind} as the whole suite has it"
     return TaskResult(
         quality=number(e.point[0].quality[task][a]),
         interval=_unless(e, reason, e.draws[0].quality[task][:, a], low=0, high=1),
@@ -146,4 +149,7 @@ def _skill(e: Estimate, reason: str, draws: Array, minus: Array | None) -> tuple
 def _unless(
     e: Estimate, reason: str, draws: Array, minus: Array | None = None, *, low: float = -np.inf, high: float = np.inf
 ) -> tuple[float, float] | None:
-    return None if reason else ends(e.resampled.interval(draws, minus), low, high)
+    if reason:
+        return None
+    same = minus is not None and one_model(e, e, MODELS.index(CONSTANT_VELOCITY))
+    return ends(e.resampled.interval(draws, minus, one_model=same), low, high)

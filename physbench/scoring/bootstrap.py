@@ -57,26 +57,26 @@ class Resampled(Generic[Key]):
     resamples: int
     seed: int
 
-    def interval(self, statistic: Array, minus: Array | None = None, *, miss: float = MISS) -> Array:
+    def interval(
+        self, statistic: Array, minus: Array | None = None, *, one_model: bool = False, miss: float = MISS
+    ) -> Array:
         """Interval of a statistic, or of the difference of two, (L, ...) -> (2, ...); NaN where it does not exist.
 
         `minus` is a statistic of another model on the same clips, from these means or from others with the same rows:
-        clips are paired, but what was not seen may happen to one model and not to the other. A model that varies over
-        its clips differs from itself by exactly 0.
+        clips are paired, but what was not seen may happen to one model and not to the other, unless it is `one_model`.
         """
         shape = statistic.shape[1:]
-        ours = statistic.reshape(len(statistic), -1)
-        parts = [ours] if minus is None else [ours, -minus.reshape(len(statistic), -1)]
+        parts = [statistic.reshape(len(statistic), -1)]
+        if minus is not None:
+            parts.append(-minus.reshape(len(statistic), -1))
         whole = np.sum(parts, axis=0)
         point = whole[0]
         degrees, variance = self._degrees(whole)
         factor = np.where(variance > 0, stdtrit(degrees, 1 - miss / 2) / ndtri(1 - miss / 2), 1.0)
         draws = whole[1 : 1 + self.resamples]
         draws = point + factor * (draws - point)
-        events = np.concatenate([part[-len(ENDS) * len(self.sizes) :] - part[0] for part in parts])  # (P x 2, X)
-        if minus is not None:
-            same = ~np.any(whole, axis=0) & (self._degrees(ours)[1] > 0)
-            events = np.where(same, 0.0, events)
+        happen = [whole] if one_model else parts
+        events = np.concatenate([part[-len(ENDS) * len(self.sizes) :] - part[0] for part in happen])  # (P x 2, X)
         self._add_unseen(draws, events)
         found = np.quantile(draws, [miss / 2, 1 - miss / 2], axis=0)
         return np.asarray(found.reshape(2, *shape), dtype=np.float64)
@@ -128,7 +128,7 @@ def resample(
         under = bounded.get(key, ()) if isinstance(bounded, Mapping) else bounded
         times_drawn = _times_drawn(key.task, key.split, n, resamples, seed)
         mean, draws, left_out, unseen = _stratum(values, times_drawn, under)
-        found = np.empty((rows, len(values)))
+        found = np.empty((len(values), rows)).T  # rows side by side: what follows runs along them
         found[:] = mean
         found[1 : 1 + resamples] = draws
         found[first : first + n] = left_out
@@ -145,12 +145,12 @@ def _stratum(values: Array, times_drawn: Counts, bounded: Collection[int]) -> tu
     filled = values if whole else np.where(good, values, 0.0)
     count, total = good.sum(axis=-1), filled.sum(axis=-1)  # (V,)
     mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
-    weights = times_drawn.T.astype(np.float64)  # (R, n)
+    weights = times_drawn.astype(np.float64)  # (n, R)
     with np.errstate(invalid="ignore"):
-        sums = weights @ filled.T
+        sums = (filled @ weights).T
         drawn = sums / values.shape[-1]
         if not whole:
-            times = weights @ good.T  # clips that count in a resample
+            times = (good @ weights).T  # clips that count in a resample
             drawn = np.where(times > 0, sums / np.maximum(times, 1), mean)
         factor = np.where(count > 1, np.sqrt(count / np.maximum(count - 1, 1)), 0.0)
         resampled = mean + factor * (drawn - mean)

@@ -111,10 +111,12 @@ def clip_qualities(
             )
         wide[name] = _clip_qualities(table).reindex(columns=list(axes))
     measured = np.array([all(wide[name][axis].notna().any() for name in models) for axis in axes])
+    rows = {name: wide[name].reindex(clips["clip"]).to_numpy(dtype=np.float64) for name in tables}  # (clips, A)
+    clips["place"] = np.arange(len(clips))
     values, ids = {}, {}
     for (task, split), group in clips.groupby(["task", "split"], sort=True):
         names = tuple(group["clip"])
-        block = np.stack([wide[name].reindex(names).to_numpy(dtype=np.float64).T for name in tables])  # (S, A, n)
+        block = np.stack([rows[name][group["place"]].T for name in tables])  # (S, A, n)
         counts = np.isfinite(block[list(tables).index("truth")]) & measured[:, None]  # (A, n)
         values[Stratum(str(task), str(split))] = np.where(counts, np.nan_to_num(block, nan=0.0), np.nan)
         ids[Stratum(str(task), str(split))] = names
@@ -127,7 +129,7 @@ def task_means(means: Mapping[Stratum, Array], counts: Mapping[Stratum, NDArray[
     for task in dict.fromkeys(stratum.task for stratum in means):
         keys = [stratum for stratum in means if stratum.task == task]
         total = np.sum([counts[key] for key in keys], axis=0)
-        sums = np.sum([np.where(counts[key] > 0, means[key], 0.0) * counts[key] for key in keys], axis=0)
+        sums = sum(np.where(counts[key] > 0, means[key], 0.0) * counts[key] for key in keys)
         result[task] = np.where(total > 0, sums / np.maximum(total, 1), np.nan)
     return result
 
@@ -208,5 +210,8 @@ def _scored(kinds: tuple[Kind, ...]) -> NDArray[np.bool_]:
 
 
 def _mean_of(arrays: list[Array]) -> Array:
-    """Mean over a list of (..., A), leaving out NaN."""
-    return _mean(np.stack(arrays, axis=-1))
+    """Mean over a list of (..., A), leaving out NaN; NaN where nothing is left."""
+    known = [np.isfinite(array) for array in arrays]
+    count = sum(good.astype(np.float64) for good in known)
+    total = sum(np.where(good, array, 0.0) for good, array in zip(known, arrays, strict=True))
+    return np.asarray(np.where(count > 0, total / np.maximum(count, 1.0), np.nan), dtype=np.float64)
