@@ -9,7 +9,7 @@ excludes 0, so that with 95 % confidence the true rank lies between 1 + those ah
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from physbench.scoring.bootstrap import RESAMPLES, Resampled, resample
 from physbench.scoring.protocol import AXES
-from physbench.scoring.skill import Stratum, clip_qualities, kinds, skills, task_means
+from physbench.scoring.skill import Kind, Stratum, clip_qualities, kinds, skills, task_means
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,10 +48,19 @@ class Overall:
     resampled: Resampled[Stratum]
 
 
-def overall(tables: dict[str, pd.DataFrame], *, resamples: int = RESAMPLES, seed: int = 0) -> Overall:
-    """Overall skill of one entry, resampled; `tables` hold "model", "truth" and "freeze"."""
+def overall(
+    tables: dict[str, pd.DataFrame],
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    fixed: Mapping[str, Mapping[str, Kind]] | None = None,
+) -> Overall:
+    """Overall skill of one entry, resampled; `tables` hold "model", "truth" and "freeze".
+
+    fixed: kinds of its tasks, as its result has them.
+    """
     qualities = clip_qualities({"model": tables["model"]}, tables["truth"], tables["freeze"], AXES)
-    counts, kind = qualities.counts(), kinds(qualities)
+    counts, kind = qualities.counts(), kinds(qualities, fixed)
     axes = len(AXES)
     flat = {key: block.reshape(3 * axes, -1) for key, block in qualities.values.items()}
     drawn = resample(flat, resamples=resamples, seed=seed, bounded=range(axes))

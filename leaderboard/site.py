@@ -12,6 +12,7 @@ from physbench.results import words
 from physbench.results.folder import write_atomically
 from physbench.results.schema import ResultDocument, SkillValue
 from physbench.scoring.bootstrap import RESAMPLES
+from physbench.scoring.skill import Kind
 
 TRACKS = {
     "zero-shot": ("Zero-shot", "Models that were not trained on clips of physbench."),
@@ -41,7 +42,7 @@ def lines(found: Sequence[Entry], resamples: int) -> dict[str, list[Line]]:
         members = [entry for entry in found if entry.result.model.track == track]
         if not members:
             continue
-        ranks = rank([overall(entry.tables(), resamples=resamples) for entry in members])
+        ranks = rank([overall(entry.tables(), resamples=resamples, fixed=kinds_of(entry.result)) for entry in members])
         rows = [Line(e, r, e.result, dict(describe(e.result))) for e, r in zip(members, ranks, strict=True)]
         tracks[track] = sorted(rows, key=lambda line: (line.rank.rank, line.result.model.name))
     return tracks
@@ -71,6 +72,11 @@ def build(board: Path, *, resamples: int = RESAMPLES) -> Path:
     path = board / "index.html"
     write_atomically(path, lambda part: part.write_text(page, encoding="utf-8"))
     return path
+
+
+def kinds_of(result: ResultDocument) -> dict[str, dict[str, Kind]]:
+    """What each task counted as, by axis."""
+    return {task: {axis: found.kind for axis, found in axes.items()} for task, axes in result.tasks.items()}
 
 
 def percent(skill: float) -> float:

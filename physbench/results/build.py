@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from physbench import __version__
 from physbench.clips.suite import OWN
@@ -11,6 +11,7 @@ from physbench.errors import PhysbenchError
 from physbench.results.estimate import MODELS, estimate
 from physbench.results.folder import RunFolder, write_json
 from physbench.results.gaps import gaps
+from physbench.results.kinds import fixed_kinds
 from physbench.results.lawful import lawful_time
 from physbench.results.levels import axis_result, family_result, overall, reference_result, split_result, task_result
 from physbench.results.manifest import read_run, rows_of, spec_of
@@ -34,8 +35,9 @@ def build_result(folder: RunFolder, *, resamples: int = RESAMPLES) -> dict[str, 
     rows = rows_of(manifest)
     wanted = {row.id for row in rows}
     tables = {name: table[table["clip"].isin(wanted)] for name, table in tables.items()}
-    e = estimate(tables, resamples=resamples)
-    suite = _suite(manifest, rows)
+    fixed = fixed_kinds(manifest)
+    e = estimate(tables, resamples=resamples, fixed=fixed)
+    suite = _suite(manifest, rows, "run" if fixed is None else "suite")
     incomplete = _incomplete(suite, manifest, rows)
     axes = dict(enumerate(e.qualities.axes))
     families = tuple(dict.fromkeys(task.split("/")[0] for task in e.tasks))
@@ -60,7 +62,7 @@ def build_result(folder: RunFolder, *, resamples: int = RESAMPLES) -> dict[str, 
         },
         gaps=gaps(e),
         references={MODELS[1]: reference_result(e, incomplete)},
-        best_of=best_of(tables, incomplete),
+        best_of=best_of(tables, incomplete, fixed),
         lawful=lawful_time(tables, resamples),
         readings=reading_results(tables, resamples),
         counts=_counts(tables["model"], rows, failures, manifest),
@@ -92,7 +94,7 @@ def _model(manifest: Mapping[str, Any]) -> ModelInfo:
     )
 
 
-def _suite(manifest: Mapping[str, Any], rows: tuple[Row, ...]) -> SuiteInfo:
+def _suite(manifest: Mapping[str, Any], rows: tuple[Row, ...], kinds: Literal["suite", "run"]) -> SuiteInfo:
     suite = manifest["suite"]
     whole = _whole(manifest, rows)
     return SuiteInfo(
@@ -104,6 +106,7 @@ def _suite(manifest: Mapping[str, Any], rows: tuple[Row, ...]) -> SuiteInfo:
         of=None if whole is None else len(whole),
         tasks=sorted({row.task for row in rows}),
         complete=whole is not None and set(rows) == set(whole),
+        kinds=kinds,
     )
 
 

@@ -17,6 +17,7 @@ from physbench.clips.clip import Row
 from physbench.errors import UsageError
 from physbench.results.estimate import Estimate, ends, estimate, number, one_model
 from physbench.results.folder import RunFolder
+from physbench.results.kinds import fixed_kinds
 from physbench.results.manifest import read_run, rows_of, spec_of
 from physbench.results.schema import Interval, Record
 from physbench.scoring.bootstrap import RESAMPLES
@@ -106,7 +107,7 @@ def compare(first: RunFolder, *others: RunFolder, resamples: int = RESAMPLES) ->
         info = RunInfo(
             path=str(folder.path), name=name, track=card["track"], render_spec=str(spec_of(manifest)), context=context
         )
-        sides.append(Side(manifest, info, estimate(kept, resamples=resamples)))
+        sides.append(Side(manifest, info, estimate(kept, resamples=resamples, fixed=fixed_kinds(manifest))))
     left = sides[0]
     against = []
     for right in sides[1:]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MODELS = ("model", "constant-velocity")  # sources 0 and 1; truth and freeze are 2 and 3
 ANCHORS = slice(2, 4)
+Fixed = Mapping[str, Mapping[str, Kind]]  # by task and axis
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,8 +68,13 @@ class Estimate:
         ]
 
 
-def estimate(tables: Mapping[str, pd.DataFrame], *, resamples: int = RESAMPLES, seed: int = 0) -> Estimate:
-    """Line up the tables ("model", "constant-velocity", "truth", "freeze"), and compute every level once."""
+def estimate(
+    tables: Mapping[str, pd.DataFrame], *, resamples: int = RESAMPLES, seed: int = 0, fixed: Fixed | None = None
+) -> Estimate:
+    """Line up the tables ("model", "constant-velocity", "truth", "freeze"), and compute every level once.
+
+    fixed: kinds of tasks that these clips do not decide (`physbench.results.kinds`).
+    """
     qualities = clip_qualities({name: tables[name] for name in MODELS}, tables["truth"], tables["freeze"], AXES)
     counts = qualities.counts()
     sources, axes = len(qualities.sources), len(qualities.axes)
@@ -76,7 +82,7 @@ def estimate(tables: Mapping[str, pd.DataFrame], *, resamples: int = RESAMPLES, 
     bounded = range(len(MODELS) * axes)  # references are what is compared with: no rule of three on them
     resampled = resample(flat, resamples=resamples, seed=seed, bounded=bounded)
     drawn = {key: values.reshape(-1, sources, axes) for key, values in resampled.means.items()}
-    kind = kinds(qualities)
+    kind = kinds(qualities, fixed)
     means, mean_draws = task_means(qualities.means(), counts), task_means(drawn, counts)
     return Estimate(
         qualities,

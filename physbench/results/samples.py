@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from physbench.results.estimate import ANCHORS, number
+from physbench.results.estimate import ANCHORS, Fixed, number
 from physbench.results.schema import BestOf
 from physbench.scoring.skill import clip_qualities, kinds, skills, task_means
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def best_of(tables: Mapping[str, pd.DataFrame], incomplete: str) -> BestOf | None:
+def best_of(tables: Mapping[str, pd.DataFrame], incomplete: str, fixed: Fixed | None = None) -> BestOf | None:
     """Skill of the best sample of each clip and axis; None for one sample a clip. `incomplete`: why none is overall."""
     model = tables["model"]
     samples = int(model["sample"].nunique())
@@ -23,7 +23,7 @@ def best_of(tables: Mapping[str, pd.DataFrame], incomplete: str) -> BestOf | Non
     best = rows.drop_duplicates(["clip", "axis"])
     sources = {"model": best, "constant-velocity": tables["constant-velocity"]}
     qualities = clip_qualities(sources, tables["truth"], tables["freeze"])
-    found = skills(task_means(qualities.means(), qualities.counts()), kinds(qualities), 0, ANCHORS)
+    found = skills(task_means(qualities.means(), qualities.counts()), kinds(qualities, fixed), 0, ANCHORS)
     return BestOf(
         samples=samples,
         overall=None if incomplete else number(found.overall),

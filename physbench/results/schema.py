@@ -53,6 +53,11 @@ class SuiteInfo(Record):
     of: int | None = Field(default=None, description="Number of clips in the suite; null where that is not known.")
     tasks: list[str] = Field(description="Tasks that were run.")
     complete: bool = Field(description="Whether every clip of the suite was run, and no other.")
+    kinds: Literal["suite", "run"] = Field(
+        default="run",
+        description="Where it comes from which tasks are informative: fixed for the suite's version and a class of "
+        "sizes (suite), or found in the clips of this run (run).",
+    )
 
 
 class SkillValue(Record):

@@ -3,7 +3,7 @@
 A task is *informative* on an axis where mean qualities differ, Q_truth - Q_freeze >= 0.25:
 s = (Q - Q_freeze) / (Q_truth - Q_freeze). Elsewhere it is a *guard*, which can only cost:
 Q / min(Q_truth, Q_freeze) - 1, at most 0 after averaging a family's guards. Where truth and freeze both lie below 0.5
-the task is not scored.
+the task is not scored. In suites that come with physbench all this is fixed for a version and a class of sizes.
 Axis skill = mean over families of their informative tasks + mean over families of their guards, at least -1.
 Overall = mean of all axes, if all exist.
 
@@ -29,6 +29,7 @@ Array = NDArray[np.float64]
 Kind = Literal["informative", "guard", "unscored", "absent"]  # absent: no clip of the task counts on the axis
 
 INFORMATIVE_FROM = 0.25  # Q_truth - Q_freeze
+TELLING = 0.1  # Q_truth - Q_freeze of a run's own clips, without which a task that is informative otherwise is not
 UNSCORED_BELOW = 0.5  # of both Q_truth and Q_freeze
 SKILL_FLOOR = -1.0
 REFERENCES = ("truth", "freeze")
@@ -143,14 +144,24 @@ def kind(truth: float, freeze: float) -> Kind:
     return "informative" if truth - freeze >= INFORMATIVE_FROM - 1e-12 else "guard"
 
 
-def kinds(qualities: Qualities) -> dict[str, tuple[Kind, ...]]:
-    """Kind of every task on every axis (A,), from the point estimates."""
+def kinds(qualities: Qualities, fixed: Mapping[str, Mapping[str, Kind]] | None = None) -> dict[str, tuple[Kind, ...]]:
+    """Kind of every task on every axis (A,): that which is `fixed` by task and axis, else from the point estimates.
+
+    What is fixed does not hold where these clips say nothing: none of them counts, or a task is informative and in them
+    truth is less than TELLING ahead of freeze, so that the skill would be a quotient of noise.
+    """
     means = task_means(qualities.means(), qualities.counts())
     truth, freeze = (qualities.sources.index(name) for name in REFERENCES)
-    return {
-        task: tuple(kind(float(q[truth, a]), float(q[freeze, a])) for a in range(len(qualities.axes)))
-        for task, q in means.items()
-    }
+    found = {}
+    for task, q in means.items():
+        row = []
+        for a, axis in enumerate(qualities.axes):
+            here = kind(float(q[truth, a]), float(q[freeze, a]))
+            wanted = (fixed or {}).get(task, {}).get(axis, here)
+            silent = here == "absent" or (wanted == "informative" and q[truth, a] - q[freeze, a] < TELLING)
+            row.append(here if silent or wanted == "absent" else wanted)
+        found[task] = tuple(row)
+    return found
 
 
 @dataclass(frozen=True, eq=False)
