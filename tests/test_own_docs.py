@@ -96,3 +96,21 @@ def test_the_shipped_tasks_pass() -> None:
     for task in ("projectile", "screen-pass", "kepler"):
         report = check_task(task, clips=1)
         assert report.passed, [finding.text for finding in report.findings if finding.state == "failed"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("tasks", "new", "kepler", "--family", "orbits"), "There is a task 'orbits/kepler-v1' already"),
+        (("scorers", "new", "gravity", "--family", "laws"), "There is a scorer 'laws/gravity' already"),
+        (("scorers", "new", "class"), "'class' has a meaning in the file already"),
+        (("tasks", "new", "none"), "'None' has a meaning"),
+        (("scorers", "new", "due"), "'due' has a meaning"),
+        (("tasks", "new", "scene"), "'Scene' has a meaning"),
+    ],
+)
+def test_a_name_that_is_taken_is_refused(
+    arguments: tuple[str, ...], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run((*arguments, "--out", str(tmp_path / "here"))) == 2
+    assert says in capsys.readouterr().err and not (tmp_path / "here").exists()

@@ -92,9 +92,10 @@ def new(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where to.")] = Path(),
 ) -> None:
     """Write a scorer that works, to be changed into yours, and a test of it."""
+    from physbench.cli.checking import quoted
     from physbench.clips.template import write_template
 
     path, test = write_template("scorer", name, family, out)
-    note(f"Change it, then run:\n  physbench eval MODEL --suite smoke --scorers {path}")
+    note(f"Change it, then run:\n  physbench eval MODEL --suite smoke --scorers {quoted(path)}")
     typer.echo(path)
     typer.echo(test)
