@@ -2,8 +2,10 @@
 
 32 simulations start at the hand-over from states that the context frames allow: their positions are known to the noise
 of a tracker, independently per frame, and what follows from that for the state at the hand-over is the covariance of
-the fit by the law of motion. The predictability time is when the 80th percentile of the distances to the ensemble's
-median exceeds one diameter, for any object that is due.
+the fit by the law of motion. What the context does not show at all is drawn from where the task draws it: the speed in
+an image, in a direction that the task has; `free` parameters, with the spin that goes with them, in any context. The
+predictability time is when the 80th percentile of the distances to the ensemble's median exceeds one diameter, for any
+object that is due.
 """
 
 from __future__ import annotations
@@ -13,31 +15,30 @@ import hashlib
 import importlib.metadata
 import json
 import os
-from functools import cache, lru_cache
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.clips.clip import Clip, Row, Split
-from physbench.clips.generate import make_scene
+from physbench.clips.clip import Clip
 from physbench.clips.store import cache_dir
 from physbench.scoring.due import due, moving
 from physbench.scoring.motion import Constant, Law, around_each_other, law_of, supports, two_bodies
+from physbench.scoring.unknowns import MEMBERS, other_scenes, other_velocities, possible_scenes, unseen_states
 from physbench.world.camera import PLANE_AXES, plane_from_world
 from physbench.world.geometry import gap
-from physbench.world.scene import Contact, Scene
+from physbench.world.scene import Contact
 
 Array = NDArray[np.float64]
 
-MEMBERS = 32
 PERCENTILE = 80.0
 LEAST_NOISE = 1e-3  # m
 TRACKING_NOISE_PX = 0.03  # sd of a free ball's position in clean frames
 FIRST = 1.0  # s that are looked at first
 LEAST_TIME = 0.3  # s; clips that can be predicted for less are left out of accuracy
 SHOWN_SHARE = 0.5  # visible share from which a context frame gives a position
-OTHER_DRAWS = 1_000_000  # seeds from here on give the speeds that an image could have
 AT_REST = 1e-3  # m/s and rad/s
 CLEARANCE = 0.05  # m; a member that comes nearer to anything is simulated, not moved in closed form
 
@@ -84,6 +85,14 @@ def paths_of(clip: Clip, context: int, until: float = np.inf) -> Array:
     states = members(clip, context)
     ahead = clip.times[clip.handover + 1 :]
     ahead = ahead[ahead <= until + 1e-9]
+    scenes = possible_scenes(clip, _is_image(clip, context))
+    if scenes:
+        each = (replace(clip, scene=scene) for scene in scenes)
+        return np.concatenate([_paths(other, states[m : m + 1], ahead) for m, other in enumerate(each)])
+    return _paths(clip, states, ahead)
+
+
+def _paths(clip: Clip, states: Array, ahead: Array) -> Array:
     free = _undisturbed(clip, states, ahead)
     if free is not None:
         return free
@@ -111,14 +120,15 @@ def members(clip: Clip, context: int) -> Array:
             change = rng.multivariate_normal(np.zeros(4), law.covariance(state, dt, sd), MEMBERS, method="eigh")
         else:
             change = rng.normal(0.0, sd, (MEMBERS, 4))
-            change[:, 2:] = _other_velocities(clip.row.task, clip.row.split, index)[:, axes] - state[2:]
+            change[:, 2:] = other_velocities(clip.row.task, clip.row.split, index)[:, axes] - state[2:]
         up = _off_the_support(clip, index, law)[axes]
         change = (change.reshape(-1, 2, 2) - (change.reshape(-1, 2, 2) @ up)[..., None] * up).reshape(-1, 4)
         for axis, shift, gain in zip(axes, change[:, :2].T, change[:, 2:].T, strict=True):
             states[:, index, axis] += shift
             states[:, index, 7 + axis] += gain
         states[:, index, 10:] += _rolling(clip, index, states[:, index, 7:10] - now[7:10])
-    return states
+    scenes = possible_scenes(clip, _is_image(clip, context))
+    return states + unseen_states(clip, scenes) if scenes else states
 
 
 def _informative(clip: Clip, context: int, column: int) -> NDArray[np.intp]:
@@ -174,20 +184,6 @@ def _rolling(clip: Clip, index: int, gain: Array) -> Array:
     return np.asarray(np.cross(up, gain) / radius)
 
 
-@lru_cache(maxsize=64)
-def _other_scenes(task: str, split: Split) -> tuple[Scene, ...]:
-    """MEMBERS other draws of a task and split."""
-    return tuple(make_scene(Row(task, split, OTHER_DRAWS + m)) for m in range(MEMBERS))
-
-
-@lru_cache(maxsize=64)
-def _other_velocities(task: str, split: Split, index: int) -> Array:
-    """Velocities (M, 3) of body `index` at the hand-over in other draws of a task and split."""
-    from physbench.world.stepping import simulate
-
-    return np.stack([simulate(scene, [0.0]).states[0, index, 7:10] for scene in _other_scenes(task, split)])
-
-
 def _undisturbed(clip: Clip, states: Array, ahead: Array) -> Array | None:
     """The members' paths (M, T, N, 3) in closed form where nothing but permanent supports is touched, else None."""
     scene = clip.scene
@@ -225,8 +221,10 @@ def _undisturbed(clip: Clip, states: Array, ahead: Array) -> Array | None:
 
 def _key(clip: Clip, context: int) -> str:
     """Hash of all that decides the time: the clip (reprs are exact), context, other draws of an image, sources."""
-    others = _other_scenes(clip.row.task, clip.row.split) if _is_image(clip, context) else ()
-    said = repr((clip.id, clip.scene, clip.spec, clip.contacts, context, others, _sources()))
+    image = _is_image(clip, context)
+    others = other_scenes(clip.row.task, clip.row.split) if image else ()
+    possible = possible_scenes(clip, image)
+    said = repr((clip.id, clip.scene, clip.spec, clip.contacts, context, others, possible, _sources()))
     digest = hashlib.sha256(said.encode())
     for array in (clip.states, clip.visible_area, clip.full_area):
         digest.update(np.ascontiguousarray(array).data)
@@ -238,7 +236,15 @@ def _sources() -> str:
     """Hash of the code that decides the time, and the version of the simulator."""
     digest = hashlib.sha256(importlib.metadata.version("pybullet").encode())
     package = Path(__file__).parents[1]
-    names = ("scoring/due", "scoring/kepler", "scoring/motion", "scoring/predictability", "scoring/slope", "clips/clip")
+    names = (
+        "scoring/due",
+        "scoring/kepler",
+        "scoring/motion",
+        "scoring/predictability",
+        "scoring/slope",
+        "scoring/unknowns",
+        "clips/clip",
+    )
     for file in [package / f"{name}.py" for name in names] + sorted((package / "world").glob("*.py")):
         digest.update(file.read_bytes())
     return digest.hexdigest()
