@@ -13,6 +13,7 @@ from physbench.results.schema import (
     SkillValue,
     TaskResult,
 )
+from physbench.scoring.bootstrap import over_tasks
 from physbench.scoring.skill import SKILL_FLOOR, Array, Stratum
 from physbench.scoring.skill import kind as kind_of
 
@@ -54,8 +55,14 @@ def family_result(e: Estimate, family: str, a: int) -> FamilyResult:
         reason=reason,
         skill=number(point.informative[family][a]),
         skill_interval=_unless(e, reason, draws.informative[family][:, a]),
+        tasks_interval=_over_tasks(e, family, a),
         guard=number(point.guard[family][a]),
     )
+
+
+def _over_tasks(e: Estimate, family: str, a: int) -> tuple[float, float] | None:
+    found = over_tasks([e.point[0].task[t][a] for t in e.family(family) if e.kinds[t][a] == "informative"])
+    return None if found is None else ends(np.array(found))
 
 
 def task_result(e: Estimate, task: str, a: int) -> TaskResult:

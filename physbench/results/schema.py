@@ -92,6 +92,11 @@ class FamilyResult(QualityValue):
 
     skill: float | None = Field(description="Mean skill of the informative tasks; null where there is none.")
     skill_interval: Interval | None = Field(description=_INTERVAL)
+    tasks_interval: Interval | None = Field(
+        default=None,
+        description="95 % interval of the skill on tasks like these: tasks are resampled, not clips; null for fewer "
+        "than 3 informative tasks.",
+    )
     guard: float | None = Field(description="What its guard tasks cost, at most 0; null where there is none.")
 
 

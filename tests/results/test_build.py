@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
+import scipy.stats
 
 from physbench.errors import UsageError
 from physbench.results.build import build_result
@@ -89,6 +90,16 @@ def test_every_interval_holds_its_estimate(make_run, source: str) -> None:
     assert len(found) > 40
     for value, (low, high) in found:
         assert low - 1e-6 <= value <= high + 1e-6
+
+
+def test_a_family_of_three_tasks_has_an_interval_over_tasks(make_run) -> None:
+    falling = tuple(f"falling/{name}-v1" for name in ("projectile", "drop", "wall-bounce"))
+    result = build_result(make_run(8, 0, tasks=(*falling, "orbits/kepler-v1", "orbits/binary-v1")), **FEW)
+    found = result["families"]["falling"]["consistency"]
+    skills = [result["tasks"][task]["consistency"]["skill"] for task in falling]
+    low, high = scipy.stats.t.interval(0.95, 2, loc=found["skill"], scale=scipy.stats.sem(skills))
+    assert found["tasks_interval"] == pytest.approx((low, high), abs=1e-5)
+    assert result["families"]["orbits"]["consistency"]["tasks_interval"] is None
 
 
 def test_the_difference_to_constant_velocity_is_that_of_the_skills(make_run) -> None:

@@ -143,7 +143,7 @@ def _draw(rng: np.random.Generator, shapes: Sequence[Sequence[str]], rates: Arra
     for a, row in enumerate(shapes):
         for s, name in enumerate(row):
             out[:, s, a] = SHAPES[name](u[:, s, a], rates[:, s, a])
-    return out
+    return np.asarray(out, dtype=np.float64)
 
 
 def _known(shapes: Sequence[Sequence[str]], rates: Array) -> Array:
