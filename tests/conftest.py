@@ -44,13 +44,13 @@ def cache() -> Path:
 @cached
 def _clip(task: str, split: str, seed: int, size: int, fps: float) -> Clip:
     from physbench.clips.clip import Row
-    from physbench.clips.generate import make_clip
+    from physbench.clips.store import ClipStore
     from physbench.world.scene import RenderSpec
 
-    return make_clip(Row(task, split, seed), RenderSpec(size, size, fps))  # type: ignore[arg-type]
+    return ClipStore().get(Row(task, split, seed), RenderSpec(size, size, float(fps)))  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="session")
 def clip_of() -> Callable[..., Clip]:
-    """clip_of(task, split="test", seed=0, size=64, fps=15.0); every clip is made once."""
+    """clip_of(task, split="test", seed=0, size=64, fps=15.0); every clip is made once for all workers."""
     return lambda task, split="test", seed=0, size=64, fps=15.0: _clip(task, split, seed, size, fps)

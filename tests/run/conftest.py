@@ -71,20 +71,12 @@ def toys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def report_too() -> None:
-    """Asked for by tests that look at a report."""
-
-
 @pytest.fixture(autouse=True)
-def _no_report(request: pytest.FixtureRequest) -> Iterator[None]:
-    """A report takes seconds and has tests of its own: runs in this process write the name of one.
+def no_report() -> Iterator[pytest.MonkeyPatch]:
+    """A report takes seconds and has tests of its own: runs in this process write the name of one, until `undo`.
 
     The report of `toy_run` is whole, and so are those of runs in processes of their own.
     """
-    if "report_too" in request.fixturenames:
-        yield
-        return
 
     def write_report(folder: RunFolder) -> None:
         folder.report.parent.mkdir(exist_ok=True)
@@ -92,7 +84,7 @@ def _no_report(request: pytest.FixtureRequest) -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("physbench.results.report.write_report", write_report)
-        yield
+        yield patch
 
 
 @pytest.fixture

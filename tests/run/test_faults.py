@@ -16,8 +16,11 @@ import pandas as pd
 import pytest
 
 from physbench.cli.main import run
+from physbench.clips.store import ClipStore
 from physbench.results.folder import RunFolder
+from physbench.results.manifest import read_manifest, rows_of
 from physbench.run.memory import descendants
+from physbench.world.scene import RenderSpec
 
 Eval = Callable[..., tuple[str, ...]]
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -111,7 +114,18 @@ def test_a_model_that_fails_in_its_seventh_batch_costs_that_batch(tmp_path: Path
     (tmp_path / "late.py").write_text(LATE)
     out = RunFolder(tmp_path / kind)
     model = (f"{tmp_path / 'late.py'}:factory", "--model-arg", f"kind={kind}", "--device", "cpu")
-    what = ("--suite", "smoke", "--tasks", "projectile,screen-pass", "--limit", "8", "--batch-size", "1")
+    what = (
+        "--suite",
+        "smoke",
+        "--tasks",
+        "projectile,screen-pass",
+        "--limit",
+        "8",
+        "--batch-size",
+        "1",
+        "--scorers",
+        "drift/accuracy",
+    )
     assert run(["eval", *model, *what, "--timeout", "4", "--out", str(out.path)]) == 0
     result = json.loads(out.result.read_text())
     assert result["counts"] == {"clips": 8, "samples": 1, "scored": 7, "failed": 1}
@@ -126,9 +140,10 @@ def test_damaged_files_of_a_run_and_of_the_cache_are_made_again(
     shutil.copytree(toy_run.path, out.path)
     for table in (out.scores, out.reference("truth").scores):
         table.write_bytes(table.read_bytes()[: table.stat().st_size // 2])
-    clips = sorted((cache / "clips").rglob("*.npz"))
+    rows, spec = rows_of(read_manifest(toy_run)), RenderSpec(64, 64, 15)
+    clips = [ClipStore(cache / "clips").path(row, spec) for row in rows]
     references = [path for path in (cache / "references").rglob("*") if path.is_file()]
-    assert clips and references
+    assert all(path.is_file() for path in clips) and references
     for path in [*clips[::2], *references[::2]]:
         path.write_bytes(path.read_bytes()[:100])
     assert run(toy_eval(out.path, "--resume")) == 0

@@ -182,7 +182,11 @@ def test_a_file_shows_its_own_definitions_alone(scorer_file: Path, capsys: pytes
 
 
 def test_an_evaluation_with_both(
-    report_too: None, task_file: Path, scorer_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    no_report: pytest.MonkeyPatch,
+    task_file: Path,
+    scorer_file: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     out = tmp_path / "run"
     wanted = ("eval", "baseline:freeze", "--suite", "smoke", "--limit", "2", "--tasks", str(task_file))
@@ -200,6 +204,7 @@ def test_an_evaluation_with_both(
     assert "own/speed-error" in set(pd.read_parquet(out / "scores.parquet")["reading"])
 
     own.forget()
+    no_report.undo()
     assert run(("report", str(out))) == 2
     assert f"--tasks {task_file}" in capsys.readouterr().err
     assert run(("report", str(out), "--tasks", str(task_file))) == 0

@@ -112,7 +112,7 @@ def test_half_the_speed_drifts(clip_of: Clips, read: Read, task: str) -> None:
 def test_pictures_of_nothing_have_no_skill_on_any_axis(
     clip_of: Clips, read: Read, make: Callable[[Clip], np.ndarray]
 ) -> None:
-    clips = [clip_of(task, seed=seed) for task in TASKS for seed in (0, 1)]
+    clips = [clip_of(task) for task in TASKS]
     model, truth, frozen = (
         pd.DataFrame([vars(row) for clip in clips for row in read(clip, source(clip)).values()])
         for source in (make, sabotage.truth, sabotage.freeze)
