@@ -42,6 +42,7 @@ class Videos:
                 self.unusable[key] = str(error)
         self._check_shapes()
         self.card = self._card()
+        self._seen: dict[bool, str] = {}  # first video that was found to begin with the conditioning frames, or not to
         self._resamplers: dict[tuple[int, int], Resampler] = {}
         self._say()
 
@@ -183,4 +184,10 @@ class Videos:
         note = f"Videos that {words} with the conditioning frames were found by looking (includes_context: auto)."
         if note not in self.notes:
             self.notes.append(note)
+            self._seen[with_context] = self.listing.entries[item].name
+            if len(self._seen) == 2:
+                self.notes.append(
+                    f"{self._seen[True]} seems to begin with the conditioning frames and {self._seen[False]} does not: "
+                    f"each is scored as it looks, where all should be alike. Say `includes_context` in {ANSWER}."
+                )
         return lead if with_context else -1 / rate

@@ -168,6 +168,21 @@ def test_whether_the_conditioning_is_in_front_is_seen(answered, context, codec) 
         assert np.abs(answered.play(clip_id).astype(int) - answered.truth(clip_id)).mean() < 2
 
 
+def test_a_submission_that_is_not_of_one_kind_is_told_so(answered) -> None:
+    """Looking decides clip by clip: where it finds both, a note names one video of each."""
+    answered.say()  # auto
+    first, second = answered.ids
+    for clip_id, context in ((first, True), (second, False)):
+        write(answered, clip_id, answered.truth(clip_id, context))
+    model = answered.open()
+    for clip_id in answered.ids:
+        shown = answered.clips[clip_id]
+        list(model.play((clip_id, 0), context=shown.context(4), horizon=shown.horizon))
+        told = [note for note in model.notes if "each is scored as it looks" in note]
+        assert len(told) == (clip_id == second)
+    assert told[0].startswith(f"{first}.mkv seems to begin with the conditioning frames and {second}.mkv does not")
+
+
 def test_a_number_of_conditioning_frames(answered) -> None:
     clip_id = answered.ids[0]
     write(answered, clip_id, answered.truth(clip_id, True)[2:])
