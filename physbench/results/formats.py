@@ -86,7 +86,7 @@ def _cell(cell: Cell) -> str:
 
 def _plain(text: str) -> str:
     """Text of models and users that no Markdown reads as its own."""
-    return re.sub(r"([\\`*_{}\[\]<>|#~])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([\\`*_{}\[\]<>|#~&!])", r"\\\1", " ".join(text.split()))
 
 
 def csv_of_tasks(result: Mapping[str, Any]) -> str:

@@ -58,6 +58,11 @@ def test_markdown_answers_first_and_escapes_names(result: dict) -> None:
     assert "<b>" not in text
 
 
+def test_markdown_shows_a_name_as_it_is(result: dict) -> None:
+    named = {**result, "model": {**result["model"], "name": "a|b&lt;`c`![d](e)"}}
+    assert markdown(named).startswith(r"### a\|b\&lt;\`c\`\!\[d\](e): physbench")
+
+
 def test_markdown_of_failures_alone_has_no_table(make_run) -> None:
     clips = frozenset(pd.read_parquet(make_run(2, 0).scores)["clip"])
     text = markdown(build_result(make_run(2, 0, failed=clips, name="failed"), resamples=100))
