@@ -1,0 +1,145 @@
+"""Many candidates of a scene in which bodies are drawn by others, in closed form: arcs of Kepler orbits.
+
+The simulator's semi-implicit Euler steps are the leapfrog method seen half a step earlier: 1e-5 of a period off
+Kepler's ellipse after three revolutions, less than any track shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.scoring import kepler
+from physbench.scoring.motion import two_bodies
+from physbench.scoring.shadowing.changes import Change
+from physbench.world.camera import PLANE_AXES
+from physbench.world.scene import PHYSICS_HZ, Scene
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+H = 1.0 / PHYSICS_HZ
+DRIFT = 1e-2  # m, the least distance of two sources
+
+
+@dataclass(eq=False)
+class Arcs:
+    """Motion of K candidates in pieces that begin at steps, each from the states (K, N, 4) m and m/s."""
+
+    central: Central
+    begin: list[int]
+    states: list[Array]
+    touches: Sequence[tuple[int, int, int]] = ()
+
+    def at(self, steps: Array) -> tuple[Array, Array, Array]:
+        """Places (K, F, N, 2) m, velocities and spins (all 0) at steps (F,), ascending; NaN before a body is there."""
+        size, count = self.states[0].shape[:2]
+        place, speed = (np.full((size, len(steps), count, 2), np.nan) for _ in range(2))
+        for piece, (begin, state) in enumerate(zip(self.begin, self.states, strict=True)):
+            end = self.begin[piece + 1] if piece + 1 < len(self.begin) else np.inf
+            now = (steps >= begin) & (steps < end)
+            if now.any():
+                moved = self.central.move(state, (steps[now] - begin) * H)
+                place[:, now], speed[:, now] = moved[..., :2], moved[..., 2:]
+        place[self.central.touching(place)] = np.nan
+        return place, speed, np.zeros_like(place)
+
+    def places(self, steps: Array) -> Array:
+        """Places (K, F, N, 2) m at steps (F,), ascending."""
+        return self.at(steps)[0]
+
+
+class Central:
+    """The forward model of bodies about one fixed source, or of two that draw each other."""
+
+    def __init__(self, scene: Scene, index: tuple[int, ...], factor: Array | None = None) -> None:
+        """index: (N,) of the moving bodies in the scene. factor: (K,), times the strength of all fields."""
+        axes = list(PLANE_AXES[scene.camera.view])
+        self.mutual = two_bodies(scene)
+        self.index = index
+        sources = [scene.index(field.source) for field in scene.fields]
+        self.mu = [field.mu for field in scene.fields]
+        self.source = np.asarray(scene.bodies[sources[0]].position, dtype=np.float64)[axes]
+        self.order = [index.index(source) for source in sources] if self.mutual else []
+        self.scale = None if factor is None else np.sqrt(factor)[:, None]
+        radius = [scene.bodies[i].size[0] for i in index]
+        self.reach = sum(radius) if self.mutual and all(scene.bodies[i].collides for i in index) else 0.0
+
+    @staticmethod
+    def fits(scene: Scene, index: tuple[int, ...]) -> bool:
+        """Whether a scene is of this kind."""
+        sources = [scene.bodies[scene.index(field.source)] for field in scene.fields]
+        quiet = not np.any(scene.gravity) and all(scene.bodies[i].shape == "sphere" for i in index)
+        still = all(not body.collides or i in index for i, body in enumerate(scene.bodies))
+        fixed = len(sources) == 1 and sources[0].role == "fixed" and not sources[0].collides
+        alone = len(index) == 1 or not any(scene.bodies[i].collides for i in index)
+        return quiet and still and (two_bodies(scene) or (fixed and alone))
+
+    def move(self, state: Array, dt: Array) -> Array:
+        """States (K, N, 4) -> (K, T, N, 4), dt (T,) s later."""
+        if self.mutual and np.isfinite(state).all():
+            a, b = self.order
+            first, second = self.mu
+            share = second / (first + second)
+            middle = (1 - share) * state[:, a] + share * state[:, b]
+            ahead = np.concatenate(
+                [middle[:, None, :2] + dt[:, None] * middle[:, None, 2:], np.repeat(middle[:, None, 2:], len(dt), 1)],
+                -1,
+            )
+            apart = self._orbit(state[:, a] - state[:, b], dt, first + second)
+            result = np.empty((*apart.shape[:2], 2, 4))
+            result[:, :, a], result[:, :, b] = ahead + share * apart, ahead - (1 - share) * apart
+            return result
+        if self.mutual:  # the other one is lost: nothing draws
+            straight = np.concatenate(
+                [
+                    state[:, None, :, :2] + dt[:, None, None] * state[:, None, :, 2:],
+                    np.repeat(state[:, None, :, 2:], len(dt), 1),
+                ],
+                -1,
+            )
+            return np.asarray(straight)
+        shift = np.array([*self.source, 0.0, 0.0])
+        moved = self._orbit((state - shift).reshape(-1, 4), dt, self.mu[0], state.shape[1])
+        return np.asarray(np.moveaxis(moved.reshape(*state.shape[:2], len(dt), 4), 1, 2) + shift)
+
+    def _orbit(self, state: Array, dt: Array, mu: float, repeat: int = 1) -> Array:
+        """States (M, 4) from the centre -> (M, T, 4); a stronger pull is a faster clock."""
+        state = np.where(np.isfinite(state), state, 1.0)
+        if self.scale is None:
+            return kepler.propagate(state, dt, mu)
+        scale = np.repeat(np.broadcast_to(self.scale, (len(state) // repeat, 1)), repeat, axis=0)
+        slow = np.concatenate([state[:, :2], state[:, 2:] / scale], axis=-1)
+        moved = kepler.propagate(slow, scale * dt, mu)
+        return np.concatenate([moved[..., :2], moved[..., 2:] * scale[..., None]], axis=-1)
+
+    def touching(self, place: Array) -> Mask:
+        """Where two bodies overlap, so that the orbit does not hold (K, F)."""
+        if not self.reach:
+            return np.zeros(place.shape[:2], dtype=bool)
+        apart = np.linalg.norm(place[:, :, 0] - place[:, :, 1], axis=-1)
+        return np.asarray(np.maximum.accumulate(apart < self.reach, axis=1))
+
+    def run(self, changes: Sequence[Change], end: int, smooth: bool = False) -> Arcs:
+        """Simulate from the first change to step `end`."""
+        size = max(len(change.value) for change in changes if change.kind == "state" and change.value is not None)
+        state = np.full((size, len(self.index), 4), np.nan)
+        arcs = Arcs(self, [], [])
+        for step in sorted({change.step for change in changes if change.step <= end}):
+            if arcs.begin:
+                state = self.move(state, np.array([(step - arcs.begin[-1]) * H]))[:, 0]
+            for change in changes:
+                if change.step != step:
+                    continue
+                if change.kind == "gone":
+                    state[:, change.disc] = np.nan
+                elif change.kind == "push" and change.value is not None:
+                    state[:, change.disc, 2:] += change.value
+                elif change.value is not None:
+                    state[:, change.disc] = change.value[:, :4]
+            arcs.begin.append(step)
+            arcs.states.append(state.copy())
+        return arcs

@@ -1,0 +1,96 @@
+"""The forward model of a scene: from states at some step to the ways of its bodies, for many candidates at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.scoring.shadowing.central import Central
+from physbench.scoring.shadowing.changes import Change
+from physbench.scoring.shadowing.discs import Discs
+from physbench.scoring.shadowing.flat import Flat, flat
+from physbench.world.camera import PLANE_AXES, depth_axis
+from physbench.world.scene import PHYSICS_HZ, Scene
+
+Array = NDArray[np.float64]
+
+
+class Way(Protocol):
+    """The motion of K candidates of N bodies."""
+
+    @property
+    def touches(self) -> Sequence[tuple[int, int, int]]:
+        """Step, body and other body or -1 of the touches of the first candidate."""
+        ...
+
+    def at(self, steps: Array) -> tuple[Array, Array, Array]:
+        """Places m, velocities and spins m/s (K, F, N, 2) at steps (F,).
+
+        NaN where a body is not there, or a candidate has been given up."""
+        ...
+
+    def places(self, steps: Array) -> Array:
+        """The places alone."""
+        ...
+
+
+class Model(Protocol):
+    """A forward model."""
+
+    def run(self, changes: Sequence[Change], end: int, smooth: bool = False) -> Way:
+        """Simulate from the first change, which gives a body its states, to step `end`."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Forward:
+    """A scene as its N moving bodies in the plane of motion."""
+
+    scene: Scene
+    index: tuple[int, ...]  # (N,) of the moving bodies in the scene
+    depth: Array  # (N,) m along the view
+    pushes: tuple[Change, ...]  # that the scene gives
+    world: Flat | None  # None: bodies in central fields
+
+    def model(self, factor: Array | None = None) -> Model:
+        """The forward model; factor (K,): gravity or the strength of the fields is multiplied by it."""
+        if self.world is None:
+            return Central(self.scene, self.index, factor)
+        return Discs(self.world, None if factor is None else factor[:, None] * self.world.gravity)
+
+    def acceleration(self, place: Array) -> Array:
+        """Acceleration (N, 2) m/s2 of bodies in free motion at places (N, 2) m."""
+        if self.world is not None:
+            return np.broadcast_to(self.world.gravity, place.shape)
+        model = Central(self.scene, self.index)
+        state = np.concatenate([place, np.zeros_like(place)], axis=-1)
+        dt = 1e-3
+        return np.asarray((model.move(state[None], np.array([dt]))[0, 0, :, :2] - place) * 2 / dt**2)
+
+
+def forward(scene: Scene, since: float) -> Forward | None:
+    """The forward model of a scene from `since` s on; None where there is none that is fast enough to fit."""
+    index = tuple(i for i, body in enumerate(scene.bodies) if body.role == "moving")
+    axes, across = list(PLANE_AXES[scene.camera.view]), depth_axis(scene.camera)
+    pushes = []
+    for action in scene.impulses:
+        body = scene.bodies[scene.index(action.body)]
+        gain = np.asarray(action.impulse, dtype=np.float64) / body.mass
+        if abs(gain[across]) > 1e-9:
+            return None
+        if action.time >= since - 1e-9:
+            disc = index.index(scene.index(action.body))
+            pushes.append(Change(round(action.time * PHYSICS_HZ), disc, "push", gain[axes]))
+    if not index:
+        return None
+    depth = np.array([scene.bodies[i].position[across] for i in index])
+    if scene.fields:
+        if not Central.fits(scene, index):
+            return None
+        return Forward(scene, index, depth, tuple(pushes), None)
+    world = flat(scene, since)
+    return None if world is None else Forward(scene, index, depth, tuple(pushes), world)

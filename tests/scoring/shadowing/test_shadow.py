@@ -1,0 +1,82 @@
+"""Shadowing of tracks of pictures, and of states without the camera."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from physbench.clips.clip import Clip
+from physbench.scoring.shadowing import shadow, shadow_states
+from physbench.tracks.tracker import track
+from physbench.tracks.tracks import Tracks
+
+CONTEXT = 6
+
+
+@pytest.mark.parametrize("task", ["falling/projectile-v1", "occlusion/screen-swap-v1", "orbits/binary-v1"])
+def test_pictures_of_truth_are_lawful(clip_of: Callable[..., Clip], task: str) -> None:
+    clip = clip_of(task)
+    found = shadow(clip, track(clip, CONTEXT, clip.frames[clip.window(CONTEXT)]))
+    assert found is not None
+    assert found.explained == pytest.approx(1.0, abs=1e-6)
+    assert found.shadowed == pytest.approx(1.0, abs=1e-6)
+    assert found.jitter < 0.02
+    assert found.join == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("task", ["falling/projectile-v1", "collisions/head-on-v1"])
+def test_a_frozen_picture_is_not(clip_of: Callable[..., Clip], task: str) -> None:
+    clip = clip_of(task)
+    frames = clip.frames[clip.window(CONTEXT)].copy()
+    frames[CONTEXT:] = frames[CONTEXT - 1]
+    found = shadow(clip, track(clip, CONTEXT, frames))
+    assert found is not None
+    assert found.explained < 0.15
+    assert found.shadowed < 0.15
+
+
+def test_lift_freeze_is_lawful_where_truth_rests(clip_of: Callable[..., Clip], ideal: Callable[..., Tracks]) -> None:
+    clip = clip_of("occlusion/screen-lift-v1")
+    found = shadow(clip, ideal(clip, CONTEXT))
+    assert found is not None
+    assert found.quality == 1.0
+
+
+def test_another_gravity_is_forgiven_only_where_it_is_free(
+    clip_of: Callable[..., Clip], ideal: Callable[..., Tracks]
+) -> None:
+    """Truth seen as if gravity were 0.8 of it: heights are kept, the clock runs slower."""
+    clip = clip_of("falling/drop-bounce-v1")
+    window = clip.window(CONTEXT)
+    px = clip.px_positions()[window].copy()
+    slow = np.interp(clip.times[window] * np.sqrt(0.8), clip.times, np.arange(len(clip.times)))
+    every = clip.px_positions()[:, 0]
+    x = np.arange(len(every))
+    px[CONTEXT:, 0] = np.stack([np.interp(slow[CONTEXT:], x, every[:, axis]) for axis in (0, 1)], axis=-1)
+    tracks = ideal(clip, CONTEXT, px)
+    strict, lenient = shadow(clip, tracks), shadow(clip, tracks, free=True)
+    assert strict is not None
+    assert lenient is not None
+    assert strict.factor == 1.0
+    assert lenient.factor == pytest.approx(0.8, abs=0.1)
+    assert lenient.explained > strict.explained
+
+
+def test_states_are_shadowed_without_the_camera(clip_of: Callable[..., Clip]) -> None:
+    clip = clip_of("collisions/head-on-v1")
+    times, states = clip.times[clip.window(CONTEXT)], clip.states[clip.window(CONTEXT)]
+    found = shadow_states(clip, times, states)
+    assert found is not None
+    assert found.quality == 1.0
+    lifted = states.copy()
+    lifted[CONTEXT + 10 :, 0, 2] += 0.5  # towards the viewer: no picture shows it
+    off = shadow_states(clip, times, lifted)
+    assert off is not None
+    assert off.explained < 0.8
+
+
+def test_towers_have_no_forward_model(clip_of: Callable[..., Clip], ideal: Callable[..., Tracks]) -> None:
+    clip = clip_of("falling/stack-v1")
+    assert shadow(clip, ideal(clip, CONTEXT)) is None
