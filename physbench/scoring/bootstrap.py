@@ -8,8 +8,9 @@ their sum for many alike. A stratum's share of the variance is that of the jackk
 
 Where a model's n values in a stratum are all equal, resamples would claim certainty. What was never seen in n clips may
 still happen in 3 / n of them (the rule of three): one unseen event moves e / n of the clips, e ~ Exponential(1), to
-0 or to 1. There is one such event in a resample, in one of the strata concerned: k strata of n equal values are as good
-as one of k n. Fewer than 8 clips in a stratum: no interval. docs/design/intervals.md has the evidence.
+0 or to 1. There is one such event in a resample, in one of the clips that the statistic rests on: k strata of n equal
+values are as good as one of k n, and where most clips differ it is seldom. Fewer than 8 clips in a stratum: no
+interval. docs/design/intervals.md has the evidence.
 """
 
 from __future__ import annotations
@@ -71,41 +72,51 @@ class Resampled(Generic[Key]):
             parts.append(-minus.reshape(len(statistic), -1))
         whole = np.sum(parts, axis=0)
         point = whole[0]
-        degrees, variance = self._degrees(whole)
+        degrees, variance, rests = self._degrees(whole)
         factor = np.where(variance > 0, stdtrit(degrees, 1 - miss / 2) / ndtri(1 - miss / 2), 1.0)
         draws = whole[1 : 1 + self.resamples]
         draws = point + factor * (draws - point)
         happen = [whole] if one_model else parts
-        events = np.concatenate([part[-len(ENDS) * len(self.sizes) :] - part[0] for part in happen])  # (P x 2, X)
-        self._add_unseen(draws, events)
+        events = [part[-len(ENDS) * len(self.sizes) :] - part[0] for part in happen]
+        self._add_unseen(draws, np.stack([event.reshape(-1, len(ENDS), event.shape[-1]) for event in events]), rests)
         found = np.quantile(draws, [miss / 2, 1 - miss / 2], axis=0)
         return np.asarray(found.reshape(2, *shape), dtype=np.float64)
 
-    def _degrees(self, values: Array) -> tuple[Array, Array]:
-        """Degrees of freedom after Welch and Satterthwaite, and the variance of the jackknife, of (L, X) -> (X,)."""
+    def _degrees(self, values: Array) -> tuple[Array, Array, NDArray[np.bool_]]:
+        """Of (L, X): degrees of freedom after Welch and Satterthwaite (X,), the jackknife's variance (X,), on what it
+        rests (H, X): strata in which a clip left out changes the value."""
         gain = values[1 + self.resamples : len(values) - len(ENDS) * len(self.sizes)] - values[0]  # (N, X)
         size = max(1.0, float(np.nanmax(np.abs(values[0]), initial=0.0)))
         gain[np.abs(gain) <= TINY * size] = 0.0
         first = np.cumsum((0, *self.sizes[:-1]))
         count = np.add.reduceat(gain != 0, first, axis=0, dtype=np.int64)  # clips that count; the others change nothing
+        rests = count > 0
         count = np.maximum(count, 2)  # (H, X)
         parts = (count - 1) / count * np.add.reduceat(gain**2, first, axis=0)
         variance, squares = parts.sum(axis=0), (parts**2 / (count - 1)).sum(axis=0)
-        return np.where(variance > 0, variance**2 / np.where(squares > 0, squares, 1.0), 1.0), variance
+        degrees = np.where(variance > 0, variance**2 / np.where(squares > 0, squares, 1.0), 1.0)
+        return degrees, variance, rests
 
-    def _add_unseen(self, draws: Array, events: Array) -> None:
-        """Add one unseen event to each draw (R, X), one of those (P x 2, X) that would change the statistic at all."""
-        pairs = events.reshape(-1, len(ENDS), events.shape[-1])
-        matters = np.any(np.abs(pairs) > TINY, axis=1)  # (P, X)
-        columns = np.flatnonzero(matters.any(axis=0))
+    def _add_unseen(self, draws: Array, events: Array, rests: NDArray[np.bool_]) -> None:
+        """Add to each draw (R, X) one unseen event of those (P, H, 2, X) of P models and H strata.
+
+        It falls on one of all clips that the statistic rests on, evenly; nothing is added where that clip lies in a
+        stratum whose values differ, since there the resamples speak for what may happen.
+        """
+        matters = np.any(np.abs(events) > TINY, axis=2)  # (P, H, X)
+        columns = np.flatnonzero(matters.any(axis=(0, 1)))
         if not len(columns):
             return
         rng = np.random.default_rng(self.seed)
         size = np.minimum(rng.exponential(size=self.resamples), min(self.sizes))
         which, end = rng.uniform(size=self.resamples), rng.integers(0, len(ENDS), size=self.resamples)
+        clips = np.array(self.sizes, dtype=np.float64)
         for column in columns:
-            some = pairs[matters[:, column], :, column]  # (P', 2)
-            draws[:, column] += size * some[(which * len(some)).astype(np.intp), end]
+            on = matters[..., column]  # (P, H)
+            edges = np.cumsum(on * clips) / (len(on) * clips[rests[:, column] | on.any(axis=0)].sum())
+            place = np.searchsorted(edges, which, side="right")
+            moved = np.append(events[..., column].reshape(-1, len(ENDS)), np.zeros((1, len(ENDS))), axis=0)
+            draws[:, column] += size * moved[place, end]
 
 
 def resample(
