@@ -86,6 +86,46 @@ def show(name: ScorerName) -> None:
 
 
 @app.command()
+def check(
+    scorers: Annotated[str | None, typer.Option(help="Ids, globs, or FILE.py with your own (added to all).")] = None,
+    violations: Annotated[
+        str, typer.Option(help="Names or globs: gravity, gravity:*, teleport:0.3, hue+kick, cheat-*, stranger-far.")
+    ] = "*",
+    tasks: Annotated[str | None, typer.Option(help="Ids, families, globs or FILE.py. Default: those of core.")] = None,
+    clips: Annotated[int, typer.Option(help="Of each task for every violation, stranger and cheat.")] = 12,
+    truths: Annotated[
+        int | None, typer.Option(help="Of each task for ground truth and near strangers. Default: twice --clips.")
+    ] = None,
+    size: Annotated[int, typer.Option(help="Side of the frames in px.")] = 64,
+    fps: Annotated[float, typer.Option(help="Frames a second.")] = 15.0,
+    context: Annotated[int, typer.Option(help="Context frames.")] = 8,
+    by: Annotated[str, typer.Option(help="What a printed line is of: all, family or task.")] = "all",
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Where to; FILE.parts holds what goes on.")] = Path(
+        "validity.parquet"
+    ),
+    workers: Annotated[int | None, typer.Option(help="Processes. Default: one a core.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print every cell as JSON.")] = False,
+) -> None:
+    """Test scorers: what they make of broken physics, lawful strangers and cheats. Goes on where it was stopped."""
+    from physbench.cli.validity import check_scorers
+
+    check_scorers(
+        scorers=scorers,
+        violations=violations,
+        tasks=tasks,
+        clips=clips,
+        truths=truths,
+        size=size,
+        fps=fps,
+        context=context,
+        by=by,
+        out=out,
+        workers=workers,
+        as_json=as_json,
+    )
+
+
+@app.command()
 def new(
     name: Annotated[str, typer.Argument(metavar="NAME", help="In small letters with hyphens, as in my-scorer.")],
     family: Annotated[str, typer.Option(help="What its id begins with.")] = "own",

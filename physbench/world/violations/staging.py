@@ -21,7 +21,7 @@ CHANNELS = 3
 LEAST_EFFECT = 0.05  # diameters; a violation of the motion that moves nothing further is not seen
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Violated:
     """A violated world: a scene, what was done to it, and what is seen of that."""
 
@@ -29,7 +29,7 @@ class Violated:
     acts: tuple[Act, ...]
     plots: tuple[Plot, ...]  # one of each act
     seed: int
-    _known: dict[bytes, Array] = field(default_factory=dict, repr=False)
+    _known: tuple[Array, Array] | None = field(default=None, repr=False)  # times and states that were asked for last
 
     @property
     def id(self) -> str:
@@ -66,13 +66,12 @@ class Violated:
         return tuple(found)
 
     def states(self, times: Sequence[float] | Array) -> Array:
-        """States (T, N, 13) that are shown at times (T,) s, multiples of 1/1200, of the bodies of the scene."""
+        """States (T, N, 13) of the bodies of the scene, as shown at times (T,) s, ascending multiples of 1/1200."""
         times = np.asarray(times, dtype=np.float64)
-        key = times.tobytes()
-        if key not in self._known:
-            self._known.clear()
-            self._known[key] = self._simulate(times)
-        return self._known[key].copy()
+        if self._known is None or not np.isin(times, self._known[0]).all():
+            self._known = times, self._simulate(times)
+        known, states = self._known
+        return np.asarray(states[np.searchsorted(known, times)])
 
     def _simulate(self, times: Array) -> Array:
         names = [body.name for body in self.scene.bodies]

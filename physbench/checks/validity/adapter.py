@@ -1,0 +1,93 @@
+"""`saboteur:NAME` as a model: `physbench eval saboteur:teleport:0.25` scores a violation, a stranger or a cheat.
+
+It is privileged, and its card and every table say so. Where a violation has nothing to violate it shows ground truth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from physbench.adapters.baselines import baseline_card
+from physbench.adapters.protocol import Model, ModelCard
+from physbench.errors import ModelError, UsageError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from physbench.clips.clip import Clip
+
+EXAMPLES = {
+    "teleport:0.25": "ground truth with a violation at a severity, here a jump of a quarter diameter (privileged)",
+    "stranger-far": "a lawful future that is not the recorded one (privileged)",
+    "cheat-loop": "the context again and again; cheat-* are made to please scorers (privileged)",
+}
+
+
+class Saboteur:
+    """A source of `sources.show` behind the protocol of a privileged model."""
+
+    def __init__(self, source: str, card: ModelCard) -> None:
+        self.source = source
+        self.card = card
+
+    def rollout_clips(
+        self, clips: Sequence[Clip], *, horizon: int, generators: Sequence[torch.Generator]
+    ) -> Iterator[Tensor]:
+        import numpy as np
+        import torch
+
+        from physbench.checks.validity.sources import show
+        from physbench.world.violations import Inapplicable
+
+        shown = []
+        for clip in clips:
+            try:
+                frames = show(clip, self.card.context_frames, self.source).frames
+            except Inapplicable:
+                frames = clip.future()
+            shown.append(frames[:horizon])
+        yield torch.from_numpy(np.stack(shown)).permute(0, 1, 4, 2, 3).float() / 255
+
+
+class SaboteurAdapter:
+    """`saboteur:NAME`."""
+
+    name = "saboteur"
+    summary = "saboteur:NAME  ground truth with one thing wrong, a stranger or a cheat (privileged); see scorers check"
+
+    def recognises(self, target: str) -> bool:
+        return target.startswith("saboteur:")
+
+    def _source(self, target: str) -> str:
+        from physbench.checks.validity.sources import REFERENCES, find_sources
+
+        text = target.partition(":")[2]
+        try:
+            found = (text,) if text in REFERENCES else find_sources(text)
+        except UsageError as error:
+            raise ModelError(str(error)) from None
+        if len(found) != 1:
+            raise ModelError(f"saboteur:{text} names {len(found)} saboteurs: a model is one.")
+        return found[0]
+
+    def check(self, target: str) -> None:
+        self._source(target)
+
+    def sha256(self, target: str) -> str | None:
+        return None  # the version of physbench says it
+
+    def examples(self) -> list[tuple[str, ModelCard | None, str]]:
+        return [(f"saboteur:{name}", self._card(name, {}), text) for name, text in EXAMPLES.items()]
+
+    def _card(self, source: str, model_args: Mapping[str, str]) -> ModelCard:
+        return replace(baseline_card(source, model_args), track="privileged")
+
+    def load(self, target: str, *, device: torch.device, dtype: torch.dtype, model_args: Mapping[str, str]) -> Model:
+        source = self._source(target)
+        return Saboteur(source, self._card(source, model_args))
+
+
+adapter = SaboteurAdapter()

@@ -1,0 +1,75 @@
+"""Cheats do what they say and know nothing of the future."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from physbench.checks.validity.cheats import CHEATS
+from physbench.clips.clip import Clip
+
+Clips = Callable[..., Clip]
+Frames = NDArray[np.uint8]
+
+PROJECTILE, HEAD_ON = "falling/projectile-v1", "collisions/head-on-v1"
+CONTEXT = 8
+
+
+def make(clip: Clip, name: str) -> Frames:
+    return CHEATS[name].make(clip, CONTEXT)
+
+
+def coloured(frames: Frames) -> NDArray[np.bool_]:
+    return np.ptp(frames.astype(int), axis=-1) > 60
+
+
+def blinded(clip: Clip) -> Clip:
+    """The clip with all that follows the hand-over wiped out."""
+    frames, states = clip.frames.copy(), clip.states.copy()
+    frames[clip.handover + 1 :], states[clip.handover + 1 :] = 0, 0.0
+    return replace(clip, frames=frames, states=states, contacts=())
+
+
+@pytest.mark.parametrize("name", CHEATS)
+@pytest.mark.parametrize("task", [PROJECTILE, HEAD_ON])
+def test_a_cheat_answers_in_full_and_does_not_look_ahead(clip_of: Clips, task: str, name: str) -> None:
+    clip = clip_of(task)
+    frames = make(clip, name)
+    assert frames.shape == clip.future().shape and frames.dtype == np.uint8
+    assert not np.array_equal(frames, clip.future())
+    assert np.array_equal(make(blinded(clip), name), frames)
+
+
+def test_what_rests_lies_on_the_floor_from_the_first_frame_on(clip_of: Clips) -> None:
+    clip = clip_of(PROJECTILE)
+    frames = make(clip, "rest")
+    assert (frames == frames[0]).all()
+    lowest = np.flatnonzero(coloured(frames[0]).any(axis=1)).max()
+    floor = np.flatnonzero((clip.frames[0] != clip.frames[0, 0, 0]).any(axis=(1, 2)))[-1]
+    landed = max(np.flatnonzero(coloured(f).any(axis=1)).max() for f in clip.future())
+    assert abs(lowest - landed) <= 1 and lowest <= floor
+
+
+def test_what_leaves_is_soon_gone(clip_of: Clips) -> None:
+    for name, first in (("leave", 0), ("straight-leave", 4)):
+        frames = make(clip_of(PROJECTILE), name)
+        assert not coloured(frames[first + 8 :]).any() and coloured(frames[first]).any()
+
+
+def test_constant_velocity_comes_first(clip_of: Clips) -> None:
+    clip = clip_of(HEAD_ON)
+    straight = make(clip, "straight")
+    for name in (name for name in CHEATS if name.startswith("straight-")):
+        assert np.array_equal(make(clip, name)[:4], straight[:4])  # 0.3 s at 15 frames/s
+
+
+def test_the_context_comes_again_and_the_history_comes_backwards(clip_of: Clips) -> None:
+    clip = clip_of(PROJECTILE)
+    seen = clip.context(CONTEXT)
+    assert np.array_equal(make(clip, "loop")[8:16], seen)
+    assert np.array_equal(make(clip, "reverse")[0], clip.frames[clip.handover - 1])
+    assert np.array_equal(make(clip, "pingpong")[:7], seen[:-1][::-1])

@@ -1,0 +1,58 @@
+"""Strangers are lawful, and as near or far as they say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from physbench.checks.validity.strangers import far, near
+from physbench.clips.clip import Clip
+from physbench.world.violations import Inapplicable
+
+Clips = Callable[..., Clip]
+
+CONTEXT = 8
+
+
+def test_a_near_stranger_is_what_the_context_allows(clip_of: Clips) -> None:
+    clip = clip_of("collisions/head-on-v1")
+    first, second = near(clip, CONTEXT), near(clip, CONTEXT, 1)
+    assert not first.jumps.any() and 0 < first.distance < 0.3
+    assert not np.array_equal(first.states, second.states)
+    velocity = first.states[0, list(clip.tracked), 7:10]
+    assert velocity == pytest.approx(clip.states[clip.handover, list(clip.tracked), 7:10], abs=0.05)
+
+
+def test_a_far_stranger_falls_as_all_things_do(clip_of: Clips) -> None:
+    clip = clip_of("falling/projectile-v1")
+    stranger, dt = far(clip, CONTEXT), 1 / clip.spec.fps
+    start = clip.states[clip.handover, 0]
+    assert np.linalg.norm(stranger.jumps[0]) > 0.05 and not stranger.jumps[1:].any()
+    landing = start[2] - clip.scene.bodies[0].size[0]
+    if landing > 0.5:  # in the air for the first frame at least
+        expected = start[:3] + (start[7:10] + stranger.jumps[0]) * dt + np.array([0, 0, -9.81 / 2]) * dt**2
+        assert stranger.states[0, 0, :3] == pytest.approx(expected, abs=6e-4)
+
+
+def test_a_far_stranger_goes_elsewhere(clip_of: Clips) -> None:
+    distances = [far(clip_of("collisions/head-on-v1", seed=seed), CONTEXT).distance for seed in range(3)]
+    assert np.median(distances) > 1
+
+
+def test_a_far_stranger_on_an_orbit_keeps_the_shape_of_the_other_ellipse(clip_of: Clips) -> None:
+    clip = clip_of("orbits/kepler-v1")
+    planet, star = clip.tracked
+    states = far(clip, CONTEXT).states
+    offset = states[:, planet, :3] - states[:, star, :3]
+    momentum = np.cross(offset, states[:, planet, 7:10])[:, 2]
+    distance = np.linalg.norm(offset, axis=1)
+    energy = (states[:, planet, 7:10] ** 2).sum(axis=1) / 2 - clip.scene.fields[0].mu / distance
+    assert np.ptp(momentum) < 1e-3 * np.abs(momentum).mean()
+    assert (energy < 0).all() and np.ptp(energy) < 0.02 * np.abs(energy).mean()
+
+
+def test_what_always_begins_at_rest_has_no_far_stranger(clip_of: Clips) -> None:
+    with pytest.raises(Inapplicable, match="same velocities"):
+        far(clip_of("falling/stack-v1"), CONTEXT)
