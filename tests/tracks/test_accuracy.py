@@ -32,6 +32,11 @@ def clips(task: str, size: int) -> list[Clip]:
     return [make_clip(Row(task, split, seed), RenderSpec(size, size, 10.0)) for split, seed in rows]
 
 
+@cache
+def tracked(task: str, size: int) -> list[tuple[Clip, Tracks]]:
+    return [(clip, track(clip, CONTEXT, clip.frames[clip.window(CONTEXT)])) for clip in clips(task, size)]
+
+
 def errors(clip: Clip, tracks: Tracks) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Errors (M, 2) px, visible shares (M,), gaps to the nearest other object (M,) px of the moving objects."""
     window = clip.window(tracks.context)
@@ -50,7 +55,7 @@ def errors(clip: Clip, tracks: Tracks) -> tuple[np.ndarray, np.ndarray, np.ndarr
 
 @pytest.mark.parametrize(("task", "size"), EVERY)
 def test_positions_agree_with_ground_truth(task: str, size: int) -> None:
-    parts = [errors(clip, track(clip, CONTEXT, clip.frames[clip.window(CONTEXT)])) for clip in clips(task, size)]
+    parts = [errors(clip, tracks) for clip, tracks in tracked(task, size)]
     off, share, gap = (np.concatenate(part) for part in zip(*parts, strict=True))
     free = (share >= 0.95) & (gap > 3)
     assert np.isfinite(off[free]).all()
@@ -73,9 +78,8 @@ def test_positions_agree_with_ground_truth(task: str, size: int) -> None:
 
 @pytest.mark.parametrize(("task", "size"), EVERY)
 def test_presence_and_identity_agree_with_ground_truth(task: str, size: int) -> None:
-    for clip in clips(task, size):
+    for clip, tracks in tracked(task, size):
         window = clip.window(CONTEXT)
-        tracks = track(clip, CONTEXT, clip.frames[window])
         share = clip.visible_share()[window]
         visible = clip.visible_area[window][:, list(clip.tracked)]
         seen = np.isin(tracks.state, (Visibility.VISIBLE, Visibility.CLIPPED))

@@ -31,9 +31,17 @@ class Bench:
     def __init__(self, stages: dict, clip_of: Callable[..., Clip], size: int) -> None:
         self.stages, self.clip_of, self.size = stages, clip_of, size
         self.clip = clip_of(stages["four"](STEPS), size)
+        self.truth: Tracks | None = None
 
     def tracks(self, **changes: object) -> Tracks:
-        """Tracks when ball 0 is drawn with `changes`."""
+        """Tracks when ball 0 is drawn with `changes`; the true ones are made once."""
+        if changes:
+            return self._made(changes)
+        if self.truth is None:
+            self.truth = self._made({})
+        return self.truth
+
+    def _made(self, changes: dict[str, object]) -> Tracks:
         stage = self.stages["four"](STEPS)
         stage.balls[0] = dataclasses.replace(stage.balls[0], **changes)
         frames = self.clip_of(stage, self.size).frames.copy()
@@ -41,9 +49,16 @@ class Bench:
         return track(self.clip, CONTEXT, frames)
 
 
+@pytest.fixture(scope="module")
+def benches() -> dict[int, Bench]:
+    return {}
+
+
 @pytest.fixture
-def bench(stages: dict, clip_of: Callable[..., Clip], size: int) -> Bench:
-    return Bench(stages, clip_of, size)
+def bench(stages: dict, clip_of: Callable[..., Clip], size: int, benches: dict[int, Bench]) -> Bench:
+    if size not in benches:
+        benches[size] = Bench(stages, clip_of, size)
+    return benches[size]
 
 
 def others_untouched(bench: Bench, tracks: Tracks) -> bool:
