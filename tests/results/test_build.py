@@ -92,6 +92,14 @@ def test_every_interval_holds_its_estimate(make_run, source: str) -> None:
         assert low - 1e-6 <= value <= high + 1e-6
 
 
+def test_the_order_of_rows_does_not_matter(make_run) -> None:
+    folder = make_run(8, 8, tasks=("falling/projectile-v1", "orbits/kepler-v1"))
+    first = build_result(folder, **FEW)
+    for place in (folder, folder.reference("truth"), folder.reference("freeze")):
+        pd.read_parquet(place.scores).sample(frac=1, random_state=3).to_parquet(place.scores)
+    assert build_result(folder, **FEW) == first
+
+
 def test_a_family_of_three_tasks_has_an_interval_over_tasks(make_run) -> None:
     falling = tuple(f"falling/{name}-v1" for name in ("projectile", "drop", "wall-bounce"))
     result = build_result(make_run(8, 0, tasks=(*falling, "orbits/kepler-v1", "orbits/binary-v1")), **FEW)
