@@ -18,7 +18,7 @@ from physbench.clips.clip import Clip
 from physbench.world.camera import PLANE_AXES
 from physbench.world.geometry import gap
 from physbench.world.rendering import static_layer
-from physbench.world.scene import PALETTE
+from physbench.world.scene import PALETTE, SCREEN_GREY
 
 Array = NDArray[np.float64]
 Image = NDArray[np.uint8]
@@ -31,6 +31,8 @@ ROLL = 0.15  # m/s
 EXIT = 12.0  # m/s: out of view within 0.3 s
 CREEP = 0.02  # m/s
 SHIVER = 0.02  # m, sd
+TO_BORDER = 1.0  # s
+LIMP = 1 / 3  # s
 STEPS = 400  # in which a fall is looked for
 
 
@@ -119,6 +121,33 @@ def drop(clip: Clip, start: Array, times: Array) -> Array:
     return states
 
 
+def border(clip: Clip, start: Array, times: Array) -> Array:
+    """Everything goes to the border of the view and stays there, half outside."""
+    states = stay(clip, start, times)
+    axis, middle = PLANE_AXES[clip.scene.camera.view][0], clip.scene.camera.center
+    for i in _movers(clip):
+        way = np.sign(start[i, 7 + axis]) or 1.0
+        edge = middle[axis] + way * clip.scene.camera.width / 2
+        states[:, i, axis] = start[i, axis] + (edge - start[i, axis]) * np.clip(times / TO_BORDER, 0, 1)
+    return states
+
+
+def crowd(clip: Clip, start: Array, times: Array) -> Array:
+    """Everything goes to one place and stays there, one thing in another."""
+    states = stay(clip, start, times)
+    movers = _movers(clip)
+    goal = start[movers, :3].mean(axis=0)
+    share = np.clip(times / TO_BORDER, 0, 1)[:, None, None]
+    states[:, movers, :3] = (1 - share) * start[movers, :3] + share * goal
+    return states
+
+
+def limp(clip: Clip, start: Array, times: Array) -> Array:
+    """Everything goes on in a straight line for a third of a second and stays for another, again and again."""
+    whole, part = np.divmod(times, 2 * LIMP)
+    return straight(clip, start, LIMP * whole + np.minimum(part, LIMP))
+
+
 TAILS: dict[str, Tail] = {
     "stay": stay,
     "rest": rest,
@@ -127,6 +156,9 @@ TAILS: dict[str, Tail] = {
     "creep": creep,
     "straight": straight,
     "drop": drop,
+    "border": border,
+    "crowd": crowd,
+    "limp": limp,
 }
 
 
@@ -225,6 +257,21 @@ def one_hue(clip: Clip, context: int) -> Image:
     return np.broadcast_to(colour, clip.future().shape).copy()
 
 
+def curtain(clip: Clip, context: int) -> Image:
+    """The last frame behind a dark screen that covers all but a rim."""
+    frame = clip.frames[clip.handover].copy()
+    rim = max(1, min(frame.shape[:2]) // 10)
+    frame[rim:-rim, rim:-rim] = round(SCREEN_GREY * 255)
+    return np.repeat(frame[None], clip.horizon, axis=0)
+
+
+def pale(clip: Clip, context: int) -> Image:
+    """Everything goes straight on and is half as colourful as it should be."""
+    frames = _moved(clip, context, straight).astype(np.float64)
+    grey = frames.mean(axis=-1, keepdims=True)
+    return np.asarray(np.rint(grey + (frames - grey) / 2), dtype=np.uint8)
+
+
 def shiver(clip: Clip, context: int) -> Image:
     """Everything shivers where it is."""
     states = stay(clip, clip.states[clip.handover], _ahead(clip))
@@ -239,12 +286,12 @@ def _first_line(function: Callable[..., object]) -> str:
 
 
 def _all() -> dict[str, Cheat]:
-    pictures = (loop, reverse, pingpong, empty, fade, flicker, ghost, black, noise, one_hue, shiver)
+    pictures = (loop, reverse, pingpong, empty, fade, flicker, ghost, black, noise, one_hue, curtain, pale, shiver)
     cheats = [Cheat(f.__name__.replace("_", "-"), _first_line(f), f) for f in pictures]
     for name, tail in TAILS.items():
         if name != "stay":  # that is the frozen frame
             cheats.append(Cheat(name, _first_line(tail), partial(_moved, tail=tail)))
-        if name != "straight":
+        if name not in ("straight", "limp"):
             then = _first_line(tail)
             words = f"Constant velocity for {STRAIGHT:g} s, then {then[:1].lower()}{then[1:]}"
             cheats.append(Cheat(f"straight-{name}", words, partial(_straight_then, tail=tail)))
