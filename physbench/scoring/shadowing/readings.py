@@ -83,7 +83,8 @@ def _weights(chain: Chain, seen: Seen) -> tuple[Array, Mask, Mask]:
     """Weight of each frame, whether it lies before the first break, and whether its segment is too short (T, N)."""
     shape = seen.owed.shape
     weight, first, short = np.zeros(shape), np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
-    still = resting(seen)
+    still = resting(seen, seen.place)
+    lawfully = resting(seen, chain.place, 1.2 * SLOW)  # so that noise does not part the two
     for arc in chain.arcs:
         n, part = arc.disc, slice(arc.first, arc.last)
         before = [b for b in chain.breaks if b.disc == n and b.frame <= arc.first]
@@ -92,13 +93,15 @@ def _weights(chain: Chain, seen: Seen) -> tuple[Array, Mask, Mask]:
         if span < LEAST_SPAN - 1e-9 or len(known) < len(arc.numbers) + LEAST_SPARE:
             short[part, n] = True
             continue
-        good = seen.there[part, n] & ~(still[part, n] & ~_may_rest(chain, seen, arc, still[part, n], not before))
+        good = seen.there[part, n] & ~(
+            still[part, n] & ~_may_rest(chain, seen, arc, still[part, n], lawfully[part, n], not before)
+        )
         weight[part, n] = good * 0.5 ** sum(GROSS if b.gross else 1 for b in before)
         first[part, n] = not before
     return weight, first, short
 
 
-def _may_rest(chain: Chain, seen: Seen, arc: Arc, still: Mask, unbroken: bool) -> Mask:
+def _may_rest(chain: Chain, seen: Seen, arc: Arc, still: Mask, lawfully: Mask, unbroken: bool) -> Mask:
     """Frames of an arc in which rest counts.
 
     The body came to rest in it, or rested in the context and was not met, or truly rests.
@@ -106,25 +109,22 @@ def _may_rest(chain: Chain, seen: Seen, arc: Arc, still: Mask, unbroken: bool) -
     n, begin, end = arc.disc, arc.first, arc.last
     speed = np.linalg.norm(chain.speed[begin:end, n], axis=-1) / seen.diameter[n]
     moves = speed > 2 * SLOW
-    may = (np.maximum.accumulate(moves) & (speed < SLOW)) | seen.rests[begin:end, n]
+    may = (np.maximum.accumulate(moves) & lawfully) | seen.rests[begin:end, n]
     context = (seen.times[begin:end] <= 1e-9) & seen.known[begin:end, n]
     if unbroken and context.any() and still[context].all():
         may = may | ~chain.touched[begin:end, n]
     return np.asarray(may)
 
 
-def resting(seen: Seen) -> Mask:
-    """Where a track moves by less than SLOW diameters/s in SLOW_TIME (T, N)."""
+def resting(seen: Seen, place: Array, slow: float = SLOW) -> Mask:
+    """Where places (T, N, 2) m move by less than `slow` diameters/s in SLOW_TIME (T, N)."""
     dt = float(seen.times[1] - seen.times[0])
     half = max(1, round(SLOW_TIME / 2 / dt))
     at = np.arange(len(seen.times))
     before, behind = np.maximum(at - half, 0), np.minimum(at + half, len(at) - 1)
     span = ((behind - before) * dt)[:, None]
-    moved = [
-        np.linalg.norm(seen.place[b] - seen.place[a], axis=-1)
-        for a, b in ((before, behind), (before, at), (at, behind))
-    ]
-    return np.asarray(np.max(moved, axis=0) < SLOW * span * seen.diameter)  # False where NaN
+    moved = [np.linalg.norm(place[b] - place[a], axis=-1) for a, b in ((before, behind), (before, at), (at, behind))]
+    return np.asarray(np.max(moved, axis=0) < slow * span * seen.diameter)  # False where NaN
 
 
 def jitter(chain: Chain, seen: Seen) -> float:
