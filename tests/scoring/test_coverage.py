@@ -200,7 +200,7 @@ def test_of_a_task_and_of_the_difference_of_two_models() -> None:
 
 
 def test_of_axes_and_overall() -> None:
-    """Widened stratum by stratum for 7 degrees of freedom, they would hold it in 98 to 99 %."""
+    """Many strata of 8 clips: plain percentiles hold an axis in 90 to 92 %."""
     found = coverage(many_tasks(MIXED[:4], {"test": 8}, 2, guards=False), repetitions=300, resamples=400, batch=100)
     assert all(0.91 <= share <= 0.985 for share in found.values()), found
 
@@ -208,11 +208,11 @@ def test_of_axes_and_overall() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("title", SUITES)
 def test_of_everything(title: str) -> None:
-    """93 to 97 % at the 24 + 8 clips of core and in suites; a lone task of 8 clips, or one that seldom fails: near."""
+    """93 to 97 % at the 24 + 8 clips of core and in suites; a lone task of 8 clips: near."""
     suite = SUITES[title]
     found = coverage(suite, batch=50 if len(suite.tasks) > 4 else 200)
     few = len(suite.tasks) == 1 and suite.clips == {"test": 8}
-    low, high = (0.92, 0.98) if few or "seldom fails" in title else (0.93, 0.97)
+    low, high = (0.92, 0.98) if few else (0.93, 0.97)
     print(title, found)
     assert all(low <= share <= high for share in found.values()), found
 
