@@ -38,7 +38,7 @@ def auroc_resampled(
     a, b = weights[:, seeds], weights[:, negative_seeds]
     total = a.sum(axis=1) * b.sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(np.where(total > 0, np.einsum("bp,pq,bq->b", a, wins, b, optimize=True) / total, np.nan))
+        return np.asarray(np.where(total > 0, ((a @ wins) * b).sum(axis=1) / total, np.nan))
 
 
 def draws(clips: int, rng: np.random.Generator, resamples: int = RESAMPLES) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,8 @@ LOCATING = ("first-miss", "first-break")  # readings of these names are times, i
 NEAR_ENOUGH = 0.2  # s
 SKILL = "skill/"  # before the name of an axis: a row of the skill that a source has there
 NEGATIVES = ("truth", *NEAR)
+STATUSES = ("ok", "failed", "unavailable", "not applicable")
+OK, FAILED = 0, 1
 
 COLUMNS: Mapping[str, str] = {
     "source": "violation with its severity, stranger or cheat",
@@ -66,7 +69,7 @@ def long_table(parts: Iterable[Part]) -> pd.DataFrame:
 
 
 def suspicion(values: Array, failed: NDArray[np.bool_], truth: Array, better: str | None) -> Array:
-    """How wrong a reading finds each value (n,): the larger the worse.
+    """How wrong a reading finds each value (...): the larger the worse.
 
     better: "lower" or "higher" as the scorer declares it; else the distance from the median of `truth` (m,), which is
     all that is known of a reading without a direction. A failed reading is the worst of all.
@@ -94,6 +97,32 @@ def validity_table(parts: Sequence[Part], scorers: Sequence[Scorer], seed: int =
     return found.reindex(columns=[*COLUMNS]).reset_index(drop=True)
 
 
+@dataclass(frozen=True, eq=False)
+class _Block:
+    """Score rows of one task as arrays (R readings, P sources, S seeds)."""
+
+    readings: list[str]
+    sources: list[str]
+    seeds: list[int]
+    value: Array  # NaN where there is none
+    quality: Array
+    status: NDArray[np.int8]  # index into STATUSES; -1 where there is no row
+
+
+def _block(table: pd.DataFrame) -> _Block:
+    r, readings = pd.factorize(table["reading"], sort=True)
+    p, sources = pd.factorize(table["source"], sort=True)
+    s, seeds = pd.factorize(table["seed"], sort=True)
+    shape = (len(readings), len(sources), len(seeds))
+    value, quality, status = np.full(shape, np.nan), np.full(shape, np.nan), np.full(shape, -1, dtype=np.int8)
+    value[r, p, s] = table["value"].to_numpy(dtype=float)
+    quality[r, p, s] = table["quality"].to_numpy(dtype=float)
+    status[r, p, s] = [STATUSES.index(word) for word in table["status"]]
+    return _Block(
+        list(map(str, readings)), list(map(str, sources)), [int(seed) for seed in seeds], value, quality, status
+    )
+
+
 def _task_rows(
     task: str,
     table: pd.DataFrame,
@@ -103,77 +132,68 @@ def _task_rows(
     seed: int,
 ) -> list[dict[str, object]]:
     """Cells of one task."""
-    seeds = sorted({part.seed for part in parts})
-    weights = draws(len(seeds), np.random.default_rng(seed))
-    place = {number: position for position, number in enumerate(seeds)}
-    of = {source: [p for p in parts if p.source == source] for source in sources}
+    block = _block(table)
+    weights = draws(len(block.seeds), np.random.default_rng(seed))
+    lawful = [block.sources.index(name) for name in NEGATIVES if name in block.sources]
+    truth = block.sources.index("truth")
+    own = {source: [p for p in parts if p.source == source] for source in sources}
+    refused = {source: sum(p.refused is not None for p in own[source]) for source in sources}
+    distances = {source: [p.distance for p in own[source] if p.distance is not None] for source in sources}
+    times = {
+        source: np.array([{p.seed: p.time for p in own[source]}.get(s) for s in block.seeds], dtype=float)
+        for source in sources
+    }
     rows: list[dict[str, object]] = []
-    for name, group in table.groupby("reading", sort=True):
-        reading = str(name)
-        lawful = group[group["source"].isin(NEGATIVES)]
-        truth = group[group["source"] == "truth"].set_index("seed")
-        if not (truth["status"] == "ok").any():
+    for reading, value, quality, status in zip(block.readings, block.value, block.quality, block.status, strict=True):
+        if not (status[truth] == OK).any():
             continue
-        known = truth["value"][truth["status"] == "ok"].to_numpy(dtype=float)
-        negative, negative_seeds = _scores(lawful, known, better.get(reading), place)
-        by_source = dict(iter(group.groupby("source")))
-        for source in sources:
-            mine = by_source.get(source)
-            refused = sum(part.refused is not None for part in of[source])
-            if mine is None:
-                continue
-            positive, own = _scores(mine, known, better.get(reading), place)
-            silent = mine["status"].isin(["not applicable", "unavailable"]) & mine["seed"].map(truth["status"]).eq("ok")
-            low, high = interval(auroc_resampled(positive, own, negative, negative_seeds, weights))
-            distances = [part.distance for part in of[source] if part.distance is not None]
+        known = value[truth][status[truth] == OK]
+        counts = (status == OK) | (status == FAILED)
+        worse = suspicion(value, status == FAILED, known, better.get(reading))
+        negative = np.concatenate([worse[i][counts[i]] for i in lawful])
+        negative_seeds = np.concatenate([np.flatnonzero(counts[i]) for i in lawful])
+        for source in (source for source in sources if source in block.sources):
+            i = block.sources.index(source)
+            at = np.flatnonzero(counts[i])
+            positive = worse[i][at]
+            low, high = interval(auroc_resampled(positive, at, negative, negative_seeds, weights))
+            lost = (quality[truth] - quality[i])[np.isfinite(quality[truth]) & np.isfinite(quality[i])]
+            silent = (status[i] > FAILED) & (status[truth] == OK)
             rows.append(
                 {
                     "source": source,
-                    "kind": of[source][0].kind,
+                    "kind": own[source][0].kind,
                     "level": "task",
                     "family": task.split("/")[0],
                     "task": task,
                     "reading": reading,
                     "clips": len(positive),
-                    "refused": refused,
+                    "refused": refused[source],
                     "silent": int(silent.sum()),
                     "negatives": len(negative),
                     "auroc": auroc(positive, negative),
                     "low": low,
                     "high": high,
                     "truth": float(np.median(known)),
-                    "value": float(mine["value"].median()),
-                    "quality_lost": _lost(mine, truth),
-                    "located": _located(reading, mine, of[source]),
-                    "distance": float(np.median(distances)) if distances else np.nan,
+                    "value": _median(value[i][status[i] == OK]),
+                    "quality_lost": float(lost.mean()) if len(lost) else np.nan,
+                    "located": _located(reading, value[i], times[source], status[i] == OK),
+                    "distance": _median(np.array(distances[source], dtype=float)),
                 }
             )
     return rows
 
 
-def _scores(
-    group: pd.DataFrame, truth: Array, better: str | None, place: Mapping[int, int]
-) -> tuple[Array, NDArray[np.int64]]:
-    """Suspicion (n,) of the rows that have a value or failed, and which clip each is of."""
-    rows = group[group["status"].isin(["ok", "failed"])]
-    failed = (rows["status"] == "failed").to_numpy()
-    scores = suspicion(rows["value"].to_numpy(dtype=float), failed, truth, better)
-    return scores, np.array([place[number] for number in rows["seed"]], dtype=np.int64)
+def _median(values: Array) -> float:
+    return float(np.median(values)) if len(values) else float("nan")
 
 
-def _lost(mine: pd.DataFrame, truth: pd.DataFrame) -> float:
-    """Mean loss of quality against ground truth on the same clips; NaN for a reading without quality."""
-    lost = mine["seed"].map(truth["quality"]) - mine["quality"]
-    return float(lost.mean()) if lost.notna().any() else float("nan")
-
-
-def _located(reading: str, mine: pd.DataFrame, parts: Sequence[Part]) -> float:
+def _located(reading: str, values: Array, events: Array, good: NDArray[np.bool_]) -> float:
     """Share of the clips whose event a reading of LOCATING gives to NEAR_ENOUGH; NaN for other readings."""
-    events = {part.seed: part.time for part in parts if part.time is not None}
-    rows = mine[(mine["status"] == "ok") & mine["seed"].isin(list(events))]
-    if reading.rpartition(".")[2] not in LOCATING or rows.empty:
+    known = good & np.isfinite(events)
+    if reading.rpartition(".")[2] not in LOCATING or not known.any():
         return float("nan")
-    return float((np.abs(rows["value"] - rows["seed"].map(events)) <= NEAR_ENOUGH).mean())
+    return float((np.abs(values - events)[known] <= NEAR_ENOUGH).mean())
 
 
 def _means(table: pd.DataFrame) -> list[dict[str, object]]:

@@ -56,21 +56,23 @@ def printed(table: pd.DataFrame, readings: list[str], extra: list[str], level: s
         axes = [str(name).partition("/")[2] for name in dict.fromkeys(skill["reading"])]
         for name in (*readings, *extra):
             view.add_column(name.partition("/")[2], justify="right")
-        view.add_column("best other reading")
+        view.add_column("best other (of half the clips or more)")
         for axis in axes:
             view.add_column(f"skill {axis}", justify="right")
         view.add_column("located", justify="right")
         for keys, group in cells.groupby(["source", level] if level != "all" else ["source"], sort=False):
             source, *where = keys
             own = group.set_index("reading")
-            others = own.drop(index=[*readings, *extra], errors="ignore")["auroc"].dropna()
-            others = others[["." not in str(name) for name in others.index]]
+            most = int(group["clips"].max())
+            wide = own[own["clips"] >= most / 2]
+            wide = wide.loc[[name for name in wide.index if "." not in str(name)]]
+            others = wide.drop(index=[*readings, *extra], errors="ignore")["auroc"].dropna()
             best = f"{others.max():.2f} {others.idxmax()}" if len(others) else ""
             points = skill[skill["source"] == source].set_index("reading")["value"]
             view.add_row(
                 str(source),
                 *(str(each) for each in where),
-                f"{int(group['clips'].max())}",
+                f"{most}",
                 *(_number(own["auroc"].get(name)) for name in (*readings, *extra)),
                 best,
                 *(_number(points.get(f"skill/{axis}")) for axis in axes),
