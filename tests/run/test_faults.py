@@ -157,7 +157,7 @@ def test_a_second_process_on_a_run_folder_is_refused(
     out = RunFolder(tmp_path / "shared")
     gate = tmp_path / "gate"
     first = start(*toy_eval(out.path), TOY_GATE=str(gate))
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while len(list(out.path.glob("parts/*.json"))) < 3:
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -165,5 +165,5 @@ def test_a_second_process_on_a_run_folder_is_refused(
         assert run(toy_eval(out.path, word)) == 2
         assert "Another process is working" in capsys.readouterr().err
     gate.touch()
-    first.communicate(timeout=120)
+    first.communicate(timeout=300)
     assert first.returncode == 0 and out.scores.read_bytes() == toy_run.scores.read_bytes()
