@@ -28,7 +28,7 @@ AHEAD = 0.07  # s beyond the first miss that a fit is pulled by
 FIRST = 0.3  # s that a new arc is fitted to
 POLISH = 24  # random candidates where fits do not go on
 STEPS = (0, 1, 2, 4, 7, 11, 16)  # frames at 30/s by which a new start is sought later and later
-MOST_STARTS = 40  # of a body that are sought in vain; what comes after them is unexplained
+MOST_STARTS = 16  # of a body that are sought in vain; what comes after them is unexplained
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Chainer:
         """Make the chain."""
         if not self.chain.arcs:
             self._begin_all()
-        margin = self._frames(AHEAD)
+        margin = base = self._frames(AHEAD)
         stalled: tuple[int, int] | None = None
         while True:
             way = self._simulate()
@@ -91,6 +91,10 @@ class Chainer:
             # A fit starts from the state at its first frame; where that rounds a touch to another step, it is no gain.
             again, stalled = stalled == (disc, frame), (disc, frame)
             if not again and self._improve(disc, frame, way, margin):
+                margin = min(2 * margin, self._frames(FIRST))  # what drifts away is followed in larger steps
+                continue
+            margin, longer = base, margin
+            if not again and longer > base and self._improve(disc, frame, way, base):
                 continue
             if again or not self._improve(disc, frame, way, margin, hard=True):
                 self._break(disc, frame, way)
@@ -189,16 +193,16 @@ class Chainer:
             trials.append(fit.descend(mask))
         else:
             exact = self._mask(fit, frame + 1)
-            base = fit.descend(exact, extra=self._stress(fit, fit.start, exact))
+            base = fit.descend(exact, rounds=3, extra=self._stress(fit, fit.start))
             trials.append(base)
-            trials.append(fit.descend(exact, base, extra=self._stress(fit, base, exact)))
+            trials.append(fit.descend(exact, base, rounds=3, extra=self._stress(fit, base)))
             spread = fit.spread(exact, base)
             shaken = base + self.rng.normal(size=(POLISH, len(base))) @ spread.T * self.rng.choice(
                 [1.0, 3.0, 10.0], (POLISH, 1)
             )
             reach = self._reach(fit, shaken)
             best = shaken[int(reach.argmax())]
-            trials += [best, fit.descend(exact, best)]
+            trials += [best, fit.descend(exact, best, rounds=3)]
         reach = self._reach(fit, np.stack(trials))
         if reach.max() <= frame:
             return False
@@ -212,7 +216,7 @@ class Chainer:
             mask[arc.first - fit.since : max(end - fit.since, 0), arc.disc] = True
         return mask
 
-    def _stress(self, fit: Fit, numbers: Array, mask: Mask) -> Array:
+    def _stress(self, fit: Fit, numbers: Array) -> Array:
         """Factors of weights (F, N) that press a fit towards the smallest largest distance."""
         errors = np.nan_to_num(fit.errors(numbers[None])[0], nan=0.0)
         share = errors / self.limit[fit.frames]
@@ -288,6 +292,8 @@ class Chainer:
         end = min(frame + 2 * self._frames(FIRST), self.total)
         values = self._try(guesses, end, at)
         ranked = sorted(range(len(guesses)), key=lambda g: values[g], reverse=True)
+        if lasting and values[ranked[0]][0] < frame + self._frames(FIRST / 3):
+            return None
         others = [g for g in ranked if guesses[g].face != guesses[ranked[0]].face]
         best: tuple[tuple[int, float], Arc] | None = None
         for g in [ranked[0], *(others[:1] if lasting else ranked[1:2])]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 SAMPLES = 12  # moments at which a bent way is looked at
-SECANTS = 6
+NEWTON = 5
 
 
 def face_time(gap: Array, speed: Array, gain: Array) -> Array:
@@ -67,12 +67,11 @@ def bent_meeting_time(apart: Array, speed: Array, gain: Array, reach: Array | fl
     pick = np.take_along_axis
     low, high = share[first] * until, share[first + 1] * until
     above, below = (pick(values, (first + k)[None], axis=0)[0] for k in (0, 1))
-    for _ in range(SECANTS):  # Illinois method: the end that stays counts half
-        with np.errstate(divide="ignore", invalid="ignore"):
-            middle = np.where(above > below, low + (high - low) * above / (above - below), high)
-        value = excess(middle)
-        outside = value > 0
-        low, high = np.where(outside, middle, low), np.where(outside, high, middle)
-        above, below = np.where(outside, value, above / 2), np.where(outside, below / 2, value)
-    found = np.where(falls.any(axis=0), high, np.inf)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        time = np.where(above > below, low + (high - low) * above / (above - below), high)
+        for _ in range(NEWTON):
+            t = time[..., None]
+            slope = 2 * np.einsum("...i,...i->...", apart + t * (speed + 0.5 * t * gain), speed + t * gain)
+            time = np.clip(np.where(slope < 0, time - excess(time) / slope, time), low, high)
+    found = np.where(falls.any(axis=0), time, np.inf)
     return np.asarray(np.where(inside & (closing < 0), 0.0, found))

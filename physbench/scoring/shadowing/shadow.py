@@ -87,6 +87,8 @@ def shadow_states(clip: Clip, times: Array, states: Array, *, rungs: tuple[float
 
 
 def model_of(clip: Clip) -> Forward | None:
-    """The forward model of a clip's scene from its last context frames on."""
+    """The forward model of a clip's scene from its last context frames on; None also where a moving body has no hue."""
+    if any(body.role == "moving" and body.hue is None for body in clip.scene.bodies):
+        return None
     released = [body.release for body in clip.scene.bodies if body.role == "moving" and body.release is not None]
     return forward(clip.scene, max([-0.5, *released]))
