@@ -35,7 +35,7 @@ def blinded(clip: Clip) -> Clip:
 
 
 @pytest.mark.parametrize("name", CHEATS)
-@pytest.mark.parametrize("task", [PROJECTILE, HEAD_ON])
+@pytest.mark.parametrize("task", [PROJECTILE, pytest.param(HEAD_ON, marks=pytest.mark.slow)])
 def test_a_cheat_answers_in_full_and_does_not_look_ahead(clip_of: Clips, task: str, name: str) -> None:
     clip = clip_of(task)
     frames = make(clip, name)
