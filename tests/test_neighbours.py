@@ -52,6 +52,6 @@ def test_the_hash_moves_with_each_of_them(folder: Path) -> None:
 
 
 def test_a_neighbour_that_is_no_python_is_left_to_its_import(tmp_path: Path) -> None:
-    (tmp_path / "mine.py").write_text("import wrong")
-    (tmp_path / "wrong.py").write_text("def (:")
-    assert neighbours(tmp_path / "mine.py") == (tmp_path / "wrong.py",)
+    (tmp_path / "mine.py").write_text("import not_python_at_all")
+    (tmp_path / "not_python_at_all.py").write_text("def (:")
+    assert neighbours(tmp_path / "mine.py") == (tmp_path / "not_python_at_all.py",)
