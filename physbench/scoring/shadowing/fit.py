@@ -71,13 +71,23 @@ class Fit:
         flat = np.nan_to_num(away[:, weight > 0].reshape(len(numbers), -1), nan=LOST, posinf=LOST, neginf=-LOST)
         return np.asarray(flat)
 
+    def _weight(self, mask: Mask) -> Array:
+        """1 / sd of the known points of mask (F, N), else 0."""
+        seen = self.problem.seen
+        return np.where(mask & seen.known[self.frames], 1 / seen.sd[self.frames], 0.0)
+
+    def _slopes(self, at: Array, weight: Array) -> tuple[Array, Array]:
+        """Derivatives (M, p) of the residuals by the numbers (p,), and the size (p,) of each column."""
+        moved = self._residuals(np.concatenate([at[None], at + np.diag(self.steps)]), weight, True)
+        slope = (moved[1:] - moved[0]).T / self.steps
+        return slope, np.sqrt((slope**2).sum(axis=0)) + 1e-9
+
     def descend(self, mask: Mask, start: Array | None = None, rounds: int = 5, extra: Array | None = None) -> Array:
         """Fit the points of mask (F, N), frames from `since` on, and return numbers (p,).
 
         extra: (F, N) factors of the weights.
         """
-        seen = self.problem.seen
-        weight = np.where(mask & seen.known[self.frames], 1 / seen.sd[self.frames], 0.0)
+        weight = self._weight(mask)
         if extra is not None:
             weight = weight * extra
         best = self.start if start is None else start
@@ -85,10 +95,7 @@ class Fit:
         residual = self._residuals(best[None], weight, False)[0]
         cost = float(residual @ residual)
         for _ in range(rounds):
-            shifted = np.concatenate([best[None], best + np.diag(self.steps)])
-            moved = self._residuals(shifted, weight, True)
-            slope = (moved[1:] - moved[0]).T / self.steps
-            scale = np.sqrt((slope**2).sum(axis=0)) + 1e-9
+            slope, scale = self._slopes(best, weight)
             slope = slope / scale
             normal, right = slope.T @ slope, slope.T @ residual
             trials = np.stack([best - np.linalg.solve(normal + d * np.eye(count), right) / scale for d in DAMPINGS])
@@ -105,11 +112,7 @@ class Fit:
 
     def spread(self, mask: Mask, at: Array) -> Array:
         """Square root (p, p) of the covariance of the numbers at a fit."""
-        seen = self.problem.seen
-        weight = np.where(mask & seen.known[self.frames], 1 / seen.sd[self.frames], 0.0)
-        moved = self._residuals(np.concatenate([at[None], at + np.diag(self.steps)]), weight, True)
-        slope = (moved[1:] - moved[0]).T / self.steps
-        scale = np.sqrt((slope**2).sum(axis=0)) + 1e-9
+        slope, scale = self._slopes(at, self._weight(mask))
         values, vectors = np.linalg.eigh(slope.T @ slope / np.outer(scale, scale))
         return np.asarray(vectors / np.sqrt(np.maximum(values, 1e-6)) / scale[:, None])
 

@@ -45,7 +45,7 @@ class Seen:
 
 def from_tracks(clip: Clip, tracks: Tracks, model: Forward) -> Seen:
     """What tracks show of the moving bodies of a clip, its last context frames included."""
-    scene, camera = clip.scene, clip.scene.camera
+    camera = clip.scene.camera
     columns = [clip.tracked.index(i) if i in clip.tracked else -1 for i in model.index]
     if -1 in columns:
         raise ValueError("A body moves that no track follows.")
@@ -54,13 +54,10 @@ def from_tracks(clip: Clip, tracks: Tracks, model: Forward) -> Seen:
     depth = model.depth - (camera.center[1] if camera.view == "front" else -camera.center[2])
     further = 1 + (depth if camera.view == "front" else -depth) / camera.distance
     place = centre + (plane[:, columns] - centre) * further[:, None]
-    diameter = np.array([2 * apparent_radius(scene.bodies[i], camera) for i in model.index])
+    diameter = _diameters(clip, model)
     scale = clip.pixels_per_metre / further
     sd = np.nan_to_num(tracks.position_sd[:, columns], nan=np.inf) / (diameter * scale)
     place = np.where((sd <= SURE)[..., None], place, np.nan)
-    released = [scene.bodies[i].release for i in model.index]
-    since = np.array([-CONTEXT if time is None else max(time, -CONTEXT) for time in released])
-    rests = _resting(clip, model)[clip.window(tracks.context)]
     return Seen(
         tracks.times,
         np.round(tracks.times * PHYSICS_HZ),
@@ -69,8 +66,8 @@ def from_tracks(clip: Clip, tracks: Tracks, model: Forward) -> Seen:
         diameter,
         due(clip, tracks.context)[:, columns],
         accounted(clip, tracks)[:, columns],
-        np.searchsorted(tracks.times, since - 1e-9),
-        rests,
+        _start(clip, model, tracks.times),
+        _resting(clip, model)[clip.window(tracks.context)],
     )
 
 
@@ -84,11 +81,22 @@ def _offset(clip: Clip, tracks: Tracks) -> Array:
     return np.median(away, axis=0) if len(away) else np.zeros(2)
 
 
+def _diameters(clip: Clip, model: Forward) -> Array:
+    """Apparent diameters (N,) m."""
+    return np.array([2 * apparent_radius(clip.scene.bodies[i], clip.scene.camera) for i in model.index])
+
+
+def _start(clip: Clip, model: Forward, times: Array) -> NDArray[np.intp]:
+    """First of the frames at times (T,) s in which each body (N,) moves freely and is looked at."""
+    released = [clip.scene.bodies[i].release for i in model.index]
+    since = np.array([-CONTEXT if time is None else max(time, -CONTEXT) for time in released])
+    return np.asarray(np.searchsorted(times, since - 1e-9))
+
+
 def _resting(clip: Clip, model: Forward) -> Mask:
     """Where ground truth stands still (T, N)."""
     speed = np.linalg.norm(clip.states[:, list(model.index), 7:10], axis=-1)
-    diameter = [2 * apparent_radius(clip.scene.bodies[i], clip.scene.camera) for i in model.index]
-    return np.asarray(speed < 0.1 * np.array(diameter))
+    return np.asarray(speed < 0.1 * _diameters(clip, model))
 
 
 def from_states(clip: Clip, times: Array, states: Array, model: Forward) -> Seen:
@@ -97,12 +105,10 @@ def from_states(clip: Clip, times: Array, states: Array, model: Forward) -> Seen
     A body that leaves its plane of motion by more than SURE diameters has no place there.
     """
     camera, index = clip.scene.camera, list(model.index)
-    diameter = np.array([2 * apparent_radius(clip.scene.bodies[i], camera) for i in index])
+    diameter = _diameters(clip, model)
     place = plane_from_world(camera, states[:, index, :3])
     off = np.abs(states[:, index, depth_axis(camera)] - model.depth) / diameter
     place = np.where((off <= SURE)[..., None], place, np.nan)
-    released = [clip.scene.bodies[i].release for i in index]
-    since = np.array([-CONTEXT if time is None else max(time, -CONTEXT) for time in released])
     true = np.searchsorted(clip.times, times - 1e-9).clip(0, len(clip.times) - 1)
     there = np.isfinite(place[..., 0])
     owed = np.repeat((times > 1e-9)[:, None], len(index), axis=1)
@@ -114,6 +120,6 @@ def from_states(clip: Clip, times: Array, states: Array, model: Forward) -> Seen
         diameter,
         owed,
         there,
-        np.searchsorted(times, since - 1e-9),
+        _start(clip, model, times),
         _resting(clip, model)[true],
     )

@@ -6,19 +6,18 @@ import math
 
 import numpy as np
 
-from physbench.world.scene import Contact
+from physbench.world.scene import PHYSICS_HZ, Contact
 from physbench.world.violations.hands import Extra, Ignore, Tune
 from physbench.world.violations.plot import Event, Inapplicable, Plot, violation
 from physbench.world.violations.truth import Truth
 
 SOON = 0.1  # s behind the hand-over before which a contact is no longer waited for
 LEAD = 0.05  # s before a contact at which bodies stop to be solid for each other
-LEAST_APPROACH = 0.2  # m/s along the line of centres; less is a graze
 
 
 def _time(time: float) -> float:
     """A time on the grid of physics steps, not later."""
-    return math.floor(time * 1200 + 1e-6) / 1200
+    return math.floor(time * PHYSICS_HZ + 1e-6) / PHYSICS_HZ
 
 
 def _hits(truth: Truth, *, both_move: bool) -> list[Contact]:

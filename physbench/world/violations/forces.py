@@ -43,8 +43,9 @@ def gravity(truth: Truth, severity: float, rng: np.random.Generator) -> Plot:
 )
 def gravity_tilt(truth: Truth, severity: float, rng: np.random.Generator) -> Plot:
     """Gravity turned within the plane of motion, or out of the line of sight towards a drawn side of the plane."""
-    size = float(np.linalg.norm(_gravity(truth)))
-    down = _gravity(truth) / size
+    gravity = _gravity(truth)
+    size = float(np.linalg.norm(gravity))
+    down = gravity / size
     sign = 1.0 if rng.random() < 0.5 else -1.0
     side = np.zeros(3)
     side[truth.axes[0]] = sign

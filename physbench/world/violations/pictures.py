@@ -7,11 +7,11 @@ import numpy as np
 from physbench.world.violations.plot import Array, Event, Image, Plot, violation
 from physbench.world.violations.truth import Truth
 
-HOLD_NOISE = 255.0
+WHITE = 255.0
 
 
 def _rounded(frames: Array) -> Image:
-    return np.clip(np.rint(frames), 0, HOLD_NOISE).astype(np.uint8)
+    return np.clip(np.rint(frames), 0, WHITE).astype(np.uint8)
 
 
 @violation(
