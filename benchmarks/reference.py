@@ -39,7 +39,7 @@ def errors(model: ObjectsModel, clip: Clip) -> dict[str, np.ndarray]:
     truth = clip.px_positions()[clip.window(context)]
     moving = [k for k, body in enumerate(clip.tracked_bodies) if body.role == "moving"]
     frames = torch.from_numpy(clip.context(context).copy()).permute(0, 3, 1, 2)[None].float() / 255
-    slots = read_slots(model.net.segmenter, frames, context)
+    slots, _ = read_slots(model.net.segmenter, frames, context, curtain=model.net.painter.curtain)
     seen = truth[:context]
     which = match(slots.centre[0, -1].numpy(), slots.present[0].numpy(), truth[context - 1])
     places = model.places(slots, clip.horizon, None)[0].numpy()[:, which]

@@ -12,7 +12,7 @@ def command(
     name: Annotated[
         str,
         typer.Argument(
-            help="objects (slots and learned interactions; a quarter of an hour on two cores) or simple (convolutions "
+            help="objects (slots and learned interactions; half an hour on two cores) or simple (convolutions "
             "and a recurrent latent; wants a GPU).",
             metavar="NAME",
             show_default=False,
@@ -21,7 +21,7 @@ def command(
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder of the training. [default: runs/train-<name>]")
     ] = None,
-    clips: Annotated[int, typer.Option(metavar="N", help="Clips of the train split, over all tasks.")] = 800,
+    clips: Annotated[int, typer.Option(metavar="N", help="Clips of the train split, over all tasks.")] = 1260,
     minutes: Annotated[
         float | None,
         typer.Option(metavar="M", help="Time for learning, behind the clips. The weights then depend on the speed."),

@@ -1,11 +1,28 @@
-"""From places to pictures: soft discs in the colours of the slots, behind what hides them, over the background."""
+"""From places to pictures: objects in the colours of their slots, behind what hides them, over the background."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from physbench.reference.dynamics import mlp
+from physbench.reference.backdrop import Plate
+from physbench.reference.dynamics import exact_share, mlp
+from physbench.reference.shapes import cut, moved
+from physbench.reference.slots import Looks, Slots
+
+NARROW = 0.02  # of a curtain: less is none, and as little less than all is all
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Objects that are not round, cut out of the context: K of them in B clips."""
+
+    clip: Tensor  # (K,)
+    number: Tensor  # (K,) index of the object in its clip
+    picture: Tensor  # (K, 4, H, W) see shapes.cut
+    place: Tensor  # (K, 2) px, where they were cut out
 
 
 class Painter(nn.Module):
@@ -23,27 +40,56 @@ class Painter(nn.Module):
         """Background (B, 3, H, W) -> how much each pixel hides of what passes there (B, H, W), 0..1."""
         grey = picture.mean(1)
         commonest = grey.flatten(1).median(1).values[:, None, None]
-        return torch.sigmoid(self.hides(torch.stack([(grey - 0.5) * 8, (grey - commonest) * 8], -1))[..., 0] - 2.0)
+        seen = torch.stack([(grey - 0.5) * 8, (grey - commonest) * 8], -1)
+        return exact_share((1 + 2 * NARROW) * torch.sigmoid(4 * self.hides(seen)[..., 0] - 2.0) - NARROW)
 
-    def forward(
-        self, places: Tensor, radius: Tensor, present: Tensor, slot: Tensor, picture: Tensor, curtain: Tensor
-    ) -> Tensor:
-        """Places (B, T, N, 2) px of objects with radius, present, slot (B, N) -> frames (B, T, 3, H, W)."""
-        height, width = picture.shape[-2:]
+    def forward(self, places: Tensor, slots: Slots, curtain: Tensor, pictures: Pictures | None = None) -> Tensor:
+        """Places (B, T, N, 2) px of the objects of `slots` -> frames (B, T, 3, H, W)."""
+        height, width = slots.picture.shape[-2:]
         y = torch.arange(height, device=places.device, dtype=places.dtype) + 0.5
         x = torch.arange(width, device=places.device, dtype=places.dtype) + 0.5
-        frames = picture[:, None].expand(-1, places.shape[1], -1, -1, -1)
-        colours = self.colours[slot]  # (B, N, 3)
+        frames = slots.picture[:, None].expand(-1, places.shape[1], -1, -1, -1)
+        colours = self.colours[slots.slot]  # (B, N, 3)
         free = 1 - curtain[:, None]
         for n in range(places.shape[2]):
             across = (x - places[:, :, n, :1]).square()[:, :, None]  # (B, T, 1, W)
             down = (y - places[:, :, n, 1:]).square()[..., None]  # (B, T, H, 1)
             square = across + down + 1e-6
-            drawn = (self.size[0] * radius[:, n] + self.size[1]).clamp_min(0.5)[:, None, None, None]
+            drawn = (self.size[0] * slots.radius[:, n] + self.size[1]).clamp_min(0.5)[:, None, None, None]
             cover = ((drawn - square.sqrt()) / self.edge.clamp_min(0.3) + 0.5).clamp(0, 1)
-            share = cover * (free * present[:, n, None, None, None])
             q = (square / drawn.square()).clamp_max(1.4)
             shade = self.shade[0] + q * (self.shade[1] + q * (self.shade[2] + q * self.shade[3]))
             colour = shade[:, :, None] * colours[:, n, None, :, None, None]
+            if pictures is not None and bool((mine := pictures.number == n).any()):
+                clip = pictures.clip[mine]
+                shown = moved(pictures.picture[mine], places[clip, :, n] - pictures.place[mine][:, None])
+                cover, colour = (
+                    cover.index_put((clip,), shown[:, :, 3]),
+                    colour.index_put((clip,), shown[:, :, :3] / shown[:, :, 3:].clamp_min(1e-3)),
+                )
+            share = cover * (free * slots.present[:, n, None, None, None])
             frames = torch.lerp(frames, colour, share[:, :, None])
         return frames
+
+
+def cut_out(frames: Tensor, slots: Slots, looks: Looks, colours: Tensor) -> Pictures | None:
+    """The objects in context frames (B, C, 3, H, W) that are not round; None if all are."""
+    clip, number = ((slots.present > 0) & (slots.round < 0.5)).nonzero(as_tuple=True)
+    if not len(clip):
+        return None
+    when = looks.when[clip, number]
+    picture = cut(frames[clip, when], looks.masks[clip, number], colours[slots.slot[clip, number]])
+    return Pictures(clip, number, picture, slots.centre[clip, when, number])
+
+
+def put_in_front(frames: Tensor, plate: Plate, first: int) -> Tensor:
+    """Frames (B, T, 3, H, W), the first of them `first` frames behind the context, with the plate before all."""
+    there = (plate.cover.amax((1, 2)) > 0).nonzero()[:, 0]
+    if not len(there):
+        return frames
+    plate = plate.take(there)
+    ages = torch.arange(first, first + frames.shape[1], device=frames.device, dtype=frames.dtype)
+    shift = ages[:, None] * plate.velocity[:, None]  # (K, T, 2)
+    cover = moved(plate.cover[:, None].expand(-1, 4, -1, -1), shift)[:, :, :1]
+    changed = torch.lerp(frames[there], plate.grey[:, None, None, None, None].expand_as(frames[there]), cover)
+    return frames.index_put((there,), changed)

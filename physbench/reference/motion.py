@@ -12,6 +12,8 @@ from physbench.reference.dynamics import Dynamics, Setting
 from physbench.reference.slots import Slots
 from physbench.reference.start import estimate, roll
 
+AT_A_DISTANCE = 0.3  # loss per px / frame^2 of pair force
+PART_OF_A_PULL, DOUBT = 0.2, 0.4  # weight; from which share on a scene is taken to have all of it
 HALF_WIDTH = 3  # frames on either side that a smoothed state looks at
 
 
@@ -25,8 +27,7 @@ def speed_of(slots: Slots, context: int) -> Tensor:
 
 def setting_of(dynamics: Dynamics, slots: Slots, context: int) -> Setting:
     """The setting of a rollout, from the context."""
-    grey = slots.picture.mean(1)
-    return dynamics.setting(grey, slots.points, slots.radius, speed_of(slots, context), slots.present)
+    return dynamics.setting(slots, speed_of(slots, context))
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def smooth(slots: Slots) -> Starts:
     factors = torch.einsum("btndk,ik->btndi", seen, solve)
     misfit = (seen - torch.einsum("btndi,ki->btndk", factors, basis)).square().sum(3).mean(-1).sqrt()
     complete = (slots.weight.unfold(1, len(t), 1) > 0.5).all(-1)
-    trust = complete / (1 + (misfit / 0.05) ** 2)
+    trust = complete / (1 + (misfit / 0.06) ** 4)
     edge = [HALF_WIDTH, HALF_WIDTH]
 
     def padded(value: Tensor) -> Tensor:
@@ -71,32 +72,53 @@ def eventful(starts: Starts, slots: Slots, ahead: int) -> Tensor:
     )
 
 
-def rollout_error(
-    dynamics: Dynamics,
-    slots: Slots,
-    context: int,
-    place: Tensor,
-    speed: Tensor,
-    trust: Tensor,
-    first: Tensor,
-    frames: int,
-) -> Tensor:
-    """Loss of rolling `frames` frames from the states (B, N, 2) at frame `first` (B,).
+@dataclass(frozen=True)
+class Windows:
+    """K windows to roll through: the slots of their clips and the states at their first frames."""
 
-    log(1 + e / px) + 0.3 e / px of every object that is seen: the log asks for precision where it can be had.
+    slots: Slots
+    first: Tensor  # (K,)
+    place: Tensor  # (K, N, 2) px
+    speed: Tensor  # (K, N, 2) px / frame
+    trust: Tensor  # (K, N)
+
+    def take(self, index: Tensor) -> Windows:
+        """Some of them, without the places in the table that none of them needs."""
+        slots = self.slots.take(index)
+        most = max(1, int(slots.present.sum(1).max()))
+        parts = (self.place, self.speed, self.trust)
+        return Windows(slots.narrow(most), self.first[index], *(part[index][:, :most] for part in parts))
+
+
+def rollout_error(dynamics: Dynamics, windows: Windows, context: int, frames: int, decide: bool = True) -> Tensor:
+    """Loss of rolling `frames` frames through windows.
+
+    log(1 + e / px) + 0.3 e / px of every object that is seen: the log asks for precision where it can be had. Of what
+    is not seen log(1 + d / px), d the distance to where it would not be: nothing comes out that was stopped.
+    Forces at a distance cost a little, so that what a touch explains is learned as one. decide: so does a part of the
+    pull, which a scene has or has not.
     """
+    slots, first = windows.slots, windows.first
     window = first[:, None] + torch.arange(frames, device=first.device)
     rows = torch.arange(len(first), device=first.device)[:, None]
-    inside = (window < slots.frames[:, None]).to(place.dtype)
+    inside = (window < slots.frames[:, None]).to(windows.place.dtype)
     window = window.clamp_max(slots.centre.shape[1] - 1)
     seen, weight = slots.centre[rows, window], slots.weight[rows, window] * inside[..., None]
     setting = setting_of(dynamics, slots, context)
-    moving = setting.mobile[..., None]
-    places, _, _ = roll(dynamics, place, speed * moving, setting, frames, pushes_of(slots, rows, window))
+    places, _, _ = roll(dynamics, windows.place, windows.speed, setting, frames, pushes_of(slots, rows, window))
     error = ((places - seen).square().sum(-1) + 1e-4).sqrt()
-    weight = weight * trust[:, None]
+    weight = weight * windows.trust[:, None]
     weight = weight / weight.sum(1, keepdim=True).clamp_min(1.0) * (weight.sum(1, keepdim=True) > 3)
-    return ((torch.log1p(error) + 0.3 * error) * weight).sum() / weight.sum().clamp_min(1e-6)
+    lost = slots.unseen[rows, window] * inside[..., None] * windows.trust[:, None]
+    lost = lost / lost.sum(1, keepdim=True).clamp_min(1.0)
+    height, width = slots.clear.shape[-2:]
+    grid = places * (2 / places.new_tensor([width, height])) - 1
+    clear = functional.grid_sample(slots.clear[:, None], grid, align_corners=False)[:, 0]
+    loss = (torch.log1p(error) + 0.3 * error) * weight + torch.log1p(clear) * lost
+    prior = AT_A_DISTANCE * setting.pair_gain.abs().mean()
+    if decide:
+        prior = prior + PART_OF_A_PULL * (setting.falls * (2 * DOUBT - setting.falls)).mean()
+    return loss.sum() / weight.sum().clamp_min(1e-6) + prior
 
 
 def pushes_of(slots: Slots, rows: Tensor, window: Tensor) -> Tensor | None:
@@ -104,20 +126,12 @@ def pushes_of(slots: Slots, rows: Tensor, window: Tensor) -> Tensor | None:
     return slots.push[rows, window] if bool(slots.push.any()) else None
 
 
-def fitted(
-    dynamics: Dynamics, slots: Slots, context: int, first: Tensor, rounds: int = 4
-) -> tuple[Tensor, Tensor, Tensor]:
-    """States at frame `first` (B,) fitted to the `context` frames from there on, as a rollout does; and their trust."""
+def fitted(dynamics: Dynamics, slots: Slots, context: int, first: Tensor) -> Windows:
+    """Windows from frame `first` (B,) on, their states fitted to `context` frames as a rollout does it."""
     window = first[:, None] + torch.arange(context, device=first.device)
     rows = torch.arange(len(first), device=first.device)[:, None]
     with torch.no_grad():
         setting = setting_of(dynamics, slots, context)
-        place, speed, misfit = estimate(
-            dynamics,
-            setting,
-            slots.centre[rows, window],
-            slots.weight[rows, window],
-            pushes_of(slots, rows, window),
-            rounds,
-        )
-    return place, speed, 1 / (1 + misfit**2)
+        seen, weight = slots.centre[rows, window], slots.weight[rows, window]
+        place, speed, misfit = estimate(dynamics, setting, seen, weight, pushes_of(slots, rows, window))
+    return Windows(slots, first, place, speed, 1 / (1 + misfit**2))

@@ -1,4 +1,4 @@
-"""`objects`: an object-centric interaction model for scenes of round, saturated balls over a grey background.
+"""`objects`: an object-centric interaction model for scenes of saturated things over a grey background.
 
 Frames become slots (segmentation.py, slots.py), slots move (start.py, dynamics.py), and are drawn again (drawing.py).
 It sees pixels only and knows no task. After Battaglia et al. 2016 (arXiv 1612.00222) and Greff et al. 2017.
@@ -14,22 +14,23 @@ import torch
 from torch import Tensor, nn
 
 from physbench.adapters.protocol import ModelCard
-from physbench.reference.drawing import Painter
+from physbench.reference.architecture import Architecture
+from physbench.reference.drawing import Painter, cut_out, put_in_front
 from physbench.reference.dynamics import Dynamics
 from physbench.reference.motion import setting_of
 from physbench.reference.segmentation import Segmenter
 from physbench.reference.slots import Slots, read_slots, route
 from physbench.reference.start import estimate, roll
-from physbench.reference.training import Episodes, Stage, fill
+from physbench.reference.training import Episodes, Stage
 
 CHUNK = 15  # frames drawn at a time
 DEFAULTS: Mapping[str, Any] = {
-    "size": 64,
+    "size": 64,  # px
     "fps": 15,
-    "context": 8,
+    "context": 8,  # frames
     "slots": 5,
-    "substeps": 4,
-    "regimes": 4,
+    "substeps": 4,  # of a frame
+    "regimes": 6,
     "hidden": 32,
 }
 
@@ -70,29 +71,28 @@ class ObjectsModel:
         generators: Sequence[torch.Generator],
     ) -> Iterator[Tensor]:
         """Chunks (B, t, 3, H, W); deterministic, so prompts and generators are not looked at."""
-        frames = context.to(self.device, torch.float32)
-        slots = read_slots(self.net.segmenter, frames, self.card.context_frames)
+        frames, net = context.to(self.device, torch.float32), self.net
+        slots, looks = read_slots(net.segmenter, frames, self.card.context_frames, curtain=net.painter.curtain)
         pushes = None
         if actions is not None:
-            pushes = route(actions.to(self.device, torch.float32), self.net.segmenter.colours, slots.slot)
+            pushes = route(actions.to(self.device, torch.float32), net.segmenter.colours, slots.slot)
         places = self.places(slots, horizon, pushes)
-        painter = self.net.painter
-        curtain = painter.curtain(slots.picture)
-        for chunk in torch.split(places, CHUNK, dim=1):
-            drawn = painter(chunk, slots.radius, slots.present, slots.slot, slots.picture, curtain)
-            yield drawn.clamp(0, 1).to(self.dtype)
+        curtain = net.painter.curtain(slots.picture)
+        pictures = cut_out(frames, slots, looks, net.painter.colours)
+        for first in range(0, horizon, CHUNK):
+            drawn = net.painter(places[:, first : first + CHUNK], slots, curtain, pictures)
+            yield put_in_front(drawn, looks.plate, first + 1).clamp(0, 1).to(self.dtype)
 
 
-class Architecture:
+class Objects(Architecture):
     """`objects` as the harness and the training know it."""
 
     name = "objects"
     summary = "slots with place and velocity, learned interactions; two CPU cores, minutes"
-    threads = 1  # of training: its tensors are so small that a second thread only waits for the first
-
-    def config(self) -> dict[str, Any]:
-        """The default configuration."""
-        return dict(DEFAULTS)
+    steps = 1300  # of its motion stage
+    threads = 1  # its tensors are so small that a second thread only waits for the first
+    exact = True
+    defaults = DEFAULTS
 
     def card(self, config: Mapping[str, Any]) -> ModelCard:
         """The card of a model that `physbench train` makes. Actions are wired but no task has any yet."""
@@ -107,28 +107,14 @@ class Architecture:
         assert isinstance(net, ObjectsNet)
         return ObjectsModel(net.eval(), card, device, dtype)
 
-    def build(self, config: Mapping[str, Any]) -> ObjectsModel:
-        """An untrained model."""
-        config = {**DEFAULTS, **config}
-        return self.wrap(self.net(config), self.card(config), torch.device("cpu"), torch.float32)
-
-    def load(
-        self, tensors: Mapping[str, Tensor], config: Mapping[str, Any], card: ModelCard, device: torch.device,
-        dtype: torch.dtype,
-    ) -> ObjectsModel:  # fmt: skip
-        """A model from the tensors of a checkpoint."""
-        net = self.net({**DEFAULTS, **config})
-        fill(net, tensors, device, torch.float32)
-        return self.wrap(net, card, device, dtype)
-
     def stages(
         self, net: nn.Module, config: Mapping[str, Any], episodes: Episodes, folder: Path, steps: int | None
     ) -> list[Stage]:
-        """Look, then motion, then drawing."""
+        """Look, then drawing, then motion."""
         from physbench.reference.objects_training import stages
 
         assert isinstance(net, ObjectsNet)
         return stages(net, config, episodes, folder, steps)
 
 
-architecture = Architecture()
+architecture = Objects()

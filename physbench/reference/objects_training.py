@@ -1,4 +1,4 @@
-"""How `objects` is learned, in three stages: to see (reconstruction), to move (rollouts), to draw (reconstruction)."""
+"""How `objects` is learned, in three stages: to see, to draw (reconstruction), to move (rollouts)."""
 
 from __future__ import annotations
 
@@ -10,25 +10,27 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional
 
 from physbench.progress import Progress
-from physbench.reference.motion import HALF_WIDTH, Starts, eventful, fitted, rollout_error, smooth
-from physbench.reference.objects import ObjectsNet
+from physbench.reference.motion import HALF_WIDTH, Starts, Windows, eventful, fitted, rollout_error, smooth
+from physbench.reference.objects import ObjectsNet, architecture
 from physbench.reference.segmentation import COLOURED, SATURATED, cluster, coloured_pixels
-from physbench.reference.slots import Slots, join, read_slots
+from physbench.reference.slots import Curtain, Looks, Slots, join, read_slots
 from physbench.reference.training import Episodes, Stage, parameters_device
 
-MOTION_STEPS = 1000
 LOOK_SHARE, DRAW_SHARE = 0.5, 0.15  # of the steps of the motion
-LOOKED_AT = 96  # episodes that seeing and drawing are learned from
+LOOKED_AT = 160  # episodes that seeing and drawing are learned from
 PIXELS = 4096
 BATCH = 256
-POOL = 1024  # windows whose starts are fitted together
+POOL = 768  # windows whose starts are fitted together
 REFRESH = 100  # steps for which they are used
-SMOOTH_UNTIL = 0.6  # share of the motion stage that starts from smoothed states
-SHORTEST, USUAL, LONGEST = 7, 14, 45  # frames of a rollout
-LONG_SHARE, LONG_FROM = 0.15, 0.05  # of the steps; progress
+SMOOTH_UNTIL = 0.5  # share of the motion stage that starts from smoothed states
+UNDECIDED_UNTIL = 0.5  # share of the motion stage in which a scene may have a part of the pull
+SHORTEST, USUAL, LONGER, LONGEST = 7, 16, 30, 45  # frames of a rollout
+LONG_SHARE, LONG_FROM = 0.2, 0.05  # of the steps; progress
+LONGER_SHARE = 0.35  # of the steps from fitted starts; what is hidden comes out again within such a stretch
 DRAWN = 10  # frames kept of an episode to learn drawing from
 
 
@@ -44,7 +46,7 @@ class Material:
     slots: Slots | None = None
     smooth: Starts | None = None
     events: Tensor = field(default_factory=lambda: torch.empty(0, 2, dtype=torch.long))
-    pool: tuple[Slots, Tensor, Tensor, Tensor, Tensor] | None = None
+    pool: Windows | None = None
     pictures: tuple[Tensor, Slots, Tensor] | None = None  # frames (E, D, 3, H, W), their slots, places (E, D, N, 2)
 
     @property
@@ -71,23 +73,38 @@ class Material:
             self.net.segmenter.colours.copy_(colours)
             self.net.painter.colours.copy_(colours)
 
+    def seeing(self) -> tuple[nn.Module, nn.Module]:
+        """What the slots depend on."""
+        return self.net.segmenter, self.net.painter
+
+    @torch.no_grad()
+    def read(self, index: int, curtain: Curtain | None = None) -> tuple[Slots, Looks]:
+        """The slots of all frames of an episode."""
+        frames = self.episodes.frames(index).to(parameters_device(self.net)).float() / 255
+        actions = self.episodes.actions(index)
+        pushes = None if actions is None else actions[None].to(frames.device)
+        return read_slots(self.net.segmenter, frames[None], self.context, pushes, curtain)
+
     def gather_slots(self) -> None:
         """Slots of all episodes; read once and kept in the folder."""
         path = self.folder / "slots.safetensors"
         stamp = json.dumps(
-            [len(self.episodes), sum(float(p.detach().double().sum()) for p in self.net.segmenter.parameters())]
+            [
+                len(self.episodes),
+                *(sum(float(p.detach().double().sum()) for p in part.parameters()) for part in self.seeing()),
+            ]
         )
         self.slots = load_slots(path, stamp)
         if self.slots is None:
             parts: list[Slots] = []
             with Progress("slots", len(self.episodes)) as progress:
                 for index in range(len(self.episodes)):
-                    frames = self.episodes.frames(index).to(parameters_device(self.net)).float() / 255
-                    actions = self.episodes.actions(index)
-                    parts.append(read_slots(self.net.segmenter, frames[None], self.context, _batched(actions, frames)))
+                    parts.append(self.read(index, self.net.painter.curtain)[0])
                     progress.advance()
             self.slots = join(parts)
             save_slots(path, self.slots, stamp)
+        sure = self.slots.surely_seen()
+        self.slots = join([sure, sure.mirrored()])
         self.smooth = smooth(self.slots)
         self.events = eventful(self.smooth, self.slots, SHORTEST)
 
@@ -100,23 +117,21 @@ class Material:
         late = torch.rand(POOL, generator=numbers).to(chosen.device).square()
         room = (self.slots.frames[chosen] - USUAL).clamp_min(0)
         first = (late * room).long() * (torch.arange(POOL, device=chosen.device) % 2)
-        slots = self.slots.take(chosen)
-        self.pool = (slots, first, *fitted(self.net.dynamics, slots, self.context, first))
+        self.pool = fitted(self.net.dynamics, self.slots.take(chosen), self.context, first)
 
     def motion_loss(self, progress: float, numbers: torch.Generator) -> Tensor:
         """Rollouts from smoothed states first, from fitted states later; short ones, and now and then a long one."""
         assert self.slots is not None and self.smooth is not None
-        long = progress > LONG_FROM and float(torch.rand(1, generator=numbers)) < LONG_SHARE
-        grown = SHORTEST + round(min(1.0, progress / SMOOTH_UNTIL) * (USUAL - SHORTEST))
+        lot = float(torch.rand(1, generator=numbers))
+        long = progress > LONG_FROM and lot < LONG_SHARE
+        grown = SHORTEST + round(min(1.0, progress / SMOOTH_UNTIL) * 5)
+        if self.pool is not None:
+            grown = LONGER if lot < LONG_SHARE + LONGER_SHARE else USUAL
         horizon, batch = (LONGEST, BATCH // 2) if long else (grown, BATCH)
         device = self.slots.frames.device
         if self.pool is not None:
-            slots, first, place, speed, trust = self.pool
-            chosen = torch.randint(len(first), (batch,), generator=numbers).to(device)
-            return rollout_error(
-                self.net.dynamics, slots.take(chosen), self.context, place[chosen], speed[chosen], trust[chosen],
-                first[chosen], horizon,
-            )  # fmt: skip
+            chosen = torch.randint(len(self.pool.first), (batch,), generator=numbers).to(device)
+            return rollout_error(self.net.dynamics, self.pool.take(chosen), self.context, horizon)
         chosen = torch.randint(len(self.slots.frames), (batch,), generator=numbers).to(device)
         late = torch.rand(batch, generator=numbers).to(device)
         room = (self.slots.frames[chosen] - min(horizon, USUAL) - HALF_WIDTH).clamp_min(1)
@@ -126,33 +141,39 @@ class Material:
             chosen = torch.cat([chosen[len(half) :], half[:, 0]])
             first = torch.cat([first[len(half) :], half[:, 1]])
         at = (chosen, first)
-        place, speed, trust = self.smooth.place[at], self.smooth.speed[at], self.smooth.trust[at]
-        slots = self.slots.take(chosen)
-        return rollout_error(self.net.dynamics, slots, self.context, place, speed, trust, first, horizon)
+        states = (self.smooth.place[at], self.smooth.speed[at], self.smooth.trust[at])
+        windows = Windows(self.slots.take(chosen), first, *states)
+        return rollout_error(self.net.dynamics, windows, self.context, horizon, progress > UNDECIDED_UNTIL)
 
     def gather_pictures(self) -> None:
-        """Frames to learn drawing from, with the places of what is in them; hidden places are interpolated."""
-        assert self.slots is not None
-        frames, places, chosen = [], [], self.sample()
-        for index in chosen:
-            count = int(self.slots.frames[index])
+        """Frames to learn drawing from, with the places of what is in them; hidden places are interpolated.
+
+        Of episodes in which all is round and no plate is in the way: the rest is drawn as it was seen.
+        """
+        frames, places, kept = [], [], []
+        for index in self.sample():
+            slots, looks = self.read(index)
+            if bool(((slots.round < 0.5) & (slots.present > 0)).any()) or bool(looks.plate.cover.any()):
+                continue
+            count = int(slots.frames[0])
             when = torch.linspace(0, count - 1, DRAWN).round().long()
             frames.append(self.episodes.frames(index)[when].float() / 255)
-            places.append(bridge(self.slots.centre[index, :count], self.slots.weight[index, :count])[when])
-        slots = self.slots.take(torch.tensor(chosen))
-        self.pictures = (torch.stack(frames), slots, torch.stack(places))
+            most = slots.centre.shape[2]
+            where = bridge(slots.centre[0], slots.weight[0])[when]
+            places.append(functional.pad(where, (0, 0, 0, int(self.config["slots"]) - most)))
+            kept.append(slots)
+        slots = join(kept)
+        most = slots.centre.shape[2]
+        self.pictures = (torch.stack(frames), slots, torch.stack(places)[:, :, :most])
 
     def drawing_loss(self, progress: float, numbers: torch.Generator) -> Tensor:
         """Error of the pictures of objects where they were seen to be."""
         assert self.pictures is not None
         frames, slots, places = self.pictures
         chosen = torch.randint(len(frames), (24,), generator=numbers)
-        part, device = slots.take(chosen), slots.radius.device
-        painter = self.net.painter
-        drawn = painter(
-            places[chosen], part.radius, part.present, part.slot, part.picture, painter.curtain(part.picture)
-        )
-        error: Tensor = (drawn - frames[chosen].to(device)).abs().mean() * 100
+        part, painter = slots.take(chosen), self.net.painter
+        drawn = painter(places[chosen], part, painter.curtain(part.picture))
+        error: Tensor = (drawn - frames[chosen].to(drawn.device)).abs().mean() * 100
         return error
 
 
@@ -160,16 +181,12 @@ def stages(
     net: ObjectsNet, config: Mapping[str, Any], episodes: Episodes, folder: Path, steps: int | None
 ) -> list[Stage]:
     """The three stages; `steps` are those of the motion."""
-    steps = steps or MOTION_STEPS
+    steps = steps or architecture.steps
     m = Material(net, config, episodes, folder)
 
     def look_loss(progress: float, numbers: torch.Generator) -> Tensor:
         assert m.pixels is not None
         return net.segmenter.loss(m.pixels[torch.randint(len(m.pixels), (PIXELS,), generator=numbers)])
-
-    def prepare_drawing() -> None:
-        m.gather_slots()
-        m.gather_pictures()
 
     look, draw = max(1, round(steps * LOOK_SHARE)), max(1, round(steps * DRAW_SHARE))
     return [
@@ -177,11 +194,11 @@ def stages(
             "look", look, 1e-2, list(net.segmenter.parameters()), look_loss, m.gather_pixels, m.choose_colours,
             every=200,
         ),
+        Stage("draw", draw, 1e-2, list(net.painter.parameters()), m.drawing_loss, m.gather_pictures, every=100),
         Stage(
             "motion", steps, 1e-2, list(net.dynamics.parameters()), m.motion_loss, m.gather_slots, refresh=m.fit_starts,
             every=REFRESH,
         ),
-        Stage("draw", draw, 1e-2, list(net.painter.parameters()), m.drawing_loss, prepare_drawing, every=100),
     ]  # fmt: skip
 
 
@@ -221,7 +238,3 @@ def load_slots(path: Path, stamp: str) -> Slots | None:
             return Slots(**{name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
     except (OSError, SafetensorError, TypeError, AttributeError):
         return None
-
-
-def _batched(actions: Tensor | None, frames: Tensor) -> Tensor | None:
-    return None if actions is None else actions[None].to(frames.device)

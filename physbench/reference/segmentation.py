@@ -1,4 +1,4 @@
-"""From frames to slots: what is seen of each colour, and the background. Learned from reconstruction alone.
+"""From frames to slots: what is seen of each colour. Learned from reconstruction alone.
 
 Slot colours are the k-means centres of saturated pixels. A small network says for each coloured pixel how much of it
 belongs to each slot and how much to a grey background, so that the mixture reproduces the pixel.
@@ -52,8 +52,11 @@ class Segmenter(nn.Module):
         return (again - pixels).abs().mean() * 10 + 0.1 * entropy
 
     @torch.no_grad()
-    def look(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """Frames (T, 3, H, W) -> mass (T, K) px and centre (T, K, 2) px (NaN where there is no mass)."""
+    def maps(self, frames: Tensor, allowed: Tensor | None = None, pure: float = -1.0) -> Tensor:
+        """Frames (T, 3, H, W) -> how much of each pixel belongs to each slot (T, H, W, K).
+
+        allowed: (T, K), the slots that there are; pure: cosine to the slot's hue below which a pixel is left out.
+        """
         count, _, height, width = frames.shape
         pixels = frames.permute(0, 2, 3, 1).reshape(-1, 3)
         chosen = (chroma(pixels) > COLOURED).nonzero()[:, 0]
@@ -62,16 +65,24 @@ class Segmenter(nn.Module):
         # centre most.
         hue, own = opponent(pixels[chosen]), opponent(self.colours)
         closeness = functional.normalize(hue, dim=-1) @ functional.normalize(own, dim=-1).T
-        share = functional.one_hot(closeness.argmax(-1), len(own)) * (1 - share[:, -1:])
+        if allowed is not None:
+            closeness = closeness - 4 * (1 - allowed.to(closeness.dtype)[chosen // (height * width)])
+        nearest = closeness.argmax(-1)
+        near = closeness.gather(1, nearest[:, None]) > max(pure, -2.0)
+        share = functional.one_hot(nearest, len(own)) * (1 - share[:, -1:]) * near
         dense = torch.zeros(len(pixels), share.shape[1], dtype=share.dtype, device=share.device)
         dense[chosen] = share
-        maps = dense.view(count, height, width, -1)
-        rows, columns = maps.sum(2), maps.sum(1)  # (T, H, K), (T, W, K)
-        mass = rows.sum(1)
-        y = torch.arange(height, device=frames.device, dtype=share.dtype) + 0.5
-        x = torch.arange(width, device=frames.device, dtype=share.dtype) + 0.5
-        centre = torch.stack([torch.einsum("twk,w->tk", columns, x), torch.einsum("thk,h->tk", rows, y)], -1)
-        return mass, centre / torch.where(mass > 0.5, mass, torch.nan)[..., None]
+        return dense.view(count, height, width, -1)
+
+
+def measure(maps: Tensor) -> tuple[Tensor, Tensor]:
+    """Maps (T, H, W, K) -> mass (T, K) px and centre (T, K, 2) px (NaN where there is no mass)."""
+    rows, columns = maps.sum(2), maps.sum(1)  # (T, H, K), (T, W, K)
+    mass = rows.sum(1)
+    y = torch.arange(maps.shape[1], device=maps.device, dtype=maps.dtype) + 0.5
+    x = torch.arange(maps.shape[2], device=maps.device, dtype=maps.dtype) + 0.5
+    centre = torch.stack([torch.einsum("twk,w->tk", columns, x), torch.einsum("thk,h->tk", rows, y)], -1)
+    return mass, centre / torch.where(mass > 0.5, mass, torch.nan)[..., None]
 
 
 def cluster(points: Tensor, count: int, rounds: int = 20) -> Tensor:
@@ -89,26 +100,3 @@ def coloured_pixels(frames: Tensor, least: float) -> Tensor:
     """Pixels (P, 3) of frames (T, 3, H, W) with a chroma above `least`."""
     pixels = frames.permute(0, 2, 3, 1).reshape(-1, 3)
     return pixels[chroma(pixels) > least]
-
-
-def background(frames: Tensor) -> Tensor:
-    """Context frames (B, C, 3, H, W) -> what lies behind the objects (B, 3, H, W).
-
-    The median over the frames in which a pixel and its neighbours have no colour; what is never free is filled from
-    the border inwards.
-    """
-    coloured = (chroma(frames, 2) > COLOURED).to(frames.dtype)  # (B, C, H, W)
-    covered = functional.max_pool2d(coloured, 3, stride=1, padding=1) > 0
-    picture = torch.where(covered[:, :, None], torch.nan, frames).nanmedian(1).values
-    empty = covered.all(1)[:, None]  # (B, 1, H, W)
-    picture = torch.where(empty, 0.0, picture)
-    known = (~empty).to(frames.dtype)
-    for _ in range(max(frames.shape[-2:])):
-        if bool((known > 0).all()):
-            break
-        weight = functional.avg_pool2d(known, 3, stride=1, padding=1)
-        spread = functional.avg_pool2d(picture * known, 3, stride=1, padding=1)
-        fill = (known == 0) & (weight > 0)
-        picture = torch.where(fill, spread / weight.clamp_min(1e-6), picture)
-        known = torch.where(fill, 1.0, known)
-    return picture

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,11 +16,12 @@ from torch import Tensor, nn
 
 from physbench.adapters.protocol import ModelCard
 from physbench.errors import ModelError
-from physbench.reference.training import Episodes, Stage, fill, parameters_device
+from physbench.reference.architecture import Architecture
+from physbench.reference.training import Episodes, Stage, parameters_device
 
 CHUNK = 15  # frames decoded at a time
 DEFAULTS: Mapping[str, Any] = {"size": 64, "fps": 15, "context": 8, "latent": 256, "hidden": 512, "width": 32}
-STEPS, RATE, BATCH, FRAMES = 20_000, 5e-4, 16, 32
+RATE, BATCH, FRAMES = 5e-4, 16, 32
 
 
 class SimpleNet(nn.Module):
@@ -89,16 +91,14 @@ class SimpleModel:
             yield self.net.decode(latent, frames[:, -1]).clamp(0, 1)
 
 
-class Architecture:
+class Simple(Architecture):
     """`simple` as the harness and the training know it."""
 
     name = "simple"
     summary = "convolutional encoder, recurrent dynamics, convolutional decoder; wants a GPU"
-    threads = None  # of training: all
-
-    def config(self) -> dict[str, Any]:
-        """The default configuration."""
-        return dict(DEFAULTS)
+    steps = 20_000
+    threads = None
+    defaults = DEFAULTS
 
     def card(self, config: Mapping[str, Any]) -> ModelCard:
         """The card of a model that `physbench train` makes."""
@@ -114,22 +114,8 @@ class Architecture:
         assert isinstance(net, SimpleNet)
         return SimpleModel(net.eval(), card, device, dtype)
 
-    def build(self, config: Mapping[str, Any]) -> SimpleModel:
-        """An untrained model."""
-        config = {**DEFAULTS, **config}
-        return self.wrap(self.net(config), self.card(config), torch.device("cpu"), torch.float32)
-
-    def load(
-        self, tensors: Mapping[str, Tensor], config: Mapping[str, Any], card: ModelCard, device: torch.device,
-        dtype: torch.dtype,
-    ) -> SimpleModel:  # fmt: skip
-        """A model from the tensors of a checkpoint."""
-        net = self.net({**DEFAULTS, **config})
-        fill(net, tensors, device, dtype)
-        return self.wrap(net, card, device, dtype)
-
     def stages(
-        self, net: nn.Module, config: Mapping[str, Any], episodes: Episodes, folder: object, steps: int | None
+        self, net: nn.Module, config: Mapping[str, Any], episodes: Episodes, folder: Path, steps: int | None
     ) -> list[Stage]:
         """One stage: rollouts that grow from 4 to FRAMES frames."""
         assert isinstance(net, SimpleNet)
@@ -154,7 +140,7 @@ class Architecture:
             error = (drawn - video[:, context:]).abs()
             return 20 * (error + 2 * error.square()).mean()
 
-        return [Stage("frames", steps or STEPS, RATE, list(net.parameters()), loss, every=100)]
+        return [Stage("frames", steps or self.steps, RATE, list(net.parameters()), loss, every=100)]
 
 
-architecture = Architecture()
+architecture = Simple()

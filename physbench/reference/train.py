@@ -22,7 +22,7 @@ from physbench.errors import UsageError
 from physbench.reference.episodes import ClipEpisodes, training_rows
 from physbench.reference.training import STATE, Episodes, generator, run_stages
 
-CLIPS = 800  # where no number is asked for
+CLIPS = 1260  # where no number is asked for
 SHOWN = 10  # frames of a sample picture
 
 
@@ -61,6 +61,7 @@ def train(
     if minutes is not None and minutes <= 0:
         raise UsageError(f"Expected a positive time but got --minutes {minutes:g}.")
     threads = threads or architecture.threads or torch.get_num_threads()
+    steps = steps or architecture.steps
     config = architecture.config()
     card: ModelCard = architecture.card(config)
     rows, held_out = training_rows(clips)

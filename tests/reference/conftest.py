@@ -7,6 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from physbench.reference import objects_training
+from physbench.reference.objects import ObjectsNet, architecture
+from physbench.reference.train import learn
+
 PALETTE = [(0.9, 0.135, 0.135), (0.747, 0.9, 0.135), (0.135, 0.9, 0.441), (0.135, 0.441, 0.9), (0.747, 0.135, 0.9)]
 
 
@@ -67,3 +71,28 @@ class ToyEpisodes:
 def toys() -> ToyEpisodes:
     torch.set_num_threads(1)
     return ToyEpisodes()
+
+
+SMALL = {"POOL": 24, "BATCH": 24, "LOOKED_AT": 12, "DRAWN": 4, "REFRESH": 20, "LONGEST": 12, "USUAL": 9}
+
+
+@pytest.fixture(scope="session")
+def net(toys, tmp_path_factory: pytest.TempPathFactory) -> ObjectsNet:  # type: ignore[no-untyped-def]
+    """A net after a short training on toys."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in SMALL.items():
+            patch.setattr(objects_training, name, value)
+        folder = tmp_path_factory.mktemp("objects")
+        trained, _ = learn(
+            architecture, architecture.config(), toys, folder, {}, seed=0, steps=30, minutes=None, device="cpu",
+            resume=False, threads=1,
+        )  # fmt: skip
+    assert isinstance(trained, ObjectsNet)
+    return trained
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trainings of `objects` take little at a time."""
+    for name, value in SMALL.items():
+        monkeypatch.setattr(objects_training, name, value)

@@ -5,39 +5,16 @@ from __future__ import annotations
 import copy
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from physbench.adapters.protocol import FrameModel
-from physbench.reference import objects_training
-from physbench.reference.dynamics import Dynamics
 from physbench.reference.motion import setting_of
 from physbench.reference.objects import ObjectsModel, ObjectsNet, architecture
-from physbench.reference.segmentation import background
 from physbench.reference.slots import read_slots, route
-from physbench.reference.start import estimate, roll
-from physbench.reference.surfaces import FAR, outline
-from physbench.reference.train import learn
+from physbench.reference.start import roll
 from physbench.reference.training import generator, run_stages
-
-SMALL = {"POOL": 24, "BATCH": 24, "LOOKED_AT": 12, "DRAWN": 4, "REFRESH": 20, "LONGEST": 12, "USUAL": 9}
-
-
-@pytest.fixture(scope="session")
-def net(toys, tmp_path_factory: pytest.TempPathFactory) -> ObjectsNet:  # type: ignore[no-untyped-def]
-    """A net after a short training on toys."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in SMALL.items():
-            patch.setattr(objects_training, name, value)
-        folder = tmp_path_factory.mktemp("objects")
-        trained, _ = learn(
-            architecture, architecture.config(), toys, folder, {}, seed=0, steps=30, minutes=None, device="cpu",
-            resume=False, threads=1,
-        )  # fmt: skip
-    assert isinstance(trained, ObjectsNet)
-    return trained
 
 
 @pytest.fixture(scope="session")
@@ -57,56 +34,12 @@ def play(model: ObjectsModel, context: Tensor, horizon: int = 20, actions: Tenso
 def test_centres_are_seen_to_a_fraction_of_a_pixel(toys, net: ObjectsNet) -> None:  # type: ignore[no-untyped-def]
     errors = []
     for index in range(len(toys)):
-        slots = read_slots(net.segmenter, toys.frames(index)[None].float() / 255, 8)
+        slots, _ = read_slots(net.segmenter, toys.frames(index)[None].float() / 255, 8)
         truth = torch.from_numpy(toys.places[index]).float()
         distance = (slots.centre[0][:, :, None] - truth[:, None]).norm(dim=-1).amin(-1)
         inside = ((truth > 7) & (truth < 57)).all(-1).all(-1)
         errors.append(distance[inside][slots.weight[0][inside] > 0.9])
     assert torch.cat(errors).quantile(0.95) < 0.2
-
-
-def test_background_is_what_lies_behind_the_balls() -> None:
-    frames = torch.full((1, 3, 3, 32, 32), 0.5)
-    frames[..., 20:, :] = 0.4
-    truth = frames[0, 0].clone()
-    for k in range(3):
-        frames[0, k, :, 8:24, 2 * k : 12 + 2 * k] = torch.tensor([0.9, 0.1, 0.1])[:, None, None]
-    found = background(frames)[0]
-    assert (found - truth)[:, :18].abs().max() < 0.02  # the part that is never free is filled from around it
-    assert (found - truth)[:, 25:].abs().max() < 1e-6
-
-
-def test_outline_of_a_floor_is_exact_and_its_normals_point_up() -> None:
-    picture = np.full((64, 64), 0.5, dtype=np.float32)
-    picture[51:] = 0.42
-    picture[50] = 0.42 * 0.3 + 0.5 * 0.7
-    points = outline(picture, 0.03)
-    points = points[points[:, 0] < FAR / 2]
-    assert len(points) == 64
-    assert np.abs(points[:, 1] - 50.7).max() < 0.25
-    assert np.abs(points[:, 2:4] - [0, -1]).max() < 1e-5
-    assert len(outline(np.full((64, 64), 0.3, dtype=np.float32), 0.03)[:, 0]) == 256  # nothing but rows far away
-
-
-def test_start_is_fitted_through_the_dynamics() -> None:
-    torch.manual_seed(0)
-    dynamics = Dynamics()
-    with torch.no_grad():
-        dynamics.scene[-1].bias[-3:] = torch.tensor([0.0, 0.5, 0.0])  # type: ignore[index]
-        dynamics.moves[-1].bias.fill_(1.0)  # type: ignore[union-attr]
-    points = torch.zeros(2, 32, 5)
-    points[..., :2] = FAR
-    setting = dynamics.setting(
-        torch.full((2, 64, 64), 0.5), points, torch.full((2, 1), 5.0), torch.ones(2, 1), torch.ones(2, 1)
-    )
-    x, v = torch.tensor([[[10.0, 12.0]], [[40.0, 30.0]]]), torch.tensor([[[1.5, -2.0]], [[-1.0, 0.5]]])
-    with torch.no_grad():
-        seen = roll(dynamics, x, v, setting, 8)[0]
-    seen[1, 0] += 3.0  # one frame that no motion explains
-    got_x, got_v, misfit = estimate(dynamics, setting, seen, torch.ones(2, 8, 1))
-    assert (got_x - x).abs().max() < 0.02
-    assert (got_v - v).abs().max() < 0.01
-    assert misfit[0].max() < 0.02 < misfit[1].max()
 
 
 def test_rollout_has_the_shape_and_range_of_the_contract(toys, model: ObjectsModel) -> None:  # type: ignore[no-untyped-def]
@@ -128,7 +61,7 @@ def test_rollout_is_deterministic_and_does_not_depend_on_the_batch(toys, model: 
 
 def test_rollout_starts_where_the_context_ends(toys, model: ObjectsModel) -> None:  # type: ignore[no-untyped-def]
     predicted = torch.cat([contexts(toys, [0, 2, 4]), *play(model, contexts(toys, [0, 2, 4]), 2)], 1)
-    seen = read_slots(model.net.segmenter, predicted, 8).centre[:, 8:]
+    seen = read_slots(model.net.segmenter, predicted, 8)[0].centre[:, 8:]
     truth = torch.stack([torch.from_numpy(toys.places[i][8:10]) for i in (0, 2, 4)]).float()
     distance = (seen[:, :, :, None] - truth[:, :, None]).norm(dim=-1).amin(-1)
     assert distance.max() < 0.5
@@ -153,7 +86,7 @@ def test_actions_reach_the_object_of_their_hue(net: ObjectsNet) -> None:
 
 def test_actions_are_wired_into_the_motion(toys, net: ObjectsNet) -> None:  # type: ignore[no-untyped-def]
     net = copy.deepcopy(net).requires_grad_(True)
-    slots = read_slots(net.segmenter, contexts(toys, [0]), 8)
+    slots, _ = read_slots(net.segmenter, contexts(toys, [0]), 8)
     setting = setting_of(net.dynamics, slots, 8)
     push = torch.zeros(1, 4, slots.centre.shape[2], 3)
     push[0, 2, 0] = torch.tensor([1.0, 0.0, 0.0])
@@ -171,9 +104,7 @@ def test_actions_are_wired_into_the_motion(toys, net: ObjectsNet) -> None:  # ty
     assert (still - moved)[0, 3, 1].abs().max() < 1e-3  # nobody pushed the other one
 
 
-def test_training_improves_every_stage(toys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
-    for name, value in SMALL.items():
-        monkeypatch.setattr(objects_training, name, value)
+def test_training_improves_every_stage(toys, small, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     torch.manual_seed(0)
     net = architecture.net(architecture.config())
     for stage in architecture.stages(net, architecture.config(), toys, tmp_path, 30):
