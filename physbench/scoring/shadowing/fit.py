@@ -20,7 +20,7 @@ Mask = NDArray[np.bool_]
 
 STEP_PLACE, STEP_SPEED = 5e-4, 2e-3  # m and m/s, of numerical derivatives
 DAMPINGS = (1e-4, 1e-2, 1.0, 100.0)
-LOST = 1e3  # sd; a point from which nothing is left
+FAR = 1e3  # sd; as far off counts where a candidate is not there
 
 
 class Fit:
@@ -49,17 +49,20 @@ class Fit:
             [np.repeat([STEP_PLACE, STEP_SPEED], len(self.arcs[c].numbers) // 2) for c in self.chosen]
         )
 
-    def places(self, numbers: Array, smooth: bool = False) -> Array:
-        """Places (K, F, N, 2) m of candidates with numbers (K, p)."""
+    def way(self, numbers: Array, smooth: bool = False) -> Way:
+        """The motion of candidates with numbers (K, p)."""
         parts = np.split(numbers, np.cumsum(self.size)[:-1], axis=1)
         values = [self.arcs[a].numbers[None] for a in range(len(self.arcs))]
         for c, part in zip(self.chosen, parts, strict=True):
             values[c] = part
         relevant = [self.arcs[a] for a in self._relevant]
-        changes = self.problem.changes(relevant, [values[a] for a in self._relevant], self.since)
+        changes = self.problem.changes(relevant, [values[a] for a in self._relevant], self.since, self.arcs)
         last = self.problem.seen.steps[self.frames.stop - 1]
-        way = self.problem.model.run([*self._frozen, *changes], int(last), smooth)
-        return way.places(self.problem.seen.steps[self.frames])
+        return self.problem.model.run([*self._frozen, *changes], int(last), smooth)
+
+    def places(self, numbers: Array, smooth: bool = False) -> Array:
+        """Places (K, F, N, 2) m of candidates with numbers (K, p)."""
+        return self.way(numbers, smooth).places(self.problem.seen.steps[self.frames])
 
     def errors(self, numbers: Array) -> Array:
         """Distances (K, F, N) in diameters, NaN where there is no body or no point."""
@@ -68,7 +71,7 @@ class Fit:
     def _residuals(self, numbers: Array, weight: Array, smooth: bool) -> Array:
         seen = self.problem.seen
         away = (self.places(numbers, smooth) - seen.place[self.frames]) / seen.diameter[:, None] * weight[..., None]
-        flat = np.nan_to_num(away[:, weight > 0].reshape(len(numbers), -1), nan=LOST, posinf=LOST, neginf=-LOST)
+        flat = np.nan_to_num(away[:, weight > 0].reshape(len(numbers), -1), nan=FAR, posinf=FAR, neginf=-FAR)
         return np.asarray(flat)
 
     def _weight(self, mask: Mask) -> Array:

@@ -68,17 +68,21 @@ class Problem:
 
     def simulate(self, arcs: Sequence[Arc], end: int) -> Way:
         """Simulate a hypothesis up to frame `end`, once."""
-        return self.model.run(self.changes(arcs, [arc.numbers[None] for arc in arcs], 0), self._step(end))
+        return self.model.run(self.changes(arcs, [arc.numbers[None] for arc in arcs], 0, arcs), self._step(end))
 
-    def changes(self, arcs: Sequence[Arc], numbers: Sequence[Array], since: int) -> list[Change]:
-        """Changes from frame `since` on that stand for arcs with numbers (K, p) each."""
+    def changes(self, arcs: Sequence[Arc], numbers: Sequence[Array], since: int, every: Sequence[Arc]) -> list[Change]:
+        """Changes from frame `since` on that stand for arcs with numbers (K, p) each, `every` arc there is considered.
+
+        A body goes on as it was until its next arc begins, so that others meet it in between; without a next one
+        it is gone.
+        """
         found: list[Change] = []
         for arc, value in zip(arcs, numbers, strict=True):
             begin = self._step(arc.first)
             if arc.first >= since:
                 found.append(Change(begin, arc.disc, "state", self.state(arc.disc, arc.face, value)))
             if since < arc.last < len(self.seen.times):
-                follows = any(other.disc == arc.disc and other.first == arc.last for other in arcs)
+                follows = any(other.disc == arc.disc and other.first >= arc.last for other in every)
                 if not follows and self.forward.world is not None:  # what draws others goes on doing so
                     found.append(Change(self._step(arc.last), arc.disc, "gone"))
             until = self._step(arc.last) if arc.last < len(self.seen.times) else np.inf

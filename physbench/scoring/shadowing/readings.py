@@ -1,7 +1,8 @@
-"""What chains of lawful segments say: explained share, shadowing time, breaks, join, offset, jitter, strength.
+"""What chains of lawful segments say: explained share, shadowing time, breaks, join, jitter, strength.
 
 Definitions: the shares are of due object-time. A segment counts with 2^-(breaks of its body before it), a gross break
-counting GROSS times; too short a segment is undetermined, which is unexplained.
+counting GROSS times; too short a segment is undetermined, which is unexplained. Where the unbroken arc of a body that
+is not seen is hidden or outside the image, the body is excused: that time is not due.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.scoring.shadowing.chain import LEAST_SPAN, LEAST_SPARE, Break, Chain, Chainer
+from physbench.scoring.paths import runs
+from physbench.scoring.shadowing.chain import Break, Chain, Chainer
 from physbench.scoring.shadowing.problem import Arc, Problem
-from physbench.scoring.shadowing.seen import Seen
+from physbench.scoring.shadowing.restart import LEAST_POINTS, LEAST_SPAN
+from physbench.scoring.shadowing.seen import SHOWN_FOR, SHOWN_POINTS, SURE_SDS, Seen
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -33,10 +36,11 @@ class Rung:
     tolerance: float  # diameters
     explained: float  # share of due object-time, weighted
     shadowed: float  # share of due object-time up to each body's first break
-    behind_join: float  # as `explained`, from behind a break of the join on
+    behind_join: float  # as `explained`, where the first break of a body is forgiven if it is one of the join
     breaks: tuple[Break, ...]
     undetermined: float  # share of due object-time in segments too short to count
     weight: Array  # (T, N) of each frame
+    due: Mask  # (T, N) what the shares are of: due in ground truth and not excused
     chain: Chain
 
     @property
@@ -60,13 +64,15 @@ def ladder(problem: Problem, rungs: tuple[float, ...] = RUNGS) -> tuple[Rung, ..
 def read(chain: Chain, seen: Seen, tolerance: float) -> Rung:
     """Shares of a chain."""
     weight, first, short = _weights(chain, seen)
-    due = seen.owed
+    due = seen.owed & ~excused(chain, seen)
+    if not _shows_enough(seen):
+        weight, first, short = np.zeros_like(weight), np.zeros_like(first), due
     total = max(int(due.sum()), 1)
     after = weight.copy()
     for disc in range(weight.shape[1]):
-        joins = [b for b in chain.breaks if b.disc == disc and b.time <= JOIN + 1e-9]
-        count = sum(GROSS if b.gross else 1 for b in joins)
-        after[:, disc] *= 2.0**count
+        joins = join_of(chain, disc)
+        if joins is not None:
+            after[joins.frame :, disc] *= 2.0 ** (GROSS if joins.gross else 1)
     return Rung(
         tolerance,
         float(weight[due].sum() / total),
@@ -75,8 +81,32 @@ def read(chain: Chain, seen: Seen, tolerance: float) -> Rung:
         tuple(sorted(chain.breaks, key=lambda b: (b.time, b.disc))),
         float((short & due).sum() / total),
         weight,
+        due,
         chain,
     )
+
+
+def join_of(chain: Chain, disc: int) -> Break | None:
+    """The first break of a body behind the hand-over, if it is a jump of the join."""
+    behind = [b for b in chain.breaks if b.disc == disc and b.time > 1e-9]
+    first = min(behind, key=lambda b: b.time, default=None)
+    return first if first is not None and first.time <= JOIN + 1e-9 else None
+
+
+def excused(chain: Chain, seen: Seen) -> Mask:
+    """Where a body that is due and not there is lawfully hidden or outside the image (T, N)."""
+    away = seen.owed & ~seen.there & np.isfinite(chain.place[..., 0])
+    for n in range(away.shape[1]):
+        away[min((b.frame for b in chain.breaks if b.disc == n), default=len(away)) :, n] = False
+    if seen.sight is None or not away.any():
+        return np.zeros_like(away)
+    return away & seen.sight.excused(chain.place)
+
+
+def _shows_enough(seen: Seen) -> bool:
+    """Whether bodies are shown for as long as nearly any lawful future shows them."""
+    behind = (seen.times > 1e-9)[:, None]
+    return int(((seen.there | seen.known) & behind).sum()) >= seen.least
 
 
 def _weights(chain: Chain, seen: Seen) -> tuple[Array, Mask, Mask]:
@@ -87,10 +117,12 @@ def _weights(chain: Chain, seen: Seen) -> tuple[Array, Mask, Mask]:
     lawfully = resting(seen, chain.place, 1.2 * SLOW)  # so that noise does not part the two
     for arc in chain.arcs:
         n, part = arc.disc, slice(arc.first, arc.last)
-        before = [b for b in chain.breaks if b.disc == n and b.frame <= arc.first]
+        before = chain.broken(n, arc.first)
         known = arc.first + np.flatnonzero(seen.known[part, n])
         span = float(seen.times[known[-1]] - seen.times[known[0]]) if len(known) else 0.0
-        if span < LEAST_SPAN - 1e-9 or len(known) < len(arc.numbers) + LEAST_SPARE:
+        owed = arc.first + np.flatnonzero(seen.owed[part, n])
+        sure = int(seen.known[owed, n].sum())  # context alone says nothing of what follows
+        if span < LEAST_SPAN - 1e-9 or len(known) < LEAST_POINTS or sure < min(LEAST_POINTS, len(owed)):
             short[part, n] = True
             continue
         good = seen.there[part, n] & ~(
@@ -104,16 +136,26 @@ def _weights(chain: Chain, seen: Seen) -> tuple[Array, Mask, Mask]:
 def _may_rest(chain: Chain, seen: Seen, arc: Arc, still: Mask, lawfully: Mask, unbroken: bool) -> Mask:
     """Frames of an arc in which rest counts.
 
-    The body came to rest in it, or rested in the context and was not met, or truly rests.
+    The body came to rest in it, or is seen to rest in the context and was not met, or truly rests.
     """
     n, begin, end = arc.disc, arc.first, arc.last
     speed = np.linalg.norm(chain.speed[begin:end, n], axis=-1) / seen.diameter[n]
     moves = speed > 2 * SLOW
     may = (np.maximum.accumulate(moves) & lawfully) | seen.rests[begin:end, n]
-    context = (seen.times[begin:end] <= 1e-9) & seen.known[begin:end, n]
-    if unbroken and context.any() and still[context].all():
+    if unbroken and _rested(seen, n):
         may = may | ~chain.touched[begin:end, n]
     return np.asarray(may)
+
+
+def _rested(seen: Seen, disc: int) -> bool:
+    """Whether the context frames themselves show a body at rest."""
+    given = np.flatnonzero(seen.given[:, disc])
+    if len(given) < SHOWN_POINTS or seen.times[given[-1]] - seen.times[given[0]] < SHOWN_FOR - 1e-9:
+        return False
+    place = seen.place[given, disc] / seen.diameter[disc]
+    moved = np.linalg.norm(place - place[0], axis=-1)
+    most = SLOW * (seen.times[given] - seen.times[given[0]]) + SURE_SDS * seen.sd[given, disc]
+    return bool((moved <= most).all())
 
 
 def resting(seen: Seen, place: Array, slow: float = SLOW) -> Mask:
@@ -142,26 +184,31 @@ def jitter(chain: Chain, seen: Seen) -> float:
 def strength(problem: Problem) -> float:
     """The smallest tolerance, on the grid 0.01 x 1.2^k diameters, at which a clip has no break; at most 2.
 
-    A body that is due and not there for LOST s makes it 2.
+    It is 2 where a body that is due and not excused is not there, or in no segment that counts, for LOST s.
     """
     seen = problem.seen
-    dt = float(seen.times[1] - seen.times[0])
-    gone = seen.owed & ~seen.there
-    for column in gone.T:
-        edges = np.flatnonzero(np.diff(np.concatenate([[False], column, [False]]).astype(np.int8))).reshape(-1, 2)
-        if len(edges) and (edges[:, 1] - edges[:, 0]).max() * dt > LOST:
-            return 2.0
+    if not _shows_enough(seen):
+        return 2.0
     low, high, best = -1, len(GRID), None  # breaks at GRID[low], none at GRID[high]
     trial = next(k for k, value in enumerate(GRID) if value >= RUNGS[0])
     while high - low > 1:
         chain = Chainer(problem, GRID[trial], only_first=True, arcs=best).run()
-        if chain.breaks or not chain.arcs:
+        if chain.breaks or _loses(chain, seen):
             low = trial
         else:
-            excess = np.where(chain.errors > 5 * seen.sd, chain.errors, 0.0)
-            high = min(trial, int(np.searchsorted(GRID, np.nanmax(excess, initial=0.0))))
-            best = chain.arcs
+            high, best = trial, chain.arcs
+            if seen.declared is None:  # else what is allowed at the start depends on the tolerance, too
+                needed = np.where(chain.errors > SURE_SDS * seen.sd, chain.errors / np.maximum(seen.share, 1e-9), 0.0)
+                high = min(trial, int(np.searchsorted(GRID, np.nanmax(needed, initial=0.0))))
         trial = (low + high) // 2
         if low < 0 <= high - 2:
             trial = high - 1 if high <= 3 else (low + high) // 2
     return 2.0 if high == len(GRID) else GRID[high]
+
+
+def _loses(chain: Chain, seen: Seen) -> bool:
+    """Whether a chain leaves some body that is due unexplained for LOST s."""
+    _, _, short = _weights(chain, seen)
+    gone = seen.owed & ~excused(chain, seen) & (~seen.there | short | np.isnan(chain.place[..., 0]))
+    dt = float(seen.times[1] - seen.times[0]) if len(seen.times) > 1 else 0.0
+    return any(len(run) * dt > LOST + 1e-9 for column in gone.T for run in runs(column))

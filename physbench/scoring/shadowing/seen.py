@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
-from physbench.scoring.due import accounted, due
+from physbench.scoring.due import VAGUE, accounted, due
+from physbench.scoring.paths import runs
 from physbench.scoring.shadowing.forward import Forward
+from physbench.scoring.shadowing.sight import Sight, sight_of
 from physbench.tracks.tracks import Tracks
-from physbench.world.camera import depth_axis, plane_from_px, plane_from_world
+from physbench.world.camera import depth_axis, looking, plane_from_px, plane_from_world
 from physbench.world.outlines import apparent_radius
 from physbench.world.scene import PHYSICS_HZ
+
+if TYPE_CHECKING:
+    from physbench.scoring.shadowing.declared import Declared
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -21,6 +27,8 @@ Mask = NDArray[np.bool_]
 CONTEXT = 0.5  # s before the hand-over that are looked at
 SURE = 0.015  # diameters; a place with a larger sd tells presence only
 NOISE = 0.003  # diameters, the least sd that a place is given in fits
+SURE_SDS = 5.0  # a point is not asked to be nearer than this many of its sd
+SHOWN_FOR, SHOWN_POINTS = 0.1, 3  # s and points of context that show which forces act
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,11 +44,55 @@ class Seen:
     there: Mask  # (T, N) where it is present
     start: NDArray[np.intp]  # (N,) first frame in which the body moves freely
     rests: Mask  # (T, N) where ground truth rests
+    sight: Sight | None = None  # what the camera sees elsewhere; None: all
+    declared: Declared | None = None  # velocities at the hand-over that the task declares; None: any
+    least: float = 0.0  # frames x bodies that must be shown for anything to be said
 
     @property
     def known(self) -> Mask:
         """Where there is a place (T, N)."""
         return np.isfinite(self.place[..., 0])
+
+    @property
+    def given(self) -> Mask:
+        """Where a context frame gives a place of a body that moves freely (T, N)."""
+        free = np.arange(len(self.times))[:, None] >= self.start
+        return np.asarray(self.known & free & (self.times <= 1e-9)[:, None])
+
+    @property
+    def tells_speed(self) -> Mask:
+        """Whether the context tells how fast each body is (N,)."""
+        return np.asarray(self.given.sum(axis=0) >= 2)
+
+    @property
+    def tells_forces(self) -> bool:
+        """Whether the context shows some body for long enough to tell what acts on it."""
+        spans = [self.times[column] for column in self.given.T]
+        return any(len(span) >= SHOWN_POINTS and span[-1] - span[0] >= SHOWN_FOR - 1e-9 for span in spans)
+
+    @property
+    def share(self) -> Array:
+        """Share of a tolerance that each point gets (T, N).
+
+        1 in predicted frames. In the context less, where it is shorter than CONTEXT: it gives a velocity no more
+        freedom than one of CONTEXT s does.
+        """
+        share = np.ones(self.sd.shape)
+        for column, given in zip(share.T, self.given.T, strict=True):
+            if given.any():
+                span = self.times[given][-1] - self.times[given][0]
+                column[self.times <= 1e-9] = min(1.0, span / CONTEXT)
+        return share
+
+    def limit(self, tolerance: float) -> Array:
+        """How far in diameters a lawful motion may be from each point (T, N)."""
+        return np.maximum(tolerance * self.share, SURE_SDS * self.sd)
+
+    def until(self, frame: int) -> Seen:
+        """The frames before one."""
+        part = slice(0, frame)
+        names = ("times", "steps", "place", "sd", "owed", "there", "rests")
+        return replace(self, **{name: getattr(self, name)[part] for name in names})
 
 
 def from_tracks(clip: Clip, tracks: Tracks, model: Forward) -> Seen:
@@ -49,36 +101,56 @@ def from_tracks(clip: Clip, tracks: Tracks, model: Forward) -> Seen:
     columns = [clip.tracked.index(i) if i in clip.tracked else -1 for i in model.index]
     if -1 in columns:
         raise ValueError("A body moves that no track follows.")
-    plane = plane_from_px(camera, clip.spec, tracks.position - _offset(clip, tracks))
+    plane = plane_from_px(camera, clip.spec, tracks.position)
     centre = plane_from_world(camera, np.asarray(camera.center, dtype=np.float64))
-    depth = model.depth - (camera.center[1] if camera.view == "front" else -camera.center[2])
-    further = 1 + (depth if camera.view == "front" else -depth) / camera.distance
+    across = depth_axis(camera)
+    # Behind the plane through the camera's centre things look smaller.
+    further = 1 + looking(camera)[across] * (model.depth - camera.center[across]) / camera.distance
     place = centre + (plane[:, columns] - centre) * further[:, None]
     diameter = _diameters(clip, model)
     scale = clip.pixels_per_metre / further
     sd = np.nan_to_num(tracks.position_sd[:, columns], nan=np.inf) / (diameter * scale)
     place = np.where((sd <= SURE)[..., None], place, np.nan)
+    window = clip.window(tracks.context)
+    owed = due(clip, tracks.context)[:, columns]
+    there = accounted(clip, tracks)[:, columns]
+    frames = np.arange(window.start, window.stop)
     return Seen(
         tracks.times,
         np.round(tracks.times * PHYSICS_HZ),
         place,
         np.maximum(np.where(np.isfinite(sd), sd, NOISE), NOISE),
         diameter,
-        due(clip, tracks.context)[:, columns],
-        accounted(clip, tracks)[:, columns],
+        owed,
+        _present(there, np.isfinite(place[..., 0]), tracks.times),
         _start(clip, model, tracks.times),
-        _resting(clip, model)[clip.window(tracks.context)],
+        _resting(clip, model)[window],
+        sight_of(clip, model.index, model.depth, diameter / 2, frames),
     )
 
 
-def _offset(clip: Clip, tracks: Tracks) -> Array:
-    """Shift of the picture as a whole (2,) px: median over the predicted frames of fixed tracked bodies."""
+def _present(there: Mask, known: Mask, times: Array) -> Mask:
+    """Where a body counts as present (T, N): a stretch without a sure place is forgiven for VAGUE s."""
+    there = there.copy()
+    dt = float(times[1] - times[0]) if len(times) > 1 else 0.0
+    for column, vague in zip(there.T, (there & ~known).T, strict=True):
+        for run in runs(vague):
+            column[run] = len(run) * dt <= VAGUE + 1e-9
+    return there
+
+
+def offset(clip: Clip, tracks: Tracks) -> float:
+    """Distance in diameters by which fixed bodies are off in the predicted frames, median; NaN where none is tracked.
+
+    It is told and not taken out: most tasks have nothing fixed that a track follows, and a picture that shifts as a
+    whole is a jump of what the context showed.
+    """
     fixed = [k for k, body in enumerate(clip.tracked_bodies) if body.role == "fixed"]
-    if not fixed:
-        return np.zeros(2)
-    away = (tracks.position - clip.px_positions()[clip.window(tracks.context)])[tracks.context :, fixed]
-    away = away[np.isfinite(away[..., 0])]
-    return np.median(away, axis=0) if len(away) else np.zeros(2)
+    window, behind = clip.window(tracks.context), slice(tracks.context, None)
+    away = (tracks.position - clip.px_positions()[window])[behind, fixed] / clip.pixels_per_metre
+    away = away / np.maximum(clip.diameters()[window][behind, fixed], 1e-9)[..., None]
+    away = away[np.isfinite(away).all(axis=-1)]
+    return float(np.linalg.norm(np.median(away, axis=0))) if len(away) else float("nan")
 
 
 def _diameters(clip: Clip, model: Forward) -> Array:

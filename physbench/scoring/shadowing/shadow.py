@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.scoring.shadowing import readings
-from physbench.scoring.shadowing.forward import Forward, forward
+from physbench.scoring.shadowing.declared import declared
+from physbench.scoring.shadowing.forward import Forward, modelled
 from physbench.scoring.shadowing.problem import Problem
-from physbench.scoring.shadowing.readings import JOIN, RUNGS, Rung
-from physbench.scoring.shadowing.seen import from_states, from_tracks
-from physbench.scoring.shadowing.unseen import best_factor
+from physbench.scoring.shadowing.readings import RUNGS, Rung
+from physbench.scoring.shadowing.seen import CONTEXT, Seen, from_states, from_tracks, offset
+from physbench.scoring.shadowing.shown import least_shown
+from physbench.scoring.shadowing.unmodelled import Unmodelled
+from physbench.scoring.shadowing.unseen import Constants, best_constants
 from physbench.tracks.tracks import Tracks
 
 Array = NDArray[np.float64]
@@ -26,6 +31,8 @@ class Shadowing:
     problem: Problem
     rungs: tuple[Rung, ...]
     factor: float  # by which gravity or the strength of fields was multiplied; 1 as the scene says
+    parameters: Mapping[str, float] = field(default_factory=dict)  # of the task that were freed and differ from its own
+    offset: float = float("nan")  # diameters by which fixed bodies are off, not taken out; NaN where none is tracked
 
     @property
     def explained(self) -> float:
@@ -43,17 +50,26 @@ class Shadowing:
         return (self.explained + self.shadowed) / 2
 
     @property
+    def behind_join(self) -> float:
+        """E where a jump at the hand-over is forgiven."""
+        return float(np.mean([rung.behind_join for rung in self.rungs]))
+
+    @property
     def join(self) -> tuple[float, float]:
-        """Jumps in diameters and in m/s of breaks within JOIN s of the hand-over, smallest rung; 0 without one."""
-        joins = [b for b in self.rungs[0].breaks if b.time <= JOIN + 1e-9]
-        return max((b.jump for b in joins), default=0.0), max((b.kick for b in joins), default=0.0)
+        """Largest jumps of the join in diameters and in m/s, smallest rung; 0 without one, NaN where none lasts."""
+        bodies = range(len(self.problem.seen.diameter))
+        joins = [b for b in (readings.join_of(self.rungs[0].chain, n) for n in bodies) if b is not None]
+        lasting = [b for b in joins if np.isfinite(b.jump)]
+        if joins and not lasting:
+            return float("nan"), float("nan")
+        return max((b.jump for b in lasting), default=0.0), max((b.kick for b in lasting), default=0.0)
 
     @property
     def jitter(self) -> float:
         """Rms distance in diameters that changes from frame to frame; NaN where little is explained."""
         return readings.jitter(self.rungs[-1].chain, self.problem.seen)
 
-    @property
+    @cached_property
     def strength(self) -> float:
         """The smallest tolerance in diameters at which there is no break; costs as much as all the rest."""
         return readings.strength(self.problem)
@@ -62,15 +78,17 @@ class Shadowing:
 def shadow(clip: Clip, tracks: Tracks, *, free: bool = False, rungs: tuple[float, ...] = RUNGS) -> Shadowing | None:
     """Shadow the tracks of a prediction, or None where the scene has no forward model that is fast enough.
 
-    free: the reading with unseen constants, one factor in [0.5, 2] on gravity or the strength of the fields.
+    free: the reading with unseen constants, see `unseen`; they stay the scene's own where the context shows them.
     """
     model = model_of(clip)
     if model is None:
         return None
-    seen = from_tracks(clip, tracks, model)
-    factor = best_factor(model, seen) if free else None
-    problem = Problem(model, seen, factor)
-    return Shadowing(problem, readings.ladder(problem, rungs), 1.0 if factor is None else factor)
+    seen = seen_of(clip, tracks, model)
+    found, shift = Constants(model), offset(clip, tracks)
+    if free:
+        found = best_constants(clip, tracks.context, model, seen)
+    problem = Problem(found.model, seen, None if found.factor == 1.0 else found.factor)
+    return Shadowing(problem, readings.ladder(problem, rungs), found.factor, found.parameters, shift)
 
 
 def shadow_states(clip: Clip, times: Array, states: Array, *, rungs: tuple[float, ...] = RUNGS) -> Shadowing | None:
@@ -82,13 +100,42 @@ def shadow_states(clip: Clip, times: Array, states: Array, *, rungs: tuple[float
     model = model_of(clip)
     if model is None:
         return None
-    problem = Problem(model, from_states(clip, times, states, model))
+    seen = from_states(clip, times, states, model)
+    if not seen.tells_speed.all():
+        seen = replace(seen, declared=declared(clip, model.index))
+    problem = Problem(model, seen)
     return Shadowing(problem, readings.ladder(problem, rungs), 1.0)
 
 
+def seen_of(clip: Clip, tracks: Tracks, model: Forward) -> Seen:
+    """What tracks show, and what the task declares of what the context does not."""
+    seen = from_tracks(clip, tracks, model)
+    if seen.tells_speed.all():
+        return seen
+    return replace(seen, declared=declared(clip, model.index), least=least_shown(clip, Problem(model, seen)))
+
+
+def why_not(clip: Clip) -> str | None:
+    """Why a clip cannot be shadowed, in words for a report; None where it can."""
+    try:
+        _model_of(clip)
+    except Unmodelled as error:
+        return str(error)
+    return None
+
+
 def model_of(clip: Clip) -> Forward | None:
-    """The forward model of a clip's scene from its last context frames on; None also where a moving body has no hue."""
-    if any(body.role == "moving" and body.hue is None for body in clip.scene.bodies):
+    """The forward model of a clip's scene from its last context frames on; None where `why_not` gives a reason."""
+    try:
+        return _model_of(clip)
+    except Unmodelled:
         return None
-    released = [body.release for body in clip.scene.bodies if body.role == "moving" and body.release is not None]
-    return forward(clip.scene, max([-0.5, *released]))
+
+
+def _model_of(clip: Clip) -> Forward:
+    moving = [body for body in clip.scene.bodies if body.role == "moving"]
+    for body in moving:
+        if body.hue is None:
+            raise Unmodelled(f"{body.name} has no hue by which it could be followed")
+    released = [body.release for body in moving if body.release is not None]
+    return modelled(clip.scene, max([-CONTEXT, *released]))

@@ -1,0 +1,160 @@
+"""Where and how a body's next lawful arc begins: at the start of a track, and behind a break."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.scoring.shadowing.fit import Fit
+from physbench.scoring.shadowing.forward import Way
+from physbench.scoring.shadowing.limits import Limits
+from physbench.scoring.shadowing.problem import FREE, Arc, Problem
+from physbench.scoring.shadowing.start import starts
+
+Array = NDArray[np.float64]
+
+LEAST_SPAN = 0.3  # s of a segment that counts
+LEAST_POINTS = 4  # of such a segment: two more than tell its four numbers
+AHEAD = 0.07  # s beyond the first miss that a fit is pulled by
+FIRST = 0.3  # s that a new arc is fitted to
+PROMISING = 0.1  # s that a guess must hold to be fitted
+DELAYS = (0, 1, 2, 4, 7, 11, 16)  # thirtieths of a second by which a new start is sought later and later
+LATER = 0.25  # s by which it is from then on
+MOST_STARTS = 16  # of a body that are sought in vain; what comes after them is unexplained
+
+Value = tuple[int, float]  # first frame that an arc misses, minus the rms distance up to there: the larger the better
+
+
+class Restarts:
+    """Looks for arcs of a problem at one tolerance."""
+
+    def __init__(self, problem: Problem, limits: Limits) -> None:
+        self.problem, self.seen, self.limits = problem, problem.seen, limits
+        self._vain = [0] * len(problem.seen.diameter)
+
+    def firsts(self) -> list[Arc]:
+        """First arcs of all bodies that have one, each fitted beside first guesses for the others."""
+        arcs: list[Arc] = []
+        for disc, first in enumerate(self.seen.start.tolist()):
+            for frame in (first + np.flatnonzero(self.seen.known[first:, disc])).tolist():
+                guesses = starts(self.problem, disc, frame)
+                if guesses:
+                    arcs.append(guesses[-1])
+                    break
+        for a, arc in enumerate(arcs):
+            found = self._best(arc.disc, arc.first, arcs[:a], arcs[a + 1 :], starts(self.problem, arc.disc, arc.first))
+            arcs[a] = found[1]
+        return arcs
+
+    def behind(self, old: Arc, frame: int, arcs: Sequence[Arc]) -> Arc | None:
+        """The next arc of a body that lasts, from a frame on; `old`: the arc before, one of `arcs`."""
+        disc, total = old.disc, self.limits.total
+        known = np.flatnonzero(self.seen.known[:, disc])
+        delays = [round(delay * self.limits.fps / 30) for delay in DELAYS]
+        tried, at = -1, frame
+        while at < total and self._vain[disc] < MOST_STARTS:
+            later = known[known >= at]
+            if not len(later):
+                return None
+            if later[0] > tried:
+                tried = int(later[0])
+                found = self._lasting(old, tried, arcs)
+                if found is not None:
+                    return found
+                self._vain[disc] += 1
+            delays = delays[1:] if len(delays) > 1 else [delays[0] + self.limits.frames(LATER)]
+            at = max(frame + delays[0], at + 1)
+        return None
+
+    def _lasting(self, old: Arc, frame: int, arcs: Sequence[Arc]) -> Arc | None:
+        guesses = [*starts(self.problem, old.disc, frame), *self._carried(old, frame, arcs)]
+        if not guesses:
+            return None
+        (reach, _), arc = self._best(old.disc, frame, arcs, (), guesses, self.limits.frames(PROMISING))
+        lasted = float(self.seen.times[min(reach, self.limits.total) - 1] - self.seen.times[frame])
+        points = int(self.seen.known[frame:reach, old.disc].sum())
+        return arc if lasted >= LEAST_SPAN - 1e-9 and points >= LEAST_POINTS else None
+
+    def _carried(self, old: Arc, frame: int, arcs: Sequence[Arc]) -> list[Arc]:
+        """Starts for a body that something meets at once: with the speed that it had, and with that of two points."""
+        seen, n = self.seen, old.disc
+        longer = [replace(old, last=len(seen.times)) if arc is old else arc for arc in arcs]
+        speed = self.problem.simulate(longer, frame).at(seen.steps[[frame]])[1][0, 0, n]
+        place, speeds = seen.place[frame, n], [speed]
+        if frame + 1 < len(seen.times) and seen.known[frame + 1, n]:
+            dt = float(seen.times[frame + 1] - seen.times[frame])
+            places = np.repeat(place[None], len(seen.diameter), axis=0)
+            pull = self.problem.forward.acceleration(places)[n]
+            speeds.append((seen.place[frame + 1, n] - place) / dt - pull * dt / 2)
+        return [
+            Arc(n, frame, len(seen.times), FREE, np.concatenate([place, value]))
+            for value in speeds
+            if np.isfinite(value).all()
+        ]
+
+    def _best(
+        self,
+        disc: int,
+        frame: int,
+        before: Sequence[Arc],
+        behind: Sequence[Arc],
+        guesses: Sequence[Arc],
+        promising: int = 0,
+    ) -> tuple[Value, Arc]:
+        """The arc that holds longest of those that fits from guesses reach, in its place among the others.
+
+        promising: frames that the best guess must hold to be fitted at all.
+        """
+        limits = self.limits
+        end = min(frame + max(2 * limits.frames(FIRST), LEAST_POINTS + 2), limits.total)
+        index = len(before)
+        around = [*before, guesses[0], *behind]
+        way = self._way_to(frame, [*before, *behind])
+        values = self._values(guesses, around, index, way, end)
+        ranked = sorted(range(len(guesses)), key=lambda g: values[g], reverse=True)
+        best: tuple[Value, Arc] = values[ranked[0]], guesses[ranked[0]]
+        if promising and best[0][0] < frame + promising:
+            return best
+        others = [g for g in ranked if guesses[g].face != guesses[ranked[0]].face]
+        for g in [ranked[0], *(others[:1] if promising else ranked[1:2])]:
+            around[index] = guesses[g]
+            fit = Fit(self.problem, around, [index], way, end)
+            span = min(max(values[g][0] + limits.frames(AHEAD), frame + limits.frames(FIRST / 2)), end)
+            for until in (span, frame + limits.frames(FIRST) + 1):
+                numbers = fit.descend(limits.points(fit, min(until, end)), rounds=3)
+                fit = Fit(self.problem, fit.result(numbers), [index], way, end)
+                value = self._values([fit.arcs[index]], fit.arcs, index, way, end)[0]
+                if value > best[0]:
+                    best = (value, fit.arcs[index])
+                if value[0] < frame + limits.frames(PROMISING) or value[0] >= end:
+                    break
+            if best[0][0] >= end:
+                break
+        return best
+
+    def _way_to(self, frame: int, arcs: Sequence[Arc]) -> Way | None:
+        """A simulation of arcs up to a frame; None where nothing has begun by then."""
+        begun = [arc for arc in arcs if arc.first <= frame]
+        return self.problem.simulate(begun, frame) if begun else None
+
+    def _values(
+        self, guesses: Sequence[Arc], around: Sequence[Arc], index: int, way: Way | None, end: int
+    ) -> list[Value]:
+        """How long each guess holds in the place `index` among other arcs. All begin at one frame."""
+        values: list[Value] = [(0, -np.inf)] * len(guesses)
+        disc, first = guesses[0].disc, guesses[0].first
+        for face in {guess.face for guess in guesses}:
+            some = [g for g, guess in enumerate(guesses) if guess.face == face]
+            arcs = [*around[:index], guesses[some[0]], *around[index + 1 :]]
+            fit = Fit(self.problem, arcs, [index], way, end)
+            errors = fit.errors(np.stack([guesses[g].numbers for g in some]))[:, :, disc]
+            missed = self.limits.misses(errors, first, disc)
+            for g, row, beyond in zip(some, errors, missed, strict=True):
+                reach = int(beyond.argmax()) if beyond.any() else end - first
+                use = row[: max(reach, 1)]
+                rms = float(np.sqrt(np.nanmean(use**2))) if np.isfinite(use).any() else np.inf
+                values[g] = (first + reach, -rms)
+        return values

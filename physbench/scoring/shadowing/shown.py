@@ -1,0 +1,46 @@
+"""How long bodies must at least be shown where the context does not tell how fast they are.
+
+Whoever leaves the image at once has nothing to explain. Of what a picture allows most futures stay for longer.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.clips.clip import Clip
+from physbench.scoring.due import DUE_SHARE
+from physbench.scoring.shadowing.changes import Change
+from physbench.scoring.shadowing.problem import FREE, Problem
+from physbench.scoring.unknowns import cast, other_states
+from physbench.world.camera import PLANE_AXES
+
+Array = NDArray[np.float64]
+
+PERCENTILE, HALF = 10.0, 0.5  # of the visible times of lawful futures, and the share of it that must be shown
+
+
+def least_shown(clip: Clip, problem: Problem) -> float:
+    """Frames x bodies that a prediction must at least show: half of the 10th percentile of what other draws show.
+
+    They start at the true places with the velocities of other draws of the task; 0 where there are none.
+    """
+    seen, model = problem.seen, problem.forward
+    if seen.sight is None:
+        return 0.0
+    axes = list(PLANE_AXES[clip.scene.camera.view])
+    now = clip.states[clip.handover]
+    behind = np.flatnonzero(seen.times > 1e-9)
+    first = int(behind[0]) - 1
+    begin = int(seen.steps[first])
+    changes: list[Change] = [push for push in model.pushes if push.step > begin]
+    for n, i in enumerate(model.index):
+        drawn = other_states(clip.row.task, clip.row.split, cast(clip.scene), i)[:, 7:10][:, axes]
+        if not len(drawn):
+            return 0.0
+        numbers = np.concatenate([np.broadcast_to(now[i, :3][axes], drawn.shape), drawn], axis=-1)
+        changes.append(Change(begin, n, "state", problem.state(n, FREE, numbers)))
+    frames = slice(first + 1, len(seen.times))
+    way = problem.model.run(changes, int(seen.steps[-1]))
+    shown = seen.sight.share(way.places(seen.steps[frames]), frames) >= DUE_SHARE
+    return HALF * float(np.percentile(shown.sum(axis=(1, 2)), PERCENTILE))

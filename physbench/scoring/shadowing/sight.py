@@ -1,0 +1,104 @@
+"""What a camera would see of bodies at other places than the true ones: behind a screen, outside the image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.clips.clip import Clip
+from physbench.scoring.due import DUE_SHARE
+from physbench.world.camera import depth_axis, looking, plane_from_world
+from physbench.world.geometry import rotate
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+UNSURE = 0.1  # of a disc; an arc is a tolerance off, and so is what it shows
+RINGS = ((0.0, 1), (0.4, 6), (0.7, 10), (0.92, 14))  # radii and numbers of the points that stand for a disc
+
+
+@dataclass(frozen=True, eq=False)
+class Sight:
+    """The image's window and what stands in front of N bodies in T frames, as it looks in the plane of motion."""
+
+    centre: Array  # (2,) m
+    half: Array  # (2,) m, half of the window
+    scale: Array  # (N,) by which what lies in a body's plane looks smaller
+    radius: Array  # (N,) m
+    low: Array  # (T, S, 2) m, corners of the screens; NaN where one is not there
+    high: Array  # (T, S, 2)
+    nearer: Mask  # (S, N) whether a screen stands nearer to the camera than a body
+
+    def share(self, place: Array, frames: slice = slice(None)) -> Array:
+        """Visible share (K, F, N) of discs at places (K, F, N, 2) m in frames; 0 outside the image and where NaN."""
+        centre = self.centre + (place - self.centre) * self.scale[:, None]
+        radius = self.radius * self.scale
+        points = centre[..., None, :] + radius[:, None, None] * _POINTS  # (K, F, N, P, 2)
+        with np.errstate(invalid="ignore"):
+            seen = np.asarray((np.abs(points - self.centre) <= self.half).all(axis=-1))
+            for s in range(self.nearer.shape[0]):
+                low, high = (part[frames, s][:, None, None] for part in (self.low, self.high))
+                behind = ((points >= low) & (points <= high)).all(axis=-1)
+                seen &= ~(behind & self.nearer[s][:, None])
+            inside = (np.abs(centre - self.centre) <= self.half).all(axis=-1)
+            for n in range(len(radius)):
+                for other in np.flatnonzero(self.scale > self.scale[n] + 1e-9):
+                    away = np.linalg.norm(points[:, :, n] - centre[:, :, other, None], axis=-1)
+                    seen[:, :, n] &= ~(away < radius[other])
+        return np.asarray(np.where(inside, seen.mean(axis=-1), 0.0))
+
+    def excused(self, place: Array) -> Mask:
+        """Where discs at places (T, N, 2) m need not be seen (T, N)."""
+        found = self.share(place[None])[0] < DUE_SHARE + UNSURE
+        return np.asarray(found & np.isfinite(place[..., 0]))
+
+
+def _points() -> Array:
+    """Points (P, 2) spread evenly over a disc of radius 1."""
+    found = []
+    for radius, count in RINGS:
+        angle = 2 * np.pi * (np.arange(count) + radius) / count
+        found.append(radius * np.stack([np.cos(angle), np.sin(angle)], axis=-1))
+    return np.concatenate(found)
+
+
+_POINTS = _points()
+
+
+def sight_of(clip: Clip, index: tuple[int, ...], depth: Array, radius: Array, frames: NDArray[np.intp]) -> Sight:
+    """What a clip's camera sees of bodies index (N,) at depth (N,) m along the view axis, in frames (T,) of the clip.
+
+    Screens are the drawn boxes that do not move by themselves; one that stands askew counts as its bounding rectangle.
+    """
+    camera, across = clip.scene.camera, depth_axis(clip.scene.camera)
+    towards = float(looking(camera)[across])
+    centre = plane_from_world(camera, np.asarray(camera.center, dtype=np.float64))
+    ahead = camera.distance + towards * (depth - camera.center[across])  # (N,) m from the eye
+    low, high, nearer = [], [], []
+    for i, body in enumerate(clip.scene.bodies):
+        if body.role == "moving" or not body.drawn or body.shape != "box":
+            continue
+        reach = np.abs(rotate(body.orientation, np.eye(3))).T @ np.asarray(body.size)  # (3,) m
+        place = clip.states[frames, i, :3]
+        face = camera.distance + towards * (place[:, across] - camera.center[across]) - reach[across]  # (T,)
+        looks = (camera.distance / face)[:, None]
+        middle = centre + (plane_from_world(camera, place) - centre) * looks
+        gone = clip.times[frames] >= (np.inf if body.until is None else body.until - 1e-9)
+        middle[gone] = np.nan
+        half = plane_from_world(camera, reach) * looks
+        low.append(middle - half)
+        high.append(middle + half)
+        nearer.append(face.min() < ahead - 1e-6)
+    count = len(frames)
+    size = np.array([clip.spec.width, clip.spec.height]) / 2 / clip.pixels_per_metre
+    return Sight(
+        centre,
+        size,
+        camera.distance / ahead,
+        radius,
+        np.stack(low, axis=1) if low else np.zeros((count, 0, 2)),
+        np.stack(high, axis=1) if high else np.zeros((count, 0, 2)),
+        np.array(nearer).reshape(-1, len(index)),
+    )
