@@ -18,13 +18,14 @@ INSTALLED = ("site-packages", "dist-packages")
 def neighbours(path: Path) -> tuple[Path, ...]:
     """The files beside `path`, or in packages beside it, that it imports, and that those import; sorted, without it."""
     start = path.resolve()
-    folder, found, waiting = start.parent, {start}, [start]
+    folder, seen, found, waiting = start.parent, {start}, [], [start]
     while waiting:
         for file in _imported(waiting.pop(), folder):
-            if file not in found:
-                found.add(file)
+            if file.resolve() not in seen:  # a link has the name that it is imported by, wherever it leads
+                seen.add(file.resolve())
+                found.append(file)
                 waiting.append(file)
-    return tuple(sorted(found - {start}))
+    return tuple(sorted(found))
 
 
 def sources_hash(path: Path, beside: tuple[Path, ...] | None = None) -> str:
@@ -70,9 +71,9 @@ def _module(base: Path, name: str, *, relative: bool = False) -> Iterator[Path]:
     for part in name.split("."):
         place = place / part
         if (place / "__init__.py").is_file():
-            yield (place / "__init__.py").resolve()
+            yield place / "__init__.py"
         elif place.with_suffix(".py").is_file():
-            yield place.with_suffix(".py").resolve()
+            yield place.with_suffix(".py")
             return
         elif not place.is_dir():
             return

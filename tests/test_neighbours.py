@@ -55,3 +55,16 @@ def test_a_neighbour_that_is_no_python_is_left_to_its_import(tmp_path: Path) -> 
     (tmp_path / "mine.py").write_text("import not_python_at_all")
     (tmp_path / "not_python_at_all.py").write_text("def (:")
     assert neighbours(tmp_path / "mine.py") == (tmp_path / "not_python_at_all.py",)
+
+
+def test_a_link_to_another_folder_is_hashed_by_its_own_name(tmp_path: Path) -> None:
+    away, here = tmp_path / "away", tmp_path / "here"
+    away.mkdir(), here.mkdir()
+    (away / "shared.py").write_text("import beside")
+    (here / "shared.py").symlink_to(away / "shared.py")
+    (here / "beside.py").write_text("")
+    (here / "mine.py").write_text("import shared")
+    assert neighbours(here / "mine.py") == (here / "beside.py", here / "shared.py")
+    before = sources_hash(here / "mine.py")
+    (away / "shared.py").write_text("import beside, os")
+    assert sources_hash(here / "mine.py") != before

@@ -19,7 +19,7 @@ from physbench.world.violations import (  # noqa: F401 - each declares its viola
     pictures,
     returning,
 )
-from physbench.world.violations.plot import REGISTRY, Act, Event, Inapplicable, Plot, Violation, violation
+from physbench.world.violations.plot import REGISTRY, Act, Event, Inapplicable, Plot, Unseen, Violation, violation
 from physbench.world.violations.staging import LEAST_EFFECT, Violated, find_acts, violate
 from physbench.world.violations.truth import Truth, truth_of
 
@@ -31,6 +31,7 @@ __all__ = [
     "Inapplicable",
     "Plot",
     "Truth",
+    "Unseen",
     "Violated",
     "Violation",
     "find_acts",

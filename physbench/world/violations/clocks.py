@@ -41,6 +41,7 @@ def _since(truth: Truth, rng: np.random.Generator) -> float:
     meaning="from a moment on everything happens s times as fast",
     severities=(0.25, 0.5, 0.8, 0.9),
     main=0.8,
+    allowed=(0.01, 1.0),
 )
 def slow_time(truth: Truth, severity: float, rng: np.random.Generator) -> Plot:
     """Slow motion: speeds s and accelerations s^2 times the lawful ones."""
@@ -55,6 +56,7 @@ def slow_time(truth: Truth, severity: float, rng: np.random.Generator) -> Plot:
     meaning="from a moment on everything happens s times as fast",
     severities=(1.1, 1.25, 2.0),
     main=1.25,
+    allowed=(1.0, 10.0),
 )
 def fast_time(truth: Truth, severity: float, rng: np.random.Generator) -> Plot:
     """Quick motion: speeds s and accelerations s^2 times the lawful ones."""
@@ -69,6 +71,7 @@ def fast_time(truth: Truth, severity: float, rng: np.random.Generator) -> Plot:
     meaning="every 0.5 s the world stands still for s and then jumps to where it should be",
     severities=(0.1, 0.2, 0.4),
     main=0.2,
+    allowed=(0.001, 0.499),
 )
 def stutter(truth: Truth, severity: float, rng: np.random.Generator) -> Plot:
     """Frames are repeated and others dropped; on average the motion is right."""

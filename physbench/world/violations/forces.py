@@ -23,6 +23,7 @@ def _gravity(truth: Truth) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     meaning="gravity is s times as strong from the hand-over on",
     severities=(0.8, 0.9, 0.95, 0.98, 1.1),
     main=0.9,
+    allowed=(-10.0, 10.0),
 )
 def gravity(truth: Truth, severity: float, rng: np.random.Generator) -> Plot:
     """Uniform gravity times a factor, direction kept. It sets in at 0: it is everywhere by nature."""
@@ -40,6 +41,7 @@ def gravity(truth: Truth, severity: float, rng: np.random.Generator) -> Plot:
     meaning="gravity is turned by s from the hand-over on, its size kept",
     severities=(2.0, 5.0, 15.0),
     main=5.0,
+    allowed=(-180.0, 180.0),
 )
 def gravity_tilt(truth: Truth, severity: float, rng: np.random.Generator) -> Plot:
     """Gravity turned within the plane of motion, or out of the line of sight towards a drawn side of the plane."""
@@ -66,6 +68,7 @@ def _fields(truth: Truth) -> None:
     meaning="every central mass is s times as large from the hand-over on",
     severities=(0.8, 0.9, 0.95, 1.1),
     main=0.95,
+    allowed=(0.0, 10.0),
 )
 def central_mass(truth: Truth, severity: float, rng: np.random.Generator) -> Plot:
     """The strength of all central fields times a factor. It sets in at 0."""
@@ -80,6 +83,7 @@ def central_mass(truth: Truth, severity: float, rng: np.random.Generator) -> Plo
     meaning="central forces fall with the distance to the power -s from the hand-over on",
     severities=(1.0, 1.5, 1.8, 1.9, 2.2),
     main=1.8,
+    allowed=(-2.0, 6.0),
 )
 def force_exponent(truth: Truth, severity: float, rng: np.random.Generator) -> Plot:
     """Another power of the distance; at the hand-over every body feels the force that it felt before."""

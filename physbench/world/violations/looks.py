@@ -32,6 +32,7 @@ def _somewhere(truth: Truth, rng: np.random.Generator) -> tuple[int, float, str]
     meaning="a body is gone for good (s = 1: wholly)",
     severities=(1.0,),
     main=1.0,
+    allowed=(1.0, 1.0),
 )
 def vanish(truth: Truth, severity: float, rng: np.random.Generator) -> Plot:
     """In full view; what it would have hit goes on as if it had never been."""
@@ -46,6 +47,7 @@ def vanish(truth: Truth, severity: float, rng: np.random.Generator) -> Plot:
     meaning="a body is not to be seen for s and then is where it should be",
     severities=(0.1, 0.3, 0.6),
     main=0.3,
+    allowed=(0.001, 10.0),
 )
 def blink(truth: Truth, severity: float, rng: np.random.Generator) -> Plot:
     """It goes on unseen; nothing but its picture is missing."""
@@ -60,6 +62,7 @@ def blink(truth: Truth, severity: float, rng: np.random.Generator) -> Plot:
     meaning="a second body like it goes beside it, s away from middle to middle",
     severities=(1.25, 2.0),
     main=1.25,
+    allowed=(0.1, 10.0),
 )
 def duplicate(truth: Truth, severity: float, rng: np.random.Generator) -> Plot:
     """A double appears in full view and keeps step, through everything."""
@@ -79,6 +82,7 @@ def duplicate(truth: Truth, severity: float, rng: np.random.Generator) -> Plot:
     meaning="the hue of a body turns by s at once",
     severities=(15.0, 30.0, 72.0, 180.0),
     main=72.0,
+    allowed=(-360.0, 360.0),
 )
 def hue(truth: Truth, severity: float, rng: np.random.Generator) -> Plot:
     """The colour changes and nothing else. 72 degrees lead to the next hue of the palette."""
@@ -93,6 +97,7 @@ def hue(truth: Truth, severity: float, rng: np.random.Generator) -> Plot:
     meaning="every measure of a body is s times what it was, at once",
     severities=(0.75, 0.9, 1.1, 1.25, 1.5),
     main=1.25,
+    allowed=(0.1, 5.0),
 )
 def size(truth: Truth, severity: float, rng: np.random.Generator) -> Plot:
     """It is drawn larger or smaller, about its middle, or from what it lies on; it moves as before."""

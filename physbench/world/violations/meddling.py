@@ -21,6 +21,7 @@ class Meddled(World):
     def __init__(self, scene: Scene, hands: Sequence[Hand]) -> None:
         self.pull = 1.0  # factor on all central fields
         self.bend: tuple[float, Array] | None = None  # (exponent, (N,) m: where bodies feel what they felt before)
+        self.gone: set[int] = set()  # bodies that hands took away: they neither draw nor are drawn
         super().__init__(scene)
         self._hands = tuple(hands)
         self._first = min((step_of(hand.start) for hand in hands), default=None)
@@ -72,7 +73,8 @@ class Meddled(World):
     def remove(self, index: int) -> None:
         """Take a body away; it keeps its last pose at rest."""
         self._remove(index)
-        self._pulls = [(c, [(i, s) for i, s in drawn if i != index]) for c, drawn in self._pulls]
+        self.gone.add(index)
+        self._pulls = self._find_pulls()
 
     def pull_by(self, factor: float) -> None:
         """All central fields become `factor` times as strong."""
@@ -91,7 +93,13 @@ class Meddled(World):
 
     def _find_pulls(self) -> list[tuple[int, list[tuple[int, float]]]]:
         pulls = super()._find_pulls()
-        return [(c, [(i, s * self.pull) for i, s in drawn]) for c, drawn in pulls] if self.pull != 1.0 else pulls
+        if self.pull == 1.0 and not self.gone:
+            return pulls
+        return [
+            (c, [(i, s * self.pull) for i, s in drawn if i not in self.gone])
+            for c, drawn in pulls
+            if c not in self.gone
+        ]
 
     def _attract(self) -> None:
         """With an exponent p other than 2: the field times (r / r0)^(2 - p), r0 the distance when that set in."""

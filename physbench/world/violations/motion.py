@@ -36,6 +36,7 @@ def _way(truth: Truth, rng: np.random.Generator, distance: float) -> tuple[int, 
     meaning="a body is s further in a free direction from one step to the next",
     severities=(0.1, 0.25, 0.5, 1.0),
     main=0.25,
+    allowed=(0.001, 20.0),
 )
 def teleport(truth: Truth, severity: float, rng: np.random.Generator) -> Plot:
     """A jump in place; the velocity stays."""
@@ -54,6 +55,7 @@ def teleport(truth: Truth, severity: float, rng: np.random.Generator) -> Plot:
     meaning="a body gains s in a free direction from one step to the next",
     severities=(0.1, 0.2, 0.5, 1.0),
     main=0.5,
+    allowed=(0.001, 20.0),
 )
 def kick(truth: Truth, severity: float, rng: np.random.Generator) -> Plot:
     """A jump in velocity that nothing gives; a ball that rolls goes on rolling."""
@@ -75,6 +77,7 @@ def kick(truth: Truth, severity: float, rng: np.random.Generator) -> Plot:
     meaning="velocity and spin of every moving body grow by s per cent in every thirtieth of a second",
     severities=(0.5, 1.0, 2.0, -1.0),
     main=0.5,
+    allowed=(-50.0, 50.0),
 )
 def speed_gain(truth: Truth, severity: float, rng: np.random.Generator) -> Plot:
     """Energy from nowhere: growth without end, from a drawn moment on. Negative: drag."""
@@ -90,6 +93,7 @@ def speed_gain(truth: Truth, severity: float, rng: np.random.Generator) -> Plot:
     meaning="a body stands still in mid-motion for s and then goes on as it was going",
     severities=(0.2, 0.5, 1.0),
     main=0.5,
+    allowed=(0.001, 10.0),
 )
 def freeze(truth: Truth, severity: float, rng: np.random.Generator) -> Plot:
     """A body stops dead, in mid-air where there is air, and goes on later with the velocity that it had."""
@@ -106,6 +110,7 @@ def freeze(truth: Truth, severity: float, rng: np.random.Generator) -> Plot:
     meaning="a falling body stops for good when it has s of air below it",
     severities=(0.25, 0.5, 1.0),
     main=0.5,
+    allowed=(0.01, 20.0),
 )
 def hanging(truth: Truth, severity: float, rng: np.random.Generator) -> Plot:
     """A body hangs in the air with nothing below that could carry it."""

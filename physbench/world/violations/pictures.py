@@ -21,6 +21,7 @@ def _rounded(frames: Array) -> Image:
     meaning="every predicted frame is blurred by a Gaussian of sd s",
     severities=(0.5, 1.0, 2.0),
     main=1.0,
+    allowed=(0.0, 50.0),
     lawful=True,
 )
 def blur(truth: Truth, severity: float, rng: np.random.Generator) -> Plot:
@@ -42,6 +43,7 @@ def blur(truth: Truth, severity: float, rng: np.random.Generator) -> Plot:
     meaning="independent Gaussian noise of sd s on every value of every predicted frame",
     severities=(4.0, 8.0, 16.0),
     main=8.0,
+    allowed=(0.0, 255.0),
     lawful=True,
 )
 def noise(truth: Truth, severity: float, rng: np.random.Generator) -> Plot:
@@ -60,6 +62,7 @@ def noise(truth: Truth, severity: float, rng: np.random.Generator) -> Plot:
     meaning="the brightness of every predicted frame is off by a random s per cent (sd)",
     severities=(5.0, 10.0, 20.0),
     main=10.0,
+    allowed=(0.0, 100.0),
     lawful=True,
 )
 def flicker(truth: Truth, severity: float, rng: np.random.Generator) -> Plot:
@@ -79,6 +82,7 @@ def flicker(truth: Truth, severity: float, rng: np.random.Generator) -> Plot:
     meaning="all hues of the picture turn at s",
     severities=(2.0, 5.0, 15.0),
     main=5.0,
+    allowed=(-360.0, 360.0),
     lawful=True,
 )
 def colour_drift(truth: Truth, severity: float, rng: np.random.Generator) -> Plot:
@@ -103,6 +107,7 @@ def colour_drift(truth: Truth, severity: float, rng: np.random.Generator) -> Plo
     meaning="the picture loses s per cent of its contrast in every second",
     severities=(5.0, 10.0, 20.0),
     main=10.0,
+    allowed=(0.0, 100.0),
     lawful=True,
 )
 def fade(truth: Truth, severity: float, rng: np.random.Generator) -> Plot:

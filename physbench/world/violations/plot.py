@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.errors import PhysbenchError
+from physbench.errors import PhysbenchError, UsageError
 from physbench.world.scene import Vector
 
 if TYPE_CHECKING:
@@ -26,7 +26,11 @@ Treatment = Callable[[Image, Array, np.random.Generator], Image]
 
 
 class Inapplicable(PhysbenchError):
-    """A violation has nothing to violate in a scene, or would not be seen there; the message says why."""
+    """A violation has nothing to violate in a scene; the message says why."""
+
+
+class Unseen(Inapplicable):
+    """A violation is there and moves things by less than anybody would see."""
 
 
 class Hand(Protocol):
@@ -68,6 +72,7 @@ class Event:
     time: float  # s
     body: str | None  # None: all of the world, or the picture
     hidden_since: float | None = None  # s; the last lawful state, where the body is out of sight until `time`
+    other: str | None = None  # a second body that may show it first
 
     @property
     def onset(self) -> float:
@@ -113,6 +118,7 @@ class Violation:
     main: float  # the one of them that tables and tests state first
     plan: Planner
     group: str  # forces, motion, contacts, time, looks, return, picture
+    allowed: tuple[float, float]  # least and largest severity that has a meaning; both 1: it is there or not
     lawful: bool = False  # the world is right and only its picture suffers
 
     @property
@@ -124,6 +130,15 @@ class Violation:
     def doc(self) -> str:
         """The planner's own words."""
         return self.plan.__doc__ or ""
+
+    def act(self, severity: float) -> Act:
+        """This violation at a severity. Raises UsageError for one that has no meaning."""
+        low, high = self.allowed
+        if not low <= severity <= high:  # NaN neither
+            unit = f" {self.unit}" if self.unit else ""
+            wanted = f"a severity from {low:g} to {high:g}{unit}" if low < high else "no severity: it is there or not"
+            raise UsageError(f"{self.name}:{severity:g}: expected {wanted} ({self.meaning}).")
+        return Act(self, severity)
 
 
 @dataclass(frozen=True)
@@ -143,14 +158,25 @@ REGISTRY: dict[str, Violation] = {}
 
 
 def violation(
-    name: str, *, group: str, unit: str, meaning: str, severities: tuple[float, ...], main: float, lawful: bool = False
+    name: str,
+    *,
+    group: str,
+    unit: str,
+    meaning: str,
+    severities: tuple[float, ...],
+    main: float,
+    allowed: tuple[float, float],
+    lawful: bool = False,
 ) -> Callable[[Planner], Violation]:
-    """Declare a violation beside its planner. Raises ValueError for a name given twice or a `main` outside."""
-    if name in REGISTRY or main not in severities:
-        raise ValueError(f"@violation {name}: the name is taken, or main={main} is none of {severities}")
+    """Declare a violation beside its planner.
+
+    Raises ValueError for a name given twice, a `main` that is none of the severities, or severities outside `allowed`.
+    """
+    if name in REGISTRY or main not in severities or not allowed[0] <= min(severities) <= max(severities) <= allowed[1]:
+        raise ValueError(f"@violation {name}: the name is taken, or main={main}, {severities} and {allowed} disagree")
 
     def declare(plan: Planner) -> Violation:
-        made = Violation(name, unit, meaning, severities, main, plan, group, lawful)
+        made = Violation(name, unit, meaning, severities, main, plan, group, allowed, lawful)
         REGISTRY[name] = made
         return made
 

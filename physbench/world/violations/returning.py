@@ -51,6 +51,7 @@ def _out(truth: Truth, index: int, last: int) -> float:
     meaning="what went behind a screen comes out on the side where it went in (s = 1: as if it had turned round)",
     severities=(1.0,),
     main=1.0,
+    allowed=(1.0, 1.0),
 )
 def wrong_side(truth: Truth, severity: float, rng: np.random.Generator) -> Plot:
     """While it is hidden its way is mirrored at the middle of the screen, so that it comes out in time."""
@@ -81,6 +82,7 @@ def _mirror(since: float, axis: int, centre: float) -> Bend:
     meaning="what is hidden comes out s too late",
     severities=(0.1, 0.2, 0.4),
     main=0.2,
+    allowed=(0.001, 4.0),
 )
 def late(truth: Truth, severity: float, rng: np.random.Generator) -> Plot:
     """It waits behind the screen; the event is when it should come out."""
@@ -100,6 +102,7 @@ def late(truth: Truth, severity: float, rng: np.random.Generator) -> Plot:
     meaning="what is hidden comes out s too early",
     severities=(0.1, 0.2),
     main=0.2,
+    allowed=(0.001, 4.0),
 )
 def early(truth: Truth, severity: float, rng: np.random.Generator) -> Plot:
     """It jumps ahead behind the screen; the event is when it comes out."""
@@ -127,6 +130,7 @@ def _on_grid(clock: Clock) -> Clock:
     meaning="what is hidden is gone when it should come out (s = 1: wholly)",
     severities=(1.0,),
     main=1.0,
+    allowed=(1.0, 1.0),
 )
 def never(truth: Truth, severity: float, rng: np.random.Generator) -> Plot:
     """It vanishes behind the screen; the event is when it should come out."""
@@ -146,6 +150,7 @@ def never(truth: Truth, severity: float, rng: np.random.Generator) -> Plot:
     meaning="what is hidden comes out with a hue turned by s",
     severities=(30.0, 72.0),
     main=72.0,
+    allowed=(-360.0, 360.0),
 )
 def return_hue(truth: Truth, severity: float, rng: np.random.Generator) -> Plot:
     """Another colour comes out; the event is when it comes out."""
@@ -162,6 +167,7 @@ def return_hue(truth: Truth, severity: float, rng: np.random.Generator) -> Plot:
     meaning="what is hidden comes out s times as large in every measure",
     severities=(0.75, 0.9, 1.1),
     main=0.75,
+    allowed=(0.1, 5.0),
 )
 def return_size(truth: Truth, severity: float, rng: np.random.Generator) -> Plot:
     """Another size comes out; the event is when the right one would."""
@@ -179,6 +185,7 @@ def return_size(truth: Truth, severity: float, rng: np.random.Generator) -> Plot
     meaning="behind a screen a body goes through what should stop it, and comes out (s = 1: wholly)",
     severities=(1.0,),
     main=1.0,
+    allowed=(1.0, 1.0),
 )
 def through_wall(truth: Truth, severity: float, rng: np.random.Generator) -> Plot:
     """The wall behind the screen is not solid; the event is when the body first shows beyond the screen."""

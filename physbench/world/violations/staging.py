@@ -14,11 +14,23 @@ from physbench.world.camera import plane_from_world
 from physbench.world.rendering import render
 from physbench.world.scene import HISTORY, PHYSICS_HZ, Body, RenderSpec, Scene
 from physbench.world.violations.meddling import simulate_meddled
-from physbench.world.violations.plot import REGISTRY, Act, Array, Clock, Event, Image, Inapplicable, Look, Plot
+from physbench.world.violations.plot import (
+    REGISTRY,
+    Act,
+    Array,
+    Clock,
+    Event,
+    Image,
+    Inapplicable,
+    Look,
+    Plot,
+    Unseen,
+)
 from physbench.world.violations.truth import truth_of
 
 CHANNELS = 3
 LEAST_EFFECT = 0.05  # diameters; a violation of the motion that moves nothing further is not seen
+NO_EFFECT = 0.005  # diameters; one that moves nothing further has nothing to violate
 
 
 @dataclass(eq=False)
@@ -97,15 +109,16 @@ class Violated:
         """Frames (T, H, W, 3) at times (T,) s."""
         times = np.asarray(times, dtype=np.float64)
         states = self.states(times)
+        world = self._world(times)  # which holders are still there is a matter of that
         if not self.plot.looks:
-            frames = render(self.scene, times, states, spec).frames
+            frames = render(self.scene, world, states, spec).frames
         else:
             frames = np.empty((len(times), spec.height, spec.width, CHANNELS), dtype=np.uint8)
-            active = np.stack([look.active(self._world(times)) for look in self.plot.looks], axis=1)
+            active = np.stack([look.active(world) for look in self.plot.looks], axis=1)
             for row in np.unique(active, axis=0):
                 at = np.flatnonzero((active == row).all(axis=1))
                 looks = [look for look, on in zip(self.plot.looks, row, strict=True) if on]
-                frames[at] = _drawn(self.scene, looks, times[at], states[at], spec)
+                frames[at] = _drawn(self.scene, looks, world[at], states[at], spec)
         random = np.random.default_rng(self.seed)
         for treat in self.plot.treatments:
             late = times > 1e-9
@@ -125,12 +138,16 @@ class Violated:
         return most
 
     def refuse_unseen(self, times: Array, lawful: Array) -> None:
-        """Raise Inapplicable where nothing but the motion is wrong, and no body ever is LEAST_EFFECT off for it."""
+        """Raise Inapplicable where only the motion is wrong and no body ever is LEAST_EFFECT off for it.
+
+        It is Unseen where something moves at all, by NO_EFFECT or more.
+        """
         if self.plot.looks or self.plot.treatments:
             return
         effect = self.effect(times, lawful)
         if effect < LEAST_EFFECT:
-            raise Inapplicable(f"it moves nothing in view by more than {effect:.2g} diameters")
+            refused = Inapplicable if effect < NO_EFFECT else Unseen
+            raise refused(f"it moves nothing in view by more than {effect:.2g} diameters")
 
 
 def _through(clocks: Sequence[Clock], times: Array) -> Array:
@@ -200,7 +217,12 @@ def find_acts(text: str) -> tuple[Act, ...]:
             raise UsageError(f"There is no violation '{name}'.{nearest(name, REGISTRY)}")
         violation = REGISTRY[name]
         try:
-            acts.append(Act(violation, float(severity) if severity else violation.main))
+            number = float(severity) if severity else violation.main
         except ValueError:
             raise UsageError(f"'{part}': expected a number behind the colon, as in {violation.acts[0].id}.") from None
+        acts.append(violation.act(number))
+    names = [act.violation.name for act in acts]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise UsageError(f"'{text}': {twice[0]} is there twice. Give it once, at the severity that is meant.")
     return tuple(acts)
