@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from physbench.clips.clip import Clip
 from physbench.world.stepping import simulate
 from physbench.world.violations import Violated, truth_of
+from physbench.world.violations.contacts import _grazes
 
 Clips, Wrong = Callable[..., Clip], Callable[[Clip, str], Violated]
 
@@ -232,3 +234,29 @@ def test_the_truth_of_a_scene_is_the_clip_itself(clip_of: Clips) -> None:
     truth = truth_of(clip.scene)
     ours = truth.states[np.isin(np.rint(truth.times * 1200), np.rint(clip.times * 1200))]
     assert np.array_equal(ours, clip.states[clip.handover :])
+
+
+def test_what_vanishes_draws_nothing_any_more(clip_of: Clips, wrong: Wrong) -> None:
+    clip = next(
+        clip
+        for clip in (clip_of("orbits/binary-v1", seed=seed) for seed in range(4))
+        if len([b for b in clip.scene.bodies if b.role == "moving"]) == 2
+    )
+    world = wrong(clip, "vanish")
+    gone = body_of(clip, world)
+    (other,) = [i for i in clip.tracked if i != gone]
+    velocity = world.states(around(world.events[0].time, 600))[2:, other, 7:10]
+    assert np.ptp(velocity, axis=0).max() < 1e-6  # a straight line at a constant speed
+
+
+def test_a_graze_is_no_hit(clip_of: Clips) -> None:
+    truth = truth_of(clip_of(HEAD_ON).scene)
+    (hit,) = [c for c in truth.contacts if 0.1 < c.time < 3.7][:1]
+    assert not _grazes(truth, hit)
+    states = truth.states.copy()
+    a, b = truth.scene.index(hit.a), truth.scene.index(hit.b)
+    line = states[:, b, :3] - states[:, a, :3]
+    across = np.cross([0.0, 0.0, 1.0], line)  # seen from above
+    for i, sign in ((a, 1), (b, -1)):
+        states[:, i, 7:10] = sign * (across + 0.2 * line) / np.linalg.norm(line, axis=1)[:, None]
+    assert _grazes(replace(truth, states=states), hit)  # 0.4 of 2.04 m/s lie along the line of centres

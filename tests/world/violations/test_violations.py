@@ -13,7 +13,7 @@ from physbench.clips.clip import Clip
 from physbench.errors import UsageError
 from physbench.world.rendering import render
 from physbench.world.scene import PALETTE
-from physbench.world.violations import REGISTRY, Act, Inapplicable, Violated, Violation, find_acts
+from physbench.world.violations import REGISTRY, Act, Inapplicable, Unseen, Violated, Violation, find_acts
 from physbench.world.violations.looks import turned
 
 Clips, Wrong = Callable[..., Clip], Callable[[Clip, str], Violated]
@@ -161,8 +161,15 @@ def test_where_there_is_nothing_to_violate_it_says_why(clip_of: Clips, wrong: Wr
         with pytest.raises(Inapplicable, match=reason):
             wrong(clip_of(task), text)
     clip = clip_of(PASS)
-    with pytest.raises(Inapplicable, match="moves nothing in view"):
+    with pytest.raises(Inapplicable, match="moves nothing in view") as nothing:
         wrong(clip, "gravity").refuse_unseen(clip.times, clip.states)
+    assert not isinstance(nothing.value, Unseen)
+
+
+def test_what_moves_things_a_little_is_unseen(clip_of: Clips, wrong: Wrong) -> None:
+    clip = clip_of(PROJECTILE)
+    with pytest.raises(Unseen, match="by more than"):
+        wrong(clip, "teleport:0.02").refuse_unseen(clip.times, clip.states)
 
 
 def test_names_that_do_not_exist_are_refused() -> None:
@@ -170,7 +177,28 @@ def test_names_that_do_not_exist_are_refused() -> None:
         find_acts("telport:1")
     with pytest.raises(UsageError, match="expected a number"):
         find_acts("teleport:far")
+    with pytest.raises(UsageError, match="hue is there twice"):
+        find_acts("hue:30+hue:72")
     assert find_acts("teleport")[0].severity == REGISTRY["teleport"].main
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("fade:150", "from 0 to 100"),
+        ("size:0", "from 0.1 to 5"),
+        ("stutter:0.6", "to 0.499 s"),
+        ("noise:-1", "from 0"),
+        ("restitution:-1", "from 0"),
+        ("speed-gain:-300", "from -50"),
+        ("gravity:nan", "from -10"),
+        ("kick:inf", "to 20"),
+        ("vanish:0.3", "no severity: it is there or not"),
+    ],
+)
+def test_severities_without_a_meaning_are_refused(text: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        find_acts(text)
 
 
 @pytest.mark.parametrize("text", ["blur:1", "noise:8", "flicker:10", "colour-drift:5", "fade:10"])
