@@ -14,7 +14,7 @@ from physbench.reference.motion import setting_of
 from physbench.reference.objects import ObjectsModel, ObjectsNet, architecture
 from physbench.reference.slots import read_slots, route
 from physbench.reference.start import roll
-from physbench.reference.training import generator, run_stages
+from physbench.reference.training import Stage, generator, run_stages
 
 
 @pytest.fixture(scope="session")
@@ -110,6 +110,17 @@ def test_training_improves_every_stage(toys, small, tmp_path: Path) -> None:  # 
     for stage in architecture.stages(net, architecture.config(), toys, tmp_path, 30):
         stage.prepare()
         stage.begin()
-        before = float(stage.loss(0.0, generator("same")).detach())
+        untrained = copy.deepcopy(net.state_dict())
         run_stages(net, [stage], tmp_path, "key", 0, None, False)
-        assert float(stage.loss(0.0, generator("same")).detach()) < before, stage.name
+        trained = copy.deepcopy(net.state_dict())
+        after = late_loss(stage)
+        net.load_state_dict(untrained)
+        assert after < late_loss(stage), stage.name
+        net.load_state_dict(trained)
+
+
+def late_loss(stage: Stage) -> float:
+    """The loss of a stage near its end, where motion starts from fitted states: early it is another problem."""
+    if stage.refresh is not None:
+        stage.refresh(0.9, generator("starts"))
+    return float(stage.loss(0.9, generator("same")).detach())
