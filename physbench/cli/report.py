@@ -31,6 +31,10 @@ def command(
     tasks: Annotated[
         str | None, typer.Option(metavar="FILE.py", help="The file with the run's own tasks, where it has some.")
     ] = None,
+    physicist: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="A run of baseline:physicist on the same clips, drawn beside the references."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:
@@ -60,7 +64,7 @@ def command(
     folder = RunFolder(run)
     result = write_result(folder) if wanted == "html" and out is None else build_result(folder)
     if wanted == "html":
-        _page(folder, result, out)
+        _page(folder, result, out, None if physicist is None else RunFolder(physicist))
         return
     from physbench.results.formats import csv_of_clips, csv_of_tasks, markdown
 
@@ -77,14 +81,14 @@ def command(
     typer.echo(f"Wrote {out}", err=True)
 
 
-def _page(folder: RunFolder, result: dict[str, Any], out: Path | None) -> None:
+def _page(folder: RunFolder, result: dict[str, Any], out: Path | None, physicist: RunFolder | None) -> None:
     from physbench.cli.console import stdout_console
     from physbench.results.report import write_report
     from physbench.results.summary import print_summary
 
     if out is not None:
         _refuse_folder(out)
-    path = write_report(folder, out, result)
+    path = write_report(folder, out, result, physicist)
     print_summary(result, stdout_console())
     typer.echo(f"Report: {path}")
 

@@ -27,7 +27,7 @@ def list_scorers() -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("scorer", "unit", "better", "what it is"):
         table.add_column(column, no_wrap=column == "scorer")
-    scorers = find_scorers()
+    scorers = find_scorers(costly=True)
     counting = [each for axis in AXES for each in scorers if each.axis == axis]
     groups = {"axes": counting}
     for each in scorers:
@@ -59,9 +59,9 @@ def show(name: ScorerName) -> None:
     from physbench.scoring.score import find_scorers
 
     console = stdout_console()
-    found = find_scorers(name)
+    found = find_scorers(name, costly=True)
     if all(own.is_file(part) for part in own.parts_of(name)):  # which would be added to all that is installed
-        installed = {each.id for each in find_scorers()}
+        installed = {each.id for each in find_scorers(costly=True)}
         found = tuple(each for each in found if each.id not in installed)
     for rank, each in enumerate(found):
         if rank:

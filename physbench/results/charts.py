@@ -7,13 +7,27 @@ from typing import Any
 import numpy as np
 
 from physbench.results.curves import Array, GroupCurves
-from physbench.results.svg import BAND, CONSTANT_VELOCITY, FREEZE, LINE, MODEL, SOFT, TRUTH, drawing, inline
+from physbench.results.shares import BINS, GroupShares
+from physbench.results.svg import (
+    BAND,
+    CONSTANT_VELOCITY,
+    FREEZE,
+    LINE,
+    MODEL,
+    PHYSICIST,
+    SOFT,
+    TRUTH,
+    drawing,
+    inline,
+)
 from physbench.results.words import short
 
 LEAST, MOST = 0.003, 20.0  # diameters, the scale of errors
 NAMES = {"truth": "truth", "freeze": "freeze", "constant-velocity": "constant velocity", "model": "model"}  # as drawn
+LAWFUL_NAMES = {**NAMES, "physicist": "physicist"}
 KINDS = {"guard": "can only cost", "unscored": "not scored", "absent": "not asked"}
 COLOUR = {"truth": TRUTH, "model": MODEL, "freeze": FREEZE, "constant-velocity": CONSTANT_VELOCITY}
+COLOUR["physicist"] = PHYSICIST
 
 
 def axis_chart(result: dict[str, Any], axis: str) -> str:
@@ -103,3 +117,34 @@ def _described(group: GroupCurves, source: str) -> str:
     with np.errstate(invalid="ignore"):
         over = np.flatnonzero(median > 1)
     return f"median off by a diameter at {group.times[over[0]]:.1f} s" if len(over) else "median within a diameter"
+
+
+def share_chart(group: GroupShares, *, small: bool = False) -> str:
+    """Which share of the due objects the laws explain over time, and breaks per second below."""
+    words = [f"Lawfulness over time, {short(group.name)}."]
+    width, height = (3.0, 1.9) if small else (4.0, 2.7)
+    margins = (0.36, 0.08, 0.16, 0.36)
+    with drawing(width, height, margins, 0.24, nrows=2, sharex=True, height_ratios=(2.2, 1)) as (figure, (top, below)):
+        end = float(group.times[-1]) if len(group.times) else 1.0
+        edges = np.linspace(0, end, BINS + 1)
+        most = 0.0
+        for source in LAWFUL_NAMES:
+            share = group.shares.get(source)
+            if share is None or not np.isfinite(share.explained).any():
+                continue
+            style = {"color": COLOUR[source], "lw": 1.8 if source == "model" else 1.1, "zorder": 4}
+            if share.band is not None:
+                top.fill_between(group.times, *share.band, color=COLOUR[source], alpha=0.2, lw=0, zorder=2)
+            top.plot(group.times, share.explained, **style)
+            rates = np.where(np.isfinite(share.breaks), share.breaks, np.nan)
+            below.stairs(rates, edges, baseline=None, **style)
+            most = max(most, float(np.nanmax(rates, initial=0.0)))
+            words.append(f"{LAWFUL_NAMES[source]}: {100 * float(np.nanmean(share.explained)):.0f} % explained.")
+        top.set_ylim(-0.04, 1.04)
+        top.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
+        top.set_title("share explained", loc="left", fontsize=8, color=SOFT, pad=3)
+        below.set_ylim(-0.06 * max(most, 0.5), 1.1 * max(most, 0.5))
+        below.set_title("breaks per second", loc="left", fontsize=8, color=SOFT, pad=3)
+        below.set_xlim(0, end)
+        below.set_xlabel("seconds from the hand-over")
+        return inline(figure, f"lawful-{group.name}", " ".join(words))

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
+from physbench.scoring.trace import Trace
 from physbench.tracks.tracks import Tracks
 
 
@@ -50,6 +53,26 @@ def load_tracks(path: Path) -> Tracks:
     return Tracks(**fields)
 
 
+def save_trace(path: Path, found: Trace) -> None:
+    """Write what shadowing found as .npz without pickle."""
+
+    def write(part: Path) -> None:
+        with part.open("wb") as file:
+            np.savez_compressed(file, **vars(found))
+
+    write_atomically(path, write)
+
+
+def load_trace(path: Path) -> Trace | None:
+    """Read what `save_trace` wrote; None where there is none that can be read: a report then does without it."""
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            fields: dict[str, Any] = {name: data[name] for name in data.files}
+        return Trace(**fields)
+    except (OSError, ValueError, KeyError, TypeError, BadZipFile, zlib.error):
+        return None
+
+
 @dataclass(frozen=True)
 class RunFolder:
     """One evaluation on disk."""
@@ -80,6 +103,10 @@ class RunFolder:
 
     def tracks(self, clip_id: str, sample: int = 0) -> Path:
         return self.path / "tracks" / f"{clip_id}.{sample}.npz"
+
+    def trace(self, clip_id: str, sample: int = 0) -> Path:
+        """Lawful segments and breaks; only where a scorer shadowed the clip."""
+        return self.path / "traces" / f"{clip_id}.{sample}.npz"
 
     def part(self, clip_id: str, sample: int = 0) -> Path:
         """Score rows of one sample of one clip, written when it is done: what --resume starts from."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,19 +12,23 @@ from physbench.clips.clip import Clip, Row
 from physbench.errors import UsageError
 from physbench.own import registered
 from physbench.progress import Progress
+from physbench.results.breaks import Broken, broken
 from physbench.results.curves import Array, CurvePool, GroupCurves, first_off
-from physbench.results.folder import RunFolder, load_tracks
+from physbench.results.folder import RunFolder, load_trace, load_tracks
 from physbench.results.manifest import rows_of, spec_of
 from physbench.results.motion import Motion, play
 from physbench.results.selection import Shown, select
+from physbench.results.shares import BreakCount, GroupShares, SharePool
 from physbench.results.strips import Frames, Strip, strips, times_of
 from physbench.results.words import hue_name, joined, plain
+from physbench.scoring.trace import Trace
 from physbench.tracks.tracks import Tracks, Visibility
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SOURCES = ("model", "truth", "freeze", "constant-velocity")
+PHYSICIST = "physicist"  # the working ceiling: shown where its traces are beside the references
 PREDICTABILITY = "drift/accuracy.predictability"
 APART = 0.1  # of ground truth's value and of a natural size: readings closer than this are no reason
 SIZE = {"deg": 50.0}  # of other units: 1
@@ -52,6 +56,7 @@ class Figure:
     times: tuple[float, ...]
     strips: tuple[Strip, ...]  # truth, prediction; empty where the rollout was not kept
     motion: Motion | None  # both, playing
+    broken: Broken | None = None  # where it breaks the laws; None where nothing was shadowed
 
 
 @dataclass(frozen=True)
@@ -61,10 +66,21 @@ class Gathered:
     families: tuple[GroupCurves, ...]
     tasks: Mapping[str, tuple[GroupCurves, ...]]  # by family
     figures: tuple[Figure, ...]
+    shares: tuple[GroupShares, ...] = ()  # lawfulness over time by family, where anything was shadowed
+    task_shares: Mapping[str, tuple[GroupShares, ...]] = field(default_factory=dict)  # by family
+    breaks: tuple[str, ...] = ()  # how many clips break, in words
 
 
-def gather(folder: RunFolder, manifest: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> Gathered:
-    """Read the tracks of every clip once, and the rollouts of those that are shown."""
+def gather(
+    folder: RunFolder,
+    manifest: Mapping[str, Any],
+    tables: Mapping[str, pd.DataFrame],
+    physicist: RunFolder | None = None,
+) -> Gathered:
+    """Read the tracks of every clip once, and the rollouts of those that are shown.
+
+    physicist: a run of `baseline:physicist` on clips of the same size and rate, drawn beside the references.
+    """
     from physbench.clips.store import ClipStore
 
     require_tasks(folder, manifest)
@@ -73,6 +89,9 @@ def gather(folder: RunFolder, manifest: Mapping[str, Any], tables: Mapping[str, 
     chosen = {item.clip: item for item in select(tables["model"], tables["truth"])}
     families: dict[str, CurvePool] = {}
     tasks: dict[str, CurvePool] = {}
+    shares: dict[str, SharePool] = {}
+    task_shares: dict[str, SharePool] = {}
+    breaks = BreakCount()
     figures: dict[str, Figure] = {}
     rows = rows_of(dict(manifest))
     store = ClipStore()
@@ -86,15 +105,32 @@ def gather(folder: RunFolder, manifest: Mapping[str, Any], tables: Mapping[str, 
             for pools, name in ((families, row.family), (tasks, row.task)):
                 pool = pools.setdefault(name, CurvePool(name))
                 pool.add(clip.times[clip.handover + 1 :], moved, limits.get(row.id))
+            traces = clip_traces(folder, row.id, physicist)
+            breaks.add(traces)
+            for shared, name in ((shares, row.family), (task_shares, row.task)):
+                shared.setdefault(name, SharePool(name)).add(traces)
             if row.id in chosen:
                 figures[row.id] = figure(folder, clip, chosen[row.id], errors.get("model"), tables)
             progress.advance()
-    by_family = {
-        family: tuple(pool.result() for task, pool in tasks.items() if task.split("/")[0] == family)
-        for family in families
-    }
-    curves = tuple(pool.result() for pool in families.values())
-    return Gathered(curves, by_family, tuple(figures[clip] for clip in chosen))
+    return Gathered(
+        tuple(pool.result() for pool in families.values()),
+        {f: tuple(pool.result() for task, pool in tasks.items() if task.split("/")[0] == f) for f in families},
+        tuple(figures[clip] for clip in chosen),
+        tuple(pool.result() for pool in shares.values() if pool.found),
+        {
+            f: tuple(pool.result() for task, pool in task_shares.items() if pool.found and task.split("/")[0] == f)
+            for f in families
+        },
+        tuple(breaks.sentences()),
+    )
+
+
+def clip_traces(folder: RunFolder, clip: str, physicist: RunFolder | None = None) -> dict[str, Trace]:
+    """What shadowing found of the first sample and the references, by source; empty where nothing was shadowed."""
+    places = {source: folder if source == "model" else folder.reference(source) for source in SOURCES}
+    places[PHYSICIST] = physicist or folder.reference(PHYSICIST)
+    found = {source: load_trace(place.trace(clip)) for source, place in places.items()}
+    return {source: trace for source, trace in found.items() if trace is not None}
 
 
 def require_tasks(folder: RunFolder, manifest: Mapping[str, Any]) -> None:
@@ -148,9 +184,13 @@ def figure(
     frames = None if tracks is None else _frames(folder, clip)
     drawn: tuple[Strip, ...] = ()
     motion = None
+    trace = load_trace(folder.trace(clip.id))
+    breaks = None if tracks is None or trace is None else broken(clip, trace, tracks, frames)
     if tracks is not None and frames is not None:
         drawn, motion = strips(clip, frames, tracks), play(clip.future(), frames, clip.spec.fps)
-    return Figure(shown, why(clip, error, tracks), qualities, _apart(rows), tuple(times_of(clip)), drawn, motion)
+    return Figure(
+        shown, why(clip, error, tracks), qualities, _apart(rows), tuple(times_of(clip)), drawn, motion, breaks
+    )
 
 
 def _apart(rows: Mapping[str, Mapping[str, dict[str, Any]]]) -> tuple[Value, ...]:

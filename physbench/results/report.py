@@ -19,11 +19,17 @@ INLINE_ONLY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"  # 
 STRIKING = 12  # readings that are shown first
 
 
-def write_report(folder: RunFolder, place: Path | None = None, result: Mapping[str, Any] | None = None) -> Path:
+def write_report(
+    folder: RunFolder,
+    place: Path | None = None,
+    result: Mapping[str, Any] | None = None,
+    physicist: RunFolder | None = None,
+) -> Path:
     """Write the report of a finished run and return its path, from `result`, else from result.json.
 
     result.json is built if it is not there yet. With a `place` for the report nothing in the folder is written.
-    Raises UsageError where it is no finished run.
+    physicist: a run of `baseline:physicist` on the same clips, drawn beside the references. Raises UsageError where it
+    is no finished run.
     """
     from physbench.results.build import build_result, write_result
     from physbench.results.gather import gather
@@ -35,7 +41,7 @@ def write_report(folder: RunFolder, place: Path | None = None, result: Mapping[s
         result = read_result(folder.result).model_dump(mode="json")
     elif result is None:
         result = write_result(folder) if place is None else build_result(folder)
-    text = render(result, manifest, gather(folder, manifest, tables))
+    text = render(result, manifest, gather(folder, manifest, tables, physicist))
     place = place or folder.report
     write_atomically(place, lambda part: part.write_text(text, encoding="utf-8"))
     return place
@@ -46,7 +52,7 @@ def render(result: Mapping[str, Any], manifest: Mapping[str, Any], gathered: Gat
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    from physbench.results.charts import axis_chart, error_chart
+    from physbench.results.charts import axis_chart, error_chart, share_chart
     from physbench.results.heat import heat
 
     environment = Environment(
@@ -90,6 +96,21 @@ def render(result: Mapping[str, Any], manifest: Mapping[str, Any], gathered: Gat
         heat=heat(result),
         axis_charts={axis: Markup(axis_chart(dict(result), axis)) for axis in result["axes"]} if scored else {},
         families=families if scored else [],
+        lawful=[
+            {
+                "name": group.name,
+                "chart": Markup(share_chart(group)),
+                "tasks": [
+                    {"name": task.name, "chart": Markup(share_chart(task, small=True))}
+                    for task in gathered.task_shares.get(group.name, ())
+                ],
+            }
+            for group in gathered.shares
+        ]
+        if scored
+        else [],
+        physicist=any("physicist" in group.shares for group in gathered.shares),
+        breaks=gathered.breaks,
         figures=by_family(gathered.figures),
         striking=striking(result) if scored else [],
         readings=reading_groups(result),

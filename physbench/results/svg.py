@@ -18,8 +18,9 @@ COLOURS = {
     "#060606": "var(--cv)",
     "#070707": "var(--truth)",
     "#080808": "var(--band)",
+    "#090909": "var(--physicist)",
 }
-INK, SOFT, LINE, MODEL, FREEZE, CONSTANT_VELOCITY, TRUTH, BAND = COLOURS
+INK, SOFT, LINE, MODEL, FREEZE, CONSTANT_VELOCITY, TRUTH, BAND, PHYSICIST = COLOURS
 
 STYLE: Any = {
     "svg.fonttype": "none",

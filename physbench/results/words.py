@@ -100,3 +100,8 @@ def ahead(skill: float, interval: Sequence[float], of: str = "") -> str:
 def joined(parts: Sequence[str]) -> str:
     """ "a", "a and b", "a, b and c"."""
     return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else list(parts))
+
+
+def counted(many: int, thing: str) -> str:
+    """ "1 break", "3 breaks"."""
+    return f"{many} {thing}{'' if many == 1 else 's'}"

@@ -20,7 +20,7 @@ from physbench.adapters.protocol import Model, ModelCard, PrivilegedModel
 from physbench.clips.clip import Clip
 from physbench.clips.store import cache_dir
 from physbench.clips.task import own_tasks
-from physbench.results.folder import RunFolder, load_tracks, save_tracks
+from physbench.results.folder import RunFolder, load_trace, load_tracks, save_trace, save_tracks
 from physbench.rollouts.plan import item_seed
 from physbench.rollouts.predict import Part, predict
 from physbench.rollouts.rollout import Rollout
@@ -28,7 +28,9 @@ from physbench.run.parts import read_part, write_part
 from physbench.run.versions import versions
 from physbench.scoring.protocol import Scorer
 from physbench.scoring.score import score_clip
+from physbench.scoring.trace import trace
 
+SHADOWING = "consistency/shadowing"  # whose readings come with a trace
 BASELINES = {"truth": "oracle", "freeze": "freeze", "constant-velocity": "constant-velocity"}  # name: baseline
 
 
@@ -90,13 +92,18 @@ def bring_reference(run: RunFolder, name: str, clip: Clip, card: ModelCard, scor
     place = cache_dir() / "references" / code / f"{clip_hash(clip)}.{context}.{name}"
     if not _copy(place, folder, clip.id):
         rows, tracks = score_clip(clip, reference_rollout(name, clip, card), context, scorers)
+        lawful = None if tracks is None else trace(clip, tracks)
         if tracks is not None:
             save_tracks(folder.tracks(clip.id), tracks)
+        if lawful is not None:
+            save_trace(folder.trace(clip.id), lawful)
         write_part(folder.part(clip.id), rows)
         if tracks is None or any(row.status == "failed" for row in rows):
             return  # baselines do not fail: something was short here and now, and is not to be kept
         with contextlib.suppress(OSError):  # a cache that cannot be written costs time and nothing else
             save_tracks(place.with_name(f"{place.name}.npz"), tracks)
+            if lawful is not None:
+                save_trace(_trace_at(place), lawful)
             write_part(place.with_name(f"{place.name}.json"), rows)
 
 
@@ -109,6 +116,15 @@ def _copy(place: Path, folder: RunFolder, clip_id: str) -> bool:
         tracks = load_tracks(place.with_name(f"{place.name}.npz"))
     except (OSError, ValueError, KeyError, TypeError, BadZipFile, zlib.error):
         return False
+    lawful = load_trace(_trace_at(place))
+    if lawful is None and any(row.reading.partition(".")[0] == SHADOWING and row.status == "ok" for row in rows):
+        return False
     save_tracks(folder.tracks(clip_id), tracks)
+    if lawful is not None:
+        save_trace(folder.trace(clip_id), lawful)
     write_part(folder.part(clip_id), rows)
     return True
+
+
+def _trace_at(place: Path) -> Path:
+    return place.with_name(f"{place.name}.trace.npz")

@@ -13,7 +13,7 @@ from pathlib import Path
 from physbench.adapters.protocol import ModelCard
 from physbench.clips.clip import Row
 from physbench.clips.store import ClipStore
-from physbench.results.folder import RunFolder, load_tracks, save_tracks
+from physbench.results.folder import RunFolder, load_tracks, save_trace, save_tracks
 from physbench.run.parts import write_part
 from physbench.run.stored import load_rollout
 from physbench.scoring.protocol import Scorer
@@ -72,6 +72,7 @@ def make(row: Row, spec: RenderSpec) -> Made:
 def score(folder: Path, row: Row, sample: int, card: ModelCard, scorers: str | None) -> Scored:
     """Track and score one stored rollout. The part is written last: once it is there, the rollout is done."""
     from physbench.scoring.score import score_clip
+    from physbench.scoring.trace import trace
 
     started = time.monotonic()
     run = RunFolder(folder)
@@ -82,6 +83,9 @@ def score(folder: Path, row: Row, sample: int, card: ModelCard, scorers: str | N
     rows, tracks = score_clip(clip, rollout, card.scored_context, _scorers(scorers))
     if tracks is not None:
         save_tracks(run.tracks(row.id, sample), tracks)
+        lawful = trace(clip, tracks)
+        if lawful is not None:
+            save_trace(run.trace(row.id, sample), lawful)
     write_part(run.part(row.id, sample), rows)
     return Scored(row, sample, True, time.monotonic() - started)
 

@@ -67,6 +67,7 @@ class Scorer:
     headline: bool  # its quality is the axis's quality
     function: ScorerFunction
     together: TogetherFunction | None = None  # reads all samples of a clip; `function` is for runs of one sample
+    costly: bool = False  # read only where it is named in full, and by `physbench scorers check`
 
     @property
     def doc(self) -> str:
@@ -87,6 +88,7 @@ def scorer(
     provisional: bool = False,
     headline: bool = False,
     together: TogetherFunction | None = None,
+    costly: bool = False,
 ) -> Callable[[ScorerFunction], Scorer]:
     """Declare a scorer beside its code. The decorated name becomes the `Scorer`; call `.function` for the reading.
 
@@ -111,6 +113,7 @@ def scorer(
             headline,
             function,
             together,
+            costly,
         )
 
     return declare

@@ -23,11 +23,12 @@ from physbench.tracks.tracks import Tracks
 GROUP = "physbench.scorers"
 
 
-def find_scorers(glob: str | None = None) -> tuple[Scorer, ...]:
+def find_scorers(glob: str | None = None, *, costly: bool = False) -> tuple[Scorer, ...]:
     """Return the registered scorers, sorted by id, and those of the files that `glob` names.
 
     glob: ids, what is behind their slash, globs of them, or files (`physbench.own`), separated by commas. Files alone
-    are added to all that is installed. Scorers that do not come with physbench are diagnostics: their quality is in
+    are added to all that is installed. Scorers that declare themselves costly come only where they are named in full,
+    or with `costly`. Scorers that do not come with physbench are diagnostics: their quality is in
     the table of scores, and never that of an axis. Raises UsageError with the nearest names where nothing matches.
     """
     known = entries(GROUP)
@@ -43,6 +44,8 @@ def find_scorers(glob: str | None = None) -> tuple[Scorer, ...]:
                 raise UsageError(
                     f"Entry point '{name}' in {GROUP}: expected a scorer with this id but got {declared!r:.80}."
                 )
+            if declared.costly and not costly and part not in (name, name.split("/")[-1]):
+                continue
             found[name] = declared if known[name].value.startswith(f"{GROUP}.") else replace(declared, headline=False)
     for part in filter(own.is_file, parts):
         for file, name in own.opened(part):

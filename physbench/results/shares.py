@@ -1,0 +1,148 @@
+"""Lawfulness over time: which share of the due objects is explained at each moment, and how often they break.
+
+Pooled over the objects of some clips and the tolerances. The band is the 95 % interval over clips, by resampling them;
+fewer than 8 clips have none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.results.words import counted
+from physbench.scoring.bootstrap import FEWEST
+from physbench.scoring.trace import Trace
+
+Array = NDArray[np.float64]
+
+BINS = 8  # of the horizon, for breaks per second
+RESAMPLES = 300
+JOIN = 0.2  # s behind the hand-over
+
+
+@dataclass(frozen=True, eq=False)
+class Share:
+    """One source over some clips, at G times, and in BINS parts of the horizon."""
+
+    explained: Array  # (G,) mean weight of the due objects, 0..1; NaN where none is due
+    band: tuple[Array, Array] | None  # 95 % over clips
+    breaks: Array  # (BINS,) per due object-second, mean of the tolerances; NaN where nothing is due
+
+
+@dataclass(frozen=True, eq=False)
+class GroupShares:
+    """Explained share over time of the model and its references in one family or task."""
+
+    name: str
+    times: Array  # (G,) s from the hand-over
+    shares: Mapping[str, Share]  # by source
+
+
+@dataclass
+class SharePool:
+    """Collects clips one by one."""
+
+    name: str
+    times: Array = field(default_factory=lambda: np.zeros(0))
+    found: dict[str, list[tuple[Array, Array, Array, Array]]] = field(default_factory=dict)
+
+    def add(self, traces: Mapping[str, Trace]) -> None:
+        """Add the traces of one clip by source. A model without one, beside a truth that has one, explains nothing."""
+        truth = traces.get("truth")
+        if truth is None:
+            return
+        ahead = truth.times > 1e-6
+        if int(ahead.sum()) > len(self.times):
+            self.times = truth.times[ahead].astype(np.float64)
+        for source in dict.fromkeys(["model", *traces]):
+            self.found.setdefault(source, []).append(_sums(traces.get(source), truth))
+
+    def result(self, banded: Sequence[str] = ("model",)) -> GroupShares:
+        """Pool all that was added, with bands for the sources in `banded`."""
+        shares = {source: self._share(sums, source in banded) for source, sums in self.found.items()}
+        return GroupShares(self.name, self.times, shares)
+
+    def _share(self, sums: Sequence[tuple[Array, Array, Array, Array]], banded: bool) -> Share:
+        length = len(self.times)
+        weight, due = (np.stack([np.pad(each[k], (0, length - len(each[k]))) for each in sums]) for k in (0, 1))
+        breaks, seconds = (np.sum([each[k] for each in sums], axis=0) for k in (2, 3))
+        band = None
+        if banded and len(sums) >= FEWEST:
+            rng = np.random.default_rng(0)
+            drawn = rng.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=RESAMPLES).astype(np.float64)
+            values = _ratio(drawn @ weight, drawn @ due)  # (RESAMPLES, G)
+            band = _quantile(values, 0.025), _quantile(values, 0.975)
+        return Share(_ratio(weight.sum(axis=0), due.sum(axis=0)), band, _ratio(breaks, seconds))
+
+
+def _sums(found: Trace | None, truth: Trace) -> tuple[Array, Array, Array, Array]:
+    """Of one clip: weight (G,) and number (G,) of the due objects, breaks (BINS,) and due object-seconds (BINS,)."""
+    trace = truth if found is None else found
+    ahead = trace.times > 1e-6
+    due = trace.due[ahead].sum(axis=1).astype(np.float64)
+    weight = np.zeros_like(due) if found is None else np.nansum(found.explained[ahead], axis=1)
+    times = trace.times[ahead].astype(np.float64)
+    edges = np.linspace(0, times[-1] + 1e-6, BINS + 1)
+    seconds = np.histogram(times, edges, weights=due)[0] * (times[1] - times[0] if len(times) > 1 else 0.0)
+    broken = np.zeros(0) if found is None else np.clip(found.time, edges[0], edges[-1])
+    return weight, due, np.histogram(broken, edges)[0] / len(trace.rungs), seconds
+
+
+def _ratio(part: Array, whole: Array) -> Array:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.where(whole > 0, part / whole, np.nan))
+
+
+def _quantile(values: Array, share: float) -> Array:
+    """Quantile over the first axis, NaN left out, NaN where nothing is left."""
+    known = np.isfinite(values).any(axis=0)
+    found = np.full(values.shape[1], np.nan)
+    found[known] = np.nanquantile(values[:, known], share, axis=0)
+    return found
+
+
+@dataclass
+class BreakCount:
+    """How many clips break, and when first: of the model, beside ground truth."""
+
+    rungs: tuple[float, ...] = ()
+    clips: int = 0
+    broken: dict[str, NDArray[np.intp]] = field(default_factory=dict)  # by source: clips that break at each tolerance
+    first: list[float] = field(default_factory=list)  # s, at the smallest tolerance, of the model's clips that break
+
+    def add(self, traces: Mapping[str, Trace]) -> None:
+        """Add the traces of one clip; a clip that lacks the model's or the truth's does not count."""
+        if "model" not in traces or "truth" not in traces:
+            return
+        self.clips += 1
+        for source in ("model", "truth"):
+            found = traces[source]
+            self.rungs = tuple(round(float(value), 4) for value in found.rungs)
+            breaks = np.array([bool((found.rung == r).any()) for r in range(len(found.rungs))], dtype=np.intp)
+            self.broken[source] = self.broken.get(source, np.zeros_like(breaks)) + breaks
+        strict = traces["model"].time[traces["model"].rung == 0]
+        if len(strict):
+            self.first.append(float(strict.min()))
+
+    def sentences(self) -> list[str]:
+        """What it comes to in words; nothing where no clip counts."""
+        if not self.clips:
+            return []
+        model, truth = self.broken["model"], self.broken["truth"]
+        if not model.any():
+            return [f"No clip of {self.clips} breaks at any tolerance."]
+        parts = [f"{many} at {tolerance:g}" for many, tolerance in zip(model, self.rungs, strict=True)]
+        found = [
+            f"Of {counted(self.clips, 'clip')}, {', '.join(parts[:-1])} and {parts[-1]} diameters break "
+            f"(ground truth: {', '.join(str(many) for many in truth)})."
+        ]
+        if self.first:
+            joins = sum(time <= JOIN + 1e-6 for time in self.first)
+            at_once = f"; in {joins} it is the join itself, within {JOIN:g} s of the hand-over" if joins else ""
+            found.append(
+                f"At {self.rungs[0]:g} the first break comes at {np.median(self.first):.1f} s (median){at_once}."
+            )
+        return found

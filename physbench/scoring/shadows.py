@@ -1,0 +1,46 @@
+"""Shadowing, once for all that read it: the scorers of one prediction are given the same tracks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+from physbench.clips.clip import Clip, Row
+from physbench.tracks.tracks import Tracks
+from physbench.world.scene import RenderSpec
+
+if TYPE_CHECKING:
+    from physbench.scoring.shadowing import Shadowing
+
+Key = tuple[Row, RenderSpec, bool]
+
+# As long as the tracks are there, and no longer. An error is kept too: it costs as much as an answer.
+_DONE: WeakKeyDictionary[Tracks, dict[Key, Shadowing | Exception | None]] = WeakKeyDictionary()
+
+
+def shadowed(clip: Clip, tracks: Tracks, *, free: bool = False) -> Shadowing | None:
+    """Shadow the tracks of a prediction, or return what was found when this was last asked for the same tracks.
+
+    free: the reading with unseen constants. None where the scene has no forward model that is fast enough. Raises what
+    shadowing raises.
+    """
+    from physbench.scoring.shadowing import shadow
+
+    found, key = _DONE.setdefault(tracks, {}), (clip.row, clip.spec, free)
+    if key not in found:
+        try:
+            found[key] = shadow(clip, tracks, free=free)
+        except MemoryError:
+            raise
+        except Exception as error:
+            found[key] = error
+    answer = found[key]
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
+def known_shadowing(clip: Clip, tracks: Tracks) -> Shadowing | None:
+    """What `shadowed` has found of these tracks, if it was asked and found something. Costs nothing."""
+    answer = _DONE.get(tracks, {}).get((clip.row, clip.spec, False))
+    return None if isinstance(answer, Exception) else answer

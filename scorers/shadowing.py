@@ -1,0 +1,136 @@
+"""Shadowing: could this have happened at all, after what the context showed?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from physbench.clips.clip import Clip
+from physbench.rollouts.rollout import Rollout
+from physbench.scoring.protocol import Reading, scorer
+from physbench.scoring.shadowing import Break, Shadowing, why_not
+from physbench.scoring.shadowing.unseen import pulls
+from physbench.scoring.shadows import shadowed
+from physbench.scoring.unknowns import unknown_parameters
+from physbench.tracks.tracks import Tracks
+
+RUNG_NAMES = ("strict", "medium", "lenient")  # of the tolerances, smallest first
+
+
+@scorer(
+    id="consistency/shadowing",
+    version=1,
+    axis="consistency",
+    unit="1",
+    better="higher",
+    quality=None,
+    noise_floor="ground truth has no break in 52 of 52 clips of 13 tasks (128 px, 30 frames/s)",
+    source="lawful segments and breaks, after the shadowing lemma: Hammel, Yorke & Grebogi 1987, "
+    "doi:10.1016/0885-064X(87)90024-0",
+)
+def shadowing(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
+    """How much of the motion is lawful: mean of explained share E and shadowing time S, over three tolerances.
+
+    Q = mean over 0.03, 0.08 and 0.2 apparent diameters of (E + S) / 2. 0 to 1, higher is better.
+
+    One trajectory of the scene's own laws is fitted to the track from the hand-over on, the last context frames
+    included, and extended for as long as it stays within the tolerance. Where no lawful trajectory goes on, that is a
+    break, with a time and an object, and another one begins behind it. E = sum over segments of 2^-(breaks before it) x
+    its due time, over the time for which the object is due; a gross break counts 4. S is the share of due time in
+    front of each object's first break. A segment counts if it spans 0.3 s and has 4 points more than free numbers. A
+    different future that obeys the laws has no break. Not applicable where a scene has no forward model (towers).
+
+    Further readings, means over the tolerances: explained (E), shadowing-time (S times the horizon, s), behind-join (E
+    where a jump at the hand-over is forgiven), breaks-per-second (per due object-second), undetermined (share of due
+    time in segments too short to count); strict, medium and lenient (Q at 0.03, 0.08 and 0.2). At 0.03: first-break
+    (s; the horizon where there is none; the reason names the body), join-jump (diameters) and join-kick (m/s; of a
+    break within 0.2 s of the hand-over, 0 without one). jitter (what changes from frame to frame, rms) and offset (of
+    things that stand still) in diameters. Where the context does not show how strongly things are pulled, or what a
+    parameter is: unseen-constants (Q with one free factor in [0.5, 2] on gravity or the fields, and free parameters)
+    and unseen-factor (that factor).
+    """
+    found = shadowed(clip, tracks)
+    if found is None:
+        return {"": _not_modelled(clip)}
+    if not found.problem.seen.owed.any():
+        return {"": Reading(None, "not applicable", "no moving object is due")}
+    horizon = float(tracks.times[-1])
+    dt = float(tracks.times[1] - tracks.times[0])
+    rates = [len(rung.breaks) / max(dt * float(rung.due.sum()), dt) for rung in found.rungs]
+    readings = {
+        "": Reading(found.quality),
+        "explained": Reading(found.explained),
+        "shadowing-time": Reading(found.shadowed * horizon, unit="s"),
+        "behind-join": Reading(found.behind_join),
+        "breaks-per-second": Reading(float(np.mean(rates)), unit="1/s"),
+        "undetermined": Reading(float(np.mean([rung.undetermined for rung in found.rungs]))),
+        "first-break": _first(clip, found.rungs[0].breaks, found.problem.forward.index, horizon),
+        "jitter": _known(found.jitter, "diameters", "no three frames in a row are explained"),
+        "offset": _known(found.offset, "diameters", "nothing that stands still is tracked"),
+        **dict(zip(("join-jump", "join-kick"), _join(found), strict=True)),
+    }
+    for name, rung in zip(RUNG_NAMES, found.rungs, strict=True):
+        readings[name] = Reading(rung.quality)
+    return readings | _unseen(clip, tracks, found)
+
+
+def _not_modelled(clip: Clip) -> Reading:
+    return Reading(None, "not applicable", f"cannot be shadowed: {why_not(clip)}")
+
+
+def _first(clip: Clip, breaks: Sequence[Break], index: Sequence[int], horizon: float) -> Reading:
+    """When the first break is, and in the reason which body breaks; the horizon where none does."""
+    if not breaks:
+        return Reading(horizon, unit="s")
+    first = min(breaks, key=lambda each: (each.time, each.disc))
+    return Reading(first.time, reason=clip.scene.bodies[index[first.disc]].name, unit="s")
+
+
+def _join(found: Shadowing) -> tuple[Reading, Reading]:
+    jump, kick = found.join
+    missing = "nothing lawful follows the break at the hand-over"
+    return _known(jump, "diameters", missing), _known(kick, "m/s", missing)
+
+
+def _known(value: float | None, unit: str, missing: str) -> Reading:
+    if value is None or not math.isfinite(value):
+        return Reading(None, "not applicable", missing, unit)
+    return Reading(float(value), unit=unit)
+
+
+def _unseen(clip: Clip, tracks: Tracks, found: Shadowing) -> dict[str, Reading]:
+    """The reading with unseen constants, where the context cannot show them."""
+    pulled = pulls(found.problem.forward) and not found.problem.seen.tells_forces
+    if not pulled and not unknown_parameters(clip, tracks.context):
+        return {"unseen-constants": Reading(None, "not applicable", "the context shows every constant")}
+    freed = shadowed(clip, tracks, free=True)
+    assert freed is not None  # it is not None without the freedom
+    return {"unseen-constants": Reading(freed.quality), "unseen-factor": Reading(freed.factor)}
+
+
+@scorer(
+    id="consistency/strength",
+    version=1,
+    axis="consistency",
+    unit="diameters",
+    better="lower",
+    quality=None,
+    noise_floor="ground truth reads 0.010, the least value, in 52 of 52 clips of 13 tasks (128 px, 30 frames/s)",
+    source="the smallest tolerance at which `consistency/shadowing` finds no break, by bisection",
+    costly=True,
+)
+def strength(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading:
+    """How strongly a prediction breaks the laws: the smallest tolerance at which it has no break.
+
+    One of 0.01 x 1.2^k apparent diameters up to 2, by bisection; 2 where a due object is lost. It does not hang on the
+    three tolerances of `consistency/shadowing`: for tests and curves. It costs several times as much as they do and is
+    read only where it is named in full (`--scorers consistency/strength`) and by `physbench scorers check`.
+    """
+    found = shadowed(clip, tracks)
+    if found is None:
+        return _not_modelled(clip)
+    if not found.problem.seen.owed.any():
+        return Reading(None, "not applicable", "no moving object is due")
+    return Reading(found.strength)

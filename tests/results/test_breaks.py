@@ -1,0 +1,143 @@
+"""Breaks in the report: timelines, close-ups and lawfulness over time, from traces made by hand."""
+
+from __future__ import annotations
+
+import base64
+import io
+import xml.etree.ElementTree as ElementTree
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from physbench.clips.clip import Clip, Row
+from physbench.clips.store import ClipStore
+from physbench.results.breaks import broken
+from physbench.results.charts import share_chart
+from physbench.results.shares import BINS, BreakCount, SharePool
+from physbench.scoring.trace import Trace
+
+CONTEXT, FPS = 8, 15
+
+
+def make_trace(
+    weight: NDArray[np.float64], breaks: list[tuple[int, int, float]] | None = None, due: float = 1.0
+) -> Trace:
+    """weight (R, G, N) in the predicted frames; breaks: (rung, body, time); due up to this share of the horizon."""
+    many = weight.shape[1]
+    total = CONTEXT + many
+    times = (np.arange(total) - CONTEXT + 1) / FPS
+    owed = np.zeros((total, weight.shape[2]), dtype=bool)
+    owed[CONTEXT : CONTEXT + round(due * many)] = True
+    found = sorted(breaks or [])
+    frames = [round(time * FPS) + CONTEXT - 1 for _, _, time in found]
+    return Trace(
+        rungs=np.array([0.03, 0.08, 0.2], np.float32),
+        columns=np.arange(weight.shape[2], dtype=np.int16),
+        times=times.astype(np.float32),
+        due=owed,
+        weight=np.concatenate([np.zeros((3, CONTEXT, weight.shape[2])), weight], axis=1).astype(np.float16),
+        rung=np.array([r for r, _, _ in found], np.int16),
+        body=np.array([n for _, n, _ in found], np.int16),
+        frame=np.array(frames, np.int16),
+        time=np.array([t for _, _, t in found], np.float32),
+        gross=np.zeros(len(found), bool),
+        jump=np.full(len(found), 0.5, np.float32),
+        kick=np.full(len(found), 1.25, np.float32),
+        onward=np.full((len(found), 13, 2), 20.0, np.float32),
+    )
+
+
+def test_shares_are_means_over_due_objects_with_a_band_from_eight_clips() -> None:
+    pool = SharePool("falling")
+    for seed in range(8):
+        truth = make_trace(np.ones((3, 30, 2)))
+        model = np.ones((3, 30, 2))
+        model[:, 10 + seed :, 0] = 0.5
+        pool.add({"truth": truth, "model": make_trace(model, [(0, 0, 0.6), (1, 0, 0.6)])})
+    group = pool.result()
+    share = group.shares["model"]
+    assert np.allclose(group.shares["truth"].explained, 1)
+    assert share.explained[0] == 1 and share.explained[-1] == pytest.approx(0.75)
+    assert share.explained[12] == pytest.approx((5 + 3 * 0.75) / 8)
+    assert share.band is not None and group.shares["truth"].band is None
+    assert np.all(share.band[0] <= share.explained + 1e-9) and np.all(share.explained <= share.band[1] + 1e-9)
+    # 2 breaks over 3 tolerances in each clip, all in the same eighth of 2 s with two objects
+    bin_ = int(0.6 / 2 * BINS)
+    assert share.breaks[bin_] == pytest.approx((2 / 3) / (2 * 2 / BINS), rel=0.15)
+    assert np.delete(share.breaks, bin_).sum() == 0
+
+
+def test_a_failed_clip_explains_nothing_and_what_is_not_due_does_not_count() -> None:
+    pool = SharePool("falling")
+    pool.add({"truth": make_trace(np.ones((3, 30, 1)), due=0.5)})
+    pool.add({})  # cannot be shadowed
+    share = pool.result().shares["model"]
+    assert np.all(share.explained[:15] == 0) and np.isnan(share.explained[15:]).all()
+
+
+def test_counts_say_how_many_clips_break() -> None:
+    count = BreakCount()
+    assert count.sentences() == []
+    for breaks in ([(0, 0, 0.1), (1, 0, 0.1)], [(0, 0, 1.0)], []):
+        count.add({"truth": make_trace(np.ones((3, 30, 1))), "model": make_trace(np.ones((3, 30, 1)), breaks)})
+    count.add({"truth": make_trace(np.ones((3, 30, 1)))})
+    first, second = count.sentences()
+    assert first == "Of 3 clips, 2 at 0.03, 1 at 0.08 and 0 at 0.2 diameters break (ground truth: 0, 0, 0)."
+    assert second == (
+        "At 0.03 the first break comes at 0.6 s (median); in 1 it is the join itself, within 0.2 s of the hand-over."
+    )
+
+
+def test_the_chart_says_what_it_shows_and_escapes() -> None:
+    pool = SharePool('a"b<script>/c$x$-v1')
+    pool.add({"truth": make_trace(np.ones((3, 30, 1))), "model": make_trace(np.full((3, 30, 1), 0.25), [(0, 0, 1.0)])})
+    chart = share_chart(pool.result())
+    label = ElementTree.fromstring(chart).attrib["aria-label"]
+    assert "model: 25 % explained" in label and "truth: 100 % explained" in label
+    assert "<script" not in chart
+    assert chart == share_chart(pool.result())
+
+
+@pytest.fixture(scope="module")
+def clip(kit: SimpleNamespace) -> Clip:
+    return ClipStore().get(Row("collisions/head-on-v1", "test", 0), kit.SPEC)
+
+
+def test_a_timeline_cuts_the_horizon_where_the_weight_changes(clip: Clip, kit: SimpleNamespace) -> None:
+    weight = np.ones((3, clip.horizon, 2))
+    weight[0, clip.horizon // 2 :, 0] = 0
+    weight[0, 3 * clip.horizon // 4 :, 0] = 0.5
+    half = clip.horizon // 2 / FPS
+    found = broken(clip, make_trace(weight, [(0, 0, half)]), kit.true_tracks(clip), clip.future())
+    assert found.words == "Breaks, by tolerance in diameters: 1 at 0.03."
+    first, second = found.timelines
+    assert [bar.weight for bar in first.lanes[0].bars] == [1.0, 0.0, 0.5]
+    assert first.lanes[0].bars[0].end == first.lanes[0].bars[1].start == pytest.approx(0.5)
+    assert first.lanes[0].breaks == (pytest.approx(0.5),)
+    assert [bar.weight for bar in second.lanes[0].bars] == [1.0] and second.lanes[0].breaks == ()
+    assert "ball" in first.name or "(" in first.name
+
+
+def test_a_close_up_is_cut_from_the_frame_of_the_break(clip: Clip, kit: SimpleNamespace) -> None:
+    trace = make_trace(np.ones((3, clip.horizon, 2)), [(0, 1, 1.0), (2, 1, 1.0)])
+    trace.onward[:] = clip.px_positions()[clip.window(CONTEXT)][int(trace.frame[0]), 1]
+    tracks = kit.true_tracks(clip)
+    found = broken(clip, trace, tracks, clip.future())
+    (close,) = found.close_ups  # of the largest tolerance that breaks
+    assert found.tolerance == pytest.approx(0.2)
+    assert close.words.startswith("1.00 s, ") and close.words.endswith("a jump of 0.50 diameters and 1.2 m/s")
+    picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(close.png.partition(",")[2]))))
+    assert picture.shape[:2] == (int(close.side),) * 2
+    assert close.here is not None
+    x, y = (int(value) for value in close.here)
+    own, corner = picture[y, x].astype(int), picture[0, 0].astype(int)
+    assert np.abs(own - corner).max() > 60  # the ball is there, and not everywhere
+    assert broken(clip, trace, tracks, None).close_ups[0].png == ""
+
+
+def test_no_break_is_said(clip: Clip, kit: SimpleNamespace) -> None:
+    found = broken(clip, make_trace(np.ones((3, clip.horizon, 2))), kit.true_tracks(clip), None)
+    assert found.words == "No break: lawful within 0.03 diameters from the hand-over on." and not found.close_ups
