@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.scoring import kepler
 from physbench.scoring.motion import two_bodies
+from physbench.scoring.shadowing import orbit
 from physbench.scoring.shadowing.changes import Change
+from physbench.scoring.shadowing.unmodelled import Unmodelled
 from physbench.world.camera import PLANE_AXES
 from physbench.world.scene import PHYSICS_HZ, Scene
 
@@ -44,7 +45,7 @@ class Arcs:
             if now.any():
                 moved = self.central.move(state, (steps[now] - begin) * H)
                 place[:, now], speed[:, now] = moved[..., :2], moved[..., 2:]
-        place[self.central.touching(place)] = np.nan
+        place[self.central.touching(place, speed)] = np.nan
         return place, speed, np.zeros_like(place)
 
     def places(self, steps: Array) -> Array:
@@ -69,59 +70,78 @@ class Central:
         self.reach = sum(radius) if self.mutual and all(scene.bodies[i].collides for i in index) else 0.0
 
     @staticmethod
-    def fits(scene: Scene, index: tuple[int, ...]) -> bool:
-        """Whether a scene is of this kind."""
+    def check(scene: Scene, index: tuple[int, ...]) -> None:
+        """Raise Unmodelled where a scene is not of this kind."""
         sources = [scene.bodies[scene.index(field.source)] for field in scene.fields]
-        quiet = not np.any(scene.gravity) and all(scene.bodies[i].shape == "sphere" for i in index)
-        still = all(not body.collides or i in index for i, body in enumerate(scene.bodies))
-        fixed = len(sources) == 1 and sources[0].role == "fixed" and not sources[0].collides
-        alone = len(index) == 1 or not any(scene.bodies[i].collides for i in index)
-        return quiet and still and (two_bodies(scene) or (fixed and alone))
+        bodies = [scene.bodies[i] for i in index]
+        if np.any(scene.gravity):
+            raise Unmodelled("bodies are drawn by fields and by gravity too")
+        if any(body.shape != "sphere" for body in bodies):
+            raise Unmodelled("something is drawn by a field that is not a ball")
+        if any(body.collides for i, body in enumerate(scene.bodies) if i not in index):
+            raise Unmodelled("bodies in a field may meet something fixed")
+        if two_bodies(scene):
+            return
+        if len(sources) != 1 or sources[0].role != "fixed" or sources[0].path:
+            raise Unmodelled("more than one thing draws, or it moves, or only one of two draws the other")
+        if len(bodies) > 1 and any(body.collides for body in bodies):
+            raise Unmodelled("bodies about a centre may meet each other")
 
     def move(self, state: Array, dt: Array) -> Array:
         """States (K, N, 4) -> (K, T, N, 4), dt (T,) s later."""
-        if self.mutual and np.isfinite(state).all():
-            a, b = self.order
-            first, second = self.mu
-            share = second / (first + second)
-            middle = (1 - share) * state[:, a] + share * state[:, b]
-            ahead = np.concatenate(
-                [middle[:, None, :2] + dt[:, None] * middle[:, None, 2:], np.repeat(middle[:, None, 2:], len(dt), 1)],
-                -1,
-            )
-            apart = self._orbit(state[:, a] - state[:, b], dt, first + second)
-            result = np.empty((*apart.shape[:2], 2, 4))
-            result[:, :, a], result[:, :, b] = ahead + share * apart, ahead - (1 - share) * apart
-            return result
-        if self.mutual:  # the other one is lost: nothing draws
-            straight = np.concatenate(
-                [
-                    state[:, None, :, :2] + dt[:, None, None] * state[:, None, :, 2:],
-                    np.repeat(state[:, None, :, 2:], len(dt), 1),
-                ],
-                -1,
-            )
-            return np.asarray(straight)
+        if self.mutual:
+            return self._two(state, dt)
         shift = np.array([*self.source, 0.0, 0.0])
         moved = self._orbit((state - shift).reshape(-1, 4), dt, self.mu[0], state.shape[1])
         return np.asarray(np.moveaxis(moved.reshape(*state.shape[:2], len(dt), 4), 1, 2) + shift)
+
+    def _two(self, state: Array, dt: Array) -> Array:
+        """Two that draw each other, (K, 2, 4) -> (K, T, 2, 4). Where one is missing the other moves straight on."""
+        a, b = self.order
+        first, second = self.mu
+        share = second / (first + second)
+        middle = (1 - share) * state[:, a] + share * state[:, b]
+        ahead = np.empty((len(state), len(dt), 4))
+        ahead[..., :2] = middle[:, None, :2] + dt[:, None] * middle[:, None, 2:]
+        ahead[..., 2:] = middle[:, None, 2:]
+        apart = self._orbit(state[:, a] - state[:, b], dt, first + second)
+        result = np.empty((len(state), len(dt), 2, 4))
+        result[:, :, a], result[:, :, b] = ahead + share * apart, ahead - (1 - share) * apart
+        lost = ~np.isfinite(state).all(axis=(1, 2))
+        if lost.any():
+            result[lost, ..., :2] = state[lost, None, :, :2] + dt[:, None, None] * state[lost, None, :, 2:]
+            result[lost, ..., 2:] = state[lost, None, :, 2:]
+        return result
 
     def _orbit(self, state: Array, dt: Array, mu: float, repeat: int = 1) -> Array:
         """States (M, 4) from the centre -> (M, T, 4); a stronger pull is a faster clock."""
         state = np.where(np.isfinite(state), state, 1.0)
         if self.scale is None:
-            return kepler.propagate(state, dt, mu)
+            return orbit.propagate(state, dt, mu)
         scale = np.repeat(np.broadcast_to(self.scale, (len(state) // repeat, 1)), repeat, axis=0)
         slow = np.concatenate([state[:, :2], state[:, 2:] / scale], axis=-1)
-        moved = kepler.propagate(slow, scale * dt, mu)
+        moved = orbit.propagate(slow, scale * dt, mu)
         return np.concatenate([moved[..., :2], moved[..., 2:] * scale[..., None]], axis=-1)
 
-    def touching(self, place: Array) -> Mask:
-        """Where two bodies overlap, so that the orbit does not hold (K, F)."""
+    def touching(self, place: Array, speed: Array) -> Mask:
+        """From where on the orbit does not hold since two bodies touched (K, F): what follows is not modelled.
+
+        Looked at are the frames and, between two of them, the nearest point of the orbit that the first one is on.
+        """
         if not self.reach:
             return np.zeros(place.shape[:2], dtype=bool)
-        apart = np.linalg.norm(place[:, :, 0] - place[:, :, 1], axis=-1)
-        return np.asarray(np.maximum.accumulate(apart < self.reach, axis=1))
+        apart, moves = place[:, :, 0] - place[:, :, 1], speed[:, :, 0] - speed[:, :, 1]
+        distance = np.linalg.norm(apart, axis=-1)
+        away = np.einsum("kfi,kfi->kf", apart, moves)
+        mu = sum(self.mu) * (1.0 if self.scale is None else np.square(self.scale))
+        swept = apart[..., 0] * moves[..., 1] - apart[..., 1] * moves[..., 0]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            energy = np.einsum("kfi,kfi->kf", moves, moves) / 2 - mu / distance
+            eccentric = np.sqrt(np.maximum(1 + 2 * energy * np.square(swept / mu), 0.0))
+            nearest = np.square(swept) / mu / (1 + eccentric)
+            met = distance < self.reach
+            met[:, 1:] |= (away[:, :-1] < 0) & (away[:, 1:] > 0) & (nearest[:, :-1] < self.reach)
+        return np.asarray(np.maximum.accumulate(met, axis=1))
 
     def run(self, changes: Sequence[Change], end: int, smooth: bool = False) -> Arcs:
         """Simulate from the first change to step `end`."""

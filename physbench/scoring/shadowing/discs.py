@@ -80,7 +80,10 @@ class Discs:
         self.gravity = np.atleast_2d(world.gravity if gravity is None else gravity)[:, None, :]  # (K or 1, 1, 2)
         self.table = bool(world.grip.any())
         self.pairs = [
-            (i, j) for i in range(len(world.radius)) for j in range(i) if abs(world.depth[i] - world.depth[j]) < 1e-6
+            (i, j)
+            for i in range(len(world.radius))
+            for j in range(i)
+            if world.solid[i] and world.solid[j] and abs(world.depth[i] - world.depth[j]) < 1e-6
         ]
 
     def run(self, changes: Sequence[Change], end: int, smooth: bool = False) -> Pieces:
@@ -121,11 +124,10 @@ class Discs:
             state.settle(gain)
             self._record(state, pieces, gain, turn)
             left = (end - state.step) * H
-            faces, corners = self._face_times(state, gain), self._corner_times(state, gain, left)
-            fall = self._fall_times(state, gain)
-            first = np.minimum.reduce(
-                [left, slide.min(axis=1), faces.min(axis=(1, 2)), corners.min(axis=(1, 2)), fall.min(axis=1)]
-            )
+            faces, fall = self._face_times(state, gain), self._fall_times(state, gain)
+            first = np.minimum.reduce([left, slide.min(axis=1), faces.min(axis=(1, 2)), fall.min(axis=1)])
+            corners = self._corner_times(state, gain, first)
+            first = np.minimum(first, corners.min(axis=(1, 2)))
             pairs = self._pair_times(state, gain, first)
             first = np.minimum(first, pairs.min(axis=1))
             if smooth:
@@ -210,7 +212,7 @@ class Discs:
         gap = state.place @ w.normal.T - w.offset - w.radius[:, None]  # (K, N, S)
         speed = (state.speed + (H / 2) * gain) @ w.normal.T
         time = face_time(gap, speed, gain @ w.normal.T)
-        time[(gap < -DEEP) | state.rests | ~state.there[:, None]] = np.inf
+        time[(gap < -DEEP) | state.rests | ~(state.there & w.solid)[:, None]] = np.inf
         if np.isfinite(w.low).any():
             t = np.where(np.isfinite(time), time, 0.0)
             along = state.place @ w.tangent.T + t * ((state.speed + (H / 2) * gain) @ w.tangent.T)
@@ -228,7 +230,7 @@ class Discs:
         pull = np.broadcast_to(gain[:, :, None], shape)
         reach = np.broadcast_to(w.radius[:, None] + w.pad, shape[:-1])
         # What rolls on a face meets no corner of it.
-        until = np.where(state.rests.any(axis=-1) | ~state.there, -1.0, left[:, None])[:, :, None]
+        until = np.where(state.rests.any(axis=-1) | ~(state.there & w.solid), -1.0, left[:, None])[:, :, None]
         time = self._times(apart, speed, pull, reach, np.broadcast_to(until, shape[:-1]))
         return np.where(until < 0, np.inf, time)
 
@@ -285,9 +287,8 @@ class Discs:
         w = self.world
         for k, i, c in zip(*np.nonzero(meets), strict=True):
             away = state.place[k, i] - w.corner[c]
-            state.strike(
-                k, i, away / max(float(np.linalg.norm(away)), 1e-9), w.bounce[i] * w.corner_bounce[c], 0.0, self.table
-            )
+            normal = away / max(float(np.linalg.norm(away)), 1e-9)
+            state.strike(k, i, normal, w.bounce[i] * w.corner_bounce[c], w.rub[i] * w.corner_rub[c], self.table)
             if k == 0:
                 pieces.touches.append((int(state.step[0]), int(i), -1))
 

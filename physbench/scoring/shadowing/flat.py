@@ -2,7 +2,7 @@
 
 Most scenes move in one plane: balls seen from the front, where gravity lies in the plane, or from above, where it
 presses them onto a table. Their bodies are then discs, cylinders and flat cubes too, and what they meet is faces and
-corners. A scene that is not of this kind has no `Flat`.
+corners. A scene that is not of this kind has no `Flat`: `Unmodelled` says why.
 """
 
 from __future__ import annotations
@@ -14,15 +14,23 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from physbench.scoring.shadowing.boxes import Corner, Face, box_axes, box_in_plane, check_steps, in_the_way
+from physbench.scoring.shadowing.unmodelled import (
+    ALIGNED,
+    DEAD,
+    TOUCHING,
+    Unmodelled,
+    check_spin,
+    check_table,
+)
 from physbench.world.camera import PLANE_AXES, depth_axis
 from physbench.world.geometry import rotate
 from physbench.world.scene import Body, Scene
 
 Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 
-MARGIN = 0.04  # m by which Bullet rounds the corners of a box, at most a tenth of its thinnest half extent
-ALIGNED = 1e-6
-TOUCHING = 1e-3  # m
+ROUNDING = 1e-3  # m by which PyBullet rounds the corners of a box: its default margin of collisions
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +43,7 @@ class Flat:
     turn: Array  # (N,) m r^2 / I: 5/2 of a ball, 2 of a cylinder, 0 of what does not turn
     bounce: Array  # (N,) restitution
     rub: Array  # (N,) friction
+    solid: Mask  # (N,) whether it meets anything
     depth: Array  # (N,) m, coordinate along the view, constant
     gravity: Array  # (2,) m/s2, in the plane
     hold: Array  # (N,) friction with a table across the view; 0 where there is none
@@ -45,9 +54,10 @@ class Flat:
     high: Array  # (S,)
     face_bounce: Array  # (S,)
     face_rub: Array  # (S,)
-    corner: Array  # (C, 2) m, centres of rounded corners and of fixed balls
-    pad: Array  # (C,) m, their radii
+    corner: Array  # (C, 2) m, corners and centres of fixed balls
+    pad: Array  # (C,) m, the radii of their rounding
     corner_bounce: Array  # (C,)
+    corner_rub: Array  # (C,)
 
     @cached_property
     def tangent(self) -> Array:
@@ -55,133 +65,126 @@ class Flat:
         return np.stack([self.normal[:, 1], -self.normal[:, 0]], axis=-1)
 
 
-def flat(scene: Scene, since: float) -> Flat | None:
-    """The discs of a scene from `since` s on, or None where its motion is not one of discs in a plane."""
+def flat(scene: Scene, since: float) -> Flat:
+    """The discs of a scene whose bodies move in a plane, from `since` s on. Raises Unmodelled where there are none."""
     axes, across = list(PLANE_AXES[scene.camera.view]), depth_axis(scene.camera)
-    moving = [i for i, body in enumerate(scene.bodies) if body.role == "moving"]
-    if any((scene.bodies[i].release or -math.inf) > since or scene.bodies[i].until is not None for i in moving):
-        return None
-    discs = [_disc(scene.bodies[i], across) for i in moving]
-    if any(disc is None for disc in discs):
-        return None
+    index = tuple(i for i, body in enumerate(scene.bodies) if body.role == "moving")
+    bodies = [scene.bodies[i] for i in index]
+    if len(bodies) > 1 and any(body.shape == "box" for body in bodies):
+        raise Unmodelled("boxes that meet others turn and tip")
+    discs = [_disc(body, across) for body in bodies]
     gravity = np.asarray(scene.gravity, dtype=np.float64)
-    hold = np.zeros(len(moving))
-    table: Body | None = None
-    faces: list[tuple[Array, float, float, float, Body]] = []
-    corners: list[tuple[Array, float, Body]] = []
-    depths = [scene.bodies[i].position[across] for i in moving]
-    for body in scene.bodies:
-        if body.role == "moving" or not body.collides:
-            continue
-        if body.until is not None and body.until <= since:
-            continue
-        if body.path or body.until is not None or body.shape == "cylinder":
-            return None
-        normal = rotate(body.orientation, (0.0, 0.0, 1.0))
-        if body.shape == "plane" and abs(normal[across]) > 1 - ALIGNED:
-            table = body
-        elif body.shape == "plane":
-            if abs(normal[across]) > ALIGNED:
-                return None
-            up = normal[axes]
-            faces.append((up, float(up @ np.asarray(body.position)[axes]), -math.inf, math.inf, body))
-        elif not _meets(body, scene, moving, depths, across):
-            continue
-        elif body.shape == "sphere":
-            corners.append((np.asarray(body.position)[axes], body.size[0], body))
-        else:
-            parts = _box(body, axes, across)
-            if parts is None:
-                return None
-            faces += [(*face, body) for face in parts[0]]
-            corners += [(*corner, body) for corner in parts[1]]
-    bodies = [scene.bodies[i] for i in moving]
-    if any(body.shape == "box" for body in bodies) and not (len(bodies) == 1 and _slides(bodies[0], faces, axes)):
-        return None
+    faces, corners, table = _surroundings(scene, bodies, since)
+    radius = np.array([disc[0] for disc in discs])
+    _check_boxes(bodies, faces, axes)
+    _check_depths(bodies, across)
+    hold = np.zeros(len(bodies))
     if table is not None:
-        if len({body.size[0] for body in bodies}) > 1 or any(body.shape != "sphere" for body in bodies):
-            return None
+        check_table(bodies, table, gravity, across)
         hold = np.array([body.friction * table.friction for body in bodies])
+        if np.any(hold > 0) and any(
+            body.restitution * part.body.restitution < DEAD for body in bodies for part in faces
+        ):
+            raise Unmodelled("a cushion takes so much speed that a ball's own spin presses it there")
     elif abs(gravity[across]) > 0:
-        return None
-    for i, a in enumerate(depths):
-        for j, b in enumerate(depths[:i]):
-            if 1e-6 < abs(a - b) < bodies[i].size[0] + bodies[j].size[0]:
-                return None  # they would meet out of the plane
-    solid = [body.collides for body in bodies]
-    if not all(solid) and any(solid) and len(bodies) > 1:
-        return None
+        raise Unmodelled("gravity acts along the view, and nothing carries the bodies")
+    check_steps(bodies, faces, corners, gravity[axes], radius)
+    normals = np.zeros((len(faces), 3))
+    normals[:, axes] = np.array([face.normal for face in faces]).reshape(-1, 2)
+    check_spin(scene, bodies, table, normals)
     return Flat(
-        index=tuple(moving),
-        radius=np.array([disc[0] for disc in discs if disc]),
+        index=index,
+        radius=radius,
         mass=np.array([body.mass for body in bodies]),
-        turn=np.array([disc[1] for disc in discs if disc]),
+        turn=np.array([disc[1] for disc in discs]),
         bounce=np.array([body.restitution for body in bodies]),
         rub=np.array([body.friction for body in bodies]),
-        depth=np.array(depths),
+        solid=np.array([body.collides for body in bodies], dtype=bool),
+        depth=np.array([body.position[across] for body in bodies]),
         gravity=gravity[axes],
         hold=hold,
         grip=hold * abs(gravity[across]),
-        normal=np.array([face[0] for face in faces]).reshape(-1, 2),
-        offset=np.array([face[1] for face in faces]),
-        low=np.array([face[2] for face in faces]),
-        high=np.array([face[3] for face in faces]),
-        face_bounce=np.array([face[4].restitution for face in faces]),
-        face_rub=np.array([face[4].friction for face in faces]),
-        corner=np.array([corner[0] for corner in corners]).reshape(-1, 2),
-        pad=np.array([corner[1] for corner in corners]),
-        corner_bounce=np.array([corner[2].restitution for corner in corners]),
+        normal=normals[:, axes],
+        offset=np.array([face.offset for face in faces]),
+        low=np.array([face.low for face in faces]),
+        high=np.array([face.high for face in faces]),
+        face_bounce=np.array([face.body.restitution for face in faces]),
+        face_rub=np.array([face.body.friction for face in faces]),
+        corner=np.array([corner.place for corner in corners]).reshape(-1, 2),
+        pad=np.array([corner.pad for corner in corners]),
+        corner_bounce=np.array([corner.body.restitution for corner in corners]),
+        corner_rub=np.array([corner.body.friction for corner in corners]),
     )
 
 
-def _disc(body: Body, across: int) -> tuple[float, float] | None:
-    """Radius in m and m r^2 / I of a body as a disc, or None."""
+def _surroundings(scene: Scene, bodies: list[Body], since: float) -> tuple[list[Face], list[Corner], Body | None]:
+    """What the moving bodies of a scene may meet, and the table on which they lie, if there is one."""
+    axes, across = list(PLANE_AXES[scene.camera.view]), depth_axis(scene.camera)
+    faces: list[Face] = []
+    corners: list[Corner] = []
+    table: Body | None = None
+    for body in scene.bodies:
+        gone = body.until is not None and body.until <= since
+        if body.role == "moving" or not body.collides or gone or not any(other.collides for other in bodies):
+            continue
+        if body.path or body.until is not None:
+            raise Unmodelled(f"{body.name} is in the way and moves or vanishes")
+        if body.shape == "cylinder":
+            raise Unmodelled(f"{body.name} is a cylinder in the way")
+        normal = rotate(body.orientation, (0.0, 0.0, 1.0))
+        if body.shape == "plane" and abs(normal[across]) > 1 - ALIGNED:
+            gaps = [abs(other.position[across] - body.position[across]) - max(other.size) for other in bodies]
+            if abs(scene.gravity[across]) > 0 or min(gaps) < TOUCHING:
+                table = body
+        elif body.shape == "plane":
+            if abs(normal[across]) > ALIGNED:
+                raise Unmodelled(f"{body.name} stands askew to the plane of motion")
+            up = normal[axes]
+            faces.append(Face(up, float(up @ np.asarray(body.position)[axes]), -math.inf, math.inf, body))
+        elif not in_the_way(body, bodies, across):
+            continue
+        elif body.shape == "sphere":
+            corners.append(Corner(np.asarray(body.position)[axes], body.size[0], body))
+        else:
+            parts = box_in_plane(body, axes, across, ROUNDING)
+            faces += parts[0]
+            corners += parts[1]
+    return faces, corners, table
+
+
+def _check_boxes(bodies: list[Body], faces: list[Face], axes: list[int]) -> None:
+    """Raise Unmodelled for a cube that does anything but slide."""
+    if not any(body.shape == "box" for body in bodies):
+        return
+    place, own = np.asarray(bodies[0].position)[axes], box_axes(bodies[0])[:, axes]
+    if not any(
+        abs(float(face.normal @ place) - face.offset - bodies[0].size[0]) < TOUCHING
+        and np.abs(own @ face.normal).max() > 1 - ALIGNED
+        for face in faces
+    ):
+        raise Unmodelled(f"{bodies[0].name} is a box that does not begin flat on a face, so that it turns")
+    if max(bodies[0].friction * face.body.friction for face in faces) >= 1:
+        raise Unmodelled(f"{bodies[0].name} is a box on so rough a face that it tips")
+
+
+def _check_depths(bodies: list[Body], across: int) -> None:
+    """Raise Unmodelled for bodies that would meet out of the plane of motion."""
+    for i, one in enumerate(bodies):
+        for other in bodies[:i]:
+            apart = abs(one.position[across] - other.position[across])
+            if one.collides and other.collides and ALIGNED < apart < one.size[0] + other.size[0]:
+                raise Unmodelled(f"{other.name} and {one.name} would meet beside the plane of motion")
+
+
+def _disc(body: Body, across: int) -> tuple[float, float]:
+    """Radius in m and m r^2 / I of a body as a disc."""
     if body.shape == "sphere":
         return body.size[0], 2.5
-    if not body.flat:
-        return None
-    if body.shape == "cylinder":
-        axis = rotate(body.orientation, (0.0, 0.0, 1.0))
-        return (body.size[0], 2.0) if abs(axis[across]) > 1 - ALIGNED else None
+    if body.flat and body.shape == "cylinder":
+        if abs(rotate(body.orientation, (0.0, 0.0, 1.0))[across]) > 1 - ALIGNED:
+            return body.size[0], 2.0
+        raise Unmodelled(f"{body.name} is a cylinder that is not seen from its end")
     sides = sorted({size for axis, size in enumerate(body.size) if axis != 1})
-    return (sides[0], 0.0) if len(sides) == 1 else None
-
-
-def _slides(body: Body, faces: list[tuple[Array, float, float, float, Body]], axes: list[int]) -> bool:
-    """Whether a cube begins flat on a face, so that it slides and does not tip."""
-    place, own = np.asarray(body.position)[axes], _axes(body)[:, axes]
-    return any(
-        abs(float(normal @ place) - offset - body.size[0]) < TOUCHING and np.abs(own @ normal).max() > 1 - ALIGNED
-        for normal, offset, *_ in faces
-    )
-
-
-def _meets(body: Body, scene: Scene, moving: list[int], depths: list[float], across: int) -> bool:
-    """Whether a fixed body reaches into the plane in which a body moves."""
-    reach = body.size[0] if body.shape == "sphere" else float(np.abs(_axes(body)[:, across]) @ np.asarray(body.size))
-    return any(abs(body.position[across] - depth) < reach for depth in depths)
-
-
-def _axes(body: Body) -> Array:
-    return rotate(body.orientation, np.eye(3))
-
-
-def _box(
-    body: Body, axes: list[int], across: int
-) -> tuple[list[tuple[Array, float, float, float]], list[tuple[Array, float]]] | None:
-    """Faces (normal, offset, begin, end) and rounded corners of a box in the plane; None if it stands askew."""
-    own = _axes(body)
-    level = [k for k in range(3) if abs(own[k, across]) < ALIGNED]
-    if len(level) != 2:
-        return None
-    middle = np.asarray(body.position)[axes]
-    margin = min(MARGIN, 0.1 * min(body.size))
-    (a, b), (half_a, half_b) = (own[k][axes] for k in level), (body.size[k] for k in level)
-    faces = []
-    for side, reach, width in ((a, half_a, half_b), (-a, half_a, half_b), (b, half_b, half_a), (-b, half_b, half_a)):
-        along = float(np.array([side[1], -side[0]]) @ middle)
-        faces.append((side, float(side @ middle) + reach, along - width + margin, along + width - margin))
-    corners = [
-        (middle + s * (half_a - margin) * a + t * (half_b - margin) * b, margin) for s in (-1, 1) for t in (-1, 1)
-    ]
-    return faces, corners
+    if not body.flat or body.shape != "box" or len(sides) > 1:
+        raise Unmodelled(f"{body.name} is a {body.shape} that is neither a ball nor a disc nor a cube")
+    return sides[0], 0.0

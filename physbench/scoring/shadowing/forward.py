@@ -13,6 +13,7 @@ from physbench.scoring.shadowing.central import Central
 from physbench.scoring.shadowing.changes import Change
 from physbench.scoring.shadowing.discs import Discs
 from physbench.scoring.shadowing.flat import Flat, flat
+from physbench.scoring.shadowing.unmodelled import Unmodelled, check_motion
 from physbench.world.camera import PLANE_AXES, depth_axis
 from physbench.world.scene import PHYSICS_HZ, Scene
 
@@ -72,25 +73,29 @@ class Forward:
         return np.asarray((model.move(state[None], np.array([dt]))[0, 0, :, :2] - place) * 2 / dt**2)
 
 
-def forward(scene: Scene, since: float) -> Forward | None:
-    """The forward model of a scene from `since` s on; None where there is none that is fast enough to fit."""
+def modelled(scene: Scene, since: float) -> Forward:
+    """The forward model of a scene from `since` s on. Raises Unmodelled, which says why, where there is none."""
     index = tuple(i for i, body in enumerate(scene.bodies) if body.role == "moving")
+    if not index:
+        raise Unmodelled("nothing moves")
+    check_motion(scene, [scene.bodies[i] for i in index], since)
     axes, across = list(PLANE_AXES[scene.camera.view]), depth_axis(scene.camera)
     pushes = []
     for action in scene.impulses:
-        body = scene.bodies[scene.index(action.body)]
-        gain = np.asarray(action.impulse, dtype=np.float64) / body.mass
-        if abs(gain[across]) > 1e-9:
-            return None
         if action.time >= since - 1e-9:
-            disc = index.index(scene.index(action.body))
-            pushes.append(Change(round(action.time * PHYSICS_HZ), disc, "push", gain[axes]))
-    if not index:
-        return None
+            body = scene.index(action.body)
+            gain = np.asarray(action.impulse, dtype=np.float64)[axes] / scene.bodies[body].mass
+            pushes.append(Change(round(action.time * PHYSICS_HZ), index.index(body), "push", gain))
     depth = np.array([scene.bodies[i].position[across] for i in index])
-    if scene.fields:
-        if not Central.fits(scene, index):
-            return None
-        return Forward(scene, index, depth, tuple(pushes), None)
-    world = flat(scene, since)
-    return None if world is None else Forward(scene, index, depth, tuple(pushes), world)
+    if not scene.fields:
+        return Forward(scene, index, depth, tuple(pushes), flat(scene, since))
+    Central.check(scene, index)
+    return Forward(scene, index, depth, tuple(pushes), None)
+
+
+def forward(scene: Scene, since: float) -> Forward | None:
+    """As `modelled`, None where there is no forward model."""
+    try:
+        return modelled(scene, since)
+    except Unmodelled:
+        return None

@@ -10,6 +10,7 @@ from physbench.scoring.shadowing.problem import FREE, Arc, Problem
 Array = NDArray[np.float64]
 
 SPANS = (0.1, 0.17, 0.3, 0.4)  # s of track that give a start
+AHEAD = 2.0  # s, within which the points of a start lie
 NEAR = 0.12  # diameters from a face; a body may lie on it
 LEAST = 3  # points
 
@@ -17,7 +18,8 @@ LEAST = 3  # points
 def starts(problem: Problem, disc: int, frame: int) -> list[Arc]:
     """Arcs of a body that may begin at a frame; the best is found by simulating them."""
     seen = problem.seen
-    known = frame + np.flatnonzero(seen.known[frame : frame + 60, disc])
+    ahead = int(np.searchsorted(seen.times, seen.times[frame] + AHEAD + 1e-9))
+    known = frame + np.flatnonzero(seen.known[frame:ahead, disc])
     found: list[Arc] = []
     if len(known) < LEAST:
         return found
@@ -51,7 +53,7 @@ def _pull(problem: Problem, disc: int, frame: int, place: Array) -> Array:
 def _faces(problem: Problem, disc: int, place: Array) -> list[int]:
     """Faces that carry a body at places (n, 2)."""
     world = problem.forward.world
-    if world is None or not len(world.normal):
+    if world is None or not len(world.normal) or not world.solid[disc]:
         return []
     gap = place @ world.normal.T - world.offset - world.radius[disc]
     along = place @ world.tangent.T

@@ -1,0 +1,163 @@
+"""What the context does not show: a factor on gravity, revealed parameters, velocities at the hand-over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from shadow_scenes import again, problem
+
+from physbench import own
+from physbench.clips.clip import Clip, Row
+from physbench.clips.generate import make_clip, make_params, render_spec
+from physbench.clips.task import own_ids
+from physbench.scoring.shadowing.declared import declared
+from physbench.scoring.shadowing.problem import Problem
+from physbench.scoring.shadowing.seen import Seen, from_states, from_tracks
+from physbench.scoring.shadowing.shadow import model_of
+from physbench.scoring.shadowing.unseen import best_constants, best_factor
+from physbench.tracks.tracks import Tracks
+from physbench.world.scene import Scene
+
+Array = NDArray[np.float64]
+
+TASKS = '''
+from physbench.clips.task import Parameter, declare
+from physbench.world.scene import Body, Camera, Scene, sphere_mass
+
+
+class Returned:
+    """A ball comes back from a wall, half a second before the hand-over, and meets another one behind it."""
+
+    id = "own/returned-v1"
+    horizon = 1.4
+    parameters = declare(restitution=Parameter("", "revealed", (0.4, 0.9), "of ball and walls"))
+
+    def sample(self, rng, split):
+        return {"restitution": self.parameters["restitution"].draw(rng, split)}
+
+    def scene(self, p):
+        ball = Body(
+            "ball", "sphere", (0.4,), "moving", (0.7, 0.0, 0.0), velocity=(1.2, 0.0, 0.0), hue=0,
+            mass=sphere_mass(0.4), restitution=p["restitution"], release=-0.75,
+        )
+        right, left = (
+            Body(name, "box", (0.1, 1.0, 1.0), "fixed", (x, 0.0, 0.0), grey=0.3)
+            for name, x in (("right", 1.5), ("left", -0.5))
+        )
+        return Scene((ball, right, left), Camera("top", (0.0, 0.0, 0.0)), horizon=1.4)
+'''
+
+
+def pulled(factor: float, jump: float = 0.0) -> Callable[[Scene, Array, Array], Array]:
+    """Another gravity from the hand-over on, and a jump of so many m 0.2 s behind it."""
+
+    def edit(scene: Scene, times: Array, states: Array) -> Array:
+        other = replace(
+            scene,
+            gravity=tuple(factor * g for g in scene.gravity),  # type: ignore[arg-type]
+            fields=tuple(replace(field, mu=factor * field.mu) for field in scene.fields),
+        )
+        states = again(other, times, states, int(np.searchsorted(times, -1e-9)), lambda state: None)
+        states[times > 0.2, 0, 0] += jump
+        return states
+
+    return edit
+
+
+def image(given: Problem) -> Seen:
+    """What is seen of a problem behind the hand-over, and in the one frame before."""
+    seen = given.seen
+    first = int(np.searchsorted(seen.times, -1e-9))
+    place = seen.place.copy()
+    place[:first] = np.nan
+    return replace(seen, place=place, start=np.full(len(seen.start), first))
+
+
+@pytest.mark.parametrize("task", ["falling/projectile-v1", "orbits/kepler-v1"])
+def test_a_wrong_pull_is_found_and_the_right_one_is_kept(task: str) -> None:
+    given = problem(task, 0)
+    assert best_factor(given.forward, image(given)) == 1.0
+    for factor in (0.7, 1.3):
+        given = problem(task, 0, pulled(factor))
+        assert best_factor(given.forward, image(given)) == pytest.approx(factor, rel=0.05)
+
+
+def test_a_jump_decides_nothing_about_the_pull() -> None:
+    """Before it any factor will do; behind it the track is long enough to tell."""
+    given = problem("falling/projectile-v1", 0, pulled(1.0, jump=0.3))
+    assert best_factor(given.forward, image(given)) == 1.0
+    given = problem("falling/projectile-v1", 0, pulled(0.7, jump=0.3))
+    assert best_factor(given.forward, image(given)) == pytest.approx(0.7, rel=0.05)
+
+
+def test_what_presses_onto_a_table_has_no_factor() -> None:
+    given = problem("collisions/billiards-v1", 0)
+    assert best_factor(given.forward, given.seen) is None
+
+
+def states_of(clip: Clip, factor: float, context: int) -> tuple[Array, Array]:
+    """Times (T,) and states (T, N, 13) of a clip whose gravity changes at the hand-over."""
+    window = clip.window(context)
+    states = clip.states[window].copy()
+    states = pulled(factor)(clip.scene, clip.times[window], states)
+    return clip.times[window], states
+
+
+def test_the_pull_is_free_where_the_context_does_not_show_it(clip_of: Callable[..., Clip]) -> None:
+    clip = clip_of("falling/drop-bounce-v1")
+    model = model_of(clip)
+    assert model is not None
+    for context, free in ((1, True), (6, False)):
+        seen = from_states(clip, *states_of(clip, 0.8, context), model)
+        found = best_constants(clip, context, model, seen)
+        assert found.factor == (pytest.approx(0.8, rel=0.05) if free else 1.0)
+        assert not found.parameters
+
+
+@pytest.fixture(scope="module")
+def returned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clip]:
+    path = tmp_path_factory.mktemp("tasks") / "unseen_tasks.py"
+    path.write_text(TASKS, encoding="utf-8")
+    with own.forgotten_afterwards():
+        own_ids(str(path))
+        rows = [Row("own/returned-v1", "test", seed) for seed in range(20)]
+        fast = next(row for row in rows if make_params(row)["restitution"] > 0.75)  # it meets the second wall early
+        yield make_clip(fast, render_spec(64, 15))
+
+
+def test_a_revealed_parameter_is_free_where_its_event_is_not_shown(
+    returned: Clip, ideal: Callable[..., Tracks]
+) -> None:
+    """Tracks that leave the second wall with another share of their speed than the scene's."""
+    clip, own_share = returned, returned.scene.bodies[0].restitution
+    other = 0.45
+    model = model_of(clip)
+    assert model is not None
+    hit = next(contact.time for contact in clip.contacts if contact.time > 0)
+    late = clip.times > hit
+    shift = (other / own_share - 1) * 1.2 * own_share**2 * (clip.times[late] - hit)
+    px = clip.px_positions().copy()
+    px[late, 0, 0] += shift * clip.pixels_per_metre
+    for context, free in ((1, True), (10, False)):
+        tracks = ideal(clip, context, px[clip.window(context)])
+        found = best_constants(clip, context, model, from_tracks(clip, tracks, model))
+        assert found.factor == 1.0
+        assert dict(found.parameters) == ({"restitution": pytest.approx(other, abs=0.03)} if free else {})
+    truth = best_constants(clip, 1, model, from_tracks(clip, ideal(clip, 1), model))
+    assert not truth.parameters
+
+
+def test_a_task_declares_how_fast_bodies_start(clip_of: Callable[..., Clip]) -> None:
+    clip = clip_of("collisions/head-on-v1")
+    index = tuple(i for i, body in enumerate(clip.scene.bodies) if body.role == "moving")
+    range_ = declared(clip, index)
+    assert range_ is not None
+    for n, i in enumerate(index):
+        velocity = clip.states[clip.handover, i, 7:9]
+        assert range_.outside(n, velocity) == 0.0
+        assert range_.outside(n, 5 * velocity) > 0.5
+        assert range_.outside(n, np.zeros(2)) > 0.1  # a frozen picture
