@@ -24,6 +24,7 @@ ALLOWED = {
     "tracks": {"world", "clips"},
     "rollouts": {"world", "clips", "adapters"},
     "scoring": {"world", "clips", "tracks", "rollouts"},
+    "physicist": {"world", "clips", "adapters", "tracks", "scoring"},
     "results": {"world", "clips", "adapters", "tracks", "rollouts", "scoring"},
     "run": {"world", "clips", "adapters", "tracks", "rollouts", "scoring", "results"},
     "checks": {"world", "clips", "adapters", "tracks", "rollouts", "scoring", "results", "run"},

@@ -1,7 +1,7 @@
-"""Models without weights that put a scale under every score: `baseline:freeze|constant-velocity|oracle`.
+"""Models without weights that put a scale under every score: `baseline:freeze|constant-velocity|physicist|oracle`.
 
-Size, rate and context follow --model-arg size=64 (or 64x96, height x width), fps=15, context=8. All but the oracle see
-pixels only.
+Size, rate and context follow --model-arg size=64 (or 64x96, height x width), fps=15, context=8. Freeze and constant
+velocity see pixels only; the physicist the pixels of the context and the scene's data; the oracle everything.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from physbench import registry
 from physbench.adapters.arguments import convert
 from physbench.adapters.protocol import Model, ModelCard, check_card
 from physbench.errors import ModelError, nearest
@@ -64,10 +65,18 @@ def _constant_velocity(card: ModelCard) -> Model:
     return ConstantVelocity(card)
 
 
+def _physicist(card: ModelCard) -> Model:
+    """It tracks, fits and simulates, which adapters know nothing of: it is found by its entry point."""
+    make: Callable[[ModelCard], Model] = registry.load("physbench.baselines", "physicist")
+    return make(card)
+
+
+PRIVILEGED = ("oracle", "physicist")
 BASELINES: dict[str, tuple[Callable[[ModelCard], Model], str]] = {
     "constant-velocity": (_constant_velocity, "what is coloured moves on in straight lines over the median background"),
     "freeze": (Freeze, "the last context frame stays"),
     "oracle": (Oracle, "the true future (privileged)"),
+    "physicist": (_physicist, "tracks the context and simulates on from there by the scene's laws (privileged)"),
 }
 
 
@@ -88,7 +97,7 @@ def baseline_card(name: str, model_args: Mapping[str, str]) -> ModelCard:
             image_size=(int(sides[0]), int(sides[-1])),
             fps=convert(given["fps"], float, "fps"),
             context_frames=convert(given["context"], int, "context"),
-            track="privileged" if name == "oracle" else "zero-shot",
+            track="privileged" if name in PRIVILEGED else "zero-shot",
         )
     )
 

@@ -16,7 +16,7 @@ def command(
         str,
         typer.Argument(
             help="A checkpoint (.safetensors), path/to/file.py:factory, python:package.module:factory, "
-            "baseline:freeze|constant-velocity|oracle, reference:NAME or videos:DIR.",
+            "baseline:freeze|constant-velocity|physicist|oracle, reference:NAME or videos:DIR.",
             metavar="MODEL",
             show_default=False,
         ),

@@ -3,9 +3,9 @@
 32 simulations start at the hand-over from states that the context frames allow: their positions are known to the noise
 of a tracker, independently per frame, and what follows from that for the state at the hand-over is the covariance of
 the fit by the law of motion. What the context does not show at all is drawn from where the task draws it: the speed in
-an image, in a direction that the task has; `free` parameters, with the spin that goes with them, in any context. The
-predictability time is when the 80th percentile of the distances to the ensemble's median exceeds one diameter, for any
-object that is due.
+an image, in a direction that the task has; `free` parameters, with the spin that goes with them, in any context, and
+`revealed` ones where the context does not show what reveals them. The predictability time is when the 80th percentile
+of the distances to the ensemble's median exceeds one diameter, for any object that is due.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from physbench.clips.clip import Clip
 from physbench.clips.store import cache_dir
 from physbench.scoring.due import due, moving
 from physbench.scoring.motion import Constant, Law, around_each_other, law_of, supports, two_bodies
-from physbench.scoring.unknowns import MEMBERS, other_scenes, other_velocities, possible_scenes, unseen_states
+from physbench.scoring.unknowns import MEMBERS, cast, other_scenes, other_states, possible_scenes, unseen_states
 from physbench.world.camera import PLANE_AXES, plane_from_world
 from physbench.world.geometry import gap
-from physbench.world.scene import Contact
+from physbench.world.scene import Contact, Scene
 
 Array = NDArray[np.float64]
 
@@ -82,14 +82,22 @@ def spread(clip: Clip, context: int, until: float = np.inf) -> Array:
 
 def paths_of(clip: Clip, context: int, until: float = np.inf) -> Array:
     """Positions (M, T, N, 3) m of the members in the predicted frames up to `until` s."""
-    states = members(clip, context)
     ahead = clip.times[clip.handover + 1 :]
     ahead = ahead[ahead <= until + 1e-9]
-    scenes = possible_scenes(clip, _is_image(clip, context))
-    if scenes:
-        each = (replace(clip, scene=scene) for scene in scenes)
-        return np.concatenate([_paths(other, states[m : m + 1], ahead) for m, other in enumerate(each)])
-    return _paths(clip, states, ahead)
+    scenes, states = zip(*ensemble(clip, context), strict=True)
+    if all(scene is clip.scene for scene in scenes):
+        return _paths(clip, np.stack(states), ahead)
+    each = zip(scenes, states, strict=True)
+    return np.concatenate([_paths(replace(clip, scene=scene), state[None], ahead) for scene, state in each])
+
+
+def ensemble(clip: Clip, context: int) -> tuple[tuple[Scene, Array], ...]:
+    """The MEMBERS futures that the context frames allow: the scene of each and its states (N, 13) at the hand-over.
+
+    The scene is the clip's own, the same object, where the context leaves no parameter open.
+    """
+    scenes = possible_scenes(clip, context) or (clip.scene,) * MEMBERS
+    return tuple(zip(scenes, members(clip, context), strict=True))
 
 
 def _paths(clip: Clip, states: Array, ahead: Array) -> Array:
@@ -120,28 +128,37 @@ def members(clip: Clip, context: int) -> Array:
             change = rng.multivariate_normal(np.zeros(4), law.covariance(state, dt, sd), MEMBERS, method="eigh")
         else:
             change = rng.normal(0.0, sd, (MEMBERS, 4))
-            change[:, 2:] = other_velocities(clip.row.task, clip.row.split, index)[:, axes] - state[2:]
+            others = other_states(clip.row.task, clip.row.split, cast(clip.scene), index)[:, 7:10]
+            change[:, 2:] = others[:, axes] - state[2:] if len(others) else 0.0
         up = _off_the_support(clip, index, law)[axes]
         change = (change.reshape(-1, 2, 2) - (change.reshape(-1, 2, 2) @ up)[..., None] * up).reshape(-1, 4)
         for axis, shift, gain in zip(axes, change[:, :2].T, change[:, 2:].T, strict=True):
             states[:, index, axis] += shift
             states[:, index, 7 + axis] += gain
         states[:, index, 10:] += _rolling(clip, index, states[:, index, 7:10] - now[7:10])
-    scenes = possible_scenes(clip, _is_image(clip, context))
+    scenes = possible_scenes(clip, context)
     return states + unseen_states(clip, scenes) if scenes else states
 
 
 def _informative(clip: Clip, context: int, column: int) -> NDArray[np.intp]:
-    """Context frames that show where an object is since its last contact, release or push."""
+    """Context frames that show where an object is since its last contact, release or push.
+
+    Where these are fewer than two, and frames before the last contact show how fast it came, those are taken too: the
+    contact passes on what is known.
+    """
     index = clip.tracked[column]
     body = clip.scene.bodies[index]
-    since = [clip.times[0] if body.release is None or body.release >= 0 else body.release]  # held, it is seen to rest
+    start = clip.times[0] if body.release is None or body.release >= 0 else body.release  # held, it is seen to rest
     touches = (c for c in clip.contacts if body.name in (c.a, c.b) and c.time < -1e-9)
-    since += [c.time for c in touches if not _lasting(clip, index, c)]
-    since += [action.time for action in clip.scene.impulses if action.body == body.name and action.time <= 0]
+    cuts = [c.time for c in touches if not _lasting(clip, index, c)]
+    cuts += [action.time for action in clip.scene.impulses if action.body == body.name and action.time <= 0]
     frames = np.arange(clip.handover + 1 - context, clip.handover + 1)
-    keep = (clip.times[frames] >= max(since) - 1e-9) & (clip.visible_share()[frames, column] >= SHOWN_SHARE)
-    return np.asarray(frames[keep])
+    frames = frames[clip.visible_share()[frames, column] >= SHOWN_SHARE]
+    for since in sorted({max(start, cut) for cut in (start, *cuts)}, reverse=True):
+        keep = frames[clip.times[frames] >= since - 1e-9]
+        if len(keep) >= 2:
+            return np.asarray(keep)
+    return np.asarray(frames[clip.times[frames] >= start - 1e-9])
 
 
 def _is_image(clip: Clip, context: int) -> bool:
@@ -221,9 +238,8 @@ def _undisturbed(clip: Clip, states: Array, ahead: Array) -> Array | None:
 
 def _key(clip: Clip, context: int) -> str:
     """Hash of all that decides the time: the clip (reprs are exact), context, other draws of an image, sources."""
-    image = _is_image(clip, context)
-    others = other_scenes(clip.row.task, clip.row.split) if image else ()
-    possible = possible_scenes(clip, image)
+    others = other_scenes(clip.row.task, clip.row.split, cast(clip.scene)) if _is_image(clip, context) else ()
+    possible = possible_scenes(clip, context)
     said = repr((clip.id, clip.scene, clip.spec, clip.contacts, context, others, possible, _sources()))
     digest = hashlib.sha256(said.encode())
     for array in (clip.states, clip.visible_area, clip.full_area):

@@ -108,7 +108,7 @@ def test_times_are_kept_by_all_that_decides_them(
 def test_an_image_depends_on_the_other_draws_of_its_task(clip_of: Clips, monkeypatch: pytest.MonkeyPatch) -> None:
     clip = clip_of("orbits/kepler-v1")
     image, film = predictability._key(clip, 1), predictability._key(clip, 8)
-    monkeypatch.setattr(predictability, "other_scenes", lambda task, split: ("other ranges",))
+    monkeypatch.setattr(predictability, "other_scenes", lambda task, split, bodies: ("other ranges",))
     assert predictability._key(clip, 1) != image and predictability._key(clip, 8) == film
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from physbench import own
 from physbench.clips.clip import Clip, Row
-from physbench.clips.generate import make_clip, render_spec
-from physbench.clips.task import own_ids
+from physbench.clips.generate import make_clip, make_scene, render_spec
+from physbench.clips.task import find_task, own_ids
 from physbench.scoring import predictability, unknowns
 from physbench.scoring.predictability import first_beyond, members, paths_of, spread
 from physbench.world.stepping import simulate_ensemble
@@ -89,6 +90,21 @@ class Spun(Glide):
             spin=(0.0, 0.0, p["spin"]), hue=0, mass=sphere_mass(RADIUS),
         )
         return Scene((ball,), Camera("top", (0.0, 0.0, 0.0)), horizon=1.0)
+
+
+class Bounced(Glide):
+    """A ball comes back from a wall, half a second before the hand-over, with what the wall leaves it."""
+
+    id = "own/bounced-v1"
+    parameters = declare(restitution=Parameter("", "revealed", (0.4, 0.9), "of ball and wall"))
+
+    def scene(self, p):
+        ball = Body(
+            "ball", "sphere", (RADIUS,), "moving", (-0.5, 0.0, 0.0), velocity=(1.0, 0.0, 0.0), hue=0,
+            mass=sphere_mass(RADIUS), restitution=p["restitution"],
+        )
+        wall = Body("wall", "box", (0.1, 1.0, 1.0), "fixed", (1.0 + RADIUS + 0.1, 0.0, 0.0), grey=0.3)
+        return Scene((ball, wall), Camera("top", (0.0, 0.0, 0.0)), horizon=2.0)
 '''
 
 
@@ -135,7 +151,7 @@ def test_an_unknown_friction_spreads_the_places_quadratically(context: int) -> N
     """Uniform in 0.05 .. 0.25 and v > mu g t: T_p = sqrt(2 d / (0.08 g)) = 1.2 s where the video tells the speed."""
     clip = clip_of("slide")
     box, index = clip.tracked_bodies[0], clip.tracked[0]
-    scenes = unknowns.possible_scenes(clip, image=False)
+    scenes = unknowns.possible_scenes(clip, 5)
     frictions = np.array([scene.bodies[index].friction for scene in scenes])
     assert len(frictions) == unknowns.MEMBERS and 0.05 <= frictions.min() < 0.08 and 0.22 < frictions.max() <= 0.25
     paths = paths_of(clip, context)[:, :, index, 0]
@@ -158,17 +174,76 @@ def test_closed_forms_of_unknown_friction_are_what_the_simulation_gives() -> Non
     clip = clip_of("slide")
     ahead = clip.times[clip.handover + 1 :]
     states, paths = members(clip, 5), paths_of(clip, 5)
-    for m, scene in enumerate(unknowns.possible_scenes(clip, image=False)[:3]):
+    for m, scene in enumerate(unknowns.possible_scenes(clip, 5)[:3]):
         simulated = simulate_ensemble(scene, 0.0, states[m : m + 1], ahead)[0, :, 0, 0]
         assert np.abs(simulated - paths[m, :, 0, 0]).max() < 0.01
 
 
-def test_what_is_revealed_is_unknown_in_an_image_only() -> None:
-    clip = clip_of("shown")
-    assert unknowns.unknown_parameters(clip, image=False) == ()
-    assert unknowns.unknown_parameters(clip, image=True) == ("friction",)
-    assert unknowns.unknown_parameters(clip_of("glide"), image=True) == ()  # seen in size, grey, hue or a video
-    assert unknowns.unknown_parameters(clip_of("slide"), image=False) == ("friction",)
+def test_what_is_revealed_is_unknown_where_the_context_does_not_show_it() -> None:
+    clip = clip_of("shown")  # it is the motion that tells
+    assert unknowns.unknown_parameters(clip, 2) == ()
+    assert unknowns.unknown_parameters(clip, 1) == ("friction",)
+    assert unknowns.unknown_parameters(clip_of("glide"), 1) == ()  # seen in size, grey, hue or a video
+    assert unknowns.unknown_parameters(clip_of("slide"), 5) == ("friction",)
+
+
+def test_what_a_touch_reveals_is_known_if_the_touch_lies_in_the_context() -> None:
+    """A ball meets a wall 0.5 s before the hand-over: 15 frames/s show it from 9 frames on."""
+    clip = clip_of("bounced")
+    assert [round(contact.time, 1) for contact in clip.contacts] == [-0.5]
+    assert unknowns.unknown_parameters(clip, 8) == ("restitution",)
+    assert unknowns.unknown_parameters(clip, 10) == ()
+    scenes, states = zip(*predictability.ensemble(clip, 8), strict=True)
+    assert len({scene.bodies[0].restitution for scene in scenes}) == unknowns.MEMBERS
+    assert all(scene is clip.scene for scene, _ in predictability.ensemble(clip, 10))
+    np.testing.assert_array_equal(np.stack(states), members(clip, 8))
+
+
+def test_a_touch_in_the_last_frames_does_not_make_an_image_of_a_video() -> None:
+    """What came before tells the speed; another ball that nothing touched says nothing else."""
+    clip = clip_of("bounced")
+    late = replace(clip, contacts=(replace(clip.contacts[0], time=-0.01),))
+    assert not predictability._is_image(late, 8)
+    assert predictability._is_image(late, 1)
+    known = members(late, 8)[:, 0, 7]
+    assert known.std() < 0.05 < members(late, 1)[:, 0, 7].std()
+
+
+def test_members_of_an_ensemble_are_what_its_paths_are_made_of() -> None:
+    clip = clip_of("slide")
+    ahead = clip.times[clip.handover + 1 :]
+    paths = paths_of(clip, 5)
+    for m, (scene, state) in enumerate(predictability.ensemble(clip, 5)[:3]):
+        simulated = simulate_ensemble(scene, 0.0, state[None], ahead)[0, :, 0, 0]
+        assert np.abs(simulated - paths[m, :, 0, 0]).max() < 0.01
+
+
+def test_a_draw_that_is_never_accepted_is_the_own_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = clip_of("slide")
+    task = type(find_task(clip.row.task))
+    monkeypatch.setattr(task, "accepts", lambda self, params: False, raising=False)
+    unknowns._possible.cache_clear()
+    assert set(unknowns.possible_scenes(clip, 5)) == {clip.scene}
+    unknowns._possible.cache_clear()
+
+
+def test_speeds_are_those_of_draws_with_the_same_bodies() -> None:
+    """A ball, a cylinder or a box: each rolls or slides at speeds of its own."""
+    task = "falling/incline-v1"
+    bodies = unknowns.cast(make_scene(Row(task, "test", 0)))
+    scenes = unknowns.other_scenes(task, "test", bodies)
+    assert len(scenes) == unknowns.MEMBERS and {unknowns.cast(scene) for scene in scenes} == {bodies}
+    assert len({unknowns.cast(scene) for scene in unknowns.other_scenes(task, "test")}) == 3
+    assert unknowns.other_states(task, "test", bodies, 0).shape == (unknowns.MEMBERS, 13)
+    strange = (("nothing", "moving", "sphere"),)
+    assert unknowns.other_states("collisions/head-on-v1", "test", strange, 0).shape == (0, 13)
+
+
+def test_the_middle_of_what_is_unknown_does_not_depend_on_the_truth() -> None:
+    frictions = {unknowns.middle_scene(clip_of("slide", seed), 5).bodies[0].friction for seed in range(3)}
+    assert frictions == {0.15}
+    clip = clip_of("glide")
+    assert unknowns.middle_scene(clip, 1) is clip.scene
 
 
 def test_spin_that_is_not_seen_differs_between_members_and_nothing_else_does() -> None:
@@ -183,5 +258,5 @@ def test_spin_that_is_not_seen_differs_between_members_and_nothing_else_does() -
 def test_what_is_unknown_decides_the_time_that_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     clip = clip_of("slide")
     before = predictability._key(clip, 5)
-    monkeypatch.setattr(predictability, "possible_scenes", lambda clip, image: ("another range",))
+    monkeypatch.setattr(predictability, "possible_scenes", lambda clip, context: ("another range",))
     assert predictability._key(clip, 5) != before

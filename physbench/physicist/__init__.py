@@ -1,0 +1,1 @@
+"""`baseline:physicist`: sees the context, knows the laws, simulates on."""

@@ -1,0 +1,59 @@
+"""`baseline:physicist` as a privileged model.
+
+It sees the pixels of the context and the scene's data: the laws, what bodies there are, their shapes, sizes, masses and
+orientations, what is fixed, what moves on rails, pushes to come, the camera. Where its bodies are and how they move it
+finds out itself, with the program's own tracker and shadowing's fits, and simulates on from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from physbench.adapters.protocol import ModelCard
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from physbench.clips.clip import Clip
+
+CHUNK = 16  # frames
+
+
+class Physicist:
+    """What can be known of the future from a context by whoever knows the laws."""
+
+    def __init__(self, card: ModelCard) -> None:
+        self.card = card
+
+    def rollout_clips(
+        self, clips: Sequence[Clip], *, horizon: int, generators: Sequence[torch.Generator]
+    ) -> Iterator[Tensor]:
+        import numpy as np
+        import torch
+
+        futures = [foresee(clip, self.card.scored_context, horizon) for clip in clips]
+        for start in range(0, horizon, CHUNK):
+            chunk = np.stack([future[start : min(start + CHUNK, horizon)] for future in futures])
+            yield torch.from_numpy(chunk).permute(0, 1, 4, 2, 3).float() / 255
+
+
+def foresee(clip: Clip, context: int, horizon: int) -> NDArray[np.uint8]:
+    """Frames (horizon, H, W, 3) that follow the last `context` frames of a clip's history."""
+    import numpy as np
+
+    from physbench.physicist.estimate import estimate
+    from physbench.physicist.view import view
+    from physbench.tracks.tracker import track
+    from physbench.world.rendering import render
+    from physbench.world.scene import PHYSICS_HZ
+    from physbench.world.stepping import simulate_ensemble
+
+    seen = view(clip, context)
+    start = estimate(seen, track(seen, context, seen.frames))
+    ahead = np.arange(1, horizon + 1) * clip.spec.steps / PHYSICS_HZ
+    states = simulate_ensemble(seen.scene, 0.0, start[None], ahead)[0]
+    return render(seen.scene, ahead, states, clip.spec).frames
