@@ -13,6 +13,8 @@ from physbench.world.scene import Body
 
 Array = NDArray[np.float64]
 
+LOOKS = 33  # directions from a corner
+
 
 @dataclass(frozen=True, eq=False)
 class Face:
@@ -112,3 +114,34 @@ def check_steps(moving: list[Body], faces: list[Face], corners: list[Corner], gr
                     over = face.low < along < face.high
                     if TOUCHING < height < 2 * size and corner.body is not face.body and over and outside:
                         raise Unmodelled(f"{body.name} may roll onto a step: a corner of {corner.body.name}")
+
+
+def reachable(corners: list[Corner], faces: list[Face], radii: set[float]) -> list[Corner]:
+    """The corners that a disc of one of the radii in m can touch without lying in another body: the others cost time.
+
+    Looked at are LOOKS directions in which a centre may lie from a corner, with room for what lies between two of them.
+    """
+    solids: dict[str, list[Face]] = {}
+    for face in faces:
+        solids.setdefault(face.body.name, []).append(face)
+    angle = np.linspace(0.0, np.pi / 2, LOOKS)[:, None]
+    found = []
+    for corner in corners:
+        if corner.edges is None:
+            found.append(corner)
+            continue
+        for radius in radii:
+            away = -np.cos(angle) * corner.edges[0] - np.sin(angle) * corner.edges[1]
+            centre = corner.place + (radius + corner.pad) * away
+            others = (sides for name, sides in solids.items() if name != corner.body.name)
+            free = np.ones(LOOKS, dtype=bool)
+            for sides in others:
+                gap = np.stack([centre @ side.normal - side.offset for side in sides])
+                if len(sides) > 1:  # opposite sides of a box follow each other
+                    gap = np.maximum(gap[0::2], gap[1::2])
+                outside = np.linalg.norm(np.maximum(gap, 0.0), axis=0)
+                free &= outside >= radius * (1 - 2 / LOOKS)
+            if free.any():
+                found.append(corner)
+                break
+    return found

@@ -23,7 +23,7 @@ Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 H = 1.0 / PHYSICS_HZ
-DRIFT = 1e-2  # m, the least distance of two sources
+LOOK = 1 / 30  # s between looks for a touch that lies before the next change
 
 
 @dataclass(eq=False)
@@ -43,9 +43,8 @@ class Arcs:
             end = self.begin[piece + 1] if piece + 1 < len(self.begin) else np.inf
             now = (steps >= begin) & (steps < end)
             if now.any():
-                moved = self.central.move(state, (steps[now] - begin) * H)
+                moved = self.central.follow(state, (steps[now] - begin) * H)
                 place[:, now], speed[:, now] = moved[..., :2], moved[..., 2:]
-        place[self.central.touching(place, speed)] = np.nan
         return place, speed, np.zeros_like(place)
 
     def places(self, steps: Array) -> Array:
@@ -123,25 +122,40 @@ class Central:
         moved = orbit.propagate(slow, scale * dt, mu)
         return np.concatenate([moved[..., :2], moved[..., 2:] * scale[..., None]], axis=-1)
 
-    def touching(self, place: Array, speed: Array) -> Mask:
-        """From where on the orbit does not hold since two bodies touched (K, F): what follows is not modelled.
+    def acceleration(self, place: Array) -> Array:
+        """Acceleration (N, 2) m/s2 of bodies at places (N, 2) m; none of those that are at one place."""
+        gain = np.zeros_like(place)
+        sources = [place[n] for n in self.order] if self.mutual else [self.source]
+        for source, mu in zip(sources, self.mu, strict=True):
+            away = source - place
+            distance = np.linalg.norm(away, axis=-1, keepdims=True)
+            gain += np.where(distance > 1e-6, mu * away / np.maximum(distance, 1e-6) ** 3, 0.0)
+        return gain
 
-        Looked at are the frames and, between two of them, the nearest point of the orbit that the first one is on.
+    def follow(self, state: Array, dt: Array) -> Array:
+        """As `move`, NaN from where two bodies have touched: what comes behind that is not modelled.
+
+        Looked at are the times dt, ascending, and between two of them the nearest point of the orbit.
         """
-        if not self.reach:
-            return np.zeros(place.shape[:2], dtype=bool)
-        apart, moves = place[:, :, 0] - place[:, :, 1], speed[:, :, 0] - speed[:, :, 1]
-        distance = np.linalg.norm(apart, axis=-1)
-        away = np.einsum("kfi,kfi->kf", apart, moves)
-        mu = sum(self.mu) * (1.0 if self.scale is None else np.square(self.scale))
-        swept = apart[..., 0] * moves[..., 1] - apart[..., 1] * moves[..., 0]
+        moved = self.move(state, dt)
+        near = np.flatnonzero(self._nearest(state) < self.reach) if self.reach else ()
+        if len(near):
+            apart = moved[near, :, 0] - moved[near, :, 1]
+            met = np.linalg.norm(apart[..., :2], axis=-1) < self.reach
+            away = np.einsum("kti,kti->kt", apart[..., :2], apart[..., 2:]) > 0
+            met[:, 1:] |= ~away[:, :-1] & away[:, 1:]
+            moved[near] = np.where(np.maximum.accumulate(met, axis=1)[..., None, None], np.nan, moved[near])
+        return moved
+
+    def _nearest(self, state: Array) -> Array:
+        """Least distance (K,) m of two bodies on the orbits that begin at states (K, 2, 4)."""
+        apart = state[:, 0] - state[:, 1]
+        place, speed = apart[:, :2], apart[:, 2:]
+        mu = sum(self.mu) * (1.0 if self.scale is None else np.square(self.scale[:, 0]))
         with np.errstate(divide="ignore", invalid="ignore"):
-            energy = np.einsum("kfi,kfi->kf", moves, moves) / 2 - mu / distance
-            eccentric = np.sqrt(np.maximum(1 + 2 * energy * np.square(swept / mu), 0.0))
-            nearest = np.square(swept) / mu / (1 + eccentric)
-            met = distance < self.reach
-            met[:, 1:] |= (away[:, :-1] < 0) & (away[:, 1:] > 0) & (nearest[:, :-1] < self.reach)
-        return np.asarray(np.maximum.accumulate(met, axis=1))
+            swept = np.square(place[:, 0] * speed[:, 1] - place[:, 1] * speed[:, 0]) / mu
+            energy = np.einsum("ki,ki->k", speed, speed) / 2 - mu / np.linalg.norm(place, axis=-1)
+            return np.asarray(swept / (1 + np.sqrt(np.maximum(1 + 2 * energy * swept / mu, 0.0))))
 
     def run(self, changes: Sequence[Change], end: int, smooth: bool = False) -> Arcs:
         """Simulate from the first change to step `end`."""
@@ -150,7 +164,8 @@ class Central:
         arcs = Arcs(self, [], [])
         for step in sorted({change.step for change in changes if change.step <= end}):
             if arcs.begin:
-                state = self.move(state, np.array([(step - arcs.begin[-1]) * H]))[:, 0]
+                gap = (step - arcs.begin[-1]) * H
+                state = self.follow(state, np.append(np.arange(LOOK, gap, LOOK) if self.reach else (), gap))[:, -1]
             for change in changes:
                 if change.step != step:
                     continue

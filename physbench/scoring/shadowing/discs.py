@@ -86,6 +86,8 @@ class Discs:
             if world.solid[i] and world.solid[j] and abs(world.depth[i] - world.depth[j]) < 1e-6
         ]
 
+        self._ends = np.array(self.pairs, dtype=np.intp).reshape(-1, 2).T
+
     def run(self, changes: Sequence[Change], end: int, smooth: bool = False) -> Pieces:
         """Simulate from the first change, at which some disc gets a state, to step `end`."""
         size = max(len(change.value) for change in changes if change.kind == "state" and change.value is not None)
@@ -220,44 +222,51 @@ class Discs:
             time[(along < w.low) | (along > w.high)] = np.inf
         return time
 
-    def _corner_times(self, state: State, gain: Array, left: Array) -> Array:
+    def _corner_times(self, state: State, gain: Array, until: Array) -> Array:
         w = self.world
         if not len(w.corner):
             return np.full((*state.speed.shape[:2], 1), np.inf)
-        apart = state.place[:, :, None] - w.corner
-        shape = apart.shape
-        speed = np.broadcast_to((state.speed + (H / 2) * gain)[:, :, None], shape)
-        pull = np.broadcast_to(gain[:, :, None], shape)
-        reach = np.broadcast_to(w.radius[:, None] + w.pad, shape[:-1])
-        # What rolls on a face meets no corner of it.
-        until = np.where(state.rests.any(axis=-1) | ~(state.there & w.solid), -1.0, left[:, None])[:, :, None]
-        time = self._times(apart, speed, pull, reach, np.broadcast_to(until, shape[:-1]))
-        return np.where(until < 0, np.inf, time)
-
-    def _pair_times(self, state: State, gain: Array, left: Array) -> Array:
-        if not self.pairs:
-            return np.full((len(left), 1), np.inf)
-        w = self.world
-        i, j = np.array(self.pairs).T
-        speed = state.speed + (H / 2) * gain
-        reach = np.broadcast_to(w.radius[i] + w.radius[j], (len(left), len(i)))
-        until = np.broadcast_to(left[:, None], reach.shape)
-        time = self._times(
-            state.place[:, i] - state.place[:, j], speed[:, i] - speed[:, j], gain[:, i] - gain[:, j], reach, until
+        # What rolls on a face meets no corner of it, and a scene with other corners in its way has no model.
+        asked = ~state.rests.any(axis=-1) & state.there & w.solid
+        return self._times(
+            state.place[:, :, None] - w.corner,
+            (state.speed + (H / 2) * gain)[:, :, None],
+            gain[:, :, None],
+            w.radius[:, None] + w.pad,
+            np.where(asked, until[:, None], -1.0)[:, :, None],
         )
-        return np.where(state.there[i] & state.there[j], time, np.inf)
+
+    def _pair_times(self, state: State, gain: Array, until: Array) -> Array:
+        if not self.pairs:
+            return np.full((len(until), 1), np.inf)
+        w, (i, j) = self.world, self._ends
+        speed = state.speed + (H / 2) * gain
+        asked = state.there[i] & state.there[j]
+        return self._times(
+            state.place[:, i] - state.place[:, j],
+            speed[:, i] - speed[:, j],
+            gain[:, i] - gain[:, j],
+            w.radius[i] + w.radius[j],
+            np.where(asked, until[:, None], -1.0),
+        )
 
     def _times(self, apart: Array, speed: Array, gain: Array, reach: Array, until: Array) -> Array:
-        """Times of meeting (...); those on bent ways are sought only where the two can meet before `until`."""
-        time = meeting_time(apart, speed, reach)
-        bent = np.abs(gain).max(axis=-1) > 1e-9
+        """Times (...) of meetings up to `until` s, infinity for those that are too far apart to meet by then."""
+        time = np.full(apart.shape[:-1], np.inf)
+        fast = np.sqrt(np.einsum("...i,...i->...", speed, speed))
+        pull = np.sqrt(np.einsum("...i,...i->...", gain, gain))
+        size = np.sqrt(np.einsum("...i,...i->...", apart, apart))
+        near = (size - reach <= (fast + pull / 2 * until) * until) & (until >= 0)
+        if not near.any():
+            return time
+        shape = apart.shape
+        apart, speed, gain = apart[near], np.broadcast_to(speed, shape)[near], np.broadcast_to(gain, shape)[near]
+        reach, until = np.broadcast_to(reach, shape[:-1])[near], np.broadcast_to(until, shape[:-1])[near]
+        bent = np.broadcast_to(pull, shape[:-1])[near] > 1e-9
+        found = meeting_time(apart, speed, reach)
         if bent.any():
-            size = np.linalg.norm(apart, axis=-1)
-            most = np.linalg.norm(speed, axis=-1) * until + np.linalg.norm(gain, axis=-1) / 2 * until**2
-            near = bent & (size - reach <= most) & (until > 0)
-            time = np.where(bent, np.inf, time)
-            if near.any():
-                time[near] = bent_meeting_time(apart[near], speed[near], gain[near], reach[near], until[near])
+            found[bent] = bent_meeting_time(apart[bent], speed[bent], gain[bent], reach[bent], until[bent])
+        time[near] = found
         return time
 
     def _fall_times(self, state: State, gain: Array) -> Array:

@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.scoring.shadowing.boxes import Corner, Face, box_axes, box_in_plane, check_steps, in_the_way
+from physbench.scoring.shadowing.boxes import Corner, Face, box_axes, box_in_plane, check_steps, in_the_way, reachable
 from physbench.scoring.shadowing.unmodelled import (
     ALIGNED,
     DEAD,
@@ -89,6 +89,7 @@ def flat(scene: Scene, since: float) -> Flat:
     elif abs(gravity[across]) > 0:
         raise Unmodelled("gravity acts along the view, and nothing carries the bodies")
     check_steps(bodies, faces, corners, gravity[axes], radius)
+    corners = reachable(corners, faces, {disc[0] for disc in discs})
     normals = np.zeros((len(faces), 3))
     normals[:, axes] = np.array([face.normal for face in faces]).reshape(-1, 2)
     check_spin(scene, bodies, table, normals)

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Row
 from physbench.clips.generate import make_scene
+from physbench.scoring import kepler
+from physbench.scoring.shadowing import orbit
 from physbench.scoring.shadowing.changes import Change
 from physbench.scoring.shadowing.forward import Forward, forward
 from physbench.world.camera import PLANE_AXES
@@ -121,3 +123,53 @@ def test_a_factor_is_another_gravity() -> None:
         first = a.model(np.array([0.7, 1.0])).run(changes, 3600).places(steps)
         assert np.allclose(first[0], b.model().run(changes, 3600).places(steps)[0], atol=1e-9)
         assert np.allclose(first[1], a.model().run(changes, 3600).places(steps)[0], atol=1e-9)
+
+
+def pair(states: Array, times: Array) -> Array:
+    """Places (K, T, 2, 2) m of candidates (K, 2, 4) of two balls of `orbits/binary-v1` that draw each other."""
+    model = forward(make_scene(Row("orbits/binary-v1", "test", 1)), 0.0)
+    assert model is not None
+    changes = [Change(0, n, "state", np.concatenate([states[:, n], np.zeros((len(states), 2))], 1)) for n in (0, 1)]
+    steps = np.round(times * PHYSICS_HZ)
+    return model.model().run(changes, int(steps[-1])).places(steps)
+
+
+def test_a_lost_candidate_leaves_the_others_as_they_are() -> None:
+    scene = make_scene(Row("orbits/binary-v1", "test", 1))
+    model = forward(scene, 0.0)
+    assert model is not None
+    states = simulate(scene, [0.0]).states[0]
+    start = np.stack([value(scene, model, states, n)[:4] for n in (0, 1)])
+    alone = pair(start[None], TIMES)
+    lost = start.copy()
+    lost[0, 2] = np.nan
+    both = pair(np.stack([start, lost]), TIMES)
+    assert np.allclose(both[0], alone[0])
+    assert np.isfinite(both[1, :, 1]).all()
+    assert np.allclose(np.diff(both[1, :, 1], 2, axis=0), 0.0)  # nothing draws it
+
+
+def test_a_touch_between_two_looks_is_not_passed_over() -> None:
+    """Two that fall towards each other from rest turn back within a frame; they would touch."""
+    start = np.array([[[-1.5, 0.0, 0.0, 0.02], [1.5, 0.0, 0.0, -0.02]]])
+    fine = pair(start, np.arange(1, 4800) / 1200)[0]
+    met = float(np.flatnonzero(np.isnan(fine[:, 0, 0]))[0] + 1) / 1200
+    for fps in (3, 7, 30):
+        times = np.arange(1, 4 * fps) / fps
+        lost = np.isnan(pair(start, times)[0, :, 0, 0])
+        assert (lost == (times >= met - 1e-9)).all()
+
+
+def test_ellipses_are_those_of_universal_variables() -> None:
+    rng = np.random.default_rng(0)
+    angle, radius = rng.uniform(0, 2 * np.pi, 500), rng.uniform(0.3, 3, 500)
+    place = radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+    speed = rng.normal(size=(500, 2)) * np.sqrt(2.0 / radius)[:, None] * 0.7  # some are hyperbolas
+    state, dt = np.concatenate([place, speed], axis=-1), np.linspace(-3, 8, 90)
+    found = orbit.propagate(state, dt, 2.0)
+    assert np.allclose(found, kepler.propagate(state, dt, 2.0), atol=1e-7)
+    # the energy is that of the beginning, which the other solver does not know of
+    energy = (found[..., 2:] ** 2).sum(-1) / 2 - 2.0 / np.linalg.norm(found[..., :2], axis=-1)
+    bound = energy[:, 0] < -0.1
+    assert 100 < bound.sum() < 500
+    assert np.allclose(energy[bound], energy[bound, :1], rtol=1e-6)

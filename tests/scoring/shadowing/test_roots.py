@@ -44,9 +44,25 @@ def test_bent_ways_meet_where_a_fine_look_finds_it(bend: float) -> None:
     time = bent_meeting_time(apart, speed, gain, 1.0, np.full(len(apart), 2.0))
     t = MOMENTS[:, None, None]
     way = np.linalg.norm(apart + t * speed + t**2 / 2 * gain, axis=-1)
-    deep = way.min(axis=0) < 0.7  # what only grazes may be passed between two looks
+    deep = way.min(axis=0) < 1 - 1e-9  # grazes of 0.01 mm count, too
     first = (way <= 1).argmax(axis=0)
     assert (np.abs(time - MOMENTS[first]) < 0.006)[deep].all()
     assert np.isinf(time[way.min(axis=0) > 1.0]).all()
     if bend == 0:
         assert np.allclose(time[deep], meeting_time(apart, speed, 1.0)[deep], atol=1e-6)
+
+
+@pytest.mark.parametrize("until", [0.6, 2.0, 50.0])
+def test_a_touch_is_found_however_far_is_looked(until: float) -> None:
+    """A ball dropped beside a peg grazes it 0.5 s later, and would be through it 30 ms behind that."""
+    apart, speed, gain = np.array([[0.395, 1.0]]), np.zeros((1, 2)), np.array([[0.0, -8.0]])
+    fall = 1.0 - np.sqrt(0.4**2 - 0.395**2)
+    found = bent_meeting_time(apart, speed, gain, 0.4, np.array([until]))
+    assert found[0] == pytest.approx(np.sqrt(2 * fall / 8.0), abs=1e-9)
+
+
+def test_what_is_too_near_already_meets_when_it_comes_back() -> None:
+    """Thrown off a corner that it overlaps by a hair, it falls back before it has left it."""
+    apart, speed = np.array([[0.0, 0.399]]), np.array([[0.0, 0.01]])
+    found = bent_meeting_time(apart, speed, np.array([[0.0, -8.0]]), 0.4, np.array([1.0]))
+    assert found[0] == pytest.approx(0.01 / 8.0)
