@@ -1,0 +1,89 @@
+"""Stability: does a prediction stay lawful for long, whatever it did before?
+
+The horizon is cut into four quarters. A quarter's share is its explained share of shadowing with breaks counted from
+the quarter's own start; stability is the mean of the shares of quarters 2 to 4. A model may diverge from the recorded
+future and still be perfect here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.scoring.shadowing.chain import Break
+from physbench.scoring.shadowing.readings import GROSS
+from physbench.scoring.shadowing.shadow import Shadowing
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+QUARTERS = 4
+FIRST = 1  # quarter that counts, from 0 on: what happens at the join is no drift
+LEAST_DUE = 0.2  # s of due object-time in ground truth; a quarter with less is left out
+
+
+@dataclass(frozen=True)
+class Stability:
+    """Shares are 0..1."""
+
+    shares: tuple[float | None, ...]  # (QUARTERS,) explained share of each; None: too little is due in it
+    horizon: float  # s
+
+    @property
+    def quality(self) -> float | None:
+        """Mean share of quarters 2 to 4; None where nothing is due in them."""
+        counted = [share for share in self.shares[FIRST:] if share is not None]
+        return float(np.mean(counted)) if counted else None
+
+    @property
+    def slope(self) -> float | None:
+        """Change of the share per s over quarters 2 to 4, by least squares; None with fewer than two of them."""
+        known = [(q, share) for q, share in enumerate(self.shares) if q >= FIRST and share is not None]
+        if len(known) < 2:
+            return None
+        at = np.array([(q + 0.5) * self.horizon / QUARTERS for q, _ in known])
+        return float(np.polyfit(at, [share for _, share in known], 1)[0])
+
+
+def stability(shadowing: Shadowing) -> Stability:
+    """Stability of a prediction: each quarter's share is the mean over the rungs of tolerances."""
+    seen = shadowing.problem.seen
+    each = [quarter_shares(seen.times, seen.owed, rung.weight, rung.breaks) for rung in shadowing.rungs]
+    shares = tuple(
+        None if any(share is None for share in quarter) else float(np.mean([share or 0.0 for share in quarter]))
+        for quarter in zip(*each, strict=True)
+    )
+    return Stability(shares, float(seen.times[-1]))
+
+
+def quarter_shares(times: Array, owed: Mask, weight: Array, breaks: Sequence[Break]) -> tuple[float | None, ...]:
+    """Explained share of each quarter of the horizon, None where less than LEAST_DUE s of object-time is due.
+
+    times: (T,) s ascending, evenly spaced, the hand-over at 0, the horizon at the end. owed: (T, N) where a body is
+    due. weight: (T, N) of a frame, 2^-(cost of the breaks of its body before it), 0 where it is unexplained.
+    breaks: of all bodies. One in the first frame of a quarter lies before it: what comes after it starts there.
+    """
+    dt, horizon = float(times[1] - times[0]), float(times[-1])
+    found: list[float | None] = []
+    for quarter in range(QUARTERS):
+        low, high = quarter * horizon / QUARTERS, (quarter + 1) * horizon / QUARTERS
+        frames = np.flatnonzero((times > low + 1e-9) & (times <= high + 1e-9))
+        asked = owed[frames]
+        if asked.sum() * dt < LEAST_DUE - 1e-9:
+            found.append(None)
+            continue
+        fresh = weight[frames] * 2.0 ** costs_before(breaks, int(frames[0]), weight.shape[1])
+        found.append(float(np.minimum(fresh, 1.0)[asked].mean()))
+    return tuple(found)
+
+
+def costs_before(breaks: Sequence[Break], frame: int, bodies: int) -> Array:
+    """What the breaks of each body (N,) up to a frame count: 1 each, GROSS where they are gross."""
+    cost = np.zeros(bodies)
+    for each in breaks:
+        if each.frame <= frame:
+            cost[each.disc] += GROSS if each.gross else 1
+    return cost

@@ -1,0 +1,97 @@
+"""What a prediction owes by its own lawful motion."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from physbench.clips.clip import Clip
+from physbench.scoring.due import due
+from physbench.scoring.owed import lawfully_due
+from physbench.scoring.shadowing import shadow
+from physbench.tracks.tracks import Tracks
+
+Clips, Ideal = Callable[..., Clip], Callable[..., Tracks]
+CONTEXT = 6
+
+
+def owed(clip: Clip, tracks: Tracks) -> np.ndarray:
+    return lawfully_due(clip, tracks, shadow(clip, tracks))
+
+
+@pytest.mark.parametrize(
+    "task", ["falling/projectile-v1", "occlusion/screen-pass-v1", "occlusion/screen-lift-v1", "orbits/flyby-v1"]
+)
+def test_truth_owes_what_truth_shows(clip_of: Clips, ideal: Ideal, task: str) -> None:
+    """But for a frame or two at the edge of a screen or the view, where a disc of samples stands for a picture."""
+    clip = clip_of(task)
+    plain, found = due(clip, CONTEXT), owed(clip, ideal(clip, CONTEXT))
+    assert np.count_nonzero(plain != found) <= 2 * plain.shape[1] * 2
+    assert not found[:CONTEXT].any()
+
+
+def test_without_a_forward_model_truth_decides(clip_of: Clips, ideal: Ideal) -> None:
+    clip = clip_of("falling/stack-v1")
+    np.testing.assert_array_equal(owed(clip, ideal(clip, CONTEXT)), due(clip, CONTEXT))
+
+
+def slowed(clip: Clip, ideal: Ideal, factor: float, gone_from: float = np.inf) -> Tracks:
+    """The ball rolls on at a part of its speed from the hand-over on, hidden where the screen hides it then."""
+    window = clip.window(CONTEXT)
+    px, share = clip.px_positions()[window].copy(), clip.visible_share()[window]
+    times = clip.times[window]
+    as_if = np.interp(np.where(times > 0, factor * times, times), times, np.arange(len(times)))
+    shown = np.interp(as_if, np.arange(len(times)), share[:, 0])[:, None] >= 0.25
+    px = np.stack([np.interp(as_if, np.arange(len(times)), px[:, 0, axis]) for axis in (0, 1)], axis=-1)[:, None]
+    shown &= (times < gone_from)[:, None]
+    return ideal(clip, CONTEXT, px, shown)
+
+
+def test_a_slower_ball_is_due_until_it_is_hidden_itself(clip_of: Clips, ideal: Ideal) -> None:
+    """Behind a break nothing is excused, but what its way shows is due: it goes in later than truth does."""
+    clip = clip_of("occlusion/screen-pass-v1")
+    tracks = slowed(clip, ideal, 0.6)
+    found, plain = owed(clip, tracks)[:, 0], due(clip, CONTEXT)[:, 0]
+    more = found & ~plain
+    assert more.sum() >= 3
+    assert (tracks.area[more, 0] > 0).mean() > 0.8  # it is seen where it is newly due
+    assert (found >= plain).all()
+
+
+def test_a_ball_that_vanishes_stays_due_where_it_would_be(clip_of: Clips, ideal: Ideal) -> None:
+    clip = clip_of("falling/projectile-v1")
+    seen = np.ones((len(clip.times[clip.window(CONTEXT)]), 1), dtype=bool)
+    seen[CONTEXT + 10 :] = False
+    found = owed(clip, ideal(clip, CONTEXT, clip.px_positions()[clip.window(CONTEXT)], seen))
+    np.testing.assert_array_equal(found, due(clip, CONTEXT))
+
+
+def leaving(clip: Clip, ideal: Ideal, gone_from: float) -> tuple[Tracks, np.ndarray]:
+    """A fly-by as it is, unseen from a time on; and where the middles are out of view (C + T, K)."""
+    window = clip.window(CONTEXT)
+    px = clip.px_positions()[window]
+    outside = (px < 0).any(axis=-1) | (px > clip.spec.width).any(axis=-1)
+    shown = (clip.times[window] < gone_from)[:, None] & ~outside
+    return ideal(clip, CONTEXT, px, shown), outside
+
+
+def test_who_leaves_is_excused_and_who_vanishes_on_the_way_is_not(clip_of: Clips, ideal: Ideal) -> None:
+    """Asked of a clip whose truth stays in view: its own way decides."""
+    clip = next(
+        clip
+        for clip in (clip_of("orbits/flyby-v1", seed=seed) for seed in range(12))
+        if (np.abs(clip.plane_positions()[-1, 0]) > 2.6).any()
+    )
+    tracks, outside = leaving(clip, ideal, np.inf)
+    states = clip.states.copy()
+    states[clip.handover :, clip.tracked[0]] = states[clip.handover, clip.tracked[0]]
+    stays = replace(clip, states=states, visible_area=clip.full_area)
+    assert due(stays, CONTEXT)[CONTEXT:, 0].all()
+    gone = lawfully_due(stays, tracks, shadow(clip, tracks))[:, 0]
+    np.testing.assert_array_equal(gone[CONTEXT:], ~outside[CONTEXT:, 0])
+    exit_at = float(tracks.times[np.flatnonzero(outside[:, 0])[0]])
+    vanished, _ = leaving(clip, ideal, exit_at - 0.6)
+    assert lawfully_due(stays, vanished, shadow(clip, vanished))[CONTEXT:, 0].all()

@@ -1,0 +1,108 @@
+"""Stability on hand-made segments: what each quarter of the horizon holds, and how it changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from physbench.clips.clip import Clip
+from physbench.scoring.shadowing import Break, shadow
+from physbench.scoring.stability import Stability, quarter_shares, stability
+from physbench.tracks.tracks import Tracks
+
+CONTEXT, FRAMES, DT = 5, 40, 0.1  # a horizon of 4 s
+TIMES = (np.arange(CONTEXT + FRAMES) - CONTEXT + 1) * DT
+
+
+def broken(disc: int, frame: int, gross: bool = False) -> Break:
+    return Break(disc, frame, float(TIMES[frame]), gross, 0.1, 0.1)
+
+
+def weights(breaks: list[Break], bodies: int = 1) -> NDArray[np.float64]:
+    """Weights of bodies that are lawful all the time but for these breaks."""
+    weight = np.ones((len(TIMES), bodies))
+    for each in breaks:
+        weight[each.frame :, each.disc] *= 0.5 ** (4 if each.gross else 1)
+    return weight
+
+
+def shares(breaks: list[Break], bodies: int = 1, owed: NDArray[np.bool_] | None = None) -> tuple[float | None, ...]:
+    due = np.repeat((TIMES > 1e-9)[:, None], bodies, axis=1) if owed is None else owed
+    return quarter_shares(TIMES, due, weights(breaks, bodies), breaks)
+
+
+def test_a_lawful_prediction_is_stable() -> None:
+    assert shares([]) == (1.0, 1.0, 1.0, 1.0)
+
+
+@pytest.mark.parametrize("gross", [False, True])
+def test_a_break_counts_in_its_own_quarter_only(gross: bool) -> None:
+    """In the middle of the second quarter: half of it is before, half counts a half or a sixteenth."""
+    found = shares([broken(0, CONTEXT + 15, gross)])
+    assert found == (1.0, pytest.approx(0.5 + 0.5 * (0.5**4 if gross else 0.5)), 1.0, 1.0)
+
+
+def test_a_break_at_the_join_is_no_drift() -> None:
+    found = Stability(shares([broken(0, CONTEXT)]), 4.0)
+    assert found.quality == 1.0
+    assert found.slope == pytest.approx(0.0)
+
+
+def test_breaks_of_one_quarter_add_up_and_are_forgotten() -> None:
+    found = shares([broken(0, CONTEXT + 20), broken(0, CONTEXT + 25)])  # the first opens the third quarter
+    assert found == (1.0, 1.0, pytest.approx(0.75), 1.0)
+
+
+def test_bodies_share_a_quarter_by_their_due_time() -> None:
+    owed = np.repeat((TIMES > 1e-9)[:, None], 2, axis=1)
+    owed[CONTEXT + 15 :, 1] = False  # due for half of the second quarter, then never
+    weight = np.ones((len(TIMES), 2))
+    weight[:, 1] = 0.0
+    found = quarter_shares(TIMES, owed, weight, [])
+    assert found == (0.5, pytest.approx(10 / 15), 1.0, 1.0)
+
+
+def test_quarters_in_which_nothing_is_due_are_left_out() -> None:
+    owed = (TIMES > 1e-9)[:, None] & (TIMES < 2.05)[:, None]
+    owed[CONTEXT + 20] = True  # 0.1 s of the third quarter: too little
+    found = Stability(shares([], owed=owed), 4.0)
+    assert found.shares == (1.0, 1.0, None, None)
+    assert found.quality == 1.0 and found.slope is None
+    assert Stability(shares([], owed=owed & (TIMES < 0.9)[:, None]), 4.0).quality is None
+
+
+def test_the_slope_is_the_loss_per_second() -> None:
+    weight = np.ones((len(TIMES), 1))
+    for quarter, share in enumerate((1.0, 0.9, 0.6, 0.3)):
+        weight[CONTEXT + quarter * 10 : CONTEXT + (quarter + 1) * 10] = share
+    found = Stability(quarter_shares(TIMES, (TIMES > 1e-9)[:, None], weight, []), 4.0)
+    assert found.quality == pytest.approx(0.6)
+    assert found.slope == pytest.approx(-0.3)
+
+
+@pytest.mark.parametrize("task", ["falling/projectile-v1", "collisions/head-on-v1"])
+def test_truth_is_stable_and_a_frozen_picture_is_not(
+    clip_of: Callable[..., Clip], ideal: Callable[..., Tracks], task: str
+) -> None:
+    clip = clip_of(task)
+    truth = shadow(clip, ideal(clip, 6))
+    px = clip.px_positions()[clip.window(6)].copy()
+    px[6:] = px[5]
+    frozen = shadow(clip, ideal(clip, 6, px))
+    assert truth is not None and frozen is not None
+    assert stability(truth).quality == pytest.approx(1.0, abs=1e-6)
+    assert (stability(frozen).quality or 0.0) < 0.05
+
+
+def test_another_lawful_future_is_stable(clip_of: Callable[..., Clip], ideal: Callable[..., Tracks]) -> None:
+    """A jump in velocity at the hand-over, and all that follows is lawful: it costs the join, not the drift."""
+    clip = clip_of("occlusion/screen-pass-v1")
+    px = clip.px_positions()[clip.window(6)].copy()
+    step = px[1:] - px[:-1]
+    px[6:] = px[5] + 0.6 * np.cumsum(step[5:], axis=0)
+    slower = shadow(clip, ideal(clip, 6, px, np.ones((len(px), 1), dtype=bool)))
+    assert slower is not None and slower.rungs[0].breaks
+    assert stability(slower).quality == pytest.approx(1.0, abs=0.02)
