@@ -20,6 +20,7 @@ from physbench.scoring.shadowing.parting import GROSS, parting
 from physbench.scoring.shadowing.problem import Arc, Problem
 from physbench.scoring.shadowing.restart import AHEAD, FIRST, Restarts
 from physbench.scoring.shadowing.seen import CONTEXT
+from physbench.world.scene import PHYSICS_HZ
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -241,7 +242,7 @@ class Chainer:
         index = self.current.pop(disc)
         chain = self.chain
         chain.arcs[index] = before = replace(chain.arcs[index], last=frame)
-        innocent = self._met_the_unexplained(disc, frame)
+        innocent = self._met_the_unexplained(disc, frame) or self._was_met_wrongly(before, frame, way)
         if not innocent and sum(b.disc == disc for b in chain.breaks) >= MOST_BREAKS:
             return
         found = self.restarts.behind(before, frame, chain.arcs) if innocent or not self.only_first else None
@@ -272,5 +273,22 @@ class Chainer:
                 apart = np.flatnonzero(~near[: recent + met[-1]])
                 first = int(apart[-1]) + 1 if len(apart) else 0  # when they came near
                 if not covered[first, other]:
+                    return True
+        return False
+
+    def _was_met_wrongly(self, arc: Arc, frame: int, way: Way) -> bool:
+        """Whether an arc goes wrong long after it was met by a body that was already off its own lawful motion.
+
+        What goes wrong at once was not met at all: that is no excuse.
+        """
+        steps, chain = self.seen.steps, self.chain
+        begin, end = steps[arc.first], steps[frame] - TOUCH_TIME / 2 * PHYSICS_HZ
+        for step, i, j in way.touches:
+            if j < 0 or arc.disc not in (i, j) or not begin <= step < end:
+                continue
+            other = j if arc.disc == i else i
+            for b in chain.breaks:
+                later = [a.first for a in chain.arcs if a.disc == other and a.first >= b.frame]
+                if b.disc == other and steps[max(b.frame - 1, 0)] < step <= steps[min(later, default=self.total - 1)]:
                     return True
         return False

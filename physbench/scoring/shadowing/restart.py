@@ -25,6 +25,8 @@ DELAYS = (0, 1, 2, 4, 7, 11, 16)  # thirtieths of a second by which a new start 
 LATER = 0.25  # s by which it is from then on
 MOST_STARTS = 16  # of a body that are sought in vain; what comes after them is unexplained
 
+EARLIER = 2  # frames before a start whose speed is tried, too
+
 Value = tuple[int, float]  # first frame that an arc misses, minus the rms distance up to there: the larger the better
 
 
@@ -82,8 +84,9 @@ class Restarts:
         """Starts for a body that something meets at once: with the speed that it had, and with that of two points."""
         seen, n = self.seen, old.disc
         longer = [replace(old, last=len(seen.times)) if arc is old else arc for arc in arcs]
-        speed = self.problem.simulate(longer, frame).at(seen.steps[[frame]])[1][0, 0, n]
-        place, speeds = seen.place[frame, n], [speed]
+        recent = max(frame - EARLIER, old.first)  # in between the old arc may have met something
+        had = self.problem.simulate(longer, frame).at(seen.steps[[recent, frame]])[1][0, :, n]
+        place, speeds = seen.place[frame, n], list(had)
         if frame + 1 < len(seen.times) and seen.known[frame + 1, n]:
             dt = float(seen.times[frame + 1] - seen.times[frame])
             places = np.repeat(place[None], len(seen.diameter), axis=0)

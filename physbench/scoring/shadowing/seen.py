@@ -27,6 +27,7 @@ Mask = NDArray[np.bool_]
 CONTEXT = 0.5  # s before the hand-over that are looked at
 SURE = 0.015  # diameters; a place with a larger sd tells presence only
 NOISE = 0.003  # diameters, the least sd that a place is given in fits
+MOST_SHIFT = 0.2  # diameters; a larger constant shift of a predicted picture is not taken out
 SURE_SDS = 5.0  # a point is not asked to be nearer than this many of its sd
 SHOWN_FOR, SHOWN_POINTS = 0.1, 3  # s and points of context that show which forces act
 
@@ -101,7 +102,7 @@ def from_tracks(clip: Clip, tracks: Tracks, model: Forward) -> Seen:
     columns = [clip.tracked.index(i) if i in clip.tracked else -1 for i in model.index]
     if -1 in columns:
         raise ValueError("A body moves that no track follows.")
-    plane = plane_from_px(camera, clip.spec, tracks.position)
+    plane = plane_from_px(camera, clip.spec, _unshifted(clip, tracks))
     centre = plane_from_world(camera, np.asarray(camera.center, dtype=np.float64))
     across = depth_axis(camera)
     # Behind the plane through the camera's centre things look smaller.
@@ -139,18 +140,31 @@ def _present(there: Mask, known: Mask, times: Array) -> Mask:
     return there
 
 
-def offset(clip: Clip, tracks: Tracks) -> float:
-    """Distance in diameters by which fixed bodies are off in the predicted frames, median; NaN where none is tracked.
+def offset(clip: Clip, tracks: Tracks) -> Array:
+    """Shift (2,) of the predicted picture in diameters of the fixed bodies that are tracked, median; NaN without one.
 
-    It is told and not taken out: most tasks have nothing fixed that a track follows, and a picture that shifts as a
-    whole is a jump of what the context showed.
+    What draws others is such a body: their lawful motion is about the place where it is seen.
     """
     fixed = [k for k, body in enumerate(clip.tracked_bodies) if body.role == "fixed"]
     window, behind = clip.window(tracks.context), slice(tracks.context, None)
     away = (tracks.position - clip.px_positions()[window])[behind, fixed] / clip.pixels_per_metre
     away = away / np.maximum(clip.diameters()[window][behind, fixed], 1e-9)[..., None]
     away = away[np.isfinite(away).all(axis=-1)]
-    return float(np.linalg.norm(np.median(away, axis=0))) if len(away) else float("nan")
+    return np.asarray(np.median(away, axis=0)) if len(away) else np.full(2, np.nan)
+
+
+def _unshifted(clip: Clip, tracks: Tracks) -> Array:
+    """Positions (T, K, 2) px without a small constant shift of the predicted picture.
+
+    The context is not the model's and stays as it is. A larger shift is no fault of drawing.
+    """
+    shift = offset(clip, tracks)
+    position = tracks.position.copy()
+    if np.linalg.norm(shift) <= MOST_SHIFT:  # False where NaN
+        fixed = [k for k, body in enumerate(clip.tracked_bodies) if body.role == "fixed"]
+        diameter = float(np.median(clip.diameters()[clip.handover, fixed])) * clip.pixels_per_metre
+        position[tracks.context :] -= shift * diameter
+    return position
 
 
 def _diameters(clip: Clip, model: Forward) -> Array:

@@ -32,7 +32,7 @@ class Shadowing:
     rungs: tuple[Rung, ...]
     factor: float  # by which gravity or the strength of fields was multiplied; 1 as the scene says
     parameters: Mapping[str, float] = field(default_factory=dict)  # of the task that were freed and differ from its own
-    offset: float = float("nan")  # diameters by which fixed bodies are off, not taken out; NaN where none is tracked
+    offset: float = float("nan")  # diameters by which fixed bodies are off; NaN where none is tracked
 
     @property
     def explained(self) -> float:
@@ -84,7 +84,7 @@ def shadow(clip: Clip, tracks: Tracks, *, free: bool = False, rungs: tuple[float
     if model is None:
         return None
     seen = seen_of(clip, tracks, model)
-    found, shift = Constants(model), offset(clip, tracks)
+    found, shift = Constants(model), float(np.linalg.norm(offset(clip, tracks)))
     if free:
         found = best_constants(clip, tracks.context, model, seen)
     problem = Problem(found.model, seen, None if found.factor == 1.0 else found.factor)

@@ -27,10 +27,10 @@ METRES = 5.12 / 128  # per px
 
 
 @lru_cache
-def truth(task: str, seed: int) -> tuple[Scene, Array, Array]:
+def truth(task: str, seed: int, fps: float = FPS) -> tuple[Scene, Array, Array]:
     """Scene, times (T,) from START on, states (T, N, 13)."""
     scene = make_scene(Row(task, "test", seed))
-    times = np.arange(round(START * FPS), round(scene.horizon * FPS) + 1) / FPS
+    times = np.arange(round(START * fps), round(scene.horizon * fps) + 1) / fps
     states = simulate(scene, [times[0]]).states
     later = simulate_ensemble(scene, float(times[0]), states, times[1:])[0]
     return scene, times, np.concatenate([states, later])
@@ -44,18 +44,25 @@ def again(scene: Scene, times: Array, states: Array, frame: int, change: Callabl
     return np.concatenate([states[: frame + 1], moved])
 
 
-def problem(task: str, seed: int, edit: Edit | None = None, factor: float | None = None) -> Problem:
-    """The problem of a task's truth, or of an edit of it, seen with noise at 128 px."""
-    scene, times, states = truth(task, seed)
+def problem(
+    task: str,
+    seed: int,
+    edit: Edit | None = None,
+    factor: float | None = None,
+    fps: float = FPS,
+    metres: float = METRES,
+) -> Problem:
+    """The problem of a task's truth, or of an edit of it, seen with noise at `metres` per px, 128 px by default."""
+    scene, times, states = truth(task, seed, fps)
     states = states if edit is None else edit(scene, times, states.copy())
     model = forward(scene, START)
     assert model is not None
     axes, index = list(PLANE_AXES[scene.camera.view]), list(model.index)
     place = states[:, index][..., axes]
-    place = place + np.random.default_rng(seed).normal(0, NOISE_PX * METRES, place.shape)
+    place = place + np.random.default_rng(seed).normal(0, NOISE_PX * metres, place.shape)
     diameter = np.array([2 * scene.bodies[i].size[0] for i in index])
     there = np.isfinite(place[..., 0])
-    sd = np.broadcast_to(np.maximum(NOISE_PX * METRES / diameter, NOISE), there.shape)
+    sd = np.broadcast_to(np.maximum(NOISE_PX * metres / diameter, NOISE), there.shape)
     release = [scene.bodies[i].release or START for i in index]
     seen = Seen(
         times,
