@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import shlex
+import sys
 import time
 from pathlib import Path
 
 import typer
 
-from physbench.cli.console import note, refuse_unwritable, stdout_console
+from physbench.cli.console import complain, note, refuse_unwritable, stdout_console
 from physbench.errors import UsageError
 
 DEFAULT = "*"  # every violation at its main severity, far strangers and cheats
 LEVELS = ("all", "family", "task")
+MOST_FAILURES = 10  # that are printed
 
 
 def check_scorers(
@@ -31,14 +34,13 @@ def check_scorers(
     as_json: bool,
 ) -> None:
     """Measure, write the table and print it."""
-    from physbench.checks.validity import words
-    from physbench.checks.validity.check import check_scorers, headlines, own_readings
+    from physbench import own
+    from physbench.checks.validity import check, words
     from physbench.checks.validity.measure import Settings
     from physbench.checks.validity.sources import find_sources
     from physbench.clips.generate import render_spec
     from physbench.clips.task import builtin_task_ids, match_tasks
     from physbench.run.pool import cores
-    from physbench.scoring.score import find_scorers
 
     if not 1 <= clips <= 1000 or (truths is not None and not 1 <= truths <= 1000):
         raise UsageError("--clips and --truths: expected 1 to 1000.")
@@ -46,10 +48,13 @@ def check_scorers(
         raise UsageError(f"--by {by}: expected one of {', '.join(LEVELS)}.")
     if out.suffix != ".parquet" or out.is_dir():
         raise UsageError(f"--out {out}: expected the name of a .parquet file.")
+    if workers is not None and not 1 <= workers <= 256:
+        raise UsageError("--workers: expected 1 to 256.")
     render_spec(size, fps)
     if not 1 <= context <= 2 * fps:
         raise UsageError(f"--context {context}: expected 1 to {int(2 * fps)} frames at {fps:g} frames/s.")
-    find_scorers(scorers)
+    scorers = None if scorers is None else own.absolute(scorers)  # means the same in workers, and elsewhere
+    check.scorers_of(scorers)
     settings = Settings(
         tasks=match_tasks(tasks) if tasks is not None else builtin_task_ids(),
         sources=find_sources(violations),
@@ -63,17 +68,25 @@ def check_scorers(
     refuse_unwritable(out.absolute().parent)
     started = time.monotonic()
     try:
-        table = check_scorers(settings, out, workers or cores(), note)
+        checked = check.check_scorers(settings, out, workers or cores(), note)
     except KeyboardInterrupt:
-        note("Stopped. The same command goes on with what is left.")
+        note(f"Stopped. This goes on with what is left:\n  physbench {shlex.join(sys.argv[1:])}")
         raise
+    table, readings = checked.table, [*check.headlines(settings), *check.own_readings(settings)]
     if as_json:
         typer.echo(json.dumps(json.loads(table.to_json(orient="records")), indent=1))
     else:
         console = stdout_console()
-        for view in words.printed(table, headlines(settings), own_readings(settings), by):
+        for view in words.printed(table, check.headlines(settings), check.own_readings(settings), by):
             console.print(view)
             console.print()
-        for sentence in words.sentences(table, [*headlines(settings), *own_readings(settings)]):
+        for sentence in words.sentences(table, readings):
             typer.echo(sentence)
     note(f"{out}: {len(table)} cells, {time.monotonic() - started:.0f} s")
+    for failure in checked.failures[:MOST_FAILURES]:
+        complain(failure)
+    if checked.failures:
+        complain(
+            f"{len(checked.failures)} videos could not be shown. They count as failed, and the table has the rest."
+        )
+        raise typer.Exit(1)

@@ -47,7 +47,13 @@ def fixed_kinds(manifest: Mapping[str, Any]) -> Kinds | None:
     suite = manifest["suite"]
     if suite["name"] not in GOLDEN_SUITES:
         return None
-    found: Kinds | None = _golden().get(str(suite["version"]), {}).get(_class_of(manifest))
+    context = int(manifest.get("context") or manifest["model"]["card"]["context_frames"])
+    return kinds_of(int(suite["version"]), spec_of(dict(manifest)), context)
+
+
+def kinds_of(version: int, spec: RenderSpec, context: int) -> Kinds | None:
+    """The kinds that are fixed for a version of the suites and the class of a size and a number of context frames."""
+    found: Kinds | None = _golden().get(str(version), {}).get(render_class(spec, context))
     return found
 
 

@@ -116,6 +116,8 @@ def predict(model: Model, part: Part, place: Tensor, device: torch.device, dtype
             context = torch.cat([context, place[:, max(0, done - context.shape[1]) : done]], 1)[:, -context.shape[1] :]
     if global_states(device) != untouched:
         answer.notes.add(DRAWN)
+    if isinstance(model, PrivilegedModel):
+        answer.notes |= set(getattr(model, "notes", ()))
     return answer
 
 

@@ -1,6 +1,7 @@
 """`saboteur:NAME` as a model: `physbench eval saboteur:teleport:0.25` scores a violation, a stranger or a cheat.
 
-It is privileged, and its card and every table say so. Where a violation has nothing to violate it shows ground truth.
+It is privileged, and its card and every table say so. Where a source has nothing to do it shows ground truth, and the
+run notes for which tasks and why: a skill of 1 there says nothing of a scorer.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ class Saboteur:
     def __init__(self, source: str, card: ModelCard) -> None:
         self.source = source
         self.card = card
+        self.notes: list[str] = []  # one for each task
 
     def rollout_clips(
         self, clips: Sequence[Clip], *, horizon: int, generators: Sequence[torch.Generator]
@@ -46,10 +48,16 @@ class Saboteur:
         for clip in clips:
             try:
                 frames = show(clip, self.card.context_frames, self.source).frames
-            except Inapplicable:
+            except Inapplicable as reason:
                 frames = clip.future()
+                self._note(clip, str(reason))
             shown.append(frames[:horizon])
         yield torch.from_numpy(np.stack(shown)).permute(0, 1, 4, 2, 3).float() / 255
+
+    def _note(self, clip: Clip, reason: str) -> None:
+        note = f"{self.source} has nothing to do on some or all clips of {clip.row.task}: they show ground truth."
+        if not any(known.startswith(note) for known in self.notes):
+            self.notes.append(f"{note} On {clip.id}: {reason}.")
 
 
 class SaboteurAdapter:
@@ -62,11 +70,13 @@ class SaboteurAdapter:
         return target.startswith("saboteur:")
 
     def _source(self, target: str) -> str:
-        from physbench.checks.validity.sources import REFERENCES, find_sources
+        from physbench.checks.validity.sources import LOW_RATE, NEAR, REFERENCES, find_sources
 
         text = target.partition(":")[2]
+        if text.endswith(LOW_RATE):
+            raise ModelError(f"saboteur:{text}: the rate is the model's. Use --model-arg fps=4.")
         try:
-            found = (text,) if text in REFERENCES else find_sources(text)
+            found = (text,) if text in (*REFERENCES, *NEAR) else find_sources(text)
         except UsageError as error:
             raise ModelError(str(error)) from None
         if len(found) != 1:

@@ -2,62 +2,91 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from physbench.checks.validity.measure import Settings, key, measure
+from physbench import __version__, own
+from physbench.checks.validity.header import TABLE_VERSION, Header, write_table
+from physbench.checks.validity.measure import DECIDING_HERE, FIRST_SEED, Settings, key, measure, parts_of
+from physbench.checks.validity.parts import Part
 from physbench.checks.validity.table import COLUMNS, validity_table
+from physbench.clips.suite import find_suite
 from physbench.errors import PhysbenchError
-from physbench.results.folder import write_atomically
-from physbench.scoring.protocol import AXES
+from physbench.results.kinds import kinds_of
+from physbench.run.versions import versions
+from physbench.scoring.protocol import AXES, Scorer
 from physbench.scoring.score import find_scorers
 
 if TYPE_CHECKING:
     import pandas as pd
 
-TABLE_VERSION = "1"
+
+@dataclass(frozen=True, eq=False)
+class Checked:
+    """A table, and what went wrong on the way to it."""
+
+    table: pd.DataFrame
+    failures: tuple[str, ...]  # "SOURCE on CLIP: reason"
+
+
+def scorers_of(pattern: str | None) -> tuple[Scorer, ...]:
+    """The scorers that a pattern selects, the costly ones too."""
+    return find_scorers(pattern, costly=True)
 
 
 def headlines(settings: Settings) -> list[str]:
-    """Ids of the headline readings, in the order of the axes."""
-    found = [each for each in find_scorers(settings.scorers) if each.headline]
-    return [each.id for axis in AXES for each in found if each.axis == axis]
+    """Ids of the headline readings in the order of the axes, and of strengths."""
+    found = scorers_of(settings.scorers)
+    axes = [each.id for axis in AXES for each in found if each.axis == axis and each.headline]
+    return axes + [each.id for each in found if each.costly]
 
 
 def own_readings(settings: Settings) -> list[str]:
     """Ids of the scorers that do not come with physbench."""
-    return [s.id for s in find_scorers(settings.scorers) if not s.function.__module__.startswith("physbench.")]
+    return [s.id for s in scorers_of(settings.scorers) if not s.function.__module__.startswith("physbench.")]
 
 
-def check_scorers(settings: Settings, out: Path, workers: int, say: Callable[[str], None]) -> pd.DataFrame:
+def check_scorers(settings: Settings, out: Path, workers: int, say: Callable[[str], None]) -> Checked:
     """Measure what is missing beside `out`, write the table there and return it.
 
     What was measured lies in the folder `out` + ".parts", one sub-folder for each version of the code and render spec:
     the same command goes on where it was stopped, and one with more clips or sources adds to it.
     """
-    scorers = find_scorers(settings.scorers)
+    scorers = scorers_of(settings.scorers)
     if not scorers:
         raise PhysbenchError("There is no scorer to check.")
-    parts = measure(settings, out.with_name(f"{out.name}.parts") / key(settings, scorers), workers, say)
-    table = validity_table(parts, scorers)
-    write_table(out, table, settings)
-    return table
+    name = key(settings, scorers)
+    folder = out.with_name(f"{out.name}.parts") / name
+    measure(settings, folder, workers, say)
+    failures: list[str] = []
 
+    def tasks() -> Iterator[tuple[str, list[Part]]]:
+        for task in settings.tasks:
+            parts = parts_of(settings, folder, task)
+            failures.extend(f"{p.source} on {p.clip}: {p.reason}" for p in parts if p.outcome == "failed")
+            yield task, parts
 
-def write_table(out: Path, table: pd.DataFrame, settings: Settings) -> None:
-    """Write a table as Parquet, with the meaning of its columns and the settings in its metadata."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    made = pa.Table.from_pandas(table, preserve_index=False)
-    said = {
-        "physbench_table_version": TABLE_VERSION,
-        "spec": str(settings.spec),
-        "context": str(settings.context),
-        "clips": str(settings.clips),
-        "truths": str(settings.truths),
-        **{f"column_{name}": meaning for name, meaning in COLUMNS.items()},
-    }
-    made = made.replace_schema_metadata({name: value.encode() for name, value in said.items()})
-    write_atomically(out, lambda part: pq.write_table(made, part, compression="zstd"))
+    suite = find_suite("core").version
+    fixed = kinds_of(suite, settings.spec, settings.context)
+    table = validity_table(tasks(), scorers, fixed=fixed, lawful_before=FIRST_SEED + settings.lawful)
+    header = Header(
+        table_version=TABLE_VERSION,
+        physbench=__version__,
+        suite=suite,
+        versions=versions(scorers, DECIDING_HERE),
+        key=name,
+        scorers={each.id: each.version for each in scorers},
+        tasks=settings.tasks,
+        own_tasks=tuple(file.sha256 for file in own.registered()),
+        sources=settings.sources,
+        clips=settings.clips,
+        truths=settings.truths,
+        first_seed=FIRST_SEED,
+        spec=str(settings.spec),
+        context=settings.context,
+        columns=dict(COLUMNS),
+    )
+    write_table(out, table, header)
+    return Checked(table, tuple(failures))

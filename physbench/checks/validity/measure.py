@@ -1,32 +1,34 @@
-"""The work of `physbench scorers check`: every source on every clip, scored, one file each, so that it can go on."""
+"""The work of `physbench scorers check`: every source on every clip, scored and kept, so that it can go on."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import as_completed
-from dataclasses import dataclass, fields
-from functools import cache, partial
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
 
-from physbench.checks.validity.sources import NEAR, REFERENCES, kind, show
+from physbench import own
+from physbench.checks.validity.parts import Outcome, Part, append, path_of, read_parts, reads_of
+from physbench.checks.validity.sources import LOW_RATE, NEAR, REFERENCES, at_rate, kind, show
 from physbench.clips.clip import Clip, Row
 from physbench.clips.store import ClipStore
 from physbench.progress import Progress
-from physbench.results.folder import write_atomically
 from physbench.rollouts.rollout import Rollout
-from physbench.run.parts import rows_document, rows_from
 from physbench.run.versions import DECIDING, versions
-from physbench.scoring.protocol import Scorer, ScoreRow
+from physbench.scoring.protocol import Scorer
 from physbench.world.scene import RenderSpec
 from physbench.world.violations import Inapplicable
 
 FIRST_SEED = 5000  # apart from those of suites and of `tasks check`
-SCHEMA_VERSION = 1
-DECIDING_HERE = (*DECIDING, "checks/validity")
+CAP = 4  # times as many clips are tried as are asked for
+HOPELESS = 8  # clips, on all of which a source has nothing to do: so it has on others
+# What decides a part; how the table is made of parts and printed does not.
+HERE = ("cheats", "measure", "parts", "sources", "strangers", "tails")
+DECIDING_HERE = (*DECIDING, *(f"checks/validity/{name}.py" for name in HERE))
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Settings:
     tasks: tuple[str, ...]
     sources: tuple[str, ...]  # violations, far strangers and cheats; the references come by themselves
     scorers: str | None  # as `find_scorers` takes it
-    clips: int  # of each task for every source
+    clips: int  # of each task for every source that has something to do there
     truths: int  # of each task for ground truth and near strangers
     size: int = 64  # px
     fps: float = 15.0
@@ -46,80 +48,64 @@ class Settings:
     def spec(self) -> RenderSpec:
         return RenderSpec(self.size, self.size, float(self.fps))
 
-    def rows(self) -> list[tuple[Row, tuple[str, ...]]]:
-        """Every clip with its sources: a clip is made once for all of them. Clips of all tasks in turn."""
-        found: list[tuple[Row, tuple[str, ...]]] = []
-        for number in range(max(self.truths, self.clips)):
-            for task in self.tasks:
-                wanted: tuple[str, ...] = (*REFERENCES, *NEAR, *(self.sources if number < self.clips else ()))
-                found.append((Row(task, "test", FIRST_SEED + number), wanted))
-        return found
+    @property
+    def lawful(self) -> int:
+        """Clips of each task of which there are ground truth, freeze and near strangers."""
+        return max(self.truths, self.clips)
 
+    def row(self, task: str, number: int) -> Row:
+        """The clip of that number, from 0 on."""
+        return Row(task, "test", FIRST_SEED + number)
 
-@dataclass(frozen=True)
-class Part:
-    """What became of one source on one clip."""
+    def more(self, outcomes: Sequence[Outcome]) -> int:
+        """How many more clips are to be tried with a source, given what came of the first ones.
 
-    clip: str
-    task: str
-    seed: int
-    source: str
-    kind: str  # reference, stranger, violation, picture, cheat
-    refused: str | None  # why the source has nothing to do on this clip
-    time: float | None  # s, when the (first) violation is first to be seen
-    body: str | None
-    distance: float | None  # diameters from ground truth, of a stranger
-    rows: tuple[ScoreRow, ...]
-
-    def document(self) -> dict[str, Any]:
-        """As JSON values."""
-        values = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "rows"}
-        return {"schema_version": SCHEMA_VERSION, **values, "rows": rows_document(self.rows)}
-
-
-def read_part(path: Path) -> Part | None:
-    """A part, or None where there is none or it cannot be read: it is then made again."""
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        if document.pop("schema_version") != SCHEMA_VERSION:
-            return None
-        return Part(**{**document, "rows": tuple(rows_from(document["rows"]))})
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+        Refused clips are replaced by further ones, up to CAP times as many as are asked for.
+        """
+        tried, shown = len(outcomes), outcomes.count("shown")
+        if tried < self.clips:
+            return self.clips - tried
+        if shown == 0 and "unseen" not in outcomes and tried >= max(self.clips, HOPELESS):
+            return 0
+        return max(min(self.clips - shown, CAP * self.clips - tried), 0)
 
 
 def key(settings: Settings, scorers: Sequence[Scorer]) -> str:
-    """Hash of what decides a part: code, libraries and render spec; not which parts are asked for."""
-    said = [versions(scorers, DECIDING_HERE), str(settings.spec), settings.context, settings.scorers]
+    """Hash of what decides a part: code, libraries, tasks of one's own and render spec; not which are asked for."""
+    files = [file.document() for file in sorted(own.registered(), key=lambda file: file.path)]
+    ids = sorted((each.id, each.version) for each in scorers)
+    said = [versions(scorers, DECIDING_HERE), str(settings.spec), settings.context, ids, files]
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
 
 
-def part_path(folder: Path, row: Row, source: str) -> Path:
-    """Where a part lies."""
-    return folder / f"{row.id}.{source.replace(':', '_').replace('/', '_')}.json"
-
-
 def measure_one(clip: Clip, context: int, source: str, scorers: Sequence[Scorer]) -> Part:
-    """Show one source on one clip and read it with every scorer."""
+    """Show one source on one clip and read it with every scorer. What goes wrong is a part with its reason."""
     from physbench.scoring.score import score_clip
 
     row = clip.row
+    name = (row.id, row.task, row.seed, source, kind(source))
     try:
         shown = show(clip, context, source)
-        first = min(shown.events, key=lambda event: event.time) if shown.events else None
+        rows, _ = score_clip(clip, Rollout(clip.id, 0, shown.frames), shown.context or context, scorers)
     except Inapplicable as reason:
-        return Part(row.id, row.task, row.seed, source, kind(source), str(reason), None, None, None, ())
-    rows, _ = score_clip(clip, Rollout(clip.id, 0, shown.frames), context, scorers)
-    time, body = (None, None) if first is None else (first.time, first.body)
+        return Part(*name, "refused", str(reason))
+    except MemoryError:  # says nothing about the source
+        raise
+    except Exception as error:  # one row must not end the table, now and whenever it is resumed
+        return Part(*name, "failed", f"{type(error).__name__}: {error}")
+    first = min(shown.events, key=lambda event: event.time) if shown.events else None
+    bodies = () if first is None or first.body is None else tuple(filter(None, (first.body, first.other)))
     distance = None if shown.distance is None or not math.isfinite(shown.distance) else shown.distance
-    return Part(row.id, row.task, row.seed, source, kind(source), None, time, body, distance, tuple(rows))
+    outcome: Outcome = "unseen" if shown.unseen else "shown"
+    time = None if first is None else first.time
+    return Part(*name, outcome, shown.unseen, time, bodies, distance, reads_of(rows))
 
 
 @cache
 def _scorers(glob: str | None) -> tuple[Scorer, ...]:
-    from physbench.scoring.score import find_scorers
+    from physbench.checks.validity.check import scorers_of
 
-    return find_scorers(glob)
+    return scorers_of(glob)
 
 
 @cache
@@ -127,50 +113,107 @@ def _store() -> ClipStore:
     return ClipStore()
 
 
-def work(folder: Path, settings: Settings, row: Row, sources: tuple[str, ...]) -> int:
-    """In a worker: all sources of one clip that are not there yet. Returns how many it looked at."""
-    missing = [source for source in sources if read_part(part_path(folder, row, source)) is None]
-    if missing:
-        clip = _store().get(row, settings.spec)
-        for source in missing:
-            part = measure_one(clip, settings.context, source, _scorers(settings.scorers))
-            write_atomically(part_path(folder, row, source), partial(_write, part))
-    return len(sources)
+def work(folder: Path, settings: Settings, row: Row, sources: Iterable[str]) -> dict[str, Outcome]:
+    """In a worker: all sources of one clip that are not there yet. Returns what came of those asked for."""
+    sources = tuple(sources)
+    there = read_parts(folder, row)
+    for source in sources:
+        if source not in there:
+            fps, context = at_rate(source, settings.fps, settings.context)
+            clip = _store().get(row, RenderSpec(settings.size, settings.size, fps))
+            there[source] = measure_one(clip, context, source, _scorers(settings.scorers))
+            append(folder, row, there[source])
+    return {source: there[source].outcome for source in sources}
 
 
-def _write(part: Part, path: Path) -> None:
-    path.write_text(json.dumps(part.document()) + "\n", encoding="utf-8")
-
-
-def measure(settings: Settings, folder: Path, workers: int, say: Callable[[str], None]) -> list[Part]:
-    """Make all parts that are missing in `folder` and return all, in an order that depends on the settings alone."""
-    jobs = settings.rows()
+def measure(settings: Settings, folder: Path, workers: int, say: Callable[[str], None]) -> None:
+    """Make all parts that are missing in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
-    total = sum(len(sources) for _, sources in jobs)
-    there = {path.name for path in folder.glob("*.json")}
-    open_ = [(r, s) for r, s in jobs if any(part_path(folder, r, source).name not in there for source in s)]
-    done = total - sum(len(sources) for _, sources in open_)
-    if done:
-        say(f"{done} of {total} videos are measured already.")
-    with Progress("videos", total) as progress:
-        progress.advance(done)
-        if workers > 1 and len(open_) > 1:
+    known: dict[tuple[str, int], dict[str, Outcome]] = {}
+    for number in range(max(settings.lawful, CAP * settings.clips)):
+        for task in settings.tasks:
+            row = settings.row(task, number)
+            if path_of(folder, row).exists():
+                known[task, number] = {source: part.outcome for source, part in read_parts(folder, row).items()}
+    if known:
+        say(f"{sum(map(len, known.values()))} videos are measured already.")
+    while True:
+        jobs = dict(_round(settings, known))
+        if not jobs:
+            return
+        open_ = [(settings.row(task, number), sources) for (task, number), sources in jobs.items()]
+        for row, found in _done(folder, settings, open_, workers):
+            known.setdefault((row.task, row.seed - FIRST_SEED), {}).update(found)
+
+
+def _round(
+    settings: Settings, known: dict[tuple[str, int], dict[str, Outcome]]
+) -> Iterator[tuple[tuple[str, int], tuple[str, ...]]]:
+    """Clips (task, number) with the sources that are next on them, clips of all tasks in turn."""
+    wanted: dict[tuple[str, int], list[str]] = {}
+
+    def want(task: str, number: int, source: str) -> None:
+        if source not in known.get((task, number), {}):
+            wanted.setdefault((task, number), []).append(source)
+
+    for task in settings.tasks:
+        for number in range(settings.lawful):
+            for source in (*REFERENCES, *NEAR):
+                want(task, number, source)
+        for source in settings.sources:
+            for number in range(asked(settings, task, source, known)):
+                for reference in REFERENCES:
+                    want(task, number, reference + LOW_RATE if source.endswith(LOW_RATE) else reference)
+                want(task, number, source)
+    for place in sorted(wanted, key=lambda place: place[::-1]):
+        yield place, tuple(dict.fromkeys(wanted[place]))
+
+
+def asked(settings: Settings, task: str, source: str, known: dict[tuple[str, int], dict[str, Outcome]]) -> int:
+    """How many clips of a task, from 0 on, are asked of a source: as far as can be said with what is known."""
+    outcomes: list[Outcome] = []
+    while (count := settings.more(outcomes)) > 0:
+        more = range(len(outcomes), len(outcomes) + count)
+        if not all(source in known.get((task, number), {}) for number in more):
+            return more.stop
+        outcomes += [known[task, number][source] for number in more]
+    return len(outcomes)
+
+
+def _done(
+    folder: Path, settings: Settings, jobs: Sequence[tuple[Row, tuple[str, ...]]], workers: int
+) -> Iterator[tuple[Row, dict[str, Outcome]]]:
+    with Progress("videos", sum(len(sources) for _, sources in jobs)) as progress:
+        if workers > 1 and len(jobs) > 1:
             from physbench.run.pool import Pool
 
-            with Pool(min(workers, len(open_))) as pool:
-                waiting = [pool.submit(work, folder, settings, row, sources) for row, sources in open_]
+            with Pool(min(workers, len(jobs))) as pool:
+                waiting = {pool.submit(work, folder, settings, row, sources): row for row, sources in jobs}
                 for future in as_completed(waiting):
-                    progress.advance(future.result())
+                    progress.advance(len(future.result()))
+                    yield waiting[future], future.result()
         else:
-            for row, sources in open_:
-                progress.advance(work(folder, settings, row, sources))
-    parts = []
-    for row, sources in jobs:
-        for source in sources:
-            part = read_part(part_path(folder, row, source))
-            if part is None:  # damaged since it was looked for
-                part = measure_one(
-                    _store().get(row, settings.spec), settings.context, source, _scorers(settings.scorers)
-                )
-            parts.append(part)
-    return parts
+            for row, sources in jobs:
+                found = work(folder, settings, row, sources)
+                progress.advance(len(found))
+                yield row, found
+
+
+def parts_of(settings: Settings, folder: Path, task: str) -> list[Part]:
+    """The parts of a task that its cells are made of, in an order that depends on the settings alone."""
+    there = {
+        number: read_parts(folder, settings.row(task, number))
+        for number in range(max(settings.lawful, CAP * settings.clips))
+    }
+    known = {(task, number): {s: part.outcome for s, part in parts.items()} for number, parts in there.items()}
+    found: dict[tuple[int, str], Part] = {}
+    for number in range(settings.lawful):
+        for source in (*REFERENCES, *NEAR):
+            found[number, source] = there[number][source]
+    for source in settings.sources:
+        for number in range(asked(settings, task, source, known)):
+            for reference in REFERENCES:
+                name = reference + LOW_RATE if source.endswith(LOW_RATE) else reference
+                found[number, name] = there[number][name]
+            found[number, source] = there[number][source]
+    return list(found.values())

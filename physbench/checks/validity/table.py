@@ -2,254 +2,331 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from physbench.checks.validity.measure import Part
-from physbench.checks.validity.separation import auroc, auroc_resampled, draws, interval
-from physbench.checks.validity.sources import NEAR
-from physbench.scoring.protocol import AXES, Scorer
-from physbench.scoring.skill import Stratum, clip_qualities, kinds, skills, task_means
+from physbench.checks.validity.bars import ALL_RUNGS, STRENGTH, bar_of, is_met, last_part
+from physbench.checks.validity.lawful import Lawful, lawful_rows
+from physbench.checks.validity.parts import Part
+from physbench.checks.validity.separation import Separation, auroc, least_likely_share, mean_of, separation
+from physbench.checks.validity.skill import Fixed, headline_rows, skill_rows
+from physbench.checks.validity.sources import LOW_RATE, NEAR
+from physbench.scoring.protocol import Scorer
 
 Array = NDArray[np.float64]
 
 LOCATING = ("first-miss", "first-break")  # readings of these names are times, in s, at which a law is first broken
 NEAR_ENOUGH = 0.2  # s
-SKILL = "skill/"  # before the name of an axis: a row of the skill that a source has there
 NEGATIVES = ("truth", *NEAR)
 STATUSES = ("ok", "failed", "unavailable", "not applicable")
 OK, FAILED = 0, 1
+# Directions of further readings, by the last part of their id; of others nothing is known but their distance from truth
+DIRECTIONS = {
+    **dict.fromkeys(("explained", "shadowing-time", "behind-join", "strict", "medium", "lenient"), "higher"),
+    **dict.fromkeys(("first-break", "first-miss", "unseen-constants"), "higher"),
+    **dict.fromkeys(("strength", "breaks-per-second", "undetermined", "join-jump", "join-kick", "jitter"), "lower"),
+}
 
 COLUMNS: Mapping[str, str] = {
-    "source": "violation with its severity, stranger or cheat",
+    "source": "violation with its severity, stranger or cheat; @4: shown at 4 frames/s",
     "kind": "violation, picture (breaks no law), stranger, cheat, or reference: the frozen frame",
-    "level": "task; family: mean over its tasks; all: mean over families; skill: of the whole table",
+    "level": "task; family: mean over its tasks; all: mean over families; skill: of the whole table; false breaks: of "
+    "ground truth and near strangers",
     "family": "family of tasks; * for all",
     "task": "id of a task; * for several",
     "reading": "scorer id, or id.key for its further readings; skill/AXIS on rows of level skill",
-    "clips": "clips of the source that the reading has a value for",
-    "refused": "clips on which the source has nothing to do",
+    "clips": "clips of the source that the reading has a value for. Left out are those on which it moves nothing in "
+    "view by 0.05 diameters, and hits that only graze: further clips stand in for them",
+    "refused": "clips that were tried on which the source has nothing to do",
+    "unseen": "clips that were tried on which it moves things by 0.005 to 0.05 diameters",
+    "failed": "clips on which showing it raised an error",
     "silent": "clips of the source on which the reading does not apply, though it does on their ground truth",
-    "negatives": "videos of ground truth and near strangers that it is told from",
+    "negatives": "videos of ground truth and near strangers that it is told from; near strangers: of ground truth",
     "auroc": "chance that the reading finds a clip of the source worse than a lawful one",
-    "low": "of the 95 % interval of auroc, or of skill",
-    "high": "of the 95 % interval of auroc, or of skill",
+    "low": "of the 95 % interval of what the row is about: auroc, located, skill, share",
+    "high": "of the same interval",
+    "auroc_with_unseen": "auroc with the clips that are unseen among those of the source",
     "truth": "median of the reading on ground truth",
-    "value": "median of the reading on the source; on rows of level skill: skill",
+    "value": "median of the reading on the source; skill or share on rows of those levels",
+    "quality": "mean quality of the source",
     "quality_lost": "mean quality of ground truth less that of the source, on the same clips",
-    "located": f"share of clips whose first break is read within {NEAR_ENOUGH:g} s of the event",
-    "distance": "median of the largest distance from ground truth in diameters, of a stranger",
+    "located": f"share of its clips in which the first break is read within {NEAR_ENOUGH:g} s of the event, on its "
+    "body where the reading names one; a break that is not found is not located",
+    "located_low": "lower end of the 95 % interval of located",
+    "broken": "share of its clips with a strength above 0.2 diameters, the largest tolerance",
+    "distance": "median of the largest distance from ground truth in diameters, of a stranger; below 1 it is near only",
+    "bar": "what the row must reach, where a bar is declared",
+    "met": "1: it does, and the lower end of the interval is at most 0.02 below; 0: it does not",
 }
 
 
-def long_table(parts: Iterable[Part]) -> pd.DataFrame:
-    """One row per (source, clip, reading) with value, quality and status."""
-    return pd.DataFrame(
-        [
-            {
-                "source": part.source,
-                "clip": row.clip,
-                "task": row.task,
-                "split": row.split,
-                "seed": row.seed,
-                "reading": row.reading,
-                "axis": row.axis,
-                "value": np.nan if row.value is None else row.value,
-                "quality": np.nan if row.quality is None else row.quality,
-                "status": row.status,
-            }
-            for part in parts
-            for row in part.rows
-        ]
-    )
+@dataclass(frozen=True, eq=False)
+class Block:
+    """What readings made of the sources of one task, as arrays (R readings, P sources, S seeds)."""
+
+    task: str
+    readings: list[str]
+    sources: list[str]
+    seeds: list[int]
+    lawful: NDArray[np.bool_]  # (S,) seeds that give negatives
+    value: Array  # NaN where there is none
+    quality: Array
+    status: NDArray[np.int8]  # index into STATUSES; -1 where there is nothing
+    unseen: NDArray[np.bool_]  # (P, S)
+    reasons: Mapping[tuple[int, int, int], str] = field(repr=False)  # of readings that are values
+
+
+def block_of(task: str, parts: Sequence[Part], lawful_before: float) -> Block:
+    """The parts of a task as arrays. Seeds from `lawful_before` on give no negatives."""
+    readings = sorted({read.reading for part in parts for read in part.reads})
+    sources = sorted({part.source for part in parts})
+    seeds = sorted({part.seed for part in parts})
+    r, p, s = ({name: i for i, name in enumerate(names)} for names in (readings, sources, seeds))
+    shape = (len(readings), len(sources), len(seeds))
+    value, quality, status = np.full(shape, np.nan), np.full(shape, np.nan), np.full(shape, -1, dtype=np.int8)
+    unseen = np.zeros(shape[1:], dtype=bool)
+    reasons = {}
+    for part in parts:
+        i, j = p[part.source], s[part.seed]
+        unseen[i, j] = part.outcome == "unseen"
+        for read in part.reads:
+            at = (r[read.reading], i, j)
+            value[at] = np.nan if read.value is None else read.value
+            quality[at] = np.nan if read.quality is None else read.quality
+            status[at] = STATUSES.index(read.status)
+            if read.reason and read.status == "ok":
+                reasons[at] = read.reason
+    lawful = np.array(seeds) < lawful_before
+    return Block(task, readings, sources, seeds, lawful, value, quality, status, unseen, reasons)
 
 
 def suspicion(values: Array, failed: NDArray[np.bool_], truth: Array, better: str | None) -> Array:
-    """How wrong a reading finds each value (...): the larger the worse.
+    """How wrong a reading finds each value (P, S): the larger the worse.
 
-    better: "lower" or "higher" as the scorer declares it; else the distance from the median of `truth` (m,), which is
-    all that is known of a reading without a direction. A failed reading is the worst of all.
+    better: "lower" or "higher" as the scorer declares it; else the distance from the median of ground truth (S,) of the
+    other clips, which is all that is known of a reading without a direction. A failed reading is the worst of all.
     """
     if better == "lower":
         scores = values
     elif better == "higher":
         scores = -values
     else:
-        known = truth[np.isfinite(truth)]
-        scores = np.abs(values - (np.median(known) if len(known) else np.nan))
+        scores = np.abs(values - others_median(truth))
     return np.where(failed, np.inf, scores)
 
 
-def validity_table(parts: Sequence[Part], scorers: Sequence[Scorer], seed: int = 0) -> pd.DataFrame:
-    """The table with the columns COLUMNS, from the parts of all sources and the references on the same clips."""
-    table = long_table(parts)
+def others_median(truth: Array) -> Array:
+    """Median of the values (S,) of all others, NaN left out: a clip is not judged by itself."""
+    known = np.isfinite(truth)
+    if known.sum() < 2:
+        return np.full(len(truth), np.nan)
+    middle = np.full(len(truth), float(np.median(truth[known])))
+    for i in np.flatnonzero(known):
+        middle[i] = np.median(np.delete(truth, i)[np.delete(known, i)])
+    return middle
+
+
+def validity_table(
+    tasks: Iterable[tuple[str, Sequence[Part]]],
+    scorers: Sequence[Scorer],
+    *,
+    fixed: Fixed | None = None,
+    lawful_before: float = np.inf,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """The table with the columns COLUMNS, from the parts of each task: all sources and the references on their clips.
+
+    fixed: kinds of tasks as the suite has them; else the references on all clips decide. Parts are taken task by task.
+    """
     better = {each.id: each.better for each in scorers}
-    sources = list(dict.fromkeys(part.source for part in parts if part.source not in ("truth", *NEAR)))
-    rows: list[dict[str, object]] = []
-    for task, group in table.groupby("task", sort=True):
-        rows += _task_rows(str(task), group, [p for p in parts if p.task == task], sources, better, seed)
-    means = _means(pd.DataFrame(rows)) if rows else []
-    found = pd.DataFrame([*rows, *means, *_skill_rows(table, parts, sources, seed)])
-    return found.reindex(columns=[*COLUMNS]).reset_index(drop=True)
+    cells: list[Cell] = []
+    headlines: list[pd.DataFrame] = []
+    lawful: list[Lawful] = []
+    for task, parts in tasks:
+        block = block_of(task, parts, lawful_before)
+        cells += _cells(block, parts, better)
+        headlines.append(headline_rows(parts))
+        lawful += _lawful(block)
+    families = _together(cells, lambda cell: (cell.source, cell.kind, cell.reading, cell.family), "family")
+    every = _together(families, lambda cell: (cell.source, cell.kind, cell.reading), "all")
+    rows = [cell.row for cell in (*cells, *families, *every)] + lawful_rows(lawful)
+    if headlines:
+        rows += skill_rows(pd.concat(headlines, ignore_index=True), fixed, seed)
+    table = pd.DataFrame(rows).reindex(columns=[*COLUMNS]).reset_index(drop=True)
+    return table.astype({"bar": float, "met": float})  # NaN: no bar, or too few clips to tell
+
+
+def _lawful(block: Block) -> list[Lawful]:
+    """Strengths of ground truth and near strangers; 2 for a failed one."""
+    chosen = [block.sources.index(name) for name in NEGATIVES if name in block.sources]
+    found = []
+    for r, reading in enumerate(block.readings):
+        if last_part(reading) == STRENGTH:
+            status, value = block.status[r, chosen][:, block.lawful], block.value[r, chosen][:, block.lawful]
+            values = np.concatenate([value[status == OK], np.full(int((status == FAILED).sum()), np.inf)])
+            found.append(Lawful(block.task, reading, values))
+    return found
 
 
 @dataclass(frozen=True, eq=False)
-class _Block:
-    """Score rows of one task as arrays (R readings, P sources, S seeds)."""
+class Cell:
+    """A reading on a source: in a task, or in several."""
 
-    readings: list[str]
-    sources: list[str]
-    seeds: list[int]
-    value: Array  # NaN where there is none
-    quality: Array
-    status: NDArray[np.int8]  # index into STATUSES; -1 where there is no row
+    source: str
+    kind: str
+    reading: str
+    family: str
+    level: str
+    task: str
+    axis: str | None
+    apart: Separation
+    located: tuple[int, int]  # how many of how many
+    broken: tuple[int, int]
+    counts: Mapping[str, int]  # columns that add up
+    means: Mapping[str, float]  # columns that are averaged
+
+    @property
+    def row(self) -> dict[str, object]:
+        """With the columns of the table."""
+        low, high = self.apart.interval()
+        shares = {name: _share(*getattr(self, name)) for name in ("located", "broken")}
+        located_low = least_likely_share(*self.located, 0.025)
+        row: dict[str, object] = {name: getattr(self, name) for name in ("source", "kind", "level", "family", "task")}
+        row |= {"reading": self.reading, "auroc": self.apart.value, "low": low, "high": high, **shares}
+        row |= {"located_low": located_low, **self.counts, **self.means}
+        bar = bar_of(self.source, self.family, self.reading, self.axis) if self.level == "family" else None
+        if bar is not None:
+            estimates = {
+                "auroc": (self.apart.value, low),
+                "located": (shares["located"], located_low),
+                "broken": (shares["broken"], least_likely_share(*self.broken, 0.025)),
+                "quality": (self.means["quality"], float("nan")),
+            }
+            row |= {"bar": bar.limit, "met": is_met(bar, *estimates[bar.measure])}
+        return row
 
 
-def _block(table: pd.DataFrame) -> _Block:
-    r, readings = pd.factorize(table["reading"], sort=True)
-    p, sources = pd.factorize(table["source"], sort=True)
-    s, seeds = pd.factorize(table["seed"], sort=True)
-    shape = (len(readings), len(sources), len(seeds))
-    value, quality, status = np.full(shape, np.nan), np.full(shape, np.nan), np.full(shape, -1, dtype=np.int8)
-    value[r, p, s] = table["value"].to_numpy(dtype=float)
-    quality[r, p, s] = table["quality"].to_numpy(dtype=float)
-    status[r, p, s] = [STATUSES.index(word) for word in table["status"]]
-    return _Block(
-        list(map(str, readings)), list(map(str, sources)), [int(seed) for seed in seeds], value, quality, status
-    )
+def _share(count: int, of: int) -> float:
+    return count / of if of else float("nan")
 
 
-def _task_rows(
-    task: str,
-    table: pd.DataFrame,
-    parts: Sequence[Part],
-    sources: Sequence[str],
-    better: Mapping[str, str],
-    seed: int,
-) -> list[dict[str, object]]:
+def _together(cells: Sequence[Cell], key: Callable[[Cell], tuple[str, ...]], level: str) -> list[Cell]:
+    """Means of cells with one key, each with the same weight; counts add up."""
+    groups: dict[tuple[str, ...], list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault(key(cell), []).append(cell)
+    found = []
+    for group in groups.values():
+        some = [cell for cell in group if cell.counts["clips"]]
+        if some:
+            found.append(
+                replace(
+                    some[0],
+                    level=level,
+                    task="*",
+                    family=some[0].family if level == "family" else "*",
+                    apart=mean_of([cell.apart for cell in some]),
+                    located=_sum([cell.located for cell in group]),
+                    broken=_sum([cell.broken for cell in group]),
+                    counts={name: sum(cell.counts[name] for cell in group) for name in some[0].counts},
+                    means={name: _mean([cell.means[name] for cell in some]) for name in some[0].means},
+                )
+            )
+    return found
+
+
+def _sum(pairs: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    return sum(a for a, _ in pairs), sum(b for _, b in pairs)
+
+
+def _mean(values: Sequence[float]) -> float:
+    known = [value for value in values if np.isfinite(value)]
+    return float(np.mean(known)) if known else float("nan")
+
+
+def _cells(block: Block, parts: Sequence[Part], better: Mapping[str, str]) -> list[Cell]:
     """Cells of one task."""
-    block = _block(table)
-    weights = draws(len(block.seeds), np.random.default_rng(seed))
-    lawful = [block.sources.index(name) for name in NEGATIVES if name in block.sources]
     truth = block.sources.index("truth")
-    own = {source: [p for p in parts if p.source == source] for source in sources}
-    refused = {source: sum(p.refused is not None for p in own[source]) for source in sources}
-    distances = {source: [p.distance for p in own[source] if p.distance is not None] for source in sources}
-    times = {
-        source: np.array([{p.seed: p.time for p in own[source]}.get(s) for s in block.seeds], dtype=float)
-        for source in sources
-    }
-    rows: list[dict[str, object]] = []
-    for reading, value, quality, status in zip(block.readings, block.value, block.quality, block.status, strict=True):
+    chosen = [block.sources.index(name) for name in NEGATIVES if name in block.sources]
+    own: dict[str, list[Part]] = {}
+    for part in parts:
+        if part.source != "truth" and not part.source.endswith(LOW_RATE):
+            own.setdefault(part.source, []).append(part)
+    axes = {read.reading: read.axis for part in parts if part.source == "truth" for read in part.reads if read.axis}
+    cells = []
+    for r, reading in enumerate(block.readings):
+        value, quality, status = block.value[r], block.quality[r], block.status[r]
         if not (status[truth] == OK).any():
             continue
-        known = value[truth][status[truth] == OK]
+        good = status[truth] == OK
         counts = (status == OK) | (status == FAILED)
-        worse = suspicion(value, status == FAILED, known, better.get(reading))
-        negative = np.concatenate([worse[i][counts[i]] for i in lawful])
-        negative_seeds = np.concatenate([np.flatnonzero(counts[i]) for i in lawful])
-        for source in (source for source in sources if source in block.sources):
+        direction = better.get(reading) or DIRECTIONS.get(last_part(reading))
+        worse = suspicion(value, status == FAILED, np.where(good, value[truth], np.nan), direction)
+        lawful = counts & block.lawful
+        for source, mine in own.items():
             i = block.sources.index(source)
-            at = np.flatnonzero(counts[i])
-            positive = worse[i][at]
-            low, high = interval(auroc_resampled(positive, at, negative, negative_seeds, weights))
-            lost = (quality[truth] - quality[i])[np.isfinite(quality[truth]) & np.isfinite(quality[i])]
-            silent = (status[i] > FAILED) & (status[truth] == OK)
-            rows.append(
-                {
-                    "source": source,
-                    "kind": own[source][0].kind,
-                    "level": "task",
-                    "family": task.split("/")[0],
-                    "task": task,
-                    "reading": reading,
-                    "clips": len(positive),
-                    "refused": refused[source],
-                    "silent": int(silent.sum()),
-                    "negatives": len(negative),
-                    "auroc": auroc(positive, negative),
-                    "low": low,
-                    "high": high,
-                    "truth": float(np.median(known)),
-                    "value": _median(value[i][status[i] == OK]),
-                    "quality_lost": float(lost.mean()) if len(lost) else np.nan,
-                    "located": _located(reading, value[i], times[source], status[i] == OK),
-                    "distance": _median(np.array(distances[source], dtype=float)),
-                }
+            against = [truth] if source in NEAR else chosen
+            negative = np.concatenate([worse[j][lawful[j]] for j in against])
+            negative_seeds = np.concatenate([np.flatnonzero(lawful[j]) for j in against])
+            at = np.flatnonzero(counts[i] & ~block.unseen[i])
+            both = np.isfinite(quality[truth]) & np.isfinite(quality[i]) & ~block.unseen[i]
+            outcomes = [part.outcome for part in mine]
+            broken = worse[i][at] > ALL_RUNGS if last_part(reading) == STRENGTH else np.zeros(0, dtype=bool)
+            cells.append(
+                Cell(
+                    source,
+                    mine[0].kind,
+                    reading,
+                    block.task.split("/")[0],
+                    "task",
+                    block.task,
+                    axes.get(reading),
+                    separation(worse[i][at], at, negative, negative_seeds),
+                    _located(block, r, i, mine),
+                    (int(broken.sum()), len(broken)),
+                    {
+                        "clips": len(at),
+                        **{name: outcomes.count(name) for name in ("refused", "unseen", "failed")},
+                        "silent": int(((status[i] > FAILED) & good).sum()),
+                        "negatives": len(negative),
+                    },
+                    {
+                        "auroc_with_unseen": auroc(worse[i][counts[i]], negative) if block.unseen[i].any() else np.nan,
+                        "truth": float(np.median(value[truth][good])),
+                        "value": _median(value[i][at][status[i][at] == OK]),
+                        "quality": _mean(quality[i][~block.unseen[i]].tolist()),
+                        "quality_lost": _mean((quality[truth] - quality[i])[both].tolist()),
+                        "distance": _median(np.array([p.distance for p in mine if p.distance is not None])),
+                    },
+                )
             )
-    return rows
+    return cells
 
 
 def _median(values: Array) -> float:
     return float(np.median(values)) if len(values) else float("nan")
 
 
-def _located(reading: str, values: Array, events: Array, good: NDArray[np.bool_]) -> float:
-    """Share of the clips whose event a reading of LOCATING gives to NEAR_ENOUGH; NaN for other readings."""
-    known = good & np.isfinite(events)
-    if reading.rpartition(".")[2] not in LOCATING or not known.any():
-        return float("nan")
-    return float((np.abs(values - events)[known] <= NEAR_ENOUGH).mean())
-
-
-def _means(table: pd.DataFrame) -> list[dict[str, object]]:
-    """Families (the mean of their tasks) and all (the mean of families), each task and family with the same weight."""
-    numbers = ["auroc", "low", "high", "truth", "value", "quality_lost", "located", "distance"]
-    counts = ["clips", "refused", "silent", "negatives"]
-    steps = {**dict.fromkeys(numbers, "mean"), **dict.fromkeys(counts, "sum")}
-    keys = ["source", "kind", "reading"]
-    families = table[table["clips"] > 0].groupby([*keys, "family"], sort=False).agg(steps).reset_index()
-    everything = families.groupby(keys, sort=False).agg(steps).reset_index()
-    # An interval of a mean is not the mean of intervals: what is known of the tasks stands in their own rows.
-    blank: dict[str, object] = {"low": np.nan, "high": np.nan, "task": "*"}
-    found = [{**row, **blank, "level": "family"} for row in families.to_dict("records")]
-    found += [{**row, **blank, "level": "all", "family": "*"} for row in everything.to_dict("records")]
-    return [{str(name): value for name, value in row.items()} for row in found]
-
-
-def _skill_rows(
-    table: pd.DataFrame, parts: Sequence[Part], sources: Sequence[str], seed: int
-) -> list[dict[str, object]]:
-    """Skill of every source on every axis, from the clips on which it has something to do."""
-    found: list[dict[str, object]] = []
-    rows = table[table["axis"].notna()]
-    if rows.empty:
-        return found
-    for source in sources:
-        own = rows[rows["source"] == source]
-        truth, freeze = (rows[(rows["source"] == r) & rows["clip"].isin(own["clip"])] for r in ("truth", "freeze"))
-        if own.empty or len(freeze["clip"].unique()) < len(own["clip"].unique()):
+def _located(block: Block, r: int, i: int, parts: Sequence[Part]) -> tuple[int, int]:
+    """In how many clips, of how many, a reading of LOCATING gives the event of a violation, and its body."""
+    reading = block.readings[r]
+    if last_part(reading) not in LOCATING:
+        return 0, 0
+    parent = reading.rpartition(".")[0]
+    above = block.status[block.readings.index(parent), i] if parent in block.readings else block.status[r, i]
+    found = of = 0
+    for part in parts:
+        s = block.seeds.index(part.seed)
+        read = {block.status[r, i, s], above[s]} & {OK, FAILED}  # a break that is not found is none that does not apply
+        if part.outcome != "shown" or part.time is None or not read:
             continue
-        qualities = clip_qualities({"model": own}, truth, freeze)
-        which, counts = kinds(qualities), qualities.counts()
-        point = skills(task_means(qualities.means(), counts), which, 0, slice(1, 3)).axis
-        rng = np.random.default_rng(seed)
-        resampled = skills(task_means(_resampled(qualities.values, rng), counts), which, 0, slice(1, 3)).axis
-        for a, axis in enumerate(AXES):
-            if np.isfinite(point[a]):
-                low, high = interval(resampled[:, a])
-                base = {"source": source, "kind": next(p.kind for p in parts if p.source == source), "level": "skill"}
-                base |= {"family": "*", "task": "*", "reading": f"{SKILL}{axis}"}
-                refused = sum(p.refused is not None for p in parts if p.source == source)
-                clips = int(sum(count[a] for count in counts.values()))
-                found.append(
-                    {**base, "truth": 1.0, "value": float(point[a]), "low": low, "high": high}
-                    | {"clips": clips, "refused": refused}
-                )
-    return found
-
-
-def _resampled(values: Mapping[Stratum, Array], rng: np.random.Generator) -> dict[Stratum, Array]:
-    """Stratum means (B, S, A) of clips drawn with replacement, truth and freeze with the same clips."""
-    means = {}
-    for stratum, block in values.items():  # (S, A, n)
-        weights = draws(block.shape[-1], rng)  # (B, n)
-        good = np.isfinite(block)
-        total = np.einsum("bn,san->bsa", weights, good.astype(np.float64))
-        sums = np.einsum("bn,san->bsa", weights, np.where(good, block, 0.0))
-        means[stratum] = np.where(total > 0, sums / np.maximum(total, 1e-9), np.nan)
-    return means
+        of += 1
+        named = block.reasons.get((r, i, s), "")
+        right = not named or not part.bodies or named in part.bodies
+        near = abs(block.value[r, i, s] - part.time) <= NEAR_ENOUGH  # NaN is not
+        found += bool(block.status[r, i, s] == OK and near and right)
+    return found, of

@@ -2,87 +2,191 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from physbench.checks.validity.bars import last_part
+from physbench.checks.validity.lawful import LEVEL, SOURCE
+from physbench.checks.validity.skill import SKILL
+from physbench.checks.validity.sources import LOW_RATE
+from physbench.checks.validity.table import LOCATING
 
 if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table
 
 SEEN, LIKELY = 0.95, 0.75  # AUROC from which a violation counts as seen, and as more than guessed
+MOST_SKILL = 0.05  # that a cheat may have
 GROUPS = ("violation", "picture", "stranger", "cheat")
 TITLES = {
-    "violation": "Violations: chance that a reading finds one worse than a lawful clip (0.5 is blind)",
+    "violation": "Violations: chance that a reading finds one worse than a lawful clip (0.5 is blind), 95 % interval",
     "picture": "Pictures that suffer: no law is broken, 0.5 is right for readings of physics",
-    "stranger": "Lawful strangers: 0.5 is right; a far one makes one declared jump at the hand-over",
+    "stranger": "Lawful strangers: 0.5 is right. A far one makes one declared jump at the hand-over; waived: it is "
+    "read behind one frame, which shows no velocity",
     "cheat": "Cheats: skill on each axis, which should be at most 0.05",
 }
 
 
 def sentences(table: pd.DataFrame, readings: list[str]) -> list[str]:
-    """What the table says in words: which violations no headline reading sees, and which cheats have skill."""
+    """What the table says in words: what no headline reading sees, cheats with skill, strangers, bars."""
     cells = table[(table["level"] == "all") & (table["kind"] == "violation") & table["reading"].isin(readings)]
     best = cells.groupby("source")["auroc"].max()
     blind = [f"{source} ({value:.2f})" for source, value in best.items() if value < LIKELY]
     said = [f"{len(best)} violations; {int((best >= SEEN).sum())} are seen (AUROC {SEEN:g}) by one of the headlines."]
     if blind:
         said.append(f"Hardly seen by any of them (below {LIKELY:g}): {', '.join(blind)}.")
-    skill = table[(table["level"] == "skill") & (table["kind"] == "cheat") & (table["value"] > 0.05)]
-    for row in skill.sort_values("value", ascending=False).itertuples():
-        axis = str(row.reading).partition("/")[2]
-        said.append(f"{row.source} has skill {row.value:.2f} [{row.low:.2f}, {row.high:.2f}] on {axis}.")
-    return said
+    skill = table[(table["level"] == "skill") & (table["kind"] == "cheat") & (table["value"] > MOST_SKILL)]
+    for row in _rows(skill.sort_values("value", ascending=False)):
+        between = _between(row["low"], row["high"])
+        said.append(f"{row['source']} has skill {row['value']:.2f}{between} on {_axis(row['reading'])}.")
+    said += _low_rate(table)
+    strangers = table[(table["level"] == "family") & (table["kind"] == "stranger")]
+    where = {(r["source"], r["family"]): r["distance"] for r in _rows(strangers)}
+    near = [f"{source} in {family} ({distance:.1f})" for (source, family), distance in where.items() if distance < 1]
+    if near:
+        said.append(f"Near only, less than a diameter from ground truth: {', '.join(near)}.")
+    return said + list(_bars(table))
+
+
+def _low_rate(table: pd.DataFrame) -> Iterator[str]:
+    """What lasting violations gain where few frames are shown."""
+    skill = {(r["source"], _axis(r["reading"])): r["value"] for r in _rows(table[table["level"] == "skill"])}
+    for (source, axis), value in skill.items():
+        usual = skill.get((source.removesuffix(LOW_RATE), axis))
+        if source.endswith(LOW_RATE) and usual is not None:
+            yield f"{source}: skill {value:.2f} on {axis}, {value - usual:+.2f} against the rate of the table."
+
+
+def _bars(table: pd.DataFrame) -> Iterator[str]:
+    """How many of the declared bars are met, and those that are not."""
+    barred = table[table["bar"].notna()]
+    if barred.empty:
+        return
+    met, unknown = (barred["met"] == 1.0), barred["met"].isna()
+    yield f"Bars: {int(met.sum())} of {len(barred)} are met; {int(unknown.sum())} have too few clips to tell."
+    for row in _rows(barred[~met & ~unknown]):
+        where = row["family"] if row["task"] == "*" else row["task"]
+        yield f"  not met: {row['source']}, {row['reading']} in {where}: {_said(row)}"
+
+
+def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
+
+
+def _said(row: dict[str, Any]) -> str:
+    """The estimate that a bar is about, with its interval, and the bar."""
+    get = row.__getitem__
+    name = last_part(get("reading"))
+    if get("level") == LEVEL:
+        return f"{get('value'):.2%} of {get('clips'):.0f} (at most {get('high'):.2%}), bar {get('bar'):.2%}."
+    if get("level") == "skill":
+        return f"{get('value'):.2f}{_between(get('low'), get('high'))}, at most {get('bar'):.2f}."
+    if name in LOCATING:
+        return f"{get('located'):.0%} located (at least {get('located_low'):.0%}), bar {get('bar'):.0%}."
+    if np.isfinite(get("broken")) and get("source").startswith("gravity:0.8"):
+        return f"{get('broken'):.0%} broken at every tolerance, bar {get('bar'):.0%}."
+    if get("kind") == "stranger":
+        return f"quality {get('quality'):.2f}, bar {get('bar'):.2f}."
+    return f"{get('auroc'):.3f}{_between(get('low'), get('high'))}, bar {get('bar'):.2f}."
+
+
+def _axis(reading: object) -> str:
+    return str(reading).removeprefix(SKILL)
 
 
 def printed(table: pd.DataFrame, readings: list[str], extra: list[str], level: str) -> list[Table]:
-    """One table for each kind of source: columns are the headline readings, and the best of all others.
+    """One table for each kind of source, and one of false breaks.
 
-    level: all, family or task. extra: ids of readings that get a column of their own.
+    Columns are the headline readings, and the best of all others. level: all, family or task. extra: ids of readings
+    that get a column of their own.
     """
+    found = [_group(table, kind, [*readings, *extra], level) for kind in GROUPS]
+    return [view for view in (*found, _false_breaks(table)) if view is not None]
+
+
+def _group(table: pd.DataFrame, kind: str, readings: list[str], level: str) -> Table | None:
     from rich.table import Table
 
-    found = []
-    for kind in GROUPS:
-        cells = table[(table["kind"] == kind) & (table["level"] == level)]
-        skill = table[(table["kind"] == kind) & (table["level"] == "skill")]
-        if cells.empty and skill.empty:
-            continue
-        view = Table(title=TITLES[kind], box=None, pad_edge=False, header_style="bold", title_justify="left")
-        view.add_column("", no_wrap=True)
-        if level != "all":
-            view.add_column(level, no_wrap=True)
-        view.add_column("clips", justify="right")
-        axes = [str(name).partition("/")[2] for name in dict.fromkeys(skill["reading"])]
-        for name in (*readings, *extra):
-            view.add_column(name.partition("/")[2], justify="right")
-        view.add_column("best other (of half the clips or more)")
-        for axis in axes:
-            view.add_column(f"skill {axis}", justify="right")
-        view.add_column("located", justify="right")
-        for keys, group in cells.groupby(["source", level] if level != "all" else ["source"], sort=False):
-            source, *where = keys
-            own = group.set_index("reading")
-            most = int(group["clips"].max())
-            wide = own[own["clips"] >= most / 2]
-            wide = wide.loc[[name for name in wide.index if "." not in str(name)]]
-            others = wide.drop(index=[*readings, *extra], errors="ignore")["auroc"].dropna()
-            best = f"{others.max():.2f} {others.idxmax()}" if len(others) else ""
-            points = skill[skill["source"] == source].set_index("reading")["value"]
-            view.add_row(
-                str(source),
-                *(str(each) for each in where),
-                f"{most}",
-                *(_number(own["auroc"].get(name)) for name in (*readings, *extra)),
-                best,
-                *(_number(points.get(f"skill/{axis}")) for axis in axes),
-                _number(own["located"].max(), percent=True),
-            )
-        found.append(view)
-    return found
+    cells = table[(table["kind"] == kind) & (table["level"] == level)]
+    skill = table[(table["kind"] == kind) & (table["level"] == "skill")]
+    if cells.empty and skill.empty:
+        return None
+    view = Table(title=TITLES[kind], box=None, pad_edge=False, header_style="bold", title_justify="left")
+    view.add_column("", no_wrap=True)
+    if level != "all":
+        view.add_column(level, no_wrap=True)
+    view.add_column("clips", justify="right")
+    axes = [_axis(name) for name in dict.fromkeys(skill["reading"])]
+    for name in readings:
+        view.add_column(name.partition("/")[2], justify="right")
+    view.add_column("best other (of half the clips or more)")
+    for axis in axes:
+        view.add_column(f"skill {axis}", justify="right")
+    view.add_column("diameters" if kind == "stranger" else "located", justify="right")
+    for keys, group in cells.groupby(["source", level] if level != "all" else ["source"], sort=False):
+        source, *where = keys
+        own = group.set_index("reading")
+        most = int(group["clips"].max())
+        points = skill[skill["source"] == source].set_index("reading")
+        breaks = own.loc[[name for name in own.index if last_part(str(name)) in LOCATING]]
+        distance = own["distance"].max()
+        last = f"{distance:.1f}{' near only' if distance < 1 else ''}" if np.isfinite(distance) else ""
+        view.add_row(
+            str(source),
+            *(str(each) for each in where),
+            f"{most}",
+            *(_auroc(own, name) for name in readings),
+            _best(own, most, readings),
+            *(_skill(points, f"{SKILL}{axis}") for axis in axes),
+            last if kind == "stranger" else _located(breaks),
+        )
+    return view
 
 
-def _number(value: object, *, percent: bool = False) -> str:
-    if not isinstance(value, float | np.floating) or not np.isfinite(value):
+def _best(own: pd.DataFrame, most: int, readings: list[str]) -> str:
+    wide = own[own["clips"] >= most / 2]
+    wide = wide.loc[[name for name in wide.index if "." not in str(name)]]
+    others = wide.drop(index=readings, errors="ignore")["auroc"].dropna()
+    return f"{others.max():.2f} {others.idxmax()}" if len(others) else ""
+
+
+def _auroc(own: pd.DataFrame, name: str) -> str:
+    if name not in own.index:
         return ""
-    return f"{value:.0%}" if percent else f"{value:.2f}"
+    value, low, high = (float(own[column][name]) for column in ("auroc", "low", "high"))
+    return f"{value:.2f}{_between(low, high)}" if np.isfinite(value) else ""
+
+
+def _skill(points: pd.DataFrame, name: str) -> str:
+    return f"{float(points['value'][name]):.2f}" if name in points.index else ""
+
+
+def _located(breaks: pd.DataFrame) -> str:
+    """By the reading that names breaks, where there is one; else by the first miss."""
+    known = breaks["located"].dropna()
+    first = [name for name in known.index if last_part(str(name)) == LOCATING[-1]] or list(known.index)
+    return f"{known[first[0]]:.0%}" if first else ""
+
+
+def _between(low: float, high: float) -> str:
+    return f" [{low:.2f}, {high:.2f}]" if np.isfinite(low) and np.isfinite(high) else ""
+
+
+def _false_breaks(table: pd.DataFrame) -> Table | None:
+    from rich.table import Table
+
+    rows = table[(table["level"] == LEVEL)]
+    if rows.empty:
+        return None
+    title = "False breaks: ground truth and near strangers with a larger strength, with upper 95 % bound"
+    view = Table(title=title, box=None, pad_edge=False, header_style="bold", title_justify="left")
+    for name in ("reading", "diameters", "task", "videos", "share", "at most", "bar", ""):
+        view.add_column(name, justify="left" if name in ("reading", "task") else "right")
+    for row in _rows(rows):
+        met = {1.0: "met", 0.0: "not met"}.get(row["met"], "too few")
+        values = (f"{row['value']:.2%}", f"{row['high']:.2%}", f"{row['bar']:.2%}")
+        diameters = row["source"].removeprefix(SOURCE)
+        view.add_row(row["reading"], diameters, row["task"], f"{row['clips']:.0f}", *values, met)
+    return view
