@@ -18,6 +18,7 @@ from physbench.scoring.trace import Trace
 
 Array = NDArray[np.float64]
 
+MOST_TIMES = 64  # of a curve: enough for a chart
 BINS = 8  # of the horizon, for breaks per second
 RESAMPLES = 300
 JOIN = 0.2  # s behind the hand-over
@@ -62,12 +63,17 @@ class SharePool:
 
     def result(self, banded: Sequence[str] = ("model",)) -> GroupShares:
         """Pool all that was added, with bands for the sources in `banded`."""
-        shares = {source: self._share(sums, source in banded) for source, sums in self.found.items()}
-        return GroupShares(self.name, self.times, shares)
-
-    def _share(self, sums: Sequence[tuple[Array, Array, Array, Array]], banded: bool) -> Share:
         length = len(self.times)
-        weight, due = (np.stack([np.pad(each[k], (0, length - len(each[k]))) for each in sums]) for k in (0, 1))
+        chosen = np.unique(np.round(np.linspace(0, length - 1, min(length, MOST_TIMES))).astype(int))
+        shares = {source: self._share(sums, source in banded, chosen) for source, sums in self.found.items()}
+        return GroupShares(self.name, self.times[chosen], shares)
+
+    def _share(
+        self, sums: Sequence[tuple[Array, Array, Array, Array]], banded: bool, chosen: NDArray[np.intp]
+    ) -> Share:
+        length = len(self.times)
+        padded = ([np.pad(each[k], (0, length - len(each[k]))) for each in sums] for k in (0, 1))
+        weight, due = (np.stack(part)[:, chosen] for part in padded)
         breaks, seconds = (np.sum([each[k] for each in sums], axis=0) for k in (2, 3))
         band = None
         if banded and len(sums) >= FEWEST:
