@@ -23,7 +23,6 @@ Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 H = 1.0 / PHYSICS_HZ
-LOOK = 1 / 30  # s between looks for a touch that lies before the next change
 
 
 @dataclass(eq=False)
@@ -135,27 +134,19 @@ class Central:
     def follow(self, state: Array, dt: Array) -> Array:
         """As `move`, NaN from where two bodies have touched: what comes behind that is not modelled.
 
-        Looked at are the times dt, ascending, and between two of them the nearest point of the orbit.
+        A touch is looked for where they overlap at one of the times dt, or pass each other between two of them.
         """
         moved = self.move(state, dt)
-        near = np.flatnonzero(self._nearest(state) < self.reach) if self.reach else ()
-        if len(near):
-            apart = moved[near, :, 0] - moved[near, :, 1]
-            met = np.linalg.norm(apart[..., :2], axis=-1) < self.reach
-            away = np.einsum("kti,kti->kt", apart[..., :2], apart[..., 2:]) > 0
-            met[:, 1:] |= ~away[:, :-1] & away[:, 1:]
-            moved[near] = np.where(np.maximum.accumulate(met, axis=1)[..., None, None], np.nan, moved[near])
+        if self.reach:
+            apart = moved[:, :, 0] - moved[:, :, 1]
+            place, speed = apart[..., :2], apart[..., 2:]
+            away = (place * speed).sum(axis=-1) > 0
+            overlaps = (place * place).sum(axis=-1) < self.reach**2
+            if overlaps.any() or (away[:, 1:] > away[:, :-1]).any():
+                mu = sum(self.mu) * (1.0 if self.scale is None else np.square(self.scale[:, 0]))
+                until = orbit.time_to(self.reach, state[:, 0] - state[:, 1], mu)
+                moved[dt >= until[:, None]] = np.nan
         return moved
-
-    def _nearest(self, state: Array) -> Array:
-        """Least distance (K,) m of two bodies on the orbits that begin at states (K, 2, 4)."""
-        apart = state[:, 0] - state[:, 1]
-        place, speed = apart[:, :2], apart[:, 2:]
-        mu = sum(self.mu) * (1.0 if self.scale is None else np.square(self.scale[:, 0]))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            swept = np.square(place[:, 0] * speed[:, 1] - place[:, 1] * speed[:, 0]) / mu
-            energy = np.einsum("ki,ki->k", speed, speed) / 2 - mu / np.linalg.norm(place, axis=-1)
-            return np.asarray(swept / (1 + np.sqrt(np.maximum(1 + 2 * energy * swept / mu, 0.0))))
 
     def run(self, changes: Sequence[Change], end: int, smooth: bool = False) -> Arcs:
         """Simulate from the first change to step `end`."""
@@ -164,8 +155,7 @@ class Central:
         arcs = Arcs(self, [], [])
         for step in sorted({change.step for change in changes if change.step <= end}):
             if arcs.begin:
-                gap = (step - arcs.begin[-1]) * H
-                state = self.follow(state, np.append(np.arange(LOOK, gap, LOOK) if self.reach else (), gap))[:, -1]
+                state = self.follow(state, np.array([(step - arcs.begin[-1]) * H]))[:, 0]
             for change in changes:
                 if change.step != step:
                     continue

@@ -14,59 +14,87 @@ from physbench.scoring import kepler
 
 Array = NDArray[np.float64]
 
-MOST_ECCENTRIC = 0.9
-ROUNDS = 8  # at most; three are the rule
+LEAST_ALPHA = 1e-3  # 1/m; what is nearer to a parabola goes the other way
+LEAST_RADIUS = 1e-3  # m
+ROUNDS = 12  # at most; three are the rule
+PARABOLA = 1e-4  # 1/m; what is nearer to it is taken for an ellipse
 FINE = 1e-4  # of a step: the next one would be below 1e-12
 
 
 def propagate(state: Array, dt: Array, mu: float) -> Array:
     """As `kepler.propagate`: states (M, 4) about the origin, dt (T,) or (M, T) s -> (M, T, 4)."""
-    position, velocity = state[:, :2], state[:, 2:]
-    r0 = np.maximum(np.sqrt(np.einsum("mi,mi->m", position, position)), 1e-12)
-    alpha = 2 / r0 - np.einsum("mi,mi->m", velocity, velocity) / mu
-    near = alpha > 1e-3
-    safe = np.where(near, alpha, 1.0)
-    cosine = 1 - r0 * safe  # e cos E, e sin E at the beginning
-    sine = np.einsum("mi,mi->m", position, velocity) * np.sqrt(safe / mu)
-    near &= (np.hypot(cosine, sine) < MOST_ECCENTRIC) & (r0 > 1e-3)
-    dt = np.broadcast_to(dt, (len(state), dt.shape[-1]))
+    x, y, u, v = state.T
+    r0 = np.sqrt(x * x + y * y)
+    alpha = (2 - r0 * (u * u + v * v) / mu) / np.maximum(r0, LEAST_RADIUS)
+    near = (alpha > LEAST_ALPHA) & (r0 > LEAST_RADIUS)
     if near.all():
-        return _ellipses(state, dt, mu, r0, alpha, cosine, sine)
+        return _ellipses(state, dt, mu, r0, alpha)
+    dt = np.broadcast_to(dt, (len(state), dt.shape[-1]))
     result = np.empty((*dt.shape, 4))
     if near.any():
-        parts = (part[near] for part in (r0, alpha, cosine, sine))
-        result[near] = _ellipses(state[near], dt[near], mu, *parts)
+        result[near] = _ellipses(state[near], dt[near], mu, r0[near], alpha[near])
     result[~near] = kepler.propagate(state[~near], dt[~near], mu)
     return result
 
 
-def _ellipses(state: Array, dt: Array, mu: float, r0: Array, alpha: Array, cosine: Array, sine: Array) -> Array:
-    """States (M, T, 4) on ellipses. alpha: (M,) 1/m; cosine, sine: (M,) eccentricity times those of the first E."""
-    eccentric = np.hypot(cosine, sine)[:, None]
-    begin = np.arctan2(sine, cosine)
-    rate = np.sqrt(mu * alpha**3)
+def _ellipses(state: Array, dt: Array, mu: float, r0: Array, alpha: Array) -> Array:
+    """States (M, T, 4) on ellipses. r0: (M,) m, alpha: (M,) 1/m, one over the semi-major axis."""
+    x, y, u, v = state.T
+    cosine = 1 - r0 * alpha  # e cos E and e sin E at the beginning
+    sine = (x * u + y * v) * np.sqrt(alpha / mu)
+    eccentric = np.sqrt(cosine * cosine + sine * sine)[:, None]
+    begin, rate = np.arctan2(sine, cosine), np.sqrt(mu * alpha) * alpha
     mean = (begin - sine)[:, None] + rate[:, None] * dt
-    turns = np.round(mean / (2 * np.pi)) * (2 * np.pi)
-    mean = mean - turns
-    anomaly = mean + np.copysign(0.85, mean) * eccentric * np.minimum(np.abs(mean), 1.0)
+    turns = np.round(mean * (0.5 / np.pi)) * (2 * np.pi)
+    mean -= turns
+    anomaly = mean + np.copysign(0.85 * eccentric, mean)
     for _ in range(ROUNDS):
         es, ec = eccentric * np.sin(anomaly), eccentric * np.cos(anomaly)
-        value, slope = anomaly - es - mean, 1 - ec
-        step = -value / slope
-        step = -value / (slope + step * es / 2)
-        step = -value / (slope + step * es / 2 + step * step * ec / 6)
-        anomaly = anomaly + step
+        value, slope = mean - anomaly + es, 1 - ec
+        step = value / (slope + value * es / (slope + slope))
+        step = value / (slope + step * (es / 2 + step * ec / 6))
+        anomaly += step
         if np.abs(step).max(initial=0.0) < FINE:
             break
     gone = anomaly + turns - begin[:, None]
     s, c = np.sin(gone), np.cos(gone)
-    axis, root = 1 / alpha[:, None], np.sqrt(mu / alpha)[:, None]
-    f = 1 - axis / r0[:, None] * (1 - c)
-    g = dt - (gone - s) / rate[:, None]
+    back = 1 - c
+    axis = (1 / alpha)[:, None]
     r = axis * (1 - cosine[:, None] * c + sine[:, None] * s)
-    f_dot = -root / (r * r0[:, None]) * s
-    g_dot = 1 - axis / r * (1 - c)
-    result = np.empty((*dt.shape, 4))
-    result[..., :2] = f[..., None] * state[:, None, :2] + g[..., None] * state[:, None, 2:]
-    result[..., 2:] = f_dot[..., None] * state[:, None, :2] + g_dot[..., None] * state[:, None, 2:]
+    f, g = 1 - back * (axis / r0[:, None]), dt - (gone - s) / rate[:, None]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        f_dot, g_dot = -(np.sqrt(mu / alpha) / r0)[:, None] * s / r, 1 - axis * back / r
+    result = np.empty((*gone.shape, 4))
+    for k, (place, speed) in enumerate(((x, u), (y, v))):
+        result[..., k] = f * place[:, None] + g * speed[:, None]
+        result[..., 2 + k] = f_dot * place[:, None] + g_dot * speed[:, None]
     return result
+
+
+def time_to(distance: float, state: Array, mu: float | Array) -> Array:
+    """Seconds (M,) until bodies with states (M, 4) about the origin come as near as `distance` m; infinity for never.
+
+    0 where they are nearer already, infinity where a state is NaN. mu: m3/s2 or (M,).
+    """
+    position, velocity = state[:, :2], state[:, 2:]
+    r0 = np.sqrt(np.einsum("mi,mi->m", position, position))
+    with np.errstate(all="ignore"):
+        alpha = 2 / r0 - np.einsum("mi,mi->m", velocity, velocity) / mu
+        alpha = np.where(np.abs(alpha) < PARABOLA, PARABOLA, alpha)
+        inwards = np.einsum("mi,mi->m", position, velocity)
+        swept = np.square(position[:, 0] * velocity[:, 1] - position[:, 1] * velocity[:, 0]) / mu
+        eccentric = np.sqrt(np.maximum(1 - swept * alpha, 0.0))
+        size = np.abs(alpha)
+        rate = np.sqrt(mu * size**3)
+        then, now = ((1 - r * alpha) / eccentric for r in (distance, r0))  # cos E or cosh F
+        # On ellipses: on the way in E lies in (pi, 2 pi).
+        e_then, e_now = (-np.arccos(np.clip(part, -1.0, 1.0)) for part in (then, now))
+        e_now = np.where(inwards > 0, -e_now, e_now)
+        mean = (e_then - eccentric * np.sin(e_then)) - (e_now - eccentric * np.sin(e_now))
+        bound = np.where(np.abs(then) <= 1, np.mod(mean, 2 * np.pi) / rate, np.inf)
+        # On hyperbolas: inwards F is negative, and it comes by but once.
+        f_then, f_now = (-np.arccosh(np.maximum(part, 1.0)) for part in (then, now))
+        mean = (eccentric * np.sinh(f_then) - f_then) - (eccentric * np.sinh(f_now) - f_now)
+        open_ = np.where((then >= 1) & (inwards < 0), mean / rate, np.inf)
+        found = np.where(alpha > 0, bound, open_)
+        return np.asarray(np.where(r0 <= distance, 0.0, np.where(np.isfinite(r0 * alpha), found, np.inf)))

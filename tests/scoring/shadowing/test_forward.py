@@ -173,3 +173,20 @@ def test_ellipses_are_those_of_universal_variables() -> None:
     bound = energy[:, 0] < -0.1
     assert 100 < bound.sum() < 500
     assert np.allclose(energy[bound], energy[bound, :1], rtol=1e-6)
+
+
+def test_the_time_of_a_touch_is_when_a_fine_look_finds_it() -> None:
+    rng = np.random.default_rng(1)
+    place = rng.uniform(-2, 2, (400, 2))
+    state = np.concatenate([place, rng.normal(size=(400, 2)) * 1.5], axis=-1)
+    moments = np.linspace(0, 12, 6001)
+    way = np.linalg.norm(kepler.propagate(state, moments, 2.0)[..., :2], axis=-1)
+    near = way <= 0.4
+    first = np.where(near.any(axis=1), moments[near.argmax(axis=1)], np.inf)
+    found = orbit.time_to(0.4, state, 2.0)
+    clear = np.abs(way.min(axis=1) - 0.4) > 1e-4  # a graze may lie between two looks
+    assert clear.sum() > 380
+    late, never = np.isfinite(first), np.isinf(first)
+    assert np.allclose(found[clear & late], first[clear & late], atol=2.1e-3)
+    assert (found[clear & never] > 12).all()
+    assert 50 < np.isinf(found).sum() < 350
