@@ -27,23 +27,36 @@ H = 1.0 / PHYSICS_HZ
 
 @dataclass(eq=False)
 class Arcs:
-    """Motion of K candidates in pieces that begin at steps, each from the states (K, N, 4) m and m/s."""
+    """Motion of K candidates of N bodies in pieces, each of which begins with changes of their states."""
 
     central: Central
-    begin: list[int]
-    states: list[Array]
+    size: int  # K
+    begin: list[int]  # steps
+    changes: list[list[Change]]
     touches: Sequence[tuple[int, int, int]] = ()
 
     def at(self, steps: Array) -> tuple[Array, Array, Array]:
         """Places (K, F, N, 2) m, velocities and spins (all 0) at steps (F,), ascending; NaN before a body is there."""
-        size, count = self.states[0].shape[:2]
-        place, speed = (np.full((size, len(steps), count, 2), np.nan) for _ in range(2))
-        for piece, (begin, state) in enumerate(zip(self.begin, self.states, strict=True)):
-            end = self.begin[piece + 1] if piece + 1 < len(self.begin) else np.inf
-            now = (steps >= begin) & (steps < end)
-            if now.any():
-                moved = self.central.follow(state, (steps[now] - begin) * H)
-                place[:, now], speed[:, now] = moved[..., :2], moved[..., 2:]
+        count = len(self.central.index)
+        found = np.full((self.size, len(steps), count, 4), np.nan)
+        state = np.full((self.size, count, 4), np.nan)
+        for begin, end, changes in zip(self.begin, [*self.begin[1:], np.inf], self.changes, strict=True):
+            if begin > steps[-1]:
+                break
+            for change in changes:
+                if change.kind == "gone":
+                    state[:, change.disc] = np.nan
+                elif change.kind == "push" and change.value is not None:
+                    state[:, change.disc, 2:] += change.value
+                elif change.value is not None:
+                    state[:, change.disc] = change.value[:, :4]
+            first, last = np.searchsorted(steps, (begin, end))
+            dt = (np.append(steps[first:last], () if np.isinf(end) else end) - begin) * H
+            if len(dt):
+                moved = self.central.follow(state, dt)
+                found[:, first:last] = moved[:, : last - first]
+                state = moved[:, -1].copy()
+        place, speed = found[..., :2], found[..., 2:]
         return place, speed, np.zeros_like(place)
 
     def places(self, steps: Array) -> Array:
@@ -151,20 +164,5 @@ class Central:
     def run(self, changes: Sequence[Change], end: int, smooth: bool = False) -> Arcs:
         """Simulate from the first change to step `end`."""
         size = max(len(change.value) for change in changes if change.kind == "state" and change.value is not None)
-        state = np.full((size, len(self.index), 4), np.nan)
-        arcs = Arcs(self, [], [])
-        for step in sorted({change.step for change in changes if change.step <= end}):
-            if arcs.begin:
-                state = self.follow(state, np.array([(step - arcs.begin[-1]) * H]))[:, 0]
-            for change in changes:
-                if change.step != step:
-                    continue
-                if change.kind == "gone":
-                    state[:, change.disc] = np.nan
-                elif change.kind == "push" and change.value is not None:
-                    state[:, change.disc, 2:] += change.value
-                elif change.value is not None:
-                    state[:, change.disc] = change.value[:, :4]
-            arcs.begin.append(step)
-            arcs.states.append(state.copy())
-        return arcs
+        begin = sorted({change.step for change in changes if change.step <= end})
+        return Arcs(self, size, begin, [[change for change in changes if change.step == step] for step in begin])
