@@ -27,7 +27,7 @@ Mask = NDArray[np.bool_]
 
 MOST_BREAKS = 8  # of a body that are followed; what comes after the next one is unexplained
 POLISH = 24  # random candidates where fits do not go on
-MOST_FITS = 8  # that end at one frame of a body
+MOST_FITS = 4  # that end at one frame of a body
 BACK = 0.4  # s before a miss in which the break may lie
 LEAST_KICK = 0.1  # diameters/s by which a velocity at the start may lie outside of what is declared
 TOUCH, TOUCH_TIME = 0.15, 0.2  # diameters between bodies, and s before a miss, in which they may have met
@@ -245,7 +245,9 @@ class Chainer:
         innocent = self._met_the_unexplained(disc, frame) or self._was_met_wrongly(before, frame, way)
         if not innocent and sum(b.disc == disc for b in chain.breaks) >= MOST_BREAKS:
             return
-        found = self.restarts.behind(before, frame, chain.arcs) if innocent or not self.only_first else None
+        found = None
+        if (innocent or not self.only_first) and before.first < frame:  # else what is tried again fails again
+            found = self.restarts.behind(before, frame, chain.arcs)
         time, gross, jump, kick = float(self.seen.times[frame]), False, np.nan, np.nan
         if found is not None:
             self.current[disc] = len(chain.arcs)

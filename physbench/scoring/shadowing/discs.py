@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from physbench.scoring.shadowing.changes import Change
 from physbench.scoring.shadowing.flat import Flat
 from physbench.scoring.shadowing.roots import bent_meeting_time, face_time, meeting_time
-from physbench.scoring.shadowing.touching import H, State
+from physbench.scoring.shadowing.touching import CALM, H, State
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-DEEP = 0.1  # m; what lies deeper behind a face is not stopped by it
+DEEP = 0.1  # m; what lies deeper behind a face is not stopped by it, nor a disc by another that it lies deeper in
 SLIP = 1e-7  # m/s
 MOST_EVENTS = 150  # between two scheduled ones; a candidate with more is lost from there on
 
@@ -241,14 +241,18 @@ class Discs:
             return np.full((len(until), 1), np.inf)
         w, (i, j) = self.world, self._ends
         speed = state.speed + (H / 2) * gain
-        asked = state.there[i] & state.there[j]
-        return self._times(
-            state.place[:, i] - state.place[:, j],
+        apart = state.place[:, i] - state.place[:, j]
+        asked = state.there[i] & state.there[j] & (np.linalg.norm(apart, axis=-1) >= w.radius[i] + w.radius[j] - DEEP)
+        time = self._times(
+            apart,
             speed[:, i] - speed[:, j],
             gain[:, i] - gain[:, j],
             w.radius[i] + w.radius[j],
             np.where(asked, until[:, None], -1.0),
         )
+        # What only the forces of the next step press together has no speed to lose: it would meet for ever.
+        closing = np.einsum("kpi,kpi->kp", apart, state.speed[:, i] - state.speed[:, j])
+        return np.where((time <= 0) & (closing > -CALM * 1e-3), np.inf, time)
 
     def _times(self, apart: Array, speed: Array, gain: Array, reach: Array, until: Array) -> Array:
         """Times (...) of meetings up to `until` s, infinity for those that are too far apart to meet by then."""
