@@ -13,7 +13,6 @@ import typer
 from physbench.cli.console import complain, note, refuse_unwritable, stdout_console
 from physbench.errors import UsageError
 
-DEFAULT = "*"  # every violation at its main severity, far strangers and cheats
 LEVELS = ("all", "family", "task")
 MOST_FAILURES = 10  # that are printed
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from physbench.checks.validity.bars import ALL_RUNGS, STRENGTH, bar_of, is_met, last_part
+from physbench.checks.validity.block import FAILED, OK, Block, block_of, direction_of, suspicion
 from physbench.checks.validity.lawful import Lawful, lawful_rows
 from physbench.checks.validity.parts import Part
 from physbench.checks.validity.separation import Separation, auroc, least_likely_share, mean_of, separation
@@ -22,15 +23,6 @@ Array = NDArray[np.float64]
 LOCATING = ("first-miss", "first-break")  # readings of these names are times, in s, at which a law is first broken
 NEAR_ENOUGH = 0.2  # s
 NEGATIVES = ("truth", *NEAR)
-STATUSES = ("ok", "failed", "unavailable", "not applicable")
-OK, FAILED = 0, 1
-# Directions of further readings, by the last part of their id; of others nothing is known but their distance from truth
-DIRECTIONS = {
-    **dict.fromkeys(("explained", "shadowing-time", "behind-join", "strict", "medium", "lenient"), "higher"),
-    **dict.fromkeys(("first-break", "first-miss", "unseen-constants"), "higher"),
-    **dict.fromkeys(("strength", "breaks-per-second", "undetermined", "join-jump", "join-kick", "jitter"), "lower"),
-}
-
 COLUMNS: Mapping[str, str] = {
     "source": "violation with its severity, stranger or cheat; @4: shown at 4 frames/s",
     "kind": "violation, picture (breaks no law), stranger, cheat, or reference: the frozen frame",
@@ -62,72 +54,6 @@ COLUMNS: Mapping[str, str] = {
     "bar": "what the row must reach, where a bar is declared",
     "met": "1: it does, and the lower end of the interval is at most 0.02 below; 0: it does not",
 }
-
-
-@dataclass(frozen=True, eq=False)
-class Block:
-    """What readings made of the sources of one task, as arrays (R readings, P sources, S seeds)."""
-
-    task: str
-    readings: list[str]
-    sources: list[str]
-    seeds: list[int]
-    lawful: NDArray[np.bool_]  # (S,) seeds that give negatives
-    value: Array  # NaN where there is none
-    quality: Array
-    status: NDArray[np.int8]  # index into STATUSES; -1 where there is nothing
-    unseen: NDArray[np.bool_]  # (P, S)
-    reasons: Mapping[tuple[int, int, int], str] = field(repr=False)  # of readings that are values
-
-
-def block_of(task: str, parts: Sequence[Part], lawful_before: float) -> Block:
-    """The parts of a task as arrays. Seeds from `lawful_before` on give no negatives."""
-    readings = sorted({read.reading for part in parts for read in part.reads})
-    sources = sorted({part.source for part in parts})
-    seeds = sorted({part.seed for part in parts})
-    r, p, s = ({name: i for i, name in enumerate(names)} for names in (readings, sources, seeds))
-    shape = (len(readings), len(sources), len(seeds))
-    value, quality, status = np.full(shape, np.nan), np.full(shape, np.nan), np.full(shape, -1, dtype=np.int8)
-    unseen = np.zeros(shape[1:], dtype=bool)
-    reasons = {}
-    for part in parts:
-        i, j = p[part.source], s[part.seed]
-        unseen[i, j] = part.outcome == "unseen"
-        for read in part.reads:
-            at = (r[read.reading], i, j)
-            value[at] = np.nan if read.value is None else read.value
-            quality[at] = np.nan if read.quality is None else read.quality
-            status[at] = STATUSES.index(read.status)
-            if read.reason and read.status == "ok":
-                reasons[at] = read.reason
-    lawful = np.array(seeds) < lawful_before
-    return Block(task, readings, sources, seeds, lawful, value, quality, status, unseen, reasons)
-
-
-def suspicion(values: Array, failed: NDArray[np.bool_], truth: Array, better: str | None) -> Array:
-    """How wrong a reading finds each value (P, S): the larger the worse.
-
-    better: "lower" or "higher" as the scorer declares it; else the distance from the median of ground truth (S,) of the
-    other clips, which is all that is known of a reading without a direction. A failed reading is the worst of all.
-    """
-    if better == "lower":
-        scores = values
-    elif better == "higher":
-        scores = -values
-    else:
-        scores = np.abs(values - others_median(truth))
-    return np.where(failed, np.inf, scores)
-
-
-def others_median(truth: Array) -> Array:
-    """Median of the values (S,) of all others, NaN left out: a clip is not judged by itself."""
-    known = np.isfinite(truth)
-    if known.sum() < 2:
-        return np.full(len(truth), np.nan)
-    middle = np.full(len(truth), float(np.median(truth[known])))
-    for i in np.flatnonzero(known):
-        middle[i] = np.median(np.delete(truth, i)[np.delete(known, i)])
-    return middle
 
 
 def validity_table(
@@ -264,7 +190,7 @@ def _cells(block: Block, parts: Sequence[Part], better: Mapping[str, str]) -> li
             continue
         good = status[truth] == OK
         counts = (status == OK) | (status == FAILED)
-        direction = better.get(reading) or DIRECTIONS.get(last_part(reading))
+        direction = direction_of(reading, better)
         worse = suspicion(value, status == FAILED, np.where(good, value[truth], np.nan), direction)
         lawful = counts & block.lawful
         for source, mine in own.items():

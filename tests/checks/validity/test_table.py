@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 
 from physbench.checks.validity.bars import BARS, Bar, bar_of, is_met
+from physbench.checks.validity.block import others_median
 from physbench.checks.validity.parts import Part, Read
 from physbench.checks.validity.separation import least_likely_share, most_likely_share
-from physbench.checks.validity.table import COLUMNS, others_median, validity_table
+from physbench.checks.validity.table import COLUMNS, validity_table
 from physbench.checks.validity.words import printed, sentences
 from physbench.scoring.protocol import Reading, scorer
 
