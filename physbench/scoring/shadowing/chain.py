@@ -252,7 +252,8 @@ class Chainer:
         if found is not None:
             self.current[disc] = len(chain.arcs)
             chain.arcs.append(found)
-            parted = parting(self.problem, chain.arcs, before, found, frame - self.limits.frames(BACK))
+            earliest = frame - self.limits.frames(BACK)
+            parted = parting(self.problem, chain.arcs, before, found, earliest, self.limits.tolerance)
             time, gross, jump, kick = parted.time, parted.gross, parted.jump, parted.kick
         if not innocent:
             chain.breaks.append(Break(disc, frame, time, gross, jump, kick))

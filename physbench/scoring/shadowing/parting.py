@@ -13,6 +13,7 @@ from physbench.scoring.shadowing.problem import FREE, Arc, Problem
 Array = NDArray[np.float64]
 
 GROSS = 0.5  # diameters, or of the larger speed: a jump beyond it is gross
+SAME = 2.0  # tolerances; cuts whose sums of squares differ by no more than one point that far off are as good
 CREEP = 0.1  # diameters/s; a smaller change of velocity is not gross
 
 
@@ -26,12 +27,12 @@ class Parting:
     kick: float  # m/s between their velocities
 
 
-def parting(problem: Problem, arcs: Sequence[Arc], old: Arc, new: Arc, earliest: int) -> Parting:
-    """Compare an arc of a body with its next one, not before frame `earliest`.
+def parting(problem: Problem, arcs: Sequence[Arc], old: Arc, new: Arc, earliest: int, tolerance: float) -> Parting:
+    """Compare an arc of a body with its next one, not before frame `earliest`. tolerance: diameters, of both.
 
     The cut is where the old arc up to it and the new one behind it, carried back under the forces of free motion or
-    straight along its face, explain the track best. Frames that show nothing decide nothing: of those that are as good
-    the last one is taken, which is the first that shows the body again.
+    straight along its face, explain the track best. Of those that are about as good the last one is taken: where both
+    are one way up to a touch that did not happen, that touch; where the body was hidden, the frame that shows it again.
     """
     seen, n = problem.seen, old.disc
     longer = [replace(old, last=len(seen.times)) if arc is old else arc for arc in arcs if arc is not new]
@@ -48,7 +49,9 @@ def parting(problem: Problem, arcs: Sequence[Arc], old: Arc, new: Arc, earliest:
     cost_new = np.nan_to_num(((behind - seen.place[frames, n]) ** 2).sum(-1))
     total = np.concatenate([[0.0], np.cumsum(cost_old)[:-1]]) + np.cumsum(cost_new[::-1])[::-1]
     known = np.flatnonzero(seen.known[frames, n])  # only there the sums change
-    cut = int(known[total[known].argmin()]) if len(known) else len(frames) - 1
+    slack = (SAME * tolerance * float(seen.diameter[n])) ** 2
+    best = total[known].min(initial=np.inf)
+    cut = int(known[np.flatnonzero(total[known] <= best + slack)[-1]]) if len(known) else len(frames) - 1
     jump = float(np.linalg.norm(behind[cut] - before[cut])) / float(seen.diameter[n])
     was, now = speed[0, frames[cut], n], state[2:4] + back[cut] * pull
     kick = float(np.linalg.norm(now - was))

@@ -198,6 +198,23 @@ def test_a_break_out_of_sight_is_dated_when_the_body_is_seen_again(first: float,
     assert rung.behind_join == rung.explained  # not of the join, however near it was hidden
 
 
+@pytest.mark.parametrize("seed", [0, 1])
+def test_passing_through_is_dated_at_the_touch(seed: int) -> None:
+    scene, times, states = truth(HEAD_ON, seed)
+    apart = np.linalg.norm(states[:, 0, :3] - states[:, 1, :3], axis=-1)
+    hit = int(np.flatnonzero(apart <= 1.02 * (scene.bodies[0].size[0] + scene.bodies[1].size[0]))[0]) - 1
+
+    def through(scene: Scene, times: Array, states: Array) -> Array:
+        after = (times[hit:] - times[hit])[:, None, None]
+        states[hit:, :2, :3] = states[hit, :2, :3] + after * states[hit, :2, 7:10]
+        return states
+
+    rung = ladder(problem(HEAD_ON, seed, through), (0.03,))[0]
+    assert {b.disc for b in rung.breaks} == {0, 1}
+    for b in rung.breaks:
+        assert b.time == pytest.approx(times[hit], abs=0.2)
+
+
 def test_one_jump_of_the_join_is_forgiven_and_no_second_one() -> None:
     one = ladder(problem(THROWN, 0, jumped((0.1, 0.3))), (0.03,))[0]
     two = ladder(problem(THROWN, 0, jumped((0.1, 0.3), (0.6, 0.3))), (0.03,))[0]
