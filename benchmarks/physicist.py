@@ -2,8 +2,9 @@
 
     python benchmarks/physicist.py [--clips 8] [--tasks GLOB] [--size 128] [--fps 15] [--context 8] [--out FILE.json]
 
-Qualities on the three axes, mean over clips of `test`; how far it is from truth at the hand-over, and how much of the
-predictable time it is within one diameter of it. Clips that are in --out already are not made again.
+Qualities on the three axes, mean over clips of `test`; how far it is from truth at the hand-over (m, m/s), and at most
+while truth shows the object within the predictable time (away, diameters; median over clips). Clips that are in --out
+already are not made again.
 """
 
 from __future__ import annotations
@@ -16,18 +17,24 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from physbench.adapters.protocol import ModelCard
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip
 from physbench.clips.suite import find_suite
 from physbench.physicist.estimate import estimate
-from physbench.physicist.model import foresee
+from physbench.physicist.model import expect
 from physbench.physicist.view import view
 from physbench.rollouts.rollout import Rollout
+from physbench.scoring.due import due, moving
 from physbench.scoring.predictability import predictability_time
 from physbench.scoring.score import find_scorers, score_clip
 from physbench.tracks.tracker import track
+from physbench.world.camera import plane_from_world
+from physbench.world.rendering import render
+
+Array = NDArray[np.float64]
 
 AXES = ("drift", "consistency", "permanence")
 
@@ -36,7 +43,8 @@ def measure(clip: Clip, context: int) -> dict[str, float]:
     """Qualities of both by axis, errors of the state at the hand-over, seconds."""
     scorers = [each for each in find_scorers() if each.headline]
     started = time.process_time()
-    frames = foresee(clip, context, clip.horizon)
+    scene, times, states = expect(clip, context, clip.horizon)
+    frames = render(scene, times, states, clip.spec).frames
     found = {"seconds": time.process_time() - started, "predictable": predictability_time(clip, context)}
     for name, shown in (("physicist", frames), ("oracle", clip.future())):
         qualities = defaultdict(list)
@@ -44,11 +52,27 @@ def measure(clip: Clip, context: int) -> dict[str, float]:
             if row.axis is not None and row.quality is not None:
                 qualities[row.axis].append(row.quality)
         found |= {f"{name}.{axis}": float(np.mean(values)) for axis, values in qualities.items()}
+    known = times <= found["predictable"] + 1e-9
+    off = np.linalg.norm(plane_from_world(scene.camera, states[:, list(clip.tracked), :3]) - _truth(clip), axis=-1)
+    found["away"] = float((off / _diameters(clip))[known][_owed(clip, context)[known]].max(initial=0.0))
     seen = view(clip, context)
-    moving = [i for i, body in enumerate(clip.scene.bodies) if body.role == "moving"]
-    off = (estimate(seen, track(seen, context, seen.frames)) - clip.states[clip.handover])[moving]
-    found["place"], found["speed"] = (float(np.linalg.norm(off[:, p], axis=1).max()) for p in (np.s_[:3], np.s_[7:10]))
+    bodies = [i for i, body in enumerate(clip.scene.bodies) if body.role == "moving"]
+    error = (estimate(seen, track(seen, context, seen.frames)) - clip.states[clip.handover])[bodies]
+    for name, part in (("place", np.s_[:3]), ("speed", np.s_[7:10])):
+        found[name] = float(np.linalg.norm(error[:, part], axis=1).max())
     return found
+
+
+def _truth(clip: Clip) -> Array:
+    return clip.plane_positions()[clip.handover + 1 :]
+
+
+def _diameters(clip: Clip) -> Array:
+    return np.maximum(clip.diameters()[clip.handover + 1 :], 1e-9)
+
+
+def _owed(clip: Clip, context: int) -> NDArray[np.bool_]:
+    return np.asarray(due(clip, context)[context:] & moving(clip))
 
 
 def main() -> None:
@@ -68,8 +92,8 @@ def main() -> None:
         if fnmatchcase(row.task, f"*{arguments.tasks}*") and len(by_task[row.task]) < arguments.clips:
             by_task[row.task].append(row)
     known = json.loads(arguments.out.read_text()) if arguments.out and arguments.out.exists() else {}
-    print("| task | clips | T_p s | accuracy | consistency | permanence | place m | speed m/s | CPU s |")
-    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    print("| task | clips | T_p s | accuracy | consistency | permanence | place m | speed m/s | away | CPU s |")
+    print("| --- |" + " --- |" * 9)
     for task, chosen in sorted(by_task.items()):
         found = []
         for row in chosen:
@@ -90,6 +114,7 @@ def _line(task: str, found: list[dict[str, float]]) -> str:
         means = np.mean(pairs, axis=0) if pairs else None
         cells.append("none" if means is None else f"{means[0]:.3f} ({means[1]:.3f})")
     cells += [f"{np.median([one[name] for one in found]):.4f}" for name in ("place", "speed")]
+    cells.append(f"{np.median([one['away'] for one in found]):.3f}")
     cells.append(f"{np.median([one['seconds'] for one in found]):.1f}")
     return f"| {' | '.join(cells)} |"
 

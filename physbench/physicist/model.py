@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from physbench.clips.clip import Clip
+    from physbench.world.scene import Scene
 
 CHUNK = 16  # frames
 
@@ -43,17 +44,23 @@ class Physicist:
 
 def foresee(clip: Clip, context: int, horizon: int) -> NDArray[np.uint8]:
     """Frames (horizon, H, W, 3) that follow the last `context` frames of a clip's history."""
+    from physbench.world.rendering import render
+
+    scene, times, states = expect(clip, context, horizon)
+    return render(scene, times, states, clip.spec).frames
+
+
+def expect(clip: Clip, context: int, horizon: int) -> tuple[Scene, NDArray[np.float64], NDArray[np.float64]]:
+    """The scene as it is taken to be, times (horizon,) s of the frames ahead, and states (horizon, N, 13) then."""
     import numpy as np
 
     from physbench.physicist.estimate import estimate
     from physbench.physicist.view import view
     from physbench.tracks.tracker import track
-    from physbench.world.rendering import render
     from physbench.world.scene import PHYSICS_HZ
     from physbench.world.stepping import simulate_ensemble
 
     seen = view(clip, context)
     start = estimate(seen, track(seen, context, seen.frames))
     ahead = np.arange(1, horizon + 1) * clip.spec.steps / PHYSICS_HZ
-    states = simulate_ensemble(seen.scene, 0.0, start[None], ahead)[0]
-    return render(seen.scene, ahead, states, clip.spec).frames
+    return seen.scene, ahead, simulate_ensemble(seen.scene, 0.0, start[None], ahead)[0]

@@ -97,14 +97,19 @@ def garbled(clip: Clip) -> Clip:
 
 @pytest.mark.parametrize(
     ("task", "context"),
-    [("falling/incline-v1", 1), ("falling/incline-v1", 8), ("collisions/billiards-v1", 8), ("orbits/binary-v1", 8)],
+    [
+        pytest.param("falling/incline-v1", 1, marks=pytest.mark.slow),  # 32 other draws of the task
+        ("falling/incline-v1", 8),
+        ("collisions/billiards-v1", 8),
+        ("orbits/binary-v1", 8),
+    ],
 )
 def test_it_sees_no_states_and_no_future(clip_of: Clips, task: str, context: int) -> None:
     clip = clip_of(task)
     np.testing.assert_array_equal(foresee(garbled(clip), context, 6), foresee(clip, context, 6))
 
 
-@pytest.mark.parametrize("task", ["falling/projectile-v1", "orbits/kepler-v1"])
+@pytest.mark.parametrize("task", ["falling/projectile-v1", pytest.param("orbits/kepler-v1", marks=pytest.mark.slow)])
 def test_one_frame_is_enough_to_answer(clip_of: Clips, task: str) -> None:
     """With the middle of the speeds that the task draws; what is thrown up or down at random gets about none."""
     clip = clip_of(task)
