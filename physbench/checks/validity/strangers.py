@@ -8,6 +8,7 @@ velocity and spin, is lawful.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -17,12 +18,13 @@ from numpy.typing import NDArray
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_scene
 from physbench.scoring.due import due, inside_view, moving
+from physbench.scoring.motion import two_bodies
 from physbench.scoring.predictability import members
 from physbench.scoring.unknowns import possible_scenes
 from physbench.world.camera import PLANE_AXES, plane_from_world
 from physbench.world.geometry import gap
 from physbench.world.rendering import render
-from physbench.world.scene import Scene
+from physbench.world.scene import CentralGravity, Scene
 from physbench.world.violations import Inapplicable
 
 Array = NDArray[np.float64]
@@ -119,22 +121,37 @@ def _on_orbit(scene: Scene, here: Array, index: int, other_scene: Scene, there: 
     """The velocity (3,) m/s that body `index` has in another draw, or what corresponds to it on an orbit.
 
     Around a star the velocity is turned with the place and scaled as Kepler's third law has it, so that ellipses stay
-    the ellipses that they are.
+    the ellipses that they are. Two that draw each other share that velocity by their masses: their barycentre moves on
+    as it did.
     """
-    velocity = there[index, 7:10].copy()
-    for field, theirs in zip(scene.fields, other_scene.fields, strict=True):
-        source = scene.index(field.source)
+    sources = [(field.mu, theirs.mu, scene.index(field.source)) for field, theirs in _fields(scene, other_scene)]
+    if two_bodies(scene) and two_bodies(other_scene):
+        (first, _, a), (second, _, b) = sources
+        mu, their_mu = (sum(each[k] for each in sources) for k in (0, 1))
+        between = _turned(scene, here[a] - here[b], there[a] - there[b], mu / their_mu)
+        drift = (first * here[a, 7:10] + second * here[b, 7:10]) / mu
+        return np.asarray(drift + between * (second if index == a else -first) / mu)
+    for mu, their_mu, source in sources:
         if source != index:
-            own, other = here[index, :3] - here[source, :3], there[index, :3] - there[source, :3]
-            axes = list(PLANE_AXES[scene.camera.view])
-            turn = np.arctan2(*own[axes][::-1]) - np.arctan2(*other[axes][::-1])
-            scale = np.sqrt(np.linalg.norm(other) / np.linalg.norm(own) * field.mu / theirs.mu)
-            x, y = velocity[axes]
-            velocity[axes] = (
-                scale * (np.cos(turn) * x - np.sin(turn) * y),
-                scale * (np.sin(turn) * x + np.cos(turn) * y),
-            )
-            break
+            return _turned(scene, here[index] - here[source], there[index] - there[source], mu / their_mu)
+    return there[index, 7:10].copy()
+
+
+def _fields(scene: Scene, other: Scene) -> Iterator[tuple[CentralGravity, CentralGravity]]:
+    return zip(scene.fields, other.fields, strict=True)
+
+
+def _turned(scene: Scene, here: Array, there: Array, ratio: float) -> Array:
+    """The velocity (3,) of a state (13,) seen from a star, turned and scaled to the place of another state (13,).
+
+    ratio: of the strengths of the fields here and there.
+    """
+    axes = list(PLANE_AXES[scene.camera.view])
+    own, other, velocity = here[:3], there[:3], there[7:10].copy()
+    turn = np.arctan2(*own[axes][::-1]) - np.arctan2(*other[axes][::-1])
+    scale = np.sqrt(np.linalg.norm(other) / np.linalg.norm(own) * ratio)
+    x, y = velocity[axes]
+    velocity[axes] = scale * (np.cos(turn) * x - np.sin(turn) * y), scale * (np.sin(turn) * x + np.cos(turn) * y)
     return np.asarray(velocity)
 
 

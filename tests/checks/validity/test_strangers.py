@@ -83,3 +83,17 @@ def test_a_far_stranger_on_an_orbit_keeps_the_shape_of_the_other_ellipse(clip_of
 def test_what_always_begins_at_rest_has_no_far_stranger(clip_of: Clips) -> None:
     with pytest.raises(Inapplicable, match="same velocities"):
         far(clip_of("falling/stack-v1"), CONTEXT)
+
+
+def test_far_strangers_that_draw_each_other_leave_their_barycentre_alone(clip_of: Clips) -> None:
+    clip = clip_of("orbits/binary-v1")
+    stranger = far(clip, CONTEXT)
+    masses = np.array([body.mass for body in clip.scene.bodies])
+    assert np.linalg.norm(stranger.jumps[:, :3]) > 0.05
+    assert masses @ stranger.jumps[:, :3] == pytest.approx(np.zeros(3), abs=1e-6)
+    a, b = clip.tracked
+    first, second = (field.mu for field in clip.scene.fields)
+    offset = stranger.states[:, a, :3] - stranger.states[:, b, :3]
+    relative = stranger.states[:, a, 7:10] - stranger.states[:, b, 7:10]
+    energy = (relative**2).sum(axis=1) / 2 - (first + second) / np.linalg.norm(offset, axis=1)
+    assert (energy < 0).all() and np.ptp(energy) < 0.02 * np.abs(energy).mean()
