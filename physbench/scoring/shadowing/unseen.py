@@ -102,28 +102,26 @@ def _search(
 
     What breaks early under every value decides nothing: then the track behind that break is asked.
     """
-    dt = float(seen.times[1] - seen.times[0])
+    dt, total = float(seen.times[1] - seen.times[0]), len(seen.times)
     for _ in range(STRETCHES):
         known = {own: lasts(own, seen)}
-        if known[own][0] >= len(seen.times):
+        if known[own][0] >= total or not seen.known.any():
             return own
-        width = high - low
-        trials = np.linspace(low, high, TRIALS)
-        for _ in range(ROUNDS):
+        first = max(int(np.flatnonzero(seen.known.any(axis=1))[0]), _handover(seen))
+        best, width, trials = own, high - low, np.linspace(low, high, TRIALS)
+        for round_ in range(ROUNDS):
             for trial in trials.tolist():
                 value = trial if grid is None else low + grid * round((trial - low) / grid)
                 if value not in known:
                     known[value] = lasts(value, seen)
             best = max(known, key=lambda value: known[value])
-            width *= 2 / (TRIALS - 1) if len(trials) == TRIALS else 0.5
+            if known[best][0] < total and (known[best][0] - first) * dt < EARLY:
+                break
+            width *= 2 / (TRIALS - 1) if round_ == 0 else 0.5
             trials = np.clip(best + np.linspace(-width / 2, width / 2, AGAIN + 1), low, high)
-        frames = known[best][0]
-        first = int(np.flatnonzero(seen.known.any(axis=1))[0]) if seen.known.any() else 0
-        if frames >= len(seen.times) or (frames - max(first, _handover(seen))) * dt >= EARLY:
-            return best if (frames - known[own][0]) * dt >= MARGIN - 1e-9 else own
-        seen = _behind(seen, frames)
-        if seen.known[frames:].sum() == 0:
-            break
+        else:
+            return best if (known[best][0] - known[own][0]) * dt >= MARGIN - 1e-9 else own
+        seen = _behind(seen, known[best][0])
     return own
 
 
