@@ -27,6 +27,8 @@ Array = NDArray[np.float64]
 ClipOf = Callable[..., Clip]
 Ideal = Callable[..., Tracks]
 
+slow = pytest.mark.slow
+
 HEAD_ON = "collisions/head-on-v1"
 WALL = "collisions/wall-bounce-v1"
 THROWN = "falling/projectile-v1"
@@ -77,8 +79,15 @@ def frozen(clip: Clip, context: int, ideal: Ideal) -> Tracks:
 # What is not known is not lawful
 
 
-@pytest.mark.parametrize("context", [1, 2, 8])
-@pytest.mark.parametrize("black", [False, True])
+@pytest.mark.parametrize(
+    ("context", "black"),
+    [
+        (1, False),
+        (2, True),
+        (8, False),
+        *(pytest.param(*case, marks=slow) for case in ((1, True), (2, False), (8, True))),
+    ],
+)
 def test_nothing_shown_is_nothing_explained(clip_of: ClipOf, context: int, black: bool) -> None:
     clip = clip_of(WALL)
     frames = clip.frames[clip.window(context)].copy()
@@ -89,7 +98,7 @@ def test_nothing_shown_is_nothing_explained(clip_of: ClipOf, context: int, black
     assert found.strength == 2.0
 
 
-@pytest.mark.parametrize("context", [1, 4, 8])
+@pytest.mark.parametrize("context", [1, pytest.param(4, marks=slow), 8])
 def test_noise_in_which_nothing_can_be_placed_explains_nothing(clip_of: ClipOf, ideal: Ideal, context: int) -> None:
     clip = clip_of(WALL)
     tracks = frozen(clip, context, ideal)
@@ -114,8 +123,10 @@ def test_a_glimpse_is_no_lawful_clip() -> None:
 # What the context does not show
 
 
-@pytest.mark.parametrize("task", [WALL, HEAD_ON, THROWN])
-@pytest.mark.parametrize("context", [1, 2, 4])
+@pytest.mark.parametrize(
+    ("task", "context"),
+    [(WALL, 1), (WALL, 4), *(pytest.param(task, n, marks=slow) for task in (WALL, HEAD_ON, THROWN) for n in (1, 2, 4))],
+)
 def test_a_frozen_picture_is_not_lawful_after_short_contexts(
     clip_of: ClipOf, ideal: Ideal, task: str, context: int
 ) -> None:
@@ -127,7 +138,9 @@ def test_a_frozen_picture_is_not_lawful_after_short_contexts(
     assert found.rungs[0].quality < 0.15
 
 
-@pytest.mark.parametrize("task", [WALL, HEAD_ON, "orbits/kepler-v1"])
+@pytest.mark.parametrize(
+    "task", [WALL, pytest.param(HEAD_ON, marks=slow), pytest.param("orbits/kepler-v1", marks=slow)]
+)
 def test_truth_is_lawful_after_an_image(clip_of: ClipOf, ideal: Ideal, task: str) -> None:
     clip = clip_of(task)
     found = shadow(clip, ideal(clip, 1))
@@ -235,7 +248,7 @@ def test_breaks_are_followed_up_to_a_number_and_no_further() -> None:
 # The same at every rate and size
 
 
-@pytest.mark.parametrize("task", [THROWN, WALL])
+@pytest.mark.parametrize("task", [THROWN, pytest.param(WALL, marks=slow)])
 def test_rate_and_size_change_nothing(task: str) -> None:
     edit = jumped((0.8, 0.3))
     plain = ladder(problem(task, 0, edit))
@@ -272,7 +285,7 @@ def test_a_camera_above_the_table_changes_no_place(clip_of: ClipOf, ideal: Ideal
     assert np.median(away) < 0.05 / clip.pixels_per_metre
 
 
-@pytest.mark.parametrize(("shift", "forgiven"), [(1.0, True), (4.0, False)])
+@pytest.mark.parametrize(("shift", "forgiven"), [(1.0, True), pytest.param(4.0, False, marks=slow)])
 def test_a_small_shift_of_a_picture_with_its_star_is_no_break(
     clip_of: ClipOf, ideal: Ideal, shift: float, forgiven: bool
 ) -> None:
@@ -289,7 +302,10 @@ def test_a_small_shift_of_a_picture_with_its_star_is_no_break(
 # The state that a context shows
 
 
-@pytest.mark.parametrize("task", [THROWN, HEAD_ON, "collisions/billiards-v1", "orbits/binary-v1"])
+@pytest.mark.parametrize(
+    "task",
+    [THROWN, HEAD_ON, *(pytest.param(task, marks=slow) for task in ("collisions/billiards-v1", "orbits/binary-v1"))],
+)
 def test_the_state_at_the_hand_over_is_estimated(clip_of: ClipOf, ideal: Ideal, task: str) -> None:
     clip = clip_of(task)
     tracks = ideal(clip, 8)

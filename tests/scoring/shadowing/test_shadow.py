@@ -44,6 +44,7 @@ def test_lift_freeze_is_lawful_where_truth_rests(clip_of: Callable[..., Clip], i
     assert found.quality == 1.0
 
 
+@pytest.mark.slow
 def test_another_gravity_is_forgiven_only_where_nothing_shows_it(
     clip_of: Callable[..., Clip], ideal: Callable[..., Tracks]
 ) -> None:
