@@ -12,6 +12,7 @@ Array = NDArray[np.float64]
 SPANS = (0.1, 0.17, 0.3, 0.4)  # s of track that give a start
 AHEAD = 2.0  # s, within which the points of a start lie
 NEAR = 0.12  # diameters from a face; a body may lie on it
+SUNK = 0.03  # diameters
 LEAST = 3  # points
 
 
@@ -35,6 +36,8 @@ def starts(problem: Problem, disc: int, frame: int) -> list[Arc]:
             gain = pull if face == FREE else _along(problem, disc, face)
             target = seen.place[points, disc] - 0.5 * gain * dt[:, None] ** 2
             place, speed = np.linalg.lstsq(design, target, rcond=None)[0]
+            if face == FREE and _sunk(problem, disc, faces[1:], place):
+                continue  # it rests: a fall that fits the points begins below the face
             found.append(Arc(disc, frame, len(seen.times), face, problem.numbers(face, place, speed)))
     return found
 
@@ -60,6 +63,15 @@ def _faces(problem: Problem, disc: int, place: Array) -> list[int]:
     near = (np.abs(gap).mean(axis=0) < NEAR * problem.seen.diameter[disc]) & (-(world.normal @ world.gravity) > 1e-9)
     over = ((along >= world.low) & (along <= world.high)).all(axis=0)
     return [int(s) for s in np.flatnonzero(near & over)]
+
+
+def _sunk(problem: Problem, disc: int, faces: list[int], place: Array) -> bool:
+    """Whether a body at a place (2,) m lies in one of the faces that may carry it."""
+    world = problem.forward.world
+    if world is None or not faces:
+        return False
+    gap = world.normal[faces] @ place - world.offset[faces] - world.radius[disc]
+    return bool(gap.min() < -SUNK * problem.seen.diameter[disc])
 
 
 def _along(problem: Problem, disc: int, face: int) -> Array:
