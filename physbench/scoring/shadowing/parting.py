@@ -38,7 +38,8 @@ def parting(problem: Problem, arcs: Sequence[Arc], old: Arc, new: Arc, earliest:
     longer = [replace(old, last=len(seen.times)) if arc is old else arc for arc in arcs if arc is not new]
     place, speed, _ = problem.simulate(longer, new.first).at(seen.steps[: new.first + 1])
     state = problem.state(n, new.face, new.numbers[None])[0]
-    frames = np.arange(max(old.first, min(earliest, new.first)), new.first + 1)
+    last = min(old.last, new.first)  # a break is not later than the first frame that the old arc misses
+    frames = np.arange(max(old.first, min(earliest, last)), last + 1)
     back = (seen.times[frames] - seen.times[new.first])[:, None]
     pull = np.zeros(2)
     if new.face == FREE:

@@ -211,6 +211,18 @@ def test_a_break_out_of_sight_is_dated_when_the_body_is_seen_again(first: float,
     assert rung.behind_join == rung.explained  # not of the join, however near it was hidden
 
 
+def test_a_stop_is_dated_when_it_begins() -> None:
+    def stopped(scene: Scene, times: Array, states: Array) -> Array:
+        begin, end = at(times, 1.0), at(times, 1.5)
+        later = states[begin : len(states) - (end - begin)].copy()
+        states[begin:end] = states[begin]
+        states[end:] = later
+        return states
+
+    rung = ladder(problem(THROWN, 0, stopped), (0.03,))[0]
+    assert rung.breaks[0].time == pytest.approx(1.0, abs=0.1)
+
+
 @pytest.mark.parametrize("seed", [0, 1])
 def test_passing_through_is_dated_at_the_touch(seed: int) -> None:
     scene, times, states = truth(HEAD_ON, seed)
