@@ -63,12 +63,15 @@ def estimate(view: Clip, tracks: Tracks) -> Array:
 
 
 def _typical(view: Clip, index: int) -> tuple[Array, Array]:
-    """Median place (2,) m and velocity (2,) m/s in other draws of the task; the view's middle and 0 without any."""
+    """Mean place (2,) m and velocity (2,) m/s of other draws of the task; the middle of the view and 0 without any.
+
+    The mean is the middle of a range, and about nought where the direction is drawn too.
+    """
     axes = list(PLANE_AXES[view.scene.camera.view])
     others = other_states(view.row.task, view.row.split, cast(view.scene), index)
     if not len(others):
         return np.asarray(view.scene.camera.center, dtype=np.float64)[axes], np.zeros(2)
-    middle = np.median(others, axis=0)
+    middle = others.mean(axis=0)
     return middle[axes], middle[[7 + axis for axis in axes]]
 
 
