@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from physbench.scoring.shadowing.fit import Fit
 from physbench.scoring.shadowing.forward import Way
 from physbench.scoring.shadowing.limits import Limits
-from physbench.scoring.shadowing.parting import GROSS, parting
+from physbench.scoring.shadowing.parting import LARGE, parting
 from physbench.scoring.shadowing.problem import Arc, Problem
 from physbench.scoring.shadowing.restart import AHEAD, FIRST, Restarts
 from physbench.scoring.shadowing.seen import CONTEXT
@@ -165,7 +165,7 @@ class Chainer:
             kick = seen.declared.outside(disc, velocity)
             if kick > max(tolerance / CONTEXT, LEAST_KICK) * float(seen.diameter[disc]):
                 larger = max(float(np.linalg.norm(velocity)), float(seen.declared.slowest[disc]))
-                self.chain.breaks.append(Break(disc, arc.first, 0.0, kick > GROSS * larger, 0.0, kick))
+                self.chain.breaks.append(Break(disc, arc.first, 0.0, kick > LARGE * larger, 0.0, kick))
 
     # Where it stands
 

@@ -12,7 +12,7 @@ from physbench.scoring.shadowing.problem import FREE, Arc, Problem
 
 Array = NDArray[np.float64]
 
-GROSS = 0.5  # diameters, or of the larger speed: a jump beyond it is gross
+LARGE = 0.5  # diameters, or of the larger speed: a jump beyond it is gross
 SAME = 2.0  # tolerances; cuts whose sums of squares differ by no more than one point that far off are as good
 CREEP = 0.1  # diameters/s; a smaller change of velocity is not gross
 
@@ -57,5 +57,5 @@ def parting(problem: Problem, arcs: Sequence[Arc], old: Arc, new: Arc, earliest:
     was, now = speed[0, frames[cut], n], state[2:4] + back[cut] * pull
     kick = float(np.linalg.norm(now - was))
     larger = max(float(np.linalg.norm(now)), float(np.linalg.norm(was)))
-    gross = jump > GROSS or kick > max(GROSS * larger, CREEP * float(seen.diameter[n]))
+    gross = jump > LARGE or kick > max(LARGE * larger, CREEP * float(seen.diameter[n]))
     return Parting(float(seen.times[frames[cut]]), bool(gross), jump, kick)
