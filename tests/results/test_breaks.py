@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import io
+import shutil
 import xml.etree.ElementTree as ElementTree
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,7 +17,12 @@ from PIL import Image
 from physbench.clips.clip import Clip, Row
 from physbench.clips.store import ClipStore
 from physbench.results.breaks import broken
+from physbench.results.build import build_result
 from physbench.results.charts import share_chart
+from physbench.results.folder import RunFolder, save_trace
+from physbench.results.gather import gather
+from physbench.results.manifest import read_run, rows_of, spec_of
+from physbench.results.report import render
 from physbench.results.shares import BINS, BreakCount, SharePool
 from physbench.scoring.trace import Trace
 
@@ -141,3 +148,26 @@ def test_a_close_up_is_cut_from_the_frame_of_the_break(clip: Clip, kit: SimpleNa
 def test_no_break_is_said(clip: Clip, kit: SimpleNamespace) -> None:
     found = broken(clip, make_trace(np.ones((3, clip.horizon, 2))), kit.true_tracks(clip), None)
     assert found.words == "No break: lawful within 0.03 diameters from the hand-over on." and not found.close_ups
+
+
+def test_the_page_shows_lawfulness_and_breaks(small_run: RunFolder, tmp_path: Path) -> None:
+    """With traces of the model, two references and a physicist's run; without them the page has no such section."""
+    folder, physicist = RunFolder(tmp_path / "run"), RunFolder(tmp_path / "physicist")
+    shutil.copytree(small_run.path, folder.path)
+    manifest, tables = read_run(folder)
+    bare = render(build_result(folder, resamples=20), manifest, gather(folder, manifest, tables))
+    assert 'id="lawful"' not in bare and 'class="lines"' not in bare
+    for row in rows_of(manifest):
+        clip = ClipStore().get(row, spec_of(manifest))
+        shape = (3, clip.horizon, len([body for body in clip.tracked_bodies if body.role == "moving"]))
+        whole = make_trace(np.ones(shape))
+        for place in (folder.reference("truth"), folder.reference("freeze"), physicist):
+            save_trace(place.trace(row.id), whole)
+        if folder.tracks(row.id).is_file():
+            save_trace(folder.trace(row.id), make_trace(np.full(shape, 0.5), [(0, 0, 0.5), (2, 0, 1.0)]))
+    shown = render(build_result(folder, resamples=20), manifest, gather(folder, manifest, tables, physicist))
+    assert "Of 7 clips, 7 at 0.03, 0 at 0.08 and 7 at 0.2 diameters break (ground truth: 0, 0, 0)." in shown
+    assert "physicist: sees the context" in shown and "physicist: 100 % explained" in shown
+    assert shown.count('class="tick"') == 2 * shown.count('class="lines"') > 0
+    assert shown.count('class="law"') == shown.count('class="lines"')  # one close-up a clip
+    assert "http://" not in shown.replace("http://www.w3.org", "") and "<script" not in shown
