@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,7 @@ OTHER_DRAWS = 2_000_000  # seeds of the draws that give far strangers their velo
 DRAWS = 60  # that are looked at for one with the same bodies
 IN_VIEW = 6  # of those that are simulated for one in which nothing leaves the view that truly stays
 SAME = 1e-6  # m/s
+CLEARANCE = 0.05  # m that stay free between bodies on orbits
 TOUCHING = 0.02  # of a body's own size: it lies on what is nearer
 SLIPPING = 0.05  # of its speed: more, and it does not roll
 STEEPEST = 0.5  # cosine of the angle between a support's normal and the vertical
@@ -85,10 +87,16 @@ def far(clip: Clip, context: int, draw: int = 0) -> Stranger:
         kept += 1
         states = simulate_ensemble(scene, 0.0, start[None], ahead(clip))[0]
         found = Stranger(scene, states, start[:, 7:] - now[:, 7:], _distance(clip, context, states))
-        if kept >= IN_VIEW or (_inside(clip, states) | ~stays).all():
+        usual = (_inside(clip, states) | ~stays).all()
+        if scene.fields:  # what is on an orbit never meets anything there: it would not be the task any more
+            if usual and _apart(scene, states) > CLEARANCE:
+                return found
+        elif usual or kept >= IN_VIEW:
             return found
-    if kept:
+    if kept and not scene.fields:
         return found
+    if kept:
+        raise Inapplicable("with the velocities of every other draw the bodies meet or leave the view")
     raise Inapplicable(
         "every draw of the task begins with the same velocities" if alike else "no other draw has the same bodies"
     )
@@ -212,6 +220,13 @@ def _inside(clip: Clip, states: Array) -> NDArray[np.bool_]:
     flat = plane_from_world(camera, states[:, list(clip.tracked), :3])
     middle = plane_from_world(camera, np.asarray(camera.center, dtype=np.float64))
     return np.asarray((np.abs(flat - middle) < camera.width / 2).all(axis=(0, 2)))
+
+
+def _apart(scene: Scene, states: Array) -> float:
+    """The least distance in m between surfaces of bodies that collide."""
+    pairs = combinations([i for i, body in enumerate(scene.bodies) if body.collides and body.shape != "plane"], 2)
+    gaps = [gap(scene.bodies[i], states[:, i, :3], scene.bodies[j], states[:, j, :3]).min() for i, j in pairs]
+    return float(min(gaps, default=np.inf))
 
 
 def _distance(clip: Clip, context: int, states: Array) -> float:

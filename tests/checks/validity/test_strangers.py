@@ -95,5 +95,6 @@ def test_far_strangers_that_draw_each_other_leave_their_barycentre_alone(clip_of
     first, second = (field.mu for field in clip.scene.fields)
     offset = stranger.states[:, a, :3] - stranger.states[:, b, :3]
     relative = stranger.states[:, a, 7:10] - stranger.states[:, b, 7:10]
+    assert np.linalg.norm(offset, axis=1).min() > clip.scene.bodies[a].size[0] + clip.scene.bodies[b].size[0]
     energy = (relative**2).sum(axis=1) / 2 - (first + second) / np.linalg.norm(offset, axis=1)
     assert (energy < 0).all() and np.ptp(energy) < 0.02 * np.abs(energy).mean()
