@@ -8,7 +8,8 @@ sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 project = "physbench"
 author = "the physbench authors"
 copyright = "the physbench authors"
-extensions = ["myst_parser", "gallery", "scorer_reference"]
+extensions = ["myst_parser", "gallery", "scorer_reference", "formulas"]
+html_math_renderer = "drawn"
 exclude_patterns = ["_ext"]
 myst_enable_extensions = ["attrs_block", "colon_fence", "dollarmath"]
 myst_heading_anchors = 3

@@ -20,7 +20,9 @@ same chain.
 
 def page() -> str:
     """The reference as Markdown: headlines by axis, then diagnostics by group."""
-    scorers = sorted(find_scorers(costly=True), key=lambda s: (not s.headline, AXES.index(s.axis) if s.axis else 9, s.id))
+    scorers = sorted(
+        find_scorers(costly=True), key=lambda s: (not s.headline, AXES.index(s.axis) if s.axis else 9, s.id)
+    )
     groups: dict[str, list[Scorer]] = {}
     for each in scorers:
         groups.setdefault("Headline readings" if each.headline else each.id.split("/")[0].capitalize(), []).append(each)
