@@ -105,3 +105,14 @@ def test_corners_that_other_bodies_cover_cost_nothing() -> None:
     assert box.world is not None
     assert np.allclose(np.sort(box.world.corner[:, 0]), [-0.499, 0.499])
     assert np.allclose(box.world.corner[:, 1], 0.999)
+
+
+def test_a_ball_that_has_bounced_enough_rests() -> None:
+    """Bounces of a few steps would go on for ever, one event each: the candidate would be lost, and cost the most."""
+    ground = replace(FLOOR, position=(0.0, 0.0, 0.0))
+    scene = Scene((ball(0.0, 0.5), ground), CAMERA, gravity=GRAVITY)
+    model = modelled(scene, 0.0)
+    way = model.model().run([Change(0, 0, "state", np.array([[0.0, 0.5, 0.0, 0.0, 0.0, 0.0]]))], 4800)
+    assert len(way.touches) < 40
+    found, true = places(scene, 4.0)
+    assert np.linalg.norm(found - true, axis=-1).max() < 3e-3
