@@ -51,7 +51,7 @@ class Stability:
 def stability(shadowing: Shadowing) -> Stability:
     """Stability of a prediction: each quarter's share is the mean over the rungs of tolerances."""
     seen = shadowing.problem.seen
-    each = [quarter_shares(seen.times, seen.owed, rung.weight, rung.breaks) for rung in shadowing.rungs]
+    each = [quarter_shares(seen.times, seen.owed, rung.due, rung.weight, rung.breaks) for rung in shadowing.rungs]
     shares = tuple(
         None if any(share is None for share in quarter) else float(np.mean([share or 0.0 for share in quarter]))
         for quarter in zip(*each, strict=True)
@@ -59,11 +59,14 @@ def stability(shadowing: Shadowing) -> Stability:
     return Stability(shares, float(seen.times[-1]))
 
 
-def quarter_shares(times: Array, owed: Mask, weight: Array, breaks: Sequence[Break]) -> tuple[float | None, ...]:
+def quarter_shares(
+    times: Array, owed: Mask, due: Mask, weight: Array, breaks: Sequence[Break]
+) -> tuple[float | None, ...]:
     """Explained share of each quarter of the horizon, None where less than LEAST_DUE s of object-time is due.
 
-    times: (T,) s ascending, evenly spaced, the hand-over at 0, the horizon at the end. owed: (T, N) where a body is
-    due. weight: (T, N) of a frame, 2^-(cost of the breaks of its body before it), 0 where it is unexplained.
+    times: (T,) s ascending, evenly spaced, the hand-over at 0, the horizon at the end. owed: (T, N) where ground truth
+    shows a body, which decides what is left out. due: (T, N) what the shares are of. weight: (T, N) of a frame,
+    2^-(cost of the breaks of its body before it), 0 where it is unexplained.
     breaks: of all bodies. One in the first frame of a quarter lies before it: what comes after it starts there.
     """
     dt, horizon = float(times[1] - times[0]), float(times[-1])
@@ -75,8 +78,12 @@ def quarter_shares(times: Array, owed: Mask, weight: Array, breaks: Sequence[Bre
         if asked.sum() * dt < LEAST_DUE - 1e-9:
             found.append(None)
             continue
+        counted = due[frames]
+        if not counted.any():  # all of it is lawfully away
+            found.append(None)
+            continue
         fresh = weight[frames] * 2.0 ** costs_before(breaks, int(frames[0]), weight.shape[1])
-        found.append(float(np.minimum(fresh, 1.0)[asked].mean()))
+        found.append(float(np.minimum(fresh, 1.0)[counted].mean()))
     return tuple(found)
 
 

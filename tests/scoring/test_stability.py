@@ -31,7 +31,7 @@ def weights(breaks: list[Break], bodies: int = 1) -> NDArray[np.float64]:
 
 def shares(breaks: list[Break], bodies: int = 1, owed: NDArray[np.bool_] | None = None) -> tuple[float | None, ...]:
     due = np.repeat((TIMES > 1e-9)[:, None], bodies, axis=1) if owed is None else owed
-    return quarter_shares(TIMES, due, weights(breaks, bodies), breaks)
+    return quarter_shares(TIMES, due, due, weights(breaks, bodies), breaks)
 
 
 def test_a_lawful_prediction_is_stable() -> None:
@@ -61,7 +61,7 @@ def test_bodies_share_a_quarter_by_their_due_time() -> None:
     owed[CONTEXT + 15 :, 1] = False  # due for half of the second quarter, then never
     weight = np.ones((len(TIMES), 2))
     weight[:, 1] = 0.0
-    found = quarter_shares(TIMES, owed, weight, [])
+    found = quarter_shares(TIMES, owed, owed, weight, [])
     assert found == (0.5, pytest.approx(10 / 15), 1.0, 1.0)
 
 
@@ -78,7 +78,7 @@ def test_the_slope_is_the_loss_per_second() -> None:
     weight = np.ones((len(TIMES), 1))
     for quarter, share in enumerate((1.0, 0.9, 0.6, 0.3)):
         weight[CONTEXT + quarter * 10 : CONTEXT + (quarter + 1) * 10] = share
-    found = Stability(quarter_shares(TIMES, (TIMES > 1e-9)[:, None], weight, []), 4.0)
+    found = Stability(quarter_shares(TIMES, (TIMES > 1e-9)[:, None], (TIMES > 1e-9)[:, None], weight, []), 4.0)
     assert found.quality == pytest.approx(0.6)
     assert found.slope == pytest.approx(-0.3)
 

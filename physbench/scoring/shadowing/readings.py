@@ -40,7 +40,7 @@ class Rung:
     breaks: tuple[Break, ...]
     undetermined: float  # share of due object-time in segments too short to count
     weight: Array  # (T, N) of each frame
-    due: Mask  # (T, N) what the shares are of: due in ground truth and not excused
+    due: Mask  # (T, N) what the shares are of: due in ground truth and not excused, or shown at a sure place
     chain: Chain
 
     @property
@@ -64,7 +64,8 @@ def ladder(problem: Problem, rungs: tuple[float, ...] = RUNGS) -> tuple[Rung, ..
 def read(chain: Chain, seen: Seen, tolerance: float) -> Rung:
     """Shares of a chain."""
     weight, first, short = _weights(chain, seen)
-    due = seen.owed & ~excused(chain, seen)
+    # What is shown has to be lawful too, where ground truth shows nothing: else coming out of a wall would be free.
+    due = (seen.owed | _shown(seen)) & ~excused(chain, seen)
     if not _shows_enough(seen):
         weight, first, short = np.zeros_like(weight), np.zeros_like(first), due
     total = max(int(due.sum()), 1)
@@ -103,6 +104,11 @@ def excused(chain: Chain, seen: Seen) -> Mask:
     return away & seen.sight.excused(chain.place)
 
 
+def _shown(seen: Seen) -> Mask:
+    """Where a predicted frame shows a body at a sure place (T, N)."""
+    return np.asarray(seen.known & (seen.times > 1e-9)[:, None])
+
+
 def _shows_enough(seen: Seen) -> bool:
     """Whether bodies are shown for as long as nearly any lawful future shows them."""
     behind = (seen.times > 1e-9)[:, None]
@@ -125,7 +131,7 @@ def _weights(chain: Chain, seen: Seen) -> tuple[Array, Mask, Mask]:
         if span < LEAST_SPAN - 1e-9 or len(known) < LEAST_POINTS or sure < min(LEAST_POINTS, len(owed)):
             short[part, n] = True
             continue
-        good = seen.there[part, n] & ~(
+        good = (seen.there | _shown(seen))[part, n] & ~(
             still[part, n] & ~_may_rest(chain, seen, arc, still[part, n], lawfully[part, n], not before)
         )
         weight[part, n] = good * 0.5 ** sum(GROSS if b.gross else 1 for b in before)
@@ -140,8 +146,10 @@ def _may_rest(chain: Chain, seen: Seen, arc: Arc, still: Mask, lawfully: Mask, u
     """
     n, begin, end = arc.disc, arc.first, arc.last
     speed = np.linalg.norm(chain.speed[begin:end, n], axis=-1) / seen.diameter[n]
-    moves = speed > 2 * SLOW
-    may = (np.maximum.accumulate(moves) & lawfully) | seen.rests[begin:end, n]
+    moves = (
+        speed > 2 * SLOW
+    ) & ~still  # both: a lawful hop that is smaller than the tolerance is no motion that was shown
+    may = (np.maximum.accumulate(moves) & lawfully) | (seen.rests & seen.owed)[begin:end, n]
     if unbroken and _rested(seen, n):
         may = may | ~chain.touched[begin:end, n]
     return np.asarray(may)

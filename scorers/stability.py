@@ -1,0 +1,47 @@
+"""Stability: does a prediction stay lawful for long, whatever it did before?"""
+
+from __future__ import annotations
+
+from physbench.clips.clip import Clip
+from physbench.rollouts.rollout import Rollout
+from physbench.scoring.predictability import LEAST_TIME, predictability_time
+from physbench.scoring.protocol import Reading, scorer
+from physbench.scoring.shadowing import why_not
+from physbench.scoring.shadows import shadowed
+from physbench.scoring.stability import stability
+from physbench.tracks.tracks import Tracks
+
+
+@scorer(
+    id="drift/stability",
+    version=1,
+    axis="drift",
+    unit="1",
+    better="higher",
+    quality=None,
+    noise_floor="ground truth has no break, and reads 1.000",
+    source="explained share of consistency/shadowing by quarters of the horizon",
+)
+def lasting(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
+    """Explained share of the later three quarters of the horizon, each with breaks counted from its own start.
+
+    B = mean over quarters 2 to 4 of the explained share of `consistency/shadowing`, mean over its three tolerances, in
+    which only breaks within the quarter count. 0 to 1, higher is better. A model may leave the recorded future and
+    still be perfect here. Quarters in which ground truth shows moving objects for less than 0.2 s are left out. Not
+    applicable where a scene cannot be shadowed, and where `drift/accuracy` is not, for want of predictable time.
+
+    Further reading: slope of the share over these quarters (1/s; below 0 the prediction gets less lawful).
+    """
+    limit = predictability_time(clip, tracks.context)
+    if limit < LEAST_TIME - 1e-9:
+        return {"": Reading(None, "not applicable", f"the context allows a prediction for {limit:.2g} s only")}
+    found = shadowed(clip, tracks)
+    if found is None:
+        return {"": Reading(None, "not applicable", f"cannot be shadowed: {why_not(clip)}")}
+    stable = stability(found)
+    if stable.quality is None:
+        return {"": Reading(None, "not applicable", "no moving object is due for 0.2 s behind the first quarter")}
+    slope = stable.slope
+    if slope is None:
+        return {"": Reading(stable.quality), "slope": Reading(None, "not applicable", "only one quarter counts", "1/s")}
+    return {"": Reading(stable.quality), "slope": Reading(slope, unit="1/s")}
