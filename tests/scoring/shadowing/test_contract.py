@@ -178,7 +178,7 @@ def test_whoever_is_lawfully_out_of_sight_owes_nothing(clip_of: ClipOf, ideal: I
         assert found.strength < 0.1
     else:  # the jump in speed is a break, and who has broken owes all
         assert found.rungs[0].shadowed < 0.3
-        assert (found.rungs[0].due == owed).all()
+        assert found.rungs[0].due[owed].all()
 
 
 # Breaks: whose, when, how many
