@@ -149,6 +149,31 @@ def test_a_lost_candidate_leaves_the_others_as_they_are() -> None:
     assert np.allclose(np.diff(both[1, :, 1], 2, axis=0), 0.0)  # nothing draws it
 
 
+def test_candidates_do_not_depend_on_their_mates() -> None:
+    """On ellipses, far out, and such as touch before the first look: each as if it were alone."""
+    rng = np.random.default_rng(2)
+    states = np.concatenate([rng.uniform(-2, 2, (40, 2, 2)), 2 * rng.normal(size=(40, 2, 2))], axis=-1)
+    states[0] = [[-1.0, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0]]
+    states[1, :, 2:] *= 30
+    together = pair(states, TIMES)
+    lost = np.isnan(together[:, :, 0, 0]).any(axis=1)
+    assert 5 < lost.sum() < 35
+    for k in range(len(states)):
+        np.testing.assert_array_equal(pair(states[k : k + 1], TIMES)[0], together[k])
+
+
+def test_a_body_is_nowhere_before_it_is_there() -> None:
+    scene = make_scene(Row("orbits/kepler-v1", "test", 0))
+    model = forward(scene, 0.0)
+    assert model is not None
+    state = value(scene, model, simulate(scene, [0.0]).states[0], 0)
+    steps = np.arange(0.0, 2400.0, 40.0)
+    place = model.model().run([Change(800, 0, "state", state[None])], 2400).places(steps)[0, :, 0]
+    assert (np.isnan(place[:, 0]) == (steps < 800)).all()
+    early = model.model().run([Change(0, 0, "state", state[None])], 2400).places(steps)[0, :, 0]
+    assert np.allclose(place[20:], early[:-20], atol=1e-12)
+
+
 def test_a_touch_between_two_looks_is_not_passed_over() -> None:
     """Two that fall towards each other from rest turn back within a frame; they would touch."""
     start = np.array([[[-1.5, 0.0, 0.0, 0.02], [1.5, 0.0, 0.0, -0.02]]])
