@@ -1,122 +1,126 @@
-"""When discs touch faces and each other, in closed form, for many candidates at once.
+"""When discs touch faces and each other, in closed form.
 
-All functions broadcast, take seconds and metres and give seconds until the first touch of two things that approach each
-other; infinity where there is none.
+All functions take seconds and metres and give seconds until the first touch of two things that approach each other;
+infinity where there is none.
 """
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+import math
 
-Array = NDArray[np.float64]
+from physbench.scoring.shadowing.compiled import compiled
 
 ROUNDS = 60  # at most, of Newton's method between two ends; 5 to 8 are the rule
 FINE = 1e-13  # of the time looked at; a root is as good as that
+FARTHEST = 1e3  # s that are looked ahead
 
 
-def face_time(gap: Array, speed: Array, gain: Array) -> Array:
+@compiled
+def face_time(gap: float, speed: float, gain: float) -> float:
     """Seconds until gap + speed t + gain t^2 / 2 is no more than 0 while it shrinks.
 
     A gap that is negative already counts from the moment at which it shrinks.
     """
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        root = np.sqrt(np.maximum(speed * speed - 2 * gain * gap, 0.0))
-        meets = speed * speed >= 2 * gain * gap
-        late = np.where(meets, (speed + root) / -gain, speed / -gain)
-        early = np.where(speed > 0, late, 2 * gap / (root - speed))  # each without cancellation
-        above = np.where(meets & ((speed < 0) | (gain < 0)), early, np.inf)
-        below = np.where(speed < 0, 0.0, np.where(gain < 0, late, np.inf))
-    return np.asarray(np.where(gap > 0, above, below))
+    if not (speed < 0 or gain < 0):
+        return math.inf
+    inner = speed * speed - 2 * gain * gap
+    if gap > 0:
+        if not inner >= 0:
+            return math.inf
+        root = math.sqrt(inner)
+        return (speed + root) / -gain if speed > 0 else 2 * gap / (root - speed)  # each without cancellation
+    if speed < 0:
+        return 0.0
+    return (speed + math.sqrt(inner)) / -gain if inner >= 0 else speed / -gain
 
 
-def meeting_time(apart: Array, speed: Array, reach: Array | float) -> Array:
-    """Seconds until |apart + speed t| = reach; apart, speed (..., 2), a straight relative way.
+@compiled
+def meeting_time(x: float, y: float, vx: float, vy: float, reach: float) -> float:
+    """Seconds until two that are (x, y) apart and move straight at (vx, vy) relative to each other are `reach` apart.
 
-    >>> meeting_time(np.array([3.0, 0.0]), np.array([-1.0, 0.0]), 1.0).item()
+    >>> meeting_time(3.0, 0.0, -1.0, 0.0, 1.0)
     2.0
     """
-    closing = np.einsum("...i,...i->...", apart, speed)
-    rest = np.einsum("...i,...i->...", apart, apart) - np.square(reach)
-    square = np.einsum("...i,...i->...", speed, speed)
-    inner = closing * closing - square * rest
-    with np.errstate(divide="ignore", invalid="ignore"):
-        time = rest / (np.sqrt(np.maximum(inner, 0.0)) - closing)
-    time = np.where(rest > 0, time, 0.0)
-    return np.asarray(np.where((closing < 0) & (inner >= 0), time, np.inf))
+    closing = x * vx + y * vy
+    rest = x * x + y * y - reach * reach
+    inner = closing * closing - (vx * vx + vy * vy) * rest
+    if not (closing < 0 and inner >= 0):
+        return math.inf
+    return rest / (math.sqrt(inner) - closing) if rest > 0 else 0.0
 
 
-def bent_meeting_time(apart: Array, speed: Array, gain: Array, reach: Array | float, until: Array) -> Array:
-    """As `meeting_time` where the relative way is bent: apart + speed t + gain t^2 / 2, at most `until` s ahead.
+@compiled
+def bent_meeting_time(
+    x: float, y: float, vx: float, vy: float, ax: float, ay: float, reach: float, until: float
+) -> float:
+    """As `meeting_time` where the way is bent by an acceleration (ax, ay), at most `until` s ahead.
 
-    apart, speed, gain: (M, 2); until: (M,). The distance's square is a polynomial of fourth degree. Between its turning
-    points, which lie between those of its derivative, it rises or falls, so that no touch is passed over. What is
-    nearer than `reach` already counts from the moment at which the distance shrinks.
+    The distance's square is a polynomial of fourth degree. Between its turning points, which lie between those of its
+    derivative, it rises or falls, so that no touch is passed over. What is nearer than `reach` already counts from the
+    moment at which the distance shrinks.
 
-    >>> thrown = np.array([[-1.0, 0.0]]), np.array([[2.0, 1.0]]), np.array([[0.0, -4.0]])
-    >>> bent_meeting_time(*thrown, 0.5, np.array([9.0])).round(3).item()
+    >>> round(bent_meeting_time(-1.0, 0.0, 2.0, 1.0, 0.0, -4.0, 0.5, 9.0), 3)
     0.265
     """
-    until = np.clip(until, 0.0, 1e3)
-    u, v, w = apart, speed * until[:, None], gain * (until**2 / 2)[:, None]
-
-    def dot(a: Array, b: Array) -> Array:
-        return np.asarray(np.einsum("mi,mi->m", a, b))
-
+    until = min(max(until, 0.0), FARTHEST)
+    vx, vy, ax, ay = (vx * until, vy * until, ax * (until * until / 2), ay * (until * until / 2))
     # Of the distance's square over [0, 1], from the constant term on
-    parts = dot(u, u) - np.square(reach), 2 * dot(u, v), dot(v, v) + 2 * dot(u, w), 2 * dot(v, w), dot(w, w)
-    square = np.stack(parts)
-    slope = square[1:] * np.arange(1, 5)[:, None]
-    bend = slope[1:] * np.arange(1, 4)[:, None]
-    turns = _crossings(slope, bend, _quadratic(bend))
-    ends = np.concatenate([np.zeros((1, len(u))), turns, np.ones((1, len(u)))])
-    values = _value(square, ends)
-    falls = (values[1:] <= 0) & (values[:-1] > values[1:])
-    first, member = falls.argmax(axis=0), np.arange(len(u))
-    low, high = ends[first, member], ends[first + 1, member]
-    root = np.where(values[first, member] <= 0, low, _between(square, slope, low[None], high[None])[0])
-    return np.asarray(np.where(falls.any(axis=0), root * until, np.inf))
+    c0 = x * x + y * y - reach * reach
+    c1 = 2 * (x * vx + y * vy)
+    c2 = vx * vx + vy * vy + 2 * (x * ax + y * ay)
+    c3 = 2 * (vx * ax + vy * ay)
+    c4 = ax * ax + ay * ay
+    bends = _turns(2 * c2, 6 * c3, 12 * c4)
+    ends = (0.0, bends[0], bends[1], 1.0)
+    low, at_low = 0.0, c0
+    for part in range(4):
+        high = _between(c1, 2 * c2, 3 * c3, 4 * c4, 0.0, ends[part], ends[part + 1]) if part < 3 else 1.0
+        at_high = _value(c0, c1, c2, c3, c4, high)
+        if at_high <= 0 and at_low > at_high:
+            return until * (low if at_low <= 0 else _between(c0, c1, c2, c3, c4, low, high))
+        low, at_low = high, at_high
+    return math.inf
 
 
-def _value(polynomial: Array, at: Array) -> Array:
-    """Values (R, M) of polynomials (D, M), constant term first, at (R, M)."""
-    value = np.broadcast_to(polynomial[-1], at.shape)
-    for part in polynomial[-2::-1]:
-        value = value * at + part
-    return np.asarray(value)
+@compiled
+def _value(c0: float, c1: float, c2: float, c3: float, c4: float, t: float) -> float:
+    """Value of a polynomial, constant term first."""
+    return (((c4 * t + c3) * t + c2) * t + c1) * t + c0
 
 
-def _quadratic(p: Array) -> Array:
-    """Roots (2, M) of polynomials (3, M) in ascending order, 0 or 1 where there are none between."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        root = np.sqrt(np.maximum(p[1] * p[1] - 4 * p[2] * p[0], 0.0))
-        q = -(p[1] + np.where(p[1] < 0, -root, root)) / 2
-        found = np.nan_to_num(np.stack([q / p[2], p[0] / q]), nan=0.0, posinf=1.0, neginf=0.0)
-    return np.asarray(np.sort(np.clip(found, 0.0, 1.0), axis=0))
+@compiled
+def _turns(c0: float, c1: float, c2: float) -> tuple[float, float]:
+    """Roots of a polynomial of second degree in ascending order, 0 or 1 where there are none between."""
+    root = math.sqrt(max(c1 * c1 - 4 * c2 * c0, 0.0))
+    q = -(c1 - root) / 2 if c1 < 0 else -(c1 + root) / 2
+    one, other = q / c2, c0 / q
+    one = min(max(one, 0.0), 1.0) if one == one else 0.0
+    other = min(max(other, 0.0), 1.0) if other == other else 0.0
+    return min(one, other), max(one, other)
 
 
-def _crossings(p: Array, slope: Array, turns: Array) -> Array:
-    """Roots (R + 1, M) of polynomials in [0, 1] between their turning points (R, M); the end of a part without one."""
-    ends = np.concatenate([np.zeros((1, turns.shape[1])), turns, np.ones((1, turns.shape[1]))])
-    return _between(p, slope, ends[:-1], ends[1:])
-
-
-def _between(p: Array, slope: Array, low: Array, high: Array) -> Array:
-    """Where polynomials (D, M) that rise or fall from low to high (R, M) are 0; the nearer end where they are not."""
-    at_low, at_high = _value(p, low), _value(p, high)
-    sign = np.where(at_high >= at_low, 1.0, -1.0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        share = np.nan_to_num(np.clip(at_low / (at_low - at_high), 0.0, 1.0), nan=0.0)
-        at = low + share * (high - low)
-        low, high = np.where(share >= 1, high, low), np.where(share <= 0, low, high)
-        for _ in range(ROUNDS):
-            value = _value(p, at)
-            over = sign * value >= 0
-            low, high = np.where(over, low, at), np.where(over, at, high)
-            step = at - value / _value(slope, at)
-            step = np.where((step >= low) & (step <= high), step, (low + high) / 2)  # NaN: halve
-            moved = np.abs(step - at).max(initial=0.0)
-            at = step
-            if moved < FINE:
-                break
-    return np.asarray(at)
+@compiled
+def _between(c0: float, c1: float, c2: float, c3: float, c4: float, low: float, high: float) -> float:
+    """Where a polynomial that rises or falls from low to high is 0; the nearer end where it is not."""
+    at_low, at_high = _value(c0, c1, c2, c3, c4, low), _value(c0, c1, c2, c3, c4, high)
+    share = at_low / (at_low - at_high)
+    if not share > 0:
+        return low
+    if share >= 1:
+        return high
+    rises = at_high >= at_low
+    t = low + share * (high - low)
+    for _ in range(ROUNDS):
+        value = _value(c0, c1, c2, c3, c4, t)
+        if (value >= 0) == rises or value == 0:
+            high = t
+        else:
+            low = t
+        step = t - value / (((4 * c4 * t + 3 * c3) * t + 2 * c2) * t + c1)
+        if not low <= step <= high:
+            step = (low + high) / 2
+        moved = abs(step - t)
+        t = step
+        if moved < FINE:
+            break
+    return t
