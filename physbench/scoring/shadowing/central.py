@@ -46,12 +46,13 @@ class Arcs:
         return self._follow(steps)[0]
 
     def _follow(self, steps: Array) -> tuple[Array, Array]:
-        c = self.central
+        c, steps = self.central, np.ascontiguousarray(steps, dtype=np.float64)
         return orbit.follow(
             self.begin,
             self.change,
             self.value,
-            np.ascontiguousarray(steps, dtype=np.float64),
+            steps,
+            np.searchsorted(steps, self.begin),
             H,
             c.source,
             c.pull,

@@ -69,7 +69,9 @@ def _go(state: Array, dt: Array, mu: float, moved: Array) -> None:
     """Fill moved (T, 4) with the states dt (T,) s, ascending, behind state (4,) about the origin."""
     x, y, u, v = state[0], state[1], state[2], state[3]
     if not math.isfinite(x + y + u + v):
-        moved[:] = np.nan
+        for t in range(len(dt)):
+            for axis in range(4):
+                moved[t, axis] = np.nan
         return
     r0 = math.sqrt(x * x + y * y)
     if r0 < LEAST_RADIUS:
@@ -187,7 +189,11 @@ def _two(state: Array, dt: Array, first: float, second: float, reach: float, mov
     first, second: m3/s2, the pull of each on the other. NaN from where they have touched, `reach` m from each other:
     what comes behind that is not modelled. Where one is missing the other moves straight on.
     """
-    if not math.isfinite(state.sum()):
+    total = 0.0
+    for n in range(2):
+        for axis in range(4):
+            total += state[n, axis]
+    if not math.isfinite(total):
         for n in range(2):
             _straight(state[n], dt, moved[n])
         return
@@ -211,6 +217,7 @@ def follow(
     change: Ints,
     value: Array,
     steps: Array,
+    first: Ints,
     h: float,
     source: Array,
     pull: Array,
@@ -224,8 +231,9 @@ def follow(
     Args:
         begin: (P,) steps at which pieces begin, ascending.
         change: (C, 3) piece, body and what happens (STATE, PUSH, GONE), pieces ascending.
-        value: (C, K, 4) m and m/s: the new state, or the push in the last two.
+        value: (C, K, 4) m and m/s: the new state, or what is added to it.
         steps: (F,) ascending.
+        first: (P,) index of the first of them in each piece.
         h: s of a step.
         source: (2,) m, what draws is fixed there; ignored where two draw each other.
         pull: (1,) m3/s2 of the source, or (2,) of two bodies that draw each other.
@@ -237,22 +245,24 @@ def follow(
     origin = np.zeros(2) if mutual else source
     size, frames, pieces = len(factor), len(steps), len(begin)
     place, speed = np.full((size, frames, count, 2), np.nan), np.full((size, frames, count, 2), np.nan)
-    first = np.searchsorted(steps, begin)
     moved, dt, state = np.empty((count, frames + 1, 4)), np.empty(frames + 1), np.empty((count, 4))
     for k in range(size):
-        state[:] = np.nan
         c = 0
+        for n in range(count):
+            for axis in range(4):
+                state[n, axis] = np.nan
         for p in range(pieces):
-            if begin[p] > steps[-1]:
+            if first[p] == frames:
                 break
             while c < len(change) and change[c, 0] == p:
                 n = change[c, 1]
-                if change[c, 2] == STATE:
-                    state[n] = value[c, k]
-                elif change[c, 2] == PUSH:
-                    state[n, 2:] += value[c, k, 2:]
-                else:
-                    state[n] = np.nan
+                for axis in range(4):
+                    if change[c, 2] == STATE:
+                        state[n, axis] = value[c, k, axis]
+                    elif change[c, 2] == PUSH:
+                        state[n, axis] += value[c, k, axis]
+                    else:
+                        state[n, axis] = np.nan
                 c += 1
             last = first[p + 1] if p + 1 < pieces else frames
             asked = last - first[p]
