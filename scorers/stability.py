@@ -27,8 +27,10 @@ def lasting(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
 
     B = mean over quarters 2 to 4 of the explained share of `consistency/shadowing`, mean over its three tolerances, in
     which only breaks within the quarter count. 0 to 1, higher is better. A model may leave the recorded future and
-    still be perfect here. Quarters in which ground truth shows moving objects for less than 0.2 s are left out. Not
-    applicable where a scene cannot be shadowed, and where `drift/accuracy` is not, for want of predictable time.
+    still be perfect here. Quarters in which ground truth shows moving objects for less than 0.2 s are left out,
+    and those in which the prediction's own lawful motion, as yet unbroken, has taken all of them behind something or
+    out of the view; where that is so in all that are left, B = 1. Not applicable where a scene cannot be shadowed, and
+    where `drift/accuracy` is not, for want of predictable time.
 
     Further reading: slope of the share over these quarters (1/s; below 0 the prediction gets less lawful).
     """
@@ -40,7 +42,7 @@ def lasting(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
         return {"": Reading(None, "not applicable", f"cannot be shadowed: {why_not(clip)}")}
     stable = stability(found)
     if stable.quality is None:
-        return {"": Reading(None, "not applicable", "no moving object is due for 0.2 s behind the first quarter")}
+        return {"": Reading(None, "not applicable", "ground truth shows no moving object for 0.2 s there")}
     slope = stable.slope
     if slope is None:
         return {"": Reading(stable.quality), "slope": Reading(None, "not applicable", "only one quarter counts", "1/s")}

@@ -2,11 +2,13 @@
 
 The horizon is cut into four quarters. A quarter's share is its explained share of shadowing with breaks counted from
 the quarter's own start; stability is the mean of the shares of quarters 2 to 4. A model may diverge from the recorded
-future and still be perfect here.
+future and still be perfect here. A quarter in which all bodies are lawfully away, behind something or out of the view,
+says nothing and does not count; where that is so to the end, nothing unlawful has happened there.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -27,16 +29,26 @@ LEAST_DUE = 0.2  # s of due object-time in ground truth; a quarter with less is 
 
 @dataclass(frozen=True)
 class Stability:
-    """Shares are 0..1."""
+    """Explained shares are 0..1; None: ground truth shows too little; NaN: all that it shows is lawfully away here."""
 
-    shares: tuple[float | None, ...]  # (QUARTERS,) explained share of each; None: too little is due in it
+    rungs: tuple[tuple[float | None, ...], ...]  # (R, QUARTERS) explained share of each quarter at each tolerance
     horizon: float  # s
 
     @property
+    def shares(self) -> tuple[float | None, ...]:
+        """Share of each quarter (QUARTERS,), mean of the tolerances at which it has one; None where none has."""
+        each = (_known(quarter) for quarter in zip(*self.rungs, strict=True))
+        return tuple(float(np.mean(known)) if known else None for known in each)
+
+    @property
     def quality(self) -> float | None:
-        """Mean share of quarters 2 to 4; None where nothing is due in them."""
-        counted = [share for share in self.shares[FIRST:] if share is not None]
-        return float(np.mean(counted)) if counted else None
+        """Mean of the tolerances of the mean share of quarters 2 to 4; None where ground truth shows nothing in them.
+
+        A tolerance at which everything is lawfully away in all of them counts 1.
+        """
+        if all(share is None for rung in self.rungs for share in rung[FIRST:]):
+            return None
+        return float(np.mean([np.mean(_known(rung[FIRST:]) or [1.0]) for rung in self.rungs]))
 
     @property
     def slope(self) -> float | None:
@@ -49,20 +61,22 @@ class Stability:
 
 
 def stability(shadowing: Shadowing) -> Stability:
-    """Stability of a prediction: each quarter's share is the mean over the rungs of tolerances."""
+    """Stability of a prediction, over the rungs of tolerances."""
     seen = shadowing.problem.seen
-    each = [quarter_shares(seen.times, seen.owed, rung.due, rung.weight, rung.breaks) for rung in shadowing.rungs]
-    shares = tuple(
-        None if any(share is None for share in quarter) else float(np.mean([share or 0.0 for share in quarter]))
-        for quarter in zip(*each, strict=True)
-    )
-    return Stability(shares, float(seen.times[-1]))
+    each = (quarter_shares(seen.times, seen.owed, rung.due, rung.weight, rung.breaks) for rung in shadowing.rungs)
+    return Stability(tuple(each), float(seen.times[-1]))
+
+
+def _known(shares: Sequence[float | None]) -> list[float]:
+    return [share for share in shares if share is not None and not math.isnan(share)]
 
 
 def quarter_shares(
     times: Array, owed: Mask, due: Mask, weight: Array, breaks: Sequence[Break]
 ) -> tuple[float | None, ...]:
-    """Explained share of each quarter of the horizon, None where less than LEAST_DUE s of object-time is due.
+    """Explained share of each quarter of the horizon, None where less than LEAST_DUE s of object-time is owed.
+
+    NaN where nothing is due of what is owed: bodies are excused only while unbroken, so all of it is lawfully away.
 
     times: (T,) s ascending, evenly spaced, the hand-over at 0, the horizon at the end. owed: (T, N) where ground truth
     shows a body, which decides what is left out. due: (T, N) what the shares are of. weight: (T, N) of a frame,
@@ -79,8 +93,8 @@ def quarter_shares(
             found.append(None)
             continue
         counted = due[frames]
-        if not counted.any():  # all of it is lawfully away
-            found.append(None)
+        if not counted.any():
+            found.append(math.nan)
             continue
         fresh = weight[frames] * 2.0 ** costs_before(breaks, int(frames[0]), weight.shape[1])
         found.append(float(np.minimum(fresh, 1.0)[counted].mean()))

@@ -46,7 +46,7 @@ def test_a_break_counts_in_its_own_quarter_only(gross: bool) -> None:
 
 
 def test_a_break_at_the_join_is_no_drift() -> None:
-    found = Stability(shares([broken(0, CONTEXT)]), 4.0)
+    found = Stability((shares([broken(0, CONTEXT)]),), 4.0)
     assert found.quality == 1.0
     assert found.slope == pytest.approx(0.0)
 
@@ -68,17 +68,31 @@ def test_bodies_share_a_quarter_by_their_due_time() -> None:
 def test_quarters_in_which_nothing_is_due_are_left_out() -> None:
     owed = (TIMES > 1e-9)[:, None] & (TIMES < 2.05)[:, None]
     owed[CONTEXT + 20] = True  # 0.1 s of the third quarter: too little
-    found = Stability(shares([], owed=owed), 4.0)
+    found = Stability((shares([], owed=owed),), 4.0)
     assert found.shares == (1.0, 1.0, None, None)
     assert found.quality == 1.0 and found.slope is None
-    assert Stability(shares([], owed=owed & (TIMES < 0.9)[:, None]), 4.0).quality is None
+    assert Stability((shares([], owed=owed & (TIMES < 0.9)[:, None]),), 4.0).quality is None
+
+
+def test_what_is_lawfully_away_is_stable() -> None:
+    """Out of the view from 1.5 s on at one tolerance, from 1 s on at another."""
+    owed = (TIMES > 1e-9)[:, None]
+    weight = weights([])
+    some = quarter_shares(TIMES, owed, owed & (TIMES < 1.55)[:, None], np.full_like(weight, 0.5), [])
+    gone = quarter_shares(TIMES, owed, owed & (TIMES < 0.95)[:, None], weight, [])
+    assert some[:2] == (0.5, 0.5) and np.isnan(some[2:]).all() and np.isnan(gone[1:]).all()
+    assert Stability((some,), 4.0).quality == 0.5 and Stability((some,), 4.0).shares == (0.5, 0.5, None, None)
+    assert Stability((gone,), 4.0).quality == 1.0 and Stability((gone,), 4.0).slope is None
+    assert Stability((gone, some), 4.0).quality == 0.75
+    lost = quarter_shares(TIMES, owed, owed, np.where(TIMES[:, None] < 0.95, 1.0, 0.0), [])  # it is not excused
+    assert Stability((lost,), 4.0).quality == 0.0
 
 
 def test_the_slope_is_the_loss_per_second() -> None:
     weight = np.ones((len(TIMES), 1))
     for quarter, share in enumerate((1.0, 0.9, 0.6, 0.3)):
         weight[CONTEXT + quarter * 10 : CONTEXT + (quarter + 1) * 10] = share
-    found = Stability(quarter_shares(TIMES, (TIMES > 1e-9)[:, None], (TIMES > 1e-9)[:, None], weight, []), 4.0)
+    found = Stability((quarter_shares(TIMES, (TIMES > 1e-9)[:, None], (TIMES > 1e-9)[:, None], weight, []),), 4.0)
     assert found.quality == pytest.approx(0.6)
     assert found.slope == pytest.approx(-0.3)
 
@@ -94,7 +108,8 @@ def test_truth_is_stable_and_a_frozen_picture_is_not(
     frozen = shadow(clip, ideal(clip, 6, px))
     assert truth is not None and frozen is not None
     assert stability(truth).quality == pytest.approx(1.0, abs=1e-6)
-    assert (stability(frozen).quality or 0.0) < 0.05
+    quality = stability(frozen).quality
+    assert quality is not None and quality < 0.05
 
 
 def test_another_lawful_future_is_stable(clip_of: Callable[..., Clip], ideal: Callable[..., Tracks]) -> None:
