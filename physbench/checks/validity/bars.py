@@ -1,7 +1,9 @@
 """What readings must reach: declared bars, and what a table says of them.
 
 A bar on an AUROC, or on a share of located breaks, is met if the estimate reaches it and the lower end of its interval
-is at most NEAR below. One on skill is met if the estimate is below it, one on false breaks if their upper bound is.
+is at most NEAR below. It says nothing where even a perfect result of so few clips would have a lower end below that,
+unless the upper end is below the bar. One on skill is met if the estimate is below it, one on false breaks if their
+upper bound is.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ FALSE_BREAKS = {0.03: 0.02, 0.08: 0.005}  # strength in diameters: largest share
 FALSE_BREAKS_A_TASK = (6, 150)  # of 150 clips of a task, at most, with a strength above the first of them
 LOW_RATE_GAIN = 0.05  # skill that a lasting violation may gain where fewer frames are shown
 STRENGTH = "strength"  # last part of the ids of readings that are smallest tolerances, in diameters
-ALL_RUNGS = 0.2  # diameters; a clip with a larger strength is broken at every tolerance
+ALL_RUNGS = 0.222  # diameters; a clip with a larger strength breaks at 0.2 too: the grid has 0.185, 0.2219 and 0.266
 
 
 @dataclass(frozen=True)
@@ -90,10 +92,15 @@ def skill_bar_of(source: str, axis: str) -> Bar | None:
     return next((bar for bar in BARS if bar.measure == "skill" and bar.reading == axis and bar.names(source)), None)
 
 
-def is_met(bar: Bar, value: float, low: float) -> bool | None:
-    """Whether an estimate with the lower end of its interval meets a bar; None where it or its interval is NaN."""
+def is_met(bar: Bar, value: float, low: float, high: float = 1.0, perfect: float = 1.0) -> bool | None:
+    """Whether an estimate with its interval meets a bar; None where it or its interval is NaN, or clips are too few.
+
+    perfect: the lower end that the interval of 1 would have with as many clips.
+    """
     if math.isnan(value) or (math.isnan(low) and bar.measure in ("auroc", "located", "broken")):
         return None
     if bar.measure == "skill":
         return value <= bar.limit
+    if perfect < bar.limit - NEAR - 1e-12:
+        return False if high < bar.limit else None
     return value >= bar.limit - 1e-12 and not low < bar.limit - NEAR - 1e-12

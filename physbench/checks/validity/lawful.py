@@ -1,4 +1,8 @@
-"""False breaks: how often ground truth and near strangers read as if they broke a law."""
+"""False breaks: how often ground truth and near strangers read as if they broke a law.
+
+Videos of one clip share the context, the scene and most of the motion. So clips are counted: one is broken if its
+ground truth or one of its near strangers is.
+"""
 
 from __future__ import annotations
 
@@ -12,22 +16,22 @@ from numpy.typing import NDArray
 from physbench.checks.validity.bars import FALSE_BREAKS, FALSE_BREAKS_A_TASK
 from physbench.checks.validity.separation import most_likely_share
 
-FEWEST = 1000  # videos, for a bar on the pooled share
+FEWEST = 1000  # clips, for a bar on the pooled share
 LEVEL = "false breaks"
 SOURCE = "lawful > "  # before a strength in diameters
 
 
 @dataclass(frozen=True, eq=False)
 class Lawful:
-    """Strengths of the lawful videos of a task."""
+    """Strengths of the lawful clips of a task, each the largest of its videos."""
 
     task: str
     reading: str
-    values: NDArray[np.float64]  # (n,) diameters; infinity for a failed one
+    values: NDArray[np.float64]  # (n,) diameters; infinity where one failed
 
 
 def lawful_rows(found: Sequence[Lawful]) -> list[dict[str, object]]:
-    """Share of videos above each strength of FALSE_BREAKS, pooled and by task; `high` is its upper 95 % bound.
+    """Share of clips above each strength of FALSE_BREAKS, pooled and by task; `high` is its upper 95 % bound.
 
     A task is asked for at most 6 of 150, that is of its number in the same proportion, and met where that is reached.
     """

@@ -57,8 +57,12 @@ class Separation:
         if TINY < self.value < 1 - TINY and self.variance > 0:
             half = stdtrit(self.degrees, 1 - MISS / 2) * np.sqrt(self.variance) / (self.value * (1 - self.value))
             low, high = (float(expit(logit(self.value) + sign * half)) for sign in (-1, 1))
-        unseen = 1 - MISS ** (1 / self.clips)
-        return min(low, self.value * (1 - unseen)), max(high, 1 - (1 - self.value) * (1 - unseen))
+        return min(low, self.value * self.perfect), max(high, 1 - (1 - self.value) * self.perfect)
+
+    @property
+    def perfect(self) -> float:
+        """Lower end of the interval of an AUROC of 1 with so many clips; 0 for none."""
+        return float(MISS ** (1 / self.clips)) if self.clips else 0.0
 
 
 def separation(positive: Array, seeds: Indices, negative: Array, negative_seeds: Indices) -> Separation:

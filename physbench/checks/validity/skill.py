@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from physbench.checks.validity.bars import LOW_RATE_GAIN, is_met, skill_bar_of
 from physbench.checks.validity.parts import Part
-from physbench.checks.validity.sources import LOW_RATE, REFERENCES
+from physbench.checks.validity.sources import LOW_RATE, NEAR, REFERENCES, WAIVED
 from physbench.scoring.bootstrap import FEWEST, resample
 from physbench.scoring.protocol import AXES
 from physbench.scoring.skill import Kind, Qualities, clip_qualities, kinds, skills, task_means
@@ -55,7 +55,7 @@ def skill_rows(table: pd.DataFrame, fixed: Fixed | None, seed: int = 0) -> list[
         mine = table[table["source"].str.endswith(LOW_RATE) == bool(low_rate)]
         for name, own in mine.groupby("source", sort=False):
             source = str(name)
-            if source.removesuffix(LOW_RATE) in (*REFERENCES, "stranger-near", "stranger-near-2"):
+            if source.removesuffix(LOW_RATE) in (*REFERENCES, *NEAR, WAIVED):
                 continue
             shown = own[own["outcome"].isin(("shown", "failed"))]
             shown = shown[shown["clip"].isin(truth["clip"]) & shown["clip"].isin(freeze["clip"])]

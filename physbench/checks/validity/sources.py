@@ -20,7 +20,8 @@ from physbench.world.violations import REGISTRY, Event, Unseen, find_acts, viola
 Image = NDArray[np.uint8]
 Kind = Literal["reference", "stranger", "violation", "picture", "cheat"]
 
-NEAR, FAR = ("stranger-near", "stranger-near-2"), ("stranger-far", "stranger-far-waived")
+WAIVED = "stranger-far-waived"  # read behind one frame, as its ground truth and freeze are not: only its quality says
+NEAR, FAR = ("stranger-near", "stranger-near-2"), ("stranger-far", WAIVED)
 REFERENCES = ("truth", "freeze")
 LOW_RATE, LOW_FPS = "@4", 4.0  # behind the name of what is shown at so few frames a second
 LASTING = ("gravity:0.9", "central-mass:0.95", "force-exponent:1.8", "speed-gain:0.5", "slow-time:0.8")  # that are
@@ -53,10 +54,11 @@ def show(clip: Clip, context: int, source: str) -> Shown:
     if source == "freeze":
         return Shown(np.repeat(clip.frames[clip.handover][None], clip.horizon, axis=0))
     if source in NEAR or source in FAR:
-        stranger = near(clip, context, NEAR.index(source)) if source in NEAR else far(clip, context)
-        frames = frames_of(clip, stranger.states, stranger.scene)
         # Behind one frame, which shows no velocity, the declared jump is none.
-        return Shown(frames, distance=stranger.distance, context=1 if source == FAR[1] else None)
+        behind = 1 if source == WAIVED else context
+        stranger = near(clip, behind, NEAR.index(source)) if source in NEAR else far(clip, behind)
+        frames = frames_of(clip, stranger.states, stranger.scene)
+        return Shown(frames, distance=stranger.distance, context=behind if source == WAIVED else None)
     if source.startswith("cheat-"):
         return Shown(CHEATS[source.removeprefix("cheat-")].make(clip, context))
     world = violate(clip.scene, find_acts(source), clip.id)

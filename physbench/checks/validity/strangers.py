@@ -52,7 +52,10 @@ class Stranger:
 
 
 def near(clip: Clip, context: int, member: int = 0) -> Stranger:
-    """A member (from 0 on) of the clip's predictability ensemble: what the context allows, to a tracker's noise."""
+    """A member (from 0 on) of the clip's predictability ensemble: what the context allows, to a tracker's noise.
+
+    It goes on under the clip's own constants, also where the ensemble has others for parameters that are not shown.
+    """
     from physbench.world.stepping import simulate_ensemble
 
     ensemble = members(clip, context)
@@ -70,7 +73,7 @@ def far(clip: Clip, context: int, draw: int = 0) -> Stranger:
     from physbench.world.stepping import simulate_ensemble
 
     now, scene = clip.states[clip.handover], clip.scene
-    possible = possible_scenes(clip, False)
+    possible = possible_scenes(clip, context)
     if possible:
         scene = possible[draw % len(possible)]
     stays = inside_view(clip, context)[context:].all(axis=0)  # (K,)

@@ -13,9 +13,16 @@ from physbench.checks.validity.bars import ALL_RUNGS, STRENGTH, bar_of, is_met, 
 from physbench.checks.validity.block import FAILED, OK, Block, block_of, direction_of, suspicion
 from physbench.checks.validity.lawful import Lawful, lawful_rows
 from physbench.checks.validity.parts import Part
-from physbench.checks.validity.separation import Separation, auroc, least_likely_share, mean_of, separation
+from physbench.checks.validity.separation import (
+    Separation,
+    auroc,
+    least_likely_share,
+    mean_of,
+    most_likely_share,
+    separation,
+)
 from physbench.checks.validity.skill import Fixed, headline_rows, skill_rows
-from physbench.checks.validity.sources import LOW_RATE, NEAR
+from physbench.checks.validity.sources import LOW_RATE, NEAR, WAIVED
 from physbench.scoring.protocol import Scorer
 
 Array = NDArray[np.float64]
@@ -31,14 +38,16 @@ COLUMNS: Mapping[str, str] = {
     "family": "family of tasks; * for all",
     "task": "id of a task; * for several",
     "reading": "scorer id, or id.key for its further readings; skill/AXIS on rows of level skill",
-    "clips": "clips of the source that the reading has a value for. Left out are those on which it moves nothing in "
+    "clips": "clips of the source that the reading has a value for; on rows of false breaks lawful ones, broken if "
+    "their ground truth or one of their near strangers is. Left out are those on which it moves nothing in "
     "view by 0.05 diameters, and hits that only graze: further clips stand in for them",
     "refused": "clips that were tried on which the source has nothing to do",
     "unseen": "clips that were tried on which it moves things by 0.005 to 0.05 diameters",
     "failed": "clips on which showing it raised an error",
     "silent": "clips of the source on which the reading does not apply, though it does on their ground truth",
     "negatives": "videos of ground truth and near strangers that it is told from; near strangers: of ground truth",
-    "auroc": "chance that the reading finds a clip of the source worse than a lawful one",
+    "auroc": "chance that the reading finds a clip of the source worse than a lawful one; none for "
+    "stranger-far-waived, which is read behind one frame and ground truth is not",
     "low": "of the 95 % interval of what the row is about: auroc, located, skill, share",
     "high": "of the same interval",
     "auroc_with_unseen": "auroc with the clips that are unseen among those of the source",
@@ -49,10 +58,11 @@ COLUMNS: Mapping[str, str] = {
     "located": f"share of its clips in which the first break is read within {NEAR_ENOUGH:g} s of the event, on its "
     "body where the reading names one; a break that is not found is not located",
     "located_low": "lower end of the 95 % interval of located",
-    "broken": "share of its clips with a strength above 0.2 diameters, the largest tolerance",
+    "broken": "share of its clips that break at 0.2 diameters, the largest tolerance, too",
     "distance": "median of the largest distance from ground truth in diameters, of a stranger; below 1 it is near only",
     "bar": "what the row must reach, where a bar is declared",
-    "met": "1: it does, and the lower end of the interval is at most 0.02 below; 0: it does not",
+    "met": "1: it does, and the lower end of the interval is at most 0.02 below; 0: it does not; nothing: too few "
+    "clips to tell",
 }
 
 
@@ -87,14 +97,14 @@ def validity_table(
 
 
 def _lawful(block: Block) -> list[Lawful]:
-    """Strengths of ground truth and near strangers; 2 for a failed one."""
+    """Largest strength of ground truth and near strangers of each clip; infinity where one failed."""
     chosen = [block.sources.index(name) for name in NEGATIVES if name in block.sources]
     found = []
     for r, reading in enumerate(block.readings):
         if last_part(reading) == STRENGTH:
             status, value = block.status[r, chosen][:, block.lawful], block.value[r, chosen][:, block.lawful]
-            values = np.concatenate([value[status == OK], np.full(int((status == FAILED).sum()), np.inf)])
-            found.append(Lawful(block.task, reading, values))
+            values = np.where(status == OK, value, np.where(status == FAILED, np.inf, -np.inf)).max(axis=0)
+            found.append(Lawful(block.task, reading, values[values > -np.inf]))
     return found
 
 
@@ -127,13 +137,19 @@ class Cell:
         bar = bar_of(self.source, self.family, self.reading, self.axis) if self.level == "family" else None
         if bar is not None:
             estimates = {
-                "auroc": (self.apart.value, low),
-                "located": (shares["located"], located_low),
-                "broken": (shares["broken"], least_likely_share(*self.broken, 0.025)),
+                "auroc": (self.apart.value, low, high, self.apart.perfect),
+                "located": _bounded(*self.located),
+                "broken": _bounded(*self.broken),
                 "quality": (self.means["quality"], float("nan")),
             }
             row |= {"bar": bar.limit, "met": is_met(bar, *estimates[bar.measure])}
         return row
+
+
+def _bounded(count: int, of: int) -> tuple[float, float, float, float]:
+    """A share, its 95 % interval, and the lower end of that of a share of 1."""
+    low, perfect = (least_likely_share(n, of, 0.025) for n in (count, of))
+    return _share(count, of), low, most_likely_share(count, of, 0.025), perfect
 
 
 def _share(count: int, of: int) -> float:
@@ -184,6 +200,7 @@ def _cells(block: Block, parts: Sequence[Part], better: Mapping[str, str]) -> li
             own.setdefault(part.source, []).append(part)
     axes = {read.reading: read.axis for part in parts if part.source == "truth" for read in part.reads if read.axis}
     cells = []
+    none = np.zeros(0)
     for r, reading in enumerate(block.readings):
         value, quality, status = block.value[r], block.quality[r], block.status[r]
         if not (status[truth] == OK).any():
@@ -201,6 +218,7 @@ def _cells(block: Block, parts: Sequence[Part], better: Mapping[str, str]) -> li
             at = np.flatnonzero(counts[i] & ~block.unseen[i])
             both = np.isfinite(quality[truth]) & np.isfinite(quality[i]) & ~block.unseen[i]
             outcomes = [part.outcome for part in mine]
+            compared = source != WAIVED  # it is read behind fewer frames than ground truth
             broken = worse[i][at] > ALL_RUNGS if last_part(reading) == STRENGTH else np.zeros(0, dtype=bool)
             cells.append(
                 Cell(
@@ -211,21 +229,21 @@ def _cells(block: Block, parts: Sequence[Part], better: Mapping[str, str]) -> li
                     "task",
                     block.task,
                     axes.get(reading),
-                    separation(worse[i][at], at, negative, negative_seeds),
+                    separation(worse[i][at], at, *((negative, negative_seeds) if compared else (none, at[:0]))),
                     _located(block, r, i, mine),
                     (int(broken.sum()), len(broken)),
                     {
                         "clips": len(at),
                         **{name: outcomes.count(name) for name in ("refused", "unseen", "failed")},
                         "silent": int(((status[i] > FAILED) & good).sum()),
-                        "negatives": len(negative),
+                        "negatives": len(negative) if compared else 0,
                     },
                     {
                         "auroc_with_unseen": auroc(worse[i][counts[i]], negative) if block.unseen[i].any() else np.nan,
-                        "truth": float(np.median(value[truth][good])),
+                        "truth": float(np.median(value[truth][good])) if compared else np.nan,
                         "value": _median(value[i][at][status[i][at] == OK]),
                         "quality": _mean(quality[i][~block.unseen[i]].tolist()),
-                        "quality_lost": _mean((quality[truth] - quality[i])[both].tolist()),
+                        "quality_lost": _mean((quality[truth] - quality[i])[both & compared].tolist()),
                         "distance": _median(np.array([p.distance for p in mine if p.distance is not None])),
                     },
                 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from physbench.checks.validity.bars import last_part
+from physbench.checks.validity.bars import BARS, last_part
 from physbench.checks.validity.lawful import LEVEL, SOURCE
 from physbench.checks.validity.skill import SKILL
 from physbench.checks.validity.sources import LOW_RATE
@@ -24,7 +24,7 @@ TITLES = {
     "violation": "Violations: chance that a reading finds one worse than a lawful clip (0.5 is blind), 95 % interval",
     "picture": "Pictures that suffer: no law is broken, 0.5 is right for readings of physics",
     "stranger": "Lawful strangers: 0.5 is right. A far one makes one declared jump at the hand-over; waived: it is "
-    "read behind one frame, which shows no velocity",
+    "read behind one frame, which shows no velocity, and only its quality (Q) is given",
     "cheat": "Cheats: skill on each axis, which should be at most 0.05",
 }
 
@@ -80,12 +80,12 @@ def _said(row: dict[str, Any]) -> str:
     get = row.__getitem__
     name = last_part(get("reading"))
     if get("level") == LEVEL:
-        return f"{get('value'):.2%} of {get('clips'):.0f} (at most {get('high'):.2%}), bar {get('bar'):.2%}."
+        return f"{get('value'):.2%} of {get('clips'):.0f} clips (at most {get('high'):.2%}), bar {get('bar'):.2%}."
     if get("level") == "skill":
         return f"{get('value'):.2f}{_between(get('low'), get('high'))}, at most {get('bar'):.2f}."
     if name in LOCATING:
         return f"{get('located'):.0%} located (at least {get('located_low'):.0%}), bar {get('bar'):.0%}."
-    if np.isfinite(get("broken")) and get("source").startswith("gravity:0.8"):
+    if any(bar.measure == "broken" and bar.reading == name and bar.names(get("source")) for bar in BARS):
         return f"{get('broken'):.0%} broken at every tolerance, bar {get('bar'):.0%}."
     if get("kind") == "stranger":
         return f"quality {get('quality'):.2f}, bar {get('bar'):.2f}."
@@ -156,6 +156,8 @@ def _auroc(own: pd.DataFrame, name: str) -> str:
     if name not in own.index:
         return ""
     value, low, high = (float(own[column][name]) for column in ("auroc", "low", "high"))
+    if not np.isfinite(value) and own["negatives"][name] == 0 and np.isfinite(own["quality"][name]):
+        return f"Q {own['quality'][name]:.2f}"  # it is compared with nothing
     return f"{value:.2f}{_between(low, high)}" if np.isfinite(value) else ""
 
 
@@ -180,9 +182,9 @@ def _false_breaks(table: pd.DataFrame) -> Table | None:
     rows = table[(table["level"] == LEVEL)]
     if rows.empty:
         return None
-    title = "False breaks: ground truth and near strangers with a larger strength, with upper 95 % bound"
+    title = "False breaks: clips whose ground truth or near strangers have a larger strength, with upper 95 % bound"
     view = Table(title=title, box=None, pad_edge=False, header_style="bold", title_justify="left")
-    for name in ("reading", "diameters", "task", "videos", "share", "at most", "bar", ""):
+    for name in ("reading", "diameters", "task", "clips", "share", "at most", "bar", ""):
         view.add_column(name, justify="left" if name in ("reading", "task") else "right")
     for row in _rows(rows):
         met = {1.0: "met", 0.0: "not met"}.get(row["met"], "too few")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from physbench.checks.validity.sources import show
 from physbench.checks.validity.strangers import far, near
 from physbench.clips.clip import Clip
 from physbench.world.geometry import gap, rotate
@@ -61,6 +63,24 @@ def test_far_balls_on_a_table_roll_and_each_has_the_velocity_of_a_ball(clip_of: 
         velocity, spin = now[i, 7:10] + stranger.jumps[i, :3], now[i, 10:] + stranger.jumps[i, 3:]
         assert np.linalg.norm(velocity) > 0 and abs(velocity[2]) < 1e-9
         assert np.linalg.norm(velocity - np.cross(spin, [0, 0, radius])) < 0.02 * np.linalg.norm(velocity) + 1e-3
+
+
+def test_what_the_context_shows_a_far_stranger_keeps(clip_of: Clips, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eight frames show all constants here, one does not: then the stranger is one of another scene."""
+    clip = clip_of("falling/projectile-v1")
+    other = replace(clip.scene, bodies=tuple(replace(body, restitution=0.123) for body in clip.scene.bodies))
+    monkeypatch.setattr(
+        "physbench.checks.validity.strangers.possible_scenes", lambda _, context: () if context > 1 else (other,)
+    )
+    assert far(clip, CONTEXT).scene is clip.scene and far(clip, 1).scene is other
+    asked = []
+    monkeypatch.setattr(
+        "physbench.checks.validity.sources.far", lambda clip, context: asked.append(context) or far(clip, context)
+    )
+    assert (
+        show(clip, CONTEXT, "stranger-far").context is None and show(clip, CONTEXT, "stranger-far-waived").context == 1
+    )
+    assert asked == [CONTEXT, 1]
 
 
 def test_a_far_stranger_goes_elsewhere(clip_of: Clips) -> None:

@@ -122,8 +122,9 @@ def test_so_many_are_broken_at_every_tolerance(table: pd.DataFrame) -> None:
 
 def test_false_breaks_are_counted_with_a_bound(table: pd.DataFrame) -> None:
     rows = table[(table["level"] == "false breaks") & (table["source"] == "lawful > 0.03")].set_index("task")
-    assert rows.loc["*", "value"] == rows.loc[TASK, "value"] == 1 / 20
-    assert rows.loc["*", "high"] == pytest.approx(most_likely_share(1, 20)) and rows["met"].isna().all()
+    assert rows.loc["*", "value"] == rows.loc[TASK, "value"] == 1 / 10  # of ten clips with two videos each
+    assert rows.loc["*", "clips"] == 10
+    assert rows.loc["*", "high"] == pytest.approx(most_likely_share(1, 10)) and rows["met"].isna().all()
     many = [part("truth", s, 1.0, reads=strength(0.04 if s < 6 else 0.01)) for s in range(1000)]
     found = validity_table([(TASK, [*many, *(part("freeze", s, 0.0) for s in range(1000))])], [share])
     pooled = found[(found["level"] == "false breaks") & (found["task"] == "*")].set_index("source")
@@ -186,6 +187,25 @@ def test_seeds_behind_the_lawful_ones_give_no_negatives() -> None:
     assert cell(found, "kick:0.5")["negatives"] == 8 and cell(found, "kick:0.5")["clips"] == 8
 
 
+def test_a_bar_that_so_few_clips_cannot_meet_is_open(table: pd.DataFrame) -> None:
+    kick = cell(table, "kick:0.5", "family", STRENGTH)
+    assert (kick["auroc"], kick["bar"]) == (1.0, 0.99) and np.isnan(kick["met"])
+    located = cell(table, "kick:0.5", "family", FIRST)  # 5 of 8, at most 0.92: that is known
+    assert (located["bar"], located["met"]) == (0.95, 0.0)
+
+
+def test_a_waived_stranger_is_compared_with_nothing() -> None:
+    """It is read behind one frame, ground truth and freeze are not."""
+    waived = [part("stranger-far-waived", s, 0.9, distance=2.0) for s in range(10)]
+    found = validity_table([(TASK, [*parts(), *waived])], [share])
+    own = cell(found, "stranger-far-waived", "family")
+    assert np.isnan(own["auroc"]) and np.isnan(own["quality_lost"]) and own["negatives"] == 0
+    assert own["quality"] == pytest.approx(0.9) and (own["bar"], own["met"]) == (0.95, 0.0)
+    assert not ((found["source"] == "stranger-far-waived") & (found["level"] == "skill")).any()
+    (strangers,) = (view for view in printed(found, [READING], [], "family") if str(view.title).startswith("Lawful"))
+    assert "Q 0.90" in [str(text) for column in strangers.columns for text in column.cells]
+
+
 def test_near_strangers_are_told_from_ground_truth(table: pd.DataFrame) -> None:
     near = cell(table, "stranger-near")
     assert (near["auroc"], near["negatives"], near["distance"]) == (1.0, 10, 0.1)
@@ -209,6 +229,8 @@ def test_a_bar_is_met_by_an_estimate_that_is_known_well_enough() -> None:
     assert bar is not None and (bar.limit, bar.measure) == (0.99, "auroc")
     assert is_met(bar, 0.995, 0.971) is True and is_met(bar, 0.995, 0.96) is False and is_met(bar, 0.98, 0.975) is False
     assert is_met(bar, 0.995, float("nan")) is None
+    assert is_met(bar, 1.0, 0.78, 1.0, 0.78) is None  # not even that is enough, of 12 clips
+    assert is_met(bar, 0.5, 0.2, 0.8, 0.78) is False
     assert bar_of("gravity:0.95", "orbits", "consistency/strength", None) is None
     assert bar_of("vanish:1", "orbits", "permanence/any", "permanence") is not None
     assert is_met(Bar("cheat-*", "skill", "drift", 0.05), 0.05, float("nan")) is True
