@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,14 +114,15 @@ class Central:
     def run(self, changes: Sequence[Change], end: int, smooth: bool = False) -> Arcs:
         """Simulate from the first change to step `end`."""
         size = max(len(change.value) for change in changes if change.kind == "state" and change.value is not None)
-        begin = sorted({change.step for change in changes if change.step <= end})
-        ordered = sorted((change for change in changes if change.step <= end), key=lambda change: change.step)
-        rows = np.array([(begin.index(c.step), c.disc, KINDS[c.kind]) for c in ordered], dtype=np.int64)
+        ordered = sorted((change for change in changes if change.step <= end), key=attrgetter("step"))
+        begin: list[int] = []
+        rows = np.empty((len(ordered), 3), dtype=np.int64)
         value = np.zeros((len(ordered), size, 4))
-        for part, change in zip(value, ordered, strict=True):
-            if change.kind == "push" and change.value is not None:
-                part[:, 2:] = change.value
-            elif change.value is not None:
-                part[:] = change.value[:, :4]
+        for c, change in enumerate(ordered):
+            if not begin or change.step > begin[-1]:
+                begin.append(change.step)
+            rows[c] = len(begin) - 1, change.disc, KINDS[change.kind]
+            if change.value is not None:
+                value[c, :, 2 if change.kind == "push" else 0 :] = change.value[..., :4]
         factor = self.factor if len(self.factor) == size else np.repeat(self.factor, size)
         return Arcs(self, factor, np.array(begin, dtype=np.float64), rows, value)

@@ -3,8 +3,6 @@
 The universal functions U0 to U3 of Battin, An Introduction to the Mathematics and Methods of Astrodynamics (1999),
 section 4.5, serve every conic. Kepler's equation is solved by Laguerre's method as in `physbench.scoring.kepler`, from
 a guess that goes on from the time before: one step is the rule.
-
-All kernels are in this module: numba's cache sees changes of a kernel's own file only.
 """
 
 from __future__ import annotations
@@ -12,8 +10,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from physbench.scoring.shadowing.compiled import compiled
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -31,7 +30,7 @@ PARABOLA = 1e-4  # 1/m; what is nearer to it is taken for an ellipse when it com
 STATE, PUSH, GONE = 0, 1, 2  # what a change does
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def _universal(chi: float, alpha: float) -> tuple[float, float]:
     """U2 and U3; U0 = 1 - alpha U2 and U1 = chi - alpha U3. alpha: 1/m, one over the semi-major axis."""
     square = chi * chi
@@ -52,7 +51,7 @@ def _universal(chi: float, alpha: float) -> tuple[float, float]:
     return (1 - cosine) / alpha, (angle - sine) / (alpha * root)
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def _guess(dt: float, mu: float, r0: float, radial: float, alpha: float) -> float:
     """Universal anomaly to begin with."""
     if alpha < -STRAIGHT:  # far out a hyperbola grows exponentially in chi
@@ -64,7 +63,7 @@ def _guess(dt: float, mu: float, r0: float, radial: float, alpha: float) -> floa
     return math.sqrt(mu) * dt * (alpha if alpha > STRAIGHT else 1 / r0)
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def _go(state: Array, dt: Array, mu: float, moved: Array) -> None:
     """Fill moved (T, 4) with the states dt (T,) s, ascending, behind state (4,) about the origin."""
     x, y, u, v = state[0], state[1], state[2], state[3]
@@ -117,7 +116,7 @@ def _go(state: Array, dt: Array, mu: float, moved: Array) -> None:
             r0, radial, since = r, shape * u1 + radial * u0, dt[t]
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def _time_to(distance: float, state: Array, mu: float) -> float:
     """Seconds until a body with state (4,) about the origin comes as near as `distance` m; infinity for never.
 
@@ -153,7 +152,7 @@ def _time_to(distance: float, state: Array, mu: float) -> float:
     return ((eccentric * math.sinh(f_then) - f_then) - (eccentric * math.sinh(f_now) - f_now)) / rate
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def propagate(state: Array, dt: Array, mu: float) -> Array:
     """States (M, 4) about the origin, dt (T,) s -> (M, T, 4). mu: m3/s2, the acceleration is mu / r^2.
 
@@ -165,7 +164,7 @@ def propagate(state: Array, dt: Array, mu: float) -> Array:
     return moved
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def time_to(distance: float, state: Array, mu: float) -> Array:
     """Seconds (M,) until bodies with states (M, 4) about the origin come as near as `distance` m, see `_time_to`."""
     found = np.empty(len(state))
@@ -174,7 +173,7 @@ def time_to(distance: float, state: Array, mu: float) -> Array:
     return found
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def _straight(state: Array, dt: Array, moved: Array) -> None:
     """As `_go` where nothing draws."""
     for t in range(len(dt)):
@@ -182,7 +181,7 @@ def _straight(state: Array, dt: Array, moved: Array) -> None:
         moved[t, 2], moved[t, 3] = state[2], state[3]
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def _two(state: Array, dt: Array, first: float, second: float, reach: float, moved: Array) -> None:
     """Fill moved (2, T, 4) with the states of two that draw each other behind state (2, 4).
 
@@ -211,7 +210,7 @@ def _two(state: Array, dt: Array, first: float, second: float, reach: float, mov
             moved[0, t, axis], moved[1, t, axis] = ahead + share * way, ahead - (1 - share) * way
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def follow(
     begin: Array,
     change: Ints,
