@@ -137,7 +137,7 @@ def test_no_module_is_long(room: str, path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST, f"{room}: split {path.name}"
 
 
-HEAVY = ("torch", "numpy", "pandas", "pyarrow", "matplotlib", "pybullet", "lpips", "scipy")
+HEAVY = ("torch", "numpy", "pandas", "pyarrow", "matplotlib", "pybullet", "lpips", "scipy", "numba")
 
 
 def heavy_after(code: str) -> set[str]:

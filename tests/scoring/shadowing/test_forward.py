@@ -215,3 +215,43 @@ def test_the_time_of_a_touch_is_when_a_fine_look_finds_it() -> None:
     assert np.allclose(found[clear & late], first[clear & late], atol=2.1e-3)
     assert (found[clear & never] > 12).all()
     assert 50 < np.isinf(found).sum() < 350
+
+
+@pytest.mark.parametrize("smooth", [False, True])
+@pytest.mark.parametrize("task", ["collisions/billiards-v1", "falling/incline-v1"])
+def test_candidates_do_not_depend_on_each_other(task: str, smooth: bool) -> None:
+    scene = make_scene(Row(task, "test", 1))
+    model, start = forward(scene, 0.0), simulate(scene, [0.0]).states[0]
+    assert model is not None
+    rng, steps = np.random.default_rng(0), np.arange(0, 4800, 40.0)
+    values = [value(scene, model, start, n) + 0.02 * rng.normal(size=(6, 6)) for n in range(len(model.index))]
+    values[0][3] = np.nan
+
+    def places(chosen: list[int]) -> Array:
+        changes = [Change(0, n, "state", states[chosen]) for n, states in enumerate(values)]
+        return model.model().run(changes, 4800, smooth).places(steps)
+
+    every = places(list(range(6)))
+    for k in range(6):
+        assert np.array_equal(every[k], places([k])[0], equal_nan=True)
+    assert np.isnan(every[3, :, 0]).all() and not np.isnan(every[[0, 1, 2, 4, 5], :, 0]).any()
+
+
+def test_what_is_not_there_is_nowhere_and_meets_nothing() -> None:
+    """A disc is taken away before it is met, comes back elsewhere, and is pushed while it is not there."""
+    balls = [Body(n, "sphere", (0.3,), "moving", (x, 0.0, 0.0), hue=0) for n, x in (("a", -1.0), ("b", 1.0))]
+    model = forward(Scene(tuple(balls), Camera("front", (0.0, 0.0, 0.0))), 0.0)
+    assert model is not None
+    state = np.array([[-1.0, 0.0, 1.0, 0.0, 0.0, 0.0]]), np.array([[1.0, 0.0, 0.0, 0.0, 0.0, 0.0]])
+    changes = [Change(0, 0, "state", state[0]), Change(0, 1, "state", state[1])]
+    gone = [Change(600, 1, "gone"), Change(1200, 1, "push", np.array([1.0, 0.0]))]
+    back = [Change(3600, 1, "state", np.array([[1.0, 2.0, 0.0, 0.0, 0.0, 0.0]]))]
+    steps = np.arange(0, 4800, 40.0)
+    met = model.model().run(changes, 4800)
+    assert met.touches == [(1680, 1, 0)]
+    way = model.model().run([*changes, *gone, *back], 4800)
+    place = way.places(steps)[0]
+    assert not way.touches
+    assert np.allclose(place[:, 0, 0], -1 + steps / PHYSICS_HZ)
+    assert (np.isfinite(place[:, 1, 0]) == ((steps < 600) | (steps >= 3600))).all()
+    assert np.allclose(place[steps >= 3600, 1], [1.0, 2.0])
