@@ -8,6 +8,7 @@ have met are fitted together.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -26,6 +27,9 @@ Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 MOST_BREAKS = 8  # of a body that are followed; what comes after the next one is unexplained
+FOLLOWED = 1.2  # s beyond a miss that a fit is pulled by at most
+FAR_OFF = 2.0  # limits by which a least-squares fit may be off for harder ones to be tried
+HOPELESS = 1.3  # limits; the same of the least largest distance, as far as slopes tell
 POLISH = 24  # random candidates where fits do not go on
 MOST_FITS = 4  # that end at one frame of a body
 BACK = 0.4  # s before a miss in which the break may lie
@@ -76,6 +80,8 @@ class Chainer:
         self.only_first = only_first
         self.chain = Chain(tolerance, list(arcs) if arcs is not None else [])
         self.current: dict[int, int] = {}  # arc of each body that goes on
+        self.fitted = np.zeros(0)  # numbers (p,) of the last fit by least squares
+        self.excess = 0.0  # largest distance in limits of the last fit that did not go on
         self.rng = np.random.default_rng(0)
 
     def run(self) -> Chain:
@@ -85,7 +91,8 @@ class Chainer:
         self.current = {arc.disc: a for a, arc in enumerate(self.chain.arcs)}
         if self.chain.arcs:
             self._extend()
-            self._settle()
+            if not (self.only_first and self.chain.breaks):
+                self._settle()
         self._finish()
         self._check_starts()
         return self.chain
@@ -108,7 +115,7 @@ class Chainer:
             fits[disc, frame] += 1
             again = again or fits[disc, frame] > MOST_FITS
             if not again and self._improve(disc, frame, way, margin):
-                margin = min(2 * margin, self.limits.frames(FIRST))  # what drifts away is followed in larger steps
+                margin = min(2 * margin, self.limits.frames(FOLLOWED))  # what drifts away is followed in larger steps
                 continue
             margin, longer = base, margin
             if not again and longer > base and self._improve(disc, frame, way, base):
@@ -217,25 +224,31 @@ class Chainer:
         chosen = [self.current[n] for n in self._group(disc, frame, way)]
         end = min(frame + max(2 * margin, limits.frames(FIRST)) + 1, self.total)
         fit = Fit(self.problem, self.chain.arcs, chosen, way, end)
-        trials = []
-        if not hard:
-            trials.append(fit.descend(limits.points(fit, min(frame + margin, self.total))))
-        else:
-            exact = limits.points(fit, frame + 1)
-            base = fit.descend(exact, rounds=3, extra=limits.pressure(fit, fit.start))
-            trials.append(base)
-            trials.append(fit.descend(exact, base, rounds=3, extra=limits.pressure(fit, base)))
-            spread = fit.spread(exact, base)
-            shaken = base + self.rng.normal(size=(POLISH, len(base))) @ spread.T * self.rng.choice(
-                [1.0, 3.0, 10.0], (POLISH, 1)
-            )
-            best = shaken[int(limits.reach(fit, shaken).argmax())]
-            trials += [best, fit.descend(exact, best, rounds=3)]
-        reach = limits.reach(fit, np.stack(trials))
-        if reach.max() <= frame:
-            return False
-        self.chain.arcs = fit.result(trials[int(reach.argmax())])
-        return True
+        for numbers in self._harder(fit, frame) if hard else self._plain(fit, frame + margin):
+            if limits.reach(fit, numbers[None])[0] > frame:
+                self.chain.arcs = fit.result(numbers)
+                return True
+            self.excess = float(limits.excess(fit, numbers[None], frame + 1)[0])
+        return False
+
+    def _plain(self, fit: Fit, end: int) -> Iterator[Array]:
+        """Least squares to the points before a frame."""
+        self.fitted = fit.descend(self.limits.points(fit, min(end, self.total)))
+        yield self.fitted
+
+    def _harder(self, fit: Fit, frame: int) -> Iterator[Array]:
+        """Fits that press the largest distance up to a frame down, where slopes say that this may do."""
+        limits, points = self.limits, self.limits.points(fit, frame + 1)
+        if self.excess > FAR_OFF or fit.least(points, self.fitted, 1 / limits.limit[fit.frames]) > HOPELESS:
+            return
+        base = fit.descend(points, rounds=3, extra=limits.pressure(fit, fit.start))
+        yield base
+        yield fit.descend(points, base, rounds=3, extra=limits.pressure(fit, base))
+        factors = self.rng.choice([1.0, 3.0, 10.0], (POLISH, 1))
+        shaken = base + self.rng.normal(size=(POLISH, len(base))) @ fit.spread(points, base).T * factors
+        best = shaken[int(limits.reach(fit, shaken).argmax())]
+        yield best
+        yield fit.descend(points, best, rounds=3)
 
     def _break(self, disc: int, frame: int, way: Way) -> None:
         """End the arc of a body at a frame that it misses, and begin the next one."""
@@ -247,7 +260,7 @@ class Chainer:
             return
         found = None
         if (innocent or not self.only_first) and before.first < frame:  # else what is tried again fails again
-            found = self.restarts.behind(before, frame, chain.arcs)
+            found = self.restarts.behind(before, frame, chain.arcs, way)
         time, gross, jump, kick = float(self.seen.times[frame]), False, np.nan, np.nan
         if found is not None:
             self.current[disc] = len(chain.arcs)

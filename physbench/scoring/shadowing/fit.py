@@ -20,6 +20,7 @@ Mask = NDArray[np.bool_]
 
 STEP_PLACE, STEP_SPEED = 5e-4, 2e-3  # m and m/s, of numerical derivatives
 DAMPINGS = (1e-4, 1e-2, 1.0, 100.0)
+PRESSINGS = 40  # rounds of weights
 FAR = 1e3  # sd; as far off counts where a candidate is not there
 
 
@@ -48,6 +49,7 @@ class Fit:
         self.steps = np.concatenate(
             [np.repeat([STEP_PLACE, STEP_SPEED], len(self.arcs[c].numbers) // 2) for c in self.chosen]
         )
+        self._found: dict[bytes, Array] = {}  # places (F, N, 2) m of candidates that were simulated
 
     def way(self, numbers: Array, smooth: bool = False) -> Way:
         """The motion of candidates with numbers (K, p)."""
@@ -61,8 +63,16 @@ class Fit:
         return self.problem.model.run([*self._frozen, *changes], int(last), smooth)
 
     def places(self, numbers: Array, smooth: bool = False) -> Array:
-        """Places (K, F, N, 2) m of candidates with numbers (K, p)."""
-        return self.way(numbers, smooth).places(self.problem.seen.steps[self.frames])
+        """Places (K, F, N, 2) m of candidates with numbers (K, p); what was simulated once is kept."""
+        steps = self.problem.seen.steps[self.frames]
+        if smooth:
+            return self.way(numbers, smooth).places(steps)
+        keys = [row.tobytes() for row in numbers]
+        new = [k for k, key in enumerate(keys) if key not in self._found]
+        if new:
+            for k, place in zip(new, self.way(numbers[new]).places(steps), strict=True):
+                self._found[keys[k]] = place
+        return np.stack([self._found[key] for key in keys])
 
     def errors(self, numbers: Array) -> Array:
         """Distances (K, F, N) in diameters, NaN where there is no body or no point."""
@@ -106,12 +116,31 @@ class Fit:
             costs = np.einsum("km,km->k", values, values)
             chosen = int(costs.argmin())
             gain = cost - float(costs[chosen])
-            if not gain > 1e-3 * cost:
+            if not gain > 1e-2 * cost:
                 if gain > 0:
                     best = trials[chosen]
                 break
             best, residual, cost = trials[chosen], values[chosen], float(costs[chosen])
         return best
+
+    def least(self, mask: Mask, at: Array, weight: Array) -> float:
+        """The least largest weighted distance near numbers (p,), as far as slopes tell.
+
+        mask, weight: (F, N) of the points. Lawson's method: points are weighted by how far off they are, over and over.
+        """
+        weight = np.where(mask & self.problem.seen.known[self.frames], weight, 0.0)
+        slope, scale = self._slopes(at, weight)
+        slope, residual = slope / scale, self._residuals(at[None], weight, False)[0]
+        count, least = len(at), np.inf
+        share = np.full(len(residual) // 2, 2 / max(len(residual), 1))
+        for _ in range(PRESSINGS):
+            heavy = slope * np.repeat(share, 2)[:, None]
+            step = np.linalg.solve(heavy.T @ slope + 1e-12 * np.eye(count), heavy.T @ residual)
+            off = np.linalg.norm((residual - slope @ step).reshape(-1, 2), axis=1)
+            least = min(least, float(off.max(initial=0.0)))
+            share = share * (off + 1e-9)
+            share /= share.sum()
+        return least
 
     def spread(self, mask: Mask, at: Array) -> Array:
         """Square root (p, p) of the covariance of the numbers at a fit."""

@@ -45,6 +45,13 @@ class Limits:
             reach = np.where(missed.any(axis=1), np.minimum(reach, arc.first + missed.argmax(axis=1)), reach)
         return reach
 
+    def excess(self, fit: Fit, numbers: Array, end: int) -> Array:
+        """Largest distances (K,) of fitted arcs from what is seen before frame `end`, in limits; inf where none is."""
+        part = slice(fit.since, end)
+        mask = self.points(fit, end)[: end - fit.since] & self.seen.known[part]
+        share = fit.errors(numbers)[:, : end - fit.since] / self.limit[part]
+        return np.asarray(np.where(np.isnan(share), np.inf, share)[:, mask].max(axis=1, initial=0.0))
+
     def points(self, fit: Fit, end: int) -> Mask:
         """The points (F, N) of fitted arcs before frame `end`."""
         mask = np.zeros((fit.frames.stop - fit.since, len(self.seen.diameter)), dtype=bool)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +20,7 @@ LEAST_POINTS = 4  # of such a segment: two more than tell its four numbers
 AHEAD = 0.07  # s beyond the first miss that a fit is pulled by
 FIRST = 0.3  # s that a new arc is fitted to
 PROMISING = 0.1  # s that a guess must hold to be fitted
+FAR_OFF = 4.0  # limits by which the best guess may be off within LEAST_SPAN to be fitted
 DELAYS = (0, 1, 2, 4, 7, 11, 16)  # thirtieths of a second by which a new start is sought later and later
 LATER = 0.25  # s by which it is from then on
 MOST_STARTS = 16  # of a body that are sought in vain; what comes after them is unexplained
@@ -47,12 +47,17 @@ class Restarts:
                     arcs.append(guesses[-1])
                     break
         for a, arc in enumerate(arcs):
-            found = self._best(arc.disc, arc.first, arcs[:a], arcs[a + 1 :], starts(self.problem, arc.disc, arc.first))
+            others = [*arcs[:a], *arcs[a + 1 :]]
+            way = self._way_to(arc.first, others)
+            found = self._best(arc.first, arcs[:a], arcs[a + 1 :], starts(self.problem, arc.disc, arc.first), way, True)
             arcs[a] = found[1]
         return arcs
 
-    def behind(self, old: Arc, frame: int, arcs: Sequence[Arc]) -> Arc | None:
-        """The next arc of a body that lasts, from a frame on; `old`: the arc before, one of `arcs`."""
+    def behind(self, old: Arc, frame: int, arcs: Sequence[Arc], way: Way) -> Arc | None:
+        """The next arc of a body that lasts, from a frame on; `old`: the arc before, one of `arcs`.
+
+        way: a simulation in which the body goes on in its old arc.
+        """
         disc, total = old.disc, self.limits.total
         known = np.flatnonzero(self.seen.known[:, disc])
         delays = [round(delay * self.limits.fps / 30) for delay in DELAYS]
@@ -63,7 +68,7 @@ class Restarts:
                 return None
             if later[0] > tried:
                 tried = int(later[0])
-                found = self._lasting(old, tried, arcs)
+                found = self._lasting(old, tried, arcs, way)
                 if found is not None:
                     return found
                 self._vain[disc] += 1
@@ -71,21 +76,20 @@ class Restarts:
             at = max(frame + delays[0], at + 1)
         return None
 
-    def _lasting(self, old: Arc, frame: int, arcs: Sequence[Arc]) -> Arc | None:
-        guesses = [*starts(self.problem, old.disc, frame), *self._carried(old, frame, arcs)]
+    def _lasting(self, old: Arc, frame: int, arcs: Sequence[Arc], way: Way) -> Arc | None:
+        guesses = [*starts(self.problem, old.disc, frame), *self._carried(old, frame, way)]
         if not guesses:
             return None
-        (reach, _), arc = self._best(old.disc, frame, arcs, (), guesses, self.limits.frames(PROMISING))
+        (reach, _), arc = self._best(frame, arcs, (), guesses, way)
         lasted = float(self.seen.times[min(reach, self.limits.total) - 1] - self.seen.times[frame])
         points = int(self.seen.known[frame:reach, old.disc].sum())
         return arc if lasted >= LEAST_SPAN - 1e-9 and points >= LEAST_POINTS else None
 
-    def _carried(self, old: Arc, frame: int, arcs: Sequence[Arc]) -> list[Arc]:
+    def _carried(self, old: Arc, frame: int, way: Way) -> list[Arc]:
         """Starts for a body that something meets at once: with the speed that it had, and with that of two points."""
         seen, n = self.seen, old.disc
-        longer = [replace(old, last=len(seen.times)) if arc is old else arc for arc in arcs]
         recent = max(frame - EARLIER, old.first)  # in between the old arc may have met something
-        had = self.problem.simulate(longer, frame).at(seen.steps[[recent, frame]])[1][0, :, n]
+        had = way.at(seen.steps[[recent, frame]])[1][0, :, n]
         place, speeds = seen.place[frame, n], list(had)
         if frame + 1 < len(seen.times) and seen.known[frame + 1, n]:
             dt = float(seen.times[frame + 1] - seen.times[frame])
@@ -100,39 +104,38 @@ class Restarts:
 
     def _best(
         self,
-        disc: int,
         frame: int,
         before: Sequence[Arc],
         behind: Sequence[Arc],
         guesses: Sequence[Arc],
-        promising: int = 0,
+        way: Way | None,
+        first: bool = False,
     ) -> tuple[Value, Arc]:
         """The arc that holds longest of those that fits from guesses reach, in its place among the others.
 
-        promising: frames that the best guess must hold to be fitted at all.
+        way: a simulation up to the frame. first: it is the first arc of its body, which it has in any case.
         """
-        limits = self.limits
+        limits, disc = self.limits, guesses[0].disc
         end = min(frame + max(2 * limits.frames(FIRST), LEAST_POINTS + 2), limits.total)
-        index = len(before)
+        index, promising = len(before), frame + limits.frames(PROMISING)
         around = [*before, guesses[0], *behind]
-        way = self._way_to(frame, [*before, *behind])
-        values = self._values(guesses, around, index, way, end)
+        values, excess = self._values(guesses, around, index, way, end)
         ranked = sorted(range(len(guesses)), key=lambda g: values[g], reverse=True)
         best: tuple[Value, Arc] = values[ranked[0]], guesses[ranked[0]]
-        if promising and best[0][0] < frame + promising:
+        if best[0][0] >= end or (not first and (best[0][0] < promising or excess > FAR_OFF)):
             return best
-        others = [g for g in ranked if guesses[g].face != guesses[ranked[0]].face]
-        for g in [ranked[0], *(others[:1] if promising else ranked[1:2])]:
+        others = [g for g in ranked if guesses[g].face != guesses[ranked[0]].face and values[g][0] >= promising]
+        for g in [ranked[0], *(ranked[1:2] if first else others[:1])]:
             around[index] = guesses[g]
             fit = Fit(self.problem, around, [index], way, end)
+            numbers = fit.start
             span = min(max(values[g][0] + limits.frames(AHEAD), frame + limits.frames(FIRST / 2)), end)
             for until in (span, frame + limits.frames(FIRST) + 1):
-                numbers = fit.descend(limits.points(fit, min(until, end)), rounds=3)
-                fit = Fit(self.problem, fit.result(numbers), [index], way, end)
-                value = self._values([fit.arcs[index]], fit.arcs, index, way, end)[0]
+                numbers = fit.descend(limits.points(fit, min(until, end)), numbers, rounds=3)
+                value = self._held(fit.errors(numbers[None])[:, :, disc], frame, disc)[0]
                 if value > best[0]:
-                    best = (value, fit.arcs[index])
-                if value[0] < frame + limits.frames(PROMISING) or value[0] >= end:
+                    best = (value, fit.result(numbers)[index])
+                if value[0] < promising or value[0] >= end:
                     break
             if best[0][0] >= end:
                 break
@@ -145,19 +148,30 @@ class Restarts:
 
     def _values(
         self, guesses: Sequence[Arc], around: Sequence[Arc], index: int, way: Way | None, end: int
-    ) -> list[Value]:
-        """How long each guess holds in the place `index` among other arcs. All begin at one frame."""
+    ) -> tuple[list[Value], float]:
+        """How long each guess holds in the place `index` among other arcs. All begin at one frame.
+
+        And the least over the guesses of the largest distance, in limits, within the span of the shortest segment.
+        """
         values: list[Value] = [(0, -np.inf)] * len(guesses)
         disc, first = guesses[0].disc, guesses[0].first
+        excess, until = np.inf, min(first + self.limits.frames(LEAST_SPAN) + 1, end)
         for face in {guess.face for guess in guesses}:
             some = [g for g, guess in enumerate(guesses) if guess.face == face]
             arcs = [*around[:index], guesses[some[0]], *around[index + 1 :]]
             fit = Fit(self.problem, arcs, [index], way, end)
-            errors = fit.errors(np.stack([guesses[g].numbers for g in some]))[:, :, disc]
-            missed = self.limits.misses(errors, first, disc)
-            for g, row, beyond in zip(some, errors, missed, strict=True):
-                reach = int(beyond.argmax()) if beyond.any() else end - first
-                use = row[: max(reach, 1)]
-                rms = float(np.sqrt(np.nanmean(use**2))) if np.isfinite(use).any() else np.inf
-                values[g] = (first + reach, -rms)
+            numbers = np.stack([guesses[g].numbers for g in some])
+            for g, value in zip(some, self._held(fit.errors(numbers)[:, :, disc], first, disc), strict=True):
+                values[g] = value
+            excess = min(excess, float(self.limits.excess(fit, numbers, until).min()))
+        return values, excess
+
+    def _held(self, errors: Array, first: int, disc: int) -> list[Value]:
+        """How long arcs of a body that begin at a frame hold, from their distances (K, F) in diameters."""
+        values: list[Value] = []
+        for row, beyond in zip(errors, self.limits.misses(errors, first, disc), strict=True):
+            reach = int(beyond.argmax()) if beyond.any() else len(row)
+            use = row[: max(reach, 1)]
+            rms = float(np.sqrt(np.nanmean(use**2))) if np.isfinite(use).any() else np.inf
+            values.append((first + reach, -rms))
         return values
