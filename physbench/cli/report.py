@@ -53,6 +53,8 @@ def command(
         raise UsageError(f"--format: there is no '{wanted}'.{nearest(wanted, FORMATS)}")
     if clips and wanted != "csv":
         raise UsageError("--clips is for --format csv.")
+    if physicist is not None and wanted != "html":
+        raise UsageError("--physicist is drawn on the page: it goes with --format html.")
 
     from physbench.results.build import build_result, write_result
     from physbench.results.folder import RunFolder

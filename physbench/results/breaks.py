@@ -89,11 +89,19 @@ def broken(clip: Clip, found: Trace, tracks: Tracks, frames: Frames | None) -> B
 
 
 def _words(found: Trace) -> str:
+    ahead = found.times > 1e-6
+    due = found.due[ahead]
+    dt = float(found.times[1] - found.times[0])
+    lost, whole = (dt * float(mask.sum()) for mask in (due & (found.weight[0, ahead] == 0), due))
+    unlawful = f"no lawful motion is seen for {lost:.1f} of {whole:.1f} s of object-time"
     if not len(found.rung):
+        if lost:
+            return f"No break, but {unlawful}."
         return f"No break: lawful within {found.rungs[0]:.2g} diameters from the hand-over on."
     counts = [int((found.rung == r).sum()) for r in range(len(found.rungs))]
     parts = [f"{many} at {tolerance:.2g}" for many, tolerance in zip(counts, found.rungs, strict=True) if many]
-    return f"Breaks, by tolerance in diameters: {joined(parts)}."
+    words = f"Breaks, by tolerance in diameters: {joined(parts)}."
+    return f"{words} At {found.rungs[0]:.2g} {unlawful}." if lost else words
 
 
 def _lane(found: Trace, r: int, n: int, horizon: float) -> Lane:

@@ -136,9 +136,8 @@ def share_chart(group: GroupShares, *, small: bool = False) -> str:
             if share.band is not None:
                 top.fill_between(group.times, *share.band, color=COLOUR[source], alpha=0.2, lw=0, zorder=2)
             top.plot(group.times, share.explained, **style)
-            rates = np.where(np.isfinite(share.breaks), share.breaks, np.nan)
-            below.stairs(rates, edges, baseline=None, **style)
-            most = max(most, float(np.nanmax(rates, initial=0.0)))
+            below.stairs(share.breaks, edges, baseline=None, **style)
+            most = max(most, float(np.nanmax(share.breaks, initial=0.0)))
             words.append(f"{LAWFUL_NAMES[source]}: {100 * float(np.nanmean(share.explained)):.0f} % explained.")
         top.set_ylim(-0.04, 1.04)
         top.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])

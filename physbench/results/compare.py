@@ -102,10 +102,12 @@ def compare(first: RunFolder, *others: RunFolder, resamples: int = RESAMPLES) ->
     for folder, name, (manifest, tables) in zip(folders, names, found, strict=True):
         wanted = {row.id for row in rows_of(manifest)}
         kept = {source: table[table["clip"].isin(wanted)] for source, table in tables.items()}
-        card = manifest["model"]["card"]
-        context = int(manifest.get("context") or card["context_frames"])
         info = RunInfo(
-            path=str(folder.path), name=name, track=card["track"], render_spec=str(spec_of(manifest)), context=context
+            path=str(folder.path),
+            name=name,
+            track=manifest["model"]["card"]["track"],
+            render_spec=str(spec_of(manifest)),
+            context=_context(manifest),
         )
         sides.append(Side(manifest, info, estimate(kept, resamples=resamples, fixed=fixed_kinds(manifest))))
     left = sides[0]
@@ -143,6 +145,26 @@ def require_alike(first: RunFolder, a: Mapping[str, Any], second: RunFolder, b: 
         raise UsageError(
             f"{start}: they were scored by other code ({codes[0]}, {codes[1]}). Run the older one again with --fresh."
         )
+
+
+def require_physicist(run: RunFolder, physicist: RunFolder) -> None:
+    """Raise UsageError where `physicist` is no finished run of `baseline:physicist` under the conditions of `run`."""
+    (ours, _), (theirs, _) = read_run(run), read_run(physicist)
+    again = f"Run physbench eval baseline:physicist with the --suite, --tasks and --limit of {run.path}."
+    target = theirs["model"]["target"]
+    if target != "baseline:physicist":
+        raise UsageError(f"{physicist.path} is a run of {target}. {again}")
+    require_alike(run, ours, physicist, theirs)
+    for words, a, b in (
+        ("size and rate", str(spec_of(ours)), str(spec_of(theirs))),
+        ("context frames", _context(ours), _context(theirs)),
+    ):
+        if a != b:
+            raise UsageError(f"{physicist.path} has other {words} than {run.path} ({b}, {a}). {again}")
+
+
+def _context(manifest: Mapping[str, Any]) -> int:
+    return int(manifest.get("context") or manifest["model"]["card"]["context_frames"])
 
 
 def _held(manifest: Mapping[str, Any], rows: Sequence[Row]) -> str:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SOURCES = ("model", "truth", "freeze", "constant-velocity")
-PHYSICIST = "physicist"  # the working ceiling: shown where its traces are beside the references
+PHYSICIST = "physicist"  # the working ceiling: shown where its run is given
 PREDICTABILITY = "drift/accuracy.predictability"
 APART = 0.1  # of ground truth's value and of a natural size: readings closer than this are no reason
 SIZE = {"deg": 50.0}  # of other units: 1
@@ -128,7 +128,8 @@ def gather(
 def clip_traces(folder: RunFolder, clip: str, physicist: RunFolder | None = None) -> dict[str, Trace]:
     """What shadowing found of the first sample and the references, by source; empty where nothing was shadowed."""
     places = {source: folder if source == "model" else folder.reference(source) for source in SOURCES}
-    places[PHYSICIST] = physicist or folder.reference(PHYSICIST)
+    if physicist is not None:
+        places[PHYSICIST] = physicist
     found = {source: load_trace(place.trace(clip)) for source, place in places.items()}
     return {source: trace for source, trace in found.items() if trace is not None}
 

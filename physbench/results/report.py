@@ -29,7 +29,7 @@ def write_report(
 
     result.json is built if it is not there yet. With a `place` for the report nothing in the folder is written.
     physicist: a run of `baseline:physicist` on the same clips, drawn beside the references. Raises UsageError where it
-    is no finished run.
+    is no finished run of it under the same conditions.
     """
     from physbench.results.build import build_result, write_result
     from physbench.results.gather import gather
@@ -37,6 +37,10 @@ def write_report(
     from physbench.results.schema import read_result
 
     manifest, tables = read_run(folder)
+    if physicist is not None:
+        from physbench.results.compare import require_physicist
+
+        require_physicist(folder, physicist)
     if result is None and folder.result.is_file():
         result = read_result(folder.result).model_dump(mode="json")
     elif result is None:

@@ -18,7 +18,8 @@ LIBRARIES = ("torch", "numpy", "scipy", "scikit-image", "pybullet", "lpips", "to
 BASELINES = ("adapters/baselines.py", "adapters/constant_velocity.py")
 # Readings of a given clip; its task, since predictability looks at what else the task could have drawn.
 DECIDING = ("world", "clips", "tasks", "tracks", "scoring", "scorers", "rollouts", *BASELINES)
-ALL_DECIDING = (*DECIDING, "adapters", "reference")  # which rollouts, too
+# Which rollouts, too: all that a name like baseline:physicist or saboteur:kick:0.5 leads to.
+ALL_DECIDING = (*DECIDING, "adapters", "reference", "physicist", "checks/validity")
 
 
 def library_version(name: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -14,8 +15,23 @@ if TYPE_CHECKING:
 
 Key = tuple[Row, RenderSpec, bool]
 
+
+@dataclass(frozen=True)
+class _Failure:
+    """An error without its traceback, whose frames would hold the tracks and the clip for good."""
+
+    kind: type[Exception]
+    words: str
+
+    def again(self) -> Exception:
+        try:
+            return self.kind(self.words)
+        except Exception:  # a kind that takes other arguments
+            return RuntimeError(f"{self.kind.__name__}: {self.words}")
+
+
 # As long as the tracks are there, and no longer. An error is kept too: it costs as much as an answer.
-_DONE: WeakKeyDictionary[Tracks, dict[Key, Shadowing | Exception | None]] = WeakKeyDictionary()
+_DONE: WeakKeyDictionary[Tracks, dict[Key, Shadowing | _Failure | None]] = WeakKeyDictionary()
 
 
 def shadowed(clip: Clip, tracks: Tracks, *, free: bool = False) -> Shadowing | None:
@@ -33,14 +49,15 @@ def shadowed(clip: Clip, tracks: Tracks, *, free: bool = False) -> Shadowing | N
         except MemoryError:
             raise
         except Exception as error:
-            found[key] = error
+            found[key] = _Failure(type(error), str(error))
+            raise
     answer = found[key]
-    if isinstance(answer, Exception):
-        raise answer
+    if isinstance(answer, _Failure):
+        raise answer.again()
     return answer
 
 
 def known_shadowing(clip: Clip, tracks: Tracks) -> Shadowing | None:
     """What `shadowed` has found of these tracks, if it was asked and found something. Costs nothing."""
     answer = _DONE.get(tracks, {}).get((clip.row, clip.spec, False))
-    return None if isinstance(answer, Exception) else answer
+    return None if isinstance(answer, _Failure) else answer

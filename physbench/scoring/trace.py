@@ -48,10 +48,22 @@ class Trace:
 
 
 def trace(clip: Clip, tracks: Tracks) -> Trace | None:
-    """The trace of tracks that a scorer has shadowed; None where none has, or shadowing does not apply or failed."""
+    """The trace of tracks that a scorer has shadowed; None where none has, or shadowing does not apply or failed.
+
+    None, too, where drawing the lawful ways fails: the scores are there, and one picture less must not end a run.
+    """
     found = known_shadowing(clip, tracks)
     if found is None:
         return None
+    try:
+        return _trace(clip, tracks, found)
+    except MemoryError:
+        raise
+    except Exception:
+        return None
+
+
+def _trace(clip: Clip, tracks: Tracks, found: Shadowing) -> Trace:
     index = found.problem.forward.index
     fps = 1 / float(tracks.times[1] - tracks.times[0])
     breaks = [(r, each) for r, rung in enumerate(found.rungs) for each in rung.breaks]

@@ -91,11 +91,36 @@ def test_counts_say_how_many_clips_break() -> None:
     for breaks in ([(0, 0, 0.1), (1, 0, 0.1)], [(0, 0, 1.0)], []):
         count.add({"truth": make_trace(np.ones((3, 30, 1))), "model": make_trace(np.ones((3, 30, 1)), breaks)})
     count.add({"truth": make_trace(np.ones((3, 30, 1)))})
-    first, second = count.sentences()
-    assert first == "Of 3 clips, 2 at 0.03, 1 at 0.08 and 0 at 0.2 diameters break (ground truth: 0, 0, 0)."
+    count.add({})  # cannot be shadowed
+    first, second, third = count.sentences()
+    assert first == "Of 4 clips, 2 at 0.03, 1 at 0.08 and 0 at 0.2 diameters break (ground truth: 0, 0, 0)."
     assert second == (
-        "At 0.03 the first break comes at 0.6 s (median); in 1 it is the join itself, within 0.2 s of the hand-over."
+        "At 0.03 the first break comes at 0.6 s (median of the 2 that break); in 1 it is the join itself, within 0.2 s "
+        "of the hand-over."
     )
+    assert third.startswith("In 1 of 4 clips an object that should be seen is in no lawful motion, or not there")
+
+
+def test_what_breaks_before_the_hand_over_is_none_of_the_join() -> None:
+    count = BreakCount()
+    count.add({"truth": make_trace(np.ones((3, 30, 1))), "model": make_trace(np.ones((3, 30, 1)), [(0, 0, 0.0)])})
+    assert "the join itself" not in " ".join(count.sentences())
+
+
+def test_a_video_in_which_everything_is_gone_is_not_called_lawful() -> None:
+    count, weight = BreakCount(), np.ones((3, 30, 1))
+    weight[:, 15:] = 0
+    count.add({"truth": make_trace(np.ones((3, 30, 1))), "model": make_trace(weight)})
+    assert count.sentences()[0] == "No clip of 1 breaks at any tolerance."
+    assert count.sentences()[1].startswith("In 1 of 1 clip an object that should be seen")
+
+
+def test_breaks_are_drawn_when_they_happen_among_clips_of_other_lengths() -> None:
+    """One at 1.9 s of 2 s lies in the fourth eighth of another clip's 4 s."""
+    pool = SharePool("orbits")
+    for many, breaks in ((30, [(0, 0, 1.9)]), (60, [])):
+        pool.add({"truth": make_trace(np.ones((3, many, 1))), "model": make_trace(np.ones((3, many, 1)), breaks)})
+    assert np.flatnonzero(pool.result().shares["model"].breaks).tolist() == [3]
 
 
 def test_the_chart_says_what_it_shows_and_escapes() -> None:
@@ -119,7 +144,9 @@ def test_a_timeline_cuts_the_horizon_where_the_weight_changes(clip: Clip, kit: S
     weight[0, 3 * clip.horizon // 4 :, 0] = 0.5
     half = clip.horizon // 2 / FPS
     found = broken(clip, make_trace(weight, [(0, 0, half)]), kit.true_tracks(clip), clip.future())
-    assert found.words == "Breaks, by tolerance in diameters: 1 at 0.03."
+    assert found.words.startswith(
+        "Breaks, by tolerance in diameters: 1 at 0.03. At 0.03 no lawful motion is seen for 1."
+    )
     first, second = found.timelines
     assert [bar.weight for bar in first.lanes[0].bars] == [1.0, 0.0, 0.5]
     assert first.lanes[0].bars[0].end == first.lanes[0].bars[1].start == pytest.approx(0.5)
@@ -148,6 +175,8 @@ def test_a_close_up_is_cut_from_the_frame_of_the_break(clip: Clip, kit: SimpleNa
 def test_no_break_is_said(clip: Clip, kit: SimpleNamespace) -> None:
     found = broken(clip, make_trace(np.ones((3, clip.horizon, 2))), kit.true_tracks(clip), None)
     assert found.words == "No break: lawful within 0.03 diameters from the hand-over on." and not found.close_ups
+    black = broken(clip, make_trace(np.zeros((3, clip.horizon, 2))), kit.true_tracks(clip), None)
+    assert black.words == "No break, but no lawful motion is seen for 8.0 of 8.0 s of object-time."
 
 
 def test_the_page_shows_lawfulness_and_breaks(small_run: RunFolder, tmp_path: Path) -> None:
@@ -166,7 +195,7 @@ def test_the_page_shows_lawfulness_and_breaks(small_run: RunFolder, tmp_path: Pa
         if folder.tracks(row.id).is_file():
             save_trace(folder.trace(row.id), make_trace(np.full(shape, 0.5), [(0, 0, 0.5), (2, 0, 1.0)]))
     shown = render(build_result(folder, resamples=20), manifest, gather(folder, manifest, tables, physicist))
-    assert "Of 7 clips, 7 at 0.03, 0 at 0.08 and 7 at 0.2 diameters break (ground truth: 0, 0, 0)." in shown
+    assert "Of 8 clips, 7 at 0.03, 0 at 0.08 and 7 at 0.2 diameters break (ground truth: 0, 0, 0)." in shown
     assert "physicist: sees the context" in shown and "physicist: 100 % explained" in shown
     assert shown.count('class="tick"') == 2 * shown.count('class="lines"') > 0
     assert shown.count('class="law"') == shown.count('class="lines"')  # one close-up a clip

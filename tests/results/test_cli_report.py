@@ -69,3 +69,26 @@ def test_what_is_no_finished_run_is_refused_in_words(kind: str, make_run, tmp_pa
     assert captured.out == ""
     assert words in captured.err
     assert len(captured.err.strip().splitlines()) <= 2
+
+
+def test_a_physicist_is_a_run_of_it_under_the_same_conditions(make_run, tmp_path: Path, capsys) -> None:
+    """Else its traces would be drawn beside others under a name that is not theirs."""
+    folder = make_run(2, 0)
+    path = tmp_path / "physicist"
+    shutil.copytree(folder.path, path)
+    manifest = read_json(path / "manifest.json")
+
+    def refused(words: str, **model: object) -> None:
+        edited = {**manifest, "model": {**manifest["model"], "target": "baseline:physicist", **model}}
+        (path / "manifest.json").write_text(json.dumps(edited))
+        assert run(["report", str(folder.path), "--physicist", str(path), "--out", str(tmp_path / "page.html")]) == 2
+        assert words in capsys.readouterr().err
+
+    refused("is a run of toy.py:make", target="toy.py:make")
+    refused("has other size and rate", card={**manifest["model"]["card"], "fps": 30.0})
+    manifest = {**manifest, "versions": {**manifest["versions"], "code": "other"}}
+    refused("scored by other code")
+    assert run(["report", str(folder.path), "--physicist", str(tmp_path / "none")]) == 2
+    assert "there is no such folder" in capsys.readouterr().err
+    assert run(["report", str(folder.path), "--physicist", str(path), "--format", "md"]) == 2
+    assert "--format html" in capsys.readouterr().err

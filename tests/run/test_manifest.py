@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -83,6 +85,12 @@ def test_the_code_hash_covers_what_it_says() -> None:
     assert all(_sources([part]) for part in ALL_DECIDING)
     others = {path.name for path in _sources(ALL_DECIDING)} - {path.name for path in _sources(DECIDING)}
     assert "load.py" in others and "falling.py" not in others
+    covered = {path.resolve() for path in _sources(ALL_DECIDING)}
+    for group in ("physbench.adapters", "physbench.baselines", "physbench.architectures"):
+        for entry in entry_points(group=group):
+            if entry.module.startswith("physbench."):
+                spec = find_spec(entry.module)
+                assert spec is not None and spec.origin and Path(spec.origin).resolve() in covered, entry
     assert set(versions()) >= {"physbench", "python", "torch", "numpy", "pybullet", "code"}
 
 

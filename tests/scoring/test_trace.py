@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
+from weakref import ref
 
 import numpy as np
 import pytest
@@ -67,6 +68,22 @@ def test_an_error_is_not_paid_for_twice(clip: Clip, ideal: Ideal, monkeypatch: p
             shadowed(clip, tracks)
     assert len(calls) == 1
     assert trace(clip, tracks) is None
+    calls.clear()
+    held = ref(tracks)
+    del tracks
+    gc.collect()
+    assert held() is None  # the error keeps nothing alive
+
+
+def test_a_way_that_cannot_be_drawn_ends_nothing(clip: Clip, jumping: Tracks, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ValueError("odd")
+
+    shadowed(clip, jumping)
+    found = trace(clip, jumping)
+    assert found is not None and len(found.rung)
+    monkeypatch.setattr("physbench.scoring.trace._onward", broken)
+    assert trace(clip, jumping) is None
 
 
 def test_truth_has_a_trace_without_breaks(clip: Clip, ideal: Ideal) -> None:
