@@ -31,6 +31,7 @@ FOLLOWED = 1.2  # s beyond a miss that a fit is pulled by at most
 FAR_OFF = 2.0  # limits by which a least-squares fit may be off for harder ones to be tried
 HOPELESS = 1.3  # limits; the same of the least largest distance, as far as slopes tell
 POLISH = 24  # random candidates where fits do not go on
+MOST_WORK = 10**8  # bodies x candidates x physics steps of one chain; what is missed by then is not looked behind
 MOST_FITS = 4  # that end at one frame of a body
 BACK = 0.4  # s before a miss in which the break may lie
 LEAST_KICK = 0.1  # diameters/s by which a velocity at the start may lie outside of what is declared
@@ -60,6 +61,7 @@ class Chain:
     speed: Array = field(default_factory=lambda: np.zeros((0, 0, 2)))  # (T, N, 2) m/s
     errors: Array = field(default_factory=lambda: np.zeros((0, 0)))  # (T, N) diameters off what is seen
     touched: Mask = field(default_factory=lambda: np.zeros((0, 0), dtype=bool))  # (T, N) since the arc began
+    cut: bool = False  # whether the search was ended by MOST_WORK; what follows is unexplained
 
     def broken(self, disc: int, frame: int) -> list[Break]:
         """Breaks of a body up to a frame."""
@@ -75,7 +77,8 @@ class Chainer:
         """only_first: stop at the first break. arcs: a hypothesis to begin with, one arc a body."""
         self.problem, self.seen = problem, problem.seen
         self.limits = Limits(problem.seen, tolerance)
-        self.restarts = Restarts(problem, self.limits)
+        self.most = problem.work + MOST_WORK
+        self.restarts = Restarts(problem, self.limits, self.most)
         self.total = self.limits.total
         self.only_first = only_first
         self.chain = Chain(tolerance, list(arcs) if arcs is not None else [])
@@ -91,6 +94,7 @@ class Chainer:
         self.current = {arc.disc: a for a, arc in enumerate(self.chain.arcs)}
         if self.chain.arcs:
             self._extend()
+            self.chain.cut = self.chain.cut or self.restarts.cut
             if not (self.only_first and self.chain.breaks):
                 self._settle()
         self._finish()
@@ -106,6 +110,9 @@ class Chainer:
             errors = self._errors(way)
             missed = self._missed(errors)
             if not missed:
+                return
+            if self.problem.work > self.most:
+                self._give_up(missed)
                 return
             disc = min(missed, key=lambda n: (missed[n], -np.nan_to_num(errors[missed[n], n])))
             frame = missed[disc]
@@ -124,6 +131,15 @@ class Chainer:
                 self._break(disc, frame, way)
                 if self.only_first and self.chain.breaks:
                     return
+
+    def _give_up(self, missed: dict[int, int]) -> None:
+        """End all that misses where it does, with nothing behind it: the work is spent."""
+        chain = self.chain
+        chain.cut = True
+        for disc, frame in missed.items():
+            index = self.current.pop(disc)
+            chain.arcs[index] = replace(chain.arcs[index], last=frame)
+            chain.breaks.append(Break(disc, frame, float(self.seen.times[frame]), False, np.nan, np.nan))
 
     def _settle(self) -> None:
         """Fit arcs that go on to the end once more to all of their points, where that breaks nothing."""

@@ -60,7 +60,7 @@ class Fit:
         relevant = [self.arcs[a] for a in self._relevant]
         changes = self.problem.changes(relevant, [values[a] for a in self._relevant], self.since, self.arcs)
         last = self.problem.seen.steps[self.frames.stop - 1]
-        return self.problem.model.run([*self._frozen, *changes], int(last), smooth)
+        return self.problem.run([*self._frozen, *changes], int(last), smooth)
 
     def places(self, numbers: Array, smooth: bool = False) -> Array:
         """Places (K, F, N, 2) m of candidates with numbers (K, p); what was simulated once is kept."""

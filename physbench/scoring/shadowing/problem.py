@@ -36,6 +36,7 @@ class Problem:
         """factor: times gravity or the strength of the fields; None: as the scene says."""
         self.forward, self.seen = model, seen
         self.model = model.model(None if factor is None else np.array([factor]))
+        self.work = 0  # bodies x candidates x physics steps simulated so far
         world = model.world
         self.table = world is not None and bool(world.grip.any())
         self.floor = -1  # the face whose rolling gives a free body its spin
@@ -68,7 +69,14 @@ class Problem:
 
     def simulate(self, arcs: Sequence[Arc], end: int) -> Way:
         """Simulate a hypothesis up to frame `end`, once."""
-        return self.model.run(self.changes(arcs, [arc.numbers[None] for arc in arcs], 0, arcs), self._step(end))
+        return self.run(self.changes(arcs, [arc.numbers[None] for arc in arcs], 0, arcs), self._step(end))
+
+    def run(self, changes: Sequence[Change], end: int, smooth: bool = False) -> Way:
+        """Simulate from the first change to step `end`, and count the work."""
+        candidates = max((len(c.value) for c in changes if c.kind == "state" and c.value is not None), default=1)
+        begin = min((c.step for c in changes), default=end)
+        self.work += len(self.seen.diameter) * candidates * max(end - begin, 0)
+        return self.model.run(changes, end, smooth)
 
     def changes(self, arcs: Sequence[Arc], numbers: Sequence[Array], since: int, every: Sequence[Arc]) -> list[Change]:
         """Changes from frame `since` on that stand for arcs with numbers (K, p) each, `every` arc there is considered.

@@ -33,8 +33,10 @@ Value = tuple[int, float]  # first frame that an arc misses, minus the rms dista
 class Restarts:
     """Looks for arcs of a problem at one tolerance."""
 
-    def __init__(self, problem: Problem, limits: Limits) -> None:
-        self.problem, self.seen, self.limits = problem, problem.seen, limits
+    def __init__(self, problem: Problem, limits: Limits, most: int) -> None:
+        """most: work of the problem behind which nothing is sought any more."""
+        self.problem, self.seen, self.limits, self.most = problem, problem.seen, limits, most
+        self.cut = False  # whether work ended a search
         self._vain = [0] * len(problem.seen.diameter)
 
     def firsts(self) -> list[Arc]:
@@ -63,6 +65,9 @@ class Restarts:
         delays = [round(delay * self.limits.fps / 30) for delay in DELAYS]
         tried, at = -1, frame
         while at < total and self._vain[disc] < MOST_STARTS:
+            if self.problem.work > self.most:
+                self.cut = True
+                return None
             later = known[known >= at]
             if not len(later):
                 return None

@@ -65,6 +65,11 @@ class Shadowing:
         return max((b.jump for b in lasting), default=0.0), max((b.kick for b in lasting), default=0.0)
 
     @property
+    def cut(self) -> bool:
+        """Whether the search of some rung was ended by its limit of work, so that some of it is unexplained."""
+        return any(rung.chain.cut for rung in self.rungs)
+
+    @property
     def jitter(self) -> float:
         """Rms distance in diameters that changes from frame to frame; NaN where little is explained."""
         return readings.jitter(self.rungs[-1].chain, self.problem.seen)

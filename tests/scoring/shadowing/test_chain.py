@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from shadow_scenes import Edit, again, problem
 
+from physbench.scoring.shadowing import chain
 from physbench.scoring.shadowing.chain import Chainer
 from physbench.scoring.shadowing.readings import GRID, ladder, read, strength
 from physbench.world.scene import Scene
@@ -176,3 +177,30 @@ def test_noise_costs_no_more_than_its_breaks() -> None:
     rung = ladder(problem("falling/projectile-v1", 0, noise), (0.03,))[0]
     assert 1 <= len(rung.breaks) <= 8
     assert rung.explained < 0.02
+
+
+def test_work_ends_by_count_and_what_is_left_is_unexplained(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With too little work for its last breaks; truth needs next to none."""
+
+    def edit(scene: Scene, times: Array, states: Array) -> Array:
+        for time, shift in ((0.5, 0.3), (1.0, -0.3), (1.5, 0.3)):
+            states = teleported(time, shift)(scene, times, states)
+        return states
+
+    task = "orbits/kepler-v1"
+    trial = problem(task, 0, edit)
+    whole = Chainer(trial, 0.03).run()
+    assert not whole.cut
+    assert len(whole.breaks) >= 3
+    monkeypatch.setattr(chain, "MOST_WORK", trial.work // 2)
+    cut, again_ = (Chainer(problem(task, 0, edit), 0.03).run() for _ in range(2))
+    assert cut.cut
+    assert [(b.disc, b.frame) for b in cut.breaks] == [(b.disc, b.frame) for b in again_.breaks]
+    assert 0 < len(cut.breaks) < len(whole.breaks)
+    last = max(arc.last for arc in cut.arcs)
+    assert last < len(trial.seen.times)
+    assert np.isnan(cut.place[last:]).all()
+    monkeypatch.setattr(chain, "MOST_WORK", trial.work // 4)
+    truthful = Chainer(problem(task, 0), 0.03).run()
+    assert not truthful.cut
+    assert not truthful.breaks
