@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
-from physbench.scoring.due import VAGUE, accounted, due
+from physbench.scoring.due import VAGUE, accounted, due, located, seen
 from physbench.scoring.paths import runs
 from physbench.scoring.shadowing.forward import Forward
 from physbench.scoring.shadowing.sight import Sight, sight_of
@@ -114,7 +114,8 @@ def from_tracks(clip: Clip, tracks: Tracks, model: Forward) -> Seen:
     place = np.where((sd <= SURE)[..., None], place, np.nan)
     window = clip.window(tracks.context)
     owed = due(clip, tracks.context)[:, columns]
-    there = accounted(clip, tracks)[:, columns]
+    # What the tracker carries over a frame that shows nothing of a body is no presence.
+    there = (accounted(clip, tracks) & (located(tracks) | seen(clip, tracks)))[:, columns]
     frames = np.arange(window.start, window.stop)
     return Seen(
         tracks.times,
