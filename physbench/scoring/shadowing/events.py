@@ -114,8 +114,8 @@ def follow(
             if step < target and present > 0:
                 until[k] = step
                 break
-            step = target
             if m < len(change):
+                step = target
                 present += _change(now, there, rests, change[m], value[m, k])
         if until[k] == math.inf:
             for i in range(count):
