@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from shadow_scenes import METRES, Edit, again, problem, truth
 
 from physbench.clips.clip import Clip
-from physbench.scoring.shadowing import estimate, shadow
+from physbench.scoring.shadowing import shadow
 from physbench.scoring.shadowing.chain import MOST_BREAKS, Chainer
 from physbench.scoring.shadowing.problem import Problem
 from physbench.scoring.shadowing.readings import ladder, strength
 from physbench.scoring.shadowing.seen import from_tracks
 from physbench.scoring.shadowing.shadow import model_of
 from physbench.tracks.tracker import track
-from physbench.tracks.tracks import Tracks, Visibility
+from physbench.tracks.tracks import Tracks
 from physbench.world.camera import px_from_world
 from physbench.world.scene import Scene
 from physbench.world.stepping import simulate_ensemble
@@ -309,28 +309,3 @@ def test_a_small_shift_of_a_picture_with_its_star_is_no_break(
     assert found.offset * clip.diameters()[0, star] * clip.pixels_per_metre == pytest.approx(shift, abs=0.05)
     assert (found.explained == 1.0) == forgiven
     assert bool(found.rungs[0].breaks) != forgiven
-
-
-# The state that a context shows
-
-
-@pytest.mark.parametrize(
-    "task",
-    [THROWN, HEAD_ON, *(pytest.param(task, marks=slow) for task in ("collisions/billiards-v1", "orbits/binary-v1"))],
-)
-def test_the_state_at_the_hand_over_is_estimated(clip_of: ClipOf, ideal: Ideal, task: str) -> None:
-    clip = clip_of(task)
-    tracks = ideal(clip, 8)
-    tracks.position[8:], tracks.state[8:] = np.nan, Visibility.ABSENT  # what follows is not looked at
-    found = estimate(clip, tracks)
-    assert found is not None
-    assert not found.broken
-    true = clip.states[clip.handover, list(found.index)]
-    assert np.abs(found.position - true[:, :3]).max() < 0.01
-    assert np.abs(found.velocity - true[:, 7:10]).max() < 0.05
-    assert np.abs(found.spin - true[:, 10:]).max() < 0.3
-    assert (found.sd > 0).all() and (found.sd < 0.05).all()
-    image = estimate(clip, ideal(clip, 1))
-    assert image is not None
-    assert np.isfinite(image.position).all()
-    assert np.isnan(image.velocity).all()
