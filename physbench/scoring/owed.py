@@ -2,7 +2,8 @@
 
 An object is due where ground truth shows it, or where its own lawful segment, continued, does. It is excused where that
 continuation is hidden or outside the view, in a segment with no break before it: a lawful future that is not the
-recorded one may take a body behind a screen or out of the picture. It is outside only if its track went there.
+recorded one may take a body behind a screen or out of the picture. It is outside only if its track went there. What is
+seen all the same is due.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def lawfully_due(clip: Clip, tracks: Tracks, shadowing: Shadowing | None, rung: 
         left = _left(tracks.times, known[:, disc] & ~inside[:, disc], there[:, column])
         first = min((each.frame for each in found.breaks if each.disc == disc), default=len(tracks.times))
         unbroken = np.arange(len(tracks.times)) < first
-        owed[:, column] = (owed[:, column] | shown) & ~((hidden | left) & unbroken)
+        owed[:, column] = (owed[:, column] | shown) & ~((hidden | left) & unbroken & ~there[:, column])
     owed[: tracks.context] = False
     return owed
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from physbench.scoring.due import VAGUE
 from physbench.scoring.paths import runs
 from physbench.scoring.shadowing.chain import Break, Chain, Chainer
 from physbench.scoring.shadowing.problem import Arc, Problem
@@ -117,7 +118,7 @@ def _shows_enough(seen: Seen) -> bool:
 
 def _weights(chain: Chain, seen: Seen) -> tuple[Array, Mask, Mask]:
     """Weight of each frame, whether it lies before the first break, and whether its segment is too short (T, N)."""
-    shape = seen.owed.shape
+    shape, dt = seen.owed.shape, float(seen.times[1] - seen.times[0])
     weight, first, short = np.zeros(shape), np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
     still = resting(seen, seen.place)
     lawfully = resting(seen, chain.place, 1.2 * SLOW)  # so that noise does not part the two
@@ -128,7 +129,9 @@ def _weights(chain: Chain, seen: Seen) -> tuple[Array, Mask, Mask]:
         span = float(seen.times[known[-1]] - seen.times[known[0]]) if len(known) else 0.0
         owed = arc.first + np.flatnonzero(seen.owed[part, n])
         sure = int(seen.known[owed, n].sum())  # context alone says nothing of what follows
-        if span < LEAST_SPAN - 1e-9 or len(known) < LEAST_POINTS or sure < min(LEAST_POINTS, len(owed)):
+        # What is due for a moment only, before it is hidden, may be half hidden for nearly all of it.
+        least = min(LEAST_POINTS, len(owed)) if len(owed) * dt > VAGUE else min(1, len(owed))
+        if span < LEAST_SPAN - 1e-9 or len(known) < LEAST_POINTS or sure < least:
             short[part, n] = True
             continue
         good = (seen.there | _shown(seen))[part, n] & ~(
