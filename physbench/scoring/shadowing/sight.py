@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.scoring.due import DUE_SHARE
-from physbench.world.camera import depth_axis, looking, plane_from_world
+from physbench.world.camera import PLANE_AXES, depth_axis, looking, plane_from_world
 from physbench.world.geometry import rotate
 
 Array = NDArray[np.float64]
@@ -27,8 +27,9 @@ class Sight:
     half: Array  # (2,) m, half of the window
     scale: Array  # (N,) by which what lies in a body's plane looks smaller
     radius: Array  # (N,) m
-    low: Array  # (T, S, 2) m, corners of the screens; NaN where one is not there
-    high: Array  # (T, S, 2)
+    middle: Array  # (T, S, 2) m of the screens; NaN where one is not there
+    side: Array  # (S, 2) unit, along the first side of a screen
+    reach: Array  # (T, S, 2) m, half of its sides
     nearer: Mask  # (S, N) whether a screen stands nearer to the camera than a body
 
     def share(self, place: Array, frames: slice = slice(None)) -> Array:
@@ -39,8 +40,9 @@ class Sight:
         with np.errstate(invalid="ignore"):
             seen = np.asarray((np.abs(points - self.centre) <= self.half).all(axis=-1))
             for s in range(self.nearer.shape[0]):
-                low, high = (part[frames, s][:, None, None] for part in (self.low, self.high))
-                behind = ((points >= low) & (points <= high)).all(axis=-1)
+                middle, reach = (part[frames, s][:, None, None] for part in (self.middle, self.reach))
+                (x, y), away = self.side[s], points - middle
+                behind = (np.abs(away @ np.array([[x, -y], [y, x]])) <= reach).all(axis=-1)
                 seen &= ~(behind & self.nearer[s][:, None])
             inside = (np.abs(centre - self.centre) <= self.half).all(axis=-1)
             for n in range(len(radius)):
@@ -70,35 +72,41 @@ _POINTS = _points()
 def sight_of(clip: Clip, index: tuple[int, ...], depth: Array, radius: Array, frames: NDArray[np.intp]) -> Sight:
     """What a clip's camera sees of bodies index (N,) at depth (N,) m along the view axis, in frames (T,) of the clip.
 
-    Screens are the drawn boxes that do not move by themselves; one that stands askew counts as its bounding rectangle.
+    Screens are the drawn boxes that do not move by themselves. One that is not only turned in the plane of motion, but
+    leans towards the camera, counts as its bounding rectangle.
     """
     camera, across = clip.scene.camera, depth_axis(clip.scene.camera)
     towards = float(looking(camera)[across])
     centre = plane_from_world(camera, np.asarray(camera.center, dtype=np.float64))
     ahead = camera.distance + towards * (depth - camera.center[across])  # (N,) m from the eye
-    low, high, nearer = [], [], []
+    axes = list(PLANE_AXES[camera.view])
+    middles, sides, halves, nearer = [], [], [], []
     for i, body in enumerate(clip.scene.bodies):
         if body.role == "moving" or not body.drawn or body.shape != "box":
             continue
-        reach = np.abs(rotate(body.orientation, np.eye(3))).T @ np.asarray(body.size)  # (3,) m
+        turned = rotate(body.orientation, np.eye(3))  # (3, 3): where its axes point
+        reach = np.abs(turned).T @ np.asarray(body.size)  # (3,) m
         place = clip.states[frames, i, :3]
         face = camera.distance + towards * (place[:, across] - camera.center[across]) - reach[across]  # (T,)
         looks = (camera.distance / face)[:, None]
         middle = centre + (plane_from_world(camera, place) - centre) * looks
         gone = clip.times[frames] >= (np.inf if body.until is None else body.until - 1e-9)
         middle[gone] = np.nan
-        half = plane_from_world(camera, reach) * looks
-        low.append(middle - half)
-        high.append(middle + half)
+        upright = abs(turned[across, across]) > 1 - 1e-9
+        size = np.asarray(body.size)[axes] if upright else plane_from_world(camera, reach)
+        middles.append(middle)
+        sides.append(turned[axes[0], axes] if upright else np.array([1.0, 0.0]))
+        halves.append(size * looks)
         nearer.append(face.min() < ahead - 1e-6)
     count = len(frames)
-    size = np.array([clip.spec.width, clip.spec.height]) / 2 / clip.pixels_per_metre
+    window = np.array([clip.spec.width, clip.spec.height]) / 2 / clip.pixels_per_metre
     return Sight(
         centre,
-        size,
+        window,
         camera.distance / ahead,
         radius,
-        np.stack(low, axis=1) if low else np.zeros((count, 0, 2)),
-        np.stack(high, axis=1) if high else np.zeros((count, 0, 2)),
+        np.stack(middles, axis=1) if middles else np.zeros((count, 0, 2)),
+        np.array(sides).reshape(-1, 2),
+        np.stack(halves, axis=1) if halves else np.zeros((count, 0, 2)),
         np.array(nearer).reshape(-1, len(index)),
     )
