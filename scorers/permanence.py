@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import minimum_filter1d
 
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.due import MOST_MASS, due, seen, whole_area
-from physbench.scoring.hiding import BACK_WITHIN, Return, returns
+from physbench.scoring.due import MOST_MASS, due, whole_area
+from physbench.scoring.hiding import Return, returns
+from physbench.scoring.owed import Lawful, lawful, lawfully_due, present
 from physbench.scoring.protocol import Reading, scorer
+from physbench.scoring.shadows import shadowed
 from physbench.tracks.tracks import Tracks, Visibility
 
-LEAST_MASS = 0.35  # of what ground truth shows of an object that is partly hidden, here or in ground truth
+LEAST_MASS = 0.35  # of what should be seen of an object that is partly hidden, here or by right
 WHOLE = 0.95  # visible share
 LEAST_WHOLE = 0.75  # of an object of which nothing is hidden
+NEAR = 0.5  # s from a time in which it should be partly hidden
 END = 0.3  # s: what is not seen in the last part of its due time is lost
 
 Mask = NDArray[np.bool_]
@@ -23,12 +28,12 @@ Mask = NDArray[np.bool_]
 
 @scorer(
     id="permanence/intact",
-    version=2,
+    version=3,
     axis="permanence",
     unit="1",
     better="higher",
     quality=lambda share: share,
-    noise_floor="ground truth reads 1.000 in each of 120 clips (64 px, 15 frames/s)",
+    noise_floor="ground truth reads 1.000 in each of 46 clips of 14 tasks (64 px, 15 frames/s)",
     source="survival x re-emergence; Spelke 1990, doi:10.1207/s15516709cog1401_3",
     provisional=True,
     headline=True,
@@ -38,34 +43,46 @@ def intact(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
 
     P = max(0, survival - strange) x re-emergence. 0 to 1, higher is better; quality = P. Identity is by hue and size.
 
-    survival: of all due object-frames (ground truth shows at least a quarter of the object, its centre in the image;
-    fixed objects too) the share in which there is a blob of the object's own hue and size: its area within 25 % of that
-    of the object; at least 0.35 of what ground truth shows where the border cuts it or ground truth hides a part of it
-    within 0.5 s, so that being hidden a little earlier or later is no loss.
+    An object is due where ground truth shows at least a quarter of it, its centre in the image (fixed objects too), or
+    where its own lawful motion does: that of a segment of shadowing at 0.08 diameters, also where nothing is seen of
+    it. It is excused where it is not seen while that motion has it hidden, or out of the view after it was seen within
+    0.2 s of the border, in a segment with no break before it. So another lawful future loses nothing, and what vanishes
+    stays due. Ground truth alone decides where a scene has no forward model (towers), where less than 0.3 s or 4 places
+    are known before the break, and where a prediction shows too little for anything to be lawful.
+
+    survival: of all due object-frames the share in which there is a blob of the object's own hue and size: its area
+    within 25 % of that of the object; at least 0.35 of what should be seen where the border cuts it or a part of it
+    should be hidden within 0.5 s, so that being hidden a little earlier or later is no loss. 1 where nothing is due
+    because all of it is excused.
 
     strange: share of the predicted frames with a blob of a hue that the scene does not hold, or with a second one of
     an object's hue.
 
-    re-emergence: mean over the objects that ground truth hides (less than 5 % to be seen) of 1 if the object is unseen
-    in at least 80 % of those frames, or of as many up to 0.5 s earlier or later, is seen again within 0.5 s of the true
-    time, and first has a position within one diameter of its true way; else 0. What ground truth does not show again
-    must be unseen in 80 % of the frames that hide it, and not be seen for more than 0.1 s in a row once it is gone, nor
-    later than 0.5 s after it should be. A factor of 1 where nothing is hidden.
+    re-emergence: mean over the objects that are to be hidden (less than 5 % to be seen) of 1 if the object is unseen in
+    at least 80 % of those frames, is back less than 0.2 s off (a tenth of it is seen), with its middle, once half of it
+    is seen, within half a diameter of where it should be up to 0.2 s earlier or later, and within 25 % of its area;
+    else 0. When and where it is to be hidden and back says its own lawful motion, fitted to what is shown before the
+    hiding and continued. The frames in which it must be unseen may be as many up to 0.2 s earlier or later. What is not
+    to be back must be unseen in 80 % of the frames that hide it, and not be seen for more than 0.1 s in a row once it
+    is gone, nor later than 0.2 s after it should be. Where an object breaks before it comes to a hiding of its own, or
+    has no lawful motion that is known, what ground truth hides is asked for, with 0.5 s and one diameter; so are the
+    hidings of ground truth behind a break. A factor of 1 where nothing is to be hidden.
 
     Further readings: survival, reemergence (not applicable where nothing is hidden), hallucinations and duplicates
     (shares of the predicted frames), lost (number of objects not seen in the last 0.3 s of their due time).
     """
     context = tracks.context
-    owed = due(clip, context)
+    own = lawful(clip, shadowed(clip, tracks))
+    owed = lawfully_due(clip, tracks, own)
     hallucinated: Mask = tracks.hallucinations[context:] > 0
     doubled: Mask = np.any(tracks.duplicates[context:] > 0, axis=1)
     counts = {"hallucinations": Reading(_share(hallucinated)), "duplicates": Reading(_share(doubled))}
-    if not owed.any():
+    if not (owed | due(clip, context)).any():
         return {"": Reading(None, "not applicable", "no object is due"), **counts}
-    there = seen(clip, tracks)
-    survival = float(np.mean((there & fits(clip, tracks))[owed]))
+    there = present(clip, tracks, own)
+    survival = float(np.mean((there & fits(clip, tracks, own))[owed])) if owed.any() else 1.0
     kept = max(0.0, survival - _share(hallucinated | doubled))
-    back = _reemergence(returns(clip, tracks))
+    back = _reemergence(returns(clip, tracks, own))
     return {
         "": Reading(kept if back is None else kept * back),
         "survival": Reading(survival),
@@ -75,14 +92,16 @@ def intact(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
     }
 
 
-def fits(clip: Clip, tracks: Tracks) -> Mask:
-    """Where the area of what is seen is that of the object (C + T, K)."""
+def fits(clip: Clip, tracks: Tracks, own: Mapping[int, Lawful]) -> Mask:
+    """Where the area of what is seen is that of the object (C + T, K). own: of the same tracks, by their columns."""
     window = clip.window(tracks.context)
-    whole, shown = whole_area(clip, tracks.context), clip.visible_area[window][:, list(clip.tracked)]
-    reach = 1 + 2 * round(BACK_WITHIN * clip.spec.fps)
-    near = minimum_filter1d(clip.visible_share()[window], reach, axis=0, mode="nearest") < WHOLE
+    whole, share = whole_area(clip, tracks.context), clip.visible_share()[window]
+    for column, each in own.items():
+        share[: each.until, column] = each.course.share[: each.until]
+    reach = 1 + 2 * round(NEAR * clip.spec.fps)
+    near = minimum_filter1d(share, reach, axis=0, mode="nearest") < WHOLE
     cut = near | (tracks.state == Visibility.CLIPPED)
-    least = np.where(cut, LEAST_MASS * shown, LEAST_WHOLE * whole)
+    least = np.where(cut, LEAST_MASS * share, LEAST_WHOLE) * whole
     return np.asarray((tracks.area >= least) & (tracks.area <= MOST_MASS * whole))
 
 

@@ -9,33 +9,36 @@ import numpy as np
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
 from physbench.scoring.hiding import returns
+from physbench.scoring.owed import lawful
 from physbench.scoring.protocol import Reading, scorer
+from physbench.scoring.shadows import shadowed
 from physbench.tracks.tracks import Tracks
 
 
 @scorer(
     id="permanence/return",
-    version=1,
+    version=2,
     axis=None,
     unit="s",
     better="lower",
     quality=None,
     noise_floor="ground truth reads 0 to 0.07 s (a frame), place below 0.05, size 0.98 to 1 (64 px, 15 frames/s)",
-    source="re-emergence against ground truth; after Baillargeon 1987, doi:10.1037/0012-1649.23.5.655",
+    source="re-emergence against the lawful continuation; after Baillargeon 1987, doi:10.1037/0012-1649.23.5.655",
 )
 def returning(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | dict[str, Reading]:
     """Error of the time at which objects come back from behind what hides them, in s; lower is better.
 
-    dt = mean over the returns of |t - t_true|, each the first frame after the last hidden one (less than 5 %) in which
-    a tenth of the object is seen. What never comes back has no error and is counted in `returned`. Outside every
-    mean.
+    dt = mean over the returns of |t - t0|, t the first frame after the last hidden one (less than 5 %) in which a tenth
+    of the object is seen, t0 that in which it should be: by its own lawful motion, continued from before the hiding, or
+    by ground truth, as `permanence/intact` has it. What never comes back has no error and is counted in `returned`.
+    Outside every mean.
 
-    Further readings: late (s, mean of the error with its sign), place (diameters of the first position again from the
-    true way behind the hiding), size (area over that of the object, at its largest within 1.5 s) and hue (degrees off),
-    unseen (share of the hidden frames without the object), returned (share of the hidings that end in ground truth
-    after which it is seen again), came-out (share of those that do not end in which it is seen all the same).
+    Further readings: late (s, mean of the error with its sign), place (diameters from its way, where half of it is
+    first seen), size (area over that which should be seen, both at their largest within 1.5 s) and hue (degrees off),
+    unseen (share of the hidden frames without the object), returned (share of the hidings that should end after which
+    it is seen again), came-out (share of those that should not end in which it is seen all the same).
     """
-    found = returns(clip, tracks)
+    found = returns(clip, tracks, lawful(clip, shadowed(clip, tracks)))
     if not found:
         return Reading(None, "not applicable", "nothing is hidden")
     ending = [each for each in found if each.hiding.back is not None]

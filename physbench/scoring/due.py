@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
+from physbench.scoring.paths import runs
 from physbench.tracks.tracks import Tracks, Visibility
 
 DUE_SHARE = 0.25  # of an object that ground truth shows: from here on it is due
@@ -68,7 +69,6 @@ def accounted(clip: Clip, tracks: Tracks) -> Mask:
     vague = owed & _there(tracks) & ~placed & (tracks.area <= MOST_MASS * whole_area(clip, tracks.context))
     dt = 1 / clip.spec.fps
     for column in vague.T:
-        edges = np.flatnonzero(np.diff(np.concatenate([[False], column, [False]]).astype(np.int8)))
-        for first, end in edges.reshape(-1, 2):
-            column[first:end] = (end - first) * dt <= VAGUE + 1e-9
+        for run in runs(column):
+            column[run] = len(run) * dt <= VAGUE + 1e-9
     return np.asarray(owed & (placed | vague))

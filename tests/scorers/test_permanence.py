@@ -55,9 +55,9 @@ def test_what_is_gone_at_the_end_is_lost(clip_of: Clips) -> None:
     clip = clip_of(FALLING)
     tracks = true_tracks(clip)
     assert read(clip, tracks)["lost"] == 0
-    state = tracks.state.copy()
-    state[-6:] = Visibility.ABSENT
-    assert read(clip, replace(tracks, state=state))["lost"] == 1
+    state, area = tracks.state.copy(), tracks.area.copy()
+    state[-6:], area[-6:] = Visibility.ABSENT, 0
+    assert read(clip, replace(tracks, state=state, area=area))["lost"] == 1
 
 
 def test_what_happens_in_the_context_does_not_count(clip_of: Clips) -> None:

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 import saboteurs as sabotage
 
+from physbench.checks.validity.sources import show
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
 from physbench.scorers.permanence import intact
 from physbench.scorers.returns import returning
-from physbench.scoring.hiding import hidings
+from physbench.scoring.hiding import BY_TRUTH, Hiding, hidings
+from physbench.scoring.owed import true_course
 from physbench.scoring.protocol import Scorer
 from physbench.tracks.tracker import track
 
@@ -22,18 +24,23 @@ C = 8
 PASS, SWAP, STOP, LIFT = (f"occlusion/screen-{name}-v1" for name in ("pass", "swap", "stop", "lift"))
 
 
-def read(clip: Clip, frames: np.ndarray, scorer: Scorer) -> dict[str, float | None]:
-    tracks = track(clip, C, np.concatenate([clip.context(C), frames]))
+def read(clip: Clip, frames: np.ndarray, scorer: Scorer, context: int = C) -> dict[str, float | None]:
+    tracks = track(clip, context, np.concatenate([clip.context(context), frames]))
     answer = scorer.function(clip, Rollout(clip.id, 0, frames), tracks)
     assert isinstance(answer, dict)
     return {key: reading.value for key, reading in answer.items()}
+
+
+def true_hidings(clip: Clip) -> list[Hiding]:
+    columns = range(len(clip.tracked))
+    return [hiding for k in columns for hiding in hidings(true_course(clip, C, k), k, C, BY_TRUTH)]
 
 
 def changed_while_hidden(clip: Clip, **changes: dict[str, object]) -> np.ndarray:
     """Ground truth, in which bodies have other properties from the middle of the first hiding on."""
     bodies = tuple(replace(body, **changes.get(body.name, {})) for body in clip.scene.bodies)  # type: ignore[arg-type]
     frames = clip.future().copy()
-    hiding = hidings(clip, C)[0]
+    hiding = true_hidings(clip)[0]
     middle = (hiding.first + hiding.last) // 2 - C
     picture = sabotage.picture(clip, clip.states[clip.handover + 1 :], replace(clip.scene, bodies=bodies))
     frames[middle:] = picture[middle:]
@@ -43,7 +50,7 @@ def changed_while_hidden(clip: Clip, **changes: dict[str, object]) -> np.ndarray
 @pytest.mark.parametrize(("task", "objects"), [(PASS, 1), (SWAP, 2), (LIFT, 1)])
 def test_ground_truth_comes_back_when_and_where_it_should(clip_of: Clips, task: str, objects: int) -> None:
     clip = clip_of(task)
-    assert [hiding.column for hiding in hidings(clip, C)] == list(range(objects))
+    assert [hiding.column for hiding in true_hidings(clip)] == list(range(objects))
     found = read(clip, sabotage.truth(clip), returning)
     assert found[""] is not None and found[""] < 0.08 and found["returned"] == found["unseen"] == 1
     assert found["place"] is not None and found["place"] < 0.05 and found["size"] == pytest.approx(1, abs=0.04)
@@ -62,7 +69,7 @@ def test_swapped_colours_come_out_at_the_wrong_place(clip_of: Clips) -> None:
 
 def test_what_must_not_come_out_and_does_costs_all(clip_of: Clips) -> None:
     clip = clip_of(STOP)
-    assert hidings(clip, C)[0].back is None
+    assert true_hidings(clip)[0].back is None
     truth, through = sabotage.truth(clip), sabotage.constant_velocity(clip)
     assert read(clip, truth, returning)["came-out"] == 0 and read(clip, truth, intact)[""] == 1
     assert read(clip, through, returning)["came-out"] == 1 and read(clip, through, intact)[""] == 0
@@ -91,13 +98,12 @@ def test_what_comes_back_smaller_is_not_intact(clip_of: Clips) -> None:
     small = changed_while_hidden(clip, ball={"size": (0.8 * clip.scene.bodies[0].radius,)})
     assert read(clip, small, returning)["size"] == pytest.approx(0.64, abs=0.04)
     found = read(clip, small, intact)
-    assert found["reemergence"] == 1 and (found["survival"] or 1) < 0.75
+    assert found["reemergence"] == 0 and found[""] == 0 and (found["survival"] or 1) < 0.75
 
 
-@pytest.mark.parametrize("task", [PASS, LIFT])
-def test_what_is_hidden_and_comes_back_a_little_later_is_still_there(clip_of: Clips, task: str) -> None:
-    """Ground truth 0.4 s late: it goes in when the true one may be out again, for as long, and comes out as itself."""
-    clip = clip_of(task)
+def test_a_ball_that_waits_at_the_start_is_held_to_ground_truth(clip_of: Clips) -> None:
+    """It breaks the law in front of the screen. What it then does is ground truth 0.4 s late: that is near enough."""
+    clip = clip_of(PASS)
     late, truth = 6, sabotage.truth(clip)
     frames = np.concatenate([np.repeat(clip.frames[clip.handover][None], late, axis=0), truth[:-late]])
     found, back = read(clip, frames, intact), read(clip, frames, returning)
@@ -107,8 +113,58 @@ def test_what_is_hidden_and_comes_back_a_little_later_is_still_there(clip_of: Cl
     assert read(clip, much_later, intact)["reemergence"] == 0
 
 
+@pytest.mark.parametrize(("late", "right"), [(2, 1), (4, 0)])
+def test_a_ball_that_rests_is_covered_and_uncovered_in_time(clip_of: Clips, late: int, right: int) -> None:
+    """It is lawful all the time, so that its own motion says when the screen hides it: less than 0.2 s off."""
+    clip = clip_of(LIFT)
+    truth = sabotage.truth(clip)
+    frames = np.concatenate([np.repeat(clip.frames[clip.handover][None], late, axis=0), truth[:-late]])
+    assert read(clip, frames, intact)["reemergence"] == right
+    assert read(clip, frames, returning)["late"] == pytest.approx(late / clip.spec.fps, abs=0.07)
+
+
 def test_what_is_seen_before_the_screen_all_the_time_is_not_hidden(clip_of: Clips) -> None:
     clip = clip_of(PASS)
     bodies = tuple(replace(body, drawn=False) if body.name == "screen" else body for body in clip.scene.bodies)
     frames = sabotage.picture(clip, clip.states[clip.handover + 1 :], replace(clip.scene, bodies=bodies))
     assert read(clip, frames, intact)["reemergence"] == 0
+
+
+@pytest.mark.parametrize(
+    ("source", "task"),
+    [
+        ("return-wrong-side:1", PASS),
+        ("return-late:0.4", PASS),
+        ("return-never:1", LIFT),
+        ("return-hue:72", PASS),
+        ("return-size:0.75", PASS),
+        ("return-through-wall:1", STOP),
+        ("cheat-straight-stay", PASS),
+        ("cheat-limp", PASS),
+    ],
+)
+def test_what_comes_back_unlawfully_is_not_excused_by_what_fits_it_best(clip_of: Clips, source: str, task: str) -> None:
+    clip = clip_of(task)
+    assert read(clip, show(clip, C, source).frames, intact)[""] == 0
+
+
+@pytest.mark.parametrize("task", [PASS, SWAP, STOP])
+def test_another_lawful_future_keeps_everything(clip_of: Clips, task: str) -> None:
+    """Behind one frame, which shows no velocity, that of another draw is as lawful as the recorded one."""
+    kept = []
+    for seed in range(3):
+        clip = clip_of(task, seed=seed)
+        found = read(clip, show(clip, C, "stranger-far-waived").frames, intact, context=1)
+        assert found["reemergence"] in (1, None)
+        kept.append(found[""] or 0)
+    assert np.mean(kept) > 0.95
+
+
+def test_a_ball_that_stops_behind_the_screen_is_missed(clip_of: Clips) -> None:
+    clip = clip_of(PASS)
+    hiding = true_hidings(clip)[0]
+    middle = (hiding.first + hiding.last) // 2 - C
+    frames = sabotage.truth(clip).copy()
+    frames[middle:] = frames[middle]
+    found = read(clip, frames, intact)
+    assert found["reemergence"] == 0 and found["lost"] == 1

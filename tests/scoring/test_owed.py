@@ -10,7 +10,7 @@ import pytest
 
 from physbench.clips.clip import Clip
 from physbench.scoring.due import due
-from physbench.scoring.owed import lawfully_due
+from physbench.scoring.owed import lawful, lawfully_due, true_course
 from physbench.scoring.shadowing import shadow
 from physbench.tracks.tracks import Tracks
 
@@ -19,7 +19,7 @@ CONTEXT = 6
 
 
 def owed(clip: Clip, tracks: Tracks) -> np.ndarray:
-    return lawfully_due(clip, tracks, shadow(clip, tracks))
+    return lawfully_due(clip, tracks, lawful(clip, shadow(clip, tracks)))
 
 
 @pytest.mark.parametrize(
@@ -90,8 +90,37 @@ def test_who_leaves_is_excused_and_who_vanishes_on_the_way_is_not(clip_of: Clips
     states[clip.handover :, clip.tracked[0]] = states[clip.handover, clip.tracked[0]]
     stays = replace(clip, states=states, visible_area=clip.full_area)
     assert due(stays, CONTEXT)[CONTEXT:, 0].all()
-    gone = lawfully_due(stays, tracks, shadow(clip, tracks))[:, 0]
+    gone = lawfully_due(stays, tracks, lawful(clip, shadow(clip, tracks)))[:, 0]
     np.testing.assert_array_equal(gone[CONTEXT:], ~outside[CONTEXT:, 0])
     exit_at = float(tracks.times[np.flatnonzero(outside[:, 0])[0]])
     vanished, _ = leaving(clip, ideal, exit_at - 0.6)
-    assert lawfully_due(stays, vanished, shadow(clip, vanished))[CONTEXT:, 0].all()
+    assert lawfully_due(stays, vanished, lawful(clip, shadow(clip, vanished)))[CONTEXT:, 0].all()
+
+
+def test_how_it_goes_on_says_what_is_shown_before_and_not_what_is_shown_later(clip_of: Clips, ideal: Ideal) -> None:
+    """A ball waits for 0.4 s behind the screen: the motion that fits best bends, the continued one does not."""
+    clip = clip_of("occlusion/screen-pass-v1")
+    window, truth = clip.window(CONTEXT), true_course(clip, CONTEXT, 0)
+    hidden = np.flatnonzero((truth.share < 0.05) & truth.inside & (clip.times[window] > 0))
+    middle, wait = int(hidden[len(hidden) // 2]), round(0.4 * clip.spec.fps)
+    at = np.arange(len(truth.share))
+    at = np.where(at > middle, np.maximum(at - wait, middle), at)
+    late = ideal(clip, CONTEXT, clip.px_positions()[window][at], clip.visible_share()[window][at] >= 0.25)
+    own = lawful(clip, shadow(clip, late))[0]
+    assert own.until > hidden[0]
+    onward = own.onward(int(hidden[0]))
+    diameter = clip.diameters()[clip.handover, 0] * clip.pixels_per_metre
+    shown = truth.inside & onward.inside & (clip.times[window] > 0)
+    assert shown.sum() >= truth.inside[CONTEXT:].sum() - 1
+    assert (np.linalg.norm(onward.place - truth.place, axis=-1) / diameter)[shown].max() < 0.05
+    assert np.abs(onward.share - truth.share)[shown].max() < 0.15
+
+
+def test_nobody_goes_on_who_was_never_seen_to(clip_of: Clips, ideal: Ideal) -> None:
+    """What is gone in the first predicted frame is asked for as ground truth has it."""
+    clip = clip_of("occlusion/screen-pass-v1")
+    seen = np.ones((len(clip.times[clip.window(CONTEXT)]), 1), dtype=bool)
+    seen[CONTEXT:] = False
+    tracks = ideal(clip, CONTEXT, clip.px_positions()[clip.window(CONTEXT)], seen)
+    assert lawful(clip, shadow(clip, tracks)) == {}
+    np.testing.assert_array_equal(owed(clip, tracks), due(clip, CONTEXT))

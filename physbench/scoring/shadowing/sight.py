@@ -32,9 +32,18 @@ class Sight:
     reach: Array  # (T, S, 2) m, half of its sides
     nearer: Mask  # (S, N) whether a screen stands nearer to the camera than a body
 
+    def looks(self, place: Array) -> Array:
+        """Where places (..., N, 2) m in the planes of the bodies are seen in the plane of motion (..., N, 2) m."""
+        return np.asarray(self.centre + (place - self.centre) * self.scale[:, None])
+
+    def inside(self, place: Array) -> Mask:
+        """Whether bodies at places (..., N, 2) m have their middles in the image (..., N); not where NaN."""
+        with np.errstate(invalid="ignore"):
+            return np.asarray((np.abs(self.looks(place) - self.centre) <= self.half).all(axis=-1))
+
     def share(self, place: Array, frames: slice = slice(None)) -> Array:
         """Visible share (K, F, N) of discs at places (K, F, N, 2) m in frames; 0 outside the image and where NaN."""
-        centre = self.centre + (place - self.centre) * self.scale[:, None]
+        centre = self.looks(place)
         radius = self.radius * self.scale
         points = centre[..., None, :] + radius[:, None, None] * _POINTS  # (K, F, N, P, 2)
         with np.errstate(invalid="ignore"):
@@ -44,12 +53,11 @@ class Sight:
                 (x, y), away = self.side[s], points - middle
                 behind = (np.abs(away @ np.array([[x, -y], [y, x]])) <= reach).all(axis=-1)
                 seen &= ~(behind & self.nearer[s][:, None])
-            inside = (np.abs(centre - self.centre) <= self.half).all(axis=-1)
             for n in range(len(radius)):
                 for other in np.flatnonzero(self.scale > self.scale[n] + 1e-9):
                     away = np.linalg.norm(points[:, :, n] - centre[:, :, other, None], axis=-1)
                     seen[:, :, n] &= ~(away < radius[other])
-        return np.asarray(np.where(inside, seen.mean(axis=-1), 0.0))
+        return np.asarray(np.where(self.inside(place), seen.mean(axis=-1), 0.0))
 
     def excused(self, place: Array) -> Mask:
         """Where discs at places (T, N, 2) m need not be seen (T, N)."""
