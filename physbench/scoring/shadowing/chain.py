@@ -33,7 +33,7 @@ HOPELESS = 1.3  # limits; the same of the least largest distance, as far as slop
 POLISH = 24  # random candidates where fits do not go on
 MOST_WORK = 10**8  # bodies x candidates x physics steps of one chain; what is missed by then is not looked behind
 MOST_FITS = 4  # that end at one frame of a body
-BACK = 0.4  # s before a miss in which the break may lie
+BACK = 1.2  # s before a miss in which the break may lie
 LEAST_KICK = 0.1  # diameters/s by which a velocity at the start may lie outside of what is declared
 TOUCH, TOUCH_TIME = 0.15, 0.2  # diameters between bodies, and s before a miss, in which they may have met
 
@@ -277,15 +277,18 @@ class Chainer:
         found = None
         if (innocent or not self.only_first) and before.first < frame:  # else what is tried again fails again
             found = self.restarts.behind(before, frame, chain.arcs, way)
-        time, gross, jump, kick = float(self.seen.times[frame]), False, np.nan, np.nan
         if found is not None:
             self.current[disc] = len(chain.arcs)
             chain.arcs.append(found)
-            earliest = frame - self.limits.frames(BACK)
-            parted = parting(self.problem, chain.arcs, before, found, earliest, self.limits.tolerance)
-            time, gross, jump, kick = parted.time, parted.gross, parted.jump, parted.kick
-        if not innocent:
-            chain.breaks.append(Break(disc, frame, time, gross, jump, kick))
+        if innocent:
+            return
+        if self.only_first:
+            chain.breaks.append(Break(disc, frame, float(self.seen.times[frame]), False, np.nan, np.nan))
+            return
+        predicted = int(np.searchsorted(self.seen.times, 1e-9))  # the context is nobody's fault
+        earliest = max(frame - self.limits.frames(BACK), predicted)
+        parted = parting(self.problem, chain.arcs, before, found, way, earliest, self.limits.tolerance)
+        chain.breaks.append(Break(disc, frame, parted.time, parted.gross, parted.jump, parted.kick))
 
     def _met_the_unexplained(self, disc: int, frame: int) -> bool:
         """Whether a body may just have been met by one whose motion nothing explains, so that the break is not its."""
