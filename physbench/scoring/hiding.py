@@ -101,17 +101,13 @@ def hidings(course: Course, column: int, context: int, bounds: Bounds) -> tuple[
 def asked(clip: Clip, context: int, column: int, own: Lawful | None) -> tuple[Hiding, ...]:
     """The hidings that a prediction is asked for, of an object that has a lawful segment of its own, or None.
 
-    Those that begin in this segment, as it goes on from what is shown before each. Ground truth's behind its break, and
-    all of ground truth's where it breaks before it comes to one.
+    Those that begin in this segment. Ground truth's behind its break, and all of ground truth's where it breaks before
+    it comes to one.
     """
     true = hidings(true_course(clip, context, column), column, context, BY_TRUTH)
     if own is None:
         return true
-    mine = []
-    for about in hidings(own.onward(own.until), column, context, BY_OWN):
-        if about.first < own.until:
-            exactly = hidings(own.onward(about.first), column, context, BY_OWN)
-            mine.append(next((each for each in exactly if each.last >= about.first), about))
+    mine = [each for each in hidings(own.onward(own.until), column, context, BY_OWN) if each.first < own.until]
     if own.until == len(own.course.share):
         return tuple(mine)
     return (*mine, *(each for each in true if not mine or each.first >= own.until))
@@ -120,11 +116,30 @@ def asked(clip: Clip, context: int, column: int, own: Lawful | None) -> tuple[Hi
 def returns(clip: Clip, tracks: Tracks, own: Mapping[int, Lawful]) -> tuple[Return, ...]:
     """What became of each hiding that is asked for, by object and time. own: of the same tracks, by their columns."""
     there = tracks.area >= TRACE * whole_area(clip, tracks.context)  # also of one that is out a little later than due
-    return tuple(
-        _return(clip, tracks, hiding, there[:, column])
-        for column in range(len(tracks.names))
-        for hiding in asked(clip, tracks.context, column, own.get(column))
-    )
+    found = []
+    for column in range(len(tracks.names)):
+        for hiding in asked(clip, tracks.context, column, own.get(column)):
+            if hiding.bounds is BY_OWN:
+                found.append(_lawful_return(clip, tracks, hiding, there[:, column], own[column]))
+            else:
+                found.append(_return(clip, tracks, hiding, there[:, column]))
+    return tuple(found)
+
+
+def _lawful_return(clip: Clip, tracks: Tracks, hiding: Hiding, there: Mask, own: Lawful) -> Return:
+    """What became of a hiding that begins in a lawful segment: as what is shown before it has it."""
+    found = _return(clip, tracks, _on(own.onward(hiding.first), hiding, tracks.context), there)
+    alone = None if found.right else own.onward_alone(hiding.first)
+    if alone is None:
+        return found
+    again = _return(clip, tracks, _on(alone, hiding, tracks.context), there)
+    return again if again.right else found
+
+
+def _on(course: Course, hiding: Hiding, context: int) -> Hiding:
+    """The hiding on a course that is about a given one; that one where there is none."""
+    found = hidings(course, hiding.column, context, hiding.bounds)
+    return next((each for each in found if each.last >= hiding.first), hiding)
 
 
 def _return(clip: Clip, tracks: Tracks, hiding: Hiding, there: Mask) -> Return:

@@ -8,7 +8,7 @@ seen all the same is due.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,7 +18,7 @@ from physbench.clips.clip import Clip
 from physbench.scoring.due import DUE_SHARE, TRACE, due, inside_view, seen, whole_area
 from physbench.scoring.paths import runs
 from physbench.scoring.shadowing.chain import Chain, Chainer
-from physbench.scoring.shadowing.problem import Problem
+from physbench.scoring.shadowing.problem import Arc, Problem
 from physbench.scoring.shadowing.restart import LEAST_POINTS, LEAST_SPAN
 from physbench.scoring.shadowing.shadow import Shadowing
 from physbench.scoring.shadowing.sight import UNSURE
@@ -76,13 +76,35 @@ class Lawful:
         What is shown later has no say: else the motion that fits best would bend towards where it wrongly is.
         """
         problem = self.shadowing.problem
-        steps = problem.seen.steps
         arcs = [arc for arc in self._chain.arcs if arc.first < frame <= arc.last]
-        if frame < len(steps):
+        if frame < len(problem.seen.times):
             before = Problem(problem.forward, problem.seen.until(frame))
             ended = [replace(arc, last=frame) for arc in arcs]
             found = Chainer(before, self._chain.tolerance, only_first=True, arcs=ended).run()
             arcs = arcs if found.breaks else found.arcs
+        return self._followed(arcs)
+
+    def onward_alone(self, frame: int) -> Course | None:
+        """As `onward`, from the hand-over on alone; None where too little is shown from there to that frame.
+
+        A body that is slower than in the context may stay within the tolerance of one motion, and be late for it.
+        """
+        problem = self.shadowing.problem
+        seen, since = problem.seen.until(frame), int(np.searchsorted(problem.seen.times, -1e-9))
+        place = seen.place.copy()
+        place[:since] = np.nan
+        seen = replace(seen, place=place, start=np.maximum(seen.start, since))
+        if seen.known[:, self.disc].sum() < LEAST_POINTS:
+            return None
+        found = Chainer(Problem(problem.forward, seen), self._chain.tolerance, only_first=True).run()
+        if found.breaks or all(arc.disc != self.disc for arc in found.arcs):
+            return None
+        return self._followed(found.arcs)
+
+    def _followed(self, arcs: Sequence[Arc]) -> Course:
+        """How the object is seen if all go on in these arcs to the end."""
+        problem = self.shadowing.problem
+        steps = problem.seen.steps
         way = problem.simulate([replace(arc, last=len(steps)) for arc in arcs], len(steps) - 1)
         return _courses(self.clip, self.shadowing, way.places(steps)[0])[self.disc]
 

@@ -160,6 +160,13 @@ def test_another_lawful_future_keeps_everything(clip_of: Clips, task: str) -> No
     assert np.mean(kept) > 0.95
 
 
+def test_a_slower_ball_is_back_when_its_own_speed_has_it_so(clip_of: Clips) -> None:
+    """Its speed at the hand-over is wrong, which is no matter of permanence: it lies within the tolerance."""
+    clip = clip_of(PASS)
+    found = read(clip, sabotage.at_speed(clip, 0.8), intact)
+    assert found["reemergence"] == 1 and (found[""] or 0) > 0.95
+
+
 def test_a_ball_that_stops_behind_the_screen_is_missed(clip_of: Clips) -> None:
     clip = clip_of(PASS)
     hiding = true_hidings(clip)[0]
