@@ -1,10 +1,11 @@
 """Read rollouts of trained models beside truth, strangers and violations: what tolerances were chosen by.
 
-python docs/figures/rungs.py --runs "60 steps=RUN" "1300 steps=RUN"     measure (an hour of one core) and draw
+python docs/figures/rungs.py --runs "60 steps=RUN" "1300 steps=RUN"     measure (a quarter of an hour) and draw
 python docs/figures/rungs.py                                            draw rungs.json again
 
-RUN is a folder that `physbench eval` wrote; its clips are read as far as it holds their tracks. The other sources are
-shown on the same clips, at the same size and rate.
+RUN is a folder that `physbench eval MODEL --suite core --limit 224` wrote, with tracks of 8 test clips of each
+task. The other sources are shown on the same clips, at the same size and rate; those that decide something on all test
+clips of their families.
 """
 
 from __future__ import annotations
@@ -12,150 +13,232 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterable, Sequence
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("svg")
-import matplotlib.pyplot as plt
 import numpy as np
-from methodology_draw import AMBER, BLUE, GREEN, GREY, INK, RED, STYLE
 
-from physbench.checks.validity.sources import show
-from physbench.clips.clip import Row
+from physbench.checks.validity.sources import WAIVED, show
+from physbench.clips.clip import Clip, Row
 from physbench.clips.store import ClipStore
+from physbench.clips.suite import find_suite
 from physbench.results.folder import RunFolder, load_tracks
-from physbench.scoring.shadowing import RUNGS, shadow
+from physbench.scoring.shadowing import RUNGS, Shadowing, shadow
+from physbench.scoring.shadowing.readings import join_of
 from physbench.tracks.tracker import track
+from physbench.tracks.tracks import Tracks
 from physbench.world.scene import RenderSpec
 from physbench.world.violations import Inapplicable
 
 HERE = Path(__file__).parent
 STORE = HERE / "rungs.json"
-SOURCES = ("truth", "stranger-near", "stranger-far", "freeze", "gravity:0.9", "gravity:0.8", "central-mass:0.9")
+WRONG = ("gravity:0.9", "gravity:0.8", "central-mass:0.9", "central-mass:0.8")
+SOURCES = ("truth", "stranger-near", WAIVED, "freeze", *WRONG)
+DECIDING = ("truth", "freeze", *WRONG)  # on every test clip of
+DECIDED = ("falling", "orbits")
 FAMILIES = ("collisions", "falling", "occlusion", "orbits")
 SPEC, CONTEXT = RenderSpec(64, 64, 15.0), 8  # of the reference model
+AT = (0.0, 0.5, 1.0)  # s behind the first predicted frame at which the distance from ground truth is told
 
 
-def read(row: Row, runs: dict[str, str]) -> list[dict[str, Any]]:
-    """Every source on one clip: explained share and shadowing time at each rung, strength, jitter, offset."""
+def read(row: Row, runs: dict[str, str], clips: int) -> list[dict[str, Any]]:
+    """Every source on one clip. Those that decide nothing, and runs, are read on the first `clips` of a task."""
     clip = ClipStore().get(row, SPEC)
     found = []
-    for name in (*SOURCES, *runs):
-        if name in runs:
-            path = RunFolder(Path(runs[name])).tracks(row.id, 0)
-            if not path.is_file():
-                continue
-            tracks = load_tracks(path)
-        else:
-            try:
-                frames = show(clip, CONTEXT, name).frames
-            except Inapplicable:
-                continue
-            tracks = track(clip, CONTEXT, np.concatenate([clip.context(CONTEXT), frames]))
-        shadowing = shadow(clip, tracks)
-        if shadowing is None:
-            return []
-        breaks = shadowing.rungs[0].breaks
-        found.append(
-            {
-                "clip": row.id,
-                "source": name,
-                "explained": [round(rung.explained, 4) for rung in shadowing.rungs],
-                "shadowed": [round(rung.shadowed, 4) for rung in shadowing.rungs],
-                "breaks": [len(rung.breaks) for rung in shadowing.rungs],
-                "first": round(min(b.time for b in breaks), 3) if breaks else None,
-                "strength": round(shadowing.strength, 4),
-                "jitter": None if math.isnan(shadowing.jitter) else round(shadowing.jitter, 5),
-                "offset": None if math.isnan(shadowing.offset) else round(shadowing.offset, 5),
-            }
-        )
+    for name in (*SOURCES, *runs) if row.seed < clips else DECIDING:
+        tracks, unseen = (tracks_of_run(clip, runs[name]), False) if name in runs else tracks_of(clip, name)
+        shadowing = None if tracks is None else shadow(clip, tracks)
+        if tracks is not None and shadowing is not None:
+            found.append({"clip": row.id, "source": name, "unseen": unseen, **said(clip, tracks, shadowing)})
     return found
 
 
-def measure(runs: dict[str, str], clips: int) -> dict[str, Any]:
-    """Read the first `clips` test clips of each task of core."""
-    from physbench.clips.suite import find_suite
+def tracks_of_run(clip: Clip, run: str) -> Tracks | None:
+    """Tracks of the rollout in a run folder, or None where it holds none."""
+    path = RunFolder(Path(run)).tracks(clip.id, 0)
+    return load_tracks(path) if path.is_file() else None
 
-    rows = [row for row in find_suite("core").rows if row.split == "test" and row.seed < clips]
-    with ProcessPoolExecutor(2) as pool:
-        parts = list(pool.map(partial(read, runs=runs), rows))
+
+def tracks_of(clip: Clip, source: str) -> tuple[Tracks | None, bool]:
+    """Tracks of a source, or None where it has nothing to do, and whether nobody would see what it does."""
+    try:
+        shown = show(clip, CONTEXT, source)
+    except Inapplicable:
+        return None, True
+    context = shown.context or CONTEXT
+    return track(clip, context, np.concatenate([clip.context(context), shown.frames])), bool(shown.unseen)
+
+
+def said(clip: Clip, tracks: Tracks, shadowing: Shadowing) -> dict[str, Any]:
+    """What the plots and the table need: by rung, and by clip."""
+    bodies = range(len(shadowing.problem.seen.diameter))
+    return {
+        "explained": [rounded(rung.explained) for rung in shadowing.rungs],
+        "shadowed": [rounded(rung.shadowed) for rung in shadowing.rungs],
+        "breaks": [len(rung.breaks) for rung in shadowing.rungs],
+        "first": [rounded(min((b.time for b in rung.breaks), default=math.nan)) for rung in shadowing.rungs],
+        "join": [sum(join_of(rung.chain, n) is not None for n in bodies) for rung in shadowing.rungs],
+        "bodies": len(bodies),
+        "strength": rounded(shadowing.strength),
+        "jitter": rounded(shadowing.jitter),
+        "offset": rounded(shadowing.offset),
+        "off": [rounded(each) for each in off(clip, tracks)],
+    }
+
+
+def off(clip: Clip, tracks: Tracks) -> list[float]:
+    """Distance from ground truth in diameters AT times, median over the moving objects that both show; NaN for none.
+
+    One frame behind the hand-over hardly anything can have gone wrong but the drawing.
+    """
+    moving = [k for k, body in enumerate(clip.tracked_bodies) if body.role == "moving"]
+    window = clip.window(tracks.context)
+    away = np.linalg.norm((tracks.position - clip.px_positions()[window])[:, moving], axis=-1)
+    away = away / clip.pixels_per_metre / np.maximum(clip.diameters()[window][:, moving], 1e-9)
+    frames = [away[tracks.context + round(time * clip.spec.fps)] for time in AT]
+    return [float(np.median(each[np.isfinite(each)])) if np.isfinite(each).any() else math.nan for each in frames]
+
+
+def rounded(value: float) -> float | None:
+    """To five places; null for NaN."""
+    return None if math.isnan(value) else round(value, 5)
+
+
+def measure(runs: dict[str, str], clips: int, workers: int) -> dict[str, Any]:
+    """Read the test clips of core."""
+    rows = [row for row in find_suite("core").rows if row.split == "test"]
+    rows = [row for row in rows if row.seed < clips or row.task.split("/")[0] in DECIDED]
+    with get_context("forkserver").Pool(workers) as pool:
+        parts = pool.map(partial(read, runs=runs, clips=clips), rows, chunksize=1)
     return {"rungs": RUNGS, "runs": list(runs), "rows": [row for part in parts for row in part]}
 
 
-def draw(document: dict[str, Any]) -> None:
-    """Shares of clips without a break against the tolerance, by family."""
-    runs = document["runs"]
-    shades = {"truth": INK, "stranger-far": GREEN, "gravity:0.9": AMBER, "central-mass:0.9": AMBER, "freeze": GREY}
-    models = dict(zip(runs, plt.cm.Blues(np.linspace(0.4, 0.95, len(runs))) if len(runs) > 1 else [BLUE], strict=True))
-    with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(1, len(FAMILIES), figsize=(9.6, 2.7), sharey=True, layout="constrained")
-        for axis, family in zip(axes, FAMILIES, strict=True):
-            for source in (*shades, *runs):
-                strengths = [
-                    row["strength"]
-                    for row in document["rows"]
-                    if row["source"] == source and row["clip"].startswith(family)
-                ]
-                if not strengths or (source == "central-mass:0.9" and family != "orbits"):
-                    continue
-                at = np.sort(strengths)
-                share = np.arange(1, len(at) + 1) / len(at)
-                line = "-" if source in runs else "--"
-                axis.step(
-                    [0.008, *at, 2.2], [0, *share, share[-1]], line, where="post", lw=1.4, label=source,
-                    color=models.get(source, shades.get(source, RED)),
-                )  # fmt: skip
-            for rung in document["rungs"]:
-                axis.axvline(rung, color=RED, lw=0.6, ls=":")
-            axis.set(xscale="log", xlim=(0.008, 2.2), ylim=(0, 1.02), title=family)
-            axis.set_xticks([0.01, 0.1, 1], ["0.01", "0.1", "1"])
-            axis.set_xlabel("tolerance, diameters")
-        axes[0].set_ylabel("share of clips without a break")
-        lines, labels = axes[-1].get_legend_handles_labels()
-        more, names = axes[1].get_legend_handles_labels()
-        known = dict(zip(names + labels, more + lines, strict=True))
-        figure.legend(known.values(), known.keys(), loc="outside lower center", ncols=len(known), frameon=False)
-        figure.savefig(HERE / "rungs.svg", metadata={"Date": None, "Creator": None})
-        plt.close(figure)
+def choose(document: dict[str, Any], source: str, within: str) -> list[dict[str, Any]]:
+    """Rows of a source whose clips belong to a family or a task."""
+    return [r for r in document["rows"] if r["source"] == source and r["clip"].startswith(f"{within}.")]
+
+
+def quality(rows: Sequence[dict[str, Any]]) -> list[float]:
+    """Consistency quality of each clip: mean of E and S over the rungs."""
+    return [float(np.mean([*row["explained"], *row["shadowed"]])) for row in rows]
+
+
+def skills(document: dict[str, Any], source: str, tasks: Iterable[str], seen: bool = False) -> dict[str, float]:
+    """Consistency skill of a source by task, freeze is 0 and truth 1 on the same clips. seen: where it can be seen."""
+    found = {}
+    for task in tasks:
+        own = [row for row in choose(document, source, task) if not (seen and row["unseen"])]
+        clips = {row["clip"] for row in own}
+        truth, freeze = (
+            [row for row in choose(document, name, task) if row["clip"] in clips] for name in ("truth", "freeze")
+        )
+        if not own or not freeze:
+            continue
+        high, low = np.mean(quality(truth)), np.mean(quality(freeze))
+        if high - low >= 0.25:  # else the task says nothing
+            found[task] = float((np.mean(quality(own)) - low) / (high - low))
+    return found
 
 
 def table(document: dict[str, Any]) -> str:
     """What the page says in figures, in Markdown: by family and source, means and medians over clips."""
     lines = [
-        "| family | source | clips | E at 0.03 / 0.08 / 0.2 | S | quality | strength, median (10 %, 90 %) | jitter |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| family | source | clips | E | S | broken | at the hand-over | strength | jitter | off at first |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for family in FAMILIES:
         for source in (*SOURCES, *document["runs"]):
-            rows = [r for r in document["rows"] if r["source"] == source and r["clip"].startswith(family)]
+            rows = choose(document, source, family)
             if not rows:
                 continue
-            explained = np.mean([r["explained"] for r in rows], axis=0)
-            shadowed = np.mean([r["shadowed"] for r in rows], axis=0)
             low, mid, high = np.quantile([r["strength"] for r in rows], [0.1, 0.5, 0.9])
-            jitter = [r["jitter"] for r in rows if r["jitter"] is not None]
             lines.append(
-                f"| {family} | {source} | {len(rows)} | {' / '.join(f'{e:.2f}' for e in explained)} "
-                f"| {' / '.join(f'{s:.2f}' for s in shadowed)} | {(explained.mean() + shadowed.mean()) / 2:.2f} "
-                f"| {mid:.3f} ({low:.3f}, {high:.3f}) | {np.median(jitter) if jitter else float('nan'):.4f} |"
+                f"| {family} | {source} | {len(rows)} | {by_rung(rows, 'explained')} | {by_rung(rows, 'shadowed')} "
+                f"| {by_rung(rows, 'breaks', some=True)} | {by_rung(rows, 'join', some=True)} "
+                f"| {mid:.3f} ({low:.3f}, {high:.3f}) | {middle(r['jitter'] for r in rows)} "
+                f"| {middle(r['off'][0] for r in rows)} |"
             )
-    return "\n".join(lines)
+    return "\n".join([*lines, "", *wrong_worlds(document), "", *stages(document)])
+
+
+def tasks_of(document: dict[str, Any]) -> list[str]:
+    """Prefixes of the clips of each task."""
+    return sorted({row["clip"].rsplit(".", 2)[0] for row in document["rows"]})
+
+
+def wrong_worlds(document: dict[str, Any]) -> list[str]:
+    """Lines in Markdown: what wrong constants cost, and how often they break, in all clips and where they are seen."""
+    lines = ["| task | source | clips (seen) | skill | skill where seen | broken | broken where seen | strength |"]
+    lines += ["| --- " * 8 + "|"]
+    for source in WRONG:
+        for within in (*tasks_of(document), *DECIDED):
+            rows = choose(document, source, within)
+            some = [row for row in rows if not row["unseen"]]
+            if not some:
+                continue
+            tasks = [task for task in tasks_of(document) if task.startswith(within)]
+            means = [np.mean(list(skills(document, source, tasks, seen).values())) for seen in (False, True)]
+            low, mid, high = np.quantile([row["strength"] for row in some], [0, 0.5, 1])
+            lines.append(
+                f"| {within} | {source} | {len(rows)} ({len(some)}) | {means[0]:.2f} | {means[1]:.2f} "
+                f"| {by_rung(rows, 'breaks', some=True)} | {by_rung(some, 'breaks', some=True)} "
+                f"| {mid:.3f} ({low:.3f} to {high:.3f}) |"
+            )
+    return lines
+
+
+def stages(document: dict[str, Any]) -> list[str]:
+    """Lines in Markdown: by task, skill, broken joins and distance from ground truth after 1 s of each run."""
+    runs = document["runs"]
+    lines = [f"| task | skill, {', '.join(runs)} | off after 1 s | broken at the hand-over, at 0.03 | at 0.2 |"]
+    lines += ["| --- " * 5 + "|"]
+    columns = {run: skills(document, run, tasks_of(document)) for run in runs}
+    for within in (*tasks_of(document), *FAMILIES, ""):
+        rows = [choose(document, run, within) if within else [] for run in runs]
+        if not within:
+            rows = [[row for row in document["rows"] if row["source"] == run] for run in runs]
+        own = [[skill for task, skill in columns[run].items() if task.startswith(within)] for run in runs]
+        lines.append(
+            f"| {within or 'all'} | {' / '.join(f'{np.mean(each):.2f}' if each else '-' for each in own)} "
+            f"| {' / '.join(middle(r['off'][2] for r in each) for each in rows)} "
+            f"| {' / '.join(joins(each, 0) for each in rows)} | {' / '.join(joins(each, 2) for each in rows)} |"
+        )
+    return lines
+
+
+def by_rung(rows: Sequence[dict[str, Any]], what: str, *, some: bool = False) -> str:
+    """Means over clips at each rung, or the shares of clips in which there is `some`."""
+    values = np.array([row[what] for row in rows], dtype=float)
+    return " / ".join(f"{each:.2f}" for each in (values > 0 if some else values).mean(axis=0))
+
+
+def joins(rows: Sequence[dict[str, Any]], rung: int) -> str:
+    """In how many clips some body breaks within 0.2 s of the hand-over."""
+    return f"{sum(row['join'][rung] > 0 for row in rows)} of {len(rows)}"
+
+
+def middle(values: Iterable[float | None]) -> str:
+    """Median of those that there are."""
+    there = [value for value in values if value is not None]
+    return f"{np.median(there):.4f}" if there else ""
 
 
 def main() -> None:
+    from rungs_draw import draw
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", nargs="+", metavar="NAME=RUN", default=[])
-    parser.add_argument("--clips", type=int, default=4, help="of each task")
+    parser.add_argument("--clips", type=int, default=8, help="of each task, of runs and of what decides nothing")
+    parser.add_argument("--workers", type=int, default=1, help="processes")
     asked = parser.parse_args()
     if asked.runs:
-        document = measure(dict(each.split("=", 1) for each in asked.runs), asked.clips)
+        document = measure(dict(each.split("=", 1) for each in asked.runs), asked.clips, asked.workers)
         STORE.write_text(json.dumps(document, separators=(",", ":")) + "\n", encoding="utf-8")
     document = json.loads(STORE.read_text(encoding="utf-8"))
-    draw(document)
+    draw(document, HERE / "rungs.svg")
     print(table(document))
 
 
