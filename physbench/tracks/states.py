@@ -53,6 +53,7 @@ class Shown:
     visible: Float  # (T, K) px
     middle: Float  # (2,) px, where the camera's axis meets the image
     distance: float  # m from the camera to the plane of motion
+    axes: tuple[int, int]  # of the world, that span it
     fps: float
 
 
@@ -110,7 +111,7 @@ def conclude(shown: Shown, seen: Seen, zoom: float) -> Tracks:
     least = lasting_frames(shown.fps)
     for k in range(objects):
         full = max(float(np.median(shown.full[shown.full[:, k] > 0, k])), 1.0) if (shown.full[:, k] > 0).any() else 1.0
-        place, sd = _positions(seen, k, full / zoom**2, shown.bodies[k], shown.middle / zoom, shown.distance)
+        place, sd = _positions(seen, k, full / zoom**2, shown, zoom)
         shown_area = np.maximum(seen.area[:, k], np.where(_grown(seen, k, full / zoom**2), seen.choice.area[:, k], 0))
         shown_area = np.maximum(shown_area, 0.0) * zoom**2
         state[:count, k], known = _states(shown_area, shown.visible[:count, k], full, seen.stats[:, k], least)
@@ -140,10 +141,10 @@ def _grown(seen: Seen, k: int, full: float) -> Flags:
     return seen.choice.area[:, k] > OVERFLOW * patch_area(float(np.sqrt(full / np.pi)))
 
 
-def _positions(seen: Seen, k: int, full: float, body: Body, middle: Float, distance: float) -> tuple[Float, Float]:
+def _positions(seen: Seen, k: int, full: float, shown: Shown, zoom: float) -> tuple[Float, Float]:
     """Centres (N, 2) and their standard deviations (N,) px; NaN where what is seen does not determine them."""
-    stats, fits = seen.stats[:, k], seen.fits[:, k]
-    radius = np.sqrt(full / np.pi)
+    stats, fits, body = seen.stats[:, k], seen.fits[:, k], shown.bodies[k]
+    radius, middle = np.sqrt(full / np.pi), shown.middle / zoom
     ratio = seen.area[:, k] / full
     mass = np.maximum(stats[:, MASS], 1e-9)
     beside = touched(stats)
@@ -165,16 +166,24 @@ def _positions(seen: Seen, k: int, full: float, body: Body, middle: Float, dista
     # noise of neighbours that go together, as a filter or a video codec leaves it, by more.
     together = np.where(seen.noise > NOISE_GATE, 3.0, 1.5)
     jitter = together * stats[:, NOISE] * stats[:, REGION] / np.sqrt(4 * np.pi) / mass
-    blur2 = (stats[:, XX] + stats[:, YY]) / 2 - seen.area[:, k] / (4 * np.pi)
+    blur2 = (stats[:, XX] + stats[:, YY]) / 2 - seen.area[:, k] * _own_spread(body, shown.axes)
     sd = np.hypot(0.03 + 0.06 * np.clip(blur2 / 2, 0.0, 1.0), jitter)
     sd = np.where(large, 0.3, sd)
 
     good = accepted(fits, radius) & ~grown
     place[good] = fits[good, :2]
     if sphere:
-        place -= (place - middle) * _outward(body.size[0] / distance, good)[:, None]
+        place -= (place - middle) * _outward(body.size[0] / shown.distance, good)[:, None]
     sd = np.where(good, np.clip(np.hypot(sd, 3 * fits[:, 7]) + 0.03, 0.05, 0.25), sd)
     return place, sd * (1.5 if radius < 4 else 1.0)
+
+
+def _own_spread(body: Body, axes: tuple[int, int]) -> float:
+    """Second moment of a body's sharp outline, mean of the two axes, over its area; as it lies in the plane `axes`."""
+    if body.shape != "box":
+        return 1 / (4 * np.pi)  # of a disc
+    ratio = body.size[axes[0]] / body.size[axes[1]]
+    return (ratio + 1 / ratio) / 24
 
 
 def _outward(angle: float, fitted: Flags) -> Float:

@@ -26,6 +26,7 @@ from physbench.tracks import blobs, disc, maps, patches
 from physbench.tracks.colour import Colours, colours_of
 from physbench.tracks.states import Seen, Shown, conclude
 from physbench.tracks.tracks import Tracks
+from physbench.world.camera import PLANE_AXES
 from physbench.world.scene import BACKGROUND_GREY
 
 CHUNK_BYTES = {"cpu": 1_500_000, "cuda": 200_000_000}  # of frames; on a CPU what stays in its cache
@@ -67,8 +68,9 @@ def track(clip: Clip, context: int, frames: NDArray[np.uint8] | Tensor) -> Track
         np.maximum(_typical(full), 1.0) / zoom**2,
         visible[: len(small)] / zoom**2,
     )
-    middle, fps = np.array([clip.spec.width, clip.spec.height]) / 2, clip.spec.fps
-    shown = Shown(names, times, context, clip.tracked_bodies, full, visible, middle, clip.scene.camera.distance, fps)
+    middle, fps, camera = np.array([clip.spec.width, clip.spec.height]) / 2, clip.spec.fps, clip.scene.camera
+    axes = PLANE_AXES[camera.view]
+    shown = Shown(names, times, context, clip.tracked_bodies, full, visible, middle, camera.distance, axes, fps)
     if not names or not len(small):
         return conclude(shown, _nothing(0, len(names)), 1.0)
     hues = _distinct_hues(clip)

@@ -26,7 +26,7 @@ Mask = NDArray[np.bool_]
 
 CONTEXT = 0.5  # s before the hand-over that are looked at
 SURE = 0.015  # diameters; a place with a larger sd tells presence only
-NOISE = 0.003  # diameters, the least sd that a place is given in fits
+NOISE = 0.002  # diameters, the least sd that a place is given: five of it are the smallest tolerance that is read
 MOST_SHIFT = 0.2  # diameters; a larger constant shift of a predicted picture is not taken out
 SURE_SDS = 5.0  # a point is not asked to be nearer than this many of its sd
 SHOWN_FOR, SHOWN_POINTS = 0.1, 3  # s and points of context that show which forces act
