@@ -15,7 +15,7 @@ import hashlib
 import importlib.metadata
 import json
 import os
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -34,6 +34,7 @@ from physbench.world.scene import Contact, Scene
 Array = NDArray[np.float64]
 
 PERCENTILE = 80.0
+DIGITS = 4  # of a spread that are kept
 LEAST_NOISE = 1e-3  # m
 TRACKING_NOISE_PX = 0.03  # sd of a free ball's position in clean frames
 FIRST = 1.0  # s that are looked at first
@@ -43,21 +44,39 @@ AT_REST = 1e-3  # m/s and rad/s
 CLEARANCE = 0.05  # m; a member that comes nearer to anything is simulated, not moved in closed form
 
 
-def predictability_time(clip: Clip, context: int) -> float:
-    """Predictability time T_p in s of a clip for a model that sees `context` frames; at most the horizon. Cached."""
+@dataclass(frozen=True, eq=False)
+class Predictability:
+    """How far a clip can be foreseen."""
+
+    seconds: float  # T_p: when the spread of any due object exceeds one diameter; at most the horizon
+    spread: Array  # (T, K) diameters, 80th percentile of the distances to the median; frames up to T_p at least
+
+
+def predictability(clip: Clip, context: int) -> Predictability:
+    """How far a clip can be foreseen by a model that sees `context` frames. Cached."""
     path = cache_dir() / "predictability" / f"{_key(clip, context)}.json"
     try:
-        return float(json.loads(path.read_text(encoding="utf-8"))["seconds"])
+        known = json.loads(path.read_text(encoding="utf-8"))
+        width = np.array(known["spread"], dtype=np.float64)
+        if width.ndim == 2 and width.shape[1] == len(clip.tracked):
+            return Predictability(float(known["seconds"]), width)
     except (OSError, ValueError, KeyError, TypeError):
         pass
     # What an image allows is over soon: the costly rest of its members is simulated only where it is not.
     first = [early for early in (FIRST,) if _is_image(clip, context) and early < clip.scene.horizon]
     for until in (*first, clip.scene.horizon):
-        seconds = first_beyond(clip, context, spread(clip, context, until))
+        width = spread(clip, context, until).round(DIGITS)
+        seconds = first_beyond(clip, context, width)
         if seconds < until:
             break
-    _store(path, {"clip": clip.id, "spec": str(clip.spec), "context": context, "seconds": seconds})
-    return seconds
+    said = {"clip": clip.id, "spec": str(clip.spec), "context": context, "seconds": seconds}
+    _store(path, {**said, "spread": width.tolist()})
+    return Predictability(seconds, width)
+
+
+def predictability_time(clip: Clip, context: int) -> float:
+    """Predictability time T_p in s of a clip for a model that sees `context` frames; at most the horizon. Cached."""
+    return predictability(clip, context).seconds
 
 
 def first_beyond(clip: Clip, context: int, width: Array) -> float:

@@ -11,8 +11,15 @@ import numpy as np
 import pytest
 
 from physbench.clips.clip import Clip
-from physbench.scoring import predictability
-from physbench.scoring.predictability import first_beyond, members, paths_of, predictability_time, spread
+from physbench.scoring import predictability as module
+from physbench.scoring.predictability import (
+    first_beyond,
+    members,
+    paths_of,
+    predictability,
+    predictability_time,
+    spread,
+)
 from physbench.world.stepping import simulate_ensemble
 
 Clips = Callable[..., Clip]
@@ -55,7 +62,7 @@ def test_a_rolling_ball_rolls_in_every_member(clip_of: Clips) -> None:
 def test_closed_forms_are_what_the_simulation_gives(clip_of: Clips, task: str) -> None:
     clip = clip_of(task)
     states = members(clip, 8)
-    free = predictability._undisturbed(clip, states, clip.times[clip.handover + 1 :])
+    free = module._undisturbed(clip, states, clip.times[clip.handover + 1 :])
     assert free is not None
     ahead = clip.times[clip.handover + 1 :]
     simulated = simulate_ensemble(clip.scene, 0.0, states[:2], ahead)[..., :3]
@@ -66,7 +73,7 @@ def test_closed_forms_are_what_the_simulation_gives(clip_of: Clips, task: str) -
 @pytest.mark.parametrize("task", ["falling/projectile-v1", "collisions/head-on-v1"])
 def test_what_touches_is_simulated(clip_of: Clips, task: str) -> None:
     clip = clip_of(task)
-    assert predictability._undisturbed(clip, members(clip, 8), clip.times[clip.handover + 1 :]) is None
+    assert module._undisturbed(clip, members(clip, 8), clip.times[clip.handover + 1 :]) is None
 
 
 def test_an_image_does_not_tell_the_speed(clip_of: Clips) -> None:
@@ -91,6 +98,7 @@ def test_times_are_kept_by_all_that_decides_them(
     monkeypatch.setenv("PHYSBENCH_CACHE", str(tmp_path))
     clip = clip_of("orbits/kepler-v1")
     first = predictability_time(clip, 8)
+    np.testing.assert_array_equal(predictability(clip, 8).spread, spread(clip, 8).round(4))
     (stored,) = (tmp_path / "predictability").glob("*.json")
     document = json.loads(stored.read_text())
     assert document["seconds"] == first and document["context"] == 8
@@ -107,9 +115,9 @@ def test_times_are_kept_by_all_that_decides_them(
 
 def test_an_image_depends_on_the_other_draws_of_its_task(clip_of: Clips, monkeypatch: pytest.MonkeyPatch) -> None:
     clip = clip_of("orbits/kepler-v1")
-    image, film = predictability._key(clip, 1), predictability._key(clip, 8)
-    monkeypatch.setattr(predictability, "other_scenes", lambda task, split, bodies: ("other ranges",))
-    assert predictability._key(clip, 1) != image and predictability._key(clip, 8) == film
+    image, film = module._key(clip, 1), module._key(clip, 8)
+    monkeypatch.setattr(module, "other_scenes", lambda task, split, bodies: ("other ranges",))
+    assert module._key(clip, 1) != image and module._key(clip, 8) == film
 
 
 def test_a_cache_that_cannot_be_written_costs_time_only(
