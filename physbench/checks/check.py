@@ -154,6 +154,7 @@ def _measure(work: _Work, clips: Sequence[Clip], static: bool) -> None:
     work.add_once(f for one in (measured[0], measured[-1]) for f in check_step(one.clip, one.known_for))
     work.add_once(m.check_tracks(measured))
     work.add(m.check_known(measured))
+    work.add(m.check_shadowing(measured))
     work.axes = m.axis_readings(measured)
     work.add(m.check_axes(measured, work.axes))
     work.seconds["score"] = sum(one.seconds for one in measured) / len(measured)

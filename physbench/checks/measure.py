@@ -16,6 +16,7 @@ from physbench.run.references import reference_rollout
 from physbench.scoring.predictability import LEAST_TIME, predictability_time
 from physbench.scoring.protocol import AXES, Scorer, ScoreRow
 from physbench.scoring.score import score_clip
+from physbench.scoring.shadowing import why_not
 from physbench.scoring.skill import kind
 from physbench.tracks.tracks import Tracks, Visibility
 
@@ -148,6 +149,23 @@ def check_axes(measured: Sequence[Measured], axes: dict[str, AxisReading]) -> It
         )
     elif all((r.constant_velocity or 0.0) >= EASY * (r.truth or 0.0) for r in axes.values() if r.kind == "informative"):
         yield remark("easy", "constant velocity solves this task", "A turning point or a contact would tell more.")
+
+
+def check_shadowing(measured: Sequence[Measured]) -> Iterator[Finding]:
+    """Whether the scene has a forward model, so that consistency can be read by shadowing."""
+    reasons = [why_not(one.clip) for one in measured]
+    without = [one for one, reason in zip(measured, reasons, strict=True) if reason is not None]
+    if not without:
+        yield fine("shadowing", "valid: the scene has a forward model")
+        return
+    outcomes = without[0].clip.scene.outcomes
+    yield remark(
+        "shadowing",
+        f"not valid in {len(without)} of {len(measured)} clips: {'; '.join(sorted(set(filter(None, reasons))))}",
+        "Consistency is read by the outcomes that the scene declares."
+        if outcomes
+        else "Consistency is not read there. Give the scene `outcomes`, or bodies that a forward model follows.",
+    )
 
 
 def check_known(measured: Sequence[Measured]) -> Iterator[Finding]:
