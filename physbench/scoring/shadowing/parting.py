@@ -32,7 +32,7 @@ class Parting:
 
     time: float  # s of the first frame that the later arc explains better
     gross: bool
-    jump: float  # diameters between the lawful states before and behind it
+    jump: float  # diameters between the lawful states before and behind it, or where the later arc begins
     kick: float  # m/s between their velocities
 
 
@@ -93,6 +93,8 @@ def parting(
     frame, time = int(cuts[cut]), float(seen.times[cuts[cut]])
     if new is None or behind is None:
         return Parting(time, False, np.nan, np.nan)
+    if not at_once:  # carried back for long it may be anywhere: the old arc is carried on instead
+        frame = start
     until = max(min(frame + SETTLED, end), frame + 1)
     place, speed, _ = going.way((old.numbers + step[cut])[None]).at(seen.steps[frame:until])
     if not at_once:
