@@ -20,15 +20,14 @@ from physbench.tracks.tracks import Tracks
     quality=lambda share: share,
     noise_floor="ground truth reads 1.000 in each of 24 clips (64 px, 15 frames/s)",
     source="share of declared yes/no outcomes that agree; cf. ShapeStacks, Groth et al. 2018, arXiv:1804.08018",
-    provisional=True,
     headline=True,
 )
 def outcome(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
     """Share of the scene's yes/no questions about the end that a prediction answers as ground truth does.
 
     O = agreeing answers / questions. 0 to 1, higher is better; quality = O. It applies where a scene declares outcomes
-    (`Scene.outcomes`); `consistency/explained` does not apply there. What hangs counts only where the answers differ,
-    or where nothing else is asked: a picture that never moves, too, shows that nothing hangs.
+    (`Scene.outcomes`), such as towers, which `consistency/shadowing` cannot read. What hangs counts only where the
+    answers differ, or where nothing else is asked: a picture that never moves, too, shows that nothing hangs.
 
     Each body is looked at in the last 0.3 s in which ground truth shows it. falls: it is there more than 0.3 of its
     apparent diameter away from where it started. falls left: it falls, and is there further left than it started;

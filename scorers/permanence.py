@@ -35,7 +35,6 @@ Mask = NDArray[np.bool_]
     quality=lambda share: share,
     noise_floor="ground truth reads 1.000 in 78 of 78 clips (64 px, 15 frames/s) and 28 of 28 (128 px, 30 frames/s)",
     source="survival x re-emergence; Spelke 1990, doi:10.1207/s15516709cog1401_3",
-    provisional=True,
     headline=True,
 )
 def intact(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:

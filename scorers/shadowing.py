@@ -10,9 +10,9 @@ import numpy as np
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
 from physbench.scoring.protocol import Reading, scorer
-from physbench.scoring.shadowing import Break, Shadowing, why_not
+from physbench.scoring.shadowing import Break, Shadowing
 from physbench.scoring.shadowing.unseen import pulls
-from physbench.scoring.shadows import shadowed
+from physbench.scoring.shadows import not_modelled, shadowed
 from physbench.scoring.unknowns import unknown_parameters
 from physbench.tracks.tracks import Tracks
 
@@ -25,15 +25,16 @@ RUNG_NAMES = ("strict", "medium", "lenient")  # of the tolerances, smallest firs
     axis="consistency",
     unit="1",
     better="higher",
-    quality=None,
+    quality=lambda share: share,
     noise_floor="ground truth has no break in 52 of 52 clips of 13 tasks (128 px, 30 frames/s)",
     source="lawful segments and breaks, after the shadowing lemma: Hammel, Yorke & Grebogi 1987, "
     "doi:10.1016/0885-064X(87)90024-0",
+    headline=True,
 )
 def shadowing(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
     """How much of the motion is lawful: mean of explained share E and shadowing time S, over three tolerances.
 
-    Q = mean over 0.03, 0.08 and 0.2 apparent diameters of (E + S) / 2. 0 to 1, higher is better.
+    Q = mean over 0.03, 0.08 and 0.2 apparent diameters of (E + S) / 2. 0 to 1, higher is better; quality = Q.
 
     One trajectory of the scene's own laws is fitted to the track from the hand-over on, the last context frames
     included, and extended for as long as it stays within the tolerance. Where no lawful trajectory goes on, that is a
@@ -41,7 +42,7 @@ def shadowing(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading
     its due time, over the time for which the object is due; a gross break counts 4. S is the explained
     share of due time in front of each object's first break. A segment counts if it spans 0.3 s and has 4 known places,
     4 of them predicted. A different future that obeys the laws has no break. Not applicable where a scene has no
-    forward model (towers).
+    forward model (towers): `consistency/outcome` reads those.
 
     Further readings, means over the tolerances: explained (E), shadowing-time (S times the horizon, s), behind-join (E
     where a jump at the hand-over is forgiven), breaks-per-second (per due object-second), undetermined (share of due
@@ -54,7 +55,7 @@ def shadowing(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading
     """
     found = shadowed(clip, tracks)
     if found is None:
-        return {"": _not_modelled(clip)}
+        return {"": not_modelled(clip)}
     if not found.problem.seen.owed.any():
         return {"": Reading(None, "not applicable", "no moving object is due")}
     horizon = float(tracks.times[-1])
@@ -75,10 +76,6 @@ def shadowing(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading
     for name, rung in zip(RUNG_NAMES, found.rungs, strict=True):
         readings[name] = Reading(rung.quality)
     return readings | _unseen(clip, tracks, found)
-
-
-def _not_modelled(clip: Clip) -> Reading:
-    return Reading(None, "not applicable", f"cannot be shadowed: {why_not(clip)}")
 
 
 def _first(clip: Clip, breaks: Sequence[Break], index: Sequence[int], horizon: float) -> Reading:
@@ -131,7 +128,7 @@ def strength(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading:
     """
     found = shadowed(clip, tracks)
     if found is None:
-        return _not_modelled(clip)
+        return not_modelled(clip)
     if not found.problem.seen.owed.any():
         return Reading(None, "not applicable", "no moving object is due")
     return Reading(found.strength)

@@ -6,8 +6,7 @@ from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
 from physbench.scoring.predictability import LEAST_TIME, predictability_time
 from physbench.scoring.protocol import Reading, scorer
-from physbench.scoring.shadowing import why_not
-from physbench.scoring.shadows import shadowed
+from physbench.scoring.shadows import not_modelled, shadowed
 from physbench.scoring.stability import stability
 from physbench.tracks.tracks import Tracks
 
@@ -18,9 +17,10 @@ from physbench.tracks.tracks import Tracks
     axis="drift",
     unit="1",
     better="higher",
-    quality=None,
+    quality=lambda share: share,
     noise_floor="ground truth has no break, and reads 1.000",
     source="explained share of consistency/shadowing by quarters of the horizon",
+    headline=True,
 )
 def lasting(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
     """Explained share of the later three quarters of the horizon, each with breaks counted from its own start.
@@ -30,7 +30,7 @@ def lasting(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
     still be perfect here. Quarters in which ground truth shows moving objects for less than 0.2 s are left out,
     and those in which the prediction's own lawful motion, as yet unbroken, has taken all of them behind something or
     out of the view; where that is so in all that are left, B = 1. Not applicable where a scene cannot be shadowed, and
-    where `drift/accuracy` is not, for want of predictable time.
+    where `drift/accuracy` is not, for want of predictable time. The quality of the axis is the mean of both.
 
     Further reading: slope of the share over these quarters (1/s; below 0 the prediction gets less lawful).
     """
@@ -39,7 +39,7 @@ def lasting(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
         return {"": Reading(None, "not applicable", f"the context allows a prediction for {limit:.2g} s only")}
     found = shadowed(clip, tracks)
     if found is None:
-        return {"": Reading(None, "not applicable", f"cannot be shadowed: {why_not(clip)}")}
+        return {"": not_modelled(clip)}
     stable = stability(found)
     if stable.quality is None:
         return {"": Reading(None, "not applicable", "ground truth shows no moving object for 0.2 s there")}

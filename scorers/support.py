@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
 from physbench.scoring.due import due
-from physbench.scoring.explanation import resting
+from physbench.scoring.paths import resting
 from physbench.scoring.protocol import Reading, scorer
 from physbench.scoring.solids import gaps
 from physbench.scoring.stretches import Motion, motions

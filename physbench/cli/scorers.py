@@ -12,7 +12,7 @@ from physbench.cli.console import READABLE, note, stdout_console
 
 app = typer.Typer(help="List and explain the scorers.", no_args_is_help=True, rich_markup_mode=None)
 
-ScorerName = Annotated[str, typer.Argument(metavar="ID", help="consistency/explained, explained, laws/*, or FILE.py.")]
+ScorerName = Annotated[str, typer.Argument(metavar="ID", help="consistency/shadowing, shadowing, laws/*, or FILE.py.")]
 
 
 @app.command("list")

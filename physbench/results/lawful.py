@@ -1,4 +1,4 @@
-"""How long a prediction stays physical: until the first frame that the law of motion does not explain."""
+"""How long a prediction stays physical: until its first break."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from physbench.scoring.skill import Array, Stratum
 if TYPE_CHECKING:
     import pandas as pd
 
-LAWFUL = "consistency/explained.first-miss"  # s from the hand-over, at most the horizon
+LAWFUL = "consistency/shadowing.shadowing-time"  # s in front of the first break, at most the horizon
 
 
 def lawful_time(tables: Mapping[str, pd.DataFrame], resamples: int) -> Lawful | None:
     """Mean over families of the mean lawful time of their clips in s; None where ground truth has no such reading.
 
     A clip counts where ground truth has a value; one without a value there (it failed) was physical for 0 s. What a
-    task asks for is the longest time for which ground truth is explained in one of its clips.
+    task asks for is the longest time for which ground truth is lawful in one of its clips.
     """
     sources = ("model", *REFERENCES)
     per_source = {name: _per_clip(tables[name]) for name in sources}

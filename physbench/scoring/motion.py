@@ -29,8 +29,8 @@ AT_REST = 1e-6  # of their relative speed: the barycentre of two bodies rests
 SUPPORT_GAP = 0.02  # diameters; a support that the true body never leaves by more is permanent
 
 
-class Fittable(Protocol):
-    """Motion that follows from a state."""
+class Law(Protocol):
+    """How a body moves while nothing touches it that does not touch it all the time."""
 
     @property
     def unknowns(self) -> int:
@@ -46,10 +46,6 @@ class Fittable(Protocol):
 
         start: a state nearby, where one is known."""
         ...
-
-
-class Law(Fittable, Protocol):
-    """How a body moves while nothing touches it that does not touch it all the time."""
 
     def acceleration(self, position: Array) -> Array:
         """(..., 2) m -> (..., 2) m/s2."""
@@ -162,26 +158,6 @@ def descend(run: Callable[[Array], tuple[Array, Array]], state: Array, position:
         if gain < 1e-3 * cost + 1e-9 * len(position):  # 1e-9: 0.03 mm rms
             break
     return state
-
-
-def longest_lawful(law: Fittable, dt: Array, position: Array, tolerance: float) -> tuple[Array | None, int]:
-    """Fit the longest beginning of a track that one motion of the law passes within `tolerance` m at every frame.
-
-    dt (T,) s ascending, position (T, 2) m, all known. Returns the state at dt = 0 and the number of frames; None and 0
-    if not even the first few, one more than fix the state, are lawful.
-    """
-    fewest = law.unknowns // 2 + 1
-    state: Array | None = None
-    good, bad, size = 0, len(dt) + 1, fewest
-    while good < len(dt) and bad - good > 1 and size >= fewest:
-        trial = law.fit(dt[:size], position[:size], state)
-        off = np.linalg.norm(law.propagate(trial, dt[:size])[:, :2] - position[:size], axis=-1)
-        if (off <= tolerance).all():
-            state, good = trial, size
-        else:
-            bad = size
-        size = min(2 * good, len(dt)) if bad > len(dt) else (good + bad) // 2
-    return state, good
 
 
 def supports(clip: Clip, index: int) -> tuple[int, ...]:

@@ -6,12 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 KNOTS = 1 / 15  # s between the knots of a smoothing spline
+REST_TIME = 0.2  # s over which a body is asked whether it rests
 
 Array = NDArray[np.float64]
 Frames = NDArray[np.intp]
+Mask = NDArray[np.bool_]
 
 
-def runs(mask: NDArray[np.bool_]) -> list[Frames]:
+def runs(mask: Mask) -> list[Frames]:
     """Indices of each run of True in a mask (T,)."""
     where = np.flatnonzero(mask)
     return [run for run in np.split(where, np.flatnonzero(np.diff(where) > 1) + 1) if len(run)]
@@ -70,3 +72,16 @@ def slope(times: Array, values: Array) -> float:
     """Slope per s of a straight line through values (n,) at times (n,) s, n >= 2."""
     away = times - times.mean()
     return float(away @ values / max(float(away @ away), 1e-12))
+
+
+def resting(times: Array, position: Array, diameter: float, bound: float) -> Mask:
+    """Where a path (T, 2) m, NaN allowed, moves less than `bound` diameters in REST_TIME."""
+    dt = float(times[1] - times[0]) if len(times) > 1 else REST_TIME
+    half = max(1, round(REST_TIME / 2 / dt))
+    at = np.arange(len(times))
+    before, behind = np.maximum(at - half, 0), np.minimum(at + half, len(times) - 1)
+    moved = [
+        np.linalg.norm(position[j] - position[i], axis=-1) for i, j in ((before, behind), (before, at), (at, behind))
+    ]
+    span = np.maximum((behind - before) * dt, 1e-9)
+    return np.asarray(np.max(moved, axis=0) * REST_TIME / span < bound * diameter)  # False where NaN

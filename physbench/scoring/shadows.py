@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from physbench.clips.clip import Clip, Row
+from physbench.scoring.protocol import Reading
 from physbench.tracks.tracks import Tracks
 from physbench.world.scene import RenderSpec
 
@@ -61,3 +62,10 @@ def known_shadowing(clip: Clip, tracks: Tracks) -> Shadowing | None:
     """What `shadowed` has found of these tracks, if it was asked and found something. Costs nothing."""
     answer = _DONE.get(tracks, {}).get((clip.row, clip.spec, False))
     return None if isinstance(answer, _Failure) else answer
+
+
+def not_modelled(clip: Clip) -> Reading:
+    """The reading of a clip that cannot be shadowed, with the reason."""
+    from physbench.scoring.shadowing import why_not
+
+    return Reading(None, "not applicable", f"cannot be shadowed: {why_not(clip)}")

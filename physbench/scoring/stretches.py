@@ -23,7 +23,6 @@ from physbench.world.outlines import apparent_radius
 Array = NDArray[np.float64]
 
 CONTACT_GAP = 0.1  # diameters: closer is a contact
-OVERLAP = 0.15  # diameters: deeper is a miss
 SHORT = 0.2  # s; a shorter stretch decides nothing, a contact that lasts longer is a state of its own
 FINE = 8  # moments looked at per frame
 BASE = 0.05  # s, the least distance of the two frames that give a velocity
@@ -50,7 +49,6 @@ class Visit:
     start: float  # s
     end: float  # s
     deepest: float  # s, moment of the smallest gap
-    overlap: int | None  # first frame in which the two overlap by more than OVERLAP
     other: int  # index in the scene
 
 
@@ -167,32 +165,24 @@ def _visits(clip: Clip, motion: Motion, paths: dict[int, tuple[Array, Array]], m
         close = np.concatenate([[False], near < CONTACT_GAP, [False]])
         edges = np.flatnonzero(np.diff(close.astype(np.int8)))
         for first, end in edges.reshape(-1, 2):
-            frames = np.arange(-(-first // FINE), (end - 1) // FINE + 1)
-            deep = frames[near[frames * FINE] < -OVERLAP]
             lowest = first + int(np.argmin(near[first:end]))
             found.append(
                 Visit(
                     float(moments[first]),
                     float(moments[end - 1]),
                     float(moments[lowest]),
-                    int(deep[0]) if len(deep) else None,
                     index,
                 )
             )
     return tuple(sorted(found, key=lambda visit: (visit.deepest, visit.other)))
 
 
-def stretches(
-    clip: Clip, motion: Motion, times: Array, contacts: tuple[Visit, ...], known: tuple[float, ...] = ()
-) -> tuple[Stretch, ...]:
-    """Cut the frames of a track from its release on at its contacts and at the impulses that it is given.
-
-    known: times s of impulses that do not cut.
-    """
+def stretches(clip: Clip, motion: Motion, times: Array, contacts: tuple[Visit, ...]) -> tuple[Stretch, ...]:
+    """Cut the frames of a track from its release on at its contacts and at the impulses that it is given."""
     name = clip.scene.bodies[motion.index].name
     dt = float(times[1] - times[0]) if len(times) > 1 else 1.0
     brief = [visit.deepest for visit in contacts if visit.end - visit.start < SHORT]
-    brief += [action.time for action in clip.scene.impulses if action.body == name and action.time not in known]
+    brief += [action.time for action in clip.scene.impulses if action.body == name]
     lasting = [(visit.start, visit.end) for visit in contacts if visit.end - visit.start >= SHORT]
     cuts = np.array(sorted(brief + [edge for pair in lasting for edge in pair]))
     part = np.searchsorted(cuts, times, side="left")

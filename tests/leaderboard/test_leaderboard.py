@@ -23,7 +23,7 @@ from physbench.scoring.bootstrap import resample
 from physbench.scoring.protocol import AXES
 from physbench.scoring.skill import Stratum
 
-HEADLINES = dict(zip(AXES, ("consistency/explained", "permanence/intact", "drift/accuracy"), strict=True))
+HEADLINES = dict(zip(AXES, ("consistency/shadowing", "permanence/intact", "drift/accuracy"), strict=True))
 FEW = 300  # resamples, where intervals are not looked at
 MakeRun = Callable[..., RunFolder]
 

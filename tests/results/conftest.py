@@ -43,8 +43,8 @@ def make_table(
         horizon = 8.0 if orbit else 4.0
         gravity = {"truth": 9.81, "model": 6.2, "freeze": 0.0, "constant-velocity": 0.0}[source] + jitter
         readings: list[tuple[str, str | None, float, str]] = [
-            ("consistency/explained", "consistency", q, "1"),
-            ("consistency/explained.first-miss", None, q * horizon, "s"),
+            ("consistency/shadowing", "consistency", q, "1"),
+            ("consistency/shadowing.shadowing-time", None, q * horizon, "s"),
             ("permanence/intact", "permanence", permanence, "1"),
             ("permanence/intact.survival", None, permanence, "1"),
             ("drift/accuracy", "drift", q, "1"),

@@ -183,7 +183,7 @@ def test_readings_stand_beside_those_of_truth(make_run) -> None:
 def test_lawful_time_is_the_mean_over_families(make_run) -> None:
     folder = make_run()
     table = pd.read_parquet(folder.scores)
-    rows = table[table["reading"] == "consistency/explained.first-miss"]
+    rows = table[table["reading"] == "consistency/shadowing.shadowing-time"]
     expected = rows.groupby("task")["value"].mean().mean()
     lawful = build_result(folder, **FEW)["lawful"]
     assert lawful["seconds"] == pytest.approx(expected, abs=1e-6)

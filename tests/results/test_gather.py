@@ -45,7 +45,7 @@ def test_a_figure_names_the_readings_that_are_not_those_of_truth(small_run, clip
     assert [value.name for value in found.qualities] == ["consistency", "permanence", "drift"]
     assert found.readings[0].name == "gravity"
     assert found.readings[0].truth == 9.81
-    assert "first miss" in [value.name for value in found.readings]
+    assert "shadowing time" in [value.name for value in found.readings]
     assert "survival" not in [value.name for value in found.readings]  # 0.97 and 0.99
     assert len(found.strips) == 2
     assert found.motion is not None and found.motion.seconds == 4.0

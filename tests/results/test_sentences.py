@@ -33,7 +33,7 @@ def drop(folder: RunFolder, reading: str) -> None:
 def test_with_intervals(make_run) -> None:
     folder = make_run()
     table = pd.read_parquet(folder.scores)
-    first = (table["reading"] == "consistency/explained.first-miss") & (table["task"] == "falling/projectile-v1")
+    first = (table["reading"] == "consistency/shadowing.shadowing-time") & (table["task"] == "falling/projectile-v1")
     table.loc[first, "value"] = 0.2
     table.to_parquet(folder.scores)
     lawful, broken, lost = build_result(folder, **FEW)["sentences"]
@@ -75,7 +75,7 @@ def test_a_law_that_does_not_depart_is_not_named(make_run) -> None:
 
 def test_only_readings_that_exist_are_said(make_run) -> None:
     folder = make_run()
-    drop(folder, "consistency/explained.")
+    drop(folder, "consistency/shadowing.")
     drop(folder, "permanence/")
     sentences = build_result(folder, **FEW)["sentences"]
     assert len(sentences) == 1

@@ -123,7 +123,7 @@ def test_samples_are_read_together_in_a_run(tmp_path: Path) -> None:
     table = pd.read_parquet(folder.scores)
     rows = table[table["reading"] == "drift/crps"]
     assert list(rows.loc[rows["value"].notna(), "sample"]) == [0, 0]
-    headline = table[table["reading"] == "drift/accuracy"].groupby("clip")["quality"].mean()
+    headline = table[table["axis"] == "drift"].groupby("clip")["quality"].mean()
     assert result["tasks"]["falling/projectile-v1"]["drift"]["quality"] == pytest.approx(headline.mean(), abs=1e-6)
     clip = str(rows["clip"].iloc[0])
     before = folder.scores.read_bytes()

@@ -111,9 +111,9 @@ def test_the_commands_list_and_show_scorers() -> None:
 
     listed = CliRunner().invoke(app, ["list"])
     assert listed.exit_code == 0
-    assert listed.output.index("consistency/explained") < listed.output.index("laws/gravity")
-    shown = CliRunner().invoke(app, ["show", "explained"])
-    assert "explained object-time" in shown.output and "noise floor" in shown.output
+    assert listed.output.index("consistency/shadowing") < listed.output.index("laws/gravity")
+    shown = CliRunner().invoke(app, ["show", "shadowing"])
+    assert "lawful segments" in shown.output and "noise floor" in shown.output
 
 
 @pytest.mark.parametrize(

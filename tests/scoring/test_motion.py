@@ -12,7 +12,7 @@ from scipy.integrate import solve_ivp
 
 from physbench.clips.clip import Clip
 from physbench.scoring import kepler
-from physbench.scoring.motion import Constant, Law, Orbit, law_of, longest_lawful, supports
+from physbench.scoring.motion import Constant, Law, Orbit, law_of, supports
 
 Array = NDArray[np.float64]
 MU = 34.0
@@ -92,20 +92,8 @@ def test_a_fitted_orbit_is_right() -> None:
     times = np.arange(128) / 15
     exact = law.propagate(np.array([0.9, 0.0, 0.0, 1.2 * np.sqrt(MU / 0.9)]), times)[:, :2]
     seen = exact + rng.normal(0, 0.0024, exact.shape)
-    state, count = longest_lawful(law, times, seen, 0.12)
-    assert count == 128 and state is not None
+    state = law.fit(times, seen, law.fit(times[:16], seen[:16]))
     assert np.abs(law.propagate(state, times)[:, :2] - exact).max() < 0.003
-
-
-def test_the_longest_lawful_beginning_ends_where_the_law_does() -> None:
-    law = Constant((0.0, -9.81))
-    times = np.arange(60) / 15
-    path = law.propagate(np.array([0.0, 1.0, 1.0, 4.0]), times)[:, :2]
-    path[30:] = path[29]
-    _, count = longest_lawful(law, times, path, 0.12)
-    assert 30 <= count <= 33
-    jumping = np.random.default_rng(0).uniform(-2, 2, (20, 2))
-    assert longest_lawful(law, times[:20], jumping, 0.05) == (None, 0)
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_params
 from physbench.rollouts.rollout import Rollout
-from physbench.scorers.consistency import explained
 from physbench.scorers.outcome import outcome
+from physbench.scorers.shadowing import shadowing
 from physbench.scoring.outcome import answer
 from physbench.tasks.stack import Stack
 from physbench.tracks.tracks import Tracks, Visibility
@@ -111,7 +111,7 @@ def test_a_block_that_is_not_seen_at_the_end_disagrees(standing: Clip, ideal: Id
 def test_either_outcome_or_explanation_applies(falling: Clip, clip_of: Clips, ideal: Ideal) -> None:
     def status(clip: Clip) -> tuple[str, str]:
         rollout, tracks = Rollout(clip.id, 0, clip.future()), ideal(clip)
-        both = (scorer.function(clip, rollout, tracks) for scorer in (explained, outcome))
+        both = (scorer.function(clip, rollout, tracks) for scorer in (shadowing, outcome))
         return tuple(readings[""].status for readings in both)  # type: ignore[index, return-value]
 
     assert status(falling) == ("not applicable", "ok")

@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 
-from physbench.clips.clip import Clip, Row
-from physbench.clips.generate import make_scene
-from physbench.scoring.explanation import explain
-from physbench.scoring.motion import law_of
 from physbench.scoring.slope import Slope, slope_law
-from physbench.tracks.tracks import Tracks
-from physbench.world.camera import px_from_plane
 from physbench.world.scene import Body, Camera, Scene, ramp
 
 Array = NDArray[np.float64]
@@ -117,49 +109,3 @@ def test_a_box_on_a_level_floor_is_slowed_and_a_ball_is_not() -> None:
     assert law is not None and law.stays and law.rising == -law.sinking == pytest.approx(0.2 * G)
     scene, place = on_board("sphere", 0.2, 0.0)
     assert slope_law(scene, 0, 1, place) is None  # straight on: motion.Constant
-
-
-def seed_of(shape: int, *, up: bool) -> int:
-    """A test clip of falling/incline of a shape (0 ball, 1 cylinder, 2 box), on its way up or down."""
-    for seed in range(60):
-        body = make_scene(Row("falling/incline-v1", "test", seed)).bodies[0]
-        if body.shape == ("sphere", "cylinder", "box")[shape] and (body.velocity[2] > 0) == up:
-            return seed
-    raise AssertionError
-
-
-def share(clip: Clip, tracks: Tracks) -> float:
-    (part,) = explain(clip, tracks)
-    return float(part.weight[part.due].mean())
-
-
-@pytest.mark.parametrize("shape", [0, 1, 2])
-@pytest.mark.parametrize("up", [True, False])
-def test_truth_is_explained_and_wrong_constants_are_not(
-    clip_of: Callable[..., Clip], ideal: Callable[..., Tracks], shape: int, up: bool
-) -> None:
-    clip = clip_of("falling/incline-v1", seed=seed_of(shape, up=up))
-    assert share(clip, ideal(clip)) > 0.99
-    law = law_of(clip, 0)
-    assert isinstance(law, Slope)
-    now = clip.states[clip.handover, 0]
-    state = np.concatenate([now[[0, 2]], now[[7, 9]]])
-    times = clip.times[clip.window(C)]
-    true = clip.px_positions()[clip.window(C)]
-    board = clip.scene.bodies[1]
-    for wrong in (_steeper(clip), replace(board, friction=board.friction * 2)):
-        changed = replace(clip.scene, bodies=(clip.scene.bodies[0], wrong, *clip.scene.bodies[2:]))
-        other = slope_law(changed, 0, 1, now[:3])
-        if other is None or (abs(other.rising - law.rising) < 0.2 and abs(other.sinking - law.sinking) < 0.2):
-            continue  # what rolls does not care for friction
-        bent = replace(other, along=law.along, normal=law.normal)
-        plane = bent.propagate(state, times)[:, None, :2]
-        px = np.where((times <= 0)[:, None, None], true, px_from_plane(clip.scene.camera, clip.spec, plane))
-        assert share(clip, ideal(clip, px=px, seen=np.ones(px.shape[:2], bool))) < 0.65
-
-
-def _steeper(clip: Clip) -> Body:
-    """The ramp at twice its angle."""
-    board = clip.scene.bodies[1]
-    half = 2 * math.asin(board.orientation[1])
-    return replace(board, orientation=(0.0, math.sin(half), 0.0, math.cos(half)), position=(0.0, 0.0, -5.0))

@@ -128,8 +128,8 @@ def test_truth_is_right_and_to_ignore_the_push_is_wrong(task: str) -> None:
     readings = {}
     for name, frames in (("truth", clip.future()), ("quiet", quiet), ("freeze", sabotage.freeze(clip))):
         rows, _ = score_clip(clip, Rollout(clip.id, 0, frames), CONTEXT, find_scorers("drift/accuracy"))
-        rows += score_clip(clip, Rollout(clip.id, 0, frames), CONTEXT, find_scorers("consistency/explained"))[0]
+        rows += score_clip(clip, Rollout(clip.id, 0, frames), CONTEXT, find_scorers("consistency/shadowing"))[0]
         readings[name] = {each.reading: each.quality for each in rows if each.quality is not None}
     assert min(readings["truth"].values()) >= 0.98
-    assert readings["quiet"]["drift/accuracy"] <= 0.6 and readings["quiet"]["consistency/explained"] <= 0.9
-    assert readings["freeze"]["consistency/explained"] <= 0.1 and readings["freeze"]["drift/accuracy"] <= 0.5
+    assert readings["quiet"]["drift/accuracy"] <= 0.6 and readings["quiet"]["consistency/shadowing"] <= 0.9
+    assert readings["freeze"]["consistency/shadowing"] <= 0.1 and readings["freeze"]["drift/accuracy"] <= 0.5

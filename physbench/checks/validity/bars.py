@@ -22,7 +22,7 @@ NEAR = 0.02
 FALSE_BREAKS = {0.03: 0.02, 0.08: 0.005}  # strength in diameters: largest share of lawful clips, upper 95 % bound
 FALSE_BREAKS_A_TASK = (6, 150)  # of 150 clips of a task, at most, with a strength above the first of them
 LOW_RATE_GAIN = 0.05  # skill that a lasting violation may gain where fewer frames are shown
-STRENGTH = "strength"  # last part of the ids of readings that are smallest tolerances, in diameters
+STRENGTH = "strength"  # behind the slash of the ids of scorers that read a smallest tolerance, in diameters
 ALL_RUNGS = 0.222  # diameters; a clip with a larger strength breaks at 0.2 too: the grid has 0.185, 0.2219 and 0.266
 
 
@@ -78,10 +78,17 @@ def last_part(reading: str) -> str:
     return reading.replace("/", ".").rpartition(".")[2]
 
 
+def is_strength(reading: str) -> bool:
+    """Whether a reading is a smallest tolerance: a scorer's own, not one among others that is called so."""
+    return reading.endswith(f"/{STRENGTH}")
+
+
 def bar_of(source: str, family: str, reading: str, axis: str | None) -> Bar | None:
     """The bar of a cell, if one is declared. axis: of which the reading is the headline."""
     for bar in BARS:
         wanted = axis if bar.reading in AXES else last_part(reading)
+        if wanted == STRENGTH and not is_strength(reading):
+            continue
         if bar.measure != "skill" and bar.reading == wanted and bar.concerns(source, family):
             return bar
     return None

@@ -18,8 +18,8 @@ OK, FAILED = 0, 1
 # Directions of further readings, by the last part of their id; of others nothing is known but their distance from truth
 DIRECTIONS = {
     **dict.fromkeys(("explained", "shadowing-time", "behind-join", "strict", "medium", "lenient"), "higher"),
-    **dict.fromkeys(("first-break", "first-miss", "unseen-constants"), "higher"),
-    **dict.fromkeys(("strength", "breaks-per-second", "undetermined", "join-jump", "join-kick", "jitter"), "lower"),
+    **dict.fromkeys(("first-break", "unseen-constants"), "higher"),
+    **dict.fromkeys(("breaks-per-second", "undetermined", "join-jump", "join-kick", "jitter"), "lower"),
 }
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from physbench.checks.validity.bars import ALL_RUNGS, STRENGTH, bar_of, is_met, last_part
+from physbench.checks.validity.bars import ALL_RUNGS, bar_of, is_met, is_strength, last_part
 from physbench.checks.validity.block import FAILED, OK, Block, block_of, direction_of, suspicion
 from physbench.checks.validity.lawful import Lawful, lawful_rows
 from physbench.checks.validity.parts import Part
@@ -27,7 +27,7 @@ from physbench.scoring.protocol import Scorer
 
 Array = NDArray[np.float64]
 
-LOCATING = ("first-miss", "first-break")  # readings of these names are times, in s, at which a law is first broken
+LOCATING = "first-break"  # readings of this name are times, in s, at which a law is first broken
 NEAR_ENOUGH = 0.2  # s
 NEGATIVES = ("truth", *NEAR)
 COLUMNS: Mapping[str, str] = {
@@ -101,7 +101,7 @@ def _lawful(block: Block) -> list[Lawful]:
     chosen = [block.sources.index(name) for name in NEGATIVES if name in block.sources]
     found = []
     for r, reading in enumerate(block.readings):
-        if last_part(reading) == STRENGTH:
+        if is_strength(reading):
             status, value = block.status[r, chosen][:, block.lawful], block.value[r, chosen][:, block.lawful]
             values = np.where(status == OK, value, np.where(status == FAILED, np.inf, -np.inf)).max(axis=0)
             found.append(Lawful(block.task, reading, values[values > -np.inf]))
@@ -219,7 +219,7 @@ def _cells(block: Block, parts: Sequence[Part], better: Mapping[str, str]) -> li
             both = np.isfinite(quality[truth]) & np.isfinite(quality[i]) & ~block.unseen[i]
             outcomes = [part.outcome for part in mine]
             compared = source != WAIVED  # it is read behind fewer frames than ground truth
-            broken = worse[i][at] > ALL_RUNGS if last_part(reading) == STRENGTH else np.zeros(0, dtype=bool)
+            broken = worse[i][at] > ALL_RUNGS if is_strength(reading) else np.zeros(0, dtype=bool)
             cells.append(
                 Cell(
                     source,
@@ -256,9 +256,9 @@ def _median(values: Array) -> float:
 
 
 def _located(block: Block, r: int, i: int, parts: Sequence[Part]) -> tuple[int, int]:
-    """In how many clips, of how many, a reading of LOCATING gives the event of a violation, and its body."""
+    """In how many clips, of how many, a reading of the name LOCATING gives the event of a violation, and its body."""
     reading = block.readings[r]
-    if last_part(reading) not in LOCATING:
+    if last_part(reading) != LOCATING:
         return 0, 0
     parent = reading.rpartition(".")[0]
     above = block.status[block.readings.index(parent), i] if parent in block.readings else block.status[r, i]

@@ -83,7 +83,7 @@ def _said(row: dict[str, Any]) -> str:
         return f"{get('value'):.2%} of {get('clips'):.0f} clips (at most {get('high'):.2%}), bar {get('bar'):.2%}."
     if get("level") == "skill":
         return f"{get('value'):.2f}{_between(get('low'), get('high'))}, at most {get('bar'):.2f}."
-    if name in LOCATING:
+    if name == LOCATING:
         return f"{get('located'):.0%} located (at least {get('located_low'):.0%}), bar {get('bar'):.0%}."
     if any(bar.measure == "broken" and bar.reading == name and bar.names(get("source")) for bar in BARS):
         return f"{get('broken'):.0%} broken at every tolerance, bar {get('bar'):.0%}."
@@ -130,7 +130,7 @@ def _group(table: pd.DataFrame, kind: str, readings: list[str], level: str) -> T
         own = group.set_index("reading")
         most = int(group["clips"].max())
         points = skill[skill["source"] == source].set_index("reading")
-        breaks = own.loc[[name for name in own.index if last_part(str(name)) in LOCATING]]
+        breaks = own.loc[[name for name in own.index if last_part(str(name)) == LOCATING]]
         distance = own["distance"].max()
         last = f"{distance:.1f}{' near only' if distance < 1 else ''}" if np.isfinite(distance) else ""
         view.add_row(
@@ -166,10 +166,8 @@ def _skill(points: pd.DataFrame, name: str) -> str:
 
 
 def _located(breaks: pd.DataFrame) -> str:
-    """By the reading that names breaks, where there is one; else by the first miss."""
     known = breaks["located"].dropna()
-    first = [name for name in known.index if last_part(str(name)) == LOCATING[-1]] or list(known.index)
-    return f"{known[first[0]]:.0%}" if first else ""
+    return f"{known.iloc[0]:.0%}" if len(known) else ""
 
 
 def _between(low: float, high: float) -> str:
