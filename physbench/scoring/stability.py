@@ -1,9 +1,10 @@
 """Stability: does a prediction stay lawful for long, whatever it did before?
 
 The horizon is cut into four quarters. A quarter's share is its explained share of shadowing with breaks counted from
-the quarter's own start; stability is the mean of the shares of quarters 2 to 4. A model may diverge from the recorded
-future and still be perfect here. A quarter in which all bodies are lawfully away, behind something or out of the view,
-says nothing and does not count; where that is so to the end, nothing unlawful has happened there.
+the quarter's own start, but for gross ones, behind which there is another scene; stability is the mean of the shares of
+quarters 2 to 4. A model may diverge from the recorded future and still be perfect here. A quarter in which all bodies
+are lawfully away, behind something or out of the view, says nothing and does not count; where that is so to the end,
+nothing unlawful has happened there.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.scoring.shadowing.chain import Break
-from physbench.scoring.shadowing.readings import GROSS
 from physbench.scoring.shadowing.shadow import Shadowing
 
 Array = NDArray[np.float64]
@@ -96,15 +96,17 @@ def quarter_shares(
         if not counted.any():
             found.append(math.nan)
             continue
-        fresh = weight[frames] * 2.0 ** costs_before(breaks, int(frames[0]), weight.shape[1])
+        fresh = weight[frames] * 2.0 ** forgotten(breaks, int(frames[0]), weight.shape[1])
         found.append(float(np.minimum(fresh, 1.0)[counted].mean()))
     return tuple(found)
 
 
-def costs_before(breaks: Sequence[Break], frame: int, bodies: int) -> Array:
-    """What the breaks of each body (N,) up to a frame count: 1 each, GROSS where they are gross."""
-    cost = np.zeros(bodies)
+def forgotten(breaks: Sequence[Break], frame: int, bodies: int) -> Array:
+    """Number of breaks of each body (N,) up to a frame that do not count behind it: those that are not gross.
+
+    Else whoever jumps to a place where going on is easy, such as slow rolling on the floor, would be stable.
+    """
+    count = np.zeros(bodies)
     for each in breaks:
-        if each.frame <= frame:
-            cost[each.disc] += GROSS if each.gross else 1
-    return cost
+        count[each.disc] += each.frame <= frame and not each.gross
+    return count

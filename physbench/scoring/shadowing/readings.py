@@ -25,6 +25,7 @@ Mask = NDArray[np.bool_]
 RUNGS = (0.03, 0.08, 0.2)  # diameters
 GROSS = 4  # breaks that a gross one counts
 SLOW, SLOW_TIME = 0.1, 0.3  # diameters/s and s: a slower track rests
+PARTED = 1.2  # times that: noise may part a lawful motion from ground truth, or from the track, by so much
 JOIN = 0.2  # s behind the hand-over; a break there is a jump of the join
 LOST = 0.2  # s without a body that is due: it is lost
 GRID = tuple(0.01 * 1.2**k for k in range(30))  # diameters, of strengths; the last is 1.98
@@ -120,8 +121,9 @@ def _weights(chain: Chain, seen: Seen) -> tuple[Array, Mask, Mask]:
     """Weight of each frame, whether it lies before the first break, and whether its segment is too short (T, N)."""
     shape, dt = seen.owed.shape, float(seen.times[1] - seen.times[0])
     weight, first, short = np.zeros(shape), np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
-    still = resting(seen, seen.place)
-    lawfully = resting(seen, chain.place, 1.2 * SLOW)  # so that noise does not part the two
+    # What trembles about a place rests there, if that is the lawful motion within the tolerance.
+    still = resting(seen, seen.place) | resting(seen, chain.place, SLOW / PARTED)
+    lawfully = resting(seen, chain.place, PARTED * SLOW)
     for arc in chain.arcs:
         n, part = arc.disc, slice(arc.first, arc.last)
         before = chain.broken(n, arc.first)
@@ -149,9 +151,7 @@ def _may_rest(chain: Chain, seen: Seen, arc: Arc, still: Mask, lawfully: Mask, u
     """
     n, begin, end = arc.disc, arc.first, arc.last
     speed = np.linalg.norm(chain.speed[begin:end, n], axis=-1) / seen.diameter[n]
-    moves = (
-        speed > 2 * SLOW
-    ) & ~still  # both: a lawful hop that is smaller than the tolerance is no motion that was shown
+    moves = (speed > 2 * SLOW) & ~still  # both: a lawful hop below the tolerance is no motion that was shown
     may = (np.maximum.accumulate(moves) & lawfully) | (seen.rests & seen.owed)[begin:end, n]
     if unbroken and _rested(seen, n):
         may = may | ~chain.touched[begin:end, n]
