@@ -100,6 +100,9 @@ def check(
     size: Annotated[int, typer.Option(help="Side of the frames in px.")] = 64,
     fps: Annotated[float, typer.Option(help="Frames a second.")] = 15.0,
     context: Annotated[int, typer.Option(help="Context frames.")] = 8,
+    crf: Annotated[
+        int | None, typer.Option(help="Predicted frames go through H.264 of this quality first: 0 (best) to 51.")
+    ] = None,
     by: Annotated[str, typer.Option(help="What a printed line is of: all, family or task.")] = "all",
     out: Annotated[Path, typer.Option(metavar="FILE", help="Where to; FILE.parts holds what goes on.")] = Path(
         "validity.parquet"
@@ -123,6 +126,7 @@ def check(
         size=size,
         fps=fps,
         context=context,
+        crf=crf,
         by=by,
         out=out,
         workers=workers,

@@ -27,6 +27,7 @@ def check_scorers(
     size: int,
     fps: float,
     context: int,
+    crf: int | None,
     by: str,
     out: Path,
     workers: int | None,
@@ -52,6 +53,8 @@ def check_scorers(
     render_spec(size, fps)
     if not 1 <= context <= 2 * fps:
         raise UsageError(f"--context {context}: expected 1 to {int(2 * fps)} frames at {fps:g} frames/s.")
+    if crf is not None and not (0 <= crf <= 51 and size % 2 == 0):
+        raise UsageError(f"--crf {crf}: expected 0 (best) to 51, and an even --size.")
     scorers = None if scorers is None else own.absolute(scorers)  # means the same in workers, and elsewhere
     check.scorers_of(scorers)
     settings = Settings(
@@ -63,6 +66,7 @@ def check_scorers(
         size=size,
         fps=fps,
         context=context,
+        crf=crf,
     )
     refuse_unwritable(out.absolute().parent)
     started = time.monotonic()

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 
 from physbench import __version__, own
 from physbench.checks.validity.header import TABLE_VERSION, Header, write_table
-from physbench.checks.validity.measure import DECIDING_HERE, FIRST_SEED, Settings, key, measure, parts_of
+from physbench.checks.validity.measure import FIRST_SEED, Settings, key, measure, measured_with, parts_of
 from physbench.checks.validity.parts import Part
 from physbench.checks.validity.table import COLUMNS, validity_table
 from physbench.clips.suite import find_suite
 from physbench.errors import PhysbenchError
 from physbench.results.kinds import kinds_of
-from physbench.run.versions import versions
 from physbench.scoring.protocol import AXES, Scorer
 from physbench.scoring.score import find_scorers
 
@@ -51,7 +50,8 @@ def own_readings(settings: Settings) -> list[str]:
 def check_scorers(settings: Settings, out: Path, workers: int, say: Callable[[str], None]) -> Checked:
     """Measure what is missing beside `out`, write the table there and return it.
 
-    What was measured lies in the folder `out` + ".parts", one sub-folder for each version of the code and render spec:
+    What was measured lies in the folder `out` + ".parts", one sub-folder for each version of the code, render spec
+    and codec:
     the same command goes on where it was stopped, and one with more clips or sources adds to it.
     """
     scorers = scorers_of(settings.scorers)
@@ -75,7 +75,7 @@ def check_scorers(settings: Settings, out: Path, workers: int, say: Callable[[st
         table_version=TABLE_VERSION,
         physbench=__version__,
         suite=suite,
-        versions=versions(scorers, DECIDING_HERE),
+        versions=measured_with(settings, scorers),
         key=name,
         scorers={each.id: each.version for each in scorers},
         tasks=settings.tasks,
@@ -86,6 +86,7 @@ def check_scorers(settings: Settings, out: Path, workers: int, say: Callable[[st
         first_seed=FIRST_SEED,
         spec=str(settings.spec),
         context=settings.context,
+        crf=settings.crf,
         columns=dict(COLUMNS),
     )
     write_table(out, table, header)

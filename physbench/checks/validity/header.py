@@ -13,7 +13,7 @@ from physbench.results.folder import write_atomically
 if TYPE_CHECKING:
     import pandas as pd
 
-TABLE_VERSION = 2
+TABLE_VERSION = 3
 KEY = b"physbench_validity"
 
 
@@ -35,7 +35,8 @@ class Header(BaseModel):
     truths: int
     first_seed: int
     spec: str
-    context: int
+    context: int  # frames
+    crf: int | None = None  # of the H.264 that predicted frames went through
     columns: dict[str, str]  # name -> meaning
 
 

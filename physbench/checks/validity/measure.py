@@ -15,10 +15,11 @@ from physbench import own
 from physbench.checks.validity.parts import Outcome, Part, append, path_of, read_parts, reads_of
 from physbench.checks.validity.sources import LOW_RATE, NEAR, REFERENCES, at_rate, kind, show
 from physbench.clips.clip import Clip, Row
+from physbench.clips.encode import h264, round_trip
 from physbench.clips.store import ClipStore
 from physbench.progress import Progress
 from physbench.rollouts.rollout import Rollout
-from physbench.run.versions import DECIDING, versions
+from physbench.run.versions import DECIDING, library_version, versions
 from physbench.scoring.protocol import Scorer
 from physbench.world.scene import RenderSpec
 from physbench.world.violations import Inapplicable
@@ -43,6 +44,7 @@ class Settings:
     size: int = 64  # px
     fps: float = 15.0
     context: int = 8  # frames
+    crf: int | None = None  # predicted frames go through H.264 of this quality
 
     @property
     def spec(self) -> RenderSpec:
@@ -70,23 +72,32 @@ class Settings:
         return max(min(self.clips - shown, CAP * self.clips - tried), 0)
 
 
+def measured_with(settings: Settings, scorers: Sequence[Scorer]) -> dict[str, str | None]:
+    """Versions of code and libraries that decide a part; those of the codec where there is one."""
+    return versions(scorers, DECIDING_HERE) | ({} if settings.crf is None else {"av": library_version("av")})
+
+
 def key(settings: Settings, scorers: Sequence[Scorer]) -> str:
-    """Hash of what decides a part: code, libraries, tasks of one's own and render spec; not which are asked for."""
+    """Hash of what decides a part: code, libraries, tasks of one's own, render spec, codec; not which are asked for."""
     files = [file.document() for file in sorted(own.registered(), key=lambda file: file.path)]
     ids = sorted((each.id, each.version) for each in scorers)
-    said = [versions(scorers, DECIDING_HERE), str(settings.spec), settings.context, ids, files]
+    said = [measured_with(settings, scorers), str(settings.spec), settings.context, settings.crf, ids, files]
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
 
 
-def measure_one(clip: Clip, context: int, source: str, scorers: Sequence[Scorer]) -> Part:
-    """Show one source on one clip and read it with every scorer. What goes wrong is a part with its reason."""
+def measure_one(clip: Clip, context: int, source: str, scorers: Sequence[Scorer], crf: int | None = None) -> Part:
+    """Show one source on one clip and read it with every scorer. What goes wrong is a part with its reason.
+
+    crf: of the H.264 video out of which the predicted frames are read; None: they are as they were drawn.
+    """
     from physbench.scoring.score import score_clip
 
     row = clip.row
     name = (row.id, row.task, row.seed, source, kind(source))
     try:
         shown = show(clip, context, source)
-        rows, _ = score_clip(clip, Rollout(clip.id, 0, shown.frames), shown.context or context, scorers)
+        frames = shown.frames if crf is None else round_trip(shown.frames, clip.spec.fps, h264(crf))
+        rows, _ = score_clip(clip, Rollout(clip.id, 0, frames), shown.context or context, scorers)
     except Inapplicable as reason:
         return Part(*name, "refused", str(reason))
     except MemoryError:  # says nothing about the source
@@ -121,7 +132,7 @@ def work(folder: Path, settings: Settings, row: Row, sources: Iterable[str]) -> 
         if source not in there:
             fps, context = at_rate(source, settings.fps, settings.context)
             clip = _store().get(row, RenderSpec(settings.size, settings.size, fps))
-            there[source] = measure_one(clip, context, source, _scorers(settings.scorers))
+            there[source] = measure_one(clip, context, source, _scorers(settings.scorers), settings.crf)
             append(folder, row, there[source])
     return {source: there[source].outcome for source in sources}
 

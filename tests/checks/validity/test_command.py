@@ -39,8 +39,7 @@ SOURCES = "vanish,momentum,cheat-black"
 def _code_stands_still() -> Iterator[None]:
     """Tables of one code compare: sources may be edited while these tests run."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("measure", "check"):
-            patch.setattr(f"physbench.checks.validity.{module}.versions", lambda *_: {"code": "one"})
+        patch.setattr("physbench.checks.validity.measure.versions", lambda *_: {"code": "one"})
         yield
 
 
@@ -149,6 +148,17 @@ def test_an_error_is_a_row_with_its_reason(
     assert (skill["failed"] == 1).all()
 
 
+def test_videos_that_went_through_h264_are_kept_apart(own: Path, tmp_path: Path) -> None:
+    options = {"tasks": "projectile", "violations": "vanish", "clips": "1", "truths": "1", "scorers": str(own)}
+    for crf in ({}, {"crf": "51"}):
+        assert run(words(own, tmp_path, **options, **crf)) == 0
+    table, header = read_table(tmp_path / "table.parquet")
+    assert header.crf == 51 and header.versions["av"] and len(table)
+    plain, coded = (tmp_path / "table.parquet.parts").iterdir()
+    (name,) = {path.name for path in plain.iterdir()} & {path.name for path in coded.iterdir()}
+    assert (plain / name).read_text() != (coded / name).read_text()
+
+
 def test_a_newer_table_is_refused(made: Path, tmp_path: Path) -> None:
     table = pq.read_table(made / "table.parquet")
     metadata = dict(table.schema.metadata)
@@ -187,6 +197,8 @@ def test_tasks_of_ones_own_are_in_the_key(tmp_path: Path, monkeypatch: pytest.Mo
         ({"by": "seed"}, "all, family, task"),
         ({"out": "table.csv"}, ".parquet"),
         ({"context": "99"}, "expected 1 to 30"),
+        ({"crf": "52"}, "0 (best) to 51"),
+        ({"crf": "23", "size": "65"}, "an even --size"),
     ],
 )
 def test_wrong_use_says_what_to_do(
