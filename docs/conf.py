@@ -1,4 +1,7 @@
-"""Sphinx builds these pages: sphinx-build -W -n docs build/docs. Gallery and scorer reference come from the code."""
+"""Sphinx builds these pages: sphinx-build -W -n docs build/docs.
+
+Gallery and scorer reference come from the code, the validity page from docs/validity.
+"""
 
 import sys
 from pathlib import Path
@@ -8,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 project = "physbench"
 author = "the physbench authors"
 copyright = "the physbench authors"
-extensions = ["myst_parser", "gallery", "scorer_reference", "formulas"]
+extensions = ["myst_parser", "gallery", "scorer_reference", "validity_table", "formulas"]
 html_math_renderer = "drawn"
 exclude_patterns = ["_ext"]
 myst_enable_extensions = ["attrs_block", "colon_fence", "dollarmath"]

@@ -31,12 +31,7 @@ TITLES = {
 
 def sentences(table: pd.DataFrame, readings: list[str]) -> list[str]:
     """What the table says in words: what no headline reading sees, cheats with skill, strangers, bars."""
-    cells = table[(table["level"] == "all") & (table["kind"] == "violation") & table["reading"].isin(readings)]
-    best = cells.groupby("source")["auroc"].max()
-    blind = [f"{source} ({value:.2f})" for source, value in best.items() if value < LIKELY]
-    said = [f"{len(best)} violations; {int((best >= SEEN).sum())} are seen (AUROC {SEEN:g}) by one of the headlines."]
-    if blind:
-        said.append(f"Hardly seen by any of them (below {LIKELY:g}): {', '.join(blind)}.")
+    said = seen(table, readings)
     skill = table[(table["level"] == "skill") & (table["kind"] == "cheat") & (table["value"] > MOST_SKILL)]
     for row in _rows(skill.sort_values("value", ascending=False)):
         between = _between(row["low"], row["high"])
@@ -48,6 +43,17 @@ def sentences(table: pd.DataFrame, readings: list[str]) -> list[str]:
     if near:
         said.append(f"Near only, less than a diameter from ground truth: {', '.join(near)}.")
     return said + list(_bars(table))
+
+
+def seen(table: pd.DataFrame, readings: list[str]) -> list[str]:
+    """How many violations one of these readings sees, and which none of them does."""
+    cells = table[(table["level"] == "all") & (table["kind"] == "violation") & table["reading"].isin(readings)]
+    best = cells.groupby("source")["auroc"].max()
+    blind = [f"{source} ({value:.2f})" for source, value in best.items() if value < LIKELY]
+    said = [f"{len(best)} violations; {int((best >= SEEN).sum())} are seen (AUROC {SEEN:g}) by a headline reading."]
+    if blind:
+        said.append(f"Hardly seen by any of them (below {LIKELY:g}): {', '.join(blind)}.")
+    return said
 
 
 def _low_rate(table: pd.DataFrame) -> Iterator[str]:
@@ -68,14 +74,14 @@ def _bars(table: pd.DataFrame) -> Iterator[str]:
     yield f"Bars: {int(met.sum())} of {len(barred)} are met; {int(unknown.sum())} have too few clips to tell."
     for row in _rows(barred[~met & ~unknown]):
         where = row["family"] if row["task"] == "*" else row["task"]
-        yield f"  not met: {row['source']}, {row['reading']} in {where}: {_said(row)}"
+        yield f"  not met: {row['source']}, {row['reading']} in {where}: {figures(row)}"
 
 
 def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
 
 
-def _said(row: dict[str, Any]) -> str:
+def figures(row: dict[str, Any]) -> str:
     """The estimate that a bar is about, with its interval, and the bar."""
     get = row.__getitem__
     name = last_part(get("reading"))

@@ -1,0 +1,85 @@
+"""Write the validity page: what the published tables of `physbench scorers check` say of the readings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sphinx.application import Sphinx
+from validity_cells import STRENGTH
+from validity_files import MAIN, Published, published
+from validity_sections import (
+    bars,
+    beside,
+    cheats,
+    false_breaks,
+    losses,
+    low_rate,
+    places,
+    run_of,
+    strangers,
+    told_apart,
+)
+
+INTRODUCTION = """# Validity
+
+A score is worth something only if it falls when a law is broken and stays when the future is merely another one. So the
+readings are shown ground truth in which one thing is wrong by a known amount, lawful futures that are not the recorded
+one, and futures that are made to please a scorer. What each of these is, and how the figures are computed, is in
+[Violations, strangers and cheats](../design/violations.md).
+"""
+NOT_YET = """The table of this version is not there yet. `physbench scorers check` makes one.
+"""
+STYLE = """<style>
+article table.docutils { font-size: .85em }
+article td :is(small, code) { white-space: nowrap }
+</style>
+"""
+STRENGTH_TEXT = """The *strength* of a clip is the smallest tolerance, in diameters, at which it breaks no law. A figure
+is the chance (AUROC) that a clip with the violation has a larger strength than a lawful one: 1 is always, 0.5 is blind.
+Below it are its 95 % interval and the number of clips. A bar is met (✓) if the figure reaches it and the lower end of
+the interval is at most 0.02 below it, or else not (✗); *?*: so few clips could not tell. Empty: the violation has
+nothing to do there."""
+PERMANENCE_TEXT = """The same chance for the quality of object permanence. Where everything is still there and still
+itself it should be near 0.5."""
+LOCATED_TEXT = """Share of the clips in which the first break is read within 0.2 s of the violation, and on its body.
+An object that is gone has no break: permanence sees it."""
+BREAKS_TEXT = """Lawful clips that read as if they broke a law: those whose ground truth, or one of whose two near
+strangers, has a strength above a tolerance (in diameters)."""
+STRANGERS_TEXT = """Mean quality of lawful futures that are not the recorded one, and how far they get from it (*near
+only*: less than a diameter). Consistency and permanence should stay at 1, accuracy should not where the context tells
+the future. `stranger-far` makes one declared jump at the hand-over, which is a break; in `stranger-far-waived` the
+context does not show that it is one."""
+RATE_TEXT = """Violations that last, at the usual rate and at 4 frames/s: leaving frames out must not help."""
+
+
+def page(tables: dict[str, Published]) -> str:
+    """The page as Markdown."""
+    if MAIN not in tables:
+        return f"{INTRODUCTION}\n{NOT_YET}"
+    main, every = tables[MAIN], list(tables.values())
+    sections = (
+        ("What was run", "", run_of(every)),
+        ("In short", f"At {main.title}.", bars(main)),
+        ("What strength sees", STRENGTH_TEXT, told_apart(main, STRENGTH)),
+        ("What permanence sees", PERMANENCE_TEXT, told_apart(main, "permanence/intact")),
+        ("Located", LOCATED_TEXT, places(main)),
+        ("What a violation costs", "", losses(main)),
+        ("False breaks", BREAKS_TEXT, false_breaks(main)),
+        ("Lawful strangers", STRANGERS_TEXT, strangers(main)),
+        ("Cheats", "Skill of futures that know nothing of physics.", cheats(main)),
+        ("Few frames", RATE_TEXT, low_rate(main)),
+        ("Smaller pictures, and H.264", "Mean over families; bars are for the first column only.", beside(every)),
+    )
+    parts = [f"## {title}\n\n{text}\n\n{body}" for title, text, body in sections if body]
+    return "\n".join((INTRODUCTION, STYLE, *parts))
+
+
+def write(app: Sphinx) -> None:
+    target = Path(app.srcdir) / "generated" / "validity.md"
+    target.parent.mkdir(exist_ok=True)
+    target.write_text(page(published(Path(app.srcdir) / "validity")), encoding="utf-8")
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.connect("builder-inited", write)
+    return {"parallel_read_safe": True}

@@ -1,0 +1,112 @@
+"""The page of the docs says what the published tables hold."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from types import ModuleType
+
+import pandas as pd
+import pytest
+
+from physbench.checks.validity.header import TABLE_VERSION, Header, read_table, write_table
+from physbench.checks.validity.parts import Part, Read
+from physbench.checks.validity.publish import publish, shortenings
+from physbench.checks.validity.sources import kind
+from physbench.checks.validity.table import validity_table
+from physbench.scoring.score import find_scorers
+
+TASKS = ("falling/projectile-v1", "falling/incline-v1")
+SEEDS = range(10)
+# source: strength, quality of consistency and of permanence
+USUAL = {"truth": (0.01, 1.0, 1.0), "freeze": (2.0, 0.0, 0.2), "stranger-near": (0.01, 1.0, 1.0)}
+WRONG = {"kick:0.5": (0.01, 1.0, 1.0), "vanish:1": (2.0, 0.3, 0.3), "gravity:0.9": (0.2, 0.5, 1.0)}
+CHEATS = {"cheat-loop": (2.0, 0.02, 0.2), "cheat-straight": (0.4, 0.4, 0.2)}
+
+
+@pytest.fixture
+def page(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The extension that writes the page."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[3] / "docs" / "_ext"))
+    return importlib.import_module("validity_table")
+
+
+def part(task: str, source: str, seed: int, strength: float, consistency: float, permanence: float) -> Part:
+    reads = (
+        Read("consistency/strength", None, strength, None, "ok", ""),
+        Read("consistency/shadowing", "consistency", consistency, consistency, "ok", ""),
+        Read("consistency/shadowing.first-break", None, 1.0, None, "ok", "ball"),
+        Read("consistency/shadowing.jitter", None, 0.001, None, "ok", ""),
+        Read("permanence/intact", "permanence", permanence, permanence, "ok", ""),
+        Read("laws/gravity", None, 9.8, None, "ok", ""),
+    )
+    distance = 0.1 if source.startswith("stranger") else None
+    time = 1.0 if kind(source) == "violation" else None
+    return Part(f"{task}{seed}", task, seed, source, kind(source), "shown", "", time, ("ball",), distance, reads)
+
+
+def table_of(values: dict[str, tuple[float, float, float]]) -> pd.DataFrame:
+    parts = {task: [part(task, name, s, *each) for name, each in values.items() for s in SEEDS] for task in TASKS}
+    return validity_table(parts.items(), find_scorers(costly=True))
+
+
+def write(path: Path, values: dict[str, tuple[float, float, float]], crf: int | None = None) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    header = Header(
+        table_version=TABLE_VERSION,
+        physbench="0",
+        suite=2,
+        versions={"numpy": "1", "code": "abc"},
+        key="",
+        scorers={each.id: each.version for each in find_scorers(costly=True)},
+        tasks=TASKS,
+        own_tasks=(),
+        sources=tuple(values),
+        clips=len(SEEDS),
+        truths=len(SEEDS),
+        first_seed=5000,
+        spec="128x128@30",
+        context=16,
+        crf=crf,
+        columns={},
+    )
+    write_table(path, table_of(values), header)
+
+
+def test_without_tables_it_says_so(page: ModuleType, tmp_path: Path) -> None:
+    assert "not there yet" in page.page(page.published(tmp_path))
+
+
+def test_it_says_what_was_run_which_bars_are_met_and_what_is_weak(page: ModuleType, tmp_path: Path) -> None:
+    write(tmp_path / "128px.parquet", {**USUAL, **WRONG})
+    write(tmp_path / "128px-cheats.parquet", {**USUAL, **CHEATS, "vanish:1": (0.01, 1.0, 1.0)})
+    write(tmp_path / "h264.parquet", {**USUAL, **WRONG}, crf=23)
+    text = page.page(page.published(tmp_path))
+    assert "| 128 px, 30 frames/s, H.264 crf 23 | 6 on 10 clips of each task | 10 | 2 | 16 | 2 |" in text
+    assert "`kick:0.5`, `consistency/strength` in falling: 0.500" in text  # the bar of 0.99 is not met
+    assert "| `vanish:1` | 1.000<br><small>[" in text  # the first file has it, the second is not asked
+    weak, rest = text.split("### Known weaknesses")[1].split("<details>")[:2]
+    assert "`cheat-straight` | **0.40" in weak and "`cheat-loop`" not in weak and "`cheat-loop`" in rest
+    assert "strength above 0.03 | 20 | 0.00% |" in text
+    last = text.split("## Smaller pictures, and H.264")[1]
+    assert "| 128 px, 30 frames/s | 128 px, 30 frames/s, H.264 crf 23 |" in last and "`gravity:0.9`" in last
+
+
+def test_a_shortened_table_makes_the_same_page(page: ModuleType, tmp_path: Path) -> None:
+    path = tmp_path / "whole" / "128px.parquet"
+    write(path, {**USUAL, **WRONG, **CHEATS})
+    table, header = read_table(path)
+    whole = page.page(page.published(path.parent))
+    lengths = []
+    for rest in shortenings(table):
+        write_table(path, rest.reset_index(drop=True), header)
+        lengths.append(len(rest))
+        assert page.page(page.published(path.parent)) == whole
+    assert lengths == sorted(lengths, reverse=True) and len(set(lengths)) == len(lengths)
+
+
+def test_what_is_small_enough_is_published_as_it_is(tmp_path: Path) -> None:
+    source, target = tmp_path / "a.parquet", tmp_path / "b.parquet"
+    write(source, USUAL)
+    assert publish(source, target) == len(read_table(source)[0])
+    pd.testing.assert_frame_equal(read_table(target)[0], read_table(source)[0])
