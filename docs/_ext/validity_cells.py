@@ -75,6 +75,14 @@ def located(row: Row | None) -> str:
     return two_lines(f"{row['located']:.0%}{mark(row)}", f"at least {row['located_low']:.0%}")
 
 
+def broken(row: Row | None, bars: bool = False) -> str:
+    """Share of the clips that break a law at every tolerance, and what became of the bar."""
+    if row is None or not known(row["broken"]):
+        return ""
+    share = f"{row['broken']:.0%}"
+    return two_lines(f"{share}{mark(row)}", f"at least {row['bar']:.0%}") if bars and verdict(row) else share
+
+
 def number(row: Row | None, column: str, places: int = 2) -> str:
     """One number of a row."""
     return "" if row is None or not known(row[column]) else plain(row[column], places)
@@ -85,13 +93,19 @@ def plain(value: float, places: int) -> str:
     return f"{round(value, places) + 0.0:.{places}f}"
 
 
-def skill(row: Row | None, bars: bool = False) -> str:
+def skill(row: Row | None, bars: bool = False, places: int = 2) -> str:
     """Skill with its interval, and what became of the bar."""
     if row is None or not known(row["value"]):
         return ""
     asked = f" (at most {row['bar']:.2f})" if bars and known(row["bar"]) else ""
-    value, between = f"{plain(row['value'], 2)}{mark(row) if asked else ''}", f"{interval(row, 2)}{asked}"
+    value, between = f"{plain(row['value'], places)}{mark(row) if asked else ''}", f"{interval(row, places)}{asked}"
     return two_lines(value, between) if between else value
+
+
+def strong(text: str, bold: bool) -> str:
+    """A cell, its first line bold where that is asked for."""
+    first, line, rest = text.partition("<br>")
+    return f"**{first}**{line}{rest}" if bold else text
 
 
 def interval(row: Row, places: int) -> str:

@@ -8,6 +8,7 @@ from validity_cells import (
     LOCATED,
     STRENGTH,
     auroc,
+    broken,
     by_group,
     folded,
     located,
@@ -18,6 +19,7 @@ from validity_cells import (
     share,
     short,
     skill,
+    strong,
     two_lines,
     verdict,
 )
@@ -110,8 +112,8 @@ def _about(row: Row) -> str:
     if last_part(row["reading"]) == last_part(LOCATED):
         return LOCATE
     wanted = (row["source"], last_part(row["reading"]))
-    broken = any(bar.measure == "broken" and bar.names(wanted[0]) and bar.reading == wanted[1] for bar in BARS)
-    return LOSS if broken or row["level"] == "skill" else WRONG
+    at_all = any(bar.measure == "broken" and bar.names(wanted[0]) and bar.reading == wanted[1] for bar in BARS)
+    return LOSS if at_all or row["level"] == "skill" else WRONG
 
 
 def told_apart(table: Published, reading: str) -> str:
@@ -136,6 +138,18 @@ def told_apart(table: Published, reading: str) -> str:
         rows = by_group(sources, of_tasks)
         parts.append(folded(f"By task: {family}", markdown(("", *map(short, tasks)), rows)))
     return "\n".join(part for part in parts if part)
+
+
+def strength(table: Published) -> str:
+    """What strength tells apart, and how many clips break a law at every tolerance."""
+    families = table.families()
+
+    def cells(source: str) -> list[str]:
+        rows = [table.find("family", source, STRENGTH, family) for family in families]
+        return [broken(row, row is not None and _about(row) == LOSS) for row in rows]
+
+    most = markdown(("", *families), by_group(table.sources("violation", "picture"), cells))
+    return f"{told_apart(table, STRENGTH)}\n{folded('Share of the clips that break a law at every tolerance', most)}"
 
 
 def places(table: Published) -> str:
@@ -217,7 +231,7 @@ def cheats(table: Published) -> str:
         values = [row["value"] for row in found if row is not None and known(row["value"])]
         if not values:
             continue
-        cells = [f"**{skill(row)}**" if row and row["value"] > MOST_SKILL else skill(row) for row in found]
+        cells = [strong(skill(row, places=3), bool(row and row["value"] > MOST_SKILL)) for row in found]
         name = source.removeprefix("cheat-")
         doc = CHEATS[name].doc if name in CHEATS else ""
         rows[max(values) > MOST_SKILL].append((max(values), (f"`{source}`", *cells, doc)))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from sphinx.application import Sphinx
-from validity_cells import STRENGTH
 from validity_files import MAIN, Published, published
 from validity_sections import (
     bars,
@@ -17,6 +16,7 @@ from validity_sections import (
     places,
     run_of,
     strangers,
+    strength,
     told_apart,
 )
 
@@ -60,7 +60,7 @@ def page(tables: dict[str, Published]) -> str:
     sections = (
         ("What was run", "", run_of(every)),
         ("In short", f"At {main.title}.", bars(main)),
-        ("What strength sees", STRENGTH_TEXT, told_apart(main, STRENGTH)),
+        ("What strength sees", STRENGTH_TEXT, strength(main)),
         ("What permanence sees", PERMANENCE_TEXT, told_apart(main, "permanence/intact")),
         ("Located", LOCATED_TEXT, places(main)),
         ("What a violation costs", "", losses(main)),

@@ -52,6 +52,8 @@ def publish(source: Path, target: Path) -> int:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        raise SystemExit("Expected TABLE.parquet TARGET.parquet.")
     made = Path(sys.argv[2])
     made.parent.mkdir(parents=True, exist_ok=True)
     count = publish(Path(sys.argv[1]), made)

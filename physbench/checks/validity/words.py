@@ -50,7 +50,8 @@ def seen(table: pd.DataFrame, readings: list[str]) -> list[str]:
     cells = table[(table["level"] == "all") & (table["kind"] == "violation") & table["reading"].isin(readings)]
     best = cells.groupby("source")["auroc"].max()
     blind = [f"{source} ({value:.2f})" for source, value in best.items() if value < LIKELY]
-    said = [f"{len(best)} violations; {int((best >= SEEN).sum())} are seen (AUROC {SEEN:g}) by a headline reading."]
+    count = int((best >= SEEN).sum())
+    said = [f"{len(best)} violations; {count} are seen (AUROC {SEEN:g}) by a headline reading or strength."]
     if blind:
         said.append(f"Hardly seen by any of them (below {LIKELY:g}): {', '.join(blind)}.")
     return said
@@ -88,7 +89,7 @@ def figures(row: dict[str, Any]) -> str:
     if get("level") == LEVEL:
         return f"{get('value'):.2%} of {get('clips'):.0f} clips (at most {get('high'):.2%}), bar {get('bar'):.2%}."
     if get("level") == "skill":
-        return f"{get('value'):.2f}{_between(get('low'), get('high'))}, at most {get('bar'):.2f}."
+        return f"{get('value'):.3f}{_between(get('low'), get('high'))}, at most {get('bar'):.2f}."
     if name == LOCATING:
         return f"{get('located'):.0%} located (at least {get('located_low'):.0%}), bar {get('bar'):.0%}."
     if any(bar.measure == "broken" and bar.reading == name and bar.names(get("source")) for bar in BARS):
