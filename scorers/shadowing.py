@@ -21,7 +21,7 @@ RUNG_NAMES = ("strict", "medium", "lenient")  # of the tolerances, smallest firs
 
 @scorer(
     id="consistency/shadowing",
-    version=1,
+    version=2,
     axis="consistency",
     unit="1",
     better="higher",
@@ -110,7 +110,7 @@ def _unseen(clip: Clip, tracks: Tracks, found: Shadowing) -> dict[str, Reading]:
 
 @scorer(
     id="consistency/strength",
-    version=1,
+    version=2,
     axis="consistency",
     unit="diameters",
     better="lower",

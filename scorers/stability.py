@@ -13,7 +13,7 @@ from physbench.tracks.tracks import Tracks
 
 @scorer(
     id="drift/stability",
-    version=1,
+    version=2,
     axis="drift",
     unit="1",
     better="higher",

@@ -35,7 +35,7 @@ def page() -> str:
 
 def section(scorer: Scorer) -> str:
     """One scorer: its declaration as a table, its docstring as text."""
-    axis = f"{scorer.axis}{', provisional' if scorer.provisional else ''}" if scorer.axis else "none: a diagnostic"
+    axis = scorer.axis or "none: a diagnostic"
     rows = (
         ("axis", axis),
         ("unit", "a pure number" if scorer.unit == "1" else scorer.unit),

@@ -76,7 +76,7 @@ def show(name: ScorerName) -> None:
         place = "none: a diagnostic, outside every mean"
         if each.axis:
             place = each.axis + (", its quality is the axis's" if each.headline else "")
-        table.add_row("axis", place + (", provisional" if each.provisional else ""))
+        table.add_row("axis", place)
         table.add_row("unit", {"1": "1 (a pure number)"}.get(each.unit, each.unit))
         table.add_row("better", each.better)
         table.add_row("noise floor", each.noise_floor)

@@ -32,11 +32,6 @@ SUPPORT_GAP = 0.02  # diameters; a support that the true body never leaves by mo
 class Law(Protocol):
     """How a body moves while nothing touches it that does not touch it all the time."""
 
-    @property
-    def unknowns(self) -> int:
-        """Free numbers of a state."""
-        ...
-
     def propagate(self, state: Array, dt: Array) -> Array:
         """States (..., 4) at their epoch and dt (T,) s -> states (..., T, 4) at epoch + dt."""
         ...
@@ -63,10 +58,6 @@ class Constant:
     gravity: tuple[float, float]  # m/s2
     normal: tuple[float, float] | None = None  # unit, of the permanent support
     height: float = 0.0  # m, normal . position
-
-    @property
-    def unknowns(self) -> int:
-        return 4 if self.normal is None else 2
 
     @property
     def _free(self) -> Array:
@@ -108,7 +99,6 @@ class Orbit:
 
     source: tuple[float, float]  # m
     mu: float  # m3/s2
-    unknowns: int = 4
 
     @property
     def _shift(self) -> Array:

@@ -63,7 +63,6 @@ class Scorer:
     noise_floor: str  # what ground truth reads through the same chain
     source: str  # doi, arXiv or formula
     needs: tuple[str, ...]
-    provisional: bool
     headline: bool  # its quality is the axis's quality
     function: ScorerFunction
     together: TogetherFunction | None = None  # reads all samples of a clip; `function` is for runs of one sample
@@ -85,7 +84,6 @@ def scorer(
     noise_floor: str,
     source: str,
     needs: tuple[str, ...] = ("tracks",),
-    provisional: bool = False,
     headline: bool = False,
     together: TogetherFunction | None = None,
     costly: bool = False,
@@ -109,7 +107,6 @@ def scorer(
             noise_floor,
             source,
             needs,
-            provisional,
             headline,
             function,
             together,

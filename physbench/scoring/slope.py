@@ -35,7 +35,6 @@ class Slope:
     height: float  # m, normal . position
     rising: float  # m/s2 >= 0, by which a body on its way up is slowed
     sinking: float  # m/s2, by which one on its way down gains speed; not above 0: it stops and stays
-    unknowns: int = 2
 
     @property
     def stays(self) -> bool:

@@ -141,6 +141,8 @@ def _weights(chain: Chain, seen: Seen) -> tuple[Array, Mask, Mask]:
         )
         weight[part, n] = good * 0.5 ** sum(GROSS if b.gross else 1 for b in before)
         first[part, n] = not before
+    for b in chain.breaks:  # the arc before it goes on to the first point that it misses
+        first[seen.times >= b.time - 1e-9, b.disc] = False
     return weight, first, short
 
 
