@@ -1,9 +1,10 @@
 """How far a checkpoint of `objects` is from the truth: median error in px against freeze and constant velocity.
 
-    python benchmarks/reference.py [CHECKPOINT] [--clips 800]
+    python benchmarks/reference.py [CHECKPOINT] [--clips 800] [--qualities]
 
 Reads the clips of the train split that `physbench train objects --clips N` held out, never test or ood. Positions are
-the model's own slots against the true centres, moving objects only, hidden ones included.
+the model's own slots against the true centres, moving objects only, hidden ones included. --qualities: its pictures of
+these clips, tracked and scored as in an evaluation.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ from physbench.reference.episodes import training_rows
 from physbench.reference.objects import ObjectsModel
 from physbench.reference.slots import read_slots
 from physbench.reference.train import CLIPS
+from physbench.rollouts.rollout import Rollout
+from physbench.scoring.protocol import AXES
+from physbench.scoring.score import find_scorers, score_clip
 
 TIMES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # s
 
@@ -49,11 +53,27 @@ def errors(model: ObjectsModel, clip: Clip) -> dict[str, np.ndarray]:
     return {name: np.linalg.norm(answer - truth[context:], axis=-1)[:, moving] for name, answer in answers.items()}
 
 
+def qualities(model: ObjectsModel, clip: Clip) -> dict[str, float]:
+    """Quality of a rollout on every axis that applies."""
+    context = model.card.context_frames
+    seen = torch.from_numpy(clip.context(context).copy()).permute(0, 3, 1, 2)[None].float() / 255
+    parts = model.rollout(seen, horizon=clip.horizon, actions=None, prompts=[""], generators=[])
+    frames = (torch.cat(list(parts), 1)[0].permute(0, 2, 3, 1) * 255).round().byte().numpy()
+    scorers = [each for each in find_scorers() if each.headline]
+    rows, _ = score_clip(clip, Rollout(clip.id, 0, frames), context, scorers)
+    found: dict[str, list[float]] = defaultdict(list)
+    for row in rows:
+        if row.axis and row.quality is not None:
+            found[row.axis].append(row.quality)
+    return {axis: float(np.mean(values)) for axis, values in found.items()}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     default = files("physbench.reference") / "checkpoints" / "objects.safetensors"
     parser.add_argument("checkpoint", nargs="?", default=str(default))
     parser.add_argument("--clips", type=int, default=CLIPS, help="what the checkpoint was trained with")
+    parser.add_argument("--qualities", action="store_true", help="score its pictures of these clips, too")
     options = parser.parse_args()
     torch.set_num_threads(1)
     model = load_model(options.checkpoint, device=torch.device("cpu"), dtype=torch.float32, model_args={})
@@ -66,6 +86,12 @@ def main() -> None:
         clip = store.get(row, model.card.spec)
         for name, distance in errors(model, clip).items():
             table[row.task][name].append(distance)
+    if options.qualities:
+        print(f"{'mean quality':28s}{''.join(f'{axis:>13s}' for axis in AXES)}")
+        for task in table:
+            each = [qualities(model, store.get(row, model.card.spec)) for row in rows if row.task == task]
+            means = (np.mean([found[axis] for found in each if axis in found] or [np.nan]) for axis in AXES)
+            print(f"{task:28s}{''.join(f'{mean:13.2f}' for mean in means)}")
     print("median (90th percentile) error, px; objects / freeze / constant velocity")
     for task, by_name in table.items():
         print(task)
