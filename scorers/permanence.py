@@ -45,27 +45,34 @@ def intact(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
     An object is due where ground truth shows at least a quarter of it, its centre in the image (fixed objects too), or
     where its own lawful motion does: that of a segment of shadowing at 0.08 diameters, also where nothing is seen of
     it. It is excused where it is not seen while that motion has it hidden, or out of the view after it was seen within
-    0.2 s of the border, in a segment with no break before it. So another lawful future loses nothing, and what vanishes
-    stays due. Ground truth alone decides where a scene has no forward model (towers), where less than 0.3 s or 4 places
-    are known before the break, and where a prediction shows too little for anything to be lawful.
+    0.2 s (a frame at least) of the border, in a segment with no break before it. So another lawful future loses
+    nothing, and what vanishes stays due. Ground truth alone decides where a scene has no forward model (towers), where
+    no lawful segment shows four places over 0.3 s, and where a prediction shows too little for anything to be lawful.
 
     survival: of all due object-frames the share in which there is a blob of the object's own hue and size: its area
     within 25 % of that of the object; at least 0.35 of what should be seen where the border cuts it or a part of it
-    should be hidden within 0.5 s, so that being hidden a little earlier or later is no loss. 1 where nothing is due
-    because all of it is excused.
+    should be hidden within 0.5 s, so that being hidden a little earlier or later is no loss. What has no position for
+    more than 0.5 s in which half of the object should be seen is not the object. 1 where nothing is due because all of
+    it is excused.
 
     strange: share of the predicted frames with a blob of a hue that the scene does not hold, or with a second one of
     an object's hue.
 
     re-emergence: mean over the objects that are to be hidden (less than 5 % to be seen) of 1 if the object is unseen in
-    at least 80 % of those frames, is back less than 0.2 s off (a tenth of it is seen), with its middle, once half of it
-    is seen, within half a diameter of where it should be up to 0.2 s earlier or later, and within 25 % of its area;
-    else 0. When and where it is to be hidden and back says its own lawful motion, fitted to what is shown before the
-    hiding, with the context or without, and continued. The frames in which it must be unseen may be as many up to 0.2 s
-    earlier or later. What is not to be back must be unseen in 80 % of the frames that hide it, and not be seen for more
-    than 0.1 s in a row once it is gone, nor later than 0.2 s after it should be. Where an object breaks before it comes
-    to a hiding of its own, or has no lawful motion that is known, what ground truth hides is asked for, with 0.5 s and
-    one diameter; so are the hidings of ground truth behind a break. A factor of 1 where nothing is to be hidden.
+    at least 80 % of those frames, is back in time (a tenth of it is seen), with its middle, once half of it is seen,
+    within half a diameter of where it should be up to 0.2 s earlier or later, and within 25 % of its area; else 0. What
+    cannot be placed is right only where its way shows half of it for less than 0.5 s. In time is less than 0.2 s off,
+    by half a frame, or a frame off. The frames in which it must be unseen may be as many up to so much earlier or
+    later. What is not to be back must be last placed within half a diameter of its way into the hiding, be unseen in
+    80 % of the frames that hide it, and not be seen for more than 0.1 s in a row once it is gone, or should be.
+
+    When and where an object is to be hidden and back says the lawful segment in which the hiding begins, with breaks
+    before it or without: its motion, fitted to what is shown before the hiding (in the first segment with the context
+    or without), and continued; the whole segment where too little is shown before. Behind a break to be hidden and back
+    as ground truth has it is right too. Ground truth decides, within the same bounds, on what it hides behind a break
+    or in a broken motion that is not hidden at that time, so that no break pays; and within 0.5 s and one diameter
+    where no segment is known. A factor of 1 where nothing is to be hidden: from a single frame a ball may lawfully roll
+    away from the screen.
 
     Further readings: survival, reemergence (not applicable where nothing is hidden), hallucinations and duplicates
     (shares of the predicted frames), lost (number of objects not seen in the last 0.3 s of their due time).

@@ -29,9 +29,9 @@ def returning(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | dict[st
     """Error of the time at which objects come back from behind what hides them, in s; lower is better.
 
     dt = mean over the returns of |t - t0|, t the first frame after the last hidden one (less than 5 %) in which a tenth
-    of the object is seen, t0 that in which it should be: by its own lawful motion, continued from before the hiding, or
-    by ground truth, as `permanence/intact` has it. What never comes back has no error and is counted in `returned`.
-    Outside every mean.
+    of the object is seen, t0 that in which it should be: by the lawful segment in which the hiding begins, continued
+    from before it, or by ground truth, as `permanence/intact` has it. What never comes back has no error and is counted
+    in `returned`. Outside every mean.
 
     Further readings: late (s, mean of the error with its sign), place (diameters from its way, where half of it is
     first seen), size (area over that which should be seen, both at their largest within 1.5 s) and hue (degrees off),

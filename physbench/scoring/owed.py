@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
-from physbench.scoring.due import DUE_SHARE, TRACE, due, inside_view, seen, whole_area
+from physbench.scoring.due import DUE_SHARE, TRACE, VAGUE, due, inside_view, located, seen, whole_area
 from physbench.scoring.paths import runs
 from physbench.scoring.shadowing.chain import Chain, Chainer
 from physbench.scoring.shadowing.problem import Arc, Problem
@@ -32,7 +33,8 @@ Mask = NDArray[np.bool_]
 # that balls which come to rest in front of a screen have no break. At 0.03 no violation is read otherwise than at 0.08,
 # since how a body goes on is fitted to all that was shown, but many a model's noise is a break.
 RUNG = 1
-REACHED = 0.2  # s before its continuation leaves the view in which an object is seen, if it left
+REACHED = 0.2  # s before its continuation leaves the view, a frame at least, in which an object is seen, if it left
+PLACED = 0.5  # of an object that its course shows: it has a position then
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,9 +46,19 @@ class Course:
     inside: Mask  # (T,) where its middle is in the image
 
 
+@dataclass(frozen=True)
+class Segment:
+    """A lawful stretch of the motion of one object between its breaks, in frames of the window."""
+
+    first: int  # where it begins
+    until: int  # where its break is dated: the motion behind it explains more from there on; T where there is none
+    miss: int  # first frame that it misses, not before `until`; T as well
+    unbroken: bool  # no break comes before it
+
+
 @dataclass(frozen=True, eq=False)
 class Lawful:
-    """The first lawful segment of one object in a prediction, and how it goes on from there."""
+    """The lawful segments of one object in a prediction, and how it goes on from each."""
 
     clip: Clip
     shadowing: Shadowing
@@ -54,35 +66,57 @@ class Lawful:
     course: Course  # on all lawful segments, where they are
 
     @property
-    def until(self) -> int:
-        """First frame (0..T) that the first segment misses; T where there is no break."""
-        breaks = self._chain.breaks
-        return min((each.frame for each in breaks if each.disc == self.disc), default=len(self.course.share))
+    def broken(self) -> bool:
+        """Whether its motion has a break."""
+        return any(each.disc == self.disc for each in self._chain.breaks)
 
     @property
-    def known(self) -> bool:
-        """Whether the first segment begins by the first predicted frame, and enough is seen in it to go on from."""
-        seen, part = self.shadowing.problem.seen, slice(0, self.until)
-        first = min((arc.first for arc in self._chain.arcs if arc.disc == self.disc), default=len(seen.times))
-        if first > np.searchsorted(seen.times, 1e-9):
-            return False
-        times = seen.times[part][seen.known[part, self.disc]]
-        long = len(times) >= LEAST_POINTS and times[-1] - times[0] >= LEAST_SPAN - 1e-9
-        return bool(long and seen.there[part, self.disc].any())
+    def until(self) -> int:
+        """The frame (0..T) at which the segment before the first break ends; 0 where that segment is not known."""
+        return next((each.until for each in self.segments if each.unbroken), 0)
+
+    @cached_property
+    def segments(self) -> tuple[Segment, ...]:
+        """The segments in which enough is seen to go on from, in the order of time."""
+        times = self.shadowing.problem.seen.times
+        breaks = sorted((each for each in self._chain.breaks if each.disc == self.disc), key=lambda b: b.frame)
+        dated = [min(each.frame, int(np.searchsorted(times, each.time - 1e-9))) for each in breaks]
+        missed = [each.frame for each in breaks]
+        found = []
+        for k, (begin, until, miss) in enumerate(
+            zip([0, *missed], [*dated, len(times)], [*missed, len(times)], strict=True)
+        ):
+            firsts = [arc.first for arc in self._chain.arcs if arc.disc == self.disc and begin <= arc.first < miss]
+            if firsts:
+                found.append(Segment(min(firsts), until, miss, k == 0))
+        return tuple(each for each in found if self._known(each))
+
+    def _known(self, segment: Segment) -> bool:
+        """Whether enough is seen of a segment; of the first, from the first predicted frame on, and in one."""
+        seen = self.shadowing.problem.seen
+        at_once = segment.first <= np.searchsorted(seen.times, 1e-9)
+        shown = at_once and seen.there[segment.first : segment.until, self.disc].any()
+        return bool(self.tells(segment.first, segment.until) and (shown or not segment.unbroken))
+
+    def tells(self, first: int, until: int) -> bool:
+        """Whether enough places are known between two frames to go on from."""
+        seen = self.shadowing.problem.seen
+        times = seen.times[first:until][seen.known[first:until, self.disc]]
+        return bool(len(times) >= LEAST_POINTS and times[-1] - times[0] >= LEAST_SPAN - 1e-9)
 
     def onward(self, frame: int) -> Course:
-        """How the object is seen if it goes on lawfully from what is shown before a frame of the first segment.
+        """How the object is seen if it goes on lawfully from what is shown before a frame of a segment.
 
-        What is shown later has no say: else the motion that fits best would bend towards where it wrongly is.
+        What is shown later has no say: else the motion that fits best would bend towards where it wrongly is. What
+        others did before has: it may have met them.
         """
         problem = self.shadowing.problem
-        arcs = [arc for arc in self._chain.arcs if arc.first < frame <= arc.last]
+        arcs = [replace(arc, last=min(arc.last, frame)) for arc in self._chain.arcs if arc.first < frame]
         if frame < len(problem.seen.times):
             before = Problem(problem.forward, problem.seen.until(frame))
-            ended = [replace(arc, last=frame) for arc in arcs]
-            found = Chainer(before, self._chain.tolerance, only_first=True, arcs=ended).run()
+            found = Chainer(before, self._chain.tolerance, only_first=True, arcs=arcs).run()
             arcs = arcs if found.breaks else found.arcs
-        return self._followed(arcs)
+        return self._followed(arcs, frame)
 
     def onward_alone(self, frame: int) -> Course | None:
         """As `onward`, from the hand-over on alone; None where too little is shown from there to that frame.
@@ -99,13 +133,14 @@ class Lawful:
         found = Chainer(Problem(problem.forward, seen), self._chain.tolerance, only_first=True).run()
         if found.breaks or all(arc.disc != self.disc for arc in found.arcs):
             return None
-        return self._followed(found.arcs)
+        return self._followed(found.arcs, frame)
 
-    def _followed(self, arcs: Sequence[Arc]) -> Course:
-        """How the object is seen if all go on in these arcs to the end."""
+    def _followed(self, arcs: Sequence[Arc], frame: int) -> Course:
+        """How the object is seen if all go on to the end in the arcs in which they are at a frame."""
         problem = self.shadowing.problem
         steps = problem.seen.steps
-        way = problem.simulate([replace(arc, last=len(steps)) for arc in arcs], len(steps) - 1)
+        ahead = [replace(arc, last=len(steps)) if arc.last >= frame else arc for arc in arcs]
+        way = problem.simulate(ahead, len(steps) - 1)
         return _courses(self.clip, self.shadowing, way.places(steps)[0])[self.disc]
 
     @property
@@ -121,7 +156,7 @@ def true_course(clip: Clip, context: int, column: int) -> Course:
 
 
 def lawful(clip: Clip, shadowing: Shadowing | None) -> dict[int, Lawful]:
-    """Objects with a first lawful segment that tells how they go on, by column of the tracks.
+    """Objects with a lawful segment that tells how they go on, by column of the tracks.
 
     shadowing: None where there is none. No object has one where nothing is explained, as where too little is shown.
     """
@@ -132,7 +167,7 @@ def lawful(clip: Clip, shadowing: Shadowing | None) -> dict[int, Lawful]:
         clip.tracked.index(index): Lawful(clip, shadowing, disc, courses[disc])
         for disc, index in enumerate(shadowing.problem.forward.index)
     }
-    return {column: each for column, each in found.items() if each.known}
+    return {column: each for column, each in found.items() if each.segments}
 
 
 def _courses(clip: Clip, shadowing: Shadowing, place: Array) -> list[Course]:
@@ -148,11 +183,19 @@ def present(clip: Clip, tracks: Tracks, own: Mapping[int, Lawful]) -> Mask:
     """Where something of an object was seen (C + T, K). own: of the same tracks, by their columns.
 
     The tracker calls absent what shows much less of itself than ground truth does; while an object goes on lawfully,
-    its own way may hide that part.
+    its own way may hide that part. Where its way, or ground truth's, shows half of an object, it is not there if it is
+    seen without a position for more than VAGUE s: a bar of its hue is not the object.
     """
     there, area = seen(clip, tracks), tracks.area >= TRACE * whole_area(clip, tracks.context)
     for column, each in own.items():
         there[: each.until, column] |= area[: each.until, column]
+    share = clip.visible_share()[clip.window(tracks.context)]
+    for column, each in own.items():
+        share[: each.until, column] = each.course.share[: each.until]
+    vague, dt = there & ~located(tracks) & (share >= PLACED), 1 / clip.spec.fps
+    for column, unplaced in enumerate(vague.T):
+        for run in runs(unplaced):
+            there[run, column] = len(run) * dt <= VAGUE + 1e-9
     return there
 
 
@@ -176,8 +219,8 @@ def lawfully_due(clip: Clip, tracks: Tracks, own: Mapping[int, Lawful]) -> Mask:
 
 def _left(times: Array, outside: Mask, there: Mask) -> Mask:
     """Frames (T,) of stays outside the view before which the object was seen on its way out."""
-    left = np.zeros_like(outside)
+    left, reached = np.zeros_like(outside), max(REACHED, float(times[1] - times[0]))
     for run in runs(outside):
-        before = (times < times[run[0]] - 1e-9) & (times >= times[run[0]] - REACHED - 1e-9)
+        before = (times < times[run[0]] - 1e-9) & (times >= times[run[0]] - reached - 1e-9)
         left[run] = bool(there[before].any())
     return left

@@ -14,7 +14,7 @@ from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
 from physbench.scorers.permanence import intact
 from physbench.scorers.returns import returning
-from physbench.scoring.hiding import BY_TRUTH, Hiding, hidings
+from physbench.scoring.hiding import BY_OWN, BY_TRUTH, Hiding, hidings
 from physbench.scoring.owed import true_course
 from physbench.scoring.protocol import Scorer
 from physbench.tracks.tracker import track
@@ -101,16 +101,27 @@ def test_what_comes_back_smaller_is_not_intact(clip_of: Clips) -> None:
     assert found["reemergence"] == 0 and found[""] == 0 and (found["survival"] or 1) < 0.75
 
 
-def test_a_ball_that_waits_at_the_start_is_held_to_ground_truth(clip_of: Clips) -> None:
-    """It breaks the law in front of the screen. What it then does is ground truth 0.4 s late: that is near enough."""
+def test_a_ball_that_waits_at_the_start_is_asked_for_what_it_does_then(clip_of: Clips) -> None:
+    """It breaks the law in front of the screen. Behind the break it is hidden and back as its new motion has it."""
     clip = clip_of(PASS)
     late, truth = 6, sabotage.truth(clip)
     frames = np.concatenate([np.repeat(clip.frames[clip.handover][None], late, axis=0), truth[:-late]])
     found, back = read(clip, frames, intact), read(clip, frames, returning)
-    assert (back["unseen"] or 0) < 0.8 and found["reemergence"] == 1 and (found[""] or 0) > 0.75
-    assert back["late"] == pytest.approx(late / clip.spec.fps, abs=0.07)
-    much_later = np.concatenate([np.repeat(truth[:1], 10, axis=0), truth[:-10]])
-    assert read(clip, much_later, intact)["reemergence"] == 0
+    assert back["unseen"] == 1 and found["reemergence"] == 1 and (found[""] or 0) > 0.75
+    assert back["late"] == pytest.approx(0, abs=0.07)
+
+
+@pytest.mark.parametrize("task", [PASS, SWAP, LIFT])
+def test_ground_truth_is_whole_at_four_frames_a_second(clip_of: Clips, task: str) -> None:
+    clip = clip_of(task, fps=4.0)
+    found = read(clip, sabotage.truth(clip), intact, context=2)
+    assert found[""] == found["reemergence"] == 1
+
+
+def test_a_return_is_in_time_within_less_than_its_bound_or_a_frame() -> None:
+    """0.2 s off is too far off where frames tell; at 5 frames/s that is one frame, and no error."""
+    for fps, most in ((60, 11), (30, 5), (15, 2), (10, 1), (8, 1), (5, 1), (4, 1)):
+        assert int(BY_OWN.most(1 / fps) * fps) == most
 
 
 @pytest.mark.parametrize(("late", "right"), [(2, 1), (4, 0)])

@@ -10,7 +10,7 @@ import pytest
 
 from physbench.clips.clip import Clip
 from physbench.scoring.due import due
-from physbench.scoring.owed import lawful, lawfully_due, true_course
+from physbench.scoring.owed import lawful, lawfully_due, present, true_course
 from physbench.scoring.shadowing import shadow
 from physbench.tracks.tracks import Tracks
 
@@ -124,3 +124,46 @@ def test_nobody_goes_on_who_was_never_seen_to(clip_of: Clips, ideal: Ideal) -> N
     tracks = ideal(clip, CONTEXT, clip.px_positions()[clip.window(CONTEXT)], seen)
     assert lawful(clip, shadow(clip, tracks)) == {}
     np.testing.assert_array_equal(owed(clip, tracks), due(clip, CONTEXT))
+
+
+def test_what_breaks_later_was_met_all_the_same(clip_of: Clips, ideal: Ideal) -> None:
+    """One of two balls jumps up after they met: how the other goes on knows of the collision."""
+    clip = clip_of("collisions/head-on-v1")
+    window, times = clip.window(CONTEXT), clip.times[clip.window(CONTEXT)]
+    px, diameter = clip.px_positions()[window].copy(), clip.diameters()[clip.handover] * clip.pixels_per_metre
+    gap = np.linalg.norm(px[:, 0] - px[:, 1], axis=-1)
+    jump = times[gap.argmin()] + 0.5
+    px[times > jump, 1, 1] -= 0.5 * diameter[1]
+    own = lawful(clip, shadow(clip, ideal(clip, CONTEXT, px, np.ones(px.shape[:2], dtype=bool))))
+    assert own[1].broken and not own[0].broken and own[1].until < own[0].until == len(times)
+    onward = own[0].onward(own[0].until)
+    assert np.linalg.norm(onward.place - px[:, 0], axis=-1).max() < 0.1 * diameter[0]
+
+
+def test_a_segment_ends_where_its_break_is_dated(clip_of: Clips, ideal: Ideal) -> None:
+    """A kick is missed some frames later. What is shown in between does not bend how the object goes on."""
+    clip = clip_of("falling/projectile-v1")
+    window, times = clip.window(CONTEXT), clip.times[clip.window(CONTEXT)]
+    px = clip.px_positions()[window].copy()
+    kick = 0.4
+    px[:, 0, 0] += 0.6 * clip.pixels_per_metre * np.maximum(times - kick, 0)
+    own = lawful(clip, shadow(clip, ideal(clip, CONTEXT, px, np.ones(px.shape[:2], dtype=bool))))[0]
+    segment = own.segments[0]
+    assert own.until == segment.until < segment.miss and segment.unbroken
+    assert times[segment.until] == pytest.approx(kick, abs=0.2)
+
+
+def test_who_breaks_at_once_has_segments_all_the_same(clip_of: Clips, ideal: Ideal) -> None:
+    clip = clip_of("occlusion/screen-pass-v1")
+    own = lawful(clip, shadow(clip, slowed(clip, ideal, 0.6)))[0]
+    assert own.until == 0 and own.segments and not own.segments[0].unbroken
+
+
+def test_what_has_no_place_for_long_is_not_there(clip_of: Clips, ideal: Ideal) -> None:
+    clip = clip_of("falling/projectile-v1")
+    tracks = ideal(clip, CONTEXT)
+    for many, there in ((7, True), (9, False)):
+        position = tracks.position.copy()
+        position[CONTEXT + 2 : CONTEXT + 2 + many] = np.nan
+        found = present(clip, replace(tracks, position=position), {})
+        assert found[CONTEXT + 2 : CONTEXT + 2 + many].all() == there and found[CONTEXT + 2 + many :, 0].any()
