@@ -53,8 +53,10 @@ def check_scorers(
     render_spec(size, fps)
     if not 1 <= context <= 2 * fps:
         raise UsageError(f"--context {context}: expected 1 to {int(2 * fps)} frames at {fps:g} frames/s.")
-    if crf is not None and not (0 <= crf <= 51 and size % 2 == 0):
-        raise UsageError(f"--crf {crf}: expected 0 (best) to 51, and an even --size.")
+    if crf is not None and not 0 <= crf <= 51:
+        raise UsageError(f"--crf {crf}: expected 0 (best) to 51.")
+    if crf is not None and size % 2:
+        raise UsageError(f"--size {size}: H.264 takes even sizes only.")
     scorers = None if scorers is None else own.absolute(scorers)  # means the same in workers, and elsewhere
     check.scorers_of(scorers)
     settings = Settings(
@@ -90,6 +92,7 @@ def check_scorers(
         complain(failure)
     if checked.failures:
         complain(
-            f"{len(checked.failures)} videos could not be shown. They count as failed, and the table has the rest."
+            f"{len(checked.failures)} failures, of videos that could not be shown or scorers on ground truth. "
+            "The table has the rest."
         )
         raise typer.Exit(1)

@@ -12,7 +12,7 @@ from physbench.results.estimate import MODELS, estimate
 from physbench.results.folder import RunFolder, write_json
 from physbench.results.gaps import gaps
 from physbench.results.kinds import fixed_kinds
-from physbench.results.lawful import lawful_time
+from physbench.results.lawful import first_breaks, lawful_time
 from physbench.results.levels import axis_result, family_result, overall, reference_result, split_result, task_result
 from physbench.results.manifest import read_run, rows_of, spec_of
 from physbench.results.readings import reading_results, unavailable
@@ -63,6 +63,7 @@ def build_result(folder: RunFolder, *, resamples: int = RESAMPLES) -> dict[str, 
         gaps=gaps(e),
         references={MODELS[1]: reference_result(e, incomplete)},
         best_of=best_of(tables, incomplete, fixed),
+        first_breaks=first_breaks(tables),
         lawful=lawful_time(tables, resamples),
         readings=reading_results(tables, resamples),
         counts=_counts(tables["model"], rows, failures, manifest),

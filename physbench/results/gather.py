@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -174,11 +175,15 @@ def figure(
 ) -> Figure:
     """Everything that is shown of one clip."""
     rows = {name: _values(tables[name], clip.row) for name in ("model", "truth")}
-    qualities = tuple(
-        Value(axis, own["quality"], rows["truth"].get(name, {}).get("quality"), "")
+    read = [
+        (name, own["axis"], own["quality"], rows["truth"].get(name, {}).get("quality"))
         for name, own in rows["model"].items()
-        if (axis := own["axis"])
-        and (own["quality"] is not None or rows["truth"].get(name, {}).get("quality") is not None)
+        if own["axis"]
+    ]
+    read = [each for each in read if each[2] is not None or each[3] is not None]
+    together = Counter(axis for _, axis, _, _ in read)  # an axis of two readings names them
+    qualities = tuple(
+        Value(axis if together[axis] == 1 else plain(name), quality, truth, "") for name, axis, quality, truth in read
     )
     path = folder.tracks(clip.id)
     tracks = load_tracks(path) if path.is_file() else None

@@ -9,7 +9,7 @@ import numpy as np
 
 from physbench.results.estimate import ends, number
 from physbench.results.manifest import REFERENCES
-from physbench.results.schema import Lawful
+from physbench.results.schema import FirstBreaks, Lawful
 from physbench.scoring.bootstrap import FEWEST, TOO_FEW, resample
 from physbench.scoring.skill import Array, Stratum
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LAWFUL = "consistency/shadowing.shadowing-time"  # s in front of the first break, at most the horizon
+FIRST_BREAK = "consistency/shadowing.first-break"  # s, at the smallest tolerance; the horizon where there is none
+JOIN = 0.2  # s from the hand-over, as in `scoring.shadowing.readings`
 
 
 def lawful_time(tables: Mapping[str, pd.DataFrame], resamples: int) -> Lawful | None:
@@ -54,6 +56,27 @@ def lawful_time(tables: Mapping[str, pd.DataFrame], resamples: int) -> Lawful | 
         references={name: number(point[i]) for i, name in enumerate(sources) if i},
         reason=reason,
     )
+
+
+def first_breaks(tables: Mapping[str, pd.DataFrame]) -> dict[str, FirstBreaks]:
+    """When the clips of each family first break. A clip that is lawful throughout reads what ground truth reads."""
+    model, truth = (
+        table[(table["reading"] == FIRST_BREAK) & table["value"].notna()].groupby(["task", "clip"])["value"].mean()
+        for table in (tables["model"], tables["truth"])
+    )
+    found = {}
+    both = model.index.intersection(truth.index)
+    families = np.array([task.split("/")[0] for task, _ in both])
+    for family in dict.fromkeys(families):
+        own, end = (values.reindex(both[families == family]).to_numpy() for values in (model, truth))
+        broken = own < end - 1e-6
+        found[str(family)] = FirstBreaks(
+            clips=len(own),
+            broken=int(broken.sum()),
+            at_handover=int((broken & (own <= JOIN + 1e-6)).sum()),
+            median=round(float(np.median(own[broken])), 6) if broken.any() else None,
+        )
+    return found
 
 
 def _per_clip(table: pd.DataFrame) -> pd.Series[float]:

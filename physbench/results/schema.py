@@ -196,6 +196,15 @@ class Lawful(Record):
     reason: str = Field(default="", description="Why seconds or the interval is null.")
 
 
+class FirstBreaks(Record):
+    """When the clips of a family first break, at the smallest tolerance."""
+
+    clips: int = Field(description="Clips that are shadowed.")
+    broken: int = Field(description="How many of them break.")
+    at_handover: int = Field(description="How many break within 0.2 s of the hand-over.")
+    median: float | None = Field(description="Median time of the first break, s, of those that break.")
+
+
 class ReferenceResult(Record):
     """A reference model on the same clips, and how the model compares, clip by clip."""
 
@@ -228,6 +237,7 @@ class ResultDocument(Record):
     )
     references: dict[str, ReferenceResult] = Field(description="Reference models, by name.")
     best_of: BestOf | None = Field(default=None, description="Best of K samples; null for one sample a clip.")
+    first_breaks: dict[str, FirstBreaks] = Field(description="By family; {} where shadowing was not read.")
     lawful: Lawful | None = Field(description="How long a prediction stays physical; null where it was not read.")
     readings: dict[str, ReadingResult] = Field(description="Every reading that has a value, by id.")
     counts: Counts = Field(description="How many clips.")

@@ -27,11 +27,13 @@ def select(model: pd.DataFrame, truth: pd.DataFrame) -> tuple[Shown, ...]:
     Score tables hold the fields of ScoreRow. Failed clips have no picture and are left out (the report lists them);
     of equal clips the first by id is taken. A task with one clip left has no median one.
     """
-    counted = truth[truth["axis"].notna() & truth["quality"].notna()][["clip", "axis"]].drop_duplicates()
+    counted = truth[truth["axis"].notna() & truth["quality"].notna()][["clip", "reading"]].drop_duplicates()
     rows = model[model["axis"].notna() & (model["sample"] == 0)]
     failed = set(rows.loc[rows["status"] == "failed", "clip"])
-    rows = rows[~rows["clip"].isin(failed)].merge(counted, on=["clip", "axis"])
-    quality = rows.assign(quality=rows["quality"].astype(float).fillna(0.0)).groupby(["task", "clip"])["quality"].mean()
+    rows = rows[~rows["clip"].isin(failed)].merge(counted, on=["clip", "reading"])
+    qualities = rows.assign(quality=rows["quality"].astype(float).fillna(0.0))
+    axes = qualities.groupby(["task", "clip", "axis"])["quality"].mean()
+    quality = axes.groupby(level=["task", "clip"]).mean()
     chosen: list[Shown] = []
     for task, group in quality.groupby(level="task", sort=True):
         ranked = sorted(zip(group.round(9), group.index.get_level_values("clip"), strict=True))

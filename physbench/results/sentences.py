@@ -55,12 +55,15 @@ def _first_to_break(result: ResultDocument) -> str | None:
     family, (_, share) = ranked[0]
     if share >= BREAKS_BELOW:
         return "No law breaks before the end."
+    first = result.first_breaks.get(family)
+    if first is not None and 2 * first.at_handover > first.clips:
+        return f"First to break: {family}, at the hand-over in {first.at_handover} of {first.clips} clips."
     laws = [
-        ("." not in name, apart(value), name, value)  # a law's own reading before its parts
+        ("." not in name, off, name, value)  # a law's own reading before its parts
         for name, reading in result.readings.items()
         if name in PHRASES
         for task, value in reading.tasks.items()
-        if task.split("/")[0] == family and departs(value)
+        if task.split("/")[0] == family and (off := _off(name, value)) >= 1
     ]
     if not laws:
         quality = result.families[family]["consistency"].quality
@@ -69,7 +72,7 @@ def _first_to_break(result: ResultDocument) -> str | None:
         return f"First to break: {family}, {100 * (quality or 0):.0f} % of its motion explained by the laws{also}."
     _, _, name, value = max(laws, key=lambda item: item[:3])
     truth = number(value.references["truth"], 2)
-    said = PHRASES[name].format(_value(value, result.readings[name].unit))
+    said = PHRASES[name][0].format(_value(value, result.readings[name].unit))
     return f"First to break: {family}, {said} (truth {truth})."
 
 
@@ -147,6 +150,14 @@ def departs(value: ReadingValue) -> bool:
     if value.value is None or 2 * value.clips < value.applicable:
         return False
     return value.departs if value.interval else apart(value) > LOOK_APART
+
+
+def _off(name: str, value: ReadingValue) -> float:
+    """How far a law's reading is off, over what counts as broken; 0 where its interval does not exclude that."""
+    truth = value.references["truth"]
+    if value.value is None or truth is None or 2 * value.clips < value.applicable:
+        return 0.0
+    return abs(value.value - truth) / PHRASES[name][1] if value.departs or value.interval is None else 0.0
 
 
 def apart(value: ReadingValue) -> float:

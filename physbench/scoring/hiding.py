@@ -2,9 +2,8 @@
 
 Identity is by hue. An object is asked to go on lawfully: it is to be hidden, and to be back, where the motion that was
 shown before the hiding, continued, has it. That is the motion of the lawful segment in which the hiding begins, with
-breaks before it or without. Where an object that breaks comes to no such hiding, ground truth says what is hidden,
-within the same bounds, so that no break pays. Only where no segment is known are they wider: a body at another speed
-goes in and comes out at other moments.
+breaks before it or without. Where an object that breaks comes to no such hiding, or no segment is known, ground truth
+says what is hidden. The bounds are the same, so that no break pays.
 """
 
 from __future__ import annotations
@@ -29,28 +28,12 @@ AFTER = 1.5  # s behind its return in which size and hue are read: all of it is 
 LARGEST = 90.0  # percentile of the areas that counts as the largest
 LEAST_SIZE = 0.75  # of the area that should be seen; less, or more than MOST_MASS, is another object
 SIZED = 0.5  # of an object that should be seen for its size to be asked
+OFF_TIME = 0.2  # s; a return as far off is too far off
+OFF_PLACE = 0.5  # diameters by which it may be off its way
 GOING_IN = 0.5  # s before a hiding, near whose way an object that is to stay hidden is last seen
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """How far off a return may be."""
-
-    time: float  # s; as far off is too far off
-    place: float  # diameters
-
-    def most(self, dt: float) -> float:
-        """Most s that a return may be off in frames dt s apart: less than `time` by half a frame, or one frame.
-
-        A frame is what the time of an event is known to.
-        """
-        return max(self.time - dt / 2, dt) + 1e-9
-
-
-BY_OWN, BY_TRUTH = Bounds(0.2, 0.5), Bounds(0.5, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +45,6 @@ class Hiding:
     last: int  # to here, those in which a sliver is seen in between included
     back: int | None  # where a trace of it is seen again; None: it stays hidden, or leaves unseen
     course: Course  # that has it so
-    bounds: Bounds  # of the return
 
     def meets(self, other: Hiding) -> bool:
         """Whether the two have a time in common."""
@@ -77,7 +59,7 @@ class Return:
     unseen: float  # share of the hidden frames in which it is not seen
     hidden: bool  # it is unseen for as long, at about the same time
     time: float | None = None  # s later than it should be back; None: it never comes back, or is not to
-    in_time: bool = False  # less off than the bounds have it
+    in_time: bool = False  # at most `most_off`
     place: float | None = None  # diameters from its way, where half of it is first seen again
     unplaced: bool = False  # its way shows too little of it then for a place to be asked
     size: float | None = None  # area over that which should be seen, both at their largest within AFTER
@@ -94,12 +76,20 @@ class Return:
             return self.went_in and not self.came_out
         return (
             self.in_time
-            and (self.unplaced if self.place is None else self.place <= self.hiding.bounds.place)
+            and (self.unplaced if self.place is None else self.place <= OFF_PLACE)
             and (self.size is None or LEAST_SIZE <= self.size <= MOST_MASS)
         )
 
 
-def hidings(course: Course, column: int, context: int, bounds: Bounds) -> tuple[Hiding, ...]:
+def most_off(dt: float) -> float:
+    """Most s that a return may be off in frames dt s apart: half a frame less than OFF_TIME, or one frame.
+
+    A frame is what the time of an event is known to.
+    """
+    return max(OFF_TIME - dt / 2, dt) + 1e-9
+
+
+def hidings(course: Course, column: int, context: int) -> tuple[Hiding, ...]:
     """The hidings of an object behind the hand-over as a course has them, in the order of time."""
     hidden, shown = (course.share < HIDDEN_SHARE) & course.inside, (course.share >= DUE_SHARE) & course.inside
     hidden[:context] = shown[:context] = False
@@ -110,7 +100,7 @@ def hidings(course: Course, column: int, context: int, bounds: Bounds) -> tuple[
             back = None
             if (seen > part[-1]).any():
                 back = int(part[-1] + np.flatnonzero(course.share[part[-1] :] >= TRACE)[0])
-            found.append(Hiding(column, int(part[0]), int(part[-1]), back, course, bounds))
+            found.append(Hiding(column, int(part[0]), int(part[-1]), back, course))
     return tuple(found)
 
 
@@ -121,7 +111,7 @@ def asked(clip: Clip, context: int, column: int, own: Lawful | None) -> tuple[tu
     a break, or where it has none of its own, those at whose time it has none. Of a motion without a break nothing else
     is asked: a single frame does not say that a ball rolls towards the screen.
     """
-    true = hidings(true_course(clip, context, column), column, context, BY_OWN if own else BY_TRUTH)
+    true = hidings(true_course(clip, context, column), column, context)
     if own is None:
         return tuple((each, None) for each in true)
     mine = [(each, segment) for segment in own.segments for each in _begun_in(segment, own, column, context)]
@@ -139,7 +129,7 @@ def _begun_in(segment: Segment, own: Lawful, column: int, context: int) -> list[
     """The hidings that begin in a lawful segment."""
     if not (own.course.share[segment.first : segment.miss] < DUE_SHARE).any():
         return []
-    found = hidings(own.onward(segment.until), column, context, BY_OWN)
+    found = hidings(own.onward(segment.until), column, context)
     return [each for each in found if segment.first <= each.first < segment.miss]
 
 
@@ -173,7 +163,7 @@ def _lawful_return(clip: Clip, tracks: Tracks, hiding: Hiding, there: Mask, own:
     """What became of a hiding that begins in a lawful segment: as what is shown of it before has it.
 
     Or as that has it from the hand-over on alone; or behind a break, where less is known of the motion, as ground truth
-    has it, within the same bounds. Where too little is shown before, the whole segment says.
+    has it. Where too little is shown before, the whole segment says.
     """
     context, before = tracks.context, min(hiding.first, segment.until)
     if not own.tells(segment.first, before):
@@ -190,7 +180,7 @@ def _lawful_return(clip: Clip, tracks: Tracks, hiding: Hiding, there: Mask, own:
 
 def _on(course: Course, hiding: Hiding, context: int) -> Hiding:
     """The hiding on a course that is about a given one; that one where there is none."""
-    found = hidings(course, hiding.column, context, hiding.bounds)
+    found = hidings(course, hiding.column, context)
     return next((each for each in found if each.last >= hiding.first), hiding)
 
 
@@ -198,7 +188,7 @@ def _return(clip: Clip, tracks: Tracks, hiding: Hiding, there: Mask) -> Return:
     hidden = hiding.course.share < HIDDEN_SHARE
     frames = hiding.first + np.flatnonzero(hidden[hiding.first : hiding.last + 1])
     unseen = float(np.mean(~there[frames]))
-    most = hiding.bounds.most(_step(tracks.times))
+    most = most_off(_step(tracks.times))
     if hiding.back is None:
         came_out, went_in = _comes_out(tracks.times, there, hidden, hiding), _goes_in(clip, tracks, hiding)
         return Return(hiding, unseen, unseen >= UNSEEN, came_out=came_out, went_in=went_in)
@@ -240,7 +230,7 @@ def _seen_again(there: Mask, first: int, last: int) -> int | None:
 def _comes_out(times: Array, there: Mask, hidden: Mask, hiding: Hiding) -> bool:
     """Whether it is seen for longer than PEEP once it is gone, or later than it might have gone."""
     dt, later = _step(times), np.arange(hiding.first, len(times))
-    gone = later[~there[later] | (times[later] > times[hiding.first] + hiding.bounds.most(dt))]
+    gone = later[~there[later] | (times[later] > times[hiding.first] + most_off(dt))]
     if not len(gone):
         return False
     shown = runs((there & hidden)[gone[0] :])
@@ -250,13 +240,13 @@ def _comes_out(times: Array, there: Mask, hidden: Mask, hiding: Hiding) -> bool:
 def _goes_in(clip: Clip, tracks: Tracks, hiding: Hiding) -> bool:
     """Whether it is last placed near its way from a little before the hiding on: who leaves elsewhere is not hidden."""
     times, k = tracks.times, hiding.column
-    by = times <= times[hiding.first] + hiding.bounds.most(_step(times))
+    by = times <= times[hiding.first] + most_off(_step(times))
     known = np.flatnonzero(by & np.isfinite(tracks.position[:, k, 0]))
     since = int(np.searchsorted(times, times[hiding.first] - max(GOING_IN, _step(times)) - 1e-9))
     if not len(known):
         return False
     way = hiding.course.place[since : hiding.last + 1]
-    return _off(clip, tracks, k, int(known[-1]), way) <= hiding.bounds.place
+    return _off(clip, tracks, k, int(known[-1]), way) <= OFF_PLACE
 
 
 def _place(clip: Clip, tracks: Tracks, hiding: Hiding, soon: NDArray[np.intp]) -> float | None:
@@ -270,7 +260,7 @@ def _place(clip: Clip, tracks: Tracks, hiding: Hiding, soon: NDArray[np.intp]) -
         return None
     half = known[tracks.area[known, k] >= whole[known, k] / 2]
     at = int(half[0] if len(half) else known[0])
-    near = np.abs(tracks.times - tracks.times[at]) <= max(hiding.bounds.time, _step(tracks.times)) + 1e-9
+    near = np.abs(tracks.times - tracks.times[at]) <= max(OFF_TIME, _step(tracks.times)) + 1e-9
     return _off(clip, tracks, k, at, hiding.course.place[near])
 
 

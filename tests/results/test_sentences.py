@@ -73,6 +73,30 @@ def test_a_law_that_does_not_depart_is_not_named(make_run) -> None:
     assert "gravity" not in build_result(folder, **FEW)["sentences"][1]
 
 
+def test_the_law_that_is_broken_most_is_named_and_not_the_one_that_is_small(make_run) -> None:
+    """Friction .12 for .10 is off by a fifth, gravity 8.8 for 9.8 by a tenth: it is gravity that is broken."""
+    folder = make_run(tasks=("falling/projectile-v1",))
+    for place, gravity, friction in ((folder, 8.83, 0.12), (folder.reference("truth"), 9.81, 0.10)):
+        table = pd.read_parquet(place.scores)
+        rows = table[table["reading"] == "laws/gravity"]
+        others = rows.assign(reading="laws/friction", value=friction, unit="1")
+        table.loc[rows.index, "value"] = gravity
+        pd.concat([table, others], ignore_index=True).to_parquet(place.scores)
+    assert "gravity 8.8 m/s²" in build_result(folder, **FEW)["sentences"][1]
+
+
+def test_what_breaks_at_the_hand_over_is_said_before_any_law(make_run) -> None:
+    folder = make_run(tasks=("falling/projectile-v1",))
+    for place, first in ((folder, 0.1), (folder.reference("truth"), 4.0)):
+        table = pd.read_parquet(place.scores)
+        rows = table[table["reading"] == "consistency/shadowing"]
+        first_break = rows.assign(reading="consistency/shadowing.first-break", axis=None, quality=None, value=first)
+        pd.concat([table, first_break], ignore_index=True).to_parquet(place.scores)
+    result = build_result(folder, **FEW)
+    assert result["first_breaks"]["falling"] == {"clips": 32, "broken": 32, "at_handover": 32, "median": 0.1}
+    assert result["sentences"][1] == "First to break: falling, at the hand-over in 32 of 32 clips."
+
+
 def test_only_readings_that_exist_are_said(make_run) -> None:
     folder = make_run()
     drop(folder, "consistency/shadowing.")
@@ -126,7 +150,7 @@ def test_readings_that_only_help_others_are_not_said(make_run) -> None:
 def test_every_phrase_is_of_a_reading_that_there_is() -> None:
     laws = {each.id for each in find_scorers("laws/*")}
     assert {name.partition(".")[0] for name in PHRASES} == laws
-    assert all(phrase.count("{}") == 1 for phrase in PHRASES.values())
+    assert all(phrase.count("{}") == 1 and least > 0 for phrase, least in PHRASES.values())
 
 
 def test_a_family_that_failed_is_not_called_unlawful_alone(make_run) -> None:

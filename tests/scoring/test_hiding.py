@@ -12,9 +12,8 @@ from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
 from physbench.scorers.permanence import intact
 from physbench.scoring.due import DUE_SHARE
-from physbench.scoring.hiding import BY_TRUTH, Hiding, hidings
-from physbench.scoring.owed import lawful, true_course
-from physbench.scoring.shadows import shadowed
+from physbench.scoring.hiding import Hiding, hidings
+from physbench.scoring.owed import true_course
 from physbench.tracks.tracks import Tracks
 
 Clips, Ideal = Callable[..., Clip], Callable[..., Tracks]
@@ -28,12 +27,14 @@ def answer(clip: Clip, tracks: Tracks) -> dict[str, float | None]:
 
 
 def true_hiding(clip: Clip) -> Hiding:
-    return hidings(true_course(clip, C, 0), 0, C, BY_TRUTH)[0]
+    return hidings(true_course(clip, C, 0), 0, C)[0]
 
 
-@pytest.mark.parametrize("jump", [0.0, 0.15])
-def test_a_break_before_the_hiding_does_not_excuse_a_late_return(clip_of: Clips, ideal: Ideal, jump: float) -> None:
-    """0.3 s late, with or without a jump by a part of a diameter half a second before it is hidden."""
+@pytest.mark.parametrize(("jump", "before"), [(0.0, 0), (0.15, 8), (0.15, 3), (0.15, 99)])
+def test_a_break_before_the_hiding_does_not_excuse_a_late_return(
+    clip_of: Clips, ideal: Ideal, jump: float, before: int
+) -> None:
+    """0.3 s late, with or without a jump by a part of a diameter some frames before it is hidden, or all the time."""
     for seed in range(3):
         clip = clip_of(PASS, seed=seed)
         window, hiding = clip.window(C), true_hiding(clip)
@@ -41,9 +42,8 @@ def test_a_break_before_the_hiding_does_not_excuse_a_late_return(clip_of: Clips,
         middle = (hiding.first + hiding.last) // 2
         at = np.where(at > middle, np.maximum(at - round(0.3 * clip.spec.fps), middle), at)
         px, share = clip.px_positions()[window][at], clip.visible_share()[window][at]
-        px[max(C + 1, hiding.first - 8) :, :, 1] -= jump * clip.diameters()[clip.handover, 0] * clip.pixels_per_metre
+        px[max(C, hiding.first - before) :, :, 1] -= jump * clip.diameters()[clip.handover, 0] * clip.pixels_per_metre
         tracks = ideal(clip, C, px, share >= DUE_SHARE)
-        assert (0 in (own := lawful(clip, shadowed(clip, tracks)))) and own[0].broken
         assert answer(clip, tracks)[""] == 0
 
 

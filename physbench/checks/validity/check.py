@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,6 +47,15 @@ def own_readings(settings: Settings) -> list[str]:
     return [s.id for s in scorers_of(settings.scorers) if not s.function.__module__.startswith("physbench.")]
 
 
+def _broken_scorers(parts: Sequence[Part]) -> Iterator[str]:
+    """Scorers that raise on ground truth, once a task: there is nothing that their readings could be told from."""
+    for part in (part for part in parts if part.source == "truth"):
+        failed = [read for read in part.reads if read.status == "failed" and read.reason.startswith(f"{read.reading} ")]
+        if failed:
+            yield from (f"{read.reason} on {part.clip}" for read in failed)
+            return
+
+
 def check_scorers(settings: Settings, out: Path, workers: int, say: Callable[[str], None]) -> Checked:
     """Measure what is missing beside `out`, write the table there and return it.
 
@@ -66,6 +75,7 @@ def check_scorers(settings: Settings, out: Path, workers: int, say: Callable[[st
         for task in settings.tasks:
             parts = parts_of(settings, folder, task)
             failures.extend(f"{p.source} on {p.clip}: {p.reason}" for p in parts if p.outcome == "failed")
+            failures.extend(_broken_scorers(parts))
             yield task, parts
 
     suite = find_suite("core").version

@@ -51,7 +51,9 @@ def seen(table: pd.DataFrame, readings: list[str]) -> list[str]:
     best = cells.groupby("source")["auroc"].max()
     blind = [f"{source} ({value:.2f})" for source, value in best.items() if value < LIKELY]
     count = int((best >= SEEN).sum())
-    said = [f"{len(best)} violations; {count} are seen (AUROC {SEEN:g}) by a headline reading or strength."]
+    many = f"{len(best)} violation{'' if len(best) == 1 else 's'}"
+    few = " These are point values: fewer than 8 clips a task give no interval." if cells["low"].isna().all() else ""
+    said = [f"{many}; {count} seen (AUROC {SEEN:g}) by a headline reading or strength.{few}"]
     if blind:
         said.append(f"Hardly seen by any of them (below {LIKELY:g}): {', '.join(blind)}.")
     return said

@@ -89,6 +89,13 @@ def test_it_makes_a_table_of_scorers_of_ones_own(made: Path) -> None:
     assert header.spec == "64x64@15" and header.versions["code"] and header.columns["auroc"]
 
 
+def test_a_scorer_that_breaks_on_ground_truth_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "bad.py"
+    path.write_text(OWN.replace("tracks.area[tracks.context :, 0]", "tracks.speed").replace("own/seen", "own/bad"))
+    assert run(words(path, tmp_path, tasks="projectile", violations="vanish", clips="1", truths="1")) == 1
+    assert "own/bad raised AttributeError" in capsys.readouterr().err
+
+
 def test_refused_clips_are_replaced_where_a_source_applies_at_all(made: Path) -> None:
     table, _ = read_table(made / "table.parquet")
     cells = table[(table["source"] == "momentum:0.5") & (table["reading"] == "own/seen")]
@@ -198,7 +205,7 @@ def test_tasks_of_ones_own_are_in_the_key(tmp_path: Path, monkeypatch: pytest.Mo
         ({"out": "table.csv"}, ".parquet"),
         ({"context": "99"}, "expected 1 to 30"),
         ({"crf": "52"}, "0 (best) to 51"),
-        ({"crf": "23", "size": "65"}, "an even --size"),
+        ({"crf": "23", "size": "65"}, "H.264 takes even sizes"),
     ],
 )
 def test_wrong_use_says_what_to_do(
