@@ -53,9 +53,8 @@ def seen(table: pd.DataFrame, readings: list[str]) -> list[str]:
     count = int((best >= SEEN).sum())
     many = f"{len(best)} violation{'' if len(best) == 1 else 's'}"
     few = " These are point values: fewer than 8 clips a task give no interval." if cells["low"].isna().all() else ""
-    said = [
-        f"{many}; {count} {'is' if count == 1 else 'are'} seen (AUROC {SEEN:g}) by a headline reading or strength.{few}"
-    ]
+    are = "is" if count == 1 else "are"
+    said = [f"{many}; {count} {are} seen (AUROC {SEEN:g}) by a headline reading or strength.{few}"]
     if blind:
         said.append(f"Hardly seen by any of them (below {LIKELY:g}): {', '.join(blind)}.")
     return said
