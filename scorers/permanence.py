@@ -70,8 +70,9 @@ def intact(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
     before it or without: its motion, fitted to what is shown before the hiding (in the first segment with the context
     or without), and continued; the whole segment where too little is shown before. Behind a break to be hidden and back
     as ground truth has it is right too. Where a broken motion is not hidden at the time that ground truth hides the
-    object, and where no segment is known, ground truth decides, within the same bounds, so that no break pays. A factor
-    of 1 where nothing is to be hidden: from a single frame a ball may lawfully roll away from the screen.
+    object, and where no segment is known, ground truth decides, within the same bounds, so that no break pays; within
+    0.5 s and one diameter where it does not show half of the object four times over 0.3 s before. A factor of 1 where
+    nothing is to be hidden: from a single frame a ball may lawfully roll away from the screen.
 
     Further readings: survival, reemergence (not applicable where nothing is hidden), hallucinations and duplicates
     (shares of the predicted frames), lost (number of objects not seen in the last 0.3 s of their due time).

@@ -3,13 +3,14 @@
 Identity is by hue. An object is asked to go on lawfully: it is to be hidden, and to be back, where the motion that was
 shown before the hiding, continued, has it. That is the motion of the lawful segment in which the hiding begins, with
 breaks before it or without. Where an object that breaks comes to no such hiding, or no segment is known, ground truth
-says what is hidden. The bounds are the same, so that no break pays.
+says what is hidden. The bounds are the same, so that no break pays. Only where ground truth itself shows too little of
+an object before the hiding are they wider: a lawful body at another speed is back at another moment then.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip, Row
 from physbench.scoring.due import DUE_SHARE, HIDDEN_SHARE, MOST_MASS, TRACE, VAGUE, whole_area
-from physbench.scoring.owed import PLACED, Course, Lawful, Segment, true_course
+from physbench.scoring.owed import PLACED, Course, Lawful, Segment, tells, true_course
 from physbench.scoring.paths import runs
 from physbench.tracks.tracks import Tracks
 from physbench.world.scene import RenderSpec
@@ -28,12 +29,28 @@ AFTER = 1.5  # s behind its return in which size and hue are read: all of it is 
 LARGEST = 90.0  # percentile of the areas that counts as the largest
 LEAST_SIZE = 0.75  # of the area that should be seen; less, or more than MOST_MASS, is another object
 SIZED = 0.5  # of an object that should be seen for its size to be asked
-OFF_TIME = 0.2  # s; a return as far off is too far off
-OFF_PLACE = 0.5  # diameters by which it may be off its way
 GOING_IN = 0.5  # s before a hiding, near whose way an object that is to stay hidden is last seen
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How far off a return may be."""
+
+    time: float  # s; as far off is too far off
+    place: float  # diameters
+
+    def most(self, dt: float) -> float:
+        """Most s that a return may be off in frames dt s apart: half a frame less than `time`, or one frame.
+
+        A frame is what the time of an event is known to.
+        """
+        return max(self.time - dt / 2, dt) + 1e-9
+
+
+KNOWN, UNKNOWN = Bounds(0.2, 0.5), Bounds(0.5, 1.0)  # where enough is shown before the hiding to go on from, or not
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +62,7 @@ class Hiding:
     last: int  # to here, those in which a sliver is seen in between included
     back: int | None  # where a trace of it is seen again; None: it stays hidden, or leaves unseen
     course: Course  # that has it so
+    bounds: Bounds = KNOWN  # of the return
 
     def meets(self, other: Hiding) -> bool:
         """Whether the two have a time in common."""
@@ -59,7 +77,7 @@ class Return:
     unseen: float  # share of the hidden frames in which it is not seen
     hidden: bool  # it is unseen for as long, at about the same time
     time: float | None = None  # s later than it should be back; None: it never comes back, or is not to
-    in_time: bool = False  # at most `most_off`
+    in_time: bool = False  # less off than the bounds have it
     place: float | None = None  # diameters from its way, where half of it is first seen again
     unplaced: bool = False  # its way shows too little of it then for a place to be asked
     size: float | None = None  # area over that which should be seen, both at their largest within AFTER
@@ -76,17 +94,9 @@ class Return:
             return self.went_in and not self.came_out
         return (
             self.in_time
-            and (self.unplaced if self.place is None else self.place <= OFF_PLACE)
+            and (self.unplaced if self.place is None else self.place <= self.hiding.bounds.place)
             and (self.size is None or LEAST_SIZE <= self.size <= MOST_MASS)
         )
-
-
-def most_off(dt: float) -> float:
-    """Most s that a return may be off in frames dt s apart: half a frame less than OFF_TIME, or one frame.
-
-    A frame is what the time of an event is known to.
-    """
-    return max(OFF_TIME - dt / 2, dt) + 1e-9
 
 
 def hidings(course: Course, column: int, context: int) -> tuple[Hiding, ...]:
@@ -111,7 +121,7 @@ def asked(clip: Clip, context: int, column: int, own: Lawful | None) -> tuple[tu
     a break, or where it has none of its own, those at whose time it has none. Of a motion without a break nothing else
     is asked: a single frame does not say that a ball rolls towards the screen.
     """
-    true = hidings(true_course(clip, context, column), column, context)
+    true = _true_hidings(clip, context, column)
     if own is None:
         return tuple((each, None) for each in true)
     mine = [(each, segment) for segment in own.segments for each in _begun_in(segment, own, column, context)]
@@ -123,6 +133,15 @@ def asked(clip: Clip, context: int, column: int, own: Lawful | None) -> tuple[tu
         if (not mine or each.first >= own.until) and not any(each.meets(other) for other, _ in mine)
     ]
     return (*mine, *left)
+
+
+def _true_hidings(clip: Clip, context: int, column: int) -> list[Hiding]:
+    """Those of ground truth, with the bounds for what too little is shown of."""
+    course, times, found = true_course(clip, context, column), clip.times[clip.window(context)], []
+    for each in hidings(course, column, context):
+        shown = times[: each.first][((course.share >= PLACED) & course.inside)[: each.first]]
+        found.append(each if tells(shown) else replace(each, bounds=UNKNOWN))
+    return found
 
 
 def _begun_in(segment: Segment, own: Lawful, column: int, context: int) -> list[Hiding]:
@@ -188,7 +207,7 @@ def _return(clip: Clip, tracks: Tracks, hiding: Hiding, there: Mask) -> Return:
     hidden = hiding.course.share < HIDDEN_SHARE
     frames = hiding.first + np.flatnonzero(hidden[hiding.first : hiding.last + 1])
     unseen = float(np.mean(~there[frames]))
-    most = most_off(_step(tracks.times))
+    most = hiding.bounds.most(_step(tracks.times))
     if hiding.back is None:
         came_out, went_in = _comes_out(tracks.times, there, hidden, hiding), _goes_in(clip, tracks, hiding)
         return Return(hiding, unseen, unseen >= UNSEEN, came_out=came_out, went_in=went_in)
@@ -230,7 +249,7 @@ def _seen_again(there: Mask, first: int, last: int) -> int | None:
 def _comes_out(times: Array, there: Mask, hidden: Mask, hiding: Hiding) -> bool:
     """Whether it is seen for longer than PEEP once it is gone, or later than it might have gone."""
     dt, later = _step(times), np.arange(hiding.first, len(times))
-    gone = later[~there[later] | (times[later] > times[hiding.first] + most_off(dt))]
+    gone = later[~there[later] | (times[later] > times[hiding.first] + hiding.bounds.most(dt))]
     if not len(gone):
         return False
     shown = runs((there & hidden)[gone[0] :])
@@ -240,13 +259,13 @@ def _comes_out(times: Array, there: Mask, hidden: Mask, hiding: Hiding) -> bool:
 def _goes_in(clip: Clip, tracks: Tracks, hiding: Hiding) -> bool:
     """Whether it is last placed near its way from a little before the hiding on: who leaves elsewhere is not hidden."""
     times, k = tracks.times, hiding.column
-    by = times <= times[hiding.first] + most_off(_step(times))
+    by = times <= times[hiding.first] + hiding.bounds.most(_step(times))
     known = np.flatnonzero(by & np.isfinite(tracks.position[:, k, 0]))
     since = int(np.searchsorted(times, times[hiding.first] - max(GOING_IN, _step(times)) - 1e-9))
     if not len(known):
         return False
     way = hiding.course.place[since : hiding.last + 1]
-    return _off(clip, tracks, k, int(known[-1]), way) <= OFF_PLACE
+    return _off(clip, tracks, k, int(known[-1]), way) <= hiding.bounds.place
 
 
 def _place(clip: Clip, tracks: Tracks, hiding: Hiding, soon: NDArray[np.intp]) -> float | None:
@@ -260,7 +279,7 @@ def _place(clip: Clip, tracks: Tracks, hiding: Hiding, soon: NDArray[np.intp]) -
         return None
     half = known[tracks.area[known, k] >= whole[known, k] / 2]
     at = int(half[0] if len(half) else known[0])
-    near = np.abs(tracks.times - tracks.times[at]) <= max(OFF_TIME, _step(tracks.times)) + 1e-9
+    near = np.abs(tracks.times - tracks.times[at]) <= max(hiding.bounds.time, _step(tracks.times)) + 1e-9
     return _off(clip, tracks, k, at, hiding.course.place[near])
 
 

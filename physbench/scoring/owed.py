@@ -101,8 +101,7 @@ class Lawful:
     def tells(self, first: int, until: int) -> bool:
         """Whether enough places are known between two frames to go on from."""
         seen = self.shadowing.problem.seen
-        times = seen.times[first:until][seen.known[first:until, self.disc]]
-        return bool(len(times) >= LEAST_POINTS and times[-1] - times[0] >= LEAST_SPAN - 1e-9)
+        return tells(seen.times[first:until][seen.known[first:until, self.disc]])
 
     def onward(self, frame: int) -> Course:
         """How the object is seen if it goes on lawfully from what is shown before a frame of a segment.
@@ -146,6 +145,11 @@ class Lawful:
     @property
     def _chain(self) -> Chain:
         return self.shadowing.rungs[RUNG].chain
+
+
+def tells(times: Array) -> bool:
+    """Whether places at times (n,) s tell how an object goes on."""
+    return bool(len(times) >= LEAST_POINTS and times[-1] - times[0] >= LEAST_SPAN - 1e-9)
 
 
 def true_course(clip: Clip, context: int, column: int) -> Course:

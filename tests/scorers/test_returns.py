@@ -14,7 +14,7 @@ from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
 from physbench.scorers.permanence import intact
 from physbench.scorers.returns import returning
-from physbench.scoring.hiding import Hiding, hidings, most_off
+from physbench.scoring.hiding import KNOWN, Hiding, hidings
 from physbench.scoring.owed import true_course
 from physbench.scoring.protocol import Scorer
 from physbench.tracks.tracker import track
@@ -121,7 +121,7 @@ def test_ground_truth_is_whole_at_four_frames_a_second(clip_of: Clips, task: str
 def test_a_return_is_in_time_within_less_than_its_bound_or_a_frame() -> None:
     """0.2 s off is too far off where frames tell; at 5 frames/s that is one frame, and no error."""
     for fps, most in ((60, 11), (30, 5), (15, 2), (10, 1), (8, 1), (5, 1), (4, 1)):
-        assert int(most_off(1 / fps) * fps) == most
+        assert int(KNOWN.most(1 / fps) * fps) == most
 
 
 @pytest.mark.parametrize(("late", "right"), [(2, 1), (4, 0)])
