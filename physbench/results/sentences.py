@@ -55,9 +55,6 @@ def _first_to_break(result: ResultDocument) -> str | None:
     family, (_, share) = ranked[0]
     if share >= BREAKS_BELOW:
         return "No law breaks before the end."
-    first = result.first_breaks.get(family)
-    if first is not None and 2 * first.at_handover > first.clips:
-        return f"First to break: {family}, at the hand-over in {first.at_handover} of {first.clips} clips."
     laws = [
         ("." not in name, off, name, value)  # a law's own reading before its parts
         for name, reading in result.readings.items()
@@ -65,6 +62,9 @@ def _first_to_break(result: ResultDocument) -> str | None:
         for task, value in reading.tasks.items()
         if task.split("/")[0] == family and (off := _off(name, value)) >= 1
     ]
+    first = result.first_breaks.get(family)
+    if not laws and first is not None and 2 * first.at_handover > first.clips:
+        return f"First to break: {family}, at the hand-over in {first.at_handover} of {first.clips} clips."
     if not laws:
         quality = result.families[family]["consistency"].quality
         failed = len({item.clip for item in result.failures if item.clip.split(".")[0] == family})

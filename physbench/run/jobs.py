@@ -32,8 +32,7 @@ class Jobs:
         self._futures: list[Future[Any]] = []
         self._lock = threading.Lock()
         self._left = dict(expected)
-        self._done = dict.fromkeys(expected, 0)
-        self._seconds = dict.fromkeys(expected, 0.0)
+        self._seconds: dict[str, list[float]] = {kind: [] for kind in expected}  # of each job that is done
 
     def add(self, kind: str, future: Future[Any]) -> None:
         self._futures.append(future)
@@ -41,9 +40,8 @@ class Jobs:
         def advance(done: Future[Any]) -> None:
             if not done.cancelled() and done.exception() is None:
                 with self._lock:
-                    self._done[kind] = self._done.get(kind, 0) + 1
                     self._left[kind] = self._left.get(kind, 1) - 1
-                    self._seconds[kind] = self._seconds.get(kind, 0.0) + float(done.result().seconds)
+                    self._seconds.setdefault(kind, []).append(float(done.result().seconds))
                     self._progress.advance()
 
         future.add_done_callback(advance)
@@ -51,15 +49,20 @@ class Jobs:
     def seconds_left(self) -> float | None:
         """Estimate for the jobs that are not done; None as long as none is."""
         with self._lock:
-            weight = sum(WEIGHT[kind] * done for kind, done in self._done.items())
+            usual = {kind: self._usual(seconds) for kind, seconds in self._seconds.items()}
+            weight = sum(WEIGHT[kind] * len(seconds) for kind, seconds in usual.items())
             if not weight:
                 return None
-            rate = sum(self._seconds.values()) / weight  # s for a weight of 1
+            rate = sum(map(sum, usual.values())) / weight  # s for a weight of 1
             each = {
-                kind: self._seconds[kind] / done if done >= SURE else WEIGHT[kind] * rate
-                for kind, done in self._done.items()
+                kind: sum(seconds) / len(seconds) if len(seconds) >= SURE else WEIGHT[kind] * rate
+                for kind, seconds in usual.items()
             }
             return sum(each[kind] * max(left, 0) for kind, left in self._left.items()) / self.workers
+
+    def _usual(self, seconds: list[float]) -> list[float]:
+        """Without the longest job of each worker, where there are more: in its first one it imports and compiles."""
+        return sorted(seconds)[: -self.workers] if len(seconds) > 2 * self.workers else seconds
 
     def raise_failure(self) -> None:
         """Raise what a job raised, if one did, without waiting."""

@@ -37,6 +37,13 @@ def test_the_estimate_follows_what_is_done() -> None:
     assert len(jobs.results(lambda: None)) == 8
 
 
+def test_what_a_worker_does_first_says_nothing_of_the_rest() -> None:
+    jobs = Jobs(Progress("jobs"), workers=2, expected={"score": 110})
+    for seconds in (30.0, 25.0, *[0.5] * 8):
+        jobs.add("score", done(seconds))
+    assert jobs.seconds_left() == pytest.approx(100 * 0.5 / 2)
+
+
 def test_the_first_error_is_raised() -> None:
     jobs = Jobs(Progress("jobs"), workers=1, expected={"score": 2})
     failed: Future[SimpleNamespace] = Future()
