@@ -71,7 +71,7 @@ def _first_to_break(result: ResultDocument) -> str | None:
         also = f"; {failed} of its clips failed" if failed else ""
         return f"First to break: {family}, {100 * (quality or 0):.0f} % of its motion explained by the laws{also}."
     _, _, name, value = max(laws, key=lambda item: item[:3])
-    truth = number(value.references["truth"], 2)
+    truth = ("r^" if "r^{}" in PHRASES[name][0] else "") + number(value.references["truth"], 2)
     said = PHRASES[name][0].format(_value(value, result.readings[name].unit))
     return f"First to break: {family}, {said} (truth {truth})."
 
