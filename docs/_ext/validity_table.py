@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sphinx.application import Sphinx
 from validity_files import MAIN, Published, published
 from validity_sections import (
     bars,
@@ -19,6 +19,9 @@ from validity_sections import (
     strength,
     told_apart,
 )
+
+if TYPE_CHECKING:  # the tests make the page without the libraries of the docs
+    from sphinx.application import Sphinx
 
 INTRODUCTION = """# Validity
 
