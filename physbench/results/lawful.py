@@ -10,6 +10,7 @@ import numpy as np
 from physbench.results.estimate import ends, number
 from physbench.results.manifest import REFERENCES
 from physbench.results.schema import FirstBreaks, Lawful
+from physbench.results.shares import JOIN
 from physbench.scoring.bootstrap import FEWEST, TOO_FEW, resample
 from physbench.scoring.skill import Array, Stratum
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 LAWFUL = "consistency/shadowing.shadowing-time"  # s in front of the first break, at most the horizon
 FIRST_BREAK = "consistency/shadowing.first-break"  # s, at the smallest tolerance; the horizon where there is none
-JOIN = 0.2  # s from the hand-over, as in `scoring.shadowing.readings`
 
 
 def lawful_time(tables: Mapping[str, pd.DataFrame], resamples: int) -> Lawful | None:

@@ -62,10 +62,10 @@ def _first_to_break(result: ResultDocument) -> str | None:
         for task, value in reading.tasks.items()
         if task.split("/")[0] == family and (off := _off(name, value)) >= 1
     ]
-    first = result.first_breaks.get(family)
-    if not laws and first is not None and 2 * first.at_handover > first.clips:
-        return f"First to break: {family}, at the hand-over in {first.at_handover} of {first.clips} clips."
     if not laws:
+        first = result.first_breaks.get(family)
+        if first is not None and 2 * first.at_handover > first.clips:
+            return f"First to break: {family}, at the hand-over in {first.at_handover} of {first.clips} clips."
         quality = result.families[family]["consistency"].quality
         failed = len({item.clip for item in result.failures if item.clip.split(".")[0] == family})
         also = f"; {failed} of its clips failed" if failed else ""
