@@ -57,7 +57,7 @@ def shadowing(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading
     if found is None:
         return {"": not_modelled(clip)}
     if not found.problem.seen.owed.any():
-        return {"": Reading(None, "not applicable", "no moving object is due")}
+        return {"": _nothing_due(found)}
     horizon = float(tracks.times[-1])
     dt = float(tracks.times[1] - tracks.times[0])
     rates = [len(rung.breaks) / max(dt * float(rung.due.sum()), dt) for rung in found.rungs]
@@ -76,6 +76,11 @@ def shadowing(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading
     for name, rung in zip(RUNG_NAMES, found.rungs, strict=True):
         readings[name] = Reading(rung.quality)
     return readings | _unseen(clip, tracks, found)
+
+
+def _nothing_due(found: Shadowing) -> Reading:
+    brief = "the context shows no speed, and ground truth moving objects for less than a segment needs"
+    return Reading(None, "not applicable", brief if found.problem.seen.brief else "no moving object is due")
 
 
 def _first(clip: Clip, breaks: Sequence[Break], index: Sequence[int], horizon: float) -> Reading:
@@ -130,5 +135,5 @@ def strength(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading:
     if found is None:
         return not_modelled(clip)
     if not found.problem.seen.owed.any():
-        return Reading(None, "not applicable", "no moving object is due")
+        return _nothing_due(found)
     return Reading(found.strength)

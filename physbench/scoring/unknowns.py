@@ -29,8 +29,8 @@ def cast(scene: Scene) -> Cast:
 
 
 @lru_cache(maxsize=64)
-def other_scenes(task: str, split: Split, bodies: Cast | None = None) -> tuple[Scene, ...]:
-    """MEMBERS other draws of a task and split with these bodies; fewer, or none, where MOST_DRAWS hold no more.
+def other_scenes(task: str, split: Split, bodies: Cast | None = None, members: int = MEMBERS) -> tuple[Scene, ...]:
+    """`members` other draws of a task and split with these bodies; fewer, or none, where MOST_DRAWS hold no more.
 
     bodies: None: any.
     """
@@ -39,16 +39,16 @@ def other_scenes(task: str, split: Split, bodies: Cast | None = None) -> tuple[S
         scene = make_scene(Row(task, split, OTHER_DRAWS + m))
         if bodies is None or cast(scene) == bodies:
             found.append(scene)
-            if len(found) == MEMBERS:
+            if len(found) == members:
                 break
     return tuple(found)
 
 
 @lru_cache(maxsize=64)
-def other_states(task: str, split: Split, bodies: Cast, index: int) -> Array:
-    """States (MEMBERS, 13) of body `index` at the hand-over in other draws; (0, 13) where there are none."""
-    scenes = other_scenes(task, split, bodies)
-    states = [_at_handover(scenes[m % len(scenes)])[index] for m in range(MEMBERS if scenes else 0)]
+def other_states(task: str, split: Split, bodies: Cast, index: int, members: int = MEMBERS) -> Array:
+    """States (members, 13) of body `index` at the hand-over in other draws; (0, 13) where there are none."""
+    scenes = other_scenes(task, split, bodies, members)
+    states = [_at_handover(scenes[m % len(scenes)])[index] for m in range(members if scenes else 0)]
     return np.stack(states) if states else np.zeros((0, 13))
 
 

@@ -13,7 +13,8 @@ from physbench.world.camera import PLANE_AXES
 
 Array = NDArray[np.float64]
 
-WIDER = 0.1  # share of its width by which a range is wider on each side than what 32 draws show
+DRAWS = 128  # of the task: of further ones one in some 300 lies outside what they show, widened by WIDER
+WIDER = 0.1  # share of its width by which a range is wider on each side than what they show
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +35,7 @@ class Declared:
 
 
 def declared(clip: Clip, index: tuple[int, ...]) -> Declared | None:
-    """What the task of a clip declares of the bodies index (N,), read off 32 other draws with the same bodies.
+    """What the task of a clip declares of the bodies index (N,), read off DRAWS other draws with the same bodies.
 
     At the hand-over a velocity is that of the declared start after all that has happened by then. The clip's own is
     always inside. None where the task does not draw such a scene again.
@@ -42,7 +43,7 @@ def declared(clip: Clip, index: tuple[int, ...]) -> Declared | None:
     axes = [7 + axis for axis in PLANE_AXES[clip.scene.camera.view]]
     each = []
     for i in index:
-        drawn = other_states(clip.row.task, clip.row.split, cast(clip.scene), i)
+        drawn = other_states(clip.row.task, clip.row.split, cast(clip.scene), i, DRAWS)
         if not len(drawn):
             return None
         each.append(np.concatenate([drawn, clip.states[clip.handover, i][None]])[:, axes])

@@ -107,8 +107,10 @@ def excused(chain: Chain, seen: Seen) -> Mask:
 
 
 def _shown(seen: Seen) -> Mask:
-    """Where a predicted frame shows a body at a sure place (T, N)."""
-    return np.asarray(seen.known & (seen.times > 1e-9)[:, None])
+    """Where a predicted frame shows a body, of those that are judged, at a sure place (T, N)."""
+    shown = np.asarray(seen.known & (seen.times > 1e-9)[:, None])
+    shown[:, list(seen.brief)] = False
+    return shown
 
 
 def _shows_enough(seen: Seen) -> bool:

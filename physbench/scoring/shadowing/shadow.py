@@ -16,7 +16,7 @@ from physbench.scoring.shadowing.forward import Forward, modelled
 from physbench.scoring.shadowing.problem import Problem
 from physbench.scoring.shadowing.readings import RUNGS, Rung
 from physbench.scoring.shadowing.seen import CONTEXT, Seen, from_states, from_tracks, offset
-from physbench.scoring.shadowing.shown import least_shown
+from physbench.scoring.shadowing.shown import brief, least_shown
 from physbench.scoring.shadowing.unmodelled import Unmodelled
 from physbench.scoring.shadowing.unseen import Constants, best_constants
 from physbench.tracks.tracks import Tracks
@@ -117,7 +117,11 @@ def seen_of(clip: Clip, tracks: Tracks, model: Forward) -> Seen:
     seen = from_tracks(clip, tracks, model)
     if seen.tells_speed.all():
         return seen
-    return replace(seen, declared=declared(clip, model.index), least=least_shown(clip, Problem(model, seen)))
+    moments = brief(clip, tracks.context, seen, model.index)
+    owed = seen.owed.copy()
+    owed[:, list(moments)] = False
+    least = least_shown(clip, Problem(model, seen))
+    return replace(seen, owed=owed, brief=moments, declared=declared(clip, model.index), least=least)
 
 
 def why_not(clip: Clip) -> str | None:

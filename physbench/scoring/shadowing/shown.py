@@ -1,6 +1,7 @@
-"""How long bodies must at least be shown where the context does not tell how fast they are.
+"""How long bodies are shown, and must at least be, where the context does not tell how fast they are.
 
-Whoever leaves the image at once has nothing to explain. Of what a picture allows most futures stay for longer.
+Whoever leaves the image at once has nothing to explain. Of what a picture allows most futures stay for longer. What
+even ground truth shows for a moment only cannot be judged of anybody.
 """
 
 from __future__ import annotations
@@ -12,11 +13,14 @@ from physbench.clips.clip import Clip
 from physbench.scoring.due import DUE_SHARE
 from physbench.scoring.shadowing.changes import Change
 from physbench.scoring.shadowing.problem import FREE, Problem
+from physbench.scoring.shadowing.restart import LEAST_POINTS, LEAST_SPAN
+from physbench.scoring.shadowing.seen import Seen
 from physbench.scoring.unknowns import cast, other_states
 from physbench.world.camera import PLANE_AXES
 
 Array = NDArray[np.float64]
 
+CLEAR = 0.5  # of an object that is seen: where less is, its place may not be sure
 PERCENTILE, HALF = 10.0, 0.5  # of the visible times of lawful futures, and the share of it that must be shown
 
 
@@ -44,3 +48,14 @@ def least_shown(clip: Clip, problem: Problem) -> float:
     way = problem.model.run(changes, int(seen.steps[-1]))
     shown = seen.sight.share(way.places(seen.steps[frames]), frames) >= DUE_SHARE
     return HALF * float(np.percentile(shown.sum(axis=(1, 2)), PERCENTILE))
+
+
+def brief(clip: Clip, context: int, seen: Seen, index: tuple[int, ...]) -> tuple[int, ...]:
+    """Which of the bodies index (N,) ground truth shows clearly for less than a segment needs, context included."""
+    shares = clip.visible_share()[clip.window(context)][:, [clip.tracked.index(i) for i in index]]
+    found = []
+    for n, clear in enumerate(((seen.owed & (shares >= CLEAR)) | seen.given).T):
+        times = seen.times[clear]
+        if len(times) < LEAST_POINTS or times[-1] - times[0] < LEAST_SPAN - 1e-9:
+            found.append(n)
+    return tuple(found)

@@ -14,11 +14,14 @@ from physbench import own
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip, make_params, render_spec
 from physbench.clips.task import own_ids
+from physbench.rollouts.rollout import Rollout
+from physbench.scoring.score import find_scorers, score_clip
 from physbench.scoring.shadowing.declared import declared
 from physbench.scoring.shadowing.problem import Problem
 from physbench.scoring.shadowing.seen import Seen, from_states, from_tracks
 from physbench.scoring.shadowing.shadow import model_of
 from physbench.scoring.shadowing.unseen import best_constants, best_factor
+from physbench.scoring.unknowns import cast, other_states
 from physbench.tracks.tracks import Tracks
 from physbench.world.scene import Scene
 
@@ -161,3 +164,27 @@ def test_a_task_declares_how_fast_bodies_start(clip_of: Callable[..., Clip]) -> 
         assert range_.outside(n, velocity) == 0.0
         assert range_.outside(n, 5 * velocity) > 0.5
         assert range_.outside(n, np.zeros(2)) > 0.1  # a frozen picture
+
+
+def test_velocities_of_other_draws_lie_inside_what_is_declared(clip_of: Callable[..., Clip]) -> None:
+    """All but one in some 300: how a ball moves that bounced before the hand-over is rarely drawn."""
+    clip = clip_of("falling/projectile-v1")
+    (ball,) = (i for i, body in enumerate(clip.scene.bodies) if body.role == "moving")
+    range_ = declared(clip, (ball,))
+    assert range_ is not None
+    drawn = other_states("falling/projectile-v1", "test", cast(clip.scene), ball, 300)[128:]
+    assert sum(range_.outside(0, state[[7, 9]]) > 0 for state in drawn) <= 2
+    assert range_.outside(0, np.array([0.0, 12.0])) > 4
+
+
+def test_what_even_ground_truth_shows_for_a_moment_only_is_not_judged_behind_an_image() -> None:
+    """A ball that rolls behind a screen within 0.2 s: an image tells no speed, and no segment is as short."""
+    clip = make_clip(Row("occlusion/screen-stop-v1", "test", 5007), render_spec(128, 30.0))
+    ball = clip.tracked.index(clip.scene.index("ball"))
+    assert (clip.visible_share()[clip.handover :, ball] >= 0.25).sum() <= 10
+    scorers = find_scorers("consistency/shadowing")
+    for context, status, quality in ((1, "not applicable", None), (16, "ok", 1.0)):
+        rows, _ = score_clip(clip, Rollout(clip.id, 0, clip.future()), context, scorers)
+        headline = rows[0]
+        assert (headline.status, headline.quality) == (status, quality)
+        assert ("less than a segment" in headline.reason) == (context == 1)
