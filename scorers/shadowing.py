@@ -42,7 +42,8 @@ def shadowing(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading
     its due time, over the time for which the object is due; a gross break counts 4. S is the explained
     share of due time in front of each object's first break. A segment counts if it spans 0.3 s and has 4 known places,
     4 of them predicted. A different future that obeys the laws has no break. Not applicable where a scene has no
-    forward model (towers): `consistency/outcome` reads those.
+    forward model (towers: `consistency/outcome` reads those), and where the context shows no speed and ground truth no
+    moving object for as long as a segment.
 
     Further readings, means over the tolerances: explained (E), shadowing-time (S times the horizon, s), behind-join (E
     where a jump at the hand-over is forgiven), breaks-per-second (per due object-second), undetermined (share of due
