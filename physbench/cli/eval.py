@@ -16,12 +16,15 @@ def command(
         str,
         typer.Argument(
             help="A checkpoint (.safetensors), path/to/file.py:factory, python:package.module:factory, "
-            "baseline:freeze|constant-velocity|physicist|oracle, reference:NAME or videos:DIR.",
+            "baseline:freeze|constant-velocity|physicist|oracle, reference:NAME, saboteur:NAME (broken physics, to "
+            "test scorers) or videos:DIR.",
             metavar="MODEL",
             show_default=False,
         ),
     ],
-    suite: Annotated[str, typer.Option(help="smoke: a look in a minute; core: the leaderboard's clips.")] = "core",
+    suite: Annotated[
+        str, typer.Option(help="smoke: a look in a minute; core: the leaderboard's clips; actions: pushes.")
+    ] = "core",
     model_arg: Annotated[
         list[str] | None, typer.Option(metavar="K=V", help="Handed to the model's factory. May be given several times.")
     ] = None,

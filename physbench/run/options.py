@@ -60,8 +60,13 @@ class Options:
 
     @property
     def short_name(self) -> str:
-        """Name of the model for folders: "objects" of "reference:objects", "mine" of "nets/mine.py:factory"."""
+        """Name of the model for folders: "objects" of "reference:objects", "mine" of "nets/mine.py:factory".
+
+        Of a saboteur all of it: "gravity:0.9", since the severity is what tells two of them apart.
+        """
         place, _, rest = self.model.partition(":")
+        if place == "saboteur":
+            return rest
         if place == "videos":
             path = Path(rest).expanduser().resolve()
             return path.parent.name if path.name == "answers" else path.stem

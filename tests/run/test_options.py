@@ -87,6 +87,7 @@ def test_model_args() -> None:
         ("mine.py:factory", "mine"),
         ("checkpoints/best.safetensors", "best"),
         ("python:pkg.module:factory", "pkg.module"),
+        ("saboteur:gravity:0.9", "gravity:0.9"),
     ],
 )
 def test_names_of_folders(target: str, name: str) -> None:
