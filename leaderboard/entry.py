@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 
 from physbench.clips.suite import find_suite
 from physbench.errors import UsageError
+from physbench.leaderboard.measurable import why_not_ranked
 from physbench.results.build import build_result
 from physbench.results.folder import RunFolder, write_json
 from physbench.results.manifest import read_run
@@ -82,8 +83,8 @@ def entries(board: Path) -> tuple[Entry, ...]:
 def add(run: RunFolder, board: Path, *, resamples: int = RESAMPLES) -> Entry:
     """Add a finished run to a board, which is made if it does not exist; the same model at the same size is replaced.
 
-    Raises UsageError where the run is not finished, is no whole `core`, failed to reproduce the suite's states, or was
-    run with another version of the suite than the rest of the board.
+    Raises UsageError where the run is not finished, is no whole `core`, failed to reproduce the suite's states, was run
+    with another version of the suite than the rest of the board, or at a size at which ground truth reads as broken.
     """
     import pandas as pd
 
@@ -91,6 +92,12 @@ def add(run: RunFolder, board: Path, *, resamples: int = RESAMPLES) -> Entry:
     document = build_result(run, resamples=resamples)
     result = ResultDocument.model_validate(document)
     _check(run, result, board)
+    reason = why_not_ranked(tables["truth"])
+    if reason:
+        raise UsageError(
+            f"{run.path}: {result.render_spec} behind {result.context} frames is not ranked: {reason}. "
+            "Use larger frames, or a higher rate."
+        )
     entry = Entry(board / "entries" / entry_name(result))
     headlines = pd.concat(
         [tables[source].loc[tables[source]["axis"].notna(), list(COLUMNS)].assign(source=source) for source in SOURCES],

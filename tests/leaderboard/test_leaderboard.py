@@ -44,6 +44,18 @@ def scores(level: float, seed: int, noise: float = 0.1) -> pd.DataFrame:
     )
 
 
+def lawfulness(explained: float, broken: int) -> pd.DataFrame:
+    """What shadowing says of ground truth beside its quality; `broken` of its clips have a break."""
+    base = {"sample": 0, "axis": None, "unit": "1", "quality": np.nan, "status": "ok", "reason": ""}
+    made = []
+    for number, row in enumerate(find_suite("core").rows):
+        about = {"clip": row.id, "task": row.task, "split": row.split, "seed": row.seed} | base
+        breaks = {"value": 1.0, "reason": "ball"} if number < broken else {"value": 4.0}
+        made.append(about | {"reading": "consistency/shadowing.explained", "value": explained})
+        made.append(about | {"reading": "consistency/shadowing.first-break"} | breaks)
+    return pd.DataFrame(made)
+
+
 @pytest.fixture
 def make_run(tmp_path: Path) -> MakeRun:
     """A finished run of core: make_run(name, level); `suite` and `card` overwrite fields of the manifest."""
@@ -54,7 +66,8 @@ def make_run(tmp_path: Path) -> MakeRun:
         about = {"name": "core", "version": core.version, "hash": core.hash, "local": False}
         rows = [{"task": row.task, "split": row.split, "seed": row.seed} for row in core.rows]
         model = {"name": name, "image_size": [64, 64], "fps": 15.0, "context_frames": 8, "track": "zero-shot", **card}
-        tables = {"truth": scores(1.0, 0), "freeze": scores(0.0, 0), "constant-velocity": scores(0.3, 9)}
+        truth = pd.concat([scores(1.0, 0), lawfulness(1.0, 0)])
+        tables = {"truth": truth, "freeze": scores(0.0, 0), "constant-velocity": scores(0.3, 9)}
         for place, table in ((folder, scores(level, seed)), *((folder.reference(n), t) for n, t in tables.items())):
             place.path.mkdir(parents=True, exist_ok=True)
             table.to_parquet(place.scores)
@@ -74,6 +87,30 @@ def make_run(tmp_path: Path) -> MakeRun:
         return folder
 
     return make
+
+
+@pytest.mark.parametrize(
+    ("explained", "broken", "message"),
+    [
+        (0.979, 0, "97.9% is explained"),
+        (0.99, 23, "5% of the clips"),
+        (0.99, 200, "45% of the clips"),
+        (0.981, 22, None),
+    ],
+)
+def test_nobody_is_ranked_where_ground_truth_reads_as_broken(
+    make_run: MakeRun, tmp_path: Path, explained: float, broken: int, message: str | None
+) -> None:
+    """448 clips: 22 of them are 4.9 %, 23 are 5.1 %."""
+    run = make_run("small", 0.5)
+    truth = pd.concat([scores(1.0, 0), lawfulness(explained, broken)])
+    truth.to_parquet(run.reference("truth").scores)
+    if message is None:
+        assert add(run, tmp_path / "board", resamples=FEW).path.is_dir()
+        return
+    with pytest.raises(UsageError, match=f"64x64@15 behind 8 frames is not ranked.*{message}"):
+        add(run, tmp_path / "board", resamples=FEW)
+    assert not (tmp_path / "board").exists()
 
 
 def test_equal_entries_share_ranks_and_better_ones_do_not() -> None:
