@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import saboteurs as sabotage
 
+from physbench.checks.validity.cheats import CHEATS
 from physbench.clips.clip import Clip
 from physbench.clips.suite import find_suite
 from physbench.scoring.predictability import predictability
@@ -124,7 +125,11 @@ def test_an_error_that_the_context_allows_is_no_failure(
     assert rows[0].quality == 1.0
 
 
-@pytest.mark.parametrize("make", [sabotage.black, sabotage.noise, sabotage.one_hue])
+def emptied(clip: Clip) -> np.ndarray:
+    return CHEATS["empty"].make(clip, CONTEXT)
+
+
+@pytest.mark.parametrize("make", [sabotage.black, sabotage.noise, sabotage.one_hue, emptied])
 def test_pictures_of_nothing_have_no_skill_on_any_axis(
     clip_of: Clips, read: Read, make: Callable[[Clip], np.ndarray]
 ) -> None:

@@ -87,3 +87,16 @@ def test_towers_have_no_forward_model(clip_of: Callable[..., Clip], ideal: Calla
     assert shadow(clip, ideal(clip, CONTEXT)) is None
     assert why_not(clip)
     assert why_not(clip_of("collisions/head-on-v1")) is None
+
+
+@pytest.mark.parametrize("task", ["orbits/binary-v1", "collisions/billiards-v1", "falling/projectile-v1"])
+def test_what_explodes_is_lawful_up_to_there(clip_of: Callable[..., Clip], task: str) -> None:
+    """Candidates that are fitted to it leave all bounds with it, and are dropped."""
+    clip = clip_of(task)
+    times, states = clip.times[clip.window(CONTEXT)], clip.states[clip.window(CONTEXT)].copy()
+    first = int(np.searchsorted(times, 1.0))
+    states[first:] *= 10.0 ** np.minimum(8.0 * np.arange(len(times) - first), 60.0)[:, None, None]
+    found = shadow_states(clip, times, states)
+    assert found is not None
+    assert found.quality == pytest.approx(1.0 / clip.scene.horizon, abs=0.02)
+    assert found.strength == 2.0
