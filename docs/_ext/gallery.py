@@ -9,7 +9,10 @@ from pathlib import Path
 from sphinx.application import Sphinx
 
 from physbench.clips.animate import animate
+from physbench.clips.clip import Row
+from physbench.clips.generate import make_clip, render_spec
 from physbench.clips.task import Task, find_task, short_names, task_ids
+from physbench.scoring.shadowing import why_not
 
 CLIPS = 3  # beside each other in an animation
 AXES = ("consistency", "permanence", "drift")
@@ -51,12 +54,21 @@ def page(task: Task, name: str, figures: dict[str, dict[str, float | None]]) -> 
     """One task: animation, docstring without its first line, figures."""
     lines = (inspect.getdoc(task) or "").splitlines()
     parts = [f"# {task.id}", "", lines[0], "", f"![Three clips of the test split]({name}.webp)", "", *lines[1:], ""]
+    parts += [shadowing(task), ""]
     if figures:
         parts += ["## Figures", "", f"| quality on core | {' | '.join(AXES)} |", "| --- |" + " --- |" * len(AXES)]
         for source, values in figures.items():
             cells = (cell(values.get(axis)) for axis in AXES)
             parts.append(f"| {source} | {' | '.join(cells)} |")
     return "\n".join(parts) + "\n"
+
+
+def shadowing(task: Task) -> str:
+    """Whether the consistency of its clips is read by shadowing, and if not why."""
+    reason = why_not(make_clip(Row(task.id, "test", 0), render_spec(16, 10.0)))
+    if reason is None:
+        return "**Shadowing: valid.** Its consistency is read off [lawful segments](../../methodology.md)."
+    return f"**Shadowing: not valid**: {reason}. Its consistency is read by [outcomes](../../methodology.md)."
 
 
 def cell(value: float | str | None) -> str:
