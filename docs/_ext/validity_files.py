@@ -16,7 +16,8 @@ from physbench.checks.validity.sources import LOW_RATE
 from physbench.world.violations import REGISTRY
 
 MAIN = "128px"  # the table that bars are about
-ORDER = (MAIN, "64px", "h264")  # others behind them
+IMAGE = "image"  # the one behind a single frame
+ORDER = (MAIN, "64px", "h264", IMAGE)  # others behind them
 GROUPS = {
     "forces": "Forces",
     "motion": "Inertia",
@@ -40,11 +41,12 @@ class Published:
 
     @property
     def title(self) -> str:
-        """Size, rate and codec."""
+        """Size, rate and codec, and whether it is behind a single frame."""
         head = self.headers[0]
         size, rate = head.spec.split("@")
         codec = "" if head.crf is None else f", H.264 crf {head.crf}"
-        return f"{size.partition('x')[0]} px, {rate} frames/s{codec}"
+        behind = ", behind an image" if head.context == 1 else ""
+        return f"{size.partition('x')[0]} px, {rate} frames/s{codec}{behind}"
 
     @property
     def table(self) -> pd.DataFrame:

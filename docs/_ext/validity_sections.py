@@ -46,6 +46,9 @@ ABOUT = WRONG, LOCATE, LOSS, FALSE_BREAKS, STRANGERS, CHEATING, LOW = (
     "Lasting violations gain nothing at 4 frames/s",
 )
 
+SHADOWING = "consistency/shadowing"
+SCALES = ("gravity", "central-mass")  # violations by a factor that an image cannot show
+
 QUALITY_LOST = """Quality of ground truth less that of the violation, on the same clips, from 0 to 1; mean over
 families."""
 SKILL_LEFT = """Skill of a model that does this in every clip to which it applies: 1 is ground truth, 0 a frozen
@@ -259,6 +262,23 @@ def low_rate(table: Published) -> str:
             rows.append((f"`{source}`", axis, before, skill(row), gain, verdict(row)))
     columns = ("", "axis", "at the rate of the table", "at 4 frames/s", "gain", f"at most {LOW_RATE_GAIN:g}")
     return markdown(columns, rows, (0, 1))
+
+
+def behind_image(table: Published) -> str:
+    """What is read where the context shows no speed, under the scene's constants and under free ones."""
+    columns = {"as the scene says": SHADOWING, "constants free": f"{SHADOWING}.unseen-constants"}
+
+    def cells(source: str) -> list[str]:
+        shown = [auroc(table.find("all", source, reading)) for reading in columns.values()]
+        name, _, severity = source.partition(":")
+        if shown[1] and name in SCALES and 0.5 <= float(severity) <= 2:
+            shown[1] += "<br><small>blind by design</small>"
+        return [*shown, auroc(table.find("all", source, "permanence/intact"))] if any(shown) else [""]
+
+    rows = by_group(table.sources("violation", "picture"), cells)
+    said = markdown(("", *columns, "permanence"), rows)
+    cheating = cheats(table)
+    return "\n".join((said, f"### Cheats behind an image\n\n{cheating}")) if cheating else said
 
 
 def beside(tables: Sequence[Published]) -> str:

@@ -37,6 +37,7 @@ def part(task: str, source: str, seed: int, strength: float, consistency: float,
         Read("consistency/shadowing", "consistency", consistency, consistency, "ok", ""),
         Read("consistency/shadowing.first-break", None, 1.0, None, "ok", "ball"),
         Read("consistency/shadowing.jitter", None, 0.001, None, "ok", ""),
+        Read("consistency/shadowing.unseen-constants", None, 1.0, None, "ok", ""),
         Read("permanence/intact", "permanence", permanence, permanence, "ok", ""),
         Read("laws/gravity", None, 9.8, None, "ok", ""),
     )
@@ -50,7 +51,7 @@ def table_of(values: dict[str, tuple[float, float, float]]) -> pd.DataFrame:
     return validity_table(parts.items(), find_scorers(costly=True))
 
 
-def write(path: Path, values: dict[str, tuple[float, float, float]], crf: int | None = None) -> None:
+def write(path: Path, values: dict[str, tuple[float, float, float]], crf: int | None = None, context: int = 16) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     header = Header(
         table_version=TABLE_VERSION,
@@ -66,7 +67,7 @@ def write(path: Path, values: dict[str, tuple[float, float, float]], crf: int | 
         truths=len(SEEDS),
         first_seed=5000,
         spec="128x128@30",
-        context=16,
+        context=context,
         crf=crf,
         columns={},
     )
@@ -90,6 +91,18 @@ def test_it_says_what_was_run_which_bars_are_met_and_what_is_weak(page: ModuleTy
     assert "strength above 0.03 | 20 | 0.00% |" in text
     last = text.split("## Smaller pictures, and H.264")[1]
     assert "| 128 px, 30 frames/s | 128 px, 30 frames/s, H.264 crf 23 |" in last and "`gravity:0.9`" in last
+
+
+def test_an_image_cannot_show_a_wrong_constant(page: ModuleType, tmp_path: Path) -> None:
+    write(tmp_path / "128px.parquet", {**USUAL, **WRONG})
+    write(tmp_path / "image.parquet", {**USUAL, **WRONG, **CHEATS}, context=1)
+    text = page.page(page.published(tmp_path))
+    assert "Smaller pictures" not in text
+    image = text.split("## Behind an image")[1]
+    (gravity,) = (line.split("|")[2:5] for line in image.splitlines() if line.startswith("| `gravity:0.9`"))
+    strict, free, _ = gravity
+    assert strict.startswith(" 1.000") and free.startswith(" 0.500") and "blind by design" in free
+    assert "| `cheat-straight` | **0.40" in image.split("### Cheats behind an image")[1]
 
 
 def test_a_shortened_table_makes_the_same_page(page: ModuleType, tmp_path: Path) -> None:
