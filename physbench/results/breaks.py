@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.results.strips import Frames
-from physbench.results.words import hue_name, joined, number
-from physbench.scoring.trace import Trace
+from physbench.results.ways import is_known, with_ways
+from physbench.results.words import counted, hue_name, joined, number
+from physbench.scoring.trace import AROUND, Trace
 from physbench.tracks.tracks import Tracks
 
 Array = NDArray[np.float64]
 
-CLOSE_UPS = 3  # breaks that are shown from near
+MOST_CLOSE_UPS = 8  # breaks of a clip that are shown from near, about 1 kB each at 64 px
 LEAST_HALF = 0.09  # of the picture's smaller side: half of a close-up's side, at least
 MOST_PX = 96  # of a close-up; a larger one is made smaller
 
@@ -70,7 +71,7 @@ class Broken:
     seconds: float  # the horizon
     timelines: tuple[Timeline, ...]
     close_ups: tuple[CloseUp, ...]
-    tolerance: float  # diameters, of the close-ups
+    left_out: str  # breaks that are not drawn from near and why; "" where all are
 
 
 def broken(clip: Clip, found: Trace, tracks: Tracks, frames: Frames | None) -> Broken:
@@ -82,10 +83,37 @@ def broken(clip: Clip, found: Trace, tracks: Tracks, frames: Frames | None) -> B
         Timeline(name, tuple(_lane(found, r, n, horizon) for r in range(len(found.rungs))))
         for n, name in enumerate(names)
     )
-    worst = int(found.rung.max()) if len(found.rung) else 0
-    chosen = np.flatnonzero((found.rung == worst) & np.isfinite(found.onward[:, :, 0]).any(axis=1))[:CLOSE_UPS]
-    close_ups = tuple(_close_up(clip, found, tracks, frames, int(b), names[found.body[b]]) for b in chosen)
-    return Broken(_words(found), horizon, timelines, close_ups, round(float(found.rungs[worst]), 4))
+    apart = distinct(found)
+    found = with_ways(clip, found, tracks, apart[:MOST_CLOSE_UPS])
+    known = is_known(found.onward)
+    drawn = sorted((b for b in apart[:MOST_CLOSE_UPS] if known[b]), key=lambda b: float(found.time[b]))
+    close_ups = tuple(_close_up(clip, found, tracks, frames, b, names[found.body[b]]) for b in drawn)
+    return Broken(_words(found), horizon, timelines, close_ups, _left_out(found, apart, len(drawn)))
+
+
+def distinct(found: Trace) -> list[int]:
+    """Each break once, at the largest tolerance at which it is one: those of larger tolerances first, then in time.
+
+    One within AROUND of another of the same body at a larger tolerance is the same, and in the picture of that.
+    """
+    chosen: list[int] = []
+    for b in sorted(range(len(found.rung)), key=lambda b: (-int(found.rung[b]), float(found.time[b]))):
+        same = (c for c in chosen if found.body[c] == found.body[b] and found.rung[c] > found.rung[b])
+        if not any(abs(float(found.time[c]) - float(found.time[b])) <= AROUND for c in same):
+            chosen.append(b)
+    return chosen
+
+
+def _left_out(found: Trace, apart: list[int], drawn: int) -> str:
+    """What is not drawn from near, and why."""
+    beyond = max(len(apart) - MOST_CLOSE_UPS, 0)
+    unknown = len(apart) - beyond - drawn
+    parts = [
+        f"{beyond} at smaller tolerances or later ({MOST_CLOSE_UPS} are drawn at most)" if beyond else "",
+        f"{unknown} with no lawful trajectory that could be drawn" if unknown else "",
+    ]
+    said = joined([part for part in parts if part])
+    return f"{drawn} of {counted(len(apart), 'break')} drawn. Left out: {said}." if said else ""
 
 
 def _words(found: Trace) -> str:
@@ -133,7 +161,7 @@ def _close_up(clip: Clip, found: Trace, tracks: Tracks, frames: Frames | None, b
     corner, side = _box(seen, lawful, reach, radius, size)
     here = seen[reach] - corner if np.isfinite(seen[reach]).all() else None
     return CloseUp(
-        words=f"{found.time[b]:.2f} s, {name}: {_change(found, b)}",
+        words=f"{found.time[b]:.2f} s, {name}, at {found.rungs[found.rung[b]]:.2g}: {_change(found, b)}",
         png=_png(frames, frame - tracks.context, corner, side, size),
         side=side,
         predicted=_points(seen, corner, side),
@@ -144,6 +172,8 @@ def _close_up(clip: Clip, found: Trace, tracks: Tracks, frames: Frames | None, b
 
 
 def _change(found: Trace, b: int) -> str:
+    if found.time[b] == 0 and found.jump[b] == 0:  # nothing comes before it: what is unlawful is how it starts
+        return f"begins {number(float(found.kick[b]), 2)} m/s off every speed that the task declares"
     if not np.isfinite(found.kick[b]):
         return "nothing lawful follows"
     jump, kick = float(found.jump[b]), float(found.kick[b])
