@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from physbench.results import words
 from physbench.results.folder import RunFolder, write_atomically
+from physbench.results.manifest import spec_of
 
 if TYPE_CHECKING:
     from physbench.results.curves import GroupCurves
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 FEW_TASKS = 6  # up to which all parts of the page are open
 INLINE_ONLY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"  # no script, no request
 STRIKING = 12  # readings that are shown first
+PHYSICIST = "baseline:physicist"
 
 
 def write_report(
@@ -114,6 +117,7 @@ def render(result: Mapping[str, Any], manifest: Mapping[str, Any], gathered: Gat
         if scored
         else [],
         physicist=any("physicist" in group.shares for group in gathered.shares),
+        physicist_command=physicist_command(manifest),
         breaks=gathered.breaks,
         figures=by_family(gathered.figures),
         striking=striking(result) if scored else [],
@@ -121,6 +125,22 @@ def render(result: Mapping[str, Any], manifest: Mapping[str, Any], gathered: Gat
         took=took(result["speed"]),
         settings=settings(result, manifest),
     )
+
+
+def physicist_command(manifest: Mapping[str, Any]) -> str:
+    """What runs `baseline:physicist` under the conditions of a run and draws it in its report; "" for such a run."""
+    if manifest["model"]["target"] == PHYSICIST:
+        return ""
+    options = manifest.get("options") or {}
+    spec = spec_of(dict(manifest))
+    size = f"{spec.height}" if spec.height == spec.width else f"{spec.height}x{spec.width}"
+    context = manifest.get("context") or manifest["model"]["card"]["context_frames"]
+    suite = options.get("suite") or manifest["suite"]["name"]
+    chosen = {"--suite": suite, "--tasks": options.get("tasks"), "--limit": options.get("limit")}
+    parts = [f"{name} {quote(str(value))}" for name, value in chosen.items() if value is not None]
+    parts += [f"--model-arg {name}={value}" for name, value in (("size", size), ("fps", f"{spec.fps:g}"))]
+    own = f"physbench eval {PHYSICIST} {' '.join(parts)} --model-arg context={context} --out PHYSICIST"
+    return f"{own} && physbench report RUN --physicist PHYSICIST"
 
 
 def by_family(figures: Sequence[Figure]) -> list[dict[str, Any]]:

@@ -273,6 +273,9 @@ def test_the_page_shows_lawfulness_and_breaks(small_run: RunFolder, tmp_path: Pa
             save_trace(folder.trace(row.id), make_trace(np.full(shape, 0.5), [(0, 0, 0.5), (2, 0, 1.0)]))
     shown = render(build_result(folder, resamples=20), manifest, gather(folder, manifest, tables, physicist))
     assert "Of 8 clips, 7 at 0.03, 0 at 0.08 and 7 at 0.2 diameters break (ground truth: 0, 0, 0)." in shown
+    assert "physbench eval baseline:physicist" not in shown
+    alone = render(build_result(folder, resamples=20), manifest, gather(folder, manifest, tables))
+    assert "<code>physbench eval baseline:physicist --suite smoke --model-arg size=64" in alone
     assert "physicist: sees the context" in shown and "physicist: 100 % explained" in shown
     assert shown.count('class="tick"') == 2 * shown.count('class="lines"') > 0
     assert shown.count('class="law"') == 2 * shown.count('class="lines"')  # two close-ups a clip

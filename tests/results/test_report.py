@@ -12,11 +12,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from physbench.adapters.baselines import baseline_card
 from physbench.errors import UsageError
 from physbench.results.build import build_result
 from physbench.results.folder import RunFolder
 from physbench.results.heat import heat
-from physbench.results.report import write_report
+from physbench.results.manifest import read_manifest
+from physbench.results.report import physicist_command, write_report
 from physbench.results.words import fixed
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}
@@ -191,6 +193,24 @@ def test_the_best_of_k_stands_beside_the_mean(make_run) -> None:
     assert result["best_of"]["overall"] == pytest.approx(alone["overall"]["skill"], abs=1e-6)
     assert result["overall"]["skill"] < result["best_of"]["overall"]
     assert alone["best_of"] is None
+
+
+def test_the_command_that_adds_the_physicist_is_one_under_the_conditions_of_the_run(make_run) -> None:
+    manifest = read_manifest(make_run(2, 0))
+    assert physicist_command(manifest) == (
+        "physbench eval baseline:physicist --suite core --model-arg size=64 --model-arg fps=15 --model-arg context=8 "
+        "--out PHYSICIST && physbench report RUN --physicist PHYSICIST"
+    )
+    card = {**manifest["model"]["card"], "image_size": [64, 96], "fps": 7.5}
+    options = {**manifest["options"], "tasks": "[fo]*", "limit": 8}
+    other = {**manifest, "model": {**manifest["model"], "card": card}, "options": options, "context": 1}
+    own, _, adds = physicist_command(other).partition(" && ")
+    assert "--tasks '[fo]*' --limit 8 --model-arg size=64x96 --model-arg fps=7.5 --model-arg context=1" in own
+    arguments = dict(re.findall(r"--model-arg (\w+)=(\S+)", own))
+    asked = baseline_card("physicist", arguments)
+    assert (list(asked.image_size), asked.fps, asked.context_frames) == ([64, 96], 7.5, 1)
+    assert adds == "physbench report RUN --physicist PHYSICIST"
+    assert physicist_command({**manifest, "model": {**manifest["model"], "target": "baseline:physicist"}}) == ""
 
 
 def test_contrast_in_light_and_dark() -> None:
