@@ -70,11 +70,13 @@ class SaboteurAdapter:
         return target.startswith("saboteur:")
 
     def _source(self, target: str) -> str:
-        from physbench.checks.validity.sources import LOW_RATE, NEAR, REFERENCES, find_sources
+        from physbench.checks.validity.sources import LOW_RATE, NEAR, REFERENCES, WAIVED, find_sources
 
         text = target.partition(":")[2]
         if text.endswith(LOW_RATE):
             raise ModelError(f"saboteur:{text}: the rate is the model's. Use --model-arg fps=4.")
+        if text == WAIVED:  # as a model it would be read behind its own context, and its jump would count
+            raise ModelError(f"{target}: the context is the model's. Use stranger-far with --model-arg context=1.")
         try:
             found = (text,) if text in (*REFERENCES, *NEAR) else find_sources(text)
         except UsageError as error:

@@ -96,6 +96,7 @@ def test_a_model_is_one_saboteur() -> None:
         ("saboteur:cheat-*", "a model is one"),
         ("saboteur:telport", "teleport"),
         ("saboteur:gravity@4", "fps=4"),
+        ("saboteur:stranger-far-waived", "context=1"),
     ):
         with pytest.raises(ModelError, match=words):
             load_model(target, device=torch.device("cpu"), dtype=torch.float32)
