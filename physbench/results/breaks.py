@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from physbench.clips.clip import Clip
 from physbench.results.strips import Frames
 from physbench.results.ways import is_known, with_ways
-from physbench.results.words import counted, hue_name, joined, number
+from physbench.results.words import hue_name, joined, number
 from physbench.scoring.trace import AROUND, Trace
 from physbench.tracks.tracks import Tracks
 
@@ -113,7 +113,7 @@ def _left_out(found: Trace, apart: list[int], drawn: int) -> str:
         f"{unknown} with no lawful trajectory that could be drawn" if unknown else "",
     ]
     said = joined([part for part in parts if part])
-    return f"{drawn} of {counted(len(apart), 'break')} drawn. Left out: {said}." if said else ""
+    return f"{drawn} of {len(apart)} different breaks drawn. Left out: {said}." if said else ""
 
 
 def _words(found: Trace) -> str:

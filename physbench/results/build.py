@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from physbench import __version__
 from physbench.clips.suite import OWN
 from physbench.errors import PhysbenchError
+from physbench.results.counting import axis_counts
 from physbench.results.estimate import MODELS, estimate
 from physbench.results.folder import RunFolder, write_json
 from physbench.results.gaps import gaps
@@ -67,6 +68,7 @@ def build_result(folder: RunFolder, *, resamples: int = RESAMPLES) -> dict[str, 
         lawful=lawful_time(tables, resamples),
         readings=reading_results(tables, resamples),
         counts=_counts(tables["model"], rows, failures, manifest),
+        axis_counts=axis_counts(tables),
         failures=failures,
         unavailable=unavailable(tables["model"]),
         speed=_speed(manifest.get("speed") or {}),

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
+from physbench.results.counting_words import counting, partly
 from physbench.results.heat import Cell, heat
 from physbench.results.words import AXIS_SHORT, bracket, failures_by_reason, fixed
 
@@ -70,6 +71,8 @@ def markdown(result: Mapping[str, Any]) -> str:
         if best := result["best_of"]:
             text = f"Best of {best['samples']} samples, chosen after the fact and not the score: "
             lines += [f"{text}{fixed(best['overall'])}.", ""]
+    if said := counting(result) + partly(result):
+        lines += [" ".join(map(_plain, said)), ""]
     if counts["failed"]:
         reasons = failures_by_reason(result["failures"])
         said = [f"{_plain(reason)} ({n})" if len(reasons) > 1 else _plain(reason) for reason, n in reasons[:3]]

@@ -14,6 +14,7 @@ from physbench.errors import UsageError
 from physbench.own import registered
 from physbench.progress import Progress
 from physbench.results.breaks import Broken, broken
+from physbench.results.counting import STAND_IN, general
 from physbench.results.curves import Array, CurvePool, GroupCurves, first_off
 from physbench.results.folder import RunFolder, load_trace, load_tracks
 from physbench.results.manifest import rows_of, spec_of
@@ -58,6 +59,7 @@ class Figure:
     strips: tuple[Strip, ...]  # truth, prediction; empty where the rollout was not kept
     motion: Motion | None  # both, playing
     broken: Broken | None = None  # where it breaks the laws; None where nothing was shadowed
+    not_valid: tuple[str, ...] = ()  # readings of an axis that are not valid here, with the reason
 
 
 @dataclass(frozen=True)
@@ -195,8 +197,26 @@ def figure(
     if tracks is not None and frames is not None:
         drawn, motion = strips(clip, frames, tracks), play(clip.future(), frames, clip.spec.fps)
     return Figure(
-        shown, why(clip, error, tracks), qualities, _apart(rows), tuple(times_of(clip)), drawn, motion, breaks
+        shown,
+        why(clip, error, tracks),
+        qualities,
+        _apart(rows),
+        tuple(times_of(clip)),
+        drawn,
+        motion,
+        breaks,
+        _not_valid(rows["truth"]),
     )
+
+
+def _not_valid(rows: Mapping[str, dict[str, Any]]) -> tuple[str, ...]:
+    """Readings of an axis in which ground truth has no value in a clip, by reason: "Shadowing: not valid (...)."."""
+    names: dict[str, list[str]] = {}
+    for name, own in sorted(rows.items()):
+        if own["axis"] and own["quality"] is None and name != STAND_IN:
+            names.setdefault(general(own["reason"]), []).append(plain(name))
+    said = (f"{joined(which)}: not valid ({reason})." for reason, which in names.items())
+    return tuple(words[0].upper() + words[1:] for words in said)
 
 
 def _apart(rows: Mapping[str, Mapping[str, dict[str, Any]]]) -> tuple[Value, ...]:
@@ -265,6 +285,7 @@ def _values(table: pd.DataFrame, row: Row) -> dict[str, dict[str, Any]]:
             "value": known(r["value"]),
             "quality": known(r["quality"]),
             "unit": str(r["unit"]),
+            "reason": str(r["reason"]),
         }
         for r in rows.to_dict("records")
     }

@@ -14,6 +14,7 @@ from physbench.results.manifest import spec_of
 if TYPE_CHECKING:
     from physbench.results.curves import GroupCurves
     from physbench.results.gather import Figure, Gathered
+    from physbench.results.shares import GroupShares
 
 
 FEW_TASKS = 6  # up to which all parts of the page are open
@@ -60,6 +61,7 @@ def render(result: Mapping[str, Any], manifest: Mapping[str, Any], gathered: Gat
     from markupsafe import Markup
 
     from physbench.results.charts import axis_chart, error_chart, share_chart
+    from physbench.results.counting_words import counting, left_out, not_valid
     from physbench.results.heat import heat
 
     environment = Environment(
@@ -111,6 +113,7 @@ def render(result: Mapping[str, Any], manifest: Mapping[str, Any], gathered: Gat
                     {"name": task.name, "chart": Markup(share_chart(task, small=True))}
                     for task in gathered.task_shares.get(group.name, ())
                 ],
+                "missing": without_chart(result, group.name, gathered.task_shares.get(group.name, ())),
             }
             for group in gathered.shares
         ]
@@ -119,6 +122,19 @@ def render(result: Mapping[str, Any], manifest: Mapping[str, Any], gathered: Gat
         physicist=any("physicist" in group.shares for group in gathered.shares),
         physicist_command=physicist_command(manifest),
         breaks=gathered.breaks,
+        counting=counting(result),
+        left_out={
+            reading: [left_out(each) for each in own["not_valid"]]
+            for found in result["axis_counts"].values()
+            for reading, own in found["readings"].items()
+        },
+        over_tasks=[
+            (family, axis, found)
+            for family, axes in result["families"].items()
+            for axis, found in axes.items()
+            if found["tasks_interval"]
+        ],
+        not_valid={task: not_valid(result, task) for task in result["tasks"]},
         figures=by_family(gathered.figures),
         striking=striking(result) if scored else [],
         readings=reading_groups(result),
@@ -141,6 +157,15 @@ def physicist_command(manifest: Mapping[str, Any]) -> str:
     parts += [f"--model-arg {name}={value}" for name, value in (("size", size), ("fps", f"{spec.fps:g}"))]
     own = f"physbench eval {PHYSICIST} {' '.join(parts)} --model-arg context={context} --out PHYSICIST"
     return f"{own} && physbench report RUN --physicist PHYSICIST"
+
+
+def without_chart(result: Mapping[str, Any], family: str, drawn: Sequence[GroupShares]) -> dict[str, list[str]]:
+    """Tasks of a family in which nothing is shadowed, with what is not valid there."""
+    from physbench.results.counting_words import not_valid
+
+    names = {group.name for group in drawn}
+    tasks = [task for task in result["tasks"] if task.split("/")[0] == family and task not in names]
+    return {task: not_valid(result, task).get("consistency", []) for task in tasks}
 
 
 def by_family(figures: Sequence[Figure]) -> list[dict[str, Any]]:

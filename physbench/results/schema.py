@@ -158,6 +158,39 @@ class ReadingResult(Record):
     tasks: dict[str, ReadingValue] = Field(description="Values by task, where it applies.")
 
 
+class LeftOut(Record):
+    """Clips that are left out for one reason."""
+
+    reason: str = Field(description="Why, without what differs from clip to clip.")
+    clips: int = Field(description="How many.")
+    tasks: dict[str, int] = Field(description="How many of each task.")
+
+
+class ReadingCounts(Record):
+    """In how many clips one of an axis's readings is valid."""
+
+    valid: int = Field(description="Clips in which ground truth has a value.")
+    not_valid: list[LeftOut] = Field(description="The others; where another reading of the axis is valid, they count.")
+
+
+class Undetermined(Record):
+    """What the model shows too little of to be called lawful or not: it counts as unexplained."""
+
+    clips: int = Field(description="Clips in which all due time is in segments too short to count: consistency 0.")
+    of: int = Field(description="Clips that are shadowed.")
+    share: float = Field(description="Share of the due time in such segments, mean over the clips that are shadowed.")
+    tasks: dict[str, int] = Field(description="`clips` by task.")
+
+
+class AxisCounts(Record):
+    """How many clips count on one axis, and why others do not."""
+
+    counted: int = Field(description="Clips that count: ground truth has a quality in a reading of the axis.")
+    left_out: list[LeftOut] = Field(description="Clips that do not count, by reason.")
+    readings: dict[str, ReadingCounts] = Field(description="By reading; quality is the mean of those that are valid.")
+    undetermined: Undetermined | None = Field(description="Null on axes that do not ask for it.")
+
+
 class Counts(Record):
     """How many clips; a failed one has quality 0 and stays in every mean."""
 
@@ -241,6 +274,9 @@ class ResultDocument(Record):
     lawful: Lawful | None = Field(description="How long a prediction stays physical; null where it was not read.")
     readings: dict[str, ReadingResult] = Field(description="Every reading that has a value, by id.")
     counts: Counts = Field(description="How many clips.")
+    axis_counts: dict[str, AxisCounts] = Field(
+        default_factory=dict, description="By axis: how many clips count, are left out and why, and show too little."
+    )
     failures: list[Failure] = Field(description="Clips that failed.")
     unavailable: dict[str, str] = Field(description="Readings that could not be computed here, with the reason.")
     expectation: None = Field(default=None, description="Surprise at impossible events; not in this version.")

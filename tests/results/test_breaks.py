@@ -198,12 +198,15 @@ def test_what_is_not_drawn_is_counted_with_the_reason(clip: Clip, kit: SimpleNam
     trace = make_trace(np.ones((3, clip.horizon, 2)), [*((0, 0, time) for time in times), (2, 1, 3.0)])
     found = broken(clip, trace, kit.true_tracks(clip), clip.future())
     assert len(found.close_ups) == MOST_CLOSE_UPS and found.close_ups[-1].words.startswith("3.00 s")
-    assert found.left_out == "8 of 10 breaks drawn. Left out: 2 at smaller tolerances or later (8 are drawn at most)."
+    assert (
+        found.left_out
+        == "8 of 10 different breaks drawn. Left out: 2 at smaller tolerances or later (8 are drawn at most)."
+    )
     trace.onward[0] = np.nan
     found = broken(clip, trace, kit.true_tracks(clip), clip.future())
     assert found.left_out == (
-        "7 of 10 breaks drawn. Left out: 2 at smaller tolerances or later (8 are drawn at most) and 1 with no lawful "
-        "trajectory that could be drawn."
+        "7 of 10 different breaks drawn. Left out: 2 at smaller tolerances or later (8 are drawn at most) and 1 "
+        "with no lawful trajectory that could be drawn."
     )
 
 

@@ -135,6 +135,7 @@ def test_failed_clips_count_as_zero_and_are_listed(make_run) -> None:
     failed = frozenset({"falling.projectile-v1.test.0", "falling.projectile-v1.ood.7"})
     good, bad = build_result(make_run(), **FEW), build_result(make_run(failed=failed, name="bad"), **FEW)
     assert bad["counts"] == {"clips": 128, "samples": 1, "scored": 126, "failed": 2}
+    assert {found["counted"] for found in bad["axis_counts"].values()} == {128}  # what failed counts
     assert {item["clip"] for item in bad["failures"]} == failed
     assert bad["failures"][0]["reason"].startswith("ValueError")
     before, after = (r["tasks"]["falling/projectile-v1"]["consistency"] for r in (good, bad))

@@ -51,6 +51,23 @@ def test_a_figure_names_the_readings_that_are_not_those_of_truth(small_run, clip
     assert found.motion is not None and found.motion.seconds == 4.0
 
 
+def test_a_figure_says_which_readings_are_not_valid_in_its_clip(small_run, kit) -> None:
+    """Those with one reason together; not that a scene declares no outcomes, which says nothing."""
+    _, tables = read_run(small_run)
+    fall = ClipStore().get(Row("falling/projectile-v1", "test", 0), kit.SPEC)
+    shown = Shown(fall.id, "falling/projectile-v1", "worst", 0.5)
+    assert figure(small_run, fall, shown, None, tables).not_valid == ()
+    truth = tables["truth"]
+    own = truth["axis"].isin(["consistency", "drift"])
+    truth.loc[own, ["value", "quality"]] = None
+    truth.loc[own, "reason"] = "cannot be shadowed: boxes that meet others turn and tip"
+    other = truth[truth["axis"] == "consistency"].assign(reading="consistency/outcome", reason="none declared")
+    found = figure(small_run, fall, shown, None, {**tables, "truth": pd.concat([truth, other])})
+    assert found.not_valid == (
+        "Shadowing and accuracy: not valid (cannot be shadowed: boxes that meet others turn and tip).",
+    )
+
+
 def test_predictability_is_that_of_the_scores() -> None:
     table = pd.DataFrame(
         {

@@ -16,10 +16,11 @@ from physbench.adapters.baselines import baseline_card
 from physbench.errors import UsageError
 from physbench.results.build import build_result
 from physbench.results.folder import RunFolder
+from physbench.results.gather import Gathered
 from physbench.results.heat import heat
 from physbench.results.manifest import read_manifest
-from physbench.results.report import physicist_command, write_report
-from physbench.results.words import fixed
+from physbench.results.report import physicist_command, render, write_report
+from physbench.results.words import bracket, fixed
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 
@@ -161,6 +162,21 @@ def test_what_is_kept_does_not_read_as_a_failure(make_run) -> None:
     assert (lines["orbits: kepler"].text, lines["orbits: kepler"].note) == ("−0.29", "lost")  # 0.7 of the 0.99 of truth
     assert lines["occlusion: screen-pass"].tone == "good"
     assert lines["all families"].text == fixed(build_result(folder, resamples=100)["axes"]["permanence"]["skill"])
+
+
+def test_the_interval_over_tasks_stands_beside_that_over_clips(make_run) -> None:
+    falling = tuple(f"falling/{name}-v1" for name in ("projectile", "drop", "wall-bounce"))
+    folder = make_run(8, 0, tasks=(*falling, "orbits/kepler-v1"))
+    result, manifest = build_result(folder, resamples=100), read_manifest(folder)
+    page = render(result, manifest, Gathered((), {}, ()))
+    table = page[page.index("Other clips, other tasks") :]
+    table = table[: table.index("</table>")]
+    for axis in ("consistency", "drift"):
+        found = result["families"]["falling"][axis]
+        assert bracket(found["skill_interval"]) in table and bracket(found["tasks_interval"]) in table
+    assert table.count("<tr>") == 1 + 2 and "orbits" not in table
+    few = render(build_result(make_run(8, 0, name="few"), resamples=100), manifest, Gathered((), {}, ()))
+    assert "Other clips, other tasks" not in few
 
 
 def test_the_gap_between_splits_is_shown(make_run) -> None:
