@@ -162,7 +162,7 @@ def _close_up(clip: Clip, found: Trace, tracks: Tracks, frames: Frames | None, b
     here = seen[reach] - corner if np.isfinite(seen[reach]).all() else None
     return CloseUp(
         words=f"{found.time[b]:.2f} s, {name}, at {found.rungs[found.rung[b]]:.2g}: {_change(found, b)}",
-        png=_png(frames, frame - tracks.context, corner, side, size),
+        png=_png(_picture(clip, tracks.context, frames, frame), corner, side),
         side=side,
         predicted=_points(seen, corner, side),
         lawful=_points(lawful, corner, side),
@@ -193,18 +193,30 @@ def _box(seen: Array, lawful: Array, reach: int, radius: float, size: tuple[int,
     return np.asarray(corner, dtype=np.float64), side
 
 
-def _png(frames: Frames | None, frame: int, corner: Array, side: float, size: tuple[int, int]) -> str:
-    """The part of a predicted frame as a PNG data URI."""
-    if frames is None or not 0 <= frame < len(frames):
+def _picture(clip: Clip, context: int, frames: Frames | None, frame: int) -> Frames | None:
+    """A frame (H, W, 3) of the model's window: of the context, or predicted; None where it was not kept."""
+    if frame < context:  # at the hand-over: the last frame that the model was shown
+        known, at = clip.frames[clip.window(context)], frame
+    elif frames is not None and frame - context < len(frames):
+        known, at = frames, frame - context
+    else:
+        return None
+    picture: Frames = known[at]
+    return picture
+
+
+def _png(picture: Frames | None, corner: Array, side: float) -> str:
+    """A part of a frame as a PNG data URI; "" for none."""
+    if picture is None:
         return ""
     from PIL import Image
 
     x, y = (int(value) for value in corner)
-    picture = Image.fromarray(frames[frame][y : y + int(side), x : x + int(side)])
-    if picture.width > MOST_PX:
-        picture = picture.resize((MOST_PX, MOST_PX), Image.Resampling.BOX)
+    part = Image.fromarray(picture[y : y + int(side), x : x + int(side)])
+    if part.width > MOST_PX:
+        part = part.resize((MOST_PX, MOST_PX), Image.Resampling.BOX)
     target = io.BytesIO()
-    picture.save(target, format="PNG", optimize=True)
+    part.save(target, format="PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(target.getvalue()).decode("ascii")
 
 

@@ -182,10 +182,10 @@ def figure(
         for name, own in rows["model"].items()
         if own["axis"]
     ]
+    together = Counter(axis for name, axis, _, _ in read if name != STAND_IN)  # an axis of two readings names them
     read = [each for each in read if each[2] is not None or each[3] is not None]
-    together = Counter(axis for _, axis, _, _ in read)  # an axis of two readings names them
     qualities = tuple(
-        Value(axis if together[axis] == 1 else plain(name), quality, truth, "") for name, axis, quality, truth in read
+        Value(axis if together[axis] <= 1 else plain(name), quality, truth, "") for name, axis, quality, truth in read
     )
     path = folder.tracks(clip.id)
     tracks = load_tracks(path) if path.is_file() else None

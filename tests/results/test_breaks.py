@@ -250,6 +250,7 @@ def test_at_a_break_that_nothing_leads_to_the_arc_that_begins_there_is_drawn(cli
     trace.jump[:], trace.kick[:] = 0.0, 1.5
     (close,) = broken(clip, trace, tracks, clip.future()).close_ups
     assert close.words.endswith("at 0.2: begins 1.5 m/s off every speed that the task declares")
+    assert close.png == broken(clip, trace, tracks, None).close_ups[0].png != ""  # it is the last frame of the context
 
 
 def test_no_break_is_said(clip: Clip, kit: SimpleNamespace) -> None:

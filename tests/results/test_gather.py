@@ -68,6 +68,23 @@ def test_a_figure_says_which_readings_are_not_valid_in_its_clip(small_run, kit) 
     )
 
 
+def test_an_axis_of_two_readings_names_the_one_that_is_valid(small_run, kit) -> None:
+    """Else the accuracy of a tower, which cannot be shadowed, would be called stability."""
+    _, tables = read_run(small_run)
+    fall = ClipStore().get(Row("falling/projectile-v1", "test", 0), kit.SPEC)
+    shown = Shown(fall.id, "falling/projectile-v1", "worst", 0.5)
+
+    def with_other(table: pd.DataFrame, axis: str, reading: str) -> pd.DataFrame:
+        return pd.concat([table, table[table["axis"] == axis].assign(reading=reading, value=None, quality=None)])
+
+    drift = {name: with_other(table, "drift", "drift/stability") for name, table in tables.items()}
+    found = figure(small_run, fall, shown, None, drift)
+    assert [value.name for value in found.qualities] == ["consistency", "permanence", "accuracy"]
+    both = {name: with_other(table, "consistency", "consistency/outcome") for name, table in tables.items()}
+    found = figure(small_run, fall, shown, None, both)
+    assert [value.name for value in found.qualities] == ["consistency", "permanence", "drift"]
+
+
 def test_predictability_is_that_of_the_scores() -> None:
     table = pd.DataFrame(
         {
