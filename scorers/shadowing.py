@@ -12,7 +12,7 @@ from physbench.rollouts.rollout import Rollout
 from physbench.scoring.protocol import Reading, scorer
 from physbench.scoring.shadowing import Break, Shadowing
 from physbench.scoring.shadowing.unseen import pulls
-from physbench.scoring.shadows import not_modelled, shadowed
+from physbench.scoring.shadows import not_modelled, nothing_due, shadowed
 from physbench.scoring.unknowns import unknown_parameters
 from physbench.tracks.tracks import Tracks
 
@@ -58,7 +58,7 @@ def shadowing(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading
     if found is None:
         return {"": not_modelled(clip)}
     if not found.problem.seen.owed.any():
-        return {"": _nothing_due(found)}
+        return {"": nothing_due(found)}
     horizon = float(tracks.times[-1])
     dt = float(tracks.times[1] - tracks.times[0])
     rates = [len(rung.breaks) / max(dt * float(rung.due.sum()), dt) for rung in found.rungs]
@@ -77,11 +77,6 @@ def shadowing(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading
     for name, rung in zip(RUNG_NAMES, found.rungs, strict=True):
         readings[name] = Reading(rung.quality)
     return readings | _unseen(clip, tracks, found)
-
-
-def _nothing_due(found: Shadowing) -> Reading:
-    brief = "the context shows no speed, and ground truth moving objects for less than a segment needs"
-    return Reading(None, "not applicable", brief if found.problem.seen.brief else "no moving object is due")
 
 
 def _first(clip: Clip, breaks: Sequence[Break], index: Sequence[int], horizon: float) -> Reading:
@@ -136,5 +131,5 @@ def strength(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading:
     if found is None:
         return not_modelled(clip)
     if not found.problem.seen.owed.any():
-        return _nothing_due(found)
+        return nothing_due(found)
     return Reading(found.strength)

@@ -6,7 +6,7 @@ from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
 from physbench.scoring.predictability import LEAST_TIME, predictability_time
 from physbench.scoring.protocol import Reading, scorer
-from physbench.scoring.shadows import not_modelled, shadowed
+from physbench.scoring.shadows import not_modelled, nothing_due, shadowed
 from physbench.scoring.stability import stability
 from physbench.tracks.tracks import Tracks
 
@@ -41,6 +41,8 @@ def lasting(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
     found = shadowed(clip, tracks)
     if found is None:
         return {"": not_modelled(clip)}
+    if not found.problem.seen.owed.any():
+        return {"": nothing_due(found)}
     stable = stability(found)
     if stable.quality is None:
         return {"": Reading(None, "not applicable", "ground truth shows no moving object for 0.2 s there")}

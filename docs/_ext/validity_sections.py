@@ -271,7 +271,7 @@ def behind_image(table: Published) -> str:
     def cells(source: str) -> list[str]:
         shown = [auroc(table.find("all", source, reading)) for reading in columns.values()]
         name, _, severity = source.partition(":")
-        if shown[1] and name in SCALES and 0.5 <= float(severity) <= 2:
+        if shown[1] and name in SCALES and "+" not in source and 0.5 <= float(severity) <= 2:
             shown[1] += "<br><small>blind by design</small>"
         return [*shown, auroc(table.find("all", source, "permanence/intact"))] if any(shown) else [""]
 

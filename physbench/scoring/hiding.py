@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip, Row
 from physbench.scoring.due import DUE_SHARE, HIDDEN_SHARE, MOST_MASS, TRACE, VAGUE, whole_area
-from physbench.scoring.owed import PLACED, Course, Lawful, Segment, tells, true_course
+from physbench.scoring.owed import PLACED, Course, Lawful, Segment, true_course
 from physbench.scoring.paths import runs
+from physbench.scoring.shadowing.restart import lasts
 from physbench.tracks.tracks import Tracks
 from physbench.world.scene import RenderSpec
 
@@ -140,7 +141,7 @@ def _true_hidings(clip: Clip, context: int, column: int) -> list[Hiding]:
     course, times, found = true_course(clip, context, column), clip.times[clip.window(context)], []
     for each in hidings(course, column, context):
         shown = times[: each.first][((course.share >= PLACED) & course.inside)[: each.first]]
-        found.append(each if tells(shown) else replace(each, bounds=UNKNOWN))
+        found.append(each if lasts(shown) else replace(each, bounds=UNKNOWN))
     return found
 
 

@@ -20,7 +20,7 @@ from physbench.scoring.due import DUE_SHARE, TRACE, VAGUE, due, inside_view, loc
 from physbench.scoring.paths import runs
 from physbench.scoring.shadowing.chain import Chain, Chainer
 from physbench.scoring.shadowing.problem import Arc, Problem
-from physbench.scoring.shadowing.restart import LEAST_POINTS, LEAST_SPAN
+from physbench.scoring.shadowing.restart import LEAST_POINTS, lasts
 from physbench.scoring.shadowing.shadow import Shadowing
 from physbench.scoring.shadowing.sight import UNSURE
 from physbench.tracks.tracks import Tracks
@@ -101,7 +101,7 @@ class Lawful:
     def tells(self, first: int, until: int) -> bool:
         """Whether enough places are known between two frames to go on from."""
         seen = self.shadowing.problem.seen
-        return tells(seen.times[first:until][seen.known[first:until, self.disc]])
+        return lasts(seen.times[first:until][seen.known[first:until, self.disc]])
 
     def onward(self, frame: int) -> Course:
         """How the object is seen if it goes on lawfully from what is shown before a frame of a segment.
@@ -147,11 +147,6 @@ class Lawful:
         return self.shadowing.rungs[RUNG].chain
 
 
-def tells(times: Array) -> bool:
-    """Whether places at times (n,) s tell how an object goes on."""
-    return bool(len(times) >= LEAST_POINTS and times[-1] - times[0] >= LEAST_SPAN - 1e-9)
-
-
 def true_course(clip: Clip, context: int, column: int) -> Course:
     """How ground truth shows an object."""
     window = clip.window(context)
@@ -162,7 +157,8 @@ def true_course(clip: Clip, context: int, column: int) -> Course:
 def lawful(clip: Clip, shadowing: Shadowing | None) -> dict[int, Lawful]:
     """Objects with a lawful segment that tells how they go on, by column of the tracks.
 
-    shadowing: None where there is none. No object has one where nothing is explained, as where too little is shown.
+    shadowing: None where there is none. No object has one where nothing is explained, as where too little is shown; nor
+    has one that is not judged.
     """
     if shadowing is None or shadowing.problem.seen.sight is None or not shadowing.rungs[RUNG].weight.any():
         return {}
@@ -170,6 +166,7 @@ def lawful(clip: Clip, shadowing: Shadowing | None) -> dict[int, Lawful]:
     found = {
         clip.tracked.index(index): Lawful(clip, shadowing, disc, courses[disc])
         for disc, index in enumerate(shadowing.problem.forward.index)
+        if disc not in shadowing.problem.seen.brief
     }
     return {column: each for column, each in found.items() if each.segments}
 

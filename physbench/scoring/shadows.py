@@ -69,3 +69,9 @@ def not_modelled(clip: Clip) -> Reading:
     from physbench.scoring.shadowing import why_not
 
     return Reading(None, "not applicable", f"cannot be shadowed: {why_not(clip)}")
+
+
+def nothing_due(found: Shadowing) -> Reading:
+    """That of nothing that is due it can be told whether it moves lawfully."""
+    brief = "the context shows no speed, and ground truth moving objects for less than a segment needs"
+    return Reading(None, "not applicable", brief if found.problem.seen.brief else "no moving object is due")

@@ -113,6 +113,18 @@ def test_nobody_is_ranked_where_ground_truth_reads_as_broken(
     assert not (tmp_path / "board").exists()
 
 
+def test_ground_truth_that_cannot_be_read_is_unexplained(make_run: MakeRun, tmp_path: Path) -> None:
+    run = make_run("small", 0.5)
+    truth = pd.concat([scores(1.0, 0), lawfulness(1.0, 0)], ignore_index=True)
+    lost = truth["clip"].isin(row.id for row in find_suite("core").rows[:20])
+    further = truth["reading"].str.startswith("consistency/shadowing.")
+    of_scorer = lost & (truth["reading"] == "consistency/shadowing")
+    truth.loc[of_scorer, ["status", "value", "quality"]] = "failed", None, 0.0
+    truth[~(lost & further)].to_parquet(run.reference("truth").scores)
+    with pytest.raises(UsageError, match=r"of ground truth 95\.5% is explained"):
+        add(run, tmp_path / "board", resamples=FEW)
+
+
 def test_equal_entries_share_ranks_and_better_ones_do_not() -> None:
     freeze, truth = scores(0.0, 0), scores(1.0, 0)
     tables = [scores(0.6, 1), scores(0.6, 2), scores(0.3, 3)]

@@ -139,7 +139,8 @@ class Chainer:
         for disc, frame in missed.items():
             index = self.current.pop(disc)
             chain.arcs[index] = replace(chain.arcs[index], last=frame)
-            chain.breaks.append(Break(disc, frame, float(self.seen.times[frame]), False, np.nan, np.nan))
+            if disc not in self.seen.brief:
+                chain.breaks.append(Break(disc, frame, float(self.seen.times[frame]), False, np.nan, np.nan))
 
     def _settle(self) -> None:
         """Fit arcs that go on to the end once more to all of their points, where that breaks nothing."""
@@ -182,7 +183,7 @@ class Chainer:
         for arc in self.chain.arcs:
             firsts.setdefault(arc.disc, arc)
         for disc, arc in firsts.items():
-            if seen.tells_speed[disc] or seen.times[arc.first] > 1e-9:
+            if disc in seen.brief or seen.tells_speed[disc] or seen.times[arc.first] > 1e-9:
                 continue
             velocity = self.problem.state(disc, arc.face, arc.numbers[None])[0, 2:4]
             kick = seen.declared.outside(disc, velocity)
@@ -271,7 +272,11 @@ class Chainer:
         index = self.current.pop(disc)
         chain = self.chain
         chain.arcs[index] = before = replace(chain.arcs[index], last=frame)
-        innocent = self._met_the_unexplained(disc, frame) or self._was_met_wrongly(before, frame, way)
+        innocent = (
+            disc in self.seen.brief  # it is not judged, and goes on for the sake of those that it meets
+            or self._met_the_unexplained(disc, frame)
+            or self._was_met_wrongly(before, frame, way)
+        )
         if not innocent and sum(b.disc == disc for b in chain.breaks) >= MOST_BREAKS:
             return
         found = None

@@ -35,7 +35,7 @@ class Declared:
 
 
 def declared(clip: Clip, index: tuple[int, ...]) -> Declared | None:
-    """What the task of a clip declares of the bodies index (N,), read off DRAWS other draws with the same bodies.
+    """What the task of a clip declares of the bodies index (N,), read off up to DRAWS other draws with the same bodies.
 
     At the hand-over a velocity is that of the declared start after all that has happened by then. The clip's own is
     always inside. None where the task does not draw such a scene again.

@@ -115,8 +115,9 @@ def _shown(seen: Seen) -> Mask:
 
 def _shows_enough(seen: Seen) -> bool:
     """Whether bodies are shown for as long as nearly any lawful future shows them."""
-    behind = (seen.times > 1e-9)[:, None]
-    return int(((seen.there | seen.known) & behind).sum()) >= seen.least
+    shown = (seen.there | seen.known) & (seen.times > 1e-9)[:, None]
+    shown[:, list(seen.brief)] = False
+    return int(shown.sum()) >= seen.least
 
 
 def _weights(chain: Chain, seen: Seen) -> tuple[Array, Mask, Mask]:

@@ -30,6 +30,11 @@ EARLIER = 2  # frames before a start whose speed is tried, too
 Value = tuple[int, float]  # first frame that an arc misses, minus the rms distance up to there: the larger the better
 
 
+def lasts(times: Array) -> bool:
+    """Whether places at times (n,) s, ascending, are enough for a segment that counts."""
+    return bool(len(times) >= LEAST_POINTS and times[-1] - times[0] >= LEAST_SPAN - 1e-9)
+
+
 class Restarts:
     """Looks for arcs of a problem at one tolerance."""
 

@@ -48,7 +48,7 @@ class Seen:
     sight: Sight | None = None  # what the camera sees elsewhere; None: all
     declared: Declared | None = None  # velocities at the hand-over that the task declares; None: any
     least: float = 0.0  # frames x bodies that must be shown for anything to be said
-    brief: tuple[int, ...] = ()  # bodies that not even ground truth shows for long enough: owed nothing, not judged
+    brief: tuple[int, ...] = ()  # bodies that not even ground truth shows for long enough: owed nothing, never broken
 
     @property
     def known(self) -> Mask:

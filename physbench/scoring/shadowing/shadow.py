@@ -117,11 +117,11 @@ def seen_of(clip: Clip, tracks: Tracks, model: Forward) -> Seen:
     seen = from_tracks(clip, tracks, model)
     if seen.tells_speed.all():
         return seen
-    moments = brief(clip, tracks.context, seen, model.index)
+    moments = brief(clip, tracks.context, model)
     owed = seen.owed.copy()
     owed[:, list(moments)] = False
-    least = least_shown(clip, Problem(model, seen))
-    return replace(seen, owed=owed, brief=moments, declared=declared(clip, model.index), least=least)
+    seen = replace(seen, owed=owed, brief=moments, declared=declared(clip, model.index))
+    return replace(seen, least=least_shown(clip, Problem(model, seen)))
 
 
 def why_not(clip: Clip) -> str | None:

@@ -12,22 +12,23 @@ from numpy.typing import NDArray
 from physbench.clips.clip import Clip
 from physbench.scoring.due import DUE_SHARE
 from physbench.scoring.shadowing.changes import Change
+from physbench.scoring.shadowing.forward import Forward
 from physbench.scoring.shadowing.problem import FREE, Problem
-from physbench.scoring.shadowing.restart import LEAST_POINTS, LEAST_SPAN
-from physbench.scoring.shadowing.seen import Seen
+from physbench.scoring.shadowing.restart import lasts
+from physbench.scoring.shadowing.seen import from_tracks
 from physbench.scoring.unknowns import cast, other_states
 from physbench.world.camera import PLANE_AXES
 
 Array = NDArray[np.float64]
 
-CLEAR = 0.5  # of an object that is seen: where less is, its place may not be sure
 PERCENTILE, HALF = 10.0, 0.5  # of the visible times of lawful futures, and the share of it that must be shown
 
 
 def least_shown(clip: Clip, problem: Problem) -> float:
     """Frames x bodies that a prediction must at least show: half of the 10th percentile of what other draws show.
 
-    They start at the true places with the velocities of other draws of the task; 0 where there are none.
+    They start at the true places with the velocities of other draws of the task; 0 where there are none. Bodies that
+    are not judged do not count.
     """
     seen, model = problem.seen, problem.forward
     if seen.sight is None:
@@ -47,15 +48,18 @@ def least_shown(clip: Clip, problem: Problem) -> float:
     frames = slice(first + 1, len(seen.times))
     way = problem.model.run(changes, int(seen.steps[-1]))
     shown = seen.sight.share(way.places(seen.steps[frames]), frames) >= DUE_SHARE
+    shown[..., list(seen.brief)] = False
     return HALF * float(np.percentile(shown.sum(axis=(1, 2)), PERCENTILE))
 
 
-def brief(clip: Clip, context: int, seen: Seen, index: tuple[int, ...]) -> tuple[int, ...]:
-    """Which of the bodies index (N,) ground truth shows clearly for less than a segment needs, context included."""
-    shares = clip.visible_share()[clip.window(context)][:, [clip.tracked.index(i) for i in index]]
-    found = []
-    for n, clear in enumerate(((seen.owed & (shares >= CLEAR)) | seen.given).T):
-        times = seen.times[clear]
-        if len(times) < LEAST_POINTS or times[-1] - times[0] < LEAST_SPAN - 1e-9:
-            found.append(n)
-    return tuple(found)
+def brief(clip: Clip, context: int, model: Forward) -> tuple[int, ...]:
+    """Which bodies of a model ground truth shows, but for less than a segment needs, the context included.
+
+    Of those alone whose speed the context does not show. Read off tracks of ground truth: its own would not count.
+    """
+    from physbench.tracks.tracker import track
+
+    truth = from_tracks(clip, track(clip, context, clip.frames[clip.window(context)]), model)
+    known = truth.known & (truth.owed | truth.given)
+    unknown = truth.owed.any(axis=0) & ~truth.tells_speed
+    return tuple(int(n) for n in np.flatnonzero(unknown) if not lasts(truth.times[known[:, n]]))

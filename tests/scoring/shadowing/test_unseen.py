@@ -18,8 +18,9 @@ from physbench.rollouts.rollout import Rollout
 from physbench.scoring.score import find_scorers, score_clip
 from physbench.scoring.shadowing.declared import declared
 from physbench.scoring.shadowing.problem import Problem
+from physbench.scoring.shadowing.readings import ladder, strength
 from physbench.scoring.shadowing.seen import Seen, from_states, from_tracks
-from physbench.scoring.shadowing.shadow import model_of
+from physbench.scoring.shadowing.shadow import model_of, seen_of
 from physbench.scoring.shadowing.unseen import best_constants, best_factor
 from physbench.scoring.unknowns import cast, other_states
 from physbench.tracks.tracks import Tracks
@@ -188,3 +189,27 @@ def test_what_even_ground_truth_shows_for_a_moment_only_is_not_judged_behind_an_
         headline = rows[0]
         assert (headline.status, headline.quality) == (status, quality)
         assert ("less than a segment" in headline.reason) == (context == 1)
+
+
+def test_who_is_not_judged_is_never_broken_and_spoils_nobody(
+    clip_of: Callable[..., Clip], ideal: Callable[..., Tracks]
+) -> None:
+    """One of two balls jumps by a diameter, 0.4 s after they met."""
+    clip = clip_of("collisions/head-on-v1")
+    model = model_of(clip)
+    assert model is not None
+    px = clip.px_positions()[clip.window(1)].copy()
+    column = clip.tracked.index(model.index[0])
+    hit = next(contact.time for contact in clip.contacts if contact.time > 0)
+    px[clip.times[clip.window(1)] > hit + 0.4, column, 1] += (
+        clip.diameters()[clip.handover, column] * clip.pixels_per_metre
+    )
+    seen = seen_of(clip, ideal(clip, 1, px), model)
+    assert not seen.brief
+    strict = Problem(model, seen)
+    assert any(b.disc == 0 for b in ladder(strict)[0].breaks) and strength(strict) > 0.3
+    owed = seen.owed.copy()
+    owed[:, 0] = False
+    spared = Problem(model, replace(seen, brief=(0,), owed=owed))
+    assert all(not rung.breaks and rung.quality == 1.0 for rung in ladder(spared))
+    assert strength(spared) == 0.01
