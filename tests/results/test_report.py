@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import xml.etree.ElementTree as ElementTree
+from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import physbench.results
 from physbench.adapters.baselines import baseline_card
 from physbench.errors import UsageError
 from physbench.results.build import build_result
@@ -22,6 +24,7 @@ from physbench.results.manifest import read_manifest
 from physbench.results.report import physicist_command, render, write_report
 from physbench.results.words import bracket, fixed
 
+STYLE = Path(physbench.results.__file__).parent / "templates" / "report.css"
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 
 
@@ -263,3 +266,11 @@ def test_an_unfinished_run_has_no_report(make_run) -> None:
     with pytest.raises(UsageError, match="not finished"):
         write_report(folder)
     assert not folder.report.exists()
+
+
+def test_no_rule_of_the_style_sheet_stands_twice() -> None:
+    """A second rule for a whole kind of element would override the first everywhere."""
+    sheet = re.sub(r"@media[^{]*\{(?:[^{}]*\{[^{}]*\})*[^{}]*\}", "", STYLE.read_text(encoding="utf-8"))
+    selectors = [" ".join(found.split()) for found in re.findall(r"([^{}]+)\{", sheet)]
+    assert not [selector for selector, many in Counter(selectors).items() if many > 1]
+    assert ".clip details" in selectors and "details" in selectors
