@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.results.strips import Frames
-from physbench.results.ways import is_known, with_ways
+from physbench.results.ways import Ways, begins, lawful_ways, moment
 from physbench.results.words import hue_name, joined, number
 from physbench.scoring.trace import AROUND, Trace
 from physbench.tracks.tracks import Tracks
@@ -59,7 +59,7 @@ class CloseUp:
     side: float  # px
     predicted: str  # SVG points
     lawful: str  # likewise
-    here: tuple[float, float] | None  # where the body is seen at the break
+    here: tuple[float, float] | None  # where the body is seen at the moment of the break
     radius: float  # px of the body
 
 
@@ -84,11 +84,11 @@ def broken(clip: Clip, found: Trace, tracks: Tracks, frames: Frames | None) -> B
         for n, name in enumerate(names)
     )
     apart = distinct(found)
-    found = with_ways(clip, found, tracks, apart[:MOST_CLOSE_UPS])
-    known = is_known(found.onward)
+    ways = lawful_ways(clip, found, tracks, apart[:MOST_CLOSE_UPS])
+    known = ways.known
     drawn = sorted((b for b in apart[:MOST_CLOSE_UPS] if known[b]), key=lambda b: float(found.time[b]))
-    close_ups = tuple(_close_up(clip, found, tracks, frames, b, names[found.body[b]]) for b in drawn)
-    return Broken(_words(found), horizon, timelines, close_ups, _left_out(found, apart, len(drawn)))
+    close_ups = tuple(_close_up(clip, found, tracks, frames, b, ways, names[found.body[b]]) for b in drawn)
+    return Broken(_words(found), horizon, timelines, close_ups, _left_out(len(apart), len(drawn), ways.why_not))
 
 
 def distinct(found: Trace) -> list[int]:
@@ -104,16 +104,19 @@ def distinct(found: Trace) -> list[int]:
     return chosen
 
 
-def _left_out(found: Trace, apart: list[int], drawn: int) -> str:
-    """What is not drawn from near, and why."""
-    beyond = max(len(apart) - MOST_CLOSE_UPS, 0)
-    unknown = len(apart) - beyond - drawn
+def _left_out(apart: int, drawn: int, why_not: str) -> str:
+    """Which breaks of all that are `apart` are not drawn from near, and why."""
+    beyond = max(apart - MOST_CLOSE_UPS, 0)
+    unknown = apart - beyond - drawn
+    reason = (
+        f"whose lawful way was not kept or found again ({why_not})" if why_not else "with no lawful way around them"
+    )
     parts = [
         f"{beyond} at smaller tolerances or later ({MOST_CLOSE_UPS} are drawn at most)" if beyond else "",
-        f"{unknown} with no lawful trajectory that could be drawn" if unknown else "",
+        f"{unknown} {reason}" if unknown else "",
     ]
     said = joined([part for part in parts if part])
-    return f"{drawn} of {len(apart)} different breaks drawn. Left out: {said}." if said else ""
+    return f"{drawn} of {apart} different breaks drawn. Left out: {said}." if said else ""
 
 
 def _words(found: Trace) -> str:
@@ -148,20 +151,22 @@ def _lane(found: Trace, r: int, n: int, horizon: float) -> Lane:
     return Lane(round(float(found.rungs[r]), 4), bars, shares)
 
 
-def _close_up(clip: Clip, found: Trace, tracks: Tracks, frames: Frames | None, b: int, name: str) -> CloseUp:
-    reach, frame, column = found.onward.shape[1] // 2, int(found.frame[b]), int(found.columns[found.body[b]])
+def _close_up(
+    clip: Clip, found: Trace, tracks: Tracks, frames: Frames | None, b: int, ways: Ways, name: str
+) -> CloseUp:
+    reach, frame, column = ways.places.shape[1] // 2, moment(found, b), int(found.columns[found.body[b]])
     window = np.arange(frame - reach, frame + reach + 1)
     inside = (window >= 0) & (window < len(tracks.position))
     seen = np.full((len(window), 2), np.nan)
     seen[inside] = tracks.position[window[inside], column]
-    lawful = found.onward[b].astype(np.float64)
+    lawful = ways.places[b].astype(np.float64)
     index = clip.window(tracks.context)
     radius = float(clip.diameters()[index][min(frame, len(tracks.times) - 1), column]) * clip.pixels_per_metre / 2
     size = (clip.spec.width, clip.spec.height)
     corner, side = _box(seen, lawful, reach, radius, size)
     here = seen[reach] - corner if np.isfinite(seen[reach]).all() else None
     return CloseUp(
-        words=f"{found.time[b]:.2f} s, {name}, at {found.rungs[found.rung[b]]:.2g}: {_change(found, b)}",
+        words=f"{_when(found, b)}, {name}, at {found.rungs[found.rung[b]]:.2g}: {_change(found, b)}",
         png=_png(_picture(clip, tracks.context, frames, frame), corner, side),
         side=side,
         predicted=_points(seen, corner, side),
@@ -171,8 +176,16 @@ def _close_up(clip: Clip, found: Trace, tracks: Tracks, frames: Frames | None, b
     )
 
 
+def _when(found: Trace, b: int) -> str:
+    """When a break is, and when it shows: the motions part before the tolerance is left."""
+    time, shows, dt = float(found.time[b]), float(found.times[found.frame[b]]), float(found.times[1] - found.times[0])
+    if abs(shows - time) <= 1.5 * dt:  # one frame, and what rounding adds
+        return f"{time:.2f} s"
+    return f"dated {time:.2f} s, first {'seen' if begins(found, b) else 'missed'} at {shows:.2f} s"
+
+
 def _change(found: Trace, b: int) -> str:
-    if found.time[b] == 0 and found.jump[b] == 0:  # nothing comes before it: what is unlawful is how it starts
+    if begins(found, b):
         return f"begins {number(float(found.kick[b]), 2)} m/s off every speed that the task declares"
     if not np.isfinite(found.kick[b]):
         return "nothing lawful follows"

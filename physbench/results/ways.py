@@ -1,13 +1,15 @@
 """The lawful way around a break of a clip that the report shows.
 
-A run keeps it for the first breaks at each tolerance. Of the few clips that are shown the others are found here, by
-shadowing their stored tracks once more, which takes less than a second a clip.
+A run keeps it around the first miss of the first breaks at each tolerance. Where that does not reach back to the moment
+at which the motions part, and for other breaks, it is found here by shadowing the stored tracks of the clip once more.
+That takes less than a second a clip; after a context of one image the first clip of a task takes 2 to 5 s, for which
+speeds the task declares is read off 128 draws. Only clips that the report shows are asked for, two a task at most.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,44 +26,78 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float32]
 
-
-def is_known(onward: Array) -> NDArray[np.bool_]:
-    """Which lawful ways (B, L, 2) have a place at all: (B,)."""
-    return np.asarray(np.isfinite(onward[:, :, 0]).any(axis=1))
+MOST_WORDS = 160  # characters of an error that are shown
 
 
-def with_ways(clip: Clip, found: Trace, tracks: Tracks, wanted: Iterable[int]) -> Trace:
-    """The trace with the lawful ways of the `wanted` breaks, where there are any.
+@dataclass(frozen=True, eq=False)
+class Ways:
+    """Lawful ways of B breaks."""
 
-    The trace as it is where the run kept them all, where shadowing raises, and where it does not find the breaks of the
-    run again (another version made them).
+    places: Array  # (B, L, 2) px around the moment of each break; NaN where not known
+    why_not: str  # why some that were wanted could not be looked for; "" where all were
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """Which have a place at all: (B,)."""
+        return np.asarray(np.isfinite(self.places[:, :, 0]).any(axis=1))
+
+
+def begins(found: Trace, b: int) -> bool:
+    """Whether nothing comes before a break: what is unlawful is how the motion starts."""
+    return bool(found.time[b] == 0 and found.jump[b] == 0)
+
+
+def moment(found: Trace, b: int) -> int:
+    """Frame around which a break is drawn: that of its time, where the motions part; of a beginning its first one."""
+    return int(found.frame[b]) if begins(found, b) else int(np.argmin(np.abs(found.times - found.time[b])))
+
+
+def lawful_ways(clip: Clip, found: Trace, tracks: Tracks, wanted: Iterable[int]) -> Ways:
+    """Lawful ways around the moments of breaks, those `wanted` found again where the run kept none of that moment.
+
+    They stay as the run kept them, with the reason, where shadowing raises or does not find the run's breaks again.
     """
-    known = is_known(found.onward)
-    missing = [b for b in wanted if not known[b]]
+    places, reach = _kept(found), found.onward.shape[1] // 2
+    missing = [b for b in wanted if not np.isfinite(places[b, reach]).all()]
     if not missing:
-        return found
+        return Ways(places, "")
     try:
         again = shadowed(clip, tracks)
-        breaks = [] if again is None else [(r, each) for r, rung in enumerate(again.rungs) for each in rung.breaks]
-        if again is None or [(r, b.disc, b.frame) for r, b in breaks] != _breaks(found):
-            return found
-        onward, reach = found.onward.copy(), found.onward.shape[1] // 2
+        if again is None:
+            return Ways(places, "this version of physbench does not shadow the scene")
+        breaks = [(r, each) for r, rung in enumerate(again.rungs) for each in rung.breaks]
+        if [(r, b.disc, b.frame) for r, b in breaks] != _breaks(found):
+            return Ways(places, "shadowed again, the tracks have other breaks than the run found")
         for b in missing:
             r, each = breaks[b]
-            onward[b] = lawful_way(clip, again, again.rungs[r], each, reach)
+            way = lawful_way(clip, again, again.rungs[r], each, reach, moment(found, b))
+            if np.isfinite(way).any():
+                places[b] = way
     except MemoryError:
         raise
-    except Exception:  # of a picture more or less: the report does without it, and says so
-        return found
-    return replace(found, onward=onward)
+    except Exception as error:  # a picture more or less is no reason to end a report
+        words = " ".join(f"{type(error).__name__}: {error}".split())
+        return Ways(places, f"shadowing raised {words[:MOST_WORDS].rstrip(': ')}")
+    return Ways(places, "")
+
+
+def _kept(found: Trace) -> Array:
+    """The lawful ways that the run kept, moved from around the first miss to around the moment."""
+    length = found.onward.shape[1]
+    places = np.full_like(found.onward, np.nan)
+    for b in range(len(places)):
+        source = np.arange(length) - (int(found.frame[b]) - moment(found, b))
+        inside = (source >= 0) & (source < length)
+        places[b, inside] = found.onward[b, source[inside]]
+    return places
 
 
 def _breaks(found: Trace) -> list[tuple[int, int, int]]:
     return list(zip(found.rung.tolist(), found.body.tolist(), found.frame.tolist(), strict=True))
 
 
-def lawful_way(clip: Clip, found: Shadowing, rung: Rung, at: Break, reach: int) -> Array:
-    """The lawful way (2 reach + 1, 2) px around a break; NaN where there is none.
+def lawful_way(clip: Clip, found: Shadowing, rung: Rung, at: Break, reach: int, middle: int) -> Array:
+    """The lawful way (2 reach + 1, 2) px around frame `middle` at a break; NaN where there is none.
 
     The arc in front of the break goes on. Where none leads to it, as at a speed that the task does not declare, it is
     the arc that begins there.
@@ -69,19 +105,21 @@ def lawful_way(clip: Clip, found: Shadowing, rung: Rung, at: Break, reach: int) 
     problem, total = found.problem, len(found.problem.seen.times)
     way = np.full((2 * reach + 1, 2), np.nan, dtype=np.float32)
     own = [arc for arc in rung.chain.arcs if arc.disc == at.disc]
-    leads, begins = ([arc for arc in own if getattr(arc, end) == at.frame] for end in ("last", "first"))
-    if not (leads or begins):
+    leads, follows = ([arc for arc in own if getattr(arc, end) == at.frame] for end in ("last", "first"))
+    if not (leads or follows):
         return way
-    arc = (leads or begins)[0]
+    arc = (leads or follows)[0]
     before = [each for each in rung.chain.arcs if each.disc != at.disc or each.first < arc.first or each is arc]
     arcs = [replace(each, last=total) if each is arc else each for each in before]
-    end = min(at.frame + reach, total - 1)
-    frames = np.arange(max(at.frame - reach, arc.first, 0), end + 1)
+    end = min(middle + reach, total - 1)
+    frames = np.arange(max(middle - reach, arc.first, 0), end + 1)
+    if not len(frames):
+        return way
     simulated = problem.simulate(arcs, end)
     place = simulated.at(problem.seen.steps[frames])[0][0, :, at.disc]  # (F, 2) m
     camera = clip.scene.camera
     points = np.zeros((len(frames), 3))
     points[:, list(PLANE_AXES[camera.view])] = place
     points[:, depth_axis(camera)] = problem.forward.depth[at.disc]
-    way[frames - at.frame + reach] = px_from_world(camera, clip.spec, points)
+    way[frames - middle + reach] = px_from_world(camera, clip.spec, points)
     return way
