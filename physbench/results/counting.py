@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from physbench.results.schema import AxisCounts, LeftOut, ReadingCounts, Undetermined
-from physbench.scoring.predictability import LEAST_TIME
 from physbench.scoring.protocol import AXES
 
 if TYPE_CHECKING:
@@ -16,11 +15,7 @@ if TYPE_CHECKING:
 STAND_IN = "consistency/outcome"  # read where shadowing is not valid: that a scene declares none says nothing
 UNDETERMINED = "consistency/shadowing.undetermined"
 WHOLE = 1 - 1e-6  # share from which all due time is undetermined
-# Reasons that name a clip's own number, or hang on what stands before them, and how they read beside others.
-GENERAL = (
-    (re.compile(r"the context allows a prediction for \S+ s only"), f"T_p below {LEAST_TIME:g} s"),
-    (re.compile(r"(ground truth shows no moving object for \S+ s) there"), r"\1 in any later quarter"),
-)
+NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[-+]?\d+)?(?!\w|\.\d)")  # by itself: not the 1 of kepler-v1
 
 
 def axis_counts(tables: Mapping[str, pd.DataFrame]) -> dict[str, AxisCounts]:
@@ -28,12 +23,13 @@ def axis_counts(tables: Mapping[str, pd.DataFrame]) -> dict[str, AxisCounts]:
     return {axis: _axis(tables["model"], tables["truth"], axis) for axis in AXES}
 
 
-def general(reason: str) -> str:
-    """The reason as it reads for all clips that have it."""
-    for pattern, words in GENERAL:
-        if found := pattern.fullmatch(reason):
-            return found.expand(words)
-    return reason
+def together(reasons: Iterable[str]) -> str:
+    """Reasons that differ at most in their numbers as one: "a prediction for 0.1 to 0.25 s only"."""
+    first, *others = sorted(set(reasons))
+    numbers = zip(*map(NUMBER.findall, (first, *others)), strict=True)
+    spans = (sorted(set(found), key=lambda number: (float(number), number)) for found in numbers)
+    said = iter([" to ".join((span[0], span[-1])) if len(span) > 1 else span[0] for span in spans])
+    return NUMBER.sub(lambda found: next(said), first)
 
 
 def _axis(model: pd.DataFrame, truth: pd.DataFrame, axis: str) -> AxisCounts:
@@ -41,7 +37,6 @@ def _axis(model: pd.DataFrame, truth: pd.DataFrame, axis: str) -> AxisCounts:
     if rows.empty or not (model["axis"] == axis).any():
         every = truth.drop_duplicates("clip").assign(reason="not measured")
         return AxisCounts(counted=0, left_out=_left_out(every), readings={}, undetermined=None)
-    rows = rows.assign(reason=rows["reason"].map(general))
     valid = rows["quality"].notna()
     counted = set(rows.loc[valid, "clip"])
     others = rows[~rows["clip"].isin(counted)].sort_values("reading")
@@ -60,12 +55,14 @@ def _axis(model: pd.DataFrame, truth: pd.DataFrame, axis: str) -> AxisCounts:
 
 
 def _left_out(rows: pd.DataFrame) -> list[LeftOut]:
-    """By reason, the most frequent first; one row a clip, with its task and reason."""
+    """By reason, whatever numbers it names, the most frequent first; one row a clip, with its task and reason."""
     found = [
         LeftOut(
-            reason=str(reason), clips=len(own), tasks={str(t): int(n) for t, n in own.groupby("task").size().items()}
+            reason=together(own["reason"]),
+            clips=len(own),
+            tasks={str(t): int(n) for t, n in own.groupby("task").size().items()},
         )
-        for reason, own in rows.groupby("reason")
+        for _, own in rows.groupby(rows["reason"].map(lambda reason: NUMBER.sub("\0", reason)))
     ]
     return sorted(found, key=lambda each: (-each.clips, each.reason))
 

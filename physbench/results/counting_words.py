@@ -42,7 +42,7 @@ def not_valid(result: Document, task: str) -> dict[str, list[str]]:
     """By axis: which of its readings are not valid in clips of a task, with the reason and what is read instead."""
     found = {}
     for axis, own in result["axis_counts"].items():
-        clips = result["tasks"][task][axis]["clips"]
+        clips = result["tasks"][task][axis]["clips"] + sum(each["tasks"].get(task, 0) for each in own["left_out"])
         missing = {
             reading: [each for each in readings["not_valid"] if task in each["tasks"]]
             for reading, readings in own["readings"].items()
@@ -50,7 +50,7 @@ def not_valid(result: Document, task: str) -> dict[str, list[str]]:
         others = joined([plain(reading) for reading, each in missing.items() if not each])
         found[axis] = [
             f"{plain(reading)}: not valid"
-            + (f" in {one['tasks'][task]} clips" if one["tasks"][task] < clips else "")
+            + (f" in {one['tasks'][task]} of {clips} clips" if one["tasks"][task] < clips else "")
             + f" ({one['reason']})"
             + (f"; {others} alone counts" if others and one["tasks"][task] >= clips else "")
             for reading, each in missing.items()
@@ -68,12 +68,11 @@ def left_out(found: Mapping[str, Any]) -> str:
 
 
 def _too_little(found: Mapping[str, Any], axis: str) -> str:
-    share = f"{100 * found['share']:.1f} % of the due time"
+    share = f"{100 * found['share']:.1f} % of the due time of a clip is undetermined on average"
     if not found["clips"]:
-        return f"No clip of {found['of']} that are shadowed shows too little to be judged ({share} is undetermined)."
+        return f"No clip of {found['of']} that are shadowed shows too little to be judged; {share}."
     tasks = joined([f"{short(task)} {many}" for task, many in found["tasks"].items()])
     return (
         f"{found['clips']} of {found['of']} shadowed clips show{'s' if found['clips'] == 1 else ''} too little to be "
-        f"judged and count{'s' if found['clips'] == 1 else ''} 0 on {AXIS_NAMES.get(axis, axis)} ({tasks}); "
-        f"{share} of all is undetermined."
+        f"judged and count{'s' if found['clips'] == 1 else ''} 0 on {AXIS_NAMES.get(axis, axis)} ({tasks}); {share}."
     )

@@ -14,7 +14,7 @@ from physbench.errors import UsageError
 from physbench.own import registered
 from physbench.progress import Progress
 from physbench.results.breaks import Broken, broken
-from physbench.results.counting import STAND_IN, general
+from physbench.results.counting import STAND_IN
 from physbench.results.curves import Array, CurvePool, GroupCurves, first_off
 from physbench.results.folder import RunFolder, load_trace, load_tracks
 from physbench.results.manifest import rows_of, spec_of
@@ -214,7 +214,7 @@ def _not_valid(rows: Mapping[str, dict[str, Any]]) -> tuple[str, ...]:
     names: dict[str, list[str]] = {}
     for name, own in sorted(rows.items()):
         if own["axis"] and own["quality"] is None and name != STAND_IN:
-            names.setdefault(general(own["reason"]), []).append(plain(name))
+            names.setdefault(own["reason"], []).append(plain(name))
     said = (f"{joined(which)}: not valid ({reason})." for reason, which in names.items())
     return tuple(words[0].upper() + words[1:] for words in said)
 

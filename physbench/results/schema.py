@@ -161,7 +161,7 @@ class ReadingResult(Record):
 class LeftOut(Record):
     """Clips that are left out for one reason."""
 
-    reason: str = Field(description="Why, without what differs from clip to clip.")
+    reason: str = Field(description="Why; of a number that differs from clip to clip the least and the largest.")
     clips: int = Field(description="How many.")
     tasks: dict[str, int] = Field(description="How many of each task.")
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from physbench.results.build import build_result
-from physbench.results.counting import axis_counts, general
+from physbench.results.counting import axis_counts, together
 from physbench.results.counting_words import counting, not_valid, partly
 from physbench.results.folder import RunFolder
 from physbench.results.formats import markdown
@@ -23,6 +23,7 @@ from physbench.results.shares import GroupShares
 TOWER, ORBIT, FALL = "collisions/head-on-v1", "orbits/kepler-v1", "falling/projectile-v1"
 TIPS = "cannot be shadowed: boxes that meet others turn and tip"
 NONE = "the scene declares no outcomes"
+BRIEF = "the context allows a prediction for 0.1 to 0.2 s only"
 Rows = Callable[[pd.DataFrame], pd.Series]
 
 
@@ -76,7 +77,7 @@ def test_counts_are_those_of_the_scores(folder: RunFolder) -> None:
         "permanence": 32,
         "drift": 30,
     }
-    assert axes["drift"]["left_out"] == [{"reason": "T_p below 0.3 s", "clips": 2, "tasks": {ORBIT: 2}}]
+    assert axes["drift"]["left_out"] == [{"reason": BRIEF, "clips": 2, "tasks": {ORBIT: 2}}]
     assert axes["consistency"]["left_out"] == axes["permanence"]["left_out"] == []
     readings = axes["consistency"]["readings"]
     assert list(readings) == ["consistency/shadowing", "consistency/outcome"]  # the most valid first
@@ -131,20 +132,20 @@ def test_it_is_said_in_words(folder: RunFolder) -> None:
     result = build_result(folder, resamples=50)
     assert counting(result) == [
         "Of 32 clips count 32 on consistency, 32 on permanence and 30 on long-horizon stability.",
-        "Left out of long-horizon stability: 2 clips of kepler (T_p below 0.3 s).",
+        f"Left out of long-horizon stability: 2 clips of kepler ({BRIEF}).",
         "1 of 32 shadowed clips shows too little to be judged and counts 0 on consistency (projectile 1); 3.1 % of the "
-        "due time of all is undetermined.",
+        "due time of a clip is undetermined on average.",
     ]
     assert partly(result) == [
         f"consistency/shadowing is not valid in 8 clips of head-on ({TIPS}).",
-        "drift/accuracy is not valid in 2 clips of kepler (T_p below 0.3 s).",
+        f"drift/accuracy is not valid in 2 clips of kepler ({BRIEF}).",
     ]
     assert not_valid(result, TOWER) == {
         "consistency": [f"shadowing: not valid ({TIPS}); outcome alone counts"],
         "permanence": [],
         "drift": [],
     }
-    assert not_valid(result, ORBIT)["drift"] == ["accuracy: not valid in 2 clips (T_p below 0.3 s)"]
+    assert not_valid(result, ORBIT)["drift"] == [f"accuracy: not valid in 2 of 8 clips ({BRIEF})"]
     assert not_valid(result, FALL)["consistency"] == []  # that it declares no outcomes says nothing
 
 
@@ -179,7 +180,38 @@ def test_a_result_of_an_older_version_says_nothing(folder: RunFolder) -> None:
     assert "not valid in" not in page and "By reading" not in page
 
 
-def test_reasons_are_made_general() -> None:
-    assert general("the context allows a prediction for 0.13 s only") == "T_p below 0.3 s"
-    assert general("ground truth shows no moving object for 0.2 s there").endswith("for 0.2 s in any later quarter")
-    assert general("no moving object is due") == "no moving object is due"
+@pytest.mark.parametrize(
+    ("reasons", "words"),
+    [
+        (["no moving object is due"] * 2, "no moving object is due"),
+        (["known for 0.13 s only"], "known for 0.13 s only"),
+        (["known for 0.25 s only", "known for 0.1 s only", "known for 0.2 s only"], "known for 0.1 to 0.25 s only"),
+        (["T_p is 1e-05 s, below 0.3 s.", "T_p is 0.1 s, below 0.3 s."], "T_p is 1e-05 to 0.1 s, below 0.3 s."),
+        (["ball 1 rests #", "ball 2 rests #"], "ball 1 to 2 rests #"),
+        (["2 of 10 in kepler-v1", "10 of 2 in kepler-v1"], "2 to 10 of 2 to 10 in kepler-v1"),
+    ],
+)
+def test_reasons_that_differ_in_numbers_are_one(reasons: list[str], words: str) -> None:
+    assert together(reasons) == together(reversed(reasons)) == words
+
+
+def test_whatever_a_scorer_says_its_numbers_do_not_split_a_count(folder: RunFolder) -> None:
+    def make(table: pd.DataFrame) -> pd.DataFrame:
+        which = (table["reading"] == "drift/accuracy") & (table["task"] == FALL)
+        return leave_out(table, which, "only " + (0.01 * (table["seed"] + 1)).round(2).astype(str) + " s of 4 are told")
+
+    change(folder, make, ("truth",))
+    found = axis_counts(read_run(folder)[1])["drift"].left_out
+    assert [(row.reason, row.clips) for row in found] == [("only 0.01 to 0.08 s of 4 are told", 8), (BRIEF, 2)]
+
+
+def test_clips_of_a_task_are_those_that_count_and_those_that_do_not(folder: RunFolder) -> None:
+    """Of 8 clips 5 are not shadowed, more than the 3 that count: not the whole task."""
+
+    def make(table: pd.DataFrame) -> pd.DataFrame:
+        which = (table["reading"] == "consistency/shadowing") & (table["task"] == FALL) & (table["seed"] < 5)
+        return leave_out(table, which, "less than a segment")
+
+    change(folder, make, ("truth",))
+    said = not_valid(build_result(folder, resamples=50), FALL)["consistency"]
+    assert said == ["shadowing: not valid in 5 of 8 clips (less than a segment)"]
