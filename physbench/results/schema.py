@@ -1,5 +1,8 @@
 """result.json: what one evaluation found. Every field says what it is; `result.schema.json` is made from here.
 
+A field that is added has a default, so that older files of the same schema version read; one that goes, or comes to
+mean something else, raises the version. What another program has added is refused with both named, not passed over.
+
 python -m physbench.results.schema     writes the published schema again
 """
 
@@ -11,6 +14,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from physbench import __version__
 from physbench.errors import UsageError
 
 SCHEMA_VERSION = 1
@@ -284,7 +288,7 @@ class ResultDocument(Record):
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON Schema of result.json."""
+    """The JSON Schema of result.json, those of older programs included: what has a default is not required."""
     schema = ResultDocument.model_json_schema(mode="serialization")
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "physbench result", **schema}
 
@@ -314,6 +318,12 @@ def read_result(path: Path) -> ResultDocument:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
+        theirs = document.get("physbench_version")
+        if first["type"] == "extra_forbidden" and isinstance(theirs, str) and theirs != __version__:
+            raise UsageError(
+                f"{path} was written by physbench {theirs}; physbench {__version__} does not know its {place}. "
+                "Read it with that version, or a later one."
+            ) from error
         raise UsageError(f"{path}: {place}: {first['msg']} (and {error.error_count() - 1} more).") from error
 
 

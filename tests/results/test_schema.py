@@ -7,11 +7,13 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from pydantic import BaseModel
 
+from physbench import __version__
 from physbench.errors import UsageError
 from physbench.results.build import build_result
 from physbench.results.folder import write_json
-from physbench.results.schema import SCHEMA_FILE, json_schema, read_result
+from physbench.results.schema import SCHEMA_FILE, FamilyResult, ResultDocument, SuiteInfo, json_schema, read_result
 
 
 def test_the_published_schema_is_that_of_the_program() -> None:
@@ -40,6 +42,40 @@ def test_a_newer_result_is_refused_with_both_versions(tmp_path: Path) -> None:
     path = tmp_path / "result.json"
     path.write_text('{"schema_version": 7}', encoding="utf-8")
     with pytest.raises(UsageError, match=r"schema version 7; this physbench reads up to 1\. Update"):
+        read_result(path)
+
+
+def optional(part: type[BaseModel]) -> list[str]:
+    return [name for name, field in part.model_fields.items() if not field.is_required()]
+
+
+def test_a_result_of_an_older_version_reads(make_run, tmp_path: Path) -> None:
+    """Without the fields that have come since: axis_counts, gaps, the interval over tasks and others with a default."""
+    result = json.loads(json.dumps(build_result(make_run(), resamples=50)))
+    assert {"axis_counts", "gaps"} <= set(optional(ResultDocument))
+    for name in optional(ResultDocument):
+        del result[name]
+    for name in optional(SuiteInfo):
+        del result["suite"][name]
+    for axes in result["families"].values():
+        for found in axes.values():
+            for name in optional(FamilyResult):
+                found.pop(name)
+    write_json(tmp_path / "result.json", result)
+    read = read_result(tmp_path / "result.json")
+    assert read.axis_counts == read.gaps == {} and read.families["falling"]["drift"].tasks_interval is None
+    jsonschema.validate(result, json.loads(SCHEMA_FILE.read_text(encoding="utf-8")))
+
+
+def test_a_field_of_another_program_is_refused_with_both_named(make_run, tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    result = build_result(make_run(4, 0), resamples=50)
+    result["axis_counts"]["drift"]["later"] = 1
+    write_json(path, result)
+    with pytest.raises(UsageError, match=r"axis_counts\.drift\.later: Extra inputs are not permitted"):
+        read_result(path)
+    write_json(path, result | {"physbench_version": "7.1"})
+    with pytest.raises(UsageError, match=rf"written by physbench 7\.1; physbench {__version__} does not know its axis"):
         read_result(path)
 
 
