@@ -2,8 +2,9 @@
 
 A run keeps it around the first miss of the first breaks at each tolerance. Where that does not reach back to the moment
 at which the motions part, and for other breaks, it is found here by shadowing the stored tracks of the clip once more.
-That takes less than a second a clip; after a context of one image the first clip of a task takes 2 to 5 s, for which
-speeds the task declares is read off 128 draws. Only clips that the report shows are asked for, two a task at most.
+That takes less than a second a clip (3 s for 28 of `core`); after a context of one image the first clip of a task takes
+2 to 5 s, since the speeds that the task declares are read off 128 draws (a minute for 28 clips of 14 tasks). Only clips
+that the report shows are asked for, two a task at most.
 """
 
 from __future__ import annotations
