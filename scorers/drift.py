@@ -46,7 +46,7 @@ def accuracy(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]
     foreseen = predictability(clip, tracks.context)
     limit, known = foreseen.seconds, Reading(foreseen.seconds, unit="s")
     if limit < LEAST_TIME - 1e-9:
-        reason = f"the context allows a prediction for {limit:.2g} s only"
+        reason = f"T_p is {limit:.2g} s, below {LEAST_TIME:g} s"
         return {"": Reading(None, "not applicable", reason), "predictability": known}
     times = tracks.times[tracks.context :]
     error = error_curve(clip, tracks)

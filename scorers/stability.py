@@ -37,7 +37,7 @@ def lasting(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
     """
     limit = predictability_time(clip, tracks.context)
     if limit < LEAST_TIME - 1e-9:
-        return {"": Reading(None, "not applicable", f"the context allows a prediction for {limit:.2g} s only")}
+        return {"": Reading(None, "not applicable", f"T_p is {limit:.2g} s, below {LEAST_TIME:g} s")}
     found = shadowed(clip, tracks)
     if found is None:
         return {"": not_modelled(clip)}
@@ -45,7 +45,9 @@ def lasting(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
         return {"": nothing_due(found)}
     stable = stability(found)
     if stable.quality is None:
-        return {"": Reading(None, "not applicable", "ground truth shows no moving object for 0.2 s there")}
+        return {
+            "": Reading(None, "not applicable", "ground truth shows no moving object for 0.2 s in any later quarter")
+        }
     slope = stable.slope
     if slope is None:
         return {"": Reading(stable.quality), "slope": Reading(None, "not applicable", "only one quarter counts", "1/s")}

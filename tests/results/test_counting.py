@@ -23,7 +23,7 @@ from physbench.results.shares import GroupShares
 TOWER, ORBIT, FALL = "collisions/head-on-v1", "orbits/kepler-v1", "falling/projectile-v1"
 TIPS = "cannot be shadowed: boxes that meet others turn and tip"
 NONE = "the scene declares no outcomes"
-BRIEF = "the context allows a prediction for 0.1 to 0.2 s only"
+BRIEF = "T_p is 0.1 to 0.2 s, below 0.3 s"
 Rows = Callable[[pd.DataFrame], pd.Series]
 
 
@@ -54,7 +54,7 @@ def folder(make_run) -> RunFolder:
         )
         table = leave_out(table, shadowing & (table["task"] == TOWER), TIPS)
         outcome = leave_out(outcome, outcome["task"] != TOWER, NONE)
-        times = "the context allows a prediction for 0." + table["seed"].astype(str) + " s only"
+        times = "T_p is 0." + table["seed"].astype(str) + " s, below 0.3 s"
         brief = (table["reading"] == "drift/accuracy") & (table["task"] == ORBIT) & table["seed"].between(1, 2)
         return pd.concat([leave_out(table, brief, times), outcome, little], ignore_index=True)
 
