@@ -6,8 +6,9 @@ import pandas as pd
 import pytest
 import scipy.stats
 
+from physbench.clips.suite import find_suite
 from physbench.errors import UsageError
-from physbench.results.build import build_result
+from physbench.results.build import FINAL_FROM, build_result
 from physbench.results.folder import RunFolder, write_json
 from physbench.results.manifest import read_manifest
 from physbench.scoring.protocol import AXES
@@ -237,3 +238,8 @@ def test_files_that_cannot_be_read_are_refused(make_run) -> None:
     folder.manifest.write_text("{", encoding="utf-8")
     with pytest.raises(UsageError, match="cannot be read"):
         build_result(folder)
+
+
+def test_the_suites_that_come_with_the_program_are_final() -> None:
+    """Their validity table is published: docs/validity."""
+    assert find_suite("core").version >= FINAL_FROM
