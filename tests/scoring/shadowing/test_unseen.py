@@ -85,9 +85,12 @@ def image(given: Problem) -> Seen:
 def test_a_wrong_pull_is_found_and_the_right_one_is_kept(task: str) -> None:
     given = problem(task, 0)
     assert best_factor(given.forward, image(given)) == 1.0
-    for factor in (0.7, 1.3):
+    for factor in (0.7, 0.9, 1.3):
         given = problem(task, 0, pulled(factor))
-        assert best_factor(given.forward, image(given)) == pytest.approx(factor, rel=0.05)
+        found = best_factor(given.forward, image(given))
+        assert found == pytest.approx(factor, rel=0.004)  # 2 % off breaks a clip at 0.03
+        assert found is not None
+        assert ladder(Problem(given.forward, image(given), found))[0].explained == 1.0
 
 
 def test_a_jump_decides_nothing_about_the_pull() -> None:
@@ -95,7 +98,7 @@ def test_a_jump_decides_nothing_about_the_pull() -> None:
     given = problem("falling/projectile-v1", 0, pulled(1.0, jump=0.3))
     assert best_factor(given.forward, image(given)) == 1.0
     given = problem("falling/projectile-v1", 0, pulled(0.7, jump=0.3))
-    assert best_factor(given.forward, image(given)) == pytest.approx(0.7, rel=0.05)
+    assert best_factor(given.forward, image(given)) == pytest.approx(0.7, rel=0.01)
 
 
 def test_what_presses_onto_a_table_has_no_factor() -> None:
