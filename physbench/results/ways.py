@@ -18,9 +18,8 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.scoring.shadows import shadowed
-from physbench.scoring.trace import Trace
+from physbench.scoring.trace import Trace, followed
 from physbench.tracks.tracks import Tracks
-from physbench.world.camera import PLANE_AXES, depth_axis, px_from_world
 
 if TYPE_CHECKING:
     from physbench.scoring.shadowing import Break, Rung, Shadowing
@@ -116,11 +115,5 @@ def lawful_way(clip: Clip, found: Shadowing, rung: Rung, at: Break, reach: int, 
     frames = np.arange(max(middle - reach, arc.first, 0), end + 1)
     if not len(frames):
         return way
-    simulated = problem.simulate(arcs, end)
-    place = simulated.at(problem.seen.steps[frames])[0][0, :, at.disc]  # (F, 2) m
-    camera = clip.scene.camera
-    points = np.zeros((len(frames), 3))
-    points[:, list(PLANE_AXES[camera.view])] = place
-    points[:, depth_axis(camera)] = problem.forward.depth[at.disc]
-    way[frames - middle + reach] = px_from_world(camera, clip.spec, points)
+    way[frames - middle + reach] = followed(clip, problem, arcs, frames, at.disc)
     return way

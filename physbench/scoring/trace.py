@@ -16,6 +16,7 @@ from physbench.world.camera import PLANE_AXES, depth_axis, px_from_world
 
 if TYPE_CHECKING:
     from physbench.scoring.shadowing import Break, Rung, Shadowing
+    from physbench.scoring.shadowing.problem import Arc, Problem
 
 Array = NDArray[np.float32]
 
@@ -108,10 +109,15 @@ def _onward(clip: Clip, found: Shadowing, rung: Rung, at: Break, reach: int) -> 
     others = [arc for arc in rung.chain.arcs if not (arc.disc == at.disc and arc.first >= at.frame)]
     arcs = [replace(arc, last=total) if arc is before[0] else arc for arc in others]
     frames = np.arange(max(first, before[0].first), end + 1)
-    place = problem.simulate(arcs, end).at(problem.seen.steps[frames])[0][0, :, at.disc]  # (F, 2) m
+    way[frames - at.frame + reach] = followed(clip, problem, arcs, frames, at.disc)
+    return way
+
+
+def followed(clip: Clip, problem: Problem, arcs: Sequence[Arc], frames: NDArray[np.intp], disc: int) -> Array:
+    """Where the picture shows a body (F, 2) px in `frames` (F,), ascending, if all follow these arcs."""
+    place = problem.simulate(list(arcs), int(frames[-1])).at(problem.seen.steps[frames])[0][0, :, disc]  # (F, 2) m
     camera = clip.scene.camera
     points = np.zeros((len(frames), 3))
     points[:, list(PLANE_AXES[camera.view])] = place
-    points[:, depth_axis(camera)] = problem.forward.depth[at.disc]
-    way[frames - at.frame + reach] = px_from_world(camera, clip.spec, points)
-    return way
+    points[:, depth_axis(camera)] = problem.forward.depth[disc]
+    return np.asarray(px_from_world(camera, clip.spec, points), dtype=np.float32)

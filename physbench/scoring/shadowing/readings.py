@@ -16,7 +16,7 @@ from physbench.scoring.due import VAGUE
 from physbench.scoring.paths import runs
 from physbench.scoring.shadowing.chain import Break, Chain, Chainer
 from physbench.scoring.shadowing.problem import Arc, Problem
-from physbench.scoring.shadowing.restart import LEAST_POINTS, LEAST_SPAN
+from physbench.scoring.shadowing.restart import LEAST_POINTS, lasts
 from physbench.scoring.shadowing.seen import SHOWN_FOR, SHOWN_POINTS, SURE_SDS, Seen
 
 Array = NDArray[np.float64]
@@ -108,15 +108,12 @@ def excused(chain: Chain, seen: Seen) -> Mask:
 
 def _shown(seen: Seen) -> Mask:
     """Where a predicted frame shows a body, of those that are judged, at a sure place (T, N)."""
-    shown = np.asarray(seen.known & (seen.times > 1e-9)[:, None])
-    shown[:, list(seen.brief)] = False
-    return shown
+    return np.asarray(seen.known & seen.judged & (seen.times > 1e-9)[:, None])
 
 
 def _shows_enough(seen: Seen) -> bool:
     """Whether bodies are shown for as long as nearly any lawful future shows them."""
-    shown = (seen.there | seen.known) & (seen.times > 1e-9)[:, None]
-    shown[:, list(seen.brief)] = False
+    shown = (seen.there | seen.known) & seen.judged & (seen.times > 1e-9)[:, None]
     return int(shown.sum()) >= seen.least
 
 
@@ -131,12 +128,11 @@ def _weights(chain: Chain, seen: Seen) -> tuple[Array, Mask, Mask]:
         n, part = arc.disc, slice(arc.first, arc.last)
         before = chain.broken(n, arc.first)
         known = arc.first + np.flatnonzero(seen.known[part, n])
-        span = float(seen.times[known[-1]] - seen.times[known[0]]) if len(known) else 0.0
         owed = arc.first + np.flatnonzero(seen.owed[part, n])
         sure = int(seen.known[owed, n].sum())  # context alone says nothing of what follows
         # What is due for a moment only, before it is hidden, may be half hidden for nearly all of it.
         least = min(LEAST_POINTS, len(owed)) if len(owed) * dt > VAGUE else min(1, len(owed))
-        if span < LEAST_SPAN - 1e-9 or len(known) < LEAST_POINTS or sure < least:
+        if not lasts(seen.times[known]) or sure < least:
             short[part, n] = True
             continue
         good = (seen.there | _shown(seen))[part, n] & ~(

@@ -56,6 +56,11 @@ class Seen:
         return np.isfinite(self.place[..., 0])
 
     @property
+    def judged(self) -> Mask:
+        """Which bodies are judged (N,): all that are not `brief`."""
+        return ~np.isin(np.arange(len(self.diameter)), self.brief)
+
+    @property
     def given(self) -> Mask:
         """Where a context frame gives a place of a body that moves freely (T, N)."""
         free = np.arange(len(self.times))[:, None] >= self.start

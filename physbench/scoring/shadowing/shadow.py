@@ -117,10 +117,8 @@ def seen_of(clip: Clip, tracks: Tracks, model: Forward) -> Seen:
     seen = from_tracks(clip, tracks, model)
     if seen.tells_speed.all():
         return seen
-    moments = brief(clip, tracks.context, model)
-    owed = seen.owed.copy()
-    owed[:, list(moments)] = False
-    seen = replace(seen, owed=owed, brief=moments, declared=declared(clip, model.index))
+    seen = replace(seen, brief=brief(clip, tracks.context, model), declared=declared(clip, model.index))
+    seen = replace(seen, owed=seen.owed & seen.judged)
     return replace(seen, least=least_shown(clip, Problem(model, seen)))
 
 

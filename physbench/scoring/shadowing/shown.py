@@ -48,8 +48,7 @@ def least_shown(clip: Clip, problem: Problem) -> float:
     frames = slice(first + 1, len(seen.times))
     way = problem.model.run(changes, int(seen.steps[-1]))
     shown = seen.sight.share(way.places(seen.steps[frames]), frames) >= DUE_SHARE
-    shown[..., list(seen.brief)] = False
-    return HALF * float(np.percentile(shown.sum(axis=(1, 2)), PERCENTILE))
+    return HALF * float(np.percentile((shown & seen.judged).sum(axis=(1, 2)), PERCENTILE))
 
 
 def brief(clip: Clip, context: int, model: Forward) -> tuple[int, ...]:
