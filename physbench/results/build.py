@@ -20,6 +20,7 @@ from physbench.results.readings import reading_results, unavailable
 from physbench.results.samples import best_of
 from physbench.results.schema import Counts, Failure, ModelInfo, ResultDocument, Speed, SuiteInfo
 from physbench.results.sentences import note, sentences
+from physbench.results.unseen import unseen_constants
 from physbench.scoring.bootstrap import RESAMPLES
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def build_result(folder: RunFolder, *, resamples: int = RESAMPLES) -> dict[str, 
         gaps=gaps(e),
         references={MODELS[1]: reference_result(e, incomplete)},
         best_of=best_of(tables, incomplete, fixed),
+        unseen_constants=unseen_constants(tables, resamples=resamples, fixed=fixed),
         first_breaks=first_breaks(tables),
         lawful=lawful_time(tables, resamples),
         readings=reading_results(tables, resamples),

@@ -69,19 +69,25 @@ class Estimate:
 
 
 def estimate(
-    tables: Mapping[str, pd.DataFrame], *, resamples: int = RESAMPLES, seed: int = 0, fixed: Fixed | None = None
+    tables: Mapping[str, pd.DataFrame],
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    fixed: Fixed | None = None,
+    axes: tuple[str, ...] = AXES,
 ) -> Estimate:
     """Line up the tables ("model", "constant-velocity", "truth", "freeze"), and compute every level once.
 
-    fixed: kinds of tasks that these clips do not decide (`physbench.results.kinds`).
+    fixed: kinds of tasks that these clips do not decide (`physbench.results.kinds`). axes: the overall skill is the
+    mean of these.
     """
-    qualities = clip_qualities({name: tables[name] for name in MODELS}, tables["truth"], tables["freeze"], AXES)
+    qualities = clip_qualities({name: tables[name] for name in MODELS}, tables["truth"], tables["freeze"], axes)
     counts = qualities.counts()
-    sources, axes = len(qualities.sources), len(qualities.axes)
-    flat = {key: block.reshape(sources * axes, -1) for key, block in qualities.values.items()}
-    bounded = range(len(MODELS) * axes)  # references are what is compared with: no rule of three on them
+    sources, width = len(qualities.sources), len(qualities.axes)
+    flat = {key: block.reshape(sources * width, -1) for key, block in qualities.values.items()}
+    bounded = range(len(MODELS) * width)  # references are what is compared with: no rule of three on them
     resampled = resample(flat, resamples=resamples, seed=seed, bounded=bounded)
-    drawn = {key: values.reshape(-1, sources, axes) for key, values in resampled.means.items()}
+    drawn = {key: values.reshape(-1, sources, width) for key, values in resampled.means.items()}
     kind = kinds(qualities, fixed)
     means, mean_draws = task_means(qualities.means(), counts), task_means(drawn, counts)
     return Estimate(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from physbench.results.counting_words import counting, partly
 from physbench.results.heat import Cell, heat
+from physbench.results.unseen_words import unseen_sentences
 from physbench.results.words import AXIS_SHORT, bracket, failures_by_reason, fixed
 
 if TYPE_CHECKING:
@@ -71,6 +72,8 @@ def markdown(result: Mapping[str, Any]) -> str:
         if best := result["best_of"]:
             text = f"Best of {best['samples']} samples, chosen after the fact and not the score: "
             lines += [f"{text}{fixed(best['overall'])}.", ""]
+        if freed := unseen_sentences(result):
+            lines += [" ".join(map(_plain, freed)), ""]
     if said := counting(result) + partly(result):
         lines += [" ".join(map(_plain, said)), ""]
     if counts["failed"]:

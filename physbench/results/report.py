@@ -63,6 +63,7 @@ def render(result: Mapping[str, Any], manifest: Mapping[str, Any], gathered: Gat
     from physbench.results.charts import axis_chart, error_chart, share_chart
     from physbench.results.counting_words import counting, left_out, not_valid
     from physbench.results.heat import heat
+    from physbench.results.unseen_words import unseen_sentences
 
     environment = Environment(
         loader=PackageLoader("physbench.results"),
@@ -123,6 +124,7 @@ def render(result: Mapping[str, Any], manifest: Mapping[str, Any], gathered: Gat
         physicist_command=physicist_command(manifest),
         breaks=gathered.breaks,
         counting=counting(result),
+        unseen=unseen_sentences(result),
         left_out={
             reading: [left_out(each) for each in own["not_valid"]]
             for found in result["axis_counts"].values()

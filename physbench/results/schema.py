@@ -139,6 +139,39 @@ class BestOf(Record):
     axes: dict[str, float | None] = Field(description="The same on each axis; the best sample is that of the axis.")
 
 
+class FreedFactor(Record):
+    """What was found for gravity or central masses where the context does not show them, over that of the scene."""
+
+    value: float | None = Field(description="Median over the clips that have one; null where there is none.")
+    interval: Interval | None = Field(description=_INTERVAL)
+    clips: int = Field(description="Clips that have one.")
+    reason: str = Field(default="", description="Why the value or its interval is null.")
+
+
+class UnseenFamily(FamilyResult):
+    """One family on consistency where unseen constants are free."""
+
+    applies: int = Field(description="Clips of the family in which the context does not show every constant.")
+    factor: FreedFactor = Field(description="What was found in them.")
+
+
+class UnseenTask(TaskResult):
+    """One task on consistency where unseen constants are free."""
+
+    applies: int = Field(description="Clips of the task in which the context does not show every constant.")
+    factor: FreedFactor = Field(description="What was found in them.")
+
+
+class UnseenConstants(Record):
+    """Consistency where constants that the context does not show are free: never in an axis or overall."""
+
+    clips: int = Field(description="Clips in which the context does not show every constant; the others are as ever.")
+    consistency: AxisResult = Field(description="Over all families.")
+    families: dict[str, UnseenFamily] = Field(description="By family.")
+    tasks: dict[str, UnseenTask] = Field(description="By task.")
+    factor: FreedFactor = Field(description="What was found in these clips, whatever pulls in them.")
+
+
 class ReadingValue(Record):
     """A reading on one task: its mean or median over clips, in the reading's unit."""
 
@@ -274,6 +307,10 @@ class ResultDocument(Record):
     )
     references: dict[str, ReferenceResult] = Field(description="Reference models, by name.")
     best_of: BestOf | None = Field(default=None, description="Best of K samples; null for one sample a clip.")
+    unseen_constants: UnseenConstants | None = Field(
+        default=None,
+        description="Consistency with unseen constants free; null where every context shows every constant.",
+    )
     first_breaks: dict[str, FirstBreaks] = Field(description="By family; {} where shadowing was not read.")
     lawful: Lawful | None = Field(description="How long a prediction stays physical; null where it was not read.")
     readings: dict[str, ReadingResult] = Field(description="Every reading that has a value, by id.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from physbench.results import words
 from physbench.results.heat import Cell, heat
+from physbench.results.unseen_words import unseen_sentences
 from physbench.results.words import FAILED_ON, failures_by_reason
 
 if TYPE_CHECKING:
@@ -115,6 +116,8 @@ def _overall(result: Document, console: Console) -> None:
     if best := result.get("best_of"):
         text = f"best of {best['samples']} samples, chosen after the fact and not the score: {signed(best['overall'])}"
         console.print(Text(text, style="dim"))
+    if freed := unseen_sentences(result):
+        console.print(Text(" ".join(freed).replace("−", "-"), style="dim"))
     console.print(Text(KEY, style="dim"))
 
 
