@@ -1,8 +1,8 @@
 """Stability: does a prediction stay lawful for long, whatever it did before?
 
 The horizon is cut into four quarters. A quarter's share is its explained share of shadowing with breaks counted from
-the quarter's own start, but for gross ones, behind which there is another scene; stability is the mean of the shares of
-quarters 2 to 4. A model may diverge from the recorded future and still be perfect here. A quarter in which all bodies
+the quarter's own start (from 8 frames before its end, where it has fewer), but for gross ones, behind which there is
+another scene; stability is the mean of the shares of quarters 2 to 4. A model may diverge from the recorded future and still be perfect here. A quarter in which all bodies
 are lawfully away, behind something or out of the view, says nothing and does not count; where that is so to the end,
 nothing unlawful has happened there.
 """
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.scoring.shadowing.chain import Break
+from physbench.scoring.shadowing.restart import LEAST_POINTS
 from physbench.scoring.shadowing.shadow import Shadowing
 
 Array = NDArray[np.float64]
@@ -25,6 +26,9 @@ Mask = NDArray[np.bool_]
 QUARTERS = 4
 FIRST = 1  # quarter that counts, from 0 on: what happens at the join is no drift
 LEAST_DUE = 0.2  # s of due object-time in ground truth; a quarter with less is left out
+# At 4 frames/s a quarter of 4 s has the places of one segment, which no break can part: what gravity x 0.9 does to a
+# bouncing ball would be worth .70 there, and .23 at 30 frames/s. So breaks count over two segments at least.
+LEAST_FRAMES = 2 * LEAST_POINTS
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,8 @@ def quarter_shares(
     times: (T,) s ascending, evenly spaced, the hand-over at 0, the horizon at the end. owed: (T, N) where ground truth
     shows a body, which decides what is left out. due: (T, N) what the shares are of. weight: (T, N) of a frame,
     2^-(cost of the breaks of its body before it), 0 where it is unexplained.
-    breaks: of all bodies. One in the first frame of a quarter lies before it: what comes after it starts there.
+    breaks: of all bodies. One in the first frame of a quarter lies before it: what comes after it starts there. Where a
+    quarter has fewer than LEAST_FRAMES, those in the frames before it that make up for them count too.
     """
     dt, horizon = float(times[1] - times[0]), float(times[-1])
     found: list[float | None] = []
@@ -96,7 +101,8 @@ def quarter_shares(
         if not counted.any():
             found.append(math.nan)
             continue
-        fresh = weight[frames] * 2.0 ** forgotten(breaks, int(frames[0]), weight.shape[1])
+        start = max(int(frames[-1]) + 1 - max(len(frames), LEAST_FRAMES), 0)
+        fresh = weight[frames] * 2.0 ** forgotten(breaks, start, weight.shape[1])
         found.append(float(np.minimum(fresh, 1.0)[counted].mean()))
     return tuple(found)
 

@@ -45,6 +45,16 @@ def test_a_break_counts_in_its_own_quarter_only_and_a_gross_one_to_the_end() -> 
     assert shares([broken(0, CONTEXT + 15, gross=True)]) == (1.0, pytest.approx(0.5 + 0.5 * least), least, least)
 
 
+def test_where_a_quarter_has_the_places_of_one_segment_only_the_breaks_of_the_frames_before_it_count_too() -> None:
+    """At 4 frames/s a quarter of 4 s has four frames, and breaks count over eight: those of the quarter before too."""
+    times = (np.arange(2 + 16) - 1) * 0.25
+    due = (times > 1e-9)[:, None]
+    at = 2 + 5  # the second frame of the second quarter
+    weight = np.where(np.arange(len(times)) >= at, 0.5, 1.0)[:, None]
+    breaks = [Break(0, at, float(times[at]), False, 0.1, 0.1)]
+    assert quarter_shares(times, due, due, weight, breaks) == (1.0, pytest.approx(0.625), 0.5, 1.0)
+
+
 def test_a_break_at_the_join_is_no_drift() -> None:
     found = Stability((shares([broken(0, CONTEXT)]),), 4.0)
     assert found.quality == 1.0
