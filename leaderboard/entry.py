@@ -4,6 +4,7 @@ A board is a folder:
 
     entries/NAME-1a2b3c4d/result.json         the result document, built again when the entry was added
                           headlines.parquet   quality of every clip, sample and axis, of the model, truth and freeze
+                          unseen.parquet      that of consistency with unseen constants free, where there are any
                           report.html         the run's report
     index.html                                the page, see physbench.leaderboard.site
 """
@@ -30,6 +31,7 @@ from physbench.results.folder import RunFolder, write_json
 from physbench.results.manifest import read_run
 from physbench.results.report import INLINE_ONLY, write_report
 from physbench.results.schema import ResultDocument, read_result
+from physbench.results.unseen import with_free_constants
 from physbench.scoring.bootstrap import RESAMPLES
 
 if TYPE_CHECKING:
@@ -62,9 +64,16 @@ class Entry:
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """Headline qualities per source of SOURCES. Raises UsageError where the file is damaged."""
+        return self._tables("headlines.parquet")
+
+    def unseen_tables(self) -> dict[str, pd.DataFrame]:
+        """The same of consistency with unseen constants free, where the result has any; raises likewise."""
+        return self._tables("unseen.parquet")
+
+    def _tables(self, name: str) -> dict[str, pd.DataFrame]:
         import pandas as pd
 
-        path = self.path / "headlines.parquet"
+        path = self.path / name
         try:
             table = pd.read_parquet(path)
             return {source: table.loc[table["source"] == source, list(COLUMNS)] for source in SOURCES}
@@ -99,16 +108,17 @@ def add(run: RunFolder, board: Path, *, resamples: int = RESAMPLES) -> Entry:
             "Use larger frames, or a higher rate."
         )
     entry = Entry(board / "entries" / entry_name(result))
-    headlines = pd.concat(
-        [tables[source].loc[tables[source]["axis"].notna(), list(COLUMNS)].assign(source=source) for source in SOURCES],
-        ignore_index=True,
-    )
+    kept = {"headlines.parquet": {source: tables[source][tables[source]["axis"].notna()] for source in SOURCES}}
+    if result.unseen_constants is not None:
+        kept["unseen.parquet"] = {source: with_free_constants(tables[source]) for source in SOURCES}
     with _replacing(entry.path) as new:
         if run.report.is_file():
             (new / "report.html").write_bytes(SEALED + run.report.read_bytes())
         else:
             write_report(run, new / "report.html", document)
-        headlines.to_parquet(new / "headlines.parquet", index=False)
+        for name, parts in kept.items():
+            table = pd.concat([part[list(COLUMNS)].assign(source=source) for source, part in parts.items()])
+            table.to_parquet(new / name, index=False)
         write_json(new / "result.json", document)
     return entry
 

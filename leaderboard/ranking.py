@@ -41,7 +41,7 @@ class Rank:
 
 @dataclass(frozen=True, eq=False)
 class Overall:
-    """Overall skill of an entry."""
+    """What an entry is ranked by: its mean skill over some axes."""
 
     skill: float
     rows: Array  # (L,) as in `resampled`
@@ -54,17 +54,18 @@ def overall(
     resamples: int = RESAMPLES,
     seed: int = 0,
     fixed: Mapping[str, Mapping[str, Kind]] | None = None,
+    axes: tuple[str, ...] = AXES,
 ) -> Overall:
-    """Overall skill of one entry, resampled; `tables` hold "model", "truth" and "freeze".
+    """Mean skill of one entry over axes, by default its overall skill, resampled.
 
-    fixed: kinds of its tasks, as its result has them.
+    tables: "model", "truth" and "freeze". fixed: kinds of its tasks, as its result has them.
     """
-    qualities = clip_qualities({"model": tables["model"]}, tables["truth"], tables["freeze"], AXES)
+    qualities = clip_qualities({"model": tables["model"]}, tables["truth"], tables["freeze"], axes)
     counts, kind = qualities.counts(), kinds(qualities, fixed)
-    axes = len(AXES)
-    flat = {key: block.reshape(3 * axes, -1) for key, block in qualities.values.items()}
-    drawn = resample(flat, resamples=resamples, seed=seed, bounded=range(axes))
-    means = {key: values.reshape(-1, 3, axes) for key, values in drawn.means.items()}
+    width = len(axes)
+    flat = {key: block.reshape(3 * width, -1) for key, block in qualities.values.items()}
+    drawn = resample(flat, resamples=resamples, seed=seed, bounded=range(width))
+    means = {key: values.reshape(-1, 3, width) for key, values in drawn.means.items()}
     rows = skills(task_means(means, counts), kind, 0, slice(1, 3)).overall
     drawn = replace(drawn, means={})  # 50 entries of them would fill the memory
     return Overall(float(rows[0]), rows, drawn)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from physbench.leaderboard.entry import Entry, describe, entries
-from physbench.leaderboard.ranking import Rank, overall, rank
+from physbench.leaderboard.ranking import Overall, Rank, overall, rank
 from physbench.results import words
 from physbench.results.folder import write_atomically
 from physbench.results.schema import ResultDocument, SkillValue
+from physbench.results.unseen import AXIS
+from physbench.results.unseen_words import family_factors
 from physbench.scoring.bootstrap import RESAMPLES
 from physbench.scoring.skill import Kind
 
@@ -34,15 +36,34 @@ class Line:
     def axes(self) -> list[SkillValue]:
         return [self.result.axes[axis] for axis in words.AXIS_NAMES]
 
+    @property
+    def factors(self) -> dict[str, str]:
+        """By family: the median factor on what the context does not show."""
+        return family_factors(self.result.model_dump(mode="json"))
+
 
 def lines(found: Sequence[Entry], resamples: int) -> dict[str, list[Line]]:
-    """The entries of every track, ranked within it, best first."""
+    """The entries of every track, ranked within it by overall skill, best first."""
+    return _ranked(found, lambda entry: overall(entry.tables(), resamples=resamples, fixed=kinds_of(entry.result)))
+
+
+def unseen_lines(found: Sequence[Entry], resamples: int) -> dict[str, list[Line]]:
+    """The entries whose context does not show every constant, ranked likewise by consistency where these are free."""
+
+    def freed(entry: Entry) -> Overall:
+        tables, fixed = entry.unseen_tables(), unseen_kinds_of(entry.result)
+        return overall(tables, resamples=resamples, fixed=fixed, axes=(AXIS,))
+
+    return _ranked([entry for entry in found if _unseen_skill(entry.result) is not None], freed)
+
+
+def _ranked(found: Sequence[Entry], by: Callable[[Entry], Overall]) -> dict[str, list[Line]]:
     tracks: dict[str, list[Line]] = {}
     for track in TRACKS:
         members = [entry for entry in found if entry.result.model.track == track]
         if not members:
             continue
-        ranks = rank([overall(entry.tables(), resamples=resamples, fixed=kinds_of(entry.result)) for entry in members])
+        ranks = rank([by(entry) for entry in members])
         rows = [Line(e, r, e.result, dict(describe(e.result))) for e, r in zip(members, ranks, strict=True)]
         tracks[track] = sorted(rows, key=lambda line: (line.rank.rank, line.result.model.name))
     return tracks
@@ -63,6 +84,7 @@ def build(board: Path, *, resamples: int = RESAMPLES) -> Path:
     environment.filters |= {"fixed": words.fixed, "bracket": words.bracket}
     page = environment.get_template("board.html.j2").render(
         tracks=lines(found, resamples),
+        unseen=unseen_lines(found, resamples),
         titles=TRACKS,
         axis_names=words.AXIS_NAMES,
         suite=found[0].result.suite,
@@ -77,6 +99,16 @@ def build(board: Path, *, resamples: int = RESAMPLES) -> Path:
 def kinds_of(result: ResultDocument) -> dict[str, dict[str, Kind]]:
     """What each task counted as, by axis."""
     return {task: {axis: found.kind for axis, found in axes.items()} for task, axes in result.tasks.items()}
+
+
+def unseen_kinds_of(result: ResultDocument) -> dict[str, dict[str, Kind]]:
+    """The same of consistency with unseen constants free."""
+    tasks = {} if result.unseen_constants is None else result.unseen_constants.tasks
+    return {task: {AXIS: found.kind} for task, found in tasks.items()}
+
+
+def _unseen_skill(result: ResultDocument) -> float | None:
+    return None if result.unseen_constants is None else result.unseen_constants.consistency.skill
 
 
 def percent(skill: float) -> float:

@@ -2,9 +2,9 @@
 
 The horizon is cut into four quarters. A quarter's share is its explained share of shadowing with breaks counted from
 the quarter's own start (from 8 frames before its end, where it has fewer), but for gross ones, behind which there is
-another scene; stability is the mean of the shares of quarters 2 to 4. A model may diverge from the recorded future and still be perfect here. A quarter in which all bodies
-are lawfully away, behind something or out of the view, says nothing and does not count; where that is so to the end,
-nothing unlawful has happened there.
+another scene; stability is the mean of the shares of quarters 2 to 4. A model may diverge from the recorded future and
+still be perfect here. A quarter in which all bodies are lawfully away, behind something or out of the view, says
+nothing and does not count; where that is so to the end, nothing unlawful has happened there.
 """
 
 from __future__ import annotations

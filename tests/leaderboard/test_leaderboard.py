@@ -17,7 +17,7 @@ from physbench.clips.suite import find_suite
 from physbench.errors import UsageError
 from physbench.leaderboard.entry import add, entries
 from physbench.leaderboard.ranking import Overall, overall, rank
-from physbench.leaderboard.site import build, percent
+from physbench.leaderboard.site import build, lines, percent, unseen_kinds_of, unseen_lines
 from physbench.results.folder import RunFolder, write_json
 from physbench.scoring.bootstrap import resample
 from physbench.scoring.protocol import AXES
@@ -56,11 +56,30 @@ def lawfulness(explained: float, broken: int) -> pd.DataFrame:
     return pd.DataFrame(made)
 
 
+def free(table: pd.DataFrame, level: float) -> pd.DataFrame:
+    """The rows of consistency where orbits and what falls may be pulled otherwise, a quality of about `level` there."""
+    own = table[(table["axis"] == "consistency") & table["task"].str.match("falling/|orbits/")]
+    quality = np.clip(own["value"] - own["value"].mean() + level, 0, 1)
+    unseen = own.assign(reading="consistency/shadowing.unseen-constants", axis=None, quality=np.nan, value=quality)
+    return pd.concat([unseen, unseen.assign(reading="consistency/shadowing.unseen-factor", value=0.9)])
+
+
 @pytest.fixture
 def make_run(tmp_path: Path) -> MakeRun:
-    """A finished run of core: make_run(name, level); `suite` and `card` overwrite fields of the manifest."""
+    """A finished run of core: make_run(name, level); `suite` and `card` overwrite fields of the manifest.
 
-    def make(name: str, level: float, *, seed: int = 1, suite: dict | None = None, **card: object) -> RunFolder:
+    unseen: the quality that the model has behind one image where constants are free; none: a context that shows them.
+    """
+
+    def make(
+        name: str,
+        level: float,
+        *,
+        seed: int = 1,
+        suite: dict | None = None,
+        unseen: float | None = None,
+        **card: object,
+    ) -> RunFolder:
         folder = RunFolder(tmp_path / "runs" / re.sub(r"\W", "", name))
         core = find_suite("core")
         about = {"name": "core", "version": core.version, "hash": core.hash, "local": False}
@@ -68,7 +87,12 @@ def make_run(tmp_path: Path) -> MakeRun:
         model = {"name": name, "image_size": [64, 64], "fps": 15.0, "context_frames": 8, "track": "zero-shot", **card}
         truth = pd.concat([scores(1.0, 0), lawfulness(1.0, 0)])
         tables = {"truth": truth, "freeze": scores(0.0, 0), "constant-velocity": scores(0.3, 9)}
-        for place, table in ((folder, scores(level, seed)), *((folder.reference(n), t) for n, t in tables.items())):
+        tables = {"model": scores(level, seed), **tables}
+        for source, table in tables.items():
+            place = folder if source == "model" else folder.reference(source)
+            if unseen is not None:
+                alone = {"model": unseen, "truth": 1.0}.get(source, float(table["value"].mean()))
+                table = pd.concat([table, free(table, alone)])
             place.path.mkdir(parents=True, exist_ok=True)
             table.to_parquet(place.scores)
         folder.report.parent.mkdir(parents=True)
@@ -80,7 +104,7 @@ def make_run(tmp_path: Path) -> MakeRun:
                 "suite": about | {"rows": rows} | (suite or {}),
                 "model": {"target": f"{name}.py:make", "name": name, "sha256": None, "card": model, "args": {}},
                 "options": {"samples": 1, "tasks": None, "limit": None},
-                "context": 8,
+                "context": 8 if unseen is None else 1,
                 "speed": {"model_frames_per_s": 900.0},
             },
         )
@@ -244,6 +268,51 @@ def test_the_page_is_self_contained_ranks_tracks_apart_and_escapes(make_run: Mak
         assert link.startswith("data:") or (board / link).is_file(), link
     assert text.index("best &lt;script") < text.index("second") < text.index("learner")
     assert text == build(board, resamples=FEW).read_text(encoding="utf-8")
+
+
+def test_what_an_image_cannot_show_has_a_board_of_its_own(make_run: MakeRun, tmp_path: Path) -> None:
+    """Wrong gravity costs `light` its rank on the axis and nothing where it is free; `video` was shown it."""
+    board = tmp_path / "board"
+    add(make_run("light", 0.5, unseen=0.9), board, resamples=FEW)
+    add(make_run("image", 0.6, seed=2, unseen=0.6), board, resamples=FEW)
+    add(make_run("video", 0.9, seed=3), board, resamples=FEW)
+    add(make_run("learner", 0.7, seed=4, unseen=0.7, track="trained"), board, resamples=FEW)
+    found = entries(board)
+    main, freed = lines(found, FEW)["zero-shot"], unseen_lines(found, FEW)
+    assert [line.result.model.name for line in main] == ["video", "image", "light"]
+    assert [line.result.model.name for line in freed["zero-shot"]] == ["light", "image"]
+    assert [str(line.rank) for line in freed["zero-shot"]] == ["1", "2"]
+    assert [line.result.model.name for line in freed["trained"]] == ["learner"] and len(freed) == 2
+    text = build(board, resamples=FEW).read_text(encoding="utf-8")
+    own = text[text.index("What an image cannot show, left free") :]
+    assert own.index("light") < own.index("image</th>") < own.index("learner") and "video" not in own
+    assert "falling 0.90 [0.90, 0.90]" in own and "224 of 448" in own
+
+
+def test_what_an_image_cannot_show_is_ranked_by_what_add_computed(make_run: MakeRun, tmp_path: Path) -> None:
+    """Two that are alike share ranks; the skill is that of the result, from the scores of falling and orbits."""
+    board = tmp_path / "board"
+    names = [add(make_run(f"m{k}", 0.5, seed=k, unseen=0.8), board, resamples=FEW).name for k in (1, 2)]
+    found = unseen_lines(entries(board), 2000)["zero-shot"]
+    assert {line.entry.name for line in found} == set(names)
+    assert [str(line.rank) for line in found] == ["1–2", "1–2"]
+    for line in found:
+        freed = line.result.unseen_constants
+        assert freed is not None and freed.clips == 224
+        mine = overall(line.entry.unseen_tables(), resamples=FEW, fixed=unseen_kinds_of(line.result), axes=AXES[:1])
+        assert mine.skill == pytest.approx(freed.consistency.skill, abs=1e-6)
+        assert mine.skill == pytest.approx((2 * 0.8 + 2 * 0.5) / 4, abs=0.03)
+        assert line.result.axes["consistency"].skill == pytest.approx(0.5, abs=0.03)
+
+
+def test_a_board_without_unseen_constants_has_no_such_part(make_run: MakeRun, tmp_path: Path) -> None:
+    board = tmp_path / "board"
+    entry = add(make_run("video", 0.6), board, resamples=FEW)
+    assert not (entry.path / "unseen.parquet").exists()
+    document = json.loads((entry.path / "result.json").read_text())
+    del document["unseen_constants"]  # as an entry that was added before there was such a board
+    (entry.path / "result.json").write_text(json.dumps(document))
+    assert "left free" not in build(board, resamples=FEW).read_text(encoding="utf-8")
 
 
 def test_a_page_that_a_run_brings_can_run_nothing_on_the_board(make_run: MakeRun, tmp_path: Path) -> None:
