@@ -161,7 +161,7 @@ def test_the_report_has_a_table_of_it_where_it_applies(make_run, tmp_path: Path)
     page = write_report(folder, tmp_path / "free.html", build_result(folder, **FEW)).read_text(encoding="utf-8")
     table = page[page.index('id="unseen"') :]
     table = table[: table.index("</table>")]
-    assert "projectile" in table and "head-on" not in table and "0.900" in table
+    assert "projectile" in table and "head-on" not in table and "0.90" in table
     assert "2 of 4 clips" in page
     shown = free(make_run(2, 0, name="shown", tasks=tasks), tasks=())
     other = write_report(shown, tmp_path / "shown.html", build_result(shown, **FEW)).read_text(encoding="utf-8")
