@@ -12,14 +12,12 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.results.strips import Frames
-from physbench.results.ways import Ways, begins, lawful_ways, moment
 from physbench.results.words import hue_name, joined, number
-from physbench.scoring.trace import AROUND, Trace
+from physbench.scoring.trace import MOST_KEPT, Trace
 from physbench.tracks.tracks import Tracks
 
 Array = NDArray[np.float64]
 
-MOST_CLOSE_UPS = 8  # breaks of a clip that are shown from near, about 1 kB each at 64 px
 LEAST_HALF = 0.09  # of the picture's smaller side: half of a close-up's side, at least
 MOST_PX = 96  # of a close-up; a larger one is made smaller
 
@@ -83,37 +81,20 @@ def broken(clip: Clip, found: Trace, tracks: Tracks, frames: Frames | None) -> B
         Timeline(name, tuple(_lane(found, r, n, horizon) for r in range(len(found.rungs))))
         for n, name in enumerate(names)
     )
-    apart = distinct(found)
-    ways = lawful_ways(clip, found, tracks, apart[:MOST_CLOSE_UPS])
-    known = ways.known
-    drawn = sorted((b for b in apart[:MOST_CLOSE_UPS] if known[b]), key=lambda b: float(found.time[b]))
-    close_ups = tuple(_close_up(clip, found, tracks, frames, b, ways, names[found.body[b]]) for b in drawn)
-    return Broken(_words(found), horizon, timelines, close_ups, _left_out(len(apart), len(drawn), ways.why_not))
+    apart = found.distinct()
+    known = np.asarray(np.isfinite(found.lawful[:, :, 0]).any(axis=1))
+    drawn = sorted((b for b in apart[:MOST_KEPT] if known[b]), key=lambda b: float(found.time[b]))
+    close_ups = tuple(_close_up(clip, found, tracks, frames, b, names[found.body[b]]) for b in drawn)
+    return Broken(_words(found), horizon, timelines, close_ups, _left_out(len(apart), len(drawn)))
 
 
-def distinct(found: Trace) -> list[int]:
-    """Each break once, at the largest tolerance at which it is one: those of larger tolerances first, then in time.
-
-    One within AROUND of another of the same body at a larger tolerance is the same, and in the picture of that.
-    """
-    chosen: list[int] = []
-    for b in sorted(range(len(found.rung)), key=lambda b: (-int(found.rung[b]), float(found.time[b]))):
-        same = (c for c in chosen if found.body[c] == found.body[b] and found.rung[c] > found.rung[b])
-        if not any(abs(float(found.time[c]) - float(found.time[b])) <= AROUND for c in same):
-            chosen.append(b)
-    return chosen
-
-
-def _left_out(apart: int, drawn: int, why_not: str) -> str:
+def _left_out(apart: int, drawn: int) -> str:
     """Which breaks of all that are `apart` are not drawn from near, and why."""
-    beyond = max(apart - MOST_CLOSE_UPS, 0)
+    beyond = max(apart - MOST_KEPT, 0)
     unknown = apart - beyond - drawn
-    reason = (
-        f"whose lawful way was not kept or found again ({why_not})" if why_not else "with no lawful way around them"
-    )
     parts = [
-        f"{beyond} at smaller tolerances or later ({MOST_CLOSE_UPS} are drawn at most)" if beyond else "",
-        f"{unknown} {reason}" if unknown else "",
+        f"{beyond} at smaller tolerances or later ({MOST_KEPT} are drawn at most)" if beyond else "",
+        f"{unknown} with no lawful way around them" if unknown else "",
     ]
     said = joined([part for part in parts if part])
     return f"{drawn} of {apart} different breaks drawn. Left out: {said}." if said else ""
@@ -151,15 +132,13 @@ def _lane(found: Trace, r: int, n: int, horizon: float) -> Lane:
     return Lane(round(float(found.rungs[r]), 4), bars, shares)
 
 
-def _close_up(
-    clip: Clip, found: Trace, tracks: Tracks, frames: Frames | None, b: int, ways: Ways, name: str
-) -> CloseUp:
-    reach, frame, column = ways.places.shape[1] // 2, moment(found, b), int(found.columns[found.body[b]])
+def _close_up(clip: Clip, found: Trace, tracks: Tracks, frames: Frames | None, b: int, name: str) -> CloseUp:
+    reach, frame, column = found.lawful.shape[1] // 2, found.moment(b), int(found.columns[found.body[b]])
     window = np.arange(frame - reach, frame + reach + 1)
     inside = (window >= 0) & (window < len(tracks.position))
     seen = np.full((len(window), 2), np.nan)
     seen[inside] = tracks.position[window[inside], column]
-    lawful = ways.places[b].astype(np.float64)
+    lawful = found.lawful[b].astype(np.float64)
     index = clip.window(tracks.context)
     radius = float(clip.diameters()[index][min(frame, len(tracks.times) - 1), column]) * clip.pixels_per_metre / 2
     size = (clip.spec.width, clip.spec.height)
@@ -181,11 +160,11 @@ def _when(found: Trace, b: int) -> str:
     time, shows, dt = float(found.time[b]), float(found.times[found.frame[b]]), float(found.times[1] - found.times[0])
     if abs(shows - time) <= 1.5 * dt:  # one frame, and what rounding adds
         return f"{time:.2f} s"
-    return f"dated {time:.2f} s, first {'seen' if begins(found, b) else 'missed'} at {shows:.2f} s"
+    return f"dated {time:.2f} s, first {'seen' if found.begins(b) else 'missed'} at {shows:.2f} s"
 
 
 def _change(found: Trace, b: int) -> str:
-    if begins(found, b):
+    if found.begins(b):
         return f"begins {number(float(found.kick[b]), 2)} m/s off every speed that the task declares"
     if not np.isfinite(found.kick[b]):
         return "nothing lawful follows"

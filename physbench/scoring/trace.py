@@ -16,12 +16,11 @@ from physbench.world.camera import PLANE_AXES, depth_axis, px_from_world
 
 if TYPE_CHECKING:
     from physbench.scoring.shadowing import Break, Rung, Shadowing
-    from physbench.scoring.shadowing.problem import Arc, Problem
 
 Array = NDArray[np.float32]
 
-AROUND = 0.4  # s before and behind a break in which the lawful way is kept
-MOST_ONWARD = 3  # breaks of a tolerance whose lawful continuation is kept: the first ones
+AROUND = 0.4  # s before and behind the moment of a break in which the lawful way is kept
+MOST_KEPT = 8  # breaks of a clip whose lawful way is kept
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,12 +39,34 @@ class Trace:
     gross: NDArray[np.bool_]  # (B,)
     jump: Array  # (B,) diameters; NaN where nothing lawful follows
     kick: Array  # (B,) m/s; NaN likewise
-    onward: Array  # (B, L, 2) px: the lawful way from AROUND s before a break to AROUND s behind it; NaN where not kept
+    lawful: (
+        Array  # (B, L, 2) px: the lawful way from AROUND s before the moment of a break to AROUND s behind; NaN: none
+    )
 
     @property
     def explained(self) -> NDArray[np.float64]:
         """Weight over time, mean of the tolerances; NaN where a body is not due: (T, N)."""
         return np.where(self.due, self.weight.astype(np.float64).mean(axis=0), np.nan)
+
+    def begins(self, b: int) -> bool:
+        """Whether nothing comes before a break: what is unlawful is how the motion starts."""
+        return bool(self.time[b] == 0 and self.jump[b] == 0)
+
+    def moment(self, b: int) -> int:
+        """Frame at which a break is drawn: that of its time, where the motions part; of a beginning its first one."""
+        return int(self.frame[b]) if self.begins(b) else int(np.argmin(np.abs(self.times - self.time[b])))
+
+    def distinct(self) -> list[int]:
+        """Each break once, at the largest tolerance at which it is one: those of larger tolerances first, then in time.
+
+        One within AROUND of another of the same body at a larger tolerance is the same, and in the picture of that.
+        """
+        chosen: list[int] = []
+        for b in sorted(range(len(self.rung)), key=lambda b: (-int(self.rung[b]), float(self.time[b]))):
+            same = (c for c in chosen if self.body[c] == self.body[b] and self.rung[c] > self.rung[b])
+            if not any(abs(float(self.time[c]) - float(self.time[b])) <= AROUND for c in same):
+                chosen.append(b)
+        return chosen
 
 
 def trace(clip: Clip, tracks: Tracks) -> Trace | None:
@@ -66,16 +87,9 @@ def trace(clip: Clip, tracks: Tracks) -> Trace | None:
 
 def _trace(clip: Clip, tracks: Tracks, found: Shadowing) -> Trace:
     index = found.problem.forward.index
-    fps = 1 / float(tracks.times[1] - tracks.times[0])
+    reach = round(AROUND / float(tracks.times[1] - tracks.times[0]))
     breaks = [(r, each) for r, rung in enumerate(found.rungs) for each in rung.breaks]
-    onward = np.full((len(breaks), 2 * round(AROUND * fps) + 1, 2), np.nan, dtype=np.float32)
-    kept = dict.fromkeys(range(len(found.rungs)), 0)
-    for b, (r, each) in enumerate(breaks):
-        if kept[r] < MOST_ONWARD:
-            kept[r] += 1
-            onward[b] = _onward(clip, found, found.rungs[r], each, onward.shape[1] // 2)
-
-    return Trace(
+    made = Trace(
         rungs=np.array([rung.tolerance for rung in found.rungs], dtype=np.float32),
         columns=np.array([clip.tracked.index(i) for i in index], dtype=np.int16),
         times=tracks.times.astype(np.float32),
@@ -88,8 +102,12 @@ def _trace(clip: Clip, tracks: Tracks, found: Shadowing) -> Trace:
         gross=np.array([each.gross for _, each in breaks], dtype=np.bool_),
         jump=_numbers([each.jump for _, each in breaks]),
         kick=_numbers([each.kick for _, each in breaks]),
-        onward=onward,
+        lawful=np.full((len(breaks), 2 * reach + 1, 2), np.nan, dtype=np.float32),
     )
+    for b in made.distinct()[:MOST_KEPT]:
+        r, each = breaks[b]
+        made.lawful[b] = lawful_way(clip, found, found.rungs[r], each, reach, made.moment(b))
+    return made
 
 
 def _numbers(values: Sequence[float | None]) -> Array:
@@ -98,26 +116,28 @@ def _numbers(values: Sequence[float | None]) -> Array:
     return np.where(np.isfinite(numbers), numbers, np.float32(np.nan))
 
 
-def _onward(clip: Clip, found: Shadowing, rung: Rung, at: Break, reach: int) -> Array:
-    """The lawful way (2 reach + 1, 2) px around a break: the arc in front of it goes on; NaN where there is none."""
+def lawful_way(clip: Clip, found: Shadowing, rung: Rung, at: Break, reach: int, middle: int) -> Array:
+    """The lawful way (2 reach + 1, 2) px around frame `middle` at a break; NaN where there is none.
+
+    The arc in front of the break goes on. Where none leads to it, as at a speed that the task does not declare, it is
+    the arc that begins there.
+    """
     problem, total = found.problem, len(found.problem.seen.times)
     way = np.full((2 * reach + 1, 2), np.nan, dtype=np.float32)
-    first, end = max(at.frame - reach, 0), min(at.frame + reach, total - 1)
-    before = [arc for arc in rung.chain.arcs if arc.disc == at.disc and arc.last == at.frame]
-    if not before:
+    own = [arc for arc in rung.chain.arcs if arc.disc == at.disc]
+    leads, follows = ([arc for arc in own if getattr(arc, end) == at.frame] for end in ("last", "first"))
+    if not (leads or follows):
         return way
-    others = [arc for arc in rung.chain.arcs if not (arc.disc == at.disc and arc.first >= at.frame)]
-    arcs = [replace(arc, last=total) if arc is before[0] else arc for arc in others]
-    frames = np.arange(max(first, before[0].first), end + 1)
-    way[frames - at.frame + reach] = followed(clip, problem, arcs, frames, at.disc)
-    return way
-
-
-def followed(clip: Clip, problem: Problem, arcs: Sequence[Arc], frames: NDArray[np.intp], disc: int) -> Array:
-    """Where the picture shows a body (F, 2) px in `frames` (F,), ascending, if all follow these arcs."""
-    place = problem.simulate(list(arcs), int(frames[-1])).at(problem.seen.steps[frames])[0][0, :, disc]  # (F, 2) m
+    arc = (leads or follows)[0]
+    before = [each for each in rung.chain.arcs if each.disc != at.disc or each.first < arc.first or each is arc]
+    arcs = [replace(each, last=total) if each is arc else each for each in before]
+    frames = np.arange(max(middle - reach, arc.first, 0), min(middle + reach, total - 1) + 1)
+    if not len(frames):
+        return way
+    place = problem.simulate(arcs, int(frames[-1])).at(problem.seen.steps[frames])[0][0, :, at.disc]  # (F, 2) m
     camera = clip.scene.camera
     points = np.zeros((len(frames), 3))
     points[:, list(PLANE_AXES[camera.view])] = place
-    points[:, depth_axis(camera)] = problem.forward.depth[disc]
-    return np.asarray(px_from_world(camera, clip.spec, points), dtype=np.float32)
+    points[:, depth_axis(camera)] = problem.forward.depth[at.disc]
+    way[frames - middle + reach] = px_from_world(camera, clip.spec, points)
+    return way

@@ -17,21 +17,17 @@ from PIL import Image
 
 from physbench.clips.clip import Clip, Row
 from physbench.clips.store import ClipStore
-from physbench.results import gather as gathering
-from physbench.results import ways
-from physbench.results.breaks import MOST_CLOSE_UPS, broken
+from physbench.results.breaks import broken
 from physbench.results.build import build_result
 from physbench.results.charts import share_chart
 from physbench.results.folder import RunFolder, save_trace
 from physbench.results.gather import gather
 from physbench.results.manifest import read_run, rows_of, spec_of
 from physbench.results.report import render
-from physbench.results.selection import select
 from physbench.results.shares import BINS, BreakCount, SharePool
-from physbench.results.ways import lawful_way, lawful_ways, moment
 from physbench.scoring.shadowing import Break
 from physbench.scoring.shadows import shadowed
-from physbench.scoring.trace import Trace
+from physbench.scoring.trace import MOST_KEPT, Trace, lawful_way
 from physbench.scoring.trace import trace as made_trace
 from physbench.tracks.tracks import Tracks
 
@@ -62,7 +58,7 @@ def make_trace(
         gross=np.zeros(len(found), bool),
         jump=np.full(len(found), 0.5, np.float32),
         kick=np.full(len(found), 1.25, np.float32),
-        onward=np.full((len(found), 13, 2), 20.0, np.float32),
+        lawful=np.full((len(found), 13, 2), 20.0, np.float32),
     )
 
 
@@ -166,7 +162,7 @@ def test_a_timeline_cuts_the_horizon_where_the_weight_changes(clip: Clip, kit: S
 
 def test_a_close_up_is_cut_from_the_frame_of_the_break(clip: Clip, kit: SimpleNamespace) -> None:
     trace = make_trace(np.ones((3, clip.horizon, 2)), [(0, 1, 1.0), (2, 1, 1.0)])
-    trace.onward[:] = clip.px_positions()[clip.window(CONTEXT)][int(trace.frame[0]), 1]
+    trace.lawful[:] = clip.px_positions()[clip.window(CONTEXT)][int(trace.frame[0]), 1]
     tracks = kit.true_tracks(clip)
     found = broken(clip, trace, tracks, clip.future())
     (close,) = found.close_ups  # once, at the largest tolerance at which it is one
@@ -196,21 +192,20 @@ def test_a_break_is_drawn_once_at_the_largest_tolerance(clip: Clip, kit: SimpleN
 
 
 def test_what_is_not_drawn_is_counted_with_the_reason(clip: Clip, kit: SimpleNamespace) -> None:
-    """Of ten breaks eight are drawn, those of large tolerances first; what is no break of these tracks has no way."""
-    times = [0.2 + 0.3 * k for k in range(MOST_CLOSE_UPS + 1)]
+    """Of ten breaks eight are drawn, those of large tolerances first."""
+    times = [0.2 + 0.3 * k for k in range(MOST_KEPT + 1)]
     trace = make_trace(np.ones((3, clip.horizon, 2)), [*((0, 0, time) for time in times), (2, 1, 3.0)])
     found = broken(clip, trace, kit.true_tracks(clip), clip.future())
-    assert len(found.close_ups) == MOST_CLOSE_UPS and found.close_ups[-1].words.startswith("3.00 s")
+    assert len(found.close_ups) == MOST_KEPT and found.close_ups[-1].words.startswith("3.00 s")
     assert (
         found.left_out
         == "8 of 10 different breaks drawn. Left out: 2 at smaller tolerances or later (8 are drawn at most)."
     )
-    trace.onward[0] = np.nan
+    trace.lawful[0] = np.nan
     found = broken(clip, trace, kit.true_tracks(clip), clip.future())
     assert found.left_out == (
-        "7 of 10 different breaks drawn. Left out: 2 at smaller tolerances or later (8 are drawn at most) and 1 "
-        "whose lawful way was not kept or found again (shadowed again, the tracks have other breaks than the "
-        "run found)."
+        "7 of 10 different breaks drawn. Left out: 2 at smaller tolerances or later (8 are drawn at most) and 1 with "
+        "no lawful way around them."
     )
 
 
@@ -223,76 +218,29 @@ def jumping(clip: Clip, kit: SimpleNamespace) -> Tracks:
     return replace(tracks, position=position)
 
 
-def test_a_way_that_the_run_did_not_keep_is_found_again(clip: Clip, jumping: Tracks) -> None:
-    assert shadowed(clip, jumping) is not None
-    kept = made_trace(clip, jumping)
-    assert kept is not None and len(kept.rung)
-    bare = replace(kept, onward=np.full_like(kept.onward, np.nan))
-    every = range(len(kept.rung))
-    found, again = lawful_ways(clip, kept, jumping, every), lawful_ways(clip, bare, jumping, every)
-    assert found.why_not == again.why_not == "" and again.known.all()
-    both = np.isfinite(found.places) & np.isfinite(again.places)
-    np.testing.assert_array_equal(found.places[both], again.places[both])
-    assert both[:, both.shape[1] // 2 :].any(axis=(1, 2)).all()
-    assert len(broken(clip, bare, jumping, None).close_ups) == len(broken(clip, kept, jumping, None).close_ups) > 0
-    assert lawful_ways(clip, bare, jumping, [0]).known.tolist() == [True] + [False] * (len(kept.rung) - 1)
-
-
-def test_why_a_way_was_not_found_again_is_said(clip: Clip, jumping: Tracks, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A scene that is not shadowed, other breaks than the run's, an error: none means that there is no lawful way."""
-    assert shadowed(clip, jumping) is not None
-    kept = made_trace(clip, jumping)
-    assert kept is not None
-    bare = replace(kept, onward=np.full_like(kept.onward, np.nan))
-
-    def said() -> str:
-        return broken(clip, bare, jumping, None).left_out
-
-    other = replace(bare, frame=bare.frame + 1)
-    assert "the tracks have other breaks than the run found" in broken(clip, other, jumping, None).left_out
-    monkeypatch.setattr(ways, "shadowed", lambda clip, tracks: None)
-    assert said().endswith("(this version of physbench does not shadow the scene).")
-
-    def fails(clip: Clip, tracks: Tracks) -> None:
-        raise ValueError("no\nroot")
-
-    monkeypatch.setattr(ways, "shadowed", fails)
-    assert said().endswith("whose lawful way was not kept or found again (shadowing raised ValueError: no root).")
-    assert "no lawful way around" not in said()
-    near = lawful_ways(clip, kept, jumping, [0])  # what the run kept needs nothing of that
-    assert near.why_not == "" and near.known[0]
-
-
 def test_a_close_up_lies_around_the_moment_at_which_the_motions_part(clip: Clip, jumping: Tracks) -> None:
-    """The run keeps the way around the first miss, which may come more than 0.4 s later."""
-    assert shadowed(clip, jumping) is not None
+    """That may be more than 0.4 s before the first miss."""
+    found = shadowed(clip, jumping)
+    assert found is not None
     kept = made_trace(clip, jumping)
-    assert kept is not None
-    b = int(np.argmax(kept.rung))
-    frame, reach = int(kept.frame[b]), kept.onward.shape[1] // 2
-
-    def dated(frames: int) -> Trace:
-        time = kept.time.copy()
-        time[b] = kept.times[frame - frames]
-        return replace(kept, time=time)
-
-    for frames in (0, 1, 3):
-        early = dated(frames)
-        assert moment(early, b) == frame - frames
-        found = lawful_ways(clip, early, jumping, [b])
-        np.testing.assert_array_equal(found.places[b, frames:], kept.onward[b, : 2 * reach + 1 - frames])
-        assert np.isnan(found.places[b, :frames]).all()
+    assert kept is not None and np.isfinite(kept.lawful[kept.distinct(), kept.lawful.shape[1] // 2]).all()
+    b = kept.distinct()[0]
+    frame, reach = int(kept.frame[b]), kept.lawful.shape[1] // 2
+    breaks = [(rung, each) for rung in found.rungs for each in rung.breaks]
+    true = clip.px_positions()[clip.window(CONTEXT)][:, int(kept.columns[kept.body[b]])]
+    for frames in (0, 1, 3, reach + 1):
+        early = replace(kept, time=np.where(np.arange(len(kept.time)) == b, kept.times[frame - frames], kept.time))
+        assert early.moment(b) == frame - frames
+        early.lawful[b] = lawful_way(clip, found, *breaks[b], reach, early.moment(b))
+        way = frame - frames + np.arange(-reach, reach + 1)
+        seen = np.isfinite(early.lawful[b, :, 0]) & np.isfinite(true[way, 0]) & (way <= frame)
+        assert seen[:reach].all()
+        off = np.linalg.norm(early.lawful[b, seen] - true[way[seen]], axis=1)
+        assert off.max() < 0.3 * clip.diameters()[0, 0] * clip.pixels_per_metre
         when = f"{early.time[b]:.2f} s"
         shows = f"dated {when}, first missed at {kept.times[frame]:.2f} s"
         said = [close.words for close in broken(clip, early, jumping, None).close_ups]
         assert any(words.startswith(f"{shows if frames > 1 else when}, ball") for words in said), said
-    far = dated(reach + 1)  # nothing of that moment was kept
-    found = lawful_ways(clip, far, jumping, [b])
-    true = clip.px_positions()[clip.window(CONTEXT)][frame - 2 * reach - 1 : frame, int(kept.columns[kept.body[b]])]
-    seen = np.isfinite(found.places[b, :, 0]) & np.isfinite(true[:, 0])
-    assert seen[reach] and seen.sum() > reach
-    off = np.linalg.norm(found.places[b, seen] - true[seen], axis=1)
-    assert off.max() < 0.3 * clip.diameters()[0, 0] * clip.pixels_per_metre
 
 
 def test_at_a_break_that_nothing_leads_to_the_arc_that_begins_there_is_drawn(clip: Clip, kit: SimpleNamespace) -> None:
@@ -314,27 +262,6 @@ def test_at_a_break_that_nothing_leads_to_the_arc_that_begins_there_is_drawn(cli
     (close,) = broken(clip, trace, tracks, clip.future()).close_ups
     assert close.words.endswith("at 0.2: begins 1.5 m/s off every speed that the task declares")
     assert close.png == broken(clip, trace, tracks, None).close_ups[0].png != ""  # it is the last frame of the context
-
-
-def test_only_clips_that_the_report_shows_are_shadowed_again(
-    small_run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = RunFolder(tmp_path / "run")
-    shutil.copytree(small_run.path, folder.path)
-    manifest, tables = read_run(folder)
-    for row in rows_of(manifest):
-        clip = ClipStore().get(row, spec_of(manifest))
-        trace = make_trace(np.ones((3, clip.horizon, 1)), [(0, 0, 0.5)])
-        trace.onward[:] = np.nan
-        for place in (folder, folder.reference("truth"), folder.reference("freeze")):
-            save_trace(place.trace(row.id), trace)
-    asked: list[str] = []
-    monkeypatch.setattr(ways, "shadowed", lambda clip, tracks: asked.append(clip.id))
-    first = {item.clip: item for item in select(tables["model"], tables["truth"]) if item.place == "worst"}
-    monkeypatch.setattr(gathering, "select", lambda model, truth: tuple(first.values()))
-    shown = gather(folder, manifest, tables)
-    assert sorted(asked) == sorted(first) and len(asked) < len(rows_of(manifest))
-    assert all(figure.broken is not None and "does not shadow" in figure.broken.left_out for figure in shown.figures)
 
 
 def test_no_break_is_said(clip: Clip, kit: SimpleNamespace) -> None:

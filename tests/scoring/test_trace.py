@@ -82,7 +82,7 @@ def test_a_way_that_cannot_be_drawn_ends_nothing(clip: Clip, jumping: Tracks, mo
     shadowed(clip, jumping)
     found = trace(clip, jumping)
     assert found is not None and len(found.rung)
-    monkeypatch.setattr("physbench.scoring.trace._onward", broken)
+    monkeypatch.setattr("physbench.scoring.trace.lawful_way", broken)
     assert trace(clip, jumping) is None
 
 
@@ -102,14 +102,15 @@ def test_the_lawful_way_around_a_break_is_that_without_the_jump(clip: Clip, jump
     found = trace(clip, jumping)
     assert shadowing is not None and found is not None
     assert [int((found.rung == r).sum()) for r in range(3)] == [len(rung.breaks) for rung in shadowing.rungs]
-    first = int(np.flatnonzero(found.rung == 2)[0])
+    first = found.distinct()[0]
+    assert found.rung[first] == 2
     assert found.body[first] == 0 and found.time[first] == pytest.approx(1.0, abs=0.1)
     assert found.jump[first] == pytest.approx(0.4, abs=0.1)
     reach = round(AROUND * clip.spec.fps)
-    frames = int(found.frame[first]) + np.arange(-reach, reach + 1)
+    frames = found.moment(first) + np.arange(-reach, reach + 1)
     true = clip.px_positions()[clip.window(C)][frames, 0]
     diameter = clip.diameters()[0, 0] * clip.pixels_per_metre
-    assert np.abs(found.onward[first] - true).max() < 0.15 * diameter
+    assert np.abs(found.lawful[first] - true).max() < 0.15 * diameter
     assert np.abs(jumping.position[frames, 0] - true).max() > 0.35 * diameter
 
 
