@@ -21,7 +21,7 @@ def unseen_sentences(result: Mapping[str, Any]) -> list[str]:
     sentences = [f"{free} consistency {_with(own['skill'], own['interval'])} instead of {fixed(axis['skill'])}."]
     if factors := family_factors(result):
         said = joined([f"{text} in {family}" for family, text in factors.items()])
-        sentences.append(f"What it shows fits their true strength times {said} (medians).")
+        sentences.append(f"The best factor on them is {said} (medians; 1 where none is better).")
     return sentences
 
 

@@ -148,7 +148,7 @@ def test_words_say_what_is_free_and_what_it_is_instead_of(make_run) -> None:
     assert first.startswith("With gravity and central masses left free (an image cannot show them): consistency 0.")
     assert first.endswith(f"instead of {axis['skill']:.2f}.") and f"{own['skill']:.2f} [" in first
     factors = "0.90 [0.90, 0.90] in falling and 0.90 [0.90, 0.90] in orbits"
-    assert second == f"What it shows fits their true strength times {factors} (medians)."
+    assert second == f"The best factor on them is {factors} (medians; 1 where none is better)."
     assert first in summary(result) and "consistency 0." in markdown(result)
     assert unseen_sentences(result | {"context": 2})[0].startswith("With gravity and central masses left free (the con")
     without = build_result(free(make_run(name="shown"), tasks=()), **FEW)
