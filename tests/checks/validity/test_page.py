@@ -123,3 +123,22 @@ def test_what_is_small_enough_is_published_as_it_is(tmp_path: Path) -> None:
     write(source, USUAL)
     assert publish(source, target) == len(read_table(source)[0])
     pd.testing.assert_frame_equal(read_table(target)[0], read_table(source)[0])
+
+
+def test_the_methodology_says_what_the_published_table_holds(page: ModuleType) -> None:
+    """Else `python docs/_ext/measured_words.py` brings it up to the table."""
+    words = importlib.import_module("measured_words")
+    (table,) = (each for name, each in page.published(words.PAGE.parent / "validity").items() if name == page.MAIN)
+    text = words.PAGE.read_text(encoding="utf-8")
+    assert words.rewritten(text, table) == text
+    assert text.count("**sees**") > 50 and text.count("| `gravity` 0.8 | **sees**") == 1
+
+
+def test_words_follow_the_table(page: ModuleType, tmp_path: Path) -> None:
+    words = importlib.import_module("measured_words")
+    write(tmp_path / "128px.parquet", {**USUAL, **WRONG})
+    rest = "| was | old | old | = | "
+    text = f"| `vanish` | old: why | old {rest}`laws/gravity` 1.00 |\n| vanish, late | old | old {rest}x |"
+    first, second = words.rewritten(text, page.published(tmp_path)["128px"]).split("\n")
+    assert first == "| `vanish` | **sees**: why | old | **sees** | old | old | = | `laws/gravity` 0.50 |"
+    assert second == "| vanish, late | old | old | was | old | old | = | x |"

@@ -1,0 +1,86 @@
+"""Bring the words of the methodology page on what each reading sees up to the published table.
+
+`python docs/_ext/measured_words.py` rewrites the page. Cells that no table has a figure for stay as they were written.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from validity_files import MAIN, Published, known, published
+
+from physbench.world.violations import REGISTRY
+
+PAGE = Path(__file__).parents[1] / "methodology.md"
+HEADLINES = (
+    "consistency/shadowing",
+    "drift/stability",
+    "permanence/intact",
+    "drift/accuracy",
+    "consistency/outcome",
+)
+SEES, BLIND = 0.945, 0.6  # AUROC: at least, in every family; at most, in every one
+FEW = 10  # clips in all: said beside the word
+LABEL = re.compile(r"`([\w-]+)`(?: ([\d.]+)[^`]*)?")
+NAMING = re.compile(r"`([\w./-]+)` [\d.]+(?: to [\d.]+)?")
+
+
+def rewritten(page: str, table: Published) -> str:
+    """The page with every measured word of its table of violations made again."""
+    return "\n".join(_line(line, table) for line in page.split("\n"))
+
+
+def _line(line: str, table: Published) -> str:
+    cells = [cell.strip() for cell in line.split("|")[1:-1]]
+    source = _source(cells[0]) if len(cells) == len(HEADLINES) + 3 else None
+    if source is None:
+        return line
+    for k, reading in enumerate(HEADLINES, 1):
+        said = word(table, source, reading)
+        if said:
+            _, colon, reason = cells[k].partition(":")
+            cells[k] = said + (colon + reason if said == "**sees**" else "")
+    cells[-1] = NAMING.sub(lambda found: _named(table, source, found), cells[-1])
+    return "|" + "|".join(f" {cell} " if cell else " " for cell in cells) + "|"
+
+
+def _source(label: str) -> str | None:
+    """The source that a row is about; None for what is no single one of the table."""
+    if label.startswith("near stranger"):
+        return "stranger-near"
+    found = LABEL.fullmatch(label)
+    if found is None or found[1] not in REGISTRY:
+        return None
+    return f"{found[1]}:{found[2] or format(REGISTRY[found[1]].main, 'g')}"
+
+
+def _rows(table: Published, source: str, reading: str) -> list[tuple[float, int]]:
+    """AUROC and clips of each family that has them."""
+    rows = (table.find("family", source, reading, family) for family in table.families())
+    return [(float(row["auroc"]), int(row["clips"])) for row in rows if row and known(row["auroc"])]
+
+
+def word(table: Published, source: str, reading: str) -> str:
+    """What a headline reading sees of a source; "" where that is not in the table."""
+    rows = _rows(table, source, reading)
+    if not rows:
+        return ""
+    least, most = min(rows)[0], max(rows)[0]
+    clips = sum(clips for _, clips in rows)
+    said = "**sees**" if least >= SEES else "**blind**" if most <= BLIND else f"weak {_between(least, most)}"
+    return said + (f" ({clips} clips)" if clips <= FEW else "")
+
+
+def _named(table: Published, source: str, found: re.Match[str]) -> str:
+    name = found[1] if "/" in found[1] else f"permanence/{found[1]}"
+    values = [value for value, _ in _rows(table, source, name)]
+    return f"`{found[1]}` {_between(min(values), max(values))}" if values else found[0]
+
+
+def _between(least: float, most: float) -> str:
+    return f"{least:.2f}" if most - least < 0.005 else f"{least:.2f} to {most:.2f}"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(rewritten(PAGE.read_text(), published(PAGE.parent / "validity")[MAIN]))
