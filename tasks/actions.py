@@ -187,15 +187,16 @@ class HeadOnPush:
                 )
             )
         table = Body("table", "plane", (), "fixed", (0.0, 0.0, -0.8), grey=FLOOR_GREY, collides=False)
-        small, large = hue_name(p["hue_a"]), hue_name(p["hue_b"])
+        a, b = hue_name(p["hue_a"]), hue_name(p["hue_b"])
+        start = f"A small {a} ball and a large {b} ball glide past each other on a frictionless table"
+        end = ". Static camera, seen from straight above."
         return Scene(
             bodies=(*bodies, table, *blocks),
             camera=Camera("top", (0.0, 0.0, 0.0)),
             impulses=(Impulse(p["push"], "ball a", (*self.impulse(p), 0.0)),),
             horizon=self.horizon,
-            prompt=f"A small {small} ball and a large {large} ball glide past each other on a frictionless table; the "
-            f"{small} one is pushed into the way of the {large} one, and they collide and rebound. Static camera, seen "
-            "from straight above.",
+            prompt=f"{start}; the {a} one is pushed into the way of the {b} one, and they collide and rebound{end}",
+            prompt_unpushed=start + end,
         )
 
 
@@ -298,6 +299,7 @@ class BilliardsPush(Billiards):
             scene,
             impulses=(Impulse(params["push"], cue.name, (*self.impulse(params), 0.0)),),
             prompt=scene.prompt.replace(" Static camera", words),
+            prompt_unpushed=scene.prompt,
         )
 
 
@@ -394,4 +396,5 @@ class KeplerThrust(Kepler):
             impulses=(Impulse(params["push"], "planet", (jx, jy, 0.0)),),
             prompt=f"A large {hue_name(params['hue_planet'])} planet orbits a small {hue_name(params['hue_star'])} "
             f"star under gravity; it is pushed {how} once and goes on another ellipse. Static camera.",
+            prompt_unpushed=scene.prompt,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -23,11 +23,22 @@ class Row:
     task: str  # "falling/projectile-v1"
     split: Split
     seed: int
+    change: str = ""  # one of `physbench.clips.changes`: what is other than the task says
 
     @property
     def id(self) -> str:
-        """Name for files, columns and people: "falling.projectile-v1.test.3"."""
-        return f"{self.task.replace('/', '.')}.{self.split}.{self.seed}"
+        """Name for files, columns and people: "falling.projectile-v1.test.3"; a change is behind it: ".unpushed"."""
+        return f"{self.task.replace('/', '.')}.{self.split}.{self.name}"
+
+    @property
+    def name(self) -> str:
+        """Name within its task and split: "3", "3.unpushed"."""
+        return f"{self.seed}.{self.change}" if self.change else f"{self.seed}"
+
+    @property
+    def unchanged(self) -> Row:
+        """The row with the same context and no change: itself, where nothing is changed."""
+        return replace(self, change="")
 
     @property
     def family(self) -> str:

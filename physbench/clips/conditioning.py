@@ -64,6 +64,7 @@ class ClipAsked(_Strict):
     task: str = Field(description="Id of the task.")
     split: Split = Field(description="test or ood.")
     seed: int = Field(description="Seed of the clip.")
+    change: str = Field(default="", description='What is other than the task says, such as unpushed; "" for nothing.')
     state_hash: str = Field(description="Hash of the simulated states: another version of the task has another.")
     prompt: str = Field(description="The prompt, as in the file.")
     answer: str = Field(description="File name wanted; .webm, .mkv, .mov, .gif, .avi or a folder of PNG will do too.")
@@ -74,7 +75,7 @@ class ClipAsked(_Strict):
 
     @property
     def row(self) -> Row:
-        return Row(self.task, self.split, self.seed)
+        return Row(self.task, self.split, self.seed, self.change)
 
 
 class Asked(_Strict):

@@ -138,6 +138,7 @@ def _export_clip(folder: Path, spec: RenderSpec, context: int, row: Row) -> Clip
         task=row.task,
         split=row.split,
         seed=row.seed,
+        change=row.change,
         state_hash="",
         prompt=scene.prompt,
         answer=f"{row.id}.mp4",

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench import own
+from physbench.clips.changes import changed
 from physbench.clips.clip import Clip, Row
 from physbench.clips.task import Params, Task, find_task
 from physbench.errors import UsageError
@@ -30,7 +31,10 @@ def render_spec(size: int | tuple[int, int], fps: float) -> RenderSpec:
 
 
 def random_stream(row: Row) -> np.random.Generator:
-    """The random numbers of a clip. Streams of different tasks, splits and seeds have nothing in common."""
+    """The random numbers of a clip, the same for every change of it.
+
+    Streams of different tasks, splits and seeds have nothing in common.
+    """
     digest = hashlib.sha256(f"physbench clip|{row.task}|{row.split}|{row.seed}".encode()).digest()
     return np.random.default_rng(np.random.SeedSequence(int.from_bytes(digest, "big")))
 
@@ -42,7 +46,7 @@ def make_params(row: Row) -> Params:
 
 def make_scene(row: Row) -> Scene:
     """Describe the scene of a clip; takes about a millisecond."""
-    return _task(row.task).scene(make_params(row))
+    return changed(_task(row.task).scene(make_params(row)), row.change, row.task)
 
 
 def make_clip(row: Row, spec: RenderSpec) -> Clip:

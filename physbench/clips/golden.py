@@ -73,9 +73,13 @@ def write_golden(folder: Path, workers: int = 2) -> None:
                 "seed",
                 f"sha256 of positions and velocities at {STATE_HZ} Hz, rounded to 1e-6",
                 "m, final position of each body",
+                *(["what is changed, where something is"] if any(row.change for row in suite) else []),
             ],
         }
-        lines = [json.dumps([row.task, row.split, row.seed, clip.state_hash, clip.final]) for row, clip in clips]
+        lines = [
+            json.dumps([row.task, row.split, row.seed, clip.state_hash, clip.final, *filter(None, [row.change])])
+            for row, clip in clips
+        ]
         text = json.dumps(head, indent=1)[:-2] + ',\n "clips": [\n  ' + ",\n  ".join(lines) + "\n ]\n}\n"
         (folder / f"{name}.json").write_text(text)
 

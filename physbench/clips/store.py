@@ -44,7 +44,7 @@ class ClipStore:
 
     def path(self, row: Row, spec: RenderSpec) -> Path:
         """Where a clip lies."""
-        return self.directory / str(spec) / f"{row.task.replace('/', '.')}.{row.split}" / f"{row.seed}.npz"
+        return self.directory / str(spec) / f"{row.task.replace('/', '.')}.{row.split}" / f"{row.name}.npz"
 
     def get(self, row: Row, spec: RenderSpec) -> Clip:
         """Load a clip, or make and store it."""

@@ -19,7 +19,10 @@ GOLDEN_SUITES: Mapping[str, Mapping[Split, int]] = {
     "smoke": {"test": 4},
     "core": {"test": 24, "ood": 8},
     "actions": {"test": 24, "ood": 8},
+    "counterfactuals": {"test": 16},
 }
+PUSHED = ("actions", "counterfactuals")  # suites of the tasks in which something is pushed
+CHANGED: Mapping[str, tuple[str, ...]] = {"counterfactuals": ("unpushed",)}  # each clip comes with these changes of it
 OWN = "own-"  # before the name of a suite to which other tasks were added: its scores are not those of the suite
 TRAIN_CLIPS = 2000  # of the train suite where no number is asked for
 
@@ -65,23 +68,24 @@ def suite_hash(rows: Iterable[tuple[Row, str]]) -> str:
     """Hash of (row, state hash) pairs in their order."""
     digest = hashlib.sha256()
     for row, state in rows:
-        digest.update(f"{row.task}|{row.split}|{row.seed}|{state}\n".encode())
+        change = f"|{row.change}" if row.change else ""
+        digest.update(f"{row.task}|{row.split}|{row.seed}{change}|{state}\n".encode())
     return digest.hexdigest()
 
 
 def suite_names() -> tuple[str, ...]:
-    """Names of the suites: smoke (a look), core (the leaderboard), actions (pushes), train (for training)."""
+    """Names: smoke (a look), core (the leaderboard), actions (pushes), counterfactuals (with and without), train."""
     return (*GOLDEN_SUITES, "train")
 
 
 def find_suite(name: str, limit: int | None = None, tasks: str | None = None) -> Suite:
     """Return a suite, or a part of it: the clips of the `tasks` that a glob selects, `limit` of them spread evenly.
 
-    `smoke`, `core` and `train` hold the tasks in which nothing is pushed, `actions` those in which something is. A part
-    of a suite with golden states is marked `partial`. Tasks outside the suite, installed or from a file
-    (`physbench.own`), get as many clips as those in it; the suite is then another one, "own-smoke" or "own-core".
-    `train` has any size: `limit` is the number of its clips. Unknown suites and tasks raise UsageError and offer the
-    nearest names.
+    `smoke`, `core` and `train` hold the tasks in which nothing is pushed, `actions` those in which something is, and
+    `counterfactuals` these with the push and without. A part of a suite with golden states is marked `partial`. Tasks
+    outside the suite, installed or from a file (`physbench.own`), get as many clips as those in it; the suite is then
+    another one, "own-smoke" or "own-core". `train` has any size: `limit` is the number of its clips. Unknown suites and
+    tasks raise UsageError and offer the nearest names.
     """
     if name not in suite_names():
         raise UsageError(f"There is no suite named '{name}'.{nearest(name, suite_names())}")
@@ -112,27 +116,34 @@ def train_rows(task_ids: tuple[str, ...], count: int) -> tuple[Row, ...]:
 
 
 def spread(rows: tuple[Row, ...], limit: int) -> tuple[Row, ...]:
-    """`limit` of the rows, taken from the tasks and splits in turn, lowest seeds first, in their old order."""
-    ranks: dict[tuple[str, str], int] = {}
+    """`limit` of the rows, taken from the tasks and splits in turn, lowest seeds first, in their old order.
+
+    A clip and its changes, which follow it, are taken together; of the last pair one may be left out.
+    """
+    ranks: dict[tuple[str, str], list[Row]] = {}
     order = []
     for position, row in enumerate(rows):
-        stratum = (row.task, row.split)
-        ranks[stratum] = ranks.get(stratum, -1) + 1
-        order.append((ranks[stratum], row.split == "ood", position))
+        seen = ranks.setdefault((row.task, row.split), [])
+        if row.unchanged not in seen[-1:]:
+            seen.append(row.unchanged)
+        order.append((len(seen), row.split == "ood", position))
     kept = sorted(position for _, _, position in sorted(order)[:limit])
     return tuple(rows[position] for position in kept)
 
 
 def golden_tasks(name: str) -> tuple[str, ...]:
     """Ids of the tasks of a suite that comes with golden states."""
-    return builtin_task_ids(actions=name == "actions")
+    return builtin_task_ids(actions=name in PUSHED)
 
 
 def golden_rows(name: str, task_ids: Iterable[str]) -> tuple[Row, ...]:
     """The rows of a suite that comes with golden states, for these tasks."""
-    splits = GOLDEN_SUITES[name]
     return tuple(
-        Row(task, split, seed) for task in task_ids for split, count in splits.items() for seed in range(count)
+        Row(task, split, seed, change)
+        for task in task_ids
+        for split, count in GOLDEN_SUITES[name].items()
+        for seed in range(count)
+        for change in ("", *CHANGED.get(name, ()))
     )
 
 
@@ -140,6 +151,6 @@ def golden_rows(name: str, task_ids: Iterable[str]) -> tuple[Row, ...]:
 def _golden_suite(name: str) -> Suite:
     document = json.loads(files("physbench.clips").joinpath("golden", f"{name}.json").read_text())
     golden: dict[Row, Golden] = {}
-    for task, split, seed, state, final in document["clips"]:
-        golden[Row(task, split, seed)] = Golden(state, {body: (x, y, z) for body, (x, y, z) in final.items()})
+    for task, split, seed, state, final, *change in document["clips"]:
+        golden[Row(task, split, seed, *change)] = Golden(state, {body: (x, y, z) for body, (x, y, z) in final.items()})
     return Suite(name, document["version"], tuple(golden), golden=golden)

@@ -40,7 +40,9 @@ def read_manifest(folder: RunFolder) -> dict[str, Any]:
 
 def rows_of(manifest: dict[str, Any]) -> tuple[Row, ...]:
     """The clips of a run in the suite's order."""
-    return tuple(Row(row["task"], row["split"], int(row["seed"])) for row in manifest["suite"]["rows"])
+    return tuple(
+        Row(row["task"], row["split"], int(row["seed"]), row.get("change", "")) for row in manifest["suite"]["rows"]
+    )
 
 
 def spec_of(manifest: dict[str, Any]) -> RenderSpec:

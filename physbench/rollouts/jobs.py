@@ -70,7 +70,7 @@ def make_job(
         horizon=batch.horizon,
         stored=stored_frames(card, batch.horizon, chain),
         chain=chain,
-        seeds=tuple(item_seed(item.row.id, item.sample, seed) for item in batch.items),
+        seeds=tuple(item_seed(item.row, item.sample, seed) for item in batch.items),
         prompts=tuple(clip.scene.prompt if card.uses_prompt else "" for clip in clips),
         context=None if privileged else np.stack([context_of(clip, card) for clip in clips]),
         actions=None if privileged else actions_of(clips, card),

@@ -55,7 +55,10 @@ def plan_batches(
     )
 
 
-def item_seed(clip_id: str, sample: int, seed: int) -> int:
-    """Seed of the generator of one sample of one clip (63 bits), whatever batch it stands in."""
-    digest = hashlib.sha256(f"{clip_id}\n{sample}\n{seed}".encode()).digest()
+def item_seed(row: Row, sample: int, seed: int) -> int:
+    """Seed of the generator of one sample of one clip (63 bits), whatever batch it stands in.
+
+    A clip and its changes share it, so that a stochastic model's answers to both differ by the change alone.
+    """
+    digest = hashlib.sha256(f"{row.unchanged.id}\n{sample}\n{seed}".encode()).digest()
     return int.from_bytes(digest[:8], "little") >> 1

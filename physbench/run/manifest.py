@@ -12,6 +12,7 @@ from typing import Any
 
 from physbench import __version__, own
 from physbench.adapters.protocol import ModelCard
+from physbench.clips.clip import Row
 from physbench.clips.suite import OWN, Suite
 from physbench.errors import UsageError
 from physbench.results.manifest import MANIFEST_VERSION
@@ -66,6 +67,11 @@ def _folder_hash(folder: Path) -> str:
     return digest.hexdigest()[:16]
 
 
+def _row_document(row: Row) -> Document:
+    """What names a clip; its change where there is one."""
+    return {name: value for name, value in dataclasses.asdict(row).items() if value != ""}
+
+
 def asked_document(
     options: Options, suite: Suite, sha256: str | None, versions: Document, foreign_code: str | None = None
 ) -> Document:
@@ -79,7 +85,7 @@ def asked_document(
             "hash": suite.hash,
             "local": suite.name.startswith(OWN),
             "partial": suite.partial,
-            "rows": [dataclasses.asdict(row) for row in suite.rows],
+            "rows": [_row_document(row) for row in suite.rows],
         },
         "model": {
             "target": options.model,

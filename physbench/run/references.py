@@ -70,7 +70,7 @@ def reference_rollout(name: str, clip: Clip, card: ModelCard) -> Rollout:
         horizon=clip.horizon,
         stored=clip.horizon,
         chain=True,
-        seeds=(item_seed(clip.id, 0, 0),),
+        seeds=(item_seed(clip.row, 0, 0),),
         prompts=(clip.scene.prompt,),
         context=None if privileged else torch.from_numpy(clip.context(context)).permute(0, 3, 1, 2)[None],
         actions=None,

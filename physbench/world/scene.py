@@ -144,6 +144,7 @@ class Scene:
     impulses: tuple[Impulse, ...] = ()
     horizon: float = 4.0  # s
     prompt: str = ""
+    prompt_unpushed: str = ""  # the prompt of the same scene without its impulses
     free: tuple[str, ...] = ()  # parameters that the context cannot show
     outcomes: tuple[Outcome, ...] = ()  # what is asked where the motion has no closed form
 

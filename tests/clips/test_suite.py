@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from dataclasses import replace
@@ -29,8 +30,8 @@ from physbench.errors import UsageError
 
 
 def test_suites_hold_what_they_promise() -> None:
-    smoke, core, actions = (find_suite(name) for name in ("smoke", "core", "actions"))
-    assert suite_names() == ("smoke", "core", "actions", "train")
+    smoke, core, actions, pairs = (find_suite(name) for name in ("smoke", "core", "actions", "counterfactuals"))
+    assert suite_names() == ("smoke", "core", "actions", "counterfactuals", "train")
     quiet, pushed = builtin_task_ids(), builtin_task_ids(actions=True)
     assert not set(quiet) & set(pushed) and len(pushed) == 3
     assert Counter((row.task, row.split) for row in smoke.rows) == {(task, "test"): 4 for task in quiet}
@@ -38,7 +39,10 @@ def test_suites_hold_what_they_promise() -> None:
         assert Counter((row.task, row.split) for row in suite.rows) == {
             (task, split): count for task in tasks for split, count in (("test", 24), ("ood", 8))
         }
-    for suite in (smoke, core, actions):
+    assert Counter((row.task, row.split, row.change) for row in pairs.rows) == {
+        (task, "test", change): 16 for task in pushed for change in ("", "unpushed")
+    }
+    for suite in (smoke, core, actions, pairs):
         assert suite.version == SUITE_VERSION and not suite.partial and set(suite.golden) == set(suite.rows)
         assert suite.rows == golden_rows(suite.name, golden_tasks(suite.name))
         document = json.loads(files("physbench.clips").joinpath("golden", f"{suite.name}.json").read_text())
@@ -64,6 +68,16 @@ def test_parts_are_spread_and_marked() -> None:
     assert find_suite("core", limit=4, tasks="orbits").rows == spread(orbits.rows, 4)
 
 
+def test_a_part_holds_whole_pairs() -> None:
+    pairs = find_suite("counterfactuals")
+    for limit in (1, 2, 6, 7, 13):
+        rows = find_suite("counterfactuals", limit=limit).rows
+        assert len(rows) == limit and [row for row in pairs.rows if row in rows] == list(rows)
+        alone = [row for row in rows if not {row.unchanged, replace(row, change="unpushed")} <= set(rows)]
+        assert len(alone) == limit % 2 and not any(row.change for row in alone)
+    assert {row.seed for row in find_suite("counterfactuals", limit=6).rows} == {0}
+
+
 def test_train_has_any_size() -> None:
     count = len(builtin_task_ids())
     train = find_suite("train", limit=2 * count + 3)
@@ -82,6 +96,9 @@ def test_hash_covers_rows_and_states() -> None:
     base = suite_hash(zip(rows, states, strict=True))
     assert suite_hash(zip(rows[::-1], states, strict=True)) != base
     assert suite_hash(zip(rows, ["a", "c"], strict=True)) != base
+    assert suite_hash(zip([rows[0], replace(rows[1], change="unpushed")], states, strict=True)) != base
+    lines = "".join(f"{row.task}|test|{row.seed}|{state}\n" for row, state in zip(rows, states, strict=True))
+    assert base == hashlib.sha256(lines.encode()).hexdigest(), "a row without a change is hashed as ever"
 
 
 def test_hash_of_a_suite_without_golden_states_is_computed() -> None:
@@ -91,7 +108,7 @@ def test_hash_of_a_suite_without_golden_states_is_computed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "offer"), [("cor", "Did you mean core"), ("zzz", "Known: actions, core, smoke, train")]
+    ("name", "offer"), [("cor", "Did you mean core"), ("zzz", "Known: actions, core, counterfactuals, smoke, train")]
 )
 def test_unknown_suites(name: str, offer: str) -> None:
     with pytest.raises(UsageError, match=offer):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,7 +22,9 @@ def test_a_plan_holds_every_item_once_and_one_horizon_a_batch(horizons: list[int
 
 
 def test_seeds_depend_on_clip_sample_and_run_and_on_nothing_else() -> None:
-    seeds = {item_seed(clip, sample, run) for clip in ("a", "b") for sample in (0, 1) for run in (0, 1)}
+    rows = [Row("toy/disc-v1", "test", seed) for seed in (0, 1)]
+    seeds = {item_seed(row, sample, run) for row in rows for sample in (0, 1) for run in (0, 1)}
     assert len(seeds) == 8
-    assert item_seed("falling.projectile-v1.test.3", 0, 0) == 7341642799329224449
+    assert item_seed(replace(rows[0], change="unpushed"), 1, 1) == item_seed(rows[0], 1, 1), "one noise for both"
+    assert item_seed(Row("falling/projectile-v1", "test", 3), 0, 0) == 7341642799329224449
     assert all(0 <= seed < 2**63 for seed in seeds)

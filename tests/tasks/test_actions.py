@@ -31,9 +31,9 @@ CONTEXT = 8
 @lru_cache
 def played(task: str, split: Split, seed: int, pushed: bool = True) -> tuple[Scene, np.ndarray, Simulation]:
     """Scene, times at 20 Hz (T,) s and simulation, with its push or without."""
-    scene = make_scene(Row(task, split, seed))
+    scene = make_scene(Row(task, split, seed, "" if pushed else "unpushed"))
     times = np.arange(-40, round(scene.horizon * 20) + 1) / 20
-    return scene, times, simulate(scene if pushed else replace(scene, impulses=()), times)
+    return scene, times, simulate(scene, times)
 
 
 @pytest.mark.parametrize("split", SPLITS)
@@ -45,7 +45,9 @@ def test_one_push_that_changes_what_happens(task: str, split: Split) -> None:
         body = scene.index(push.body)
         assert 0 < push.time <= 1.5 and abs(push.time * 20 - round(push.time * 20)) < 1e-9
         assert scene.bodies[body].hue is not None and "push" in scene.prompt
-        _, _, without = played(task, split, seed, pushed=False)
+        quiet, _, without = played(task, split, seed, pushed=False)
+        assert not quiet.impulses and quiet.prompt == scene.prompt_unpushed and "push" not in quiet.prompt
+        assert quiet.bodies == scene.bodies and quiet.prompt.count("Static camera") == 1
         off = np.linalg.norm((simulation.states - without.states)[..., :3], axis=-1)
         assert off[times <= push.time].max() == 0
         assert off[:, body].max() > 2 * scene.bodies[body].radius
