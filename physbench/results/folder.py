@@ -116,6 +116,10 @@ class RunFolder:
         """Score rows that all samples of a clip have together; only where there are several."""
         return self.path / "parts" / f"{clip_id}.samples.json"
 
+    def pair(self, clip_id: str, sample: int = 0) -> Path:
+        """Score rows of a clip with a change, read beside the clip that it is a change of."""
+        return self.path / "pairs" / f"{clip_id}.{sample}.json"
+
     def reference(self, name: str) -> RunFolder:
         """Scores and tracks of a reference (truth, freeze, constant-velocity) on the same clips."""
         return RunFolder(self.path / "references" / name)

@@ -15,13 +15,13 @@ from physbench.results.manifest import read_manifest
 from physbench.run.finish import finish
 from physbench.run.interrupt import explained, interruptible
 from physbench.run.jobs import duration
+from physbench.run.joint import score_pairs, score_samples
 from physbench.run.lock import claimed_folder, default_folder, opened
 from physbench.run.manifest import asked_document, refuse_other_settings
 from physbench.run.memory import PeakMemory
 from physbench.run.options import Options
 from physbench.run.pool import Pool, cores
 from physbench.run.roll import roll_and_score
-from physbench.run.samples import score_samples
 from physbench.run.state import Run, Say
 from physbench.run.versions import ALL_DECIDING, foreign_code_hash, versions
 from physbench.scoring.score import find_scorers
@@ -87,6 +87,7 @@ def _work(run: Run) -> None:
             with Pool(run.workers) as pool:
                 device_memory = roll_and_score(run, pool)
                 score_samples(run, pool)
+                score_pairs(run, pool)
         finally:
             run.close(peak.bytes, device_memory)
         finish(run)

@@ -21,15 +21,17 @@ def compile_scores(folder: RunFolder, items: Iterable[Item]) -> None:
         if part is None:
             raise RuntimeError(f"{folder.part(item.row.id, item.sample)} is missing.")
         together = read_part(folder.together(item.row.id)) if item.sample == 0 else None
-        rows += part if together is None else replaced(part, together)
+        for joint in (together, read_part(folder.pair(item.row.id, item.sample))):
+            part = part if joint is None else replaced(part, joint)
+        rows += part
     write_scores(folder.scores, rows)
 
 
-def replaced(part: list[ScoreRow], together: list[ScoreRow]) -> list[ScoreRow]:
-    """Rows of the first sample, with those that all samples have together in the place of what one alone reads."""
-    names = {row.reading.partition(".")[0] for row in together}
+def replaced(part: list[ScoreRow], joint: list[ScoreRow]) -> list[ScoreRow]:
+    """Rows of one rollout, with those that it has together with others in the place of what it alone reads."""
+    names = {row.reading.partition(".")[0] for row in joint}
     kept = [row for row in part if row.reading.partition(".")[0] not in names]
-    return sorted(kept + together, key=lambda row: row.reading.partition(".")[0])
+    return sorted(kept + joint, key=lambda row: row.reading.partition(".")[0])
 
 
 def finish(run: Run) -> None:

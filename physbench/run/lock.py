@@ -14,7 +14,8 @@ from pathlib import Path
 from physbench.errors import DISK_FULL, UsageError
 from physbench.results.folder import RunFolder
 
-OURS = ("manifest.json", "scores.parquet", "result.json", "report", "rollouts", "tracks", "parts", "references")
+PARTS = ("rollouts", "tracks", "parts", "pairs")
+OURS = ("manifest.json", "scores.parquet", "result.json", "report", *PARTS, "references")
 LOCK = ".lock"
 ATTEMPTS = 100  # to make a folder that others may make at the same moment
 

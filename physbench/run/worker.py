@@ -1,4 +1,4 @@
-"""What a worker process does: make a clip, score a rollout, all samples of a clip, or bring its references.
+"""What a worker process does: make a clip, score a rollout, all samples of a clip, a pair, or bring its references.
 
 The main process imports this file too, for the names of the functions: what is heavy is imported inside them.
 """
@@ -11,12 +11,14 @@ from functools import cache
 from pathlib import Path
 
 from physbench.adapters.protocol import ModelCard
+from physbench.clips.changes import CHANGES
 from physbench.clips.clip import Row
 from physbench.clips.store import ClipStore
 from physbench.results.folder import RunFolder, load_tracks, save_trace, save_tracks
 from physbench.run.parts import write_part
 from physbench.run.stored import load_rollout
 from physbench.scoring.protocol import Scorer
+from physbench.tracks.tracks import Tracks
 from physbench.world.scene import RenderSpec
 
 
@@ -96,11 +98,33 @@ def together(folder: Path, row: Row, samples: int, card: ModelCard, scorers: str
 
     started = time.monotonic()
     run = RunFolder(folder)
-    paths = [run.tracks(row.id, sample) for sample in range(samples)]
-    tracks = [load_tracks(path) if path.is_file() else None for path in paths]
+    tracks = [_tracks(run, row, sample) for sample in range(samples)]
     rows = score_together(_store().get(row, card.spec), card.scored_context, tracks, _scorers(scorers))
     write_part(run.together(row.id), rows)
     return Made(row, time.monotonic() - started)
+
+
+def pair(folder: Path, row: Row, samples: int, card: ModelCard, scorers: str | None) -> Made:
+    """Read a clip with a change beside the one without it: every sample of the model, and the references."""
+    from physbench.run.references import BASELINES
+    from physbench.scoring.score import score_pair
+
+    started = time.monotonic()
+    run = RunFolder(folder)
+    told = card.uses_actions or card.track == "privileged" or not CHANGES[row.change].by_actions
+    model = [(run, sample, "" if told else "the model takes no actions") for sample in range(samples)]
+    clip, origin = (_store().get(each, card.spec) for each in (row, row.unchanged))
+    for place, sample, unasked in (*model, *((run.reference(name), 0, "") for name in BASELINES)):
+        tracks, before = (_tracks(place, each, sample) for each in (row, row.unchanged))
+        rows = score_pair(clip, tracks, origin, before, sample, _scorers(scorers), unasked)
+        write_part(place.pair(row.id, sample), rows)
+    return Made(row, time.monotonic() - started)
+
+
+def _tracks(run: RunFolder, row: Row, sample: int) -> Tracks | None:
+    """What was seen of one sample of a clip; None where it failed."""
+    path = run.tracks(row.id, sample)
+    return load_tracks(path) if path.is_file() else None
 
 
 def references(folder: Path, row: Row, card: ModelCard, scorers: str | None) -> Referenced:

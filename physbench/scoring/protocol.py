@@ -48,6 +48,8 @@ class ScoreRow:
 ScorerFunction = Callable[[Clip, Rollout, Tracks], "Reading | dict[str, Reading]"]
 # (clip, context, tracks of all samples of the clip, None for one that failed)
 TogetherFunction = Callable[[Clip, int, Sequence["Tracks | None"]], "dict[str, Reading]"]
+# (clip with a change, its tracks, the clip that it is a change of, its tracks), of one sample of both
+PairFunction = Callable[[Clip, Tracks, Clip, Tracks], "dict[str, Reading]"]
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ class Scorer:
     headline: bool  # its quality is the axis's quality
     function: ScorerFunction
     together: TogetherFunction | None = None  # reads all samples of a clip; `function` is for runs of one sample
+    pair: PairFunction | None = None  # reads a clip with a change beside the one without; `function` is for all others
     costly: bool = False  # read only where it is named in full, and by `physbench scorers check`
 
     @property
@@ -86,6 +89,7 @@ def scorer(
     needs: tuple[str, ...] = ("tracks",),
     headline: bool = False,
     together: TogetherFunction | None = None,
+    pair: PairFunction | None = None,
     costly: bool = False,
 ) -> Callable[[ScorerFunction], Scorer]:
     """Declare a scorer beside its code. The decorated name becomes the `Scorer`; call `.function` for the reading.
@@ -110,6 +114,7 @@ def scorer(
             headline,
             function,
             together,
+            pair,
             costly,
         )
 

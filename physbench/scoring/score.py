@@ -114,13 +114,44 @@ def score_together(
 
     The rows are those of sample 0.
     """
-    first = Rollout(clip.id, 0, clip.future()[:0])
     rows = []
     for scorer in scorers:
         if scorer.together is not None:
-            found = _safely(scorer, partial(scorer.together, clip, context, samples))
-            rows += [_row(clip, first, scorer, key, reading) for key, reading in found.items()]
+            rows += _rows(clip, 0, scorer, partial(scorer.together, clip, context, samples))
     return rows
+
+
+def score_pair(
+    clip: Clip,
+    tracks: Tracks | None,
+    origin: Clip,
+    before: Tracks | None,
+    sample: int,
+    scorers: Sequence[Scorer],
+    unasked: str = "",
+) -> list[ScoreRow]:
+    """Read a clip with a change beside the one that it is a change of, with the scorers that look at both.
+
+    tracks, before: of the same sample of each; None for one that failed. unasked: why nothing is asked of the model.
+    The rows are those of the clip with the change.
+    """
+
+    def read(scorer: Scorer) -> dict[str, Reading]:
+        assert scorer.pair is not None
+        if unasked:
+            return {"": Reading(None, "not applicable", unasked)}
+        if tracks is None or before is None:
+            return {"": Reading(None, "failed", f"{clip.id if tracks is None else origin.id} failed")}
+        return scorer.pair(clip, tracks, origin, before)
+
+    paired = (scorer for scorer in scorers if scorer.pair is not None)
+    return [row for scorer in paired for row in _rows(clip, sample, scorer, partial(read, scorer))]
+
+
+def _rows(clip: Clip, sample: int, scorer: Scorer, read: Callable[[], dict[str, Reading]]) -> list[ScoreRow]:
+    """Rows of what more than one rollout tells."""
+    rollout = Rollout(clip.id, sample, clip.future()[:0])
+    return [_row(clip, rollout, scorer, key, reading) for key, reading in _safely(scorer, read).items()]
 
 
 def _readings(scorer: Scorer, clip: Clip, rollout: Rollout, tracks: Tracks) -> Iterator[tuple[str, Reading]]:

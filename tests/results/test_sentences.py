@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -159,3 +160,40 @@ def test_a_family_that_failed_is_not_called_unlawful_alone(make_run) -> None:
     assert build_result(make_run(8, 0, failed=failed), **FEW)["sentences"][1] == (
         "First to break: falling, 0 % of its motion explained by the laws; 8 of its clips failed."
     )
+
+
+def with_pairs(folder: RunFolder, values: dict[str, float], part: str = "") -> None:
+    """Give the model and ground truth a reading of pairs in every clip of some tasks, spread by 0.1 around a mean."""
+    for place in (folder, folder.reference("truth")):
+        table = pd.read_parquet(place.scores)
+        name = f"consistency/counterfactual{part}"
+        rows = table[
+            (table["reading"] == "consistency/shadowing") & table["task"].isin(values) & (table["sample"] == 0)
+        ]
+        mean = rows["task"].map(values) if place is folder else 1.0
+        found = mean + 0.1 * np.resize([-1.0, 1.0], len(rows))
+        others = rows.assign(reading=name, value=found, axis=None, quality=None, unit="1", status="ok", reason="")
+        pd.concat([table, others], ignore_index=True).to_parquet(place.scores)
+
+
+def test_what_a_push_changes(make_run) -> None:
+    """One task: its own interval. Two: the mean over pairs, and the independent distances to its ends."""
+    folder = make_run()
+    one, two = sorted(set(pd.read_parquet(folder.scores)["task"]))[:2]
+    with_pairs(folder, {one: 0.6})
+    said = build_result(folder, **FEW)
+    low, high = said["readings"]["consistency/counterfactual"]["tasks"][one]["interval"]
+    value = said["readings"]["consistency/counterfactual"]["tasks"][one]["value"]
+    percent = [f"{100 * each:.0f}" for each in (value, low, high)]
+    assert said["sentences"][-1] == "Of what a push changes, {} % [{}, {}] is predicted.".format(*percent)
+    folder = make_run(name="two")
+    with_pairs(folder, {one: 0.6, two: -0.8})
+    with_pairs(folder, {two: -0.5}, ".others")
+    said = build_result(folder, **FEW)
+    ends = [value["interval"] for value in said["readings"]["consistency/counterfactual"]["tasks"].values()]
+    found = [value["value"] for value in said["readings"]["consistency/counterfactual"]["tasks"].values()]
+    down = np.hypot(*[(v - e[0]) / 2 for v, e in zip(found, ends, strict=True)])
+    assert said["sentences"][-1].startswith(
+        f"Of what a push changes, {100 * np.mean(found):.0f} % [{100 * (np.mean(found) - down):.0f}, ".replace("-", "−")
+    )
+    assert re.search(r"\(in objects that it does not push itself −\d+ % \[−\d+, −\d+\]\)\.$", said["sentences"][-1])
