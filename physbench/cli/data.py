@@ -18,7 +18,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Suite = Annotated[str, typer.Option(help="smoke, core, actions or train.")]
+Suite = Annotated[str, typer.Option(help="smoke, core, actions, counterfactuals or train.")]
 Workers = Annotated[int | None, typer.Option(metavar="N", help="Processes. [default: cores, at most 8]")]
 
 

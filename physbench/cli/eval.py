@@ -23,7 +23,11 @@ def command(
         ),
     ],
     suite: Annotated[
-        str, typer.Option(help="smoke: a look in a minute; core: the leaderboard's clips; actions: pushes.")
+        str,
+        typer.Option(
+            help="smoke: a look in a minute; core: the leaderboard's clips; actions: pushes; counterfactuals: pushes "
+            "and the same without."
+        ),
     ] = "core",
     model_arg: Annotated[
         list[str] | None, typer.Option(metavar="K=V", help="Handed to the model's factory. May be given several times.")
