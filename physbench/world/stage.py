@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,10 +62,10 @@ class Stage:
         colour = (body.grey,) * 3 if body.hue is None else PALETTE[body.hue]
         number = api.createVisualShape(
             api.GEOM_MESH,
-            vertices=mesh.vertices.tolist(),
-            indices=mesh.triangles.ravel().tolist(),
-            normals=mesh.normals.tolist(),
-            uvs=[[0.0, 0.0]] * len(mesh.vertices),
+            vertices=_rows("vertices", mesh.vertices),
+            indices=_indices(mesh.triangles.tobytes()),
+            normals=_rows("normals", mesh.normals),
+            uvs=_buffer("uvs", len(mesh.vertices), 2),
             rgbaColor=(*colour, 1.0),
             specularColor=(0, 0, 0),
             physicsClientId=self._client.id,
@@ -136,3 +137,27 @@ class Stage:
 def drawn_orientation(body: Body, orientation: Sequence[float]) -> Sequence[float]:
     """A uniform ball looks the same however it is turned: its mesh is not turned, so that its facets do not flicker."""
     return (0.0, 0.0, 0.0, 1.0) if body.shape == "sphere" else orientation
+
+
+# PyBullet never gives back the lists that it is handed for a mesh, nor what is in them: 0.4 MB a ball. So all meshes of
+# one size go through the same ones.
+
+
+def _rows(use: str, values: Array) -> list[list[float]]:
+    """Values (V, 3) as lists, which the next call for the same use and V fills anew."""
+    rows = _buffer(use, *values.shape)
+    for row, new in zip(rows, values.tolist(), strict=True):
+        row[:] = new
+    return rows
+
+
+@cache
+def _buffer(use: str, rows: int, columns: int) -> list[list[float]]:
+    return [[0.0] * columns for _ in range(rows)]
+
+
+@cache
+def _indices(triangles: bytes) -> list[int]:
+    """Numbers of the corners of triangles, one list for each of the few shapes that there are."""
+    indices: list[int] = np.frombuffer(triangles, dtype=np.int64).tolist()
+    return indices

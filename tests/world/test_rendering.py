@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import math
 import subprocess
@@ -220,6 +221,17 @@ def test_same_bits_in_another_process_and_after_other_scenes() -> None:
         other = busy("top")
         render(other, times, simulate(other, times).states, RenderSpec(48, 80, 10))
         assert digest() == done.stdout.strip()
+
+
+def test_no_picture_costs_memory_for_good() -> None:
+    """PyBullet keeps the lists of a mesh: two for each of 1300 corners of a ball."""
+    spec, counts = RenderSpec(16, 16, 10), []
+    for k in range(3):
+        scene = Scene((ball("a", (0, 1, 0), 0.5 + 0.01 * k),), FRONT)
+        render(scene, np.zeros(1), simulate(scene, [0.0]).states, spec)
+        gc.collect()
+        counts.append(len(gc.get_objects()))
+    assert counts[2] - counts[1] < 500
 
 
 @pytest.mark.parametrize("shape", ["box", "cylinder"])
