@@ -45,7 +45,8 @@ def lawful_rows(found: Sequence[Lawful]) -> list[dict[str, object]]:
             rows.append(
                 {**row, "task": "*", "family": "*", "bar": limit, "met": row["high"] <= limit if enough else None}
             )
-            for each in mine if strength == min(FALSE_BREAKS) else ():
+            # Where a reading has no value, as strength on towers, nothing is asked.
+            for each in [each for each in mine if len(each.values)] if strength == min(FALSE_BREAKS) else []:
                 row, share = _row(reading, strength, each.values), FALSE_BREAKS_A_TASK[0] / FALSE_BREAKS_A_TASK[1]
                 met = row["value"] <= share + 1e-12 if len(each.values) >= FALSE_BREAKS_A_TASK[1] else None
                 rows.append({**row, "task": each.task, "family": each.task.split("/")[0], "bar": share, "met": met})
