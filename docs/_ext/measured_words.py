@@ -39,10 +39,15 @@ def _line(line: str, table: Published) -> str:
     for k, reading in enumerate(HEADLINES, 1):
         said = word(table, source, reading)
         if said:
-            _, colon, reason = cells[k].partition(":")
-            cells[k] = said + (colon + reason if said == "**sees**" else "")
+            before, colon, reason = cells[k].partition(":")
+            cells[k] = said + (colon + reason if _kind(before) == _kind(said) else "")
     cells[-1] = NAMING.sub(lambda found: _named(table, source, found), cells[-1])
     return "|" + "|".join(f" {cell} " if cell else " " for cell in cells) + "|"
+
+
+def _kind(said: str) -> str:
+    """ "sees", "weak" or "blind": what a word says, measured or not."""
+    return said.replace("*", "").partition(" ")[0]
 
 
 def _source(label: str) -> str | None:

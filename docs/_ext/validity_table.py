@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from validity_curves import curves, draw
 from validity_files import IMAGE, MAIN, Published, published
 from validity_sections import (
     bars,
@@ -60,6 +61,14 @@ that a clip with the violation reads worse than a lawful one: by consistency und
 with one free factor on gravity or central mass, and by permanence."""
 
 
+CURVES = "validity-curves.svg"
+CURVES_TEXT = f"""![Skill against severity, a panel a violation: it falls the further, the more is wrong]({CURVES})
+
+Skill by severity, over the tasks in which the violation has something to do; 1 is ground truth, 0 the frozen frame. The
+more is wrong, the less is left, and blur, noise and flicker cost nothing before tracking suffers. Below 0 is who loses
+what a frozen frame keeps: under tilted gravity things slide that should rest."""
+
+
 def page(tables: dict[str, Published]) -> str:
     """The page as Markdown."""
     if MAIN not in tables:
@@ -72,7 +81,7 @@ def page(tables: dict[str, Published]) -> str:
         ("What strength sees", STRENGTH_TEXT, strength(main)),
         ("What permanence sees", PERMANENCE_TEXT, told_apart(main, "permanence/intact")),
         ("Located", LOCATED_TEXT, places(main)),
-        ("What a violation costs", "", losses(main)),
+        ("What a violation costs", CURVES_TEXT if curves(main) else "", losses(main)),
         ("False breaks", BREAKS_TEXT, false_breaks(main)),
         ("Lawful strangers", STRANGERS_TEXT, strangers(main)),
         ("Cheats", "Skill of futures that know nothing of physics.", cheats(main)),
@@ -87,7 +96,10 @@ def page(tables: dict[str, Published]) -> str:
 def write(app: Sphinx) -> None:
     target = Path(app.srcdir) / "generated" / "validity.md"
     target.parent.mkdir(exist_ok=True)
-    target.write_text(page(published(Path(app.srcdir) / "validity")), encoding="utf-8")
+    tables = published(Path(app.srcdir) / "validity")
+    target.write_text(page(tables), encoding="utf-8")
+    if MAIN in tables and curves(tables[MAIN]):
+        draw(curves(tables[MAIN]), target.with_name(CURVES))
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.scoring.shadowing.chain import Break
+from physbench.scoring.shadowing.readings import JOIN
 from physbench.scoring.shadowing.restart import LEAST_POINTS
 from physbench.scoring.shadowing.shadow import Shadowing
 
@@ -86,7 +87,7 @@ def quarter_shares(
     shows a body, which decides what is left out. due: (T, N) what the shares are of. weight: (T, N) of a frame,
     2^-(cost of the breaks of its body before it), 0 where it is unexplained.
     breaks: of all bodies. One in the first frame of a quarter lies before it: what comes after it starts there. Where a
-    quarter has fewer than LEAST_FRAMES, those in the frames before it that make up for them count too.
+    quarter has fewer than LEAST_FRAMES, those in the frames before it that make up for them count too, but not a join.
     """
     dt, horizon = float(times[1] - times[0]), float(times[-1])
     found: list[float | None] = []
@@ -102,17 +103,18 @@ def quarter_shares(
             found.append(math.nan)
             continue
         start = max(int(frames[-1]) + 1 - max(len(frames), LEAST_FRAMES), 0)
-        fresh = weight[frames] * 2.0 ** forgotten(breaks, start, weight.shape[1])
+        before = [each for each in breaks if each.frame <= (frames[0] if each.time <= max(JOIN, dt) + 1e-9 else start)]
+        fresh = weight[frames] * 2.0 ** forgotten(before, weight.shape[1])
         found.append(float(np.minimum(fresh, 1.0)[counted].mean()))
     return tuple(found)
 
 
-def forgotten(breaks: Sequence[Break], frame: int, bodies: int) -> Array:
-    """Number of breaks of each body (N,) up to a frame that do not count behind it: those that are not gross.
+def forgotten(before: Sequence[Break], bodies: int) -> Array:
+    """Number of breaks of each body (N,), of those before a quarter, that do not count in it: those that are not gross.
 
     Else whoever jumps to a place where going on is easy, such as slow rolling on the floor, would be stable.
     """
     count = np.zeros(bodies)
-    for each in breaks:
-        count[each.disc] += each.frame <= frame and not each.gross
+    for each in before:
+        count[each.disc] += not each.gross
     return count

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -70,22 +71,10 @@ class Trace:
 
 
 def trace(clip: Clip, tracks: Tracks) -> Trace | None:
-    """The trace of tracks that a scorer has shadowed; None where none has, or shadowing does not apply or failed.
-
-    None, too, where drawing the lawful ways fails: the scores are there, and one picture less must not end a run.
-    """
+    """The trace of tracks that a scorer has shadowed; None where none has, or shadowing does not apply or failed."""
     found = known_shadowing(clip, tracks)
     if found is None:
         return None
-    try:
-        return _trace(clip, tracks, found)
-    except MemoryError:
-        raise
-    except Exception:
-        return None
-
-
-def _trace(clip: Clip, tracks: Tracks, found: Shadowing) -> Trace:
     index = found.problem.forward.index
     reach = round(AROUND / float(tracks.times[1] - tracks.times[0]))
     breaks = [(r, each) for r, rung in enumerate(found.rungs) for each in rung.breaks]
@@ -106,7 +95,9 @@ def _trace(clip: Clip, tracks: Tracks, found: Shadowing) -> Trace:
     )
     for b in made.distinct()[:MOST_KEPT]:
         r, each = breaks[b]
-        made.lawful[b] = lawful_way(clip, found, found.rungs[r], each, reach, made.moment(b))
+        # The scores are there, and one way less must not end a run.
+        with suppress(ArithmeticError, LookupError, RuntimeError, ValueError):
+            made.lawful[b] = lawful_way(clip, found, found.rungs[r], each, reach, made.moment(b))
     return made
 
 

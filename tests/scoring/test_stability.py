@@ -122,9 +122,12 @@ def test_truth_is_stable_and_a_frozen_picture_is_not(
     assert quality is not None and quality < 0.05
 
 
-def test_another_lawful_future_is_stable(clip_of: Callable[..., Clip], ideal: Callable[..., Tracks]) -> None:
+@pytest.mark.parametrize("fps", [15.0, 4.0])
+def test_another_lawful_future_is_stable(
+    clip_of: Callable[..., Clip], ideal: Callable[..., Tracks], fps: float
+) -> None:
     """A jump in velocity at the hand-over, and all that follows is lawful: it costs the join, not the drift."""
-    clip = clip_of("occlusion/screen-pass-v1")
+    clip = clip_of("occlusion/screen-pass-v1", fps=fps)
     px = clip.px_positions()[clip.window(6)].copy()
     step = px[1:] - px[:-1]
     px[6:] = px[5] + 0.6 * np.cumsum(step[5:], axis=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from pathlib import Path
 from types import ModuleType
 
@@ -132,13 +133,15 @@ def test_the_methodology_says_what_the_published_table_holds(page: ModuleType) -
     text = words.PAGE.read_text(encoding="utf-8")
     assert words.rewritten(text, table) == text
     assert text.count("**sees**") > 50 and text.count("| `gravity` 0.8 | **sees**") == 1
+    names = re.findall(r"`((?:consistency|permanence|drift|laws|appearance)/[a-z-]+)[.a-z-]*`", text)
+    assert len(names) > 30 and set(names) <= {scorer.id for scorer in find_scorers(costly=True)}
 
 
 def test_words_follow_the_table(page: ModuleType, tmp_path: Path) -> None:
     words = importlib.import_module("measured_words")
     write(tmp_path / "128px.parquet", {**USUAL, **WRONG})
     rest = "| was | old | old | = | "
-    text = f"| `vanish` | old: why | old {rest}`laws/gravity` 1.00 |\n| vanish, late | old | old {rest}x |"
+    text = f"| `vanish` | sees (9 clips): why | blind: so {rest}`laws/gravity` 1.00 |\n| vanish, late | old | old {rest}x |"
     first, second = words.rewritten(text, page.published(tmp_path)["128px"]).split("\n")
-    assert first == "| `vanish` | **sees**: why | old | **sees** | old | old | = | `laws/gravity` 0.50 |"
+    assert first == "| `vanish` | **sees**: why | blind: so | **sees** | old | old | = | `laws/gravity` 0.50 |"
     assert second == "| vanish, late | old | old | was | old | old | = | x |"
