@@ -141,7 +141,8 @@ def test_words_follow_the_table(page: ModuleType, tmp_path: Path) -> None:
     words = importlib.import_module("measured_words")
     write(tmp_path / "128px.parquet", {**USUAL, **WRONG})
     rest = "| was | old | old | = | "
-    text = f"| `vanish` | sees (9 clips): why | blind: so {rest}`laws/gravity` 1.00 |\n| vanish, late | old | old {rest}x |"
+    text = f"| `vanish` | sees (9 clips): why | blind: so {rest}`laws/gravity` 1.00 |"
+    text += f"\n| vanish, late | old | old {rest}x |"
     first, second = words.rewritten(text, page.published(tmp_path)["128px"]).split("\n")
     assert first == "| `vanish` | **sees**: why | blind: so | **sees** | old | old | = | `laws/gravity` 0.50 |"
     assert second == "| vanish, late | old | old | was | old | old | = | x |"
