@@ -46,7 +46,7 @@ def force_law(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading
     acceleration without differentiating the track. p, k and one angle between force and centre are fitted to all of
     them, integral(w'' x dt) = k integral(w r^p u dt) with u at this angle to the direction of the centre. -6 to 4;
     mean over the bodies on an orbit. Neither direction is better by itself. Outside every mean. Not applicable where r
-    varies too little to tell.
+    varies too little to tell, and where the best p lies outside.
 
     Further readings: direction (deg), the angle between the force and the centre, 0 where the force is central, 180
     where it pushes away; strength, the force over the true one at the mean distance, right is 1; share, how much of
@@ -129,6 +129,8 @@ def _implied(tracks: Tracks, position: Array, law: Orbit) -> dict[str, tuple[flo
         none = "no force at one angle to the centre explains the prediction"
     low, high = np.percentile(everywhere, [5, 95])
     narrow = none or ("" if high - low >= LEAST_RANGE else "the distance to the centre varies too little")
+    if not narrow and min(abs(best.x - edge) for edge in EXPONENTS) < 0.01:  # it would say where the search ends
+        narrow = f"the best exponent lies outside of {EXPONENTS[0]:g} to {EXPONENTS[1]:g}"
     return {
         "": (np.nan if narrow else float(best.x), narrow),
         "direction": (np.nan if none else float(np.degrees(abs(np.angle(force)))), none),

@@ -70,6 +70,14 @@ def test_the_exponent_of_a_force_is_found(clip_of: Clips, exponent: float) -> No
     assert found["direction"].value < 1.0 and found["share"].value > 0.99
 
 
+def test_an_exponent_outside_of_the_range_is_none(clip_of: Clips) -> None:
+    """Under r^6 a planet keeps to a thin ring unless it is slow; where the search ends is no exponent."""
+    clip = clip_of(KEPLER)
+    found = read_tracks(force_law, clip, tracks_at(clip, moved(clip, 6.0, speed=0.6), noise_px=0.03))
+    assert found[""].value is None and found[""].reason.startswith("the best exponent lies outside of -6 to 4")
+    assert found["strength"].value is not None
+
+
 @pytest.mark.parametrize("degrees", [-1.0, 1.0, 2.0, 5.0])
 def test_a_force_that_misses_the_centre_is_found(clip_of: Clips, degrees: float) -> None:
     """For 1.6 s: such a force soon takes the planet into the star or out of sight."""
