@@ -1,7 +1,8 @@
 """Videos that a model made elsewhere: `videos:DIR`, the folder or archive that answers `physbench data export`.
 
-The folder holds one video per clip and `answer.json`. --model-arg name=, fit=, includes_context=, fps=, track= say what
-the file does not, and export=PATH names the manifest of the export where neither lies in the folder.
+The folder holds one video per clip and `answer.json`. --model-arg name=, fit=, includes_context=, fps=, track=,
+uses_actions= say what the file does not, and export=PATH names the manifest of the export where neither lies in the
+folder.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from physbench.clips.conditioning import Answer
     from physbench.clips.suite import Suite
 
-ARGUMENTS = ("name", "fit", "includes_context", "fps", "track")
+ARGUMENTS = ("name", "fit", "includes_context", "fps", "track", "uses_actions")
 SHOWN = 12  # names in a line; `physbench models check` has them all
 
 

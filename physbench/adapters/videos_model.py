@@ -59,7 +59,7 @@ class Videos:
                 image_size=scored_size(*self.asked_size),
                 fps=fps,
                 context_frames=int((asked.context_frames - 1) * fps / asked.fps + 1e-9) + 1,
-                uses_actions=any(clip.files.actions for clip in asked.clips),
+                uses_actions=self.answer.uses_actions,
                 uses_prompt=True,
                 stochastic=any(sample for _, sample in self.listing.entries),
                 track=self.answer.track,

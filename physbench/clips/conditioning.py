@@ -115,6 +115,9 @@ class Answer(_Strict):
         description="Frames a second, where the files' own time stamps are not to be believed.",
     )
     track: Literal["zero-shot", "trained"] = Field(default="zero-shot", description="trained: on the suite `train`.")
+    uses_actions: bool = Field(
+        default=False, description="Whether the model was given the actions, and so can know what is pushed, and when."
+    )
     asked: Asked
 
 

@@ -26,6 +26,7 @@ def readme(asked: Asked, folder: Path) -> str:
         if any(clip.files.actions for clip in asked.clips)
         else ""
     )
+    used = "- `uses_actions`: `true` if the model was given the files in `actions/`.\n" if actions else ""
     return f"""{TITLE}: {asked.suite.name}, {len(asked.clips)} clips
 
 Each clip shows {shown} of {asked.width}x{asked.height} px at {asked.fps:g} frames/s, the last one at time 0.
@@ -57,7 +58,7 @@ Then say in `answers/{ANSWER}`, above the part `asked`, which is to stay as it i
   number if with so many of them; `"auto"` looks at the pictures.
 - `fps`: only if the files do not say it (PNG folders) or say it wrongly.
 - `track`: `"trained"` if the model was trained on the suite `train`.
-
+{used}
 ## Score them
 
     physbench models check {shlex.quote(f"videos:{folder}/answers")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -81,3 +82,6 @@ def test_a_run_and_an_export_name_both(tmp_path: Path) -> None:
     assert (quiet.id, quiet.answer) == (f"{pushed.id}.unpushed", f"{pushed.id}.unpushed.mp4")
     assert pushed.files.actions and not quiet.files.actions and "push" not in quiet.prompt
     assert pushed.sha256["image"] == quiet.sha256["image"]
+    assert "`uses_actions`" in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    answer = json.loads((tmp_path / "out" / "answers" / "answer.json").read_text(encoding="utf-8"))
+    assert answer["uses_actions"] is False, "to be given them is not to use them"
