@@ -92,7 +92,8 @@ class FrameModel(Protocol):
 
         context (B, C, 3, H, W) in [0, 1] on the model's device -> (B, horizon, 3, H, W), whole or in chunks along time.
         actions (B, C + horizon, 6): hue of the pushed body as RGB, impulse in N s (world axes), zeros for none; at most
-        one a clip in 0.25 s, in the row of the first frame that shows its effect. None where no clip has actions.
+        one a clip in 0.25 s, in the row of the first frame that shows its effect. None where no clip has actions,
+        but zeros where a clip is one without its pushes.
         generators: one per clip and sample, seeded from the clip, so that results do not depend on the batch.
         """
         ...

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.adapters.protocol import ModelCard
+from physbench.clips.changes import CHANGES
 from physbench.clips.clip import Clip
 from physbench.errors import PhysbenchError
 from physbench.rollouts.messages import Job
@@ -29,9 +30,14 @@ def context_of(clip: Clip, card: ModelCard) -> NDArray[np.uint8]:
 
 
 def actions_of(clips: Sequence[Clip], card: ModelCard) -> NDArray[np.float32] | None:
-    """Actions (B, C + horizon, 6), zeros for clips without; None if no clip has any or the model takes none."""
+    """Actions (B, C + horizon, 6), zeros for clips without; None if no clip has any or the model takes none.
+
+    A clip from which the pushes were taken has them, all nought: what a model is given of a pair does not depend on
+    whether both clips share a batch.
+    """
     tables = [clip.actions(card.scored_context) for clip in clips] if card.uses_actions else []
-    if all(table is None for table in tables):
+    told = any(clip.row.change and CHANGES[clip.row.change].by_actions for clip in clips)
+    if all(table is None for table in tables) and not (card.uses_actions and told):
         return None
     batch = np.zeros((len(clips), card.context_frames + clips[0].horizon, ACTION_WIDTH), dtype=np.float32)
     for row, table in zip(batch, tables, strict=True):

@@ -1,4 +1,5 @@
 import weakref
+from dataclasses import replace
 
 import pytest
 import torch
@@ -54,6 +55,19 @@ def test_actions_are_cut_to_each_call(toys, clip_maker) -> None:
     assert tables[1][0, 4].tolist() == pytest.approx([0.9, 0.135, 0.135, 1, 0, 2])
     assert tables[0][0].any(1).nonzero().flatten().tolist() == [1]  # the one at -0.15 s shows at -0.1 s
     assert not any(table[1].any() for table in tables)
+
+
+def test_what_a_pair_is_given_does_not_depend_on_the_batch(toys, clip_maker) -> None:
+    """Zeros for the clip without its push, beside the one with it and alone; None for other clips without, as ever."""
+    card = toys.Short().card
+    pushed, plain = clip_maker(0, impulse=True), clip_maker(0)
+    quiet = replace(plain, row=replace(plain.row, change="unpushed"))
+    together = actions_of([pushed, quiet], card)
+    for row, clip in zip(together, (pushed, quiet), strict=True):
+        alone = actions_of([clip], card)
+        assert alone.dtype == together.dtype and (alone[0] == row).all()
+    assert together[0].any() and not together[1].any()
+    assert actions_of([plain], card) is None and actions_of([quiet], toys.card()) is None
 
 
 def test_without_chain_the_rest_is_missing(toys, clip_maker) -> None:
