@@ -46,7 +46,12 @@ def make_params(row: Row) -> Params:
 
 def make_scene(row: Row) -> Scene:
     """Describe the scene of a clip; takes about a millisecond."""
-    return changed(_task(row.task).scene(make_params(row)), row.change, row.task)
+    return scene_with(row, make_params(row))
+
+
+def scene_with(row: Row, params: Params) -> Scene:
+    """Describe the scene of a clip as it would be with other parameters; its change is made there too."""
+    return changed(_task(row.task).scene(params), row.change, row.task)
 
 
 def make_clip(row: Row, spec: RenderSpec) -> Clip:

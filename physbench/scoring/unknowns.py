@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip, Row, Split
-from physbench.clips.generate import make_params, make_scene
+from physbench.clips.generate import make_params, make_scene, scene_with
 from physbench.clips.task import find_task
 from physbench.scoring.motion import supports
 from physbench.world.camera import depth_axis
@@ -32,7 +32,7 @@ def cast(scene: Scene) -> Cast:
 def other_scenes(task: str, split: Split, bodies: Cast | None = None, members: int = MEMBERS) -> tuple[Scene, ...]:
     """`members` other draws of a task and split with these bodies; fewer, or none, where MOST_DRAWS hold no more.
 
-    bodies: None: any.
+    bodies: None: any. They serve for their states at the hand-over, which no change of a clip reaches.
     """
     found: list[Scene] = []
     for m in range(MOST_DRAWS):
@@ -109,7 +109,7 @@ def _possible(row: Row, names: tuple[str, ...]) -> tuple[Scene, ...]:
                 break
         else:
             params = dict(own)
-        scenes.append(task.scene(params))
+        scenes.append(scene_with(row, params))
     return tuple(scenes)
 
 
@@ -130,7 +130,7 @@ def middle_scene(clip: Clip, context: int) -> Scene:
         if parameter.grid is not None:
             middle = low + parameter.grid * round((middle - low) / parameter.grid)
         middles[name] = middle
-    return task.scene({**make_params(clip.row), **middles})
+    return scene_with(clip.row, {**make_params(clip.row), **middles})
 
 
 def unseen_states(clip: Clip, scenes: tuple[Scene, ...]) -> Array:

@@ -14,6 +14,10 @@ from physbench.clips.generate import make_clip, make_scene, render_spec
 from physbench.clips.task import find_task, own_ids
 from physbench.scoring import predictability, unknowns
 from physbench.scoring.predictability import first_beyond, members, paths_of, spread
+from physbench.scoring.shadowing import unseen
+from physbench.scoring.shadowing.forward import modelled
+from physbench.scoring.shadowing.shadow import shadow
+from physbench.world.scene import Scene
 from physbench.world.stepping import simulate_ensemble
 
 TASKS = '''
@@ -78,6 +82,18 @@ class Shown(Slide):
         return replace(Slide.scene(self, p), free=())
 
 
+class Pushed(Slide):
+    """The same, and pushed on a second behind the hand-over."""
+
+    id = "own/pushed-v1"
+
+    def scene(self, p):
+        from dataclasses import replace
+        from physbench.world.scene import Impulse
+        push = Impulse(1.0, "box", (1.0, 0.0, 0.0))
+        return replace(Slide.scene(self, p), impulses=(push,), prompt="pushed", prompt_unpushed="left alone")
+
+
 class Spun(Glide):
     """A ball turns about the axis of the view, how fast cannot be seen."""
 
@@ -117,8 +133,8 @@ def _registered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-def clip_of(name: str, seed: int = 0) -> Clip:
-    return make_clip(Row(f"own/{name}-v1", "test", seed), render_spec(64, 15))
+def clip_of(name: str, seed: int = 0, change: str = "") -> Clip:
+    return make_clip(Row(f"own/{name}-v1", "test", seed, change), render_spec(64, 15))
 
 
 def test_an_unknown_speed_spreads_the_places_linearly() -> None:
@@ -244,6 +260,25 @@ def test_the_middle_of_what_is_unknown_does_not_depend_on_the_truth() -> None:
     assert frictions == {0.15}
     clip = clip_of("glide")
     assert unknowns.middle_scene(clip, 1) is clip.scene
+
+
+def test_what_a_clip_without_its_push_leaves_open_holds_no_push() -> None:
+    """Friction is free in both, and the same draws of it; the push is known to be there, or not to be."""
+    clip, quiet = clip_of("pushed"), clip_of("pushed", change="unpushed")
+    drawn, without = (unknowns.possible_scenes(each, 5) for each in (clip, quiet))
+    assert all(scene.impulses == clip.scene.impulses for scene in (*drawn, unknowns.middle_scene(clip, 5)))
+    assert not any(scene.impulses for scene in (*without, unknowns.middle_scene(quiet, 5)))
+    assert {scene.prompt for scene in without} == {"left alone"}
+    assert len({scene.bodies[0].friction for scene in without}) == unknowns.MEMBERS
+
+
+def test_a_law_with_friction_free_is_that_of_the_clip_without_its_push(ideal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every scene that the search for the best friction looks at lacks the push, as the clip does."""
+    quiet = clip_of("pushed", change="unpushed")
+    tried: list[Scene] = []
+    monkeypatch.setattr(unseen, "modelled", lambda scene, since: tried.append(scene) or modelled(scene, since))
+    shadow(quiet, ideal(quiet), free=True)
+    assert tried and not any(scene.impulses for scene in tried)
 
 
 def test_spin_that_is_not_seen_differs_between_members_and_nothing_else_does() -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from physbench.clips.clip import Clip
-from physbench.clips.generate import make_params
+from physbench.clips.generate import make_params, scene_with
 from physbench.clips.task import find_task
 from physbench.scoring.shadowing.chain import Chainer
 from physbench.scoring.shadowing.forward import Forward, modelled
@@ -71,7 +71,8 @@ def best_constants(clip: Clip, context: int, model: Forward, seen: Seen) -> Cons
         def other(value: float, name: str = name, now: Constants = found) -> Constants | None:
             params = {**own, **now.parameters, name: value}
             try:
-                return Constants(modelled(task.scene(params), since), now.factor, {**now.parameters, name: value})
+                model = modelled(scene_with(clip.row, params), since)
+                return Constants(model, now.factor, {**now.parameters, name: value})
             except Unmodelled:
                 return None
 
