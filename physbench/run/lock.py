@@ -14,7 +14,7 @@ from pathlib import Path
 from physbench.errors import DISK_FULL, UsageError
 from physbench.results.folder import RunFolder
 
-PARTS = ("rollouts", "tracks", "parts", "pairs")
+PARTS = ("rollouts", "tracks", "traces", "parts", "pairs")
 OURS = ("manifest.json", "scores.parquet", "result.json", "report", *PARTS, "references")
 LOCK = ".lock"
 ATTEMPTS = 100  # to make a folder that others may make at the same moment

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from physbench.errors import UsageError
+from physbench.results.folder import RunFolder
 from physbench.run.lock import claimed_folder, default_folder, opened
 
 
@@ -69,6 +71,24 @@ def test_a_used_folder_needs_a_word(tmp_path: Path) -> None:
     (path / "notes.txt").write_text("mine")
     with opened(path, resume=False, fresh=True):
         assert sorted(item.name for item in path.iterdir()) == [".lock", "notes.txt"]
+
+
+def test_a_fresh_run_starts_without_anything_of_the_old_one(tmp_path: Path) -> None:
+    """Every place that a run folder names: what stayed would be read as of the new model."""
+    folder = RunFolder(tmp_path / "run")
+    places = {}
+    for name, member in vars(RunFolder).items():
+        if isinstance(member, property):
+            places[name] = getattr(folder, name)
+        elif inspect.isfunction(member) and not name.startswith("_"):
+            place = getattr(folder, name)("clip")
+            places[name] = place.scores if isinstance(place, RunFolder) else place
+    assert {"manifest", "scores", "rollout", "trace", "pair", "reference"} <= set(places)
+    for path in places.values():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("{}")
+    with opened(folder.path, resume=False, fresh=True):
+        assert [item.name for item in folder.path.iterdir()] == [".lock"]
 
 
 @pytest.mark.parametrize("fresh", [True, False])
