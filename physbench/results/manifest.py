@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MANIFEST_VERSION = 1
+ROW_KEY = ["clip", "sample", "reading"]  # one row of scores.parquet each
 REFERENCES = ("truth", "freeze", "constant-velocity")
 
 
@@ -53,14 +54,24 @@ def spec_of(manifest: dict[str, Any]) -> RenderSpec:
 
 
 def read_scores(folder: RunFolder) -> pd.DataFrame:
-    """Return scores.parquet with the fields of ScoreRow; UsageError where it cannot be read."""
+    """Return scores.parquet with the fields of ScoreRow; UsageError where it cannot be read or repeats a row."""
     import pandas as pd
 
     names = [field.name for field in fields(ScoreRow)]
     try:
-        return pd.read_parquet(folder.scores, columns=names).astype({"value": float, "quality": float})
+        table = pd.read_parquet(folder.scores, columns=names).astype({"value": float, "quality": float})
     except (OSError, ValueError, KeyError) as error:
         raise UsageError(f"{folder.scores}: cannot be read ({error}). Resume the run to write it again.") from error
+    repeated = table.duplicated(ROW_KEY).to_numpy()
+    if repeated.any():
+        row = int(repeated.argmax())
+        clip, sample, reading = table[ROW_KEY].iloc[row]
+        raise UsageError(
+            f"{folder.scores}: expected one row for each reading of a sample, but {repeated.sum()} of {len(table)} "
+            f"rows repeat another. The first is row {row}, {reading} of {clip}, sample {sample}.\n"
+            "Resume the run to write the file again; if it was handed in, ask for a whole one."
+        )
+    return table
 
 
 def read_run(folder: RunFolder) -> tuple[dict[str, Any], dict[str, pd.DataFrame]]:

@@ -137,6 +137,15 @@ def test_nobody_is_ranked_where_ground_truth_reads_as_broken(
     assert not (tmp_path / "board").exists()
 
 
+def test_a_table_that_repeats_a_row_is_not_added(make_run: MakeRun, tmp_path: Path) -> None:
+    run = make_run("twice", 0.5)
+    truth = pd.read_parquet(run.reference("truth").scores)
+    pd.concat([truth, truth.iloc[[-1]]]).to_parquet(run.reference("truth").scores)
+    with pytest.raises(UsageError, match=f"truth/scores.parquet: .*1 of {len(truth) + 1} rows repeat another"):
+        add(run, tmp_path / "board", resamples=FEW)
+    assert not (tmp_path / "board").exists()
+
+
 def test_ground_truth_that_cannot_be_read_is_unexplained(make_run: MakeRun, tmp_path: Path) -> None:
     run = make_run("small", 0.5)
     truth = pd.concat([scores(1.0, 0), lawfulness(1.0, 0)], ignore_index=True)
