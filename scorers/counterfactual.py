@@ -56,6 +56,7 @@ def of_pair(clip: Clip, tracks: Tracks, origin: Clip, before: Tracks) -> dict[st
     unit="1",
     better="neither",
     quality=None,
+    # benchmarks/counterfactual.py prints these and what wrong pushes read
     noise_floor="ground truth reads 0.997 to 1.004 in each of 48 pairs, sign 1, error at most 0.004; a frozen frame 0, "
     "0 and 1 (64 px, 15 frames/s, 8 context frames)",
     source="least squares through 0; after Pearl 2009, Causality, chapter 7: two worlds that share all but one act",
@@ -77,8 +78,11 @@ def counterfactual(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Re
     0.1; pushed and others, the first reading for the object that is pushed, and for those that only feel it when they
     are hit; error, rms |d - D| over rms |D| also where |D| is above 1: 1 where nothing changes.
     """
-    why = "read of two clips of one context, in the row of the one with a change"
-    why = "the clip without the change was not run" if clip.row.change else why
+    why = (
+        "the clip that this is a change of was not run"
+        if clip.row.change
+        else "only in the suite counterfactuals, in the row of the clip with a change"
+    )
     return {"": Reading(None, "not applicable", why)}
 
 

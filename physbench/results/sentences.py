@@ -19,6 +19,7 @@ LOOK_APART = 0.1  # of ground truth's size: what a look without intervals calls 
 REEMERGENCE = "permanence/intact.reemergence"
 SURVIVAL = "permanence/intact.survival"
 CHANGED = "consistency/counterfactual"
+PUSH_APART = 0.02  # of what a push does; truth, seen through the tracker, is within 0.004 of 1 in each pair
 
 
 def note(rows: Sequence[Row]) -> str:
@@ -143,37 +144,43 @@ def _lost(result: ResultDocument, name: str) -> str | None:
 
 
 def _changed(result: ResultDocument) -> str | None:
-    """How much of what a push changes is predicted, in clips with and without it; None where none were read."""
-    every, others = (_predicted(result, name) for name in (CHANGED, f"{CHANGED}.others"))
-    if every is None:
+    """What a push does in clips with and without it; None where none were read or it does what it does in truth."""
+    every, others = (_effect(result, name) for name in (CHANGED, f"{CHANGED}.others"))
+    if every is None and others is None:
         return None
-    also = f" (in objects that it does not push itself {others})" if others else ""
-    return f"Of what a push changes, {every} is predicted{also}."
+    figure, beside = every or others or ("", "")
+    where = "" if every else " in objects that it does not push itself"
+    also = f"; in objects that it does not push itself {others[0]}" if every and others else ""
+    return f"A push does {figure} of what it should{where} ({beside}){also}."
 
 
-def _predicted(result: ResultDocument, name: str) -> str | None:
-    """The mean over tasks, weighted by their pairs, with its interval: "62 % [55, 70]"; None where there is none.
+def _effect(result: ResultDocument, name: str) -> tuple[str, str] | None:
+    """The mean over tasks, weighted by their pairs, "0.45 [0.41, 0.49]", and beside it that of ground truth, "truth 1".
 
-    The interval is made of those of the tasks, which are independent (method of variance estimates recovery: Zou and
-    Donner 2008, doi:10.1002/sim.3095).
+    None where it does not depart from ground truth, and where more than half of the pairs of all tasks failed. The
+    interval is made of those of the tasks, which are independent (method of variance estimates recovery: Zou and Donner
+    2008, doi:10.1002/sim.3095).
     """
     reading = result.readings.get(name)
-    values = [value for value in (reading.tasks.values() if reading else ()) if value.value is not None]
-    if not values or 2 * sum(value.clips for value in values) < sum(value.applicable for value in values):
+    tasks = list(reading.tasks.values()) if reading else []
+    values = [value for value in tasks if value.value is not None and value.references["truth"] is not None]
+    pairs, applicable = sum(value.clips for value in values), sum(value.applicable for value in tasks)
+    if not pairs or 2 * pairs < applicable:
         return None
-    shares = [value.clips / sum(value.clips for value in values) for value in values]
+    shares = [value.clips / pairs for value in values]
     mean = sum(share * (value.value or 0.0) for share, value in zip(shares, values, strict=True))
+    truth = sum(share * (value.references["truth"] or 0.0) for share, value in zip(shares, values, strict=True))
     ends = [
         [share * ((value.interval or (math.nan,) * 2)[end] - (value.value or 0.0)) for end in (0, 1)]
         for share, value in zip(shares, values, strict=True)
     ]
     low, high = mean - math.hypot(*(end[0] for end in ends)), mean + math.hypot(*(end[1] for end in ends))
-    interval = f" [{_percent(low)}, {_percent(high)}]" if math.isfinite(low + high) else ""
-    return f"{_percent(mean)} %{interval}"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share + 0.0:.0f}".replace("-0", "0").replace("-", "−")
+    known = math.isfinite(low + high)
+    if abs(mean - truth) < (PUSH_APART if known else LOOK_APART) or (known and low <= truth <= high):
+        return None
+    interval = f" {words.bracket((low, high))}" if known else ""
+    counted = f"; read in {pairs} of {applicable} pairs" if pairs < applicable else ""
+    return f"{words.fixed(mean)}{interval}", f"truth {truth:.2g}{counted}"
 
 
 def _trimmed(value: float) -> str:

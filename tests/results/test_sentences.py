@@ -162,8 +162,8 @@ def test_a_family_that_failed_is_not_called_unlawful_alone(make_run) -> None:
     )
 
 
-def with_pairs(folder: RunFolder, values: dict[str, float], part: str = "") -> None:
-    """Give the model and ground truth a reading of pairs in every clip of some tasks, spread by 0.1 around a mean."""
+def with_pairs(folder: RunFolder, values: dict[str, float], part: str = "", spread: float = 0.1) -> None:
+    """Give the model and ground truth a reading of pairs in every clip of some tasks, spread around a mean."""
     for place in (folder, folder.reference("truth")):
         table = pd.read_parquet(place.scores)
         name = f"consistency/counterfactual{part}"
@@ -171,7 +171,7 @@ def with_pairs(folder: RunFolder, values: dict[str, float], part: str = "") -> N
             (table["reading"] == "consistency/shadowing") & table["task"].isin(values) & (table["sample"] == 0)
         ]
         mean = rows["task"].map(values) if place is folder else 1.0
-        found = mean + 0.1 * np.resize([-1.0, 1.0], len(rows))
+        found = mean + spread * np.resize([-1.0, 1.0], len(rows))
         others = rows.assign(reading=name, value=found, axis=None, quality=None, unit="1", status="ok", reason="")
         pd.concat([table, others], ignore_index=True).to_parquet(place.scores)
 
@@ -184,8 +184,7 @@ def test_what_a_push_changes(make_run) -> None:
     said = build_result(folder, **FEW)
     low, high = said["readings"]["consistency/counterfactual"]["tasks"][one]["interval"]
     value = said["readings"]["consistency/counterfactual"]["tasks"][one]["value"]
-    percent = [f"{100 * each:.0f}" for each in (value, low, high)]
-    assert said["sentences"][-1] == "Of what a push changes, {} % [{}, {}] is predicted.".format(*percent)
+    assert said["sentences"][-1] == f"A push does {value:.2f} [{low:.2f}, {high:.2f}] of what it should (truth 1)."
     folder = make_run(name="two")
     with_pairs(folder, {one: 0.6, two: -0.8})
     with_pairs(folder, {two: -0.5}, ".others")
@@ -193,7 +192,44 @@ def test_what_a_push_changes(make_run) -> None:
     ends = [value["interval"] for value in said["readings"]["consistency/counterfactual"]["tasks"].values()]
     found = [value["value"] for value in said["readings"]["consistency/counterfactual"]["tasks"].values()]
     down = np.hypot(*[(v - e[0]) / 2 for v, e in zip(found, ends, strict=True)])
-    assert said["sentences"][-1].startswith(
-        f"Of what a push changes, {100 * np.mean(found):.0f} % [{100 * (np.mean(found) - down):.0f}, ".replace("-", "−")
-    )
-    assert re.search(r"\(in objects that it does not push itself −\d+ % \[−\d+, −\d+\]\)\.$", said["sentences"][-1])
+    start = f"A push does {np.mean(found):.2f} [{np.mean(found) - down:.2f}, ".replace("-", "−")
+    assert said["sentences"][-1].startswith(start)
+    others = r"in objects that it does not push itself −0\.\d\d \[−0\.\d\d, −0\.\d\d\]\.$"
+    assert re.search(rf" \(truth 1\); {others}", said["sentences"][-1])
+
+
+def test_a_push_that_does_too_much_or_the_contrary_is_no_share(make_run) -> None:
+    for factor, start in ((1.69, "A push does 1."), (-0.25, "A push does −0.")):
+        folder = make_run(name=f"push{factor}")
+        with_pairs(folder, {"falling/projectile-v1": factor})
+        assert build_result(folder, **FEW)["sentences"][-1].startswith(start)
+
+
+def test_a_push_that_does_what_it_should_is_not_said(make_run) -> None:
+    """Neither where the interval holds ground truth, nor where it excludes it by next to nothing."""
+    folder = make_run()
+    with_pairs(folder, {"falling/projectile-v1": 1.0, "orbits/kepler-v1": 1.0})
+    assert not [sentence for sentence in build_result(folder, **FEW)["sentences"] if "push" in sentence]
+    with_pairs(folder, {"orbits/kepler-v1": 0.7}, ".others")
+    said = build_result(folder, **FEW)["sentences"][-1]
+    assert re.search(r"\] of what it should in objects that it does not push itself \(truth 1\)\.$", said)
+    folder = make_run(name="near")
+    with_pairs(folder, {"falling/projectile-v1": 0.985}, spread=0.001)
+    assert not [sentence for sentence in build_result(folder, **FEW)["sentences"] if "push" in sentence]
+
+
+def test_tasks_that_failed_whole_count_among_the_pairs(make_run) -> None:
+    """Of three tasks one was read: nothing is said. Of three tasks two: how many pairs stands there."""
+    names = ("collisions/head-on-v1", "falling/projectile-v1", "orbits/kepler-v1")
+    for failed in (names[:2], names[:1]):
+        folder = make_run(name=f"failed{len(failed)}")
+        with_pairs(folder, dict.fromkeys(names, 0.5))
+        table = pd.read_parquet(folder.scores)
+        lost = (table["reading"] == "consistency/counterfactual") & table["task"].isin(failed)
+        table.loc[lost, "value"], table.loc[lost, "status"] = None, "failed"
+        table.to_parquet(folder.scores)
+        said = [sentence for sentence in build_result(folder, **FEW)["sentences"] if "push" in sentence]
+        if len(failed) == 2:
+            assert said == []
+        else:
+            assert re.search(r"\] of what it should \(truth 1; read in 64 of 96 pairs\)\.$", said[0])
