@@ -13,8 +13,11 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from physbench.errors import UsageError
 from physbench.scoring.trace import Trace
 from physbench.tracks.tracks import Tracks
+
+DAMAGED = (OSError, EOFError, ValueError, KeyError, TypeError, RuntimeError, BadZipFile, zlib.error)  # of a .npz
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -45,12 +48,15 @@ def save_tracks(path: Path, tracks: Tracks) -> None:
 
 
 def load_tracks(path: Path) -> Tracks:
-    """Read what `save_tracks` wrote."""
-    with np.load(path, allow_pickle=False) as data:
-        fields: dict[str, Any] = {name: data[name] for name in data.files}
-    fields["names"] = tuple(str(name) for name in fields["names"])
-    fields["context"] = int(fields["context"])
-    return Tracks(**fields)
+    """Read what `save_tracks` wrote. Raises UsageError where there is nothing, or nothing that can be read."""
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            fields: dict[str, Any] = {name: data[name] for name in data.files}
+        fields["names"] = tuple(str(name) for name in fields["names"])
+        fields["context"] = int(fields["context"])
+        return Tracks(**fields)
+    except DAMAGED as error:
+        raise UsageError(f"{path}: cannot be read ({error}). Resume the run to make it again.") from error
 
 
 def save_trace(path: Path, found: Trace) -> None:
@@ -69,7 +75,7 @@ def load_trace(path: Path) -> Trace | None:
         with np.load(path, allow_pickle=False) as data:
             fields: dict[str, Any] = {name: data[name] for name in data.files}
         return Trace(**fields)
-    except (OSError, ValueError, KeyError, TypeError, BadZipFile, zlib.error):
+    except DAMAGED:
         return None
 
 

@@ -12,6 +12,7 @@ from physbench.clips.suite import find_suite
 from physbench.errors import UsageError
 from physbench.results.folder import RunFolder
 from physbench.results.manifest import read_manifest
+from physbench.run.damaged import drop_damaged
 from physbench.run.finish import finish
 from physbench.run.interrupt import explained, interruptible
 from physbench.run.jobs import duration
@@ -73,6 +74,9 @@ def evaluate(
         run = Run(folder, options, suite, asked, say, options.workers or cores(), debug, model, report)
         again = options.resume_command(path) if model is None else "evaluate(model, ..., fresh=True)"
         if resume:
+            damaged = drop_damaged(folder, suite.rows, options.samples)
+            if damaged:
+                say(f"{damaged} files of tracks cannot be read: what they belong to is scored again.")
             say(run.standing())
         with explained(again, run.kept):
             _work(run)

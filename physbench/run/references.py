@@ -5,11 +5,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import zlib
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -20,6 +18,7 @@ from physbench.adapters.protocol import Model, ModelCard, PrivilegedModel
 from physbench.clips.clip import Clip
 from physbench.clips.store import cache_dir
 from physbench.clips.task import own_tasks
+from physbench.errors import UsageError
 from physbench.results.folder import RunFolder, load_trace, load_tracks, save_trace, save_tracks
 from physbench.rollouts.plan import item_seed
 from physbench.rollouts.predict import Part, predict
@@ -114,7 +113,7 @@ def _copy(place: Path, folder: RunFolder, clip_id: str) -> bool:
         return False
     try:
         tracks = load_tracks(place.with_name(f"{place.name}.npz"))
-    except (OSError, ValueError, KeyError, TypeError, BadZipFile, zlib.error):
+    except UsageError:
         return False
     lawful = load_trace(_trace_at(place))
     if lawful is None and any(row.reading.partition(".")[0] == SHADOWING and row.status == "ok" for row in rows):

@@ -122,7 +122,7 @@ def pair(folder: Path, row: Row, samples: int, card: ModelCard, scorers: str | N
 
 
 def _tracks(run: RunFolder, row: Row, sample: int) -> Tracks | None:
-    """What was seen of one sample of a clip; None where it failed."""
+    """What was seen of one sample of a clip; None where it failed: lost files were made again, see `drop_damaged`."""
     path = run.tracks(row.id, sample)
     return load_tracks(path) if path.is_file() else None
 

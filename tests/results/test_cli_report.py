@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from physbench.cli.main import run
@@ -69,6 +70,30 @@ def test_what_is_no_finished_run_is_refused_in_words(kind: str, make_run, tmp_pa
     assert captured.out == ""
     assert words in captured.err
     assert len(captured.err.strip().splitlines()) <= 2
+
+
+@pytest.mark.parametrize("source", ["model", "truth"])
+def test_a_table_that_repeats_a_row_is_refused_in_words(source: str, make_run, capsys) -> None:
+    """It may be damaged, or handed in: readings are looked up by clip and sample."""
+    folder = make_run(2, 0)
+    place = folder if source == "model" else folder.reference(source)
+    table = pd.read_parquet(place.scores)
+    pd.concat([table, table.iloc[[5, 7]]]).to_parquet(place.scores, index=False)
+    assert run(["report", str(folder.path)]) == 2
+    error = capsys.readouterr().err
+    assert f"{place.scores}: expected one row" in error and f"2 of {len(table) + 2} rows" in error
+    assert f"row {len(table)}, {table['reading'][5]} of {table['clip'][5]}, sample 0." in error
+    assert "Resume the run" in error and len(error.strip().splitlines()) == 2
+
+
+def test_tracks_that_cannot_be_read_are_refused_in_words(small_run: RunFolder, tmp_path: Path, capsys) -> None:
+    shutil.copytree(small_run.path, tmp_path / "run")
+    folder = RunFolder(tmp_path / "run")
+    for path in folder.path.glob("tracks/*.npz"):
+        path.write_bytes(path.read_bytes()[:200])
+    assert run(["report", str(folder.path)]) == 2
+    error = capsys.readouterr().err
+    assert "cannot be read" in error and "Resume the run" in error and len(error.strip().splitlines()) <= 2
 
 
 def test_a_physicist_is_a_run_of_it_under_the_same_conditions(make_run, tmp_path: Path, capsys) -> None:

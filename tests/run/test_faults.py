@@ -20,6 +20,7 @@ from physbench.clips.store import ClipStore
 from physbench.results.folder import RunFolder
 from physbench.results.manifest import read_manifest, rows_of
 from physbench.run.memory import descendants
+from physbench.run.stored import drop_rollout
 from physbench.world.scene import RenderSpec
 
 Eval = Callable[..., tuple[str, ...]]
@@ -149,6 +150,28 @@ def test_damaged_files_of_a_run_and_of_the_cache_are_made_again(
     assert run(toy_eval(out.path, "--resume")) == 0
     assert out.scores.read_bytes() == toy_run.scores.read_bytes()
     assert out.reference("truth").scores.read_bytes() == toy_run.reference("truth").scores.read_bytes()
+
+
+def test_lost_tracks_are_made_again(
+    toy_run: RunFolder, toy_eval: Eval, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Truncated and gone, with the rollout and without it, and one of a reference; all samples are read again."""
+    out = RunFolder(tmp_path / "lost")
+    shutil.copytree(toy_run.path, out.path)
+    first, second, third, fourth = (row.id for row in rows_of(read_manifest(toy_run)))
+    whole = out.tracks(first, 1).read_bytes()
+    out.tracks(first, 1).write_bytes(whole[: len(whole) // 2])
+    out.tracks(second).unlink()
+    out.tracks(third).unlink()
+    drop_rollout(out, third, 0)
+    out.reference("truth").tracks(fourth).write_bytes(b"")
+    assert run(toy_eval(out.path, "--resume")) == 0
+    said = capsys.readouterr().err
+    assert "4 files of tracks cannot be read" in said and "5 of 8 rollouts are scored" in said
+    for name in ("tracks", "parts", "references/truth/tracks", "references/truth/parts"):
+        expected = {path.name: path.read_bytes() for path in (toy_run.path / name).iterdir()}
+        assert {path.name: path.read_bytes() for path in (out.path / name).iterdir()} == expected, name
+    assert out.scores.read_bytes() == toy_run.scores.read_bytes()
 
 
 def test_a_second_process_on_a_run_folder_is_refused(
