@@ -64,9 +64,10 @@ with one free factor on gravity or central mass, and by permanence."""
 CURVES = "validity-curves.svg"
 CURVES_TEXT = f"""![Skill against severity, a panel a violation: it falls the further, the more is wrong]({CURVES})
 
-Skill by severity, over the tasks in which the violation has something to do; 1 is ground truth, 0 the frozen frame. The
-more is wrong, the less is left, and blur, noise and flicker cost nothing before tracking suffers. Below 0 is who loses
-what a frozen frame keeps: under tilted gravity things slide that should rest."""
+Skill by severity of the violations that have three and more, over the tasks in which they have something to do: 1 is
+ground truth, 0 the frozen frame, a ring the severity at which nothing is wrong. The more is wrong, the less is left,
+until what is lost is lost (hue, hanging). Blur, noise and flicker cost nothing before tracking suffers. Below 0 is who
+loses what a frozen frame keeps: under tilted gravity things slide that should rest. Intervals stand in the tables."""
 
 
 def page(tables: dict[str, Published]) -> str:

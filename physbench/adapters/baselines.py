@@ -84,9 +84,7 @@ def baseline_card(name: str, model_args: Mapping[str, str]) -> ModelCard:
     """The card of a baseline under --model-arg size, fps, context."""
     for key in model_args:
         if key not in DEFAULTS:
-            raise ModelError(
-                f"--model-arg {key}: baseline:{name} has no argument of that name.{nearest(key, DEFAULTS)}"
-            )
+            raise ModelError(f"--model-arg {key}: {name} has no argument of that name.{nearest(key, DEFAULTS)}")
     given = {**DEFAULTS, **model_args}
     sides = given["size"].lower().split("x")
     if len(sides) not in (1, 2) or not all(side.isdigit() for side in sides):
@@ -106,7 +104,7 @@ class BaselineAdapter:
     """`baseline:NAME`."""
 
     name = "baseline"
-    summary = "baseline:NAME  no weights; --model-arg size=64 fps=15 context=8"
+    summary = "baseline:NAME  no weights; --model-arg size=64 (fps=15, context=8 likewise)"
 
     def recognises(self, target: str) -> bool:
         return target.startswith("baseline:")

@@ -169,7 +169,8 @@ def _change(found: Trace, b: int) -> str:
     if not np.isfinite(found.kick[b]):
         return "nothing lawful follows"
     jump, kick = float(found.jump[b]), float(found.kick[b])
-    return f"a jump of {number(jump, 2)} diameters and {number(kick, 2)} m/s{', gross' if found.gross[b] else ''}"
+    gross = ", gross" if found.gross[b] else ""
+    return f"what is lawful before and behind it is {number(jump, 2)} diameters and {number(kick, 2)} m/s apart{gross}"
 
 
 def _box(seen: Array, lawful: Array, reach: int, radius: float, size: tuple[int, int]) -> tuple[Array, float]:

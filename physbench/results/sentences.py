@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from physbench.clips.clip import Row
+from physbench.clips.suite import OWN
 from physbench.results import words
 from physbench.results.lawful import LAWFUL
 from physbench.results.schema import ReadingValue, ResultDocument
@@ -19,6 +20,9 @@ LOOK_APART = 0.1  # of ground truth's size: what a look without intervals calls 
 REEMERGENCE = "permanence/intact.reemergence"
 SURVIVAL = "permanence/intact.survival"
 CHANGED = "consistency/counterfactual"
+PUSHED = ("actions", "counterfactuals")  # suites of tasks with pushes
+# What tells how strongly things are pulled, or how fast they were: asked of nobody to whom that is not shown.
+PULLS = ("laws/gravity", "laws/orbit-energy", "laws/areal-velocity", "laws/period")
 PUSH_APART = 0.02  # of what a push does; truth, seen through the tracker, is within 0.004 of 1 in each pair
 
 
@@ -33,10 +37,10 @@ def note(rows: Sequence[Row]) -> str:
 
 
 def sentences(result: ResultDocument) -> list[str]:
-    """At most four sentences: how long it stays physical, what breaks first, what it loses, what a push does."""
+    """At most five: how long it stays physical, what breaks first, what it loses, what a push does, if it is told."""
     if result.counts.scored == 0:
         return [f"No clip could be scored: all {result.counts.clips} failed."]
-    found = (_lawful(result), _first_to_break(result), _losses(result), _changed(result))
+    found = (_lawful(result), _first_to_break(result), _losses(result), _changed(result), _untold(result))
     return [sentence for sentence in found if sentence]
 
 
@@ -61,7 +65,7 @@ def _first_to_break(result: ResultDocument) -> str | None:
     laws = [
         ("." not in name, off, name, value)  # a law's own reading before its parts
         for name, reading in result.readings.items()
-        if name in PHRASES
+        if name in PHRASES and not (result.unseen_constants and name in PULLS)
         for task, value in reading.tasks.items()
         if task.split("/")[0] == family and (off := _off(name, value)) >= 1
     ]
@@ -152,6 +156,14 @@ def _changed(result: ResultDocument) -> str | None:
     where = "" if every else " in objects that it does not push itself"
     also = f"; in objects that it does not push itself {others[0]}" if every and others else ""
     return f"A push does {figure} of what it should{where} ({beside}){also}."
+
+
+def _untold(result: ResultDocument) -> str | None:
+    """That a model without actions could not know what happens in clips with pushes."""
+    pushed = result.suite.name.removeprefix(OWN) in PUSHED
+    if not pushed or result.model.card.get("uses_actions") or result.model.track == "privileged":
+        return None
+    return "The model takes no actions: it was not told of the pushes, nor asked what one changes."
 
 
 def _effect(result: ResultDocument, name: str) -> tuple[str, str] | None:

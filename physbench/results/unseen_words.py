@@ -18,6 +18,8 @@ def unseen_sentences(result: Mapping[str, Any]) -> list[str]:
     free = f"With gravity and central masses left free ({who} show them):"
     if own["skill"] is None:
         return [f"{free} no skill in consistency ({own['reason']})."]
+    if _with(own["skill"], own["interval"]) == _with(axis["skill"], axis["interval"]):
+        return [f"{free} consistency {fixed(own['skill'])} as well."]
     sentences = [f"{free} consistency {_with(own['skill'], own['interval'])} instead of {fixed(axis['skill'])}."]
     if factors := family_factors(result):
         said = joined([f"{text} in {family}" for family, text in factors.items()])

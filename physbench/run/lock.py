@@ -22,7 +22,8 @@ ATTEMPTS = 100  # to make a folder that others may make at the same moment
 
 def default_folder(model_name: str, suite: str, resume: bool, parent: Path = Path("runs")) -> Path:
     """runs/<model>-<suite>-<n>: the next free n, or with `resume` the last one that exists."""
-    stem = re.sub(r"[^A-Za-z0-9_.]+", "-", f"{model_name}-{suite}").strip("-.")
+    signed = re.sub(r":-(?=[\d.])", "-minus-", model_name)  # a severity below 0 is another one
+    stem = re.sub(r"[^A-Za-z0-9_.]+", "-", f"{signed}-{suite}").strip("-.")
     taken = [
         int(found.group(1))
         for path in parent.glob(f"{stem}-*")

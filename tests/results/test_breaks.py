@@ -166,7 +166,9 @@ def test_a_close_up_is_cut_from_the_frame_of_the_break(clip: Clip, kit: SimpleNa
     tracks = kit.true_tracks(clip)
     found = broken(clip, trace, tracks, clip.future())
     (close,) = found.close_ups  # once, at the largest tolerance at which it is one
-    assert close.words.startswith("1.00 s, ") and close.words.endswith(", at 0.2: a jump of 0.50 diameters and 1.2 m/s")
+    assert close.words.startswith("1.00 s, ") and close.words.endswith(
+        ", at 0.2: what is lawful before and behind it is 0.50 diameters and 1.2 m/s apart"
+    )
     assert found.left_out == ""
     picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(close.png.partition(",")[2]))))
     assert picture.shape[:2] == (int(close.side),) * 2
@@ -294,5 +296,5 @@ def test_the_page_shows_lawfulness_and_breaks(small_run: RunFolder, tmp_path: Pa
     assert "physicist: sees the context" in shown and "physicist: 100 % explained" in shown
     assert shown.count('class="tick"') == 2 * shown.count('class="lines"') > 0
     assert shown.count('class="law"') == 2 * shown.count('class="lines"')  # two close-ups a clip
-    assert "at 0.03: a jump" in shown and "at 0.2: a jump" in shown
+    assert "at 0.03: what is lawful" in shown and "at 0.2: what is lawful" in shown
     assert "http://" not in shown.replace("http://www.w3.org", "") and "<script" not in shown
