@@ -10,6 +10,8 @@ import pytest
 
 from physbench.results.build import build_result
 from physbench.results.folder import RunFolder
+from physbench.results.schema import ResultDocument
+from physbench.results.sentences import sentences
 from physbench.results.words import PHRASES
 from physbench.scoring.score import find_scorers
 
@@ -233,3 +235,16 @@ def test_tasks_that_failed_whole_count_among_the_pairs(make_run) -> None:
             assert said == []
         else:
             assert re.search(r"\] of what it should \(truth 1; read in 64 of 96 pairs\)\.$", said[0])
+
+
+def test_what_was_not_shown_is_not_held_against_a_model(make_run) -> None:
+    """How strongly things are pulled, behind one image; and pushes, of which it was not told."""
+    folder = make_run(tasks=("falling/projectile-v1",))
+    document = ResultDocument.model_validate(build_result(folder, **FEW))
+    assert "gravity" in sentences(document)[1]
+    image = document.model_copy(update={"unseen_constants": True})
+    assert "gravity" not in " ".join(sentences(image))
+    pushed = document.model_copy(update={"suite": document.suite.model_copy(update={"name": "own-actions"})})
+    assert sentences(pushed)[-1].startswith("The model takes no actions")
+    told = document.model.model_copy(update={"card": {**document.model.card, "uses_actions": True}})
+    assert sentences(pushed.model_copy(update={"model": told})) == sentences(document)

@@ -27,6 +27,8 @@ def test_default_folders_count_up(tmp_path: Path) -> None:
     (tmp_path / "a-b-smoke-x").mkdir()
     assert default_folder("a b", "smoke", False, tmp_path) == tmp_path / "a-b-smoke-10"
     assert default_folder("a b", "smoke", True, tmp_path) == tmp_path / "a-b-smoke-9"
+    below, above = (default_folder(f"gravity:{severity}", "core", False, tmp_path) for severity in (-3, 3))
+    assert (below.name, above.name) == ("gravity-minus-3-core-1", "gravity-3-core-1")
 
 
 def test_runs_that_start_together_get_a_folder_each(tmp_path: Path) -> None:
