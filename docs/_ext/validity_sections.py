@@ -30,11 +30,10 @@ from physbench.checks.validity.cheats import CHEATS
 from physbench.checks.validity.lawful import LEVEL, SOURCE
 from physbench.checks.validity.publish import shown_readings
 from physbench.checks.validity.skill import SKILL
-from physbench.checks.validity.sources import LOW_RATE
+from physbench.checks.validity.sources import LOW_RATE, sets_in
 from physbench.checks.validity.words import MOST_SKILL, figures, seen
 from physbench.scoring.protocol import AXES
 from physbench.scoring.score import find_scorers
-from physbench.world.violations import REGISTRY
 
 ABOUT = WRONG, LOCATE, LOSS, FALSE_BREAKS, STRANGERS, CHEATING, LOW = (
     "Violations are told from lawful clips",
@@ -158,12 +157,11 @@ def strength(table: Published) -> str:
 def places(table: Published) -> str:
     """Share of the violations that set in at a moment whose first break is read then and there."""
     families = table.families()
-    lasting = {name for name, each in REGISTRY.items() if each.group == "forces"} | {"friction", "restitution"}
 
     def cells(source: str) -> list[str]:
         return [located(table.find("family", source, LOCATED, family)) for family in families]
 
-    sources = [s for s in table.sources("violation") if s.partition(":")[0] not in lasting]
+    sources = [source for source in table.sources("violation") if sets_in(source)]
     return markdown(("", *families), by_group(sources, cells))
 
 

@@ -87,6 +87,12 @@ def kind(source: str) -> Kind:
     return "picture" if all(act.violation.lawful for act in find_acts(source)) else "violation"
 
 
+def sets_in(source: str) -> bool:
+    """Whether a violation happens at a moment at which a break can be: other forces and surfaces tell later."""
+    names = [act.partition(":")[0] for act in source.removesuffix(LOW_RATE).split("+")]
+    return all(REGISTRY[name].group != "forces" and name not in ("friction", "restitution") for name in names)
+
+
 def all_sources(*, severities: bool = True) -> tuple[str, ...]:
     """Names of all violations (every severity, or the main one), lasting ones at a low rate, strangers and cheats."""
     acts = [act for violation in REGISTRY.values() for act in violation.acts]

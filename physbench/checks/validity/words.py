@@ -10,7 +10,7 @@ import numpy as np
 from physbench.checks.validity.bars import BARS, last_part
 from physbench.checks.validity.lawful import LEVEL, SOURCE
 from physbench.checks.validity.skill import SKILL
-from physbench.checks.validity.sources import LOW_RATE
+from physbench.checks.validity.sources import LOW_RATE, sets_in
 from physbench.checks.validity.table import LOCATING
 
 if TYPE_CHECKING:
@@ -143,6 +143,8 @@ def _group(table: pd.DataFrame, kind: str, readings: list[str], level: str) -> T
         breaks = own.loc[[name for name in own.index if last_part(str(name)) == LOCATING]]
         distance = own["distance"].max()
         last = f"{distance:.1f}{' near only' if distance < 1 else ''}" if np.isfinite(distance) else ""
+        if kind == "violation":
+            last = _located(breaks) if sets_in(str(source)) else ""
         view.add_row(
             str(source),
             *(str(each) for each in where),
@@ -150,7 +152,7 @@ def _group(table: pd.DataFrame, kind: str, readings: list[str], level: str) -> T
             *(_auroc(own, name) for name in readings),
             _best(own, most, readings),
             *(_skill(points, f"{SKILL}{axis}") for axis in axes),
-            last if kind == "stranger" else _located(breaks),
+            last,
         )
     return view
 

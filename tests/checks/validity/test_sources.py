@@ -11,7 +11,17 @@ import torch
 from physbench.adapters.load import load_model
 from physbench.adapters.protocol import PrivilegedModel
 from physbench.checks.validity.cheats import CHEATS
-from physbench.checks.validity.sources import FAR, LASTING, LOW_RATE, all_sources, at_rate, find_sources, kind, show
+from physbench.checks.validity.sources import (
+    FAR,
+    LASTING,
+    LOW_RATE,
+    all_sources,
+    at_rate,
+    find_sources,
+    kind,
+    sets_in,
+    show,
+)
 from physbench.clips.clip import Clip
 from physbench.errors import ModelError, UsageError
 from physbench.world.violations import REGISTRY
@@ -100,3 +110,8 @@ def test_a_model_is_one_saboteur() -> None:
     ):
         with pytest.raises(ModelError, match=words):
             load_model(target, device=torch.device("cpu"), dtype=torch.float32)
+
+
+def test_what_lasts_happens_at_no_moment() -> None:
+    assert all(map(sets_in, ("kick:0.5", "vanish:1", "speed-gain:0.5@4", "hue:72+kick:0.5")))
+    assert not any(map(sets_in, ("gravity:0.9", "gravity:0.9@4", "friction:0.5", "kick:0.5+gravity:0.9")))
