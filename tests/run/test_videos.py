@@ -95,14 +95,18 @@ def test_check_lists_everything_and_draws_a_picture(
 
 @pytest.mark.slow
 def test_the_truth_loses_little_on_the_way(tmp_path: Path) -> None:
-    """The oracle in FFV1 is within 0.005 skill of itself, in H.264 of crf 18 within 0.05."""
+    """The oracle in FFV1 is within 0.005 skill of itself, in H.264 of crf 18 within 0.05.
+
+    At 128 px: at 64 px places in H.264 are too unsure to be fitted, and a quarter of the skill is gone.
+    """
     cond = tmp_path / "cond"
     suite = ("--suite", "smoke", "--limit", "14")
-    assert run(["data", "export", *suite, "--size", "64", "--fps", "15", "--context", "8", "--out", str(cond)]) == 0
-    assert run(["eval", "baseline:oracle", *suite, "--out", str(tmp_path / "oracle")]) == 0
+    assert run(["data", "export", *suite, "--size", "128", "--fps", "15", "--context", "8", "--out", str(cond)]) == 0
+    oracle = ["eval", "baseline:oracle", "--model-arg", "size=128", *suite, "--out", str(tmp_path / "oracle")]
+    assert run(oracle) == 0
     for codec in (FFV1, Codec(".mp4", "mp4", "libx264", "yuv420p", {"crf": "18"})):
         for clip in read_file(cond / "manifest.json").asked.clips:
-            future = make_clip(clip.row, RenderSpec(64, 64, 15.0)).future()
+            future = make_clip(clip.row, RenderSpec(128, 128, 15.0)).future()
             (cond / "answers" / f"{clip.id}.mkv").unlink(missing_ok=True)
             encode(cond / "answers" / f"{clip.id}{codec.suffix}", future, 15, codec)
         assert run(["eval", f"videos:{cond / 'answers'}", *suite, "--out", str(tmp_path / codec.encoder)]) == 0
