@@ -9,6 +9,7 @@ from pathlib import Path
 
 from validity_files import Published, known
 
+from physbench.checks.validity.skill import SKILL
 from physbench.world.violations import REGISTRY, Violation
 
 AXES = {"consistency": "#1f55b5", "permanence": "#b06a10", "drift": "#5b7f3b"}
@@ -52,7 +53,7 @@ def curves(table: Published) -> list[Curve]:
 
 
 def _skill(table: Published, source: str, axis: str) -> float:
-    row = table.find("skill", source, f"skill/{axis}")
+    row = table.find("skill", source, f"{SKILL}{axis}")
     return float(row["value"]) if row is not None and known(row["value"]) else float("nan")
 
 

@@ -99,8 +99,8 @@ def write(app: Sphinx) -> None:
     target.parent.mkdir(exist_ok=True)
     tables = published(Path(app.srcdir) / "validity")
     target.write_text(page(tables), encoding="utf-8")
-    if MAIN in tables and curves(tables[MAIN]):
-        draw(curves(tables[MAIN]), target.with_name(CURVES))
+    if MAIN in tables and (found := curves(tables[MAIN])):
+        draw(found, target.with_name(CURVES))
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

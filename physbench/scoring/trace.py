@@ -40,9 +40,7 @@ class Trace:
     gross: NDArray[np.bool_]  # (B,)
     jump: Array  # (B,) diameters; NaN where nothing lawful follows
     kick: Array  # (B,) m/s; NaN likewise
-    lawful: (
-        Array  # (B, L, 2) px: the lawful way from AROUND s before the moment of a break to AROUND s behind; NaN: none
-    )
+    lawful: Array  # (B, L, 2) px: the lawful way within AROUND s of the moment of a break; NaN where there is none
 
     @property
     def explained(self) -> NDArray[np.float64]:
