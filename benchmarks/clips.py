@@ -21,11 +21,11 @@ from physbench.clips.clip import Row
 from physbench.clips.generate import frame_times, make_clip, make_scene, render_spec
 from physbench.clips.store import ClipStore
 from physbench.clips.task import task_ids
-from physbench.world.outlines import shown
 from physbench.world.rendering import downsample, paint_background
 from physbench.world.scene import RenderSpec
-from physbench.world.stage import Stage
+from physbench.world.silhouettes import shown
 from physbench.world.stepping import World
+from physbench.world.tiny_renderer import TinyRenderer
 
 
 def bare_loop(row: Row, spec: RenderSpec) -> np.ndarray:
@@ -33,7 +33,7 @@ def bare_loop(row: Row, spec: RenderSpec) -> np.ndarray:
     scene = make_scene(row)
     drawn = [i for i, body in enumerate(scene.bodies) if body.drawn]
     frames = []
-    with World(scene, log=False) as world, Stage(scene, dict.fromkeys(drawn, 1), spec, whole=True) as stage:
+    with World(scene, log=False) as world, TinyRenderer(scene, dict.fromkeys(drawn, 1), spec, whole=True) as stage:
         for now in frame_times(scene, spec).tolist():
             world.advance(now)
             states = world.states()[0]

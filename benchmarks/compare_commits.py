@@ -142,11 +142,7 @@ def differences_of_json(before: Any, after: Any, where: str) -> list[str]:
     """One line for every place where two JSON documents differ."""
     if isinstance(before, dict) and isinstance(after, dict):
         keys = [*before, *(key for key in after if key not in before)]
-        return [
-            line
-            for key in keys
-            for line in differences_of_json(before.get(key), after.get(key), f"{where}.{key}")
-        ]
+        return [line for key in keys for line in differences_of_json(before.get(key), after.get(key), f"{where}.{key}")]
     if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
         pairs = enumerate(zip(before, after, strict=True))
         return [line for i, (old, new) in pairs for line in differences_of_json(old, new, f"{where}[{i}]")]

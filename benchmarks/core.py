@@ -17,14 +17,14 @@ import time
 from collections import defaultdict
 from fnmatch import fnmatchcase
 
-from physbench.adapters.protocol import ModelCard
+from physbench.adapters.model_protocol import ModelCard
 from physbench.clips.clip import Row
 from physbench.clips.generate import make_clip
 from physbench.clips.store import ClipStore
 from physbench.clips.suite import find_suite
 from physbench.run import references
 from physbench.scoring.predictability import predictability_time
-from physbench.scoring.score import find_scorers, score_clip
+from physbench.scoring.score_clip import find_scorers, score_clip
 from physbench.tracks.tracker import track
 
 STAGES = ("make", "store", "load", "known", "roll", "track", "read")

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from physbench.adapters.protocol import ModelCard
+from physbench.adapters.model_protocol import ModelCard
 from physbench.clips.clip import Clip
 from physbench.clips.generate import render_spec
 from physbench.clips.store import ClipStore

@@ -19,18 +19,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.adapters.protocol import ModelCard
+from physbench.adapters.model_protocol import ModelCard
+from physbench.baselines.physicist.physicist_model import expect
+from physbench.baselines.physicist.physicist_view import view
+from physbench.baselines.physicist.state_estimate import estimate
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip
 from physbench.clips.suite import find_suite
-from physbench.physicist.estimate import estimate
-from physbench.physicist.model import expect
-from physbench.physicist.view import view
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.due import due, moving
 from physbench.scoring.predictability import predictability_time
-from physbench.scoring.score import find_scorers, score_clip
+from physbench.scoring.score_clip import find_scorers, score_clip
 from physbench.tracks.tracker import track
+from physbench.tracks.visibility import due, moving
 from physbench.world.camera import plane_from_world
 from physbench.world.rendering import render
 

@@ -19,13 +19,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from physbench.adapters.load import load_model
-from physbench.adapters.protocol import Model
+from physbench.adapters.load_model import load_model
+from physbench.adapters.model_protocol import Model
 from physbench.clips.clip import Clip
 from physbench.clips.store import ClipStore
 from physbench.clips.suite import find_suite
-from physbench.rollouts.engine import RolloutEngine
-from physbench.rollouts.plan import Batch, item_seed
+from physbench.rollouts.batch_plan import Batch, item_seed
+from physbench.rollouts.rollout_engine import RolloutEngine
 
 BOUND = 1.03
 

@@ -31,7 +31,7 @@ from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import render_spec
 from physbench.clips.store import ClipStore
 from physbench.clips.suite import find_suite
-from physbench.scoring.shadowing import RUNGS, Shadowing, shadow
+from physbench.shadowing import TOLERANCES, Shadowing, shadow
 from physbench.tracks.tracker import track
 from physbench.tracks.tracks import Tracks, Visibility
 
@@ -98,7 +98,7 @@ def table(name: str, clips: list[Clipped]) -> None:
     for bodies in sorted({clip.bodies for clip in clips}):
         part = [clip for clip in clips if clip.bodies == bodies]
         seconds, strength = (np.array([getattr(clip, key) for clip in part]) for key in ("seconds", "strength"))
-        shares = " ".join(f"{np.mean([clip.broken[k] for clip in part]):.3f}" for k in range(len(RUNGS)))
+        shares = " ".join(f"{np.mean([clip.broken[k] for clip in part]):.3f}" for k in range(len(TOLERANCES)))
         print(
             f"{name:32s}{bodies:4d} x {len(part):<4d}{np.median(seconds):7.2f} {seconds.max():5.2f}  {shares}  "
             f"{np.median(strength):.3f} {strength.max():.3f}",
@@ -123,7 +123,7 @@ def main() -> None:
         parser.error("--clips: at least one")
     names = sorted({row.task for suite in ("core", "actions") for row in find_suite(suite).rows})
     pooled: dict[int, list[Clipped]] = defaultdict(list)
-    print(f"{'task':32s}{'bodies':>7s}{'':5s}{'cpu s':>11s}  broken at {RUNGS}  strength: median, largest")
+    print(f"{'task':32s}{'bodies':>7s}{'':5s}{'cpu s':>11s}  broken at {TOLERANCES}  strength: median, largest")
     store, spec = ClipStore(), render_spec(options.size, options.fps)
     for task in fnmatch.filter(names, options.tasks):
         found: list[Clipped] = []
@@ -143,7 +143,7 @@ def main() -> None:
     every = [clip for clips in pooled.values() for clip in clips]
     for bodies, clips in sorted(pooled.items()):
         table(f"all with {bodies}", clips)
-    for rung in RUNGS[:2]:
+    for rung in TOLERANCES[:2]:
         hits = sum(clip.strength > rung + 1e-3 for clip in every)
         if every:
             print(f"strength above {rung}: {hits} of {len(every)} clips, at most {upper(hits, len(every)):.4f} (95 %)")

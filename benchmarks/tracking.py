@@ -20,7 +20,7 @@ import torch
 from skimage import measure
 
 from physbench.clips.clip import Clip, Row
-from physbench.tracks import disc
+from physbench.tracks import disc_fit
 from physbench.tracks.colour import CHROMA_GATE, opponent
 from physbench.tracks.tracker import track
 from physbench.world.rendering import render
@@ -86,18 +86,18 @@ def fastest(function: Callable[[], object], repeats: int) -> float:
 def fitted(clip: Clip) -> int:
     """How many discs are fitted in a clip."""
     many = 0
-    fit = disc.fit
+    fit = disc_fit.fit
 
-    def counting(jobs: list[disc.Job]) -> list[torch.Tensor]:
+    def counting(jobs: list[disc_fit.DiscFitJob]) -> list[torch.Tensor]:
         nonlocal many
         many += sum(len(job.patches.core) for job in jobs)
         return fit(jobs)
 
-    disc.fit = counting
+    disc_fit.fit = counting
     try:
         track(clip, CONTEXT, clip.frames)
     finally:
-        disc.fit = fit
+        disc_fit.fit = fit
     return many
 
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from physbench.scoring.due import due, located, moving
-from physbench.scoring.protocol import Reading, scorer
+from physbench.scoring.scorer_protocol import Reading, scorer
+from physbench.tracks.visibility import due, located, moving
 
 
 @scorer(

@@ -3,7 +3,7 @@
 import math
 
 from physbench.clips.task import Parameter, declare, draw
-from physbench.tasks.common import HALF, RELEASE, holder, hue_name, hues
+from physbench.tasks.helpers import HALF, RELEASE, holder, hue_name, hues
 from physbench.world.scene import FLOOR_GREY, Body, Camera, Scene, sphere_mass
 
 CENTER_Z = 2.2  # m, middle of the window above the floor

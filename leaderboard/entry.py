@@ -26,13 +26,14 @@ from typing import TYPE_CHECKING
 from physbench.clips.suite import find_suite
 from physbench.errors import UsageError
 from physbench.leaderboard.measurable import why_not_ranked
-from physbench.results.build import build_result
-from physbench.results.folder import RunFolder, write_json
-from physbench.results.manifest import read_run
-from physbench.results.report import INLINE_ONLY, write_report
+from physbench.report.report_page import INLINE_ONLY, write_report
+from physbench.results.bootstrap import RESAMPLES
+from physbench.results.build_result import build_result
+from physbench.results.free_constant_skill import with_free_constants
+from physbench.results.read_run import read_run
 from physbench.results.schema import ResultDocument, read_result
-from physbench.results.unseen import with_free_constants
-from physbench.scoring.bootstrap import RESAMPLES
+from physbench.storage.atomic_write import write_json
+from physbench.storage.run_folder import RunFolder
 
 if TYPE_CHECKING:
     import pandas as pd

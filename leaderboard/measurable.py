@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from physbench.results.lawful import FIRST_BREAK  # its reason names the body that breaks
+from physbench.results.time_to_first_break import FIRST_BREAK  # its reason names the body that breaks
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.scoring.bootstrap import RESAMPLES, Resampled, resample
-from physbench.scoring.protocol import AXES
-from physbench.scoring.skill import Kind, Stratum, clip_qualities, kinds, skills, task_means
+from physbench.results.bootstrap import RESAMPLES, Resampled, resample
+from physbench.results.skill import Kind, Stratum, clip_qualities, kinds, skills, task_means
+from physbench.scoring.scorer_protocol import AXES
 
 if TYPE_CHECKING:
     import pandas as pd

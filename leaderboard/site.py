@@ -8,13 +8,13 @@ from pathlib import Path
 
 from physbench.leaderboard.entry import Entry, describe, entries
 from physbench.leaderboard.ranking import Overall, Rank, overall, rank
-from physbench.results import words
-from physbench.results.folder import write_atomically
+from physbench.report.free_constant_text import family_factors
+from physbench.results import number_format
+from physbench.results.bootstrap import RESAMPLES
+from physbench.results.free_constant_skill import AXIS
 from physbench.results.schema import ResultDocument, SkillValue
-from physbench.results.unseen import AXIS
-from physbench.results.unseen_words import family_factors
-from physbench.scoring.bootstrap import RESAMPLES
-from physbench.scoring.skill import Kind
+from physbench.results.skill import Kind
+from physbench.storage.atomic_write import write_atomically
 
 TRACKS = {
     "zero-shot": ("Zero-shot", "Models that were not trained on clips of physbench."),
@@ -34,7 +34,7 @@ class Line:
 
     @property
     def axes(self) -> list[SkillValue]:
-        return [self.result.axes[axis] for axis in words.AXIS_NAMES]
+        return [self.result.axes[axis] for axis in number_format.AXIS_NAMES]
 
     @property
     def factors(self) -> dict[str, str]:
@@ -81,12 +81,12 @@ def build(board: Path, *, resamples: int = RESAMPLES) -> Path:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"fixed": words.fixed, "bracket": words.bracket}
+    environment.filters |= {"fixed": number_format.fixed, "bracket": number_format.bracket}
     page = environment.get_template("board.html.j2").render(
         tracks=lines(found, resamples),
         unseen=unseen_lines(found, resamples),
         titles=TRACKS,
-        axis_names=words.AXIS_NAMES,
+        axis_names=number_format.AXIS_NAMES,
         suite=found[0].result.suite,
         provisional=found[0].result.provisional,
         percent=percent,

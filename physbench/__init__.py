@@ -9,16 +9,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from physbench.adapters.protocol import FrameModel as FrameModel
-    from physbench.adapters.protocol import ModelCard as ModelCard
-    from physbench.adapters.protocol import PrivilegedModel as PrivilegedModel
+    from physbench.adapters.model_protocol import FrameModel as FrameModel
+    from physbench.adapters.model_protocol import ModelCard as ModelCard
+    from physbench.adapters.model_protocol import PrivilegedModel as PrivilegedModel
     from physbench.clips.clip import Clip as Clip
     from physbench.errors import PhysbenchError as PhysbenchError
-    from physbench.results.evaluation import Evaluation as Evaluation
     from physbench.rollouts.rollout import Rollout as Rollout
     from physbench.run.api import evaluate as evaluate
-    from physbench.scoring.protocol import Reading as Reading
-    from physbench.scoring.protocol import scorer as scorer
+    from physbench.run.evaluation import Evaluation as Evaluation
+    from physbench.scoring.scorer_protocol import Reading as Reading
+    from physbench.scoring.scorer_protocol import scorer as scorer
     from physbench.tracks.tracks import Tracks as Tracks
     from physbench.world.scene import Scene as Scene
 
@@ -26,17 +26,17 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Clip": "physbench.clips.clip",
-    "Evaluation": "physbench.results.evaluation",
-    "FrameModel": "physbench.adapters.protocol",
-    "ModelCard": "physbench.adapters.protocol",
+    "Evaluation": "physbench.run.evaluation",
+    "FrameModel": "physbench.adapters.model_protocol",
+    "ModelCard": "physbench.adapters.model_protocol",
     "PhysbenchError": "physbench.errors",
-    "PrivilegedModel": "physbench.adapters.protocol",
-    "Reading": "physbench.scoring.protocol",
+    "PrivilegedModel": "physbench.adapters.model_protocol",
+    "Reading": "physbench.scoring.scorer_protocol",
     "Rollout": "physbench.rollouts.rollout",
     "Scene": "physbench.world.scene",
     "Tracks": "physbench.tracks.tracks",
     "evaluate": "physbench.run.api",
-    "scorer": "physbench.scoring.protocol",
+    "scorer": "physbench.scoring.scorer_protocol",
 }
 
 

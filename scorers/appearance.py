@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.due import due, seen, whole_area
-from physbench.scoring.paths import slope
-from physbench.scoring.protocol import Reading, scorer
+from physbench.scoring.scorer_protocol import Reading, scorer
+from physbench.tracks.finite_differences import slope
 from physbench.tracks.tracks import Tracks, Visibility
+from physbench.tracks.visibility import due, seen, whole_area
 
 WHOLE = 0.95  # visible share from which the size of an object is read
 WORST_HUE = 180.0  # degrees, of an object that is due and absent

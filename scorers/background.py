@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.paths import slope
-from physbench.scoring.pictures import chosen, coloured, grown
-from physbench.scoring.protocol import Reading, scorer
+from physbench.scoring.image_stats import chosen, coloured, grown
+from physbench.scoring.scorer_protocol import Reading, scorer
+from physbench.tracks.finite_differences import slope
 from physbench.tracks.tracks import Tracks
 
 REACH = 2  # px around an object that belong to it

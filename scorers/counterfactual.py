@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.due import accounted, due, located, moving
 from physbench.scoring.predictability import predictability_time
-from physbench.scoring.protocol import Reading, scorer
+from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.tracks import Tracks
+from physbench.tracks.visibility import accounted, due, located, moving
 from physbench.world.camera import plane_from_px
 
 Array = NDArray[np.float64]

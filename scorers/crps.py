@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.due import accounted, due, located, moving
 from physbench.scoring.predictability import paths_of
-from physbench.scoring.protocol import Reading, scorer
+from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.tracks import Tracks
+from physbench.tracks.visibility import accounted, due, located, moving
 from physbench.world.camera import plane_from_px, plane_from_world
 from physbench.world.scene import WINDOW
 

@@ -6,11 +6,11 @@ import numpy as np
 
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.due import due, moving
-from physbench.scoring.errors import error_curve
+from physbench.scoring.position_error import error_curve
 from physbench.scoring.predictability import LEAST_TIME, predictability
-from physbench.scoring.protocol import Reading, scorer
+from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.tracks import Tracks
+from physbench.tracks.visibility import due, moving
 
 TOLERANCE = 1.0  # diameters
 SPREADS = 1.5  # an error within so many spreads of what the context allows is no failure

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.energies import Energies, energies, intervals
-from physbench.scoring.protocol import Reading, scorer
+from physbench.scoring.energy_momentum import Energies, energies, intervals
+from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.tracks import Tracks
 
 Array = NDArray[np.float64]

@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
+from physbench.dynamics.motion_law import Constant
+from physbench.dynamics.rolling_sliding import Slope
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.motion import Constant
-from physbench.scoring.protocol import Reading, scorer
-from physbench.scoring.slope import Slope
-from physbench.scoring.stretches import Motion, motions, stretches, visits
+from physbench.scoring.free_segments import BodyMotion, contacts_of, free_segments, motions
+from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.tracks import Tracks
 from physbench.world.camera import plane_from_world
 
@@ -50,10 +50,10 @@ def friction(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]
     carried = [(body, frame) for body in bodies if (frame := _frame(body)) is not None]
     if not np.any(pull) or not carried:
         return {"": Reading(None, "not applicable", "nothing stays on a support that is seen from the side")}
-    contacts = visits(clip, tracks, bodies)
+    contacts = contacts_of(clip, tracks, bodies)
     sums = np.zeros(3)  # of weight, weight x friction, weight x acceleration down the slope
     for body, (down, normal) in carried:
-        for stretch in stretches(clip, body, tracks.times, contacts[body.column]):
+        for stretch in free_segments(clip, body, tracks.times, contacts[body.column]):
             known = np.isfinite(body.position[stretch.frames, 0]) & ~stretch.blurred
             frames = stretch.frames[known & (stretch.frames >= tracks.context)]
             if stretch.touching:
@@ -70,7 +70,7 @@ def friction(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]
     return readings
 
 
-def _frame(body: Motion) -> tuple[Array, Array] | None:
+def _frame(body: BodyMotion) -> tuple[Array, Array] | None:
     """Unit vectors (2,) down the permanent support and away from it; None without one."""
     law = body.law
     if isinstance(law, Slope):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from physbench.clips.clip import Clip
+from physbench.dynamics.motion_law import Constant
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.motion import Constant
-from physbench.scoring.protocol import Reading, scorer
-from physbench.scoring.stretches import motions, stretches, visits
+from physbench.scoring.free_segments import contacts_of, free_segments, motions
+from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.tracks import Tracks
 from physbench.world.camera import plane_from_world
 
@@ -45,10 +45,10 @@ def gravity(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | dict[str,
     ]
     if not np.any(pull) or not falling:
         return Reading(None, "not applicable", "nothing falls in this scene")
-    contacts = visits(clip, tracks, bodies)
+    contacts = contacts_of(clip, tracks, bodies)
     total, weights = np.zeros(2), 0.0
     for body in falling:
-        for stretch in stretches(clip, body, tracks.times, contacts[body.column]):
+        for stretch in free_segments(clip, body, tracks.times, contacts[body.column]):
             known = np.isfinite(body.position[stretch.frames, 0]) & ~stretch.blurred
             frames = stretch.frames[known & (stretch.frames >= tracks.context)]
             if stretch.touching or len(frames) < 5 or tracks.times[frames[-1]] - tracks.times[frames[0]] < LEAST_SPAN:

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.due import HIDDEN_SHARE, accounted, due, located, seen
-from physbench.scoring.protocol import Reading, scorer
+from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.tracks import Tracks
+from physbench.tracks.visibility import HIDDEN_SHARE, accounted, due, located, seen
 
 MATCH = 0.5  # overlap of a match for IDF1
 STRANGER = 100  # from here on, identities that the scene does not hold

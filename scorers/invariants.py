@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.energies import energies
-from physbench.scoring.paths import slope
-from physbench.scoring.protocol import Reading, scorer
+from physbench.scoring.energy_momentum import energies
+from physbench.scoring.scorer_protocol import Reading, scorer
+from physbench.tracks.finite_differences import slope
 from physbench.tracks.tracks import Tracks
 from physbench.world.camera import plane_from_world
 

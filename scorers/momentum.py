@@ -6,9 +6,9 @@ import numpy as np
 
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.impacts import states_around
-from physbench.scoring.protocol import Reading, scorer
-from physbench.scoring.stretches import motions, visits
+from physbench.scoring.free_segments import contacts_of, motions
+from physbench.scoring.impact_velocities import states_around
+from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.tracks import Tracks
 
 LEAST_TOTAL = 0.2  # of the sum of the two momenta's sizes; below it the ratio says nothing
@@ -35,7 +35,7 @@ def momentum(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | dict[str
     Further readings: change = |P' - P| / (|p_a| + |p_b|), 0 where momentum is conserved.
     """
     bodies = motions(clip, tracks)
-    contacts = visits(clip, tracks, bodies)
+    contacts = contacts_of(clip, tracks, bodies)
     by_index = {body.index: body for body in bodies}
     meetings = [
         (visit.deepest, body, by_index[visit.other])

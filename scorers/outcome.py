@@ -6,8 +6,8 @@ import numpy as np
 
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.outcome import answer
-from physbench.scoring.protocol import Reading, scorer
+from physbench.scoring.end_state import answer
+from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.tracks import Tracks
 
 

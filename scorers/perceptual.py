@@ -12,7 +12,7 @@ import numpy as np
 
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.protocol import Reading, scorer
+from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.tracks import Tracks
 
 FRAMES = 16  # evenly spaced over the prediction

@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
+from physbench.dynamics.motion_law import Orbit
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.motion import Orbit
-from physbench.scoring.paths import known_runs, refined
-from physbench.scoring.protocol import Reading, scorer
-from physbench.scoring.stretches import motions
+from physbench.scoring.free_segments import motions
+from physbench.scoring.scorer_protocol import Reading, scorer
+from physbench.tracks.finite_differences import known_runs, refined
 from physbench.tracks.tracks import Tracks
 
 FINE = 8  # moments per frame

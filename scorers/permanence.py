@@ -10,12 +10,12 @@ from scipy.ndimage import minimum_filter1d
 
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.due import MOST_MASS, due, whole_area
-from physbench.scoring.hiding import Return, returns
-from physbench.scoring.owed import Lawful, lawful, lawfully_due, present
-from physbench.scoring.protocol import Reading, scorer
+from physbench.scoring.expected_visibility import LawfulContinuation, expected_visible, lawful_continuations, present
+from physbench.scoring.hidden_intervals import Return, returns
+from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.scoring.shadows import shadowed
 from physbench.tracks.tracks import Tracks, Visibility
+from physbench.tracks.visibility import MOST_MASS, due, whole_area
 
 LEAST_MASS = 0.35  # of what should be seen of an object that is partly hidden, here or by right
 WHOLE = 0.95  # visible share
@@ -78,8 +78,8 @@ def intact(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
     (shares of the predicted frames), lost (number of objects not seen in the last 0.3 s of their due time).
     """
     context = tracks.context
-    own = lawful(clip, shadowed(clip, tracks))
-    owed = lawfully_due(clip, tracks, own)
+    own = lawful_continuations(clip, shadowed(clip, tracks))
+    owed = expected_visible(clip, tracks, own)
     hallucinated: Mask = tracks.hallucinations[context:] > 0
     doubled: Mask = np.any(tracks.duplicates[context:] > 0, axis=1)
     counts = {"hallucinations": Reading(_share(hallucinated)), "duplicates": Reading(_share(doubled))}
@@ -98,7 +98,7 @@ def intact(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
     }
 
 
-def fits(clip: Clip, tracks: Tracks, own: Mapping[int, Lawful]) -> Mask:
+def fits(clip: Clip, tracks: Tracks, own: Mapping[int, LawfulContinuation]) -> Mask:
     """Where the area of what is seen is that of the object (C + T, K). own: of the same tracks, by their columns."""
     window = clip.window(tracks.context)
     whole, share = whole_area(clip, tracks.context), clip.visible_share()[window]

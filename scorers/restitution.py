@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.impacts import states_around
-from physbench.scoring.protocol import Reading, scorer
-from physbench.scoring.stretches import SHORT, Motion, Visit, motions, visits
+from physbench.scoring.free_segments import SHORT, BodyMotion, Contact, contacts_of, motions
+from physbench.scoring.impact_velocities import states_around
+from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.tracks import Tracks
 from physbench.world.camera import PLANE_AXES, plane_from_world
 from physbench.world.geometry import gap
@@ -43,7 +43,7 @@ def restitution(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Readi
     Further readings: contacts, the number of those that were read.
     """
     bodies = motions(clip, tracks)
-    contacts = visits(clip, tracks, bodies)
+    contacts = contacts_of(clip, tracks, bodies)
     by_index = {body.index: body for body in bodies}
     found = []
     for body in bodies:
@@ -63,10 +63,10 @@ def restitution(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Readi
 def _speeds(
     clip: Clip,
     tracks: Tracks,
-    body: Motion,
-    partner: Motion | None,
-    visit: Visit,
-    contacts: dict[int, tuple[Visit, ...]],
+    body: BodyMotion,
+    partner: BodyMotion | None,
+    visit: Contact,
+    contacts: dict[int, tuple[Contact, ...]],
 ) -> tuple[float, float] | None:
     """Speeds m/s along the normal before and after a contact, negative towards each other.
 

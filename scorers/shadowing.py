@@ -9,11 +9,11 @@ import numpy as np
 
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.protocol import Reading, scorer
-from physbench.scoring.shadowing import Break, Shadowing
-from physbench.scoring.shadowing.unseen import pulls
+from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.scoring.shadows import not_modelled, nothing_due, shadowed
-from physbench.scoring.unknowns import unknown_parameters
+from physbench.shadowing import Break, Shadowing
+from physbench.shadowing.context_information import unknown_parameters
+from physbench.shadowing.free_constants import pulls
 from physbench.tracks.tracks import Tracks
 
 RUNG_NAMES = ("strict", "medium", "lenient")  # of the tolerances, smallest first

@@ -6,9 +6,9 @@ import numpy as np
 
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.paths import slope
-from physbench.scoring.pictures import chosen, edges
-from physbench.scoring.protocol import Reading, scorer
+from physbench.scoring.image_stats import chosen, edges
+from physbench.scoring.scorer_protocol import Reading, scorer
+from physbench.tracks.finite_differences import slope
 from physbench.tracks.tracks import Tracks
 
 FLAT = 1e-6  # levels squared

@@ -6,11 +6,11 @@ import numpy as np
 
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.due import due
-from physbench.scoring.protocol import Reading, scorer
-from physbench.scoring.solids import gaps
-from physbench.scoring.stretches import motions
+from physbench.scoring.free_segments import motions
+from physbench.scoring.penetration import gaps
+from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.tracks import Tracks
+from physbench.tracks.visibility import due
 
 DEEP = 0.1  # diameters
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
+from physbench.scoring import stability_by_quarter
 from physbench.scoring.predictability import LEAST_TIME, predictability_time
-from physbench.scoring.protocol import Reading, scorer
+from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.scoring.shadows import not_modelled, nothing_due, shadowed
-from physbench.scoring.stability import stability
 from physbench.tracks.tracks import Tracks
 
 
@@ -22,7 +22,7 @@ from physbench.tracks.tracks import Tracks
     source="explained share of consistency/shadowing by quarters of the horizon",
     headline=True,
 )
-def lasting(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
+def stability(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
     """Explained share of the later three quarters of the horizon, each with breaks counted from its own start.
 
     B = mean over quarters 2 to 4 of the explained share of `consistency/shadowing`, mean over its three tolerances, in
@@ -43,7 +43,7 @@ def lasting(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
         return {"": not_modelled(clip)}
     if not found.problem.seen.owed.any():
         return {"": nothing_due(found)}
-    stable = stability(found)
+    stable = stability_by_quarter.stability(found)
     if stable.quality is None:
         return {
             "": Reading(None, "not applicable", "ground truth shows no moving object for 0.2 s in any later quarter")

@@ -7,12 +7,12 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.due import due
-from physbench.scoring.paths import resting
-from physbench.scoring.protocol import Reading, scorer
-from physbench.scoring.solids import gaps
-from physbench.scoring.stretches import Motion, motions
+from physbench.scoring.free_segments import BodyMotion, motions
+from physbench.scoring.penetration import gaps
+from physbench.scoring.scorer_protocol import Reading, scorer
+from physbench.tracks.finite_differences import resting
 from physbench.tracks.tracks import Tracks
+from physbench.tracks.visibility import due
 from physbench.world.camera import plane_from_world
 
 REST = 0.02  # diameters in 0.2 s; a ball at the top of its flight covers more than twice as much
@@ -52,7 +52,7 @@ def support(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading:
     return Reading(float((hovers & owed).sum() / owed.sum()))
 
 
-def _hovers(clip: Clip, tracks: Tracks, bodies: tuple[Motion, ...], body: Motion) -> Mask:
+def _hovers(clip: Clip, tracks: Tracks, bodies: tuple[BodyMotion, ...], body: BodyMotion) -> Mask:
     """Frames (T,) in which a body rests with nothing below it."""
     still = resting(tracks.times, body.position, body.diameter, REST)
     if not still.any() or not clip.scene.bodies[body.index].collides:

@@ -12,10 +12,10 @@ import numpy as np
 
 from physbench.clips.clip import Split
 from physbench.clips.task import Parameter, Params, declare, draw
+from physbench.dynamics.impacts import Flat, at, meeting_time, rebound
 from physbench.tasks.billiards import CUSHION, EARLY, Balls, Billiards, gone, play, rolls_on, steady
 from physbench.tasks.collisions import GONE_BY, SEEN_AFTER
-from physbench.tasks.common import HALF, RELEASE, holder, hue_name, hues
-from physbench.tasks.impacts import Flat, at, meeting_time, rebound
+from physbench.tasks.helpers import HALF, RELEASE, holder, hue_name, hues
 from physbench.tasks.orbits import GAP, Kepler, kepler_state
 from physbench.world.scene import FLOOR_GREY, Body, Camera, Impulse, Scene, sphere_mass
 

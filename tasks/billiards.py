@@ -9,8 +9,8 @@ import numpy as np
 
 from physbench.clips.clip import Split
 from physbench.clips.task import MAX_DRAWS, Parameter, Params, declare, draw
-from physbench.tasks.common import HALF, RELEASE, holder, hue_name
-from physbench.tasks.impacts import Flat, at, meeting_time, nearest, rebound, reflected, rolled, slid
+from physbench.dynamics.impacts import Flat, at, meeting_time, nearest, rebound, reflected, rolled, slid
+from physbench.tasks.helpers import HALF, RELEASE, holder, hue_name
 from physbench.world.scene import FLOOR_GREY, PALETTE, SCREEN_GREY, Body, Camera, Scene, sphere_mass
 
 TABLE = 2.36  # m, from the middle of the table to its cushions

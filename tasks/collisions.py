@@ -9,8 +9,8 @@ import numpy as np
 
 from physbench.clips.clip import Split
 from physbench.clips.task import Parameter, Params, declare, draw
-from physbench.tasks.common import HALF, RELEASE, holder, hue_name, hues
-from physbench.tasks.impacts import Flat, at, reflected
+from physbench.dynamics.impacts import Flat, at, reflected
+from physbench.tasks.helpers import HALF, RELEASE, holder, hue_name, hues
 from physbench.world.scene import FLOOR_GREY, SCREEN_GREY, Body, Camera, Scene, sphere_mass
 
 MARGIN = 0.04  # m that stay free at the border

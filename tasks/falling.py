@@ -8,7 +8,7 @@ import numpy as np
 
 from physbench.clips.clip import Split
 from physbench.clips.task import Parameter, Params, declare, draw
-from physbench.tasks.common import HALF, RELEASE, holder, hue_name, hues
+from physbench.tasks.helpers import HALF, RELEASE, holder, hue_name, hues
 from physbench.world.scene import FLOOR_GREY, Body, Camera, Scene, sphere_mass
 
 CENTER_Z = 2.2  # m, of the window

@@ -9,7 +9,7 @@ import numpy as np
 
 from physbench.clips.clip import Split
 from physbench.clips.task import Parameter, Params, declare, draw
-from physbench.tasks.common import RELEASE, holder, hue_name, hues
+from physbench.tasks.helpers import RELEASE, holder, hue_name, hues
 from physbench.world.scene import (
     Body,
     Camera,

@@ -8,7 +8,7 @@ import numpy as np
 
 from physbench.clips.clip import Split
 from physbench.clips.task import Parameter, Params, declare, draw
-from physbench.tasks.common import HALF, hue_name, hues
+from physbench.tasks.helpers import HALF, hue_name, hues
 from physbench.tasks.occlusion import MARGIN, SCREEN_DEPTH, SCREEN_Y, SLIVER
 from physbench.world.scene import FLOOR_GREY, HISTORY, SCREEN_GREY, WINDOW, Body, Camera, Scene, Waypoint, sphere_mass
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from physbench.clips.clip import Split
 from physbench.clips.task import Parameter, Params, declare, draw
-from physbench.tasks.common import HALF, hue_name, hues
+from physbench.tasks.helpers import HALF, hue_name, hues
 from physbench.world.scene import HISTORY, Body, Camera, CentralGravity, Scene, sphere_mass
 
 MARGIN = 0.04  # m that stay free at the border

@@ -8,7 +8,7 @@ import numpy as np
 
 from physbench.clips.clip import Split
 from physbench.clips.task import Parameter, Params, declare, draw
-from physbench.tasks.common import HALF, RELEASE, hue_name, hues
+from physbench.tasks.helpers import HALF, RELEASE, hue_name, hues
 from physbench.tasks.occlusion import CENTER_Z, MARGIN, SCREEN_DEPTH, SCREEN_Y, SLIVER, block, ground, rolling
 from physbench.world.scene import SCREEN_GREY, Body, Camera, Scene
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from physbench.clips.clip import Split
 from physbench.clips.task import Parameter, Params, declare, draw
-from physbench.tasks.common import HALF, hue_name, hues
+from physbench.tasks.helpers import HALF, hue_name, hues
 from physbench.world.scene import FLOOR_GREY, Body, Camera, Outcome, Scene, box_mass
 
 CENTER_Z = 1.8  # m, of the window

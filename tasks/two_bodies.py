@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Split
 from physbench.clips.task import Parameter, Params, declare, draw
-from physbench.tasks.common import HALF, RELEASE, holder, hue_name, hues
+from physbench.tasks.helpers import HALF, RELEASE, holder, hue_name, hues
 from physbench.tasks.orbits import GAP, MARGIN, PERIODS, kepler_state
 from physbench.world.scene import HISTORY, Body, Camera, CentralGravity, Scene, sphere_mass
 

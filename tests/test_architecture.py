@@ -14,45 +14,40 @@ import pytest
 ROOT = Path(__file__).parents[1]
 ENGINE = ROOT / "physbench"
 
-# What each room may import of the others; itself and the words that all share go without saying.
-SHARED = {"errors", "progress", "registry", ""}
-ALLOWED = {
-    "world": set(),
-    "clips": {"world"},
-    "adapters": {"world", "clips"},
-    "reference": {"world", "clips", "adapters"},
-    "tracks": {"world", "clips"},
-    "rollouts": {"world", "clips", "adapters"},
-    "scoring": {"world", "clips", "tracks", "rollouts"},
-    "physicist": {"world", "clips", "adapters", "tracks", "scoring"},
-    "results": {"world", "clips", "adapters", "tracks", "rollouts", "scoring"},
-    "run": {"world", "clips", "adapters", "tracks", "rollouts", "scoring", "results"},
-    "checks": {"world", "clips", "adapters", "tracks", "rollouts", "scoring", "results", "run"},
-    "cli": {
-        "checks",
-        "world",
-        "clips",
-        "adapters",
-        "tracks",
-        "rollouts",
-        "scoring",
-        "results",
-        "run",
-        "reference",
-        "leaderboard",
-    },
-    "tasks": {"world", "clips"},
-    "scorers": {"world", "clips", "tracks", "rollouts", "scoring"},
-    "leaderboard": {"world", "clips", "scoring", "results"},
-}
+# In the order of the data: a package imports those before it only, lazily or not.
+ORDER = (
+    "plugins",
+    "storage",
+    "world",
+    "clips",
+    "data",
+    "dynamics",
+    "tasks",
+    "adapters",
+    "reference",
+    "rollouts",
+    "tracks",
+    "shadowing",
+    "scoring",
+    "scorers",
+    "baselines",
+    "results",
+    "report",
+    "run",
+    "checks",
+    "validation",
+    "leaderboard",
+    "cli",
+)
+PARTS = ("tasks", "scorers", "leaderboard")  # folders at the top of the checkout
 
 
 def modules() -> Iterator[tuple[str, Path]]:
-    """(room, file) of every module, those outside the engine's folder too."""
-    for room in ALLOWED:
-        folder = ROOT / room if room in ("tasks", "scorers", "leaderboard") else ENGINE / room
+    """(package, file) of every module, those outside the engine's folder too."""
+    for package in ORDER:
+        folder = ROOT / package if package in PARTS else ENGINE / package
         for path in sorted(folder.rglob("*.py")):
-            yield room, path
+            yield package, path
 
 
 def imports(path: Path, *, at_top: bool = False) -> set[str]:
@@ -79,20 +74,20 @@ def imports(path: Path, *, at_top: bool = False) -> set[str]:
     return found
 
 
-def rooms_of(names: set[str]) -> set[str]:
-    """Rooms of physbench among imported names."""
-    return {name.split(".")[1] for name in names if name.startswith("physbench.") and name.split(".")[1] in ALLOWED}
+def packages_of(names: set[str]) -> set[str]:
+    """Packages of physbench among imported names."""
+    return {name.split(".")[1] for name in names if name.startswith("physbench.") and name.split(".")[1] in ORDER}
 
 
-@pytest.mark.parametrize(("room", "path"), list(modules()), ids=lambda value: getattr(value, "stem", value))
-def test_imports_follow_the_arrows(room: str, path: Path) -> None:
-    reverse = rooms_of(imports(path)) - ALLOWED[room] - {room}
-    assert not reverse, f"{path.relative_to(ROOT)} imports {reverse}: {room} comes before it"
+@pytest.mark.parametrize(("package", "path"), list(modules()), ids=lambda value: getattr(value, "stem", value))
+def test_imports_follow_the_arrows(package: str, path: Path) -> None:
+    reverse = packages_of(imports(path)) - set(ORDER[: ORDER.index(package) + 1])
+    assert not reverse, f"{path.relative_to(ROOT)} imports {reverse}, and comes before"
 
 
-@pytest.mark.parametrize(("room", "path"), list(modules()), ids=lambda value: getattr(value, "stem", value))
-def test_only_the_world_imports_pybullet(room: str, path: Path) -> None:
-    if room != "world":
+@pytest.mark.parametrize(("package", "path"), list(modules()), ids=lambda value: getattr(value, "stem", value))
+def test_only_the_world_imports_pybullet(package: str, path: Path) -> None:
+    if package != "world":
         assert not [name for name in imports(path) if name.split(".")[0] in ("pybullet", "pybullet_data")]
 
 
@@ -101,11 +96,11 @@ def test_the_package_list_equals_the_folders() -> None:
     folders = set()
     for top, name in (
         (ENGINE, "physbench"),
-        *((ROOT / r, f"physbench.{r}") for r in ("tasks", "scorers", "leaderboard")),
+        *((ROOT / part, f"physbench.{part}") for part in PARTS),
     ):
         for init in top.rglob("__init__.py"):
             parts = init.parent.relative_to(top).parts
-            if top is ENGINE and parts and parts[0] in ("tasks", "scorers", "leaderboard"):
+            if top is ENGINE and parts and parts[0] in PARTS:
                 continue  # the links
             folders.add(".".join((name, *parts)))
         for sources in top.rglob("*.py"):
@@ -115,7 +110,7 @@ def test_the_package_list_equals_the_folders() -> None:
     assert set(project["packages"]) == folders
 
 
-@pytest.mark.parametrize("name", ["tasks", "scorers", "leaderboard"])
+@pytest.mark.parametrize("name", PARTS)
 def test_a_part_is_imported_by_its_full_name_only(name: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", f"import {name}"], cwd=ROOT, capture_output=True, text=True, check=False
@@ -125,16 +120,16 @@ def test_a_part_is_imported_by_its_full_name_only(name: str) -> None:
 
 
 def test_links_are_relative() -> None:
-    for name in ("tasks", "scorers", "leaderboard"):
+    for name in PARTS:
         assert str((ENGINE / name).readlink()) == f"../{name}"
 
 
 LONGEST = 400  # lines
 
 
-@pytest.mark.parametrize(("room", "path"), list(modules()), ids=lambda value: getattr(value, "stem", value))
-def test_no_module_is_long(room: str, path: Path) -> None:
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST, f"{room}: split {path.name}"
+@pytest.mark.parametrize(("package", "path"), list(modules()), ids=lambda value: getattr(value, "stem", value))
+def test_no_module_is_long(package: str, path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST, f"{package}: split {path.name}"
 
 
 HEAVY = ("torch", "numpy", "pandas", "pyarrow", "matplotlib", "pybullet", "lpips", "scipy", "numba")
@@ -158,5 +153,5 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 
 def test_the_models_process_imports_neither_pybullet_nor_lpips() -> None:
     """A machine with a GPU needs nothing but torch and a folder of clips."""
-    code = "import physbench.rollouts.process, physbench.adapters.baselines, physbench.clips.store"
+    code = "import physbench.rollouts.model_process, physbench.baselines.baseline_adapter, physbench.clips.store"
     assert heavy_after(code) & {"pybullet", "lpips", "pandas", "matplotlib"} == set()

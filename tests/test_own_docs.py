@@ -11,10 +11,10 @@ from types import ModuleType
 
 import pytest
 
-from physbench import own
-from physbench.checks.check import check_task
+from physbench.checks.check_task import check_task
 from physbench.cli.main import run
 from physbench.clips.generate import make_params
+from physbench.plugins import user_files
 from physbench.world.scene import Contact
 
 ROOT = Path(__file__).parents[1]
@@ -22,10 +22,10 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture(autouse=True)
 def _no_trace(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv(own.ENVIRONMENT, "")
-    own.forget()
+    monkeypatch.setenv(user_files.ENVIRONMENT, "")
+    user_files.forget()
     yield
-    own.forget()
+    user_files.forget()
 
 
 @pytest.mark.parametrize("kind", ["task", "scorer"])

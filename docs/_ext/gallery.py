@@ -12,7 +12,7 @@ from physbench.clips.animate import animate
 from physbench.clips.clip import Row
 from physbench.clips.generate import make_clip, render_spec
 from physbench.clips.task import Task, find_task, short_names, task_ids
-from physbench.scoring.shadowing import why_not
+from physbench.shadowing import why_not
 
 CLIPS = 3  # beside each other in an animation
 AXES = ("consistency", "permanence", "drift")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from validity_files import MAIN, Published, known, published
 
-from physbench.world.violations import REGISTRY
+from physbench.validation.violations import REGISTRY
 
 PAGE = Path(__file__).parents[1] / "methodology.md"
 HEADLINES = (

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from sphinx.application import Sphinx
 
-from physbench.scoring.protocol import AXES, Scorer
-from physbench.scoring.score import find_scorers
+from physbench.scoring.score_clip import find_scorers
+from physbench.scoring.scorer_protocol import AXES, Scorer
 
 INTRODUCTION = """# Scorers
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from validity_files import Published, known
 
-from physbench.checks.validity.skill import SKILL
-from physbench.world.violations import REGISTRY, Violation
+from physbench.validation.source_skill import SKILL
+from physbench.validation.violations import REGISTRY, Violation
 
 AXES = {"consistency": "#1f55b5", "permanence": "#b06a10", "drift": "#5b7f3b"}
 FEWEST = 3  # severities of a curve

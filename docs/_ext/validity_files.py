@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from physbench.checks.validity.header import Header, read_table
-from physbench.checks.validity.sources import LOW_RATE
-from physbench.world.violations import REGISTRY
+from physbench.validation.sources import LOW_RATE
+from physbench.validation.table_file import TableHeader, read_table
+from physbench.validation.violations import REGISTRY
 
 MAIN = "128px"  # the table that bars are about
 IMAGE = "image"  # the one behind a single frame
@@ -36,7 +36,7 @@ class Published:
     """A table: `NAME.parquet`, and what `NAME-*.parquet` have beside it."""
 
     name: str
-    headers: tuple[Header, ...]
+    headers: tuple[TableHeader, ...]
     rows: tuple[Row, ...]
 
     @property

@@ -25,15 +25,15 @@ from validity_cells import (
 )
 from validity_files import Published, Row, known
 
-from physbench.checks.validity.bars import BARS, LOW_RATE_GAIN, last_part
-from physbench.checks.validity.cheats import CHEATS
-from physbench.checks.validity.lawful import LEVEL, SOURCE
-from physbench.checks.validity.publish import shown_readings
-from physbench.checks.validity.skill import SKILL
-from physbench.checks.validity.sources import LOW_RATE, sets_in
-from physbench.checks.validity.words import MOST_SKILL, figures, seen
-from physbench.scoring.protocol import AXES
-from physbench.scoring.score import find_scorers
+from physbench.scoring.score_clip import find_scorers
+from physbench.scoring.scorer_protocol import AXES
+from physbench.validation.false_breaks import LEVEL, SOURCE
+from physbench.validation.gaming_baselines import CHEATS
+from physbench.validation.publish import shown_readings
+from physbench.validation.source_skill import SKILL
+from physbench.validation.sources import LOW_RATE, sets_in
+from physbench.validation.thresholds import BARS, LOW_RATE_GAIN, last_part
+from physbench.validation.validity_text import MOST_SKILL, figures, seen
 
 ABOUT = WRONG, LOCATE, LOSS, FALSE_BREAKS, STRANGERS, CHEATING, LOW = (
     "Violations are told from lawful clips",

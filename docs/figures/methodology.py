@@ -18,17 +18,17 @@ import numpy as np
 from methodology_draw import draw
 from motion_masks import motion_masks, overlaps
 
-from physbench.checks.validity.sources import show
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.errors import error_curve
+from physbench.scoring.position_error import error_curve
 from physbench.scoring.predictability import first_beyond, spread
-from physbench.scoring.score import find_scorers, score_clip
+from physbench.scoring.score_clip import find_scorers, score_clip
 from physbench.scoring.shadows import shadowed
 from physbench.tracks.tracker import track
+from physbench.validation.sources import show
+from physbench.validation.violations import Inapplicable
 from physbench.world.scene import RenderSpec
-from physbench.world.violations import Inapplicable
 
 HERE = Path(__file__).parent
 STORE = HERE / "methodology.json"

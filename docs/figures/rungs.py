@@ -21,17 +21,18 @@ from typing import Any
 
 import numpy as np
 
-from physbench.checks.validity.sources import WAIVED, show
 from physbench.clips.clip import Clip, Row
 from physbench.clips.store import ClipStore
 from physbench.clips.suite import find_suite
-from physbench.results.folder import RunFolder, load_tracks
-from physbench.scoring.shadowing import RUNGS, Shadowing, shadow
-from physbench.scoring.shadowing.readings import join_of
+from physbench.shadowing import TOLERANCES, Shadowing, shadow
+from physbench.shadowing.tolerance_levels import join_of
+from physbench.storage.run_folder import RunFolder
 from physbench.tracks.tracker import track
 from physbench.tracks.tracks import Tracks
+from physbench.tracks.tracks_file import load_tracks
+from physbench.validation.sources import WAIVED, show
+from physbench.validation.violations import Inapplicable
 from physbench.world.scene import RenderSpec
-from physbench.world.violations import Inapplicable
 
 HERE = Path(__file__).parent
 STORE = HERE / "rungs.json"
@@ -113,7 +114,7 @@ def measure(runs: dict[str, str], clips: int, workers: int) -> dict[str, Any]:
     rows = [row for row in rows if row.seed < clips or row.task.split("/")[0] in DECIDED]
     with get_context("forkserver").Pool(workers) as pool:
         parts = pool.map(partial(read, runs=runs, clips=clips), rows, chunksize=1)
-    return {"rungs": RUNGS, "runs": list(runs), "rows": [row for part in parts for row in part]}
+    return {"rungs": TOLERANCES, "runs": list(runs), "rows": [row for part in parts for row in part]}
 
 
 def choose(document: dict[str, Any], source: str, within: str) -> list[dict[str, Any]]:

@@ -7,11 +7,11 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from physbench import registry
-from physbench.adapters.blame import explain
-from physbench.adapters.protocol import FrameModel, Model, ModelCard
+from physbench.adapters.model_protocol import FrameModel, Model, ModelCard
 from physbench.adapters.tensor_file import hash_tensors, looks_like_tensors, read_checkpoint, read_header
+from physbench.adapters.tracebacks import explain
 from physbench.errors import ModelError, PhysbenchError, nearest
+from physbench.plugins import entry_points
 
 if TYPE_CHECKING:
     import torch
@@ -77,10 +77,10 @@ def _load(path: Path, device: torch.device, dtype: torch.dtype, model_args: Mapp
 
 
 def _architecture(name: str, path: Path) -> Any:
-    known = registry.entries(GROUP)
+    known = entry_points.entries(GROUP)
     if name not in known:
         raise ModelError(f"{path}: there is no architecture '{name}' here.{nearest(name, known)}")
-    return registry.load(GROUP, name)
+    return entry_points.load(GROUP, name)
 
 
 class _CheckpointAdapter:
@@ -114,7 +114,7 @@ class SafetensorsAdapter(_CheckpointAdapter):
         scheme, _, rest = target.partition(":")
         path = Path(rest) if scheme == self.name and not Path(target).exists() else Path(target)
         if not path.is_file():
-            from physbench.adapters.diagnose import diagnose
+            from physbench.adapters.unrecognised import diagnose
 
             raise ModelError(diagnose(str(path)))
         return path
@@ -137,12 +137,14 @@ class ReferenceAdapter(_CheckpointAdapter):
         known = shipped()
         if name in known:
             return known[name]
-        if name in registry.entries(GROUP):
+        if name in entry_points.entries(GROUP):
             raise ModelError(
                 f"{target}: no checkpoint of '{name}' comes with this version. Make one with `physbench train {name}` "
                 "and evaluate its path."
             )
-        raise ModelError(f"There is no reference model '{name}'.{nearest(name, [*known, *registry.entries(GROUP)])}")
+        raise ModelError(
+            f"There is no reference model '{name}'.{nearest(name, [*known, *entry_points.entries(GROUP)])}"
+        )
 
     def examples(self) -> list[tuple[str, ModelCard | None, str]]:
         found: list[tuple[str, ModelCard | None, str]] = []

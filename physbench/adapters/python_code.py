@@ -15,11 +15,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from physbench.adapters.arguments import factory_arguments
-from physbench.adapters.blame import explain
-from physbench.adapters.protocol import Model, ModelCard
+from physbench.adapters.factory_arguments import factory_arguments
+from physbench.adapters.model_protocol import Model, ModelCard
+from physbench.adapters.tracebacks import explain
 from physbench.errors import ModelError, PhysbenchError, nearest
-from physbench.neighbours import sources_hash
+from physbench.plugins.local_imports import sources_hash
 
 if TYPE_CHECKING:
     import torch
@@ -73,7 +73,7 @@ class FileAdapter:
     def check(self, target: str) -> None:
         path, name = self._parse(target)
         if not path.is_file():
-            from physbench.adapters.diagnose import missing
+            from physbench.adapters.unrecognised import missing
 
             raise ModelError(missing(path) if not path.exists() else f"{path} is not a file.")
         try:

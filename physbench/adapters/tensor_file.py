@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from physbench.adapters.contract import check_types
-from physbench.adapters.protocol import ModelCard
+from physbench.adapters.model_contract import check_types
+from physbench.adapters.model_protocol import ModelCard
 from physbench.errors import ModelError, nearest
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class TensorInfo:
 
 
 @dataclass(frozen=True)
-class Header:
+class TensorHeader:
     """What stands at the start of a .safetensors file."""
 
     tensors: dict[str, TensorInfo]
@@ -63,7 +63,7 @@ def looks_like_tensors(path: Path) -> bool:
     return len(start) == 10 and 2 <= int.from_bytes(start[:8], "little") <= LARGEST_HEADER and start[8:9] == b"{"
 
 
-def read_header(path: Path) -> Header:
+def read_header(path: Path) -> TensorHeader:
     """Read and check the header against the file's length. Raises ModelError."""
     again = "Download or copy it again."
     try:
@@ -98,10 +98,10 @@ def read_header(path: Path) -> Header:
     if size != end:
         what = "is truncated" if size < end else "is corrupt"
         raise ModelError(f"{path} {what}: its header tells of {end} bytes, the file has {size}. {again}")
-    return Header(tensors, metadata)
+    return TensorHeader(tensors, metadata)
 
 
-def read_checkpoint(path: Path, header: Header | None = None) -> Checkpoint:
+def read_checkpoint(path: Path, header: TensorHeader | None = None) -> Checkpoint:
     """Read what our metadata key holds. Raises ModelError with the key that is amiss."""
     header = header or read_header(path)
     if KEY not in header.metadata:
@@ -139,7 +139,7 @@ def read_card(document: Mapping[str, Any], where: str) -> ModelCard:
     return check_types(card, where)
 
 
-def hash_tensors(path: Path, header: Header | None = None) -> str:
+def hash_tensors(path: Path, header: TensorHeader | None = None) -> str:
     """Hash of tensors and metadata: the file's bytes differ from save to save, this does not."""
     header = header or read_header(path)
     digest = hashlib.sha256(json.dumps(_canonical(header.metadata), sort_keys=True).encode())

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from physbench.adapters.protocol import Model, ModelCard
+from physbench.adapters.model_protocol import Model, ModelCard
 from physbench.errors import ModelError, UsageError, nearest
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class VideosAdapter:
         return target.startswith("videos:") or is_ours(Path(target).expanduser())
 
     def check(self, target: str) -> None:
-        from physbench.adapters.diagnose import missing
+        from physbench.adapters.unrecognised import missing
 
         path = place(target)
         if not path.exists():

@@ -10,7 +10,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.adapters.videos_listing import Entry, demuxer
+from physbench.adapters.videos_listing import VideoEntry, demuxer
 from physbench.adapters.videos_source import Found, Source
 from physbench.errors import PhysbenchError
 
@@ -41,7 +41,7 @@ class Probed:
         return len(self.stamps)
 
 
-def probe(source: Source, entry: Entry) -> Probed:
+def probe(source: Source, entry: VideoEntry) -> Probed:
     """Size and time stamps of an entry. Raises UnusableError."""
     if entry.problem:
         raise UnusableError(entry.problem)
@@ -65,7 +65,7 @@ def probe(source: Source, entry: Entry) -> Probed:
     return Probed(*_checked_size(*size, entry.name), times, _rate(times, float(average) if average else None))
 
 
-def frames(source: Source, entry: Entry, fps: float | None = None) -> Iterator[tuple[float, float, Frame]]:
+def frames(source: Source, entry: VideoEntry, fps: float | None = None) -> Iterator[tuple[float, float, Frame]]:
     """(time s from 0, duration s, frame (H, W, 3)) one by one. `fps` replaces the time stamps; folders need it.
 
     Raises UnusableError where the file is damaged; one that is cut off between two frames just ends.
@@ -81,7 +81,7 @@ def frames(source: Source, entry: Entry, fps: float | None = None) -> Iterator[t
         yield (number / fps, 1 / fps, frame) if fps else (time, duration, frame)
 
 
-def _from_pictures(source: Source, entry: Entry) -> Iterator[tuple[float, float, Frame]]:
+def _from_pictures(source: Source, entry: VideoEntry) -> Iterator[tuple[float, float, Frame]]:
     import av
 
     size = None
@@ -99,7 +99,7 @@ def _from_pictures(source: Source, entry: Entry) -> Iterator[tuple[float, float,
         yield 0.0, 0.0, picture
 
 
-def _from_video(source: Source, entry: Entry) -> Iterator[tuple[float, float, Frame]]:
+def _from_video(source: Source, entry: VideoEntry) -> Iterator[tuple[float, float, Frame]]:
     with _opened(source, entry.files[0]) as stream, _explained(entry.name), _container(stream, entry.name) as container:
         video = _video(container, entry.name)
         size = _checked_size(video.codec_context.height, video.codec_context.width, entry.name)

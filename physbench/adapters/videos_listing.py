@@ -29,7 +29,7 @@ Key = tuple[str, int]  # clip id, sample
 
 
 @dataclass(frozen=True)
-class Entry:
+class VideoEntry:
     """What answers one sample of one clip: a file, or the numbered pictures of a folder."""
 
     name: str
@@ -42,7 +42,7 @@ class Entry:
 class Listing:
     """All that came back, by what it is good for."""
 
-    entries: dict[Key, Entry] = field(default_factory=dict)
+    entries: dict[Key, VideoEntry] = field(default_factory=dict)
     extra: dict[str, str] = field(default_factory=dict)  # name: what is odd about it
     close: dict[str, str] = field(default_factory=dict)  # clip id without a video: an extra name that looks like it
 
@@ -65,7 +65,7 @@ def list_answers(source: Source, ids: Sequence[str]) -> Listing:
     """Match the files with the clips `ids`."""
     known = set(ids)
     listing = Listing()
-    candidates: dict[Key, list[Entry]] = {}
+    candidates: dict[Key, list[VideoEntry]] = {}
     for name, entry in _entries(source.files):
         stem = name if entry.pictures else name[: -len(_suffix(name))] if _suffix(name) else ""
         key = _key(stem, known)
@@ -78,12 +78,12 @@ def list_answers(source: Source, ids: Sequence[str]) -> Listing:
             listing.entries[key] = entries[0]
         else:
             names = ", ".join(entry.name for entry in entries)
-            listing.entries[key] = Entry(names, (), problem=f"Several files for one clip ({names}): keep one.")
+            listing.entries[key] = VideoEntry(names, (), problem=f"Several files for one clip ({names}): keep one.")
     _find_close(listing, [id_ for id_ in ids if (id_, 0) not in listing.entries])
     return listing
 
 
-def _entries(files: Iterable[Found]) -> list[tuple[str, Entry]]:
+def _entries(files: Iterable[Found]) -> list[tuple[str, VideoEntry]]:
     """Top-level files, and folders as one entry each, by name."""
     folders: dict[str, list[Found]] = {}
     entries = []
@@ -94,34 +94,34 @@ def _entries(files: Iterable[Found]) -> list[tuple[str, Entry]]:
             problem = f"{file.name} is {file.oddity}." if file.oddity else ""
             if not problem and not file.size and file.name not in OURS:
                 problem = f"{file.name} is empty."
-            entries.append((file.name, Entry(file.name, (file,), problem=problem)))
+            entries.append((file.name, VideoEntry(file.name, (file,), problem=problem)))
     entries += [(name, _pictures(name, inside)) for name, inside in folders.items()]
     return sorted(entries)
 
 
-def _pictures(name: str, inside: Sequence[Found]) -> Entry:
+def _pictures(name: str, inside: Sequence[Found]) -> VideoEntry:
     """A folder of numbered PNG files, in the order of their last numbers."""
     odd = next((file for file in inside if file.oddity), None)
     if odd is not None:
-        return Entry(f"{name}/", (), True, f"{odd.name} is {odd.oddity}.")
+        return VideoEntry(f"{name}/", (), True, f"{odd.name} is {odd.oddity}.")
     pictures = [file for file in inside if file.parts[-1].lower().endswith(PICTURE) and len(file.parts) == 2]
     others = [file for file in inside if file not in pictures and not file.parts[-1].startswith(".")]
     if others or not pictures:
         what = f"holds {others[0].parts[-1]!r}" if others else "holds no .png"
-        return Entry(f"{name}/", (), True, f"Folder {name} {what}: expected numbered PNG files and nothing else.")
+        return VideoEntry(f"{name}/", (), True, f"Folder {name} {what}: expected numbered PNG files and nothing else.")
     numbered = {}
     for file in pictures:
         numbers = NUMBER.findall(file.parts[-1][: -len(PICTURE)])
         if not numbers:
-            return Entry(f"{name}/", (), True, f"{file.name} has no number in its name.")
+            return VideoEntry(f"{name}/", (), True, f"{file.name} has no number in its name.")
         if int(numbers[-1][-9:]) in numbered:
-            return Entry(f"{name}/", (), True, f"Folder {name} has two files of number {int(numbers[-1][-9:])}.")
+            return VideoEntry(f"{name}/", (), True, f"Folder {name} has two files of number {int(numbers[-1][-9:])}.")
         numbered[int(numbers[-1][-9:])] = file
     first, last = min(numbered), max(numbered)
     if last - first + 1 != len(numbered):
         gap = next(number for number in range(first, last) if number not in numbered)
-        return Entry(f"{name}/", (), True, f"Folder {name}: frame {gap} is missing between {first} and {last}.")
-    return Entry(f"{name}/", tuple(numbered[number] for number in range(first, last + 1)), True)
+        return VideoEntry(f"{name}/", (), True, f"Folder {name}: frame {gap} is missing between {first} and {last}.")
+    return VideoEntry(f"{name}/", tuple(numbered[number] for number in range(first, last + 1)), True)
 
 
 def _suffix(name: str) -> str:

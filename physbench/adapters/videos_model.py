@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.adapters.protocol import ModelCard, check_card
+from physbench.adapters.model_protocol import ModelCard, check_card
 from physbench.adapters.videos_decode import Frame, Probed, UnusableError, frames, probe
 from physbench.adapters.videos_fit import Resampler, resampler, same_shape, scored_size
 from physbench.adapters.videos_listing import Key, Listing, label

@@ -10,8 +10,8 @@ import numpy as np
 
 from physbench.checks.finding import Finding, failed, fine, remark
 from physbench.clips.task import Parameter, Task, parameter_table
-from physbench.world.outlines import apparent_radius
 from physbench.world.scene import DENSITY, PALETTE, WINDOW, Body, Scene
+from physbench.world.silhouettes import apparent_radius
 
 SECTIONS = ("What happens", "Law", "Camera", "Actions", "Hand-over", "May be hidden", "Version history")
 SMALLEST = 0.4  # m, radius: 5 px in a frame of 64 px

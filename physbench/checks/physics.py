@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from physbench.checks.clip_protocol import moving
 from physbench.checks.finding import Finding, Shot, failed, fine
-from physbench.checks.protocol import moving
 from physbench.clips.clip import Clip
 from physbench.world.geometry import gap
 from physbench.world.scene import PHYSICS_HZ, Body, Scene

@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from physbench.checks.clip_protocol import moving, outside
 from physbench.checks.finding import Finding, Shot, failed, fine
-from physbench.checks.protocol import moving, outside
 from physbench.clips.clip import Clip
-from physbench.scoring.motion import supports
+from physbench.dynamics.motion_law import supports
 from physbench.world.rendering import render
 from physbench.world.scene import FLOOR_GREY, SCREEN_GREY, Scene
 

@@ -24,14 +24,14 @@ def command(
 
     if len(runs) < 2:
         raise UsageError("Expected two runs or more: physbench compare RUN RUN.")
-    from physbench.results.compare import compare
-    from physbench.results.folder import RunFolder
+    from physbench.results.run_comparison import compare
+    from physbench.storage.run_folder import RunFolder
 
     comparison = compare(*(RunFolder(path) for path in runs))
     if as_json:
         typer.echo(comparison.model_dump_json(indent=1))
         return
     from physbench.cli.console import stdout_console
-    from physbench.results.comparison_table import print_comparison
+    from physbench.report.comparison_table import print_comparison
 
     print_comparison(comparison, stdout_console())

@@ -78,7 +78,7 @@ def export(
     """
     from physbench.clips.export import check_export
     from physbench.clips.export import export as write
-    from physbench.clips.export_words import lengths
+    from physbench.clips.export_readme import lengths
     from physbench.clips.suite import find_suite
     from physbench.progress import Progress
 

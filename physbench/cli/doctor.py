@@ -12,7 +12,7 @@ def command() -> None:
 
     Exits with 1 where something is missing that every run needs.
     """
-    from physbench.run.machine import findings
+    from physbench.run.host_info import findings
 
     missing = 0
     for finding in findings():

@@ -107,7 +107,7 @@ def command(
         typer.echo(json.dumps(result, indent=1))
     else:
         from physbench.cli.console import stdout_console
-        from physbench.results.summary import print_summary
+        from physbench.report.terminal_summary import print_summary
 
         print_summary(result, stdout_console())
         typer.echo(f"Report: {folder.report}")

@@ -25,7 +25,7 @@ def add(
     Example: physbench leaderboard add runs/objects-core-1
     """
     from physbench.leaderboard.entry import add as add_run
-    from physbench.results.folder import RunFolder
+    from physbench.storage.run_folder import RunFolder
 
     for run in runs:
         entry = add_run(RunFolder(run), board)

@@ -12,9 +12,9 @@ import typer
 from physbench.cli.console import debugging, note, refuse_unwritable, stdout_console, warn
 
 if TYPE_CHECKING:
-    from physbench.adapters.protocol import ModelCard
+    from physbench.adapters.model_protocol import ModelCard
     from physbench.clips.clip import Row
-    from physbench.rollouts.check import Checked
+    from physbench.rollouts.check_model import CheckedModel
 
 NOTHING = "nothing wrong was found"
 app = typer.Typer(help="List what can be evaluated, and check a model.", no_args_is_help=True, rich_markup_mode=None)
@@ -27,14 +27,14 @@ def list_models(
     """List the kinds of models, the baselines, the shipped checkpoints and the architectures."""
     from dataclasses import asdict
 
-    from physbench import registry
-    from physbench.adapters.load import adapters
+    from physbench.adapters.load_model import adapters
+    from physbench.plugins import entry_points
 
     found = adapters()
     for name, reason in found.broken.items():
         warn(f"The adapter '{name}' cannot be imported ({reason}).")
     examples = [example for adapter in found.working for example in adapter.examples()]
-    architectures = list(registry.entries("physbench.architectures"))
+    architectures = list(entry_points.entries("physbench.architectures"))
     if as_json:
         document = {
             "kinds": {adapter.name: adapter.summary for adapter in found.working},
@@ -86,7 +86,7 @@ def check(
     ] = False,
 ) -> None:
     """Roll a model out on two clips and say in words what is wrong with it."""
-    from physbench.adapters.load import check_target
+    from physbench.adapters.load_model import check_target
     from physbench.errors import UsageError
     from physbench.run.options import check_timeout, parse_model_args
 
@@ -100,9 +100,9 @@ def check(
 
     from physbench.clips.store import ClipStore
     from physbench.clips.suite import find_suite
-    from physbench.rollouts.check import check_model, two_rows
-    from physbench.rollouts.engine import RolloutEngine
-    from physbench.rollouts.picture import save_picture
+    from physbench.rollouts.check_model import check_model, two_rows
+    from physbench.rollouts.rollout_engine import RolloutEngine
+    from physbench.rollouts.side_by_side import save_picture
 
     with RolloutEngine(
         model,
@@ -133,7 +133,7 @@ def check(
 
 def _inspect(model: str, arguments: dict[str, str]) -> tuple[str, list[Row]]:
     """What a kind of model that knows its clips says of all of them: what is wrong in sum, and which there are."""
-    from physbench.adapters.load import Inspecting, find_adapter
+    from physbench.adapters.load_model import Inspecting, find_adapter
 
     adapter = find_adapter(model)
     if not isinstance(adapter, Inspecting):
@@ -169,7 +169,7 @@ def _say(name: str, text: str) -> None:
     typer.echo(f"{name:<8} {text}")
 
 
-def _print(checked: Checked, picture: Path, verdict: str) -> None:
+def _print(checked: CheckedModel, picture: Path, verdict: str) -> None:
     info = checked.info
     lines = [
         ("model", f"{info.card.name}: {describe_card(info.card)}"),

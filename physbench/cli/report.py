@@ -11,7 +11,7 @@ import typer
 from physbench.errors import UsageError, nearest
 
 if TYPE_CHECKING:
-    from physbench.results.folder import RunFolder
+    from physbench.storage.run_folder import RunFolder
 
 
 def command(
@@ -44,7 +44,7 @@ def command(
 
     Example: physbench report runs/objects-smoke-1 --format md
     """
-    from physbench.results.formats import FORMATS
+    from physbench.report.markdown_csv import FORMATS
 
     if as_json and form not in (None, "json"):
         raise UsageError(f"Give --json or --format {form}, not both.")
@@ -56,8 +56,8 @@ def command(
     if physicist is not None and wanted != "html":
         raise UsageError("--physicist is drawn on the page: it goes with --format html.")
 
-    from physbench.results.build import build_result, write_result
-    from physbench.results.folder import RunFolder
+    from physbench.results.build_result import build_result, write_result
+    from physbench.storage.run_folder import RunFolder
 
     if tasks is not None:
         from physbench.clips.task import match_tasks
@@ -68,7 +68,7 @@ def command(
     if wanted == "html":
         _page(folder, result, out, None if physicist is None else RunFolder(physicist))
         return
-    from physbench.results.formats import csv_of_clips, csv_of_tasks, markdown
+    from physbench.report.markdown_csv import csv_of_clips, csv_of_tasks, markdown
 
     if wanted == "json":
         text = json.dumps(result, indent=1) + "\n"
@@ -85,8 +85,8 @@ def command(
 
 def _page(folder: RunFolder, result: dict[str, Any], out: Path | None, physicist: RunFolder | None) -> None:
     from physbench.cli.console import stdout_console
-    from physbench.results.report import write_report
-    from physbench.results.summary import print_summary
+    from physbench.report.report_page import write_report
+    from physbench.report.terminal_summary import print_summary
 
     if out is not None:
         _refuse_folder(out)
@@ -96,7 +96,7 @@ def _page(folder: RunFolder, result: dict[str, Any], out: Path | None, physicist
 
 
 def _write(path: Path, text: str) -> None:
-    from physbench.results.folder import write_atomically
+    from physbench.storage.atomic_write import write_atomically
 
     _refuse_folder(path)
     write_atomically(path, lambda part: part.write_text(text, encoding="utf-8"))

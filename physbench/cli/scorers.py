@@ -21,8 +21,8 @@ def list_scorers() -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from physbench.scoring.protocol import AXES
-    from physbench.scoring.score import find_scorers
+    from physbench.scoring.score_clip import find_scorers
+    from physbench.scoring.scorer_protocol import AXES
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("scorer", "unit", "better", "what it is"):
@@ -55,12 +55,14 @@ def show(name: ScorerName) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from physbench import own
-    from physbench.scoring.score import find_scorers
+    from physbench.plugins import user_files
+    from physbench.scoring.score_clip import find_scorers
 
     console = stdout_console()
     found = find_scorers(name, costly=True)
-    if all(own.is_file(part) for part in own.parts_of(name)):  # which would be added to all that is installed
+    if all(
+        user_files.is_file(part) for part in user_files.parts_of(name)
+    ):  # which would be added to all that is installed
         installed = {each.id for each in find_scorers(costly=True)}
         found = tuple(each for each in found if each.id not in installed)
     for rank, each in enumerate(found):
@@ -141,7 +143,7 @@ def new(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where to.")] = Path(),
 ) -> None:
     """Write a scorer that works, to be changed into yours, and a test of it."""
-    from physbench.cli.checking import quoted
+    from physbench.cli.findings import quoted
     from physbench.clips.template import write_template
 
     path, test = write_template("scorer", name, family, out)

@@ -151,7 +151,7 @@ def check(
 
     Exits with 1 where a task is refused. Example: physbench tasks check my_task.py
     """
-    from physbench.cli.checking import check_tasks
+    from physbench.cli.findings import check_tasks
 
     check_tasks(names or [], everything=everything, clips=clips, out=out, workers=workers, as_json=as_json)
 
@@ -163,7 +163,7 @@ def new(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where to.")] = Path(),
 ) -> None:
     """Write a task that works, to be changed into yours, and a test of it."""
-    from physbench.cli.checking import quoted
+    from physbench.cli.findings import quoted
     from physbench.clips.template import write_template
 
     path, test = write_template("task", name, family, out)

@@ -34,13 +34,14 @@ def check_scorers(
     as_json: bool,
 ) -> None:
     """Measure, write the table and print it."""
-    from physbench import own
-    from physbench.checks.validity import check, words
-    from physbench.checks.validity.measure import Settings
-    from physbench.checks.validity.sources import find_sources
     from physbench.clips.generate import render_spec
     from physbench.clips.task import builtin_task_ids, match_tasks
-    from physbench.run.pool import cores
+    from physbench.plugins import user_files
+    from physbench.run.worker_pool import cores
+    from physbench.validation import check_scorers as table_of
+    from physbench.validation import validity_text
+    from physbench.validation.measure_sources import Settings
+    from physbench.validation.sources import find_sources
 
     if not 1 <= clips <= 1000 or (truths is not None and not 1 <= truths <= 1000):
         raise UsageError("--clips and --truths: expected 1 to 1000.")
@@ -57,8 +58,8 @@ def check_scorers(
         raise UsageError(f"--crf {crf}: expected 0 (best) to 51.")
     if crf is not None and size % 2:
         raise UsageError(f"--size {size}: H.264 takes even sizes only.")
-    scorers = None if scorers is None else own.absolute(scorers)  # means the same in workers, and elsewhere
-    check.scorers_of(scorers)
+    scorers = None if scorers is None else user_files.absolute(scorers)  # means the same in workers, and elsewhere
+    table_of.scorers_of(scorers)
     settings = Settings(
         tasks=match_tasks(tasks) if tasks is not None else builtin_task_ids(),
         sources=find_sources(violations),
@@ -73,19 +74,22 @@ def check_scorers(
     refuse_unwritable(out.absolute().parent)
     started = time.monotonic()
     try:
-        checked = check.check_scorers(settings, out, workers or cores(), note)
+        checked = table_of.check_scorers(settings, out, workers or cores(), note)
     except KeyboardInterrupt:
         note(f"Stopped. This goes on with what is left:\n  physbench {shlex.join(sys.argv[1:])}")
         raise
-    table, readings = checked.table, [*check.headlines(settings), *check.own_readings(settings)]
+    table, readings = (
+        checked.table,
+        [*table_of.headlines(settings), *table_of.own_readings(settings)],
+    )
     if as_json:
         typer.echo(json.dumps(json.loads(table.to_json(orient="records")), indent=1))
     else:
         console = stdout_console()
-        for view in words.printed(table, check.headlines(settings), check.own_readings(settings), by):
+        for view in validity_text.printed(table, table_of.headlines(settings), table_of.own_readings(settings), by):
             console.print(view)
             console.print()
-        for sentence in words.sentences(table, readings):
+        for sentence in validity_text.sentences(table, readings):
             typer.echo(sentence)
     note(f"{out}: {len(table)} cells, {time.monotonic() - started:.0f} s")
     for failure in checked.failures[:MOST_FAILURES]:

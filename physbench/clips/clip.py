@@ -23,7 +23,7 @@ class Row:
     task: str  # "falling/projectile-v1"
     split: Split
     seed: int
-    change: str = ""  # one of `physbench.clips.changes`: what is other than the task says
+    change: str = ""  # one of `physbench.clips.scene_changes`: what is other than the task says
 
     @property
     def id(self) -> str:

@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench import __version__
-from physbench.clips import export_words
+from physbench.clips import export_readme
 from physbench.clips.clip import Row, action_table
 from physbench.clips.conditioning import ANSWER, MANIFEST, Answer, Asked, ClipAsked, ClipFiles, SuiteAsked
 from physbench.clips.encode import FFV1, H264, encode
 from physbench.clips.generate import frame_times, make_scene
-from physbench.clips.pool import ordered, worker_pool
+from physbench.clips.process_pool import ordered, worker_pool
 from physbench.clips.store import write_atomically
 from physbench.clips.suite import Suite
 from physbench.errors import UsageError
@@ -89,7 +89,7 @@ def export(
         context_frames=context,
         clips=golden,
     )
-    _write(folder / README, export_words.readme(asked, folder).encode())
+    _write(folder / README, export_readme.readme(asked, folder).encode())
     _write(folder / ANSWERS / ANSWER, _json(Answer(asked=asked)))
     _write(folder / MANIFEST, _json(asked))
     return asked
@@ -110,7 +110,7 @@ def _refuse_foreign(folder: Path) -> None:
 def _ours(readme: Path) -> bool:
     """Whether it is that of an export that was interrupted."""
     try:
-        return readme.read_bytes().startswith(export_words.TITLE.encode())
+        return readme.read_bytes().startswith(export_readme.TITLE.encode())
     except OSError:
         return False
 

@@ -8,12 +8,12 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench import own
-from physbench.clips.changes import changed
 from physbench.clips.clip import Clip, Row
+from physbench.clips.scene_changes import changed
 from physbench.clips.task import Params, Task, find_task
 from physbench.errors import UsageError
-from physbench.own import OwnFile
+from physbench.plugins import user_files
+from physbench.plugins.user_files import OwnFile
 from physbench.world.scene import HISTORY, PHYSICS_HZ, RenderSpec, Scene
 
 STATE_HZ = 20  # the grid of state hashes, independent of any model's frame rate
@@ -108,7 +108,7 @@ def _steps(scene: Scene, stride: int) -> NDArray[np.int64]:
 
 
 def _task(task_id: str) -> Task:
-    return _found(task_id, own.registered())
+    return _found(task_id, user_files.registered())
 
 
 @lru_cache

@@ -14,14 +14,14 @@ from pathlib import Path
 
 from physbench.clips.clip import Row
 from physbench.clips.generate import STATE_HZ, grid_states, make_scene, state_hash
-from physbench.clips.pool import ordered, worker_pool
+from physbench.clips.process_pool import ordered, worker_pool
 from physbench.clips.suite import GOLDEN_SUITES, SUITE_VERSION, Golden, Suite, golden_rows, golden_tasks, suite_hash
 
 COMMAND = "python -m physbench.clips.golden"
 
 
 @dataclass(frozen=True)
-class Difference:
+class GoldenMismatch:
     """How far this machine is from the golden states of one clip."""
 
     row: Row
@@ -40,7 +40,7 @@ def compute_golden(row: Row) -> Golden:
     return Golden(state_hash(states), final)
 
 
-def verify(suite: Suite, workers: int = 2) -> Iterator[Difference]:
+def verify(suite: Suite, workers: int = 2) -> Iterator[GoldenMismatch]:
     """Compare each clip of a suite with its golden states, in order."""
     with worker_pool(workers, len(suite.rows)) as pool:
         for row, here in zip(suite.rows, _compute(pool, suite.rows), strict=True):
@@ -51,7 +51,7 @@ def verify(suite: Suite, workers: int = 2) -> Iterator[Difference]:
                 if same_bodies
                 else math.inf
             )
-            yield Difference(row, golden.state_hash == here.state_hash, distance)
+            yield GoldenMismatch(row, golden.state_hash == here.state_hash, distance)
 
 
 def write_golden(folder: Path, workers: int = 2) -> None:

@@ -14,7 +14,7 @@ import platformdirs
 from physbench.clips.archive import CorruptError, StaleError, pack, read_head, unpack
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip, make_scene
-from physbench.clips.pool import ordered, worker_pool
+from physbench.clips.process_pool import ordered, worker_pool
 from physbench.errors import PhysbenchError
 from physbench.progress import Progress
 from physbench.world.scene import RenderSpec

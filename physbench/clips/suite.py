@@ -83,9 +83,9 @@ def find_suite(name: str, limit: int | None = None, tasks: str | None = None) ->
 
     `smoke`, `core` and `train` hold the tasks in which nothing is pushed, `actions` those in which something is, and
     `counterfactuals` these with the push and without. A part of a suite with golden states is marked `partial`. Tasks
-    outside the suite, installed or from a file (`physbench.own`), get as many clips as those in it; the suite is then
-    another one, "own-smoke" or "own-core". `train` has any size: `limit` is the number of its clips. Unknown suites and
-    tasks raise UsageError and offer the nearest names.
+    outside the suite, installed or from a file (`physbench.plugins.user_files`), get as many clips as those in it; the
+    suite is then another one, "own-smoke" or "own-core". `train` has any size: `limit` is the number of its clips.
+    Unknown suites and tasks raise UsageError and offer the nearest names.
     """
     if name not in suite_names():
         raise UsageError(f"There is no suite named '{name}'.{nearest(name, suite_names())}")

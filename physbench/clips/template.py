@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from physbench.errors import UsageError
-from physbench.registry import entries
+from physbench.plugins.entry_points import entries
 
 NAME = r"[a-z][a-z0-9]*(-[a-z0-9]+)*"
 

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from physbench.adapters.protocol import FrameModel, ModelCard
-from physbench.reference.training import Episodes, Stage, fill
+from physbench.adapters.model_protocol import FrameModel, ModelCard
+from physbench.reference.training_loop import Episodes, TrainingStage, fill
 
 
 class Architecture(ABC):
@@ -43,7 +43,7 @@ class Architecture(ABC):
     @abstractmethod
     def stages(
         self, net: nn.Module, config: Mapping[str, Any], episodes: Episodes, folder: Path, steps: int | None
-    ) -> list[Stage]:
+    ) -> list[TrainingStage]:
         """The stages of its training; `steps` are those of the main one."""
 
     def build(self, config: Mapping[str, Any]) -> FrameModel:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from physbench.reference.backdrop import Plate
-from physbench.reference.dynamics import exact_share, mlp
+from physbench.reference.learned_dynamics import exact_share, mlp
 from physbench.reference.shapes import cut, moved
 from physbench.reference.slots import Looks, Slots
 

@@ -13,15 +13,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from physbench.adapters.protocol import ModelCard
+from physbench.adapters.model_protocol import ModelCard
 from physbench.reference.architecture import Architecture
 from physbench.reference.drawing import Painter, cut_out, put_in_front
-from physbench.reference.dynamics import Dynamics
-from physbench.reference.motion import setting_of
+from physbench.reference.initial_state import estimate, roll
+from physbench.reference.learned_dynamics import Dynamics
+from physbench.reference.motion_training import setting_of
 from physbench.reference.segmentation import Segmenter
 from physbench.reference.slots import Slots, read_slots, route
-from physbench.reference.start import estimate, roll
-from physbench.reference.training import Episodes, Stage
+from physbench.reference.training_loop import Episodes, TrainingStage
 
 CHUNK = 15  # frames drawn at a time
 DEFAULTS: Mapping[str, Any] = {
@@ -109,7 +109,7 @@ class Objects(Architecture):
 
     def stages(
         self, net: nn.Module, config: Mapping[str, Any], episodes: Episodes, folder: Path, steps: int | None
-    ) -> list[Stage]:
+    ) -> list[TrainingStage]:
         """Look, then drawing, then motion."""
         from physbench.reference.objects_training import stages
 

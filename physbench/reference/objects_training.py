@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from physbench.progress import Progress
-from physbench.reference.motion import HALF_WIDTH, Starts, Windows, eventful, fitted, rollout_error, smooth
+from physbench.reference.motion_training import HALF_WIDTH, Starts, Windows, eventful, fitted, rollout_error, smooth
 from physbench.reference.objects import ObjectsNet, architecture
 from physbench.reference.segmentation import COLOURED, SATURATED, cluster, coloured_pixels
 from physbench.reference.slots import Curtain, Looks, Slots, join, read_slots
-from physbench.reference.training import Episodes, Stage, parameters_device
+from physbench.reference.training_loop import Episodes, TrainingStage, parameters_device
 
 LOOK_SHARE, DRAW_SHARE = 0.5, 0.15  # of the steps of the motion
 LOOKED_AT = 160  # episodes that seeing and drawing are learned from
@@ -179,7 +179,7 @@ class Material:
 
 def stages(
     net: ObjectsNet, config: Mapping[str, Any], episodes: Episodes, folder: Path, steps: int | None
-) -> list[Stage]:
+) -> list[TrainingStage]:
     """The three stages; `steps` are those of the motion."""
     steps = steps or architecture.steps
     m = Material(net, config, episodes, folder)
@@ -190,12 +190,12 @@ def stages(
 
     look, draw = max(1, round(steps * LOOK_SHARE)), max(1, round(steps * DRAW_SHARE))
     return [
-        Stage(
+        TrainingStage(
             "look", look, 1e-2, list(net.segmenter.parameters()), look_loss, m.gather_pixels, m.choose_colours,
             every=200,
         ),
-        Stage("draw", draw, 1e-2, list(net.painter.parameters()), m.drawing_loss, m.gather_pictures, every=100),
-        Stage(
+        TrainingStage("draw", draw, 1e-2, list(net.painter.parameters()), m.drawing_loss, m.gather_pictures, every=100),
+        TrainingStage(
             "motion", steps, 1e-2, list(net.dynamics.parameters()), m.motion_loss, m.gather_slots, refresh=m.fit_starts,
             every=REFRESH,
         ),

@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from physbench.adapters.protocol import ModelCard
+from physbench.adapters.model_protocol import ModelCard
 from physbench.errors import ModelError
 from physbench.reference.architecture import Architecture
-from physbench.reference.training import Episodes, Stage, parameters_device
+from physbench.reference.training_loop import Episodes, TrainingStage, parameters_device
 
 CHUNK = 15  # frames decoded at a time
 DEFAULTS: Mapping[str, Any] = {"size": 64, "fps": 15, "context": 8, "latent": 256, "hidden": 512, "width": 32}
@@ -116,7 +116,7 @@ class Simple(Architecture):
 
     def stages(
         self, net: nn.Module, config: Mapping[str, Any], episodes: Episodes, folder: Path, steps: int | None
-    ) -> list[Stage]:
+    ) -> list[TrainingStage]:
         """One stage: rollouts that grow from 4 to FRAMES frames."""
         assert isinstance(net, SimpleNet)
         context = config["context"]
@@ -140,7 +140,7 @@ class Simple(Architecture):
             error = (drawn - video[:, context:]).abs()
             return 20 * (error + 2 * error.square()).mean()
 
-        return [Stage("frames", steps or self.steps, RATE, list(net.parameters()), loss, every=100)]
+        return [TrainingStage("frames", steps or self.steps, RATE, list(net.parameters()), loss, every=100)]
 
 
 architecture = Simple()

@@ -14,13 +14,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from physbench import __version__, registry
-from physbench.adapters.protocol import FrameModel, ModelCard
+from physbench import __version__
+from physbench.adapters.model_protocol import FrameModel, ModelCard
 from physbench.adapters.tensor_file import save_checkpoint
 from physbench.clips.store import ClipStore
+from physbench.data.episodes import ClipEpisodes, training_rows
 from physbench.errors import UsageError
-from physbench.reference.episodes import ClipEpisodes, training_rows
-from physbench.reference.training import STATE, Episodes, generator, run_stages
+from physbench.plugins import entry_points
+from physbench.reference.training_loop import STATE, Episodes, generator, run_stages
 
 CLIPS = 1260  # where no number is asked for
 SHOWN = 10  # frames of a sample picture
@@ -53,7 +54,7 @@ def train(
     A folder that holds a training is gone on with (`resume`) or refused. `minutes` bound the time behind the clips and
     make the number of steps, and so the weights, depend on the speed of the machine.
     """
-    architecture = registry.load("physbench.architectures", name)
+    architecture = entry_points.load("physbench.architectures", name)
     if clips < 20:
         raise UsageError(f"Expected at least 20 clips but got --clips {clips}.")
     if steps is not None and steps < 1:

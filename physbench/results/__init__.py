@@ -1,1 +1,1 @@
-"""The result document, its schema, and the report."""
+"""The result document: skill, intervals, their schema, and the comparison of runs."""

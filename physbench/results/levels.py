@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from physbench.results.estimate import MODELS, Estimate, ends, number, one_model
+from physbench.results.bootstrap import over_tasks
+from physbench.results.estimates import MODELS, Estimate, ends, number, one_model
 from physbench.results.schema import (
     AxisResult,
     FamilyResult,
@@ -13,9 +14,8 @@ from physbench.results.schema import (
     SkillValue,
     TaskResult,
 )
-from physbench.scoring.bootstrap import over_tasks
-from physbench.scoring.skill import SKILL_FLOOR, Array, Stratum
-from physbench.scoring.skill import kind as kind_of
+from physbench.results.skill import SKILL_FLOOR, Array, Stratum
+from physbench.results.skill import kind as kind_of
 
 CONSTANT_VELOCITY = MODELS[1]
 

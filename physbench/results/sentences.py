@@ -9,11 +9,11 @@ from collections.abc import Sequence
 
 from physbench.clips.clip import Row
 from physbench.clips.suite import OWN
-from physbench.results import words
-from physbench.results.lawful import LAWFUL
+from physbench.results import number_format
+from physbench.results.bootstrap import FEWEST
+from physbench.results.number_format import PHRASES, number
 from physbench.results.schema import ReadingValue, ResultDocument
-from physbench.results.words import PHRASES, number
-from physbench.scoring.bootstrap import FEWEST
+from physbench.results.time_to_first_break import LAWFUL
 
 BREAKS_BELOW = 0.95  # of the time for which ground truth stays lawful
 LOOK_APART = 0.1  # of ground truth's size: what a look without intervals calls different
@@ -105,11 +105,11 @@ def _kept(result: ResultDocument) -> dict[str, tuple[float, float]]:
 
 def _losses(result: ResultDocument) -> str | None:
     """What does not come back from behind screens, and what does not survive in view; failed clips show neither."""
-    words = _losses_seen(result)
-    if words is None or not result.counts.failed:
-        return words
+    losses = _losses_seen(result)
+    if losses is None or not result.counts.failed:
+        return losses
     failed = f"{result.counts.failed} of {result.counts.clips} clips failed"
-    return f"{words.removesuffix('.')} where it could be seen: {failed}."
+    return f"{losses.removesuffix('.')} where it could be seen: {failed}."
 
 
 def _losses_seen(result: ResultDocument) -> str | None:
@@ -190,9 +190,9 @@ def _effect(result: ResultDocument, name: str) -> tuple[str, str] | None:
     known = math.isfinite(low + high)
     if abs(mean - truth) < (PUSH_APART if known else LOOK_APART) or (known and low <= truth <= high):
         return None
-    interval = f" {words.bracket((low, high))}" if known else ""
+    interval = f" {number_format.bracket((low, high))}" if known else ""
     counted = f"; read in {pairs} of {applicable} pairs" if pairs < applicable else ""
-    return f"{words.fixed(mean)}{interval}", f"truth {truth:.2g}{counted}"
+    return f"{number_format.fixed(mean)}{interval}", f"truth {truth:.2g}{counted}"
 
 
 def _trimmed(value: float) -> str:
@@ -222,5 +222,5 @@ def apart(value: ReadingValue) -> float:
 
 
 def _value(value: ReadingValue, unit: str) -> str:
-    text = f"{number(value.value, 2)} {words.unit(unit)}".strip()
+    text = f"{number(value.value, 2)} {number_format.unit(unit)}".strip()
     return text + (f" [{number(value.interval[0], 2)}, {number(value.interval[1], 2)}]" if value.interval else "")

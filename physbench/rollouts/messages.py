@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.adapters.protocol import ModelCard
+from physbench.adapters.model_protocol import ModelCard
 from physbench.clips.clip import Clip
 
 DRAWN = (
@@ -31,7 +31,7 @@ class Load:
 
 
 @dataclass(frozen=True)
-class ModelInfo:
+class LoadedModel:
     """The model is loaded: what it says of itself and where it runs."""
 
     card: ModelCard
@@ -54,7 +54,7 @@ class LoadFailure:
 
 
 @dataclass(frozen=True, eq=False)
-class Job:
+class RolloutJob:
     """Some positions of one batch, to be rolled out in parts of at most `part_size`.
 
     B positions, C context frames, T = horizon. Frames go to the shared memory, planar, at `offset`: the place of
@@ -89,7 +89,7 @@ class Started:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class PositionResult:
     """One position is done."""
 
     position: int
@@ -104,11 +104,11 @@ class Finished:
     """A part of a job is done."""
 
     index: int
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[PositionResult, ...]
 
 
 @dataclass(frozen=True)
-class Broken:
+class DeviceFailure:
     """The part raised an error after which the device cannot be used from this process: it wants to be replaced."""
 
     index: int
@@ -116,7 +116,7 @@ class Broken:
 
 
 @dataclass(frozen=True)
-class Event:
+class RolloutEvent:
     """Something that a reader of the run should know: a batch was halved, tried again, killed, or failed."""
 
     kind: str  # "halved", "retried", "timeout", "died", "note"

@@ -13,17 +13,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from physbench.adapters.protocol import FrameModel, Model, PrivilegedModel, RecordedModel
+from physbench.adapters.model_protocol import FrameModel, Model, PrivilegedModel, RecordedModel
 from physbench.clips.clip import Clip
 from physbench.errors import PhysbenchError
-from physbench.rollouts.arrival import AnswerError, check_chunk, chunks, store
+from physbench.rollouts.frame_validation import AnswerError, check_chunk, chunks, store
 from physbench.rollouts.messages import DRAWN
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class RolloutRequest:
     """What a model gets at once: B clips with one horizon."""
 
     horizon: int
@@ -38,7 +38,7 @@ class Part:
 
 
 @dataclass
-class Answer:
+class RolloutTiming:
     """What came of a part. The frames are in the place that was given."""
 
     failures: dict[int, str] = field(default_factory=dict)  # by position in the part
@@ -88,7 +88,9 @@ def as_input(frames: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor
 
 
 @torch.inference_mode()
-def predict(model: Model, part: Part, place: Tensor, device: torch.device, dtype: torch.dtype) -> Answer:
+def predict(
+    model: Model, part: RolloutRequest, place: Tensor, device: torch.device, dtype: torch.dtype
+) -> RolloutTiming:
     """Roll the part out into `place` (B, stored, 3, H, W) uint8 on the CPU.
 
     A model whose `max_horizon` is shorter than the horizon is called again on the last C of context and prediction, the
@@ -96,7 +98,7 @@ def predict(model: Model, part: Part, place: Tensor, device: torch.device, dtype
     """
     if isinstance(model, RecordedModel):
         return _play(model, part, place)
-    answer = Answer()
+    answer = RolloutTiming()
     randomness = generators(part.seeds, device)
     seed_everything(part.seeds[0])
     untouched = global_states(device)
@@ -121,9 +123,9 @@ def predict(model: Model, part: Part, place: Tensor, device: torch.device, dtype
     return answer
 
 
-def _play(model: RecordedModel, part: Part, place: Tensor) -> Answer:
+def _play(model: RecordedModel, part: RolloutRequest, place: Tensor) -> RolloutTiming:
     """Put the frames of videos into place. They are not computed here, so that no time is counted."""
-    answer = Answer(chained=1)
+    answer = RolloutTiming(chained=1)
     assert part.context is not None
     contexts = part.context.permute(0, 1, 3, 4, 2).numpy()
     for position, item in enumerate(part.items):
@@ -143,7 +145,7 @@ def _play(model: RecordedModel, part: Part, place: Tensor) -> Answer:
 
 def _call(
     model: Model,
-    part: Part,
+    part: RolloutRequest,
     context: Tensor | None,
     done: int,
     span: int,
@@ -166,7 +168,13 @@ def _call(
 
 
 def _receive(
-    call: Callable[[], object], answer: Answer, model: Model, part: Part, place: Tensor, done: int, device: torch.device
+    call: Callable[[], object],
+    answer: RolloutTiming,
+    model: Model,
+    part: RolloutRequest,
+    place: Tensor,
+    done: int,
+    device: torch.device,
 ) -> None:
     """Call the model once and take its chunks in until `place` (B, span, 3, H, W) is full."""
 

@@ -8,13 +8,13 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from physbench import own
-from physbench.adapters.protocol import Model
+from physbench.adapters.model_protocol import Model
 from physbench.errors import UsageError
+from physbench.plugins import user_files
 from physbench.progress import silenced
-from physbench.results.evaluation import Evaluation
 from physbench.run.evaluate import evaluate as run_evaluation
 from physbench.run.evaluate import say_on_stderr
+from physbench.run.evaluation import Evaluation
 from physbench.run.options import Keep, Options
 
 
@@ -64,7 +64,7 @@ def evaluate(
         foreign = {"device": device != "auto", "dtype": dtype != "float32", "model_arg": bool(model_arg)}
         if wrong := [name for name, given in foreign.items() if given]:
             raise UsageError(f"{wrong[0]} is for a MODEL to load; an object stays as it is: move it before.")
-        from physbench.adapters.contract import check_model
+        from physbench.adapters.model_contract import check_model
 
         live = check_model(model, type(model).__name__)
         target = f"live:{live.card.name}"
@@ -86,7 +86,7 @@ def evaluate(
         workers=workers,
         trust_code=trust_code,
     )
-    with own.forgotten_afterwards(), contextlib.nullcontext() if progress else silenced():
+    with user_files.forgotten_afterwards(), contextlib.nullcontext() if progress else silenced():
         folder = run_evaluation(
             options,
             out=None if out is None else Path(out),

@@ -6,26 +6,26 @@ import sys
 import time
 from pathlib import Path
 
-from physbench.adapters.load import check_target, model_sha256, preflight
-from physbench.adapters.protocol import Model
+from physbench.adapters.load_model import check_target, model_sha256, preflight
+from physbench.adapters.model_protocol import Model
 from physbench.clips.suite import find_suite
 from physbench.errors import UsageError
-from physbench.results.folder import RunFolder
-from physbench.results.manifest import read_manifest
-from physbench.run.damaged import drop_damaged
-from physbench.run.finish import finish
+from physbench.results.read_run import read_manifest
+from physbench.run.finalize import finish
 from physbench.run.interrupt import explained, interruptible
-from physbench.run.jobs import duration
-from physbench.run.joint import score_pairs, score_samples
-from physbench.run.lock import claimed_folder, default_folder, opened
-from physbench.run.manifest import asked_document, refuse_other_settings
-from physbench.run.memory import PeakMemory
+from physbench.run.multi_rollout import score_pairs, score_samples
 from physbench.run.options import Options
-from physbench.run.pool import Pool, cores
-from physbench.run.roll import roll_and_score
-from physbench.run.state import Run, Say
+from physbench.run.peak_memory import PeakMemory
+from physbench.run.pipeline import roll_and_score
+from physbench.run.repair import drop_damaged
+from physbench.run.run_lock import claimed_folder, default_folder, opened
+from physbench.run.run_manifest import asked_document, refuse_other_settings
+from physbench.run.run_state import Run, Say
 from physbench.run.versions import ALL_DECIDING, foreign_code_hash, versions
-from physbench.scoring.score import find_scorers
+from physbench.run.worker_jobs import duration
+from physbench.run.worker_pool import Pool, cores
+from physbench.scoring.score_clip import find_scorers
+from physbench.storage.run_folder import RunFolder
 
 
 def say_on_stderr(message: str) -> None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from physbench import own
 from physbench.errors import UsageError, nearest
+from physbench.plugins import user_files
 
 Keep = Literal["shown", "all", "none"]
 DTYPES = ("float32", "float16", "bfloat16", "float64")
@@ -42,7 +42,7 @@ class Options:
         """Files mean the same from any folder."""
         for name in ("tasks", "scorers"):
             if getattr(self, name) is not None:
-                object.__setattr__(self, name, own.absolute(getattr(self, name)))
+                object.__setattr__(self, name, user_files.absolute(getattr(self, name)))
 
     def check(self) -> None:
         """Refuse what cannot work, before anything is loaded."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 
 from physbench.run import references, worker
-from physbench.scoring.score import find_scorers
+from physbench.scoring.score_clip import find_scorers
 
 __all__ = ["references", "worker"]
 

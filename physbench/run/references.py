@@ -12,22 +12,24 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from physbench import own
-from physbench.adapters.load import load_model
-from physbench.adapters.protocol import Model, ModelCard, PrivilegedModel
+from physbench.adapters.load_model import load_model
+from physbench.adapters.model_protocol import Model, ModelCard, PrivilegedModel
 from physbench.clips.clip import Clip
 from physbench.clips.store import cache_dir
 from physbench.clips.task import own_tasks
 from physbench.errors import UsageError
-from physbench.results.folder import RunFolder, load_trace, load_tracks, save_trace, save_tracks
-from physbench.rollouts.plan import item_seed
-from physbench.rollouts.predict import Part, predict
+from physbench.plugins import user_files
+from physbench.rollouts.batch_plan import item_seed
+from physbench.rollouts.predict import RolloutRequest, predict
 from physbench.rollouts.rollout import Rollout
-from physbench.run.parts import read_part, write_part
+from physbench.run.score_shards import read_part, write_part
 from physbench.run.versions import versions
-from physbench.scoring.protocol import Scorer
-from physbench.scoring.score import score_clip
-from physbench.scoring.trace import trace
+from physbench.scoring.score_clip import score_clip
+from physbench.scoring.scorer_protocol import Scorer
+from physbench.scoring.shadows import known_shadowing
+from physbench.shadowing.trace import load_trace, save_trace, trace
+from physbench.storage.run_folder import RunFolder
+from physbench.tracks.tracks_file import load_tracks, save_tracks
 
 SHADOWING = "consistency/shadowing"  # whose readings come with a trace
 BASELINES = {"truth": "oracle", "freeze": "freeze", "constant-velocity": "constant-velocity"}  # name: baseline
@@ -48,7 +50,7 @@ def _code_key(scorers: tuple[Scorer, ...], own_files: tuple[str, ...]) -> str:
 
 def _own_files(task: str) -> tuple[str, ...]:
     """Hashes of the files with tasks of the user's, for a task that is in one of them."""
-    return tuple(sorted(file.sha256 for file in own.registered())) if task in own_tasks() else ()
+    return tuple(sorted(file.sha256 for file in user_files.registered())) if task in own_tasks() else ()
 
 
 @cache
@@ -65,7 +67,7 @@ def reference_rollout(name: str, clip: Clip, card: ModelCard) -> Rollout:
     model = _baseline(name, card)
     context = card.scored_context
     privileged = isinstance(model, PrivilegedModel)
-    part = Part(
+    part = RolloutRequest(
         horizon=clip.horizon,
         stored=clip.horizon,
         chain=True,
@@ -91,7 +93,7 @@ def bring_reference(run: RunFolder, name: str, clip: Clip, card: ModelCard, scor
     place = cache_dir() / "references" / code / f"{clip_hash(clip)}.{context}.{name}"
     if not _copy(place, folder, clip.id):
         rows, tracks = score_clip(clip, reference_rollout(name, clip, card), context, scorers)
-        lawful = None if tracks is None else trace(clip, tracks)
+        lawful = None if tracks is None else trace(clip, tracks, known_shadowing(clip, tracks))
         if tracks is not None:
             save_tracks(folder.tracks(clip.id), tracks)
         if lawful is not None:

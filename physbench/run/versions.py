@@ -11,15 +11,14 @@ from pathlib import Path
 
 import physbench
 from physbench import __version__
-from physbench.neighbours import neighbours
-from physbench.scoring.protocol import Scorer
+from physbench.plugins.local_imports import local_imports
+from physbench.scoring.scorer_protocol import Scorer
 
 LIBRARIES = ("torch", "numpy", "scipy", "scikit-image", "pybullet", "lpips", "torchvision")
-BASELINES = ("adapters/baselines.py", "adapters/constant_velocity.py")
 # Readings of a given clip; its task, since predictability looks at what else the task could have drawn.
-DECIDING = ("world", "clips", "tasks", "tracks", "scoring", "scorers", "rollouts", *BASELINES)
+DECIDING = ("world", "clips", "tasks", "dynamics", "tracks", "shadowing", "scoring", "scorers", "rollouts", "baselines")
 # Which rollouts, too: all that a name like baseline:physicist or saboteur:kick:0.5 leads to.
-ALL_DECIDING = (*DECIDING, "adapters", "reference", "physicist", "checks/validity")
+ALL_DECIDING = (*DECIDING, "adapters", "reference", "validation")
 
 
 def library_version(name: str) -> str | None:
@@ -49,7 +48,7 @@ def code_hash(scorers: Sequence[Scorer] = (), parts: Sequence[str] = DECIDING) -
         if source:
             paths.add(Path(source).resolve())
             if not item.function.__module__.startswith(f"{physbench.__name__}."):
-                paths.update(neighbours(Path(source)))
+                paths.update(local_imports(Path(source)))
     for name, source_bytes in sorted((path.name, path.read_bytes()) for path in paths):
         digest.update(name.encode() + source_bytes)
     return digest.hexdigest()[:16]

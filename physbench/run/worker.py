@@ -10,15 +10,17 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from physbench.adapters.protocol import ModelCard
-from physbench.clips.changes import CHANGES
+from physbench.adapters.model_protocol import ModelCard
 from physbench.clips.clip import Row
+from physbench.clips.scene_changes import CHANGES
 from physbench.clips.store import ClipStore
-from physbench.results.folder import RunFolder, load_tracks, save_trace, save_tracks
-from physbench.run.parts import write_part
-from physbench.run.stored import load_rollout
-from physbench.scoring.protocol import Scorer
+from physbench.run.rollout_store import load_rollout
+from physbench.run.score_shards import write_part
+from physbench.scoring.scorer_protocol import Scorer
+from physbench.shadowing.trace import save_trace
+from physbench.storage.run_folder import RunFolder
 from physbench.tracks.tracks import Tracks
+from physbench.tracks.tracks_file import load_tracks, save_tracks
 from physbench.world.scene import RenderSpec
 
 
@@ -57,7 +59,7 @@ def _store() -> ClipStore:
 
 @cache
 def _scorers(glob: str | None) -> tuple[Scorer, ...]:
-    from physbench.scoring.score import find_scorers
+    from physbench.scoring.score_clip import find_scorers
 
     return find_scorers(glob)
 
@@ -73,8 +75,9 @@ def make(row: Row, spec: RenderSpec) -> Made:
 
 def score(folder: Path, row: Row, sample: int, card: ModelCard, scorers: str | None) -> Scored:
     """Track and score one stored rollout. The part is written last: once it is there, the rollout is done."""
-    from physbench.scoring.score import score_clip
-    from physbench.scoring.trace import trace
+    from physbench.scoring.score_clip import score_clip
+    from physbench.scoring.shadows import known_shadowing
+    from physbench.shadowing.trace import trace
 
     started = time.monotonic()
     run = RunFolder(folder)
@@ -85,7 +88,7 @@ def score(folder: Path, row: Row, sample: int, card: ModelCard, scorers: str | N
     rows, tracks = score_clip(clip, rollout, card.scored_context, _scorers(scorers))
     if tracks is not None:
         save_tracks(run.tracks(row.id, sample), tracks)
-        lawful = trace(clip, tracks)
+        lawful = trace(clip, tracks, known_shadowing(clip, tracks))
         if lawful is not None:
             save_trace(run.trace(row.id, sample), lawful)
     write_part(run.part(row.id, sample), rows)
@@ -94,7 +97,7 @@ def score(folder: Path, row: Row, sample: int, card: ModelCard, scorers: str | N
 
 def together(folder: Path, row: Row, samples: int, card: ModelCard, scorers: str | None) -> Made:
     """Read all samples of a clip together; their tracks are in the run folder, where they did not fail."""
-    from physbench.scoring.score import score_together
+    from physbench.scoring.score_clip import score_together
 
     started = time.monotonic()
     run = RunFolder(folder)
@@ -107,7 +110,7 @@ def together(folder: Path, row: Row, samples: int, card: ModelCard, scorers: str
 def pair(folder: Path, row: Row, samples: int, card: ModelCard, scorers: str | None) -> Made:
     """Read a clip with a change beside the one without it: every sample of the model, and the references."""
     from physbench.run.references import BASELINES
-    from physbench.scoring.score import score_pair
+    from physbench.scoring.score_clip import score_pair
 
     started = time.monotonic()
     run = RunFolder(folder)

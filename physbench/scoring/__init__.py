@@ -1,1 +1,1 @@
-"""The scorer protocol, laws of motion, predictability, skill, bootstrap."""
+"""What is read from tracks: the scorer protocol, visibility, predictability, and the scoring of one clip."""

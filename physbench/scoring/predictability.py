@@ -24,9 +24,16 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.clips.store import cache_dir
-from physbench.scoring.due import due, moving
-from physbench.scoring.motion import Constant, Law, around_each_other, law_of, supports, two_bodies
-from physbench.scoring.unknowns import MEMBERS, cast, other_scenes, other_states, possible_scenes, unseen_states
+from physbench.dynamics.motion_law import Constant, Law, around_each_other, law_of, supports, two_bodies
+from physbench.shadowing.context_information import (
+    MEMBERS,
+    cast,
+    other_scenes,
+    other_states,
+    possible_scenes,
+    unseen_states,
+)
+from physbench.tracks.visibility import due, moving
 from physbench.world.camera import PLANE_AXES, plane_from_world
 from physbench.world.geometry import gap
 from physbench.world.scene import Contact, Scene
@@ -272,12 +279,13 @@ def _sources() -> str:
     digest = hashlib.sha256(importlib.metadata.version("pybullet").encode())
     package = Path(__file__).parents[1]
     names = (
-        "scoring/due",
-        "scoring/kepler",
-        "scoring/motion",
+        "tracks/visibility",
+        "tracks/finite_differences",
+        "dynamics/kepler",
+        "dynamics/motion_law",
+        "dynamics/rolling_sliding",
         "scoring/predictability",
-        "scoring/slope",
-        "scoring/unknowns",
+        "shadowing/context_information",
         "clips/clip",
     )
     for file in [package / f"{name}.py" for name in names] + sorted((package / "world").glob("*.py")):

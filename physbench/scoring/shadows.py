@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from physbench.clips.clip import Clip, Row
-from physbench.scoring.protocol import Reading
+from physbench.scoring.scorer_protocol import Reading
 from physbench.tracks.tracks import Tracks
 from physbench.world.scene import RenderSpec
 
 if TYPE_CHECKING:
-    from physbench.scoring.shadowing import Shadowing
+    from physbench.shadowing import Shadowing
 
 Key = tuple[Row, RenderSpec, bool]
 
@@ -41,7 +41,7 @@ def shadowed(clip: Clip, tracks: Tracks, *, free: bool = False) -> Shadowing | N
     free: the reading with unseen constants. None where the scene has no forward model that is fast enough. Raises what
     shadowing raises.
     """
-    from physbench.scoring.shadowing import shadow
+    from physbench.shadowing import shadow
 
     found, key = _DONE.setdefault(tracks, {}), (clip.row, clip.spec, free)
     if key not in found:
@@ -66,7 +66,7 @@ def known_shadowing(clip: Clip, tracks: Tracks) -> Shadowing | None:
 
 def not_modelled(clip: Clip) -> Reading:
     """The reading of a clip that cannot be shadowed, with the reason."""
-    from physbench.scoring.shadowing import why_not
+    from physbench.shadowing import why_not
 
     return Reading(None, "not applicable", f"cannot be shadowed: {why_not(clip)}")
 

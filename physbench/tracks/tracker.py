@@ -22,9 +22,9 @@ from torch import Tensor
 
 from physbench.clips.clip import Clip
 from physbench.errors import PhysbenchError
-from physbench.tracks import blobs, disc, maps, patches
+from physbench.tracks import blobs, disc_fit, label_maps, patches
 from physbench.tracks.colour import Colours, colours_of
-from physbench.tracks.states import Seen, Shown, conclude
+from physbench.tracks.track_states import BlobMeasurements, TrueAreas, conclude
 from physbench.tracks.tracks import Tracks
 from physbench.world.camera import PLANE_AXES
 from physbench.world.scene import BACKGROUND_GREY
@@ -58,7 +58,7 @@ def track(clip: Clip, context: int, frames: NDArray[np.uint8] | Tensor) -> Track
     window = clip.window(context)
     times = clip.times[window]
     names = tuple(body.name for body in clip.tracked_bodies)
-    small, factor = maps.shrink(video)
+    small, factor = label_maps.shrink(video)
     zoom = float(factor)
     keep = list(clip.tracked)
     full = clip.full_area[window, :][:, keep].astype(np.float64)
@@ -70,7 +70,7 @@ def track(clip: Clip, context: int, frames: NDArray[np.uint8] | Tensor) -> Track
     )
     middle, fps, camera = np.array([clip.spec.width, clip.spec.height]) / 2, clip.spec.fps, clip.scene.camera
     axes = PLANE_AXES[camera.view]
-    shown = Shown(names, times, context, clip.tracked_bodies, full, visible, middle, camera.distance, axes, fps)
+    shown = TrueAreas(names, times, context, clip.tracked_bodies, full, visible, middle, camera.distance, axes, fps)
     if not names or not len(small):
         return conclude(shown, _nothing(0, len(names)), 1.0)
     hues = _distinct_hues(clip)
@@ -109,7 +109,7 @@ def _screens(clip: Clip, factor: int) -> Tensor:
     Where one moves only what it always covers: the rest of it is looked for in the frames themselves.
     """
     index = np.linspace(clip.handover, len(clip.frames) - 1, SCREEN_FRAMES).astype(int)
-    dark = maps.shrink(torch.from_numpy(clip.frames[index]))[0].amax(-1) < patches.DARK * 255 * BACKGROUND_GREY
+    dark = label_maps.shrink(torch.from_numpy(clip.frames[index]))[0].amax(-1) < patches.DARK * 255 * BACKGROUND_GREY
     moves = any(body.path and body.drawn and body.until is None for body in clip.scene.bodies)
     return (dark.all(0) if moves else dark.any(0)).to(torch.uint8)
 
@@ -120,8 +120,8 @@ def _chunks(video: Tensor) -> Iterator[slice]:
     return (slice(i, i + step) for i in range(0, len(video), step))
 
 
-def _nothing(frames: int, objects: int) -> Seen:
-    return Seen(
+def _nothing(frames: int, objects: int) -> BlobMeasurements:
+    return BlobMeasurements(
         choice=blobs.Choice(
             np.zeros((frames, objects)),
             np.full((frames, objects, 2), np.nan),
@@ -130,7 +130,7 @@ def _nothing(frames: int, objects: int) -> Seen:
             np.zeros(frames, dtype=np.uint8),
         ),
         stats=np.zeros((frames, objects, len(patches.STATS))),
-        fits=np.full((frames, objects, len(disc.FIT)), np.nan),
+        fits=np.full((frames, objects, len(disc_fit.FIT)), np.nan),
         area=np.zeros((frames, objects)),
         hue=np.full((frames, objects), np.nan),
         reference=np.ones(objects),
@@ -138,9 +138,11 @@ def _nothing(frames: int, objects: int) -> Seen:
     )
 
 
-def _see(frames: Tensor, target: _Target, colours: Colours, context: int, screens: Tensor, fps: float) -> Seen:
+def _see(
+    frames: Tensor, target: _Target, colours: Colours, context: int, screens: Tensor, fps: float
+) -> BlobMeasurements:
     count, objects = len(frames), colours.count
-    parts = [maps.coarse(frames[chunk], colours) for chunk in _chunks(frames)]
+    parts = [label_maps.coarse(frames[chunk], colours) for chunk in _chunks(frames)]
     factor = parts[0].factor
     labels = np.concatenate([part.labels.cpu().numpy() for part in parts])
     choice = blobs.choose(blobs.components(labels, factor), count, target.full_area, factor, fps)
@@ -150,7 +152,7 @@ def _see(frames: Tensor, target: _Target, colours: Colours, context: int, screen
 
     seen = _nothing(count, objects)
     seen.choice = choice
-    jobs: list[disc.Job] = []
+    jobs: list[disc_fit.DiscFitJob] = []
     places: list[tuple[NDArray[np.int64], int]] = []
     for k in range(objects):
         here = np.flatnonzero(choice.area[:, k] > 0)
@@ -163,9 +165,9 @@ def _see(frames: Tensor, target: _Target, colours: Colours, context: int, screen
         fitting = seen.wants_fit(k, target.full_area[k])[here]
         if target.shapes[k] == "sphere" and radius >= LEAST_FIT_RADIUS and fitting.any():
             index = torch.from_numpy(np.flatnonzero(fitting)).to(frames.device)
-            jobs.append(disc.Job(found.select(index), float(seen.reference[k]), radius))
+            jobs.append(disc_fit.DiscFitJob(found.select(index), float(seen.reference[k]), radius))
             places.append((here[fitting], k))
     if jobs:
-        for (at, k), fitted in zip(places, disc.fit(jobs), strict=True):
+        for (at, k), fitted in zip(places, disc_fit.fit(jobs), strict=True):
             seen.fits[at, k] = fitted.cpu().numpy()
     return seen

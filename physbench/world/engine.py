@@ -36,7 +36,7 @@ def initial_states(scene: Scene) -> Array:
     return states
 
 
-class Way:
+class WaypointPath:
     """The way of a kinematic body: straight from waypoint to waypoint, else at rest."""
 
     def __init__(self, body: Body) -> None:
@@ -120,7 +120,7 @@ class World:
         self._touching: set[tuple[int, int]] = set()
         self._impulses = [(_checked(scene, action), scene.index(action.body), action) for action in scene.impulses]
         self._paths = [i for i, body in enumerate(scene.bodies) if body.role == "kinematic" and body.path]
-        self._ways = {i: Way(scene.bodies[i]) for i in self._paths}
+        self._ways = {i: WaypointPath(scene.bodies[i]) for i in self._paths}
         for i, way in self._ways.items():
             self._states[:, i, :3], self._states[:, i, 7:10] = way.at(self.time)
         self._changes = sorted(

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.world.exposures import Box, Item, copies_needed, items, share
-from physbench.world.outlines import boxes, full_area, shown
+from physbench.world.render_batching import Box, RenderItem, copies_needed, items, share
 from physbench.world.scene import BACKGROUND_GREY, Body, RenderSpec, Scene
-from physbench.world.stage import AMBIENT, DIFFUSE, SUPERSAMPLING, Image, Layer, Stage
+from physbench.world.silhouettes import boxes, full_area, shown
+from physbench.world.tiny_renderer import AMBIENT, DIFFUSE, SUPERSAMPLING, Image, Layer, TinyRenderer
 
 __all__ = ["AMBIENT", "DIFFUSE", "SUPERSAMPLING", "Rendered", "render", "static_layer"]
 
@@ -58,7 +58,7 @@ def static_layer(scene: Scene, spec: RenderSpec, hueless: bool = True) -> Image:
 
 def _static_picture(scene: Scene, bodies: Sequence[int], spec: RenderSpec) -> Layer:
     """The picture of bodies where the scene puts them, its numbers the indices of the bodies."""
-    with Stage(scene, dict.fromkeys(bodies, 1), spec) as stage:
+    with TinyRenderer(scene, dict.fromkeys(bodies, 1), spec) as stage:
         layer = stage.picture()
         number = np.full_like(layer.number, -1)
         for index, (name,) in stage.numbers.items():
@@ -106,7 +106,7 @@ def _compose_all(
     pictures = share((item for t in fresh.tolist() for item in items(t, where[t], moving)), spec)
     needed = copies_needed(pictures)
     if pictures:
-        with Stage(scene, needed[0], spec) as stage:
+        with TinyRenderer(scene, needed[0], spec) as stage:
             for picture, copies in zip(pictures, needed, strict=True):
                 stage.keep(copies)
                 cast = _cast(stage, picture, states)
@@ -129,7 +129,7 @@ def _first_alike(scene: Scene, states: Array, where: NDArray[np.int64], moving: 
     return np.asarray(np.maximum.accumulate(np.where(start, np.arange(len(start)), 0)))
 
 
-def _cast(stage: Stage, picture: list[Item], states: Array) -> list[dict[int, int]]:
+def _cast(stage: TinyRenderer, picture: list[RenderItem], states: Array) -> list[dict[int, int]]:
     """Give each item its copies and show them as its frame has them; return their numbers by body, item by item."""
     used = dict.fromkeys(stage.numbers, 0)
     cast = []

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from physbench.world.ballistic import flies, fly
 from physbench.world.engine import World, free_axis, step_of
-from physbench.world.flight import flies, fly
 from physbench.world.scene import Contact, Scene
 
 __all__ = ["Simulation", "World", "simulate", "simulate_ensemble"]

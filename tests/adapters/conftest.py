@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
+from loaded_models import load
 
 from physbench.adapters.videos import opened
 from physbench.adapters.videos_model import Videos
@@ -16,16 +16,7 @@ from physbench.clips.generate import make_clip
 from physbench.clips.suite import Suite
 from physbench.world.scene import RenderSpec
 
-
-@pytest.fixture
-def load():
-    """Load a model as the harness does, on the CPU."""
-    from physbench.adapters.load import load_model
-
-    def call(target, **model_args):
-        return load_model(str(target), device=torch.device("cpu"), dtype=torch.float32, model_args=model_args)
-
-    return call
+__all__ = ["load"]
 
 
 @pytest.fixture

@@ -7,11 +7,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from physbench import ModelCard, registry
+from physbench import ModelCard
 from physbench.adapters.checkpoints import compare_tensors
-from physbench.adapters.load import check_target, model_sha256
+from physbench.adapters.load_model import check_target, model_sha256
 from physbench.adapters.tensor_file import read_checkpoint, save_checkpoint
 from physbench.errors import ModelError
+from physbench.plugins import entry_points
 
 CARD = ModelCard("toy", (64, 64), 15, 4, track="trained")
 
@@ -48,7 +49,7 @@ def toy_architecture(monkeypatch):
     import sys
 
     sys.modules["toy_architecture"] = sys.modules[__name__]
-    true = registry.entries
+    true = entry_points.entries
 
     def entries(group):
         known = dict(true(group))
@@ -56,7 +57,7 @@ def toy_architecture(monkeypatch):
             known["toy"] = EntryPoint("toy", "toy_architecture:architecture", group)
         return known
 
-    monkeypatch.setattr(registry, "entries", entries)
+    monkeypatch.setattr(entry_points, "entries", entries)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import zipfile
 import pytest
 import torch
 
-from physbench.adapters.load import check_target, find_adapter
+from physbench.adapters.load_model import check_target, find_adapter
 from physbench.errors import ModelError
 
 
@@ -128,7 +128,7 @@ def test_nothing_is_imported_to_look() -> None:
     import subprocess
 
     script = (
-        "import sys; from physbench.adapters.load import check_target\n"
+        "import sys; from physbench.adapters.load_model import check_target\n"
         "check_target('baseline:oracle')\n"
         "try: check_target(sys.executable)\nexcept Exception as error: pass\n"
         "print('torch' in sys.modules, 'numpy' in sys.modules)"

@@ -5,7 +5,7 @@ import argparse
 import pytest
 import torch
 
-from physbench.adapters.load import check_target, model_sha256
+from physbench.adapters.load_model import check_target, model_sha256
 from physbench.errors import ModelError
 
 MODEL = """

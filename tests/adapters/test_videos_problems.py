@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from physbench.adapters.load import find_adapter
+from physbench.adapters.load_model import find_adapter
 from physbench.adapters.videos import adapter, opened
 from physbench.adapters.videos_check import inspect
 from physbench.adapters.videos_listing import list_answers

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from physbench import own
-
-sys.path.insert(0, str(Path(__file__).parent))  # for `broken_tasks`
+from physbench.plugins import user_files
 
 
 @pytest.fixture(autouse=True)
 def _no_trace(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv(own.ENVIRONMENT, "")
-    own.forget()
+    monkeypatch.setenv(user_files.ENVIRONMENT, "")
+    user_files.forget()
     yield
-    own.forget()
+    user_files.forget()
 
 
 @pytest.fixture

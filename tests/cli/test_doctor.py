@@ -6,8 +6,8 @@ import pytest
 
 from physbench.cli import main
 from physbench.errors import PhysbenchError
-from physbench.run import machine
-from physbench.run.machine import CHECKS, Finding
+from physbench.run import host_info
+from physbench.run.host_info import CHECKS, HostFinding
 
 
 def test_everything_that_a_run_needs_is_looked_at(capsys: pytest.CaptureFixture[str]) -> None:
@@ -22,20 +22,20 @@ def test_everything_that_a_run_needs_is_looked_at(capsys: pytest.CaptureFixture[
 def test_what_is_missing_has_a_remedy_and_an_exit_code(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def raising(error: Exception) -> Finding:
+    def raising(error: Exception) -> HostFinding:
         raise error
 
     checks = {
-        "fine": lambda: Finding("fine", "ok", "1.0"),
-        "weights": lambda: Finding("weights", "optional", "not here", "fetch them"),
+        "fine": lambda: HostFinding("fine", "ok", "1.0"),
+        "weights": lambda: HostFinding("weights", "optional", "not here", "fetch them"),
         "broken": lambda: raising(OSError("cannot open")),
         "told": lambda: raising(PhysbenchError("Make one with train.")),
     }
-    monkeypatch.setattr(machine, "CHECKS", checks)
+    monkeypatch.setattr(host_info, "CHECKS", checks)
     assert main.run(["doctor"]) == 1
     said = capsys.readouterr().out
     assert "OSError: cannot open" in said and "Make one with train." in said and "fetch them" in said
-    monkeypatch.setattr(machine, "CHECKS", {name: checks[name] for name in ("fine", "weights")})
+    monkeypatch.setattr(host_info, "CHECKS", {name: checks[name] for name in ("fine", "weights")})
     assert main.run(["doctor"]) == 0
 
 

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from physbench import own
 from physbench.cli.console import READABLE
 from physbench.cli.main import run
 from physbench.clips import golden
-from physbench.clips.golden import Difference
+from physbench.clips.golden import GoldenMismatch
 from physbench.clips.task import task_ids
+from physbench.plugins import user_files
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "my_task.py"
 
@@ -33,7 +33,7 @@ def test_list_and_show(capsys: pytest.CaptureFixture[str]) -> None:
     assert max(map(len, out.splitlines())) <= READABLE
     code, out, _ = call(capsys, "scorers", "list")
     assert code == 0 and "permanence/intact" in out and max(map(len, out.splitlines())) <= READABLE
-    with own.forgotten_afterwards():
+    with user_files.forgotten_afterwards():
         code, out, _ = call(capsys, "tasks", "show", str(EXAMPLE))  # its docstring leaves the table to the declaration
     assert code == 0 and re.search(r"radius_b +m +visible +0\.54 \.\. 0\.62", out)
     code, out, _ = call(capsys, "tasks", "show", "kepler")
@@ -91,12 +91,12 @@ def test_verify(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPa
     from physbench.clips.suite import find_suite
 
     rows = find_suite("smoke").rows
-    found = [Difference(row, k not in (3, 5), 0.002 * k) for k, row in enumerate(rows)]
+    found = [GoldenMismatch(row, k not in (3, 5), 0.002 * k) for k, row in enumerate(rows)]
     monkeypatch.setattr(golden, "verify", lambda suite, workers: iter(found))
     code, out, err = call(capsys, "data", "verify", "--suite", "smoke")
     assert code == 1 and f"2 of {len(rows)}" in out and rows[3].id in out and "0.006 m" in out and "0.01 m" in out
     assert "local" in err
-    found = [Difference(row, True, 0.0) for row in rows]
+    found = [GoldenMismatch(row, True, 0.0) for row in rows]
     code, out, _ = call(capsys, "data", "verify", "--suite", "smoke")
     assert code == 0 and f"all {len(rows)} clips" in out
 

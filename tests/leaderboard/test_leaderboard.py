@@ -18,10 +18,11 @@ from physbench.errors import UsageError
 from physbench.leaderboard.entry import add, entries
 from physbench.leaderboard.ranking import Overall, overall, rank
 from physbench.leaderboard.site import build, lines, percent, unseen_kinds_of, unseen_lines
-from physbench.results.folder import RunFolder, write_json
-from physbench.scoring.bootstrap import resample
-from physbench.scoring.protocol import AXES
-from physbench.scoring.skill import Stratum
+from physbench.results.bootstrap import resample
+from physbench.results.skill import Stratum
+from physbench.scoring.scorer_protocol import AXES
+from physbench.storage.atomic_write import write_json
+from physbench.storage.run_folder import RunFolder
 
 HEADLINES = dict(zip(AXES, ("consistency/shadowing", "permanence/intact", "drift/accuracy"), strict=True))
 FEW = 300  # resamples, where intervals are not looked at

@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from physbench.reference.dynamics import GREYS, SLACK, Dynamics, Setting, exact_share, layout
+from physbench.reference.initial_state import estimate, roll
+from physbench.reference.learned_dynamics import GREYS, SLACK, Dynamics, Setting, exact_share, layout
 from physbench.reference.shapes import DIRECTIONS
 from physbench.reference.slots import Slots
-from physbench.reference.start import estimate, roll
 from physbench.reference.surfaces import COLUMNS, FAR, MOST
 
 PULL = 0.545  # px / frame^2

@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from physbench.adapters.protocol import FrameModel
-from physbench.reference.motion import setting_of
+from physbench.adapters.model_protocol import FrameModel
+from physbench.reference.initial_state import roll
+from physbench.reference.motion_training import setting_of
 from physbench.reference.objects import ObjectsModel, ObjectsNet, architecture
 from physbench.reference.slots import read_slots, route
-from physbench.reference.start import roll
-from physbench.reference.training import Stage, generator, run_stages
+from physbench.reference.training_loop import TrainingStage, generator, run_stages
 
 
 @pytest.fixture(scope="session")
@@ -119,7 +119,7 @@ def test_training_improves_every_stage(toys, small, tmp_path: Path) -> None:  # 
         net.load_state_dict(trained)
 
 
-def late_loss(stage: Stage) -> float:
+def late_loss(stage: TrainingStage) -> float:
     """The loss of a stage near its end, where motion starts from fitted states: early it is another problem."""
     if stage.refresh is not None:
         stage.refresh(0.9, generator("starts"))

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import torch
 
-from physbench.adapters.protocol import FrameModel
+from physbench.adapters.model_protocol import FrameModel
 from physbench.reference.simple import SimpleNet, architecture
-from physbench.reference.training import generator, run_stages
+from physbench.reference.training_loop import generator, run_stages
 
 SMALL = {"size": 64, "fps": 15, "context": 8, "latent": 32, "hidden": 32, "width": 4}
 

@@ -11,11 +11,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from physbench.adapters.load import load_model
+from physbench.adapters.load_model import load_model
 from physbench.adapters.tensor_file import read_checkpoint, save_checkpoint
+from physbench.data.episodes import training_rows
 from physbench.errors import ModelError, UsageError
-from physbench.reference import objects, objects_training, simple, training
-from physbench.reference.episodes import training_rows
+from physbench.reference import objects, objects_training, simple, training_loop
 from physbench.reference.train import learn, pick_device, prepare_folder, train
 
 SMALL = {"POOL": 32, "BATCH": 16, "LOOKED_AT": 6, "DRAWN": 3, "REFRESH": 4, "LONGEST": 12, "USUAL": 9}
@@ -43,7 +43,7 @@ class Killed(Exception):
 
 def kill_after(monkeypatch: pytest.MonkeyPatch, calls: int) -> None:
     """The training is killed in its step number `calls`."""
-    real, count = training._one_step, [0]
+    real, count = training_loop._one_step, [0]
 
     def step(*arguments: object) -> float:
         count[0] += 1
@@ -51,7 +51,7 @@ def kill_after(monkeypatch: pytest.MonkeyPatch, calls: int) -> None:
             raise Killed
         return real(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(training, "_one_step", step)
+    monkeypatch.setattr(training_loop, "_one_step", step)
 
 
 def test_a_resumed_training_ends_with_the_same_weights(toys, small, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
@@ -77,14 +77,14 @@ def test_other_settings_are_refused_on_resume(toys, small, tmp_path: Path) -> No
     run(toys, tmp_path, steps=2)
     with pytest.raises(UsageError, match="other settings"):
         run(toys, tmp_path, steps=3, resume=True)
-    (tmp_path / training.STATE).write_bytes(b"nonsense")
+    (tmp_path / training_loop.STATE).write_bytes(b"nonsense")
     with pytest.raises(UsageError, match="cannot be read"):
         run(toys, tmp_path, steps=2, resume=True)
 
 
 def test_a_folder_with_a_training_is_not_overwritten(tmp_path: Path) -> None:
     prepare_folder(tmp_path / "new", resume=False)
-    (tmp_path / "new" / training.STATE).touch()
+    (tmp_path / "new" / training_loop.STATE).touch()
     with pytest.raises(UsageError, match="--resume"):
         prepare_folder(tmp_path / "new", resume=False)
     prepare_folder(tmp_path / "new", resume=True)
@@ -99,7 +99,7 @@ def test_minutes_end_a_stage(toys, small, tmp_path: Path) -> None:  # type: igno
         architecture, architecture.config(), toys, tmp_path, {}, seed=0, steps=100_000, minutes=0.05, device="cpu",
         resume=False, threads=1,
     )  # fmt: skip
-    assert (tmp_path / training.STATE).exists()
+    assert (tmp_path / training_loop.STATE).exists()
 
 
 def test_wrong_arguments_name_the_option(tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ from pydantic import BaseModel
 
 from physbench import __version__
 from physbench.errors import UsageError
-from physbench.results.build import build_result
-from physbench.results.folder import write_json
+from physbench.results.build_result import build_result
 from physbench.results.schema import SCHEMA_FILE, FamilyResult, ResultDocument, SuiteInfo, json_schema, read_result
+from physbench.storage.atomic_write import write_json
 
 
 def test_the_published_schema_is_that_of_the_program() -> None:

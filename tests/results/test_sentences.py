@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from physbench.results.build import build_result
-from physbench.results.folder import RunFolder
+from physbench.results.build_result import build_result
+from physbench.results.number_format import PHRASES
 from physbench.results.schema import ResultDocument
 from physbench.results.sentences import sentences
-from physbench.results.words import PHRASES
-from physbench.scoring.score import find_scorers
+from physbench.scoring.score_clip import find_scorers
+from physbench.storage.run_folder import RunFolder
 
 FEW = {"resamples": 400}
 

@@ -4,19 +4,19 @@ from dataclasses import replace
 import pytest
 import torch
 
-from physbench.rollouts.arrival import AnswerError
-from physbench.rollouts.jobs import actions_of, context_of, stored_frames
-from physbench.rollouts.predict import Part, predict
+from physbench.rollouts.batch_jobs import actions_of, context_of, stored_frames
+from physbench.rollouts.frame_validation import AnswerError
+from physbench.rollouts.predict import RolloutRequest, predict
 
 CPU = torch.device("cpu")
 
 
-def part_of(clips, card, horizon: int, *, chain: bool = True, seeds=None) -> Part:
+def part_of(clips, card, horizon: int, *, chain: bool = True, seeds=None) -> RolloutRequest:
     import numpy as np
 
     context = torch.from_numpy(np.stack([context_of(clip, card) for clip in clips])).permute(0, 1, 4, 2, 3)
     actions = actions_of(clips, card)
-    return Part(
+    return RolloutRequest(
         horizon=horizon,
         stored=stored_frames(card, horizon, chain),
         chain=chain,
@@ -28,7 +28,7 @@ def part_of(clips, card, horizon: int, *, chain: bool = True, seeds=None) -> Par
     )
 
 
-def roll(model, part: Part):
+def roll(model, part: RolloutRequest):
     place = torch.empty((len(part.seeds), part.stored, 3, *model.card.image_size), dtype=torch.uint8)
     return predict(model, part, place, CPU, torch.float32), place
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from physbench.cli.main import run
-from physbench.results.folder import RunFolder
+from physbench.storage.run_folder import RunFolder
 
 # Draws from its generators, and its answer depends on who shares its batch: a mix of both would show in any score.
 # It is called twice along time; with TOY_GATE it waits in its second batch until that file is there.
@@ -19,7 +19,7 @@ TOY = """\
 import os, time
 from pathlib import Path
 import torch
-from physbench.adapters.protocol import ModelCard
+from physbench.adapters.model_protocol import ModelCard
 
 class Toy:
     card = ModelCard("toy", (64, 64), 15, 4, max_horizon=40, stochastic=True)
@@ -41,7 +41,7 @@ def factory(*, device, dtype, **arguments):
 
 BROKEN = """\
 import torch
-from physbench.adapters.protocol import ModelCard
+from physbench.adapters.model_protocol import ModelCard
 
 class Broken:
     card = ModelCard("broken", (64, 64), 15, 4)
@@ -83,7 +83,7 @@ def no_report() -> Iterator[pytest.MonkeyPatch]:
         folder.report.write_text("<!doctype html>")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("physbench.results.report.write_report", write_report)
+        patch.setattr("physbench.report.report_page.write_report", write_report)
         yield patch
 
 

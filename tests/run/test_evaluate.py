@@ -18,9 +18,9 @@ import pandas as pd
 import pytest
 
 from physbench.cli.main import run
-from physbench.results.folder import RunFolder
-from physbench.run import roll
-from physbench.run.memory import descendants
+from physbench.run import pipeline
+from physbench.run.peak_memory import descendants
+from physbench.storage.run_folder import RunFolder
 
 Eval = Callable[..., tuple[str, ...]]
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -201,7 +201,7 @@ def test_with_one_worker_and_a_full_disk_on_the_way_scores_are_the_same_bytes(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     out = RunFolder(tmp_path / "full")
-    store = roll.store_rollout
+    store = pipeline.store_rollout
     stored = []
 
     def store_until_full(folder: RunFolder, rollout: object, fps: float) -> None:
@@ -211,7 +211,7 @@ def test_with_one_worker_and_a_full_disk_on_the_way_scores_are_the_same_bytes(
         stored.append(rollout)
         store(folder, rollout, fps)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(roll, "store_rollout", store_until_full)
+    monkeypatch.setattr(pipeline, "store_rollout", store_until_full)
     assert run(toy_eval(out.path, "--workers", "1")) == 1
     said = capsys.readouterr().err
     assert "disk is full" in said and "of 8 rollouts are scored and kept" in said and "--resume" in said

@@ -17,10 +17,10 @@ import pytest
 
 from physbench.cli.main import run
 from physbench.clips.store import ClipStore
-from physbench.results.folder import RunFolder
-from physbench.results.manifest import read_manifest, rows_of
-from physbench.run.memory import descendants
-from physbench.run.stored import drop_rollout
+from physbench.results.read_run import read_manifest, rows_of
+from physbench.run.peak_memory import descendants
+from physbench.run.rollout_store import drop_rollout
+from physbench.storage.run_folder import RunFolder
 from physbench.world.scene import RenderSpec
 
 Eval = Callable[..., tuple[str, ...]]
@@ -31,7 +31,7 @@ MOST_KILLS = 12  # of one run; then it is let go on to its end
 
 LATE = """\
 import time
-from physbench.adapters.protocol import ModelCard
+from physbench.adapters.model_protocol import ModelCard
 
 class Late:
     card = ModelCard("late", (64, 64), 15, 4)

@@ -9,15 +9,16 @@ import numpy as np
 import pytest
 import torch
 
-from physbench.adapters.load import load_model
-from physbench.adapters.protocol import ModelCard
+from physbench.adapters.load_model import load_model
+from physbench.adapters.model_protocol import ModelCard
 from physbench.clips.clip import Clip, Row
 from physbench.clips.store import ClipStore
-from physbench.results.folder import RunFolder, load_tracks
 from physbench.run import references
-from physbench.run.parts import read_part
 from physbench.run.references import BASELINES, bring_reference, clip_hash, reference_rollout
-from physbench.scoring.score import find_scorers
+from physbench.run.score_shards import read_part
+from physbench.scoring.score_clip import find_scorers
+from physbench.storage.run_folder import RunFolder
+from physbench.tracks.tracks_file import load_tracks
 
 ROW = Row("falling/projectile-v1", "test", 0)
 

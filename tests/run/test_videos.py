@@ -13,7 +13,7 @@ from physbench.clips.clip import Row
 from physbench.clips.conditioning import read_file
 from physbench.clips.encode import FFV1, Codec, encode
 from physbench.clips.generate import make_clip
-from physbench.results.folder import RunFolder
+from physbench.storage.run_folder import RunFolder
 from physbench.world.scene import RenderSpec
 
 TASKS = "falling/projectile-v1"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,10 +10,8 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.protocol import ScoreRow
-from physbench.scoring.score import find_scorers, score_clip
-
-sys.path.insert(0, str(Path(__file__).parents[1]))  # for `saboteurs`
+from physbench.scoring.score_clip import find_scorers, score_clip
+from physbench.scoring.scorer_protocol import ScoreRow
 
 CONTEXT = 8
 

@@ -18,11 +18,11 @@ from physbench.cli.main import run
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import render_spec
 from physbench.clips.store import ClipStore
-from physbench.results.folder import RunFolder
-from physbench.run.parts import read_part
+from physbench.run.score_shards import read_part
 from physbench.scorers.counterfactual import CLEAR, FLOOR, WIDE, counterfactual, of_pair
-from physbench.scoring.protocol import Reading
-from physbench.scoring.score import score_pair
+from physbench.scoring.score_clip import score_pair
+from physbench.scoring.scorer_protocol import Reading
+from physbench.storage.run_folder import RunFolder
 from physbench.tracks.tracker import track
 
 CONTEXT = 8
@@ -147,7 +147,7 @@ def test_sabotage_of_known_size(factor: float, least: float, most: float) -> Non
 
 DEAF = """\
 import torch
-from physbench.adapters.protocol import ModelCard
+from physbench.adapters.model_protocol import ModelCard
 
 class Deaf:
     card = ModelCard("deaf", (64, 64), 15, 4, uses_actions=True, stochastic=True)
@@ -175,7 +175,7 @@ def evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Eval:
     """evaluate(model, *more): a run of one pair and a clip without its other one, without a report."""
     (tmp_path / "deaf.py").write_text(DEAF)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("physbench.results.report.write_report", lambda folder: None)
+    monkeypatch.setattr("physbench.report.report_page.write_report", lambda folder: None)
 
     def run_of(model: str, *more: str) -> RunFolder:
         chosen = ("--suite", "counterfactuals", "--tasks", "kepler-thrust", "--limit", "3", "--batch-size", "1")

@@ -15,8 +15,8 @@ from physbench.clips.clip import Clip
 from physbench.errors import UsageError
 from physbench.rollouts.rollout import Rollout
 from physbench.scorers import perceptual
-from physbench.scoring.protocol import Reading, ScoreRow
-from physbench.scoring.score import find_scorers
+from physbench.scoring.score_clip import find_scorers
+from physbench.scoring.scorer_protocol import Reading, ScoreRow
 from physbench.tracks.tracker import track
 
 Clips, Read = Callable[..., Clip], Callable[..., dict[str, ScoreRow]]

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
 from physbench.scorers import identity
-from physbench.scoring.due import due
-from physbench.scoring.protocol import ScoreRow
+from physbench.scoring.scorer_protocol import ScoreRow
+from physbench.tracks.visibility import due
 
 pytest.importorskip("motrics")
 Clips, Read = Callable[..., Clip], Callable[..., dict[str, ScoreRow]]

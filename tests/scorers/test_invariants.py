@@ -17,7 +17,7 @@ from physbench.scorers import invariants
 from physbench.scorers.appearance import hue
 from physbench.scorers.background import background
 from physbench.scorers.sharpness import sharpness
-from physbench.scoring.protocol import Reading, Scorer, ScoreRow
+from physbench.scoring.scorer_protocol import Reading, Scorer, ScoreRow
 from physbench.tracks.tracks import Tracks
 
 Clips, Read = Callable[..., Clip], Callable[..., dict[str, ScoreRow]]

@@ -19,7 +19,7 @@ from physbench.scorers.friction import friction
 from physbench.scorers.restitution import restitution
 from physbench.scorers.solidity import solidity
 from physbench.scorers.support import support
-from physbench.scoring.protocol import Scorer, ScoreRow
+from physbench.scoring.scorer_protocol import Scorer, ScoreRow
 
 Clips, Read = Callable[..., Clip], Callable[..., dict[str, ScoreRow]]
 FALLING, COLLISIONS, ROLLING, INCLINE = (

@@ -15,7 +15,7 @@ from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
 from physbench.scorers.force_law import force_law
 from physbench.scorers.period import period
-from physbench.scoring.protocol import Reading, Scorer, ScoreRow
+from physbench.scoring.scorer_protocol import Reading, Scorer, ScoreRow
 from physbench.tracks.tracks import Tracks
 from physbench.world.camera import plane_from_world
 

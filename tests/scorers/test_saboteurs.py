@@ -10,13 +10,13 @@ import pandas as pd
 import pytest
 import saboteurs as sabotage
 
-from physbench.checks.validity.cheats import CHEATS
 from physbench.clips.clip import Clip
 from physbench.clips.suite import find_suite
+from physbench.results.skill import clip_qualities, kinds, skills, task_means
 from physbench.scoring.predictability import predictability
-from physbench.scoring.protocol import ScoreRow
-from physbench.scoring.score import find_scorers, score_clip
-from physbench.scoring.skill import clip_qualities, kinds, skills, task_means
+from physbench.scoring.score_clip import find_scorers, score_clip
+from physbench.scoring.scorer_protocol import ScoreRow
+from physbench.validation.gaming_baselines import CHEATS
 
 Clips, Read = Callable[..., Clip], Callable[..., dict[str, ScoreRow]]
 

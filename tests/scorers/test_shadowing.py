@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
 from physbench.scorers.shadowing import shadowing, strength
-from physbench.scoring.protocol import Reading
-from physbench.scoring.score import find_scorers, score_clip
+from physbench.scoring.score_clip import find_scorers, score_clip
+from physbench.scoring.scorer_protocol import Reading
 from physbench.world.camera import plane_from_world
 from physbench.world.stepping import simulate_ensemble
 

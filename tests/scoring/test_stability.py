@@ -9,8 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
-from physbench.scoring.shadowing import Break, shadow
-from physbench.scoring.stability import Stability, quarter_shares, stability
+from physbench.scoring.stability_by_quarter import Stability, quarter_shares, stability
+from physbench.shadowing import Break, shadow
 from physbench.tracks.tracks import Tracks
 
 CONTEXT, FRAMES, DT = 5, 40, 0.1  # a horizon of 4 s

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import pytest
+import saboteurs as sabotage
 
 from physbench.clips.clip import Row, Split
 from physbench.clips.generate import make_clip, make_params, make_scene, render_spec
 from physbench.clips.task import SPLITS, builtin_task_ids
 from physbench.rollouts.rollout import Rollout
 from physbench.scoring.predictability import predictability_time
-from physbench.scoring.score import find_scorers, score_clip
+from physbench.scoring.score_clip import find_scorers, score_clip
 from physbench.tasks.actions import CHANGED_BY, BilliardsPush, HeadOnPush, KeplerThrust
 from physbench.world.scene import PALETTE, Scene
 from physbench.world.stepping import Simulation, simulate
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-import saboteurs as sabotage
 
 TASKS = builtin_task_ids(actions=True)
 SEEDS = range(1)

@@ -10,8 +10,8 @@ import pytest
 from physbench.clips.clip import Row, Split
 from physbench.clips.generate import make_params, make_scene
 from physbench.clips.task import SPLITS, Params
+from physbench.dynamics.impacts import at, meeting_time, nearest, rebound, reflected, rolled
 from physbench.tasks.billiards import APART, EARLY, SHAKEN_BY, TABLE, Billiards, play
-from physbench.tasks.impacts import at, meeting_time, nearest, rebound, reflected, rolled
 from physbench.world.geometry import gap
 from physbench.world.scene import Scene
 from physbench.world.stepping import Simulation, simulate

@@ -10,7 +10,7 @@ import pytest
 from physbench.clips.clip import Row, Split
 from physbench.clips.generate import make_params, make_scene
 from physbench.clips.task import SPLITS
-from physbench.scoring.slope import slope_law
+from physbench.dynamics.rolling_sliding import slope_law
 from physbench.tasks.incline import AWAY, SHAPES, STOP, Incline, way_at
 from physbench.world.scene import PHYSICS_HZ, WINDOW
 from physbench.world.stepping import simulate

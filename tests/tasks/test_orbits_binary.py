@@ -10,7 +10,7 @@ import pytest
 
 from physbench.clips.clip import Clip, Row, Split
 from physbench.clips.generate import make_clip, make_params, make_scene, render_spec
-from physbench.scoring.motion import Orbit, law_of
+from physbench.dynamics.motion_law import Orbit, law_of
 from physbench.scoring.predictability import MEMBERS, members, paths_of
 from physbench.tasks.two_bodies import CLEAR, Binary, relative_state, shares, strengths
 from physbench.world.engine import initial_states

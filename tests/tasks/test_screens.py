@@ -10,7 +10,7 @@ import pytest
 
 from physbench.clips.clip import Clip, Row, Split
 from physbench.clips.generate import make_clip, make_params, make_scene, render_spec
-from physbench.tasks.common import HALF
+from physbench.tasks.helpers import HALF
 from physbench.tasks.lift import ScreenLift
 from physbench.tasks.screens import ScreenStop, ScreenSwap
 from physbench.world.scene import SCREEN_GREY

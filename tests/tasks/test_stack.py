@@ -11,8 +11,8 @@ from physbench.clips.clip import Row, Split
 from physbench.clips.generate import make_params, make_scene
 from physbench.clips.task import SPLITS
 from physbench.tasks.stack import DECIDED, MOST, OVERLAP, SIDE, Stack
-from physbench.world.outlines import apparent_radius
 from physbench.world.scene import PHYSICS_HZ, WINDOW
+from physbench.world.silhouettes import apparent_radius
 from physbench.world.stepping import simulate, simulate_ensemble
 
 TASK = Stack()

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from scipy import ndimage, optimize
 
 from physbench.clips.clip import Clip
-from physbench.tracks import blobs, disc, maps, patches
+from physbench.tracks import blobs, disc_fit, label_maps, patches
 from physbench.tracks.colour import CHROMA_GATE, UNKNOWN, colours_of, hue_shift_deg, labels, opponent
-from physbench.tracks.draw import draw_tracks
+from physbench.tracks.draw_tracks import draw_tracks
 from physbench.tracks.tracker import track
 from physbench.world.scene import PALETTE
 
@@ -66,7 +66,7 @@ def test_duals_separate_two_hues() -> None:
 @pytest.mark.parametrize("factor", (2, 3, 4, 8))
 def test_pooling_sums_squares(factor: int) -> None:
     frames = torch.randint(0, 256, (2, 48, 53, 3), dtype=torch.uint8)
-    pooled = maps.pool(frames, factor).numpy()
+    pooled = label_maps.pool(frames, factor).numpy()
     padded = np.pad(frames.numpy(), ((0, 0), (0, -48 % factor), (0, -53 % factor), (0, 0)), mode="edge").astype(int)
     n, h, w, _ = padded.shape
     assert np.array_equal(pooled, padded.reshape(n, h // factor, factor, w // factor, factor, 3).sum((2, 4)))
@@ -75,7 +75,7 @@ def test_pooling_sums_squares(factor: int) -> None:
 def test_smoothing_is_a_gaussian_of_one_pixel() -> None:
     frames = np.zeros((1, 21, 21, 3), dtype=np.uint8)
     frames[0, 9:12, 9:12] = 255
-    smoothed = maps.smooth(torch.from_numpy(frames)).numpy()[0, :, :, 0].astype(float)
+    smoothed = label_maps.smooth(torch.from_numpy(frames)).numpy()[0, :, :, 0].astype(float)
     grid = np.arange(21) - 10
     assert (smoothed * grid**2).sum() / smoothed.sum() == pytest.approx(1 + 2 / 3, abs=0.1)
     expected = ndimage.gaussian_filter(frames[0, :, :, 0].astype(float), 1.0)
@@ -115,7 +115,7 @@ def disc_patch(centre: tuple[float, float], radius: float, blur: float, hidden: 
     fine = 8
     grid = (np.arange(33 * fine) + 0.5) / fine
     square = ((grid[None] - centre[0]) ** 2 + (grid[:, None] - centre[1]) ** 2) / radius**2
-    light = disc.AMBIENT_SHARE + disc.DIFFUSE_SHARE * np.sqrt(np.clip(1 - square, 0, 1))
+    light = disc_fit.AMBIENT_SHARE + disc_fit.DIFFUSE_SHARE * np.sqrt(np.clip(1 - square, 0, 1))
     value = np.where(square < 1, light, 0).reshape(33, fine, 33, fine).mean((1, 3))
     value = ndimage.gaussian_filter(value, blur) if blur else value
     screen = np.zeros((33, 33), dtype=np.uint8)
@@ -142,8 +142,8 @@ def disc_patch(centre: tuple[float, float], radius: float, blur: float, hidden: 
 @pytest.mark.parametrize("blur", (0.0, 1.0, 2.0))
 def test_disc_fit_finds_the_centre_of_what_is_left(hidden: int, blur: float) -> None:
     for centre in ((16.2, 15.7), (17.4, 16.9)):
-        row = disc.fit([disc.Job(disc_patch(centre, 9.0, blur, hidden), 150.0, 9.0)])[0][0].tolist()
-        found = dict(zip(disc.FIT, row, strict=True))
+        row = disc_fit.fit([disc_fit.DiscFitJob(disc_patch(centre, 9.0, blur, hidden), 150.0, 9.0)])[0][0].tolist()
+        found = dict(zip(disc_fit.FIT, row, strict=True))
         assert np.hypot(found["x"] - centre[0], found["y"] - centre[1]) < 0.1
         assert found["amplitude"] == pytest.approx(1, abs=0.1)
         assert found["step"] < 0.05
@@ -153,7 +153,7 @@ def test_disc_fit_finds_the_centre_of_what_is_left(hidden: int, blur: float) -> 
 
 def test_disc_fit_agrees_with_scipy_least_squares() -> None:
     patch = disc_patch((16.2, 15.7), 9.0, 0.7, 14)
-    mine = disc.fit([disc.Job(patch, 150.0, 9.0)])[0][0].numpy()
+    mine = disc_fit.fit([disc_fit.DiscFitJob(patch, 150.0, 9.0)])[0][0].numpy()
     value = patch.along[0].numpy() / (150 * patches.LEVELS)
     valid = ~ndimage.binary_dilation(patch.screen[0].numpy(), np.ones((3, 3)))
     grid = np.arange(33) + 0.5
@@ -163,7 +163,7 @@ def test_disc_fit_agrees_with_scipy_least_squares() -> None:
         away = np.hypot(grid[None] - x, grid[:, None] - y)
         u = np.clip((9.0 - away) / width, -1, 1)
         cover = 0.5 + (15 * u - 10 * u**3 + 3 * u**5) / 16
-        shade = disc.AMBIENT_SHARE + disc.DIFFUSE_SHARE * np.sqrt(np.clip(1 - (away / 9.0) ** 2, 0, 1))
+        shade = disc_fit.AMBIENT_SHARE + disc_fit.DIFFUSE_SHARE * np.sqrt(np.clip(1 - (away / 9.0) ** 2, 0, 1))
         return (value - amplitude * shade * cover)[valid]
 
     best = optimize.least_squares(rest, [15.0, 15.0, 2.0, 1.0]).x

@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from physbench.clips.clip import Clip
 from physbench.errors import PhysbenchError
-from physbench.tracks import disc, patches, tracker
+from physbench.tracks import disc_fit, patches, tracker
 from physbench.tracks.tracker import track
 from physbench.tracks.tracks import Tracks, Visibility
 from physbench.world.scene import PALETTE
@@ -233,7 +233,7 @@ def test_the_same_in_every_batch_thread_and_form(
     for size in (20_000, 60_000):
         monkeypatch.setitem(tracker.CHUNK_BYTES, "cpu", size)
         monkeypatch.setattr(patches, "BATCH_PIXELS", size // 20)
-        monkeypatch.setattr(disc, "BATCH_PIXELS", size // 20)
+        monkeypatch.setattr(disc_fit, "BATCH_PIXELS", size // 20)
         assert same(first, track(clip, CONTEXT, frames))
 
 

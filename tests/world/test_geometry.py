@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from physbench.world._bullet import Client, collision_shape
 from physbench.world.geometry import gap, rotate, unrotate
-from physbench.world.outlines import apparent_radius, full_area
 from physbench.world.scene import Body, Camera, Quaternion, RenderSpec, Scene, ramp
+from physbench.world.silhouettes import apparent_radius, full_area
 
 TILTED: Quaternion = (0.0, math.sin(0.3), 0.0, math.cos(0.3))
 

@@ -14,8 +14,8 @@ import pytest
 from physbench.world.camera import PLANE_AXES, pixels_per_metre, px_from_plane
 from physbench.world.rendering import downsample, paint_background, render, static_layer
 from physbench.world.scene import FLOOR_GREY, SCREEN_GREY, Body, Camera, RenderSpec, Scene, Vector, ramp, sphere_mass
-from physbench.world.stage import Stage
 from physbench.world.stepping import simulate
+from physbench.world.tiny_renderer import TinyRenderer
 
 FRONT, TOP = Camera("front", (0.0, 0.0, 2.0)), Camera("top", (0.3, 0.2, 0.0))
 FLOOR = Body("floor", "plane", (), "fixed", (0.0, 0.0, 0.0), grey=FLOOR_GREY, friction=1.0)
@@ -54,7 +54,7 @@ def busy(view: str) -> Scene:
 def bare(scene: Scene, times: np.ndarray, states: np.ndarray, spec: RenderSpec) -> np.ndarray:
     """The frames (T, H, W, 3) by full pictures of whole meshes."""
     frames = []
-    with Stage(scene, dict.fromkeys(range(len(scene.bodies)), 1), spec, whole=True) as stage:
+    with TinyRenderer(scene, dict.fromkeys(range(len(scene.bodies)), 1), spec, whole=True) as stage:
         for t, time in enumerate(times):
             for i, body in enumerate(scene.bodies):
                 if body.role == "fixed":

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from physbench.errors import PhysbenchError
-from physbench.world.flight import flies, fly
+from physbench.world.ballistic import flies, fly
 from physbench.world.scene import (
     HISTORY,
     PHYSICS_HZ,

@@ -1,0 +1,72 @@
+"""Checks that what a factory returned is a model, in words that say how to mend it."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from physbench.adapters.model_protocol import Model, ModelCard, check_card
+from physbench.errors import ModelError
+
+CALLS: dict[str, tuple[str, ...]] = {
+    "rollout": ("horizon", "actions", "prompts", "generators"),
+    "rollout_clips": ("horizon", "generators"),
+    "play": ("context", "horizon"),
+}
+TRACKS = ("zero-shot", "trained", "privileged")
+
+
+def check_model(model: Any, target: str) -> Model:
+    """Return the model if it has a card and one of the calls of the protocol, else raise ModelError."""
+    if model is None:
+        raise ModelError(f"{target} returned None: does the factory end with `return model`?")
+    kind = type(model).__name__
+    if inspect.isclass(model):
+        raise ModelError(
+            f"{target} is a class that was not called: return {model.__name__}(...), not {model.__name__}."
+        )
+    calls = [name for name in CALLS if callable(getattr(model, name, None))]
+    if not calls:
+        raise ModelError(
+            f"{target}: the {kind} has no method `rollout`. Expected "
+            "rollout(context, *, horizon, actions, prompts, generators)."
+        )
+    name = calls[0]
+    try:
+        inspect.signature(getattr(model, name)).bind(None, **dict.fromkeys(CALLS[name]))
+    except TypeError as error:
+        first = {"rollout": "context", "rollout_clips": "clips", "play": "item"}[name]
+        raise ModelError(
+            f"{target}: {kind}.{name} cannot be called as {name}({first}, *, {', '.join(CALLS[name])}): {error}."
+        ) from None
+    except ValueError:  # a call written in C does not tell
+        pass
+    card = check_types(getattr(model, "card", None), target)
+    if (name == "rollout_clips") != (card.track == "privileged"):
+        raise ModelError(
+            f"{target}: a model with `rollout_clips`, and no other, has a card with track='privileged'; got "
+            f"`{name}` and track='{card.track}'."
+        )
+    checked: Model = model
+    return checked
+
+
+def check_types(card: Any, where: str) -> ModelCard:
+    """Return the card if its fields have the right types and values, else raise ModelError."""
+    if not isinstance(card, ModelCard):
+        got = "none" if card is None else f"a {type(card).__name__}"
+        raise ModelError(f"{where}: the model needs an attribute `card` of type physbench.ModelCard, got {got}.")
+    size = card.image_size
+    if not (isinstance(size, tuple | list) and len(size) == 2 and all(type(side) is int for side in size)):
+        raise ModelError(f"{where}: expected image_size (height, width) in whole px, such as (64, 64), got {size!r}.")
+    if isinstance(card.fps, bool) or not isinstance(card.fps, int | float):
+        raise ModelError(f"{where}: expected fps to be a number, such as 15, got {card.fps!r}.")
+    for name in ("context_frames", "max_horizon"):
+        value = getattr(card, name)
+        if type(value) is not int and not (name == "max_horizon" and value is None):
+            raise ModelError(f"{where}: expected {name} to be a whole number, got {value!r}.")
+    if card.track not in TRACKS:
+        raise ModelError(f"{where}: expected track to be one of {', '.join(TRACKS)}, got {card.track!r}.")
+    if isinstance(size, list):  # a clip's spec is compared with the card's
+        object.__setattr__(card, "image_size", tuple(size))
+    return check_card(card)

@@ -1,0 +1,1 @@
+"""Models without weights: persistence (freeze), constant velocity, the oracle, the physicist."""

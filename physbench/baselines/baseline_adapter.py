@@ -1,0 +1,133 @@
+"""Models without weights that put a scale under every score: `baseline:freeze|constant-velocity|physicist|oracle`.
+
+Size, rate and context follow --model-arg size=64 (or 64x96, height x width), fps=15, context=8. Freeze and constant
+velocity see pixels only; the physicist the pixels of the context and the scene's data; the oracle everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from physbench.adapters.factory_arguments import convert
+from physbench.adapters.model_protocol import Model, ModelCard, check_card
+from physbench.errors import ModelError, nearest
+from physbench.plugins import entry_points
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from physbench.clips.clip import Clip
+
+DEFAULTS = {"size": "64", "fps": "15", "context": "8"}
+CHUNK = 16  # frames
+
+
+class Freeze:
+    """The last context frame, for ever."""
+
+    def __init__(self, card: ModelCard) -> None:
+        self.card = card
+
+    def rollout(
+        self,
+        context: Tensor,
+        *,
+        horizon: int,
+        actions: Tensor | None,
+        prompts: Sequence[str],
+        generators: Sequence[torch.Generator],
+    ) -> Tensor:
+        return context[:, -1:].expand(-1, horizon, -1, -1, -1)
+
+
+class Oracle:
+    """The true future: the best that the measuring chain can read. Privileged."""
+
+    def __init__(self, card: ModelCard) -> None:
+        self.card = card
+
+    def rollout_clips(
+        self, clips: Sequence[Clip], *, horizon: int, generators: Sequence[torch.Generator]
+    ) -> Iterator[Tensor]:
+        import numpy as np
+        import torch
+
+        for start in range(0, horizon, CHUNK):
+            chunk = np.stack([clip.future()[start : min(start + CHUNK, horizon)] for clip in clips])
+            yield torch.from_numpy(chunk).permute(0, 1, 4, 2, 3).float() / 255
+
+
+def _constant_velocity(card: ModelCard) -> Model:
+    from physbench.baselines.constant_velocity import ConstantVelocity
+
+    return ConstantVelocity(card)
+
+
+def _physicist(card: ModelCard) -> Model:
+    """It tracks, fits and simulates, which adapters know nothing of: it is found by its entry point."""
+    make: Callable[[ModelCard], Model] = entry_points.load("physbench.baselines", "physicist")
+    return make(card)
+
+
+PRIVILEGED = ("oracle", "physicist")
+BASELINES: dict[str, tuple[Callable[[ModelCard], Model], str]] = {
+    "constant-velocity": (_constant_velocity, "what is coloured moves on in straight lines over the median background"),
+    "freeze": (Freeze, "the last context frame stays"),
+    "oracle": (Oracle, "the true future (privileged)"),
+    "physicist": (_physicist, "tracks the context and simulates on from there by the scene's laws (privileged)"),
+}
+
+
+def baseline_card(name: str, model_args: Mapping[str, str]) -> ModelCard:
+    """The card of a baseline under --model-arg size, fps, context."""
+    for key in model_args:
+        if key not in DEFAULTS:
+            raise ModelError(f"--model-arg {key}: {name} has no argument of that name.{nearest(key, DEFAULTS)}")
+    given = {**DEFAULTS, **model_args}
+    sides = given["size"].lower().split("x")
+    if len(sides) not in (1, 2) or not all(side.isdigit() for side in sides):
+        raise ModelError(f"--model-arg size={given['size']}: expected 64, or 64x96 for height x width, in px.")
+    return check_card(
+        ModelCard(
+            name=name,
+            image_size=(int(sides[0]), int(sides[-1])),
+            fps=convert(given["fps"], float, "fps"),
+            context_frames=convert(given["context"], int, "context"),
+            track="privileged" if name in PRIVILEGED else "zero-shot",
+        )
+    )
+
+
+class BaselineAdapter:
+    """`baseline:NAME`."""
+
+    name = "baseline"
+    summary = "baseline:NAME  no weights; --model-arg size=64 (fps=15, context=8 likewise)"
+
+    def recognises(self, target: str) -> bool:
+        return target.startswith("baseline:")
+
+    def _name(self, target: str) -> str:
+        name = target.partition(":")[2]
+        if name not in BASELINES:
+            raise ModelError(f"There is no baseline '{name}'.{nearest(name, BASELINES)}")
+        return name
+
+    def check(self, target: str) -> None:
+        self._name(target)
+
+    def sha256(self, target: str) -> str | None:
+        return None  # the version of physbench says it
+
+    def examples(self) -> list[tuple[str, ModelCard | None, str]]:
+        return [(f"baseline:{name}", baseline_card(name, {}), text) for name, (_, text) in BASELINES.items()]
+
+    def load(self, target: str, *, device: torch.device, dtype: torch.dtype, model_args: Mapping[str, str]) -> Model:
+        name = self._name(target)
+        make, _ = BASELINES[name]
+        return make(baseline_card(name, model_args))
+
+
+adapter = BaselineAdapter()

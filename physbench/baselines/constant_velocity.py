@@ -1,0 +1,216 @@
+"""Whatever is coloured moves on in a straight line, over the median of what is grey. It sees pixels only.
+
+1. A pixel is coloured if its largest and smallest channel differ by CHROMA. Coloured pixels of a clip's context are
+   parted by hue; each hue with enough pixels is one object.
+2. The background is the median of each pixel over the context frames in which neither it nor a neighbour is coloured;
+   where there is none, the nearest pixel that has one.
+3. The sprite of an object is cut from the last frame that shows (nearly) all of it, with a soft edge: opacity is its
+   chroma over that of its core. Drawn back to its place over the background it gives the frame again.
+4. Its velocity is the slope of its centroid over the last frames that show it whole.
+5. Grey regions that differ from the usual grey, do not span the picture as a ground does, and in front of which no
+   object was seen are taken to stand in front of the objects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.adapters.model_protocol import ModelCard
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+Array = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+CHROMA = 0.06  # of 1; greys have none, noise and blur little
+HUE_BINS = 72
+HUE_APART = 30.0  # degrees between two objects at least
+SMALLEST = 6.0  # px of chroma-weighted area
+WHOLE = 0.97  # of the largest mass in the context
+VELOCITY_FRAMES = 3
+GREY_APART = 0.03  # of 1, between a region and the usual grey
+CHUNK = 16  # frames
+
+
+@dataclass(frozen=True, eq=False)
+class Sprite:
+    """A cut-out with a margin of one empty pixel, where it lies in the last frame, and how it moves."""
+
+    color: Array  # (h, w, 3), times opacity
+    opacity: Array  # (h, w)
+    corner: Array  # (2,) px, row and column of its first pixel
+    velocity: Array  # (2,) px a frame
+
+
+class ConstantVelocity:
+    """The baseline as a FrameModel. It computes on the CPU wherever the context lies."""
+
+    def __init__(self, card: ModelCard) -> None:
+        self.card = card
+
+    def rollout(
+        self,
+        context: Tensor,
+        *,
+        horizon: int,
+        actions: Tensor | None,
+        prompts: Sequence[str],
+        generators: Sequence[torch.Generator],
+    ) -> Iterator[Tensor]:
+        import torch
+
+        clips = context.permute(0, 1, 3, 4, 2).float().cpu().numpy()  # (B, C, H, W, 3)
+        scenes = [take_apart(clip) for clip in clips]
+        for start in range(0, horizon, CHUNK):
+            steps = np.arange(start + 1, min(start + CHUNK, horizon) + 1)
+            chunk = np.stack([draw(*scene, steps) for scene in scenes])
+            yield torch.from_numpy(chunk).permute(0, 1, 4, 2, 3).to(context.device, context.dtype)
+
+
+def take_apart(frames: Array) -> tuple[Array, Mask, list[Sprite]]:
+    """Context (C, H, W, 3) -> background (H, W, 3), what stands in front (H, W), sprites from large to small."""
+    from scipy.ndimage import binary_dilation, binary_erosion
+
+    chroma = frames.max(-1) - frames.min(-1)  # (C, H, W)
+    colored = chroma > CHROMA
+    near = np.stack([binary_dilation(mask, iterations=1) for mask in colored])
+    background = _background(frames, near)
+    covered = np.stack([binary_erosion(mask, iterations=2) for mask in colored]).any(0)
+    front = _in_front(background, np.asarray(covered))
+    hue = _hue(frames)
+    sprites = []
+    for center in _hues(hue[colored], chroma[colored]):
+        own = colored & (np.abs((hue - center + 180) % 360 - 180) < HUE_APART / 2)
+        sprite = _sprite(frames, background, np.where(own, chroma, 0.0))
+        if sprite is not None:
+            sprites.append(sprite)
+    sprites.sort(key=lambda sprite: -float(sprite.opacity.sum()))
+    return background, front, sprites
+
+
+def _hue(frames: Array) -> Array:
+    """Angle in the opponent plane, degrees."""
+    red, green, blue = np.moveaxis(frames, -1, 0)
+    angle: Array = np.degrees(np.arctan2(0.866 * (green - blue), red - (green + blue) / 2)) % 360
+    return angle
+
+
+def _hues(hue: Array, chroma: Array) -> list[float]:
+    """Hues of the objects in degrees: peaks of the histogram of coloured pixels weighted by chroma, large to small."""
+    weights, edges = np.histogram(hue, bins=HUE_BINS, range=(0, 360), weights=chroma)
+    smooth = weights + np.roll(weights, 1) + np.roll(weights, -1)
+    centers = (edges[:-1] + edges[1:]) / 2
+    found: list[float] = []
+    for index in np.argsort(-smooth, kind="stable"):
+        if smooth[index] < SMALLEST:
+            break
+        if all(abs((centers[index] - other + 180) % 360 - 180) >= HUE_APART for other in found):
+            found.append(float(centers[index]))
+    return found
+
+
+def _background(frames: Array, near: Mask) -> Array:
+    """Median of the uncoloured values of each pixel; holes take the nearest known pixel."""
+    from scipy.ndimage import distance_transform_edt
+
+    known: Mask = np.asarray(~near.all(0))
+    if not known.any():
+        result: Array = np.median(frames, axis=0).astype(np.float32)
+        return result
+    gaps = np.where(near[..., None], np.nan, frames)
+    background: Array = np.zeros(frames.shape[1:], dtype=np.float32)
+    background[known] = np.nanmedian(gaps[:, known], axis=0)
+    if not known.all():
+        row, column = distance_transform_edt(~known, return_distances=False, return_indices=True)
+        background = background[row, column]
+    return background
+
+
+def _in_front(background: Array, covered: Mask) -> Mask:
+    """Regions of one grey (H, W) that do not span the picture and that no object was seen to cover, and their edges."""
+    from scipy.ndimage import binary_dilation, binary_erosion, label
+
+    grey = background.mean(-1)
+    level = np.round(grey / GREY_APART).astype(int)
+    usual = np.bincount(level.ravel()).argmax()
+    front: Mask = np.zeros(grey.shape, dtype=bool)
+    for value in np.unique(level[np.abs(level - usual) > 1]):
+        regions, count = label(level == value)
+        for number in range(1, count + 1):
+            region = regions == number
+            ground = region.any(0).all() or region.any(1).all()
+            thick = binary_erosion(region).sum() >= SMALLEST  # not the shaded edge of a ground
+            if thick and not ground and not (region & covered).any():
+                front |= region
+    front |= binary_dilation(front) & (np.abs(level - usual) > 1)  # its edge is half background
+    return front
+
+
+def _sprite(frames: Array, background: Array, chroma: Array) -> Sprite | None:
+    """Cut out what has this chroma (C, H, W) and measure how it moves."""
+    mass = chroma.sum((1, 2))  # (C,)
+    if mass.max() < SMALLEST * CHROMA:
+        return None
+    whole = np.flatnonzero(mass >= WHOLE * mass.max())
+    rows, columns = np.arange(chroma.shape[1]) + 0.5, np.arange(chroma.shape[2]) + 0.5
+    centroid = np.stack([chroma.sum(2) @ rows, chroma.sum(1) @ columns], -1) / np.maximum(mass, 1e-6)[:, None]  # (C, 2)
+    used = whole[-VELOCITY_FRAMES:]
+    velocity = np.zeros(2)
+    if len(used) > 1:
+        velocity = np.polyfit(used.astype(float), centroid[used], 1)[0]
+
+    last = int(whole[-1])
+    weight = chroma[last]
+    core = np.quantile(weight[weight > 0], 0.75)
+    opacity = np.clip(weight / (0.7 * core), 0, 1)
+    row, column = np.flatnonzero(opacity.any(1)), np.flatnonzero(opacity.any(0))
+    box = np.s_[row[0] : row[-1] + 1, column[0] : column[-1] + 1]
+    color = frames[last][box] - (1 - opacity[box][..., None]) * background[box]
+    corner = np.array([row[0] - 1, column[0] - 1]) + velocity * (len(frames) - 1 - last)
+    return Sprite(
+        np.pad(color, ((1, 1), (1, 1), (0, 0))).astype(np.float32),
+        np.pad(opacity[box], 1).astype(np.float32),
+        corner.astype(np.float32),
+        velocity.astype(np.float32),
+    )
+
+
+def draw(background: Array, front: Mask, sprites: Sequence[Sprite], steps: NDArray[np.int_]) -> Array:
+    """Frames (t, H, W, 3) at these numbers of frames behind the last one."""
+    height, width = front.shape
+    frames = np.repeat(background[None], len(steps), axis=0)
+    for sprite in sprites:
+        place = sprite.corner + sprite.velocity * steps[:, None]  # (t, 2)
+        whole = np.floor(place).astype(int)
+        part = (place - whole).astype(np.float32)
+        opacity = shifted(sprite.opacity[..., None], part)
+        color = shifted(sprite.color, part)
+        tall, wide = opacity.shape[1:3]
+        for frame, (row, column), alpha, paint in zip(frames, whole, opacity, color, strict=True):
+            top, left = max(row, 0), max(column, 0)
+            bottom, right = min(row + tall, height), min(column + wide, width)
+            if top >= bottom or left >= right:
+                continue
+            cut = np.s_[top - row : bottom - row, left - column : right - column]
+            spot = frame[top:bottom, left:right]
+            spot *= 1 - alpha[cut]
+            spot += paint[cut]
+    frames[:, front] = background[front]
+    clipped: Array = np.clip(frames, 0, 1)
+    return clipped
+
+
+def shifted(image: Array, part: Array) -> Array:
+    """Shift an image (h, w, c) with an empty margin by (t, 2) fractions of a pixel -> (t, h, w, c), bilinear."""
+    down, right = part[:, 0, None, None, None], part[:, 1, None, None, None]
+    below, beside = np.roll(image, 1, 0), np.roll(image, 1, 1)
+    both = np.roll(below, 1, 1)
+    result: Array = (1 - down) * ((1 - right) * image + right * beside) + down * ((1 - right) * below + right * both)
+    return result

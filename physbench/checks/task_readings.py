@@ -1,0 +1,210 @@
+"""What trackers and scorers make of a task: ground truth, the frozen last frame and constant velocity on its clips."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from physbench.adapters.model_protocol import ModelCard
+from physbench.checks.clip_protocol import outside, share
+from physbench.checks.finding import AxisReading, Finding, Shot, failed, fine, remark
+from physbench.clips.clip import Clip
+from physbench.results.skill import kind
+from physbench.run.references import reference_rollout
+from physbench.scoring.predictability import LEAST_TIME, predictability_time
+from physbench.scoring.score_clip import score_clip
+from physbench.scoring.scorer_protocol import AXES, Scorer, ScoreRow
+from physbench.shadowing import why_not
+from physbench.tracks.tracks import Tracks, Visibility
+
+SOURCES = ("truth", "freeze", "constant-velocity")
+TRUTH = 0.95  # least mean quality of ground truth on an axis on which it is scored
+OFF, FAR_OFF = 0.04, 0.1  # diameters: median and worst error of a track of ground truth in one clip
+EASY = 0.95  # share of ground truth's quality from which constant velocity solves a task
+SLOW, TOO_SLOW = 2.5, 10.0  # s for a clip
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """One clip through the chain."""
+
+    clip: Clip
+    rows: dict[str, list[ScoreRow]]  # by source
+    tracks: Tracks | None  # of ground truth
+    known_for: float  # s, the predictability time
+    seconds: float  # to track and score a rollout
+
+
+def measure(clip: Clip, card: ModelCard, scorers: Sequence[Scorer]) -> Measured:
+    """Put ground truth and baselines on one clip through the chain."""
+    rows: dict[str, list[ScoreRow]] = {}
+    known_for = predictability_time(clip, card.scored_context)
+    started = time.process_time()
+    tracks = None
+    for name in SOURCES:
+        found, seen = score_clip(clip, reference_rollout(name, clip, card), card.scored_context, scorers)
+        rows[name] = found
+        tracks = seen if name == "truth" else tracks
+    return Measured(clip, rows, tracks, known_for, (time.process_time() - started) / len(SOURCES))
+
+
+def check_tracks(measured: Sequence[Measured]) -> Iterator[Finding]:
+    """Tracks of ground truth lie where the objects are, and hold nothing else."""
+    errors = []
+    for one in measured:
+        clip, tracks = one.clip, one.tracks
+        if tracks is None:
+            reason = next(row.reason for row in one.rows["truth"] if row.status == "failed")
+            yield failed("tracking", f"ground truth cannot be tracked: {reason}", "Report this.", clip)
+            continue
+        window = clip.window(tracks.context)
+        true, across = clip.px_positions()[window], clip.diameters()[window] * clip.pixels_per_metre  # px
+        found: list[Finding] = []
+        for column, body in enumerate(clip.tracked_bodies):
+            clear = (share(clip, clip.tracked[column])[window] > 0.98) & (
+                outside(clip, clip.tracked[column])[window] <= 0
+            )
+            lost = clear & (tracks.state[:, column] == Visibility.ABSENT)
+            error = np.linalg.norm(tracks.position[:, column] - true[:, column], axis=-1) / across[:, column]
+            error = np.where(clear & np.isfinite(error), error, 0.0)
+            errors.append(error[clear])
+            when = clip.times[window]
+            if lost.any():
+                found.append(_lost(clip, body.name, float(when[np.argmax(lost)]), "is in full view and not found"))
+            elif error.max(initial=0) > FAR_OFF or np.median(error[clear] if clear.any() else 0) > OFF:
+                text = f"is located {error.max():.2f} diameters off"
+                found.append(_lost(clip, body.name, float(when[np.argmax(error)]), text))
+        strange = (tracks.hallucinations > 0) | (tracks.duplicates > 0).any(axis=1)
+        if strange.any() and not found:
+            moment = float(clip.times[window][np.argmax(strange)])
+            found.append(_lost(clip, None, moment, "something is seen that is no object"))
+        yield from found
+    together = np.concatenate(errors) if errors else np.zeros(1)
+    if together.size:
+        yield fine(
+            "tracking", f"ground truth is located to {np.median(together):.3f} diameters, at worst {together.max():.2f}"
+        )
+
+
+def _lost(clip: Clip, body: str | None, when: float, text: str) -> Finding:
+    return failed(
+        "tracking",
+        f"{body + ' ' if body else ''}{text} at {when:.2f} s",
+        "Complementary hues that touch, objects below 5 px and silhouettes that are no disc or box do that.",
+        clip,
+        Shot(clip, (when,), body),
+    )
+
+
+def axis_readings(measured: Sequence[Measured]) -> dict[str, AxisReading]:
+    """Mean qualities on every axis over the clips on which ground truth has one."""
+    found: dict[str, AxisReading] = {}
+    for axis in AXES:
+        values: dict[str, list[float]] = {name: [] for name in SOURCES}
+        for one in measured:
+            quality = {name: _quality(one.rows[name], axis) for name in SOURCES}
+            if quality["truth"] is not None:
+                for name in SOURCES:
+                    values[name].append(quality[name] or 0.0)
+        truth, freeze, straight = (float(np.mean(values[n])) if values[n] else None for n in SOURCES)
+        known = truth is not None and freeze is not None
+        kinds = kind(truth, freeze) if known else "absent"  # type: ignore[arg-type]
+        found[axis] = AxisReading(kinds, truth, freeze, straight)
+    return found
+
+
+def _quality(rows: Sequence[ScoreRow], axis: str) -> float | None:
+    """Quality on an axis of one clip: the mean of its headline readings that apply."""
+    values = [row.quality for row in rows if row.axis == axis and row.quality is not None]
+    return float(np.mean(values)) if values else None
+
+
+def check_axes(measured: Sequence[Measured], axes: dict[str, AxisReading]) -> Iterator[Finding]:
+    """Ground truth scores well wherever it is scored, and a frozen picture is no answer everywhere."""
+    for axis, reading in axes.items():
+        if reading.truth is not None and reading.kind in ("informative", "guard") and reading.truth < TRUTH:
+            worst = min(measured, key=lambda one: _or_one(_quality(one.rows["truth"], axis)))
+            why = sorted({row.reason for row in worst.rows["truth"] if row.axis == axis and row.reason})
+            yield failed(
+                "truth",
+                f"{axis}: ground truth reads {reading.truth:.2f}, it must read {TRUTH:g}"
+                + (f" ({'; '.join(why)})" if why else ""),
+                "Look at the clip: what the scorer takes for wrong (unlit parts, contacts in the first frames, motion "
+                "without a closed form) has to go, or the task declares outcomes instead.",
+                worst.clip,
+                _overview(worst.clip),
+            )
+    if not any(reading.kind == "informative" for reading in axes.values()):
+        clip = measured[0].clip
+        yield failed(
+            "nothing to predict",
+            "on no axis is ground truth better than the frozen last frame by 0.25: "
+            + ", ".join(f"{axis} {_or_dash(r.truth)} against {_or_dash(r.freeze)}" for axis, r in axes.items()),
+            "Let more happen after 0: objects that go further than their diameter, soon.",
+            clip,
+            _overview(clip),
+        )
+    elif all((r.constant_velocity or 0.0) >= EASY * (r.truth or 0.0) for r in axes.values() if r.kind == "informative"):
+        yield remark("easy", "constant velocity solves this task", "A turning point or a contact would tell more.")
+
+
+def check_shadowing(measured: Sequence[Measured]) -> Iterator[Finding]:
+    """Whether the scene has a forward model, so that consistency can be read by shadowing."""
+    reasons = [why_not(one.clip) for one in measured]
+    without = [one for one, reason in zip(measured, reasons, strict=True) if reason is not None]
+    if not without:
+        yield fine("shadowing", "valid: the scene has a forward model")
+        return
+    outcomes = without[0].clip.scene.outcomes
+    yield remark(
+        "shadowing",
+        f"not valid in {len(without)} of {len(measured)} clips: {'; '.join(sorted(set(filter(None, reasons))))}",
+        "Consistency is read by the outcomes that the scene declares."
+        if outcomes
+        else "Consistency is not read there. Give the scene `outcomes`, or bodies that a forward model follows.",
+    )
+
+
+def check_known(measured: Sequence[Measured]) -> Iterator[Finding]:
+    """What is asked for can be known, for a while at least."""
+    times = [one.known_for for one in measured]
+    short = [one for one in measured if one.known_for < LEAST_TIME]
+    if 2 * len(short) > len(measured):
+        yield failed(
+            "predictability",
+            f"{len(short)} of {len(measured)} clips can be predicted for less than {LEAST_TIME:g} s by one who knows "
+            "the laws and sees the context",
+            "Fewer contacts soon after 0, larger or slower objects: where nothing can be known, nothing can be asked.",
+            short[0].clip,
+            _overview(short[0].clip),
+        )
+        return
+    horizon = measured[0].clip.scene.horizon
+    yield fine("predictability", f"{min(times):.1f} to {max(times):.1f} s of {horizon:g} s can be known from 8 frames")
+
+
+def check_cost(seconds: dict[str, float]) -> Iterator[Finding]:
+    """A clip is made and scored in reasonable time."""
+    total = sum(seconds.values())
+    words = f"{seconds['clip']:.2f} s to make a clip, {seconds['score']:.2f} s to track and score it"
+    if total > TOO_SLOW:
+        yield failed("cost", words, "Fewer bodies or contacts, a shorter horizon: 32 clips at this pace take too long.")
+    elif total > SLOW:
+        yield remark("cost", words, "Fewer bodies or contacts make it faster.")
+    else:
+        yield fine("cost", words)
+
+
+def _overview(clip: Clip) -> Shot:
+    return Shot(clip, tuple(clip.scene.horizon * k / 4 for k in range(5)))
+
+
+def _or_one(value: float | None) -> float:
+    return 1.0 if value is None else value
+
+
+def _or_dash(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"

@@ -1,0 +1,46 @@
+"""Changes of a scene: two clips from one context, with and without one, are a pair, of which the difference is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from physbench.errors import UsageError, nearest
+from physbench.world.scene import Scene
+
+
+@dataclass(frozen=True)
+class SceneChange:
+    """What is other in a scene than its task says. Nothing up to the hand-over is."""
+
+    apply: Callable[[Scene], Scene]  # raises ValueError, saying why, where a scene has nothing to change
+    by_actions: bool  # nothing but the actions tells of it: a model that takes none cannot know
+
+
+def unpushed(scene: Scene) -> Scene:
+    """The scene without its pushes, which all come after the hand-over, and with a prompt that speaks of none."""
+    if not scene.impulses:
+        raise ValueError("nothing is pushed")
+    if any(push.time <= 0 for push in scene.impulses):
+        raise ValueError("something is pushed before the hand-over, which the context shows")
+    if not scene.prompt_unpushed:
+        raise ValueError("the scene has no `prompt_unpushed`, the prompt where nothing is pushed")
+    return replace(scene, impulses=(), prompt=scene.prompt_unpushed, prompt_unpushed="")
+
+
+CHANGES: Mapping[str, SceneChange] = {"unpushed": SceneChange(unpushed, by_actions=True)}
+
+
+def changed(scene: Scene, change: str, task: str) -> Scene:
+    """The scene of a task with one of CHANGES; as it is for "".
+
+    Raises UsageError for a change that there is not, and for a scene that does not allow it.
+    """
+    if not change:
+        return scene
+    if change not in CHANGES:
+        raise UsageError(f"There is no change named '{change}'.{nearest(change, CHANGES)}")
+    try:
+        return CHANGES[change].apply(scene)
+    except ValueError as error:
+        raise UsageError(f"{task} cannot be {change}: {error}. Leave it out with --tasks.") from None

@@ -1,0 +1,147 @@
+"""Boxes that stand square to the plane of motion: their faces and corners in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.dynamics.support_check import ALIGNED, TOUCHING, Unsupported
+from physbench.world.geometry import rotate
+from physbench.world.scene import Body
+
+Array = NDArray[np.float64]
+
+LOOKS = 33  # directions from a corner
+
+
+@dataclass(frozen=True, eq=False)
+class Face:
+    """A side that discs meet: normal (2,) towards the free side, offset normal . x in m, its ends along it in m."""
+
+    normal: Array
+    offset: float
+    low: float
+    high: float
+    body: Body
+
+    @property
+    def tangent(self) -> Array:
+        """Direction (2,) along which `low` and `high` count."""
+        return np.array([self.normal[1], -self.normal[0]])
+
+
+@dataclass(frozen=True, eq=False)
+class Corner:
+    """A corner or a fixed ball that discs meet."""
+
+    place: Array  # (2,) m
+    pad: float  # m, the radius of its rounding
+    body: Body
+    edges: Array | None = None  # (2, 2) unit vectors along the two sides, away from the corner
+
+
+def box_axes(body: Body) -> Array:
+    """The axes (3, 3) of a body, one a row."""
+    return rotate(body.orientation, np.eye(3))
+
+
+def box_in_plane(body: Body, axes: list[int], across: int, margin: float) -> tuple[list[Face], list[Corner]]:
+    """Faces and corners of a box in the plane of motion. Corners are rounded by `margin` m.
+
+    Raises Unmodelled where it stands askew.
+    """
+    own = box_axes(body)
+    level = [k for k in range(3) if abs(own[k, across]) < ALIGNED]
+    if len(level) != 2:
+        raise Unsupported(f"{body.name} stands askew to the plane of motion")
+    middle = np.asarray(body.position)[axes]
+    (a, b), (half_a, half_b) = (own[k][axes] for k in level), (body.size[k] for k in level)
+    margin = min(margin, half_a, half_b)
+    faces = []
+    for side, reach, width in ((a, half_a, half_b), (-a, half_a, half_b), (b, half_b, half_a), (-b, half_b, half_a)):
+        along = float(np.array([side[1], -side[0]]) @ middle)
+        faces.append(Face(side, float(side @ middle) + reach, along - width + margin, along + width - margin, body))
+    corners = [
+        Corner(middle + s * (half_a - margin) * a + t * (half_b - margin) * b, margin, body, np.stack([-s * a, -t * b]))
+        for s in (-1, 1)
+        for t in (-1, 1)
+    ]
+    return faces, corners
+
+
+def in_the_way(body: Body, moving: list[Body], across: int) -> bool:
+    """Whether a fixed body reaches into the plane of a moving one; Unmodelled where they would meet beside it."""
+    half = body.size[0] if body.shape == "sphere" else float(np.abs(box_axes(body)[:, across]) @ np.asarray(body.size))
+    met = False
+    for other in moving:
+        if not other.collides:
+            continue
+        apart = abs(body.position[across] - other.position[across])
+        if other.shape == "sphere":
+            reach = other.size[0]
+        else:
+            reach = other.size[1] if other.shape == "box" else other.size[1] / 2
+        if body.shape == "sphere":
+            level = apart < ALIGNED or (other.shape != "sphere" and apart <= reach)
+        else:  # a ball touches a box in its plane, what is long all along
+            level = apart <= half if other.shape == "sphere" else True
+        if apart < half + reach:
+            if not level:
+                raise Unsupported(f"{other.name} would meet {body.name} beside the plane of motion")
+            met = True
+    return met
+
+
+def check_steps(moving: list[Body], faces: list[Face], corners: list[Corner], gravity: Array, radius: Array) -> None:
+    """Raise Unmodelled where something that rolls on a face would climb a corner. gravity: (2,) m/s2, radius: (N,) m.
+
+    It does where the line from the corner to the centre, as they touch, points between the corner's two sides.
+    """
+    for face in faces:
+        if -(face.normal @ gravity) <= 1e-9:
+            continue
+        for body, size in zip(moving, radius.tolist(), strict=True):
+            for corner in corners if body.collides else ():
+                height = float(face.normal @ corner.place) - face.offset
+                reach = size + corner.pad
+                across = np.sqrt(max(reach**2 - (size - height) ** 2, 0.0))
+                for side in (-1.0, 1.0):
+                    along = float(face.tangent @ corner.place) + side * across
+                    away = side * across * face.tangent + (size - height) * face.normal
+                    outside = corner.edges is None or bool((corner.edges @ away < -TOUCHING * size).all())
+                    over = face.low < along < face.high
+                    if TOUCHING < height < 2 * size and corner.body is not face.body and over and outside:
+                        raise Unsupported(f"{body.name} may roll onto a step: a corner of {corner.body.name}")
+
+
+def reachable(corners: list[Corner], faces: list[Face], radii: set[float]) -> list[Corner]:
+    """The corners that a disc of one of the radii in m can touch without lying in another body: the others cost time.
+
+    Looked at are LOOKS directions in which a centre may lie from a corner, with room for what lies between two of them.
+    """
+    solids: dict[str, list[Face]] = {}
+    for face in faces:
+        solids.setdefault(face.body.name, []).append(face)
+    angle = np.linspace(0.0, np.pi / 2, LOOKS)[:, None]
+    found = []
+    for corner in corners:
+        if corner.edges is None:
+            found.append(corner)
+            continue
+        for radius in radii:
+            away = -np.cos(angle) * corner.edges[0] - np.sin(angle) * corner.edges[1]
+            centre = corner.place + (radius + corner.pad) * away
+            others = (sides for name, sides in solids.items() if name != corner.body.name)
+            free = np.ones(LOOKS, dtype=bool)
+            for sides in others:
+                gap = np.stack([centre @ side.normal - side.offset for side in sides])
+                if len(sides) > 1:  # opposite sides of a box follow each other
+                    gap = np.maximum(gap[0::2], gap[1::2])
+                outside = np.linalg.norm(np.maximum(gap, 0.0), axis=0)
+                free &= outside >= radius * (1 - 2 / LOOKS)
+            if free.any():
+                found.append(corner)
+                break
+    return found

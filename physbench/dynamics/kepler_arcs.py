@@ -1,0 +1,128 @@
+"""Many candidates of a scene in which bodies are drawn by others, in closed form: arcs of Kepler orbits.
+
+The simulator's semi-implicit Euler steps are the leapfrog method seen half a step earlier: 1e-5 of a period off
+Kepler's ellipse after three revolutions, less than any track shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.dynamics import kepler_jit
+from physbench.dynamics.interventions import Intervention
+from physbench.dynamics.motion_law import two_bodies
+from physbench.dynamics.support_check import Unsupported
+from physbench.world.camera import PLANE_AXES
+from physbench.world.scene import PHYSICS_HZ, Scene
+
+Array = NDArray[np.float64]
+
+H = 1.0 / PHYSICS_HZ
+KINDS = {"state": kepler_jit.STATE, "push": kepler_jit.PUSH, "gone": kepler_jit.GONE}
+
+
+@dataclass(eq=False)
+class Arcs:
+    """Motion of K candidates of N bodies in pieces, each of which begins with changes of their states."""
+
+    central: Central
+    factor: Array  # (K,) times the pulls
+    begin: Array  # (P,) steps
+    change: NDArray[np.int64]  # (C, 3) as of `orbit.follow`
+    value: Array  # (C, K, 4)
+    touches: Sequence[tuple[int, int, int]] = ()
+
+    def at(self, steps: Array) -> tuple[Array, Array, Array]:
+        """Places (K, F, N, 2) m, velocities and spins (all 0) at steps (F,), ascending; NaN before a body is there."""
+        place, speed = self._follow(steps)
+        return place, speed, np.zeros_like(place)
+
+    def places(self, steps: Array) -> Array:
+        """Places (K, F, N, 2) m at steps (F,), ascending."""
+        return self._follow(steps)[0]
+
+    def _follow(self, steps: Array) -> tuple[Array, Array]:
+        c, steps = self.central, np.ascontiguousarray(steps, dtype=np.float64)
+        return kepler_jit.follow(
+            self.begin,
+            self.change,
+            self.value,
+            steps,
+            np.searchsorted(steps, self.begin),
+            H,
+            c.source,
+            c.pull,
+            self.factor,
+            c.mutual,
+            c.reach,
+            len(c.index),
+        )
+
+
+class Central:
+    """The forward model of bodies about one fixed source, or of two that draw each other."""
+
+    def __init__(self, scene: Scene, index: tuple[int, ...], factor: Array | None = None) -> None:
+        """index: (N,) of the moving bodies in the scene. factor: (K,), times the strength of all fields."""
+        axes = list(PLANE_AXES[scene.camera.view])
+        self.mutual = two_bodies(scene)
+        self.index = index
+        sources = [scene.index(field.source) for field in scene.fields]
+        self.source = np.asarray(scene.bodies[sources[0]].position, dtype=np.float64)[axes]
+        self.order = [index.index(source) for source in sources] if self.mutual else []
+        self.pull = np.array([field.mu for field in scene.fields])  # (1,), or (2,) in the order of the bodies
+        if self.mutual:
+            self.pull[self.order] = self.pull.copy()
+        self.factor = np.ones(1) if factor is None else np.asarray(factor, dtype=np.float64)
+        radius = [scene.bodies[i].size[0] for i in index]
+        self.reach = float(sum(radius)) if self.mutual and all(scene.bodies[i].collides for i in index) else 0.0
+
+    @staticmethod
+    def check(scene: Scene, index: tuple[int, ...]) -> None:
+        """Raise Unmodelled where a scene is not of this kind."""
+        sources = [scene.bodies[scene.index(field.source)] for field in scene.fields]
+        bodies = [scene.bodies[i] for i in index]
+        if np.any(scene.gravity):
+            raise Unsupported("bodies are drawn by fields and by gravity too")
+        if any(body.shape != "sphere" for body in bodies):
+            raise Unsupported("something is drawn by a field that is not a ball")
+        if any(body.collides for i, body in enumerate(scene.bodies) if i not in index):
+            raise Unsupported("bodies in a field may meet something fixed")
+        if two_bodies(scene):
+            return
+        if len(sources) != 1 or sources[0].role != "fixed" or sources[0].path:
+            raise Unsupported("more than one thing draws, or it moves, or only one of two draws the other")
+        if len(bodies) > 1 and any(body.collides for body in bodies):
+            raise Unsupported("bodies about a centre may meet each other")
+
+    def acceleration(self, place: Array) -> Array:
+        """Acceleration (N, 2) m/s2 of bodies at places (N, 2) m; none of those that are at one place."""
+        gain = np.zeros_like(place)
+        sources = [place[n] for n in self.order] if self.mutual else [self.source]
+        pulls = self.pull[self.order] if self.mutual else self.pull
+        for source, mu in zip(sources, pulls, strict=True):
+            away = source - place
+            distance = np.linalg.norm(away, axis=-1, keepdims=True)
+            gain += np.where(distance > 1e-6, mu * away / np.maximum(distance, 1e-6) ** 3, 0.0)
+        return gain
+
+    def run(self, changes: Sequence[Intervention], end: int, smooth: bool = False) -> Arcs:
+        """Simulate from the first change to step `end`."""
+        size = max(len(change.value) for change in changes if change.kind == "state" and change.value is not None)
+        ordered = sorted((change for change in changes if change.step <= end), key=attrgetter("step"))
+        begin: list[int] = []
+        rows = np.empty((len(ordered), 3), dtype=np.int64)
+        value = np.zeros((len(ordered), size, 4))
+        for c, change in enumerate(ordered):
+            if not begin or change.step > begin[-1]:
+                begin.append(change.step)
+            rows[c] = len(begin) - 1, change.disc, KINDS[change.kind]
+            if change.value is not None:
+                value[c, :, 2 if change.kind == "push" else 0 :] = change.value[..., :4]
+        factor = self.factor if len(self.factor) == size else np.repeat(self.factor, size)
+        return Arcs(self, factor, np.array(begin, dtype=np.float64), rows, value)

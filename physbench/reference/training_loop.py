@@ -1,0 +1,192 @@
+"""The training loop of every architecture: stages in turn, seeded step by step, resumable from the last save.
+
+What a step draws depends on (seed, stage, step) alone, and a stage looks things up anew only where it is also saved, so
+that a run that was killed ends with the weights of one that was not, on the same machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from physbench.errors import UsageError
+from physbench.progress import Progress
+
+STATE = "state.safetensors"
+WARM_UP = 30  # steps over which the rate rises
+
+
+class Episodes(Protocol):
+    """What is trained on: frames as a model sees them, and nothing else."""
+
+    def __len__(self) -> int: ...
+
+    def frames(self, index: int) -> Tensor:
+        """Frames (T, 3, H, W) uint8, the context first."""
+        ...
+
+    def actions(self, index: int) -> Tensor | None:
+        """Actions (T, 6), or None."""
+        ...
+
+
+def _nothing() -> None:
+    return None
+
+
+@dataclass
+class TrainingStage:
+    """A part of the training: some parameters, a loss, a number of steps."""
+
+    name: str
+    steps: int
+    rate: float
+    parameters: Sequence[nn.Parameter]
+    loss: Callable[[float, torch.Generator], Tensor]  # (progress 0..1, random numbers of this step)
+    prepare: Callable[[], None] = _nothing  # before the first step here or after a resume
+    begin: Callable[[], None] = _nothing  # before step 0 alone
+    refresh: Callable[[float, torch.Generator], None] | None = None  # at every save
+    every: int = 50  # steps between saves
+    losses: list[float] = field(default_factory=list)
+
+
+def generator(*key: object) -> torch.Generator:
+    """Random numbers that depend on the key alone."""
+    digest = hashlib.sha256("|".join(map(str, key)).encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
+
+
+def learning_rate(stage: TrainingStage, step: int, progress: float) -> float:
+    """Rises over WARM_UP steps, then falls linearly to nothing."""
+    return stage.rate * min(1.0, (step + 1) / WARM_UP) * max(0.0, 1.0 - progress)
+
+
+def run_stages(
+    net: nn.Module,
+    stages: Sequence[TrainingStage],
+    folder: Path,
+    key: str,
+    seed: int,
+    minutes: float | None,
+    resume: bool,
+) -> dict[str, float]:
+    """Train `net` in place; returns the seconds of each stage. `minutes` end it early, shared out by steps."""
+    path = folder / STATE
+    done, step, clocks, moments = _read_state(net, path, key) if resume and path.exists() else (0, 0, {}, {})
+    total = sum(stage.steps for stage in stages)
+    for number, stage in enumerate(stages):
+        if number < done:
+            continue
+        stage.prepare()
+        if step == 0:
+            stage.begin()
+        limit = minutes * 60 * stage.steps / total if minutes else None
+        optimizer = torch.optim.AdamW(stage.parameters, stage.rate, weight_decay=1e-4)
+        if moments:
+            _set_moments(optimizer, stage.parameters, moments)
+            moments = {}
+        started = time.monotonic() - clocks.get(stage.name, 0.0)
+        with Progress(f"train {stage.name}", stage.steps) as progress:
+            progress.advance(step)
+            while True:
+                spent = time.monotonic() - started
+                share = max(step / stage.steps, spent / limit if limit else 0.0)
+                if step % stage.every == 0:
+                    clocks[stage.name] = spent
+                    _write_state(net, optimizer, stage.parameters, path, key, number, step, clocks)
+                    if stage.refresh is not None and share < 1:
+                        stage.refresh(share, generator(seed, stage.name, "refresh", step))
+                if share >= 1:
+                    break
+                loss = _one_step(stage, optimizer, step, share, seed)
+                step += 1
+                progress.advance(1, f"loss {loss:.3f}")
+        clocks[stage.name] = time.monotonic() - started
+        step = 0
+    _write_state(net, None, (), path, key, len(stages), 0, clocks)
+    return clocks
+
+
+def _one_step(stage: TrainingStage, optimizer: torch.optim.Optimizer, step: int, share: float, seed: int) -> float:
+    for group in optimizer.param_groups:
+        group["lr"] = learning_rate(stage, step, share)
+    loss = stage.loss(share, generator(seed, stage.name, step))
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    norm = torch.nn.utils.clip_grad_norm_(stage.parameters, 0.5)
+    if bool(torch.isfinite(norm)):
+        optimizer.step()
+    value = float(loss.detach())
+    stage.losses.append(value)
+    return value
+
+
+def _write_state(
+    net: nn.Module, optimizer: torch.optim.Optimizer | None, parameters: Sequence[nn.Parameter], path: Path, key: str,
+    stage: int, step: int, clocks: dict[str, float],
+) -> None:  # fmt: skip
+    from safetensors.torch import save_file
+
+    tensors = {f"net.{name}": value.detach().cpu().contiguous().clone() for name, value in net.state_dict().items()}
+    if optimizer is not None:
+        for i, parameter in enumerate(parameters):
+            for name, value in optimizer.state.get(parameter, {}).items():
+                tensors[f"adam.{i}.{name}"] = torch.as_tensor(value).detach().cpu().contiguous().clone()
+    head = {"key": key, "stage": stage, "step": step, "clocks": clocks}
+    part = path.with_name(f".{os.getpid()}.{path.name}")
+    save_file(tensors, str(part), metadata={"physbench-training": json.dumps(head)})
+    part.replace(path)
+
+
+def _read_state(net: nn.Module, path: Path, key: str) -> tuple[int, int, dict[str, float], dict[str, Tensor]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), "pt") as file:
+            head: dict[str, Any] = json.loads(file.metadata()["physbench-training"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise UsageError(f"{path} cannot be read ({error}). Train without --resume to start over.") from None
+    if head["key"] != key:
+        raise UsageError(
+            f"{path.parent} holds a training with other settings: {head['key']}\n"
+            f"not {key}. Give those again, another --out, or leave --resume away."
+        )
+    net.load_state_dict({name[4:]: value for name, value in tensors.items() if name.startswith("net.")})
+    moments = {name[5:]: value for name, value in tensors.items() if name.startswith("adam.")}
+    return head["stage"], head["step"], head["clocks"], moments
+
+
+def _set_moments(
+    optimizer: torch.optim.Optimizer, parameters: Sequence[nn.Parameter], moments: dict[str, Tensor]
+) -> None:
+    for i, parameter in enumerate(parameters):
+        own = {name.split(".", 1)[1]: value for name, value in moments.items() if name.split(".", 1)[0] == str(i)}
+        if own:
+            optimizer.state[parameter] = {
+                name: value if name == "step" else value.to(parameter.device) for name, value in own.items()
+            }
+
+
+def fill(net: nn.Module, tensors: Mapping[str, Tensor], device: torch.device, dtype: torch.dtype) -> None:
+    """Put the tensors of a checkpoint into a net. Raises ModelError that names what does not fit."""
+    from physbench.adapters.checkpoints import compare_tensors
+
+    own = net.state_dict()
+    compare_tensors({k: tuple(v.shape) for k, v in own.items()}, {k: tuple(v.shape) for k, v in tensors.items()})
+    net.load_state_dict(dict(tensors))
+    net.to(device=device, dtype=dtype).requires_grad_(False)
+
+
+def parameters_device(net: nn.Module) -> torch.device:
+    """Where a net lies."""
+    return next(net.parameters()).device

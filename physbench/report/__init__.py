@@ -1,0 +1,1 @@
+"""The report: its page, charts, clips and tables, and the summary on a terminal."""

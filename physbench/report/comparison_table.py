@@ -1,0 +1,78 @@
+"""A comparison on a terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from physbench.report.terminal_summary import AXES, bracket, signed
+from physbench.results.bootstrap import FEWEST
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+    from physbench.results.run_comparison import Against, Comparison, SkillDifference
+
+
+def print_comparison(comparison: Comparison, console: Console) -> None:
+    """Print a sentence and a table for each of the other runs. Needs 80 columns and no colours."""
+    from rich.text import Text
+
+    for against in comparison.against:
+        console.print()
+        console.print(Text(against.sentence))
+        console.print()
+        console.print(_table(comparison, against))
+    first = comparison.first
+    ours = (first.render_spec, first.context)
+    console.print()
+    told = any(
+        found.interval
+        for against in comparison.against
+        for found in (*against.axes.values(), *(one for axes in against.families.values() for one in axes.values()))
+    )
+    limits = "95 % intervals" if told else f"no intervals: they need {FEWEST} clips of each task and split"
+    head = f"{comparison.suite} {comparison.version}, {comparison.clips} clips, paired; {limits}."
+    console.print(Text(head, style="dim"))
+    for against in comparison.against:
+        if (against.other.render_spec, against.other.context) != ours:
+            note = (
+                f"{first.name} ran at {first.render_spec} with {first.context} context frames, {against.other.name} at "
+                f"{against.other.render_spec} with {against.other.context}: each against references of its own."
+            )
+            console.print(Text(note, style="dim"))
+
+
+def _table(comparison: Comparison, against: Against) -> object:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False, header_style="dim")
+    table.add_column("skill", no_wrap=True)
+    for name in (comparison.first.name, against.other.name):
+        table.add_column(Text(name), justify="right", max_width=20, overflow="fold")
+    table.add_column("ahead by", justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    rows = [("overall", against.overall), *((AXES.get(name, name), found) for name, found in against.axes.items())]
+    for name, found in rows:
+        table.add_row(Text(name, style="bold"), *_cells(found))
+    for family, axes in against.families.items():
+        table.add_section()
+        table.add_row(Text(family, style="bold"), *_cells(axes["overall"]))
+        for axis, found in axes.items():
+            if axis != "overall" and found.ahead is not None:
+                table.add_row(Text(f"  {AXES.get(axis, axis)}"), *_cells(found))
+    return table
+
+
+def _cells(found: SkillDifference) -> list[Text]:
+    from rich.text import Text
+
+    style = "" if found.sign else "dim"
+    told = bracket(found.interval) if found.interval else ("" if found.ahead is None else "too few clips")
+    return [
+        Text(signed(found.first), style="dim"),
+        Text(signed(found.other), style="dim"),
+        Text(signed(found.ahead), style=style),
+        Text(told, style=style),
+    ]

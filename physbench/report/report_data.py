@@ -1,0 +1,292 @@
+"""What the report needs beside the result: curves of every family, film strips and reasons of the clips it shows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from physbench.clips.clip import Clip, Row
+from physbench.errors import UsageError
+from physbench.plugins.user_files import registered
+from physbench.progress import Progress
+from physbench.report.animations import Animation, play
+from physbench.report.break_figures import BrokenClip, clip_breaks
+from physbench.report.clip_selection import SelectedClip, select
+from physbench.report.error_curves import Array, CurvePool, GroupCurves, first_off
+from physbench.report.film_strips import Frames, Strip, strips, times_of
+from physbench.results.clip_counts import STAND_IN
+from physbench.results.lawful_fraction import BreakCount, GroupShares, SharePool
+from physbench.results.number_format import hue_name, joined, plain
+from physbench.results.read_run import rows_of, spec_of
+from physbench.shadowing.trace import Trace, load_trace
+from physbench.storage.run_folder import RunFolder
+from physbench.tracks.tracks import Tracks, Visibility
+from physbench.tracks.tracks_file import load_tracks
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SOURCES = ("model", "truth", "freeze", "constant-velocity")
+PHYSICIST = "physicist"  # the working ceiling: shown where its run is given
+PREDICTABILITY = "drift/accuracy.predictability"
+APART = 0.1  # of ground truth's value and of a natural size: readings closer than this are no reason
+SIZE = {"deg": 50.0}  # of other units: 1
+MOST_READINGS = 6
+
+
+@dataclass(frozen=True)
+class Value:
+    """A reading of one clip beside that of ground truth."""
+
+    name: str
+    value: float | None
+    truth: float | None
+    unit: str
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One clip that the report shows."""
+
+    shown: SelectedClip
+    why: tuple[str, ...]
+    qualities: tuple[Value, ...]  # by axis
+    readings: tuple[Value, ...]  # diagnostics that are not those of ground truth
+    times: tuple[float, ...]
+    strips: tuple[Strip, ...]  # truth, prediction; empty where the rollout was not kept
+    motion: Animation | None  # both, playing
+    broken: BrokenClip | None = None  # where it breaks the laws; None where nothing was shadowed
+    not_valid: tuple[str, ...] = ()  # readings of an axis that are not valid here, with the reason
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """What the report shows beside the result."""
+
+    families: tuple[GroupCurves, ...]
+    tasks: Mapping[str, tuple[GroupCurves, ...]]  # by family
+    figures: tuple[Figure, ...]
+    shares: tuple[GroupShares, ...] = ()  # lawfulness over time by family, where anything was shadowed
+    task_shares: Mapping[str, tuple[GroupShares, ...]] = field(default_factory=dict)  # by family
+    breaks: tuple[str, ...] = ()  # how many clips break, in words
+
+
+def gather(
+    folder: RunFolder,
+    manifest: Mapping[str, Any],
+    tables: Mapping[str, pd.DataFrame],
+    physicist: RunFolder | None = None,
+) -> Gathered:
+    """Read the tracks of every clip once, and the rollouts of those that are shown.
+
+    physicist: a run of `baseline:physicist` on clips of the same size and rate, drawn beside the references.
+    """
+    from physbench.clips.store import ClipStore
+
+    require_tasks(folder, manifest)
+    spec = spec_of(dict(manifest))
+    limits = predictability(tables["truth"])
+    chosen = {item.clip: item for item in select(tables["model"], tables["truth"])}
+    families: dict[str, CurvePool] = {}
+    tasks: dict[str, CurvePool] = {}
+    shares: dict[str, SharePool] = {}
+    task_shares: dict[str, SharePool] = {}
+    breaks = BreakCount()
+    figures: dict[str, Figure] = {}
+    rows = rows_of(dict(manifest))
+    store = ClipStore()
+    store.ensure(rows, spec)  # in parallel, where the cache was emptied since the run
+    with Progress("report", len(rows)) as progress:
+        for row in rows:
+            clip = store.get(row, spec)
+            errors = clip_errors(folder, clip)
+            moving = [body.role == "moving" for body in clip.tracked_bodies]
+            moved = {source: error[:, moving] for source, error in errors.items()}
+            for pools, name in ((families, row.family), (tasks, row.task)):
+                pool = pools.setdefault(name, CurvePool(name))
+                pool.add(clip.times[clip.handover + 1 :], moved, limits.get(row.id))
+            traces = clip_traces(folder, row.id, physicist)
+            breaks.add(traces)
+            for shared, name in ((shares, row.family), (task_shares, row.task)):
+                shared.setdefault(name, SharePool(name)).add(traces)
+            if row.id in chosen:
+                figures[row.id] = figure(folder, clip, chosen[row.id], errors.get("model"), tables)
+            progress.advance()
+    return Gathered(
+        tuple(pool.result() for pool in families.values()),
+        {f: tuple(pool.result() for task, pool in tasks.items() if task.split("/")[0] == f) for f in families},
+        tuple(figures[clip] for clip in chosen),
+        tuple(pool.result() for pool in shares.values() if pool.found),
+        {
+            f: tuple(pool.result() for task, pool in task_shares.items() if pool.found and task.split("/")[0] == f)
+            for f in families
+        },
+        tuple(breaks.sentences()),
+    )
+
+
+def clip_traces(folder: RunFolder, clip: str, physicist: RunFolder | None = None) -> dict[str, Trace]:
+    """What shadowing found of the first sample and the references, by source; empty where nothing was shadowed."""
+    places = {source: folder if source == "model" else folder.reference(source) for source in SOURCES}
+    if physicist is not None:
+        places[PHYSICIST] = physicist
+    found = {source: load_trace(place.trace(clip)) for source, place in places.items()}
+    return {source: trace for source, trace in found.items() if trace is not None}
+
+
+def require_tasks(folder: RunFolder, manifest: Mapping[str, Any]) -> None:
+    """Raise UsageError where tasks of the run are in files that were not named here: no file runs unasked."""
+    known = {str(file.path): file.sha256 for file in registered()}
+    for file in (manifest.get("files") or {}).get("tasks", []):
+        if file["path"] not in known:
+            raise UsageError(
+                f"{folder.path}: tasks of this run are in {file['path']}. If it may run, say so: "
+                f"physbench report {folder.path} --tasks {file['path']}"
+            )
+        if known[file["path"]] != file["sha256"]:
+            raise UsageError(f"{folder.path}: {file['path']} has changed since the run. Put it back, or run it again.")
+
+
+def clip_errors(folder: RunFolder, clip: Clip) -> dict[str, Array]:
+    """Errors (horizon, K) in diameters of the first sample and the references; a failed clip is absent throughout."""
+    from physbench.scoring.position_error import error_curve
+
+    errors: dict[str, Array] = {}
+    for source in SOURCES:
+        place = folder if source == "model" else folder.reference(source)
+        path = place.tracks(clip.id)
+        if path.is_file():
+            errors[source] = error_curve(clip, load_tracks(path))
+    if "model" not in errors and errors:
+        other = next(iter(errors.values()))
+        errors["model"] = np.where(np.isnan(other), np.nan, np.inf)
+    return errors
+
+
+def predictability(truth: pd.DataFrame) -> dict[str, float]:
+    """T_p in s by clip, as the scorer of accuracy stored it."""
+    rows = truth[(truth["reading"] == PREDICTABILITY) & truth["value"].notna()]
+    return {str(clip): float(value) for clip, value in zip(rows["clip"], rows["value"], strict=True)}
+
+
+def figure(
+    folder: RunFolder, clip: Clip, shown: SelectedClip, error: Array | None, tables: Mapping[str, pd.DataFrame]
+) -> Figure:
+    """Everything that is shown of one clip."""
+    rows = {name: _values(tables[name], clip.row) for name in ("model", "truth")}
+    read = [
+        (name, own["axis"], own["quality"], rows["truth"].get(name, {}).get("quality"))
+        for name, own in rows["model"].items()
+        if own["axis"]
+    ]
+    together = Counter(axis for name, axis, _, _ in read if name != STAND_IN)  # an axis of two readings names them
+    read = [each for each in read if each[2] is not None or each[3] is not None]
+    qualities = tuple(
+        Value(axis if together[axis] <= 1 else plain(name), quality, truth, "") for name, axis, quality, truth in read
+    )
+    path = folder.tracks(clip.id)
+    tracks = load_tracks(path) if path.is_file() else None
+    frames = None if tracks is None else _frames(folder, clip)
+    drawn: tuple[Strip, ...] = ()
+    motion = None
+    trace = load_trace(folder.trace(clip.id))
+    breaks = None if tracks is None or trace is None else clip_breaks(clip, trace, tracks, frames)
+    if tracks is not None and frames is not None:
+        drawn, motion = strips(clip, frames, tracks), play(clip.future(), frames, clip.spec.fps)
+    return Figure(
+        shown,
+        why(clip, error, tracks),
+        qualities,
+        _apart(rows),
+        tuple(times_of(clip)),
+        drawn,
+        motion,
+        breaks,
+        _not_valid(rows["truth"]),
+    )
+
+
+def _not_valid(rows: Mapping[str, dict[str, Any]]) -> tuple[str, ...]:
+    """Readings of an axis in which ground truth has no value in a clip, by reason: "Shadowing: not valid (...)."."""
+    names: dict[str, list[str]] = {}
+    for name, own in sorted(rows.items()):
+        if own["axis"] and own["quality"] is None and name != STAND_IN:
+            names.setdefault(own["reason"], []).append(plain(name))
+    said = (f"{joined(which)}: not valid ({reason})." for reason, which in names.items())
+    return tuple(words[0].upper() + words[1:] for words in said)
+
+
+def _apart(rows: Mapping[str, Mapping[str, dict[str, Any]]]) -> tuple[Value, ...]:
+    """Readings outside the axes that are not those of ground truth: laws first, at most MOST_READINGS."""
+    headline = {name for name, own in rows["model"].items() if own["axis"]}
+    found = []
+    for name, own in sorted(rows["model"].items(), key=lambda item: (not item[0].startswith("laws/"), item[0])):
+        scorer, _, part = name.partition(".")
+        truth = rows["truth"].get(name, {}).get("value")
+        repeats = name in headline or part == scorer.split("/")[-1]
+        if repeats or own["value"] is None or truth is None or (part and scorer not in headline):
+            continue
+        if abs(own["value"] - truth) > APART * max(abs(truth), SIZE.get(own["unit"], 1.0)):
+            found.append(Value(plain(part or name), own["value"], truth, own["unit"]))
+    return tuple(found[:MOST_READINGS])
+
+
+def _frames(folder: RunFolder, clip: Clip) -> Frames | None:
+    """Predicted frames of the first sample (T, H, W, 3); None where the rollout was not kept."""
+    video = folder.rollout(clip.id)
+    if not video.is_file():
+        return None
+    from physbench.rollouts.video import read_video
+
+    return read_video(video)
+
+
+def why(clip: Clip, error: Array | None, tracks: Tracks | None) -> tuple[str, ...]:
+    """What went wrong with each object, in words, from its error (horizon, K) in diameters and its tracks."""
+    if error is None or tracks is None:
+        return ()
+    times = clip.times[clip.handover + 1 :]
+    unseen = tracks.state[tracks.context :] == Visibility.ABSENT  # (horizon, K)
+    found = []
+    for k, body in enumerate(clip.tracked_bodies):
+        ((off, _),) = first_off(times, error[:, k : k + 1])
+        lost = np.isinf(error[:, k])
+        due = int((np.isfinite(error[:, k]) | lost).sum())
+        parts = [] if off is None else [f"is off by more than its diameter at {off:.1f} s"]
+        for mask, words in (
+            (lost & unseen[:, k], "is missing"),
+            (lost & ~unseen[:, k], "is too deformed to be located"),
+        ):
+            if mask.any():
+                share = 100 * mask.sum() / due
+                parts.append(
+                    f"{words} from {times[np.argmax(mask)]:.1f} s (in {share:.0f} % of the time it should be seen)"
+                )
+        if parts:
+            found.append(f"{body.name} ({hue_name(body.hue or 0)}) {joined(parts)}")
+    return tuple(sentence[0].upper() + sentence[1:] + "." for sentence in found) or (
+        "Every object stays within its diameter of ground truth.",
+    )
+
+
+def _values(table: pd.DataFrame, row: Row) -> dict[str, dict[str, Any]]:
+    """Rows of the first sample of one clip by reading."""
+    rows = table[(table["clip"] == row.id) & (table["sample"] == 0)]
+
+    def known(value: Any) -> float | None:
+        return float(value) if value is not None and np.isfinite(value) else None
+
+    return {
+        str(r["reading"]): {
+            "axis": r["axis"] if isinstance(r["axis"], str) else None,
+            "value": known(r["value"]),
+            "quality": known(r["quality"]),
+            "unit": str(r["unit"]),
+            "reason": str(r["reason"]),
+        }
+        for r in rows.to_dict("records")
+    }

@@ -1,0 +1,247 @@
+"""report/index.html: one page that opens from a file, with everything inline and no request to anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING, Any
+
+from physbench.results import number_format
+from physbench.results.read_run import spec_of
+from physbench.storage.atomic_write import write_atomically
+from physbench.storage.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from physbench.report.error_curves import GroupCurves
+    from physbench.report.report_data import Figure, Gathered
+    from physbench.results.lawful_fraction import GroupShares
+
+
+FEW_TASKS = 6  # up to which all parts of the page are open
+INLINE_ONLY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"  # no script, no request
+STRIKING = 12  # readings that are shown first
+PHYSICIST = "baseline:physicist"
+
+
+def write_report(
+    folder: RunFolder,
+    place: Path | None = None,
+    result: Mapping[str, Any] | None = None,
+    physicist: RunFolder | None = None,
+) -> Path:
+    """Write the report of a finished run and return its path, from `result`, else from result.json.
+
+    result.json is built if it is not there yet. With a `place` for the report nothing in the folder is written.
+    physicist: a run of `baseline:physicist` on the same clips, drawn beside the references. Raises UsageError where it
+    is no finished run of it under the same conditions.
+    """
+    from physbench.report.report_data import gather
+    from physbench.results.build_result import build_result, write_result
+    from physbench.results.read_run import read_run
+    from physbench.results.schema import read_result
+
+    manifest, tables = read_run(folder)
+    if physicist is not None:
+        from physbench.results.run_comparison import require_physicist
+
+        require_physicist(folder, physicist)
+    if result is None and folder.result.is_file():
+        result = read_result(folder.result).model_dump(mode="json")
+    elif result is None:
+        result = write_result(folder) if place is None else build_result(folder)
+    text = render(result, manifest, gather(folder, manifest, tables, physicist))
+    place = place or folder.report
+    write_atomically(place, lambda part: part.write_text(text, encoding="utf-8"))
+    return place
+
+
+def render(result: Mapping[str, Any], manifest: Mapping[str, Any], gathered: Gathered) -> str:
+    """The page. Everything that comes from models and users is escaped by the template engine."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    from physbench.report.charts import axis_chart, error_chart, share_chart
+    from physbench.report.clip_count_text import counting, left_out, not_valid
+    from physbench.report.free_constant_text import unseen_sentences
+    from physbench.report.skill_table import skill_rows
+
+    environment = Environment(
+        loader=PackageLoader("physbench.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "fixed": number_format.fixed,
+        "number": number_format.number,
+        "bracket": number_format.bracket,
+        "ahead": number_format.ahead,
+        "short": number_format.short,
+        "plain": number_format.plain,
+        "unit": number_format.unit,
+    }
+    scored = result["counts"]["scored"] > 0
+
+    def chart(group: GroupCurves, small: bool) -> dict[str, Any]:
+        picture = Markup(error_chart(group, small=small))
+        return {"name": group.name, "chart": picture, "limit": group.predictability}
+
+    families = [
+        {
+            **chart(group, False),
+            "tasks": [chart(task, True) for task in gathered.tasks[group.name]],
+        }
+        for group in gathered.families
+    ]
+    return environment.get_template("report.html.j2").render(
+        r=result,
+        inline_only=INLINE_ONLY,
+        manifest=manifest,
+        scored=scored,
+        few=len(result["tasks"]) <= FEW_TASKS,
+        axis_names=number_format.AXIS_NAMES,
+        axis_short=number_format.AXIS_SHORT,
+        axis_questions=number_format.AXIS_QUESTIONS,
+        heat=skill_rows(result),
+        axis_charts={axis: Markup(axis_chart(dict(result), axis)) for axis in result["axes"]} if scored else {},
+        families=families if scored else [],
+        lawful=[
+            {
+                "name": group.name,
+                "chart": Markup(share_chart(group)),
+                "tasks": [
+                    {"name": task.name, "chart": Markup(share_chart(task, small=True))}
+                    for task in gathered.task_shares.get(group.name, ())
+                ],
+                "missing": without_chart(result, group.name, gathered.task_shares.get(group.name, ())),
+            }
+            for group in gathered.shares
+        ]
+        if scored
+        else [],
+        physicist=any("physicist" in group.shares for group in gathered.shares),
+        physicist_command=physicist_command(manifest),
+        breaks=gathered.breaks,
+        counting=counting(result),
+        unseen=unseen_sentences(result),
+        left_out={
+            reading: [left_out(each) for each in own["not_valid"]]
+            for found in result["axis_counts"].values()
+            for reading, own in found["readings"].items()
+        },
+        over_tasks=[
+            (family, axis, found)
+            for family, axes in result["families"].items()
+            for axis, found in axes.items()
+            if found["tasks_interval"]
+        ],
+        not_valid={task: not_valid(result, task) for task in result["tasks"]},
+        figures=by_family(gathered.figures),
+        striking=striking(result) if scored else [],
+        readings=reading_groups(result),
+        took=took(result["speed"]),
+        settings=settings(result, manifest),
+    )
+
+
+def physicist_command(manifest: Mapping[str, Any]) -> str:
+    """What runs `baseline:physicist` under the conditions of a run and draws it in its report; "" for such a run."""
+    if manifest["model"]["target"] == PHYSICIST:
+        return ""
+    options = manifest.get("options") or {}
+    spec = spec_of(dict(manifest))
+    size = f"{spec.height}" if spec.height == spec.width else f"{spec.height}x{spec.width}"
+    context = manifest.get("context") or manifest["model"]["card"]["context_frames"]
+    suite = options.get("suite") or manifest["suite"]["name"]
+    chosen = {"--suite": suite, "--tasks": options.get("tasks"), "--limit": options.get("limit")}
+    parts = [f"{name} {quote(str(value))}" for name, value in chosen.items() if value is not None]
+    parts += [f"--model-arg {name}={value}" for name, value in (("size", size), ("fps", f"{spec.fps:g}"))]
+    own = f"physbench eval {PHYSICIST} {' '.join(parts)} --model-arg context={context} --out PHYSICIST"
+    return f"{own} && physbench report RUN --physicist PHYSICIST"
+
+
+def without_chart(result: Mapping[str, Any], family: str, drawn: Sequence[GroupShares]) -> dict[str, list[str]]:
+    """Tasks of a family in which nothing is shadowed, with what is not valid there."""
+    from physbench.report.clip_count_text import not_valid
+
+    names = {group.name for group in drawn}
+    tasks = [task for task in result["tasks"] if task.split("/")[0] == family and task not in names]
+    return {task: not_valid(result, task).get("consistency", []) for task in tasks}
+
+
+def by_family(figures: Sequence[Figure]) -> list[dict[str, Any]]:
+    """Figures by family and task, with the name of the worst task of each family."""
+    families: dict[str, dict[str, list[Figure]]] = {}
+    for item in figures:
+        families.setdefault(item.shown.task.split("/")[0], {}).setdefault(item.shown.task, []).append(item)
+    return [
+        {"name": family, "tasks": tasks, "worst": min(shown[0].shown.quality for shown in tasks.values())}
+        for family, tasks in families.items()
+    ]
+
+
+def striking(result: Mapping[str, Any]) -> list[tuple[str, str, Mapping[str, Any], str]]:
+    """Diagnostics that are not those of ground truth, (reading, task, value, unit): laws first, the farthest first."""
+    from physbench.results.schema import ReadingValue
+    from physbench.results.sentences import apart, departs
+
+    found = []
+    for name, reading in result["readings"].items():
+        if reading["axis"]:
+            continue
+        for task, values in reading["tasks"].items():
+            value = ReadingValue.model_validate(values)
+            if departs(value):
+                found.append((not name.startswith("laws/"), -apart(value), name, task, values, reading["unit"]))
+    found.sort(key=lambda item: item[:4])
+    return [(name, task, values, unit) for _, _, name, task, values, unit in found[:STRIKING]]
+
+
+def reading_groups(result: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """All diagnostics by what is in front of their slash: laws first."""
+    groups: dict[str, dict[str, Any]] = {"laws": {}}
+    for name, reading in result["readings"].items():
+        if not reading["axis"]:
+            groups.setdefault(name.split("/")[0], {})[name] = reading
+    return [(group, found) for group, found in groups.items() if found]
+
+
+def settings(result: Mapping[str, Any], manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What the run was decided by, as (name, value)."""
+    model, suite, card = result["model"], result["suite"], result["model"]["card"]
+    options = manifest.get("options") or {}
+    versions = manifest.get("versions") or {}
+    batches = manifest.get("batches") or []  # a model's answer may depend on who shares its batch
+    horizon = card.get("max_horizon")
+    found = [
+        ("model", f"{model['name']} ({model['target']})"),
+        ("sha256", model["sha256"] or "none: nothing to hash"),
+        ("model arguments", ", ".join(f"{key}={value}" for key, value in model["args"].items())),
+        ("track", model["track"]),
+        ("frames", f"{result['render_spec']}, {result['context']} context frames scored"),
+        ("longest call", f"{horizon} frames; up to {model['chained']} calls a clip" if horizon else ""),
+        ("suite", f"{suite['name']} {suite['version']}, {suite['clips']} clips"),
+        ("suite hash", suite["hash"]),
+        ("clips", "made here, not those of the suite" if suite["local"] else "states as published with the suite"),
+        ("device", f"{manifest.get('device', '')} {options.get('dtype', '')}".strip()),
+        ("batches", f"{len(batches)} of up to {max(map(len, batches))} rollouts" if batches else ""),
+        ("seed, samples", f"{manifest.get('seed', options.get('seed', 0))}, {result['counts']['samples']} a clip"),
+        ("versions", ", ".join(f"{name} {versions[name]}" for name in versions if versions[name])),
+    ]
+    return [(name, value) for name, value in found if value]
+
+
+def took(speed: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Speed and memory as (name, value), what is known of them."""
+    share = speed["harness_share"]
+    found = [
+        ("model", speed["model_frames_per_s"], "{:.0f} frames/s"),
+        ("time inside the model", speed["model_seconds"], "{:.1f} s"),
+        ("whole run", speed["total_seconds"], "{:.0f} s"),
+        ("of it outside the model", None if share is None else 100 * share, "{:.0f} %"),
+        ("memory of all processes", speed["peak_memory_gb"], "{:.2f} GB at most"),
+        ("memory of the device", speed["device_memory_gb"], "{:.2f} GB at most"),
+    ]
+    return [(name, text.format(value)) for name, value, text in found if value is not None]

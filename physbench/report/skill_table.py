@@ -1,0 +1,83 @@
+"""The table at the top of a report: skill by family, task and axis, each cell with its number, colour and word."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from physbench.results.number_format import bracket, fixed, short
+
+KEPT_FROM = -0.005  # cost of a guard that prints as nothing
+
+
+@dataclass(frozen=True)
+class SkillCell:
+    """One axis in one row."""
+
+    text: str  # a number, "kept" or a dash
+    note: str = ""  # interval, or what the text means
+    title: str = ""  # more, for who points at it
+    tone: Literal["good", "bad", "kept", "none"] = "none"
+    strength: float = 0.0  # 0..1, of the colour
+
+
+@dataclass(frozen=True)
+class SkillRow:
+    """One row: all families, a family, a task or a reference model."""
+
+    level: Literal["all", "family", "task", "reference"]
+    name: str
+    cells: tuple[SkillCell, ...]  # by axis
+
+
+def skill_rows(result: Mapping[str, Any]) -> list[SkillRow]:
+    """Rows in the order in which they are shown."""
+    axes = list(result["axes"])
+    lines = [SkillRow("all", "all families", tuple(_axis(result["axes"][axis]) for axis in axes))]
+    for name, reference in result["references"].items():
+        cells = tuple(_axis(reference["axes"][axis]) for axis in axes)
+        lines.append(SkillRow("reference", name.replace("-", " "), cells))
+    for family, found in result["families"].items():
+        tasks = [task for task in result["tasks"] if task.split("/")[0] == family]
+        if len(tasks) > 1:
+            lines.append(SkillRow("family", family, tuple(_family(found[axis]) for axis in axes)))
+        for task in tasks:
+            name = short(task) if len(tasks) > 1 else f"{family}: {short(task)}"
+            lines.append(SkillRow("task", name, tuple(_task(result["tasks"][task][axis]) for axis in axes)))
+    return lines
+
+
+def _axis(found: Mapping[str, Any]) -> SkillCell:
+    return _skill(found["skill"], found["interval"], found["reason"])
+
+
+def _family(found: Mapping[str, Any]) -> SkillCell:
+    cost = found["guard"]
+    if found["skill"] is None:
+        return _guard(cost, "its tasks") if cost is not None else SkillCell("–", title=found["reason"])
+    lost = f"; its guard tasks cost {fixed(-cost)}" if cost is not None and cost < KEPT_FROM else ""
+    return _skill(found["skill"], found["skill_interval"], f"mean of its informative tasks{lost}")
+
+
+def _task(found: Mapping[str, Any]) -> SkillCell:
+    if found["kind"] == "informative":
+        return _skill(found["skill"], found["skill_interval"], found["why"])
+    if found["kind"] == "guard":
+        return _guard(found["skill"], found["why"])
+    return SkillCell("–", "not scored" if found["kind"] == "unscored" else "not asked", found["why"])
+
+
+def _skill(value: float | None, interval: Any, title: str) -> SkillCell:
+    if value is None:
+        return SkillCell("–", title=title)
+    strength = round(min(abs(value), 1.0), 3)
+    return SkillCell(fixed(value), bracket(interval), title, "good" if value >= 0 else "bad", strength)
+
+
+def _guard(cost: float | None, title: str) -> SkillCell:
+    if cost is None:
+        return SkillCell("–", title=title)
+    if cost >= KEPT_FROM:
+        return SkillCell("kept", title=title, tone="kept")
+    return SkillCell(fixed(cost), "lost", title, "bad", round(min(-cost, 1.0), 3))

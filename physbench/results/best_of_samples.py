@@ -1,0 +1,31 @@
+"""Best of K samples: beside the score under that name, never in its place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from physbench.results.estimates import ANCHORS, Fixed, number
+from physbench.results.schema import BestOf
+from physbench.results.skill import clip_qualities, kinds, skills, task_means
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def best_of(tables: Mapping[str, pd.DataFrame], incomplete: str, fixed: Fixed | None = None) -> BestOf | None:
+    """Skill of the best sample of each clip and axis; None for one sample a clip. `incomplete`: why none is overall."""
+    model = tables["model"]
+    samples = int(model["sample"].nunique())
+    if samples < 2:
+        return None
+    rows = model[model["axis"].notna()].sort_values(["quality", "sample"], ascending=[False, True], na_position="last")
+    best = rows.drop_duplicates(["clip", "axis"])
+    sources = {"model": best, "constant-velocity": tables["constant-velocity"]}
+    qualities = clip_qualities(sources, tables["truth"], tables["freeze"])
+    found = skills(task_means(qualities.means(), qualities.counts()), kinds(qualities, fixed), 0, ANCHORS)
+    return BestOf(
+        samples=samples,
+        overall=None if incomplete else number(found.overall),
+        axes={axis: number(found.axis[a]) for a, axis in enumerate(qualities.axes)},
+    )

@@ -1,0 +1,165 @@
+"""result.json from a run folder: manifest, scores and references in, document out; all of it is stored there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from physbench import __version__
+from physbench.clips.suite import OWN
+from physbench.errors import PhysbenchError
+from physbench.results.best_of_samples import best_of
+from physbench.results.bootstrap import RESAMPLES
+from physbench.results.clip_counts import axis_counts
+from physbench.results.estimates import MODELS, estimate
+from physbench.results.free_constant_skill import unseen_constants
+from physbench.results.generalization_gap import gaps
+from physbench.results.levels import axis_result, family_result, overall, reference_result, split_result, task_result
+from physbench.results.read_run import read_run, rows_of, spec_of
+from physbench.results.reading_statistics import reading_results, unavailable
+from physbench.results.schema import Counts, Failure, ModelInfo, ResultDocument, Speed, SuiteInfo
+from physbench.results.sentences import note, sentences
+from physbench.results.task_roles import fixed_kinds
+from physbench.results.time_to_first_break import first_breaks, lawful_time
+from physbench.storage.atomic_write import write_json
+from physbench.storage.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from physbench.clips.clip import Row
+
+FINAL_FROM = 2  # version of a suite whose headline scorers are no longer provisional
+
+
+def build_result(folder: RunFolder, *, resamples: int = RESAMPLES) -> dict[str, Any]:
+    """Return the result document of a finished run. Raises UsageError where the folder is no finished run."""
+    manifest, tables = read_run(folder)
+    rows = rows_of(manifest)
+    wanted = {row.id for row in rows}
+    tables = {name: table[table["clip"].isin(wanted)] for name, table in tables.items()}
+    fixed = fixed_kinds(manifest)
+    e = estimate(tables, resamples=resamples, fixed=fixed)
+    suite = _suite(manifest, rows, "run" if fixed is None else "suite")
+    incomplete = _incomplete(suite, manifest, rows)
+    axes = dict(enumerate(e.qualities.axes))
+    families = tuple(dict.fromkeys(task.split("/")[0] for task in e.tasks))
+    failures = _failures(tables["model"])
+    document = ResultDocument(
+        schema_version=1,
+        physbench_version=__version__,
+        provisional=suite.version < FINAL_FROM,
+        note=note(rows),
+        model=_model(manifest),
+        suite=suite,
+        render_spec=str(spec_of(manifest)),
+        context=_context(manifest),
+        sentences=[],
+        overall=overall(e, 0, incomplete),
+        axes={name: axis_result(e, a) for a, name in axes.items()},
+        families={family: {name: family_result(e, family, a) for a, name in axes.items()} for family in families},
+        tasks={task: {name: task_result(e, task, a) for a, name in axes.items()} for task in e.tasks},
+        splits={
+            split: {name: split_result(e, split, a) for a, name in axes.items()}
+            for split in dict.fromkeys(row.split for row in rows)
+        },
+        gaps=gaps(e),
+        references={MODELS[1]: reference_result(e, incomplete)},
+        best_of=best_of(tables, incomplete, fixed),
+        unseen_constants=unseen_constants(tables, resamples=resamples, fixed=fixed),
+        first_breaks=first_breaks(tables),
+        lawful=lawful_time(tables, resamples),
+        readings=reading_results(tables, resamples),
+        counts=_counts(tables["model"], rows, failures, manifest),
+        axis_counts=axis_counts(tables),
+        failures=failures,
+        unavailable=unavailable(tables["model"]),
+        speed=_speed(manifest.get("speed") or {}),
+    )
+    document = document.model_copy(update={"sentences": sentences(document)})
+    return document.model_dump(mode="json")
+
+
+def write_result(folder: RunFolder) -> dict[str, Any]:
+    """Build the result and write result.json."""
+    result = build_result(folder)
+    write_json(folder.result, result)
+    return result
+
+
+def _model(manifest: Mapping[str, Any]) -> ModelInfo:
+    model = manifest["model"]
+    return ModelInfo(
+        name=str(model["name"]),
+        target=str(model["target"]),
+        sha256=model.get("sha256"),
+        track=model["card"]["track"],
+        chained=int((manifest.get("speed") or {}).get("chained", 1) or 1),
+        card=model["card"],
+        args={str(key): str(value) for key, value in (model.get("args") or {}).items()},
+    )
+
+
+def _suite(manifest: Mapping[str, Any], rows: tuple[Row, ...], kinds: Literal["suite", "run"]) -> SuiteInfo:
+    suite = manifest["suite"]
+    whole = _whole(manifest, rows)
+    return SuiteInfo(
+        name=str(suite["name"]),
+        version=int(suite["version"]),
+        hash=str(suite["hash"]),
+        local=bool(suite.get("local", False)),
+        clips=len(rows),
+        of=None if whole is None else len(whole),
+        tasks=sorted({row.task for row in rows}),
+        complete=whole is not None and set(rows) == set(whole),
+        kinds=kinds,
+    )
+
+
+def _whole(manifest: Mapping[str, Any], rows: tuple[Row, ...]) -> tuple[Row, ...] | None:
+    """The clips of the suite: only --tasks and --limit can leave some out. None where that cannot be known."""
+    options = manifest.get("options") or {}
+    if options.get("tasks") is None and options.get("limit") is None:
+        return rows
+    from physbench.clips.suite import find_suite
+
+    try:
+        whole = find_suite(manifest["suite"]["name"])
+    except PhysbenchError:
+        return None  # a suite with tasks of one's own
+    return whole.rows if whole.version == manifest["suite"]["version"] else None
+
+
+def _incomplete(suite: SuiteInfo, manifest: Mapping[str, Any], rows: tuple[Row, ...]) -> str:
+    """Why there is no overall skill: it needs every task of the suite, though not every clip."""
+    whole = _whole(manifest, rows)
+    if whole is None and suite.name.startswith(OWN):
+        return "tasks outside the suite were run"
+    tasks = {row.task for row in whole} if whole is not None else set()
+    return "" if tasks and tasks <= set(suite.tasks) else "not every task of the suite was run"
+
+
+def _context(manifest: Mapping[str, Any]) -> int:
+    return int(manifest.get("context") or manifest["model"]["card"]["context_frames"])
+
+
+def _failures(table: pd.DataFrame) -> list[Failure]:
+    """Samples whose headline readings failed, each once."""
+    rows = table[(table["status"] == "failed") & table["axis"].notna()]
+    rows = rows.sort_values(["task", "split", "seed", "sample"]).drop_duplicates(["clip", "sample"])
+    return [Failure(clip=str(r.clip), sample=int(str(r.sample)), reason=str(r.reason)) for r in rows.itertuples()]
+
+
+def _counts(table: pd.DataFrame, rows: tuple[Row, ...], failures: list[Failure], manifest: Mapping[str, Any]) -> Counts:
+    failed = {(item.clip, item.sample) for item in failures}
+    samples = {(str(r.clip), int(str(r.sample))) for r in table[["clip", "sample"]].drop_duplicates().itertuples()}
+    return Counts(
+        clips=len(rows),
+        samples=int((manifest.get("options") or {}).get("samples", 1)),
+        scored=len({clip for clip, _ in samples - failed}),
+        failed=len({clip for clip, _ in failed}),
+    )
+
+
+def _speed(found: Mapping[str, Any]) -> Speed:
+    return Speed(**{name: found.get(name) for name in Speed.model_fields})

@@ -1,0 +1,102 @@
+"""Reading a run folder: is it one, is it finished, and what is in it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from physbench.clips.clip import Row
+from physbench.errors import UsageError
+from physbench.scoring.scorer_protocol import ScoreRow
+from physbench.storage.run_folder import RunFolder
+from physbench.world.scene import RenderSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MANIFEST_VERSION = 1
+ROW_KEY = ["clip", "sample", "reading"]  # one row of scores.parquet each
+REFERENCES = ("truth", "freeze", "constant-velocity")
+
+
+def read_manifest(folder: RunFolder) -> dict[str, Any]:
+    """Return manifest.json. Raises UsageError where the folder is no run, or a newer physbench wrote it."""
+    if not folder.path.is_dir():
+        raise UsageError(f"{folder.path}: there is no such folder. Expected the folder of a run (--out of eval).")
+    if not folder.manifest.is_file():
+        raise UsageError(f"{folder.path}: is not a run: it holds no manifest.json. Expected the --out folder of eval.")
+    try:
+        manifest = json.loads(folder.manifest.read_text(encoding="utf-8"))
+        version = int(manifest["schema_version"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{folder.manifest}: cannot be read ({error}). Run it again with --fresh.") from error
+    if version > MANIFEST_VERSION:
+        raise UsageError(
+            f"{folder.manifest} has schema version {version}; this physbench reads up to {MANIFEST_VERSION}. "
+            "Update physbench."
+        )
+    return dict(manifest)
+
+
+def rows_of(manifest: dict[str, Any]) -> tuple[Row, ...]:
+    """The clips of a run in the suite's order."""
+    return tuple(
+        Row(row["task"], row["split"], int(row["seed"]), row.get("change", "")) for row in manifest["suite"]["rows"]
+    )
+
+
+def spec_of(manifest: dict[str, Any]) -> RenderSpec:
+    """Size and rate of a run, from the model's card."""
+    card = manifest["model"]["card"]
+    height, width = card["image_size"]
+    return RenderSpec(int(height), int(width), float(card["fps"]))
+
+
+def read_scores(folder: RunFolder) -> pd.DataFrame:
+    """Return scores.parquet with the fields of ScoreRow; UsageError where it cannot be read or repeats a row."""
+    import pandas as pd
+
+    names = [field.name for field in fields(ScoreRow)]
+    try:
+        table = pd.read_parquet(folder.scores, columns=names).astype({"value": float, "quality": float})
+    except (OSError, ValueError, KeyError) as error:
+        raise UsageError(f"{folder.scores}: cannot be read ({error}). Resume the run to write it again.") from error
+    repeated = table.duplicated(ROW_KEY).to_numpy()
+    if repeated.any():
+        row = int(repeated.argmax())
+        clip, sample, reading = table[ROW_KEY].iloc[row]
+        raise UsageError(
+            f"{folder.scores}: expected one row for each reading of a sample, but {repeated.sum()} of {len(table)} "
+            f"rows repeat another. The first is row {row}, {reading} of {clip}, sample {sample}.\n"
+            "Resume the run to write the file again; if it was handed in, ask for a whole one."
+        )
+    return table
+
+
+def read_run(folder: RunFolder) -> tuple[dict[str, Any], dict[str, pd.DataFrame]]:
+    """Return the manifest of a finished run and its score tables: "model" and each of REFERENCES.
+
+    Raises UsageError where the folder is no run or the run is not finished.
+    """
+    manifest = read_manifest(folder)
+    rows = rows_of(manifest)
+    again = "Finish it with the same eval command and --resume."
+    if not folder.scores.is_file():
+        parts = folder.path / "parts"
+        done = len(list(parts.glob("*.json"))) if parts.is_dir() else 0
+        total = len(rows) * int(manifest.get("options", {}).get("samples", 1))
+        raise UsageError(f"{folder.path}: the run is not finished: {done} of {total} samples are scored. {again}")
+    tables = {"model": read_scores(folder)}
+    for name in REFERENCES:
+        reference = folder.reference(name)
+        if not reference.scores.is_file():
+            raise UsageError(f"{folder.path}: the run is not finished: it lacks the scores of {name}. {again}")
+        tables[name] = read_scores(reference)
+    missing = {row.id for row in rows} - set(tables["model"]["clip"])
+    if missing:
+        raise UsageError(
+            f"{folder.path}: the run is not finished: {len(missing)} of {len(rows)} clips have no scores, "
+            f"the first {min(missing)}. {again}"
+        )
+    return manifest, tables

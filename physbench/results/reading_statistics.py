@@ -1,0 +1,157 @@
+"""Readings by task: mean or median over clips in their own units, beside those of the references."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from physbench.results.bootstrap import FEWEST, TOO_FEW, Resampled, median_interval, resample
+from physbench.results.estimates import ends, number
+from physbench.results.number_format import FAILED_ON
+from physbench.results.read_run import REFERENCES
+from physbench.results.schema import ReadingResult, ReadingValue
+from physbench.results.skill import Array, Stratum
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Statistic = Literal["mean", "median"]
+SOURCES = ("model", *REFERENCES)
+BOUNDED = ("model", "truth")  # sources whose interval is read
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """Values of every reading in every clip, and the resampled means of those that are averaged."""
+
+    readings: tuple[str, ...]
+    values: dict[Stratum, Array]  # (readings, SOURCES, n), the mean over a clip's samples, NaN where there is none
+    resampled: Resampled[Stratum]  # means (L, readings x BOUNDED)
+
+    def of(self, reading: str, task: str, source: str) -> dict[Stratum, Array]:
+        """Values (n,) per stratum of a task, without those that do not exist; strata without any are left out."""
+        r, s = self.readings.index(reading), SOURCES.index(source)
+        found = {key: block[r, s][np.isfinite(block[r, s])] for key, block in self.values.items() if key.task == task}
+        return {key: values for key, values in found.items() if len(values)}
+
+    def interval(self, reading: str, task: str, source: str, statistic: Statistic) -> tuple[float, float] | None:
+        """Interval over the clips of a task; None where a stratum holds too few."""
+        values = self.of(reading, task, source)
+        if not values or min(map(len, values.values())) < FEWEST:
+            return None
+        if statistic == "median":
+            low, high = median_interval(values, resamples=self.resampled.resamples)
+            return round(low, 6) + 0.0, round(high, 6) + 0.0
+        column = self.readings.index(reading) * len(BOUNDED) + BOUNDED.index(source)
+        total = sum(map(len, values.values()))
+        drawn = self.resampled.means
+        mean = np.sum([drawn[key][:, column] * len(found) for key, found in values.items()], axis=0) / total
+        return ends(
+            self.resampled.interval(mean),
+            *((0.0, 1.0) if _is_share(np.concatenate(list(values.values()))) else (-np.inf, np.inf)),
+        )
+
+
+def panel(tables: Mapping[str, pd.DataFrame], resamples: int) -> Panel:
+    """Line up the values of all score tables ("model" and REFERENCES) on the clips of the model."""
+    clips = tables["model"].drop_duplicates("clip").sort_values(["task", "split", "seed"])
+    wide = {}
+    for source in SOURCES:
+        rows = tables[source][np.isfinite(tables[source]["value"].astype(float))]
+        wide[source] = rows.groupby(["clip", "reading"])["value"].mean().unstack("reading")
+    readings = tuple(sorted(set(tables["model"]["reading"]) & set().union(*(frame.columns for frame in wide.values()))))
+    values: dict[Stratum, Array] = {}
+    for (task, split), group in clips.groupby(["task", "split"], sort=True):
+        frames = [wide[source].reindex(index=group["clip"], columns=list(readings)) for source in SOURCES]
+        block = np.stack([frame.to_numpy(dtype=np.float64).T for frame in frames], axis=1)
+        values[Stratum(str(task), str(split))] = block
+    kept = [SOURCES.index(source) for source in BOUNDED]
+    flat = {key: block[:, kept].reshape(len(readings) * len(kept), -1) for key, block in values.items()}
+    shares = {
+        key: [row for row, found in enumerate(block) if _is_share(found[np.isfinite(found)])]
+        for key, block in flat.items()
+    }
+    return Panel(readings, values, resample(flat, resamples=resamples, bounded=shares))
+
+
+def reading_results(tables: Mapping[str, pd.DataFrame], resamples: int) -> dict[str, ReadingResult]:
+    """Every reading that has a value for the model or for a reference."""
+    found = panel(tables, resamples)
+    model = tables["model"]
+    headline = set(model.loc[model["axis"].notna(), "reading"])
+    first = model.drop_duplicates("reading").set_index("reading")
+    results: dict[str, ReadingResult] = {}
+    for name in found.readings:
+        statistic: Statistic = "mean" if name.split(".")[0] in headline else "median"
+        axis = first.at[name, "axis"]
+        tasks = {
+            task: _value(found, tables["model"], name, task, statistic)
+            for task in dict.fromkeys(key.task for key in found.values)
+            if any(found.of(name, task, source) for source in SOURCES)
+        }
+        results[name] = ReadingResult(
+            unit=str(first.at[name, "unit"]),
+            axis=axis if isinstance(axis, str) else None,
+            statistic=statistic,
+            tasks=tasks,
+        )
+    return results
+
+
+def _value(found: Panel, table: pd.DataFrame, reading: str, task: str, statistic: Statistic) -> ReadingValue:
+    values = {source: found.of(reading, task, source) for source in SOURCES}
+    counts = {source: sum(map(len, strata.values())) for source, strata in values.items()}
+    own = found.interval(reading, task, "model", statistic)
+    truth = found.interval(reading, task, "truth", statistic)
+    reason = ""
+    if not counts["model"]:
+        reason = _why_missing(table, reading, task)
+    elif own is None:
+        reason = f"{TOO_FEW}: {min(map(len, values['model'].values()))} in a stratum, an interval needs {FEWEST}"
+    return ReadingValue(
+        value=_point(values["model"], statistic),
+        interval=own,
+        clips=counts["model"],
+        applicable=max(counts["truth"], counts["model"]),
+        references={name: _point(values[name], statistic) for name in REFERENCES},
+        departs=bool(own and truth and (own[0] > truth[1] or own[1] < truth[0])),
+        reason=reason,
+    )
+
+
+def unavailable(table: pd.DataFrame) -> dict[str, str]:
+    """Readings that could not be computed here, with the reason.
+
+    These are the ones that lack something, and those of diagnostics that broke: not where the rollout failed, which is
+    the model's and said with the clips.
+    """
+    rows = table[table["status"] == "unavailable"].drop_duplicates("reading")
+    found = {str(row.reading): str(row.reason) for row in rows.itertuples()}
+    failed = table[(table["status"] == "failed") & table["axis"].isna()]
+    for name, rows in failed.groupby("reading"):
+        scorer = str(name).partition(".")[0]
+        broken = rows[rows["reason"].str.startswith(f"{scorer} ")]
+        if len(broken):
+            clips, most = table["clip"].nunique(), str(broken["reason"].mode().iloc[0]).removeprefix(f"{scorer} ")
+            found[str(name)] = f"{FAILED_ON} {broken['clip'].nunique()} of {clips} clips: {most}"
+    return dict(sorted(found.items()))
+
+
+def _point(strata: Mapping[Stratum, Array], statistic: Statistic) -> float | None:
+    if not strata:
+        return None
+    pooled = np.concatenate(list(strata.values()))
+    return number(np.mean(pooled) if statistic == "mean" else np.median(pooled))
+
+
+def _is_share(values: Array) -> bool:
+    return bool(len(values)) and bool(values.min() >= 0) and bool(values.max() <= 1)
+
+
+def _why_missing(table: pd.DataFrame, reading: str, task: str) -> str:
+    rows = table[(table["reading"] == reading) & (table["task"] == task)]
+    reasons = sorted(str(reason) for reason in rows["reason"].dropna() if reason)
+    return max(reasons, key=reasons.count) if reasons else "no value"

@@ -1,0 +1,237 @@
+"""Runs on the same clips: is one model ahead of another, where most, and where can that not be told?
+
+Every run is placed between ground truth and freeze of its own size, rate and context, so that runs of models that ask
+for other frames compare; the draws of the bootstrap are the same clips in each run, so that differences are paired.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from physbench.clips.clip import Row
+from physbench.errors import UsageError
+from physbench.results.bootstrap import RESAMPLES
+from physbench.results.estimates import Estimate, ends, estimate, number, one_model
+from physbench.results.read_run import read_run, rows_of, spec_of
+from physbench.results.schema import Interval, Record
+from physbench.results.skill import Array, Skills
+from physbench.results.task_roles import fixed_kinds
+from physbench.storage.run_folder import RunFolder
+
+
+class SkillDifference(Record):
+    """A skill of the first run, of another one, and the first minus the other, paired clip by clip."""
+
+    first: float | None = Field(description="Skill of the first run; null where it does not exist.")
+    other: float | None = Field(description="Skill of the other run.")
+    ahead: float | None = Field(description="first minus other.")
+    interval: Interval | None = Field(description="95 % interval of `ahead` [low, high]; null with the reason.")
+    reason: str = Field(default="", description="Why a value or the interval is null.")
+
+    @property
+    def sign(self) -> int:
+        """1: ahead, -1: behind, 0: cannot be told apart (the interval holds 0, or there is none)."""
+        if self.interval is None:
+            return 0
+        return int(self.interval[0] > 0) - int(self.interval[1] < 0)
+
+
+class RunInfo(Record):
+    """One of the runs."""
+
+    path: str = Field(description="Its folder.")
+    name: str = Field(description="Name of the model.")
+    track: str = Field(description="zero-shot, trained or privileged.")
+    render_spec: str = Field(description="Size and rate of its clips.")
+    context: int = Field(description="Context frames that count as seen.")
+
+
+class Against(Record):
+    """The first run against another one."""
+
+    other: RunInfo = Field(description="The other run.")
+    sentence: str = Field(description="The difference in words.")
+    overall: SkillDifference = Field(description="Mean of the axes.")
+    axes: dict[str, SkillDifference] = Field(description="By axis.")
+    families: dict[str, dict[str, SkillDifference]] = Field(description='By family, then axis; "overall": their mean.')
+
+
+class Comparison(Record):
+    """Paired differences of the first run and each other one."""
+
+    schema_version: int = Field(default=1, description="Version of this document's layout.")
+    suite: str = Field(description="Name of the suite.")
+    version: int = Field(description="Its version.")
+    clips: int = Field(description="Clips that all runs hold.")
+    first: RunInfo = Field(description="The first run.")
+    against: list[Against] = Field(description="The first run against each other one, in their order.")
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """One run, read and estimated."""
+
+    manifest: Mapping[str, Any]
+    info: RunInfo
+    estimate: Estimate
+
+
+def compare(first: RunFolder, *others: RunFolder, resamples: int = RESAMPLES) -> Comparison:
+    """How far `first` is ahead of each of `others`: paired differences of skill with intervals.
+
+    All runs must hold the same clips, simulated to the same states and read by the same code, else UsageError says
+    what differs and what to do.
+    """
+    from physbench.results.difference_text import sentence, told_apart
+
+    if not others:
+        raise UsageError("Expected at least two runs to compare.")
+    found = [read_run(folder) for folder in (first, *others)]
+    for folder, (manifest, _) in zip(others, found[1:], strict=True):
+        require_alike(first, found[0][0], folder, manifest)
+    folders = (first, *others)
+    names = told_apart(
+        [(str(manifest["model"]["name"]), str(run.path)) for run, (manifest, _) in zip(folders, found, strict=True)]
+    )
+    sides = []
+    for folder, name, (manifest, tables) in zip(folders, names, found, strict=True):
+        wanted = {row.id for row in rows_of(manifest)}
+        kept = {source: table[table["clip"].isin(wanted)] for source, table in tables.items()}
+        info = RunInfo(
+            path=str(folder.path),
+            name=name,
+            track=manifest["model"]["card"]["track"],
+            render_spec=str(spec_of(manifest)),
+            context=_context(manifest),
+        )
+        sides.append(Side(manifest, info, estimate(kept, resamples=resamples, fixed=fixed_kinds(manifest))))
+    left = sides[0]
+    against = []
+    for right in sides[1:]:
+        part = _against(left, right)
+        against.append(part.model_copy(update={"sentence": sentence(left.info.name, part)}))
+    suite = left.manifest["suite"]
+    return Comparison(
+        suite=str(suite["name"]),
+        version=int(suite["version"]),
+        clips=len(rows_of(dict(left.manifest))),
+        first=left.info,
+        against=against,
+    )
+
+
+def require_alike(first: RunFolder, a: Mapping[str, Any], second: RunFolder, b: Mapping[str, Any]) -> None:
+    """Raise UsageError where two runs cannot be compared clip by clip, with what differs and the remedy."""
+    ours, theirs = rows_of(dict(a)), rows_of(dict(b))
+    start = f"{first.path} and {second.path} cannot be compared clip by clip"
+    if set(ours) != set(theirs):
+        same = len(set(ours) & set(theirs))
+        raise UsageError(
+            f"{start}: the first holds {_held(a, ours)}, the second {_held(b, theirs)}, {same} of them the same. "
+            "Run both with the same --suite, --tasks and --limit."
+        )
+    if a["suite"]["hash"] != b["suite"]["hash"]:
+        raise UsageError(
+            f"{start}: their clips were simulated to other states. Run both on one machine; "
+            "`physbench data verify` says which one reproduces the suite."
+        )
+    codes = [dict(manifest.get("versions") or {}).get("code") for manifest in (a, b)]
+    if codes[0] != codes[1]:
+        raise UsageError(
+            f"{start}: they were scored by other code ({codes[0]}, {codes[1]}). Run the older one again with --fresh."
+        )
+
+
+def require_physicist(run: RunFolder, physicist: RunFolder) -> None:
+    """Raise UsageError where `physicist` is no finished run of `baseline:physicist` under the conditions of `run`."""
+    (ours, _), (theirs, _) = read_run(run), read_run(physicist)
+    again = f"Run physbench eval baseline:physicist with the --suite, --tasks and --limit of {run.path}."
+    target = theirs["model"]["target"]
+    if target != "baseline:physicist":
+        raise UsageError(f"{physicist.path} is a run of {target}. {again}")
+    require_alike(run, ours, physicist, theirs)
+    for words, a, b in (
+        ("size and rate", str(spec_of(ours)), str(spec_of(theirs))),
+        ("context frames", _context(ours), _context(theirs)),
+    ):
+        if a != b:
+            raise UsageError(f"{physicist.path} has other {words} than {run.path} ({b}, {a}). {again}")
+
+
+def _context(manifest: Mapping[str, Any]) -> int:
+    return int(manifest.get("context") or manifest["model"]["card"]["context_frames"])
+
+
+def _held(manifest: Mapping[str, Any], rows: Sequence[Row]) -> str:
+    suite = manifest["suite"]
+    return f"{len(rows)} clips of {suite['name']} {suite['version']}"
+
+
+def _against(left: Side, right: Side) -> Against:
+    a, b = left.estimate, right.estimate
+    axes = {name: k for k, name in enumerate(a.qualities.axes)}
+    families = dict.fromkeys(task.split("/")[0] for task in a.tasks)
+    every = [difference(a, b, None, family) for family in families]
+    return Against(
+        other=right.info,
+        sentence="",
+        overall=difference(a, b),
+        axes={name: difference(a, b, k) for name, k in axes.items()},
+        families={
+            family: {"overall": whole, **{name: difference(a, b, k, family) for name, k in axes.items()}}
+            for family, whole in zip(families, every, strict=True)
+        },
+    )
+
+
+def difference(a: Estimate, b: Estimate, axis: int | None = None, family: str | None = None) -> SkillDifference:
+    """First minus other on one axis or over all, in one family or over all."""
+    ours, theirs = (value(e.point[0], axis, family) for e in (a, b))
+    axes = range(len(a.qualities.axes)) if axis is None else (axis,)
+    reasons = [
+        e.too_few(k, scored)
+        for e in (a, b)
+        for k in axes
+        if (scored := e.scored(k, e.family(family) if family else None))
+    ]
+    reason = next((reason for reason in reasons if reason), "")
+    if not np.isfinite(ours - theirs):
+        reason = "no skill on every axis" if axis is None else "no skill"
+        return SkillDifference(first=number(ours), other=number(theirs), ahead=None, interval=None, reason=reason)
+    ours_drawn, theirs_drawn = (value(e.draws[0], axis, family) for e in (a, b))
+    interval = a.resampled.interval(ours_drawn, theirs_drawn, one_model=one_model(a, b))
+    return SkillDifference(
+        first=number(ours),
+        other=number(theirs),
+        ahead=number(ours - theirs),
+        interval=None if reason else ends(interval),
+        reason=reason,
+    )
+
+
+def value(skills: Skills, axis: int | None, family: str | None) -> Array:
+    """Skill (...) on an axis (None: the mean over axes), over all or in one family.
+
+    In a family it is that of its informative tasks plus what its guards cost; with guards alone it is their cost. The
+    mean is over the axes on which the family is informative, plus the mean of what the others cost: ground truth has 1,
+    or 0 where guards are all there is.
+    """
+    if family is None:
+        return skills.overall if axis is None else skills.axis[..., axis]
+    gain, cost = skills.informative[family], skills.guard[family]
+    both = np.where(np.isfinite(gain), gain + np.nan_to_num(cost, nan=0.0), cost)  # (..., A)
+    if axis is not None:
+        return np.asarray(both[..., axis], dtype=np.float64)
+    gains, costs = _mean(np.where(np.isfinite(gain), both, np.nan)), _mean(np.where(np.isfinite(gain), np.nan, cost))
+    return np.where(np.isfinite(gains), gains + np.nan_to_num(costs, nan=0.0), costs)
+
+
+def _mean(values: Array) -> Array:
+    """Mean over the last axis without NaN; NaN where nothing is left."""
+    count = np.isfinite(values).sum(axis=-1)
+    return np.where(count > 0, np.nansum(values, axis=-1) / np.maximum(count, 1), np.nan)

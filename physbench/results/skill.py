@@ -1,0 +1,228 @@
+"""From qualities of clips to skill: 1 is ground truth, 0 the frozen last frame, both through the same measuring chain.
+
+A task is *informative* on an axis where mean qualities differ, Q_truth - Q_freeze >= 0.25:
+s = (Q - Q_freeze) / (Q_truth - Q_freeze). Elsewhere it is a *guard*, which can only cost:
+Q / min(Q_truth, Q_freeze) - 1, at most 0 after averaging a family's guards. Where truth and freeze both lie below 0.5
+the task is not scored. In suites that come with physbench all this is fixed for a version and a class of sizes.
+Axis skill = mean over families of their informative tasks + mean over families of their guards, at least -1.
+Overall = mean of all axes, if all exist.
+
+Everything works on the last axes of its arrays, so that a point estimate and 10,000 resamples take the same path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.errors import PhysbenchError
+from physbench.scoring.scorer_protocol import AXES
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = NDArray[np.float64]
+Kind = Literal["informative", "guard", "unscored", "absent"]  # absent: no clip of the task counts on the axis
+
+INFORMATIVE_FROM = 0.25  # Q_truth - Q_freeze
+TELLING = 0.1  # Q_truth - Q_freeze of a run's own clips, without which a task that is informative otherwise is not
+UNSCORED_BELOW = 0.5  # of both Q_truth and Q_freeze
+SKILL_FLOOR = -1.0
+REFERENCES = ("truth", "freeze")
+
+
+@dataclass(frozen=True, order=True)
+class Stratum:
+    """Clips that are resampled among themselves."""
+
+    task: str
+    split: str
+
+    @property
+    def family(self) -> str:
+        return self.task.split("/")[0]
+
+
+@dataclass(frozen=True, eq=False)
+class Qualities:
+    """Qualities of the same clips for several sources: one or more models, then truth and freeze.
+
+    values: per stratum (S, A, n), NaN where a clip does not count on an axis. A clip counts where ground truth has a
+    quality; what has none there (a failed clip, a missing row) is 0: missing is a failure.
+    """
+
+    sources: tuple[str, ...]  # (S,)
+    axes: tuple[str, ...]  # (A,)
+    values: dict[Stratum, Array]
+    clips: dict[Stratum, tuple[str, ...]] = field(default_factory=dict)  # (n,) ids
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(stratum.task for stratum in self.values))
+
+    def counts(self) -> dict[Stratum, NDArray[np.int64]]:
+        """Number of clips that count (A,)."""
+        return {key: np.isfinite(block[0]).sum(axis=-1) for key, block in self.values.items()}
+
+    def means(self) -> dict[Stratum, Array]:
+        """Mean quality per stratum (S, A); NaN where no clip counts."""
+        return {key: _mean(block) for key, block in self.values.items()}
+
+
+def _mean(values: Array) -> Array:
+    """Mean over the last axis without NaN; NaN where nothing is left."""
+    good = np.isfinite(values)
+    count = good.sum(axis=-1)
+    return np.where(count > 0, np.where(good, values, 0.0).sum(axis=-1) / np.maximum(count, 1), np.nan)
+
+
+def _clip_qualities(table: pd.DataFrame) -> pd.DataFrame:
+    """Headline rows of a score table -> one row per clip, one column per axis: mean over the clip's samples."""
+    rows = table[table["axis"].notna()]
+    quality = rows["quality"].astype(float)
+    wide = quality.groupby([rows["clip"], rows["axis"]]).mean().unstack("axis")
+    return wide.astype(float)
+
+
+def clip_qualities(
+    models: Mapping[str, pd.DataFrame],
+    truth: pd.DataFrame,
+    freeze: pd.DataFrame,
+    axes: tuple[str, ...] = AXES,
+) -> Qualities:
+    """Line up score tables (fields of ScoreRow) of one or more models with truth and freeze on the same clips.
+
+    The clips are those of the first model. An axis that one of the models was not scored on counts nowhere.
+    Raises PhysbenchError where a table lacks a clip.
+    """
+    tables = {**models, "truth": truth, "freeze": freeze}
+    first = next(iter(models.values()))
+    clips = first.drop_duplicates("clip")[["clip", "task", "split", "seed"]].sort_values(["task", "split", "seed"])
+    wide = {}
+    for name, table in tables.items():
+        missing = set(clips["clip"]) - set(table["clip"])
+        if missing:
+            raise PhysbenchError(
+                f"The scores of {name} lack {len(missing)} of {len(clips)} clips, the first {min(missing)}. "
+                "Run the same command with --resume, or start afresh with --fresh."
+            )
+        wide[name] = _clip_qualities(table).reindex(columns=list(axes))
+    measured = np.array([all(wide[name][axis].notna().any() for name in models) for axis in axes])
+    rows = {name: wide[name].reindex(clips["clip"]).to_numpy(dtype=np.float64) for name in tables}  # (clips, A)
+    clips["place"] = np.arange(len(clips))
+    values, ids = {}, {}
+    for (task, split), group in clips.groupby(["task", "split"], sort=True):
+        names = tuple(group["clip"])
+        block = np.stack([rows[name][group["place"]].T for name in tables])  # (S, A, n)
+        counts = np.isfinite(block[list(tables).index("truth")]) & measured[:, None]  # (A, n)
+        values[Stratum(str(task), str(split))] = np.where(counts, np.nan_to_num(block, nan=0.0), np.nan)
+        ids[Stratum(str(task), str(split))] = names
+    return Qualities(tuple(tables), axes, values, ids)
+
+
+def task_means(means: Mapping[Stratum, Array], counts: Mapping[Stratum, NDArray[np.int64]]) -> dict[str, Array]:
+    """Stratum means (..., S, A) -> task means (..., S, A), each clip with the same weight; NaN where none counts."""
+    result: dict[str, Array] = {}
+    for task in dict.fromkeys(stratum.task for stratum in means):
+        keys = [stratum for stratum in means if stratum.task == task]
+        total = np.sum([counts[key] for key in keys], axis=0)
+        sums = sum(np.where(counts[key] > 0, means[key], 0.0) * counts[key] for key in keys)
+        result[task] = np.where(total > 0, sums / np.maximum(total, 1), np.nan)
+    return result
+
+
+def kind(truth: float, freeze: float) -> Kind:
+    """What a task can tell on an axis, from the mean qualities of ground truth and of the frozen last frame."""
+    if not np.isfinite(truth) or not np.isfinite(freeze):
+        return "absent"
+    if truth < UNSCORED_BELOW and freeze < UNSCORED_BELOW:
+        return "unscored"
+    return "informative" if truth - freeze >= INFORMATIVE_FROM - 1e-12 else "guard"
+
+
+def kinds(qualities: Qualities, fixed: Mapping[str, Mapping[str, Kind]] | None = None) -> dict[str, tuple[Kind, ...]]:
+    """Kind of every task on every axis (A,): that which is `fixed` by task and axis, else from the point estimates.
+
+    What is fixed does not hold where these clips say nothing: none of them counts, or a task is informative and in them
+    truth is less than TELLING ahead of freeze, so that the skill would be a quotient of noise.
+    """
+    means = task_means(qualities.means(), qualities.counts())
+    truth, freeze = (qualities.sources.index(name) for name in REFERENCES)
+    found = {}
+    for task, q in means.items():
+        row = []
+        for a, axis in enumerate(qualities.axes):
+            here = kind(float(q[truth, a]), float(q[freeze, a]))
+            wanted = (fixed or {}).get(task, {}).get(axis, here)
+            silent = here == "absent" or (wanted == "informative" and q[truth, a] - q[freeze, a] < TELLING)
+            row.append(here if silent or wanted == "absent" else wanted)
+        found[task] = tuple(row)
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class Skills:
+    """Skill of one source at every level; arrays (..., A), NaN where it does not exist."""
+
+    quality: dict[str, Array]  # per task
+    task: dict[str, Array]  # per task; a guard at most 0
+    family_quality: dict[str, Array]
+    informative: dict[str, Array]  # per family: mean of its informative tasks
+    guard: dict[str, Array]  # per family: mean of its guards, at most 0
+    axis_quality: Array
+    axis: Array
+    overall: Array  # (...)
+
+
+def skills(means: Mapping[str, Array], kinds: Mapping[str, tuple[Kind, ...]], model: int, references: slice) -> Skills:
+    """Skill at every level from task means (..., S, A); `model` and `references` (truth, freeze) index the sources."""
+    quality, task_skill, raw = {}, {}, {}
+    for task, q in means.items():
+        own = q[..., model, :]
+        truth, freeze = np.moveaxis(q[..., references, :], -2, 0)
+        is_informative, is_guard = (np.array([k == wanted for k in kinds[task]]) for wanted in ("informative", "guard"))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            gain = (own - freeze) / np.maximum(truth - freeze, 1e-6)
+            loss = own / np.maximum(np.minimum(truth, freeze), 1e-6) - 1
+        quality[task] = own
+        raw[task] = np.where(is_informative, gain, np.where(is_guard, loss, np.nan))
+        task_skill[task] = np.where(is_guard, np.minimum(raw[task], 0.0), raw[task])
+    families = tuple(dict.fromkeys(task.split("/")[0] for task in means))
+    family_quality, informative, guard = {}, {}, {}
+    for family in families:
+        members = [task for task in means if task.split("/")[0] == family]
+        family_quality[family] = _mean_of([np.where(_scored(kinds[t]), quality[t], np.nan) for t in members])
+        informative[family] = _mean_of([np.where(_is(kinds[t], "informative"), raw[t], np.nan) for t in members])
+        guard[family] = np.minimum(_mean_of([np.where(_is(kinds[t], "guard"), raw[t], np.nan) for t in members]), 0.0)
+    gain = _mean_of(list(informative.values()))
+    axis = np.maximum(gain + np.nan_to_num(_mean_of(list(guard.values())), nan=0.0), SKILL_FLOOR)
+    return Skills(
+        quality,
+        task_skill,
+        family_quality,
+        informative,
+        guard,
+        _mean_of(list(family_quality.values())),
+        axis,
+        axis.mean(axis=-1),
+    )
+
+
+def _is(kinds: tuple[Kind, ...], wanted: Kind) -> NDArray[np.bool_]:
+    return np.array([kind == wanted for kind in kinds])
+
+
+def _scored(kinds: tuple[Kind, ...]) -> NDArray[np.bool_]:
+    return np.array([kind in ("informative", "guard") for kind in kinds])
+
+
+def _mean_of(arrays: list[Array]) -> Array:
+    """Mean over a list of (..., A), leaving out NaN; NaN where nothing is left."""
+    known = [np.isfinite(array) for array in arrays]
+    count = sum(good.astype(np.float64) for good in known)
+    total = sum(np.where(good, array, 0.0) for good, array in zip(known, arrays, strict=True))
+    return np.asarray(np.where(count > 0, total / np.maximum(count, 1.0), np.nan), dtype=np.float64)

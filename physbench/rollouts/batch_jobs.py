@@ -1,0 +1,105 @@
+"""Turns a batch of clips into what is sent to the model's process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.adapters.model_protocol import ModelCard
+from physbench.clips.clip import Clip
+from physbench.clips.scene_changes import CHANGES
+from physbench.errors import PhysbenchError
+from physbench.rollouts.batch_plan import Batch, item_seed
+from physbench.rollouts.messages import RolloutJob
+
+ACTION_WIDTH = 6  # hue as RGB, impulse in N s
+
+
+def stored_frames(card: ModelCard, horizon: int, chain: bool) -> int:
+    """Frames that will be there: fewer than the horizon only where a short model is not chained."""
+    return horizon if chain or card.max_horizon is None else min(horizon, card.max_horizon)
+
+
+def context_of(clip: Clip, card: ModelCard) -> NDArray[np.uint8]:
+    """The frames that the model sees (C, H, W, 3), the first one repeated where C reaches behind the history."""
+    seen = clip.context(card.scored_context)
+    missing = card.context_frames - len(seen)
+    return np.concatenate([np.repeat(seen[:1], missing, axis=0), seen]) if missing else seen
+
+
+def actions_of(clips: Sequence[Clip], card: ModelCard) -> NDArray[np.float32] | None:
+    """Actions (B, C + horizon, 6), zeros for clips without; None if no clip has any or the model takes none.
+
+    A clip from which the pushes were taken has them, all nought: what a model is given of a pair does not depend on
+    whether both clips share a batch.
+    """
+    tables = [clip.actions(card.scored_context) for clip in clips] if card.uses_actions else []
+    told = any(clip.row.change and CHANGES[clip.row.change].by_actions for clip in clips)
+    if all(table is None for table in tables) and not (card.uses_actions and told):
+        return None
+    batch = np.zeros((len(clips), card.context_frames + clips[0].horizon, ACTION_WIDTH), dtype=np.float32)
+    for row, table in zip(batch, tables, strict=True):
+        if table is not None:
+            row[len(row) - len(table) :] = table
+    return batch
+
+
+def make_job(
+    index: int,
+    batch: Batch,
+    clips: Sequence[Clip],
+    card: ModelCard,
+    *,
+    privileged: bool,
+    recorded: bool = False,
+    chain: bool,
+    seed: int,
+    part_size: int | None,
+    memory: int,
+    offset: int,
+) -> RolloutJob:
+    """Describe a whole batch. Clips of another horizon or size than planned are refused."""
+    for clip in clips:
+        if clip.horizon != batch.horizon or clip.spec != card.spec:
+            raise PhysbenchError(
+                f"Clip {clip.id}: expected {batch.horizon} frames to predict at {card.spec}, got {clip.horizon} at "
+                f"{clip.spec}. The clip cache may be stale: remove it and try again."
+            )
+    size = len(batch.items)
+    return RolloutJob(
+        index=index,
+        positions=tuple(range(size)),
+        part_size=min(part_size or size, size),
+        batch_size=size,
+        horizon=batch.horizon,
+        stored=stored_frames(card, batch.horizon, chain),
+        chain=chain,
+        seeds=tuple(item_seed(item.row, item.sample, seed) for item in batch.items),
+        prompts=tuple(clip.scene.prompt if card.uses_prompt else "" for clip in clips),
+        context=None if privileged else np.stack([context_of(clip, card) for clip in clips]),
+        actions=None if privileged else actions_of(clips, card),
+        clips=tuple(clips) if privileged else None,
+        memory=memory,
+        offset=offset,
+        items=tuple((item.row.id, item.sample) for item in batch.items) if recorded else (),
+    )
+
+
+def rest_of(job: RolloutJob, positions: Sequence[int], part_size: int) -> RolloutJob:
+    """The same job for some of its positions only."""
+    slots = [job.positions.index(position) for position in positions]
+    return RolloutJob(
+        **{
+            **vars(job),
+            "positions": tuple(positions),
+            "part_size": part_size,
+            "seeds": tuple(job.seeds[slot] for slot in slots),
+            "prompts": tuple(job.prompts[slot] for slot in slots),
+            "context": None if job.context is None else job.context[slots],
+            "actions": None if job.actions is None else job.actions[slots],
+            "clips": None if job.clips is None else tuple(job.clips[slot] for slot in slots),
+            "items": tuple(job.items[slot] for slot in slots) if job.items else (),
+        }
+    )

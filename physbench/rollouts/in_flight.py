@@ -1,0 +1,64 @@
+"""A batch on its way through the model's process, and what came back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.rollouts.batch_plan import Batch
+from physbench.rollouts.messages import PositionResult, RolloutEvent, RolloutJob, Started
+from physbench.rollouts.rollout import Rollout
+
+
+@dataclass(frozen=True, eq=False)
+class BatchResult:
+    """The rollouts of one batch of the plan, in its order."""
+
+    index: int
+    batch: Batch
+    rollouts: tuple[Rollout, ...]
+    seconds: float  # the model's own time
+    events: tuple[RolloutEvent, ...]
+
+    def __iter__(self) -> Iterator[Rollout]:
+        return iter(self.rollouts)
+
+
+@dataclass
+class Pending:
+    """A batch that the model's process has or will get."""
+
+    index: int
+    batch: Batch
+    job: RolloutJob
+    outcomes: dict[int, PositionResult] = field(default_factory=dict)
+    events: list[RolloutEvent] = field(default_factory=list)
+    started: Started | None = None
+    lost: bool = False  # the process was gone before it began
+
+    def fail(self, positions: Sequence[int], reason: str) -> None:
+        for position in positions:
+            self.outcomes[position] = PositionResult(position, 0, 0, 0.0, reason)
+
+    def missing(self) -> list[int]:
+        return [position for position in range(self.job.batch_size) if position not in self.outcomes]
+
+    def result(self, memory: NDArray[np.uint8], size: tuple[int, int]) -> BatchResult:
+        """Copy the frames out of the shared memory, channels last."""
+        job = self.job
+        shape = (job.batch_size, job.stored, 3, *size)
+        planes = memory[job.offset : job.offset + int(np.prod(shape))].reshape(shape)
+        rollouts = []
+        for position, item in enumerate(self.batch.items):
+            outcome = self.outcomes[position]
+            frames = np.empty((outcome.frames, *size, 3), dtype=np.uint8)
+            for channel in range(3):
+                frames[..., channel] = planes[position, : outcome.frames, channel]
+            rollouts.append(
+                Rollout(item.row.id, item.sample, frames, outcome.failure, outcome.chained, outcome.seconds)
+            )
+        seconds = sum(rollout.seconds for rollout in rollouts)
+        return BatchResult(self.index, self.batch, tuple(rollouts), seconds, tuple(self.events))

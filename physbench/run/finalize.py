@@ -1,0 +1,62 @@
+"""The end of a run: parts become tables, tables the result, and the result the report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from physbench.results.read_run import REFERENCES
+from physbench.rollouts.batch_plan import BatchItem
+from physbench.run.rollout_store import drop_rollout
+from physbench.run.run_state import Run
+from physbench.run.score_shards import read_part, write_scores
+from physbench.scoring.scorer_protocol import ScoreRow
+from physbench.storage.run_folder import RunFolder
+
+
+def compile_scores(folder: RunFolder, items: Iterable[BatchItem]) -> None:
+    """scores.parquet from the parts, in the order of the suite."""
+    rows = []
+    for item in items:
+        part = read_part(folder.part(item.row.id, item.sample))
+        if part is None:
+            raise RuntimeError(f"{folder.part(item.row.id, item.sample)} is missing.")
+        together = read_part(folder.together(item.row.id)) if item.sample == 0 else None
+        for joint in (together, read_part(folder.pair(item.row.id, item.sample))):
+            part = part if joint is None else replaced(part, joint)
+        rows += part
+    write_scores(folder.scores, rows)
+
+
+def replaced(part: list[ScoreRow], joint: list[ScoreRow]) -> list[ScoreRow]:
+    """Rows of one rollout, with those that it has together with others in the place of what it alone reads."""
+    names = {row.reading.partition(".")[0] for row in joint}
+    kept = [row for row in part if row.reading.partition(".")[0] not in names]
+    return sorted(kept + joint, key=lambda row: row.reading.partition(".")[0])
+
+
+def finish(run: Run) -> None:
+    """Write tables, result.json and report, then let go of the rollouts that nobody asked to keep."""
+    from physbench.report.report_page import write_report
+    from physbench.results.build_result import write_result
+
+    compile_scores(run.folder, run.items)
+    for name in REFERENCES:
+        compile_scores(run.folder.reference(name), (BatchItem(row) for row in run.suite.rows))
+    write_result(run.folder)
+    if run.report:
+        run.say("Writing the report ...")
+        write_report(run.folder)
+    prune(run)
+
+
+def prune(run: Run) -> None:
+    """Keep the rollouts that --keep-rollouts names."""
+    from physbench.report.clip_selection import shown_clips
+
+    keep = run.options.keep_rollouts
+    if keep == "all":
+        return
+    shown = set(shown_clips(run.folder)) if keep == "shown" else set()
+    for item in run.items:
+        if item.sample > 0 or item.row.id not in shown:
+            drop_rollout(run.folder, item.row.id, item.sample)

@@ -1,0 +1,222 @@
+"""The middle of a run: clips are made, rolled out, tracked and scored at the same time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from physbench.clips.clip import Clip, Row
+from physbench.clips.store import ClipStore
+from physbench.clips.suite import OWN
+from physbench.errors import PhysbenchError, UsageError
+from physbench.progress import Progress
+from physbench.rollouts.batch_plan import BatchItem
+from physbench.rollouts.rollout_engine import BatchResult, RolloutEngine
+from physbench.run import worker
+from physbench.run.rollout_store import drop_rollout, store_rollout
+from physbench.run.run_manifest import card_document
+from physbench.run.run_state import Run
+from physbench.run.worker_jobs import Jobs, duration
+from physbench.run.worker_pool import Pool
+
+MOST_SAID = 5  # events
+
+
+def roll_and_score(run: Run, pool: Pool) -> int:
+    """Bring rollouts, parts and references of all clips into the folder. Returns the model's peak device memory."""
+    memory = 0
+    for _ in range(2):
+        with _engine(run) as engine:
+            lost = Middle(run, pool, engine).work()
+            memory = max(memory, engine.peak_accelerator if engine else 0)
+        if not lost:
+            return memory
+        run.say(f"{len(lost)} stored rollouts cannot be read and are made again.")
+        for item in lost:
+            drop_rollout(run.folder, item.row.id, item.sample)
+    raise PhysbenchError(f"Rollouts in {run.folder.path} cannot be read after they were written. Check the disk.")
+
+
+@contextmanager
+def _engine(run: Run) -> Iterator[RolloutEngine | None]:
+    """The model in its process; None where no rollout is missing."""
+    if run.planned and not run.missing():
+        yield None
+        return
+    o = run.options
+    run.say(f"Loading {o.model} ...")
+    sizes = [event["part_size"] for event in run.manifest.get("events", []) if event.get("part_size")]
+    if run.model is not None:
+        from physbench.rollouts.in_process import LiveEngine
+
+        with LiveEngine(run.model, chain=o.chain, seed=o.seed) as live:
+            agree(run, live)
+            yield live
+        return
+    with RolloutEngine(
+        o.model,
+        device=o.device,
+        dtype=o.dtype,
+        model_args=o.model_arg,
+        trust_code=o.trust_code,
+        timeout=o.timeout,
+        chain=o.chain,
+        seed=o.seed,
+        part_size=min(sizes, default=None),
+        debug=run.debug,
+    ) as engine:
+        agree(run, engine)
+        yield engine
+
+
+def agree(run: Run, engine: RolloutEngine) -> None:
+    """Complete the manifest with the model, or see that the model is the one of the stored manifest."""
+    info = engine.info
+    for note in info.notes:
+        run.say(note)
+    model = {"name": info.card.name, "card": card_document(info.card), "device": info.device, "dtype": info.dtype}
+    if run.planned:
+        for name, value in model.items():
+            before = run.manifest["model"].get(name)
+            if before != value:
+                raise UsageError(
+                    f"{run.folder.path} holds a run of other settings. The {name} of the model was {before}, now it is "
+                    f"{value}.\nStart over with --fresh, or choose another --out."
+                )
+        return
+    run.manifest["model"] |= model
+    run.manifest |= {
+        "render_spec": str(info.card.spec),
+        "context": info.card.scored_context,
+        "device": f"{info.device} ({info.device_name})",
+    }
+
+
+@dataclass
+class Middle:
+    """Everything that is at work between the first clip and the last score."""
+
+    run: Run
+    pool: Pool
+    engine: RolloutEngine | None
+    store: ClipStore = field(default_factory=ClipStore)
+    made: dict[Row, Future[Any]] = field(default_factory=dict)  # clips on their way
+    estimated: bool = False
+    said: int = 0
+
+    def work(self) -> list[BatchItem]:
+        """Do all that is missing. Returns items whose stored rollout cannot be read."""
+        run = self.run
+        card, rows = run.card, run.suite.rows
+        todo = {item for item in run.items if not run.scored(item)}
+        absent = self.store.missing(rows, card.spec)
+        expected = {"clip": len(absent), "references": len(rows), "score": len(todo)}
+        with Progress(f"{run.suite.name}: clips, rollouts, scores", sum(expected.values())) as progress:
+            jobs = Jobs(progress, run.workers, expected)
+            longest = [max(absent, key=run.horizon)] if absent else []  # the probe of the batch size asks for it first
+            for row in dict.fromkeys(longest + absent):
+                self.made[row] = self.pool.submit(worker.make, row, card.spec)
+                jobs.add("clip", self.made[row])
+            if self.engine is not None and not run.planned:
+                self.plan(self.engine)
+            for item in run.items:
+                if item in todo and run.rolled(item):
+                    self.score(jobs, item)
+                    todo.discard(item)
+            for row in rows:
+                future = self.pool.submit(worker.references, run.folder.path, row, card, run.options.scorers)
+                jobs.add("references", future)
+            if self.engine is not None:
+                self.roll(self.engine, jobs, todo)
+            results = jobs.results(lambda: self.estimate(jobs, 0.0))
+        self.note_states(results)
+        return [
+            BatchItem(done.row, done.sample) for done in results if isinstance(done, worker.Scored) and not done.found
+        ]
+
+    def plan(self, engine: RolloutEngine) -> None:
+        """Fix which clips share a batch, and write it down before the first one."""
+        run = self.run
+        rows = run.suite.rows
+        o = run.options
+        batches = engine.plan(rows, batch_size=o.batch_size, samples=o.samples, load=self.clip, horizon=run.horizon)
+        longest = max(batch.horizon for batch in batches)
+        chained = -(-longest // (run.card.max_horizon or longest)) if o.chain else 1
+        run.manifest |= {"batches": [batch.ids for batch in batches], "events": [], "speed": {"chained": chained}}
+        run.save_manifest()
+        run.say(
+            f"{run.manifest['model']['name']} on {run.suite.name}: {len(rows)} clips of {run.manifest['render_spec']} "
+            f"in {len(batches)} batches on {run.manifest['model']['device']}, into {run.folder.path}"
+        )
+
+    def roll(self, engine: RolloutEngine, jobs: Jobs, todo: set[BatchItem]) -> None:
+        """Roll out what is missing, keep it, and have it scored."""
+        run = self.run
+        only = run.missing()
+        begun = time.monotonic()
+        for number, result in enumerate(engine.run(run.batches(), self.clip, only=only), 1):
+            for item, rollout in zip(result.batch.items, result.rollouts, strict=True):
+                if not run.rolled(item) and not run.scored(item):
+                    store_rollout(run.folder, rollout, run.card.fps)
+                if item in todo:
+                    self.score(jobs, item)
+                    todo.discard(item)
+            self.write_down(result)
+            jobs.raise_failure()
+            self.estimate(jobs, (time.monotonic() - begun) / number * (len(only) - number))
+        for note in engine.notes:
+            self.say_once(note)
+
+    def write_down(self, result: BatchResult) -> None:
+        """Times and events of a batch go into the manifest."""
+        speed = self.run.manifest["speed"]
+        self.run.count_time("model_seconds", result.seconds)
+        speed["model_frames"] = speed.get("model_frames", 0) + sum(len(one.frames) for one in result.rollouts)
+        if result.events:
+            self.run.manifest["events"] += [event.document() for event in result.events]
+            self.run.save_manifest()
+            for event in result.events:
+                self.say_once(f"Batch {event.batch + 1}: {event.detail}")
+
+    def say_once(self, message: str) -> None:
+        """What a model does again and again is said a few times; all of it is in the manifest and the report."""
+        self.said += 1
+        if self.said <= MOST_SAID:
+            self.run.say(message)
+        elif self.said == MOST_SAID + 1:
+            self.run.say(f"Further events are in {self.run.folder.manifest}.")
+
+    def score(self, jobs: Jobs, item: BatchItem) -> None:
+        run = self.run
+        folder, scorers = run.folder.path, run.options.scorers
+        jobs.add("score", self.pool.submit(worker.score, folder, item.row, item.sample, run.card, scorers))
+
+    def clip(self, row: Row) -> Clip:
+        """A clip for the model, as soon as it is made."""
+        if row in self.made:
+            self.made[row].result()
+        return self.store.get(row, self.run.card.spec)
+
+    def estimate(self, jobs: Jobs, rolling: float) -> None:
+        """Say once how long it will take, as soon as that can be known after the first batch."""
+        left = jobs.seconds_left()
+        if not self.estimated and left is not None:
+            self.estimated = True
+            if max(left, rolling) > 2:
+                self.run.say(f"About {duration(max(left, rolling))} left.")
+
+    def note_states(self, results: list[Any]) -> None:
+        """Mark the run as local where this machine does not reproduce the suite's states."""
+        suite = self.run.suite
+        states = {done.row: done.state_hash for done in results if isinstance(done, worker.Referenced)}
+        other = [row for row, state in states.items() if row in suite.golden and suite.golden[row].state_hash != state]
+        self.run.manifest["suite"]["local"] = bool(other) or suite.name.startswith(OWN)
+        if other:
+            self.run.say(
+                f"Warning: this machine simulates {len(other)} clips differently from the suite's golden states (the "
+                f"first is {other[0].id}): the result is marked local. See `physbench data verify`."
+            )

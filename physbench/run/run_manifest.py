@@ -1,0 +1,181 @@
+"""manifest.json: everything that a run was decided by, written before its first batch."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from physbench import __version__
+from physbench.adapters.model_protocol import ModelCard
+from physbench.clips.clip import Row
+from physbench.clips.suite import OWN, Suite
+from physbench.errors import UsageError
+from physbench.plugins import user_files
+from physbench.results.read_run import MANIFEST_VERSION
+from physbench.run.options import Options
+
+Document = dict[str, Any]
+
+MOST_READ = 1 << 30  # bytes of a folder behind --model-arg that are hashed
+MOST_FILES = 10_000
+
+
+def card_document(card: ModelCard) -> Document:
+    return {**dataclasses.asdict(card), "image_size": list(card.image_size)}
+
+
+def card_from(document: Document) -> ModelCard:
+    return ModelCard(**{**document, "image_size": tuple(document["image_size"])})
+
+
+def file_hashes(model_args: Mapping[str, str]) -> Document:
+    """Hash of each file and folder that is handed to a factory: a model's weights are part of the model."""
+    hashes = {}
+    for key, value in model_args.items():
+        with contextlib.suppress(OSError, RuntimeError):  # a text may be longer than a name can be, a home unknown
+            path = Path(value).expanduser()
+            if path.is_file():
+                with path.open("rb") as file:
+                    hashes[key] = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+            elif value and path.is_dir() and any(path.iterdir()):
+                hashes[key] = _folder_hash(path)
+    return hashes
+
+
+def _folder_hash(folder: Path) -> str:
+    """Hash of the names in a folder and of what they hold; of large files, and of very many, size and time instead."""
+    digest, read, number = hashlib.sha256(), 0, 0
+    for root, folders, names in os.walk(folder):
+        folders.sort()
+        for name in sorted(names):
+            path = Path(root) / name
+            stat = path.stat()
+            digest.update(f"{path.relative_to(folder).as_posix()}|{stat.st_size}|".encode())
+            if read + stat.st_size <= MOST_READ:
+                with path.open("rb") as file:
+                    digest.update(hashlib.file_digest(file, "sha256").digest())
+                read += stat.st_size
+            else:
+                digest.update(f"{stat.st_mtime_ns}|".encode())
+            number += 1
+            if number == MOST_FILES:
+                return digest.hexdigest()[:16]
+    return digest.hexdigest()[:16]
+
+
+def _row_document(row: Row) -> Document:
+    """What names a clip; its change where there is one."""
+    return {name: value for name, value in dataclasses.asdict(row).items() if value != ""}
+
+
+def asked_document(
+    options: Options, suite: Suite, sha256: str | None, versions: Document, foreign_code: str | None = None
+) -> Document:
+    """The part of the manifest that is known before the model is loaded: what a resumed run must agree with."""
+    return {
+        "schema_version": MANIFEST_VERSION,
+        "physbench_version": __version__,
+        "suite": {
+            "name": suite.name,
+            "version": suite.version,
+            "hash": suite.hash,
+            "local": suite.name.startswith(OWN),
+            "partial": suite.partial,
+            "rows": [_row_document(row) for row in suite.rows],
+        },
+        "model": {
+            "target": options.model,
+            "sha256": sha256,
+            "args": dict(options.model_arg),
+            "files": file_hashes(options.model_arg),
+        },
+        "files": {"tasks": user_files.documents(options.tasks), "scorers": user_files.documents(options.scorers)},
+        "options": options.document(),
+        "seed": options.seed,
+        "versions": versions,
+        "foreign_code": foreign_code,  # of scorers that do not come with physbench: their readings, and no skill
+    }
+
+
+# What decides rollouts and scores, with the words by which a user knows it. Speed, workers and time-outs do not.
+_DECIDING: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("MODEL", ("model", "target")),
+    ("The content of MODEL (sha256)", ("model", "sha256")),
+    ("--model-arg", ("model", "args")),
+    ("The content of the files behind --model-arg", ("model", "files")),
+    ("--suite", ("suite", "name")),
+    ("The version of the suite", ("suite", "version")),
+    ("The content of the files of --tasks", ("files", "tasks")),
+    ("The content of the files of --scorers", ("files", "scorers")),
+    ("The source code of scorers that are not physbench's", ("foreign_code",)),
+    ("The choice of clips (--tasks, --limit)", ("suite", "rows")),
+    ("The hash of the suite", ("suite", "hash")),
+    ("--scorers", ("options", "scorers")),
+    ("--samples", ("options", "samples")),
+    ("--seed", ("options", "seed")),
+    ("--dtype", ("options", "dtype")),
+    ("--device", ("options", "device")),
+    ("--batch-size", ("options", "batch_size")),
+    ("--no-chain", ("options", "chain")),
+)
+
+
+def _at(document: Document, keys: Sequence[str]) -> Any:
+    value: Any = document
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list):
+        return f"{len(value)} clips"
+    return f"'{value}'" if isinstance(value, str) else f"{value}"
+
+
+def first_difference(stored: Document, asked: Document) -> str | None:
+    """Name the first deciding setting in which the run in the folder differs from the one asked for."""
+    versions = {**stored.get("versions", {}), **asked["versions"]}
+    deciding = (
+        *_DECIDING,
+        *(
+            ("The source code of physbench" if name == "code" else f"The version of {name}", ("versions", name))
+            for name in versions
+        ),
+    )
+    for label, keys in deciding:
+        before, now = _at(stored, keys), _at(asked, keys)
+        if before == now:
+            continue
+        if keys[0] == "files":
+            return f"{label} ({', '.join(_changed(before or [], now or []))}) has changed"
+        others = "other " if isinstance(before, list) and isinstance(now, list) and len(before) == len(now) else ""
+        return f"{label} was {_short(before)}, now it is {others}{_short(now)}"
+    return None
+
+
+def _changed(before: Sequence[Document], now: Sequence[Document]) -> list[str]:
+    """Paths of files, and of what they import, that only one of two lists of `user_files.documents` holds."""
+    found = set()
+    for file in (*before, *now):
+        if file in before and file in now:
+            continue
+        others = [other.get("imports", {}) for other in (*before, *now) if other["path"] == file["path"]]
+        edited = {path for each in others for path in each if any(other.get(path) != each[path] for other in others)}
+        found |= edited or {file["path"]}
+    return sorted(found)
+
+
+def refuse_other_settings(stored: Document, asked: Document, folder: Path) -> None:
+    """Resume goes on with the same run only: scores of two settings never mix in one folder."""
+    difference = first_difference(stored, asked)
+    if difference:
+        raise UsageError(
+            f"{folder} holds a run of other settings. {difference}.\n"
+            "Ask for the same, start over with --fresh, or choose another --out."
+        )

@@ -1,0 +1,112 @@
+"""A run at work: its settings, its folder, and what of it is done."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from physbench.adapters.model_protocol import Model, ModelCard
+from physbench.clips.clip import Row
+from physbench.clips.generate import frame_times, make_scene
+from physbench.clips.suite import Suite
+from physbench.rollouts.batch_plan import Batch, BatchItem
+from physbench.run.options import Options
+from physbench.run.rollout_store import has_rollout
+from physbench.run.run_manifest import card_from
+from physbench.run.score_shards import read_part
+from physbench.storage.atomic_write import write_json
+from physbench.storage.run_folder import RunFolder
+
+Say = Callable[[str], None]
+
+
+@dataclass
+class Run:
+    """One evaluation in its folder. `manifest` is complete once the model is loaded and the batches are planned."""
+
+    folder: RunFolder
+    options: Options
+    suite: Suite
+    manifest: dict[str, Any]
+    say: Say
+    workers: int
+    debug: bool = False  # show the tracebacks of what the model raises
+    model: Model | None = None  # one that lives in this process; None: it is loaded from options.model
+    report: bool = True  # write the report, not only the result
+    started: float = field(default_factory=time.monotonic)
+
+    @cached_property
+    def items(self) -> tuple[BatchItem, ...]:
+        """All samples of all clips in the order of the suite: that of the score table."""
+        return tuple(BatchItem(row, sample) for row in self.suite.rows for sample in range(self.options.samples))
+
+    @property
+    def planned(self) -> bool:
+        return "batches" in self.manifest
+
+    @property
+    def card(self) -> ModelCard:
+        return card_from(self.manifest["model"]["card"])
+
+    def horizon(self, row: Row) -> int:
+        """Number of frames to predict."""
+        return int((frame_times(make_scene(row), self.card.spec) > 1e-9).sum())
+
+    def batches(self) -> list[Batch]:
+        """The plan in the manifest."""
+        by_id = {item.id: item for item in self.items}
+        batches = [tuple(by_id[name] for name in names) for names in self.manifest["batches"]]
+        return [Batch(items, self.horizon(items[0].row)) for items in batches]
+
+    def scored(self, item: BatchItem) -> bool:
+        return read_part(self.folder.part(item.row.id, item.sample)) is not None
+
+    def rolled(self, item: BatchItem) -> bool:
+        return has_rollout(self.folder, item.row.id, item.sample)
+
+    def missing(self) -> list[int]:
+        """Batches of the plan with an item that is neither scored nor rolled out. They are rolled out as a whole."""
+        return [
+            index
+            for index, batch in enumerate(self.batches())
+            if not all(self.scored(item) or self.rolled(item) for item in batch.items)
+        ]
+
+    def kept(self) -> str:
+        """How much is done, for whoever interrupts it."""
+        done = sum(self.folder.part(item.row.id, item.sample).exists() for item in self.items)
+        return f"{done} of {len(self.items)} rollouts are scored and kept in {self.folder.path}"
+
+    def standing(self) -> str:
+        """How much a run that is resumed has, and what is left to do."""
+        done = sum(self.scored(item) for item in self.items)
+        if done == len(self.items):
+            return f"All {done} rollouts are scored already: only result and report are made again."
+        return f"Resuming: {done} of {len(self.items)} rollouts are scored."
+
+    def save_manifest(self) -> None:
+        write_json(self.folder.manifest, self.manifest)
+
+    def count_time(self, name: str, seconds: float) -> None:
+        """Add to a time in the manifest's `speed`, over all sessions of the run."""
+        speed = self.manifest["speed"]
+        speed[name] = round(speed.get(name, 0.0) + seconds, 3)
+
+    def close(self, peak_memory: int, model_memory: int) -> None:
+        """Write down time and memory of this session, also of one that ends early, if that is possible."""
+        if not self.planned:
+            return
+        self.count_time("total_seconds", time.monotonic() - self.started)
+        speed = self.manifest["speed"]
+        total, model = speed["total_seconds"], speed.get("model_seconds", 0.0)
+        speed["harness_share"] = round(1 - model / total, 4) if total > 0 else None
+        speed["model_frames_per_s"] = round(speed.get("model_frames", 0) / model, 1) if model > 0 else None
+        for name, size in (("peak_memory_gb", peak_memory), ("device_memory_gb", model_memory)):
+            if size:
+                speed[name] = round(max(speed.get(name) or 0.0, size / 1e9), 3)
+        with contextlib.suppress(OSError):
+            self.save_manifest()

@@ -1,0 +1,62 @@
+"""Score rows of one clip on disk, and their compilation: the same bytes for any number of workers and interruptions."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from physbench.scoring.scorer_protocol import ScoreRow
+from physbench.storage.atomic_write import write_atomically
+
+COLUMNS = tuple(item.name for item in dataclasses.fields(ScoreRow))
+SCHEMA_VERSION = "1"
+
+
+def rows_document(rows: Iterable[ScoreRow]) -> list[dict[str, Any]]:
+    """Rows as JSON values; a float survives the way there and back exactly."""
+    return [{name: getattr(row, name) for name in COLUMNS} for row in rows]
+
+
+def rows_from(document: Iterable[dict[str, Any]]) -> list[ScoreRow]:
+    return [ScoreRow(**row) for row in document]
+
+
+def write_part(path: Path, rows: Sequence[ScoreRow]) -> None:
+    """Write one clip's rows, whole or not at all."""
+    text = json.dumps({"schema_version": SCHEMA_VERSION, "rows": rows_document(rows)}, indent=0)
+    write_atomically(path, lambda part: part.write_text(text, encoding="utf-8"))
+
+
+def read_part(path: Path) -> list[ScoreRow] | None:
+    """Return the rows of a part, or None where there is none or it cannot be read: it is then scored again."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if document["schema_version"] != SCHEMA_VERSION:
+            return None
+        return rows_from(document["rows"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def write_scores(path: Path, rows: Sequence[ScoreRow]) -> None:
+    """Write scores.parquet from rows in their final order. Nothing in it depends on time, place or worker."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    kinds = {"seed": pa.int64(), "sample": pa.int64(), "value": pa.float64(), "quality": pa.float64()}
+    schema = pa.schema(
+        [pa.field(name, kinds.get(name, pa.string())) for name in COLUMNS],
+        metadata={"physbench_schema_version": SCHEMA_VERSION},
+    )
+    columns = [[getattr(row, name) for row in rows] for name in COLUMNS]
+    table = pa.table(
+        [pa.array(values, type=item.type) for values, item in zip(columns, schema, strict=True)], schema=schema
+    )
+
+    def write(part: Path) -> None:
+        pq.write_table(table, part, compression="zstd", version="2.6", row_group_size=max(1, len(rows)))
+
+    write_atomically(path, write)

@@ -1,0 +1,204 @@
+"""All scorers on one rollout of one clip."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from physbench.clips.clip import Clip
+from physbench.errors import UsageError, nearest
+from physbench.plugins import user_files
+from physbench.plugins.entry_points import entries, load
+from physbench.rollouts.rollout import Rollout
+from physbench.scoring.scorer_protocol import Reading, Scorer, ScoreRow
+from physbench.tracks.tracks import Tracks
+
+GROUP = "physbench.scorers"
+
+
+def find_scorers(glob: str | None = None, *, costly: bool = False) -> tuple[Scorer, ...]:
+    """Return the registered scorers, sorted by id, and those of the files that `glob` names.
+
+    glob: ids, what is behind their slash, globs of them, or files (`physbench.plugins.user_files`), separated by
+    commas. Files alone are added to all that is installed. Scorers that declare themselves costly come only where they
+    are named in full, or with `costly`. Scorers that do not come with physbench are diagnostics: their quality is in
+    the table of scores, and never that of an axis. Raises UsageError with the nearest names where nothing matches.
+    """
+    known = entries(GROUP)
+    parts = user_files.parts_of(glob or "*")
+    found: dict[str, Scorer] = {}
+    for part in [part for part in parts if not user_files.is_file(part)] or ["*"]:
+        names = [n for n in known if fnmatchcase(n, part) or fnmatchcase(n.split("/")[-1], part)]
+        if not names:
+            raise UsageError(f"There is no scorer named '{part}'.{_offered(part, tuple(known))}")
+        for name in names:
+            declared = load(GROUP, name)
+            if not isinstance(declared, Scorer) or declared.id != name:
+                raise UsageError(
+                    f"Entry point '{name}' in {GROUP}: expected a scorer with this id but got {declared!r:.80}."
+                )
+            if declared.costly and not costly and part not in (name, name.split("/")[-1]):
+                continue
+            found[name] = declared if known[name].value.startswith(f"{GROUP}.") else replace(declared, headline=False)
+    for part in filter(user_files.is_file, parts):
+        for file, name in user_files.opened(part):
+            declared_here = dict(user_files.members(file, lambda value: isinstance(value, Scorer)))
+            for each in user_files.pick(file, name, declared_here, "scorer").values():
+                if each.id in known or each.id in found:
+                    raise UsageError(f"{file.path}: there is a scorer '{each.id}' already. Give this one another id.")
+                found[each.id] = replace(each, headline=False)
+    return tuple(found[name] for name in sorted(found))
+
+
+def _offered(part: str, known: Sequence[str]) -> str:
+    """What may have been meant by a name or glob that fits no scorer: a group, a name like it, or all groups."""
+    groups = sorted({name.split("/")[0] for name in known})
+    plain = part.strip("*?")
+    if plain.strip("/") in groups:
+        return f" Did you mean '{plain.strip('/')}/*'?"
+    close = nearest(plain, known)
+    if close.startswith(" Did"):
+        return close
+    return f" There are {', '.join(f'{group}/*' for group in groups)}: see `physbench scorers list`."
+
+
+def score_clip(
+    clip: Clip, rollout: Rollout, context: int, scorers: Sequence[Scorer]
+) -> tuple[list[ScoreRow], Tracks | None]:
+    """Track a rollout and read it with every scorer.
+
+    Returns one row per reading, in the order of `scorers`, and the tracks: None for a failed rollout, and for one that
+    cannot be tracked. Its readings are failed with quality 0 wherever they would apply to a prediction in which nothing
+    is seen. MemoryError is passed on.
+    """
+    from physbench.tracks.tracker import track
+
+    seen = clip.context(context)
+    tracks = None
+    if rollout.failure is None:
+        try:
+            tracks = track(clip, context, np.concatenate([seen, rollout.frames[: clip.horizon]]))
+        except MemoryError:  # says nothing about the model
+            raise
+        except Exception as error:  # a broken tracker must not lose a row either
+            failure = f"tracking: {type(error).__name__}: {error}"
+            rollout = replace(rollout, frames=seen[:0], failure=failure)
+    if tracks is None:
+        try:
+            tracks = track(clip, context, seen)
+        except MemoryError:
+            raise
+        except Exception:  # not even the context: nobody knows which further readings there would be
+            failed = Reading(None, "failed", str(rollout.failure))
+            return [_row(clip, rollout, scorer, "", failed) for scorer in scorers], None
+    rows = []
+    for scorer in scorers:
+        for key, reading in _readings(scorer, clip, rollout, tracks):
+            if rollout.failure is not None and reading.status == "ok":
+                reading = replace(reading, value=None, status="failed", reason=rollout.failure)
+            rows.append(_row(clip, rollout, scorer, key, reading))
+    return rows, None if rollout.failure is not None else tracks
+
+
+def score_together(
+    clip: Clip, context: int, samples: Sequence[Tracks | None], scorers: Sequence[Scorer]
+) -> list[ScoreRow]:
+    """Read all samples of a clip (None for one that failed) with the scorers that look at them together.
+
+    The rows are those of sample 0.
+    """
+    rows = []
+    for scorer in scorers:
+        if scorer.together is not None:
+            rows += _rows(clip, 0, scorer, partial(scorer.together, clip, context, samples))
+    return rows
+
+
+def score_pair(
+    clip: Clip,
+    tracks: Tracks | None,
+    origin: Clip,
+    before: Tracks | None,
+    sample: int,
+    scorers: Sequence[Scorer],
+    unasked: str = "",
+) -> list[ScoreRow]:
+    """Read a clip with a change beside the one that it is a change of, with the scorers that look at both.
+
+    tracks, before: of the same sample of each; None for one that failed. unasked: why nothing is asked of the model.
+    The rows are those of the clip with the change.
+    """
+
+    def read(scorer: Scorer) -> dict[str, Reading]:
+        assert scorer.pair is not None
+        if unasked:
+            return {"": Reading(None, "not applicable", unasked)}
+        if tracks is None or before is None:
+            return {"": Reading(None, "failed", f"{clip.id if tracks is None else origin.id} failed")}
+        return scorer.pair(clip, tracks, origin, before)
+
+    paired = (scorer for scorer in scorers if scorer.pair is not None)
+    return [row for scorer in paired for row in _rows(clip, sample, scorer, partial(read, scorer))]
+
+
+def _rows(clip: Clip, sample: int, scorer: Scorer, read: Callable[[], dict[str, Reading]]) -> list[ScoreRow]:
+    """Rows of what more than one rollout tells."""
+    rollout = Rollout(clip.id, sample, clip.future()[:0])
+    return [_row(clip, rollout, scorer, key, reading) for key, reading in _safely(scorer, read).items()]
+
+
+def _readings(scorer: Scorer, clip: Clip, rollout: Rollout, tracks: Tracks) -> Iterator[tuple[str, Reading]]:
+    yield from _safely(scorer, lambda: scorer.function(clip, rollout, tracks)).items()
+
+
+def _safely(scorer: Scorer, read: Callable[[], Reading | dict[str, Reading]]) -> dict[str, Reading]:
+    """What a scorer reads; failed where it raises or gives no number. The reason then begins with its id."""
+    try:
+        answer = read()
+        readings = dict(answer) if isinstance(answer, dict) else {"": answer}
+        for key, reading in readings.items():
+            if not isinstance(reading, Reading):
+                named = f" as '{key}'" if key else ""
+                readings[key] = Reading(None, "failed", f"{scorer.id} gave {reading!r:.80}{named}, which is no Reading")
+            elif reading.status == "ok" and (reading.value is None or not math.isfinite(reading.value)):
+                readings[key] = Reading(None, "failed", f"{scorer.id} gave {reading.value}", reading.unit)
+    except MemoryError:
+        raise
+    except Exception as error:
+        place = Path(inspect.getsourcefile(scorer.function) or "")
+        readings = {"": Reading(None, "failed", f"{scorer.id} raised {user_files.blame(error, place)}")}
+    return readings
+
+
+def _row(clip: Clip, rollout: Rollout, scorer: Scorer, key: str, reading: Reading) -> ScoreRow:
+    quality = None
+    if scorer.quality is not None and not key:
+        if reading.status == "failed":
+            quality = 0.0
+        elif reading.status == "ok" and reading.value is not None:
+            try:
+                quality = min(max(float(scorer.quality(reading.value)), 0.0), 1.0)
+            except Exception as error:  # of somebody's declaration: it must not end the run
+                reason = f"{scorer.id} raised {type(error).__name__} in its quality: {error}"
+                reading, quality = Reading(None, "failed", reason, reading.unit), 0.0
+    return ScoreRow(
+        clip=clip.id,
+        task=clip.row.task,
+        split=clip.row.split,
+        seed=clip.row.seed,
+        sample=rollout.sample,
+        reading=f"{scorer.id}.{key}" if key else scorer.id,
+        axis=scorer.axis if scorer.headline and not key else None,
+        value=None if reading.value is None else float(reading.value),
+        unit=scorer.unit if reading.unit is None else reading.unit,
+        quality=quality,
+        status=reading.status,
+        reason=reading.reason,
+    )

@@ -1,0 +1,158 @@
+"""Least squares for arcs: Levenberg and Marquardt's method on batches of simulated candidates.
+
+Derivatives are those of the smooth model, whose touches do not jump from step to step; distances are those of the
+simulator itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.dynamics.forward_model import Trajectory
+from physbench.shadowing.hypothesis import Arc, Hypothesis
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+STEP_PLACE, STEP_SPEED = 5e-4, 2e-3  # m and m/s, of numerical derivatives
+DAMPINGS = (1e-4, 1e-2, 1.0, 100.0)
+PRESSINGS = 40  # rounds of weights
+FAR = 1e3  # sd; as far off counts where a candidate is not there
+
+
+class ArcFit:
+    """Some arcs to be fitted while others and what was before stay as they are."""
+
+    def __init__(
+        self, problem: Hypothesis, arcs: Sequence[Arc], chosen: Sequence[int], way: Trajectory | None, end: int
+    ) -> None:
+        """chosen: indices of the arcs that are fitted. way: a simulation of all arcs, None: from the beginning.
+
+        end: first frame that is not simulated.
+        """
+        self.problem, self.arcs, self.chosen = problem, list(arcs), list(chosen)
+        self.since = min(self.arcs[c].first for c in self.chosen)
+        self.frames = slice(self.since, end)
+        moved = {self.arcs[c].disc for c in self.chosen if self.arcs[c].first == self.since}
+        others = [n for n in range(len(problem.seen.diameter)) if n not in moved]
+        self._frozen = problem.frozen(way, self.since, others) if way is not None else []
+        held = {change.disc for change in self._frozen}
+        self._relevant = [
+            a
+            for a, arc in enumerate(self.arcs)
+            if arc.first < end and (arc.first >= self.since or (arc.disc in held and arc.last > self.since))
+        ]
+        self.size = [len(self.arcs[c].numbers) for c in self.chosen]
+        self.start = np.concatenate([self.arcs[c].numbers for c in self.chosen])
+        self.steps = np.concatenate(
+            [np.repeat([STEP_PLACE, STEP_SPEED], len(self.arcs[c].numbers) // 2) for c in self.chosen]
+        )
+        self._found: dict[bytes, Array] = {}  # places (F, N, 2) m of candidates that were simulated
+
+    def way(self, numbers: Array, smooth: bool = False) -> Trajectory:
+        """The motion of candidates with numbers (K, p)."""
+        parts = np.split(numbers, np.cumsum(self.size)[:-1], axis=1)
+        values = [self.arcs[a].numbers[None] for a in range(len(self.arcs))]
+        for c, part in zip(self.chosen, parts, strict=True):
+            values[c] = part
+        relevant = [self.arcs[a] for a in self._relevant]
+        changes = self.problem.changes(relevant, [values[a] for a in self._relevant], self.since, self.arcs)
+        last = self.problem.seen.steps[self.frames.stop - 1]
+        return self.problem.run([*self._frozen, *changes], int(last), smooth)
+
+    def places(self, numbers: Array, smooth: bool = False) -> Array:
+        """Places (K, F, N, 2) m of candidates with numbers (K, p); what was simulated once is kept."""
+        steps = self.problem.seen.steps[self.frames]
+        if smooth:
+            return self.way(numbers, smooth).places(steps)
+        keys = [row.tobytes() for row in numbers]
+        new = [k for k, key in enumerate(keys) if key not in self._found]
+        if new:
+            for k, place in zip(new, self.way(numbers[new]).places(steps), strict=True):
+                self._found[keys[k]] = place
+        return np.stack([self._found[key] for key in keys])
+
+    def errors(self, numbers: Array) -> Array:
+        """Distances (K, F, N) in diameters, NaN where there is no body or no point."""
+        return self.problem.errors(self.places(numbers), self.frames)
+
+    def _residuals(self, numbers: Array, weight: Array, smooth: bool) -> Array:
+        seen = self.problem.seen
+        away = (self.places(numbers, smooth) - seen.place[self.frames]) / seen.diameter[:, None] * weight[..., None]
+        flat = np.nan_to_num(away[:, weight > 0].reshape(len(numbers), -1), nan=FAR, posinf=FAR, neginf=-FAR)
+        return np.asarray(flat)
+
+    def _weight(self, mask: Mask) -> Array:
+        """1 / sd of the known points of mask (F, N), else 0."""
+        seen = self.problem.seen
+        return np.where(mask & seen.known[self.frames], 1 / seen.sd[self.frames], 0.0)
+
+    def _slopes(self, at: Array, weight: Array) -> tuple[Array, Array]:
+        """Derivatives (M, p) of the residuals by the numbers (p,), and the size (p,) of each column."""
+        moved = self._residuals(np.concatenate([at[None], at + np.diag(self.steps)]), weight, True)
+        slope = (moved[1:] - moved[0]).T / self.steps
+        return slope, np.sqrt((slope**2).sum(axis=0)) + 1e-9
+
+    def descend(self, mask: Mask, start: Array | None = None, rounds: int = 5, extra: Array | None = None) -> Array:
+        """Fit the points of mask (F, N), frames from `since` on, and return numbers (p,).
+
+        extra: (F, N) factors of the weights.
+        """
+        weight = self._weight(mask)
+        if extra is not None:
+            weight = weight * extra
+        best = self.start if start is None else start
+        count = len(best)
+        residual = self._residuals(best[None], weight, False)[0]
+        cost = float(residual @ residual)
+        for _ in range(rounds):
+            slope, scale = self._slopes(best, weight)
+            slope = slope / scale
+            normal, right = slope.T @ slope, slope.T @ residual
+            trials = np.stack([best - np.linalg.solve(normal + d * np.eye(count), right) / scale for d in DAMPINGS])
+            values = self._residuals(trials, weight, False)
+            costs = np.einsum("km,km->k", values, values)
+            chosen = int(costs.argmin())
+            gain = cost - float(costs[chosen])
+            if not gain > 1e-2 * cost:
+                if gain > 0:
+                    best = trials[chosen]
+                break
+            best, residual, cost = trials[chosen], values[chosen], float(costs[chosen])
+        return best
+
+    def least(self, mask: Mask, at: Array, weight: Array) -> float:
+        """The least largest weighted distance near numbers (p,), as far as slopes tell.
+
+        mask, weight: (F, N) of the points. Lawson's method: points are weighted by how far off they are, over and over.
+        """
+        weight = np.where(mask & self.problem.seen.known[self.frames], weight, 0.0)
+        slope, scale = self._slopes(at, weight)
+        slope, residual = slope / scale, self._residuals(at[None], weight, False)[0]
+        count, least = len(at), np.inf
+        share = np.full(len(residual) // 2, 2 / max(len(residual), 1))
+        for _ in range(PRESSINGS):
+            heavy = slope * np.repeat(share, 2)[:, None]
+            step = np.linalg.solve(heavy.T @ slope + 1e-12 * np.eye(count), heavy.T @ residual)
+            off = np.linalg.norm((residual - slope @ step).reshape(-1, 2), axis=1)
+            least = min(least, float(off.max(initial=0.0)))
+            share = share * (off + 1e-9)
+            share /= share.sum()
+        return least
+
+    def spread(self, mask: Mask, at: Array) -> Array:
+        """Square root (p, p) of the covariance of the numbers at a fit."""
+        slope, scale = self._slopes(at, self._weight(mask))
+        values, vectors = np.linalg.eigh(slope.T @ slope / np.outer(scale, scale))
+        return np.asarray(vectors / np.sqrt(np.maximum(values, 1e-6)) / scale[:, None])
+
+    def result(self, numbers: Array) -> list[Arc]:
+        """All arcs with numbers (p,) in place of those that were fitted."""
+        arcs = list(self.arcs)
+        for c, part in zip(self.chosen, np.split(numbers, np.cumsum(self.size)[:-1]), strict=True):
+            arcs[c] = replace(arcs[c], numbers=part.copy())
+        return arcs

@@ -1,0 +1,156 @@
+"""What a context leaves open: the speeds that an image does not tell, and parameters that nothing shows."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.clips.clip import Clip, Row, Split
+from physbench.clips.generate import make_params, make_scene, scene_with
+from physbench.clips.task import find_task
+from physbench.dynamics.motion_law import supports
+from physbench.world.camera import depth_axis
+from physbench.world.scene import Contact, Scene
+
+Array = NDArray[np.float64]
+Cast = tuple[tuple[str, str, str], ...]  # name, role and shape of every body, in the order of the scene
+
+MEMBERS = 32
+OTHER_DRAWS = 1_000_000  # seeds from here on give the speeds that an image could have
+MOST_DRAWS = 40 * MEMBERS  # that are looked at for those with the same bodies
+TRIES = 200  # draws until a task accepts one
+
+
+def cast(scene: Scene) -> Cast:
+    """What bodies a scene has: other draws of its task with others say nothing about these."""
+    return tuple((body.name, body.role, body.shape) for body in scene.bodies)
+
+
+@lru_cache(maxsize=64)
+def other_scenes(task: str, split: Split, bodies: Cast | None = None, members: int = MEMBERS) -> tuple[Scene, ...]:
+    """`members` other draws of a task and split with these bodies; fewer, or none, where MOST_DRAWS hold no more.
+
+    bodies: None: any. They serve for their states at the hand-over, which no change of a clip reaches.
+    """
+    found: list[Scene] = []
+    for m in range(MOST_DRAWS):
+        scene = make_scene(Row(task, split, OTHER_DRAWS + m))
+        if bodies is None or cast(scene) == bodies:
+            found.append(scene)
+            if len(found) == members:
+                break
+    return tuple(found)
+
+
+@lru_cache(maxsize=64)
+def other_states(task: str, split: Split, bodies: Cast, index: int, members: int = MEMBERS) -> Array:
+    """States (members, 13) of body `index` at the hand-over in other draws; (0, 13) where there are none."""
+    scenes = other_scenes(task, split, bodies, members)
+    states = [_at_handover(scenes[m % len(scenes)])[index] for m in range(members if scenes else 0)]
+    return np.stack(states) if states else np.zeros((0, 13))
+
+
+def shows_events(clip: Clip, context: int) -> bool:
+    """Whether a context shows what determines `revealed` parameters.
+
+    It is the touches and pushes of the history, one of which lies in the context; where there are none, it is the
+    motion itself, which two frames show. A touch that lasts for good is none.
+    """
+    since = clip.times[clip.handover + 1 - context]
+    events = [contact.time for contact in clip.contacts if contact.time <= 1e-9 and not _lasting(clip, contact)]
+    events += [action.time for action in clip.scene.impulses if action.time <= 1e-9]
+    return any(time > since + 1e-9 for time in events) if events else context > 1
+
+
+def _lasting(clip: Clip, contact: Contact) -> bool:
+    a, b = (clip.scene.index(name) for name in (contact.a, contact.b))
+    return any(clip.scene.bodies[i].role == "moving" and j in supports(clip, i) for i, j in ((a, b), (b, a)))
+
+
+def unknown_parameters(clip: Clip, context: int) -> tuple[str, ...]:
+    """Names of the parameters of a clip's task that its context does not show and that could be otherwise.
+
+    They are the `free` ones, and the `revealed` ones where the event that reveals them lies before the context.
+    """
+    found = []
+    shown: bool | None = None
+    for name, parameter in find_task(clip.row.task).parameters.items():
+        low, high = parameter.range(clip.row.split)
+        if not (low < high or (parameter.signed and high > 0)):
+            continue
+        if parameter.kind == "revealed" and name not in clip.scene.free:
+            shown = shows_events(clip, context) if shown is None else shown
+            if not shown:
+                found.append(name)
+        elif parameter.kind == "free" or name in clip.scene.free:
+            found.append(name)
+    return tuple(found)
+
+
+def possible_scenes(clip: Clip, context: int) -> tuple[Scene, ...]:
+    """MEMBERS scenes that a context could show beside the clip's own; none where nothing is unknown."""
+    names = unknown_parameters(clip, context)
+    return _possible(clip.row, names) if names else ()
+
+
+@lru_cache(maxsize=64)
+def _possible(row: Row, names: tuple[str, ...]) -> tuple[Scene, ...]:
+    """A draw that the task refuses TRIES times is the clip's own: what is not accepted is no scene of the task."""
+    task, own = find_task(row.task), make_params(row)
+    rng = np.random.default_rng(list(f"{row.id} {names}".encode()))
+    accepts = getattr(task, "accepts", lambda params: True)
+    scenes = []
+    for _ in range(MEMBERS):
+        for _ in range(TRIES):
+            params = {**own, **{name: task.parameters[name].draw(rng, row.split) for name in names}}
+            if accepts(params):
+                break
+        else:
+            params = dict(own)
+        scenes.append(scene_with(row, params))
+    return tuple(scenes)
+
+
+def middle_scene(clip: Clip, context: int) -> Scene:
+    """The scene of a clip with everything that its context does not show in the middle of its range.
+
+    A parameter whose sign is drawn too is taken as positive. The clip's own scene where nothing is unknown.
+    """
+    names = unknown_parameters(clip, context)
+    if not names:
+        return clip.scene
+    task = find_task(clip.row.task)
+    middles = {}
+    for name in names:
+        parameter = task.parameters[name]
+        low, high = parameter.range(clip.row.split)
+        middle = (low + high) / 2
+        if parameter.grid is not None:
+            middle = low + parameter.grid * round((middle - low) / parameter.grid)
+        middles[name] = middle
+    return scene_with(clip.row, {**make_params(clip.row), **middles})
+
+
+def unseen_states(clip: Clip, scenes: tuple[Scene, ...]) -> Array:
+    """What a video does not show of the states at the hand-over in other scenes, as changes (M, N, 13) of the clip's.
+
+    It is the spin, and place and velocity along the view; the rest is seen and therefore the same.
+    """
+    depth = depth_axis(clip.scene.camera)
+    parts = [depth, 7 + depth, 10, 11, 12]
+    now = clip.states[clip.handover]
+    change = np.zeros((len(scenes), *now.shape))
+    for m, scene in enumerate(scenes):
+        change[m][:, parts] = (_at_handover(scene) - now)[:, parts]
+    change[:, [body.role != "moving" for body in clip.scene.bodies]] = 0.0
+    return change
+
+
+@lru_cache(maxsize=256)
+def _at_handover(scene: Scene) -> Array:
+    from physbench.world.stepping import simulate
+
+    state: Array = simulate(scene, [0.0]).states[0]
+    return state

@@ -1,0 +1,152 @@
+"""The second reading: constants that the context does not show may differ from those of the scene.
+
+It is one factor on gravity or on the strength of the fields where no body is shown for long enough to tell what acts on
+it, and the task's parameters that nothing in the context reveals, within their declared range. What is free is decided
+by what was shown, for every model alike. Restitution, friction and directions carry no scale: only where a task
+declares one of them `revealed`, and the event that reveals it was not shown, is it free.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from physbench.clips.clip import Clip
+from physbench.clips.generate import make_params, scene_with
+from physbench.clips.task import find_task
+from physbench.dynamics.forward_model import ForwardModel, forward_model
+from physbench.dynamics.support_check import Unsupported
+from physbench.shadowing.context_information import unknown_parameters
+from physbench.shadowing.hypothesis import Hypothesis
+from physbench.shadowing.lawful_segments import SegmentSearch
+from physbench.shadowing.placed_bodies import PlacedBodies
+
+RANGE = (0.5, 2.0)  # of the factor
+TRIALS, AGAIN, ROUNDS = 9, 4, 7  # values in the first round, in the others, rounds: a factor is found to 0.14 %
+TOLERANCE = 0.03  # diameters
+MARGIN = 0.2  # s by which lawful motion must last longer than with the scene's own constants
+EARLY = 0.5  # s; a stretch up to a break that ends sooner decides nothing
+STRETCHES = 3  # that are looked at, one behind the break of the other
+
+Lasting = tuple[int, float]  # frames up to the first break, minus the rms distance in diameters
+
+
+@dataclass(frozen=True)
+class FreeConstants:
+    """Values under which a track is lawful for longest."""
+
+    model: ForwardModel
+    factor: float = 1.0  # times gravity or the strength of the fields
+    parameters: Mapping[str, float] = field(default_factory=dict)  # that differ from the clip's own
+
+
+def pulls(model: ForwardModel) -> bool:
+    """Whether a factor on gravity or the fields changes anything that can be seen."""
+    if model.world is None:
+        return bool(model.scene.fields)
+    return bool(np.any(model.world.gravity))  # what presses onto a table acts through friction, which has no scale
+
+
+def best_constants(clip: Clip, context: int, model: ForwardModel, seen: PlacedBodies) -> FreeConstants:
+    """The free constants under which a track lasts longest; the scene's own unless others last MARGIN s longer.
+
+    context: frames. model: of the clip's own scene.
+    """
+    found = FreeConstants(model)
+    if pulls(model) and not seen.tells_forces:
+        factor = best_factor(model, seen)
+        found = replace(found, factor=1.0 if factor is None else factor)
+    names = unknown_parameters(clip, context)
+    if not names:
+        return found
+    task, own = find_task(clip.row.task), make_params(clip.row)
+    since = float(seen.times[int(seen.start.max(initial=0))])
+    for name in names:
+        parameter = task.parameters[name]
+        low, high = parameter.range(clip.row.split)
+        low = -high if parameter.signed else low
+
+        def other(value: float, name: str = name, now: FreeConstants = found) -> FreeConstants | None:
+            params = {**own, **now.parameters, name: value}
+            try:
+                model = forward_model(scene_with(clip.row, params), since)
+                return FreeConstants(model, now.factor, {**now.parameters, name: value})
+            except Unsupported:
+                return None
+
+        def lasts(value: float, seen: PlacedBodies, other: Callable[[float], FreeConstants | None] = other) -> Lasting:
+            trial = other(value)
+            return (0, -np.inf) if trial is None else _lasts(Hypothesis(trial.model, seen, trial.factor), seen)
+
+        value = _search(lasts, seen, own[name], low, high, parameter.grid)
+        if value != own[name]:
+            found = other(value) or found
+    return found
+
+
+def best_factor(model: ForwardModel, seen: PlacedBodies) -> float | None:
+    """The factor in RANGE under which first segments last longest, 1 unless by MARGIN s; None where nothing pulls."""
+    if not pulls(model):
+        return None
+    low, high = np.log(RANGE[0]), np.log(RANGE[1])
+    return float(
+        np.exp(_search(lambda x, part: _lasts(Hypothesis(model, part, float(np.exp(x))), part), seen, 0.0, low, high))
+    )
+
+
+def _search(
+    lasts: Callable[[float, PlacedBodies], Lasting],
+    seen: PlacedBodies,
+    own: float,
+    low: float,
+    high: float,
+    grid: float | None = None,
+) -> float:
+    """The value in [low, high] under which a track lasts longest, then fits best; `own` unless that is MARGIN s more.
+
+    What breaks early under every value decides nothing: then the track behind that break is asked.
+    """
+    dt, total = float(seen.times[1] - seen.times[0]), len(seen.times)
+    for _ in range(STRETCHES):
+        known = {own: lasts(own, seen)}
+        if known[own][0] >= total or not seen.known.any():
+            return own
+        first = max(int(np.flatnonzero(seen.known.any(axis=1))[0]), _handover(seen))
+        best, width, trials = own, high - low, np.linspace(low, high, TRIALS)
+        for round_ in range(ROUNDS):
+            for trial in trials.tolist():
+                value = trial if grid is None else low + grid * round((trial - low) / grid)
+                if value not in known:
+                    known[value] = lasts(value, seen)
+            best = max(known, key=lambda value: known[value])
+            if known[best][0] < total and (known[best][0] - first) * dt < EARLY:
+                break
+            width *= 2 / (TRIALS - 1) if round_ == 0 else 0.5
+            trials = np.clip(best + np.linspace(-width / 2, width / 2, AGAIN + 1), low, high)
+        else:
+            return best if (known[best][0] - known[own][0]) * dt >= MARGIN - 1e-9 else own
+        seen = _behind(seen, known[best][0])
+    return own
+
+
+def _handover(seen: PlacedBodies) -> int:
+    return int(np.searchsorted(seen.times, 1e-9))
+
+
+def _behind(seen: PlacedBodies, frame: int) -> PlacedBodies:
+    """What is seen from a frame on."""
+    place = seen.place.copy()
+    place[:frame] = np.nan
+    return replace(seen, place=place, start=np.maximum(seen.start, frame))
+
+
+def _lasts(problem: Hypothesis, seen: PlacedBodies) -> Lasting:
+    chain = SegmentSearch(problem, TOLERANCE, only_first=True).run()
+    if not chain.arcs:
+        return 0, -np.inf
+    frames = min((b.frame for b in chain.breaks), default=len(seen.times))
+    errors = chain.errors[:frames]
+    errors = errors[np.isfinite(errors)]
+    return frames, -float(np.sqrt(np.mean(errors**2))) if len(errors) else -np.inf

@@ -1,0 +1,120 @@
+"""A hypothesis about a track: which lawful arc each body follows from when to when; and its simulation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.dynamics.forward_model import ForwardModel, Trajectory
+from physbench.dynamics.interventions import Intervention
+from physbench.shadowing.placed_bodies import PlacedBodies
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+FREE = -1  # face of an arc that begins in free motion
+
+
+@dataclass(frozen=True, eq=False)
+class Arc:
+    """A body's lawful motion from a frame on. Numbers: x, y m, vx, vy m/s; on a face: way along it m, speed m/s."""
+
+    disc: int
+    first: int  # frame at which it has the state
+    last: int  # first frame that it does not explain
+    face: int  # on which it rests or rolls, or FREE
+    numbers: Array  # (4,) or (2,)
+
+
+class Hypothesis:
+    """What is seen of a scene, its forward model, and how candidates are simulated."""
+
+    def __init__(self, model: ForwardModel, seen: PlacedBodies, factor: float | None = None) -> None:
+        """factor: times gravity or the strength of the fields; None: as the scene says."""
+        self.forward, self.seen = model, seen
+        self.model = model.model(None if factor is None else np.array([factor]))
+        self.work = 0  # bodies x candidates x physics steps simulated so far
+        world = model.world
+        self.table = world is not None and bool(world.grip.any())
+        self.floor = -1  # the face whose rolling gives a free body its spin
+        if world is not None and len(world.normal):
+            press = -(world.normal @ world.gravity)
+            self.floor = int(press.argmax()) if press.max() > 1e-9 else -1
+
+    def state(self, disc: int, face: int, numbers: Array) -> Array:
+        """States (K, 6) from the numbers (K, p) of arcs. A body begins with the spin of rolling, where that matters."""
+        world = self.forward.world
+        if face == FREE:
+            state = np.concatenate([numbers, np.zeros((len(numbers), 2))], axis=-1)
+            if self.table:
+                state[:, 4:] = numbers[:, 2:]
+            elif world is not None and self.floor >= 0 and world.rub[disc] * world.face_rub[self.floor] > 0:
+                state[:, 4] = numbers[:, 2:] @ world.tangent[self.floor]
+            return state
+        assert world is not None
+        tangent, normal = world.tangent[face], world.normal[face]
+        place = numbers[:, :1] * tangent + (world.offset[face] + world.radius[disc]) * normal
+        return np.concatenate([place, numbers[:, 1:] * tangent, numbers[:, 1:], np.zeros((len(numbers), 1))], axis=-1)
+
+    def numbers(self, face: int, place: Array, speed: Array) -> Array:
+        """Numbers (p,) of an arc from a place (2,) m and a velocity (2,) m/s."""
+        if face == FREE:
+            return np.concatenate([place, speed])
+        world = self.forward.world
+        assert world is not None
+        return np.array([world.tangent[face] @ place, world.tangent[face] @ speed])
+
+    def simulate(self, arcs: Sequence[Arc], end: int) -> Trajectory:
+        """Simulate a hypothesis up to frame `end`, once."""
+        return self.run(self.changes(arcs, [arc.numbers[None] for arc in arcs], 0, arcs), self._step(end))
+
+    def run(self, changes: Sequence[Intervention], end: int, smooth: bool = False) -> Trajectory:
+        """Simulate from the first change to step `end`, and count the work."""
+        candidates = max((len(c.value) for c in changes if c.kind == "state" and c.value is not None), default=1)
+        begin = min((c.step for c in changes), default=end)
+        self.work += len(self.seen.diameter) * candidates * max(end - begin, 0)
+        return self.model.run(changes, end, smooth)
+
+    def changes(
+        self, arcs: Sequence[Arc], numbers: Sequence[Array], since: int, every: Sequence[Arc]
+    ) -> list[Intervention]:
+        """Changes from frame `since` on that stand for arcs with numbers (K, p) each, `every` arc there is considered.
+
+        A body goes on as it was until its next arc begins, so that others meet it in between; without a next one
+        it is gone.
+        """
+        found: list[Intervention] = []
+        for arc, value in zip(arcs, numbers, strict=True):
+            begin = self._step(arc.first)
+            if arc.first >= since:
+                found.append(Intervention(begin, arc.disc, "state", self.state(arc.disc, arc.face, value)))
+            if since < arc.last < len(self.seen.times):
+                follows = any(other.disc == arc.disc and other.first >= arc.last for other in every)
+                if not follows and self.forward.world is not None:  # what draws others goes on doing so
+                    found.append(Intervention(self._step(arc.last), arc.disc, "gone"))
+            until = self._step(arc.last) if arc.last < len(self.seen.times) else np.inf
+            for push in self.forward.pushes:
+                later = push.step > self._step(since) or (arc.first >= since and push.step >= begin)
+                if push.disc == arc.disc and begin <= push.step < until and later:
+                    found.append(push)
+        return found
+
+    def frozen(self, way: Trajectory, frame: int, discs: Sequence[int]) -> list[Intervention]:
+        """States of bodies at a frame of the first candidate of a simulation, as changes."""
+        place, speed, spin = (part[0, 0] for part in way.at(np.array([self.seen.steps[frame]])))
+        return [
+            Intervention(self._step(frame), n, "state", np.concatenate([place[n], speed[n], spin[n]])[None])
+            for n in discs
+            if np.isfinite(place[n]).all()
+        ]
+
+    def errors(self, place: Array, frames: slice) -> Array:
+        """Distances (K, F, N) in diameters of places (K, F, N, 2) from what is seen; NaN where either is missing."""
+        away = np.linalg.norm(place - self.seen.place[frames], axis=-1) / self.seen.diameter
+        return np.asarray(away)
+
+    def _step(self, frame: int) -> int:
+        return int(self.seen.steps[min(frame, len(self.seen.steps) - 1)])

@@ -1,0 +1,67 @@
+"""How far from what is seen a lawful motion may be, and where candidates exceed it."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.shadowing.arc_fit import ArcFit
+from physbench.shadowing.placed_bodies import PlacedBodies
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+MOST_SHARE = 3.0  # of the limit; errors beyond it press a fit no harder
+
+
+class Tolerance:
+    """The limits of what is seen at one tolerance."""
+
+    def __init__(self, seen: PlacedBodies, tolerance: float) -> None:
+        """tolerance: diameters."""
+        self.seen, self.tolerance = seen, tolerance
+        self.limit = seen.limit(tolerance)  # (T, N) diameters
+        self.total = len(seen.times)
+        self.fps = 1 / float(seen.times[1] - seen.times[0]) if self.total > 1 else 1.0
+
+    def frames(self, seconds: float) -> int:
+        """A time as a number of frames, at least 1."""
+        return max(1, round(seconds * self.fps))
+
+    def misses(self, errors: Array, first: int, disc: int) -> Mask:
+        """Which errors (..., F) in diameters, from frame `first` on, are beyond the limit; NaN at a point is."""
+        part = slice(first, first + errors.shape[-1])
+        return np.asarray(self.seen.known[part, disc] & ~(errors <= self.limit[part, disc]))
+
+    def reach(self, fit: ArcFit, numbers: Array) -> NDArray[np.intp]:
+        """First frame (K,) that some fitted arc misses; the end of the simulated frames where there is none."""
+        errors = fit.errors(numbers)
+        reach = np.full(len(numbers), fit.frames.stop)
+        for c in fit.chosen:
+            arc = fit.arcs[c]
+            if arc.first >= fit.frames.stop:
+                continue
+            missed = self.misses(errors[:, arc.first - fit.since :, arc.disc], arc.first, arc.disc)
+            reach = np.where(missed.any(axis=1), np.minimum(reach, arc.first + missed.argmax(axis=1)), reach)
+        return reach
+
+    def excess(self, fit: ArcFit, numbers: Array, end: int) -> Array:
+        """Largest distances (K,) of fitted arcs from what is seen before frame `end`, in limits; inf where none is."""
+        part = slice(fit.since, end)
+        mask = self.points(fit, end)[: end - fit.since] & self.seen.known[part]
+        share = fit.errors(numbers)[:, : end - fit.since] / self.limit[part]
+        return np.asarray(np.where(np.isnan(share), np.inf, share)[:, mask].max(axis=1, initial=0.0))
+
+    def points(self, fit: ArcFit, end: int) -> Mask:
+        """The points (F, N) of fitted arcs before frame `end`."""
+        mask = np.zeros((fit.frames.stop - fit.since, len(self.seen.diameter)), dtype=bool)
+        for c in fit.chosen:
+            arc = fit.arcs[c]
+            mask[arc.first - fit.since : max(end - fit.since, 0), arc.disc] = True
+        return mask
+
+    def pressure(self, fit: ArcFit, numbers: Array) -> Array:
+        """Factors of weights (F, N) that press a fit towards the smallest largest distance."""
+        errors = np.nan_to_num(fit.errors(numbers[None])[0], nan=0.0)
+        share = errors / self.limit[fit.frames]
+        return np.asarray(1 + 3 * np.minimum(share, MOST_SHARE) ** 2)

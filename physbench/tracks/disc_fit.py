@@ -1,0 +1,210 @@
+"""Where the centre of a partly hidden ball is: a shaded disc of known radius fitted to the pixels that show it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from physbench.tracks.colour import AMBIENT_SHARE, DIFFUSE_SHARE
+from physbench.tracks.patches import BATCH_PIXELS, LEVELS, Patches, dilate
+
+FIRST_ITERATIONS, ITERATIONS = 2, 3  # before and after it is known how blurred a ball is
+PIXEL_VARIANCE = 1 / 12  # px^2 of a square pixel
+EDGE_VARIANCE = 1 / 7  # of the edge's kernel (1 - u^2)^2, in squared half widths
+LEAST_WIDTH, MOST_WIDTH = 0.77, 8.0  # px; half width of the edge: blur of 0 and of 3 px
+HIDDEN_REACH = 1  # px around other hues and screens that are mixed and left out
+AROUND = 3.5  # px beyond the radius that are looked at
+BLURRED, BLURRED_REACH = 0.8, 3  # px; from this blur on, more is left out
+
+# Columns of `fit`.
+FIT = ("x", "y", "blur", "amplitude", "rms", "step", "share", "sd", "stray")
+
+
+@dataclass(frozen=True, eq=False)
+class DiscFitJob:
+    """Patches of one ball."""
+
+    patches: Patches  # M > 0 of them
+    reference: float  # levels of chroma of a pixel of it
+    radius: float  # px
+
+
+@dataclass(frozen=True, eq=False)
+class _Pixels:
+    """The Q pixels around the first guess of each of M balls. Those that do not count fill up where there are fewer."""
+
+    value: Tensor  # (M, Q) float32, chroma over the object's own
+    x: Tensor  # (M, Q) float32 px within the patch
+    y: Tensor  # (M, Q)
+    bits: Tensor  # (M, Q) u8: 1 valid, 2 valid where the picture is blurred, 4 core
+    radius: Tensor  # (M, 1) float32 px
+    start: Tensor  # (M, 2) float64 px within the patch
+    core: Tensor  # (M,) float32 px, valid core pixels of the whole patch
+
+    def part(self, where: slice) -> _Pixels:
+        parts = (self.value, self.x, self.y, self.bits, self.radius, self.start, self.core)
+        return _Pixels(*(part[where] for part in parts))
+
+    def mask(self, bit: int) -> Tensor:
+        return (self.bits & bit).clamp_(max=1).to(torch.float32)
+
+
+def fit(jobs: Sequence[DiscFitJob]) -> list[Tensor]:
+    """Fit every patch of every job: float64 (M, 9) each, see FIT; centres in px of the frame.
+
+    Gauss-Newton over centre, edge width and amplitude. The edge is a polynomial: products, sums, quotients and square
+    roots round alike everywhere, which functions like erf do not. sd is that of the centre for the rms that is left;
+    share is that of the disc's area on valid pixels; stray is the share of the object's pixels outside the disc.
+    """
+    offsets = _offsets(max(job.radius for job in jobs) + AROUND).to(jobs[0].patches.along.device)
+    prepared = [_prepare(job, offsets) for job in jobs]
+    fields = ("value", "x", "y", "bits", "radius", "start", "core")
+    pixels = _Pixels(*(torch.cat([getattr(part, field) for part in prepared]) for field in fields))
+    count = len(pixels.value)
+    step = max(1, BATCH_PIXELS // len(offsets)) if pixels.value.device.type == "cpu" else count
+    result = torch.cat([_solve(pixels.part(slice(i, i + step))) for i in range(0, count, step)])
+    result[:, :2] += torch.cat([job.patches.origin for job in jobs])
+    return list(torch.split(result, [len(job.patches.core) for job in jobs]))
+
+
+def _offsets(reach: float) -> Tensor:
+    """Whole steps (Q, 2) within `reach` px."""
+    side = torch.arange(-int(reach), int(reach) + 1)
+    x, y = torch.meshgrid(side, side, indexing="xy")
+    near = x * x + y * y <= reach * reach
+    return torch.stack([x[near], y[near]], dim=1)
+
+
+def _prepare(job: DiscFitJob, offsets: Tensor) -> _Pixels:
+    patches, count = job.patches, len(job.patches.core)
+    tall, wide = patches.core.shape[1:]
+    mixed = dilate(_without_specks(patches.other) | patches.screen, HIDDEN_REACH)
+    more = dilate(mixed, BLURRED_REACH - HIDDEN_REACH)
+    own = patches.region | (patches.core ^ 1)  # chroma far from the object is somebody else's
+    valid = mixed.bitwise_xor_(1).bitwise_and_(own)
+    value = patches.along * (1 / (LEVELS * job.reference))
+    start = _start(value, valid & patches.region, patches.stats[:, 1:3] - patches.origin, job.radius)
+
+    bits = valid | more.bitwise_xor_(1).bitwise_and_(own).bitwise_left_shift_(1) | (patches.core << 2)
+    corner = torch.maximum(start, -torch.full_like(start, job.radius)).clamp_(max=max(tall, wide) + job.radius)
+    columns = corner[:, :1].floor().to(torch.int64) + offsets[:, 0]
+    rows = corner[:, 1:].floor().to(torch.int64) + offsets[:, 1]
+    inside = (columns >= 0) & (columns < wide) & (rows >= 0) & (rows < tall)
+    inside &= (offsets * offsets).sum(1) <= (job.radius + AROUND) ** 2
+    at = rows.clamp(0, tall - 1) * wide + columns.clamp(0, wide - 1)
+    return _Pixels(
+        value.flatten(1).gather(1, at),
+        columns.to(torch.float32) + 0.5,
+        rows.to(torch.float32) + 0.5,
+        bits.flatten(1).gather(1, at) * inside,
+        value.new_full((count, 1), job.radius),
+        start,
+        (patches.core & valid).to(torch.float32).sum((1, 2)),
+    )
+
+
+def _solve(pixels: _Pixels) -> Tensor:
+    radius = pixels.radius.to(torch.float64)  # (M, 1)
+    ones = torch.ones_like(radius)
+    state = torch.cat([pixels.start, 2.0 * ones, ones], dim=1)  # x, y, width, amplitude
+    limit = torch.cat([0.3 * radius, 0.3 * radius, 2.0 * ones, 0.5 * ones], dim=1)
+    far = radius + AROUND
+    least = torch.cat([pixels.start - far, LEAST_WIDTH * ones, 0.2 * ones], dim=1)
+    most = torch.cat([pixels.start + far, MOST_WIDTH * ones, 3.0 * ones], dim=1)
+    step = torch.zeros_like(state)
+    valid = pixels.mask(1)
+    value = pixels.value * valid
+    for i in range(FIRST_ITERATIONS + ITERATIONS):
+        if i == FIRST_ITERATIONS:
+            valid = torch.where((_blur(state) > BLURRED)[:, None], pixels.mask(2), valid)
+            value = pixels.value * valid
+        normal, gradient, _ = _normal_equations(pixels, valid, value, state)
+        step = torch.maximum(torch.minimum(torch.linalg.solve(normal, gradient), limit), -limit)
+        state = torch.minimum(torch.maximum(state + step, least), most)
+    return _quality(pixels, valid, value, state, step)
+
+
+def _blur(state: Tensor) -> Tensor:
+    """Standard deviation (M,) px of the blur that an edge width stands for."""
+    return (state[:, 2] ** 2 * EDGE_VARIANCE - PIXEL_VARIANCE).clamp(min=0).sqrt()
+
+
+def _without_specks(mask: Tensor) -> Tensor:
+    """Pixels of a mask (M, P, P) u8 with at least two neighbours in it; others are noise."""
+    padded = torch.nn.functional.pad(mask, (1, 1, 1, 1))
+    across = padded[:, :, :-2] + padded[:, :, 1:-1] + padded[:, :, 2:]
+    around = across[:, :-2] + across[:, 1:-1] + across[:, 2:]
+    return mask & around.ge_(3)
+
+
+def _start(value: Tensor, valid: Tensor, centre: Tensor, radius: float) -> Tensor:
+    """First guess (M, 2): every visible edge pixel says that the centre lies one radius inwards along its gradient."""
+    across = value[:, 1:-1, 2:] - value[:, 1:-1, :-2]
+    down = value[:, 2:, 1:-1] - value[:, :-2, 1:-1]
+    inside = dilate(valid ^ 1, 1)[:, 1:-1, 1:-1].bitwise_xor(1)
+    square = across * across + down * down
+    weight = square * (square > 0.09) * inside
+    pull = radius / square.clamp(min=1e-6).sqrt()
+    x = torch.arange(value.shape[2] - 2, device=value.device, dtype=torch.float32) + 1.5
+    y = torch.arange(value.shape[1] - 2, device=value.device, dtype=torch.float32) + 1.5
+    total = weight.sum((1, 2), dtype=torch.float64)
+    guess_x = ((x + across * pull) * weight).sum((1, 2), dtype=torch.float64)
+    guess_y = ((y[:, None] + down * pull) * weight).sum((1, 2), dtype=torch.float64)
+    guess = torch.stack([guess_x, guess_y], dim=1) / total.clamp(min=1e-6)[:, None]
+    return torch.where((total > 0.5)[:, None], guess, centre)
+
+
+def _model(pixels: _Pixels, state: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Shade, coverage, its slope, place u in the edge, distance, dx and dy from the centre; all (M, Q) float32."""
+    state = state.to(torch.float32)
+    width, radius = state[:, 2:3], pixels.radius
+    dx, dy = pixels.x - state[:, :1], pixels.y - state[:, 1:2]
+    distance2 = (dx * dx).add_(dy * dy)
+    distance = distance2.sqrt().clamp_(min=1e-3)
+    # Fitted to blurred shaded discs this edge lies within 0.04 px of the radius (5 to 24 px, blur up to 3 px).
+    u = (radius - distance).mul_(1 / width).clamp_(-1.0, 1.0)
+    square = u * u
+    cover = (square * 0.1875).sub_(0.625).mul_(square).add_(0.9375).mul_(u).add_(0.5)
+    slope = square.neg_().add_(1.0).square_()  # to be multiplied with .9375 / width
+    shade = distance2.mul_(-((DIFFUSE_SHARE / radius) ** 2)).add_(DIFFUSE_SHARE**2).clamp_(min=1e-9).sqrt_()
+    return shade.add_(AMBIENT_SHARE), cover, slope, u, distance, dx, dy
+
+
+def _normal_equations(pixels: _Pixels, valid: Tensor, value: Tensor, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """J'J with damping (M, 4, 4), J'r (M, 4), and the rest r (M, Q). `value` holds 0 where `valid` does."""
+    shade, cover, slope, u, distance, dx, dy = _model(pixels, state)
+    width, amplitude = (state[:, i : i + 1].to(torch.float32) for i in (2, 3))
+    rows = value.new_empty((len(value), 4, value.shape[1]))
+    shade = shade.mul_(valid)
+    by_amplitude = torch.mul(cover, shade, out=rows[:, 3])
+    rest = value - by_amplitude * amplitude
+    edge = slope.mul_(shade).mul_(amplitude * (0.9375 / width))
+    torch.mul(u.neg_(), edge, out=rows[:, 2])
+    inwards = edge.div_(distance)
+    torch.mul(dx, inwards, out=rows[:, 0])
+    torch.mul(dy, inwards, out=rows[:, 1])
+    # The matrix only steers the way, the gradient decides where it ends: that one is summed in a fixed order.
+    normal = (rows @ rows.transpose(1, 2)).to(torch.float64)
+    gradient = (rows * rest[:, None]).sum(2).to(torch.float64)
+    damping = torch.tensor([1e-2, 1e-2, 0.1, 1e-2], dtype=torch.float64, device=state.device)
+    return normal + torch.diag(damping), gradient, rest
+
+
+def _quality(pixels: _Pixels, valid: Tensor, value: Tensor, state: Tensor, step: Tensor) -> Tensor:
+    normal, _, rest = _normal_equations(pixels, valid, value, state)
+    cover = _model(pixels, state)[1]
+    on = (cover > 0.02).to(torch.float32).mul_(valid)
+    count = on.sum(1).clamp(min=1)
+    rms = (rest.mul_(on).square_().sum(1) / count).sqrt().to(torch.float64)
+    share = cover.mul_(valid).sum(1) / (torch.pi * pixels.radius[:, 0] ** 2)
+    core = pixels.mask(4)
+    beyond = pixels.core - (core * pixels.mask(1)).sum(1)  # not looked at, far from the first guess
+    stray = ((core * valid).sum(1) - (core * on).sum(1) + beyond) / pixels.core.clamp(min=1)
+    spread = torch.linalg.inv(normal)
+    sd = (spread[:, 0, 0] + spread[:, 1, 1]).clamp(min=0).sqrt() * rms
+    moved = step[:, :2].abs().amax(1)
+    columns = [state[:, 0], state[:, 1], _blur(state), state[:, 3], rms, moved, share.double(), sd, stray.double()]
+    return torch.stack(columns, dim=1)

@@ -1,0 +1,243 @@
+"""What to conclude from blobs, masses and fits: positions that can be trusted, their uncertainty, states.
+
+A wrong position is worse than a missing one. Whether something is hidden is read from the frames (mass against the
+object's own area, image border, screens and other hues beside the blob), since a prediction need not agree with ground
+truth; ground truth only says what should be visible.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.tracks.blobs import Choice, lasting_frames, runs
+from physbench.tracks.colour import DIFFUSE_SHARE, Colours, hue_shift_deg
+from physbench.tracks.label_maps import NOISE_GATE
+from physbench.tracks.patches import STATS, patch_area
+from physbench.tracks.tracks import Tracks, Visibility
+from physbench.world.scene import Body
+
+Float = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+MASS, X, Y, XX, YY, XY, CORE, A, B, REGION, TOUCH, BORDER, NOISE = range(len(STATS))
+WHOLE = 0.95  # share of an object's area from which on it is taken as entirely visible
+# Of a box or cylinder beside something else: the edges of an upright box fall on the renderer's grid (5 % at 64 px),
+# mixed pixels between two hues count for both. Where less is cut off, the middle is out by 0.05 diameters at most.
+WHOLE_BOX = (0.88, 1.2)
+SHOULD_BE_SEEN = 0.25  # visible share in ground truth; below there is no verdict
+ABSENT_RATIO = 0.35  # of the area that should be visible
+LEAST_SHARE = 0.10  # of an object's area; less is not seen where ground truth hides it
+FIT_SHARE, FIT_SHARE_SMALL = 0.35, 0.50  # visible share that determines a centre; the second below 6 px
+LEAST_TOUCH = 3  # px; fewer are noise
+GROWN = 1.5  # times its area: no disc is fitted
+OVERFLOW = 0.85  # of the patch's area: the blob may go on beyond it
+LOST = 4.0  # times its area: no object any more
+MOST_BLUR, MOST_RMS, MOST_STEP, MOST_STRAY, MOST_SD = 3.0, 0.20, 0.05, 0.10, 0.15  # of an accepted fit
+AMPLITUDES = (0.5, 1.5)
+ROUND = 1.2  # ratio of second moments up to which a smaller blob counts as round; 5 % cut off make 1.2
+ROUNDING = 4  # decimals of a px or degree
+
+
+@dataclass(frozen=True, eq=False)
+class TrueAreas:
+    """What ground truth says of the window: areas only."""
+
+    names: tuple[str, ...]
+    times: Float  # (T,)
+    context: int
+    bodies: tuple[Body, ...]
+    full: Float  # (T, K) px
+    visible: Float  # (T, K) px
+    middle: Float  # (2,) px, where the camera's axis meets the image
+    distance: float  # m from the camera to the plane of motion
+    axes: tuple[int, int]  # of the world, that span it
+    fps: float
+
+
+@dataclass(eq=False)
+class BlobMeasurements:
+    """What was measured in the N frames that there are, in px of the pictures that were tracked."""
+
+    choice: Choice
+    stats: Float  # (N, K, S), see patches.STATS
+    fits: Float  # (N, K, F), see disc.FIT; NaN where none was wanted
+    area: Float  # (N, K) px
+    hue: Float  # (N, K) degrees
+    reference: Float  # (K,) levels of chroma of a pixel
+    noise: Float  # (N,) levels
+
+    def calibrate(self, k: int, context: int, visible: Float, full: float, colours: Colours) -> None:
+        """Set the chroma of a pixel of object k from its context frames, and with it area (and hue) in all frames.
+
+        visible (N,) px of ground truth. Used are the frames that show the whole object and nothing that touches it;
+        else those that show half of it; else the palette.
+        """
+        stats, visible = self.stats[:, k], visible[:context]
+        first = stats[:context]
+        self.reference[k] = colours.chroma[k]
+        for good in ((visible > WHOLE * full) & ~touched(first), visible > 0.5 * full):
+            value = first[good, MASS].sum() / visible[good].sum() if good.any() else 0.0
+            if 0.5 < value / colours.chroma[k] < 1.5:
+                self.reference[k] = value
+                break
+        self.area[:, k] = stats[:, MASS] / self.reference[k]
+        self.hue[:, k] = np.where(stats[:, CORE] > 0, hue_shift_deg(stats[:, A], stats[:, B], colours.hue[k]), np.nan)
+
+    def wants_fit(self, k: int, full: float) -> Flags:
+        """Frames (N,) in which object k is touched or no whole disc, and enough of it is left."""
+        stats, ratio = self.stats[:, k], self.area[:, k] / full
+        partly = (ratio < WHOLE) & (_axes_ratio(stats) > ROUND)
+        return (ratio > 0.8 * FIT_SHARE) & (ratio < GROWN) & (touched(stats) | partly)
+
+
+def touched(stats: Float) -> Flags:
+    """Frames (N,) in which another hue, a screen or the image border is within reach of the blob (stats (N, S))."""
+    beside: Flags = (stats[:, TOUCH] >= LEAST_TOUCH) | (stats[:, BORDER] > 0)
+    return beside
+
+
+def conclude(shown: TrueAreas, seen: BlobMeasurements, zoom: float) -> Tracks:
+    """Put the tracks together. `zoom`: px of the frames per px of the pictures that were tracked."""
+    total, objects, count = len(shown.times), len(shown.names), len(seen.area)
+    position = np.full((total, objects, 2), np.nan)
+    position_sd = np.full((total, objects), np.nan)
+    area, hue = np.zeros((total, objects)), np.full((total, objects), np.nan)
+    state = np.full((total, objects), Visibility.ABSENT, dtype=np.uint8)
+    duplicates = np.zeros((total, objects), dtype=np.uint8)
+    hallucinations = np.zeros(total, dtype=np.uint8)
+    least = lasting_frames(shown.fps)
+    for k in range(objects):
+        full = max(float(np.median(shown.full[shown.full[:, k] > 0, k])), 1.0) if (shown.full[:, k] > 0).any() else 1.0
+        place, sd = _positions(seen, k, full / zoom**2, shown, zoom)
+        shown_area = np.maximum(seen.area[:, k], np.where(_grown(seen, k, full / zoom**2), seen.choice.area[:, k], 0))
+        shown_area = np.maximum(shown_area, 0.0) * zoom**2
+        state[:count, k], known = _states(shown_area, shown.visible[:count, k], full, seen.stats[:, k], least)
+        place[~known] = np.nan
+        sd = np.where(np.isnan(place[:, 0]), np.nan, sd)
+        position[:count, k], position_sd[:count, k] = place * zoom, sd * zoom
+        area[:count, k] = shown_area
+        hue[:count, k] = np.where(shown_area > 0, seen.hue[:, k], np.nan)
+        duplicates[:count, k] = seen.choice.duplicates[:, k]
+    hallucinations[:count] = seen.choice.hallucinations
+    return Tracks(
+        names=shown.names,
+        times=shown.times,
+        context=shown.context,
+        position=position.round(ROUNDING),
+        position_sd=position_sd.round(ROUNDING),
+        area=area.round(ROUNDING),
+        hue=hue.round(ROUNDING),
+        state=state,
+        duplicates=duplicates,
+        hallucinations=hallucinations,
+    )
+
+
+def _grown(seen: BlobMeasurements, k: int, full: float) -> Flags:
+    """Frames (N,) in which the blob is larger than its patch, so that only the small maps tell its size."""
+    return seen.choice.area[:, k] > OVERFLOW * patch_area(float(np.sqrt(full / np.pi)))
+
+
+def _positions(seen: BlobMeasurements, k: int, full: float, shown: TrueAreas, zoom: float) -> tuple[Float, Float]:
+    """Centres (N, 2) and their standard deviations (N,) px; NaN where what is seen does not determine them."""
+    stats, fits, body = seen.stats[:, k], seen.fits[:, k], shown.bodies[k]
+    radius, middle = np.sqrt(full / np.pi), shown.middle / zoom
+    ratio = seen.area[:, k] / full
+    mass = np.maximum(stats[:, MASS], 1e-9)
+    beside = touched(stats)
+    round_blob = _axes_ratio(stats) < ROUND
+    sphere = body.shape == "sphere"
+    # Nothing near it: the centroid, unless a ball shows a part of its disc only, as if something unseen hid the rest.
+    free = ~beside & (stats[:, MASS] > 0)
+    if sphere:
+        free &= (ratio >= WHOLE) | round_blob
+    else:  # the hue of a neighbour is taken out of the weights, and as much as all of it is there
+        least = np.where(stats[:, BORDER] > 0, WHOLE, WHOLE_BOX[0])
+        free |= (ratio >= least) & (ratio <= WHOLE_BOX[1])
+    grown = _grown(seen, k, full)
+    place = np.where((free & ~grown)[:, None], stats[:, [X, Y]], np.nan)
+    large = grown & ~beside & (seen.choice.area[:, k] < LOST * full)
+    place[large] = seen.choice.centre[large, k]
+
+    # White noise of `noise` levels over the region moves a centroid by noise * sqrt(sum of squared distances) / mass;
+    # noise of neighbours that go together, as a filter or a video codec leaves it, by more.
+    together = np.where(seen.noise > NOISE_GATE, 3.0, 1.5)
+    jitter = together * stats[:, NOISE] * stats[:, REGION] / np.sqrt(4 * np.pi) / mass
+    blur2 = (stats[:, XX] + stats[:, YY]) / 2 - seen.area[:, k] * _own_spread(body, shown.axes)
+    sd = np.hypot(0.03 + 0.06 * np.clip(blur2 / 2, 0.0, 1.0), jitter)
+    sd = np.where(large, 0.3, sd)
+
+    good = accepted(fits, radius) & ~grown
+    place[good] = fits[good, :2]
+    if sphere:
+        place -= (place - middle) * _outward(body.size[0] / shown.distance, good)[:, None]
+    sd = np.where(good, np.clip(np.hypot(sd, 3 * fits[:, 7]) + 0.03, 0.05, 0.25), sd)
+    return place, sd * (1.5 if radius < 4 else 1.0)
+
+
+def _own_spread(body: Body, axes: tuple[int, int]) -> float:
+    """Second moment of a body's sharp outline, mean of the two axes, over its area; as it lies in the plane `axes`."""
+    if body.shape != "box":
+        return 1 / (4 * np.pi)  # of a disc
+    ratio = body.size[axes[0]] / body.size[axes[1]]
+    return (ratio + 1 / ratio) / 24
+
+
+def _outward(angle: float, fitted: Flags) -> Float:
+    """By what share of its distance from the axis the picture of a ball of `angle` radians lies too far out (N,).
+
+    The middle of its outline by angle^2: one is seen of the side that faces the camera. The centroid, weighted by
+    chroma, also by the light: it comes along the axis, and with shade = ambient + diffuse n.l a ball that is seen at
+    angle a from the axis is tilted by a, which moves its centroid by diffuse / 4 a radii.
+    """
+    return angle**2 + np.where(fitted, 0.0, DIFFUSE_SHARE / 4 * angle)
+
+
+def accepted(fits: Float, radius: float) -> Flags:
+    """Which fits (N, F) determine a centre."""
+    x, y, blur, amplitude, rms, step, share, sd, stray = fits.T
+    least = FIT_SHARE if radius >= 6 else FIT_SHARE_SMALL
+    with np.errstate(invalid="ignore"):
+        good: Flags = (
+            np.isfinite(x)
+            & np.isfinite(y)
+            & (blur < MOST_BLUR)
+            & (amplitude > AMPLITUDES[0])
+            & (amplitude < AMPLITUDES[1])
+            & (rms < MOST_RMS)
+            & (step < MOST_STEP)
+            & (share > 0.8 * least)
+            & (sd < MOST_SD)
+            & (stray < MOST_STRAY)
+        )
+    return good
+
+
+def _axes_ratio(stats: Float) -> Float:
+    """Larger over smaller second moment (N,) of the blob."""
+    half_sum, half_difference = (stats[:, XX] + stats[:, YY]) / 2, (stats[:, XX] - stats[:, YY]) / 2
+    root = np.hypot(half_difference, stats[:, XY])
+    return (half_sum + root) / np.maximum(half_sum - root, 1e-6)
+
+
+def _states(area: Float, visible: Float, full: float, stats: Float, least: int) -> tuple[NDArray[np.uint8], Flags]:
+    """States (N,), and where the object was seen well enough to ask for its position.
+
+    least: frames in a row in which something must be missing to be absent.
+    """
+    due = visible >= SHOULD_BE_SEEN * full
+    low = due & (area < ABSENT_RATIO * visible)
+    seen = np.where(due, ~low, area >= LEAST_SHARE * full)
+    state = np.full(len(area), Visibility.VISIBLE, dtype=np.uint8)
+    state[seen & (stats[:, BORDER] > 0)] = Visibility.CLIPPED
+    state[~due & ~seen] = Visibility.OCCLUDED
+    state[_lasting(low, least)] = Visibility.ABSENT
+    return state, seen
+
+
+def _lasting(low: Flags, least: int) -> Flags:
+    """Runs of at least `least` frames; one that lasts to the end of the frames counts in any case."""
+    return runs(np.concatenate([low, np.ones(least, dtype=bool)]), least)[: len(low)]

@@ -1,0 +1,164 @@
+"""Ends of a motion that know nothing of physics: what cheats do with what they see at the hand-over.
+
+A tail is a function of a clip, states (N, 13) from where on and times (T,) s since then to states (T, N, 13).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.clips.clip import Clip
+from physbench.validation.violations import Inapplicable
+from physbench.world.camera import PLANE_AXES
+from physbench.world.geometry import gap
+from physbench.world.scene import Scene
+
+Array = NDArray[np.float64]
+Tail = Callable[[Clip, Array, Array], Array]
+
+ROLL = 0.15  # m/s
+EXIT = 12.0  # m/s: out of view within 0.3 s
+CREEP = 0.02  # m/s
+TO_BORDER = 1.0  # s
+LIMP = 1 / 3  # s
+STEPS = 400  # in which a fall is looked for
+
+
+def known(scene: Scene) -> Scene:
+    """A scene as it is at the hand-over: what will vanish later is there."""
+    bodies = tuple(replace(b, until=None) if b.until is not None and b.until > 0 else b for b in scene.bodies)
+    return replace(scene, bodies=bodies)
+
+
+def movers(clip: Clip) -> list[int]:
+    """Indices of the tracked bodies that move by themselves."""
+    return [i for i in clip.tracked if clip.scene.bodies[i].role == "moving"]
+
+
+def _falls(clip: Clip) -> bool:
+    """Whether gravity is seen to pull."""
+    return clip.scene.camera.view == "front" and bool(np.any(clip.scene.gravity))
+
+
+def stay(clip: Clip, start: Array, times: Array) -> Array:
+    """Everything stays where it is."""
+    states = np.repeat(start[None], len(times), axis=0)
+    states[:, movers(clip), 7:] = 0.0
+    return states
+
+
+def rest(clip: Clip, start: Array, times: Array) -> Array:
+    """Everything lies on what is below it, at once; where nothing falls, it stays where it is."""
+    states = stay(clip, start, times)
+    for i in movers(clip):
+        states[:, i, 2] -= _fall(clip, start, i)
+    return states
+
+
+def roll(clip: Clip, start: Array, times: Array) -> Array:
+    """Everything lies on what is below it and moves on slowly, the way it went."""
+    states = rest(clip, start, times)
+    axis = PLANE_AXES[clip.scene.camera.view][0]
+    for i in movers(clip):
+        way = np.sign(start[i, 7 + axis]) or 1.0
+        states[:, i, axis] += way * ROLL * times
+    return states
+
+
+def leave(clip: Clip, start: Array, times: Array) -> Array:
+    """Everything leaves the view at once, the way it went."""
+    states = stay(clip, start, times)
+    axes = list(PLANE_AXES[clip.scene.camera.view])
+    for i in movers(clip):
+        velocity = start[i, 7:10][axes]
+        size = float(np.linalg.norm(velocity))
+        way = velocity / size if size > 1e-6 else np.array([1.0, 0.0])
+        if len(axes) == 2 and axes[1] == 2:  # from the front: not through the floor
+            way = np.array([np.sign(way[0]) or 1.0, 0.0])
+        states[:, i, axes] += EXIT * times[:, None] * way
+    return states
+
+
+def creep(clip: Clip, start: Array, times: Array) -> Array:
+    """Everything moves on so slowly that it can pass for at rest."""
+    states = stay(clip, start, times)
+    axis = PLANE_AXES[clip.scene.camera.view][0]
+    for i in movers(clip):
+        states[:, i, axis] += (np.sign(start[i, 7 + axis]) or 1.0) * CREEP * times
+    return states
+
+
+def straight(clip: Clip, start: Array, times: Array) -> Array:
+    """Everything goes on in a straight line, through everything."""
+    states = np.repeat(start[None], len(times), axis=0)
+    bodies = movers(clip)
+    states[:, bodies, :3] += start[bodies, 7:10] * times[:, None, None]
+    return states
+
+
+def drop(clip: Clip, start: Array, times: Array) -> Array:
+    """Everything falls freely, through everything. Raises Inapplicable where nothing is seen to pull."""
+    if not _falls(clip):
+        raise Inapplicable("nothing falls in the plane of motion: it would go straight on")
+    states = straight(clip, start, times)
+    states[:, movers(clip), :3] += np.asarray(clip.scene.gravity) / 2 * (times**2)[:, None, None]
+    return states
+
+
+def border(clip: Clip, start: Array, times: Array) -> Array:
+    """Everything goes to the border of the view and stays there, half outside."""
+    states = stay(clip, start, times)
+    axis, middle = PLANE_AXES[clip.scene.camera.view][0], clip.scene.camera.center
+    for i in movers(clip):
+        way = np.sign(start[i, 7 + axis]) or 1.0
+        edge = middle[axis] + way * clip.scene.camera.width / 2
+        states[:, i, axis] = start[i, axis] + (edge - start[i, axis]) * np.clip(times / TO_BORDER, 0, 1)
+    return states
+
+
+def crowd(clip: Clip, start: Array, times: Array) -> Array:
+    """Everything goes to one place and stays there, one thing in another."""
+    states = stay(clip, start, times)
+    bodies = movers(clip)
+    goal = start[bodies, :3].mean(axis=0)
+    share = np.clip(times / TO_BORDER, 0, 1)[:, None, None]
+    states[:, bodies, :3] = (1 - share) * start[bodies, :3] + share * goal
+    return states
+
+
+def limp(clip: Clip, start: Array, times: Array) -> Array:
+    """Everything goes on in a straight line for a third of a second and stays for another, again and again."""
+    whole, part = np.divmod(times, 2 * LIMP)
+    return straight(clip, start, LIMP * whole + np.minimum(part, LIMP))
+
+
+TAILS: dict[str, Tail] = {
+    "stay": stay,
+    "rest": rest,
+    "roll": roll,
+    "leave": leave,
+    "creep": creep,
+    "straight": straight,
+    "drop": drop,
+    "border": border,
+    "crowd": crowd,
+    "limp": limp,
+}
+
+
+def _fall(clip: Clip, start: Array, index: int) -> float:
+    """How far (m) a body can fall until it meets something."""
+    if not _falls(clip):
+        return 0.0
+    depths = np.linspace(0.0, 6.0, STEPS)
+    places = start[index, :3] - depths[:, None] * np.array([0.0, 0.0, 1.0])
+    free = np.ones(STEPS, dtype=bool)
+    for i, other in enumerate(clip.scene.bodies):
+        if i != index and other.collides and (other.until is None or other.until > 0):
+            free &= gap(clip.scene.bodies[index], places, other, start[i, :3]) >= -1e-3
+    blocked = np.flatnonzero(~free)
+    return float(depths[max(blocked[0] - 1, 0)]) if len(blocked) else 0.0

@@ -1,0 +1,221 @@
+"""Cheats: futures that know nothing and are made to please a scorer. None of them may have any skill.
+
+A cheat is a function of a clip and the number of context frames to frames (T, H, W, 3). Those that move bodies know
+places and velocities at the hand-over, more than any model can read from its context, and nothing of what follows.
+`straight-NAME` goes on at constant velocity for STRAIGHT s and then does what NAME does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.clips.clip import Clip
+from physbench.validation.extrapolations import TAILS, Tail, known, movers, stay, straight
+from physbench.validation.lawful_alternatives import ahead, frames_of
+from physbench.world.camera import PLANE_AXES
+from physbench.world.rendering import static_layer
+from physbench.world.scene import PALETTE, SCREEN_GREY
+
+Array = NDArray[np.float64]
+Image = NDArray[np.uint8]
+Make = Callable[[Clip, int], Image]
+# (clip, frames up to now (h, H, W, 3), how many of them are context, times (T,) s since then) -> frames (T, H, W, 3)
+Picture = Callable[[Clip, Image, int, Array], Image]
+
+STRAIGHT = 0.3  # s of constant velocity before the cheats that begin with it
+SHIVER = 0.02  # m, sd
+PALE = 0.5  # of its colour that is left
+
+
+@dataclass(frozen=True)
+class GamingBaseline:
+    """A cheat with what it does in a phrase."""
+
+    name: str
+    doc: str
+    make: Make
+
+
+# Pictures
+
+
+def _background(clip: Clip) -> Image:
+    return static_layer(known(clip.scene), clip.spec)
+
+
+def loop(clip: Clip, past: Image, context: int, times: Array) -> Image:
+    """The context frames, again and again."""
+    seen = past[-context:]
+    return np.asarray(seen[np.arange(len(times)) % len(seen)])
+
+
+def reverse(clip: Clip, past: Image, context: int, times: Array) -> Image:
+    """The past backwards, then still."""
+    back = past[:-1][::-1]
+    return np.asarray(back[np.minimum(np.arange(len(times)), len(back) - 1)])
+
+
+def pingpong(clip: Clip, past: Image, context: int, times: Array) -> Image:
+    """The context frames backwards, forwards, backwards ..."""
+    seen = past[-context:]
+    if len(seen) < 2:
+        return loop(clip, past, context, times)
+    order = np.concatenate([np.arange(len(seen))[::-1], np.arange(1, len(seen) - 1)])
+    return np.asarray(seen[order[(np.arange(len(times)) + 1) % len(order)]])
+
+
+def empty(clip: Clip, past: Image, context: int, times: Array) -> Image:
+    """The background without any object."""
+    return np.repeat(_background(clip)[None], len(times), axis=0)
+
+
+def fade(clip: Clip, past: Image, context: int, times: Array) -> Image:
+    """The last frame fades into the empty background within a second."""
+    share = np.clip(times, 0, 1)[:, None, None, None]
+    last, behind = past[-1].astype(np.float64), _background(clip).astype(np.float64)
+    return np.asarray(np.rint((1 - share) * last + share * behind), dtype=np.uint8)
+
+
+def flicker(clip: Clip, past: Image, context: int, times: Array) -> Image:
+    """The last frame and the empty background in turn."""
+    frames = np.repeat(past[-1:], len(times), axis=0)
+    frames[1::2] = _background(clip)
+    return frames
+
+
+def ghost(clip: Clip, past: Image, context: int, times: Array) -> Image:
+    """The mean of the context frames."""
+    mean = np.rint(past[-context:].astype(np.float64).mean(axis=0)).astype(np.uint8)
+    return np.repeat(mean[None], len(times), axis=0)
+
+
+def black(clip: Clip, past: Image, context: int, times: Array) -> Image:
+    """Nothing at all."""
+    return np.zeros((len(times), *past.shape[1:]), dtype=np.uint8)
+
+
+def noise(clip: Clip, past: Image, context: int, times: Array) -> Image:
+    """Every value at random."""
+    random = np.random.default_rng(clip.row.seed)
+    return random.integers(0, 256, (len(times), *past.shape[1:]), dtype=np.uint8)
+
+
+def one_hue(clip: Clip, past: Image, context: int, times: Array) -> Image:
+    """Every pixel in the hue of the first object."""
+    colour = np.rint(np.array(PALETTE[clip.tracked_bodies[0].hue or 0]) * 255).astype(np.uint8)
+    return np.broadcast_to(colour, (len(times), *past.shape[1:])).copy()
+
+
+def curtain(clip: Clip, past: Image, context: int, times: Array) -> Image:
+    """The last frame behind a dark screen that covers all but a rim."""
+    frame = past[-1].copy()
+    rim = max(1, min(frame.shape[:2]) // 10)
+    frame[rim:-rim, rim:-rim] = round(SCREEN_GREY * 255)
+    return np.repeat(frame[None], len(times), axis=0)
+
+
+PICTURES: dict[str, Picture] = {
+    "loop": loop,
+    "reverse": reverse,
+    "pingpong": pingpong,
+    "empty": empty,
+    "fade": fade,
+    "flicker": flicker,
+    "ghost": ghost,
+    "black": black,
+    "noise": noise,
+    "one-hue": one_hue,
+    "curtain": curtain,
+}
+
+
+# Answers
+
+
+def _drawn(clip: Clip, states: Array) -> Image:
+    return frames_of(clip, states, known(clip.scene))
+
+
+def _moved(clip: Clip, context: int, tail: Tail) -> Image:
+    return _drawn(clip, tail(clip, clip.states[clip.handover], ahead(clip)))
+
+
+def _lead(clip: Clip) -> tuple[Array, Array, Array]:
+    """States (F, N, 13) of the first STRAIGHT s at constant velocity, those (N, 13) behind, and times (T - F,) s then.
+
+    Where no frame lies in that time, there is no lead.
+    """
+    times, start = ahead(clip), clip.states[clip.handover]
+    first = int((times <= STRAIGHT + 1e-9).sum())
+    if not first:
+        return np.empty((0, *start.shape)), start, times
+    lead = straight(clip, start, times[:first])
+    return lead, lead[-1], times[first:] - times[first - 1]
+
+
+def _straight_then(clip: Clip, context: int, tail: Tail) -> Image:
+    lead, start, times = _lead(clip)
+    return _drawn(clip, np.concatenate([lead, tail(clip, start, times)]))
+
+
+def _shown(clip: Clip, context: int, picture: Picture) -> Image:
+    return picture(clip, clip.frames[: clip.handover + 1], context, ahead(clip))
+
+
+def _straight_then_shown(clip: Clip, context: int, picture: Picture) -> Image:
+    lead, _, times = _lead(clip)
+    frames = _drawn(clip, lead) if len(lead) else clip.frames[:0]
+    past = np.concatenate([clip.frames[: clip.handover + 1], frames])
+    return np.concatenate([frames, picture(clip, past, context, times)])
+
+
+def pale(clip: Clip, context: int) -> Image:
+    """Everything goes straight on and is half as colourful as it should be."""
+    frames = _moved(clip, context, straight).astype(np.float64)
+    grey = frames.mean(axis=-1, keepdims=True)
+    return np.asarray(np.rint(grey + (frames - grey) * PALE), dtype=np.uint8)
+
+
+def shiver(clip: Clip, context: int) -> Image:
+    """Everything shivers where it is."""
+    states = stay(clip, clip.states[clip.handover], ahead(clip))
+    random = np.random.default_rng(clip.row.seed)
+    for axis in PLANE_AXES[clip.scene.camera.view]:
+        states[:, movers(clip), axis] += random.normal(0, SHIVER, (len(states), len(movers(clip))))
+    return _drawn(clip, states)
+
+
+def _first_line(function: Callable[..., object]) -> str:
+    return (function.__doc__ or "").splitlines()[0]
+
+
+def _all() -> dict[str, GamingBaseline]:
+    cheats = [
+        GamingBaseline(name, _first_line(picture), partial(_shown, picture=picture))
+        for name, picture in PICTURES.items()
+    ]
+    cheats += [GamingBaseline(function.__name__, _first_line(function), function) for function in (pale, shiver)]
+    cheats += [
+        GamingBaseline(n, _first_line(t), partial(_moved, tail=t)) for n, t in TAILS.items() if n != "stay"
+    ]  # a freeze
+    words = f"Constant velocity for {STRAIGHT:g} s, then "
+    for name, tail in TAILS.items():
+        if name not in ("straight", "limp"):
+            cheats.append(GamingBaseline(f"straight-{name}", words + _then(tail), partial(_straight_then, tail=tail)))
+    for name, picture in PICTURES.items():
+        made = partial(_straight_then_shown, picture=picture)
+        cheats.append(GamingBaseline(f"straight-{name}", words + _then(picture), made))
+    return {cheat.name: cheat for cheat in cheats}
+
+
+def _then(function: Callable[..., object]) -> str:
+    line = _first_line(function)
+    return f"{line[:1].lower()}{line[1:]}"
+
+
+CHEATS = _all()

@@ -1,0 +1,250 @@
+"""Lawful strangers: futures that are not the recorded one and break no law.
+
+Near ones are members of the clip's predictability ensemble: they start from states that the context frames allow. Far
+ones start at the shown place with the velocities of another draw of the task, in which the same bodies take part. What
+lies on something moves along it and rolls if it rolled, so that all but the one declared jump at the hand-over, in
+velocity and spin, is lawful.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.clips.clip import Clip, Row
+from physbench.clips.generate import make_scene
+from physbench.dynamics.motion_law import two_bodies
+from physbench.scoring.predictability import members
+from physbench.shadowing.context_information import possible_scenes
+from physbench.tracks.visibility import due, inside_view, moving
+from physbench.validation.violations import Inapplicable
+from physbench.world.camera import PLANE_AXES, plane_from_world
+from physbench.world.geometry import gap
+from physbench.world.rendering import render
+from physbench.world.scene import CentralGravity, Scene
+
+Array = NDArray[np.float64]
+Image = NDArray[np.uint8]
+
+OTHER_DRAWS = 2_000_000  # seeds of the draws that give far strangers their velocities
+DRAWS = 60  # that are looked at for one with the same bodies
+IN_VIEW = 6  # of those that are simulated for one in which nothing leaves the view that truly stays
+SAME = 1e-6  # m/s
+CLEARANCE = 0.05  # m that stay free between bodies on orbits
+TOUCHING = 0.02  # of a body's own size: it lies on what is nearer
+SLIPPING = 0.05  # of its speed: more, and it does not roll
+STEEPEST = 0.5  # cosine of the angle between a support's normal and the vertical
+
+
+@dataclass(frozen=True, eq=False)
+class LawfulAlternative:
+    """A lawful future that is not the recorded one."""
+
+    scene: Scene  # the clip's own, or with other free parameters
+    states: Array  # (T, N, 13) in the predicted frames
+    jumps: Array  # (N, 6): declared jumps at the hand-over, of velocities m/s and spins rad/s; nought for a near one
+    distance: float  # diameters from ground truth, the most that a due moving object reaches
+
+
+def near(clip: Clip, context: int, member: int = 0) -> LawfulAlternative:
+    """A member (from 0 on) of the clip's predictability ensemble: what the context allows, to a tracker's noise.
+
+    It goes on under the clip's own constants, also where the ensemble has others for parameters that are not shown.
+    """
+    from physbench.world.stepping import simulate_ensemble
+
+    ensemble = members(clip, context)
+    start = ensemble[member % len(ensemble)]
+    states = simulate_ensemble(clip.scene, 0.0, start[None], ahead(clip))[0]
+    return LawfulAlternative(clip.scene, states, np.zeros((states.shape[1], 6)), _distance(clip, context, states))
+
+
+def far(clip: Clip, context: int, draw: int = 0) -> LawfulAlternative:
+    """Every object goes on from where it is with the velocity of another draw of the task, and free parameters of one.
+
+    draw: which one; the same number gives other draws to clips of other seeds. Raises Inapplicable where all draws
+    begin alike, or none has the same bodies.
+    """
+    from physbench.world.stepping import simulate_ensemble
+
+    now, scene = clip.states[clip.handover], clip.scene
+    possible = possible_scenes(clip, context)
+    if possible:
+        scene = possible[draw % len(possible)]
+    stays = inside_view(clip, context)[context:].all(axis=0)  # (K,)
+    alike = kept = 0
+    for number in range(DRAWS):
+        row = Row(clip.row.task, clip.row.split, OTHER_DRAWS + clip.row.seed + 7919 * (draw + 101 * number))
+        other = make_scene(row)
+        if not _same_bodies(scene, other):
+            continue
+        alike += 1
+        start = _carried_over(scene, now, other, _start(row))
+        if np.abs(start[:, 7:10] - now[:, 7:10]).max() < SAME:
+            continue
+        kept += 1
+        states = simulate_ensemble(scene, 0.0, start[None], ahead(clip))[0]
+        found = LawfulAlternative(scene, states, start[:, 7:] - now[:, 7:], _distance(clip, context, states))
+        usual = (_inside(clip, states) | ~stays).all()
+        if scene.fields:  # what is on an orbit never meets anything there: it would not be the task any more
+            if usual and _apart(scene, states) > CLEARANCE:
+                return found
+        elif usual or kept >= IN_VIEW:
+            return found
+    if kept and not scene.fields:
+        return found
+    if kept:
+        raise Inapplicable("with the velocities of every other draw the bodies meet or leave the view")
+    raise Inapplicable(
+        "every draw of the task begins with the same velocities" if alike else "no other draw has the same bodies"
+    )
+
+
+def _same_bodies(scene: Scene, other: Scene) -> bool:
+    """Whether two scenes hold the same bodies, whatever their places and measures."""
+    ours, theirs = ([(b.name, b.role, b.shape, b.flat) for b in each.bodies] for each in (scene, other))
+    return ours == theirs and len(scene.fields) == len(other.fields)
+
+
+def _carried_over(scene: Scene, here: Array, other: Scene, there: Array) -> Array:
+    """The states (N, 13) of one scene with velocities and spins that correspond to those in another one."""
+    start = here.copy()
+    for i in scene.tracked:
+        body = scene.bodies[i]
+        if body.role != "moving":
+            continue
+        up = _support(scene, here, i)
+        velocity = _on_orbit(scene, here, i, other, there)
+        if up is not None:
+            velocity = _along(velocity, up, _support(other, there, i), scene)
+            if body.shape in ("sphere", "cylinder") and _rolls(scene, here, i, up):
+                start[i, 10:] = np.cross(up, velocity) / body.size[0]
+        start[i, 7:10] = velocity
+    return start
+
+
+def _on_orbit(scene: Scene, here: Array, index: int, other_scene: Scene, there: Array) -> Array:
+    """The velocity (3,) m/s that body `index` has in another draw, or what corresponds to it on an orbit.
+
+    Around a star the velocity is turned with the place and scaled as Kepler's third law has it, so that ellipses stay
+    the ellipses that they are. Two that draw each other share that velocity by their masses: their barycentre moves on
+    as it did.
+    """
+    sources = [(field.mu, theirs.mu, scene.index(field.source)) for field, theirs in _fields(scene, other_scene)]
+    if two_bodies(scene) and two_bodies(other_scene):
+        (first, _, a), (second, _, b) = sources
+        mu, their_mu = (sum(each[k] for each in sources) for k in (0, 1))
+        between = _turned(scene, here[a] - here[b], there[a] - there[b], mu / their_mu)
+        drift = (first * here[a, 7:10] + second * here[b, 7:10]) / mu
+        return np.asarray(drift + between * (second if index == a else -first) / mu)
+    for mu, their_mu, source in sources:
+        if source != index:
+            return _turned(scene, here[index] - here[source], there[index] - there[source], mu / their_mu)
+    return there[index, 7:10].copy()
+
+
+def _fields(scene: Scene, other: Scene) -> Iterator[tuple[CentralGravity, CentralGravity]]:
+    return zip(scene.fields, other.fields, strict=True)
+
+
+def _turned(scene: Scene, here: Array, there: Array, ratio: float) -> Array:
+    """The velocity (3,) of a state (13,) seen from a star, turned and scaled to the place of another state (13,).
+
+    ratio: of the strengths of the fields here and there.
+    """
+    axes = list(PLANE_AXES[scene.camera.view])
+    own, other, velocity = here[:3], there[:3], there[7:10].copy()
+    turn = np.arctan2(*own[axes][::-1]) - np.arctan2(*other[axes][::-1])
+    scale = np.sqrt(np.linalg.norm(other) / np.linalg.norm(own) * ratio)
+    x, y = velocity[axes]
+    velocity[axes] = scale * (np.cos(turn) * x - np.sin(turn) * y), scale * (np.sin(turn) * x + np.cos(turn) * y)
+    return np.asarray(velocity)
+
+
+def _support(scene: Scene, states: Array, index: int) -> Array | None:
+    """Unit vector (3,) away from what a body lies on, or None where it lies on nothing."""
+    body, size = scene.bodies[index], float(np.linalg.norm(scene.gravity))
+    if not size or not body.collides:
+        return None
+    place, up = states[index, :3], -np.asarray(scene.gravity, dtype=np.float64) / size
+    step = 1e-4 * np.eye(3)
+    for i, other in enumerate(scene.bodies):
+        if i == index or not other.collides or other.role == "moving":
+            continue
+        if float(gap(body, place, other, states[i, :3])) > TOUCHING * body.size[0]:
+            continue
+        slope = gap(body, place + step, other, states[i, :3]) - gap(body, place - step, other, states[i, :3])
+        length = float(np.linalg.norm(slope))
+        if length and float(slope @ up) / length > STEEPEST:
+            return np.asarray(slope / length)
+    return None
+
+
+def _along(velocity: Array, up: Array, other_up: Array | None, scene: Scene) -> Array:
+    """A velocity (3,) turned with the support, uphill where it was uphill, and without a part off the support."""
+    if other_up is not None:
+        across = PLANE_AXES[scene.camera.view][0]
+        speed = velocity - (velocity @ other_up) * other_up
+        if up[across] * other_up[across] < 0:  # one rises to the left, the other to the right
+            speed, other_up = speed.copy(), other_up.copy()
+            speed[across], other_up[across] = -speed[across], -other_up[across]
+        axis, cosine = np.cross(other_up, up), float(other_up @ up)
+        velocity = speed * cosine + np.cross(axis, speed) + axis * (axis @ speed) / (1 + cosine)  # Rodrigues
+    return np.asarray(velocity - (velocity @ up) * up)
+
+
+def _rolls(scene: Scene, states: Array, index: int, up: Array) -> bool:
+    """Whether a body rolls on what it lies on, or could: one at rest does where it is rough."""
+    state, body = states[index], scene.bodies[index]
+    slip = state[7:10] - np.cross(state[10:], body.size[0] * up)
+    speed = float(np.linalg.norm(state[7:10]))
+    rough = any(other.friction * body.friction > 0 for other in scene.bodies if other.role != "moving")
+    return rough and (bool(np.any(state[10:])) or float(np.linalg.norm(slip)) <= SLIPPING * speed + SAME)
+
+
+def frames_of(clip: Clip, states: Array, scene: Scene | None = None) -> Image:
+    """Frames (T, H, W, 3) of states (T, N, 13) in the predicted frames."""
+    return render(scene or clip.scene, ahead(clip)[: len(states)], states, clip.spec).frames
+
+
+def ahead(clip: Clip) -> Array:
+    """Times (T,) s of the frames to predict."""
+    return clip.times[clip.handover + 1 :]
+
+
+def _inside(clip: Clip, states: Array) -> NDArray[np.bool_]:
+    """Which tracked bodies (K,) have their centres in view in all predicted frames."""
+    camera = clip.scene.camera
+    flat = plane_from_world(camera, states[:, list(clip.tracked), :3])
+    middle = plane_from_world(camera, np.asarray(camera.center, dtype=np.float64))
+    return np.asarray((np.abs(flat - middle) < camera.width / 2).all(axis=(0, 2)))
+
+
+def _apart(scene: Scene, states: Array) -> float:
+    """The least distance in m between surfaces of bodies that collide."""
+    pairs = combinations([i for i, body in enumerate(scene.bodies) if body.collides and body.shape != "plane"], 2)
+    gaps = [gap(scene.bodies[i], states[:, i, :3], scene.bodies[j], states[:, j, :3]).min() for i, j in pairs]
+    return float(min(gaps, default=np.inf))
+
+
+def _distance(clip: Clip, context: int, states: Array) -> float:
+    """Largest distance in diameters of a due moving object from ground truth."""
+    flat = plane_from_world(clip.scene.camera, states[:, list(clip.tracked), :3])
+    off = np.linalg.norm(flat - clip.plane_positions()[clip.handover + 1 :], axis=-1)
+    owed = due(clip, context)[context:] & moving(clip)
+    diameters = np.maximum(clip.diameters()[clip.handover + 1 :], 1e-9)
+    return float((off / diameters)[owed].max(initial=0.0))
+
+
+@lru_cache(maxsize=256)
+def _start(row: Row) -> Array:
+    """States (N, 13) at the hand-over of another draw of a task."""
+    from physbench.world.stepping import simulate
+
+    states: Array = simulate(make_scene(row), [0.0]).states[0]
+    return states

@@ -1,0 +1,245 @@
+"""The work of `physbench scorers check`: every source on every clip, scored and kept, so that it can go on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import as_completed
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from physbench.clips.clip import Clip, Row
+from physbench.clips.encode import h264, round_trip
+from physbench.clips.store import ClipStore
+from physbench.plugins import user_files
+from physbench.progress import Progress
+from physbench.rollouts.rollout import Rollout
+from physbench.run.versions import DECIDING, library_version, versions
+from physbench.scoring.scorer_protocol import Scorer
+from physbench.validation.measured_parts import MeasuredPart, SourceOutcome, append, path_of, read_parts, reads_of
+from physbench.validation.sources import LOW_RATE, NEAR, REFERENCES, at_rate, kind, show
+from physbench.validation.violations import Inapplicable
+from physbench.world.scene import RenderSpec
+
+FIRST_SEED = 5000  # apart from those of suites and of `tasks check`
+CAP = 4  # times as many clips are tried as are asked for
+HOPELESS = 8  # clips, on all of which a source has nothing to do: so it has on others
+# What decides a part; how the table is made of parts and printed does not.
+HERE = (
+    "violations",
+    *(
+        f"{name}.py"
+        for name in (
+            "extrapolations",
+            "gaming_baselines",
+            "lawful_alternatives",
+            "measure_sources",
+            "measured_parts",
+            "sources",
+        )
+    ),
+)
+DECIDING_HERE = (*DECIDING, *(f"validation/{name}" for name in HERE))
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a validity table is made of."""
+
+    tasks: tuple[str, ...]
+    sources: tuple[str, ...]  # violations, far strangers and cheats; the references come by themselves
+    scorers: str | None  # as `find_scorers` takes it
+    clips: int  # of each task for every source that has something to do there
+    truths: int  # of each task for ground truth and near strangers
+    size: int = 64  # px
+    fps: float = 15.0
+    context: int = 8  # frames
+    crf: int | None = None  # predicted frames go through H.264 of this quality
+
+    @property
+    def spec(self) -> RenderSpec:
+        return RenderSpec(self.size, self.size, float(self.fps))
+
+    @property
+    def lawful(self) -> int:
+        """Clips of each task of which there are ground truth, freeze and near strangers."""
+        return max(self.truths, self.clips)
+
+    def row(self, task: str, number: int) -> Row:
+        """The clip of that number, from 0 on."""
+        return Row(task, "test", FIRST_SEED + number)
+
+    def more(self, outcomes: Sequence[SourceOutcome]) -> int:
+        """How many more clips are to be tried with a source, given what came of the first ones.
+
+        Refused clips are replaced by further ones, up to CAP times as many as are asked for.
+        """
+        tried, shown = len(outcomes), outcomes.count("shown")
+        if tried < self.clips:
+            return self.clips - tried
+        if shown == 0 and "unseen" not in outcomes and tried >= max(self.clips, HOPELESS):
+            return 0
+        return max(min(self.clips - shown, CAP * self.clips - tried), 0)
+
+
+def measured_with(settings: Settings, scorers: Sequence[Scorer]) -> dict[str, str | None]:
+    """Versions of code and libraries that decide a part; those of the codec where there is one."""
+    return versions(scorers, DECIDING_HERE) | ({} if settings.crf is None else {"av": library_version("av")})
+
+
+def key(settings: Settings, scorers: Sequence[Scorer]) -> str:
+    """Hash of what decides a part: code, libraries, tasks of one's own, render spec, codec; not which are asked for."""
+    files = [file.document() for file in sorted(user_files.registered(), key=lambda file: file.path)]
+    ids = sorted((each.id, each.version) for each in scorers)
+    said = [measured_with(settings, scorers), str(settings.spec), settings.context, settings.crf, ids, files]
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
+
+
+def measure_one(
+    clip: Clip, context: int, source: str, scorers: Sequence[Scorer], crf: int | None = None
+) -> MeasuredPart:
+    """Show one source on one clip and read it with every scorer. What goes wrong is a part with its reason.
+
+    crf: of the H.264 video out of which the predicted frames are read; None: they are as they were drawn.
+    """
+    from physbench.scoring.score_clip import score_clip
+
+    row = clip.row
+    name = (row.id, row.task, row.seed, source, kind(source))
+    try:
+        shown = show(clip, context, source)
+        frames = shown.frames if crf is None else round_trip(shown.frames, clip.spec.fps, h264(crf))
+        rows, _ = score_clip(clip, Rollout(clip.id, 0, frames), shown.context or context, scorers)
+    except Inapplicable as reason:
+        return MeasuredPart(*name, "refused", str(reason))
+    except MemoryError:  # says nothing about the source
+        raise
+    except Exception as error:  # one row must not end the table, now and whenever it is resumed
+        return MeasuredPart(*name, "failed", f"{type(error).__name__}: {error}")
+    first = min(shown.events, key=lambda event: event.time) if shown.events else None
+    bodies = () if first is None or first.body is None else tuple(filter(None, (first.body, first.other)))
+    distance = None if shown.distance is None or not math.isfinite(shown.distance) else shown.distance
+    outcome: SourceOutcome = "unseen" if shown.unseen else "shown"
+    time = None if first is None else first.time
+    return MeasuredPart(*name, outcome, shown.unseen, time, bodies, distance, reads_of(rows))
+
+
+@cache
+def _scorers(glob: str | None) -> tuple[Scorer, ...]:
+    from physbench.validation.check_scorers import scorers_of
+
+    return scorers_of(glob)
+
+
+@cache
+def _store() -> ClipStore:
+    return ClipStore()
+
+
+def work(folder: Path, settings: Settings, row: Row, sources: Iterable[str]) -> dict[str, SourceOutcome]:
+    """In a worker: all sources of one clip that are not there yet. Returns what came of those asked for."""
+    sources = tuple(sources)
+    there = read_parts(folder, row)
+    for source in sources:
+        if source not in there:
+            fps, context = at_rate(source, settings.fps, settings.context)
+            clip = _store().get(row, RenderSpec(settings.size, settings.size, fps))
+            there[source] = measure_one(clip, context, source, _scorers(settings.scorers), settings.crf)
+            append(folder, row, there[source])
+    return {source: there[source].outcome for source in sources}
+
+
+def measure(settings: Settings, folder: Path, workers: int, say: Callable[[str], None]) -> None:
+    """Make all parts that are missing in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    known: dict[tuple[str, int], dict[str, SourceOutcome]] = {}
+    for number in range(max(settings.lawful, CAP * settings.clips)):
+        for task in settings.tasks:
+            row = settings.row(task, number)
+            if path_of(folder, row).exists():
+                known[task, number] = {source: part.outcome for source, part in read_parts(folder, row).items()}
+    if known:
+        say(f"{sum(map(len, known.values()))} videos are measured already.")
+    while True:
+        jobs = dict(_round(settings, known))
+        if not jobs:
+            return
+        open_ = [(settings.row(task, number), sources) for (task, number), sources in jobs.items()]
+        for row, found in _done(folder, settings, open_, workers):
+            known.setdefault((row.task, row.seed - FIRST_SEED), {}).update(found)
+
+
+def _round(
+    settings: Settings, known: dict[tuple[str, int], dict[str, SourceOutcome]]
+) -> Iterator[tuple[tuple[str, int], tuple[str, ...]]]:
+    """Clips (task, number) with the sources that are next on them, clips of all tasks in turn."""
+    wanted: dict[tuple[str, int], list[str]] = {}
+
+    def want(task: str, number: int, source: str) -> None:
+        if source not in known.get((task, number), {}):
+            wanted.setdefault((task, number), []).append(source)
+
+    for task in settings.tasks:
+        for number in range(settings.lawful):
+            for source in (*REFERENCES, *NEAR):
+                want(task, number, source)
+        for source in settings.sources:
+            for number in range(asked(settings, task, source, known)):
+                for reference in REFERENCES:
+                    want(task, number, reference + LOW_RATE if source.endswith(LOW_RATE) else reference)
+                want(task, number, source)
+    for place in sorted(wanted, key=lambda place: place[::-1]):
+        yield place, tuple(dict.fromkeys(wanted[place]))
+
+
+def asked(settings: Settings, task: str, source: str, known: dict[tuple[str, int], dict[str, SourceOutcome]]) -> int:
+    """How many clips of a task, from 0 on, are asked of a source: as far as can be said with what is known."""
+    outcomes: list[SourceOutcome] = []
+    while (count := settings.more(outcomes)) > 0:
+        more = range(len(outcomes), len(outcomes) + count)
+        if not all(source in known.get((task, number), {}) for number in more):
+            return more.stop
+        outcomes += [known[task, number][source] for number in more]
+    return len(outcomes)
+
+
+def _done(
+    folder: Path, settings: Settings, jobs: Sequence[tuple[Row, tuple[str, ...]]], workers: int
+) -> Iterator[tuple[Row, dict[str, SourceOutcome]]]:
+    with Progress("videos", sum(len(sources) for _, sources in jobs)) as progress:
+        if workers > 1 and len(jobs) > 1:
+            from physbench.run.worker_pool import Pool
+
+            with Pool(min(workers, len(jobs))) as pool:
+                waiting = {pool.submit(work, folder, settings, row, sources): row for row, sources in jobs}
+                for future in as_completed(waiting):
+                    progress.advance(len(future.result()))
+                    yield waiting[future], future.result()
+        else:
+            for row, sources in jobs:
+                found = work(folder, settings, row, sources)
+                progress.advance(len(found))
+                yield row, found
+
+
+def parts_of(settings: Settings, folder: Path, task: str) -> list[MeasuredPart]:
+    """The parts of a task that its cells are made of, in an order that depends on the settings alone."""
+    there = {
+        number: read_parts(folder, settings.row(task, number))
+        for number in range(max(settings.lawful, CAP * settings.clips))
+    }
+    known = {(task, number): {s: part.outcome for s, part in parts.items()} for number, parts in there.items()}
+    found: dict[tuple[int, str], MeasuredPart] = {}
+    for number in range(settings.lawful):
+        for source in (*REFERENCES, *NEAR):
+            found[number, source] = there[number][source]
+    for source in settings.sources:
+        for number in range(asked(settings, task, source, known)):
+            for reference in REFERENCES:
+                name = reference + LOW_RATE if source.endswith(LOW_RATE) else reference
+                found[number, name] = there[number][name]
+            found[number, source] = there[number][source]
+    return list(found.values())

@@ -1,0 +1,228 @@
+"""Puts a plot on stage: what a perfect renderer would show of the violated world."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from physbench.errors import UsageError, nearest
+from physbench.validation.violations.candidate_events import candidate_events
+from physbench.validation.violations.hooked_world import simulate_hooked
+from physbench.validation.violations.violation_plan import (
+    REGISTRY,
+    Act,
+    Array,
+    Clock,
+    Image,
+    Inapplicable,
+    Look,
+    Unseen,
+    ViolationEvent,
+    ViolationPlan,
+)
+from physbench.world.camera import plane_from_world
+from physbench.world.rendering import render
+from physbench.world.scene import HISTORY, PHYSICS_HZ, Body, RenderSpec, Scene
+
+CHANNELS = 3
+LEAST_EFFECT = 0.05  # diameters; a violation of the motion that moves nothing further is not seen
+NO_EFFECT = 0.005  # diameters; one that moves nothing further has nothing to violate
+
+
+@dataclass(eq=False)
+class Violated:
+    """A violated world: a scene, what was done to it, and what is seen of that."""
+
+    scene: Scene
+    acts: tuple[Act, ...]
+    plots: tuple[ViolationPlan, ...]  # one of each act
+    seed: int
+    _known: tuple[Array, Array] | None = field(default=None, repr=False)  # times and states that were asked for last
+
+    @property
+    def id(self) -> str:
+        """ "teleport:0.25", or several joined by +."""
+        return "+".join(act.id for act in self.acts)
+
+    @property
+    def plot(self) -> ViolationPlan:
+        """All that is done to the scene."""
+        return sum(self.plots, ViolationPlan(()))
+
+    @property
+    def events(self) -> tuple[ViolationEvent, ...]:
+        """When and on which bodies the acts are seen. Raises Inapplicable where a clock puts one behind the end.
+
+        What happens in the world happens later where a clock makes it slow: times of hands, bends and looks are those
+        of the world.
+        """
+        clocks = [clock for whose, clock in self.plot.clocks if whose is None]
+        if not clocks or len(self.plots) == 1:
+            return self.plot.events
+        shown = np.arange(round(self.scene.horizon * PHYSICS_HZ) + 1) / PHYSICS_HZ
+        found, before = [], 0
+        for plot in self.plots:
+            own = sum(whose is None for whose, _ in plot.clocks)
+            world = _through(clocks[:before] if own else clocks, shown)
+            before += own
+            for event in plot.events:
+                later = np.flatnonzero(world > event.time + 1e-9)
+                if not len(later):
+                    raise Inapplicable("with another clock it comes after the end of the clip")
+                time = float(shown[max(later[0] - 1, 0)])
+                found.append(replace(event, time=time, hidden_since=None if event.hidden_since is None else 0.0))
+        return tuple(found)
+
+    def states(self, times: Sequence[float] | Array) -> Array:
+        """States (T, N, 13) of the bodies of the scene, as shown at times (T,) s, ascending multiples of 1/1200."""
+        times = np.asarray(times, dtype=np.float64)
+        if self._known is None or not np.isin(times, self._known[0]).all():
+            self._known = times, self._simulate(times)
+        known, states = self._known
+        return np.asarray(states[np.searchsorted(known, times)])
+
+    def _simulate(self, times: Array) -> Array:
+        names = [body.name for body in self.scene.bodies]
+        shown = np.empty((len(times), len(names)))  # s of the simulation
+        world = self._world(times)
+        shown[:] = world[:, None]
+        for whose, clock in self.plot.clocks:
+            if whose is not None:
+                shown[:, names.index(whose)] = clock(shown[:, names.index(whose)])
+        steps = np.maximum(np.rint(shown * PHYSICS_HZ).astype(np.int64), -round(HISTORY * PHYSICS_HZ))
+        states = simulate_hooked(self.scene, copy.deepcopy(self.plot.hands), np.unique(steps))
+        at = np.searchsorted(np.unique(steps), steps)
+        result = np.stack([states[at[:, i], i] for i in range(len(names))], axis=1)
+        for name, bend in self.plot.bends:
+            result[:, names.index(name)] = bend(world, result[:, names.index(name)])
+        return result
+
+    def _world(self, times: Array) -> Array:
+        """What time it is in the world (T,) when it is shown at `times` (T,) s."""
+        return _through([clock for whose, clock in self.plot.clocks if whose is None], times)
+
+    def frames(self, times: Sequence[float] | Array, spec: RenderSpec) -> Image:
+        """Frames (T, H, W, 3) at times (T,) s."""
+        times = np.asarray(times, dtype=np.float64)
+        states = self.states(times)
+        world = self._world(times)  # which holders are still there is a matter of that
+        if not self.plot.looks:
+            frames = render(self.scene, world, states, spec).frames
+        else:
+            frames = np.empty((len(times), spec.height, spec.width, CHANNELS), dtype=np.uint8)
+            active = np.stack([look.active(world) for look in self.plot.looks], axis=1)
+            for row in np.unique(active, axis=0):
+                at = np.flatnonzero((active == row).all(axis=1))
+                looks = [look for look, on in zip(self.plot.looks, row, strict=True) if on]
+                frames[at] = _drawn(self.scene, looks, world[at], states[at], spec)
+        random = np.random.default_rng(self.seed)
+        for treat in self.plot.treatments:
+            late = times > 1e-9
+            frames = frames.copy()
+            frames[late] = treat(frames[late], times[late], random)
+        return frames
+
+    def effect(self, times: Array, lawful: Array) -> float:
+        """Largest distance in diameters from the lawful states (T, N, 13) while either is in view; 0 if none moves."""
+        truth = candidate_events(self.scene)
+        ours, most = self.states(times), 0.0
+        for i in truth.moving:
+            a, b = (plane_from_world(self.scene.camera, states[:, i, :3]) for states in (ours, lawful))
+            seen = truth.in_view(i, a) | truth.in_view(i, b)
+            far = np.linalg.norm(a - b, axis=1)[seen]
+            most = max(most, float(far.max(initial=0.0)) / truth.diameter(i))
+        return most
+
+    def refuse_unseen(self, times: Array, lawful: Array) -> None:
+        """Raise Inapplicable where only the motion is wrong and no body ever is LEAST_EFFECT off for it.
+
+        It is Unseen where something moves at all, by NO_EFFECT or more.
+        """
+        if self.plot.looks or self.plot.treatments:
+            return
+        effect = self.effect(times, lawful)
+        if effect < LEAST_EFFECT:
+            refused = Inapplicable if effect < NO_EFFECT else Unseen
+            raise refused(f"it moves nothing in view by more than {effect:.2g} diameters")
+
+
+def _through(clocks: Sequence[Clock], times: Array) -> Array:
+    """Times (T,) s through clocks, one after the other."""
+    for clock in clocks:
+        times = clock(times)
+    return times
+
+
+def _drawn(scene: Scene, looks: Sequence[Look], times: Array, states: Array, spec: RenderSpec) -> Image:
+    """Frames of a scene in which these looks hold throughout."""
+    bodies, columns, coloured = list(scene.bodies), [states], {}
+    for look in looks:
+        i = scene.index(look.body)
+        if look.hidden:
+            bodies[i] = replace(bodies[i], drawn=False)
+        if look.size != 1.0:
+            bodies[i] = replace(bodies[i], size=tuple(look.size * x for x in bodies[i].size))
+            states[:, i, 2] += look.lift
+        if look.colour is not None:
+            coloured[i] = look.colour
+    for look in looks:
+        if look.shift is not None:
+            i = scene.index(look.body)
+            double = states[:, i : i + 1].copy()
+            double[..., :3] += look.shift
+            columns.append(double)
+            if i in coloured:
+                coloured[len(bodies)] = coloured[i]
+            bodies.append(replace(bodies[i], name=f"{look.body} again"))
+    every = np.concatenate(columns, axis=1)
+    if not coloured:
+        return render(replace(scene, bodies=tuple(bodies)), times, every, spec).frames
+    # Channels do not mix: the red one of a red picture is that of a picture in which the body is as grey as red.
+    frames = []
+    for channel in range(CHANNELS):
+        greys: list[Body] = list(bodies)
+        for i, colour in coloured.items():
+            greys[i] = replace(bodies[i], hue=None, grey=colour[channel])
+        frames.append(render(replace(scene, bodies=tuple(greys)), times, every, spec).frames[..., channel])
+    return np.stack(frames, axis=-1)
+
+
+def violate(scene: Scene, acts: Sequence[Act], key: str) -> Violated:
+    """Plan violations of a scene, one after the other, each on its own random numbers.
+
+    key: what the drawn times, bodies and directions depend on besides the scene, such as the id of a clip; severities
+    of one violation share them. Raises Inapplicable with the reason where one of them finds nothing to violate.
+    """
+    truth = candidate_events(scene)
+    plots = (
+        act.violation.plan(truth, act.severity, np.random.default_rng(_seed(key, act.violation.name))) for act in acts
+    )
+    return Violated(scene, tuple(acts), tuple(plots), _seed(key, "picture"))
+
+
+def _seed(key: str, name: str) -> int:
+    return int.from_bytes(hashlib.sha256(f"physbench violation|{key}|{name}".encode()).digest()[:8], "big")
+
+
+def find_acts(text: str) -> tuple[Act, ...]:
+    """The acts of "teleport:0.25+hue:72"; without a severity a violation has its main one. Raises UsageError."""
+    acts = []
+    for part in text.split("+"):
+        name, _, severity = part.partition(":")
+        if name not in REGISTRY:
+            raise UsageError(f"There is no violation '{name}'.{nearest(name, REGISTRY)}")
+        violation = REGISTRY[name]
+        try:
+            number = float(severity) if severity else violation.main
+        except ValueError:
+            raise UsageError(f"'{part}': expected a number behind the colon, as in {violation.acts[0].id}.") from None
+        acts.append(violation.act(number))
+    names = [act.violation.name for act in acts]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise UsageError(f"'{text}': {twice[0]} is there twice. Give it once, at the severity that is meant.")
+    return tuple(acts)

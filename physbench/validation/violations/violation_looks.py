@@ -1,0 +1,119 @@
+"""Violations of permanence and identity in full view: bodies that vanish, double, or change their colour or size."""
+
+from __future__ import annotations
+
+import colorsys
+
+import numpy as np
+
+from physbench.validation.violations.candidate_events import CLEAR, CandidateEvents
+from physbench.validation.violations.step_hooks import Remove
+from physbench.validation.violations.violation_plan import Inapplicable, Look, ViolationEvent, ViolationPlan, violation
+from physbench.world.scene import PALETTE, Body, Vector
+
+
+def turned(body: Body, degrees: float) -> Vector:
+    """The colour of a body with its hue turned, as bright and as pure as it was."""
+    assert body.hue is not None
+    hue, saturation, value = colorsys.rgb_to_hsv(*PALETTE[body.hue])
+    red, green, blue = colorsys.hsv_to_rgb((hue + degrees / 360) % 1.0, saturation, value)
+    return (red, green, blue)
+
+
+def _somewhere(truth: CandidateEvents, rng: np.random.Generator) -> tuple[int, float, str]:
+    index, at = truth.choices(rng)[0]
+    return index, float(truth.times[at]), truth.scene.bodies[index].name
+
+
+@violation(
+    "vanish",
+    group="looks",
+    unit="",
+    meaning="a body is gone for good (s = 1: wholly)",
+    severities=(1.0,),
+    main=1.0,
+    allowed=(1.0, 1.0),
+)
+def vanish(truth: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+    """In full view; what it would have hit goes on as if it had never been."""
+    index, time, name = _somewhere(truth, rng)
+    return ViolationPlan(
+        (ViolationEvent(time, name),), hands=(Remove(time, index),), looks=(Look(time, name, hidden=True),)
+    )
+
+
+@violation(
+    "blink",
+    group="looks",
+    unit="s",
+    meaning="a body is not to be seen for s and then is where it should be",
+    severities=(0.1, 0.3, 0.6),
+    main=0.3,
+    allowed=(0.001, 10.0),
+)
+def blink(truth: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+    """It goes on unseen; nothing but its picture is missing."""
+    _, time, name = _somewhere(truth, rng)
+    return ViolationPlan((ViolationEvent(time, name),), looks=(Look(time, name, until=time + severity, hidden=True),))
+
+
+@violation(
+    "duplicate",
+    group="looks",
+    unit="diameters",
+    meaning="a second body like it goes beside it, s away from middle to middle",
+    severities=(1.25, 2.0),
+    main=1.25,
+    allowed=(0.1, 10.0),
+)
+def duplicate(truth: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+    """A double appears in full view and keeps step, through everything."""
+    for index, at in truth.choices(rng):
+        ways = truth.directions(index, at, severity * truth.diameter(index), rng)
+        if len(ways):
+            x, y, z = severity * truth.diameter(index) * ways[0]
+            time, name = float(truth.times[at]), truth.scene.bodies[index].name
+            return ViolationPlan(
+                (ViolationEvent(time, name),), looks=(Look(time, name, shift=(float(x), float(y), float(z))),)
+            )
+    raise Inapplicable(f"no body has room for a double at {severity:g} diameters")
+
+
+@violation(
+    "hue",
+    group="looks",
+    unit="deg",
+    meaning="the hue of a body turns by s at once",
+    severities=(15.0, 30.0, 72.0, 180.0),
+    main=72.0,
+    allowed=(-360.0, 360.0),
+)
+def hue(truth: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+    """The colour changes and nothing else. 72 degrees lead to the next hue of the palette."""
+    index, time, name = _somewhere(truth, rng)
+    return ViolationPlan(
+        (ViolationEvent(time, name),), looks=(Look(time, name, colour=turned(truth.scene.bodies[index], severity)),)
+    )
+
+
+@violation(
+    "size",
+    group="looks",
+    unit="",
+    meaning="every measure of a body is s times what it was, at once",
+    severities=(0.75, 0.9, 1.1, 1.25, 1.5),
+    main=1.25,
+    allowed=(0.1, 5.0),
+)
+def size(truth: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+    """It is drawn larger or smaller, about its middle, or from what it lies on; it moves as before."""
+    index, at = truth.choices(rng)[0]
+    time, name = float(truth.times[at]), truth.scene.bodies[index].name
+    look = Look(time, name, size=severity, lift=lift(truth, index, at, severity))
+    return ViolationPlan((ViolationEvent(time, name),), looks=(look,))
+
+
+def lift(truth: CandidateEvents, index: int, at: int, factor: float) -> float:
+    """How far (m) the middle of a body goes up when it grows by a factor where it lies on something below it."""
+    lies = truth.height(index)[at] < CLEAR
+    return (factor - 1) * float(truth.reach_down(index)[at]) if lies else 0.0

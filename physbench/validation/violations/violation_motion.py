@@ -1,0 +1,130 @@
+"""Violations of inertia: things that jump, stop, hang or speed up by themselves."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.validation.violations.candidate_events import CandidateEvents
+from physbench.validation.violations.step_hooks import Gain, Hold, Shift
+from physbench.validation.violations.violation_plan import Inapplicable, ViolationEvent, ViolationPlan, violation
+from physbench.world.scene import PHYSICS_HZ
+
+Array = NDArray[np.float64]
+
+AIRBORNE = 0.2  # m/s; slower is as good as at rest
+KICK_ROOM = 0.15  # diameters that a kicked body can go before it meets anything
+
+
+def _name(truth: CandidateEvents, index: int) -> str:
+    return truth.scene.bodies[index].name
+
+
+def _way(truth: CandidateEvents, rng: np.random.Generator, distance: float) -> tuple[int, int, Array]:
+    """A body, a grid index and a unit vector (3,) along which it can go `distance` of its diameters."""
+    for index, at in truth.choices(rng):
+        ways = truth.directions(index, at, distance * truth.diameter(index), rng)
+        if len(ways):
+            return index, at, ways[0]
+    raise Inapplicable(f"no body has room for {distance:g} diameters in any direction")
+
+
+@violation(
+    "teleport",
+    group="motion",
+    unit="diameters",
+    meaning="a body is s further in a free direction from one step to the next",
+    severities=(0.1, 0.25, 0.5, 1.0),
+    main=0.25,
+    allowed=(0.001, 20.0),
+)
+def teleport(truth: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+    """A jump in place; the velocity stays."""
+    index, at, way = _way(truth, rng, severity)
+    jump = severity * truth.diameter(index) * way
+    return ViolationPlan(
+        (ViolationEvent(float(truth.times[at]), _name(truth, index)),),
+        hands=(Shift(float(truth.times[at]), index, jump, np.zeros(3), np.zeros(3)),),
+    )
+
+
+@violation(
+    "kick",
+    group="motion",
+    unit="m/s",
+    meaning="a body gains s in a free direction from one step to the next",
+    severities=(0.1, 0.2, 0.5, 1.0),
+    main=0.5,
+    allowed=(0.001, 20.0),
+)
+def kick(truth: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+    """A jump in velocity that nothing gives; a ball that rolls goes on rolling."""
+    index, at, way = _way(truth, rng, KICK_ROOM)
+    up = truth.rolls_on(index, at)
+    spin = np.zeros(3)
+    if up is not None:
+        spin = np.cross(up, severity * way) / truth.scene.bodies[index].size[0]
+    return ViolationPlan(
+        (ViolationEvent(float(truth.times[at]), _name(truth, index)),),
+        hands=(Shift(float(truth.times[at]), index, np.zeros(3), severity * way, spin),),
+    )
+
+
+@violation(
+    "speed-gain",
+    group="motion",
+    unit="% in 1/30 s",
+    meaning="velocity and spin of every moving body grow by s per cent in every thirtieth of a second",
+    severities=(0.5, 1.0, 2.0, -1.0),
+    main=0.5,
+    allowed=(-50.0, 50.0),
+)
+def speed_gain(truth: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+    """Energy from nowhere: growth without end, from a drawn moment on. Negative: drag."""
+    _, at = truth.choices(rng, AIRBORNE)[0]
+    time = float(truth.times[at])
+    return ViolationPlan((ViolationEvent(time, None),), hands=(Gain(time, truth.moving, severity / 100),))
+
+
+@violation(
+    "freeze",
+    group="motion",
+    unit="s",
+    meaning="a body stands still in mid-motion for s and then goes on as it was going",
+    severities=(0.2, 0.5, 1.0),
+    main=0.5,
+    allowed=(0.001, 10.0),
+)
+def freeze(truth: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+    """A body stops dead, in mid-air where there is air, and goes on later with the velocity that it had."""
+    index, at = truth.choices(rng, AIRBORNE)[0]
+    time = float(truth.times[at])
+    end = time + round(severity * PHYSICS_HZ) / PHYSICS_HZ
+    return ViolationPlan((ViolationEvent(time, _name(truth, index)),), hands=(Hold(time, index, end),))
+
+
+@violation(
+    "hanging",
+    group="motion",
+    unit="diameters",
+    meaning="a falling body stops for good when it has s of air below it",
+    severities=(0.25, 0.5, 1.0),
+    main=0.5,
+    allowed=(0.01, 20.0),
+)
+def hanging(truth: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+    """A body hangs in the air with nothing below that could carry it."""
+    found = []
+    for index in truth.moving:
+        if not np.isfinite(truth.height(index)).any():
+            raise Inapplicable("nothing can fall in the plane of motion")
+        height = truth.height(index) - severity * truth.diameter(index)
+        falling = (height[:-1] >= 0) & (height[1:] < 0) & (truth.states[:-1, index, 9] < -AIRBORNE)
+        crossings = np.flatnonzero(falling)
+        good = truth.seen(index)[crossings] & (truth.times[crossings] <= 0.6 * truth.scene.horizon)
+        found += [(int(at), index) for at in crossings[good & (truth.times[crossings] > 0.1)]]
+    if not found:
+        raise Inapplicable(f"nothing falls through a height of {severity:g} diameters in full view")
+    at, index = min(found)
+    time = float(truth.times[at])
+    return ViolationPlan((ViolationEvent(time, _name(truth, index)),), hands=(Hold(time, index, np.inf),))

@@ -1,0 +1,79 @@
+"""Violations of time: the world runs too slowly or too fast, or stutters. All of it does, so no place is wrong."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from physbench.validation.violations.candidate_events import CandidateEvents
+from physbench.validation.violations.violation_plan import Array, Clock, ViolationEvent, ViolationPlan, violation
+
+LEAST_SPEED = 0.3  # m/s of some body when time goes wrong
+BEAT = 0.5  # s from one stutter to the next
+
+
+def at_rate(since: float, factor: float) -> Clock:
+    """Time runs `factor` times as fast behind `since` s."""
+
+    def clock(times: Array) -> Array:
+        return np.where(times > since, since + factor * (times - since), times)
+
+    return clock
+
+
+def stuttering(since: float, hold: float, beat: float = BEAT) -> Clock:
+    """Behind `since` s time stands still for the first `hold` s of every `beat` s, then jumps to where it should be."""
+
+    def clock(times: Array) -> Array:
+        phase = np.mod(times - since - 1e-9, beat) + 1e-9
+        return np.where((times > since) & (phase < hold - 1e-9), times - phase, times)
+
+    return clock
+
+
+def _since(truth: CandidateEvents, rng: np.random.Generator) -> float:
+    return float(truth.times[truth.choices(rng, LEAST_SPEED)[0][1]])
+
+
+@violation(
+    "slow-time",
+    group="time",
+    unit="",
+    meaning="from a moment on everything happens s times as fast",
+    severities=(0.25, 0.5, 0.8, 0.9),
+    main=0.8,
+    allowed=(0.01, 1.0),
+)
+def slow_time(truth: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+    """Slow motion: speeds s and accelerations s^2 times the lawful ones."""
+    since = _since(truth, rng)
+    return ViolationPlan((ViolationEvent(since, None),), clocks=((None, at_rate(since, severity)),))
+
+
+@violation(
+    "fast-time",
+    group="time",
+    unit="",
+    meaning="from a moment on everything happens s times as fast",
+    severities=(1.1, 1.25, 2.0),
+    main=1.25,
+    allowed=(1.0, 10.0),
+)
+def fast_time(truth: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+    """Quick motion: speeds s and accelerations s^2 times the lawful ones."""
+    since = _since(truth, rng)
+    return ViolationPlan((ViolationEvent(since, None),), clocks=((None, at_rate(since, severity)),))
+
+
+@violation(
+    "stutter",
+    group="time",
+    unit="s",
+    meaning="every 0.5 s the world stands still for s and then jumps to where it should be",
+    severities=(0.1, 0.2, 0.4),
+    main=0.2,
+    allowed=(0.001, 0.499),
+)
+def stutter(truth: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+    """Frames are repeated and others dropped; on average the motion is right."""
+    since = _since(truth, rng)
+    return ViolationPlan((ViolationEvent(since, None),), clocks=((None, stuttering(since, severity)),))

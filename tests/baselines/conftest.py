@@ -1,0 +1,5 @@
+"""Models as the harness loads them."""
+
+from loaded_models import load
+
+__all__ = ["load"]

@@ -1,0 +1,154 @@
+"""Paired differences of runs."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from physbench.cli.main import run
+from physbench.errors import UsageError
+from physbench.report.comparison_table import print_comparison
+from physbench.results.build_result import build_result
+from physbench.results.read_run import read_manifest
+from physbench.results.run_comparison import Comparison, compare
+from physbench.storage.atomic_write import write_json
+from physbench.storage.run_folder import RunFolder
+
+FEW = {"resamples": 400}
+TASK = ("falling/projectile-v1",)
+
+
+def be(folder: RunFolder, source: str, family: str = "") -> RunFolder:
+    """Let the model have the scores of a reference, in one family or in all."""
+    own, other = (pd.read_parquet(place.scores) for place in (folder, folder.reference(source)))
+    taken = own["task"].str.startswith(family)
+    pd.concat([own[~taken], other[other["task"].str.startswith(family)]]).to_parquet(folder.scores)
+    return folder
+
+
+def rename(folder: RunFolder, name: str, **changes: object) -> RunFolder:
+    manifest = read_manifest(folder)
+    manifest["model"]["name"] = name
+    write_json(folder.manifest, {**manifest, **changes})
+    return folder
+
+
+def test_the_difference_is_that_of_the_two_results(make_run) -> None:
+    better, worse = be(make_run(name="a"), "truth"), make_run(name="b")
+    (found,) = compare(better, worse, **FEW).against
+    results = [build_result(folder, resamples=200) for folder in (better, worse)]
+    skills = [result["overall"]["skill"] for result in results]
+    assert found.overall.ahead == pytest.approx(skills[0] - skills[1], abs=2e-6)
+    assert found.overall.other == pytest.approx(skills[1], abs=2e-6)
+    assert found.overall.interval is not None
+    assert 0 < found.overall.interval[0] < found.overall.ahead <= found.overall.interval[1]
+    (back,) = compare(worse, better, **FEW).against
+    assert back.overall.ahead == pytest.approx(-found.overall.ahead)
+    assert back.overall.sign == -found.overall.sign == -1
+    for axis, difference in found.axes.items():
+        ours, theirs = (result["axes"][axis]["skill"] for result in results)
+        assert difference.ahead == pytest.approx(ours - theirs, abs=2e-6)
+    orbits = found.families["orbits"]
+    ours, theirs = (result["families"]["orbits"]["drift"]["skill"] for result in results)
+    assert orbits["drift"].ahead == pytest.approx(ours - theirs, abs=2e-6)
+    assert orbits["permanence"].other == pytest.approx(
+        results[1]["families"]["orbits"]["permanence"]["guard"], abs=2e-6
+    )
+    both = (orbits["consistency"].ahead + orbits["drift"].ahead) / 2  # permanence can only cost there
+    assert orbits["overall"].ahead == pytest.approx(both + orbits["permanence"].ahead, abs=2e-6)
+    assert orbits["overall"].first == pytest.approx(1.0)
+
+
+def test_pairing_makes_the_interval_narrow(make_run) -> None:
+    """Two runs that differ by a constant in clips of very different difficulty."""
+    first, second = make_run(name="a"), make_run(name="b")
+    table = pd.read_parquet(first.scores)
+    hard = table["seed"] % 2 == 0
+    for folder, level in ((first, 0.5), (second, 0.4)):
+        values = (hard * 0.4 + level).clip(0, 1)
+        chosen = table["axis"].notna()
+        table.assign(
+            quality=table["quality"].where(~chosen, values), value=table["value"].where(~chosen, values)
+        ).to_parquet(folder.scores)
+    (found,) = compare(first, second, **FEW).against
+    alone = build_result(first, resamples=400)["axes"]["drift"]["interval"]
+    assert found.axes["drift"].interval is not None
+    low, high = found.axes["drift"].interval
+    assert high - low < 0.25 * (alone[1] - alone[0])
+    assert low > 0
+
+
+def test_a_model_is_not_ahead_of_itself(make_run) -> None:
+    (found,) = compare(make_run(name="a"), make_run(name="b"), **FEW).against
+    assert found.overall.ahead == 0
+    assert found.overall.interval is not None
+    assert -0.03 < found.overall.interval[0] <= 0 <= found.overall.interval[1] < 0.03  # what was never seen may differ
+    assert "cannot be told apart overall: 0.00 [" in found.sentence
+
+
+def test_the_sentence_says_where(make_run) -> None:
+    mine = rename(make_run(name="a"), "mine")
+    other = rename(be(be(make_run(name="b"), "freeze", "orbits"), "truth", "occlusion"), "theirs")
+    (found,) = compare(mine, other, **FEW).against
+    assert "ahead" in found.sentence and "orbits" in found.sentence
+    assert "behind" in found.sentence and "occlusion" in found.sentence
+    assert [name for name, axes in found.families.items() if axes["overall"].sign > 0] == ["orbits"]
+    (best,) = compare(rename(be(make_run(name="c"), "truth"), "best"), mine, **FEW).against
+    assert best.sentence.startswith("best is ahead of mine by 0.")
+    assert "; most in " in best.sentence and best.sentence.endswith(".")
+
+
+def test_a_look_tells_no_difference(make_run) -> None:
+    (found,) = compare(be(make_run(4, 0, name="a"), "truth"), make_run(4, 0, name="b"), **FEW).against
+    assert found.overall.interval is None and found.overall.ahead is not None
+    assert "too few clips to tell" in found.sentence
+    runs = [be(make_run(4, 0, tasks=TASK, name=name), "truth") for name in ("c", "d")]
+    part = compare(*runs, **FEW)
+    assert "not distinguishable" not in part.against[0].sentence
+    assert "too few clips to tell in consistency" in part.against[0].sentence
+    target = io.StringIO()
+    print_comparison(part, Console(file=target, width=100))
+    assert "95 % intervals" not in target.getvalue() and "no intervals: they need 8" in target.getvalue()
+
+
+def test_runs_of_other_sizes_are_compared_by_skill(make_run) -> None:
+    small = make_run(name="a")
+    card = {**read_manifest(small)["model"]["card"], "image_size": [128, 128]}
+    model = {**read_manifest(small)["model"], "card": card}
+    large = rename(be(make_run(name="b"), "truth"), "large", model=model)
+    comparison = compare(large, small, **FEW)
+    assert comparison.against[0].overall.sign == 1
+    target = io.StringIO()
+    print_comparison(comparison, Console(file=target, width=80))
+    assert "128x128@15" in target.getvalue()
+
+
+def test_runs_that_cannot_be_compared_are_refused_with_the_remedy(make_run) -> None:
+    first = make_run(name="a")
+    with pytest.raises(
+        UsageError, match=r"128 clips of core 0, the second 16 clips of core 0, 16 of them.*same --suite"
+    ):
+        compare(first, make_run(4, 0, name="b"))
+    suite = {**read_manifest(first)["suite"], "hash": "other"}
+    with pytest.raises(UsageError, match="simulated to other states"):
+        compare(first, rename(make_run(name="c"), "c", suite=suite))
+    with pytest.raises(UsageError, match=r"scored by other code.*--fresh"):
+        compare(first, rename(make_run(name="d"), "d", versions={"code": "f00"}))
+    with pytest.raises(UsageError, match="at least two"):
+        compare(first)
+
+
+def test_several_runs_from_the_command_line(make_run, capsys) -> None:
+    paths = [str(rename(make_run(name=name), name).path) for name in ("a", "b", "c")]
+    assert run(["compare", *paths, "--json"]) == 0
+    comparison = Comparison.model_validate(json.loads(capsys.readouterr().out))
+    assert [against.other.name for against in comparison.against] == ["b", "c"]
+    assert run(["compare", *paths[:2]]) == 0
+    text = capsys.readouterr().out
+    assert "ahead by" in text and "95 % interval" in text
+    assert run(["compare", paths[0]]) == 2
+    assert "two runs" in capsys.readouterr().err

@@ -1,0 +1,107 @@
+"""A run goes on under its own settings only."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from physbench.clips.suite import find_suite
+from physbench.errors import UsageError
+from physbench.run.options import Options
+from physbench.run.run_manifest import Document, asked_document, first_difference, refuse_other_settings
+from physbench.run.versions import ALL_DECIDING, DECIDING, _sources, code_hash, foreign_code_hash, versions
+from physbench.scoring.score_clip import find_scorers
+
+OPTIONS = Options("baseline:freeze", suite="smoke")
+
+
+def asked(options: Options = OPTIONS, sha256: str | None = "a", code: str = "c") -> Document:
+    suite = find_suite(options.suite, options.limit, options.tasks)
+    return asked_document(options, suite, sha256, {"physbench": "0", "code": code})
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        (asked(replace(OPTIONS, model="baseline:oracle")), "MODEL"),
+        (asked(sha256="b"), "sha256"),
+        (asked(replace(OPTIONS, model_arg={"size": "96"})), "--model-arg"),
+        (asked(replace(OPTIONS, suite="core")), "--suite was 'smoke', now it is 'core'"),
+        (asked(replace(OPTIONS, limit=4)), "--limit.*56.*4"),
+        (asked(replace(OPTIONS, tasks="falling/*")), "--tasks.*56.*16"),
+        (asked(replace(OPTIONS, scorers="drift/*")), "--scorers"),
+        (asked(replace(OPTIONS, samples=2)), "--samples was 1, now it is 2"),
+        (asked(replace(OPTIONS, seed=1)), "--seed"),
+        (asked(replace(OPTIONS, dtype="float16")), "--dtype"),
+        (asked(replace(OPTIONS, batch_size=3)), "--batch-size"),
+        (asked(replace(OPTIONS, chain=False)), "--no-chain"),
+        (asked(code="d"), "source code"),
+    ],
+)
+def test_the_first_other_setting_is_named(other: Document, words: str) -> None:
+    with pytest.raises(UsageError, match=words) as caught:
+        refuse_other_settings(asked(), other, Path("runs/x"))
+    assert "--fresh" in str(caught.value) and len(str(caught.value).splitlines()) <= 2
+
+
+def test_what_does_not_decide_scores_may_change() -> None:
+    other = replace(OPTIONS, workers=7, timeout=3.0, keep_rollouts="all")
+    assert first_difference(asked(), asked(other)) is None
+
+
+def test_other_weights_behind_a_model_arg_are_another_run(tmp_path: Path) -> None:
+    weights = tmp_path / "net.pt"
+    options = replace(OPTIONS, model="my_model.py:make", model_arg={"weights": str(weights), "folder": str(tmp_path)})
+    assert asked(options)["model"]["files"] == {}
+    weights.write_bytes(b"one")
+    before = asked(options)
+    assert first_difference(before, asked(options)) is None
+    weights.write_bytes(b"two")
+    assert "--model-arg" in str(first_difference(before, asked(options)))
+
+
+def test_a_folder_behind_a_model_arg_is_hashed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the export that videos answer to; of what is too large, size and time."""
+    (tmp_path / "deep").mkdir()
+    manifest = tmp_path / "deep" / "manifest.json"
+    manifest.write_text("one")
+    options = replace(OPTIONS, model="videos:answers", model_arg={"export": str(tmp_path)})
+    for limit in (1 << 30, 0):
+        monkeypatch.setattr("physbench.run.run_manifest.MOST_READ", limit)
+        before = asked(options)
+        assert first_difference(before, asked(options)) is None
+        manifest.write_text(manifest.read_text()[::-1])
+        os.utime(manifest, (limit, limit))
+        assert "files behind --model-arg" in str(first_difference(before, asked(options)))
+
+
+def test_the_code_hash_covers_what_it_says() -> None:
+    assert code_hash() == code_hash() != code_hash(parts=ALL_DECIDING)
+    assert all(_sources([part]) for part in ALL_DECIDING)
+    others = {path.name for path in _sources(ALL_DECIDING)} - {path.name for path in _sources(DECIDING)}
+    assert "load_model.py" in others and "falling.py" not in others
+    covered = {path.resolve() for path in _sources(ALL_DECIDING)}
+    for group in ("physbench.adapters", "physbench.baselines", "physbench.architectures"):
+        for entry in entry_points(group=group):
+            if entry.module.startswith("physbench."):
+                spec = find_spec(entry.module)
+                assert spec is not None and spec.origin and Path(spec.origin).resolve() in covered, entry
+    assert set(versions()) >= {"physbench", "python", "torch", "numpy", "pybullet", "code"}
+
+
+def test_scorers_that_are_not_physbenchs_are_told_apart_from_its_own_code(tmp_path: Path) -> None:
+    """Runs with and without them compare; a resumed one needs them as they were."""
+    assert foreign_code_hash(find_scorers()) is None
+    mine = tmp_path / "mine.py"
+    mine.write_text((Path(__file__).parents[2] / "examples" / "my_scorer.py").read_text())
+    before = foreign_code_hash(find_scorers(str(mine)))
+    assert before is not None and before == foreign_code_hash(find_scorers(f"gravity,{mine}"))
+    mine.write_text(mine.read_text() + "# edited\n")
+    assert foreign_code_hash(find_scorers(str(mine))) != before
+    stored = asked() | {"foreign_code": before}
+    assert "not physbench's" in str(first_difference(stored, asked()))

@@ -1,0 +1,92 @@
+"""Jobs: their estimate, their errors, their processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from types import SimpleNamespace
+
+import pytest
+
+from physbench.errors import PhysbenchError
+from physbench.progress import Progress
+from physbench.run.interrupt import Interrupted, explained, interruptible
+from physbench.run.peak_memory import PeakMemory, descendants, memory_of
+from physbench.run.worker_jobs import Jobs, duration
+from physbench.run.worker_pool import Pool
+
+
+def done(seconds: float) -> Future[SimpleNamespace]:
+    future: Future[SimpleNamespace] = Future()
+    future.set_result(SimpleNamespace(seconds=seconds))
+    return future
+
+
+def test_the_estimate_follows_what_is_done() -> None:
+    jobs = Jobs(Progress("jobs"), workers=2, expected={"clip": 2, "references": 3, "score": 3})
+    assert jobs.seconds_left() is None
+    jobs.add("clip", done(3.0))
+    jobs.add("clip", done(3.0))
+    assert jobs.seconds_left() == pytest.approx((3 * 4 + 3) / 2)
+    for _ in range(3):
+        jobs.add("references", done(8.0))
+        jobs.add("score", done(2.0))
+    assert jobs.seconds_left() == pytest.approx(0)
+    assert len(jobs.results(lambda: None)) == 8
+
+
+def test_what_a_worker_does_first_says_nothing_of_the_rest() -> None:
+    jobs = Jobs(Progress("jobs"), workers=2, expected={"score": 110})
+    for seconds in (30.0, 25.0, *[0.5] * 8):
+        jobs.add("score", done(seconds))
+    assert jobs.seconds_left() == pytest.approx(100 * 0.5 / 2)
+
+
+def test_the_first_error_is_raised() -> None:
+    jobs = Jobs(Progress("jobs"), workers=1, expected={"score": 2})
+    failed: Future[SimpleNamespace] = Future()
+    failed.set_exception(ValueError("odd"))
+    jobs.add("score", done(1.0))
+    jobs.add("score", failed)
+    with pytest.raises(ValueError, match="odd"):
+        jobs.raise_failure()
+    with pytest.raises(ValueError, match="odd"):
+        jobs.results(lambda: None)
+
+
+def test_durations_are_said_as_exactly_as_they_are_known() -> None:
+    assert [duration(s) for s in (0.2, 40.4, 200, 7300)] == ["1 s", "40 s", "3 min", "2.0 h"]
+
+
+def test_workers_end_with_the_run() -> None:
+    with Pool(2) as pool:
+        pids = {pool.submit(os.getpid).result() for _ in range(4)}
+        assert pids <= set(descendants(os.getpid()))
+        assert memory_of(list(pids)) > 1e6
+    assert not pids & set(descendants(os.getpid()))
+
+
+def test_a_killed_worker_is_explained() -> None:
+    with pytest.raises(PhysbenchError, match="--workers 1") as caught, explained("physbench eval x", lambda: "kept"):  # noqa: SIM117
+        with Pool(1) as pool:
+            pool.submit(os._exit, 1).result()
+    assert isinstance(caught.value.__cause__, BrokenProcessPool)
+    assert str(caught.value).endswith("Go on with:\n  physbench eval x")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_become_an_interruption_that_says_how_to_go_on(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with pytest.raises(Interrupted, match="2 of 3 kept") as caught, interruptible():  # noqa: SIM117
+        with explained("physbench eval x --resume", lambda: "2 of 3 kept"):
+            signal.raise_signal(number)
+    assert caught.value.exit_code == 130
+    assert signal.getsignal(number) == before
+
+
+def test_peak_memory_is_seen() -> None:
+    with PeakMemory() as peak:
+        pass
+    assert peak.bytes > 1e6

@@ -1,0 +1,68 @@
+"""Workers start wherever the user stands."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from physbench.run import worker_pool
+from physbench.run.interrupt import interruptible
+
+PROGRAM = """
+from physbench.run.worker_pool import Pool
+if __name__ == "__main__":
+    with Pool(1) as pool:
+        print(pool.submit(len, "abc").result())
+"""
+
+
+TWICE = """
+from multiprocessing import forkserver
+from physbench.run.worker_pool import Pool
+
+def server():
+    return forkserver._forkserver._forkserver_pid
+
+for error in (ValueError, KeyboardInterrupt):
+    try:
+        with Pool(1) as pool:
+            pool.submit(len, "abc").result()
+            before = server()
+            raise error
+    except error:
+        print(server() == before)
+    with Pool(1) as pool:
+        print(pool.submit(len, "abc").result())
+"""
+
+
+def test_a_failure_leaves_a_server_for_the_next_run(tmp_path: Path) -> None:
+    """An error ends its own workers and nothing else; Ctrl-C ends the server too, and the next run starts another."""
+    script = tmp_path / "program.py"
+    script.write_text(TWICE)
+    done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout.split()) == (0, ["True", "3", "False", "3"]), done.stderr
+
+
+def test_a_folder_called_physbench_does_not_hide_the_package(tmp_path: Path) -> None:
+    (tmp_path / "physbench").mkdir()
+    script = tmp_path / "scripts" / "program.py"
+    script.parent.mkdir()
+    script.write_text(PROGRAM)
+    done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, "3\n"), done.stderr
+
+
+def test_signal_handlers_that_were_not_set_from_python_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`getsignal` says None for them, and nothing can put them back."""
+    ours = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    monkeypatch.setattr(signal, "getsignal", lambda number: None)
+    for manager in (interruptible, worker_pool._signals_ignored):
+        with manager():
+            pass
+    monkeypatch.undo()
+    assert {number: signal.getsignal(number) for number in ours} == ours

@@ -1,0 +1,39 @@
+"""Where an arc may begin."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from shadow_scenes import problem
+
+from physbench.shadowing.hypothesis import FREE, Hypothesis
+from physbench.shadowing.initial_guess import starts
+
+
+@pytest.mark.parametrize("step", [1, 3])
+def test_points_are_looked_for_in_seconds(step: int) -> None:
+    """A planet is seen once, then hidden for 1.5 s, at 30 and at 10 frames/s: it has starts at both."""
+    given = problem("orbits/kepler-v1", 0)
+    seen, part = given.seen, slice(None, None, step)
+    names = ("times", "steps", "place", "sd", "owed", "there", "rests")
+    seen = replace(seen, **{name: getattr(seen, name)[part] for name in names}, start=np.zeros_like(seen.start))
+    place = seen.place.copy()
+    place[1 : int(1.5 * 30 / step)] = np.nan
+    assert starts(Hypothesis(given.forward, replace(seen, place=place)), 0, 0)
+    place[1 : int(2.2 * 30 / step)] = np.nan
+    assert not starts(Hypothesis(given.forward, replace(seen, place=place)), 0, 0)
+
+
+def test_what_lies_on_a_face_does_not_begin_falling_inside_it() -> None:
+    """A ball at rest on a pedestal: falls that fit its points begin below the top, and would be tried in vain."""
+    given = problem("occlusion/screen-lift-v1", 0)
+    world = given.forward.world
+    assert world is not None
+    top = int(world.normal[:, 1].argmax())
+    found = starts(given, 0, 0)
+    assert any(arc.face == top for arc in found)
+    for arc in found:
+        if arc.face == FREE:
+            assert world.normal[top] @ arc.numbers[:2] - world.offset[top] - world.radius[0] > -0.03

@@ -1,0 +1,102 @@
+"""Shadowing of tracks of pictures, and of states without the camera."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from physbench.clips.clip import Clip
+from physbench.shadowing import shadow, shadow_states, why_not
+from physbench.tracks.tracker import track
+from physbench.tracks.tracks import Tracks
+
+CONTEXT = 6
+
+
+@pytest.mark.parametrize("task", ["falling/projectile-v1", "occlusion/screen-swap-v1", "orbits/binary-v1"])
+def test_pictures_of_truth_are_lawful(clip_of: Callable[..., Clip], task: str) -> None:
+    clip = clip_of(task)
+    found = shadow(clip, track(clip, CONTEXT, clip.frames[clip.window(CONTEXT)]))
+    assert found is not None
+    assert found.explained == pytest.approx(1.0, abs=1e-6)
+    assert found.shadowed == pytest.approx(1.0, abs=1e-6)
+    assert found.jitter < 0.02
+    assert found.join == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("task", ["falling/projectile-v1", "collisions/head-on-v1"])
+def test_a_frozen_picture_is_not(clip_of: Callable[..., Clip], task: str) -> None:
+    clip = clip_of(task)
+    frames = clip.frames[clip.window(CONTEXT)].copy()
+    frames[CONTEXT:] = frames[CONTEXT - 1]
+    found = shadow(clip, track(clip, CONTEXT, frames))
+    assert found is not None
+    assert found.explained < 0.15
+    assert found.shadowed < 0.15
+
+
+def test_lift_freeze_is_lawful_where_truth_rests(clip_of: Callable[..., Clip], ideal: Callable[..., Tracks]) -> None:
+    clip = clip_of("occlusion/screen-lift-v1")
+    found = shadow(clip, ideal(clip, CONTEXT))
+    assert found is not None
+    assert found.quality == 1.0
+
+
+@pytest.mark.slow
+def test_another_gravity_is_forgiven_only_where_nothing_shows_it(
+    clip_of: Callable[..., Clip], ideal: Callable[..., Tracks]
+) -> None:
+    """Truth seen as if gravity were 0.8 of it: heights are kept, the clock runs slower."""
+    clip = clip_of("falling/drop-bounce-v1")
+
+    def slow(context: int) -> Tracks:
+        window = clip.window(context)
+        px = clip.px_positions()[window].copy()
+        at = np.interp(clip.times[window] * np.sqrt(0.8), clip.times, np.arange(len(clip.times)))
+        every = clip.px_positions()[:, 0]
+        x = np.arange(len(every))
+        px[context:, 0] = np.stack([np.interp(at[context:], x, every[:, axis]) for axis in (0, 1)], axis=-1)
+        return ideal(clip, context, px)
+
+    strict, lenient, shown = shadow(clip, slow(1)), shadow(clip, slow(1), free=True), shadow(clip, slow(6), free=True)
+    assert strict is not None
+    assert lenient is not None
+    assert shown is not None
+    assert strict.factor == shown.factor == 1.0
+    assert lenient.factor == pytest.approx(0.8, abs=0.1)
+    assert lenient.explained > strict.explained
+
+
+def test_states_are_shadowed_without_the_camera(clip_of: Callable[..., Clip]) -> None:
+    clip = clip_of("collisions/head-on-v1")
+    times, states = clip.times[clip.window(CONTEXT)], clip.states[clip.window(CONTEXT)]
+    found = shadow_states(clip, times, states)
+    assert found is not None
+    assert found.quality == 1.0
+    lifted = states.copy()
+    lifted[CONTEXT + 10 :, 0, 2] += 0.5  # towards the viewer: no picture shows it
+    off = shadow_states(clip, times, lifted)
+    assert off is not None
+    assert off.explained < 0.8
+
+
+def test_towers_have_no_forward_model(clip_of: Callable[..., Clip], ideal: Callable[..., Tracks]) -> None:
+    clip = clip_of("falling/stack-v1")
+    assert shadow(clip, ideal(clip, CONTEXT)) is None
+    assert why_not(clip)
+    assert why_not(clip_of("collisions/head-on-v1")) is None
+
+
+@pytest.mark.parametrize("task", ["orbits/binary-v1", "collisions/billiards-v1", "falling/projectile-v1"])
+def test_what_explodes_is_lawful_up_to_there(clip_of: Callable[..., Clip], task: str) -> None:
+    """Candidates that are fitted to it leave all bounds with it, and are dropped."""
+    clip = clip_of(task)
+    times, states = clip.times[clip.window(CONTEXT)], clip.states[clip.window(CONTEXT)].copy()
+    first = int(np.searchsorted(times, 1.0))
+    states[first:] *= 10.0 ** np.minimum(8.0 * np.arange(len(times) - first), 60.0)[:, None, None]
+    found = shadow_states(clip, times, states)
+    assert found is not None
+    assert found.quality == pytest.approx(1.0 / clip.scene.horizon, abs=0.02)
+    assert found.strength == 2.0

@@ -1,0 +1,23 @@
+"""The page of violations lists those that exist."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from physbench.validation.violations import REGISTRY, Violation
+
+PAGE = Path(__file__).parents[3] / "docs" / "design" / "violations.md"
+
+
+@pytest.mark.parametrize("violation", REGISTRY.values(), ids=lambda v: v.name)
+def test_the_page_has_it_with_its_severities(violation: Violation) -> None:
+    degrees = ", ".join(f"**{s:g}**" if s == violation.main else f"{s:g}" for s in violation.severities)
+    row = f"| `{violation.name}` | {violation.meaning} | {degrees} | {violation.unit} |"
+    assert row in PAGE.read_text(encoding="utf-8")
+
+
+def test_the_page_has_no_other() -> None:
+    lines = PAGE.read_text(encoding="utf-8").split("## Lawful strangers")[0].splitlines()
+    assert sum(line.startswith("| `") for line in lines) == len(REGISTRY)
