@@ -152,10 +152,10 @@ def document(folder: Path) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"fit": "squeeze"}, "fit: input should be 'stretch', 'contain' or 'cover'"),
-        ({"includes_context": -1}, "includes_context"),
-        ({"fps": 0}, "fps: input should be greater than 0"),
-        ({"colour": "red"}, "colour: extra inputs"),
+        ({"fit": "squeeze"}, r"answer\.json: fit: .+, got 'squeeze'\.$"),
+        ({"includes_context": -1}, r"answer\.json: includes_context\b.*: .+, got -1\.$"),
+        ({"fps": 0}, r"answer\.json: fps: .+, got 0\.$"),
+        ({"colour": "red"}, r"answer\.json: colour: .+, got 'red'\.$"),
         ({"schema_version": SCHEMA_VERSION + 1}, "update physbench"),
         ({"kind": "other"}, "neither"),
     ],

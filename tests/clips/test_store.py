@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 from pathlib import Path
@@ -150,7 +151,7 @@ def test_read_only_folder(tmp_path: Path, clip: Clip, capfd: pytest.CaptureFixtu
     tmp_path.chmod(0o500)
     clips = ClipStore(tmp_path / "clips")
     assert_same(clip, clips.get(ROWS[0], SPEC))
-    assert "Permission denied" in capfd.readouterr().err
+    assert os.strerror(errno.EACCES) in capfd.readouterr().err
     tmp_path.chmod(0o700)
 
 

@@ -72,7 +72,7 @@ def test_a_field_of_another_program_is_refused_with_both_named(make_run, tmp_pat
     result = build_result(make_run(4, 0), resamples=50)
     result["axis_counts"]["drift"]["later"] = 1
     write_json(path, result)
-    with pytest.raises(UsageError, match=r"axis_counts\.drift\.later: Extra inputs are not permitted"):
+    with pytest.raises(UsageError, match=r"axis_counts\.drift\.later: .+ \(and 0 more\)\.$"):
         read_result(path)
     write_json(path, result | {"physbench_version": "7.1"})
     with pytest.raises(UsageError, match=rf"written by physbench 7\.1; physbench {__version__} does not know its axis"):
@@ -85,7 +85,7 @@ def test_a_field_of_another_program_is_refused_with_both_named(make_run, tmp_pat
         ("{", "is not JSON"),
         ("[]", "expected a result of physbench"),
         ('{"scores": 1}', "expected a result of physbench"),
-        ('{"schema_version": 1}', r"physbench_version: Field required \(and \d+ more\)"),
+        ('{"schema_version": 1}', r"physbench_version: .+ \(and \d+ more\)\.$"),
     ],
 )
 def test_what_is_no_result_is_refused(tmp_path: Path, text: str, words: str) -> None:

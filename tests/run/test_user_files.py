@@ -139,7 +139,7 @@ def test_a_worker_that_is_older_learns_the_files_of_its_parent(task_file: Path) 
     ("text", "says"),
     [
         ("", "holds no task"),
-        ("import nowhere", "No module named 'nowhere'"),
+        ("import nowhere", "ModuleNotFoundError in line 1 .*nowhere"),
         ("def f(:", "SyntaxError in line 1"),
         ("class A:\n    id = 'own/a-v1'\n", "class A has an id but no parameters, no sample, no scene"),
         ("class A:\n    id = 'Mine'\n    parameters = sample = scene = 1\n", "Expected a family, a slash"),
