@@ -8,6 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from physbench import links
+
 if TYPE_CHECKING:
     from physbench.adapters.model_protocol import FrameModel as FrameModel
     from physbench.adapters.model_protocol import ModelCard as ModelCard
@@ -38,6 +40,9 @@ _HOMES = {
     "evaluate": "physbench.run.api",
     "scorer": "physbench.scoring.scorer_protocol",
 }
+
+
+links.install()
 
 
 def __getattr__(name: str) -> Any:

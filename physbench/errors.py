@@ -27,6 +27,10 @@ class ModelError(PhysbenchError):
     exit_code = 2
 
 
+class BrokenLinkError(PhysbenchError, ImportError):
+    """A part of physbench that a checkout without symbolic links does not find."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return " Did you mean ...?" with the closest known names, or a list of all of them."""
     known = sorted(set(known))

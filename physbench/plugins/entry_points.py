@@ -6,7 +6,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from physbench.errors import PhysbenchError, UsageError, nearest
+from physbench.errors import BrokenLinkError, PhysbenchError, UsageError, nearest
 
 
 @cache
@@ -26,6 +26,8 @@ def load(group: str, name: str) -> Any:
         raise UsageError(f"There is no {kind} named '{name}'.{nearest(name, known)}")
     try:
         return known[name].load()
+    except BrokenLinkError:  # says what to do
+        raise
     except Exception as error:
         distribution = known[name].dist
         package = distribution.name if distribution else known[name].value
