@@ -40,7 +40,7 @@ def check_scorers(
     from physbench.run.worker_pool import cores
     from physbench.validation import check_scorers as table_of
     from physbench.validation import validity_text
-    from physbench.validation.measure_sources import Settings
+    from physbench.validation.measure_sources import Settings, scorers_of
     from physbench.validation.sources import find_sources
 
     if not 1 <= clips <= 1000 or (truths is not None and not 1 <= truths <= 1000):
@@ -59,7 +59,7 @@ def check_scorers(
     if crf is not None and size % 2:
         raise UsageError(f"--size {size}: H.264 takes even sizes only.")
     scorers = None if scorers is None else user_files.absolute(scorers)  # means the same in workers, and elsewhere
-    table_of.scorers_of(scorers)
+    scorers_of(scorers)
     settings = Settings(
         tasks=match_tasks(tasks) if tasks is not None else builtin_task_ids(),
         sources=find_sources(violations),

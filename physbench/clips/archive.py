@@ -9,15 +9,14 @@ import zipfile
 import zlib
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-import physbench.world
 from physbench.clips import generate
 from physbench.clips.clip import Clip, Contact, Row
+from physbench.storage.fingerprint import fingerprint
 from physbench.world.scene import RenderSpec, Scene
 
 FORMAT = 1
@@ -35,18 +34,12 @@ class StaleError(Exception):
 
 @cache
 def generator_key() -> str:
-    """Hash of the code that turns a scene into a clip: sources of physbench.world and of the generator, PyBullet."""
-    digest = hashlib.sha256()
-    sources = [path for path in files(physbench.world).iterdir() if path.name.endswith(".py")]
-    sources.append(files("physbench.clips").joinpath("generate.py"))
-    for path in sorted(sources, key=lambda path: path.name):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    """Hash of what turns a scene into a clip: the sources, the format of the archive, PyBullet."""
     try:
         physics = version("pybullet")
     except PackageNotFoundError:
         physics = "none"
-    digest.update(f"{FORMAT}|{physics}".encode())
-    return digest.hexdigest()
+    return hashlib.sha256(f"{fingerprint('clips')}|{FORMAT}|{physics}".encode()).hexdigest()
 
 
 def clip_key(row: Row, spec: RenderSpec, scene: Scene) -> str:

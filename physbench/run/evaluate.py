@@ -21,7 +21,7 @@ from physbench.run.repair import drop_damaged
 from physbench.run.run_lock import claimed_folder, default_folder, opened
 from physbench.run.run_manifest import asked_document, refuse_other_settings
 from physbench.run.run_state import Run, Say
-from physbench.run.versions import ALL_DECIDING, foreign_code_hash, versions
+from physbench.run.versions import foreign_code_hash, versions
 from physbench.run.worker_jobs import duration
 from physbench.run.worker_pool import Pool, cores
 from physbench.scoring.score_clip import find_scorers
@@ -60,7 +60,7 @@ def evaluate(
     elif resume:
         raise UsageError("A live model may have changed since: its run cannot be resumed. Use fresh=True.")
     sha256 = model_sha256(options.model) if model is None else None
-    asked = asked_document(options, suite, sha256, versions(parts=ALL_DECIDING), foreign_code_hash(scorers))
+    asked = asked_document(options, suite, sha256, versions(purpose="runs"), foreign_code_hash(scorers))
     made: tuple[Path, ...] = ()
     if out is None and not resume:
         path, made = claimed_folder(options.short_name, options.suite)

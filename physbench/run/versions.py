@@ -5,20 +5,16 @@ from __future__ import annotations
 import hashlib
 import inspect
 import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import physbench
 from physbench import __version__
 from physbench.plugins.local_imports import local_imports
 from physbench.scoring.scorer_protocol import Scorer
+from physbench.storage.fingerprint import fingerprint
 
 LIBRARIES = ("torch", "numpy", "scipy", "scikit-image", "pybullet", "lpips", "torchvision")
-# Readings of a given clip; its task, since predictability looks at what else the task could have drawn.
-DECIDING = ("world", "clips", "tasks", "dynamics", "tracks", "shadowing", "scoring", "scorers", "rollouts", "baselines")
-# Which rollouts, too: all that a name like baseline:physicist or saboteur:kick:0.5 leads to.
-ALL_DECIDING = (*DECIDING, "adapters", "reference", "validation")
 
 
 def library_version(name: str) -> str | None:
@@ -29,29 +25,22 @@ def library_version(name: str) -> str | None:
         return None
 
 
-def _sources(parts: Iterable[str]) -> list[Path]:
-    root = Path(physbench.__file__).parent
-    found: list[Path] = []
-    for part in parts:
-        place = root / part
-        found += sorted(place.rglob("*.py")) if place.is_dir() else [place]
-    return [path for path in found if path.is_file()]
-
-
-def code_hash(scorers: Sequence[Scorer] = (), parts: Sequence[str] = DECIDING) -> str:
-    """Hash of the sources in `parts` of the package, and of the scorers' own."""
-    paths = {path.resolve() for path in _sources(parts)}
-    digest = hashlib.sha256()
+def code_hash(scorers: Sequence[Scorer] = (), purpose: str | None = "references") -> str:
+    """Hash of the sources that decide `purpose`, if one is given, and of scorers that do not come with physbench."""
+    digest = hashlib.sha256(fingerprint(purpose).encode() if purpose else b"")
+    paths: set[Path] = set()
     for item in sorted(scorers, key=lambda scorer: scorer.id):
         digest.update(f"{item.id} {item.version}".encode())
         source = inspect.getsourcefile(item.function)
-        if source:
-            paths.add(Path(source).resolve())
-            if not item.function.__module__.startswith(f"{physbench.__name__}."):
-                paths.update(local_imports(Path(source)))
+        if source and not _comes_with_physbench(item):
+            paths |= {Path(source).resolve(), *local_imports(Path(source))}
     for name, source_bytes in sorted((path.name, path.read_bytes()) for path in paths):
         digest.update(name.encode() + source_bytes)
     return digest.hexdigest()[:16]
+
+
+def _comes_with_physbench(scorer: Scorer) -> bool:
+    return scorer.function.__module__.startswith("physbench.")
 
 
 def foreign_code_hash(scorers: Sequence[Scorer]) -> str | None:
@@ -59,12 +48,12 @@ def foreign_code_hash(scorers: Sequence[Scorer]) -> str | None:
 
     They are diagnostics and decide no skill: runs with and without them compare, but a resumed run needs the same ones.
     """
-    foreign = [each for each in scorers if not each.function.__module__.startswith(f"{physbench.__name__}.")]
-    return code_hash(foreign, ()) if foreign else None
+    foreign = [each for each in scorers if not _comes_with_physbench(each)]
+    return code_hash(foreign, None) if foreign else None
 
 
-def versions(scorers: Sequence[Scorer] = (), parts: Sequence[str] = DECIDING) -> dict[str, str | None]:
-    """For cache keys, and with ALL_DECIDING for manifest.json."""
+def versions(scorers: Sequence[Scorer] = (), purpose: str = "references") -> dict[str, str | None]:
+    """For cache keys, and with the purpose "runs" for manifest.json."""
     libraries = {name: library_version(name) for name in LIBRARIES}
-    code = code_hash(scorers, parts)
+    code = code_hash(scorers, purpose)
     return {"physbench": __version__, "python": platform.python_version(), **libraries, "code": code}

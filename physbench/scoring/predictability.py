@@ -33,6 +33,7 @@ from physbench.shadowing.context_information import (
     possible_scenes,
     unseen_states,
 )
+from physbench.storage.fingerprint import fingerprint
 from physbench.tracks.visibility import due, moving
 from physbench.world.camera import PLANE_AXES, plane_from_world
 from physbench.world.geometry import gap
@@ -266,7 +267,7 @@ def _key(clip: Clip, context: int) -> str:
     """Hash of all that decides the time: the clip (reprs are exact), context, other draws of an image, sources."""
     others = other_scenes(clip.row.task, clip.row.split, cast(clip.scene)) if _is_image(clip, context) else ()
     possible = possible_scenes(clip, context)
-    said = repr((clip.id, clip.scene, clip.spec, clip.contacts, context, others, possible, _sources()))
+    said = repr((clip.id, clip.scene, clip.spec, clip.contacts, context, others, possible, _made_with()))
     digest = hashlib.sha256(said.encode())
     for array in (clip.states, clip.visible_area, clip.full_area):
         digest.update(np.ascontiguousarray(array).data)
@@ -274,23 +275,10 @@ def _key(clip: Clip, context: int) -> str:
 
 
 @cache
-def _sources() -> str:
-    """Hash of the code that decides the time, and the version of the simulator."""
-    digest = hashlib.sha256(importlib.metadata.version("pybullet").encode())
-    package = Path(__file__).parents[1]
-    names = (
-        "tracks/visibility",
-        "tracks/finite_differences",
-        "dynamics/kepler",
-        "dynamics/motion_law",
-        "dynamics/rolling_sliding",
-        "scoring/predictability",
-        "shadowing/context_information",
-        "clips/clip",
-    )
-    for file in [package / f"{name}.py" for name in names] + sorted((package / "world").glob("*.py")):
-        digest.update(file.read_bytes())
-    return digest.hexdigest()
+def _made_with() -> str:
+    """Hash of the code that decides the time, and of the version of the simulator."""
+    simulator = importlib.metadata.version("pybullet")
+    return hashlib.sha256(f"{simulator} {fingerprint('predictability')}".encode()).hexdigest()
 
 
 def _store(path: Path, document: dict[str, object]) -> None:

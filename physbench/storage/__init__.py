@@ -1,1 +1,1 @@
-"""What lies on disk: the run folder, and files that are written whole or not at all."""
+"""What lies on disk: the run folder, files that are written whole or not at all, and the sources that decide them."""

@@ -12,9 +12,8 @@ from physbench.clips.suite import find_suite
 from physbench.errors import PhysbenchError
 from physbench.plugins import user_files
 from physbench.results.task_roles import kinds_of
-from physbench.scoring.score_clip import find_scorers
-from physbench.scoring.scorer_protocol import AXES, Scorer
-from physbench.validation.measure_sources import FIRST_SEED, Settings, key, measure, measured_with, parts_of
+from physbench.scoring.scorer_protocol import AXES
+from physbench.validation.measure_sources import FIRST_SEED, Settings, key, measure, measured_with, parts_of, scorers_of
 from physbench.validation.measured_parts import MeasuredPart
 from physbench.validation.table_file import TABLE_VERSION, TableHeader, write_table
 from physbench.validation.validity_table import COLUMNS, validity_table
@@ -29,11 +28,6 @@ class CheckedScorers:
 
     table: pd.DataFrame
     failures: tuple[str, ...]  # "SOURCE on CLIP: reason"
-
-
-def scorers_of(pattern: str | None) -> tuple[Scorer, ...]:
-    """The scorers that a pattern selects, the costly ones too."""
-    return find_scorers(pattern, costly=True)
 
 
 def headlines(settings: Settings) -> list[str]:

@@ -17,7 +17,7 @@ from physbench.clips.store import ClipStore
 from physbench.plugins import user_files
 from physbench.progress import Progress
 from physbench.rollouts.rollout import Rollout
-from physbench.run.versions import DECIDING, library_version, versions
+from physbench.run.versions import library_version, versions
 from physbench.scoring.scorer_protocol import Scorer
 from physbench.validation.measured_parts import MeasuredPart, SourceOutcome, append, path_of, read_parts, reads_of
 from physbench.validation.sources import LOW_RATE, NEAR, REFERENCES, at_rate, kind, show
@@ -27,22 +27,6 @@ from physbench.world.scene import RenderSpec
 FIRST_SEED = 5000  # apart from those of suites and of `tasks check`
 CAP = 4  # times as many clips are tried as are asked for
 HOPELESS = 8  # clips, on all of which a source has nothing to do: so it has on others
-# What decides a part; how the table is made of parts and printed does not.
-HERE = (
-    "violations",
-    *(
-        f"{name}.py"
-        for name in (
-            "extrapolations",
-            "gaming_baselines",
-            "lawful_alternatives",
-            "measure_sources",
-            "measured_parts",
-            "sources",
-        )
-    ),
-)
-DECIDING_HERE = (*DECIDING, *(f"validation/{name}" for name in HERE))
 
 
 @dataclass(frozen=True)
@@ -87,7 +71,7 @@ class Settings:
 
 def measured_with(settings: Settings, scorers: Sequence[Scorer]) -> dict[str, str | None]:
     """Versions of code and libraries that decide a part; those of the codec where there is one."""
-    return versions(scorers, DECIDING_HERE) | ({} if settings.crf is None else {"av": library_version("av")})
+    return versions(scorers, "validity") | ({} if settings.crf is None else {"av": library_version("av")})
 
 
 def key(settings: Settings, scorers: Sequence[Scorer]) -> str:
@@ -127,11 +111,16 @@ def measure_one(
     return MeasuredPart(*name, outcome, shown.unseen, time, bodies, distance, reads_of(rows))
 
 
-@cache
-def _scorers(glob: str | None) -> tuple[Scorer, ...]:
-    from physbench.validation.check_scorers import scorers_of
+def scorers_of(pattern: str | None) -> tuple[Scorer, ...]:
+    """The scorers that a pattern selects, the costly ones too."""
+    from physbench.scoring.score_clip import find_scorers
 
-    return scorers_of(glob)
+    return find_scorers(pattern, costly=True)
+
+
+@cache
+def _scorers(pattern: str | None) -> tuple[Scorer, ...]:
+    return scorers_of(pattern)
 
 
 @cache

@@ -26,11 +26,16 @@ def test_a_change_of_a_called_function_is_not_passed_over(tmp_path: Path) -> Non
     (room / "__init__.py").touch()
     (room / "compiled.py").write_bytes(Path(compiled.__file__).read_bytes())
     (room / "outer.py").write_text(OUTER)
-    code = "from room.outer import outer; print(outer(2.0), sum(outer.stats.cache_hits.values()))"
+    code = (
+        "from physbench.storage import fingerprint\n"
+        "fingerprint.PURPOSES = {'kernels': fingerprint.Purpose(('room.outer',))}\n"
+        "from room.outer import outer; print(outer(2.0), sum(outer.stats.cache_hits.values()))"
+    )
+    path = os.pathsep.join(filter(None, (str(tmp_path), os.environ.get("PYTHONPATH"))))
     found = []
     for factor in (3.0, 3.0, 5.0):
         (room / "inner.py").write_text(INNER.format(factor))
-        env = {**os.environ, "PYTHONPATH": str(tmp_path), "NUMBA_CACHE_DIR": str(tmp_path / "kept")}
+        env = {**os.environ, "PYTHONPATH": path, "NUMBA_CACHE_DIR": str(tmp_path / "kept")}
         env["PYTHONDONTWRITEBYTECODE"] = "1"  # Python's own cache takes a file of one size and second for the same
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env)
         found.append(done.stdout.split())
