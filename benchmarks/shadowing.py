@@ -85,7 +85,7 @@ def measure(clip: Clip, tracks: Tracks) -> Clipped | None:
     if found is None:
         return None
     bodies = sum(body.role == "moving" for body in clip.scene.bodies)
-    return Clipped(bodies, seconds, tuple(bool(rung.breaks) for rung in found.rungs), found.strength)
+    return Clipped(bodies, seconds, tuple(bool(level.breaks) for level in found.levels), found.strength)
 
 
 def upper(hits: int, count: int) -> float:
@@ -143,10 +143,10 @@ def main() -> None:
     every = [clip for clips in pooled.values() for clip in clips]
     for bodies, clips in sorted(pooled.items()):
         table(f"all with {bodies}", clips)
-    for rung in TOLERANCES[:2]:
-        hits = sum(clip.strength > rung + 1e-3 for clip in every)
+    for level in TOLERANCES[:2]:
+        hits = sum(clip.strength > level + 1e-3 for clip in every)
         if every:
-            print(f"strength above {rung}: {hits} of {len(every)} clips, at most {upper(hits, len(every)):.4f} (95 %)")
+            print(f"strength above {level}: {hits} of {len(every)} clips, at most {upper(hits, len(every)):.4f} (95 %)")
     print(f"load of the machine: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
 
 

@@ -13,7 +13,7 @@ from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.scoring.shadows import not_modelled, nothing_due, shadowed
 from physbench.shadowing import Break, Shadowing
 from physbench.shadowing.context_information import unknown_parameters
-from physbench.shadowing.free_constants import pulls
+from physbench.shadowing.free_constants import has_visible_gravity
 from physbench.tracks.tracks import Tracks
 
 RUNG_NAMES = ("strict", "medium", "lenient")  # of the tolerances, smallest first
@@ -57,24 +57,24 @@ def shadowing(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading
     found = shadowed(clip, tracks)
     if found is None:
         return {"": not_modelled(clip)}
-    if not found.problem.seen.owed.any():
+    if not found.problem.seen.expected_visible.any():
         return {"": nothing_due(found)}
     horizon = float(tracks.times[-1])
     dt = float(tracks.times[1] - tracks.times[0])
-    rates = [len(rung.breaks) / max(dt * float(rung.due.sum()), dt) for rung in found.rungs]
+    rates = [len(rung.breaks) / max(dt * float(rung.counted.sum()), dt) for rung in found.levels]
     readings = {
         "": Reading(found.quality),
         "explained": Reading(found.explained),
         "shadowing-time": Reading(found.shadowed * horizon, unit="s"),
-        "behind-join": Reading(found.behind_join),
+        "behind-join": Reading(found.explained_after_handover),
         "breaks-per-second": Reading(float(np.mean(rates)), unit="1/s"),
-        "undetermined": Reading(float(np.mean([rung.undetermined for rung in found.rungs]))),
-        "first-break": _first(clip, found.rungs[0].breaks, found.problem.forward.index, horizon),
+        "undetermined": Reading(float(np.mean([rung.undetermined for rung in found.levels]))),
+        "first-break": _first(clip, found.levels[0].breaks, found.problem.forward.index, horizon),
         "jitter": _known(found.jitter, "diameters", "no three frames in a row are explained"),
         "offset": _known(found.offset, "diameters", "nothing that stands still is tracked"),
         **dict(zip(("join-jump", "join-kick"), _join(found), strict=True)),
     }
-    for name, rung in zip(RUNG_NAMES, found.rungs, strict=True):
+    for name, rung in zip(RUNG_NAMES, found.levels, strict=True):
         readings[name] = Reading(rung.quality)
     return readings | _unseen(clip, tracks, found)
 
@@ -88,7 +88,7 @@ def _first(clip: Clip, breaks: Sequence[Break], index: Sequence[int], horizon: f
 
 
 def _join(found: Shadowing) -> tuple[Reading, Reading]:
-    jump, kick = found.join
+    jump, kick = found.handover_discontinuity
     missing = "nothing lawful follows the break at the hand-over"
     return _known(jump, "diameters", missing), _known(kick, "m/s", missing)
 
@@ -101,7 +101,7 @@ def _known(value: float | None, unit: str, missing: str) -> Reading:
 
 def _unseen(clip: Clip, tracks: Tracks, found: Shadowing) -> dict[str, Reading]:
     """The reading with unseen constants, where the context cannot show them."""
-    pulled = pulls(found.problem.forward) and not found.problem.seen.tells_forces
+    pulled = has_visible_gravity(found.problem.forward) and not found.problem.seen.tells_forces
     if not pulled and not unknown_parameters(clip, tracks.context):
         return {"unseen-constants": Reading(None, "not applicable", "the context shows every constant")}
     freed = shadowed(clip, tracks, free=True)
@@ -130,6 +130,6 @@ def strength(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading:
     found = shadowed(clip, tracks)
     if found is None:
         return not_modelled(clip)
-    if not found.problem.seen.owed.any():
+    if not found.problem.seen.expected_visible.any():
         return nothing_due(found)
     return Reading(found.strength)

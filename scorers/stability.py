@@ -41,7 +41,7 @@ def stability(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading
     found = shadowed(clip, tracks)
     if found is None:
         return {"": not_modelled(clip)}
-    if not found.problem.seen.owed.any():
+    if not found.problem.seen.expected_visible.any():
         return {"": nothing_due(found)}
     stable = stability_by_quarter.stability(found)
     if stable.quality is None:

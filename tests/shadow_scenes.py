@@ -12,7 +12,7 @@ from physbench.clips.clip import Row
 from physbench.clips.generate import make_scene
 from physbench.dynamics.forward_model import forward_model_or_none
 from physbench.shadowing.hypothesis import Hypothesis
-from physbench.shadowing.placed_bodies import NOISE, PlacedBodies
+from physbench.shadowing.placed_bodies import MIN_POSITION_SD, PlacedBodies
 from physbench.world.camera import PLANE_AXES
 from physbench.world.scene import PHYSICS_HZ, Scene
 from physbench.world.stepping import simulate, simulate_ensemble
@@ -58,21 +58,21 @@ def problem(
     model = forward_model_or_none(scene, START)
     assert model is not None
     axes, index = list(PLANE_AXES[scene.camera.view]), list(model.index)
-    place = states[:, index][..., axes]
-    place = place + np.random.default_rng(seed).normal(0, NOISE_PX * metres, place.shape)
+    position = states[:, index][..., axes]
+    position = position + np.random.default_rng(seed).normal(0, NOISE_PX * metres, position.shape)
     diameter = np.array([2 * scene.bodies[i].size[0] for i in index])
-    there = np.isfinite(place[..., 0])
-    sd = np.broadcast_to(np.maximum(NOISE_PX * metres / diameter, NOISE), there.shape)
+    present = np.isfinite(position[..., 0])
+    sd = np.broadcast_to(np.maximum(NOISE_PX * metres / diameter, MIN_POSITION_SD), present.shape)
     release = [scene.bodies[i].release or START for i in index]
     seen = PlacedBodies(
         times,
         np.round(times * PHYSICS_HZ),
-        place,
+        position,
         sd,
         diameter,
         np.repeat((times > 1e-9)[:, None], len(index), axis=1),
-        there,
+        present,
         np.searchsorted(times, np.maximum(release, START) - 1e-9),
-        np.zeros(there.shape, dtype=bool),
+        np.zeros(present.shape, dtype=bool),
     )
     return Hypothesis(model, seen, factor)

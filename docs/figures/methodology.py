@@ -100,12 +100,12 @@ def chain() -> dict[str, object]:
     assert found is not None
     seen = found.problem.seen
     rungs = []
-    for rung in found.rungs:
+    for rung in found.levels:
         rungs.append(
             {
                 "tolerance": rung.tolerance,
-                "height": rung.chain.place[:, 0, 1],
-                "off": rung.chain.errors[:, 0],
+                "height": rung.segments.position[:, 0, 1],
+                "off": rung.segments.errors[:, 0],
                 "weight": rung.weight[:, 0],
                 "breaks": [each.time for each in rung.breaks],
                 "explained": rung.explained,
@@ -115,8 +115,8 @@ def chain() -> dict[str, object]:
     return {
         "clip": clip.id,
         "times": tracks.times,
-        "height": seen.place[:, 0, 1],
-        "due": seen.owed[:, 0],
+        "height": seen.position[:, 0, 1],
+        "due": seen.expected_visible[:, 0],
         "rungs": rungs,
     }
 

@@ -25,7 +25,7 @@ from physbench.clips.clip import Clip, Row
 from physbench.clips.store import ClipStore
 from physbench.clips.suite import find_suite
 from physbench.shadowing import TOLERANCES, Shadowing, shadow
-from physbench.shadowing.tolerance_levels import join_of
+from physbench.shadowing.tolerance_levels import handover_break
 from physbench.storage.run_folder import RunFolder
 from physbench.tracks.tracker import track
 from physbench.tracks.tracks import Tracks
@@ -77,11 +77,11 @@ def said(clip: Clip, tracks: Tracks, shadowing: Shadowing) -> dict[str, Any]:
     """What the plots and the table need: by rung, and by clip."""
     bodies = range(len(shadowing.problem.seen.diameter))
     return {
-        "explained": [rounded(rung.explained) for rung in shadowing.rungs],
-        "shadowed": [rounded(rung.shadowed) for rung in shadowing.rungs],
-        "breaks": [len(rung.breaks) for rung in shadowing.rungs],
-        "first": [rounded(min((b.time for b in rung.breaks), default=math.nan)) for rung in shadowing.rungs],
-        "join": [sum(join_of(rung.chain, n) is not None for n in bodies) for rung in shadowing.rungs],
+        "explained": [rounded(rung.explained) for rung in shadowing.levels],
+        "shadowed": [rounded(rung.shadowed) for rung in shadowing.levels],
+        "breaks": [len(rung.breaks) for rung in shadowing.levels],
+        "first": [rounded(min((b.time for b in rung.breaks), default=math.nan)) for rung in shadowing.levels],
+        "join": [sum(handover_break(rung.segments, n) is not None for n in bodies) for rung in shadowing.levels],
         "bodies": len(bodies),
         "strength": rounded(shadowing.strength),
         "jitter": rounded(shadowing.jitter),

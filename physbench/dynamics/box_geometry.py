@@ -1,4 +1,4 @@
-"""Boxes that stand square to the plane of motion: their faces and corners in it."""
+"""Faces and corners, in the plane of motion, of boxes that stand square to it."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.dynamics.support_check import ALIGNED, TOUCHING, Unsupported
+from physbench.dynamics.support_check import ALIGNMENT, CONTACT_GAP, Unsupported
 from physbench.world.geometry import rotate
 from physbench.world.scene import Body
 
 Array = NDArray[np.float64]
 
-LOOKS = 33  # directions from a corner
+DIRECTIONS = 33  # from a corner, in which `reachable` tries a disc
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,8 +36,8 @@ class Face:
 class Corner:
     """A corner or a fixed ball that discs meet."""
 
-    place: Array  # (2,) m
-    pad: float  # m, the radius of its rounding
+    position: Array  # (2,) m
+    radius: float  # m, of its rounding
     body: Body
     edges: Array | None = None  # (2, 2) unit vectors along the two sides, away from the corner
 
@@ -50,10 +50,11 @@ def box_axes(body: Body) -> Array:
 def box_in_plane(body: Body, axes: list[int], across: int, margin: float) -> tuple[list[Face], list[Corner]]:
     """Faces and corners of a box in the plane of motion. Corners are rounded by `margin` m.
 
-    Raises Unmodelled where it stands askew.
+    Raises:
+        Unsupported: The box stands askew.
     """
     own = box_axes(body)
-    level = [k for k in range(3) if abs(own[k, across]) < ALIGNED]
+    level = [k for k in range(3) if abs(own[k, across]) < ALIGNMENT]
     if len(level) != 2:
         raise Unsupported(f"{body.name} stands askew to the plane of motion")
     middle = np.asarray(body.position)[axes]
@@ -71,8 +72,12 @@ def box_in_plane(body: Body, axes: list[int], across: int, margin: float) -> tup
     return faces, corners
 
 
-def in_the_way(body: Body, moving: list[Body], across: int) -> bool:
-    """Whether a fixed body reaches into the plane of a moving one; Unmodelled where they would meet beside it."""
+def is_obstacle(body: Body, moving: list[Body], across: int) -> bool:
+    """Whether a fixed body reaches into the plane of a moving one.
+
+    Raises:
+        Unsupported: They would meet beside the plane of motion.
+    """
     half = body.size[0] if body.shape == "sphere" else float(np.abs(box_axes(body)[:, across]) @ np.asarray(body.size))
     met = False
     for other in moving:
@@ -84,7 +89,7 @@ def in_the_way(body: Body, moving: list[Body], across: int) -> bool:
         else:
             reach = other.size[1] if other.shape == "box" else other.size[1] / 2
         if body.shape == "sphere":
-            level = apart < ALIGNED or (other.shape != "sphere" and apart <= reach)
+            level = apart < ALIGNMENT or (other.shape != "sphere" and apart <= reach)
         else:  # a ball touches a box in its plane, what is long all along
             level = apart <= half if other.shape == "sphere" else True
         if apart < half + reach:
@@ -95,36 +100,40 @@ def in_the_way(body: Body, moving: list[Body], across: int) -> bool:
 
 
 def check_steps(moving: list[Body], faces: list[Face], corners: list[Corner], gravity: Array, radius: Array) -> None:
-    """Raise Unmodelled where something that rolls on a face would climb a corner. gravity: (2,) m/s2, radius: (N,) m.
+    """Refuse scenes in which a disc that rolls on a face would climb a corner. gravity: (2,) m/s2, radius: (N,) m.
 
-    It does where the line from the corner to the centre, as they touch, points between the corner's two sides.
+    A disc climbs a corner if, as they touch, the line from the corner to its centre points between the corner's sides.
+
+    Raises:
+        Unsupported: Names the two bodies.
     """
     for face in faces:
         if -(face.normal @ gravity) <= 1e-9:
             continue
         for body, size in zip(moving, radius.tolist(), strict=True):
             for corner in corners if body.collides else ():
-                height = float(face.normal @ corner.place) - face.offset
-                reach = size + corner.pad
+                height = float(face.normal @ corner.position) - face.offset
+                reach = size + corner.radius
                 across = np.sqrt(max(reach**2 - (size - height) ** 2, 0.0))
                 for side in (-1.0, 1.0):
-                    along = float(face.tangent @ corner.place) + side * across
+                    along = float(face.tangent @ corner.position) + side * across
                     away = side * across * face.tangent + (size - height) * face.normal
-                    outside = corner.edges is None or bool((corner.edges @ away < -TOUCHING * size).all())
+                    outside = corner.edges is None or bool((corner.edges @ away < -CONTACT_GAP * size).all())
                     over = face.low < along < face.high
-                    if TOUCHING < height < 2 * size and corner.body is not face.body and over and outside:
+                    if CONTACT_GAP < height < 2 * size and corner.body is not face.body and over and outside:
                         raise Unsupported(f"{body.name} may roll onto a step: a corner of {corner.body.name}")
 
 
 def reachable(corners: list[Corner], faces: list[Face], radii: set[float]) -> list[Corner]:
-    """The corners that a disc of one of the radii in m can touch without lying in another body: the others cost time.
+    """The corners that a disc of one of the radii in m can touch without overlapping another body.
 
-    Looked at are LOOKS directions in which a centre may lie from a corner, with room for what lies between two of them.
+    The other corners would only cost time. DIRECTIONS directions from the corner to the centre of the disc are tried,
+    with an allowance for what lies between two of them.
     """
     solids: dict[str, list[Face]] = {}
     for face in faces:
         solids.setdefault(face.body.name, []).append(face)
-    angle = np.linspace(0.0, np.pi / 2, LOOKS)[:, None]
+    angle = np.linspace(0.0, np.pi / 2, DIRECTIONS)[:, None]
     found = []
     for corner in corners:
         if corner.edges is None:
@@ -132,15 +141,15 @@ def reachable(corners: list[Corner], faces: list[Face], radii: set[float]) -> li
             continue
         for radius in radii:
             away = -np.cos(angle) * corner.edges[0] - np.sin(angle) * corner.edges[1]
-            centre = corner.place + (radius + corner.pad) * away
+            centre = corner.position + (radius + corner.radius) * away
             others = (sides for name, sides in solids.items() if name != corner.body.name)
-            free = np.ones(LOOKS, dtype=bool)
+            free = np.ones(DIRECTIONS, dtype=bool)
             for sides in others:
                 gap = np.stack([centre @ side.normal - side.offset for side in sides])
                 if len(sides) > 1:  # opposite sides of a box follow each other
                     gap = np.maximum(gap[0::2], gap[1::2])
                 outside = np.linalg.norm(np.maximum(gap, 0.0), axis=0)
-                free &= outside >= radius * (1 - 2 / LOOKS)
+                free &= outside >= radius * (1 - 2 / DIRECTIONS)
             if free.any():
                 found.append(corner)
                 break

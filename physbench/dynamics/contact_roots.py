@@ -1,7 +1,7 @@
 """When discs touch faces and each other, in closed form.
 
-All functions take seconds and metres and give seconds until the first touch of two things that approach each other;
-infinity where there is none.
+All functions take metres and seconds. They return the seconds until two things that approach each other first touch,
+and infinity where they do not. `impacts.meeting_time` is the form that tasks draw their scenes with.
 """
 
 from __future__ import annotations
@@ -10,35 +10,40 @@ import math
 
 from physbench.dynamics.compiled import compiled
 
-ROUNDS = 60  # at most, of Newton's method between two ends; 5 to 8 are the rule
-FINE = 1e-13  # of the time looked at; a root is as good as that
-FARTHEST = 1e3  # s that are looked ahead
+MAX_NEWTON_ROUNDS = 60  # of Newton's method between two ends; 5 to 8 are typical
+ROOT_ACCURACY = 1e-13  # of the span of time in which a root is sought
+MAX_LOOKAHEAD = 1e3  # s
 
 
 @compiled
-def face_time(gap: float, speed: float, gain: float) -> float:
-    """Seconds until gap + speed t + gain t^2 / 2 is no more than 0 while it shrinks.
+def face_contact_time(gap: float, velocity: float, acceleration: float) -> float:
+    """Seconds until gap + velocity t + acceleration t^2 / 2 is no more than 0 while it shrinks.
 
     A gap that is negative already counts from the moment at which it shrinks.
+
+    >>> face_contact_time(2.0, -1.0, 0.0)
+    2.0
     """
-    if not (speed < 0 or gain < 0):
+    if not (velocity < 0 or acceleration < 0):
         return math.inf
-    inner = speed * speed - 2 * gain * gap
+    inner = velocity * velocity - 2 * acceleration * gap
     if gap > 0:
         if not inner >= 0:
             return math.inf
         root = math.sqrt(inner)
-        return (speed + root) / -gain if speed > 0 else 2 * gap / (root - speed)  # each without cancellation
-    if speed < 0:
+        return (
+            (velocity + root) / -acceleration if velocity > 0 else 2 * gap / (root - velocity)
+        )  # each without cancellation
+    if velocity < 0:
         return 0.0
-    return (speed + math.sqrt(inner)) / -gain if inner >= 0 else speed / -gain
+    return (velocity + math.sqrt(inner)) / -acceleration if inner >= 0 else velocity / -acceleration
 
 
 @compiled
-def meeting_time(x: float, y: float, vx: float, vy: float, reach: float) -> float:
+def straight_contact_time(x: float, y: float, vx: float, vy: float, reach: float) -> float:
     """Seconds until two that are (x, y) apart and move straight at (vx, vy) relative to each other are `reach` apart.
 
-    >>> meeting_time(3.0, 0.0, -1.0, 0.0, 1.0)
+    >>> straight_contact_time(3.0, 0.0, -1.0, 0.0, 1.0)
     2.0
     """
     closing = x * vx + y * vy
@@ -50,19 +55,19 @@ def meeting_time(x: float, y: float, vx: float, vy: float, reach: float) -> floa
 
 
 @compiled
-def bent_meeting_time(
+def curved_contact_time(
     x: float, y: float, vx: float, vy: float, ax: float, ay: float, reach: float, until: float
 ) -> float:
-    """As `meeting_time` where the way is bent by an acceleration (ax, ay), at most `until` s ahead.
+    """As `straight_contact_time` under a relative acceleration (ax, ay), at most `until` s ahead.
 
-    The distance's square is a polynomial of fourth degree. Between its turning points, which lie between those of its
-    derivative, it rises or falls, so that no touch is passed over. What is nearer than `reach` already counts from the
-    moment at which the distance shrinks.
+    The squared distance is a polynomial of fourth degree. It is monotonic between its turning points, which lie between
+    those of its derivative, so that no contact is missed. Two that are nearer than `reach` already touch at the moment
+    at which their distance shrinks.
 
-    >>> round(bent_meeting_time(-1.0, 0.0, 2.0, 1.0, 0.0, -4.0, 0.5, 9.0), 3)
-    0.265
+    >>> round(curved_contact_time(-1.0, 0.0, 2.0, 1.0, 0.0, -4.0, 0.5, 9.0), 3)
+    0.258
     """
-    until = min(max(until, 0.0), FARTHEST)
+    until = min(max(until, 0.0), MAX_LOOKAHEAD)
     vx, vy, ax, ay = (vx * until, vy * until, ax * (until * until / 2), ay * (until * until / 2))
     # Of the distance's square over [0, 1], from the constant term on
     c0 = x * x + y * y - reach * reach
@@ -70,27 +75,27 @@ def bent_meeting_time(
     c2 = vx * vx + vy * vy + 2 * (x * ax + y * ay)
     c3 = 2 * (vx * ax + vy * ay)
     c4 = ax * ax + ay * ay
-    bends = _turns(2 * c2, 6 * c3, 12 * c4)
-    ends = (0.0, bends[0], bends[1], 1.0)
+    turning_points = _quadratic_roots(2 * c2, 6 * c3, 12 * c4)
+    ends = (0.0, turning_points[0], turning_points[1], 1.0)
     low, at_low = 0.0, c0
     for part in range(4):
-        high = _between(c1, 2 * c2, 3 * c3, 4 * c4, 0.0, ends[part], ends[part + 1]) if part < 3 else 1.0
-        at_high = _value(c0, c1, c2, c3, c4, high)
+        high = _monotonic_root(c1, 2 * c2, 3 * c3, 4 * c4, 0.0, ends[part], ends[part + 1]) if part < 3 else 1.0
+        at_high = _polynomial(c0, c1, c2, c3, c4, high)
         if at_high <= 0 and at_low > at_high:
-            return until * (low if at_low <= 0 else _between(c0, c1, c2, c3, c4, low, high))
+            return until * (low if at_low <= 0 else _monotonic_root(c0, c1, c2, c3, c4, low, high))
         low, at_low = high, at_high
     return math.inf
 
 
 @compiled
-def _value(c0: float, c1: float, c2: float, c3: float, c4: float, t: float) -> float:
+def _polynomial(c0: float, c1: float, c2: float, c3: float, c4: float, t: float) -> float:
     """Value of a polynomial, constant term first."""
     return (((c4 * t + c3) * t + c2) * t + c1) * t + c0
 
 
 @compiled
-def _turns(c0: float, c1: float, c2: float) -> tuple[float, float]:
-    """Roots of a polynomial of second degree in ascending order, 0 or 1 where there are none between."""
+def _quadratic_roots(c0: float, c1: float, c2: float) -> tuple[float, float]:
+    """Roots of a quadratic polynomial in ascending order, clipped to [0, 1]."""
     root = math.sqrt(max(c1 * c1 - 4 * c2 * c0, 0.0))
     q = -(c1 - root) / 2 if c1 < 0 else -(c1 + root) / 2
     one, other = q / c2, c0 / q
@@ -100,9 +105,9 @@ def _turns(c0: float, c1: float, c2: float) -> tuple[float, float]:
 
 
 @compiled
-def _between(c0: float, c1: float, c2: float, c3: float, c4: float, low: float, high: float) -> float:
-    """Where a polynomial that rises or falls from low to high is 0; the nearer end where it is not."""
-    at_low, at_high = _value(c0, c1, c2, c3, c4, low), _value(c0, c1, c2, c3, c4, high)
+def _monotonic_root(c0: float, c1: float, c2: float, c3: float, c4: float, low: float, high: float) -> float:
+    """The root of a polynomial that is monotonic from low to high; the nearer end where it has none there."""
+    at_low, at_high = _polynomial(c0, c1, c2, c3, c4, low), _polynomial(c0, c1, c2, c3, c4, high)
     share = at_low / (at_low - at_high)
     if not share > 0:
         return low
@@ -110,8 +115,8 @@ def _between(c0: float, c1: float, c2: float, c3: float, c4: float, low: float, 
         return high
     rises = at_high >= at_low
     t = low + share * (high - low)
-    for _ in range(ROUNDS):
-        value = _value(c0, c1, c2, c3, c4, t)
+    for _ in range(MAX_NEWTON_ROUNDS):
+        value = _polynomial(c0, c1, c2, c3, c4, t)
         if (value >= 0) == rises or value == 0:
             high = t
         else:
@@ -121,6 +126,6 @@ def _between(c0: float, c1: float, c2: float, c3: float, c4: float, low: float, 
             step = (low + high) / 2
         moved = abs(step - t)
         t = step
-        if moved < FINE:
+        if moved < ROOT_ACCURACY:
             break
     return t

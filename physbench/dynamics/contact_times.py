@@ -1,7 +1,8 @@
-"""When the next event of one candidate of a scene of discs is due.
+"""When the next event of one candidate of a planar scene happens.
 
-Columns of arrays are those of `columns`. Times are seconds from now, infinity where there is none. Those of a disc are
-(2 + S + C,): the end of its slide, of the face on which it rests, then its touches with faces and corners.
+`array_layout` names the columns of the arrays. Times are seconds from now, infinity where an event does not happen.
+Those of a disc are (2 + S + C,): the end of its slide, the end of the face on which it rests, then its contacts with
+faces and corners.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 from physbench.dynamics.array_layout import (
     AX,
     AY,
+    COLLIDES,
+    CORNER_RADIUS,
     CORNER_X,
     CORNER_Y,
     HIGH,
@@ -23,9 +26,7 @@ from physbench.dynamics.array_layout import (
     OFFSET,
     ONE,
     OTHER,
-    PAD,
     RADIUS,
-    SOLID,
     VX,
     VY,
     H,
@@ -33,16 +34,17 @@ from physbench.dynamics.array_layout import (
     Y,
 )
 from physbench.dynamics.compiled import compiled
-from physbench.dynamics.contact_response import CALM
-from physbench.dynamics.contact_roots import bent_meeting_time, face_time, meeting_time
+from physbench.dynamics.contact_response import MIN_REBOUND_SPEED
+from physbench.dynamics.contact_roots import curved_contact_time, face_contact_time, straight_contact_time
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Whole = NDArray[np.int64]
 
-DEEP = 0.1  # m; what lies deeper behind a face is not stopped by it, nor a disc by another that it lies deeper in
-STRAIGHT = 1e-9  # m/s2
-SLIDE, LEAVES, FACES = range(3)  # in the times of a disc: the end of its slide and of its face, then faces and corners
+MAX_OVERLAP = 0.1  # m; a face does not stop what lies deeper in it, nor a disc another one
+MIN_ACCELERATION = 1e-9  # m/s2; with less a path counts as straight
+# In the times of a disc: the end of its slide and of its face, then faces and corners
+SLIDE, FACE_END, FIRST_FACE = range(3)
 
 
 @compiled
@@ -58,19 +60,19 @@ def first_event(
     time: Array,
     meets: Array,
 ) -> float:
-    """Set times (N, 2 + S + C), beside the ends of slides, and (P,) of pairs; return the first, `left` at most."""
+    """Set times (N, 2 + S + C) but the ends of slides, and times (P,) of pairs; return the first, at most `left`."""
     first = left
     for i in range(len(disc)):
         if there[i]:
             _face_times(now, rests, disc, face, i, time[i])
-            for c in range(FACES + len(face)):
+            for c in range(FIRST_FACE + len(face)):
                 if time[i, c] < first:
                     first = time[i, c]
     until = first
     for i in range(len(disc)):
         if there[i] and len(corner) > 0:
             _corner_times(now, rests, disc, corner, i, until, time[i])
-            for c in range(FACES + len(face), time.shape[1]):
+            for c in range(FIRST_FACE + len(face), time.shape[1]):
                 if time[i, c] < first:
                     first = time[i, c]
     _pair_times(now, there, disc, pair, first, meets)
@@ -88,36 +90,41 @@ def _face_times(now: Array, rests: Mask, disc: Array, face: Array, i: int, time:
     for s in range(len(face)):
         nx, ny, low, high = (face[s, NORMAL_X], face[s, NORMAL_Y], face[s, LOW], face[s, HIGH])
         bounded = low > -math.inf or high < math.inf
-        along, speed, pull = x * ny - y * nx, vx * ny - vy * nx, ax * ny - ay * nx
+        along, velocity, acceleration = x * ny - y * nx, vx * ny - vy * nx, ax * ny - ay * nx
         if rests[i, s]:
             if low > -math.inf:
-                ends = min(face_time(high - along, -speed, -pull), face_time(along - low, speed, pull))
-                time[LEAVES] = min(time[LEAVES], ends)
+                end_time = min(
+                    face_contact_time(high - along, -velocity, -acceleration),
+                    face_contact_time(along - low, velocity, acceleration),
+                )
+                time[FACE_END] = min(time[FACE_END], end_time)
             continue
         gap = x * nx + y * ny - face[s, OFFSET] - disc[i, RADIUS]
-        if not (gap >= -DEEP and disc[i, SOLID] > 0):
+        if not (gap >= -MAX_OVERLAP and disc[i, COLLIDES] > 0):
             continue
-        t = face_time(gap, vx * nx + vy * ny, ax * nx + ay * ny)
+        t = face_contact_time(gap, vx * nx + vy * ny, ax * nx + ay * ny)
         if bounded and t < math.inf:
-            along += t * speed + t * t / 2 * pull
+            along += t * velocity + t * t / 2 * acceleration
             if along < low or along > high:
                 continue
-        time[FACES + s] = t
+        time[FIRST_FACE + s] = t
 
 
 @compiled
 def _corner_times(now: Array, rests: Mask, disc: Array, corner: Array, i: int, until: float, time: Array) -> None:
     """Set when disc i meets corners, up to `until` s, in its times (2 + S + C,)."""
-    if disc[i, SOLID] == 0:
+    if disc[i, COLLIDES] == 0:
         return
     for s in range(rests.shape[1]):
-        if rests[i, s]:  # what rolls on a face meets no corner of it; a scene with others in its way has no model
+        if rests[i, s]:  # a disc meets no corner of the face on which it rolls; scenes with others are not supported
             return
     ax, ay = now[i, AX], now[i, AY]
     vx, vy = now[i, VX] + H / 2 * ax, now[i, VY] + H / 2 * ay
     for c in range(len(corner)):
         x, y = now[i, X] - corner[c, CORNER_X], now[i, Y] - corner[c, CORNER_Y]
-        time[len(time) - len(corner) + c] = _meeting(x, y, vx, vy, ax, ay, disc[i, RADIUS] + corner[c, PAD], until)
+        time[len(time) - len(corner) + c] = _contact_time(
+            x, y, vx, vy, ax, ay, disc[i, RADIUS] + corner[c, CORNER_RADIUS], until
+        )
 
 
 @compiled
@@ -127,7 +134,7 @@ def _pair_times(now: Array, there: Mask, disc: Array, pair: Whole, until: float,
         i, j = pair[p, ONE], pair[p, OTHER]
         time[p] = math.inf
         x, y, reach = (now[i, X] - now[j, X], now[i, Y] - now[j, Y], disc[i, RADIUS] + disc[j, RADIUS])
-        if not (there[i] and there[j] and math.sqrt(x * x + y * y) >= reach - DEEP):
+        if not (there[i] and there[j] and math.sqrt(x * x + y * y) >= reach - MAX_OVERLAP):
             continue
         vx, vy, ax, ay = (
             now[i, VX] - now[j, VX],
@@ -135,18 +142,18 @@ def _pair_times(now: Array, there: Mask, disc: Array, pair: Whole, until: float,
             now[i, AX] - now[j, AX],
             now[i, AY] - now[j, AY],
         )
-        t = _meeting(x, y, vx + H / 2 * ax, vy + H / 2 * ay, ax, ay, reach, until)
-        # What only the forces of the next step press together has no speed to lose: it would meet for ever.
-        if t > 0 or x * vx + y * vy <= -CALM * 1e-3:
+        t = _contact_time(x, y, vx + H / 2 * ax, vy + H / 2 * ay, ax, ay, reach, until)
+        # Discs that only the forces of the next step press together have no speed to lose: they would meet for ever.
+        if t > 0 or x * vx + y * vy <= -MIN_REBOUND_SPEED * 1e-3:
             time[p] = t
 
 
 @compiled
-def _meeting(x: float, y: float, vx: float, vy: float, ax: float, ay: float, reach: float, until: float) -> float:
-    """When two meet, infinity for those that are too far apart to meet by `until` s."""
-    fast, pull = math.sqrt(vx * vx + vy * vy), math.sqrt(ax * ax + ay * ay)
-    if not math.sqrt(x * x + y * y) - reach <= (fast + pull / 2 * until) * until:
+def _contact_time(x: float, y: float, vx: float, vy: float, ax: float, ay: float, reach: float, until: float) -> float:
+    """When two meet; infinity for those that are too far apart to meet by `until` s."""
+    speed, acceleration = math.sqrt(vx * vx + vy * vy), math.sqrt(ax * ax + ay * ay)
+    if not math.sqrt(x * x + y * y) - reach <= (speed + acceleration / 2 * until) * until:
         return math.inf
-    if pull > STRAIGHT:
-        return bent_meeting_time(x, y, vx, vy, ax, ay, reach, until)
-    return meeting_time(x, y, vx, vy, reach)
+    if acceleration > MIN_ACCELERATION:
+        return curved_contact_time(x, y, vx, vy, ax, ay, reach, until)
+    return straight_contact_time(x, y, vx, vy, reach)

@@ -1,6 +1,6 @@
-"""Candidates of one scene of discs from event to event, compiled.
+"""The planar simulator: candidates of one scene of discs from event to event, compiled.
 
-Columns of arrays are those of `columns`. Candidates are followed one by one: none depends on another.
+`array_layout` names the columns of the arrays. Candidates are followed one by one: none depends on another.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from numpy.typing import NDArray
 from physbench.dynamics.accelerations import accelerate, end_slide
 from physbench.dynamics.array_layout import (
     AX,
-    BOUNCE,
-    CORNER_BOUNCE,
-    CORNER_RUB,
+    CORNER_FRICTION,
+    CORNER_RESTITUTION,
     CORNER_X,
     CORNER_Y,
     DISC,
-    FACE_BOUNCE,
-    FACE_RUB,
+    FACE_FRICTION,
+    FACE_RESTITUTION,
+    FRICTION,
     KIND,
     NORMAL_X,
     NORMAL_Y,
     ONE,
     OTHER,
     PUSH,
-    RUB,
+    RESTITUTION,
     STATE,
     STEP,
     SX,
@@ -39,15 +39,15 @@ from physbench.dynamics.array_layout import (
     Y,
 )
 from physbench.dynamics.compiled import compiled
-from physbench.dynamics.contact_response import collide, settle, strike
-from physbench.dynamics.contact_times import FACES, LEAVES, SLIDE, first_event
+from physbench.dynamics.contact_response import bounce_off_fixed, collide_discs, remove_normal_acceleration
+from physbench.dynamics.contact_times import FACE_END, FIRST_FACE, SLIDE, first_event
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Whole = NDArray[np.int64]
 
-MOST_EVENTS = 150  # between two scheduled ones; a candidate with more is lost from there on
-ROOM = 12  # pieces of a candidate for which there is room at first
+MAX_EVENTS = 150  # between two interventions; a candidate with more is given up from there on
+PIECES_AT_FIRST = 12  # for which there is room in the arrays, per candidate
 
 
 @compiled
@@ -57,46 +57,48 @@ def follow(
     corner: Array,
     pair: Whole,
     gravity: Array,
-    change: Whole,
+    intervention: Whole,
     value: Array,
     end: int,
     table: bool,
     smooth: bool,
 ) -> tuple[Array, Array, Whole, Array, Whole]:
-    """Follow K candidates through changes (M, 3), ascending, to step `end`.
+    """Follow K candidates through interventions (M, 3), ascending, to step `end`.
 
-    gravity: (K or 1, 2) m/s2. value: (M, K, 6), of a push its velocity m/s in the first two. Returns the first steps
-    (P,) of pieces of constant acceleration, the discs (P, N, 10) at each, NaN for a place of one that is not there, the
-    end (K,) of each candidate's pieces in these arrays, the steps (K,) up to which candidates hold, and touches (T, 3)
-    of the first one: step, disc, other disc or -1.
+    gravity: (K or 1, 2) m/s2. value: (M, K, 6), of a push its change of velocity m/s in the first two.
+
+    Returns:
+        The first steps (P,) of pieces of constant acceleration; the discs (P, N, 10) at each, NaN for the position of
+        one that is absent; the end (K,) of each candidate's pieces in these arrays; the steps (K,) up to which
+        candidates hold; the contacts (T, 3) of the first candidate: step, disc, other disc or -1.
     """
     count, size, faces, corners = len(disc), value.shape[1], len(face), len(corner)
     now, there, rests = (np.zeros((count, 10)), np.zeros(count, np.bool_), np.zeros((count, faces), np.bool_))
-    time, meets = np.empty((count, FACES + faces + corners)), np.empty(len(pair))
-    struck, touches = (np.empty((count * (faces + corners) + len(pair), 4)), np.empty((16, 3), np.int64))
-    begin, pieces = np.empty(ROOM * size), np.empty((ROOM * size, count, 10))
+    time, pair_time = np.empty((count, FIRST_FACE + faces + corners)), np.empty(len(pair))
+    contact, touches = (np.empty((count * (faces + corners) + len(pair), 4)), np.empty((16, 3), np.int64))
+    begin, pieces = np.empty(PIECES_AT_FIRST * size), np.empty((PIECES_AT_FIRST * size, count, 10))
     last, until = np.empty(size, np.int64), np.full(size, np.inf)
     used = touched = 0
     for k in range(size):
         gx, gy = gravity[min(k, len(gravity) - 1)]
-        step, hits, present = 0.0, 0, 0
+        step, contacts, present = 0.0, 0, 0
         now[:] = 0.0
         there[:] = False
         rests[:] = False
-        for m in range(len(change) + 1):
-            target = float(change[m, STEP] if m < len(change) else end)
+        for m in range(len(intervention) + 1):
+            target = float(intervention[m, STEP] if m < len(intervention) else end)
             rounds = 0
-            while step < target and present > 0 and rounds < MOST_EVENTS:
+            while step < target and present > 0 and rounds < MAX_EVENTS:
                 rounds += 1
                 for i in range(count):
                     time[i, :] = math.inf
                     if there[i]:
                         time[i, SLIDE] = accelerate(now, rests, disc, face, i, gx, gy, table)
-                settle(now, disc, struck[:hits])
-                begin, pieces = _record(now, there, step, used, begin, pieces)
+                remove_normal_acceleration(now, disc, contact[:contacts])
+                begin, pieces = _record_piece(now, there, step, used, begin, pieces)
                 used += 1
                 left = target - step
-                first = first_event(now, there, rests, disc, face, corner, pair, left * H, time, meets)
+                first = first_event(now, there, rests, disc, face, corner, pair, left * H, time, pair_time)
                 steps = 0.0
                 if not smooth:
                     steps = float(math.ceil(first / H - 1e-6))
@@ -104,31 +106,33 @@ def follow(
                     steps = first / H + (0.5 if first < left * H else 0.0)
                 steps = min(steps, left)
                 _advance(now, there, steps)
-                step, hits = step + steps, 0
+                step, contacts = step + steps, 0
                 if steps < left:
                     bound = min(steps * H, first + 1e-12) if smooth else steps * H + 1e-9
-                    hits = _meet(now, rests, disc, face, corner, pair, gx, gy, table, bound, time, meets, struck)
-                if k == 0 and hits > 0:
-                    touches = _note(struck[:hits], step, touched, touches)
-                    touched += hits
+                    contacts = _handle_events(
+                        now, rests, disc, face, corner, pair, gx, gy, table, bound, time, pair_time, contact
+                    )
+                if k == 0 and contacts > 0:
+                    touches = _record_contacts(contact[:contacts], step, touched, touches)
+                    touched += contacts
             if step < target and present > 0:
                 until[k] = step
                 break
-            if m < len(change):
+            if m < len(intervention):
                 step = target
-                present += _change(now, there, rests, change[m], value[m, k])
+                present += _intervene(now, there, rests, intervention[m], value[m, k])
         if until[k] == math.inf:
             for i in range(count):
                 accelerate(now, rests, disc, face, i, gx, gy, table)
-            begin, pieces = _record(now, there, step, used, begin, pieces)
+            begin, pieces = _record_piece(now, there, step, used, begin, pieces)
             used += 1
         last[k] = used
     return begin[:used], pieces[:used], last, until, touches[:touched]
 
 
 @compiled
-def look(begin: Array, pieces: Array, last: Whole, until: Array, steps: Array, found: Array) -> None:
-    """Set places, and if there is room velocities and spins (1 or 3, K, F, N, 2), at steps (F,), ascending."""
+def evaluate(begin: Array, pieces: Array, last: Whole, until: Array, steps: Array, found: Array) -> None:
+    """Set positions at steps (F,), ascending, and velocities and spins if there is room: found (1 or 3, K, F, N, 2)."""
     piece = 0
     for k in range(len(last)):
         first = piece
@@ -140,19 +144,19 @@ def look(begin: Array, pieces: Array, last: Whole, until: Array, steps: Array, f
             for i in range(pieces.shape[1]):
                 disc = pieces[piece, i]
                 for axis in range(2):
-                    speed, gain = disc[VX + axis], disc[AX + axis]
-                    place = disc[X + axis] + n * H * (speed + (n + 1) * (H / 2) * gain)
-                    found[0, k, f, i, axis] = place if known else math.nan
+                    velocity, acceleration = disc[VX + axis], disc[AX + axis]
+                    position = disc[X + axis] + n * H * (velocity + (n + 1) * (H / 2) * acceleration)
+                    found[0, k, f, i, axis] = position if known else math.nan
                     if len(found) > 1:
-                        found[1, k, f, i, axis] = speed + n * H * gain
+                        found[1, k, f, i, axis] = velocity + n * H * acceleration
                         found[2, k, f, i, axis] = disc[SX + axis] + n * H * disc[TX + axis]
         piece = last[k]
 
 
 @compiled
-def _change(now: Array, there: Mask, rests: Mask, change: Whole, value: Array) -> int:
-    """Let a change (3,) with value (6,) happen. Returns how many discs more are there."""
-    i, kind = change[DISC], change[KIND]
+def _intervene(now: Array, there: Mask, rests: Mask, intervention: Whole, value: Array) -> int:
+    """Apply an intervention (3,) with value (6,). Returns by how much the number of present discs grows."""
+    i, kind = intervention[DISC], intervention[KIND]
     before = int(there[i])
     if kind == STATE:
         for c in range(len(value)):
@@ -168,8 +172,8 @@ def _change(now: Array, there: Mask, rests: Mask, change: Whole, value: Array) -
 
 
 @compiled
-def _record(now: Array, there: Mask, step: float, used: int, begin: Array, pieces: Array) -> tuple[Array, Array]:
-    """Write a piece behind those `used`, and return the arrays of all, larger ones where there was no room."""
+def _record_piece(now: Array, there: Mask, step: float, used: int, begin: Array, pieces: Array) -> tuple[Array, Array]:
+    """Append a piece after those `used`; return the arrays of all, larger ones where there was no room."""
     if used == len(begin):
         old_begin, old_pieces = begin, pieces
         begin, pieces = np.empty(2 * used), np.empty((2 * used, len(now), now.shape[1]))
@@ -186,16 +190,16 @@ def _record(now: Array, there: Mask, step: float, used: int, begin: Array, piece
 
 
 @compiled
-def _note(struck: Array, step: float, touched: int, touches: Whole) -> Whole:
-    """Write touches (T, 4) behind those `touched`, and return the array of all, a larger one without room."""
-    while touched + len(struck) > len(touches):
+def _record_contacts(contact: Array, step: float, touched: int, touches: Whole) -> Whole:
+    """Append contacts (T, 4) after those `touched`; return the array of all, a larger one where there was no room."""
+    while touched + len(contact) > len(touches):
         old = touches
         touches = np.empty((2 * len(old), 3), np.int64)
         for t in range(touched):
             for c in range(3):
                 touches[t, c] = old[t, c]
-    for t in range(len(struck)):
-        touches[touched + t, 0], touches[touched + t, 1], touches[touched + t, 2] = (step, struck[t, 0], struck[t, 1])
+    for t in range(len(contact)):
+        touches[touched + t, 0], touches[touched + t, 1], touches[touched + t, 2] = (step, contact[t, 0], contact[t, 1])
     return touches
 
 
@@ -211,7 +215,7 @@ def _advance(now: Array, there: Mask, n: float) -> None:
 
 
 @compiled
-def _meet(
+def _handle_events(
     now: Array,
     rests: Mask,
     disc: Array,
@@ -223,35 +227,45 @@ def _meet(
     table: bool,
     bound: float,
     time: Array,
-    meets: Array,
-    struck: Array,
+    pair_time: Array,
+    contact: Array,
 ) -> int:
-    """Let everything happen that is due within `bound` s. Returns the number of touches, noted in struck (T, 4)."""
-    count, faces, hits = len(disc), len(face), 0
+    """Handle all events within `bound` s. Returns the number of contacts, noted in contact (T, 4)."""
+    count, faces, contacts = len(disc), len(face), 0
     for i in range(count):
         if time[i, SLIDE] <= bound:
             end_slide(now, rests, disc, face, i, table)
-        if time[i, LEAVES] <= bound:
+        if time[i, FACE_END] <= bound:
             rests[i, :] = False
     for i in range(count):
         for s in range(faces):
-            if time[i, FACES + s] <= bound:
+            if time[i, FIRST_FACE + s] <= bound:
                 x, y = face[s, NORMAL_X], face[s, NORMAL_Y]
-                bounce, rub = (disc[i, BOUNCE] * face[s, FACE_BOUNCE], disc[i, RUB] * face[s, FACE_RUB])
-                stays = strike(now, disc, i, x, y, bounce, 0.0 if table else rub, gx * x + gy * y, struck[hits])
+                restitution, friction = (
+                    disc[i, RESTITUTION] * face[s, FACE_RESTITUTION],
+                    disc[i, FRICTION] * face[s, FACE_FRICTION],
+                )
+                stays = bounce_off_fixed(
+                    now, disc, i, x, y, restitution, 0.0 if table else friction, gx * x + gy * y, contact[contacts]
+                )
                 rests[i, s] |= stays and not table
-                hits += 1
+                contacts += 1
     for i in range(count):
         for c in range(len(corner)):
-            if time[i, FACES + faces + c] <= bound:
+            if time[i, FIRST_FACE + faces + c] <= bound:
                 x, y = now[i, X] - corner[c, CORNER_X], now[i, Y] - corner[c, CORNER_Y]
                 away = max(math.hypot(x, y), 1e-9)
                 x, y = x / away, y / away
-                bounce, rub = (disc[i, BOUNCE] * corner[c, CORNER_BOUNCE], disc[i, RUB] * corner[c, CORNER_RUB])
-                strike(now, disc, i, x, y, bounce, 0.0 if table else rub, gx * x + gy * y, struck[hits])
-                hits += 1
+                restitution, friction = (
+                    disc[i, RESTITUTION] * corner[c, CORNER_RESTITUTION],
+                    disc[i, FRICTION] * corner[c, CORNER_FRICTION],
+                )
+                bounce_off_fixed(
+                    now, disc, i, x, y, restitution, 0.0 if table else friction, gx * x + gy * y, contact[contacts]
+                )
+                contacts += 1
     for p in range(len(pair)):
-        if meets[p] <= bound:
-            collide(now, rests, disc, face, pair[p, ONE], pair[p, OTHER], table, struck[hits])
-            hits += 1
-    return hits
+        if pair_time[p] <= bound:
+            collide_discs(now, rests, disc, face, pair[p, ONE], pair[p, OTHER], table, contact[contacts])
+            contacts += 1
+    return contacts

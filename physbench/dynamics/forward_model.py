@@ -1,4 +1,4 @@
-"""The forward model of a scene: from states at some step to the ways of its bodies, for many candidates at once."""
+"""The forward model of a scene: from states at some step to trajectories, for many candidates at once."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.dynamics.interventions import Intervention
-from physbench.dynamics.kepler_arcs import Central
-from physbench.dynamics.planar_rollout import Discs
+from physbench.dynamics.kepler_arcs import KeplerSimulator
+from physbench.dynamics.planar_rollout import PlanarSimulator
 from physbench.dynamics.planar_scene import PlanarScene, planar_scene
 from physbench.dynamics.support_check import Unsupported, check_motion
 from physbench.world.camera import PLANE_AXES, depth_axis
@@ -25,25 +25,27 @@ class Trajectory(Protocol):
 
     @property
     def touches(self) -> Sequence[tuple[int, int, int]]:
-        """Step, body and other body or -1 of the touches of the first candidate."""
+        """Contacts of the first candidate: step, body and other body or -1."""
         ...
 
     def at(self, steps: Array) -> tuple[Array, Array, Array]:
-        """Places m, velocities and spins m/s (K, F, N, 2) at steps (F,).
+        """Positions m, velocities m/s and spins m/s (K, F, N, 2) at steps (F,), ascending.
 
-        NaN where a body is not there, or a candidate has been given up."""
+        NaN where a body is absent, or a candidate has been given up."""
         ...
 
-    def places(self, steps: Array) -> Array:
-        """The places alone."""
+    def positions(self, steps: Array) -> Array:
+        """The positions alone."""
         ...
 
 
 class Simulator(Protocol):
-    """A forward model."""
+    """What simulates candidates of a scene."""
 
     def run(self, changes: Sequence[Intervention], end: int, smooth: bool = False) -> Trajectory:
-        """Simulate from the first change, which gives a body its states, to step `end`."""
+        """Simulate from the first intervention, which gives a body its states, to step `end`.
+
+        smooth: events stay where they are in continuous time, so that the result has derivatives."""
         ...
 
 
@@ -54,24 +56,35 @@ class ForwardModel:
     scene: Scene
     index: tuple[int, ...]  # (N,) of the moving bodies in the scene
     depth: Array  # (N,) m along the view
-    pushes: tuple[Intervention, ...]  # that the scene gives
+    pushes: tuple[Intervention, ...]  # impulses of the scene
     world: PlanarScene | None  # None: bodies in central fields
 
-    def model(self, factor: Array | None = None) -> Simulator:
-        """The forward model; factor (K,): gravity or the strength of the fields is multiplied by it."""
+    def simulator(self, factor: Array | None = None) -> Simulator:
+        """The simulator of the scene; factor (K,): gravity or the strength of the fields is multiplied by it."""
         if self.world is None:
-            return Central(self.scene, self.index, factor)
-        return Discs(self.world, None if factor is None else factor[:, None] * self.world.gravity)
+            return KeplerSimulator(self.scene, self.index, factor)
+        return PlanarSimulator(self.world, None if factor is None else factor[:, None] * self.world.gravity)
 
-    def acceleration(self, place: Array) -> Array:
-        """Acceleration (N, 2) m/s2 of bodies in free motion at places (N, 2) m."""
+    def acceleration(self, position: Array) -> Array:
+        """Acceleration (N, 2) m/s2 of bodies in free motion at positions (N, 2) m."""
         if self.world is not None:
-            return np.broadcast_to(self.world.gravity, place.shape)
-        return Central(self.scene, self.index).acceleration(place)
+            return np.broadcast_to(self.world.gravity, position.shape)
+        return KeplerSimulator(self.scene, self.index).acceleration(position)
 
 
 def forward_model(scene: Scene, since: float) -> ForwardModel:
-    """The forward model of a scene from `since` s on. Raises Unmodelled, which says why, where there is none."""
+    """The forward model of a scene.
+
+    Args:
+        scene: The scene; its moving bodies must stay in the camera's plane of motion.
+        since: s from which on it is simulated; bodies must be free by then.
+
+    Returns:
+        The moving bodies in the plane of motion, as discs or about a centre of attraction.
+
+    Raises:
+        Unsupported: Says why the scene has no forward model.
+    """
     index = tuple(i for i, body in enumerate(scene.bodies) if body.role == "moving")
     if not index:
         raise Unsupported("nothing moves")
@@ -81,17 +94,17 @@ def forward_model(scene: Scene, since: float) -> ForwardModel:
     for action in scene.impulses:
         if action.time >= since - 1e-9:
             body = scene.index(action.body)
-            gain = np.asarray(action.impulse, dtype=np.float64)[axes] / scene.bodies[body].mass
-            pushes.append(Intervention(round(action.time * PHYSICS_HZ), index.index(body), "push", gain))
+            velocity_change = np.asarray(action.impulse, dtype=np.float64)[axes] / scene.bodies[body].mass
+            pushes.append(Intervention(round(action.time * PHYSICS_HZ), index.index(body), "push", velocity_change))
     depth = np.array([scene.bodies[i].position[across] for i in index])
     if not scene.fields:
         return ForwardModel(scene, index, depth, tuple(pushes), planar_scene(scene, since))
-    Central.check(scene, index)
+    KeplerSimulator.check(scene, index)
     return ForwardModel(scene, index, depth, tuple(pushes), None)
 
 
 def forward_model_or_none(scene: Scene, since: float) -> ForwardModel | None:
-    """As `modelled`, None where there is no forward model."""
+    """As `forward_model`; None where there is none."""
     try:
         return forward_model(scene, since)
     except Unsupported:

@@ -1,4 +1,4 @@
-"""What happens to a body of a forward model at a given step."""
+"""Interventions: what sets, pushes or removes a body of a forward model at a given step."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Intervention:
-    """A body gets the states of K candidates, a push, or is taken away.
+    """A body gets the states of K candidates, gets a push, or is removed.
 
-    A state is place m, velocity m/s and the velocity m/s that the spin stands for.
+    A state is position m, velocity m/s and the velocity m/s that the spin stands for.
     """
 
     step: int

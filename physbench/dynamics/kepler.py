@@ -1,4 +1,6 @@
-"""Motion about a fixed attracting centre in closed form: universal variables, for every conic and many times at once.
+"""Kepler motion about a fixed centre in closed form, in NumPy: universal variables, for every conic and many times.
+
+`kepler_jit` computes the same compiled, for the candidates of a fit; `kepler_elements` starts from orbital elements.
 
 After Bate, Mueller and White, Fundamentals of Astrodynamics (1971), chapter 4; Kepler's equation by Laguerre's method
 as in Conway, doi 10.1007/BF01230852, which converges from any start; derivatives after Battin, An Introduction to the
@@ -15,8 +17,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-_MAX_HYPERBOLIC = 40.0  # largest sqrt(-z): beyond it no body is anywhere near, and cosh stays finite
-_MIN_RADIUS = 1e-3  # m; states closer to the centre (fits of broken tracks pass there) are moved out to it
+MAX_HYPERBOLIC = 40.0  # largest sqrt(-z): beyond it no body is anywhere near, and cosh stays finite
+MIN_RADIUS = 1e-3  # m; states closer to the centre (fits of broken tracks pass there) are moved out to it
 
 
 def stumpff(z: Array) -> tuple[Array, Array]:
@@ -32,7 +34,7 @@ def stumpff(z: Array) -> tuple[Array, Array]:
     cubed = root * root * root
     c, s = (1 - np.cos(root)) / (root * root), (root - np.sin(root)) / cubed
     if np.min(z, initial=0.0) < 0:
-        bent = np.minimum(root, _MAX_HYPERBOLIC)
+        bent = np.minimum(root, MAX_HYPERBOLIC)
         c = np.where(z < 0, (np.cosh(bent) - 1) / (root * root), c)
         s = np.where(z < 0, (np.sinh(bent) - bent) / cubed, s)
     if small.any():
@@ -43,7 +45,7 @@ def stumpff(z: Array) -> tuple[Array, Array]:
 
 @dataclass(frozen=True, eq=False)
 class _Anomaly:
-    """States (..., 1, 2 and 1), the universal anomaly chi (..., T) that leads to each time, and what goes with it."""
+    """States (..., 1, 2 and 1), the universal anomaly chi (..., T) of each time, and Stumpff's functions there."""
 
     position: Array
     velocity: Array
@@ -58,9 +60,9 @@ class _Anomaly:
 def _anomaly(state: Array, dt: Array, mu: float) -> _Anomaly:
     position, velocity = state[..., None, :2], state[..., None, 2:]  # (..., 1, 2)
     r0 = np.sqrt(np.sum(position * position, axis=-1))  # (..., 1)
-    if np.min(r0) < _MIN_RADIUS:
-        position = np.where((r0 < _MIN_RADIUS)[..., None], np.array([_MIN_RADIUS, 0.0]), position)
-        r0 = np.maximum(r0, _MIN_RADIUS)
+    if np.min(r0) < MIN_RADIUS:
+        position = np.where((r0 < MIN_RADIUS)[..., None], np.array([MIN_RADIUS, 0.0]), position)
+        r0 = np.maximum(r0, MIN_RADIUS)
     root_mu = math.sqrt(mu)
     alpha = 2 / r0 - np.sum(velocity * velocity, axis=-1) / mu
     radial = np.sum(position * velocity, axis=-1) / root_mu
@@ -69,7 +71,7 @@ def _anomaly(state: Array, dt: Array, mu: float) -> _Anomaly:
     chi = root_mu * dt * np.where(alpha > 1e-6, alpha, 1 / r0)
     limit: Array | float = np.inf
     if (alpha < -1e-6).any():  # far out a hyperbola grows exponentially in chi
-        limit = np.where(alpha < -1e-6, _MAX_HYPERBOLIC / np.sqrt(np.maximum(-alpha, 1e-6)), np.inf)
+        limit = np.where(alpha < -1e-6, MAX_HYPERBOLIC / np.sqrt(np.maximum(-alpha, 1e-6)), np.inf)
         open_ = np.minimum(alpha, -1e-6)
         sign = np.where(dt < 0, -1.0, 1.0)
         base = radial * root_mu + sign * np.sqrt(mu / -open_) * (1 - r0 * open_)
@@ -87,7 +89,7 @@ def _anomaly(state: Array, dt: Array, mu: float) -> _Anomaly:
         curve = radial * (1 - z * c) + shape * chi * flat
         step = 5 * value / (slope + np.sqrt(np.abs(16 * slope * slope - 20 * value * curve)))
         chi = chi - step if isinstance(limit, float) else np.clip(chi - step, -limit, limit)
-        if np.max(np.abs(step), initial=0.0) < 1e-7:  # cubic convergence: the next one would be below 1e-18
+        if np.max(np.abs(step), initial=0.0) < 1e-7:  # convergence is cubic: the next step would be below 1e-18
             break
     c, s = stumpff(alpha * chi * chi)
     return _Anomaly(position, velocity, r0, alpha, chi, dt, c, s)
@@ -99,7 +101,7 @@ def _states(at: _Anomaly, mu: float) -> tuple[Array, Array, Array, Array, Array]
     f = 1 - chi * chi * at.c / at.r0
     g = at.dt - chi * chi * chi * at.s / root_mu
     moved = f[..., None] * at.position + g[..., None] * at.velocity
-    r = np.maximum(np.sqrt(np.sum(moved * moved, axis=-1)), _MIN_RADIUS)
+    r = np.maximum(np.sqrt(np.sum(moved * moved, axis=-1)), MIN_RADIUS)
     f_dot = root_mu / (r * at.r0) * chi * (at.alpha * chi * chi * at.s - 1)
     g_dot = 1 - chi * chi * at.c / r
     return moved, f_dot[..., None] * at.position + g_dot[..., None] * at.velocity, f, g, r
@@ -115,15 +117,20 @@ def propagate(state: Array, dt: Array, mu: float) -> Array:
 
     Returns:
         (..., T, 4) states at that time + dt.
+
+    A circular orbit of radius 1 m after half a period:
+
+    >>> np.round(propagate(np.array([1.0, 0.0, 0.0, 1.0]), np.array([np.pi]), 1.0), 6)
+    array([[-1.,  0., -0., -1.]])
     """
-    moved, speed, *_ = _states(_anomaly(state, dt, mu), mu)
-    return np.concatenate([moved, speed], axis=-1)
+    moved, velocity, *_ = _states(_anomaly(state, dt, mu), mu)
+    return np.concatenate([moved, velocity], axis=-1)
 
 
 def positions_and_slopes(state: Array, dt: Array, mu: float) -> tuple[Array, Array]:
-    """Positions (T, 2) of one state (4,) moved by dt (T,), and their derivatives by the state (T, 2, 4)."""
+    """Positions (T, 2) m of one state (4,) after dt (T,) s, and their derivatives by the state (T, 2, 4)."""
     at = _anomaly(state, dt, mu)
-    moved, speed, f, g, r = _states(at, mu)
+    moved, velocity, f, g, r = _states(at, mu)
     chi, root_mu = at.chi, math.sqrt(mu)
     z = at.alpha * chi * chi
     small = np.abs(z) < 1e-3
@@ -133,16 +140,16 @@ def positions_and_slopes(state: Array, dt: Array, mu: float) -> tuple[Array, Arr
     u2, u4, u5 = chi**2 * at.c, chi**4 * c4, chi**5 * c5
     late = ((3 * u5 - chi * u4 - root_mu * at.dt * u2) / root_mu)[:, None, None]
     p0, v0, r0 = at.position[0], at.velocity[0], float(at.r0[0])
-    gain = speed - v0
+    velocity_change = velocity - v0
     eye = np.eye(2)
     by_position = (
-        (r / mu)[:, None, None] * gain[:, :, None] * gain[:, None, :]
-        + ((r0 * (1 - f))[:, None, None] * moved[:, :, None] + late * speed[:, :, None]) * p0 / r0**3
+        (r / mu)[:, None, None] * velocity_change[:, :, None] * velocity_change[:, None, :]
+        + ((r0 * (1 - f))[:, None, None] * moved[:, :, None] + late * velocity[:, :, None]) * p0 / r0**3
         + f[:, None, None] * eye
     )
     by_velocity = (
-        (r0 / mu * (1 - f))[:, None, None] * ((moved - p0)[:, :, None] * v0 - gain[:, :, None] * p0)
-        + late / mu * speed[:, :, None] * v0
+        (r0 / mu * (1 - f))[:, None, None] * ((moved - p0)[:, :, None] * v0 - velocity_change[:, :, None] * p0)
+        + late / mu * velocity[:, :, None] * v0
         + g[:, None, None] * eye
     )
     return moved, np.concatenate([by_position, by_velocity], axis=-1)

@@ -1,7 +1,7 @@
-"""Many candidates of a scene in which bodies are drawn by others, in closed form: arcs of Kepler orbits.
+"""Many candidates of a scene with central gravity, in closed form: arcs of Kepler orbits.
 
-The simulator's semi-implicit Euler steps are the leapfrog method seen half a step earlier: 1e-5 of a period off
-Kepler's ellipse after three revolutions, less than any track shows.
+The simulator's semi-implicit Euler steps are the leapfrog method seen half a step earlier. After three revolutions it
+is 1e-5 of a period off Kepler's ellipse, less than any track shows.
 """
 
 from __future__ import annotations
@@ -27,45 +27,45 @@ KINDS = {"state": kepler_jit.STATE, "push": kepler_jit.PUSH, "gone": kepler_jit.
 
 
 @dataclass(eq=False)
-class Arcs:
-    """Motion of K candidates of N bodies in pieces, each of which begins with changes of their states."""
+class KeplerTrajectory:
+    """Motion of K candidates of N bodies in pieces, each of which begins with interventions."""
 
-    central: Central
-    factor: Array  # (K,) times the pulls
+    central: KeplerSimulator
+    factor: Array  # (K,) times mu
     begin: Array  # (P,) steps
-    change: NDArray[np.int64]  # (C, 3) as of `orbit.follow`
+    change: NDArray[np.int64]  # (C, 3) as of `kepler_jit.follow_orbits`
     value: Array  # (C, K, 4)
     touches: Sequence[tuple[int, int, int]] = ()
 
     def at(self, steps: Array) -> tuple[Array, Array, Array]:
-        """Places (K, F, N, 2) m, velocities and spins (all 0) at steps (F,), ascending; NaN before a body is there."""
-        place, speed = self._follow(steps)
-        return place, speed, np.zeros_like(place)
+        """Positions m, velocities m/s and spins, which are 0, at steps (F,), ascending; NaN where a body is absent."""
+        position, velocity = self._follow(steps)
+        return position, velocity, np.zeros_like(position)
 
-    def places(self, steps: Array) -> Array:
-        """Places (K, F, N, 2) m at steps (F,), ascending."""
+    def positions(self, steps: Array) -> Array:
+        """Positions (K, F, N, 2) m at steps (F,), ascending."""
         return self._follow(steps)[0]
 
     def _follow(self, steps: Array) -> tuple[Array, Array]:
-        c, steps = self.central, np.ascontiguousarray(steps, dtype=np.float64)
-        return kepler_jit.follow(
+        centre, steps = self.central, np.ascontiguousarray(steps, dtype=np.float64)
+        return kepler_jit.follow_orbits(
             self.begin,
             self.change,
             self.value,
             steps,
             np.searchsorted(steps, self.begin),
             H,
-            c.source,
-            c.pull,
+            centre.source,
+            centre.mu,
             self.factor,
-            c.mutual,
-            c.reach,
-            len(c.index),
+            centre.mutual,
+            centre.reach,
+            len(centre.index),
         )
 
 
-class Central:
-    """The forward model of bodies about one fixed source, or of two that draw each other."""
+class KeplerSimulator:
+    """Simulates bodies about one fixed source, or two that attract each other."""
 
     def __init__(self, scene: Scene, index: tuple[int, ...], factor: Array | None = None) -> None:
         """index: (N,) of the moving bodies in the scene. factor: (K,), times the strength of all fields."""
@@ -75,16 +75,16 @@ class Central:
         sources = [scene.index(field.source) for field in scene.fields]
         self.source = np.asarray(scene.bodies[sources[0]].position, dtype=np.float64)[axes]
         self.order = [index.index(source) for source in sources] if self.mutual else []
-        self.pull = np.array([field.mu for field in scene.fields])  # (1,), or (2,) in the order of the bodies
+        self.mu = np.array([field.mu for field in scene.fields])  # (1,), or (2,) in the order of the bodies
         if self.mutual:
-            self.pull[self.order] = self.pull.copy()
+            self.mu[self.order] = self.mu.copy()
         self.factor = np.ones(1) if factor is None else np.asarray(factor, dtype=np.float64)
         radius = [scene.bodies[i].size[0] for i in index]
         self.reach = float(sum(radius)) if self.mutual and all(scene.bodies[i].collides for i in index) else 0.0
 
     @staticmethod
     def check(scene: Scene, index: tuple[int, ...]) -> None:
-        """Raise Unmodelled where a scene is not of this kind."""
+        """Raise Unsupported where a scene is not of this kind."""
         sources = [scene.bodies[scene.index(field.source)] for field in scene.fields]
         bodies = [scene.bodies[i] for i in index]
         if np.any(scene.gravity):
@@ -100,19 +100,19 @@ class Central:
         if len(bodies) > 1 and any(body.collides for body in bodies):
             raise Unsupported("bodies about a centre may meet each other")
 
-    def acceleration(self, place: Array) -> Array:
-        """Acceleration (N, 2) m/s2 of bodies at places (N, 2) m; none of those that are at one place."""
-        gain = np.zeros_like(place)
-        sources = [place[n] for n in self.order] if self.mutual else [self.source]
-        pulls = self.pull[self.order] if self.mutual else self.pull
+    def acceleration(self, position: Array) -> Array:
+        """Acceleration (N, 2) m/s2 of bodies at positions (N, 2) m; 0 between bodies at the same position."""
+        acceleration = np.zeros_like(position)
+        sources = [position[n] for n in self.order] if self.mutual else [self.source]
+        pulls = self.mu[self.order] if self.mutual else self.mu
         for source, mu in zip(sources, pulls, strict=True):
-            away = source - place
+            away = source - position
             distance = np.linalg.norm(away, axis=-1, keepdims=True)
-            gain += np.where(distance > 1e-6, mu * away / np.maximum(distance, 1e-6) ** 3, 0.0)
-        return gain
+            acceleration += np.where(distance > 1e-6, mu * away / np.maximum(distance, 1e-6) ** 3, 0.0)
+        return acceleration
 
-    def run(self, changes: Sequence[Intervention], end: int, smooth: bool = False) -> Arcs:
-        """Simulate from the first change to step `end`."""
+    def run(self, changes: Sequence[Intervention], end: int, smooth: bool = False) -> KeplerTrajectory:
+        """Simulate from the first intervention to step `end`."""
         size = max(len(change.value) for change in changes if change.kind == "state" and change.value is not None)
         ordered = sorted((change for change in changes if change.step <= end), key=attrgetter("step"))
         begin: list[int] = []
@@ -125,4 +125,4 @@ class Central:
             if change.value is not None:
                 value[c, :, 2 if change.kind == "push" else 0 :] = change.value[..., :4]
         factor = self.factor if len(self.factor) == size else np.repeat(self.factor, size)
-        return Arcs(self, factor, np.array(begin, dtype=np.float64), rows, value)
+        return KeplerTrajectory(self, factor, np.array(begin, dtype=np.float64), rows, value)

@@ -1,8 +1,8 @@
-"""Kepler's orbits for many candidates and times: compiled, every candidate for itself.
+"""Kepler motion for many candidates and times, compiled; each candidate is followed for itself.
 
 The universal functions U0 to U3 of Battin, An Introduction to the Mathematics and Methods of Astrodynamics (1999),
-section 4.5, serve every conic. Kepler's equation is solved by Laguerre's method as in `physbench.dynamics.kepler`, from
-a guess that goes on from the time before: one step is the rule.
+section 4.5, serve every conic. Kepler's equation is solved by Laguerre's method as in `physbench.dynamics.kepler`. The
+first guess continues from the time before, so that one step is typical.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from physbench.dynamics.compiled import compiled
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-LEAST_RADIUS = 1e-3  # m; states closer to the centre (fits of broken tracks pass there) are moved out to it
-MOST_HYPERBOLIC = 40.0  # hyperbolic anomaly: beyond it no body is anywhere near, and cosh stays finite
-STRAIGHT = 1e-6  # 1/m; what is nearer to a parabola is taken for one in first guesses
-SERIES = 0.1  # squared angle below which the universal functions are summed up
-LEAST_BASE = 0.02  # m; where a body is nearer to the centre the way is not reckoned anew from there
-ROUNDS = 40  # at most
-FINE = 1e-5  # of a step, the root of a metre: the next one would be below 1e-13, for convergence is cubic
-FAIR = 0.3  # of the terms of a guess by the time before; with larger ones it is no good
-PARABOLA = 1e-4  # 1/m; what is nearer to it is taken for an ellipse when it comes to touches
+MIN_RADIUS = 1e-3  # m; states closer to the centre (fits of broken tracks pass there) are moved out to it
+MAX_HYPERBOLIC = 40.0  # hyperbolic anomaly: beyond it no body is anywhere near, and cosh stays finite
+MIN_CURVATURE = 1e-6  # 1/m of alpha; below it the first guess is that of a parabola
+SERIES_BELOW = 0.1  # squared angle below which the universal functions are summed as series
+MIN_REBASE_RADIUS = 0.02  # m; nearer to the centre the orbit is not restarted from the last state
+MAX_LAGUERRE_ROUNDS = 40
+STEP_ACCURACY = 1e-5  # sqrt(m), of a step; convergence is cubic: the next step would be below 1e-13
+MAX_GUESS_TERM = 0.3  # of the series that guesses from the time before; with larger terms it is not used
+MIN_PARABOLA = 1e-4  # 1/m of alpha; a conic nearer to a parabola counts as an ellipse in times of contact
 
 STATE, PUSH, GONE = 0, 1, 2  # what a change does
 
@@ -35,7 +35,7 @@ def _universal(chi: float, alpha: float) -> tuple[float, float]:
     """U2 and U3; U0 = 1 - alpha U2 and U1 = chi - alpha U3. alpha: 1/m, one over the semi-major axis."""
     square = chi * chi
     z = alpha * square
-    if abs(z) < SERIES:
+    if abs(z) < SERIES_BELOW:
         u2 = 1 / 3628800 - z * (1 / 479001600)
         u3 = 1 / 39916800 - z * (1 / 6227020800)
         u2 = 1 / 2 - z * (1 / 24 - z * (1 / 720 - z * (1 / 40320 - z * u2)))
@@ -52,20 +52,20 @@ def _universal(chi: float, alpha: float) -> tuple[float, float]:
 
 
 @compiled
-def _guess(dt: float, mu: float, r0: float, radial: float, alpha: float) -> float:
-    """Universal anomaly to begin with."""
-    if alpha < -STRAIGHT:  # far out a hyperbola grows exponentially in chi
+def _initial_guess(dt: float, mu: float, r0: float, radial: float, alpha: float) -> float:
+    """First guess of the universal anomaly."""
+    if alpha < -MIN_CURVATURE:  # far out a hyperbola grows exponentially in chi
         sign = -1.0 if dt < 0 else 1.0
         base = radial * math.sqrt(mu) + sign * math.sqrt(-mu / alpha) * (1 - r0 * alpha)
         growth = -2 * mu * alpha * dt / base if base != 0 else 0.0
         if growth > 2:
             return sign * math.log(growth) / math.sqrt(-alpha)
-    return math.sqrt(mu) * dt * (alpha if alpha > STRAIGHT else 1 / r0)
+    return math.sqrt(mu) * dt * (alpha if alpha > MIN_CURVATURE else 1 / r0)
 
 
 @compiled
-def _go(state: Array, dt: Array, mu: float, moved: Array) -> None:
-    """Fill moved (T, 4) with the states dt (T,) s, ascending, behind state (4,) about the origin."""
+def _propagate_one(state: Array, dt: Array, mu: float, moved: Array) -> None:
+    """Fill moved (T, 4) with the states dt (T,) s, ascending, after state (4,) about the origin."""
     x, y, u, v = state[0], state[1], state[2], state[3]
     if not math.isfinite(x + y + u + v):
         for t in range(len(dt)):
@@ -73,27 +73,27 @@ def _go(state: Array, dt: Array, mu: float, moved: Array) -> None:
                 moved[t, axis] = np.nan
         return
     r0 = math.sqrt(x * x + y * y)
-    if r0 < LEAST_RADIUS:
-        x, y, r0 = LEAST_RADIUS, 0.0, LEAST_RADIUS
+    if r0 < MIN_RADIUS:
+        x, y, r0 = MIN_RADIUS, 0.0, MIN_RADIUS
     root_mu = math.sqrt(mu)
     alpha = 2 / r0 - (u * u + v * v) / mu
     radial = (x * u + y * v) / root_mu
     root = math.sqrt(abs(alpha))
-    limit = MOST_HYPERBOLIC / root if alpha < -STRAIGHT else np.inf
-    fine = FINE / (1 + root)
+    limit = MAX_HYPERBOLIC / root if alpha < -MIN_CURVATURE else np.inf
+    fine = STEP_ACCURACY / (1 + root)
     since = 0.0  # s of x, y, u, v
     for t in range(len(dt)):
         span = dt[t] - since
         clock, shape, chi = root_mu * span, 1 - alpha * r0, 0.0
         ahead = clock / r0
-        bend, curve = ahead * radial / r0, ahead * ahead * shape / r0
-        if abs(bend) < FAIR and abs(curve) < FAIR:
-            chi = ahead * (1 - bend / 2 + (3 * bend * bend - curve) / 6)
+        first_term, curve = ahead * radial / r0, ahead * ahead * shape / r0
+        if abs(first_term) < MAX_GUESS_TERM and abs(curve) < MAX_GUESS_TERM:
+            chi = ahead * (1 - first_term / 2 + (3 * first_term * first_term - curve) / 6)
         else:
-            chi = _guess(span, mu, r0, radial, alpha)
+            chi = _initial_guess(span, mu, r0, radial, alpha)
         chi = min(max(chi, -limit), limit)
         u2, u3 = _universal(chi, alpha)
-        for _ in range(ROUNDS):
+        for _ in range(MAX_LAGUERRE_ROUNDS):
             u0, u1 = 1 - alpha * u2, chi - alpha * u3
             value = r0 * u1 + radial * u2 + u3 - clock
             r, slope = r0 * u0 + radial * u1 + u2, shape * u1 + radial * u0
@@ -106,12 +106,12 @@ def _go(state: Array, dt: Array, mu: float, moved: Array) -> None:
                 break
             u2, u3 = _universal(chi, alpha)
         u0, u1 = 1 - alpha * u2, chi - alpha * u3
-        r = max(r0 * u0 + radial * u1 + u2, LEAST_RADIUS)
+        r = max(r0 * u0 + radial * u1 + u2, MIN_RADIUS)
         f, g = 1 - u2 / r0, span - u3 / root_mu
         f_dot, g_dot = -root_mu * u1 / (r * r0), 1 - u2 / r
         moved[t, 0], moved[t, 1] = f * x + g * u, f * y + g * v
         moved[t, 2], moved[t, 3] = f_dot * x + g_dot * u, f_dot * y + g_dot * v
-        if r > LEAST_BASE:  # from here on, for a short way needs no sines
+        if r > MIN_REBASE_RADIUS:  # the next time starts from here: a short step needs no sines
             x, y, u, v = moved[t, 0], moved[t, 1], moved[t, 2], moved[t, 3]
             r0, radial, since = r, shape * u1 + radial * u0, dt[t]
 
@@ -129,8 +129,8 @@ def _time_to(distance: float, state: Array, mu: float) -> float:
     if not math.isfinite(r0 + u + v):
         return np.inf
     alpha = 2 / r0 - (u * u + v * v) / mu
-    if abs(alpha) < PARABOLA:
-        alpha = PARABOLA
+    if abs(alpha) < MIN_PARABOLA:
+        alpha = MIN_PARABOLA
     inwards = x * u + y * v
     swept = (x * v - y * u) ** 2 / mu
     eccentric = math.sqrt(max(1 - swept * alpha, 0.0))
@@ -146,7 +146,7 @@ def _time_to(distance: float, state: Array, mu: float) -> float:
             e_now = -e_now
         mean = (e_then - eccentric * math.sin(e_then)) - (e_now - eccentric * math.sin(e_now))
         return (mean % (2 * math.pi)) / rate
-    if then < 1 or inwards >= 0:  # it comes by but once
+    if then < 1 or inwards >= 0:  # it passes only once
         return np.inf
     f_then, f_now = -math.acosh(then), -math.acosh(max(now, 1.0))  # on the way in F is negative
     return ((eccentric * math.sinh(f_then) - f_then) - (eccentric * math.sinh(f_now) - f_now)) / rate
@@ -154,13 +154,13 @@ def _time_to(distance: float, state: Array, mu: float) -> float:
 
 @compiled
 def propagate(state: Array, dt: Array, mu: float) -> Array:
-    """States (M, 4) about the origin, dt (T,) s -> (M, T, 4). mu: m3/s2, the acceleration is mu / r^2.
+    """States (M, 4) about the origin after dt (T,) s, ascending: (M, T, 4). mu: m3/s2, the acceleration is mu / r^2.
 
-    NaN where a state is.
+    NaN where a state is NaN.
     """
     moved = np.empty((len(state), len(dt), 4))
     for m in range(len(state)):
-        _go(state[m], dt, mu, moved[m])
+        _propagate_one(state[m], dt, mu, moved[m])
     return moved
 
 
@@ -174,19 +174,19 @@ def time_to(distance: float, state: Array, mu: float) -> Array:
 
 
 @compiled
-def _straight(state: Array, dt: Array, moved: Array) -> None:
-    """As `_go` where nothing draws."""
+def _propagate_straight(state: Array, dt: Array, moved: Array) -> None:
+    """As `_propagate_one` without attraction."""
     for t in range(len(dt)):
         moved[t, 0], moved[t, 1] = state[0] + dt[t] * state[2], state[1] + dt[t] * state[3]
         moved[t, 2], moved[t, 3] = state[2], state[3]
 
 
 @compiled
-def _two(state: Array, dt: Array, first: float, second: float, reach: float, moved: Array) -> None:
-    """Fill moved (2, T, 4) with the states of two that draw each other behind state (2, 4).
+def _propagate_pair(state: Array, dt: Array, first: float, second: float, reach: float, moved: Array) -> None:
+    """Fill moved (2, T, 4) with the states of two that attract each other, after state (2, 4).
 
-    first, second: m3/s2, the pull of each on the other. NaN from where they have touched, `reach` m from each other:
-    what comes behind that is not modelled. Where one is missing the other moves straight on.
+    first, second: m3/s2, mu of each. NaN from their contact on, `reach` m from each other: what follows is not
+    modelled. Where one of them is absent the other moves straight on.
     """
     total = 0.0
     for n in range(2):
@@ -194,38 +194,38 @@ def _two(state: Array, dt: Array, first: float, second: float, reach: float, mov
             total += state[n, axis]
     if not math.isfinite(total):
         for n in range(2):
-            _straight(state[n], dt, moved[n])
+            _propagate_straight(state[n], dt, moved[n])
         return
     share = second / (first + second)
     apart = state[0] - state[1]
     until = _time_to(reach, apart, first + second) if reach > 0 else np.inf
-    _go(apart, dt, first + second, moved[0])
+    _propagate_one(apart, dt, first + second, moved[0])
     for axis in range(4):
         middle = (1 - share) * state[0, axis] + share * state[1, axis]
         drift = (1 - share) * state[0, axis + 2] + share * state[1, axis + 2] if axis < 2 else 0.0
         for t in range(len(dt)):
-            way, ahead = moved[0, t, axis], middle + drift * dt[t]
+            separation, ahead = moved[0, t, axis], middle + drift * dt[t]
             if dt[t] >= until:
                 ahead = np.nan
-            moved[0, t, axis], moved[1, t, axis] = ahead + share * way, ahead - (1 - share) * way
+            moved[0, t, axis], moved[1, t, axis] = ahead + share * separation, ahead - (1 - share) * separation
 
 
 @compiled
-def follow(
+def follow_orbits(
     begin: Array,
-    change: Ints,
+    intervention: Ints,
     value: Array,
     steps: Array,
     first: Ints,
     h: float,
     source: Array,
-    pull: Array,
+    mu: Array,
     factor: Array,
     mutual: bool,
     reach: float,
     count: int,
 ) -> tuple[Array, Array]:
-    """Places m and velocities m/s (K, F, N, 2) of K candidates of N = count bodies; NaN before a body is there.
+    """Positions m and velocities m/s (K, F, N, 2) of K candidates of N = count bodies; NaN where a body is absent.
 
     Args:
         begin: (P,) steps at which pieces begin, ascending.
@@ -234,16 +234,16 @@ def follow(
         steps: (F,) ascending.
         first: (P,) index of the first of them in each piece.
         h: s of a step.
-        source: (2,) m, what draws is fixed there; ignored where two draw each other.
-        pull: (1,) m3/s2 of the source, or (2,) of two bodies that draw each other.
-        factor: (K,) times all pulls.
-        mutual: whether two bodies draw each other.
+        source: (2,) m, the fixed centre; ignored where two attract each other.
+        pull: (1,) m3/s2 of the source, or (2,) of two bodies that attract each other.
+        factor: (K,) times mu.
+        mutual: whether two bodies attract each other.
         reach: m, distance at which they touch; 0 where they cannot.
         count: N.
     """
     origin = np.zeros(2) if mutual else source
     size, frames, pieces = len(factor), len(steps), len(begin)
-    place, speed = np.full((size, frames, count, 2), np.nan), np.full((size, frames, count, 2), np.nan)
+    position, velocity = np.full((size, frames, count, 2), np.nan), np.full((size, frames, count, 2), np.nan)
     moved, dt, state = np.empty((count, frames + 1, 4)), np.empty(frames + 1), np.empty((count, 4))
     for k in range(size):
         c = 0
@@ -253,12 +253,12 @@ def follow(
         for p in range(pieces):
             if first[p] == frames:
                 break
-            while c < len(change) and change[c, 0] == p:
-                n = change[c, 1]
+            while c < len(intervention) and intervention[c, 0] == p:
+                n = intervention[c, 1]
                 for axis in range(4):
-                    if change[c, 2] == STATE:
+                    if intervention[c, 2] == STATE:
                         state[n, axis] = value[c, k, axis]
-                    elif change[c, 2] == PUSH:
+                    elif intervention[c, 2] == PUSH:
                         state[n, axis] += value[c, k, axis]
                     else:
                         state[n, axis] = np.nan
@@ -272,17 +272,17 @@ def follow(
                 dt[asked] = (begin[p + 1] - begin[p]) * h
                 times += 1
             if mutual:
-                _two(state, dt[:times], factor[k] * pull[0], factor[k] * pull[1], reach, moved[:, :times])
+                _propagate_pair(state, dt[:times], factor[k] * mu[0], factor[k] * mu[1], reach, moved[:, :times])
             else:
                 for n in range(count):
                     for axis in range(2):
                         state[n, axis] -= source[axis]
-                    _go(state[n], dt[:times], factor[k] * pull[0], moved[n, :times])
+                    _propagate_one(state[n], dt[:times], factor[k] * mu[0], moved[n, :times])
             for n in range(count):
                 for t in range(asked):
                     for axis in range(2):
-                        place[k, first[p] + t, n, axis] = moved[n, t, axis] + origin[axis]
-                        speed[k, first[p] + t, n, axis] = moved[n, t, axis + 2]
+                        position[k, first[p] + t, n, axis] = moved[n, t, axis] + origin[axis]
+                        velocity[k, first[p] + t, n, axis] = moved[n, t, axis + 2]
                 for axis in range(4):
                     state[n, axis] = moved[n, times - 1, axis] + (origin[axis] if axis < 2 else 0.0)
-    return place, speed
+    return position, velocity

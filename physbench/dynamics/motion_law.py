@@ -1,9 +1,9 @@
-"""The law of motion of a scene's body, from its gravity, force fields and supports, in closed form.
+"""The law of motion of a scene's body between contacts, in closed form: from gravity, force fields and supports.
 
-All in the plane of motion (2D). A state is (x, y, vx, vy) in m and m/s at a time called its epoch. A body that rolls
-or, where nothing grips, slides on a level support for good moves straight along it; one in free flight is ballistic
-(straight without gravity); one in a central field runs on a Kepler orbit, and two that draw each other on one each
-around their barycentre, if that rests. What has no closed form here has no law (None).
+Everything is in the plane of motion (2D). A state is (x, y, vx, vy) in m and m/s at a time called its epoch. There are
+three laws. `Constant`: free flight, and straight motion along a level support on which a body rolls, or slides without
+friction. `Slope`: rolling and sliding on a ramp. `Orbit`: Kepler motion about a fixed source, or about the barycentre
+of two bodies that attract each other, if it rests. Motion without a closed form here has no law (None).
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ from physbench.world.silhouettes import apparent_radius
 
 Array = NDArray[np.float64]
 
-AT_REST = 1e-6  # of their relative speed: the barycentre of two bodies rests
-SUPPORT_GAP = 0.02  # diameters; a support that the true body never leaves by more is permanent
+MAX_DRIFT = 1e-6  # of the relative speed of two bodies; their barycentre rests if it is slower
+SUPPORT_GAP = 0.02  # diameters; a support is permanent if the true body never leaves it by more
 
 
 class Law(Protocol):
-    """How a body moves while nothing touches it that does not touch it all the time."""
+    """How a body moves while nothing but its permanent supports touches it."""
 
     def propagate(self, state: Array, dt: Array) -> Array:
-        """States (..., 4) at their epoch and dt (T,) s -> states (..., T, 4) at epoch + dt."""
+        """States (..., 4) at their epoch moved by dt (T,) s: (..., T, 4)."""
         ...
 
     def fit(self, dt: Array, position: Array, start: Array | None = None) -> Array:
-        """Least squares over times dt (T,) s from the epoch and positions (T, 2) m -> state (4,) at the epoch.
+        """State (4,) at the epoch by least squares over positions (T, 2) m at times dt (T,) s from the epoch.
 
         start: a state nearby, where one is known."""
         ...
 
     def acceleration(self, position: Array) -> Array:
-        """(..., 2) m -> (..., 2) m/s2."""
+        """Acceleration (..., 2) m/s2 at positions (..., 2) m."""
         ...
 
     def covariance(self, state: Array, dt: Array, sd: float) -> Array:
@@ -117,15 +117,17 @@ class Orbit:
             a = self.acceleration(position[np.abs(dt) <= np.median(np.abs(dt))].mean(axis=0))
             start = Constant((float(a[0]), float(a[1]))).fit(dt, position)
         away = position - self._shift[:2]
-        return descend(lambda state: kepler.positions_and_slopes(state - self._shift, dt, self.mu), start, away)
+        return levenberg_marquardt(
+            lambda state: kepler.positions_and_slopes(state - self._shift, dt, self.mu), start, away
+        )
 
     def covariance(self, state: Array, dt: Array, sd: float) -> Array:
         slope = kepler.positions_and_slopes(state - self._shift, dt, self.mu)[1].reshape(-1, 4)
         return np.asarray(np.linalg.pinv(slope.T @ slope) * sd**2, dtype=np.float64)
 
 
-def descend(run: Callable[[Array], tuple[Array, Array]], state: Array, position: Array) -> Array:
-    """Levenberg and Marquardt's method on the squared distances of a track (T, 2) m from the motion of a state (4,).
+def levenberg_marquardt(run: Callable[[Array], tuple[Array, Array]], state: Array, position: Array) -> Array:
+    """Fit a state (4,) to a track (T, 2) m by Levenberg and Marquardt's method with analytic derivatives.
 
     run: state -> its positions (T, 2) m and their derivatives by the state (T, 2, 4).
     """
@@ -138,20 +140,28 @@ def descend(run: Callable[[Array], tuple[Array, Array]], state: Array, position:
         step = np.linalg.solve(normal + damping * np.diag(np.diag(normal) + 1e-9), flat.T @ residual.reshape(-1))
         moved, trial_slope = run(state + step)
         trial = position - moved
-        gain = cost - float(np.sum(trial**2))
-        if not gain > 0:
+        improvement = cost - float(np.sum(trial**2))
+        if not improvement > 0:
             damping *= 10
             if damping > 1e4:
                 break
             continue
-        state, residual, slope, cost, damping = state + step, trial, trial_slope, cost - gain, damping * 0.1
-        if gain < 1e-3 * cost + 1e-9 * len(position):  # 1e-9: 0.03 mm rms
+        state, residual, slope, cost, damping = state + step, trial, trial_slope, cost - improvement, damping * 0.1
+        if improvement < 1e-3 * cost + 1e-9 * len(position):  # 1e-9: 0.03 mm rms
             break
     return state
 
 
 def supports(clip: Clip, index: int) -> tuple[int, ...]:
-    """Fixed bodies that body `index` truly touches from its release, or the start of the history, to the end."""
+    """Fixed bodies that a moving body touches in ground truth from its release, or the first frame, to the end.
+
+    Args:
+        clip: The clip.
+        index: The body among those of the clip's scene.
+
+    Returns:
+        Indices of the permanent supports.
+    """
     body = clip.scene.bodies[index]
     free = clip.times >= (body.release if body.release is not None else clip.times[0]) - 1e-9
     near = SUPPORT_GAP * 2 * apparent_radius(body, clip.scene.camera)
@@ -166,7 +176,15 @@ def supports(clip: Clip, index: int) -> tuple[int, ...]:
 
 
 def law_of(clip: Clip, index: int) -> Law | None:
-    """The law of motion of moving body `index` of a clip's scene, or None where it has no closed form."""
+    """The law of motion of a moving body.
+
+    Args:
+        clip: The clip; its ground truth shows which supports are permanent.
+        index: The body among those of the clip's scene.
+
+    Returns:
+        `Constant`, `Slope` or `Orbit`; None where the motion has no closed form.
+    """
     scene = clip.scene
     body = scene.bodies[index]
     gravity = plane_from_world(scene.camera, np.asarray(scene.gravity, dtype=np.float64))
@@ -205,7 +223,7 @@ def _orbit(clip: Clip, index: int, gravity: Array) -> Orbit | None:
         first, second = (field.mu for field in scene.fields)
         total = first + second
         centre, drift = ((first * a[part] + second * b[part]) / total for part in (np.s_[:3], np.s_[7:10]))
-        if np.linalg.norm(drift) > AT_REST * np.linalg.norm(a[7:10] - b[7:10]):
+        if np.linalg.norm(drift) > MAX_DRIFT * np.linalg.norm(a[7:10] - b[7:10]):
             return None  # the barycentre moves on
         mu = (second if index == sources[0] else first) ** 3 / total**2  # of the other one, as felt from there
     else:
@@ -215,7 +233,7 @@ def _orbit(clip: Clip, index: int, gravity: Array) -> Orbit | None:
 
 
 def two_bodies(scene: Scene) -> bool:
-    """Whether the sources of a scene's fields are two free bodies that draw each other with forces that cancel."""
+    """Whether a scene's fields are those of two free bodies that attract each other with opposite forces."""
     sources = [scene.bodies[scene.index(field.source)] for field in scene.fields]
     if len(sources) != 2 or any(body.role != "moving" or body.release is not None for body in sources):
         return False
@@ -224,9 +242,15 @@ def two_bodies(scene: Scene) -> bool:
 
 
 def around_each_other(scene: Scene, states: Array, dt: Array) -> dict[int, Array]:
-    """Ways of two bodies that draw each other, whatever their barycentre does.
+    """Trajectories of two bodies that attract each other, whatever their barycentre does.
 
-    states (..., N, 4) of all bodies in the plane at one time, dt (T,) s -> positions (..., T, 2) m by index of a body.
+    Args:
+        scene: A scene for which `two_bodies` holds.
+        states: (..., N, 4) m and m/s of all bodies in the plane of motion, at one time.
+        dt: (T,) s from that time.
+
+    Returns:
+        Positions (..., T, 2) m of both bodies by their indices in the scene.
     """
     (a, first), (b, second) = ((scene.index(field.source), field.mu) for field in scene.fields)
     share = second / (first + second)

@@ -1,8 +1,8 @@
-"""A scene as discs in its plane of motion: what the fast forward model of shadowing needs to know.
+"""A scene as discs, faces and corners in its plane of motion, for the planar simulator.
 
-Most scenes move in one plane: balls seen from the front, where gravity lies in the plane, or from above, where it
-presses them onto a table. Their bodies are then discs, cylinders and flat cubes too, and what they meet is faces and
-corners. A scene that is not of this kind has no `PlanarScene`: `Unsupported` says why.
+The bodies of most scenes move in one plane: seen from the front, where gravity lies in the plane, or from above, where
+it presses them onto a table. Balls, cylinders and flat cubes are then discs, and they meet faces and corners. A scene
+that is not of this kind has no `PlanarScene`: `Unsupported` says why.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.dynamics.box_geometry import Corner, Face, box_axes, box_in_plane, check_steps, in_the_way, reachable
+from physbench.dynamics.box_geometry import Corner, Face, box_axes, box_in_plane, check_steps, is_obstacle, reachable
 from physbench.dynamics.support_check import (
-    ALIGNED,
-    DEAD,
-    TOUCHING,
+    ALIGNMENT,
+    CONTACT_GAP,
+    MIN_CUSHION_RESTITUTION,
     Unsupported,
     check_spin,
     check_table,
@@ -40,24 +40,24 @@ class PlanarScene:
     index: tuple[int, ...]  # (N,) of the moving bodies in the scene
     radius: Array  # (N,) m
     mass: Array  # (N,) kg
-    turn: Array  # (N,) m r^2 / I: 5/2 of a ball, 2 of a cylinder, 0 of what does not turn
-    bounce: Array  # (N,) restitution
-    rub: Array  # (N,) friction
-    solid: Mask  # (N,) whether it meets anything
+    inverse_inertia: Array  # (N,) m r^2 / I: 5/2 of a ball, 2 of a cylinder, 0 of what does not turn
+    restitution: Array  # (N,) of the body; that of a contact is the product of both
+    friction: Array  # (N,) of the body; that of a contact is the product of both
+    collides: Mask  # (N,) whether anything touches it
     depth: Array  # (N,) m, coordinate along the view, constant
     gravity: Array  # (2,) m/s2, in the plane
-    hold: Array  # (N,) friction with a table across the view; 0 where there is none
-    grip: Array  # (N,) m/s2, that times gravity
+    table_friction: Array  # (N,) friction with a table across the view; 0 where there is none
+    slide_deceleration: Array  # (N,) m/s2, table_friction times gravity
     normal: Array  # (S, 2) of faces, towards the free side
     offset: Array  # (S,) m, normal . x on the face
     low: Array  # (S,) m, where the face begins and ends along (normal_y, -normal_x)
     high: Array  # (S,)
-    face_bounce: Array  # (S,)
-    face_rub: Array  # (S,)
+    face_restitution: Array  # (S,)
+    face_friction: Array  # (S,)
     corner: Array  # (C, 2) m, corners and centres of fixed balls
-    pad: Array  # (C,) m, the radii of their rounding
-    corner_bounce: Array  # (C,)
-    corner_rub: Array  # (C,)
+    corner_radius: Array  # (C,) m, the radii of their rounding
+    corner_restitution: Array  # (C,)
+    corner_friction: Array  # (C,)
 
     @cached_property
     def tangent(self) -> Array:
@@ -66,7 +66,7 @@ class PlanarScene:
 
 
 def planar_scene(scene: Scene, since: float) -> PlanarScene:
-    """The discs of a scene whose bodies move in a plane, from `since` s on. Raises Unmodelled where there are none."""
+    """The planar scene from `since` s on. Raises Unsupported where bodies do not just move in a plane."""
     axes, across = list(PLANE_AXES[scene.camera.view]), depth_axis(scene.camera)
     index = tuple(i for i, body in enumerate(scene.bodies) if body.role == "moving")
     bodies = [scene.bodies[i] for i in index]
@@ -78,12 +78,12 @@ def planar_scene(scene: Scene, since: float) -> PlanarScene:
     radius = np.array([disc[0] for disc in discs])
     _check_boxes(bodies, faces, axes)
     _check_depths(bodies, across)
-    hold = np.zeros(len(bodies))
+    table_friction = np.zeros(len(bodies))
     if table is not None:
         check_table(bodies, table, gravity, across)
-        hold = np.array([body.friction * table.friction for body in bodies])
-        if np.any(hold > 0) and any(
-            body.restitution * part.body.restitution < DEAD for body in bodies for part in faces
+        table_friction = np.array([body.friction * table.friction for body in bodies])
+        if np.any(table_friction > 0) and any(
+            body.restitution * part.body.restitution < MIN_CUSHION_RESTITUTION for body in bodies for part in faces
         ):
             raise Unsupported("a cushion takes so much speed that a ball's own spin presses it there")
     elif abs(gravity[across]) > 0:
@@ -97,29 +97,29 @@ def planar_scene(scene: Scene, since: float) -> PlanarScene:
         index=index,
         radius=radius,
         mass=np.array([body.mass for body in bodies]),
-        turn=np.array([disc[1] for disc in discs]),
-        bounce=np.array([body.restitution for body in bodies]),
-        rub=np.array([body.friction for body in bodies]),
-        solid=np.array([body.collides for body in bodies], dtype=bool),
+        inverse_inertia=np.array([disc[1] for disc in discs]),
+        restitution=np.array([body.restitution for body in bodies]),
+        friction=np.array([body.friction for body in bodies]),
+        collides=np.array([body.collides for body in bodies], dtype=bool),
         depth=np.array([body.position[across] for body in bodies]),
         gravity=gravity[axes],
-        hold=hold,
-        grip=hold * abs(gravity[across]),
+        table_friction=table_friction,
+        slide_deceleration=table_friction * abs(gravity[across]),
         normal=normals[:, axes],
         offset=np.array([face.offset for face in faces]),
         low=np.array([face.low for face in faces]),
         high=np.array([face.high for face in faces]),
-        face_bounce=np.array([face.body.restitution for face in faces]),
-        face_rub=np.array([face.body.friction for face in faces]),
-        corner=np.array([corner.place for corner in corners]).reshape(-1, 2),
-        pad=np.array([corner.pad for corner in corners]),
-        corner_bounce=np.array([corner.body.restitution for corner in corners]),
-        corner_rub=np.array([corner.body.friction for corner in corners]),
+        face_restitution=np.array([face.body.restitution for face in faces]),
+        face_friction=np.array([face.body.friction for face in faces]),
+        corner=np.array([corner.position for corner in corners]).reshape(-1, 2),
+        corner_radius=np.array([corner.radius for corner in corners]),
+        corner_restitution=np.array([corner.body.restitution for corner in corners]),
+        corner_friction=np.array([corner.body.friction for corner in corners]),
     )
 
 
 def _surroundings(scene: Scene, bodies: list[Body], since: float) -> tuple[list[Face], list[Corner], Body | None]:
-    """What the moving bodies of a scene may meet, and the table on which they lie, if there is one."""
+    """Faces and corners that the moving bodies of a scene may touch, and the table on which they lie, if any."""
     axes, across = list(PLANE_AXES[scene.camera.view]), depth_axis(scene.camera)
     faces: list[Face] = []
     corners: list[Corner] = []
@@ -133,16 +133,16 @@ def _surroundings(scene: Scene, bodies: list[Body], since: float) -> tuple[list[
         if body.shape == "cylinder":
             raise Unsupported(f"{body.name} is a cylinder in the way")
         normal = rotate(body.orientation, (0.0, 0.0, 1.0))
-        if body.shape == "plane" and abs(normal[across]) > 1 - ALIGNED:
+        if body.shape == "plane" and abs(normal[across]) > 1 - ALIGNMENT:
             gaps = [abs(other.position[across] - body.position[across]) - max(other.size) for other in bodies]
-            if abs(scene.gravity[across]) > 0 or min(gaps) < TOUCHING:
+            if abs(scene.gravity[across]) > 0 or min(gaps) < CONTACT_GAP:
                 table = body
         elif body.shape == "plane":
-            if abs(normal[across]) > ALIGNED:
+            if abs(normal[across]) > ALIGNMENT:
                 raise Unsupported(f"{body.name} stands askew to the plane of motion")
             up = normal[axes]
             faces.append(Face(up, float(up @ np.asarray(body.position)[axes]), -math.inf, math.inf, body))
-        elif not in_the_way(body, bodies, across):
+        elif not is_obstacle(body, bodies, across):
             continue
         elif body.shape == "sphere":
             corners.append(Corner(np.asarray(body.position)[axes], body.size[0], body))
@@ -154,13 +154,13 @@ def _surroundings(scene: Scene, bodies: list[Body], since: float) -> tuple[list[
 
 
 def _check_boxes(bodies: list[Body], faces: list[Face], axes: list[int]) -> None:
-    """Raise Unmodelled for a cube that does anything but slide."""
+    """Raise Unsupported for a cube that does anything but slide."""
     if not any(body.shape == "box" for body in bodies):
         return
-    place, own = np.asarray(bodies[0].position)[axes], box_axes(bodies[0])[:, axes]
+    position, own = np.asarray(bodies[0].position)[axes], box_axes(bodies[0])[:, axes]
     if not any(
-        abs(float(face.normal @ place) - face.offset - bodies[0].size[0]) < TOUCHING
-        and np.abs(own @ face.normal).max() > 1 - ALIGNED
+        abs(float(face.normal @ position) - face.offset - bodies[0].size[0]) < CONTACT_GAP
+        and np.abs(own @ face.normal).max() > 1 - ALIGNMENT
         for face in faces
     ):
         raise Unsupported(f"{bodies[0].name} is a box that does not begin flat on a face, so that it turns")
@@ -169,11 +169,11 @@ def _check_boxes(bodies: list[Body], faces: list[Face], axes: list[int]) -> None
 
 
 def _check_depths(bodies: list[Body], across: int) -> None:
-    """Raise Unmodelled for bodies that would meet out of the plane of motion."""
+    """Raise Unsupported for bodies that would meet out of the plane of motion."""
     for i, one in enumerate(bodies):
         for other in bodies[:i]:
             apart = abs(one.position[across] - other.position[across])
-            if one.collides and other.collides and ALIGNED < apart < one.size[0] + other.size[0]:
+            if one.collides and other.collides and ALIGNMENT < apart < one.size[0] + other.size[0]:
                 raise Unsupported(f"{other.name} and {one.name} would meet beside the plane of motion")
 
 
@@ -182,7 +182,7 @@ def _disc(body: Body, across: int) -> tuple[float, float]:
     if body.shape == "sphere":
         return body.size[0], 2.5
     if body.flat and body.shape == "cylinder":
-        if abs(rotate(body.orientation, (0.0, 0.0, 1.0))[across]) > 1 - ALIGNED:
+        if abs(rotate(body.orientation, (0.0, 0.0, 1.0))[across]) > 1 - ALIGNMENT:
             return body.size[0], 2.0
         raise Unsupported(f"{body.name} is a cylinder that is not seen from its end")
     sides = sorted({size for axis, size in enumerate(body.size) if axis != 1})

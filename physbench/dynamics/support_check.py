@@ -1,4 +1,4 @@
-"""What has no fast forward model, and why: the words that reports print beside `shadowing: not valid`."""
+"""Which scenes have no fast forward model, and why: reports print the reason beside `shadowing: not valid`."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from physbench.world.scene import Body, Scene
 
 Array = NDArray[np.float64]
 
-ALIGNED = 1e-6
-TOUCHING = 1e-3  # m
-DEAD = 1 / 6  # restitution below which a rolling ball is pressed against a cushion by its own spin
+ALIGNMENT = 1e-6  # of a unit vector: components below it count as 0
+CONTACT_GAP = 1e-3  # m; bodies that are nearer touch
+MIN_CUSHION_RESTITUTION = 1 / 6  # restitution below which a rolling ball is pressed against a cushion by its own spin
 
 
 class Unsupported(Exception):
@@ -24,14 +24,14 @@ class Unsupported(Exception):
 
 
 def check_motion(scene: Scene, moving: Sequence[Body], since: float) -> None:
-    """Raise Unmodelled where a body does not move in its plane from `since` s on, or begins with a hidden motion."""
+    """Raise Unsupported where a body does not move in its plane from `since` s on."""
     across = depth_axis(scene.camera)
     for body in moving:
         if (body.release or -math.inf) > since:
             raise Unsupported(f"{body.name} is held for longer than the others")
         if body.until is not None:
             raise Unsupported(f"{body.name} vanishes")
-        if abs(body.velocity[across]) > ALIGNED:
+        if abs(body.velocity[across]) > ALIGNMENT:
             raise Unsupported(f"{body.name} moves along the view")
     for action in scene.impulses:
         if abs(action.impulse[across]) > 1e-9:
@@ -39,29 +39,29 @@ def check_motion(scene: Scene, moving: Sequence[Body], since: float) -> None:
 
 
 def check_spin(scene: Scene, moving: Sequence[Body], table: Body | None, normals: Array) -> None:
-    """Raise Unmodelled where a touch would bring out a spin that neither rolls nor is seen.
+    """Raise Unsupported where a contact would reveal an initial spin that is neither seen nor that of rolling.
 
-    normals: (S, 3) of the faces. What rubs against nothing may spin as it likes; only discs of balls and cylinders do.
+    normals: (S, 3) of the faces. Without friction any spin is allowed. Only balls and cylinders spin.
     """
     across = depth_axis(scene.camera)
     fixed = [body.friction for body in scene.bodies if body.role != "moving" and body.collides]
     for body in moving:
         others = [other.friction for other in moving if other is not body and other.collides]
-        spin, speed = np.asarray(body.spin), np.asarray(body.velocity)
-        if body.shape == "box" and np.any(np.abs(spin) > ALIGNED):
+        spin, velocity = np.asarray(body.spin), np.asarray(body.velocity)
+        if body.shape == "box" and np.any(np.abs(spin) > ALIGNMENT):
             raise Unsupported(f"{body.name} is a box that turns")
         if not body.collides or body.friction * max([0.0, *fixed, *others]) == 0 or body.shape == "box":
             continue
         radius = body.size[0]
         if table is not None:
-            rolling = radius * spin - np.cross(_unit(across), speed)
-            if np.abs(rolling).max() > 1e-3 * (1 + np.abs(speed).max()):
+            rolling = radius * spin - np.cross(_unit(across), velocity)
+            if np.abs(rolling).max() > 1e-3 * (1 + np.abs(velocity).max()):
                 raise Unsupported(f"{body.name} does not begin rolling on the table, and no picture shows its spin")
             continue
-        if np.abs(np.delete(spin, across)).max() > ALIGNED:
+        if np.abs(np.delete(spin, across)).max() > ALIGNMENT:
             raise Unsupported(f"{body.name} spins about an axis that lies in the picture")
-        rolls = [radius * spin - np.cross(normal, speed) for normal in _floors(scene, normals)]
-        if rolls and min(float(np.abs(roll).max()) for roll in rolls) > 1e-3 * (1 + np.abs(speed).max()):
+        rolls = [radius * spin - np.cross(normal, velocity) for normal in _floors(scene, normals)]
+        if rolls and min(float(np.abs(roll).max()) for roll in rolls) > 1e-3 * (1 + np.abs(velocity).max()):
             raise Unsupported(f"{body.name} begins with a spin that is not that of rolling, and no picture shows it")
 
 
@@ -70,14 +70,14 @@ def _unit(axis: int) -> Array:
 
 
 def _floors(scene: Scene, normals: Array) -> Array:
-    """Normals (S, 3) of faces that carry; rolling on them a ball spins by normal x velocity / radius."""
+    """Normals (S, 3) of faces that carry bodies; rolling on them a ball spins by normal x velocity / radius."""
     return np.asarray(normals[-(normals @ np.asarray(scene.gravity)) > 1e-9])
 
 
 def check_table(moving: Sequence[Body], table: Body, gravity: Array, across: int) -> None:
-    """Raise Unmodelled where discs do not just roll and slide on a table across the view. gravity: (3,) m/s2."""
+    """Raise Unsupported where discs do not just roll and slide on a table across the view. gravity: (3,) m/s2."""
     up = float(rotate(table.orientation, (0.0, 0.0, 1.0))[across])
-    if np.abs(np.delete(gravity, across)).max() > ALIGNED or gravity[across] * up > 0:
+    if np.abs(np.delete(gravity, across)).max() > ALIGNMENT or gravity[across] * up > 0:
         raise Unsupported("gravity does not press onto the table")
     if any(body.shape != "sphere" for body in moving):
         raise Unsupported("something slides on the table that is not a ball")
@@ -86,5 +86,5 @@ def check_table(moving: Sequence[Body], table: Body, gravity: Array, across: int
     for body in moving:
         if not body.collides:
             raise Unsupported(f"{body.name} falls through the table")
-        if abs((body.position[across] - table.position[across]) * up - body.size[0]) > TOUCHING:
+        if abs((body.position[across] - table.position[across]) * up - body.size[0]) > CONTACT_GAP:
             raise Unsupported(f"{body.name} does not lie on the table")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from physbench.clips.clip import Clip
 from physbench.report.film_strips import Frames
 from physbench.results.number_format import hue_name, joined, number
-from physbench.shadowing.trace import MOST_KEPT, Trace
+from physbench.shadowing.trace import MAX_KEPT, Trace
 from physbench.tracks.tracks import Tracks
 
 Array = NDArray[np.float64]
@@ -83,17 +83,17 @@ def clip_breaks(clip: Clip, found: Trace, tracks: Tracks, frames: Frames | None)
     )
     apart = found.distinct()
     known = np.asarray(np.isfinite(found.lawful[:, :, 0]).any(axis=1))
-    drawn = sorted((b for b in apart[:MOST_KEPT] if known[b]), key=lambda b: float(found.time[b]))
+    drawn = sorted((b for b in apart[:MAX_KEPT] if known[b]), key=lambda b: float(found.time[b]))
     close_ups = tuple(_close_up(clip, found, tracks, frames, b, names[found.body[b]]) for b in drawn)
     return BrokenClip(_words(found), horizon, timelines, close_ups, _left_out(len(apart), len(drawn)))
 
 
 def _left_out(apart: int, drawn: int) -> str:
     """Which breaks of all that are `apart` are not drawn from near, and why."""
-    beyond = max(apart - MOST_KEPT, 0)
+    beyond = max(apart - MAX_KEPT, 0)
     unknown = apart - beyond - drawn
     parts = [
-        f"{beyond} at smaller tolerances or later ({MOST_KEPT} are drawn at most)" if beyond else "",
+        f"{beyond} at smaller tolerances or later ({MAX_KEPT} are drawn at most)" if beyond else "",
         f"{unknown} with no lawful way around them" if unknown else "",
     ]
     said = joined([part for part in parts if part])

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from physbench.clips.clip import Clip
 from physbench.shadowing.hypothesis import Arc, Hypothesis
 from physbench.shadowing.lawful_segments import LawfulSegments, SegmentSearch
-from physbench.shadowing.segment_init import LEAST_POINTS, lasts
+from physbench.shadowing.segment_init import MIN_SEGMENT_POINTS, is_long_enough
 from physbench.shadowing.shadow import Shadowing
-from physbench.shadowing.sight_model import UNSURE
+from physbench.shadowing.sight_model import SHARE_MARGIN
 from physbench.tracks.finite_differences import runs
 from physbench.tracks.tracks import Tracks
 from physbench.tracks.visibility import DUE_SHARE, TRACE, VAGUE, due, inside_view, located, seen, whole_area
@@ -95,13 +95,13 @@ class LawfulContinuation:
         """Whether enough is seen of a segment; of the first, from the first predicted frame on, and in one."""
         seen = self.shadowing.problem.seen
         at_once = segment.first <= np.searchsorted(seen.times, 1e-9)
-        shown = at_once and seen.there[segment.first : segment.until, self.disc].any()
+        shown = at_once and seen.present[segment.first : segment.until, self.disc].any()
         return bool(self.tells(segment.first, segment.until) and (shown or not segment.unbroken))
 
     def tells(self, first: int, until: int) -> bool:
         """Whether enough places are known between two frames to go on from."""
         seen = self.shadowing.problem.seen
-        return lasts(seen.times[first:until][seen.known[first:until, self.disc]])
+        return is_long_enough(seen.times[first:until][seen.known[first:until, self.disc]])
 
     def onward(self, frame: int) -> ImageTrajectory:
         """How the object is seen if it goes on lawfully from what is shown before a frame of a segment.
@@ -124,10 +124,10 @@ class LawfulContinuation:
         """
         problem = self.shadowing.problem
         seen, since = problem.seen.until(frame), int(np.searchsorted(problem.seen.times, -1e-9))
-        place = seen.place.copy()
+        place = seen.position.copy()
         place[:since] = np.nan
-        seen = replace(seen, place=place, start=np.maximum(seen.start, since))
-        if seen.known[:, self.disc].sum() < LEAST_POINTS:
+        seen = replace(seen, position=place, start=np.maximum(seen.start, since))
+        if seen.known[:, self.disc].sum() < MIN_SEGMENT_POINTS:
             return None
         found = SegmentSearch(Hypothesis(problem.forward, seen), self._chain.tolerance, only_first=True).run()
         if found.breaks or all(arc.disc != self.disc for arc in found.arcs):
@@ -140,11 +140,11 @@ class LawfulContinuation:
         steps = problem.seen.steps
         ahead = [replace(arc, last=len(steps)) if arc.last >= frame else arc for arc in arcs]
         way = problem.simulate(ahead, len(steps) - 1)
-        return _courses(self.clip, self.shadowing, way.places(steps)[0])[self.disc]
+        return _courses(self.clip, self.shadowing, way.positions(steps)[0])[self.disc]
 
     @property
     def _chain(self) -> LawfulSegments:
-        return self.shadowing.rungs[RUNG].chain
+        return self.shadowing.levels[RUNG].segments
 
 
 def true_trajectory(clip: Clip, context: int, column: int) -> ImageTrajectory:
@@ -160,13 +160,13 @@ def lawful_continuations(clip: Clip, shadowing: Shadowing | None) -> dict[int, L
     shadowing: None where there is none. No object has one where nothing is explained, as where too little is shown; nor
     has one that is not judged.
     """
-    if shadowing is None or shadowing.problem.seen.sight is None or not shadowing.rungs[RUNG].weight.any():
+    if shadowing is None or shadowing.problem.seen.sight is None or not shadowing.levels[RUNG].weight.any():
         return {}
-    courses = _courses(clip, shadowing, shadowing.rungs[RUNG].chain.place)
+    courses = _courses(clip, shadowing, shadowing.levels[RUNG].segments.position)
     found = {
         clip.tracked.index(index): LawfulContinuation(clip, shadowing, disc, courses[disc])
         for disc, index in enumerate(shadowing.problem.forward.index)
-        if disc not in shadowing.problem.seen.brief
+        if disc not in shadowing.problem.seen.too_brief
     }
     return {column: each for column, each in found.items() if each.segments}
 
@@ -175,8 +175,8 @@ def _courses(clip: Clip, shadowing: Shadowing, place: Array) -> list[ImageTrajec
     """How bodies at places (T, N, 2) m in their planes are seen."""
     sight = shadowing.problem.seen.sight
     assert sight is not None
-    px = px_from_plane(clip.scene.camera, clip.spec, sight.looks(place))
-    share, inside = sight.share(place[None])[0], sight.inside(place)
+    px = px_from_plane(clip.scene.camera, clip.spec, sight.apparent_position(place))
+    share, inside = sight.visible_share(place[None])[0], sight.inside(place)
     return [ImageTrajectory(px[:, disc], share[:, disc], inside[:, disc]) for disc in range(place.shape[1])]
 
 
@@ -208,7 +208,7 @@ def expected_visible(clip: Clip, tracks: Tracks, own: Mapping[int, LawfulContinu
     owed, there = due(clip, tracks.context), present(clip, tracks, own)
     for column, each in own.items():
         course = each.course
-        hidden = course.inside & (course.share < DUE_SHARE + UNSURE)
+        hidden = course.inside & (course.share < DUE_SHARE + SHARE_MARGIN)
         outside = ~course.inside & np.isfinite(course.place[:, 0])
         away = hidden | _left(tracks.times, outside, there[:, column])
         away[each.until :] = False

@@ -24,7 +24,7 @@ from physbench.scoring.expected_visibility import (
     LawfulSegment,
     true_trajectory,
 )
-from physbench.shadowing.segment_init import lasts
+from physbench.shadowing.segment_init import is_long_enough
 from physbench.tracks.finite_differences import runs
 from physbench.tracks.tracks import Tracks
 from physbench.tracks.visibility import DUE_SHARE, HIDDEN_SHARE, MOST_MASS, TRACE, VAGUE, whole_area
@@ -149,7 +149,7 @@ def _true_hidings(clip: Clip, context: int, column: int) -> list[Hiding]:
     course, times, found = true_trajectory(clip, context, column), clip.times[clip.window(context)], []
     for each in hidings(course, column, context):
         shown = times[: each.first][((course.share >= PLACED) & course.inside)[: each.first]]
-        found.append(each if lasts(shown) else replace(each, bounds=UNKNOWN))
+        found.append(each if is_long_enough(shown) else replace(each, bounds=UNKNOWN))
     return found
 
 

@@ -27,7 +27,7 @@ from physbench.clips.store import cache_dir
 from physbench.dynamics.motion_law import Constant, Law, around_each_other, law_of, supports, two_bodies
 from physbench.shadowing.context_information import (
     MEMBERS,
-    cast,
+    body_signature,
     other_scenes,
     other_states,
     possible_scenes,
@@ -155,7 +155,7 @@ def members(clip: Clip, context: int) -> Array:
             change = rng.multivariate_normal(np.zeros(4), law.covariance(state, dt, sd), MEMBERS, method="eigh")
         else:
             change = rng.normal(0.0, sd, (MEMBERS, 4))
-            others = other_states(clip.row.task, clip.row.split, cast(clip.scene), index)[:, 7:10]
+            others = other_states(clip.row.task, clip.row.split, body_signature(clip.scene), index)[:, 7:10]
             change[:, 2:] = others[:, axes] - state[2:] if len(others) else 0.0
         up = _off_the_support(clip, index, law)[axes]
         change = (change.reshape(-1, 2, 2) - (change.reshape(-1, 2, 2) @ up)[..., None] * up).reshape(-1, 4)
@@ -265,7 +265,7 @@ def _undisturbed(clip: Clip, states: Array, ahead: Array) -> Array | None:
 
 def _key(clip: Clip, context: int) -> str:
     """Hash of all that decides the time: the clip (reprs are exact), context, other draws of an image, sources."""
-    others = other_scenes(clip.row.task, clip.row.split, cast(clip.scene)) if _is_image(clip, context) else ()
+    others = other_scenes(clip.row.task, clip.row.split, body_signature(clip.scene)) if _is_image(clip, context) else ()
     possible = possible_scenes(clip, context)
     said = repr((clip.id, clip.scene, clip.spec, clip.contacts, context, others, possible, _made_with()))
     digest = hashlib.sha256(said.encode())

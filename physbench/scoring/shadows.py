@@ -74,4 +74,4 @@ def not_modelled(clip: Clip) -> Reading:
 def nothing_due(found: Shadowing) -> Reading:
     """That of nothing that is due it can be told whether it moves lawfully."""
     brief = "the context shows no speed, and ground truth moving objects for less than a segment needs"
-    return Reading(None, "not applicable", brief if found.problem.seen.brief else "no moving object is due")
+    return Reading(None, "not applicable", brief if found.problem.seen.too_brief else "no moving object is due")

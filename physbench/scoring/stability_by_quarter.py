@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.shadowing.lawful_segments import Break
-from physbench.shadowing.segment_init import LEAST_POINTS
+from physbench.shadowing.segment_init import MIN_SEGMENT_POINTS
 from physbench.shadowing.shadow import Shadowing
-from physbench.shadowing.tolerance_levels import JOIN
+from physbench.shadowing.tolerance_levels import HANDOVER_WINDOW
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -29,7 +29,7 @@ FIRST = 1  # quarter that counts, from 0 on: what happens at the join is no drif
 LEAST_DUE = 0.2  # s of due object-time in ground truth; a quarter with less is left out
 # At 4 frames/s a quarter of 4 s has the places of one segment, which no break can part: what gravity x 0.9 does to a
 # bouncing ball would be worth .70 there, and .23 at 30 frames/s. So breaks count over two segments at least.
-LEAST_FRAMES = 2 * LEAST_POINTS
+LEAST_FRAMES = 2 * MIN_SEGMENT_POINTS
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,10 @@ class Stability:
 def stability(shadowing: Shadowing) -> Stability:
     """Stability of a prediction, over the rungs of tolerances."""
     seen = shadowing.problem.seen
-    each = (quarter_shares(seen.times, seen.owed, rung.due, rung.weight, rung.breaks) for rung in shadowing.rungs)
+    each = (
+        quarter_shares(seen.times, seen.expected_visible, level.counted, level.weight, level.breaks)
+        for level in shadowing.levels
+    )
     return Stability(tuple(each), float(seen.times[-1]))
 
 
@@ -103,7 +106,11 @@ def quarter_shares(
             found.append(math.nan)
             continue
         start = max(int(frames[-1]) + 1 - max(len(frames), LEAST_FRAMES), 0)
-        before = [each for each in breaks if each.frame <= (frames[0] if each.time <= max(JOIN, dt) + 1e-9 else start)]
+        before = [
+            each
+            for each in breaks
+            if each.frame <= (frames[0] if each.time <= max(HANDOVER_WINDOW, dt) + 1e-9 else start)
+        ]
         fresh = weight[frames] * 2.0 ** forgotten(before, weight.shape[1])
         found.append(float(np.minimum(fresh, 1.0)[counted].mean()))
     return tuple(found)

@@ -18,17 +18,17 @@ from physbench.shadowing.hypothesis import Arc, Hypothesis
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-STEP_PLACE, STEP_SPEED = 5e-4, 2e-3  # m and m/s, of numerical derivatives
+POSITION_STEP, VELOCITY_STEP = 5e-4, 2e-3  # m and m/s, of numerical derivatives
 DAMPINGS = (1e-4, 1e-2, 1.0, 100.0)
-PRESSINGS = 40  # rounds of weights
-FAR = 1e3  # sd; as far off counts where a candidate is not there
+MINIMAX_ROUNDS = 40  # rounds of weights
+ABSENT_RESIDUAL = 1e3  # sd; as far off counts where a candidate is not there
 
 
 class ArcFit:
     """Some arcs to be fitted while others and what was before stay as they are."""
 
     def __init__(
-        self, problem: Hypothesis, arcs: Sequence[Arc], chosen: Sequence[int], way: Trajectory | None, end: int
+        self, problem: Hypothesis, arcs: Sequence[Arc], chosen: Sequence[int], trajectory: Trajectory | None, end: int
     ) -> None:
         """chosen: indices of the arcs that are fitted. way: a simulation of all arcs, None: from the beginning.
 
@@ -39,7 +39,7 @@ class ArcFit:
         self.frames = slice(self.since, end)
         moved = {self.arcs[c].disc for c in self.chosen if self.arcs[c].first == self.since}
         others = [n for n in range(len(problem.seen.diameter)) if n not in moved]
-        self._frozen = problem.frozen(way, self.since, others) if way is not None else []
+        self._frozen = problem.frozen(trajectory, self.since, others) if trajectory is not None else []
         held = {change.disc for change in self._frozen}
         self._relevant = [
             a
@@ -49,11 +49,11 @@ class ArcFit:
         self.size = [len(self.arcs[c].numbers) for c in self.chosen]
         self.start = np.concatenate([self.arcs[c].numbers for c in self.chosen])
         self.steps = np.concatenate(
-            [np.repeat([STEP_PLACE, STEP_SPEED], len(self.arcs[c].numbers) // 2) for c in self.chosen]
+            [np.repeat([POSITION_STEP, VELOCITY_STEP], len(self.arcs[c].numbers) // 2) for c in self.chosen]
         )
-        self._found: dict[bytes, Array] = {}  # places (F, N, 2) m of candidates that were simulated
+        self._simulated: dict[bytes, Array] = {}  # places (F, N, 2) m of candidates that were simulated
 
-    def way(self, numbers: Array, smooth: bool = False) -> Trajectory:
+    def trajectory(self, numbers: Array, smooth: bool = False) -> Trajectory:
         """The motion of candidates with numbers (K, p)."""
         parts = np.split(numbers, np.cumsum(self.size)[:-1], axis=1)
         values = [self.arcs[a].numbers[None] for a in range(len(self.arcs))]
@@ -64,26 +64,33 @@ class ArcFit:
         last = self.problem.seen.steps[self.frames.stop - 1]
         return self.problem.run([*self._frozen, *changes], int(last), smooth)
 
-    def places(self, numbers: Array, smooth: bool = False) -> Array:
+    def positions(self, numbers: Array, smooth: bool = False) -> Array:
         """Places (K, F, N, 2) m of candidates with numbers (K, p); what was simulated once is kept."""
         steps = self.problem.seen.steps[self.frames]
         if smooth:
-            return self.way(numbers, smooth).places(steps)
+            return self.trajectory(numbers, smooth).positions(steps)
         keys = [row.tobytes() for row in numbers]
-        new = [k for k, key in enumerate(keys) if key not in self._found]
+        new = [k for k, key in enumerate(keys) if key not in self._simulated]
         if new:
-            for k, place in zip(new, self.way(numbers[new]).places(steps), strict=True):
-                self._found[keys[k]] = place
-        return np.stack([self._found[key] for key in keys])
+            for k, position in zip(new, self.trajectory(numbers[new]).positions(steps), strict=True):
+                self._simulated[keys[k]] = position
+        return np.stack([self._simulated[key] for key in keys])
 
     def errors(self, numbers: Array) -> Array:
         """Distances (K, F, N) in diameters, NaN where there is no body or no point."""
-        return self.problem.errors(self.places(numbers), self.frames)
+        return self.problem.errors(self.positions(numbers), self.frames)
 
     def _residuals(self, numbers: Array, weight: Array, smooth: bool) -> Array:
         seen = self.problem.seen
-        away = (self.places(numbers, smooth) - seen.place[self.frames]) / seen.diameter[:, None] * weight[..., None]
-        flat = np.nan_to_num(away[:, weight > 0].reshape(len(numbers), -1), nan=FAR, posinf=FAR, neginf=-FAR)
+        offset = (
+            (self.positions(numbers, smooth) - seen.position[self.frames]) / seen.diameter[:, None] * weight[..., None]
+        )
+        flat = np.nan_to_num(
+            offset[:, weight > 0].reshape(len(numbers), -1),
+            nan=ABSENT_RESIDUAL,
+            posinf=ABSENT_RESIDUAL,
+            neginf=-ABSENT_RESIDUAL,
+        )
         return np.asarray(flat)
 
     def _weight(self, mask: Mask) -> Array:
@@ -117,15 +124,15 @@ class ArcFit:
             values = self._residuals(trials, weight, False)
             costs = np.einsum("km,km->k", values, values)
             chosen = int(costs.argmin())
-            gain = cost - float(costs[chosen])
-            if not gain > 1e-2 * cost:
-                if gain > 0:
+            improvement = cost - float(costs[chosen])
+            if not improvement > 1e-2 * cost:
+                if improvement > 0:
                     best = trials[chosen]
                 break
             best, residual, cost = trials[chosen], values[chosen], float(costs[chosen])
         return best
 
-    def least(self, mask: Mask, at: Array, weight: Array) -> float:
+    def minimax_distance(self, mask: Mask, at: Array, weight: Array) -> float:
         """The least largest weighted distance near numbers (p,), as far as slopes tell.
 
         mask, weight: (F, N) of the points. Lawson's method: points are weighted by how far off they are, over and over.
@@ -135,7 +142,7 @@ class ArcFit:
         slope, residual = slope / scale, self._residuals(at[None], weight, False)[0]
         count, least = len(at), np.inf
         share = np.full(len(residual) // 2, 2 / max(len(residual), 1))
-        for _ in range(PRESSINGS):
+        for _ in range(MINIMAX_ROUNDS):
             heavy = slope * np.repeat(share, 2)[:, None]
             step = np.linalg.solve(heavy.T @ slope + 1e-12 * np.eye(count), heavy.T @ residual)
             off = np.linalg.norm((residual - slope @ step).reshape(-1, 2), axis=1)
@@ -144,7 +151,7 @@ class ArcFit:
             share /= share.sum()
         return least
 
-    def spread(self, mask: Mask, at: Array) -> Array:
+    def covariance_root(self, mask: Mask, at: Array) -> Array:
         """Square root (p, p) of the covariance of the numbers at a fit."""
         slope, scale = self._slopes(at, self._weight(mask))
         values, vectors = np.linalg.eigh(slope.T @ slope / np.outer(scale, scale))

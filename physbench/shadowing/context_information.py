@@ -15,29 +15,31 @@ from physbench.world.camera import depth_axis
 from physbench.world.scene import Contact, Scene
 
 Array = NDArray[np.float64]
-Cast = tuple[tuple[str, str, str], ...]  # name, role and shape of every body, in the order of the scene
+BodySignature = tuple[tuple[str, str, str], ...]  # name, role and shape of every body, in the order of the scene
 
 MEMBERS = 32
 OTHER_DRAWS = 1_000_000  # seeds from here on give the speeds that an image could have
-MOST_DRAWS = 40 * MEMBERS  # that are looked at for those with the same bodies
+MAX_DRAWS = 40 * MEMBERS  # that are looked at for those with the same bodies
 TRIES = 200  # draws until a task accepts one
 
 
-def cast(scene: Scene) -> Cast:
+def body_signature(scene: Scene) -> BodySignature:
     """What bodies a scene has: other draws of its task with others say nothing about these."""
     return tuple((body.name, body.role, body.shape) for body in scene.bodies)
 
 
 @lru_cache(maxsize=64)
-def other_scenes(task: str, split: Split, bodies: Cast | None = None, members: int = MEMBERS) -> tuple[Scene, ...]:
+def other_scenes(
+    task: str, split: Split, bodies: BodySignature | None = None, members: int = MEMBERS
+) -> tuple[Scene, ...]:
     """`members` other draws of a task and split with these bodies; fewer, or none, where MOST_DRAWS hold no more.
 
     bodies: None: any. They serve for their states at the hand-over, which no change of a clip reaches.
     """
     found: list[Scene] = []
-    for m in range(MOST_DRAWS):
+    for m in range(MAX_DRAWS):
         scene = make_scene(Row(task, split, OTHER_DRAWS + m))
-        if bodies is None or cast(scene) == bodies:
+        if bodies is None or body_signature(scene) == bodies:
             found.append(scene)
             if len(found) == members:
                 break
@@ -45,7 +47,7 @@ def other_scenes(task: str, split: Split, bodies: Cast | None = None, members: i
 
 
 @lru_cache(maxsize=64)
-def other_states(task: str, split: Split, bodies: Cast, index: int, members: int = MEMBERS) -> Array:
+def other_states(task: str, split: Split, bodies: BodySignature, index: int, members: int = MEMBERS) -> Array:
     """States (members, 13) of body `index` at the hand-over in other draws; (0, 13) where there are none."""
     scenes = other_scenes(task, split, bodies, members)
     states = [_at_handover(scenes[m % len(scenes)])[index] for m in range(members if scenes else 0)]

@@ -23,14 +23,18 @@ from physbench.shadowing.hypothesis import Hypothesis
 from physbench.shadowing.lawful_segments import SegmentSearch
 from physbench.shadowing.placed_bodies import PlacedBodies
 
-RANGE = (0.5, 2.0)  # of the factor
-TRIALS, AGAIN, ROUNDS = 9, 4, 7  # values in the first round, in the others, rounds: a factor is found to 0.14 %
-TOLERANCE = 0.03  # diameters
-MARGIN = 0.2  # s by which lawful motion must last longer than with the scene's own constants
-EARLY = 0.5  # s; a stretch up to a break that ends sooner decides nothing
-STRETCHES = 3  # that are looked at, one behind the break of the other
+FACTOR_RANGE = (0.5, 2.0)  # of the factor
+FIRST_TRIALS, LATER_TRIALS, SEARCH_ROUNDS = (
+    9,
+    4,
+    7,
+)  # values in the first round, in the others, rounds: a factor is found to 0.14 %
+SEARCH_TOLERANCE = 0.03  # diameters
+MIN_GAIN = 0.2  # s by which lawful motion must last longer than with the scene's own constants
+EARLY_BREAK = 0.5  # s; a stretch up to a break that ends sooner decides nothing
+MAX_STRETCHES = 3  # that are looked at, one behind the break of the other
 
-Lasting = tuple[int, float]  # frames up to the first break, minus the rms distance in diameters
+Duration = tuple[int, float]  # frames up to the first break, minus the rms distance in diameters
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class FreeConstants:
     parameters: Mapping[str, float] = field(default_factory=dict)  # that differ from the clip's own
 
 
-def pulls(model: ForwardModel) -> bool:
+def has_visible_gravity(model: ForwardModel) -> bool:
     """Whether a factor on gravity or the fields changes anything that can be seen."""
     if model.world is None:
         return bool(model.scene.fields)
@@ -55,7 +59,7 @@ def best_constants(clip: Clip, context: int, model: ForwardModel, seen: PlacedBo
     context: frames. model: of the clip's own scene.
     """
     found = FreeConstants(model)
-    if pulls(model) and not seen.tells_forces:
+    if has_visible_gravity(model) and not seen.tells_forces:
         factor = best_factor(model, seen)
         found = replace(found, factor=1.0 if factor is None else factor)
     names = unknown_parameters(clip, context)
@@ -76,11 +80,13 @@ def best_constants(clip: Clip, context: int, model: ForwardModel, seen: PlacedBo
             except Unsupported:
                 return None
 
-        def lasts(value: float, seen: PlacedBodies, other: Callable[[float], FreeConstants | None] = other) -> Lasting:
+        def duration(
+            value: float, seen: PlacedBodies, other: Callable[[float], FreeConstants | None] = other
+        ) -> Duration:
             trial = other(value)
-            return (0, -np.inf) if trial is None else _lasts(Hypothesis(trial.model, seen, trial.factor), seen)
+            return (0, -np.inf) if trial is None else _duration(Hypothesis(trial.model, seen, trial.factor), seen)
 
-        value = _search(lasts, seen, own[name], low, high, parameter.grid)
+        value = _search(duration, seen, own[name], low, high, parameter.grid)
         if value != own[name]:
             found = other(value) or found
     return found
@@ -88,16 +94,18 @@ def best_constants(clip: Clip, context: int, model: ForwardModel, seen: PlacedBo
 
 def best_factor(model: ForwardModel, seen: PlacedBodies) -> float | None:
     """The factor in RANGE under which first segments last longest, 1 unless by MARGIN s; None where nothing pulls."""
-    if not pulls(model):
+    if not has_visible_gravity(model):
         return None
-    low, high = np.log(RANGE[0]), np.log(RANGE[1])
+    low, high = np.log(FACTOR_RANGE[0]), np.log(FACTOR_RANGE[1])
     return float(
-        np.exp(_search(lambda x, part: _lasts(Hypothesis(model, part, float(np.exp(x))), part), seen, 0.0, low, high))
+        np.exp(
+            _search(lambda x, part: _duration(Hypothesis(model, part, float(np.exp(x))), part), seen, 0.0, low, high)
+        )
     )
 
 
 def _search(
-    lasts: Callable[[float, PlacedBodies], Lasting],
+    duration: Callable[[float, PlacedBodies], Duration],
     seen: PlacedBodies,
     own: float,
     low: float,
@@ -109,25 +117,25 @@ def _search(
     What breaks early under every value decides nothing: then the track behind that break is asked.
     """
     dt, total = float(seen.times[1] - seen.times[0]), len(seen.times)
-    for _ in range(STRETCHES):
-        known = {own: lasts(own, seen)}
+    for _ in range(MAX_STRETCHES):
+        known = {own: duration(own, seen)}
         if known[own][0] >= total or not seen.known.any():
             return own
         first = max(int(np.flatnonzero(seen.known.any(axis=1))[0]), _handover(seen))
-        best, width, trials = own, high - low, np.linspace(low, high, TRIALS)
-        for round_ in range(ROUNDS):
+        best, width, trials = own, high - low, np.linspace(low, high, FIRST_TRIALS)
+        for round_ in range(SEARCH_ROUNDS):
             for trial in trials.tolist():
                 value = trial if grid is None else low + grid * round((trial - low) / grid)
                 if value not in known:
-                    known[value] = lasts(value, seen)
+                    known[value] = duration(value, seen)
             best = max(known, key=lambda value: known[value])
-            if known[best][0] < total and (known[best][0] - first) * dt < EARLY:
+            if known[best][0] < total and (known[best][0] - first) * dt < EARLY_BREAK:
                 break
-            width *= 2 / (TRIALS - 1) if round_ == 0 else 0.5
-            trials = np.clip(best + np.linspace(-width / 2, width / 2, AGAIN + 1), low, high)
+            width *= 2 / (FIRST_TRIALS - 1) if round_ == 0 else 0.5
+            trials = np.clip(best + np.linspace(-width / 2, width / 2, LATER_TRIALS + 1), low, high)
         else:
-            return best if (known[best][0] - known[own][0]) * dt >= MARGIN - 1e-9 else own
-        seen = _behind(seen, known[best][0])
+            return best if (known[best][0] - known[own][0]) * dt >= MIN_GAIN - 1e-9 else own
+        seen = _from_frame(seen, known[best][0])
     return own
 
 
@@ -135,18 +143,18 @@ def _handover(seen: PlacedBodies) -> int:
     return int(np.searchsorted(seen.times, 1e-9))
 
 
-def _behind(seen: PlacedBodies, frame: int) -> PlacedBodies:
+def _from_frame(seen: PlacedBodies, frame: int) -> PlacedBodies:
     """What is seen from a frame on."""
-    place = seen.place.copy()
-    place[:frame] = np.nan
-    return replace(seen, place=place, start=np.maximum(seen.start, frame))
+    position = seen.position.copy()
+    position[:frame] = np.nan
+    return replace(seen, position=position, start=np.maximum(seen.start, frame))
 
 
-def _lasts(problem: Hypothesis, seen: PlacedBodies) -> Lasting:
-    chain = SegmentSearch(problem, TOLERANCE, only_first=True).run()
-    if not chain.arcs:
+def _duration(problem: Hypothesis, seen: PlacedBodies) -> Duration:
+    segments = SegmentSearch(problem, SEARCH_TOLERANCE, only_first=True).run()
+    if not segments.arcs:
         return 0, -np.inf
-    frames = min((b.frame for b in chain.breaks), default=len(seen.times))
-    errors = chain.errors[:frames]
+    frames = min((b.frame for b in segments.breaks), default=len(seen.times))
+    errors = segments.errors[:frames]
     errors = errors[np.isfinite(errors)]
     return frames, -float(np.sqrt(np.mean(errors**2))) if len(errors) else -np.inf

@@ -35,10 +35,10 @@ class Hypothesis:
     def __init__(self, model: ForwardModel, seen: PlacedBodies, factor: float | None = None) -> None:
         """factor: times gravity or the strength of the fields; None: as the scene says."""
         self.forward, self.seen = model, seen
-        self.model = model.model(None if factor is None else np.array([factor]))
+        self.simulator = model.simulator(None if factor is None else np.array([factor]))
         self.work = 0  # bodies x candidates x physics steps simulated so far
         world = model.world
-        self.table = world is not None and bool(world.grip.any())
+        self.table = world is not None and bool(world.slide_deceleration.any())
         self.floor = -1  # the face whose rolling gives a free body its spin
         if world is not None and len(world.normal):
             press = -(world.normal @ world.gravity)
@@ -51,21 +51,23 @@ class Hypothesis:
             state = np.concatenate([numbers, np.zeros((len(numbers), 2))], axis=-1)
             if self.table:
                 state[:, 4:] = numbers[:, 2:]
-            elif world is not None and self.floor >= 0 and world.rub[disc] * world.face_rub[self.floor] > 0:
+            elif world is not None and self.floor >= 0 and world.friction[disc] * world.face_friction[self.floor] > 0:
                 state[:, 4] = numbers[:, 2:] @ world.tangent[self.floor]
             return state
         assert world is not None
         tangent, normal = world.tangent[face], world.normal[face]
-        place = numbers[:, :1] * tangent + (world.offset[face] + world.radius[disc]) * normal
-        return np.concatenate([place, numbers[:, 1:] * tangent, numbers[:, 1:], np.zeros((len(numbers), 1))], axis=-1)
+        position = numbers[:, :1] * tangent + (world.offset[face] + world.radius[disc]) * normal
+        return np.concatenate(
+            [position, numbers[:, 1:] * tangent, numbers[:, 1:], np.zeros((len(numbers), 1))], axis=-1
+        )
 
-    def numbers(self, face: int, place: Array, speed: Array) -> Array:
+    def numbers(self, face: int, position: Array, velocity: Array) -> Array:
         """Numbers (p,) of an arc from a place (2,) m and a velocity (2,) m/s."""
         if face == FREE:
-            return np.concatenate([place, speed])
+            return np.concatenate([position, velocity])
         world = self.forward.world
         assert world is not None
-        return np.array([world.tangent[face] @ place, world.tangent[face] @ speed])
+        return np.array([world.tangent[face] @ position, world.tangent[face] @ velocity])
 
     def simulate(self, arcs: Sequence[Arc], end: int) -> Trajectory:
         """Simulate a hypothesis up to frame `end`, once."""
@@ -76,7 +78,7 @@ class Hypothesis:
         candidates = max((len(c.value) for c in changes if c.kind == "state" and c.value is not None), default=1)
         begin = min((c.step for c in changes), default=end)
         self.work += len(self.seen.diameter) * candidates * max(end - begin, 0)
-        return self.model.run(changes, end, smooth)
+        return self.simulator.run(changes, end, smooth)
 
     def changes(
         self, arcs: Sequence[Arc], numbers: Sequence[Array], since: int, every: Sequence[Arc]
@@ -102,18 +104,18 @@ class Hypothesis:
                     found.append(push)
         return found
 
-    def frozen(self, way: Trajectory, frame: int, discs: Sequence[int]) -> list[Intervention]:
+    def frozen(self, trajectory: Trajectory, frame: int, discs: Sequence[int]) -> list[Intervention]:
         """States of bodies at a frame of the first candidate of a simulation, as changes."""
-        place, speed, spin = (part[0, 0] for part in way.at(np.array([self.seen.steps[frame]])))
+        position, velocity, spin = (part[0, 0] for part in trajectory.at(np.array([self.seen.steps[frame]])))
         return [
-            Intervention(self._step(frame), n, "state", np.concatenate([place[n], speed[n], spin[n]])[None])
+            Intervention(self._step(frame), n, "state", np.concatenate([position[n], velocity[n], spin[n]])[None])
             for n in discs
-            if np.isfinite(place[n]).all()
+            if np.isfinite(position[n]).all()
         ]
 
-    def errors(self, place: Array, frames: slice) -> Array:
+    def errors(self, position: Array, frames: slice) -> Array:
         """Distances (K, F, N) in diameters of places (K, F, N, 2) from what is seen; NaN where either is missing."""
-        away = np.linalg.norm(place - self.seen.place[frames], axis=-1) / self.seen.diameter
+        away = np.linalg.norm(position - self.seen.position[frames], axis=-1) / self.seen.diameter
         return np.asarray(away)
 
     def _step(self, frame: int) -> int:

@@ -16,26 +16,26 @@ from numpy.typing import NDArray
 
 from physbench.dynamics.forward_model import Trajectory
 from physbench.shadowing.arc_fit import ArcFit
-from physbench.shadowing.change_point import LARGE, change_point
+from physbench.shadowing.change_point import GROSS_JUMP, change_point
 from physbench.shadowing.hypothesis import Arc, Hypothesis
-from physbench.shadowing.placed_bodies import CONTEXT
-from physbench.shadowing.segment_init import AHEAD, FIRST, SegmentStarts
+from physbench.shadowing.placed_bodies import CONTEXT_TIME
+from physbench.shadowing.segment_init import FIRST_FIT_TIME, FIT_MARGIN, SegmentStarts
 from physbench.shadowing.tolerance import Tolerance
 from physbench.world.scene import PHYSICS_HZ
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-MOST_BREAKS = 8  # of a body that are followed; what comes after the next one is unexplained
-FOLLOWED = 1.2  # s beyond a miss that a fit is pulled by at most
-FAR_OFF = 2.0  # limits by which a least-squares fit may be off for harder ones to be tried
-HOPELESS = 1.3  # limits; the same of the least largest distance, as far as slopes tell
-POLISH = 24  # random candidates where fits do not go on
-MOST_WORK = 10**8  # bodies x candidates x physics steps of one chain; what is missed by then is not looked behind
-MOST_FITS = 4  # that end at one frame of a body
-BACK = 1.2  # s before a miss in which the break may lie
-LEAST_KICK = 0.1  # diameters/s by which a velocity at the start may lie outside of what is declared
-TOUCH, TOUCH_TIME = 0.15, 0.2  # diameters between bodies, and s before a miss, in which they may have met
+MAX_BREAKS = 8  # of a body that are followed; what comes after the next one is unexplained
+MAX_MARGIN = 1.2  # s beyond a miss that a fit is pulled by at most
+MAX_FIT_EXCESS = 2.0  # limits by which a least-squares fit may be off for harder ones to be tried
+MAX_MINIMAX = 1.3  # limits; the same of the least largest distance, as far as slopes tell
+RANDOM_CANDIDATES = 24  # random candidates where fits do not go on
+MAX_WORK = 10**8  # bodies x candidates x physics steps of one chain; what is missed by then is not looked behind
+MAX_FITS = 4  # that end at one frame of a body
+MAX_BACKDATING = 1.2  # s before a miss in which the break may lie
+MIN_PRIOR_EXCESS = 0.1  # diameters/s by which a velocity at the start may lie outside of what is declared
+CONTACT_DISTANCE, CONTACT_TIME = 0.15, 0.2  # diameters between bodies, and s before a miss, in which they may have met
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class Break:
     frame: int  # first frame that the arc before misses
     time: float  # s, first frame that the lawful motion behind it explains better than the one before
     gross: bool
-    jump: float  # diameters between the lawful states before and behind it; NaN: no lawful motion follows
-    kick: float  # m/s between their velocities; NaN as well
+    position_jump: float  # diameters between the lawful states before and behind it; NaN: no lawful motion follows
+    velocity_jump: float  # m/s between their velocities; NaN as well
 
 
 @dataclass(eq=False)
@@ -57,13 +57,13 @@ class LawfulSegments:
     tolerance: float  # diameters
     arcs: list[Arc]
     breaks: list[Break] = field(default_factory=list)
-    place: Array = field(default_factory=lambda: np.zeros((0, 0, 2)))  # (T, N, 2) m
-    speed: Array = field(default_factory=lambda: np.zeros((0, 0, 2)))  # (T, N, 2) m/s
+    position: Array = field(default_factory=lambda: np.zeros((0, 0, 2)))  # (T, N, 2) m
+    velocity: Array = field(default_factory=lambda: np.zeros((0, 0, 2)))  # (T, N, 2) m/s
     errors: Array = field(default_factory=lambda: np.zeros((0, 0)))  # (T, N) diameters off what is seen
     touched: Mask = field(default_factory=lambda: np.zeros((0, 0), dtype=bool))  # (T, N) since the arc began
-    cut: bool = False  # whether the search was ended by MOST_WORK; what follows is unexplained
+    truncated: bool = False  # whether the search was ended by MOST_WORK; what follows is unexplained
 
-    def broken(self, disc: int, frame: int) -> list[Break]:
+    def breaks_until(self, disc: int, frame: int) -> list[Break]:
         """Breaks of a body up to a frame."""
         return [b for b in self.breaks if b.disc == disc and b.frame <= frame]
 
@@ -77,11 +77,11 @@ class SegmentSearch:
         """only_first: stop at the first break. arcs: a hypothesis to begin with, one arc a body."""
         self.problem, self.seen = problem, problem.seen
         self.limits = Tolerance(problem.seen, tolerance)
-        self.most = problem.work + MOST_WORK
-        self.restarts = SegmentStarts(problem, self.limits, self.most)
+        self.work_limit = problem.work + MAX_WORK
+        self.segment_starts = SegmentStarts(problem, self.limits, self.work_limit)
         self.total = self.limits.total
         self.only_first = only_first
-        self.chain = LawfulSegments(tolerance, list(arcs) if arcs is not None else [])
+        self.segments = LawfulSegments(tolerance, list(arcs) if arcs is not None else [])
         self.current: dict[int, int] = {}  # arc of each body that goes on
         self.fitted = np.zeros(0)  # numbers (p,) of the last fit by least squares
         self.excess = 0.0  # largest distance in limits of the last fit that did not go on
@@ -89,30 +89,30 @@ class SegmentSearch:
 
     def run(self) -> LawfulSegments:
         """Make the chain; without arcs where nothing is seen that could have one."""
-        if not self.chain.arcs:
-            self.chain.arcs = self.restarts.firsts()
-        self.current = {arc.disc: a for a, arc in enumerate(self.chain.arcs)}
-        if self.chain.arcs:
+        if not self.segments.arcs:
+            self.segments.arcs = self.segment_starts.first_arcs()
+        self.current = {arc.disc: a for a, arc in enumerate(self.segments.arcs)}
+        if self.segments.arcs:
             self._extend()
-            self.chain.cut = self.chain.cut or self.restarts.cut
-            if not (self.only_first and self.chain.breaks):
-                self._settle()
-        self._finish()
-        self._check_starts()
-        return self.chain
+            self.segments.truncated = self.segments.truncated or self.segment_starts.truncated
+            if not (self.only_first and self.segments.breaks):
+                self._final_fit()
+        self._record_motion()
+        self._check_initial_velocities()
+        return self.segments
 
     def _extend(self) -> None:
-        margin = base = self.limits.frames(AHEAD)
+        margin = base = self.limits.frames(FIT_MARGIN)
         stalled: tuple[int, int] | None = None
         fits: Counter[tuple[int, int]] = Counter()
         while True:
-            way = self._simulate()
-            errors = self._errors(way)
+            trajectory = self._simulate()
+            errors = self._errors(trajectory)
             missed = self._missed(errors)
             if not missed:
                 return
-            if self.problem.work > self.most:
-                self._give_up(missed)
+            if self.problem.work > self.work_limit:
+                self._stop_searching(missed)
                 return
             disc = min(missed, key=lambda n: (missed[n], -np.nan_to_num(errors[missed[n], n])))
             frame = missed[disc]
@@ -120,194 +120,201 @@ class SegmentSearch:
             # Two bodies may undo each other's fits in turn: MOST_FITS ends that.
             again, stalled = stalled == (disc, frame), (disc, frame)
             fits[disc, frame] += 1
-            again = again or fits[disc, frame] > MOST_FITS
-            if not again and self._improve(disc, frame, way, margin):
-                margin = min(2 * margin, self.limits.frames(FOLLOWED))  # what drifts away is followed in larger steps
+            again = again or fits[disc, frame] > MAX_FITS
+            if not again and self._improve(disc, frame, trajectory, margin):
+                margin = min(2 * margin, self.limits.frames(MAX_MARGIN))  # what drifts away is followed in larger steps
                 continue
             margin, longer = base, margin
-            if not again and longer > base and self._improve(disc, frame, way, base):
+            if not again and longer > base and self._improve(disc, frame, trajectory, base):
                 continue
-            if again or not self._improve(disc, frame, way, margin, hard=True):
-                self._break(disc, frame, way)
-                if self.only_first and self.chain.breaks:
+            if again or not self._improve(disc, frame, trajectory, margin, hard=True):
+                self._break(disc, frame, trajectory)
+                if self.only_first and self.segments.breaks:
                     return
 
-    def _give_up(self, missed: dict[int, int]) -> None:
+    def _stop_searching(self, missed: dict[int, int]) -> None:
         """End all that misses where it does, with nothing behind it: the work is spent."""
-        chain = self.chain
-        chain.cut = True
+        segments = self.segments
+        segments.truncated = True
         for disc, frame in missed.items():
             index = self.current.pop(disc)
-            chain.arcs[index] = replace(chain.arcs[index], last=frame)
-            if disc not in self.seen.brief:
-                chain.breaks.append(Break(disc, frame, float(self.seen.times[frame]), False, np.nan, np.nan))
+            segments.arcs[index] = replace(segments.arcs[index], last=frame)
+            if disc not in self.seen.too_brief:
+                segments.breaks.append(Break(disc, frame, float(self.seen.times[frame]), False, np.nan, np.nan))
 
-    def _settle(self) -> None:
+    def _final_fit(self) -> None:
         """Fit arcs that go on to the end once more to all of their points, where that breaks nothing."""
         left = set(self.current)
         while left:
-            way = self._simulate()
-            group = self._group(min(left), self.total - 1, way)
+            trajectory = self._simulate()
+            group = self._group(min(left), self.total - 1, trajectory)
             left -= set(group)
-            fit = ArcFit(self.problem, self.chain.arcs, [self.current[n] for n in group], way, self.total)
+            fit = ArcFit(self.problem, self.segments.arcs, [self.current[n] for n in group], trajectory, self.total)
             numbers = fit.descend(self.limits.points(fit, self.total))
             if self.limits.reach(fit, numbers[None])[0] >= self.total:
-                before, self.chain.arcs = self.chain.arcs, fit.result(numbers)
+                before, self.segments.arcs = self.segments.arcs, fit.result(numbers)
                 if self._missed(self._errors(self._simulate())):  # somebody else is met now, or is not
-                    self.chain.arcs = before
+                    self.segments.arcs = before
 
-    def _finish(self) -> None:
-        chain, seen = self.chain, self.seen
-        shape = seen.place.shape[:2]
-        chain.place, chain.speed = np.full((*shape, 2), np.nan), np.full((*shape, 2), np.nan)
-        chain.errors, chain.touched = np.full(shape, np.nan), np.zeros(shape, dtype=bool)
-        if not chain.arcs:
+    def _record_motion(self) -> None:
+        segments, seen = self.segments, self.seen
+        shape = seen.position.shape[:2]
+        segments.position, segments.velocity = np.full((*shape, 2), np.nan), np.full((*shape, 2), np.nan)
+        segments.errors, segments.touched = np.full(shape, np.nan), np.zeros(shape, dtype=bool)
+        if not segments.arcs:
             return
-        way = self._simulate()
-        chain.errors = self._errors(way)
-        place, speed, _ = way.at(seen.steps)
-        for arc in chain.arcs:
-            for step, i, j in way.touches:
+        trajectory = self._simulate()
+        segments.errors = self._errors(trajectory)
+        position, velocity, _ = trajectory.at(seen.steps)
+        for arc in segments.arcs:
+            for step, i, j in trajectory.touches:
                 frame = int(np.searchsorted(seen.steps, step))
                 if arc.disc in (i, j) and arc.first < frame < arc.last:
-                    chain.touched[frame : arc.last, arc.disc] = True
+                    segments.touched[frame : arc.last, arc.disc] = True
         covered = self._covered()
-        chain.place[covered], chain.speed[covered] = place[0][covered], speed[0][covered]
+        segments.position[covered], segments.velocity[covered] = position[0][covered], velocity[0][covered]
 
-    def _check_starts(self) -> None:
+    def _check_initial_velocities(self) -> None:
         """A velocity that the context does not show and the task does not declare is a break at the hand-over."""
         seen, tolerance = self.seen, self.limits.tolerance
-        if seen.declared is None:
+        if seen.velocity_prior is None:
             return
-        firsts: dict[int, Arc] = {}
-        for arc in self.chain.arcs:
-            firsts.setdefault(arc.disc, arc)
-        for disc, arc in firsts.items():
-            if disc in seen.brief or seen.tells_speed[disc] or seen.times[arc.first] > 1e-9:
+        first_arcs: dict[int, Arc] = {}
+        for arc in self.segments.arcs:
+            first_arcs.setdefault(arc.disc, arc)
+        for disc, arc in first_arcs.items():
+            if disc in seen.too_brief or seen.tells_velocity[disc] or seen.times[arc.first] > 1e-9:
                 continue
             velocity = self.problem.state(disc, arc.face, arc.numbers[None])[0, 2:4]
-            kick = seen.declared.outside(disc, velocity)
-            if kick > max(tolerance / CONTEXT, LEAST_KICK) * float(seen.diameter[disc]):
-                larger = max(float(np.linalg.norm(velocity)), float(seen.declared.slowest[disc]))
-                self.chain.breaks.append(Break(disc, arc.first, 0.0, kick > LARGE * larger, 0.0, kick))
+            velocity_jump = seen.velocity_prior.outside(disc, velocity)
+            if velocity_jump > max(tolerance / CONTEXT_TIME, MIN_PRIOR_EXCESS) * float(seen.diameter[disc]):
+                larger = max(float(np.linalg.norm(velocity)), float(seen.velocity_prior.slowest[disc]))
+                self.segments.breaks.append(
+                    Break(disc, arc.first, 0.0, velocity_jump > GROSS_JUMP * larger, 0.0, velocity_jump)
+                )
 
     # Where it stands
 
     def _simulate(self) -> Trajectory:
-        return self.problem.simulate(self.chain.arcs, self.total - 1)
+        return self.problem.simulate(self.segments.arcs, self.total - 1)
 
     def _covered(self) -> Mask:
-        covered = np.zeros(self.seen.place.shape[:2], dtype=bool)
-        for arc in self.chain.arcs:
+        covered = np.zeros(self.seen.position.shape[:2], dtype=bool)
+        for arc in self.segments.arcs:
             covered[arc.first : arc.last, arc.disc] = True
         return covered
 
-    def _errors(self, way: Trajectory) -> Array:
+    def _errors(self, trajectory: Trajectory) -> Array:
         """Distances (T, N) in diameters from the arc that covers a frame; NaN where there is none or no point."""
-        errors = self.problem.errors(way.at(self.seen.steps)[0], slice(0, self.total))[0]
+        errors = self.problem.errors(trajectory.at(self.seen.steps)[0], slice(0, self.total))[0]
         return np.where(self._covered(), errors, np.nan)
 
     def _missed(self, errors: Array) -> dict[int, int]:
         """First frame that the present arc of a body misses, by body."""
         found = {}
         for disc, a in self.current.items():
-            first = self.chain.arcs[a].first
+            first = self.segments.arcs[a].first
             beyond = np.flatnonzero(self.limits.misses(errors[first:, disc], first, disc))
             if len(beyond):
                 found[disc] = first + int(beyond[0])
         return found
 
-    def _group(self, disc: int, frame: int, way: Trajectory) -> list[int]:
+    def _group(self, disc: int, frame: int, trajectory: Trajectory) -> list[int]:
         """Bodies whose present arcs have met, directly or not, up to a frame."""
         step = self.seen.steps[frame]
         group = {disc}
         grown = True
         while grown:
             grown = False
-            for at, i, j in way.touches:
+            for at, i, j in trajectory.touches:
                 if j < 0 or at > step or (i in group) == (j in group) or not {i, j} <= set(self.current):
                     continue
-                since = max(self.seen.steps[self.chain.arcs[self.current[n]].first] for n in (i, j))
+                since = max(self.seen.steps[self.segments.arcs[self.current[n]].first] for n in (i, j))
                 if at >= since:
                     group |= {i, j}
                     grown = True
         if self.problem.forward.world is None and len(self.seen.diameter) > 1:
-            group |= {n for n, a in self.current.items() if self.chain.arcs[a].first <= frame}  # drawn all the time
+            group |= {n for n, a in self.current.items() if self.segments.arcs[a].first <= frame}  # drawn all the time
         return sorted(group)
 
-    def _improve(self, disc: int, frame: int, way: Trajectory, margin: int, hard: bool = False) -> bool:
+    def _improve(self, disc: int, frame: int, trajectory: Trajectory, margin: int, hard: bool = False) -> bool:
         """Fit the arcs of those that have met so that they go on beyond a frame; whether they do."""
         limits = self.limits
-        chosen = [self.current[n] for n in self._group(disc, frame, way)]
-        end = min(frame + max(2 * margin, limits.frames(FIRST)) + 1, self.total)
-        fit = ArcFit(self.problem, self.chain.arcs, chosen, way, end)
-        for numbers in self._harder(fit, frame) if hard else self._plain(fit, frame + margin):
+        chosen = [self.current[n] for n in self._group(disc, frame, trajectory)]
+        end = min(frame + max(2 * margin, limits.frames(FIRST_FIT_TIME)) + 1, self.total)
+        fit = ArcFit(self.problem, self.segments.arcs, chosen, trajectory, end)
+        for numbers in self._minimax_fits(fit, frame) if hard else self._least_squares_fit(fit, frame + margin):
             if limits.reach(fit, numbers[None])[0] > frame:
-                self.chain.arcs = fit.result(numbers)
+                self.segments.arcs = fit.result(numbers)
                 return True
             self.excess = float(limits.excess(fit, numbers[None], frame + 1)[0])
         return False
 
-    def _plain(self, fit: ArcFit, end: int) -> Iterator[Array]:
+    def _least_squares_fit(self, fit: ArcFit, end: int) -> Iterator[Array]:
         """Least squares to the points before a frame."""
         self.fitted = fit.descend(self.limits.points(fit, min(end, self.total)))
         yield self.fitted
 
-    def _harder(self, fit: ArcFit, frame: int) -> Iterator[Array]:
+    def _minimax_fits(self, fit: ArcFit, frame: int) -> Iterator[Array]:
         """Fits that press the largest distance up to a frame down, where slopes say that this may do."""
         limits, points = self.limits, self.limits.points(fit, frame + 1)
-        if self.excess > FAR_OFF or fit.least(points, self.fitted, 1 / limits.limit[fit.frames]) > HOPELESS:
+        if (
+            self.excess > MAX_FIT_EXCESS
+            or fit.minimax_distance(points, self.fitted, 1 / limits.limit[fit.frames]) > MAX_MINIMAX
+        ):
             return
         base = fit.descend(points, rounds=3, extra=limits.pressure(fit, fit.start))
         yield base
         yield fit.descend(points, base, rounds=3, extra=limits.pressure(fit, base))
-        factors = self.rng.choice([1.0, 3.0, 10.0], (POLISH, 1))
-        shaken = base + self.rng.normal(size=(POLISH, len(base))) @ fit.spread(points, base).T * factors
+        factors = self.rng.choice([1.0, 3.0, 10.0], (RANDOM_CANDIDATES, 1))
+        shaken = (
+            base + self.rng.normal(size=(RANDOM_CANDIDATES, len(base))) @ fit.covariance_root(points, base).T * factors
+        )
         best = shaken[int(limits.reach(fit, shaken).argmax())]
         yield best
         yield fit.descend(points, best, rounds=3)
 
-    def _break(self, disc: int, frame: int, way: Trajectory) -> None:
+    def _break(self, disc: int, frame: int, trajectory: Trajectory) -> None:
         """End the arc of a body at a frame that it misses, and begin the next one."""
         index = self.current.pop(disc)
-        chain = self.chain
-        chain.arcs[index] = before = replace(chain.arcs[index], last=frame)
-        innocent = (
-            disc in self.seen.brief  # it is not judged, and goes on for the sake of those that it meets
-            or self._met_the_unexplained(disc, frame)
-            or self._was_met_wrongly(before, frame, way)
+        segments = self.segments
+        segments.arcs[index] = before = replace(segments.arcs[index], last=frame)
+        caused_by_other = (
+            disc in self.seen.too_brief  # it is not judged, and goes on for the sake of those that it meets
+            or self._touched_unexplained_body(disc, frame)
+            or self._hit_by_unlawful_body(before, frame, trajectory)
         )
-        if not innocent and sum(b.disc == disc for b in chain.breaks) >= MOST_BREAKS:
+        if not caused_by_other and sum(b.disc == disc for b in segments.breaks) >= MAX_BREAKS:
             return
         found = None
-        if (innocent or not self.only_first) and before.first < frame:  # else what is tried again fails again
-            found = self.restarts.behind(before, frame, chain.arcs, way)
+        if (caused_by_other or not self.only_first) and before.first < frame:  # else what is tried again fails again
+            found = self.segment_starts.after(before, frame, segments.arcs, trajectory)
         if found is not None:
-            self.current[disc] = len(chain.arcs)
-            chain.arcs.append(found)
-        if innocent:
+            self.current[disc] = len(segments.arcs)
+            segments.arcs.append(found)
+        if caused_by_other:
             return
         if self.only_first:
-            chain.breaks.append(Break(disc, frame, float(self.seen.times[frame]), False, np.nan, np.nan))
+            segments.breaks.append(Break(disc, frame, float(self.seen.times[frame]), False, np.nan, np.nan))
             return
         predicted = int(np.searchsorted(self.seen.times, 1e-9))  # the context is nobody's fault
-        earliest = max(frame - self.limits.frames(BACK), predicted)
-        parted = change_point(self.problem, chain.arcs, before, found, way, earliest, self.limits.tolerance)
-        chain.breaks.append(Break(disc, frame, parted.time, parted.gross, parted.jump, parted.kick))
+        earliest = max(frame - self.limits.frames(MAX_BACKDATING), predicted)
+        point = change_point(self.problem, segments.arcs, before, found, trajectory, earliest, self.limits.tolerance)
+        segments.breaks.append(Break(disc, frame, point.time, point.gross, point.position_jump, point.velocity_jump))
 
-    def _met_the_unexplained(self, disc: int, frame: int) -> bool:
+    def _touched_unexplained_body(self, disc: int, frame: int) -> bool:
         """Whether a body may just have been met by one whose motion nothing explains, so that the break is not its."""
         seen, world = self.seen, self.problem.forward.world
         if world is None:
             return False
-        recent = max(frame - self.limits.frames(TOUCH_TIME), 0)
+        recent = max(frame - self.limits.frames(CONTACT_TIME), 0)
         covered = self._covered()
         for other in range(len(seen.diameter)):
             reach = world.radius[disc] + world.radius[other]
             if other == disc or abs(world.depth[disc] - world.depth[other]) >= reach:
                 continue
-            away = np.linalg.norm(seen.place[: frame + 1, disc] - seen.place[: frame + 1, other], axis=-1)
-            near = away <= reach + TOUCH * seen.diameter[disc]
+            away = np.linalg.norm(seen.position[: frame + 1, disc] - seen.position[: frame + 1, other], axis=-1)
+            near = away <= reach + CONTACT_DISTANCE * seen.diameter[disc]
             met = np.flatnonzero(near[recent:])
             if len(met):
                 apart = np.flatnonzero(~near[: recent + met[-1]])
@@ -316,19 +323,19 @@ class SegmentSearch:
                     return True
         return False
 
-    def _was_met_wrongly(self, arc: Arc, frame: int, way: Trajectory) -> bool:
+    def _hit_by_unlawful_body(self, arc: Arc, frame: int, trajectory: Trajectory) -> bool:
         """Whether an arc goes wrong long after it was met by a body that was already off its own lawful motion.
 
         What goes wrong at once was not met at all: that is no excuse.
         """
-        steps, chain = self.seen.steps, self.chain
-        begin, end = steps[arc.first], steps[frame] - TOUCH_TIME / 2 * PHYSICS_HZ
-        for step, i, j in way.touches:
+        steps, segments = self.seen.steps, self.segments
+        begin, end = steps[arc.first], steps[frame] - CONTACT_TIME / 2 * PHYSICS_HZ
+        for step, i, j in trajectory.touches:
             if j < 0 or arc.disc not in (i, j) or not begin <= step < end:
                 continue
             other = j if arc.disc == i else i
-            for b in chain.breaks:
-                later = [a.first for a in chain.arcs if a.disc == other and a.first >= b.frame]
+            for b in segments.breaks:
+                later = [a.first for a in segments.arcs if a.disc == other and a.first >= b.frame]
                 if b.disc == other and steps[max(b.frame - 1, 0)] < step <= steps[min(later, default=self.total - 1)]:
                     return True
         return False

@@ -10,57 +10,59 @@ from numpy.typing import NDArray
 from physbench.dynamics.forward_model import Trajectory
 from physbench.shadowing.arc_fit import ArcFit
 from physbench.shadowing.hypothesis import FREE, Arc, Hypothesis
-from physbench.shadowing.initial_guess import starts
+from physbench.shadowing.initial_guess import initial_guesses
 from physbench.shadowing.tolerance import Tolerance
 
 Array = NDArray[np.float64]
 
-LEAST_SPAN = 0.3  # s of a segment that counts
-LEAST_POINTS = 4  # of such a segment: two more than tell its four numbers
-AHEAD = 0.07  # s beyond the first miss that a fit is pulled by
-FIRST = 0.3  # s that a new arc is fitted to
-PROMISING = 0.1  # s that a guess must hold to be fitted
-FAR_OFF = 4.0  # limits by which the best guess may be off within LEAST_SPAN to be fitted
+MIN_SEGMENT_TIME = 0.3  # s of a segment that counts
+MIN_SEGMENT_POINTS = 4  # of such a segment: two more than tell its four numbers
+FIT_MARGIN = 0.07  # s beyond the first miss that a fit is pulled by
+FIRST_FIT_TIME = 0.3  # s that a new arc is fitted to
+MIN_PROMISE = 0.1  # s that a guess must hold to be fitted
+MAX_GUESS_EXCESS = 4.0  # limits by which the best guess may be off within LEAST_SPAN to be fitted
 DELAYS = (0, 1, 2, 4, 7, 11, 16)  # thirtieths of a second by which a new start is sought later and later
-LATER = 0.25  # s by which it is from then on
-MOST_STARTS = 16  # of a body that are sought in vain; what comes after them is unexplained
+LATER_DELAY = 0.25  # s by which it is from then on
+MAX_VAIN_STARTS = 16  # of a body that are sought in vain; what comes after them is unexplained
 
-EARLIER = 2  # frames before a start whose speed is tried, too
+VELOCITY_LOOKBACK = 2  # frames before a start whose speed is tried, too
 
 Value = tuple[int, float]  # first frame that an arc misses, minus the rms distance up to there: the larger the better
 
 
-def lasts(times: Array) -> bool:
+def is_long_enough(times: Array) -> bool:
     """Whether places at times (n,) s, ascending, are enough for a segment that counts."""
-    return bool(len(times) >= LEAST_POINTS and times[-1] - times[0] >= LEAST_SPAN - 1e-9)
+    return bool(len(times) >= MIN_SEGMENT_POINTS and times[-1] - times[0] >= MIN_SEGMENT_TIME - 1e-9)
 
 
 class SegmentStarts:
     """Looks for arcs of a problem at one tolerance."""
 
-    def __init__(self, problem: Hypothesis, limits: Tolerance, most: int) -> None:
+    def __init__(self, problem: Hypothesis, limits: Tolerance, work_limit: int) -> None:
         """most: work of the problem behind which nothing is sought any more."""
-        self.problem, self.seen, self.limits, self.most = problem, problem.seen, limits, most
-        self.cut = False  # whether work ended a search
+        self.problem, self.seen, self.limits, self.work_limit = problem, problem.seen, limits, work_limit
+        self.truncated = False  # whether work ended a search
         self._vain = [0] * len(problem.seen.diameter)
 
-    def firsts(self) -> list[Arc]:
+    def first_arcs(self) -> list[Arc]:
         """First arcs of all bodies that have one, each fitted beside first guesses for the others."""
         arcs: list[Arc] = []
         for disc, first in enumerate(self.seen.start.tolist()):
             for frame in (first + np.flatnonzero(self.seen.known[first:, disc])).tolist():
-                guesses = starts(self.problem, disc, frame)
+                guesses = initial_guesses(self.problem, disc, frame)
                 if guesses:
                     arcs.append(guesses[-1])
                     break
         for a, arc in enumerate(arcs):
             others = [*arcs[:a], *arcs[a + 1 :]]
-            way = self._way_to(arc.first, others)
-            found = self._best(arc.first, arcs[:a], arcs[a + 1 :], starts(self.problem, arc.disc, arc.first), way, True)
+            trajectory = self._trajectory_to(arc.first, others)
+            found = self._best(
+                arc.first, arcs[:a], arcs[a + 1 :], initial_guesses(self.problem, arc.disc, arc.first), trajectory, True
+            )
             arcs[a] = found[1]
         return arcs
 
-    def behind(self, old: Arc, frame: int, arcs: Sequence[Arc], way: Trajectory) -> Arc | None:
+    def after(self, old: Arc, frame: int, arcs: Sequence[Arc], trajectory: Trajectory) -> Arc | None:
         """The next arc of a body that lasts, from a frame on; `old`: the arc before, one of `arcs`.
 
         way: a simulation in which the body goes on in its old arc.
@@ -69,46 +71,46 @@ class SegmentStarts:
         known = np.flatnonzero(self.seen.known[:, disc])
         delays = [round(delay * self.limits.fps / 30) for delay in DELAYS]
         tried, at = -1, frame
-        while at < total and self._vain[disc] < MOST_STARTS:
-            if self.problem.work > self.most:
-                self.cut = True
+        while at < total and self._vain[disc] < MAX_VAIN_STARTS:
+            if self.problem.work > self.work_limit:
+                self.truncated = True
                 return None
             later = known[known >= at]
             if not len(later):
                 return None
             if later[0] > tried:
                 tried = int(later[0])
-                found = self._lasting(old, tried, arcs, way)
+                found = self._lasting_arc(old, tried, arcs, trajectory)
                 if found is not None:
                     return found
                 self._vain[disc] += 1
-            delays = delays[1:] if len(delays) > 1 else [delays[0] + self.limits.frames(LATER)]
+            delays = delays[1:] if len(delays) > 1 else [delays[0] + self.limits.frames(LATER_DELAY)]
             at = max(frame + delays[0], at + 1)
         return None
 
-    def _lasting(self, old: Arc, frame: int, arcs: Sequence[Arc], way: Trajectory) -> Arc | None:
-        guesses = [*starts(self.problem, old.disc, frame), *self._carried(old, frame, way)]
+    def _lasting_arc(self, old: Arc, frame: int, arcs: Sequence[Arc], trajectory: Trajectory) -> Arc | None:
+        guesses = [*initial_guesses(self.problem, old.disc, frame), *self._continued(old, frame, trajectory)]
         if not guesses:
             return None
-        (reach, _), arc = self._best(frame, arcs, (), guesses, way)
+        (reach, _), arc = self._best(frame, arcs, (), guesses, trajectory)
         lasted = float(self.seen.times[min(reach, self.limits.total) - 1] - self.seen.times[frame])
         points = int(self.seen.known[frame:reach, old.disc].sum())
-        return arc if lasted >= LEAST_SPAN - 1e-9 and points >= LEAST_POINTS else None
+        return arc if lasted >= MIN_SEGMENT_TIME - 1e-9 and points >= MIN_SEGMENT_POINTS else None
 
-    def _carried(self, old: Arc, frame: int, way: Trajectory) -> list[Arc]:
+    def _continued(self, old: Arc, frame: int, trajectory: Trajectory) -> list[Arc]:
         """Starts for a body that something meets at once: with the speed that it had, and with that of two points."""
         seen, n = self.seen, old.disc
-        recent = max(frame - EARLIER, old.first)  # in between the old arc may have met something
-        had = way.at(seen.steps[[recent, frame]])[1][0, :, n]
-        place, speeds = seen.place[frame, n], list(had)
+        recent = max(frame - VELOCITY_LOOKBACK, old.first)  # in between the old arc may have met something
+        old_velocities = trajectory.at(seen.steps[[recent, frame]])[1][0, :, n]
+        position, velocities = seen.position[frame, n], list(old_velocities)
         if frame + 1 < len(seen.times) and seen.known[frame + 1, n]:
             dt = float(seen.times[frame + 1] - seen.times[frame])
-            places = np.repeat(place[None], len(seen.diameter), axis=0)
-            pull = self.problem.forward.acceleration(places)[n]
-            speeds.append((seen.place[frame + 1, n] - place) / dt - pull * dt / 2)
+            positions = np.repeat(position[None], len(seen.diameter), axis=0)
+            acceleration = self.problem.forward.acceleration(positions)[n]
+            velocities.append((seen.position[frame + 1, n] - position) / dt - acceleration * dt / 2)
         return [
-            Arc(n, frame, len(seen.times), FREE, np.concatenate([place, value]))
-            for value in speeds
+            Arc(n, frame, len(seen.times), FREE, np.concatenate([position, value]))
+            for value in velocities
             if np.isfinite(value).all()
         ]
 
@@ -116,9 +118,9 @@ class SegmentStarts:
         self,
         frame: int,
         before: Sequence[Arc],
-        behind: Sequence[Arc],
+        later: Sequence[Arc],
         guesses: Sequence[Arc],
-        way: Trajectory | None,
+        trajectory: Trajectory | None,
         first: bool = False,
     ) -> tuple[Value, Arc]:
         """The arc that holds longest of those that fits from guesses reach, in its place among the others.
@@ -126,23 +128,23 @@ class SegmentStarts:
         way: a simulation up to the frame. first: it is the first arc of its body, which it has in any case.
         """
         limits, disc = self.limits, guesses[0].disc
-        end = min(frame + max(2 * limits.frames(FIRST), LEAST_POINTS + 2), limits.total)
-        index, promising = len(before), frame + limits.frames(PROMISING)
-        around = [*before, guesses[0], *behind]
-        values, excess = self._values(guesses, around, index, way, end)
+        end = min(frame + max(2 * limits.frames(FIRST_FIT_TIME), MIN_SEGMENT_POINTS + 2), limits.total)
+        index, promising = len(before), frame + limits.frames(MIN_PROMISE)
+        around = [*before, guesses[0], *later]
+        values, excess = self._guess_durations(guesses, around, index, trajectory, end)
         ranked = sorted(range(len(guesses)), key=lambda g: values[g], reverse=True)
         best: tuple[Value, Arc] = values[ranked[0]], guesses[ranked[0]]
-        if best[0][0] >= end or (not first and (best[0][0] < promising or excess > FAR_OFF)):
+        if best[0][0] >= end or (not first and (best[0][0] < promising or excess > MAX_GUESS_EXCESS)):
             return best
         others = [g for g in ranked if guesses[g].face != guesses[ranked[0]].face and values[g][0] >= promising]
         for g in [ranked[0], *(ranked[1:2] if first else others[:1])]:
             around[index] = guesses[g]
-            fit = ArcFit(self.problem, around, [index], way, end)
+            fit = ArcFit(self.problem, around, [index], trajectory, end)
             numbers = fit.start
-            span = min(max(values[g][0] + limits.frames(AHEAD), frame + limits.frames(FIRST / 2)), end)
-            for until in (span, frame + limits.frames(FIRST) + 1):
+            span = min(max(values[g][0] + limits.frames(FIT_MARGIN), frame + limits.frames(FIRST_FIT_TIME / 2)), end)
+            for until in (span, frame + limits.frames(FIRST_FIT_TIME) + 1):
                 numbers = fit.descend(limits.points(fit, min(until, end)), numbers, rounds=3)
-                value = self._held(fit.errors(numbers[None])[:, :, disc], frame, disc)[0]
+                value = self._durations(fit.errors(numbers[None])[:, :, disc], frame, disc)[0]
                 if value > best[0]:
                     best = (value, fit.result(numbers)[index])
                 if value[0] < promising or value[0] >= end:
@@ -151,13 +153,13 @@ class SegmentStarts:
                 break
         return best
 
-    def _way_to(self, frame: int, arcs: Sequence[Arc]) -> Trajectory | None:
+    def _trajectory_to(self, frame: int, arcs: Sequence[Arc]) -> Trajectory | None:
         """A simulation of arcs up to a frame; None where nothing has begun by then."""
         begun = [arc for arc in arcs if arc.first <= frame]
         return self.problem.simulate(begun, frame) if begun else None
 
-    def _values(
-        self, guesses: Sequence[Arc], around: Sequence[Arc], index: int, way: Trajectory | None, end: int
+    def _guess_durations(
+        self, guesses: Sequence[Arc], around: Sequence[Arc], index: int, trajectory: Trajectory | None, end: int
     ) -> tuple[list[Value], float]:
         """How long each guess holds in the place `index` among other arcs. All begin at one frame.
 
@@ -165,18 +167,18 @@ class SegmentStarts:
         """
         values: list[Value] = [(0, -np.inf)] * len(guesses)
         disc, first = guesses[0].disc, guesses[0].first
-        excess, until = np.inf, min(first + self.limits.frames(LEAST_SPAN) + 1, end)
+        excess, until = np.inf, min(first + self.limits.frames(MIN_SEGMENT_TIME) + 1, end)
         for face in {guess.face for guess in guesses}:
             some = [g for g, guess in enumerate(guesses) if guess.face == face]
             arcs = [*around[:index], guesses[some[0]], *around[index + 1 :]]
-            fit = ArcFit(self.problem, arcs, [index], way, end)
+            fit = ArcFit(self.problem, arcs, [index], trajectory, end)
             numbers = np.stack([guesses[g].numbers for g in some])
-            for g, value in zip(some, self._held(fit.errors(numbers)[:, :, disc], first, disc), strict=True):
+            for g, value in zip(some, self._durations(fit.errors(numbers)[:, :, disc], first, disc), strict=True):
                 values[g] = value
             excess = min(excess, float(self.limits.excess(fit, numbers, until).min()))
         return values, excess
 
-    def _held(self, errors: Array, first: int, disc: int) -> list[Value]:
+    def _durations(self, errors: Array, first: int, disc: int) -> list[Value]:
         """How long arcs of a body that begin at a frame hold, from their distances (K, F) in diameters."""
         values: list[Value] = []
         for row, beyond in zip(errors, self.limits.misses(errors, first, disc), strict=True):

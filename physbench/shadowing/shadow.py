@@ -15,8 +15,8 @@ from physbench.dynamics.support_check import Unsupported
 from physbench.shadowing import tolerance_levels
 from physbench.shadowing.free_constants import FreeConstants, best_constants
 from physbench.shadowing.hypothesis import Hypothesis
-from physbench.shadowing.min_visibility import brief, least_shown
-from physbench.shadowing.placed_bodies import CONTEXT, PlacedBodies, from_states, from_tracks, offset
+from physbench.shadowing.min_visibility import briefly_visible, required_visibility
+from physbench.shadowing.placed_bodies import CONTEXT_TIME, PlacedBodies, from_states, from_tracks, offset
 from physbench.shadowing.tolerance_levels import TOLERANCES, ToleranceLevel
 from physbench.shadowing.velocity_prior import velocity_prior
 from physbench.tracks.tracks import Tracks
@@ -29,7 +29,7 @@ class Shadowing:
     """What shadowing says of one prediction. Shares are 0..1 of due object-time, means over the rungs."""
 
     problem: Hypothesis
-    rungs: tuple[ToleranceLevel, ...]
+    levels: tuple[ToleranceLevel, ...]
     factor: float  # by which gravity or the strength of fields was multiplied; 1 as the scene says
     parameters: Mapping[str, float] = field(default_factory=dict)  # of the task that were freed and differ from its own
     offset: float = float("nan")  # diameters by which fixed bodies are off; NaN where none is tracked
@@ -37,12 +37,12 @@ class Shadowing:
     @property
     def explained(self) -> float:
         """Explained share E."""
-        return float(np.mean([rung.explained for rung in self.rungs]))
+        return float(np.mean([level.explained for level in self.levels]))
 
     @property
     def shadowed(self) -> float:
         """Shadowing time S as a share of the due time."""
-        return float(np.mean([rung.shadowed for rung in self.rungs]))
+        return float(np.mean([level.shadowed for level in self.levels]))
 
     @property
     def quality(self) -> float:
@@ -50,29 +50,33 @@ class Shadowing:
         return (self.explained + self.shadowed) / 2
 
     @property
-    def behind_join(self) -> float:
+    def explained_after_handover(self) -> float:
         """E where a jump at the hand-over is forgiven."""
-        return float(np.mean([rung.behind_join for rung in self.rungs]))
+        return float(np.mean([level.explained_after_handover for level in self.levels]))
 
     @property
-    def join(self) -> tuple[float, float]:
+    def handover_discontinuity(self) -> tuple[float, float]:
         """Largest jumps of the join in diameters and in m/s, smallest rung; 0 without one, NaN where none lasts."""
         bodies = range(len(self.problem.seen.diameter))
-        joins = [b for b in (tolerance_levels.join_of(self.rungs[0].chain, n) for n in bodies) if b is not None]
-        lasting = [b for b in joins if np.isfinite(b.jump)]
-        if joins and not lasting:
+        handover_breaks = [
+            b for b in (tolerance_levels.handover_break(self.levels[0].segments, n) for n in bodies) if b is not None
+        ]
+        lasting = [b for b in handover_breaks if np.isfinite(b.position_jump)]
+        if handover_breaks and not lasting:
             return float("nan"), float("nan")
-        return max((b.jump for b in lasting), default=0.0), max((b.kick for b in lasting), default=0.0)
+        return max((b.position_jump for b in lasting), default=0.0), max(
+            (b.velocity_jump for b in lasting), default=0.0
+        )
 
     @property
-    def cut(self) -> bool:
+    def truncated(self) -> bool:
         """Whether the search of some rung was ended by its limit of work, so that some of it is unexplained."""
-        return any(rung.chain.cut for rung in self.rungs)
+        return any(level.segments.truncated for level in self.levels)
 
     @property
     def jitter(self) -> float:
         """Rms distance in diameters that changes from frame to frame; NaN where little is explained."""
-        return tolerance_levels.jitter(self.rungs[-1].chain, self.problem.seen)
+        return tolerance_levels.jitter(self.levels[-1].segments, self.problem.seen)
 
     @cached_property
     def strength(self) -> float:
@@ -81,49 +85,51 @@ class Shadowing:
 
 
 def shadow(
-    clip: Clip, tracks: Tracks, *, free: bool = False, rungs: tuple[float, ...] = TOLERANCES
+    clip: Clip, tracks: Tracks, *, free: bool = False, tolerances: tuple[float, ...] = TOLERANCES
 ) -> Shadowing | None:
     """Shadow the tracks of a prediction, or None where the scene has no forward model that is fast enough.
 
     free: the reading with unseen constants, see `unseen`; they stay the scene's own where the context shows them.
     """
-    model = model_of(clip)
+    model = forward_model_of(clip)
     if model is None:
         return None
-    seen = seen_of(clip, tracks, model)
+    seen = place_bodies(clip, tracks, model)
     found, shift = FreeConstants(model), float(np.linalg.norm(offset(clip, tracks)))
     if free:
         found = best_constants(clip, tracks.context, model, seen)
     problem = Hypothesis(found.model, seen, None if found.factor == 1.0 else found.factor)
-    return Shadowing(problem, tolerance_levels.at_levels(problem, rungs), found.factor, found.parameters, shift)
+    return Shadowing(problem, tolerance_levels.at_levels(problem, tolerances), found.factor, found.parameters, shift)
 
 
 def shadow_states(
-    clip: Clip, times: Array, states: Array, *, rungs: tuple[float, ...] = TOLERANCES
+    clip: Clip, times: Array, states: Array, *, tolerances: tuple[float, ...] = TOLERANCES
 ) -> Shadowing | None:
     """Shadow predicted states without the camera.
 
     times: (T,) s ascending, evenly spaced; states: (T, N, 13) of all bodies, positions in m. Frames up to 0 s are
     context. None as in `shadow`.
     """
-    model = model_of(clip)
+    model = forward_model_of(clip)
     if model is None:
         return None
     seen = from_states(clip, times, states, model)
-    if not seen.tells_speed.all():
-        seen = replace(seen, declared=velocity_prior(clip, model.index))
+    if not seen.tells_velocity.all():
+        seen = replace(seen, velocity_prior=velocity_prior(clip, model.index))
     problem = Hypothesis(model, seen)
-    return Shadowing(problem, tolerance_levels.at_levels(problem, rungs), 1.0)
+    return Shadowing(problem, tolerance_levels.at_levels(problem, tolerances), 1.0)
 
 
-def seen_of(clip: Clip, tracks: Tracks, model: ForwardModel) -> PlacedBodies:
+def place_bodies(clip: Clip, tracks: Tracks, model: ForwardModel) -> PlacedBodies:
     """What tracks show, and what the task declares of what the context does not."""
     seen = from_tracks(clip, tracks, model)
-    if seen.tells_speed.all():
+    if seen.tells_velocity.all():
         return seen
-    seen = replace(seen, brief=brief(clip, tracks.context, model), declared=velocity_prior(clip, model.index))
-    seen = replace(seen, owed=seen.owed & seen.judged)
-    return replace(seen, least=least_shown(clip, Hypothesis(model, seen)))
+    seen = replace(
+        seen, too_brief=briefly_visible(clip, tracks.context, model), velocity_prior=velocity_prior(clip, model.index)
+    )
+    seen = replace(seen, expected_visible=seen.expected_visible & seen.judged)
+    return replace(seen, min_visible=required_visibility(clip, Hypothesis(model, seen)))
 
 
 def why_not(clip: Clip) -> str | None:
@@ -135,7 +141,7 @@ def why_not(clip: Clip) -> str | None:
     return None
 
 
-def model_of(clip: Clip) -> ForwardModel | None:
+def forward_model_of(clip: Clip) -> ForwardModel | None:
     """The forward model of a clip's scene from its last context frames on; None where `why_not` gives a reason."""
     try:
         return _model_of(clip)
@@ -149,4 +155,4 @@ def _model_of(clip: Clip) -> ForwardModel:
         if body.hue is None:
             raise Unsupported(f"{body.name} has no hue by which it could be followed")
     released = [body.release for body in moving if body.release is not None]
-    return forward_model(clip.scene, max([-CONTEXT, *released]))
+    return forward_model(clip.scene, max([-CONTEXT_TIME, *released]))

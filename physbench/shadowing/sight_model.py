@@ -15,7 +15,7 @@ from physbench.world.geometry import rotate
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-UNSURE = 0.1  # of a disc; an arc is a tolerance off, and so is what it shows
+SHARE_MARGIN = 0.1  # of a disc; an arc is a tolerance off, and so is what it shows
 RINGS = ((0.0, 1), (0.4, 6), (0.7, 10), (0.92, 14))  # radii and numbers of the points that stand for a disc
 
 
@@ -32,18 +32,18 @@ class SightModel:
     reach: Array  # (T, S, 2) m, half of its sides
     nearer: Mask  # (S, N) whether a screen stands nearer to the camera than a body
 
-    def looks(self, place: Array) -> Array:
+    def apparent_position(self, position: Array) -> Array:
         """Where places (..., N, 2) m in the planes of the bodies are seen in the plane of motion (..., N, 2) m."""
-        return np.asarray(self.centre + (place - self.centre) * self.scale[:, None])
+        return np.asarray(self.centre + (position - self.centre) * self.scale[:, None])
 
-    def inside(self, place: Array) -> Mask:
+    def inside(self, position: Array) -> Mask:
         """Whether bodies at places (..., N, 2) m have their middles in the image (..., N); not where NaN."""
         with np.errstate(invalid="ignore"):
-            return np.asarray((np.abs(self.looks(place) - self.centre) <= self.half).all(axis=-1))
+            return np.asarray((np.abs(self.apparent_position(position) - self.centre) <= self.half).all(axis=-1))
 
-    def share(self, place: Array, frames: slice = slice(None)) -> Array:
+    def visible_share(self, position: Array, frames: slice = slice(None)) -> Array:
         """Visible share (K, F, N) of discs at places (K, F, N, 2) m in frames; 0 outside the image and where NaN."""
-        centre = self.looks(place)
+        centre = self.apparent_position(position)
         radius = self.radius * self.scale
         points = centre[..., None, :] + radius[:, None, None] * _POINTS  # (K, F, N, P, 2)
         with np.errstate(invalid="ignore"):
@@ -57,12 +57,12 @@ class SightModel:
                 for other in np.flatnonzero(self.scale > self.scale[n] + 1e-9):
                     away = np.linalg.norm(points[:, :, n] - centre[:, :, other, None], axis=-1)
                     seen[:, :, n] &= ~(away < radius[other])
-        return np.asarray(np.where(self.inside(place), seen.mean(axis=-1), 0.0))
+        return np.asarray(np.where(self.inside(position), seen.mean(axis=-1), 0.0))
 
-    def excused(self, place: Array) -> Mask:
+    def excused(self, position: Array) -> Mask:
         """Where discs at places (T, N, 2) m need not be seen (T, N)."""
-        found = self.share(place[None])[0] < DUE_SHARE + UNSURE
-        return np.asarray(found & np.isfinite(place[..., 0]))
+        found = self.visible_share(position[None])[0] < DUE_SHARE + SHARE_MARGIN
+        return np.asarray(found & np.isfinite(position[..., 0]))
 
 
 def _points() -> Array:
@@ -96,17 +96,17 @@ def sight_model(
             continue
         turned = rotate(body.orientation, np.eye(3))  # (3, 3): where its axes point
         reach = np.abs(turned).T @ np.asarray(body.size)  # (3,) m
-        place = clip.states[frames, i, :3]
-        face = camera.distance + towards * (place[:, across] - camera.center[across]) - reach[across]  # (T,)
-        looks = (camera.distance / face)[:, None]
-        middle = centre + (plane_from_world(camera, place) - centre) * looks
+        position = clip.states[frames, i, :3]
+        face = camera.distance + towards * (position[:, across] - camera.center[across]) - reach[across]  # (T,)
+        apparent_scale = (camera.distance / face)[:, None]
+        middle = centre + (plane_from_world(camera, position) - centre) * apparent_scale
         gone = clip.times[frames] >= (np.inf if body.until is None else body.until - 1e-9)
         middle[gone] = np.nan
         upright = abs(turned[across, across]) > 1 - 1e-9
         size = np.asarray(body.size)[axes] if upright else plane_from_world(camera, reach)
         middles.append(middle)
         sides.append(turned[axes[0], axes] if upright else np.array([1.0, 0.0]))
-        halves.append(size * looks)
+        halves.append(size * apparent_scale)
         nearer.append(face.min() < ahead - 1e-6)
     count = len(frames)
     window = np.array([clip.spec.width, clip.spec.height]) / 2 / clip.pixels_per_metre

@@ -11,7 +11,7 @@ from physbench.shadowing.placed_bodies import PlacedBodies
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-MOST_SHARE = 3.0  # of the limit; errors beyond it press a fit no harder
+MAX_PRESSURE_RATIO = 3.0  # of the limit; errors beyond it press a fit no harder
 
 
 class Tolerance:
@@ -64,4 +64,4 @@ class Tolerance:
         """Factors of weights (F, N) that press a fit towards the smallest largest distance."""
         errors = np.nan_to_num(fit.errors(numbers[None])[0], nan=0.0)
         share = errors / self.limit[fit.frames]
-        return np.asarray(1 + 3 * np.minimum(share, MOST_SHARE) ** 2)
+        return np.asarray(1 + 3 * np.minimum(share, MAX_PRESSURE_RATIO) ** 2)

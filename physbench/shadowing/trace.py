@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float32]
 
-AROUND = 0.4  # s before and behind the moment of a break in which the lawful way is kept
-MOST_KEPT = 8  # breaks of a clip whose lawful way is kept
+KEPT_WINDOW = 0.4  # s before and behind the moment of a break in which the lawful way is kept
+MAX_KEPT = 8  # breaks of a clip whose lawful way is kept
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +65,7 @@ class Trace:
         chosen: list[int] = []
         for b in sorted(range(len(self.rung)), key=lambda b: (-int(self.rung[b]), float(self.time[b]))):
             same = (c for c in chosen if self.body[c] == self.body[b] and self.rung[c] > self.rung[b])
-            if not any(abs(float(self.time[c]) - float(self.time[b])) <= AROUND for c in same):
+            if not any(abs(float(self.time[c]) - float(self.time[b])) <= KEPT_WINDOW for c in same):
                 chosen.append(b)
         return chosen
 
@@ -75,28 +75,28 @@ def trace(clip: Clip, tracks: Tracks, found: Shadowing | None) -> Trace | None:
     if found is None:
         return None
     index = found.problem.forward.index
-    reach = round(AROUND / float(tracks.times[1] - tracks.times[0]))
-    breaks = [(r, each) for r, rung in enumerate(found.rungs) for each in rung.breaks]
+    reach = round(KEPT_WINDOW / float(tracks.times[1] - tracks.times[0]))
+    breaks = [(r, each) for r, level in enumerate(found.levels) for each in level.breaks]
     made = Trace(
-        rungs=np.array([rung.tolerance for rung in found.rungs], dtype=np.float32),
+        rungs=np.array([level.tolerance for level in found.levels], dtype=np.float32),
         columns=np.array([clip.tracked.index(i) for i in index], dtype=np.int16),
         times=tracks.times.astype(np.float32),
-        due=found.rungs[-1].due,
-        weight=np.stack([rung.weight for rung in found.rungs]).astype(np.float16),
+        due=found.levels[-1].counted,
+        weight=np.stack([level.weight for level in found.levels]).astype(np.float16),
         rung=np.array([r for r, _ in breaks], dtype=np.int16),
         body=np.array([each.disc for _, each in breaks], dtype=np.int16),
         frame=np.array([each.frame for _, each in breaks], dtype=np.int16),
         time=np.array([each.time for _, each in breaks], dtype=np.float32),
         gross=np.array([each.gross for _, each in breaks], dtype=np.bool_),
-        jump=_numbers([each.jump for _, each in breaks]),
-        kick=_numbers([each.kick for _, each in breaks]),
+        jump=_numbers([each.position_jump for _, each in breaks]),
+        kick=_numbers([each.velocity_jump for _, each in breaks]),
         lawful=np.full((len(breaks), 2 * reach + 1, 2), np.nan, dtype=np.float32),
     )
-    for b in made.distinct()[:MOST_KEPT]:
+    for b in made.distinct()[:MAX_KEPT]:
         r, each = breaks[b]
         # The scores are there, and one way less must not end a run.
         with suppress(ArithmeticError, LookupError, RuntimeError, ValueError):
-            made.lawful[b] = lawful_way(clip, found, found.rungs[r], each, reach, made.moment(b))
+            made.lawful[b] = lawful_path(clip, found, found.levels[r], each, reach, made.moment(b))
     return made
 
 
@@ -106,7 +106,7 @@ def _numbers(values: Sequence[float | None]) -> Array:
     return np.where(np.isfinite(numbers), numbers, np.float32(np.nan))
 
 
-def lawful_way(clip: Clip, found: Shadowing, rung: ToleranceLevel, at: Break, reach: int, middle: int) -> Array:
+def lawful_path(clip: Clip, found: Shadowing, level: ToleranceLevel, at: Break, reach: int, middle: int) -> Array:
     """The lawful way (2 reach + 1, 2) px around frame `middle` at a break; NaN where there is none.
 
     The arc in front of the break goes on. Where none leads to it, as at a speed that the task does not declare, it is
@@ -114,12 +114,12 @@ def lawful_way(clip: Clip, found: Shadowing, rung: ToleranceLevel, at: Break, re
     """
     problem, total = found.problem, len(found.problem.seen.times)
     way = np.full((2 * reach + 1, 2), np.nan, dtype=np.float32)
-    own = [arc for arc in rung.chain.arcs if arc.disc == at.disc]
+    own = [arc for arc in level.segments.arcs if arc.disc == at.disc]
     leads, follows = ([arc for arc in own if getattr(arc, end) == at.frame] for end in ("last", "first"))
     if not (leads or follows):
         return way
     arc = (leads or follows)[0]
-    before = [each for each in rung.chain.arcs if each.disc != at.disc or each.first < arc.first or each is arc]
+    before = [each for each in level.segments.arcs if each.disc != at.disc or each.first < arc.first or each is arc]
     arcs = [replace(each, last=total) if each is arc else each for each in before]
     frames = np.arange(max(middle - reach, arc.first, 0), min(middle + reach, total - 1) + 1)
     if not len(frames):

@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
-from physbench.shadowing.context_information import cast, other_states
+from physbench.shadowing.context_information import body_signature, other_states
 from physbench.world.camera import PLANE_AXES
 
 Array = NDArray[np.float64]
 
-DRAWS = 128  # of the task: of further ones one in some 300 lies outside what they show, widened by WIDER
-WIDER = 0.1  # share of its width by which a range is wider on each side than what they show
+PRIOR_DRAWS = 128  # of the task: of further ones one in some 300 lies outside what they show, widened by WIDER
+PRIOR_MARGIN = 0.1  # share of its width by which a range is wider on each side than what they show
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,12 +43,12 @@ def velocity_prior(clip: Clip, index: tuple[int, ...]) -> VelocityPrior | None:
     axes = [7 + axis for axis in PLANE_AXES[clip.scene.camera.view]]
     each = []
     for i in index:
-        drawn = other_states(clip.row.task, clip.row.split, cast(clip.scene), i, DRAWS)
+        drawn = other_states(clip.row.task, clip.row.split, body_signature(clip.scene), i, PRIOR_DRAWS)
         if not len(drawn):
             return None
         each.append(np.concatenate([drawn, clip.states[clip.handover, i][None]])[:, axes])
     velocities = np.stack(each, axis=1)  # (M, N, 2)
     speeds = np.linalg.norm(velocities, axis=-1)
     slowest, fastest, low, high = speeds.min(0), speeds.max(0), velocities.min(0), velocities.max(0)
-    room, rooms = WIDER * (fastest - slowest), WIDER * (high - low)
+    room, rooms = PRIOR_MARGIN * (fastest - slowest), PRIOR_MARGIN * (high - low)
     return VelocityPrior(np.maximum(slowest - room, 0.0), fastest + room, low - rooms, high + rooms)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from physbench.dynamics.contact_roots import bent_meeting_time, face_time, meeting_time
+from physbench.dynamics.contact_roots import curved_contact_time, face_contact_time, straight_contact_time
 
 COUNT = 2000
 MOMENTS = np.linspace(0, 2, 401)
@@ -23,17 +23,17 @@ def each(function: Callable[..., float], *parts: Array | float) -> Array:
 
 
 def test_a_fall_takes_the_root_of_twice_the_height_over_gravity() -> None:
-    assert face_time(2.0, 0.0, -9.81) == pytest.approx(np.sqrt(4 / 9.81))
-    assert face_time(2.0, 1.0, 0.0) == np.inf
-    assert face_time(-0.01, -1.0, 0.0) == 0.0
+    assert face_contact_time(2.0, 0.0, -9.81) == pytest.approx(np.sqrt(4 / 9.81))
+    assert face_contact_time(2.0, 1.0, 0.0) == np.inf
+    assert face_contact_time(-0.01, -1.0, 0.0) == 0.0
     # on its way out of a face it comes back
-    assert face_time(0.0, 1.0, -2.0) == pytest.approx(1.0)
+    assert face_contact_time(0.0, 1.0, -2.0) == pytest.approx(1.0)
 
 
 def test_faces_are_touched_when_a_fine_look_finds_it() -> None:
     rng = np.random.default_rng(0)
     gap, speed, gain = rng.uniform(0.01, 2, COUNT), rng.uniform(-3, 3, COUNT), rng.uniform(-9, 9, COUNT)
-    time = each(face_time, gap, speed, gain)
+    time = each(face_contact_time, gap, speed, gain)
     found = np.isfinite(time)
     t = time[found]
     assert np.allclose(gap[found] + speed[found] * t + gain[found] * t**2 / 2, 0, atol=1e-9)
@@ -52,7 +52,7 @@ def test_bent_ways_meet_where_a_fine_look_finds_it(bend: float) -> None:
     apart = rng.uniform(-3, 3, (COUNT, 2))
     apart = apart[np.linalg.norm(apart, axis=-1) > 1.2]
     speed, gain = rng.uniform(-3, 3, apart.shape), bend * rng.uniform(-1, 1, apart.shape)
-    time = each(bent_meeting_time, apart, speed, gain, 1.0, 2.0)
+    time = each(curved_contact_time, apart, speed, gain, 1.0, 2.0)
     t = MOMENTS[:, None, None]
     way = np.linalg.norm(apart + t * speed + t**2 / 2 * gain, axis=-1)
     deep = way.min(axis=0) < 1 - 1e-9  # grazes of 0.01 mm count, too
@@ -60,18 +60,18 @@ def test_bent_ways_meet_where_a_fine_look_finds_it(bend: float) -> None:
     assert (np.abs(time - MOMENTS[first]) < 0.006)[deep].all()
     assert np.isinf(time[way.min(axis=0) > 1.0]).all()
     if bend == 0:
-        assert np.allclose(time[deep], each(meeting_time, apart, speed, 1.0)[deep], atol=1e-6)
+        assert np.allclose(time[deep], each(straight_contact_time, apart, speed, 1.0)[deep], atol=1e-6)
 
 
 @pytest.mark.parametrize("until", [0.6, 2.0, 50.0])
 def test_a_touch_is_found_however_far_is_looked(until: float) -> None:
     """A ball dropped beside a peg grazes it 0.5 s later, and would be through it 30 ms behind that."""
     fall = 1.0 - np.sqrt(0.4**2 - 0.395**2)
-    found = bent_meeting_time(0.395, 1.0, 0.0, 0.0, 0.0, -8.0, 0.4, until)
+    found = curved_contact_time(0.395, 1.0, 0.0, 0.0, 0.0, -8.0, 0.4, until)
     assert found == pytest.approx(np.sqrt(2 * fall / 8.0), abs=1e-9)
 
 
 def test_what_is_too_near_already_meets_when_it_comes_back() -> None:
     """Thrown off a corner that it overlaps by a hair, it falls back before it has left it."""
-    found = bent_meeting_time(0.0, 0.399, 0.0, 0.01, 0.0, -8.0, 0.4, 1.0)
+    found = curved_contact_time(0.0, 0.399, 0.0, 0.01, 0.0, -8.0, 0.4, 1.0)
     assert found == pytest.approx(0.01 / 8.0)

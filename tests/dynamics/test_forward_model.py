@@ -43,7 +43,7 @@ def distance(scene: Scene, states: Array, times: Array = TIMES, start: float = 0
         Intervention(begin, n, "state", value(scene, model, states, n)[None]) for n in range(len(model.index))
     ] + list(model.pushes)
     steps = np.round(times * PHYSICS_HZ)
-    place = model.model().run(changes, int(steps[-1])).places(steps)[0]
+    place = model.simulator().run(changes, int(steps[-1])).positions(steps)[0]
     axes = list(PLANE_AXES[scene.camera.view])
     return float(np.linalg.norm(place - true[:, list(model.index)][..., axes], axis=-1).max())
 
@@ -119,9 +119,9 @@ def test_a_factor_is_another_gravity() -> None:
         state = value(scene, a, start, 0)
         changes = [Intervention(0, 0, "state", np.stack([state, state]))]
         steps = np.arange(0, 3600, 40.0)
-        first = a.model(np.array([0.7, 1.0])).run(changes, 3600).places(steps)
-        assert np.allclose(first[0], b.model().run(changes, 3600).places(steps)[0], atol=1e-9)
-        assert np.allclose(first[1], a.model().run(changes, 3600).places(steps)[0], atol=1e-9)
+        first = a.simulator(np.array([0.7, 1.0])).run(changes, 3600).positions(steps)
+        assert np.allclose(first[0], b.simulator().run(changes, 3600).positions(steps)[0], atol=1e-9)
+        assert np.allclose(first[1], a.simulator().run(changes, 3600).positions(steps)[0], atol=1e-9)
 
 
 def pair(states: Array, times: Array) -> Array:
@@ -132,7 +132,7 @@ def pair(states: Array, times: Array) -> Array:
         Intervention(0, n, "state", np.concatenate([states[:, n], np.zeros((len(states), 2))], 1)) for n in (0, 1)
     ]
     steps = np.round(times * PHYSICS_HZ)
-    return model.model().run(changes, int(steps[-1])).places(steps)
+    return model.simulator().run(changes, int(steps[-1])).positions(steps)
 
 
 def test_a_lost_candidate_leaves_the_others_as_they_are() -> None:
@@ -169,9 +169,9 @@ def test_a_body_is_nowhere_before_it_is_there() -> None:
     assert model is not None
     state = value(scene, model, simulate(scene, [0.0]).states[0], 0)
     steps = np.arange(0.0, 2400.0, 40.0)
-    place = model.model().run([Intervention(800, 0, "state", state[None])], 2400).places(steps)[0, :, 0]
+    place = model.simulator().run([Intervention(800, 0, "state", state[None])], 2400).positions(steps)[0, :, 0]
     assert (np.isnan(place[:, 0]) == (steps < 800)).all()
-    early = model.model().run([Intervention(0, 0, "state", state[None])], 2400).places(steps)[0, :, 0]
+    early = model.simulator().run([Intervention(0, 0, "state", state[None])], 2400).positions(steps)[0, :, 0]
     assert np.allclose(place[20:], early[:-20], atol=1e-12)
 
 
@@ -230,7 +230,7 @@ def test_candidates_do_not_depend_on_each_other(task: str, smooth: bool) -> None
 
     def places(chosen: list[int]) -> Array:
         changes = [Intervention(0, n, "state", states[chosen]) for n, states in enumerate(values)]
-        return model.model().run(changes, 4800, smooth).places(steps)
+        return model.simulator().run(changes, 4800, smooth).positions(steps)
 
     every = places(list(range(6)))
     for k in range(6):
@@ -248,10 +248,10 @@ def test_what_is_not_there_is_nowhere_and_meets_nothing() -> None:
     gone = [Intervention(600, 1, "gone"), Intervention(1200, 1, "push", np.array([1.0, 0.0]))]
     back = [Intervention(3600, 1, "state", np.array([[1.0, 2.0, 0.0, 0.0, 0.0, 0.0]]))]
     steps = np.arange(0, 4800, 40.0)
-    met = model.model().run(changes, 4800)
+    met = model.simulator().run(changes, 4800)
     assert met.touches == [(1680, 1, 0)]
-    way = model.model().run([*changes, *gone, *back], 4800)
-    place = way.places(steps)[0]
+    way = model.simulator().run([*changes, *gone, *back], 4800)
+    place = way.positions(steps)[0]
     assert not way.touches
     assert np.allclose(place[:, 0, 0], -1 + steps / PHYSICS_HZ)
     assert (np.isfinite(place[:, 1, 0]) == ((steps < 600) | (steps >= 3600))).all()

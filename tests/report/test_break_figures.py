@@ -26,7 +26,7 @@ from physbench.results.lawful_fraction import BINS, BreakCount, SharePool
 from physbench.results.read_run import read_run, rows_of, spec_of
 from physbench.scoring.shadows import shadowed
 from physbench.shadowing import Break
-from physbench.shadowing.trace import MOST_KEPT, Trace, lawful_way, save_trace
+from physbench.shadowing.trace import MAX_KEPT, Trace, lawful_path, save_trace
 from physbench.shadowing.trace import trace as made_trace
 from physbench.storage.run_folder import RunFolder
 from physbench.tracks.tracks import Tracks
@@ -195,10 +195,10 @@ def test_a_break_is_drawn_once_at_the_largest_tolerance(clip: Clip, kit: SimpleN
 
 def test_what_is_not_drawn_is_counted_with_the_reason(clip: Clip, kit: SimpleNamespace) -> None:
     """Of ten breaks eight are drawn, those of large tolerances first."""
-    times = [0.2 + 0.3 * k for k in range(MOST_KEPT + 1)]
+    times = [0.2 + 0.3 * k for k in range(MAX_KEPT + 1)]
     trace = make_trace(np.ones((3, clip.horizon, 2)), [*((0, 0, time) for time in times), (2, 1, 3.0)])
     found = clip_breaks(clip, trace, kit.true_tracks(clip), clip.future())
-    assert len(found.close_ups) == MOST_KEPT and found.close_ups[-1].words.startswith("3.00 s")
+    assert len(found.close_ups) == MAX_KEPT and found.close_ups[-1].words.startswith("3.00 s")
     assert (
         found.left_out
         == "8 of 10 different breaks drawn. Left out: 2 at smaller tolerances or later (8 are drawn at most)."
@@ -228,12 +228,12 @@ def test_a_close_up_lies_around_the_moment_at_which_the_motions_part(clip: Clip,
     assert kept is not None and np.isfinite(kept.lawful[kept.distinct(), kept.lawful.shape[1] // 2]).all()
     b = kept.distinct()[0]
     frame, reach = int(kept.frame[b]), kept.lawful.shape[1] // 2
-    breaks = [(rung, each) for rung in found.rungs for each in rung.breaks]
+    breaks = [(level, each) for level in found.levels for each in level.breaks]
     true = clip.px_positions()[clip.window(CONTEXT)][:, int(kept.columns[kept.body[b]])]
     for frames in (0, 1, 3, reach + 1):
         early = replace(kept, time=np.where(np.arange(len(kept.time)) == b, kept.times[frame - frames], kept.time))
         assert early.moment(b) == frame - frames
-        early.lawful[b] = lawful_way(clip, found, *breaks[b], reach, early.moment(b))
+        early.lawful[b] = lawful_path(clip, found, *breaks[b], reach, early.moment(b))
         way = frame - frames + np.arange(-reach, reach + 1)
         seen = np.isfinite(early.lawful[b, :, 0]) & np.isfinite(true[way, 0]) & (way <= frame)
         assert seen[:reach].all()
@@ -250,14 +250,14 @@ def test_at_a_break_that_nothing_leads_to_the_arc_that_begins_there_is_drawn(cli
     tracks = kit.true_tracks(clip)
     found = shadowed(clip, tracks)
     assert found is not None
-    (rung,) = (each for each in found.rungs if each.tolerance == 0.2)
-    arc = next(arc for arc in rung.chain.arcs if arc.disc == 1)
-    way = lawful_way(clip, found, rung, Break(1, arc.first, 0.0, False, 0.0, 1.5), 6, arc.first)
+    (level,) = (each for each in found.levels if each.tolerance == 0.2)
+    arc = next(arc for arc in level.segments.arcs if arc.disc == 1)
+    way = lawful_path(clip, found, level, Break(1, arc.first, 0.0, False, 0.0, 1.5), 6, arc.first)
     assert np.isnan(way[:6]).all()
     true = clip.px_positions()[clip.window(CONTEXT)][arc.first : arc.first + 7, 1]
     np.testing.assert_allclose(way[6:], true, atol=0.2 * clip.diameters()[0, 1] * clip.pixels_per_metre)
     assert np.isnan(
-        lawful_way(clip, found, rung, Break(1, arc.first + 3, 0.2, False, 0.0, 1.5), 6, arc.first + 3)
+        lawful_path(clip, found, level, Break(1, arc.first + 3, 0.2, False, 0.0, 1.5), 6, arc.first + 3)
     ).all()
     trace = make_trace(np.ones((3, clip.horizon, 2)), [(2, 1, 0.0)])
     trace.jump[:], trace.kick[:] = 0.0, 1.5

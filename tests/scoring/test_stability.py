@@ -132,5 +132,5 @@ def test_another_lawful_future_is_stable(
     step = px[1:] - px[:-1]
     px[6:] = px[5] + 0.6 * np.cumsum(step[5:], axis=0)
     slower = shadow(clip, ideal(clip, 6, px, np.ones((len(px), 1), dtype=bool)))
-    assert slower is not None and slower.rungs[0].breaks
+    assert slower is not None and slower.levels[0].breaks
     assert stability(slower).quality == pytest.approx(1.0, abs=0.02)

@@ -85,20 +85,20 @@ def test_a_weak_push_is_dated_when_it_happens(task: str, time: float, gain: tupl
     found = first_break(task, kicked(time, gain))
     assert found.disc == BODY
     assert found.time == pytest.approx(time, abs=0.15)
-    assert found.kick == pytest.approx(0.2, abs=0.05)
-    assert found.jump < 0.04
+    assert found.velocity_jump == pytest.approx(0.2, abs=0.05)
+    assert found.position_jump < 0.04
     assert found.frame > at(np.arange(-12, 200) / 30, time) + 3  # it is missed only later
 
 
 def test_a_push_before_a_bounce_is_dated_before_it() -> None:
     task = "falling/drop-bounce-v1"
     trial = problem(task, 0)
-    height = trial.seen.place[:, BODY, 1]
+    height = trial.seen.position[:, BODY, 1]
     bounce = float(trial.seen.times[np.flatnonzero(np.diff(np.sign(np.diff(height))) > 0)[0] + 1])
     time = round((bounce - 0.1) * 30) / 30
     found = first_break(task, kicked(time, (0.4, 0.0, 0.0)))
     assert found.time == pytest.approx(time, abs=0.1)
-    assert found.kick == pytest.approx(0.4, abs=0.08)
+    assert found.velocity_jump == pytest.approx(0.4, abs=0.08)
 
 
 @pytest.mark.parametrize("wobble", [False, True])
@@ -125,8 +125,8 @@ def test_a_break_out_of_sight_is_dated_when_the_body_is_seen_again() -> None:
 def test_what_nothing_lawful_follows_is_dated_too() -> None:
     found = first_break("collisions/wall-bounce-v1", then(kicked(0.6, (0.4, 0.4, 0.0)), lost(0.78)))
     assert found.time == pytest.approx(0.6, abs=0.1)
-    assert np.isnan(found.jump)
-    assert np.isnan(found.kick)
+    assert np.isnan(found.position_jump)
+    assert np.isnan(found.velocity_jump)
     assert not found.gross
 
 
@@ -137,7 +137,7 @@ def test_what_stands_still_in_the_air_is_dated_when_it_stops() -> None:
 
     found = first_break("falling/projectile-v1", edit, tolerance=0.08)
     assert found.time == pytest.approx(0.8, abs=0.1)
-    assert found.kick > 0.5
+    assert found.velocity_jump > 0.5
 
 
 def test_no_break_lies_in_the_context() -> None:

@@ -250,12 +250,15 @@ def test_a_draw_that_is_never_accepted_is_the_own_one(monkeypatch: pytest.Monkey
 def test_speeds_are_those_of_draws_with_the_same_bodies() -> None:
     """A ball, a cylinder or a box: each rolls or slides at speeds of its own."""
     task = "falling/incline-v1"
-    bodies = context_information.cast(make_scene(Row(task, "test", 0)))
+    bodies = context_information.body_signature(make_scene(Row(task, "test", 0)))
     scenes = context_information.other_scenes(task, "test", bodies)
-    assert len(scenes) == context_information.MEMBERS and {context_information.cast(scene) for scene in scenes} == {
-        bodies
-    }
-    assert len({context_information.cast(scene) for scene in context_information.other_scenes(task, "test")}) == 3
+    assert len(scenes) == context_information.MEMBERS and {
+        context_information.body_signature(scene) for scene in scenes
+    } == {bodies}
+    assert (
+        len({context_information.body_signature(scene) for scene in context_information.other_scenes(task, "test")})
+        == 3
+    )
     assert context_information.other_states(task, "test", bodies, 0).shape == (context_information.MEMBERS, 13)
     strange = (("nothing", "moving", "sphere"),)
     assert context_information.other_states("collisions/head-on-v1", "test", strange, 0).shape == (0, 13)

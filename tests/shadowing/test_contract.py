@@ -13,9 +13,9 @@ from shadow_scenes import METRES, Edit, again, problem, truth
 from physbench.clips.clip import Clip
 from physbench.shadowing import shadow
 from physbench.shadowing.hypothesis import Hypothesis
-from physbench.shadowing.lawful_segments import MOST_BREAKS, SegmentSearch
+from physbench.shadowing.lawful_segments import MAX_BREAKS, SegmentSearch
 from physbench.shadowing.placed_bodies import from_tracks
-from physbench.shadowing.shadow import model_of
+from physbench.shadowing.shadow import forward_model_of
 from physbench.shadowing.tolerance_levels import at_levels, strength
 from physbench.tracks.tracker import track
 from physbench.tracks.tracks import Tracks
@@ -116,7 +116,7 @@ def test_a_glimpse_is_no_lawful_clip() -> None:
         return states
 
     trial = problem(THROWN, 0, glimpse)
-    present = replace(trial.seen, there=np.ones_like(trial.seen.there))  # as if only its places were unsure
+    present = replace(trial.seen, present=np.ones_like(trial.seen.present))  # as if only its places were unsure
     assert strength(Hypothesis(trial.forward, present)) == 2.0
 
 
@@ -135,7 +135,7 @@ def test_a_frozen_picture_is_not_lawful_after_short_contexts(
     assert found is not None
     assert found.explained < 0.4
     assert found.shadowed < 0.4
-    assert found.rungs[0].quality < 0.15
+    assert found.levels[0].quality < 0.15
 
 
 @pytest.mark.parametrize(
@@ -171,14 +171,14 @@ def test_whoever_is_lawfully_out_of_sight_owes_nothing(clip_of: ClipOf, ideal: I
     seen = np.interp(px[..., 0], true[order], clip.visible_share()[order, 0]) >= 0.25
     found = shadow(clip, shown(clip, context, px, seen, ideal))
     assert found is not None
-    owed = found.problem.seen.owed
+    expected_visible = found.problem.seen.expected_visible
     if context == 1:
-        assert (owed & ~found.rungs[-1].due).any()
+        assert (expected_visible & ~found.levels[-1].counted).any()
         assert found.quality > 0.98
         assert found.strength < 0.1
     else:  # the jump in speed is a break, and who has broken owes all
-        assert found.rungs[0].shadowed < 0.3
-        assert found.rungs[0].due[owed].all()
+        assert found.levels[0].shadowed < 0.3
+        assert found.levels[0].counted[expected_visible].all()
 
 
 # Breaks: whose, when, how many
@@ -199,16 +199,16 @@ def test_whom_a_broken_body_meets_is_not_broken(seed: int, before: float) -> Non
 
         return again(scene, times, states, at(times, hit - before), change)
 
-    rung = at_levels(problem(HEAD_ON, seed, edit), (0.03,))[0]
-    assert {b.disc for b in rung.breaks} == {0}
-    assert rung.explained > 0.7
+    level = at_levels(problem(HEAD_ON, seed, edit), (0.03,))[0]
+    assert {b.disc for b in level.breaks} == {0}
+    assert level.explained > 0.7
 
 
 @pytest.mark.parametrize(("first", "last"), [(0.6, 1.6), (0.1, 0.5)])
 def test_a_break_out_of_sight_is_dated_when_the_body_is_seen_again(first: float, last: float) -> None:
-    rung = at_levels(problem("occlusion/screen-pass-v1", 0, hidden(first, last, 0.2)), (0.03,))[0]
-    assert rung.breaks[0].time == pytest.approx(last, abs=0.04)
-    assert rung.behind_join == rung.explained  # not of the join, however near it was hidden
+    level = at_levels(problem("occlusion/screen-pass-v1", 0, hidden(first, last, 0.2)), (0.03,))[0]
+    assert level.breaks[0].time == pytest.approx(last, abs=0.04)
+    assert level.explained_after_handover == level.explained  # not of the join, however near it was hidden
 
 
 def test_a_stop_is_dated_when_it_begins() -> None:
@@ -219,8 +219,8 @@ def test_a_stop_is_dated_when_it_begins() -> None:
         states[end:] = later
         return states
 
-    rung = at_levels(problem(THROWN, 0, stopped), (0.03,))[0]
-    assert rung.breaks[0].time == pytest.approx(1.0, abs=0.1)
+    level = at_levels(problem(THROWN, 0, stopped), (0.03,))[0]
+    assert level.breaks[0].time == pytest.approx(1.0, abs=0.1)
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -234,27 +234,27 @@ def test_passing_through_is_dated_at_the_touch(seed: int) -> None:
         states[hit:, :2, :3] = states[hit, :2, :3] + after * states[hit, :2, 7:10]
         return states
 
-    rung = at_levels(problem(HEAD_ON, seed, through), (0.03,))[0]
-    assert {b.disc for b in rung.breaks} == {0, 1}
-    for b in rung.breaks:
+    level = at_levels(problem(HEAD_ON, seed, through), (0.03,))[0]
+    assert {b.disc for b in level.breaks} == {0, 1}
+    for b in level.breaks:
         assert b.time == pytest.approx(times[hit], abs=0.2)
 
 
 def test_one_jump_of_the_join_is_forgiven_and_no_second_one() -> None:
     one = at_levels(problem(THROWN, 0, jumped((0.1, 0.3))), (0.03,))[0]
     two = at_levels(problem(THROWN, 0, jumped((0.1, 0.3), (0.6, 0.3))), (0.03,))[0]
-    assert one.behind_join > 0.95
+    assert one.explained_after_handover > 0.95
     assert one.shadowed < 0.1
-    assert two.behind_join < 0.7
+    assert two.explained_after_handover < 0.7
 
 
 def test_breaks_are_followed_up_to_a_number_and_no_further() -> None:
     jumps = tuple((0.4 * k, 0.3) for k in range(1, 8))
     task = "collisions/wall-bounce-v1"
     few = at_levels(problem(task, 0, jumped(*jumps)), (0.03,))[0]
-    assert 6 <= len(few.breaks) <= MOST_BREAKS
-    assert max(b.jump for b in few.breaks if np.isfinite(b.jump)) < 0.5
-    assert not any(b.gross for b in few.breaks if not np.isfinite(b.jump))
+    assert 6 <= len(few.breaks) <= MAX_BREAKS
+    assert max(b.position_jump for b in few.breaks if np.isfinite(b.position_jump)) < 0.5
+    assert not any(b.gross for b in few.breaks if not np.isfinite(b.position_jump))
 
 
 # The same at every rate and size
@@ -270,16 +270,16 @@ def test_rate_and_size_change_nothing(task: str) -> None:
         problem(task, 0, edit, metres=METRES / 2),
         problem(task, 0, edit, metres=METRES * 2),
     ):
-        for rung, other in zip(plain, at_levels(trial), strict=True):
-            assert other.explained == pytest.approx(rung.explained, abs=0.04)
-            assert other.shadowed == pytest.approx(rung.shadowed, abs=0.04)
+        for level, other in zip(plain, at_levels(trial), strict=True):
+            assert other.explained == pytest.approx(level.explained, abs=0.04)
+            assert other.shadowed == pytest.approx(level.shadowed, abs=0.04)
 
 
 def test_a_chain_is_the_same_every_time() -> None:
     edit = jumped((0.8, 0.3), (1.5, 0.1))
     a, b = (SegmentSearch(problem(HEAD_ON, 0, edit), 0.03).run() for _ in range(2))
     assert a.breaks == b.breaks
-    assert np.array_equal(a.place, b.place, equal_nan=True)
+    assert np.array_equal(a.position, b.position, equal_nan=True)
 
 
 # From pixels to metres
@@ -289,11 +289,11 @@ def test_a_camera_above_the_table_changes_no_place(clip_of: ClipOf, ideal: Ideal
     clip = clip_of("collisions/billiards-v1")
     camera = replace(clip.scene.camera, center=(0.1, -0.2, 0.5))
     clip = replace(clip, scene=replace(clip.scene, camera=camera))
-    model = model_of(clip)
+    model = forward_model_of(clip)
     assert model is not None
     seen = from_tracks(clip, ideal(clip, 6), model)
     true = clip.states[clip.window(6)][:, list(model.index), :2]
-    away = np.linalg.norm(seen.place - true, axis=-1)[seen.known]
+    away = np.linalg.norm(seen.position - true, axis=-1)[seen.known]
     assert np.median(away) < 0.05 / clip.pixels_per_metre
 
 
@@ -303,9 +303,9 @@ def test_a_small_shift_of_a_picture_with_its_star_is_no_break(
 ) -> None:
     clip = clip_of("orbits/kepler-v1")
     future = clip.px_positions()[clip.handover + 1 :] + np.array([shift, 0.0])
-    found = shadow(clip, shown(clip, 6, future, None, ideal), rungs=(0.08,))
+    found = shadow(clip, shown(clip, 6, future, None, ideal), tolerances=(0.08,))
     assert found is not None
     star = next(k for k, body in enumerate(clip.tracked_bodies) if body.role == "fixed")
     assert found.offset * clip.diameters()[0, star] * clip.pixels_per_metre == pytest.approx(shift, abs=0.05)
     assert (found.explained == 1.0) == forgiven
-    assert bool(found.rungs[0].breaks) != forgiven
+    assert bool(found.levels[0].breaks) != forgiven

@@ -46,8 +46,8 @@ def places(scene: Scene, end: float) -> tuple[Array, Array]:
         x, _, z, vx, _, vz = states[i, [0, 1, 2, 7, 8, 9]]
         spin = states[i, 11] * scene.bodies[i].size[0]
         changes.append(Intervention(0, n, "state", np.array([[x, z, vx, vz, spin, 0.0]])))
-    way = model.model().run(changes, round(times[-1] * 1200)).places(times * 1200)[0]
-    return way[:, 0], true[:, model.index[0], [0, 2]]
+    trajectory = model.simulator().run(changes, round(times[-1] * 1200)).positions(times * 1200)[0]
+    return trajectory[:, 0], true[:, model.index[0], [0, 2]]
 
 
 # At 0.51 the ball touches by 0.04 mm: the simulator takes that for 0.01 mm too few, and 0.01 m/s of the bounce away.
@@ -55,15 +55,15 @@ def places(scene: Scene, end: float) -> tuple[Array, Array]:
 @pytest.mark.parametrize("friction", [0.0, 0.5])
 def test_a_ball_on_a_corner_of_a_box_goes_where_the_simulators_goes(x: float, most: float, friction: float) -> None:
     scene = Scene((ball(x, 3.0, friction=friction), BOX), CAMERA, gravity=GRAVITY)
-    way, true = places(scene, 1.2)
-    assert np.linalg.norm(way - true, axis=-1).max() < most
+    trajectory, true = places(scene, 1.2)
+    assert np.linalg.norm(trajectory - true, axis=-1).max() < most
     assert np.abs(true[-1, 0] - x) > 0.1  # it was thrown aside
 
 
 def test_what_rolls_off_the_edge_of_a_box_falls_as_the_simulators() -> None:
     rolling = ball(0.3, 1.3, velocity=(2.0, 0.0, 0.0), spin=(0.0, 2.0 / 0.3, 0.0), friction=0.5)
-    way, true = places(Scene((rolling, BOX), CAMERA, gravity=GRAVITY), 0.6)
-    assert np.linalg.norm(way - true, axis=-1).max() < 0.01
+    trajectory, true = places(Scene((rolling, BOX), CAMERA, gravity=GRAVITY), 0.6)
+    assert np.linalg.norm(trajectory - true, axis=-1).max() < 0.01
 
 
 @pytest.mark.parametrize("obstacle", [PEG, BOX])
@@ -72,18 +72,18 @@ def test_corners_are_met_at_the_same_time_however_far_the_model_looks(obstacle: 
     scene = Scene((ball(x, 3.0), obstacle), CAMERA, gravity=GRAVITY)
     model = forward_model(scene, 0.0)
     start = [Intervention(0, 0, "state", np.array([[x, 3.0, 0.0, 0.0, 0.0, 0.0]]))]
-    touches = [model.model().run(start, round(1200 * end)).touches[0] for end in (0.7, 1.0, 3.0, 9.0)]
+    touches = [model.simulator().run(start, round(1200 * end)).touches[0] for end in (0.7, 1.0, 3.0, 9.0)]
     assert len(set(touches)) == 1
-    way, true = places(scene, 1.0)
-    assert np.linalg.norm(way - true, axis=-1).max() < 2e-3
+    trajectory, true = places(scene, 1.0)
+    assert np.linalg.norm(trajectory - true, axis=-1).max() < 2e-3
 
 
 def test_what_collides_with_nothing_passes_through_everything() -> None:
     ghosts = ball(0.0, 2.0, collides=False), Body("other", "sphere", (0.3,), "moving", (0.1, 0.0, 3.0), hue=1)
     scene = Scene((*ghosts, FLOOR, BOX), CAMERA, gravity=GRAVITY)
-    way, true = places(scene, 1.0)
-    assert np.allclose(way, true, atol=1e-6)
-    assert way[-1, 1] < -2.0
+    trajectory, true = places(scene, 1.0)
+    assert np.allclose(trajectory, true, atol=1e-6)
+    assert trajectory[-1, 1] < -2.0
 
 
 @pytest.mark.parametrize("turn", [0.0, 0.4])
@@ -92,8 +92,8 @@ def test_a_cylinder_seen_from_its_end_meets_corners_as_a_ball_does(turn: float) 
     disc = Body("disc", "cylinder", (0.3, 0.6), "moving", (0.6, 0.0, 2.0), across, hue=0, restitution=0.8, flat=True)
     tilted = (0.0, float(np.sin(turn / 2)), 0.0, float(np.cos(turn / 2)))
     box = Body("box", "box", (0.5, 0.5, 0.5), "fixed", (0.0, 0.0, 0.5), tilted)
-    way, true = places(Scene((disc, box), CAMERA, gravity=GRAVITY), 0.8)
-    assert np.linalg.norm(way - true, axis=-1).max() < 1e-3
+    trajectory, true = places(Scene((disc, box), CAMERA, gravity=GRAVITY), 0.8)
+    assert np.linalg.norm(trajectory - true, axis=-1).max() < 1e-3
 
 
 def test_corners_that_other_bodies_cover_cost_nothing() -> None:
@@ -112,7 +112,7 @@ def test_a_ball_that_has_bounced_enough_rests() -> None:
     ground = replace(FLOOR, position=(0.0, 0.0, 0.0))
     scene = Scene((ball(0.0, 0.5), ground), CAMERA, gravity=GRAVITY)
     model = forward_model(scene, 0.0)
-    way = model.model().run([Intervention(0, 0, "state", np.array([[0.0, 0.5, 0.0, 0.0, 0.0, 0.0]]))], 4800)
-    assert len(way.touches) < 40
+    trajectory = model.simulator().run([Intervention(0, 0, "state", np.array([[0.0, 0.5, 0.0, 0.0, 0.0, 0.0]]))], 4800)
+    assert len(trajectory.touches) < 40
     found, true = places(scene, 4.0)
     assert np.linalg.norm(found - true, axis=-1).max() < 3e-3

@@ -16,11 +16,11 @@ from physbench.clips.task import own_ids
 from physbench.plugins import user_files
 from physbench.rollouts.rollout import Rollout
 from physbench.scoring.score_clip import find_scorers, score_clip
-from physbench.shadowing.context_information import cast, other_states
+from physbench.shadowing.context_information import body_signature, other_states
 from physbench.shadowing.free_constants import best_constants, best_factor
 from physbench.shadowing.hypothesis import Hypothesis
 from physbench.shadowing.placed_bodies import PlacedBodies, from_states, from_tracks
-from physbench.shadowing.shadow import model_of, seen_of
+from physbench.shadowing.shadow import forward_model_of, place_bodies
 from physbench.shadowing.tolerance_levels import at_levels, strength
 from physbench.shadowing.velocity_prior import velocity_prior
 from physbench.tracks.tracks import Tracks
@@ -56,7 +56,7 @@ class Returned:
 '''
 
 
-def pulled(factor: float, jump: float = 0.0) -> Callable[[Scene, Array, Array], Array]:
+def pulled(factor: float, position_jump: float = 0.0) -> Callable[[Scene, Array, Array], Array]:
     """Another gravity from the hand-over on, and a jump of so many m 0.2 s behind it."""
 
     def edit(scene: Scene, times: Array, states: Array) -> Array:
@@ -66,7 +66,7 @@ def pulled(factor: float, jump: float = 0.0) -> Callable[[Scene, Array, Array], 
             fields=tuple(replace(field, mu=factor * field.mu) for field in scene.fields),
         )
         states = again(other, times, states, int(np.searchsorted(times, -1e-9)), lambda state: None)
-        states[times > 0.2, 0, 0] += jump
+        states[times > 0.2, 0, 0] += position_jump
         return states
 
     return edit
@@ -76,9 +76,9 @@ def image(given: Hypothesis) -> PlacedBodies:
     """What is seen of a problem behind the hand-over, and in the one frame before."""
     seen = given.seen
     first = int(np.searchsorted(seen.times, -1e-9))
-    place = seen.place.copy()
+    place = seen.position.copy()
     place[:first] = np.nan
-    return replace(seen, place=place, start=np.full(len(seen.start), first))
+    return replace(seen, position=place, start=np.full(len(seen.start), first))
 
 
 @pytest.mark.parametrize("task", ["falling/projectile-v1", "orbits/kepler-v1"])
@@ -95,9 +95,9 @@ def test_a_wrong_pull_is_found_and_the_right_one_is_kept(task: str) -> None:
 
 def test_a_jump_decides_nothing_about_the_pull() -> None:
     """Before it any factor will do; behind it the track is long enough to tell."""
-    given = problem("falling/projectile-v1", 0, pulled(1.0, jump=0.3))
+    given = problem("falling/projectile-v1", 0, pulled(1.0, position_jump=0.3))
     assert best_factor(given.forward, image(given)) == 1.0
-    given = problem("falling/projectile-v1", 0, pulled(0.7, jump=0.3))
+    given = problem("falling/projectile-v1", 0, pulled(0.7, position_jump=0.3))
     assert best_factor(given.forward, image(given)) == pytest.approx(0.7, rel=0.01)
 
 
@@ -116,7 +116,7 @@ def states_of(clip: Clip, factor: float, context: int) -> tuple[Array, Array]:
 
 def test_the_pull_is_free_where_the_context_does_not_show_it(clip_of: Callable[..., Clip]) -> None:
     clip = clip_of("falling/drop-bounce-v1")
-    model = model_of(clip)
+    model = forward_model_of(clip)
     assert model is not None
     for context, free in ((1, True), (6, False)):
         seen = from_states(clip, *states_of(clip, 0.8, context), model)
@@ -142,7 +142,7 @@ def test_a_revealed_parameter_is_free_where_its_event_is_not_shown(
     """Tracks that leave the second wall with another share of their speed than the scene's."""
     clip, own_share = returned, returned.scene.bodies[0].restitution
     other = 0.45
-    model = model_of(clip)
+    model = forward_model_of(clip)
     assert model is not None
     hit = next(contact.time for contact in clip.contacts if contact.time > 0)
     late = clip.times > hit
@@ -176,7 +176,7 @@ def test_velocities_of_other_draws_lie_inside_what_is_declared(clip_of: Callable
     (ball,) = (i for i, body in enumerate(clip.scene.bodies) if body.role == "moving")
     range_ = velocity_prior(clip, (ball,))
     assert range_ is not None
-    drawn = other_states("falling/projectile-v1", "test", cast(clip.scene), ball, 300)[128:]
+    drawn = other_states("falling/projectile-v1", "test", body_signature(clip.scene), ball, 300)[128:]
     assert sum(range_.outside(0, state[[7, 9]]) > 0 for state in drawn) <= 2
     assert range_.outside(0, np.array([0.0, 12.0])) > 4
 
@@ -199,7 +199,7 @@ def test_who_is_not_judged_is_never_broken_and_spoils_nobody(
 ) -> None:
     """One of two balls jumps by a diameter, 0.4 s after they met."""
     clip = clip_of("collisions/head-on-v1")
-    model = model_of(clip)
+    model = forward_model_of(clip)
     assert model is not None
     px = clip.px_positions()[clip.window(1)].copy()
     column = clip.tracked.index(model.index[0])
@@ -207,12 +207,12 @@ def test_who_is_not_judged_is_never_broken_and_spoils_nobody(
     px[clip.times[clip.window(1)] > hit + 0.4, column, 1] += (
         clip.diameters()[clip.handover, column] * clip.pixels_per_metre
     )
-    seen = seen_of(clip, ideal(clip, 1, px), model)
-    assert not seen.brief
+    seen = place_bodies(clip, ideal(clip, 1, px), model)
+    assert not seen.too_brief
     strict = Hypothesis(model, seen)
     assert any(b.disc == 0 for b in at_levels(strict)[0].breaks) and strength(strict) > 0.3
-    owed = seen.owed.copy()
-    owed[:, 0] = False
-    spared = Hypothesis(model, replace(seen, brief=(0,), owed=owed))
-    assert all(not rung.breaks and rung.quality == 1.0 for rung in at_levels(spared))
+    expected_visible = seen.expected_visible.copy()
+    expected_visible[:, 0] = False
+    spared = Hypothesis(model, replace(seen, too_brief=(0,), expected_visible=expected_visible))
+    assert all(not level.breaks and level.quality == 1.0 for level in at_levels(spared))
     assert strength(spared) == 0.01

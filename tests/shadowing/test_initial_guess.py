@@ -9,7 +9,7 @@ import pytest
 from shadow_scenes import problem
 
 from physbench.shadowing.hypothesis import FREE, Hypothesis
-from physbench.shadowing.initial_guess import starts
+from physbench.shadowing.initial_guess import initial_guesses
 
 
 @pytest.mark.parametrize("step", [1, 3])
@@ -19,11 +19,11 @@ def test_points_are_looked_for_in_seconds(step: int) -> None:
     seen, part = given.seen, slice(None, None, step)
     names = ("times", "steps", "place", "sd", "owed", "there", "rests")
     seen = replace(seen, **{name: getattr(seen, name)[part] for name in names}, start=np.zeros_like(seen.start))
-    place = seen.place.copy()
+    place = seen.position.copy()
     place[1 : int(1.5 * 30 / step)] = np.nan
-    assert starts(Hypothesis(given.forward, replace(seen, place=place)), 0, 0)
+    assert initial_guesses(Hypothesis(given.forward, replace(seen, position=place)), 0, 0)
     place[1 : int(2.2 * 30 / step)] = np.nan
-    assert not starts(Hypothesis(given.forward, replace(seen, place=place)), 0, 0)
+    assert not initial_guesses(Hypothesis(given.forward, replace(seen, position=place)), 0, 0)
 
 
 def test_what_lies_on_a_face_does_not_begin_falling_inside_it() -> None:
@@ -32,7 +32,7 @@ def test_what_lies_on_a_face_does_not_begin_falling_inside_it() -> None:
     world = given.forward.world
     assert world is not None
     top = int(world.normal[:, 1].argmax())
-    found = starts(given, 0, 0)
+    found = initial_guesses(given, 0, 0)
     assert any(arc.face == top for arc in found)
     for arc in found:
         if arc.face == FREE:

@@ -11,7 +11,7 @@ from shadow_scenes import Edit, again, problem
 
 from physbench.shadowing import lawful_segments
 from physbench.shadowing.lawful_segments import SegmentSearch
-from physbench.shadowing.tolerance_levels import GRID, at_levels, read, strength
+from physbench.shadowing.tolerance_levels import STRENGTH_GRID, at_levels, read, strength
 from physbench.world.scene import Scene
 
 Array = NDArray[np.float64]
@@ -71,46 +71,46 @@ def gravity(factor: float) -> Edit:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_truth_is_one_lawful_segment(task: str) -> None:
-    rung = at_levels(problem(task, 0))[0]
-    assert not rung.breaks
-    assert rung.explained == rung.shadowed == 1.0
-    assert np.nanmax(rung.chain.errors) < 0.03
+    level = at_levels(problem(task, 0))[0]
+    assert not level.breaks
+    assert level.explained == level.shadowed == 1.0
+    assert np.nanmax(level.segments.errors) < 0.03
 
 
 @pytest.mark.parametrize("task", ["falling/projectile-v1", "collisions/head-on-v1"])
 def test_a_jump_is_one_break_where_it_happens(task: str) -> None:
-    rungs = at_levels(problem(task, 0, teleported(0.8, 0.15)))
-    first = rungs[0].breaks[0]
+    levels = at_levels(problem(task, 0, teleported(0.8, 0.15)))
+    first = levels[0].breaks[0]
     assert first.disc == 0
     assert first.time == pytest.approx(0.8, abs=0.1)
     assert not first.gross
-    assert 0.05 < first.jump < 0.3
-    assert len(rungs[0].breaks) <= 2
-    assert not rungs[2].breaks  # less than 0.2 diameters
-    assert rungs[0].explained < rungs[2].explained == 1.0
+    assert 0.05 < first.position_jump < 0.3
+    assert len(levels[0].breaks) <= 2
+    assert not levels[2].breaks  # less than 0.2 diameters
+    assert levels[0].explained < levels[2].explained == 1.0
 
 
 def test_a_push_out_of_nowhere_is_found_and_a_declared_one_is_not() -> None:
-    rung = at_levels(problem("collisions/head-on-push-v1", 0, kicked(2.0, 0.4)), (0.03,))[0]
-    assert rung.breaks[0].time == pytest.approx(2.0, abs=0.2)
+    level = at_levels(problem("collisions/head-on-push-v1", 0, kicked(2.0, 0.4)), (0.03,))[0]
+    assert level.breaks[0].time == pytest.approx(2.0, abs=0.2)
 
 
 def test_what_stops_in_the_air_breaks_grossly_and_is_never_explained_again() -> None:
-    rung = at_levels(problem("falling/projectile-v1", 0, frozen(0.3)), (0.08,))[0]
-    assert rung.breaks[0].gross
-    assert rung.breaks[0].time == pytest.approx(0.3, abs=0.2)
-    assert rung.explained < 0.15
+    level = at_levels(problem("falling/projectile-v1", 0, frozen(0.3)), (0.08,))[0]
+    assert level.breaks[0].gross
+    assert level.breaks[0].time == pytest.approx(0.3, abs=0.2)
+    assert level.explained < 0.15
 
 
 def test_on_a_table_rest_out_of_motion_does_not_count() -> None:
-    rung = at_levels(problem("collisions/wall-bounce-v1", 0, frozen(0.0)), (0.08,))[0]
-    assert rung.breaks[0].gross
-    assert rung.explained < 0.1
+    level = at_levels(problem("collisions/wall-bounce-v1", 0, frozen(0.0)), (0.08,))[0]
+    assert level.breaks[0].gross
+    assert level.explained < 0.1
 
 
 def test_wrong_gravity_is_told_by_how_wrong_it_is() -> None:
     values = [strength(problem("falling/projectile-v1", 0, gravity(f))) for f in (1.0, 0.95, 0.8)]
-    assert values[0] == GRID[0]
+    assert values[0] == STRENGTH_GRID[0]
     assert values[0] < values[1] < values[2]
     assert values[1] > 0.03
 
@@ -152,8 +152,8 @@ def test_nothing_seen_is_nothing_explained() -> None:
         states[at(times, 1 / 30) :, :, :3] = np.nan
         return states
 
-    rung = at_levels(problem("collisions/head-on-v1", 0, empty), (0.2,))[0]
-    assert rung.explained == rung.shadowed == 0.0
+    level = at_levels(problem("collisions/head-on-v1", 0, empty), (0.2,))[0]
+    assert level.explained == level.shadowed == 0.0
 
 
 def test_too_short_a_segment_is_undetermined() -> None:
@@ -163,9 +163,9 @@ def test_too_short_a_segment_is_undetermined() -> None:
         return states
 
     trial = problem("falling/projectile-v1", 0, glimpse)
-    rung = read(SegmentSearch(trial, 0.2).run(), trial.seen, 0.2)
-    assert rung.explained == 0.0
-    assert rung.undetermined > 0
+    level = read(SegmentSearch(trial, 0.2).run(), trial.seen, 0.2)
+    assert level.explained == 0.0
+    assert level.undetermined > 0
 
 
 def test_noise_costs_no_more_than_its_breaks() -> None:
@@ -174,9 +174,9 @@ def test_noise_costs_no_more_than_its_breaks() -> None:
         states[at(times, 0.0) + 1 :, 0, :3] = np.random.default_rng(0).uniform(-2, 2, shape)
         return states
 
-    rung = at_levels(problem("falling/projectile-v1", 0, noise), (0.03,))[0]
-    assert 1 <= len(rung.breaks) <= 8
-    assert rung.explained < 0.02
+    level = at_levels(problem("falling/projectile-v1", 0, noise), (0.03,))[0]
+    assert 1 <= len(level.breaks) <= 8
+    assert level.explained < 0.02
 
 
 def test_work_ends_by_count_and_what_is_left_is_unexplained(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,17 +190,17 @@ def test_work_ends_by_count_and_what_is_left_is_unexplained(monkeypatch: pytest.
     task = "orbits/kepler-v1"
     trial = problem(task, 0, edit)
     whole = SegmentSearch(trial, 0.03).run()
-    assert not whole.cut
+    assert not whole.truncated
     assert len(whole.breaks) >= 3
-    monkeypatch.setattr(lawful_segments, "MOST_WORK", trial.work // 2)
+    monkeypatch.setattr(lawful_segments, "MAX_WORK", trial.work // 2)
     cut, again_ = (SegmentSearch(problem(task, 0, edit), 0.03).run() for _ in range(2))
-    assert cut.cut
+    assert cut.truncated
     assert [(b.disc, b.frame) for b in cut.breaks] == [(b.disc, b.frame) for b in again_.breaks]
     assert 0 < len(cut.breaks) < len(whole.breaks)
     last = max(arc.last for arc in cut.arcs)
     assert last < len(trial.seen.times)
-    assert np.isnan(cut.place[last:]).all()
-    monkeypatch.setattr(lawful_segments, "MOST_WORK", trial.work // 4)
+    assert np.isnan(cut.position[last:]).all()
+    monkeypatch.setattr(lawful_segments, "MAX_WORK", trial.work // 4)
     truthful = SegmentSearch(problem(task, 0), 0.03).run()
-    assert not truthful.cut
+    assert not truthful.truncated
     assert not truthful.breaks

@@ -23,7 +23,7 @@ def test_pictures_of_truth_are_lawful(clip_of: Callable[..., Clip], task: str) -
     assert found.explained == pytest.approx(1.0, abs=1e-6)
     assert found.shadowed == pytest.approx(1.0, abs=1e-6)
     assert found.jitter < 0.02
-    assert found.join == (0.0, 0.0)
+    assert found.handover_discontinuity == (0.0, 0.0)
 
 
 @pytest.mark.parametrize("task", ["falling/projectile-v1", "collisions/head-on-v1"])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from physbench.clips.clip import Clip
-from physbench.shadowing.shadow import model_of
+from physbench.shadowing.shadow import forward_model_of
 from physbench.shadowing.sight_model import sight_model
 from physbench.world.silhouettes import apparent_radius
 
@@ -21,7 +21,7 @@ CASES += [("falling/projectile-v1", 1), ("orbits/kepler-v1", 1), ("collisions/bi
 @pytest.mark.parametrize(("task", "seed"), CASES)
 def test_visible_share_of_true_places_is_what_was_drawn(clip_of: Callable[..., Clip], task: str, seed: int) -> None:
     clip = clip_of(task, seed=seed)
-    model = model_of(clip)
+    model = forward_model_of(clip)
     assert model is not None
     frames = np.arange(len(clip.times))[clip.window(CONTEXT)]
     radius = np.array([apparent_radius(clip.scene.bodies[i], clip.scene.camera) for i in model.index])

@@ -12,7 +12,7 @@ import pytest
 from physbench.clips.clip import Clip
 from physbench.scoring import shadows
 from physbench.scoring.shadows import known_shadowing, shadowed
-from physbench.shadowing.trace import AROUND, load_trace, save_trace, trace
+from physbench.shadowing.trace import KEPT_WINDOW, load_trace, save_trace, trace
 from physbench.tracks.tracks import Tracks
 
 Clips, Ideal = Callable[..., Clip], Callable[..., Tracks]
@@ -81,7 +81,7 @@ def test_a_way_that_cannot_be_drawn_ends_nothing(clip: Clip, jumping: Tracks, mo
     shadowed(clip, jumping)
     found = trace(clip, jumping, known_shadowing(clip, jumping))
     assert found is not None and len(found.rung)
-    monkeypatch.setattr("physbench.shadowing.trace.lawful_way", broken)
+    monkeypatch.setattr("physbench.shadowing.trace.lawful_path", broken)
     bare = trace(clip, jumping, known_shadowing(clip, jumping))
     assert bare is not None and np.isnan(bare.lawful).all()
     np.testing.assert_array_equal(bare.time, found.time)
@@ -102,12 +102,12 @@ def test_the_lawful_way_around_a_break_is_that_without_the_jump(clip: Clip, jump
     shadowing = shadowed(clip, jumping)
     found = trace(clip, jumping, known_shadowing(clip, jumping))
     assert shadowing is not None and found is not None
-    assert [int((found.rung == r).sum()) for r in range(3)] == [len(rung.breaks) for rung in shadowing.rungs]
+    assert [int((found.rung == r).sum()) for r in range(3)] == [len(level.breaks) for level in shadowing.levels]
     first = found.distinct()[0]
     assert found.rung[first] == 2
     assert found.body[first] == 0 and found.time[first] == pytest.approx(1.0, abs=0.1)
     assert found.jump[first] == pytest.approx(0.4, abs=0.1)
-    reach = round(AROUND * clip.spec.fps)
+    reach = round(KEPT_WINDOW * clip.spec.fps)
     frames = found.moment(first) + np.arange(-reach, reach + 1)
     true = clip.px_positions()[clip.window(C)][frames, 0]
     diameter = clip.diameters()[0, 0] * clip.pixels_per_metre

@@ -13,8 +13,8 @@ from physbench.clips.clip import Clip
 from physbench.dynamics.forward_model import forward_model_or_none
 from physbench.shadowing.arc_fit import ArcFit
 from physbench.shadowing.hypothesis import FREE, Arc, Hypothesis
-from physbench.shadowing.initial_guess import starts
-from physbench.shadowing.placed_bodies import NOISE, SURE, PlacedBodies
+from physbench.shadowing.initial_guess import initial_guesses
+from physbench.shadowing.placed_bodies import MAX_POSITION_SD, MIN_POSITION_SD, PlacedBodies
 from physbench.tracks.tracks import Tracks
 from physbench.world.scene import PHYSICS_HZ
 from physbench.world.silhouettes import apparent_radius
@@ -73,17 +73,17 @@ def _seen(view: Clip, tracks: Tracks, index: tuple[int, ...]) -> PlacedBodies:
     bodies = [view.scene.bodies[i] for i in index]
     diameter = np.array([2 * apparent_radius(body, view.scene.camera) for body in bodies])
     sd = tracks.position_sd[:, columns] / view.pixels_per_metre / diameter
-    sure = sd <= SURE
+    sure = sd <= MAX_POSITION_SD
     since = [SINCE if body.release is None else max(body.release, SINCE) for body in bodies]
     nothing = np.zeros(sd.shape, dtype=bool)
     return PlacedBodies(
         times=tracks.times,
         steps=np.round(tracks.times * PHYSICS_HZ),
-        place=np.where(sure[..., None], in_plane(view, tracks.position)[:, columns], np.nan),
-        sd=np.where(sure, np.maximum(sd, NOISE), NOISE),
+        position=np.where(sure[..., None], in_plane(view, tracks.position)[:, columns], np.nan),
+        sd=np.where(sure, np.maximum(sd, MIN_POSITION_SD), MIN_POSITION_SD),
         diameter=diameter,
-        owed=nothing,
-        there=sure,
+        expected_visible=nothing,
+        present=sure,
         start=np.asarray(np.searchsorted(tracks.times, np.array(since) - 1e-9)),
         rests=nothing,
     )
@@ -94,12 +94,12 @@ def _guesses(problem: Hypothesis, disc: int, first: int, speed: Array) -> list[A
     seen = problem.seen
     known = first + np.flatnonzero(seen.known[first:, disc])
     if len(known) >= POINTS and known[0] == first:
-        return starts(problem, disc, first)
+        return initial_guesses(problem, disc, first)
     if not len(known):
         return []
-    place = seen.place[known[0], disc]
+    place = seen.position[known[0], disc]
     if len(known) > 1:
-        speed = (seen.place[known[-1], disc] - place) / (seen.times[known[-1]] - seen.times[known[0]])
+        speed = (seen.position[known[-1], disc] - place) / (seen.times[known[-1]] - seen.times[known[0]])
     faces = [FREE, *_faces(problem, disc, place)]
     return [Arc(disc, first, len(seen.times), face, problem.numbers(face, place, speed)) for face in faces]
 

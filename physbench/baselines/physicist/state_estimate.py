@@ -12,7 +12,7 @@ from physbench.baselines.physicist.physicist_view import in_plane, placed
 from physbench.baselines.physicist.rest_alignment import sharpen
 from physbench.clips.clip import Clip
 from physbench.dynamics.rolling_sliding import face
-from physbench.shadowing.context_information import cast, other_states
+from physbench.shadowing.context_information import body_signature, other_states
 from physbench.tracks.tracks import Tracks
 from physbench.world.camera import PLANE_AXES
 from physbench.world.engine import initial_states
@@ -68,7 +68,7 @@ def _typical(view: Clip, index: int) -> tuple[Array, Array]:
     The mean is the middle of a range, and about nought where the direction is drawn too.
     """
     axes = list(PLANE_AXES[view.scene.camera.view])
-    others = other_states(view.row.task, view.row.split, cast(view.scene), index)
+    others = other_states(view.row.task, view.row.split, body_signature(view.scene), index)
     if not len(others):
         return np.asarray(view.scene.camera.center, dtype=np.float64)[axes], np.zeros(2)
     middle = others.mean(axis=0)
