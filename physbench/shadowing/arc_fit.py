@@ -1,6 +1,6 @@
 """Least squares for arcs: Levenberg and Marquardt's method on batches of simulated candidates.
 
-Derivatives are those of the smooth model, whose touches do not jump from step to step; distances are those of the
+Derivatives are those of the smooth model, in which contacts do not jump from step to step. Residuals are those of the
 simulator itself.
 """
 
@@ -20,17 +20,17 @@ Mask = NDArray[np.bool_]
 
 POSITION_STEP, VELOCITY_STEP = 5e-4, 2e-3  # m and m/s, of numerical derivatives
 DAMPINGS = (1e-4, 1e-2, 1.0, 100.0)
-MINIMAX_ROUNDS = 40  # rounds of weights
-ABSENT_RESIDUAL = 1e3  # sd; as far off counts where a candidate is not there
+MINIMAX_ROUNDS = 40  # of weights in Lawson's method
+ABSENT_RESIDUAL = 1e3  # sd, where a candidate is absent
 
 
 class ArcFit:
-    """Some arcs to be fitted while others and what was before stay as they are."""
+    """A fit of some arcs while the other arcs, and all that lies before, stay as they are."""
 
     def __init__(
         self, problem: Hypothesis, arcs: Sequence[Arc], chosen: Sequence[int], trajectory: Trajectory | None, end: int
     ) -> None:
-        """chosen: indices of the arcs that are fitted. way: a simulation of all arcs, None: from the beginning.
+        """chosen: indices of the arcs that are fitted. trajectory: of all arcs; None: simulate from the beginning.
 
         end: first frame that is not simulated.
         """
@@ -51,10 +51,10 @@ class ArcFit:
         self.steps = np.concatenate(
             [np.repeat([POSITION_STEP, VELOCITY_STEP], len(self.arcs[c].numbers) // 2) for c in self.chosen]
         )
-        self._simulated: dict[bytes, Array] = {}  # places (F, N, 2) m of candidates that were simulated
+        self._simulated: dict[bytes, Array] = {}  # positions (F, N, 2) m of simulated candidates
 
     def trajectory(self, numbers: Array, smooth: bool = False) -> Trajectory:
-        """The motion of candidates with numbers (K, p)."""
+        """The trajectories of candidates with numbers (K, p)."""
         parts = np.split(numbers, np.cumsum(self.size)[:-1], axis=1)
         values = [self.arcs[a].numbers[None] for a in range(len(self.arcs))]
         for c, part in zip(self.chosen, parts, strict=True):
@@ -65,7 +65,7 @@ class ArcFit:
         return self.problem.run([*self._frozen, *changes], int(last), smooth)
 
     def positions(self, numbers: Array, smooth: bool = False) -> Array:
-        """Places (K, F, N, 2) m of candidates with numbers (K, p); what was simulated once is kept."""
+        """Positions (K, F, N, 2) m of candidates with numbers (K, p); each candidate is simulated once."""
         steps = self.problem.seen.steps[self.frames]
         if smooth:
             return self.trajectory(numbers, smooth).positions(steps)
@@ -77,7 +77,7 @@ class ArcFit:
         return np.stack([self._simulated[key] for key in keys])
 
     def errors(self, numbers: Array) -> Array:
-        """Distances (K, F, N) in diameters, NaN where there is no body or no point."""
+        """Distances (K, F, N) in diameters; NaN where there is no body or no point."""
         return self.problem.errors(self.positions(numbers), self.frames)
 
     def _residuals(self, numbers: Array, weight: Array, smooth: bool) -> Array:
@@ -99,7 +99,7 @@ class ArcFit:
         return np.where(mask & seen.known[self.frames], 1 / seen.sd[self.frames], 0.0)
 
     def _slopes(self, at: Array, weight: Array) -> tuple[Array, Array]:
-        """Derivatives (M, p) of the residuals by the numbers (p,), and the size (p,) of each column."""
+        """Derivatives (M, p) of the residuals by the numbers (p,), and the norm (p,) of each column."""
         moved = self._residuals(np.concatenate([at[None], at + np.diag(self.steps)]), weight, True)
         slope = (moved[1:] - moved[0]).T / self.steps
         return slope, np.sqrt((slope**2).sum(axis=0)) + 1e-9
@@ -133,9 +133,9 @@ class ArcFit:
         return best
 
     def minimax_distance(self, mask: Mask, at: Array, weight: Array) -> float:
-        """The least largest weighted distance near numbers (p,), as far as slopes tell.
+        """The smallest possible largest weighted distance near numbers (p,), for linearized motion.
 
-        mask, weight: (F, N) of the points. Lawson's method: points are weighted by how far off they are, over and over.
+        mask, weight: (F, N) of the points. Lawson's method: points are weighted by their distances, again and again.
         """
         weight = np.where(mask & self.problem.seen.known[self.frames], weight, 0.0)
         slope, scale = self._slopes(at, weight)
@@ -158,7 +158,7 @@ class ArcFit:
         return np.asarray(vectors / np.sqrt(np.maximum(values, 1e-6)) / scale[:, None])
 
     def result(self, numbers: Array) -> list[Arc]:
-        """All arcs with numbers (p,) in place of those that were fitted."""
+        """All arcs, with numbers (p,) instead of those of the fitted ones."""
         arcs = list(self.arcs)
         for c, part in zip(self.chosen, np.split(numbers, np.cumsum(self.size)[:-1]), strict=True):
             arcs[c] = replace(arcs[c], numbers=part.copy())

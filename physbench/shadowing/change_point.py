@@ -1,4 +1,8 @@
-"""Where two lawful arcs of a body part, and by how much: a change point, with both arcs fitted anew for every cut."""
+"""How a break is dated: where two lawful arcs of a body part, and by how much.
+
+The break is a change point: both arcs are fitted anew for every possible cut between them, and the cut that explains
+the track best is chosen. `ChangePoint` holds its time, the jumps of position and velocity, and whether it is gross.
+"""
 
 from __future__ import annotations
 
@@ -14,18 +18,16 @@ from physbench.shadowing.hypothesis import FREE, Arc, Hypothesis
 
 Array = NDArray[np.float64]
 
-GROSS_JUMP = 0.5  # diameters, or of the larger speed: a jump beyond it is gross
-MIN_GROSS_VELOCITY = 0.1  # diameters/s; a smaller change of velocity is not gross
-SETTLING_FRAMES = 3  # frames in which two arcs that meet the same thing both have met it
-START_FREEDOM = (
-    1 / 3
-)  # of what a tolerance leaves open is left to an arc that was fitted to its own side of a break only
-AFTER_SPAN = 0.4  # s behind the start of the later arc whose points tell where it comes from
-CONTACT_SLACK = 2.0  # tolerances; the same of a cut where the old arc touches something
-PARABOLA_ORDER = 3  # numbers per coordinate of a motion that no law gives: a parabola
-EQUAL_FIT = 5.0  # sd; cuts whose sums of squares differ by no more than one point that far off are as good
-WEAK_PRIOR = 1e-2  # 1/m2 and such, which keeps fits of few points from going anywhere
-VELOCITY_TIME = 0.3  # s over which a tolerance leaves a velocity open
+GROSS_JUMP = 0.5  # diameters, or share of the larger speed: a larger jump is gross
+MIN_GROSS_VELOCITY = 0.1  # diameters/s; a smaller velocity jump is not gross
+SETTLING_FRAMES = 3  # frames within which both arcs have touched a thing that both touch
+START_FREEDOM = 1 / 3  # share of what a tolerance leaves open that an arc keeps if only its own side was fitted
+AFTER_SPAN = 0.4  # s after the start of the later arc whose points tell where it comes from
+CONTACT_SLACK = 2.0  # tolerances, one point off by which may make a cut worse where the old arc touches something
+PARABOLA_ORDER = 3  # numbers per coordinate of the parabola that stands for unlawful motion
+EQUAL_FIT = 5.0  # sd; cuts are equally good if their sums of squares differ by at most one point so far off
+WEAK_PRIOR = 1e-2  # 1/m2 and the like, which keeps fits to few points finite
+VELOCITY_TIME = 0.3  # s; a tolerance leaves a velocity open by itself over this time
 
 
 @dataclass(frozen=True)
@@ -34,13 +36,13 @@ class ChangePoint:
 
     time: float  # s of the first frame that the later arc explains better
     gross: bool
-    position_jump: float  # diameters between the lawful states before and behind it, or where the later arc begins
+    position_jump: float  # diameters between the lawful states before and after it, or where the later arc begins
     velocity_jump: float  # m/s between their velocities
 
 
 @dataclass(frozen=True, eq=False)
 class _LinearTrajectory:
-    """A body's motion in F frames, and how it hangs on p numbers."""
+    """A body's trajectory in F frames, linear in p numbers."""
 
     first: int
     position: Array  # (F, 2) m
@@ -49,7 +51,7 @@ class _LinearTrajectory:
     velocity_slope: Array  # (F, 2, p)
 
     def states(self, first: int, end: int, step: Array) -> tuple[Array, Array]:
-        """Places m and velocities m/s (F, 2) in some frames where the numbers are changed by step (p,)."""
+        """Positions m and velocities m/s (F, 2) in some frames if the numbers are changed by step (p,)."""
         part = slice(first - self.first, end - self.first)
         return self.position[part] + self.position_slope[part] @ step, self.velocity[part] + self.velocity_slope[
             part
@@ -65,26 +67,36 @@ def change_point(
     earliest: int,
     tolerance: float,
 ) -> ChangePoint:
-    """Compare an arc of a body with its next one, not before frame `earliest`. tolerance: diameters, of both.
+    """Date the break between an arc of a body and its next one.
 
-    arcs: all, both among them. way: their simulation in which the old arc goes on. new: None where nothing lawful
-    follows, so that jump and kick are NaN.
+    For every cut the old arc is fitted to the points before it, since the search has tilted it towards points after the
+    break. The points after the cut are fitted by three motions: one near the old arc, which touches what that
+    touches; the new arc, carried back under the forces of free motion or along its face; and, where no lawful motion
+    follows at once, a parabola. All fits are linear.
 
-    For every cut the old arc is fitted to the points up to it, since the chain leaves it tilted by points behind the
-    break. What goes on from the cut is fitted to the points behind it: a motion near the old arc, which meets what that
-    meets; the new arc, carried back under the forces of free motion or along its face; and where no lawful
-    motion follows at once, a parabola. All fits are linear. The cut is where both sides together explain the track
-    best, or the last one that is about as good: where the body was hidden, the frame that shows it again. Where both
-    are one way up to a touch that did not happen, it is that touch, though it may be worse than an earlier cut by as
-    much as a point off by FAR tolerances: what wobbles slowly is better explained in two pieces than in one.
+    The cut is the last one that explains the track about as well as the best one. Where the body was hidden, it is
+    therefore the frame that shows it again. Where both sides are one trajectory up to a contact that did not happen,
+    the cut is that contact, although it may be worse than an earlier cut by as much as a point off by CONTACT_SLACK
+    tolerances: two pieces explain a slowly wobbling track better than one.
+
+    Args:
+        problem: What is seen, and the forward model.
+        arcs: All arcs, `old` and `new` among them.
+        old: The arc that ends at the break.
+        new: The next arc; None where nothing lawful follows, so that the jumps are NaN.
+        trajectory: Simulation of all arcs in which the old arc goes on.
+        earliest: First frame at which the break may lie.
+        tolerance: Of both arcs, diameters.
     """
     seen, n = problem.seen, old.disc
     size = float(seen.diameter[n])
     start = old.last if new is None else new.first
-    last = min(old.last, start)  # a break is not later than the first frame that the old arc misses
+    last = min(old.last, start)  # a break lies no later than the first frame that the old arc misses
     cuts = np.arange(max(old.first, min(earliest, last)), last + 1)
     end = int(np.searchsorted(seen.times, seen.times[start] + AFTER_SPAN + 1e-9))
-    start_sd = tolerance * size * np.array([1.0, 1 / VELOCITY_TIME])  # m and m/s by which a fit may move a start
+    start_sd = (
+        tolerance * size * np.array([1.0, 1 / VELOCITY_TIME])
+    )  # m and m/s by which a fit may move the start of an arc
     longer = [replace(arc, last=len(seen.times)) if arc is old else arc for arc in arcs if arc is not new]
     old_fit = ArcFit(problem, longer, [next(a for a, arc in enumerate(arcs) if arc is old)], trajectory, end)
     position, velocity, _ = trajectory.at(seen.steps[old.first : end])
@@ -103,7 +115,7 @@ def change_point(
     frame, time = int(cuts[cut]), float(seen.times[cuts[cut]])
     if new is None or following is None:
         return ChangePoint(time, False, np.nan, np.nan)
-    if not at_once:  # carried back for long it may be anywhere: the old arc is carried on instead
+    if not at_once:  # long carried back it is uncertain: the old arc is continued instead
         frame = start
     until = max(min(frame + SETTLING_FRAMES, end), frame + 1)
     position, velocity, _ = old_fit.trajectory((old.numbers + step[cut])[None]).at(seen.steps[frame:until])
@@ -125,9 +137,10 @@ def _cut(
     free: int,
     tolerance: float,
 ) -> tuple[int, float]:
-    """Index of the cut that is chosen by sums of squares (C,) in sd2, and by how much those may differ.
+    """Choose a cut by sums of squares (C,) in sd2: its index, and by how much equally good sums may differ.
 
-    free: coordinates less numbers; what of the least sum exceeds them is taken for noise. way: with the old arc.
+    free: number of coordinates less the fitted numbers; by how much the least sum exceeds it is taken for noise.
+    trajectory: simulation in which the old arc goes on.
     """
     seen = problem.seen
     known = np.flatnonzero(seen.known[cuts, disc])  # only there the sums change
@@ -144,10 +157,10 @@ def _cut(
 def _break_between(
     time: float, size: float, old_motion: tuple[Array, Array], new_motion: tuple[Array, Array]
 ) -> ChangePoint:
-    """The break between two motions, places m and velocities m/s (F, 2) from the break on. size: m, the diameter.
+    """The break between two motions, positions m and velocities m/s (F, 2) from the break on. size: m, the diameter.
 
-    Where both touch something, one some frames before the other, their velocities differ by that touch in between: the
-    least difference counts.
+    Where both touch something, one some frames before the other, their velocities differ by that contact in between.
+    Therefore the least difference counts.
     """
     position_jump = float(np.linalg.norm(new_motion[0][0] - old_motion[0][0])) / size
     velocity_jumps = np.linalg.norm(new_motion[1] - old_motion[1], axis=-1)
@@ -173,9 +186,9 @@ def _best_fits(
     *,
     backward: bool = False,
 ) -> tuple[Array, Array]:
-    """Least sums of squares in sd2 of the points of a course before each cut, or from it on (C,), and its steps (C, p).
+    """Fit the points before each cut, or from it on: least sums of squares (C,) in sd2, and changes of numbers (C, p).
 
-    loose: sd of places m and velocities m/s (2,) at the start around what they are; None: any.
+    start_sd: (2,) m and m/s, by which the position and velocity at the start may change; None: freely.
     """
     seen = problem.seen
     frames = slice(linear.first, linear.first + len(linear.position))
@@ -197,7 +210,7 @@ def _best_fits(
 
 
 def _derivatives(fit: ArcFit, disc: int) -> tuple[Array, Array]:
-    """Slopes (F, 2, p) of places and velocities of a body in the frames of a fit."""
+    """Derivatives (F, 2, p) of positions and velocities of a body in the frames of a fit."""
     moved = fit.trajectory(np.concatenate([fit.start[None], fit.start + np.diag(fit.steps)]), True)
     positions, velocities, _ = moved.at(fit.problem.seen.steps[fit.frames])
     position, velocity = (
@@ -209,7 +222,7 @@ def _derivatives(fit: ArcFit, disc: int) -> tuple[Array, Array]:
 def _carried_back(
     problem: Hypothesis, arcs: Sequence[Arc], new: Arc, trajectory: Trajectory, first: int, end: int
 ) -> _LinearTrajectory:
-    """The new arc from frame `first`, before its start, up to another one."""
+    """The new arc from frame `first`, which lies before its start, up to frame `end`."""
     seen, n, world = problem.seen, new.disc, problem.forward.world
     fit = ArcFit(problem, arcs, [next(a for a, arc in enumerate(arcs) if arc is new)], trajectory, end)
     simulated = fit.trajectory(new.numbers[None])
@@ -229,7 +242,7 @@ def _carried_back(
     positions = np.broadcast_to(along, (len(time), *along.shape))
     position_slope = np.concatenate([positions, time[:, None, None] * along], axis=-1)
     velocity_slope = np.concatenate([np.zeros_like(positions), positions], axis=-1)
-    if any(n in touch[1:] for touch in simulated.touches):  # until then it goes straight on, but for the forces
+    if any(n in touch[1:] for touch in simulated.touches):  # without contacts it depends on its start linearly
         position_slope[len(frames) :], velocity_slope[len(frames) :] = _derivatives(fit, n)
     position, velocity = np.concatenate([position_back, position]), np.concatenate([velocity_back, velocity])
     return _LinearTrajectory(first, position, velocity, position_slope, velocity_slope)
@@ -238,7 +251,7 @@ def _carried_back(
 def _free_motion_before(
     problem: Hypothesis, disc: int, trajectory: Trajectory, start: Array, frames: NDArray[np.intp], frame: int
 ) -> tuple[Array, Array]:
-    """Places and velocities (F, 2) in frames before that of the start (4,) of a free body, leapfrog steps backwards."""
+    """Positions and velocities (F, 2) of a free body in frames before its start (4,), by leapfrog steps backwards."""
     seen = problem.seen
     if problem.forward.world is not None:
         acceleration = problem.forward.acceleration(np.zeros((len(seen.diameter), 2)))[disc]
@@ -259,7 +272,7 @@ def _free_motion_before(
 
 
 def _first_acceleration(velocity: Array, times: Array, most: float) -> Array:
-    """Acceleration (2,) m/s2 between the first two frames; none where it exceeds `most`: a touch lies between."""
+    """Acceleration (2,) m/s2 between the first two frames; 0 where it exceeds `most`: a contact lies between."""
     if len(velocity) < 2:
         return np.zeros(2)
     acceleration = (velocity[1] - velocity[0]) / (times[1] - times[0])
@@ -267,14 +280,14 @@ def _first_acceleration(velocity: Array, times: Array, most: float) -> Array:
 
 
 def _with_body_at(positions: Array, disc: int, position: Array) -> Array:
-    """Places (N, 2) with one body elsewhere."""
+    """Positions (N, 2) with one body moved elsewhere."""
     positions = positions.copy()
     positions[disc] = position
     return positions
 
 
 def _parabola(problem: Hypothesis, first: int, middle: int, end: int) -> _LinearTrajectory:
-    """Any parabola from a frame up to another one; it begins as none at all. middle: frame of time 0."""
+    """A parabola to be fitted from frame `first` up to frame `end`. middle: frame of time 0."""
     times = problem.seen.times
     time = (times[first:end] - times[middle])[:, None, None]
     slope = np.concatenate([time**k * np.eye(2) for k in range(PARABOLA_ORDER)], axis=-1)

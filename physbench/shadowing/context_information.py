@@ -1,4 +1,4 @@
-"""What a context leaves open: the speeds that an image does not tell, and parameters that nothing shows."""
+"""What a context leaves open: velocities that one image does not tell, and parameters that nothing in it shows."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ Array = NDArray[np.float64]
 BodySignature = tuple[tuple[str, str, str], ...]  # name, role and shape of every body, in the order of the scene
 
 MEMBERS = 32
-OTHER_DRAWS = 1_000_000  # seeds from here on give the speeds that an image could have
-MAX_DRAWS = 40 * MEMBERS  # that are looked at for those with the same bodies
-TRIES = 200  # draws until a task accepts one
+OTHER_DRAWS = 1_000_000  # first seed of the draws that show which velocities an image could have
+MAX_DRAWS = 40 * MEMBERS  # that are searched for those with the same bodies
+TRIES = 200  # draws of parameters until a task accepts one
 
 
 def body_signature(scene: Scene) -> BodySignature:
-    """What bodies a scene has: other draws of its task with others say nothing about these."""
+    """Name, role and shape of every body: draws of a task with other bodies say nothing about these."""
     return tuple((body.name, body.role, body.shape) for body in scene.bodies)
 
 
@@ -32,9 +32,17 @@ def body_signature(scene: Scene) -> BodySignature:
 def other_scenes(
     task: str, split: Split, bodies: BodySignature | None = None, members: int = MEMBERS
 ) -> tuple[Scene, ...]:
-    """`members` other draws of a task and split with these bodies; fewer, or none, where MOST_DRAWS hold no more.
+    """Other draws of a task and split.
 
-    bodies: None: any. They serve for their states at the hand-over, which no change of a clip reaches.
+    Args:
+        task: Id of the task.
+        split: Split of the draws.
+        bodies: Only draws with these bodies; None: any. They serve for their states at the hand-over, which no change
+            of a clip reaches.
+        members: Number of draws.
+
+    Returns:
+        The scenes; fewer, or none, where MAX_DRAWS draws hold no more.
     """
     found: list[Scene] = []
     for m in range(MAX_DRAWS):
@@ -57,8 +65,8 @@ def other_states(task: str, split: Split, bodies: BodySignature, index: int, mem
 def shows_events(clip: Clip, context: int) -> bool:
     """Whether a context shows what determines `revealed` parameters.
 
-    It is the touches and pushes of the history, one of which lies in the context; where there are none, it is the
-    motion itself, which two frames show. A touch that lasts for good is none.
+    These are the contacts and pushes of the history, one of which must lie in the context. Where there are none, it is
+    the motion itself, which two frames show. Permanent contacts do not count.
     """
     since = clip.times[clip.handover + 1 - context]
     events = [contact.time for contact in clip.contacts if contact.time <= 1e-9 and not _lasting(clip, contact)]
@@ -72,9 +80,13 @@ def _lasting(clip: Clip, contact: Contact) -> bool:
 
 
 def unknown_parameters(clip: Clip, context: int) -> tuple[str, ...]:
-    """Names of the parameters of a clip's task that its context does not show and that could be otherwise.
+    """Names of the parameters of a clip's task that its context does not show and that could have other values.
 
     They are the `free` ones, and the `revealed` ones where the event that reveals them lies before the context.
+
+    Args:
+        clip: The clip.
+        context: Number of context frames.
     """
     found = []
     shown: bool | None = None
@@ -92,14 +104,14 @@ def unknown_parameters(clip: Clip, context: int) -> tuple[str, ...]:
 
 
 def possible_scenes(clip: Clip, context: int) -> tuple[Scene, ...]:
-    """MEMBERS scenes that a context could show beside the clip's own; none where nothing is unknown."""
+    """MEMBERS other scenes with the same context frames as the clip; none where no parameter is unknown."""
     names = unknown_parameters(clip, context)
     return _possible(clip.row, names) if names else ()
 
 
 @lru_cache(maxsize=64)
 def _possible(row: Row, names: tuple[str, ...]) -> tuple[Scene, ...]:
-    """A draw that the task refuses TRIES times is the clip's own: what is not accepted is no scene of the task."""
+    """Scenes with other values of some parameters; the clip's own values where the task refuses TRIES draws."""
     task, own = find_task(row.task), make_params(row)
     rng = np.random.default_rng(list(f"{row.id} {names}".encode()))
     accepts = getattr(task, "accepts", lambda params: True)
@@ -116,7 +128,7 @@ def _possible(row: Row, names: tuple[str, ...]) -> tuple[Scene, ...]:
 
 
 def middle_scene(clip: Clip, context: int) -> Scene:
-    """The scene of a clip with everything that its context does not show in the middle of its range.
+    """The scene of a clip with each unknown parameter in the middle of its range.
 
     A parameter whose sign is drawn too is taken as positive. The clip's own scene where nothing is unknown.
     """
@@ -136,9 +148,9 @@ def middle_scene(clip: Clip, context: int) -> Scene:
 
 
 def unseen_states(clip: Clip, scenes: tuple[Scene, ...]) -> Array:
-    """What a video does not show of the states at the hand-over in other scenes, as changes (M, N, 13) of the clip's.
+    """The unseen parts of the states at the hand-over in M other scenes, as changes (M, N, 13) of the clip's states.
 
-    It is the spin, and place and velocity along the view; the rest is seen and therefore the same.
+    These are the spin, and position and velocity along the view. A video shows the rest, which is therefore the same.
     """
     depth = depth_axis(clip.scene.camera)
     parts = [depth, 7 + depth, 10, 11, 12]

@@ -1,9 +1,10 @@
 """The second reading: constants that the context does not show may differ from those of the scene.
 
-It is one factor on gravity or on the strength of the fields where no body is shown for long enough to tell what acts on
-it, and the task's parameters that nothing in the context reveals, within their declared range. What is free is decided
-by what was shown, for every model alike. Restitution, friction and directions carry no scale: only where a task
-declares one of them `revealed`, and the event that reveals it was not shown, is it free.
+Two kinds of constants are free: one factor on gravity or on the strength of the fields, where no body is shown for long
+enough to tell what acts on it; and the task's parameters that nothing in the context reveals, within their declared
+range. The context alone decides what is free, for every model alike. Restitution, friction and directions have no
+scale: they are free only where a task declares them `revealed` and the context does not show the event that reveals
+them.
 """
 
 from __future__ import annotations
@@ -28,11 +29,11 @@ FIRST_TRIALS, LATER_TRIALS, SEARCH_ROUNDS = (
     9,
     4,
     7,
-)  # values in the first round, in the others, rounds: a factor is found to 0.14 %
+)  # values in the first and in later rounds; a factor is found to 0.14 %
 SEARCH_TOLERANCE = 0.03  # diameters
-MIN_GAIN = 0.2  # s by which lawful motion must last longer than with the scene's own constants
-EARLY_BREAK = 0.5  # s; a stretch up to a break that ends sooner decides nothing
-MAX_STRETCHES = 3  # that are looked at, one behind the break of the other
+MIN_GAIN = 0.2  # s by which a first segment must last longer than with the scene's own constants
+EARLY_BREAK = 0.5  # s; a break that comes earlier whatever the value decides nothing
+MAX_STRETCHES = 3  # parts of the track that are tried, each after the break of the one before
 
 Duration = tuple[int, float]  # frames up to the first break, minus the rms distance in diameters
 
@@ -47,16 +48,20 @@ class FreeConstants:
 
 
 def has_visible_gravity(model: ForwardModel) -> bool:
-    """Whether a factor on gravity or the fields changes anything that can be seen."""
+    """Whether a factor on gravity or on the fields changes anything that can be seen."""
     if model.world is None:
         return bool(model.scene.fields)
-    return bool(np.any(model.world.gravity))  # what presses onto a table acts through friction, which has no scale
+    return bool(np.any(model.world.gravity))  # gravity onto a table acts through friction, which has no scale
 
 
 def best_constants(clip: Clip, context: int, model: ForwardModel, seen: PlacedBodies) -> FreeConstants:
-    """The free constants under which a track lasts longest; the scene's own unless others last MARGIN s longer.
+    """The free constants under which the first segment lasts longest; the scene's own unless MIN_GAIN s are gained.
 
-    context: frames. model: of the clip's own scene.
+    Args:
+        clip: The clip.
+        context: Number of context frames.
+        model: Forward model of the clip's own scene.
+        seen: Positions of the bodies.
     """
     found = FreeConstants(model)
     if has_visible_gravity(model) and not seen.tells_forces:
@@ -93,7 +98,10 @@ def best_constants(clip: Clip, context: int, model: ForwardModel, seen: PlacedBo
 
 
 def best_factor(model: ForwardModel, seen: PlacedBodies) -> float | None:
-    """The factor in RANGE under which first segments last longest, 1 unless by MARGIN s; None where nothing pulls."""
+    """The factor in FACTOR_RANGE under which first segments last longest, 1 unless MIN_GAIN s are gained.
+
+    None where gravity or fields change nothing that can be seen.
+    """
     if not has_visible_gravity(model):
         return None
     low, high = np.log(FACTOR_RANGE[0]), np.log(FACTOR_RANGE[1])
@@ -112,9 +120,9 @@ def _search(
     high: float,
     grid: float | None = None,
 ) -> float:
-    """The value in [low, high] under which a track lasts longest, then fits best; `own` unless that is MARGIN s more.
+    """The value in [low, high] under which a segment lasts longest, then fits best; `own` unless MIN_GAIN s are gained.
 
-    What breaks early under every value decides nothing: then the track behind that break is asked.
+    A break that comes early under every value decides nothing. Then the track after that break is tried.
     """
     dt, total = float(seen.times[1] - seen.times[0]), len(seen.times)
     for _ in range(MAX_STRETCHES):
@@ -144,7 +152,7 @@ def _handover(seen: PlacedBodies) -> int:
 
 
 def _from_frame(seen: PlacedBodies, frame: int) -> PlacedBodies:
-    """What is seen from a frame on."""
+    """The same bodies, placed from a frame on only."""
     position = seen.position.copy()
     position[:frame] = np.nan
     return replace(seen, position=position, start=np.maximum(seen.start, frame))

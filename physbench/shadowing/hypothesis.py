@@ -1,4 +1,4 @@
-"""A hypothesis about a track: which lawful arc each body follows from when to when; and its simulation."""
+"""What a track is compared with: arcs, one lawful motion of a body each, and their simulation together."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from physbench.shadowing.placed_bodies import PlacedBodies
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-FREE = -1  # face of an arc that begins in free motion
+FREE = -1  # `Arc.face` of an arc that begins in free motion
 
 
 @dataclass(frozen=True, eq=False)
 class Arc:
-    """A body's lawful motion from a frame on. Numbers: x, y m, vx, vy m/s; on a face: way along it m, speed m/s."""
+    """A body's lawful motion from a frame on, given by numbers: x, y m, vx, vy m/s; on a face: m and m/s along it."""
 
     disc: int
-    first: int  # frame at which it has the state
+    first: int  # frame at which its numbers hold
     last: int  # first frame that it does not explain
     face: int  # on which it rests or rolls, or FREE
     numbers: Array  # (4,) or (2,)
 
 
 class Hypothesis:
-    """What is seen of a scene, its forward model, and how candidates are simulated."""
+    """The placed bodies of a scene, its forward model, and the simulation of arcs."""
 
     def __init__(self, model: ForwardModel, seen: PlacedBodies, factor: float | None = None) -> None:
-        """factor: times gravity or the strength of the fields; None: as the scene says."""
+        """factor: multiplies gravity or the strength of the fields; None: 1."""
         self.forward, self.seen = model, seen
         self.simulator = model.simulator(None if factor is None else np.array([factor]))
         self.work = 0  # bodies x candidates x physics steps simulated so far
@@ -45,7 +45,7 @@ class Hypothesis:
             self.floor = int(press.argmax()) if press.max() > 1e-9 else -1
 
     def state(self, disc: int, face: int, numbers: Array) -> Array:
-        """States (K, 6) from the numbers (K, p) of arcs. A body begins with the spin of rolling, where that matters."""
+        """States (K, 6) from the numbers (K, p) of arcs. With friction a body begins with the spin of rolling."""
         world = self.forward.world
         if face == FREE:
             state = np.concatenate([numbers, np.zeros((len(numbers), 2))], axis=-1)
@@ -62,7 +62,7 @@ class Hypothesis:
         )
 
     def numbers(self, face: int, position: Array, velocity: Array) -> Array:
-        """Numbers (p,) of an arc from a place (2,) m and a velocity (2,) m/s."""
+        """Numbers (p,) of an arc from a position (2,) m and a velocity (2,) m/s."""
         if face == FREE:
             return np.concatenate([position, velocity])
         world = self.forward.world
@@ -70,11 +70,11 @@ class Hypothesis:
         return np.array([world.tangent[face] @ position, world.tangent[face] @ velocity])
 
     def simulate(self, arcs: Sequence[Arc], end: int) -> Trajectory:
-        """Simulate a hypothesis up to frame `end`, once."""
+        """Simulate arcs up to frame `end`."""
         return self.run(self.changes(arcs, [arc.numbers[None] for arc in arcs], 0, arcs), self._step(end))
 
     def run(self, changes: Sequence[Intervention], end: int, smooth: bool = False) -> Trajectory:
-        """Simulate from the first change to step `end`, and count the work."""
+        """Simulate from the first intervention to step `end`, and count the work."""
         candidates = max((len(c.value) for c in changes if c.kind == "state" and c.value is not None), default=1)
         begin = min((c.step for c in changes), default=end)
         self.work += len(self.seen.diameter) * candidates * max(end - begin, 0)
@@ -83,10 +83,10 @@ class Hypothesis:
     def changes(
         self, arcs: Sequence[Arc], numbers: Sequence[Array], since: int, every: Sequence[Arc]
     ) -> list[Intervention]:
-        """Changes from frame `since` on that stand for arcs with numbers (K, p) each, `every` arc there is considered.
+        """Interventions from frame `since` on that stand for arcs with numbers (K, p) each. every: all arcs.
 
-        A body goes on as it was until its next arc begins, so that others meet it in between; without a next one
-        it is gone.
+        A body continues its arc until its next one begins, so that others can touch it in between. After its last arc
+        it is removed.
         """
         found: list[Intervention] = []
         for arc, value in zip(arcs, numbers, strict=True):
@@ -95,7 +95,7 @@ class Hypothesis:
                 found.append(Intervention(begin, arc.disc, "state", self.state(arc.disc, arc.face, value)))
             if since < arc.last < len(self.seen.times):
                 follows = any(other.disc == arc.disc and other.first >= arc.last for other in every)
-                if not follows and self.forward.world is not None:  # what draws others goes on doing so
+                if not follows and self.forward.world is not None:  # a body that attracts others continues to do so
                     found.append(Intervention(self._step(arc.last), arc.disc, "gone"))
             until = self._step(arc.last) if arc.last < len(self.seen.times) else np.inf
             for push in self.forward.pushes:
@@ -105,7 +105,7 @@ class Hypothesis:
         return found
 
     def frozen(self, trajectory: Trajectory, frame: int, discs: Sequence[int]) -> list[Intervention]:
-        """States of bodies at a frame of the first candidate of a simulation, as changes."""
+        """States of bodies at a frame of the first candidate of a simulation, as interventions."""
         position, velocity, spin = (part[0, 0] for part in trajectory.at(np.array([self.seen.steps[frame]])))
         return [
             Intervention(self._step(frame), n, "state", np.concatenate([position[n], velocity[n], spin[n]])[None])
@@ -114,7 +114,7 @@ class Hypothesis:
         ]
 
     def errors(self, position: Array, frames: slice) -> Array:
-        """Distances (K, F, N) in diameters of places (K, F, N, 2) from what is seen; NaN where either is missing."""
+        """Distances (K, F, N) in diameters of positions (K, F, N, 2) m from the track; NaN where either is missing."""
         away = np.linalg.norm(position - self.seen.position[frames], axis=-1) / self.seen.diameter
         return np.asarray(away)
 

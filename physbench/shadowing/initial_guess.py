@@ -1,4 +1,4 @@
-"""Where an arc may begin: states that fit the next few points under the forces that act there."""
+"""First guesses for an arc: states that fit the next few points under the forces that act there."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from physbench.shadowing.hypothesis import FREE, Arc, Hypothesis
 
 Array = NDArray[np.float64]
 
-GUESS_SPANS = (0.1, 0.17, 0.3, 0.4)  # s of track that give a start
-GUESS_WINDOW = 2.0  # s, within which the points of a start lie
-FACE_DISTANCE = 0.12  # diameters from a face; a body may lie on it
-MAX_SINK = 0.03  # diameters
+GUESS_SPANS = (0.1, 0.17, 0.3, 0.4)  # s of track, each of which gives a guess
+GUESS_WINDOW = 2.0  # s after its first frame within which the points of a guess lie
+FACE_DISTANCE = 0.12  # diameters; a body that is nearer to a face may lie on it
+MAX_SINK = 0.03  # diameters by which a body may lie in a face
 MIN_GUESS_POINTS = 3  # points
 
 
 def initial_guesses(problem: Hypothesis, disc: int, frame: int) -> list[Arc]:
-    """Arcs of a body that may begin at a frame; the best is found by simulating them."""
+    """Arcs of a body that may begin at a frame. Only simulating them tells the best one."""
     seen = problem.seen
     window_end = int(np.searchsorted(seen.times, seen.times[frame] + GUESS_WINDOW + 1e-9))
     known = frame + np.flatnonzero(seen.known[frame:window_end, disc])
@@ -37,7 +37,7 @@ def initial_guesses(problem: Hypothesis, disc: int, frame: int) -> list[Arc]:
             target = seen.position[points, disc] - 0.5 * acceleration * dt[:, None] ** 2
             position, velocity = np.linalg.lstsq(design, target, rcond=None)[0]
             if face == FREE and _sunk(problem, disc, faces[1:], position):
-                continue  # it rests: a fall that fits the points begins below the face
+                continue  # it rests: a fall that fits the points would begin below the face
             found.append(Arc(disc, frame, len(seen.times), face, problem.numbers(face, position, velocity)))
     return found
 
@@ -45,7 +45,7 @@ def initial_guesses(problem: Hypothesis, disc: int, frame: int) -> list[Arc]:
 def _free_acceleration(problem: Hypothesis, disc: int, frame: int, position: Array) -> Array:
     """Acceleration (2,) m/s2 of a free body."""
     positions = np.repeat(position[None], len(problem.seen.diameter), axis=0)
-    if problem.forward.world is None and len(positions) > 1:  # drawn by the other one, as it is seen
+    if problem.forward.world is None and len(positions) > 1:  # attracted by the other one, where that is seen
         for other in range(len(positions)):
             known = np.flatnonzero(problem.seen.known[:, other])
             if other != disc and len(known):
@@ -54,7 +54,7 @@ def _free_acceleration(problem: Hypothesis, disc: int, frame: int, position: Arr
 
 
 def _faces(problem: Hypothesis, disc: int, position: Array) -> list[int]:
-    """Faces that carry a body at places (n, 2)."""
+    """Faces that carry a body at positions (n, 2) m."""
     world = problem.forward.world
     if world is None or not len(world.normal) or not world.collides[disc]:
         return []
@@ -68,7 +68,7 @@ def _faces(problem: Hypothesis, disc: int, position: Array) -> list[int]:
 
 
 def _sunk(problem: Hypothesis, disc: int, faces: list[int], position: Array) -> bool:
-    """Whether a body at a place (2,) m lies in one of the faces that may carry it."""
+    """Whether a body at a position (2,) m lies too deep in one of the faces that may carry it."""
     world = problem.forward.world
     if world is None or not faces:
         return False
@@ -77,7 +77,7 @@ def _sunk(problem: Hypothesis, disc: int, faces: list[int], position: Array) -> 
 
 
 def _face_acceleration(problem: Hypothesis, disc: int, face: int) -> Array:
-    """Acceleration (2,) m/s2 of a body that rolls on a face, or slides where nothing holds it."""
+    """Acceleration (2,) m/s2 of a body that rolls on a face, or slides on it without friction."""
     world = problem.forward.world
     assert world is not None
     free_acceleration = float(world.gravity @ world.tangent[face])

@@ -1,8 +1,8 @@
-"""A track as a chain of lawful segments: one trajectory is extended as long as it stays within the tolerance.
+"""A track as lawful segments with breaks between them, at one tolerance.
 
-Where no trajectory of the scene can go on, that is a break: an event with a body and a time. The chain starts again
-behind it (`restart`). Bodies are simulated together, so that they meet; each has arcs of its own, and only those that
-have met are fitted together.
+Each body follows an arc, which is fitted and extended as long as it stays within the tolerance. Where no arc of the
+scene can go on, there is a break: an event with a body and a time, which `change_point` dates. `segment_init` then
+looks for the next arc. Bodies are simulated together, so that they meet; only bodies that have met are fitted together.
 """
 
 from __future__ import annotations
@@ -26,16 +26,19 @@ from physbench.world.scene import PHYSICS_HZ
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-MAX_BREAKS = 8  # of a body that are followed; what comes after the next one is unexplained
-MAX_MARGIN = 1.2  # s beyond a miss that a fit is pulled by at most
-MAX_FIT_EXCESS = 2.0  # limits by which a least-squares fit may be off for harder ones to be tried
-MAX_MINIMAX = 1.3  # limits; the same of the least largest distance, as far as slopes tell
-RANDOM_CANDIDATES = 24  # random candidates where fits do not go on
-MAX_WORK = 10**8  # bodies x candidates x physics steps of one chain; what is missed by then is not looked behind
-MAX_FITS = 4  # that end at one frame of a body
-MAX_BACKDATING = 1.2  # s before a miss in which the break may lie
-MIN_PRIOR_EXCESS = 0.1  # diameters/s by which a velocity at the start may lie outside of what is declared
-CONTACT_DISTANCE, CONTACT_TIME = 0.15, 0.2  # diameters between bodies, and s before a miss, in which they may have met
+MAX_BREAKS = 8  # of a body; what comes after one more is unexplained
+MAX_MARGIN = 1.2  # s; a fit includes at most so much track after the first miss
+MAX_FIT_EXCESS = 2.0  # limits; where a least-squares fit is further off, no minimax fit is tried
+MAX_MINIMAX = 1.3  # limits; the same for the smallest possible largest distance of linearized motion
+RANDOM_CANDIDATES = 24  # random candidates after the other fits have failed
+MAX_WORK = 10**8  # bodies x candidates x physics steps; afterwards the search ends at every miss
+MAX_FITS = 4  # of a body that end at one frame
+MAX_BACKDATING = 1.2  # s before the first miss in which the break may lie
+MIN_PRIOR_EXCESS = 0.1  # diameters/s by which a first velocity may at least lie outside the declared range
+CONTACT_DISTANCE, CONTACT_TIME = (
+    0.15,
+    0.2,
+)  # diameters between bodies, and s before a miss, within which they may have met
 
 
 @dataclass(frozen=True)
@@ -44,10 +47,10 @@ class Break:
 
     disc: int
     frame: int  # first frame that the arc before misses
-    time: float  # s, first frame that the lawful motion behind it explains better than the one before
+    time: float  # s, first frame that the next lawful motion explains better than the one before
     gross: bool
-    position_jump: float  # diameters between the lawful states before and behind it; NaN: no lawful motion follows
-    velocity_jump: float  # m/s between their velocities; NaN as well
+    position_jump: float  # diameters between the lawful states before and after it; NaN: no lawful motion follows
+    velocity_jump: float  # m/s between their velocities; NaN likewise
 
 
 @dataclass(eq=False)
@@ -59,9 +62,11 @@ class LawfulSegments:
     breaks: list[Break] = field(default_factory=list)
     position: Array = field(default_factory=lambda: np.zeros((0, 0, 2)))  # (T, N, 2) m
     velocity: Array = field(default_factory=lambda: np.zeros((0, 0, 2)))  # (T, N, 2) m/s
-    errors: Array = field(default_factory=lambda: np.zeros((0, 0)))  # (T, N) diameters off what is seen
-    touched: Mask = field(default_factory=lambda: np.zeros((0, 0), dtype=bool))  # (T, N) since the arc began
-    truncated: bool = False  # whether the search was ended by MOST_WORK; what follows is unexplained
+    errors: Array = field(default_factory=lambda: np.zeros((0, 0)))  # (T, N) diameters from the track
+    touched: Mask = field(
+        default_factory=lambda: np.zeros((0, 0), dtype=bool)
+    )  # (T, N) whether the body has touched anything since its arc began
+    truncated: bool = False  # whether MAX_WORK ended the search; what follows is unexplained
 
     def breaks_until(self, disc: int, frame: int) -> list[Break]:
         """Breaks of a body up to a frame."""
@@ -69,12 +74,12 @@ class LawfulSegments:
 
 
 class SegmentSearch:
-    """Makes the chain of a problem at one tolerance."""
+    """Finds the lawful segments of a track at one tolerance."""
 
     def __init__(
         self, problem: Hypothesis, tolerance: float, *, only_first: bool = False, arcs: list[Arc] | None = None
     ) -> None:
-        """only_first: stop at the first break. arcs: a hypothesis to begin with, one arc a body."""
+        """only_first: stop at the first break. arcs: first guesses, one arc a body."""
         self.problem, self.seen = problem, problem.seen
         self.limits = Tolerance(problem.seen, tolerance)
         self.work_limit = problem.work + MAX_WORK
@@ -88,7 +93,7 @@ class SegmentSearch:
         self.rng = np.random.default_rng(0)
 
     def run(self) -> LawfulSegments:
-        """Make the chain; without arcs where nothing is seen that could have one."""
+        """Find the segments; none where too little is seen for any arc."""
         if not self.segments.arcs:
             self.segments.arcs = self.segment_starts.first_arcs()
         self.current = {arc.disc: a for a, arc in enumerate(self.segments.arcs)}
@@ -116,13 +121,13 @@ class SegmentSearch:
                 return
             disc = min(missed, key=lambda n: (missed[n], -np.nan_to_num(errors[missed[n], n])))
             frame = missed[disc]
-            # A fit starts from the state at its first frame; where that rounds a touch to another step, it is no gain.
-            # Two bodies may undo each other's fits in turn: MOST_FITS ends that.
+            # A fit may round a contact to another step and so gain nothing.
+            # Two bodies may undo each other's fits in turn: MAX_FITS ends that.
             again, stalled = stalled == (disc, frame), (disc, frame)
             fits[disc, frame] += 1
             again = again or fits[disc, frame] > MAX_FITS
             if not again and self._improve(disc, frame, trajectory, margin):
-                margin = min(2 * margin, self.limits.frames(MAX_MARGIN))  # what drifts away is followed in larger steps
+                margin = min(2 * margin, self.limits.frames(MAX_MARGIN))  # a slow drift is followed in larger steps
                 continue
             margin, longer = base, margin
             if not again and longer > base and self._improve(disc, frame, trajectory, base):
@@ -133,7 +138,7 @@ class SegmentSearch:
                     return
 
     def _stop_searching(self, missed: dict[int, int]) -> None:
-        """End all that misses where it does, with nothing behind it: the work is spent."""
+        """End every arc that misses, without a next one: the work is spent."""
         segments = self.segments
         segments.truncated = True
         for disc, frame in missed.items():
@@ -143,7 +148,7 @@ class SegmentSearch:
                 segments.breaks.append(Break(disc, frame, float(self.seen.times[frame]), False, np.nan, np.nan))
 
     def _final_fit(self) -> None:
-        """Fit arcs that go on to the end once more to all of their points, where that breaks nothing."""
+        """Fit arcs that last to the end once more to all of their points, unless that causes a miss."""
         left = set(self.current)
         while left:
             trajectory = self._simulate()
@@ -153,7 +158,7 @@ class SegmentSearch:
             numbers = fit.descend(self.limits.points(fit, self.total))
             if self.limits.reach(fit, numbers[None])[0] >= self.total:
                 before, self.segments.arcs = self.segments.arcs, fit.result(numbers)
-                if self._missed(self._errors(self._simulate())):  # somebody else is met now, or is not
+                if self._missed(self._errors(self._simulate())):  # the contacts of another body have changed
                     self.segments.arcs = before
 
     def _record_motion(self) -> None:
@@ -175,7 +180,7 @@ class SegmentSearch:
         segments.position[covered], segments.velocity[covered] = position[0][covered], velocity[0][covered]
 
     def _check_initial_velocities(self) -> None:
-        """A velocity that the context does not show and the task does not declare is a break at the hand-over."""
+        """Add a break at the hand-over for a velocity that neither the context shows nor the task declares."""
         seen, tolerance = self.seen, self.limits.tolerance
         if seen.velocity_prior is None:
             return
@@ -193,7 +198,7 @@ class SegmentSearch:
                     Break(disc, arc.first, 0.0, velocity_jump > GROSS_JUMP * larger, 0.0, velocity_jump)
                 )
 
-    # Where it stands
+    # State of the search
 
     def _simulate(self) -> Trajectory:
         return self.problem.simulate(self.segments.arcs, self.total - 1)
@@ -205,12 +210,12 @@ class SegmentSearch:
         return covered
 
     def _errors(self, trajectory: Trajectory) -> Array:
-        """Distances (T, N) in diameters from the arc that covers a frame; NaN where there is none or no point."""
+        """Distances (T, N) in diameters from the arc that covers a frame; NaN without an arc or a point."""
         errors = self.problem.errors(trajectory.at(self.seen.steps)[0], slice(0, self.total))[0]
         return np.where(self._covered(), errors, np.nan)
 
     def _missed(self, errors: Array) -> dict[int, int]:
-        """First frame that the present arc of a body misses, by body."""
+        """First frame that the current arc of a body misses, by body."""
         found = {}
         for disc, a in self.current.items():
             first = self.segments.arcs[a].first
@@ -220,7 +225,7 @@ class SegmentSearch:
         return found
 
     def _group(self, disc: int, frame: int, trajectory: Trajectory) -> list[int]:
-        """Bodies whose present arcs have met, directly or not, up to a frame."""
+        """Bodies whose current arcs have met `disc`, directly or not, up to a frame."""
         step = self.seen.steps[frame]
         group = {disc}
         grown = True
@@ -234,11 +239,13 @@ class SegmentSearch:
                     group |= {i, j}
                     grown = True
         if self.problem.forward.world is None and len(self.seen.diameter) > 1:
-            group |= {n for n, a in self.current.items() if self.segments.arcs[a].first <= frame}  # drawn all the time
+            group |= {
+                n for n, a in self.current.items() if self.segments.arcs[a].first <= frame
+            }  # they attract each other all the time
         return sorted(group)
 
     def _improve(self, disc: int, frame: int, trajectory: Trajectory, margin: int, hard: bool = False) -> bool:
-        """Fit the arcs of those that have met so that they go on beyond a frame; whether they do."""
+        """Fit the arcs of bodies that have met so that they last beyond a frame; returns whether they do."""
         limits = self.limits
         chosen = [self.current[n] for n in self._group(disc, frame, trajectory)]
         end = min(frame + max(2 * margin, limits.frames(FIRST_FIT_TIME)) + 1, self.total)
@@ -256,7 +263,7 @@ class SegmentSearch:
         yield self.fitted
 
     def _minimax_fits(self, fit: ArcFit, frame: int) -> Iterator[Array]:
-        """Fits that press the largest distance up to a frame down, where slopes say that this may do."""
+        """Fits that reduce the largest distance up to a frame, where the linearized motion leaves hope for that."""
         limits, points = self.limits, self.limits.points(fit, frame + 1)
         if (
             self.excess > MAX_FIT_EXCESS
@@ -275,19 +282,19 @@ class SegmentSearch:
         yield fit.descend(points, best, rounds=3)
 
     def _break(self, disc: int, frame: int, trajectory: Trajectory) -> None:
-        """End the arc of a body at a frame that it misses, and begin the next one."""
+        """End the arc of a body at a frame that it misses, and look for the next one."""
         index = self.current.pop(disc)
         segments = self.segments
         segments.arcs[index] = before = replace(segments.arcs[index], last=frame)
         caused_by_other = (
-            disc in self.seen.too_brief  # it is not judged, and goes on for the sake of those that it meets
+            disc in self.seen.too_brief  # it is not judged; it goes on for the bodies that it meets
             or self._touched_unexplained_body(disc, frame)
             or self._hit_by_unlawful_body(before, frame, trajectory)
         )
         if not caused_by_other and sum(b.disc == disc for b in segments.breaks) >= MAX_BREAKS:
             return
         found = None
-        if (caused_by_other or not self.only_first) and before.first < frame:  # else what is tried again fails again
+        if (caused_by_other or not self.only_first) and before.first < frame:  # else the same search would fail again
             found = self.segment_starts.after(before, frame, segments.arcs, trajectory)
         if found is not None:
             self.current[disc] = len(segments.arcs)
@@ -297,13 +304,13 @@ class SegmentSearch:
         if self.only_first:
             segments.breaks.append(Break(disc, frame, float(self.seen.times[frame]), False, np.nan, np.nan))
             return
-        predicted = int(np.searchsorted(self.seen.times, 1e-9))  # the context is nobody's fault
+        predicted = int(np.searchsorted(self.seen.times, 1e-9))  # a break never lies in the context
         earliest = max(frame - self.limits.frames(MAX_BACKDATING), predicted)
         point = change_point(self.problem, segments.arcs, before, found, trajectory, earliest, self.limits.tolerance)
         segments.breaks.append(Break(disc, frame, point.time, point.gross, point.position_jump, point.velocity_jump))
 
     def _touched_unexplained_body(self, disc: int, frame: int) -> bool:
-        """Whether a body may just have been met by one whose motion nothing explains, so that the break is not its."""
+        """Whether a body may just have been hit by one without a lawful motion, which then causes the break."""
         seen, world = self.seen, self.problem.forward.world
         if world is None:
             return False
@@ -318,15 +325,15 @@ class SegmentSearch:
             met = np.flatnonzero(near[recent:])
             if len(met):
                 apart = np.flatnonzero(~near[: recent + met[-1]])
-                first = int(apart[-1]) + 1 if len(apart) else 0  # when they came near
+                first = int(apart[-1]) + 1 if len(apart) else 0  # when they came near each other
                 if not covered[first, other]:
                     return True
         return False
 
     def _hit_by_unlawful_body(self, arc: Arc, frame: int, trajectory: Trajectory) -> bool:
-        """Whether an arc goes wrong long after it was met by a body that was already off its own lawful motion.
+        """Whether an arc goes wrong long after a contact with a body that was already off its own lawful motion.
 
-        What goes wrong at once was not met at all: that is no excuse.
+        An arc that goes wrong at once does not count: the contact did not happen.
         """
         steps, segments = self.seen.steps, self.segments
         begin, end = steps[arc.first], steps[frame] - CONTACT_TIME / 2 * PHYSICS_HZ

@@ -1,7 +1,7 @@
-"""How long bodies are shown, and must at least be, where the context does not tell how fast they are.
+"""How long bodies are shown, and must at least be shown, where the context does not tell their velocities.
 
-Whoever leaves the image at once has nothing to explain. Of what a picture allows most futures stay for longer. What
-even ground truth shows for a moment only cannot be judged of anybody.
+A body that leaves the image at once has little to explain. Most futures that an image allows stay longer, so that a
+prediction must show bodies for some minimum time. A body that even ground truth shows only for a moment is not judged.
 """
 
 from __future__ import annotations
@@ -21,14 +21,17 @@ from physbench.world.camera import PLANE_AXES
 
 Array = NDArray[np.float64]
 
-PERCENTILE, REQUIRED_SHARE = 10.0, 0.5  # of the visible times of lawful futures, and the share of it that must be shown
+PERCENTILE, REQUIRED_SHARE = (
+    10.0,
+    0.5,
+)  # of the visible times of other draws; the share of that percentile that must be shown
 
 
 def required_visibility(clip: Clip, problem: Hypothesis) -> float:
     """Frames x bodies that a prediction must at least show: half of the 10th percentile of what other draws show.
 
-    They start at the true places with the velocities of other draws of the task; 0 where there are none. Bodies that
-    are not judged do not count.
+    Other draws start at the true positions with their own velocities. The result is 0 where there are none. Bodies
+    that are not judged do not count.
     """
     seen, model = problem.seen, problem.forward
     if seen.sight is None:
@@ -52,9 +55,9 @@ def required_visibility(clip: Clip, problem: Hypothesis) -> float:
 
 
 def briefly_visible(clip: Clip, context: int, model: ForwardModel) -> tuple[int, ...]:
-    """Which bodies of a model ground truth shows, but for less than a segment needs, the context included.
+    """Bodies of a model that ground truth shows for less time than a segment needs, the context included.
 
-    Of those alone whose speed the context does not show. Read off tracks of ground truth: its own would not count.
+    Only bodies whose velocity the context does not show. Tracks of ground truth decide, not those of the prediction.
     """
     from physbench.tracks.tracker import track
 

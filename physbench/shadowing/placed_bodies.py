@@ -1,4 +1,4 @@
-"""What is to be explained: places of bodies over time in the plane of motion, and how well they are known."""
+"""What is to be explained: positions of bodies over time in the plane of motion, and how well they are known."""
 
 from __future__ import annotations
 
@@ -24,69 +24,65 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-CONTEXT_TIME = 0.5  # s before the hand-over that are looked at
-MAX_POSITION_SD = 0.015  # diameters; a place with a larger sd tells presence only
-MIN_POSITION_SD = (
-    0.002  # diameters, the least sd that a place is given: five of it are the smallest tolerance that is read
-)
-MAX_SHIFT = 0.2  # diameters; a larger constant shift of a predicted picture is not taken out
-LIMIT_SDS = 5.0  # a point is not asked to be nearer than this many of its sd
+CONTEXT_TIME = 0.5  # s before the hand-over that are used
+MAX_POSITION_SD = 0.015  # diameters; a position with a larger sd shows presence only
+MIN_POSITION_SD = 0.002  # diameters, the least sd of a position: five of it are the smallest tolerance in use
+MAX_SHIFT = 0.2  # diameters; a larger constant shift of the predicted frames is not removed
+LIMIT_SDS = 5.0  # of a point: a limit is never narrower
 FORCE_TIME, FORCE_POINTS = 0.1, 3  # s and points of context that show which forces act
 
 
 @dataclass(frozen=True, eq=False)
 class PlacedBodies:
-    """Places of N bodies in T frames. Everything but time is in diameters of the body or of shape (T, N)."""
+    """Positions of N bodies in T frames, what is known of them, and what they are judged by."""
 
     times: Array  # (T,) s
     steps: Array  # (T,) physics steps
     position: Array  # (T, N, 2) m in the plane of motion, NaN where not known well enough
     sd: Array  # (T, N) diameters, at least NOISE
     diameter: Array  # (N,) m
-    expected_visible: Mask  # (T, N) where the body is due
+    expected_visible: Mask  # (T, N) where the body should be visible
     present: Mask  # (T, N) where it is present
     start: NDArray[np.intp]  # (N,) first frame in which the body moves freely
-    rests: Mask  # (T, N) where ground truth rests
-    sight: SightModel | None = None  # what the camera sees elsewhere; None: all
-    velocity_prior: VelocityPrior | None = None  # velocities at the hand-over that the task declares; None: any
-    min_visible: float = 0.0  # frames x bodies that must be shown for anything to be said
-    too_brief: tuple[
-        int, ...
-    ] = ()  # bodies that not even ground truth shows for long enough: owed nothing, never broken
+    rests: Mask  # (T, N) where the body rests in ground truth
+    sight: SightModel | None = None  # what the camera would see of other positions; None: everything
+    velocity_prior: VelocityPrior | None = None  # declared velocities at the hand-over; None: any
+    min_visible: float = 0.0  # frames x bodies that must be shown, or all is undetermined
+    too_brief: tuple[int, ...] = ()  # bodies that even ground truth shows too briefly: not judged
 
     @property
     def known(self) -> Mask:
-        """Where there is a place (T, N)."""
+        """Where a position is known (T, N)."""
         return np.isfinite(self.position[..., 0])
 
     @property
     def judged(self) -> Mask:
-        """Which bodies are judged (N,): all that are not `too_brief`."""
+        """Which bodies are judged (N,): all but those in `too_brief`."""
         return ~np.isin(np.arange(len(self.diameter)), self.too_brief)
 
     @property
     def given(self) -> Mask:
-        """Where a context frame gives a place of a body that moves freely (T, N)."""
+        """Where a context frame gives the position of a body that moves freely (T, N)."""
         free = np.arange(len(self.times))[:, None] >= self.start
         return np.asarray(self.known & free & (self.times <= 1e-9)[:, None])
 
     @property
     def tells_velocity(self) -> Mask:
-        """Whether the context tells how fast each body is (N,)."""
+        """Whether the context tells the velocity of each body (N,)."""
         return np.asarray(self.given.sum(axis=0) >= 2)
 
     @property
     def tells_forces(self) -> bool:
-        """Whether the context shows some body for long enough to tell what acts on it."""
+        """Whether the context shows some body for long enough to tell the forces on it."""
         spans = [self.times[column] for column in self.given.T]
         return any(len(span) >= FORCE_POINTS and span[-1] - span[0] >= FORCE_TIME - 1e-9 for span in spans)
 
     @property
     def tolerance_share(self) -> Array:
-        """Share of a tolerance that each point gets (T, N).
+        """Share of a tolerance that applies to each point (T, N).
 
-        1 in predicted frames. In the context less, where it is shorter than CONTEXT: it gives a velocity no more
-        freedom than one of CONTEXT s does.
+        1 in predicted frames. Less in a context that is shorter than CONTEXT_TIME, so that it leaves a velocity no more
+        freedom than a context of CONTEXT_TIME does.
         """
         share = np.ones(self.sd.shape)
         for column, given in zip(share.T, self.given.T, strict=True):
@@ -96,7 +92,7 @@ class PlacedBodies:
         return share
 
     def limit(self, tolerance: float) -> Array:
-        """How far in diameters a lawful motion may be from each point (T, N)."""
+        """Largest distance in diameters of a lawful motion from each point (T, N)."""
         return np.maximum(tolerance * self.tolerance_share, LIMIT_SDS * self.sd)
 
     def until(self, frame: int) -> PlacedBodies:
@@ -107,7 +103,7 @@ class PlacedBodies:
 
 
 def from_tracks(clip: Clip, tracks: Tracks, model: ForwardModel) -> PlacedBodies:
-    """What tracks show of the moving bodies of a clip, its last context frames included."""
+    """Place the moving bodies of a clip by its tracks, the last context frames included."""
     camera = clip.scene.camera
     columns = [clip.tracked.index(i) if i in clip.tracked else -1 for i in model.index]
     if -1 in columns:
@@ -115,7 +111,7 @@ def from_tracks(clip: Clip, tracks: Tracks, model: ForwardModel) -> PlacedBodies
     plane = plane_from_px(camera, clip.spec, _unshifted(clip, tracks))
     centre = plane_from_world(camera, np.asarray(camera.center, dtype=np.float64))
     across = depth_axis(camera)
-    # Behind the plane through the camera's centre things look smaller.
+    # Beyond the plane through the camera's centre things look smaller.
     depth_scale = 1 + looking(camera)[across] * (model.depth - camera.center[across]) / camera.distance
     position = centre + (plane[:, columns] - centre) * depth_scale[:, None]
     diameter = _diameters(clip, model)
@@ -124,7 +120,7 @@ def from_tracks(clip: Clip, tracks: Tracks, model: ForwardModel) -> PlacedBodies
     position = np.where((sd <= MAX_POSITION_SD)[..., None], position, np.nan)
     window = clip.window(tracks.context)
     expected_visible = due(clip, tracks.context)[:, columns]
-    # What the tracker carries over a frame that shows nothing of a body is no presence.
+    # A body that the tracker only carries over a frame without seeing it is not present.
     present = (accounted(clip, tracks) & (located(tracks) | seen(clip, tracks)))[:, columns]
     frames = np.arange(window.start, window.stop)
     return PlacedBodies(
@@ -142,7 +138,7 @@ def from_tracks(clip: Clip, tracks: Tracks, model: ForwardModel) -> PlacedBodies
 
 
 def _present(present: Mask, known: Mask, times: Array) -> Mask:
-    """Where a body counts as present (T, N): a stretch without a sure place is forgiven for VAGUE s."""
+    """Where a body counts as present (T, N): at most VAGUE s in a row without a known position."""
     present = present.copy()
     dt = float(times[1] - times[0]) if len(times) > 1 else 0.0
     for column, vague in zip(present.T, (present & ~known).T, strict=True):
@@ -152,9 +148,9 @@ def _present(present: Mask, known: Mask, times: Array) -> Mask:
 
 
 def offset(clip: Clip, tracks: Tracks) -> Array:
-    """Shift (2,) of the predicted picture in diameters of the fixed bodies that are tracked, median; NaN without one.
+    """Median shift (2,) of the predicted frames, in diameters of the fixed bodies that are tracked; NaN without one.
 
-    What draws others is such a body: their lawful motion is about the place where it is seen.
+    A star is such a body: the lawful motion of others is about the position where it is seen.
     """
     fixed = [k for k, body in enumerate(clip.tracked_bodies) if body.role == "fixed"]
     window, predicted = clip.window(tracks.context), slice(tracks.context, None)
@@ -165,9 +161,9 @@ def offset(clip: Clip, tracks: Tracks) -> Array:
 
 
 def _unshifted(clip: Clip, tracks: Tracks) -> Array:
-    """Positions (T, K, 2) px without a small constant shift of the predicted picture.
+    """Positions (T, K, 2) px without a small constant shift of the predicted frames.
 
-    The context is not the model's and stays as it is. A larger shift is no fault of drawing.
+    The context is given and stays as it is. A larger shift is not an inaccuracy of drawing and stays, too.
     """
     shift = offset(clip, tracks)
     position = tracks.position.copy()
@@ -184,22 +180,22 @@ def _diameters(clip: Clip, model: ForwardModel) -> Array:
 
 
 def _start(clip: Clip, model: ForwardModel, times: Array) -> NDArray[np.intp]:
-    """First of the frames at times (T,) s in which each body (N,) moves freely and is looked at."""
+    """First of the frames at times (T,) s in which each body (N,) moves freely and is used."""
     released = [clip.scene.bodies[i].release for i in model.index]
     since = np.array([-CONTEXT_TIME if time is None else max(time, -CONTEXT_TIME) for time in released])
     return np.asarray(np.searchsorted(times, since - 1e-9))
 
 
 def _resting(clip: Clip, model: ForwardModel) -> Mask:
-    """Where ground truth stands still (T, N)."""
+    """Where a body stands still in ground truth (T, N)."""
     velocity = np.linalg.norm(clip.states[:, list(model.index), 7:10], axis=-1)
     return np.asarray(velocity < 0.1 * _diameters(clip, model))
 
 
 def from_states(clip: Clip, times: Array, states: Array, model: ForwardModel) -> PlacedBodies:
-    """What predicted states (T, N, 13) at times (T,) s say of the moving bodies of a clip.
+    """Place the moving bodies of a clip by predicted states (T, N, 13) at times (T,) s.
 
-    A body that leaves its plane of motion by more than SURE diameters has no place there.
+    A body that leaves its plane of motion by more than MAX_POSITION_SD diameters has no position there.
     """
     camera, index = clip.scene.camera, list(model.index)
     diameter = _diameters(clip, model)

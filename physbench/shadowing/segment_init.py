@@ -1,4 +1,4 @@
-"""Where and how a body's next lawful arc begins: at the start of a track, and behind a break."""
+"""Where and how a body's next lawful arc begins: at the start of a track, and after a break."""
 
 from __future__ import annotations
 
@@ -16,36 +16,36 @@ from physbench.shadowing.tolerance import Tolerance
 Array = NDArray[np.float64]
 
 MIN_SEGMENT_TIME = 0.3  # s of a segment that counts
-MIN_SEGMENT_POINTS = 4  # of such a segment: two more than tell its four numbers
-FIT_MARGIN = 0.07  # s beyond the first miss that a fit is pulled by
-FIRST_FIT_TIME = 0.3  # s that a new arc is fitted to
-MIN_PROMISE = 0.1  # s that a guess must hold to be fitted
-MAX_GUESS_EXCESS = 4.0  # limits by which the best guess may be off within LEAST_SPAN to be fitted
-DELAYS = (0, 1, 2, 4, 7, 11, 16)  # thirtieths of a second by which a new start is sought later and later
-LATER_DELAY = 0.25  # s by which it is from then on
-MAX_VAIN_STARTS = 16  # of a body that are sought in vain; what comes after them is unexplained
+MIN_SEGMENT_POINTS = 4  # of a segment that counts: 8 numbers, 4 more than its start has
+FIT_MARGIN = 0.07  # s of track after the first miss that a fit includes
+FIRST_FIT_TIME = 0.3  # s of track to which a new arc is fitted
+MIN_PROMISE = 0.1  # s; a guess that holds for less is not fitted
+MAX_GUESS_EXCESS = 4.0  # limits; a best guess that is further off within MIN_SEGMENT_TIME is not fitted
+DELAYS = (0, 1, 2, 4, 7, 11, 16)  # thirtieths of a second after a break at which a new arc is sought
+LATER_DELAY = 0.25  # s between further attempts
+MAX_VAIN_STARTS = 16  # of a body; what comes after them is unexplained
 
-VELOCITY_LOOKBACK = 2  # frames before a start whose speed is tried, too
+VELOCITY_LOOKBACK = 2  # frames before a start whose velocity is tried, too
 
-Value = tuple[int, float]  # first frame that an arc misses, minus the rms distance up to there: the larger the better
+Value = tuple[int, float]  # first frame that an arc misses, minus the rms distance before it: larger is better
 
 
 def is_long_enough(times: Array) -> bool:
-    """Whether places at times (n,) s, ascending, are enough for a segment that counts."""
+    """Whether positions at times (n,) s, ascending, are enough for a segment that counts."""
     return bool(len(times) >= MIN_SEGMENT_POINTS and times[-1] - times[0] >= MIN_SEGMENT_TIME - 1e-9)
 
 
 class SegmentStarts:
-    """Looks for arcs of a problem at one tolerance."""
+    """Looks for first and next arcs at one tolerance."""
 
     def __init__(self, problem: Hypothesis, limits: Tolerance, work_limit: int) -> None:
-        """most: work of the problem behind which nothing is sought any more."""
+        """work_limit: work of the problem at which the search ends."""
         self.problem, self.seen, self.limits, self.work_limit = problem, problem.seen, limits, work_limit
-        self.truncated = False  # whether work ended a search
+        self.truncated = False  # whether the limit of work ended a search
         self._vain = [0] * len(problem.seen.diameter)
 
     def first_arcs(self) -> list[Arc]:
-        """First arcs of all bodies that have one, each fitted beside first guesses for the others."""
+        """First arcs of all bodies that have one, each fitted while the others follow their first guesses."""
         arcs: list[Arc] = []
         for disc, first in enumerate(self.seen.start.tolist()):
             for frame in (first + np.flatnonzero(self.seen.known[first:, disc])).tolist():
@@ -63,9 +63,9 @@ class SegmentStarts:
         return arcs
 
     def after(self, old: Arc, frame: int, arcs: Sequence[Arc], trajectory: Trajectory) -> Arc | None:
-        """The next arc of a body that lasts, from a frame on; `old`: the arc before, one of `arcs`.
+        """The next arc of a body that is long enough, from a frame on; None where there is none.
 
-        way: a simulation in which the body goes on in its old arc.
+        old: the arc before, one of `arcs`. trajectory: a simulation in which the body continues its old arc.
         """
         disc, total = old.disc, self.limits.total
         known = np.flatnonzero(self.seen.known[:, disc])
@@ -98,7 +98,7 @@ class SegmentStarts:
         return arc if lasted >= MIN_SEGMENT_TIME - 1e-9 and points >= MIN_SEGMENT_POINTS else None
 
     def _continued(self, old: Arc, frame: int, trajectory: Trajectory) -> list[Arc]:
-        """Starts for a body that something meets at once: with the speed that it had, and with that of two points."""
+        """Guesses for a body that soon touches something: with its velocity before, and with that of two points."""
         seen, n = self.seen, old.disc
         recent = max(frame - VELOCITY_LOOKBACK, old.first)  # in between the old arc may have met something
         old_velocities = trajectory.at(seen.steps[[recent, frame]])[1][0, :, n]
@@ -123,9 +123,9 @@ class SegmentStarts:
         trajectory: Trajectory | None,
         first: bool = False,
     ) -> tuple[Value, Arc]:
-        """The arc that holds longest of those that fits from guesses reach, in its place among the others.
+        """Fit guesses, and return the arc that holds longest beside the other arcs.
 
-        way: a simulation up to the frame. first: it is the first arc of its body, which it has in any case.
+        trajectory: a simulation up to the frame. first: it is the first arc of its body, which always gets one.
         """
         limits, disc = self.limits, guesses[0].disc
         end = min(frame + max(2 * limits.frames(FIRST_FIT_TIME), MIN_SEGMENT_POINTS + 2), limits.total)
@@ -154,16 +154,16 @@ class SegmentStarts:
         return best
 
     def _trajectory_to(self, frame: int, arcs: Sequence[Arc]) -> Trajectory | None:
-        """A simulation of arcs up to a frame; None where nothing has begun by then."""
+        """A simulation of arcs up to a frame; None where none has begun by then."""
         begun = [arc for arc in arcs if arc.first <= frame]
         return self.problem.simulate(begun, frame) if begun else None
 
     def _guess_durations(
         self, guesses: Sequence[Arc], around: Sequence[Arc], index: int, trajectory: Trajectory | None, end: int
     ) -> tuple[list[Value], float]:
-        """How long each guess holds in the place `index` among other arcs. All begin at one frame.
+        """How long each guess holds at position `index` among other arcs; all begin at one frame.
 
-        And the least over the guesses of the largest distance, in limits, within the span of the shortest segment.
+        Also the smallest, over the guesses, of the largest distance in limits within MIN_SEGMENT_TIME.
         """
         values: list[Value] = [(0, -np.inf)] * len(guesses)
         disc, first = guesses[0].disc, guesses[0].first

@@ -1,4 +1,4 @@
-"""Shadowing of a clip's tracks or of states: the one entry for scorers."""
+"""Shadowing of tracks or of states: the entry points of this package."""
 
 from __future__ import annotations
 
@@ -26,13 +26,15 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Shadowing:
-    """What shadowing says of one prediction. Shares are 0..1 of due object-time, means over the rungs."""
+    """What shadowing finds in one prediction. Shares are 0..1 of counted object-time, means over tolerance levels."""
 
     problem: Hypothesis
     levels: tuple[ToleranceLevel, ...]
-    factor: float  # by which gravity or the strength of fields was multiplied; 1 as the scene says
-    parameters: Mapping[str, float] = field(default_factory=dict)  # of the task that were freed and differ from its own
-    offset: float = float("nan")  # diameters by which fixed bodies are off; NaN where none is tracked
+    factor: float  # on gravity or the strength of fields; 1 unless it was free
+    parameters: Mapping[str, float] = field(
+        default_factory=dict
+    )  # of the task that were free and differ from the clip's own
+    offset: float = float("nan")  # diameters by which fixed bodies are shifted; NaN where none is tracked
 
     @property
     def explained(self) -> float:
@@ -41,7 +43,7 @@ class Shadowing:
 
     @property
     def shadowed(self) -> float:
-        """Shadowing time S as a share of the due time."""
+        """Shadowing time S as a share of the counted time."""
         return float(np.mean([level.shadowed for level in self.levels]))
 
     @property
@@ -51,12 +53,15 @@ class Shadowing:
 
     @property
     def explained_after_handover(self) -> float:
-        """E where a jump at the hand-over is forgiven."""
+        """E where a break within HANDOVER_WINDOW s of the hand-over is forgiven."""
         return float(np.mean([level.explained_after_handover for level in self.levels]))
 
     @property
     def handover_discontinuity(self) -> tuple[float, float]:
-        """Largest jumps of the join in diameters and in m/s, smallest rung; 0 without one, NaN where none lasts."""
+        """Largest jumps within HANDOVER_WINDOW s of the hand-over in diameters and m/s, at the smallest tolerance.
+
+        0 without such a break, NaN where no lawful motion follows any of them.
+        """
         bodies = range(len(self.problem.seen.diameter))
         handover_breaks = [
             b for b in (tolerance_levels.handover_break(self.levels[0].segments, n) for n in bodies) if b is not None
@@ -70,26 +75,33 @@ class Shadowing:
 
     @property
     def truncated(self) -> bool:
-        """Whether the search of some rung was ended by its limit of work, so that some of it is unexplained."""
+        """Whether the limit of work ended the search at some tolerance level, so that part of it is unexplained."""
         return any(level.segments.truncated for level in self.levels)
 
     @property
     def jitter(self) -> float:
-        """Rms distance in diameters that changes from frame to frame; NaN where little is explained."""
+        """Rms in diameters of the distance that changes from frame to frame; NaN where little is explained."""
         return tolerance_levels.jitter(self.levels[-1].segments, self.problem.seen)
 
     @cached_property
     def strength(self) -> float:
-        """The smallest tolerance in diameters at which there is no break; costs as much as all the rest."""
+        """The smallest tolerance in diameters without a break; costs as much time as all the rest."""
         return tolerance_levels.strength(self.problem)
 
 
 def shadow(
     clip: Clip, tracks: Tracks, *, free: bool = False, tolerances: tuple[float, ...] = TOLERANCES
 ) -> Shadowing | None:
-    """Shadow the tracks of a prediction, or None where the scene has no forward model that is fast enough.
+    """Shadow the tracks of a prediction.
 
-    free: the reading with unseen constants, see `unseen`; they stay the scene's own where the context shows them.
+    Args:
+        clip: The clip.
+        tracks: What was tracked in the predicted frames, context included.
+        free: Whether constants that the context does not show may differ from the scene's own, see `free_constants`.
+        tolerances: In diameters, ascending.
+
+    Returns:
+        What was found; None where `why_not` gives a reason.
     """
     model = forward_model_of(clip)
     if model is None:
@@ -105,10 +117,16 @@ def shadow(
 def shadow_states(
     clip: Clip, times: Array, states: Array, *, tolerances: tuple[float, ...] = TOLERANCES
 ) -> Shadowing | None:
-    """Shadow predicted states without the camera.
+    """Shadow predicted states, without a camera.
 
-    times: (T,) s ascending, evenly spaced; states: (T, N, 13) of all bodies, positions in m. Frames up to 0 s are
-    context. None as in `shadow`.
+    Args:
+        clip: The clip.
+        times: (T,) s, ascending and evenly spaced. Frames up to 0 s are context.
+        states: (T, N, 13) of all bodies, in m and m/s.
+        tolerances: In diameters, ascending.
+
+    Returns:
+        What was found; None where `why_not` gives a reason.
     """
     model = forward_model_of(clip)
     if model is None:
@@ -121,7 +139,7 @@ def shadow_states(
 
 
 def place_bodies(clip: Clip, tracks: Tracks, model: ForwardModel) -> PlacedBodies:
-    """What tracks show, and what the task declares of what the context does not."""
+    """Place bodies by tracks, with what the task declares about velocities that the context does not show."""
     seen = from_tracks(clip, tracks, model)
     if seen.tells_velocity.all():
         return seen
@@ -133,7 +151,7 @@ def place_bodies(clip: Clip, tracks: Tracks, model: ForwardModel) -> PlacedBodie
 
 
 def why_not(clip: Clip) -> str | None:
-    """Why a clip cannot be shadowed, in words for a report; None where it can."""
+    """Why a clip cannot be shadowed, in words for reports; None where it can."""
     try:
         _model_of(clip)
     except Unsupported as error:

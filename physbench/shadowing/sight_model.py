@@ -1,4 +1,4 @@
-"""What a camera would see of bodies at other places than the true ones: behind a screen, outside the image."""
+"""What a camera would see of bodies at other positions than the true ones: behind a screen, outside the image."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ from physbench.world.geometry import rotate
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-SHARE_MARGIN = 0.1  # of a disc; an arc is a tolerance off, and so is what it shows
+SHARE_MARGIN = 0.1  # of a disc, by which its visible share may be wrong, since an arc is off by a tolerance
 RINGS = ((0.0, 1), (0.4, 6), (0.7, 10), (0.92, 14))  # radii and numbers of the points that stand for a disc
 
 
 @dataclass(frozen=True, eq=False)
 class SightModel:
-    """The image's window and what stands in front of N bodies in T frames, as it looks in the plane of motion."""
+    """The image's window and the screens in front of N bodies in T frames, as they appear in the plane of motion."""
 
     centre: Array  # (2,) m
     half: Array  # (2,) m, half of the window
-    scale: Array  # (N,) by which what lies in a body's plane looks smaller
+    scale: Array  # (N,) apparent size of what lies in a body's plane over its true size
     radius: Array  # (N,) m
-    middle: Array  # (T, S, 2) m of the screens; NaN where one is not there
+    middle: Array  # (T, S, 2) m of the screens; NaN where one is absent
     side: Array  # (S, 2) unit, along the first side of a screen
     reach: Array  # (T, S, 2) m, half of its sides
     nearer: Mask  # (S, N) whether a screen stands nearer to the camera than a body
 
     def apparent_position(self, position: Array) -> Array:
-        """Where places (..., N, 2) m in the planes of the bodies are seen in the plane of motion (..., N, 2) m."""
+        """Where positions (..., N, 2) m in the planes of the bodies appear in the plane of motion (..., N, 2) m."""
         return np.asarray(self.centre + (position - self.centre) * self.scale[:, None])
 
     def inside(self, position: Array) -> Mask:
-        """Whether bodies at places (..., N, 2) m have their middles in the image (..., N); not where NaN."""
+        """Whether the centres of bodies at positions (..., N, 2) m are in the image (..., N); False where NaN."""
         with np.errstate(invalid="ignore"):
             return np.asarray((np.abs(self.apparent_position(position) - self.centre) <= self.half).all(axis=-1))
 
     def visible_share(self, position: Array, frames: slice = slice(None)) -> Array:
-        """Visible share (K, F, N) of discs at places (K, F, N, 2) m in frames; 0 outside the image and where NaN."""
+        """Visible share (K, F, N) of discs at positions (K, F, N, 2) m in frames; 0 outside the image and where NaN."""
         centre = self.apparent_position(position)
         radius = self.radius * self.scale
         points = centre[..., None, :] + radius[:, None, None] * _POINTS  # (K, F, N, P, 2)
@@ -60,7 +60,7 @@ class SightModel:
         return np.asarray(np.where(self.inside(position), seen.mean(axis=-1), 0.0))
 
     def excused(self, position: Array) -> Mask:
-        """Where discs at places (T, N, 2) m need not be seen (T, N)."""
+        """Where discs at positions (T, N, 2) m need not be visible (T, N)."""
         found = self.visible_share(position[None])[0] < DUE_SHARE + SHARE_MARGIN
         return np.asarray(found & np.isfinite(position[..., 0]))
 
@@ -82,8 +82,8 @@ def sight_model(
 ) -> SightModel:
     """What a clip's camera sees of bodies index (N,) at depth (N,) m along the view axis, in frames (T,) of the clip.
 
-    Screens are the drawn boxes that do not move by themselves. One that is not only turned in the plane of motion, but
-    leans towards the camera, counts as its bounding rectangle.
+    Screens are the drawn boxes that do not move by themselves. A screen that leans towards the camera counts as its
+    bounding rectangle.
     """
     camera, across = clip.scene.camera, depth_axis(clip.scene.camera)
     towards = float(looking(camera)[across])

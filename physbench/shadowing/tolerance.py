@@ -1,4 +1,4 @@
-"""How far from what is seen a lawful motion may be, and where candidates exceed it."""
+"""How far a lawful motion may be from the track, and where candidates exceed it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from physbench.shadowing.placed_bodies import PlacedBodies
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-MAX_PRESSURE_RATIO = 3.0  # of the limit; errors beyond it press a fit no harder
+MAX_PRESSURE_RATIO = 3.0  # of the limit; larger errors get no more weight
 
 
 class Tolerance:
-    """The limits of what is seen at one tolerance."""
+    """The limits of all points of a track at one tolerance."""
 
     def __init__(self, seen: PlacedBodies, tolerance: float) -> None:
         """tolerance: diameters."""
@@ -29,12 +29,12 @@ class Tolerance:
         return max(1, round(seconds * self.fps))
 
     def misses(self, errors: Array, first: int, disc: int) -> Mask:
-        """Which errors (..., F) in diameters, from frame `first` on, are beyond the limit; NaN at a point is."""
+        """Which errors (..., F) in diameters, from frame `first` on, exceed the limit; NaN at a point does."""
         part = slice(first, first + errors.shape[-1])
         return np.asarray(self.seen.known[part, disc] & ~(errors <= self.limit[part, disc]))
 
     def reach(self, fit: ArcFit, numbers: Array) -> NDArray[np.intp]:
-        """First frame (K,) that some fitted arc misses; the end of the simulated frames where there is none."""
+        """First frame (K,) that some fitted arc misses; the end of the simulated frames where none is missed."""
         errors = fit.errors(numbers)
         reach = np.full(len(numbers), fit.frames.stop)
         for c in fit.chosen:
@@ -46,7 +46,7 @@ class Tolerance:
         return reach
 
     def excess(self, fit: ArcFit, numbers: Array, end: int) -> Array:
-        """Largest distances (K,) of fitted arcs from what is seen before frame `end`, in limits; inf where none is."""
+        """Largest distances (K,) of fitted arcs from points before frame `end`, in limits; inf where it is absent."""
         part = slice(fit.since, end)
         mask = self.points(fit, end)[: end - fit.since] & self.seen.known[part]
         share = fit.errors(numbers)[:, : end - fit.since] / self.limit[part]
@@ -61,7 +61,7 @@ class Tolerance:
         return mask
 
     def pressure(self, fit: ArcFit, numbers: Array) -> Array:
-        """Factors of weights (F, N) that press a fit towards the smallest largest distance."""
+        """Factors of weights (F, N) that move a fit towards the smallest largest distance."""
         errors = np.nan_to_num(fit.errors(numbers[None])[0], nan=0.0)
         share = errors / self.limit[fit.frames]
         return np.asarray(1 + 3 * np.minimum(share, MAX_PRESSURE_RATIO) ** 2)

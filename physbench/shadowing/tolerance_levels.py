@@ -1,8 +1,8 @@
-"""What chains of lawful segments say: explained share, shadowing time, breaks, join, jitter, strength.
+"""What lawful segments say: explained share, shadowing time, breaks, discontinuity at the hand-over, jitter, strength.
 
-Definitions: the shares are of due object-time. A segment counts with 2^-(breaks of its body before it), a gross break
-counting GROSS times; too short a segment is undetermined, which is unexplained. Where the unbroken arc of a body that
-is not seen is hidden or outside the image, the body is excused: that time is not due.
+Shares are of counted object-time. A segment has the weight 2^-(breaks of its body before it), where a gross break
+counts as GROSS_BREAKS. A segment that is too short is undetermined, which is unexplained. Where the unbroken arc of a
+body that is not seen is hidden or outside the image, the body is excused: that time is not counted.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 TOLERANCES = (0.03, 0.08, 0.2)  # diameters
-GROSS_BREAKS = 4  # breaks that a gross one counts
-REST_SPEED, REST_TIME = 0.1, 0.3  # diameters/s and s: a slower track rests
-REST_SLACK = 1.2  # times that: noise may part a lawful motion from ground truth, or from the track, by so much
-HANDOVER_WINDOW = 0.2  # s behind the hand-over; a break there is a jump of the join
-MAX_LOST_TIME = 0.2  # s without a body that is due: it is lost
-STRENGTH_GRID = tuple(0.01 * 1.2**k for k in range(30))  # diameters, of strengths; the last is 1.98
+GROSS_BREAKS = 4  # breaks, as which a gross one counts
+REST_SPEED, REST_TIME = 0.1, 0.3  # diameters/s over s: a slower track rests
+REST_SLACK = 1.2  # times that: noise may change the speed of a lawful motion, or of the track, by so much
+HANDOVER_WINDOW = 0.2  # s after the hand-over; a first break there is a discontinuity of the hand-over
+MAX_LOST_TIME = 0.2  # s without a body that should be visible: it is lost
+STRENGTH_GRID = tuple(0.01 * 1.2**k for k in range(30))  # diameters; the last is 1.98
 
 
 @dataclass(frozen=True, eq=False)
 class ToleranceLevel:
-    """What is lawful at one tolerance. Shares are 0..1."""
+    """What is lawful at one tolerance. Shares are 0..1 of counted object-time."""
 
     tolerance: float  # diameters
-    explained: float  # share of due object-time, weighted
-    shadowed: float  # share of due object-time up to each body's first break
+    explained: float  # share, weighted
+    shadowed: float  # share before each body's first break
     explained_after_handover: (
         float  # as `explained`, where the first break of a body is forgiven if it is one of the join
     )
     breaks: tuple[Break, ...]
-    undetermined: float  # share of due object-time in segments too short to count
+    undetermined: float  # share in segments that are too short to count
     weight: Array  # (T, N) of each frame
     counted: Mask  # (T, N) what the shares are of: due in ground truth and not excused, or shown at a sure place
     segments: LawfulSegments
@@ -54,7 +54,7 @@ class ToleranceLevel:
 
 
 def at_levels(problem: Hypothesis, tolerances: tuple[float, ...] = TOLERANCES) -> tuple[ToleranceLevel, ...]:
-    """Read a track at rising tolerances. What is lawful at one is lawful at all above it."""
+    """Read a track at rising tolerances. What is lawful at one tolerance is lawful at all larger ones."""
     found: list[ToleranceLevel] = []
     for tolerance in tolerances:
         if found and not found[-1].segments.breaks and found[-1].segments.arcs:
@@ -66,9 +66,9 @@ def at_levels(problem: Hypothesis, tolerances: tuple[float, ...] = TOLERANCES) -
 
 
 def read(segments: LawfulSegments, seen: PlacedBodies, tolerance: float) -> ToleranceLevel:
-    """Shares of a chain."""
+    """Shares of lawful segments."""
     weight, first, short = _weights(segments, seen)
-    # What is shown has to be lawful too, where ground truth shows nothing: else coming out of a wall would be free.
+    # A body that is shown must be lawful also where ground truth shows nothing: it may not come out of a wall.
     counted = (seen.expected_visible | _shown(seen)) & ~excused(segments, seen)
     if not _shows_enough(seen):
         weight, first, short = np.zeros_like(weight), np.zeros_like(first), counted
@@ -92,14 +92,14 @@ def read(segments: LawfulSegments, seen: PlacedBodies, tolerance: float) -> Tole
 
 
 def handover_break(segments: LawfulSegments, disc: int) -> Break | None:
-    """The first break of a body behind the hand-over, if it is a jump of the join."""
+    """The first break of a body after the hand-over, if it lies within HANDOVER_WINDOW s of it."""
     later = [b for b in segments.breaks if b.disc == disc and b.time > 1e-9]
     first = min(later, key=lambda b: b.time, default=None)
     return first if first is not None and first.time <= HANDOVER_WINDOW + 1e-9 else None
 
 
 def excused(segments: LawfulSegments, seen: PlacedBodies) -> Mask:
-    """Where a body that is due and not there is lawfully hidden or outside the image (T, N)."""
+    """Where a body that should be visible and is absent is lawfully hidden or outside the image (T, N)."""
     away = seen.expected_visible & ~seen.present & np.isfinite(segments.position[..., 0])
     for n in range(away.shape[1]):
         away[min((b.frame for b in segments.breaks if b.disc == n), default=len(away)) :, n] = False
@@ -109,12 +109,12 @@ def excused(segments: LawfulSegments, seen: PlacedBodies) -> Mask:
 
 
 def _shown(seen: PlacedBodies) -> Mask:
-    """Where a predicted frame shows a body, of those that are judged, at a sure place (T, N)."""
+    """Where a predicted frame shows a judged body at a known position (T, N)."""
     return np.asarray(seen.known & seen.judged & (seen.times > 1e-9)[:, None])
 
 
 def _shows_enough(seen: PlacedBodies) -> bool:
-    """Whether bodies are shown for as long as nearly any lawful future shows them."""
+    """Whether bodies are shown for at least `min_visible` frames."""
     shown = (seen.present | seen.known) & seen.judged & (seen.times > 1e-9)[:, None]
     return int(shown.sum()) >= seen.min_visible
 
@@ -123,7 +123,7 @@ def _weights(segments: LawfulSegments, seen: PlacedBodies) -> tuple[Array, Mask,
     """Weight of each frame, whether it lies before the first break, and whether its segment is too short (T, N)."""
     shape, dt = seen.expected_visible.shape, float(seen.times[1] - seen.times[0])
     weight, first, short = np.zeros(shape), np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
-    # What trembles about a place rests there, if that is the lawful motion within the tolerance.
+    # A track that trembles about a position rests there, if its lawful motion rests.
     still = resting(seen, seen.position) | resting(seen, segments.position, REST_SPEED / REST_SLACK)
     lawfully = resting(seen, segments.position, REST_SLACK * REST_SPEED)
     for arc in segments.arcs:
@@ -131,8 +131,8 @@ def _weights(segments: LawfulSegments, seen: PlacedBodies) -> tuple[Array, Mask,
         before = segments.breaks_until(n, arc.first)
         known = arc.first + np.flatnonzero(seen.known[part, n])
         expected_visible = arc.first + np.flatnonzero(seen.expected_visible[part, n])
-        sure = int(seen.known[expected_visible, n].sum())  # context alone says nothing of what follows
-        # What is due for a moment only, before it is hidden, may be half hidden for nearly all of it.
+        sure = int(seen.known[expected_visible, n].sum())  # context alone tells nothing about what follows
+        # A body that should be visible only for a moment, before it is hidden, may be half hidden most of that time.
         least = (
             min(MIN_SEGMENT_POINTS, len(expected_visible))
             if len(expected_visible) * dt > VAGUE
@@ -146,7 +146,7 @@ def _weights(segments: LawfulSegments, seen: PlacedBodies) -> tuple[Array, Mask,
         )
         weight[part, n] = good * 0.5 ** sum(GROSS_BREAKS if b.gross else 1 for b in before)
         first[part, n] = not before
-    for b in segments.breaks:  # the arc before it goes on to the first point that it misses
+    for b in segments.breaks:  # the arc before it continues to the first point that it misses
         first[seen.times >= b.time - 1e-9, b.disc] = False
     return weight, first, short
 
@@ -154,13 +154,13 @@ def _weights(segments: LawfulSegments, seen: PlacedBodies) -> tuple[Array, Mask,
 def _may_rest(
     segments: LawfulSegments, seen: PlacedBodies, arc: Arc, still: Mask, lawfully: Mask, unbroken: bool
 ) -> Mask:
-    """Frames of an arc in which rest counts.
+    """Frames of an arc in which rest counts as lawful.
 
-    The body came to rest in it, or is seen to rest in the context and was not met, or truly rests.
+    The body came to rest in this arc, or rests in the context and was not touched since, or rests in ground truth.
     """
     n, begin, end = arc.disc, arc.first, arc.last
     speed = np.linalg.norm(segments.velocity[begin:end, n], axis=-1) / seen.diameter[n]
-    moves = (speed > 2 * REST_SPEED) & ~still  # both: a lawful hop below the tolerance is no motion that was shown
+    moves = (speed > 2 * REST_SPEED) & ~still  # both: a lawful hop below the tolerance is not a motion that was shown
     may = (np.maximum.accumulate(moves) & lawfully) | (seen.rests & seen.expected_visible)[begin:end, n]
     if unbroken and _rested(seen, n):
         may = may | ~segments.touched[begin:end, n]
@@ -179,7 +179,7 @@ def _rested(seen: PlacedBodies, disc: int) -> bool:
 
 
 def resting(seen: PlacedBodies, position: Array, slow: float = REST_SPEED) -> Mask:
-    """Where places (T, N, 2) m move by less than `slow` diameters/s in SLOW_TIME (T, N)."""
+    """Where positions (T, N, 2) m move by less than `slow` diameters/s in REST_TIME (T, N)."""
     dt = float(seen.times[1] - seen.times[0])
     half = max(1, round(REST_TIME / 2 / dt))
     at = np.arange(len(seen.times))
@@ -192,7 +192,7 @@ def resting(seen: PlacedBodies, position: Array, slow: float = REST_SPEED) -> Ma
 
 
 def jitter(segments: LawfulSegments, seen: PlacedBodies) -> float:
-    """Rms in diameters of what of a track's distance from its lawful arcs changes from frame to frame.
+    """Rms in diameters of the part of a track's distance from its lawful arcs that changes from frame to frame.
 
     d = r(t) - (r(t - 1) + r(t + 1)) / 2; the rms of d over sqrt(3 / 2) is the sd per coordinate of independent noise.
     NaN where no three frames in a row are explained.
@@ -206,7 +206,8 @@ def jitter(segments: LawfulSegments, seen: PlacedBodies) -> float:
 def strength(problem: Hypothesis) -> float:
     """The smallest tolerance, on the grid 0.01 x 1.2^k diameters, at which a clip has no break; at most 2.
 
-    It is 2 where a body that is due and not excused is not there, or in no segment that counts, for LOST s.
+    It is 2 where a body that should be visible and is not excused is absent, or in no segment that counts, for
+    MAX_LOST_TIME s.
     """
     seen = problem.seen
     if not _shows_enough(seen):
@@ -219,7 +220,7 @@ def strength(problem: Hypothesis) -> float:
             low = trial
         else:
             high, best = trial, segments.arcs
-            if seen.velocity_prior is None:  # else what is allowed at the start depends on the tolerance, too
+            if seen.velocity_prior is None:  # else the allowed first velocity depends on the tolerance, too
                 needed = np.where(
                     segments.errors > LIMIT_SDS * seen.sd, segments.errors / np.maximum(seen.tolerance_share, 1e-9), 0.0
                 )
@@ -231,7 +232,7 @@ def strength(problem: Hypothesis) -> float:
 
 
 def _loses(segments: LawfulSegments, seen: PlacedBodies) -> bool:
-    """Whether a chain leaves some body that is due unexplained for LOST s."""
+    """Whether some body that should be visible is unexplained for MAX_LOST_TIME s."""
     _, _, short = _weights(segments, seen)
     gone = (
         seen.expected_visible & ~excused(segments, seen) & (~seen.present | short | np.isnan(segments.position[..., 0]))

@@ -1,4 +1,4 @@
-"""What shadowing found of one prediction, as small arrays: enough to draw its lawful segments and breaks later."""
+"""The trace: what shadowing found in one prediction, as small arrays that draw its lawful segments and breaks later."""
 
 from __future__ import annotations
 
@@ -22,45 +22,48 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float32]
 
-KEPT_WINDOW = 0.4  # s before and behind the moment of a break in which the lawful way is kept
-MAX_KEPT = 8  # breaks of a clip whose lawful way is kept
+KEPT_WINDOW = 0.4  # s before and after the moment of a break in which the lawful path is kept
+MAX_KEPT = 8  # breaks of a clip whose lawful path is kept
 
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """R tolerances, T frames of the model's window (context first), N moving bodies that are shadowed, B breaks."""
+    """R tolerance levels, T frames of the model's window (context first), N shadowed moving bodies, B breaks.
+
+    Fields have the names under which they are stored: `rungs` are tolerances, `rung` is the index of one.
+    """
 
     rungs: Array  # (R,) diameters
     columns: NDArray[np.int16]  # (N,) the bodies among the tracked objects
     times: Array  # (T,) s
-    due: NDArray[np.bool_]  # (T, N) what shares are of, at the largest tolerance
-    weight: NDArray[np.float16]  # (R, T, N): 0 unexplained, 2^-k explained behind k breaks
-    rung: NDArray[np.int16]  # (B,) tolerance at which a break was found
+    due: NDArray[np.bool_]  # (T, N) frames that count, at the largest tolerance
+    weight: NDArray[np.float16]  # (R, T, N): 0 unexplained, 2^-k explained after k breaks
+    rung: NDArray[np.int16]  # (B,) index of the tolerance at which a break was found
     body: NDArray[np.int16]  # (B,) 0..N - 1
-    frame: NDArray[np.int16]  # (B,) first frame that belongs to what comes behind it
-    time: Array  # (B,) s at which the motion before and that behind it part
+    frame: NDArray[np.int16]  # (B,) first frame that the motion before it misses
+    time: Array  # (B,) s at which the motions before and after it part
     gross: NDArray[np.bool_]  # (B,)
     jump: Array  # (B,) diameters; NaN where nothing lawful follows
     kick: Array  # (B,) m/s; NaN likewise
-    lawful: Array  # (B, L, 2) px: the lawful way within AROUND s of the moment of a break; NaN where there is none
+    lawful: Array  # (B, L, 2) px: the lawful path within KEPT_WINDOW s of the moment of a break; NaN: none
 
     @property
     def explained(self) -> NDArray[np.float64]:
-        """Weight over time, mean of the tolerances; NaN where a body is not due: (T, N)."""
+        """Weight over time (T, N), mean over the tolerances; NaN where a frame does not count."""
         return np.where(self.due, self.weight.astype(np.float64).mean(axis=0), np.nan)
 
     def begins(self, b: int) -> bool:
-        """Whether nothing comes before a break: what is unlawful is how the motion starts."""
+        """Whether nothing comes before a break: the motion starts unlawfully."""
         return bool(self.time[b] == 0 and self.jump[b] == 0)
 
     def moment(self, b: int) -> int:
-        """Frame at which a break is drawn: that of its time, where the motions part; of a beginning its first one."""
+        """Frame at which a break is drawn: that of its time; of an unlawful start the first frame."""
         return int(self.frame[b]) if self.begins(b) else int(np.argmin(np.abs(self.times - self.time[b])))
 
     def distinct(self) -> list[int]:
-        """Each break once, at the largest tolerance at which it is one: those of larger tolerances first, then in time.
+        """Each break once, at the largest tolerance at which it occurs: by falling tolerance, then by time.
 
-        One within AROUND of another of the same body at a larger tolerance is the same, and in the picture of that.
+        A break within KEPT_WINDOW s of another one of the same body at a larger tolerance is the same break.
         """
         chosen: list[int] = []
         for b in sorted(range(len(self.rung)), key=lambda b: (-int(self.rung[b]), float(self.time[b]))):
@@ -71,7 +74,7 @@ class Trace:
 
 
 def trace(clip: Clip, tracks: Tracks, found: Shadowing | None) -> Trace | None:
-    """The trace of what shadowing found of tracks; None where it found nothing."""
+    """The trace of what shadowing found in tracks; None where there is nothing."""
     if found is None:
         return None
     index = found.problem.forward.index
@@ -94,23 +97,23 @@ def trace(clip: Clip, tracks: Tracks, found: Shadowing | None) -> Trace | None:
     )
     for b in made.distinct()[:MAX_KEPT]:
         r, each = breaks[b]
-        # The scores are there, and one way less must not end a run.
+        # The scores are already known: a path that fails must not end a run.
         with suppress(ArithmeticError, LookupError, RuntimeError, ValueError):
             made.lawful[b] = lawful_path(clip, found, found.levels[r], each, reach, made.moment(b))
     return made
 
 
 def _numbers(values: Sequence[float | None]) -> Array:
-    """NaN for what is not known."""
+    """Values with NaN for what is unknown."""
     numbers = np.array([np.nan if value is None else value for value in values], dtype=np.float32)
     return np.where(np.isfinite(numbers), numbers, np.float32(np.nan))
 
 
 def lawful_path(clip: Clip, found: Shadowing, level: ToleranceLevel, at: Break, reach: int, middle: int) -> Array:
-    """The lawful way (2 reach + 1, 2) px around frame `middle` at a break; NaN where there is none.
+    """The lawful path (2 reach + 1, 2) px around frame `middle` at a break; NaN where there is none.
 
-    The arc in front of the break goes on. Where none leads to it, as at a speed that the task does not declare, it is
-    the arc that begins there.
+    It continues the arc before the break. Where there is none, as at a velocity that the task does not declare, it is
+    the arc that begins at the break.
     """
     problem, total = found.problem, len(found.problem.seen.times)
     way = np.full((2 * reach + 1, 2), np.nan, dtype=np.float32)
@@ -144,7 +147,7 @@ def save_trace(path: Path, found: Trace) -> None:
 
 
 def load_trace(path: Path) -> Trace | None:
-    """Read what `save_trace` wrote; None where there is none that can be read: a report then does without it."""
+    """Read what `save_trace` wrote; None where no readable file is: a report then does without it."""
     try:
         with np.load(path, allow_pickle=False) as data:
             fields: dict[str, Any] = {name: data[name] for name in data.files}

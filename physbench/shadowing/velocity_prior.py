@@ -1,4 +1,4 @@
-"""How fast bodies may be at the hand-over where a context does not show it: what their task declares."""
+"""Which velocities bodies may have at the hand-over where a context does not show them: what their task declares."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from physbench.world.camera import PLANE_AXES
 
 Array = NDArray[np.float64]
 
-PRIOR_DRAWS = 128  # of the task: of further ones one in some 300 lies outside what they show, widened by WIDER
-PRIOR_MARGIN = 0.1  # share of its width by which a range is wider on each side than what they show
+PRIOR_DRAWS = 128  # of the task; one in about 300 further draws lies outside their range, widened by PRIOR_MARGIN
+PRIOR_MARGIN = 0.1  # share of its width by which a range is widened on each side
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +27,7 @@ class VelocityPrior:
     high: Array  # (N, 2)
 
     def outside(self, disc: int, velocity: Array) -> float:
-        """By how many m/s a velocity (2,) lies outside of the range of a body; 0 inside."""
+        """By how many m/s a velocity (2,) m/s lies outside the range of a body; 0 inside."""
         speed = float(np.linalg.norm(velocity))
         beyond = np.maximum(np.maximum(self.low[disc] - velocity, velocity - self.high[disc]), 0.0)
         slow, fast = float(self.slowest[disc]) - speed, speed - float(self.fastest[disc])
@@ -35,10 +35,10 @@ class VelocityPrior:
 
 
 def velocity_prior(clip: Clip, index: tuple[int, ...]) -> VelocityPrior | None:
-    """What the task of a clip declares of the bodies index (N,), read off up to DRAWS other draws with the same bodies.
+    """The velocities at the hand-over that a clip's task declares for bodies index (N,).
 
-    At the hand-over a velocity is that of the declared start after all that has happened by then. The clip's own is
-    always inside. None where the task does not draw such a scene again.
+    They are read off up to PRIOR_DRAWS other draws with the same bodies, after all that happens before the hand-over.
+    The clip's own velocities are always inside. None where the task does not draw these bodies again.
     """
     axes = [7 + axis for axis in PLANE_AXES[clip.scene.camera.view]]
     each = []
