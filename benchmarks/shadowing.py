@@ -3,13 +3,13 @@
     python benchmarks/shadowing.py [--clips 10] [--tasks GLOB] [--split test] [--exact] [--size 128] [--fps 30]
                                    [--context 8] [--frozen SECONDS]
 
-Pictures, rendered or from the clip store, go through the tracker. With --exact the tracker is left out: places have
-0.05 px of noise per coordinate at 128 px wherever ground truth shows enough of a body to place it, are missing
-elsewhere, and presence and hiding are read as ever. --frozen stops every body that many seconds behind the hand-over
-(exact places): what a badly broken clip costs.
+Frames, rendered or from the clip store, go through the tracker. With --exact the tracker is left out: positions have
+0.05 px of noise per coordinate at 128 px where ground truth shows enough of a body to place it, and are missing
+elsewhere; presence and hiding are read as usual. --frozen stops every body that many seconds after the hand-over (exact
+positions) and so measures what a badly broken clip costs.
 
-Printed are processor seconds of the pass over the three rungs (median and largest), the share of clips with a break at
-each rung, and median and largest strength; then all clips pooled with upper 95 % bounds (Clopper and Pearson, one
+Printed are processor seconds of the pass over the three tolerances (median and largest), the share of clips with a
+break at each, and median and largest strength; then all clips pooled with upper 95 % bounds (Clopper and Pearson, one
 side), cost by number of bodies, and the machine's load. Targets for a clip of 4 s on one quiet core: 0.2 s for two
 bodies, 0.6 s for three, 1.2 s for four, 2 s for two that are badly broken; at most 2 % of clips above 0.03, 0.5 %
 above 0.08.
@@ -35,7 +35,7 @@ from physbench.shadowing import TOLERANCES, Shadowing, shadow
 from physbench.tracks.tracker import track
 from physbench.tracks.tracks import Tracks, Visibility
 
-NOISE_PX, SIZE = 0.05, 128  # sd of places, at this size of the image
+NOISE_PX, SIZE = 0.05, 128  # sd of positions, at this size of the image
 PLACED_SHARE = 0.6  # visible share from which a body's centre is known
 
 
@@ -45,7 +45,7 @@ class Clipped:
 
     bodies: int
     seconds: float
-    broken: tuple[bool, ...]  # at each rung
+    broken: tuple[bool, ...]  # at each tolerance
     strength: float
 
 
@@ -53,22 +53,22 @@ def exact(clip: Clip, context: int, frozen: float | None = None) -> Tracks:
     """Tracks of ground truth where it is shown, with nothing but noise; frozen: s at which all stops."""
     window = clip.window(context)
     times, share = clip.times[window], clip.visible_share()[window]
-    place = clip.px_positions()[window].copy()
+    position = clip.px_positions()[window].copy()
     area = clip.visible_area[window][:, list(clip.tracked)].astype(np.float64)
     if frozen is not None:
         last = int(np.searchsorted(times, frozen + 1e-9)) - 1
-        for part in (place, area, share):
+        for part in (position, area, share):
             part[last:] = part[last]
     noise = NOISE_PX * clip.spec.width / SIZE
-    place += np.random.default_rng(clip.row.seed).normal(0, noise, place.shape)
-    place[share < PLACED_SHARE] = np.nan
+    position += np.random.default_rng(clip.row.seed).normal(0, noise, position.shape)
+    position[share < PLACED_SHARE] = np.nan
     hidden = share < 0.05
     return Tracks(
         names=tuple(body.name for body in clip.tracked_bodies),
         times=times,
         context=context,
-        position=place,
-        position_sd=np.where(np.isfinite(place[..., 0]), noise, np.nan),
+        position=position,
+        position_sd=np.where(np.isfinite(position[..., 0]), noise, np.nan),
         area=area,
         hue=np.where(hidden, np.nan, 0.0),
         state=np.where(hidden, Visibility.OCCLUDED, Visibility.VISIBLE).astype(np.uint8),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
 
 import numpy as np
 
 from physbench.clips.clip import Split
 from physbench.clips.task import Parameter, Params, declare, draw
+from physbench.dynamics.ramp_phases import Phase, distance_at, ramp_phases
 from physbench.tasks.helpers import RELEASE, holder, hue_name, hues
 from physbench.world.scene import (
     Body,
@@ -34,16 +34,6 @@ LEAST_SPEED, SEEN_WAY = 0.6, 0.3  # m/s at the release and m before the hand-ove
 AWAY = 1.15  # diameters between where it is at the hand-over and where it comes to rest
 SHAPES: tuple[Shape, ...] = ("sphere", "cylinder", "box")
 INERTIA = (2 / 5, 1 / 2)  # over m r^2, of the first two
-
-
-@dataclass(frozen=True)
-class Phase:
-    """A part of the motion with one acceleration: from `start` s on, at `way` m with `speed` m/s, up the ramp."""
-
-    start: float
-    way: float
-    speed: float
-    gain: float  # m/s2
 
 
 class Incline:
@@ -116,36 +106,19 @@ class Incline:
         if p["shape"] == 2 and abs(p["ramp_friction"] - math.tan(p["angle"])) < DECIDED:
             return False
         phases = self.phases(p)
-        at_0, last = way_at(phases, 0.0), phases[-1]
-        rests = last.speed == 0 and last.gain == 0 and last.start < self.horizon
+        at_0, last = distance_at(phases, 0.0), phases[-1]
+        rests = last.velocity == 0 and last.acceleration == 0 and last.start < self.horizon
         return (
             abs(p["velocity"]) >= LEAST_SPEED
             and EVENT[0] <= phases[1].start <= EVENT[1]
             and abs(at_0 - p["start"]) >= SEEN_WAY
-            and max(phase.way for phase in phases) <= self.length(p) - STOP - 2 * self.reach(p) - MARGIN
-            and (not rests or abs(last.way - at_0) >= 2 * AWAY * p["size"])
+            and max(phase.distance for phase in phases) <= self.length(p) - STOP - 2 * self.reach(p) - MARGIN
+            and (not rests or abs(last.distance - at_0) >= 2 * AWAY * p["size"])
         )
 
     def phases(self, p: Params) -> list[Phase]:
         """The motion from the release on, in closed form."""
-        rising, sinking = self.accelerations(p)
-        now = Phase(p["release"], p["start"], p["velocity"], -rising)
-        found = []
-        if now.speed > 0:
-            found.append(now)
-            turn = now.speed / rising
-            now = Phase(now.start + turn, now.way + now.speed * turn / 2, 0.0, -sinking)
-        elif sinking > 0 or now.speed < 0:
-            now = replace(now, gain=-sinking)
-        if sinking <= 0 and now.speed == 0:
-            return [*found, replace(now, gain=0.0)]
-        found.append(now)
-        reach = now.speed**2 + 2 * sinking * now.way
-        if reach <= 0:  # it stops on the way
-            slow = now.speed / sinking
-            return [*found, Phase(now.start + slow, now.way + now.speed * slow / 2, 0.0, 0.0)]
-        hit = 2 * now.way / (math.sqrt(reach) - now.speed)
-        return [*found, Phase(now.start + hit, 0.0, 0.0, 0.0)]
+        return ramp_phases(p["release"], p["start"], p["velocity"], *self.accelerations(p))
 
     def accelerations(self, p: Params) -> tuple[float, float]:
         """By how much it is slowed on its way up, and what it gains on its way down, m/s2."""
@@ -239,10 +212,3 @@ class Incline:
             f"{what} {moves} {way} a ramp that rises to the {side} and has a stop at its foot. The lighter the ramp, "
             "the smoother it is. Static camera, seen from the side."
         )
-
-
-def way_at(phases: list[Phase], time: float) -> float:
-    """Way in m up the ramp at `time` s, at or after the release."""
-    phase = [phase for phase in phases if phase.start <= time][-1]
-    since = time - phase.start
-    return phase.way + phase.speed * since + phase.gain * since**2 / 2

@@ -8,6 +8,8 @@ import numpy as np
 
 from physbench.clips.clip import Split
 from physbench.clips.task import Parameter, Params, declare, draw
+from physbench.dynamics.impacts import Flat
+from physbench.dynamics.kepler_elements import elliptic_state
 from physbench.tasks.helpers import HALF, hue_name, hues
 from physbench.world.scene import HISTORY, Body, Camera, CentralGravity, Scene, sphere_mass
 
@@ -125,20 +127,6 @@ class Kepler:
         )
 
 
-def kepler_state(p: Params, time: float) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Position m from the star and velocity m/s of the planet at `time`, in closed form (Kepler's equation)."""
-    a, e = p["semi_axis"], p["eccentricity"]
-    rate = math.sqrt(p["mu"] / a**3)  # rad/s, mean motion
-    mean = p["phase"] + rate * time
-    anomaly = mean
-    for _ in range(60):  # Newton's method; converges in a few steps for e <= 0.6
-        anomaly -= (anomaly - e * math.sin(anomaly) - mean) / (1 - e * math.cos(anomaly))
-    b = a * math.sqrt(1 - e**2)
-    pace = rate / (1 - e * math.cos(anomaly))
-    along, across = a * (math.cos(anomaly) - e), p["sense"] * b * math.sin(anomaly)
-    v_along, v_across = -a * math.sin(anomaly) * pace, p["sense"] * b * math.cos(anomaly) * pace
-    cos, sin = math.cos(p["orientation"]), math.sin(p["orientation"])
-    return (cos * along - sin * across, sin * along + cos * across), (
-        cos * v_along - sin * v_across,
-        sin * v_along + cos * v_across,
-    )
+def kepler_state(p: Params, time: float) -> tuple[Flat, Flat]:
+    """Position m from the star and velocity m/s of the planet at `time`."""
+    return elliptic_state(p["mu"], p["semi_axis"], p["eccentricity"], p["orientation"], p["phase"], p["sense"], time)

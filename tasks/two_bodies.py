@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Split
 from physbench.clips.task import Parameter, Params, declare, draw
+from physbench.dynamics.kepler_elements import hyperbolic_states
 from physbench.tasks.helpers import HALF, RELEASE, holder, hue_name, hues
 from physbench.tasks.orbits import GAP, MARGIN, PERIODS, kepler_state
 from physbench.world.scene import HISTORY, Body, Camera, CentralGravity, Scene, sphere_mass
@@ -257,25 +258,9 @@ class Flyby:
 
 
 def flyby_state(p: Params, times: Array) -> tuple[Array, Array]:
-    """Places m from the star and velocities m/s (T, 2) of a fly-by at `times` (T,), in closed form.
-
-    Kepler's equation of the hyperbola, e sinh F - F = n (t - passage), by Newton's method.
-    """
-    e, mu = p["eccentricity"], p["pull"] * p["star_radius"] ** 3
-    a = p["periapsis"] / (e - 1)
-    rate = math.sqrt(mu / a**3)
-    mean = rate * (np.asarray(times) - p["passage"])
-    anomaly = np.arcsinh(mean / e)
-    for _ in range(8):  # from below the root in size, after the first step from above: converges
-        anomaly -= (e * np.sinh(anomaly) - anomaly - mean) / (e * np.cosh(anomaly) - 1)
-    b = a * math.sqrt(e**2 - 1)
-    sinh, cosh = np.sinh(anomaly), np.cosh(anomaly)
-    pace = rate / (e * cosh - 1)
-    cos, sin = unit(p["orientation"])
-    axes = np.array([[cos, sin], [-p["sense"] * sin, p["sense"] * cos]])
-    place = np.stack([a * (e - cosh), b * sinh], axis=-1) @ axes
-    velocity = np.stack([-a * sinh, b * cosh], axis=-1) * pace[:, None] @ axes
-    return place, velocity
+    """Positions m from the star and velocities m/s (T, 2) of a fly-by at `times` (T,) s."""
+    mu = p["pull"] * p["star_radius"] ** 3
+    return hyperbolic_states(mu, p["periapsis"], p["eccentricity"], p["orientation"], p["passage"], p["sense"], times)
 
 
 def unit(angle: float) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""What is seen of a task's scene without pictures: exact places with noise, edited states."""
+"""Shadowing problems of a task's scene without rendering: exact positions with noise, of true or edited states."""
 
 from __future__ import annotations
 

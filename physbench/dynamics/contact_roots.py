@@ -31,9 +31,8 @@ def face_contact_time(gap: float, velocity: float, acceleration: float) -> float
         if not inner >= 0:
             return math.inf
         root = math.sqrt(inner)
-        return (
-            (velocity + root) / -acceleration if velocity > 0 else 2 * gap / (root - velocity)
-        )  # each without cancellation
+        # Each form where it has no cancellation
+        return (velocity + root) / -acceleration if velocity > 0 else 2 * gap / (root - velocity)
     if velocity < 0:
         return 0.0
     return (velocity + math.sqrt(inner)) / -acceleration if inner >= 0 else velocity / -acceleration

@@ -58,7 +58,7 @@ def first_event(
     pair: Whole,
     left: float,
     time: Array,
-    meets: Array,
+    pair_time: Array,
 ) -> float:
     """Set times (N, 2 + S + C) but the ends of slides, and times (P,) of pairs; return the first, at most `left`."""
     first = left
@@ -75,8 +75,8 @@ def first_event(
             for c in range(FIRST_FACE + len(face), time.shape[1]):
                 if time[i, c] < first:
                     first = time[i, c]
-    _pair_times(now, there, disc, pair, first, meets)
-    for t in meets:
+    _pair_times(now, there, disc, pair, first, pair_time)
+    for t in pair_time:
         if t < first:
             first = t
     return first

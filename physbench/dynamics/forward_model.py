@@ -24,7 +24,7 @@ class Trajectory(Protocol):
     """The motion of K candidates of N bodies."""
 
     @property
-    def touches(self) -> Sequence[tuple[int, int, int]]:
+    def contacts(self) -> Sequence[tuple[int, int, int]]:
         """Contacts of the first candidate: step, body and other body or -1."""
         ...
 

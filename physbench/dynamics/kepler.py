@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-MAX_HYPERBOLIC = 40.0  # largest sqrt(-z): beyond it no body is anywhere near, and cosh stays finite
+MAX_HYPERBOLIC = 40.0  # hyperbolic anomaly sqrt(-z): beyond it no body is anywhere near, and cosh stays finite
 MIN_RADIUS = 1e-3  # m; states closer to the centre (fits of broken tracks pass there) are moved out to it
 
 

@@ -14,16 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.dynamics import kepler_jit
+from physbench.dynamics.array_layout import KINDS, H
 from physbench.dynamics.interventions import Intervention
 from physbench.dynamics.motion_law import two_bodies
 from physbench.dynamics.support_check import Unsupported
 from physbench.world.camera import PLANE_AXES
-from physbench.world.scene import PHYSICS_HZ, Scene
+from physbench.world.scene import Scene
 
 Array = NDArray[np.float64]
-
-H = 1.0 / PHYSICS_HZ
-KINDS = {"state": kepler_jit.STATE, "push": kepler_jit.PUSH, "gone": kepler_jit.GONE}
 
 
 @dataclass(eq=False)
@@ -35,7 +33,7 @@ class KeplerTrajectory:
     begin: Array  # (P,) steps
     change: NDArray[np.int64]  # (C, 3) as of `kepler_jit.follow_orbits`
     value: Array  # (C, K, 4)
-    touches: Sequence[tuple[int, int, int]] = ()
+    contacts: Sequence[tuple[int, int, int]] = ()
 
     def at(self, steps: Array) -> tuple[Array, Array, Array]:
         """Positions m, velocities m/s and spins, which are 0, at steps (F,), ascending; NaN where a body is absent."""
@@ -88,15 +86,15 @@ class KeplerSimulator:
         sources = [scene.bodies[scene.index(field.source)] for field in scene.fields]
         bodies = [scene.bodies[i] for i in index]
         if np.any(scene.gravity):
-            raise Unsupported("bodies are drawn by fields and by gravity too")
+            raise Unsupported("bodies are in a field and under gravity at once")
         if any(body.shape != "sphere" for body in bodies):
-            raise Unsupported("something is drawn by a field that is not a ball")
+            raise Unsupported("something in a field is not a ball")
         if any(body.collides for i, body in enumerate(scene.bodies) if i not in index):
             raise Unsupported("bodies in a field may meet something fixed")
         if two_bodies(scene):
             return
         if len(sources) != 1 or sources[0].role != "fixed" or sources[0].path:
-            raise Unsupported("more than one thing draws, or it moves, or only one of two draws the other")
+            raise Unsupported("more than one source attracts, or it moves, or only one of two attracts the other")
         if len(bodies) > 1 and any(body.collides for body in bodies):
             raise Unsupported("bodies about a centre may meet each other")
 
@@ -104,8 +102,8 @@ class KeplerSimulator:
         """Acceleration (N, 2) m/s2 of bodies at positions (N, 2) m; 0 between bodies at the same position."""
         acceleration = np.zeros_like(position)
         sources = [position[n] for n in self.order] if self.mutual else [self.source]
-        pulls = self.mu[self.order] if self.mutual else self.mu
-        for source, mu in zip(sources, pulls, strict=True):
+        strengths = self.mu[self.order] if self.mutual else self.mu
+        for source, mu in zip(sources, strengths, strict=True):
             away = source - position
             distance = np.linalg.norm(away, axis=-1, keepdims=True)
             acceleration += np.where(distance > 1e-6, mu * away / np.maximum(distance, 1e-6) ** 3, 0.0)
@@ -121,7 +119,7 @@ class KeplerSimulator:
         for c, change in enumerate(ordered):
             if not begin or change.step > begin[-1]:
                 begin.append(change.step)
-            rows[c] = len(begin) - 1, change.disc, KINDS[change.kind]
+            rows[c] = len(begin) - 1, change.disc, KINDS.index(change.kind)
             if change.value is not None:
                 value[c, :, 2 if change.kind == "push" else 0 :] = change.value[..., :4]
         factor = self.factor if len(self.factor) == size else np.repeat(self.factor, size)

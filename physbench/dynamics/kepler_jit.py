@@ -12,13 +12,13 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from physbench.dynamics.array_layout import PUSH, STATE
 from physbench.dynamics.compiled import compiled
+from physbench.dynamics.kepler import MAX_HYPERBOLIC, MIN_RADIUS
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-MIN_RADIUS = 1e-3  # m; states closer to the centre (fits of broken tracks pass there) are moved out to it
-MAX_HYPERBOLIC = 40.0  # hyperbolic anomaly: beyond it no body is anywhere near, and cosh stays finite
 MIN_CURVATURE = 1e-6  # 1/m of alpha; below it the first guess is that of a parabola
 SERIES_BELOW = 0.1  # squared angle below which the universal functions are summed as series
 MIN_REBASE_RADIUS = 0.02  # m; nearer to the centre the orbit is not restarted from the last state
@@ -26,8 +26,6 @@ MAX_LAGUERRE_ROUNDS = 40
 STEP_ACCURACY = 1e-5  # sqrt(m), of a step; convergence is cubic: the next step would be below 1e-13
 MAX_GUESS_TERM = 0.3  # of the series that guesses from the time before; with larger terms it is not used
 MIN_PARABOLA = 1e-4  # 1/m of alpha; a conic nearer to a parabola counts as an ellipse in times of contact
-
-STATE, PUSH, GONE = 0, 1, 2  # what a change does
 
 
 @compiled
@@ -229,13 +227,13 @@ def follow_orbits(
 
     Args:
         begin: (P,) steps at which pieces begin, ascending.
-        change: (C, 3) piece, body and what happens (STATE, PUSH, GONE), pieces ascending.
+        intervention: (C, 3) piece, body and what happens (STATE, PUSH, GONE), pieces ascending.
         value: (C, K, 4) m and m/s: the new state, or what is added to it.
         steps: (F,) ascending.
         first: (P,) index of the first of them in each piece.
         h: s of a step.
         source: (2,) m, the fixed centre; ignored where two attract each other.
-        pull: (1,) m3/s2 of the source, or (2,) of two bodies that attract each other.
+        mu: (1,) m3/s2 of the source, or (2,) of two bodies that attract each other.
         factor: (K,) times mu.
         mutual: whether two bodies attract each other.
         reach: m, distance at which they touch; 0 where they cannot.

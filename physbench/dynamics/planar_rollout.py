@@ -35,7 +35,7 @@ class PlanarTrajectory:
     contact_rows: Whole  # (T, 3)
 
     @cached_property
-    def touches(self) -> list[tuple[int, int, int]]:
+    def contacts(self) -> list[tuple[int, int, int]]:
         """Contacts of candidate 0: step, disc, other disc or -1."""
         return [(step, one, other) for step, one, other in self.contact_rows.tolist()]
 

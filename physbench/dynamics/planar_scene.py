@@ -129,9 +129,9 @@ def _surroundings(scene: Scene, bodies: list[Body], since: float) -> tuple[list[
         if body.role == "moving" or not body.collides or gone or not any(other.collides for other in bodies):
             continue
         if body.path or body.until is not None:
-            raise Unsupported(f"{body.name} is in the way and moves or vanishes")
+            raise Unsupported(f"{body.name} is an obstacle that moves or vanishes")
         if body.shape == "cylinder":
-            raise Unsupported(f"{body.name} is a cylinder in the way")
+            raise Unsupported(f"{body.name} is an obstacle and a cylinder")
         normal = rotate(body.orientation, (0.0, 0.0, 1.0))
         if body.shape == "plane" and abs(normal[across]) > 1 - ALIGNMENT:
             gaps = [abs(other.position[across] - body.position[across]) - max(other.size) for other in bodies]

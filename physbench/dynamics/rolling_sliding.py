@@ -128,13 +128,13 @@ def slope_law(scene: Scene, index: int, support: int, position: Array) -> Slope 
     """
     body, board = scene.bodies[index], scene.bodies[support]
     normal = face(board, position)
-    pull = -np.asarray(scene.gravity, dtype=np.float64)
+    weight = -np.asarray(scene.gravity, dtype=np.float64)
     across = depth_axis(scene.camera)
-    if normal is None or abs(normal[across]) > 1e-9 or abs(pull[across]) > 1e-9 or pull @ normal <= 0:
+    if normal is None or abs(normal[across]) > 1e-9 or abs(weight[across]) > 1e-9 or weight @ normal <= 0:
         return None
     flat = plane_from_world(scene.camera, normal)
     along = np.array([-flat[1], flat[0]])
-    sine, cosine = float(plane_from_world(scene.camera, pull) @ along), float(pull @ normal)  # times g
+    sine, cosine = float(plane_from_world(scene.camera, weight) @ along), float(weight @ normal)  # times g
     if sine < 0:
         along, sine = -along, -sine
     friction_deceleration = body.friction * board.friction * cosine

@@ -70,9 +70,9 @@ def change_point(
     """Date the break between an arc of a body and its next one.
 
     For every cut the old arc is fitted to the points before it, since the search has tilted it towards points after the
-    break. The points after the cut are fitted by three motions: one near the old arc, which touches what that
-    touches; the new arc, carried back under the forces of free motion or along its face; and, where no lawful motion
-    follows at once, a parabola. All fits are linear.
+    break. The points after the cut are fitted by three motions: one near the old arc, with the same contacts; the new
+    arc, carried back under the forces of free motion or along its face; and, where no lawful motion follows at once, a
+    parabola. All fits are linear.
 
     The cut is the last one that explains the track about as well as the best one. Where the body was hidden, it is
     therefore the frame that shows it again. Where both sides are one trajectory up to a contact that did not happen,
@@ -94,9 +94,7 @@ def change_point(
     last = min(old.last, start)  # a break lies no later than the first frame that the old arc misses
     cuts = np.arange(max(old.first, min(earliest, last)), last + 1)
     end = int(np.searchsorted(seen.times, seen.times[start] + AFTER_SPAN + 1e-9))
-    start_sd = (
-        tolerance * size * np.array([1.0, 1 / VELOCITY_TIME])
-    )  # m and m/s by which a fit may move the start of an arc
+    start_sd = tolerance * size * np.array([1.0, 1 / VELOCITY_TIME])  # m and m/s by which a fit may move a start
     longer = [replace(arc, last=len(seen.times)) if arc is old else arc for arc in arcs if arc is not new]
     old_fit = ArcFit(problem, longer, [next(a for a, arc in enumerate(arcs) if arc is old)], trajectory, end)
     position, velocity, _ = trajectory.at(seen.steps[old.first : end])
@@ -149,7 +147,7 @@ def _cut(
     best = float(total[known].min())
     slack = EQUAL_FIT**2 * max(best / max(free, 1), 1.0)
     wide = max((CONTACT_SLACK * tolerance / float(np.median(seen.sd[cuts, disc]))) ** 2, slack)
-    met = np.searchsorted(seen.steps[cuts], [step for step, *pair in trajectory.touches if disc in pair])
+    met = np.searchsorted(seen.steps[cuts], [step for step, *pair in trajectory.contacts if disc in pair])
     good = [*known[total[known] <= best + slack], *np.intersect1d(met, known[total[known] <= best + wide])]
     return int(max(good)), slack
 
@@ -242,7 +240,7 @@ def _carried_back(
     positions = np.broadcast_to(along, (len(time), *along.shape))
     position_slope = np.concatenate([positions, time[:, None, None] * along], axis=-1)
     velocity_slope = np.concatenate([np.zeros_like(positions), positions], axis=-1)
-    if any(n in touch[1:] for touch in simulated.touches):  # without contacts it depends on its start linearly
+    if any(n in touch[1:] for touch in simulated.contacts):  # without contacts it depends on its start linearly
         position_slope[len(frames) :], velocity_slope[len(frames) :] = _derivatives(fit, n)
     position, velocity = np.concatenate([position_back, position]), np.concatenate([velocity_back, velocity])
     return _LinearTrajectory(first, position, velocity, position_slope, velocity_slope)

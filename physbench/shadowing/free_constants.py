@@ -25,11 +25,8 @@ from physbench.shadowing.lawful_segments import SegmentSearch
 from physbench.shadowing.placed_bodies import PlacedBodies
 
 FACTOR_RANGE = (0.5, 2.0)  # of the factor
-FIRST_TRIALS, LATER_TRIALS, SEARCH_ROUNDS = (
-    9,
-    4,
-    7,
-)  # values in the first and in later rounds; a factor is found to 0.14 %
+FIRST_TRIALS, LATER_TRIALS = 9, 4  # values in the first and in each later round
+SEARCH_ROUNDS = 7  # a factor is found to 0.14 %
 SEARCH_TOLERANCE = 0.03  # diameters
 MIN_GAIN = 0.2  # s by which a first segment must last longer than with the scene's own constants
 EARLY_BREAK = 0.5  # s; a break that comes earlier whatever the value decides nothing

@@ -35,10 +35,8 @@ MAX_WORK = 10**8  # bodies x candidates x physics steps; afterwards the search e
 MAX_FITS = 4  # of a body that end at one frame
 MAX_BACKDATING = 1.2  # s before the first miss in which the break may lie
 MIN_PRIOR_EXCESS = 0.1  # diameters/s by which a first velocity may at least lie outside the declared range
-CONTACT_DISTANCE, CONTACT_TIME = (
-    0.15,
-    0.2,
-)  # diameters between bodies, and s before a miss, within which they may have met
+CONTACT_DISTANCE = 0.15  # diameters; bodies that are nearer to each other may have met
+CONTACT_TIME = 0.2  # s before a miss in which a contact may have caused it
 
 
 @dataclass(frozen=True)
@@ -63,9 +61,7 @@ class LawfulSegments:
     position: Array = field(default_factory=lambda: np.zeros((0, 0, 2)))  # (T, N, 2) m
     velocity: Array = field(default_factory=lambda: np.zeros((0, 0, 2)))  # (T, N, 2) m/s
     errors: Array = field(default_factory=lambda: np.zeros((0, 0)))  # (T, N) diameters from the track
-    touched: Mask = field(
-        default_factory=lambda: np.zeros((0, 0), dtype=bool)
-    )  # (T, N) whether the body has touched anything since its arc began
+    touched: Mask = field(default_factory=lambda: np.zeros((0, 0), dtype=bool))  # (T, N) something, since its arc began
     truncated: bool = False  # whether MAX_WORK ended the search; what follows is unexplained
 
     def breaks_until(self, disc: int, frame: int) -> list[Break]:
@@ -172,7 +168,7 @@ class SegmentSearch:
         segments.errors = self._errors(trajectory)
         position, velocity, _ = trajectory.at(seen.steps)
         for arc in segments.arcs:
-            for step, i, j in trajectory.touches:
+            for step, i, j in trajectory.contacts:
                 frame = int(np.searchsorted(seen.steps, step))
                 if arc.disc in (i, j) and arc.first < frame < arc.last:
                     segments.touched[frame : arc.last, arc.disc] = True
@@ -231,7 +227,7 @@ class SegmentSearch:
         grown = True
         while grown:
             grown = False
-            for at, i, j in trajectory.touches:
+            for at, i, j in trajectory.contacts:
                 if j < 0 or at > step or (i in group) == (j in group) or not {i, j} <= set(self.current):
                     continue
                 since = max(self.seen.steps[self.segments.arcs[self.current[n]].first] for n in (i, j))
@@ -337,7 +333,7 @@ class SegmentSearch:
         """
         steps, segments = self.seen.steps, self.segments
         begin, end = steps[arc.first], steps[frame] - CONTACT_TIME / 2 * PHYSICS_HZ
-        for step, i, j in trajectory.touches:
+        for step, i, j in trajectory.contacts:
             if j < 0 or arc.disc not in (i, j) or not begin <= step < end:
                 continue
             other = j if arc.disc == i else i

@@ -21,10 +21,8 @@ from physbench.world.camera import PLANE_AXES
 
 Array = NDArray[np.float64]
 
-PERCENTILE, REQUIRED_SHARE = (
-    10.0,
-    0.5,
-)  # of the visible times of other draws; the share of that percentile that must be shown
+PERCENTILE = 10.0  # of the visible times of other draws
+REQUIRED_SHARE = 0.5  # of that percentile
 
 
 def required_visibility(clip: Clip, problem: Hypothesis) -> float:

@@ -39,7 +39,7 @@ class PlacedBodies:
     times: Array  # (T,) s
     steps: Array  # (T,) physics steps
     position: Array  # (T, N, 2) m in the plane of motion, NaN where not known well enough
-    sd: Array  # (T, N) diameters, at least NOISE
+    sd: Array  # (T, N) diameters, at least MIN_POSITION_SD
     diameter: Array  # (N,) m
     expected_visible: Mask  # (T, N) where the body should be visible
     present: Mask  # (T, N) where it is present

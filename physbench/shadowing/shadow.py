@@ -31,9 +31,7 @@ class Shadowing:
     problem: Hypothesis
     levels: tuple[ToleranceLevel, ...]
     factor: float  # on gravity or the strength of fields; 1 unless it was free
-    parameters: Mapping[str, float] = field(
-        default_factory=dict
-    )  # of the task that were free and differ from the clip's own
+    parameters: Mapping[str, float] = field(default_factory=dict)  # of the task: free, and not the clip's own values
     offset: float = float("nan")  # diameters by which fixed bodies are shifted; NaN where none is tracked
 
     @property

@@ -38,13 +38,11 @@ class ToleranceLevel:
     tolerance: float  # diameters
     explained: float  # share, weighted
     shadowed: float  # share before each body's first break
-    explained_after_handover: (
-        float  # as `explained`, where the first break of a body is forgiven if it is one of the join
-    )
+    explained_after_handover: float  # as `explained`, but a first break at the hand-over is forgiven
     breaks: tuple[Break, ...]
     undetermined: float  # share in segments that are too short to count
     weight: Array  # (T, N) of each frame
-    counted: Mask  # (T, N) what the shares are of: due in ground truth and not excused, or shown at a sure place
+    counted: Mask  # (T, N) what shares are of: should be visible and is not excused, or is shown
     segments: LawfulSegments
 
     @property

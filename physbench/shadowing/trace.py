@@ -116,24 +116,24 @@ def lawful_path(clip: Clip, found: Shadowing, level: ToleranceLevel, at: Break, 
     the arc that begins at the break.
     """
     problem, total = found.problem, len(found.problem.seen.times)
-    way = np.full((2 * reach + 1, 2), np.nan, dtype=np.float32)
+    path = np.full((2 * reach + 1, 2), np.nan, dtype=np.float32)
     own = [arc for arc in level.segments.arcs if arc.disc == at.disc]
     leads, follows = ([arc for arc in own if getattr(arc, end) == at.frame] for end in ("last", "first"))
     if not (leads or follows):
-        return way
+        return path
     arc = (leads or follows)[0]
     before = [each for each in level.segments.arcs if each.disc != at.disc or each.first < arc.first or each is arc]
     arcs = [replace(each, last=total) if each is arc else each for each in before]
     frames = np.arange(max(middle - reach, arc.first, 0), min(middle + reach, total - 1) + 1)
     if not len(frames):
-        return way
-    place = problem.simulate(arcs, int(frames[-1])).at(problem.seen.steps[frames])[0][0, :, at.disc]  # (F, 2) m
+        return path
+    position = problem.simulate(arcs, int(frames[-1])).at(problem.seen.steps[frames])[0][0, :, at.disc]  # (F, 2) m
     camera = clip.scene.camera
     points = np.zeros((len(frames), 3))
-    points[:, list(PLANE_AXES[camera.view])] = place
+    points[:, list(PLANE_AXES[camera.view])] = position
     points[:, depth_axis(camera)] = problem.forward.depth[at.disc]
-    way[frames - middle + reach] = px_from_world(camera, clip.spec, points)
-    return way
+    path[frames - middle + reach] = px_from_world(camera, clip.spec, points)
+    return path
 
 
 def save_trace(path: Path, found: Trace) -> None:

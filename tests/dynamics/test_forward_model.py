@@ -249,10 +249,10 @@ def test_what_is_not_there_is_nowhere_and_meets_nothing() -> None:
     back = [Intervention(3600, 1, "state", np.array([[1.0, 2.0, 0.0, 0.0, 0.0, 0.0]]))]
     steps = np.arange(0, 4800, 40.0)
     met = model.simulator().run(changes, 4800)
-    assert met.touches == [(1680, 1, 0)]
+    assert met.contacts == [(1680, 1, 0)]
     way = model.simulator().run([*changes, *gone, *back], 4800)
     place = way.positions(steps)[0]
-    assert not way.touches
+    assert not way.contacts
     assert np.allclose(place[:, 0, 0], -1 + steps / PHYSICS_HZ)
     assert (np.isfinite(place[:, 1, 0]) == ((steps < 600) | (steps >= 3600))).all()
     assert np.allclose(place[steps >= 3600, 1], [1.0, 2.0])

@@ -72,7 +72,7 @@ def test_corners_are_met_at_the_same_time_however_far_the_model_looks(obstacle: 
     scene = Scene((ball(x, 3.0), obstacle), CAMERA, gravity=GRAVITY)
     model = forward_model(scene, 0.0)
     start = [Intervention(0, 0, "state", np.array([[x, 3.0, 0.0, 0.0, 0.0, 0.0]]))]
-    touches = [model.simulator().run(start, round(1200 * end)).touches[0] for end in (0.7, 1.0, 3.0, 9.0)]
+    touches = [model.simulator().run(start, round(1200 * end)).contacts[0] for end in (0.7, 1.0, 3.0, 9.0)]
     assert len(set(touches)) == 1
     trajectory, true = places(scene, 1.0)
     assert np.linalg.norm(trajectory - true, axis=-1).max() < 2e-3
@@ -113,6 +113,6 @@ def test_a_ball_that_has_bounced_enough_rests() -> None:
     scene = Scene((ball(0.0, 0.5), ground), CAMERA, gravity=GRAVITY)
     model = forward_model(scene, 0.0)
     trajectory = model.simulator().run([Intervention(0, 0, "state", np.array([[0.0, 0.5, 0.0, 0.0, 0.0, 0.0]]))], 4800)
-    assert len(trajectory.touches) < 40
+    assert len(trajectory.contacts) < 40
     found, true = places(scene, 4.0)
     assert np.linalg.norm(found - true, axis=-1).max() < 3e-3

@@ -10,8 +10,9 @@ import pytest
 from physbench.clips.clip import Row, Split
 from physbench.clips.generate import make_params, make_scene
 from physbench.clips.task import SPLITS
+from physbench.dynamics.ramp_phases import distance_at
 from physbench.dynamics.rolling_sliding import slope_law
-from physbench.tasks.incline import AWAY, SHAPES, STOP, Incline, way_at
+from physbench.tasks.incline import AWAY, SHAPES, STOP, Incline
 from physbench.world.scene import PHYSICS_HZ, WINDOW
 from physbench.world.stepping import simulate
 
@@ -31,12 +32,12 @@ def test_simulation_follows_the_closed_form(split: Split) -> None:
         up = np.array([p["side"] * math.cos(p["angle"]), 0.0, math.sin(p["angle"])])
         way = (states[:, :3] - states[0, :3]) @ up + p["start"]
         phases = TASK.phases(p)
-        expected = [way_at(phases, max(time, p["release"])) for time in TIMES]
+        expected = [distance_at(phases, max(time, p["release"])) for time in TIMES]
         np.testing.assert_allclose(way, expected, atol=WITHIN[scene.bodies[0].shape])
         assert np.abs(states[:, 1]).max() < 0.03, "it stays in the plane of motion"
         first = phases[1].start
         assert 0.2 <= first <= 2.4
-        if phases[-1].way == 0.0 and phases[-1].start < 3.9:
+        if phases[-1].distance == 0.0 and phases[-1].start < 3.9:
             hits = [contact.time for contact in simulation.contacts if contact.b == "stop"]
             assert hits[0] == pytest.approx(phases[-1].start, abs=0.04)
 
@@ -48,10 +49,10 @@ def test_it_stays_in_view_and_does_not_end_where_it_was(split: Split) -> None:
         phases = TASK.phases(p)
         reach = TASK.reach(p) * (math.cos(p["angle"]) + math.sin(p["angle"]) if p["shape"] == 2 else 1.0)
         for time in np.arange(p["release"], 4.0, 0.05):
-            way = way_at(phases, time) + STOP + TASK.reach(p)
+            way = distance_at(phases, time) + STOP + TASK.reach(p)
             assert np.abs(TASK.place(p, way, TASK.reach(p))).max() + reach <= WINDOW / 2
-        if phases[-1].gain == 0.0 and phases[-1].start < 4.0:
-            assert abs(phases[-1].way - way_at(phases, 0.0)) >= 2 * AWAY * p["size"]
+        if phases[-1].acceleration == 0.0 and phases[-1].start < 4.0:
+            assert abs(phases[-1].distance - distance_at(phases, 0.0)) >= 2 * AWAY * p["size"]
 
 
 def test_all_shapes_and_ways_are_drawn() -> None:
