@@ -1,10 +1,22 @@
 """Shadowing: is a tracked motion possible under the scene's own simulation?
 
-`shadow(clip, tracks)` reads tracks, `shadow_states` reads states; `why_not` says which scenes cannot be shadowed.
-From the inside out: `placed_bodies`, `sight_model`, `velocity_prior`, `min_visibility` (what is to be explained);
-`hypothesis`, `arc_fit`, `tolerance`; `initial_guess`, `segment_init`, `change_point`, `lawful_segments` (segments and
-breaks); `tolerance_levels` (shares and strength); `trace` (what is kept of it). The forward models are in
-`physbench.dynamics`.
+`shadow(clip, tracks)` reads tracks, `shadow_states` reads states; `why_not` says which scenes cannot be shadowed. The
+result, a `Shadowing`, has lawful segments and breaks at each tolerance level, and shares of lawful time. Everything in
+one direction, in this order:
+
+What is to be explained:
+    `placed_bodies` (positions of bodies, from tracks or states), `sight_model` (what a camera would see of them),
+    `context_information` (what a context leaves open), `velocity_prior` and `min_visibility` (what applies to it).
+Fits at one tolerance:
+    `hypothesis` (arcs and their simulation), `arc_fit` (least squares), `tolerance` (limits), `initial_guess`.
+Segments and breaks at one tolerance:
+    `segment_init` (where the next arc begins), `change_point` (how a break is dated, and how large it is),
+    `lawful_segments` (the search that joins them).
+What follows from them:
+    `tolerance_levels` (explained share, shadowing time, jitter, strength), `free_constants` (the second reading, with
+    unseen constants), `shadow` (the entry points), `trace` (what is stored of a result).
+
+The forward models are in `physbench.dynamics`, the scorers in `physbench.scorers`.
 """
 
 from physbench.shadowing.lawful_segments import Break
