@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -94,7 +94,7 @@ def declare(**parameters: Parameter) -> Mapping[str, Parameter]:
 
 
 def parameter_table(parameters: Mapping[str, Parameter]) -> list[str]:
-    """Lines of the table that a task's docstring holds: a test compares both."""
+    """Lines of the Markdown table that `{parameters}` in a task's docstring stands for."""
     rows: list[tuple[str, ...]] = [("parameter", "unit", "class", "train and test", "ood", "meaning")]
     for name, parameter in parameters.items():
         ood = "" if parameter.ood is None else parameter.span("ood")
@@ -127,14 +127,27 @@ def draw(
 
 @runtime_checkable
 class Task(Protocol):
-    """A task's class; its docstring is its specification. Instances are made without arguments."""
+    """A task: parameters, and the scene that follows from them. The docstring of the class is its specification.
+
+    Derive a task from this class: it then needs `id`, `parameters`, `accepts` and `scene` only, and a line
+    `{parameters}` in its docstring is replaced by the table of its parameters. Any other class with all members is a
+    task, too. Instances are made without arguments.
+    """
 
     id: str  # "falling/projectile-v1"
     parameters: Mapping[str, Parameter]
 
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        doc = cls.__doc__ or ""  # an empty docstring, so that none is inherited
+        table = parameter_table(getattr(cls, "parameters", {})) if "{parameters}" in doc else []
+        cls.__doc__ = re.sub(
+            r"^( *)\{parameters\}$", lambda line: "\n".join(line[1] + row for row in table), doc, flags=re.MULTILINE
+        )
+
     def sample(self, rng: np.random.Generator, split: Split) -> Params:
-        """Draw the parameters of one clip."""
-        ...
+        """Draw the parameters of one clip: all of them, until the method `accepts` is true (always, without one)."""
+        return draw(self.parameters, rng, split, getattr(self, "accepts", lambda params: True))
 
     def scene(self, params: Params) -> Scene:
         """Describe the clip with these parameters, as frozen data."""

@@ -94,10 +94,10 @@ def test_the_pushed_planet_follows_another_ellipse(split: Split) -> None:
         scene, times, simulation = played(KeplerThrust.id, split, seed)
         task, params = KeplerThrust(), make_params(Row(KeplerThrust.id, split, seed))
         star = np.array(scene.bodies[1].position[:2])
-        np.testing.assert_allclose(star, task.star(params), atol=1e-9)
+        np.testing.assert_allclose(star, task.star_position(params), atol=1e-9)
         after = simulation.states[times > params["push"] + 0.01, 0]
         r, v = after[:, :2] - star, after[:, 7:9]
-        axis, vector = task.behind(params)
+        axis, vector = task.ellipse_after(params)
         found = 1 / (2 / np.linalg.norm(r, axis=-1) - (v**2).sum(-1) / params["mu"])
         np.testing.assert_allclose(np.mean(found), axis, rtol=0.01)
         momentum = r[:, 0] * v[:, 1] - r[:, 1] * v[:, 0]

@@ -9,9 +9,9 @@ import pytest
 
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip, make_params, make_scene, render_spec
+from physbench.clips.task_helpers import HALF
 from physbench.dynamics import kepler
 from physbench.dynamics.motion_law import Orbit, law_of
-from physbench.tasks.helpers import HALF
 from physbench.tasks.two_bodies import Flyby, flyby_state
 from physbench.world.stepping import simulate
 

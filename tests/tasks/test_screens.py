@@ -10,7 +10,7 @@ import pytest
 
 from physbench.clips.clip import Clip, Row, Split
 from physbench.clips.generate import make_clip, make_params, make_scene, render_spec
-from physbench.tasks.helpers import HALF
+from physbench.clips.task_helpers import HALF
 from physbench.tasks.lift import ScreenLift
 from physbench.tasks.screens import ScreenStop, ScreenSwap
 from physbench.world.scene import SCREEN_GREY
@@ -75,7 +75,7 @@ def test_the_wall_stops_the_ball_where_it_is_hidden_for_good(split: Split, seed:
     row = Row(task.id, split, seed)
     p, scene = make_params(row), make_scene(row)
     way = np.sign(p["velocity"])
-    near, stop = task.places(p)
+    near, stop = task.edges(p)
     moments = np.arange(-40, 81) / 20
     ball = simulate(scene, moments).states[:, 0]
     x = ball[:, 0] * way
