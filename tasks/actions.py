@@ -11,7 +11,7 @@ from dataclasses import replace
 from physbench.clips.task import Parameter, Params, Task, declare
 from physbench.clips.task_helpers import BORDER, HALF, RELEASE, hue_name, hues, inside
 from physbench.dynamics.impacts import Flat, at, meeting_time, rebound
-from physbench.tasks.billiards import CUSHION, FIRST_HIT, Balls, Billiards, gone, play, rolls_on, steady
+from physbench.tasks.billiards import CUSHION, FIRST_HIT, Balls, Billiards, gone, play, rolls_on, start, steady
 from physbench.tasks.collisions import MOVED_BY, VIEW_AFTER_HIT, gliding
 from physbench.tasks.orbits import SURFACE_GAP, Kepler, half_extents, kepler_state
 from physbench.world.bodies import held, table
@@ -77,7 +77,7 @@ class HeadOnPush(Task):
         where they were by the middle of the horizon and, in view, from where they would be without the push."""
         if p["hue_a"] == p["hue_b"]:
             return False
-        centres, before, pushed = self.approach(p)
+        centres, before, pushed = approach(p)
         reach, radii = p["radius_a"] + p["radius_b"], (p["radius_a"], p["radius_b"])
         if not all(inside(at(c, v, p["release"]), r) for c, v, r in zip(centres, before, radii, strict=True)):
             return False
@@ -85,7 +85,7 @@ class HeadOnPush(Task):
         wait = meeting_time(there[0], pushed, there[1], before[1], reach)
         if not max(PUSH_TO_HIT, FIRST_HIT - p["push"]) <= wait <= 2.2 - p["push"]:
             return False
-        meet, after = self.contact(p)
+        meet, after = contact_after_push(p)
         if math.dist(after[0], pushed) < 0.5:  # a graze
             return False
         hit = p["push"] + wait
@@ -99,37 +99,9 @@ class HeadOnPush(Task):
                 return False
         return True
 
-    def approach(self, p: Params) -> tuple[tuple[Flat, Flat], tuple[Flat, Flat], Flat]:
-        """Centres (a, b) at the hand-over m, their velocities m/s until the push, and that of a after it."""
-        ahead = (math.cos(p["heading"]), math.sin(p["heading"]))
-        side = math.copysign(1.0, p["offset"])
-        aside = (-ahead[1] * side, ahead[0] * side)  # from the line of a to that of b
-        half = abs(p["offset"]) * (p["radius_a"] + p["radius_b"]) / 2
-        middle = (p["pass_x"], p["pass_y"])
-        va = (p["speed_a"] * ahead[0], p["speed_a"] * ahead[1])
-        vb = (-p["speed_b"] * ahead[0], -p["speed_b"] * ahead[1])
-        a, b = (at(at(middle, aside, d), v, -p["passing"]) for d, v in ((-half, va), (half, vb)))
-        jx, jy = self.impulse(p)
-        mass = sphere_mass(p["radius_a"])
-        return (a, b), (va, vb), (va[0] + jx / mass, va[1] + jy / mass)
-
-    def impulse(self, p: Params) -> Flat:
-        """The push in N s."""
-        angle = p["heading"] + math.copysign(math.pi / 2, p["offset"]) + p["push_turn"]
-        return p["impulse"] * math.cos(angle), p["impulse"] * math.sin(angle)
-
-    def contact(self, p: Params) -> tuple[tuple[Flat, Flat], tuple[Flat, Flat]]:
-        """Centres (a, b) where they touch m and their velocities after it m/s, in closed form."""
-        centres, (va, vb), pushed = self.approach(p)
-        a, b = at(centres[0], va, p["push"]), at(centres[1], vb, p["push"])
-        wait = meeting_time(a, pushed, b, vb, p["radius_a"] + p["radius_b"])
-        a, b = at(a, pushed, wait), at(b, vb, wait)
-        masses = sphere_mass(p["radius_a"]), sphere_mass(p["radius_b"])
-        return (a, b), rebound(a, pushed, masses[0], b, vb, masses[1], p["restitution"])
-
     def scene(self, params: Params) -> Scene:
         p = params
-        centres, before, _ = self.approach(p)
+        centres, before, _ = approach(p)
         balls = [
             gliding(name, p, at(centre, velocity, p["release"]), velocity)
             for name, centre, velocity in zip("ab", centres, before, strict=True)
@@ -141,11 +113,42 @@ class HeadOnPush(Task):
         return Scene(
             bodies=(*balls, table(), *blocks),
             camera=Camera("top", (0.0, 0.0, 0.0)),
-            impulses=(Impulse(p["push"], "ball a", (*self.impulse(p), 0.0)),),
+            impulses=(Impulse(p["push"], "ball a", (*sideways_impulse(p), 0.0)),),
             horizon=self.horizon,
             prompt=f"{start}; the {a} one is pushed into the way of the {b} one, and they collide and rebound{end}",
             prompt_unpushed=start + end,
         )
+
+
+def approach(p: Params) -> tuple[tuple[Flat, Flat], tuple[Flat, Flat], Flat]:
+    """Centres (a, b) at the hand-over m, their velocities m/s until the push, and that of a after it."""
+    ahead = (math.cos(p["heading"]), math.sin(p["heading"]))
+    side = math.copysign(1.0, p["offset"])
+    aside = (-ahead[1] * side, ahead[0] * side)  # from the line of a to that of b
+    half = abs(p["offset"]) * (p["radius_a"] + p["radius_b"]) / 2
+    middle = (p["pass_x"], p["pass_y"])
+    va = (p["speed_a"] * ahead[0], p["speed_a"] * ahead[1])
+    vb = (-p["speed_b"] * ahead[0], -p["speed_b"] * ahead[1])
+    a, b = (at(at(middle, aside, d), v, -p["passing"]) for d, v in ((-half, va), (half, vb)))
+    jx, jy = sideways_impulse(p)
+    mass = sphere_mass(p["radius_a"])
+    return (a, b), (va, vb), (va[0] + jx / mass, va[1] + jy / mass)
+
+
+def sideways_impulse(p: Params) -> Flat:
+    """The push in N s."""
+    angle = p["heading"] + math.copysign(math.pi / 2, p["offset"]) + p["push_turn"]
+    return p["impulse"] * math.cos(angle), p["impulse"] * math.sin(angle)
+
+
+def contact_after_push(p: Params) -> tuple[tuple[Flat, Flat], tuple[Flat, Flat]]:
+    """Centres (a, b) where they touch m and their velocities after it m/s, in closed form."""
+    centres, (va, vb), pushed = approach(p)
+    a, b = at(centres[0], va, p["push"]), at(centres[1], vb, p["push"])
+    wait = meeting_time(a, pushed, b, vb, p["radius_a"] + p["radius_b"])
+    a, b = at(a, pushed, wait), at(b, vb, wait)
+    masses = sphere_mass(p["radius_a"]), sphere_mass(p["radius_b"])
+    return (a, b), rebound(a, pushed, masses[0], b, vb, masses[1], p["restitution"])
 
 
 class BilliardsPush(Billiards):
@@ -184,7 +187,7 @@ class BilliardsPush(Billiards):
 
     def plays(self, p: Params) -> bool:
         """The push changes what follows for a ball that is not pushed, and what follows is lively and steady."""
-        positions, velocities = self.start(p)
+        positions, velocities = start(p)
         there, pushed = self.pushed(p)
         times = [(CHANGED_BY - p["push"]) / 4 * k for k in range(1, 5)]
         paths, hits = play(p, there, pushed, times)
@@ -197,7 +200,7 @@ class BilliardsPush(Billiards):
 
     def pushed(self, p: Params) -> Balls:
         """Centres m at the push and velocities m/s from then on, as of balls that roll; the cue ball slides first."""
-        positions, velocities = self.start(p)
+        positions, velocities = start(p)
         there = [at(position, velocity, p["push"]) for position, velocity in zip(positions, velocities, strict=True)]
         mass = sphere_mass(p["radius"])
         jx, jy = self.impulse(p)

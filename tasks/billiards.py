@@ -97,10 +97,10 @@ class Billiards(Task):
         """Draw the cue ball and what it hits first, then the others one by one: all at once they would rarely fit."""
         balls = self.parameters["balls"].draw(rng, split)
         for _ in range(MAX_DRAWS):
-            p = {**draw(self.parameters, rng, split, lambda p: self.fits({**p, "balls": 2.0})), "balls": balls}
+            p = {**draw(self.parameters, rng, split, lambda p: fits({**p, "balls": 2.0})), "balls": balls}
             for k in range(3, int(balls) + 1):
                 for _ in range(TRIES):
-                    if self.fits({**p, "balls": float(k)}):
+                    if fits({**p, "balls": float(k)}):
                         break
                     p |= {name: self.parameters[name].draw(rng, split) for name in p if name.endswith(f"_{k}")}
             for _ in range(TRIES if self.last else 1):
@@ -113,48 +113,17 @@ class Billiards(Task):
 
     def accepts(self, p: Params) -> bool:
         """Nothing is hit before FIRST_HIT, every ball gets away from where it was, small changes stay small."""
-        return self.fits(p) and self.plays(p)
-
-    def fits(self, p: Params) -> bool:
-        """All balls have room from their release to FIRST_HIT."""
-        radius, since = p["radius"], p["release"]
-        positions, velocities = self.start(p)
-        for k, (position, velocity) in enumerate(zip(positions, velocities, strict=True)):
-            for time, room in ((since, CLEARANCE), (FIRST_HIT, 0.0)):
-                if max(map(abs, at(position, velocity, time))) > TABLE - radius - room:
-                    return False
-            for other in range(k):
-                distance = nearest(positions[other], velocities[other], position, velocity, since, FIRST_HIT)
-                if distance < 2 * radius + (0.0 if (other, k) == (0, 1) else CLEARANCE):
-                    return False
-        return True
+        return fits(p) and self.plays(p)
 
     def plays(self, p: Params) -> bool:
         """Every ball gets away from where it was, and a small change of the velocities stays small."""
-        positions, velocities = self.start(p)
+        positions, velocities = start(p)
         paths, _ = play(p, positions, velocities, [GONE_BY / 4 * k for k in range(1, 5)])
         return gone(p, positions, paths) and steady(p, positions, velocities)
 
-    def start(self, p: Params) -> Balls:
-        """Centres at the hand-over and velocities up to the first hit, cue ball first."""
-        cue = (p["speed"] * math.cos(p["heading"]), p["speed"] * math.sin(p["heading"]))
-        hit = (p["speed_2"] * math.cos(p["heading_2"]), p["speed_2"] * math.sin(p["heading_2"]))
-        normal = p["heading"] + p["cut"]
-        along = (p["radius"] * math.cos(normal), p["radius"] * math.sin(normal))
-        positions = [
-            at((p["meet_x"] - along[0], p["meet_y"] - along[1]), cue, -p["meeting"]),
-            at((p["meet_x"] + along[0], p["meet_y"] + along[1]), hit, -p["meeting"]),
-        ]
-        velocities = [cue, hit]
-        for k in range(3, int(p["balls"]) + 1):
-            speed, heading = p[f"speed_{k}"], p[f"heading_{k}"]
-            positions.append((p[f"x_{k}"], p[f"y_{k}"]))
-            velocities.append((speed * math.cos(heading), speed * math.sin(heading)))
-        return positions, velocities
-
     def scene(self, params: Params) -> Scene:
         p, radius = params, params["radius"]
-        positions, velocities = self.start(p)
+        positions, velocities = start(p)
         hues = [(int(p["hue"]) + k * int(p["hue_step"])) % len(PALETTE) for k in range(len(positions))]
         restitution = math.sqrt(p["restitution"])
         balls: list[Body] = []
@@ -174,25 +143,48 @@ class Billiards(Task):
                 )
             )
             blocks.append(held(balls[-1], f"holder {number}"))
-        table = Body(
-            "table",
-            "plane",
-            (),
-            "fixed",
-            (0.0, 0.0, -radius),
-            grey=FLOOR_GREY,
-            restitution=0.0,
-            friction=p["friction"] / BALL_FRICTION,
-        )
         others = " and ".join(f"a {hue_name(hue)} one" for hue in hues[1:])
         return Scene(
-            bodies=(*balls, table, *cushions(radius, p["cushions"] / restitution), *blocks),
+            bodies=(*balls, cloth(radius, p["friction"]), *cushions(radius, p["cushions"] / restitution), *blocks),
             camera=Camera("top", (0.0, 0.0, 0.0)),
             gravity=(0.0, 0.0, -p["gravity"]),
             horizon=self.horizon,
             prompt=f"A {hue_name(hues[0])} ball and {others} roll on a table, hit each other and rebound from the "
             "cushions. Static camera, seen from straight above.",
         )
+
+
+def fits(p: Params) -> bool:
+    """All balls have room from their release to FIRST_HIT."""
+    radius, since = p["radius"], p["release"]
+    positions, velocities = start(p)
+    for k, (position, velocity) in enumerate(zip(positions, velocities, strict=True)):
+        for time, room in ((since, CLEARANCE), (FIRST_HIT, 0.0)):
+            if max(map(abs, at(position, velocity, time))) > TABLE - radius - room:
+                return False
+        for other in range(k):
+            distance = nearest(positions[other], velocities[other], position, velocity, since, FIRST_HIT)
+            if distance < 2 * radius + (0.0 if (other, k) == (0, 1) else CLEARANCE):
+                return False
+    return True
+
+
+def start(p: Params) -> Balls:
+    """Centres at the hand-over and velocities up to the first hit, cue ball first."""
+    cue = (p["speed"] * math.cos(p["heading"]), p["speed"] * math.sin(p["heading"]))
+    hit = (p["speed_2"] * math.cos(p["heading_2"]), p["speed_2"] * math.sin(p["heading_2"]))
+    normal = p["heading"] + p["cut"]
+    along = (p["radius"] * math.cos(normal), p["radius"] * math.sin(normal))
+    positions = [
+        at((p["meet_x"] - along[0], p["meet_y"] - along[1]), cue, -p["meeting"]),
+        at((p["meet_x"] + along[0], p["meet_y"] + along[1]), hit, -p["meeting"]),
+    ]
+    velocities = [cue, hit]
+    for k in range(3, int(p["balls"]) + 1):
+        speed, heading = p[f"speed_{k}"], p[f"heading_{k}"]
+        positions.append((p[f"x_{k}"], p[f"y_{k}"]))
+        velocities.append((speed * math.cos(heading), speed * math.sin(heading)))
+    return positions, velocities
 
 
 def gone(p: Params, positions: Sequence[Flat], paths: Sequence[Sequence[Flat]]) -> bool:
@@ -208,6 +200,13 @@ def steady(p: Params, positions: Sequence[Flat], velocities: Sequence[Flat]) -> 
     ]
     ends = [play(p, positions, each, [DEVIATION_BY])[0][0] for each in (velocities, perturbed)]
     return max(map(math.dist, *ends)) <= MAX_DEVIATION
+
+
+def cloth(radius: float, friction: float) -> Body:
+    """The table on which the balls roll."""
+    friction /= BALL_FRICTION
+    position = (0.0, 0.0, -radius)
+    return Body("table", "plane", (), "fixed", position, grey=FLOOR_GREY, restitution=0.0, friction=friction)
 
 
 def cushions(radius: float, restitution: float) -> tuple[Body, ...]:

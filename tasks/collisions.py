@@ -89,7 +89,7 @@ class HeadOn(Task):
         if p["hue_a"] == p["hue_b"]:
             return False
         held_for = p["meeting"] - p["release"]
-        for centre, v, w, name in zip(*self.motion(p), "ab", strict=True):
+        for centre, v, w, name in zip(*head_on_motion(p), "ab", strict=True):
             r = p[f"radius_{name}"]
             moved = [p["meeting"] * v[axis] + (MOVED_BY - p["meeting"]) * w[axis] for axis in (0, 1)]
             if math.hypot(*moved) <= 2 * r + BORDER:
@@ -98,23 +98,9 @@ class HeadOn(Task):
                 return False
         return True
 
-    def motion(self, p: Params) -> tuple[Pair, Pair, Pair]:
-        """Centres (a, b) at the contact m, velocities before and after it m/s, in the plane, in closed form."""
-        ahead = (math.cos(p["heading"]), math.sin(p["heading"]))
-        aside = (-ahead[1], ahead[0])
-        along = math.sqrt(1 - p["offset"] ** 2)
-        normal = (along * ahead[0] + p["offset"] * aside[0], along * ahead[1] + p["offset"] * aside[1])  # from a to b
-        meet = (p["meet_x"], p["meet_y"])
-        a = (meet[0] - p["radius_a"] * normal[0], meet[1] - p["radius_a"] * normal[1])
-        b = (meet[0] + p["radius_b"] * normal[0], meet[1] + p["radius_b"] * normal[1])
-        va = (p["speed_a"] * ahead[0], p["speed_a"] * ahead[1])
-        vb = (-p["speed_b"] * ahead[0], -p["speed_b"] * ahead[1])
-        masses = sphere_mass(p["radius_a"]), sphere_mass(p["radius_b"])
-        return (a, b), (va, vb), rebound(a, va, masses[0], b, vb, masses[1], p["restitution"])
-
     def scene(self, params: Params) -> Scene:
         p = params
-        centres, before, _ = self.motion(p)
+        centres, before, _ = head_on_motion(p)
         balls: list[Body] = []
         blocks: list[Body] = []
         for name, centre, velocity, turn in zip("ab", centres, before, (0.0, math.pi), strict=True):
@@ -127,6 +113,21 @@ class HeadOn(Task):
             prompt=f"A small {hue_name(p['hue_a'])} ball and a large {hue_name(p['hue_b'])} ball glide towards each "
             "other on a frictionless table, collide and rebound. Static camera, seen from straight above.",
         )
+
+
+def head_on_motion(p: Params) -> tuple[Pair, Pair, Pair]:
+    """Centres (a, b) at the contact m, velocities before and after it m/s, in the plane, in closed form."""
+    ahead = (math.cos(p["heading"]), math.sin(p["heading"]))
+    aside = (-ahead[1], ahead[0])
+    along = math.sqrt(1 - p["offset"] ** 2)
+    normal = (along * ahead[0] + p["offset"] * aside[0], along * ahead[1] + p["offset"] * aside[1])  # from a to b
+    meet = (p["meet_x"], p["meet_y"])
+    a = (meet[0] - p["radius_a"] * normal[0], meet[1] - p["radius_a"] * normal[1])
+    b = (meet[0] + p["radius_b"] * normal[0], meet[1] + p["radius_b"] * normal[1])
+    va = (p["speed_a"] * ahead[0], p["speed_a"] * ahead[1])
+    vb = (-p["speed_b"] * ahead[0], -p["speed_b"] * ahead[1])
+    masses = sphere_mass(p["radius_a"]), sphere_mass(p["radius_b"])
+    return (a, b), (va, vb), rebound(a, va, masses[0], b, vb, masses[1], p["restitution"])
 
 
 class WallBounce(Task):
@@ -181,7 +182,7 @@ class WallBounce(Task):
     def accepts(self, p: Params) -> bool:
         """In view from the release until a while after the last bounce, and clear of the walls that are not its turn;
         well away from where it started by the middle of the horizon."""
-        corners, velocities, normals = self.path(p)
+        corners, velocities, normals = bounce_path(p)
         last = [p["release"], p["meeting"], p["meeting"] + p["between"]][len(corners) - 1]
         end = at(corners[-1], velocities[-1], VIEW_AFTER_BOUNCE)
         if not all(inside(position, p["radius"]) for position in (*corners, end)):
@@ -191,34 +192,12 @@ class WallBounce(Task):
         if math.dist(start, moved) <= 2 * p["radius"] + BORDER:
             return False
         away = at(corners[-1], velocities[-1], self.horizon - last)
-        legs = list(itertools.pairwise([at(corners[0], velocities[0], -HOLDER_ROOM / p["speed"]), *corners[1:], away]))
-        for k, normal in enumerate(normals):
-            face, back = (at(corners[k + 1], normal, p["radius"] + depth) for depth in (0.0, 2 * WALL[1]))
-            if max(abs(back[0]) + WALL[0] * abs(normal[1]), abs(back[1]) + WALL[0] * abs(normal[0])) > HALF:
-                return False
-            for number, leg in enumerate(legs):
-                if number not in (k, k + 1) and not clear(leg, face, normal, p["radius"] + WALL_CLEARANCE):
-                    return False
-        return True
-
-    def path(self, p: Params) -> tuple[list[Flat], list[Flat], list[Flat]]:
-        """Where the ball is at its release and at every bounce m, its velocity from there on m/s, and the unit normals
-        of the walls, into them."""
-        velocity = (p["speed"] * math.cos(p["heading"]), p["speed"] * math.sin(p["heading"]))
-        meet = (p["meet_x"], p["meet_y"])
-        corners, velocities, normals = [at(meet, velocity, p["release"] - p["meeting"]), meet], [velocity], []
-        for k in range(1, int(p["walls"]) + 1):
-            if k > 1:
-                corners.append(at(corners[-1], velocities[-1], p["between"]))
-            vx, vy = velocities[-1]
-            angle = math.atan2(vy, vx) + p[f"incidence_{k}"]
-            normals.append((math.cos(angle), math.sin(angle)))
-            velocities.append(reflected((vx, vy), normals[-1], p["restitution"]))
-        return corners, velocities, normals
+        from_block = at(corners[0], velocities[0], -HOLDER_ROOM / p["speed"])
+        return walls_fit([from_block, *corners[1:], away], normals, p["radius"])
 
     def scene(self, params: Params) -> Scene:
         p, radius = params, params["radius"]
-        corners, velocities, normals = self.path(p)
+        corners, velocities, normals = bounce_path(p)
         body = ball(
             "ball",
             radius,
@@ -243,6 +222,35 @@ class WallBounce(Task):
             prompt=f"A {hue_name(p['hue'])} ball glides on a frictionless table, meets {what}. Static camera, seen "
             "from straight above.",
         )
+
+
+def bounce_path(p: Params) -> tuple[list[Flat], list[Flat], list[Flat]]:
+    """Where the ball is at its release and at every bounce m, its velocity from there on m/s, and the unit normals
+    of the walls, into them."""
+    velocity = (p["speed"] * math.cos(p["heading"]), p["speed"] * math.sin(p["heading"]))
+    meet = (p["meet_x"], p["meet_y"])
+    corners, velocities, normals = [at(meet, velocity, p["release"] - p["meeting"]), meet], [velocity], []
+    for k in range(1, int(p["walls"]) + 1):
+        if k > 1:
+            corners.append(at(corners[-1], velocities[-1], p["between"]))
+        vx, vy = velocities[-1]
+        angle = math.atan2(vy, vx) + p[f"incidence_{k}"]
+        normals.append((math.cos(angle), math.sin(angle)))
+        velocities.append(reflected((vx, vy), normals[-1], p["restitution"]))
+    return corners, velocities, normals
+
+
+def walls_fit(corners: list[Flat], normals: list[Flat], radius: float) -> bool:
+    """Whether all walls are in the window and each is met in its turn only. corners: m, of the path of the ball."""
+    legs = list(itertools.pairwise(corners))
+    for k, normal in enumerate(normals):
+        face, back = (at(corners[k + 1], normal, radius + depth) for depth in (0.0, 2 * WALL[1]))
+        if max(abs(back[0]) + WALL[0] * abs(normal[1]), abs(back[1]) + WALL[0] * abs(normal[0])) > HALF:
+            return False
+        for number, leg in enumerate(legs):
+            if number not in (k, k + 1) and not clear(leg, face, normal, radius + WALL_CLEARANCE):
+                return False
+    return True
 
 
 def clear(leg: tuple[Flat, Flat], face: Flat, normal: Flat, room: float) -> bool:

@@ -80,28 +80,10 @@ class ScreenSwap(Task):
         """Two hues, both seen long enough before, hidden while they pass, and seen again."""
         return p["hue_a"] != p["hue_b"] and self.passes(p, "a", 1.0) and self.passes(p, "b", -1.0) and self.hides(p)
 
-    def scale(self, p: Params, name: str) -> float:
-        """How large a ball looks on its lane, 1 in the plane of motion."""
-        return CAMERA.distance / (CAMERA.distance + self.lane(p, name))
-
-    def lane(self, p: Params, name: str) -> float:
-        """y of a ball, m."""
-        return LANE * (-p["nearer"] if name == "a" else p["nearer"])
-
-    def times(self, p: Params, name: str, side: float) -> tuple[float, float, float, float]:
-        """Times s at which a ball touches the screen in the image, is hidden, shows again, and is out of it."""
-        scale, half = self.scale(p, name), p["screen_width"] / 2
-        radius, speed, middle = scale * p[f"radius_{name}"], scale * p[f"speed_{name}"], side * p["screen_x"]
-        since, start = p["release"], -scale * p[f"start_{name}"]
-        covered = half - (1 - SLIVER) * radius
-        positions = (middle - half - radius, middle - covered, middle + covered, middle + half + radius)
-        touch, hidden, shows, out = (since + (position - start) / speed for position in positions)
-        return touch, hidden, shows, out
-
     def passes(self, p: Params, name: str, side: float) -> bool:
         """Whether a ball is seen long enough before it is hidden in time, and seen again."""
-        touch, hidden, _, out = self.times(p, name, side)
-        scale = self.scale(p, name)
+        touch, hidden, _, out = swap_times(p, name, side)
+        scale = swap_scale(p, name)
         at_end = scale * (p[f"speed_{name}"] * (out + VIEW_AFTER - p["release"]) - p[f"start_{name}"])
         at_0 = -scale * (p[f"start_{name}"] + p[f"speed_{name}"] * p["release"])
         return (
@@ -114,11 +96,11 @@ class ScreenSwap(Task):
 
     def hides(self, p: Params) -> bool:
         """Whether the screen hides both from before they touch in the image until after they part."""
-        scale_a, scale_b = self.scale(p, "a"), self.scale(p, "b")
+        scale_a, scale_b = swap_scale(p, "a"), swap_scale(p, "b")
         reach = scale_a * p["radius_a"] + scale_b * p["radius_b"] + IMAGE_GAP
         distance, closing = (scale_a * p[f"{what}_a"] + scale_b * p[f"{what}_b"] for what in ("start", "speed"))
         meet, part = (p["release"] + (distance - side * reach) / closing for side in (1, -1))
-        (_, hidden_a, shows_a, _), (_, hidden_b, shows_b, _) = self.times(p, "a", 1.0), self.times(p, "b", -1.0)
+        (_, hidden_a, shows_a, _), (_, hidden_b, shows_b, _) = swap_times(p, "a", 1.0), swap_times(p, "b", -1.0)
         return max(hidden_a, hidden_b) <= meet and part <= min(shows_a, shows_b)
 
     def scene(self, params: Params) -> Scene:
@@ -126,7 +108,7 @@ class ScreenSwap(Task):
         balls: list[Body] = []
         blocks: list[Body] = []
         for name, side in (("a", 1.0), ("b", -1.0)):
-            start, radius, lane = p[f"start_{name}"], p[f"radius_{name}"], self.lane(p, name)
+            start, radius, lane = p[f"start_{name}"], p[f"radius_{name}"], swap_lane(p, name)
             balls.append(rolling(name, p, side, start, p[f"hue_{name}"], radius, lane))
             blocks.append(block(f"holder_{name}", side, start, radius, p["release"], lane))
         left, right = (p["screen_x"] + side * p["screen_width"] / 2 for side in (-1, 1))
@@ -139,6 +121,27 @@ class ScreenSwap(Task):
             "lanes, pass each other behind a dark grey screen without touching, and each comes out on the other side. "
             "Static camera, seen from the side.",
         )
+
+
+def swap_scale(p: Params, name: str) -> float:
+    """How large a ball looks on its lane, 1 in the plane of motion."""
+    return CAMERA.distance / (CAMERA.distance + swap_lane(p, name))
+
+
+def swap_lane(p: Params, name: str) -> float:
+    """y of a ball, m."""
+    return LANE * (-p["nearer"] if name == "a" else p["nearer"])
+
+
+def swap_times(p: Params, name: str, side: float) -> tuple[float, float, float, float]:
+    """Times s at which a ball touches the screen in the image, is hidden, shows again, and is out of it."""
+    scale, half = swap_scale(p, name), p["screen_width"] / 2
+    radius, speed, middle = scale * p[f"radius_{name}"], scale * p[f"speed_{name}"], side * p["screen_x"]
+    since, start = p["release"], -scale * p[f"start_{name}"]
+    covered = half - (1 - SLIVER) * radius
+    positions = (middle - half - radius, middle - covered, middle + covered, middle + half + radius)
+    touch, hidden, shows, out = (since + (position - start) / speed for position in positions)
+    return touch, hidden, shows, out
 
 
 class ScreenStop(Task):

@@ -81,7 +81,7 @@ class Stack(Task):
             self.parameters,
             rng,
             split,
-            lambda p: p["blocks"] == blocks and self.accepts(p) and (min(self.margins(p)) < 0) == falls,
+            lambda p: p["blocks"] == blocks and self.accepts(p) and (min(support_margins(p)) < 0) == falls,
         )
 
     def accepts(self, p: Params) -> bool:
@@ -89,72 +89,19 @@ class Stack(Task):
         many = range(1, MAX_BLOCKS + 1)
         if any(p[f"hue_{i}"] == p[f"hue_{j}"] for i, j in itertools.combinations(many, 2)):
             return False
-        centres, widths = self.centres(p), self.widths(p)
+        centres, widths = block_centres(p), half_widths(p)
         overlaps = [_overlap(centres, widths, k) for k in range(len(centres) - 1)]
         reach = max(abs(x) + w for x, w in zip(centres, widths, strict=True))
         return (
             all(right - left >= LEAST_SUPPORT for left, right in overlaps)
-            and all(abs(margin) >= EDGE_DISTANCE for margin in self.margins(p))
-            and all(margin >= EDGE_DISTANCE for margin in self.loaded(p))
+            and all(abs(margin) >= EDGE_DISTANCE for margin in support_margins(p))
+            and all(margin >= EDGE_DISTANCE for margin in loaded_margins(p))
             and reach <= OUTERMOST
         )
 
-    def widths(self, p: Params) -> list[float]:
-        """Half widths of the blocks that are there, m."""
-        return [p[f"width_{i}"] for i in range(1, int(p["blocks"]) + 1)]
-
-    def centres(self, p: Params) -> list[float]:
-        """Middles (x, m) of the blocks that are there; that of the outermost edges is `middle`."""
-        x = list(itertools.accumulate((p[f"offset_{i}"] for i in range(2, int(p["blocks"]) + 1)), initial=0.0))
-        widths = self.widths(p)
-        left = min(c - w for c, w in zip(x, widths, strict=True))
-        right = max(c + w for c, w in zip(x, widths, strict=True))
-        return [c - (left + right) / 2 + p["middle"] for c in x]
-
-    def margins(self, p: Params) -> list[float]:
-        """For each block but the highest: how far inside its face, m, the mass above has its middle (< 0: outside)."""
-        centres = self.centres(p)
-        return [self._margin(p, k, centres) for k in range(len(centres) - 1)]
-
-    def loaded(self, p: Params) -> list[float]:
-        """The same below the lowest edge over which blocks tip, with all that tips resting on that edge."""
-        centres, margins = self.centres(p), self.margins(p)
-        tips = next((k for k, margin in enumerate(margins) if margin < 0), 0)
-        left, right = _overlap(centres, self.widths(p), tips)
-        over = centres[tips + 1] > centres[tips]
-        moved = [*centres[: tips + 1], *[right if over else left] * (len(centres) - tips - 1)]
-        return [self._margin(p, k, centres, moved) for k in range(tips)]
-
-    def _margin(self, p: Params, k: int, centres: list[float], masses_at: list[float] | None = None) -> float:
-        widths = self.widths(p)
-        masses = [w * p[f"height_{i}"] for i, w in enumerate(widths, start=1)][k + 1 :]  # all are equally deep
-        positions = (masses_at or centres)[k + 1 :]
-        middle = sum(m * x for m, x in zip(masses, positions, strict=True)) / sum(masses)
-        left, right = _overlap(centres, widths, k)
-        return min(middle - left, right - middle)
-
     def scene(self, params: Params) -> Scene:
         p, friction = params, math.sqrt(params["friction"])
-        blocks: list[Body] = []
-        top = 0.0
-        for i, (x, width) in enumerate(zip(self.centres(p), self.widths(p), strict=True), start=1):
-            height = p[f"height_{i}"]
-            blocks.append(
-                Body(
-                    f"block {i}",
-                    "box",
-                    (width, BLOCK_DEPTH, height),
-                    "moving",
-                    (x, 0.0, top + height),
-                    hue=int(p[f"hue_{i}"]),
-                    mass=box_mass((width, BLOCK_DEPTH, height)),
-                    restitution=p["restitution"],
-                    friction=friction,
-                    flat=True,
-                    release=0.0,
-                )
-            )
-            top += 2 * height
+        blocks, top = tower(p)
         left = min(block.position[0] - block.size[0] for block in blocks) - WALL_GAP
         right = max(block.position[0] + block.size[0] for block in blocks) + WALL_GAP
         walls = [
@@ -186,6 +133,70 @@ class Stack(Task):
             f"A tower of blocks stands on a flat floor between two walls: {', '.join(names)}, from below. The walls "
             "vanish, and the tower stands or topples. Static camera, seen from the side."
         )
+
+
+def tower(p: Params) -> tuple[list[Body], float]:
+    """The blocks, from below, and their height in m."""
+    blocks: list[Body] = []
+    top = 0.0
+    for i, (x, width) in enumerate(zip(block_centres(p), half_widths(p), strict=True), start=1):
+        height = p[f"height_{i}"]
+        blocks.append(
+            Body(
+                f"block {i}",
+                "box",
+                (width, BLOCK_DEPTH, height),
+                "moving",
+                (x, 0.0, top + height),
+                hue=int(p[f"hue_{i}"]),
+                mass=box_mass((width, BLOCK_DEPTH, height)),
+                restitution=p["restitution"],
+                friction=math.sqrt(p["friction"]),
+                flat=True,
+                release=0.0,
+            )
+        )
+        top += 2 * height
+    return blocks, top
+
+
+def half_widths(p: Params) -> list[float]:
+    """Half widths of the blocks that are there, m."""
+    return [p[f"width_{i}"] for i in range(1, int(p["blocks"]) + 1)]
+
+
+def block_centres(p: Params) -> list[float]:
+    """Middles (x, m) of the blocks that are there; that of the outermost edges is `middle`."""
+    x = list(itertools.accumulate((p[f"offset_{i}"] for i in range(2, int(p["blocks"]) + 1)), initial=0.0))
+    widths = half_widths(p)
+    left = min(c - w for c, w in zip(x, widths, strict=True))
+    right = max(c + w for c, w in zip(x, widths, strict=True))
+    return [c - (left + right) / 2 + p["middle"] for c in x]
+
+
+def support_margins(p: Params) -> list[float]:
+    """For each block but the highest: how far inside its face, m, the mass above has its middle (< 0: outside)."""
+    centres = block_centres(p)
+    return [_margin(p, k, centres) for k in range(len(centres) - 1)]
+
+
+def loaded_margins(p: Params) -> list[float]:
+    """The same below the lowest edge over which blocks tip, with all that tips resting on that edge."""
+    centres, margins = block_centres(p), support_margins(p)
+    tips = next((k for k, margin in enumerate(margins) if margin < 0), 0)
+    left, right = _overlap(centres, half_widths(p), tips)
+    over = centres[tips + 1] > centres[tips]
+    moved = [*centres[: tips + 1], *[right if over else left] * (len(centres) - tips - 1)]
+    return [_margin(p, k, centres, moved) for k in range(tips)]
+
+
+def _margin(p: Params, k: int, centres: list[float], masses_at: list[float] | None = None) -> float:
+    widths = half_widths(p)
+    masses = [w * p[f"height_{i}"] for i, w in enumerate(widths, start=1)][k + 1 :]  # all are equally deep
+    positions = (masses_at or centres)[k + 1 :]
+    middle = sum(m * x for m, x in zip(masses, positions, strict=True)) / sum(masses)
+    left, right = _overlap(centres, widths, k)
+    return min(middle - left, right - middle)
 
 
 def _overlap(centres: list[float], widths: list[float], k: int) -> tuple[float, float]:

@@ -11,7 +11,7 @@ from physbench.clips.clip import Row, Split
 from physbench.clips.generate import make_params, make_scene
 from physbench.clips.task import SPLITS, Params
 from physbench.dynamics.impacts import at, meeting_time, nearest, rebound, reflected, rolled
-from physbench.tasks.billiards import CLEARANCE, DEVIATION_BY, FIRST_HIT, TABLE, Billiards, play
+from physbench.tasks.billiards import CLEARANCE, DEVIATION_BY, FIRST_HIT, TABLE, Billiards, play, start
 from physbench.world.geometry import gap
 from physbench.world.scene import Scene
 from physbench.world.stepping import Simulation, simulate
@@ -65,7 +65,7 @@ def test_first_hit_follows_the_closed_form(split: Split) -> None:
     compared = 0
     for seed in SEEDS:
         params, _, simulation = simulated(split, seed)
-        places, before = Billiards().start(params)
+        places, before = start(params)
         _, hits = play(params, places, before, [TIMES[-1]])
         (first, a, b), later = hits[0], [time for time, *who in hits[1:] if {*who} & {hits[0][1], hits[0][2]}]
         contacts = [c.time for c in simulation.contacts if "table" not in (c.a, c.b)]
@@ -89,7 +89,7 @@ def test_the_whole_game_follows_the_closed_form(split: Split) -> None:
     for seed in SEEDS:
         params, scene, simulation = simulated(split, seed)
         frames = range(NOW + 5, NOW + int(DEVIATION_BY * 20), 5)
-        paths, _ = play(params, *Billiards().start(params), [float(TIMES[k]) for k in frames])
+        paths, _ = play(params, *start(params), [float(TIMES[k]) for k in frames])
         off = np.linalg.norm(np.array(paths) - simulation.states[list(frames), : len(scene.tracked), :2], axis=-1)
         farthest.append(off.max())
     assert np.median(farthest) < 0.06 and max(farthest) < 0.5  # m

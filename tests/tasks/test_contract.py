@@ -216,12 +216,12 @@ def test_projectile_and_its_half_gravity_twin_stay_in_view(split: Split, seed: i
 
 @pytest.mark.parametrize("split", SPLITS)
 def test_collisions_follow_the_closed_form(split: Split) -> None:
-    from physbench.tasks.collisions import VIEW_AFTER_HIT, HeadOn
+    from physbench.tasks.collisions import VIEW_AFTER_HIT, head_on_motion
 
     for seed in FAST:
         row = Row("collisions/head-on-v1", split, seed)
         clip, params = clip_of(row.task, split, seed), make_params(row)
-        _, before, after = HeadOn().motion(params)
+        _, before, after = head_on_motion(params)
         assert min(np.linalg.norm(before, axis=-1)) >= 0.7
         assert clip.contacts[0].time == pytest.approx(params["meeting"], abs=2e-3)
         np.testing.assert_allclose(clip.states[clip.handover, :2, 7:9], before, atol=1e-4)

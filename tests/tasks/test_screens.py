@@ -12,7 +12,7 @@ from physbench.clips.clip import Clip, Row, Split
 from physbench.clips.generate import make_clip, make_params, make_scene, render_spec
 from physbench.clips.task_helpers import HALF
 from physbench.tasks.lift import ScreenLift
-from physbench.tasks.screens import ScreenStop, ScreenSwap
+from physbench.tasks.screens import ScreenStop, ScreenSwap, swap_times
 from physbench.world.scene import SCREEN_GREY
 from physbench.world.stepping import simulate
 
@@ -38,7 +38,7 @@ def test_swapped_balls_are_hidden_when_they_pass_and_come_out_on_the_other_side(
     clip, p = clip_of(task.id, split), make_params(Row(task.id, split, 0))
     share = clip.visible_share()
     for column, (name, way) in enumerate((("a", 1.0), ("b", -1.0))):
-        touch, hidden, shows, out = task.times(p, name, way)
+        touch, hidden, shows, out = swap_times(p, name, way)
         assert 0.2 <= hidden <= 1.0 and out + 0.4 <= 3.6
         gone = times_when(clip, column, lambda s: s < 0.05)
         gone = gone[gone < out]  # later it may have left the window

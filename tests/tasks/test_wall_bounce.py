@@ -8,7 +8,7 @@ import pytest
 from physbench.clips.clip import Row, Split
 from physbench.clips.generate import make_params, make_scene
 from physbench.clips.task import SPLITS
-from physbench.tasks.collisions import VIEW_AFTER_BOUNCE, WallBounce
+from physbench.tasks.collisions import VIEW_AFTER_BOUNCE, WallBounce, bounce_path
 from physbench.world.geometry import gap, rotate
 from physbench.world.scene import WINDOW
 from physbench.world.stepping import simulate
@@ -25,7 +25,7 @@ def test_way_of_the_ball(split: Split) -> None:
         params, scene = make_params(row), make_scene(row)
         simulation = simulate(scene, TIMES)
         position, velocity = simulation.states[:, 0, :2], simulation.states[:, 0, 7:9]
-        corners, speeds, normals = WallBounce().path(params)
+        corners, speeds, normals = bounce_path(params)
         starts = [params["release"], params["meeting"], params["meeting"] + params["between"]][: len(corners)]
         numbers.add(len(normals))
 
