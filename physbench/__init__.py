@@ -6,8 +6,8 @@ What one needs for an evaluation, a model, a task or a scorer of one's own is im
 - models: `ModelCard`, `FrameModel`, `PrivilegedModel`;
 - tasks: `Task`, `Parameter`, `Params`, `declare`, `draw`; for parameters and conditions `RELEASE`, `hues`, `hue_name`,
   `inside`, `event_in`; for scenes `Scene`, `Camera`, `Body`, `CentralGravity`, `Impulse`, `Outcome`, `Waypoint`, the
-  bodies `ball`, `floor`, `table`, `wall`, `ramp`, `screen`, `holder`, `shelf`, `held`, and the masses `sphere_mass`,
-  `box_mass`, `cylinder_mass`;
+  bodies `ball`, `floor`, `table`, `wall`, `ramp`, `screen`, `holder`, `shelf`, `held`, the masses `sphere_mass`,
+  `box_mass`, `cylinder_mass`, and the greys `BACKGROUND_GREY`, `FLOOR_GREY`, `SCREEN_GREY`;
 - scorers: `scorer`, `Reading`, `Clip`, `Rollout`, `Tracks`.
 
 Training data is in `physbench.data`. A name is looked up when it is first used, so that `import physbench` is fast.
@@ -50,6 +50,9 @@ if TYPE_CHECKING:
     from physbench.world.bodies import shelf as shelf
     from physbench.world.bodies import table as table
     from physbench.world.bodies import wall as wall
+    from physbench.world.scene import BACKGROUND_GREY as BACKGROUND_GREY
+    from physbench.world.scene import FLOOR_GREY as FLOOR_GREY
+    from physbench.world.scene import SCREEN_GREY as SCREEN_GREY
     from physbench.world.scene import Body as Body
     from physbench.world.scene import Camera as Camera
     from physbench.world.scene import CentralGravity as CentralGravity
@@ -76,11 +79,14 @@ _NAMES = {
     "physbench.clips.task_helpers": ("RELEASE", "event_in", "hue_name", "hues", "inside"),
     "physbench.world.bodies": ("ball", "floor", "held", "holder", "screen", "shelf", "table", "wall"),
     "physbench.world.scene": (
+        "BACKGROUND_GREY",
         "Body",
         "Camera",
         "CentralGravity",
+        "FLOOR_GREY",
         "Impulse",
         "Outcome",
+        "SCREEN_GREY",
         "Scene",
         "Waypoint",
         "box_mass",

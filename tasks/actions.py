@@ -9,7 +9,7 @@ import math
 from dataclasses import replace
 
 from physbench.clips.task import Parameter, Params, Task, declare
-from physbench.clips.task_helpers import BORDER, HALF, RELEASE, hue_name, hues, inside
+from physbench.clips.task_helpers import FREE_BORDER, HALF_WINDOW, RELEASE, hue_name, hues, inside
 from physbench.dynamics.impacts import Flat, at, meeting_time, rebound
 from physbench.tasks.billiards import CUSHION, FIRST_HIT, Balls, Billiards, gone, play, rolls_on, start, steady
 from physbench.tasks.collisions import MOVED_BY, VIEW_AFTER_HIT, gliding
@@ -92,10 +92,12 @@ class HeadOnPush(Task):
         for contact, velocity, centre, old, r in zip(meet, after, centres, before, radii, strict=True):
             if not inside((*contact, *at(contact, velocity, VIEW_AFTER_HIT)), r):
                 return False
-            if math.dist(centre, at(contact, velocity, MOVED_BY - hit)) <= 2 * r + BORDER:
+            if math.dist(centre, at(contact, velocity, MOVED_BY - hit)) <= 2 * r + FREE_BORDER:
                 return False
             pairs = [(at(contact, velocity, t - hit), at(centre, old, t)) for t in CHANGE_TIMES if t > hit]
-            if not any(max(map(abs, now)) < HALF and math.dist(now, other) > 2 * r + BORDER for now, other in pairs):
+            if not any(
+                max(map(abs, now)) < HALF_WINDOW and math.dist(now, other) > 2 * r + FREE_BORDER for now, other in pairs
+            ):
                 return False
         return True
 
@@ -267,7 +269,7 @@ class KeplerThrust(Kepler):
         if a * (1 - e) < p["radius"] + p["star_radius"] + SURFACE_GAP:
             return False
         half = half_extents(a, math.sqrt(a * a * (1 - e * e)), (ex / e, ey / e))
-        room = HALF - BORDER - p["radius"]
+        room = HALF_WINDOW - FREE_BORDER - p["radius"]
         return all(abs(s - a * w) + h <= room for s, w, h in zip(self.star_position(p), (ex, ey), half, strict=True))
 
     def ellipse_after(self, p: Params) -> tuple[float, Flat]:

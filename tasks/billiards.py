@@ -9,18 +9,18 @@ import numpy as np
 
 from physbench.clips.clip import Split
 from physbench.clips.task import MAX_DRAWS, Parameter, Params, Task, declare, draw
-from physbench.clips.task_helpers import HALF, RELEASE, hue_name
+from physbench.clips.task_helpers import HALF_WINDOW, RELEASE, hue_name
 from physbench.dynamics.impacts import Flat, at, meeting_time, nearest, rebound, reflected, rolled, slid
 from physbench.tasks.collisions import NUMBERS
 from physbench.world.bodies import ball, held, wall
 from physbench.world.scene import FLOOR_GREY, PALETTE, Body, Camera, Scene
 
-TABLE = 2.36  # m, from the middle of the table to its cushions
+TABLE_HALF = 2.36  # m, from the middle of the table to its cushions
 BALL_FRICTION = 0.05  # two balls have next to none; a ball and the table have what the task says
 FIRST_HIT = 0.25  # s; nothing is hit before
-CLEARANCE = 0.2  # m between the surfaces of two balls until then, and of a held ball and a cushion
+BALL_CLEARANCE = 0.2  # m between the surfaces of two balls until then, and of a held ball and a cushion
 GONE_BY = 1.6  # s, when every ball has been further than its diameter from where it was at the hand-over
-TRIES = 20  # draws of one more ball before all are drawn anew
+BALL_TRIES = 20  # draws of one more ball before all are drawn anew
 PERTURBATION = 0.01  # m/s; a change of all velocities by this much
 MAX_DEVIATION = 0.25  # m; moves no ball by more than this within DEVIATION_BY
 DEVIATION_BY = 2.6  # s
@@ -47,7 +47,7 @@ class Billiards(Task):
     {parameters}
 
     (meet_x, meet_y) is the point where the cue ball touches the first other one at `meeting`, and cut the angle from
-    its way to the line of centres there, unless a third ball comes between. Ball k of 0, 1, ... has the hue
+    its path to the line of centres there, unless a third ball comes between. Ball k of 0, 1, ... has the hue
     hue + k hue_step modulo 5. What is declared of balls that are not there plays no part. Mass is density x volume.
     Friction of two balls is 0.0025, that of ball and cushion 0.
 
@@ -99,11 +99,11 @@ class Billiards(Task):
         for _ in range(MAX_DRAWS):
             p = {**draw(self.parameters, rng, split, lambda p: fits({**p, "balls": 2.0})), "balls": balls}
             for k in range(3, int(balls) + 1):
-                for _ in range(TRIES):
+                for _ in range(BALL_TRIES):
                     if fits({**p, "balls": float(k)}):
                         break
                     p |= {name: self.parameters[name].draw(rng, split) for name in p if name.endswith(f"_{k}")}
-            for _ in range(TRIES if self.last else 1):
+            for _ in range(BALL_TRIES if self.last else 1):
                 if self.accepts(p):
                     return p
                 p |= {name: self.parameters[name].draw(rng, split) for name in self.last}
@@ -159,12 +159,12 @@ def fits(p: Params) -> bool:
     radius, since = p["radius"], p["release"]
     positions, velocities = start(p)
     for k, (position, velocity) in enumerate(zip(positions, velocities, strict=True)):
-        for time, room in ((since, CLEARANCE), (FIRST_HIT, 0.0)):
-            if max(map(abs, at(position, velocity, time))) > TABLE - radius - room:
+        for time, room in ((since, BALL_CLEARANCE), (FIRST_HIT, 0.0)):
+            if max(map(abs, at(position, velocity, time))) > TABLE_HALF - radius - room:
                 return False
         for other in range(k):
             distance = nearest(positions[other], velocities[other], position, velocity, since, FIRST_HIT)
-            if distance < 2 * radius + (0.0 if (other, k) == (0, 1) else CLEARANCE):
+            if distance < 2 * radius + (0.0 if (other, k) == (0, 1) else BALL_CLEARANCE):
                 return False
     return True
 
@@ -190,7 +190,7 @@ def start(p: Params) -> Balls:
 def gone(p: Params, positions: Sequence[Flat], paths: Sequence[Sequence[Flat]]) -> bool:
     """Whether every ball gets a diameter away from its position at some time of the paths (times, balls)."""
     away = [max(math.dist(position, centres[k]) for centres in paths) for k, position in enumerate(positions)]
-    return min(away) > 2 * p["radius"] + CLEARANCE
+    return min(away) > 2 * p["radius"] + BALL_CLEARANCE
 
 
 def steady(p: Params, positions: Sequence[Flat], velocities: Sequence[Flat]) -> bool:
@@ -211,11 +211,11 @@ def cloth(radius: float, friction: float) -> Body:
 
 def cushions(radius: float, restitution: float) -> tuple[Body, ...]:
     """Four walls round the table; their tops stand a little above the centres of the balls that they stop."""
-    half = (HALF - TABLE) / 2
+    half = (HALF_WINDOW - TABLE_HALF) / 2
     found = []
     for name, (x, y) in zip(("right", "top", "left", "bottom"), ((1, 0), (0, 1), (-1, 0), (0, -1)), strict=True):
-        size = (half, HALF, radius / 2 + 0.05) if x else (TABLE, half, radius / 2 + 0.05)
-        centre = ((TABLE + half) * x, (TABLE + half) * y, 0.05 - radius / 2)
+        size = (half, HALF_WINDOW, radius / 2 + 0.05) if x else (TABLE_HALF, half, radius / 2 + 0.05)
+        centre = ((TABLE_HALF + half) * x, (TABLE_HALF + half) * y, 0.05 - radius / 2)
         found.append(wall(f"cushion {name}", size, centre, restitution=restitution))
     return tuple(found)
 
@@ -235,7 +235,7 @@ def play(
         Centres in m at each time, and the hits until the last one.
     """
     where, moving, now = list(positions), list(velocities), 0.0
-    inner, reach = TABLE - p["radius"], 2 * p["radius"]
+    inner, reach = TABLE_HALF - p["radius"], 2 * p["radius"]
     found, hits = [], []
     for time in times:
         event: tuple[int, int] | None = (0, 0)

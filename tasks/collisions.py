@@ -9,7 +9,7 @@ import numpy as np
 
 from physbench.clips.clip import Split
 from physbench.clips.task import Parameter, Params, Task, declare, draw
-from physbench.clips.task_helpers import BORDER, HALF, RELEASE, hue_name, hues, inside
+from physbench.clips.task_helpers import FREE_BORDER, HALF_WINDOW, RELEASE, hue_name, hues, inside
 from physbench.dynamics.impacts import Flat, at, rebound, reflected
 from physbench.world.bodies import ball, held, table, turned_from_top, wall
 from physbench.world.scene import Body, Camera, Scene, sphere_mass
@@ -92,7 +92,7 @@ class HeadOn(Task):
         for centre, v, w, name in zip(*head_on_motion(p), "ab", strict=True):
             r = p[f"radius_{name}"]
             moved = [p["meeting"] * v[axis] + (MOVED_BY - p["meeting"]) * w[axis] for axis in (0, 1)]
-            if math.hypot(*moved) <= 2 * r + BORDER:
+            if math.hypot(*moved) <= 2 * r + FREE_BORDER:
                 return False
             if not (inside(at(centre, v, -held_for), r) and inside(at(centre, w, VIEW_AFTER_HIT), r)):
                 return False
@@ -144,7 +144,7 @@ class WallBounce(Task):
     {parameters}
 
     (meet_x, meet_y) is the centre of the ball at the first bounce, `between` the time from there to the second one.
-    Each wall has its middle where it is met; incidence is the angle from its normal to the ball's way there. Where
+    Each wall has its middle where it is met; incidence is the angle from its normal to the ball's path there. Where
     there is one wall, `between` and incidence_2 play no part. Mass is density x volume and plays no part.
 
     Camera: from straight above, 5.12 m wide. Actions: none.
@@ -189,7 +189,7 @@ class WallBounce(Task):
             return False
         start = at(corners[1], velocities[0], -p["meeting"])
         moved = at(corners[-1], velocities[-1], MOVED_BY - last)
-        if math.dist(start, moved) <= 2 * p["radius"] + BORDER:
+        if math.dist(start, moved) <= 2 * p["radius"] + FREE_BORDER:
             return False
         away = at(corners[-1], velocities[-1], self.horizon - last)
         from_block = at(corners[0], velocities[0], -HOLDER_ROOM / p["speed"])
@@ -245,7 +245,7 @@ def walls_fit(corners: list[Flat], normals: list[Flat], radius: float) -> bool:
     legs = list(itertools.pairwise(corners))
     for k, normal in enumerate(normals):
         face, back = (at(corners[k + 1], normal, radius + depth) for depth in (0.0, 2 * WALL[1]))
-        if max(abs(back[0]) + WALL[0] * abs(normal[1]), abs(back[1]) + WALL[0] * abs(normal[0])) > HALF:
+        if max(abs(back[0]) + WALL[0] * abs(normal[1]), abs(back[1]) + WALL[0] * abs(normal[0])) > HALF_WINDOW:
             return False
         for number, leg in enumerate(legs):
             if number not in (k, k + 1) and not clear(leg, face, normal, radius + WALL_CLEARANCE):

@@ -16,11 +16,11 @@ from physbench.world.scene import Body, Camera, Scene, Shape, box_mass, cylinder
 FREE_RAMP = 0.06  # m that stay free at the upper end of the ramp
 RAMP_END = 2.44  # m from the middle of the window to the ends of the ramp
 RAMP_HEIGHT = -0.35  # m, of the middle of the ramp above that of the window
-BOARD = 0.5  # m, thickness of the ramp as it is seen
+BOARD_THICKNESS = 0.5  # m, thickness of the ramp as it is seen
 STOP, STOP_HEIGHT = 0.42, 0.7  # m, along the ramp and over it
 BODY_DEPTH = 0.4  # m, half of the bodies' extent across the plane of motion
 SURELY_STAYS = 0.05  # least |friction - tan angle| of a box, so that it surely stays or surely slides
-LEAST_SPEED, LEAST_PATH = 0.6, 0.3  # m/s at the release and m before the hand-over
+LEAST_RELEASE_SPEED, LEAST_PATH = 0.6, 0.3  # m/s at the release and m before the hand-over
 REST_DISTANCE = 1.15  # diameters between where it is at the hand-over and where it comes to rest
 SHAPES: tuple[Shape, ...] = ("sphere", "cylinder", "box")
 INERTIA = (2 / 5, 1 / 2)  # over m r^2, of the first two
@@ -97,7 +97,7 @@ class Incline(Task):
         at_0, last = way_at(phases, 0.0), phases[-1]
         rests = last.speed == 0 and last.gain == 0 and last.start < self.horizon
         return (
-            abs(p["velocity"]) >= LEAST_SPEED
+            abs(p["velocity"]) >= LEAST_RELEASE_SPEED
             and event_in(phases[1].start, self.horizon)
             and abs(at_0 - p["start"]) >= LEAST_PATH
             and max(phase.way for phase in phases) <= self.length(p) - STOP - 2 * self.reach(p) - FREE_RAMP
@@ -183,7 +183,7 @@ class Incline(Task):
             left,
             tilt,
             self.length(p),
-            thickness=BOARD,
+            thickness=BOARD_THICKNESS,
             depth=BODY_DEPTH + 0.1,
             grey=grey,
             friction=p["ramp_friction"],

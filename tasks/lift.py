@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from physbench.clips.task import Parameter, Params, Task, declare
-from physbench.clips.task_helpers import BORDER, HALF, hue_name, hues, inside
+from physbench.clips.task_helpers import FREE_BORDER, HALF_WINDOW, hue_name, hues, inside
 from physbench.tasks.occlusion import SCREEN_Y, SLIVER
 from physbench.world.bodies import SCREEN_HALF_DEPTH, ball, nearer_scale, wall
 from physbench.world.scene import FLOOR_GREY, HISTORY, SCREEN_GREY, Body, Camera, Scene, Waypoint
@@ -57,11 +57,11 @@ class ScreenLift(Task):
         front, back = self.plate(p)
         clear = (1 - SLIVER) * radius  # from the middle of the ball
         side = math.copysign(1.0, p["velocity"])
-        border = HALF + side * (p["height"] - HALF)  # where the plate comes from, m from the middle of the ball
+        border = HALF_WINDOW + side * (p["height"] - HALF_WINDOW)  # it comes from, m from the ball
         return (
-            back >= -border + BORDER
+            back >= -border + FREE_BORDER
             and (front + back) / 2 - 0.5 * speed >= -border
-            and front <= -radius - BORDER
+            and front <= -radius - FREE_BORDER
             and p["plate_height"] >= 2 * clear + 0.2 * speed
             and (radius - back) / speed <= 0.9 * self.horizon
             and p["plate_width"] >= 2 * radius + 0.2
@@ -75,13 +75,13 @@ class ScreenLift(Task):
 
     def scene(self, params: Params) -> Scene:
         p, radius, top = params, params["radius"], params["height"] - params["radius"]
-        camera = Camera("front", (0.0, 0.0, HALF))
+        camera = Camera("front", (0.0, 0.0, HALF_WINDOW))
         scale, x = nearer_scale(camera, SCREEN_Y), p["place"]
-        at_0 = p["height"] + math.copysign(1.0, p["velocity"]) * sum(self.plate(p)) / 2 - HALF  # as seen
+        at_0 = p["height"] + math.copysign(1.0, p["velocity"]) * sum(self.plate(p)) / 2 - HALF_WINDOW  # as seen
 
         def waypoint(time: float) -> Waypoint:
             rise = at_0 + p["velocity"] * time
-            return Waypoint(time, (x * scale, SCREEN_Y + SCREEN_HALF_DEPTH, HALF + rise * scale))
+            return Waypoint(time, (x * scale, SCREEN_Y + SCREEN_HALF_DEPTH, HALF_WINDOW + rise * scale))
 
         way = "up" if p["velocity"] > 0 else "down"
         path = (waypoint(-HISTORY), waypoint(self.horizon))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from physbench.clips.task import Parameter, Params, Task, declare
-from physbench.clips.task_helpers import BORDER, HALF, hue_name, hues
+from physbench.clips.task_helpers import FREE_BORDER, HALF_WINDOW, hue_name, hues
 from physbench.dynamics.impacts import Flat, at
 from physbench.world.bodies import ball
 from physbench.world.scene import HISTORY, Body, Camera, CentralGravity, Scene
@@ -57,7 +57,7 @@ class Kepler(Task):
         """Different hues, enough periods, no touch, the whole ellipse in view."""
         a, e = p["semi_axis"], p["eccentricity"]
         half_x, half_y = half_extents(a, a * math.sqrt(1 - e**2), unit(p["orientation"]))
-        room = HALF - BORDER - p["radius"]
+        room = HALF_WINDOW - FREE_BORDER - p["radius"]
         return (
             p["hue_planet"] != p["hue_star"]
             and PERIODS * 2 * math.pi * math.sqrt(a**3 / p["mu"]) <= self.horizon

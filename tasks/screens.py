@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from physbench.clips.task import Parameter, Params, Task, declare
-from physbench.clips.task_helpers import BORDER, HALF, RELEASE, hue_name, hues, inside
+from physbench.clips.task_helpers import FREE_BORDER, HALF_WINDOW, RELEASE, hue_name, hues, inside
 from physbench.tasks.occlusion import (
     CAMERA,
     OUT_BY,
@@ -194,7 +194,7 @@ class ScreenStop(Task):
             inside((p["start"],), radius)
             and at_0 + speed * (p["release"] + VIEW_BEFORE) + radius <= near
             and at_0 <= near
-            and stop + radius + WALL_WIDTH <= HALF - 2 * BORDER
+            and stop + radius + WALL_WIDTH <= HALF_WINDOW - 2 * FREE_BORDER
         )
 
     def edges(self, p: Params) -> tuple[float, float]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from physbench.clips.clip import Split
 from physbench.clips.task import Parameter, Params, Task, declare, draw
-from physbench.clips.task_helpers import HALF, hue_name, hues
+from physbench.clips.task_helpers import HALF_WINDOW, hue_name, hues
 from physbench.world.bodies import floor, holder, wall
 from physbench.world.scene import FLOOR_GREY, Body, Camera, Outcome, Scene, box_mass
 
@@ -111,7 +111,7 @@ class Stack(Task):
         kerb = (0.06, BLOCK_DEPTH, KERB / 2)
         kerbs = [
             wall(f"kerb {side}", kerb, (x, 0.0, KERB / 2), grey=FLOOR_GREY, friction=friction)
-            for side, x in (("left", -HALF + 0.06), ("right", HALF - 0.06))
+            for side, x in (("left", -HALF_WINDOW + 0.06), ("right", HALF_WINDOW - 0.06))
         ]
         higher = [block.name for block in blocks[1:]]
         return Scene(

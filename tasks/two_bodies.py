@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.task import Parameter, Params, Task, declare
-from physbench.clips.task_helpers import BORDER, HALF, RELEASE, hue_name, hues
+from physbench.clips.task_helpers import FREE_BORDER, HALF_WINDOW, RELEASE, hue_name, hues
 from physbench.tasks.orbits import PERIODS, SURFACE_GAP, half_extents, kepler_state, star, unit
 from physbench.world.bodies import HOLDER_GAP, ball, holder, turned_from_top
 from physbench.world.scene import HISTORY, Camera, CentralGravity, Scene
@@ -70,7 +70,7 @@ class Binary(Task):
         for name, share in zip("ab", shares(p), strict=True):
             # `share` is signed: the middle of an ellipse lies beyond the barycentre, away from its periapsis.
             x, y = p["middle_x"] - share * a * e * axis[0], p["middle_y"] - share * a * e * axis[1]
-            room = HALF - BORDER - p[f"radius_{name}"]
+            room = HALF_WINDOW - FREE_BORDER - p[f"radius_{name}"]
             if abs(x) + abs(share) * half_x > room or abs(y) + abs(share) * half_y > room:
                 return False
         return True
@@ -157,7 +157,7 @@ class Flyby(Task):
         radius = p["radius"]
         if p["hue_body"] == p["hue_star"] or p["periapsis"] < radius + p["star_radius"] + SURFACE_GAP:
             return False
-        room, needed = HALF - BORDER - radius, max(VIEW_AFTER_HANDOVER, p["passage"] + VIEW_AFTER_PERIAPSIS)
+        room, needed = HALF_WINDOW - FREE_BORDER - radius, max(VIEW_AFTER_HANDOVER, p["passage"] + VIEW_AFTER_PERIAPSIS)
         x, y = (p["periapsis"] * part for part in unit(p["orientation"]))
         if abs(p["star_x"] + x) > room or abs(p["star_y"] + y) > room:
             return False

@@ -1,4 +1,4 @@
-"""What a task is: parameters with ranges per split, and the scene that follows from them. Nothing else."""
+"""What a task is: parameters with ranges per split, and the scene that follows from them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from physbench.plugins.entry_points import entries, load
 from physbench.plugins.user_files import OwnFile
 from physbench.world.scene import Scene
 
-GROUP = "physbench.tasks"
+TASK_GROUP = "physbench.tasks"
 SPLITS: tuple[Split, ...] = ("train", "test", "ood")
 MAX_DRAWS = 20_000
 ID = r"[a-z0-9]+(-[a-z0-9]+)*/[a-z0-9]+(-[a-z0-9]+)*-v[0-9]+"  # of a task
@@ -110,7 +110,7 @@ def draw(
     split: Split,
     accepts: Callable[[Params], bool],
 ) -> dict[str, float]:
-    """Draw all parameters, again and again, until `accepts` says that the clip keeps the protocol.
+    """Draw all parameters, again and again, until `accepts` is true of them.
 
     Raises NothingAccepted where it never does.
     """
@@ -156,7 +156,7 @@ class Task(Protocol):
 
 def task_ids() -> tuple[str, ...]:
     """Ids of all installed tasks and of those in files that were named, sorted."""
-    return tuple(sorted({*entries(GROUP), *own_tasks()}))
+    return tuple(sorted({*entries(TASK_GROUP), *own_tasks()}))
 
 
 def own_tasks() -> Mapping[str, type[Task]]:
@@ -169,7 +169,7 @@ def _classes(files: tuple[OwnFile, ...]) -> Mapping[str, type[Task]]:
     found: dict[str, type[Task]] = {}
     for file in files:
         for task in _tasks_in(file).values():
-            if task.id in found or task.id in entries(GROUP):
+            if task.id in found or task.id in entries(TASK_GROUP):
                 raise UsageError(
                     f"{file.path}: there is a task with the id '{task.id}' already. Give this one another."
                 )
@@ -191,7 +191,7 @@ def own_ids(part: str) -> tuple[str, ...]:
 
 
 def _tasks_in(file: OwnFile) -> dict[str, type[Task]]:
-    """The classes of a file that are tasks, by name; a class that is nearly one is told what it lacks."""
+    """The classes of a file that are tasks, by name; an incomplete one raises UsageError with what it lacks."""
     found: dict[str, type[Task]] = {}
     for name, each in user_files.members(file, lambda value: isinstance(value, type) and hasattr(value, "id")):
         missing = [word for word in ("parameters", "sample", "scene") if not hasattr(each, word)]
@@ -211,8 +211,8 @@ def builtin_task_ids(actions: bool = False) -> tuple[str, ...]:
 
     actions: those in which something is pushed (their class says `actions = True`), else those in which nothing is.
     """
-    names = [name for name, point in entries(GROUP).items() if point.value.startswith(f"{GROUP}.")]
-    return tuple(name for name in names if getattr(load(GROUP, name), "actions", False) is actions)
+    names = [name for name, point in entries(TASK_GROUP).items() if point.value.startswith(f"{TASK_GROUP}.")]
+    return tuple(name for name in names if getattr(load(TASK_GROUP, name), "actions", False) is actions)
 
 
 def short_names(task_id: str) -> tuple[str, str]:
@@ -236,7 +236,7 @@ def find_task(name: str) -> Task:
     if not matches:
         raise UsageError(f"There is no task named '{name}'.{_nearest(name, task_ids())}")
     found = max(matches, key=_version)
-    task: Task = (own_tasks()[found] if found in own_tasks() else load(GROUP, found))()
+    task: Task = (own_tasks()[found] if found in own_tasks() else load(TASK_GROUP, found))()
     return task
 
 

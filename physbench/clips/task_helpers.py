@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from physbench.clips.task import Parameter
 from physbench.world.scene import WINDOW
 
-HALF = WINDOW / 2  # m, half of the window
-BORDER = 0.04  # m that stay free at the border of the window
+HALF_WINDOW = WINDOW / 2  # m, half of the window
+FREE_BORDER = 0.04  # m that stay free at the border of the window
 EVENT_FROM, EVENT_UNTIL = 0.2, 0.6  # s, share of the horizon: between them lies the event that decides a clip
 HUE_NAMES = ("red", "lime", "mint", "blue", "purple")  # of PALETTE
 
@@ -25,13 +25,13 @@ def hue_name(value: float) -> str:
     return HUE_NAMES[int(value)]
 
 
-def inside(centre: Sequence[float], radius: float, border: float = BORDER) -> bool:
+def inside(centre: Sequence[float], radius: float, border: float = FREE_BORDER) -> bool:
     """Whether a disc lies in the window. centre: m from the middle of the window, any number of coordinates.
 
     >>> inside((2.0, -1.0), 0.5), inside((2.0, -2.1), 0.5)
     (True, False)
     """
-    return max(map(abs, centre)) + radius <= HALF - border
+    return max(map(abs, centre)) + radius <= HALF_WINDOW - border
 
 
 def event_in(time: float, horizon: float = 4.0, spare: float = 0.0) -> bool:

@@ -11,7 +11,7 @@ from physbench.clips.clip import Row, Split
 from physbench.clips.generate import make_params, make_scene
 from physbench.clips.task import SPLITS, Params
 from physbench.dynamics.impacts import at, meeting_time, nearest, rebound, reflected, rolled
-from physbench.tasks.billiards import CLEARANCE, DEVIATION_BY, FIRST_HIT, TABLE, Billiards, play, start
+from physbench.tasks.billiards import BALL_CLEARANCE, DEVIATION_BY, FIRST_HIT, TABLE_HALF, Billiards, play, start
 from physbench.world.geometry import gap
 from physbench.world.scene import Scene
 from physbench.world.stepping import Simulation, simulate
@@ -45,7 +45,7 @@ def test_protocol(split: Split) -> None:
         assert hits[0].time >= FIRST_HIT, "nothing is hit before"
         meetings = [c.time for c in hits if c.a.startswith("ball") and c.b.startswith("ball")]
         assert meetings[0] <= 1.0
-        assert np.abs(states[:, :count, :2]).max() <= TABLE - radius + 0.005, "nothing leaves the table"
+        assert np.abs(states[:, :count, :2]).max() <= TABLE_HALF - radius + 0.005, "nothing leaves the table"
         assert np.ptp(states[:, :count, 2]) < 0.003, "nothing hops"
         speeds = np.linalg.norm(states[NOW, :count, 7:9], axis=-1)
         assert speeds.min() >= 0.59 and np.argmax(speeds) == 0, "the cue ball is the fastest"
@@ -56,7 +56,7 @@ def test_protocol(split: Split) -> None:
         for a in balls(scene):
             for b in range(a):
                 room = gap(scene.bodies[a], states[: NOW + 1, a, :3], scene.bodies[b], states[: NOW + 1, b, :3])
-                assert room[:20].min() > (0 if (b, a) == (0, 1) else CLEARANCE - 0.01)
+                assert room[:20].min() > (0 if (b, a) == (0, 1) else BALL_CLEARANCE - 0.01)
 
 
 @pytest.mark.parametrize("split", SPLITS)

@@ -10,7 +10,7 @@ import pytest
 
 from physbench.clips.clip import Clip, Row, Split
 from physbench.clips.generate import make_clip, make_params, make_scene, render_spec
-from physbench.clips.task_helpers import HALF
+from physbench.clips.task_helpers import HALF_WINDOW
 from physbench.tasks.lift import ScreenLift
 from physbench.tasks.screens import ScreenStop, ScreenSwap, swap_times
 from physbench.world.scene import SCREEN_GREY
@@ -86,7 +86,7 @@ def test_the_wall_stops_the_ball_where_it_is_hidden_for_good(split: Split, seed:
     np.testing.assert_allclose(x[moments > contact + 0.05], stop, atol=2e-3)
     assert np.abs(ball[:, 2] - p["radius"]).max() < 1e-3, "the wall does not lift it"
     assert np.linalg.norm(ball[-1, 7:]) < 1e-2
-    assert stop - p["radius"] > near and stop + p["radius"] < HALF
+    assert stop - p["radius"] > near and stop + p["radius"] < HALF_WINDOW
     wall, screen = (scene.bodies[scene.index(name)] for name in ("wall", "screen"))
     assert wall.size[2] * 2 >= screen.size[2] * 2 + 0.5, "it rises above the screen"
     assert wall.grey > SCREEN_GREY + 0.1
