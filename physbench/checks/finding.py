@@ -33,9 +33,7 @@ class Finding:
     clip: str | None = None  # the first one in which it was found
     shot: Shot | None = field(default=None, repr=False, compare=False)
     picture: str | None = None  # path of the PNG that shows it
-    size: float = field(
-        default=0.0, repr=False, compare=False
-    )  # of what was measured; of many clips the largest is reported
+    size: float = field(default=0.0, repr=False, compare=False)  # of what was measured; the largest is reported
 
 
 @dataclass(frozen=True)
