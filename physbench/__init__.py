@@ -1,6 +1,16 @@
 """physbench: has this world model learned physics, and if not, which law breaks, where, and how far ahead?
 
-The public names are imported when they are first used, so that `import physbench` costs nothing.
+What one needs for an evaluation, a model, a task or a scorer of one's own is imported from here:
+
+- evaluations: `evaluate`, `Evaluation`, `PhysbenchError`;
+- models: `ModelCard`, `FrameModel`, `PrivilegedModel`;
+- tasks: `Task`, `Parameter`, `Params`, `declare`, `draw`; for parameters and conditions `RELEASE`, `hues`, `hue_name`,
+  `inside`, `event_in`; for scenes `Scene`, `Camera`, `Body`, `CentralGravity`, `Impulse`, `Outcome`, `Waypoint`, the
+  bodies `ball`, `floor`, `table`, `wall`, `ramp`, `screen`, `holder`, `shelf`, `held`, the masses `sphere_mass`,
+  `box_mass`, `cylinder_mass`, and the greys `BACKGROUND_GREY`, `FLOOR_GREY`, `SCREEN_GREY`;
+- scorers: `scorer`, `Reading`, `Clip`, `Rollout`, `Tracks`.
+
+Training data is in `physbench.data`. A name is looked up when it is first used, so that `import physbench` is fast.
 """
 
 from __future__ import annotations
@@ -15,6 +25,16 @@ if TYPE_CHECKING:
     from physbench.adapters.model_protocol import ModelCard as ModelCard
     from physbench.adapters.model_protocol import PrivilegedModel as PrivilegedModel
     from physbench.clips.clip import Clip as Clip
+    from physbench.clips.task import Parameter as Parameter
+    from physbench.clips.task import Params as Params
+    from physbench.clips.task import Task as Task
+    from physbench.clips.task import declare as declare
+    from physbench.clips.task import draw as draw
+    from physbench.clips.task_helpers import RELEASE as RELEASE
+    from physbench.clips.task_helpers import event_in as event_in
+    from physbench.clips.task_helpers import hue_name as hue_name
+    from physbench.clips.task_helpers import hues as hues
+    from physbench.clips.task_helpers import inside as inside
     from physbench.errors import PhysbenchError as PhysbenchError
     from physbench.rollouts.rollout import Rollout as Rollout
     from physbench.run.api import evaluate as evaluate
@@ -22,24 +42,65 @@ if TYPE_CHECKING:
     from physbench.scoring.scorer_protocol import Reading as Reading
     from physbench.scoring.scorer_protocol import scorer as scorer
     from physbench.tracks.tracks import Tracks as Tracks
+    from physbench.world.bodies import ball as ball
+    from physbench.world.bodies import floor as floor
+    from physbench.world.bodies import held as held
+    from physbench.world.bodies import holder as holder
+    from physbench.world.bodies import screen as screen
+    from physbench.world.bodies import shelf as shelf
+    from physbench.world.bodies import table as table
+    from physbench.world.bodies import wall as wall
+    from physbench.world.scene import BACKGROUND_GREY as BACKGROUND_GREY
+    from physbench.world.scene import FLOOR_GREY as FLOOR_GREY
+    from physbench.world.scene import SCREEN_GREY as SCREEN_GREY
+    from physbench.world.scene import Body as Body
+    from physbench.world.scene import Camera as Camera
+    from physbench.world.scene import CentralGravity as CentralGravity
+    from physbench.world.scene import Impulse as Impulse
+    from physbench.world.scene import Outcome as Outcome
     from physbench.world.scene import Scene as Scene
+    from physbench.world.scene import Waypoint as Waypoint
+    from physbench.world.scene import box_mass as box_mass
+    from physbench.world.scene import cylinder_mass as cylinder_mass
+    from physbench.world.scene import ramp as ramp
+    from physbench.world.scene import sphere_mass as sphere_mass
 
 __version__ = "0.1.0"
 
-_HOMES = {
-    "Clip": "physbench.clips.clip",
-    "Evaluation": "physbench.run.evaluation",
-    "FrameModel": "physbench.adapters.model_protocol",
-    "ModelCard": "physbench.adapters.model_protocol",
-    "PhysbenchError": "physbench.errors",
-    "PrivilegedModel": "physbench.adapters.model_protocol",
-    "Reading": "physbench.scoring.scorer_protocol",
-    "Rollout": "physbench.rollouts.rollout",
-    "Scene": "physbench.world.scene",
-    "Tracks": "physbench.tracks.tracks",
-    "evaluate": "physbench.run.api",
-    "scorer": "physbench.scoring.scorer_protocol",
+_NAMES = {
+    # evaluations
+    "physbench.errors": ("PhysbenchError",),
+    "physbench.run.api": ("evaluate",),
+    "physbench.run.evaluation": ("Evaluation",),
+    # models
+    "physbench.adapters.model_protocol": ("FrameModel", "ModelCard", "PrivilegedModel"),
+    # tasks
+    "physbench.clips.task": ("Parameter", "Params", "Task", "declare", "draw"),
+    "physbench.clips.task_helpers": ("RELEASE", "event_in", "hue_name", "hues", "inside"),
+    "physbench.world.bodies": ("ball", "floor", "held", "holder", "screen", "shelf", "table", "wall"),
+    "physbench.world.scene": (
+        "BACKGROUND_GREY",
+        "Body",
+        "Camera",
+        "CentralGravity",
+        "FLOOR_GREY",
+        "Impulse",
+        "Outcome",
+        "SCREEN_GREY",
+        "Scene",
+        "Waypoint",
+        "box_mass",
+        "cylinder_mass",
+        "ramp",
+        "sphere_mass",
+    ),
+    # scorers
+    "physbench.clips.clip": ("Clip",),
+    "physbench.rollouts.rollout": ("Rollout",),
+    "physbench.scoring.scorer_protocol": ("Reading", "scorer"),
+    "physbench.tracks.tracks": ("Tracks",),
 }
+_HOMES = {name: module for module, names in _NAMES.items() for name in names}
 
 
 links.install()

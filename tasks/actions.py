@@ -8,25 +8,22 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-import numpy as np
-
-from physbench.clips.clip import Split
-from physbench.clips.task import Parameter, Params, declare, draw
+from physbench.clips.task import Parameter, Params, Task, declare
+from physbench.clips.task_helpers import FREE_BORDER, HALF_WINDOW, RELEASE, hue_name, hues, inside
 from physbench.dynamics.impacts import Flat, at, meeting_time, rebound
-from physbench.tasks.billiards import CUSHION, EARLY, Balls, Billiards, gone, play, rolls_on, steady
-from physbench.tasks.collisions import GONE_BY, SEEN_AFTER
-from physbench.tasks.helpers import HALF, RELEASE, holder, hue_name, hues
-from physbench.tasks.orbits import GAP, Kepler, kepler_state
-from physbench.world.scene import FLOOR_GREY, Body, Camera, Impulse, Scene, sphere_mass
+from physbench.tasks.billiards import CUSHION, FIRST_HIT, Balls, Billiards, gone, play, rolls_on, start, steady
+from physbench.tasks.collisions import MOVED_BY, VIEW_AFTER_HIT, gliding
+from physbench.tasks.orbits import SURFACE_GAP, Kepler, half_extents, kepler_state
+from physbench.world.bodies import held, table
+from physbench.world.scene import Camera, Impulse, Scene, sphere_mass
 
-MARGIN = 0.04  # m that stay free at the border
-SOON = 0.15  # s between a push and the first hit, at least
+PUSH_TO_HIT = 0.15  # s between a push and the first hit, at least
 CHANGED_BY = 2.0  # s, when a ball that is not pushed is elsewhere than without the push
-LOOKS = (1.2, 1.6, 2.0, 2.4, 2.8, 3.2)  # s
-THRUST = 0.08  # least change of the semi-major axis, of itself
+CHANGE_TIMES = (1.2, 1.6, 2.0, 2.4, 2.8, 3.2)  # s, at which both balls of a collision are compared with that
+AXIS_CHANGE = 0.08  # least change of the semi-major axis, over the axis
 
 
-class HeadOnPush:
+class HeadOnPush(Task):
     """Two balls would pass each other; a push sends one into the other, seen from straight above.
 
     What happens: two balls of different size lie on a table, each in front of a grey block. The blocks vanish, both
@@ -37,25 +34,7 @@ class HeadOnPush:
     Newton's law of restitution along the line of centres (corollary III). Straight lines in between; no gravity, no
     friction, no spin, the table is only drawn.
 
-    | parameter   | unit | class   | train and test    | ood          | meaning                                        |
-    | ----------- | ---- | ------- | ----------------- | ------------ | ---------------------------------------------- |
-    | restitution |      | fixed   | 0.9               |              | of the two balls                               |
-    | friction    |      | fixed   | 0                 |              | of the two balls                               |
-    | radius_a    | m    | visible | 0.4 .. 0.46       |              | of the smaller ball                            |
-    | radius_b    | m    | visible | 0.54 .. 0.62      | 0.64 .. 0.68 | of the larger ball                             |
-    | hue_a       |      | visible | 0, 1 .. 4         |              | index into the palette                         |
-    | hue_b       |      | visible | 0, 1 .. 4         |              | index into the palette                         |
-    | release     | s    | visible | -1, -0.95 .. -0.4 |              | when the holders vanish                        |
-    | speed_a     | m/s  | visible | 0.7 .. 0.9        |              | of ball a                                      |
-    | speed_b     | m/s  | visible | 1.1 .. 1.5        | 1.55 .. 1.7  | of ball b                                      |
-    | heading     | rad  | visible | -3.1416 .. 3.1416 |              | direction of ball a                            |
-    | offset      |      | visible | +-1.1 .. 1.4      |              | distance of the lines over the sum of radii    |
-    | passing     | s    | visible | 0.8 .. 1.5        |              | time at which they would be abreast            |
-    | pass_x      | m    | visible | -1.2 .. 1.2       |              | middle between them then, to the right         |
-    | pass_y      | m    | visible | -1.2 .. 1.2       |              | middle between them then, upwards in the image |
-    | push        | s    | visible | 0.05, 0.1 .. 0.5  |              | time of the push on ball a                     |
-    | impulse     | N s  | visible | 25 .. 60          |              | of the push                                    |
-    | push_turn   | rad  | visible | -0.5 .. 0.5       |              | direction of the push from across the lines    |
+    {parameters}
 
     heading is the direction of ball a; offset the distance of the two lines over the sum of the radii (1 is a touch),
     positive where ball b passes on the left of ball a; passing is the time at which they would be abreast and (pass_x,
@@ -93,111 +72,85 @@ class HeadOnPush:
     )
     horizon = 4.0  # s
 
-    def sample(self, rng: np.random.Generator, split: Split) -> Params:
-        return draw(self.parameters, rng, split, self.accepts)
-
     def accepts(self, p: Params) -> bool:
         """Different hues; a full hit in time; both in view from the release until a while after it; both away from
         where they were by the middle of the horizon and, in view, from where they would be without the push."""
         if p["hue_a"] == p["hue_b"]:
             return False
-        places, before, pushed = self.approach(p)
+        centres, before, pushed = approach(p)
         reach, radii = p["radius_a"] + p["radius_b"], (p["radius_a"], p["radius_b"])
-        for place, velocity, r in zip(places, before, radii, strict=True):
-            if max(map(abs, at(place, velocity, p["release"]))) + r > HALF - MARGIN:
-                return False
-        there = [at(place, velocity, p["push"]) for place, velocity in zip(places, before, strict=True)]
-        wait = meeting_time(there[0], pushed, there[1], before[1], reach)
-        if not max(SOON, EARLY - p["push"]) <= wait <= 2.2 - p["push"]:
+        if not all(inside(at(c, v, p["release"]), r) for c, v, r in zip(centres, before, radii, strict=True)):
             return False
-        meet, after = self.contact(p)
+        there = [at(centre, velocity, p["push"]) for centre, velocity in zip(centres, before, strict=True)]
+        wait = meeting_time(there[0], pushed, there[1], before[1], reach)
+        if not max(PUSH_TO_HIT, FIRST_HIT - p["push"]) <= wait <= 2.2 - p["push"]:
+            return False
+        meet, after = contact_after_push(p)
         if math.dist(after[0], pushed) < 0.5:  # a graze
             return False
         hit = p["push"] + wait
-        for place, velocity, centre, old, r in zip(meet, after, places, before, radii, strict=True):
-            last = at(place, velocity, SEEN_AFTER)
-            if max(map(abs, (*place, *last))) + r > HALF - MARGIN:
+        for contact, velocity, centre, old, r in zip(meet, after, centres, before, radii, strict=True):
+            if not inside((*contact, *at(contact, velocity, VIEW_AFTER_HIT)), r):
                 return False
-            if math.dist(centre, at(place, velocity, GONE_BY - hit)) <= 2 * r + MARGIN:
+            if math.dist(centre, at(contact, velocity, MOVED_BY - hit)) <= 2 * r + FREE_BORDER:
                 return False
-            ways = [(at(place, velocity, time - hit), at(centre, old, time)) for time in LOOKS if time > hit]
-            if not any(max(map(abs, now)) < HALF and math.dist(now, then) > 2 * r + MARGIN for now, then in ways):
+            pairs = [(at(contact, velocity, t - hit), at(centre, old, t)) for t in CHANGE_TIMES if t > hit]
+            if not any(
+                max(map(abs, now)) < HALF_WINDOW and math.dist(now, other) > 2 * r + FREE_BORDER for now, other in pairs
+            ):
                 return False
         return True
 
-    def approach(self, p: Params) -> tuple[tuple[Flat, Flat], tuple[Flat, Flat], Flat]:
-        """Centres (a, b) at the hand-over m, their velocities m/s until the push, and that of a behind it."""
-        ahead = (math.cos(p["heading"]), math.sin(p["heading"]))
-        side = math.copysign(1.0, p["offset"])
-        aside = (-ahead[1] * side, ahead[0] * side)  # from the line of a to that of b
-        half = abs(p["offset"]) * (p["radius_a"] + p["radius_b"]) / 2
-        middle = (p["pass_x"], p["pass_y"])
-        va = (p["speed_a"] * ahead[0], p["speed_a"] * ahead[1])
-        vb = (-p["speed_b"] * ahead[0], -p["speed_b"] * ahead[1])
-        a, b = (at(at(middle, aside, d), v, -p["passing"]) for d, v in ((-half, va), (half, vb)))
-        jx, jy = self.impulse(p)
-        mass = sphere_mass(p["radius_a"])
-        return (a, b), (va, vb), (va[0] + jx / mass, va[1] + jy / mass)
-
-    def impulse(self, p: Params) -> Flat:
-        """The push in N s."""
-        angle = p["heading"] + math.copysign(math.pi / 2, p["offset"]) + p["push_turn"]
-        return p["impulse"] * math.cos(angle), p["impulse"] * math.sin(angle)
-
-    def contact(self, p: Params) -> tuple[tuple[Flat, Flat], tuple[Flat, Flat]]:
-        """Centres (a, b) where they touch m and their velocities behind that m/s, in closed form."""
-        places, (va, vb), pushed = self.approach(p)
-        a, b = at(places[0], va, p["push"]), at(places[1], vb, p["push"])
-        wait = meeting_time(a, pushed, b, vb, p["radius_a"] + p["radius_b"])
-        a, b = at(a, pushed, wait), at(b, vb, wait)
-        masses = sphere_mass(p["radius_a"]), sphere_mass(p["radius_b"])
-        return (a, b), rebound(a, pushed, masses[0], b, vb, masses[1], p["restitution"])
-
     def scene(self, params: Params) -> Scene:
         p = params
-        places, before, _ = self.approach(p)
-        bodies: list[Body] = []
-        blocks: list[Body] = []
-        for name, place, (vx, vy) in zip("ab", places, before, strict=True):
-            radius, angle = p[f"radius_{name}"], math.atan2(vy, vx)
-            x, y = at(place, (vx, vy), p["release"])
-            bodies.append(
-                Body(
-                    f"ball {name}",
-                    "sphere",
-                    (radius,),
-                    "moving",
-                    (x, y, 0.0),
-                    velocity=(vx, vy, 0.0),
-                    hue=int(p[f"hue_{name}"]),
-                    mass=sphere_mass(radius),
-                    restitution=math.sqrt(p["restitution"]),
-                    friction=p["friction"],
-                    release=p["release"],
-                )
-            )
-            back = (radius + 0.06) / math.hypot(vx, vy)
-            blocks.append(
-                holder(
-                    f"holder {name}",
-                    (0.05, 0.55 * radius, 0.2),
-                    (x - back * vx, y - back * vy, 0.0),
-                    p["release"],
-                    (0.0, 0.0, math.sin(angle / 2), math.cos(angle / 2)),
-                )
-            )
-        table = Body("table", "plane", (), "fixed", (0.0, 0.0, -0.8), grey=FLOOR_GREY, collides=False)
+        centres, before, _ = approach(p)
+        balls = [
+            gliding(name, p, at(centre, velocity, p["release"]), velocity)
+            for name, centre, velocity in zip("ab", centres, before, strict=True)
+        ]
+        blocks = [held(ball, f"holder {name}") for name, ball in zip("ab", balls, strict=True)]
         a, b = hue_name(p["hue_a"]), hue_name(p["hue_b"])
         start = f"A small {a} ball and a large {b} ball glide past each other on a frictionless table"
         end = ". Static camera, seen from straight above."
         return Scene(
-            bodies=(*bodies, table, *blocks),
+            bodies=(*balls, table(), *blocks),
             camera=Camera("top", (0.0, 0.0, 0.0)),
-            impulses=(Impulse(p["push"], "ball a", (*self.impulse(p), 0.0)),),
+            impulses=(Impulse(p["push"], "ball a", (*sideways_impulse(p), 0.0)),),
             horizon=self.horizon,
             prompt=f"{start}; the {a} one is pushed into the way of the {b} one, and they collide and rebound{end}",
             prompt_unpushed=start + end,
         )
+
+
+def approach(p: Params) -> tuple[tuple[Flat, Flat], tuple[Flat, Flat], Flat]:
+    """Centres (a, b) at the hand-over m, their velocities m/s until the push, and that of a after it."""
+    ahead = (math.cos(p["heading"]), math.sin(p["heading"]))
+    side = math.copysign(1.0, p["offset"])
+    aside = (-ahead[1] * side, ahead[0] * side)  # from the line of a to that of b
+    half = abs(p["offset"]) * (p["radius_a"] + p["radius_b"]) / 2
+    middle = (p["pass_x"], p["pass_y"])
+    va = (p["speed_a"] * ahead[0], p["speed_a"] * ahead[1])
+    vb = (-p["speed_b"] * ahead[0], -p["speed_b"] * ahead[1])
+    a, b = (at(at(middle, aside, d), v, -p["passing"]) for d, v in ((-half, va), (half, vb)))
+    jx, jy = sideways_impulse(p)
+    mass = sphere_mass(p["radius_a"])
+    return (a, b), (va, vb), (va[0] + jx / mass, va[1] + jy / mass)
+
+
+def sideways_impulse(p: Params) -> Flat:
+    """The push in N s."""
+    angle = p["heading"] + math.copysign(math.pi / 2, p["offset"]) + p["push_turn"]
+    return p["impulse"] * math.cos(angle), p["impulse"] * math.sin(angle)
+
+
+def contact_after_push(p: Params) -> tuple[tuple[Flat, Flat], tuple[Flat, Flat]]:
+    """Centres (a, b) where they touch m and their velocities after it m/s, in closed form."""
+    centres, (va, vb), pushed = approach(p)
+    a, b = at(centres[0], va, p["push"]), at(centres[1], vb, p["push"])
+    wait = meeting_time(a, pushed, b, vb, p["radius_a"] + p["radius_b"])
+    a, b = at(a, pushed, wait), at(b, vb, wait)
+    masses = sphere_mass(p["radius_a"]), sphere_mass(p["radius_b"])
+    return (a, b), rebound(a, pushed, masses[0], b, vb, masses[1], p["restitution"])
 
 
 class BilliardsPush(Billiards):
@@ -209,36 +162,7 @@ class BilliardsPush(Billiards):
     Law: an impulse J changes the velocity by J / m (Newton 1687, Principia, law II) and leaves the spin; 5/7 of the
     change are left once the ball rolls again. All else is as in `collisions/billiards-v1`.
 
-    | parameter    | unit | class   | train and test    | ood        | meaning                                         |
-    | ------------ | ---- | ------- | ----------------- | ---------- | ----------------------------------------------- |
-    | gravity      | m/s2 | fixed   | 9.81              |            | downwards, onto the table                       |
-    | restitution  |      | fixed   | 0.95              |            | of two balls                                    |
-    | cushions     |      | fixed   | 0.95              |            | restitution of ball and cushion                 |
-    | friction     |      | fixed   | 0.8               |            | of ball and table                               |
-    | balls        |      | visible | 2, 3 .. 4         |            | number of balls                                 |
-    | radius       | m    | visible | 0.4 .. 0.44       |            | of every ball                                   |
-    | hue          |      | visible | 0, 1 .. 4         |            | index into the palette, of the cue ball         |
-    | hue_step     |      | visible | 1, 2 .. 4         |            | from ball to ball, modulo 5                     |
-    | release      | s    | visible | -1, -0.95 .. -0.4 |            | when the holders vanish                         |
-    | speed        | m/s  | visible | 1.6 .. 2.2        | 2.3 .. 2.7 | of the cue ball                                 |
-    | heading      | rad  | visible | -3.1416 .. 3.1416 |            | direction of the cue ball                       |
-    | cut          | rad  | visible | -0.8 .. 0.8       |            | of the line of centres at the first hit from it |
-    | meeting      | s    | visible | 0.3 .. 1          |            | time of the first hit                           |
-    | meet_x       | m    | visible | -1.3 .. 1.3       |            | point of the first hit, to the right            |
-    | meet_y       | m    | visible | -1.3 .. 1.3       |            | point of the first hit, upwards in the image    |
-    | speed_2      | m/s  | visible | 0.6 .. 1.1        |            | of the ball that is hit first                   |
-    | heading_2    | rad  | visible | -3.1416 .. 3.1416 |            | direction of the ball that is hit first         |
-    | x_3          | m    | visible | -1.8 .. 1.8       |            | of the third ball at 0, to the right            |
-    | y_3          | m    | visible | -1.8 .. 1.8       |            | of the third ball at 0, upwards                 |
-    | speed_3      | m/s  | visible | 0.6 .. 1.1        |            | of the third ball                               |
-    | heading_3    | rad  | visible | -3.1416 .. 3.1416 |            | direction of the third ball                     |
-    | x_4          | m    | visible | -1.8 .. 1.8       |            | of the fourth ball at 0, to the right           |
-    | y_4          | m    | visible | -1.8 .. 1.8       |            | of the fourth ball at 0, upwards                |
-    | speed_4      | m/s  | visible | 0.6 .. 1.1        |            | of the fourth ball                              |
-    | heading_4    | rad  | visible | -3.1416 .. 3.1416 |            | direction of the fourth ball                    |
-    | push         | s    | visible | 0.05, 0.1 .. 0.2  |            | time of the push on the cue ball                |
-    | impulse      | N s  | visible | 30 .. 60          |            | of the push                                     |
-    | push_heading | rad  | visible | +-1 .. 2.2        |            | direction of the push from the cue ball's       |
+    {parameters}
 
     The first hit is the one that would come without the push; push_heading is the direction of the push from that of
     the cue ball, positive to its left. All else is as in `collisions/billiards-v1`.
@@ -265,21 +189,21 @@ class BilliardsPush(Billiards):
 
     def plays(self, p: Params) -> bool:
         """The push changes what follows for a ball that is not pushed, and what follows is lively and steady."""
-        places, velocities = self.start(p)
+        positions, velocities = start(p)
         there, pushed = self.pushed(p)
         times = [(CHANGED_BY - p["push"]) / 4 * k for k in range(1, 5)]
         paths, hits = play(p, there, pushed, times)
         meetings = [time + p["push"] for time, _, other in hits if other > CUSHION]
-        if not meetings or hits[0][0] + p["push"] < EARLY or not gone(p, places, paths):
+        if not meetings or hits[0][0] + p["push"] < FIRST_HIT or not gone(p, positions, paths):
             return False
-        without, _ = play(p, places, velocities, [CHANGED_BY])
+        without, _ = play(p, positions, velocities, [CHANGED_BY])
         changed = max(map(math.dist, paths[-1][1:], without[0][1:]))
         return changed > 2 * p["radius"] and steady(p, there, pushed)
 
     def pushed(self, p: Params) -> Balls:
         """Centres m at the push and velocities m/s from then on, as of balls that roll; the cue ball slides first."""
-        places, velocities = self.start(p)
-        there = [at(place, velocity, p["push"]) for place, velocity in zip(places, velocities, strict=True)]
+        positions, velocities = start(p)
+        there = [at(position, velocity, p["push"]) for position, velocity in zip(positions, velocities, strict=True)]
         mass = sphere_mass(p["radius"])
         jx, jy = self.impulse(p)
         cue, velocity = velocities[0], (velocities[0][0] + jx / mass, velocities[0][1] + jy / mass)
@@ -304,30 +228,15 @@ class BilliardsPush(Billiards):
 
 
 class KeplerThrust(Kepler):
-    """A planet on an ellipse is pushed along its way, and goes on another ellipse.
+    """A planet on an ellipse is pushed along its path, and goes on another ellipse.
 
     What happens: a planet goes around a fixed star. After the hand-over it is pushed once, forwards or backwards along
-    its way, and goes on another ellipse from there.
+    its path, and goes on another ellipse from there.
 
-    Law: as in `orbits/kepler-v1`; an impulse J along the way changes the speed by J / m, so that the orbit's energy per
-    mass, -mu / (2 a), changes by v J / m + (J / m)^2 / 2 (vis-viva: Newton 1687, Principia, book I).
+    Law: as in `orbits/kepler-v1`; an impulse J along the path changes the speed by J / m, so that the orbit's energy
+    per mass, -mu / (2 a), changes by v J / m + (J / m)^2 / 2 (vis-viva: Newton 1687, Principia, book I).
 
-    | parameter    | unit  | class   | train and test    | ood        | meaning                                     |
-    | ------------ | ----- | ------- | ----------------- | ---------- | ------------------------------------------- |
-    | mu           | m3/s2 | fixed   | 34                |            | gravitational constant x mass of the star   |
-    | star_radius  | m     | fixed   | 0.2               |            | of the star                                 |
-    | radius       | m     | visible | 0.4 .. 0.48       |            | of the planet                               |
-    | hue_planet   |       | visible | 0, 1 .. 4         |            | index into the palette                      |
-    | hue_star     |       | visible | 0, 1 .. 4         |            | index into the palette                      |
-    | eccentricity |       | visible | 0.1 .. 0.5        | 0.5 .. 0.6 | of the ellipse                              |
-    | semi_axis    | m     | visible | 1.1 .. 1.8        |            | semi-major axis of the ellipse              |
-    | orientation  | rad   | visible | -3.1416 .. 3.1416 |            | direction of the periapsis                  |
-    | phase        | rad   | visible | -3.1416 .. 3.1416 |            | mean anomaly at the hand-over               |
-    | sense        |       | visible | +-1               |            | 1 is counter-clockwise                      |
-    | middle_x     | m     | visible | -0.5 .. 0.5       |            | middle of the ellipse, to the right         |
-    | middle_y     | m     | visible | -0.5 .. 0.5       |            | middle of the ellipse, upwards in the image |
-    | push         | s     | visible | 0.3, 0.35 .. 1.5  |            | time of the push on the planet              |
-    | impulse      | N s   | visible | +-10 .. 40        |            | of the push, forwards                       |
+    {parameters}
 
     The ellipse is that up to the push; impulse is positive forwards. All else is as in `orbits/kepler-v1`, but that the
     mass, density x volume, says how much a push does.
@@ -353,43 +262,35 @@ class KeplerThrust(Kepler):
         """Both ellipses in view and clear of the star, and not the same."""
         if not super().accepts(p):
             return False
-        a, (ex, ey) = self.behind(p)
+        a, (ex, ey) = self.ellipse_after(p)
         e = math.hypot(ex, ey)
-        if a <= 0 or abs(a / p["semi_axis"] - 1) < THRUST or a * (1 - e) < p["radius"] + p["star_radius"] + GAP:
+        if a <= 0 or abs(a / p["semi_axis"] - 1) < AXIS_CHANGE:
             return False
-        star = self.star(p)
-        b_square = a * a * (1 - e * e)
-        cos, sin = ex / e, ey / e
-        half = (math.hypot(a * cos, math.sqrt(b_square) * sin), math.hypot(a * sin, math.sqrt(b_square) * cos))
-        room = HALF - MARGIN - p["radius"]
-        return all(abs(s - a * w) + h <= room for s, w, h in zip(star, (ex, ey), half, strict=True))
+        if a * (1 - e) < p["radius"] + p["star_radius"] + SURFACE_GAP:
+            return False
+        half = half_extents(a, math.sqrt(a * a * (1 - e * e)), (ex / e, ey / e))
+        room = HALF_WINDOW - FREE_BORDER - p["radius"]
+        return all(abs(s - a * w) + h <= room for s, w, h in zip(self.star_position(p), (ex, ey), half, strict=True))
 
-    def star(self, p: Params) -> Flat:
-        """Where the star stands, m."""
-        return at((p["middle_x"], p["middle_y"]), self._periapsis(p), p["semi_axis"] * p["eccentricity"])
-
-    def behind(self, p: Params) -> tuple[float, Flat]:
-        """Semi-major axis m and eccentricity, as a vector towards the periapsis, of the ellipse behind the push."""
+    def ellipse_after(self, p: Params) -> tuple[float, Flat]:
+        """Semi-major axis m and eccentricity, as a vector towards the periapsis, of the ellipse after the push."""
         (x, y), (vx, vy) = kepler_state(p, p["push"])
-        gain = self.gain(p)
-        vx, vy = vx + gain[0], vy + gain[1]
+        change = self.velocity_change(p)
+        vx, vy = vx + change[0], vy + change[1]
         r, square, along = math.hypot(x, y), vx * vx + vy * vy, x * vx + y * vy
         excess = square / p["mu"] - 1 / r
         return 1 / (2 / r - square / p["mu"]), (excess * x - along * vx / p["mu"], excess * y - along * vy / p["mu"])
 
-    def gain(self, p: Params) -> Flat:
+    def velocity_change(self, p: Params) -> Flat:
         """What the push adds to the velocity, m/s."""
         _, (vx, vy) = kepler_state(p, p["push"])
         scale = p["impulse"] / sphere_mass(p["radius"]) / math.hypot(vx, vy)
         return scale * vx, scale * vy
 
-    def _periapsis(self, p: Params) -> Flat:
-        return math.cos(p["orientation"]), math.sin(p["orientation"])
-
     def scene(self, params: Params) -> Scene:
         scene = super().scene(params)
         planet = scene.bodies[scene.index("planet")]
-        jx, jy = (planet.mass * gain for gain in self.gain(params))
+        jx, jy = (planet.mass * change for change in self.velocity_change(params))
         how = "forwards" if params["impulse"] > 0 else "backwards"
         return replace(
             scene,

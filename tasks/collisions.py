@@ -8,25 +8,39 @@ import math
 import numpy as np
 
 from physbench.clips.clip import Split
-from physbench.clips.task import Parameter, Params, declare, draw
-from physbench.dynamics.impacts import Flat, at, reflected
-from physbench.tasks.helpers import HALF, RELEASE, holder, hue_name, hues
-from physbench.world.scene import FLOOR_GREY, SCREEN_GREY, Body, Camera, Scene, sphere_mass
+from physbench.clips.task import Parameter, Params, Task, declare, draw
+from physbench.clips.task_helpers import FREE_BORDER, HALF_WINDOW, RELEASE, hue_name, hues, inside
+from physbench.dynamics.impacts import Flat, at, rebound, reflected
+from physbench.world.bodies import ball, held, table, turned_from_top, wall
+from physbench.world.scene import Body, Camera, Scene, sphere_mass
 
-MARGIN = 0.04  # m that stay free at the border
-SEEN_AFTER = 0.8  # s for which both balls stay in full view after they met
-GONE_BY = 2.0  # s, when both balls are further than their diameter from where they were at the hand-over
+NUMBERS = ("one", "two", "three", "four")  # in the names of bodies
+VIEW_AFTER_HIT = 0.8  # s for which both balls stay in full view after they met
+MOVED_BY = 2.0  # s, when every ball is further than its diameter from where it was at the hand-over
 
 WALL = (0.7, 0.1, 0.3)  # m, half extents of a wall: along it, through it, upwards
-CLEAR = 0.1  # m between a ball and a wall that it does not meet now
-BEHIND = 0.2  # m behind a held ball that its block needs
-LEFT_AFTER = 1.2  # s for which the ball stays in full view after its last bounce
-NUMBERS = ("one", "two")
+WALL_CLEARANCE = 0.1  # m between a ball and a wall that it does not meet now
+HOLDER_ROOM = 0.2  # m that the block of a held ball needs
+VIEW_AFTER_BOUNCE = 1.2  # s for which the ball stays in full view after its last bounce
 
-Pair = tuple[tuple[float, float], tuple[float, float]]
+Pair = tuple[Flat, Flat]
 
 
-class HeadOn:
+def gliding(name: str, p: Params, at_release: Flat, velocity: Flat) -> Body:
+    """One of two balls, named a and b, on a frictionless table."""
+    return ball(
+        f"ball {name}",
+        p[f"radius_{name}"],
+        (*at_release, 0.0),
+        p[f"hue_{name}"],
+        velocity=(*velocity, 0.0),
+        restitution=math.sqrt(p["restitution"]),
+        friction=p["friction"],
+        release=p["release"],
+    )
+
+
+class HeadOn(Task):
     """Two balls of different size meet, seen from straight above.
 
     What happens: two balls lie on a table, each in front of a grey block. The blocks vanish, both balls move towards
@@ -38,22 +52,7 @@ class HeadOn:
     friction, the centres stay in one plane and the table is only drawn: on a real table balls of different size meet
     on a tilted normal and hop. No spin.
 
-    | parameter   | unit | class   | train and test    | ood          | meaning                                     |
-    | ----------- | ---- | ------- | ----------------- | ------------ | ------------------------------------------- |
-    | restitution |      | fixed   | 0.9               |              | of the two balls                            |
-    | friction    |      | fixed   | 0                 |              | of the two balls                            |
-    | radius_a    | m    | visible | 0.4 .. 0.46       |              | of the smaller ball                         |
-    | radius_b    | m    | visible | 0.54 .. 0.62      | 0.64 .. 0.68 | of the larger ball                          |
-    | hue_a       |      | visible | 0, 1 .. 4         |              | index into the palette                      |
-    | hue_b       |      | visible | 0, 1 .. 4         |              | index into the palette                      |
-    | release     | s    | visible | -1, -0.95 .. -0.4 |              | when the holders vanish                     |
-    | speed_a     | m/s  | visible | 0.7 .. 0.9        |              | of ball a                                   |
-    | speed_b     | m/s  | visible | 1.1 .. 1.5        | 1.55 .. 1.7  | of ball b                                   |
-    | heading     | rad  | visible | -3.1416 .. 3.1416 |              | direction of ball a                         |
-    | offset      |      | visible | -0.25 .. 0.25     |              | distance of the lines over the sum of radii |
-    | meeting     | s    | visible | 0.3 .. 1          |              | time of contact                             |
-    | meet_x      | m    | visible | -1.2 .. 1.2       |              | point of contact, to the right              |
-    | meet_y      | m    | visible | -1.2 .. 1.2       |              | point of contact, upwards in the image      |
+    {parameters}
 
     heading is the direction of ball a; offset is the distance of the two lines over the sum of the radii (0 is head-on,
     1 a miss); meeting is the time of contact and (meet_x, meet_y) the point of it. Mass is density x volume.
@@ -84,82 +83,31 @@ class HeadOn:
     )
     horizon = 4.0  # s
 
-    def sample(self, rng: np.random.Generator, split: Split) -> Params:
-        return draw(self.parameters, rng, split, self.accepts)
-
     def accepts(self, p: Params) -> bool:
-        """Different hues; both balls inside the window from the release until a while after the contact; both well away
+        """Different hues; both balls in the window from the release until a while after the contact; both well away
         from where they started by the middle of the horizon, so that a frozen picture is wrong about both."""
         if p["hue_a"] == p["hue_b"]:
             return False
-        centres, before, after = self.motion(p)
-        radii = (p["radius_a"], p["radius_b"])
-        for v, w, r in zip(before, after, radii, strict=True):
-            way = [p["meeting"] * v[axis] + (GONE_BY - p["meeting"]) * w[axis] for axis in (0, 1)]
-            if math.hypot(*way) <= 2 * r + MARGIN:
+        held_for = p["meeting"] - p["release"]
+        for centre, v, w, name in zip(*head_on_motion(p), "ab", strict=True):
+            r = p[f"radius_{name}"]
+            moved = [p["meeting"] * v[axis] + (MOVED_BY - p["meeting"]) * w[axis] for axis in (0, 1)]
+            if math.hypot(*moved) <= 2 * r + FREE_BORDER:
                 return False
-        held = p["meeting"] - p["release"]
-        return all(
-            abs(c - v * held) + r <= HALF - MARGIN and abs(c + w * SEEN_AFTER) + r <= HALF - MARGIN
-            for centre, speeds, rebounds, r in zip(centres, before, after, radii, strict=True)
-            for c, v, w in zip(centre, speeds, rebounds, strict=True)
-        )
-
-    def motion(self, p: Params) -> tuple[Pair, Pair, Pair]:
-        """Centres (a, b) at the contact m, velocities before and after it m/s, in the plane, in closed form."""
-        ahead = (math.cos(p["heading"]), math.sin(p["heading"]))
-        aside = (-ahead[1], ahead[0])
-        along = math.sqrt(1 - p["offset"] ** 2)
-        normal = (along * ahead[0] + p["offset"] * aside[0], along * ahead[1] + p["offset"] * aside[1])  # from a to b
-        meet = (p["meet_x"], p["meet_y"])
-        a = (meet[0] - p["radius_a"] * normal[0], meet[1] - p["radius_a"] * normal[1])
-        b = (meet[0] + p["radius_b"] * normal[0], meet[1] + p["radius_b"] * normal[1])
-        va = (p["speed_a"] * ahead[0], p["speed_a"] * ahead[1])
-        vb = (-p["speed_b"] * ahead[0], -p["speed_b"] * ahead[1])
-        mass_a, mass_b = sphere_mass(p["radius_a"]), sphere_mass(p["radius_b"])
-        closing = (va[0] - vb[0]) * normal[0] + (va[1] - vb[1]) * normal[1]
-        impulse = (1 + p["restitution"]) * closing / (1 / mass_a + 1 / mass_b)
-        wa = (va[0] - impulse / mass_a * normal[0], va[1] - impulse / mass_a * normal[1])
-        wb = (vb[0] + impulse / mass_b * normal[0], vb[1] + impulse / mass_b * normal[1])
-        return (a, b), (va, vb), (wa, wb)
+            if not (inside(at(centre, v, -held_for), r) and inside(at(centre, w, VIEW_AFTER_HIT), r)):
+                return False
+        return True
 
     def scene(self, params: Params) -> Scene:
         p = params
-        centres, before, _ = self.motion(p)
-        bodies: list[Body] = []
+        centres, before, _ = head_on_motion(p)
+        balls: list[Body] = []
         blocks: list[Body] = []
         for name, centre, velocity, turn in zip("ab", centres, before, (0.0, math.pi), strict=True):
-            radius, speed, angle = p[f"radius_{name}"], p[f"speed_{name}"], p["heading"] + turn
-            travel = p["meeting"] - p["release"]
-            start = (centre[0] - velocity[0] * travel, centre[1] - velocity[1] * travel)
-            bodies.append(
-                Body(
-                    f"ball {name}",
-                    "sphere",
-                    (radius,),
-                    "moving",
-                    (*start, 0.0),
-                    velocity=(*velocity, 0.0),
-                    hue=int(p[f"hue_{name}"]),
-                    mass=sphere_mass(radius),
-                    restitution=math.sqrt(p["restitution"]),
-                    friction=p["friction"],
-                    release=p["release"],
-                )
-            )
-            back = (radius + 0.06) / speed
-            blocks.append(
-                holder(
-                    f"holder {name}",
-                    (0.05, 0.55 * radius, 0.2),
-                    (start[0] - back * velocity[0], start[1] - back * velocity[1], 0.0),
-                    p["release"],
-                    (0.0, 0.0, math.sin(angle / 2), math.cos(angle / 2)),
-                )
-            )
-        table = Body("table", "plane", (), "fixed", (0.0, 0.0, -0.8), grey=FLOOR_GREY, collides=False)
+            balls.append(gliding(name, p, at(centre, velocity, p["release"] - p["meeting"]), velocity))
+            blocks.append(held(balls[-1], f"holder {name}", speed=p[f"speed_{name}"], heading=p["heading"] + turn))
         return Scene(
-            bodies=(*bodies, table, *blocks),
+            bodies=(*balls, table(), *blocks),
             camera=Camera("top", (0.0, 0.0, 0.0)),
             horizon=self.horizon,
             prompt=f"A small {hue_name(p['hue_a'])} ball and a large {hue_name(p['hue_b'])} ball glide towards each "
@@ -167,36 +115,36 @@ class HeadOn:
         )
 
 
-class WallBounce:
+def head_on_motion(p: Params) -> tuple[Pair, Pair, Pair]:
+    """Centres (a, b) at the contact m, velocities before and after it m/s, in the plane, in closed form."""
+    ahead = (math.cos(p["heading"]), math.sin(p["heading"]))
+    aside = (-ahead[1], ahead[0])
+    along = math.sqrt(1 - p["offset"] ** 2)
+    normal = (along * ahead[0] + p["offset"] * aside[0], along * ahead[1] + p["offset"] * aside[1])  # from a to b
+    meet = (p["meet_x"], p["meet_y"])
+    a = (meet[0] - p["radius_a"] * normal[0], meet[1] - p["radius_a"] * normal[1])
+    b = (meet[0] + p["radius_b"] * normal[0], meet[1] + p["radius_b"] * normal[1])
+    va = (p["speed_a"] * ahead[0], p["speed_a"] * ahead[1])
+    vb = (-p["speed_b"] * ahead[0], -p["speed_b"] * ahead[1])
+    masses = sphere_mass(p["radius_a"]), sphere_mass(p["radius_b"])
+    return (a, b), (va, vb), rebound(a, va, masses[0], b, vb, masses[1], p["restitution"])
+
+
+class WallBounce(Task):
     """A ball meets one or two fixed walls, seen from straight above.
 
     What happens: a ball lies on a table in front of a grey block, near one or two dark walls that stand at any angle.
     The block vanishes, the ball glides off, meets a wall after the hand-over and, where there are two, the other one.
 
     Law: Newton's law of restitution (Newton 1687, Principia, corollary VI to the laws of motion): a smooth wall with
-    unit normal n turns v into v - (1 + e) (v . n) n. Straight lines before and behind, in closed form
+    unit normal n turns v into v - (1 + e) (v . n) n. Straight lines before and after, in closed form
     x(t) = meet + v (t - meeting), then x(t) = meet + w (t - meeting), and so on at the next wall. There is no gravity,
     no friction and no spin; the table is only drawn.
 
-    | parameter   | unit | class   | train and test    | ood        | meaning                                         |
-    | ----------- | ---- | ------- | ----------------- | ---------- | ----------------------------------------------- |
-    | restitution |      | fixed   | 0.9               |            | of ball and wall                                |
-    | friction    |      | fixed   | 0                 |            | of ball and wall                                |
-    | walls       |      | visible | 1, 2 .. 2         |            | number of walls                                 |
-    | radius      | m    | visible | 0.4 .. 0.48       |            | of the ball                                     |
-    | hue         |      | visible | 0, 1 .. 4         |            | index into the palette                          |
-    | release     | s    | visible | -1, -0.95 .. -0.4 |            | when the holders vanish                         |
-    | speed       | m/s  | visible | 1.2 .. 1.8        | 1.9 .. 2.3 | of the ball at its release                      |
-    | heading     | rad  | visible | -3.1416 .. 3.1416 |            | direction of the ball                           |
-    | meeting     | s    | visible | 0.3 .. 1          |            | time of the first bounce                        |
-    | meet_x      | m    | visible | -1.9 .. 1.9       |            | centre of the ball then, to the right           |
-    | meet_y      | m    | visible | -1.9 .. 1.9       |            | centre of the ball then, upwards in the image   |
-    | incidence_1 | rad  | visible | -1 .. 1           |            | from the first wall's normal to the ball's way  |
-    | between     | s    | visible | 0.6 .. 1.4        |            | from the first to the second bounce             |
-    | incidence_2 | rad  | visible | -1 .. 1           |            | from the second wall's normal to the ball's way |
+    {parameters}
 
     (meet_x, meet_y) is the centre of the ball at the first bounce, `between` the time from there to the second one.
-    Each wall has its middle where it is met; incidence is the angle from its normal to the ball's way there. Where
+    Each wall has its middle where it is met; incidence is the angle from its normal to the ball's path there. Where
     there is one wall, `between` and incidence_2 play no part. Mass is density x volume and plays no part.
 
     Camera: from straight above, 5.12 m wide. Actions: none.
@@ -234,86 +182,41 @@ class WallBounce:
     def accepts(self, p: Params) -> bool:
         """In view from the release until a while after the last bounce, and clear of the walls that are not its turn;
         well away from where it started by the middle of the horizon."""
-        corners, velocities, normals = self.way(p)
-        times = [p["release"], p["meeting"], p["meeting"] + p["between"]][: len(corners)]
-        last = times[-1]
-        end = at(corners[-1], velocities[-1], LEFT_AFTER)
-        if any(max(map(abs, place)) + p["radius"] > HALF - MARGIN for place in (*corners, end)):
+        corners, velocities, normals = bounce_path(p)
+        last = [p["release"], p["meeting"], p["meeting"] + p["between"]][len(corners) - 1]
+        end = at(corners[-1], velocities[-1], VIEW_AFTER_BOUNCE)
+        if not all(inside(position, p["radius"]) for position in (*corners, end)):
             return False
         start = at(corners[1], velocities[0], -p["meeting"])
-        gone = at(corners[-1], velocities[-1], GONE_BY - last)
-        if math.dist(start, gone) <= 2 * p["radius"] + MARGIN:
+        moved = at(corners[-1], velocities[-1], MOVED_BY - last)
+        if math.dist(start, moved) <= 2 * p["radius"] + FREE_BORDER:
             return False
         away = at(corners[-1], velocities[-1], self.horizon - last)
-        legs = list(itertools.pairwise([at(corners[0], velocities[0], -BEHIND / p["speed"]), *corners[1:], away]))
-        for k, normal in enumerate(normals):
-            face, back = (at(corners[k + 1], normal, p["radius"] + depth) for depth in (0.0, 2 * WALL[1]))
-            if max(abs(back[0]) + WALL[0] * abs(normal[1]), abs(back[1]) + WALL[0] * abs(normal[0])) > HALF:
-                return False
-            for number, leg in enumerate(legs):
-                if number not in (k, k + 1) and not clear(leg, face, normal, p["radius"] + CLEAR):
-                    return False
-        return True
-
-    def way(self, p: Params) -> tuple[list[Flat], list[Flat], list[Flat]]:
-        """Where the ball is at its release and at every bounce m, its velocity from there on m/s, and the unit normals
-        of the walls, into them."""
-        velocity = (p["speed"] * math.cos(p["heading"]), p["speed"] * math.sin(p["heading"]))
-        place = (p["meet_x"], p["meet_y"])
-        corners, velocities, normals = [at(place, velocity, p["release"] - p["meeting"]), place], [velocity], []
-        for k in range(1, int(p["walls"]) + 1):
-            if k > 1:
-                corners.append(at(corners[-1], velocities[-1], p["between"]))
-            vx, vy = velocities[-1]
-            angle = math.atan2(vy, vx) + p[f"incidence_{k}"]
-            normals.append((math.cos(angle), math.sin(angle)))
-            velocities.append(reflected((vx, vy), normals[-1], p["restitution"]))
-        return corners, velocities, normals
+        from_block = at(corners[0], velocities[0], -HOLDER_ROOM / p["speed"])
+        return walls_fit([from_block, *corners[1:], away], normals, p["radius"])
 
     def scene(self, params: Params) -> Scene:
         p, radius = params, params["radius"]
-        corners, velocities, normals = self.way(p)
-        (x, y), (vx, vy), angle = corners[0], velocities[0], p["heading"]
-        ball = Body(
+        corners, velocities, normals = bounce_path(p)
+        body = ball(
             "ball",
-            "sphere",
-            (radius,),
-            "moving",
-            (x, y, 0.0),
-            velocity=(vx, vy, 0.0),
-            hue=int(p["hue"]),
-            mass=sphere_mass(radius),
+            radius,
+            (*corners[0], 0.0),
+            p["hue"],
+            velocity=(*velocities[0], 0.0),
             restitution=p["restitution"],
             friction=p["friction"],
             release=p["release"],
         )
         walls = []
-        for k, (place, normal) in enumerate(zip(corners[1:], normals, strict=True)):
-            middle = at(place, normal, radius + WALL[1])
-            turn = math.atan2(normal[1], normal[0]) - math.pi / 2
-            walls.append(
-                Body(
-                    f"wall {NUMBERS[k]}",
-                    "box",
-                    WALL,
-                    "fixed",
-                    (*middle, 0.05 - WALL[2]),
-                    (0.0, 0.0, math.sin(turn / 2), math.cos(turn / 2)),
-                    grey=SCREEN_GREY,
-                )
-            )
-        back = (radius + 0.06) / p["speed"]
-        block = holder(
-            "holder",
-            (0.05, 0.55 * radius, 0.2),
-            (x - back * vx, y - back * vy, 0.0),
-            p["release"],
-            (0.0, 0.0, math.sin(angle / 2), math.cos(angle / 2)),
-        )
-        table = Body("table", "plane", (), "fixed", (0.0, 0.0, -0.8), grey=FLOOR_GREY, collides=False)
+        for number, position, normal in zip(NUMBERS, corners[1:], normals, strict=False):
+            middle = at(position, normal, radius + WALL[1])
+            turned = turned_from_top(math.atan2(normal[1], normal[0]) - math.pi / 2)
+            walls.append(wall(f"wall {number}", WALL, (*middle, 0.05 - WALL[2]), turned))
+        block = held(body, "holder", speed=p["speed"], heading=p["heading"])
         what = "a dark wall and rebounds" if len(walls) == 1 else "two dark walls, one after the other, and rebounds"
         return Scene(
-            bodies=(ball, table, *walls, block),
+            bodies=(body, table(), *walls, block),
             camera=Camera("top", (0.0, 0.0, 0.0)),
             horizon=self.horizon,
             prompt=f"A {hue_name(p['hue'])} ball glides on a frictionless table, meets {what}. Static camera, seen "
@@ -321,8 +224,37 @@ class WallBounce:
         )
 
 
+def bounce_path(p: Params) -> tuple[list[Flat], list[Flat], list[Flat]]:
+    """Where the ball is at its release and at every bounce m, its velocity from there on m/s, and the unit normals
+    of the walls, into them."""
+    velocity = (p["speed"] * math.cos(p["heading"]), p["speed"] * math.sin(p["heading"]))
+    meet = (p["meet_x"], p["meet_y"])
+    corners, velocities, normals = [at(meet, velocity, p["release"] - p["meeting"]), meet], [velocity], []
+    for k in range(1, int(p["walls"]) + 1):
+        if k > 1:
+            corners.append(at(corners[-1], velocities[-1], p["between"]))
+        vx, vy = velocities[-1]
+        angle = math.atan2(vy, vx) + p[f"incidence_{k}"]
+        normals.append((math.cos(angle), math.sin(angle)))
+        velocities.append(reflected((vx, vy), normals[-1], p["restitution"]))
+    return corners, velocities, normals
+
+
+def walls_fit(corners: list[Flat], normals: list[Flat], radius: float) -> bool:
+    """Whether all walls are in the window and each is met in its turn only. corners: m, of the path of the ball."""
+    legs = list(itertools.pairwise(corners))
+    for k, normal in enumerate(normals):
+        face, back = (at(corners[k + 1], normal, radius + depth) for depth in (0.0, 2 * WALL[1]))
+        if max(abs(back[0]) + WALL[0] * abs(normal[1]), abs(back[1]) + WALL[0] * abs(normal[0])) > HALF_WINDOW:
+            return False
+        for number, leg in enumerate(legs):
+            if number not in (k, k + 1) and not clear(leg, face, normal, radius + WALL_CLEARANCE):
+                return False
+    return True
+
+
 def clear(leg: tuple[Flat, Flat], face: Flat, normal: Flat, room: float) -> bool:
-    """Whether a way from point to point stays `room` m away from a wall that begins at `face` and lies along `normal`.
+    """Whether a path from point to point stays `room` m away from a wall that begins at `face` and lies along `normal`.
 
     Looks at points less than 0.1 m apart."""
     (ax, ay), (bx, by) = leg

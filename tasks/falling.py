@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
+from physbench.clips.task import Parameter, Params, Task, declare
+from physbench.clips.task_helpers import RELEASE, event_in, hue_name, hues, inside
+from physbench.world.bodies import ball, floor, shelf
+from physbench.world.scene import Camera, Scene
 
-from physbench.clips.clip import Split
-from physbench.clips.task import Parameter, Params, declare, draw
-from physbench.tasks.helpers import HALF, RELEASE, holder, hue_name, hues
-from physbench.world.scene import FLOOR_GREY, Body, Camera, Scene, sphere_mass
-
-CENTER_Z = 2.2  # m, of the window
-TOP = CENTER_Z + HALF
-MARGIN = 0.04  # m that stay free at the border
+CENTER_Z = 2.2  # m, height of the middle of the window above the floor
 
 
-class Projectile:
+class Projectile(Task):
     """A ball is thrown, lands and bounces on.
 
     What happens: a ball rests on a small grey shelf. The shelf vanishes and the ball flies off with a drawn velocity;
@@ -25,18 +21,7 @@ class Projectile:
     Law: free fall, z(t) = z0 + vz t - g t^2 / 2 with constant horizontal speed (Galilei 1638, Discorsi, fourth day);
     at a bounce vz -> -e vz (Newton's law of restitution). No air, no friction, no spin.
 
-    | parameter    | unit | class   | train and test    | ood            | meaning                             |
-    | ------------ | ---- | ------- | ----------------- | -------------- | ----------------------------------- |
-    | gravity      | m/s2 | fixed   | 9.81              |                | downwards                           |
-    | restitution  |      | fixed   | 0.8               |                | of ball and floor                   |
-    | friction     |      | fixed   | 0                 |                | of ball and floor                   |
-    | radius       | m    | visible | 0.4 .. 0.52       | 0.56 .. 0.66   | of the ball                         |
-    | hue          |      | visible | 0, 1 .. 4         |                | index into the palette              |
-    | release      | s    | visible | -1, -0.95 .. -0.4 |                | when the holders vanish             |
-    | start_x      | m    | visible | -2.1 .. 2.1       |                | where the ball is held              |
-    | start_height | m    | visible | 0.6 .. 2.6        |                | of its lowest point above the floor |
-    | velocity_x   | m/s  | visible | +-0.25 .. 0.6     | +-0.62 .. 0.75 | thrown sideways                     |
-    | velocity_z   | m/s  | visible | 1.5 .. 5          | 5.2 .. 6.4     | thrown upwards                      |
+    {parameters}
 
     start_height is that of the ball's lowest point above the floor. Mass is density x volume.
 
@@ -63,11 +48,8 @@ class Projectile:
     )
     horizon = 4.0  # s
 
-    def sample(self, rng: np.random.Generator, split: Split) -> Params:
-        return draw(self.parameters, rng, split, self.accepts)
-
     def accepts(self, p: Params) -> bool:
-        """Contact in time; truth and the half-gravity twin inside the window."""
+        """Contact in time; ground truth and the half-gravity twin in the window."""
         gravity, height, vz = p["gravity"], p["start_height"], p["velocity_z"]
         contact = p["release"] + (vz + math.sqrt(vz**2 + 2 * gravity * height)) / gravity
         flown = -p["release"]
@@ -78,31 +60,25 @@ class Projectile:
         twin_peak = twin if vz_0 > 0 else max(height_0, p["restitution"] ** 2 * twin)
         end_x = p["start_x"] + p["velocity_x"] * (self.horizon + flown)
         return (
-            0.25 <= contact <= 0.6 * self.horizon - 0.05
-            and max(peak, twin_peak) + 2 * p["radius"] <= TOP - MARGIN
-            and max(abs(p["start_x"]), abs(end_x)) + p["radius"] <= HALF - MARGIN
+            event_in(contact, self.horizon, spare=0.05)
+            and inside((max(peak, twin_peak) + p["radius"] - CENTER_Z,), p["radius"])
+            and inside((p["start_x"], end_x), p["radius"])
         )
 
     def scene(self, params: Params) -> Scene:
         p, radius = params, params["radius"]
-        start = (p["start_x"], 0.0, p["start_height"] + radius)
-        ball = Body(
+        thrown = ball(
             "ball",
-            "sphere",
-            (radius,),
-            "moving",
-            start,
+            radius,
+            (p["start_x"], 0.0, p["start_height"] + radius),
+            p["hue"],
             velocity=(p["velocity_x"], 0.0, p["velocity_z"]),
-            hue=int(p["hue"]),
-            mass=sphere_mass(radius),
             restitution=p["restitution"],
             friction=p["friction"],
             release=p["release"],
         )
-        floor = Body("floor", "plane", (), "fixed", (0.0, 0.0, 0.0), grey=FLOOR_GREY, friction=1.0)
-        shelf = holder("holder", (0.55 * radius, 0.2, 0.05), (start[0], 0.0, p["start_height"] - 0.05), p["release"])
         return Scene(
-            bodies=(ball, floor, shelf),
+            bodies=(thrown, floor(), shelf("holder", p["start_x"], p["start_height"], p["release"], 0.55 * radius)),
             camera=Camera("front", (0.0, 0.0, CENTER_Z)),
             gravity=(0.0, 0.0, -p["gravity"]),
             horizon=self.horizon,
@@ -111,7 +87,7 @@ class Projectile:
         )
 
 
-class DropBounce:
+class DropBounce(Task):
     """A ball is let go above a floor and bounces.
 
     What happens: a ball rests on a small grey shelf. The shelf vanishes and the ball falls straight down; it reaches
@@ -121,16 +97,7 @@ class DropBounce:
     (Newton's law of restitution), so that each reaches e^2 of the height before and takes e times as long. No air, no
     friction, no spin.
 
-    | parameter    | unit | class   | train and test      | ood         | meaning                                     |
-    | ------------ | ---- | ------- | ------------------- | ----------- | ------------------------------------------- |
-    | gravity      | m/s2 | fixed   | 9.81                |             | downwards                                   |
-    | restitution  |      | visible | 0.7 .. 0.9          |             | of ball and floor, seen in the floor's grey |
-    | friction     |      | fixed   | 0                   |             | of ball and floor                           |
-    | radius       | m    | visible | 0.4 .. 0.48         | 0.5 .. 0.54 | of the ball                                 |
-    | hue          |      | visible | 0, 1 .. 4           |             | index into the palette                      |
-    | release      | s    | visible | -0.6, -0.55 .. -0.4 |             | when the shelf vanishes                     |
-    | start_x      | m    | visible | -1.9 .. 1.9         |             | where the ball is held                      |
-    | start_height | m    | visible | 2.1 .. 3.2          | 3.25 .. 3.6 | of its lowest point above the floor         |
+    {parameters}
 
     start_height is that of the ball's lowest point above the floor. The floor's grey shows its restitution in all
     splits: grey = 0.2 + 1.2 (restitution - 0.7), from 0.2 (e = 0.7) to 0.44 (e = 0.9) of white. Mass is density x
@@ -157,34 +124,26 @@ class DropBounce:
     )
     horizon = 4.0  # s
 
-    def sample(self, rng: np.random.Generator, split: Split) -> Params:
-        return draw(self.parameters, rng, split, self.accepts)
-
     def accepts(self, p: Params) -> bool:
         """Contact in time, in view from above."""
         contact = p["release"] + math.sqrt(2 * p["start_height"] / p["gravity"])
-        return contact >= 0.22 and p["start_height"] + 2 * p["radius"] <= TOP - MARGIN
+        highest = p["start_height"] + p["radius"] - CENTER_Z
+        return event_in(contact, self.horizon, spare=0.02) and inside((highest,), p["radius"])
 
     def scene(self, params: Params) -> Scene:
         p, radius = params, params["radius"]
-        ball = Body(
+        dropped = ball(
             "ball",
-            "sphere",
-            (radius,),
-            "moving",
+            radius,
             (p["start_x"], 0.0, p["start_height"] + radius),
-            hue=int(p["hue"]),
-            mass=sphere_mass(radius),
+            p["hue"],
             restitution=p["restitution"],
             friction=p["friction"],
             release=p["release"],
         )
-        floor = Body("floor", "plane", (), "fixed", (0.0, 0.0, 0.0), grey=floor_grey(p["restitution"]), friction=1.0)
-        shelf = holder(
-            "holder", (0.55 * radius, 0.2, 0.05), (p["start_x"], 0.0, p["start_height"] - 0.05), p["release"]
-        )
+        ground = floor(floor_grey(p["restitution"]))
         return Scene(
-            bodies=(ball, floor, shelf),
+            bodies=(dropped, ground, shelf("holder", p["start_x"], p["start_height"], p["release"], 0.55 * radius)),
             camera=Camera("front", (0.0, 0.0, CENTER_Z)),
             gravity=(0.0, 0.0, -p["gravity"]),
             horizon=self.horizon,

@@ -7,36 +7,26 @@ import math
 import numpy as np
 
 from physbench.clips.clip import Split
-from physbench.clips.task import Parameter, Params, declare, draw
+from physbench.clips.task import Parameter, Params, Task, declare, draw
+from physbench.clips.task_helpers import RELEASE, event_in, hue_name, hues
 from physbench.dynamics.ramp_phases import Phase, distance_at, ramp_phases
-from physbench.tasks.helpers import RELEASE, holder, hue_name, hues
-from physbench.world.scene import (
-    Body,
-    Camera,
-    Quaternion,
-    Scene,
-    Shape,
-    box_mass,
-    cylinder_mass,
-    ramp,
-    sphere_mass,
-)
+from physbench.world.bodies import holder, turned_from_front, wall
+from physbench.world.scene import Body, Camera, Scene, Shape, box_mass, cylinder_mass, ramp, sphere_mass
 
-MARGIN = 0.06  # m that stay free at the upper end of the ramp
-EDGE = 2.44  # m from the middle of the window to the ends of the ramp
-LEVEL = -0.35  # m, height of the middle of the ramp in the window
-BOARD = 0.5  # m, thickness of the ramp as it is seen
+FREE_RAMP = 0.06  # m that stay free at the upper end of the ramp
+RAMP_END = 2.44  # m from the middle of the window to the ends of the ramp
+RAMP_HEIGHT = -0.35  # m, of the middle of the ramp above that of the window
+BOARD_THICKNESS = 0.5  # m, thickness of the ramp as it is seen
 STOP, STOP_HEIGHT = 0.42, 0.7  # m, along the ramp and over it
-DEPTH = 0.4  # m, half of the bodies' extent across the plane of motion
-EVENT = (0.2, 2.4)  # s, when it first turns, stops or meets the stop
-DECIDED = 0.05  # |friction - tan angle| of a box, so that it surely stays or surely slides
-LEAST_SPEED, SEEN_WAY = 0.6, 0.3  # m/s at the release and m before the hand-over
-AWAY = 1.15  # diameters between where it is at the hand-over and where it comes to rest
+BODY_DEPTH = 0.4  # m, half of the bodies' extent across the plane of motion
+SURELY_STAYS = 0.05  # least |friction - tan angle| of a box, so that it surely stays or surely slides
+LEAST_RELEASE_SPEED, LEAST_PATH = 0.6, 0.3  # m/s at the release and m before the hand-over
+REST_DISTANCE = 1.15  # diameters between where it is at the hand-over and where it comes to rest
 SHAPES: tuple[Shape, ...] = ("sphere", "cylinder", "box")
 INERTIA = (2 / 5, 1 / 2)  # over m r^2, of the first two
 
 
-class Incline:
+class Incline(Task):
     """A ball, a cylinder or a box is pushed up or down a ramp whose grey shows how rough it is.
 
     What happens: a body is held on a ramp by a grey block. The block vanishes and the body moves off, up or down the
@@ -53,19 +43,7 @@ class Incline:
     The ramp's friction is seen in its grey, which the stop has too: grey = 0.95 - 0.5 x friction, so that smooth ramps
     are light.
 
-    | parameter     | unit | class   | train and test    | ood          | meaning                                     |
-    | ------------- | ---- | ------- | ----------------- | ------------ | ------------------------------------------- |
-    | gravity       | m/s2 | fixed   | 9.81              |              | downwards                                   |
-    | restitution   |      | fixed   | 0                 |              | of the body with ramp and stop              |
-    | shape         |      | visible | 0, 1 .. 2         |              | ball, cylinder, box                         |
-    | size          | m    | visible | 0.4 .. 0.46       | 0.47 .. 0.52 | radius of the disc of its silhouette's area |
-    | hue           |      | visible | 0, 1 .. 4         |              | index into the palette                      |
-    | ramp_friction |      | visible | 0.04 .. 0.46      | 0.48 .. 0.6  | of the body on the ramp, seen in its grey   |
-    | angle         | rad  | visible | 0.14 .. 0.36      | 0.38 .. 0.46 | of the ramp                                 |
-    | side          |      | visible | +-1               |              | 1: the ramp rises to the right              |
-    | release       | s    | visible | -1, -0.95 .. -0.4 |              | when the holders vanish                     |
-    | velocity      | m/s  | visible | -2.4 .. 5         |              | at the release, up the ramp                 |
-    | start         | m    | visible | 0.1 .. 3.6        |              | way along the ramp that it is from the stop |
+    {parameters}
 
     A box is a cube of the silhouette's area. Balls and cylinders start with the spin of rolling. Mass is density x
     volume.
@@ -103,17 +81,17 @@ class Incline:
 
     def accepts(self, p: Params) -> bool:
         """Seen in motion before the hand-over, decided in time, in view, and not at rest near where it was then."""
-        if p["shape"] == 2 and abs(p["ramp_friction"] - math.tan(p["angle"])) < DECIDED:
+        if p["shape"] == 2 and abs(p["ramp_friction"] - math.tan(p["angle"])) < SURELY_STAYS:
             return False
         phases = self.phases(p)
         at_0, last = distance_at(phases, 0.0), phases[-1]
         rests = last.velocity == 0 and last.acceleration == 0 and last.start < self.horizon
         return (
-            abs(p["velocity"]) >= LEAST_SPEED
-            and EVENT[0] <= phases[1].start <= EVENT[1]
-            and abs(at_0 - p["start"]) >= SEEN_WAY
-            and max(phase.distance for phase in phases) <= self.length(p) - STOP - 2 * self.reach(p) - MARGIN
-            and (not rests or abs(last.distance - at_0) >= 2 * AWAY * p["size"])
+            abs(p["velocity"]) >= LEAST_RELEASE_SPEED
+            and event_in(phases[1].start, self.horizon)
+            and abs(at_0 - p["start"]) >= LEAST_PATH
+            and max(phase.distance for phase in phases) <= self.length(p) - STOP - 2 * self.reach(p) - FREE_RAMP
+            and (not rests or abs(last.distance - at_0) >= 2 * REST_DISTANCE * p["size"])
         )
 
     def phases(self, p: Params) -> list[Phase]:
@@ -136,22 +114,22 @@ class Incline:
 
     def length(self, p: Params) -> float:
         """Of the ramp, m."""
-        return 2 * EDGE / math.cos(p["angle"])
+        return 2 * RAMP_END / math.cos(p["angle"])
 
     def place(self, p: Params, way: float, height: float) -> tuple[float, float]:
         """Point (x, z) m that lies `way` up the ramp from its lower end and `height` over it."""
         cosine, sine = math.cos(p["angle"]), math.sin(p["angle"])
         along, half = way - self.length(p) / 2, p["side"]
-        return half * (along * cosine - height * sine), LEVEL + along * sine + height * cosine
+        return half * (along * cosine - height * sine), RAMP_HEIGHT + along * sine + height * cosine
 
     def scene(self, params: Params) -> Scene:
         p, reach, release = params, self.reach(params), params["release"]
         tilt = p["side"] * p["angle"]
-        turned: Quaternion = (0.0, math.sin(-tilt / 2), 0.0, math.cos(tilt / 2))
+        turned = turned_from_front(tilt)
         x, z = self.place(p, STOP + reach + p["start"], reach)
         kind = int(p["shape"])
-        sizes = ((reach,), (reach, 2 * DEPTH), (reach, DEPTH, reach))
-        masses = (sphere_mass(reach), cylinder_mass(reach, 2 * DEPTH), box_mass((reach, DEPTH, reach)))
+        sizes = ((reach,), (reach, 2 * BODY_DEPTH), (reach, BODY_DEPTH, reach))
+        masses = (sphere_mass(reach), cylinder_mass(reach, 2 * BODY_DEPTH), box_mass((reach, BODY_DEPTH, reach)))
         across = (math.sqrt(0.5), 0.0, 0.0, math.sqrt(0.5))  # of a cylinder: its axis is that of the view
         ahead = (p["side"] * math.cos(p["angle"]), 0.0, math.sin(p["angle"]))
         spin = p["side"] * p["velocity"] / reach if kind < 2 else 0.0
@@ -178,21 +156,13 @@ class Incline:
             left,
             tilt,
             self.length(p),
-            thickness=BOARD,
-            depth=DEPTH + 0.1,
+            thickness=BOARD_THICKNESS,
+            depth=BODY_DEPTH + 0.1,
             grey=grey,
             friction=p["ramp_friction"],
         )
         at = self.place(p, STOP / 2, STOP_HEIGHT / 2)
-        stop = Body(
-            "stop",
-            "box",
-            (STOP / 2, DEPTH + 0.1, STOP_HEIGHT / 2),
-            "fixed",
-            (at[0], 0.0, at[1]),
-            turned,
-            grey=grey,
-        )
+        stop = wall("stop", (STOP / 2, BODY_DEPTH + 0.1, STOP_HEIGHT / 2), (at[0], 0.0, at[1]), turned, grey=grey)
         at = self.place(p, STOP + p["start"] - 0.06, 0.5 * p["size"])
         block = holder("holder", (0.05, 0.2, 0.5 * p["size"]), (at[0], 0.0, at[1]), release, turned)
         return Scene(

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
+from physbench.clips.task import Parameter, Params, Task, declare
+from physbench.clips.task_helpers import FREE_BORDER, HALF_WINDOW, hue_name, hues, inside
+from physbench.tasks.occlusion import SCREEN_Y, SLIVER
+from physbench.world.bodies import SCREEN_HALF_DEPTH, ball, nearer_scale, wall
+from physbench.world.scene import FLOOR_GREY, HISTORY, SCREEN_GREY, Body, Camera, Scene, Waypoint
 
-from physbench.clips.clip import Split
-from physbench.clips.task import Parameter, Params, declare, draw
-from physbench.tasks.helpers import HALF, hue_name, hues
-from physbench.tasks.occlusion import MARGIN, SCREEN_DEPTH, SCREEN_Y, SLIVER
-from physbench.world.scene import FLOOR_GREY, HISTORY, SCREEN_GREY, WINDOW, Body, Camera, Scene, Waypoint, sphere_mass
-
-MIDDLE = WINDOW / 2  # m, height of the middle of the window above its lower border
 PEDESTAL = 0.3  # m, half of the width of the pedestal
 
 
-class ScreenLift:
+class ScreenLift(Task):
     """A screen moves across a ball that rests on a pedestal, covers it and uncovers it: the ball is still there.
 
     What happens: a ball rests on a pedestal. A grey plate in front of it moves upwards or downwards at constant speed
@@ -25,19 +22,7 @@ class ScreenLift:
     Law: persistence of what is covered (Piaget 1954, The Construction of Reality in the Child; Baillargeon, Spelke and
     Wasserman 1985, doi:10.1016/0010-0277(85)90008-3), and inertia: what rests stays at rest.
 
-    | parameter    | unit | class   | train and test | ood          | meaning                                     |
-    | ------------ | ---- | ------- | -------------- | ------------ | ------------------------------------------- |
-    | gravity      | m/s2 | fixed   | 9.81           |              | downwards                                   |
-    | friction     |      | fixed   | 0.5            |              | of ball and pedestal                        |
-    | restitution  |      | fixed   | 0              |              | of ball and pedestal                        |
-    | radius       | m    | visible | 0.4 .. 0.5     | 0.52 .. 0.58 | of the ball                                 |
-    | hue          |      | visible | 0, 1 .. 4      |              | index into the palette                      |
-    | place        | m    | visible | -1.7 .. 1.7    |              | of the ball, to the right of the middle     |
-    | height       | m    | visible | 2.2 .. 2.9     |              | of the ball's middle above the lower border |
-    | velocity     | m/s  | visible | +-0.9 .. 1.4   | +-1.45 .. 2  | of the plate, upwards                       |
-    | hidden_at    | s    | visible | 0.5 .. 0.95    |              | when less than 5 % are left to see          |
-    | plate_height | m    | visible | 1.2 .. 1.6     |              | of the plate, as seen                       |
-    | plate_width  | m    | visible | 1.3 .. 2       |              | of the plate, as seen                       |
+    {parameters}
 
     hidden_at is the time at which less than 5 % of the ball are left to see, and places the plate.
 
@@ -66,79 +51,57 @@ class ScreenLift:
     )
     horizon = 4.0  # s
 
-    def sample(self, rng: np.random.Generator, split: Split) -> Params:
-        return draw(self.parameters, rng, split, self.accepts)
-
     def accepts(self, p: Params) -> bool:
         """All seen at the hand-over, the plate for half a second; out in time."""
         speed, radius = abs(p["velocity"]), p["radius"]
         front, back = self.plate(p)
         clear = (1 - SLIVER) * radius  # from the middle of the ball
-        way = math.copysign(1.0, p["velocity"])
-        border = MIDDLE + way * (p["height"] - MIDDLE)  # where the plate comes from, m from the middle of the ball
+        side = math.copysign(1.0, p["velocity"])
+        border = HALF_WINDOW + side * (p["height"] - HALF_WINDOW)  # it comes from, m from the ball
         return (
-            back >= -border + MARGIN
+            back >= -border + FREE_BORDER
             and (front + back) / 2 - 0.5 * speed >= -border
-            and front <= -radius - MARGIN
+            and front <= -radius - FREE_BORDER
             and p["plate_height"] >= 2 * clear + 0.2 * speed
             and (radius - back) / speed <= 0.9 * self.horizon
             and p["plate_width"] >= 2 * radius + 0.2
-            and abs(p["place"]) + p["plate_width"] / 2 <= HALF - MARGIN
+            and inside((p["place"],), p["plate_width"] / 2)
         )
 
     def plate(self, p: Params) -> tuple[float, float]:
-        """Leading and trailing edge of the plate at 0, as seen, m along its way from the middle of the ball."""
+        """Leading and trailing edge of the plate at 0, as seen, m along its path from the middle of the ball."""
         front = (1 - SLIVER) * p["radius"] - abs(p["velocity"]) * p["hidden_at"]
         return front, front - p["plate_height"]
 
     def scene(self, params: Params) -> Scene:
         p, radius, top = params, params["radius"], params["height"] - params["radius"]
-        camera = Camera("front", (0.0, 0.0, MIDDLE))
-        way = math.copysign(1.0, p["velocity"])
-        nearer = (camera.distance + SCREEN_Y) / camera.distance
-        at_0 = p["height"] + way * sum(self.plate(p)) / 2 - MIDDLE  # above the middle of the window, as seen
+        camera = Camera("front", (0.0, 0.0, HALF_WINDOW))
+        scale, x = nearer_scale(camera, SCREEN_Y), p["place"]
+        at_0 = p["height"] + math.copysign(1.0, p["velocity"]) * sum(self.plate(p)) / 2 - HALF_WINDOW  # as seen
 
         def waypoint(time: float) -> Waypoint:
             rise = at_0 + p["velocity"] * time
-            return Waypoint(time, (p["place"] * nearer, SCREEN_Y + SCREEN_DEPTH, MIDDLE + rise * nearer))
+            return Waypoint(time, (x * scale, SCREEN_Y + SCREEN_HALF_DEPTH, HALF_WINDOW + rise * scale))
 
+        way = "up" if p["velocity"] > 0 else "down"
         path = (waypoint(-HISTORY), waypoint(self.horizon))
-        plate = Body(
-            "plate",
-            "box",
-            (p["plate_width"] / 2 * nearer, SCREEN_DEPTH, p["plate_height"] / 2 * nearer),
-            "kinematic",
-            path[0].position,
-            grey=SCREEN_GREY,
-            collides=False,
-            path=path,
-        )
-        ball = Body(
+        size = (p["plate_width"] / 2 * scale, SCREEN_HALF_DEPTH, p["plate_height"] / 2 * scale)
+        plate = Body("plate", "box", size, "kinematic", path[0].position, grey=SCREEN_GREY, collides=False, path=path)
+        resting = ball(
             "ball",
-            "sphere",
-            (radius,),
-            "moving",
-            (p["place"], 0.0, p["height"]),
-            hue=int(p["hue"]),
-            mass=sphere_mass(radius),
+            radius,
+            (x, 0.0, p["height"]),
+            p["hue"],
             restitution=p["restitution"],
             friction=p["friction"],
         )
-        pedestal = Body(
-            "pedestal",
-            "box",
-            (PEDESTAL, PEDESTAL, top / 2 + 0.5),
-            "fixed",
-            (p["place"], 0.0, top / 2 - 0.5),
-            grey=FLOOR_GREY,
-            friction=1.0,
-        )
+        half_extents, middle = (PEDESTAL, PEDESTAL, top / 2 + 0.5), (x, 0.0, top / 2 - 0.5)
+        pedestal = wall("pedestal", half_extents, middle, grey=FLOOR_GREY, friction=1.0)
         return Scene(
-            bodies=(ball, pedestal, plate),
+            bodies=(resting, pedestal, plate),
             camera=camera,
             gravity=(0.0, 0.0, -p["gravity"]),
             horizon=self.horizon,
-            prompt=f"A {hue_name(p['hue'])} ball rests on a pedestal. A dark grey plate moves "
-            f"{'up' if way > 0 else 'down'} in front of it at constant speed, covers it and uncovers it again. Static "
-            "camera, seen from the side.",
+            prompt=f"A {hue_name(p['hue'])} ball rests on a pedestal. A dark grey plate moves {way} in front of it at "
+            "constant speed, covers it and uncovers it again. Static camera, seen from the side.",
         )

@@ -4,44 +4,28 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
-from physbench.clips.clip import Split
-from physbench.clips.task import Parameter, Params, declare, draw
-from physbench.dynamics.impacts import Flat
+from physbench.clips.task import Parameter, Params, Task, declare
+from physbench.clips.task_helpers import FREE_BORDER, HALF_WINDOW, hue_name, hues
+from physbench.dynamics.impacts import Flat, at
 from physbench.dynamics.kepler_elements import elliptic_state
-from physbench.tasks.helpers import HALF, hue_name, hues
-from physbench.world.scene import HISTORY, Body, Camera, CentralGravity, Scene, sphere_mass
+from physbench.world.bodies import ball
+from physbench.world.scene import HISTORY, Body, Camera, CentralGravity, Scene
 
-MARGIN = 0.04  # m that stay free at the border
-GAP = 0.08  # m between the surfaces at the periapsis: a pixel of 64
+SURFACE_GAP = 0.08  # m between the surfaces at the periapsis: a pixel of 64
 PERIODS = 3  # at least, within the horizon
 
 
-class Kepler:
+class Kepler(Task):
     """A planet goes around a fixed star.
 
     What happens: the planet is on its ellipse from the start of the history to the end of the horizon, at least three
     times around.
 
-    Law: the acceleration is mu / r^2 towards the star, so that the way is an ellipse with the star in a focus, the
+    Law: the acceleration is mu / r^2 towards the star, so that the path is an ellipse with the star in a focus, the
     areal velocity is constant and T^2 = 4 pi^2 a^3 / mu (Kepler 1609, Astronomia nova; Newton 1687, Principia, book I).
     The star is fixed and touches nothing.
 
-    | parameter    | unit  | class   | train and test    | ood        | meaning                                     |
-    | ------------ | ----- | ------- | ----------------- | ---------- | ------------------------------------------- |
-    | mu           | m3/s2 | fixed   | 34                |            | gravitational constant x mass of the star   |
-    | star_radius  | m     | fixed   | 0.2               |            | of the star                                 |
-    | radius       | m     | visible | 0.4 .. 0.48       |            | of the planet                               |
-    | hue_planet   |       | visible | 0, 1 .. 4         |            | index into the palette                      |
-    | hue_star     |       | visible | 0, 1 .. 4         |            | index into the palette                      |
-    | eccentricity |       | visible | 0.1 .. 0.5        | 0.5 .. 0.6 | of the ellipse                              |
-    | semi_axis    | m     | visible | 1.1 .. 1.8        |            | semi-major axis of the ellipse              |
-    | orientation  | rad   | visible | -3.1416 .. 3.1416 |            | direction of the periapsis                  |
-    | phase        | rad   | visible | -3.1416 .. 3.1416 |            | mean anomaly at the hand-over               |
-    | sense        |       | visible | +-1               |            | 1 is counter-clockwise                      |
-    | middle_x     | m     | visible | -0.5 .. 0.5       |            | middle of the ellipse, to the right         |
-    | middle_y     | m     | visible | -0.5 .. 0.5       |            | middle of the ellipse, upwards in the image |
+    {parameters}
 
     orientation is the direction of the periapsis from the star, phase the mean anomaly at the hand-over, sense 1 is
     counter-clockwise, (middle_x, middle_y) the middle of the ellipse. Mass is density x volume and plays no part.
@@ -70,61 +54,53 @@ class Kepler:
     )
     horizon = 8.0  # s
 
-    def sample(self, rng: np.random.Generator, split: Split) -> Params:
-        return draw(self.parameters, rng, split, self.accepts)
-
     def accepts(self, p: Params) -> bool:
         """Different hues, enough periods, no touch, the whole ellipse in view."""
-        a, e, turn = p["semi_axis"], p["eccentricity"], p["orientation"]
-        b = a * math.sqrt(1 - e**2)
-        half_x, half_y = (
-            math.hypot(a * math.cos(turn), b * math.sin(turn)),
-            math.hypot(a * math.sin(turn), b * math.cos(turn)),
-        )
-        room = HALF - MARGIN - p["radius"]
+        a, e = p["semi_axis"], p["eccentricity"]
+        half_x, half_y = half_extents(a, a * math.sqrt(1 - e**2), unit(p["orientation"]))
+        room = HALF_WINDOW - FREE_BORDER - p["radius"]
         return (
             p["hue_planet"] != p["hue_star"]
             and PERIODS * 2 * math.pi * math.sqrt(a**3 / p["mu"]) <= self.horizon
-            and a * (1 - e) >= p["radius"] + p["star_radius"] + GAP
+            and a * (1 - e) >= p["radius"] + p["star_radius"] + SURFACE_GAP
             and abs(p["middle_x"]) + half_x <= room
             and abs(p["middle_y"]) + half_y <= room
         )
 
+    def star_position(self, p: Params) -> Flat:
+        """Position of the star, m."""
+        return at((p["middle_x"], p["middle_y"]), unit(p["orientation"]), p["semi_axis"] * p["eccentricity"])
+
     def scene(self, params: Params) -> Scene:
-        p, radius = params, params["radius"]
-        focus = p["semi_axis"] * p["eccentricity"]
-        star_at = (
-            p["middle_x"] + focus * math.cos(p["orientation"]),
-            p["middle_y"] + focus * math.sin(p["orientation"]),
-        )
-        (x, y), (vx, vy) = kepler_state(p, -HISTORY)
-        planet = Body(
-            "planet",
-            "sphere",
-            (radius,),
-            "moving",
-            (star_at[0] + x, star_at[1] + y, 0.0),
-            velocity=(vx, vy, 0.0),
-            hue=int(p["hue_planet"]),
-            mass=sphere_mass(radius),
-        )
-        star = Body(
-            "star",
-            "sphere",
-            (p["star_radius"],),
-            "fixed",
-            (*star_at, 0.0),
-            hue=int(p["hue_star"]),
-            collides=False,
-        )
+        p, (star_x, star_y) = params, self.star_position(params)
+        (x, y), velocity = kepler_state(p, -HISTORY)
         return Scene(
-            bodies=(planet, star),
+            bodies=(
+                ball("planet", p["radius"], (star_x + x, star_y + y, 0.0), p["hue_planet"], velocity=(*velocity, 0.0)),
+                star(p["star_radius"], (star_x, star_y), p["hue_star"]),
+            ),
             camera=Camera("top", (0.0, 0.0, 0.0)),
             fields=(CentralGravity("star", p["mu"]),),
             horizon=self.horizon,
             prompt=f"A large {hue_name(p['hue_planet'])} planet orbits a small {hue_name(p['hue_star'])} star on an "
             "ellipse, round and round, under gravity. Static camera.",
         )
+
+
+def star(radius: float, position: Flat, hue: float) -> Body:
+    """A star that is fixed and touches nothing."""
+    return Body("star", "sphere", (radius,), "fixed", (*position, 0.0), hue=int(hue), collides=False)
+
+
+def half_extents(a: float, b: float, axis: Flat) -> Flat:
+    """Half width and half height m of an ellipse with semi-axes `a`, `b` m; `axis`: unit vector along the major one."""
+    cos, sin = axis
+    return math.hypot(a * cos, b * sin), math.hypot(a * sin, b * cos)
+
+
+def unit(angle: float) -> Flat:
+    """Unit vector in the direction of `angle` rad."""
+    return math.cos(angle), math.sin(angle)
 
 
 def kepler_state(p: Params, time: float) -> tuple[Flat, Flat]:

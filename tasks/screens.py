@@ -1,47 +1,40 @@
-"""Screens with more to keep in mind: two balls that cross, a way that ends."""
+"""Screens with more to keep in mind: two balls that cross, a path that ends."""
 
 from __future__ import annotations
 
 import math
 
-import numpy as np
-
-from physbench.clips.clip import Split
-from physbench.clips.task import Parameter, Params, declare, draw
-from physbench.tasks.helpers import HALF, RELEASE, hue_name, hues
-from physbench.tasks.occlusion import CENTER_Z, MARGIN, SCREEN_DEPTH, SCREEN_Y, SLIVER, block, ground, rolling
-from physbench.world.scene import SCREEN_GREY, Body, Camera, Scene
-
-BEFORE = 0.4  # s of motion in full view before the hand-over
-BEHIND = 0.4  # s in full view behind the screen
+from physbench.clips.task import Parameter, Params, Task, declare
+from physbench.clips.task_helpers import FREE_BORDER, HALF_WINDOW, RELEASE, hue_name, hues, inside
+from physbench.tasks.occlusion import (
+    CAMERA,
+    OUT_BY,
+    SCREEN_Y,
+    SLIVER,
+    VIEW_AFTER,
+    VIEW_BEFORE,
+    block,
+    rolling,
+)
+from physbench.world.bodies import floor, nearer_scale, screen, wall
+from physbench.world.scene import Body, Scene
 
 LANE = 0.65  # m, of each ball of `screen-swap` before or behind the plane of motion
 SWAP_SCREEN_Y = -1.3  # m, the face of its screen, before the nearer ball
-APART = 0.06  # m that stays between the two balls in the image wherever one can be seen
+IMAGE_GAP = 0.06  # m that stays between the two balls in the image wherever one can be seen
 
-WALL = 0.5  # m, how wide the wall of `screen-stop` is
-OVERLAP = 0.15  # m of the wall that its screen covers: the rest shows that the wall stands on the floor
-LANE_DEPTH = 0.5  # m, half of the wall's depth
-
-
-def upright(name: str, left: float, right: float, height: float, face: float, distance: float) -> Body:
-    """A screen that stands on the floor with its face at depth `face` m; left, right: m in the plane of motion.
-
-    It stands nearer to the camera and looks larger there.
-    """
-    nearer = (distance + face) / distance
-    return Body(
-        name,
-        "box",
-        ((right - left) / 2 * nearer, SCREEN_DEPTH, height / 2),
-        "fixed",
-        ((left + right) / 2 * nearer, face + SCREEN_DEPTH, height / 2),
-        grey=SCREEN_GREY,
-        collides=False,
-    )
+WALL_WIDTH = 0.5  # m, of the wall of `screen-stop`
+COVERED_WALL = 0.15  # m of the wall that its screen covers: the rest shows that the wall stands on the floor
+WALL_DEPTH = 0.5  # m, half of the wall's depth
 
 
-class ScreenSwap:
+def between(left: float, right: float, height: float, face: float) -> Body:
+    """A screen that looks as if it reached from `left` to `right`, m in the plane of motion."""
+    scale = nearer_scale(CAMERA, face)
+    return screen("screen", (right - left) / 2 * scale, (left + right) / 2 * scale, height, face)
+
+
+class ScreenSwap(Task):
     """Two balls cross behind a screen, and each comes out on the other side in its own colour.
 
     What happens: two balls of different hue lie on the floor in front of grey blocks, one nearer to the camera than the
@@ -52,24 +45,7 @@ class ScreenSwap:
     doi:10.1111/j.2044-835X.1995.tb00669.x; Wynn 1992, doi:10.1038/358749a0) and inertia: rolling without slipping,
     v = omega r, at constant speed.
 
-    | parameter     | unit | class   | train and test    | ood        | meaning                                  |
-    | ------------- | ---- | ------- | ----------------- | ---------- | ---------------------------------------- |
-    | gravity       | m/s2 | fixed   | 9.81              |            | downwards                                |
-    | friction      |      | fixed   | 0.5               |            | of balls and floor                       |
-    | restitution   |      | fixed   | 0                 |            | of balls and floor                       |
-    | radius_a      | m    | visible | 0.4 .. 0.46       |            | of the ball that rolls to the right      |
-    | radius_b      | m    | visible | 0.4 .. 0.46       |            | of the ball that rolls to the left       |
-    | hue_a         |      | visible | 0, 1 .. 4         |            | index into the palette                   |
-    | hue_b         |      | visible | 0, 1 .. 4         |            | index into the palette                   |
-    | release       | s    | visible | -1, -0.95 .. -0.4 |            | when the holders vanish                  |
-    | speed_a       | m/s  | visible | 0.8 .. 1.15       | 1.2 .. 1.5 | of rolling                               |
-    | speed_b       | m/s  | visible | 0.8 .. 1.15       | 1.2 .. 1.5 | of rolling                               |
-    | start_a       | m    | visible | 1.8 .. 2.1        |            | distance from the middle where a is held |
-    | start_b       | m    | visible | 1.8 .. 2.1        |            | distance from the middle where b is held |
-    | nearer        |      | visible | +-1               |            | 1: a is nearer to the camera, -1: b is   |
-    | screen_x      | m    | visible | -0.3 .. 0.3       |            | middle of the screen, to the right       |
-    | screen_width  | m    | visible | 1.7 .. 2.1        |            | of the screen, as seen                   |
-    | screen_height | m    | visible | 1.3 .. 2.2        |            | above the floor                          |
+    {parameters}
 
     Camera: from the front, 5.12 m wide. Actions: none.
     Hand-over: held until `release`, then in full view for at least 0.4 s, the middle of both in view at 0; each is
@@ -99,72 +75,46 @@ class ScreenSwap:
         screen_height=Parameter("m", "visible", (1.3, 2.2), "above the floor"),
     )
     horizon = 4.0  # s
-    camera = Camera("front", (0.0, 0.0, CENTER_Z))
-
-    def sample(self, rng: np.random.Generator, split: Split) -> Params:
-        return draw(self.parameters, rng, split, self.accepts)
 
     def accepts(self, p: Params) -> bool:
         """Two hues, both seen long enough before, hidden while they pass, and seen again."""
-        return p["hue_a"] != p["hue_b"] and self.passes(p, "a", 1.0) and self.passes(p, "b", -1.0) and self.unseen(p)
+        return p["hue_a"] != p["hue_b"] and self.passes(p, "a", 1.0) and self.passes(p, "b", -1.0) and self.hides(p)
 
-    def scale(self, p: Params, name: str) -> float:
-        """How large a ball looks on its lane, 1 in the plane of motion."""
-        return self.camera.distance / (self.camera.distance + self.lane(p, name))
-
-    def lane(self, p: Params, name: str) -> float:
-        return LANE * (-p["nearer"] if name == "a" else p["nearer"])
-
-    def times(self, p: Params, name: str, way: float) -> tuple[float, float, float, float]:
-        """Times s at which a ball touches the screen in the image, is hidden, shows again, and is out of it."""
-        scale, half = self.scale(p, name), p["screen_width"] / 2
-        radius, speed, middle = scale * p[f"radius_{name}"], scale * p[f"speed_{name}"], way * p["screen_x"]
-        since, start = p["release"], -scale * p[f"start_{name}"]
-        covered = half - (1 - SLIVER) * radius
-        places = (middle - half - radius, middle - covered, middle + covered, middle + half + radius)
-        touch, hidden, shows, out = (since + (place - start) / speed for place in places)
-        return touch, hidden, shows, out
-
-    def passes(self, p: Params, name: str, way: float) -> bool:
-        touch, hidden, _, out = self.times(p, name, way)
-        scale = self.scale(p, name)
-        room = HALF - MARGIN - scale * p[f"radius_{name}"]
-        at_end = scale * (p[f"speed_{name}"] * (out + BEHIND - p["release"]) - p[f"start_{name}"])
+    def passes(self, p: Params, name: str, side: float) -> bool:
+        """Whether a ball is seen long enough before it is hidden in time, and seen again."""
+        touch, hidden, _, out = swap_times(p, name, side)
+        scale = swap_scale(p, name)
+        at_end = scale * (p[f"speed_{name}"] * (out + VIEW_AFTER - p["release"]) - p[f"start_{name}"])
         at_0 = -scale * (p[f"start_{name}"] + p[f"speed_{name}"] * p["release"])
         return (
-            scale * p[f"start_{name}"] <= room
-            and touch >= p["release"] + BEFORE
-            and at_0 <= way * p["screen_x"] - p["screen_width"] / 2
+            inside((scale * p[f"start_{name}"], at_end), scale * p[f"radius_{name}"])
+            and touch >= p["release"] + VIEW_BEFORE
+            and at_0 <= side * p["screen_x"] - p["screen_width"] / 2
             and 0.2 <= hidden <= 1.0
-            and out + BEHIND <= 0.9 * self.horizon
-            and at_end <= room
+            and out + VIEW_AFTER <= OUT_BY * self.horizon
         )
 
-    def unseen(self, p: Params) -> bool:
+    def hides(self, p: Params) -> bool:
         """Whether the screen hides both from before they touch in the image until after they part."""
-        scale_a, scale_b = self.scale(p, "a"), self.scale(p, "b")
-        reach = scale_a * p["radius_a"] + scale_b * p["radius_b"] + APART
+        scale_a, scale_b = swap_scale(p, "a"), swap_scale(p, "b")
+        reach = scale_a * p["radius_a"] + scale_b * p["radius_b"] + IMAGE_GAP
         distance, closing = (scale_a * p[f"{what}_a"] + scale_b * p[f"{what}_b"] for what in ("start", "speed"))
         meet, part = (p["release"] + (distance - side * reach) / closing for side in (1, -1))
-        (_, hidden_a, shows_a, _), (_, hidden_b, shows_b, _) = self.times(p, "a", 1.0), self.times(p, "b", -1.0)
+        (_, hidden_a, shows_a, _), (_, hidden_b, shows_b, _) = swap_times(p, "a", 1.0), swap_times(p, "b", -1.0)
         return max(hidden_a, hidden_b) <= meet and part <= min(shows_a, shows_b)
 
     def scene(self, params: Params) -> Scene:
         p = params
-        ways = {"a": 1.0, "b": -1.0}
-        balls = [
-            rolling(name, p, way, p[f"start_{name}"], p[f"hue_{name}"], p[f"radius_{name}"], self.lane(p, name))
-            for name, way in ways.items()
-        ]
-        blocks = [
-            block(f"holder_{name}", way, p[f"start_{name}"], p[f"radius_{name}"], p["release"], self.lane(p, name))
-            for name, way in ways.items()
-        ]
+        balls: list[Body] = []
+        blocks: list[Body] = []
+        for name, side in (("a", 1.0), ("b", -1.0)):
+            start, radius, lane = p[f"start_{name}"], p[f"radius_{name}"], swap_lane(p, name)
+            balls.append(rolling(name, p, side, start, p[f"hue_{name}"], radius, lane))
+            blocks.append(block(f"holder_{name}", side, start, radius, p["release"], lane))
         left, right = (p["screen_x"] + side * p["screen_width"] / 2 for side in (-1, 1))
-        screen = upright("screen", left, right, p["screen_height"], SWAP_SCREEN_Y, self.camera.distance)
         return Scene(
-            bodies=(*balls, ground(), screen, *blocks),
-            camera=self.camera,
+            bodies=(*balls, floor(), between(left, right, p["screen_height"], SWAP_SCREEN_Y), *blocks),
+            camera=CAMERA,
             gravity=(0.0, 0.0, -p["gravity"]),
             horizon=self.horizon,
             prompt=f"A {hue_name(p['hue_a'])} ball and a {hue_name(p['hue_b'])} ball roll towards each other on two "
@@ -173,8 +123,29 @@ class ScreenSwap:
         )
 
 
-class ScreenStop:
-    """A ball rolls behind a screen where a wall ends its way: nothing comes out.
+def swap_scale(p: Params, name: str) -> float:
+    """How large a ball looks on its lane, 1 in the plane of motion."""
+    return CAMERA.distance / (CAMERA.distance + swap_lane(p, name))
+
+
+def swap_lane(p: Params, name: str) -> float:
+    """y of a ball, m."""
+    return LANE * (-p["nearer"] if name == "a" else p["nearer"])
+
+
+def swap_times(p: Params, name: str, side: float) -> tuple[float, float, float, float]:
+    """Times s at which a ball touches the screen in the image, is hidden, shows again, and is out of it."""
+    scale, half = swap_scale(p, name), p["screen_width"] / 2
+    radius, speed, middle = scale * p[f"radius_{name}"], scale * p[f"speed_{name}"], side * p["screen_x"]
+    since, start = p["release"], -scale * p[f"start_{name}"]
+    covered = half - (1 - SLIVER) * radius
+    positions = (middle - half - radius, middle - covered, middle + covered, middle + half + radius)
+    touch, hidden, shows, out = (since + (position - start) / speed for position in positions)
+    return touch, hidden, shows, out
+
+
+class ScreenStop(Task):
+    """A ball rolls behind a screen where a wall stops it: nothing comes out.
 
     What happens: a ball lies on the floor in front of a grey block. The block vanishes and the ball rolls off at
     constant speed, behind a screen that hides it entirely, against a light grey wall, and stays there. The wall rises
@@ -183,21 +154,7 @@ class ScreenStop:
     Law: solidity of what is not seen (Baillargeon, Spelke and Wasserman 1985, doi:10.1016/0010-0277(85)90008-3):
     restitution 0 stops the ball, the smooth wall does not lift it, and what is left of its spin presses it to the wall.
 
-    | parameter     | unit | class   | train and test    | ood           | meaning                                   |
-    | ------------- | ---- | ------- | ----------------- | ------------- | ----------------------------------------- |
-    | gravity       | m/s2 | fixed   | 9.81              |               | downwards                                 |
-    | friction      |      | fixed   | 0.5               |               | of ball and floor                         |
-    | restitution   |      | fixed   | 0                 |               | of ball, floor and wall                   |
-    | wall_friction |      | fixed   | 0                 |               | of ball and wall                          |
-    | radius        | m    | visible | 0.4 .. 0.5        | 0.52 .. 0.58  | of the ball                               |
-    | hue           |      | visible | 0, 1 .. 4         |               | index into the palette                    |
-    | release       | s    | visible | -1, -0.95 .. -0.4 |               | when the holders vanish                   |
-    | velocity      | m/s  | visible | +-0.8 .. 1.3      | +-1.35 .. 1.6 | of rolling, to the right                  |
-    | start         | m    | visible | 1.75 .. 2.1       |               | distance from the middle where it is held |
-    | hidden_at     | s    | visible | 0.25 .. 0.95      |               | when less than 5 % are left to see        |
-    | hidden_way    | m    | visible | 0.15 .. 0.7       |               | from there to the stop                    |
-    | screen_height | m    | visible | 1.3 .. 2          |               | above the floor                           |
-    | wall_rise     | m    | visible | 0.5 .. 1          |               | of the wall above the screen              |
+    {parameters}
 
     start is the distance from the middle at which the ball is held; hidden_at is the time at which less than 5 % of it
     are left to see, and places the screen; hidden_way is how far it then rolls before the wall stops it.
@@ -228,53 +185,47 @@ class ScreenStop:
     )
     horizon = 4.0  # s
 
-    def sample(self, rng: np.random.Generator, split: Split) -> Params:
-        return draw(self.parameters, rng, split, self.accepts)
-
     def accepts(self, p: Params) -> bool:
         """Seen long enough before it is hidden; screen and wall in view."""
         speed, radius = abs(p["velocity"]), p["radius"]
-        near, stop = self.places(p)
+        near, stop = self.edges(p)
         at_0 = -p["start"] - speed * p["release"]
         return (
-            p["start"] + radius <= HALF - MARGIN
-            and at_0 + speed * (p["release"] + BEFORE) + radius <= near
+            inside((p["start"],), radius)
+            and at_0 + speed * (p["release"] + VIEW_BEFORE) + radius <= near
             and at_0 <= near
-            and stop + radius + WALL <= HALF - 2 * MARGIN
+            and stop + radius + WALL_WIDTH <= HALF_WINDOW - 2 * FREE_BORDER
         )
 
-    def places(self, p: Params) -> tuple[float, float]:
-        """Where the screen begins and where the ball's middle stops, m along the ball's way from the middle."""
+    def edges(self, p: Params) -> tuple[float, float]:
+        """Where the screen begins and where the ball's middle stops, m along the ball's path from the middle."""
         hidden = -p["start"] + abs(p["velocity"]) * (p["hidden_at"] - p["release"])
         return hidden - (1 - SLIVER) * p["radius"], hidden + p["hidden_way"]
 
     def scene(self, params: Params) -> Scene:
         p, radius = params, params["radius"]
-        way = math.copysign(1.0, p["velocity"])
-        camera = Camera("front", (0.0, 0.0, CENTER_Z))
-        near, stop = self.places(p)
+        side = math.copysign(1.0, p["velocity"])
+        near, stop = self.edges(p)
         face = stop + radius
-        left, right = sorted((way * near, way * (face + OVERLAP)))
+        left, right = sorted((side * near, side * (face + COVERED_WALL)))
         height = p["screen_height"] + p["wall_rise"]
-        wall = Body(
+        stopping = wall(
             "wall",
-            "box",
-            (WALL / 2, LANE_DEPTH, height / 2),
-            "fixed",
-            (way * (face + WALL / 2), 0.0, height / 2),
+            (WALL_WIDTH / 2, WALL_DEPTH, height / 2),
+            (side * (face + WALL_WIDTH / 2), 0.0, height / 2),
             grey=0.62,
             restitution=p["restitution"],
             friction=p["wall_friction"],
         )
         return Scene(
             bodies=(
-                rolling("ball", p, way, p["start"], p["hue"], radius),
-                ground(),
-                wall,
-                upright("screen", left, right, p["screen_height"], SCREEN_Y, camera.distance),
-                block("holder", way, p["start"], radius, p["release"]),
+                rolling("ball", p, side, p["start"], p["hue"], radius),
+                floor(),
+                stopping,
+                between(left, right, p["screen_height"], SCREEN_Y),
+                block("holder", side, p["start"], radius, p["release"]),
             ),
-            camera=camera,
+            camera=CAMERA,
             gravity=(0.0, 0.0, -p["gravity"]),
             horizon=self.horizon,
             prompt=f"A {hue_name(p['hue'])} ball rolls over the floor at constant speed and disappears behind a dark "

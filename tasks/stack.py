@@ -8,23 +8,23 @@ import math
 import numpy as np
 
 from physbench.clips.clip import Split
-from physbench.clips.task import Parameter, Params, declare, draw
-from physbench.tasks.helpers import HALF, hue_name, hues
+from physbench.clips.task import Parameter, Params, Task, declare, draw
+from physbench.clips.task_helpers import HALF_WINDOW, hue_name, hues
+from physbench.world.bodies import floor, holder, wall
 from physbench.world.scene import FLOOR_GREY, Body, Camera, Outcome, Scene, box_mass
 
-CENTER_Z = 1.8  # m, of the window
-DEPTH = 0.5  # m, half of the blocks' extent across the plane of motion
-DECIDED = 0.05  # m between a centre of mass and the edge of what carries it, on either side
-OVERLAP = 0.15  # m that a block lies on the one below, at least
-SIDE = 1.35  # m from the middle to the outermost edge, at most
+BLOCK_DEPTH = 0.5  # m, half of the blocks' extent across the plane of motion
+EDGE_DISTANCE = 0.05  # m between a centre of mass and the edge of what carries it, on either side
+LEAST_SUPPORT = 0.15  # m that a block lies on the one below, at least
+OUTERMOST = 1.35  # m from the middle to the outermost edge, at most
 WALL_GREY = 0.75
-GAP = 0.06  # m between the walls and the blocks
-FALLING = 0.55  # share of towers that fall
-MOST = 4  # blocks
+WALL_GAP = 0.06  # m between the walls and the blocks
+FALLING_SHARE = 0.55  # of towers
+MAX_BLOCKS = 4
 KERB = 1.0  # m, height of the kerbs
 
 
-class Stack:
+class Stack(Task):
     """A tower of blocks is let go: does it stand, or which blocks fall, and which way?
 
     What happens: two to four blocks are stacked with offsets between two light grey walls, which hold them. At the
@@ -36,28 +36,7 @@ class Stack:
     is below the lowest edge that fails would stand also while all the rest tips over that edge, so that the answer can
     be known. How blocks tumble, and which of them drag others along, has no closed form: that is simulated.
 
-    | parameter   | unit | class   | train and test | ood          | meaning                            |
-    | ----------- | ---- | ------- | -------------- | ------------ | ---------------------------------- |
-    | gravity     | m/s2 | fixed   | 9.81           |              | downwards                          |
-    | restitution |      | fixed   | 0              |              | of blocks and floor                |
-    | friction    |      | fixed   | 0.8            |              | of blocks and floor                |
-    | blocks      |      | visible | 2, 3 .. 4      |              | how many                           |
-    | width_1     | m    | visible | 0.48 .. 0.58   | 0.6 .. 0.66  | half width of a block              |
-    | width_2     | m    | visible | 0.48 .. 0.58   | 0.6 .. 0.66  | half width of a block              |
-    | width_3     | m    | visible | 0.48 .. 0.58   | 0.6 .. 0.66  | half width of a block              |
-    | width_4     | m    | visible | 0.48 .. 0.58   | 0.6 .. 0.66  | half width of a block              |
-    | height_1    | m    | visible | 0.27 .. 0.31   | 0.32 .. 0.36 | half height of a block             |
-    | height_2    | m    | visible | 0.27 .. 0.31   | 0.32 .. 0.36 | half height of a block             |
-    | height_3    | m    | visible | 0.27 .. 0.31   | 0.32 .. 0.36 | half height of a block             |
-    | height_4    | m    | visible | 0.27 .. 0.31   | 0.32 .. 0.36 | half height of a block             |
-    | offset_2    | m    | visible | -0.75 .. 0.75  |              | from the block below, to the right |
-    | offset_3    | m    | visible | -0.75 .. 0.75  |              | from the block below, to the right |
-    | offset_4    | m    | visible | -0.75 .. 0.75  |              | from the block below, to the right |
-    | hue_1       |      | visible | 0, 1 .. 4      |              | index into the palette             |
-    | hue_2       |      | visible | 0, 1 .. 4      |              | index into the palette             |
-    | hue_3       |      | visible | 0, 1 .. 4      |              | index into the palette             |
-    | hue_4       |      | visible | 0, 1 .. 4      |              | index into the palette             |
-    | middle      | m    | visible | -0.15 .. 0.15  |              | of the tower, to the right         |
+    {parameters}
 
     Blocks are counted from below; those beyond `blocks` are not there. An offset is that of a block's middle from the
     middle of the one below. Mass is density x volume; all blocks are equally deep.
@@ -77,137 +56,67 @@ class Stack:
         gravity=Parameter.fixed(9.81, "m/s2", "downwards"),
         restitution=Parameter.fixed(0.0, "", "of blocks and floor"),
         friction=Parameter.fixed(0.8, "", "of blocks and floor"),
-        blocks=Parameter("", "visible", (2, MOST), "how many", grid=1),
+        blocks=Parameter("", "visible", (2, MAX_BLOCKS), "how many", grid=1),
         **{
             f"width_{i}": Parameter("m", "visible", (0.48, 0.58), "half width of a block", ood=(0.6, 0.66))
-            for i in range(1, MOST + 1)
+            for i in range(1, MAX_BLOCKS + 1)
         },
         **{
             f"height_{i}": Parameter("m", "visible", (0.27, 0.31), "half height of a block", ood=(0.32, 0.36))
-            for i in range(1, MOST + 1)
+            for i in range(1, MAX_BLOCKS + 1)
         },
         **{
             f"offset_{i}": Parameter("m", "visible", (-0.75, 0.75), "from the block below, to the right")
-            for i in range(2, MOST + 1)
+            for i in range(2, MAX_BLOCKS + 1)
         },
-        **hues(*(f"hue_{i}" for i in range(1, MOST + 1))),
+        **hues(*(f"hue_{i}" for i in range(1, MAX_BLOCKS + 1))),
         middle=Parameter("m", "visible", (-0.15, 0.15), "of the tower, to the right"),
     )
     horizon = 4.0  # s
 
     def sample(self, rng: np.random.Generator, split: Split) -> Params:
         blocks = self.parameters["blocks"].draw(rng, split)  # first: each number is equally frequent
-        falls = bool(rng.random() < FALLING)
+        falls = bool(rng.random() < FALLING_SHARE)
         return draw(
             self.parameters,
             rng,
             split,
-            lambda p: p["blocks"] == blocks and self.accepts(p) and (min(self.margins(p)) < 0) == falls,
+            lambda p: p["blocks"] == blocks and self.accepts(p) and (min(support_margins(p)) < 0) == falls,
         )
 
     def accepts(self, p: Params) -> bool:
         """Different hues, each block well on the one below, no centre of mass near an edge, near the middle."""
-        many = range(1, MOST + 1)
+        many = range(1, MAX_BLOCKS + 1)
         if any(p[f"hue_{i}"] == p[f"hue_{j}"] for i, j in itertools.combinations(many, 2)):
             return False
-        centres, widths = self.centres(p), self.widths(p)
+        centres, widths = block_centres(p), half_widths(p)
         overlaps = [_overlap(centres, widths, k) for k in range(len(centres) - 1)]
         reach = max(abs(x) + w for x, w in zip(centres, widths, strict=True))
         return (
-            all(right - left >= OVERLAP for left, right in overlaps)
-            and all(abs(margin) >= DECIDED for margin in self.margins(p))
-            and all(margin >= DECIDED for margin in self.loaded(p))
-            and reach <= SIDE
+            all(right - left >= LEAST_SUPPORT for left, right in overlaps)
+            and all(abs(margin) >= EDGE_DISTANCE for margin in support_margins(p))
+            and all(margin >= EDGE_DISTANCE for margin in loaded_margins(p))
+            and reach <= OUTERMOST
         )
 
-    def widths(self, p: Params) -> list[float]:
-        """Half widths of the blocks that are there, m."""
-        return [p[f"width_{i}"] for i in range(1, int(p["blocks"]) + 1)]
-
-    def centres(self, p: Params) -> list[float]:
-        """Middles (x, m) of the blocks that are there; that of the outermost edges is `middle`."""
-        x = list(itertools.accumulate((p[f"offset_{i}"] for i in range(2, int(p["blocks"]) + 1)), initial=0.0))
-        widths = self.widths(p)
-        left = min(c - w for c, w in zip(x, widths, strict=True))
-        right = max(c + w for c, w in zip(x, widths, strict=True))
-        return [c - (left + right) / 2 + p["middle"] for c in x]
-
-    def margins(self, p: Params) -> list[float]:
-        """For each block but the highest: how far inside its face, m, the mass above has its middle (< 0: outside)."""
-        centres = self.centres(p)
-        return [self._margin(p, k, centres) for k in range(len(centres) - 1)]
-
-    def loaded(self, p: Params) -> list[float]:
-        """The same below the lowest edge over which blocks tip, with all that tips resting on that edge."""
-        centres, margins = self.centres(p), self.margins(p)
-        tips = next((k for k, margin in enumerate(margins) if margin < 0), 0)
-        left, right = _overlap(centres, self.widths(p), tips)
-        over = centres[tips + 1] > centres[tips]
-        moved = [*centres[: tips + 1], *[right if over else left] * (len(centres) - tips - 1)]
-        return [self._margin(p, k, centres, moved) for k in range(tips)]
-
-    def _margin(self, p: Params, k: int, centres: list[float], masses_at: list[float] | None = None) -> float:
-        widths = self.widths(p)
-        masses = [w * p[f"height_{i}"] for i, w in enumerate(widths, start=1)][k + 1 :]  # all are equally deep
-        places = (masses_at or centres)[k + 1 :]
-        middle = sum(m * x for m, x in zip(masses, places, strict=True)) / sum(masses)
-        left, right = _overlap(centres, widths, k)
-        return min(middle - left, right - middle)
-
     def scene(self, params: Params) -> Scene:
-        p = params
-        blocks: list[Body] = []
-        floor_to = 0.0
-        for i, (x, width) in enumerate(zip(self.centres(p), self.widths(p), strict=True), start=1):
-            height = p[f"height_{i}"]
-            blocks.append(
-                Body(
-                    f"block {i}",
-                    "box",
-                    (width, DEPTH, height),
-                    "moving",
-                    (x, 0.0, floor_to + height),
-                    hue=int(p[f"hue_{i}"]),
-                    mass=box_mass((width, DEPTH, height)),
-                    restitution=p["restitution"],
-                    friction=math.sqrt(p["friction"]),
-                    flat=True,
-                    release=0.0,
-                )
-            )
-            floor_to += 2 * height
-        floor = Body("floor", "plane", (), "fixed", (0.0, 0.0, 0.0), grey=FLOOR_GREY, friction=math.sqrt(p["friction"]))
-        left = min(block.position[0] - block.size[0] for block in blocks) - GAP
-        right = max(block.position[0] + block.size[0] for block in blocks) + GAP
+        p, friction = params, math.sqrt(params["friction"])
+        blocks, top = tower(p)
+        left = min(block.position[0] - block.size[0] for block in blocks) - WALL_GAP
+        right = max(block.position[0] + block.size[0] for block in blocks) + WALL_GAP
         walls = [
-            Body(
-                f"wall {side}",
-                "box",
-                (0.05, 0.2, floor_to / 2),
-                "kinematic",
-                (x, 0.0, floor_to / 2),
-                grey=WALL_GREY,
-                collides=False,
-                until=0.0,
-            )
+            holder(f"wall {side}", (0.05, 0.2, top / 2), (x, 0.0, top / 2), 0.0, grey=WALL_GREY)
             for side, x in (("left", left - 0.05), ("right", right + 0.05))
         ]
+        kerb = (0.06, BLOCK_DEPTH, KERB / 2)
         kerbs = [
-            Body(
-                f"kerb {side}",
-                "box",
-                (0.06, DEPTH, KERB / 2),
-                "fixed",
-                (x, 0.0, KERB / 2),
-                grey=FLOOR_GREY,
-                friction=math.sqrt(p["friction"]),
-            )
-            for side, x in (("left", -HALF + 0.06), ("right", HALF - 0.06))
+            wall(f"kerb {side}", kerb, (x, 0.0, KERB / 2), grey=FLOOR_GREY, friction=friction)
+            for side, x in (("left", -HALF_WINDOW + 0.06), ("right", HALF_WINDOW - 0.06))
         ]
         higher = [block.name for block in blocks[1:]]
         return Scene(
-            bodies=(*blocks, floor, *kerbs, *walls),
-            camera=Camera("front", (0.0, 0.0, CENTER_Z)),
+            bodies=(*blocks, floor(friction=friction), *kerbs, *walls),
+            camera=Camera("front", (0.0, 0.0, 1.8)),
             gravity=(0.0, 0.0, -p["gravity"]),
             horizon=self.horizon,
             prompt=self.prompt(p),
@@ -224,6 +133,70 @@ class Stack:
             f"A tower of blocks stands on a flat floor between two walls: {', '.join(names)}, from below. The walls "
             "vanish, and the tower stands or topples. Static camera, seen from the side."
         )
+
+
+def tower(p: Params) -> tuple[list[Body], float]:
+    """The blocks, from below, and their height in m."""
+    blocks: list[Body] = []
+    top = 0.0
+    for i, (x, width) in enumerate(zip(block_centres(p), half_widths(p), strict=True), start=1):
+        height = p[f"height_{i}"]
+        blocks.append(
+            Body(
+                f"block {i}",
+                "box",
+                (width, BLOCK_DEPTH, height),
+                "moving",
+                (x, 0.0, top + height),
+                hue=int(p[f"hue_{i}"]),
+                mass=box_mass((width, BLOCK_DEPTH, height)),
+                restitution=p["restitution"],
+                friction=math.sqrt(p["friction"]),
+                flat=True,
+                release=0.0,
+            )
+        )
+        top += 2 * height
+    return blocks, top
+
+
+def half_widths(p: Params) -> list[float]:
+    """Half widths of the blocks that are there, m."""
+    return [p[f"width_{i}"] for i in range(1, int(p["blocks"]) + 1)]
+
+
+def block_centres(p: Params) -> list[float]:
+    """Middles (x, m) of the blocks that are there; that of the outermost edges is `middle`."""
+    x = list(itertools.accumulate((p[f"offset_{i}"] for i in range(2, int(p["blocks"]) + 1)), initial=0.0))
+    widths = half_widths(p)
+    left = min(c - w for c, w in zip(x, widths, strict=True))
+    right = max(c + w for c, w in zip(x, widths, strict=True))
+    return [c - (left + right) / 2 + p["middle"] for c in x]
+
+
+def support_margins(p: Params) -> list[float]:
+    """For each block but the highest: how far inside its face, m, the mass above has its middle (< 0: outside)."""
+    centres = block_centres(p)
+    return [_margin(p, k, centres) for k in range(len(centres) - 1)]
+
+
+def loaded_margins(p: Params) -> list[float]:
+    """The same below the lowest edge over which blocks tip, with all that tips resting on that edge."""
+    centres, margins = block_centres(p), support_margins(p)
+    tips = next((k for k, margin in enumerate(margins) if margin < 0), 0)
+    left, right = _overlap(centres, half_widths(p), tips)
+    over = centres[tips + 1] > centres[tips]
+    moved = [*centres[: tips + 1], *[right if over else left] * (len(centres) - tips - 1)]
+    return [_margin(p, k, centres, moved) for k in range(tips)]
+
+
+def _margin(p: Params, k: int, centres: list[float], masses_at: list[float] | None = None) -> float:
+    widths = half_widths(p)
+    masses = [w * p[f"height_{i}"] for i, w in enumerate(widths, start=1)][k + 1 :]  # all are equally deep
+    positions = (masses_at or centres)[k + 1 :]
+    middle = sum(m * x for m, x in zip(masses, positions, strict=True)) / sum(masses)
+    left, right = _overlap(centres, widths, k)
+    return min(middle - left, right - middle)
 
 
 def _overlap(centres: list[float], widths: list[float], k: int) -> tuple[float, float]:

@@ -7,22 +7,22 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.clips.clip import Split
-from physbench.clips.task import Parameter, Params, declare, draw
+from physbench.clips.task import Parameter, Params, Task, declare
+from physbench.clips.task_helpers import FREE_BORDER, HALF_WINDOW, RELEASE, hue_name, hues
 from physbench.dynamics.kepler_elements import hyperbolic_states
-from physbench.tasks.helpers import HALF, RELEASE, holder, hue_name, hues
-from physbench.tasks.orbits import GAP, MARGIN, PERIODS, kepler_state
-from physbench.world.scene import HISTORY, Body, Camera, CentralGravity, Scene, sphere_mass
+from physbench.tasks.orbits import PERIODS, SURFACE_GAP, half_extents, kepler_state, star, unit
+from physbench.world.bodies import HOLDER_GAP, ball, holder, turned_from_top
+from physbench.world.scene import HISTORY, Camera, CentralGravity, Scene
 
-CLEAR = 0.2  # m between the surfaces of a binary at the periapsis: never taken for a contact
-SEEN_AFTER = 0.5  # s of a fly-by in full view behind the periapsis
-SEEN = 1.3  # s of a fly-by in full view behind the hand-over
-PATH = 0.1  # s between the places at which a fly-by is looked at
+BINARY_GAP = 0.2  # m between the surfaces of a binary at the periapsis: never taken for a contact
+VIEW_AFTER_PERIAPSIS = 0.5  # s of a fly-by in full view after the periapsis
+VIEW_AFTER_HANDOVER = 1.3  # s of a fly-by in full view after the hand-over
+PATH_STEP = 0.1  # s between the times at which the path of a fly-by is checked
 
 Array = NDArray[np.float64]
 
 
-class Binary:
+class Binary(Task):
     """Two bodies of comparable mass go around each other.
 
     What happens: both bodies are on their ellipses around the barycentre, which rests, from the start of the history to
@@ -32,20 +32,7 @@ class Binary:
     momentum is conserved, m_a r_a = m_b r_b about the barycentre, the areal velocity is constant and
     T^2 = 4 pi^2 a^3 / (mu_a + mu_b) (Newton 1687, Principia, book I, propositions 57 to 60).
 
-    | parameter    | unit | class   | train and test    | ood         | meaning                                 |
-    | ------------ | ---- | ------- | ----------------- | ----------- | --------------------------------------- |
-    | pull         | s-2  | fixed   | 200               |             | mu of a body over its radius^3          |
-    | radius_a     | m    | visible | 0.4 .. 0.5        |             | of body a                               |
-    | radius_b     | m    | visible | 0.4 .. 0.5        |             | of body b                               |
-    | hue_a        |      | visible | 0, 1 .. 4         |             | index into the palette                  |
-    | hue_b        |      | visible | 0, 1 .. 4         |             | index into the palette                  |
-    | eccentricity |      | visible | 0.05 .. 0.25      | 0.3 .. 0.38 | of both ellipses                        |
-    | semi_axis    | m    | visible | 1.1 .. 1.9        |             | semi-major axis of the relative ellipse |
-    | orientation  | rad  | visible | -3.1416 .. 3.1416 |             | direction of a from b at the periapsis  |
-    | phase        | rad  | visible | -3.1416 .. 3.1416 |             | mean anomaly at the hand-over           |
-    | sense        |      | visible | +-1               |             | 1 is counter-clockwise                  |
-    | middle_x     | m    | visible | -0.8 .. 0.8       |             | of the barycentre, to the right         |
-    | middle_y     | m    | visible | -0.8 .. 0.8       |             | of the barycentre, upwards in the image |
+    {parameters}
 
     Camera: from straight above, 5.12 m wide, no ground. Actions: none.
     Hand-over: in motion throughout; periapsis and apoapsis, the turning points, follow within one period, at most
@@ -71,27 +58,21 @@ class Binary:
     )
     horizon = 8.0  # s
 
-    def sample(self, rng: np.random.Generator, split: Split) -> Params:
-        return draw(self.parameters, rng, split, self.accepts)
-
     def accepts(self, p: Params) -> bool:
         """Different hues, enough periods, no touch, both ellipses in view."""
-        a, e, turn = p["semi_axis"], p["eccentricity"], p["orientation"]
+        a, e, axis = p["semi_axis"], p["eccentricity"], unit(p["orientation"])
         if (
             p["hue_a"] == p["hue_b"]
             or PERIODS * 2 * math.pi * math.sqrt(a**3 / sum(strengths(p))) > self.horizon
-            or a * (1 - e) < p["radius_a"] + p["radius_b"] + CLEAR
+            or a * (1 - e) < p["radius_a"] + p["radius_b"] + BINARY_GAP
         ):
             return False
-        b = a * math.sqrt(1 - e**2)
-        share_a, share_b = shares(p)
-        for share, radius in ((share_a, p["radius_a"]), (share_b, p["radius_b"])):
+        half_x, half_y = half_extents(a, a * math.sqrt(1 - e**2), axis)
+        for name, share in zip("ab", shares(p), strict=True):
             # `share` is signed: the middle of an ellipse lies beyond the barycentre, away from its periapsis.
-            x, y = (p[f"middle_{axis}"] - share * a * e * part for axis, part in zip("xy", unit(turn), strict=True))
-            half_x = abs(share) * math.hypot(a * math.cos(turn), b * math.sin(turn))
-            half_y = abs(share) * math.hypot(a * math.sin(turn), b * math.cos(turn))
-            room = HALF - MARGIN - radius
-            if abs(x) + half_x > room or abs(y) + half_y > room:
+            x, y = p["middle_x"] - share * a * e * axis[0], p["middle_y"] - share * a * e * axis[1]
+            room = HALF_WINDOW - FREE_BORDER - p[f"radius_{name}"]
+            if abs(x) + abs(share) * half_x > room or abs(y) + abs(share) * half_y > room:
                 return False
         return True
 
@@ -99,15 +80,12 @@ class Binary:
         p = params
         (x, y), (vx, vy) = relative_state(p, -HISTORY)
         bodies = tuple(
-            Body(
+            ball(
                 name,
-                "sphere",
-                (p[f"radius_{name}"],),
-                "moving",
+                p[f"radius_{name}"],
                 (p["middle_x"] + share * x, p["middle_y"] + share * y, 0.0),
+                p[f"hue_{name}"],
                 velocity=(share * vx, share * vy, 0.0),
-                hue=int(p[f"hue_{name}"]),
-                mass=sphere_mass(p[f"radius_{name}"]),
             )
             for name, share in zip("ab", shares(p), strict=True)
         )
@@ -127,45 +105,31 @@ def strengths(p: Params) -> tuple[float, float]:
 
 
 def shares(p: Params) -> tuple[float, float]:
-    """Places of both bodies of a binary over their difference."""
+    """Positions of both bodies of a binary, from their barycentre, over their difference."""
     mu_a, mu_b = strengths(p)
     return mu_b / (mu_a + mu_b), -mu_a / (mu_a + mu_b)
 
 
 def relative_state(p: Params, time: float) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Place m and velocity m/s of body a of a binary as seen from body b at `time`, in closed form."""
+    """Position m and velocity m/s of body a of a binary as seen from body b at `time`, in closed form."""
     return kepler_state({**p, "mu": sum(strengths(p))}, time)
 
 
-class Flyby:
+class Flyby(Task):
     """An unbound body passes by a fixed star.
 
-    What happens: a body is held by a grey block at rest. The block vanishes and the body moves off, is bent around the
-    star on its way past it, and goes away.
+    What happens: a body is held by a grey block at rest. The block vanishes and the body moves off. The star bends its
+    path while it passes by, and it goes away.
 
-    Law: the acceleration is mu / r^2 towards the star and the energy is positive, so that the way is a hyperbola with
+    Law: the acceleration is mu / r^2 towards the star and the energy is positive, so that the path is a hyperbola with
     the star in a focus and the areal velocity is constant (Newton 1687, Principia, book I, propositions 11 to 13). The
     star is fixed and touches nothing; its mu goes with its volume.
 
-    | parameter    | unit | class   | train and test    | ood        | meaning                                   |
-    | ------------ | ---- | ------- | ----------------- | ---------- | ----------------------------------------- |
-    | pull         | s-2  | fixed   | 200               |            | mu of the star over its radius^3          |
-    | star_radius  | m    | visible | 0.22 .. 0.28      |            | of the star                               |
-    | radius       | m    | visible | 0.4 .. 0.46       |            | of the body                               |
-    | hue_body     |      | visible | 0, 1 .. 4         |            | index into the palette                    |
-    | hue_star     |      | visible | 0, 1 .. 4         |            | index into the palette                    |
-    | release      | s    | visible | -1, -0.95 .. -0.4 |            | when the holders vanish                   |
-    | eccentricity |      | visible | 1.1 .. 1.6        | 1.7 .. 2.2 | of the hyperbola                          |
-    | periapsis    | m    | visible | 0.75 .. 1.1       |            | least distance from star to body, middles |
-    | passage      | s    | visible | 0.25 .. 1.6       |            | when that is                              |
-    | orientation  | rad  | visible | -3.1416 .. 3.1416 |            | direction of the periapsis                |
-    | sense        |      | visible | +-1               |            | 1 is counter-clockwise                    |
-    | star_x       | m    | visible | -1.8 .. 1.8       |            | of the star, to the right                 |
-    | star_y       | m    | visible | -1.8 .. 1.8       |            | of the star, upwards in the image         |
+    {parameters}
 
     Camera: from straight above, 5.12 m wide, no ground. Actions: none.
     Hand-over: held until `release`, then in motion; the periapsis, the deciding event, lies at `passage`. The body is
-    in full view up to 1.3 s at least, and up to 0.5 s behind the periapsis; it may leave later and does not come back;
+    in full view up to 1.3 s at least, and up to 0.5 s after the periapsis; it may leave later and does not come back;
     star and body are at least 0.08 m apart; horizon 4 s.
     May be hidden: nothing.
 
@@ -189,15 +153,12 @@ class Flyby:
     )
     horizon = 4.0  # s
 
-    def sample(self, rng: np.random.Generator, split: Split) -> Params:
-        return draw(self.parameters, rng, split, self.accepts)
-
     def accepts(self, p: Params) -> bool:
         """Different hues, no touch; in view long enough, and gone for good when it leaves."""
         radius = p["radius"]
-        if p["hue_body"] == p["hue_star"] or p["periapsis"] < radius + p["star_radius"] + GAP:
+        if p["hue_body"] == p["hue_star"] or p["periapsis"] < radius + p["star_radius"] + SURFACE_GAP:
             return False
-        room, needed = HALF - MARGIN - radius, max(SEEN, p["passage"] + SEEN_AFTER)
+        room, needed = HALF_WINDOW - FREE_BORDER - radius, max(VIEW_AFTER_HANDOVER, p["passage"] + VIEW_AFTER_PERIAPSIS)
         x, y = (p["periapsis"] * part for part in unit(p["orientation"]))
         if abs(p["star_x"] + x) > room or abs(p["star_y"] + y) > room:
             return False
@@ -205,49 +166,23 @@ class Flyby:
         ends = star + flyby_state(p, np.array([p["release"], needed]))[0]
         if np.abs(ends).max() > room:
             return False
-        later = np.arange(needed, self.horizon, PATH)
-        times = np.concatenate([np.arange(p["release"], needed, PATH), later])
+        later = np.arange(needed, self.horizon, PATH_STEP)
+        times = np.concatenate([np.arange(p["release"], needed, PATH_STEP), later])
         over = np.abs(star + flyby_state(p, times)[0]).max(axis=-1) > room
         return not over[: -len(later)].any() and not (np.diff(over.astype(np.int8)) < 0).any()
 
     def scene(self, params: Params) -> Scene:
         p, radius = params, params["radius"]
-        star = np.array([p["star_x"], p["star_y"]])
-        (place,), (velocity,) = flyby_state(p, np.array([p["release"]]))
-        x, y = (star + place).tolist()
+        (position,), (velocity,) = flyby_state(p, np.array([p["release"]]))
+        x, y = p["star_x"] + float(position[0]), p["star_y"] + float(position[1])
         vx, vy = velocity.tolist()
-        behind = -velocity / np.linalg.norm(velocity) * (radius + 0.06)
-        turn = math.atan2(vy, vx) / 2
-        body = Body(
-            "body",
-            "sphere",
-            (radius,),
-            "moving",
-            (x, y, 0.0),
-            velocity=(vx, vy, 0.0),
-            hue=int(p["hue_body"]),
-            mass=sphere_mass(radius),
-            release=p["release"],
-        )
+        back_x, back_y = (-velocity / np.linalg.norm(velocity) * (radius + HOLDER_GAP)).tolist()
+        turned = turned_from_top(math.atan2(vy, vx))
         return Scene(
             bodies=(
-                body,
-                Body(
-                    "star",
-                    "sphere",
-                    (p["star_radius"],),
-                    "fixed",
-                    (p["star_x"], p["star_y"], 0.0),
-                    hue=int(p["hue_star"]),
-                    collides=False,
-                ),
-                holder(
-                    "holder",
-                    (0.05, 0.5 * radius, 0.2),
-                    (x + float(behind[0]), y + float(behind[1]), 0.0),
-                    p["release"],
-                    (0.0, 0.0, math.sin(turn), math.cos(turn)),
-                ),
+                ball("body", radius, (x, y, 0.0), p["hue_body"], velocity=(vx, vy, 0.0), release=p["release"]),
+                star(p["star_radius"], (p["star_x"], p["star_y"]), p["hue_star"]),
+                holder("holder", (0.05, 0.5 * radius, 0.2), (x + back_x, y + back_y, 0.0), p["release"], turned),
             ),
             camera=Camera("top", (0.0, 0.0, 0.0)),
             fields=(CentralGravity("star", p["pull"] * p["star_radius"] ** 3),),
@@ -261,7 +196,3 @@ def flyby_state(p: Params, times: Array) -> tuple[Array, Array]:
     """Positions m from the star and velocities m/s (T, 2) of a fly-by at `times` (T,) s."""
     mu = p["pull"] * p["star_radius"] ** 3
     return hyperbolic_states(mu, p["periapsis"], p["eccentricity"], p["orientation"], p["passage"], p["sense"], times)
-
-
-def unit(angle: float) -> tuple[float, float]:
-    return math.cos(angle), math.sin(angle)

@@ -17,8 +17,9 @@ def source(name: str, **changes: str) -> str:
 
 
 PIECES = {
-    "floor": '        floor = Body("floor", "plane", (), "fixed", (0.0, 0.0, 0.0), grey=FLOOR_GREY)\n',
-    "bodies": "bodies=(ball, floor, shelf)",
+    "scene": "        return Scene(\n",
+    "floor": "(thrown, floor(), ",
+    "bodies": 'bodies=(thrown, floor(), shelf("holder", 0.0, p["height"], p["release"]))',
     "place": '(0.0, 0.0, p["height"] + p["radius"]),',
     "restitution": "restitution=Parameter.fixed(0.8,",
     "radius": '(0.40, 0.52), "of the ball", ood=(0.56, 0.66)',
@@ -27,21 +28,21 @@ PIECES = {
     "import": "import math\n",
     "velocity": 'velocity=(0.0, 0.0, p["velocity"]),',
     "gravity": 'gravity=(0.0, 0.0, -p["gravity"]),',
-    "accepts": 'return 0.25 <= p["release"] + fall <= 2.35 and peak <= CENTER_Z + HALF - 0.04',
-    "mass": 'mass=sphere_mass(p["radius"])',
+    "accepts": 'return event_in(p["release"] + fall, spare=0.05) and inside((peak - CENTER_Z,), p["radius"])',
 }
+
+REPLACE = "import math\nfrom dataclasses import replace\n"
+WRONG_MASS = {"import": REPLACE, "floor": "(replace(thrown, mass=1.0), floor(), "}
 
 # A second ball that stands half inside the first one from the start.
 OVERLAPPING = source(
     "overlapping",
-    bodies="bodies=(ball, other, floor, shelf)",
-    floor=PIECES["floor"]
-    + """\
-        other = Body(
-            "other", "sphere", (0.5,), "moving", (p["radius"], 0.0, p["height"] + p["radius"]),
-            hue=int(p["hue"] + 2) % 5, mass=sphere_mass(0.5), release=p["release"],
-        )
-""",
+    floor="(thrown, other, floor(), ",
+    scene="""\
+        position = (p["radius"], 0.0, p["height"] + p["radius"])
+        other = ball("other", 0.5, position, int(p["hue"] + 2) % 5, release=p["release"])
+"""
+    + PIECES["scene"],
 )
 OUT_OF_VIEW = source("out_of_view", velocity='velocity=(3.5, 0.0, p["velocity"]),')
 NONDETERMINISTIC = source(
@@ -63,8 +64,8 @@ NOTHING_LEFT = source(
 )
 EXPLODING = source("exploding", restitution="restitution=Parameter.fixed(1.3,")
 # A floor that is lit as grey as the background, and one that is not drawn.
-UNSEEN = source("unseen", floor=PIECES["floor"].replace("FLOOR_GREY", "0.53"))
-UNDRAWN = source("undrawn", floor=PIECES["floor"].replace("grey=FLOOR_GREY", "drawn=False"))
+UNSEEN = source("unseen", floor="(thrown, floor(0.53), ")
+UNDRAWN = source("undrawn", floor="(thrown, replace(floor(), drawn=False), ", **{"import": REPLACE})
 # It touches a wall softly, and all of what follows happens within a few centimetres.
 SLOW = source(
     "slow",
@@ -72,10 +73,11 @@ SLOW = source(
     accepts='return p["release"] <= -0.9',
     velocity="velocity=(0.3, 0.0, 0.0),",
     gravity="gravity=(0.0, 0.0, 0.0),",
-    bodies="bodies=(ball, floor, wall, shelf)",
-    floor=PIECES["floor"]
-    + """\
+    floor="(thrown, floor(), wall, ",
+    scene="""\
         face = 0.3 * (0.3 - p["release"]) + p["radius"]
-        wall = Body("wall", "box", (0.1, 0.5, 2.5), "fixed", (face + 0.1, 0.0, 2.2), grey=FLOOR_GREY)
-""",
+        wall = Body("wall", "box", (0.1, 0.5, 2.5), "fixed", (face + 0.1, 0.0, 2.2), grey=0.45)
+"""
+    + PIECES["scene"],
+    **{"import": "import math\nfrom physbench import Body\n"},
 )

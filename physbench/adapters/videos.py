@@ -49,7 +49,15 @@ def read_answer(path: Path, source: Source, model_args: Mapping[str, str]) -> An
     """What is said of the videos: answer.json or manifest.json beside them, or `export`, then --model-arg above it."""
     from pydantic import ValidationError
 
-    from physbench.clips.conditioning import ANSWER, LARGEST, MANIFEST, Answer, first_problem, read_document, read_file
+    from physbench.clips.conditioning import (
+        ANSWER,
+        MANIFEST,
+        MAX_DOCUMENT_BYTES,
+        Answer,
+        first_problem,
+        read_document,
+        read_file,
+    )
 
     for key in model_args:
         if key not in (*ARGUMENTS, "export"):
@@ -60,8 +68,8 @@ def read_answer(path: Path, source: Source, model_args: Mapping[str, str]) -> An
         answer = read_file(given / MANIFEST if given.is_dir() else given)
     elif beside:
         file = beside.get(ANSWER) or beside[MANIFEST]
-        if file.size > LARGEST:
-            raise ModelError(f"{path}: {file.name} is larger than {LARGEST >> 20} MB.")
+        if file.size > MAX_DOCUMENT_BYTES:
+            raise ModelError(f"{path}: {file.name} is larger than {MAX_DOCUMENT_BYTES >> 20} MB.")
         with source.open(file) as stream:
             answer = read_document(stream.read(), f"{path}/{file.name}")
     else:

@@ -1,4 +1,4 @@
-"""All checks of one task, in the order in which they make sense, and of all tasks in two processes."""
+"""All checks of one task, in the order in which they depend on each other, and of many tasks in processes."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     from physbench.checks.task_readings import Measured
 
 SPEC = RenderSpec(64, 64, 15.0)
-CONTEXT = 8  # frames
-FIRST_SEED = 900  # apart from those of any suite
-CLIPS = 6  # of test; a third as many of ood, and one of train
+CHECK_CONTEXT = 8  # frames
+CHECK_SEED = 900  # apart from those of any suite
+TEST_CLIPS = 6  # of test; a third as many of ood, and one of train
 STAGES = 4  # of progress: declaration, other process, protocol, result
 
 
 @dataclass
 class _Work:
-    """What has been found so far."""
+    """A task and the findings so far."""
 
     task: Task
     file: Path
@@ -51,7 +51,7 @@ class _Work:
         self.findings += found
 
     def add_once(self, found: Iterable[Finding]) -> None:
-        """Of many clips: the first failure of each check; where there is none, what measured the most."""
+        """Add one finding per check, of many clips: the first failure, or else the one with the largest value."""
         best: dict[str, Finding] = {}
         for finding in found:
             old = best.get(finding.check)
@@ -61,7 +61,7 @@ class _Work:
         self.findings += best.values()
 
 
-def check_task(name: str, clips: int = CLIPS, pictures: Path | None = None) -> Report:
+def check_task(name: str, clips: int = TEST_CLIPS, pictures: Path | None = None) -> Report:
     """Check a task by id, short name or FILE.py:Class. `clips` of test are measured, and a third as many of ood.
 
     PNGs of what failed are written into the folder `pictures`. Raises UsageError where there is no such task; whatever
@@ -78,9 +78,9 @@ def check_task(name: str, clips: int = CLIPS, pictures: Path | None = None) -> R
 
 
 def rows_of(task_id: str, clips: int) -> tuple[Row, ...]:
-    """The clips that are looked at: of test, of ood, one of train."""
+    """The clips that are checked: of test, of ood, one of train."""
     counts: tuple[tuple[Split, int], ...] = (("test", clips), ("ood", max(1, clips // 3)), ("train", 1))
-    return tuple(Row(task_id, split, FIRST_SEED + k) for split, count in counts for k in range(count))
+    return tuple(Row(task_id, split, CHECK_SEED + k) for split, count in counts for k in range(count))
 
 
 def _stages(work: _Work, rows: Sequence[Row], advance: Callable[[], None]) -> None:
@@ -94,10 +94,10 @@ def _stages(work: _Work, rows: Sequence[Row], advance: Callable[[], None]) -> No
     advance()
     if any(finding.check == "scene" for finding in work.findings if finding.state == "failed"):
         return
-    from physbench.checks.repeatability import Elsewhere
+    from physbench.checks.repeatability import FreshProcess
 
-    told = {"test": rows[0], "ood": next(row for row in rows if row.split == "ood")}
-    elsewhere = Elsewhere(tuple(told.values()), SPEC)
+    repeated = {"test": rows[0], "ood": next(row for row in rows if row.split == "ood")}
+    fresh_process = FreshProcess(tuple(repeated.values()), SPEC)
     try:
         made: dict[Row, Clip] = {}
         started = time.process_time()
@@ -109,20 +109,20 @@ def _stages(work: _Work, rows: Sequence[Row], advance: Callable[[], None]) -> No
                 return
             advance()
         work.seconds["clip"] = (time.process_time() - started) / len(rows)
-        work.add(elsewhere.findings([made[row] for row in told.values()]))
+        work.add(fresh_process.findings([made[row] for row in repeated.values()]))
         advance()
     finally:
-        elsewhere.close()
+        fresh_process.close()
     if not work.refused:
-        _look(work, list(made.values()), static)
+        _check_states(work, list(made.values()), static)
     advance()
     if not work.refused:
-        _measure(work, [clip for clip in made.values() if clip.row.split != "train"], static)
+        _check_readings(work, [clip for clip in made.values() if clip.row.split != "train"], static)
     advance()
 
 
-def _look(work: _Work, clips: Sequence[Clip], static: bool) -> None:
-    """What can be seen in the states alone."""
+def _check_states(work: _Work, clips: Sequence[Clip], static: bool) -> None:
+    """Checks of states and frames, without tracking or scoring."""
     from physbench.checks.clip_protocol import check_event, check_history, check_view, events
     from physbench.checks.finding import fine
     from physbench.checks.physics import check_energy, check_overlap, check_sane
@@ -141,14 +141,14 @@ def _look(work: _Work, clips: Sequence[Clip], static: bool) -> None:
     work.add_once(f for clip in clips for f in check_seen(clip))
 
 
-def _measure(work: _Work, clips: Sequence[Clip], static: bool) -> None:
-    """What trackers, scorers and a smaller step make of it."""
+def _check_readings(work: _Work, clips: Sequence[Clip], static: bool) -> None:
+    """Checks that track and score, and that simulate with a smaller step."""
     from physbench.adapters.model_protocol import ModelCard
     from physbench.checks import task_readings as m
     from physbench.checks.physics import check_step
     from physbench.scoring.score_clip import find_scorers
 
-    card = ModelCard("check", (SPEC.height, SPEC.width), SPEC.fps, CONTEXT)
+    card = ModelCard("check", (SPEC.height, SPEC.width), SPEC.fps, CHECK_CONTEXT)
     scorers = tuple(each for each in find_scorers() if each.headline)
     measured: list[Measured] = [m.measure(clip, card, scorers) for clip in clips]
     work.add_once(f for one in (measured[0], measured[-1]) for f in check_step(one.clip, one.known_for))
@@ -162,7 +162,7 @@ def _measure(work: _Work, clips: Sequence[Clip], static: bool) -> None:
 
 
 def _guarded(work: _Work, check: str, run: Callable[[], Iterable[Finding]], once: bool = False) -> bool:
-    """Run a check of the task's own code; False where that code raises, which is said."""
+    """Run a check of the task's own code; False where that code raises, which becomes a finding."""
     try:
         found = list(run())
     except NothingAccepted as error:
@@ -190,7 +190,7 @@ def _words(error: Exception, file: Path) -> str:
 
 
 def _drawn(finding: Finding, pictures: Path | None) -> Finding:
-    """Write the picture of a failure and let go of the clip that it shows."""
+    """Write the picture of a failure and drop the clip that it shows."""
     if finding.shot is None or pictures is None:
         return replace(finding, shot=None)
     from physbench.checks.finding_picture import save

@@ -1,4 +1,4 @@
-"""The protocol of a clip: what is seen before the hand-over, when it is decided, and what stays in view."""
+"""The protocol of a clip: motion seen before the hand-over, the time of the deciding event, what stays in view."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from numpy.typing import NDArray
 
 from physbench.checks.finding import Finding, Shot, failed
 from physbench.clips.clip import Clip
+from physbench.clips.task_helpers import EVENT_FROM, EVENT_UNTIL, RELEASE
 from physbench.dynamics.motion_law import supports
+from physbench.tracks.visibility import HIDDEN_SHARE
 from physbench.world.camera import plane_from_world
 from physbench.world.scene import HISTORY, WINDOW, Body
 from physbench.world.silhouettes import apparent_radius
 
 Array = NDArray[np.float64]
 
-RELEASES = (-1.0, -0.4)  # s
-SEEN = 0.4  # s of motion before the hand-over
-LEAST_WAY = 0.25  # m, of the body that moves most before it
-EARLIEST, LATEST = 0.2, 0.6  # s; share of the horizon
-HIDDEN_SHARE = 0.05
-TURN = 0.05  # m/s on both sides of a turning point
-SLACK = 0.02  # s, less than a frame
+RELEASES = RELEASE.train  # s
+LEAST_VIEW_TIME = 0.4  # s of motion before the hand-over
+LEAST_TRAVEL = 0.25  # m, of the body that moves most before it
+TURNING_SPEED = 0.05  # m/s on both sides of a turning point
+EVENT_SLACK = 0.02  # s, less than a frame
 
 
 def moving(clip: Clip) -> list[tuple[int, Body]]:
@@ -37,14 +37,14 @@ def outside(clip: Clip, index: int) -> Array:
     return np.asarray((offset - WINDOW / 2) / apparent_radius(clip.scene.bodies[index], clip.scene.camera) + 1)
 
 
-def share(clip: Clip, index: int) -> Array:
+def visible_share(clip: Clip, index: int) -> Array:
     """Visible share of a body, (T,)."""
     return np.asarray(clip.visible_area[:, index] / np.maximum(clip.full_area[:, index], 1e-9), dtype=np.float64)
 
 
 def check_history(clip: Clip, static: bool) -> Iterator[Finding]:
     """Release, motion before the hand-over and full view until then; `static`: at rest by nature."""
-    ways = []
+    travels = []
     for i, body in moving(clip):
         start = -HISTORY if body.release is None else body.release
         if body.release is not None and not static and not RELEASES[0] <= body.release <= RELEASES[1]:
@@ -65,21 +65,21 @@ def check_history(clip: Clip, static: bool) -> Iterator[Finding]:
                 clip,
                 Shot(clip, _around(clip, when), body.name),
             )
-        seen = before & (share(clip, i) > 0.95) & (over <= 0)
-        if not static and (not seen.any() or np.ptp(clip.times[seen]) < SEEN - 1.5 / clip.spec.fps):
+        seen = before & (visible_share(clip, i) > 0.95) & (over <= 0)
+        if not static and (not seen.any() or np.ptp(clip.times[seen]) < LEAST_VIEW_TIME - 1.5 / clip.spec.fps):
             yield failed(
                 "history",
-                f"{body.name} is seen in full for less than {SEEN:g} s between its release and 0",
+                f"{body.name} is seen in full for less than {LEAST_VIEW_TIME:g} s between its release and 0",
                 "Release it earlier, or move what hides it.",
                 clip,
                 Shot(clip, (start, start / 2, 0.0), body.name),
             )
         steps = np.linalg.norm(np.diff(clip.states[before, i, :3], axis=0), axis=-1)
-        ways.append(float(steps.sum()))
-    if not static and ways and max(ways) < LEAST_WAY:
+        travels.append(float(steps.sum()))
+    if not static and travels and max(travels) < LEAST_TRAVEL:
         yield failed(
             "history",
-            f"nothing moves by more than {max(ways):.2f} m before the hand-over: its speed cannot be seen",
+            f"nothing moves by more than {max(travels):.2f} m before the hand-over: its velocity cannot be seen",
             "Release it earlier or faster; a task at rest by nature says static_history = True.",
             clip,
             Shot(clip, (-1.0, -0.5, 0.0)),
@@ -113,7 +113,7 @@ def check_view(clip: Clip) -> Iterator[Finding]:
 
 
 def events(clip: Clip) -> dict[str, list[float]]:
-    """Times in s after the hand-over at which something is decided, by kind."""
+    """Times in s after the hand-over of events that decide what follows, by kind."""
     found: dict[str, list[float]] = {"contact": [], "turning point": [], "hiding": [], "push": [], "screen": []}
     bodies = {body.name: i for i, body in moving(clip)}
     rests = {name: {clip.scene.bodies[j].name for j in supports(clip, i)} for name, i in bodies.items()}
@@ -125,13 +125,13 @@ def events(clip: Clip) -> dict[str, list[float]]:
     times = clip.times[ahead]
     for _, i in bodies.items():
         flat = plane_from_world(clip.scene.camera, clip.states[ahead, i, 7:10])
-        curves = [*flat.T, np.linalg.norm(flat, axis=-1) - TURN]
+        curves = [*flat.T, np.linalg.norm(flat, axis=-1) - TURNING_SPEED]
         for field in clip.scene.fields:
             away = clip.states[ahead, i, :3] - clip.states[ahead, clip.scene.index(field.source), :3]
             curves.append(np.gradient(np.linalg.norm(away, axis=-1), times))
         for curve in curves:
             found["turning point"] += [float(times[k + 1]) for k in np.flatnonzero(np.diff(np.sign(curve)))]
-        hidden = (share(clip, i)[ahead] < HIDDEN_SHARE) & (outside(clip, i)[ahead] < 1)
+        hidden = (visible_share(clip, i)[ahead] < HIDDEN_SHARE) & (outside(clip, i)[ahead] < 1)
         found["hiding"] += [float(times[k + 1]) for k in np.flatnonzero(np.diff(hidden.astype(int)) > 0)]
     found["push"] = [action.time for action in clip.scene.impulses if action.time > 0]
     found["screen"] = [point.time for body in clip.scene.bodies for point in body.path if point.time > 0]
@@ -139,17 +139,17 @@ def events(clip: Clip) -> dict[str, list[float]]:
 
 
 def check_event(clip: Clip, static: bool) -> Iterator[Finding]:
-    """Something is decided between 0.2 s and 0.6 of the horizon. `static`: it may stand."""
+    """An event lies between 0.2 s and 0.6 of the horizon. `static`: none is needed."""
     found = sorted(time for times in events(clip).values() for time in times)
-    last = LATEST * clip.scene.horizon
-    if static or any(EARLIEST - SLACK <= time <= last + SLACK for time in found):
+    last = EVENT_UNTIL * clip.scene.horizon
+    if static or any(EVENT_FROM - EVENT_SLACK <= time <= last + EVENT_SLACK for time in found):
         return
     pictures = Shot(clip, tuple(clip.scene.horizon * k / 4 for k in range(5)))
     if not found:
         yield failed(
             "nothing to predict",
             "after the hand-over nothing happens: no contact, turning point, hiding or push",
-            f"Let something decide the clip in [{EARLIEST:g}, {last:g}] s.",
+            f"Let something decide the clip in [{EVENT_FROM:g}, {last:g}] s.",
             clip,
             pictures,
         )
@@ -157,8 +157,8 @@ def check_event(clip: Clip, static: bool) -> Iterator[Finding]:
         yield failed(
             "event",
             f"the deciding event lies at {', '.join(f'{time:.2f}' for time in found[:3])} s",
-            f"Let it happen in [{EARLIEST:g}, {last:g}] s (contact, turning point, hiding): time for the models to see "
-            "what comes, and time to see what follows.",
+            f"Let it happen in [{EVENT_FROM:g}, {last:g}] s (contact, turning point, hiding): late enough to "
+            "be predicted, and early enough to show what follows.",
             clip,
             pictures,
         )

@@ -1,4 +1,4 @@
-"""What a task says about itself: docstring, parameters, and the bodies of its scenes."""
+"""The declaration of a task: docstring, parameters, and the bodies of its scenes."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from physbench.world.scene import DENSITY, PALETTE, WINDOW, Body, Scene
 from physbench.world.silhouettes import apparent_radius
 
 SECTIONS = ("What happens", "Law", "Camera", "Actions", "Hand-over", "May be hidden", "Version history")
-SMALLEST = 0.4  # m, radius: 5 px in a frame of 64 px
-LONGEST = 12.0  # s, horizon
+MIN_RADIUS = 0.4  # m, radius: 5 px in a frame of 64 px
+MAX_HORIZON = 12.0  # s, horizon
 
 
 def check_declaration(task: Task) -> Iterator[Finding]:
@@ -41,7 +41,7 @@ def _docstring(task: Task) -> Iterator[Finding]:
         yield failed(
             "declaration",
             "the table of parameters in the docstring is not that of the declaration",
-            "Put these lines in its place, or leave the table out:\n" + "\n".join(parameter_table(task.parameters)),
+            "Derive the class from physbench.Task and put `{parameters}` in its place, or leave the table out.",
         )
 
 
@@ -55,7 +55,7 @@ def _parameters(task: Task) -> Iterator[Finding]:
         elif p.kind == "free":
             yield failed(
                 "declaration",
-                f"{name} is free: a viewer cannot know it, so nobody can be asked for what follows from it",
+                f"{name} is free: a viewer cannot know it, so what follows from it cannot be predicted",
                 "Fix it, or let it be seen in size, grey or hue (visible) or in an event before 0 (revealed).",
             )
         elif p.kind == "fixed" and (p.train[0] != p.train[1] or p.ood is not None):
@@ -101,8 +101,8 @@ def check_scene(scene: Scene) -> Iterator[Finding]:
         )
     if not scene.prompt.strip().endswith("."):
         yield failed("scene", "the prompt is not a sentence", "Say what happens in one or two, with a full stop.")
-    if not 1 <= scene.horizon <= LONGEST:
-        yield failed("scene", f"the horizon is {scene.horizon:g} s", f"Use 4 s (from 1 to {LONGEST:g} s).")
+    if not 1 <= scene.horizon <= MAX_HORIZON:
+        yield failed("scene", f"the horizon is {scene.horizon:g} s", f"Use 4 s (from 1 to {MAX_HORIZON:g} s).")
     if scene.camera.width != WINDOW:
         yield remark("scene", f"the camera shows {scene.camera.width:g} m; the built-in tasks show {WINDOW:g} m")
     try:
@@ -122,16 +122,16 @@ def volume(body: Body) -> float:
 
 def _moving(body: Body, scene: Scene) -> Iterator[Finding]:
     if body.hue is None:
-        yield failed("scene", f"{body.name} moves and has no hue", "Give it one, or nobody can follow it.")
+        yield failed("scene", f"{body.name} moves and has no hue", "Give it one: trackers follow hues.")
     if body.shape == "plane":
         yield failed("scene", f"{body.name} is a plane and moves", "Use a box.")
         return
     radius = apparent_radius(body, scene.camera)
-    if radius < SMALLEST - 1e-9:
+    if radius < MIN_RADIUS - 1e-9:
         yield failed(
             "scene",
             f"{body.name} has a radius of {radius:.2f} m, {radius / WINDOW * 64:.1f} px at 64 px",
-            f"Make it at least {SMALLEST} m (5 px): smaller ones are not located well.",
+            f"Make it at least {MIN_RADIUS} m (5 px): smaller ones are not located well.",
         )
     if abs(body.mass / (DENSITY * volume(body)) - 1) > 0.01:
         yield failed(

@@ -1,4 +1,4 @@
-"""What a check says: a sentence, what to do about it, and where to look."""
+"""Findings of checks: a sentence, a remedy, and the clip and frames in which it can be seen."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Shot:
 
 @dataclass(frozen=True)
 class Finding:
-    """One sentence on one subject. A failed one refuses the task and says how to mend it."""
+    """One sentence on one subject. A failed one refuses the task and names a remedy."""
 
     check: str  # "overlap"
     state: State
@@ -33,7 +33,7 @@ class Finding:
     clip: str | None = None  # the first one in which it was found
     shot: Shot | None = field(default=None, repr=False, compare=False)
     picture: str | None = None  # path of the PNG that shows it
-    size: float = field(default=0.0, repr=False, compare=False)  # of what was measured: of many clips the most is told
+    size: float = field(default=0.0, repr=False, compare=False)  # of what was measured; the largest is reported
 
 
 @dataclass(frozen=True)

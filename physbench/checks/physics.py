@@ -1,4 +1,4 @@
-"""Is the simulation to be trusted? No overlap, no energy from nowhere, no dependence on the step."""
+"""Whether the simulation can be trusted: no overlap, no energy from nowhere, no dependence on the time step."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from physbench.world.stepping import simulate
 
 Array = NDArray[np.float64]
 
-DEEPEST = 0.02  # m
-FASTEST = 30.0  # m/s
-GAIN = 0.005  # of the largest energy
-LITTLE = 1e-4  # of it, from which on a number is told
-STEP = 0.1  # diameters by which half the step may move a body before the predictability time
+MAX_OVERLAP = 0.02  # m
+MAX_SPEED = 30.0  # m/s
+MAX_ENERGY_GAIN = 0.005  # of the largest energy
+TOLD_ENERGY_GAIN = 1e-4  # of it; the report gives no number for less
+MAX_STEP_EFFECT = 0.1  # diameters by which half the step may move a body before the predictability time
 
 
 def check_sane(clip: Clip) -> Iterator[Finding]:
@@ -31,7 +31,7 @@ def check_sane(clip: Clip) -> Iterator[Finding]:
     for i, body in moving(clip):
         state = clip.states[:, i]
         speed = np.linalg.norm(state[:, 7:10], axis=-1)
-        wild = ~np.isfinite(state).all(axis=-1) | (speed > FASTEST)
+        wild = ~np.isfinite(state).all(axis=-1) | (speed > MAX_SPEED)
         if wild.any():
             when = float(clip.times[np.argmax(wild)])
             yield failed(
@@ -48,7 +48,7 @@ def check_sane(clip: Clip) -> Iterator[Finding]:
 
 
 def check_overlap(clip: Clip) -> Iterator[Finding]:
-    """Bodies that touch do not stand in each other, from the first frame on."""
+    """Bodies that collide do not overlap, from the first frame on."""
     deepest = 0.0
     for (i, a), (j, b) in combinations(enumerate(clip.scene.bodies), 2):
         if "moving" not in (a.role, b.role) or not (a.collides and b.collides):
@@ -58,8 +58,8 @@ def check_overlap(clip: Clip) -> Iterator[Finding]:
             there &= clip.times < np.inf if body.until is None else clip.times < body.until - 1e-9
         depth = np.where(there, -_gaps(a, clip.states[:, i], b, clip.states[:, j]), 0.0)
         deepest = max(deepest, float(depth.max()))
-        if depth.max() > DEEPEST:
-            when = float(clip.times[np.argmax(depth > DEEPEST)])
+        if depth.max() > MAX_OVERLAP:
+            when = float(clip.times[np.argmax(depth > MAX_OVERLAP)])
             yield failed(
                 "overlap",
                 f"{a.name} and {b.name} are {depth.max():.2f} m inside each other (first at {when:.2f} s)",
@@ -71,10 +71,10 @@ def check_overlap(clip: Clip) -> Iterator[Finding]:
 
 
 def check_energy(clip: Clip) -> Iterator[Finding]:
-    """Mechanical energy never rises, unless somebody pushes."""
+    """Mechanical energy never rises, except by a push."""
     pushers = [body for body in clip.scene.bodies if body.role == "kinematic" and body.path and body.collides]
     pushes = [action.time for action in clip.scene.impulses]
-    # At its release a body has its velocity already; at a push it does not have it yet.
+    # At its release a body has its new velocity already; at a push it still has the old one.
     releases = [body.release - 1e-6 for body in clip.scene.bodies if body.release is not None]
     if pushers:
         return
@@ -88,8 +88,8 @@ def check_energy(clip: Clip) -> Iterator[Finding]:
             continue
         gains = energy[part] - np.minimum.accumulate(energy[part])
         worst = max(worst, float(gains.max()) / scale)
-        if gains.max() > GAIN * scale:
-            when = float(clip.times[part][np.argmax(gains > GAIN * scale)])
+        if gains.max() > MAX_ENERGY_GAIN * scale:
+            when = float(clip.times[part][np.argmax(gains > MAX_ENERGY_GAIN * scale)])
             yield failed(
                 "energy",
                 f"the bodies gain {gains.max():,.1f} J of about {scale:,.0f} J from nowhere (first at {when:.2f} s)",
@@ -98,8 +98,10 @@ def check_energy(clip: Clip) -> Iterator[Finding]:
                 Shot(clip, (max(when - 0.3, -2.0), when, min(when + 0.3, float(clip.times[-1])))),
             )
             return
-    size = f"by at most {100 * worst:.2g} %" if worst >= LITTLE else f"by less than {100 * LITTLE:g} %"
-    yield fine("energy", f"energy rises {size} of its size (allowed: {100 * GAIN:g} %)", worst)
+    size = (
+        f"by at most {100 * worst:.2g} %" if worst >= TOLD_ENERGY_GAIN else f"by less than {100 * TOLD_ENERGY_GAIN:g} %"
+    )
+    yield fine("energy", f"energy rises {size} of its size (allowed: {100 * MAX_ENERGY_GAIN:g} %)", worst)
 
 
 def energy_of(scene: Scene, states: Array) -> Array:
@@ -149,16 +151,16 @@ def check_step(clip: Clip, known_for: float) -> Iterator[Finding]:
     moved = np.linalg.norm(fine_states[..., :3] - clip.states[..., :3], axis=-1)[:, list(clip.tracked)]
     apart = np.where(keep[:, None], moved / np.maximum(clip.diameters(), 1e-9), 0.0)
     worst = float(apart.max())
-    if worst <= STEP:
-        yield fine("step", f"half the step moves a body by {worst:.3f} diameters (at most {STEP:g})", worst)
+    if worst <= MAX_STEP_EFFECT:
+        yield fine("step", f"half the step moves a body by {worst:.3f} diameters (at most {MAX_STEP_EFFECT:g})", worst)
         return
-    when = float(clip.times[np.argmax(apart.max(axis=1) > STEP)])
+    when = float(clip.times[np.argmax(apart.max(axis=1) > MAX_STEP_EFFECT)])
     name = clip.tracked_bodies[int(apart.max(axis=0).argmax())].name
     yield failed(
         "step",
-        f"half the step moves {name} by {worst:.2f} diameters, from {when:.2f} s on by more than {STEP:g}",
-        "What the simulation itself does not settle cannot be asked for: weaker forces near their centre, fewer "
-        "contacts on edges, slower bodies.",
+        f"half the step moves {name} by {worst:.2f} diameters, from {when:.2f} s on by more than {MAX_STEP_EFFECT:g}",
+        "A result that depends on the time step cannot be predicted. Use weaker forces near their centre, fewer "
+        "contacts on edges or slower bodies.",
         clip,
         Shot(clip, (0.0, when, float(clip.times[keep][-1])), name),
     )

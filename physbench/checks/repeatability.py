@@ -1,4 +1,7 @@
-"""Is a clip the same in another process? `python -m physbench.checks.repeatability TASK:SPLIT:SEED ...` tells."""
+"""Whether a clip is the same in another process.
+
+`python -m physbench.checks.repeatability SIZE FPS TASK:SPLIT:SEED ...` prints fingerprints of clips.
+"""
 
 from __future__ import annotations
 
@@ -18,18 +21,18 @@ from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip, make_params, make_scene, render_spec
 from physbench.world.scene import RenderSpec
 
-MENDING = {
+REMEDIES = {
     "parameters": "sample() draws other parameters: use the generator that it is given and nothing else that varies "
     "(random, time, the order of a set, the hash of a text, a file).",
     "scene": "scene() describes another scene for the same parameters: it must follow from them alone.",
     "states": "The same scene is simulated differently. Report this: the task cannot cause it.",
     "frames": "The same states are drawn differently. Report this: the task cannot cause it.",
 }
-PARTS = tuple(MENDING)
+FINGERPRINT_PARTS = tuple(REMEDIES)
 
 
 def fingerprint(row: Row, spec: RenderSpec, clip: Clip | None = None) -> dict[str, str]:
-    """Hashes of what a clip is made from and of what it is, and its frame at the hand-over to be shown."""
+    """Hashes of parameters, scene, states and frames of a clip, and its frame at the hand-over to be shown."""
     made = make_clip(row, spec) if clip is None else clip
     frames = hashlib.sha256(np.ascontiguousarray(made.frames).data).hexdigest()
     parameters = hashlib.sha256(repr(dict(make_params(row))).encode()).hexdigest()
@@ -39,8 +42,8 @@ def fingerprint(row: Row, spec: RenderSpec, clip: Clip | None = None) -> dict[st
     return {"parameters": parameters, "scene": scene, "states": made.state_hash, "frames": frames, "shown": shown}
 
 
-class Elsewhere:
-    """A fresh process, with another order of sets, that makes clips again; it works while we go on."""
+class FreshProcess:
+    """A fresh process, with another order of sets, that makes clips again in the background."""
 
     def __init__(self, rows: Sequence[Row], spec: RenderSpec) -> None:
         self.rows, self.spec = rows, spec
@@ -66,12 +69,12 @@ class Elsewhere:
                 part = "parameters" if make_params(row) != make_params(row) else "scene"
             else:
                 here = fingerprint(row, self.spec, clip)
-                part = next((name for name in PARTS if here[name] != there[name]), "")
+                part = next((name for name in FINGERPRINT_PARTS if here[name] != there[name]), "")
             if part:
                 now = clip.frames[clip.handover]
                 other = np.frombuffer(zlib.decompress(base64.b64decode(there["shown"])), np.uint8).reshape(now.shape)
                 shot = Shot(clip, (0.0, 0.0), None, (now, other), ("once", "once again"))
-                yield failed("determinism", f"made twice, a clip differs in its {part}", MENDING[part], clip, shot)
+                yield failed("determinism", f"made twice, a clip differs in its {part}", REMEDIES[part], clip, shot)
                 return
         yield fine("determinism", f"{len(clips)} clips are the same in a fresh process, states and frames")
 

@@ -1,4 +1,4 @@
-"""The splits: parameters in their ranges, ood outside them, and streams that have nothing in common."""
+"""The splits: parameters in their ranges, ood outside them, and no clip in two of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from physbench.clips.generate import make_params
 from physbench.clips.task import SPLITS, Task
 
 SEEDS = range(500, 530)
-SLOW = 0.2  # s to draw one clip
+SLOW_DRAW = 0.2  # s to draw one clip
 
 
 def check_splits(task: Task) -> Iterator[Finding]:
@@ -26,7 +26,7 @@ def check_splits(task: Task) -> Iterator[Finding]:
                 yield failed(
                     "splits",
                     f"sample() gives {', '.join(params)}, declared are {', '.join(task.parameters)}",
-                    "Return draw(self.parameters, rng, split, self.accepts).",
+                    "Derive the class from physbench.Task, or return draw(self.parameters, rng, split, self.accepts).",
                 )
                 return
             for name, parameter in task.parameters.items():
@@ -35,7 +35,7 @@ def check_splits(task: Task) -> Iterator[Finding]:
                         failed(
                             "splits",
                             f"{name} = {params[name]:g} in {split}, whose range is {parameter.span(split)}",
-                            "Draw with draw(self.parameters, ...), and change no value behind it.",
+                            "Draw with draw(self.parameters, ...), and change no value afterwards.",
                         )
                     )
             key = tuple(params.values())
@@ -53,5 +53,5 @@ def check_splits(task: Task) -> Iterator[Finding]:
         yield found[0]
         return
     yield fine("splits", f"{len(drawn)} draws, all different and in the ranges of their splits")
-    if seconds > SLOW:
-        yield remark("splits", f"a draw takes {seconds:.2f} s", "Widen what `accepts` takes, or narrow the ranges.")
+    if seconds > SLOW_DRAW:
+        yield remark("splits", f"a draw takes {seconds:.2f} s", "Let `accepts` allow more, or narrow the ranges.")

@@ -1,4 +1,4 @@
-"""What trackers and scorers make of a task: ground truth, the frozen last frame and constant velocity on its clips."""
+"""Tracks and scores of a task's clips: of ground truth, the frozen last frame and constant velocity."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from physbench.adapters.model_protocol import ModelCard
-from physbench.checks.clip_protocol import outside, share
+from physbench.checks.clip_protocol import outside, visible_share
 from physbench.checks.finding import AxisReading, Finding, Shot, failed, fine, remark
 from physbench.clips.clip import Clip
 from physbench.results.skill import kind
@@ -20,16 +20,19 @@ from physbench.scoring.scorer_protocol import AXES, Scorer, ScoreRow
 from physbench.shadowing import why_not
 from physbench.tracks.tracks import Tracks, Visibility
 
-SOURCES = ("truth", "freeze", "constant-velocity")
-TRUTH = 0.95  # least mean quality of ground truth on an axis on which it is scored
-OFF, FAR_OFF = 0.04, 0.1  # diameters: median and worst error of a track of ground truth in one clip
+CHECKED_SOURCES = ("truth", "freeze", "constant-velocity")
+LEAST_TRUTH_QUALITY = 0.95  # least mean quality of ground truth on an axis on which it is scored
+MEDIAN_TRACK_ERROR, MAX_TRACK_ERROR = (
+    0.04,
+    0.1,
+)  # diameters: median and worst error of a track of ground truth in one clip
 EASY = 0.95  # share of ground truth's quality from which constant velocity solves a task
-SLOW, TOO_SLOW = 2.5, 10.0  # s for a clip
+SLOW_CLIP, TOO_SLOW_CLIP = 2.5, 10.0  # s for a clip
 
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """One clip through the chain."""
+    """One clip, tracked and scored."""
 
     clip: Clip
     rows: dict[str, list[ScoreRow]]  # by source
@@ -39,16 +42,16 @@ class Measured:
 
 
 def measure(clip: Clip, card: ModelCard, scorers: Sequence[Scorer]) -> Measured:
-    """Put ground truth and baselines on one clip through the chain."""
+    """Track and score ground truth and baselines on one clip."""
     rows: dict[str, list[ScoreRow]] = {}
     known_for = predictability_time(clip, card.scored_context)
     started = time.process_time()
     tracks = None
-    for name in SOURCES:
+    for name in CHECKED_SOURCES:
         found, seen = score_clip(clip, reference_rollout(name, clip, card), card.scored_context, scorers)
         rows[name] = found
         tracks = seen if name == "truth" else tracks
-    return Measured(clip, rows, tracks, known_for, (time.process_time() - started) / len(SOURCES))
+    return Measured(clip, rows, tracks, known_for, (time.process_time() - started) / len(CHECKED_SOURCES))
 
 
 def check_tracks(measured: Sequence[Measured]) -> Iterator[Finding]:
@@ -64,7 +67,7 @@ def check_tracks(measured: Sequence[Measured]) -> Iterator[Finding]:
         true, across = clip.px_positions()[window], clip.diameters()[window] * clip.pixels_per_metre  # px
         found: list[Finding] = []
         for column, body in enumerate(clip.tracked_bodies):
-            clear = (share(clip, clip.tracked[column])[window] > 0.98) & (
+            clear = (visible_share(clip, clip.tracked[column])[window] > 0.98) & (
                 outside(clip, clip.tracked[column])[window] <= 0
             )
             lost = clear & (tracks.state[:, column] == Visibility.ABSENT)
@@ -74,13 +77,16 @@ def check_tracks(measured: Sequence[Measured]) -> Iterator[Finding]:
             when = clip.times[window]
             if lost.any():
                 found.append(_lost(clip, body.name, float(when[np.argmax(lost)]), "is in full view and not found"))
-            elif error.max(initial=0) > FAR_OFF or np.median(error[clear] if clear.any() else 0) > OFF:
+            elif (
+                error.max(initial=0) > MAX_TRACK_ERROR
+                or np.median(error[clear] if clear.any() else 0) > MEDIAN_TRACK_ERROR
+            ):
                 text = f"is located {error.max():.2f} diameters off"
                 found.append(_lost(clip, body.name, float(when[np.argmax(error)]), text))
         strange = (tracks.hallucinations > 0) | (tracks.duplicates > 0).any(axis=1)
         if strange.any() and not found:
             moment = float(clip.times[window][np.argmax(strange)])
-            found.append(_lost(clip, None, moment, "something is seen that is no object"))
+            found.append(_lost(clip, None, moment, "something is detected that is no object"))
         yield from found
     together = np.concatenate(errors) if errors else np.zeros(1)
     if together.size:
@@ -103,13 +109,13 @@ def axis_readings(measured: Sequence[Measured]) -> dict[str, AxisReading]:
     """Mean qualities on every axis over the clips on which ground truth has one."""
     found: dict[str, AxisReading] = {}
     for axis in AXES:
-        values: dict[str, list[float]] = {name: [] for name in SOURCES}
+        values: dict[str, list[float]] = {name: [] for name in CHECKED_SOURCES}
         for one in measured:
-            quality = {name: _quality(one.rows[name], axis) for name in SOURCES}
+            quality = {name: _quality(one.rows[name], axis) for name in CHECKED_SOURCES}
             if quality["truth"] is not None:
-                for name in SOURCES:
+                for name in CHECKED_SOURCES:
                     values[name].append(quality[name] or 0.0)
-        truth, freeze, straight = (float(np.mean(values[n])) if values[n] else None for n in SOURCES)
+        truth, freeze, straight = (float(np.mean(values[n])) if values[n] else None for n in CHECKED_SOURCES)
         known = truth is not None and freeze is not None
         kinds = kind(truth, freeze) if known else "absent"  # type: ignore[arg-type]
         found[axis] = AxisReading(kinds, truth, freeze, straight)
@@ -123,17 +129,21 @@ def _quality(rows: Sequence[ScoreRow], axis: str) -> float | None:
 
 
 def check_axes(measured: Sequence[Measured], axes: dict[str, AxisReading]) -> Iterator[Finding]:
-    """Ground truth scores well wherever it is scored, and a frozen picture is no answer everywhere."""
+    """Ground truth scores well on every axis, and on some axis a frozen picture does not."""
     for axis, reading in axes.items():
-        if reading.truth is not None and reading.kind in ("informative", "guard") and reading.truth < TRUTH:
+        if (
+            reading.truth is not None
+            and reading.kind in ("informative", "guard")
+            and reading.truth < LEAST_TRUTH_QUALITY
+        ):
             worst = min(measured, key=lambda one: _or_one(_quality(one.rows["truth"], axis)))
             why = sorted({row.reason for row in worst.rows["truth"] if row.axis == axis and row.reason})
             yield failed(
                 "truth",
-                f"{axis}: ground truth reads {reading.truth:.2f}, it must read {TRUTH:g}"
+                f"{axis}: ground truth reads {reading.truth:.2f}, it must read {LEAST_TRUTH_QUALITY:g}"
                 + (f" ({'; '.join(why)})" if why else ""),
-                "Look at the clip: what the scorer takes for wrong (unlit parts, contacts in the first frames, motion "
-                "without a closed form) has to go, or the task declares outcomes instead.",
+                "Look at the clip and remove what the scorer takes for wrong (unlit parts, contacts in the first "
+                "frames, motion without a closed form), or declare outcomes instead.",
                 worst.clip,
                 _overview(worst.clip),
             )
@@ -169,15 +179,15 @@ def check_shadowing(measured: Sequence[Measured]) -> Iterator[Finding]:
 
 
 def check_known(measured: Sequence[Measured]) -> Iterator[Finding]:
-    """What is asked for can be known, for a while at least."""
+    """The future can be known from the context, for a while at least."""
     times = [one.known_for for one in measured]
     short = [one for one in measured if one.known_for < LEAST_TIME]
     if 2 * len(short) > len(measured):
         yield failed(
             "predictability",
-            f"{len(short)} of {len(measured)} clips can be predicted for less than {LEAST_TIME:g} s by one who knows "
-            "the laws and sees the context",
-            "Fewer contacts soon after 0, larger or slower objects: where nothing can be known, nothing can be asked.",
+            f"{len(short)} of {len(measured)} clips can be predicted for less than {LEAST_TIME:g} s from the laws "
+            "and the context",
+            "Use fewer contacts soon after 0, or larger or slower objects.",
             short[0].clip,
             _overview(short[0].clip),
         )
@@ -190,9 +200,9 @@ def check_cost(seconds: dict[str, float]) -> Iterator[Finding]:
     """A clip is made and scored in reasonable time."""
     total = sum(seconds.values())
     words = f"{seconds['clip']:.2f} s to make a clip, {seconds['score']:.2f} s to track and score it"
-    if total > TOO_SLOW:
+    if total > TOO_SLOW_CLIP:
         yield failed("cost", words, "Fewer bodies or contacts, a shorter horizon: 32 clips at this pace take too long.")
-    elif total > SLOW:
+    elif total > SLOW_CLIP:
         yield remark("cost", words, "Fewer bodies or contacts make it faster.")
     else:
         yield fine("cost", words)

@@ -1,4 +1,4 @@
-"""Can what objects touch be seen? A wall as grey as what is behind it turns a task into a riddle."""
+"""Whether what objects touch can be seen. The future cannot be known near a wall as grey as the background."""
 
 from __future__ import annotations
 
@@ -17,39 +17,39 @@ from physbench.world.scene import FLOOR_GREY, SCREEN_GREY, Scene
 
 Image = NDArray[np.uint8]
 
-CONTRAST = 12.0  # grey levels of 255; a floor of FLOOR_GREY stands out from the background by 20
-LEAST_SEEN = 4.0  # px, of a body that has to be seen at all
-MARK = (200, 69, 27)  # where an unseen body is, in the picture of the failure
+LEAST_CONTRAST = 12.0  # grey levels of 255; a floor of FLOOR_GREY stands out from the background by 20
+LEAST_VISIBLE_AREA = 4.0  # px, of a body that has to be seen at all
+MARK_COLOUR = (200, 69, 27)  # where an unseen body is, in the picture of the failure
 
 
 def check_seen(clip: Clip) -> Iterator[Finding]:
     """Every fixed or kinematic body without hue that objects touch stands out from what is around it at time 0.
 
-    Where it is hidden then, its best earlier frame counts. What is touched out of view is left alone.
+    Where it is hidden then, the earlier frame counts in which most of it is visible. Contacts out of view do not count.
     """
     least, which = np.inf, ""
     for index, when in touched(clip).items():
         body = clip.scene.bodies[index]
         before = clip.visible_area[: clip.handover + 1, index]
-        frame = clip.handover if before[-1] >= LEAST_SEEN else int(np.argmax(before))
-        if not body.drawn or before[frame] < LEAST_SEEN:
+        frame = clip.handover if before[-1] >= LEAST_VISIBLE_AREA else int(np.argmax(before))
+        if not body.drawn or before[frame] < LEAST_VISIBLE_AREA:
             yield failed(
                 "visible",
                 f"{body.name} is touched at {when:.2f} s and is not seen at any time before 0",
-                "Let it be drawn and in the window before 0, or let it not collide: nobody can know what no model "
-                "was shown.",
+                "Let it be drawn and in the window before 0, or let it not collide: a model that was not shown it "
+                "cannot know.",
                 clip,
                 Shot(clip, (0.0, when)),
             )
             continue
         levels = contrast(clip, index, frame)
         least, which = min((least, which), (levels, body.name))
-        if levels < CONTRAST:
+        if levels < LEAST_CONTRAST:
             time = float(clip.times[frame])
             yield failed(
                 "visible",
                 f"{body.name} is touched at {when:.2f} s and cannot be seen: at {time:.2f} s it differs from what is "
-                f"behind it by {levels:.0f} of 255 grey levels, and {CONTRAST:g} are needed",
+                f"behind it by {levels:.0f} of 255 grey levels, and {LEAST_CONTRAST:g} are needed",
                 f"Its `grey` is {body.grey:g}. Against the background use at most 0.48 or at least 0.6: floors of the "
                 f"built-in tasks have {FLOOR_GREY:g}, their walls and screens {SCREEN_GREY:g}.",
                 clip,
@@ -62,8 +62,8 @@ def check_seen(clip: Clip) -> Iterator[Finding]:
                 ),
             )
     if np.isfinite(least):
-        said = f"what objects touch is seen: {which} stands out by {least:.0f} of 255 grey levels (least {CONTRAST:g})"
-        yield fine("visible", said, 255 - least)
+        level = f"{which} stands out by {least:.0f} of 255 grey levels (least {LEAST_CONTRAST:g})"
+        yield fine("visible", f"what objects touch is seen: {level}", 255 - least)
 
 
 def touched(clip: Clip) -> dict[int, float]:
@@ -94,7 +94,7 @@ def _marked(clip: Clip, index: int, frame: int) -> Image:
     """The frame with the pixels of a body painted."""
     black, white = (_frame(clip, _changed(clip.scene, index, grey=grey), frame).max(axis=-1) for grey in (0.0, 1.0))
     picture: Image = clip.frames[frame].copy()
-    picture[white.astype(np.int16) - black > 64] = MARK
+    picture[white.astype(np.int16) - black > 64] = MARK_COLOUR
     return picture
 
 

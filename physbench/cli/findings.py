@@ -26,7 +26,7 @@ def check_tasks(
     names: Sequence[str], *, everything: bool, clips: int | None, out: Path, workers: int, as_json: bool
 ) -> None:
     """Check tasks and print what was found; raises typer.Exit(1) where one is refused."""
-    from physbench.checks.check_task import CLIPS, check_all, check_task
+    from physbench.checks.check_task import TEST_CLIPS, check_all, check_task
     from physbench.clips.task import builtin_task_ids, match_tasks
 
     if bool(names) == everything:
@@ -37,7 +37,7 @@ def check_tasks(
         raise UsageError(f"--out: '{out}' is a file. Name a folder for the pictures.")
     started = time.monotonic()
     ids = (*builtin_task_ids(), *builtin_task_ids(actions=True)) if everything else match_tasks(",".join(names))
-    count = clips or (QUICK if everything else CLIPS)
+    count = clips or (QUICK if everything else TEST_CLIPS)
     if len(ids) == 1:
         reports = [check_task(ids[0], count, out)]
         if not as_json:

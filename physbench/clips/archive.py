@@ -21,7 +21,7 @@ from physbench.world.scene import RenderSpec, Scene
 
 FORMAT = 1
 # Frames are 95 % flat grey: the fastest level halves the time of writing and loads as fast as any.
-LEVEL = 1
+COMPRESSION_LEVEL = 1
 
 
 class CorruptError(Exception):
@@ -59,10 +59,10 @@ def pack(clip: Clip) -> bytes:
     }
     parts = {
         "head": json.dumps(head).encode(),
-        "frames": zlib.compress(np.ascontiguousarray(clip.frames).data, LEVEL),
-        "states": zlib.compress(np.ascontiguousarray(clip.states, dtype="<f8").data, LEVEL),
-        "visible_area": zlib.compress(np.ascontiguousarray(clip.visible_area, dtype="<f4").data, LEVEL),
-        "full_area": zlib.compress(np.ascontiguousarray(clip.full_area, dtype="<f4").data, LEVEL),
+        "frames": zlib.compress(np.ascontiguousarray(clip.frames).data, COMPRESSION_LEVEL),
+        "states": zlib.compress(np.ascontiguousarray(clip.states, dtype="<f8").data, COMPRESSION_LEVEL),
+        "visible_area": zlib.compress(np.ascontiguousarray(clip.visible_area, dtype="<f4").data, COMPRESSION_LEVEL),
+        "full_area": zlib.compress(np.ascontiguousarray(clip.full_area, dtype="<f4").data, COMPRESSION_LEVEL),
     }
     arrays: dict[str, Any] = {name: np.frombuffer(part, dtype=np.uint8) for name, part in parts.items()}
     buffer = io.BytesIO()

@@ -23,11 +23,11 @@ class Row:
     task: str  # "falling/projectile-v1"
     split: Split
     seed: int
-    change: str = ""  # one of `physbench.clips.scene_changes`: what is other than the task says
+    change: str = ""  # one of `physbench.clips.scene_changes`: how the scene differs from the task's
 
     @property
     def id(self) -> str:
-        """Name for files, columns and people: "falling.projectile-v1.test.3"; a change is behind it: ".unpushed"."""
+        """Name for files, columns and people: "falling.projectile-v1.test.3"; followed by its change: ".unpushed"."""
         return f"{self.task.replace('/', '.')}.{self.split}.{self.name}"
 
     @property
@@ -50,7 +50,7 @@ class Clip:
     """Scene, exact states, frames and visibility, from the start of the history to the end of the horizon.
 
     Frame k lies at times[k]; times[handover] == 0. A model with C context frames sees frames
-    handover - C + 1 ... handover and predicts the ones behind. N bodies in scene order.
+    handover - C + 1 ... handover and predicts those after it. N bodies in scene order.
     """
 
     row: Row
@@ -100,7 +100,7 @@ class Clip:
         return self.frames[self.handover + 1 - context : self.handover + 1]
 
     def future(self) -> NDArray[np.uint8]:
-        """The frames behind the hand-over (horizon, H, W, 3)."""
+        """The frames after the hand-over (horizon, H, W, 3)."""
         return self.frames[self.handover + 1 :]
 
     def plane_positions(self) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""What a suite hands to models outside: `manifest.json` and `answer.json`, checked when they come back."""
+"""Documents of an export: `manifest.json` says what was exported, `answer.json` what came back."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from physbench.errors import UsageError
 
 SCHEMA_VERSION = 1
 MANIFEST, ANSWER = "manifest.json", "answer.json"
-LARGEST = 64 * 2**20  # bytes of a document that is read
+MAX_DOCUMENT_BYTES = 64 * 2**20  # bytes of a document that is read
 
 Fit = Literal["stretch", "contain", "cover"]
 Side = Annotated[int, Field(ge=32, le=2048)]
@@ -64,11 +64,13 @@ class ClipAsked(_Strict):
     task: str = Field(description="Id of the task.")
     split: Split = Field(description="test or ood.")
     seed: int = Field(description="Seed of the clip.")
-    change: str = Field(default="", description='What is other than the task says, such as unpushed; "" for nothing.')
+    change: str = Field(
+        default="", description='How the scene differs from the task, such as unpushed; "" if it does not.'
+    )
     state_hash: str = Field(description="Hash of the simulated states: another version of the task has another.")
     prompt: str = Field(description="The prompt, as in the file.")
     answer: str = Field(description="File name wanted; .webm, .mkv, .mov, .gif, .avi or a folder of PNG will do too.")
-    seconds: float = Field(gt=0, le=120, description="How long the continuation must be, in s behind the hand-over.")
+    seconds: float = Field(gt=0, le=120, description="How long the continuation must be, in s after the hand-over.")
     frames: int = Field(gt=0, description="The same in frames at the export's rate.")
     files: ClipFiles
     sha256: dict[str, str] = Field(description="Hash of each of the files.")
@@ -93,7 +95,7 @@ class Asked(_Strict):
 
 
 class Answer(_Strict):
-    """`answer.json`: what whoever made the videos says of them, above a copy of what was asked."""
+    """`answer.json`: what the author of the videos says about them, above a copy of the manifest."""
 
     kind: Literal["physbench-answer"] = "physbench-answer"
     schema_version: int = Field(default=SCHEMA_VERSION, description="Of this document.")
@@ -112,7 +114,7 @@ class Answer(_Strict):
         default=None,
         gt=0,
         le=240,
-        description="Frames a second, where the files' own time stamps are not to be believed.",
+        description="Frames a second, where the time stamps of the files are wrong.",
     )
     track: Literal["zero-shot", "trained"] = Field(default="zero-shot", description="trained: on the suite `train`.")
     uses_actions: bool = Field(
@@ -122,7 +124,7 @@ class Answer(_Strict):
 
 
 def read_document(text: str | bytes, where: str) -> Answer:
-    """Check an answer, or the manifest of an export, which is an answer that says nothing.
+    """Check an answer, or the manifest of an export, which is read as an answer without statements.
 
     Raises UsageError naming the file and the field.
     """
@@ -149,15 +151,15 @@ def read_document(text: str | bytes, where: str) -> Answer:
 def first_problem(error: ValidationError) -> str:
     """The first thing wrong with a document, in words."""
     first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"])
-    return f"{place}: {first['msg'][:1].lower()}{first['msg'][1:]}, got {first['input']!r:.60}."
+    field = ".".join(str(part) for part in first["loc"])
+    return f"{field}: {first['msg'][:1].lower()}{first['msg'][1:]}, got {first['input']!r:.60}."
 
 
 def read_file(path: Path) -> Answer:
     """The same from a file."""
     try:
-        if path.stat().st_size > LARGEST:
-            raise UsageError(f"{path} is larger than {LARGEST >> 20} MB: it is no document of physbench.")
+        if path.stat().st_size > MAX_DOCUMENT_BYTES:
+            raise UsageError(f"{path} is larger than {MAX_DOCUMENT_BYTES >> 20} MB: it is no document of physbench.")
         return read_document(path.read_bytes(), str(path))
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}.") from None

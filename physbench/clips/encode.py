@@ -47,7 +47,7 @@ def encode(path: Path, frames: NDArray[np.uint8], fps: float, codec: Codec = FFV
 
 
 def round_trip(frames: NDArray[np.uint8], fps: float, codec: Codec) -> NDArray[np.uint8]:
-    """Frames (T, H, W, 3) as who reads a video of them gets them. Nothing is written to disk."""
+    """Frames (T, H, W, 3) after encoding and decoding. Nothing is written to disk."""
     import av
 
     file = io.BytesIO()
@@ -69,7 +69,7 @@ def _write(target: str | IO[bytes], frames: NDArray[np.uint8], fps: float, codec
 
     # One thread and bitexact: the bytes depend on the frames alone.
     with av.open(target, "w", format=codec.container, container_options={"fflags": "+bitexact"}) as container:
-        # Any: by its signature an encoder of this name could be one of sound.
+        # Any: the signature allows audio streams, too.
         stream: Any = container.add_stream(codec.encoder, rate=Fraction(fps).limit_denominator(1000))
         stream.height, stream.width, stream.pix_fmt = frames.shape[1], frames.shape[2], codec.pixels
         if codec.options:

@@ -1,4 +1,4 @@
-"""Writes what models outside are shown of a suite: image, video, prompt and actions of each clip, never its future."""
+"""Writes the conditioning of a suite for external models: image, video, prompt and actions of each clip, no future."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from physbench.world.scene import HISTORY, PHYSICS_HZ, RenderSpec, Scene
 
 README = "README.md"
 ANSWERS = "answers"  # folder for what comes back
-PARTS = ("images", "videos", "prompts", "actions", ANSWERS)
-COLUMNS = ("frame", "time_s", "red", "green", "blue", "impulse_x_Ns", "impulse_y_Ns", "impulse_z_Ns")
+EXPORT_FOLDERS = ("images", "videos", "prompts", "actions", ANSWERS)
+ACTION_COLUMNS = ("frame", "time_s", "red", "green", "blue", "impulse_x_Ns", "impulse_y_Ns", "impulse_z_Ns")
 
 
 def check_export(width: int, height: int, fps: float, context: int) -> RenderSpec:
@@ -59,7 +59,7 @@ def export(
 ) -> Asked:
     """Write the conditioning of every clip of a suite into `folder`; `done` is called after each clip.
 
-    `tasks` and `limit` are those that the suite was chosen with, for the words about how to evaluate.
+    `tasks` and `limit` are those that the suite was chosen with, for the instructions how to evaluate.
     The manifest comes last, so that an export that was interrupted has none, and is made again by the same command.
     """
     _refuse_foreign(folder)
@@ -96,19 +96,19 @@ def export(
 
 
 def _refuse_foreign(folder: Path) -> None:
-    """What lies there is never mixed with something else."""
+    """Raise UsageError where the folder holds anything but an interrupted export."""
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"--out: '{folder}' is a file. Name a folder, which is made if it does not exist.")
     if (folder / MANIFEST).exists():
         raise UsageError(f"--out: {folder} holds an export already. Name another folder, or remove it.")
-    kept = (*PARTS, README) if _ours(folder / README) else PARTS
+    kept = (*EXPORT_FOLDERS, README) if _ours(folder / README) else EXPORT_FOLDERS
     others = sorted(entry.name for entry in folder.iterdir() if entry.name not in kept) if folder.exists() else []
     if others:
         raise UsageError(f"--out: {folder} is not empty ('{others[0]}'). Name a folder of its own.")
 
 
 def _ours(readme: Path) -> bool:
-    """Whether it is that of an export that was interrupted."""
+    """Whether it is the README of an export."""
     try:
         return readme.read_bytes().startswith(export_readme.TITLE.encode())
     except OSError:
@@ -150,7 +150,7 @@ def _export_clip(folder: Path, spec: RenderSpec, context: int, row: Row) -> Clip
 
 
 def _context(scene: Scene, times: NDArray[np.float64], spec: RenderSpec) -> NDArray[np.uint8]:
-    """The frames (C, H, W, 3) at these times; nothing behind the hand-over is simulated or drawn."""
+    """The frames (C, H, W, 3) at these times; nothing after the hand-over is simulated or drawn."""
     from physbench.world.rendering import render
     from physbench.world.stepping import simulate
 
@@ -171,7 +171,7 @@ def png(frame: NDArray[np.uint8]) -> bytes:
 def _table(actions: NDArray[np.float32], times: NDArray[np.float64]) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    writer.writerow(ACTION_COLUMNS)
     for number, (time, values) in enumerate(zip(times, actions.tolist(), strict=True)):
         writer.writerow([number, f"{time:.6f}", *(f"{value:.6g}" for value in values)])
     return text.getvalue().encode()

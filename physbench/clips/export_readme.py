@@ -1,4 +1,4 @@
-"""The README of an export: what the files are, what is wanted, and the words to copy."""
+"""The README of an export: what the files are, what to return, and instructions to copy."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def readme(asked: Asked, folder: Path) -> str:
     return f"""{TITLE}: {asked.suite.name}, {len(asked.clips)} clips
 
 Each clip shows {shown} of {asked.width}x{asked.height} px at {asked.fps:g} frames/s, the last one at time 0.
-A model continues it. Nothing in this folder lies behind time 0.
+A model continues it. Nothing in this folder lies after time 0.
 
 | file | what it is |
 | --- | --- |

@@ -17,7 +17,7 @@ from physbench.plugins.user_files import OwnFile
 from physbench.world.scene import HISTORY, PHYSICS_HZ, RenderSpec, Scene
 
 STATE_HZ = 20  # the grid of state hashes, independent of any model's frame rate
-ROUNDING = 1e-6  # m and m/s, in state hashes
+HASH_ROUNDING = 1e-6  # m and m/s, in state hashes
 
 
 def render_spec(size: int | tuple[int, int], fps: float) -> RenderSpec:
@@ -33,7 +33,7 @@ def render_spec(size: int | tuple[int, int], fps: float) -> RenderSpec:
 def random_stream(row: Row) -> np.random.Generator:
     """The random numbers of a clip, the same for every change of it.
 
-    Streams of different tasks, splits and seeds have nothing in common.
+    Streams of different tasks, splits and seeds are independent.
     """
     digest = hashlib.sha256(f"physbench clip|{row.task}|{row.split}|{row.seed}".encode()).digest()
     return np.random.default_rng(np.random.SeedSequence(int.from_bytes(digest, "big")))
@@ -50,7 +50,7 @@ def make_scene(row: Row) -> Scene:
 
 
 def scene_with(row: Row, params: Params) -> Scene:
-    """Describe the scene of a clip as it would be with other parameters; its change is made there too."""
+    """Describe the scene of a clip with other parameters; the row's change is applied to it, too."""
     return changed(_task(row.task).scene(params), row.change, row.task)
 
 
@@ -96,7 +96,7 @@ def grid_states(scene: Scene) -> NDArray[np.float64]:
 def state_hash(states: NDArray[np.float64]) -> str:
     """Hash of grid states (T, N, 13): positions and velocities, rounded to 1e-6."""
     values = np.concatenate([states[..., :3], states[..., 7:10]], axis=-1)
-    whole = np.rint(values / ROUNDING).astype("<i8")
+    whole = np.rint(values / HASH_ROUNDING).astype("<i8")
     return hashlib.sha256(str(whole.shape).encode() + whole.tobytes()).hexdigest()
 
 
@@ -113,5 +113,5 @@ def _task(task_id: str) -> Task:
 
 @lru_cache
 def _found(task_id: str, files: tuple[OwnFile, ...]) -> Task:
-    """The task as it is in these files, which may have changed since it was last asked for."""
+    """The task as it is in these files, which may have changed since the last call."""
     return find_task(task_id)

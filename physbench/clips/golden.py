@@ -1,4 +1,4 @@
-"""Golden states: what the suites are, and whether this machine reproduces them.
+"""Golden states: hashes of the states of the suites, and whether this machine reproduces them.
 
 `python -m physbench.clips.golden` writes the golden files of this package anew.
 """

@@ -1,4 +1,4 @@
-"""A contact sheet of a task: a few clips, frames over time, and each clip's way in one picture."""
+"""A contact sheet of a task: a few clips, frames over time, and each clip's motion in one picture."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from physbench.clips.task import Task
 from physbench.progress import Progress
 from physbench.world.scene import RenderSpec
 
-SIZE, FPS = 192, 20.0  # px and frames/s of the pictures on the sheet
-BEFORE = (-1.0, -0.5, 0.0)  # s, columns before the hand-over
-AFTER = 6  # columns behind it
-EXPOSURE = 0.2  # s between the exposures of the last column
+SHEET_SIZE, SHEET_FPS = 192, 20.0  # px and frames/s of the pictures on the sheet
+TIMES_BEFORE = (-1.0, -0.5, 0.0)  # s, columns before the hand-over
+COLUMNS_AFTER = 6  # columns after it
+EXPOSURE_STEP = 0.2  # s between the exposures of the last column
 INK, QUIET, ACCENT = "#1d2129", "#7b828e", "#c8451b"
 
 # Inches: a picture, the gaps, the labels at the left, the title, the times, the foot.
@@ -26,7 +26,7 @@ CELL, GAP, WIDE_GAP, LEFT, TITLE, HEADS, FOOT, EDGE = 1.28, 0.07, 0.24, 1.95, 0.
 
 
 def make_clips(task: Task, split: Split, seeds: Sequence[int], spec: RenderSpec) -> list[Clip]:
-    """Make the clips with these seeds, in their order, and show how far it is."""
+    """Make the clips with these seeds, in their order, with a progress bar."""
     clips = []
     with Progress("clips", len(seeds)) as progress:
         for seed in seeds:
@@ -37,22 +37,22 @@ def make_clips(task: Task, split: Split, seeds: Sequence[int], spec: RenderSpec)
 
 def preview(task: Task, split: Split, seeds: Sequence[int], path: Path) -> None:
     """Write a contact sheet of the clips with these seeds as a PNG."""
-    figure = draw_sheet(task, make_clips(task, split, seeds, render_spec(SIZE, FPS)))
+    figure = draw_sheet(task, make_clips(task, split, seeds, render_spec(SHEET_SIZE, SHEET_FPS)))
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150, facecolor="white")
 
 
 def column_times(horizon: float) -> list[float]:
     """Times in s of the columns: closer together soon after the hand-over, where most happens."""
-    later = [horizon * ((k + 1) / AFTER) ** 1.4 for k in range(AFTER)]
-    return [*BEFORE, *(round(time * FPS) / FPS for time in later)]
+    later = [horizon * ((k + 1) / COLUMNS_AFTER) ** 1.4 for k in range(COLUMNS_AFTER)]
+    return [*TIMES_BEFORE, *(round(time * SHEET_FPS) / SHEET_FPS for time in later)]
 
 
 def multiple_exposure(clip: Clip) -> NDArray[np.uint8]:
     """All of the prediction in one picture (H, W, 3): older exposures fade."""
     from physbench.world.rendering import static_layer
 
-    stride = round(EXPOSURE * clip.spec.fps)
+    stride = round(EXPOSURE_STEP * clip.spec.fps)
     frames = clip.frames[clip.handover :: stride].astype(np.float32)
     ground = static_layer(clip.scene, clip.spec, hueless=False).astype(np.float32)
     picture: NDArray[np.float32] = ground.copy()
@@ -69,7 +69,7 @@ def draw_sheet(task: Task, clips: Sequence[Clip]) -> Any:
     from matplotlib.figure import Figure
 
     times = column_times(clips[0].scene.horizon)
-    columns = [LEFT + k * (CELL + GAP) + (WIDE_GAP if k >= len(BEFORE) else 0) for k in range(len(times))]
+    columns = [LEFT + k * (CELL + GAP) + (WIDE_GAP if k >= len(TIMES_BEFORE) else 0) for k in range(len(times))]
     columns.append(columns[-1] + CELL + GAP + WIDE_GAP)
     width = columns[-1] + CELL + EDGE
     height = TITLE + HEADS + len(clips) * (CELL + GAP) + FOOT
@@ -97,13 +97,13 @@ def draw_sheet(task: Task, clips: Sequence[Clip]) -> Any:
             axes = figure.add_axes((x / width, 1 - (top + CELL) / height, CELL / width, CELL / height))
             axes.imshow(picture, interpolation="lanczos", vmin=0, vmax=255)
             axes.set_axis_off()
-    between = (columns[len(BEFORE)] - (GAP + WIDE_GAP) / 2) / width
+    between = (columns[len(TIMES_BEFORE)] - (GAP + WIDE_GAP) / 2) / width
     figure.add_artist(_line(between, 1 - (TITLE + 0.08) / height, FOOT / height))
     say(
         EDGE,
         height - 0.11,
         "Left of the line: history that a model may see. Right of it: what it has to predict. "
-        f"Last column: exposures every {EXPOSURE:g} s.",
+        f"Last column: exposures every {EXPOSURE_STEP:g} s.",
         fontsize=7.5,
         color=QUIET,
     )
@@ -117,7 +117,7 @@ def _line(x: float, top: float, bottom: float) -> Any:
 
 
 def _drawn(task: Task, row: Row) -> list[str]:
-    """The drawn numbers of a clip, without hues: what the pictures do not tell."""
+    """The drawn numbers of a clip, without hues, which the pictures show."""
     params = make_params(row)
     shown = [name for name in params if task.parameters[name].kind != "fixed" and not name.startswith("hue")]
     return [f"{name} {params[name]:.3g} {task.parameters[name].unit}".strip() for name in shown[:7]]

@@ -1,4 +1,4 @@
-"""Changes of a scene: two clips from one context, with and without one, are a pair, of which the difference is read."""
+"""Changes of a scene. Two clips from one context, with and without a change, are a pair, whose difference is read."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from physbench.world.scene import Scene
 
 @dataclass(frozen=True)
 class SceneChange:
-    """What is other in a scene than its task says. Nothing up to the hand-over is."""
+    """How a scene differs from that of its task; up to the hand-over it does not."""
 
     apply: Callable[[Scene], Scene]  # raises ValueError, saying why, where a scene has nothing to change
-    by_actions: bool  # nothing but the actions tells of it: a model that takes none cannot know
+    by_actions: bool  # only the actions tell of it: a model without actions cannot know it
 
 
 def unpushed(scene: Scene) -> Scene:
-    """The scene without its pushes, which all come after the hand-over, and with a prompt that speaks of none."""
+    """The scene without its pushes, which all come after the hand-over, and with a prompt that mentions none."""
     if not scene.impulses:
         raise ValueError("nothing is pushed")
     if any(push.time <= 0 for push in scene.impulses):
@@ -34,7 +34,7 @@ CHANGES: Mapping[str, SceneChange] = {"unpushed": SceneChange(unpushed, by_actio
 def changed(scene: Scene, change: str, task: str) -> Scene:
     """The scene of a task with one of CHANGES; as it is for "".
 
-    Raises UsageError for a change that there is not, and for a scene that does not allow it.
+    Raises UsageError for an unknown change, and for a scene that does not allow it.
     """
     if not change:
         return scene

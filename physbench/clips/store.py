@@ -20,7 +20,7 @@ from physbench.progress import Progress
 from physbench.world.scene import RenderSpec
 
 ENVIRONMENT = "PHYSBENCH_CACHE"
-FORGOTTEN = 3600.0  # s after which an unfinished file is nobody's any more
+STALE_AFTER = 3600.0  # s after which an unfinished file is left over from a process that was killed
 
 
 def cache_dir() -> Path:
@@ -32,8 +32,8 @@ class ClipStore:
     """Clips in `directory` (default: `clips` in the cache folder), one file per clip and render spec.
 
     Each file carries a key, the hash of everything that decides its content, and a checksum. Files with another key or
-    a wrong checksum are said on stderr and replaced. Where nothing can be written it says so once and works
-    without, unless storing is what it is for (`required`): then that is a PhysbenchError.
+    a wrong checksum are replaced, with a message on stderr. Where nothing can be written, the store prints that once
+    and works without storing; with `required` it raises PhysbenchError.
     """
 
     def __init__(self, directory: Path | str | None = None, required: bool = False) -> None:
@@ -61,7 +61,7 @@ class ClipStore:
         return clip
 
     def put(self, clip: Clip) -> bool:
-        """Store a clip whole or not at all. Returns False where nothing can be written, which is said once."""
+        """Store a clip whole or not at all. Returns False where nothing can be written, which is printed once."""
         if self.problem is None:
             try:
                 write_atomically(self.path(clip.row, clip.spec), pack(clip))
@@ -70,7 +70,7 @@ class ClipStore:
         return self.problem is None
 
     def missing(self, rows: Iterable[Row], spec: RenderSpec) -> list[Row]:
-        """The rows that are not stored, or damaged or out of date (said on stderr)."""
+        """The rows that are not stored, or are damaged or out of date (with a message on stderr)."""
         absent = []
         rows = list(rows)
         with Progress("looking at stored clips", len(rows)) as progress:
@@ -125,7 +125,7 @@ class ClipStore:
             )
 
     def _say_replaced(self, path: Path, error: Exception) -> None:
-        """Damage is said for each file; another version, or that nothing can be read, once."""
+        """Report damage for each file, another version and unreadable files once."""
         if isinstance(error, CorruptError):
             _say(f"stored clip {path} is damaged ({error}) and is made again")
             return
@@ -141,7 +141,7 @@ class ClipStore:
         """Remove unfinished files of processes that were killed long ago."""
         for path in (self.directory / str(spec)).glob("*/.*.tmp"):
             try:
-                if time.time() - path.stat().st_mtime > FORGOTTEN:
+                if time.time() - path.stat().st_mtime > STALE_AFTER:
                     path.unlink()
             except OSError:
                 continue

@@ -21,15 +21,17 @@ GOLDEN_SUITES: Mapping[str, Mapping[Split, int]] = {
     "actions": {"test": 24, "ood": 8},
     "counterfactuals": {"test": 16},
 }
-PUSHED = ("actions", "counterfactuals")  # suites of the tasks in which something is pushed
-CHANGED: Mapping[str, tuple[str, ...]] = {"counterfactuals": ("unpushed",)}  # each clip comes with these changes of it
+PUSHED_SUITES = ("actions", "counterfactuals")  # suites of the tasks in which something is pushed
+SUITE_CHANGES: Mapping[str, tuple[str, ...]] = {
+    "counterfactuals": ("unpushed",)
+}  # each clip comes with these changes of it
 OWN = "own-"  # before the name of a suite to which other tasks were added: its scores are not those of the suite
-TRAIN_CLIPS = 2000  # of the train suite where no number is asked for
+TRAIN_CLIPS = 2000  # of the train suite, by default
 
 
 @dataclass(frozen=True)
 class Golden:
-    """What the states of a clip are where the suite was made."""
+    """States of a clip on the machine on which the suite was made."""
 
     state_hash: str
     final: Mapping[str, tuple[float, float, float]]  # m, where each body of the scene is at the end
@@ -133,7 +135,7 @@ def spread(rows: tuple[Row, ...], limit: int) -> tuple[Row, ...]:
 
 def golden_tasks(name: str) -> tuple[str, ...]:
     """Ids of the tasks of a suite that comes with golden states."""
-    return builtin_task_ids(actions=name in PUSHED)
+    return builtin_task_ids(actions=name in PUSHED_SUITES)
 
 
 def golden_rows(name: str, task_ids: Iterable[str]) -> tuple[Row, ...]:
@@ -143,7 +145,7 @@ def golden_rows(name: str, task_ids: Iterable[str]) -> tuple[Row, ...]:
         for task in task_ids
         for split, count in GOLDEN_SUITES[name].items()
         for seed in range(count)
-        for change in ("", *CHANGED.get(name, ()))
+        for change in ("", *SUITE_CHANGES.get(name, ()))
     )
 
 

@@ -1,4 +1,4 @@
-"""What a task is: parameters with ranges per split, and the scene that follows from them. Nothing else."""
+"""What a task is: parameters with ranges per split, and the scene that follows from them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from physbench.plugins.entry_points import entries, load
 from physbench.plugins.user_files import OwnFile
 from physbench.world.scene import Scene
 
-GROUP = "physbench.tasks"
+TASK_GROUP = "physbench.tasks"
 SPLITS: tuple[Split, ...] = ("train", "test", "ood")
 MAX_DRAWS = 20_000
 ID = r"[a-z0-9]+(-[a-z0-9]+)*/[a-z0-9]+(-[a-z0-9]+)*-v[0-9]+"  # of a task
@@ -94,7 +94,7 @@ def declare(**parameters: Parameter) -> Mapping[str, Parameter]:
 
 
 def parameter_table(parameters: Mapping[str, Parameter]) -> list[str]:
-    """Lines of the table that a task's docstring holds: a test compares both."""
+    """Lines of the Markdown table that `{parameters}` in a task's docstring stands for."""
     rows: list[tuple[str, ...]] = [("parameter", "unit", "class", "train and test", "ood", "meaning")]
     for name, parameter in parameters.items():
         ood = "" if parameter.ood is None else parameter.span("ood")
@@ -110,7 +110,7 @@ def draw(
     split: Split,
     accepts: Callable[[Params], bool],
 ) -> dict[str, float]:
-    """Draw all parameters, again and again, until `accepts` says that the clip keeps the protocol.
+    """Draw all parameters, again and again, until `accepts` is true of them.
 
     Raises NothingAccepted where it never does.
     """
@@ -127,14 +127,27 @@ def draw(
 
 @runtime_checkable
 class Task(Protocol):
-    """A task's class; its docstring is its specification. Instances are made without arguments."""
+    """A task: parameters, and the scene that follows from them. The docstring of the class is its specification.
+
+    Derive a task from this class: it then needs `id`, `parameters`, `accepts` and `scene` only, and a line
+    `{parameters}` in its docstring is replaced by the table of its parameters. Any other class with all members is a
+    task, too. Instances are made without arguments.
+    """
 
     id: str  # "falling/projectile-v1"
     parameters: Mapping[str, Parameter]
 
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        doc = cls.__doc__ or ""  # an empty docstring, so that none is inherited
+        table = parameter_table(getattr(cls, "parameters", {})) if "{parameters}" in doc else []
+        cls.__doc__ = re.sub(
+            r"^( *)\{parameters\}$", lambda line: "\n".join(line[1] + row for row in table), doc, flags=re.MULTILINE
+        )
+
     def sample(self, rng: np.random.Generator, split: Split) -> Params:
-        """Draw the parameters of one clip."""
-        ...
+        """Draw the parameters of one clip: all of them, until the method `accepts` is true (always, without one)."""
+        return draw(self.parameters, rng, split, getattr(self, "accepts", lambda params: True))
 
     def scene(self, params: Params) -> Scene:
         """Describe the clip with these parameters, as frozen data."""
@@ -143,7 +156,7 @@ class Task(Protocol):
 
 def task_ids() -> tuple[str, ...]:
     """Ids of all installed tasks and of those in files that were named, sorted."""
-    return tuple(sorted({*entries(GROUP), *own_tasks()}))
+    return tuple(sorted({*entries(TASK_GROUP), *own_tasks()}))
 
 
 def own_tasks() -> Mapping[str, type[Task]]:
@@ -156,7 +169,7 @@ def _classes(files: tuple[OwnFile, ...]) -> Mapping[str, type[Task]]:
     found: dict[str, type[Task]] = {}
     for file in files:
         for task in _tasks_in(file).values():
-            if task.id in found or task.id in entries(GROUP):
+            if task.id in found or task.id in entries(TASK_GROUP):
                 raise UsageError(
                     f"{file.path}: there is a task with the id '{task.id}' already. Give this one another."
                 )
@@ -178,7 +191,7 @@ def own_ids(part: str) -> tuple[str, ...]:
 
 
 def _tasks_in(file: OwnFile) -> dict[str, type[Task]]:
-    """The classes of a file that are tasks, by name; a class that is nearly one is told what it lacks."""
+    """The classes of a file that are tasks, by name; an incomplete one raises UsageError with what it lacks."""
     found: dict[str, type[Task]] = {}
     for name, each in user_files.members(file, lambda value: isinstance(value, type) and hasattr(value, "id")):
         missing = [word for word in ("parameters", "sample", "scene") if not hasattr(each, word)]
@@ -198,8 +211,8 @@ def builtin_task_ids(actions: bool = False) -> tuple[str, ...]:
 
     actions: those in which something is pushed (their class says `actions = True`), else those in which nothing is.
     """
-    names = [name for name, point in entries(GROUP).items() if point.value.startswith(f"{GROUP}.")]
-    return tuple(name for name in names if getattr(load(GROUP, name), "actions", False) is actions)
+    names = [name for name, point in entries(TASK_GROUP).items() if point.value.startswith(f"{TASK_GROUP}.")]
+    return tuple(name for name in names if getattr(load(TASK_GROUP, name), "actions", False) is actions)
 
 
 def short_names(task_id: str) -> tuple[str, str]:
@@ -223,7 +236,7 @@ def find_task(name: str) -> Task:
     if not matches:
         raise UsageError(f"There is no task named '{name}'.{_nearest(name, task_ids())}")
     found = max(matches, key=_version)
-    task: Task = (own_tasks()[found] if found in own_tasks() else load(GROUP, found))()
+    task: Task = (own_tasks()[found] if found in own_tasks() else load(TASK_GROUP, found))()
     return task
 
 

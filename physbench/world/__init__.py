@@ -1,4 +1,12 @@
-"""Bodies, cameras, stepping and rendering. PyBullet lives here only, and is imported when a `World` is made."""
+"""Scenes as frozen data, their simulation and their pictures.
+
+- `scene`: what a scene holds; `bodies`: balls, floors, walls and holders for it; `camera`: from metres to pixels.
+- `stepping`: `World`, `simulate` and `simulate_ensemble` step a scene with PyBullet, which is imported in this package
+  only, and when a `World` is made; `engine`, `_bullet` and `ballistic` are what they use.
+- `geometry`: distances between the surfaces of bodies; `silhouettes`: where they appear in the image.
+- `rendering`: `render` makes frames and areas of all bodies; `render_batching`, `tiny_renderer` and `meshes` are what
+  it uses.
+"""
 
 from __future__ import annotations
 

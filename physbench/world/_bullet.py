@@ -1,4 +1,4 @@
-"""The one place that imports PyBullet: late, quietly, and with a remedy where it is missing."""
+"""The only module that imports PyBullet: late, without its messages, and with a remedy where it is missing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from physbench.world.scene import Body
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Close the mouth of native code: PyBullet says its build time, and what is printed here is data."""
+    """Discard what native code prints: PyBullet prints its build time, and standard output holds data."""
     saved = {}
     for stream, descriptor in ((sys.stdout, 1), (sys.stderr, 2)):
         if stream is not None:
@@ -49,7 +49,7 @@ def bullet() -> Any:
 
 
 class Client:
-    """An own DIRECT physics client, as a context manager."""
+    """A DIRECT physics client, as a context manager."""
 
     def __init__(self) -> None:
         self.api = bullet()

@@ -1,6 +1,6 @@
 """Flight without contact, in numpy: the semi-implicit Euler step that Bullet makes, for many copies of a scene at once.
 
-Bullet asks for every force body by body and step by step; where nothing touches, v += h a, x += h v is the same to
+Bullet needs every force body by body and step by step; where nothing touches, v += h a, x += h v is the same to
 1e-12 m.
 """
 
@@ -12,12 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.world.geometry import gap
-from physbench.world.scene import PHYSICS_HZ, CentralGravity, Scene
+from physbench.world.scene import PHYSICS_STEP, CentralGravity, Scene
 
 Array = NDArray[np.float64]
 
-H = 1.0 / PHYSICS_HZ  # s
-CLEARANCE = 0.01  # m; bodies nearer than this may touch
+CONTACT_DISTANCE = 0.01  # m; bodies nearer than this may touch
 
 
 def flies(scene: Scene, start: float) -> bool:
@@ -41,39 +40,39 @@ def fly(scene: Scene, states: Array, steps: NDArray[np.int64]) -> tuple[Array, N
         for i, j in combinations(range(len(scene.bodies)), 2)
         if scene.bodies[i].collides and scene.bodies[j].collides and (i in moving or j in moving)
     ]
-    place, velocity = states[..., :3].copy(), states[:, moving, 7:10].copy()
-    position = place[:, moving]
+    positions, velocity = states[..., :3].copy(), states[:, moving, 7:10].copy()
+    position = positions[:, moving]
     near = np.zeros(len(states), dtype=bool)
     result = np.repeat(states[:, None], len(steps), axis=1)
-    fields = [_Field(scene, field, place, moving) for field in scene.fields]
-    fall = H * np.asarray(scene.gravity, dtype=np.float64)
+    fields = [_Field(scene, field, positions, moving) for field in scene.fields]
+    fall = PHYSICS_STEP * np.asarray(scene.gravity, dtype=np.float64)
     done = 0
     for t, step in enumerate(steps.tolist()):
         for _ in range(step - done):
-            gain = sum(field.gain(position) for field in fields)
-            velocity += gain
+            change = sum(field.velocity_change(position) for field in fields)
+            velocity += change
             velocity += fall
-            position += H * velocity
+            position += PHYSICS_STEP * velocity
             if pairs:
-                place[:, moving] = position
+                positions[:, moving] = position
                 for i, j in pairs:
-                    near |= gap(scene.bodies[i], place[:, i], scene.bodies[j], place[:, j]) < CLEARANCE
+                    near |= gap(scene.bodies[i], positions[:, i], scene.bodies[j], positions[:, j]) < CONTACT_DISTANCE
         done = step
         result[:, t, moving, :3], result[:, t, moving, 7:10] = position, velocity
-        result[:, t, :, 3:7] = _turned(states[..., 3:7], states[..., 10:], step * H)
+        result[:, t, :, 3:7] = _turned(states[..., 3:7], states[..., 10:], step * PHYSICS_STEP)
     return result, near
 
 
 class _Field:
-    """A central field with its source, which may move itself."""
+    """A central field with its source, which may move."""
 
-    def __init__(self, scene: Scene, field: CentralGravity, place: Array, moving: list[int]) -> None:
+    def __init__(self, scene: Scene, field: CentralGravity, positions: Array, moving: list[int]) -> None:
         source = scene.index(field.source)
         self._member = moving.index(source) if source in moving else None
-        self._centre = place[:, source, None]
-        self._strength = H * field.mu
+        self._centre = positions[:, source, None]
+        self._strength = PHYSICS_STEP * field.mu
 
-    def gain(self, position: Array) -> Array:
+    def velocity_change(self, position: Array) -> Array:
         """What a step adds to the velocities (M, m, 3) m/s of the moving bodies at `position` (M, m, 3)."""
         centre = self._centre if self._member is None else position[:, self._member, None]
         offset = centre - position

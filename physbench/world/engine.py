@@ -1,6 +1,6 @@
 """A scene in PyBullet at 1200 Hz with the settings that make it ground truth.
 
-PyBullet's defaults lose or gain energy at every bounce. Two settings mend that: no position correction (contactERP 0)
+PyBullet's defaults lose or gain energy at every bounce. Two settings prevent it: no position correction (contactERP 0)
 and no speculative contacts (contactProcessingThreshold 0). Restitution and friction of a pair are the product of both.
 """
 
@@ -16,11 +16,10 @@ from physbench.errors import PhysbenchError
 from physbench.world._bullet import Client, collision_shape
 from physbench.world.camera import depth_axis
 from physbench.world.geometry import rotate
-from physbench.world.scene import HISTORY, PHYSICS_HZ, Body, Contact, Impulse, Scene
+from physbench.world.scene import HISTORY, PHYSICS_HZ, PHYSICS_STEP, Body, Contact, Impulse, Scene
 
 Array = NDArray[np.float64]
 
-STEP = 1.0 / PHYSICS_HZ
 ACTION_HZ = 20
 SEPARATION = 1e-3  # m; bodies closer than this after a touch are still in the same contact
 SPACING = 100.0  # m between copies that share a client
@@ -37,26 +36,26 @@ def initial_states(scene: Scene) -> Array:
 
 
 class WaypointPath:
-    """The way of a kinematic body: straight from waypoint to waypoint, else at rest."""
+    """Motion of a kinematic body: straight from waypoint to waypoint, else at rest."""
 
     def __init__(self, body: Body) -> None:
         points = [point.position for point in body.path] or [body.position]
         self._times = [point.time for point in body.path]
-        self._points = [points[0], *points]  # where each part of the way begins: before, between, behind the waypoints
+        self._points = [points[0], *points]  # where each part begins: before, between and after the waypoints
         steps = zip(pairwise(points), pairwise(self._times), strict=False)
-        speeds = [
+        velocities = [
             [(q - p) / ((end - start) or 1.0) for p, q in zip(a, b, strict=True)] for (a, b), (start, end) in steps
         ]
-        self._speeds = [[0.0] * 3, *speeds, [0.0] * 3]
+        self._velocities = [[0.0] * 3, *velocities, [0.0] * 3]
 
     def at(self, time: float) -> tuple[list[float], list[float]]:
         """Position m and velocity m/s at `time` s."""
         part = bisect_right(self._times, time)
-        point, speed = self._points[part], self._speeds[part]
+        point, velocity = self._points[part], self._velocities[part]
         if 0 < part < len(self._times):
             ahead = time - self._times[part - 1]
-            return [x + v * ahead for x, v in zip(point, speed, strict=True)], speed
-        return list(point), speed
+            return [x + v * ahead for x, v in zip(point, velocity, strict=True)], velocity
+        return list(point), velocity
 
 
 def step_of(time: float) -> int:
@@ -68,7 +67,7 @@ def step_of(time: float) -> int:
 
 
 def _checked(scene: Scene, action: Impulse) -> int:
-    """The step of an impulse, which must lie on the grid of 1/20 s and meet a body that is free to move."""
+    """The step of an impulse, which must lie on the grid of 1/20 s and act on a body that is free to move."""
     step, body = step_of(action.time), scene.bodies[scene.index(action.body)]
     since = -HISTORY if body.release is None else body.release
     until = np.inf if body.until is None else body.until
@@ -81,13 +80,13 @@ def _checked(scene: Scene, action: Impulse) -> int:
 
 
 class World:
-    """A view on a scene: an own PyBullet client that holds it, and one or more copies of its bodies.
+    """A scene in a PyBullet client of its own, with one or more copies of its bodies.
 
     Copies stand far apart along an axis in which nothing moves or collides. At time t: bodies with `release` <= t move,
     those with `until` <= t are gone, kinematic ones stand on their path, and an impulse at t is about to act.
 
     scene: what is simulated. start: s. states: (copies, N, 13) at `start`; None: one copy of the declared states.
-    log: whether contacts are recorded (of the first copy), which needs a look at every step.
+    log: whether contacts are recorded (of the first copy), which takes a query at every step.
     refine: into how many smaller steps each step is divided, to see how results depend on the step.
     """
 
@@ -120,9 +119,9 @@ class World:
         self._touching: set[tuple[int, int]] = set()
         self._impulses = [(_checked(scene, action), scene.index(action.body), action) for action in scene.impulses]
         self._paths = [i for i, body in enumerate(scene.bodies) if body.role == "kinematic" and body.path]
-        self._ways = {i: WaypointPath(scene.bodies[i]) for i in self._paths}
-        for i, way in self._ways.items():
-            self._states[:, i, :3], self._states[:, i, 7:10] = way.at(self.time)
+        self._motions = {i: WaypointPath(scene.bodies[i]) for i in self._paths}
+        for i, motion in self._motions.items():
+            self._states[:, i, :3], self._states[:, i, 7:10] = motion.at(self.time)
         self._changes = sorted(
             {step_of(time) for body in scene.bodies for time in (body.release, body.until) if time is not None}
             | {step for step, _, _ in self._impulses}
@@ -144,7 +143,7 @@ class World:
         self.close()
 
     def close(self) -> None:
-        """Give the client back."""
+        """Close the client."""
         self._client.close()
 
     @property
@@ -157,7 +156,7 @@ class World:
     def _configure(self) -> None:
         api, client = self._client.api, self._client.id
         api.setPhysicsEngineParameter(
-            fixedTimeStep=STEP / self._refine,
+            fixedTimeStep=PHYSICS_STEP / self._refine,
             contactERP=0,
             restitutionVelocityThreshold=0.01,
             deterministicOverlappingPairs=1,
@@ -249,13 +248,13 @@ class World:
     def _several(self, count: int) -> None:
         """Bit-identical to `count` single steps and cheaper; forces would be held, so only where there are none."""
         api, client, parts = self._client.api, self._client.id, count * self._refine
-        api.setPhysicsEngineParameter(fixedTimeStep=STEP * count, numSubSteps=parts, physicsClientId=client)
+        api.setPhysicsEngineParameter(fixedTimeStep=PHYSICS_STEP * count, numSubSteps=parts, physicsClientId=client)
         api.stepSimulation(physicsClientId=client)
-        api.setPhysicsEngineParameter(fixedTimeStep=STEP / self._refine, numSubSteps=0, physicsClientId=client)
+        api.setPhysicsEngineParameter(fixedTimeStep=PHYSICS_STEP / self._refine, numSubSteps=0, physicsClientId=client)
         self.step += count
 
     def _push(self) -> None:
-        """Give the impulses of this step: velocity changes by impulse / mass."""
+        """Apply the impulses of this step: velocity changes by impulse / mass."""
         api, client = self._client.api, self._client.id
         for step, index, action in self._impulses:
             body = self.scene.bodies[index]
@@ -279,32 +278,32 @@ class World:
     def _attract(self) -> None:
         api, client = self._client.api, self._client.id
         for copy, ids in enumerate(self._ids):
-            places: dict[int, tuple[float, float, float]] = {}
+            positions: dict[int, tuple[float, float, float]] = {}
             for index in {index for centre, drawn in self._pulls for index in (centre, *(i for i, _ in drawn))}:
                 if ids[index] >= 0:
-                    places[index] = api.getBasePositionAndOrientation(ids[index], physicsClientId=client)[0]
+                    positions[index] = api.getBasePositionAndOrientation(ids[index], physicsClientId=client)[0]
                 else:
-                    places[index] = tuple((self._states[copy, index, :3] + self._offset[copy]).tolist())
+                    positions[index] = tuple((self._states[copy, index, :3] + self._offset[copy]).tolist())
             for centre, drawn in self._pulls:
-                a, b, c = places[centre]
+                a, b, c = positions[centre]
                 for index, strength in drawn:
-                    x, y, z = place = places[index]
+                    x, y, z = position = positions[index]
                     d = (a - x, b - y, c - z)
                     square = d[0] * d[0] + d[1] * d[1] + d[2] * d[2]
                     scale = strength / (square * square**0.5)
                     force = (scale * d[0], scale * d[1], scale * d[2])
-                    api.applyExternalForce(ids[index], -1, force, place, api.WORLD_FRAME, physicsClientId=client)
+                    api.applyExternalForce(ids[index], -1, force, position, api.WORLD_FRAME, physicsClientId=client)
 
     def _move(self, index: int, part: float) -> None:
         """Put a kinematic body where its path is `part` of a step after now, with the velocity that it has there."""
         body, api, client = self.scene.bodies[index], self._client.api, self._client.id
         if self._gone(body):
             return
-        here, velocity = self._ways[index].at(self.time + part * STEP)
+        here, velocity = self._motions[index].at(self.time + part * PHYSICS_STEP)
         for offset, ids in zip(self._offset.tolist(), self._ids, strict=True):
             if ids[index] >= 0:
-                place = [x + shift for x, shift in zip(here, offset, strict=True)]
-                api.resetBasePositionAndOrientation(ids[index], place, body.orientation, physicsClientId=client)
+                position = [x + shift for x, shift in zip(here, offset, strict=True)]
+                api.resetBasePositionAndOrientation(ids[index], position, body.orientation, physicsClientId=client)
                 api.resetBaseVelocity(ids[index], velocity, (0, 0, 0), physicsClientId=client)
 
     def _change(self) -> None:
@@ -352,7 +351,7 @@ class World:
         for index, body in enumerate(self.scene.bodies):
             self._read(index)
             if index in self._paths and not self._gone(body):
-                self._states[:, index, :3], self._states[:, index, 7:10] = self._ways[index].at(self.time)
+                self._states[:, index, :3], self._states[:, index, 7:10] = self._motions[index].at(self.time)
         return self._states.copy()
 
 

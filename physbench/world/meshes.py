@@ -18,7 +18,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Mesh:
-    """Vertices (V, 3) m with outward normals (V, 3) and triangles (F, 3) counted against the clock from outside."""
+    """Vertices (V, 3) m with outward normals (V, 3) and triangles (F, 3) counter-clockwise from outside."""
 
     vertices: Array
     normals: Array
@@ -89,9 +89,9 @@ def unit_box() -> Mesh:
     return Mesh(np.array(vertices), np.array(normals), np.array(triangles))
 
 
-NEAR = 10.0  # m from the camera; nothing is drawn before it
-PLATE = 0.010  # m, half the depth of what is drawn of a fixed body in the plane of motion
-FLAT = 0.012  # m, of a flat one
+NEAR_PLANE = 10.0  # m from the camera; nothing is drawn before it
+PLATE_HALF_DEPTH = 0.010  # m, half the depth of what is drawn of a fixed body in the plane of motion
+FLAT_HALF_DEPTH = 0.012  # m, of a flat one
 ENDLESS = 400.0  # m, half the extent of a plane as it is drawn
 
 
@@ -101,24 +101,24 @@ def body_mesh(body: Body, camera: Camera, spec: RenderSpec | None = None) -> Mes
     spec: given, only what a camera can see of a ball in pictures of this size; the picture is the same.
     In a front view planes, and fixed boxes in the plane of motion, are drawn as thin plates in that plane: the front
     of a deep one would be nearer to the camera, appear larger, and hide the feet of what stands on it. So are `flat`
-    bodies in any view, a little thicker, so that they lie before what they touch.
+    bodies in any view, a little thicker, so that they are drawn before what they touch.
     """
     if body.shape == "sphere":
         visible = math.pi if spec is None else math.pi / 2 + _widest_angle(body, camera, spec)
         return _scaled(unit_sphere(depth_axis(camera), visible), (body.size[0],) * 3)
     across = _axis_across(body, camera) if body.flat else None
     if body.shape == "cylinder":
-        length = min(body.size[1], 2 * FLAT) if across == 2 else body.size[1]
+        length = min(body.size[1], 2 * FLAT_HALF_DEPTH) if across == 2 else body.size[1]
         return _scaled(unit_cylinder(), (body.size[0], body.size[0], length))
     if body.shape == "box":
-        x, y, z = (min(half, FLAT) if axis == across else half for axis, half in enumerate(body.size))
+        x, y, z = (min(half, FLAT_HALF_DEPTH) if axis == across else half for axis, half in enumerate(body.size))
         thin = camera.view == "front" and body.role == "fixed" and abs(body.position[1] - camera.center[1]) < y
-        return _scaled(unit_box(), (x, min(y, PLATE) if thin else y, z))
+        return _scaled(unit_box(), (x, min(y, PLATE_HALF_DEPTH) if thin else y, z))
     if camera.view == "front":
-        slab = _scaled(unit_box(), (ENDLESS, PLATE, ENDLESS / 2))
+        slab = _scaled(unit_box(), (ENDLESS, PLATE_HALF_DEPTH, ENDLESS / 2))
         return Mesh(slab.vertices - np.array([0.0, 0.0, ENDLESS / 2]), slab.normals, slab.triangles)
-    slab = _scaled(unit_box(), (ENDLESS, ENDLESS, PLATE))
-    return Mesh(slab.vertices - np.array([0.0, 0.0, PLATE]), slab.normals, slab.triangles)
+    slab = _scaled(unit_box(), (ENDLESS, ENDLESS, PLATE_HALF_DEPTH))
+    return Mesh(slab.vertices - np.array([0.0, 0.0, PLATE_HALF_DEPTH]), slab.normals, slab.triangles)
 
 
 def _axis_across(body: Body, camera: Camera) -> int:

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from physbench.world.scene import RenderSpec
 
-GRID = 64  # cells across the image in which bodies are kept apart
-COPIES = 8  # of one body in a picture, at most
+BATCH_GRID = 64  # cells across the image in which bodies are kept apart
+MAX_COPIES = 8  # of one body in a picture, at most
 
 Box = tuple[int, int, int, int]  # px left, top, right, bottom (exclusive)
 
@@ -48,12 +48,12 @@ def items(frame: int, boxes: NDArray[np.int64], bodies: Iterable[int]) -> list[R
     return [RenderItem(frame, box, held) for box, held in done]
 
 
-def share(parts: Iterable[RenderItem], spec: RenderSpec) -> list[list[RenderItem]]:
+def batch(parts: Iterable[RenderItem], spec: RenderSpec) -> list[list[RenderItem]]:
     """Put items into pictures in which no two have a cell in common, each into the first that has room.
 
     Pictures with more copies come first.
     """
-    height, width = max(1, -(-spec.height // GRID)), max(1, -(-spec.width // GRID))  # px of a cell
+    height, width = max(1, -(-spec.height // BATCH_GRID)), max(1, -(-spec.width // BATCH_GRID))  # px of a cell
     pictures: list[list[RenderItem]] = []
     taken: list[int] = []
     copies: list[dict[int, int]] = []
@@ -62,9 +62,9 @@ def share(parts: Iterable[RenderItem], spec: RenderSpec) -> list[list[RenderItem
         row = (1 << -(-right // width)) - (1 << left // width)
         cells = 0
         for i in range(top // height, -(-bottom // height)):
-            cells |= row << i * GRID
+            cells |= row << i * BATCH_GRID
         for p, used in enumerate(copies):
-            if not taken[p] & cells and all(used.get(body, 0) < COPIES for body in item.bodies):
+            if not taken[p] & cells and all(used.get(body, 0) < MAX_COPIES for body in item.bodies):
                 break
         else:
             p = len(pictures)

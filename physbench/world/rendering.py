@@ -1,7 +1,8 @@
 """Pictures of a scene with 2x supersampling.
 
-What never moves is drawn once per clip. What moves is drawn several frames at a time (see `exposures`), and the nearer
-of the two is taken pixel by pixel: the same pixels as a picture of everything, and what is hidden comes for free.
+What never moves is drawn once per clip. What moves is drawn several frames at a time (see `render_batching`), and the
+nearer of the two is taken pixel by pixel. The pixels are those of a picture of everything; visible areas cost nothing
+more.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.world.render_batching import Box, RenderItem, copies_needed, items, share
+from physbench.world.render_batching import Box, RenderItem, batch, copies_needed, items
 from physbench.world.scene import BACKGROUND_GREY, Body, RenderSpec, Scene
 from physbench.world.silhouettes import boxes, full_area, shown
 from physbench.world.tiny_renderer import AMBIENT, DIFFUSE, SUPERSAMPLING, Image, Layer, TinyRenderer
@@ -58,10 +59,10 @@ def static_layer(scene: Scene, spec: RenderSpec, hueless: bool = True) -> Image:
 
 def _static_picture(scene: Scene, bodies: Sequence[int], spec: RenderSpec) -> Layer:
     """The picture of bodies where the scene puts them, its numbers the indices of the bodies."""
-    with TinyRenderer(scene, dict.fromkeys(bodies, 1), spec) as stage:
-        layer = stage.picture()
+    with TinyRenderer(scene, dict.fromkeys(bodies, 1), spec) as renderer:
+        layer = renderer.picture()
         number = np.full_like(layer.number, -1)
-        for index, (name,) in stage.numbers.items():
+        for index, (name,) in renderer.numbers.items():
             number[layer.number == name] = index
     return Layer(paint_background(layer), layer.depth, number)
 
@@ -103,14 +104,14 @@ def _compose_all(
         where[there, m] = boxes(scene, i, states[there, i], spec)
     first = _first_alike(scene, states, where, moving)
     fresh = np.flatnonzero(first == np.arange(len(times)))
-    pictures = share((item for t in fresh.tolist() for item in items(t, where[t], moving)), spec)
+    pictures = batch((item for t in fresh.tolist() for item in items(t, where[t], moving)), spec)
     needed = copies_needed(pictures)
     if pictures:
-        with TinyRenderer(scene, needed[0], spec) as stage:
+        with TinyRenderer(scene, needed[0], spec) as renderer:
             for picture, copies in zip(pictures, needed, strict=True):
-                stage.keep(copies)
-                cast = _cast(stage, picture, states)
-                layer = stage.picture()
+                renderer.keep(copies)
+                cast = _cast(renderer, picture, states)
+                layer = renderer.picture()
                 for item, numbers in zip(picture, cast, strict=True):
                     _compose(numbers, item.box, layer, behind, frames[item.frame], area[item.frame])
     area /= SUPERSAMPLING**2
@@ -129,18 +130,18 @@ def _first_alike(scene: Scene, states: Array, where: NDArray[np.int64], moving: 
     return np.asarray(np.maximum.accumulate(np.where(start, np.arange(len(start)), 0)))
 
 
-def _cast(stage: TinyRenderer, picture: list[RenderItem], states: Array) -> list[dict[int, int]]:
+def _cast(renderer: TinyRenderer, picture: list[RenderItem], states: Array) -> list[dict[int, int]]:
     """Give each item its copies and show them as its frame has them; return their numbers by body, item by item."""
-    used = dict.fromkeys(stage.numbers, 0)
+    used = dict.fromkeys(renderer.numbers, 0)
     cast = []
     for item in picture:
         for body in item.bodies:
-            stage.show(body, used[body], states[item.frame, body])
+            renderer.show(body, used[body], states[item.frame, body])
             used[body] += 1
-        cast.append({body: stage.numbers[body][used[body] - 1] for body in item.bodies})
+        cast.append({body: renderer.numbers[body][used[body] - 1] for body in item.bodies})
     for body, count in used.items():
-        for copy in range(count, len(stage.numbers[body])):
-            stage.hide(body, copy)
+        for copy in range(count, len(renderer.numbers[body])):
+            renderer.hide(body, copy)
     return cast
 
 

@@ -1,4 +1,4 @@
-"""A scene is frozen data: bodies, camera, forces, impulses. PyBullet is a view on it (`physbench.world.World`)."""
+"""A scene as frozen data: bodies, camera, forces, impulses. `physbench.world.World` simulates it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ Shape = Literal["sphere", "box", "cylinder", "plane"]
 Role = Literal["moving", "fixed", "kinematic"]
 
 PHYSICS_HZ = 1200
+PHYSICS_STEP = 1.0 / PHYSICS_HZ  # s
 HISTORY = 2.0  # s before the hand-over
 WINDOW = 5.12  # m, side of the square window in the plane of motion
 DENSITY = 100.0  # kg/m3 of every moving body, so that mass is seen in the size
@@ -67,9 +68,11 @@ class Body:
 
     @property
     def radius(self) -> float:
-        """Radius in m of a sphere or a cylinder; for any shape as it appears see `outlines.apparent_radius`."""
+        """Radius in m of a sphere or a cylinder; of any shape as it appears: `silhouettes.apparent_radius`."""
         if self.shape not in ("sphere", "cylinder"):
-            raise AttributeError(f"A {self.shape} has no radius; outlines.apparent_radius has that of its silhouette.")
+            raise AttributeError(
+                f"A {self.shape} has no radius; silhouettes.apparent_radius has that of its silhouette."
+            )
         return self.size[0]
 
 
@@ -122,10 +125,10 @@ class RenderSpec:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A yes/no question about how things are when everything is over; ground truth answers it as any prediction does.
+    """A yes/no question about the end of a clip, answered from ground truth and from a prediction in the same way.
 
     falls: body `body` ends more than 0.3 of its apparent diameter away from where it started.
-    falls left: it falls and ends further left than it started; asked only where ground truth says that it falls.
+    falls left: it falls and ends further left than it started; read only where it falls in ground truth.
     hangs: something ends at rest with nothing near enough below to carry it; of all moving bodies (`body` None) or one.
     """
 
@@ -146,7 +149,7 @@ class Scene:
     prompt: str = ""
     prompt_unpushed: str = ""  # the prompt of the same scene without its impulses
     free: tuple[str, ...] = ()  # parameters that the context cannot show
-    outcomes: tuple[Outcome, ...] = ()  # what is asked where the motion has no closed form
+    outcomes: tuple[Outcome, ...] = ()  # questions for motion without a closed form
 
     def index(self, name: str) -> int:
         """Position of a body in `bodies`."""

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from physbench.world.camera import PLANE_AXES, eye, looking, pixels_per_metre, px_from_world
 from physbench.world.geometry import rotate, unrotate
-from physbench.world.meshes import NEAR, body_mesh
+from physbench.world.meshes import NEAR_PLANE, body_mesh
 from physbench.world.scene import Body, Camera, RenderSpec, Scene
 
 Array = NDArray[np.float64]
@@ -90,7 +90,7 @@ def boxes(scene: Scene, index: int, states: Array, spec: RenderSpec) -> NDArray[
     if body.shape == "cylinder":
         reach = float(np.hypot(body.size[0], body.size[1] / 2))
     depth = (states[:, :3] - eye(camera)) @ looking(camera)
-    nearest = np.maximum(depth - reach, NEAR / 2)
+    nearest = np.maximum(depth - reach, NEAR_PLANE / 2)
     center = px_from_world(camera, spec, states[:, :3])
     # Seen obliquely a ball is stretched along the ray from the middle of the image by the cosine of the angle.
     oblique = np.linalg.norm(center - size / 2, axis=1) / pixels_per_metre(camera, spec) / camera.distance

@@ -1,4 +1,4 @@
-"""Bodies before the camera of PyBullet's TinyRenderer, in an own client."""
+"""Bodies before the camera of PyBullet's TinyRenderer, in a client of their own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from physbench.world._bullet import Client
 from physbench.world.camera import eye
-from physbench.world.meshes import NEAR, body_mesh
+from physbench.world.meshes import NEAR_PLANE, body_mesh
 from physbench.world.scene import PALETTE, Body, RenderSpec, Scene
 
 Array = NDArray[np.float64]
@@ -19,7 +19,7 @@ Image = NDArray[np.uint8]
 
 SUPERSAMPLING = 2
 AMBIENT, DIFFUSE = 0.75, 0.20
-FAR = 40.0  # m from the camera
+FAR_PLANE = 40.0  # m from the camera
 NOWHERE = (0.0, 0.0, -1e4)  # m; where a copy waits that is not shown
 
 
@@ -47,7 +47,7 @@ class TinyRenderer:
         self.numbers = {i: [self._create(i) for _ in range(count)] for i, count in copies.items()}  # [body][copy]
 
     def close(self) -> None:
-        """Give the client back."""
+        """Close the client."""
         self._client.close()
 
     def __enter__(self) -> TinyRenderer:
@@ -86,14 +86,16 @@ class TinyRenderer:
         api, camera = self._client.api, self.scene.camera
         front = camera.view == "front"
         width, height = self.spec.width * SUPERSAMPLING, self.spec.height * SUPERSAMPLING
-        pixel = camera.width / min(width, height) * NEAR / camera.distance  # m on the near plane
+        pixel = camera.width / min(width, height) * NEAR_PLANE / camera.distance  # m on the near plane
         right, top = width / 2 * pixel, height / 2 * pixel
         d = pixel / 2  # the renderer's pictures lie half a pixel off; this takes it back
         return {
             "width": width,
             "height": height,
             "viewMatrix": api.computeViewMatrix(eye(camera).tolist(), camera.center, (0, 0, 1) if front else (0, 1, 0)),
-            "projectionMatrix": api.computeProjectionMatrix(-right + d, right + d, -top + d, top + d, NEAR, FAR),
+            "projectionMatrix": api.computeProjectionMatrix(
+                -right + d, right + d, -top + d, top + d, NEAR_PLANE, FAR_PLANE
+            ),
             "lightDirection": (0, -1, 0) if front else (0, 0, 1),  # from the camera: shades are round
             "lightColor": (1, 1, 1),
             "lightAmbientCoeff": AMBIENT,
@@ -125,7 +127,7 @@ class TinyRenderer:
         )
 
     def picture(self) -> Layer:
-        """Draw what is on stage now."""
+        """Draw the copies as they are placed now."""
         width, height, rgba, depth, number = self._client.api.getCameraImage(**self._arguments)
         return Layer(
             np.asarray(rgba, dtype=np.uint8).reshape(height, width, 4),
@@ -139,8 +141,8 @@ def drawn_orientation(body: Body, orientation: Sequence[float]) -> Sequence[floa
     return (0.0, 0.0, 0.0, 1.0) if body.shape == "sphere" else orientation
 
 
-# PyBullet never gives back the lists that it is handed for a mesh, nor what is in them: 0.4 MB a ball. So all meshes of
-# one size go through the same ones.
+# PyBullet never frees the lists that it is given for a mesh, nor their content: 0.4 MB a ball. So all meshes of one
+# size use the same lists.
 
 
 def _rows(use: str, values: Array) -> list[list[float]]:

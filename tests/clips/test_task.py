@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import pytest
 
-from physbench.clips.clip import Row
+from physbench.clips.clip import Row, Split
 from physbench.clips.generate import random_stream
 from physbench.clips.task import (
     NothingAccepted,
     Parameter,
+    Params,
+    Task,
     declare,
     draw,
     find_task,
@@ -18,6 +22,7 @@ from physbench.clips.task import (
     task_ids,
 )
 from physbench.errors import UsageError
+from physbench.world.scene import Scene
 
 FOUR = ("collisions/head-on-v1", "falling/projectile-v1", "occlusion/screen-pass-v1", "orbits/kepler-v1")
 
@@ -85,3 +90,45 @@ def test_streams_of_tasks_splits_and_seeds_differ() -> None:
     rows = [Row(task, split, seed) for task in FOUR for split in ("train", "test", "ood") for seed in range(50)]
     assert len({random_stream(row).random() for row in rows}) == len(rows)
     assert random_stream(rows[0]).random() == random_stream(rows[0]).random()
+
+
+def test_a_task_needs_no_more_than_what_is_its_own() -> None:
+    class Thrown(Task):
+        """A ball is thrown.
+
+        {parameters}
+
+        The rest.
+        """
+
+        id = "own/thrown-v1"
+        parameters = declare(size=Parameter("m", "visible", (1.0, 2.0), "of it"))
+
+        def accepts(self, params: Params) -> bool:
+            return params["size"] > 1.9
+
+        def scene(self, params: Params) -> Scene:
+            raise NotImplementedError
+
+    assert 1.9 < Thrown().sample(np.random.default_rng(0), "train")["size"] <= 2
+    assert inspect.getdoc(Thrown) == "\n".join(
+        ["A ball is thrown.", "", *parameter_table(Thrown.parameters), "", "The rest."]
+    )
+
+    class Silent(Thrown):
+        parameters = declare(size=Parameter.fixed(1.0, "m", "of it"))
+
+    assert inspect.getdoc(Silent) == "", "a docstring is about one task"
+
+    class Plain:
+        id = "own/plain-v1"
+        parameters = Thrown.parameters
+
+        def sample(self, rng: np.random.Generator, split: Split) -> Params:
+            return {"size": 1.0}
+
+        def scene(self, params: Params) -> Scene:
+            raise NotImplementedError
+
+    plain: Task = Plain()
+    assert isinstance(plain, Task), "a class of its own is a task, too"

@@ -15,7 +15,7 @@ from physbench.rollouts.rollout import Rollout
 from physbench.scorers.outcome import outcome
 from physbench.scorers.shadowing import shadowing
 from physbench.scoring.end_state import answer
-from physbench.tasks.stack import Stack
+from physbench.tasks.stack import Stack, support_margins
 from physbench.tracks.tracks import Tracks, Visibility
 from physbench.world.camera import px_from_plane
 
@@ -26,7 +26,7 @@ Clips, Ideal = Callable[..., Clip], Callable[..., Tracks]
 def seed_of(blocks: int, *, falls: bool) -> int:
     for seed in range(60):
         p = make_params(Row(Stack.id, "test", seed))
-        if p["blocks"] == blocks and (min(Stack().margins(p)) < 0) == falls:
+        if p["blocks"] == blocks and (min(support_margins(p)) < 0) == falls:
             return seed
     raise AssertionError
 

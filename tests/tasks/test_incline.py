@@ -12,7 +12,7 @@ from physbench.clips.generate import make_params, make_scene
 from physbench.clips.task import SPLITS
 from physbench.dynamics.ramp_phases import distance_at
 from physbench.dynamics.rolling_sliding import slope_law
-from physbench.tasks.incline import AWAY, SHAPES, STOP, Incline
+from physbench.tasks.incline import REST_DISTANCE, SHAPES, STOP, Incline
 from physbench.world.scene import PHYSICS_HZ, WINDOW
 from physbench.world.stepping import simulate
 
@@ -52,7 +52,7 @@ def test_it_stays_in_view_and_does_not_end_where_it_was(split: Split) -> None:
             way = distance_at(phases, time) + STOP + TASK.reach(p)
             assert np.abs(TASK.place(p, way, TASK.reach(p))).max() + reach <= WINDOW / 2
         if phases[-1].acceleration == 0.0 and phases[-1].start < 4.0:
-            assert abs(phases[-1].distance - distance_at(phases, 0.0)) >= 2 * AWAY * p["size"]
+            assert abs(phases[-1].distance - distance_at(phases, 0.0)) >= 2 * REST_DISTANCE * p["size"]
 
 
 def test_all_shapes_and_ways_are_drawn() -> None:

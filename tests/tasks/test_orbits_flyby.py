@@ -9,9 +9,9 @@ import pytest
 
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip, make_params, make_scene, render_spec
+from physbench.clips.task_helpers import HALF_WINDOW
 from physbench.dynamics import kepler
 from physbench.dynamics.motion_law import Orbit, law_of
-from physbench.tasks.helpers import HALF
 from physbench.tasks.two_bodies import Flyby, flyby_state
 from physbench.world.stepping import simulate
 
@@ -58,7 +58,7 @@ def test_the_periapsis_is_where_and_when_it_is_said_to_be(row: Row) -> None:
     assert MOMENTS[nearest] == pytest.approx(p["passage"], abs=0.06) and 0.2 <= p["passage"] <= 0.6 * 4
     assert distance[nearest] == pytest.approx(p["periapsis"], abs=0.02)
     assert distance.min() >= p["radius"] + p["star_radius"] + 0.07
-    over = np.abs(s[:, :2] + [p["star_x"], p["star_y"]]).max(axis=-1) + p["radius"] - HALF
+    over = np.abs(s[:, :2] + [p["star_x"], p["star_y"]]).max(axis=-1) + p["radius"] - HALF_WINDOW
     assert over[~since(max(p["passage"] + 0.5, 1.3))].max() <= 0
     gone = over > 0
     assert not gone.any() or gone[np.argmax(gone) :].all()

@@ -10,9 +10,9 @@ import pytest
 
 from physbench.clips.clip import Clip, Row, Split
 from physbench.clips.generate import make_clip, make_params, make_scene, render_spec
-from physbench.tasks.helpers import HALF
+from physbench.clips.task_helpers import HALF_WINDOW
 from physbench.tasks.lift import ScreenLift
-from physbench.tasks.screens import ScreenStop, ScreenSwap
+from physbench.tasks.screens import ScreenStop, ScreenSwap, swap_times
 from physbench.world.scene import SCREEN_GREY
 from physbench.world.stepping import simulate
 
@@ -38,7 +38,7 @@ def test_swapped_balls_are_hidden_when_they_pass_and_come_out_on_the_other_side(
     clip, p = clip_of(task.id, split), make_params(Row(task.id, split, 0))
     share = clip.visible_share()
     for column, (name, way) in enumerate((("a", 1.0), ("b", -1.0))):
-        touch, hidden, shows, out = task.times(p, name, way)
+        touch, hidden, shows, out = swap_times(p, name, way)
         assert 0.2 <= hidden <= 1.0 and out + 0.4 <= 3.6
         gone = times_when(clip, column, lambda s: s < 0.05)
         gone = gone[gone < out]  # later it may have left the window
@@ -75,7 +75,7 @@ def test_the_wall_stops_the_ball_where_it_is_hidden_for_good(split: Split, seed:
     row = Row(task.id, split, seed)
     p, scene = make_params(row), make_scene(row)
     way = np.sign(p["velocity"])
-    near, stop = task.places(p)
+    near, stop = task.edges(p)
     moments = np.arange(-40, 81) / 20
     ball = simulate(scene, moments).states[:, 0]
     x = ball[:, 0] * way
@@ -86,7 +86,7 @@ def test_the_wall_stops_the_ball_where_it_is_hidden_for_good(split: Split, seed:
     np.testing.assert_allclose(x[moments > contact + 0.05], stop, atol=2e-3)
     assert np.abs(ball[:, 2] - p["radius"]).max() < 1e-3, "the wall does not lift it"
     assert np.linalg.norm(ball[-1, 7:]) < 1e-2
-    assert stop - p["radius"] > near and stop + p["radius"] < HALF
+    assert stop - p["radius"] > near and stop + p["radius"] < HALF_WINDOW
     wall, screen = (scene.bodies[scene.index(name)] for name in ("wall", "screen"))
     assert wall.size[2] * 2 >= screen.size[2] * 2 + 0.5, "it rises above the screen"
     assert wall.grey > SCREEN_GREY + 0.1

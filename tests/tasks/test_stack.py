@@ -10,7 +10,15 @@ import pytest
 from physbench.clips.clip import Row, Split
 from physbench.clips.generate import make_params, make_scene
 from physbench.clips.task import SPLITS
-from physbench.tasks.stack import DECIDED, MOST, OVERLAP, SIDE, Stack
+from physbench.tasks.stack import (
+    EDGE_DISTANCE,
+    LEAST_SUPPORT,
+    MAX_BLOCKS,
+    OUTERMOST,
+    Stack,
+    loaded_margins,
+    support_margins,
+)
 from physbench.world.scene import PHYSICS_HZ, WINDOW
 from physbench.world.silhouettes import apparent_radius
 from physbench.world.stepping import simulate, simulate_ensemble
@@ -20,7 +28,7 @@ AHEAD = np.arange(0, 4 * PHYSICS_HZ + 1, 240) / PHYSICS_HZ
 
 
 def falls(row: Row) -> bool:
-    return min(TASK.margins(make_params(row))) < 0
+    return min(support_margins(make_params(row))) < 0
 
 
 @pytest.mark.parametrize("split", SPLITS)
@@ -60,14 +68,14 @@ def test_towers_are_decided_and_wide_enough_to_see(split: Split) -> None:
     for seed in range(150):
         row = Row(TASK.id, split, seed)
         p, scene = make_params(row), make_scene(row)
-        margins, many = TASK.margins(p), int(p["blocks"])
-        assert len(margins) == many - 1 and min(abs(margin) for margin in margins) >= DECIDED
-        assert all(margin >= DECIDED for margin in TASK.loaded(p))
+        margins, many = support_margins(p), int(p["blocks"])
+        assert len(margins) == many - 1 and min(abs(margin) for margin in margins) >= EDGE_DISTANCE
+        assert all(margin >= EDGE_DISTANCE for margin in loaded_margins(p))
         blocks = scene.bodies[:many]
         for below, above in itertools.pairwise(blocks):
             assert above.position[2] - above.size[2] == pytest.approx(below.position[2] + below.size[2])
-            assert below.size[0] + above.size[0] - abs(above.position[0] - below.position[0]) >= OVERLAP - 1e-9
-        assert all(abs(block.position[0]) + block.size[0] <= SIDE + 1e-9 for block in blocks)
+            assert below.size[0] + above.size[0] - abs(above.position[0] - below.position[0]) >= LEAST_SUPPORT - 1e-9
+        assert all(abs(block.position[0]) + block.size[0] <= OUTERMOST + 1e-9 for block in blocks)
         assert all(apparent_radius(block, scene.camera) >= 0.4 for block in blocks)
         assert len({block.hue for block in blocks}) == many
         assert [one.question for one in scene.outcomes] == ["falls"] * (many - 1) + ["falls left"] * (many - 1) + [
@@ -76,13 +84,13 @@ def test_towers_are_decided_and_wide_enough_to_see(split: Split) -> None:
         fallen.append(falls(row))
         counts.append(many)
     assert 0.4 < np.mean(fallen) < 0.7
-    assert all(0.2 < np.mean(np.array(counts) == many) < 0.47 for many in range(2, MOST + 1))
+    assert all(0.2 < np.mean(np.array(counts) == many) < 0.47 for many in range(2, MAX_BLOCKS + 1))
 
 
 def test_a_tower_of_two_against_archimedes() -> None:
     p = {**make_params(Row(TASK.id, "test", 0)), "blocks": 2, "width_1": 0.5, "width_2": 0.46, "offset_2": 0.44}
-    assert TASK.margins(p) == pytest.approx([0.06])
-    assert TASK.margins({**p, "offset_2": -0.57}) == pytest.approx([-0.07])
+    assert support_margins(p) == pytest.approx([0.06])
+    assert support_margins({**p, "offset_2": -0.57}) == pytest.approx([-0.07])
     three = {**p, "blocks": 3, "width_3": 0.46, "height_2": 0.3, "height_3": 0.3, "offset_3": 0.2}
     # the two upper ones are alike: their middle is 0.54 beyond that of the lowest, whose edge is at 0.5
-    assert TASK.margins(three) == pytest.approx([-0.04, 0.26])
+    assert support_margins(three) == pytest.approx([-0.04, 0.26])

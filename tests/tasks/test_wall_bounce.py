@@ -8,7 +8,7 @@ import pytest
 from physbench.clips.clip import Row, Split
 from physbench.clips.generate import make_params, make_scene
 from physbench.clips.task import SPLITS
-from physbench.tasks.collisions import LEFT_AFTER, WallBounce
+from physbench.tasks.collisions import VIEW_AFTER_BOUNCE, WallBounce, bounce_path
 from physbench.world.geometry import gap, rotate
 from physbench.world.scene import WINDOW
 from physbench.world.stepping import simulate
@@ -25,7 +25,7 @@ def test_way_of_the_ball(split: Split) -> None:
         params, scene = make_params(row), make_scene(row)
         simulation = simulate(scene, TIMES)
         position, velocity = simulation.states[:, 0, :2], simulation.states[:, 0, 7:9]
-        corners, speeds, normals = WallBounce().way(params)
+        corners, speeds, normals = bounce_path(params)
         starts = [params["release"], params["meeting"], params["meeting"] + params["between"]][: len(corners)]
         numbers.add(len(normals))
 
@@ -37,7 +37,7 @@ def test_way_of_the_ball(split: Split) -> None:
         assert np.abs(simulation.states[:, 0, 2]).max() < 1e-6 and np.abs(simulation.states[:, 0, 10:]).max() < 1e-6
 
         assert starts[1] >= 0.2 and starts[-1] <= 2.4
-        full = (starts[0] <= TIMES) & (starts[-1] + LEFT_AFTER >= TIMES)
+        full = (starts[0] <= TIMES) & (starts[-1] + VIEW_AFTER_BOUNCE >= TIMES)
         assert np.abs(position[full]).max() + params["radius"] <= WINDOW / 2
         speed = np.linalg.norm(velocity[40])
         assert speed == pytest.approx(params["speed"], rel=1e-6)

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from physbench.world.render_batching import COPIES, RenderItem, copies_needed, items, share
+from physbench.world.render_batching import MAX_COPIES, RenderItem, batch, copies_needed, items
 from physbench.world.scene import RenderSpec
 
 box = st.tuples(st.integers(0, 90), st.integers(0, 60), st.integers(1, 30), st.integers(1, 30)).map(
@@ -32,17 +32,17 @@ def test_items_hold_every_body_once_and_do_not_overlap(boxes: list[tuple[int, ..
 @given(st.lists(box, max_size=40))
 def test_no_two_items_of_a_picture_overlap(boxes: list[tuple[int, int, int, int]]) -> None:
     parts = [RenderItem(t, b, (t % 3,)) for t, b in enumerate(boxes)]
-    pictures = share(parts, RenderSpec(64, 96, 30))
+    pictures = batch(parts, RenderSpec(64, 96, 30))
     assert sorted(item.frame for picture in pictures for item in picture) == list(range(len(boxes)))
     for picture in pictures:
         for i, item in enumerate(picture):
             assert not any(overlap(item.box, other.box) for other in picture[:i])
         for body in range(3):
-            assert sum(body in item.bodies for item in picture) <= COPIES
+            assert sum(body in item.bodies for item in picture) <= MAX_COPIES
 
 
 def test_copies_suffice_and_shrink() -> None:
     parts = [RenderItem(t, (8 * t, 0, 8 * t + 8, 8), (0,)) for t in range(6)] + [RenderItem(6, (0, 0, 64, 64), (0, 1))]
-    pictures = share(parts, RenderSpec(64, 64, 30))
+    pictures = batch(parts, RenderSpec(64, 64, 30))
     assert [len(picture) for picture in pictures] == [6, 1]
     assert copies_needed(pictures) == [{0: 6, 1: 1}, {0: 1, 1: 1}]

@@ -1,0 +1,43 @@
+"""What the parameters and conditions of many tasks share: hues, release times, the view, the time of the event."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from physbench.clips.task import Parameter
+from physbench.world.scene import WINDOW
+
+HALF_WINDOW = WINDOW / 2  # m, half of the window
+FREE_BORDER = 0.04  # m that stay free at the border of the window
+EVENT_FROM, EVENT_UNTIL = 0.2, 0.6  # s, share of the horizon: between them lies the event that decides a clip
+HUE_NAMES = ("red", "lime", "mint", "blue", "purple")  # of PALETTE
+
+RELEASE = Parameter("s", "visible", (-1.0, -0.4), "when the holders vanish", grid=0.05)
+
+
+def hues(*names: str) -> Mapping[str, Parameter]:
+    """One hue for each name, drawn from the palette in all splits; a task's `accepts` keeps them apart."""
+    return {name: Parameter("", "visible", (0, 4), "index into the palette", grid=1) for name in names}
+
+
+def hue_name(value: float) -> str:
+    """The word for a hue in a prompt."""
+    return HUE_NAMES[int(value)]
+
+
+def inside(centre: Sequence[float], radius: float, border: float = FREE_BORDER) -> bool:
+    """Whether a disc lies in the window. centre: m from the middle of the window, any number of coordinates.
+
+    >>> inside((2.0, -1.0), 0.5), inside((2.0, -2.1), 0.5)
+    (True, False)
+    """
+    return max(map(abs, centre)) + radius <= HALF_WINDOW - border
+
+
+def event_in(time: float, horizon: float = 4.0, spare: float = 0.0) -> bool:
+    """Whether the event that decides a clip lies in [0.2 s, 0.6 horizon], at least `spare` s from both ends.
+
+    >>> event_in(0.3), event_in(2.5)
+    (True, False)
+    """
+    return EVENT_FROM + spare <= time <= EVENT_UNTIL * horizon - spare

@@ -1,0 +1,154 @@
+"""Bodies that scenes are made of: balls, floors, tables, walls, screens, and what holds a body until its release.
+
+Lengths in m. A scene seen from the front lies in the plane y = 0 with z up, one seen from the top in the plane z = 0.
+"""
+
+from __future__ import annotations
+
+import math
+
+from physbench.world.scene import FLOOR_GREY, SCREEN_GREY, Body, Camera, Quaternion, Vector, sphere_mass
+
+HOLDER_GREY = 0.38
+HOLDER_GAP = 0.06  # m from the surface of a held ball to the middle of the block after it
+SCREEN_HALF_DEPTH = 0.05  # m
+UPRIGHT: Quaternion = (0.0, 0.0, 0.0, 1.0)
+
+
+def turned_from_top(angle: float) -> Quaternion:
+    """Orientation that is turned by `angle` rad, counter-clockwise as seen from the top."""
+    return 0.0, 0.0, math.sin(angle / 2), math.cos(angle / 2)
+
+
+def turned_from_front(angle: float) -> Quaternion:
+    """Orientation that is turned by `angle` rad, counter-clockwise as seen from the front."""
+    return 0.0, math.sin(-angle / 2), 0.0, math.cos(angle / 2)
+
+
+def ball(
+    name: str,
+    radius: float,
+    position: Vector,
+    hue: float,
+    *,
+    velocity: Vector = (0.0, 0.0, 0.0),
+    spin: Vector = (0.0, 0.0, 0.0),
+    restitution: float = 1.0,
+    friction: float = 0.0,
+    release: float | None = None,
+) -> Body:
+    """A ball that moves, with the mass of its size.
+
+    Args:
+        name: Of the body.
+        radius: m.
+        position: m, at the start; that in which it is held, if it has a release.
+        hue: Index into the palette.
+        velocity: m/s, at the start or at the release.
+        spin: rad/s, likewise; (0, v / radius, 0) is that of rolling along x with v m/s.
+        restitution: A pair of bodies has the product of both.
+        friction: A pair of bodies has the product of both.
+        release: s; None if nothing holds the ball.
+    """
+    return Body(
+        name,
+        "sphere",
+        (radius,),
+        "moving",
+        position,
+        velocity=velocity,
+        spin=spin,
+        hue=int(hue),
+        mass=sphere_mass(radius),
+        restitution=restitution,
+        friction=friction,
+        release=release,
+    )
+
+
+def floor(grey: float = FLOOR_GREY, friction: float = 1.0) -> Body:
+    """The floor of a scene seen from the front, at z = 0.
+
+    Its restitution and, by default, its friction are 1: a pair has the product, so that those of the other body count.
+    """
+    return Body("floor", "plane", (), "fixed", (0.0, 0.0, 0.0), grey=grey, friction=friction)
+
+
+def table(height: float = -0.8) -> Body:
+    """A table under a scene seen from the top that is only drawn: nothing touches it. height: z of its surface, m."""
+    return Body("table", "plane", (), "fixed", (0.0, 0.0, height), grey=FLOOR_GREY, collides=False)
+
+
+def wall(
+    name: str,
+    half_extents: Vector,
+    position: Vector,
+    orientation: Quaternion = UPRIGHT,
+    *,
+    grey: float = SCREEN_GREY,
+    restitution: float = 1.0,
+    friction: float = 0.0,
+) -> Body:
+    """A fixed box that bodies collide with: a wall, a kerb, a cushion, a pedestal. position: of its middle."""
+    return Body(
+        name,
+        "box",
+        half_extents,
+        "fixed",
+        position,
+        orientation,
+        grey=grey,
+        restitution=restitution,
+        friction=friction,
+    )
+
+
+def holder(
+    name: str,
+    half_extents: Vector,
+    position: Vector,
+    release: float,
+    orientation: Quaternion = UPRIGHT,
+    *,
+    grey: float = HOLDER_GREY,
+) -> Body:
+    """A grey box that carries or backs a held body, touches nothing, and vanishes at the release (s)."""
+    return Body(name, "box", half_extents, "kinematic", position, orientation, grey=grey, collides=False, until=release)
+
+
+def shelf(name: str, x: float, top: float, release: float, half_width: float = 0.2) -> Body:
+    """The holder on which a body rests until its release, seen from the front. top: z of its upper side, m."""
+    return holder(name, (half_width, 0.2, 0.05), (x, 0.0, top - 0.05), release)
+
+
+def held(body: Body, name: str, *, speed: float | None = None, heading: float | None = None) -> Body:
+    """The holder that backs a ball on a table seen from the top, where the ball does not move off to.
+
+    speed (m/s) and heading (rad) are those of the ball's velocity, for a scene that knows them more exactly.
+    """
+    (x, y, _), (vx, vy, _), radius = body.position, body.velocity, body.radius
+    back = (radius + HOLDER_GAP) / (math.hypot(vx, vy) if speed is None else speed)
+    turned = turned_from_top(math.atan2(vy, vx) if heading is None else heading)
+    assert body.release is not None, f"{body.name} has no release"
+    return holder(name, (0.05, 0.55 * radius, 0.2), (x - back * vx, y - back * vy, 0.0), body.release, turned)
+
+
+def screen(name: str, half_width: float, x: float, height: float, face: float) -> Body:
+    """A screen that stands on the floor and touches nothing, seen from the front.
+
+    It stands nearer to the camera than the plane of motion, and looks larger: see `nearer_scale`.
+
+    Args:
+        name: Of the body.
+        half_width: m.
+        x: Of its middle, m.
+        height: m.
+        face: y of the side that the camera sees, m, below 0.
+    """
+    size, position = (half_width, SCREEN_HALF_DEPTH, height / 2), (x, face + SCREEN_HALF_DEPTH, height / 2)
+    return Body(name, "box", size, "fixed", position, grey=SCREEN_GREY, collides=False)
+
+
+def nearer_scale(camera: Camera, y: float) -> float:
+    """Length at depth `y` m over the length in the plane of motion that looks the same from the front."""
+    return (camera.distance + y) / camera.distance
