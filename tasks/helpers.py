@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 from physbench.clips.task import Parameter
 from physbench.world.scene import Body, Quaternion, Vector
+from physbench.world.scene import hue_name as hue_name
 
 HALF = 2.56  # m, half of the window
 HOLDER_GREY = 0.38
-HUE_NAMES = ("red", "lime", "mint", "blue", "purple")  # of PALETTE
 
 RELEASE = Parameter("s", "visible", (-1.0, -0.4), "when the holders vanish", grid=0.05)
 
@@ -17,10 +17,6 @@ RELEASE = Parameter("s", "visible", (-1.0, -0.4), "when the holders vanish", gri
 def hues(*names: str) -> Mapping[str, Parameter]:
     """One hue for each name, drawn from the palette in all splits; a task's `accepts` keeps them apart."""
     return {name: Parameter("", "visible", (0, 4), "index into the palette", grid=1) for name in names}
-
-
-def hue_name(value: float) -> str:
-    return HUE_NAMES[int(value)]
 
 
 def holder(name: str, size: Vector, position: Vector, release: float, orientation: Quaternion | None = None) -> Body:

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.report.film_strips import Frames
-from physbench.results.number_format import hue_name, joined, number
+from physbench.results.number_format import joined, number
 from physbench.shadowing.trace import MOST_KEPT, Trace
 from physbench.tracks.tracks import Tracks
+from physbench.world.scene import hue_name
 
 Array = NDArray[np.float64]
 

@@ -20,12 +20,13 @@ from physbench.report.error_curves import Array, CurvePool, GroupCurves, first_o
 from physbench.report.film_strips import Frames, Strip, strips, times_of
 from physbench.results.clip_counts import STAND_IN
 from physbench.results.lawful_fraction import BreakCount, GroupShares, SharePool
-from physbench.results.number_format import hue_name, joined, plain
+from physbench.results.number_format import joined, plain
 from physbench.results.read_run import rows_of, spec_of
 from physbench.shadowing.trace import Trace, load_trace
 from physbench.storage.run_folder import RunFolder
 from physbench.tracks.tracks import Tracks, Visibility
 from physbench.tracks.tracks_file import load_tracks
+from physbench.world.scene import hue_name
 
 if TYPE_CHECKING:
     import pandas as pd

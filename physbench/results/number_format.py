@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-HUES = ("red", "yellow", "green", "blue", "purple")  # of the palette
 AXIS_NAMES = {"consistency": "consistency", "permanence": "permanence", "drift": "long-horizon stability"}
 AXIS_SHORT = {"consistency": "consistency", "permanence": "permanence", "drift": "stability"}
 AXIS_QUESTIONS = {
@@ -33,11 +32,6 @@ PHRASES = {
     "laws/period": ("squared period {} of Kepler's", 0.1),
 }
 UNITS = {"1": "", "m/s2": "m/s²", "m/s^2": "m/s²", "deg": "°"}
-
-
-def hue_name(hue: int) -> str:
-    """Name of a hue of the palette."""
-    return HUES[hue % len(HUES)]
 
 
 def short(task: str) -> str:
