@@ -99,7 +99,7 @@ def add(run: RunFolder, board: Path, *, resamples: int = RESAMPLES) -> Entry:
     import pandas as pd
 
     _, tables = read_run(run)
-    document = build_result(run, resamples=resamples)
+    document = build_result(run, resamples=resamples, own_laws=False)
     result = ResultDocument.model_validate(document)
     _check(run, result, board)
     reason = why_not_ranked(tables["truth"])

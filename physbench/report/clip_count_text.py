@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from physbench.results.clip_counts import STAND_IN
 from physbench.results.number_format import AXIS_NAMES, joined, plain, short
+from physbench.scoring.reading_roles import reading_of
 
 FEW_TASKS = 3  # that are named
 Document = Mapping[str, Any]
@@ -34,7 +34,7 @@ def partly(result: Document) -> list[str]:
         f"{reading} is not valid in {'; '.join(map(left_out, own['not_valid']))}."
         for found in result["axis_counts"].values()
         for reading, own in found["readings"].items()
-        if own["not_valid"] and own["valid"] and reading != STAND_IN
+        if own["not_valid"] and own["valid"] and reading != reading_of("stand-in")
     ]
 
 
@@ -55,7 +55,7 @@ def not_valid(result: Document, task: str) -> dict[str, list[str]]:
             + (f"; {others} alone counts" if others and one["tasks"][task] >= clips else "")
             for reading, each in missing.items()
             for one in each
-            if reading != STAND_IN
+            if reading != reading_of("stand-in")
         ]
     return found
 

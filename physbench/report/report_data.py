@@ -18,10 +18,11 @@ from physbench.report.break_figures import BrokenClip, clip_breaks
 from physbench.report.clip_selection import SelectedClip, select
 from physbench.report.error_curves import Array, CurvePool, GroupCurves, first_off
 from physbench.report.film_strips import Frames, Strip, strips, times_of
-from physbench.results.clip_counts import STAND_IN
 from physbench.results.lawful_fraction import BreakCount, GroupShares, SharePool
 from physbench.results.number_format import joined, plain
 from physbench.results.read_run import rows_of, spec_of
+from physbench.scoring.reading_roles import reading_of
+from physbench.scoring.scorer_protocol import LAWS
 from physbench.shadowing.trace import Trace, load_trace
 from physbench.storage.run_folder import RunFolder
 from physbench.tracks.tracks import Tracks, Visibility
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
 SOURCES = ("model", "truth", "freeze", "constant-velocity")
 PHYSICIST = "physicist"  # the working ceiling: shown where its run is given
-PREDICTABILITY = "drift/accuracy.predictability"
 APART = 0.1  # of ground truth's value and of a natural size: readings closer than this are no reason
 SIZE = {"deg": 50.0}  # of other units: 1
 MOST_READINGS = 6
@@ -170,7 +170,7 @@ def clip_errors(folder: RunFolder, clip: Clip) -> dict[str, Array]:
 
 def predictability(truth: pd.DataFrame) -> dict[str, float]:
     """T_p in s by clip, as the scorer of accuracy stored it."""
-    rows = truth[(truth["reading"] == PREDICTABILITY) & truth["value"].notna()]
+    rows = truth[(truth["reading"] == reading_of("predictability")) & truth["value"].notna()]
     return {str(clip): float(value) for clip, value in zip(rows["clip"], rows["value"], strict=True)}
 
 
@@ -184,7 +184,8 @@ def figure(
         for name, own in rows["model"].items()
         if own["axis"]
     ]
-    together = Counter(axis for name, axis, _, _ in read if name != STAND_IN)  # an axis of two readings names them
+    stand_in = reading_of("stand-in")
+    together = Counter(axis for name, axis, _, _ in read if name != stand_in)  # an axis of two readings names them
     read = [each for each in read if each[2] is not None or each[3] is not None]
     qualities = tuple(
         Value(axis if together[axis] <= 1 else plain(name), quality, truth, "") for name, axis, quality, truth in read
@@ -215,7 +216,7 @@ def _not_valid(rows: Mapping[str, dict[str, Any]]) -> tuple[str, ...]:
     """Readings of an axis in which ground truth has no value in a clip, by reason: "Shadowing: not valid (...)."."""
     names: dict[str, list[str]] = {}
     for name, own in sorted(rows.items()):
-        if own["axis"] and own["quality"] is None and name != STAND_IN:
+        if own["axis"] and own["quality"] is None and name != reading_of("stand-in"):
             names.setdefault(own["reason"], []).append(plain(name))
     said = (f"{joined(which)}: not valid ({reason})." for reason, which in names.items())
     return tuple(words[0].upper() + words[1:] for words in said)
@@ -225,7 +226,7 @@ def _apart(rows: Mapping[str, Mapping[str, dict[str, Any]]]) -> tuple[Value, ...
     """Readings outside the axes that are not those of ground truth: laws first, at most MOST_READINGS."""
     headline = {name for name, own in rows["model"].items() if own["axis"]}
     found = []
-    for name, own in sorted(rows["model"].items(), key=lambda item: (not item[0].startswith("laws/"), item[0])):
+    for name, own in sorted(rows["model"].items(), key=lambda item: (not item[0].startswith(f"{LAWS}/"), item[0])):
         scorer, _, part = name.partition(".")
         truth = rows["truth"].get(name, {}).get("value")
         repeats = name in headline or part == scorer.split("/")[-1]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from physbench.results import number_format
 from physbench.results.read_run import spec_of
+from physbench.scoring.scorer_protocol import LAWS
 from physbench.storage.atomic_write import write_atomically
 from physbench.storage.run_folder import RunFolder
 
@@ -194,14 +195,14 @@ def striking(result: Mapping[str, Any]) -> list[tuple[str, str, Mapping[str, Any
         for task, values in reading["tasks"].items():
             value = ReadingValue.model_validate(values)
             if departs(value):
-                found.append((not name.startswith("laws/"), -apart(value), name, task, values, reading["unit"]))
+                found.append((not name.startswith(f"{LAWS}/"), -apart(value), name, task, values, reading["unit"]))
     found.sort(key=lambda item: item[:4])
     return [(name, task, values, unit) for _, _, name, task, values, unit in found[:STRIKING]]
 
 
 def reading_groups(result: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     """All diagnostics by what is in front of their slash: laws first."""
-    groups: dict[str, dict[str, Any]] = {"laws": {}}
+    groups: dict[str, dict[str, Any]] = {LAWS: {}}
     for name, reading in result["readings"].items():
         if not reading["axis"]:
             groups.setdefault(name.split("/")[0], {})[name] = reading

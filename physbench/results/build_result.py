@@ -14,6 +14,7 @@ from physbench.results.clip_counts import axis_counts
 from physbench.results.estimates import MODELS, estimate
 from physbench.results.free_constant_skill import unseen_constants
 from physbench.results.generalization_gap import gaps
+from physbench.results.law_phrases import law_phrases
 from physbench.results.levels import axis_result, family_result, overall, reference_result, split_result, task_result
 from physbench.results.read_run import read_run, rows_of, spec_of
 from physbench.results.reading_statistics import reading_results, unavailable
@@ -32,8 +33,17 @@ if TYPE_CHECKING:
 FINAL_FROM = 2  # version of a suite whose headline scorers are no longer provisional
 
 
-def build_result(folder: RunFolder, *, resamples: int = RESAMPLES) -> dict[str, Any]:
-    """Return the result document of a finished run. Raises UsageError where the folder is no finished run."""
+def build_result(folder: RunFolder, *, resamples: int = RESAMPLES, own_laws: bool = True) -> dict[str, Any]:
+    """Return the result document of a finished run.
+
+    Args:
+        folder: The run.
+        resamples: Draws of the bootstrap.
+        own_laws: Whether a sentence may name what scorers that do not come with physbench declare.
+
+    Raises:
+        UsageError: The folder is no finished run.
+    """
     manifest, tables = read_run(folder)
     rows = rows_of(manifest)
     wanted = {row.id for row in rows}
@@ -76,7 +86,7 @@ def build_result(folder: RunFolder, *, resamples: int = RESAMPLES) -> dict[str, 
         unavailable=unavailable(tables["model"]),
         speed=_speed(manifest.get("speed") or {}),
     )
-    document = document.model_copy(update={"sentences": sentences(document)})
+    document = document.model_copy(update={"sentences": sentences(document, law_phrases(manifest if own_laws else {}))})
     return document.model_dump(mode="json")
 
 

@@ -7,13 +7,12 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from physbench.results.schema import AxisCounts, LeftOut, ReadingCounts, Undetermined
+from physbench.scoring.reading_roles import reading_of, scorer_of
 from physbench.scoring.scorer_protocol import AXES
 
 if TYPE_CHECKING:
     import pandas as pd
 
-STAND_IN = "consistency/outcome"  # read where shadowing is not valid: that a scene declares none says nothing
-UNDETERMINED = "consistency/shadowing.undetermined"
 WHOLE = 1 - 1e-6  # share from which all due time is undetermined
 NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[-+]?\d+)?(?!\w|\.\d)")  # by itself: not the 1 of kepler-v1
 
@@ -40,7 +39,7 @@ def _axis(model: pd.DataFrame, truth: pd.DataFrame, axis: str) -> AxisCounts:
     valid = rows["quality"].notna()
     counted = set(rows.loc[valid, "clip"])
     others = rows[~rows["clip"].isin(counted)].sort_values("reading")
-    telling = others[others["reading"] != STAND_IN]
+    telling = others[others["reading"] != reading_of("stand-in")]  # that it does not apply is the rule
     others = others if telling.empty else telling
     why = others.groupby("clip")["reason"].agg(lambda reasons: "; ".join(dict.fromkeys(reasons)))
     return AxisCounts(
@@ -50,7 +49,7 @@ def _axis(model: pd.DataFrame, truth: pd.DataFrame, axis: str) -> AxisCounts:
             str(name): ReadingCounts(valid=int(valid[own.index].sum()), not_valid=_left_out(own[~valid[own.index]]))
             for name, own in sorted(rows.groupby("reading"), key=lambda each: -int(valid[each[1].index].sum()))
         },
-        undetermined=_undetermined(model) if axis == UNDETERMINED.split("/")[0] else None,
+        undetermined=_undetermined(model) if axis == scorer_of("undetermined-share").axis else None,
     )
 
 
@@ -68,7 +67,7 @@ def _left_out(rows: pd.DataFrame) -> list[LeftOut]:
 
 
 def _undetermined(model: pd.DataFrame) -> Undetermined | None:
-    rows = model[(model["reading"] == UNDETERMINED) & model["value"].notna()]
+    rows = model[(model["reading"] == reading_of("undetermined-share")) & model["value"].notna()]
     if rows.empty:
         return None
     shares = rows.groupby(["task", "clip"])["value"].mean()

@@ -14,23 +14,6 @@ AXIS_QUESTIONS = {
     "drift": "Is it what happens here, for as long as that can be known?",
 }
 FAILED_ON = "failed on"  # how the reason begins why the reading of a scorer that broke is unavailable
-# What a sentence may name, how ({} is the value with its unit), and by how much, in that unit, it must be off for a law
-# to count as broken. Readings that only help others are left out.
-PHRASES = {
-    "laws/gravity": ("gravity {}", 0.3),
-    "laws/gravity.sideways": ("sideways pull {}", 0.3),
-    "laws/energy": ("energy gained {}", 0.1),
-    "laws/momentum": ("momentum after the contact {} of that before", 0.1),
-    "laws/momentum.change": ("momentum changed by {}", 0.1),
-    "laws/restitution": ("restitution {}", 0.05),
-    "laws/solidity": ("interpenetration {}", 0.25),
-    "laws/friction": ("friction {}", 0.05),
-    "laws/support": ("hovering {} of the time", 0.1),
-    "laws/force-law": ("implied force r^{}", 0.3),
-    "laws/areal-velocity": ("areal velocity {} of the true one", 0.1),
-    "laws/orbit-energy": ("orbital energy {} of the true one", 0.1),
-    "laws/period": ("squared period {} of Kepler's", 0.1),
-}
 UNITS = {"1": "", "m/s2": "m/s²", "m/s^2": "m/s²", "deg": "°"}
 
 

@@ -13,12 +13,10 @@ from physbench.results.lawful_fraction import JOIN
 from physbench.results.read_run import REFERENCES
 from physbench.results.schema import FirstBreaks, Lawful
 from physbench.results.skill import Array, Stratum
+from physbench.scoring.reading_roles import reading_of
 
 if TYPE_CHECKING:
     import pandas as pd
-
-LAWFUL = "consistency/shadowing.shadowing-time"  # s in front of the first break, at most the horizon
-FIRST_BREAK = "consistency/shadowing.first-break"  # s, at the smallest tolerance; the horizon where there is none
 
 
 def lawful_time(tables: Mapping[str, pd.DataFrame], resamples: int) -> Lawful | None:
@@ -30,7 +28,7 @@ def lawful_time(tables: Mapping[str, pd.DataFrame], resamples: int) -> Lawful | 
     sources = ("model", *REFERENCES)
     per_source = {name: _per_clip(tables[name]) for name in sources}
     truth = per_source["truth"]
-    if truth.empty or not (tables["model"]["reading"] == LAWFUL).any():
+    if truth.empty or not (tables["model"]["reading"] == reading_of("lawful-time")).any():
         return None
     asked = {str(task): float(values.max()) for task, values in truth.groupby(level="task")}
     blocks: dict[Stratum, Array] = {}  # (S, n) shares of what is asked
@@ -61,7 +59,9 @@ def lawful_time(tables: Mapping[str, pd.DataFrame], resamples: int) -> Lawful | 
 def first_breaks(tables: Mapping[str, pd.DataFrame]) -> dict[str, FirstBreaks]:
     """When the clips of each family first break. A clip that is lawful throughout reads what ground truth reads."""
     model, truth = (
-        table[(table["reading"] == FIRST_BREAK) & table["value"].notna()].groupby(["task", "clip"])["value"].mean()
+        table[(table["reading"] == reading_of("first-break")) & table["value"].notna()]
+        .groupby(["task", "clip"])["value"]
+        .mean()
         for table in (tables["model"], tables["truth"])
     )
     found = {}
@@ -81,7 +81,9 @@ def first_breaks(tables: Mapping[str, pd.DataFrame]) -> dict[str, FirstBreaks]:
 
 def _per_clip(table: pd.DataFrame) -> pd.Series[float]:
     """Value of each clip, mean over its samples, 0 for one that failed, indexed by (task, split, clip)."""
-    rows = table[(table["reading"] == LAWFUL) & (table["value"].notna() | (table["status"] == "failed"))]
+    rows = table[
+        (table["reading"] == reading_of("lawful-time")) & (table["value"].notna() | (table["status"] == "failed"))
+    ]
     return rows["value"].fillna(0.0).groupby([rows["task"], rows["split"], rows["clip"]]).mean()
 
 
