@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SUITE = "core"
-SOURCES = ("model", "truth", "freeze")
+KEPT_SOURCES = ("model", "truth", "freeze")
 COLUMNS = ("clip", "task", "split", "seed", "sample", "axis", "quality")
 # In front of a page that a run brings: whatever is in it, the board's visitors run no script and load nothing.
 SEALED = f'<!doctype html>\n<meta http-equiv="Content-Security-Policy" content="{INLINE_ONLY}">\n'.encode()
@@ -77,7 +77,7 @@ class Entry:
         path = self.path / name
         try:
             table = pd.read_parquet(path)
-            return {source: table.loc[table["source"] == source, list(COLUMNS)] for source in SOURCES}
+            return {source: table.loc[table["source"] == source, list(COLUMNS)] for source in KEPT_SOURCES}
         except (OSError, ValueError, KeyError) as error:
             raise UsageError(f"{path}: cannot be read ({error}). Add the run again, or remove {self.path}.") from error
 
@@ -109,9 +109,9 @@ def add(run: RunFolder, board: Path, *, resamples: int = RESAMPLES) -> Entry:
             "Use larger frames, or a higher rate."
         )
     entry = Entry(board / "entries" / entry_name(result))
-    kept = {"headlines.parquet": {source: tables[source][tables[source]["axis"].notna()] for source in SOURCES}}
+    kept = {"headlines.parquet": {source: tables[source][tables[source]["axis"].notna()] for source in KEPT_SOURCES}}
     if result.unseen_constants is not None:
-        kept["unseen.parquet"] = {source: with_free_constants(tables[source]) for source in SOURCES}
+        kept["unseen.parquet"] = {source: with_free_constants(tables[source]) for source in KEPT_SOURCES}
     with _replacing(entry.path) as new:
         if run.report.is_file():
             (new / "report.html").write_bytes(SEALED + run.report.read_bytes())

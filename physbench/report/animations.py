@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from physbench.report.film_strips import FRAME_PX
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
@@ -21,8 +23,7 @@ Frames = NDArray[np.uint8]
 
 RATE = 10  # frames/s at least, of faster clips every second or third frame
 LEAST_RATE = 4  # frames/s, of what would be too large otherwise
-MOST_PX = 128  # longer sides of a frame are made smaller for the page
-GAP, BAR = 4, 3  # px between the two, height of the bar that runs with the time
+SIDE_GAP, BAR = 4, 3  # px between the two, height of the bar that runs with the time
 PAUSE = 900  # ms on the last frame
 LEVELS = 8  # grey levels that count as one: half the bytes, and no artefact that could be taken for the model's
 MOST_BYTES = 60_000  # of an animation; a larger one keeps every second frame
@@ -69,11 +70,11 @@ def _picture(truth: Frames, prediction: Frames | None, done: float) -> Image:
     from PIL import Image
 
     height, width = truth.shape[:2]
-    scale = min(1.0, MOST_PX / max(height, width))
+    scale = min(1.0, FRAME_PX / max(height, width))
     size = (round(width * scale), round(height * scale))
-    whole = Image.new("RGB", (2 * size[0] + GAP, size[1] + BAR), GREY)
-    whole.paste(EDGE, (size[0], 0, size[0] + GAP, size[1]))
-    for frame, x in ((truth, 0), (prediction, size[0] + GAP)):
+    whole = Image.new("RGB", (2 * size[0] + SIDE_GAP, size[1] + BAR), GREY)
+    whole.paste(EDGE, (size[0], 0, size[0] + SIDE_GAP, size[1]))
+    for frame, x in ((truth, 0), (prediction, size[0] + SIDE_GAP)):
         if frame is not None:
             small = np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.BOX))
             whole.paste(Image.fromarray(small // LEVELS * LEVELS + LEVELS // 2), (x, 0))

@@ -20,7 +20,7 @@ from physbench.world.scene import hue_name
 Array = NDArray[np.float64]
 
 LEAST_HALF = 0.09  # of the picture's smaller side: half of a close-up's side, at least
-MOST_PX = 96  # of a close-up; a larger one is made smaller
+CLOSE_UP_PX = 96  # of a close-up; a larger one is made smaller
 
 
 @dataclass(frozen=True)
@@ -209,8 +209,8 @@ def _png(picture: Frames | None, corner: Array, side: float) -> str:
 
     x, y = (int(value) for value in corner)
     part = Image.fromarray(picture[y : y + int(side), x : x + int(side)])
-    if part.width > MOST_PX:
-        part = part.resize((MOST_PX, MOST_PX), Image.Resampling.BOX)
+    if part.width > CLOSE_UP_PX:
+        part = part.resize((CLOSE_UP_PX, CLOSE_UP_PX), Image.Resampling.BOX)
     target = io.BytesIO()
     part.save(target, format="PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(target.getvalue()).decode("ascii")

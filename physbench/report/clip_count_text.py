@@ -8,7 +8,7 @@ from typing import Any
 from physbench.results.number_format import AXIS_NAMES, joined, plain, short
 from physbench.scoring.reading_roles import reading_of
 
-FEW_TASKS = 3  # that are named
+MOST_NAMED = 3  # that are named
 Document = Mapping[str, Any]
 
 
@@ -63,7 +63,7 @@ def not_valid(result: Document, task: str) -> dict[str, list[str]]:
 def left_out(found: Mapping[str, Any]) -> str:
     """ "32 clips of stack (cannot be shadowed)"."""
     tasks = [short(task) for task in found["tasks"]]
-    of = joined(tasks) if len(tasks) <= FEW_TASKS else f"{len(tasks)} tasks"
+    of = joined(tasks) if len(tasks) <= MOST_NAMED else f"{len(tasks)} tasks"
     return f"{found['clips']} clip{'' if found['clips'] == 1 else 's'} of {of} ({found['reason']})"
 
 

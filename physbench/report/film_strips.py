@@ -21,8 +21,8 @@ Array = NDArray[np.float64]
 Frames = NDArray[np.uint8]
 
 MOMENTS = 8
-GAP = 2  # px between frames
-MOST_PX = 128  # longer sides are made smaller for the page
+FRAME_GAP = 2  # px between frames
+FRAME_PX = 128  # longer sides are made smaller for the page
 
 
 @dataclass(frozen=True)
@@ -62,11 +62,11 @@ def strips(clip: Clip, prediction: Frames, tracks: Tracks) -> tuple[Strip, Strip
     radius = clip.diameters()[clip.handover :] * clip.pixels_per_metre / 2
     state = tracks.state[tracks.context - 1 :]
     height, width = clip.frames.shape[1:3]
-    scale = min(1.0, MOST_PX / max(height, width))
+    scale = min(1.0, FRAME_PX / max(height, width))
     cell = (round(width * scale), round(height * scale))
     truth_marks, seen_marks = [], []
     for column, moment in enumerate(shown):
-        offset = np.array([column * (cell[0] + GAP), 0.0])
+        offset = np.array([column * (cell[0] + FRAME_GAP), 0.0])
         frame = moment + 1  # frame 0 of the ways is the hand-over
         for k, body in enumerate(clip.tracked_bodies):
             hue = body.hue or 0
@@ -82,7 +82,7 @@ def strips(clip: Clip, prediction: Frames, tracks: Tracks) -> tuple[Strip, Strip
             seen_marks.append(Mark(hue, _points(seen, offset, cell), *_last(seen, here), ring=ring, lost=lost))
     truth_png = png_strip([clip.future()[i] for i in shown], cell)
     seen_png = png_strip([prediction[i] if i < len(prediction) else None for i in shown], cell)
-    size = (len(shown) * (cell[0] + GAP) - GAP, cell[1])
+    size = (len(shown) * (cell[0] + FRAME_GAP) - FRAME_GAP, cell[1])
     return Strip("truth", truth_png, *size, tuple(truth_marks)), Strip("model", seen_png, *size, tuple(seen_marks))
 
 
@@ -95,14 +95,14 @@ def png_strip(frames: list[Frames | None], cell: tuple[int, int]) -> str:
     """Frames side by side as a PNG data URI; None leaves a place empty."""
     from PIL import Image
 
-    strip = Image.new("RGBA", (len(frames) * (cell[0] + GAP) - GAP, cell[1]), (0, 0, 0, 0))
+    strip = Image.new("RGBA", (len(frames) * (cell[0] + FRAME_GAP) - FRAME_GAP, cell[1]), (0, 0, 0, 0))
     for i, frame in enumerate(frames):
         if frame is None:
             continue
         picture = Image.fromarray(frame)
         if picture.size != cell:
             picture = picture.resize(cell, Image.Resampling.BOX)
-        strip.paste(picture.convert("RGBA"), (i * (cell[0] + GAP), 0))
+        strip.paste(picture.convert("RGBA"), (i * (cell[0] + FRAME_GAP), 0))
     target = io.BytesIO()
     strip.save(target, format="PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(target.getvalue()).decode("ascii")

@@ -21,6 +21,7 @@ from physbench.report.film_strips import Frames, Strip, strips, times_of
 from physbench.results.lawful_fraction import BreakCount, GroupShares, SharePool
 from physbench.results.number_format import joined, plain
 from physbench.results.read_run import rows_of, spec_of
+from physbench.results.reading_statistics import SOURCES
 from physbench.scoring.reading_roles import reading_of
 from physbench.scoring.scorer_protocol import LAWS
 from physbench.shadowing.trace import Trace, load_trace
@@ -32,15 +33,14 @@ from physbench.world.scene import hue_name
 if TYPE_CHECKING:
     import pandas as pd
 
-SOURCES = ("model", "truth", "freeze", "constant-velocity")
-PHYSICIST = "physicist"  # the working ceiling: shown where its run is given
-APART = 0.1  # of ground truth's value and of a natural size: readings closer than this are no reason
-SIZE = {"deg": 50.0}  # of other units: 1
+PHYSICIST_SOURCE = "physicist"  # the working ceiling: shown where its run is given
+CLIP_APART = 0.1  # of ground truth's value and of a natural size: readings closer than this are no reason
+NATURAL_SIZE = {"deg": 50.0}  # of other units: 1
 MOST_READINGS = 6
 
 
 @dataclass(frozen=True)
-class Value:
+class ClipReading:
     """A reading of one clip beside that of ground truth."""
 
     name: str
@@ -50,13 +50,13 @@ class Value:
 
 
 @dataclass(frozen=True)
-class Figure:
+class ClipFigure:
     """One clip that the report shows."""
 
     shown: SelectedClip
     why: tuple[str, ...]
-    qualities: tuple[Value, ...]  # by axis
-    readings: tuple[Value, ...]  # diagnostics that are not those of ground truth
+    qualities: tuple[ClipReading, ...]  # by axis
+    readings: tuple[ClipReading, ...]  # diagnostics that are not those of ground truth
     times: tuple[float, ...]
     strips: tuple[Strip, ...]  # truth, prediction; empty where the rollout was not kept
     motion: Animation | None  # both, playing
@@ -65,12 +65,12 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Gathered:
+class ReportData:
     """What the report shows beside the result."""
 
     families: tuple[GroupCurves, ...]
     tasks: Mapping[str, tuple[GroupCurves, ...]]  # by family
-    figures: tuple[Figure, ...]
+    figures: tuple[ClipFigure, ...]
     shares: tuple[GroupShares, ...] = ()  # lawfulness over time by family, where anything was shadowed
     task_shares: Mapping[str, tuple[GroupShares, ...]] = field(default_factory=dict)  # by family
     breaks: tuple[str, ...] = ()  # how many clips break, in words
@@ -81,7 +81,7 @@ def gather(
     manifest: Mapping[str, Any],
     tables: Mapping[str, pd.DataFrame],
     physicist: RunFolder | None = None,
-) -> Gathered:
+) -> ReportData:
     """Read the tracks of every clip once, and the rollouts of those that are shown.
 
     physicist: a run of `baseline:physicist` on clips of the same size and rate, drawn beside the references.
@@ -97,7 +97,7 @@ def gather(
     shares: dict[str, SharePool] = {}
     task_shares: dict[str, SharePool] = {}
     breaks = BreakCount()
-    figures: dict[str, Figure] = {}
+    figures: dict[str, ClipFigure] = {}
     rows = rows_of(dict(manifest))
     store = ClipStore()
     store.ensure(rows, spec)  # in parallel, where the cache was emptied since the run
@@ -117,7 +117,7 @@ def gather(
             if row.id in chosen:
                 figures[row.id] = figure(folder, clip, chosen[row.id], errors.get("model"), tables)
             progress.advance()
-    return Gathered(
+    return ReportData(
         tuple(pool.result() for pool in families.values()),
         {f: tuple(pool.result() for task, pool in tasks.items() if task.split("/")[0] == f) for f in families},
         tuple(figures[clip] for clip in chosen),
@@ -134,7 +134,7 @@ def clip_traces(folder: RunFolder, clip: str, physicist: RunFolder | None = None
     """What shadowing found of the first sample and the references, by source; empty where nothing was shadowed."""
     places = {source: folder if source == "model" else folder.reference(source) for source in SOURCES}
     if physicist is not None:
-        places[PHYSICIST] = physicist
+        places[PHYSICIST_SOURCE] = physicist
     found = {source: load_trace(place.trace(clip)) for source, place in places.items()}
     return {source: trace for source, trace in found.items() if trace is not None}
 
@@ -176,7 +176,7 @@ def predictability(truth: pd.DataFrame) -> dict[str, float]:
 
 def figure(
     folder: RunFolder, clip: Clip, shown: SelectedClip, error: Array | None, tables: Mapping[str, pd.DataFrame]
-) -> Figure:
+) -> ClipFigure:
     """Everything that is shown of one clip."""
     rows = {name: _values(tables[name], clip.row) for name in ("model", "truth")}
     read = [
@@ -188,7 +188,8 @@ def figure(
     together = Counter(axis for name, axis, _, _ in read if name != stand_in)  # an axis of two readings names them
     read = [each for each in read if each[2] is not None or each[3] is not None]
     qualities = tuple(
-        Value(axis if together[axis] <= 1 else plain(name), quality, truth, "") for name, axis, quality, truth in read
+        ClipReading(axis if together[axis] <= 1 else plain(name), quality, truth, "")
+        for name, axis, quality, truth in read
     )
     path = folder.tracks(clip.id)
     tracks = load_tracks(path) if path.is_file() else None
@@ -199,7 +200,7 @@ def figure(
     breaks = None if tracks is None or trace is None else clip_breaks(clip, trace, tracks, frames)
     if tracks is not None and frames is not None:
         drawn, motion = strips(clip, frames, tracks), play(clip.future(), frames, clip.spec.fps)
-    return Figure(
+    return ClipFigure(
         shown,
         why(clip, error, tracks),
         qualities,
@@ -222,7 +223,7 @@ def _not_valid(rows: Mapping[str, dict[str, Any]]) -> tuple[str, ...]:
     return tuple(words[0].upper() + words[1:] for words in said)
 
 
-def _apart(rows: Mapping[str, Mapping[str, dict[str, Any]]]) -> tuple[Value, ...]:
+def _apart(rows: Mapping[str, Mapping[str, dict[str, Any]]]) -> tuple[ClipReading, ...]:
     """Readings outside the axes that are not those of ground truth: laws first, at most MOST_READINGS."""
     headline = {name for name, own in rows["model"].items() if own["axis"]}
     found = []
@@ -232,8 +233,8 @@ def _apart(rows: Mapping[str, Mapping[str, dict[str, Any]]]) -> tuple[Value, ...
         repeats = name in headline or part == scorer.split("/")[-1]
         if repeats or own["value"] is None or truth is None or (part and scorer not in headline):
             continue
-        if abs(own["value"] - truth) > APART * max(abs(truth), SIZE.get(own["unit"], 1.0)):
-            found.append(Value(plain(part or name), own["value"], truth, own["unit"]))
+        if abs(own["value"] - truth) > CLIP_APART * max(abs(truth), NATURAL_SIZE.get(own["unit"], 1.0)):
+            found.append(ClipReading(plain(part or name), own["value"], truth, own["unit"]))
     return tuple(found[:MOST_READINGS])
 
 

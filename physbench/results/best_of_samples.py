@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from physbench.results.estimates import ANCHORS, Fixed, number
+from physbench.results.estimates import ANCHORS, Fixed, rounded
 from physbench.results.schema import BestOf
 from physbench.results.skill import clip_qualities, kinds, skills, task_means
 
@@ -26,6 +26,6 @@ def best_of(tables: Mapping[str, pd.DataFrame], incomplete: str, fixed: Fixed | 
     found = skills(task_means(qualities.means(), qualities.counts()), kinds(qualities, fixed), 0, ANCHORS)
     return BestOf(
         samples=samples,
-        overall=None if incomplete else number(found.overall),
-        axes={axis: number(found.axis[a]) for a, axis in enumerate(qualities.axes)},
+        overall=None if incomplete else rounded(found.overall),
+        axes={axis: rounded(found.axis[a]) for a, axis in enumerate(qualities.axes)},
     )

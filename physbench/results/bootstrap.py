@@ -32,6 +32,7 @@ Counts = NDArray[np.unsignedinteger]
 Key = TypeVar("Key", bound=Stratum)
 
 RESAMPLES = 10_000
+BAND_RESAMPLES = 300  # of a band around a curve
 FEWEST = 8  # clips in a stratum
 TOO_FEW = "too few clips"
 MISS = 0.05  # how often the known value lies outside of an interval

@@ -16,7 +16,7 @@ from physbench.results.free_constant_skill import unseen_constants
 from physbench.results.generalization_gap import gaps
 from physbench.results.law_phrases import law_phrases
 from physbench.results.levels import axis_result, family_result, overall, reference_result, split_result, task_result
-from physbench.results.read_run import read_run, rows_of, spec_of
+from physbench.results.read_run import context_of, read_run, rows_of, spec_of
 from physbench.results.reading_statistics import reading_results, unavailable
 from physbench.results.schema import Counts, Failure, ModelInfo, ResultDocument, Speed, SuiteInfo
 from physbench.results.sentences import note, sentences
@@ -63,7 +63,7 @@ def build_result(folder: RunFolder, *, resamples: int = RESAMPLES, own_laws: boo
         model=_model(manifest),
         suite=suite,
         render_spec=str(spec_of(manifest)),
-        context=_context(manifest),
+        context=context_of(manifest),
         sentences=[],
         overall=overall(e, 0, incomplete),
         axes={name: axis_result(e, a) for a, name in axes.items()},
@@ -127,7 +127,7 @@ def _suite(manifest: Mapping[str, Any], rows: tuple[Row, ...], kinds: Literal["s
 
 
 def _whole(manifest: Mapping[str, Any], rows: tuple[Row, ...]) -> tuple[Row, ...] | None:
-    """The clips of the suite: only --tasks and --limit can leave some out. None where that cannot be known."""
+    """The clips of the suite: only --tasks and --limit can leave some out. None where it is unknown."""
     options = manifest.get("options") or {}
     if options.get("tasks") is None and options.get("limit") is None:
         return rows
@@ -147,10 +147,6 @@ def _incomplete(suite: SuiteInfo, manifest: Mapping[str, Any], rows: tuple[Row, 
         return "tasks outside the suite were run"
     tasks = {row.task for row in whole} if whole is not None else set()
     return "" if tasks and tasks <= set(suite.tasks) else "not every task of the suite was run"
-
-
-def _context(manifest: Mapping[str, Any]) -> int:
-    return int(manifest.get("context") or manifest["model"]["card"]["context_frames"])
 
 
 def _failures(table: pd.DataFrame) -> list[Failure]:

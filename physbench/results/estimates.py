@@ -111,7 +111,7 @@ def one_model(a: Estimate, b: Estimate, other: int = 0) -> bool:
     )
 
 
-def number(value: float | np.floating | Array) -> float | None:
+def rounded(value: float | np.floating | Array) -> float | None:
     """A float (or array of one) for JSON, rounded to 6 digits behind the point; None for NaN."""
     return round(float(value), 6) + 0.0 if np.isfinite(value) else None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,11 @@ def spec_of(manifest: dict[str, Any]) -> RenderSpec:
     card = manifest["model"]["card"]
     height, width = card["image_size"]
     return RenderSpec(int(height), int(width), float(card["fps"]))
+
+
+def context_of(manifest: Mapping[str, Any]) -> int:
+    """Number of context frames that count as seen by the model."""
+    return int(manifest.get("context") or manifest["model"]["card"]["context_frames"])
 
 
 def read_scores(folder: RunFolder) -> pd.DataFrame:

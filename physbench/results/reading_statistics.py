@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from physbench.results.bootstrap import FEWEST, TOO_FEW, Resampled, median_interval, resample
-from physbench.results.estimates import ends, number
+from physbench.results.estimates import ends, rounded
 from physbench.results.number_format import FAILED_ON
 from physbench.results.read_run import REFERENCES
 from physbench.results.schema import ReadingResult, ReadingValue
@@ -144,7 +144,7 @@ def _point(strata: Mapping[Stratum, Array], statistic: Statistic) -> float | Non
     if not strata:
         return None
     pooled = np.concatenate(list(strata.values()))
-    return number(np.mean(pooled) if statistic == "mean" else np.median(pooled))
+    return rounded(np.mean(pooled) if statistic == "mean" else np.median(pooled))
 
 
 def _is_share(values: Array) -> bool:

@@ -32,7 +32,7 @@ INFORMATIVE_FROM = 0.25  # Q_truth - Q_freeze
 TELLING = 0.1  # Q_truth - Q_freeze of a run's own clips, without which a task that is informative otherwise is not
 UNSCORED_BELOW = 0.5  # of both Q_truth and Q_freeze
 SKILL_FLOOR = -1.0
-REFERENCES = ("truth", "freeze")
+ENDS = ("truth", "freeze")  # of the scale of skill, 1 and 0
 
 
 @dataclass(frozen=True, order=True)
@@ -151,7 +151,7 @@ def kinds(qualities: Qualities, fixed: Mapping[str, Mapping[str, Kind]] | None =
     truth is less than TELLING ahead of freeze, so that the skill would be a quotient of noise.
     """
     means = task_means(qualities.means(), qualities.counts())
-    truth, freeze = (qualities.sources.index(name) for name in REFERENCES)
+    truth, freeze = (qualities.sources.index(name) for name in ENDS)
     found = {}
     for task, q in means.items():
         row = []

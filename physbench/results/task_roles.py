@@ -16,7 +16,7 @@ from typing import Any
 
 from physbench.clips.suite import GOLDEN_SUITES, find_suite
 from physbench.errors import UsageError
-from physbench.results.read_run import read_run, rows_of, spec_of
+from physbench.results.read_run import context_of, read_run, rows_of, spec_of
 from physbench.results.skill import Kind, clip_qualities, kinds
 from physbench.scoring.scorer_protocol import AXES
 from physbench.storage.run_folder import RunFolder
@@ -47,8 +47,7 @@ def fixed_kinds(manifest: Mapping[str, Any]) -> Kinds | None:
     suite = manifest["suite"]
     if suite["name"] not in GOLDEN_SUITES:
         return None
-    context = int(manifest.get("context") or manifest["model"]["card"]["context_frames"])
-    return kinds_of(int(suite["version"]), spec_of(dict(manifest)), context)
+    return kinds_of(int(suite["version"]), spec_of(dict(manifest)), context_of(manifest))
 
 
 def kinds_of(version: int, spec: RenderSpec, context: int) -> Kinds | None:
@@ -58,8 +57,7 @@ def kinds_of(version: int, spec: RenderSpec, context: int) -> Kinds | None:
 
 
 def _class_of(manifest: Mapping[str, Any]) -> str:
-    context = int(manifest.get("context") or manifest["model"]["card"]["context_frames"])
-    return render_class(spec_of(dict(manifest)), context)
+    return render_class(spec_of(dict(manifest)), context_of(manifest))
 
 
 @cache
