@@ -1,4 +1,4 @@
-"""Whether a size and a rate are measured well enough to be ranked: ground truth itself has to read as lawful there."""
+"""Whether a size and a rate are measured well enough to be ranked: ground truth itself must be lawful there."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ MOST_BROKEN = 0.05  # of its clips
 
 
 def why_not_ranked(truth: pd.DataFrame) -> str | None:
-    """Why nobody is ranked at the size, rate and context of these scores of ground truth; None where all are.
+    """Why no model is ranked at the size, rate and context of these scores of ground truth; None where models are.
 
-    A clip of ground truth that could not be read is unexplained, and broken.
+    A clip of ground truth that could not be read counts as unexplained and as broken.
     """
     read = truth[truth["status"] != "not applicable"]
     explained = reading_of("explained-share")
@@ -24,12 +24,12 @@ def why_not_ranked(truth: pd.DataFrame) -> str | None:
     clips = read.loc[read["reading"] == reading_of("lawfulness"), "clip"]
     known = read[read["status"] == "ok"].set_index("clip")
     if clips.empty or not (known["reading"] == explained).any():
-        return f"ground truth has no {explained}, which tells whether it reads as lawful"
+        return f"ground truth has no {explained}, which shows whether it is lawful"
     shares = known.loc[known["reading"] == explained, "value"].reindex(clips).fillna(0.0)
     breaks = known.loc[known["reading"] == reading_of("first-break"), "reason"].reindex(clips).fillna("unread")
     broken = (breaks != "").mean()
     if shares.mean() < LEAST_EXPLAINED:
-        return f"of ground truth {shares.mean():.1%} is explained as lawful, and {LEAST_EXPLAINED:.0%} is asked for"
+        return f"of ground truth {shares.mean():.1%} is explained as lawful, and {LEAST_EXPLAINED:.0%} is required"
     if broken > MOST_BROKEN:
-        return f"{broken:.0%} of the clips of ground truth read as broken, and at most {MOST_BROKEN:.0%} may"
+        return f"{broken:.0%} of the clips of ground truth have a break, and at most {MOST_BROKEN:.0%} may"
     return None

@@ -1,8 +1,8 @@
 """Ranks with intervals: paired over clips, since every entry was run on the same ones.
 
 All entries are resampled with the same draws of clips, each with its own references (it may have another size and
-rate); one that was never seen to fail in some task may do so where another does not. The interval of a rank counts who
-is surely ahead and who is surely behind (Mogstad, Romano, Shaikh and Wilhelm 2024, Inference for Ranks,
+rate); one that never failed in some task may fail there where another does not. The interval of a rank counts the
+entries that are surely ahead and surely behind (Mogstad, Romano, Shaikh and Wilhelm 2024, Inference for Ranks,
 doi:10.1093/restud/rdad006): with K entries, a difference is sure where its interval at level 1 - 0.05 / (K - 1)
 excludes 0, so that with 95 % confidence the true rank lies between 1 + those ahead and K - those behind.
 """

@@ -1,4 +1,4 @@
-"""The page of a board: one file with everything inline, from its entries."""
+"""Builds the page of a board from its entries: one file with everything inline."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from physbench.storage.atomic_write import write_atomically
 TRACKS = {
     "zero-shot": ("Zero-shot", "Models that were not trained on clips of physbench."),
     "trained": ("Trained", "Models that were trained on its train split."),
-    "privileged": ("Privileged", "References that see hidden states. They are no competitors."),
+    "privileged": ("Privileged", "References that see hidden states. They are not competitors."),
 }
 
 

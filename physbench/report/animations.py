@@ -1,6 +1,6 @@
-"""Small looping animations for the report: truth at the left, the prediction at the right, at one pace.
+"""Small looping animations for the report: truth on the left, the prediction on the right, in step.
 
-Animated WebP plays in every browser without a script, and a still frame stands in for it where motion is not wanted.
+Animated WebP plays in every browser without a script. A still frame replaces it where the reader prefers no motion.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ Frames = NDArray[np.uint8]
 
 RATE = 10  # frames/s at least, of faster clips every second or third frame
 LEAST_RATE = 4  # frames/s, of what would be too large otherwise
-SIDE_GAP, BAR = 4, 3  # px between the two, height of the bar that runs with the time
+SIDE_GAP, BAR = 4, 3  # px between the two, height of the bar that shows the time
 PAUSE = 900  # ms on the last frame
-LEVELS = 8  # grey levels that count as one: half the bytes, and no artefact that could be taken for the model's
+LEVELS = 8  # grey levels that count as one: half the bytes, and no artefact that looks like the model's
 MOST_BYTES = 60_000  # of an animation; a larger one keeps every second frame
 GREY, EDGE, TRACK, RUN = (132, 132, 132), (20, 20, 20), (68, 68, 68), (236, 236, 236)
 

@@ -75,7 +75,7 @@ def axis_chart(result: dict[str, Any], axis: str) -> str:
 
 
 def error_chart(group: GroupCurves, *, small: bool = False) -> str:
-    """Median error of the objects of a family or task over time, and the share that is still there, with bands."""
+    """Median error of the objects of a family or task over time, and the share of them that is seen, with bands."""
     words = [f"Error over time, {short(group.name)}."]
     width, height = (3.0, 1.9) if small else (4.0, 2.7)
     margins = (0.36, 0.08, 0.16, 0.36)
@@ -112,7 +112,7 @@ def error_chart(group: GroupCurves, *, small: bool = False) -> str:
 
 
 def _shown(values: Array, error: bool) -> Array:
-    """Shares as they are; errors within the scale: what is absent leaves the chart at its upper edge."""
+    """Shares as they are; errors clipped to the scale: an absent object leaves the chart at its upper edge."""
     if not error:
         return values
     return np.asarray(

@@ -1,4 +1,4 @@
-"""Which clips count and which do not, in words: for the report and for Markdown."""
+"""Sentences on which clips count and which do not, for the report and for Markdown."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Document = Mapping[str, Any]
 
 
 def counting(result: Document) -> list[str]:
-    """Sentences: how many clips count on each axis, what is left out and why, and what shows too little."""
+    """Sentences: how many clips count on each axis, which are left out and why, and which show too little."""
     clips, axes = result["counts"]["clips"], result["axis_counts"]
     if not axes:
         return []

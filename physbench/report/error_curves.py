@@ -48,7 +48,7 @@ class CurvePool:
     predictability: list[float] = field(default_factory=list)
 
     def add(self, times: Array, errors: Mapping[str, Array], predictability: float | None) -> None:
-        """Add one clip: times (G,) s, and by source errors (G, K) in diameters (`scoring.position_error.error_curve`)."""
+        """Add one clip: times (G,) s, and by source errors (G, K) in diameters (`position_error.error_curve`)."""
         if len(times) > len(self.times):
             self.times = times
         for source, error in errors.items():

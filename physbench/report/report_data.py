@@ -1,4 +1,4 @@
-"""What the report needs beside the result: curves of every family, film strips and reasons of the clips it shows."""
+"""What the report shows beside the result: curves of every family; pictures and explanations of some clips."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ from physbench.world.scene import hue_name
 if TYPE_CHECKING:
     import pandas as pd
 
-PHYSICIST_SOURCE = "physicist"  # the working ceiling: shown where its run is given
-CLIP_APART = 0.1  # of ground truth's value and of a natural size: readings closer than this are no reason
+PHYSICIST_SOURCE = "physicist"  # what the laws and the context allow: shown where its run is given
+CLIP_APART = 0.1  # of ground truth's value or of a natural size: nearer readings are not listed
 NATURAL_SIZE = {"deg": 50.0}  # of other units: 1
 MOST_READINGS = 6
 
@@ -56,7 +56,7 @@ class ClipFigure:
     shown: SelectedClip
     why: tuple[str, ...]
     qualities: tuple[ClipReading, ...]  # by axis
-    readings: tuple[ClipReading, ...]  # diagnostics that are not those of ground truth
+    readings: tuple[ClipReading, ...]  # diagnostics that differ from ground truth
     times: tuple[float, ...]
     strips: tuple[Strip, ...]  # truth, prediction; empty where the rollout was not kept
     motion: Animation | None  # both, playing
@@ -131,7 +131,7 @@ def gather(
 
 
 def clip_traces(folder: RunFolder, clip: str, physicist: RunFolder | None = None) -> dict[str, Trace]:
-    """What shadowing found of the first sample and the references, by source; empty where nothing was shadowed."""
+    """Traces of the first sample and of the references, by source; empty where nothing was shadowed."""
     places = {source: folder if source == "model" else folder.reference(source) for source in SOURCES}
     if physicist is not None:
         places[PHYSICIST_SOURCE] = physicist
@@ -140,20 +140,20 @@ def clip_traces(folder: RunFolder, clip: str, physicist: RunFolder | None = None
 
 
 def require_tasks(folder: RunFolder, manifest: Mapping[str, Any]) -> None:
-    """Raise UsageError where tasks of the run are in files that were not named here: no file runs unasked."""
+    """Raise UsageError where tasks of the run are in files that were not named here: no file is run implicitly."""
     known = {str(file.path): file.sha256 for file in registered()}
     for file in (manifest.get("files") or {}).get("tasks", []):
         if file["path"] not in known:
             raise UsageError(
-                f"{folder.path}: tasks of this run are in {file['path']}. If it may run, say so: "
+                f"{folder.path}: tasks of this run are in {file['path']}. To allow it to run: "
                 f"physbench report {folder.path} --tasks {file['path']}"
             )
         if known[file["path"]] != file["sha256"]:
-            raise UsageError(f"{folder.path}: {file['path']} has changed since the run. Put it back, or run it again.")
+            raise UsageError(f"{folder.path}: {file['path']} has changed since the run. Restore it, or run eval again.")
 
 
 def clip_errors(folder: RunFolder, clip: Clip) -> dict[str, Array]:
-    """Errors (horizon, K) in diameters of the first sample and the references; a failed clip is absent throughout."""
+    """Errors (horizon, K) in diameters of the first sample and the references; a failed clip counts as absent."""
     from physbench.scoring.position_error import error_curve
 
     errors: dict[str, Array] = {}
@@ -169,7 +169,7 @@ def clip_errors(folder: RunFolder, clip: Clip) -> dict[str, Array]:
 
 
 def predictability(truth: pd.DataFrame) -> dict[str, float]:
-    """T_p in s by clip, as the scorer of accuracy stored it."""
+    """Predictability time T_p in s by clip, from the scores of ground truth."""
     rows = truth[(truth["reading"] == reading_of("predictability")) & truth["value"].notna()]
     return {str(clip): float(value) for clip, value in zip(rows["clip"], rows["value"], strict=True)}
 
@@ -224,7 +224,7 @@ def _not_valid(rows: Mapping[str, dict[str, Any]]) -> tuple[str, ...]:
 
 
 def _apart(rows: Mapping[str, Mapping[str, dict[str, Any]]]) -> tuple[ClipReading, ...]:
-    """Readings outside the axes that are not those of ground truth: laws first, at most MOST_READINGS."""
+    """Readings outside the axes that differ from ground truth: laws first, at most MOST_READINGS."""
     headline = {name for name, own in rows["model"].items() if own["axis"]}
     found = []
     for name, own in sorted(rows["model"].items(), key=lambda item: (not item[0].startswith(f"{LAWS}/"), item[0])):
@@ -249,7 +249,7 @@ def _frames(folder: RunFolder, clip: Clip) -> Frames | None:
 
 
 def why(clip: Clip, error: Array | None, tracks: Tracks | None) -> tuple[str, ...]:
-    """What went wrong with each object, in words, from its error (horizon, K) in diameters and its tracks."""
+    """Sentences on what went wrong with each object, from errors (horizon, K) in diameters and the tracks."""
     if error is None or tracks is None:
         return ()
     times = clip.times[clip.handover + 1 :]

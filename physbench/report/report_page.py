@@ -1,4 +1,4 @@
-"""report/index.html: one page that opens from a file, with everything inline and no request to anywhere."""
+"""report/index.html: one page that opens from a file, with everything inline and no requests."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def write_report(
 ) -> Path:
     """Write the report of a finished run and return its path, from `result`, else from result.json.
 
-    result.json is built if it is not there yet. With a `place` for the report nothing in the folder is written.
-    physicist: a run of `baseline:physicist` on the same clips, drawn beside the references. Raises UsageError where it
-    is no finished run of it under the same conditions.
+    result.json is built if it is not there yet. With a `place` for the report nothing is written into the folder.
+    physicist: a run of `baseline:physicist` on the same clips, drawn beside the references. Raises UsageError
+    where that run is not finished or had other conditions.
     """
     from physbench.report.report_data import gather
     from physbench.results.build_result import build_result, write_result
@@ -148,7 +148,7 @@ def render(result: Mapping[str, Any], manifest: Mapping[str, Any], gathered: Rep
 
 
 def physicist_command(manifest: Mapping[str, Any]) -> str:
-    """What runs `baseline:physicist` under the conditions of a run and draws it in its report; "" for such a run."""
+    """Commands that run the physicist under the conditions of a run and add it to the report; "" for its own run."""
     if manifest["model"]["target"] == PHYSICIST_TARGET:
         return ""
     options = manifest.get("options") or {}
@@ -184,7 +184,7 @@ def by_family(figures: Sequence[ClipFigure]) -> list[dict[str, Any]]:
 
 
 def striking(result: Mapping[str, Any]) -> list[tuple[str, str, Mapping[str, Any], str]]:
-    """Diagnostics that are not those of ground truth, (reading, task, value, unit): laws first, the farthest first."""
+    """Diagnostics that differ from ground truth, (reading, task, value, unit): laws first, the farthest first."""
     from physbench.results.schema import ReadingValue
     from physbench.results.sentences import apart, departs
 
@@ -210,7 +210,7 @@ def reading_groups(result: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]
 
 
 def settings(result: Mapping[str, Any], manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What the run was decided by, as (name, value)."""
+    """The settings that decided the run, as (name, value)."""
     model, suite, card = result["model"], result["suite"], result["model"]["card"]
     options = manifest.get("options") or {}
     versions = manifest.get("versions") or {}
@@ -235,7 +235,7 @@ def settings(result: Mapping[str, Any], manifest: Mapping[str, Any]) -> list[tup
 
 
 def took(speed: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Speed and memory as (name, value), what is known of them."""
+    """Speed and memory as (name, value), as far as they are known."""
     share = speed["harness_share"]
     found = [
         ("model", speed["model_frames_per_s"], "{:.0f} frames/s"),

@@ -1,4 +1,4 @@
-"""The result on a terminal: the sentences, a table of skill by task and axis, and what to know about it."""
+"""The result on a terminal: the sentences, a table of skill by task and axis, and notes on it."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def print_summary(result: Document, console: Console) -> None:
 
 
 def _table(result: Document) -> Table:
-    """Skill by family, task and axis; then of all families, its interval, and what is beside it."""
+    """Skill by family, task and axis; then that of all families with its interval, and of the references."""
     from rich.table import Table
     from rich.text import Text
 

@@ -1,4 +1,4 @@
-"""Best of K samples: beside the score under that name, never in its place."""
+"""Skill of the best of K samples: reported beside the score, never in its place."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 
 def best_of(tables: Mapping[str, pd.DataFrame], incomplete: str, fixed: Fixed | None = None) -> BestOf | None:
-    """Skill of the best sample of each clip and axis; None for one sample a clip. `incomplete`: why none is overall."""
+    """Skill of the best sample of each clip and axis; None for one sample a clip.
+
+    incomplete: why there is no overall skill; "" where there is one.
+    """
     model = tables["model"]
     samples = int(model["sample"].nunique())
     if samples < 2:

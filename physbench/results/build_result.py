@@ -1,4 +1,4 @@
-"""result.json from a run folder: manifest, scores and references in, document out; all of it is stored there."""
+"""Builds result.json from the manifest, the scores and the references in a run folder."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def _whole(manifest: Mapping[str, Any], rows: tuple[Row, ...]) -> tuple[Row, ...
     try:
         whole = find_suite(manifest["suite"]["name"])
     except PhysbenchError:
-        return None  # a suite with tasks of one's own
+        return None  # a suite with the user's own tasks
     return whole.rows if whole.version == manifest["suite"]["version"] else None
 
 

@@ -1,4 +1,4 @@
-"""How many clips count on each axis, which are left out and why, and which show too little: from score tables alone."""
+"""Counts clips by axis from score tables: which count, which are left out and why, and which show too little."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 WHOLE = 1 - 1e-6  # share from which all due time is undetermined
-NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[-+]?\d+)?(?!\w|\.\d)")  # by itself: not the 1 of kepler-v1
+NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[-+]?\d+)?(?!\w|\.\d)")  # not the 1 of a task's version
 
 
 def axis_counts(tables: Mapping[str, pd.DataFrame]) -> dict[str, AxisCounts]:
@@ -23,7 +23,7 @@ def axis_counts(tables: Mapping[str, pd.DataFrame]) -> dict[str, AxisCounts]:
 
 
 def together(reasons: Iterable[str]) -> str:
-    """Reasons that differ at most in their numbers as one: "a prediction for 0.1 to 0.25 s only"."""
+    """Merge reasons that differ only in their numbers: "a prediction for 0.1 to 0.25 s only"."""
     first, *others = sorted(set(reasons))
     numbers = zip(*map(NUMBER.findall, (first, *others)), strict=True)
     spans = (sorted(set(found), key=lambda number: (float(number), number)) for found in numbers)
@@ -54,7 +54,7 @@ def _axis(model: pd.DataFrame, truth: pd.DataFrame, axis: str) -> AxisCounts:
 
 
 def _left_out(rows: pd.DataFrame) -> list[LeftOut]:
-    """By reason, whatever numbers it names, the most frequent first; one row a clip, with its task and reason."""
+    """Group clips by reason, numbers ignored, the most frequent first. rows: one a clip, with its task and reason."""
     found = [
         LeftOut(
             reason=together(own["reason"]),

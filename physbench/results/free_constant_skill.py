@@ -1,8 +1,8 @@
-"""Consistency where constants that the context does not show are free: beside the score, never in an axis or overall.
+"""Consistency with constants free where the context does not show them: beside the score, not in an axis or overall.
 
-In each clip whose context does not show every constant, the headline quality of consistency is replaced by that of the
-reading with unseen constants; elsewhere it stays. The same is done to ground truth, to the frozen frame and to constant
-velocity, and skill follows as on the axis. Which clips these are is decided by what was shown, for every model alike.
+In each clip whose context does not show every constant, the quality of consistency is replaced by that of the reading
+with free constants; elsewhere it stays. The same is done to ground truth, to the frozen frame and to constant velocity,
+and skill follows as on the axis. Which clips these are depends on the context alone: they are the same for every model.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ AXIS = "consistency"
 
 
 def with_free_constants(table: pd.DataFrame) -> pd.DataFrame:
-    """Headline rows of consistency of a score table, `quality` read with unseen constants where there are any.
+    """Headline rows of consistency of a score table, `quality` with unseen constants free where there are any.
 
     A clip that failed keeps its quality 0.
     """

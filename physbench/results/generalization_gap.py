@@ -1,4 +1,4 @@
-"""Generalisation gap: what a model loses where the parameters leave the ranges of `test`."""
+"""Generalisation gap: the quality that a model loses where parameters leave the ranges of `test`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Lawfulness over time: which share of the due objects is explained at each moment, and how often they break.
+"""Lawfulness over time: the share of the due objects that the laws explain at each moment, and how often they break.
 
-Pooled over the objects of some clips and the tolerances. The band is the 95 % interval over clips, by resampling them;
-fewer than 8 clips have none.
+A due object is one that should be visible. Values are pooled over the objects of some clips and over the tolerances.
+The band is the 95 % interval over clips, by resampling them; fewer than 8 clips have none.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Array = NDArray[np.float64]
 
 MOST_TIMES = 64  # of a curve: enough for a chart
 BINS = 8  # of the longest horizon, for breaks per second
-LOST = 0.2  # s in which a due object is in no lawful motion
+LOST = 0.2  # s without lawful motion after which a due object counts as lost
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,14 +44,14 @@ class GroupShares:
 
 @dataclass
 class SharePool:
-    """Collects clips one by one."""
+    """Collects clips one at a time."""
 
     name: str
     times: Array = field(default_factory=lambda: np.zeros(0))
     found: dict[str, list[_Clip]] = field(default_factory=dict)
 
     def add(self, traces: Mapping[str, Trace]) -> None:
-        """Add the traces of one clip by source. A model without one, beside a truth that has one, explains nothing."""
+        """Add the traces of one clip by source. A model without one explains nothing where ground truth has one."""
         truth = traces.get("truth")
         if truth is None:
             return
@@ -130,7 +130,7 @@ def _quantile(values: Array, share: float) -> Array:
 
 @dataclass
 class BreakCount:
-    """How many clips break, when first, and in how many something is lost: of the model, beside ground truth."""
+    """How many clips break, when first, and in how many an object is lost: of the model, beside ground truth."""
 
     tolerances: tuple[float, ...] = ()  # diameters
     clips: int = 0
@@ -139,7 +139,7 @@ class BreakCount:
     lost: int = 0  # clips of the model with a due object in no lawful motion for LOST, at the largest tolerance
 
     def add(self, traces: Mapping[str, Trace]) -> None:
-        """Add the traces of one clip, if ground truth has one; without one of the model everything is lost."""
+        """Add the traces of one clip, if ground truth has one. Without one of the model everything is lost."""
         truth, model = traces.get("truth"), traces.get("model")
         if truth is None:
             return

@@ -13,7 +13,7 @@ AXIS_QUESTIONS = {
     "permanence": "Is everything still there, and still itself?",
     "drift": "Is it what happens here, for as long as that can be known?",
 }
-FAILED_ON = "failed on"  # how the reason begins why the reading of a scorer that broke is unavailable
+FAILED_ON = "failed on"  # begins the reason for which the reading of a scorer that raised is unavailable
 UNITS = {"1": "", "m/s2": "m/s²", "m/s^2": "m/s²", "deg": "°"}
 
 
@@ -25,7 +25,7 @@ def short(task: str) -> str:
 
 
 def failures_by_reason(failures: Sequence[Mapping[str, Any]]) -> list[tuple[str, int]]:
-    """Reasons with the number of their clips, the most frequent first; a clip's own name makes no other reason."""
+    """Reasons with the number of their clips, the most frequent first; those that differ in the clip's name are one."""
     first: dict[str, str] = {}
     clips: dict[str, set[str]] = {}
     for failure in failures:
@@ -41,12 +41,12 @@ def plain(reading: str) -> str:
 
 
 def unit(name: str) -> str:
-    """A unit as it stands behind a number; "" for a pure number."""
+    """A unit as it is written after a number; "" for a pure number."""
     return UNITS.get(name, name)
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """Three significant digits, at most four places, a dash for what does not exist."""
+    """Three significant digits, at most four decimal places; a dash for None and NaN."""
     if value is None or not math.isfinite(value):
         return "–"
     if abs(value) < 0.5e-4:
@@ -56,7 +56,7 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def fixed(value: float | None, places: int = 2) -> str:
-    """Two places behind the point, a dash for what does not exist."""
+    """Two decimal places; a dash for None and NaN."""
     if value is None or not math.isfinite(value):
         return "–"
     text = f"{value:.{places}f}"

@@ -1,4 +1,4 @@
-"""Reading a run folder: is it one, is it finished, and what is in it."""
+"""Reads a run folder, and refuses one that is damaged or not finished."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def read_scores(folder: RunFolder) -> pd.DataFrame:
         raise UsageError(
             f"{folder.scores}: expected one row for each reading of a sample, but {repeated.sum()} of {len(table)} "
             f"rows repeat another. The first is row {row}, {reading} of {clip}, sample {sample}.\n"
-            "Resume the run to write the file again; if it was handed in, ask for a whole one."
+            "Resume the run to write the file again. If the file was submitted, ask for a complete one."
         )
     return table
 

@@ -1,7 +1,7 @@
 """Compares runs on the same clips: is one model ahead of another, where most, and where is it uncertain?
 
-Every run is placed between ground truth and freeze of its own size, rate and context, so that runs of models that ask
-for other frames compare; the draws of the bootstrap are the same clips in each run, so that differences are paired.
+Every run is placed between ground truth and freeze of its own size, rate and context, so that models with
+other sizes and rates can be compared. The bootstrap draws the same clips in each run, so that differences are paired.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class SkillDifference(Record):
 
     @property
     def sign(self) -> int:
-        """1: ahead, -1: behind, 0: cannot be told apart (the interval holds 0, or there is none)."""
+        """1: ahead, -1: behind, 0: indistinguishable (the interval holds 0, or there is none)."""
         if self.interval is None:
             return 0
         return int(self.interval[0] > 0) - int(self.interval[1] < 0)

@@ -1,5 +1,7 @@
-"""The answer in words: a few sentences, made from readings that exist and, where there are intervals, only from those
-whose interval excludes what ground truth reads."""
+"""The answer in words: a few sentences from the readings that exist.
+
+Where there are intervals, a reading is used only if its interval excludes the value of ground truth.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +19,13 @@ from physbench.results.schema import ReadingValue, ResultDocument
 from physbench.scoring.reading_roles import reading_of, scorer_of
 from physbench.scoring.scorer_protocol import ReadingRole
 
-BREAKS_BELOW = 0.95  # of the time for which ground truth stays lawful
-LOOK_APART = 0.1  # of ground truth's size: what a look without intervals calls different
+BREAKS_BELOW = 0.95  # share of the time for which ground truth stays lawful
+LOOK_APART = 0.1  # of ground truth's size: difference that counts where there are no intervals
 PUSHED = ("actions", "counterfactuals")  # suites of tasks with pushes
 
 
 def note(rows: Sequence[Row]) -> str:
-    """What limits the figures of a suite this small; "" where every stratum gives intervals."""
+    """Why the figures of a suite this small are limited; "" where every stratum gives intervals."""
     strata = Counter((row.task, row.split) for row in rows)
     if min(strata.values()) >= FEWEST:
         return ""
@@ -33,7 +35,7 @@ def note(rows: Sequence[Row]) -> str:
 
 
 def sentences(result: ResultDocument, laws: Mapping[str, LawPhrase] | None = None) -> list[str]:
-    """At most five: how long it stays physical, what breaks first, what it loses, what a push does, if it is told.
+    """At most five: how long it stays physical, what breaks first, what is lost, what a push does, what was not shown.
 
     laws: what may be named as broken, by reading; by default what comes with physbench declares.
     """
@@ -55,7 +57,7 @@ def _lawful(result: ResultDocument) -> str | None:
 
 
 def _first_to_break(result: ResultDocument, laws: Mapping[str, LawPhrase]) -> str | None:
-    """The family that leaves the law first, and the law reading that departs most from ground truth there."""
+    """The family that breaks a law first, and the law reading that is farthest over its threshold there."""
     ranked = sorted(_kept(result).items(), key=lambda item: (item[1], item[0]))
     if not ranked:
         return None
@@ -84,7 +86,7 @@ def _first_to_break(result: ResultDocument, laws: Mapping[str, LawPhrase]) -> st
 
 
 def _kept(result: ResultDocument) -> dict[str, tuple[float, float]]:
-    """By family: how long it stays lawful in s and as a share of ground truth; by consistency where that is unread."""
+    """By family: how long it stays lawful, in s and as a share of ground truth; without a time, its consistency."""
     reading = result.readings.get(reading_of("lawful-time"))
     found: dict[str, list[tuple[float, float]]] = {}
     for task, axes in result.tasks.items():
@@ -104,7 +106,7 @@ def _kept(result: ResultDocument) -> dict[str, tuple[float, float]]:
 
 
 def _losses(result: ResultDocument) -> str | None:
-    """What does not come back from behind screens, and what does not survive in view; failed clips show neither."""
+    """Objects that do not come back from behind screens, and that vanish in view, with how many clips failed."""
     losses = _losses_seen(result)
     if losses is None or not result.counts.failed:
         return losses
@@ -129,7 +131,7 @@ def _losses_seen(result: ResultDocument) -> str | None:
 
 
 def _lost(result: ResultDocument, role: ReadingRole) -> str | None:
-    """What is lost by a reading of what is kept: "31 % [25, 37]", "" for nothing, None where there is no reading."""
+    """The complement of a share that is kept: "31 % [25, 37]", "" for no loss, None where there is no reading."""
     reading = result.readings.get(reading_of(role))
     values = [
         value
@@ -148,7 +150,7 @@ def _lost(result: ResultDocument, role: ReadingRole) -> str | None:
 
 
 def _changed(result: ResultDocument) -> str | None:
-    """What a push does in clips with and without it; None where none were read or it does what it does in truth."""
+    """The predicted effect of a push; None where no pair was read, and where it is that of ground truth."""
     every, others = _effect(result, "push-effect"), _effect(result, "push-effect-on-others")
     if every is None and others is None:
         return None
@@ -159,7 +161,7 @@ def _changed(result: ResultDocument) -> str | None:
 
 
 def _untold(result: ResultDocument) -> str | None:
-    """That a model without actions could not know what happens in clips with pushes."""
+    """A remark that a model without actions cannot know what happens in clips with pushes; else None."""
     pushed = result.suite.name.removeprefix(OWN) in PUSHED
     if not pushed or result.model.card.get("uses_actions") or result.model.track == "privileged":
         return None
@@ -197,12 +199,12 @@ def _effect(result: ResultDocument, role: ReadingRole) -> tuple[str, str] | None
 
 
 def _trimmed(value: float) -> str:
-    """One place behind the point, none where it is a zero: "4", "4.9"."""
+    """At most one decimal place: "4", "4.9"."""
     return f"{value:.1f}".removesuffix(".0")
 
 
 def departs(value: ReadingValue) -> bool:
-    """Whether a reading differs from ground truth: by its interval, in a look by more than a tenth."""
+    """Whether a reading differs from ground truth: by its interval, without one by more than LOOK_APART."""
     if value.value is None or 2 * value.clips < value.applicable:
         return False
     return value.departs if value.interval else apart(value) > LOOK_APART

@@ -57,7 +57,7 @@ def lawful_time(tables: Mapping[str, pd.DataFrame], resamples: int) -> Lawful | 
 
 
 def first_breaks(tables: Mapping[str, pd.DataFrame]) -> dict[str, FirstBreaks]:
-    """When the clips of each family first break. A clip that is lawful throughout reads what ground truth reads."""
+    """When the clips of each family first break. A clip without a break has the value of ground truth."""
     model, truth = (
         table[(table["reading"] == reading_of("first-break")) & table["value"].notna()]
         .groupby(["task", "clip"])["value"]

@@ -133,7 +133,7 @@ def test_nobody_is_ranked_where_ground_truth_reads_as_broken(
     if message is None:
         assert add(run, tmp_path / "board", resamples=FEW).path.is_dir()
         return
-    with pytest.raises(UsageError, match=f"64x64@15 behind 8 frames is not ranked.*{message}"):
+    with pytest.raises(UsageError, match=f"64x64@15 with 8 context frames is not ranked.*{message}"):
         add(run, tmp_path / "board", resamples=FEW)
     assert not (tmp_path / "board").exists()
 
