@@ -1,6 +1,6 @@
 """What a sentence may name as broken: phrases and thresholds, as declared beside the scorers.
 
-Those of scorers that do not come with physbench travel in the manifest of a run: where a result is built, the file or
+The manifest of a run holds those of scorers that do not come with physbench: where a result is built, the file or the
 package with the scorer may be missing.
 """
 

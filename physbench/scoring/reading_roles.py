@@ -1,4 +1,4 @@
-"""Readings by their role: what comes with physbench declares its roles beside the code, and nothing else names it."""
+"""Finds readings by the roles that scorers declare, so that no other module has to know their names."""
 
 from __future__ import annotations
 

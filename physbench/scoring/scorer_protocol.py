@@ -15,23 +15,23 @@ Axis = Literal["consistency", "permanence", "drift"]
 AXES: tuple[Axis, ...] = ("consistency", "permanence", "drift")
 Better = Literal["lower", "higher", "neither"]
 Status = Literal["ok", "failed", "unavailable", "not applicable"]
-# What results, reports and the leaderboard ask of readings that come with physbench, whoever computes them: one each.
+# What results, reports and the leaderboard look readings up by, instead of names. Each belongs to one reading.
 ReadingRole = Literal[
-    "lawfulness",  # quality of the motion under the scene's laws; what comes with a trace
-    "explained-share",  # of the time in which objects are due, mean of the tolerances
+    "lawfulness",  # quality of the motion under the scene's laws; a trace is stored beside it
+    "explained-share",  # of the time in which objects should be visible, mean of the tolerances
     "lawful-time",  # s before the first break, at most the horizon
     "first-break",  # s, at the smallest tolerance; the horizon where there is none. Its reason names the body
     "undetermined-share",  # of that time, in segments too short to judge
     "freed-constants",  # the same quality where constants that the context does not show are free
     "freed-factor",  # what was found for them, times those of the scene
-    "stand-in",  # read where lawfulness cannot be; not to apply is the rule
+    "stand-in",  # replaces lawfulness where that is not valid; does not apply to most scenes
     "predictability",  # s for which the context determines what happens
     "survival",  # share of objects in view that are kept
     "reemergence",  # share of hidden objects that come back
     "push-effect",  # share of the effect of a push that is predicted
     "push-effect-on-others",  # the same in bodies that are not pushed themselves
 ]
-LAWS = "laws"  # group (the part before the slash of an id) of readings of one law each: reports list it first
+LAWS = "laws"  # part before the slash in ids of scorers of one law each; reports list this group first
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Scorer:
     # The following are by key of the reading, "" for the scorer's own.
     phrases: tuple[tuple[str, str], ...] = ()  # how a sentence names it where it is off: "gravity {}"
     breaks_at: float | None = None  # difference from ground truth, in `unit`, from which the law counts as broken
-    needs_constants: tuple[str, ...] = ()  # what is right there hangs on constants that a context may not show
+    needs_constants: tuple[str, ...] = ()  # its right value depends on constants that a context may not show
     roles: tuple[tuple[str, ReadingRole], ...] = ()  # of scorers that come with physbench
 
     @property
@@ -122,14 +122,14 @@ def scorer(
     """Declare a scorer beside its code. The decorated name becomes the `Scorer`; call `.function` for the reading.
 
     Args:
-        phrase: How a sentence names the reading where it is off, "gravity {}" with {} for value and unit. With it the
-            reading can be what is first to break. By key ("" is the scorer's own) for further readings.
+        phrase: How a sentence names the reading where it is off, "gravity {}" with {} for value and unit. A
+            reading with a phrase can be named as first to break. A mapping gives phrases by key.
         breaks_at: By how much, in `unit`, a reading must differ from ground truth for its law to count as broken.
         needs_constants: Keys of phrases that are left out where the context does not show every constant.
-        roles: By key, what else results ask of a reading. Ignored for scorers that do not come with physbench.
+        roles: By key, the roles of readings. Ignored for scorers that do not come with physbench.
 
     Raises:
-        ValueError: `axis`, `better` or a role is none that there is, a phrase has not one {}, or lacks `breaks_at`.
+        ValueError: `axis`, `better` or a role is unknown, a phrase does not have {} once, or `breaks_at` is missing.
     """
     phrases = {"": phrase} if isinstance(phrase, str) and phrase else dict(phrase or {})
     roles = dict(roles or {})
