@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 import scipy.stats
 
-from physbench.leaderboard.ranking import overall, rank
+from physbench.leaderboard.ranking import rank, resampled_skill
 from physbench.results.bootstrap import RESAMPLES, resample
 from physbench.results.skill import Stratum
 from physbench.scoring.scorer_protocol import AXES
@@ -85,8 +85,8 @@ def main() -> None:
     rows = sum(values.size for values in core.values())
     own = timed(f"{rows:,} rows: {READINGS} readings of core, every task's interval", lambda: means_of_tasks(core))
     timed(f"{sum(v.size for v in clips.values()):,} clips, interval of the mean over tasks", lambda: mean_of_all(clips))
-    timed("one entry of a leaderboard, from its table to 10,000 skills", lambda: overall(board[0]))
-    entries = [overall(tables) for tables in board[:3]]
+    timed("one entry of a leaderboard, from its table to 10,000 skills", lambda: resampled_skill(board[0]))
+    entries = [resampled_skill(tables) for tables in board[:3]]
     entries = [replace(entries[k % 3], rows=entries[k % 3].rows + 0.01 * k) for k in range(ENTRIES)]
     timed(f"ranks of {ENTRIES} entries with intervals", lambda: rank(entries))
     column = np.random.default_rng(1).uniform(size=448)

@@ -1,4 +1,4 @@
-"""An entry: what a board keeps of a run. The board trusts no figure: it computes them again from the scores.
+"""An entry: what a board keeps of a run. The board computes every figure again from the scores.
 
 A board is a folder:
 
@@ -39,9 +39,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SUITE = "core"
-SOURCES = ("model", "truth", "freeze")
+KEPT_SOURCES = ("model", "truth", "freeze")
 COLUMNS = ("clip", "task", "split", "seed", "sample", "axis", "quality")
-# In front of a page that a run brings: whatever is in it, the board's visitors run no script and load nothing.
+# Before a page that comes with a run: it can run no script and load nothing in a visitor's browser.
 SEALED = f'<!doctype html>\n<meta http-equiv="Content-Security-Policy" content="{INLINE_ONLY}">\n'.encode()
 
 
@@ -77,7 +77,7 @@ class Entry:
         path = self.path / name
         try:
             table = pd.read_parquet(path)
-            return {source: table.loc[table["source"] == source, list(COLUMNS)] for source in SOURCES}
+            return {source: table.loc[table["source"] == source, list(COLUMNS)] for source in KEPT_SOURCES}
         except (OSError, ValueError, KeyError) as error:
             raise UsageError(f"{path}: cannot be read ({error}). Add the run again, or remove {self.path}.") from error
 
@@ -91,27 +91,33 @@ def entries(board: Path) -> tuple[Entry, ...]:
 
 
 def add(run: RunFolder, board: Path, *, resamples: int = RESAMPLES) -> Entry:
-    """Add a finished run to a board, which is made if it does not exist; the same model at the same size is replaced.
+    """Add a finished run to a board and return its entry. An entry of the same model at the same size is replaced.
 
-    Raises UsageError where the run is not finished, is no whole `core`, failed to reproduce the suite's states, was run
-    with another version of the suite than the rest of the board, or at a size at which ground truth reads as broken.
+    Args:
+        run: The finished run.
+        board: Folder of the board, created if it does not exist.
+        resamples: Draws of the bootstrap.
+
+    Raises:
+        UsageError: The run is not finished, is not all of `core`, does not reproduce the suite's states, ran another
+            version of the suite than the rest of the board, or had a size at which ground truth itself breaks laws.
     """
     import pandas as pd
 
     _, tables = read_run(run)
-    document = build_result(run, resamples=resamples)
+    document = build_result(run, resamples=resamples, own_laws=False)
     result = ResultDocument.model_validate(document)
     _check(run, result, board)
     reason = why_not_ranked(tables["truth"])
     if reason:
         raise UsageError(
-            f"{run.path}: {result.render_spec} behind {result.context} frames is not ranked: {reason}. "
+            f"{run.path}: {result.render_spec} with {result.context} context frames is not ranked: {reason}. "
             "Use larger frames, or a higher rate."
         )
     entry = Entry(board / "entries" / entry_name(result))
-    kept = {"headlines.parquet": {source: tables[source][tables[source]["axis"].notna()] for source in SOURCES}}
+    kept = {"headlines.parquet": {source: tables[source][tables[source]["axis"].notna()] for source in KEPT_SOURCES}}
     if result.unseen_constants is not None:
-        kept["unseen.parquet"] = {source: with_free_constants(tables[source]) for source in SOURCES}
+        kept["unseen.parquet"] = {source: with_free_constants(tables[source]) for source in KEPT_SOURCES}
     with _replacing(entry.path) as new:
         if run.report.is_file():
             (new / "report.html").write_bytes(SEALED + run.report.read_bytes())
@@ -126,10 +132,10 @@ def add(run: RunFolder, board: Path, *, resamples: int = RESAMPLES) -> Entry:
 
 @contextmanager
 def _replacing(path: Path) -> Iterator[Path]:
-    """A new folder that takes the place of `path` when all is written into it; until then the old one stands."""
+    """A new folder that replaces `path` once everything is written; until then the old one stays."""
     path.parent.mkdir(parents=True, exist_ok=True)
     new = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    new.chmod(0o755)  # a board is there to be read
+    new.chmod(0o755)  # a board is public
     old = new.with_name(f"{new.name}.old")
     try:
         yield new
@@ -170,24 +176,24 @@ def _check(run: RunFolder, result: ResultDocument, board: Path) -> None:
         )
     if suite.local:
         raise UsageError(
-            f"{run.path}: its clips were made on a machine that does not reproduce the suite's states. Look at: "
-            "physbench data verify"
+            f"{run.path}: its clips were made on a machine that does not reproduce the suite's states. Check it "
+            "with: physbench data verify"
         )
     if result.overall.skill is None:
-        raise UsageError(f"{run.path}: has no overall skill ({result.overall.reason}), and cannot be ranked.")
+        raise UsageError(f"{run.path}: has no overall skill ({result.overall.reason}) and cannot be ranked.")
     others = {(entry.result.suite.version, entry.result.suite.hash) for entry in _present(board)}
     if others - {(suite.version, suite.hash)}:
-        raise UsageError(f"{board}: holds results of another version of {SUITE}. Begin a new board: --board DIR.")
+        raise UsageError(f"{board}: holds results of another version of {SUITE}. Start a new board: --board DIR.")
 
 
 def _present(board: Path) -> tuple[Entry, ...]:
-    """Entries that were added to their end."""
-    found = sorted((board / "entries").glob("[!.]*"))  # a dot begins what is still being written
+    """Entries that were added completely."""
+    found = sorted((board / "entries").glob("[!.]*"))  # a name with a dot is still being written
     return tuple(Entry(path) for path in found if (path / "result.json").is_file())
 
 
 def describe(result: ResultDocument) -> Mapping[str, str]:
-    """What a reader must know before comparing two entries."""
+    """What a reader needs in order to compare two entries."""
     card = result.model.card
     return {
         "frames": result.render_spec,

@@ -1,34 +1,35 @@
-"""Whether a size and a rate are measured well enough to be ranked: ground truth itself has to read as lawful there."""
+"""Whether a size and a rate are measured well enough to be ranked: ground truth itself must be lawful there."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from physbench.results.time_to_first_break import FIRST_BREAK  # its reason names the body that breaks
+from physbench.scoring.reading_roles import reading_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
-PARENT = "consistency/shadowing"  # has a row where its further readings have none: it failed
-EXPLAINED = "consistency/shadowing.explained"  # share of due time on lawful segments, mean of the tolerances
 LEAST_EXPLAINED = 0.98  # of ground truth, mean over its clips
 MOST_BROKEN = 0.05  # of its clips
 
 
 def why_not_ranked(truth: pd.DataFrame) -> str | None:
-    """Why nobody is ranked at the size, rate and context of these scores of ground truth; None where all are.
+    """Why no model is ranked at the size, rate and context of these scores of ground truth; None where models are.
 
-    A clip of ground truth that could not be read is unexplained, and broken.
+    A clip of ground truth that could not be read counts as unexplained and as broken.
     """
     read = truth[truth["status"] != "not applicable"]
-    clips, known = read.loc[read["reading"] == PARENT, "clip"], read[read["status"] == "ok"].set_index("clip")
-    if clips.empty or not (known["reading"] == EXPLAINED).any():
-        return f"ground truth has no {EXPLAINED}, which tells whether it reads as lawful"
-    shares = known.loc[known["reading"] == EXPLAINED, "value"].reindex(clips).fillna(0.0)
-    breaks = known.loc[known["reading"] == FIRST_BREAK, "reason"].reindex(clips).fillna("unread")
+    explained = reading_of("explained-share")
+    # The scorer's own reading has a row where its further ones have none: it failed.
+    clips = read.loc[read["reading"] == reading_of("lawfulness"), "clip"]
+    known = read[read["status"] == "ok"].set_index("clip")
+    if clips.empty or not (known["reading"] == explained).any():
+        return f"ground truth has no {explained}, which shows whether it is lawful"
+    shares = known.loc[known["reading"] == explained, "value"].reindex(clips).fillna(0.0)
+    breaks = known.loc[known["reading"] == reading_of("first-break"), "reason"].reindex(clips).fillna("unread")
     broken = (breaks != "").mean()
     if shares.mean() < LEAST_EXPLAINED:
-        return f"of ground truth {shares.mean():.1%} is explained as lawful, and {LEAST_EXPLAINED:.0%} is asked for"
+        return f"of ground truth {shares.mean():.1%} is explained as lawful, and {LEAST_EXPLAINED:.0%} is required"
     if broken > MOST_BROKEN:
-        return f"{broken:.0%} of the clips of ground truth read as broken, and at most {MOST_BROKEN:.0%} may"
+        return f"{broken:.0%} of the clips of ground truth have a break, and at most {MOST_BROKEN:.0%} may"
     return None

@@ -1,8 +1,8 @@
 """Ranks with intervals: paired over clips, since every entry was run on the same ones.
 
 All entries are resampled with the same draws of clips, each with its own references (it may have another size and
-rate); one that was never seen to fail in some task may do so where another does not. The interval of a rank counts who
-is surely ahead and who is surely behind (Mogstad, Romano, Shaikh and Wilhelm 2024, Inference for Ranks,
+rate); one that never failed in some task may fail there where another does not. The interval of a rank counts the
+entries that are surely ahead and surely behind (Mogstad, Romano, Shaikh and Wilhelm 2024, Inference for Ranks,
 doi:10.1093/restud/rdad006): with K entries, a difference is sure where its interval at level 1 - 0.05 / (K - 1)
 excludes 0, so that with 95 % confidence the true rank lies between 1 + those ahead and K - those behind.
 """
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.results.bootstrap import RESAMPLES, Resampled, resample
+from physbench.results.bootstrap import MISS, RESAMPLES, Resampled, resample
 from physbench.results.skill import Kind, Stratum, clip_qualities, kinds, skills, task_means
 from physbench.scoring.scorer_protocol import AXES
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Array = NDArray[np.float64]
-MISS = 0.05  # how often one of an entry's comparisons may be wrong
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class Rank:
 
 
 @dataclass(frozen=True, eq=False)
-class Overall:
+class ResampledSkill:
     """What an entry is ranked by: its mean skill over some axes."""
 
     skill: float
@@ -48,14 +47,14 @@ class Overall:
     resampled: Resampled[Stratum]
 
 
-def overall(
+def resampled_skill(
     tables: dict[str, pd.DataFrame],
     *,
     resamples: int = RESAMPLES,
     seed: int = 0,
     fixed: Mapping[str, Mapping[str, Kind]] | None = None,
     axes: tuple[str, ...] = AXES,
-) -> Overall:
+) -> ResampledSkill:
     """Mean skill of one entry over axes, by default its overall skill, resampled.
 
     tables: "model", "truth" and "freeze". fixed: kinds of its tasks, as its result has them.
@@ -68,14 +67,14 @@ def overall(
     means = {key: values.reshape(-1, 3, width) for key, values in drawn.means.items()}
     rows = skills(task_means(means, counts), kind, 0, slice(1, 3)).overall
     drawn = replace(drawn, means={})  # 50 entries of them would fill the memory
-    return Overall(float(rows[0]), rows, drawn)
+    return ResampledSkill(float(rows[0]), rows, drawn)
 
 
-def rank(entries: Sequence[Overall]) -> tuple[Rank, ...]:
+def rank(entries: Sequence[ResampledSkill]) -> tuple[Rank, ...]:
     """Ranks of K entries that were run on the same clips."""
     count = len(entries)
     ahead, behind = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)  # of each: who surely is
-    miss = MISS / max(count - 1, 1)
+    miss = MISS / max(count - 1, 1)  # so that one of an entry's comparisons is wrong that often
     for i, entry in enumerate(entries[:-1]):
         others = np.stack([other.rows for other in entries[i + 1 :]], axis=-1)  # (L, K - i - 1)
         mine = np.broadcast_to(entry.rows[:, None], others.shape)

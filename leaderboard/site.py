@@ -1,4 +1,4 @@
-"""The page of a board: one file with everything inline, from its entries."""
+"""Builds the page of a board from its entries: one file with everything inline."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from physbench.leaderboard.entry import Entry, describe, entries
-from physbench.leaderboard.ranking import Overall, Rank, overall, rank
+from physbench.leaderboard.ranking import Rank, ResampledSkill, rank, resampled_skill
 from physbench.report.free_constant_text import family_factors
 from physbench.results import number_format
 from physbench.results.bootstrap import RESAMPLES
@@ -19,12 +19,12 @@ from physbench.storage.atomic_write import write_atomically
 TRACKS = {
     "zero-shot": ("Zero-shot", "Models that were not trained on clips of physbench."),
     "trained": ("Trained", "Models that were trained on its train split."),
-    "privileged": ("Privileged", "References that see hidden states. They are no competitors."),
+    "privileged": ("Privileged", "References that see hidden states. They are not competitors."),
 }
 
 
 @dataclass(frozen=True)
-class Line:
+class RankedEntry:
     """One row of a table."""
 
     entry: Entry
@@ -42,29 +42,31 @@ class Line:
         return family_factors(self.result.model_dump(mode="json"))
 
 
-def lines(found: Sequence[Entry], resamples: int) -> dict[str, list[Line]]:
+def ranked_entries(found: Sequence[Entry], resamples: int) -> dict[str, list[RankedEntry]]:
     """The entries of every track, ranked within it by overall skill, best first."""
-    return _ranked(found, lambda entry: overall(entry.tables(), resamples=resamples, fixed=kinds_of(entry.result)))
+    return _ranked(
+        found, lambda entry: resampled_skill(entry.tables(), resamples=resamples, fixed=kinds_of(entry.result))
+    )
 
 
-def unseen_lines(found: Sequence[Entry], resamples: int) -> dict[str, list[Line]]:
+def ranked_with_free_constants(found: Sequence[Entry], resamples: int) -> dict[str, list[RankedEntry]]:
     """The entries whose context does not show every constant, ranked likewise by consistency where these are free."""
 
-    def freed(entry: Entry) -> Overall:
+    def freed(entry: Entry) -> ResampledSkill:
         tables, fixed = entry.unseen_tables(), unseen_kinds_of(entry.result)
-        return overall(tables, resamples=resamples, fixed=fixed, axes=(AXIS,))
+        return resampled_skill(tables, resamples=resamples, fixed=fixed, axes=(AXIS,))
 
     return _ranked([entry for entry in found if _unseen_skill(entry.result) is not None], freed)
 
 
-def _ranked(found: Sequence[Entry], by: Callable[[Entry], Overall]) -> dict[str, list[Line]]:
-    tracks: dict[str, list[Line]] = {}
+def _ranked(found: Sequence[Entry], by: Callable[[Entry], ResampledSkill]) -> dict[str, list[RankedEntry]]:
+    tracks: dict[str, list[RankedEntry]] = {}
     for track in TRACKS:
         members = [entry for entry in found if entry.result.model.track == track]
         if not members:
             continue
         ranks = rank([by(entry) for entry in members])
-        rows = [Line(e, r, e.result, dict(describe(e.result))) for e, r in zip(members, ranks, strict=True)]
+        rows = [RankedEntry(e, r, e.result, dict(describe(e.result))) for e, r in zip(members, ranks, strict=True)]
         tracks[track] = sorted(rows, key=lambda line: (line.rank.rank, line.result.model.name))
     return tracks
 
@@ -83,8 +85,8 @@ def build(board: Path, *, resamples: int = RESAMPLES) -> Path:
     )
     environment.filters |= {"fixed": number_format.fixed, "bracket": number_format.bracket}
     page = environment.get_template("board.html.j2").render(
-        tracks=lines(found, resamples),
-        unseen=unseen_lines(found, resamples),
+        tracks=ranked_entries(found, resamples),
+        unseen=ranked_with_free_constants(found, resamples),
         titles=TRACKS,
         axis_names=number_format.AXIS_NAMES,
         suite=found[0].result.suite,

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from physbench.clips.task import draw as draw
     from physbench.clips.task_helpers import RELEASE as RELEASE
     from physbench.clips.task_helpers import event_in as event_in
-    from physbench.clips.task_helpers import hue_name as hue_name
     from physbench.clips.task_helpers import hues as hues
     from physbench.clips.task_helpers import inside as inside
     from physbench.errors import PhysbenchError as PhysbenchError
@@ -62,6 +61,7 @@ if TYPE_CHECKING:
     from physbench.world.scene import Waypoint as Waypoint
     from physbench.world.scene import box_mass as box_mass
     from physbench.world.scene import cylinder_mass as cylinder_mass
+    from physbench.world.scene import hue_name as hue_name
     from physbench.world.scene import ramp as ramp
     from physbench.world.scene import sphere_mass as sphere_mass
 
@@ -76,7 +76,7 @@ _NAMES = {
     "physbench.adapters.model_protocol": ("FrameModel", "ModelCard", "PrivilegedModel"),
     # tasks
     "physbench.clips.task": ("Parameter", "Params", "Task", "declare", "draw"),
-    "physbench.clips.task_helpers": ("RELEASE", "event_in", "hue_name", "hues", "inside"),
+    "physbench.clips.task_helpers": ("RELEASE", "event_in", "hues", "inside"),
     "physbench.world.bodies": ("ball", "floor", "held", "holder", "screen", "shelf", "table", "wall"),
     "physbench.world.scene": (
         "BACKGROUND_GREY",
@@ -91,6 +91,7 @@ _NAMES = {
         "Waypoint",
         "box_mass",
         "cylinder_mass",
+        "hue_name",
         "ramp",
         "sphere_mass",
     ),

@@ -61,6 +61,8 @@ def of_pair(clip: Clip, tracks: Tracks, origin: Clip, before: Tracks) -> dict[st
     "0 and 1 (64 px, 15 frames/s, 8 context frames)",
     source="least squares through 0; after Pearl 2009, Causality, chapter 7: two worlds that share all but one act",
     pair=of_pair,
+    breaks_at=0.02,  # of what a push does: truth, seen through the tracker, is within 0.004 of 1 in each pair
+    roles={"": "push-effect", "others": "push-effect-on-others"},
 )
 def counterfactual(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
     """How much of what a push changes is predicted, from two rollouts of one context: with the push and without.

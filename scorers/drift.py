@@ -26,6 +26,7 @@ SPREADS = 1.5  # an error within so many spreads of what the context allows is n
     noise_floor="ground truth reads 1.000 in each of 128 clips (64 px, 15 frames/s)",
     source="time to an error of one diameter over the predictability time of an ensemble of simulations",
     headline=True,
+    roles={"predictability": "predictability"},
 )
 def accuracy(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
     """Share of the predictable time for which a prediction stays within one diameter of ground truth.

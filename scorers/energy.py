@@ -23,6 +23,8 @@ Array = NDArray[np.float64]
     quality=None,
     noise_floor="ground truth reads 0 to 0.011, at most 0.020 (64 px, 15 frames/s; 95 % of 64 clips of 13 tasks)",
     source="E(t2) <= E(t1) where nothing is pushed; Helmholtz 1847, Ueber die Erhaltung der Kraft",
+    phrase="energy gained {}",
+    breaks_at=0.1,
 )
 def energy(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading:
     """Largest rise of energy in the prediction that nothing explains, over the largest kinetic energy in ground truth.

@@ -32,6 +32,8 @@ Array = NDArray[np.float64]
     noise_floor="ground truth reads within 0.001 of 0 on the level, within 0.01 of the ramp's on a slope (64 px, "
     "15 frames/s; 15 clips)",
     source="a = g (sin a - mu cos a); Coulomb 1785, Theorie des machines simples",
+    phrase="friction {}",
+    breaks_at=0.05,
 )
 def friction(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
     """Coefficient of friction that the motion of bodies on a support implies; right is what ground truth reads.

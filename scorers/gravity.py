@@ -24,6 +24,9 @@ LEAST_SPAN = 0.3  # s
     quality=None,
     noise_floor="ground truth reads 9.80 to 9.82 where 9.81 is right (64 px, 15 frames/s; middle 90 % of 32 clips)",
     source="x(t) = x0 + v t + a t^2 / 2; Galilei 1638, Discorsi, fourth day",
+    phrase={"": "gravity {}", "sideways": "sideways pull {}"},
+    breaks_at=0.3,
+    needs_constants=("",),
 )
 def gravity(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | dict[str, Reading]:
     """Acceleration along the scene's gravity of the balls in free flight, in m/s2; right is the scene's own value.

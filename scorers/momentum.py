@@ -23,6 +23,8 @@ LEAST_TOTAL = 0.2  # of the sum of the two momenta's sizes; below it the ratio s
     quality=None,
     noise_floor="ground truth reads 0.99 to 1.01, change below 0.010 (64 px, 15 frames/s; middle 90 % of 32 clips)",
     source="P' = P; Newton 1687, Principia, corollary III to the laws of motion",
+    phrase={"": "momentum after the contact {} of that before", "change": "momentum changed by {}"},
+    breaks_at=0.1,
 )
 def momentum(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | dict[str, Reading]:
     """Total momentum of two bodies after their first predicted collision over that before it; right is 1.

@@ -21,6 +21,7 @@ from physbench.tracks.tracks import Tracks
     noise_floor="ground truth reads 1.000 in each of 24 clips (64 px, 15 frames/s)",
     source="share of declared yes/no outcomes that agree; cf. ShapeStacks, Groth et al. 2018, arXiv:1804.08018",
     headline=True,
+    roles={"": "stand-in"},
 )
 def outcome(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
     """Share of the scene's yes/no questions about the end that a prediction answers as ground truth does.

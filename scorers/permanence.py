@@ -36,6 +36,7 @@ Mask = NDArray[np.bool_]
     noise_floor="ground truth reads 1.000 in 78 of 78 clips (64 px, 15 frames/s) and 28 of 28 (128 px, 30 frames/s)",
     source="survival x re-emergence; Spelke 1990, doi:10.1207/s15516709cog1401_3",
     headline=True,
+    roles={"survival": "survival", "reemergence": "reemergence"},
 )
 def intact(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
     """Share of the due object-frames in which an object is intact, less what is too much, times its return.

@@ -30,6 +30,8 @@ Array = NDArray[np.float64]
     noise_floor="ground truth reads within 0.01 of the scene's restitution where nothing rolls, 0.38 to 0.41 for "
     "balls of 0.95 that roll on a table (64 px, 15 frames/s; 30 clips)",
     source="Newton's law of restitution; Newton 1687, Principia, scholium to the laws of motion",
+    phrase="restitution {}",
+    breaks_at=0.05,
 )
 def restitution(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
     """Speed at which two bodies part over that at which they met, along the normal; right is what ground truth reads.

@@ -30,6 +30,15 @@ RUNG_NAMES = ("strict", "medium", "lenient")  # of the tolerances, smallest firs
     source="lawful segments and breaks, after the shadowing lemma: Hammel, Yorke & Grebogi 1987, "
     "doi:10.1016/0885-064X(87)90024-0",
     headline=True,
+    roles={
+        "": "lawfulness",
+        "explained": "explained-share",
+        "shadowing-time": "lawful-time",
+        "first-break": "first-break",
+        "undetermined": "undetermined-share",
+        "unseen-constants": "freed-constants",
+        "unseen-factor": "freed-factor",
+    },
 )
 def shadowing(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
     """How much of the motion is lawful: mean of explained share E and shadowing time S, over three tolerances.

@@ -24,6 +24,8 @@ DEEP = 0.1  # diameters
     quality=None,
     noise_floor="ground truth reads 0 to 0.034, at most 0.039 (64 px, 15 frames/s; 95 % of 70 clips of 14 tasks)",
     source="two bodies are never in one place; Spelke et al. 1992, doi:10.1037/0033-295X.99.4.605",
+    phrase="interpenetration {}",
+    breaks_at=0.25,
 )
 def solidity(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
     """Deepest overlap of a moving body with a body, a wall or the floor in the predicted frames, in its own diameters.

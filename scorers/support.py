@@ -32,6 +32,8 @@ Mask = NDArray[np.bool_]
     quality=None,
     noise_floor="ground truth reads 0, at most 0.05 (64 px, 15 frames/s; 95 % of 40 clips of 8 tasks)",
     source="what rests is carried; Baillargeon et al. 1992, doi:10.1016/0163-6383(92)80031-C",
+    phrase="hovering {} of the time",
+    breaks_at=0.1,
 )
 def support(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading:
     """Share of the due object-time in which a moving body hovers: it rests with nothing below it.

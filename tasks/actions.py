@@ -9,13 +9,13 @@ import math
 from dataclasses import replace
 
 from physbench.clips.task import Parameter, Params, Task, declare
-from physbench.clips.task_helpers import FREE_BORDER, HALF_WINDOW, RELEASE, hue_name, hues, inside
+from physbench.clips.task_helpers import FREE_BORDER, HALF_WINDOW, RELEASE, hues, inside
 from physbench.dynamics.impacts import Flat, at, meeting_time, rebound
 from physbench.tasks.billiards import CUSHION, FIRST_HIT, Balls, Billiards, gone, play, rolls_on, start, steady
 from physbench.tasks.collisions import MOVED_BY, VIEW_AFTER_HIT, gliding
 from physbench.tasks.orbits import SURFACE_GAP, Kepler, half_extents, kepler_state
 from physbench.world.bodies import held, table
-from physbench.world.scene import Camera, Impulse, Scene, sphere_mass
+from physbench.world.scene import Camera, Impulse, Scene, hue_name, sphere_mass
 
 PUSH_TO_HIT = 0.15  # s between a push and the first hit, at least
 CHANGED_BY = 2.0  # s, when a ball that is not pushed is elsewhere than without the push

@@ -9,11 +9,11 @@ import numpy as np
 
 from physbench.clips.clip import Split
 from physbench.clips.task import MAX_DRAWS, Parameter, Params, Task, declare, draw
-from physbench.clips.task_helpers import HALF_WINDOW, RELEASE, hue_name
+from physbench.clips.task_helpers import HALF_WINDOW, RELEASE
 from physbench.dynamics.impacts import Flat, at, meeting_time, nearest, rebound, reflected, rolled, slid
 from physbench.tasks.collisions import NUMBERS
 from physbench.world.bodies import ball, held, wall
-from physbench.world.scene import FLOOR_GREY, PALETTE, Body, Camera, Scene
+from physbench.world.scene import FLOOR_GREY, PALETTE, Body, Camera, Scene, hue_name
 
 TABLE_HALF = 2.36  # m, from the middle of the table to its cushions
 BALL_FRICTION = 0.05  # two balls have next to none; a ball and the table have what the task says

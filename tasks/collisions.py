@@ -9,10 +9,10 @@ import numpy as np
 
 from physbench.clips.clip import Split
 from physbench.clips.task import Parameter, Params, Task, declare, draw
-from physbench.clips.task_helpers import FREE_BORDER, HALF_WINDOW, RELEASE, hue_name, hues, inside
+from physbench.clips.task_helpers import FREE_BORDER, HALF_WINDOW, RELEASE, hues, inside
 from physbench.dynamics.impacts import Flat, at, rebound, reflected
 from physbench.world.bodies import ball, held, table, turned_from_top, wall
-from physbench.world.scene import Body, Camera, Scene, sphere_mass
+from physbench.world.scene import Body, Camera, Scene, hue_name, sphere_mass
 
 NUMBERS = ("one", "two", "three", "four")  # in the names of bodies
 VIEW_AFTER_HIT = 0.8  # s for which both balls stay in full view after they met

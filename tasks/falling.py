@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 from physbench.clips.task import Parameter, Params, Task, declare
-from physbench.clips.task_helpers import RELEASE, event_in, hue_name, hues, inside
+from physbench.clips.task_helpers import RELEASE, event_in, hues, inside
 from physbench.world.bodies import ball, floor, shelf
-from physbench.world.scene import Camera, Scene
+from physbench.world.scene import Camera, Scene, hue_name
 
 CENTER_Z = 2.2  # m, height of the middle of the window above the floor
 

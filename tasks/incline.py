@@ -8,10 +8,10 @@ import numpy as np
 
 from physbench.clips.clip import Split
 from physbench.clips.task import Parameter, Params, Task, declare, draw
-from physbench.clips.task_helpers import RELEASE, event_in, hue_name, hues
+from physbench.clips.task_helpers import RELEASE, event_in, hues
 from physbench.dynamics.ramp_phases import Phase, distance_at, ramp_phases
 from physbench.world.bodies import holder, turned_from_front, wall
-from physbench.world.scene import Body, Camera, Scene, Shape, box_mass, cylinder_mass, ramp, sphere_mass
+from physbench.world.scene import Body, Camera, Scene, Shape, box_mass, cylinder_mass, hue_name, ramp, sphere_mass
 
 FREE_RAMP = 0.06  # m that stay free at the upper end of the ramp
 RAMP_END = 2.44  # m from the middle of the window to the ends of the ramp

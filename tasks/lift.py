@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 from physbench.clips.task import Parameter, Params, Task, declare
-from physbench.clips.task_helpers import FREE_BORDER, HALF_WINDOW, hue_name, hues, inside
+from physbench.clips.task_helpers import FREE_BORDER, HALF_WINDOW, hues, inside
 from physbench.tasks.occlusion import SCREEN_Y, SLIVER
 from physbench.world.bodies import SCREEN_HALF_DEPTH, ball, nearer_scale, wall
-from physbench.world.scene import FLOOR_GREY, HISTORY, SCREEN_GREY, Body, Camera, Scene, Waypoint
+from physbench.world.scene import FLOOR_GREY, HISTORY, SCREEN_GREY, Body, Camera, Scene, Waypoint, hue_name
 
 PEDESTAL = 0.3  # m, half of the width of the pedestal
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 from physbench.clips.task import Parameter, Params, Task, declare
-from physbench.clips.task_helpers import RELEASE, hue_name, hues, inside
+from physbench.clips.task_helpers import RELEASE, hues, inside
 from physbench.world.bodies import HOLDER_GAP, ball, floor, holder, nearer_scale, screen
-from physbench.world.scene import Body, Camera, Scene
+from physbench.world.scene import Body, Camera, Scene, hue_name
 
 CAMERA = Camera("front", (0.0, 0.0, 1.3))
 SCREEN_Y = -0.85  # m, the face of the screen that the camera sees

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 
 from physbench.clips.task import Parameter, Params, Task, declare
-from physbench.clips.task_helpers import FREE_BORDER, HALF_WINDOW, hue_name, hues
+from physbench.clips.task_helpers import FREE_BORDER, HALF_WINDOW, hues
 from physbench.dynamics.impacts import Flat, at
 from physbench.dynamics.kepler_elements import elliptic_state
 from physbench.world.bodies import ball
-from physbench.world.scene import HISTORY, Body, Camera, CentralGravity, Scene
+from physbench.world.scene import HISTORY, Body, Camera, CentralGravity, Scene, hue_name
 
 SURFACE_GAP = 0.08  # m between the surfaces at the periapsis: a pixel of 64
 PERIODS = 3  # at least, within the horizon

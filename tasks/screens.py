@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from physbench.clips.task import Parameter, Params, Task, declare
-from physbench.clips.task_helpers import FREE_BORDER, HALF_WINDOW, RELEASE, hue_name, hues, inside
+from physbench.clips.task_helpers import FREE_BORDER, HALF_WINDOW, RELEASE, hues, inside
 from physbench.tasks.occlusion import (
     CAMERA,
     OUT_BY,
@@ -17,7 +17,7 @@ from physbench.tasks.occlusion import (
     rolling,
 )
 from physbench.world.bodies import floor, nearer_scale, screen, wall
-from physbench.world.scene import Body, Scene
+from physbench.world.scene import Body, Scene, hue_name
 
 LANE = 0.65  # m, of each ball of `screen-swap` before or behind the plane of motion
 SWAP_SCREEN_Y = -1.3  # m, the face of its screen, before the nearer ball

@@ -9,9 +9,9 @@ import numpy as np
 
 from physbench.clips.clip import Split
 from physbench.clips.task import Parameter, Params, Task, declare, draw
-from physbench.clips.task_helpers import HALF_WINDOW, hue_name, hues
+from physbench.clips.task_helpers import HALF_WINDOW, hues
 from physbench.world.bodies import floor, holder, wall
-from physbench.world.scene import FLOOR_GREY, Body, Camera, Outcome, Scene, box_mass
+from physbench.world.scene import FLOOR_GREY, Body, Camera, Outcome, Scene, box_mass, hue_name
 
 BLOCK_DEPTH = 0.5  # m, half of the blocks' extent across the plane of motion
 EDGE_DISTANCE = 0.05  # m between a centre of mass and the edge of what carries it, on either side

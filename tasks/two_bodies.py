@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.task import Parameter, Params, Task, declare
-from physbench.clips.task_helpers import FREE_BORDER, HALF_WINDOW, RELEASE, hue_name, hues
+from physbench.clips.task_helpers import FREE_BORDER, HALF_WINDOW, RELEASE, hues
 from physbench.dynamics.kepler_elements import hyperbolic_states
 from physbench.tasks.orbits import PERIODS, SURFACE_GAP, half_extents, kepler_state, star, unit
 from physbench.world.bodies import HOLDER_GAP, ball, holder, turned_from_top
-from physbench.world.scene import HISTORY, Camera, CentralGravity, Scene
+from physbench.world.scene import HISTORY, Camera, CentralGravity, Scene, hue_name
 
 BINARY_GAP = 0.2  # m between the surfaces of a binary at the periapsis: never taken for a contact
 VIEW_AFTER_PERIAPSIS = 0.5  # s of a fly-by in full view after the periapsis

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 import tomllib
@@ -130,6 +131,48 @@ LONGEST = 400  # lines
 @pytest.mark.parametrize(("package", "path"), list(modules()), ids=lambda value: getattr(value, "stem", value))
 def test_no_module_is_long(package: str, path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST, f"{package}: split {path.name}"
+
+
+def strings(path: Path) -> Iterator[tuple[int, str]]:
+    """(line, text) of the strings of a module without docstrings and without help texts of the command line."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    left_out = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[0] if node.body else None
+            if isinstance(first, ast.Expr):
+                left_out.add(first.value)
+        elif isinstance(node, ast.keyword) and node.arg == "help" and path.parent == ENGINE / "cli":
+            left_out |= set(ast.walk(node.value))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in left_out:
+            yield node.lineno, node.value
+
+
+def own_names() -> re.Pattern[str]:
+    """Ids of the scorers and tasks that come with physbench, and names of further readings."""
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["entry-points"]
+    names = [*groups["physbench.scorers"], *groups["physbench.tasks"]]
+    return re.compile(rf"(?<![\w/-])({'|'.join(map(re.escape, names))})(?![\w-])")
+
+
+@pytest.mark.parametrize(
+    ("package", "path"),
+    [each for each in modules() if each[0] not in ("tasks", "scorers")],
+    ids=lambda value: getattr(value, "stem", value),
+)
+def test_the_engine_knows_no_scorer_and_no_task_by_name(package: str, path: Path) -> None:
+    """Phrases, thresholds and roles are declared beside the scorers (see `scoring.reading_roles`)."""
+    named = own_names()
+    found = [f"{path.name}:{line} {text!r:.60}" for line, text in strings(path) if named.search(text)]
+    assert not found, f"{package} names what only tasks/ and scorers/ may: {found}"
+
+
+def test_no_page_names_a_scorer_or_a_task() -> None:
+    named = own_names()
+    pages = [page for folder in (ENGINE / "report", ROOT / "leaderboard") for page in folder.rglob("*.j2")]
+    assert len(pages) == 2
+    assert not [page.name for page in pages if named.search(page.read_text(encoding="utf-8"))]
 
 
 HEAVY = ("torch", "numpy", "pandas", "pyarrow", "matplotlib", "pybullet", "lpips", "scipy", "numba")

@@ -1,1 +1,4 @@
-"""The command line: one file per noun; parse, call, print."""
+"""The command line: one file per noun or verb (`main.COMMANDS`) that parses, calls the engine and prints.
+
+`main.run` executes one command line and returns its exit code. Data goes to stdout, progress and notes to stderr.
+"""

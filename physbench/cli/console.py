@@ -1,4 +1,4 @@
-"""What every command prints with: data to stdout, progress and notes to stderr."""
+"""How every command prints: data to stdout, progress and notes to stderr."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from physbench.errors import DISK_FULL, UsageError
 if TYPE_CHECKING:
     from rich.console import Console
 
-READABLE = 110  # columns; sentences are wrapped there, also where stdout is no terminal
+READABLE = 110  # columns; text is wrapped there, also where stdout is not a terminal
 
 
 def debugging() -> bool:
@@ -27,7 +27,7 @@ def note(message: str) -> None:
 
 
 def warn(message: str) -> None:
-    """Print a line that says that something is not as it should be, on stderr."""
+    """Print a warning on stderr."""
     typer.echo(typer.style("Warning: ", fg="yellow") + message, err=True)
 
 
@@ -37,7 +37,7 @@ def complain(message: str) -> None:
 
 
 def refuse_unwritable(folder: Path) -> None:
-    """Tell before the work begins that its result could not be kept. The folder is made if it does not exist."""
+    """Raise UsageError where `folder` cannot be written into; it is created if it does not exist."""
     import tempfile
 
     try:
@@ -51,7 +51,7 @@ def refuse_unwritable(folder: Path) -> None:
 
 
 def stdout_console() -> Console:
-    """A rich console for tables of data. Where stdout is no terminal, lines are not cut at 80 columns."""
+    """A rich console for tables of data. Where stdout is not a terminal, lines are not cut at 80 columns."""
     from rich.console import Console
 
     return Console(width=None if sys.stdout.isatty() else 160, highlight=False)

@@ -1,4 +1,4 @@
-"""`physbench data`: makes clips, exports what models outside are shown, and tells whether this machine agrees."""
+"""`physbench data`: makes clips, exports them for models elsewhere, and checks that this machine reproduces them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from physbench.cli.console import note, refuse_unwritable
 from physbench.errors import UsageError
 
 app = typer.Typer(
-    help="Make clips, export them for models outside, and check that this machine reproduces them.",
+    help="Make clips, export them for models that run elsewhere, and check that this machine reproduces them.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -30,9 +30,9 @@ def generate(
     workers: Workers = None,
     limit: Annotated[int | None, typer.Option(metavar="N", help="Only so many clips, spread over the tasks.")] = None,
     tasks: Annotated[str | None, typer.Option(metavar="GLOB", help="Only these tasks.")] = None,
-    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Where to. [default: the cache folder]")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the clips. [default: the cache]")] = None,
 ) -> None:
-    """Simulate and render the clips of a suite. Clips that are there already are checked and kept."""
+    """Simulate and render the clips of a suite. Existing clips are checked and kept."""
     from physbench.clips.generate import render_spec
     from physbench.clips.store import ClipStore
     from physbench.clips.suite import find_suite
@@ -41,7 +41,7 @@ def generate(
     chosen = find_suite(suite, limit, tasks)
     processes = _workers(workers)
     if out is not None and out.exists() and not out.is_dir():
-        raise UsageError(f"--out: '{out}' is a file. Name a folder, which is made if it does not exist.")
+        raise UsageError(f"--out: '{out}' is a file. Name a folder, which is created if it does not exist.")
     if out is not None:
         refuse_unwritable(out)
     store = ClipStore(out, required=True)
@@ -49,11 +49,11 @@ def generate(
     try:
         made = store.ensure(chosen.rows, spec, processes)
     except KeyboardInterrupt:
-        note("What is stored is kept: the same command goes on.")
+        note("The stored clips are kept: the same command continues.")
         raise
     size_mb = sum(store.path(row, spec).stat().st_size for row in chosen.rows) / 1e6
     note(
-        f"{len(chosen.rows)} clips of {suite} at {spec}: {made} made, {len(chosen.rows) - made} were there; "
+        f"{len(chosen.rows)} clips of {suite} at {spec}: {made} made, {len(chosen.rows) - made} existed; "
         f"{size_mb:.1f} MB, {time.monotonic() - started:.1f} s"
     )
     typer.echo(store.directory / str(spec))
@@ -61,7 +61,7 @@ def generate(
 
 @app.command()
 def export(
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to make.", show_default=False)],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to create.", show_default=False)],
     suite: Suite = "core",
     size: Annotated[str, typer.Option(metavar="WxH", help="Width x height of the pictures in px, or one side.")] = (
         "1280x720"
@@ -92,7 +92,7 @@ def export(
         )
     frames = "1 image" if context == 1 else f"{context} frames"
     note(f"{len(asked.clips)} clips of {suite} at {spec}, {frames} each, {time.monotonic() - started:.1f} s")
-    note(f"Wanted for each: a video of {lengths(asked)}, in {out / 'answers'}. {out / 'README.md'} says how.")
+    note(f"Expected for each: a video of {lengths(asked)}, in {out / 'answers'}. {out / 'README.md'} explains how.")
     note(f"Then: physbench eval videos:{out / 'answers'} {asked.suite.options}")
     typer.echo(out)
 
@@ -107,7 +107,7 @@ def _sides(size: str) -> tuple[int, int]:
 
 @app.command()
 def verify(suite: Suite = "core", workers: Workers = None) -> None:
-    """Simulate a suite and compare it with the golden states that came with it: exit 1 if they differ."""
+    """Simulate a suite and compare it with its golden states. Exits with 1 where they differ."""
     from physbench.clips.golden import verify as differences
     from physbench.clips.suite import GOLDEN_SUITES, find_suite
     from physbench.progress import Progress

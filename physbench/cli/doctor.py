@@ -10,7 +10,7 @@ COLOURS = {"ok": "green", "optional": "yellow", "missing": "red"}
 def command() -> None:
     """Show what works on this machine and what is missing.
 
-    Exits with 1 where something is missing that every run needs.
+    Exits with 1 where something that every run needs is missing.
     """
     from physbench.run.host_info import findings
 

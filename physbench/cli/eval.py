@@ -1,4 +1,4 @@
-"""`physbench eval MODEL`: roll a model out on a suite and say how physical it is."""
+"""`physbench eval MODEL`: roll a model out on a suite, score it and write a report."""
 
 from __future__ import annotations
 
@@ -30,38 +30,43 @@ def command(
         ),
     ] = "core",
     model_arg: Annotated[
-        list[str] | None, typer.Option(metavar="K=V", help="Handed to the model's factory. May be given several times.")
+        list[str] | None, typer.Option(metavar="K=V", help="Passed to the model's factory; repeatable.")
     ] = None,
     tasks: Annotated[
         str | None, typer.Option(metavar="GLOB|FILE.py", help="Only these tasks of the suite, or your own from a file.")
     ] = None,
     scorers: Annotated[
         str | None,
-        typer.Option(metavar="GLOB|FILE.py", help="Only these scorers; those of a file are added to all others."),
+        typer.Option(metavar="GLOB|FILE.py", help="Only these scorers; those from a file are added to all others."),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Run folder. [default: runs/<model>-<suite>-<n>]")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     batch_size: Annotated[
-        str, typer.Option(metavar="N|auto", help="Clips together; auto finds it by a probe.")
+        str, typer.Option(metavar="N|auto", help="Clips in one batch; auto measures how many fit.")
     ] = "auto",
     samples: Annotated[int, typer.Option(help="Rollouts of each clip, for stochastic models.")] = 1,
     seed: Annotated[int, typer.Option(help="Seed of the model's generators.")] = 0,
-    limit: Annotated[int | None, typer.Option(metavar="N", help="Only so many clips of the suite.")] = None,
+    limit: Annotated[int | None, typer.Option(metavar="N", help="At most N clips of the suite.")] = None,
     dtype: Annotated[str, typer.Option(help="float32, float16, bfloat16.")] = "float32",
-    timeout: Annotated[float, typer.Option(metavar="SECONDS", help="For one batch; then its clips fail.")] = 600.0,
+    timeout: Annotated[
+        float, typer.Option(metavar="SECONDS", help="Time limit of one batch; then its clips fail.")
+    ] = 600.0,
     no_chain: Annotated[
-        bool, typer.Option("--no-chain", help="Do not continue a short model on its own last frames.")
+        bool, typer.Option("--no-chain", help="Do not continue a model with a short horizon on its own last frames.")
     ] = False,
     keep_rollouts: Annotated[
-        str, typer.Option(metavar="shown|all|none", help="Videos kept behind the report; new scorers need all.")
+        str,
+        typer.Option(
+            metavar="shown|all|none", help="Videos to keep; shown: those in the report. New scorers need all."
+        ),
     ] = "shown",
     workers: Annotated[
         int | None, typer.Option(metavar="N", help="Processes that track and score. [default: cores]")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Start the run in --out over.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Discard the run in --out and start again.")] = False,
     trust_code: Annotated[
         bool, typer.Option("--trust-code", help="For kinds of files that can run code; no kind so far needs it.")
     ] = False,

@@ -58,7 +58,7 @@ def check_tasks(
 
 
 def quoted(path: Path) -> str:
-    """A path as it is typed."""
+    """A path quoted for a shell."""
     return shlex.quote(str(path))
 
 
@@ -79,7 +79,7 @@ def _print(report: Report) -> None:
 
 
 def clips_of(report: Report) -> str:
-    """What was looked at: "9 clips: 6 of test, 2 of ood, 1 of train"."""
+    """Which clips were checked: "9 clips: 6 of test, 2 of ood, 1 of train"."""
     return f"{report.clips} clips: " + ", ".join(f"{count} of {split}" for split, count in report.splits.items())
 
 
@@ -95,7 +95,7 @@ def _finding(finding: Finding) -> None:
 
 
 def _line(report: Report) -> None:
-    """One line for a task that passes, its failures for one that does not."""
+    """Print one line, and below it the failures of a task that does not pass."""
     kinds = ", ".join(f"{axis} {reading.kind}" for axis, reading in report.axes.items())
     state = "ok" if report.passed else "failed"
     typer.echo(f"{typer.style(f'{state:6}', fg=COLOURS[state])} {report.task:32} {kinds}")

@@ -1,4 +1,4 @@
-"""`physbench leaderboard`: puts results beside each other on one page."""
+"""`physbench leaderboard`: ranks results on one page."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def add(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of finished runs of core.")],
     board: Board = BOARD,
 ) -> None:
-    """Add finished runs to a board. Figures are computed again from each run's scores; nothing in the runs is changed.
+    """Add finished runs to a board. Figures are computed again from each run's scores; the runs are not changed.
 
     Example: physbench leaderboard add runs/objects-core-1
     """
@@ -35,7 +35,7 @@ def add(
 
 @app.command()
 def build(board: Board = BOARD) -> None:
-    """Write the board's page: ranks with intervals, tracks apart, axes, speed, and a link to each report."""
+    """Write the board's page: ranks with intervals for each track, axes, speed, and a link to each report."""
     from physbench.leaderboard.site import build as build_page
 
     typer.echo(build_page(board))

@@ -1,6 +1,6 @@
-"""The program `physbench`: puts the commands together and turns errors into one or two lines and an exit code.
+"""The program `physbench`: assembles the commands and turns errors into one or two lines and an exit code.
 
-Exit 0: done; 1: the run failed; 2: wrong use; 130: interrupted. Only the file of the command that was asked for is
+Exit 0: done; 1: the run failed; 2: wrong use; 130: interrupted. Only the file of the given command is
 imported, and none of them imports torch, numpy or pandas at the top: `physbench --help` takes 0.1 s.
 """
 
@@ -35,7 +35,7 @@ def _root(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks. Works behind every command too.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks. Works after every command too.")] = False,
 ) -> None:
     """Has this world model learned physics, and if not, which law breaks, where, and how far ahead?"""
 
@@ -71,7 +71,7 @@ def run(arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         complain("Interrupted.")
         return 130
-    except BrokenPipeError:  # `physbench tasks list | head -1`: the reader has seen enough
+    except BrokenPipeError:  # `physbench tasks list | head -1` closes the pipe early
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
@@ -98,7 +98,7 @@ def _explain(error: Exception) -> int:
         complain(sentence)
         return 1 if error.errno in DISK_FULL else 2
     if isinstance(error, MemoryError):
-        complain("Memory is full. Use --workers 1 or a smaller --batch-size; --resume goes on.")
+        complain("Memory is full. Use --workers 1 or a smaller --batch-size; --resume continues.")
         return 1
     last = traceback.extract_tb(error.__traceback__)[-1]
     complain(
@@ -109,14 +109,12 @@ def _explain(error: Exception) -> int:
 
 
 def system_sentence(error: OSError) -> str | None:
-    """What to do about an error of the file system, or None if it is another one."""
+    """What to do about an error of the file system; None for any other."""
     where = f" at {error.filename}" if error.filename else ""
     if error.errno in DISK_FULL:
         return f"The disk is full{where}. Free some space, or write elsewhere (--out, PHYSBENCH_CACHE)."
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return (
-            f"No permission{where}. Choose a folder that you may write (--out, PHYSBENCH_CACHE) or change its rights."
-        )
+        return f"No permission{where}. Choose a writable folder (--out, PHYSBENCH_CACHE) or change its permissions."
     if error.filename and error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG):
         return f"{error.strerror}{where}. Name another path."
     return None

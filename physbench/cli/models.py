@@ -1,4 +1,4 @@
-"""`physbench models`: what can be evaluated, and whether a model of yours keeps the contract."""
+"""`physbench models`: lists what can be evaluated, and checks whether a model follows the protocol."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def check(
     dtype: Annotated[str, typer.Option(help="float32, float16 or bfloat16.")] = "float32",
     timeout: Annotated[float, typer.Option(help="Seconds that the model may take for two clips.")] = 600.0,
     seed: Annotated[int, typer.Option(help="Seed of the model's generators.")] = 0,
-    chain: Annotated[bool, typer.Option(help="Continue a short model on its own last frames.")] = True,
+    chain: Annotated[bool, typer.Option(help="Continue a model with a short horizon on its own last frames.")] = True,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE.png", help="Picture to write. [default: check-<name>.png here]")
     ] = None,
@@ -85,7 +85,7 @@ def check(
         bool, typer.Option("--trust-code", help="For kinds of files that can run code; no kind so far needs it.")
     ] = False,
 ) -> None:
-    """Roll a model out on two clips and say in words what is wrong with it."""
+    """Roll a model out on two clips and explain what is wrong with it."""
     from physbench.adapters.load_model import check_target
     from physbench.errors import UsageError
     from physbench.run.options import check_timeout, parse_model_args
@@ -117,7 +117,7 @@ def check(
     ) as engine:
         card = engine.card
         if len(rows) == 1:
-            note("One video alone is not compared with others.")
+            note("A single video cannot be compared with others.")
             _say("result", verdict or NOTHING)
             raise typer.Exit(1 if verdict else 0)
         note(f"Making two clips of {card.spec} and rolling them out a few times ...")
@@ -132,14 +132,14 @@ def check(
 
 
 def _inspect(model: str, arguments: dict[str, str]) -> tuple[str, list[Row]]:
-    """What a kind of model that knows its clips says of all of them: what is wrong in sum, and which there are."""
+    """For a kind of model that knows its clips: a summary of what is wrong with them, and their rows."""
     from physbench.adapters.load_model import Inspecting, find_adapter
 
     adapter = find_adapter(model)
     if not isinstance(adapter, Inspecting):
         return "", []
     verdict = ""
-    note("Looking at every file ...")
+    note("Checking every file ...")
     for kind, text in adapter.inspect(model, arguments):
         if kind == "result":
             verdict = text

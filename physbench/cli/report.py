@@ -25,11 +25,11 @@ def command(
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write it there. [default: RUN/report/index.html, else stdout]")
+        Path | None, typer.Option(metavar="FILE", help="File to write. [default: RUN/report/index.html, else stdout]")
     ] = None,
     clips: Annotated[bool, typer.Option("--clips", help="With csv: every reading of every clip.")] = False,
     tasks: Annotated[
-        str | None, typer.Option(metavar="FILE.py", help="The file with the run's own tasks, where it has some.")
+        str | None, typer.Option(metavar="FILE.py", help="The file with the run's own tasks, if it has any.")
     ] = None,
     physicist: Annotated[
         Path | None,
@@ -40,7 +40,7 @@ def command(
 ) -> None:
     """Build result.json and the report again from what a run stored. Nothing is rolled out or scored.
 
-    With --out, or a --format that is printed, nothing in RUN is written.
+    With --out, or a --format that is printed, nothing is written into RUN.
 
     Example: physbench report runs/objects-smoke-1 --format md
     """
@@ -54,7 +54,7 @@ def command(
     if clips and wanted != "csv":
         raise UsageError("--clips is for --format csv.")
     if physicist is not None and wanted != "html":
-        raise UsageError("--physicist is drawn on the page: it goes with --format html.")
+        raise UsageError("--physicist is drawn on the page: it needs --format html.")
 
     from physbench.results.build_result import build_result, write_result
     from physbench.storage.run_folder import RunFolder

@@ -1,4 +1,4 @@
-"""`physbench scorers`: what is read from a prediction, and how each reading is defined."""
+"""`physbench scorers`: lists, explains, checks and creates scorers."""
 
 from __future__ import annotations
 
@@ -89,33 +89,33 @@ def show(name: ScorerName) -> None:
 
 @app.command()
 def check(
-    scorers: Annotated[str | None, typer.Option(help="Ids, globs, or FILE.py with your own (added to all).")] = None,
+    scorers: Annotated[str | None, typer.Option(help="Ids, globs, or FILE.py with your own, added to all.")] = None,
     violations: Annotated[
         str,
         typer.Option(help="Names or globs: gravity, gravity:*, teleport:0.3, hue+kick, gravity@4, cheat-*, bars."),
     ] = "*",
     tasks: Annotated[str | None, typer.Option(help="Ids, families, globs or FILE.py. Default: those of core.")] = None,
-    clips: Annotated[int, typer.Option(help="Of each task for every source; refused ones are replaced.")] = 12,
+    clips: Annotated[int, typer.Option(help="Clips of each task for every source; refused ones are replaced.")] = 12,
     truths: Annotated[
-        int | None, typer.Option(help="Of each task for ground truth and near strangers. Default: twice --clips.")
+        int | None, typer.Option(help="The same for ground truth and near alternatives. Default: twice --clips.")
     ] = None,
     size: Annotated[int, typer.Option(help="Side of the frames in px.")] = 64,
     fps: Annotated[float, typer.Option(help="Frames a second.")] = 15.0,
     context: Annotated[int, typer.Option(help="Context frames.")] = 8,
     crf: Annotated[
-        int | None, typer.Option(help="Predicted frames go through H.264 of this quality first: 0 (best) to 51.")
+        int | None, typer.Option(help="Encode predicted frames with H.264 of this quality first: 0 (best) to 51.")
     ] = None,
-    by: Annotated[str, typer.Option(help="What a printed line is of: all, family or task.")] = "all",
-    out: Annotated[Path, typer.Option(metavar="FILE", help="Where to; FILE.parts holds what goes on.")] = Path(
+    by: Annotated[str, typer.Option(help="One printed line for: all, family or task.")] = "all",
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Table to write; FILE.parts holds partial results.")] = Path(
         "validity.parquet"
     ),
-    workers: Annotated[int | None, typer.Option(help="Processes. Default: one a core.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes. Default: one per core.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print every cell as JSON.")] = False,
 ) -> None:
-    """Test scorers: what they make of broken physics, lawful strangers and cheats. Goes on where it was stopped.
+    """Test scorers on broken physics, lawful alternatives ("strangers") and gaming baselines ("cheats").
 
-    Every video is made, tracked and read with every scorer, on two cores 0.1 s each at 64 px and 0.2 s at 128 px: name
-    fewer with --scorers, --tasks, --violations and --clips first.
+    A run that was stopped continues. Every video is made, tracked and read with every scorer: on two cores that takes
+    0.1 s at 64 px and 0.2 s at 128 px. Start with fewer (--scorers, --tasks, --violations, --clips).
     """
     from physbench.cli.validity import check_scorers
 
@@ -139,10 +139,10 @@ def check(
 @app.command()
 def new(
     name: Annotated[str, typer.Argument(metavar="NAME", help="In small letters with hyphens, as in my-scorer.")],
-    family: Annotated[str, typer.Option(help="What its id begins with.")] = "own",
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where to.")] = Path(),
+    family: Annotated[str, typer.Option(help="First part of its id.")] = "own",
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to write into.")] = Path(),
 ) -> None:
-    """Write a scorer that works, to be changed into yours, and a test of it."""
+    """Write a working scorer as a starting point for yours, and a test of it."""
     from physbench.cli.findings import quoted
     from physbench.clips.template import write_template
 

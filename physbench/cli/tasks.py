@@ -1,4 +1,4 @@
-"""`physbench tasks`: what the tasks are and what they look like."""
+"""`physbench tasks`: lists, explains, draws, creates and checks tasks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="List, explain, draw, make and check tasks.", no_args_is_help=True, rich_markup_mode=None)
 
-TABLE = "| parameter"  # how that of the parameters begins in a docstring
+TABLE = "| parameter"  # begins the table of parameters in a docstring
 
 TaskName = Annotated[
     str, typer.Argument(metavar="ID", help="falling/projectile-v1, projectile-v1, projectile or FILE.py[:Class].")
@@ -99,7 +99,7 @@ def preview(
         ),
     ] = None,
 ) -> None:
-    """Draw a few clips: frames over time and each clip's way in one picture, or an animation."""
+    """Draw a few clips: frames over time and each clip's trajectories in one picture, or an animation."""
     from physbench.clips.animate import SUFFIXES
     from physbench.clips.task import find_task, short_names
 
@@ -147,7 +147,7 @@ def check(
     workers: Annotated[int, typer.Option(metavar="N", help="Processes, where several tasks are checked.")] = 2,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document instead of words.")] = False,
 ) -> None:
-    """Check whether a task is fit to be measured with, and say how to mend what is not.
+    """Check whether a task can be used for measurements, and say how to fix it where it cannot.
 
     Exits with 1 where a task is refused. Example: physbench tasks check my_task.py
     """
@@ -159,10 +159,10 @@ def check(
 @app.command()
 def new(
     name: Annotated[str, typer.Argument(metavar="NAME", help="In small letters with hyphens, as in my-task.")],
-    family: Annotated[str, typer.Option(help="What its id begins with.")] = "own",
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where to.")] = Path(),
+    family: Annotated[str, typer.Option(help="First part of its id.")] = "own",
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to write into.")] = Path(),
 ) -> None:
-    """Write a task that works, to be changed into yours, and a test of it."""
+    """Write a working task as a starting point for yours, and a test of it."""
     from physbench.cli.findings import quoted
     from physbench.clips.template import write_template
 

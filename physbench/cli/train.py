@@ -24,21 +24,21 @@ def command(
     clips: Annotated[int, typer.Option(metavar="N", help="Clips of the train split, over all tasks.")] = 1260,
     minutes: Annotated[
         float | None,
-        typer.Option(metavar="M", help="Time for learning, behind the clips. The weights then depend on the speed."),
+        typer.Option(metavar="M", help="Time for training, once the clips are made. Weights then depend on the speed."),
     ] = None,
     steps: Annotated[
         int | None, typer.Option(metavar="N", help="Steps of the main stage. [default: the architecture's]")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the first weights and of every draw.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the first weights and of every draw.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the training in --out.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the training in --out.")] = False,
 ) -> None:
     """Train a reference model on clips of the train split: a checkpoint for `physbench eval` and a sample picture."""
     from physbench.cli.console import note
     from physbench.errors import UsageError
 
     if minutes is not None and steps is not None:
-        raise UsageError("Expected --minutes or --steps but got both: either the time or the work is given.")
+        raise UsageError("Give --minutes or --steps, not both.")
     if not 0 <= seed < 2**63:
         raise UsageError(f"--seed: expected a whole number from 0 to 2**63 - 1, got {seed}.")
     folder = out or Path("runs") / f"train-{name}"
@@ -52,7 +52,7 @@ def command(
     except KeyboardInterrupt:
         again = f"physbench train {name} --out {folder} --clips {clips} --seed {seed} --device {device} --resume"
         note(
-            "Go on with: "
+            "Continue with: "
             + again
             + (f" --steps {steps}" if steps else "")
             + (f" --minutes {minutes:g}" if minutes else "")

@@ -1,4 +1,4 @@
-"""What `physbench scorers check` does."""
+"""Runs `physbench scorers check` and prints its table."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def check_scorers(
     try:
         checked = table_of.check_scorers(settings, out, workers or cores(), note)
     except KeyboardInterrupt:
-        note(f"Stopped. This goes on with what is left:\n  physbench {shlex.join(sys.argv[1:])}")
+        note(f"Stopped. To continue:\n  physbench {shlex.join(sys.argv[1:])}")
         raise
     table, readings = (
         checked.table,

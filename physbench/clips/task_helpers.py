@@ -10,7 +10,6 @@ from physbench.world.scene import WINDOW
 HALF_WINDOW = WINDOW / 2  # m, half of the window
 FREE_BORDER = 0.04  # m that stay free at the border of the window
 EVENT_FROM, EVENT_UNTIL = 0.2, 0.6  # s, share of the horizon: between them lies the event that decides a clip
-HUE_NAMES = ("red", "lime", "mint", "blue", "purple")  # of PALETTE
 
 RELEASE = Parameter("s", "visible", (-1.0, -0.4), "when the holders vanish", grid=0.05)
 
@@ -18,11 +17,6 @@ RELEASE = Parameter("s", "visible", (-1.0, -0.4), "when the holders vanish", gri
 def hues(*names: str) -> Mapping[str, Parameter]:
     """One hue for each name, drawn from the palette in all splits; a task's `accepts` keeps them apart."""
     return {name: Parameter("", "visible", (0, 4), "index into the palette", grid=1) for name in names}
-
-
-def hue_name(value: float) -> str:
-    """The word for a hue in a prompt."""
-    return HUE_NAMES[int(value)]
 
 
 def inside(centre: Sequence[float], radius: float, border: float = FREE_BORDER) -> bool:

@@ -1,6 +1,6 @@
-"""Small looping animations for the report: truth at the left, the prediction at the right, at one pace.
+"""Small looping animations for the report: truth on the left, the prediction on the right, in step.
 
-Animated WebP plays in every browser without a script, and a still frame stands in for it where motion is not wanted.
+Animated WebP plays in every browser without a script. A still frame replaces it where the reader prefers no motion.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from physbench.report.film_strips import FRAME_PX
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
@@ -21,10 +23,9 @@ Frames = NDArray[np.uint8]
 
 RATE = 10  # frames/s at least, of faster clips every second or third frame
 LEAST_RATE = 4  # frames/s, of what would be too large otherwise
-MOST_PX = 128  # longer sides of a frame are made smaller for the page
-GAP, BAR = 4, 3  # px between the two, height of the bar that runs with the time
+SIDE_GAP, BAR = 4, 3  # px between the two, height of the bar that shows the time
 PAUSE = 900  # ms on the last frame
-LEVELS = 8  # grey levels that count as one: half the bytes, and no artefact that could be taken for the model's
+LEVELS = 8  # grey levels that count as one: half the bytes, and no artefact that looks like the model's
 MOST_BYTES = 60_000  # of an animation; a larger one keeps every second frame
 GREY, EDGE, TRACK, RUN = (132, 132, 132), (20, 20, 20), (68, 68, 68), (236, 236, 236)
 
@@ -69,11 +70,11 @@ def _picture(truth: Frames, prediction: Frames | None, done: float) -> Image:
     from PIL import Image
 
     height, width = truth.shape[:2]
-    scale = min(1.0, MOST_PX / max(height, width))
+    scale = min(1.0, FRAME_PX / max(height, width))
     size = (round(width * scale), round(height * scale))
-    whole = Image.new("RGB", (2 * size[0] + GAP, size[1] + BAR), GREY)
-    whole.paste(EDGE, (size[0], 0, size[0] + GAP, size[1]))
-    for frame, x in ((truth, 0), (prediction, size[0] + GAP)):
+    whole = Image.new("RGB", (2 * size[0] + SIDE_GAP, size[1] + BAR), GREY)
+    whole.paste(EDGE, (size[0], 0, size[0] + SIDE_GAP, size[1]))
+    for frame, x in ((truth, 0), (prediction, size[0] + SIDE_GAP)):
         if frame is not None:
             small = np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.BOX))
             whole.paste(Image.fromarray(small // LEVELS * LEVELS + LEVELS // 2), (x, 0))

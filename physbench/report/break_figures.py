@@ -1,4 +1,4 @@
-"""The breaks of one clip: a timeline of what is explained, and each break from near with the way that was lawful."""
+"""The breaks of one clip: a timeline of what the laws explain, and a close-up of each break."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.report.film_strips import Frames
-from physbench.results.number_format import hue_name, joined, number
+from physbench.results.number_format import joined, number
 from physbench.shadowing.trace import MAX_KEPT, Trace
 from physbench.tracks.tracks import Tracks
+from physbench.world.scene import hue_name
 
 Array = NDArray[np.float64]
 
 LEAST_HALF = 0.09  # of the picture's smaller side: half of a close-up's side, at least
-MOST_PX = 96  # of a close-up; a larger one is made smaller
+CLOSE_UP_PX = 96  # of a close-up; a larger one is made smaller
 
 
 @dataclass(frozen=True)
 class TimelineBar:
-    """A stretch of time with one weight, from and to in shares of the horizon."""
+    """A span of time with one weight; start and end are shares of the horizon."""
 
     start: float
     end: float
@@ -50,7 +51,7 @@ class Timeline:
 
 @dataclass(frozen=True)
 class CloseUp:
-    """A break from near, in px of its own picture."""
+    """A close-up of one break, in px of its own picture."""
 
     words: str
     png: str  # data URI; "" where the rollout was not kept
@@ -69,7 +70,7 @@ class BrokenClip:
     seconds: float  # the horizon
     timelines: tuple[Timeline, ...]
     close_ups: tuple[CloseUp, ...]
-    left_out: str  # breaks that are not drawn from near and why; "" where all are
+    left_out: str  # breaks without a close-up and why; "" where all have one
 
 
 def clip_breaks(clip: Clip, found: Trace, tracks: Tracks, frames: Frames | None) -> BrokenClip:
@@ -89,12 +90,12 @@ def clip_breaks(clip: Clip, found: Trace, tracks: Tracks, frames: Frames | None)
 
 
 def _left_out(apart: int, drawn: int) -> str:
-    """Which breaks of all that are `apart` are not drawn from near, and why."""
+    """How many of the different breaks have no close-up, and why."""
     beyond = max(apart - MAX_KEPT, 0)
     unknown = apart - beyond - drawn
     parts = [
         f"{beyond} at smaller tolerances or later ({MAX_KEPT} are drawn at most)" if beyond else "",
-        f"{unknown} with no lawful way around them" if unknown else "",
+        f"{unknown} with no lawful trajectory around them" if unknown else "",
     ]
     said = joined([part for part in parts if part])
     return f"{drawn} of {apart} different breaks drawn. Left out: {said}." if said else ""
@@ -158,7 +159,7 @@ def _close_up(clip: Clip, found: Trace, tracks: Tracks, frames: Frames | None, b
 
 
 def _when(found: Trace, b: int) -> str:
-    """When a break is, and when it shows: the motions part before the tolerance is left."""
+    """When a break is, and when it is seen: the trajectories part before the tolerance is exceeded."""
     time, shows, dt = float(found.time[b]), float(found.times[found.frame[b]]), float(found.times[1] - found.times[0])
     if abs(shows - time) <= 1.5 * dt:  # one frame, and what rounding adds
         return f"{time:.2f} s"
@@ -167,16 +168,17 @@ def _when(found: Trace, b: int) -> str:
 
 def _change(found: Trace, b: int) -> str:
     if found.begins(b):
-        return f"begins {number(float(found.kick[b]), 2)} m/s off every speed that the task declares"
+        return f"begins {number(float(found.kick[b]), 2)} m/s off every velocity that the task declares"
     if not np.isfinite(found.kick[b]):
         return "nothing lawful follows"
     jump, kick = float(found.jump[b]), float(found.kick[b])
     gross = ", gross" if found.gross[b] else ""
-    return f"what is lawful before and behind it is {number(jump, 2)} diameters and {number(kick, 2)} m/s apart{gross}"
+    apart = f"{number(jump, 2)} diameters and {number(kick, 2)} m/s apart"
+    return f"the lawful motions before and after it are {apart}{gross}"
 
 
 def _box(seen: Array, lawful: Array, reach: int, radius: float, size: tuple[int, int]) -> tuple[Array, float]:
-    """Corner (2,) px and side of a square inside the picture that holds what is near the break in both ways."""
+    """Corner (2,) px and side of a square inside the picture around the parts of both trajectories near the break."""
     near = np.concatenate(
         [seen[reach - reach // 2 : reach + reach // 2 + 1], lawful[reach // 2 : reach + reach // 2 + 1]]
     )
@@ -208,15 +210,15 @@ def _png(picture: Frames | None, corner: Array, side: float) -> str:
 
     x, y = (int(value) for value in corner)
     part = Image.fromarray(picture[y : y + int(side), x : x + int(side)])
-    if part.width > MOST_PX:
-        part = part.resize((MOST_PX, MOST_PX), Image.Resampling.BOX)
+    if part.width > CLOSE_UP_PX:
+        part = part.resize((CLOSE_UP_PX, CLOSE_UP_PX), Image.Resampling.BOX)
     target = io.BytesIO()
     part.save(target, format="PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(target.getvalue()).decode("ascii")
 
 
-def _points(way: Array, corner: Array, side: float) -> str:
-    """SVG points of the known part of a way (T, 2) px, those just outside of the close-up included."""
-    moved = way - corner
+def _points(positions: Array, corner: Array, side: float) -> str:
+    """SVG points of the known part of a trajectory (T, 2) px, those just outside of the close-up included."""
+    moved = positions - corner
     near = np.all((moved >= -side / 2) & (moved <= 1.5 * side), axis=1)  # False where NaN
     return " ".join(f"{x:.1f},{y:.1f}" for x, y in moved[near])

@@ -22,10 +22,10 @@ from physbench.report.svg import (
 from physbench.results.lawful_fraction import BINS, GroupShares
 from physbench.results.number_format import short
 
-LEAST, MOST = 0.003, 20.0  # diameters, the scale of errors
+LEAST_ERROR, MOST_ERROR = 0.003, 20.0  # diameters, the scale of errors
 NAMES = {"truth": "truth", "freeze": "freeze", "constant-velocity": "constant velocity", "model": "model"}  # as drawn
 LAWFUL_NAMES = {**NAMES, "physicist": "physicist"}
-KINDS = {"guard": "can only cost", "unscored": "not scored", "absent": "not asked"}
+KIND_WORDS = {"guard": "can only cost", "unscored": "not scored", "absent": "not asked"}
 COLOUR = {"truth": TRUTH, "model": MODEL, "freeze": FREEZE, "constant-velocity": CONSTANT_VELOCITY}
 COLOUR["physicist"] = PHYSICIST
 
@@ -43,7 +43,14 @@ def axis_chart(result: dict[str, Any], axis: str) -> str:
             ax.text(0, y + 0.24, short(task), fontsize=8, color=SOFT, va="baseline")
             if found["kind"] != "informative":
                 ax.text(
-                    1, y + 0.24, KINDS[found["kind"]], fontsize=7, color=SOFT, ha="right", va="baseline", style="italic"
+                    1,
+                    y + 0.24,
+                    KIND_WORDS[found["kind"]],
+                    fontsize=7,
+                    color=SOFT,
+                    ha="right",
+                    va="baseline",
+                    style="italic",
                 )
             ax.plot([0, 1], [y, y], color=LINE, lw=0.8, zorder=0)
             if truth is not None and freeze is not None:
@@ -68,7 +75,7 @@ def axis_chart(result: dict[str, Any], axis: str) -> str:
 
 
 def error_chart(group: GroupCurves, *, small: bool = False) -> str:
-    """Median error of the objects of a family or task over time, and the share that is still there, with bands."""
+    """Median error of the objects of a family or task over time, and the share of them that is seen, with bands."""
     words = [f"Error over time, {short(group.name)}."]
     width, height = (3.0, 1.9) if small else (4.0, 2.7)
     margins = (0.36, 0.08, 0.16, 0.36)
@@ -93,7 +100,7 @@ def error_chart(group: GroupCurves, *, small: bool = False) -> str:
             below.plot(group.times, curve.present, **style)
             words.append(f"{NAMES[source]}: {_described(group, source)}.")
         top.set_yscale("log")
-        top.set_ylim(LEAST, MOST)
+        top.set_ylim(LEAST_ERROR, MOST_ERROR)
         top.set_yticks([0.01, 0.1, 1, 10], ["0.01", "0.1", "1", "10"])
         top.set_title("error in diameters", loc="left", fontsize=8, color=SOFT, pad=3)
         below.set_title("share still there", loc="left", fontsize=8, color=SOFT, pad=3)
@@ -105,10 +112,12 @@ def error_chart(group: GroupCurves, *, small: bool = False) -> str:
 
 
 def _shown(values: Array, error: bool) -> Array:
-    """Shares as they are; errors within the scale: what is absent leaves the chart at its upper edge."""
+    """Shares as they are; errors clipped to the scale: an absent object leaves the chart at its upper edge."""
     if not error:
         return values
-    return np.asarray(np.clip(np.nan_to_num(values, nan=np.nan, posinf=MOST * 2), LEAST, MOST * 2), dtype=np.float64)
+    return np.asarray(
+        np.clip(np.nan_to_num(values, nan=np.nan, posinf=MOST_ERROR * 2), LEAST_ERROR, MOST_ERROR * 2), dtype=np.float64
+    )
 
 
 def _described(group: GroupCurves, source: str) -> str:

@@ -1,19 +1,19 @@
-"""Which clips count and which do not, in words: for the report and for Markdown."""
+"""Sentences on which clips count and which do not, for the report and for Markdown."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from physbench.results.clip_counts import STAND_IN
 from physbench.results.number_format import AXIS_NAMES, joined, plain, short
+from physbench.scoring.reading_roles import reading_of
 
-FEW_TASKS = 3  # that are named
+MOST_NAMED = 3  # that are named
 Document = Mapping[str, Any]
 
 
 def counting(result: Document) -> list[str]:
-    """Sentences: how many clips count on each axis, what is left out and why, and what shows too little."""
+    """Sentences: how many clips count on each axis, which are left out and why, and which show too little."""
     clips, axes = result["counts"]["clips"], result["axis_counts"]
     if not axes:
         return []
@@ -34,7 +34,7 @@ def partly(result: Document) -> list[str]:
         f"{reading} is not valid in {'; '.join(map(left_out, own['not_valid']))}."
         for found in result["axis_counts"].values()
         for reading, own in found["readings"].items()
-        if own["not_valid"] and own["valid"] and reading != STAND_IN
+        if own["not_valid"] and own["valid"] and reading != reading_of("stand-in")
     ]
 
 
@@ -55,7 +55,7 @@ def not_valid(result: Document, task: str) -> dict[str, list[str]]:
             + (f"; {others} alone counts" if others and one["tasks"][task] >= clips else "")
             for reading, each in missing.items()
             for one in each
-            if reading != STAND_IN
+            if reading != reading_of("stand-in")
         ]
     return found
 
@@ -63,7 +63,7 @@ def not_valid(result: Document, task: str) -> dict[str, list[str]]:
 def left_out(found: Mapping[str, Any]) -> str:
     """ "32 clips of stack (cannot be shadowed)"."""
     tasks = [short(task) for task in found["tasks"]]
-    of = joined(tasks) if len(tasks) <= FEW_TASKS else f"{len(tasks)} tasks"
+    of = joined(tasks) if len(tasks) <= MOST_NAMED else f"{len(tasks)} tasks"
     return f"{found['clips']} clip{'' if found['clips'] == 1 else 's'} of {of} ({found['reason']})"
 
 

@@ -1,4 +1,4 @@
-"""Which clips a report shows: per task the worst and the median one. A function of the scores alone."""
+"""Selects the clips that a report shows from the scores: the worst and the median one of each task."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def select(model: pd.DataFrame, truth: pd.DataFrame) -> tuple[SelectedClip, ...]
     """Worst and median clip of each task, by mean quality over the axes on which ground truth counts.
 
     Score tables hold the fields of ScoreRow. Failed clips have no picture and are left out (the report lists them);
-    of equal clips the first by id is taken. A task with one clip left has no median one.
+    of equal clips the first by id is taken. A task with one clip has no median one.
     """
     counted = truth[truth["axis"].notna() & truth["quality"].notna()][["clip", "reading"]].drop_duplicates()
     rows = model[model["axis"].notna() & (model["sample"] == 0)]

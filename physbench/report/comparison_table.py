@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from physbench.report.terminal_summary import AXES, bracket, signed
+from physbench.report.terminal_summary import bracket, signed
 from physbench.results.bootstrap import FEWEST
+from physbench.results.number_format import AXIS_SHORT
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -53,7 +54,10 @@ def _table(comparison: Comparison, against: Against) -> object:
         table.add_column(Text(name), justify="right", max_width=20, overflow="fold")
     table.add_column("ahead by", justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
-    rows = [("overall", against.overall), *((AXES.get(name, name), found) for name, found in against.axes.items())]
+    rows = [
+        ("overall", against.overall),
+        *((AXIS_SHORT.get(name, name), found) for name, found in against.axes.items()),
+    ]
     for name, found in rows:
         table.add_row(Text(name, style="bold"), *_cells(found))
     for family, axes in against.families.items():
@@ -61,7 +65,7 @@ def _table(comparison: Comparison, against: Against) -> object:
         table.add_row(Text(family, style="bold"), *_cells(axes["overall"]))
         for axis, found in axes.items():
             if axis != "overall" and found.ahead is not None:
-                table.add_row(Text(f"  {AXES.get(axis, axis)}"), *_cells(found))
+                table.add_row(Text(f"  {AXIS_SHORT.get(axis, axis)}"), *_cells(found))
     return table
 
 

@@ -11,18 +11,16 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.results.bootstrap import FEWEST
+from physbench.results.bootstrap import BAND_RESAMPLES, FEWEST
+from physbench.results.lawful_fraction import MOST_TIMES
 
 Array = NDArray[np.float64]
 Band = tuple[Array, Array]  # low, high (G,)
 
-MOST_TIMES = 64  # of a curve: enough for a chart
-RESAMPLES = 300
-
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """One source over some clips, at G times behind the hand-over."""
+    """One source over some clips, at G times after the hand-over."""
 
     median: Array  # (G,) diameters; inf where half of the due objects are absent, NaN where none is due
     present: Array  # (G,) share of due objects that are seen
@@ -50,7 +48,7 @@ class CurvePool:
     predictability: list[float] = field(default_factory=list)
 
     def add(self, times: Array, errors: Mapping[str, Array], predictability: float | None) -> None:
-        """Add one clip: times (G,) s, per source errors (G, K) in diameters as `scoring.errors.error_curve` gives."""
+        """Add one clip: times (G,) s, and by source errors (G, K) in diameters (`position_error.error_curve`)."""
         if len(times) > len(self.times):
             self.times = times
         for source, error in errors.items():
@@ -82,7 +80,7 @@ def pool(errors: Sequence[Array], length: int, chosen: NDArray[np.intp] | None =
     if not bands or len(errors) < FEWEST:
         return Curve(median, present, None, None)
     rng = np.random.default_rng(0)
-    drawn = rng.multinomial(len(errors), np.full(len(errors), 1 / len(errors)), size=RESAMPLES).astype(np.float64)
+    drawn = rng.multinomial(len(errors), np.full(len(errors), 1 / len(errors)), size=BAND_RESAMPLES).astype(np.float64)
     medians, shares = _weighted(table, clips, drawn)
     return Curve(median, present, _band(medians), _band(shares))
 

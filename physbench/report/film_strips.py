@@ -21,8 +21,8 @@ Array = NDArray[np.float64]
 Frames = NDArray[np.uint8]
 
 MOMENTS = 8
-GAP = 2  # px between frames
-MOST_PX = 128  # longer sides are made smaller for the page
+FRAME_GAP = 2  # px between frames
+FRAME_PX = 128  # longer sides are made smaller for the page
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Mark:
     """One object in one frame of a strip, in the strip's coordinates."""
 
     hue: int  # of the palette
-    trail: str  # SVG points of its way since the hand-over
+    trail: str  # SVG points of its trajectory since the hand-over
     x: float | None  # where it is seen
     y: float | None
     ring: tuple[float, float, float] | None = None  # x, y, radius in ground truth
@@ -49,40 +49,40 @@ class Strip:
 
 
 def moments(clip: Clip) -> NDArray[np.intp]:
-    """Indices behind the hand-over (0: the first predicted frame) of the frames shown, evenly over the horizon."""
+    """Indices after the hand-over (0: the first predicted frame) of the frames shown, evenly over the horizon."""
     last = clip.horizon - 1
     return np.unique(np.round(np.linspace(last / MOMENTS, last, MOMENTS)).astype(int))
 
 
 def strips(clip: Clip, prediction: Frames, tracks: Tracks) -> tuple[Strip, Strip]:
-    """Truth and prediction (T, H, W, 3) of a clip at its `moments`; a prediction that is too short ends in grey."""
+    """Truth and prediction (T, H, W, 3) of a clip at its `moments`; a short prediction leaves cells empty."""
     shown = moments(clip)
-    true_way = clip.px_positions()[clip.handover :]  # (1 + horizon, K, 2), from the hand-over on
-    seen_way = tracks.position[tracks.context - 1 :]
+    true_px = clip.px_positions()[clip.handover :]  # (1 + horizon, K, 2), from the hand-over on
+    seen_px = tracks.position[tracks.context - 1 :]
     radius = clip.diameters()[clip.handover :] * clip.pixels_per_metre / 2
     state = tracks.state[tracks.context - 1 :]
     height, width = clip.frames.shape[1:3]
-    scale = min(1.0, MOST_PX / max(height, width))
+    scale = min(1.0, FRAME_PX / max(height, width))
     cell = (round(width * scale), round(height * scale))
     truth_marks, seen_marks = [], []
     for column, moment in enumerate(shown):
-        offset = np.array([column * (cell[0] + GAP), 0.0])
-        frame = moment + 1  # frame 0 of the ways is the hand-over
+        offset = np.array([column * (cell[0] + FRAME_GAP), 0.0])
+        frame = moment + 1  # frame 0 of both is the hand-over
         for k, body in enumerate(clip.tracked_bodies):
             hue = body.hue or 0
-            true = true_way[: frame + 1, k] * scale + offset
-            seen = seen_way[: frame + 1, k] * scale + offset
+            true = true_px[: frame + 1, k] * scale + offset
+            seen = seen_px[: frame + 1, k] * scale + offset
             r = float(radius[frame, k]) * scale
             inside = bool(np.all((true[-1] >= offset) & (true[-1] <= offset + np.array(cell))))
             ring = (_round(true[-1, 0]), _round(true[-1, 1]), _round(r)) if inside else None
             lost = ring if frame < len(state) and state[frame, k] == Visibility.ABSENT else None
             truth_marks.append(Mark(hue, _points(true, offset, cell), *_last(true, inside)))
-            here = frame < len(seen_way) and bool(np.isfinite(seen[-1]).all())
+            here = frame < len(seen_px) and bool(np.isfinite(seen[-1]).all())
             ring = ring if body.role == "moving" else None
             seen_marks.append(Mark(hue, _points(seen, offset, cell), *_last(seen, here), ring=ring, lost=lost))
     truth_png = png_strip([clip.future()[i] for i in shown], cell)
     seen_png = png_strip([prediction[i] if i < len(prediction) else None for i in shown], cell)
-    size = (len(shown) * (cell[0] + GAP) - GAP, cell[1])
+    size = (len(shown) * (cell[0] + FRAME_GAP) - FRAME_GAP, cell[1])
     return Strip("truth", truth_png, *size, tuple(truth_marks)), Strip("model", seen_png, *size, tuple(seen_marks))
 
 
@@ -92,33 +92,33 @@ def times_of(clip: Clip) -> list[float]:
 
 
 def png_strip(frames: list[Frames | None], cell: tuple[int, int]) -> str:
-    """Frames side by side as a PNG data URI; None leaves a place empty."""
+    """Frames side by side as a PNG data URI; None leaves its cell empty."""
     from PIL import Image
 
-    strip = Image.new("RGBA", (len(frames) * (cell[0] + GAP) - GAP, cell[1]), (0, 0, 0, 0))
+    strip = Image.new("RGBA", (len(frames) * (cell[0] + FRAME_GAP) - FRAME_GAP, cell[1]), (0, 0, 0, 0))
     for i, frame in enumerate(frames):
         if frame is None:
             continue
         picture = Image.fromarray(frame)
         if picture.size != cell:
             picture = picture.resize(cell, Image.Resampling.BOX)
-        strip.paste(picture.convert("RGBA"), (i * (cell[0] + GAP), 0))
+        strip.paste(picture.convert("RGBA"), (i * (cell[0] + FRAME_GAP), 0))
     target = io.BytesIO()
     strip.save(target, format="PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(target.getvalue()).decode("ascii")
 
 
-def _points(way: Array, offset: Array, cell: tuple[int, int]) -> str:
-    """SVG points of the known part of a way (T, 2) inside its frame, at most about 80 of them."""
-    inside = np.all((way >= offset) & (way <= offset + np.array(cell)), axis=1)  # False where NaN
-    known = way[inside]
+def _points(positions: Array, offset: Array, cell: tuple[int, int]) -> str:
+    """SVG points of the known part of a trajectory (T, 2) inside its frame, at most about 80 of them."""
+    inside = np.all((positions >= offset) & (positions <= offset + np.array(cell)), axis=1)  # False where NaN
+    known = positions[inside]
     step = -(-len(known) // 80) or 1
     kept = np.concatenate([known[:-1:step], known[-1:]])
     return " ".join(f"{x:.1f},{y:.1f}" for x, y in kept)
 
 
-def _last(way: Array, known: bool) -> tuple[float | None, float | None]:
-    return (_round(way[-1, 0]), _round(way[-1, 1])) if known else (None, None)
+def _last(positions: Array, known: bool) -> tuple[float | None, float | None]:
+    return (_round(positions[-1, 0]), _round(positions[-1, 1])) if known else (None, None)
 
 
 def _round(value: float) -> float:

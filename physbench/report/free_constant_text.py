@@ -9,7 +9,7 @@ from physbench.results.number_format import bracket, fixed, joined
 
 
 def unseen_sentences(result: Mapping[str, Any]) -> list[str]:
-    """What consistency is with unseen constants free, and what was found for them; [] where all of them are shown."""
+    """Consistency with unseen constants free, and the factors found for them; [] where the context shows them all."""
     found = result.get("unseen_constants")
     if not found:
         return []

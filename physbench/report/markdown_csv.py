@@ -41,7 +41,7 @@ COLUMNS = (
 
 
 def markdown(result: Mapping[str, Any]) -> str:
-    """The answer in words, the table of skills and what to know about it."""
+    """The answer in words, the table of skills and notes on it."""
     model, suite, counts = result["model"], result["suite"], result["counts"]
     some = f" of {suite['of']}" if suite["of"] not in (None, suite["clips"]) else ""
     samples = f", {counts['samples']} samples a clip" if counts["samples"] > 1 else ""
@@ -91,7 +91,7 @@ def _cell(cell: SkillCell) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text of models and users that no Markdown reads as its own."""
+    """Text of models and users, escaped so that no Markdown renders it."""
     return re.sub(r"([\\`*_{}\[\]<>|#~&!])", r"\\\1", " ".join(text.split()))
 
 
@@ -123,7 +123,7 @@ def csv_of_clips(folder: RunFolder) -> str:
 
 
 def _cell_text(value: object) -> object:
-    """Text of models and users that no spreadsheet takes for a formula."""
+    """Text of models and users, escaped so that no spreadsheet takes it for a formula."""
     return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 

@@ -1,4 +1,4 @@
-"""What the report needs beside the result: curves of every family, film strips and reasons of the clips it shows."""
+"""What the report shows beside the result: curves of every family; pictures and explanations of some clips."""
 
 from __future__ import annotations
 
@@ -18,28 +18,29 @@ from physbench.report.break_figures import BrokenClip, clip_breaks
 from physbench.report.clip_selection import SelectedClip, select
 from physbench.report.error_curves import Array, CurvePool, GroupCurves, first_off
 from physbench.report.film_strips import Frames, Strip, strips, times_of
-from physbench.results.clip_counts import STAND_IN
 from physbench.results.lawful_fraction import BreakCount, GroupShares, SharePool
-from physbench.results.number_format import hue_name, joined, plain
+from physbench.results.number_format import joined, plain
 from physbench.results.read_run import rows_of, spec_of
+from physbench.results.reading_statistics import SOURCES
+from physbench.scoring.reading_roles import reading_of
+from physbench.scoring.scorer_protocol import LAWS
 from physbench.shadowing.trace import Trace, load_trace
 from physbench.storage.run_folder import RunFolder
 from physbench.tracks.tracks import Tracks, Visibility
 from physbench.tracks.tracks_file import load_tracks
+from physbench.world.scene import hue_name
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SOURCES = ("model", "truth", "freeze", "constant-velocity")
-PHYSICIST = "physicist"  # the working ceiling: shown where its run is given
-PREDICTABILITY = "drift/accuracy.predictability"
-APART = 0.1  # of ground truth's value and of a natural size: readings closer than this are no reason
-SIZE = {"deg": 50.0}  # of other units: 1
+PHYSICIST_SOURCE = "physicist"  # what the laws and the context allow: shown where its run is given
+CLIP_APART = 0.1  # of ground truth's value or of a natural size: nearer readings are not listed
+NATURAL_SIZE = {"deg": 50.0}  # of other units: 1
 MOST_READINGS = 6
 
 
 @dataclass(frozen=True)
-class Value:
+class ClipReading:
     """A reading of one clip beside that of ground truth."""
 
     name: str
@@ -49,13 +50,13 @@ class Value:
 
 
 @dataclass(frozen=True)
-class Figure:
+class ClipFigure:
     """One clip that the report shows."""
 
     shown: SelectedClip
     why: tuple[str, ...]
-    qualities: tuple[Value, ...]  # by axis
-    readings: tuple[Value, ...]  # diagnostics that are not those of ground truth
+    qualities: tuple[ClipReading, ...]  # by axis
+    readings: tuple[ClipReading, ...]  # diagnostics that differ from ground truth
     times: tuple[float, ...]
     strips: tuple[Strip, ...]  # truth, prediction; empty where the rollout was not kept
     motion: Animation | None  # both, playing
@@ -64,12 +65,12 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Gathered:
+class ReportData:
     """What the report shows beside the result."""
 
     families: tuple[GroupCurves, ...]
     tasks: Mapping[str, tuple[GroupCurves, ...]]  # by family
-    figures: tuple[Figure, ...]
+    figures: tuple[ClipFigure, ...]
     shares: tuple[GroupShares, ...] = ()  # lawfulness over time by family, where anything was shadowed
     task_shares: Mapping[str, tuple[GroupShares, ...]] = field(default_factory=dict)  # by family
     breaks: tuple[str, ...] = ()  # how many clips break, in words
@@ -80,7 +81,7 @@ def gather(
     manifest: Mapping[str, Any],
     tables: Mapping[str, pd.DataFrame],
     physicist: RunFolder | None = None,
-) -> Gathered:
+) -> ReportData:
     """Read the tracks of every clip once, and the rollouts of those that are shown.
 
     physicist: a run of `baseline:physicist` on clips of the same size and rate, drawn beside the references.
@@ -96,7 +97,7 @@ def gather(
     shares: dict[str, SharePool] = {}
     task_shares: dict[str, SharePool] = {}
     breaks = BreakCount()
-    figures: dict[str, Figure] = {}
+    figures: dict[str, ClipFigure] = {}
     rows = rows_of(dict(manifest))
     store = ClipStore()
     store.ensure(rows, spec)  # in parallel, where the cache was emptied since the run
@@ -116,7 +117,7 @@ def gather(
             if row.id in chosen:
                 figures[row.id] = figure(folder, clip, chosen[row.id], errors.get("model"), tables)
             progress.advance()
-    return Gathered(
+    return ReportData(
         tuple(pool.result() for pool in families.values()),
         {f: tuple(pool.result() for task, pool in tasks.items() if task.split("/")[0] == f) for f in families},
         tuple(figures[clip] for clip in chosen),
@@ -130,29 +131,29 @@ def gather(
 
 
 def clip_traces(folder: RunFolder, clip: str, physicist: RunFolder | None = None) -> dict[str, Trace]:
-    """What shadowing found of the first sample and the references, by source; empty where nothing was shadowed."""
+    """Traces of the first sample and of the references, by source; empty where nothing was shadowed."""
     places = {source: folder if source == "model" else folder.reference(source) for source in SOURCES}
     if physicist is not None:
-        places[PHYSICIST] = physicist
+        places[PHYSICIST_SOURCE] = physicist
     found = {source: load_trace(place.trace(clip)) for source, place in places.items()}
     return {source: trace for source, trace in found.items() if trace is not None}
 
 
 def require_tasks(folder: RunFolder, manifest: Mapping[str, Any]) -> None:
-    """Raise UsageError where tasks of the run are in files that were not named here: no file runs unasked."""
+    """Raise UsageError where tasks of the run are in files that were not named here: no file is run implicitly."""
     known = {str(file.path): file.sha256 for file in registered()}
     for file in (manifest.get("files") or {}).get("tasks", []):
         if file["path"] not in known:
             raise UsageError(
-                f"{folder.path}: tasks of this run are in {file['path']}. If it may run, say so: "
+                f"{folder.path}: tasks of this run are in {file['path']}. To allow it to run: "
                 f"physbench report {folder.path} --tasks {file['path']}"
             )
         if known[file["path"]] != file["sha256"]:
-            raise UsageError(f"{folder.path}: {file['path']} has changed since the run. Put it back, or run it again.")
+            raise UsageError(f"{folder.path}: {file['path']} has changed since the run. Restore it, or run eval again.")
 
 
 def clip_errors(folder: RunFolder, clip: Clip) -> dict[str, Array]:
-    """Errors (horizon, K) in diameters of the first sample and the references; a failed clip is absent throughout."""
+    """Errors (horizon, K) in diameters of the first sample and the references; a failed clip counts as absent."""
     from physbench.scoring.position_error import error_curve
 
     errors: dict[str, Array] = {}
@@ -168,14 +169,14 @@ def clip_errors(folder: RunFolder, clip: Clip) -> dict[str, Array]:
 
 
 def predictability(truth: pd.DataFrame) -> dict[str, float]:
-    """T_p in s by clip, as the scorer of accuracy stored it."""
-    rows = truth[(truth["reading"] == PREDICTABILITY) & truth["value"].notna()]
+    """Predictability time T_p in s by clip, from the scores of ground truth."""
+    rows = truth[(truth["reading"] == reading_of("predictability")) & truth["value"].notna()]
     return {str(clip): float(value) for clip, value in zip(rows["clip"], rows["value"], strict=True)}
 
 
 def figure(
     folder: RunFolder, clip: Clip, shown: SelectedClip, error: Array | None, tables: Mapping[str, pd.DataFrame]
-) -> Figure:
+) -> ClipFigure:
     """Everything that is shown of one clip."""
     rows = {name: _values(tables[name], clip.row) for name in ("model", "truth")}
     read = [
@@ -183,10 +184,12 @@ def figure(
         for name, own in rows["model"].items()
         if own["axis"]
     ]
-    together = Counter(axis for name, axis, _, _ in read if name != STAND_IN)  # an axis of two readings names them
+    stand_in = reading_of("stand-in")
+    together = Counter(axis for name, axis, _, _ in read if name != stand_in)  # an axis of two readings names them
     read = [each for each in read if each[2] is not None or each[3] is not None]
     qualities = tuple(
-        Value(axis if together[axis] <= 1 else plain(name), quality, truth, "") for name, axis, quality, truth in read
+        ClipReading(axis if together[axis] <= 1 else plain(name), quality, truth, "")
+        for name, axis, quality, truth in read
     )
     path = folder.tracks(clip.id)
     tracks = load_tracks(path) if path.is_file() else None
@@ -197,7 +200,7 @@ def figure(
     breaks = None if tracks is None or trace is None else clip_breaks(clip, trace, tracks, frames)
     if tracks is not None and frames is not None:
         drawn, motion = strips(clip, frames, tracks), play(clip.future(), frames, clip.spec.fps)
-    return Figure(
+    return ClipFigure(
         shown,
         why(clip, error, tracks),
         qualities,
@@ -214,24 +217,24 @@ def _not_valid(rows: Mapping[str, dict[str, Any]]) -> tuple[str, ...]:
     """Readings of an axis in which ground truth has no value in a clip, by reason: "Shadowing: not valid (...)."."""
     names: dict[str, list[str]] = {}
     for name, own in sorted(rows.items()):
-        if own["axis"] and own["quality"] is None and name != STAND_IN:
+        if own["axis"] and own["quality"] is None and name != reading_of("stand-in"):
             names.setdefault(own["reason"], []).append(plain(name))
     said = (f"{joined(which)}: not valid ({reason})." for reason, which in names.items())
     return tuple(words[0].upper() + words[1:] for words in said)
 
 
-def _apart(rows: Mapping[str, Mapping[str, dict[str, Any]]]) -> tuple[Value, ...]:
-    """Readings outside the axes that are not those of ground truth: laws first, at most MOST_READINGS."""
+def _apart(rows: Mapping[str, Mapping[str, dict[str, Any]]]) -> tuple[ClipReading, ...]:
+    """Readings outside the axes that differ from ground truth: laws first, at most MOST_READINGS."""
     headline = {name for name, own in rows["model"].items() if own["axis"]}
     found = []
-    for name, own in sorted(rows["model"].items(), key=lambda item: (not item[0].startswith("laws/"), item[0])):
+    for name, own in sorted(rows["model"].items(), key=lambda item: (not item[0].startswith(f"{LAWS}/"), item[0])):
         scorer, _, part = name.partition(".")
         truth = rows["truth"].get(name, {}).get("value")
         repeats = name in headline or part == scorer.split("/")[-1]
         if repeats or own["value"] is None or truth is None or (part and scorer not in headline):
             continue
-        if abs(own["value"] - truth) > APART * max(abs(truth), SIZE.get(own["unit"], 1.0)):
-            found.append(Value(plain(part or name), own["value"], truth, own["unit"]))
+        if abs(own["value"] - truth) > CLIP_APART * max(abs(truth), NATURAL_SIZE.get(own["unit"], 1.0)):
+            found.append(ClipReading(plain(part or name), own["value"], truth, own["unit"]))
     return tuple(found[:MOST_READINGS])
 
 
@@ -246,7 +249,7 @@ def _frames(folder: RunFolder, clip: Clip) -> Frames | None:
 
 
 def why(clip: Clip, error: Array | None, tracks: Tracks | None) -> tuple[str, ...]:
-    """What went wrong with each object, in words, from its error (horizon, K) in diameters and its tracks."""
+    """Sentences on what went wrong with each object, from errors (horizon, K) in diameters and the tracks."""
     if error is None or tracks is None:
         return ()
     times = clip.times[clip.handover + 1 :]

@@ -1,4 +1,4 @@
-"""report/index.html: one page that opens from a file, with everything inline and no request to anywhere."""
+"""report/index.html: one page that opens from a file, with everything inline and no requests."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from physbench.results import number_format
-from physbench.results.read_run import spec_of
+from physbench.results.read_run import context_of, spec_of
+from physbench.results.run_comparison import PHYSICIST_TARGET
+from physbench.scoring.scorer_protocol import LAWS
 from physbench.storage.atomic_write import write_atomically
 from physbench.storage.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from physbench.report.error_curves import GroupCurves
-    from physbench.report.report_data import Figure, Gathered
+    from physbench.report.report_data import ClipFigure, ReportData
     from physbench.results.lawful_fraction import GroupShares
 
 
-FEW_TASKS = 6  # up to which all parts of the page are open
+OPEN_TASKS = 6  # up to which all parts of the page are open
 INLINE_ONLY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"  # no script, no request
 STRIKING = 12  # readings that are shown first
-PHYSICIST = "baseline:physicist"
 
 
 def write_report(
@@ -32,9 +33,9 @@ def write_report(
 ) -> Path:
     """Write the report of a finished run and return its path, from `result`, else from result.json.
 
-    result.json is built if it is not there yet. With a `place` for the report nothing in the folder is written.
-    physicist: a run of `baseline:physicist` on the same clips, drawn beside the references. Raises UsageError where it
-    is no finished run of it under the same conditions.
+    result.json is built if it is not there yet. With a `place` for the report nothing is written into the folder.
+    physicist: a run of `baseline:physicist` on the same clips, drawn beside the references. Raises UsageError
+    where that run is not finished or had other conditions.
     """
     from physbench.report.report_data import gather
     from physbench.results.build_result import build_result, write_result
@@ -56,7 +57,7 @@ def write_report(
     return place
 
 
-def render(result: Mapping[str, Any], manifest: Mapping[str, Any], gathered: Gathered) -> str:
+def render(result: Mapping[str, Any], manifest: Mapping[str, Any], gathered: ReportData) -> str:
     """The page. Everything that comes from models and users is escaped by the template engine."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
@@ -100,7 +101,7 @@ def render(result: Mapping[str, Any], manifest: Mapping[str, Any], gathered: Gat
         inline_only=INLINE_ONLY,
         manifest=manifest,
         scored=scored,
-        few=len(result["tasks"]) <= FEW_TASKS,
+        few=len(result["tasks"]) <= OPEN_TASKS,
         axis_names=number_format.AXIS_NAMES,
         axis_short=number_format.AXIS_SHORT,
         axis_questions=number_format.AXIS_QUESTIONS,
@@ -147,18 +148,18 @@ def render(result: Mapping[str, Any], manifest: Mapping[str, Any], gathered: Gat
 
 
 def physicist_command(manifest: Mapping[str, Any]) -> str:
-    """What runs `baseline:physicist` under the conditions of a run and draws it in its report; "" for such a run."""
-    if manifest["model"]["target"] == PHYSICIST:
+    """Commands that run the physicist under the conditions of a run and add it to the report; "" for its own run."""
+    if manifest["model"]["target"] == PHYSICIST_TARGET:
         return ""
     options = manifest.get("options") or {}
     spec = spec_of(dict(manifest))
     size = f"{spec.height}" if spec.height == spec.width else f"{spec.height}x{spec.width}"
-    context = manifest.get("context") or manifest["model"]["card"]["context_frames"]
     suite = options.get("suite") or manifest["suite"]["name"]
     chosen = {"--suite": suite, "--tasks": options.get("tasks"), "--limit": options.get("limit")}
     parts = [f"{name} {quote(str(value))}" for name, value in chosen.items() if value is not None]
     parts += [f"--model-arg {name}={value}" for name, value in (("size", size), ("fps", f"{spec.fps:g}"))]
-    own = f"physbench eval {PHYSICIST} {' '.join(parts)} --model-arg context={context} --out PHYSICIST"
+    parts.append(f"--model-arg context={context_of(manifest)}")
+    own = f"physbench eval {PHYSICIST_TARGET} {' '.join(parts)} --out PHYSICIST"
     return f"{own} && physbench report RUN --physicist PHYSICIST"
 
 
@@ -171,9 +172,9 @@ def without_chart(result: Mapping[str, Any], family: str, drawn: Sequence[GroupS
     return {task: not_valid(result, task).get("consistency", []) for task in tasks}
 
 
-def by_family(figures: Sequence[Figure]) -> list[dict[str, Any]]:
+def by_family(figures: Sequence[ClipFigure]) -> list[dict[str, Any]]:
     """Figures by family and task, with the name of the worst task of each family."""
-    families: dict[str, dict[str, list[Figure]]] = {}
+    families: dict[str, dict[str, list[ClipFigure]]] = {}
     for item in figures:
         families.setdefault(item.shown.task.split("/")[0], {}).setdefault(item.shown.task, []).append(item)
     return [
@@ -183,7 +184,7 @@ def by_family(figures: Sequence[Figure]) -> list[dict[str, Any]]:
 
 
 def striking(result: Mapping[str, Any]) -> list[tuple[str, str, Mapping[str, Any], str]]:
-    """Diagnostics that are not those of ground truth, (reading, task, value, unit): laws first, the farthest first."""
+    """Diagnostics that differ from ground truth, (reading, task, value, unit): laws first, the farthest first."""
     from physbench.results.schema import ReadingValue
     from physbench.results.sentences import apart, departs
 
@@ -194,14 +195,14 @@ def striking(result: Mapping[str, Any]) -> list[tuple[str, str, Mapping[str, Any
         for task, values in reading["tasks"].items():
             value = ReadingValue.model_validate(values)
             if departs(value):
-                found.append((not name.startswith("laws/"), -apart(value), name, task, values, reading["unit"]))
+                found.append((not name.startswith(f"{LAWS}/"), -apart(value), name, task, values, reading["unit"]))
     found.sort(key=lambda item: item[:4])
     return [(name, task, values, unit) for _, _, name, task, values, unit in found[:STRIKING]]
 
 
 def reading_groups(result: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """All diagnostics by what is in front of their slash: laws first."""
-    groups: dict[str, dict[str, Any]] = {"laws": {}}
+    """All diagnostics by what stands before their slash: laws first."""
+    groups: dict[str, dict[str, Any]] = {LAWS: {}}
     for name, reading in result["readings"].items():
         if not reading["axis"]:
             groups.setdefault(name.split("/")[0], {})[name] = reading
@@ -209,7 +210,7 @@ def reading_groups(result: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]
 
 
 def settings(result: Mapping[str, Any], manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What the run was decided by, as (name, value)."""
+    """The settings that decided the run, as (name, value)."""
     model, suite, card = result["model"], result["suite"], result["model"]["card"]
     options = manifest.get("options") or {}
     versions = manifest.get("versions") or {}
@@ -234,7 +235,7 @@ def settings(result: Mapping[str, Any], manifest: Mapping[str, Any]) -> list[tup
 
 
 def took(speed: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Speed and memory as (name, value), what is known of them."""
+    """Speed and memory as (name, value), as far as they are known."""
     share = speed["harness_share"]
     found = [
         ("model", speed["model_frames_per_s"], "{:.0f} frames/s"),

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from physbench.results.number_format import bracket, fixed, short
 
-KEPT_FROM = -0.005  # cost of a guard that prints as nothing
+KEPT_FROM = -0.005  # cost of a guard from which on the cell says "kept"
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class SkillCell:
 
     text: str  # a number, "kept" or a dash
     note: str = ""  # interval, or what the text means
-    title: str = ""  # more, for who points at it
+    title: str = ""  # tooltip
     tone: Literal["good", "bad", "kept", "none"] = "none"
     strength: float = 0.0  # 0..1, of the colour
 

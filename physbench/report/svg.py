@@ -1,4 +1,4 @@
-"""matplotlib figures as inline SVG whose colours are those of the page, light or dark, and whose text is text."""
+"""matplotlib figures as inline SVG with the colours of the page, light or dark, and with text as text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-# Stand-ins that matplotlib draws with; the page gives them their colours.
+# Placeholders that matplotlib draws with; the page replaces them by its colours.
 COLOURS = {
     "#010101": "var(--ink)",
     "#020202": "var(--soft)",
@@ -71,7 +71,7 @@ def drawing(
 
 
 def inline(figure: Any, name: str, title: str) -> str:
-    """The figure as an <svg>; `name` sets its ids apart from those of others, `title` is its alternative text."""
+    """The figure as an <svg>; `name` makes its ids unique on the page, `title` is its alternative text."""
     from html import escape
 
     from matplotlib import rc_context

@@ -1,4 +1,4 @@
-"""The result on a terminal: the sentences, a table of skill by task and axis, and what to know about it."""
+"""The result on a terminal: the sentences, a table of skill by task and axis, and notes on it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-AXES = {"consistency": "consistency", "permanence": "permanence", "drift": "stability"}
 KEY = (
     "1 is ground truth, 0 the frozen last frame. Where a frozen frame keeps what ground truth keeps, a model can only "
     "lose: kept, or the share of it that it lost."
@@ -63,14 +62,14 @@ def print_summary(result: Document, console: Console) -> None:
 
 
 def _table(result: Document) -> Table:
-    """Skill by family, task and axis; then of all families, its interval, and what is beside it."""
+    """Skill by family, task and axis; then that of all families with its interval, and of the references."""
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False, header_style="dim")
     table.add_column("skill", no_wrap=True)
     for axis in result["axes"]:
-        table.add_column(AXES.get(axis, axis), justify="right", no_wrap=True)
+        table.add_column(number_format.AXIS_SHORT.get(axis, axis), justify="right", no_wrap=True)
     lines = skill_rows(result)
     for line in sorted(lines, key=lambda line: line.level in ("all", "reference")):
         cells = [_cell(cell) for cell in line.cells]

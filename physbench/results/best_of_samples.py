@@ -1,11 +1,11 @@
-"""Best of K samples: beside the score under that name, never in its place."""
+"""Skill of the best of K samples: reported beside the score, never in its place."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from physbench.results.estimates import ANCHORS, Fixed, number
+from physbench.results.estimates import ANCHORS, Fixed, rounded
 from physbench.results.schema import BestOf
 from physbench.results.skill import clip_qualities, kinds, skills, task_means
 
@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 
 def best_of(tables: Mapping[str, pd.DataFrame], incomplete: str, fixed: Fixed | None = None) -> BestOf | None:
-    """Skill of the best sample of each clip and axis; None for one sample a clip. `incomplete`: why none is overall."""
+    """Skill of the best sample of each clip and axis; None for one sample a clip.
+
+    incomplete: why there is no overall skill; "" where there is one.
+    """
     model = tables["model"]
     samples = int(model["sample"].nunique())
     if samples < 2:
@@ -26,6 +29,6 @@ def best_of(tables: Mapping[str, pd.DataFrame], incomplete: str, fixed: Fixed | 
     found = skills(task_means(qualities.means(), qualities.counts()), kinds(qualities, fixed), 0, ANCHORS)
     return BestOf(
         samples=samples,
-        overall=None if incomplete else number(found.overall),
-        axes={axis: number(found.axis[a]) for a, axis in enumerate(qualities.axes)},
+        overall=None if incomplete else rounded(found.overall),
+        axes={axis: rounded(found.axis[a]) for a, axis in enumerate(qualities.axes)},
     )

@@ -1,16 +1,16 @@
-"""95 % intervals of whatever follows from mean qualities: a stratified bootstrap over clips, widened for small samples.
+"""95 % intervals of statistics of mean qualities: a stratified bootstrap over clips, widened for small samples.
 
 Clips are drawn with replacement within each stratum (task x split), all sources and axes of a clip together, so that
 references move with the model and a difference of two models is paired. Plain percentiles cover only 85 to 93 % at 5 to
 24 clips. Each stratum's deviation is therefore widened by sqrt(n / (n - 1)), and that of the statistic by t(df) / 1.96,
-where df is what Welch and Satterthwaite give for the strata that it rests on: n - 1 for one of them, about
+where df is that of Welch and Satterthwaite for the strata that it rests on: n - 1 for one of them, about
 their sum for many alike. A stratum's share of the variance is that of the jackknife: one clip left out at a time.
 
-Where a model's n values in a stratum are all equal, resamples would claim certainty. What was never seen in n clips may
-still happen in 3 / n of them (the rule of three): one unseen event moves e / n of the clips, e ~ Exponential(1), to
-0 or to 1. There is one such event in a resample, in one of the clips that the statistic rests on: k strata of n equal
-values are as good as one of k n, and where most clips differ it is seldom. Fewer than 8 clips in a stratum: no
-interval. docs/design/intervals.md has the evidence.
+Where a model's n values in a stratum are all equal, resamples do not vary and the interval would have no width. An
+event that was never seen in n clips may still happen in 3 / n of them (the rule of three): one unseen event moves e / n
+of the clips, e ~ Exponential(1), to 0 or to 1. A resample has one such event, in one of the clips that the statistic
+rests on: k strata of n equal values count like one of k n, and where most clips differ the event is rare. Fewer than 8
+clips in a stratum: no interval. docs/design/intervals.md has the evidence.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ Counts = NDArray[np.unsignedinteger]
 Key = TypeVar("Key", bound=Stratum)
 
 RESAMPLES = 10_000
+BAND_RESAMPLES = 300  # of a band around a curve
 FEWEST = 8  # clips in a stratum
 TOO_FEW = "too few clips"
 MISS = 0.05  # how often the known value lies outside of an interval
@@ -46,11 +47,11 @@ def widening(n: int) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Resampled(Generic[Key]):
-    """Means of strata under all that an interval asks for, in rows.
+    """Means of strata in every draw that an interval needs, in rows.
 
     means: per stratum (L, V). Row 0 is the estimate, then come R resamples, then each clip of each stratum left out,
-    then one unseen clip at 0 and one at 1 of each stratum. What is computed from the means row by row, by any function,
-    is a statistic (L, ...) that `interval` understands.
+    then one unseen clip at 0 and one at 1 of each stratum. Any function of the means, row by row,
+    gives a statistic (L, ...) that `interval` takes.
     """
 
     means: dict[Key, Array]
@@ -64,7 +65,7 @@ class Resampled(Generic[Key]):
         """Interval of a statistic, or of the difference of two, (L, ...) -> (2, ...); NaN where it does not exist.
 
         `minus` is a statistic of another model on the same clips, from these means or from others with the same rows:
-        clips are paired, but what was not seen may happen to one model and not to the other, unless it is `one_model`.
+        clips are paired, but an unseen event may happen to one model and not to the other, unless it is `one_model`.
         """
         shape = statistic.shape[1:]
         parts = [statistic.reshape(len(statistic), -1)]
@@ -83,8 +84,8 @@ class Resampled(Generic[Key]):
         return np.asarray(found.reshape(2, *shape), dtype=np.float64)
 
     def _degrees(self, values: Array) -> tuple[Array, Array, NDArray[np.bool_]]:
-        """Of (L, X): degrees of freedom after Welch and Satterthwaite (X,), the jackknife's variance (X,), on what it
-        rests (H, X): strata in which a clip left out changes the value."""
+        """Of (L, X): degrees of freedom after Welch and Satterthwaite (X,), the jackknife's variance (X,), and on which
+        strata the value rests (H, X): those in which leaving a clip out changes it."""
         gain = values[1 + self.resamples : len(values) - len(ENDS) * len(self.sizes)] - values[0]  # (N, X)
         size = max(1.0, float(np.nanmax(np.abs(values[0]), initial=0.0)))
         gain[np.abs(gain) <= TINY * size] = 0.0
@@ -101,7 +102,7 @@ class Resampled(Generic[Key]):
         """Add to each draw (R, X) one unseen event of those (P, H, 2, X) of P models and H strata.
 
         It falls on one of all clips that the statistic rests on, evenly; nothing is added where that clip lies in a
-        stratum whose values differ, since there the resamples speak for what may happen.
+        stratum whose values differ, since there the resamples vary by themselves.
         """
         matters = np.any(np.abs(events) > TINY, axis=2)  # (P, H, X)
         columns = np.flatnonzero(matters.any(axis=(0, 1)))

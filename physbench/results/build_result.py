@@ -1,4 +1,4 @@
-"""result.json from a run folder: manifest, scores and references in, document out; all of it is stored there."""
+"""Builds result.json from the manifest, the scores and the references in a run folder."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from physbench.results.clip_counts import axis_counts
 from physbench.results.estimates import MODELS, estimate
 from physbench.results.free_constant_skill import unseen_constants
 from physbench.results.generalization_gap import gaps
+from physbench.results.law_phrases import law_phrases
 from physbench.results.levels import axis_result, family_result, overall, reference_result, split_result, task_result
-from physbench.results.read_run import read_run, rows_of, spec_of
+from physbench.results.read_run import context_of, read_run, rows_of, spec_of
 from physbench.results.reading_statistics import reading_results, unavailable
 from physbench.results.schema import Counts, Failure, ModelInfo, ResultDocument, Speed, SuiteInfo
 from physbench.results.sentences import note, sentences
@@ -32,8 +33,17 @@ if TYPE_CHECKING:
 FINAL_FROM = 2  # version of a suite whose headline scorers are no longer provisional
 
 
-def build_result(folder: RunFolder, *, resamples: int = RESAMPLES) -> dict[str, Any]:
-    """Return the result document of a finished run. Raises UsageError where the folder is no finished run."""
+def build_result(folder: RunFolder, *, resamples: int = RESAMPLES, own_laws: bool = True) -> dict[str, Any]:
+    """Return the result document of a finished run.
+
+    Args:
+        folder: The run.
+        resamples: Draws of the bootstrap.
+        own_laws: Whether a sentence may name what scorers that do not come with physbench declare.
+
+    Raises:
+        UsageError: The folder is no finished run.
+    """
     manifest, tables = read_run(folder)
     rows = rows_of(manifest)
     wanted = {row.id for row in rows}
@@ -53,7 +63,7 @@ def build_result(folder: RunFolder, *, resamples: int = RESAMPLES) -> dict[str, 
         model=_model(manifest),
         suite=suite,
         render_spec=str(spec_of(manifest)),
-        context=_context(manifest),
+        context=context_of(manifest),
         sentences=[],
         overall=overall(e, 0, incomplete),
         axes={name: axis_result(e, a) for a, name in axes.items()},
@@ -76,7 +86,7 @@ def build_result(folder: RunFolder, *, resamples: int = RESAMPLES) -> dict[str, 
         unavailable=unavailable(tables["model"]),
         speed=_speed(manifest.get("speed") or {}),
     )
-    document = document.model_copy(update={"sentences": sentences(document)})
+    document = document.model_copy(update={"sentences": sentences(document, law_phrases(manifest if own_laws else {}))})
     return document.model_dump(mode="json")
 
 
@@ -117,7 +127,7 @@ def _suite(manifest: Mapping[str, Any], rows: tuple[Row, ...], kinds: Literal["s
 
 
 def _whole(manifest: Mapping[str, Any], rows: tuple[Row, ...]) -> tuple[Row, ...] | None:
-    """The clips of the suite: only --tasks and --limit can leave some out. None where that cannot be known."""
+    """The clips of the suite: only --tasks and --limit can leave some out. None where it is unknown."""
     options = manifest.get("options") or {}
     if options.get("tasks") is None and options.get("limit") is None:
         return rows
@@ -126,7 +136,7 @@ def _whole(manifest: Mapping[str, Any], rows: tuple[Row, ...]) -> tuple[Row, ...
     try:
         whole = find_suite(manifest["suite"]["name"])
     except PhysbenchError:
-        return None  # a suite with tasks of one's own
+        return None  # a suite with the user's own tasks
     return whole.rows if whole.version == manifest["suite"]["version"] else None
 
 
@@ -137,10 +147,6 @@ def _incomplete(suite: SuiteInfo, manifest: Mapping[str, Any], rows: tuple[Row, 
         return "tasks outside the suite were run"
     tasks = {row.task for row in whole} if whole is not None else set()
     return "" if tasks and tasks <= set(suite.tasks) else "not every task of the suite was run"
-
-
-def _context(manifest: Mapping[str, Any]) -> int:
-    return int(manifest.get("context") or manifest["model"]["card"]["context_frames"])
 
 
 def _failures(table: pd.DataFrame) -> list[Failure]:

@@ -1,4 +1,4 @@
-"""How many clips count on each axis, which are left out and why, and which show too little: from score tables alone."""
+"""Counts clips by axis from score tables: which count, which are left out and why, and which show too little."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from physbench.results.schema import AxisCounts, LeftOut, ReadingCounts, Undetermined
+from physbench.scoring.reading_roles import reading_of, scorer_of
 from physbench.scoring.scorer_protocol import AXES
 
 if TYPE_CHECKING:
     import pandas as pd
 
-STAND_IN = "consistency/outcome"  # read where shadowing is not valid: that a scene declares none says nothing
-UNDETERMINED = "consistency/shadowing.undetermined"
 WHOLE = 1 - 1e-6  # share from which all due time is undetermined
-NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[-+]?\d+)?(?!\w|\.\d)")  # by itself: not the 1 of kepler-v1
+NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[-+]?\d+)?(?!\w|\.\d)")  # not the 1 of a task's version
 
 
 def axis_counts(tables: Mapping[str, pd.DataFrame]) -> dict[str, AxisCounts]:
@@ -24,7 +23,7 @@ def axis_counts(tables: Mapping[str, pd.DataFrame]) -> dict[str, AxisCounts]:
 
 
 def together(reasons: Iterable[str]) -> str:
-    """Reasons that differ at most in their numbers as one: "a prediction for 0.1 to 0.25 s only"."""
+    """Merge reasons that differ only in their numbers: "a prediction for 0.1 to 0.25 s only"."""
     first, *others = sorted(set(reasons))
     numbers = zip(*map(NUMBER.findall, (first, *others)), strict=True)
     spans = (sorted(set(found), key=lambda number: (float(number), number)) for found in numbers)
@@ -40,7 +39,7 @@ def _axis(model: pd.DataFrame, truth: pd.DataFrame, axis: str) -> AxisCounts:
     valid = rows["quality"].notna()
     counted = set(rows.loc[valid, "clip"])
     others = rows[~rows["clip"].isin(counted)].sort_values("reading")
-    telling = others[others["reading"] != STAND_IN]
+    telling = others[others["reading"] != reading_of("stand-in")]  # that it does not apply is the rule
     others = others if telling.empty else telling
     why = others.groupby("clip")["reason"].agg(lambda reasons: "; ".join(dict.fromkeys(reasons)))
     return AxisCounts(
@@ -50,12 +49,12 @@ def _axis(model: pd.DataFrame, truth: pd.DataFrame, axis: str) -> AxisCounts:
             str(name): ReadingCounts(valid=int(valid[own.index].sum()), not_valid=_left_out(own[~valid[own.index]]))
             for name, own in sorted(rows.groupby("reading"), key=lambda each: -int(valid[each[1].index].sum()))
         },
-        undetermined=_undetermined(model) if axis == UNDETERMINED.split("/")[0] else None,
+        undetermined=_undetermined(model) if axis == scorer_of("undetermined-share").axis else None,
     )
 
 
 def _left_out(rows: pd.DataFrame) -> list[LeftOut]:
-    """By reason, whatever numbers it names, the most frequent first; one row a clip, with its task and reason."""
+    """Group clips by reason, numbers ignored, the most frequent first. rows: one a clip, with its task and reason."""
     found = [
         LeftOut(
             reason=together(own["reason"]),
@@ -68,7 +67,7 @@ def _left_out(rows: pd.DataFrame) -> list[LeftOut]:
 
 
 def _undetermined(model: pd.DataFrame) -> Undetermined | None:
-    rows = model[(model["reading"] == UNDETERMINED) & model["value"].notna()]
+    rows = model[(model["reading"] == reading_of("undetermined-share")) & model["value"].notna()]
     if rows.empty:
         return None
     shares = rows.groupby(["task", "clip"])["value"].mean()

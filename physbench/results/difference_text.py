@@ -20,7 +20,7 @@ def told_apart(runs: Sequence[tuple[str, str]]) -> list[str]:
 def sentence(first: str, against: Against) -> str:
     """ "objects is ahead of constant-velocity by 0.25 [0.16, 0.31]; most in orbits; not distinguishable in permanence."
 
-    What has no interval is said as two values and no more.
+    Where there is no interval, only the two values are given.
     """
     other, whole = against.other.name, against.overall
     if whole.ahead is None:

@@ -76,9 +76,9 @@ def estimate(
     fixed: Fixed | None = None,
     axes: tuple[str, ...] = AXES,
 ) -> Estimate:
-    """Line up the tables ("model", "constant-velocity", "truth", "freeze"), and compute every level once.
+    """Line up the tables ("model", "constant-velocity", "truth", "freeze") and compute every level once.
 
-    fixed: kinds of tasks that these clips do not decide (`physbench.results.task_roles`). axes: the overall skill
+    fixed: kinds of tasks that do not depend on these clips (`physbench.results.task_roles`). axes: the overall skill
     is the mean of these.
     """
     qualities = clip_qualities({name: tables[name] for name in MODELS}, tables["truth"], tables["freeze"], axes)
@@ -111,8 +111,8 @@ def one_model(a: Estimate, b: Estimate, other: int = 0) -> bool:
     )
 
 
-def number(value: float | np.floating | Array) -> float | None:
-    """A float (or array of one) for JSON, rounded to 6 digits behind the point; None for NaN."""
+def rounded(value: float | np.floating | Array) -> float | None:
+    """A float (or array of one) for JSON, rounded to 6 decimal places; None for NaN."""
     return round(float(value), 6) + 0.0 if np.isfinite(value) else None
 
 

@@ -1,8 +1,8 @@
-"""Consistency where constants that the context does not show are free: beside the score, never in an axis or overall.
+"""Consistency with constants free where the context does not show them: beside the score, not in an axis or overall.
 
-In each clip whose context does not show every constant, the headline quality of consistency is replaced by that of the
-reading with unseen constants; elsewhere it stays. The same is done to ground truth, to the frozen frame and to constant
-velocity, and skill follows as on the axis. Which clips these are is decided by what was shown, for every model alike.
+In each clip whose context does not show every constant, the quality of consistency is replaced by that of the reading
+with free constants; elsewhere it stays. The same is done to ground truth, to the frozen frame and to constant velocity,
+and skill follows as on the axis. Which clips these are depends on the context alone: they are the same for every model.
 """
 
 from __future__ import annotations
@@ -17,27 +17,30 @@ from physbench.results.estimates import Fixed, estimate
 from physbench.results.levels import axis_result, family_result, task_result
 from physbench.results.schema import FreedFactor, UnseenConstants, UnseenFamily, UnseenTask
 from physbench.results.skill import Stratum
+from physbench.scoring.reading_roles import reading_of
+from physbench.scoring.scorer_protocol import ReadingRole
 
 if TYPE_CHECKING:
     import pandas as pd
 
 AXIS = "consistency"
-HEADLINE = "consistency/shadowing"
-UNSEEN = "consistency/shadowing.unseen-constants"  # its value is its quality, 0..1
-FACTOR = "consistency/shadowing.unseen-factor"  # times gravity or central masses
 
 
 def with_free_constants(table: pd.DataFrame) -> pd.DataFrame:
-    """Headline rows of consistency of a score table, `quality` read with unseen constants where there are any.
+    """Headline rows of consistency of a score table, `quality` with unseen constants free where there are any.
 
     A clip that failed keeps its quality 0.
     """
     import pandas as pd
 
     rows = table[table["axis"] == AXIS]
-    free = _values(table, UNSEEN).set_index(["clip", "sample"])["value"]
+    free = _values(table, "freed-constants").set_index(["clip", "sample"])["value"]
     found = free.reindex(pd.MultiIndex.from_frame(rows[["clip", "sample"]])).to_numpy(dtype=np.float64)
-    read = (rows["reading"] == HEADLINE).to_numpy() & (rows["status"] == "ok").to_numpy() & np.isfinite(found)
+    read = (
+        (rows["reading"] == reading_of("lawfulness")).to_numpy()
+        & (rows["status"] == "ok").to_numpy()
+        & np.isfinite(found)
+    )
     return rows.assign(quality=np.where(read, np.clip(found, 0.0, 1.0), rows["quality"].astype(float)))
 
 
@@ -48,13 +51,13 @@ def unseen_constants(
 
     tables: "model", "constant-velocity", "truth" and "freeze". fixed: kinds of tasks, those of the axis.
     """
-    applies = _values(tables["truth"], UNSEEN).drop_duplicates("clip")
+    applies = _values(tables["truth"], "freed-constants").drop_duplicates("clip")
     applies = applies[applies["clip"].isin(tables["model"]["clip"])]
-    if applies.empty or not (tables["model"]["reading"] == HEADLINE).any():
+    if applies.empty or not (tables["model"]["reading"] == reading_of("lawfulness")).any():
         return None
     freed = {name: with_free_constants(table) for name, table in tables.items()}
     e = estimate(freed, resamples=resamples, fixed=fixed, axes=(AXIS,))
-    factors = _values(tables["model"], FACTOR)
+    factors = _values(tables["model"], "freed-factor")
     factors = factors[factors["clip"].isin(applies["clip"])]
 
     def beside(tasks: Sequence[str]) -> dict[str, Any]:
@@ -73,9 +76,9 @@ def unseen_constants(
     )
 
 
-def _values(table: pd.DataFrame, reading: str) -> pd.DataFrame:
+def _values(table: pd.DataFrame, role: ReadingRole) -> pd.DataFrame:
     """Rows of a reading that have a value."""
-    return table[(table["reading"] == reading) & table["value"].notna()]
+    return table[(table["reading"] == reading_of(role)) & table["value"].notna()]
 
 
 def _factor(rows: pd.DataFrame, resamples: int) -> FreedFactor:

@@ -1,4 +1,4 @@
-"""Generalisation gap: what a model loses where the parameters leave the ranges of `test`."""
+"""Generalisation gap: the quality that a model loses where parameters leave the ranges of `test`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from physbench.results.estimates import Estimate, ends, number
+from physbench.results.estimates import Estimate, ends, rounded
 from physbench.results.schema import GapValue
 from physbench.results.skill import Array, Stratum
 
@@ -40,10 +40,10 @@ def gap(e: Estimate, a: int, tasks: Sequence[str]) -> GapValue:
     reason = e.too_few(a, both)
     draws = [_mean(e.stratum_draws, both, split, model, a) for split in (INSIDE, OUTSIDE)]
     return GapValue(
-        test=number(test),
-        ood=number(ood),
-        gap=number(test - ood),
-        truth=number(expected),
+        test=rounded(test),
+        ood=rounded(ood),
+        gap=rounded(test - ood),
+        truth=rounded(expected),
         interval=None if reason else ends(e.resampled.interval(draws[0] - draws[1]), -1, 1),
         reason=reason,
     )

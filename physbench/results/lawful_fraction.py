@@ -1,7 +1,7 @@
-"""Lawfulness over time: which share of the due objects is explained at each moment, and how often they break.
+"""Lawfulness over time: the share of the due objects that the laws explain at each moment, and how often they break.
 
-Pooled over the objects of some clips and the tolerances. The band is the 95 % interval over clips, by resampling them;
-fewer than 8 clips have none.
+A due object is one that should be visible. Values are pooled over the objects of some clips and over the tolerances.
+The band is the 95 % interval over clips, by resampling them; fewer than 8 clips have none.
 """
 
 from __future__ import annotations
@@ -12,17 +12,16 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.results.bootstrap import FEWEST
+from physbench.results.bootstrap import BAND_RESAMPLES, FEWEST
 from physbench.results.number_format import counted
+from physbench.shadowing.tolerance_levels import JOIN as HANDOVER_WINDOW
 from physbench.shadowing.trace import Trace
 
 Array = NDArray[np.float64]
 
 MOST_TIMES = 64  # of a curve: enough for a chart
 BINS = 8  # of the longest horizon, for breaks per second
-RESAMPLES = 300
-JOIN = 0.2  # s behind the hand-over
-LOST = 0.2  # s in which a due object is in no lawful motion
+LOST = 0.2  # s without lawful motion after which a due object counts as lost
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,14 +44,14 @@ class GroupShares:
 
 @dataclass
 class SharePool:
-    """Collects clips one by one."""
+    """Collects clips one at a time."""
 
     name: str
     times: Array = field(default_factory=lambda: np.zeros(0))
     found: dict[str, list[_Clip]] = field(default_factory=dict)
 
     def add(self, traces: Mapping[str, Trace]) -> None:
-        """Add the traces of one clip by source. A model without one, beside a truth that has one, explains nothing."""
+        """Add the traces of one clip by source. A model without one explains nothing where ground truth has one."""
         truth = traces.get("truth")
         if truth is None:
             return
@@ -80,8 +79,10 @@ class SharePool:
         band = None
         if banded and len(sums) >= FEWEST:
             rng = np.random.default_rng(0)
-            drawn = rng.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=RESAMPLES).astype(np.float64)
-            values = _ratio(drawn @ weight, drawn @ due)  # (RESAMPLES, G)
+            drawn = rng.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=BAND_RESAMPLES).astype(
+                np.float64
+            )
+            values = _ratio(drawn @ weight, drawn @ due)  # (BAND_RESAMPLES, G)
             band = _quantile(values, 0.025), _quantile(values, 0.975)
         return Share(_ratio(weight.sum(axis=0), due.sum(axis=0)), band, _ratio(breaks, seconds))
 
@@ -94,12 +95,12 @@ class _Clip:
     weight: Array  # (G,) of the due objects
     due: Array  # (G,) their number
     breaks: Array  # (B,) s
-    rungs: int
+    tolerances: int  # their number
 
     def binned(self, edges: Array) -> tuple[Array, Array]:
         """Breaks and due object-seconds between edges, mean of the tolerances."""
         dt = float(self.times[1] - self.times[0]) if len(self.times) > 1 else 0.0
-        return np.histogram(self.breaks, edges)[0] / self.rungs, np.histogram(self.times, edges, weights=self.due)[
+        return np.histogram(self.breaks, edges)[0] / self.tolerances, np.histogram(self.times, edges, weights=self.due)[
             0
         ] * dt
 
@@ -129,24 +130,24 @@ def _quantile(values: Array, share: float) -> Array:
 
 @dataclass
 class BreakCount:
-    """How many clips break, when first, and in how many something is lost: of the model, beside ground truth."""
+    """How many clips break, when first, and in how many an object is lost: of the model, beside ground truth."""
 
-    rungs: tuple[float, ...] = ()
+    tolerances: tuple[float, ...] = ()  # diameters
     clips: int = 0
     broken: dict[str, NDArray[np.intp]] = field(default_factory=dict)  # by source: clips that break at each tolerance
     first: list[float] = field(default_factory=list)  # s, at the smallest tolerance, of the model's clips that break
     lost: int = 0  # clips of the model with a due object in no lawful motion for LOST, at the largest tolerance
 
     def add(self, traces: Mapping[str, Trace]) -> None:
-        """Add the traces of one clip, if ground truth has one; without one of the model everything is lost."""
+        """Add the traces of one clip, if ground truth has one. Without one of the model everything is lost."""
         truth, model = traces.get("truth"), traces.get("model")
         if truth is None:
             return
         self.clips += 1
-        self.rungs = tuple(round(float(value), 4) for value in truth.rungs)
+        self.tolerances = tuple(round(float(value), 4) for value in truth.rungs)
         for source, found in (("model", model), ("truth", truth)):
-            rungs = range(len(self.rungs))
-            breaks = np.array([found is not None and bool((found.rung == r).any()) for r in rungs], dtype=np.intp)
+            levels = range(len(self.tolerances))
+            breaks = np.array([found is not None and bool((found.rung == r).any()) for r in levels], dtype=np.intp)
             self.broken[source] = self.broken.get(source, np.zeros_like(breaks)) + breaks
         if model is None:
             self.lost += 1
@@ -159,7 +160,7 @@ class BreakCount:
             self.first.append(float(strict.min()))
 
     def sentences(self) -> list[str]:
-        """What it comes to in words; nothing where no clip counts."""
+        """The counts in words; nothing where no clip counts."""
         if not self.clips:
             return []
         model, truth = self.broken["model"], self.broken["truth"]
@@ -169,16 +170,16 @@ class BreakCount:
         )
         if not model.any():
             return [f"No clip of {self.clips} breaks at any tolerance.", *([lost] if self.lost else [])]
-        parts = [f"{many} at {tolerance:g}" for many, tolerance in zip(model, self.rungs, strict=True)]
+        parts = [f"{many} at {tolerance:g}" for many, tolerance in zip(model, self.tolerances, strict=True)]
         found = [
             f"Of {counted(self.clips, 'clip')}, {', '.join(parts[:-1])} and {parts[-1]} diameters break "
             f"(ground truth: {', '.join(str(many) for many in truth)})."
         ]
         if self.first:
-            joins = sum(1e-6 < time <= JOIN + 1e-6 for time in self.first)  # one before it is none of the join
-            at_once = f"; in {joins} it is the join itself, within {JOIN:g} s of the hand-over" if joins else ""
+            early = sum(1e-6 < time <= HANDOVER_WINDOW + 1e-6 for time in self.first)  # after the hand-over, not before
+            at_once = f"; in {early} it is at the hand-over, within {HANDOVER_WINDOW:g} s of it" if early else ""
             found.append(
-                f"At {self.rungs[0]:g} the first break comes at {np.median(self.first):.1f} s (median of the "
+                f"At {self.tolerances[0]:g} the first break comes at {np.median(self.first):.1f} s (median of the "
                 f"{len(self.first)} that break){at_once}."
             )
         return [*found, lost] if self.lost else found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from physbench.results.bootstrap import over_tasks
-from physbench.results.estimates import MODELS, Estimate, ends, number, one_model
+from physbench.results.estimates import MODELS, Estimate, ends, one_model, rounded
 from physbench.results.schema import (
     AxisResult,
     FamilyResult,
@@ -35,7 +35,7 @@ def axis_result(e: Estimate, a: int) -> AxisResult:
     kinds = [e.kinds[task][a] for task in e.tasks]
     return AxisResult(
         **axis_skill(e, 0, a).model_dump(),
-        quality=number(e.point[0].axis_quality[a]),
+        quality=rounded(e.point[0].axis_quality[a]),
         quality_interval=_unless(e, e.too_few(a, e.scored(a)), e.draws[0].axis_quality[:, a], low=0, high=1),
         informative=kinds.count("informative"),
         guards=kinds.count("guard"),
@@ -49,14 +49,14 @@ def family_result(e: Estimate, family: str, a: int) -> FamilyResult:
     reason = e.too_few(a, tasks)
     point, draws = e.point[0], e.draws[0]
     return FamilyResult(
-        quality=number(point.family_quality[family][a]),
+        quality=rounded(point.family_quality[family][a]),
         interval=_unless(e, reason, draws.family_quality[family][:, a], low=0, high=1),
         clips=e.clips(a, tasks),
         reason=reason,
-        skill=number(point.informative[family][a]),
+        skill=rounded(point.informative[family][a]),
         skill_interval=_unless(e, reason, draws.informative[family][:, a]),
         tasks_interval=_over_tasks(e, family, a),
-        guard=number(point.guard[family][a]),
+        guard=rounded(point.guard[family][a]),
     )
 
 
@@ -69,7 +69,7 @@ def task_result(e: Estimate, task: str, a: int) -> TaskResult:
     """The model in one task on one axis, beside its references."""
     kind, reason = e.kinds[task][a], e.too_few(a, (task,))
     by_source = dict(zip(e.qualities.sources, e.means[task][:, a], strict=True))
-    references = {name: number(by_source[name]) for name in ("truth", "freeze", CONSTANT_VELOCITY)}
+    references = {name: rounded(by_source[name]) for name in ("truth", "freeze", CONSTANT_VELOCITY)}
     values = f"truth {by_source['truth']:.2f}, freeze {by_source['freeze']:.2f}"
     why = {
         "informative": f"{values}: apart by 0.25 or more",
@@ -80,13 +80,13 @@ def task_result(e: Estimate, task: str, a: int) -> TaskResult:
     if kind != kind_of(by_source["truth"], by_source["freeze"]):
         why = f"{values} in these clips; {kind} as the whole suite has it"
     return TaskResult(
-        quality=number(e.point[0].quality[task][a]),
+        quality=rounded(e.point[0].quality[task][a]),
         interval=_unless(e, reason, e.draws[0].quality[task][:, a], low=0, high=1),
         clips=e.clips(a, (task,)),
         reason=reason,
         kind=kind,
         why=why,
-        skill=number(e.point[0].task[task][a]),
+        skill=rounded(e.point[0].task[task][a]),
         skill_interval=_unless(e, reason, e.draws[0].task[task][:, a]),
         references=references,
         splits={key.split: split_result(e, key.split, a, (task,)) for key in e.counts if key.task == task},
@@ -107,7 +107,7 @@ def split_result(e: Estimate, split: str, a: int, tasks: tuple[str, ...] | None 
         return np.asarray(np.mean([np.mean(member, axis=0) for member in members], axis=0), dtype=np.float64)
 
     return QualityValue(
-        quality=number(pooled(e.stratum_means)),
+        quality=rounded(pooled(e.stratum_means)),
         interval=_unless(e, reason, pooled(e.stratum_draws), low=0, high=1),
         clips=sum(int(e.counts[key][a]) for key in keys),
         reason=reason,
@@ -138,7 +138,7 @@ def _overall(e: Estimate, point: Array, incomplete: str, draws: Array, minus: Ar
         return SkillValue(skill=None, interval=None, reason=f"no skill on {', '.join(lacking)}")
     reasons = [e.too_few(a, e.scored(a)) for a in range(len(e.qualities.axes))]
     reason = next((r for r in reasons if r), "")
-    return SkillValue(skill=number(point), interval=_skill(e, reason, draws, minus), reason=reason)
+    return SkillValue(skill=rounded(point), interval=_skill(e, reason, draws, minus), reason=reason)
 
 
 def _axis(e: Estimate, a: int, point: Array, draws: Array, minus: Array | None = None) -> SkillValue:
@@ -146,7 +146,7 @@ def _axis(e: Estimate, a: int, point: Array, draws: Array, minus: Array | None =
         absent = all(e.kinds[task][a] == "absent" for task in e.tasks)
         return SkillValue(skill=None, interval=None, reason="not measured" if absent else "no informative task")
     reason = e.too_few(a, e.scored(a))
-    return SkillValue(skill=number(point), interval=_skill(e, reason, draws, minus), reason=reason)
+    return SkillValue(skill=rounded(point), interval=_skill(e, reason, draws, minus), reason=reason)
 
 
 def _skill(e: Estimate, reason: str, draws: Array, minus: Array | None) -> tuple[float, float] | None:

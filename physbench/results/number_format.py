@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-HUES = ("red", "yellow", "green", "blue", "purple")  # of the palette
 AXIS_NAMES = {"consistency": "consistency", "permanence": "permanence", "drift": "long-horizon stability"}
 AXIS_SHORT = {"consistency": "consistency", "permanence": "permanence", "drift": "stability"}
 AXIS_QUESTIONS = {
@@ -14,30 +13,8 @@ AXIS_QUESTIONS = {
     "permanence": "Is everything still there, and still itself?",
     "drift": "Is it what happens here, for as long as that can be known?",
 }
-FAILED_ON = "failed on"  # how the reason begins why the reading of a scorer that broke is unavailable
-# What a sentence may name, how ({} is the value with its unit), and by how much, in that unit, it must be off for a law
-# to count as broken. Readings that only help others are left out.
-PHRASES = {
-    "laws/gravity": ("gravity {}", 0.3),
-    "laws/gravity.sideways": ("sideways pull {}", 0.3),
-    "laws/energy": ("energy gained {}", 0.1),
-    "laws/momentum": ("momentum after the contact {} of that before", 0.1),
-    "laws/momentum.change": ("momentum changed by {}", 0.1),
-    "laws/restitution": ("restitution {}", 0.05),
-    "laws/solidity": ("interpenetration {}", 0.25),
-    "laws/friction": ("friction {}", 0.05),
-    "laws/support": ("hovering {} of the time", 0.1),
-    "laws/force-law": ("implied force r^{}", 0.3),
-    "laws/areal-velocity": ("areal velocity {} of the true one", 0.1),
-    "laws/orbit-energy": ("orbital energy {} of the true one", 0.1),
-    "laws/period": ("squared period {} of Kepler's", 0.1),
-}
+FAILED_ON = "failed on"  # begins the reason for which the reading of a scorer that raised is unavailable
 UNITS = {"1": "", "m/s2": "m/s²", "m/s^2": "m/s²", "deg": "°"}
-
-
-def hue_name(hue: int) -> str:
-    """Name of a hue of the palette."""
-    return HUES[hue % len(HUES)]
 
 
 def short(task: str) -> str:
@@ -48,7 +25,7 @@ def short(task: str) -> str:
 
 
 def failures_by_reason(failures: Sequence[Mapping[str, Any]]) -> list[tuple[str, int]]:
-    """Reasons with the number of their clips, the most frequent first; a clip's own name makes no other reason."""
+    """Reasons with the number of their clips, the most frequent first; those that differ in the clip's name are one."""
     first: dict[str, str] = {}
     clips: dict[str, set[str]] = {}
     for failure in failures:
@@ -64,12 +41,12 @@ def plain(reading: str) -> str:
 
 
 def unit(name: str) -> str:
-    """A unit as it stands behind a number; "" for a pure number."""
+    """A unit as it is written after a number; "" for a pure number."""
     return UNITS.get(name, name)
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """Three significant digits, at most four places, a dash for what does not exist."""
+    """Three significant digits, at most four decimal places; a dash for None and NaN."""
     if value is None or not math.isfinite(value):
         return "–"
     if abs(value) < 0.5e-4:
@@ -79,7 +56,7 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def fixed(value: float | None, places: int = 2) -> str:
-    """Two places behind the point, a dash for what does not exist."""
+    """Two decimal places; a dash for None and NaN."""
     if value is None or not math.isfinite(value):
         return "–"
     text = f"{value:.{places}f}"

@@ -1,8 +1,9 @@
-"""Reading a run folder: is it one, is it finished, and what is in it."""
+"""Reads a run folder, and refuses one that is damaged or not finished."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,11 @@ def spec_of(manifest: dict[str, Any]) -> RenderSpec:
     return RenderSpec(int(height), int(width), float(card["fps"]))
 
 
+def context_of(manifest: Mapping[str, Any]) -> int:
+    """Number of context frames that count as seen by the model."""
+    return int(manifest.get("context") or manifest["model"]["card"]["context_frames"])
+
+
 def read_scores(folder: RunFolder) -> pd.DataFrame:
     """Return scores.parquet with the fields of ScoreRow; UsageError where it cannot be read or repeats a row."""
     import pandas as pd
@@ -69,7 +75,7 @@ def read_scores(folder: RunFolder) -> pd.DataFrame:
         raise UsageError(
             f"{folder.scores}: expected one row for each reading of a sample, but {repeated.sum()} of {len(table)} "
             f"rows repeat another. The first is row {row}, {reading} of {clip}, sample {sample}.\n"
-            "Resume the run to write the file again; if it was handed in, ask for a whole one."
+            "Resume the run to write the file again. If the file was submitted, ask for a complete one."
         )
     return table
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from physbench.results.bootstrap import FEWEST, TOO_FEW, Resampled, median_interval, resample
-from physbench.results.estimates import ends, number
+from physbench.results.estimates import ends, rounded
 from physbench.results.number_format import FAILED_ON
 from physbench.results.read_run import REFERENCES
 from physbench.results.schema import ReadingResult, ReadingValue
@@ -25,7 +25,7 @@ BOUNDED = ("model", "truth")  # sources whose interval is read
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """Values of every reading in every clip, and the resampled means of those that are averaged."""
+    """Values of every reading in every clip, and their resampled means."""
 
     readings: tuple[str, ...]
     values: dict[Stratum, Array]  # (readings, SOURCES, n), the mean over a clip's samples, NaN where there is none
@@ -125,8 +125,8 @@ def _value(found: Panel, table: pd.DataFrame, reading: str, task: str, statistic
 def unavailable(table: pd.DataFrame) -> dict[str, str]:
     """Readings that could not be computed here, with the reason.
 
-    These are the ones that lack something, and those of diagnostics that broke: not where the rollout failed, which is
-    the model's and said with the clips.
+    These lack something they need, or are diagnostics that raised. A failed rollout is not among them: it
+    is the model's failure, and listed with the clips.
     """
     rows = table[table["status"] == "unavailable"].drop_duplicates("reading")
     found = {str(row.reading): str(row.reason) for row in rows.itertuples()}
@@ -144,7 +144,7 @@ def _point(strata: Mapping[Stratum, Array], statistic: Statistic) -> float | Non
     if not strata:
         return None
     pooled = np.concatenate(list(strata.values()))
-    return number(np.mean(pooled) if statistic == "mean" else np.median(pooled))
+    return rounded(np.mean(pooled) if statistic == "mean" else np.median(pooled))
 
 
 def _is_share(values: Array) -> bool:

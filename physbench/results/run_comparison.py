@@ -1,7 +1,7 @@
-"""Runs on the same clips: is one model ahead of another, where most, and where can that not be told?
+"""Compares runs on the same clips: is one model ahead of another, where most, and where is it uncertain?
 
-Every run is placed between ground truth and freeze of its own size, rate and context, so that runs of models that ask
-for other frames compare; the draws of the bootstrap are the same clips in each run, so that differences are paired.
+Every run is placed between ground truth and freeze of its own size, rate and context, so that models with
+other sizes and rates can be compared. The bootstrap draws the same clips in each run, so that differences are paired.
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ from pydantic import Field
 from physbench.clips.clip import Row
 from physbench.errors import UsageError
 from physbench.results.bootstrap import RESAMPLES
-from physbench.results.estimates import Estimate, ends, estimate, number, one_model
-from physbench.results.read_run import read_run, rows_of, spec_of
+from physbench.results.estimates import Estimate, ends, estimate, one_model, rounded
+from physbench.results.read_run import context_of, read_run, rows_of, spec_of
 from physbench.results.schema import Interval, Record
 from physbench.results.skill import Array, Skills
 from physbench.results.task_roles import fixed_kinds
 from physbench.storage.run_folder import RunFolder
+
+PHYSICIST_TARGET = "baseline:physicist"  # sees what a model sees and knows the laws
 
 
 class SkillDifference(Record):
@@ -35,7 +37,7 @@ class SkillDifference(Record):
 
     @property
     def sign(self) -> int:
-        """1: ahead, -1: behind, 0: cannot be told apart (the interval holds 0, or there is none)."""
+        """1: ahead, -1: behind, 0: indistinguishable (the interval holds 0, or there is none)."""
         if self.interval is None:
             return 0
         return int(self.interval[0] > 0) - int(self.interval[1] < 0)
@@ -73,7 +75,7 @@ class Comparison(Record):
 
 
 @dataclass(frozen=True, eq=False)
-class Side:
+class ComparedRun:
     """One run, read and estimated."""
 
     manifest: Mapping[str, Any]
@@ -107,9 +109,9 @@ def compare(first: RunFolder, *others: RunFolder, resamples: int = RESAMPLES) ->
             name=name,
             track=manifest["model"]["card"]["track"],
             render_spec=str(spec_of(manifest)),
-            context=_context(manifest),
+            context=context_of(manifest),
         )
-        sides.append(Side(manifest, info, estimate(kept, resamples=resamples, fixed=fixed_kinds(manifest))))
+        sides.append(ComparedRun(manifest, info, estimate(kept, resamples=resamples, fixed=fixed_kinds(manifest))))
     left = sides[0]
     against = []
     for right in sides[1:]:
@@ -148,23 +150,19 @@ def require_alike(first: RunFolder, a: Mapping[str, Any], second: RunFolder, b: 
 
 
 def require_physicist(run: RunFolder, physicist: RunFolder) -> None:
-    """Raise UsageError where `physicist` is no finished run of `baseline:physicist` under the conditions of `run`."""
+    """Raise UsageError where `physicist` is no finished run of PHYSICIST_TARGET under the conditions of `run`."""
     (ours, _), (theirs, _) = read_run(run), read_run(physicist)
-    again = f"Run physbench eval baseline:physicist with the --suite, --tasks and --limit of {run.path}."
+    again = f"Run physbench eval {PHYSICIST_TARGET} with the --suite, --tasks and --limit of {run.path}."
     target = theirs["model"]["target"]
-    if target != "baseline:physicist":
+    if target != PHYSICIST_TARGET:
         raise UsageError(f"{physicist.path} is a run of {target}. {again}")
     require_alike(run, ours, physicist, theirs)
     for words, a, b in (
         ("size and rate", str(spec_of(ours)), str(spec_of(theirs))),
-        ("context frames", _context(ours), _context(theirs)),
+        ("context frames", context_of(ours), context_of(theirs)),
     ):
         if a != b:
             raise UsageError(f"{physicist.path} has other {words} than {run.path} ({b}, {a}). {again}")
-
-
-def _context(manifest: Mapping[str, Any]) -> int:
-    return int(manifest.get("context") or manifest["model"]["card"]["context_frames"])
 
 
 def _held(manifest: Mapping[str, Any], rows: Sequence[Row]) -> str:
@@ -172,7 +170,7 @@ def _held(manifest: Mapping[str, Any], rows: Sequence[Row]) -> str:
     return f"{len(rows)} clips of {suite['name']} {suite['version']}"
 
 
-def _against(left: Side, right: Side) -> Against:
+def _against(left: ComparedRun, right: ComparedRun) -> Against:
     a, b = left.estimate, right.estimate
     axes = {name: k for k, name in enumerate(a.qualities.axes)}
     families = dict.fromkeys(task.split("/")[0] for task in a.tasks)
@@ -202,13 +200,13 @@ def difference(a: Estimate, b: Estimate, axis: int | None = None, family: str | 
     reason = next((reason for reason in reasons if reason), "")
     if not np.isfinite(ours - theirs):
         reason = "no skill on every axis" if axis is None else "no skill"
-        return SkillDifference(first=number(ours), other=number(theirs), ahead=None, interval=None, reason=reason)
+        return SkillDifference(first=rounded(ours), other=rounded(theirs), ahead=None, interval=None, reason=reason)
     ours_drawn, theirs_drawn = (value(e.draws[0], axis, family) for e in (a, b))
     interval = a.resampled.interval(ours_drawn, theirs_drawn, one_model=one_model(a, b))
     return SkillDifference(
-        first=number(ours),
-        other=number(theirs),
-        ahead=number(ours - theirs),
+        first=rounded(ours),
+        other=rounded(theirs),
+        ahead=rounded(ours - theirs),
         interval=None if reason else ends(interval),
         reason=reason,
     )

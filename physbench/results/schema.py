@@ -1,7 +1,7 @@
-"""result.json: what one evaluation found. Every field says what it is; `result.schema.json` is made from here.
+"""result.json: what one evaluation found. Every field has a description; `result.schema.json` is generated from here.
 
-A field that is added has a default, so that older files of the same schema version read; one that goes, or comes to
-mean something else, raises the version. What another program has added is refused with both named, not passed over.
+A new field has a default, so that older files of the same schema version can be read. Removing a field, or changing its
+meaning, raises the version. A file with fields that this program does not know is refused, and both versions are named.
 
 python -m physbench.results.schema     writes the published schema again
 """
@@ -25,7 +25,7 @@ _INTERVAL = "95 % interval [low, high]; null with the reason beside it."
 
 
 class Record(BaseModel):
-    """What all parts share: nothing unknown, nothing changed after it was made, no NaN."""
+    """What all parts share: no unknown fields, frozen, no NaN."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=())
 
@@ -325,13 +325,13 @@ class ResultDocument(Record):
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON Schema of result.json, those of older programs included: what has a default is not required."""
+    """The JSON Schema of result.json, also of files of older programs: fields with a default are not required."""
     schema = ResultDocument.model_json_schema(mode="serialization")
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "physbench result", **schema}
 
 
 def check_version(document: Any, where: str) -> None:
-    """Refuse a document that a newer physbench wrote, naming both versions, or that is no result at all."""
+    """Raise UsageError for a document of a newer physbench, naming both versions, and for one that is no result."""
     version = document.get("schema_version") if isinstance(document, dict) else None
     if not isinstance(version, int):
         raise UsageError(f"{where}: expected a result of physbench with a schema_version, got none.")

@@ -1,33 +1,31 @@
-"""The answer in words: a few sentences, made from readings that exist and, where there are intervals, only from those
-whose interval excludes what ground truth reads."""
+"""The answer in words: a few sentences from the readings that exist.
+
+Where there are intervals, a reading is used only if its interval excludes the value of ground truth.
+"""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from physbench.clips.clip import Row
 from physbench.clips.suite import OWN
 from physbench.results import number_format
 from physbench.results.bootstrap import FEWEST
-from physbench.results.number_format import PHRASES, number
+from physbench.results.law_phrases import LawPhrase, builtin_phrases
+from physbench.results.number_format import number
 from physbench.results.schema import ReadingValue, ResultDocument
-from physbench.results.time_to_first_break import LAWFUL
+from physbench.scoring.reading_roles import reading_of, scorer_of
+from physbench.scoring.scorer_protocol import ReadingRole
 
-BREAKS_BELOW = 0.95  # of the time for which ground truth stays lawful
-LOOK_APART = 0.1  # of ground truth's size: what a look without intervals calls different
-REEMERGENCE = "permanence/intact.reemergence"
-SURVIVAL = "permanence/intact.survival"
-CHANGED = "consistency/counterfactual"
+BREAKS_BELOW = 0.95  # share of the time for which ground truth stays lawful
+LOOK_APART = 0.1  # of ground truth's size: difference that counts where there are no intervals
 PUSHED = ("actions", "counterfactuals")  # suites of tasks with pushes
-# What tells how strongly things are pulled, or how fast they were: asked of nobody to whom that is not shown.
-PULLS = ("laws/gravity", "laws/orbit-energy", "laws/areal-velocity", "laws/period")
-PUSH_APART = 0.02  # of what a push does; truth, seen through the tracker, is within 0.004 of 1 in each pair
 
 
 def note(rows: Sequence[Row]) -> str:
-    """What limits the figures of a suite this small; "" where every stratum gives intervals."""
+    """Why the figures of a suite this small are limited; "" where every stratum gives intervals."""
     strata = Counter((row.task, row.split) for row in rows)
     if min(strata.values()) >= FEWEST:
         return ""
@@ -36,11 +34,15 @@ def note(rows: Sequence[Row]) -> str:
     return f"a look, not a score: {count} clip{'' if count == '1' else 's'} a task"
 
 
-def sentences(result: ResultDocument) -> list[str]:
-    """At most five: how long it stays physical, what breaks first, what it loses, what a push does, if it is told."""
+def sentences(result: ResultDocument, laws: Mapping[str, LawPhrase] | None = None) -> list[str]:
+    """At most five: how long it stays physical, what breaks first, what is lost, what a push does, what was not shown.
+
+    laws: what may be named as broken, by reading; by default what comes with physbench declares.
+    """
     if result.counts.scored == 0:
         return [f"No clip could be scored: all {result.counts.clips} failed."]
-    found = (_lawful(result), _first_to_break(result), _losses(result), _changed(result), _untold(result))
+    first = _first_to_break(result, builtin_phrases() if laws is None else laws)
+    found = (_lawful(result), first, _losses(result), _changed(result), _untold(result))
     return [sentence for sentence in found if sentence]
 
 
@@ -54,22 +56,22 @@ def _lawful(result: ResultDocument) -> str | None:
     return f"Physical for {lawful.seconds:.1f} s{interval} of {_trimmed(lawful.horizon)} s{beside}."
 
 
-def _first_to_break(result: ResultDocument) -> str | None:
-    """The family that leaves the law first, and the law reading that departs most from ground truth there."""
+def _first_to_break(result: ResultDocument, laws: Mapping[str, LawPhrase]) -> str | None:
+    """The family that breaks a law first, and the law reading that is farthest over its threshold there."""
     ranked = sorted(_kept(result).items(), key=lambda item: (item[1], item[0]))
     if not ranked:
         return None
     family, (_, share) = ranked[0]
     if share >= BREAKS_BELOW:
         return "No law breaks before the end."
-    laws = [
+    broken = [
         ("." not in name, off, name, value)  # a law's own reading before its parts
         for name, reading in result.readings.items()
-        if name in PHRASES and not (result.unseen_constants and name in PULLS)
+        if name in laws and not (result.unseen_constants and laws[name].needs_constants)
         for task, value in reading.tasks.items()
-        if task.split("/")[0] == family and (off := _off(name, value)) >= 1
+        if task.split("/")[0] == family and (off := _off(laws[name], value)) >= 1
     ]
-    if not laws:
+    if not broken:
         first = result.first_breaks.get(family)
         if first is not None and 2 * first.at_handover > first.clips:
             return f"First to break: {family}, at the hand-over in {first.at_handover} of {first.clips} clips."
@@ -77,15 +79,15 @@ def _first_to_break(result: ResultDocument) -> str | None:
         failed = len({item.clip for item in result.failures if item.clip.split(".")[0] == family})
         also = f"; {failed} of its clips failed" if failed else ""
         return f"First to break: {family}, {100 * (quality or 0):.0f} % of its motion explained by the laws{also}."
-    _, _, name, value = max(laws, key=lambda item: item[:3])
-    truth = ("r^" if "r^{}" in PHRASES[name][0] else "") + number(value.references["truth"], 2)
-    said = PHRASES[name][0].format(_value(value, result.readings[name].unit))
+    _, _, name, value = max(broken, key=lambda item: item[:3])
+    truth = laws[name].prefix + number(value.references["truth"], 2)
+    said = laws[name].say(_value(value, result.readings[name].unit))
     return f"First to break: {family}, {said} (truth {truth})."
 
 
 def _kept(result: ResultDocument) -> dict[str, tuple[float, float]]:
-    """By family: how long it stays lawful in s and as a share of ground truth; by consistency where that is unread."""
-    reading = result.readings.get(LAWFUL)
+    """By family: how long it stays lawful, in s and as a share of ground truth; without a time, its consistency."""
+    reading = result.readings.get(reading_of("lawful-time"))
     found: dict[str, list[tuple[float, float]]] = {}
     for task, axes in result.tasks.items():
         axis = axes.get("consistency")
@@ -104,7 +106,7 @@ def _kept(result: ResultDocument) -> dict[str, tuple[float, float]]:
 
 
 def _losses(result: ResultDocument) -> str | None:
-    """What does not come back from behind screens, and what does not survive in view; failed clips show neither."""
+    """Objects that do not come back from behind screens, and that vanish in view, with how many clips failed."""
     losses = _losses_seen(result)
     if losses is None or not result.counts.failed:
         return losses
@@ -113,7 +115,7 @@ def _losses(result: ResultDocument) -> str | None:
 
 
 def _losses_seen(result: ResultDocument) -> str | None:
-    hidden, view = _lost(result, REEMERGENCE), _lost(result, SURVIVAL)
+    hidden, view = _lost(result, "reemergence"), _lost(result, "survival")
     if hidden is None and view is None:
         return None
     if hidden:
@@ -128,9 +130,9 @@ def _losses_seen(result: ResultDocument) -> str | None:
     return "Loses no object behind screens." if hidden == "" else "Loses no object in view."
 
 
-def _lost(result: ResultDocument, name: str) -> str | None:
-    """What is lost by a reading of what is kept: "31 % [25, 37]", "" for nothing, None where there is no reading."""
-    reading = result.readings.get(name)
+def _lost(result: ResultDocument, role: ReadingRole) -> str | None:
+    """The complement of a share that is kept: "31 % [25, 37]", "" for no loss, None where there is no reading."""
+    reading = result.readings.get(reading_of(role))
     values = [
         value
         for value in (reading.tasks.values() if reading else ())
@@ -148,8 +150,8 @@ def _lost(result: ResultDocument, name: str) -> str | None:
 
 
 def _changed(result: ResultDocument) -> str | None:
-    """What a push does in clips with and without it; None where none were read or it does what it does in truth."""
-    every, others = (_effect(result, name) for name in (CHANGED, f"{CHANGED}.others"))
+    """The predicted effect of a push; None where no pair was read, and where it is that of ground truth."""
+    every, others = _effect(result, "push-effect"), _effect(result, "push-effect-on-others")
     if every is None and others is None:
         return None
     figure, beside = every or others or ("", "")
@@ -159,21 +161,21 @@ def _changed(result: ResultDocument) -> str | None:
 
 
 def _untold(result: ResultDocument) -> str | None:
-    """That a model without actions could not know what happens in clips with pushes."""
+    """A remark that a model without actions cannot know what happens in clips with pushes; else None."""
     pushed = result.suite.name.removeprefix(OWN) in PUSHED
     if not pushed or result.model.card.get("uses_actions") or result.model.track == "privileged":
         return None
     return "The model takes no actions: it was not told of the pushes, nor asked what one changes."
 
 
-def _effect(result: ResultDocument, name: str) -> tuple[str, str] | None:
+def _effect(result: ResultDocument, role: ReadingRole) -> tuple[str, str] | None:
     """The mean over tasks, weighted by their pairs, "0.45 [0.41, 0.49]", and beside it that of ground truth, "truth 1".
 
     None where it does not depart from ground truth, and where more than half of the pairs of all tasks failed. The
     interval is made of those of the tasks, which are independent (method of variance estimates recovery: Zou and Donner
     2008, doi:10.1002/sim.3095).
     """
-    reading = result.readings.get(name)
+    reading = result.readings.get(reading_of(role))
     tasks = list(reading.tasks.values()) if reading else []
     values = [value for value in tasks if value.value is not None and value.references["truth"] is not None]
     pairs, applicable = sum(value.clips for value in values), sum(value.applicable for value in tasks)
@@ -188,7 +190,8 @@ def _effect(result: ResultDocument, name: str) -> tuple[str, str] | None:
     ]
     low, high = mean - math.hypot(*(end[0] for end in ends)), mean + math.hypot(*(end[1] for end in ends))
     known = math.isfinite(low + high)
-    if abs(mean - truth) < (PUSH_APART if known else LOOK_APART) or (known and low <= truth <= high):
+    least = (scorer_of(role).breaks_at or 0.0) if known else LOOK_APART
+    if abs(mean - truth) < least or (known and low <= truth <= high):
         return None
     interval = f" {number_format.bracket((low, high))}" if known else ""
     counted = f"; read in {pairs} of {applicable} pairs" if pairs < applicable else ""
@@ -196,23 +199,23 @@ def _effect(result: ResultDocument, name: str) -> tuple[str, str] | None:
 
 
 def _trimmed(value: float) -> str:
-    """One place behind the point, none where it is a zero: "4", "4.9"."""
+    """At most one decimal place: "4", "4.9"."""
     return f"{value:.1f}".removesuffix(".0")
 
 
 def departs(value: ReadingValue) -> bool:
-    """Whether a reading differs from ground truth: by its interval, in a look by more than a tenth."""
+    """Whether a reading differs from ground truth: by its interval, without one by more than LOOK_APART."""
     if value.value is None or 2 * value.clips < value.applicable:
         return False
     return value.departs if value.interval else apart(value) > LOOK_APART
 
 
-def _off(name: str, value: ReadingValue) -> float:
+def _off(law: LawPhrase, value: ReadingValue) -> float:
     """How far a law's reading is off, over what counts as broken; 0 where its interval does not exclude that."""
     truth = value.references["truth"]
     if value.value is None or truth is None or 2 * value.clips < value.applicable:
         return 0.0
-    return abs(value.value - truth) / PHRASES[name][1] if value.departs or value.interval is None else 0.0
+    return abs(value.value - truth) / law.breaks_at if value.departs or value.interval is None else 0.0
 
 
 def apart(value: ReadingValue) -> float:

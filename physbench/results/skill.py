@@ -29,15 +29,15 @@ Array = NDArray[np.float64]
 Kind = Literal["informative", "guard", "unscored", "absent"]  # absent: no clip of the task counts on the axis
 
 INFORMATIVE_FROM = 0.25  # Q_truth - Q_freeze
-TELLING = 0.1  # Q_truth - Q_freeze of a run's own clips, without which a task that is informative otherwise is not
+TELLING = 0.1  # least Q_truth - Q_freeze in a run's own clips of an informative task
 UNSCORED_BELOW = 0.5  # of both Q_truth and Q_freeze
 SKILL_FLOOR = -1.0
-REFERENCES = ("truth", "freeze")
+SCALE = ("truth", "freeze")  # skill 1 and 0
 
 
 @dataclass(frozen=True, order=True)
 class Stratum:
-    """Clips that are resampled among themselves."""
+    """The clips of one task and split, which are resampled together."""
 
     task: str
     split: str
@@ -52,7 +52,7 @@ class Qualities:
     """Qualities of the same clips for several sources: one or more models, then truth and freeze.
 
     values: per stratum (S, A, n), NaN where a clip does not count on an axis. A clip counts where ground truth has a
-    quality; what has none there (a failed clip, a missing row) is 0: missing is a failure.
+    quality. A source without one there (a failed clip, a missing row) has quality 0: missing is a failure.
     """
 
     sources: tuple[str, ...]  # (S,)
@@ -136,7 +136,7 @@ def task_means(means: Mapping[Stratum, Array], counts: Mapping[Stratum, NDArray[
 
 
 def kind(truth: float, freeze: float) -> Kind:
-    """What a task can tell on an axis, from the mean qualities of ground truth and of the frozen last frame."""
+    """Kind of a task on an axis, from the mean qualities of ground truth and of the frozen last frame."""
     if not np.isfinite(truth) or not np.isfinite(freeze):
         return "absent"
     if truth < UNSCORED_BELOW and freeze < UNSCORED_BELOW:
@@ -145,13 +145,13 @@ def kind(truth: float, freeze: float) -> Kind:
 
 
 def kinds(qualities: Qualities, fixed: Mapping[str, Mapping[str, Kind]] | None = None) -> dict[str, tuple[Kind, ...]]:
-    """Kind of every task on every axis (A,): that which is `fixed` by task and axis, else from the point estimates.
+    """Kind of every task on every axis (A,): the `fixed` one by task and axis, else that of the point estimates.
 
-    What is fixed does not hold where these clips say nothing: none of them counts, or a task is informative and in them
-    truth is less than TELLING ahead of freeze, so that the skill would be a quotient of noise.
+    A fixed kind does not hold where none of these clips counts, nor where a task is informative but truth is less than
+    TELLING ahead of freeze in these clips: the skill would be a quotient of noise.
     """
     means = task_means(qualities.means(), qualities.counts())
-    truth, freeze = (qualities.sources.index(name) for name in REFERENCES)
+    truth, freeze = (qualities.sources.index(name) for name in SCALE)
     found = {}
     for task, q in means.items():
         row = []

@@ -1,6 +1,6 @@
-"""Which tasks are informative and which guards, fixed for a suite's version and a render class.
+"""Which tasks are informative and which are guards, fixed for a suite's version and a render class.
 
-Decided once, from the references on all clips of `core`, so that it does not hang on the few clips that one run holds.
+This is decided once, from the references on all clips of `core`, so that it does not depend on the few clips of a run.
 `python -m physbench.results.task_roles RUN` writes what a whole run of core found into the golden file of this package.
 """
 
@@ -16,7 +16,7 @@ from typing import Any
 
 from physbench.clips.suite import GOLDEN_SUITES, find_suite
 from physbench.errors import UsageError
-from physbench.results.read_run import read_run, rows_of, spec_of
+from physbench.results.read_run import context_of, read_run, rows_of, spec_of
 from physbench.results.skill import Kind, clip_qualities, kinds
 from physbench.scoring.scorer_protocol import AXES
 from physbench.storage.run_folder import RunFolder
@@ -32,7 +32,7 @@ Kinds = Mapping[str, Mapping[str, Kind]]  # by task and axis
 def render_class(spec: RenderSpec, context: int) -> str:
     """The class of a size and a number of context frames: "64", "128" or "256", the nearest; "64 image" for one frame.
 
-    An image does not tell what several frames do, so that truth and freeze are read on other questions.
+    One image shows less than several frames, so that truth and freeze are measured on other questions.
     """
     size = min(spec.height, spec.width)
     nearest = min(CLASSES, key=lambda known: max(known / size, size / known))
@@ -42,13 +42,12 @@ def render_class(spec: RenderSpec, context: int) -> str:
 def fixed_kinds(manifest: Mapping[str, Any]) -> Kinds | None:
     """The kinds for the suite and class of a run; None where they are not fixed and its own clips decide.
 
-    That is so in a suite with other tasks or of another version, and in a class in which nobody has run core.
+    They are not fixed for a suite with other tasks or of another version, nor for a class without a run of core.
     """
     suite = manifest["suite"]
     if suite["name"] not in GOLDEN_SUITES:
         return None
-    context = int(manifest.get("context") or manifest["model"]["card"]["context_frames"])
-    return kinds_of(int(suite["version"]), spec_of(dict(manifest)), context)
+    return kinds_of(int(suite["version"]), spec_of(dict(manifest)), context_of(manifest))
 
 
 def kinds_of(version: int, spec: RenderSpec, context: int) -> Kinds | None:
@@ -58,8 +57,7 @@ def kinds_of(version: int, spec: RenderSpec, context: int) -> Kinds | None:
 
 
 def _class_of(manifest: Mapping[str, Any]) -> str:
-    context = int(manifest.get("context") or manifest["model"]["card"]["context_frames"])
-    return render_class(spec_of(dict(manifest)), context)
+    return render_class(spec_of(dict(manifest)), context_of(manifest))
 
 
 @cache
@@ -74,7 +72,7 @@ def measured_kinds(run: RunFolder) -> tuple[str, str, Kinds]:
     core, suite = find_suite("core"), manifest["suite"]
     alike = (suite["name"], suite["version"], suite["hash"]) == (core.name, core.version, core.hash)
     if not alike or rows_of(manifest) != core.rows or suite.get("local"):
-        raise UsageError(f"{run.path}: is no run of all of core {core.version} with its golden states.")
+        raise UsageError(f"{run.path}: is not a run of all of core {core.version} with its golden states.")
     qualities = clip_qualities({"truth": tables["truth"]}, tables["truth"], tables["freeze"], AXES)
     found: Kinds = {
         task: {str(axis): kind for axis, kind in zip(AXES, row, strict=True)} for task, row in kinds(qualities).items()

@@ -10,6 +10,7 @@ from physbench.adapters.load_model import check_target, model_sha256, preflight
 from physbench.adapters.model_protocol import Model
 from physbench.clips.suite import find_suite
 from physbench.errors import UsageError
+from physbench.results.law_phrases import own_laws_document
 from physbench.results.read_run import read_manifest
 from physbench.run.finalize import finish
 from physbench.run.interrupt import explained, interruptible
@@ -60,7 +61,9 @@ def evaluate(
     elif resume:
         raise UsageError("A live model may have changed since: its run cannot be resumed. Use fresh=True.")
     sha256 = model_sha256(options.model) if model is None else None
-    asked = asked_document(options, suite, sha256, versions(purpose="runs"), foreign_code_hash(scorers))
+    asked = asked_document(
+        options, suite, sha256, versions(purpose="runs"), foreign_code_hash(scorers), own_laws_document(scorers)
+    )
     made: tuple[Path, ...] = ()
     if out is None and not resume:
         path, made = claimed_folder(options.short_name, options.suite)

@@ -24,6 +24,7 @@ from physbench.rollouts.predict import RolloutRequest, predict
 from physbench.rollouts.rollout import Rollout
 from physbench.run.score_shards import read_part, write_part
 from physbench.run.versions import versions
+from physbench.scoring.reading_roles import scorer_of
 from physbench.scoring.score_clip import score_clip
 from physbench.scoring.scorer_protocol import Scorer
 from physbench.scoring.shadows import known_shadowing
@@ -31,7 +32,6 @@ from physbench.shadowing.trace import load_trace, save_trace, trace
 from physbench.storage.run_folder import RunFolder
 from physbench.tracks.tracks_file import load_tracks, save_tracks
 
-SHADOWING = "consistency/shadowing"  # whose readings come with a trace
 BASELINES = {"truth": "oracle", "freeze": "freeze", "constant-velocity": "constant-velocity"}  # name: baseline
 
 
@@ -118,7 +118,8 @@ def _copy(place: Path, folder: RunFolder, clip_id: str) -> bool:
     except UsageError:
         return False
     lawful = load_trace(_trace_at(place))
-    if lawful is None and any(row.reading.partition(".")[0] == SHADOWING and row.status == "ok" for row in rows):
+    traced = scorer_of("lawfulness").id  # its readings come with a trace
+    if lawful is None and any(row.reading.partition(".")[0] == traced and row.status == "ok" for row in rows):
         return False
     save_tracks(folder.tracks(clip_id), tracks)
     if lawful is not None:

@@ -16,6 +16,7 @@ from physbench.clips.clip import Row
 from physbench.clips.suite import OWN, Suite
 from physbench.errors import UsageError
 from physbench.plugins import user_files
+from physbench.results import law_phrases
 from physbench.results.read_run import MANIFEST_VERSION
 from physbench.run.options import Options
 
@@ -74,7 +75,12 @@ def _row_document(row: Row) -> Document:
 
 
 def asked_document(
-    options: Options, suite: Suite, sha256: str | None, versions: Document, foreign_code: str | None = None
+    options: Options,
+    suite: Suite,
+    sha256: str | None,
+    versions: Document,
+    foreign_code: str | None = None,
+    own_laws: Document | None = None,
 ) -> Document:
     """The part of the manifest that is known before the model is loaded: what a resumed run must agree with."""
     return {
@@ -99,6 +105,7 @@ def asked_document(
         "seed": options.seed,
         "versions": versions,
         "foreign_code": foreign_code,  # of scorers that do not come with physbench: their readings, and no skill
+        law_phrases.KEY: own_laws or {},  # what these scorers declare for the sentence that names what breaks first
     }
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -14,6 +15,23 @@ Axis = Literal["consistency", "permanence", "drift"]
 AXES: tuple[Axis, ...] = ("consistency", "permanence", "drift")
 Better = Literal["lower", "higher", "neither"]
 Status = Literal["ok", "failed", "unavailable", "not applicable"]
+# What results, reports and the leaderboard look readings up by, instead of names. Each belongs to one reading.
+ReadingRole = Literal[
+    "lawfulness",  # quality of the motion under the scene's laws; a trace is stored beside it
+    "explained-share",  # of the time in which objects should be visible, mean of the tolerances
+    "lawful-time",  # s before the first break, at most the horizon
+    "first-break",  # s, at the smallest tolerance; the horizon where there is none. Its reason names the body
+    "undetermined-share",  # of that time, in segments too short to judge
+    "freed-constants",  # the same quality where constants that the context does not show are free
+    "freed-factor",  # what was found for them, times those of the scene
+    "stand-in",  # replaces lawfulness where that is not valid; does not apply to most scenes
+    "predictability",  # s for which the context determines what happens
+    "survival",  # share of objects in view that are kept
+    "reemergence",  # share of hidden objects that come back
+    "push-effect",  # share of the effect of a push that is predicted
+    "push-effect-on-others",  # the same in bodies that are not pushed themselves
+]
+LAWS = "laws"  # part before the slash in ids of scorers of one law each; reports list this group first
 
 
 @dataclass(frozen=True)
@@ -70,6 +88,11 @@ class Scorer:
     together: TogetherFunction | None = None  # reads all samples of a clip; `function` is for runs of one sample
     pair: PairFunction | None = None  # reads a clip with a change beside the one without; `function` is for all others
     costly: bool = False  # read only where it is named in full, and by `physbench scorers check`
+    # The following are by key of the reading, "" for the scorer's own.
+    phrases: tuple[tuple[str, str], ...] = ()  # how a sentence names it where it is off: "gravity {}"
+    breaks_at: float | None = None  # difference from ground truth, in `unit`, from which the law counts as broken
+    needs_constants: tuple[str, ...] = ()  # its right value depends on constants that a context may not show
+    roles: tuple[tuple[str, ReadingRole], ...] = ()  # of scorers that come with physbench
 
     @property
     def doc(self) -> str:
@@ -91,14 +114,37 @@ def scorer(
     together: TogetherFunction | None = None,
     pair: PairFunction | None = None,
     costly: bool = False,
+    phrase: str | Mapping[str, str] = "",
+    breaks_at: float | None = None,
+    needs_constants: Sequence[str] = (),
+    roles: Mapping[str, ReadingRole] | None = None,
 ) -> Callable[[ScorerFunction], Scorer]:
     """Declare a scorer beside its code. The decorated name becomes the `Scorer`; call `.function` for the reading.
 
-    Raises ValueError where `axis` or `better` is none that there is.
+    Args:
+        phrase: How a sentence names the reading where it is off, "gravity {}" with {} for value and unit. A
+            reading with a phrase can be named as first to break. A mapping gives phrases by key.
+        breaks_at: By how much, in `unit`, a reading must differ from ground truth for its law to count as broken.
+        needs_constants: Keys of phrases that are left out where the context does not show every constant.
+        roles: By key, the roles of readings. Ignored for scorers that do not come with physbench.
+
+    Raises:
+        ValueError: `axis`, `better` or a role is unknown, a phrase does not have {} once, or `breaks_at` is missing.
     """
-    for name, value, known in (("axis", axis, (None, *AXES)), ("better", better, get_args(Better))):
+    phrases = {"": phrase} if isinstance(phrase, str) and phrase else dict(phrase or {})
+    roles = dict(roles or {})
+    for name, value, known in (
+        ("axis", axis, (None, *AXES)),
+        ("better", better, get_args(Better)),
+        *(("roles", role, get_args(ReadingRole)) for role in roles.values()),
+    ):
         if value not in known:
             raise ValueError(f"@scorer {id}: {name}={value!r}, expected one of {', '.join(map(repr, known))}")
+    for text in phrases.values():
+        if text.count("{}") != 1:
+            raise ValueError(f'@scorer {id}: phrase={text!r}, expected {{}} once, as in "gravity {{}}"')
+    if (phrases and breaks_at is None) or (breaks_at is not None and not 0 < breaks_at < math.inf):
+        raise ValueError(f"@scorer {id}: breaks_at={breaks_at!r}, expected a number above 0 beside a phrase")
 
     def declare(function: ScorerFunction) -> Scorer:
         return Scorer(
@@ -116,6 +162,10 @@ def scorer(
             together,
             pair,
             costly,
+            tuple(phrases.items()),
+            breaks_at,
+            tuple(needs_constants),
+            tuple(roles.items()),
         )
 
     return declare

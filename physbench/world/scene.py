@@ -25,6 +25,7 @@ PALETTE: tuple[Vector, ...] = (
     (0.135, 0.441, 0.9),
     (0.747, 0.135, 0.9),
 )
+HUE_NAMES = ("red", "lime", "mint", "blue", "purple")  # of PALETTE, in prompts and in reports
 BACKGROUND_GREY = 0.50
 FLOOR_GREY = 0.45
 SCREEN_GREY = 0.30
@@ -168,6 +169,11 @@ class Contact:
     time: float  # s
     a: str
     b: str
+
+
+def hue_name(hue: float) -> str:
+    """Name of a hue, an index into PALETTE: "lime" for 1."""
+    return HUE_NAMES[int(hue)]
 
 
 def sphere_mass(radius: float) -> float:

@@ -16,8 +16,8 @@ from physbench.cli.main import run as cli
 from physbench.clips.suite import find_suite
 from physbench.errors import UsageError
 from physbench.leaderboard.entry import add, entries
-from physbench.leaderboard.ranking import Overall, overall, rank
-from physbench.leaderboard.site import build, lines, percent, unseen_kinds_of, unseen_lines
+from physbench.leaderboard.ranking import ResampledSkill, rank, resampled_skill
+from physbench.leaderboard.site import build, percent, ranked_entries, ranked_with_free_constants, unseen_kinds_of
 from physbench.results.bootstrap import resample
 from physbench.results.skill import Stratum
 from physbench.scoring.scorer_protocol import AXES
@@ -133,7 +133,7 @@ def test_nobody_is_ranked_where_ground_truth_reads_as_broken(
     if message is None:
         assert add(run, tmp_path / "board", resamples=FEW).path.is_dir()
         return
-    with pytest.raises(UsageError, match=f"64x64@15 behind 8 frames is not ranked.*{message}"):
+    with pytest.raises(UsageError, match=f"64x64@15 with 8 context frames is not ranked.*{message}"):
         add(run, tmp_path / "board", resamples=FEW)
     assert not (tmp_path / "board").exists()
 
@@ -162,7 +162,7 @@ def test_ground_truth_that_cannot_be_read_is_unexplained(make_run: MakeRun, tmp_
 def test_equal_entries_share_ranks_and_better_ones_do_not() -> None:
     freeze, truth = scores(0.0, 0), scores(1.0, 0)
     tables = [scores(0.6, 1), scores(0.6, 2), scores(0.3, 3)]
-    found = [overall({"model": t, "truth": truth, "freeze": freeze}, resamples=2000) for t in tables]
+    found = [resampled_skill({"model": t, "truth": truth, "freeze": freeze}, resamples=2000) for t in tables]
     assert found[0].skill == pytest.approx(tables[0]["quality"].groupby(tables[0]["axis"]).mean().mean(), abs=0.02)
     first, second, third = rank(found)
     assert {first.rank, second.rank} == {1, 2} and third.rank == 3
@@ -175,7 +175,7 @@ def test_pairing_tells_apart_what_intervals_alone_do_not() -> None:
     base = scores(0.5, 1, noise=0.0)
     better = base.assign(quality=np.clip(base["quality"] + 0.01, 0, 1))
     freeze, truth = scores(0.0, 0), scores(1.0, 0)
-    found = [overall({"model": t, "truth": truth, "freeze": freeze}, resamples=2000) for t in (base, better)]
+    found = [resampled_skill({"model": t, "truth": truth, "freeze": freeze}, resamples=2000) for t in (base, better)]
     (low, high), (low_2, _) = (entry.resampled.interval(entry.rows) for entry in found)
     assert low < low_2 < high, "their own intervals overlap"
     worse, best = rank(found)
@@ -190,7 +190,7 @@ def test_rank_intervals_hold_the_true_order_as_often_as_they_say() -> None:
         values = rng.normal(0.5, 0.2, (3, 1, 40))
         drawn = resample({Stratum("f/a", "test"): values[:, 0]}, resamples=600)
         rows = drawn.means[Stratum("f/a", "test")]
-        ranks = rank([Overall(float(rows[0, k]), rows[:, k], drawn) for k in range(3)])
+        ranks = rank([ResampledSkill(float(rows[0, k]), rows[:, k], drawn) for k in range(3)])
         wrong += ranks[0].low > 1 or ranks[0].high < 3
     assert wrong / 300 <= 0.09  # 5 % and what 300 tries and 600 resamples add
 
@@ -288,7 +288,7 @@ def test_what_an_image_cannot_show_has_a_board_of_its_own(make_run: MakeRun, tmp
     add(make_run("video", 0.9, seed=3), board, resamples=FEW)
     add(make_run("learner", 0.7, seed=4, unseen=0.7, track="trained"), board, resamples=FEW)
     found = entries(board)
-    main, freed = lines(found, FEW)["zero-shot"], unseen_lines(found, FEW)
+    main, freed = ranked_entries(found, FEW)["zero-shot"], ranked_with_free_constants(found, FEW)
     assert [line.result.model.name for line in main] == ["video", "image", "light"]
     assert [line.result.model.name for line in freed["zero-shot"]] == ["light", "image"]
     assert [str(line.rank) for line in freed["zero-shot"]] == ["1", "2"]
@@ -303,13 +303,15 @@ def test_what_an_image_cannot_show_is_ranked_by_what_add_computed(make_run: Make
     """Two that are alike share ranks; the skill is that of the result, from the scores of falling and orbits."""
     board = tmp_path / "board"
     names = [add(make_run(f"m{k}", 0.5, seed=k, unseen=0.8), board, resamples=FEW).name for k in (1, 2)]
-    found = unseen_lines(entries(board), 2000)["zero-shot"]
+    found = ranked_with_free_constants(entries(board), 2000)["zero-shot"]
     assert {line.entry.name for line in found} == set(names)
     assert [str(line.rank) for line in found] == ["1–2", "1–2"]
     for line in found:
         freed = line.result.unseen_constants
         assert freed is not None and freed.clips == 224
-        mine = overall(line.entry.unseen_tables(), resamples=FEW, fixed=unseen_kinds_of(line.result), axes=AXES[:1])
+        mine = resampled_skill(
+            line.entry.unseen_tables(), resamples=FEW, fixed=unseen_kinds_of(line.result), axes=AXES[:1]
+        )
         assert mine.skill == pytest.approx(freed.consistency.skill, abs=1e-6)
         assert mine.skill == pytest.approx((2 * 0.8 + 2 * 0.5) / 4, abs=0.03)
         assert line.result.axes["consistency"].skill == pytest.approx(0.5, abs=0.03)

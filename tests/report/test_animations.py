@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from physbench.report.animations import BAR, GAP, LEVELS, PAUSE, play
+from physbench.report.animations import BAR, LEVELS, PAUSE, SIDE_GAP, play
 
 
 def decoded(uri: str) -> Image.Image:
@@ -31,7 +31,7 @@ def test_it_shows_the_clip_at_its_pace(fps: float, step: int) -> None:
     found = play(truth, truth[::-1], fps)
     assert found is not None and found.seconds == 4
     picture = decoded(found.moving)
-    assert (picture.width, picture.height) == (found.width, found.height) == (2 * 64 + GAP, 64 + BAR)
+    assert (picture.width, picture.height) == (found.width, found.height) == (2 * 64 + SIDE_GAP, 64 + BAR)
     assert picture.n_frames == len(truth) // step
     total = 0
     for k in range(picture.n_frames):
@@ -41,7 +41,7 @@ def test_it_shows_the_clip_at_its_pace(fps: float, step: int) -> None:
         i = (k + 1) * step - 1
         shown = np.asarray(picture.convert("RGB")).astype(int)
         assert np.abs(shown[:64, :64] - truth[i]).max() <= LEVELS
-        assert np.abs(shown[:64, 64 + GAP :] - truth[::-1][i]).max() <= LEVELS
+        assert np.abs(shown[:64, 64 + SIDE_GAP :] - truth[::-1][i]).max() <= LEVELS
     assert total == pytest.approx(4000 + PAUSE, abs=60)
     assert not getattr(decoded(found.still), "is_animated", False)
     assert play(truth, truth[::-1], fps) == found
@@ -52,7 +52,7 @@ def test_a_prediction_that_ends_early_turns_grey() -> None:
     assert found is not None
     picture = decoded(found.moving)
     picture.seek(19)
-    half = np.asarray(picture.convert("RGB"))[:64, 64 + GAP :]
+    half = np.asarray(picture.convert("RGB"))[:64, 64 + SIDE_GAP :]
     assert half.std() == 0
 
 
@@ -67,4 +67,4 @@ def test_noise_is_kept_small() -> None:
 def test_large_frames_are_made_smaller() -> None:
     found = play(moving_square(8, 256), moving_square(8, 256), 10)
     assert found is not None
-    assert found.width == 2 * 128 + GAP
+    assert found.width == 2 * 128 + SIDE_GAP

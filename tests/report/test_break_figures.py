@@ -100,16 +100,16 @@ def test_counts_say_how_many_clips_break() -> None:
     first, second, third = count.sentences()
     assert first == "Of 4 clips, 2 at 0.03, 1 at 0.08 and 0 at 0.2 diameters break (ground truth: 0, 0, 0)."
     assert second == (
-        "At 0.03 the first break comes at 0.6 s (median of the 2 that break); in 1 it is the join itself, within 0.2 s "
-        "of the hand-over."
+        "At 0.03 the first break comes at 0.6 s (median of the 2 that break); in 1 it is at the hand-over, within "
+        "0.2 s of it."
     )
     assert third.startswith("In 1 of 4 clips an object that should be seen is in no lawful motion, or not there")
 
 
-def test_what_breaks_before_the_hand_over_is_none_of_the_join() -> None:
+def test_what_breaks_before_the_hand_over_is_not_counted_as_at_it() -> None:
     count = BreakCount()
     count.add({"truth": make_trace(np.ones((3, 30, 1))), "model": make_trace(np.ones((3, 30, 1)), [(0, 0, 0.0)])})
-    assert "the join itself" not in " ".join(count.sentences())
+    assert "at the hand-over" not in " ".join(count.sentences())
 
 
 def test_a_video_in_which_everything_is_gone_is_not_called_lawful() -> None:
@@ -167,7 +167,7 @@ def test_a_close_up_is_cut_from_the_frame_of_the_break(clip: Clip, kit: SimpleNa
     found = clip_breaks(clip, trace, tracks, clip.future())
     (close,) = found.close_ups  # once, at the largest tolerance at which it is one
     assert close.words.startswith("1.00 s, ") and close.words.endswith(
-        ", at 0.2: what is lawful before and behind it is 0.50 diameters and 1.2 m/s apart"
+        ", at 0.2: the lawful motions before and after it are 0.50 diameters and 1.2 m/s apart"
     )
     assert found.left_out == ""
     picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(close.png.partition(",")[2]))))
@@ -207,7 +207,7 @@ def test_what_is_not_drawn_is_counted_with_the_reason(clip: Clip, kit: SimpleNam
     found = clip_breaks(clip, trace, kit.true_tracks(clip), clip.future())
     assert found.left_out == (
         "7 of 10 different breaks drawn. Left out: 2 at smaller tolerances or later (8 are drawn at most) and 1 with "
-        "no lawful way around them."
+        "no lawful trajectory around them."
     )
 
 
@@ -262,7 +262,7 @@ def test_at_a_break_that_nothing_leads_to_the_arc_that_begins_there_is_drawn(cli
     trace = make_trace(np.ones((3, clip.horizon, 2)), [(2, 1, 0.0)])
     trace.jump[:], trace.kick[:] = 0.0, 1.5
     (close,) = clip_breaks(clip, trace, tracks, clip.future()).close_ups
-    assert close.words.endswith("at 0.2: begins 1.5 m/s off every speed that the task declares")
+    assert close.words.endswith("at 0.2: begins 1.5 m/s off every velocity that the task declares")
     assert (
         close.png == clip_breaks(clip, trace, tracks, None).close_ups[0].png != ""
     )  # it is the last frame of the context
@@ -298,5 +298,5 @@ def test_the_page_shows_lawfulness_and_breaks(small_run: RunFolder, tmp_path: Pa
     assert "physicist: sees the context" in shown and "physicist: 100 % explained" in shown
     assert shown.count('class="tick"') == 2 * shown.count('class="lines"') > 0
     assert shown.count('class="law"') == 2 * shown.count('class="lines"')  # two close-ups a clip
-    assert "at 0.03: what is lawful" in shown and "at 0.2: what is lawful" in shown
+    assert "at 0.03: the lawful motions" in shown and "at 0.2: the lawful motions" in shown
     assert "http://" not in shown.replace("http://www.w3.org", "") and "<script" not in shown

@@ -16,7 +16,7 @@ import pytest
 import physbench.report
 from physbench.baselines.baseline_adapter import baseline_card
 from physbench.errors import UsageError
-from physbench.report.report_data import Gathered
+from physbench.report.report_data import ReportData
 from physbench.report.report_page import physicist_command, render, write_report
 from physbench.report.skill_table import skill_rows
 from physbench.results.build_result import build_result
@@ -171,14 +171,14 @@ def test_the_interval_over_tasks_stands_beside_that_over_clips(make_run) -> None
     falling = tuple(f"falling/{name}-v1" for name in ("projectile", "drop", "wall-bounce"))
     folder = make_run(8, 0, tasks=(*falling, "orbits/kepler-v1"))
     result, manifest = build_result(folder, resamples=100), read_manifest(folder)
-    page = render(result, manifest, Gathered((), {}, ()))
+    page = render(result, manifest, ReportData((), {}, ()))
     table = page[page.index("Other clips, other tasks") :]
     table = table[: table.index("</table>")]
     for axis in ("consistency", "drift"):
         found = result["families"]["falling"][axis]
         assert bracket(found["skill_interval"]) in table and bracket(found["tasks_interval"]) in table
     assert table.count("<tr>") == 1 + 2 and "orbits" not in table
-    few = render(build_result(make_run(8, 0, name="few"), resamples=100), manifest, Gathered((), {}, ()))
+    few = render(build_result(make_run(8, 0, name="few"), resamples=100), manifest, ReportData((), {}, ()))
     assert "Other clips, other tasks" not in few
 
 

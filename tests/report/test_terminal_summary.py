@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from physbench.report.markdown_csv import markdown
-from physbench.report.report_data import Gathered
+from physbench.report.report_data import ReportData
 from physbench.report.report_page import render
 from physbench.report.terminal_summary import print_summary
 from physbench.results.build_result import build_result
@@ -57,7 +57,7 @@ def test_a_scorer_that_broke_is_said_and_one_of_a_failed_clip_is_not(make_run) -
     said = "failed on 127 of 128 clips: raised ValueError in line 5 (f): odd"
     assert result["unavailable"] == {"appearance/lpips": "weights", "own/height-error": said}
     assert f"unavailable: own/height-error {said}" in printed(result, width=120)
-    assert said in render(result, read_manifest(folder), Gathered((), {}, ()))
+    assert said in render(result, read_manifest(folder), ReportData((), {}, ()))
     assert result["counts"]["failed"] == 1
 
 

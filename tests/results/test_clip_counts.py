@@ -11,7 +11,7 @@ import pytest
 
 from physbench.report.clip_count_text import counting, not_valid, partly
 from physbench.report.markdown_csv import markdown
-from physbench.report.report_data import Gathered
+from physbench.report.report_data import ReportData
 from physbench.report.report_page import render, without_chart
 from physbench.results.build_result import build_result
 from physbench.results.clip_counts import axis_counts, together
@@ -163,7 +163,7 @@ def test_where_all_counts_that_is_all_that_is_said(make_run) -> None:
 
 def test_report_and_markdown_say_it(folder: RunFolder) -> None:
     result = build_result(folder, resamples=50)
-    page = render(result, read_manifest(folder), Gathered((), {}, ()))
+    page = render(result, read_manifest(folder), ReportData((), {}, ()))
     for sentence in counting(result):
         assert sentence in page and sentence.replace("_", r"\_") in markdown(result)
     assert f"shadowing: not valid ({TIPS}); outcome alone counts" in page
@@ -176,7 +176,7 @@ def test_a_result_of_an_older_version_says_nothing(folder: RunFolder) -> None:
     del result["axis_counts"]
     older = ResultDocument.model_validate(json.loads(json.dumps(result))).model_dump(mode="json")
     assert counting(older) == partly(older) == []
-    page = render(older, read_manifest(folder), Gathered((), {}, ()))
+    page = render(older, read_manifest(folder), ReportData((), {}, ()))
     assert "not valid in" not in page and "By reading" not in page
 
 

@@ -17,7 +17,6 @@ from physbench.report.markdown_csv import markdown
 from physbench.report.report_page import write_report
 from physbench.report.terminal_summary import print_summary
 from physbench.results.build_result import build_result
-from physbench.results.free_constant_skill import FACTOR, HEADLINE, UNSEEN
 from physbench.results.read_run import read_manifest
 from physbench.results.schema import read_result
 from physbench.storage.atomic_write import write_json
@@ -26,6 +25,9 @@ from physbench.storage.run_folder import RunFolder
 FEW = {"resamples": 400}
 SOURCES = ("model", "truth", "freeze", "constant-velocity")
 PULLED = ("falling/projectile-v1", "orbits/kepler-v1")
+HEADLINE = "consistency/shadowing"
+UNSEEN = f"{HEADLINE}.unseen-constants"
+FACTOR = f"{HEADLINE}.unseen-factor"
 GAIN = 0.2  # in quality, of the model where constants are free
 
 

@@ -109,7 +109,7 @@ def test_a_result_says_where_its_kinds_come_from(make_run, tmp_path: Path) -> No
 
 def test_a_whole_run_of_core_fixes_a_class_and_a_part_does_not(make_run, tmp_path: Path) -> None:
     core, path = find_suite("core"), tmp_path / "kinds.json"
-    with pytest.raises(UsageError, match="is no run of all of core"):
+    with pytest.raises(UsageError, match="is not a run of all of core"):
         measured_kinds(make_run())
     run: RunFolder = make_run(24, 8, tasks=core.tasks)
     document = json.loads(run.manifest.read_text())

@@ -1,0 +1,35 @@
+"""Finds readings by the roles that scorers declare, so that no other module has to know their names."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from physbench.plugins.entry_points import entries, load
+from physbench.scoring.score_clip import GROUP
+from physbench.scoring.scorer_protocol import ReadingRole, Scorer
+
+
+def reading_name(scorer: str, key: str) -> str:
+    """ "laws/gravity" and "sideways" -> "laws/gravity.sideways", the name in tables; "" is the scorer's own reading."""
+    return f"{scorer}.{key}" if key else scorer
+
+
+@cache
+def builtin_scorers() -> tuple[Scorer, ...]:
+    """The scorers that come with physbench, sorted by id."""
+    return tuple(load(GROUP, name) for name, point in entries(GROUP).items() if point.value.startswith(f"{GROUP}."))
+
+
+@cache
+def scorer_of(role: ReadingRole) -> Scorer:
+    """The scorer that declares a role."""
+    (found,) = (each for each in builtin_scorers() if role in dict(each.roles).values())
+    return found
+
+
+@cache
+def reading_of(role: ReadingRole) -> str:
+    """Name of the reading that has a role, as it stands in score tables."""
+    found = scorer_of(role)
+    (key,) = (key for key, own in found.roles if own == role)
+    return reading_name(found.id, key)

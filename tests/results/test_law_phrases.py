@@ -1,0 +1,133 @@
+"""What may be named as broken is declared beside the scorers, a user's own among them; roles name readings."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import get_args
+
+import pandas as pd
+import pytest
+
+from physbench.cli.main import run
+from physbench.errors import UsageError
+from physbench.plugins import user_files
+from physbench.results.build_result import build_result
+from physbench.results.law_phrases import KEY, builtin_phrases, law_phrases, own_laws_document
+from physbench.results.read_run import read_manifest
+from physbench.scoring.reading_roles import builtin_scorers, reading_of
+from physbench.scoring.score_clip import find_scorers
+from physbench.scoring.scorer_protocol import Reading, ReadingRole, Scorer, scorer
+from physbench.storage.atomic_write import write_json
+from physbench.storage.run_folder import RunFolder
+
+FALL = "falling/projectile-v1"
+MINE = '''
+from physbench.scoring.scorer_protocol import Reading, scorer
+
+
+@scorer(id="own/height", version=1, axis=None, unit="px", better="neither", quality=None, noise_floor="0.1 px",
+        source="formula", phrase={"": "height {}", "last": "last height {}"}, breaks_at=0.001)
+def height(clip, rollout, tracks):
+    """Mean height in the picture, and that in the last frame."""
+    heights = tracks.position[tracks.context :, 0, 1]
+    return {"": Reading(float(heights[:5].mean())), "last": Reading(float(heights[4]))}
+'''
+
+
+@pytest.fixture(autouse=True)
+def _no_trace(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv(user_files.ENVIRONMENT, "")
+    user_files.forget()
+    yield
+    user_files.forget()
+
+
+def declared(**more: object) -> Scorer:
+    """A scorer with further declarations."""
+    make = scorer(
+        id="own/thing", version=1, axis=None, unit="m", better="lower", quality=None, noise_floor="", source="", **more
+    )  # type: ignore[arg-type]
+    return make(lambda clip, rollout, tracks: Reading(0.0))
+
+
+def test_a_scorer_of_ones_own_is_named_though_its_file_is_gone(tmp_path: Path) -> None:
+    mine, folder = tmp_path / "mine.py", tmp_path / "run"
+    mine.write_text(MINE)
+    words = ["eval", "baseline:constant-velocity", "--suite", "smoke", "--tasks", "projectile", "--limit", "1"]
+    assert run([*words, "--scorers", str(mine), "--out", str(folder)]) == 0
+    mine.unlink()
+    command = f"from physbench.cli.main import run; assert run(['report', {str(folder)!r}, '--json']) == 0"
+
+    def first_to_break() -> str:
+        done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True)
+        return next(said for said in json.loads(done.stdout)["sentences"] if said.startswith("First to break"))
+
+    assert first_to_break().startswith("First to break: falling, height ")
+    manifest = read_manifest(RunFolder(folder))
+    assert list(manifest[KEY]) == ["own/height", "own/height.last"]
+    del manifest[KEY]  # a run of an older version
+    write_json(RunFolder(folder).manifest, manifest)
+    assert first_to_break().startswith("First to break: falling, gravity ")
+
+
+def with_own(folder: RunFolder, law: dict[str, object]) -> RunFolder:
+    """Give the run a law of its own that the model breaks in one task."""
+    for place, value in ((folder, 3.0), (folder.reference("truth"), 1.0)):
+        table = pd.read_parquet(place.scores)
+        rows = table[table["reading"] == "laws/gravity"].assign(reading="own/swirl", value=value, unit="1/s")
+        pd.concat([table, rows], ignore_index=True).to_parquet(place.scores)
+    write_json(folder.manifest, {**read_manifest(folder), KEY: {"own/swirl": law}})
+    return folder
+
+
+def test_what_is_farthest_over_its_threshold_is_named(make_run) -> None:
+    law = {"phrase": "swirl s^{} here", "breaks_at": 0.01, "needs_constants": False}
+    folder = with_own(make_run(tasks=(FALL,)), law)
+    said = build_result(folder, resamples=50)["sentences"][1]
+    assert said == "First to break: falling, swirl s^3.0 1/s [3.0, 3.0] here (truth s^1.0)."
+    assert "gravity" in build_result(folder, resamples=50, own_laws=False)["sentences"][1]
+    folder = with_own(make_run(tasks=(FALL,), name="less"), {**law, "breaks_at": 100.0})
+    assert "gravity" in build_result(folder, resamples=50)["sentences"][1]
+
+
+def test_a_run_cannot_rename_what_comes_with_physbench() -> None:
+    other = {"phrase": "all is well {}", "breaks_at": 1e-9, "needs_constants": False}
+    assert law_phrases({KEY: {"laws/gravity": other}}) == dict(builtin_phrases())
+    assert law_phrases({}) == dict(builtin_phrases())
+    for damaged in ([1], {"own/x": 3}, {"own/x": {"phrase": "x", "breaks_at": 1, "needs_constants": False}}):
+        with pytest.raises(UsageError, match="own_laws cannot be read"):
+            law_phrases({KEY: damaged})
+
+
+def test_only_what_does_not_come_with_physbench_travels() -> None:
+    assert own_laws_document(find_scorers()) == {}
+    mine = declared(phrase={"": "thing {}", "most": "most {}"}, breaks_at=0.5, needs_constants=("most",))
+    assert own_laws_document([*find_scorers("laws/*"), mine]) == {
+        "own/thing": {"phrase": "thing {}", "breaks_at": 0.5, "needs_constants": False},
+        "own/thing.most": {"phrase": "most {}", "breaks_at": 0.5, "needs_constants": True},
+    }
+
+
+def test_every_role_is_that_of_one_reading() -> None:
+    roles = [role for each in builtin_scorers() for _, role in each.roles]
+    assert sorted(roles) == sorted(get_args(ReadingRole))
+    assert {reading_of(role).partition(".")[0] for role in roles} <= {each.id for each in find_scorers()}
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"phrase": "thing", "breaks_at": 1.0}, "expected {} once"),
+        ({"phrase": "{} of {}", "breaks_at": 1.0}, "expected {} once"),
+        ({"phrase": "thing {}"}, "breaks_at=None, expected a number above 0"),
+        ({"phrase": "thing {}", "breaks_at": 0.0}, "breaks_at=0.0, expected a number above 0"),
+        ({"roles": {"": "headline"}}, "roles='headline', expected one of 'lawfulness'"),
+    ],
+)
+def test_a_wrong_declaration_is_refused(more: dict[str, object], words: str) -> None:
+    with pytest.raises(ValueError, match=words.replace("{", r"\{").replace("}", r"\}")):
+        declared(**more)
