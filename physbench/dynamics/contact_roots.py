@@ -60,7 +60,7 @@ def bent_meeting_time(
     moment at which the distance shrinks.
 
     >>> round(bent_meeting_time(-1.0, 0.0, 2.0, 1.0, 0.0, -4.0, 0.5, 9.0), 3)
-    0.265
+    0.258
     """
     until = min(max(until, 0.0), FARTHEST)
     vx, vy, ax, ay = (vx * until, vy * until, ax * (until * until / 2), ay * (until * until / 2))
