@@ -11,12 +11,24 @@ sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 project = "physbench"
 author = "the physbench authors"
 copyright = "the physbench authors"
-extensions = ["myst_parser", "gallery", "scorer_reference", "validity_table", "formulas"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "gallery",
+    "scorer_reference",
+    "validity_table",
+    "formulas",
+]
 html_math_renderer = "drawn"
 exclude_patterns = ["_ext"]
 myst_enable_extensions = ["attrs_block", "colon_fence", "dollarmath"]
 myst_heading_anchors = 3
 nitpicky = True
+nitpick_ignore_regex = [("py:.*", r"(?!physbench\.\w+$).*")]  # types inside annotations, which are not on the page
+napoleon_numpy_docstring = False
+autodoc_typehints = "description"
+autodoc_member_order = "bysource"
 html_theme = "furo"
 html_title = "physbench"
 html_copy_source = False

@@ -7,7 +7,9 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -41,6 +43,7 @@ ORDER = (
     "cli",
 )
 PARTS = ("tasks", "scorers", "leaderboard")  # folders at the top of the checkout
+SAME_NAME = {"train.py"}  # a command and what it calls
 
 
 def modules() -> Iterator[tuple[str, Path]]:
@@ -84,6 +87,60 @@ def packages_of(names: set[str]) -> set[str]:
 def test_imports_follow_the_arrows(package: str, path: Path) -> None:
     reverse = packages_of(imports(path)) - set(ORDER[: ORDER.index(package) + 1])
     assert not reverse, f"{path.relative_to(ROOT)} imports {reverse}, and comes before"
+
+
+def module_name(path: Path) -> str:
+    """The dotted name under which a file is imported."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    parts = parts if parts[0] == "physbench" else ("physbench", *parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def test_no_modules_import_each_other() -> None:
+    """Neither directly nor in a circle, as far as importing them goes."""
+    names = {module_name(path) for _, path in modules()}
+    graph = {}
+    for _, path in modules():
+        found = {name if name in names else name.rpartition(".")[0] for name in imports(path, at_top=True)}
+        graph[module_name(path)] = (found & names) - {module_name(path)}
+    TopologicalSorter(graph).prepare()  # raises CycleError
+
+
+@pytest.mark.parametrize(
+    "folder", [init.parent for init in ENGINE.glob("*/*/__init__.py")], ids=lambda folder: folder.name
+)
+def test_a_sub_package_knows_nothing_of_the_modules_beside_it(folder: Path) -> None:
+    own, parent = module_name(folder / "__init__.py"), module_name(folder.parent / "__init__.py")
+    for path in folder.rglob("*.py"):
+        beside = {name for name in imports(path) if name.startswith(f"{parent}.") and not name.startswith(own)}
+        assert not beside, f"{path.relative_to(ROOT)} imports {beside}"
+
+
+def test_no_name_stands_for_two_modules_or_classes() -> None:
+    paths = [path for _, path in modules() if path.name != "__init__.py"]
+    basenames = Counter(path.name for path in paths)
+    assert {name for name, count in basenames.items() if count > 1} <= SAME_NAME
+    classes = Counter(
+        node.name
+        for path in paths
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    )
+    assert {name for name, count in classes.items() if count > 1} == set()
+
+
+def test_every_package_says_what_is_in_it() -> None:
+    architecture = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `(?:physbench/)?([a-z]+)/` ", architecture, re.MULTILINE)
+    assert listed == list(ORDER), "docs/architecture.md lists the packages in the order of the data"
+    for package in ORDER:
+        init = (ROOT if package in PARTS else ENGINE) / package / "__init__.py"
+        assert ast.get_docstring(ast.parse(init.read_text(encoding="utf-8"))), f"{init} says nothing"
+
+
+def test_tests_mirror_the_tree() -> None:
+    folders = {path.name for path in (ROOT / "tests").iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert folders <= set(ORDER)
 
 
 @pytest.mark.parametrize(("package", "path"), list(modules()), ids=lambda value: getattr(value, "stem", value))

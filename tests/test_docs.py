@@ -47,3 +47,11 @@ def test_commands_and_options_exist(program: Any, page: Path, line: str) -> None
     known = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
     asked = {word.split("=")[0] for word in words if re.match(r"--[a-z]", word)}
     assert asked <= known | {"--help", "--debug"}, f"{page.name}: '{line}' has options that do not exist"
+
+
+def test_the_api_page_lists_every_public_name() -> None:
+    import physbench
+
+    page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\.\. auto\w+:: physbench\.(\w+)$", page, re.MULTILINE)
+    assert sorted(listed) == sorted(set(listed)) == sorted(physbench._HOMES)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from physbench.results.bootstrap import BAND_RESAMPLES, FEWEST
 from physbench.results.number_format import counted
-from physbench.shadowing.tolerance_levels import JOIN as HANDOVER_WINDOW
+from physbench.shadowing.tolerance_levels import HANDOVER_WINDOW
 from physbench.shadowing.trace import Trace
 
 Array = NDArray[np.float64]

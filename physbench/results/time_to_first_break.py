@@ -13,7 +13,7 @@ from physbench.results.read_run import REFERENCES
 from physbench.results.schema import FirstBreaks, Lawful
 from physbench.results.skill import Array, Stratum
 from physbench.scoring.reading_roles import reading_of
-from physbench.shadowing.tolerance_levels import JOIN as HANDOVER_WINDOW
+from physbench.shadowing.tolerance_levels import HANDOVER_WINDOW
 
 if TYPE_CHECKING:
     import pandas as pd

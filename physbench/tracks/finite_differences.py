@@ -40,7 +40,7 @@ def parabola_fits(path: Array, dt: float, span: float) -> tuple[Array, Array, Ar
     n < 4. A middle is where a slope is known best, and a constant acceleration does not change it.
 
     >>> t = np.arange(9) / 15
-    >>> at, place, speed = centres(np.stack([t, 3 * t**2], axis=-1), 1 / 15, 0.4)
+    >>> at, place, speed = parabola_fits(np.stack([t, 3 * t**2], axis=-1), 1 / 15, 0.4)
     >>> at.tolist(), bool(np.allclose(speed[:, 1], 6 * at / 15)), bool(np.allclose(place[:, 1], 3 * (at / 15) ** 2))
     ([3.0, 4.0, 5.0], True, True)
     """
