@@ -27,10 +27,10 @@ def value(scene: Scene, model: ForwardModel, states: Array, n: int) -> Array:
     axes = list(PLANE_AXES[scene.camera.view])
     state, radius = states[model.index[n]], scene.bodies[model.index[n]].size[0]
     spin = [state[11] * radius, 0.0] if scene.camera.view == "front" else [state[11] * radius, -state[10] * radius]
-    speed = state[[7 + axis for axis in axes]]
+    velocity = state[[7 + axis for axis in axes]]
     if scene.fields:  # Euler's velocities are those of half a step ago
-        speed = speed + model.acceleration(states[list(model.index)][:, axes])[n] / (2 * PHYSICS_HZ)
-    return np.concatenate([state[axes], speed, spin])
+        velocity = velocity + model.acceleration(states[list(model.index)][:, axes])[n] / (2 * PHYSICS_HZ)
+    return np.concatenate([state[axes], velocity, spin])
 
 
 def distance(scene: Scene, states: Array, times: Array = TIMES, start: float = 0.0) -> float:
@@ -43,9 +43,9 @@ def distance(scene: Scene, states: Array, times: Array = TIMES, start: float = 0
         Intervention(begin, n, "state", value(scene, model, states, n)[None]) for n in range(len(model.index))
     ] + list(model.pushes)
     steps = np.round(times * PHYSICS_HZ)
-    place = model.simulator().run(changes, int(steps[-1])).positions(steps)[0]
+    position = model.simulator().run(changes, int(steps[-1])).positions(steps)[0]
     axes = list(PLANE_AXES[scene.camera.view])
-    return float(np.linalg.norm(place - true[:, list(model.index)][..., axes], axis=-1).max())
+    return float(np.linalg.norm(position - true[:, list(model.index)][..., axes], axis=-1).max())
 
 
 # Largest distances of 10 seeds over 4 s: 1.2 mm (one touch a step later), 0.4 mm on orbits after 8 s.
@@ -169,10 +169,10 @@ def test_a_body_is_nowhere_before_it_is_there() -> None:
     assert model is not None
     state = value(scene, model, simulate(scene, [0.0]).states[0], 0)
     steps = np.arange(0.0, 2400.0, 40.0)
-    place = model.simulator().run([Intervention(800, 0, "state", state[None])], 2400).positions(steps)[0, :, 0]
-    assert (np.isnan(place[:, 0]) == (steps < 800)).all()
+    position = model.simulator().run([Intervention(800, 0, "state", state[None])], 2400).positions(steps)[0, :, 0]
+    assert (np.isnan(position[:, 0]) == (steps < 800)).all()
     early = model.simulator().run([Intervention(0, 0, "state", state[None])], 2400).positions(steps)[0, :, 0]
-    assert np.allclose(place[20:], early[:-20], atol=1e-12)
+    assert np.allclose(position[20:], early[:-20], atol=1e-12)
 
 
 def test_a_touch_between_two_looks_is_not_passed_over() -> None:
@@ -189,9 +189,9 @@ def test_a_touch_between_two_looks_is_not_passed_over() -> None:
 def test_ellipses_are_those_of_universal_variables() -> None:
     rng = np.random.default_rng(0)
     angle, radius = rng.uniform(0, 2 * np.pi, 500), rng.uniform(0.3, 3, 500)
-    place = radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
-    speed = rng.normal(size=(500, 2)) * np.sqrt(2.0 / radius)[:, None] * 0.7  # some are hyperbolas
-    state, dt = np.concatenate([place, speed], axis=-1), np.linspace(-3, 8, 90)
+    position = radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+    velocity = rng.normal(size=(500, 2)) * np.sqrt(2.0 / radius)[:, None] * 0.7  # some are hyperbolas
+    state, dt = np.concatenate([position, velocity], axis=-1), np.linspace(-3, 8, 90)
     found = kepler_jit.propagate(state, dt, 2.0)
     assert np.allclose(found, kepler.propagate(state, dt, 2.0), atol=1e-7)
     # the energy is that of the beginning, which the other solver does not know of
@@ -203,14 +203,14 @@ def test_ellipses_are_those_of_universal_variables() -> None:
 
 def test_the_time_of_a_touch_is_when_a_fine_look_finds_it() -> None:
     rng = np.random.default_rng(1)
-    place = rng.uniform(-2, 2, (400, 2))
-    state = np.concatenate([place, rng.normal(size=(400, 2)) * 1.5], axis=-1)
+    position = rng.uniform(-2, 2, (400, 2))
+    state = np.concatenate([position, rng.normal(size=(400, 2)) * 1.5], axis=-1)
     moments = np.linspace(0, 12, 6001)
-    way = np.linalg.norm(kepler.propagate(state, moments, 2.0)[..., :2], axis=-1)
-    near = way <= 0.4
+    separation = np.linalg.norm(kepler.propagate(state, moments, 2.0)[..., :2], axis=-1)
+    near = separation <= 0.4
     first = np.where(near.any(axis=1), moments[near.argmax(axis=1)], np.inf)
     found = kepler_jit.time_to(0.4, state, 2.0)
-    clear = np.abs(way.min(axis=1) - 0.4) > 1e-4  # a graze may lie between two looks
+    clear = np.abs(separation.min(axis=1) - 0.4) > 1e-4  # a graze may lie between two looks
     assert clear.sum() > 380
     late, never = np.isfinite(first), np.isinf(first)
     assert np.allclose(found[clear & late], first[clear & late], atol=2.1e-3)
@@ -250,9 +250,9 @@ def test_what_is_not_there_is_nowhere_and_meets_nothing() -> None:
     steps = np.arange(0, 4800, 40.0)
     met = model.simulator().run(changes, 4800)
     assert met.contacts == [(1680, 1, 0)]
-    way = model.simulator().run([*changes, *gone, *back], 4800)
-    place = way.positions(steps)[0]
-    assert not way.contacts
-    assert np.allclose(place[:, 0, 0], -1 + steps / PHYSICS_HZ)
-    assert (np.isfinite(place[:, 1, 0]) == ((steps < 600) | (steps >= 3600))).all()
-    assert np.allclose(place[steps >= 3600, 1], [1.0, 2.0])
+    trajectory = model.simulator().run([*changes, *gone, *back], 4800)
+    position = trajectory.positions(steps)[0]
+    assert not trajectory.contacts
+    assert np.allclose(position[:, 0, 0], -1 + steps / PHYSICS_HZ)
+    assert (np.isfinite(position[:, 1, 0]) == ((steps < 600) | (steps >= 3600))).all()
+    assert np.allclose(position[steps >= 3600, 1], [1.0, 2.0])

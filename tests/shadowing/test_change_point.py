@@ -105,7 +105,7 @@ def test_a_push_before_a_bounce_is_dated_before_it() -> None:
 @pytest.mark.parametrize("task", ["collisions/head-on-v1", "collisions/wall-bounce-v1"])
 @pytest.mark.parametrize("seed", [1, 2])
 def test_what_passes_through_breaks_at_the_touch_that_does_not_happen(task: str, seed: int, wobble: bool) -> None:
-    """Both ways are one up to there; a slow wobble would be fitted better in two pieces than in one."""
+    """Both trajectories are one up to there; two pieces would fit a slow wobble better than one."""
 
     def edit(scene: Scene, times: Array, states: Array) -> Array:
         event.append(min(each.time for each in violate(scene, find_acts("pass-through:1"), "clip").events))

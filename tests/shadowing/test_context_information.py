@@ -83,7 +83,7 @@ class Shown(Slide):
 
 
 class Pushed(Slide):
-    """The same, and pushed on a second behind the hand-over."""
+    """The same, and pushed on a second after the hand-over."""
 
     id = "own/pushed-v1"
 

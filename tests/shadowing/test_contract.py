@@ -161,7 +161,7 @@ def test_a_fast_exit_after_an_image_is_not(clip_of: ClipOf, ideal: Ideal) -> Non
 
 @pytest.mark.parametrize("context", [1, 6])
 def test_whoever_is_lawfully_out_of_sight_owes_nothing(clip_of: ClipOf, ideal: Ideal, context: int) -> None:
-    """At another declared speed it is behind the screen while ground truth is not."""
+    """At another declared velocity it is behind the screen while ground truth is not."""
     clip = clip_of("occlusion/screen-pass-v1")
     states = clip.states[clip.handover].copy()
     states[0, 7:] *= (1.25 if abs(states[0, 7]) < 1.05 else 0.85) / abs(states[0, 7])
@@ -208,7 +208,9 @@ def test_whom_a_broken_body_meets_is_not_broken(seed: int, before: float) -> Non
 def test_a_break_out_of_sight_is_dated_when_the_body_is_seen_again(first: float, last: float) -> None:
     level = at_levels(problem("occlusion/screen-pass-v1", 0, hidden(first, last, 0.2)), (0.03,))[0]
     assert level.breaks[0].time == pytest.approx(last, abs=0.04)
-    assert level.explained_after_handover == level.explained  # not of the join, however near it was hidden
+    assert (
+        level.explained_after_handover == level.explained
+    )  # not at the hand-over, however near to it the body was hidden
 
 
 def test_a_stop_is_dated_when_it_begins() -> None:

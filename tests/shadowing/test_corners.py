@@ -35,7 +35,7 @@ def states_of(scene: Scene) -> Array:
     return states
 
 
-def places(scene: Scene, end: float) -> tuple[Array, Array]:
+def positions(scene: Scene, end: float) -> tuple[Array, Array]:
     """Places (T, 2) m of the first body at 30 frames/s up to `end` s, of the forward model and of the simulator."""
     times = np.arange(1, round(end * 30) + 1) / 30
     states = states_of(scene)
@@ -55,14 +55,14 @@ def places(scene: Scene, end: float) -> tuple[Array, Array]:
 @pytest.mark.parametrize("friction", [0.0, 0.5])
 def test_a_ball_on_a_corner_of_a_box_goes_where_the_simulators_goes(x: float, most: float, friction: float) -> None:
     scene = Scene((ball(x, 3.0, friction=friction), BOX), CAMERA, gravity=GRAVITY)
-    trajectory, true = places(scene, 1.2)
+    trajectory, true = positions(scene, 1.2)
     assert np.linalg.norm(trajectory - true, axis=-1).max() < most
     assert np.abs(true[-1, 0] - x) > 0.1  # it was thrown aside
 
 
 def test_what_rolls_off_the_edge_of_a_box_falls_as_the_simulators() -> None:
     rolling = ball(0.3, 1.3, velocity=(2.0, 0.0, 0.0), spin=(0.0, 2.0 / 0.3, 0.0), friction=0.5)
-    trajectory, true = places(Scene((rolling, BOX), CAMERA, gravity=GRAVITY), 0.6)
+    trajectory, true = positions(Scene((rolling, BOX), CAMERA, gravity=GRAVITY), 0.6)
     assert np.linalg.norm(trajectory - true, axis=-1).max() < 0.01
 
 
@@ -74,14 +74,14 @@ def test_corners_are_met_at_the_same_time_however_far_the_model_looks(obstacle: 
     start = [Intervention(0, 0, "state", np.array([[x, 3.0, 0.0, 0.0, 0.0, 0.0]]))]
     touches = [model.simulator().run(start, round(1200 * end)).contacts[0] for end in (0.7, 1.0, 3.0, 9.0)]
     assert len(set(touches)) == 1
-    trajectory, true = places(scene, 1.0)
+    trajectory, true = positions(scene, 1.0)
     assert np.linalg.norm(trajectory - true, axis=-1).max() < 2e-3
 
 
 def test_what_collides_with_nothing_passes_through_everything() -> None:
     ghosts = ball(0.0, 2.0, collides=False), Body("other", "sphere", (0.3,), "moving", (0.1, 0.0, 3.0), hue=1)
     scene = Scene((*ghosts, FLOOR, BOX), CAMERA, gravity=GRAVITY)
-    trajectory, true = places(scene, 1.0)
+    trajectory, true = positions(scene, 1.0)
     assert np.allclose(trajectory, true, atol=1e-6)
     assert trajectory[-1, 1] < -2.0
 
@@ -92,7 +92,7 @@ def test_a_cylinder_seen_from_its_end_meets_corners_as_a_ball_does(turn: float) 
     disc = Body("disc", "cylinder", (0.3, 0.6), "moving", (0.6, 0.0, 2.0), across, hue=0, restitution=0.8, flat=True)
     tilted = (0.0, float(np.sin(turn / 2)), 0.0, float(np.cos(turn / 2)))
     box = Body("box", "box", (0.5, 0.5, 0.5), "fixed", (0.0, 0.0, 0.5), tilted)
-    trajectory, true = places(Scene((disc, box), CAMERA, gravity=GRAVITY), 0.8)
+    trajectory, true = positions(Scene((disc, box), CAMERA, gravity=GRAVITY), 0.8)
     assert np.linalg.norm(trajectory - true, axis=-1).max() < 1e-3
 
 
@@ -114,5 +114,5 @@ def test_a_ball_that_has_bounced_enough_rests() -> None:
     model = forward_model(scene, 0.0)
     trajectory = model.simulator().run([Intervention(0, 0, "state", np.array([[0.0, 0.5, 0.0, 0.0, 0.0, 0.0]]))], 4800)
     assert len(trajectory.contacts) < 40
-    found, true = places(scene, 4.0)
+    found, true = positions(scene, 4.0)
     assert np.linalg.norm(found - true, axis=-1).max() < 3e-3

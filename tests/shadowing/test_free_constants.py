@@ -34,7 +34,7 @@ from physbench.world.scene import Body, Camera, Scene, sphere_mass
 
 
 class Returned:
-    """A ball comes back from a wall, half a second before the hand-over, and meets another one behind it."""
+    """A ball comes back from a wall, half a second before the hand-over, and then meets another one."""
 
     id = "own/returned-v1"
     horizon = 1.4
@@ -57,7 +57,7 @@ class Returned:
 
 
 def pulled(factor: float, position_jump: float = 0.0) -> Callable[[Scene, Array, Array], Array]:
-    """Another gravity from the hand-over on, and a jump of so many m 0.2 s behind it."""
+    """Another gravity from the hand-over on, and a jump of so many m 0.2 s after it."""
 
     def edit(scene: Scene, times: Array, states: Array) -> Array:
         other = replace(
@@ -73,7 +73,7 @@ def pulled(factor: float, position_jump: float = 0.0) -> Callable[[Scene, Array,
 
 
 def image(given: Hypothesis) -> PlacedBodies:
-    """What is seen of a problem behind the hand-over, and in the one frame before."""
+    """What is seen of a problem after the hand-over, and in the one frame before."""
     seen = given.seen
     first = int(np.searchsorted(seen.times, -1e-9))
     place = seen.position.copy()
@@ -94,7 +94,7 @@ def test_a_wrong_pull_is_found_and_the_right_one_is_kept(task: str) -> None:
 
 
 def test_a_jump_decides_nothing_about_the_pull() -> None:
-    """Before it any factor will do; behind it the track is long enough to tell."""
+    """Before it any factor will do; after it the track is long enough to tell."""
     given = problem("falling/projectile-v1", 0, pulled(1.0, position_jump=0.3))
     assert best_factor(given.forward, image(given)) == 1.0
     given = problem("falling/projectile-v1", 0, pulled(0.7, position_jump=0.3))
@@ -182,7 +182,7 @@ def test_velocities_of_other_draws_lie_inside_what_is_declared(clip_of: Callable
 
 
 def test_what_even_ground_truth_shows_for_a_moment_only_is_not_judged_behind_an_image() -> None:
-    """A ball that rolls behind a screen within 0.2 s: an image tells no speed, and no segment is as short."""
+    """A ball that rolls behind a screen within 0.2 s: an image tells no velocity, and no segment is that short."""
     clip = make_clip(Row("occlusion/screen-stop-v1", "test", 5007), render_spec(128, 30.0))
     ball = clip.tracked.index(clip.scene.index("ball"))
     assert (clip.visible_share()[clip.handover :, ball] >= 0.25).sum() <= 10

@@ -17,7 +17,7 @@ def test_points_are_looked_for_in_seconds(step: int) -> None:
     """A planet is seen once, then hidden for 1.5 s, at 30 and at 10 frames/s: it has starts at both."""
     given = problem("orbits/kepler-v1", 0)
     seen, part = given.seen, slice(None, None, step)
-    names = ("times", "steps", "place", "sd", "owed", "there", "rests")
+    names = ("times", "steps", "position", "sd", "expected_visible", "present", "rests")
     seen = replace(seen, **{name: getattr(seen, name)[part] for name in names}, start=np.zeros_like(seen.start))
     place = seen.position.copy()
     place[1 : int(1.5 * 30 / step)] = np.nan

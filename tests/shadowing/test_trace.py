@@ -89,7 +89,7 @@ def test_a_way_that_cannot_be_drawn_ends_nothing(clip: Clip, jumping: Tracks, mo
 
 def test_truth_has_a_trace_without_breaks(clip: Clip, ideal: Ideal) -> None:
     tracks = ideal(clip)
-    assert trace(clip, tracks, known_shadowing(clip, tracks)) is None  # nobody asked for shadowing
+    assert trace(clip, tracks, known_shadowing(clip, tracks)) is None  # shadowing was not computed
     shadowed(clip, tracks)
     found = trace(clip, tracks, known_shadowing(clip, tracks))
     assert found is not None
