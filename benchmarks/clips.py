@@ -4,8 +4,8 @@
 
 The bare loop steps the same scene without a contact log and calls getCameraImage once per frame with all bodies as
 whole meshes, at 2x supersampling; its frames must be the same, bit for bit. Processor time of one process is compared,
-so that other programs on the machine do not count; the gain of further processes is elapsed time and wants a machine of
-one's own. Targets: 3 times as fast as the bare loop, 1.8 times with two processes.
+so that other programs on the machine do not count. The speed-up by further processes is elapsed time and needs an
+otherwise idle machine. Targets: 3 times as fast as the bare loop, 1.8 times with two processes.
 """
 
 from __future__ import annotations

@@ -122,30 +122,12 @@ class Billiards(Task):
         return gone(p, positions, paths) and steady(p, positions, velocities)
 
     def scene(self, params: Params) -> Scene:
-        p, radius = params, params["radius"]
-        positions, velocities = start(p)
-        hues = [(int(p["hue"]) + k * int(p["hue_step"])) % len(PALETTE) for k in range(len(positions))]
-        restitution = math.sqrt(p["restitution"])
-        balls: list[Body] = []
-        blocks: list[Body] = []
-        for number, hue, position, (vx, vy) in zip(NUMBERS, hues, positions, velocities, strict=False):
-            balls.append(
-                ball(
-                    f"ball {number}",
-                    radius,
-                    (*at(position, (vx, vy), p["release"]), 0.0),
-                    hue,
-                    velocity=(vx, vy, 0.0),
-                    spin=(-vy / radius, vx / radius, 0.0),
-                    restitution=restitution,
-                    friction=BALL_FRICTION,
-                    release=p["release"],
-                )
-            )
-            blocks.append(held(balls[-1], f"holder {number}"))
+        p = params
+        hues = [(int(p["hue"]) + k * int(p["hue_step"])) % len(PALETTE) for k in range(int(p["balls"]))]
+        balls, blocks = held_balls(p, hues)
         others = " and ".join(f"a {hue_name(hue)} one" for hue in hues[1:])
         return Scene(
-            bodies=(*balls, cloth(radius, p["friction"]), *cushions(radius, p["cushions"] / restitution), *blocks),
+            bodies=(*balls, cloth(p), *cushions(p), *blocks),
             camera=Camera("top", (0.0, 0.0, 0.0)),
             gravity=(0.0, 0.0, -p["gravity"]),
             horizon=self.horizon,
@@ -202,15 +184,39 @@ def steady(p: Params, positions: Sequence[Flat], velocities: Sequence[Flat]) -> 
     return max(map(math.dist, *ends)) <= MAX_DEVIATION
 
 
-def cloth(radius: float, friction: float) -> Body:
+def held_balls(p: Params, hues: Sequence[int]) -> tuple[list[Body], list[Body]]:
+    """The balls at their release, cue ball first, and their holders."""
+    radius, restitution = p["radius"], math.sqrt(p["restitution"])
+    positions, velocities = start(p)
+    balls: list[Body] = []
+    blocks: list[Body] = []
+    for number, hue, position, (vx, vy) in zip(NUMBERS, hues, positions, velocities, strict=False):
+        balls.append(
+            ball(
+                f"ball {number}",
+                radius,
+                (*at(position, (vx, vy), p["release"]), 0.0),
+                hue,
+                velocity=(vx, vy, 0.0),
+                spin=(-vy / radius, vx / radius, 0.0),
+                restitution=restitution,
+                friction=BALL_FRICTION,
+                release=p["release"],
+            )
+        )
+        blocks.append(held(balls[-1], f"holder {number}"))
+    return balls, blocks
+
+
+def cloth(p: Params) -> Body:
     """The table on which the balls roll."""
-    friction /= BALL_FRICTION
-    position = (0.0, 0.0, -radius)
+    friction, position = p["friction"] / BALL_FRICTION, (0.0, 0.0, -p["radius"])
     return Body("table", "plane", (), "fixed", position, grey=FLOOR_GREY, restitution=0.0, friction=friction)
 
 
-def cushions(radius: float, restitution: float) -> tuple[Body, ...]:
+def cushions(p: Params) -> tuple[Body, ...]:
     """Four walls round the table; their tops stand a little above the centres of the balls that they stop."""
+    radius, restitution = p["radius"], p["cushions"] / math.sqrt(p["restitution"])
     half = (HALF_WINDOW - TABLE_HALF) / 2
     found = []
     for name, (x, y) in zip(("right", "top", "left", "bottom"), ((1, 0), (0, 1), (-1, 0), (0, -1)), strict=True):

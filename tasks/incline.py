@@ -10,7 +10,7 @@ from physbench.clips.clip import Split
 from physbench.clips.task import Parameter, Params, Task, declare, draw
 from physbench.clips.task_helpers import RELEASE, event_in, hues
 from physbench.dynamics.ramp_phases import Phase, distance_at, ramp_phases
-from physbench.world.bodies import holder, turned_from_front, wall
+from physbench.world.bodies import HOLDER_GAP, holder, turned_from_front, wall
 from physbench.world.scene import Body, Camera, Scene, Shape, box_mass, cylinder_mass, hue_name, ramp, sphere_mass
 
 FREE_RAMP = 0.06  # m that stay free at the upper end of the ramp
@@ -90,7 +90,7 @@ class Incline(Task):
             abs(p["velocity"]) >= LEAST_RELEASE_SPEED
             and event_in(phases[1].start, self.horizon)
             and abs(at_0 - p["start"]) >= LEAST_PATH
-            and max(phase.distance for phase in phases) <= self.length(p) - STOP - 2 * self.reach(p) - FREE_RAMP
+            and max(phase.distance for phase in phases) <= ramp_length(p) - STOP - 2 * reach_of(p) - FREE_RAMP
             and (not rests or abs(last.distance - at_0) >= 2 * REST_DISTANCE * p["size"])
         )
 
@@ -108,65 +108,27 @@ class Incline(Task):
             return pull, pull
         return weight + grip, weight - grip
 
-    def reach(self, p: Params) -> float:
-        """From the centre of the body to the ramp, and to the stop when it lies there, m."""
-        return p["size"] * (1.0 if p["shape"] < 2 else math.sqrt(math.pi) / 2)
-
-    def length(self, p: Params) -> float:
-        """Of the ramp, m."""
-        return 2 * RAMP_END / math.cos(p["angle"])
-
-    def place(self, p: Params, way: float, height: float) -> tuple[float, float]:
-        """Point (x, z) m that lies `way` up the ramp from its lower end and `height` over it."""
-        cosine, sine = math.cos(p["angle"]), math.sin(p["angle"])
-        along, half = way - self.length(p) / 2, p["side"]
-        return half * (along * cosine - height * sine), RAMP_HEIGHT + along * sine + height * cosine
-
     def scene(self, params: Params) -> Scene:
-        p, reach, release = params, self.reach(params), params["release"]
-        tilt = p["side"] * p["angle"]
+        p, tilt = params, params["side"] * params["angle"]
         turned = turned_from_front(tilt)
-        x, z = self.place(p, STOP + reach + p["start"], reach)
-        kind = int(p["shape"])
-        sizes = ((reach,), (reach, 2 * BODY_DEPTH), (reach, BODY_DEPTH, reach))
-        masses = (sphere_mass(reach), cylinder_mass(reach, 2 * BODY_DEPTH), box_mass((reach, BODY_DEPTH, reach)))
-        across = (math.sqrt(0.5), 0.0, 0.0, math.sqrt(0.5))  # of a cylinder: its axis is that of the view
-        ahead = (p["side"] * math.cos(p["angle"]), 0.0, math.sin(p["angle"]))
-        spin = p["side"] * p["velocity"] / reach if kind < 2 else 0.0
-        body = Body(
-            "body",
-            SHAPES[kind],
-            sizes[kind],
-            "moving",
-            (x, 0.0, z),
-            (turned, across, turned)[kind],
-            velocity=(p["velocity"] * ahead[0], 0.0, p["velocity"] * ahead[2]),
-            spin=(0.0, spin, 0.0),
-            hue=int(p["hue"]),
-            mass=masses[kind],
-            restitution=p["restitution"],
-            friction=1.0,
-            flat=True,
-            release=release,
-        )
         grey = round(0.95 - 0.5 * p["ramp_friction"], 6)
-        left = self.place(p, 0.0 if p["side"] > 0 else self.length(p), 0.0)
+        left = ramp_point(p, 0.0 if p["side"] > 0 else ramp_length(p), 0.0)
         board = ramp(
             "ramp",
             left,
             tilt,
-            self.length(p),
+            ramp_length(p),
             thickness=BOARD_THICKNESS,
             depth=BODY_DEPTH + 0.1,
             grey=grey,
             friction=p["ramp_friction"],
         )
-        at = self.place(p, STOP / 2, STOP_HEIGHT / 2)
+        at = ramp_point(p, STOP / 2, STOP_HEIGHT / 2)
         stop = wall("stop", (STOP / 2, BODY_DEPTH + 0.1, STOP_HEIGHT / 2), (at[0], 0.0, at[1]), turned, grey=grey)
-        at = self.place(p, STOP + p["start"] - 0.06, 0.5 * p["size"])
-        block = holder("holder", (0.05, 0.2, 0.5 * p["size"]), (at[0], 0.0, at[1]), release, turned)
+        at = ramp_point(p, STOP + p["start"] - HOLDER_GAP, 0.5 * p["size"])
+        block = holder("holder", (0.05, 0.2, 0.5 * p["size"]), (at[0], 0.0, at[1]), p["release"], turned)
         return Scene(
-            bodies=(body, board, stop, block),
+            bodies=(held_body(p), board, stop, block),
             camera=Camera("front", (0.0, 0.0, 0.0)),
             gravity=(0.0, 0.0, -p["gravity"]),
             horizon=self.horizon,
@@ -182,3 +144,47 @@ class Incline(Task):
             f"{what} {moves} {way} a ramp that rises to the {side} and has a stop at its foot. The lighter the ramp, "
             "the smoother it is. Static camera, seen from the side."
         )
+
+
+def held_body(p: Params) -> Body:
+    """The body at its release."""
+    reach, kind = reach_of(p), int(p["shape"])
+    turned = turned_from_front(p["side"] * p["angle"])
+    x, z = ramp_point(p, STOP + reach + p["start"], reach)
+    sizes = ((reach,), (reach, 2 * BODY_DEPTH), (reach, BODY_DEPTH, reach))
+    masses = (sphere_mass(reach), cylinder_mass(reach, 2 * BODY_DEPTH), box_mass((reach, BODY_DEPTH, reach)))
+    across = (math.sqrt(0.5), 0.0, 0.0, math.sqrt(0.5))  # of a cylinder: its axis is that of the view
+    spin = p["side"] * p["velocity"] / reach if kind < 2 else 0.0
+    return Body(
+        "body",
+        SHAPES[kind],
+        sizes[kind],
+        "moving",
+        (x, 0.0, z),
+        (turned, across, turned)[kind],
+        velocity=(p["velocity"] * (p["side"] * math.cos(p["angle"])), 0.0, p["velocity"] * math.sin(p["angle"])),
+        spin=(0.0, spin, 0.0),
+        hue=int(p["hue"]),
+        mass=masses[kind],
+        restitution=p["restitution"],
+        friction=1.0,
+        flat=True,
+        release=p["release"],
+    )
+
+
+def reach_of(p: Params) -> float:
+    """From the centre of the body to the ramp, and to the stop when it lies there, m."""
+    return p["size"] * (1.0 if p["shape"] < 2 else math.sqrt(math.pi) / 2)
+
+
+def ramp_length(p: Params) -> float:
+    """Of the ramp, m."""
+    return 2 * RAMP_END / math.cos(p["angle"])
+
+
+def ramp_point(p: Params, distance: float, height: float) -> tuple[float, float]:
+    """Point (x, z) m that lies `distance` up the ramp from its lower end and `height` over it."""
+    cosine, sine = math.cos(p["angle"]), math.sin(p["angle"])
+    along, half = distance - ramp_length(p) / 2, p["side"]
+    return half * (along * cosine - height * sine), RAMP_HEIGHT + along * sine + height * cosine

@@ -12,7 +12,7 @@ from physbench.clips.generate import make_params, make_scene
 from physbench.clips.task import SPLITS
 from physbench.dynamics.ramp_phases import distance_at
 from physbench.dynamics.rolling_sliding import slope_law
-from physbench.tasks.incline import REST_DISTANCE, SHAPES, STOP, Incline
+from physbench.tasks.incline import REST_DISTANCE, SHAPES, STOP, Incline, ramp_point, reach_of
 from physbench.world.scene import PHYSICS_HZ, WINDOW
 from physbench.world.stepping import simulate
 
@@ -47,10 +47,10 @@ def test_it_stays_in_view_and_does_not_end_where_it_was(split: Split) -> None:
     for seed in range(40):
         p = make_params(Row(TASK.id, split, seed))
         phases = TASK.phases(p)
-        reach = TASK.reach(p) * (math.cos(p["angle"]) + math.sin(p["angle"]) if p["shape"] == 2 else 1.0)
+        reach = reach_of(p) * (math.cos(p["angle"]) + math.sin(p["angle"]) if p["shape"] == 2 else 1.0)
         for time in np.arange(p["release"], 4.0, 0.05):
-            way = distance_at(phases, time) + STOP + TASK.reach(p)
-            assert np.abs(TASK.place(p, way, TASK.reach(p))).max() + reach <= WINDOW / 2
+            way = distance_at(phases, time) + STOP + reach_of(p)
+            assert np.abs(ramp_point(p, way, reach_of(p))).max() + reach <= WINDOW / 2
         if phases[-1].acceleration == 0.0 and phases[-1].start < 4.0:
             assert abs(phases[-1].distance - distance_at(phases, 0.0)) >= 2 * REST_DISTANCE * p["size"]
 
