@@ -7,7 +7,7 @@ import numpy as np
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
 from physbench.scoring.position_error import error_curve
-from physbench.scoring.predictability import LEAST_TIME, predictability
+from physbench.scoring.predictability import LEAST_TIME, Predictability
 from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.tracks import Tracks
 from physbench.tracks.visibility import due, moving
@@ -26,8 +26,9 @@ SPREADS = 1.5  # an error within so many spreads of what the context allows is n
     noise_floor="ground truth reads 1.000 in each of 128 clips (64 px, 15 frames/s)",
     source="time to an error of one diameter over the predictability time of an ensemble of simulations",
     headline=True,
+    needs=("predictability",),
 )
-def accuracy(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
+def accuracy(clip: Clip, rollout: Rollout, tracks: Tracks, *, predictability: Predictability) -> dict[str, Reading]:
     """Share of the predictable time for which a prediction stays within one diameter of ground truth.
 
     A = mean over moving objects of min(first failure, T_p) / T_p. 0 to 1, higher is better; quality = A.
@@ -43,15 +44,14 @@ def accuracy(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]
     objects = np.flatnonzero(moving(clip) & due(clip, tracks.context).any(axis=0))
     if not len(objects):
         return {"": Reading(None, "not applicable", "no moving object is due")}
-    foreseen = predictability(clip, tracks.context)
-    limit, known = foreseen.seconds, Reading(foreseen.seconds, unit="s")
+    limit, known = predictability.seconds, Reading(predictability.seconds, unit="s")
     if limit < LEAST_TIME - 1e-9:
         reason = f"T_p is {limit:.2g} s, below {LEAST_TIME:g} s"
         return {"": Reading(None, "not applicable", reason), "predictability": known}
     times = tracks.times[tracks.context :]
     error = error_curve(clip, tracks)
     allowed = np.full_like(error, TOLERANCE)
-    width = foreseen.spread[: len(error)]  # up to T_p, beyond which nothing is asked
+    width = predictability.spread[: len(error)]  # up to T_p, beyond which nothing is asked
     allowed[: len(width)] = np.maximum(TOLERANCE, SPREADS * width)
     failures = [_first(error[:, k] > allowed[:, k], times, limit) for k in objects]
     time = float(np.mean(failures))

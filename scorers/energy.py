@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.energy_momentum import Energies, energies, intervals
+from physbench.scoring.energy_momentum import Energies, intervals
 from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.tracks import Tracks
 
@@ -23,8 +23,9 @@ Array = NDArray[np.float64]
     quality=None,
     noise_floor="ground truth reads 0 to 0.011, at most 0.020 (64 px, 15 frames/s; 95 % of 64 clips of 13 tasks)",
     source="E(t2) <= E(t1) where nothing is pushed; Helmholtz 1847, Ueber die Erhaltung der Kraft",
+    needs=("energies",),
 )
-def energy(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading:
+def energy(clip: Clip, rollout: Rollout, tracks: Tracks, *, energies: tuple[Energies, ...]) -> Reading:
     """Largest rise of energy in the prediction that nothing explains, over the largest kinetic energy in ground truth.
 
     That energy is taken as the weight times a diameter at least, so that noise is small against it. E(t) = sum of m
@@ -37,10 +38,9 @@ def energy(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading:
     """
     if clip.scene.fields:
         return Reading(None, "not applicable", "on orbits laws/orbit-energy reads the energy")
-    groups = energies(clip, tracks)
-    if not groups:
+    if not energies:
         return Reading(None, "not applicable", "nothing moves in this scene")
-    rises = [rise for group in groups if (rise := _rise(clip, tracks, group)) is not None]
+    rises = [rise for group in energies if (rise := _rise(clip, tracks, group)) is not None]
     if not rises:
         return Reading(None, "not applicable", "no velocity is seen in two frames")
     return Reading(max(rises))

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from physbench.clips.clip import Clip
 from physbench.dynamics.motion_law import Orbit
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.free_segments import motions
+from physbench.scoring.free_segments import BodyMotion
 from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.finite_differences import known_runs, refined
 from physbench.tracks.tracks import Tracks
@@ -38,8 +38,9 @@ Complex = NDArray[np.complex128]
     "15 frames/s), -2.002 to -1.999 and 0.01 (128 px; middle 90 % of 16 clips); of flybys -2.04 to -1.97, below "
     "0.2 degrees (64 px)",
     source="implied force law: Vafa et al. 2025, arXiv:2507.06952; weak form: Messenger and Bortz, arXiv:2005.04339",
+    needs=("motions",),
 )
-def force_law(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
+def force_law(clip: Clip, rollout: Rollout, tracks: Tracks, *, motions: tuple[BodyMotion, ...]) -> dict[str, Reading]:
     """Exponent p of the force |a| = k r^p that the predicted orbits imply; Newton's is -2.
 
     No law is put in: for smooth weights w of 0.8 s, one around every predicted frame, integral(w'' x dt) is the mean
@@ -52,7 +53,7 @@ def force_law(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading
     where it pushes away; strength, the force over the true one at the mean distance, right is 1; share, how much of
     the accelerations (squared) such a force explains.
     """
-    orbiting = [(body.law, body.position) for body in motions(clip, tracks) if isinstance(body.law, Orbit)]
+    orbiting = [(body.law, body.position) for body in motions if isinstance(body.law, Orbit)]
     if not orbiting:
         return {"": Reading(None, "not applicable", "nothing is on an orbit in this scene")}
     bodies = [_implied(tracks, position, law) for law, position in orbiting]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,7 +11,7 @@ from physbench.clips.clip import Clip
 from physbench.dynamics.motion_law import Constant
 from physbench.dynamics.rolling_sliding import Slope
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.free_segments import BodyMotion, contacts_of, free_segments, motions
+from physbench.scoring.free_segments import BodyMotion, FreeSegment
 from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.tracks import Tracks
 from physbench.world.camera import plane_from_world
@@ -32,8 +34,16 @@ Array = NDArray[np.float64]
     noise_floor="ground truth reads within 0.001 of 0 on the level, within 0.01 of the ramp's on a slope (64 px, "
     "15 frames/s; 15 clips)",
     source="a = g (sin a - mu cos a); Coulomb 1785, Theorie des machines simples",
+    needs=("motions", "free_segments"),
 )
-def friction(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
+def friction(
+    clip: Clip,
+    rollout: Rollout,
+    tracks: Tracks,
+    *,
+    motions: tuple[BodyMotion, ...],
+    free_segments: Mapping[int, tuple[FreeSegment, ...]],
+) -> dict[str, Reading]:
     """Coefficient of friction that the motion of bodies on a support implies; right is what ground truth reads.
 
     mu = (force of gravity along the way - acceleration along the way) / weight on the support, both per mass and in
@@ -46,14 +56,12 @@ def friction(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]
     Further readings: acceleration (m/s2) down the slope, where there is one.
     """
     pull = plane_from_world(clip.scene.camera, np.asarray(clip.scene.gravity, dtype=np.float64))
-    bodies = motions(clip, tracks)
-    carried = [(body, frame) for body in bodies if (frame := _frame(body)) is not None]
+    carried = [(body, frame) for body in motions if (frame := _frame(body)) is not None]
     if not np.any(pull) or not carried:
         return {"": Reading(None, "not applicable", "nothing stays on a support that is seen from the side")}
-    contacts = contacts_of(clip, tracks, bodies)
     sums = np.zeros(3)  # of weight, weight x friction, weight x acceleration down the slope
     for body, (down, normal) in carried:
-        for stretch in free_segments(clip, body, tracks.times, contacts[body.column]):
+        for stretch in free_segments[body.column]:
             known = np.isfinite(body.position[stretch.frames, 0]) & ~stretch.blurred
             frames = stretch.frames[known & (stretch.frames >= tracks.context)]
             if stretch.touching:

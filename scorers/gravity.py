@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from physbench.clips.clip import Clip
 from physbench.dynamics.motion_law import Constant
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.free_segments import contacts_of, free_segments, motions
+from physbench.scoring.free_segments import BodyMotion, FreeSegment
 from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.tracks import Tracks
 from physbench.world.camera import plane_from_world
@@ -24,8 +26,16 @@ LEAST_SPAN = 0.3  # s
     quality=None,
     noise_floor="ground truth reads 9.80 to 9.82 where 9.81 is right (64 px, 15 frames/s; middle 90 % of 32 clips)",
     source="x(t) = x0 + v t + a t^2 / 2; Galilei 1638, Discorsi, fourth day",
+    needs=("motions", "free_segments"),
 )
-def gravity(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | dict[str, Reading]:
+def gravity(
+    clip: Clip,
+    rollout: Rollout,
+    tracks: Tracks,
+    *,
+    motions: tuple[BodyMotion, ...],
+    free_segments: Mapping[int, tuple[FreeSegment, ...]],
+) -> Reading | dict[str, Reading]:
     """Acceleration along the scene's gravity of the balls in free flight, in m/s2; right is the scene's own value.
 
     A parabola with free acceleration is fitted to the predicted frames of every stretch between contacts that spans at
@@ -35,20 +45,18 @@ def gravity(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | dict[str,
     Further readings: sideways (m/s2), the size of the part across the scene's gravity.
     """
     pull = plane_from_world(clip.scene.camera, np.asarray(clip.scene.gravity, dtype=np.float64))
-    bodies = motions(clip, tracks)
     falling = [
         body
-        for body in bodies
+        for body in motions
         if isinstance(body.law, Constant)
         and body.law.normal is None
         and clip.scene.bodies[body.index].shape == "sphere"
     ]
     if not np.any(pull) or not falling:
         return Reading(None, "not applicable", "nothing falls in this scene")
-    contacts = contacts_of(clip, tracks, bodies)
     total, weights = np.zeros(2), 0.0
     for body in falling:
-        for stretch in free_segments(clip, body, tracks.times, contacts[body.column]):
+        for stretch in free_segments[body.column]:
             known = np.isfinite(body.position[stretch.frames, 0]) & ~stretch.blurred
             frames = stretch.frames[known & (stretch.frames >= tracks.context)]
             if stretch.touching or len(frames) < 5 or tracks.times[frames[-1]] - tracks.times[frames[0]] < LEAST_SPAN:

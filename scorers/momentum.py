@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.free_segments import contacts_of, motions
+from physbench.scoring.free_segments import BodyMotion, Contact, FreeSegment
 from physbench.scoring.impact_velocities import states_around
 from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.tracks import Tracks
@@ -23,8 +25,17 @@ LEAST_TOTAL = 0.2  # of the sum of the two momenta's sizes; below it the ratio s
     quality=None,
     noise_floor="ground truth reads 0.99 to 1.01, change below 0.010 (64 px, 15 frames/s; middle 90 % of 32 clips)",
     source="P' = P; Newton 1687, Principia, corollary III to the laws of motion",
+    needs=("motions", "contacts", "free_segments"),
 )
-def momentum(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | dict[str, Reading]:
+def momentum(
+    clip: Clip,
+    rollout: Rollout,
+    tracks: Tracks,
+    *,
+    motions: tuple[BodyMotion, ...],
+    contacts: Mapping[int, tuple[Contact, ...]],
+    free_segments: Mapping[int, tuple[FreeSegment, ...]],
+) -> Reading | dict[str, Reading]:
     """Total momentum of two bodies after their first predicted collision over that before it; right is 1.
 
     R = P' . P / P . P with P = m_a v_a + m_b v_b in the plane of motion, the velocities from fits of the law of motion
@@ -34,12 +45,10 @@ def momentum(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | dict[str
 
     Further readings: change = |P' - P| / (|p_a| + |p_b|), 0 where momentum is conserved.
     """
-    bodies = motions(clip, tracks)
-    contacts = contacts_of(clip, tracks, bodies)
-    by_index = {body.index: body for body in bodies}
+    by_index = {body.index: body for body in motions}
     meetings = [
         (visit.deepest, body, by_index[visit.other])
-        for body in bodies
+        for body in motions
         for visit in contacts[body.column]
         if visit.other in by_index and body.index < visit.other and visit.deepest > 0
     ]
@@ -49,7 +58,7 @@ def momentum(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | dict[str
     before, after = [], []
     for body in (a, b):
         mass = clip.scene.bodies[body.index].mass
-        speeds = states_around(clip, tracks, body, moment, contacts)
+        speeds = states_around(tracks.times, body, moment, free_segments[body.column])
         if speeds is None:
             return Reading(None, "not applicable", "a body is not seen long enough before and after it meets another")
         before.append(mass * speeds[0][2:])

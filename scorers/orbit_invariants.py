@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from physbench.clips.clip import Clip
 from physbench.dynamics.motion_law import Orbit
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.free_segments import BodyMotion, motions
+from physbench.scoring.free_segments import BodyMotion
 from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.finite_differences import known_runs, smooth_velocity
 from physbench.tracks.tracks import Tracks
@@ -29,8 +29,11 @@ LEAST_RADIUS = 0.05  # m from the source
     quality=None,
     noise_floor="ground truth reads 0.999 to 1.001, spread 0.01 to 0.03 (64 px, 15 frames/s; middle 90 % of 32 clips)",
     source="r x v / 2 is constant; Kepler 1609, Astronomia nova, second law",
+    needs=("motions",),
 )
-def areal_velocity(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | dict[str, Reading]:
+def areal_velocity(
+    clip: Clip, rollout: Rollout, tracks: Tracks, *, motions: tuple[BodyMotion, ...]
+) -> Reading | dict[str, Reading]:
     """Areal velocity about the source over that of ground truth at the time, median over the prediction; right is 1.
 
     A(t) = (r x v) / 2 of each body on an orbit, its velocity from a quintic spline through the track with at most 15
@@ -39,7 +42,7 @@ def areal_velocity(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | di
 
     Further readings: spread, the middle 80 % of A(t) over that of ground truth; 0 where Kepler's second law holds.
     """
-    return _over_orbits(clip, tracks, "areal")
+    return _over_orbits(clip, tracks, motions, "areal")
 
 
 @scorer(
@@ -52,8 +55,11 @@ def areal_velocity(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | di
     noise_floor="ground truth of closed orbits reads 0.997 to 1.002, spread 0.02 to 0.07 (middle 90 % of 5 clips of a "
     "task), of flybys 1.00 to 1.02, spread 0.07 to 0.17 (12 clips; 64 px, 15 frames/s)",
     source="v^2 / 2 - mu / r is constant; Newton 1687, Principia, book I",
+    needs=("motions",),
 )
-def energy(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | dict[str, Reading]:
+def energy(
+    clip: Clip, rollout: Rollout, tracks: Tracks, *, motions: tuple[BodyMotion, ...]
+) -> Reading | dict[str, Reading]:
     """Energy per mass over that of ground truth at the time, median over the predicted frames; right is 1.
 
     E(t) = v^2 / 2 - mu / r of each body on an orbit, its velocity from a quintic spline through the track with
@@ -64,11 +70,13 @@ def energy(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | dict[str, 
 
     Further readings: spread, the middle 80 % of these values over time; 0 where energy is conserved.
     """
-    return _over_orbits(clip, tracks, "energy")
+    return _over_orbits(clip, tracks, motions, "energy")
 
 
-def _over_orbits(clip: Clip, tracks: Tracks, what: str) -> Reading | dict[str, Reading]:
-    orbiting = [body for body in motions(clip, tracks) if isinstance(body.law, Orbit)]
+def _over_orbits(
+    clip: Clip, tracks: Tracks, motions: tuple[BodyMotion, ...], what: str
+) -> Reading | dict[str, Reading]:
+    orbiting = [body for body in motions if isinstance(body.law, Orbit)]
     if not orbiting:
         return Reading(None, "not applicable", "nothing is on an orbit in this scene")
     values = [_conserved(clip, tracks, body, what) for body in orbiting]

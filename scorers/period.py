@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from physbench.clips.clip import Clip
 from physbench.dynamics.motion_law import Orbit
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.free_segments import motions
+from physbench.scoring.free_segments import BodyMotion
 from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.finite_differences import known_runs, refined
 from physbench.tracks.tracks import Tracks
@@ -29,8 +29,9 @@ Array = NDArray[np.float64]
     quality=None,
     noise_floor="ground truth reads 0.997 to 1.002 (64 px, 15 frames/s), 0.999 to 1.001 (128 px; 90 % of 16 clips)",
     source="T^2 = 4 pi^2 a^3 / mu; Kepler 1619, Harmonices mundi, third law",
+    needs=("motions",),
 )
-def period(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
+def period(clip: Clip, rollout: Rollout, tracks: Tracks, *, motions: tuple[BodyMotion, ...]) -> dict[str, Reading]:
     """Square of the period over what the semi-major axis asks for, T^2 mu / (4 pi^2 a^3); right is 1.
 
     T is the median time of all whole turns about the source in the predicted frames, from each moment until the
@@ -40,7 +41,7 @@ def period(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
 
     Further readings: time (s), the period, and semi-axis (m), both means over the bodies.
     """
-    orbiting = [(body.law, body.position) for body in motions(clip, tracks) if isinstance(body.law, Orbit)]
+    orbiting = [(body.law, body.position) for body in motions if isinstance(body.law, Orbit)]
     if not orbiting:
         return {"": Reading(None, "not applicable", "nothing is on an orbit in this scene")}
     found = [turn for law, position in orbiting if (turn := _turn(tracks, position, law)) is not None]

@@ -10,10 +10,9 @@ from scipy.ndimage import minimum_filter1d
 
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.expected_visibility import LawfulContinuation, expected_visible, lawful_continuations, present
-from physbench.scoring.hidden_intervals import Return, returns
+from physbench.scoring.expected_visibility import LawfulContinuation
+from physbench.scoring.hidden_intervals import Return
 from physbench.scoring.scorer_protocol import Reading, scorer
-from physbench.scoring.shadows import shadowed
 from physbench.tracks.tracks import Tracks, Visibility
 from physbench.tracks.visibility import MOST_MASS, due, whole_area
 
@@ -36,8 +35,18 @@ Mask = NDArray[np.bool_]
     noise_floor="ground truth reads 1.000 in 78 of 78 clips (64 px, 15 frames/s) and 28 of 28 (128 px, 30 frames/s)",
     source="survival x re-emergence; Spelke 1990, doi:10.1207/s15516709cog1401_3",
     headline=True,
+    needs=("lawful_continuations", "present", "expected_visible", "returns"),
 )
-def intact(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
+def intact(
+    clip: Clip,
+    rollout: Rollout,
+    tracks: Tracks,
+    *,
+    lawful_continuations: Mapping[int, LawfulContinuation],
+    present: Mask,
+    expected_visible: Mask,
+    returns: tuple[Return, ...],
+) -> dict[str, Reading]:
     """Share of the due object-frames in which an object is intact, less what is too much, times its return.
 
     P = max(0, survival - strange) x re-emergence. 0 to 1, higher is better; quality = P. Identity is by hue and size.
@@ -78,23 +87,21 @@ def intact(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
     (shares of the predicted frames), lost (number of objects not seen in the last 0.3 s of their due time).
     """
     context = tracks.context
-    own = lawful_continuations(clip, shadowed(clip, tracks))
-    owed = expected_visible(clip, tracks, own)
     hallucinated: Mask = tracks.hallucinations[context:] > 0
     doubled: Mask = np.any(tracks.duplicates[context:] > 0, axis=1)
     counts = {"hallucinations": Reading(_share(hallucinated)), "duplicates": Reading(_share(doubled))}
-    if not (owed | due(clip, context)).any():
+    if not (expected_visible | due(clip, context)).any():
         return {"": Reading(None, "not applicable", "no object is due"), **counts}
-    there = present(clip, tracks, own)
-    survival = float(np.mean((there & fits(clip, tracks, own))[owed])) if owed.any() else 1.0
+    whole = present & fits(clip, tracks, lawful_continuations)
+    survival = float(np.mean(whole[expected_visible])) if expected_visible.any() else 1.0
     kept = max(0.0, survival - _share(hallucinated | doubled))
-    back = _reemergence(returns(clip, tracks, own))
+    back = _reemergence(returns)
     return {
         "": Reading(kept if back is None else kept * back),
         "survival": Reading(survival),
         "reemergence": Reading(back, "not applicable", "nothing is hidden") if back is None else Reading(back),
         **counts,
-        "lost": Reading(float(_lost(tracks, owed, there))),
+        "lost": Reading(float(_lost(tracks, expected_visible, present))),
     }
 
 

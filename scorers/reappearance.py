@@ -8,10 +8,8 @@ import numpy as np
 
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.expected_visibility import lawful_continuations
-from physbench.scoring.hidden_intervals import returns
+from physbench.scoring.hidden_intervals import Return
 from physbench.scoring.scorer_protocol import Reading, scorer
-from physbench.scoring.shadows import shadowed
 from physbench.tracks.tracks import Tracks
 
 
@@ -24,8 +22,11 @@ from physbench.tracks.tracks import Tracks
     quality=None,
     noise_floor="ground truth reads 0 to 0.07 s (a frame), place below 0.05, size 0.98 to 1.01 (64 px, 15 frames/s)",
     source="re-emergence against the lawful continuation; after Baillargeon 1987, doi:10.1037/0012-1649.23.5.655",
+    needs=("returns",),
 )
-def reappearance(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | dict[str, Reading]:
+def reappearance(
+    clip: Clip, rollout: Rollout, tracks: Tracks, *, returns: tuple[Return, ...]
+) -> Reading | dict[str, Reading]:
     """Error of the time at which objects come back from behind what hides them, in s; lower is better.
 
     dt = mean over the returns of |t - t0|, t the first frame after the last hidden one (less than 5 %) in which a tenth
@@ -38,11 +39,10 @@ def reappearance(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | dict
     unseen (share of the hidden frames without the object), returned (share of the hidings that should end after which
     it is seen again), came-out (share of those that should not end in which it is seen all the same).
     """
-    found = returns(clip, tracks, lawful_continuations(clip, shadowed(clip, tracks)))
-    if not found:
+    if not returns:
         return Reading(None, "not applicable", "nothing is hidden")
-    ending = [each for each in found if each.hiding.back is not None]
-    lasting = [each for each in found if each.hiding.back is None]
+    ending = [each for each in returns if each.hiding.back is not None]
+    lasting = [each for each in returns if each.hiding.back is None]
     late = [each.time for each in ending if each.time is not None]
     nothing = "nothing comes back"
     return {
@@ -51,7 +51,7 @@ def reappearance(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | dict
         "place": _mean([each.place for each in ending], "diameters", nothing),
         "size": _mean([each.size for each in ending], "1", nothing),
         "hue": _mean([each.hue for each in ending], "deg", nothing),
-        "unseen": _mean([each.unseen for each in found], "1", nothing),
+        "unseen": _mean([each.unseen for each in returns], "1", nothing),
         "returned": _mean([each.time is not None for each in ending], "1", "what is hidden stays hidden"),
         "came-out": _mean([each.came_out for each in lasting], "1", "what is hidden comes back"),
     }

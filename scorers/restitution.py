@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.free_segments import SHORT, BodyMotion, Contact, contacts_of, motions
+from physbench.scoring.free_segments import SHORT, BodyMotion, Contact, FreeSegment
 from physbench.scoring.impact_velocities import states_around
 from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.tracks import Tracks
@@ -30,8 +32,17 @@ Array = NDArray[np.float64]
     noise_floor="ground truth reads within 0.01 of the scene's restitution where nothing rolls, 0.38 to 0.41 for "
     "balls of 0.95 that roll on a table (64 px, 15 frames/s; 30 clips)",
     source="Newton's law of restitution; Newton 1687, Principia, scholium to the laws of motion",
+    needs=("motions", "contacts", "free_segments"),
 )
-def restitution(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
+def restitution(
+    clip: Clip,
+    rollout: Rollout,
+    tracks: Tracks,
+    *,
+    motions: tuple[BodyMotion, ...],
+    contacts: Mapping[int, tuple[Contact, ...]],
+    free_segments: Mapping[int, tuple[FreeSegment, ...]],
+) -> dict[str, Reading]:
     """Speed at which two bodies part over that at which they met, along the normal; right is what ground truth reads.
 
     e = -(v_a' - v_b') . n / (v_a - v_b) . n, the velocities from at most 0.5 s of the tracks before and behind each
@@ -42,15 +53,13 @@ def restitution(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Readi
 
     Further readings: contacts, the number of those that were read.
     """
-    bodies = motions(clip, tracks)
-    contacts = contacts_of(clip, tracks, bodies)
-    by_index = {body.index: body for body in bodies}
+    by_index = {body.index: body for body in motions}
     found = []
-    for body in bodies:
+    for body in motions:
         for visit in contacts[body.column]:
             twice = visit.other in by_index and visit.other < body.index
             if visit.deepest > 0 and visit.end - visit.start < SHORT and not twice:
-                met = _speeds(clip, tracks, body, by_index.get(visit.other), visit, contacts)
+                met = _speeds(clip, tracks, body, by_index.get(visit.other), visit, free_segments)
                 found += [] if met is None else [met]
     number = Reading(float(len(found)))
     if not found:
@@ -66,16 +75,16 @@ def _speeds(
     body: BodyMotion,
     partner: BodyMotion | None,
     visit: Contact,
-    contacts: dict[int, tuple[Contact, ...]],
+    segments: Mapping[int, tuple[FreeSegment, ...]],
 ) -> tuple[float, float] | None:
     """Speeds m/s along the normal before and after a contact, negative towards each other.
 
     partner: the other body, where it moves by itself."""
-    own = states_around(clip, tracks, body, visit.deepest, contacts)
+    own = states_around(tracks.times, body, visit.deepest, segments[body.column])
     other = (
         _fixed(clip, visit.other, visit.deepest)
         if partner is None
-        else states_around(clip, tracks, partner, visit.deepest, contacts)
+        else states_around(tracks.times, partner, visit.deepest, segments[partner.column])
     )
     if own is None or other is None:
         return None

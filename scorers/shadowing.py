@@ -9,11 +9,9 @@ import numpy as np
 
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
+from physbench.scoring.not_judged import not_modelled, nothing_due
 from physbench.scoring.scorer_protocol import Reading, scorer
-from physbench.scoring.shadows import not_modelled, nothing_due, shadowed
 from physbench.shadowing import Break, Shadowing
-from physbench.shadowing.context_information import unknown_parameters
-from physbench.shadowing.free_constants import pulls
 from physbench.tracks.tracks import Tracks
 
 RUNG_NAMES = ("strict", "medium", "lenient")  # of the tolerances, smallest first
@@ -30,8 +28,11 @@ RUNG_NAMES = ("strict", "medium", "lenient")  # of the tolerances, smallest firs
     source="lawful segments and breaks, after the shadowing lemma: Hammel, Yorke & Grebogi 1987, "
     "doi:10.1016/0885-064X(87)90024-0",
     headline=True,
+    needs=("shadowing", "free_constants"),
 )
-def shadowing(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
+def shadowing(
+    clip: Clip, rollout: Rollout, tracks: Tracks, *, shadowing: Shadowing | None, free_constants: Shadowing | None
+) -> dict[str, Reading]:
     """How much of the motion is lawful: mean of explained share E and shadowing time S, over three tolerances.
 
     Q = mean over 0.03, 0.08 and 0.2 apparent diameters of (E + S) / 2. 0 to 1, higher is better; quality = Q.
@@ -54,7 +55,7 @@ def shadowing(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading
     parameter is: unseen-constants (Q with one free factor in [0.5, 2] on gravity or the fields, and free parameters)
     and unseen-factor (that factor).
     """
-    found = shadowed(clip, tracks)
+    found = shadowing
     if found is None:
         return {"": not_modelled(clip)}
     if not found.problem.seen.owed.any():
@@ -76,7 +77,7 @@ def shadowing(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading
     }
     for name, rung in zip(RUNG_NAMES, found.rungs, strict=True):
         readings[name] = Reading(rung.quality)
-    return readings | _unseen(clip, tracks, found)
+    return readings | _unseen(free_constants)
 
 
 def _first(clip: Clip, breaks: Sequence[Break], index: Sequence[int], horizon: float) -> Reading:
@@ -99,14 +100,11 @@ def _known(value: float | None, unit: str, missing: str) -> Reading:
     return Reading(float(value), unit=unit)
 
 
-def _unseen(clip: Clip, tracks: Tracks, found: Shadowing) -> dict[str, Reading]:
+def _unseen(free: Shadowing | None) -> dict[str, Reading]:
     """The reading with unseen constants, where the context cannot show them."""
-    pulled = pulls(found.problem.forward) and not found.problem.seen.tells_forces
-    if not pulled and not unknown_parameters(clip, tracks.context):
+    if free is None:
         return {"unseen-constants": Reading(None, "not applicable", "the context shows every constant")}
-    freed = shadowed(clip, tracks, free=True)
-    assert freed is not None  # it is not None without the freedom
-    return {"unseen-constants": Reading(freed.quality), "unseen-factor": Reading(freed.factor)}
+    return {"unseen-constants": Reading(free.quality), "unseen-factor": Reading(free.factor)}
 
 
 @scorer(
@@ -119,17 +117,17 @@ def _unseen(clip: Clip, tracks: Tracks, found: Shadowing) -> dict[str, Reading]:
     noise_floor="ground truth reads 0.010, the least value, in 52 of 52 clips of 13 tasks (128 px, 30 frames/s)",
     source="the smallest tolerance at which `consistency/shadowing` finds no break, by bisection",
     costly=True,
+    needs=("shadowing",),
 )
-def strength(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading:
+def strength(clip: Clip, rollout: Rollout, tracks: Tracks, *, shadowing: Shadowing | None) -> Reading:
     """How strongly a prediction breaks the laws: the smallest tolerance at which it has no break.
 
     One of 0.01 x 1.2^k apparent diameters up to 2, by bisection; 2 where a due object is lost. It does not hang on the
     three tolerances of `consistency/shadowing`: for tests and curves. It costs several times as much as they do and is
     read only where it is named in full (`--scorers consistency/strength`) and by `physbench scorers check`.
     """
-    found = shadowed(clip, tracks)
-    if found is None:
+    if shadowing is None:
         return not_modelled(clip)
-    if not found.problem.seen.owed.any():
-        return nothing_due(found)
-    return Reading(found.strength)
+    if not shadowing.problem.seen.owed.any():
+        return nothing_due(shadowing)
+    return Reading(shadowing.strength)

@@ -6,7 +6,7 @@ import numpy as np
 
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.free_segments import motions
+from physbench.scoring.free_segments import BodyMotion
 from physbench.scoring.penetration import gaps
 from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.tracks import Tracks
@@ -24,8 +24,9 @@ DEEP = 0.1  # diameters
     quality=None,
     noise_floor="ground truth reads 0 to 0.034, at most 0.039 (64 px, 15 frames/s; 95 % of 70 clips of 14 tasks)",
     source="two bodies are never in one place; Spelke et al. 1992, doi:10.1037/0033-295X.99.4.605",
+    needs=("motions",),
 )
-def solidity(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
+def solidity(clip: Clip, rollout: Rollout, tracks: Tracks, *, motions: tuple[BodyMotion, ...]) -> dict[str, Reading]:
     """Deepest overlap of a moving body with a body, a wall or the floor in the predicted frames, in its own diameters.
 
     max of -gap / diameter, at least 0; lower is better. Looked at in the frames that show both; a body that turns in
@@ -33,11 +34,10 @@ def solidity(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]
 
     Further readings: time, the share of the due object-time that is spent in an overlap of more than 0.1 diameter.
     """
-    bodies = motions(clip, tracks)
     owed = due(clip, tracks.context)
     deepest, deep, whole, seen = 0.0, 0, 0, False
-    for body in bodies:
-        distance = gaps(clip, tracks, bodies, body)[:, tracks.context :] / body.diameter
+    for body in motions:
+        distance = gaps(clip, tracks, motions, body)[:, tracks.context :] / body.diameter
         known = np.isfinite(distance)
         if known.any():
             seen = True

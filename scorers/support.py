@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.free_segments import BodyMotion, motions
+from physbench.scoring.free_segments import BodyMotion
 from physbench.scoring.penetration import gaps
 from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.finite_differences import resting
@@ -32,8 +32,9 @@ Mask = NDArray[np.bool_]
     quality=None,
     noise_floor="ground truth reads 0, at most 0.05 (64 px, 15 frames/s; 95 % of 40 clips of 8 tasks)",
     source="what rests is carried; Baillargeon et al. 1992, doi:10.1016/0163-6383(92)80031-C",
+    needs=("motions",),
 )
-def support(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading:
+def support(clip: Clip, rollout: Rollout, tracks: Tracks, *, motions: tuple[BodyMotion, ...]) -> Reading:
     """Share of the due object-time in which a moving body hovers: it rests with nothing below it.
 
     0 to 1, lower is better. A body rests where it moves by less than 0.02 diameters in 0.2 s. Something is below it
@@ -44,11 +45,10 @@ def support(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading:
     """
     if not np.any(plane_from_world(clip.scene.camera, np.asarray(clip.scene.gravity, dtype=np.float64))):
         return Reading(None, "not applicable", "nothing falls in this scene")
-    bodies = motions(clip, tracks)
-    owed = due(clip, tracks.context)[:, [body.column for body in bodies]]
+    owed = due(clip, tracks.context)[:, [body.column for body in motions]]
     if not owed.any():
         return Reading(None, "not applicable", "no moving object is due")
-    hovers = np.stack([_hovers(clip, tracks, bodies, body) for body in bodies], axis=-1)
+    hovers = np.stack([_hovers(clip, tracks, motions, body) for body in motions], axis=-1)
     return Reading(float((hovers & owed).sum() / owed.sum()))
 
 

@@ -45,9 +45,10 @@ def measure(clip: Clip, card: ModelCard, scorers: Sequence[Scorer]) -> Measured:
     started = time.process_time()
     tracks = None
     for name in SOURCES:
-        found, seen = score_clip(clip, reference_rollout(name, clip, card), card.scored_context, scorers)
+        found, observation = score_clip(clip, reference_rollout(name, clip, card), card.scored_context, scorers)
         rows[name] = found
-        tracks = seen if name == "truth" else tracks
+        if name == "truth" and observation is not None:
+            tracks = observation.tracks
     return Measured(clip, rows, tracks, known_for, (time.process_time() - started) / len(SOURCES))
 
 

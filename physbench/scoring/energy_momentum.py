@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.dynamics.motion_law import Orbit
-from physbench.scoring.free_segments import BodyMotion, Contact, contacts_of, free_segments, motions
+from physbench.scoring.free_segments import BodyMotion, Contact, FreeSegment
 from physbench.tracks.finite_differences import known_runs, parabola_fits, smooth_velocity
 from physbench.tracks.tracks import Tracks
 from physbench.world.camera import plane_from_world
@@ -37,12 +37,18 @@ class Energies:
     size: float  # J, the largest kinetic energy in ground truth, at least the weight times a diameter
 
 
-@lru_cache(maxsize=1)  # several scorers ask for those of the same track
-def energies(clip: Clip, tracks: Tracks) -> tuple[Energies, ...]:
-    """Energy over the window of each group of moving bodies that touch each other in the tracks."""
-    bodies = motions(clip, tracks)
-    contacts = contacts_of(clip, tracks, bodies)
-    alone = {body.index: _alone(clip, tracks, body, contacts[body.column]) for body in bodies}
+def energies(
+    clip: Clip,
+    tracks: Tracks,
+    bodies: tuple[BodyMotion, ...],
+    contacts: Mapping[int, tuple[Contact, ...]],
+    segments: Mapping[int, tuple[FreeSegment, ...]],
+) -> tuple[Energies, ...]:
+    """Energy over the window of each group of moving bodies that touch each other in the tracks.
+
+    contacts, segments: of the bodies, by their columns.
+    """
+    alone = {body.index: _alone(clip, tracks, body, segments[body.column]) for body in bodies}
     group = {body.index: body.index for body in bodies}
     for body in bodies:
         for visit in contacts[body.column]:
@@ -56,7 +62,7 @@ def energies(clip: Clip, tracks: Tracks) -> tuple[Energies, ...]:
     return tuple(found)
 
 
-def _alone(clip: Clip, tracks: Tracks, body: BodyMotion, contacts: tuple[Contact, ...]) -> tuple[Array, Array]:
+def _alone(clip: Clip, tracks: Tracks, body: BodyMotion, segments: tuple[FreeSegment, ...]) -> tuple[Array, Array]:
     """Velocity (T, 2) m/s and potential plus kinetic energy per mass (T,) m2/s2, NaN where they are not known.
 
     Each frame has those of the nearest middle between two contacts or pushes: lawful energy does not change there.
@@ -64,7 +70,7 @@ def _alone(clip: Clip, tracks: Tracks, body: BodyMotion, contacts: tuple[Contact
     scene, dt = clip.scene, float(tracks.times[1] - tracks.times[0])
     gravity = plane_from_world(scene.camera, np.asarray(scene.gravity, dtype=np.float64))
     velocity, whole = np.full(body.position.shape, np.nan), np.full(len(tracks.times), np.nan)
-    for stretch in free_segments(clip, body, tracks.times, contacts):
+    for stretch in segments:
         path = np.full(body.position.shape, np.nan)
         frames = stretch.frames[~stretch.blurred]
         if stretch.touching:  # begins and ends with an impact, whose moment is not known

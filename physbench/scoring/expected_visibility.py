@@ -200,12 +200,12 @@ def present(clip: Clip, tracks: Tracks, own: Mapping[int, LawfulContinuation]) -
     return there
 
 
-def expected_visible(clip: Clip, tracks: Tracks, own: Mapping[int, LawfulContinuation]) -> Mask:
+def expected_visible(clip: Clip, tracks: Tracks, own: Mapping[int, LawfulContinuation], there: Mask) -> Mask:
     """Where an object is due (C + T, K): as truth or its own lawful continuation has it.
 
-    own: of the same tracks, by their columns; truth alone decides for those that are not in it.
+    own: of the same tracks, by their columns; truth alone decides for those that are not in it. there: `present`.
     """
-    owed, there = due(clip, tracks.context), present(clip, tracks, own)
+    owed = due(clip, tracks.context)
     for column, each in own.items():
         course = each.course
         hidden = course.inside & (course.share < DUE_SHARE + UNSURE)

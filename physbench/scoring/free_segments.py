@@ -8,7 +8,6 @@ frames at which it happened.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,7 +61,6 @@ class FreeSegment:
     blurred: NDArray[np.bool_]  # per frame: so near to a cut that its side is not known
 
 
-@lru_cache(maxsize=1)  # every scorer asks for those of the same track
 def motions(clip: Clip, tracks: Tracks) -> tuple[BodyMotion, ...]:
     """The tracked bodies that move, with their laws."""
     where = plane_from_px(clip.scene.camera, clip.spec, tracks.position)
@@ -126,7 +124,6 @@ def both_ways(times: Array, motion: BodyMotion, moments: Array) -> tuple[Array, 
     return ahead, back
 
 
-@lru_cache(maxsize=1)
 def contacts_of(clip: Clip, tracks: Tracks, bodies: tuple[BodyMotion, ...]) -> dict[int, tuple[Contact, ...]]:
     """Contacts of every moving body, by its column, in the order of time. Permanent supports are none."""
     moments = fine_times(tracks.times)

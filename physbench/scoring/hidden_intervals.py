@@ -11,12 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.clips.clip import Clip, Row
+from physbench.clips.clip import Clip
 from physbench.scoring.expected_visibility import (
     PLACED,
     ImageTrajectory,
@@ -28,7 +27,6 @@ from physbench.shadowing.segment_init import lasts
 from physbench.tracks.finite_differences import runs
 from physbench.tracks.tracks import Tracks
 from physbench.tracks.visibility import DUE_SHARE, HIDDEN_SHARE, MOST_MASS, TRACE, VAGUE, whole_area
-from physbench.world.scene import RenderSpec
 
 UNSEEN = 0.8  # share of the hidden frames, or of as many a little earlier or later, in which it must not be seen
 PEEP = 0.1  # s; what must stay hidden and is seen for longer has come out
@@ -161,20 +159,9 @@ def _begun_in(segment: LawfulSegment, own: LawfulContinuation, column: int, cont
     return [each for each in found if segment.first <= each.first < segment.miss]
 
 
-Key = tuple[Row, RenderSpec]
-# As long as the tracks are there: the scorers of one prediction are given the same ones.
-_DONE: WeakKeyDictionary[Tracks, dict[Key, tuple[Return, ...]]] = WeakKeyDictionary()
-
-
 def returns(clip: Clip, tracks: Tracks, own: Mapping[int, LawfulContinuation]) -> tuple[Return, ...]:
-    """What became of each hiding that is asked for, by object and time. own: of the same tracks, by their columns.
-
-    What was found is kept for whoever asks again.
-    """
-    found, key = _DONE.setdefault(tracks, {}), (clip.row, clip.spec)
-    if key not in found:
-        found[key] = tuple(_returns(clip, tracks, own))
-    return found[key]
+    """What became of each hiding that is asked for, by object and time. own: of the same tracks, by their columns."""
+    return tuple(_returns(clip, tracks, own))
 
 
 def _returns(clip: Clip, tracks: Tracks, own: Mapping[int, LawfulContinuation]) -> Iterator[Return]:

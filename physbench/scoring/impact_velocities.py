@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.clips.clip import Clip
 from physbench.dynamics.motion_law import Law
-from physbench.scoring.free_segments import BodyMotion, Contact, free_segments
-from physbench.tracks.tracks import Tracks
+from physbench.scoring.free_segments import BodyMotion, FreeSegment
 
 WINDOW = 0.5  # s before and after
 LEAST_SPAN = 0.15  # s
@@ -19,7 +15,7 @@ Array = NDArray[np.float64]
 
 
 def states_around(
-    clip: Clip, tracks: Tracks, body: BodyMotion, moment: float, contacts: Mapping[int, tuple[Contact, ...]]
+    times: Array, body: BodyMotion, moment: float, segments: tuple[FreeSegment, ...]
 ) -> tuple[Array, Array] | None:
     """States (4,) m and m/s of a body at `moment`, from its track before and from its track behind it.
 
@@ -27,19 +23,19 @@ def states_around(
     and the next. None where less than 0.15 s of it is seen, or only what lies further away.
     """
     found = []
-    free = [s for s in free_segments(clip, body, tracks.times, contacts[body.column]) if not s.touching]
+    free = [segment for segment in segments if not segment.touching]
     for side in (-1.0, 1.0):
         best: NDArray[np.intp] | None = None
         least = WINDOW / 2
         for stretch in free:  # of those on this side the nearest: behind another contact or push it says nothing
             frames = stretch.frames[np.isfinite(body.position[stretch.frames, 0]) & ~stretch.blurred]
-            offset = (tracks.times[frames] - moment) * side
+            offset = (times[frames] - moment) * side
             frames = frames[(offset > -1e-9) & (offset <= WINDOW)]
             if len(frames) and float(np.min(offset[offset > -1e-9])) < least:
                 best, least = frames, float(np.min(offset[offset > -1e-9]))
-        if best is None or len(best) < 3 or np.ptp(tracks.times[best]) < LEAST_SPAN:
+        if best is None or len(best) < 3 or np.ptp(times[best]) < LEAST_SPAN:
             return None
-        found.append(_fit(body.law, tracks.times[best] - moment, body.position[best]))
+        found.append(_fit(body.law, times[best] - moment, body.position[best]))
     return found[0], found[1]
 
 

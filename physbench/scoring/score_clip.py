@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import partial
@@ -17,6 +17,7 @@ from physbench.errors import UsageError, nearest
 from physbench.plugins import user_files
 from physbench.plugins.entry_points import entries, load
 from physbench.rollouts.rollout import Rollout
+from physbench.scoring.observation import Observation
 from physbench.scoring.scorer_protocol import Reading, Scorer, ScoreRow
 from physbench.tracks.tracks import Tracks
 
@@ -71,12 +72,13 @@ def _offered(part: str, known: Sequence[str]) -> str:
 
 def score_clip(
     clip: Clip, rollout: Rollout, context: int, scorers: Sequence[Scorer]
-) -> tuple[list[ScoreRow], Tracks | None]:
+) -> tuple[list[ScoreRow], Observation | None]:
     """Track a rollout and read it with every scorer.
 
-    Returns one row per reading, in the order of `scorers`, and the tracks: None for a failed rollout, and for one that
-    cannot be tracked. Its readings are failed with quality 0 wherever they would apply to a prediction in which nothing
-    is seen. MemoryError is passed on.
+    Returns one row per reading, in the order of `scorers`, and the observation that they read: the tracks with the
+    analyses that were needed. It is None for a failed rollout, and for one that cannot be tracked; the readings are
+    then failed with quality 0 wherever they would apply to a prediction in which nothing is seen. MemoryError is passed
+    on.
     """
     from physbench.tracks.tracker import track
 
@@ -98,13 +100,13 @@ def score_clip(
         except Exception:  # not even the context: nobody knows which further readings there would be
             failed = Reading(None, "failed", str(rollout.failure))
             return [_row(clip, rollout, scorer, "", failed) for scorer in scorers], None
-    rows = []
+    observation, rows = Observation(clip, rollout, tracks), []
     for scorer in scorers:
-        for key, reading in _readings(scorer, clip, rollout, tracks):
+        for key, reading in _safely(scorer, partial(scorer.read, observation)).items():
             if rollout.failure is not None and reading.status == "ok":
                 reading = replace(reading, value=None, status="failed", reason=rollout.failure)
             rows.append(_row(clip, rollout, scorer, key, reading))
-    return rows, None if rollout.failure is not None else tracks
+    return rows, None if rollout.failure is not None else observation
 
 
 def score_together(
@@ -152,10 +154,6 @@ def _rows(clip: Clip, sample: int, scorer: Scorer, read: Callable[[], dict[str, 
     """Rows of what more than one rollout tells."""
     rollout = Rollout(clip.id, sample, clip.future()[:0])
     return [_row(clip, rollout, scorer, key, reading) for key, reading in _safely(scorer, read).items()]
-
-
-def _readings(scorer: Scorer, clip: Clip, rollout: Rollout, tracks: Tracks) -> Iterator[tuple[str, Reading]]:
-    yield from _safely(scorer, lambda: scorer.function(clip, rollout, tracks)).items()
 
 
 def _safely(scorer: Scorer, read: Callable[[], Reading | dict[str, Reading]]) -> dict[str, Reading]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
 from physbench.scorers import identity
+from physbench.scoring.observation import Observation
 from physbench.scoring.scorer_protocol import ScoreRow
 from physbench.tracks.visibility import due
 
@@ -26,7 +27,7 @@ def scores(clip: Clip, places: NDArray[np.float64], duplicates: int = 0) -> list
     """HOTA, detection, association, IDF1."""
     tracks = tracks_at(clip, places)
     tracks.duplicates[8 : 8 + duplicates, 0] = 1
-    answer = identity.hota.function(clip, Rollout(clip.id, 0, clip.future()), tracks)
+    answer = identity.hota.read(Observation(clip, Rollout(clip.id, 0, clip.future()), tracks))
     assert isinstance(answer, dict)
     return [float(answer[key].value) for key in ("", "detection", "association", "idf1")]  # type: ignore[arg-type]
 
@@ -88,7 +89,9 @@ def test_without_the_package_it_says_so(clip_of: Clips, monkeypatch: pytest.Monk
     identity.why_unavailable.cache_clear()
     monkeypatch.setattr(identity, "find_spec", lambda _: None)
     try:
-        answer = identity.hota.function(clip, Rollout(clip.id, 0, clip.future()), tracks_at(clip, true_places(clip)))
+        answer = identity.hota.read(
+            Observation(clip, Rollout(clip.id, 0, clip.future()), tracks_at(clip, true_places(clip)))
+        )
         assert isinstance(answer, dict)
         assert answer[""].status == "unavailable" and "physbench[tracking]" in answer[""].reason
     finally:

@@ -19,6 +19,7 @@ from physbench.scorers.friction import friction
 from physbench.scorers.restitution import restitution
 from physbench.scorers.solidity import solidity
 from physbench.scorers.support import support
+from physbench.scoring.observation import Observation
 from physbench.scoring.scorer_protocol import Scorer, ScoreRow
 
 Clips, Read = Callable[..., Clip], Callable[..., dict[str, ScoreRow]]
@@ -32,7 +33,7 @@ NOISE = 0.03  # px
 
 
 def value(scorer: Scorer, clip: Clip, places: NDArray[np.float64], key: str = "", noise: float = NOISE) -> float | None:
-    answer = scorer.function(clip, Rollout(clip.id, 0, clip.future()), tracks_at(clip, places, noise_px=noise))
+    answer = scorer.read(Observation(clip, Rollout(clip.id, 0, clip.future()), tracks_at(clip, places, noise_px=noise)))
     return (answer if isinstance(answer, dict) else {"": answer})[key].value
 
 

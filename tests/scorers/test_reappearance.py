@@ -15,6 +15,7 @@ from physbench.scorers.permanence import intact
 from physbench.scorers.reappearance import reappearance
 from physbench.scoring.expected_visibility import true_trajectory
 from physbench.scoring.hidden_intervals import KNOWN, Hiding, hidings
+from physbench.scoring.observation import Observation
 from physbench.scoring.scorer_protocol import Scorer
 from physbench.tracks.tracker import track
 from physbench.validation.sources import show
@@ -26,7 +27,7 @@ PASS, SWAP, STOP, LIFT = (f"occlusion/screen-{name}-v1" for name in ("pass", "sw
 
 def read(clip: Clip, frames: np.ndarray, scorer: Scorer, context: int = C) -> dict[str, float | None]:
     tracks = track(clip, context, np.concatenate([clip.context(context), frames]))
-    answer = scorer.function(clip, Rollout(clip.id, 0, frames), tracks)
+    answer = scorer.read(Observation(clip, Rollout(clip.id, 0, frames), tracks))
     assert isinstance(answer, dict)
     return {key: reading.value for key, reading in answer.items()}
 

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from physbench.clips.clip import Clip
+from physbench.rollouts.rollout import Rollout
 from physbench.scoring.expected_visibility import expected_visible, lawful_continuations, present, true_trajectory
+from physbench.scoring.observation import Observation
 from physbench.shadowing import shadow
 from physbench.tracks.tracks import Tracks
 from physbench.tracks.visibility import due
@@ -18,8 +20,12 @@ Clips, Ideal = Callable[..., Clip], Callable[..., Tracks]
 CONTEXT = 6
 
 
+def observed(clip: Clip, tracks: Tracks) -> Observation:
+    return Observation(clip, Rollout(clip.id, 0, clip.future()), tracks)
+
+
 def owed(clip: Clip, tracks: Tracks) -> np.ndarray:
-    return expected_visible(clip, tracks, lawful_continuations(clip, shadow(clip, tracks)))
+    return observed(clip, tracks).expected_visible
 
 
 @pytest.mark.parametrize(
@@ -90,11 +96,13 @@ def test_who_leaves_is_excused_and_who_vanishes_on_the_way_is_not(clip_of: Clips
     states[clip.handover :, clip.tracked[0]] = states[clip.handover, clip.tracked[0]]
     stays = replace(clip, states=states, visible_area=clip.full_area)
     assert due(stays, CONTEXT)[CONTEXT:, 0].all()
-    gone = expected_visible(stays, tracks, lawful_continuations(clip, shadow(clip, tracks)))[:, 0]
+    own = lawful_continuations(clip, shadow(clip, tracks))
+    gone = expected_visible(stays, tracks, own, present(stays, tracks, own))[:, 0]
     np.testing.assert_array_equal(gone[CONTEXT:], ~outside[CONTEXT:, 0])
     exit_at = float(tracks.times[np.flatnonzero(outside[:, 0])[0]])
     vanished, _ = leaving(clip, ideal, exit_at - 0.6)
-    assert expected_visible(stays, vanished, lawful_continuations(clip, shadow(clip, vanished)))[CONTEXT:, 0].all()
+    own = lawful_continuations(clip, shadow(clip, vanished))
+    assert expected_visible(stays, vanished, own, present(stays, vanished, own))[CONTEXT:, 0].all()
 
 
 def test_how_it_goes_on_says_what_is_shown_before_and_not_what_is_shown_later(clip_of: Clips, ideal: Ideal) -> None:
@@ -106,7 +114,7 @@ def test_how_it_goes_on_says_what_is_shown_before_and_not_what_is_shown_later(cl
     at = np.arange(len(truth.share))
     at = np.where(at > middle, np.maximum(at - wait, middle), at)
     late = ideal(clip, CONTEXT, clip.px_positions()[window][at], clip.visible_share()[window][at] >= 0.25)
-    own = lawful_continuations(clip, shadow(clip, late))[0]
+    own = observed(clip, late).lawful_continuations[0]
     assert own.until > hidden[0]
     onward = own.onward(int(hidden[0]))
     diameter = clip.diameters()[clip.handover, 0] * clip.pixels_per_metre
@@ -122,7 +130,7 @@ def test_nobody_goes_on_who_was_never_seen_to(clip_of: Clips, ideal: Ideal) -> N
     seen = np.ones((len(clip.times[clip.window(CONTEXT)]), 1), dtype=bool)
     seen[CONTEXT:] = False
     tracks = ideal(clip, CONTEXT, clip.px_positions()[clip.window(CONTEXT)], seen)
-    assert lawful_continuations(clip, shadow(clip, tracks)) == {}
+    assert observed(clip, tracks).lawful_continuations == {}
     np.testing.assert_array_equal(owed(clip, tracks), due(clip, CONTEXT))
 
 
@@ -134,7 +142,7 @@ def test_what_breaks_later_was_met_all_the_same(clip_of: Clips, ideal: Ideal) ->
     gap = np.linalg.norm(px[:, 0] - px[:, 1], axis=-1)
     jump = times[gap.argmin()] + 0.5
     px[times > jump, 1, 1] -= 0.5 * diameter[1]
-    own = lawful_continuations(clip, shadow(clip, ideal(clip, CONTEXT, px, np.ones(px.shape[:2], dtype=bool))))
+    own = observed(clip, ideal(clip, CONTEXT, px, np.ones(px.shape[:2], dtype=bool))).lawful_continuations
     assert own[1].broken and not own[0].broken and own[1].until < own[0].until == len(times)
     onward = own[0].onward(own[0].until)
     assert np.linalg.norm(onward.place - px[:, 0], axis=-1).max() < 0.1 * diameter[0]
@@ -147,7 +155,7 @@ def test_a_segment_ends_where_its_break_is_dated(clip_of: Clips, ideal: Ideal) -
     px = clip.px_positions()[window].copy()
     kick = 0.4
     px[:, 0, 0] += 0.6 * clip.pixels_per_metre * np.maximum(times - kick, 0)
-    own = lawful_continuations(clip, shadow(clip, ideal(clip, CONTEXT, px, np.ones(px.shape[:2], dtype=bool))))[0]
+    own = observed(clip, ideal(clip, CONTEXT, px, np.ones(px.shape[:2], dtype=bool))).lawful_continuations[0]
     segment = own.segments[0]
     assert own.until == segment.until < segment.miss and segment.unbroken
     assert times[segment.until] == pytest.approx(kick, abs=0.2)
@@ -155,7 +163,7 @@ def test_a_segment_ends_where_its_break_is_dated(clip_of: Clips, ideal: Ideal) -
 
 def test_who_breaks_at_once_has_segments_all_the_same(clip_of: Clips, ideal: Ideal) -> None:
     clip = clip_of("occlusion/screen-pass-v1")
-    own = lawful_continuations(clip, shadow(clip, slowed(clip, ideal, 0.6)))[0]
+    own = observed(clip, slowed(clip, ideal, 0.6)).lawful_continuations[0]
     assert own.until == 0 and own.segments and not own.segments[0].unbroken
 
 

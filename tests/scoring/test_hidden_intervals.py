@@ -13,6 +13,7 @@ from physbench.rollouts.rollout import Rollout
 from physbench.scorers.permanence import intact
 from physbench.scoring.expected_visibility import true_trajectory
 from physbench.scoring.hidden_intervals import Hiding, hidings
+from physbench.scoring.observation import Observation
 from physbench.tracks.tracks import Tracks
 from physbench.tracks.visibility import DUE_SHARE
 
@@ -21,7 +22,7 @@ C, PASS, STOP = 8, "occlusion/screen-pass-v1", "occlusion/screen-stop-v1"
 
 
 def answer(clip: Clip, tracks: Tracks) -> dict[str, float | None]:
-    found = intact.function(clip, Rollout(clip.id, 0, clip.future()), tracks)
+    found = intact.read(Observation(clip, Rollout(clip.id, 0, clip.future()), tracks))
     assert isinstance(found, dict)
     return {key: reading.value for key, reading in found.items()}
 
