@@ -10,7 +10,7 @@ from physbench.rollouts.rollout import Rollout
 from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.finite_differences import slope
 from physbench.tracks.tracks import Tracks, Visibility
-from physbench.tracks.visibility import due, seen, whole_area
+from physbench.tracks.visibility import detected, truth_visible, whole_area
 
 WHOLE = 0.95  # visible share from which the size of an object is read
 WORST_HUE = 180.0  # degrees, of an object that is due and absent
@@ -36,9 +36,9 @@ def hue(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | dict[str, Rea
     Further readings: last (deg), over the last quarter of the horizon; slope (deg/s), of a straight line through the
     mean of each frame.
     """
-    there = seen(clip, tracks)
+    there = detected(clip, tracks)
     off = np.where(there, np.abs(np.nan_to_num(tracks.hue)), WORST_HUE)
-    return _over_time(tracks, off, due(clip, tracks.context), "deg/s", "no object is due")
+    return _over_time(tracks, off, truth_visible(clip, tracks.context), "deg/s", "no object is due")
 
 
 @scorer(
@@ -62,9 +62,13 @@ def area(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | dict[str, Re
     """
     window = clip.window(tracks.context)
     whole = np.maximum(whole_area(clip, tracks.context), 1e-9)
-    there = seen(clip, tracks)
+    there = detected(clip, tracks)
     off = np.where(there, np.abs(tracks.area / whole - 1), 1.0)
-    owed = due(clip, tracks.context) & (clip.visible_share()[window] >= WHOLE) & (tracks.state != Visibility.CLIPPED)
+    owed = (
+        truth_visible(clip, tracks.context)
+        & (clip.visible_share()[window] >= WHOLE)
+        & (tracks.state != Visibility.CLIPPED)
+    )
     return _over_time(tracks, off, owed, "1/s", "no object is due in full view")
 
 

@@ -10,7 +10,7 @@ from physbench.rollouts.rollout import Rollout
 from physbench.scoring.predictability import predictability_time
 from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.tracks import Tracks
-from physbench.tracks.visibility import accounted, due, located, moving
+from physbench.tracks.visibility import has_position, moving, tracked_with_gaps, truth_visible
 from physbench.world.camera import plane_from_px
 
 Array = NDArray[np.float64]
@@ -30,7 +30,12 @@ def of_pair(clip: Clip, tracks: Tracks, origin: Clip, before: Tracks) -> dict[st
     diameter = (clip.diameters() + origin.diameters())[window][..., None] / 2  # (C + T, K, 1) m
     true = (clip.plane_positions() - origin.plane_positions())[window] / diameter  # (C + T, K, 2)
     found = _places(clip, tracks) / diameter - _places(origin, before) / diameter
-    asked = due(clip, context) & due(origin, context) & moving(clip) & (np.linalg.norm(true, axis=-1) > FLOOR)
+    asked = (
+        truth_visible(clip, context)
+        & truth_visible(origin, context)
+        & moving(clip)
+        & (np.linalg.norm(true, axis=-1) > FLOOR)
+    )
     asked &= (clip.times[window] <= until + 1e-9)[:, None]
     asked &= ~(_vague(clip, tracks) | _vague(origin, before))
     begun = asked & (np.cumsum(np.linalg.norm(true, axis=-1) > WIDE, axis=0) == 0)
@@ -93,7 +98,7 @@ def _places(clip: Clip, tracks: Tracks) -> Array:
 
 def _vague(clip: Clip, tracks: Tracks) -> Mask:
     """Where an object is seen for a short time without a position (C + T, K): it says nothing."""
-    return np.asarray(accounted(clip, tracks) & ~located(tracks))
+    return np.asarray(tracked_with_gaps(clip, tracks) & ~has_position(tracks))
 
 
 def _size(found: Array, true: Array) -> Reading:

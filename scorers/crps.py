@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.predictability import paths_of
+from physbench.scoring.predictability import ensemble_positions
 from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.tracks import Tracks
-from physbench.tracks.visibility import accounted, due, located, moving
+from physbench.tracks.visibility import has_position, moving, tracked_with_gaps, truth_visible
 from physbench.world.camera import plane_from_px, plane_from_world
 from physbench.world.scene import WINDOW
 
@@ -24,14 +24,14 @@ def of_samples(clip: Clip, context: int, samples: Sequence[Tracks | None]) -> di
     """The readings of all samples of a clip together; None stands for a sample that failed."""
     if len(samples) < 2:
         return {"": Reading(None, "not applicable", "one sample a clip; evaluate with --samples 2 or more")}
-    counted = (due(clip, context) & moving(clip))[context:]
+    counted = (truth_visible(clip, context) & moving(clip))[context:]
     for tracks in samples:
         if tracks is not None:  # seen for a short time without a position: it says nothing
-            counted = counted & ~(accounted(clip, tracks) & ~located(tracks))[context:]
+            counted = counted & ~(tracked_with_gaps(clip, tracks) & ~has_position(tracks))[context:]
     if not counted.any():
         return {"": Reading(None, "not applicable", "no moving object is due")}
     diameter = np.maximum(clip.diameters()[clip.handover + 1 :], 1e-9)[counted]  # (n,) m
-    members = plane_from_world(clip.scene.camera, paths_of(clip, context)[:, :, list(clip.tracked)])
+    members = plane_from_world(clip.scene.camera, ensemble_positions(clip, context)[:, :, list(clip.tracked)])
     possible = _flat(members[:, counted], diameter)  # (n, M, 2)
     found = _flat(np.stack([_places(clip, context, tracks)[counted] for tracks in samples]), diameter)  # (n, S, 2)
     absent = ~np.isfinite(found[..., :1])

@@ -7,10 +7,10 @@ import numpy as np
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
 from physbench.scoring.position_error import error_curve
-from physbench.scoring.predictability import LEAST_TIME, Predictability
+from physbench.scoring.predictability import MIN_PREDICTABILITY, Predictability
 from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.tracks import Tracks
-from physbench.tracks.visibility import due, moving
+from physbench.tracks.visibility import moving, truth_visible
 
 TOLERANCE = 1.0  # diameters
 SPREADS = 1.5  # an error within so many spreads of what the context allows is no failure
@@ -41,12 +41,12 @@ def accuracy(clip: Clip, rollout: Rollout, tracks: Tracks, *, predictability: Pr
 
     Further readings: time-to-failure and predictability (s).
     """
-    objects = np.flatnonzero(moving(clip) & due(clip, tracks.context).any(axis=0))
+    objects = np.flatnonzero(moving(clip) & truth_visible(clip, tracks.context).any(axis=0))
     if not len(objects):
         return {"": Reading(None, "not applicable", "no moving object is due")}
     limit, known = predictability.seconds, Reading(predictability.seconds, unit="s")
-    if limit < LEAST_TIME - 1e-9:
-        reason = f"T_p is {limit:.2g} s, below {LEAST_TIME:g} s"
+    if limit < MIN_PREDICTABILITY - 1e-9:
+        reason = f"T_p is {limit:.2g} s, below {MIN_PREDICTABILITY:g} s"
         return {"": Reading(None, "not applicable", reason), "predictability": known}
     times = tracks.times[tracks.context :]
     error = error_curve(clip, tracks)

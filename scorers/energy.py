@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.energy_momentum import Energies, intervals
+from physbench.scoring.energy_momentum import Energies, between_impulses
 from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.tracks import Tracks
 
@@ -49,7 +49,7 @@ def energy(clip: Clip, rollout: Rollout, tracks: Tracks, *, energies: tuple[Ener
 def _rise(clip: Clip, tracks: Tracks, group: Energies) -> float | None:
     """Over the group's size; None where energy is known in less than two predicted frames."""
     worst, seen = 0.0, False
-    for frames in intervals(clip, tracks.times):
+    for frames in between_impulses(clip, tracks.times):
         known = frames[np.isfinite(group.total[frames])]
         late = known >= tracks.context
         if len(known) < 2 or not late.any():

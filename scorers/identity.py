@@ -12,7 +12,7 @@ from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
 from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.tracks import Tracks
-from physbench.tracks.visibility import HIDDEN_SHARE, accounted, due, located, seen
+from physbench.tracks.visibility import HIDDEN_SHARE, detected, has_position, tracked_with_gaps, truth_visible
 
 MATCH = 0.5  # overlap of a match for IDF1
 STRANGER = 100  # from here on, identities that the scene does not hold
@@ -46,7 +46,7 @@ def hota(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
     missing = why_unavailable()
     if missing:
         return {"": Reading(None, "unavailable", missing)}
-    if not due(clip, tracks.context).any():
+    if not truth_visible(clip, tracks.context).any():
         return {"": Reading(None, "not applicable", "no object is due")}
     import motrics
 
@@ -70,10 +70,10 @@ def why_unavailable() -> str:
 def _frames(clip: Clip, tracks: Tracks) -> tuple[list[list[int]], list[list[int]], list[list[list[float]]]]:
     """Identities that are due and that are found in each predicted frame, and the overlap of every such pair."""
     window, ahead = clip.window(tracks.context), slice(tracks.context, None)
-    owed, placed = due(clip, tracks.context), located(tracks)
-    unclear = owed & accounted(clip, tracks) & ~placed
+    owed, placed = truth_visible(clip, tracks.context), has_position(tracks)
+    unclear = owed & tracked_with_gaps(clip, tracks) & ~placed
     hidden = clip.visible_share()[window] < HIDDEN_SHARE
-    shown = seen(clip, tracks) & (np.where(hidden, True, owed) & ~unclear)
+    shown = detected(clip, tracks) & (np.where(hidden, True, owed) & ~unclear)
     owed = owed & ~unclear
     distance = np.linalg.norm(clip.px_positions()[window][:, :, None] - tracks.position[:, None], axis=-1)  # (T, K, K)
     diameter = np.maximum(clip.diameters()[window] * clip.pixels_per_metre, 1e-9)

@@ -9,7 +9,7 @@ import numpy as np
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
 from physbench.scoring.free_segments import BodyMotion, Contact, FreeSegment
-from physbench.scoring.impact_velocities import states_around
+from physbench.scoring.impact_velocities import states_before_and_after
 from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.tracks import Tracks
 
@@ -58,7 +58,7 @@ def momentum(
     before, after = [], []
     for body in (a, b):
         mass = clip.scene.bodies[body.index].mass
-        speeds = states_around(tracks.times, body, moment, free_segments[body.column])
+        speeds = states_before_and_after(tracks.times, body, moment, free_segments[body.column])
         if speeds is None:
             return Reading(None, "not applicable", "a body is not seen long enough before and after it meets another")
         before.append(mass * speeds[0][2:])

@@ -6,7 +6,7 @@ import numpy as np
 
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.end_state import answer
+from physbench.scoring.end_state import answer_questions
 from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.tracks import Tracks
 
@@ -38,7 +38,7 @@ def outcome(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
 
     Further readings: falls, falls-left and hangs (shares of each kind that agree), questions (number).
     """
-    answers = answer(clip, tracks)
+    answers = answer_questions(clip, tracks)
     if not answers:
         return {"": Reading(None, "not applicable", "the scene declares no outcomes")}
     counted = [one for one in answers if one.outcome.question != "hangs" or not one.agrees] or answers

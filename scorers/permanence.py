@@ -14,7 +14,7 @@ from physbench.scoring.expected_visibility import LawfulContinuation
 from physbench.scoring.hidden_intervals import Return
 from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.tracks import Tracks, Visibility
-from physbench.tracks.visibility import MOST_MASS, due, whole_area
+from physbench.tracks.visibility import MAX_AREA_RATIO, truth_visible, whole_area
 
 LEAST_MASS = 0.35  # of what should be seen of an object that is partly hidden, here or by right
 WHOLE = 0.95  # visible share
@@ -90,7 +90,7 @@ def intact(
     hallucinated: Mask = tracks.hallucinations[context:] > 0
     doubled: Mask = np.any(tracks.duplicates[context:] > 0, axis=1)
     counts = {"hallucinations": Reading(_share(hallucinated)), "duplicates": Reading(_share(doubled))}
-    if not (expected_visible | due(clip, context)).any():
+    if not (expected_visible | truth_visible(clip, context)).any():
         return {"": Reading(None, "not applicable", "no object is due"), **counts}
     whole = present & fits(clip, tracks, lawful_continuations)
     survival = float(np.mean(whole[expected_visible])) if expected_visible.any() else 1.0
@@ -115,7 +115,7 @@ def fits(clip: Clip, tracks: Tracks, own: Mapping[int, LawfulContinuation]) -> M
     near = minimum_filter1d(share, reach, axis=0, mode="nearest") < WHOLE
     cut = near | (tracks.state == Visibility.CLIPPED)
     least = np.where(cut, LEAST_MASS * share, LEAST_WHOLE) * whole
-    return np.asarray((tracks.area >= least) & (tracks.area <= MOST_MASS * whole))
+    return np.asarray((tracks.area >= least) & (tracks.area <= MAX_AREA_RATIO * whole))
 
 
 def _share(mask: Mask) -> float:

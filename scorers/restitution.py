@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
 from physbench.scoring.free_segments import SHORT, BodyMotion, Contact, FreeSegment
-from physbench.scoring.impact_velocities import states_around
+from physbench.scoring.impact_velocities import states_before_and_after
 from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.tracks import Tracks
 from physbench.world.camera import PLANE_AXES, plane_from_world
@@ -80,11 +80,11 @@ def _speeds(
     """Speeds m/s along the normal before and after a contact, negative towards each other.
 
     partner: the other body, where it moves by itself."""
-    own = states_around(tracks.times, body, visit.deepest, segments[body.column])
+    own = states_before_and_after(tracks.times, body, visit.deepest, segments[body.column])
     other = (
         _fixed(clip, visit.other, visit.deepest)
         if partner is None
-        else states_around(tracks.times, partner, visit.deepest, segments[partner.column])
+        else states_before_and_after(tracks.times, partner, visit.deepest, segments[partner.column])
     )
     if own is None or other is None:
         return None

@@ -10,7 +10,7 @@ from physbench.scoring.free_segments import BodyMotion
 from physbench.scoring.penetration import gaps
 from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.tracks import Tracks
-from physbench.tracks.visibility import due
+from physbench.tracks.visibility import truth_visible
 
 DEEP = 0.1  # diameters
 
@@ -34,7 +34,7 @@ def solidity(clip: Clip, rollout: Rollout, tracks: Tracks, *, motions: tuple[Bod
 
     Further readings: time, the share of the due object-time that is spent in an overlap of more than 0.1 diameter.
     """
-    owed = due(clip, tracks.context)
+    owed = truth_visible(clip, tracks.context)
     deepest, deep, whole, seen = 0.0, 0, 0, False
     for body in motions:
         distance = gaps(clip, tracks, motions, body)[:, tracks.context :] / body.diameter

@@ -6,7 +6,7 @@ from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
 from physbench.scoring import stability_by_quarter
 from physbench.scoring.not_judged import not_modelled, nothing_due
-from physbench.scoring.predictability import LEAST_TIME, Predictability
+from physbench.scoring.predictability import MIN_PREDICTABILITY, Predictability
 from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.shadowing import Shadowing
 from physbench.tracks.tracks import Tracks
@@ -40,8 +40,8 @@ def stability(
     Further reading: slope of the share over these quarters (1/s; below 0 the prediction gets less lawful).
     """
     limit = predictability.seconds
-    if limit < LEAST_TIME - 1e-9:
-        return {"": Reading(None, "not applicable", f"T_p is {limit:.2g} s, below {LEAST_TIME:g} s")}
+    if limit < MIN_PREDICTABILITY - 1e-9:
+        return {"": Reading(None, "not applicable", f"T_p is {limit:.2g} s, below {MIN_PREDICTABILITY:g} s")}
     if shadowing is None:
         return {"": not_modelled(clip)}
     if not shadowing.problem.seen.owed.any():

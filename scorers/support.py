@@ -12,7 +12,7 @@ from physbench.scoring.penetration import gaps
 from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.finite_differences import resting
 from physbench.tracks.tracks import Tracks
-from physbench.tracks.visibility import due
+from physbench.tracks.visibility import truth_visible
 from physbench.world.camera import plane_from_world
 
 REST = 0.02  # diameters in 0.2 s; a ball at the top of its flight covers more than twice as much
@@ -45,7 +45,7 @@ def support(clip: Clip, rollout: Rollout, tracks: Tracks, *, motions: tuple[Body
     """
     if not np.any(plane_from_world(clip.scene.camera, np.asarray(clip.scene.gravity, dtype=np.float64))):
         return Reading(None, "not applicable", "nothing falls in this scene")
-    owed = due(clip, tracks.context)[:, [body.column for body in motions]]
+    owed = truth_visible(clip, tracks.context)[:, [body.column for body in motions]]
     if not owed.any():
         return Reading(None, "not applicable", "no moving object is due")
     hovers = np.stack([_hovers(clip, tracks, motions, body) for body in motions], axis=-1)

@@ -22,7 +22,7 @@ from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip
 from physbench.rollouts.rollout import Rollout
 from physbench.scoring.position_error import error_curve
-from physbench.scoring.predictability import first_beyond, spread
+from physbench.scoring.predictability import first_time_beyond, spread
 from physbench.scoring.score_clip import find_scorers, score_clip
 from physbench.shadowing import shadow
 from physbench.tracks.tracker import track
@@ -154,7 +154,7 @@ def horizon() -> list[dict[str, object]]:
                 "context": context,
                 "times": clip.times[clip.handover + 1 :][: len(width)],
                 "spread": np.nanmax(width, axis=1),
-                "seconds": first_beyond(clip, context, width),
+                "seconds": first_time_beyond(clip, context, width),
             }
         )
     return found

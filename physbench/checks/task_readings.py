@@ -14,7 +14,7 @@ from physbench.checks.finding import AxisReading, Finding, Shot, failed, fine, r
 from physbench.clips.clip import Clip
 from physbench.results.skill import kind
 from physbench.run.references import reference_rollout
-from physbench.scoring.predictability import LEAST_TIME, predictability_time
+from physbench.scoring.predictability import MIN_PREDICTABILITY, predictability_time
 from physbench.scoring.score_clip import score_clip
 from physbench.scoring.scorer_protocol import AXES, Scorer, ScoreRow
 from physbench.shadowing import why_not
@@ -172,12 +172,12 @@ def check_shadowing(measured: Sequence[Measured]) -> Iterator[Finding]:
 def check_known(measured: Sequence[Measured]) -> Iterator[Finding]:
     """What is asked for can be known, for a while at least."""
     times = [one.known_for for one in measured]
-    short = [one for one in measured if one.known_for < LEAST_TIME]
+    short = [one for one in measured if one.known_for < MIN_PREDICTABILITY]
     if 2 * len(short) > len(measured):
         yield failed(
             "predictability",
-            f"{len(short)} of {len(measured)} clips can be predicted for less than {LEAST_TIME:g} s by one who knows "
-            "the laws and sees the context",
+            f"{len(short)} of {len(measured)} clips can be predicted for less than {MIN_PREDICTABILITY:g} s by one who "
+            "knows the laws and sees the context",
             "Fewer contacts soon after 0, larger or slower objects: where nothing can be known, nothing can be asked.",
             short[0].clip,
             _overview(short[0].clip),

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.tracks.tracks import Tracks
-from physbench.tracks.visibility import accounted, due, seen
+from physbench.tracks.visibility import detected, tracked_with_gaps, truth_visible
 from physbench.world.camera import depth_axis, plane_from_px, plane_from_world
 from physbench.world.geometry import gap
 from physbench.world.scene import Body, Outcome
@@ -27,7 +27,7 @@ LEAST_SEEN = 0.5  # of the frames of END
 
 
 @dataclass(frozen=True)
-class Answered:
+class AnsweredQuestion:
     """A question with the answers of ground truth and of a prediction (None: there is none)."""
 
     outcome: Outcome
@@ -50,19 +50,19 @@ class _End:
     rests: bool
 
 
-def answer(clip: Clip, tracks: Tracks) -> tuple[Answered, ...]:
+def answer_questions(clip: Clip, tracks: Tracks) -> tuple[AnsweredQuestion, ...]:
     """Answer the scene's questions that apply: which way a body falls is asked where it truly falls."""
     window = clip.window(tracks.context)
-    owed = due(clip, tracks.context)
+    owed = truth_visible(clip, tracks.context)
     truth = _ends(clip, clip.plane_positions()[window], owed, owed, owed)
     shown = plane_from_px(clip.scene.camera, clip.spec, tracks.position)
-    there = seen(clip, tracks)
-    given = _ends(clip, shown, there & np.isfinite(shown[..., 0]), there | accounted(clip, tracks), owed)
+    there = detected(clip, tracks)
+    given = _ends(clip, shown, there & np.isfinite(shown[..., 0]), there | tracked_with_gaps(clip, tracks), owed)
     found = []
     for outcome in clip.scene.outcomes:
         true = _says(clip, outcome, truth)
         if true is not None:
-            found.append(Answered(outcome, true, _says(clip, outcome, given)))
+            found.append(AnsweredQuestion(outcome, true, _says(clip, outcome, given)))
     return tuple(found)
 
 

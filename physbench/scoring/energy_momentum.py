@@ -126,7 +126,7 @@ def _grips(clip: Clip, motion: BodyMotion, body: Body) -> bool:
     )
 
 
-def intervals(clip: Clip, times: Array) -> list[NDArray[np.intp]]:
+def between_impulses(clip: Clip, times: Array) -> list[NDArray[np.intp]]:
     """Frames between the impulses that the scene gives (they bring energy and momentum), each with at least two."""
     cuts = sorted({action.time for action in clip.scene.impulses if times[0] < action.time < times[-1]})
     parts = np.searchsorted(cuts, times - 1e-9, side="left")

@@ -23,7 +23,16 @@ from physbench.shadowing.shadow import Shadowing
 from physbench.shadowing.sight_model import UNSURE
 from physbench.tracks.finite_differences import runs
 from physbench.tracks.tracks import Tracks
-from physbench.tracks.visibility import DUE_SHARE, TRACE, VAGUE, due, inside_view, located, seen, whole_area
+from physbench.tracks.visibility import (
+    MAX_GAP,
+    MIN_DETECTED_SHARE,
+    VISIBLE_SHARE,
+    detected,
+    has_position,
+    inside_view,
+    truth_visible,
+    whole_area,
+)
 from physbench.world.camera import px_from_plane
 
 Array = NDArray[np.float64]
@@ -93,15 +102,15 @@ class LawfulContinuation:
 
     def _known(self, segment: LawfulSegment) -> bool:
         """Whether enough is seen of a segment; of the first, from the first predicted frame on, and in one."""
-        seen = self.shadowing.problem.seen
-        at_once = segment.first <= np.searchsorted(seen.times, 1e-9)
-        shown = at_once and seen.there[segment.first : segment.until, self.disc].any()
+        detected = self.shadowing.problem.seen
+        at_once = segment.first <= np.searchsorted(detected.times, 1e-9)
+        shown = at_once and detected.there[segment.first : segment.until, self.disc].any()
         return bool(self.tells(segment.first, segment.until) and (shown or not segment.unbroken))
 
     def tells(self, first: int, until: int) -> bool:
         """Whether enough places are known between two frames to go on from."""
-        seen = self.shadowing.problem.seen
-        return lasts(seen.times[first:until][seen.known[first:until, self.disc]])
+        detected = self.shadowing.problem.seen
+        return lasts(detected.times[first:until][detected.known[first:until, self.disc]])
 
     def onward(self, frame: int) -> ImageTrajectory:
         """How the object is seen if it goes on lawfully from what is shown before a frame of a segment.
@@ -123,13 +132,13 @@ class LawfulContinuation:
         A body that is slower than in the context may stay within the tolerance of one motion, and be late for it.
         """
         problem = self.shadowing.problem
-        seen, since = problem.seen.until(frame), int(np.searchsorted(problem.seen.times, -1e-9))
-        place = seen.place.copy()
+        detected, since = problem.seen.until(frame), int(np.searchsorted(problem.seen.times, -1e-9))
+        place = detected.place.copy()
         place[:since] = np.nan
-        seen = replace(seen, place=place, start=np.maximum(seen.start, since))
-        if seen.known[:, self.disc].sum() < LEAST_POINTS:
+        detected = replace(detected, place=place, start=np.maximum(detected.start, since))
+        if detected.known[:, self.disc].sum() < LEAST_POINTS:
             return None
-        found = SegmentSearch(Hypothesis(problem.forward, seen), self._chain.tolerance, only_first=True).run()
+        found = SegmentSearch(Hypothesis(problem.forward, detected), self._chain.tolerance, only_first=True).run()
         if found.breaks or all(arc.disc != self.disc for arc in found.arcs):
             return None
         return self._followed(found.arcs, frame)
@@ -187,16 +196,16 @@ def present(clip: Clip, tracks: Tracks, own: Mapping[int, LawfulContinuation]) -
     its own way may hide that part. Where its way, or ground truth's, shows half of an object, it is not there if it is
     seen without a position for more than VAGUE s: a bar of its hue is not the object.
     """
-    there, area = seen(clip, tracks), tracks.area >= TRACE * whole_area(clip, tracks.context)
+    there, area = detected(clip, tracks), tracks.area >= MIN_DETECTED_SHARE * whole_area(clip, tracks.context)
     for column, each in own.items():
         there[: each.until, column] |= area[: each.until, column]
     share = clip.visible_share()[clip.window(tracks.context)]
     for column, each in own.items():
         share[: each.until, column] = each.course.share[: each.until]
-    vague, dt = there & ~located(tracks) & (share >= PLACED), 1 / clip.spec.fps
+    vague, dt = there & ~has_position(tracks) & (share >= PLACED), 1 / clip.spec.fps
     for column, unplaced in enumerate(vague.T):
         for run in runs(unplaced):
-            there[run, column] = len(run) * dt <= VAGUE + 1e-9
+            there[run, column] = len(run) * dt <= MAX_GAP + 1e-9
     return there
 
 
@@ -205,14 +214,14 @@ def expected_visible(clip: Clip, tracks: Tracks, own: Mapping[int, LawfulContinu
 
     own: of the same tracks, by their columns; truth alone decides for those that are not in it. there: `present`.
     """
-    owed = due(clip, tracks.context)
+    owed = truth_visible(clip, tracks.context)
     for column, each in own.items():
         course = each.course
-        hidden = course.inside & (course.share < DUE_SHARE + UNSURE)
+        hidden = course.inside & (course.share < VISIBLE_SHARE + UNSURE)
         outside = ~course.inside & np.isfinite(course.place[:, 0])
         away = hidden | _left(tracks.times, outside, there[:, column])
         away[each.until :] = False
-        shown = course.inside & (course.share >= DUE_SHARE)
+        shown = course.inside & (course.share >= VISIBLE_SHARE)
         owed[:, column] = (owed[:, column] | shown) & ~(away & ~there[:, column])
     owed[: tracks.context] = False
     return owed

@@ -61,7 +61,7 @@ class FreeSegment:
     blurred: NDArray[np.bool_]  # per frame: so near to a cut that its side is not known
 
 
-def motions(clip: Clip, tracks: Tracks) -> tuple[BodyMotion, ...]:
+def body_motions(clip: Clip, tracks: Tracks) -> tuple[BodyMotion, ...]:
     """The tracked bodies that move, with their laws."""
     where = plane_from_px(clip.scene.camera, clip.spec, tracks.position)
     found = []
@@ -90,7 +90,7 @@ def fine_times(times: Array) -> Array:
     return np.interp(steps, np.arange(len(times)), times)
 
 
-def carry(times: Array, position: Array, law: Law | None, moments: Array) -> Array:
+def extrapolate(times: Array, position: Array, law: Law | None, moments: Array) -> Array:
     """Carry a track on from the frames before each moment.
 
     times (T,) s increasing, position (T, 2) m with NaN, moments (M,) s -> (M, 2) m, NaN beyond REACH.
@@ -117,10 +117,10 @@ def carry(times: Array, position: Array, law: Law | None, moments: Array) -> Arr
     return carried
 
 
-def both_ways(times: Array, motion: BodyMotion, moments: Array) -> tuple[Array, Array]:
+def extrapolate_both_ways(times: Array, motion: BodyMotion, moments: Array) -> tuple[Array, Array]:
     """The track carried on from before and from behind, (M, 2) m each."""
-    ahead = carry(times, motion.position, motion.law, moments)
-    back = carry(-times[::-1], motion.position[::-1], motion.law, -moments[::-1])[::-1]
+    ahead = extrapolate(times, motion.position, motion.law, moments)
+    back = extrapolate(-times[::-1], motion.position[::-1], motion.law, -moments[::-1])[::-1]
     return ahead, back
 
 
@@ -140,7 +140,7 @@ def contacts_of(clip: Clip, tracks: Tracks, bodies: tuple[BodyMotion, ...]) -> d
     for motion in bodies:
         if motion.index in paths:
             seen = []
-            for flat in both_ways(tracks.times, motion, moments):
+            for flat in extrapolate_both_ways(tracks.times, motion, moments):
                 solid = paths[motion.index][0].copy()
                 solid[:, axes] = flat
                 seen.append(solid)

@@ -26,7 +26,14 @@ from physbench.scoring.expected_visibility import (
 from physbench.shadowing.segment_init import lasts
 from physbench.tracks.finite_differences import runs
 from physbench.tracks.tracks import Tracks
-from physbench.tracks.visibility import DUE_SHARE, HIDDEN_SHARE, MOST_MASS, TRACE, VAGUE, whole_area
+from physbench.tracks.visibility import (
+    HIDDEN_SHARE,
+    MAX_AREA_RATIO,
+    MAX_GAP,
+    MIN_DETECTED_SHARE,
+    VISIBLE_SHARE,
+    whole_area,
+)
 
 UNSEEN = 0.8  # share of the hidden frames, or of as many a little earlier or later, in which it must not be seen
 PEEP = 0.1  # s; what must stay hidden and is seen for longer has come out
@@ -59,7 +66,7 @@ KNOWN, UNKNOWN = Bounds(0.2, 0.5), Bounds(0.5, 1.0)  # where enough is shown bef
 
 
 @dataclass(frozen=True, eq=False)
-class Hiding:
+class HiddenInterval:
     """A time in which an object should be hidden. Frames are those of the window."""
 
     column: int  # of the tracks
@@ -69,7 +76,7 @@ class Hiding:
     course: ImageTrajectory  # that has it so
     bounds: Bounds = KNOWN  # of the return
 
-    def meets(self, other: Hiding) -> bool:
+    def meets(self, other: HiddenInterval) -> bool:
         """Whether the two have a time in common."""
         return self.first <= other.last and other.first <= self.last
 
@@ -78,7 +85,7 @@ class Hiding:
 class Return:
     """What a prediction shows of a hiding. None: cannot be read."""
 
-    hiding: Hiding
+    hiding: HiddenInterval
     unseen: float  # share of the hidden frames in which it is not seen
     hidden: bool  # it is unseen for as long, at about the same time
     time: float | None = None  # s later than it should be back; None: it never comes back, or is not to
@@ -100,13 +107,13 @@ class Return:
         return (
             self.in_time
             and (self.unplaced if self.place is None else self.place <= self.hiding.bounds.place)
-            and (self.size is None or LEAST_SIZE <= self.size <= MOST_MASS)
+            and (self.size is None or LEAST_SIZE <= self.size <= MAX_AREA_RATIO)
         )
 
 
-def hidings(course: ImageTrajectory, column: int, context: int) -> tuple[Hiding, ...]:
+def hidden_intervals(course: ImageTrajectory, column: int, context: int) -> tuple[HiddenInterval, ...]:
     """The hidings of an object behind the hand-over as a course has them, in the order of time."""
-    hidden, shown = (course.share < HIDDEN_SHARE) & course.inside, (course.share >= DUE_SHARE) & course.inside
+    hidden, shown = (course.share < HIDDEN_SHARE) & course.inside, (course.share >= VISIBLE_SHARE) & course.inside
     hidden[:context] = shown[:context] = False
     frames, seen = np.flatnonzero(hidden), np.flatnonzero(shown)
     found = []
@@ -114,14 +121,14 @@ def hidings(course: ImageTrajectory, column: int, context: int) -> tuple[Hiding,
         if len(part):
             back = None
             if (seen > part[-1]).any():
-                back = int(part[-1] + np.flatnonzero(course.share[part[-1] :] >= TRACE)[0])
-            found.append(Hiding(column, int(part[0]), int(part[-1]), back, course))
+                back = int(part[-1] + np.flatnonzero(course.share[part[-1] :] >= MIN_DETECTED_SHARE)[0])
+            found.append(HiddenInterval(column, int(part[0]), int(part[-1]), back, course))
     return tuple(found)
 
 
-def asked(
+def expected_hidden_intervals(
     clip: Clip, context: int, column: int, own: LawfulContinuation | None
-) -> tuple[tuple[Hiding, LawfulSegment | None], ...]:
+) -> tuple[tuple[HiddenInterval, LawfulSegment | None], ...]:
     """The hidings that a prediction is asked for, of an object that has lawful segments of its own, or None.
 
     Those that begin in a segment, with that segment. With None those of ground truth: where no segment is known; behind
@@ -142,20 +149,20 @@ def asked(
     return (*mine, *left)
 
 
-def _true_hidings(clip: Clip, context: int, column: int) -> list[Hiding]:
+def _true_hidings(clip: Clip, context: int, column: int) -> list[HiddenInterval]:
     """Those of ground truth, with the bounds for what too little is shown of."""
     course, times, found = true_trajectory(clip, context, column), clip.times[clip.window(context)], []
-    for each in hidings(course, column, context):
+    for each in hidden_intervals(course, column, context):
         shown = times[: each.first][((course.share >= PLACED) & course.inside)[: each.first]]
         found.append(each if lasts(shown) else replace(each, bounds=UNKNOWN))
     return found
 
 
-def _begun_in(segment: LawfulSegment, own: LawfulContinuation, column: int, context: int) -> list[Hiding]:
+def _begun_in(segment: LawfulSegment, own: LawfulContinuation, column: int, context: int) -> list[HiddenInterval]:
     """The hidings that begin in a lawful segment."""
-    if not (own.course.share[segment.first : segment.miss] < DUE_SHARE).any():
+    if not (own.course.share[segment.first : segment.miss] < VISIBLE_SHARE).any():
         return []
-    found = hidings(own.onward(segment.until), column, context)
+    found = hidden_intervals(own.onward(segment.until), column, context)
     return [each for each in found if segment.first <= each.first < segment.miss]
 
 
@@ -165,9 +172,11 @@ def returns(clip: Clip, tracks: Tracks, own: Mapping[int, LawfulContinuation]) -
 
 
 def _returns(clip: Clip, tracks: Tracks, own: Mapping[int, LawfulContinuation]) -> Iterator[Return]:
-    there = tracks.area >= TRACE * whole_area(clip, tracks.context)  # also of one that is out a little later than due
+    there = tracks.area >= MIN_DETECTED_SHARE * whole_area(
+        clip, tracks.context
+    )  # also of one that is out a little later than due
     for column in range(len(tracks.names)):
-        for hiding, segment in asked(clip, tracks.context, column, own.get(column)):
+        for hiding, segment in expected_hidden_intervals(clip, tracks.context, column, own.get(column)):
             if segment is None:
                 yield _return(clip, tracks, hiding, there[:, column])
             else:
@@ -175,7 +184,7 @@ def _returns(clip: Clip, tracks: Tracks, own: Mapping[int, LawfulContinuation]) 
 
 
 def _lawful_return(
-    clip: Clip, tracks: Tracks, hiding: Hiding, there: Mask, own: LawfulContinuation, segment: LawfulSegment
+    clip: Clip, tracks: Tracks, hiding: HiddenInterval, there: Mask, own: LawfulContinuation, segment: LawfulSegment
 ) -> Return:
     """What became of a hiding that begins in a lawful segment: as what is shown of it before has it.
 
@@ -195,13 +204,13 @@ def _lawful_return(
     return again if again.right else found
 
 
-def _on(course: ImageTrajectory, hiding: Hiding, context: int) -> Hiding:
+def _on(course: ImageTrajectory, hiding: HiddenInterval, context: int) -> HiddenInterval:
     """The hiding on a course that is about a given one; that one where there is none."""
-    found = hidings(course, hiding.column, context)
+    found = hidden_intervals(course, hiding.column, context)
     return next((each for each in found if each.last >= hiding.first), hiding)
 
 
-def _return(clip: Clip, tracks: Tracks, hiding: Hiding, there: Mask) -> Return:
+def _return(clip: Clip, tracks: Tracks, hiding: HiddenInterval, there: Mask) -> Return:
     hidden = hiding.course.share < HIDDEN_SHARE
     frames = hiding.first + np.flatnonzero(hidden[hiding.first : hiding.last + 1])
     unseen = float(np.mean(~there[frames]))
@@ -244,7 +253,7 @@ def _seen_again(there: Mask, first: int, last: int) -> int | None:
     return int(gone[-1] + later[0]) if len(later) else None
 
 
-def _comes_out(times: Array, there: Mask, hidden: Mask, hiding: Hiding) -> bool:
+def _comes_out(times: Array, there: Mask, hidden: Mask, hiding: HiddenInterval) -> bool:
     """Whether it is seen for longer than PEEP once it is gone, or later than it might have gone."""
     dt, later = _step(times), np.arange(hiding.first, len(times))
     gone = later[~there[later] | (times[later] > times[hiding.first] + hiding.bounds.most(dt))]
@@ -254,7 +263,7 @@ def _comes_out(times: Array, there: Mask, hidden: Mask, hiding: Hiding) -> bool:
     return max((len(run) for run in shown), default=0) * dt > PEEP
 
 
-def _goes_in(clip: Clip, tracks: Tracks, hiding: Hiding) -> bool:
+def _goes_in(clip: Clip, tracks: Tracks, hiding: HiddenInterval) -> bool:
     """Whether it is last placed near its way from a little before the hiding on: who leaves elsewhere is not hidden."""
     times, k = tracks.times, hiding.column
     by = times <= times[hiding.first] + hiding.bounds.most(_step(times))
@@ -266,7 +275,7 @@ def _goes_in(clip: Clip, tracks: Tracks, hiding: Hiding) -> bool:
     return _off(clip, tracks, k, int(known[-1]), way) <= hiding.bounds.place
 
 
-def _place(clip: Clip, tracks: Tracks, hiding: Hiding, soon: NDArray[np.intp]) -> float | None:
+def _place(clip: Clip, tracks: Tracks, hiding: HiddenInterval, soon: NDArray[np.intp]) -> float | None:
     """Distance in diameters from its way, at times near enough, where half of it is first seen again.
 
     Not before: of a body that is back on the wrong side of a narrow screen, an edge is seen near its way.
@@ -281,10 +290,10 @@ def _place(clip: Clip, tracks: Tracks, hiding: Hiding, soon: NDArray[np.intp]) -
     return _off(clip, tracks, k, at, hiding.course.place[near])
 
 
-def _unplaced(times: Array, hiding: Hiding, soon: NDArray[np.intp]) -> bool:
+def _unplaced(times: Array, hiding: HiddenInterval, soon: NDArray[np.intp]) -> bool:
     """Whether its way shows half of it for less than VAGUE s in those frames: it need not have a place."""
     shown = runs(hiding.course.share[soon] >= PLACED)
-    return max((len(run) for run in shown), default=0) * _step(times) < VAGUE - 1e-9
+    return max((len(run) for run in shown), default=0) * _step(times) < MAX_GAP - 1e-9
 
 
 def _off(clip: Clip, tracks: Tracks, column: int, at: int, way: Array) -> float:
@@ -308,7 +317,9 @@ def _distance(point: Array, way: Array) -> float:
     return float(np.linalg.norm(point - nearest, axis=-1).min())
 
 
-def _look(clip: Clip, tracks: Tracks, hiding: Hiding, soon: NDArray[np.intp]) -> tuple[float | None, float | None]:
+def _look(
+    clip: Clip, tracks: Tracks, hiding: HiddenInterval, soon: NDArray[np.intp]
+) -> tuple[float | None, float | None]:
     """Largest area over that which should be seen, and degrees of hue off, within the frames behind its return."""
     k = hiding.column
     share = tracks.area[soon, k] / np.maximum(whole_area(clip, tracks.context)[soon, k], 1e-9)

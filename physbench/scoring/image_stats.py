@@ -12,12 +12,12 @@ Frames = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 
 
-def chosen(count: int) -> NDArray[np.intp]:
+def frame_indices(count: int) -> NDArray[np.intp]:
     """Indices of at most FRAMES of `count` frames, evenly spaced, first and last among them."""
     return np.unique(np.linspace(0, count - 1, min(count, FRAMES)).round().astype(np.intp))
 
 
-def coloured(frames: Frames) -> Mask:
+def colour_mask(frames: Frames) -> Mask:
     """Where frames (T, H, W, 3) have colour (T, H, W)."""
     red, green, blue = (frames[..., channel] for channel in range(3))
     high = np.maximum(np.maximum(red, green), blue)
@@ -25,7 +25,7 @@ def coloured(frames: Frames) -> Mask:
     return np.asarray(high - low >= COLOUR)
 
 
-def grown(mask: Mask, reach: int) -> Mask:
+def dilated(mask: Mask, reach: int) -> Mask:
     """A mask (T, H, W) grown by `reach` px in rows and columns."""
     for axis in (1, 2):
         wide = mask.copy()
@@ -38,7 +38,7 @@ def grown(mask: Mask, reach: int) -> Mask:
     return mask
 
 
-def edges(frames: Frames) -> NDArray[np.float64]:
+def mean_squared_gradient(frames: Frames) -> NDArray[np.float64]:
     """Mean squared difference (T,) of neighbouring pixels of frames (T, H, W, 3), over rows, columns and channels."""
     small = frames.astype(np.float32)
     across, down = np.diff(small, axis=2), np.diff(small, axis=1)

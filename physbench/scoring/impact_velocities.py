@@ -14,7 +14,7 @@ LEAST_SPAN = 0.15  # s
 Array = NDArray[np.float64]
 
 
-def states_around(
+def states_before_and_after(
     times: Array, body: BodyMotion, moment: float, segments: tuple[FreeSegment, ...]
 ) -> tuple[Array, Array] | None:
     """States (4,) m and m/s of a body at `moment`, from its track before and from its track behind it.

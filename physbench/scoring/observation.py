@@ -153,9 +153,9 @@ class Observation:
     @Analysis
     def motions(self) -> tuple[BodyMotion, ...]:
         """The tracked bodies that move, in the plane of motion, with their laws."""
-        from physbench.scoring.free_segments import motions
+        from physbench.scoring.free_segments import body_motions
 
-        return motions(self.clip, self.tracks)
+        return body_motions(self.clip, self.tracks)
 
     @Analysis
     def contacts(self) -> Mapping[int, tuple[Contact, ...]]:

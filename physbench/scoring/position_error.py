@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.tracks.tracks import Tracks
-from physbench.tracks.visibility import accounted, due, located
+from physbench.tracks.visibility import has_position, tracked_with_gaps, truth_visible
 
 
 def error_curve(clip: Clip, tracks: Tracks) -> NDArray[np.float64]:
@@ -17,9 +17,9 @@ def error_curve(clip: Clip, tracks: Tracks) -> NDArray[np.float64]:
     is due and absent.
     """
     window = clip.window(tracks.context)
-    owed = due(clip, tracks.context)
+    owed = truth_visible(clip, tracks.context)
     diameter = np.maximum(clip.diameters()[window] * clip.pixels_per_metre, 1e-9)
     error = np.linalg.norm(tracks.position - clip.px_positions()[window], axis=-1) / diameter
-    error[~located(tracks) | ~owed] = np.nan
-    error[owed & ~accounted(clip, tracks)] = np.inf
+    error[~has_position(tracks) | ~owed] = np.nan
+    error[owed & ~tracked_with_gaps(clip, tracks)] = np.inf
     return np.asarray(error[tracks.context :])

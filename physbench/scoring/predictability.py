@@ -34,7 +34,7 @@ from physbench.shadowing.context_information import (
     unseen_states,
 )
 from physbench.storage.fingerprint import fingerprint
-from physbench.tracks.visibility import due, moving
+from physbench.tracks.visibility import moving, truth_visible
 from physbench.world.camera import PLANE_AXES, plane_from_world
 from physbench.world.geometry import gap
 from physbench.world.scene import Contact, Scene
@@ -46,7 +46,7 @@ DIGITS = 4  # of a spread that are kept
 LEAST_NOISE = 1e-3  # m
 TRACKING_NOISE_PX = 0.03  # sd of a free ball's position in clean frames
 FIRST = 1.0  # s that are looked at first
-LEAST_TIME = 0.3  # s; clips that can be predicted for less are left out of accuracy
+MIN_PREDICTABILITY = 0.3  # s; clips that can be predicted for less are left out of accuracy
 SHOWN_SHARE = 0.5  # visible share from which a context frame gives a position
 AT_REST = 1e-3  # m/s and rad/s
 CLEARANCE = 0.05  # m; a member that comes nearer to anything is simulated, not moved in closed form
@@ -74,7 +74,7 @@ def predictability(clip: Clip, context: int) -> Predictability:
     first = [early for early in (FIRST,) if _is_image(clip, context) and early < clip.scene.horizon]
     for until in (*first, clip.scene.horizon):
         width = spread(clip, context, until).round(DIGITS)
-        seconds = first_beyond(clip, context, width)
+        seconds = first_time_beyond(clip, context, width)
         if seconds < until:
             break
     said = {"clip": clip.id, "spec": str(clip.spec), "context": context, "seconds": seconds}
@@ -87,12 +87,12 @@ def predictability_time(clip: Clip, context: int) -> float:
     return predictability(clip, context).seconds
 
 
-def first_beyond(clip: Clip, context: int, width: Array) -> float:
+def first_time_beyond(clip: Clip, context: int, width: Array) -> float:
     """Time in s of the first frame where `width` (T, K), in diameters, exceeds 1 for a due moving object.
 
     T: the predicted frames or the first of them. The horizon where it never does.
     """
-    owed = due(clip, context)[context:] & moving(clip)
+    owed = truth_visible(clip, context)[context:] & moving(clip)
     late = np.flatnonzero((owed[: len(width)] & (width > 1)).any(axis=1))
     ahead = clip.times[clip.handover + 1 :]
     return float(ahead[late[0]] if len(late) else clip.scene.horizon)
@@ -100,14 +100,14 @@ def first_beyond(clip: Clip, context: int, width: Array) -> float:
 
 def spread(clip: Clip, context: int, until: float = np.inf) -> Array:
     """80th percentile of the members' distances to their median, in diameters, per predicted frame (T, K)."""
-    paths = paths_of(clip, context, until)[:, :, list(clip.tracked)]
+    paths = ensemble_positions(clip, context, until)[:, :, list(clip.tracked)]
     flat = plane_from_world(clip.scene.camera, paths)
     distance = np.linalg.norm(flat - np.median(flat, axis=0), axis=-1)  # (M, T, K)
     diameters = np.maximum(clip.diameters()[clip.handover + 1 :][: flat.shape[1]], 1e-9)
     return np.asarray(np.percentile(distance, PERCENTILE, axis=0) / diameters)
 
 
-def paths_of(clip: Clip, context: int, until: float = np.inf) -> Array:
+def ensemble_positions(clip: Clip, context: int, until: float = np.inf) -> Array:
     """Positions (M, T, N, 3) m of the members in the predicted frames up to `until` s."""
     ahead = clip.times[clip.handover + 1 :]
     ahead = ahead[ahead <= until + 1e-9]
@@ -124,7 +124,7 @@ def ensemble(clip: Clip, context: int) -> tuple[tuple[Scene, Array], ...]:
     The scene is the clip's own, the same object, where the context leaves no parameter open.
     """
     scenes = possible_scenes(clip, context) or (clip.scene,) * MEMBERS
-    return tuple(zip(scenes, members(clip, context), strict=True))
+    return tuple(zip(scenes, ensemble_states(clip, context), strict=True))
 
 
 def _paths(clip: Clip, states: Array, ahead: Array) -> Array:
@@ -136,7 +136,7 @@ def _paths(clip: Clip, states: Array, ahead: Array) -> Array:
     return simulate_ensemble(clip.scene, 0.0, states, ahead)[..., :3]
 
 
-def members(clip: Clip, context: int) -> Array:
+def ensemble_states(clip: Clip, context: int) -> Array:
     """States (M, N, 13) at the hand-over that the context frames allow."""
     rng = np.random.default_rng(list(f"{clip.id} {clip.spec} {context}".encode()))
     states = np.repeat(clip.states[clip.handover][None], MEMBERS, axis=0)

@@ -104,12 +104,12 @@ def quarter_shares(
             continue
         start = max(int(frames[-1]) + 1 - max(len(frames), LEAST_FRAMES), 0)
         before = [each for each in breaks if each.frame <= (frames[0] if each.time <= max(JOIN, dt) + 1e-9 else start)]
-        fresh = weight[frames] * 2.0 ** forgotten(before, weight.shape[1])
+        fresh = weight[frames] * 2.0 ** discounted_breaks(before, weight.shape[1])
         found.append(float(np.minimum(fresh, 1.0)[counted].mean()))
     return tuple(found)
 
 
-def forgotten(before: Sequence[Break], bodies: int) -> Array:
+def discounted_breaks(before: Sequence[Break], bodies: int) -> Array:
     """Number of breaks of each body (N,), of those before a quarter, that do not count in it: those that are not gross.
 
     Else whoever jumps to a place where going on is easy, such as slow rolling on the floor, would be stable.

@@ -13,7 +13,7 @@ from physbench.dynamics.forward_model import ForwardModel
 from physbench.shadowing.sight_model import SightModel, sight_model
 from physbench.tracks.finite_differences import runs
 from physbench.tracks.tracks import Tracks
-from physbench.tracks.visibility import VAGUE, accounted, due, located, seen
+from physbench.tracks.visibility import MAX_GAP, detected, has_position, tracked_with_gaps, truth_visible
 from physbench.world.camera import depth_axis, looking, plane_from_px, plane_from_world
 from physbench.world.scene import PHYSICS_HZ
 from physbench.world.silhouettes import apparent_radius
@@ -119,9 +119,9 @@ def from_tracks(clip: Clip, tracks: Tracks, model: ForwardModel) -> PlacedBodies
     sd = np.nan_to_num(tracks.position_sd[:, columns], nan=np.inf) / (diameter * scale)
     place = np.where((sd <= SURE)[..., None], place, np.nan)
     window = clip.window(tracks.context)
-    owed = due(clip, tracks.context)[:, columns]
+    owed = truth_visible(clip, tracks.context)[:, columns]
     # What the tracker carries over a frame that shows nothing of a body is no presence.
-    there = (accounted(clip, tracks) & (located(tracks) | seen(clip, tracks)))[:, columns]
+    there = (tracked_with_gaps(clip, tracks) & (has_position(tracks) | detected(clip, tracks)))[:, columns]
     frames = np.arange(window.start, window.stop)
     return PlacedBodies(
         tracks.times,
@@ -143,7 +143,7 @@ def _present(there: Mask, known: Mask, times: Array) -> Mask:
     dt = float(times[1] - times[0]) if len(times) > 1 else 0.0
     for column, vague in zip(there.T, (there & ~known).T, strict=True):
         for run in runs(vague):
-            column[run] = len(run) * dt <= VAGUE + 1e-9
+            column[run] = len(run) * dt <= MAX_GAP + 1e-9
     return there
 
 

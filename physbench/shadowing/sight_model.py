@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
-from physbench.tracks.visibility import DUE_SHARE
+from physbench.tracks.visibility import VISIBLE_SHARE
 from physbench.world.camera import PLANE_AXES, depth_axis, looking, plane_from_world
 from physbench.world.geometry import rotate
 
@@ -61,7 +61,7 @@ class SightModel:
 
     def excused(self, place: Array) -> Mask:
         """Where discs at places (T, N, 2) m need not be seen (T, N)."""
-        found = self.share(place[None])[0] < DUE_SHARE + UNSURE
+        found = self.share(place[None])[0] < VISIBLE_SHARE + UNSURE
         return np.asarray(found & np.isfinite(place[..., 0]))
 
 

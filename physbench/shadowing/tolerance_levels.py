@@ -17,7 +17,7 @@ from physbench.shadowing.lawful_segments import Break, LawfulSegments, SegmentSe
 from physbench.shadowing.placed_bodies import SHOWN_FOR, SHOWN_POINTS, SURE_SDS, PlacedBodies
 from physbench.shadowing.segment_init import LEAST_POINTS, lasts
 from physbench.tracks.finite_differences import runs
-from physbench.tracks.visibility import VAGUE
+from physbench.tracks.visibility import MAX_GAP
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -131,7 +131,7 @@ def _weights(chain: LawfulSegments, seen: PlacedBodies) -> tuple[Array, Mask, Ma
         owed = arc.first + np.flatnonzero(seen.owed[part, n])
         sure = int(seen.known[owed, n].sum())  # context alone says nothing of what follows
         # What is due for a moment only, before it is hidden, may be half hidden for nearly all of it.
-        least = min(LEAST_POINTS, len(owed)) if len(owed) * dt > VAGUE else min(1, len(owed))
+        least = min(LEAST_POINTS, len(owed)) if len(owed) * dt > MAX_GAP else min(1, len(owed))
         if not lasts(seen.times[known]) or sure < least:
             short[part, n] = True
             continue

@@ -16,7 +16,7 @@ from physbench.rollouts.rollout import Rollout
 from physbench.scorers import identity
 from physbench.scoring.observation import Observation
 from physbench.scoring.scorer_protocol import ScoreRow
-from physbench.tracks.visibility import due
+from physbench.tracks.visibility import truth_visible
 
 pytest.importorskip("motrics")
 Clips, Read = Callable[..., Clip], Callable[..., dict[str, ScoreRow]]
@@ -54,7 +54,7 @@ def test_objects_that_swap_their_hues_halfway(clip_of: Clips) -> None:
 def test_an_object_that_is_absent_for_a_quarter_of_its_time(clip_of: Clips) -> None:
     """One of two: 7 of 8 are found; association is 3/4 for 3 of 7 of them, and 1 for the others."""
     clip = clip_of(ORBITS)
-    assert due(clip, 8)[8:].all()
+    assert truth_visible(clip, 8)[8:].all()
     places = true_places(clip)
     places[: clip.horizon // 4, 0] = np.nan
     found = scores(clip, places)

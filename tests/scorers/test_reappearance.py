@@ -14,7 +14,7 @@ from physbench.rollouts.rollout import Rollout
 from physbench.scorers.permanence import intact
 from physbench.scorers.reappearance import reappearance
 from physbench.scoring.expected_visibility import true_trajectory
-from physbench.scoring.hidden_intervals import KNOWN, Hiding, hidings
+from physbench.scoring.hidden_intervals import KNOWN, HiddenInterval, hidden_intervals
 from physbench.scoring.observation import Observation
 from physbench.scoring.scorer_protocol import Scorer
 from physbench.tracks.tracker import track
@@ -32,9 +32,9 @@ def read(clip: Clip, frames: np.ndarray, scorer: Scorer, context: int = C) -> di
     return {key: reading.value for key, reading in answer.items()}
 
 
-def true_hidings(clip: Clip) -> list[Hiding]:
+def true_hidings(clip: Clip) -> list[HiddenInterval]:
     columns = range(len(clip.tracked))
-    return [hiding for k in columns for hiding in hidings(true_trajectory(clip, C, k), k, C)]
+    return [hiding for k in columns for hiding in hidden_intervals(true_trajectory(clip, C, k), k, C)]
 
 
 def changed_while_hidden(clip: Clip, **changes: dict[str, object]) -> np.ndarray:

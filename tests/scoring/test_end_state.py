@@ -14,7 +14,7 @@ from physbench.clips.generate import make_params
 from physbench.rollouts.rollout import Rollout
 from physbench.scorers.outcome import outcome
 from physbench.scorers.shadowing import shadowing
-from physbench.scoring.end_state import answer
+from physbench.scoring.end_state import answer_questions
 from physbench.scoring.observation import Observation
 from physbench.tasks.stack import Stack
 from physbench.tracks.tracks import Tracks, Visibility
@@ -118,4 +118,4 @@ def test_either_outcome_or_explanation_applies(falling: Clip, clip_of: Clips, id
     assert status(falling) == ("not applicable", "ok")
     assert status(clip_of("falling/projectile-v1")) == ("ok", "not applicable")
     silent = replace(falling, scene=replace(falling.scene, outcomes=()))
-    assert not answer(silent, ideal(silent))
+    assert not answer_questions(silent, ideal(silent))

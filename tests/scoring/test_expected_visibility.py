@@ -14,7 +14,7 @@ from physbench.scoring.expected_visibility import expected_visible, lawful_conti
 from physbench.scoring.observation import Observation
 from physbench.shadowing import shadow
 from physbench.tracks.tracks import Tracks
-from physbench.tracks.visibility import due
+from physbench.tracks.visibility import truth_visible
 
 Clips, Ideal = Callable[..., Clip], Callable[..., Tracks]
 CONTEXT = 6
@@ -34,14 +34,14 @@ def owed(clip: Clip, tracks: Tracks) -> np.ndarray:
 def test_truth_owes_what_truth_shows(clip_of: Clips, ideal: Ideal, task: str) -> None:
     """But for a frame or two at the edge of a screen or the view, where a disc of samples stands for a picture."""
     clip = clip_of(task)
-    plain, found = due(clip, CONTEXT), owed(clip, ideal(clip, CONTEXT))
+    plain, found = truth_visible(clip, CONTEXT), owed(clip, ideal(clip, CONTEXT))
     assert np.count_nonzero(plain != found) <= 2 * plain.shape[1] * 2
     assert not found[:CONTEXT].any()
 
 
 def test_without_a_forward_model_truth_decides(clip_of: Clips, ideal: Ideal) -> None:
     clip = clip_of("falling/stack-v1")
-    np.testing.assert_array_equal(owed(clip, ideal(clip, CONTEXT)), due(clip, CONTEXT))
+    np.testing.assert_array_equal(owed(clip, ideal(clip, CONTEXT)), truth_visible(clip, CONTEXT))
 
 
 def slowed(clip: Clip, ideal: Ideal, factor: float, gone_from: float = np.inf) -> Tracks:
@@ -60,7 +60,7 @@ def test_a_slower_ball_is_due_until_it_is_hidden_itself(clip_of: Clips, ideal: I
     """Behind a break nothing is excused, but what its way shows is due: it goes in later than truth does."""
     clip = clip_of("occlusion/screen-pass-v1")
     tracks = slowed(clip, ideal, 0.6)
-    found, plain = owed(clip, tracks)[:, 0], due(clip, CONTEXT)[:, 0]
+    found, plain = owed(clip, tracks)[:, 0], truth_visible(clip, CONTEXT)[:, 0]
     more = found & ~plain
     assert more.sum() >= 3
     assert (tracks.area[more, 0] > 0).mean() > 0.8  # it is seen where it is newly due
@@ -72,7 +72,7 @@ def test_a_ball_that_vanishes_stays_due_where_it_would_be(clip_of: Clips, ideal:
     seen = np.ones((len(clip.times[clip.window(CONTEXT)]), 1), dtype=bool)
     seen[CONTEXT + 10 :] = False
     found = owed(clip, ideal(clip, CONTEXT, clip.px_positions()[clip.window(CONTEXT)], seen))
-    np.testing.assert_array_equal(found, due(clip, CONTEXT))
+    np.testing.assert_array_equal(found, truth_visible(clip, CONTEXT))
 
 
 def leaving(clip: Clip, ideal: Ideal, gone_from: float) -> tuple[Tracks, np.ndarray]:
@@ -95,7 +95,7 @@ def test_who_leaves_is_excused_and_who_vanishes_on_the_way_is_not(clip_of: Clips
     states = clip.states.copy()
     states[clip.handover :, clip.tracked[0]] = states[clip.handover, clip.tracked[0]]
     stays = replace(clip, states=states, visible_area=clip.full_area)
-    assert due(stays, CONTEXT)[CONTEXT:, 0].all()
+    assert truth_visible(stays, CONTEXT)[CONTEXT:, 0].all()
     own = lawful_continuations(clip, shadow(clip, tracks))
     gone = expected_visible(stays, tracks, own, present(stays, tracks, own))[:, 0]
     np.testing.assert_array_equal(gone[CONTEXT:], ~outside[CONTEXT:, 0])
@@ -131,7 +131,7 @@ def test_nobody_goes_on_who_was_never_seen_to(clip_of: Clips, ideal: Ideal) -> N
     seen[CONTEXT:] = False
     tracks = ideal(clip, CONTEXT, clip.px_positions()[clip.window(CONTEXT)], seen)
     assert observed(clip, tracks).lawful_continuations == {}
-    np.testing.assert_array_equal(owed(clip, tracks), due(clip, CONTEXT))
+    np.testing.assert_array_equal(owed(clip, tracks), truth_visible(clip, CONTEXT))
 
 
 def test_what_breaks_later_was_met_all_the_same(clip_of: Clips, ideal: Ideal) -> None:

@@ -12,10 +12,10 @@ from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
 from physbench.scorers.permanence import intact
 from physbench.scoring.expected_visibility import true_trajectory
-from physbench.scoring.hidden_intervals import Hiding, hidings
+from physbench.scoring.hidden_intervals import HiddenInterval, hidden_intervals
 from physbench.scoring.observation import Observation
 from physbench.tracks.tracks import Tracks
-from physbench.tracks.visibility import DUE_SHARE
+from physbench.tracks.visibility import VISIBLE_SHARE
 
 Clips, Ideal = Callable[..., Clip], Callable[..., Tracks]
 C, PASS, STOP = 8, "occlusion/screen-pass-v1", "occlusion/screen-stop-v1"
@@ -27,8 +27,8 @@ def answer(clip: Clip, tracks: Tracks) -> dict[str, float | None]:
     return {key: reading.value for key, reading in found.items()}
 
 
-def true_hiding(clip: Clip) -> Hiding:
-    return hidings(true_trajectory(clip, C, 0), 0, C)[0]
+def true_hiding(clip: Clip) -> HiddenInterval:
+    return hidden_intervals(true_trajectory(clip, C, 0), 0, C)[0]
 
 
 @pytest.mark.parametrize(("jump", "before"), [(0.0, 0), (0.15, 8), (0.15, 3), (0.15, 99)])
@@ -44,7 +44,7 @@ def test_a_break_before_the_hiding_does_not_excuse_a_late_return(
         at = np.where(at > middle, np.maximum(at - round(0.3 * clip.spec.fps), middle), at)
         px, share = clip.px_positions()[window][at], clip.visible_share()[window][at]
         px[max(C, hiding.first - before) :, :, 1] -= jump * clip.diameters()[clip.handover, 0] * clip.pixels_per_metre
-        tracks = ideal(clip, C, px, share >= DUE_SHARE)
+        tracks = ideal(clip, C, px, share >= VISIBLE_SHARE)
         assert answer(clip, tracks)[""] == 0
 
 
@@ -68,4 +68,4 @@ def test_who_leaves_on_the_other_side_does_not_stay_hidden(clip_of: Clips, ideal
     px[C:] = px[C - 1] - 2.4 * steps * (px[C - 1] - px[C - 2])
     inside = ((px > 0) & (px < clip.spec.width)).all(axis=-1)
     assert true_hiding(clip).back is None
-    assert answer(clip, ideal(clip, C, px, (share[:1] >= DUE_SHARE) & inside))["reemergence"] == 0
+    assert answer(clip, ideal(clip, C, px, (share[:1] >= VISIBLE_SHARE) & inside))["reemergence"] == 0

@@ -16,7 +16,7 @@ from physbench.scoring.score_clip import find_scorers, score_clip
 from physbench.scoring.scorer_protocol import AXES, Reading, Scorer, ScoreRow, scorer
 from physbench.tracks import tracker
 from physbench.tracks.tracks import Tracks, Visibility
-from physbench.tracks.visibility import due, moving
+from physbench.tracks.visibility import moving, truth_visible
 
 Clips, Ideal = Callable[..., Clip], Callable[..., Tracks]
 TASKS = ("falling/projectile-v1", "collisions/head-on-v1", "occlusion/screen-pass-v1", "orbits/kepler-v1")
@@ -170,7 +170,7 @@ def test_errors_are_distances_in_diameters(clip_of: Clips, ideal: Ideal) -> None
     position[20, 0] = np.nan
     error = error_curve(clip, replace(tracks, state=state, position=position))
     assert error.shape == (60, 2)
-    owed = due(clip, 8)[8:]
+    owed = truth_visible(clip, 8)[8:]
     assert np.isnan(error[~owed]).all() and moving(clip).all()
     assert error[10, 0] == np.inf and np.isnan(error[12, 0])
     usual = np.delete(np.arange(60), [10, 12])
