@@ -8,20 +8,17 @@ from numpy.typing import NDArray
 from physbench.clips.clip import Clip
 from physbench.dynamics.motion_law import Orbit
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.free_segments import BodyMotion
+from physbench.scoring.free_segments import MIN_ORBIT_FRAMES, MIN_RADIUS, MOMENTS_PER_FRAME, BodyMotion
 from physbench.scoring.scorer_protocol import Reading, scorer
-from physbench.tracks.finite_differences import known_runs, refined
+from physbench.tracks.finite_differences import known_runs, upsampled
 from physbench.tracks.tracks import Tracks
 
 WINDOW = 0.8  # s, width of a weight
-FINE = 8  # moments per frame
 READINGS = {"": "1", "direction": "deg", "strength": "1", "share": "1"}  # with their units
-FEWEST = 8  # frames in a row
 LEAST_RANGE = 0.1  # of ln r between the 5th and 95th percentile; less does not tell an exponent
 LEAST_FORCE = 0.05  # of the true acceleration; less is no force
 LEAST_SHARE = 0.5  # of the accelerations that a force along one direction explains
 EXPONENTS = (-6.0, 4.0)
-LEAST_RADIUS = 0.05  # m from the source
 
 Array = NDArray[np.float64]
 Complex = NDArray[np.complex128]
@@ -69,12 +66,12 @@ def _mean(values: list[tuple[float, str]], unit: str) -> Reading:
 
 
 def _arcs(tracks: Tracks, position: Array, law: Orbit) -> list[Complex]:
-    """Predicted path from the source, FINE moments per frame, for each run of frames long enough for one weight."""
+    """Predicted path from the source, in fine steps, for each run of frames long enough for one weight."""
     predicted = position.copy()
     predicted[: tracks.context] = np.nan
-    least = max(FEWEST, 2 * _half(tracks) + 1)
+    least = max(MIN_ORBIT_FRAMES, 2 * _half(tracks) + 1)
     return [
-        refined(position[run] - np.asarray(law.source), FINE) @ np.array([1, 1j])
+        upsampled(position[run] - np.asarray(law.source), MOMENTS_PER_FRAME) @ np.array([1, 1j])
         for run in known_runs(predicted)
         if len(run) >= least
     ]
@@ -87,13 +84,13 @@ def _half(tracks: Tracks) -> int:
 
 def _summed(values: Complex, weight: Array) -> Complex:
     """Sums (n - 2 half,) of values on the fine moments of n frames, weighted around each frame."""
-    return np.asarray(np.lib.stride_tricks.sliding_window_view(values, len(weight))[::FINE] @ weight)
+    return np.asarray(np.lib.stride_tricks.sliding_window_view(values, len(weight))[::MOMENTS_PER_FRAME] @ weight)
 
 
 def _weights(tracks: Tracks) -> tuple[Array, Array]:
     """(1 - u^2)^4 and its second derivative (1/s2), as weights of sums over fine moments."""
     half = _half(tracks)
-    u = np.linspace(-1, 1, 2 * half * FINE + 1)
+    u = np.linspace(-1, 1, 2 * half * MOMENTS_PER_FRAME + 1)
     bump, curve = (1 - u**2) ** 4, 8 * (1 - u**2) ** 2 * (7 * u**2 - 1)
     seconds = half * float(tracks.times[1] - tracks.times[0])
     return bump / bump.sum(), curve / bump.sum() / seconds**2
@@ -108,7 +105,7 @@ def _implied(tracks: Tracks, position: Array, law: Orbit) -> dict[str, tuple[flo
         return dict.fromkeys(READINGS, (np.nan, "too little of the orbit is seen"))
     weight, curve = _weights(tracks)
     acceleration = np.concatenate([_summed(arc, curve) for arc in arcs])
-    log_radius = [np.log(np.maximum(np.abs(arc), LEAST_RADIUS)) for arc in arcs]
+    log_radius = [np.log(np.maximum(np.abs(arc), MIN_RADIUS)) for arc in arcs]
     towards = [-arc / np.exp(radius) for arc, radius in zip(arcs, log_radius, strict=True)]
     everywhere = np.concatenate(log_radius)
     middle = float(np.mean(everywhere))

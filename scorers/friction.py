@@ -61,10 +61,10 @@ def friction(
         return {"": Reading(None, "not applicable", "nothing stays on a support that is seen from the side")}
     sums = np.zeros(3)  # of weight, weight x friction, weight x acceleration down the slope
     for body, (down, normal) in carried:
-        for stretch in free_segments[body.column]:
-            known = np.isfinite(body.position[stretch.frames, 0]) & ~stretch.blurred
-            frames = stretch.frames[known & (stretch.frames >= tracks.context)]
-            if stretch.touching:
+        for segment in free_segments[body.column]:
+            known = np.isfinite(body.position[segment.frames, 0]) & ~segment.ambiguous
+            frames = segment.frames[known & (segment.frames >= tracks.context)]
+            if segment.touching:
                 continue
             for part in _ways(tracks.times[frames], body.position[frames] @ down, LEAST_WAY * body.diameter):
                 acceleration, speed, weight = part

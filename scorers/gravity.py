@@ -38,8 +38,8 @@ def gravity(
 ) -> Reading | dict[str, Reading]:
     """Acceleration along the scene's gravity of the balls in free flight, in m/s2; right is the scene's own value.
 
-    A parabola with free acceleration is fitted to the predicted frames of every stretch between contacts that spans at
-    least 0.3 s and shows at least five positions; the accelerations are averaged, weighted by how well each stretch
+    A parabola with free acceleration is fitted to the predicted frames of every segment between contacts that spans at
+    least 0.3 s and shows at least five positions; the accelerations are averaged, weighted by how well each segment
     determines its own. Without limits; neither direction is better by itself. Outside every mean.
 
     Further readings: sideways (m/s2), the size of the part across the scene's gravity.
@@ -56,10 +56,10 @@ def gravity(
         return Reading(None, "not applicable", "nothing falls in this scene")
     total, weights = np.zeros(2), 0.0
     for body in falling:
-        for stretch in free_segments[body.column]:
-            known = np.isfinite(body.position[stretch.frames, 0]) & ~stretch.blurred
-            frames = stretch.frames[known & (stretch.frames >= tracks.context)]
-            if stretch.touching or len(frames) < 5 or tracks.times[frames[-1]] - tracks.times[frames[0]] < LEAST_SPAN:
+        for segment in free_segments[body.column]:
+            known = np.isfinite(body.position[segment.frames, 0]) & ~segment.ambiguous
+            frames = segment.frames[known & (segment.frames >= tracks.context)]
+            if segment.touching or len(frames) < 5 or tracks.times[frames[-1]] - tracks.times[frames[0]] < LEAST_SPAN:
                 continue
             dt = tracks.times[frames] - tracks.times[frames].mean()
             design = np.stack([np.ones_like(dt), dt, dt**2 / 2], axis=-1)
@@ -67,7 +67,7 @@ def gravity(
             total += weight * np.linalg.lstsq(design, body.position[frames], rcond=None)[0][2]
             weights += weight
     if weights == 0:
-        return Reading(None, "not applicable", "no stretch of 0.3 s between contacts is seen")
+        return Reading(None, "not applicable", "no segment of 0.3 s between contacts is seen")
     acceleration = total / weights
     down = pull / np.linalg.norm(pull)
     return {

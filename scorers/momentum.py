@@ -47,10 +47,10 @@ def momentum(
     """
     by_index = {body.index: body for body in motions}
     meetings = [
-        (visit.deepest, body, by_index[visit.other])
+        (contact.deepest, body, by_index[contact.other])
         for body in motions
-        for visit in contacts[body.column]
-        if visit.other in by_index and body.index < visit.other and visit.deepest > 0
+        for contact in contacts[body.column]
+        if contact.other in by_index and body.index < contact.other and contact.deepest > 0
     ]
     if not meetings:
         return Reading(None, "not applicable", "no two moving bodies meet")

@@ -8,16 +8,13 @@ from numpy.typing import NDArray
 from physbench.clips.clip import Clip
 from physbench.dynamics.motion_law import Orbit
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.free_segments import BodyMotion
+from physbench.scoring.free_segments import MIN_ORBIT_FRAMES, MIN_RADIUS, BodyMotion
 from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.finite_differences import known_runs, smooth_velocity
 from physbench.tracks.tracks import Tracks
 from physbench.world.camera import plane_from_world
 
 Array = NDArray[np.float64]
-
-FEWEST = 8  # frames in a row that give velocities
-LEAST_RADIUS = 0.05  # m from the source
 
 
 @scorer(
@@ -82,7 +79,7 @@ def _over_orbits(
     values = [_conserved(clip, tracks, body, what) for body in orbiting]
     seen = np.concatenate(values)
     if not len(seen):
-        return Reading(None, "not applicable", f"fewer than {FEWEST} frames in a row show the orbit")
+        return Reading(None, "not applicable", f"fewer than {MIN_ORBIT_FRAMES} frames in a row show the orbit")
     low, high = np.percentile(seen, [10, 90])
     return {"": Reading(float(np.median(seen))), "spread": Reading(float(high - low))}
 
@@ -100,7 +97,7 @@ def _conserved(clip: Clip, tracks: Tracks, body: BodyMotion, what: str) -> Array
     found = [np.zeros(0)]
     for run in known_runs(body.position):
         frames = run[run >= tracks.context]
-        if len(run) < FEWEST or not len(frames):
+        if len(run) < MIN_ORBIT_FRAMES or not len(frames):
             continue
         speed = smooth_velocity(body.position[run], 1 / clip.spec.fps)[run >= tracks.context]
         quantity = _quantity(body.law, body.position[frames], speed, what)
@@ -112,5 +109,5 @@ def _quantity(law: Orbit, position: Array, velocity: Array, what: str) -> Array:
     away = position - np.asarray(law.source)
     if what == "areal":
         return np.asarray((away[:, 0] * velocity[:, 1] - away[:, 1] * velocity[:, 0]) / 2)
-    radius = np.maximum(np.linalg.norm(away, axis=-1), LEAST_RADIUS)
+    radius = np.maximum(np.linalg.norm(away, axis=-1), MIN_RADIUS)
     return np.asarray(np.sum(velocity**2, axis=-1) / 2 - law.mu / radius)

@@ -8,14 +8,10 @@ from numpy.typing import NDArray
 from physbench.clips.clip import Clip
 from physbench.dynamics.motion_law import Orbit
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.free_segments import BodyMotion
+from physbench.scoring.free_segments import MIN_ORBIT_FRAMES, MIN_RADIUS, MOMENTS_PER_FRAME, BodyMotion
 from physbench.scoring.scorer_protocol import Reading, scorer
-from physbench.tracks.finite_differences import known_runs, refined
+from physbench.tracks.finite_differences import known_runs, upsampled
 from physbench.tracks.tracks import Tracks
-
-FINE = 8  # moments per frame
-FEWEST = 8  # frames in a row
-LEAST_RADIUS = 0.05  # m from the source
 
 Array = NDArray[np.float64]
 
@@ -62,13 +58,13 @@ def _turn(tracks: Tracks, position: Array, law: Orbit) -> tuple[float, float] | 
     """Period in s and semi-major axis in m, medians over the whole turns of a track."""
     predicted = position.copy()
     predicted[: tracks.context] = np.nan
-    dt = float(tracks.times[1] - tracks.times[0]) / FINE
+    dt = float(tracks.times[1] - tracks.times[0]) / MOMENTS_PER_FRAME
     times, axes = [], []
     for run in known_runs(predicted):
-        if len(run) < FEWEST:
+        if len(run) < MIN_ORBIT_FRAMES:
             continue
-        away = refined(position[run] - np.asarray(law.source), FINE)
-        radius = np.maximum(np.linalg.norm(away, axis=-1), LEAST_RADIUS)
+        away = upsampled(position[run] - np.asarray(law.source), MOMENTS_PER_FRAME)
+        radius = np.maximum(np.linalg.norm(away, axis=-1), MIN_RADIUS)
         angle = np.unwrap(np.arctan2(away[:, 1], away[:, 0]))
         angle *= np.sign(angle[-1] - angle[0])
         way = np.maximum.accumulate(angle)

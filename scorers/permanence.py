@@ -105,12 +105,13 @@ def intact(
     }
 
 
-def fits(clip: Clip, tracks: Tracks, own: Mapping[int, LawfulContinuation]) -> Mask:
-    """Where the area of what is seen is that of the object (C + T, K). own: of the same tracks, by their columns."""
+def fits(clip: Clip, tracks: Tracks, continuations: Mapping[int, LawfulContinuation]) -> Mask:
+    """Where the area of what is seen is that of the object (C + T, K). continuations: of the same tracks, by
+    their columns."""
     window = clip.window(tracks.context)
     whole, share = whole_area(clip, tracks.context), clip.visible_share()[window]
-    for column, each in own.items():
-        share[: each.until, column] = each.course.share[: each.until]
+    for column, each in continuations.items():
+        share[: each.until, column] = each.trajectory.share[: each.until]
     reach = 1 + 2 * round(NEAR * clip.spec.fps)
     near = minimum_filter1d(share, reach, axis=0, mode="nearest") < WHOLE
     cut = near | (tracks.state == Visibility.CLIPPED)
@@ -124,8 +125,8 @@ def _share(mask: Mask) -> float:
 
 def _reemergence(found: tuple[Return, ...]) -> float | None:
     """Mean over the hidden objects of whether all that happens to them is right; None where nothing is hidden."""
-    objects = {each.hiding.column for each in found}
-    wrong = {each.hiding.column for each in found if not each.right}
+    objects = {each.interval.column for each in found}
+    wrong = {each.interval.column for each in found if not each.right}
     return 1 - len(wrong) / len(objects) if objects else None
 
 

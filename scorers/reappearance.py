@@ -41,14 +41,14 @@ def reappearance(
     """
     if not returns:
         return Reading(None, "not applicable", "nothing is hidden")
-    ending = [each for each in returns if each.hiding.back is not None]
-    lasting = [each for each in returns if each.hiding.back is None]
+    ending = [each for each in returns if each.interval.returns_at is not None]
+    lasting = [each for each in returns if each.interval.returns_at is None]
     late = [each.time for each in ending if each.time is not None]
     nothing = "nothing comes back"
     return {
         "": _mean([abs(time) for time in late], "s", nothing),
         "late": _mean(late, "s", nothing),
-        "place": _mean([each.place for each in ending], "diameters", nothing),
+        "place": _mean([each.position for each in ending], "diameters", nothing),
         "size": _mean([each.size for each in ending], "1", nothing),
         "hue": _mean([each.hue for each in ending], "deg", nothing),
         "unseen": _mean([each.unseen for each in returns], "1", nothing),

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.free_segments import SHORT, BodyMotion, Contact, FreeSegment
+from physbench.scoring.free_segments import BRIEF, BodyMotion, Contact, FreeSegment
 from physbench.scoring.impact_velocities import states_before_and_after
 from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.tracks import Tracks
@@ -56,10 +56,10 @@ def restitution(
     by_index = {body.index: body for body in motions}
     found = []
     for body in motions:
-        for visit in contacts[body.column]:
-            twice = visit.other in by_index and visit.other < body.index
-            if visit.deepest > 0 and visit.end - visit.start < SHORT and not twice:
-                met = _speeds(clip, tracks, body, by_index.get(visit.other), visit, free_segments)
+        for contact in contacts[body.column]:
+            twice = contact.other in by_index and contact.other < body.index
+            if contact.deepest > 0 and contact.end - contact.start < BRIEF and not twice:
+                met = _speeds(clip, tracks, body, by_index.get(contact.other), contact, free_segments)
                 found += [] if met is None else [met]
     number = Reading(float(len(found)))
     if not found:
@@ -74,21 +74,21 @@ def _speeds(
     tracks: Tracks,
     body: BodyMotion,
     partner: BodyMotion | None,
-    visit: Contact,
+    contact: Contact,
     segments: Mapping[int, tuple[FreeSegment, ...]],
 ) -> tuple[float, float] | None:
     """Speeds m/s along the normal before and after a contact, negative towards each other.
 
     partner: the other body, where it moves by itself."""
-    own = states_before_and_after(tracks.times, body, visit.deepest, segments[body.column])
+    own = states_before_and_after(tracks.times, body, contact.deepest, segments[body.column])
     other = (
-        _fixed(clip, visit.other, visit.deepest)
+        _fixed(clip, contact.other, contact.deepest)
         if partner is None
-        else states_before_and_after(tracks.times, partner, visit.deepest, segments[partner.column])
+        else states_before_and_after(tracks.times, partner, contact.deepest, segments[partner.column])
     )
     if own is None or other is None:
         return None
-    normal = _normal(clip, body.index, own[0][:2], visit.other, other[0][:2])
+    normal = _normal(clip, body.index, own[0][:2], contact.other, other[0][:2])
     met, parted = ((a[2:] - b[2:]) @ normal for a, b in zip(own, other, strict=True))
     return (float(met), float(parted)) if met < -LEAST_SPEED else None
 

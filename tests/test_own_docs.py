@@ -105,7 +105,7 @@ def test_the_shipped_tasks_pass() -> None:
         (("scorers", "new", "gravity", "--family", "laws"), "There is a scorer 'laws/gravity' already"),
         (("scorers", "new", "class"), "'class' has a meaning in the file already"),
         (("tasks", "new", "none"), "'None' has a meaning"),
-        (("scorers", "new", "due"), "'due' has a meaning"),
+        (("scorers", "new", "moving"), "'moving' has a meaning"),
         (("tasks", "new", "scene"), "'Scene' has a meaning"),
     ],
 )

@@ -138,7 +138,7 @@ def from_tracks(clip: Clip, tracks: Tracks, model: ForwardModel) -> PlacedBodies
 
 
 def _present(there: Mask, known: Mask, times: Array) -> Mask:
-    """Where a body counts as present (T, N): a stretch without a sure place is forgiven for VAGUE s."""
+    """Where a body counts as present (T, N): a stretch without a sure place is forgiven for MAX_GAP s."""
     there = there.copy()
     dt = float(times[1] - times[0]) if len(times) > 1 else 0.0
     for column, vague in zip(there.T, (there & ~known).T, strict=True):

@@ -1,4 +1,4 @@
-"""What a prediction owes by its own lawful motion."""
+"""When each object should be visible, by ground truth and by the lawful motion of a prediction."""
 
 from __future__ import annotations
 
@@ -116,11 +116,11 @@ def test_how_it_goes_on_says_what_is_shown_before_and_not_what_is_shown_later(cl
     late = ideal(clip, CONTEXT, clip.px_positions()[window][at], clip.visible_share()[window][at] >= 0.25)
     own = observed(clip, late).lawful_continuations[0]
     assert own.until > hidden[0]
-    onward = own.onward(int(hidden[0]))
+    onward = own.continued(int(hidden[0]))
     diameter = clip.diameters()[clip.handover, 0] * clip.pixels_per_metre
     shown = truth.inside & onward.inside & (clip.times[window] > 0)
     assert shown.sum() >= truth.inside[CONTEXT:].sum() - 1
-    assert (np.linalg.norm(onward.place - truth.place, axis=-1) / diameter)[shown].max() < 0.05
+    assert (np.linalg.norm(onward.position - truth.position, axis=-1) / diameter)[shown].max() < 0.05
     assert np.abs(onward.share - truth.share)[shown].max() < 0.15
 
 
@@ -144,8 +144,8 @@ def test_what_breaks_later_was_met_all_the_same(clip_of: Clips, ideal: Ideal) ->
     px[times > jump, 1, 1] -= 0.5 * diameter[1]
     own = observed(clip, ideal(clip, CONTEXT, px, np.ones(px.shape[:2], dtype=bool))).lawful_continuations
     assert own[1].broken and not own[0].broken and own[1].until < own[0].until == len(times)
-    onward = own[0].onward(own[0].until)
-    assert np.linalg.norm(onward.place - px[:, 0], axis=-1).max() < 0.1 * diameter[0]
+    onward = own[0].continued(own[0].until)
+    assert np.linalg.norm(onward.position - px[:, 0], axis=-1).max() < 0.1 * diameter[0]
 
 
 def test_a_segment_ends_where_its_break_is_dated(clip_of: Clips, ideal: Ideal) -> None:
@@ -157,7 +157,7 @@ def test_a_segment_ends_where_its_break_is_dated(clip_of: Clips, ideal: Ideal) -
     px[:, 0, 0] += 0.6 * clip.pixels_per_metre * np.maximum(times - kick, 0)
     own = observed(clip, ideal(clip, CONTEXT, px, np.ones(px.shape[:2], dtype=bool))).lawful_continuations[0]
     segment = own.segments[0]
-    assert own.until == segment.until < segment.miss and segment.unbroken
+    assert own.until == segment.until < segment.first_miss and segment.unbroken
     assert times[segment.until] == pytest.approx(kick, abs=0.2)
 
 
