@@ -29,11 +29,11 @@ def energy(clip: Clip, rollout: Rollout, tracks: Tracks, *, energies: tuple[Ener
     """Largest rise of energy in the prediction that nothing explains, over the largest kinetic energy in ground truth.
 
     That energy is taken as the weight times a diameter at least, so that noise is small against it. E(t) = sum of m
-    (v^2 / 2 + potential) of bodies that meet each other, from the last context frames on. Rise = largest E(t2) -
+    (v^2 / 2 + potential) of bodies that touch each other, from the last context frames on. Rise = largest E(t2) -
     E(t1) with t1 < t2 and no push in between, less what spin can have given back by t2: spin is not seen, so where
     friction acts a ball may hold 0.4 (a cylinder 0.5, a box 1) times its largest kinetic energy so far, as far as
     energy went missing before or was in rolling at the start. 0 upwards, lower is better; the largest of all
-    groups. Energy that goes missing is none of this reading's business. Velocities are slopes in the middle of
+    groups. Energy that goes missing is not read. Velocities are slopes in the middle of
     parabolas through up to 0.6 s of the track between contacts. Outside every mean.
     """
     if clip.scene.fields:

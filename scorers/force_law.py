@@ -13,11 +13,11 @@ from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.finite_differences import known_runs, upsampled
 from physbench.tracks.tracks import Tracks
 
-WINDOW = 0.8  # s, width of a weight
+WEIGHT_WIDTH = 0.8  # s
 READINGS = {"": "1", "direction": "deg", "strength": "1", "share": "1"}  # with their units
-LEAST_RANGE = 0.1  # of ln r between the 5th and 95th percentile; less does not tell an exponent
-LEAST_FORCE = 0.05  # of the true acceleration; less is no force
-LEAST_SHARE = 0.5  # of the accelerations that a force along one direction explains
+MIN_RANGE = 0.1  # of ln r between the 5th and 95th percentile; less does not tell an exponent
+MIN_FORCE = 0.05  # of the true acceleration; less is no force
+MIN_SHARE = 0.5  # of the accelerations that a force along one direction explains
 EXPONENTS = (-6.0, 4.0)
 
 Array = NDArray[np.float64]
@@ -40,7 +40,7 @@ Complex = NDArray[np.complex128]
 def force_law(clip: Clip, rollout: Rollout, tracks: Tracks, *, motions: tuple[BodyMotion, ...]) -> dict[str, Reading]:
     """Exponent p of the force |a| = k r^p that the predicted orbits imply; Newton's is -2.
 
-    No law is put in: for smooth weights w of 0.8 s, one around every predicted frame, integral(w'' x dt) is the mean
+    No law is assumed: for smooth weights w of 0.8 s, one around every predicted frame, integral(w'' x dt) is the mean
     acceleration without differentiating the track. p, k and one angle between force and centre are fitted to all of
     them, integral(w'' x dt) = k integral(w r^p u dt) with u at this angle to the direction of the centre. -6 to 4;
     mean over the bodies on an orbit. Neither direction is better by itself. Outside every mean. Not applicable where r
@@ -79,7 +79,7 @@ def _arcs(tracks: Tracks, position: Array, law: Orbit) -> list[Complex]:
 
 def _half(tracks: Tracks) -> int:
     """Frames to each side of the middle of a weight."""
-    return max(2, round(WINDOW / 2 / float(tracks.times[1] - tracks.times[0])))
+    return max(2, round(WEIGHT_WIDTH / 2 / float(tracks.times[1] - tracks.times[0])))
 
 
 def _summed(values: Complex, weight: Array) -> Complex:
@@ -122,11 +122,11 @@ def _implied(tracks: Tracks, position: Array, law: Orbit) -> dict[str, tuple[flo
     best = minimize_scalar(lambda p: fitted(p)[1], bounds=EXPONENTS, method="bounded", options={"xatol": 1e-4})
     force, missed = fitted(float(best.x))
     true = law.mu * np.exp(-2 * middle)
-    none = "" if abs(force) >= LEAST_FORCE * true else "the prediction shows no force"
-    if not none and 1 - missed < LEAST_SHARE:
+    none = "" if abs(force) >= MIN_FORCE * true else "the prediction shows no force"
+    if not none and 1 - missed < MIN_SHARE:
         none = "no force at one angle to the centre explains the prediction"
     low, high = np.percentile(everywhere, [5, 95])
-    narrow = none or ("" if high - low >= LEAST_RANGE else "the distance to the centre varies too little")
+    narrow = none or ("" if high - low >= MIN_RANGE else "the distance to the centre varies too little")
     if not narrow and min(abs(best.x - edge) for edge in EXPONENTS) < 0.01:  # it would say where the search ends
         narrow = f"the best exponent lies outside of {EXPONENTS[0]:g} to {EXPONENTS[1]:g}"
     return {

@@ -1,4 +1,4 @@
-"""What stays the same over a long time: energy and momentum. Hue, size and background have scorers of their own."""
+"""Drift of energy and momentum. Hue, size and background have scorers of their own."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from physbench.tracks.finite_differences import slope
 from physbench.tracks.tracks import Tracks
 from physbench.world.camera import plane_from_world
 
-FEWEST = 8  # predicted frames
-KEPT = 0.01  # of the momenta's sizes; what ground truth changes by less is conserved
+MIN_FRAMES = 8  # predicted frames
+CONSERVED = 0.01  # of the sum of the sizes of the momenta; a smaller change in ground truth counts as none
 
 Array = NDArray[np.float64]
 
@@ -71,7 +71,7 @@ def momentum(clip: Clip, rollout: Rollout, tracks: Tracks, *, energies: tuple[En
     each = plane_from_world(clip.scene.camera, clip.states[ahead, moving, 7:10]) * masses[:, None]  # (T, N, 2)
     size = float(np.linalg.norm(each[0], axis=-1).sum())
     total = each.sum(axis=1)
-    if size < 1e-9 or np.linalg.norm(total - total[0], axis=-1).max() > KEPT * size:
+    if size < 1e-9 or np.linalg.norm(total - total[0], axis=-1).max() > CONSERVED * size:
         return {"": Reading(None, "not applicable", "momentum is not conserved in this scene")}
     return _drift(tracks, np.sum([group.momentum for group in energies], axis=0) / size, signed=False)
 
@@ -83,8 +83,10 @@ def _drift(tracks: Tracks, value: Array, signed: bool) -> dict[str, Reading]:
         known[:] = np.isfinite(value).all(axis=-1)
     before = np.flatnonzero(known[: tracks.context])
     frames = tracks.context + np.flatnonzero(known[tracks.context :])
-    if not len(before) or len(frames) < FEWEST:
-        return {"": Reading(None, "not applicable", f"all that moves is seen in fewer than {FEWEST} predicted frames")}
+    if not len(before) or len(frames) < MIN_FRAMES:
+        return {
+            "": Reading(None, "not applicable", f"all that moves is seen in fewer than {MIN_FRAMES} predicted frames")
+        }
     change = value[frames] - value[before].mean(axis=0)
     change = change[:, 0] if signed else np.linalg.norm(change, axis=-1)
     last = frames >= frames[0] + 0.75 * (frames[-1] - frames[0])

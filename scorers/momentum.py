@@ -13,7 +13,7 @@ from physbench.scoring.impact_velocities import states_before_and_after
 from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.tracks import Tracks
 
-LEAST_TOTAL = 0.2  # of the sum of the two momenta's sizes; below it the ratio says nothing
+MIN_TOTAL = 0.2  # of the sum of the sizes of the two momenta; below it the ratio is undefined
 
 
 @scorer(
@@ -46,28 +46,28 @@ def momentum(
     Further readings: change = |P' - P| / (|p_a| + |p_b|), 0 where momentum is conserved.
     """
     by_index = {body.index: body for body in motions}
-    meetings = [
+    collisions = [
         (contact.deepest, body, by_index[contact.other])
         for body in motions
         for contact in contacts[body.column]
         if contact.other in by_index and body.index < contact.other and contact.deepest > 0
     ]
-    if not meetings:
+    if not collisions:
         return Reading(None, "not applicable", "no two moving bodies meet")
-    moment, a, b = min(meetings, key=lambda meeting: meeting[0])
+    moment, a, b = min(collisions, key=lambda collision: collision[0])
     before, after = [], []
     for body in (a, b):
         mass = clip.scene.bodies[body.index].mass
-        speeds = states_before_and_after(tracks.times, body, moment, free_segments[body.column])
-        if speeds is None:
+        states = states_before_and_after(tracks.times, body, moment, free_segments[body.column])
+        if states is None:
             return Reading(None, "not applicable", "a body is not seen long enough before and after it meets another")
-        before.append(mass * speeds[0][2:])
-        after.append(mass * speeds[1][2:])
+        before.append(mass * states[0][2:])
+        after.append(mass * states[1][2:])
     total, later = before[0] + before[1], after[0] + after[1]
     size = float(np.linalg.norm(before[0]) + np.linalg.norm(before[1]))
     if size < 1e-9:
         return Reading(None, "not applicable", "nothing moves before the bodies meet")
     change = Reading(float(np.linalg.norm(later - total)) / size)
-    if np.linalg.norm(total) < LEAST_TOTAL * size:
+    if np.linalg.norm(total) < MIN_TOTAL * size:
         return {"": Reading(None, "not applicable", "the momenta nearly cancel"), "change": change}
     return {"": Reading(float(later @ total / (total @ total))), "change": change}

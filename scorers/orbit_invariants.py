@@ -34,8 +34,8 @@ def areal_velocity(
     """Areal velocity about the source over that of ground truth at the time, median over the prediction; right is 1.
 
     A(t) = (r x v) / 2 of each body on an orbit, its velocity from a quintic spline through the track with at most 15
-    knots a second. Negative if it goes the other way around; 0 at rest. Neither direction is better by itself. Outside
-    every mean.
+    knots a second. Negative if it goes in the other direction; 0 at rest. Neither direction is better by itself.
+    Outside every mean.
 
     Further readings: spread, the middle 80 % of A(t) over that of ground truth; 0 where Kepler's second law holds.
     """
@@ -99,8 +99,8 @@ def _conserved(clip: Clip, tracks: Tracks, body: BodyMotion, what: str) -> Array
         frames = run[run >= tracks.context]
         if len(run) < MIN_ORBIT_FRAMES or not len(frames):
             continue
-        speed = smooth_velocity(body.position[run], 1 / clip.spec.fps)[run >= tracks.context]
-        quantity = _quantity(body.law, body.position[frames], speed, what)
+        predicted_velocity = smooth_velocity(body.position[run], 1 / clip.spec.fps)[run >= tracks.context]
+        quantity = _quantity(body.law, body.position[frames], predicted_velocity, what)
         found.append(1 + (quantity - true[frames]) / scale[frames])
     return np.concatenate(found)
 

@@ -67,13 +67,13 @@ def _turn(tracks: Tracks, position: Array, law: Orbit) -> tuple[float, float] | 
         radius = np.maximum(np.linalg.norm(away, axis=-1), MIN_RADIUS)
         angle = np.unwrap(np.arctan2(away[:, 1], away[:, 0]))
         angle *= np.sign(angle[-1] - angle[0])
-        way = np.maximum.accumulate(angle)
-        begins = np.flatnonzero(angle + 2 * np.pi <= way[-1])
+        turned = np.maximum.accumulate(angle)
+        begins = np.flatnonzero(angle + 2 * np.pi <= turned[-1])
         if not len(begins):
             continue
-        ends = np.searchsorted(way, angle[begins] + 2 * np.pi)
-        before = way[ends - 1]
-        part = (angle[begins] + 2 * np.pi - before) / np.maximum(way[ends] - before, 1e-12)
+        ends = np.searchsorted(turned, angle[begins] + 2 * np.pi)
+        before = turned[ends - 1]
+        part = (angle[begins] + 2 * np.pi - before) / np.maximum(turned[ends] - before, 1e-12)
         times.append((ends - 1 + part - begins) * dt)
         axes.append([(np.max(radius[i:j]) + np.min(radius[i:j])) / 2 for i, j in zip(begins, ends, strict=True)])
     if not times:

@@ -1,4 +1,4 @@
-"""How what was hidden comes back: when, where, how large, in which colour."""
+"""How hidden objects return: when, where, how large, in which colour."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ from physbench.tracks.tracks import Tracks
 def reappearance(
     clip: Clip, rollout: Rollout, tracks: Tracks, *, returns: tuple[Return, ...]
 ) -> Reading | dict[str, Reading]:
-    """Error of the time at which objects come back from behind what hides them, in s; lower is better.
+    """Error of the time at which hidden objects return to view, in s; lower is better.
 
     dt = mean over the returns of |t - t0|, t the first frame after the last hidden one (less than 5 %) in which a tenth
-    of the object is seen, t0 that in which it should be: by the lawful segment in which the hiding begins, continued
-    from before it, or by ground truth, as `permanence/intact` has it. What never comes back has no error and is counted
-    in `returned`. Outside every mean.
+    of the object is seen, t0 that in which it should be: by the lawful segment in which the hidden interval begins,
+    continued from before it, or by ground truth, as in `permanence/intact`. An object that never returns has no error
+    and is counted in `returned`. Outside every mean.
 
-    Further readings: late (s, mean of the error with its sign), place (diameters from its way, where half of it is
-    first seen), size (area over that which should be seen, both at their largest within 1.5 s) and hue (degrees off),
-    unseen (share of the hidden frames without the object), returned (share of the hidings that should end after which
-    it is seen again), came-out (share of those that should not end in which it is seen all the same).
+    Further readings: late (s, mean of the error with its sign), place (diameters from its trajectory, where half of it
+    is first seen), size (area over that which should be seen, both at their largest within 1.5 s) and hue (degrees
+    off), unseen (share of the hidden frames without the object), returned (share of the hidden intervals that should
+    end after which it is seen again), came-out (share of those that should not end in which it is seen all the same).
     """
     if not returns:
         return Reading(None, "not applicable", "nothing is hidden")

@@ -16,7 +16,7 @@ from physbench.tracks.tracks import Tracks
 from physbench.world.camera import PLANE_AXES, plane_from_world
 from physbench.world.geometry import gap
 
-LEAST_SPEED = 0.5  # m/s towards each other; slower contacts say nothing
+MIN_APPROACH = 0.5  # m/s towards each other; slower contacts say nothing
 STEP = 1e-4  # m, for the slope of the distance
 
 Array = NDArray[np.float64]
@@ -45,7 +45,7 @@ def restitution(
 ) -> dict[str, Reading]:
     """Speed at which two bodies part over that at which they met, along the normal; right is what ground truth reads.
 
-    e = -(v_a' - v_b') . n / (v_a - v_b) . n, the velocities from at most 0.5 s of the tracks before and behind each
+    e = -(v_a' - v_b') . n / (v_a - v_b) . n, the velocities from at most 0.5 s of the tracks before and after each
     contact with a body, a wall or the floor in the prediction that is shorter than 0.2 s and met with at least
     0.5 m/s; least squares over the contacts. Negative where one goes through the other; above 1 energy is gained.
     Where a table makes a ball roll again after it was hit, the speed is that of rolling, and e smaller than that of
@@ -90,7 +90,7 @@ def _speeds(
         return None
     normal = _normal(clip, body.index, own[0][:2], contact.other, other[0][:2])
     met, parted = ((a[2:] - b[2:]) @ normal for a, b in zip(own, other, strict=True))
-    return (float(met), float(parted)) if met < -LEAST_SPEED else None
+    return (float(met), float(parted)) if met < -MIN_APPROACH else None
 
 
 def _fixed(clip: Clip, index: int, moment: float) -> tuple[Array, Array]:
@@ -100,12 +100,12 @@ def _fixed(clip: Clip, index: int, moment: float) -> tuple[Array, Array]:
     return flat, flat
 
 
-def _normal(clip: Clip, index: int, place: Array, other: int, there: Array) -> Array:
+def _normal(clip: Clip, index: int, position: Array, other: int, other_position: Array) -> Array:
     """Unit vector (2,) from the other body towards this one: where their distance grows fastest."""
     axes = list(PLANE_AXES[clip.scene.camera.view])
     a, b = clip.scene.bodies[index], clip.scene.bodies[other]
     pa, pb = clip.states[clip.handover, index, :3].copy(), clip.states[clip.handover, other, :3].copy()
-    pa[axes], pb[axes] = place, there
+    pa[axes], pb[axes] = position, other_position
     near = np.stack([pa + sign * STEP * np.eye(3)[axis] for axis in axes for sign in (1.0, -1.0)])
     change = gap(a, near, b, pb).reshape(2, 2)
     slope = change[:, 0] - change[:, 1]

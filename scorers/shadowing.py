@@ -1,4 +1,4 @@
-"""Shadowing: could this have happened at all, after what the context showed?"""
+"""Shadowing: whether the predicted motion is possible after the context, by the laws of the scene."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.shadowing import Break, Shadowing
 from physbench.tracks.tracks import Tracks
 
-RUNG_NAMES = ("strict", "medium", "lenient")  # of the tolerances, smallest first
+LEVEL_NAMES = ("strict", "medium", "lenient")  # of the tolerances, smallest first
 
 
 @scorer(
@@ -39,21 +39,21 @@ def shadowing(
 
     One trajectory of the scene's own laws is fitted to the track from the hand-over on, the last context frames
     included, and extended for as long as it stays within the tolerance. Where no lawful trajectory goes on, that is a
-    break, with a time and an object, and another one begins behind it. E = sum over segments of 2^-(breaks before it) x
-    its due time, over the time for which the object is due; a gross break counts 4. S is the explained
-    share of due time in front of each object's first break. A segment counts if it spans 0.3 s and has 4 known places,
-    4 of them predicted. A different future that obeys the laws has no break. Not applicable where a scene has no
-    forward model (towers: `consistency/outcome` reads those), and where the context shows no speed and ground truth no
-    moving object for as long as a segment.
+    break, with a time and an object, and another one begins after it. E = sum over segments of 2^-(breaks before it) x
+    its expected time, over the time in which the object should be visible; a gross break counts 4. S is the explained
+    share of expected time before each object's first break. A segment counts if it spans 0.3 s and has 4 known
+    positions, 4 of them predicted. A different future that obeys the laws has no break. Not applicable where a scene
+    has no forward model (towers: `consistency/outcome` reads those), and where the context shows no velocity and ground
+    truth no moving object for as long as a segment.
 
     Further readings, means over the tolerances: explained (E), shadowing-time (S times the horizon, s), behind-join (E
-    where a jump at the hand-over is forgiven), breaks-per-second (per due object-second), undetermined (share of due
-    time in segments too short to count); strict, medium and lenient (Q at 0.03, 0.08 and 0.2). At 0.03: first-break
-    (s; the horizon where there is none; the reason names the body), join-jump (diameters) and join-kick (m/s; of a
-    break within 0.2 s of the hand-over, 0 without one). jitter (what changes from frame to frame, rms) and offset (of
-    things that stand still) in diameters. Where the context does not show how strongly things are pulled, or what a
-    parameter is: unseen-constants (Q with one free factor in [0.5, 2] on gravity or the fields, and free parameters)
-    and unseen-factor (that factor).
+    where a jump at the hand-over is forgiven), breaks-per-second (per expected object-second), undetermined (share of
+    expected time in segments too short to count); strict, medium and lenient (Q at 0.03, 0.08 and 0.2). At 0.03:
+    first-break (s; the horizon where there is none; the reason names the body), join-jump (diameters) and join-kick
+    (m/s; of a break within 0.2 s of the hand-over, 0 without one). jitter (what changes from frame to frame, rms) and
+    offset (of things that stand still) in diameters. Where the context does not show how strongly things are pulled, or
+    what a parameter is: unseen-constants (Q with one free factor in [0.5, 2] on gravity or the fields, and free
+    parameters) and unseen-factor (that factor).
     """
     found = shadowing
     if found is None:
@@ -75,7 +75,7 @@ def shadowing(
         "offset": _known(found.offset, "diameters", "nothing that stands still is tracked"),
         **dict(zip(("join-jump", "join-kick"), _join(found), strict=True)),
     }
-    for name, rung in zip(RUNG_NAMES, found.rungs, strict=True):
+    for name, rung in zip(LEVEL_NAMES, found.rungs, strict=True):
         readings[name] = Reading(rung.quality)
     return readings | _unseen(free_constants)
 
@@ -122,9 +122,9 @@ def _unseen(free: Shadowing | None) -> dict[str, Reading]:
 def strength(clip: Clip, rollout: Rollout, tracks: Tracks, *, shadowing: Shadowing | None) -> Reading:
     """How strongly a prediction breaks the laws: the smallest tolerance at which it has no break.
 
-    One of 0.01 x 1.2^k apparent diameters up to 2, by bisection; 2 where a due object is lost. It does not hang on the
-    three tolerances of `consistency/shadowing`: for tests and curves. It costs several times as much as they do and is
-    read only where it is named in full (`--scorers consistency/strength`) and by `physbench scorers check`.
+    One of 0.01 x 1.2^k apparent diameters up to 2, by bisection; 2 where an expected object is lost. It does not depend
+    on the three tolerances of `consistency/shadowing`: for tests and curves. It costs several times as much as they do
+    and is read only where it is named in full (`--scorers consistency/strength`) and by `physbench scorers check`.
     """
     if shadowing is None:
         return not_modelled(clip)

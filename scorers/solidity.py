@@ -12,7 +12,7 @@ from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.tracks import Tracks
 from physbench.tracks.visibility import truth_visible
 
-DEEP = 0.1  # diameters
+MIN_DEPTH = 0.1  # diameters
 
 
 @scorer(
@@ -29,12 +29,12 @@ DEEP = 0.1  # diameters
 def solidity(clip: Clip, rollout: Rollout, tracks: Tracks, *, motions: tuple[BodyMotion, ...]) -> dict[str, Reading]:
     """Deepest overlap of a moving body with a body, a wall or the floor in the predicted frames, in its own diameters.
 
-    max of -gap / diameter, at least 0; lower is better. Looked at in the frames that show both; a body that turns in
+    max of -gap / diameter, at least 0; lower is better. In the frames that show both; a body that turns in
     ground truth counts as the largest disc inside it. Outside every mean.
 
-    Further readings: time, the share of the due object-time that is spent in an overlap of more than 0.1 diameter.
+    Further readings: time, the share of the expected object-time that is spent in an overlap of more than 0.1 diameter.
     """
-    owed = truth_visible(clip, tracks.context)
+    expected = truth_visible(clip, tracks.context)
     deepest, deep, whole, seen = 0.0, 0, 0, False
     for body in motions:
         distance = gaps(clip, tracks, motions, body)[:, tracks.context :] / body.diameter
@@ -42,8 +42,8 @@ def solidity(clip: Clip, rollout: Rollout, tracks: Tracks, *, motions: tuple[Bod
         if known.any():
             seen = True
             deepest = max(deepest, -float(distance[known].min()))
-        deep += int(((known & (distance < -DEEP)).any(axis=0) & owed[tracks.context :, body.column]).sum())
-        whole += int(owed[:, body.column].sum())
+        deep += int(((known & (distance < -MIN_DEPTH)).any(axis=0) & expected[tracks.context :, body.column]).sum())
+        whole += int(expected[:, body.column].sum())
     if not seen or not whole:
         return {"": Reading(None, "not applicable", "nothing that moves is seen where it could touch anything")}
     return {"": Reading(deepest), "time": Reading(deep / whole, unit="1")}

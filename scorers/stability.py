@@ -1,4 +1,4 @@
-"""Stability: does a prediction stay lawful for long, whatever it did before?"""
+"""Stability: whether a prediction stays lawful for long, whatever it did before."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def stability(
     which only breaks within the quarter count (in its last 8 frames, where it has fewer), and gross ones before it. 0
     to 1, higher is better. A model may leave the recorded future and still be perfect here. Quarters in which ground
     truth shows moving objects for less than 0.2 s are left out, and those in which the prediction's own lawful motion,
-    as yet unbroken, has taken all of them behind something or out of the view; where that is so in all that are left, B
+    without a break so far, hides all of them or takes them out of the view; where that is so in all others, B
     = 1. Not applicable where a scene cannot be shadowed, and where `drift/accuracy` is not, for want of predictable
     time. The quality of the axis is the mean of both.
 

@@ -1,4 +1,4 @@
-"""Small things about frames: which to look at, where they have colour, how sharp they are."""
+"""Statistics of frames: evenly spaced samples, masks of colour, sharpness."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 FRAMES = 16  # evenly spaced over a prediction
-COLOUR = 40  # levels between the largest and the smallest channel; greys have none
+MIN_COLOUR = 40  # levels between the largest and the smallest channel; greys have none
 
 Frames = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
@@ -22,11 +22,11 @@ def colour_mask(frames: Frames) -> Mask:
     red, green, blue = (frames[..., channel] for channel in range(3))
     high = np.maximum(np.maximum(red, green), blue)
     low = np.minimum(np.minimum(red, green), blue)
-    return np.asarray(high - low >= COLOUR)
+    return np.asarray(high - low >= MIN_COLOUR)
 
 
 def dilated(mask: Mask, reach: int) -> Mask:
-    """A mask (T, H, W) grown by `reach` px in rows and columns."""
+    """A mask (T, H, W) dilated by `reach` px in rows and columns."""
     for axis in (1, 2):
         wide = mask.copy()
         for step in range(1, reach + 1):

@@ -14,5 +14,7 @@ def not_modelled(clip: Clip) -> Reading:
 
 def nothing_due(shadowing: Shadowing) -> Reading:
     """The reading of a clip in which no moving object is visible for long enough to be judged."""
-    brief = "the context shows no speed, and ground truth moving objects for less than a segment needs"
-    return Reading(None, "not applicable", brief if shadowing.problem.seen.brief else "no moving object is due")
+    brief = "the context shows no velocity, and ground truth shows moving objects too briefly to fit a segment"
+    return Reading(
+        None, "not applicable", brief if shadowing.problem.seen.brief else "no moving object should be visible"
+    )
