@@ -228,7 +228,7 @@ def expected_visible(clip: Clip, tracks: Tracks, continuations: Mapping[int, Law
 
 
 def _left_view(times: Array, outside: Mask, there: Mask) -> Mask:
-    """Frames (T,) of stays outside the view before which the object was seen on its way out."""
+    """Frames (T,) of stays outside the view before which the object was seen to leave."""
     left, reached = np.zeros_like(outside), max(EXIT_TIME, float(times[1] - times[0]))
     for run in runs(outside):
         before = (times < times[run[0]] - 1e-9) & (times >= times[run[0]] - reached - 1e-9)

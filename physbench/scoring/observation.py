@@ -66,7 +66,7 @@ class Analysis(Generic[Made]):
         if self.name not in made:
             try:
                 made[self.name] = self.make(observation)
-            except MemoryError:  # says nothing about the prediction
+            except MemoryError:  # of this machine, not of the prediction
                 raise
             except Exception as error:
                 made[self.name] = _Failure(type(error), str(error))
@@ -93,7 +93,7 @@ class Observation:
     _made: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def known(self, name: str) -> Any:
-        """An analysis that a reader has asked for; None where none has, or where it raised. Computes nothing."""
+        """An analysis that has been made; None where it has not, or where it raised. Computes nothing."""
         made = self._made.get(name)
         return None if isinstance(made, _Failure) else made
 

@@ -66,7 +66,7 @@ def _path(clip: Clip, tracks: Tracks, index: int, motion: BodyMotion | None) -> 
 
 
 def _shape(clip: Clip, tracks: Tracks, index: int, turned: Literal["inner", "outer"]) -> Body:
-    """The body as it is turned at the start, or a ball in its place where it turns in a way that matters."""
+    """The body in its first orientation, or a ball in its place where it turns by more than MAX_TURN."""
     body = clip.scene.bodies[index]
     if body.shape in ("sphere", "plane"):
         return body

@@ -87,7 +87,7 @@ def score_clip(
     if rollout.failure is None:
         try:
             tracks = track(clip, context, np.concatenate([seen, rollout.frames[: clip.horizon]]))
-        except MemoryError:  # says nothing about the model
+        except MemoryError:  # of this machine, not of the model
             raise
         except Exception as error:  # a broken tracker must not lose a row either
             failure = f"tracking: {type(error).__name__}: {error}"

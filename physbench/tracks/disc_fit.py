@@ -141,7 +141,7 @@ def _without_specks(mask: Tensor) -> Tensor:
 
 
 def _start(value: Tensor, valid: Tensor, centre: Tensor, radius: float) -> Tensor:
-    """First guess (M, 2): every visible edge pixel says that the centre lies one radius inwards along its gradient."""
+    """First guess (M, 2): by every visible edge pixel the centre lies one radius inwards along its gradient."""
     across = value[:, 1:-1, 2:] - value[:, 1:-1, :-2]
     down = value[:, 2:, 1:-1] - value[:, :-2, 1:-1]
     inside = dilate(valid ^ 1, 1)[:, 1:-1, 1:-1].bitwise_xor(1)
@@ -186,7 +186,7 @@ def _normal_equations(pixels: _Pixels, valid: Tensor, value: Tensor, state: Tens
     inwards = edge.div_(distance)
     torch.mul(dx, inwards, out=rows[:, 0])
     torch.mul(dy, inwards, out=rows[:, 1])
-    # The matrix only steers the way, the gradient decides where it ends: that one is summed in a fixed order.
+    # The matrix decides only the steps, the gradient decides the result: the gradient is summed in a fixed order.
     normal = (rows @ rows.transpose(1, 2)).to(torch.float64)
     gradient = (rows * rest[:, None]).sum(2).to(torch.float64)
     damping = torch.tensor([1e-2, 1e-2, 0.1, 1e-2], dtype=torch.float64, device=state.device)

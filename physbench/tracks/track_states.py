@@ -2,7 +2,7 @@
 
 A wrong position is worse than a missing one. Whether something is hidden is read from the frames (mass against the
 object's own area, image border, screens and other hues beside the blob), since a prediction need not agree with ground
-truth; ground truth only says what should be visible.
+truth; ground truth only decides what should be visible.
 """
 
 from __future__ import annotations

@@ -164,7 +164,7 @@ def test_friction_on_the_level_is_the_brake_over_the_weight(clip_of: Clips, brak
 
 @pytest.mark.parametrize("seed", range(4))
 def test_friction_on_a_slope(clip_of: Clips, read: Read, seed: int) -> None:
-    """A box shows what its ramp declares, a ball 2/7 tan a and a cylinder 1/3 tan a on the way down, at most that."""
+    """A box shows what its ramp declares, a ball 2/7 tan a and a cylinder 1/3 tan a downwards, at most that."""
     clip = clip_of(INCLINE, seed=seed)
     p = make_params(clip.row)
     rows = read(clip, sabotage.truth(clip))
@@ -177,10 +177,10 @@ def test_friction_on_a_slope(clip_of: Clips, read: Read, seed: int) -> None:
         assert found.value == pytest.approx(mu, abs=0.02)
         return
     rolls = min((2 / 7, 1 / 3)[int(p["shape"])] * tangent, mu)
-    assert abs(found.value) <= rolls + 0.01  # on the way up it is negative
+    assert abs(found.value) <= rolls + 0.01  # moving up it is negative
     body = next(body for body in clip.tracked_bodies if body.role == "moving")
-    way = clip.plane_positions()[clip.handover :, 0, 1]
-    if np.all(np.diff(way[way > way[-1] + 0.1 * body.size[0]]) < 0):  # down only
+    path = clip.plane_positions()[clip.handover :, 0, 1]
+    if np.all(np.diff(path[path > path[-1] + 0.1 * body.size[0]]) < 0):  # down only
         assert found.value == pytest.approx(rolls, abs=0.01)
 
 

@@ -127,7 +127,7 @@ def test_a_return_is_in_time_within_less_than_its_bound_or_a_frame() -> None:
 
 @pytest.mark.parametrize(("late", "right"), [(2, 1), (4, 0)])
 def test_a_ball_that_rests_is_covered_and_uncovered_in_time(clip_of: Clips, late: int, right: int) -> None:
-    """It is lawful all the time, so that its own motion says when the screen hides it: less than 0.2 s off."""
+    """It is lawful all the time, so that its own motion decides when the screen hides it: less than 0.2 s off."""
     clip = clip_of(LIFT)
     truth = sabotage.truth(clip)
     frames = np.concatenate([np.repeat(clip.frames[clip.handover][None], late, axis=0), truth[:-late]])

@@ -69,7 +69,7 @@ def test_a_jump_is_dated_and_blamed(clip_of: ClipOf) -> None:
     assert value(found, "first-break") == pytest.approx(1.0, abs=0.2)
     assert found["first-break"].reason == body.name
     assert 0.3 < value(found) < 0.9
-    seconds = value(found, "breaks-per-second") * 2 * times_ahead(clip)[-1]  # two bodies, due throughout
+    seconds = value(found, "breaks-per-second") * 2 * times_ahead(clip)[-1]  # two bodies, visible throughout
     assert 1 <= round(seconds) <= 4
     assert value(found, "shadowing-time") < value(found, "explained") * times_ahead(clip)[-1]
 
@@ -84,7 +84,7 @@ def test_a_frozen_picture_explains_little_and_weaker_gravity_costs(clip_of: Clip
 
 
 def test_strength_is_the_size_of_a_jump_within_a_factor_of_four(clip_of: ClipOf) -> None:
-    """Of a jump of d no tolerance below d / 2 can hide both sides; a lawful way may pass between them."""
+    """Of a jump of d no tolerance below d / 2 can hide both sides; a lawful trajectory may pass between them."""
     clip = clip_of(MEETS, **SPEC)
     found = []
     for jump in (0.0, 0.1, 0.4):

@@ -24,24 +24,24 @@ def observed(clip: Clip, tracks: Tracks) -> Observation:
     return Observation(clip, Rollout(clip.id, 0, clip.future()), tracks)
 
 
-def owed(clip: Clip, tracks: Tracks) -> np.ndarray:
+def expected(clip: Clip, tracks: Tracks) -> np.ndarray:
     return observed(clip, tracks).expected_visible
 
 
 @pytest.mark.parametrize(
     "task", ["falling/projectile-v1", "occlusion/screen-pass-v1", "occlusion/screen-lift-v1", "orbits/flyby-v1"]
 )
-def test_truth_owes_what_truth_shows(clip_of: Clips, ideal: Ideal, task: str) -> None:
+def test_of_truth_what_truth_shows_is_expected(clip_of: Clips, ideal: Ideal, task: str) -> None:
     """But for a frame or two at the edge of a screen or the view, where a disc of samples stands for a picture."""
     clip = clip_of(task)
-    plain, found = truth_visible(clip, CONTEXT), owed(clip, ideal(clip, CONTEXT))
+    plain, found = truth_visible(clip, CONTEXT), expected(clip, ideal(clip, CONTEXT))
     assert np.count_nonzero(plain != found) <= 2 * plain.shape[1] * 2
     assert not found[:CONTEXT].any()
 
 
 def test_without_a_forward_model_truth_decides(clip_of: Clips, ideal: Ideal) -> None:
     clip = clip_of("falling/stack-v1")
-    np.testing.assert_array_equal(owed(clip, ideal(clip, CONTEXT)), truth_visible(clip, CONTEXT))
+    np.testing.assert_array_equal(expected(clip, ideal(clip, CONTEXT)), truth_visible(clip, CONTEXT))
 
 
 def slowed(clip: Clip, ideal: Ideal, factor: float, gone_from: float = np.inf) -> Tracks:
@@ -57,13 +57,13 @@ def slowed(clip: Clip, ideal: Ideal, factor: float, gone_from: float = np.inf) -
 
 
 def test_a_slower_ball_is_due_until_it_is_hidden_itself(clip_of: Clips, ideal: Ideal) -> None:
-    """Behind a break nothing is excused, but what its way shows is due: it goes in later than truth does."""
+    """After a break nothing is excused, but its trajectory adds expected frames: it goes in later than in truth."""
     clip = clip_of("occlusion/screen-pass-v1")
     tracks = slowed(clip, ideal, 0.6)
-    found, plain = owed(clip, tracks)[:, 0], truth_visible(clip, CONTEXT)[:, 0]
+    found, plain = expected(clip, tracks)[:, 0], truth_visible(clip, CONTEXT)[:, 0]
     more = found & ~plain
     assert more.sum() >= 3
-    assert (tracks.area[more, 0] > 0).mean() > 0.8  # it is seen where it is newly due
+    assert (tracks.area[more, 0] > 0).mean() > 0.8  # it is seen where it is newly expected
     assert (found >= plain).all()
 
 
@@ -71,7 +71,7 @@ def test_a_ball_that_vanishes_stays_due_where_it_would_be(clip_of: Clips, ideal:
     clip = clip_of("falling/projectile-v1")
     seen = np.ones((len(clip.times[clip.window(CONTEXT)]), 1), dtype=bool)
     seen[CONTEXT + 10 :] = False
-    found = owed(clip, ideal(clip, CONTEXT, clip.px_positions()[clip.window(CONTEXT)], seen))
+    found = expected(clip, ideal(clip, CONTEXT, clip.px_positions()[clip.window(CONTEXT)], seen))
     np.testing.assert_array_equal(found, truth_visible(clip, CONTEXT))
 
 
@@ -85,7 +85,7 @@ def leaving(clip: Clip, ideal: Ideal, gone_from: float) -> tuple[Tracks, np.ndar
 
 
 def test_who_leaves_is_excused_and_who_vanishes_on_the_way_is_not(clip_of: Clips, ideal: Ideal) -> None:
-    """Asked of a clip whose truth stays in view: its own way decides."""
+    """In a clip whose truth stays in view its own trajectory decides."""
     clip = next(
         clip
         for clip in (clip_of("orbits/flyby-v1", seed=seed) for seed in range(12))
@@ -125,13 +125,13 @@ def test_how_it_goes_on_says_what_is_shown_before_and_not_what_is_shown_later(cl
 
 
 def test_nobody_goes_on_who_was_never_seen_to(clip_of: Clips, ideal: Ideal) -> None:
-    """What is gone in the first predicted frame is asked for as ground truth has it."""
+    """Ground truth decides for an object that vanishes in the first predicted frame."""
     clip = clip_of("occlusion/screen-pass-v1")
     seen = np.ones((len(clip.times[clip.window(CONTEXT)]), 1), dtype=bool)
     seen[CONTEXT:] = False
     tracks = ideal(clip, CONTEXT, clip.px_positions()[clip.window(CONTEXT)], seen)
     assert observed(clip, tracks).lawful_continuations == {}
-    np.testing.assert_array_equal(owed(clip, tracks), truth_visible(clip, CONTEXT))
+    np.testing.assert_array_equal(expected(clip, tracks), truth_visible(clip, CONTEXT))
 
 
 def test_what_breaks_later_was_met_all_the_same(clip_of: Clips, ideal: Ideal) -> None:

@@ -1,4 +1,4 @@
-"""What is asked of objects that are to be hidden, on tracks made from exact places."""
+"""Objects that should be hidden, on tracks made from exact positions."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_what_cannot_be_placed_is_not_back(clip_of: Clips, ideal: Ideal) -> None
 
 
 def test_who_leaves_on_the_other_side_does_not_stay_hidden(clip_of: Clips, ideal: Ideal) -> None:
-    """A ball that must not come out turns round behind the hand-over and rolls out of the picture."""
+    """A ball that must not come out turns round after the hand-over and rolls out of the image."""
     clip = clip_of(STOP)
     window = clip.window(C)
     px, share = clip.px_positions()[window].copy(), clip.visible_share()[window]

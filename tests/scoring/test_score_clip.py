@@ -170,10 +170,10 @@ def test_errors_are_distances_in_diameters(clip_of: Clips, ideal: Ideal) -> None
     position[20, 0] = np.nan
     error = error_curve(clip, replace(tracks, state=state, position=position))
     assert error.shape == (60, 2)
-    owed = truth_visible(clip, 8)[8:]
-    assert np.isnan(error[~owed]).all() and moving(clip).all()
+    expected = truth_visible(clip, 8)[8:]
+    assert np.isnan(error[~expected]).all() and moving(clip).all()
     assert error[10, 0] == np.inf and np.isnan(error[12, 0])
     usual = np.delete(np.arange(60), [10, 12])
-    usual = usual[owed[usual, 0]]
+    usual = usual[expected[usual, 0]]
     np.testing.assert_allclose(error[usual, 0], 0.5, atol=0.03)
     assert np.nanmax(error[:, 1]) < 0.02
