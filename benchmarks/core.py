@@ -23,6 +23,7 @@ from physbench.clips.generate import make_clip
 from physbench.clips.store import ClipStore
 from physbench.clips.suite import find_suite
 from physbench.run import references
+from physbench.scoring.observation import Observation
 from physbench.scoring.predictability import predictability_time
 from physbench.scoring.score_clip import find_scorers, score_clip
 from physbench.tracks.tracker import track
@@ -71,7 +72,7 @@ def one_clip(row: Row, card: ModelCard, store: ClipStore, clock: Clock, by_score
         tracks = track(clip, card.scored_context, clip.frames[clip.window(card.scored_context)])
         by_scorer("")
         for scorer in scorers:
-            scorer.function(clip, rollout, tracks)
+            scorer.read(Observation(clip, rollout, tracks))
             by_scorer(scorer.id)
 
 

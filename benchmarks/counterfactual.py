@@ -59,7 +59,7 @@ def seen(clip: Clip, context: int, future: Frames) -> Tracks:
 
 
 def read(quiet: Clip, clip: Clip, context: int) -> dict[str, dict[str, float]]:
-    """By push: the readings of a pair, NaN where one is not asked."""
+    """By push: the readings of a pair, NaN where one does not apply."""
     frozen = [np.repeat(each.frames[each.handover][None], each.horizon, axis=0) for each in (quiet, clip)]
     before = seen(quiet, context, quiet.future())
     futures = {name: (before, pushed(clip, factor)) for name, factor in FACTORS.items()}
@@ -116,10 +116,10 @@ def main() -> None:
 
 
 def _cell(values: NDArray[np.float64]) -> str:
-    """Median (least, most) of what was asked."""
+    """Median (least, most) of the values that apply."""
     known = np.round(values[np.isfinite(values)], 3) + 0.0  # no -0
     if not len(known):
-        return "not asked"
+        return "not applicable"
     return f"{np.median(known):.3f} ({known.min():.3f}, {known.max():.3f})".replace("-", "−")
 
 

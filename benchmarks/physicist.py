@@ -30,7 +30,7 @@ from physbench.rollouts.rollout import Rollout
 from physbench.scoring.predictability import predictability_time
 from physbench.scoring.score_clip import find_scorers, score_clip
 from physbench.tracks.tracker import track
-from physbench.tracks.visibility import due, moving
+from physbench.tracks.visibility import moving, truth_visible
 from physbench.world.camera import plane_from_world
 from physbench.world.rendering import render
 
@@ -72,7 +72,7 @@ def _diameters(clip: Clip) -> Array:
 
 
 def _owed(clip: Clip, context: int) -> NDArray[np.bool_]:
-    return np.asarray(due(clip, context)[context:] & moving(clip))
+    return np.asarray(truth_visible(clip, context)[context:] & moving(clip))
 
 
 def main() -> None:

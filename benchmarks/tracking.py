@@ -2,7 +2,7 @@
 
     python benchmarks/tracking.py [--sizes 64 128 256] [--frames 120] [--repeats 7]
 
-Four balls, once in the open and once with a screen that two of them pass, so that discs are fitted. The plain way is
+Four balls, once in the open and once with a screen that two of them pass, so that discs are fitted. The plain method is
 what anybody would write: hue of every pixel, components of every hue, weighted centroid of the largest, frame by frame;
 it knows nothing of noise, of hidden parts or of duplicates. Processor time of one thread counts, so that other programs
 on the machine disturb little; the best of the repeats. Targets at 128 px: 2,000 frames/s in the open, 1,400 with fits,
@@ -56,7 +56,7 @@ def four_balls(size: int, count: int, screen: bool) -> Clip:
 
 
 def plain(frames: np.ndarray) -> np.ndarray:
-    """Centroids (N, 4, 2) px by the plain way."""
+    """Centroids (N, 4, 2) px by the plain method."""
     hues = opponent(np.array(PALETTE[:4]))
     hues /= np.linalg.norm(hues, axis=-1, keepdims=True)
     centres = np.full((len(frames), 4, 2), np.nan)
@@ -112,7 +112,7 @@ def main() -> None:
         clips = {name: four_balls(size, options.frames, name == "screen") for name in TARGETS}
         count = len(clips["open"].frames)
         base = count / fastest(lambda clip=clips["open"]: plain(clip.frames), 2)
-        print(f"{size} px, four balls, {count} frames; plain way {base:.0f} frames/s")
+        print(f"{size} px, four balls, {count} frames; plain method {base:.0f} frames/s")
         rates = {}
         for name, clip in clips.items():
             rates[name] = count / fastest(lambda clip=clip: track(clip, CONTEXT, clip.frames), options.repeats)

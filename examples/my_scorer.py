@@ -3,7 +3,7 @@
 import numpy as np
 
 from physbench.scoring.scorer_protocol import Reading, scorer
-from physbench.tracks.visibility import due, located, moving
+from physbench.tracks.visibility import has_position, moving, truth_visible
 
 
 @scorer(
@@ -21,7 +21,7 @@ def speed_error(clip, rollout, tracks):
 
     Median over moving objects and predicted frames of | |v| - |v_truth| |, v by differences of positions; 0 is best.
     """
-    seen = due(clip, tracks.context) & located(tracks) & moving(clip)  # (C + T, K)
+    seen = truth_visible(clip, tracks.context) & has_position(tracks) & moving(clip)  # (C + T, K)
     both = seen[1:] & seen[:-1]
     if not both.any():
         return Reading(None, "not applicable", "no moving object is seen in two frames in a row")

@@ -10,10 +10,10 @@ from physbench.rollouts.rollout import Rollout
 from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.finite_differences import slope
 from physbench.tracks.tracks import Tracks, Visibility
-from physbench.tracks.visibility import due, seen, whole_area
+from physbench.tracks.visibility import detected, truth_visible, whole_area
 
-WHOLE = 0.95  # visible share from which the size of an object is read
-WORST_HUE = 180.0  # degrees, of an object that is due and absent
+FULL_VIEW = 0.95  # visible share from which the size of an object is read
+WORST_HUE = 180.0  # degrees, of an object that should be visible and is absent
 
 Mask = NDArray[np.bool_]
 
@@ -29,16 +29,16 @@ Mask = NDArray[np.bool_]
     source="mean |hue - own hue| in the opponent plane of gamma RGB",
 )
 def hue(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | dict[str, Reading]:
-    """Mean distance of an object's hue from its own, in degrees, over the due object-frames.
+    """Mean distance of an object's hue from its own, in degrees, over the object-frames that ground truth shows.
 
     0 to 180, lower is better; a frame in which the object is absent counts 180. Outside every mean.
 
     Further readings: last (deg), over the last quarter of the horizon; slope (deg/s), of a straight line through the
     mean of each frame.
     """
-    there = seen(clip, tracks)
+    there = detected(clip, tracks)
     off = np.where(there, np.abs(np.nan_to_num(tracks.hue)), WORST_HUE)
-    return _over_time(tracks, off, due(clip, tracks.context), "deg/s", "no object is due")
+    return _over_time(tracks, off, truth_visible(clip, tracks.context), "deg/s", "no object should be visible")
 
 
 @scorer(
@@ -62,23 +62,27 @@ def area(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | dict[str, Re
     """
     window = clip.window(tracks.context)
     whole = np.maximum(whole_area(clip, tracks.context), 1e-9)
-    there = seen(clip, tracks)
+    there = detected(clip, tracks)
     off = np.where(there, np.abs(tracks.area / whole - 1), 1.0)
-    owed = due(clip, tracks.context) & (clip.visible_share()[window] >= WHOLE) & (tracks.state != Visibility.CLIPPED)
-    return _over_time(tracks, off, owed, "1/s", "no object is due in full view")
+    expected = (
+        truth_visible(clip, tracks.context)
+        & (clip.visible_share()[window] >= FULL_VIEW)
+        & (tracks.state != Visibility.CLIPPED)
+    )
+    return _over_time(tracks, off, expected, "1/s", "no object should be visible in full view")
 
 
 def _over_time(
-    tracks: Tracks, off: NDArray[np.float64], owed: Mask, rate: str, otherwise: str
+    tracks: Tracks, off: NDArray[np.float64], expected: Mask, rate: str, otherwise: str
 ) -> Reading | dict[str, Reading]:
-    if not owed.any():
+    if not expected.any():
         return Reading(None, "not applicable", otherwise)
-    readings = {"": Reading(float(off[owed].mean()))}
-    late = owed & (tracks.times > 0.75 * tracks.times[-1])[:, None]
+    readings = {"": Reading(float(off[expected].mean()))}
+    late = expected & (tracks.times > 0.75 * tracks.times[-1])[:, None]
     if late.any():
         readings["last"] = Reading(float(off[late].mean()))
-    frames = np.flatnonzero(owed.any(axis=1))
+    frames = np.flatnonzero(expected.any(axis=1))
     if len(frames) > 1:
-        means = np.where(owed, off, 0.0).sum(axis=1)[frames] / owed.sum(axis=1)[frames]
+        means = np.where(expected, off, 0.0).sum(axis=1)[frames] / expected.sum(axis=1)[frames]
         readings["slope"] = Reading(slope(tracks.times[frames], means), unit=rate)
     return readings

@@ -7,14 +7,14 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.image_stats import chosen, coloured, grown
+from physbench.scoring.image_stats import colour_mask, dilated, frame_indices
 from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.finite_differences import slope
 from physbench.tracks.tracks import Tracks
 
-REACH = 2  # px around an object that belong to it
-MOST = 2.0  # times the area of all objects; more colour than that is no object
-STILL = 2  # levels by which static pixels may change in ground truth
+EDGE_PX = 2  # px around an object that belong to it
+MAX_COLOUR = 2.0  # times the area of all objects; more colour than that is no object
+MAX_STATIC_CHANGE = 2  # levels by which static pixels may change in ground truth
 
 Mask = NDArray[np.bool_]
 
@@ -40,15 +40,15 @@ def background(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Readin
 
     Further readings: slope (levels/s), of a straight line through the 16 frames.
     """
-    frames = chosen(min(len(rollout.frames), clip.horizon))
+    frames = frame_indices(min(len(rollout.frames), clip.horizon))
     if not len(frames):
         return {"": Reading(None, "not applicable", "no frame was predicted")}
     before, shown, truth = clip.frames[clip.handover], rollout.frames[frames], clip.future()[frames]
-    changed = np.abs(truth.astype(np.int16) - before).max(axis=-1) > STILL
-    own = coloured(shown)
+    changed = np.abs(truth.astype(np.int16) - before).max(axis=-1) > MAX_STATIC_CHANGE
+    own = colour_mask(shown)
     objects = clip.full_area[clip.handover, list(clip.tracked)].sum()
-    own &= (own.sum(axis=(1, 2)) <= MOST * objects)[:, None, None]
-    out = changed | grown(own | coloured(before[None]), REACH)
+    own &= (own.sum(axis=(1, 2)) <= MAX_COLOUR * objects)[:, None, None]
+    out = changed | dilated(own | colour_mask(before[None]), EDGE_PX)
     off = np.abs(shown.astype(np.int16) - before).mean(axis=-1)
     counted = (~out).sum(axis=(1, 2))
     if not counted.all():

@@ -1,4 +1,4 @@
-"""Does a push do in a prediction what it does in the world: two rollouts from one context, with it and without."""
+"""The effect of a push: two rollouts from one context, with the push and without, against ground truth of both."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from physbench.rollouts.rollout import Rollout
 from physbench.scoring.predictability import predictability_time
 from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.tracks import Tracks
-from physbench.tracks.visibility import accounted, due, located, moving
+from physbench.tracks.visibility import has_position, moving, tracked_with_gaps, truth_visible
 from physbench.world.camera import plane_from_px
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-FLOOR = 0.1  # diameters; where ground truth differs by less, nothing is asked
-CLEAR = 0.5  # diameters; from here on it is asked which way
-WIDE = 1.0  # diameters; behind it what differs says less of the push than of where each clip is without the other
-FEWEST = 3  # frames in which something is asked
+FLOOR = 0.1  # diameters; frames in which ground truth differs by less are left out
+CLEAR = 0.5  # diameters; from here on the direction of the difference is read
+WIDE = 1.0  # diameters; after it the difference depends less on the push than on how the two clips went on
+MIN_FRAMES = 3  # with a difference that is read
 
 
 def of_pair(clip: Clip, tracks: Tracks, origin: Clip, before: Tracks) -> dict[str, Reading]:
@@ -29,21 +29,27 @@ def of_pair(clip: Clip, tracks: Tracks, origin: Clip, before: Tracks) -> dict[st
     until = min(predictability_time(clip, context), predictability_time(origin, context))
     diameter = (clip.diameters() + origin.diameters())[window][..., None] / 2  # (C + T, K, 1) m
     true = (clip.plane_positions() - origin.plane_positions())[window] / diameter  # (C + T, K, 2)
-    found = _places(clip, tracks) / diameter - _places(origin, before) / diameter
-    asked = due(clip, context) & due(origin, context) & moving(clip) & (np.linalg.norm(true, axis=-1) > FLOOR)
-    asked &= (clip.times[window] <= until + 1e-9)[:, None]
-    asked &= ~(_vague(clip, tracks) | _vague(origin, before))
-    begun = asked & (np.cumsum(np.linalg.norm(true, axis=-1) > WIDE, axis=0) == 0)
-    if begun.any(axis=1).sum() < FEWEST:
-        why = f"nothing changes by more than {FLOOR:g} diameters in {FEWEST} frames that can be predicted in both clips"
+    found = _positions(clip, tracks) / diameter - _positions(origin, before) / diameter
+    read = (
+        truth_visible(clip, context)
+        & truth_visible(origin, context)
+        & moving(clip)
+        & (np.linalg.norm(true, axis=-1) > FLOOR)
+    )
+    read &= (clip.times[window] <= until + 1e-9)[:, None]
+    read &= ~(_in_gap(clip, tracks) | _in_gap(origin, before))
+    begun = read & (np.cumsum(np.linalg.norm(true, axis=-1) > WIDE, axis=0) == 0)
+    if begun.any(axis=1).sum() < MIN_FRAMES:
+        frames = f"{MIN_FRAMES} frames that can be predicted in both clips"
+        why = f"nothing changes by more than {FLOOR:g} diameters in {frames}"
         return {"": Reading(None, "not applicable", why)}
-    found = np.where(np.isfinite(found), found, 0.0)  # who loses an object does not say what becomes of it
+    found = np.where(np.isfinite(found), found, 0.0)  # a lost object counts as no change
     acted = {push.body for push in {*clip.scene.impulses} ^ {*origin.scene.impulses}}
     pushed = np.array([body.name in acted for body in clip.tracked_bodies])
     return {
         "": _size(found[begun], true[begun]),
         "sign": _sign(found[begun], true[begun]),
-        "error": Reading(float(np.sqrt(np.sum((found - true)[asked] ** 2) / np.sum(true[asked] ** 2)))),
+        "error": Reading(float(np.sqrt(np.sum((found - true)[read] ** 2) / np.sum(true[read] ** 2)))),
         "pushed": _size(found[begun & pushed], true[begun & pushed]),
         "others": _size(found[begun & ~pushed], true[begun & ~pushed]),
     }
@@ -67,16 +73,16 @@ def of_pair(clip: Clip, tracks: Tracks, origin: Clip, before: Tracks) -> dict[st
 def counterfactual(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
     """How much of what a push changes is predicted, from two rollouts of one context: with the push and without.
 
-    With d the difference of the predicted places of an object in the two, in apparent diameters, and D that of ground
-    truth: sum d . D / sum D . D, over the object-frames in which moving objects are due in both clips, up to the
-    shorter of their predictability times, where |D| is above 0.1, and for each object up to where |D| first exceeds 1:
-    further on any two ways of going on differ in much the same way. 1 is right, 0 says that the push does nothing,
-    below 0 that it does the contrary. An object that is due in both and missing in either is read as d = 0; one that is
-    seen without a position for a short time is left out. At least 3 frames. The readings of both clips are in the row
-    of the one without the push, for each sample; the same sample of both clips has the same random numbers. Not asked
-    of a model that takes no actions, which cannot know of a push. Outside every mean.
+    With d the difference of the predicted positions of an object in the two, in apparent diameters, and D that of
+    ground truth: sum d . D / sum D . D, over the object-frames in which ground truth of both clips shows a moving
+    object, up to the shorter of their predictability times, where |D| is above 0.1, and for each object up to where |D|
+    first exceeds 1: further on any two rollouts differ in much the same way. 1 is right, 0 says that the push does
+    nothing, below 0 that it does the contrary. An object that should be visible in both and is missing in either is
+    read as d = 0; one that is seen without a position for a short time is left out. At least 3 frames. The readings of
+    both clips are in the row of the one without the push, for each sample; the same sample of both clips has the same
+    random numbers. Not read for a model that takes no actions, which cannot know of a push. Outside every mean.
 
-    Further readings: sign, the share of the object-frames with |D| above 0.5 in which d goes the way of D by more than
+    Further readings: sign, the share of the object-frames with |D| above 0.5 in which d goes along D by more than
     0.1; pushed and others, the first reading for the object that is pushed, and for those that only feel it when they
     are hit; error, rms |d - D| over rms |D| also where |D| is above 1: 1 where nothing changes.
     """
@@ -88,25 +94,25 @@ def counterfactual(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Re
     return {"": Reading(None, "not applicable", why)}
 
 
-def _places(clip: Clip, tracks: Tracks) -> Array:
-    """Places (C + T, K, 2) m, NaN where an object has none."""
+def _positions(clip: Clip, tracks: Tracks) -> Array:
+    """Positions (C + T, K, 2) m, NaN where an object has none."""
     return plane_from_px(clip.scene.camera, clip.spec, tracks.position)
 
 
-def _vague(clip: Clip, tracks: Tracks) -> Mask:
-    """Where an object is seen for a short time without a position (C + T, K): it says nothing."""
-    return np.asarray(accounted(clip, tracks) & ~located(tracks))
+def _in_gap(clip: Clip, tracks: Tracks) -> Mask:
+    """Where an object is seen for a short time without a position (C + T, K)."""
+    return np.asarray(tracked_with_gaps(clip, tracks) & ~has_position(tracks))
 
 
 def _size(found: Array, true: Array) -> Reading:
     """sum d . D / sum D . D of differences (n, 2)."""
     if not len(true):
-        return Reading(None, "not applicable", "the change does not reach such an object, for as long as is asked")
+        return Reading(None, "not applicable", "the change does not reach such an object in the frames that are read")
     return Reading(float(np.sum(found * true) / np.sum(true**2)))
 
 
 def _sign(found: Array, true: Array) -> Reading:
-    """Share of the differences (n, 2) that are clear in which what was found goes their way."""
+    """Share of the differences (n, 2) that are clear in which the predicted one goes the same way."""
     length = np.linalg.norm(true, axis=-1)
     clear = length > CLEAR
     if not clear.any():

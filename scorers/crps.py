@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.predictability import paths_of
+from physbench.scoring.predictability import ensemble_positions
 from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.tracks import Tracks
-from physbench.tracks.visibility import accounted, due, located, moving
+from physbench.tracks.visibility import has_position, moving, tracked_with_gaps, truth_visible
 from physbench.world.camera import plane_from_px, plane_from_world
 from physbench.world.scene import WINDOW
 
@@ -24,16 +24,16 @@ def of_samples(clip: Clip, context: int, samples: Sequence[Tracks | None]) -> di
     """The readings of all samples of a clip together; None stands for a sample that failed."""
     if len(samples) < 2:
         return {"": Reading(None, "not applicable", "one sample a clip; evaluate with --samples 2 or more")}
-    counted = (due(clip, context) & moving(clip))[context:]
+    counted = (truth_visible(clip, context) & moving(clip))[context:]
     for tracks in samples:
-        if tracks is not None:  # seen for a short time without a position: it says nothing
-            counted = counted & ~(accounted(clip, tracks) & ~located(tracks))[context:]
+        if tracks is not None:  # a gap without a position is left out
+            counted = counted & ~(tracked_with_gaps(clip, tracks) & ~has_position(tracks))[context:]
     if not counted.any():
-        return {"": Reading(None, "not applicable", "no moving object is due")}
+        return {"": Reading(None, "not applicable", "no moving object should be visible")}
     diameter = np.maximum(clip.diameters()[clip.handover + 1 :], 1e-9)[counted]  # (n,) m
-    members = plane_from_world(clip.scene.camera, paths_of(clip, context)[:, :, list(clip.tracked)])
+    members = plane_from_world(clip.scene.camera, ensemble_positions(clip, context)[:, :, list(clip.tracked)])
     possible = _flat(members[:, counted], diameter)  # (n, M, 2)
-    found = _flat(np.stack([_places(clip, context, tracks)[counted] for tracks in samples]), diameter)  # (n, S, 2)
+    found = _flat(np.stack([_positions(clip, context, tracks)[counted] for tracks in samples]), diameter)  # (n, S, 2)
     absent = ~np.isfinite(found[..., :1])
     middle = np.median(possible, axis=1, keepdims=True)
     away = np.where(absent, WINDOW / diameter[:, None, None], 0.0)
@@ -56,31 +56,31 @@ def of_samples(clip: Clip, context: int, samples: Sequence[Tracks | None]) -> di
     quality=None,
     noise_floor="ground truth as each sample reads 0.012 to 0.051, 8 true frames (64 px, 15 frames/s; 10 clips), the "
     "simulations themselves 0.008 to 0.036",
-    source="energy score, the CRPS of places; Gneiting and Raftery 2007, doi:10.1198/016214506000001437",
+    source="energy score, the CRPS of positions; Gneiting and Raftery 2007, doi:10.1198/016214506000001437",
     together=of_samples,
 )
 def crps(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
-    """CRPS of the predicted places against all that the context allows, in apparent diameters; needs --samples.
+    """CRPS of the predicted positions against all that the context allows, in apparent diameters; needs --samples.
 
-    mean of E|X - Y| - E|X - X'| / 2 over the due frames of moving objects, X, X' samples of the model (all pairs of
-    two) and Y each of the 32 simulations that give the predictability time. 0 upwards, lower is better: samples that
-    spread as far as things can be known beat one that is sure of a wrong place, and fewer or equal samples are no
-    better than what they say. An absent object is a window's width (5.12 m) away from all places. All samples of a clip
-    have one value, in the row of the first. Outside every mean.
+    mean of E|X - Y| - E|X - X'| / 2 over the frames in which ground truth shows moving objects, X, X' samples of the
+    model (all pairs of two) and Y each of the 32 simulations that give the predictability time. 0 upwards, lower is
+    better: samples that spread as far as the context leaves open beat one that is sure of a wrong position, and few or
+    equal samples gain nothing. An absent object is a window's width (5.12 m) away from all positions. All samples of a
+    clip have one value, in the row of the first. Outside every mean.
 
     Further readings: best, what the simulations themselves would read; spread, E|X - X'| over that of the simulations:
-    1 is as unsure as one can be, 0 certain.
+    1 spreads as far as the context leaves open, 0 not at all.
     """
     return of_samples(clip, tracks.context, [tracks])
 
 
-def _flat(places: Array, diameter: Array) -> Array:
+def _flat(positions: Array, diameter: Array) -> Array:
     """(S, n, 2) m -> (n, S, 2) diameters."""
-    return np.asarray(np.moveaxis(places / diameter[:, None], 0, 1))
+    return np.asarray(np.moveaxis(positions / diameter[:, None], 0, 1))
 
 
-def _places(clip: Clip, context: int, tracks: Tracks | None) -> Array:
-    """Predicted places (T, K, 2) m, NaN where an object is absent."""
+def _positions(clip: Clip, context: int, tracks: Tracks | None) -> Array:
+    """Predicted positions (T, K, 2) m, NaN where an object is absent."""
     if tracks is None:
         return np.full((clip.horizon, len(clip.tracked), 2), np.nan)
     return plane_from_px(clip.scene.camera, clip.spec, tracks.position[context:])
@@ -96,7 +96,7 @@ def _energy_score(outcomes: Array, forecast: Array) -> Array:
 
 
 def _apart(points: Array) -> Array:
-    """Mean distance of two different ones of points (n, S, 3) -> (n,)."""
+    """Mean distance of the pairs of different points (n, S, 3) -> (n,)."""
     distance = np.linalg.norm(points[:, :, None] - points[:, None], axis=-1)
     pairs = points.shape[1] * (points.shape[1] - 1)
     return np.asarray(distance.sum(axis=(1, 2)) / pairs, dtype=np.float64)

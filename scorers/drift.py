@@ -1,4 +1,4 @@
-"""Long-horizon drift: does what happens here happen in the prediction, for as long as that can be known?"""
+"""Long-horizon drift: how long a prediction follows the recorded future, of the time for which it can be predicted."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import numpy as np
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
 from physbench.scoring.position_error import error_curve
-from physbench.scoring.predictability import LEAST_TIME, predictability
+from physbench.scoring.predictability import MIN_PREDICTABILITY, Predictability
 from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.tracks import Tracks
-from physbench.tracks.visibility import due, moving
+from physbench.tracks.visibility import moving, truth_visible
 
-TOLERANCE = 1.0  # diameters
-SPREADS = 1.5  # an error within so many spreads of what the context allows is no failure
+MAX_ERROR = 1.0  # diameters
+MAX_SPREADS = 1.5  # an error within so many spreads of what the context allows is no failure
 
 
 @scorer(
@@ -27,33 +27,33 @@ SPREADS = 1.5  # an error within so many spreads of what the context allows is n
     source="time to an error of one diameter over the predictability time of an ensemble of simulations",
     headline=True,
     roles={"predictability": "predictability"},
+    needs=("predictability",),
 )
-def accuracy(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
+def accuracy(clip: Clip, rollout: Rollout, tracks: Tracks, *, predictability: Predictability) -> dict[str, Reading]:
     """Share of the predictable time for which a prediction stays within one diameter of ground truth.
 
     A = mean over moving objects of min(first failure, T_p) / T_p. 0 to 1, higher is better; quality = A.
 
-    An object fails in the first frame in which it is due and absent, or off by more than one of its apparent diameters
-    there, or by more than 1.5 times the spread of what the context allows, if that is larger. Frames in which it is
-    seen but gives no position, for 0.5 s at most, and one or two in a row without it are skipped. T_p, the
+    An object fails in the first frame in which ground truth shows it and it is absent, or off by more than one of its
+    apparent diameters, or by more than 1.5 times the spread of what the context allows, if that is larger. Frames in
+    which it is seen but gives no position, for 0.5 s at most, and one or two in a row without it are skipped. T_p, the
     predictability time, is when 32 simulations from states that the context allows spread by more than one diameter
     (80th percentile), at most the horizon. Clips with T_p below 0.3 s are left out.
 
     Further readings: time-to-failure and predictability (s).
     """
-    objects = np.flatnonzero(moving(clip) & due(clip, tracks.context).any(axis=0))
+    objects = np.flatnonzero(moving(clip) & truth_visible(clip, tracks.context).any(axis=0))
     if not len(objects):
-        return {"": Reading(None, "not applicable", "no moving object is due")}
-    foreseen = predictability(clip, tracks.context)
-    limit, known = foreseen.seconds, Reading(foreseen.seconds, unit="s")
-    if limit < LEAST_TIME - 1e-9:
-        reason = f"T_p is {limit:.2g} s, below {LEAST_TIME:g} s"
+        return {"": Reading(None, "not applicable", "no moving object should be visible")}
+    limit, known = predictability.seconds, Reading(predictability.seconds, unit="s")
+    if limit < MIN_PREDICTABILITY - 1e-9:
+        reason = f"T_p is {limit:.2g} s, below {MIN_PREDICTABILITY:g} s"
         return {"": Reading(None, "not applicable", reason), "predictability": known}
     times = tracks.times[tracks.context :]
     error = error_curve(clip, tracks)
-    allowed = np.full_like(error, TOLERANCE)
-    width = foreseen.spread[: len(error)]  # up to T_p, beyond which nothing is asked
-    allowed[: len(width)] = np.maximum(TOLERANCE, SPREADS * width)
+    allowed = np.full_like(error, MAX_ERROR)
+    width = predictability.spread[: len(error)]  # up to T_p; later errors do not count
+    allowed[: len(width)] = np.maximum(MAX_ERROR, MAX_SPREADS * width)
     failures = [_first(error[:, k] > allowed[:, k], times, limit) for k in objects]
     time = float(np.mean(failures))
     return {"": Reading(time / limit), "time-to-failure": Reading(time, unit="s"), "predictability": known}

@@ -8,20 +8,17 @@ from numpy.typing import NDArray
 from physbench.clips.clip import Clip
 from physbench.dynamics.motion_law import Orbit
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.free_segments import motions
+from physbench.scoring.free_segments import MIN_ORBIT_FRAMES, MIN_RADIUS, MOMENTS_PER_FRAME, BodyMotion
 from physbench.scoring.scorer_protocol import Reading, scorer
-from physbench.tracks.finite_differences import known_runs, refined
+from physbench.tracks.finite_differences import known_runs, upsampled
 from physbench.tracks.tracks import Tracks
 
-WINDOW = 0.8  # s, width of a weight
-FINE = 8  # moments per frame
+WEIGHT_WIDTH = 0.8  # s
 READINGS = {"": "1", "direction": "deg", "strength": "1", "share": "1"}  # with their units
-FEWEST = 8  # frames in a row
-LEAST_RANGE = 0.1  # of ln r between the 5th and 95th percentile; less does not tell an exponent
-LEAST_FORCE = 0.05  # of the true acceleration; less is no force
-LEAST_SHARE = 0.5  # of the accelerations that a force along one direction explains
+MIN_RANGE = 0.1  # of ln r between the 5th and 95th percentile; less does not tell an exponent
+MIN_FORCE = 0.05  # of the true acceleration; less is no force
+MIN_SHARE = 0.5  # of the accelerations that a force along one direction explains
 EXPONENTS = (-6.0, 4.0)
-LEAST_RADIUS = 0.05  # m from the source
 
 Array = NDArray[np.float64]
 Complex = NDArray[np.complex128]
@@ -40,11 +37,12 @@ Complex = NDArray[np.complex128]
     source="implied force law: Vafa et al. 2025, arXiv:2507.06952; weak form: Messenger and Bortz, arXiv:2005.04339",
     phrase="implied force r^{}",
     breaks_at=0.3,
+    needs=("motions",),
 )
-def force_law(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
+def force_law(clip: Clip, rollout: Rollout, tracks: Tracks, *, motions: tuple[BodyMotion, ...]) -> dict[str, Reading]:
     """Exponent p of the force |a| = k r^p that the predicted orbits imply; Newton's is -2.
 
-    No law is put in: for smooth weights w of 0.8 s, one around every predicted frame, integral(w'' x dt) is the mean
+    No law is assumed: for smooth weights w of 0.8 s, one around every predicted frame, integral(w'' x dt) is the mean
     acceleration without differentiating the track. p, k and one angle between force and centre are fitted to all of
     them, integral(w'' x dt) = k integral(w r^p u dt) with u at this angle to the direction of the centre. -6 to 4;
     mean over the bodies on an orbit. Neither direction is better by itself. Outside every mean. Not applicable where r
@@ -54,7 +52,7 @@ def force_law(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading
     where it pushes away; strength, the force over the true one at the mean distance, right is 1; share, how much of
     the accelerations (squared) such a force explains.
     """
-    orbiting = [(body.law, body.position) for body in motions(clip, tracks) if isinstance(body.law, Orbit)]
+    orbiting = [(body.law, body.position) for body in motions if isinstance(body.law, Orbit)]
     if not orbiting:
         return {"": Reading(None, "not applicable", "nothing is on an orbit in this scene")}
     bodies = [_implied(tracks, position, law) for law, position in orbiting]
@@ -70,12 +68,12 @@ def _mean(values: list[tuple[float, str]], unit: str) -> Reading:
 
 
 def _arcs(tracks: Tracks, position: Array, law: Orbit) -> list[Complex]:
-    """Predicted path from the source, FINE moments per frame, for each run of frames long enough for one weight."""
+    """Predicted path from the source, in fine steps, for each run of frames long enough for one weight."""
     predicted = position.copy()
     predicted[: tracks.context] = np.nan
-    least = max(FEWEST, 2 * _half(tracks) + 1)
+    least = max(MIN_ORBIT_FRAMES, 2 * _half(tracks) + 1)
     return [
-        refined(position[run] - np.asarray(law.source), FINE) @ np.array([1, 1j])
+        upsampled(position[run] - np.asarray(law.source), MOMENTS_PER_FRAME) @ np.array([1, 1j])
         for run in known_runs(predicted)
         if len(run) >= least
     ]
@@ -83,18 +81,18 @@ def _arcs(tracks: Tracks, position: Array, law: Orbit) -> list[Complex]:
 
 def _half(tracks: Tracks) -> int:
     """Frames to each side of the middle of a weight."""
-    return max(2, round(WINDOW / 2 / float(tracks.times[1] - tracks.times[0])))
+    return max(2, round(WEIGHT_WIDTH / 2 / float(tracks.times[1] - tracks.times[0])))
 
 
 def _summed(values: Complex, weight: Array) -> Complex:
     """Sums (n - 2 half,) of values on the fine moments of n frames, weighted around each frame."""
-    return np.asarray(np.lib.stride_tricks.sliding_window_view(values, len(weight))[::FINE] @ weight)
+    return np.asarray(np.lib.stride_tricks.sliding_window_view(values, len(weight))[::MOMENTS_PER_FRAME] @ weight)
 
 
 def _weights(tracks: Tracks) -> tuple[Array, Array]:
     """(1 - u^2)^4 and its second derivative (1/s2), as weights of sums over fine moments."""
     half = _half(tracks)
-    u = np.linspace(-1, 1, 2 * half * FINE + 1)
+    u = np.linspace(-1, 1, 2 * half * MOMENTS_PER_FRAME + 1)
     bump, curve = (1 - u**2) ** 4, 8 * (1 - u**2) ** 2 * (7 * u**2 - 1)
     seconds = half * float(tracks.times[1] - tracks.times[0])
     return bump / bump.sum(), curve / bump.sum() / seconds**2
@@ -109,7 +107,7 @@ def _implied(tracks: Tracks, position: Array, law: Orbit) -> dict[str, tuple[flo
         return dict.fromkeys(READINGS, (np.nan, "too little of the orbit is seen"))
     weight, curve = _weights(tracks)
     acceleration = np.concatenate([_summed(arc, curve) for arc in arcs])
-    log_radius = [np.log(np.maximum(np.abs(arc), LEAST_RADIUS)) for arc in arcs]
+    log_radius = [np.log(np.maximum(np.abs(arc), MIN_RADIUS)) for arc in arcs]
     towards = [-arc / np.exp(radius) for arc, radius in zip(arcs, log_radius, strict=True)]
     everywhere = np.concatenate(log_radius)
     middle = float(np.mean(everywhere))
@@ -126,11 +124,11 @@ def _implied(tracks: Tracks, position: Array, law: Orbit) -> dict[str, tuple[flo
     best = minimize_scalar(lambda p: fitted(p)[1], bounds=EXPONENTS, method="bounded", options={"xatol": 1e-4})
     force, missed = fitted(float(best.x))
     true = law.mu * np.exp(-2 * middle)
-    none = "" if abs(force) >= LEAST_FORCE * true else "the prediction shows no force"
-    if not none and 1 - missed < LEAST_SHARE:
+    none = "" if abs(force) >= MIN_FORCE * true else "the prediction shows no force"
+    if not none and 1 - missed < MIN_SHARE:
         none = "no force at one angle to the centre explains the prediction"
     low, high = np.percentile(everywhere, [5, 95])
-    narrow = none or ("" if high - low >= LEAST_RANGE else "the distance to the centre varies too little")
+    narrow = none or ("" if high - low >= MIN_RANGE else "the distance to the centre varies too little")
     if not narrow and min(abs(best.x - edge) for edge in EXPONENTS) < 0.01:  # it would say where the search ends
         narrow = f"the best exponent lies outside of {EXPONENTS[0]:g} to {EXPONENTS[1]:g}"
     return {

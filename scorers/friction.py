@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,15 +11,15 @@ from physbench.clips.clip import Clip
 from physbench.dynamics.motion_law import Constant
 from physbench.dynamics.rolling_sliding import Slope
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.free_segments import BodyMotion, contacts_of, free_segments, motions
+from physbench.scoring.free_segments import BodyMotion, FreeSegment
 from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.tracks import Tracks
 from physbench.world.camera import plane_from_world
 
-LEAST_SPAN = 0.3  # s
-LEAST_FRAMES = 5
-LEAST_WAY = 0.1  # diameters; less is rest
-SMALL = 1e-9
+MIN_SPAN = 0.3  # s
+MIN_FRAMES = 5
+MIN_LENGTH = 0.1  # diameters; less is rest
+NO_SLOPE = 1e-9  # m/s2 along the support
 
 Array = NDArray[np.float64]
 
@@ -34,40 +36,46 @@ Array = NDArray[np.float64]
     source="a = g (sin a - mu cos a); Coulomb 1785, Theorie des machines simples",
     phrase="friction {}",
     breaks_at=0.05,
+    needs=("motions", "free_segments"),
 )
-def friction(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
+def friction(
+    clip: Clip,
+    rollout: Rollout,
+    tracks: Tracks,
+    *,
+    motions: tuple[BodyMotion, ...],
+    free_segments: Mapping[int, tuple[FreeSegment, ...]],
+) -> dict[str, Reading]:
     """Coefficient of friction that the motion of bodies on a support implies; right is what ground truth reads.
 
-    mu = (force of gravity along the way - acceleration along the way) / weight on the support, both per mass and in
-    the direction of motion, from parabolas through the track along the support: between contacts, the way up and the
-    way down apart, each at least 0.3 s and five frames; weighted by how well each determines its acceleration. What
-    slides shows the friction between it and the support, what rolls the smaller one that rolling needs, k / (1 + k)
-    tan a with k = 2/5 for a ball and 1/2 for a cylinder (negative on its way up), and 0 on the level. Without limits;
-    neither direction is better by itself. Outside every mean.
+    mu = (force of gravity along the path - acceleration along the path) / weight on the support, both per mass and in
+    the direction of motion, from parabolas through the track along the support: between contacts, the path up and the
+    path down apart, each at least 0.3 s and five frames; weighted by how well each determines its acceleration. A
+    sliding body shows the friction between it and the support, a rolling one the smaller friction that rolling needs, k
+    / (1 + k) tan a with k = 2/5 for a ball and 1/2 for a cylinder (negative while it moves up), and 0 on the level.
+    Without limits; neither direction is better by itself. Outside every mean.
 
     Further readings: acceleration (m/s2) down the slope, where there is one.
     """
     pull = plane_from_world(clip.scene.camera, np.asarray(clip.scene.gravity, dtype=np.float64))
-    bodies = motions(clip, tracks)
-    carried = [(body, frame) for body in bodies if (frame := _frame(body)) is not None]
+    carried = [(body, frame) for body in motions if (frame := _frame(body)) is not None]
     if not np.any(pull) or not carried:
         return {"": Reading(None, "not applicable", "nothing stays on a support that is seen from the side")}
-    contacts = contacts_of(clip, tracks, bodies)
     sums = np.zeros(3)  # of weight, weight x friction, weight x acceleration down the slope
     for body, (down, normal) in carried:
-        for stretch in free_segments(clip, body, tracks.times, contacts[body.column]):
-            known = np.isfinite(body.position[stretch.frames, 0]) & ~stretch.blurred
-            frames = stretch.frames[known & (stretch.frames >= tracks.context)]
-            if stretch.touching:
+        for segment in free_segments[body.column]:
+            known = np.isfinite(body.position[segment.frames, 0]) & ~segment.ambiguous
+            frames = segment.frames[known & (segment.frames >= tracks.context)]
+            if segment.touching:
                 continue
-            for part in _ways(tracks.times[frames], body.position[frames] @ down, LEAST_WAY * body.diameter):
-                acceleration, speed, weight = part
-                implied = np.sign(speed) * (pull @ down - acceleration) / -(pull @ normal)
+            for part in _one_way_parts(tracks.times[frames], body.position[frames] @ down, MIN_LENGTH * body.diameter):
+                acceleration, velocity, weight = part
+                implied = np.sign(velocity) * (pull @ down - acceleration) / -(pull @ normal)
                 sums += weight * np.array([1.0, implied, acceleration])
     if sums[0] == 0:
-        return {"": Reading(None, "not applicable", "no way of 0.3 s along the support is seen")}
+        return {"": Reading(None, "not applicable", "no path of 0.3 s along the support is seen")}
     readings = {"": Reading(float(sums[1] / sums[0]))}
-    if any(abs(pull @ down) > SMALL for _, (down, _) in carried):
+    if any(abs(pull @ down) > NO_SLOPE for _, (down, _) in carried):
         readings["acceleration"] = Reading(float(sums[2] / sums[0]), unit="m/s2")
     return readings
 
@@ -82,15 +90,15 @@ def _frame(body: BodyMotion) -> tuple[Array, Array] | None:
     return None
 
 
-def _ways(times: Array, way: Array, least: float) -> list[tuple[float, float, float]]:
-    """Acceleration m/s2, mean speed m/s and weight of each part of a way (n,) m that goes in one direction."""
-    if len(way) < LEAST_FRAMES:
+def _one_way_parts(times: Array, along: Array, least: float) -> list[tuple[float, float, float]]:
+    """Acceleration m/s2, mean velocity m/s and weight of each part of a path (n,) m that goes in one direction."""
+    if len(along) < MIN_FRAMES:
         return []
-    turn = int(np.argmax(np.abs(way - way[0]))) if _turns(way) else len(way) - 1
+    turn = int(np.argmax(np.abs(along - along[0]))) if _turns(along) else len(along) - 1
     found = []
-    for part in (slice(0, turn + 1), slice(turn, len(way))):
-        t, s = times[part], way[part]
-        if len(t) < LEAST_FRAMES or t[-1] - t[0] < LEAST_SPAN - 1e-9 or abs(s[-1] - s[0]) < least:
+    for part in (slice(0, turn + 1), slice(turn, len(along))):
+        t, s = times[part], along[part]
+        if len(t) < MIN_FRAMES or t[-1] - t[0] < MIN_SPAN - 1e-9 or abs(s[-1] - s[0]) < least:
             continue
         dt = t - t.mean()
         design = np.stack([np.ones_like(dt), dt, dt**2 / 2], axis=-1)
@@ -100,7 +108,7 @@ def _ways(times: Array, way: Array, least: float) -> list[tuple[float, float, fl
     return found
 
 
-def _turns(way: Array) -> bool:
-    """Whether a way goes out and comes back by more than a hundredth of its length."""
-    far = int(np.argmax(np.abs(way - way[0])))
-    return bool(abs(way[-1] - way[far]) > 0.01 * abs(way[far] - way[0]))
+def _turns(along: Array) -> bool:
+    """Whether a path goes out and returns by more than a hundredth of its length."""
+    far = int(np.argmax(np.abs(along - along[0])))
+    return bool(abs(along[-1] - along[far]) > 0.01 * abs(along[far] - along[0]))

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from physbench.clips.clip import Clip
 from physbench.dynamics.motion_law import Constant
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.free_segments import contacts_of, free_segments, motions
+from physbench.scoring.free_segments import BodyMotion, FreeSegment
 from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.tracks import Tracks
 from physbench.world.camera import plane_from_world
 
-LEAST_SPAN = 0.3  # s
+MIN_SPAN = 0.3  # s
 
 
 @scorer(
@@ -27,34 +29,40 @@ LEAST_SPAN = 0.3  # s
     phrase={"": "gravity {}", "sideways": "sideways pull {}"},
     breaks_at=0.3,
     needs_constants=("",),
+    needs=("motions", "free_segments"),
 )
-def gravity(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | dict[str, Reading]:
+def gravity(
+    clip: Clip,
+    rollout: Rollout,
+    tracks: Tracks,
+    *,
+    motions: tuple[BodyMotion, ...],
+    free_segments: Mapping[int, tuple[FreeSegment, ...]],
+) -> Reading | dict[str, Reading]:
     """Acceleration along the scene's gravity of the balls in free flight, in m/s2; right is the scene's own value.
 
-    A parabola with free acceleration is fitted to the predicted frames of every stretch between contacts that spans at
-    least 0.3 s and shows at least five positions; the accelerations are averaged, weighted by how well each stretch
+    A parabola with free acceleration is fitted to the predicted frames of every segment between contacts that spans at
+    least 0.3 s and shows at least five positions; the accelerations are averaged, weighted by how well each segment
     determines its own. Without limits; neither direction is better by itself. Outside every mean.
 
     Further readings: sideways (m/s2), the size of the part across the scene's gravity.
     """
     pull = plane_from_world(clip.scene.camera, np.asarray(clip.scene.gravity, dtype=np.float64))
-    bodies = motions(clip, tracks)
     falling = [
         body
-        for body in bodies
+        for body in motions
         if isinstance(body.law, Constant)
         and body.law.normal is None
         and clip.scene.bodies[body.index].shape == "sphere"
     ]
     if not np.any(pull) or not falling:
         return Reading(None, "not applicable", "nothing falls in this scene")
-    contacts = contacts_of(clip, tracks, bodies)
     total, weights = np.zeros(2), 0.0
     for body in falling:
-        for stretch in free_segments(clip, body, tracks.times, contacts[body.column]):
-            known = np.isfinite(body.position[stretch.frames, 0]) & ~stretch.blurred
-            frames = stretch.frames[known & (stretch.frames >= tracks.context)]
-            if stretch.touching or len(frames) < 5 or tracks.times[frames[-1]] - tracks.times[frames[0]] < LEAST_SPAN:
+        for segment in free_segments[body.column]:
+            known = np.isfinite(body.position[segment.frames, 0]) & ~segment.ambiguous
+            frames = segment.frames[known & (segment.frames >= tracks.context)]
+            if segment.touching or len(frames) < 5 or tracks.times[frames[-1]] - tracks.times[frames[0]] < MIN_SPAN:
                 continue
             dt = tracks.times[frames] - tracks.times[frames].mean()
             design = np.stack([np.ones_like(dt), dt, dt**2 / 2], axis=-1)
@@ -62,7 +70,7 @@ def gravity(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | dict[str,
             total += weight * np.linalg.lstsq(design, body.position[frames], rcond=None)[0][2]
             weights += weight
     if weights == 0:
-        return Reading(None, "not applicable", "no stretch of 0.3 s between contacts is seen")
+        return Reading(None, "not applicable", "no segment of 0.3 s between contacts is seen")
     acceleration = total / weights
     down = pull / np.linalg.norm(pull)
     return {

@@ -12,10 +12,10 @@ from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
 from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.tracks import Tracks
-from physbench.tracks.visibility import HIDDEN_SHARE, accounted, due, located, seen
+from physbench.tracks.visibility import HIDDEN_SHARE, detected, has_position, tracked_with_gaps, truth_visible
 
-MATCH = 0.5  # overlap of a match for IDF1
-STRANGER = 100  # from here on, identities that the scene does not hold
+MATCH_OVERLAP = 0.5  # of a match for IDF1
+FIRST_UNKNOWN = 100  # from here on, identities that the scene does not hold
 
 Array = NDArray[np.float64]
 
@@ -29,30 +29,30 @@ Array = NDArray[np.float64]
     quality=None,
     noise_floor="ground truth reads 1.000, 0.88 to 1 where blocks touch (64 px, 15 frames/s; 85 clips of 17 tasks)",
     source="HOTA: Luiten et al. 2021, doi:10.1007/s11263-020-01375-2; IDF1: Ristani et al. 2016, arXiv:1609.01775",
-    needs=("tracks", "motrics"),
+    packages=("motrics",),
 )
 def hota(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
     """Higher order tracking accuracy of a prediction against the recorded future. 0 to 1, higher is better.
 
-    HOTA = mean over thresholds a of sqrt(DetA x AssA): objects found at the right place, times how well they keep
+    HOTA = mean over thresholds a of sqrt(DetA x AssA): objects found at the right position, times how well they keep
     their identity. Identity is the hue. Overlap is that of two discs of the object's true diameter, at its true and its
-    predicted place; thresholds are 0.05, 0.10 .. 0.95. A due object that is absent is a miss; one of its hue too many,
-    one of a hue that the scene does not hold, and one seen where ground truth hides it are false alarms; what is seen
-    without a position for a short time counts neither way. It asks for the one future that was recorded: another
-    lawful one reads low. Outside every mean. Unavailable without the package motrics.
+    predicted position; thresholds are 0.05, 0.10 .. 0.95. An object that ground truth shows and that is absent is a
+    miss; one of its hue too many, one of a hue that the scene does not hold, and one seen where ground truth hides it
+    are false alarms; what is seen without a position for a short time counts neither way. The reference is the recorded
+    future: another lawful one reads low. Outside every mean. Unavailable without the package motrics.
 
     Further readings: detection (DetA), association (AssA), idf1 (overlap of at least 0.5).
     """
     missing = why_unavailable()
     if missing:
         return {"": Reading(None, "unavailable", missing)}
-    if not due(clip, tracks.context).any():
-        return {"": Reading(None, "not applicable", "no object is due")}
+    if not truth_visible(clip, tracks.context).any():
+        return {"": Reading(None, "not applicable", "no object should be visible")}
     import motrics
 
     true, found, overlap = _frames(clip, tracks)
     scores = motrics.compute_hota_from_similarity(true, found, overlap)
-    identity = motrics.compute_identity_from_similarity(true, found, overlap, MATCH)
+    identity = motrics.compute_identity_from_similarity(true, found, overlap, MATCH_OVERLAP)
     return {
         "": Reading(float(scores.hota)),
         "detection": Reading(float(scores.deta)),
@@ -68,13 +68,13 @@ def why_unavailable() -> str:
 
 
 def _frames(clip: Clip, tracks: Tracks) -> tuple[list[list[int]], list[list[int]], list[list[list[float]]]]:
-    """Identities that are due and that are found in each predicted frame, and the overlap of every such pair."""
+    """Identities that ground truth shows and those found in each predicted frame, and the overlap of each pair."""
     window, ahead = clip.window(tracks.context), slice(tracks.context, None)
-    owed, placed = due(clip, tracks.context), located(tracks)
-    unclear = owed & accounted(clip, tracks) & ~placed
+    expected, placed = truth_visible(clip, tracks.context), has_position(tracks)
+    unclear = expected & tracked_with_gaps(clip, tracks) & ~placed
     hidden = clip.visible_share()[window] < HIDDEN_SHARE
-    shown = seen(clip, tracks) & (np.where(hidden, True, owed) & ~unclear)
-    owed = owed & ~unclear
+    shown = detected(clip, tracks) & (np.where(hidden, True, expected) & ~unclear)
+    expected = expected & ~unclear
     distance = np.linalg.norm(clip.px_positions()[window][:, :, None] - tracks.position[:, None], axis=-1)  # (T, K, K)
     diameter = np.maximum(clip.diameters()[window] * clip.pixels_per_metre, 1e-9)
     share = _overlap(np.nan_to_num(distance / diameter[..., None], nan=1.0))
@@ -82,11 +82,11 @@ def _frames(clip: Clip, tracks: Tracks) -> tuple[list[list[int]], list[list[int]
     found: list[list[int]] = []
     overlap: list[list[list[float]]] = []
     for t in range(len(tracks.times))[ahead]:
-        due_now, seen_now = np.flatnonzero(owed[t]).tolist(), np.flatnonzero(shown[t]).tolist()
+        true_now, seen_now = np.flatnonzero(expected[t]).tolist(), np.flatnonzero(shown[t]).tolist()
         more = int(tracks.duplicates[t].sum()) + int(tracks.hallucinations[t])
-        true.append(due_now)
-        found.append([*seen_now, *range(STRANGER, STRANGER + more)])
-        overlap.append([[float(share[t, k, j]) if j < STRANGER else 0.0 for j in found[-1]] for k in due_now])
+        true.append(true_now)
+        found.append([*seen_now, *range(FIRST_UNKNOWN, FIRST_UNKNOWN + more)])
+        overlap.append([[float(share[t, k, j]) if j < FIRST_UNKNOWN else 0.0 for j in found[-1]] for k in true_now])
     return true, found, overlap
 
 

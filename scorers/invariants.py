@@ -1,4 +1,4 @@
-"""What stays the same over a long time: energy and momentum. Hue, size and background have scorers of their own."""
+"""Drift of energy and momentum. Hue, size and background have scorers of their own."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.energy_momentum import energies
+from physbench.scoring.energy_momentum import Energies
 from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.finite_differences import slope
 from physbench.tracks.tracks import Tracks
 from physbench.world.camera import plane_from_world
 
-FEWEST = 8  # predicted frames
-KEPT = 0.01  # of the momenta's sizes; what ground truth changes by less is conserved
+MIN_FRAMES = 8  # predicted frames
+CONSERVED = 0.01  # of the sum of the sizes of the momenta; a smaller change in ground truth counts as none
 
 Array = NDArray[np.float64]
 
@@ -28,8 +28,9 @@ Array = NDArray[np.float64]
     quality=None,
     noise_floor="ground truth without contacts reads within 0.02, on a flyby within 0.06 (64 px, 15 frames/s)",
     source="E(t) - E(0), translational and potential; Helmholtz 1847, Ueber die Erhaltung der Kraft",
+    needs=("energies",),
 )
-def energy(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
+def energy(clip: Clip, rollout: Rollout, tracks: Tracks, *, energies: tuple[Energies, ...]) -> dict[str, Reading]:
     """Change of energy since the context, over the largest kinetic energy in ground truth, in the last quarter.
 
     Mean of (E(t) - E_0) / E_max over the last quarter of the predicted frames that show all moving bodies, E_0 the
@@ -40,8 +41,7 @@ def energy(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
     """
     if any(action.time > tracks.times[0] for action in clip.scene.impulses):
         return {"": Reading(None, "not applicable", "a push brings energy into this scene")}
-    groups = energies(clip, tracks)
-    total = np.sum([group.total for group in groups], axis=0) / max(sum(group.size for group in groups), 1e-9)
+    total = np.sum([group.total for group in energies], axis=0) / max(sum(group.size for group in energies), 1e-9)
     return _drift(tracks, np.atleast_1d(total)[:, None], signed=True)
 
 
@@ -54,8 +54,9 @@ def energy(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
     quality=None,
     noise_floor="ground truth reads 0.001 to 0.026 (64 px, 15 frames/s; 20 clips)",
     source="|P(t) - P(0)|; Newton 1687, Principia, corollary III to the laws of motion",
+    needs=("energies",),
 )
-def momentum(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
+def momentum(clip: Clip, rollout: Rollout, tracks: Tracks, *, energies: tuple[Energies, ...]) -> dict[str, Reading]:
     """Change of the total momentum since the context, over the sum of the momenta's sizes, in the last quarter.
 
     Mean of |P(t) - P_0| / sum |p_i| over the last quarter of the predicted frames that show all moving bodies, P_0 the
@@ -70,10 +71,9 @@ def momentum(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]
     each = plane_from_world(clip.scene.camera, clip.states[ahead, moving, 7:10]) * masses[:, None]  # (T, N, 2)
     size = float(np.linalg.norm(each[0], axis=-1).sum())
     total = each.sum(axis=1)
-    if size < 1e-9 or np.linalg.norm(total - total[0], axis=-1).max() > KEPT * size:
+    if size < 1e-9 or np.linalg.norm(total - total[0], axis=-1).max() > CONSERVED * size:
         return {"": Reading(None, "not applicable", "momentum is not conserved in this scene")}
-    groups = energies(clip, tracks)
-    return _drift(tracks, np.sum([group.momentum for group in groups], axis=0) / size, signed=False)
+    return _drift(tracks, np.sum([group.momentum for group in energies], axis=0) / size, signed=False)
 
 
 def _drift(tracks: Tracks, value: Array, signed: bool) -> dict[str, Reading]:
@@ -83,8 +83,10 @@ def _drift(tracks: Tracks, value: Array, signed: bool) -> dict[str, Reading]:
         known[:] = np.isfinite(value).all(axis=-1)
     before = np.flatnonzero(known[: tracks.context])
     frames = tracks.context + np.flatnonzero(known[tracks.context :])
-    if not len(before) or len(frames) < FEWEST:
-        return {"": Reading(None, "not applicable", f"all that moves is seen in fewer than {FEWEST} predicted frames")}
+    if not len(before) or len(frames) < MIN_FRAMES:
+        return {
+            "": Reading(None, "not applicable", f"all that moves is seen in fewer than {MIN_FRAMES} predicted frames")
+        }
     change = value[frames] - value[before].mean(axis=0)
     change = change[:, 0] if signed else np.linalg.norm(change, axis=-1)
     last = frames >= frames[0] + 0.75 * (frames[-1] - frames[0])

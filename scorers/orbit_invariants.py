@@ -8,16 +8,13 @@ from numpy.typing import NDArray
 from physbench.clips.clip import Clip
 from physbench.dynamics.motion_law import Orbit
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.free_segments import BodyMotion, motions
+from physbench.scoring.free_segments import MIN_ORBIT_FRAMES, MIN_RADIUS, BodyMotion
 from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.finite_differences import known_runs, smooth_velocity
 from physbench.tracks.tracks import Tracks
 from physbench.world.camera import plane_from_world
 
 Array = NDArray[np.float64]
-
-FEWEST = 8  # frames in a row that give velocities
-LEAST_RADIUS = 0.05  # m from the source
 
 
 @scorer(
@@ -32,17 +29,20 @@ LEAST_RADIUS = 0.05  # m from the source
     phrase="areal velocity {} of the true one",
     breaks_at=0.1,
     needs_constants=("",),
+    needs=("motions",),
 )
-def areal_velocity(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | dict[str, Reading]:
+def areal_velocity(
+    clip: Clip, rollout: Rollout, tracks: Tracks, *, motions: tuple[BodyMotion, ...]
+) -> Reading | dict[str, Reading]:
     """Areal velocity about the source over that of ground truth at the time, median over the prediction; right is 1.
 
     A(t) = (r x v) / 2 of each body on an orbit, its velocity from a quintic spline through the track with at most 15
-    knots a second. Negative if it goes the other way around; 0 at rest. Neither direction is better by itself. Outside
-    every mean.
+    knots a second. Negative if it goes in the other direction; 0 at rest. Neither direction is better by itself.
+    Outside every mean.
 
     Further readings: spread, the middle 80 % of A(t) over that of ground truth; 0 where Kepler's second law holds.
     """
-    return _over_orbits(clip, tracks, "areal")
+    return _over_orbits(clip, tracks, motions, "areal")
 
 
 @scorer(
@@ -58,8 +58,11 @@ def areal_velocity(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | di
     phrase="orbital energy {} of the true one",
     breaks_at=0.1,
     needs_constants=("",),
+    needs=("motions",),
 )
-def energy(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | dict[str, Reading]:
+def energy(
+    clip: Clip, rollout: Rollout, tracks: Tracks, *, motions: tuple[BodyMotion, ...]
+) -> Reading | dict[str, Reading]:
     """Energy per mass over that of ground truth at the time, median over the predicted frames; right is 1.
 
     E(t) = v^2 / 2 - mu / r of each body on an orbit, its velocity from a quintic spline through the track with
@@ -70,17 +73,19 @@ def energy(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | dict[str, 
 
     Further readings: spread, the middle 80 % of these values over time; 0 where energy is conserved.
     """
-    return _over_orbits(clip, tracks, "energy")
+    return _over_orbits(clip, tracks, motions, "energy")
 
 
-def _over_orbits(clip: Clip, tracks: Tracks, what: str) -> Reading | dict[str, Reading]:
-    orbiting = [body for body in motions(clip, tracks) if isinstance(body.law, Orbit)]
+def _over_orbits(
+    clip: Clip, tracks: Tracks, motions: tuple[BodyMotion, ...], what: str
+) -> Reading | dict[str, Reading]:
+    orbiting = [body for body in motions if isinstance(body.law, Orbit)]
     if not orbiting:
         return Reading(None, "not applicable", "nothing is on an orbit in this scene")
     values = [_conserved(clip, tracks, body, what) for body in orbiting]
     seen = np.concatenate(values)
     if not len(seen):
-        return Reading(None, "not applicable", f"fewer than {FEWEST} frames in a row show the orbit")
+        return Reading(None, "not applicable", f"fewer than {MIN_ORBIT_FRAMES} frames in a row show the orbit")
     low, high = np.percentile(seen, [10, 90])
     return {"": Reading(float(np.median(seen))), "spread": Reading(float(high - low))}
 
@@ -98,10 +103,10 @@ def _conserved(clip: Clip, tracks: Tracks, body: BodyMotion, what: str) -> Array
     found = [np.zeros(0)]
     for run in known_runs(body.position):
         frames = run[run >= tracks.context]
-        if len(run) < FEWEST or not len(frames):
+        if len(run) < MIN_ORBIT_FRAMES or not len(frames):
             continue
-        speed = smooth_velocity(body.position[run], 1 / clip.spec.fps)[run >= tracks.context]
-        quantity = _quantity(body.law, body.position[frames], speed, what)
+        predicted_velocity = smooth_velocity(body.position[run], 1 / clip.spec.fps)[run >= tracks.context]
+        quantity = _quantity(body.law, body.position[frames], predicted_velocity, what)
         found.append(1 + (quantity - true[frames]) / scale[frames])
     return np.concatenate(found)
 
@@ -110,5 +115,5 @@ def _quantity(law: Orbit, position: Array, velocity: Array, what: str) -> Array:
     away = position - np.asarray(law.source)
     if what == "areal":
         return np.asarray((away[:, 0] * velocity[:, 1] - away[:, 1] * velocity[:, 0]) / 2)
-    radius = np.maximum(np.linalg.norm(away, axis=-1), LEAST_RADIUS)
+    radius = np.maximum(np.linalg.norm(away, axis=-1), MIN_RADIUS)
     return np.asarray(np.sum(velocity**2, axis=-1) / 2 - law.mu / radius)

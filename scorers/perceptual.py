@@ -12,10 +12,10 @@ import numpy as np
 
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
+from physbench.scoring.image_stats import FRAMES
 from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.tracks import Tracks
 
-FRAMES = 16  # evenly spaced over the prediction
 LEAST_SIDE = 64  # px that AlexNet needs
 TRUNK = "alexnet-owt-7be5be79.pth"  # of torchvision; the name holds the first digits of its sha256
 
@@ -29,7 +29,8 @@ TRUNK = "alexnet-owt-7be5be79.pth"  # of torchvision; the name holds the first d
     quality=None,
     noise_floor="0 exactly: ground truth is compared with itself",
     source="arXiv:1801.03924",
-    needs=("frames", "lpips"),
+    needs=("frames",),
+    packages=("lpips",),
 )
 def lpips(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading:
     """LPIPS (AlexNet, version 0.1) between prediction and ground truth, mean over 16 frames.

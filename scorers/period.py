@@ -8,14 +8,10 @@ from numpy.typing import NDArray
 from physbench.clips.clip import Clip
 from physbench.dynamics.motion_law import Orbit
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.free_segments import motions
+from physbench.scoring.free_segments import MIN_ORBIT_FRAMES, MIN_RADIUS, MOMENTS_PER_FRAME, BodyMotion
 from physbench.scoring.scorer_protocol import Reading, scorer
-from physbench.tracks.finite_differences import known_runs, refined
+from physbench.tracks.finite_differences import known_runs, upsampled
 from physbench.tracks.tracks import Tracks
-
-FINE = 8  # moments per frame
-FEWEST = 8  # frames in a row
-LEAST_RADIUS = 0.05  # m from the source
 
 Array = NDArray[np.float64]
 
@@ -32,8 +28,9 @@ Array = NDArray[np.float64]
     phrase="squared period {} of Kepler's",
     breaks_at=0.1,
     needs_constants=("",),
+    needs=("motions",),
 )
-def period(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
+def period(clip: Clip, rollout: Rollout, tracks: Tracks, *, motions: tuple[BodyMotion, ...]) -> dict[str, Reading]:
     """Square of the period over what the semi-major axis asks for, T^2 mu / (4 pi^2 a^3); right is 1.
 
     T is the median time of all whole turns about the source in the predicted frames, from each moment until the
@@ -43,7 +40,7 @@ def period(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
 
     Further readings: time (s), the period, and semi-axis (m), both means over the bodies.
     """
-    orbiting = [(body.law, body.position) for body in motions(clip, tracks) if isinstance(body.law, Orbit)]
+    orbiting = [(body.law, body.position) for body in motions if isinstance(body.law, Orbit)]
     if not orbiting:
         return {"": Reading(None, "not applicable", "nothing is on an orbit in this scene")}
     found = [turn for law, position in orbiting if (turn := _turn(tracks, position, law)) is not None]
@@ -64,22 +61,22 @@ def _turn(tracks: Tracks, position: Array, law: Orbit) -> tuple[float, float] | 
     """Period in s and semi-major axis in m, medians over the whole turns of a track."""
     predicted = position.copy()
     predicted[: tracks.context] = np.nan
-    dt = float(tracks.times[1] - tracks.times[0]) / FINE
+    dt = float(tracks.times[1] - tracks.times[0]) / MOMENTS_PER_FRAME
     times, axes = [], []
     for run in known_runs(predicted):
-        if len(run) < FEWEST:
+        if len(run) < MIN_ORBIT_FRAMES:
             continue
-        away = refined(position[run] - np.asarray(law.source), FINE)
-        radius = np.maximum(np.linalg.norm(away, axis=-1), LEAST_RADIUS)
+        away = upsampled(position[run] - np.asarray(law.source), MOMENTS_PER_FRAME)
+        radius = np.maximum(np.linalg.norm(away, axis=-1), MIN_RADIUS)
         angle = np.unwrap(np.arctan2(away[:, 1], away[:, 0]))
         angle *= np.sign(angle[-1] - angle[0])
-        way = np.maximum.accumulate(angle)
-        begins = np.flatnonzero(angle + 2 * np.pi <= way[-1])
+        turned = np.maximum.accumulate(angle)
+        begins = np.flatnonzero(angle + 2 * np.pi <= turned[-1])
         if not len(begins):
             continue
-        ends = np.searchsorted(way, angle[begins] + 2 * np.pi)
-        before = way[ends - 1]
-        part = (angle[begins] + 2 * np.pi - before) / np.maximum(way[ends] - before, 1e-12)
+        ends = np.searchsorted(turned, angle[begins] + 2 * np.pi)
+        before = turned[ends - 1]
+        part = (angle[begins] + 2 * np.pi - before) / np.maximum(turned[ends] - before, 1e-12)
         times.append((ends - 1 + part - begins) * dt)
         axes.append([(np.max(radius[i:j]) + np.min(radius[i:j])) / 2 for i, j in zip(begins, ends, strict=True)])
     if not times:

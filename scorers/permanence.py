@@ -10,18 +10,17 @@ from scipy.ndimage import minimum_filter1d
 
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.expected_visibility import LawfulContinuation, expected_visible, lawful_continuations, present
-from physbench.scoring.hidden_intervals import Return, returns
+from physbench.scoring.expected_visibility import LawfulContinuation
+from physbench.scoring.hidden_intervals import Return
 from physbench.scoring.scorer_protocol import Reading, scorer
-from physbench.scoring.shadows import shadowed
 from physbench.tracks.tracks import Tracks, Visibility
-from physbench.tracks.visibility import MOST_MASS, due, whole_area
+from physbench.tracks.visibility import MAX_AREA_RATIO, truth_visible, whole_area
 
-LEAST_MASS = 0.35  # of what should be seen of an object that is partly hidden, here or by right
-WHOLE = 0.95  # visible share
-LEAST_WHOLE = 0.75  # of an object of which nothing is hidden
-NEAR = 0.5  # s from a time in which it should be partly hidden
-END = 0.3  # s: what is not seen in the last part of its due time is lost
+MIN_PARTIAL_AREA = 0.35  # of the area that should be seen, of an object that is or should be partly hidden
+FULL_VIEW = 0.95  # visible share
+MIN_WHOLE_AREA = 0.75  # of an object of which nothing is hidden
+PARTIAL_TIME = 0.5  # s around the frames in which an object should be partly hidden
+LAST_TIME = 0.3  # s at the end of the expected frames; an object that is not seen in them is lost
 
 Mask = NDArray[np.bool_]
 
@@ -37,79 +36,90 @@ Mask = NDArray[np.bool_]
     source="survival x re-emergence; Spelke 1990, doi:10.1207/s15516709cog1401_3",
     headline=True,
     roles={"survival": "survival", "reemergence": "reemergence"},
+    needs=("lawful_continuations", "present", "expected_visible", "returns"),
 )
-def intact(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
-    """Share of the due object-frames in which an object is intact, less what is too much, times its return.
+def intact(
+    clip: Clip,
+    rollout: Rollout,
+    tracks: Tracks,
+    *,
+    lawful_continuations: Mapping[int, LawfulContinuation],
+    present: Mask,
+    expected_visible: Mask,
+    returns: tuple[Return, ...],
+) -> dict[str, Reading]:
+    """Share of the expected object-frames in which an object is intact, less unexpected blobs, times its return.
 
     P = max(0, survival - strange) x re-emergence. 0 to 1, higher is better; quality = P. Identity is by hue and size.
 
-    An object is due where ground truth shows at least a quarter of it, its centre in the image (fixed objects too), or
-    where its own lawful motion does: that of a segment of shadowing at 0.08 diameters, also where nothing is seen of
-    it. It is excused where it is not seen while that motion has it hidden, or out of the view after it was seen within
-    0.2 s (a frame at least) of the border, in a segment with no break before it. So another lawful future loses
-    nothing, and what vanishes stays due. Ground truth alone decides where a scene has no forward model (towers), where
-    no lawful segment shows four places over 0.3 s, and where a prediction shows too little for anything to be lawful.
+    An object is expected where ground truth shows at least a quarter of it, its centre in the image (fixed objects
+    too), or where its own lawful motion does: that of a segment of shadowing at 0.08 diameters, also where nothing is
+    seen of it. It is not expected where it is unseen while that motion is hidden, or outside the view after the object
+    was seen within 0.2 s (a frame at least) of leaving, in a segment with no break before it. So another lawful future
+    loses nothing, and an object that vanishes is still expected. Ground truth alone decides where a scene has no
+    forward model (towers), where no lawful segment shows four positions over 0.3 s, and where a prediction shows too
+    little for any lawful motion.
 
-    survival: of all due object-frames the share in which there is a blob of the object's own hue and size: its area
-    within 25 % of that of the object; at least 0.35 of what should be seen where the border cuts it or a part of it
-    should be hidden within 0.5 s, so that being hidden a little earlier or later is no loss. What has no position for
-    more than 0.5 s in which half of the object should be seen is not the object. 1 where nothing is due because all of
-    it is excused.
+    survival: the share of all expected object-frames with a blob of the object's own hue and size: its area within 25 %
+    of that of the object; at least 0.35 of what should be seen where the border cuts it or a part of it should be
+    hidden within 0.5 s, so that being hidden a little earlier or later is no loss. A blob without a position for more
+    than 0.5 s in which half of the object should be seen is not the object. 1 where no object is expected because its
+    own lawful motion is hidden or outside.
 
     strange: share of the predicted frames with a blob of a hue that the scene does not hold, or with a second one of
     an object's hue.
 
-    re-emergence: mean over the objects that are to be hidden (less than 5 % to be seen) of 1 if the object is unseen in
-    at least 80 % of those frames, is back in time (a tenth of it is seen), with its middle, once half of it is seen,
-    within half a diameter of where it should be up to 0.2 s earlier or later, and within 25 % of its area; else 0. What
-    cannot be placed is right only where its way shows half of it for less than 0.5 s. In time is less than 0.2 s off,
-    by half a frame, or a frame off. The frames in which it must be unseen may be as many up to so much earlier or
-    later. What is not to be back must be last placed within half a diameter of its way into the hiding, be unseen in
-    80 % of the frames that hide it, and not be seen for more than 0.1 s in a row once it is gone, or should be.
+    re-emergence: mean over the objects that should be hidden (less than 5 % visible) of 1 if the object is unseen in at
+    least 80 % of those frames and returns in time (a tenth of it is seen), with its centre, once half of it is seen,
+    within half a diameter of where it should be up to 0.2 s earlier or later, and within 25 % of its area; else 0. An
+    object without a position is right only where its trajectory shows half of it for less than 0.5 s. In time means an
+    error of at most 0.2 s less half a frame, or of one frame. The frames in which it must be unseen may lie by as much
+    earlier or later. An object that should not return must have its last position within half a diameter of its
+    trajectory into the hidden interval, be unseen in 80 % of the frames that hide it, and not be seen for more than
+    0.1 s in a row after it vanished, or should have vanished.
 
-    When and where an object is to be hidden and back says the lawful segment in which the hiding begins, with breaks
-    before it or without: its motion, fitted to what is shown before the hiding (in the first segment with the context
-    or without), and continued; the whole segment where too little is shown before. Behind a break to be hidden and back
-    as ground truth has it is right too. Where a broken motion is not hidden at the time that ground truth hides the
-    object, and where no segment is known, ground truth decides, within the same bounds, so that no break pays; within
-    0.5 s and one diameter where it does not show half of the object four times over 0.3 s before. A factor of 1 where
-    nothing is to be hidden: from a single frame a ball may lawfully roll away from the screen.
+    The lawful segment in which the hidden interval begins, with or without breaks before it, decides when and where an
+    object should be hidden and return: its motion, fitted to what is shown before the interval (in the first segment
+    with the context or without), and continued; the whole segment where too little is shown before. After a break the
+    interval and return of ground truth are right too. Ground truth decides where a motion with breaks is not hidden
+    while ground truth hides the object, and where no segment is known: within the same bounds, so that a break gains
+    nothing; within 0.5 s and one diameter where it does not show half of the object four times over 0.3 s before. The
+    factor is 1 where nothing should be hidden: from a single frame a ball may lawfully roll away from the screen.
 
     Further readings: survival, reemergence (not applicable where nothing is hidden), hallucinations and duplicates
-    (shares of the predicted frames), lost (number of objects not seen in the last 0.3 s of their due time).
+    (shares of the predicted frames), lost (number of objects not seen in the last 0.3 s of their expected frames).
     """
     context = tracks.context
-    own = lawful_continuations(clip, shadowed(clip, tracks))
-    owed = expected_visible(clip, tracks, own)
     hallucinated: Mask = tracks.hallucinations[context:] > 0
     doubled: Mask = np.any(tracks.duplicates[context:] > 0, axis=1)
     counts = {"hallucinations": Reading(_share(hallucinated)), "duplicates": Reading(_share(doubled))}
-    if not (owed | due(clip, context)).any():
-        return {"": Reading(None, "not applicable", "no object is due"), **counts}
-    there = present(clip, tracks, own)
-    survival = float(np.mean((there & fits(clip, tracks, own))[owed])) if owed.any() else 1.0
+    if not (expected_visible | truth_visible(clip, context)).any():
+        return {"": Reading(None, "not applicable", "no object should be visible"), **counts}
+    whole = present & fits(clip, tracks, lawful_continuations)
+    survival = float(np.mean(whole[expected_visible])) if expected_visible.any() else 1.0
     kept = max(0.0, survival - _share(hallucinated | doubled))
-    back = _reemergence(returns(clip, tracks, own))
+    back = _reemergence(returns)
     return {
         "": Reading(kept if back is None else kept * back),
         "survival": Reading(survival),
         "reemergence": Reading(back, "not applicable", "nothing is hidden") if back is None else Reading(back),
         **counts,
-        "lost": Reading(float(_lost(tracks, owed, there))),
+        "lost": Reading(float(_lost(tracks, expected_visible, present))),
     }
 
 
-def fits(clip: Clip, tracks: Tracks, own: Mapping[int, LawfulContinuation]) -> Mask:
-    """Where the area of what is seen is that of the object (C + T, K). own: of the same tracks, by their columns."""
+def fits(clip: Clip, tracks: Tracks, continuations: Mapping[int, LawfulContinuation]) -> Mask:
+    """Where the area of what is seen is that of the object (C + T, K). continuations: of the same tracks, by
+    their columns."""
     window = clip.window(tracks.context)
     whole, share = whole_area(clip, tracks.context), clip.visible_share()[window]
-    for column, each in own.items():
-        share[: each.until, column] = each.course.share[: each.until]
-    reach = 1 + 2 * round(NEAR * clip.spec.fps)
-    near = minimum_filter1d(share, reach, axis=0, mode="nearest") < WHOLE
+    for column, each in continuations.items():
+        share[: each.until, column] = each.trajectory.share[: each.until]
+    reach = 1 + 2 * round(PARTIAL_TIME * clip.spec.fps)
+    near = minimum_filter1d(share, reach, axis=0, mode="nearest") < FULL_VIEW
     cut = near | (tracks.state == Visibility.CLIPPED)
-    least = np.where(cut, LEAST_MASS * share, LEAST_WHOLE) * whole
-    return np.asarray((tracks.area >= least) & (tracks.area <= MOST_MASS * whole))
+    least = np.where(cut, MIN_PARTIAL_AREA * share, MIN_WHOLE_AREA) * whole
+    return np.asarray((tracks.area >= least) & (tracks.area <= MAX_AREA_RATIO * whole))
 
 
 def _share(mask: Mask) -> float:
@@ -117,18 +127,18 @@ def _share(mask: Mask) -> float:
 
 
 def _reemergence(found: tuple[Return, ...]) -> float | None:
-    """Mean over the hidden objects of whether all that happens to them is right; None where nothing is hidden."""
-    objects = {each.hiding.column for each in found}
-    wrong = {each.hiding.column for each in found if not each.right}
+    """Mean over the hidden objects of whether all their hidden intervals are right; None where nothing is hidden."""
+    objects = {each.interval.column for each in found}
+    wrong = {each.interval.column for each in found if not each.right}
     return 1 - len(wrong) / len(objects) if objects else None
 
 
-def _lost(tracks: Tracks, owed: Mask, there: Mask) -> int:
-    """Number of objects that are not seen in the last frames of their due time."""
+def _lost(tracks: Tracks, expected: Mask, there: Mask) -> int:
+    """Number of objects that are not seen in the last of their expected frames."""
     lost = 0
-    for column, shown in zip(owed.T, there.T, strict=True):
+    for column, shown in zip(expected.T, there.T, strict=True):
         frames = np.flatnonzero(column)
         if len(frames):
-            end = frames[tracks.times[frames] > tracks.times[frames[-1]] - END]
+            end = frames[tracks.times[frames] > tracks.times[frames[-1]] - LAST_TIME]
             lost += not shown[end].any()
     return lost

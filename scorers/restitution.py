@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.free_segments import SHORT, BodyMotion, Contact, contacts_of, motions
-from physbench.scoring.impact_velocities import states_around
+from physbench.scoring.free_segments import BRIEF, BodyMotion, Contact, FreeSegment
+from physbench.scoring.impact_velocities import states_before_and_after
 from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.tracks import Tracks
 from physbench.world.camera import PLANE_AXES, plane_from_world
 from physbench.world.geometry import gap
 
-LEAST_SPEED = 0.5  # m/s towards each other; slower contacts say nothing
+MIN_APPROACH = 0.5  # m/s towards each other; slower contacts say nothing
 STEP = 1e-4  # m, for the slope of the distance
 
 Array = NDArray[np.float64]
@@ -32,11 +34,20 @@ Array = NDArray[np.float64]
     source="Newton's law of restitution; Newton 1687, Principia, scholium to the laws of motion",
     phrase="restitution {}",
     breaks_at=0.05,
+    needs=("motions", "contacts", "free_segments"),
 )
-def restitution(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
+def restitution(
+    clip: Clip,
+    rollout: Rollout,
+    tracks: Tracks,
+    *,
+    motions: tuple[BodyMotion, ...],
+    contacts: Mapping[int, tuple[Contact, ...]],
+    free_segments: Mapping[int, tuple[FreeSegment, ...]],
+) -> dict[str, Reading]:
     """Speed at which two bodies part over that at which they met, along the normal; right is what ground truth reads.
 
-    e = -(v_a' - v_b') . n / (v_a - v_b) . n, the velocities from at most 0.5 s of the tracks before and behind each
+    e = -(v_a' - v_b') . n / (v_a - v_b) . n, the velocities from at most 0.5 s of the tracks before and after each
     contact with a body, a wall or the floor in the prediction that is shorter than 0.2 s and met with at least
     0.5 m/s; least squares over the contacts. Negative where one goes through the other; above 1 energy is gained.
     Where a table makes a ball roll again after it was hit, the speed is that of rolling, and e smaller than that of
@@ -44,15 +55,13 @@ def restitution(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Readi
 
     Further readings: contacts, the number of those that were read.
     """
-    bodies = motions(clip, tracks)
-    contacts = contacts_of(clip, tracks, bodies)
-    by_index = {body.index: body for body in bodies}
+    by_index = {body.index: body for body in motions}
     found = []
-    for body in bodies:
-        for visit in contacts[body.column]:
-            twice = visit.other in by_index and visit.other < body.index
-            if visit.deepest > 0 and visit.end - visit.start < SHORT and not twice:
-                met = _speeds(clip, tracks, body, by_index.get(visit.other), visit, contacts)
+    for body in motions:
+        for contact in contacts[body.column]:
+            twice = contact.other in by_index and contact.other < body.index
+            if contact.deepest > 0 and contact.end - contact.start < BRIEF and not twice:
+                met = _speeds(clip, tracks, body, by_index.get(contact.other), contact, free_segments)
                 found += [] if met is None else [met]
     number = Reading(float(len(found)))
     if not found:
@@ -67,23 +76,23 @@ def _speeds(
     tracks: Tracks,
     body: BodyMotion,
     partner: BodyMotion | None,
-    visit: Contact,
-    contacts: dict[int, tuple[Contact, ...]],
+    contact: Contact,
+    segments: Mapping[int, tuple[FreeSegment, ...]],
 ) -> tuple[float, float] | None:
     """Speeds m/s along the normal before and after a contact, negative towards each other.
 
     partner: the other body, where it moves by itself."""
-    own = states_around(clip, tracks, body, visit.deepest, contacts)
+    own = states_before_and_after(tracks.times, body, contact.deepest, segments[body.column])
     other = (
-        _fixed(clip, visit.other, visit.deepest)
+        _fixed(clip, contact.other, contact.deepest)
         if partner is None
-        else states_around(clip, tracks, partner, visit.deepest, contacts)
+        else states_before_and_after(tracks.times, partner, contact.deepest, segments[partner.column])
     )
     if own is None or other is None:
         return None
-    normal = _normal(clip, body.index, own[0][:2], visit.other, other[0][:2])
+    normal = _normal(clip, body.index, own[0][:2], contact.other, other[0][:2])
     met, parted = ((a[2:] - b[2:]) @ normal for a, b in zip(own, other, strict=True))
-    return (float(met), float(parted)) if met < -LEAST_SPEED else None
+    return (float(met), float(parted)) if met < -MIN_APPROACH else None
 
 
 def _fixed(clip: Clip, index: int, moment: float) -> tuple[Array, Array]:
@@ -93,12 +102,12 @@ def _fixed(clip: Clip, index: int, moment: float) -> tuple[Array, Array]:
     return flat, flat
 
 
-def _normal(clip: Clip, index: int, place: Array, other: int, there: Array) -> Array:
+def _normal(clip: Clip, index: int, position: Array, other: int, other_position: Array) -> Array:
     """Unit vector (2,) from the other body towards this one: where their distance grows fastest."""
     axes = list(PLANE_AXES[clip.scene.camera.view])
     a, b = clip.scene.bodies[index], clip.scene.bodies[other]
     pa, pb = clip.states[clip.handover, index, :3].copy(), clip.states[clip.handover, other, :3].copy()
-    pa[axes], pb[axes] = place, there
+    pa[axes], pb[axes] = position, other_position
     near = np.stack([pa + sign * STEP * np.eye(3)[axis] for axis in axes for sign in (1.0, -1.0)])
     change = gap(a, near, b, pb).reshape(2, 2)
     slope = change[:, 0] - change[:, 1]

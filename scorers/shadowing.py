@@ -1,4 +1,4 @@
-"""Shadowing: could this have happened at all, after what the context showed?"""
+"""Shadowing: whether the predicted motion is possible after the context, by the laws of the scene."""
 
 from __future__ import annotations
 
@@ -9,14 +9,12 @@ import numpy as np
 
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
+from physbench.scoring.not_judged import not_modelled, nothing_due
 from physbench.scoring.scorer_protocol import Reading, scorer
-from physbench.scoring.shadows import not_modelled, nothing_due, shadowed
 from physbench.shadowing import Break, Shadowing
-from physbench.shadowing.context_information import unknown_parameters
-from physbench.shadowing.free_constants import has_visible_gravity
 from physbench.tracks.tracks import Tracks
 
-RUNG_NAMES = ("strict", "medium", "lenient")  # of the tolerances, smallest first
+LEVEL_NAMES = ("strict", "medium", "lenient")  # of the tolerances, smallest first
 
 
 @scorer(
@@ -39,31 +37,34 @@ RUNG_NAMES = ("strict", "medium", "lenient")  # of the tolerances, smallest firs
         "unseen-constants": "freed-constants",
         "unseen-factor": "freed-factor",
     },
+    needs=("shadowing", "free_constants"),
 )
-def shadowing(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
+def shadowing(
+    clip: Clip, rollout: Rollout, tracks: Tracks, *, shadowing: Shadowing | None, free_constants: Shadowing | None
+) -> dict[str, Reading]:
     """How much of the motion is lawful: mean of explained share E and shadowing time S, over three tolerances.
 
     Q = mean over 0.03, 0.08 and 0.2 apparent diameters of (E + S) / 2. 0 to 1, higher is better; quality = Q.
 
     One trajectory of the scene's own laws is fitted to the track from the hand-over on, the last context frames
     included, and extended for as long as it stays within the tolerance. Where no lawful trajectory goes on, that is a
-    break, with a time and an object, and another one begins behind it. E = sum over segments of 2^-(breaks before it) x
-    its due time, over the time for which the object is due; a gross break counts 4. S is the explained
-    share of due time in front of each object's first break. A segment counts if it spans 0.3 s and has 4 known places,
-    4 of them predicted. A different future that obeys the laws has no break. Not applicable where a scene has no
-    forward model (towers: `consistency/outcome` reads those), and where the context shows no speed and ground truth no
-    moving object for as long as a segment.
+    break, with a time and an object, and another one begins after it. E = sum over segments of 2^-(breaks before it) x
+    its expected time, over the time in which the object should be visible; a gross break counts 4. S is the explained
+    share of expected time before each object's first break. A segment counts if it spans 0.3 s and has 4 known
+    positions, 4 of them predicted. A different future that obeys the laws has no break. Not applicable where a scene
+    has no forward model (towers: `consistency/outcome` reads those), and where the context shows no velocity and ground
+    truth no moving object for as long as a segment.
 
     Further readings, means over the tolerances: explained (E), shadowing-time (S times the horizon, s), behind-join (E
-    where a jump at the hand-over is forgiven), breaks-per-second (per due object-second), undetermined (share of due
-    time in segments too short to count); strict, medium and lenient (Q at 0.03, 0.08 and 0.2). At 0.03: first-break
-    (s; the horizon where there is none; the reason names the body), join-jump (diameters) and join-kick (m/s; of a
-    break within 0.2 s of the hand-over, 0 without one). jitter (what changes from frame to frame, rms) and offset (of
-    things that stand still) in diameters. Where the context does not show how strongly things are pulled, or what a
-    parameter is: unseen-constants (Q with one free factor in [0.5, 2] on gravity or the fields, and free parameters)
-    and unseen-factor (that factor).
+    where a jump at the hand-over is forgiven), breaks-per-second (per expected object-second), undetermined (share of
+    expected time in segments too short to count); strict, medium and lenient (Q at 0.03, 0.08 and 0.2). At 0.03:
+    first-break (s; the horizon where there is none; the reason names the body), join-jump (diameters) and join-kick
+    (m/s; of a break within 0.2 s of the hand-over, 0 without one). jitter (what changes from frame to frame, rms) and
+    offset (of things that stand still) in diameters. Where the context does not show how strongly things are pulled, or
+    what a parameter is: unseen-constants (Q with one free factor in [0.5, 2] on gravity or the fields, and free
+    parameters) and unseen-factor (that factor).
     """
-    found = shadowed(clip, tracks)
+    found = shadowing
     if found is None:
         return {"": not_modelled(clip)}
     if not found.problem.seen.expected_visible.any():
@@ -83,9 +84,9 @@ def shadowing(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading
         "offset": _known(found.offset, "diameters", "nothing that stands still is tracked"),
         **dict(zip(("join-jump", "join-kick"), _join(found), strict=True)),
     }
-    for name, rung in zip(RUNG_NAMES, found.levels, strict=True):
+    for name, rung in zip(LEVEL_NAMES, found.levels, strict=True):
         readings[name] = Reading(rung.quality)
-    return readings | _unseen(clip, tracks, found)
+    return readings | _unseen(free_constants)
 
 
 def _first(clip: Clip, breaks: Sequence[Break], index: Sequence[int], horizon: float) -> Reading:
@@ -108,14 +109,11 @@ def _known(value: float | None, unit: str, missing: str) -> Reading:
     return Reading(float(value), unit=unit)
 
 
-def _unseen(clip: Clip, tracks: Tracks, found: Shadowing) -> dict[str, Reading]:
+def _unseen(free: Shadowing | None) -> dict[str, Reading]:
     """The reading with unseen constants, where the context cannot show them."""
-    pulled = has_visible_gravity(found.problem.forward) and not found.problem.seen.tells_forces
-    if not pulled and not unknown_parameters(clip, tracks.context):
+    if free is None:
         return {"unseen-constants": Reading(None, "not applicable", "the context shows every constant")}
-    freed = shadowed(clip, tracks, free=True)
-    assert freed is not None  # it is not None without the freedom
-    return {"unseen-constants": Reading(freed.quality), "unseen-factor": Reading(freed.factor)}
+    return {"unseen-constants": Reading(free.quality), "unseen-factor": Reading(free.factor)}
 
 
 @scorer(
@@ -128,17 +126,17 @@ def _unseen(clip: Clip, tracks: Tracks, found: Shadowing) -> dict[str, Reading]:
     noise_floor="ground truth reads 0.010, the least value, in 52 of 52 clips of 13 tasks (128 px, 30 frames/s)",
     source="the smallest tolerance at which `consistency/shadowing` finds no break, by bisection",
     costly=True,
+    needs=("shadowing",),
 )
-def strength(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading:
+def strength(clip: Clip, rollout: Rollout, tracks: Tracks, *, shadowing: Shadowing | None) -> Reading:
     """How strongly a prediction breaks the laws: the smallest tolerance at which it has no break.
 
-    One of 0.01 x 1.2^k apparent diameters up to 2, by bisection; 2 where a due object is lost. It does not hang on the
-    three tolerances of `consistency/shadowing`: for tests and curves. It costs several times as much as they do and is
-    read only where it is named in full (`--scorers consistency/strength`) and by `physbench scorers check`.
+    One of 0.01 x 1.2^k apparent diameters up to 2, by bisection; 2 where an expected object is lost. It does not depend
+    on the three tolerances of `consistency/shadowing`: for tests and curves. It costs several times as much as they do
+    and is read only where it is named in full (`--scorers consistency/strength`) and by `physbench scorers check`.
     """
-    found = shadowed(clip, tracks)
-    if found is None:
+    if shadowing is None:
         return not_modelled(clip)
-    if not found.problem.seen.expected_visible.any():
-        return nothing_due(found)
-    return Reading(found.strength)
+    if not shadowing.problem.seen.expected_visible.any():
+        return nothing_due(shadowing)
+    return Reading(shadowing.strength)

@@ -6,7 +6,7 @@ import numpy as np
 
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.image_stats import chosen, edges
+from physbench.scoring.image_stats import frame_indices, mean_squared_gradient
 from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.finite_differences import slope
 from physbench.tracks.tracks import Tracks
@@ -34,13 +34,13 @@ def sharpness(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading
 
     Further readings: slope (1/s), of a straight line through the 16 frames.
     """
-    frames = chosen(min(len(rollout.frames), clip.horizon))
+    frames = frame_indices(min(len(rollout.frames), clip.horizon))
     if not len(frames):
         return {"": Reading(None, "not applicable", "no frame was predicted")}
-    true = edges(clip.future()[frames])
+    true = mean_squared_gradient(clip.future()[frames])
     if (true < FLAT).any():
         return {"": Reading(None, "not applicable", "a frame of ground truth shows nothing")}
-    ratio = np.sqrt(edges(rollout.frames[frames]) / true)
+    ratio = np.sqrt(mean_squared_gradient(rollout.frames[frames]) / true)
     times = (frames + 1) / clip.spec.fps
     readings = {"": Reading(float(ratio[times >= 0.75 * times[-1]].mean()))}
     if len(ratio) > 1:

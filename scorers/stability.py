@@ -1,13 +1,14 @@
-"""Stability: does a prediction stay lawful for long, whatever it did before?"""
+"""Stability: whether a prediction stays lawful for long, whatever it did before."""
 
 from __future__ import annotations
 
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
 from physbench.scoring import stability_by_quarter
-from physbench.scoring.predictability import LEAST_TIME, predictability_time
+from physbench.scoring.not_judged import not_modelled, nothing_due
+from physbench.scoring.predictability import MIN_PREDICTABILITY, Predictability
 from physbench.scoring.scorer_protocol import Reading, scorer
-from physbench.scoring.shadows import not_modelled, nothing_due, shadowed
+from physbench.shadowing import Shadowing
 from physbench.tracks.tracks import Tracks
 
 
@@ -21,29 +22,31 @@ from physbench.tracks.tracks import Tracks
     noise_floor="ground truth has no break, and reads 1.000",
     source="explained share of consistency/shadowing by quarters of the horizon",
     headline=True,
+    needs=("predictability", "shadowing"),
 )
-def stability(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
+def stability(
+    clip: Clip, rollout: Rollout, tracks: Tracks, *, predictability: Predictability, shadowing: Shadowing | None
+) -> dict[str, Reading]:
     """Explained share of the later three quarters of the horizon, each with breaks counted from its own start.
 
     B = mean over quarters 2 to 4 of the explained share of `consistency/shadowing`, mean over its three tolerances, in
     which only breaks within the quarter count (in its last 8 frames, where it has fewer), and gross ones before it. 0
     to 1, higher is better. A model may leave the recorded future and still be perfect here. Quarters in which ground
     truth shows moving objects for less than 0.2 s are left out, and those in which the prediction's own lawful motion,
-    as yet unbroken, has taken all of them behind something or out of the view; where that is so in all that are left, B
+    without a break so far, hides all of them or takes them out of the view; where that is so in all others, B
     = 1. Not applicable where a scene cannot be shadowed, and where `drift/accuracy` is not, for want of predictable
     time. The quality of the axis is the mean of both.
 
     Further reading: slope of the share over these quarters (1/s; below 0 the prediction gets less lawful).
     """
-    limit = predictability_time(clip, tracks.context)
-    if limit < LEAST_TIME - 1e-9:
-        return {"": Reading(None, "not applicable", f"T_p is {limit:.2g} s, below {LEAST_TIME:g} s")}
-    found = shadowed(clip, tracks)
-    if found is None:
+    limit = predictability.seconds
+    if limit < MIN_PREDICTABILITY - 1e-9:
+        return {"": Reading(None, "not applicable", f"T_p is {limit:.2g} s, below {MIN_PREDICTABILITY:g} s")}
+    if shadowing is None:
         return {"": not_modelled(clip)}
-    if not found.problem.seen.expected_visible.any():
-        return {"": nothing_due(found)}
-    stable = stability_by_quarter.stability(found)
+    if not shadowing.problem.seen.expected_visible.any():
+        return {"": nothing_due(shadowing)}
+    stable = stability_by_quarter.stability(shadowing)
     if stable.quality is None:
         return {
             "": Reading(None, "not applicable", "ground truth shows no moving object for 0.2 s in any later quarter")

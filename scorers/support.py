@@ -7,18 +7,18 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.free_segments import BodyMotion, motions
+from physbench.scoring.free_segments import BodyMotion
 from physbench.scoring.penetration import gaps
 from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.finite_differences import resting
 from physbench.tracks.tracks import Tracks
-from physbench.tracks.visibility import due
+from physbench.tracks.visibility import truth_visible
 from physbench.world.camera import plane_from_world
 
-REST = 0.02  # diameters in 0.2 s; a ball at the top of its flight covers more than twice as much
-NEAR = 0.1  # diameters from what carries it
-SHIFT = 0.1  # diameters, by which a body is lowered to see what is below it
-BELOW = 0.3  # of the shift by which it then comes nearer to what carries it
+REST_MOTION = 0.02  # diameters in 0.2 s; a ball at the top of its flight covers more than twice as much
+MAX_SUPPORT_GAP = 0.1  # diameters from what carries it
+LOWERING = 0.1  # diameters, by which a body is lowered to see what is below it
+MIN_APPROACH_SHARE = 0.3  # of the shift by which it then comes nearer to what carries it
 
 Mask = NDArray[np.bool_]
 
@@ -34,9 +34,10 @@ Mask = NDArray[np.bool_]
     source="what rests is carried; Baillargeon et al. 1992, doi:10.1016/0163-6383(92)80031-C",
     phrase="hovering {} of the time",
     breaks_at=0.1,
+    needs=("motions",),
 )
-def support(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading:
-    """Share of the due object-time in which a moving body hovers: it rests with nothing below it.
+def support(clip: Clip, rollout: Rollout, tracks: Tracks, *, motions: tuple[BodyMotion, ...]) -> Reading:
+    """Share of the expected object-time in which a moving body hovers: it rests with nothing below it.
 
     0 to 1, lower is better. A body rests where it moves by less than 0.02 diameters in 0.2 s. Something is below it
     if the two are less than 0.1 diameter apart, and nearer by at least 0.3 of the way when the body is lowered by
@@ -46,22 +47,21 @@ def support(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading:
     """
     if not np.any(plane_from_world(clip.scene.camera, np.asarray(clip.scene.gravity, dtype=np.float64))):
         return Reading(None, "not applicable", "nothing falls in this scene")
-    bodies = motions(clip, tracks)
-    owed = due(clip, tracks.context)[:, [body.column for body in bodies]]
-    if not owed.any():
-        return Reading(None, "not applicable", "no moving object is due")
-    hovers = np.stack([_hovers(clip, tracks, bodies, body) for body in bodies], axis=-1)
-    return Reading(float((hovers & owed).sum() / owed.sum()))
+    expected = truth_visible(clip, tracks.context)[:, [body.column for body in motions]]
+    if not expected.any():
+        return Reading(None, "not applicable", "no moving object should be visible")
+    hovers = np.stack([_hovers(clip, tracks, motions, body) for body in motions], axis=-1)
+    return Reading(float((hovers & expected).sum() / expected.sum()))
 
 
 def _hovers(clip: Clip, tracks: Tracks, bodies: tuple[BodyMotion, ...], body: BodyMotion) -> Mask:
     """Frames (T,) in which a body rests with nothing below it."""
-    still = resting(tracks.times, body.position, body.diameter, REST)
+    still = resting(tracks.times, body.position, body.diameter, REST_MOTION)
     if not still.any() or not clip.scene.bodies[body.index].collides:
         return still
-    shift = SHIFT * body.diameter
+    shift = LOWERING * body.diameter
     now = gaps(clip, tracks, bodies, body, turned="outer")
     lowered = gaps(clip, tracks, bodies, body, shift=shift, turned="outer")
     with np.errstate(invalid="ignore"):
-        carried = (now < NEAR * body.diameter) & (now - lowered > BELOW * shift)
+        carried = (now < MAX_SUPPORT_GAP * body.diameter) & (now - lowered > MIN_APPROACH_SHARE * shift)
     return np.asarray(still & ~carried.any(axis=0))

@@ -39,7 +39,7 @@ def picture(clip: Clip, states: NDArray[np.float64], scene: Scene | None = None)
 
 
 def twin(clip: Clip, scene: Scene, states: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
-    """States (T, N, 13) behind the hand-over in another scene, from the clip's own state or `states` (N, 13) there."""
+    """States (T, N, 13) after the hand-over in another scene, from the clip's own state or `states` (N, 13) there."""
     start = clip.states[clip.handover] if states is None else states
     return simulate_ensemble(scene, 0.0, start[None], ahead(clip))[0]
 

@@ -22,9 +22,9 @@ from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip
 from physbench.rollouts.rollout import Rollout
 from physbench.scoring.position_error import error_curve
-from physbench.scoring.predictability import first_beyond, spread
+from physbench.scoring.predictability import first_time_beyond, spread
 from physbench.scoring.score_clip import find_scorers, score_clip
-from physbench.scoring.shadows import shadowed
+from physbench.shadowing import shadow
 from physbench.tracks.tracker import track
 from physbench.validation.sources import show
 from physbench.validation.violations import Inapplicable
@@ -75,7 +75,7 @@ def compared() -> dict[str, object]:
             masks = {source: motion_masks(np.concatenate([start, shown])) for source, shown in frames.items()}
             for source, shown in frames.items():
                 tracks = track(clip, 1, np.concatenate([start, shown]))
-                found = shadowed(clip, tracks)
+                found = shadow(clip, tracks)
                 assert found is not None
                 error = error_curve(clip, tracks)
                 rows.append(
@@ -96,7 +96,7 @@ def chain() -> dict[str, object]:
     """One clip with gravity x 0.8: its track, its lawful segments and its breaks at each tolerance."""
     (clip,) = clips(COMPARED[0], 1, SPEC)
     tracks = track(clip, 8, np.concatenate([clip.context(8), show(clip, 8, "gravity:0.8").frames]))
-    found = shadowed(clip, tracks)
+    found = shadow(clip, tracks)
     assert found is not None
     seen = found.problem.seen
     rungs = []
@@ -128,10 +128,10 @@ def permanence() -> dict[str, object]:
     found = []
     for source in ("truth", "return-late:0.4", "return-never:1"):
         frames = show(clip, 8, source).frames
-        rows, tracks = score_clip(clip, Rollout(clip.id, 0, frames), 8, find_scorers("permanence/intact"))
-        assert tracks is not None
+        rows, observation = score_clip(clip, Rollout(clip.id, 0, frames), 8, find_scorers("permanence/intact"))
+        assert observation is not None
         values = {row.reading.partition(".")[2] or "quality": row.value for row in rows}
-        found.append({"source": source, "area": tracks.area[:, 0], **values})
+        found.append({"source": source, "area": observation.tracks.area[:, 0], **values})
     whole = clip.full_area[window][:, clip.tracked[0]]
     return {
         "clip": clip.id,
@@ -154,7 +154,7 @@ def horizon() -> list[dict[str, object]]:
                 "context": context,
                 "times": clip.times[clip.handover + 1 :][: len(width)],
                 "spread": np.nanmax(width, axis=1),
-                "seconds": first_beyond(clip, context, width),
+                "seconds": first_time_beyond(clip, context, width),
             }
         )
     return found

@@ -14,7 +14,7 @@ from physbench.checks.finding import AxisReading, Finding, Shot, failed, fine, r
 from physbench.clips.clip import Clip
 from physbench.results.skill import kind
 from physbench.run.references import reference_rollout
-from physbench.scoring.predictability import LEAST_TIME, predictability_time
+from physbench.scoring.predictability import MIN_PREDICTABILITY, predictability_time
 from physbench.scoring.score_clip import score_clip
 from physbench.scoring.scorer_protocol import AXES, Scorer, ScoreRow
 from physbench.shadowing import why_not
@@ -48,9 +48,10 @@ def measure(clip: Clip, card: ModelCard, scorers: Sequence[Scorer]) -> Measured:
     started = time.process_time()
     tracks = None
     for name in CHECKED_SOURCES:
-        found, seen = score_clip(clip, reference_rollout(name, clip, card), card.scored_context, scorers)
+        found, observation = score_clip(clip, reference_rollout(name, clip, card), card.scored_context, scorers)
         rows[name] = found
-        tracks = seen if name == "truth" else tracks
+        if name == "truth" and observation is not None:
+            tracks = observation.tracks
     return Measured(clip, rows, tracks, known_for, (time.process_time() - started) / len(CHECKED_SOURCES))
 
 
@@ -181,12 +182,12 @@ def check_shadowing(measured: Sequence[Measured]) -> Iterator[Finding]:
 def check_known(measured: Sequence[Measured]) -> Iterator[Finding]:
     """The future can be known from the context, for a while at least."""
     times = [one.known_for for one in measured]
-    short = [one for one in measured if one.known_for < LEAST_TIME]
+    short = [one for one in measured if one.known_for < MIN_PREDICTABILITY]
     if 2 * len(short) > len(measured):
         yield failed(
             "predictability",
-            f"{len(short)} of {len(measured)} clips can be predicted for less than {LEAST_TIME:g} s from the laws "
-            "and the context",
+            f"{len(short)} of {len(measured)} clips can be predicted for less than {MIN_PREDICTABILITY:g} s from the "
+            "laws and the context",
             "Use fewer contacts soon after 0, or larger or slower objects.",
             short[0].clip,
             _overview(short[0].clip),

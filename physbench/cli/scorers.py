@@ -83,7 +83,7 @@ def show(name: ScorerName) -> None:
         table.add_row("better", each.better)
         table.add_row("noise floor", each.noise_floor)
         table.add_row("source", each.source)
-        table.add_row("needs", ", ".join(each.needs))
+        table.add_row("needs", ", ".join((*each.needs, *each.packages)))
         console.print(table)
 
 

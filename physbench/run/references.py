@@ -27,7 +27,6 @@ from physbench.run.versions import versions
 from physbench.scoring.reading_roles import scorer_of
 from physbench.scoring.score_clip import score_clip
 from physbench.scoring.scorer_protocol import Scorer
-from physbench.scoring.shadows import known_shadowing
 from physbench.shadowing.trace import load_trace, save_trace, trace
 from physbench.storage.run_folder import RunFolder
 from physbench.tracks.tracks_file import load_tracks, save_tracks
@@ -92,17 +91,18 @@ def bring_reference(run: RunFolder, name: str, clip: Clip, card: ModelCard, scor
     code = _code_key(tuple(scorers), _own_files(clip.row.task))
     place = cache_dir() / "references" / code / f"{clip_hash(clip)}.{context}.{name}"
     if not _copy(place, folder, clip.id):
-        rows, tracks = score_clip(clip, reference_rollout(name, clip, card), context, scorers)
-        lawful = None if tracks is None else trace(clip, tracks, known_shadowing(clip, tracks))
-        if tracks is not None:
-            save_tracks(folder.tracks(clip.id), tracks)
+        rows, observation = score_clip(clip, reference_rollout(name, clip, card), context, scorers)
+        lawful = None
+        if observation is not None:
+            save_tracks(folder.tracks(clip.id), observation.tracks)
+            lawful = trace(clip, observation.tracks, observation.known("shadowing"))
         if lawful is not None:
             save_trace(folder.trace(clip.id), lawful)
         write_part(folder.part(clip.id), rows)
-        if tracks is None or any(row.status == "failed" for row in rows):
+        if observation is None or any(row.status == "failed" for row in rows):
             return  # baselines do not fail: something was short here and now, and is not to be kept
         with contextlib.suppress(OSError):  # a cache that cannot be written costs time and nothing else
-            save_tracks(place.with_name(f"{place.name}.npz"), tracks)
+            save_tracks(place.with_name(f"{place.name}.npz"), observation.tracks)
             if lawful is not None:
                 save_trace(_trace_at(place), lawful)
             write_part(place.with_name(f"{place.name}.json"), rows)

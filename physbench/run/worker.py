@@ -76,7 +76,6 @@ def make(row: Row, spec: RenderSpec) -> Made:
 def score(folder: Path, row: Row, sample: int, card: ModelCard, scorers: str | None) -> Scored:
     """Track and score one stored rollout. The part is written last: once it is there, the rollout is done."""
     from physbench.scoring.score_clip import score_clip
-    from physbench.scoring.shadows import known_shadowing
     from physbench.shadowing.trace import trace
 
     started = time.monotonic()
@@ -85,10 +84,10 @@ def score(folder: Path, row: Row, sample: int, card: ModelCard, scorers: str | N
     if rollout is None:
         return Scored(row, sample, False, time.monotonic() - started)
     clip = _store().get(row, card.spec)
-    rows, tracks = score_clip(clip, rollout, card.scored_context, _scorers(scorers))
-    if tracks is not None:
-        save_tracks(run.tracks(row.id, sample), tracks)
-        lawful = trace(clip, tracks, known_shadowing(clip, tracks))
+    rows, observation = score_clip(clip, rollout, card.scored_context, _scorers(scorers))
+    if observation is not None:
+        save_tracks(run.tracks(row.id, sample), observation.tracks)
+        lawful = trace(clip, observation.tracks, observation.known("shadowing"))
         if lawful is not None:
             save_trace(run.trace(row.id, sample), lawful)
     write_part(run.part(row.id, sample), rows)

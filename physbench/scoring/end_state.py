@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.tracks.tracks import Tracks
-from physbench.tracks.visibility import accounted, due, seen
+from physbench.tracks.visibility import detected, tracked_with_gaps, truth_visible
 from physbench.world.camera import depth_axis, plane_from_px, plane_from_world
 from physbench.world.geometry import gap
 from physbench.world.scene import Body, Outcome
@@ -19,15 +19,15 @@ from physbench.world.silhouettes import apparent_radius
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-END = 0.3  # s; the end of an object's due time, in which questions are answered
+END_TIME = 0.3  # s at the end of the frames in which ground truth shows an object; questions are answered in them
 FALLEN = 0.3  # diameters away from where it started
-REST = 0.1  # diameters within END: less is rest
-NEAR = 0.1  # diameters: what is nearer below may carry
-LEAST_SEEN = 0.5  # of the frames of END
+REST_MOTION = 0.1  # diameters within END_TIME; less is rest
+SUPPORT_GAP = 0.1  # diameters; a nearer body below may be a support
+MIN_SEEN = 0.5  # of the frames of END_TIME
 
 
 @dataclass(frozen=True)
-class Answered:
+class AnsweredQuestion:
     """A question with the answers of ground truth and of a prediction (None: there is none)."""
 
     outcome: Outcome
@@ -46,63 +46,63 @@ class _End:
     body: Body
     diameter: float  # m
     start: Array  # (2,) m in the plane of motion
-    place: Array  # (2,) m
+    position: Array  # (2,) m
     rests: bool
 
 
-def answer(clip: Clip, tracks: Tracks) -> tuple[Answered, ...]:
-    """Answer the scene's questions that apply: which way a body falls is asked where it truly falls."""
+def answer_questions(clip: Clip, tracks: Tracks) -> tuple[AnsweredQuestion, ...]:
+    """Answer the scene's questions that apply: the direction of a fall only where the body truly falls."""
     window = clip.window(tracks.context)
-    owed = due(clip, tracks.context)
-    truth = _ends(clip, clip.plane_positions()[window], owed, owed, owed)
+    expected = truth_visible(clip, tracks.context)
+    truth = _ends(clip, clip.plane_positions()[window], expected, expected, expected)
     shown = plane_from_px(clip.scene.camera, clip.spec, tracks.position)
-    there = seen(clip, tracks)
-    given = _ends(clip, shown, there & np.isfinite(shown[..., 0]), there | accounted(clip, tracks), owed)
+    there = detected(clip, tracks)
+    given = _ends(clip, shown, there & np.isfinite(shown[..., 0]), there | tracked_with_gaps(clip, tracks), expected)
     found = []
     for outcome in clip.scene.outcomes:
-        true = _says(clip, outcome, truth)
+        true = _answer_of(clip, outcome, truth)
         if true is not None:
-            found.append(Answered(outcome, true, _says(clip, outcome, given)))
+            found.append(AnsweredQuestion(outcome, true, _answer_of(clip, outcome, given)))
     return tuple(found)
 
 
-def _ends(clip: Clip, place: Array, known: Mask, there: Mask, owed: Mask) -> dict[str, _End | None]:
-    """How the moving bodies end that are due at some time; None for one that is not seen then.
+def _ends(clip: Clip, position: Array, known: Mask, there: Mask, expected: Mask) -> dict[str, _End | None]:
+    """How the moving bodies end that should be visible at some time; None for one that is not seen then.
 
-    place (T, K, 2) m; known, there, owed (T, K): has a position, is seen, is due.
+    position (T, K, 2) m; known, there, expected (T, K): has a position, is seen, should be visible.
     """
-    frames = max(1, round(END * clip.spec.fps))
+    frames = max(1, round(END_TIME * clip.spec.fps))
     ends: dict[str, _End | None] = {}
     for column, body in enumerate(clip.tracked_bodies):
-        at = np.flatnonzero(owed[:, column])[-frames:]
+        at = np.flatnonzero(expected[:, column])[-frames:]
         if body.role != "moving" or not len(at):
             continue
-        if np.mean(there[at, column]) < LEAST_SEEN or not known[: at[-1] + 1, column].any():
+        if np.mean(there[at, column]) < MIN_SEEN or not known[: at[-1] + 1, column].any():
             ends[body.name] = None
             continue
         usable = at[known[at, column]]
         if not len(usable):  # seen, but cut by the border: where it was last
             usable = np.flatnonzero(known[: at[-1] + 1, column])[-1:]
-        path = place[usable, column]
+        path = position[usable, column]
         diameter = 2 * apparent_radius(body, clip.scene.camera)
         start = plane_from_world(clip.scene.camera, np.asarray(body.position, dtype=np.float64))
         moved = float(np.linalg.norm(path[-1] - path[0]))
-        rests = len(usable) > 1 and moved < REST * diameter
+        rests = len(usable) > 1 and moved < REST_MOTION * diameter
         ends[body.name] = _End(body, diameter, start, np.median(path, axis=0), rests)
     return ends
 
 
-def _says(clip: Clip, outcome: Outcome, ends: dict[str, _End | None]) -> bool | None:
-    """The answer; None where a body that it is about is not seen, or never due, or does not fall and so to no side."""
+def _answer_of(clip: Clip, outcome: Outcome, ends: dict[str, _End | None]) -> bool | None:
+    """The answer; None where its body is not seen or never expected, or, of a direction of fall, does not fall."""
     if outcome.body is None:
-        each = [_says(clip, replace(outcome, body=name), ends) for name in ends]
+        each = [_answer_of(clip, replace(outcome, body=name), ends) for name in ends]
         return None if None in each or not each else any(each)
     end = ends.get(outcome.body)
     if end is None:
         return None
     pull = plane_from_world(clip.scene.camera, np.asarray(clip.scene.gravity, dtype=np.float64))
     down = pull / np.linalg.norm(pull)
-    moved = end.place - end.start
+    moved = end.position - end.start
     falls = bool(np.linalg.norm(moved) > FALLEN * end.diameter)
     if outcome.question == "falls":
         return falls
@@ -112,7 +112,7 @@ def _says(clip: Clip, outcome: Outcome, ends: dict[str, _End | None]) -> bool | 
 
 
 def _carried(clip: Clip, end: _End, ends: dict[str, _End | None], down: Array) -> bool:
-    """Whether something lies so near below a body that it may rest on it, however both are turned."""
+    """Whether a body lies so near below another that it may support it, however both are turned."""
     reach = _reach(clip, end.body)
     axes = [axis for axis in range(3) if axis != depth_axis(clip.scene.camera)]
     for other in clip.scene.bodies:
@@ -122,15 +122,15 @@ def _carried(clip: Clip, end: _End, ends: dict[str, _End | None], down: Array) -
             under = ends.get(other.name)
             if under is None:
                 continue
-            offset = under.place - end.place
+            offset = under.position - end.position
             far = float(np.linalg.norm(offset)) - reach - _reach(clip, other)
             below = bool(offset @ down > -_reach(clip, other))
         else:
             around = Body("around", "sphere", (reach,), "moving", (0.0, 0.0, 0.0))
             place = np.array(other.position, dtype=np.float64)
-            place[axes] = end.place
+            place[axes] = end.position
             far, below = float(gap(around, place, other, other.position)), True
-        if below and far < NEAR * end.diameter:
+        if below and far < SUPPORT_GAP * end.diameter:
             return True
     return False
 

@@ -1,9 +1,9 @@
-"""What a prediction owes by its own lawful motion: permanence asks for what truth shows or what the prediction implies.
+"""When each object should be visible, from ground truth or the prediction's own lawful extrapolation.
 
-An object is due where ground truth shows it, or where its own lawful segment, continued, does. It is excused where that
-continuation is hidden or outside the view, in a segment with no break before it: a lawful future that is not the
-recorded one may take a body behind a screen or out of the picture. It is outside only if its track went there. What is
-seen all the same is due.
+An object is expected to be visible where ground truth shows it, and where its own lawful segment, continued, shows it.
+It is not expected where that continuation is hidden or outside the view, in a segment with no break before it: a lawful
+future that is not the recorded one may take a body behind a screen or out of the image. A continuation counts as
+outside only if the track went there. An object that is detected all the same is expected.
 """
 
 from __future__ import annotations
@@ -23,36 +23,45 @@ from physbench.shadowing.shadow import Shadowing
 from physbench.shadowing.sight_model import SHARE_MARGIN
 from physbench.tracks.finite_differences import runs
 from physbench.tracks.tracks import Tracks
-from physbench.tracks.visibility import DUE_SHARE, TRACE, VAGUE, due, inside_view, located, seen, whole_area
+from physbench.tracks.visibility import (
+    MAX_GAP,
+    MIN_DETECTED_SHARE,
+    VISIBLE_SHARE,
+    detected,
+    has_position,
+    inside_view,
+    truth_visible,
+    whole_area,
+)
 from physbench.world.camera import px_from_plane
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-# Of the tolerances, that says what is lawful: the middle one. At 0.2 diameters a short context leaves a speed so free
-# that balls which come to rest in front of a screen have no break. At 0.03 no violation is read otherwise than at 0.08,
-# since how a body goes on is fitted to all that was shown, but many a model's noise is a break.
-RUNG = 1
-REACHED = 0.2  # s before its continuation leaves the view, a frame at least, in which an object is seen, if it left
-PLACED = 0.5  # of an object that its course shows: it has a position then
+# The tolerance level that decides what is lawful: the middle one. At 0.2 diameters a short context constrains the
+# velocity so little that balls which come to rest in front of a screen have no break. At 0.03 every violation reads as
+# at 0.08, since the continuation is fitted to all that was shown, but the noise of many models is a break.
+LEVEL = 1
+EXIT_TIME = 0.2  # s, a frame at least, before its continuation leaves the view; an object that left is seen in it
+POSITION_SHARE = 0.5  # visible share of an object from which on it should have a position
 
 
 @dataclass(frozen=True, eq=False)
 class ImageTrajectory:
     """How one object should be seen in the T frames of the window."""
 
-    place: Array  # (T, 2) px of its middle; NaN where it is not known
+    position: Array  # (T, 2) px of its centre; NaN where it is not known
     share: Array  # (T,) of it that is visible; 0 where it is not known
-    inside: Mask  # (T,) where its middle is in the image
+    inside: Mask  # (T,) where its centre is in the image
 
 
 @dataclass(frozen=True)
 class LawfulSegment:
-    """A lawful stretch of the motion of one object between its breaks, in frames of the window."""
+    """A lawful part of the motion of one object between its breaks, in frames of the window."""
 
     first: int  # where it begins
-    until: int  # where its break is dated: the motion behind it explains more from there on; T where there is none
-    miss: int  # first frame that it misses, not before `until`; T as well
+    until: int  # where its break is dated: the motion after it explains more from there on; T where there is none
+    first_miss: int  # first frame that it does not explain, not before `until`; T where there is none
     unbroken: bool  # no break comes before it
 
 
@@ -63,7 +72,7 @@ class LawfulContinuation:
     clip: Clip
     shadowing: Shadowing
     disc: int  # of the forward model
-    course: ImageTrajectory  # on all lawful segments, where they are
+    trajectory: ImageTrajectory  # on all lawful segments, where they are
 
     @property
     def broken(self) -> bool:
@@ -77,7 +86,7 @@ class LawfulContinuation:
 
     @cached_property
     def segments(self) -> tuple[LawfulSegment, ...]:
-        """The segments in which enough is seen to go on from, in the order of time."""
+        """The segments of which enough is seen to continue them, in the order of time."""
         times = self.shadowing.problem.seen.times
         breaks = sorted((each for each in self._chain.breaks if each.disc == self.disc), key=lambda b: b.frame)
         dated = [min(each.frame, int(np.searchsorted(times, each.time - 1e-9))) for each in breaks]
@@ -92,22 +101,22 @@ class LawfulContinuation:
         return tuple(each for each in found if self._known(each))
 
     def _known(self, segment: LawfulSegment) -> bool:
-        """Whether enough is seen of a segment; of the first, from the first predicted frame on, and in one."""
+        """Whether enough is seen of a segment; of the first, also that it begins and is seen in the prediction."""
         seen = self.shadowing.problem.seen
-        at_once = segment.first <= np.searchsorted(seen.times, 1e-9)
-        shown = at_once and seen.present[segment.first : segment.until, self.disc].any()
-        return bool(self.tells(segment.first, segment.until) and (shown or not segment.unbroken))
+        from_start = segment.first <= np.searchsorted(seen.times, 1e-9)
+        shown = from_start and seen.present[segment.first : segment.until, self.disc].any()
+        return bool(self.enough_known(segment.first, segment.until) and (shown or not segment.unbroken))
 
-    def tells(self, first: int, until: int) -> bool:
-        """Whether enough places are known between two frames to go on from."""
+    def enough_known(self, first: int, until: int) -> bool:
+        """Whether enough positions are known between two frames to continue the motion."""
         seen = self.shadowing.problem.seen
         return is_long_enough(seen.times[first:until][seen.known[first:until, self.disc]])
 
-    def onward(self, frame: int) -> ImageTrajectory:
-        """How the object is seen if it goes on lawfully from what is shown before a frame of a segment.
+    def continued(self, frame: int) -> ImageTrajectory:
+        """How the object is seen if its lawful motion before a frame of a segment continues.
 
-        What is shown later has no say: else the motion that fits best would bend towards where it wrongly is. What
-        others did before has: it may have met them.
+        Later frames are left out: the best fit would bend towards where the object wrongly is. The earlier motion of
+        other objects is included: it may have met them.
         """
         problem = self.shadowing.problem
         arcs = [replace(arc, last=min(arc.last, frame)) for arc in self._chain.arcs if arc.first < frame]
@@ -115,12 +124,12 @@ class LawfulContinuation:
             before = Hypothesis(problem.forward, problem.seen.until(frame))
             found = SegmentSearch(before, self._chain.tolerance, only_first=True, arcs=arcs).run()
             arcs = arcs if found.breaks else found.arcs
-        return self._followed(arcs, frame)
+        return self._with_arcs(arcs, frame)
 
-    def onward_alone(self, frame: int) -> ImageTrajectory | None:
-        """As `onward`, from the hand-over on alone; None where too little is shown from there to that frame.
+    def continued_from_handover(self, frame: int) -> ImageTrajectory | None:
+        """As `continued`, without the context; None where too little is shown from the hand-over to that frame.
 
-        A body that is slower than in the context may stay within the tolerance of one motion, and be late for it.
+        A body that is slower than in the context may stay within the tolerance of one motion, and yet return late.
         """
         problem = self.shadowing.problem
         seen, since = problem.seen.until(frame), int(np.searchsorted(problem.seen.times, -1e-9))
@@ -132,19 +141,19 @@ class LawfulContinuation:
         found = SegmentSearch(Hypothesis(problem.forward, seen), self._chain.tolerance, only_first=True).run()
         if found.breaks or all(arc.disc != self.disc for arc in found.arcs):
             return None
-        return self._followed(found.arcs, frame)
+        return self._with_arcs(found.arcs, frame)
 
-    def _followed(self, arcs: Sequence[Arc], frame: int) -> ImageTrajectory:
-        """How the object is seen if all go on to the end in the arcs in which they are at a frame."""
+    def _with_arcs(self, arcs: Sequence[Arc], frame: int) -> ImageTrajectory:
+        """How the object is seen if all bodies stay to the end on the arcs on which they are at a frame."""
         problem = self.shadowing.problem
         steps = problem.seen.steps
         ahead = [replace(arc, last=len(steps)) if arc.last >= frame else arc for arc in arcs]
-        way = problem.simulate(ahead, len(steps) - 1)
-        return _courses(self.clip, self.shadowing, way.positions(steps)[0])[self.disc]
+        simulated = problem.simulate(ahead, len(steps) - 1)
+        return _image_trajectories(self.clip, self.shadowing, simulated.positions(steps)[0])[self.disc]
 
     @property
     def _chain(self) -> LawfulSegments:
-        return self.shadowing.levels[RUNG].segments
+        return self.shadowing.levels[LEVEL].segments
 
 
 def true_trajectory(clip: Clip, context: int, column: int) -> ImageTrajectory:
@@ -155,72 +164,72 @@ def true_trajectory(clip: Clip, context: int, column: int) -> ImageTrajectory:
 
 
 def lawful_continuations(clip: Clip, shadowing: Shadowing | None) -> dict[int, LawfulContinuation]:
-    """Objects with a lawful segment that tells how they go on, by column of the tracks.
+    """Objects with a lawful segment that can be continued, by column of the tracks.
 
-    shadowing: None where there is none. No object has one where nothing is explained, as where too little is shown; nor
-    has one that is not judged.
+    shadowing: None where the scene has no forward model. No object has such a segment where nothing is explained, as
+    where too little is shown, nor one that is not judged.
     """
-    if shadowing is None or shadowing.problem.seen.sight is None or not shadowing.levels[RUNG].weight.any():
+    if shadowing is None or shadowing.problem.seen.sight is None or not shadowing.levels[LEVEL].weight.any():
         return {}
-    courses = _courses(clip, shadowing, shadowing.levels[RUNG].segments.position)
+    trajectories = _image_trajectories(clip, shadowing, shadowing.levels[LEVEL].segments.position)
     found = {
-        clip.tracked.index(index): LawfulContinuation(clip, shadowing, disc, courses[disc])
+        clip.tracked.index(index): LawfulContinuation(clip, shadowing, disc, trajectories[disc])
         for disc, index in enumerate(shadowing.problem.forward.index)
         if disc not in shadowing.problem.seen.too_brief
     }
     return {column: each for column, each in found.items() if each.segments}
 
 
-def _courses(clip: Clip, shadowing: Shadowing, place: Array) -> list[ImageTrajectory]:
-    """How bodies at places (T, N, 2) m in their planes are seen."""
+def _image_trajectories(clip: Clip, shadowing: Shadowing, position: Array) -> list[ImageTrajectory]:
+    """How bodies at positions (T, N, 2) m in their planes are seen."""
     sight = shadowing.problem.seen.sight
     assert sight is not None
-    px = px_from_plane(clip.scene.camera, clip.spec, sight.apparent_position(place))
-    share, inside = sight.visible_share(place[None])[0], sight.inside(place)
-    return [ImageTrajectory(px[:, disc], share[:, disc], inside[:, disc]) for disc in range(place.shape[1])]
+    px = px_from_plane(clip.scene.camera, clip.spec, sight.apparent_position(position))
+    share, inside = sight.visible_share(position[None])[0], sight.inside(position)
+    return [ImageTrajectory(px[:, disc], share[:, disc], inside[:, disc]) for disc in range(position.shape[1])]
 
 
-def present(clip: Clip, tracks: Tracks, own: Mapping[int, LawfulContinuation]) -> Mask:
-    """Where something of an object was seen (C + T, K). own: of the same tracks, by their columns.
+def present(clip: Clip, tracks: Tracks, continuations: Mapping[int, LawfulContinuation]) -> Mask:
+    """Where something of an object was seen (C + T, K). continuations: of the same tracks, by their columns.
 
-    The tracker calls absent what shows much less of itself than ground truth does; while an object goes on lawfully,
-    its own way may hide that part. Where its way, or ground truth's, shows half of an object, it is not there if it is
-    seen without a position for more than VAGUE s: a bar of its hue is not the object.
+    The tracker reports an object as absent if it shows much less of itself than ground truth does; on its own lawful
+    trajectory that part may be hidden. Where that trajectory, or ground truth, shows half of an object, a detection
+    without a position for more than MAX_GAP s does not count: a bar of its hue is not the object.
     """
-    there, area = seen(clip, tracks), tracks.area >= TRACE * whole_area(clip, tracks.context)
-    for column, each in own.items():
+    there, area = detected(clip, tracks), tracks.area >= MIN_DETECTED_SHARE * whole_area(clip, tracks.context)
+    for column, each in continuations.items():
         there[: each.until, column] |= area[: each.until, column]
     share = clip.visible_share()[clip.window(tracks.context)]
-    for column, each in own.items():
-        share[: each.until, column] = each.course.share[: each.until]
-    vague, dt = there & ~located(tracks) & (share >= PLACED), 1 / clip.spec.fps
-    for column, unplaced in enumerate(vague.T):
+    for column, each in continuations.items():
+        share[: each.until, column] = each.trajectory.share[: each.until]
+    gap, dt = there & ~has_position(tracks) & (share >= POSITION_SHARE), 1 / clip.spec.fps
+    for column, unplaced in enumerate(gap.T):
         for run in runs(unplaced):
-            there[run, column] = len(run) * dt <= VAGUE + 1e-9
+            there[run, column] = len(run) * dt <= MAX_GAP + 1e-9
     return there
 
 
-def expected_visible(clip: Clip, tracks: Tracks, own: Mapping[int, LawfulContinuation]) -> Mask:
-    """Where an object is due (C + T, K): as truth or its own lawful continuation has it.
+def expected_visible(clip: Clip, tracks: Tracks, continuations: Mapping[int, LawfulContinuation], there: Mask) -> Mask:
+    """Where an object should be visible (C + T, K), from ground truth or its own lawful continuation.
 
-    own: of the same tracks, by their columns; truth alone decides for those that are not in it.
+    continuations: of the same tracks, by their columns; ground truth alone decides for other objects. there: `present`.
     """
-    owed, there = due(clip, tracks.context), present(clip, tracks, own)
-    for column, each in own.items():
-        course = each.course
-        hidden = course.inside & (course.share < DUE_SHARE + SHARE_MARGIN)
-        outside = ~course.inside & np.isfinite(course.place[:, 0])
-        away = hidden | _left(tracks.times, outside, there[:, column])
+    expected = truth_visible(clip, tracks.context)
+    for column, each in continuations.items():
+        trajectory = each.trajectory
+        hidden = trajectory.inside & (trajectory.share < VISIBLE_SHARE + SHARE_MARGIN)
+        outside = ~trajectory.inside & np.isfinite(trajectory.position[:, 0])
+        away = hidden | _left_view(tracks.times, outside, there[:, column])
         away[each.until :] = False
-        shown = course.inside & (course.share >= DUE_SHARE)
-        owed[:, column] = (owed[:, column] | shown) & ~(away & ~there[:, column])
-    owed[: tracks.context] = False
-    return owed
+        shown = trajectory.inside & (trajectory.share >= VISIBLE_SHARE)
+        expected[:, column] = (expected[:, column] | shown) & ~(away & ~there[:, column])
+    expected[: tracks.context] = False
+    return expected
 
 
-def _left(times: Array, outside: Mask, there: Mask) -> Mask:
-    """Frames (T,) of stays outside the view before which the object was seen on its way out."""
-    left, reached = np.zeros_like(outside), max(REACHED, float(times[1] - times[0]))
+def _left_view(times: Array, outside: Mask, there: Mask) -> Mask:
+    """Frames (T,) of stays outside the view before which the object was seen to leave."""
+    left, reached = np.zeros_like(outside), max(EXIT_TIME, float(times[1] - times[0]))
     for run in runs(outside):
         before = (times < times[run[0]] - 1e-9) & (times >= times[run[0]] - reached - 1e-9)
         left[run] = bool(there[before].any())

@@ -1,14 +1,13 @@
-"""Where a track's own motion is cut: at its contacts, and nowhere else.
+"""Contacts of tracked bodies, and the free segments of a track between them.
 
-Between frames a track is carried on by the law of motion from the frames before and from the frames behind. The gap to
-another body is taken as the larger of the two, which follows both sides of a bounce down to the moment between two
-frames at which it happened.
+Between frames a track is extrapolated by the law of motion, from the frames before and from the frames after. The gap
+to another body is the larger of the two gaps: it follows both sides of a bounce down to the moment between two frames
+at which it happened.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +22,15 @@ from physbench.world.silhouettes import apparent_radius
 Array = NDArray[np.float64]
 
 CONTACT_GAP = 0.1  # diameters: closer is a contact
-SHORT = 0.2  # s; a shorter stretch decides nothing, a contact that lasts longer is a state of its own
-FINE = 8  # moments looked at per frame
-BASE = 0.05  # s, the least distance of the two frames that give a velocity
-REACH = 0.3  # s, how far a track is carried on where it is not seen
+BRIEF = 0.2  # s; a contact that lasts longer is a segment of its own
+MOMENTS_PER_FRAME = 8
+MIN_BASELINE = 0.05  # s between the two frames that give a velocity
+MAX_EXTRAPOLATION = 0.3  # s from the last frame that shows the body
+
+
+# Of the orbits of tracked bodies.
+MIN_ORBIT_FRAMES = 8  # in a row, for velocities
+MIN_RADIUS = 0.05  # m from the source of a field; nearer positions count as this far
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,14 +41,14 @@ class BodyMotion:
     index: int  # in the scene
     diameter: float  # m
     law: Law | None
-    supports: tuple[int, ...]  # bodies that it touches for good, indices in the scene
+    supports: tuple[int, ...]  # bodies that it always touches, indices in the scene
     start: int  # first frame of the window in which it moves freely
     position: Array  # (T, 2) m, NaN where not known
 
 
 @dataclass(frozen=True)
 class Contact:
-    """A stay of a body within CONTACT_GAP of another."""
+    """A time that a body spends within CONTACT_GAP of another."""
 
     start: float  # s
     end: float  # s
@@ -54,16 +58,15 @@ class Contact:
 
 @dataclass(frozen=True, eq=False)
 class FreeSegment:
-    """Frames between two cuts."""
+    """Frames between two contacts or impulses, or within a contact that lasts."""
 
     frames: NDArray[np.intp]  # consecutive indices into the window
-    duration: float  # s between the cuts
+    duration: float  # s between the contacts or impulses
     touching: bool  # a contact that lasts
-    blurred: NDArray[np.bool_]  # per frame: so near to a cut that its side is not known
+    ambiguous: NDArray[np.bool_]  # per frame: so near to a contact that its side is not known
 
 
-@lru_cache(maxsize=1)  # every scorer asks for those of the same track
-def motions(clip: Clip, tracks: Tracks) -> tuple[BodyMotion, ...]:
+def body_motions(clip: Clip, tracks: Tracks) -> tuple[BodyMotion, ...]:
     """The tracked bodies that move, with their laws."""
     where = plane_from_px(clip.scene.camera, clip.spec, tracks.position)
     found = []
@@ -87,24 +90,25 @@ def motions(clip: Clip, tracks: Tracks) -> tuple[BodyMotion, ...]:
 
 
 def fine_times(times: Array) -> Array:
-    """FINE moments per frame: (T,) s -> ((T - 1) FINE + 1,) s."""
-    steps = np.arange((len(times) - 1) * FINE + 1) / FINE
+    """MOMENTS_PER_FRAME moments per frame: (T,) s -> ((T - 1) MOMENTS_PER_FRAME + 1,) s."""
+    steps = np.arange((len(times) - 1) * MOMENTS_PER_FRAME + 1) / MOMENTS_PER_FRAME
     return np.interp(steps, np.arange(len(times)), times)
 
 
-def carry(times: Array, position: Array, law: Law | None, moments: Array) -> Array:
-    """Carry a track on from the frames before each moment.
+def extrapolate(times: Array, position: Array, law: Law | None, moments: Array) -> Array:
+    """Extrapolate a track by its law of motion from the frames before each moment.
 
-    times (T,) s increasing, position (T, 2) m with NaN, moments (M,) s -> (M, 2) m, NaN beyond REACH.
+    times (T,) s increasing, position (T, 2) m with NaN, moments (M,) s -> (M, 2) m. NaN more than MAX_EXTRAPOLATION
+    after the last frame.
     """
     known = np.flatnonzero(np.isfinite(position[:, 0]))
-    carried = np.full((len(moments), 2), np.nan)
+    extrapolated = np.full((len(moments), 2), np.nan)
     if not len(known):
-        return carried
+        return extrapolated
     t, p = times[known], position[known]
-    base = np.searchsorted(t, t - BASE + 1e-9, side="right") - 1  # the last frame at least BASE before
+    base = np.searchsorted(t, t - MIN_BASELINE + 1e-9, side="right") - 1  # the last frame at least MIN_BASELINE before
     span = t - t[np.maximum(base, 0)]
-    usable = (base >= 0) & (span <= REACH + 1e-9)
+    usable = (base >= 0) & (span <= MAX_EXTRAPOLATION + 1e-9)
     a = np.zeros_like(p) if law is None else law.acceleration(p)
     span = np.where(usable, span, 1.0)[:, None]
     velocity = np.where(usable[:, None], (p - p[np.maximum(base, 0)]) / span + a * span / 2, np.nan)
@@ -114,44 +118,43 @@ def carry(times: Array, position: Array, law: Law | None, moments: Array) -> Arr
     last_ = np.maximum(last, 0)
     exact = np.abs(ahead[:, 0]) < 1e-9
     moved = np.where(exact[:, None], p[last_], p[last_] + velocity[last_] * ahead + a[last_] * ahead**2 / 2)
-    valid = (last >= 0) & (ahead[:, 0] <= REACH)
-    carried[valid] = moved[valid]
-    return carried
+    valid = (last >= 0) & (ahead[:, 0] <= MAX_EXTRAPOLATION)
+    extrapolated[valid] = moved[valid]
+    return extrapolated
 
 
-def both_ways(times: Array, motion: BodyMotion, moments: Array) -> tuple[Array, Array]:
-    """The track carried on from before and from behind, (M, 2) m each."""
-    ahead = carry(times, motion.position, motion.law, moments)
-    back = carry(-times[::-1], motion.position[::-1], motion.law, -moments[::-1])[::-1]
+def extrapolate_both_ways(times: Array, motion: BodyMotion, moments: Array) -> tuple[Array, Array]:
+    """The track extrapolated forwards and backwards, (M, 2) m each."""
+    ahead = extrapolate(times, motion.position, motion.law, moments)
+    back = extrapolate(-times[::-1], motion.position[::-1], motion.law, -moments[::-1])[::-1]
     return ahead, back
 
 
-@lru_cache(maxsize=1)
 def contacts_of(clip: Clip, tracks: Tracks, bodies: tuple[BodyMotion, ...]) -> dict[int, tuple[Contact, ...]]:
-    """Contacts of every moving body, by its column, in the order of time. Permanent supports are none."""
+    """Contacts of every moving body, by its column, in the order of time. Permanent supports do not count."""
     moments = fine_times(tracks.times)
     truth = clip.states[clip.window(tracks.context), :, :3]
     axes = list(PLANE_AXES[clip.scene.camera.view])
     paths: dict[int, tuple[Array, Array]] = {}
     for index, body in enumerate(clip.scene.bodies):
         if body.collides:
-            steps = np.arange(len(moments)) / FINE
+            steps = np.arange(len(moments)) / MOMENTS_PER_FRAME
             line = np.stack([np.interp(steps, np.arange(len(truth)), x) for x in truth[:, index].T], axis=-1)
             if body.until is not None:
                 line[moments >= body.until] = np.nan
             paths[index] = (line, line)
     for motion in bodies:
         if motion.index in paths:
-            seen = []
-            for flat in both_ways(tracks.times, motion, moments):
+            both = []
+            for flat in extrapolate_both_ways(tracks.times, motion, moments):
                 solid = paths[motion.index][0].copy()
                 solid[:, axes] = flat
-                seen.append(solid)
-            paths[motion.index] = (seen[0], seen[1])
-    return {motion.column: _visits(clip, motion, paths, moments) for motion in bodies}
+                both.append(solid)
+            paths[motion.index] = (both[0], both[1])
+    return {motion.column: _contacts_of_body(clip, motion, paths, moments) for motion in bodies}
 
 
-def _visits(
+def _contacts_of_body(
     clip: Clip, motion: BodyMotion, paths: dict[int, tuple[Array, Array]], moments: Array
 ) -> tuple[Contact, ...]:
     if motion.index not in paths:
@@ -163,7 +166,7 @@ def _visits(
             continue
         other = clip.scene.bodies[index]
         near = np.fmax(gap(body, own[0], other, path[0]), gap(body, own[1], other, path[1])) / motion.diameter
-        near[: motion.start * FINE] = np.nan
+        near[: motion.start * MOMENTS_PER_FRAME] = np.nan
         close = np.concatenate([[False], near < CONTACT_GAP, [False]])
         edges = np.flatnonzero(np.diff(close.astype(np.int8)))
         for first, end in edges.reshape(-1, 2):
@@ -176,26 +179,26 @@ def _visits(
                     index,
                 )
             )
-    return tuple(sorted(found, key=lambda visit: (visit.deepest, visit.other)))
+    return tuple(sorted(found, key=lambda contact: (contact.deepest, contact.other)))
 
 
 def free_segments(
     clip: Clip, motion: BodyMotion, times: Array, contacts: tuple[Contact, ...]
 ) -> tuple[FreeSegment, ...]:
-    """Cut the frames of a track from its release on at its contacts and at the impulses that it is given."""
+    """Cut the frames of a track, from its release on, at its contacts and at the impulses that the scene gives it."""
     name = clip.scene.bodies[motion.index].name
     dt = float(times[1] - times[0]) if len(times) > 1 else 1.0
-    brief = [visit.deepest for visit in contacts if visit.end - visit.start < SHORT]
+    brief = [contact.deepest for contact in contacts if contact.end - contact.start < BRIEF]
     brief += [action.time for action in clip.scene.impulses if action.body == name]
-    lasting = [(visit.start, visit.end) for visit in contacts if visit.end - visit.start >= SHORT]
+    lasting = [(contact.start, contact.end) for contact in contacts if contact.end - contact.start >= BRIEF]
     cuts = np.array(sorted(brief + [edge for pair in lasting for edge in pair]))
     part = np.searchsorted(cuts, times, side="left")
     touching = np.zeros(len(times), dtype=bool)
     for first, last in lasting:
         touching |= (times >= first - 1e-9) & (times <= last + 1e-9)
-    blurred = np.zeros(len(times), dtype=bool)
+    ambiguous = np.zeros(len(times), dtype=bool)
     for cut in brief:
-        blurred |= np.abs(times - cut) < dt / FINE + 1e-9
+        ambiguous |= np.abs(times - cut) < dt / MOMENTS_PER_FRAME + 1e-9
     found = []
     edges = np.flatnonzero(np.diff(part * 2 + touching, prepend=-1)).tolist()
     for begin, end in zip(edges, [*edges[1:], len(times)], strict=True):
@@ -205,5 +208,5 @@ def free_segments(
         at = int(part[frames[0]])
         since = float(cuts[at - 1]) if at > 0 else float(times[motion.start])
         until = float(cuts[at]) if at < len(cuts) else float(times[-1])
-        found.append(FreeSegment(frames, until - since, bool(touching[frames[0]]), blurred[frames]))
+        found.append(FreeSegment(frames, until - since, bool(touching[frames[0]]), ambiguous[frames]))
     return tuple(found)

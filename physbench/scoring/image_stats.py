@@ -1,4 +1,4 @@
-"""Small things about frames: which to look at, where they have colour, how sharp they are."""
+"""Statistics of frames: evenly spaced samples, masks of colour, sharpness."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 FRAMES = 16  # evenly spaced over a prediction
-COLOUR = 40  # levels between the largest and the smallest channel; greys have none
+MIN_COLOUR = 40  # levels between the largest and the smallest channel; greys have none
 
 Frames = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 
 
-def chosen(count: int) -> NDArray[np.intp]:
+def frame_indices(count: int) -> NDArray[np.intp]:
     """Indices of at most FRAMES of `count` frames, evenly spaced, first and last among them."""
     return np.unique(np.linspace(0, count - 1, min(count, FRAMES)).round().astype(np.intp))
 
 
-def coloured(frames: Frames) -> Mask:
+def colour_mask(frames: Frames) -> Mask:
     """Where frames (T, H, W, 3) have colour (T, H, W)."""
     red, green, blue = (frames[..., channel] for channel in range(3))
     high = np.maximum(np.maximum(red, green), blue)
     low = np.minimum(np.minimum(red, green), blue)
-    return np.asarray(high - low >= COLOUR)
+    return np.asarray(high - low >= MIN_COLOUR)
 
 
-def grown(mask: Mask, reach: int) -> Mask:
-    """A mask (T, H, W) grown by `reach` px in rows and columns."""
+def dilated(mask: Mask, reach: int) -> Mask:
+    """A mask (T, H, W) dilated by `reach` px in rows and columns."""
     for axis in (1, 2):
         wide = mask.copy()
         for step in range(1, reach + 1):
@@ -38,7 +38,7 @@ def grown(mask: Mask, reach: int) -> Mask:
     return mask
 
 
-def edges(frames: Frames) -> NDArray[np.float64]:
+def mean_squared_gradient(frames: Frames) -> NDArray[np.float64]:
     """Mean squared difference (T,) of neighbouring pixels of frames (T, H, W, 3), over rows, columns and channels."""
     small = frames.astype(np.float32)
     across, down = np.diff(small, axis=2), np.diff(small, axis=1)

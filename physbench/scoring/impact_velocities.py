@@ -2,44 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.clips.clip import Clip
 from physbench.dynamics.motion_law import Law
-from physbench.scoring.free_segments import BodyMotion, Contact, free_segments
-from physbench.tracks.tracks import Tracks
+from physbench.scoring.free_segments import BodyMotion, FreeSegment
 
-WINDOW = 0.5  # s before and after
-LEAST_SPAN = 0.15  # s
+MAX_SPAN = 0.5  # s of the track that are fitted on each side
+MIN_SPAN = 0.15  # s
 
 Array = NDArray[np.float64]
 
 
-def states_around(
-    clip: Clip, tracks: Tracks, body: BodyMotion, moment: float, contacts: Mapping[int, tuple[Contact, ...]]
+def states_before_and_after(
+    times: Array, body: BodyMotion, moment: float, segments: tuple[FreeSegment, ...]
 ) -> tuple[Array, Array] | None:
-    """States (4,) m and m/s of a body at `moment`, from its track before and from its track behind it.
+    """Position and velocity of a body just before and just after a contact.
 
-    Fits of the law of motion, or of constant acceleration where there is none, to at most 0.5 s between this contact
-    and the next. None where less than 0.15 s of it is seen, or only what lies further away.
+    Fits of the law of motion, or of constant acceleration where there is none, to at most MAX_SPAN between this contact
+    and the next.
+
+    Args:
+        times: (T,) s of the frames.
+        body: the body.
+        moment: s, of the contact.
+        segments: the body's own.
+
+    Returns:
+        Two states (4,) in m and m/s; None where a side shows less than MIN_SPAN, or only frames further away.
     """
     found = []
-    free = [s for s in free_segments(clip, body, tracks.times, contacts[body.column]) if not s.touching]
+    free = [segment for segment in segments if not segment.touching]
     for side in (-1.0, 1.0):
         best: NDArray[np.intp] | None = None
-        least = WINDOW / 2
-        for stretch in free:  # of those on this side the nearest: behind another contact or push it says nothing
-            frames = stretch.frames[np.isfinite(body.position[stretch.frames, 0]) & ~stretch.blurred]
-            offset = (tracks.times[frames] - moment) * side
-            frames = frames[(offset > -1e-9) & (offset <= WINDOW)]
+        least = MAX_SPAN / 2
+        for segment in free:  # the nearest on this side: beyond another contact or impulse the motion is another one
+            frames = segment.frames[np.isfinite(body.position[segment.frames, 0]) & ~segment.ambiguous]
+            offset = (times[frames] - moment) * side
+            frames = frames[(offset > -1e-9) & (offset <= MAX_SPAN)]
             if len(frames) and float(np.min(offset[offset > -1e-9])) < least:
                 best, least = frames, float(np.min(offset[offset > -1e-9]))
-        if best is None or len(best) < 3 or np.ptp(tracks.times[best]) < LEAST_SPAN:
+        if best is None or len(best) < 3 or np.ptp(times[best]) < MIN_SPAN:
             return None
-        found.append(_fit(body.law, tracks.times[best] - moment, body.position[best]))
+        found.append(_fit(body.law, times[best] - moment, body.position[best]))
     return found[0], found[1]
 
 

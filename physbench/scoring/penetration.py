@@ -16,7 +16,7 @@ from physbench.world.camera import PLANE_AXES
 from physbench.world.geometry import gap, rotate
 from physbench.world.scene import Body
 
-TURNED = 0.05  # by how much an axis of a body may turn (sine) until its orientation is taken as unknown
+MAX_TURN = 0.05  # sine of the angle by which an axis of a body may turn while its orientation counts as known
 
 Array = NDArray[np.float64]
 
@@ -32,9 +32,9 @@ def gaps(
 ) -> Array:
     """Distance in m of a tracked body from each other solid one over the window (J, T); negative: overlap.
 
-    NaN where one of them is not known or gone. shift: m, the body is taken that far along the scene's gravity. How
-    a body is turned is not seen: one that turns in ground truth, and is no ball, counts as the largest disc inside it
-    ("inner": the distance is at least this large) or the smallest one around it ("outer": at most).
+    NaN where one of them is not known or gone. shift: m by which the body is moved along the scene's gravity. The
+    orientation of a body is not seen: one that turns in ground truth, and is no ball, counts as the largest disc inside
+    it ("inner": the distance is at least this large) or the smallest one around it ("outer": at most).
     """
     scene = clip.scene
     body = scene.bodies[motion.index]
@@ -54,7 +54,7 @@ def gaps(
 
 
 def _path(clip: Clip, tracks: Tracks, index: int, motion: BodyMotion | None) -> Array:
-    """Centre of a body over the window (T, 3) m: tracked where it moves by itself, else true."""
+    """Centre of a body over the window (T, 3) m: tracked if it moves by itself, else true."""
     body = clip.scene.bodies[index]
     path = clip.states[clip.window(tracks.context), index, :3].copy()
     if motion is not None:
@@ -66,7 +66,7 @@ def _path(clip: Clip, tracks: Tracks, index: int, motion: BodyMotion | None) -> 
 
 
 def _shape(clip: Clip, tracks: Tracks, index: int, turned: Literal["inner", "outer"]) -> Body:
-    """The body as it is turned at the start, or a ball in its place where it turns in a way that matters."""
+    """The body in its first orientation, or a ball in its place where it turns by more than MAX_TURN."""
     body = clip.scene.bodies[index]
     if body.shape in ("sphere", "plane"):
         return body
@@ -76,7 +76,7 @@ def _shape(clip: Clip, tracks: Tracks, index: int, turned: Literal["inner", "out
         float(np.linalg.norm(np.cross(rotate(turns, axis), rotate(body.orientation, axis)), axis=-1).max())
         for axis in axes
     )
-    if most < TURNED:
+    if most < MAX_TURN:
         return body
     extents = (body.size[0], body.size[1] / 2)
     if body.shape == "box":

@@ -1,11 +1,11 @@
-"""How long a clip can be predicted from what its context shows, by whoever knows the laws.
+"""How long a clip can be predicted from what its context shows, with full knowledge of the laws.
 
 32 simulations start at the hand-over from states that the context frames allow: their positions are known to the noise
-of a tracker, independently per frame, and what follows from that for the state at the hand-over is the covariance of
-the fit by the law of motion. What the context does not show at all is drawn from where the task draws it: the speed in
-an image, in a direction that the task has; `free` parameters, with the spin that goes with them, in any context, and
-`revealed` ones where the context does not show what reveals them. The predictability time is when the 80th percentile
-of the distances to the ensemble's median exceeds one diameter, for any object that is due.
+of a tracker, independently per frame, and the state at the hand-over to the covariance of the fit by the law of motion.
+Quantities that the context does not show at all are drawn from the distributions of the task: the velocity in an image;
+`free` parameters, with the spin that goes with them, in any context; `revealed` parameters where the context does not
+show what reveals them. The predictability time is when the 80th percentile of the distances to the ensemble's median
+exceeds one diameter, for any object that ground truth shows.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from physbench.shadowing.context_information import (
     unseen_states,
 )
 from physbench.storage.fingerprint import fingerprint
-from physbench.tracks.visibility import due, moving
+from physbench.tracks.visibility import moving, truth_visible
 from physbench.world.camera import PLANE_AXES, plane_from_world
 from physbench.world.geometry import gap
 from physbench.world.scene import Contact, Scene
@@ -42,26 +42,26 @@ from physbench.world.scene import Contact, Scene
 Array = NDArray[np.float64]
 
 PERCENTILE = 80.0
-DIGITS = 4  # of a spread that are kept
-LEAST_NOISE = 1e-3  # m
+SPREAD_DIGITS = 4  # that are kept
+MIN_NOISE = 1e-3  # m
 TRACKING_NOISE_PX = 0.03  # sd of a free ball's position in clean frames
-FIRST = 1.0  # s that are looked at first
-LEAST_TIME = 0.3  # s; clips that can be predicted for less are left out of accuracy
-SHOWN_SHARE = 0.5  # visible share from which a context frame gives a position
-AT_REST = 1e-3  # m/s and rad/s
+FIRST_SPAN = 1.0  # s that are simulated first
+MIN_PREDICTABILITY = 0.3  # s; clips that can be predicted for less are left out of accuracy
+POSITION_SHARE = 0.5  # visible share from which a context frame gives a position
+REST_SPEED = 1e-3  # m/s and rad/s
 CLEARANCE = 0.05  # m; a member that comes nearer to anything is simulated, not moved in closed form
 
 
 @dataclass(frozen=True, eq=False)
 class Predictability:
-    """How far a clip can be foreseen."""
+    """For how long a clip can be predicted."""
 
-    seconds: float  # T_p: when the spread of any due object exceeds one diameter; at most the horizon
+    seconds: float  # T_p: when the spread of any visible object exceeds one diameter; at most the horizon
     spread: Array  # (T, K) diameters, 80th percentile of the distances to the median; frames up to T_p at least
 
 
 def predictability(clip: Clip, context: int) -> Predictability:
-    """How far a clip can be foreseen by a model that sees `context` frames. Cached."""
+    """For how long a clip can be predicted by a model that sees `context` frames. Cached on disk."""
     path = cache_dir() / "predictability" / f"{_key(clip, context)}.json"
     try:
         known = json.loads(path.read_text(encoding="utf-8"))
@@ -70,11 +70,11 @@ def predictability(clip: Clip, context: int) -> Predictability:
             return Predictability(float(known["seconds"]), width)
     except (OSError, ValueError, KeyError, TypeError):
         pass
-    # What an image allows is over soon: the costly rest of its members is simulated only where it is not.
-    first = [early for early in (FIRST,) if _is_image(clip, context) and early < clip.scene.horizon]
+    # From an image predictability mostly ends early: the rest of the horizon is simulated only where it does not.
+    first = [early for early in (FIRST_SPAN,) if _is_image(clip, context) and early < clip.scene.horizon]
     for until in (*first, clip.scene.horizon):
-        width = spread(clip, context, until).round(DIGITS)
-        seconds = first_beyond(clip, context, width)
+        width = spread(clip, context, until).round(SPREAD_DIGITS)
+        seconds = first_time_beyond(clip, context, width)
         if seconds < until:
             break
     said = {"clip": clip.id, "spec": str(clip.spec), "context": context, "seconds": seconds}
@@ -87,27 +87,27 @@ def predictability_time(clip: Clip, context: int) -> float:
     return predictability(clip, context).seconds
 
 
-def first_beyond(clip: Clip, context: int, width: Array) -> float:
-    """Time in s of the first frame where `width` (T, K), in diameters, exceeds 1 for a due moving object.
+def first_time_beyond(clip: Clip, context: int, width: Array) -> float:
+    """Time in s of the first frame where `width` (T, K), in diameters, exceeds 1 for a visible moving object.
 
     T: the predicted frames or the first of them. The horizon where it never does.
     """
-    owed = due(clip, context)[context:] & moving(clip)
-    late = np.flatnonzero((owed[: len(width)] & (width > 1)).any(axis=1))
+    expected = truth_visible(clip, context)[context:] & moving(clip)
+    late = np.flatnonzero((expected[: len(width)] & (width > 1)).any(axis=1))
     ahead = clip.times[clip.handover + 1 :]
     return float(ahead[late[0]] if len(late) else clip.scene.horizon)
 
 
 def spread(clip: Clip, context: int, until: float = np.inf) -> Array:
     """80th percentile of the members' distances to their median, in diameters, per predicted frame (T, K)."""
-    paths = paths_of(clip, context, until)[:, :, list(clip.tracked)]
+    paths = ensemble_positions(clip, context, until)[:, :, list(clip.tracked)]
     flat = plane_from_world(clip.scene.camera, paths)
     distance = np.linalg.norm(flat - np.median(flat, axis=0), axis=-1)  # (M, T, K)
     diameters = np.maximum(clip.diameters()[clip.handover + 1 :][: flat.shape[1]], 1e-9)
     return np.asarray(np.percentile(distance, PERCENTILE, axis=0) / diameters)
 
 
-def paths_of(clip: Clip, context: int, until: float = np.inf) -> Array:
+def ensemble_positions(clip: Clip, context: int, until: float = np.inf) -> Array:
     """Positions (M, T, N, 3) m of the members in the predicted frames up to `until` s."""
     ahead = clip.times[clip.handover + 1 :]
     ahead = ahead[ahead <= until + 1e-9]
@@ -124,7 +124,7 @@ def ensemble(clip: Clip, context: int) -> tuple[tuple[Scene, Array], ...]:
     The scene is the clip's own, the same object, where the context leaves no parameter open.
     """
     scenes = possible_scenes(clip, context) or (clip.scene,) * MEMBERS
-    return tuple(zip(scenes, members(clip, context), strict=True))
+    return tuple(zip(scenes, ensemble_states(clip, context), strict=True))
 
 
 def _paths(clip: Clip, states: Array, ahead: Array) -> Array:
@@ -136,12 +136,12 @@ def _paths(clip: Clip, states: Array, ahead: Array) -> Array:
     return simulate_ensemble(clip.scene, 0.0, states, ahead)[..., :3]
 
 
-def members(clip: Clip, context: int) -> Array:
+def ensemble_states(clip: Clip, context: int) -> Array:
     """States (M, N, 13) at the hand-over that the context frames allow."""
     rng = np.random.default_rng(list(f"{clip.id} {clip.spec} {context}".encode()))
     states = np.repeat(clip.states[clip.handover][None], MEMBERS, axis=0)
     axes = list(PLANE_AXES[clip.scene.camera.view])
-    sd = max(LEAST_NOISE, TRACKING_NOISE_PX / clip.pixels_per_metre)
+    sd = max(MIN_NOISE, TRACKING_NOISE_PX / clip.pixels_per_metre)
     for column, index in enumerate(clip.tracked):
         if clip.scene.bodies[index].role != "moving":
             continue
@@ -149,7 +149,7 @@ def members(clip: Clip, context: int) -> Array:
         dt = clip.times[_informative(clip, context, column)]
         now = clip.states[clip.handover, index]
         state = np.concatenate([now[:3][axes], now[7:10][axes]])
-        if len(dt) >= 2 and np.abs(now[7:]).max() < AT_REST:  # it is seen to rest somewhere
+        if len(dt) >= 2 and np.abs(now[7:]).max() < REST_SPEED:  # it is seen at rest
             change = np.concatenate([rng.normal(0.0, sd / np.sqrt(len(dt)), (MEMBERS, 2)), np.zeros((MEMBERS, 2))], 1)
         elif len(dt) >= 2:
             change = rng.multivariate_normal(np.zeros(4), law.covariance(state, dt, sd), MEMBERS, method="eigh")
@@ -159,9 +159,9 @@ def members(clip: Clip, context: int) -> Array:
             change[:, 2:] = others[:, axes] - state[2:] if len(others) else 0.0
         up = _off_the_support(clip, index, law)[axes]
         change = (change.reshape(-1, 2, 2) - (change.reshape(-1, 2, 2) @ up)[..., None] * up).reshape(-1, 4)
-        for axis, shift, gain in zip(axes, change[:, :2].T, change[:, 2:].T, strict=True):
+        for axis, shift, change_of_velocity in zip(axes, change[:, :2].T, change[:, 2:].T, strict=True):
             states[:, index, axis] += shift
-            states[:, index, 7 + axis] += gain
+            states[:, index, 7 + axis] += change_of_velocity
         states[:, index, 10:] += _rolling(clip, index, states[:, index, 7:10] - now[7:10])
     scenes = possible_scenes(clip, context)
     return states + unseen_states(clip, scenes) if scenes else states
@@ -170,17 +170,17 @@ def members(clip: Clip, context: int) -> Array:
 def _informative(clip: Clip, context: int, column: int) -> NDArray[np.intp]:
     """Context frames that show where an object is since its last contact, release or push.
 
-    Where these are fewer than two, and frames before the last contact show how fast it came, those are taken too: the
-    contact passes on what is known.
+    Where these are fewer than two, and frames before the last contact show the velocity before it, those are taken too:
+    the contact transforms a known velocity into a known one.
     """
     index = clip.tracked[column]
     body = clip.scene.bodies[index]
-    start = clip.times[0] if body.release is None or body.release >= 0 else body.release  # held, it is seen to rest
+    start = clip.times[0] if body.release is None or body.release >= 0 else body.release  # held, it is seen at rest
     touches = (c for c in clip.contacts if body.name in (c.a, c.b) and c.time < -1e-9)
     cuts = [c.time for c in touches if not _lasting(clip, index, c)]
     cuts += [action.time for action in clip.scene.impulses if action.body == body.name and action.time <= 0]
     frames = np.arange(clip.handover + 1 - context, clip.handover + 1)
-    frames = frames[clip.visible_share()[frames, column] >= SHOWN_SHARE]
+    frames = frames[clip.visible_share()[frames, column] >= POSITION_SHARE]
     for since in sorted({max(start, cut) for cut in (start, *cuts)}, reverse=True):
         keep = frames[clip.times[frames] >= since - 1e-9]
         if len(keep) >= 2:
@@ -189,7 +189,7 @@ def _informative(clip: Clip, context: int, column: int) -> NDArray[np.intp]:
 
 
 def _is_image(clip: Clip, context: int) -> bool:
-    """Whether the context does not show how fast some object is."""
+    """Whether the context does not show the velocity of some object."""
     return any(len(_informative(clip, context, column)) < 2 for column in np.flatnonzero(moving(clip)).tolist())
 
 
@@ -199,14 +199,14 @@ def _lasting(clip: Clip, index: int, contact: Contact) -> bool:
 
 
 def _off_the_support(clip: Clip, index: int, law: Law) -> Array:
-    """Unit vector (3,) away from what a body lies on, for good or at rest; nought where it lies on nothing."""
+    """Unit vector (3,) away from the support of a body, permanent or at rest; zero where it lies on nothing."""
     up = np.zeros(3)
     normal = getattr(law, "normal", None)
     now, body = clip.states[clip.handover], clip.scene.bodies[index]
     size = float(np.linalg.norm(clip.scene.gravity))
     if normal is not None:
         up[list(PLANE_AXES[clip.scene.camera.view])] = normal
-    elif size and body.collides and np.abs(now[index, 7:]).max() < AT_REST:
+    elif size and body.collides and np.abs(now[index, 7:]).max() < REST_SPEED:
         near = (other for i, other in enumerate(clip.scene.bodies) if i != index and other.collides)
         touching = [gap(body, now[index, :3], other, now[clip.scene.index(other.name), :3]) for other in near]
         if touching and min(touching) < CLEARANCE:
@@ -214,22 +214,22 @@ def _off_the_support(clip: Clip, index: int, law: Law) -> Array:
     return up
 
 
-def _rolling(clip: Clip, index: int, gain: Array) -> Array:
+def _rolling(clip: Clip, index: int, velocity_change: Array) -> Array:
     """Change of the spin (M, 3) that goes with a change of the velocity (M, 3), where the body rolls on a support."""
     now = clip.states[clip.handover, index]
     law = law_of(clip, index)
     up = np.zeros(3) if law is None else _off_the_support(clip, index, law)
     if not np.any(up) or clip.scene.bodies[index].shape not in ("sphere", "cylinder"):
-        return np.zeros_like(gain)
+        return np.zeros_like(velocity_change)
     radius = clip.scene.bodies[index].size[0]
     slip = now[7:10] - np.cross(now[10:], radius * up)
     if np.linalg.norm(slip) > 0.01 * np.linalg.norm(now[7:10]) + 1e-3:
-        return np.zeros_like(gain)
-    return np.asarray(np.cross(up, gain) / radius)
+        return np.zeros_like(velocity_change)
+    return np.asarray(np.cross(up, velocity_change) / radius)
 
 
 def _undisturbed(clip: Clip, states: Array, ahead: Array) -> Array | None:
-    """The members' paths (M, T, N, 3) in closed form where nothing but permanent supports is touched, else None."""
+    """The members' positions (M, T, N, 3) in closed form where nothing but permanent supports is touched, else None."""
     scene = clip.scene
     if any(action.time >= 0 for action in scene.impulses) or any((b.release or -1) > 0 for b in scene.bodies):
         return None
@@ -250,8 +250,8 @@ def _undisturbed(clip: Clip, states: Array, ahead: Array) -> Array | None:
             paths[..., index, axes] = law.propagate(flat, moments)[..., :2]
     if mutual:  # the barycentre of a member need not rest
         flat = np.concatenate([states[..., axes], states[..., [7 + axis for axis in axes]]], axis=-1)
-        for index, way in around_each_other(scene, flat, moments).items():
-            paths[..., index, axes] = way
+        for index, path in around_each_other(scene, flat, moments).items():
+            paths[..., index, axes] = path
     for index, body in enumerate(scene.bodies):
         apart = supports(clip, index) if body.role == "moving" and body.collides else ()
         for other_index, other in enumerate(scene.bodies):
@@ -282,7 +282,7 @@ def _made_with() -> str:
 
 
 def _store(path: Path, document: dict[str, object]) -> None:
-    """Write whole or not at all; where nothing can be written the time is computed again."""
+    """Write the file whole or not at all; where it cannot be written the time is computed again."""
     part = path.with_name(f".{os.getpid()}.{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import partial
@@ -17,6 +17,7 @@ from physbench.errors import UsageError, nearest
 from physbench.plugins import user_files
 from physbench.plugins.entry_points import entries, load
 from physbench.rollouts.rollout import Rollout
+from physbench.scoring.observation import Observation
 from physbench.scoring.scorer_protocol import Reading, Scorer, ScoreRow
 from physbench.tracks.tracks import Tracks
 
@@ -26,10 +27,10 @@ GROUP = "physbench.scorers"
 def find_scorers(glob: str | None = None, *, costly: bool = False) -> tuple[Scorer, ...]:
     """Return the registered scorers, sorted by id, and those of the files that `glob` names.
 
-    glob: ids, what is behind their slash, globs of them, or files (`physbench.plugins.user_files`), separated by
-    commas. Files alone are added to all that is installed. Scorers that declare themselves costly come only where they
-    are named in full, or with `costly`. Scorers that do not come with physbench are diagnostics: their quality is in
-    the table of scores, and never that of an axis. Raises UsageError with the nearest names where nothing matches.
+    glob: ids, the part after their slash, globs of them, or files (`physbench.plugins.user_files`), separated by
+    commas. Files alone are added to all that is installed. Costly scorers are returned only where they are named in
+    full, or with `costly`. Scorers that do not come with physbench are diagnostics: their quality is in the table of
+    scores, and never that of an axis. Raises UsageError with the nearest names where nothing matches.
     """
     known = entries(GROUP)
     parts = user_files.parts_of(glob or "*")
@@ -58,7 +59,7 @@ def find_scorers(glob: str | None = None, *, costly: bool = False) -> tuple[Scor
 
 
 def _offered(part: str, known: Sequence[str]) -> str:
-    """What may have been meant by a name or glob that fits no scorer: a group, a name like it, or all groups."""
+    """A suggestion for a name or glob that fits no scorer: a group, a similar name, or all groups."""
     groups = sorted({name.split("/")[0] for name in known})
     plain = part.strip("*?")
     if plain.strip("/") in groups:
@@ -71,12 +72,13 @@ def _offered(part: str, known: Sequence[str]) -> str:
 
 def score_clip(
     clip: Clip, rollout: Rollout, context: int, scorers: Sequence[Scorer]
-) -> tuple[list[ScoreRow], Tracks | None]:
+) -> tuple[list[ScoreRow], Observation | None]:
     """Track a rollout and read it with every scorer.
 
-    Returns one row per reading, in the order of `scorers`, and the tracks: None for a failed rollout, and for one that
-    cannot be tracked. Its readings are failed with quality 0 wherever they would apply to a prediction in which nothing
-    is seen. MemoryError is passed on.
+    Returns one row per reading, in the order of `scorers`, and the observation that they read: the tracks with the
+    analyses that were needed. It is None for a failed rollout, and for one that cannot be tracked; the readings are
+    then failed with quality 0 wherever they would apply to a prediction in which nothing is seen. MemoryError is passed
+    on.
     """
     from physbench.tracks.tracker import track
 
@@ -85,7 +87,7 @@ def score_clip(
     if rollout.failure is None:
         try:
             tracks = track(clip, context, np.concatenate([seen, rollout.frames[: clip.horizon]]))
-        except MemoryError:  # says nothing about the model
+        except MemoryError:  # of this machine, not of the model
             raise
         except Exception as error:  # a broken tracker must not lose a row either
             failure = f"tracking: {type(error).__name__}: {error}"
@@ -95,22 +97,22 @@ def score_clip(
             tracks = track(clip, context, seen)
         except MemoryError:
             raise
-        except Exception:  # not even the context: nobody knows which further readings there would be
+        except Exception:  # not even the context: the further readings are not known
             failed = Reading(None, "failed", str(rollout.failure))
             return [_row(clip, rollout, scorer, "", failed) for scorer in scorers], None
-    rows = []
+    observation, rows = Observation(clip, rollout, tracks), []
     for scorer in scorers:
-        for key, reading in _readings(scorer, clip, rollout, tracks):
+        for key, reading in _safely(scorer, partial(scorer.read, observation)).items():
             if rollout.failure is not None and reading.status == "ok":
                 reading = replace(reading, value=None, status="failed", reason=rollout.failure)
             rows.append(_row(clip, rollout, scorer, key, reading))
-    return rows, None if rollout.failure is not None else tracks
+    return rows, None if rollout.failure is not None else observation
 
 
 def score_together(
     clip: Clip, context: int, samples: Sequence[Tracks | None], scorers: Sequence[Scorer]
 ) -> list[ScoreRow]:
-    """Read all samples of a clip (None for one that failed) with the scorers that look at them together.
+    """Read all samples of a clip (None for one that failed) with the scorers that read them together.
 
     The rows are those of sample 0.
     """
@@ -128,18 +130,18 @@ def score_pair(
     before: Tracks | None,
     sample: int,
     scorers: Sequence[Scorer],
-    unasked: str = "",
+    not_read: str = "",
 ) -> list[ScoreRow]:
-    """Read a clip with a change beside the one that it is a change of, with the scorers that look at both.
+    """Read a clip with a change beside the one that it is a change of, with the scorers that read both.
 
-    tracks, before: of the same sample of each; None for one that failed. unasked: why nothing is asked of the model.
-    The rows are those of the clip with the change.
+    tracks, before: of the same sample of each; None for one that failed. not_read: why the pair is not read, or "". The
+    rows are those of the clip with the change.
     """
 
     def read(scorer: Scorer) -> dict[str, Reading]:
         assert scorer.pair is not None
-        if unasked:
-            return {"": Reading(None, "not applicable", unasked)}
+        if not_read:
+            return {"": Reading(None, "not applicable", not_read)}
         if tracks is None or before is None:
             return {"": Reading(None, "failed", f"{clip.id if tracks is None else origin.id} failed")}
         return scorer.pair(clip, tracks, origin, before)
@@ -149,17 +151,13 @@ def score_pair(
 
 
 def _rows(clip: Clip, sample: int, scorer: Scorer, read: Callable[[], dict[str, Reading]]) -> list[ScoreRow]:
-    """Rows of what more than one rollout tells."""
+    """Rows of readings of more than one rollout."""
     rollout = Rollout(clip.id, sample, clip.future()[:0])
     return [_row(clip, rollout, scorer, key, reading) for key, reading in _safely(scorer, read).items()]
 
 
-def _readings(scorer: Scorer, clip: Clip, rollout: Rollout, tracks: Tracks) -> Iterator[tuple[str, Reading]]:
-    yield from _safely(scorer, lambda: scorer.function(clip, rollout, tracks)).items()
-
-
 def _safely(scorer: Scorer, read: Callable[[], Reading | dict[str, Reading]]) -> dict[str, Reading]:
-    """What a scorer reads; failed where it raises or gives no number. The reason then begins with its id."""
+    """The readings of a scorer; failed where it raises or gives no number. The reason then begins with its id."""
     try:
         answer = read()
         readings = dict(answer) if isinstance(answer, dict) else {"": answer}
@@ -185,7 +183,7 @@ def _row(clip: Clip, rollout: Rollout, scorer: Scorer, key: str, reading: Readin
         elif reading.status == "ok" and reading.value is not None:
             try:
                 quality = min(max(float(scorer.quality(reading.value)), 0.0), 1.0)
-            except Exception as error:  # of somebody's declaration: it must not end the run
+            except Exception as error:  # in a user's declaration: it must not end the run
                 reason = f"{scorer.id} raised {type(error).__name__} in its quality: {error}"
                 reading, quality = Reading(None, "failed", reason, reading.unit), 0.0
     return ScoreRow(

@@ -1,14 +1,15 @@
-"""What a scorer is: a pure function of (clip, rollout, tracks) and its declaration."""
+"""What a scorer is: a pure function of a tracked prediction, and its declaration."""
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from physbench.clips.clip import Clip
-from physbench.rollouts.rollout import Rollout
+from physbench.scoring.observation import ANALYSES, Observation
 from physbench.tracks.tracks import Tracks
 
 Axis = Literal["consistency", "permanence", "drift"]
@@ -62,8 +63,11 @@ class ScoreRow:
     reason: str
 
 
+INPUTS = ("frames", "tracks")  # what every scorer is given: `rollout.frames` and `tracks`
+
+# Takes (clip, rollout, tracks), and by keyword the analyses of an Observation that the scorer declares in `needs`.
 # A dict holds the scorer's own reading under "" and further ones, without quality, under their names.
-ScorerFunction = Callable[[Clip, Rollout, Tracks], "Reading | dict[str, Reading]"]
+ScorerFunction = Callable[..., "Reading | dict[str, Reading]"]
 # (clip, context, tracks of all samples of the clip, None for one that failed)
 TogetherFunction = Callable[[Clip, int, Sequence["Tracks | None"]], "dict[str, Reading]"]
 # (clip with a change, its tracks, the clip that it is a change of, its tracks), of one sample of both
@@ -82,12 +86,13 @@ class Scorer:
     quality: Callable[[float], float] | None
     noise_floor: str  # what ground truth reads through the same chain
     source: str  # doi, arXiv or formula
-    needs: tuple[str, ...]
+    needs: tuple[str, ...]  # of INPUTS and of the analyses of an Observation
     headline: bool  # its quality is the axis's quality
     function: ScorerFunction
     together: TogetherFunction | None = None  # reads all samples of a clip; `function` is for runs of one sample
     pair: PairFunction | None = None  # reads a clip with a change beside the one without; `function` is for all others
     costly: bool = False  # read only where it is named in full, and by `physbench scorers check`
+    packages: tuple[str, ...] = ()  # that may not be installed; without them the reading is unavailable
     # The following are by key of the reading, "" for the scorer's own.
     phrases: tuple[tuple[str, str], ...] = ()  # how a sentence names it where it is off: "gravity {}"
     breaks_at: float | None = None  # difference from ground truth, in `unit`, from which the law counts as broken
@@ -97,6 +102,11 @@ class Scorer:
     @property
     def doc(self) -> str:
         return self.function.__doc__ or ""
+
+    def read(self, observation: Observation) -> Reading | dict[str, Reading]:
+        """What the scorer reads from a prediction: its function, given the analyses that it needs."""
+        given = {name: getattr(observation, name) for name in self.needs if name not in INPUTS}
+        return self.function(observation.clip, observation.rollout, observation.tracks, **given)
 
 
 def scorer(
@@ -114,14 +124,16 @@ def scorer(
     together: TogetherFunction | None = None,
     pair: PairFunction | None = None,
     costly: bool = False,
+    packages: tuple[str, ...] = (),
     phrase: str | Mapping[str, str] = "",
     breaks_at: float | None = None,
     needs_constants: Sequence[str] = (),
     roles: Mapping[str, ReadingRole] | None = None,
 ) -> Callable[[ScorerFunction], Scorer]:
-    """Declare a scorer beside its code. The decorated name becomes the `Scorer`; call `.function` for the reading.
+    """Declare a scorer beside its code. The decorated name becomes the `Scorer`; call `.read` for the reading.
 
     Args:
+        needs: Names of analyses of an `Observation`, such as "shadowing". The function is given them by keyword.
         phrase: How a sentence names the reading where it is off, "gravity {}" with {} for value and unit. A
             reading with a phrase can be named as first to break. A mapping gives phrases by key.
         breaks_at: By how much, in `unit`, a reading must differ from ground truth for its law to count as broken.
@@ -129,15 +141,18 @@ def scorer(
         roles: By key, the roles of readings. Ignored for scorers that do not come with physbench.
 
     Raises:
-        ValueError: `axis`, `better` or a role is unknown, a phrase does not have {} once, or `breaks_at` is missing.
+        ValueError: `axis`, `better`, a need or a role is unknown, `needs` and the function's keywords differ, a phrase
+            does not have {} once, or `breaks_at` is missing.
     """
     phrases = {"": phrase} if isinstance(phrase, str) and phrase else dict(phrase or {})
     roles = dict(roles or {})
-    for name, value, known in (
+    choices: list[tuple[str, str | None, tuple[str | None, ...]]] = [
         ("axis", axis, (None, *AXES)),
         ("better", better, get_args(Better)),
+        *(("needs", need, (*INPUTS, *ANALYSES)) for need in needs),
         *(("roles", role, get_args(ReadingRole)) for role in roles.values()),
-    ):
+    ]
+    for name, value, known in choices:
         if value not in known:
             raise ValueError(f"@scorer {id}: {name}={value!r}, expected one of {', '.join(map(repr, known))}")
     for text in phrases.values():
@@ -147,25 +162,42 @@ def scorer(
         raise ValueError(f"@scorer {id}: breaks_at={breaks_at!r}, expected a number above 0 beside a phrase")
 
     def declare(function: ScorerFunction) -> Scorer:
+        _check_keywords(id, function, [need for need in needs if need not in INPUTS])
         return Scorer(
-            id,
-            version,
-            axis,
-            unit,
-            better,
-            quality,
-            noise_floor,
-            source,
-            needs,
-            headline,
-            function,
-            together,
-            pair,
-            costly,
-            tuple(phrases.items()),
-            breaks_at,
-            tuple(needs_constants),
-            tuple(roles.items()),
+            id=id,
+            version=version,
+            axis=axis,
+            unit=unit,
+            better=better,
+            quality=quality,
+            noise_floor=noise_floor,
+            source=source,
+            needs=needs,
+            headline=headline,
+            function=function,
+            together=together,
+            pair=pair,
+            costly=costly,
+            packages=packages,
+            phrases=tuple(phrases.items()),
+            breaks_at=breaks_at,
+            needs_constants=tuple(needs_constants),
+            roles=tuple(roles.items()),
         )
 
     return declare
+
+
+def _check_keywords(id: str, function: ScorerFunction, needs: Sequence[str]) -> None:
+    """Refuse a function that has no parameter for what it is given, or is not given what it takes by keyword only."""
+    parameters = inspect.signature(function).parameters.values()
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return
+    names = {parameter.name for parameter in parameters}
+    for need in needs:
+        if need not in names:
+            raise ValueError(f"@scorer {id}: needs={need!r}, but the function has no parameter of that name")
+    for parameter in parameters:
+        required = parameter.kind is parameter.KEYWORD_ONLY and parameter.default is parameter.empty
+        if required and parameter.name not in needs:
+            raise ValueError(f"@scorer {id}: the function takes {parameter.name!r}, which is not in its needs")

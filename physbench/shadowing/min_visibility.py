@@ -16,7 +16,7 @@ from physbench.shadowing.context_information import body_signature, other_states
 from physbench.shadowing.hypothesis import FREE, Hypothesis
 from physbench.shadowing.placed_bodies import from_tracks
 from physbench.shadowing.segment_init import is_long_enough
-from physbench.tracks.visibility import DUE_SHARE
+from physbench.tracks.visibility import VISIBLE_SHARE
 from physbench.world.camera import PLANE_AXES
 
 Array = NDArray[np.float64]
@@ -48,7 +48,7 @@ def required_visibility(clip: Clip, problem: Hypothesis) -> float:
         changes.append(Intervention(begin, n, "state", problem.state(n, FREE, numbers)))
     frames = slice(first + 1, len(seen.times))
     trajectory = problem.simulator.run(changes, int(seen.steps[-1]))
-    shown = seen.sight.visible_share(trajectory.positions(seen.steps[frames]), frames) >= DUE_SHARE
+    shown = seen.sight.visible_share(trajectory.positions(seen.steps[frames]), frames) >= VISIBLE_SHARE
     return REQUIRED_SHARE * float(np.percentile((shown & seen.judged).sum(axis=(1, 2)), PERCENTILE))
 
 

@@ -13,7 +13,7 @@ from physbench.dynamics.forward_model import ForwardModel
 from physbench.shadowing.sight_model import SightModel, sight_model
 from physbench.tracks.finite_differences import runs
 from physbench.tracks.tracks import Tracks
-from physbench.tracks.visibility import VAGUE, accounted, due, located, seen
+from physbench.tracks.visibility import MAX_GAP, detected, has_position, tracked_with_gaps, truth_visible
 from physbench.world.camera import depth_axis, looking, plane_from_px, plane_from_world
 from physbench.world.scene import PHYSICS_HZ
 from physbench.world.silhouettes import apparent_radius
@@ -119,9 +119,9 @@ def from_tracks(clip: Clip, tracks: Tracks, model: ForwardModel) -> PlacedBodies
     sd = np.nan_to_num(tracks.position_sd[:, columns], nan=np.inf) / (diameter * scale)
     position = np.where((sd <= MAX_POSITION_SD)[..., None], position, np.nan)
     window = clip.window(tracks.context)
-    expected_visible = due(clip, tracks.context)[:, columns]
+    expected_visible = truth_visible(clip, tracks.context)[:, columns]
     # A body that the tracker only carries over a frame without seeing it is not present.
-    present = (accounted(clip, tracks) & (located(tracks) | seen(clip, tracks)))[:, columns]
+    present = (tracked_with_gaps(clip, tracks) & (has_position(tracks) | detected(clip, tracks)))[:, columns]
     frames = np.arange(window.start, window.stop)
     return PlacedBodies(
         tracks.times,
@@ -138,12 +138,12 @@ def from_tracks(clip: Clip, tracks: Tracks, model: ForwardModel) -> PlacedBodies
 
 
 def _present(present: Mask, known: Mask, times: Array) -> Mask:
-    """Where a body counts as present (T, N): at most VAGUE s in a row without a known position."""
+    """Where a body counts as present (T, N): at most MAX_GAP s in a row without a known position."""
     present = present.copy()
     dt = float(times[1] - times[0]) if len(times) > 1 else 0.0
     for column, vague in zip(present.T, (present & ~known).T, strict=True):
         for run in runs(vague):
-            column[run] = len(run) * dt <= VAGUE + 1e-9
+            column[run] = len(run) * dt <= MAX_GAP + 1e-9
     return present
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
-from physbench.tracks.visibility import DUE_SHARE
+from physbench.tracks.visibility import VISIBLE_SHARE
 from physbench.world.camera import PLANE_AXES, depth_axis, looking, plane_from_world
 from physbench.world.geometry import rotate
 
@@ -61,7 +61,7 @@ class SightModel:
 
     def excused(self, position: Array) -> Mask:
         """Where discs at positions (T, N, 2) m need not be visible (T, N)."""
-        found = self.visible_share(position[None])[0] < DUE_SHARE + SHARE_MARGIN
+        found = self.visible_share(position[None])[0] < VISIBLE_SHARE + SHARE_MARGIN
         return np.asarray(found & np.isfinite(position[..., 0]))
 
 

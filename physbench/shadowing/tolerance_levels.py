@@ -17,7 +17,7 @@ from physbench.shadowing.lawful_segments import Break, LawfulSegments, SegmentSe
 from physbench.shadowing.placed_bodies import FORCE_POINTS, FORCE_TIME, LIMIT_SDS, PlacedBodies
 from physbench.shadowing.segment_init import MIN_SEGMENT_POINTS, is_long_enough
 from physbench.tracks.finite_differences import runs
-from physbench.tracks.visibility import VAGUE
+from physbench.tracks.visibility import MAX_GAP
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -133,7 +133,7 @@ def _weights(segments: LawfulSegments, seen: PlacedBodies) -> tuple[Array, Mask,
         # A body that should be visible only for a moment, before it is hidden, may be half hidden most of that time.
         least = (
             min(MIN_SEGMENT_POINTS, len(expected_visible))
-            if len(expected_visible) * dt > VAGUE
+            if len(expected_visible) * dt > MAX_GAP
             else min(1, len(expected_visible))
         )
         if not is_long_enough(seen.times[known]) or sure < least:

@@ -14,10 +14,10 @@ from skimage import measure
 
 from physbench.tracks.colour import UNKNOWN
 
-LEAST_AREA = 3.0  # small pixels; fewer are noise
+MIN_BLOB_AREA = 3.0  # pixels of the label map; fewer are noise
 DUPLICATE_SHARE = 0.3  # of an object's area; a further blob of its hue is a duplicate from here on
 HALLUCINATION_SHARE = 0.3  # of the smallest object's area
-LASTING = 0.2  # s; what is strange or missing for less is a flicker: 3 frames at 15 frames/s
+LASTING = 0.2  # s; an unknown or missing blob that lasts less is a flicker: 3 frames at 15 frames/s
 RIVAL_SHARE = 0.05  # of an object's area; smaller blobs beside it are noise
 SAME_REACH = 1.4  # radii: two parts of a ball behind a post lie nearer than this, two balls do not
 
@@ -79,7 +79,7 @@ def lasting_frames(fps: float) -> int:
 
 
 def choose(found: Components, frames: int, full_area: Float, factor: int, fps: float) -> Choice:
-    """Follow each object: of the larger blobs of its hue the one nearest to where it was last, else the largest.
+    """Follow each object: the one nearest to where it was last of the larger blobs of its hue, else the largest.
 
     full_area (K,) px: the objects' own areas.
     """
@@ -90,7 +90,7 @@ def choose(found: Components, frames: int, full_area: Float, factor: int, fps: f
     duplicates = np.zeros((frames, objects), dtype=np.uint8)
     choice = Choice(area, centre, rival, duplicates, _hallucinations(found, frames, full_area, lasting_frames(fps)))
     for k in range(objects):
-        mine = np.flatnonzero((found.label == k + 1) & (found.area >= LEAST_AREA * factor**2))
+        mine = np.flatnonzero((found.label == k + 1) & (found.area >= MIN_BLOB_AREA * factor**2))
         if len(mine):
             _follow(found, mine[np.argsort(found.frame[mine], kind="stable")], full_area[k], k, choice)
     return choice
@@ -131,10 +131,10 @@ def _hallucinations(found: Components, frames: int, full_area: Float, least: int
         return np.zeros(frames, dtype=np.uint8)
     strange = (found.label == UNKNOWN) & (found.area >= HALLUCINATION_SHARE * full_area.min())
     count = np.bincount(found.frame[strange], minlength=frames)
-    return np.where(runs(count > 0, least), np.minimum(count, 255), 0).astype(np.uint8)
+    return np.where(long_runs(count > 0, least), np.minimum(count, 255), 0).astype(np.uint8)
 
 
-def runs(flags: NDArray[np.bool_], least: int) -> NDArray[np.bool_]:
+def long_runs(flags: NDArray[np.bool_], least: int) -> NDArray[np.bool_]:
     """Keep only True values (N,) in runs of at least `least` frames."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
     kept = np.zeros(len(flags), dtype=bool)

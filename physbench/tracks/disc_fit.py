@@ -16,7 +16,7 @@ PIXEL_VARIANCE = 1 / 12  # px^2 of a square pixel
 EDGE_VARIANCE = 1 / 7  # of the edge's kernel (1 - u^2)^2, in squared half widths
 LEAST_WIDTH, MOST_WIDTH = 0.77, 8.0  # px; half width of the edge: blur of 0 and of 3 px
 HIDDEN_REACH = 1  # px around other hues and screens that are mixed and left out
-AROUND = 3.5  # px beyond the radius that are looked at
+FIT_REACH = 3.5  # px beyond the radius that are fitted
 BLURRED, BLURRED_REACH = 0.8, 3  # px; from this blur on, more is left out
 
 # Columns of `fit`.
@@ -59,7 +59,7 @@ def fit(jobs: Sequence[DiscFitJob]) -> list[Tensor]:
     roots round alike everywhere, which functions like erf do not. sd is that of the centre for the rms that is left;
     share is that of the disc's area on valid pixels; stray is the share of the object's pixels outside the disc.
     """
-    offsets = _offsets(max(job.radius for job in jobs) + AROUND).to(jobs[0].patches.along.device)
+    offsets = _offsets(max(job.radius for job in jobs) + FIT_REACH).to(jobs[0].patches.along.device)
     prepared = [_prepare(job, offsets) for job in jobs]
     fields = ("value", "x", "y", "bits", "radius", "start", "core")
     pixels = _Pixels(*(torch.cat([getattr(part, field) for part in prepared]) for field in fields))
@@ -83,7 +83,7 @@ def _prepare(job: DiscFitJob, offsets: Tensor) -> _Pixels:
     tall, wide = patches.core.shape[1:]
     mixed = dilate(_without_specks(patches.other) | patches.screen, HIDDEN_REACH)
     more = dilate(mixed, BLURRED_REACH - HIDDEN_REACH)
-    own = patches.region | (patches.core ^ 1)  # chroma far from the object is somebody else's
+    own = patches.region | (patches.core ^ 1)  # chroma far from the object belongs to another one
     valid = mixed.bitwise_xor_(1).bitwise_and_(own)
     value = patches.along * (1 / (LEVELS * job.reference))
     start = _start(value, valid & patches.region, patches.stats[:, 1:3] - patches.origin, job.radius)
@@ -93,7 +93,7 @@ def _prepare(job: DiscFitJob, offsets: Tensor) -> _Pixels:
     columns = corner[:, :1].floor().to(torch.int64) + offsets[:, 0]
     rows = corner[:, 1:].floor().to(torch.int64) + offsets[:, 1]
     inside = (columns >= 0) & (columns < wide) & (rows >= 0) & (rows < tall)
-    inside &= (offsets * offsets).sum(1) <= (job.radius + AROUND) ** 2
+    inside &= (offsets * offsets).sum(1) <= (job.radius + FIT_REACH) ** 2
     at = rows.clamp(0, tall - 1) * wide + columns.clamp(0, wide - 1)
     return _Pixels(
         value.flatten(1).gather(1, at),
@@ -111,7 +111,7 @@ def _solve(pixels: _Pixels) -> Tensor:
     ones = torch.ones_like(radius)
     state = torch.cat([pixels.start, 2.0 * ones, ones], dim=1)  # x, y, width, amplitude
     limit = torch.cat([0.3 * radius, 0.3 * radius, 2.0 * ones, 0.5 * ones], dim=1)
-    far = radius + AROUND
+    far = radius + FIT_REACH
     least = torch.cat([pixels.start - far, LEAST_WIDTH * ones, 0.2 * ones], dim=1)
     most = torch.cat([pixels.start + far, MOST_WIDTH * ones, 3.0 * ones], dim=1)
     step = torch.zeros_like(state)
@@ -141,7 +141,7 @@ def _without_specks(mask: Tensor) -> Tensor:
 
 
 def _start(value: Tensor, valid: Tensor, centre: Tensor, radius: float) -> Tensor:
-    """First guess (M, 2): every visible edge pixel says that the centre lies one radius inwards along its gradient."""
+    """First guess (M, 2): by every visible edge pixel the centre lies one radius inwards along its gradient."""
     across = value[:, 1:-1, 2:] - value[:, 1:-1, :-2]
     down = value[:, 2:, 1:-1] - value[:, :-2, 1:-1]
     inside = dilate(valid ^ 1, 1)[:, 1:-1, 1:-1].bitwise_xor(1)
@@ -186,7 +186,7 @@ def _normal_equations(pixels: _Pixels, valid: Tensor, value: Tensor, state: Tens
     inwards = edge.div_(distance)
     torch.mul(dx, inwards, out=rows[:, 0])
     torch.mul(dy, inwards, out=rows[:, 1])
-    # The matrix only steers the way, the gradient decides where it ends: that one is summed in a fixed order.
+    # The matrix decides only the steps, the gradient decides the result: the gradient is summed in a fixed order.
     normal = (rows @ rows.transpose(1, 2)).to(torch.float64)
     gradient = (rows * rest[:, None]).sum(2).to(torch.float64)
     damping = torch.tensor([1e-2, 1e-2, 0.1, 1e-2], dtype=torch.float64, device=state.device)

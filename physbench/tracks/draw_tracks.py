@@ -14,7 +14,7 @@ Canvas = NDArray[np.float32]
 Colour = tuple[float, float, float]
 
 SHORT_SIDE = 256  # px that small frames are brought to
-TRAIL = 0.8  # s of the way that is shown behind an object
+TRAIL = 0.8  # s of the path that is drawn
 DARK, LIGHT = (0.05, 0.05, 0.05), (1.0, 1.0, 1.0)
 CORNER = 4.0  # px from the border to the first mark of the legend
 MARK = 9.0  # px, side of a mark
@@ -24,7 +24,7 @@ def draw_tracks(frames: Image, clip: Clip, tracks: Tracks, scale: int | None = N
     """Draw tracks on frames (N, H, W, 3) -> (N, H * scale, W * scale, 3).
 
     frames[i] is frame `first + i` of the tracks. Each object has a cross at its position, a ring of its own size and
-    its way of the last 0.8 s. Marks in the left upper corner, one per object: filled seen, half clipped by the border,
+    its path of the last 0.8 s. Marks in the left upper corner, one per object: filled seen, half clipped by the border,
     hollow hidden, crossed out absent; a small one for each duplicate. White marks on the right: unknown blobs.
     scale: whole factor; None: the one that makes the shorter side at least 256 px.
     """
@@ -39,21 +39,21 @@ def draw_tracks(frames: Image, clip: Clip, tracks: Tracks, scale: int | None = N
         canvas = (frame.repeat(scale, axis=0).repeat(scale, axis=1) / 255).astype(np.float32)
         if t < len(tracks.times):
             for k, colour in enumerate(colours):
-                way = tracks.position[max(0, t - trail) : t + 1, k] * scale
-                _draw_object(canvas, way, float(radius[k]), colour)
+                path = tracks.position[max(0, t - trail) : t + 1, k] * scale
+                _draw_object(canvas, path, float(radius[k]), colour)
             _draw_legend(canvas, tracks, t, colours)
         drawn[i] = np.round(canvas * 255)
     return drawn
 
 
-def _draw_object(canvas: Canvas, way: NDArray[np.float64], radius: float, colour: Colour) -> None:
-    for place in way[:-1]:
-        if np.isfinite(place).all():
-            _disc(canvas, place, 1.6, colour, DARK)
-    place = way[-1]
-    if np.isfinite(place).all():
-        _ring(canvas, place, radius + 1.5, colour)
-        _cross(canvas, place, 6.0)
+def _draw_object(canvas: Canvas, path: NDArray[np.float64], radius: float, colour: Colour) -> None:
+    for position in path[:-1]:
+        if np.isfinite(position).all():
+            _disc(canvas, position, 1.6, colour, DARK)
+    position = path[-1]
+    if np.isfinite(position).all():
+        _ring(canvas, position, radius + 1.5, colour)
+        _cross(canvas, position, 6.0)
 
 
 def _draw_legend(canvas: Canvas, tracks: Tracks, t: int, colours: list[Colour]) -> None:

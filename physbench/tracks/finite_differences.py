@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 KNOTS = 1 / 15  # s between the knots of a smoothing spline
-REST_TIME = 0.2  # s over which a body is asked whether it rests
+REST_TIME = 0.2  # s over which a resting body must not move
 
 Array = NDArray[np.float64]
 Frames = NDArray[np.intp]
@@ -24,7 +24,7 @@ def known_runs(path: Array) -> list[Frames]:
     return runs(np.isfinite(path[:, 0]))
 
 
-def refined(path: Array, fine: int) -> Array:
+def upsampled(path: Array, fine: int) -> Array:
     """A path (n, 2), all known, n >= 6, at `fine` moments per frame ((n - 1) fine + 1, 2), by a quintic spline."""
     from scipy.interpolate import make_interp_spline
 
@@ -33,16 +33,25 @@ def refined(path: Array, fine: int) -> Array:
 
 
 def parabola_fits(path: Array, dt: float, span: float) -> tuple[Array, Array, Array]:
-    """Parabolas through stretches of a path (n, 2) m, all known, `dt` s apart, read in their middles.
+    """Parabolas through sliding windows of a path, read at the middle of each window.
 
-    Every stretch holds the frames of `span` s, at least five; all of the path where it is shorter. Returns the middles
-    as indices (w,) of frames with a fraction, the places (w, 2) m and the velocities (w, 2) m/s there; none where
-    n < 4. A middle is where a slope is known best, and a constant acceleration does not change it.
+    The slope of a parabola is known best at its middle, and a constant acceleration does not change it there.
+
+    Args:
+        path: (n, 2) m, all known.
+        dt: s between two points.
+        span: s, length of a window; it holds at least five points, and the whole path where that is shorter.
+
+    Returns:
+        The middles as indices (w,) of frames with a fraction, the positions (w, 2) m and the velocities (w, 2) m/s
+        there; w = 0 where n < 4.
 
     >>> t = np.arange(9) / 15
-    >>> at, place, speed = parabola_fits(np.stack([t, 3 * t**2], axis=-1), 1 / 15, 0.4)
-    >>> at.tolist(), bool(np.allclose(speed[:, 1], 6 * at / 15)), bool(np.allclose(place[:, 1], 3 * (at / 15) ** 2))
-    ([3.0, 4.0, 5.0], True, True)
+    >>> at, position, velocity = parabola_fits(np.stack([t, 3 * t**2], axis=-1), 1 / 15, 0.4)
+    >>> at.tolist(), bool(np.allclose(position[:, 1], 3 * (at / 15) ** 2))
+    ([3.0, 4.0, 5.0], True)
+    >>> bool(np.allclose(velocity[:, 1], 6 * at / 15))
+    True
     """
     n = len(path)
     if n < 4:
@@ -51,14 +60,15 @@ def parabola_fits(path: Array, dt: float, span: float) -> tuple[Array, Array, Ar
     offset = (np.arange(width) - (width - 1) / 2) * dt
     design = np.stack([np.ones(width), offset, offset**2], axis=-1)
     windows = np.lib.stride_tricks.sliding_window_view(path, width, axis=0)  # (w, 2, width)
-    place, speed, _ = np.moveaxis(windows @ np.linalg.pinv(design).T, -1, 0)
-    return np.asarray(np.arange(n - width + 1) + (width - 1) / 2, dtype=np.float64), place, speed
+    position, velocity, _ = np.moveaxis(windows @ np.linalg.pinv(design).T, -1, 0)
+    return np.asarray(np.arange(n - width + 1) + (width - 1) / 2, dtype=np.float64), position, velocity
 
 
 def smooth_velocity(path: Array, dt: float) -> Array:
     """Velocity (n, 2) m/s of a path (n, 2) m, all known, n >= 8, from a quintic spline with at most 15 knots a second.
 
-    For motion that no parabola follows for long. Each knot lies on a frame at most, so that noise does not rule.
+    For motion that no parabola follows for long. There is at most one knot a frame, so that the spline does not follow
+    noise.
     """
     from scipy.interpolate import make_lsq_spline
 
@@ -79,9 +89,9 @@ def resting(times: Array, position: Array, diameter: float, bound: float) -> Mas
     dt = float(times[1] - times[0]) if len(times) > 1 else REST_TIME
     half = max(1, round(REST_TIME / 2 / dt))
     at = np.arange(len(times))
-    before, behind = np.maximum(at - half, 0), np.minimum(at + half, len(times) - 1)
+    before, after = np.maximum(at - half, 0), np.minimum(at + half, len(times) - 1)
     moved = [
-        np.linalg.norm(position[j] - position[i], axis=-1) for i, j in ((before, behind), (before, at), (at, behind))
+        np.linalg.norm(position[j] - position[i], axis=-1) for i, j in ((before, after), (before, at), (at, after))
     ]
-    span = np.maximum((behind - before) * dt, 1e-9)
+    span = np.maximum((after - before) * dt, 1e-9)
     return np.asarray(np.max(moved, axis=0) * REST_TIME / span < bound * diameter)  # False where NaN

@@ -18,14 +18,14 @@ from torch import Tensor
 from physbench.tracks.colour import Colours, labels
 from physbench.world.scene import BACKGROUND_GREY, FLOOR_GREY, SCREEN_GREY
 
-REACH = 3  # px around the core that belong to the object: its blurred edge
-MARGIN = (1.1, 3.7)  # patch half side: times the radius, plus px
+EDGE_PX = 3  # px around the core that belong to the object: its blurred edge
+HALF_SIDE = (1.1, 3.7)  # of a patch: times the radius, plus px
 # A pixel without hue and darker than this share of the background is a screen (.6 of it; the floor .9).
 DARK = (SCREEN_GREY / BACKGROUND_GREY + FLOOR_GREY / BACKGROUND_GREY) / 2
 LEVELS = 16  # steps per level of chroma: masses are whole numbers, their sums exact
 BATCH_PIXELS = 200_000  # of patches that are measured together on a CPU: near its cache, and few calls
 
-FAR = 1e6  # px; where a rival is that there is not
+FAR = 1e6  # px; distance of a rival that does not exist
 
 # Columns of `Patches.stats`.
 STATS = (
@@ -65,8 +65,8 @@ class Patches:
         return self.along, self.core, self.region, self.other, self.screen, self.origin, self.stats
 
 
-def join(many: Sequence[Patches]) -> Patches:
-    """Put patches of one size behind one another."""
+def concatenated(many: Sequence[Patches]) -> Patches:
+    """Patches of one size, one after the other."""
     if len(many) == 1:
         return many[0]
     return Patches(*(torch.cat(part) for part in zip(*(one._parts() for one in many), strict=True)))
@@ -104,12 +104,12 @@ def dilate(mask: Tensor, reach: int) -> Tensor:
 
 def half_side(radius: float) -> int:
     """Half side in px of the patch around an object."""
-    return math.ceil(MARGIN[0] * radius + MARGIN[1])
+    return math.ceil(HALF_SIDE[0] * radius + HALF_SIDE[1])
 
 
 def patch_area(radius: float) -> float:
     """Area in px of the disc around an object that is looked at."""
-    return math.pi * (MARGIN[0] * radius + MARGIN[1]) ** 2
+    return math.pi * (HALF_SIDE[0] * radius + HALF_SIDE[1]) ** 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +154,7 @@ def measure(
                 shape,
             )
         )
-    return join(parts)
+    return concatenated(parts)
 
 
 def _measure(
@@ -186,7 +186,7 @@ def _measure(
     limit = (video.grey[index].to(torch.float32) * DARK).to(torch.uint8)[:, None, None]
     dark = bright.lt_(limit).bitwise_or_(windows(video.screens[None], tall, wide, nought, top, left))
     screen = dark.bitwise_and_(grey)
-    reach = dilate(core, REACH)
+    reach = dilate(core, EDGE_PX)
 
     neighbour = _neighbour(label, other, k, video.colours.count)
     weight = video.colours.duals[k, neighbour] * LEVELS  # (M, 2)
@@ -211,7 +211,7 @@ def _measure(
 def _disc(radius: float, half: int) -> Tensor:
     """What may belong to an object around the middle of a map (6 half + 1)^2 u8: patches at a border are cut off it."""
     x = torch.arange(6 * half + 1) - 3 * half
-    limit = MARGIN[0] * radius + MARGIN[1]
+    limit = HALF_SIDE[0] * radius + HALF_SIDE[1]
     return (x * x + (x * x)[:, None] <= limit * limit).to(torch.uint8)
 
 

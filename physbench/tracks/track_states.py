@@ -1,8 +1,8 @@
-"""What to conclude from blobs, masses and fits: positions that can be trusted, their uncertainty, states.
+"""Positions that can be trusted, their uncertainty and states, from blobs, masses and fits.
 
 A wrong position is worse than a missing one. Whether something is hidden is read from the frames (mass against the
 object's own area, image border, screens and other hues beside the blob), since a prediction need not agree with ground
-truth; ground truth only says what should be visible.
+truth; ground truth only decides what should be visible.
 """
 
 from __future__ import annotations
@@ -12,29 +12,28 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.tracks.blobs import Choice, lasting_frames, runs
+from physbench.tracks.blobs import Choice, lasting_frames, long_runs
 from physbench.tracks.colour import DIFFUSE_SHARE, Colours, hue_shift_deg
 from physbench.tracks.label_maps import NOISE_GATE
 from physbench.tracks.patches import STATS, patch_area
 from physbench.tracks.tracks import Tracks, Visibility
+from physbench.tracks.visibility import MIN_DETECTED_SHARE, VISIBLE_SHARE
 from physbench.world.scene import Body
 
 Float = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 MASS, X, Y, XX, YY, XY, CORE, A, B, REGION, TOUCH, BORDER, NOISE = range(len(STATS))
-WHOLE = 0.95  # share of an object's area from which on it is taken as entirely visible
+WHOLE_SHARE = 0.95  # share of an object's area from which on it is taken as entirely visible
 # Of a box or cylinder beside something else: the edges of an upright box fall on the renderer's grid (5 % at 64 px),
 # mixed pixels between two hues count for both. Where less is cut off, the middle is out by 0.05 diameters at most.
 WHOLE_BOX = (0.88, 1.2)
-SHOULD_BE_SEEN = 0.25  # visible share in ground truth; below there is no verdict
 ABSENT_RATIO = 0.35  # of the area that should be visible
-LEAST_SHARE = 0.10  # of an object's area; less is not seen where ground truth hides it
 FIT_SHARE, FIT_SHARE_SMALL = 0.35, 0.50  # visible share that determines a centre; the second below 6 px
 LEAST_TOUCH = 3  # px; fewer are noise
-GROWN = 1.5  # times its area: no disc is fitted
+MAX_FIT_RATIO = 1.5  # of an object's area; no disc is fitted to a larger blob
 OVERFLOW = 0.85  # of the patch's area: the blob may go on beyond it
-LOST = 4.0  # times its area: no object any more
+MAX_OBJECT_RATIO = 4.0  # of an object's area; a larger blob is no object any more
 MOST_BLUR, MOST_RMS, MOST_STEP, MOST_STRAY, MOST_SD = 3.0, 0.20, 0.05, 0.10, 0.15  # of an accepted fit
 AMPLITUDES = (0.5, 1.5)
 ROUND = 1.2  # ratio of second moments up to which a smaller blob counts as round; 5 % cut off make 1.2
@@ -43,7 +42,7 @@ ROUNDING = 4  # decimals of a px or degree
 
 @dataclass(frozen=True, eq=False)
 class TrueAreas:
-    """What ground truth says of the window: areas only."""
+    """What the tracker knows of ground truth in the window: areas only."""
 
     names: tuple[str, ...]
     times: Float  # (T,)
@@ -59,11 +58,11 @@ class TrueAreas:
 
 @dataclass(eq=False)
 class BlobMeasurements:
-    """What was measured in the N frames that there are, in px of the pictures that were tracked."""
+    """What was measured in the N frames that exist, in px of the frames at the size at which they are tracked."""
 
     choice: Choice
     stats: Float  # (N, K, S), see patches.STATS
-    fits: Float  # (N, K, F), see disc.FIT; NaN where none was wanted
+    fits: Float  # (N, K, F), see disc_fit.FIT; NaN where no disc was fitted
     area: Float  # (N, K) px
     hue: Float  # (N, K) degrees
     reference: Float  # (K,) levels of chroma of a pixel
@@ -78,7 +77,7 @@ class BlobMeasurements:
         stats, visible = self.stats[:, k], visible[:context]
         first = stats[:context]
         self.reference[k] = colours.chroma[k]
-        for good in ((visible > WHOLE * full) & ~touched(first), visible > 0.5 * full):
+        for good in ((visible > WHOLE_SHARE * full) & ~touched(first), visible > 0.5 * full):
             value = first[good, MASS].sum() / visible[good].sum() if good.any() else 0.0
             if 0.5 < value / colours.chroma[k] < 1.5:
                 self.reference[k] = value
@@ -89,8 +88,8 @@ class BlobMeasurements:
     def wants_fit(self, k: int, full: float) -> Flags:
         """Frames (N,) in which object k is touched or no whole disc, and enough of it is left."""
         stats, ratio = self.stats[:, k], self.area[:, k] / full
-        partly = (ratio < WHOLE) & (_axes_ratio(stats) > ROUND)
-        return (ratio > 0.8 * FIT_SHARE) & (ratio < GROWN) & (touched(stats) | partly)
+        partly = (ratio < WHOLE_SHARE) & (_axes_ratio(stats) > ROUND)
+        return (ratio > 0.8 * FIT_SHARE) & (ratio < MAX_FIT_RATIO) & (touched(stats) | partly)
 
 
 def touched(stats: Float) -> Flags:
@@ -99,8 +98,11 @@ def touched(stats: Float) -> Flags:
     return beside
 
 
-def conclude(shown: TrueAreas, seen: BlobMeasurements, zoom: float) -> Tracks:
-    """Put the tracks together. `zoom`: px of the frames per px of the pictures that were tracked."""
+def tracks_from(shown: TrueAreas, seen: BlobMeasurements, zoom: float) -> Tracks:
+    """Tracks from what is known of the objects and what was measured.
+
+    zoom: px of the frames per px at the size at which they were tracked.
+    """
     total, objects, count = len(shown.times), len(shown.names), len(seen.area)
     position = np.full((total, objects, 2), np.nan)
     position_sd = np.full((total, objects), np.nan)
@@ -153,13 +155,13 @@ def _positions(seen: BlobMeasurements, k: int, full: float, shown: TrueAreas, zo
     # Nothing near it: the centroid, unless a ball shows a part of its disc only, as if something unseen hid the rest.
     free = ~beside & (stats[:, MASS] > 0)
     if sphere:
-        free &= (ratio >= WHOLE) | round_blob
+        free &= (ratio >= WHOLE_SHARE) | round_blob
     else:  # the hue of a neighbour is taken out of the weights, and as much as all of it is there
-        least = np.where(stats[:, BORDER] > 0, WHOLE, WHOLE_BOX[0])
+        least = np.where(stats[:, BORDER] > 0, WHOLE_SHARE, WHOLE_BOX[0])
         free |= (ratio >= least) & (ratio <= WHOLE_BOX[1])
     grown = _grown(seen, k, full)
     place = np.where((free & ~grown)[:, None], stats[:, [X, Y]], np.nan)
-    large = grown & ~beside & (seen.choice.area[:, k] < LOST * full)
+    large = grown & ~beside & (seen.choice.area[:, k] < MAX_OBJECT_RATIO * full)
     place[large] = seen.choice.centre[large, k]
 
     # White noise of `noise` levels over the region moves a centroid by noise * sqrt(sum of squared distances) / mass;
@@ -224,20 +226,20 @@ def _axes_ratio(stats: Float) -> Float:
 
 
 def _states(area: Float, visible: Float, full: float, stats: Float, least: int) -> tuple[NDArray[np.uint8], Flags]:
-    """States (N,), and where the object was seen well enough to ask for its position.
+    """States (N,), and where the object was seen well enough for a position.
 
     least: frames in a row in which something must be missing to be absent.
     """
-    due = visible >= SHOULD_BE_SEEN * full
-    low = due & (area < ABSENT_RATIO * visible)
-    seen = np.where(due, ~low, area >= LEAST_SHARE * full)
+    expected = visible >= VISIBLE_SHARE * full
+    low = expected & (area < ABSENT_RATIO * visible)
+    seen = np.where(expected, ~low, area >= MIN_DETECTED_SHARE * full)
     state = np.full(len(area), Visibility.VISIBLE, dtype=np.uint8)
     state[seen & (stats[:, BORDER] > 0)] = Visibility.CLIPPED
-    state[~due & ~seen] = Visibility.OCCLUDED
+    state[~expected & ~seen] = Visibility.OCCLUDED
     state[_lasting(low, least)] = Visibility.ABSENT
     return state, seen
 
 
 def _lasting(low: Flags, least: int) -> Flags:
     """Runs of at least `least` frames; one that lasts to the end of the frames counts in any case."""
-    return runs(np.concatenate([low, np.ones(least, dtype=bool)]), least)[: len(low)]
+    return long_runs(np.concatenate([low, np.ones(least, dtype=bool)]), least)[: len(low)]

@@ -1,10 +1,10 @@
 """From frames to tracks. Ground truth, baselines and models go through the same steps, with the same numbers.
 
-1. Small maps: frames are pooled to about 64 px and labelled by hue against the background's own colour (maps.py).
+1. Small maps: frames are pooled to about 64 px and labelled by hue against the background's own colour (label_maps.py).
 2. Blobs: components of the labels are followed from frame to frame; duplicates, unknown hues (blobs.py, on the host).
 3. Patches: mass, centre and hue of each blob at full resolution (patches.py).
 4. Calibration: the chroma of a pixel of each object, from the context frames of the same sequence.
-5. Disc fits where something touches or hides a ball (disc.py), states, uncertainty (here, on the host).
+5. Disc fits where something touches or hides a ball (disc_fit.py), states, uncertainty (track_states.py, on the host).
 
 Frames stay on their device. Transfers to the host, per batch of frames: the small label maps (1), the patches'
 numbers (3), the fits' numbers (5); and the flags "any noisy frame" (1) and "any other hue in a patch" (3).
@@ -24,7 +24,7 @@ from physbench.clips.clip import Clip
 from physbench.errors import PhysbenchError
 from physbench.tracks import blobs, disc_fit, label_maps, patches
 from physbench.tracks.colour import Colours, colours_of
-from physbench.tracks.track_states import BlobMeasurements, TrueAreas, conclude
+from physbench.tracks.track_states import BlobMeasurements, TrueAreas, tracks_from
 from physbench.tracks.tracks import Tracks
 from physbench.world.camera import PLANE_AXES
 from physbench.world.scene import BACKGROUND_GREY
@@ -72,10 +72,10 @@ def track(clip: Clip, context: int, frames: NDArray[np.uint8] | Tensor) -> Track
     axes = PLANE_AXES[camera.view]
     shown = TrueAreas(names, times, context, clip.tracked_bodies, full, visible, middle, camera.distance, axes, fps)
     if not names or not len(small):
-        return conclude(shown, _nothing(0, len(names)), 1.0)
+        return tracks_from(shown, _nothing(0, len(names)), 1.0)
     hues = _distinct_hues(clip)
     colours = colours_of(hues, small.device)
-    return conclude(shown, _see(small, target, colours, context, _screens(clip, factor).to(small.device), fps), zoom)
+    return tracks_from(shown, _see(small, target, colours, context, _screens(clip, factor).to(small.device), fps), zoom)
 
 
 def _video(clip: Clip, context: int, frames: NDArray[np.uint8] | Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What was seen of each object in a sequence of frames."""
+"""What the tracker saw of each object in a sequence of frames."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Tracks:
     """Tracks of the K objects with a hue over the T = context + horizon frames of a model's window.
 
     The first `context` frames are the ones that the model was given. A position is NaN where it is not known: the
-    object was not seen, or what was seen of it does not determine its centre (then `area` still tells its presence).
+    object was not seen, or what was seen of it does not determine its centre; then `area` still tells its presence.
     """
 
     names: tuple[str, ...]  # (K,)

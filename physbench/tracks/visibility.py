@@ -1,4 +1,7 @@
-"""What a predicted frame owes: the objects that ground truth shows."""
+"""When each object should be visible, from ground truth, and when the tracker saw it.
+
+Masks have the axes (C + T, K): C context frames, T predicted ones, K objects with a hue.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,12 @@ from physbench.clips.clip import Clip
 from physbench.tracks.finite_differences import runs
 from physbench.tracks.tracks import Tracks, Visibility
 
-DUE_SHARE = 0.25  # of an object that ground truth shows: from here on it is due
-HIDDEN_SHARE = 0.05  # below it an object is hidden
-MOST_MASS = 1.25  # of the whole object; more is not this object, or not only it
-TRACE = 0.1  # of the whole object; less of it is not seen
-VAGUE = 0.5  # s; what is due and seen without a position for longer is as good as absent
+# Shares of the area of the whole object.
+VISIBLE_SHARE = 0.25  # ground truth shows an object from here on
+HIDDEN_SHARE = 0.05  # below, ground truth hides it
+MIN_DETECTED_SHARE = 0.1  # a smaller blob is no detection
+MAX_AREA_RATIO = 1.25  # a larger blob is not this object, or not only it
+MAX_GAP = 0.5  # s; an object that is detected without a position for longer counts as absent
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -26,9 +30,17 @@ def inside_view(clip: Clip, context: int) -> Mask:
     return np.asarray(np.all((centre >= 0) & (centre <= size), axis=-1))
 
 
-def due(clip: Clip, context: int) -> Mask:
-    """Where an object is due (C + T, K): in a predicted frame in which ground truth shows it."""
-    mask = (clip.visible_share()[clip.window(context)] >= DUE_SHARE) & inside_view(clip, context)
+def truth_visible(clip: Clip, context: int) -> Mask:
+    """Where ground truth shows an object in a predicted frame: at least a quarter of it, its centre in the image.
+
+    Args:
+        clip: ground truth.
+        context: C, the number of context frames.
+
+    Returns:
+        (C + T, K); False in the context frames.
+    """
+    mask = (clip.visible_share()[clip.window(context)] >= VISIBLE_SHARE) & inside_view(clip, context)
     mask[:context] = False
     return np.asarray(mask)
 
@@ -39,36 +51,44 @@ def whole_area(clip: Clip, context: int) -> Array:
 
 
 def moving(clip: Clip) -> Mask:
-    """Which tracked objects move by themselves (K,): the others are due in permanence only."""
+    """Which tracked objects move by themselves (K,). Only permanence reads the others."""
     return np.array([body.role == "moving" for body in clip.tracked_bodies], dtype=bool)
 
 
-def seen(clip: Clip, tracks: Tracks) -> Mask:
-    """Where something of an object was seen (C + T, K), whether or not it gave a position."""
-    return np.asarray(_there(tracks) & (tracks.area >= TRACE * whole_area(clip, tracks.context)))
+def detected(clip: Clip, tracks: Tracks) -> Mask:
+    """Where the tracker saw at least a tenth of an object (C + T, K), with or without a position."""
+    return np.asarray(_present(tracks) & (tracks.area >= MIN_DETECTED_SHARE * whole_area(clip, tracks.context)))
 
 
-def _there(tracks: Tracks) -> Mask:
+def _present(tracks: Tracks) -> Mask:
     """Where the tracker takes an object for present (C + T, K): also in single frames that do not show it."""
     return np.asarray((tracks.state == Visibility.VISIBLE) | (tracks.state == Visibility.CLIPPED))
 
 
-def located(tracks: Tracks) -> Mask:
+def has_position(tracks: Tracks) -> Mask:
     """Where an object has a position (C + T, K)."""
     return np.asarray(np.isfinite(tracks.position).all(axis=-1))
 
 
-def accounted(clip: Clip, tracks: Tracks) -> Mask:
-    """Where a due object is there for whoever asks about its motion (C + T, K).
+def tracked_with_gaps(clip: Clip, tracks: Tracks) -> Mask:
+    """Where an object that ground truth shows has a position, or is present in a short gap without one.
 
-    It has a position, or is present during one of the short times in which its silhouette does not give one (partly
-    hidden, or cut by the border, or lost for a frame or two). For longer without a position or far larger than it is,
-    as in a picture all of its hue, it is not there.
+    In a gap the silhouette gives no position: the object is partly hidden, or cut by the border, or lost for a frame or
+    two. An object in a gap of more than MAX_GAP, or one that is far too large, such as a picture all of its hue, counts
+    as absent.
+
+    Args:
+        clip: ground truth.
+        tracks: of a prediction for the clip.
+
+    Returns:
+        (C + T, K); False where ground truth does not show the object.
     """
-    owed, placed = due(clip, tracks.context), located(tracks)
-    vague = owed & _there(tracks) & ~placed & (tracks.area <= MOST_MASS * whole_area(clip, tracks.context))
+    expected, placed = truth_visible(clip, tracks.context), has_position(tracks)
+    small_enough = tracks.area <= MAX_AREA_RATIO * whole_area(clip, tracks.context)
+    gap = expected & _present(tracks) & ~placed & small_enough
     dt = 1 / clip.spec.fps
-    for column in vague.T:
+    for column in gap.T:
         for run in runs(column):
-            column[run] = len(run) * dt <= VAGUE + 1e-9
-    return np.asarray(owed & (placed | vague))
+            column[run] = len(run) * dt <= MAX_GAP + 1e-9
+    return np.asarray(expected & (placed | gap))

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_scene
 from physbench.dynamics.motion_law import two_bodies
-from physbench.scoring.predictability import members
+from physbench.scoring.predictability import ensemble_states
 from physbench.shadowing.context_information import possible_scenes
-from physbench.tracks.visibility import due, inside_view, moving
+from physbench.tracks.visibility import inside_view, moving, truth_visible
 from physbench.validation.violations import Inapplicable
 from physbench.world.camera import PLANE_AXES, plane_from_world
 from physbench.world.geometry import gap
@@ -58,7 +58,7 @@ def near(clip: Clip, context: int, member: int = 0) -> LawfulAlternative:
     """
     from physbench.world.stepping import simulate_ensemble
 
-    ensemble = members(clip, context)
+    ensemble = ensemble_states(clip, context)
     start = ensemble[member % len(ensemble)]
     states = simulate_ensemble(clip.scene, 0.0, start[None], ahead(clip))[0]
     return LawfulAlternative(clip.scene, states, np.zeros((states.shape[1], 6)), _distance(clip, context, states))
@@ -236,7 +236,7 @@ def _distance(clip: Clip, context: int, states: Array) -> float:
     """Largest distance in diameters of a due moving object from ground truth."""
     flat = plane_from_world(clip.scene.camera, states[:, list(clip.tracked), :3])
     off = np.linalg.norm(flat - clip.plane_positions()[clip.handover + 1 :], axis=-1)
-    owed = due(clip, context)[context:] & moving(clip)
+    owed = truth_visible(clip, context)[context:] & moving(clip)
     diameters = np.maximum(clip.diameters()[clip.handover + 1 :], 1e-9)
     return float((off / diameters)[owed].max(initial=0.0))
 

@@ -24,8 +24,7 @@ from physbench.report.report_page import render
 from physbench.results.build_result import build_result
 from physbench.results.lawful_fraction import BINS, BreakCount, SharePool
 from physbench.results.read_run import read_run, rows_of, spec_of
-from physbench.scoring.shadows import shadowed
-from physbench.shadowing import Break
+from physbench.shadowing import Break, shadow
 from physbench.shadowing.trace import MAX_KEPT, Trace, lawful_path, save_trace
 from physbench.shadowing.trace import trace as made_trace
 from physbench.storage.run_folder import RunFolder
@@ -222,7 +221,7 @@ def jumping(clip: Clip, kit: SimpleNamespace) -> Tracks:
 
 def test_a_close_up_lies_around_the_moment_at_which_the_motions_part(clip: Clip, jumping: Tracks) -> None:
     """That may be more than 0.4 s before the first miss."""
-    found = shadowed(clip, jumping)
+    found = shadow(clip, jumping)
     assert found is not None
     kept = made_trace(clip, jumping, found)
     assert kept is not None and np.isfinite(kept.lawful[kept.distinct(), kept.lawful.shape[1] // 2]).all()
@@ -248,7 +247,7 @@ def test_a_close_up_lies_around_the_moment_at_which_the_motions_part(clip: Clip,
 def test_at_a_break_that_nothing_leads_to_the_arc_that_begins_there_is_drawn(clip: Clip, kit: SimpleNamespace) -> None:
     """As where a video goes on from its image at a speed that the task does not declare."""
     tracks = kit.true_tracks(clip)
-    found = shadowed(clip, tracks)
+    found = shadow(clip, tracks)
     assert found is not None
     (level,) = (each for each in found.levels if each.tolerance == 0.2)
     arc = next(arc for arc in level.segments.arcs if arc.disc == 1)

@@ -17,7 +17,7 @@ from physbench.cli.main import run
 from physbench.clips.clip import Clip
 from physbench.run.score_shards import read_part
 from physbench.scorers.crps import of_samples
-from physbench.scoring.predictability import paths_of
+from physbench.scoring.predictability import ensemble_positions
 from physbench.scoring.scorer_protocol import Reading
 from physbench.storage.run_folder import RunFolder
 from physbench.world.camera import plane_from_world
@@ -28,7 +28,7 @@ ORBITS, OCCLUSION = "orbits/kepler-v1", "occlusion/screen-pass-v1"  # whose simu
 
 def members(clip: Clip) -> NDArray[np.float64]:
     """What an image allows: places (M, T, K, 2) m of the predictability ensemble."""
-    return plane_from_world(clip.scene.camera, paths_of(clip, 1)[:, :, list(clip.tracked)])
+    return plane_from_world(clip.scene.camera, ensemble_positions(clip, 1)[:, :, list(clip.tracked)])
 
 
 def value(readings: dict[str, Reading], key: str = "") -> float:

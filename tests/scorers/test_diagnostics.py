@@ -15,6 +15,7 @@ from physbench.clips.clip import Clip
 from physbench.errors import UsageError
 from physbench.rollouts.rollout import Rollout
 from physbench.scorers import perceptual
+from physbench.scoring.observation import Observation
 from physbench.scoring.score_clip import find_scorers
 from physbench.scoring.scorer_protocol import Reading, ScoreRow
 from physbench.tracks.tracker import track
@@ -89,7 +90,7 @@ def test_lpips_says_why_it_is_missing_and_never_runs_on_a_random_trunk(
 
     def answer() -> Reading:
         perceptual.why_unavailable.cache_clear()
-        found = perceptual.lpips.function(clip, Rollout(clip.id, 0, clip.future()), tracks)
+        found = perceptual.lpips.read(Observation(clip, Rollout(clip.id, 0, clip.future()), tracks))
         assert isinstance(found, Reading) and (found.status, found.value) == ("unavailable", None)
         return found
 

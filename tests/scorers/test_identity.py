@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
 from physbench.scorers import identity
+from physbench.scoring.observation import Observation
 from physbench.scoring.scorer_protocol import ScoreRow
-from physbench.tracks.visibility import due
+from physbench.tracks.visibility import truth_visible
 
 pytest.importorskip("motrics")
 Clips, Read = Callable[..., Clip], Callable[..., dict[str, ScoreRow]]
@@ -26,7 +27,7 @@ def scores(clip: Clip, places: NDArray[np.float64], duplicates: int = 0) -> list
     """HOTA, detection, association, IDF1."""
     tracks = tracks_at(clip, places)
     tracks.duplicates[8 : 8 + duplicates, 0] = 1
-    answer = identity.hota.function(clip, Rollout(clip.id, 0, clip.future()), tracks)
+    answer = identity.hota.read(Observation(clip, Rollout(clip.id, 0, clip.future()), tracks))
     assert isinstance(answer, dict)
     return [float(answer[key].value) for key in ("", "detection", "association", "idf1")]  # type: ignore[arg-type]
 
@@ -53,7 +54,7 @@ def test_objects_that_swap_their_hues_halfway(clip_of: Clips) -> None:
 def test_an_object_that_is_absent_for_a_quarter_of_its_time(clip_of: Clips) -> None:
     """One of two: 7 of 8 are found; association is 3/4 for 3 of 7 of them, and 1 for the others."""
     clip = clip_of(ORBITS)
-    assert due(clip, 8)[8:].all()
+    assert truth_visible(clip, 8)[8:].all()
     places = true_places(clip)
     places[: clip.horizon // 4, 0] = np.nan
     found = scores(clip, places)
@@ -88,7 +89,9 @@ def test_without_the_package_it_says_so(clip_of: Clips, monkeypatch: pytest.Monk
     identity.why_unavailable.cache_clear()
     monkeypatch.setattr(identity, "find_spec", lambda _: None)
     try:
-        answer = identity.hota.function(clip, Rollout(clip.id, 0, clip.future()), tracks_at(clip, true_places(clip)))
+        answer = identity.hota.read(
+            Observation(clip, Rollout(clip.id, 0, clip.future()), tracks_at(clip, true_places(clip)))
+        )
         assert isinstance(answer, dict)
         assert answer[""].status == "unavailable" and "physbench[tracking]" in answer[""].reason
     finally:

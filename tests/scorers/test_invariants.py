@@ -17,6 +17,7 @@ from physbench.scorers import invariants
 from physbench.scorers.appearance import hue
 from physbench.scorers.background import background
 from physbench.scorers.sharpness import sharpness
+from physbench.scoring.observation import Observation
 from physbench.scoring.scorer_protocol import Reading, Scorer, ScoreRow
 from physbench.tracks.tracks import Tracks
 
@@ -25,7 +26,8 @@ FALLING, COLLISIONS, ORBITS = "falling/projectile-v1", "collisions/head-on-v1", 
 
 
 def answer(scorer: Scorer, clip: Clip, tracks: Tracks, frames: NDArray[np.uint8] | None = None) -> dict[str, Reading]:
-    found = scorer.function(clip, Rollout(clip.id, 0, clip.future() if frames is None else frames), tracks)
+    rollout = Rollout(clip.id, 0, clip.future() if frames is None else frames)
+    found = scorer.read(Observation(clip, rollout, tracks))
     return found if isinstance(found, dict) else {"": found}
 
 

@@ -19,6 +19,7 @@ from physbench.scorers.friction import friction
 from physbench.scorers.restitution import restitution
 from physbench.scorers.solidity import solidity
 from physbench.scorers.support import support
+from physbench.scoring.observation import Observation
 from physbench.scoring.scorer_protocol import Scorer, ScoreRow
 
 Clips, Read = Callable[..., Clip], Callable[..., dict[str, ScoreRow]]
@@ -32,7 +33,7 @@ NOISE = 0.03  # px
 
 
 def value(scorer: Scorer, clip: Clip, places: NDArray[np.float64], key: str = "", noise: float = NOISE) -> float | None:
-    answer = scorer.function(clip, Rollout(clip.id, 0, clip.future()), tracks_at(clip, places, noise_px=noise))
+    answer = scorer.read(Observation(clip, Rollout(clip.id, 0, clip.future()), tracks_at(clip, places, noise_px=noise)))
     return (answer if isinstance(answer, dict) else {"": answer})[key].value
 
 
@@ -163,7 +164,7 @@ def test_friction_on_the_level_is_the_brake_over_the_weight(clip_of: Clips, brak
 
 @pytest.mark.parametrize("seed", range(4))
 def test_friction_on_a_slope(clip_of: Clips, read: Read, seed: int) -> None:
-    """A box shows what its ramp declares, a ball 2/7 tan a and a cylinder 1/3 tan a on the way down, at most that."""
+    """A box shows what its ramp declares, a ball 2/7 tan a and a cylinder 1/3 tan a downwards, at most that."""
     clip = clip_of(INCLINE, seed=seed)
     p = make_params(clip.row)
     rows = read(clip, sabotage.truth(clip))
@@ -176,10 +177,10 @@ def test_friction_on_a_slope(clip_of: Clips, read: Read, seed: int) -> None:
         assert found.value == pytest.approx(mu, abs=0.02)
         return
     rolls = min((2 / 7, 1 / 3)[int(p["shape"])] * tangent, mu)
-    assert abs(found.value) <= rolls + 0.01  # on the way up it is negative
+    assert abs(found.value) <= rolls + 0.01  # moving up it is negative
     body = next(body for body in clip.tracked_bodies if body.role == "moving")
-    way = clip.plane_positions()[clip.handover :, 0, 1]
-    if np.all(np.diff(way[way > way[-1] + 0.1 * body.size[0]]) < 0):  # down only
+    path = clip.plane_positions()[clip.handover :, 0, 1]
+    if np.all(np.diff(path[path > path[-1] + 0.1 * body.size[0]]) < 0):  # down only
         assert found.value == pytest.approx(rolls, abs=0.01)
 
 

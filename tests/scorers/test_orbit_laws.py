@@ -15,6 +15,7 @@ from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
 from physbench.scorers.force_law import force_law
 from physbench.scorers.period import period
+from physbench.scoring.observation import Observation
 from physbench.scoring.scorer_protocol import Reading, Scorer, ScoreRow
 from physbench.tracks.tracks import Tracks
 from physbench.world.camera import plane_from_world
@@ -24,7 +25,7 @@ KEPLER, BINARY = "orbits/kepler-v1", "orbits/binary-v1"
 
 
 def read_tracks(scorer: Scorer, clip: Clip, tracks: Tracks) -> dict[str, Reading]:
-    answer = scorer.function(clip, Rollout(clip.id, 0, clip.future()), tracks)
+    answer = scorer.read(Observation(clip, Rollout(clip.id, 0, clip.future()), tracks))
     return answer if isinstance(answer, dict) else {"": answer}
 
 

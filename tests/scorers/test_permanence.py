@@ -11,6 +11,7 @@ import pytest
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
 from physbench.scorers.permanence import intact
+from physbench.scoring.observation import Observation
 from physbench.tracks.tracker import track
 from physbench.tracks.tracks import Tracks, Visibility
 
@@ -23,7 +24,7 @@ def true_tracks(clip: Clip) -> Tracks:
 
 
 def read(clip: Clip, tracks: Tracks) -> dict[str, float | None]:
-    answer = intact.function(clip, Rollout(clip.id, 0, clip.future()), tracks)
+    answer = intact.read(Observation(clip, Rollout(clip.id, 0, clip.future()), tracks))
     assert isinstance(answer, dict)
     return {key: reading.value for key, reading in answer.items()}
 

@@ -14,7 +14,8 @@ from physbench.rollouts.rollout import Rollout
 from physbench.scorers.permanence import intact
 from physbench.scorers.reappearance import reappearance
 from physbench.scoring.expected_visibility import true_trajectory
-from physbench.scoring.hidden_intervals import KNOWN, Hiding, hidings
+from physbench.scoring.hidden_intervals import KNOWN, HiddenInterval, hidden_intervals
+from physbench.scoring.observation import Observation
 from physbench.scoring.scorer_protocol import Scorer
 from physbench.tracks.tracker import track
 from physbench.validation.sources import show
@@ -26,22 +27,22 @@ PASS, SWAP, STOP, LIFT = (f"occlusion/screen-{name}-v1" for name in ("pass", "sw
 
 def read(clip: Clip, frames: np.ndarray, scorer: Scorer, context: int = C) -> dict[str, float | None]:
     tracks = track(clip, context, np.concatenate([clip.context(context), frames]))
-    answer = scorer.function(clip, Rollout(clip.id, 0, frames), tracks)
+    answer = scorer.read(Observation(clip, Rollout(clip.id, 0, frames), tracks))
     assert isinstance(answer, dict)
     return {key: reading.value for key, reading in answer.items()}
 
 
-def true_hidings(clip: Clip) -> list[Hiding]:
+def true_intervals(clip: Clip) -> list[HiddenInterval]:
     columns = range(len(clip.tracked))
-    return [hiding for k in columns for hiding in hidings(true_trajectory(clip, C, k), k, C)]
+    return [interval for k in columns for interval in hidden_intervals(true_trajectory(clip, C, k), k, C)]
 
 
 def changed_while_hidden(clip: Clip, **changes: dict[str, object]) -> np.ndarray:
-    """Ground truth, in which bodies have other properties from the middle of the first hiding on."""
+    """Ground truth, in which bodies have other properties from the middle of the first interval on."""
     bodies = tuple(replace(body, **changes.get(body.name, {})) for body in clip.scene.bodies)  # type: ignore[arg-type]
     frames = clip.future().copy()
-    hiding = true_hidings(clip)[0]
-    middle = (hiding.first + hiding.last) // 2 - C
+    interval = true_intervals(clip)[0]
+    middle = (interval.first + interval.last) // 2 - C
     picture = sabotage.picture(clip, clip.states[clip.handover + 1 :], replace(clip.scene, bodies=bodies))
     frames[middle:] = picture[middle:]
     return frames
@@ -50,7 +51,7 @@ def changed_while_hidden(clip: Clip, **changes: dict[str, object]) -> np.ndarray
 @pytest.mark.parametrize(("task", "objects"), [(PASS, 1), (SWAP, 2), (LIFT, 1)])
 def test_ground_truth_comes_back_when_and_where_it_should(clip_of: Clips, task: str, objects: int) -> None:
     clip = clip_of(task)
-    assert [hiding.column for hiding in true_hidings(clip)] == list(range(objects))
+    assert [interval.column for interval in true_intervals(clip)] == list(range(objects))
     found = read(clip, sabotage.truth(clip), reappearance)
     assert found[""] is not None and found[""] < 0.08 and found["returned"] == found["unseen"] == 1
     assert found["place"] is not None and found["place"] < 0.05 and found["size"] == pytest.approx(1, abs=0.04)
@@ -69,7 +70,7 @@ def test_swapped_colours_come_out_at_the_wrong_place(clip_of: Clips) -> None:
 
 def test_what_must_not_come_out_and_does_costs_all(clip_of: Clips) -> None:
     clip = clip_of(STOP)
-    assert true_hidings(clip)[0].back is None
+    assert true_intervals(clip)[0].returns_at is None
     truth, through = sabotage.truth(clip), sabotage.constant_velocity(clip)
     assert read(clip, truth, reappearance)["came-out"] == 0 and read(clip, truth, intact)[""] == 1
     assert read(clip, through, reappearance)["came-out"] == 1 and read(clip, through, intact)[""] == 0
@@ -121,12 +122,12 @@ def test_ground_truth_is_whole_at_four_frames_a_second(clip_of: Clips, task: str
 def test_a_return_is_in_time_within_less_than_its_bound_or_a_frame() -> None:
     """0.2 s off is too far off where frames tell; at 5 frames/s that is one frame, and no error."""
     for fps, most in ((60, 11), (30, 5), (15, 2), (10, 1), (8, 1), (5, 1), (4, 1)):
-        assert int(KNOWN.most(1 / fps) * fps) == most
+        assert int(KNOWN.max_delay(1 / fps) * fps) == most
 
 
 @pytest.mark.parametrize(("late", "right"), [(2, 1), (4, 0)])
 def test_a_ball_that_rests_is_covered_and_uncovered_in_time(clip_of: Clips, late: int, right: int) -> None:
-    """It is lawful all the time, so that its own motion says when the screen hides it: less than 0.2 s off."""
+    """It is lawful all the time, so that its own motion decides when the screen hides it: less than 0.2 s off."""
     clip = clip_of(LIFT)
     truth = sabotage.truth(clip)
     frames = np.concatenate([np.repeat(clip.frames[clip.handover][None], late, axis=0), truth[:-late]])
@@ -180,8 +181,8 @@ def test_a_slower_ball_is_back_when_its_own_speed_has_it_so(clip_of: Clips) -> N
 
 def test_a_ball_that_stops_behind_the_screen_is_missed(clip_of: Clips) -> None:
     clip = clip_of(PASS)
-    hiding = true_hidings(clip)[0]
-    middle = (hiding.first + hiding.last) // 2 - C
+    interval = true_intervals(clip)[0]
+    middle = (interval.first + interval.last) // 2 - C
     frames = sabotage.truth(clip).copy()
     frames[middle:] = frames[middle]
     found = read(clip, frames, intact)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
 from physbench.scorers.shadowing import shadowing, strength
+from physbench.scoring.observation import Observation
 from physbench.scoring.score_clip import find_scorers, score_clip
 from physbench.scoring.scorer_protocol import Reading
 from physbench.world.camera import plane_from_world
@@ -26,7 +27,7 @@ FALLS, MEETS = "falling/projectile-v1", "collisions/head-on-v1"
 
 
 def read(clip: Clip, places: Places, context: int = 8) -> dict[str, Reading]:
-    return dict(shadowing.function(clip, rollout(clip), tracks_at(clip, places, context, NOISE_PX)))  # type: ignore[arg-type]
+    return dict(shadowing.read(Observation(clip, rollout(clip), tracks_at(clip, places, context, NOISE_PX))))  # type: ignore[arg-type]
 
 
 def rollout(clip: Clip) -> Rollout:
@@ -68,7 +69,7 @@ def test_a_jump_is_dated_and_blamed(clip_of: ClipOf) -> None:
     assert value(found, "first-break") == pytest.approx(1.0, abs=0.2)
     assert found["first-break"].reason == body.name
     assert 0.3 < value(found) < 0.9
-    seconds = value(found, "breaks-per-second") * 2 * times_ahead(clip)[-1]  # two bodies, due throughout
+    seconds = value(found, "breaks-per-second") * 2 * times_ahead(clip)[-1]  # two bodies, visible throughout
     assert 1 <= round(seconds) <= 4
     assert value(found, "shadowing-time") < value(found, "explained") * times_ahead(clip)[-1]
 
@@ -83,13 +84,13 @@ def test_a_frozen_picture_explains_little_and_weaker_gravity_costs(clip_of: Clip
 
 
 def test_strength_is_the_size_of_a_jump_within_a_factor_of_four(clip_of: ClipOf) -> None:
-    """Of a jump of d no tolerance below d / 2 can hide both sides; a lawful way may pass between them."""
+    """Of a jump of d no tolerance below d / 2 can hide both sides; a lawful trajectory may pass between them."""
     clip = clip_of(MEETS, **SPEC)
     found = []
     for jump in (0.0, 0.1, 0.4):
         places = true_places(clip)
         places[times_ahead(clip) > 1.0, 0, 1] += jump * 2 * clip.tracked_bodies[0].size[0]
-        answer = strength.function(clip, rollout(clip), tracks_at(clip, places, 8, NOISE_PX))
+        answer = strength.read(Observation(clip, rollout(clip), tracks_at(clip, places, 8, NOISE_PX)))
         assert isinstance(answer, Reading)
         found.append(answer.value)
     assert found[0] == 0.01

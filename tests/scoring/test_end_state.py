@@ -14,7 +14,8 @@ from physbench.clips.generate import make_params
 from physbench.rollouts.rollout import Rollout
 from physbench.scorers.outcome import outcome
 from physbench.scorers.shadowing import shadowing
-from physbench.scoring.end_state import answer
+from physbench.scoring.end_state import answer_questions
+from physbench.scoring.observation import Observation
 from physbench.tasks.stack import Stack, support_margins
 from physbench.tracks.tracks import Tracks, Visibility
 from physbench.world.camera import px_from_plane
@@ -42,7 +43,7 @@ def standing(clip_of: Clips) -> Clip:
 
 
 def read(clip: Clip, tracks: Tracks) -> dict[str, float | None]:
-    readings = outcome.function(clip, Rollout(clip.id, 0, clip.future()), tracks)
+    readings = outcome.read(Observation(clip, Rollout(clip.id, 0, clip.future()), tracks))
     assert isinstance(readings, dict)
     return {key: reading.value for key, reading in readings.items()}
 
@@ -111,10 +112,10 @@ def test_a_block_that_is_not_seen_at_the_end_disagrees(standing: Clip, ideal: Id
 def test_either_outcome_or_explanation_applies(falling: Clip, clip_of: Clips, ideal: Ideal) -> None:
     def status(clip: Clip) -> tuple[str, str]:
         rollout, tracks = Rollout(clip.id, 0, clip.future()), ideal(clip)
-        both = (scorer.function(clip, rollout, tracks) for scorer in (shadowing, outcome))
+        both = (scorer.read(Observation(clip, rollout, tracks)) for scorer in (shadowing, outcome))
         return tuple(readings[""].status for readings in both)  # type: ignore[index, return-value]
 
     assert status(falling) == ("not applicable", "ok")
     assert status(clip_of("falling/projectile-v1")) == ("ok", "not applicable")
     silent = replace(falling, scene=replace(falling.scene, outcomes=()))
-    assert not answer(silent, ideal(silent))
+    assert not answer_questions(silent, ideal(silent))

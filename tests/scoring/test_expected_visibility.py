@@ -1,4 +1,4 @@
-"""What a prediction owes by its own lawful motion."""
+"""When each object should be visible, by ground truth and by the lawful motion of a prediction."""
 
 from __future__ import annotations
 
@@ -9,33 +9,39 @@ import numpy as np
 import pytest
 
 from physbench.clips.clip import Clip
+from physbench.rollouts.rollout import Rollout
 from physbench.scoring.expected_visibility import expected_visible, lawful_continuations, present, true_trajectory
+from physbench.scoring.observation import Observation
 from physbench.shadowing import shadow
 from physbench.tracks.tracks import Tracks
-from physbench.tracks.visibility import due
+from physbench.tracks.visibility import truth_visible
 
 Clips, Ideal = Callable[..., Clip], Callable[..., Tracks]
 CONTEXT = 6
 
 
-def owed(clip: Clip, tracks: Tracks) -> np.ndarray:
-    return expected_visible(clip, tracks, lawful_continuations(clip, shadow(clip, tracks)))
+def observed(clip: Clip, tracks: Tracks) -> Observation:
+    return Observation(clip, Rollout(clip.id, 0, clip.future()), tracks)
+
+
+def expected(clip: Clip, tracks: Tracks) -> np.ndarray:
+    return observed(clip, tracks).expected_visible
 
 
 @pytest.mark.parametrize(
     "task", ["falling/projectile-v1", "occlusion/screen-pass-v1", "occlusion/screen-lift-v1", "orbits/flyby-v1"]
 )
-def test_truth_owes_what_truth_shows(clip_of: Clips, ideal: Ideal, task: str) -> None:
+def test_of_truth_what_truth_shows_is_expected(clip_of: Clips, ideal: Ideal, task: str) -> None:
     """But for a frame or two at the edge of a screen or the view, where a disc of samples stands for a picture."""
     clip = clip_of(task)
-    plain, found = due(clip, CONTEXT), owed(clip, ideal(clip, CONTEXT))
+    plain, found = truth_visible(clip, CONTEXT), expected(clip, ideal(clip, CONTEXT))
     assert np.count_nonzero(plain != found) <= 2 * plain.shape[1] * 2
     assert not found[:CONTEXT].any()
 
 
 def test_without_a_forward_model_truth_decides(clip_of: Clips, ideal: Ideal) -> None:
     clip = clip_of("falling/stack-v1")
-    np.testing.assert_array_equal(owed(clip, ideal(clip, CONTEXT)), due(clip, CONTEXT))
+    np.testing.assert_array_equal(expected(clip, ideal(clip, CONTEXT)), truth_visible(clip, CONTEXT))
 
 
 def slowed(clip: Clip, ideal: Ideal, factor: float, gone_from: float = np.inf) -> Tracks:
@@ -51,13 +57,13 @@ def slowed(clip: Clip, ideal: Ideal, factor: float, gone_from: float = np.inf) -
 
 
 def test_a_slower_ball_is_due_until_it_is_hidden_itself(clip_of: Clips, ideal: Ideal) -> None:
-    """Behind a break nothing is excused, but what its way shows is due: it goes in later than truth does."""
+    """After a break nothing is excused, but its trajectory adds expected frames: it goes in later than in truth."""
     clip = clip_of("occlusion/screen-pass-v1")
     tracks = slowed(clip, ideal, 0.6)
-    found, plain = owed(clip, tracks)[:, 0], due(clip, CONTEXT)[:, 0]
+    found, plain = expected(clip, tracks)[:, 0], truth_visible(clip, CONTEXT)[:, 0]
     more = found & ~plain
     assert more.sum() >= 3
-    assert (tracks.area[more, 0] > 0).mean() > 0.8  # it is seen where it is newly due
+    assert (tracks.area[more, 0] > 0).mean() > 0.8  # it is seen where it is newly expected
     assert (found >= plain).all()
 
 
@@ -65,8 +71,8 @@ def test_a_ball_that_vanishes_stays_due_where_it_would_be(clip_of: Clips, ideal:
     clip = clip_of("falling/projectile-v1")
     seen = np.ones((len(clip.times[clip.window(CONTEXT)]), 1), dtype=bool)
     seen[CONTEXT + 10 :] = False
-    found = owed(clip, ideal(clip, CONTEXT, clip.px_positions()[clip.window(CONTEXT)], seen))
-    np.testing.assert_array_equal(found, due(clip, CONTEXT))
+    found = expected(clip, ideal(clip, CONTEXT, clip.px_positions()[clip.window(CONTEXT)], seen))
+    np.testing.assert_array_equal(found, truth_visible(clip, CONTEXT))
 
 
 def leaving(clip: Clip, ideal: Ideal, gone_from: float) -> tuple[Tracks, np.ndarray]:
@@ -79,7 +85,7 @@ def leaving(clip: Clip, ideal: Ideal, gone_from: float) -> tuple[Tracks, np.ndar
 
 
 def test_who_leaves_is_excused_and_who_vanishes_on_the_way_is_not(clip_of: Clips, ideal: Ideal) -> None:
-    """Asked of a clip whose truth stays in view: its own way decides."""
+    """In a clip whose truth stays in view its own trajectory decides."""
     clip = next(
         clip
         for clip in (clip_of("orbits/flyby-v1", seed=seed) for seed in range(12))
@@ -89,12 +95,14 @@ def test_who_leaves_is_excused_and_who_vanishes_on_the_way_is_not(clip_of: Clips
     states = clip.states.copy()
     states[clip.handover :, clip.tracked[0]] = states[clip.handover, clip.tracked[0]]
     stays = replace(clip, states=states, visible_area=clip.full_area)
-    assert due(stays, CONTEXT)[CONTEXT:, 0].all()
-    gone = expected_visible(stays, tracks, lawful_continuations(clip, shadow(clip, tracks)))[:, 0]
+    assert truth_visible(stays, CONTEXT)[CONTEXT:, 0].all()
+    own = lawful_continuations(clip, shadow(clip, tracks))
+    gone = expected_visible(stays, tracks, own, present(stays, tracks, own))[:, 0]
     np.testing.assert_array_equal(gone[CONTEXT:], ~outside[CONTEXT:, 0])
     exit_at = float(tracks.times[np.flatnonzero(outside[:, 0])[0]])
     vanished, _ = leaving(clip, ideal, exit_at - 0.6)
-    assert expected_visible(stays, vanished, lawful_continuations(clip, shadow(clip, vanished)))[CONTEXT:, 0].all()
+    own = lawful_continuations(clip, shadow(clip, vanished))
+    assert expected_visible(stays, vanished, own, present(stays, vanished, own))[CONTEXT:, 0].all()
 
 
 def test_how_it_goes_on_says_what_is_shown_before_and_not_what_is_shown_later(clip_of: Clips, ideal: Ideal) -> None:
@@ -106,24 +114,24 @@ def test_how_it_goes_on_says_what_is_shown_before_and_not_what_is_shown_later(cl
     at = np.arange(len(truth.share))
     at = np.where(at > middle, np.maximum(at - wait, middle), at)
     late = ideal(clip, CONTEXT, clip.px_positions()[window][at], clip.visible_share()[window][at] >= 0.25)
-    own = lawful_continuations(clip, shadow(clip, late))[0]
+    own = observed(clip, late).lawful_continuations[0]
     assert own.until > hidden[0]
-    onward = own.onward(int(hidden[0]))
+    onward = own.continued(int(hidden[0]))
     diameter = clip.diameters()[clip.handover, 0] * clip.pixels_per_metre
     shown = truth.inside & onward.inside & (clip.times[window] > 0)
     assert shown.sum() >= truth.inside[CONTEXT:].sum() - 1
-    assert (np.linalg.norm(onward.place - truth.place, axis=-1) / diameter)[shown].max() < 0.05
+    assert (np.linalg.norm(onward.position - truth.position, axis=-1) / diameter)[shown].max() < 0.05
     assert np.abs(onward.share - truth.share)[shown].max() < 0.15
 
 
 def test_nobody_goes_on_who_was_never_seen_to(clip_of: Clips, ideal: Ideal) -> None:
-    """What is gone in the first predicted frame is asked for as ground truth has it."""
+    """Ground truth decides for an object that vanishes in the first predicted frame."""
     clip = clip_of("occlusion/screen-pass-v1")
     seen = np.ones((len(clip.times[clip.window(CONTEXT)]), 1), dtype=bool)
     seen[CONTEXT:] = False
     tracks = ideal(clip, CONTEXT, clip.px_positions()[clip.window(CONTEXT)], seen)
-    assert lawful_continuations(clip, shadow(clip, tracks)) == {}
-    np.testing.assert_array_equal(owed(clip, tracks), due(clip, CONTEXT))
+    assert observed(clip, tracks).lawful_continuations == {}
+    np.testing.assert_array_equal(expected(clip, tracks), truth_visible(clip, CONTEXT))
 
 
 def test_what_breaks_later_was_met_all_the_same(clip_of: Clips, ideal: Ideal) -> None:
@@ -134,10 +142,10 @@ def test_what_breaks_later_was_met_all_the_same(clip_of: Clips, ideal: Ideal) ->
     gap = np.linalg.norm(px[:, 0] - px[:, 1], axis=-1)
     jump = times[gap.argmin()] + 0.5
     px[times > jump, 1, 1] -= 0.5 * diameter[1]
-    own = lawful_continuations(clip, shadow(clip, ideal(clip, CONTEXT, px, np.ones(px.shape[:2], dtype=bool))))
+    own = observed(clip, ideal(clip, CONTEXT, px, np.ones(px.shape[:2], dtype=bool))).lawful_continuations
     assert own[1].broken and not own[0].broken and own[1].until < own[0].until == len(times)
-    onward = own[0].onward(own[0].until)
-    assert np.linalg.norm(onward.place - px[:, 0], axis=-1).max() < 0.1 * diameter[0]
+    onward = own[0].continued(own[0].until)
+    assert np.linalg.norm(onward.position - px[:, 0], axis=-1).max() < 0.1 * diameter[0]
 
 
 def test_a_segment_ends_where_its_break_is_dated(clip_of: Clips, ideal: Ideal) -> None:
@@ -147,15 +155,15 @@ def test_a_segment_ends_where_its_break_is_dated(clip_of: Clips, ideal: Ideal) -
     px = clip.px_positions()[window].copy()
     kick = 0.4
     px[:, 0, 0] += 0.6 * clip.pixels_per_metre * np.maximum(times - kick, 0)
-    own = lawful_continuations(clip, shadow(clip, ideal(clip, CONTEXT, px, np.ones(px.shape[:2], dtype=bool))))[0]
+    own = observed(clip, ideal(clip, CONTEXT, px, np.ones(px.shape[:2], dtype=bool))).lawful_continuations[0]
     segment = own.segments[0]
-    assert own.until == segment.until < segment.miss and segment.unbroken
+    assert own.until == segment.until < segment.first_miss and segment.unbroken
     assert times[segment.until] == pytest.approx(kick, abs=0.2)
 
 
 def test_who_breaks_at_once_has_segments_all_the_same(clip_of: Clips, ideal: Ideal) -> None:
     clip = clip_of("occlusion/screen-pass-v1")
-    own = lawful_continuations(clip, shadow(clip, slowed(clip, ideal, 0.6)))[0]
+    own = observed(clip, slowed(clip, ideal, 0.6)).lawful_continuations[0]
     assert own.until == 0 and own.segments and not own.segments[0].unbroken
 
 

@@ -13,9 +13,9 @@ import pytest
 from physbench.clips.clip import Clip
 from physbench.scoring import predictability as module
 from physbench.scoring.predictability import (
-    first_beyond,
-    members,
-    paths_of,
+    ensemble_positions,
+    ensemble_states,
+    first_time_beyond,
     predictability,
     predictability_time,
     spread,
@@ -32,13 +32,13 @@ def test_what_the_context_shows_is_enough_for_the_whole_horizon(clip_of: Clips, 
     width = spread(clip, 8)
     assert width.shape == (clip.horizon, len(clip.tracked))
     assert width.max() < 0.6
-    assert first_beyond(clip, 8, width) == clip.scene.horizon
+    assert first_time_beyond(clip, 8, width) == clip.scene.horizon
 
 
 def test_members_scatter_as_the_fit_of_the_context_says(clip_of: Clips) -> None:
     clip = clip_of("falling/projectile-v1")
     index = clip.tracked[0]
-    change = members(clip, 8)[:, index] - clip.states[clip.handover, index]
+    change = ensemble_states(clip, 8)[:, index] - clip.states[clip.handover, index]
     body = clip.tracked_bodies[0]
     dt = clip.times[clip.handover - 7 : clip.handover + 1]
     dt = dt[dt >= (body.release or -9) - 1e-9]
@@ -52,7 +52,7 @@ def test_a_rolling_ball_rolls_in_every_member(clip_of: Clips) -> None:
     clip = clip_of("occlusion/screen-pass-v1")
     index = clip.tracked[0]
     radius = clip.tracked_bodies[0].radius
-    states = members(clip, 8)[:, index]
+    states = ensemble_states(clip, 8)[:, index]
     np.testing.assert_allclose(states[:, 7], states[:, 11] * radius, rtol=1e-2)
     assert np.ptp(states[:, 2]) < 1e-8  # on the floor
     assert np.ptp(states[:, 7]) > 1e-3
@@ -61,7 +61,7 @@ def test_a_rolling_ball_rolls_in_every_member(clip_of: Clips) -> None:
 @pytest.mark.parametrize("task", ["occlusion/screen-pass-v1", "orbits/kepler-v1"])
 def test_closed_forms_are_what_the_simulation_gives(clip_of: Clips, task: str) -> None:
     clip = clip_of(task)
-    states = members(clip, 8)
+    states = ensemble_states(clip, 8)
     free = module._undisturbed(clip, states, clip.times[clip.handover + 1 :])
     assert free is not None
     ahead = clip.times[clip.handover + 1 :]
@@ -73,12 +73,12 @@ def test_closed_forms_are_what_the_simulation_gives(clip_of: Clips, task: str) -
 @pytest.mark.parametrize("task", ["falling/projectile-v1", "collisions/head-on-v1"])
 def test_what_touches_is_simulated(clip_of: Clips, task: str) -> None:
     clip = clip_of(task)
-    assert module._undisturbed(clip, members(clip, 8), clip.times[clip.handover + 1 :]) is None
+    assert module._undisturbed(clip, ensemble_states(clip, 8), clip.times[clip.handover + 1 :]) is None
 
 
 def test_an_image_does_not_tell_the_speed(clip_of: Clips) -> None:
     clip = clip_of("falling/projectile-v1")
-    velocities = members(clip, 1)[:, clip.tracked[0], 7:10]
+    velocities = ensemble_states(clip, 1)[:, clip.tracked[0], 7:10]
     assert velocities[:, 0].std() > 0.2 and velocities[:, 2].std() > 0.5
     assert predictability_time(clip, 1) < 2.5
 
@@ -87,9 +87,9 @@ def test_the_first_frame_beyond_one_diameter_of_a_due_object_counts(clip_of: Cli
     clip = clip_of("collisions/head-on-v1")
     width = np.zeros((clip.horizon, 2))
     width[10:, 1] = 1.01
-    assert first_beyond(clip, 8, width) == pytest.approx(11 / 15)
+    assert first_time_beyond(clip, 8, width) == pytest.approx(11 / 15)
     unseen = replace(clip, visible_area=np.where(clip.times[:, None] > 0.5, 0, clip.visible_area))
-    assert first_beyond(unseen, 8, width) == clip.scene.horizon
+    assert first_time_beyond(unseen, 8, width) == clip.scene.horizon
 
 
 def test_times_are_kept_by_all_that_decides_them(
@@ -130,4 +130,4 @@ def test_a_cache_that_cannot_be_written_costs_time_only(
 
 def test_members_are_the_same_each_time(clip_of: Clips) -> None:
     clip = clip_of("collisions/head-on-v1")
-    np.testing.assert_array_equal(paths_of(clip, 8)[:, :3], paths_of(clip, 8)[:, :3])
+    np.testing.assert_array_equal(ensemble_positions(clip, 8)[:, :3], ensemble_positions(clip, 8)[:, :3])

@@ -16,7 +16,7 @@ from physbench.scoring.score_clip import find_scorers, score_clip
 from physbench.scoring.scorer_protocol import AXES, Reading, Scorer, ScoreRow, scorer
 from physbench.tracks import tracker
 from physbench.tracks.tracks import Tracks, Visibility
-from physbench.tracks.visibility import due, moving
+from physbench.tracks.visibility import moving, truth_visible
 
 Clips, Ideal = Callable[..., Clip], Callable[..., Tracks]
 TASKS = ("falling/projectile-v1", "collisions/head-on-v1", "occlusion/screen-pass-v1", "orbits/kepler-v1")
@@ -61,10 +61,10 @@ def test_scorers_are_found_by_glob_and_offered_by_name() -> None:
 @pytest.mark.parametrize("task", TASKS)
 def test_truth_is_scored_deterministically(clip_of: Clips, task: str) -> None:
     clip = clip_of(task)
-    first, tracks = score_clip(clip, Rollout(clip.id, 0, clip.future()), 8, find_scorers())
+    first, observation = score_clip(clip, Rollout(clip.id, 0, clip.future()), 8, find_scorers())
     again, _ = score_clip(clip, Rollout(clip.id, 0, clip.future()), 8, find_scorers())
     assert [asdict(row) for row in first] == [asdict(row) for row in again]
-    assert tracks is not None and len(tracks.times) == 8 + clip.horizon
+    assert observation is not None and len(observation.tracks.times) == 8 + clip.horizon
     assert headlines(first) == dict.fromkeys(AXES, 1.0)
     assert all(row.value is None or (type(row.value) is float and np.isfinite(row.value)) for row in first)
     assert not [row for row in first if row.status == "failed"]
@@ -74,8 +74,8 @@ def test_truth_is_scored_deterministically(clip_of: Clips, task: str) -> None:
 @pytest.mark.parametrize("task", TASKS)
 def test_a_failed_rollout_has_quality_0_where_truth_has_one(clip_of: Clips, task: str) -> None:
     clip = clip_of(task)
-    rows, tracks = score_clip(clip, Rollout(clip.id, 1, clip.future()[:0], "NaN in frame 3"), 8, find_scorers())
-    assert tracks is None
+    rows, observation = score_clip(clip, Rollout(clip.id, 1, clip.future()[:0], "NaN in frame 3"), 8, find_scorers())
+    assert observation is None
     assert headlines(rows) == dict.fromkeys(AXES, 0.0)
     for row in rows:
         assert row.value is None and row.status != "ok" and row.sample == 1
@@ -140,8 +140,8 @@ def test_full_memory_is_not_held_against_the_model(clip_of: Clips) -> None:
 
 def test_frames_of_another_size_fail_with_a_reason(clip_of: Clips) -> None:
     clip = clip_of("falling/projectile-v1")
-    rows, tracks = score_clip(clip, Rollout(clip.id, 0, np.zeros((60, 32, 32, 3), np.uint8)), 8, find_scorers())
-    assert tracks is None and not [row for row in rows if row.status == "ok"]
+    rows, observation = score_clip(clip, Rollout(clip.id, 0, np.zeros((60, 32, 32, 3), np.uint8)), 8, find_scorers())
+    assert observation is None and not [row for row in rows if row.status == "ok"]
     assert headlines(rows) == dict.fromkeys(AXES, 0.0)
     assert all(row.reason.startswith("tracking: ValueError: ") for row in rows if row.status == "failed")
     other, _ = score_clip(clip, Rollout(clip.id, 0, clip.future()[:0], "time-out"), 8, find_scorers())
@@ -154,8 +154,8 @@ def test_a_tracker_that_always_breaks_loses_no_scorer(clip_of: Clips, monkeypatc
 
     monkeypatch.setattr(tracker, "track", broken)
     clip = clip_of("falling/projectile-v1")
-    rows, tracks = score_clip(clip, Rollout(clip.id, 0, clip.future()), 8, find_scorers())
-    assert tracks is None and [row.reading for row in rows] == [each.id for each in find_scorers()]
+    rows, observation = score_clip(clip, Rollout(clip.id, 0, clip.future()), 8, find_scorers())
+    assert observation is None and [row.reading for row in rows] == [each.id for each in find_scorers()]
     assert {(row.status, row.reason) for row in rows} == {("failed", "tracking: RuntimeError: of toys")}
 
 
@@ -170,10 +170,10 @@ def test_errors_are_distances_in_diameters(clip_of: Clips, ideal: Ideal) -> None
     position[20, 0] = np.nan
     error = error_curve(clip, replace(tracks, state=state, position=position))
     assert error.shape == (60, 2)
-    owed = due(clip, 8)[8:]
-    assert np.isnan(error[~owed]).all() and moving(clip).all()
+    expected = truth_visible(clip, 8)[8:]
+    assert np.isnan(error[~expected]).all() and moving(clip).all()
     assert error[10, 0] == np.inf and np.isnan(error[12, 0])
     usual = np.delete(np.arange(60), [10, 12])
-    usual = usual[owed[usual, 0]]
+    usual = usual[expected[usual, 0]]
     np.testing.assert_allclose(error[usual, 0], 0.5, atol=0.03)
     assert np.nanmax(error[:, 1]) < 0.02

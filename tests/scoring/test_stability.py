@@ -29,9 +29,9 @@ def weights(breaks: list[Break], bodies: int = 1) -> NDArray[np.float64]:
     return weight
 
 
-def shares(breaks: list[Break], bodies: int = 1, owed: NDArray[np.bool_] | None = None) -> tuple[float | None, ...]:
-    due = np.repeat((TIMES > 1e-9)[:, None], bodies, axis=1) if owed is None else owed
-    return quarter_shares(TIMES, due, due, weights(breaks, bodies), breaks)
+def shares(breaks: list[Break], bodies: int = 1, truth: NDArray[np.bool_] | None = None) -> tuple[float | None, ...]:
+    expected = np.repeat((TIMES > 1e-9)[:, None], bodies, axis=1) if truth is None else truth
+    return quarter_shares(TIMES, expected, expected, weights(breaks, bodies), breaks)
 
 
 def test_a_lawful_prediction_is_stable() -> None:
@@ -48,11 +48,11 @@ def test_a_break_counts_in_its_own_quarter_only_and_a_gross_one_to_the_end() -> 
 def test_where_a_quarter_has_the_places_of_one_segment_only_the_breaks_of_the_frames_before_it_count_too() -> None:
     """At 4 frames/s a quarter of 4 s has four frames, and breaks count over eight: those of the quarter before too."""
     times = (np.arange(2 + 16) - 1) * 0.25
-    due = (times > 1e-9)[:, None]
+    expected = (times > 1e-9)[:, None]
     at = 2 + 5  # the second frame of the second quarter
     weight = np.where(np.arange(len(times)) >= at, 0.5, 1.0)[:, None]
     breaks = [Break(0, at, float(times[at]), False, 0.1, 0.1)]
-    assert quarter_shares(times, due, due, weight, breaks) == (1.0, pytest.approx(0.625), 0.5, 1.0)
+    assert quarter_shares(times, expected, expected, weight, breaks) == (1.0, pytest.approx(0.625), 0.5, 1.0)
 
 
 def test_a_break_at_the_join_is_no_drift() -> None:
@@ -67,34 +67,34 @@ def test_breaks_of_one_quarter_add_up_and_are_forgotten() -> None:
 
 
 def test_bodies_share_a_quarter_by_their_due_time() -> None:
-    owed = np.repeat((TIMES > 1e-9)[:, None], 2, axis=1)
-    owed[CONTEXT + 15 :, 1] = False  # due for half of the second quarter, then never
+    truth = np.repeat((TIMES > 1e-9)[:, None], 2, axis=1)
+    truth[CONTEXT + 15 :, 1] = False  # visible for half of the second quarter, then never
     weight = np.ones((len(TIMES), 2))
     weight[:, 1] = 0.0
-    found = quarter_shares(TIMES, owed, owed, weight, [])
+    found = quarter_shares(TIMES, truth, truth, weight, [])
     assert found == (0.5, pytest.approx(10 / 15), 1.0, 1.0)
 
 
 def test_quarters_in_which_nothing_is_due_are_left_out() -> None:
-    owed = (TIMES > 1e-9)[:, None] & (TIMES < 2.05)[:, None]
-    owed[CONTEXT + 20] = True  # 0.1 s of the third quarter: too little
-    found = Stability((shares([], owed=owed),), 4.0)
+    truth = (TIMES > 1e-9)[:, None] & (TIMES < 2.05)[:, None]
+    truth[CONTEXT + 20] = True  # 0.1 s of the third quarter: too little
+    found = Stability((shares([], truth=truth),), 4.0)
     assert found.shares == (1.0, 1.0, None, None)
     assert found.quality == 1.0 and found.slope is None
-    assert Stability((shares([], owed=owed & (TIMES < 0.9)[:, None]),), 4.0).quality is None
+    assert Stability((shares([], truth=truth & (TIMES < 0.9)[:, None]),), 4.0).quality is None
 
 
 def test_what_is_lawfully_away_is_stable() -> None:
     """Out of the view from 1.5 s on at one tolerance, from 1 s on at another."""
-    owed = (TIMES > 1e-9)[:, None]
+    truth = (TIMES > 1e-9)[:, None]
     weight = weights([])
-    some = quarter_shares(TIMES, owed, owed & (TIMES < 1.55)[:, None], np.full_like(weight, 0.5), [])
-    gone = quarter_shares(TIMES, owed, owed & (TIMES < 0.95)[:, None], weight, [])
+    some = quarter_shares(TIMES, truth, truth & (TIMES < 1.55)[:, None], np.full_like(weight, 0.5), [])
+    gone = quarter_shares(TIMES, truth, truth & (TIMES < 0.95)[:, None], weight, [])
     assert some[:2] == (0.5, 0.5) and np.isnan(some[2:]).all() and np.isnan(gone[1:]).all()
     assert Stability((some,), 4.0).quality == 0.5 and Stability((some,), 4.0).shares == (0.5, 0.5, None, None)
     assert Stability((gone,), 4.0).quality == 1.0 and Stability((gone,), 4.0).slope is None
     assert Stability((gone, some), 4.0).quality == 0.75
-    lost = quarter_shares(TIMES, owed, owed, np.where(TIMES[:, None] < 0.95, 1.0, 0.0), [])  # it is not excused
+    lost = quarter_shares(TIMES, truth, truth, np.where(TIMES[:, None] < 0.95, 1.0, 0.0), [])  # this is not excused
     assert Stability((lost,), 4.0).quality == 0.0
 
 

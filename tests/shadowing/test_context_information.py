@@ -14,7 +14,7 @@ from physbench.clips.task import find_task, own_ids
 from physbench.dynamics.forward_model import forward_model
 from physbench.plugins import user_files
 from physbench.scoring import predictability
-from physbench.scoring.predictability import first_beyond, members, paths_of, spread
+from physbench.scoring.predictability import ensemble_positions, ensemble_states, first_time_beyond, spread
 from physbench.shadowing import context_information, free_constants
 from physbench.shadowing.shadow import shadow
 from physbench.world.scene import Scene
@@ -140,23 +140,23 @@ def clip_of(name: str, seed: int = 0, change: str = "") -> Clip:
 def test_an_unknown_speed_spreads_the_places_linearly() -> None:
     """Speeds uniform in [a, b]: 80 % lie within 0.4 (b - a) of their median, so that T_p = d / (0.4 (b - a))."""
     clip = clip_of("glide")
-    velocities = members(clip, 1)[:, 0, 7]
+    velocities = ensemble_states(clip, 1)[:, 0, 7]
     assert 0.2 <= velocities.min() < 0.28 and 0.62 < velocities.max() <= 0.7
     ahead = clip.times[clip.handover + 1 :]
     off = np.percentile(np.abs(velocities - np.median(velocities)), 80)
     np.testing.assert_allclose(spread(clip, 1)[:, 0] * 0.4, off * ahead, atol=0.004)  # of 1 mm of noise
-    seconds = first_beyond(clip, 1, spread(clip, 1))
+    seconds = first_time_beyond(clip, 1, spread(clip, 1))
     assert seconds == pytest.approx(0.4 / off, abs=1.1 / 15)
     assert seconds == pytest.approx(0.4 / (0.4 * 0.5), rel=0.25)  # 2 s; 32 members
-    assert first_beyond(clip, 8, spread(clip, 8)) == clip.scene.horizon  # eight frames tell the speed
+    assert first_time_beyond(clip, 8, spread(clip, 8)) == clip.scene.horizon  # eight frames tell the speed
 
 
 def test_a_direction_that_the_task_draws_is_unknown() -> None:
     """To the right or to the left at 0.65 m/s: most members are twice that away from the rest, or once from nothing."""
     clip = clip_of("either")
-    velocities = members(clip, 1)[:, 0, 7]
+    velocities = ensemble_states(clip, 1)[:, 0, 7]
     assert 8 <= np.count_nonzero(velocities > 0) <= 24
-    seconds = first_beyond(clip, 1, spread(clip, 1))
+    seconds = first_time_beyond(clip, 1, spread(clip, 1))
     off = np.percentile(np.abs(velocities - np.median(velocities)), 80)
     assert seconds == pytest.approx(0.4 / off, abs=1.1 / 15)
     assert 0.28 < seconds < 0.75
@@ -174,8 +174,8 @@ def test_an_unknown_friction_spreads_the_places_quadratically(context: int) -> N
         and 0.05 <= frictions.min() < 0.08
         and 0.22 < frictions.max() <= 0.25
     )
-    paths = paths_of(clip, context)[:, :, index, 0]
-    states = members(clip, context)[:, index]
+    paths = ensemble_positions(clip, context)[:, :, index, 0]
+    states = ensemble_states(clip, context)[:, index]
     ahead = clip.times[clip.handover + 1 :]
     braked = frictions[:, None] * 9.81
     stop = states[:, 7, None] / braked
@@ -185,7 +185,7 @@ def test_an_unknown_friction_spreads_the_places_quadratically(context: int) -> N
         off = np.percentile(np.abs(frictions - np.median(frictions)), 80)
         diameter = clip.diameters()[clip.handover, 0]
         expected = np.sqrt(2 * diameter / (9.81 * off))
-        assert first_beyond(clip, context, spread(clip, context)) == pytest.approx(expected, abs=2.2 / 15)
+        assert first_time_beyond(clip, context, spread(clip, context)) == pytest.approx(expected, abs=2.2 / 15)
         assert expected == pytest.approx(np.sqrt(2 * diameter / (9.81 * 0.08)), rel=0.15)
         assert box.friction not in frictions
 
@@ -193,7 +193,7 @@ def test_an_unknown_friction_spreads_the_places_quadratically(context: int) -> N
 def test_closed_forms_of_unknown_friction_are_what_the_simulation_gives() -> None:
     clip = clip_of("slide")
     ahead = clip.times[clip.handover + 1 :]
-    states, paths = members(clip, 5), paths_of(clip, 5)
+    states, paths = ensemble_states(clip, 5), ensemble_positions(clip, 5)
     for m, scene in enumerate(context_information.possible_scenes(clip, 5)[:3]):
         simulated = simulate_ensemble(scene, 0.0, states[m : m + 1], ahead)[0, :, 0, 0]
         assert np.abs(simulated - paths[m, :, 0, 0]).max() < 0.01
@@ -216,7 +216,7 @@ def test_what_a_touch_reveals_is_known_if_the_touch_lies_in_the_context() -> Non
     scenes, states = zip(*predictability.ensemble(clip, 8), strict=True)
     assert len({scene.bodies[0].restitution for scene in scenes}) == context_information.MEMBERS
     assert all(scene is clip.scene for scene, _ in predictability.ensemble(clip, 10))
-    np.testing.assert_array_equal(np.stack(states), members(clip, 8))
+    np.testing.assert_array_equal(np.stack(states), ensemble_states(clip, 8))
 
 
 def test_a_touch_in_the_last_frames_does_not_make_an_image_of_a_video() -> None:
@@ -225,14 +225,14 @@ def test_a_touch_in_the_last_frames_does_not_make_an_image_of_a_video() -> None:
     late = replace(clip, contacts=(replace(clip.contacts[0], time=-0.01),))
     assert not predictability._is_image(late, 8)
     assert predictability._is_image(late, 1)
-    known = members(late, 8)[:, 0, 7]
-    assert known.std() < 0.05 < members(late, 1)[:, 0, 7].std()
+    known = ensemble_states(late, 8)[:, 0, 7]
+    assert known.std() < 0.05 < ensemble_states(late, 1)[:, 0, 7].std()
 
 
 def test_members_of_an_ensemble_are_what_its_paths_are_made_of() -> None:
     clip = clip_of("slide")
     ahead = clip.times[clip.handover + 1 :]
-    paths = paths_of(clip, 5)
+    paths = ensemble_positions(clip, 5)
     for m, (scene, state) in enumerate(predictability.ensemble(clip, 5)[:3]):
         simulated = simulate_ensemble(scene, 0.0, state[None], ahead)[0, :, 0, 0]
         assert np.abs(simulated - paths[m, :, 0, 0]).max() < 0.01
@@ -286,7 +286,7 @@ def test_a_law_with_friction_free_is_that_of_the_clip_without_its_push(ideal, mo
     quiet = clip_of("pushed", change="unpushed")
     tried: list[Scene] = []
     monkeypatch.setattr(
-        free_constants, "modelled", lambda scene, since: tried.append(scene) or forward_model(scene, since)
+        free_constants, "forward_model", lambda scene, since: tried.append(scene) or forward_model(scene, since)
     )
     shadow(quiet, ideal(quiet), free=True)
     assert tried and not any(scene.impulses for scene in tried)
@@ -294,9 +294,9 @@ def test_a_law_with_friction_free_is_that_of_the_clip_without_its_push(ideal, mo
 
 def test_spin_that_is_not_seen_differs_between_members_and_nothing_else_does() -> None:
     clip = clip_of("spun")
-    states = members(clip, 8)
+    states = ensemble_states(clip, 8)
     assert np.ptp(states[:, 0, 12]) > 4 and states[:, 0, 12].min() >= 1 and states[:, 0, 12].max() <= 9
-    known = members(clip_of("glide"), 8)
+    known = ensemble_states(clip_of("glide"), 8)
     assert np.ptp(known[:, 0, 12]) == 0
     assert np.abs(states[:, 0, :3] - clip.states[clip.handover, 0, :3]).max() < 0.01
 

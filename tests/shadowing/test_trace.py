@@ -1,17 +1,14 @@
-"""Shadowing is computed once for all that ask, and its trace holds what the report draws."""
+"""A trace of shadowing holds what the report draws."""
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable
-from weakref import ref
 
 import numpy as np
 import pytest
 
 from physbench.clips.clip import Clip
-from physbench.scoring import shadows
-from physbench.scoring.shadows import known_shadowing, shadowed
+from physbench.shadowing import Shadowing, shadow
 from physbench.shadowing.trace import KEPT_WINDOW, load_trace, save_trace, trace
 from physbench.tracks.tracks import Tracks
 
@@ -32,77 +29,41 @@ def jumping(clip: Clip, ideal: Ideal) -> Tracks:
     return ideal(clip, px=px, seen=np.ones(px.shape[:2], bool))
 
 
-def test_it_is_computed_once_and_forgotten_with_the_tracks(
-    clip: Clip, ideal: Ideal, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture(scope="module")
+def jumped(clip: Clip, jumping: Tracks) -> Shadowing:
+    found = shadow(clip, jumping)
+    assert found is not None
+    return found
+
+
+def test_a_way_that_cannot_be_drawn_ends_nothing(
+    clip: Clip, jumping: Tracks, jumped: Shadowing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import physbench.shadowing as engine
-
-    calls = []
-    shadow = engine.shadow
-    monkeypatch.setattr(engine, "shadow", lambda *a, **k: calls.append(k) or shadow(*a, **k))  # type: ignore[func-returns-value]
-    tracks = ideal(clip)
-    assert known_shadowing(clip, tracks) is None
-    first = shadowed(clip, tracks)
-    assert shadowed(clip, tracks) is first is known_shadowing(clip, tracks) is not None
-    assert len(calls) == 1
-    before = len(shadows._DONE)
-    del tracks, first
-    gc.collect()
-    assert len(shadows._DONE) < before
-
-
-def test_an_error_is_not_paid_for_twice(clip: Clip, ideal: Ideal, monkeypatch: pytest.MonkeyPatch) -> None:
-    import physbench.shadowing as engine
-
-    calls = []
-
-    def broken(*arguments: object, **more: object) -> None:
-        calls.append(arguments)
-        raise ValueError("odd")
-
-    monkeypatch.setattr(engine, "shadow", broken)
-    tracks = ideal(clip)
-    for _ in range(2):
-        with pytest.raises(ValueError, match="odd"):
-            shadowed(clip, tracks)
-    assert len(calls) == 1
-    assert trace(clip, tracks, known_shadowing(clip, tracks)) is None
-    calls.clear()
-    held = ref(tracks)
-    del tracks
-    gc.collect()
-    assert held() is None  # the error keeps nothing alive
-
-
-def test_a_way_that_cannot_be_drawn_ends_nothing(clip: Clip, jumping: Tracks, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise ValueError("odd")
 
-    shadowed(clip, jumping)
-    found = trace(clip, jumping, known_shadowing(clip, jumping))
+    found = trace(clip, jumping, jumped)
     assert found is not None and len(found.rung)
     monkeypatch.setattr("physbench.shadowing.trace.lawful_path", broken)
-    bare = trace(clip, jumping, known_shadowing(clip, jumping))
+    bare = trace(clip, jumping, jumped)
     assert bare is not None and np.isnan(bare.lawful).all()
     np.testing.assert_array_equal(bare.time, found.time)
 
 
 def test_truth_has_a_trace_without_breaks(clip: Clip, ideal: Ideal) -> None:
     tracks = ideal(clip)
-    assert trace(clip, tracks, known_shadowing(clip, tracks)) is None  # shadowing was not computed
-    shadowed(clip, tracks)
-    found = trace(clip, tracks, known_shadowing(clip, tracks))
+    assert trace(clip, tracks, None) is None  # nobody asked for shadowing
+    found = trace(clip, tracks, shadow(clip, tracks))
     assert found is not None
     assert len(found.rung) == 0 and found.due.any(axis=0).all() and not found.due[:C].any()
     assert np.all(found.explained[found.due] == 1) and np.isnan(found.explained[~found.due]).all()
     assert found.columns.tolist() == [0, 1]
 
 
-def test_the_lawful_way_around_a_break_is_that_without_the_jump(clip: Clip, jumping: Tracks) -> None:
-    shadowing = shadowed(clip, jumping)
-    found = trace(clip, jumping, known_shadowing(clip, jumping))
-    assert shadowing is not None and found is not None
-    assert [int((found.rung == r).sum()) for r in range(3)] == [len(level.breaks) for level in shadowing.levels]
+def test_the_lawful_way_around_a_break_is_that_without_the_jump(clip: Clip, jumping: Tracks, jumped: Shadowing) -> None:
+    found = trace(clip, jumping, jumped)
+    assert found is not None
+    assert [int((found.rung == r).sum()) for r in range(3)] == [len(rung.breaks) for rung in jumped.levels]
     first = found.distinct()[0]
     assert found.rung[first] == 2
     assert found.body[first] == 0 and found.time[first] == pytest.approx(1.0, abs=0.1)
@@ -115,9 +76,8 @@ def test_the_lawful_way_around_a_break_is_that_without_the_jump(clip: Clip, jump
     assert np.abs(jumping.position[frames, 0] - true).max() > 0.35 * diameter
 
 
-def test_it_is_stored_as_it_is_and_small(clip: Clip, jumping: Tracks, tmp_path) -> None:  # type: ignore[no-untyped-def]
-    shadowed(clip, jumping)
-    found = trace(clip, jumping, known_shadowing(clip, jumping))
+def test_it_is_stored_as_it_is_and_small(clip: Clip, jumping: Tracks, jumped: Shadowing, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    found = trace(clip, jumping, jumped)
     assert found is not None
     path = tmp_path / "one.npz"
     save_trace(path, found)

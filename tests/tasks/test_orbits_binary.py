@@ -11,7 +11,7 @@ import pytest
 from physbench.clips.clip import Clip, Row, Split
 from physbench.clips.generate import make_clip, make_params, make_scene, render_spec
 from physbench.dynamics.motion_law import Orbit, law_of
-from physbench.scoring.predictability import MEMBERS, members, paths_of
+from physbench.scoring.predictability import MEMBERS, ensemble_positions, ensemble_states
 from physbench.tasks.two_bodies import BINARY_GAP, Binary, relative_state, shares, strengths
 from physbench.world.engine import initial_states
 from physbench.world.scene import HISTORY
@@ -112,10 +112,10 @@ def test_the_ensemble_feels_the_pull_of_both() -> None:
     early = slice(0, whole.handover + 10)
     clip = replace(whole, times=whole.times[early], states=whole.states[early])
     mass = np.array([body.mass for body in clip.scene.bodies])
-    barycentre = np.einsum("n,mtnk->mtk", mass / mass.sum(), paths_of(clip, 8)[..., :2])
+    barycentre = np.einsum("n,mtnk->mtk", mass / mass.sum(), ensemble_positions(clip, 8)[..., :2])
     assert len(barycentre) == MEMBERS and np.ptp(barycentre[:, -1], axis=0).min() > 1e-3
     steps = np.diff(barycentre, axis=1)
     np.testing.assert_allclose(steps, np.broadcast_to(steps[:, :1], steps.shape), atol=1e-6)
-    found, ahead = paths_of(clip, 8)[:4], clip.times[clip.handover + 1 :]
-    simulated = simulate_ensemble(clip.scene, 0.0, members(clip, 8)[:4], ahead)[..., :3]
+    found, ahead = ensemble_positions(clip, 8)[:4], clip.times[clip.handover + 1 :]
+    simulated = simulate_ensemble(clip.scene, 0.0, ensemble_states(clip, 8)[:4], ahead)[..., :3]
     np.testing.assert_allclose(found, simulated, atol=5e-3)

@@ -93,7 +93,7 @@ def test_presence_and_identity_agree_with_ground_truth(task: str, size: int) -> 
         assert np.nanmax(np.where(share > 0.5, tracks.hue, 0)) < 3
         assert np.isnan(tracks.position[share < 0.05]).all()
         true = clip.px_positions()[window]
-        for k in range(len(tracks.names)):  # nobody else is nearer to a track than its own object
+        for k in range(len(tracks.names)):  # no other object is nearer to a track than its own
             away = np.linalg.norm(tracks.position[:, k, None] - true, axis=-1)
             known = np.isfinite(away[:, k])
             assert (away[known].argmin(1) == k).all()

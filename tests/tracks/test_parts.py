@@ -99,7 +99,7 @@ def test_components_agree_with_scipy() -> None:
 
 def test_runs() -> None:
     flags = np.array([1, 1, 0, 1, 1, 1, 0, 1], dtype=bool)
-    assert blobs.runs(flags, 3).tolist() == [False, False, False, True, True, True, False, False]
+    assert blobs.long_runs(flags, 3).tolist() == [False, False, False, True, True, True, False, False]
 
 
 @pytest.mark.parametrize("reach", (1, 2, 3, 5))

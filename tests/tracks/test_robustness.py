@@ -26,7 +26,7 @@ def clip(stages: dict, clip_of: Callable[..., Clip]) -> Clip:
 
 
 def predicted(clip: Clip, frames: np.ndarray | int | tuple) -> np.ndarray:
-    """The clip's frames with everything behind the context replaced."""
+    """The clip's frames with everything after the context replaced."""
     video = clip.frames.copy()
     video[CONTEXT:] = np.clip(np.round(frames), 0, 255)
     return video
@@ -135,7 +135,7 @@ def test_blur_and_noise(clip: Clip, blur: float, noise: float, sd: float) -> Non
     assert np.isfinite(off).mean() > 0.97
     assert np.nanstd(off) < sd
     assert np.abs(np.nanmean(off, (0, 1))).max() < 0.05
-    # What it says of its own errors holds: they are about as large as declared.
+    # The declared uncertainty holds: errors are about as large.
     declared = tracks.position_sd[CONTEXT:, :, None]
     assert 0.1 < np.nanmean((off / declared) ** 2) < 4
     assert np.abs(np.nanmedian(tracks.area[CONTEXT:] / clip.full_area[CONTEXT:]) - 1) < 0.05

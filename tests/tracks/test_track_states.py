@@ -13,7 +13,7 @@ from physbench.tracks.tracker import track
 from physbench.tracks.tracks import Tracks, Visibility
 from physbench.world.scene import PALETTE
 
-CONTEXT, STEPS, EVENT = 8, 30, 20  # frames; the event is behind the hand-over at frame 7
+CONTEXT, STEPS, EVENT = 8, 30, 20  # frames; the event comes after the hand-over at frame 7
 SEEN = (Visibility.VISIBLE, Visibility.CLIPPED)
 
 
@@ -154,7 +154,7 @@ def test_faded_object_loses_area(bench: Bench) -> None:
 
 
 def test_half_a_ball_in_the_open_has_no_place(bench: Bench) -> None:
-    """A part of a disc that nothing hides: its centroid says nothing of the centre, so none is reported or a fit is."""
+    """A part of a disc that nothing hides: its centroid is not the centre, so that no position or a fit is reported."""
     frames = bench.clip.frames.copy()
     true = bench.clip.px_positions()[:, 0]
     x = np.arange(bench.size) + 0.5
@@ -213,9 +213,9 @@ def test_crossing_and_leaving(stages: dict, clip_of: Callable[..., Clip], size: 
     share, true = clip.visible_share(), clip.px_positions()
     off = np.linalg.norm(tracks.position - true, axis=-1)
     assert np.nanmax(off) < 0.5
-    due = share >= 0.25
-    assert np.isnan(off[due]).mean() < 0.1
-    assert np.isin(tracks.state[due], SEEN).all()
+    expected = share >= 0.25
+    assert np.isnan(off[expected]).mean() < 0.1
+    assert np.isin(tracks.state[expected], SEEN).all()
     leaving = (share[:, 2] > 0.25) & (share[:, 2] < 0.9)
     assert (tracks.state[leaving, 2] == Visibility.CLIPPED).all()
     assert (tracks.state[share[:, 2] == 0, 2] == Visibility.OCCLUDED).all()

@@ -1,0 +1,135 @@
+"""Analyses of a prediction are made once, on demand, and given to the scorers that declare them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from weakref import ref
+
+import pytest
+
+import physbench.shadowing as engine
+from physbench.clips.clip import Clip
+from physbench.rollouts.rollout import Rollout
+from physbench.scoring.observation import ANALYSES, Analysis, Observation
+from physbench.scoring.score_clip import find_scorers, score_clip
+from physbench.scoring.scorer_protocol import Reading, Scorer, scorer
+from physbench.shadowing import Shadowing
+from physbench.tracks.tracks import Tracks
+
+Clips, Ideal = Callable[..., Clip], Callable[..., Tracks]
+
+
+def a_scorer(function: Callable[..., object], *needs: str) -> Scorer:
+    return scorer(
+        id="toy/toy",
+        version=1,
+        axis=None,
+        unit="1",
+        better="lower",
+        quality=None,
+        noise_floor="",
+        source="",
+        needs=needs or ("tracks",),
+    )(function)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def clip(clip_of: Clips) -> Clip:
+    return clip_of("collisions/head-on-v1")
+
+
+@pytest.fixture
+def observation(clip: Clip, ideal: Ideal) -> Observation:
+    return Observation(clip, Rollout(clip.id, 0, clip.future()), ideal(clip))
+
+
+def counted(monkeypatch: pytest.MonkeyPatch, function: Callable[..., object]) -> list[object]:
+    """Puts a function in the place of shadowing, and returns the list of its calls."""
+    calls: list[object] = []
+
+    def shadow(*arguments: object, **more: object) -> object:
+        calls.append(arguments)
+        return function(*arguments, **more)
+
+    monkeypatch.setattr(engine, "shadow", shadow)
+    return calls
+
+
+def test_an_analysis_is_made_once_and_only_on_demand(observation: Observation, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = counted(monkeypatch, engine.shadow)
+    assert observation.motions and observation.known("shadowing") is None and not calls
+    first = observation.shadowing
+    assert observation.shadowing is first is observation.known("shadowing") is not None
+    assert observation.lawful_continuations is not None and len(calls) == 1
+
+
+def test_an_error_is_not_paid_for_twice(clip: Clip, ideal: Ideal, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ValueError("odd")
+
+    calls = counted(monkeypatch, broken)
+    tracks = ideal(clip)
+    observation = Observation(clip, Rollout(clip.id, 0, clip.future()), tracks)
+    for _ in range(2):
+        for name in ("shadowing", "returns"):
+            with pytest.raises(ValueError, match="odd"):
+                getattr(observation, name)
+    assert len(calls) == 1 and observation.known("shadowing") is None
+    calls.clear()
+    held = ref(tracks)
+    del tracks, observation
+    assert held() is None  # the error keeps nothing alive
+
+
+def test_an_error_of_an_analysis_is_a_failed_row_of_each_scorer_that_needs_it(
+    clip: Clip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise UnicodeDecodeError("utf-8", b"", 0, 1, "odd")  # takes other arguments than its words
+
+    calls = counted(monkeypatch, broken)
+    scorers = find_scorers("consistency/shadowing,drift/stability,permanence/*,laws/gravity")
+    rows, observation = score_clip(clip, Rollout(clip.id, 0, clip.future()), 8, scorers)
+    assert len(calls) == 1 and observation is not None and observation.known("shadowing") is None
+    failed = {row.reading: row.reason for row in rows if row.status == "failed"}
+    assert set(failed) == {"consistency/shadowing", "drift/stability", "permanence/intact", "permanence/return"}
+    assert all(reason.startswith(f"{name} raised ") and "odd" in reason for name, reason in failed.items())
+
+
+def test_full_memory_is_passed_on(observation: Observation, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hungry(*_: object) -> None:
+        raise MemoryError
+
+    calls = counted(monkeypatch, hungry)
+    for _ in range(2):
+        with pytest.raises(MemoryError):
+            a_scorer(lambda clip, rollout, tracks, *, returns: Reading(1.0), "returns").read(observation)
+    assert len(calls) == 2
+
+
+def test_a_scorer_is_given_what_it_needs_by_keyword(observation: Observation) -> None:
+    def shadowed(clip: Clip, rollout: Rollout, tracks: Tracks, *, shadowing: Shadowing, motions: object) -> Reading:
+        assert tracks is observation.tracks and rollout is observation.rollout
+        assert motions is observation.motions
+        return Reading(shadowing.quality)
+
+    assert a_scorer(shadowed, "tracks", "shadowing", "motions").read(observation) == Reading(1.0)
+    plain = a_scorer(lambda clip, rollout, tracks: Reading(float(tracks.context)))
+    assert plain.read(observation) == Reading(8.0)
+    every = a_scorer(lambda *given, **named: Reading(float(len(given) + len(named))), *ANALYSES)
+    assert every.read(observation) == Reading(3.0 + len(ANALYSES))
+
+
+def test_a_need_that_there_is_not_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"toy/toy: needs='colour', expected one of 'frames', .*'shadowing', .*"):
+        a_scorer(lambda clip, rollout, tracks: Reading(1.0), "colour")
+    with pytest.raises(ValueError, match="toy/toy: needs='shadowing', but the function has no parameter"):
+        a_scorer(lambda clip, rollout, tracks: Reading(1.0), "shadowing")
+    with pytest.raises(ValueError, match="toy/toy: the function takes 'shadowing', which is not in its needs"):
+        a_scorer(lambda clip, rollout, tracks, *, shadowing: Reading(1.0))
+
+
+def test_every_analysis_says_what_it_is() -> None:
+    for name in ANALYSES:
+        analysis = getattr(Observation, name)
+        assert isinstance(analysis, Analysis) and analysis.__doc__ and analysis.__doc__.strip().endswith(".")
