@@ -10,9 +10,8 @@ from physbench.rollouts.rollout import Rollout
 from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.finite_differences import slope
 from physbench.tracks.tracks import Tracks, Visibility
-from physbench.tracks.visibility import detected, truth_visible, whole_area
+from physbench.tracks.visibility import FULL_VIEW, detected, truth_visible, whole_area
 
-FULL_VIEW = 0.95  # visible share from which the size of an object is read
 WORST_HUE = 180.0  # degrees, of an object that should be visible and is absent
 
 Mask = NDArray[np.bool_]

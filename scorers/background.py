@@ -12,7 +12,7 @@ from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.finite_differences import slope
 from physbench.tracks.tracks import Tracks
 
-EDGE_PX = 2  # px around an object that belong to it
+OBJECT_REACH = 2  # px around an object that belong to it
 MAX_COLOUR = 2.0  # times the area of all objects; more colour than that is no object
 MAX_STATIC_CHANGE = 2  # levels by which static pixels may change in ground truth
 
@@ -48,7 +48,7 @@ def background(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Readin
     own = colour_mask(shown)
     objects = clip.full_area[clip.handover, list(clip.tracked)].sum()
     own &= (own.sum(axis=(1, 2)) <= MAX_COLOUR * objects)[:, None, None]
-    out = changed | dilated(own | colour_mask(before[None]), EDGE_PX)
+    out = changed | dilated(own | colour_mask(before[None]), OBJECT_REACH)
     off = np.abs(shown.astype(np.int16) - before).mean(axis=-1)
     counted = (~out).sum(axis=(1, 2))
     if not counted.all():

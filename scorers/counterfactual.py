@@ -16,10 +16,10 @@ from physbench.world.camera import plane_from_px
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-FLOOR = 0.1  # diameters; frames in which ground truth differs by less are left out
-CLEAR = 0.5  # diameters; from here on the direction of the difference is read
-WIDE = 1.0  # diameters; after it the difference depends less on the push than on how the two clips went on
-MIN_FRAMES = 3  # with a difference that is read
+MIN_CHANGE = 0.1  # diameters; frames in which ground truth differs by less are left out
+MIN_CLEAR_CHANGE = 0.5  # diameters; from here on the direction of the difference is read
+MAX_CHANGE = 1.0  # diameters; after it the difference depends less on the push than on how the two clips went on
+MIN_COMPARED_FRAMES = 3  # with a difference that is read
 
 
 def of_pair(clip: Clip, tracks: Tracks, origin: Clip, before: Tracks) -> dict[str, Reading]:
@@ -34,14 +34,14 @@ def of_pair(clip: Clip, tracks: Tracks, origin: Clip, before: Tracks) -> dict[st
         truth_visible(clip, context)
         & truth_visible(origin, context)
         & moving(clip)
-        & (np.linalg.norm(true, axis=-1) > FLOOR)
+        & (np.linalg.norm(true, axis=-1) > MIN_CHANGE)
     )
     read &= (clip.times[window] <= until + 1e-9)[:, None]
     read &= ~(_in_gap(clip, tracks) | _in_gap(origin, before))
-    begun = read & (np.cumsum(np.linalg.norm(true, axis=-1) > WIDE, axis=0) == 0)
-    if begun.any(axis=1).sum() < MIN_FRAMES:
-        frames = f"{MIN_FRAMES} frames that can be predicted in both clips"
-        why = f"nothing changes by more than {FLOOR:g} diameters in {frames}"
+    begun = read & (np.cumsum(np.linalg.norm(true, axis=-1) > MAX_CHANGE, axis=0) == 0)
+    if begun.any(axis=1).sum() < MIN_COMPARED_FRAMES:
+        frames = f"{MIN_COMPARED_FRAMES} frames that can be predicted in both clips"
+        why = f"nothing changes by more than {MIN_CHANGE:g} diameters in {frames}"
         return {"": Reading(None, "not applicable", why)}
     found = np.where(np.isfinite(found), found, 0.0)  # a lost object counts as no change
     acted = {push.body for push in {*clip.scene.impulses} ^ {*origin.scene.impulses}}
@@ -114,8 +114,8 @@ def _size(found: Array, true: Array) -> Reading:
 def _sign(found: Array, true: Array) -> Reading:
     """Share of the differences (n, 2) that are clear in which the predicted one goes the same way."""
     length = np.linalg.norm(true, axis=-1)
-    clear = length > CLEAR
+    clear = length > MIN_CLEAR_CHANGE
     if not clear.any():
-        return Reading(None, "not applicable", f"nothing changes by more than {CLEAR:g} diameters")
+        return Reading(None, "not applicable", f"nothing changes by more than {MIN_CLEAR_CHANGE:g} diameters")
     along = np.sum(found * true, axis=-1)[clear] / length[clear]
-    return Reading(float(np.mean(along > FLOOR)))
+    return Reading(float(np.mean(along > MIN_CHANGE)))

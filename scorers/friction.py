@@ -11,13 +11,12 @@ from physbench.clips.clip import Clip
 from physbench.dynamics.motion_law import Constant
 from physbench.dynamics.rolling_sliding import Slope
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.free_segments import BodyMotion, FreeSegment
+from physbench.scoring.free_segments import MIN_FIT_SPAN, BodyMotion, FreeSegment
 from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.tracks import Tracks
 from physbench.world.camera import plane_from_world
 
-MIN_SPAN = 0.3  # s
-MIN_FRAMES = 5
+MIN_FIT_FRAMES = 5
 MIN_LENGTH = 0.1  # diameters; less is rest
 NO_SLOPE = 1e-9  # m/s2 along the support
 
@@ -92,13 +91,13 @@ def _frame(body: BodyMotion) -> tuple[Array, Array] | None:
 
 def _one_way_parts(times: Array, along: Array, least: float) -> list[tuple[float, float, float]]:
     """Acceleration m/s2, mean velocity m/s and weight of each part of a path (n,) m that goes in one direction."""
-    if len(along) < MIN_FRAMES:
+    if len(along) < MIN_FIT_FRAMES:
         return []
     turn = int(np.argmax(np.abs(along - along[0]))) if _turns(along) else len(along) - 1
     found = []
     for part in (slice(0, turn + 1), slice(turn, len(along))):
         t, s = times[part], along[part]
-        if len(t) < MIN_FRAMES or t[-1] - t[0] < MIN_SPAN - 1e-9 or abs(s[-1] - s[0]) < least:
+        if len(t) < MIN_FIT_FRAMES or t[-1] - t[0] < MIN_FIT_SPAN - 1e-9 or abs(s[-1] - s[0]) < least:
             continue
         dt = t - t.mean()
         design = np.stack([np.ones_like(dt), dt, dt**2 / 2], axis=-1)

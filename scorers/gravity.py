@@ -9,12 +9,10 @@ import numpy as np
 from physbench.clips.clip import Clip
 from physbench.dynamics.motion_law import Constant
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.free_segments import BodyMotion, FreeSegment
+from physbench.scoring.free_segments import MIN_FIT_SPAN, BodyMotion, FreeSegment
 from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.tracks import Tracks
 from physbench.world.camera import plane_from_world
-
-MIN_SPAN = 0.3  # s
 
 
 @scorer(
@@ -62,7 +60,7 @@ def gravity(
         for segment in free_segments[body.column]:
             known = np.isfinite(body.position[segment.frames, 0]) & ~segment.ambiguous
             frames = segment.frames[known & (segment.frames >= tracks.context)]
-            if segment.touching or len(frames) < 5 or tracks.times[frames[-1]] - tracks.times[frames[0]] < MIN_SPAN:
+            if segment.touching or len(frames) < 5 or tracks.times[frames[-1]] - tracks.times[frames[0]] < MIN_FIT_SPAN:
                 continue
             dt = tracks.times[frames] - tracks.times[frames].mean()
             design = np.stack([np.ones_like(dt), dt, dt**2 / 2], axis=-1)

@@ -13,7 +13,7 @@ from physbench.tracks.finite_differences import slope
 from physbench.tracks.tracks import Tracks
 from physbench.world.camera import plane_from_world
 
-MIN_FRAMES = 8  # predicted frames
+MIN_PREDICTED_FRAMES = 8  # predicted frames
 CONSERVED = 0.01  # of the sum of the sizes of the momenta; a smaller change in ground truth counts as none
 
 Array = NDArray[np.float64]
@@ -83,9 +83,13 @@ def _drift(tracks: Tracks, value: Array, signed: bool) -> dict[str, Reading]:
         known[:] = np.isfinite(value).all(axis=-1)
     before = np.flatnonzero(known[: tracks.context])
     frames = tracks.context + np.flatnonzero(known[tracks.context :])
-    if not len(before) or len(frames) < MIN_FRAMES:
+    if not len(before) or len(frames) < MIN_PREDICTED_FRAMES:
         return {
-            "": Reading(None, "not applicable", f"all that moves is seen in fewer than {MIN_FRAMES} predicted frames")
+            "": Reading(
+                None,
+                "not applicable",
+                f"all moving bodies are seen in fewer than {MIN_PREDICTED_FRAMES} predicted frames",
+            )
         }
     change = value[frames] - value[before].mean(axis=0)
     change = change[:, 0] if signed else np.linalg.norm(change, axis=-1)

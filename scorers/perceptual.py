@@ -12,7 +12,7 @@ import numpy as np
 
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.image_stats import FRAMES
+from physbench.scoring.image_stats import SAMPLED_FRAMES
 from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.tracks import Tracks
 
@@ -50,7 +50,7 @@ def lpips(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading:
         return Reading(None, "not applicable", "no frame was predicted")
     import torch
 
-    chosen = np.unique(np.linspace(0, len(truth) - 1, FRAMES).round().astype(int))
+    chosen = np.unique(np.linspace(0, len(truth) - 1, SAMPLED_FRAMES).round().astype(int))
     pair = [torch.from_numpy(f[chosen]).permute(0, 3, 1, 2).float() / 127.5 - 1 for f in (rollout.frames, truth)]
     with torch.inference_mode():
         return Reading(float(_network()(*pair).mean()))

@@ -14,10 +14,9 @@ from physbench.scoring.expected_visibility import LawfulContinuation
 from physbench.scoring.hidden_intervals import Return
 from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.tracks import Tracks, Visibility
-from physbench.tracks.visibility import MAX_AREA_RATIO, truth_visible, whole_area
+from physbench.tracks.visibility import FULL_VIEW, MAX_AREA_RATIO, truth_visible, whole_area
 
 MIN_PARTIAL_AREA = 0.35  # of the area that should be seen, of an object that is or should be partly hidden
-FULL_VIEW = 0.95  # visible share
 MIN_WHOLE_AREA = 0.75  # of an object of which nothing is hidden
 PARTIAL_TIME = 0.5  # s around the frames in which an object should be partly hidden
 LAST_TIME = 0.3  # s at the end of the expected frames; an object that is not seen in them is lost

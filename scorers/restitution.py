@@ -17,7 +17,7 @@ from physbench.world.camera import PLANE_AXES, plane_from_world
 from physbench.world.geometry import gap
 
 MIN_APPROACH = 0.5  # m/s towards each other; slower contacts say nothing
-STEP = 1e-4  # m, for the slope of the distance
+GRADIENT_STEP = 1e-4  # m, for the slope of the distance
 
 Array = NDArray[np.float64]
 
@@ -108,7 +108,7 @@ def _normal(clip: Clip, index: int, position: Array, other: int, other_position:
     a, b = clip.scene.bodies[index], clip.scene.bodies[other]
     pa, pb = clip.states[clip.handover, index, :3].copy(), clip.states[clip.handover, other, :3].copy()
     pa[axes], pb[axes] = position, other_position
-    near = np.stack([pa + sign * STEP * np.eye(3)[axis] for axis in axes for sign in (1.0, -1.0)])
+    near = np.stack([pa + sign * GRADIENT_STEP * np.eye(3)[axis] for axis in axes for sign in (1.0, -1.0)])
     change = gap(a, near, b, pb).reshape(2, 2)
     slope = change[:, 0] - change[:, 1]
     return np.asarray(slope / max(float(np.linalg.norm(slope)), 1e-12))

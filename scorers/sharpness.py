@@ -11,7 +11,7 @@ from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.finite_differences import slope
 from physbench.tracks.tracks import Tracks
 
-FLAT = 1e-6  # levels squared
+NO_EDGES = 1e-6  # levels squared
 
 
 @scorer(
@@ -38,7 +38,7 @@ def sharpness(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading
     if not len(frames):
         return {"": Reading(None, "not applicable", "no frame was predicted")}
     true = mean_squared_gradient(clip.future()[frames])
-    if (true < FLAT).any():
+    if (true < NO_EDGES).any():
         return {"": Reading(None, "not applicable", "a frame of ground truth shows nothing")}
     ratio = np.sqrt(mean_squared_gradient(rollout.frames[frames]) / true)
     times = (frames + 1) / clip.spec.fps

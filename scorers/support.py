@@ -15,7 +15,7 @@ from physbench.tracks.tracks import Tracks
 from physbench.tracks.visibility import truth_visible
 from physbench.world.camera import plane_from_world
 
-REST_MOTION = 0.02  # diameters in 0.2 s; a ball at the top of its flight covers more than twice as much
+HOVER_MOTION = 0.02  # diameters in 0.2 s; a ball at the top of its flight covers more than twice as much
 MAX_SUPPORT_GAP = 0.1  # diameters from what carries it
 LOWERING = 0.1  # diameters, by which a body is lowered to see what is below it
 MIN_APPROACH_SHARE = 0.3  # of the shift by which it then comes nearer to what carries it
@@ -56,7 +56,7 @@ def support(clip: Clip, rollout: Rollout, tracks: Tracks, *, motions: tuple[Body
 
 def _hovers(clip: Clip, tracks: Tracks, bodies: tuple[BodyMotion, ...], body: BodyMotion) -> Mask:
     """Frames (T,) in which a body rests with nothing below it."""
-    still = resting(tracks.times, body.position, body.diameter, REST_MOTION)
+    still = resting(tracks.times, body.position, body.diameter, HOVER_MOTION)
     if not still.any() or not clip.scene.bodies[body.index].collides:
         return still
     shift = LOWERING * body.diameter

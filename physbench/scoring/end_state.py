@@ -22,7 +22,7 @@ Mask = NDArray[np.bool_]
 END_TIME = 0.3  # s at the end of the frames in which ground truth shows an object; questions are answered in them
 FALLEN = 0.3  # diameters away from where it started
 REST_MOTION = 0.1  # diameters within END_TIME; less is rest
-SUPPORT_GAP = 0.1  # diameters; a nearer body below may be a support
+CARRIED_GAP = 0.1  # diameters; a nearer body below may be a support
 MIN_SEEN = 0.5  # of the frames of END_TIME
 
 
@@ -130,7 +130,7 @@ def _carried(clip: Clip, end: _End, ends: dict[str, _End | None], down: Array) -
             place = np.array(other.position, dtype=np.float64)
             place[axes] = end.position
             far, below = float(gap(around, place, other, other.position)), True
-        if below and far < SUPPORT_GAP * end.diameter:
+        if below and far < CARRIED_GAP * end.diameter:
             return True
     return False
 

@@ -26,6 +26,7 @@ from physbench.tracks.tracks import Tracks
 from physbench.tracks.visibility import (
     MAX_GAP,
     MIN_DETECTED_SHARE,
+    POSITION_SHARE,
     VISIBLE_SHARE,
     detected,
     has_position,
@@ -41,9 +42,8 @@ Mask = NDArray[np.bool_]
 # The tolerance level that decides what is lawful: the middle one. At 0.2 diameters a short context constrains the
 # velocity so little that balls which come to rest in front of a screen have no break. At 0.03 every violation reads as
 # at 0.08, since the continuation is fitted to all that was shown, but the noise of many models is a break.
-LEVEL = 1
+LAWFUL_LEVEL = 1
 EXIT_TIME = 0.2  # s, a frame at least, before its continuation leaves the view; an object that left is seen in it
-POSITION_SHARE = 0.5  # visible share of an object from which on it should have a position
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +153,7 @@ class LawfulContinuation:
 
     @property
     def _chain(self) -> LawfulSegments:
-        return self.shadowing.levels[LEVEL].segments
+        return self.shadowing.levels[LAWFUL_LEVEL].segments
 
 
 def true_trajectory(clip: Clip, context: int, column: int) -> ImageTrajectory:
@@ -169,9 +169,9 @@ def lawful_continuations(clip: Clip, shadowing: Shadowing | None) -> dict[int, L
     shadowing: None where the scene has no forward model. No object has such a segment where nothing is explained, as
     where too little is shown, nor one that is not judged.
     """
-    if shadowing is None or shadowing.problem.seen.sight is None or not shadowing.levels[LEVEL].weight.any():
+    if shadowing is None or shadowing.problem.seen.sight is None or not shadowing.levels[LAWFUL_LEVEL].weight.any():
         return {}
-    trajectories = _image_trajectories(clip, shadowing, shadowing.levels[LEVEL].segments.position)
+    trajectories = _image_trajectories(clip, shadowing, shadowing.levels[LAWFUL_LEVEL].segments.position)
     found = {
         clip.tracked.index(index): LawfulContinuation(clip, shadowing, disc, trajectories[disc])
         for disc, index in enumerate(shadowing.problem.forward.index)

@@ -22,6 +22,7 @@ from physbench.world.silhouettes import apparent_radius
 Array = NDArray[np.float64]
 
 CONTACT_GAP = 0.1  # diameters: closer is a contact
+MIN_FIT_SPAN = 0.3  # s of a segment that gives an acceleration
 BRIEF = 0.2  # s; a contact that lasts longer is a segment of its own
 MOMENTS_PER_FRAME = 8
 MIN_BASELINE = 0.05  # s between the two frames that give a velocity

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.scoring.expected_visibility import (
-    POSITION_SHARE,
     ImageTrajectory,
     LawfulContinuation,
     LawfulSegment,
@@ -31,6 +30,7 @@ from physbench.tracks.visibility import (
     MAX_AREA_RATIO,
     MAX_GAP,
     MIN_DETECTED_SHARE,
+    POSITION_SHARE,
     VISIBLE_SHARE,
     whole_area,
 )
@@ -63,7 +63,7 @@ class Bounds:
 
 
 # Where enough is shown before the interval to continue the motion, and where it is not.
-KNOWN, UNKNOWN = Bounds(0.2, 0.5), Bounds(0.5, 1.0)
+KNOWN_BOUNDS, UNKNOWN_BOUNDS = Bounds(0.2, 0.5), Bounds(0.5, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +75,7 @@ class HiddenInterval:
     last: int  # last hidden frame; a sliver may be seen in between
     returns_at: int | None  # first frame in which a trace of it is seen again; None: it stays hidden, or leaves unseen
     trajectory: ImageTrajectory  # by which it is hidden
-    bounds: Bounds = KNOWN  # of the return
+    bounds: Bounds = KNOWN_BOUNDS  # of the return
 
     def overlaps(self, other: HiddenInterval) -> bool:
         """Whether the two have frames in common."""
@@ -163,7 +163,7 @@ def _true_intervals(clip: Clip, context: int, column: int) -> list[HiddenInterva
     trajectory, times, found = true_trajectory(clip, context, column), clip.times[clip.window(context)], []
     for each in hidden_intervals(trajectory, column, context):
         shown = times[: each.first][((trajectory.share >= POSITION_SHARE) & trajectory.inside)[: each.first]]
-        found.append(each if is_long_enough(shown) else replace(each, bounds=UNKNOWN))
+        found.append(each if is_long_enough(shown) else replace(each, bounds=UNKNOWN_BOUNDS))
     return found
 
 

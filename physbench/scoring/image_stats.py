@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-FRAMES = 16  # evenly spaced over a prediction
+SAMPLED_FRAMES = 16  # evenly spaced over a prediction
 MIN_COLOUR = 40  # levels between the largest and the smallest channel; greys have none
 
 Frames = NDArray[np.uint8]
@@ -13,8 +13,8 @@ Mask = NDArray[np.bool_]
 
 
 def frame_indices(count: int) -> NDArray[np.intp]:
-    """Indices of at most FRAMES of `count` frames, evenly spaced, first and last among them."""
-    return np.unique(np.linspace(0, count - 1, min(count, FRAMES)).round().astype(np.intp))
+    """Indices of at most SAMPLED_FRAMES of `count` frames, evenly spaced, first and last among them."""
+    return np.unique(np.linspace(0, count - 1, min(count, SAMPLED_FRAMES)).round().astype(np.intp))
 
 
 def colour_mask(frames: Frames) -> Mask:

@@ -34,22 +34,21 @@ from physbench.shadowing.context_information import (
     unseen_states,
 )
 from physbench.storage.fingerprint import fingerprint
-from physbench.tracks.visibility import moving, truth_visible
+from physbench.tracks.visibility import POSITION_SHARE, moving, truth_visible
 from physbench.world.camera import PLANE_AXES, plane_from_world
 from physbench.world.geometry import gap
 from physbench.world.scene import Contact, Scene
 
 Array = NDArray[np.float64]
 
-PERCENTILE = 80.0
+SPREAD_PERCENTILE = 80.0
 SPREAD_DIGITS = 4  # that are kept
 MIN_NOISE = 1e-3  # m
 TRACKING_NOISE_PX = 0.03  # sd of a free ball's position in clean frames
 FIRST_SPAN = 1.0  # s that are simulated first
 MIN_PREDICTABILITY = 0.3  # s; clips that can be predicted for less are left out of accuracy
-POSITION_SHARE = 0.5  # visible share from which a context frame gives a position
 REST_SPEED = 1e-3  # m/s and rad/s
-CLEARANCE = 0.05  # m; a member that comes nearer to anything is simulated, not moved in closed form
+CONTACT_CLEARANCE = 0.05  # m; a member that comes nearer to anything is simulated, not moved in closed form
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +103,7 @@ def spread(clip: Clip, context: int, until: float = np.inf) -> Array:
     flat = plane_from_world(clip.scene.camera, paths)
     distance = np.linalg.norm(flat - np.median(flat, axis=0), axis=-1)  # (M, T, K)
     diameters = np.maximum(clip.diameters()[clip.handover + 1 :][: flat.shape[1]], 1e-9)
-    return np.asarray(np.percentile(distance, PERCENTILE, axis=0) / diameters)
+    return np.asarray(np.percentile(distance, SPREAD_PERCENTILE, axis=0) / diameters)
 
 
 def ensemble_positions(clip: Clip, context: int, until: float = np.inf) -> Array:
@@ -209,7 +208,7 @@ def _off_the_support(clip: Clip, index: int, law: Law) -> Array:
     elif size and body.collides and np.abs(now[index, 7:]).max() < REST_SPEED:
         near = (other for i, other in enumerate(clip.scene.bodies) if i != index and other.collides)
         touching = [gap(body, now[index, :3], other, now[clip.scene.index(other.name), :3]) for other in near]
-        if touching and min(touching) < CLEARANCE:
+        if touching and min(touching) < CONTACT_CLEARANCE:
             up = -np.asarray(clip.scene.gravity, dtype=np.float64) / size
     return up
 
@@ -258,7 +257,7 @@ def _undisturbed(clip: Clip, states: Array, ahead: Array) -> Array | None:
             skip = other_index == index or other_index in apart or not other.collides
             if body.role != "moving" or not body.collides or skip:
                 continue
-            if np.min(gap(body, paths[:, :, index], other, paths[:, :, other_index])) < CLEARANCE:
+            if np.min(gap(body, paths[:, :, index], other, paths[:, :, other_index])) < CONTACT_CLEARANCE:
                 return None
     return paths[:, 4::4]
 

@@ -29,7 +29,7 @@ FIRST_QUARTER = 1  # that counts, from 0 on: a break at the hand-over is no drif
 MIN_EXPECTED = 0.2  # s of object-time that ground truth shows; a quarter with less is left out
 # At 4 frames/s a quarter of 4 s has as many positions as one segment needs, so that no break fits into it: a bouncing
 # ball under gravity x 0.9 would read .70 there, and .23 at 30 frames/s. So breaks count over two segments at least.
-MIN_FRAMES = 2 * MIN_SEGMENT_POINTS
+MIN_BREAK_FRAMES = 2 * MIN_SEGMENT_POINTS
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def quarter_shares(
         expected: (T, N) where a body should be visible, which the shares are of.
         weight: (T, N) of a frame, 2^-(cost of the breaks of its body before it), 0 where it is unexplained.
         breaks: of all bodies. A break in the first frame of a quarter lies before it: the motion after it starts there.
-            Where a quarter has fewer than MIN_FRAMES, breaks in the missing number of frames before it count too,
+            Where a quarter has fewer than MIN_BREAK_FRAMES, breaks in the missing number of frames before it count too,
             except for one at the hand-over.
 
     Returns:
@@ -112,7 +112,7 @@ def quarter_shares(
         if not counted.any():
             found.append(math.nan)
             continue
-        start = max(int(frames[-1]) + 1 - max(len(frames), MIN_FRAMES), 0)
+        start = max(int(frames[-1]) + 1 - max(len(frames), MIN_BREAK_FRAMES), 0)
         before = [
             each
             for each in breaks

@@ -12,16 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage import measure
 
-from physbench.tracks.colour import UNKNOWN
+from physbench.tracks.colour import UNKNOWN_HUE
 
 MIN_BLOB_AREA = 3.0  # pixels of the label map; fewer are noise
 DUPLICATE_SHARE = 0.3  # of an object's area; a further blob of its hue is a duplicate from here on
 HALLUCINATION_SHARE = 0.3  # of the smallest object's area
-LASTING = 0.2  # s; an unknown or missing blob that lasts less is a flicker: 3 frames at 15 frames/s
+MIN_DURATION = 0.2  # s; an unknown or missing blob that lasts less is a flicker: 3 frames at 15 frames/s
 RIVAL_SHARE = 0.05  # of an object's area; smaller blobs beside it are noise
 SAME_REACH = 1.4  # radii: two parts of a ball behind a post lie nearer than this, two balls do not
 
-OBJECT_OF = np.array([UNKNOWN if bits >= UNKNOWN else int(bits).bit_length() for bits in range(256)])
+OBJECT_OF = np.array([UNKNOWN_HUE if bits >= UNKNOWN_HUE else int(bits).bit_length() for bits in range(256)])
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -32,7 +32,7 @@ class Components:
     """Connected areas of one label, by frame."""
 
     frame: Int  # (M,)
-    label: Int  # (M,) k + 1 for object k, UNKNOWN for an unknown hue
+    label: Int  # (M,) k + 1 for object k, UNKNOWN_HUE for an unknown hue
     area: Float  # (M,) px
     centre: Float  # (M, 2) px
 
@@ -74,8 +74,8 @@ def components(labels: NDArray[np.uint8], factor: int) -> Components:
 
 
 def lasting_frames(fps: float) -> int:
-    """Frames in a row that make up LASTING, at least two."""
-    return max(2, math.ceil(LASTING * fps - 1e-6))
+    """Frames in a row that make up MIN_DURATION, at least two."""
+    return max(2, math.ceil(MIN_DURATION * fps - 1e-6))
 
 
 def choose(found: Components, frames: int, full_area: Float, factor: int, fps: float) -> Choice:
@@ -129,7 +129,7 @@ def _hallucinations(found: Components, frames: int, full_area: Float, least: int
     """Blobs of unknown hue (N,), counted where some are seen in at least `least` frames in a row."""
     if not len(full_area):
         return np.zeros(frames, dtype=np.uint8)
-    strange = (found.label == UNKNOWN) & (found.area >= HALLUCINATION_SHARE * full_area.min())
+    strange = (found.label == UNKNOWN_HUE) & (found.area >= HALLUCINATION_SHARE * full_area.min())
     count = np.bincount(found.frame[strange], minlength=frames)
     return np.where(long_runs(count > 0, least), np.minimum(count, 255), 0).astype(np.uint8)
 

@@ -24,9 +24,9 @@ HUE_TOLERANCE_DEG = 0.375 * 360 / len(PALETTE)  # further from every hue of the 
 SHADE = AMBIENT + DIFFUSE * 2 / 3  # mean light over a ball that is lit from the camera
 AMBIENT_SHARE, DIFFUSE_SHARE = AMBIENT / SHADE, DIFFUSE / SHADE
 
-HALF = 160  # half side of the table, in steps; holds 510 levels of a and a cast of 100
-STEP_A, STEP_B = 4, 2  # whole numbers per step of the table
-SIDE = 2 * HALF
+TABLE_HALF = 160  # half side of the table, in steps; holds 510 levels of a and a cast of 100
+TABLE_STEP_A, TABLE_STEP_B = 4, 2  # whole numbers per step of the table
+TABLE_SIDE = 2 * TABLE_HALF
 
 
 def opponent(colour: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -35,7 +35,7 @@ def opponent(colour: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.stack([red - (green + blue) / 2, math.sqrt(3) / 2 * (green - blue)], axis=-1)
 
 
-UNKNOWN = 128  # label of a hue that the scene does not hold; object k has the label 1 << k, a pixel without hue 0
+UNKNOWN_HUE = 128  # label of a hue that the scene does not hold; object k has the label 1 << k, a pixel without hue 0
 MOST_OBJECTS = 7
 
 
@@ -45,7 +45,7 @@ class Colours:
 
     hue: NDArray[np.float64]  # (K, 2) unit vectors in the opponent plane
     chroma: NDArray[np.float64]  # (K,) levels, of a shaded ball of the palette's colour
-    table: Tensor  # (SIDE * SIDE,) u8 label of (a / STEP_A, b / STEP_B)
+    table: Tensor  # (TABLE_SIDE * TABLE_SIDE,) u8 label of (a / TABLE_STEP_A, b / TABLE_STEP_B)
     duals: Tensor  # (K, K + 1, 2) weights of (a, b) that give the part along hue k without hue j; j = K: projection
 
     @property
@@ -68,13 +68,13 @@ def colours_of(hues: tuple[int, ...], device: torch.device) -> Colours:
 
 
 def _label_table(unit: NDArray[np.float64], chroma: NDArray[np.float64]) -> NDArray[np.uint8]:
-    steps = np.arange(SIDE) - HALF
-    a, b = np.meshgrid(steps * STEP_A, steps * STEP_B, indexing="ij")
-    plane = np.stack([a / 2, math.sqrt(3) / 2 * b], axis=-1)  # (SIDE, SIDE, 2)
+    steps = np.arange(TABLE_SIDE) - TABLE_HALF
+    a, b = np.meshgrid(steps * TABLE_STEP_A, steps * TABLE_STEP_B, indexing="ij")
+    plane = np.stack([a / 2, math.sqrt(3) / 2 * b], axis=-1)  # (TABLE_SIDE, TABLE_SIDE, 2)
     size = np.linalg.norm(plane, axis=-1)
-    label = np.where(size >= CHROMA_GATE, UNKNOWN, 0)
+    label = np.where(size >= CHROMA_GATE, UNKNOWN_HUE, 0)
     if len(unit):
-        along = plane @ unit.T  # (SIDE, SIDE, K)
+        along = plane @ unit.T  # (TABLE_SIDE, TABLE_SIDE, K)
         best = along.argmax(-1)
         near = along.max(-1) >= size * math.cos(math.radians(HUE_TOLERANCE_DEG))
         label = np.where(near & (label > 0), np.where(size >= CORE_SHARE * chroma[best], 1 << best, 0), label)
@@ -98,12 +98,14 @@ def labels(a: Tensor, b: Tensor, table: Tensor, area: int = 1) -> Tensor:
     """Label maps (...) u8 of opponent maps (...), whole numbers summed over `area` pixels, int16 or float32."""
     if a.dtype == torch.int16 and area & (area - 1) == 0:  # shifts instead of divisions, with the same result
         by = area.bit_length() - 1
-        row = (a + HALF * STEP_A * area + STEP_A * area // 2) >> (by + STEP_A.bit_length() - 1)
-        column = (b + HALF * STEP_B * area + STEP_B * area // 2) >> (by + STEP_B.bit_length() - 1)
+        row = (a + TABLE_HALF * TABLE_STEP_A * area + TABLE_STEP_A * area // 2) >> (by + TABLE_STEP_A.bit_length() - 1)
+        column = (b + TABLE_HALF * TABLE_STEP_B * area + TABLE_STEP_B * area // 2) >> (
+            by + TABLE_STEP_B.bit_length() - 1
+        )
     else:
-        row = (a.to(torch.float32) / (STEP_A * area) + (HALF + 0.5)).to(torch.int16)
-        column = (b.to(torch.float32) / (STEP_B * area) + (HALF + 0.5)).to(torch.int16)
-    index = row.to(torch.int32).mul_(SIDE).add_(column.to(torch.int32))
+        row = (a.to(torch.float32) / (TABLE_STEP_A * area) + (TABLE_HALF + 0.5)).to(torch.int16)
+        column = (b.to(torch.float32) / (TABLE_STEP_B * area) + (TABLE_HALF + 0.5)).to(torch.int16)
+    index = row.to(torch.int32).mul_(TABLE_SIDE).add_(column.to(torch.int32))
     return table.index_select(0, index.view(-1)).view(a.shape)
 
 

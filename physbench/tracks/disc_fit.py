@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from physbench.tracks.colour import AMBIENT_SHARE, DIFFUSE_SHARE
-from physbench.tracks.patches import BATCH_PIXELS, LEVELS, Patches, dilate
+from physbench.tracks.patches import BATCH_PIXELS, STEPS_PER_LEVEL, Patches, dilate
 
 FIRST_ITERATIONS, ITERATIONS = 2, 3  # before and after it is known how blurred a ball is
 PIXEL_VARIANCE = 1 / 12  # px^2 of a square pixel
@@ -85,7 +85,7 @@ def _prepare(job: DiscFitJob, offsets: Tensor) -> _Pixels:
     more = dilate(mixed, BLURRED_REACH - HIDDEN_REACH)
     own = patches.region | (patches.core ^ 1)  # chroma far from the object belongs to another one
     valid = mixed.bitwise_xor_(1).bitwise_and_(own)
-    value = patches.along * (1 / (LEVELS * job.reference))
+    value = patches.along * (1 / (STEPS_PER_LEVEL * job.reference))
     start = _start(value, valid & patches.region, patches.stats[:, 1:3] - patches.origin, job.radius)
 
     bits = valid | more.bitwise_xor_(1).bitwise_and_(own).bitwise_left_shift_(1) | (patches.core << 2)

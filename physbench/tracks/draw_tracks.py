@@ -15,9 +15,9 @@ Colour = tuple[float, float, float]
 
 SHORT_SIDE = 256  # px that small frames are brought to
 TRAIL = 0.8  # s of the path that is drawn
-DARK, LIGHT = (0.05, 0.05, 0.05), (1.0, 1.0, 1.0)
+BLACK, WHITE = (0.05, 0.05, 0.05), (1.0, 1.0, 1.0)
 CORNER = 4.0  # px from the border to the first mark of the legend
-MARK = 9.0  # px, side of a mark
+MARK_PX = 9.0  # px, side of a mark
 
 
 def draw_tracks(frames: Image, clip: Clip, tracks: Tracks, scale: int | None = None, first: int = 0) -> Image:
@@ -49,7 +49,7 @@ def draw_tracks(frames: Image, clip: Clip, tracks: Tracks, scale: int | None = N
 def _draw_object(canvas: Canvas, path: NDArray[np.float64], radius: float, colour: Colour) -> None:
     for position in path[:-1]:
         if np.isfinite(position).all():
-            _disc(canvas, position, 1.6, colour, DARK)
+            _disc(canvas, position, 1.6, colour, BLACK)
     position = path[-1]
     if np.isfinite(position).all():
         _ring(canvas, position, radius + 1.5, colour)
@@ -58,23 +58,25 @@ def _draw_object(canvas: Canvas, path: NDArray[np.float64], radius: float, colou
 
 def _draw_legend(canvas: Canvas, tracks: Tracks, t: int, colours: list[Colour]) -> None:
     for k, colour in enumerate(colours):
-        x = CORNER + k * (MARK + 4) + MARK / 2
-        middle = np.array([x, CORNER + MARK / 2])
+        x = CORNER + k * (MARK_PX + 4) + MARK_PX / 2
+        middle = np.array([x, CORNER + MARK_PX / 2])
         state = tracks.state[t, k]
-        _square(canvas, middle, MARK / 2 + 1, DARK)
+        _square(canvas, middle, MARK_PX / 2 + 1, BLACK)
         if state == Visibility.OCCLUDED:
-            _square(canvas, middle, MARK / 2, colour)
-            _square(canvas, middle, MARK / 2 - 2, DARK)
+            _square(canvas, middle, MARK_PX / 2, colour)
+            _square(canvas, middle, MARK_PX / 2 - 2, BLACK)
         else:
-            _square(canvas, middle, MARK / 2, colour)
+            _square(canvas, middle, MARK_PX / 2, colour)
         if state == Visibility.CLIPPED:
-            canvas[int(CORNER + MARK / 2) : int(CORNER + MARK), int(x - MARK / 2) : int(x + MARK / 2)] = DARK
+            canvas[int(CORNER + MARK_PX / 2) : int(CORNER + MARK_PX), int(x - MARK_PX / 2) : int(x + MARK_PX / 2)] = (
+                BLACK
+            )
         if state == Visibility.ABSENT:
-            _saltire(canvas, middle, MARK / 2 + 1)
+            _saltire(canvas, middle, MARK_PX / 2 + 1)
         for number in range(min(int(tracks.duplicates[t, k]), 5)):
-            _square(canvas, np.array([x, CORNER + 1.5 * MARK + 3 + 5 * number]), 1.5, colour)
+            _square(canvas, np.array([x, CORNER + 1.5 * MARK_PX + 3 + 5 * number]), 1.5, colour)
     for number in range(min(int(tracks.hallucinations[t]), 8)):
-        _square(canvas, np.array([canvas.shape[1] - CORNER - (number + 0.5) * 8, CORNER + 3]), 3, LIGHT)
+        _square(canvas, np.array([canvas.shape[1] - CORNER - (number + 0.5) * 8, CORNER + 3]), 3, WHITE)
 
 
 def _box(canvas: Canvas, middle: NDArray[np.float64], reach: float) -> tuple[slice, slice]:
@@ -107,14 +109,14 @@ def _disc(canvas: Canvas, middle: NDArray[np.float64], radius: float, colour: Co
 def _ring(canvas: Canvas, middle: NDArray[np.float64], radius: float, colour: Colour) -> None:
     box = _box(canvas, middle, radius + 3)
     away = np.abs(np.hypot(*_offsets(canvas, *box, middle)) - radius)
-    _paint(canvas, *box, 2.0 - away, DARK)
+    _paint(canvas, *box, 2.0 - away, BLACK)
     _paint(canvas, *box, 1.1 - away, colour)
 
 
 def _cross(canvas: Canvas, middle: NDArray[np.float64], arm: float) -> None:
     box = _box(canvas, middle, arm + 2)
     x, y = (np.abs(part) for part in _offsets(canvas, *box, middle))
-    for thick, colour in ((1.6, DARK), (0.6, LIGHT)):
+    for thick, colour in ((1.6, BLACK), (0.6, WHITE)):
         beam = np.maximum(
             np.minimum(thick + 0.5 - y, arm + thick - x), np.minimum(thick + 0.5 - x, arm + thick - y)
         ).astype(np.float32)
@@ -131,5 +133,5 @@ def _saltire(canvas: Canvas, middle: NDArray[np.float64], half: float) -> None:
     box = _box(canvas, middle, half + 1)
     x, y = (np.abs(part) for part in _offsets(canvas, *box, middle))
     inside = (np.maximum(x, y) <= half + 0.5).astype(np.float32)
-    for thick, colour in ((2.0, DARK), (1.0, LIGHT)):
+    for thick, colour in ((2.0, BLACK), (1.0, WHITE)):
         _paint(canvas, *box, (thick - np.abs(x - y)) * inside, colour)

@@ -76,7 +76,7 @@ class Coarse:
     """Small maps of a batch of frames."""
 
     frames: Tensor  # (N, H, W, 3) u8, filtered where noisy
-    labels: Tensor  # (N, h, w) u8, see colour.UNKNOWN
+    labels: Tensor  # (N, h, w) u8, see colour.UNKNOWN_HUE
     cast: Tensor  # (N, 2) int16: a and b of the background
     noise: Tensor  # (N,) float32, levels of chroma noise per axis before filtering
     grey: Tensor  # (N,) u8, median green: the background's brightness

@@ -18,14 +18,14 @@ from torch import Tensor
 from physbench.tracks.colour import Colours, labels
 from physbench.world.scene import BACKGROUND_GREY, FLOOR_GREY, SCREEN_GREY
 
-EDGE_PX = 3  # px around the core that belong to the object: its blurred edge
+BLUR_REACH = 3  # px around the core that belong to the object: its blurred edge
 HALF_SIDE = (1.1, 3.7)  # of a patch: times the radius, plus px
 # A pixel without hue and darker than this share of the background is a screen (.6 of it; the floor .9).
-DARK = (SCREEN_GREY / BACKGROUND_GREY + FLOOR_GREY / BACKGROUND_GREY) / 2
-LEVELS = 16  # steps per level of chroma: masses are whole numbers, their sums exact
+SCREEN_BRIGHTNESS = (SCREEN_GREY / BACKGROUND_GREY + FLOOR_GREY / BACKGROUND_GREY) / 2
+STEPS_PER_LEVEL = 16  # steps per level of chroma: masses are whole numbers, their sums exact
 BATCH_PIXELS = 200_000  # of patches that are measured together on a CPU: near its cache, and few calls
 
-FAR = 1e6  # px; distance of a rival that does not exist
+NO_RIVAL = 1e6  # px; distance of a rival that does not exist
 
 # Columns of `Patches.stats`.
 STATS = (
@@ -49,7 +49,7 @@ STATS = (
 class Patches:
     """Maps around one object in M frames: (M, P, P), row y, column x."""
 
-    along: Tensor  # float32, chroma along the object's hue in 1 / LEVELS levels, whole numbers
+    along: Tensor  # float32, chroma along the object's hue in 1 / STEPS_PER_LEVEL levels, whole numbers
     core: Tensor  # u8
     region: Tensor  # u8, what belongs to the object
     other: Tensor  # u8, hues that are not the object's
@@ -148,7 +148,7 @@ def measure(
                 video,
                 torch.from_numpy(index[where]).to(device),
                 torch.from_numpy(middle[where]).to(device),
-                None if away is None else torch.from_numpy(np.nan_to_num(away, nan=FAR)).to(device, torch.float32),
+                None if away is None else torch.from_numpy(np.nan_to_num(away, nan=NO_RIVAL)).to(device, torch.float32),
                 k,
                 radius,
                 shape,
@@ -183,13 +183,13 @@ def _measure(
     core = (label & bit).clamp_(max=1).bitwise_and_(near)
     others = label & (255 - bit)
     other = others.clamp(max=1)
-    limit = (video.grey[index].to(torch.float32) * DARK).to(torch.uint8)[:, None, None]
+    limit = (video.grey[index].to(torch.float32) * SCREEN_BRIGHTNESS).to(torch.uint8)[:, None, None]
     dark = bright.lt_(limit).bitwise_or_(windows(video.screens[None], tall, wide, nought, top, left))
     screen = dark.bitwise_and_(grey)
-    reach = dilate(core, EDGE_PX)
+    reach = dilate(core, BLUR_REACH)
 
     neighbour = _neighbour(label, other, k, video.colours.count)
-    weight = video.colours.duals[k, neighbour] * LEVELS  # (M, 2)
+    weight = video.colours.duals[k, neighbour] * STEPS_PER_LEVEL  # (M, 2)
     float_a, float_b = map_a.to(torch.float32), map_b.to(torch.float32)
     along = (float_a * weight[:, :1, None]).add_(float_b * weight[:, 1:, None]).round_()
     third = (others & (255 - (1 << neighbour)).to(torch.uint8)[:, None, None]).clamp_(max=1)
@@ -197,7 +197,7 @@ def _measure(
 
     outside = ((grey & ~screen)[:, ::4] & ~reach[:, ::4]).bitwise_and_(1).to(torch.float32)
     square = (along[:, ::4] * outside).square_().sum((1, 2))
-    noise = (square / outside.sum((1, 2)).clamp(min=1)).sqrt() / LEVELS
+    noise = (square / outside.sum((1, 2)).clamp(min=1)).sqrt() / STEPS_PER_LEVEL
     touch = (other | screen).bitwise_and_(reach).to(torch.float32).sum((1, 2))
     border = _border(core, top == 0, left == 0, top == height - tall, left == width - wide)
     stats = _stats(along, core.to(torch.float32), region.to(torch.float32), float_a, float_b, shape)
@@ -239,10 +239,10 @@ def _stats(along: Tensor, core: Tensor, region: Tensor, map_a: Tensor, map_b: Te
     weight = along * region
     # Weights are whole numbers below 2^13 and a row is shorter than 2^10: sums over it are exact in float32.
     columns, rows = weight.sum(1).to(torch.float64), weight.sum(2).to(torch.float64)
-    mass = columns.sum(1) / LEVELS
+    mass = columns.sum(1) / STEPS_PER_LEVEL
     if shape != "sphere":  # faces of a box differ in shade: coverage instead of chroma
         most = torch.nn.functional.max_pool2d(weight[:, None], 5, stride=1, padding=2)[:, 0]
-        weight = (weight / most.clamp(min=LEVELS)).clamp_(0.0, 1.0).mul_(1024).round_()
+        weight = (weight / most.clamp(min=STEPS_PER_LEVEL)).clamp_(0.0, 1.0).mul_(1024).round_()
         columns, rows = weight.sum(1).to(torch.float64), weight.sum(2).to(torch.float64)
     x = torch.arange(weight.shape[2], device=weight.device, dtype=torch.float64) + 0.5
     y = torch.arange(weight.shape[1], device=weight.device, dtype=torch.float64) + 0.5

@@ -37,7 +37,7 @@ MAX_OBJECT_RATIO = 4.0  # of an object's area; a larger blob is no object any mo
 MOST_BLUR, MOST_RMS, MOST_STEP, MOST_STRAY, MOST_SD = 3.0, 0.20, 0.05, 0.10, 0.15  # of an accepted fit
 AMPLITUDES = (0.5, 1.5)
 ROUND = 1.2  # ratio of second moments up to which a smaller blob counts as round; 5 % cut off make 1.2
-ROUNDING = 4  # decimals of a px or degree
+DECIMALS = 4  # decimals of a px or degree
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,10 +128,10 @@ def tracks_from(shown: TrueAreas, seen: BlobMeasurements, zoom: float) -> Tracks
         names=shown.names,
         times=shown.times,
         context=shown.context,
-        position=position.round(ROUNDING),
-        position_sd=position_sd.round(ROUNDING),
-        area=area.round(ROUNDING),
-        hue=hue.round(ROUNDING),
+        position=position.round(DECIMALS),
+        position_sd=position_sd.round(DECIMALS),
+        area=area.round(DECIMALS),
+        hue=hue.round(DECIMALS),
         state=state,
         duplicates=duplicates,
         hallucinations=hallucinations,

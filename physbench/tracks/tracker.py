@@ -109,7 +109,10 @@ def _screens(clip: Clip, factor: int) -> Tensor:
     Where one moves only what it always covers: the rest of it is looked for in the frames themselves.
     """
     index = np.linspace(clip.handover, len(clip.frames) - 1, SCREEN_FRAMES).astype(int)
-    dark = label_maps.shrink(torch.from_numpy(clip.frames[index]))[0].amax(-1) < patches.DARK * 255 * BACKGROUND_GREY
+    dark = (
+        label_maps.shrink(torch.from_numpy(clip.frames[index]))[0].amax(-1)
+        < patches.SCREEN_BRIGHTNESS * 255 * BACKGROUND_GREY
+    )
     moves = any(body.path and body.drawn and body.until is None for body in clip.scene.bodies)
     return (dark.all(0) if moves else dark.any(0)).to(torch.uint8)
 

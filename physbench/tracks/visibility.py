@@ -15,6 +15,8 @@ from physbench.tracks.tracks import Tracks, Visibility
 # Shares of the area of the whole object.
 VISIBLE_SHARE = 0.25  # ground truth shows an object from here on
 HIDDEN_SHARE = 0.05  # below, ground truth hides it
+FULL_VIEW = 0.95  # from here on nothing of it counts as hidden
+POSITION_SHARE = 0.5  # from here on the visible part gives a position
 MIN_DETECTED_SHARE = 0.1  # a smaller blob is no detection
 MAX_AREA_RATIO = 1.25  # a larger blob is not this object, or not only it
 MAX_GAP = 0.5  # s; an object that is detected without a position for longer counts as absent

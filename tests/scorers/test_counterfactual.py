@@ -19,7 +19,7 @@ from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import render_spec
 from physbench.clips.store import ClipStore
 from physbench.run.score_shards import read_part
-from physbench.scorers.counterfactual import CLEAR, FLOOR, WIDE, counterfactual, of_pair
+from physbench.scorers.counterfactual import MAX_CHANGE, MIN_CHANGE, MIN_CLEAR_CHANGE, counterfactual, of_pair
 from physbench.scoring.score_clip import score_pair
 from physbench.scoring.scorer_protocol import Reading
 from physbench.storage.run_folder import RunFolder
@@ -71,13 +71,13 @@ def test_it_is_least_squares_over_what_is_asked() -> None:
             true = (true_places(quiet) - true_places(clip))[t, k] / diameter[t, k]
             found = (before - after)[t, k] / diameter[t, k]
             length = float(np.linalg.norm(true))
-            if length > WIDE:
+            if length > MAX_CHANGE:
                 break
-            if length <= FLOOR or share[t, k] < 0.25:
+            if length <= MIN_CHANGE or share[t, k] < 0.25:
                 continue
             top, bottom = top + float(found @ true), bottom + length**2
-            clear += length > CLEAR
-            right += length > CLEAR and float(found @ true) / length > FLOOR
+            clear += length > MIN_CLEAR_CHANGE
+            right += length > MIN_CLEAR_CHANGE and float(found @ true) / length > MIN_CHANGE
     found = read(quiet, before, clip, after)
     assert found[""] == pytest.approx(top / bottom, rel=1e-6) and found["sign"] == pytest.approx(right / clear)
 

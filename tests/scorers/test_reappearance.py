@@ -14,7 +14,7 @@ from physbench.rollouts.rollout import Rollout
 from physbench.scorers.permanence import intact
 from physbench.scorers.reappearance import reappearance
 from physbench.scoring.expected_visibility import true_trajectory
-from physbench.scoring.hidden_intervals import KNOWN, HiddenInterval, hidden_intervals
+from physbench.scoring.hidden_intervals import KNOWN_BOUNDS, HiddenInterval, hidden_intervals
 from physbench.scoring.observation import Observation
 from physbench.scoring.scorer_protocol import Scorer
 from physbench.tracks.tracker import track
@@ -122,7 +122,7 @@ def test_ground_truth_is_whole_at_four_frames_a_second(clip_of: Clips, task: str
 def test_a_return_is_in_time_within_less_than_its_bound_or_a_frame() -> None:
     """0.2 s off is too far off where frames tell; at 5 frames/s that is one frame, and no error."""
     for fps, most in ((60, 11), (30, 5), (15, 2), (10, 1), (8, 1), (5, 1), (4, 1)):
-        assert int(KNOWN.max_delay(1 / fps) * fps) == most
+        assert int(KNOWN_BOUNDS.max_delay(1 / fps) * fps) == most
 
 
 @pytest.mark.parametrize(("late", "right"), [(2, 1), (4, 0)])

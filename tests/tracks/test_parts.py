@@ -13,7 +13,7 @@ from scipy import ndimage, optimize
 
 from physbench.clips.clip import Clip
 from physbench.tracks import blobs, disc_fit, label_maps, patches
-from physbench.tracks.colour import CHROMA_GATE, UNKNOWN, colours_of, hue_shift_deg, labels, opponent
+from physbench.tracks.colour import CHROMA_GATE, UNKNOWN_HUE, colours_of, hue_shift_deg, labels, opponent
 from physbench.tracks.draw_tracks import draw_tracks
 from physbench.tracks.tracker import track
 from physbench.world.scene import PALETTE
@@ -38,7 +38,7 @@ def test_labels_are_nearest_hues(colour: tuple[int, int, int]) -> None:
         if angles.min() < 25:
             assert label == 1 << int(angles.argmin())
         elif angles.min() > 29:
-            assert label == UNKNOWN
+            assert label == UNKNOWN_HUE
 
 
 def test_shades_and_mixtures_with_grey_keep_their_hue() -> None:
@@ -128,7 +128,7 @@ def disc_patch(centre: tuple[float, float], radius: float, blur: float, hidden: 
     stats = torch.zeros(1, len(patches.STATS), dtype=torch.float64)
     stats[0, 1:3] = torch.tensor(where)
     return patches.Patches(
-        torch.from_numpy(value * 150 * patches.LEVELS).float()[None],
+        torch.from_numpy(value * 150 * patches.STEPS_PER_LEVEL).float()[None],
         torch.from_numpy(core)[None],
         region,
         torch.zeros_like(region),
@@ -154,7 +154,7 @@ def test_disc_fit_finds_the_centre_of_what_is_left(hidden: int, blur: float) -> 
 def test_disc_fit_agrees_with_scipy_least_squares() -> None:
     patch = disc_patch((16.2, 15.7), 9.0, 0.7, 14)
     mine = disc_fit.fit([disc_fit.DiscFitJob(patch, 150.0, 9.0)])[0][0].numpy()
-    value = patch.along[0].numpy() / (150 * patches.LEVELS)
+    value = patch.along[0].numpy() / (150 * patches.STEPS_PER_LEVEL)
     valid = ~ndimage.binary_dilation(patch.screen[0].numpy(), np.ones((3, 3)))
     grid = np.arange(33) + 0.5
 
