@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-KEY = (
+LEGEND = (
     "1 is ground truth, 0 the frozen last frame. Where a frozen frame keeps what ground truth keeps, a model can only "
     "lose: kept, or the share of it that it lost."
 )
@@ -117,7 +117,7 @@ def _overall(result: Document, console: Console) -> None:
         console.print(Text(text, style="dim"))
     if freed := unseen_sentences(result):
         console.print(Text(" ".join(freed).replace("−", "-"), style="dim"))
-    console.print(Text(KEY, style="dim"))
+    console.print(Text(LEGEND, style="dim"))
 
 
 def _remarks(result: Document, console: Console) -> None:

@@ -15,7 +15,7 @@ from physbench.errors import UsageError
 from physbench.scoring.reading_roles import builtin_scorers, reading_name
 from physbench.scoring.scorer_protocol import Scorer
 
-KEY = "own_laws"  # of the manifest
+OWN_LAWS = "own_laws"  # of the manifest
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def law_phrases(manifest: Mapping[str, Any]) -> dict[str, LawPhrase]:
     Raises UsageError where the manifest is damaged.
     """
     try:
-        own = {name: LawPhrase(**law) for name, law in (manifest.get(KEY) or {}).items()}
+        own = {name: LawPhrase(**law) for name, law in (manifest.get(OWN_LAWS) or {}).items()}
     except (TypeError, ValueError, AttributeError) as error:
-        raise UsageError(f"manifest.json: {KEY} cannot be read ({error}). Run it again with --fresh.") from error
+        raise UsageError(f"manifest.json: {OWN_LAWS} cannot be read ({error}). Run it again with --fresh.") from error
     return {**own, **builtin_phrases()}

@@ -21,7 +21,7 @@ Array = NDArray[np.float64]
 
 MOST_TIMES = 64  # of a curve: enough for a chart
 BINS = 8  # of the longest horizon, for breaks per second
-LOST = 0.2  # s without lawful motion after which a due object counts as lost
+MIN_LOST_TIME = 0.2  # s without lawful motion after which a due object counts as lost
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +136,9 @@ class BreakCount:
     clips: int = 0
     broken: dict[str, NDArray[np.intp]] = field(default_factory=dict)  # by source: clips that break at each tolerance
     first: list[float] = field(default_factory=list)  # s, at the smallest tolerance, of the model's clips that break
-    lost: int = 0  # clips of the model with a due object in no lawful motion for LOST, at the largest tolerance
+    lost: int = (
+        0  # clips of the model with a due object in no lawful motion for MIN_LOST_TIME, at the largest tolerance
+    )
 
     def add(self, traces: Mapping[str, Trace]) -> None:
         """Add the traces of one clip, if ground truth has one. Without one of the model everything is lost."""
@@ -154,7 +156,7 @@ class BreakCount:
             return
         ahead, dt = model.times > 1e-6, float(model.times[1] - model.times[0])
         gone = model.due[ahead] & (model.weight[-1, ahead] == 0)
-        self.lost += bool((gone.sum(axis=0) * dt >= LOST - 1e-6).any())
+        self.lost += bool((gone.sum(axis=0) * dt >= MIN_LOST_TIME - 1e-6).any())
         strict = model.time[model.rung == 0]
         if len(strict):
             self.first.append(float(strict.min()))
@@ -166,7 +168,7 @@ class BreakCount:
         model, truth = self.broken["model"], self.broken["truth"]
         lost = (
             f"In {self.lost} of {counted(self.clips, 'clip')} an object that should be seen is in no lawful motion, "
-            f"or not there, for {LOST:g} s or more."
+            f"or not there, for {MIN_LOST_TIME:g} s or more."
         )
         if not model.any():
             return [f"No clip of {self.clips} breaks at any tolerance.", *([lost] if self.lost else [])]

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from physbench.clips.clip import Row
-from physbench.clips.suite import OWN
+from physbench.clips.suite import OWN, PUSHED
 from physbench.results import number_format
 from physbench.results.bootstrap import FEWEST
 from physbench.results.law_phrases import LawPhrase, builtin_phrases
@@ -21,7 +21,6 @@ from physbench.scoring.scorer_protocol import ReadingRole
 
 BREAKS_BELOW = 0.95  # share of the time for which ground truth stays lawful
 LOOK_APART = 0.1  # of ground truth's size: difference that counts where there are no intervals
-PUSHED = ("actions", "counterfactuals")  # suites of tasks with pushes
 
 
 def note(rows: Sequence[Row]) -> str:

@@ -105,7 +105,7 @@ def asked_document(
         "seed": options.seed,
         "versions": versions,
         "foreign_code": foreign_code,  # of scorers that do not come with physbench: their readings, and no skill
-        law_phrases.KEY: own_laws or {},  # what these scorers declare for the sentence that names what breaks first
+        law_phrases.OWN_LAWS: own_laws or {},  # what a sentence may name as broken of these
     }
 
 

@@ -16,7 +16,7 @@ from physbench.cli.main import run
 from physbench.errors import UsageError
 from physbench.plugins import user_files
 from physbench.results.build_result import build_result
-from physbench.results.law_phrases import KEY, builtin_phrases, law_phrases, own_laws_document
+from physbench.results.law_phrases import OWN_LAWS, builtin_phrases, law_phrases, own_laws_document
 from physbench.results.read_run import read_manifest
 from physbench.scoring.reading_roles import builtin_scorers, reading_of
 from physbench.scoring.score_clip import find_scorers
@@ -68,8 +68,8 @@ def test_a_scorer_of_ones_own_is_named_though_its_file_is_gone(tmp_path: Path) -
 
     assert first_to_break().startswith("First to break: falling, height ")
     manifest = read_manifest(RunFolder(folder))
-    assert list(manifest[KEY]) == ["own/height", "own/height.last"]
-    del manifest[KEY]  # a run of an older version
+    assert list(manifest[OWN_LAWS]) == ["own/height", "own/height.last"]
+    del manifest[OWN_LAWS]  # a run of an older version
     write_json(RunFolder(folder).manifest, manifest)
     assert first_to_break().startswith("First to break: falling, gravity ")
 
@@ -80,7 +80,7 @@ def with_own(folder: RunFolder, law: dict[str, object]) -> RunFolder:
         table = pd.read_parquet(place.scores)
         rows = table[table["reading"] == "laws/gravity"].assign(reading="own/swirl", value=value, unit="1/s")
         pd.concat([table, rows], ignore_index=True).to_parquet(place.scores)
-    write_json(folder.manifest, {**read_manifest(folder), KEY: {"own/swirl": law}})
+    write_json(folder.manifest, {**read_manifest(folder), OWN_LAWS: {"own/swirl": law}})
     return folder
 
 
@@ -96,11 +96,11 @@ def test_what_is_farthest_over_its_threshold_is_named(make_run) -> None:
 
 def test_a_run_cannot_rename_what_comes_with_physbench() -> None:
     other = {"phrase": "all is well {}", "breaks_at": 1e-9, "needs_constants": False}
-    assert law_phrases({KEY: {"laws/gravity": other}}) == dict(builtin_phrases())
+    assert law_phrases({OWN_LAWS: {"laws/gravity": other}}) == dict(builtin_phrases())
     assert law_phrases({}) == dict(builtin_phrases())
     for damaged in ([1], {"own/x": 3}, {"own/x": {"phrase": "x", "breaks_at": 1, "needs_constants": False}}):
         with pytest.raises(UsageError, match="own_laws cannot be read"):
-            law_phrases({KEY: damaged})
+            law_phrases({OWN_LAWS: damaged})
 
 
 def test_only_what_does_not_come_with_physbench_travels() -> None:
