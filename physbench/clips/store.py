@@ -13,10 +13,10 @@ import platformdirs
 
 from physbench.clips.archive import CorruptError, StaleError, pack, read_head, unpack
 from physbench.clips.clip import Clip, Row
-from physbench.clips.generate import make_clip, make_scene
-from physbench.clips.process_pool import ordered, worker_pool
+from physbench.clips.generate import CLIP_PRELOAD, make_clip, make_scene
 from physbench.errors import PhysbenchError
 from physbench.progress import Progress
+from physbench.worker_pool import ordered, worker_pool
 from physbench.world.scene import RenderSpec
 
 ENVIRONMENT = "PHYSBENCH_CACHE"
@@ -93,7 +93,10 @@ class ClipStore:
         if not missing or not self._can_write():
             return 0
         made = 0
-        with worker_pool(workers, len(missing)) as pool, Progress(f"clips {spec}", len(missing)) as progress:
+        with (
+            worker_pool(workers, len(missing), CLIP_PRELOAD) as pool,
+            Progress(f"clips {spec}", len(missing)) as progress,
+        ):
             job = functools.partial(_make_and_store, str(self.directory), spec)
             for problem in ordered(pool, job, missing):
                 if problem is not None:

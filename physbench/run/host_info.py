@@ -14,7 +14,7 @@ from typing import Literal
 
 from physbench.errors import PhysbenchError
 from physbench.run.versions import library_version
-from physbench.run.worker_pool import cores
+from physbench.worker_pool import cores
 
 FREE_ENOUGH = 2e9  # bytes on disk: core at 128 px takes half of it
 MEMORY_ENOUGH = 3e9  # bytes

@@ -6,11 +6,11 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from types import FrameType
 
 from physbench.errors import DISK_FULL, PhysbenchError
+from physbench.worker_pool import WorkerDiedError
 
 
 class Interrupted(PhysbenchError):
@@ -53,11 +53,8 @@ def explained(resume_command: str, kept: Callable[[], str]) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         raise Interrupted(f"Interrupted; {kept()}. Go on with:\n  {resume_command}") from None
-    except BrokenProcessPool as error:
-        raise PhysbenchError(
-            f"A scoring process was killed, perhaps for want of memory (try --workers 1); {kept()}. "
-            f"Go on with:\n  {resume_command}"
-        ) from error
+    except WorkerDiedError as error:
+        raise PhysbenchError(f"{error} {kept()}. Go on with:\n  {resume_command}") from error
     except OSError as error:
         if error.errno not in DISK_FULL and "No space left" not in str(error):
             raise

@@ -18,6 +18,7 @@ from physbench.plugins import user_files
 from physbench.progress import Progress
 from physbench.rollouts.rollout import Rollout
 from physbench.run.versions import library_version, versions
+from physbench.run.worker_jobs import SCORING_PRELOAD
 from physbench.scoring.scorer_protocol import Scorer
 from physbench.validation.measured_parts import MeasuredPart, SourceOutcome, append, path_of, read_parts, reads_of
 from physbench.validation.sources import LOW_RATE, NEAR, REFERENCES, at_rate, kind, show
@@ -200,9 +201,9 @@ def _done(
 ) -> Iterator[tuple[Row, dict[str, SourceOutcome]]]:
     with Progress("videos", sum(len(sources) for _, sources in jobs)) as progress:
         if workers > 1 and len(jobs) > 1:
-            from physbench.run.worker_pool import Pool
+            from physbench.worker_pool import WorkerPool
 
-            with Pool(min(workers, len(jobs))) as pool:
+            with WorkerPool(min(workers, len(jobs)), SCORING_PRELOAD) as pool:
                 waiting = {pool.submit(work, folder, settings, row, sources): row for row, sources in jobs}
                 for future in as_completed(waiting):
                     progress.advance(len(future.result()))
