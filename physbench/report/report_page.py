@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from physbench.results import number_format
 from physbench.results.read_run import spec_of
-from physbench.storage.atomic_write import write_atomically
+from physbench.storage.atomic_write import write_text
 from physbench.storage.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def write_report(
         result = write_result(folder) if place is None else build_result(folder)
     text = render(result, manifest, gather(folder, manifest, tables, physicist))
     place = place or folder.report
-    write_atomically(place, lambda part: part.write_text(text, encoding="utf-8"))
+    write_text(place, text)
     return place
 
 

@@ -106,7 +106,7 @@ def _checkpoint() -> HostFinding:
 
 
 def _cache() -> HostFinding:
-    from physbench.clips.store import ENVIRONMENT, cache_dir
+    from physbench.storage.cache_dir import ENVIRONMENT, cache_dir
 
     folder = cache_dir()
     try:

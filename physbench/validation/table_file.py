@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from physbench.errors import UsageError
-from physbench.storage.atomic_write import write_atomically
+from physbench.storage.atomic_write import atomic_path
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,7 +48,8 @@ def write_table(path: Path, table: pd.DataFrame, header: TableHeader) -> None:
     made = pa.Table.from_pandas(table, preserve_index=False)
     said = {KEY: header.model_dump_json().encode(), b"physbench_table_version": str(header.table_version).encode()}
     made = made.replace_schema_metadata(said)
-    write_atomically(path, lambda part: pq.write_table(made, part, compression="zstd"))
+    with atomic_path(path) as draft:
+        pq.write_table(made, draft, compression="zstd")
 
 
 def read_table(path: Path) -> tuple[pd.DataFrame, TableHeader]:
