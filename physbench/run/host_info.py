@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import psutil
+
 from physbench.errors import PhysbenchError
 from physbench.run.versions import library_version
 from physbench.worker_pool import cores
@@ -131,10 +133,7 @@ def _disk() -> HostFinding:
 
 
 def _memory() -> HostFinding:
-    try:
-        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError):
-        return HostFinding("memory", "ok", "not known on this system")
+    total = psutil.virtual_memory().total
     enough = total >= MEMORY_ENOUGH
     remedy = "" if enough else "Use --workers 1 and a small --batch-size."
     return HostFinding("memory", "ok" if enough else "optional", f"{total / 1e9:.1f} GB", remedy)

@@ -12,7 +12,7 @@ import pytest
 from physbench.errors import PhysbenchError
 from physbench.progress import Progress
 from physbench.run.interrupt import Interrupted, explained, interruptible
-from physbench.run.peak_memory import PeakMemory, descendants, memory_of
+from physbench.run.peak_memory import PeakMemory, memory_of, processes_of
 from physbench.run.worker_jobs import Jobs, duration
 from physbench.worker_pool import WorkerDiedError, WorkerPool
 
@@ -62,9 +62,9 @@ def test_durations_are_said_as_exactly_as_they_are_known() -> None:
 def test_workers_end_with_the_run() -> None:
     with WorkerPool(2) as pool:
         pids = {pool.submit(os.getpid).result() for _ in range(4)}
-        assert pids <= set(descendants(os.getpid()))
-        assert memory_of(list(pids)) > 1e6
-    assert not pids & set(descendants(os.getpid()))
+        workers = [each for each in processes_of(os.getpid()) if each.pid in pids]
+        assert {each.pid for each in workers} == pids and memory_of(workers) > 1e6
+    assert not pids & {each.pid for each in processes_of(os.getpid())}
 
 
 def test_a_killed_worker_is_explained() -> None:
