@@ -8,14 +8,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 
 from physbench.clips.clip import Row
 from physbench.clips.generate import CLIP_PRELOAD, STATE_HZ, grid_states, make_scene, state_hash
 from physbench.clips.suite import GOLDEN_SUITES, SUITE_VERSION, Golden, Suite, golden_rows, golden_tasks, suite_hash
-from physbench.worker_pool import ordered, worker_pool
+from physbench.worker_pool import WorkerPool, ordered, worker_pool
 
 COMMAND = "python -m physbench.clips.golden"
 
@@ -84,7 +83,7 @@ def write_golden(folder: Path, workers: int = 2) -> None:
         (folder / f"{name}.json").write_text(text)
 
 
-def _compute(pool: Executor | None, rows: tuple[Row, ...] | list[Row]) -> Iterator[Golden]:
+def _compute(pool: WorkerPool | None, rows: tuple[Row, ...] | list[Row]) -> Iterator[Golden]:
     return ordered(pool, compute_golden, rows)
 
 

@@ -23,7 +23,7 @@ FALSE_BREAKS = {0.03: 0.02, 0.08: 0.005}  # strength in diameters: largest share
 FALSE_BREAKS_A_TASK = (6, 150)  # of 150 clips of a task, at most, with a strength above the first of them
 LOW_RATE_GAIN = 0.05  # skill that a lasting violation may gain where fewer frames are shown
 STRENGTH = "strength"  # behind the slash of the ids of scorers that read a smallest tolerance, in diameters
-ALL_RUNGS = 0.222  # diameters; a clip with a larger strength breaks at 0.2 too: the grid has 0.185, 0.2219 and 0.266
+ALL_LEVELS = 0.222  # diameters; a clip with a larger strength breaks at 0.2 too: the grid has 0.185, 0.2219 and 0.266
 
 
 @dataclass(frozen=True)

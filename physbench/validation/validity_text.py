@@ -10,8 +10,8 @@ import numpy as np
 from physbench.validation.false_breaks import LEVEL, SOURCE
 from physbench.validation.source_skill import SKILL
 from physbench.validation.sources import LOW_RATE, sets_in
+from physbench.validation.task_cells import LOCATING
 from physbench.validation.thresholds import BARS, last_part
-from physbench.validation.validity_table import LOCATING
 
 if TYPE_CHECKING:
     import pandas as pd

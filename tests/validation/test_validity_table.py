@@ -10,8 +10,8 @@ import pytest
 
 from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.validation.measured_parts import MeasuredPart, Read
-from physbench.validation.score_arrays import others_median
 from physbench.validation.separation import least_likely_share, most_likely_share
+from physbench.validation.task_cells import others_median
 from physbench.validation.thresholds import BARS, Threshold, is_met, threshold_of
 from physbench.validation.validity_table import COLUMNS, validity_table
 from physbench.validation.validity_text import printed, sentences
