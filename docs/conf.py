@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 project = "physbench"
 author = "the physbench authors"
 copyright = "the physbench authors"
-extensions = ["myst_parser", "gallery", "scorer_reference", "validity_table", "formulas"]
+extensions = ["myst_parser", "gallery", "scorer_reference", "validity_page", "formulas"]
 html_math_renderer = "drawn"
 exclude_patterns = ["_ext"]
 myst_enable_extensions = ["attrs_block", "colon_fence", "dollarmath"]

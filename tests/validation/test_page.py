@@ -29,7 +29,7 @@ CHEATS = {"cheat-loop": (2.0, 0.02, 0.2), "cheat-straight": (0.4, 0.4, 0.2)}
 def page(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The extension that writes the page."""
     monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "docs" / "_ext"))
-    return importlib.import_module("validity_table")
+    return importlib.import_module("validity_page")
 
 
 def part(task: str, source: str, seed: int, strength: float, consistency: float, permanence: float) -> MeasuredPart:

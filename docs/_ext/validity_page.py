@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from published_tables import IMAGE, MAIN, Published, published
 from validity_curves import curves, draw
-from validity_files import IMAGE, MAIN, Published, published
 from validity_sections import (
     bars,
     behind_image,
