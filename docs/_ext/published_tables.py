@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from physbench.validation.sources import LOW_RATE
-from physbench.validation.table_file import TableHeader, read_table
+from physbench.validation.table_file import TableHeader, read_table, records
 from physbench.validation.violations import REGISTRY
 
 MAIN = "128px"  # the table that bars are about
@@ -74,11 +74,6 @@ def _together(name: str, paths: Sequence[Path]) -> Published:
     whole = pd.concat([table.assign(file=k) for k, table in enumerate(tables)], ignore_index=True)
     first = whole.groupby("source")["file"].transform("min")
     return Published(name, headers, whole[whole["file"] == first].drop(columns="file"))
-
-
-def records(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows as dictionaries."""
-    return [{str(name): value for name, value in row.items()} for row in rows.to_dict("records")]
 
 
 def markdown(head: Sequence[str], rows: Iterable[Sequence[str]], left: Sequence[int] = (0,)) -> str:

@@ -18,7 +18,6 @@ from published_tables import (
     matrix,
     number,
     plain_auroc,
-    records,
     short,
     skill,
     two_lines,
@@ -32,6 +31,7 @@ from physbench.validation.gaming_baselines import CHEATS
 from physbench.validation.publish import shown_readings
 from physbench.validation.source_skill import SKILL
 from physbench.validation.sources import LOW_RATE, sets_in
+from physbench.validation.table_file import records
 from physbench.validation.thresholds import BARS, LOW_RATE_GAIN, last_part
 from physbench.validation.validity_text import MOST_SKILL, figures, seen
 

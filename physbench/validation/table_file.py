@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -70,3 +70,8 @@ def read_table(path: Path) -> tuple[pd.DataFrame, TableHeader]:
     except ValidationError:
         raise UsageError(f"{path}: its header cannot be read (table {version}). Make it again.") from None
     return table.to_pandas(), header
+
+
+def records(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows of a table as dictionaries."""
+    return [{str(name): value for name, value in row.items()} for row in rows.to_dict("records")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -137,11 +138,11 @@ def _located(reads: pd.DataFrame, reading: str) -> pd.DataFrame:
     asked = reads[reads["asked"] & reads["reading"].isin((reading, reading.rpartition(".")[0]))]
     right = asked["right"] & (asked["reading"] == reading)
     by_clip = right.groupby([asked["source"], asked["seed"]]).any().groupby("source")
-    found = by_clip.agg(located_count="sum", located_of="size")
+    found: pd.DataFrame = by_clip.agg(located_count="sum", located_of="size")
     return found.set_index(pd.MultiIndex.from_product([[reading], found.index], names=KEY))
 
 
-def _apart(reads: pd.DataFrame, wanted: pd.MultiIndex, partly_unseen: set[str]) -> pd.DataFrame:
+def _apart(reads: pd.DataFrame, wanted: pd.Index[Any], partly_unseen: set[str]) -> pd.DataFrame:
     """How well each reading tells each source from lawful videos; `partly_unseen`: sources with unseen clips."""
     told = reads[reads["told"]]
     columns = {name: told[name].to_numpy() for name in ("worse", "seen", "lawful")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,8 +11,9 @@ import pandas as pd
 from physbench.scoring.scorer_protocol import Scorer
 from physbench.validation.false_breaks import false_break_rows, lawful_strengths
 from physbench.validation.measured_parts import MeasuredPart
-from physbench.validation.separation import least_likely_share, mean_of, most_likely_share
+from physbench.validation.separation import Separation, least_likely_share, mean_of, most_likely_share
 from physbench.validation.source_skill import Fixed, headline_rows, skill_rows
+from physbench.validation.table_file import records
 from physbench.validation.task_cells import COUNTS, LOCATED_WITHIN, MEANS, readings_of, task_cells
 from physbench.validation.thresholds import is_met, threshold_of
 
@@ -84,7 +86,7 @@ def validity_table(
     every = _mean_cells(families, CELL).assign(level="all", family="*", task="*")
     measured = pd.concat([of_tasks, families, every], ignore_index=True)
     rows = [
-        *_estimated(measured).to_dict("records"),
+        *map(_estimated, records(measured)),
         *false_break_rows(pd.concat(strengths, ignore_index=True)),
         *skill_rows(pd.concat(headlines, ignore_index=True), fixed, seed),
     ]
@@ -102,25 +104,26 @@ def _mean_cells(cells: pd.DataFrame, key: list[str]) -> pd.DataFrame:
     return found.join(first).reset_index()
 
 
-def _estimated(cells: pd.DataFrame) -> pd.DataFrame:
-    """Cells with estimates, their intervals, and what became of the bar where one is declared for a family."""
-    estimates = []
-    for cell in cells.itertuples():
-        low, high = cell.apart.interval()
-        located, broken = _share(cell.located_count, cell.located_of), _share(cell.broken_count, cell.broken_of)
-        row = {"auroc": cell.apart.value, "low": low, "high": high, "bar": np.nan, "met": np.nan}
-        row |= {"located": located[0], "located_low": located[1], "broken": broken[0]}
-        bar = threshold_of(cell.source, cell.family, cell.reading, cell.axis) if cell.level == "family" else None
-        if bar is not None:
-            estimate = {
-                "auroc": (cell.apart.value, low, high, cell.apart.perfect),
-                "located": located,
-                "broken": broken,
-                "quality": (cell.quality, np.nan),
-            }
-            row |= {"bar": bar.limit, "met": is_met(bar, *estimate[bar.measure])}
-        estimates.append(row)
-    return cells.join(pd.DataFrame(estimates))
+def _estimated(cell: Mapping[str, Any]) -> dict[str, object]:
+    """A cell with estimates, their intervals, and what became of the bar where one is declared for a family."""
+    apart: Separation = cell["apart"]
+    low, high = apart.interval()
+    located = _share(cell["located_count"], cell["located_of"])
+    broken = _share(cell["broken_count"], cell["broken_of"])
+    estimated = {**cell, "auroc": apart.value, "low": low, "high": high}
+    estimated |= {"located": located[0], "located_low": located[1], "broken": broken[0]}
+    if cell["level"] != "family":
+        return estimated
+    bar = threshold_of(cell["source"], cell["family"], cell["reading"], cell["axis"])
+    if bar is not None:
+        estimates: dict[str, tuple[float, ...]] = {
+            "auroc": (apart.value, low, high, apart.perfect),
+            "located": located,
+            "broken": broken,
+            "quality": (cell["quality"], np.nan),
+        }
+        estimated |= {"bar": bar.limit, "met": is_met(bar, *estimates[bar.measure])}
+    return estimated
 
 
 def _share(count: int, of: int) -> tuple[float, float, float, float]:
