@@ -54,7 +54,7 @@ def _kind(said: str) -> str:
 
 def _source(label: str) -> str | None:
     """The source that a row is about; None for what is no single one of the table."""
-    if label.startswith("near stranger"):
+    if label.startswith("near "):
         return "stranger-near"
     found = LABEL.fullmatch(label)
     if found is None or found[1] not in REGISTRY:

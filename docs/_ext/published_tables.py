@@ -47,7 +47,7 @@ class Published:
         head = self.headers[0]
         size, rate = head.spec.split("@")
         codec = "" if head.crf is None else f", H.264 crf {head.crf}"
-        image = ", behind an image" if head.context == 1 else ""
+        image = ", one context frame" if head.context == 1 else ""
         return f"{size.partition('x')[0]} px, {rate} frames/s{codec}{image}"
 
     def families(self) -> list[str]:

@@ -27,7 +27,7 @@ from published_tables import (
 from physbench.scoring.score_clip import find_scorers
 from physbench.scoring.scorer_protocol import AXES
 from physbench.validation.false_breaks import LEVEL, SOURCE
-from physbench.validation.gaming_baselines import CHEATS
+from physbench.validation.gaming_baselines import GAMING_BASELINES
 from physbench.validation.publish import shown_readings
 from physbench.validation.source_skill import SKILL
 from physbench.validation.sources import LOW_RATE, sets_in
@@ -35,13 +35,13 @@ from physbench.validation.table_file import records
 from physbench.validation.thresholds import BARS, LOW_RATE_GAIN, last_part
 from physbench.validation.validity_text import MOST_SKILL, figures, seen
 
-ABOUT = WRONG, LOCATE, LOSS, FALSE_BREAKS, STRANGERS, CHEATING, LOW = (
+ABOUT = WRONG, LOCATE, LOSS, FALSE_BREAKS, ALTERNATIVES, GAMING, LOW = (
     "Violations are told from lawful clips",
     "Violations are located",
     "Violations cost as much as they should",
     "Lawful clips are read as lawful",
-    "Lawful strangers keep their quality",
-    "Cheats have no skill",
+    "Lawful alternatives keep their quality",
+    "Gaming baselines have no skill",
     "Lasting violations gain nothing at 4 frames/s",
 )
 
@@ -101,15 +101,15 @@ def _where(row: Row) -> str:
 
 
 def _about(row: Row) -> str:
-    """What a bar is about, in words."""
+    """What a bar is about."""
     if row["level"] == LEVEL:
         return FALSE_BREAKS
     if row["source"].endswith(LOW_RATE):
         return LOW
     if row["kind"] == "cheat":
-        return CHEATING
+        return GAMING
     if row["kind"] == "stranger":
-        return STRANGERS
+        return ALTERNATIVES
     if last_part(row["reading"]) == last_part(LOCATED):
         return LOCATE
     wanted = (row["source"], last_part(row["reading"]))
@@ -184,7 +184,7 @@ def false_breaks(table: Published) -> str:
     return "\n".join((markdown(head, pooled), folded(asked, markdown(head, tasks))))
 
 
-def strangers(table: Published) -> str:
+def alternatives(table: Published) -> str:
     """Quality of futures that are lawful and not the recorded one."""
     lines, readings = [], headlines()
     rows = table.rows("family", readings, ("stranger",))
@@ -197,15 +197,15 @@ def strangers(table: Published) -> str:
     return markdown(("", "family", "diameters", *map(last_part, readings)), lines, (0, 1))
 
 
-def cheats(table: Published) -> str:
-    """Skill of futures that are made to please a scorer, those that have any first."""
+def gaming(table: Published) -> str:
+    """Skill of futures that are made to score well, those that have any first."""
     weak, held = [], []
     rows = table.rows("skill", [f"{SKILL}{axis}" for axis in AXES], ("cheat",))
     for source, group in sorted(rows.groupby("source", sort=False), key=lambda each: -each[1]["value"].max()):
         found = {row["reading"].removeprefix(SKILL): row for row in records(group)}
         cells = [_strong(skill(found.get(axis), places=3), found.get(axis)) for axis in AXES]
         name = str(source).removeprefix("cheat-")
-        line = (f"`{source}`", *cells, CHEATS[name].doc if name in CHEATS else "")
+        line = (f"`{source}`", *cells, GAMING_BASELINES[name].doc if name in GAMING_BASELINES else "")
         (weak if group["value"].max() > MOST_SKILL else held).append(line)
     head = ("", *AXES, "what it shows")
     parts = []
@@ -237,7 +237,7 @@ def low_rate(table: Published) -> str:
     return markdown(columns, lines, (0, 1))
 
 
-def behind_image(table: Published) -> str:
+def one_context_frame(table: Published) -> str:
     """What is read where the context shows no velocity, under the scene's constants and under free ones."""
     free = f"{SHADOWING}.unseen-constants"
     heads = {SHADOWING: "as the scene says", free: "constants free", INTACT: "permanence"}
@@ -247,8 +247,8 @@ def behind_image(table: Published) -> str:
         blind = row["reading"] == free and name in SCALES and "+" not in severity and 0.5 <= float(severity) <= 2
         return f"{text}<br><small>blind by design</small>" if text and blind else text
 
-    said, cheating = matrix(table.rows("all", heads), "reading", heads, cell), cheats(table)
-    return "\n".join((said, f"### Cheats behind an image\n\n{cheating}")) if cheating else said
+    said, gamed = matrix(table.rows("all", heads), "reading", heads, cell), gaming(table)
+    return "\n".join((said, f"### Gaming baselines with one context frame\n\n{gamed}")) if gamed else said
 
 
 def beside(tables: Sequence[Published]) -> str:

@@ -1,4 +1,4 @@
-"""What works on this machine and what is missing, each with its remedy. Behind `physbench doctor`."""
+"""What works on this machine and what is missing, each with its remedy. For `physbench doctor`."""
 
 from __future__ import annotations
 

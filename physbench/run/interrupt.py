@@ -1,4 +1,4 @@
-"""Ctrl-C, a full disk, a killed worker: what is done is kept, and the command that goes on is printed."""
+"""Ctrl-C, a full disk, a dead worker: what is done is kept, and the command that resumes the run is printed."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ def interruptible() -> Iterator[None]:
 
 @contextmanager
 def explained(resume_command: str, kept: Callable[[], str]) -> Iterator[None]:
-    """Turn what ends a run early into two lines: what happened and what is kept, and how to go on.
+    """Turn what ends a run early into two lines: what happened and what is kept, and how to resume.
 
-    `kept` says how much is scored; it is asked when it is needed.
+    `kept` returns how much is scored; it is called when that is needed.
     """
     try:
         yield

@@ -183,7 +183,7 @@ class Middle:
                 self.say_once(f"Batch {event.batch + 1}: {event.detail}")
 
     def say_once(self, message: str) -> None:
-        """What a model does again and again is said a few times; all of it is in the manifest and the report."""
+        """Print the first few events of a model; all of them are in the manifest and the report."""
         self.said += 1
         if self.said <= MOST_SAID:
             self.run.say(message)

@@ -15,7 +15,7 @@ from physbench.validation.separation import most_likely_share
 from physbench.validation.task_cells import NEGATIVES
 from physbench.validation.thresholds import FALSE_BREAKS, FALSE_BREAKS_A_TASK, is_strength
 
-FEWEST = 1000  # clips, for a bar on the pooled share
+FEWEST_POOLED = 1000  # clips, for a bar on the pooled share
 LEVEL = "false breaks"
 SOURCE = "lawful > "  # before a strength in diameters
 
@@ -46,7 +46,7 @@ def false_break_rows(strengths: pd.DataFrame) -> list[dict[str, object]]:
     for reading, mine in strengths.groupby("reading", sort=False):
         for strength, limit in FALSE_BREAKS.items():
             row = _row(reading, strength, mine["value"])
-            met = row["high"] <= limit if len(mine) >= FEWEST else None
+            met = row["high"] <= limit if len(mine) >= FEWEST_POOLED else None
             rows.append({**row, "task": "*", "family": "*", "bar": limit, "met": met})
             for task, own in mine.groupby("task", sort=False) if strength == min(FALSE_BREAKS) else ():
                 row = _row(reading, strength, own["value"])

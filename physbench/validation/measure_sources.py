@@ -21,7 +21,7 @@ from physbench.run.versions import library_version, versions
 from physbench.run.worker_jobs import SCORING_PRELOAD
 from physbench.scoring.scorer_protocol import Scorer
 from physbench.validation.measured_parts import MeasuredPart, SourceOutcome, append, path_of, read_parts, reads_of
-from physbench.validation.sources import LOW_RATE, NEAR, REFERENCES, at_rate, kind, show
+from physbench.validation.sources import LOW_RATE, NEAR_ALTERNATIVES, REFERENCES, at_rate, kind, show
 from physbench.validation.violations import Inapplicable
 from physbench.world.scene import RenderSpec
 
@@ -35,10 +35,10 @@ class Settings:
     """What a validity table is made of."""
 
     tasks: tuple[str, ...]
-    sources: tuple[str, ...]  # violations, far strangers and cheats; the references come by themselves
+    sources: tuple[str, ...]  # violations, far alternatives and gaming baselines; the references are added
     scorers: str | None  # as `find_scorers` takes it
     clips: int  # of each task for every source that has something to do there
-    truths: int  # of each task for ground truth and near strangers
+    truths: int  # of each task for ground truth and near alternatives
     size: int = 64  # px
     fps: float = 15.0
     context: int = 8  # frames
@@ -50,7 +50,7 @@ class Settings:
 
     @property
     def lawful(self) -> int:
-        """Clips of each task of which there are ground truth, freeze and near strangers."""
+        """Clips of each task of which there are ground truth, freeze and near alternatives."""
         return max(self.truths, self.clips)
 
     def row(self, task: str, number: int) -> Row:
@@ -174,7 +174,7 @@ def _round(
 
     for task in settings.tasks:
         for number in range(settings.lawful):
-            for source in (*REFERENCES, *NEAR):
+            for source in (*REFERENCES, *NEAR_ALTERNATIVES):
                 want(task, number, source)
         for source in settings.sources:
             for number in range(asked(settings, task, source, known)):
@@ -224,7 +224,7 @@ def parts_of(settings: Settings, folder: Path, task: str) -> list[MeasuredPart]:
     known = {(task, number): {s: part.outcome for s, part in parts.items()} for number, parts in there.items()}
     found: dict[tuple[int, str], MeasuredPart] = {}
     for number in range(settings.lawful):
-        for source in (*REFERENCES, *NEAR):
+        for source in (*REFERENCES, *NEAR_ALTERNATIVES):
             found[number, source] = there[number][source]
     for source in settings.sources:
         for number in range(asked(settings, task, source, known)):

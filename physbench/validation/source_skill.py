@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from physbench.results.bootstrap import FEWEST, resample
 from physbench.results.skill import Kind, Qualities, clip_qualities, kinds, skills, task_means
 from physbench.scoring.scorer_protocol import AXES
-from physbench.validation.sources import LOW_RATE, NEAR, REFERENCES, WAIVED
+from physbench.validation.sources import LOW_RATE, NEAR_ALTERNATIVES, REFERENCES, WAIVED
 from physbench.validation.thresholds import LOW_RATE_GAIN, is_met, skill_threshold_of
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def skill_rows(table: pd.DataFrame, fixed: Fixed | None, seed: int = 0) -> list[
         mine = table[table["source"].str.endswith(LOW_RATE) == bool(low_rate)]
         for name, own in mine.groupby("source", sort=False):
             source = str(name)
-            if source.removesuffix(LOW_RATE) in (*REFERENCES, *NEAR, WAIVED):
+            if source.removesuffix(LOW_RATE) in (*REFERENCES, *NEAR_ALTERNATIVES, WAIVED):
                 continue
             shown = own[own["outcome"].isin(("shown", "failed"))]
             shown = shown[shown["clip"].isin(truth["clip"]) & shown["clip"].isin(freeze["clip"])]

@@ -1,4 +1,4 @@
-"""What a file of a validity table says of itself, and reading it back."""
+"""Files of validity tables, with what each was made of in its header."""
 
 from __future__ import annotations
 

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from physbench.validation.measured_parts import MeasuredPart
 from physbench.validation.separation import auroc, separation
-from physbench.validation.sources import LOW_RATE, NEAR, WAIVED
+from physbench.validation.sources import LOW_RATE, NEAR_ALTERNATIVES, WAIVED
 from physbench.validation.thresholds import ALL_LEVELS, is_strength, last_part
 
 Array = NDArray[np.float64]
 
 LOCATING = "first-break"  # readings of this name are times, in s, at which a law is first broken
 LOCATED_WITHIN = 0.2  # s
-NEGATIVES = ("truth", *NEAR)
+NEGATIVES = ("truth", *NEAR_ALTERNATIVES)
 KEY = ["reading", "source"]
 COUNTS = ["clips", "refused", "unseen", "failed", "silent", "negatives"]
 COUNTS += ["located_count", "located_of", "broken_count", "broken_of"]
@@ -151,7 +151,7 @@ def _apart(reads: pd.DataFrame, wanted: pd.Index[Any], partly_unseen: set[str]) 
     nothing = np.zeros(0, dtype=np.intp)
     rows = []
     for reading, source in wanted:
-        against = ["truth"] if source in NEAR else [] if source == WAIVED else NEGATIVES
+        against = ["truth"] if source in NEAR_ALTERNATIVES else [] if source == WAIVED else NEGATIVES
         lawful = np.concatenate([nothing, *(at.get((reading, name), nothing) for name in against)])
         lawful = lawful[columns["lawful"][lawful]]
         every = at.get((reading, source), nothing)

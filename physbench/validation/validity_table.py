@@ -19,23 +19,25 @@ from physbench.validation.thresholds import is_met, threshold_of
 
 CELL = ["source", "kind", "reading"]
 COLUMNS: Mapping[str, str] = {
-    "source": "violation with its severity, stranger or cheat; @4: shown at 4 frames/s",
-    "kind": "violation, picture (breaks no law), stranger, cheat, or reference: the frozen frame",
+    "source": "violation with its severity, lawful alternative (stranger-*) or gaming baseline (cheat-*); "
+    "@4: shown at 4 frames/s",
+    "kind": "violation, picture (breaks no law), stranger (lawful alternative), cheat (gaming baseline), "
+    "or reference: the frozen frame",
     "level": "task; family: mean over its tasks; all: mean over families; skill: of the whole table; false breaks: of "
-    "ground truth and near strangers",
+    "ground truth and near alternatives",
     "family": "family of tasks; * for all",
     "task": "id of a task; * for several",
     "reading": "scorer id, or id.key for its further readings; skill/AXIS on rows of level skill",
     "clips": "clips of the source that the reading has a value for; on rows of false breaks lawful ones, broken if "
-    "their ground truth or one of their near strangers is. Left out are those on which it moves nothing in "
+    "their ground truth or one of their near alternatives is. Left out are those on which it moves nothing in "
     "view by 0.05 diameters, and hits that only graze: further clips stand in for them",
     "refused": "clips that were tried on which the source has nothing to do",
     "unseen": "clips that were tried on which it moves things by 0.005 to 0.05 diameters",
     "failed": "clips on which showing it raised an error",
     "silent": "clips of the source on which the reading does not apply, though it does on their ground truth",
-    "negatives": "videos of ground truth and near strangers that it is told from; near strangers: of ground truth",
+    "negatives": "videos of ground truth and near alternatives that it is told from; the latter: of ground truth",
     "auroc": "chance that the reading finds a clip of the source worse than a lawful one; none for "
-    "stranger-far-waived, which is read behind one frame and ground truth is not",
+    "stranger-far-waived, whose context is one frame and that of ground truth is not",
     "low": "of the 95 % interval of what the row is about: auroc, located, skill, share",
     "high": "of the same interval",
     "auroc_with_unseen": "auroc with the clips that are unseen among those of the source",
@@ -47,7 +49,8 @@ COLUMNS: Mapping[str, str] = {
     "body where the reading names one; a break that is not found is not located",
     "located_low": "lower end of the 95 % interval of located",
     "broken": "share of its clips that break at 0.2 diameters, the largest tolerance, too",
-    "distance": "median of the largest distance from ground truth in diameters, of a stranger; below 1 it is near only",
+    "distance": "of a lawful alternative: median of its largest distance from ground truth in diameters; below 1 it is "
+    "near only",
     "bar": "what the row must reach, where a bar is declared",
     "met": "1: it does, and the lower end of the interval is at most 0.02 below; 0: it does not; nothing: too few "
     "clips to tell",

@@ -19,27 +19,27 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 SEEN, LIKELY = 0.95, 0.75  # AUROC from which a violation counts as seen, and as more than guessed
-MOST_SKILL = 0.05  # that a cheat may have
+MOST_SKILL = 0.05  # that a gaming baseline may have
 GROUPS = ("violation", "picture", "stranger", "cheat")
 TITLES = {
     "violation": "Violations: chance that a reading finds one worse than a lawful clip (0.5 is blind), 95 % interval",
     "picture": "Pictures that suffer: no law is broken, 0.5 is right for readings of physics",
-    "stranger": "Lawful strangers: 0.5 is right. A far one makes one declared jump at the hand-over; waived: it is "
-    "read behind one frame, which shows no velocity, and only its quality (Q) is given",
-    "cheat": "Cheats: skill on each axis, which should be at most 0.05",
+    "stranger": "Lawful alternatives: 0.5 is right. A far one makes one declared jump at the hand-over; waived: its "
+    "context is one frame, which shows no velocity, and only its quality (Q) is given",
+    "cheat": "Gaming baselines: skill on each axis, which should be at most 0.05",
 }
 
 
 def sentences(table: pd.DataFrame, readings: list[str]) -> list[str]:
-    """What the table says in words: what no headline reading sees, cheats with skill, strangers, bars."""
+    """What the table says in words: what no headline reading sees, gaming baselines with skill, alternatives, bars."""
     said = seen(table, readings)
     skill = table[(table["level"] == "skill") & (table["kind"] == "cheat") & (table["value"] > MOST_SKILL)]
     for row in records(skill.sort_values("value", ascending=False)):
         between = _between(row["low"], row["high"])
         said.append(f"{row['source']} has skill {row['value']:.2f}{between} on {_axis(row['reading'])}.")
     said += _low_rate(table)
-    strangers = table[(table["level"] == "family") & (table["kind"] == "stranger")]
-    where = {(r["source"], r["family"]): r["distance"] for r in records(strangers)}
+    alternatives = table[(table["level"] == "family") & (table["kind"] == "stranger")]
+    where = {(r["source"], r["family"]): r["distance"] for r in records(alternatives)}
     near = [f"{source} in {family} ({distance:.1f})" for (source, family), distance in where.items() if distance < 1]
     if near:
         said.append(f"Near only, less than a diameter from ground truth: {', '.join(near)}.")
@@ -188,7 +188,7 @@ def _false_breaks(table: pd.DataFrame) -> Table | None:
     rows = table[(table["level"] == LEVEL)]
     if rows.empty:
         return None
-    title = "False breaks: clips whose ground truth or near strangers have a larger strength, with upper 95 % bound"
+    title = "False breaks: clips whose ground truth or near alternatives have a larger strength, with upper 95 % bound"
     view = Table(title=title, box=None, pad_edge=False, header_style="bold", title_justify="left")
     for name in ("reading", "diameters", "task", "clips", "share", "at most", "bar", ""):
         view.add_column(name, justify="left" if name in ("reading", "task") else "right")
