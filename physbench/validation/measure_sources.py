@@ -30,6 +30,9 @@ CAP = 4  # times as many clips are tried as are asked for
 HOPELESS = 8  # clips, on all of which a source has nothing to do: so it has on others
 
 
+Known = dict[tuple[str, int], dict[str, SourceOutcome]]  # (task, number of the clip) -> source -> outcome
+
+
 @dataclass(frozen=True)
 class Settings:
     """What a validity table is made of."""
@@ -145,7 +148,7 @@ def work(folder: Path, settings: Settings, row: Row, sources: Iterable[str]) -> 
 def measure(settings: Settings, folder: Path, workers: int, say: Callable[[str], None]) -> None:
     """Make all parts that are missing in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
-    known: dict[tuple[str, int], dict[str, SourceOutcome]] = {}
+    known: Known = {}
     for number in range(max(settings.lawful, CAP * settings.clips)):
         for task in settings.tasks:
             row = settings.row(task, number)
@@ -162,30 +165,29 @@ def measure(settings: Settings, folder: Path, workers: int, say: Callable[[str],
             known.setdefault((row.task, row.seed - FIRST_SEED), {}).update(found)
 
 
-def _round(
-    settings: Settings, known: dict[tuple[str, int], dict[str, SourceOutcome]]
-) -> Iterator[tuple[tuple[str, int], tuple[str, ...]]]:
+def _round(settings: Settings, known: Known) -> Iterator[tuple[tuple[str, int], tuple[str, ...]]]:
     """Clips (task, number) with the sources that are next on them, clips of all tasks in turn."""
-    wanted: dict[tuple[str, int], list[str]] = {}
-
-    def want(task: str, number: int, source: str) -> None:
-        if source not in known.get((task, number), {}):
-            wanted.setdefault((task, number), []).append(source)
-
+    missing: dict[tuple[str, int], list[str]] = {}
     for task in settings.tasks:
-        for number in range(settings.lawful):
-            for source in (*REFERENCES, *NEAR_ALTERNATIVES):
-                want(task, number, source)
-        for source in settings.sources:
-            for number in range(asked(settings, task, source, known)):
-                for reference in REFERENCES:
-                    want(task, number, reference + LOW_RATE if source.endswith(LOW_RATE) else reference)
-                want(task, number, source)
-    for place in sorted(wanted, key=lambda place: place[::-1]):
-        yield place, tuple(dict.fromkeys(wanted[place]))
+        for number, source in _wanted(settings, task, known):
+            if source not in known.get((task, number), {}):
+                missing.setdefault((task, number), []).append(source)
+    for place in sorted(missing, key=lambda place: place[::-1]):
+        yield place, tuple(missing[place])
 
 
-def asked(settings: Settings, task: str, source: str, known: dict[tuple[str, int], dict[str, SourceOutcome]]) -> int:
+def _wanted(settings: Settings, task: str, known: Known) -> list[tuple[int, str]]:
+    """Clips (by number) and sources that the cells of a task are made of, as far as can be said with what is known."""
+    found = [(number, source) for number in range(settings.lawful) for source in (*REFERENCES, *NEAR_ALTERNATIVES)]
+    for source in settings.sources:
+        low_rate = LOW_RATE if source.endswith(LOW_RATE) else ""
+        for number in range(asked(settings, task, source, known)):
+            found += [(number, reference + low_rate) for reference in REFERENCES]
+            found.append((number, source))
+    return list(dict.fromkeys(found))
+
+
+def asked(settings: Settings, task: str, source: str, known: Known) -> int:
     """How many clips of a task, from 0 on, are asked of a source: as far as can be said with what is known."""
     outcomes: list[SourceOutcome] = []
     while (count := settings.more(outcomes)) > 0:
@@ -217,19 +219,7 @@ def _done(
 
 def parts_of(settings: Settings, folder: Path, task: str) -> list[MeasuredPart]:
     """The parts of a task that its cells are made of, in an order that depends on the settings alone."""
-    there = {
-        number: read_parts(folder, settings.row(task, number))
-        for number in range(max(settings.lawful, CAP * settings.clips))
-    }
-    known = {(task, number): {s: part.outcome for s, part in parts.items()} for number, parts in there.items()}
-    found: dict[tuple[int, str], MeasuredPart] = {}
-    for number in range(settings.lawful):
-        for source in (*REFERENCES, *NEAR_ALTERNATIVES):
-            found[number, source] = there[number][source]
-    for source in settings.sources:
-        for number in range(asked(settings, task, source, known)):
-            for reference in REFERENCES:
-                name = reference + LOW_RATE if source.endswith(LOW_RATE) else reference
-                found[number, name] = there[number][name]
-            found[number, source] = there[number][source]
-    return list(found.values())
+    numbers = range(max(settings.lawful, CAP * settings.clips))
+    parts = {number: read_parts(folder, settings.row(task, number)) for number in numbers}
+    known = {(task, number): {s: part.outcome for s, part in mine.items()} for number, mine in parts.items()}
+    return [parts[number][source] for number, source in _wanted(settings, task, known)]

@@ -138,7 +138,7 @@ def _located(reads: pd.DataFrame, reading: str) -> pd.DataFrame:
     asked = reads[reads["asked"] & reads["reading"].isin((reading, reading.rpartition(".")[0]))]
     right = asked["right"] & (asked["reading"] == reading)
     by_clip = right.groupby([asked["source"], asked["seed"]]).any().groupby("source")
-    found: pd.DataFrame = by_clip.agg(located_count="sum", located_of="size")
+    found = pd.DataFrame({"located_count": by_clip.sum(), "located_of": by_clip.size()})
     return found.set_index(pd.MultiIndex.from_product([[reading], found.index], names=KEY))
 
 
