@@ -17,7 +17,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "gallery",
     "scorer_reference",
-    "validity_table",
+    "validity_page",
     "formulas",
 ]
 html_math_renderer = "drawn"

@@ -14,7 +14,7 @@ from physbench.results.bootstrap import RESAMPLES
 from physbench.results.free_constant_skill import AXIS
 from physbench.results.schema import ResultDocument, SkillValue
 from physbench.results.skill import Kind
-from physbench.storage.atomic_write import write_atomically
+from physbench.storage.atomic_write import write_text
 
 TRACKS = {
     "zero-shot": ("Zero-shot", "Models that were not trained on clips of physbench."),
@@ -94,7 +94,7 @@ def build(board: Path, *, resamples: int = RESAMPLES) -> Path:
         percent=percent,
     )
     path = board / "index.html"
-    write_atomically(path, lambda part: part.write_text(page, encoding="utf-8"))
+    write_text(path, page)
     return path
 
 

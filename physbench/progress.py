@@ -40,7 +40,7 @@ class Progress:
         return self
 
     def advance(self, count: int = 1, note: str = "") -> None:
-        """Count `count` more as done; `note` is shown behind the bar."""
+        """Count `count` more as done; `note` is shown after the bar."""
         self.done += count
         self.note = note or self.note
         if self._bar is None:
@@ -71,6 +71,6 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._closed = True  # what other threads still count brings no bar back that nobody would take away
+        self._closed = True  # other threads may go on counting, which must not bring the bar back
         if self._bar is not None:
             self._bar.stop()

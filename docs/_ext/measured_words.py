@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from validity_files import MAIN, Published, known, published
+import pandas as pd
+from published_tables import MAIN, Published, published
 
 from physbench.validation.violations import REGISTRY
 
@@ -21,6 +22,7 @@ HEADLINES = (
     "consistency/outcome",
 )
 SEES, BLIND = 0.945, 0.6  # AUROC: at least, in every family; at most, in every one
+KINDS = ("violation", "picture", "stranger")
 FEW = 10  # clips in all: said beside the word
 LABEL = re.compile(r"`([\w-]+)`(?: ([\d.]+)[^`]*)?")
 NAMING = re.compile(r"`([\w./-]+)` [\d.]+(?: to [\d.]+)?")
@@ -52,7 +54,7 @@ def _kind(said: str) -> str:
 
 def _source(label: str) -> str | None:
     """The source that a row is about; None for what is no single one of the table."""
-    if label.startswith("near stranger"):
+    if label.startswith("near "):
         return "stranger-near"
     found = LABEL.fullmatch(label)
     if found is None or found[1] not in REGISTRY:
@@ -60,27 +62,27 @@ def _source(label: str) -> str | None:
     return f"{found[1]}:{found[2] or format(REGISTRY[found[1]].main, 'g')}"
 
 
-def _rows(table: Published, source: str, reading: str) -> list[tuple[float, int]]:
-    """AUROC and clips of each family that has them."""
-    rows = (table.find("family", source, reading, family) for family in table.families())
-    return [(float(row["auroc"]), int(row["clips"])) for row in rows if row and known(row["auroc"])]
+def _rows(table: Published, source: str, reading: str) -> pd.DataFrame:
+    """The families in which a reading has an AUROC for a source."""
+    rows = table.rows("family", reading, KINDS)
+    return rows[(rows["source"] == source) & rows["auroc"].notna()]
 
 
 def word(table: Published, source: str, reading: str) -> str:
     """What a headline reading sees of a source; "" where that is not in the table."""
     rows = _rows(table, source, reading)
-    if not rows:
+    if rows.empty:
         return ""
-    least, most = min(rows)[0], max(rows)[0]
-    clips = sum(clips for _, clips in rows)
+    least, most = rows["auroc"].min(), rows["auroc"].max()
+    clips = int(rows["clips"].sum())
     said = "**sees**" if least >= SEES else "**blind**" if most <= BLIND else f"weak {_between(least, most)}"
     return said + (f" ({clips} clips)" if clips <= FEW else "")
 
 
 def _named(table: Published, source: str, found: re.Match[str]) -> str:
     name = found[1] if "/" in found[1] else f"permanence/{found[1]}"
-    values = [value for value, _ in _rows(table, source, name)]
-    return f"`{found[1]}` {_between(min(values), max(values))}" if values else found[0]
+    values = _rows(table, source, name)["auroc"]
+    return found[0] if values.empty else f"`{found[1]}` {_between(values.min(), values.max())}"
 
 
 def _between(least: float, most: float) -> str:

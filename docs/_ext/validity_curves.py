@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from validity_files import Published, known
+from published_tables import Published, place
 
 from physbench.validation.source_skill import SKILL
 from physbench.validation.violations import REGISTRY, Violation
@@ -38,23 +38,21 @@ class Curve:
 
 def curves(table: Published) -> list[Curve]:
     """Curves of the violations that have several severities, in the order of the registry."""
-    found: dict[str, list[tuple[float, str]]] = {}
-    for source in table.sources("violation", "picture"):
-        name, _, severity = source.partition(":")
-        if "+" not in source:
-            found.setdefault(name, []).append((float(severity), source))
-    made = []
-    for name, members in found.items():
-        members.sort()
-        skill = {axis: tuple(_skill(table, source, axis) for _, source in members) for axis in AXES}
-        if len(members) >= FEWEST:
-            made.append(Curve(REGISTRY[name], tuple(severity for severity, _ in members), skill))
-    return made
-
-
-def _skill(table: Published, source: str, axis: str) -> float:
-    row = table.find("skill", source, f"{SKILL}{axis}")
-    return float(row["value"]) if row is not None and known(row["value"]) else float("nan")
+    readings = [f"{SKILL}{axis}" for axis in AXES]
+    skill = table.rows("skill", readings).pivot(index="source", columns="reading", values="value")
+    skill = skill.reindex(columns=readings).set_axis(list(AXES), axis="columns")
+    found: dict[str, list[str]] = {}
+    for source in sorted((each for each in skill.index if "+" not in each), key=place):
+        found.setdefault(source.partition(":")[0], []).append(source)
+    return [
+        Curve(
+            REGISTRY[name],
+            tuple(float(source.partition(":")[2]) for source in members),
+            {axis: tuple(values) for axis, values in skill.loc[members].items()},
+        )
+        for name, members in found.items()
+        if len(members) >= FEWEST
+    ]
 
 
 def sides(curve: Curve, axis: str) -> list[tuple[list[float], list[float]]]:

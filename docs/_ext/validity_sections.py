@@ -4,48 +4,49 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from validity_cells import (
-    LOCATED,
-    STRENGTH,
+import pandas as pd
+from published_tables import (
+    Published,
+    Row,
     auroc,
     broken,
-    by_group,
     folded,
+    known,
     located,
     mark,
     markdown,
+    matrix,
     number,
     plain_auroc,
-    share,
     short,
     skill,
-    strong,
     two_lines,
     verdict,
 )
-from validity_files import Published, Row, known
 
 from physbench.scoring.score_clip import find_scorers
 from physbench.scoring.scorer_protocol import AXES
 from physbench.validation.false_breaks import LEVEL, SOURCE
-from physbench.validation.gaming_baselines import CHEATS
+from physbench.validation.gaming_baselines import GAMING_BASELINES
 from physbench.validation.publish import shown_readings
 from physbench.validation.source_skill import SKILL
 from physbench.validation.sources import LOW_RATE, sets_in
+from physbench.validation.table_file import records
 from physbench.validation.thresholds import BARS, LOW_RATE_GAIN, last_part
 from physbench.validation.validity_text import MOST_SKILL, figures, seen
 
-ABOUT = WRONG, LOCATE, LOSS, FALSE_BREAKS, STRANGERS, CHEATING, LOW = (
+ABOUT = WRONG, LOCATE, LOSS, FALSE_BREAKS, ALTERNATIVES, GAMING, LOW = (
     "Violations are told from lawful clips",
     "Violations are located",
     "Violations cost as much as they should",
     "Lawful clips are read as lawful",
-    "Lawful strangers keep their quality",
-    "Cheats have no skill",
+    "Lawful alternatives keep their quality",
+    "Gaming baselines have no skill",
     "Lasting violations gain nothing at 4 frames/s",
 )
 
-SHADOWING = "consistency/shadowing"
+SHADOWING, STRENGTH, INTACT = "consistency/shadowing", "consistency/strength", "permanence/intact"
+LOCATED = f"{SHADOWING}.first-break"
 SCALES = ("gravity", "central-mass")  # violations by a factor that an image cannot show
 
 QUALITY_LOST = """Quality of ground truth less that of the violation, on the same clips, from 0 to 1; mean over
@@ -75,7 +76,7 @@ def run_of(tables: Sequence[Published]) -> str:
 
 def bars(table: Published) -> str:
     """How many bars are met, and those that are not."""
-    barred = [row for row in table.rows if known(row["bar"])]
+    barred = records(table.table[table.table["bar"].notna()])
     counts = {name: [0, 0, 0] for name in ABOUT}
     for row in barred:
         counts[_about(row)][2 if not known(row["met"]) else int(row["met"] == 0)] += 1
@@ -83,9 +84,7 @@ def bars(table: Published) -> str:
     said = f"**{len(barred)} bars: {met} met, {missed} not met, {few} with too few clips to tell.**"
     rows = [(name, *(f"{n}" for n in each)) for name, each in counts.items() if sum(each)]
     failed = [
-        f"- `{row['source']}`, `{row['reading']}`{_where(row)}: {figures(dict(row))}"
-        for row in barred
-        if row["met"] == 0
+        f"- `{row['source']}`, `{row['reading']}`{_where(row)}: {figures(row)}" for row in barred if row["met"] == 0
     ]
     return "\n".join(
         [
@@ -102,15 +101,15 @@ def _where(row: Row) -> str:
 
 
 def _about(row: Row) -> str:
-    """What a bar is about, in words."""
+    """What a bar is about."""
     if row["level"] == LEVEL:
         return FALSE_BREAKS
     if row["source"].endswith(LOW_RATE):
         return LOW
     if row["kind"] == "cheat":
-        return CHEATING
+        return GAMING
     if row["kind"] == "stranger":
-        return STRANGERS
+        return ALTERNATIVES
     if last_part(row["reading"]) == last_part(LOCATED):
         return LOCATE
     wanted = (row["source"], last_part(row["reading"]))
@@ -120,73 +119,51 @@ def _about(row: Row) -> str:
 
 def told_apart(table: Published, reading: str) -> str:
     """Violations and families: chance that a reading finds one worse than a lawful clip."""
-    families = table.families()
+    families, rows = table.families(), table.rows("family", reading)
+    barred = rows[[known(row["bar"]) and _about(row) == WRONG for row in records(rows)]]
 
-    def cells(source: str) -> list[str]:
-        rows = [table.find("family", source, reading, family) for family in families]
-        limits = {row["bar"] for row in rows if row and known(row["bar"]) and _about(row) == WRONG}
-        shown = [auroc(row, row is not None and _about(row) == WRONG) for row in rows]
-        return [*shown, " ".join(f"{limit:.2f}" for limit in limits)] if any(shown) else [""]
+    def cell(row: Row) -> str:
+        return f"{row['bar']:.2f}" if row["family"] == "bar" else auroc(row, _about(row) == WRONG)
 
-    sources = table.sources("violation", "picture")
-    parts = [markdown(("", *families, "bar"), by_group(sources, cells))]
+    both = pd.concat([rows, barred.assign(family="bar")])
+    parts = [matrix(both, "family", {name: name for name in (*families, "bar")}, cell)]
+    of_tasks = table.rows("task", reading)
     for family in families:
-        tasks = sorted({row["task"] for row in table.rows if row["family"] == family and row["task"] != "*"})
-        tasks = [task for task in tasks if any(table.find("task", s, reading, task) for s in sources)]
-
-        def of_tasks(source: str, tasks: list[str] = tasks) -> list[str]:
-            return [plain_auroc(table.find("task", source, reading, task)) for task in tasks]
-
-        rows = by_group(sources, of_tasks)
-        parts.append(folded(f"By task: {family}", markdown(("", *map(short, tasks)), rows)))
+        mine = of_tasks[of_tasks["family"] == family]
+        tasks = {task: short(task) for task in sorted(mine["task"].unique())}
+        parts.append(folded(f"By task: {family}", matrix(mine, "task", tasks, plain_auroc)))
     return "\n".join(part for part in parts if part)
 
 
 def strength(table: Published) -> str:
     """What strength tells apart, and how many clips break a law at every tolerance."""
-    families = table.families()
-
-    def cells(source: str) -> list[str]:
-        rows = [table.find("family", source, STRENGTH, family) for family in families]
-        return [broken(row, row is not None and _about(row) == LOSS) for row in rows]
-
-    most = markdown(("", *families), by_group(table.sources("violation", "picture"), cells))
+    families = {name: name for name in table.families()}
+    most = matrix(table.rows("family", STRENGTH), "family", families, lambda row: broken(row, _about(row) == LOSS))
     return f"{told_apart(table, STRENGTH)}\n{folded('Share of the clips that break a law at every tolerance', most)}"
 
 
 def places(table: Published) -> str:
     """Share of the violations that set in at a moment whose first break is read then and there."""
-    families = table.families()
-
-    def cells(source: str) -> list[str]:
-        return [located(table.find("family", source, LOCATED, family)) for family in families]
-
-    sources = [source for source in table.sources("violation") if sets_in(source)]
-    return markdown(("", *families), by_group(sources, cells))
+    rows = table.rows("family", LOCATED, ("violation",))
+    return matrix(rows[rows["source"].map(sets_in)], "family", {name: name for name in table.families()}, located)
 
 
 def losses(table: Published) -> str:
     """Quality that violations lose on each headline reading, and their skill."""
-    sources, readings = table.sources("violation", "picture"), headlines()
-
-    def lost(source: str) -> list[str]:
-        return [number(table.find("all", source, reading), "quality_lost") for reading in readings]
-
-    def kept(source: str) -> list[str]:
-        return [skill(table.find("skill", source, f"{SKILL}{axis}"), bars=True) for axis in AXES]
-
+    readings, axes = headlines(), {f"{SKILL}{axis}": str(axis) for axis in AXES}
+    lost = {name: last_part(name) for name in readings}
     return "\n".join(
         (
             f"### Quality lost\n\n{QUALITY_LOST}\n",
-            markdown(("", *map(last_part, readings)), by_group(sources, lost)),
+            matrix(table.rows("all", readings), "reading", lost, lambda row: number(row["quality_lost"])),
             f"### Skill that is left\n\n{SKILL_LEFT}\n",
-            markdown(("", *AXES), by_group(sources, kept)),
+            matrix(table.rows("skill", axes), "reading", axes, lambda row: skill(row, bars=True)),
         )
     )
 
 
 def headlines() -> list[str]:
-    """Ids of the headline readings in the order of the axes; that of towers behind that of all other tasks."""
+    """Ids of the headline readings in the order of the axes; that of towers after that of all other tasks."""
     found = [each for each in find_scorers() if each.headline]
     ranked = [(AXES.index(each.axis), last_part(each.id) == "outcome", each.id) for each in found if each.axis]
     return [name for *_, name in sorted(ranked)]
@@ -194,7 +171,7 @@ def headlines() -> list[str]:
 
 def false_breaks(table: Published) -> str:
     """Share of lawful clips that read as if they broke a law, pooled and by task."""
-    rows = [row for row in table.rows if row["level"] == LEVEL and row["reading"] == STRENGTH]
+    rows = records(table.rows(LEVEL, STRENGTH, ("reference",)))
     head = ("", "clips", "share", "at most (95 %)", "bar", "")
 
     def line(row: Row, name: str) -> tuple[str, ...]:
@@ -207,37 +184,30 @@ def false_breaks(table: Published) -> str:
     return "\n".join((markdown(head, pooled), folded(asked, markdown(head, tasks))))
 
 
-def strangers(table: Published) -> str:
+def alternatives(table: Published) -> str:
     """Quality of futures that are lawful and not the recorded one."""
-    rows, readings = [], headlines()
-    for source in table.sources("stranger"):
-        for family in table.families():
-            found = [table.find("family", source, reading, family) for reading in readings]
-            some = next((row for row in found if row is not None), None)
-            if some is None:
-                continue
-            distance = some["distance"]
-            apart = "" if not known(distance) else f"{distance:.2f}"
-            apart = two_lines(apart, "near only") if apart and distance < 1 else apart
-            cells = [number(row, "quality") + (mark(row) if row else "") for row in found]
-            rows.append((f"`{source}`", family, apart, *cells))
-    return markdown(("", "family", "diameters", *map(last_part, readings)), rows, (0, 1))
+    lines, readings = [], headlines()
+    rows = table.rows("family", readings, ("stranger",))
+    order = {source: k for k, source in enumerate(rows["source"].unique())}
+    for (source, family), group in sorted(rows.groupby(["source", "family"]), key=lambda e: (order[e[0][0]], e[0][1])):
+        cells = {row["reading"]: number(row["quality"]) + mark(row) for row in records(group)}
+        distance = group["distance"].iloc[0]
+        apart = two_lines(number(distance), "near only") if distance < 1 else number(distance)
+        lines.append((f"`{source}`", str(family), apart, *(cells.get(reading, "") for reading in readings)))
+    return markdown(("", "family", "diameters", *map(last_part, readings)), lines, (0, 1))
 
 
-def cheats(table: Published) -> str:
-    """Skill of futures that are made to please a scorer, those that have any first."""
-    rows: dict[bool, list[tuple[float, Sequence[str]]]] = {True: [], False: []}
-    for source in table.sources("cheat"):
-        found = [table.find("skill", source, f"{SKILL}{axis}") for axis in AXES]
-        values = [row["value"] for row in found if row is not None and known(row["value"])]
-        if not values:
-            continue
-        cells = [strong(skill(row, places=3), bool(row and row["value"] > MOST_SKILL)) for row in found]
-        name = source.removeprefix("cheat-")
-        doc = CHEATS[name].doc if name in CHEATS else ""
-        rows[max(values) > MOST_SKILL].append((max(values), (f"`{source}`", *cells, doc)))
+def gaming(table: Published) -> str:
+    """Skill of futures that are made to score well, those that have any first."""
+    weak, held = [], []
+    rows = table.rows("skill", [f"{SKILL}{axis}" for axis in AXES], ("cheat",))
+    for source, group in sorted(rows.groupby("source", sort=False), key=lambda each: -each[1]["value"].max()):
+        found = {row["reading"].removeprefix(SKILL): row for row in records(group)}
+        cells = [_strong(skill(found.get(axis), places=3), found.get(axis)) for axis in AXES]
+        name = str(source).removeprefix("cheat-")
+        line = (f"`{source}`", *cells, GAMING_BASELINES[name].doc if name in GAMING_BASELINES else "")
+        (weak if group["value"].max() > MOST_SKILL else held).append(line)
     head = ("", *AXES, "what it shows")
-    weak, held = ([row for _, row in sorted(each, key=lambda pair: -pair[0])] for each in (rows[True], rows[False]))
     parts = []
     if weak:
         text = f"These have more than {MOST_SKILL:g} on an axis. A model that did the same would have it too."
@@ -247,54 +217,62 @@ def cheats(table: Published) -> str:
     return "\n".join(parts)
 
 
+def _strong(text: str, row: Row | None) -> str:
+    """A cell, its first line bold where there is more skill than there may be."""
+    first, line, rest = text.partition("<br>")
+    return f"**{first}**{line}{rest}" if row and row["value"] > MOST_SKILL else text
+
+
 def low_rate(table: Published) -> str:
     """Skill of lasting violations where few frames are shown."""
-    rows = []
-    for row in table.rows:
-        if row["level"] == "skill" and row["source"].endswith(LOW_RATE):
-            source = row["source"].removesuffix(LOW_RATE)
-            usual = table.find("skill", source, row["reading"])
-            before = skill(usual)
+    rows = {(row["source"], row["reading"]): row for row in records(table.table[table.table["level"] == "skill"])}
+    lines = []
+    for (source, reading), row in rows.items():
+        if source.endswith(LOW_RATE):
+            usual = rows.get((source.removesuffix(LOW_RATE), reading))
             gain = "" if usual is None else f"{row['value'] - usual['value']:+.2f}"
-            axis = row["reading"].removeprefix(SKILL)
-            rows.append((f"`{source}`", axis, before, skill(row), gain, verdict(row)))
+            axis, name = reading.removeprefix(SKILL), source.removesuffix(LOW_RATE)
+            lines.append((f"`{name}`", axis, skill(usual), skill(row), gain, verdict(row)))
     columns = ("", "axis", "at the rate of the table", "at 4 frames/s", "gain", f"at most {LOW_RATE_GAIN:g}")
-    return markdown(columns, rows, (0, 1))
+    return markdown(columns, lines, (0, 1))
 
 
-def behind_image(table: Published) -> str:
-    """What is read where the context shows no speed, under the scene's constants and under free ones."""
-    columns = {"as the scene says": SHADOWING, "constants free": f"{SHADOWING}.unseen-constants"}
+def one_context_frame(table: Published) -> str:
+    """What is read where the context shows no velocity, under the scene's constants and under free ones."""
+    free = f"{SHADOWING}.unseen-constants"
+    heads = {SHADOWING: "as the scene says", free: "constants free", INTACT: "permanence"}
 
-    def cells(source: str) -> list[str]:
-        shown = [auroc(table.find("all", source, reading)) for reading in columns.values()]
-        name, _, severity = source.partition(":")
-        if shown[1] and name in SCALES and "+" not in source and 0.5 <= float(severity) <= 2:
-            shown[1] += "<br><small>blind by design</small>"
-        return [*shown, auroc(table.find("all", source, "permanence/intact"))] if any(shown) else [""]
+    def cell(row: Row) -> str:
+        text, (name, _, severity) = auroc(row), row["source"].partition(":")
+        blind = row["reading"] == free and name in SCALES and "+" not in severity and 0.5 <= float(severity) <= 2
+        return f"{text}<br><small>blind by design</small>" if text and blind else text
 
-    rows = by_group(table.sources("violation", "picture"), cells)
-    said = markdown(("", *columns, "permanence"), rows)
-    cheating = cheats(table)
-    return "\n".join((said, f"### Cheats behind an image\n\n{cheating}")) if cheating else said
+    said, gamed = matrix(table.rows("all", heads), "reading", heads, cell), gaming(table)
+    return "\n".join((said, f"### Gaming baselines with one context frame\n\n{gamed}")) if gamed else said
 
 
 def beside(tables: Sequence[Published]) -> str:
     """The same violations in other pictures."""
     if len(tables) < 2:
         return ""
-    head = ("", *(table.title for table in tables))
+    titles = {table.name: table.title for table in tables}
     parts = []
-    for reading, name in ((STRENGTH, "Strength"), ("permanence/intact", "Permanence")):
+    for reading, name in ((STRENGTH, "Strength"), (INTACT, "Permanence")):
+        rows = pd.concat([table.rows("all", reading).assign(name=table.name) for table in tables])
+        rows = rows[rows["source"].isin(tables[0].table["source"])]
+        text = matrix(rows, "name", titles, auroc, least=2)
+        parts += [f"### {name}\n", text] if text else []
+    lines = []
+    for limit in ("0.03", "0.08"):
+        shares = []
+        for table in tables:
+            rows = table.rows(LEVEL, STRENGTH, ("reference",))
+            pooled = records(rows[(rows["task"] == "*") & (rows["source"] == f"{SOURCE}{limit}")])
+            shares.append(_share(pooled[0]) if pooled else "")
+        lines.append((f"strength above {limit}", *shares))
+    return "\n".join((*parts, "### False breaks\n", markdown(("", *titles.values()), lines)))
 
-        def cells(source: str, reading: str = reading) -> list[str]:
-            shown = [auroc(table.find("all", source, reading)) for table in tables]
-            return shown if sum(map(bool, shown)) > 1 else [""]
 
-        rows = by_group(tables[0].sources("violation", "picture"), cells)
-        parts += [f"### {name}\n", markdown(head, rows)] if rows else []
-    rows = [
-        (f"strength above {limit}", *(share(table.find(LEVEL, f"{SOURCE}{limit}", STRENGTH)) for table in tables))
-        for limit in ("0.03", "0.08")
-    ]
-    return "\n".join((*parts, "### False breaks\n", markdown(head, rows)))
+def _share(row: Row) -> str:
+    """A share of clips with its upper bound."""
+    return two_lines(f"{row['value']:.2%}", f"of {row['clips']:.0f}, at most {row['high']:.2%}")

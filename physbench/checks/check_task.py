@@ -202,9 +202,10 @@ def _drawn(finding: Finding, pictures: Path | None) -> Finding:
 
 def check_all(names: Sequence[str], clips: int, pictures: Path | None, workers: int) -> Iterator[Report]:
     """Check tasks in processes, in order."""
-    from physbench.clips.process_pool import ordered, worker_pool
+    from physbench.run.worker_jobs import SCORING_PRELOAD
+    from physbench.worker_pool import ordered, worker_pool
 
-    with worker_pool(workers, 3 * len(names)) as pool:
+    with worker_pool(workers, 3 * len(names), SCORING_PRELOAD) as pool:
         yield from ordered(pool, partial(_one, clips, pictures), names)
 
 

@@ -96,10 +96,10 @@ def _page(folder: RunFolder, result: dict[str, Any], out: Path | None, physicist
 
 
 def _write(path: Path, text: str) -> None:
-    from physbench.storage.atomic_write import write_atomically
+    from physbench.storage.atomic_write import write_text
 
     _refuse_folder(path)
-    write_atomically(path, lambda part: part.write_text(text, encoding="utf-8"))
+    write_text(path, text)
 
 
 def _refuse_folder(path: Path) -> None:

@@ -37,11 +37,11 @@ def check_scorers(
     from physbench.clips.generate import render_spec
     from physbench.clips.task import builtin_task_ids, match_tasks
     from physbench.plugins import user_files
-    from physbench.run.worker_pool import cores
     from physbench.validation import check_scorers as table_of
     from physbench.validation import validity_text
     from physbench.validation.measure_sources import Settings, scorers_of
     from physbench.validation.sources import find_sources
+    from physbench.worker_pool import cores
 
     if not 1 <= clips <= 1000 or (truths is not None and not 1 <= truths <= 1000):
         raise UsageError("--clips and --truths: expected 1 to 1000.")

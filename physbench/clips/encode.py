@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -11,6 +10,8 @@ from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from physbench.storage.atomic_write import atomic_path
 
 
 @dataclass(frozen=True)
@@ -37,13 +38,8 @@ H264 = h264(10)  # 45 dB and more on these pictures
 
 def encode(path: Path, frames: NDArray[np.uint8], fps: float, codec: Codec = FFV1) -> None:
     """Write frames (T, H, W, 3), T >= 1. The file appears whole or not at all."""
-    part = path.with_name(f".{os.getpid()}.{path.name}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        _write(str(part), frames, fps, codec)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with atomic_path(path) as draft:
+        _write(str(draft), frames, fps, codec)
 
 
 def round_trip(frames: NDArray[np.uint8], fps: float, codec: Codec) -> NDArray[np.uint8]:

@@ -19,11 +19,11 @@ from physbench.clips import export_readme
 from physbench.clips.clip import Row, action_table
 from physbench.clips.conditioning import ANSWER, MANIFEST, Answer, Asked, ClipAsked, ClipFiles, SuiteAsked
 from physbench.clips.encode import FFV1, H264, encode
-from physbench.clips.generate import frame_times, make_scene
-from physbench.clips.process_pool import ordered, worker_pool
-from physbench.clips.store import write_atomically
+from physbench.clips.generate import CLIP_PRELOAD, frame_times, make_scene
 from physbench.clips.suite import Suite
 from physbench.errors import UsageError
+from physbench.storage.atomic_write import atomic_path
+from physbench.worker_pool import ordered, worker_pool
 from physbench.world.scene import HISTORY, PHYSICS_HZ, RenderSpec, Scene
 
 README = "README.md"
@@ -65,7 +65,7 @@ def export(
     _refuse_foreign(folder)
     (folder / ANSWERS).mkdir(parents=True, exist_ok=True)
     clips = []
-    with worker_pool(workers, len(suite.rows)) as pool:
+    with worker_pool(workers, len(suite.rows), CLIP_PRELOAD) as pool:
         for clip in ordered(pool, functools.partial(_export_clip, folder, spec, context), suite.rows):
             clips.append(clip)
             done()
@@ -182,4 +182,5 @@ def _json(document: Asked | Answer) -> bytes:
 
 
 def _write(path: Path, content: bytes) -> None:
-    write_atomically(path, content)
+    with atomic_path(path) as draft:
+        draft.write_bytes(content)

@@ -18,6 +18,7 @@ from physbench.world.scene import HISTORY, PHYSICS_HZ, RenderSpec, Scene
 
 STATE_HZ = 20  # the grid of state hashes, independent of any model's frame rate
 HASH_ROUNDING = 1e-6  # m and m/s, in state hashes
+CLIP_PRELOAD = ("physbench.world.rendering", "physbench.world.stepping")  # what workers that make clips import first
 
 
 def render_spec(size: int | tuple[int, int], fps: float) -> RenderSpec:

@@ -8,14 +8,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 
 from physbench.clips.clip import Row
-from physbench.clips.generate import STATE_HZ, grid_states, make_scene, state_hash
-from physbench.clips.process_pool import ordered, worker_pool
+from physbench.clips.generate import CLIP_PRELOAD, STATE_HZ, grid_states, make_scene, state_hash
 from physbench.clips.suite import GOLDEN_SUITES, SUITE_VERSION, Golden, Suite, golden_rows, golden_tasks, suite_hash
+from physbench.worker_pool import WorkerPool, ordered, worker_pool
 
 COMMAND = "python -m physbench.clips.golden"
 
@@ -42,7 +41,7 @@ def compute_golden(row: Row) -> Golden:
 
 def verify(suite: Suite, workers: int = 2) -> Iterator[GoldenMismatch]:
     """Compare each clip of a suite with its golden states, in order."""
-    with worker_pool(workers, len(suite.rows)) as pool:
+    with worker_pool(workers, len(suite.rows), CLIP_PRELOAD) as pool:
         for row, here in zip(suite.rows, _compute(pool, suite.rows), strict=True):
             golden = suite.golden[row]
             same_bodies = golden.final.keys() == here.final.keys()
@@ -58,7 +57,7 @@ def write_golden(folder: Path, workers: int = 2) -> None:
     """Write the golden file of every suite into `folder`."""
     suites = {name: golden_rows(name, golden_tasks(name)) for name in GOLDEN_SUITES}
     rows = sorted({row for suite in suites.values() for row in suite})
-    with worker_pool(workers, len(rows)) as pool:
+    with worker_pool(workers, len(rows), CLIP_PRELOAD) as pool:
         golden = dict(zip(rows, _compute(pool, rows), strict=True))
     for name, suite in suites.items():
         clips = [(row, golden[row]) for row in suite]
@@ -84,7 +83,7 @@ def write_golden(folder: Path, workers: int = 2) -> None:
         (folder / f"{name}.json").write_text(text)
 
 
-def _compute(pool: Executor | None, rows: tuple[Row, ...] | list[Row]) -> Iterator[Golden]:
+def _compute(pool: WorkerPool | None, rows: tuple[Row, ...] | list[Row]) -> Iterator[Golden]:
     return ordered(pool, compute_golden, rows)
 
 

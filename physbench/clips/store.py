@@ -9,23 +9,17 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import platformdirs
-
 from physbench.clips.archive import CorruptError, StaleError, pack, read_head, unpack
 from physbench.clips.clip import Clip, Row
-from physbench.clips.generate import make_clip, make_scene
-from physbench.clips.process_pool import ordered, worker_pool
+from physbench.clips.generate import CLIP_PRELOAD, make_clip, make_scene
 from physbench.errors import PhysbenchError
 from physbench.progress import Progress
+from physbench.storage.atomic_write import atomic_path
+from physbench.storage.cache_dir import ENVIRONMENT, cache_dir
+from physbench.worker_pool import ordered, worker_pool
 from physbench.world.scene import RenderSpec
 
-ENVIRONMENT = "PHYSBENCH_CACHE"
 STALE_AFTER = 3600.0  # s after which an unfinished file is left over from a process that was killed
-
-
-def cache_dir() -> Path:
-    """The folder of all caches: $PHYSBENCH_CACHE, or the user's cache folder."""
-    return Path(os.environ.get(ENVIRONMENT) or platformdirs.user_cache_dir("physbench"))
 
 
 class ClipStore:
@@ -64,7 +58,7 @@ class ClipStore:
         """Store a clip whole or not at all. Returns False where nothing can be written, which is printed once."""
         if self.problem is None:
             try:
-                write_atomically(self.path(clip.row, clip.spec), pack(clip))
+                _write(self.path(clip.row, clip.spec), pack(clip))
             except OSError as error:
                 self._give_up(error.strerror or str(error))
         return self.problem is None
@@ -93,7 +87,10 @@ class ClipStore:
         if not missing or not self._can_write():
             return 0
         made = 0
-        with worker_pool(workers, len(missing)) as pool, Progress(f"clips {spec}", len(missing)) as progress:
+        with (
+            worker_pool(workers, len(missing), CLIP_PRELOAD) as pool,
+            Progress(f"clips {spec}", len(missing)) as progress,
+        ):
             job = functools.partial(_make_and_store, str(self.directory), spec)
             for problem in ordered(pool, job, missing):
                 if problem is not None:
@@ -139,7 +136,7 @@ class ClipStore:
 
     def _sweep(self, spec: RenderSpec) -> None:
         """Remove unfinished files of processes that were killed long ago."""
-        for path in (self.directory / str(spec)).glob("*/.*.tmp"):
+        for path in (self.directory / str(spec)).glob("*/.*"):
             try:
                 if time.time() - path.stat().st_mtime > STALE_AFTER:
                     path.unlink()
@@ -147,16 +144,9 @@ class ClipStore:
                 continue
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that nobody ever sees half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+def _write(path: Path, content: bytes) -> None:
+    with atomic_path(path) as draft:
         draft.write_bytes(content)
-        draft.replace(path)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
 
 
 def _make_and_store(directory: str, spec: RenderSpec, row: Row) -> str | None:
@@ -164,7 +154,7 @@ def _make_and_store(directory: str, spec: RenderSpec, row: Row) -> str | None:
     clip = make_clip(row, spec)
     store = ClipStore(directory)
     try:
-        write_atomically(store.path(row, spec), pack(clip))
+        _write(store.path(row, spec), pack(clip))
     except OSError as error:
         return error.strerror or str(error)
     return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -19,6 +18,7 @@ from physbench.reference.objects import ObjectsNet, architecture
 from physbench.reference.segmentation import COLOURED, SATURATED, cluster, coloured_pixels
 from physbench.reference.slots import Curtain, Looks, Slots, join, read_slots
 from physbench.reference.training_loop import Episodes, TrainingStage, parameters_device
+from physbench.storage.atomic_write import atomic_path
 
 LOOK_SHARE, DRAW_SHARE = 0.5, 0.15  # of the steps of the motion
 LOOKED_AT = 160  # episodes that seeing and drawing are learned from
@@ -221,10 +221,9 @@ def save_slots(path: Path, slots: Slots, stamp: str) -> None:
     """Write slots, whole or not at all."""
     from safetensors.torch import save_file
 
-    part = path.with_name(f".{os.getpid()}.{path.name}")
     whole = {one.name: getattr(slots, one.name).cpu().contiguous().clone() for one in fields(slots)}
-    save_file(whole, str(part), metadata={"stamp": stamp})
-    part.replace(path)
+    with atomic_path(path) as draft:
+        save_file(whole, str(draft), metadata={"stamp": stamp})
 
 
 def load_slots(path: Path, stamp: str) -> Slots | None:

@@ -22,6 +22,7 @@ from physbench.data.episodes import ClipEpisodes, training_rows
 from physbench.errors import UsageError
 from physbench.plugins import entry_points
 from physbench.reference.training_loop import STATE, Episodes, generator, run_stages
+from physbench.storage.atomic_write import atomic_path
 
 CLIPS = 1260  # where no number is asked for
 SHOWN = 10  # frames of a sample picture
@@ -92,12 +93,10 @@ def train(
     )  # fmt: skip
     checkpoint = out / f"{name}.safetensors"
     seconds = {"clips": round(generation, 1), **{stage: round(value, 1) for stage, value in seconds.items()}}
-    part = checkpoint.with_name(f".{checkpoint.name}")
-    save_checkpoint(
-        part, net.state_dict(), architecture=name, config=config, card=card, training={**training, "seconds": seconds}
-    )
-    part.chmod(0o644)  # the library writes files that nobody else can read
-    part.replace(checkpoint)
+    training = {**training, "seconds": seconds}
+    with atomic_path(checkpoint) as draft:
+        save_checkpoint(draft, net.state_dict(), architecture=name, config=config, card=card, training=training)
+        draft.chmod(0o644)  # the library writes files that nobody else can read
     picture = out / f"{name}.png"
     model = architecture.wrap(net, card, torch.device(device), torch.float32)
     save_picture(picture, model, watched, shown_clips(held_out))

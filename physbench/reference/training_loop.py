@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from torch import Tensor, nn
 
 from physbench.errors import UsageError
 from physbench.progress import Progress
+from physbench.storage.atomic_write import atomic_path
 
 STATE = "state.safetensors"
 WARM_UP = 30  # steps over which the rate rises
@@ -142,9 +142,8 @@ def _write_state(
             for name, value in optimizer.state.get(parameter, {}).items():
                 tensors[f"adam.{i}.{name}"] = torch.as_tensor(value).detach().cpu().contiguous().clone()
     head = {"key": key, "stage": stage, "step": step, "clocks": clocks}
-    part = path.with_name(f".{os.getpid()}.{path.name}")
-    save_file(tensors, str(part), metadata={"physbench-training": json.dumps(head)})
-    part.replace(path)
+    with atomic_path(path) as draft:
+        save_file(tensors, str(draft), metadata={"physbench-training": json.dumps(head)})
 
 
 def _read_state(net: nn.Module, path: Path, key: str) -> tuple[int, int, dict[str, float], dict[str, Tensor]]:

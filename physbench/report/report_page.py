@@ -11,7 +11,7 @@ from physbench.results import number_format
 from physbench.results.read_run import context_of, spec_of
 from physbench.results.run_comparison import PHYSICIST_TARGET
 from physbench.scoring.scorer_protocol import LAWS
-from physbench.storage.atomic_write import write_atomically
+from physbench.storage.atomic_write import write_text
 from physbench.storage.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def write_report(
         result = write_result(folder) if place is None else build_result(folder)
     text = render(result, manifest, gather(folder, manifest, tables, physicist))
     place = place or folder.report
-    write_atomically(place, lambda part: part.write_text(text, encoding="utf-8"))
+    write_text(place, text)
     return place
 
 

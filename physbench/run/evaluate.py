@@ -23,10 +23,10 @@ from physbench.run.run_lock import claimed_folder, default_folder, opened
 from physbench.run.run_manifest import asked_document, refuse_other_settings
 from physbench.run.run_state import Run, Say
 from physbench.run.versions import foreign_code_hash, versions
-from physbench.run.worker_jobs import duration
-from physbench.run.worker_pool import Pool, cores
+from physbench.run.worker_jobs import SCORING_PRELOAD, duration
 from physbench.scoring.score_clip import find_scorers
 from physbench.storage.run_folder import RunFolder
+from physbench.worker_pool import WorkerPool, cores
 
 
 def say_on_stderr(message: str) -> None:
@@ -91,7 +91,7 @@ def _work(run: Run) -> None:
     device_memory = 0
     with PeakMemory() as peak:
         try:
-            with Pool(run.workers) as pool:
+            with WorkerPool(run.workers, SCORING_PRELOAD) as pool:
                 device_memory = roll_and_score(run, pool)
                 score_samples(run, pool)
                 score_pairs(run, pool)

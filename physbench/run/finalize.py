@@ -35,7 +35,7 @@ def replaced(part: list[ScoreRow], joint: list[ScoreRow]) -> list[ScoreRow]:
 
 
 def finish(run: Run) -> None:
-    """Write tables, result.json and report, then let go of the rollouts that nobody asked to keep."""
+    """Write tables, result.json and report, then delete the rollouts that --keep-rollouts does not keep."""
     from physbench.report.report_page import write_report
     from physbench.results.build_result import write_result
 

@@ -1,4 +1,4 @@
-"""What works on this machine and what is missing, each with its remedy. Behind `physbench doctor`."""
+"""What works on this machine and what is missing, each with its remedy. For `physbench doctor`."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import psutil
+
 from physbench.errors import PhysbenchError
 from physbench.run.versions import library_version
-from physbench.run.worker_pool import cores
+from physbench.worker_pool import cores
 
 FREE_ENOUGH = 2e9  # bytes on disk: core at 128 px takes half of it
 MEMORY_ENOUGH = 3e9  # bytes
@@ -106,7 +108,7 @@ def _checkpoint() -> HostFinding:
 
 
 def _cache() -> HostFinding:
-    from physbench.clips.store import ENVIRONMENT, cache_dir
+    from physbench.storage.cache_dir import ENVIRONMENT, cache_dir
 
     folder = cache_dir()
     try:
@@ -131,10 +133,7 @@ def _disk() -> HostFinding:
 
 
 def _memory() -> HostFinding:
-    try:
-        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError):
-        return HostFinding("memory", "ok", "not known on this system")
+    total = psutil.virtual_memory().total
     enough = total >= MEMORY_ENOUGH
     remedy = "" if enough else "Use --workers 1 and a small --batch-size."
     return HostFinding("memory", "ok" if enough else "optional", f"{total / 1e9:.1f} GB", remedy)

@@ -1,4 +1,4 @@
-"""Ctrl-C, a full disk, a killed worker: what is done is kept, and the command that goes on is printed."""
+"""Ctrl-C, a full disk, a dead worker: what is done is kept, and the command that resumes the run is printed."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from types import FrameType
 
 from physbench.errors import DISK_FULL, PhysbenchError
+from physbench.worker_pool import WorkerDiedError
 
 
 class Interrupted(PhysbenchError):
@@ -45,19 +45,16 @@ def interruptible() -> Iterator[None]:
 
 @contextmanager
 def explained(resume_command: str, kept: Callable[[], str]) -> Iterator[None]:
-    """Turn what ends a run early into two lines: what happened and what is kept, and how to go on.
+    """Turn what ends a run early into two lines: what happened and what is kept, and how to resume.
 
-    `kept` says how much is scored; it is asked when it is needed.
+    `kept` returns how much is scored; it is called when that is needed.
     """
     try:
         yield
     except KeyboardInterrupt:
         raise Interrupted(f"Interrupted; {kept()}. Go on with:\n  {resume_command}") from None
-    except BrokenProcessPool as error:
-        raise PhysbenchError(
-            f"A scoring process was killed, perhaps for want of memory (try --workers 1); {kept()}. "
-            f"Go on with:\n  {resume_command}"
-        ) from error
+    except WorkerDiedError as error:
+        raise PhysbenchError(f"{error} {kept()}. Go on with:\n  {resume_command}") from error
     except OSError as error:
         if error.errno not in DISK_FULL and "No space left" not in str(error):
             raise

@@ -11,11 +11,11 @@ from physbench.results.read_run import REFERENCES
 from physbench.run import worker
 from physbench.run.run_state import Run
 from physbench.run.score_shards import read_part
-from physbench.run.worker_pool import Pool
 from physbench.scoring.score_clip import find_scorers
+from physbench.worker_pool import WorkerPool
 
 
-def score_samples(run: Run, pool: Pool) -> None:
+def score_samples(run: Run, pool: WorkerPool) -> None:
     """Read the samples of every clip together, once all of them are scored."""
     if run.options.samples < 2 or not any(scorer.together for scorer in find_scorers(run.options.scorers)):
         return
@@ -23,7 +23,7 @@ def score_samples(run: Run, pool: Pool) -> None:
     _score(run, pool, "samples together", worker.together, rows)
 
 
-def score_pairs(run: Run, pool: Pool) -> None:
+def score_pairs(run: Run, pool: WorkerPool) -> None:
     """Read every clip with a change beside the one without, where both are in the suite, once they are scored."""
     if not any(scorer.pair for scorer in find_scorers(run.options.scorers)):
         return
@@ -39,7 +39,7 @@ def _paired(run: Run, row: Row) -> bool:
     return all(read_part(path) is not None for path in (*own, *others))
 
 
-def _score(run: Run, pool: Pool, what: str, work: Callable[..., worker.Made], rows: Sequence[Row]) -> None:
+def _score(run: Run, pool: WorkerPool, what: str, work: Callable[..., worker.Made], rows: Sequence[Row]) -> None:
     """Have `work` done for each row, with progress; the first error is raised."""
     o, card = run.options, run.card
     with Progress(f"{run.suite.name}: {what}", len(rows)) as progress:

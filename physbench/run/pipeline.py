@@ -21,12 +21,12 @@ from physbench.run.rollout_store import drop_rollout, store_rollout
 from physbench.run.run_manifest import card_document
 from physbench.run.run_state import Run
 from physbench.run.worker_jobs import Jobs, duration
-from physbench.run.worker_pool import Pool
+from physbench.worker_pool import WorkerPool
 
 MOST_SAID = 5  # events
 
 
-def roll_and_score(run: Run, pool: Pool) -> int:
+def roll_and_score(run: Run, pool: WorkerPool) -> int:
     """Bring rollouts, parts and references of all clips into the folder. Returns the model's peak device memory."""
     memory = 0
     for _ in range(2):
@@ -101,7 +101,7 @@ class Middle:
     """Everything that is at work between the first clip and the last score."""
 
     run: Run
-    pool: Pool
+    pool: WorkerPool
     engine: RolloutEngine | None
     store: ClipStore = field(default_factory=ClipStore)
     made: dict[Row, Future[Any]] = field(default_factory=dict)  # clips on their way
@@ -183,7 +183,7 @@ class Middle:
                 self.say_once(f"Batch {event.batch + 1}: {event.detail}")
 
     def say_once(self, message: str) -> None:
-        """What a model does again and again is said a few times; all of it is in the manifest and the report."""
+        """Print the first few events of a model; all of them are in the manifest and the report."""
         self.said += 1
         if self.said <= MOST_SAID:
             self.run.say(message)

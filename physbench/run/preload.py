@@ -1,4 +1,4 @@
-"""What the fork server imports once, so that no worker has to: a new worker takes milliseconds instead of seconds."""
+"""Modules that the fork server imports once for all workers, so that a new worker takes milliseconds, not seconds."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ from physbench.scoring.score_clip import find_scorers
 
 __all__ = ["references", "worker"]
 
-with contextlib.suppress(Exception):  # whoever needs a scorer that cannot be imported says so
+with contextlib.suppress(Exception):  # the job that needs a scorer that cannot be imported raises a clear error
     find_scorers()

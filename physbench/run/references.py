@@ -15,7 +15,6 @@ import torch
 from physbench.adapters.load_model import load_model
 from physbench.adapters.model_protocol import Model, ModelCard, PrivilegedModel
 from physbench.clips.clip import Clip
-from physbench.clips.store import cache_dir
 from physbench.clips.task import own_tasks
 from physbench.errors import UsageError
 from physbench.plugins import user_files
@@ -28,6 +27,7 @@ from physbench.scoring.reading_roles import scorer_of
 from physbench.scoring.score_clip import score_clip
 from physbench.scoring.scorer_protocol import Scorer
 from physbench.shadowing.trace import load_trace, save_trace, trace
+from physbench.storage.cache_dir import cache_dir
 from physbench.storage.run_folder import RunFolder
 from physbench.tracks.tracks_file import load_tracks, save_tracks
 

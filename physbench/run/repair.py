@@ -40,7 +40,7 @@ def _is_lost(place: RunFolder, row: Row, sample: int) -> bool:
 
 
 def _failed(part: Sequence[ScoreRow]) -> bool:
-    """Whether these are the rows of a rollout that failed, which has no tracks: nothing was read, and that is said."""
+    """Whether these are the rows of a rollout that failed, which has no tracks and no readings."""
     states = {row.status for row in part}
     return "failed" in states and "ok" not in states
 

@@ -91,7 +91,7 @@ def opened(path: Path, *, resume: bool, fresh: bool, made: Sequence[Path] = ()) 
         except BlockingIOError as error:
             raise UsageError(f"Another process is working in {path}. Wait for it, or choose another --out.") from error
         except OSError:
-            pass  # a network file system without locks
+            pass  # a network file system without locks; the filelock library would say that it is locked
         if fresh:
             _empty(path)
         yield RunFolder(path)

@@ -22,7 +22,7 @@ from physbench.run.options import Options
 
 Document = dict[str, Any]
 
-MOST_READ = 1 << 30  # bytes of a folder behind --model-arg that are hashed
+MOST_READ = 1 << 30  # bytes of a folder given by --model-arg that are hashed
 MOST_FILES = 10_000
 
 
@@ -109,12 +109,12 @@ def asked_document(
     }
 
 
-# What decides rollouts and scores, with the words by which a user knows it. Speed, workers and time-outs do not.
+# What decides rollouts and scores, with the names that a user knows. Speed, workers and time-outs do not.
 _DECIDING: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("MODEL", ("model", "target")),
     ("The content of MODEL (sha256)", ("model", "sha256")),
     ("--model-arg", ("model", "args")),
-    ("The content of the files behind --model-arg", ("model", "files")),
+    ("The content of the files given by --model-arg", ("model", "files")),
     ("--suite", ("suite", "name")),
     ("The version of the suite", ("suite", "version")),
     ("The content of the files of --tasks", ("files", "tasks")),

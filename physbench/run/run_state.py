@@ -77,7 +77,7 @@ class Run:
         ]
 
     def kept(self) -> str:
-        """How much is done, for whoever interrupts it."""
+        """How much is done, for the message on an interruption."""
         done = sum(self.folder.part(item.row.id, item.sample).exists() for item in self.items)
         return f"{done} of {len(self.items)} rollouts are scored and kept in {self.folder.path}"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from physbench.scoring.scorer_protocol import ScoreRow
-from physbench.storage.atomic_write import write_atomically
+from physbench.storage.atomic_write import atomic_path, write_text
 
 COLUMNS = tuple(item.name for item in dataclasses.fields(ScoreRow))
 SCHEMA_VERSION = "1"
@@ -27,7 +27,7 @@ def rows_from(document: Iterable[dict[str, Any]]) -> list[ScoreRow]:
 def write_part(path: Path, rows: Sequence[ScoreRow]) -> None:
     """Write one clip's rows, whole or not at all."""
     text = json.dumps({"schema_version": SCHEMA_VERSION, "rows": rows_document(rows)}, indent=0)
-    write_atomically(path, lambda part: part.write_text(text, encoding="utf-8"))
+    write_text(path, text)
 
 
 def read_part(path: Path) -> list[ScoreRow] | None:
@@ -55,8 +55,5 @@ def write_scores(path: Path, rows: Sequence[ScoreRow]) -> None:
     table = pa.table(
         [pa.array(values, type=item.type) for values, item in zip(columns, schema, strict=True)], schema=schema
     )
-
-    def write(part: Path) -> None:
-        pq.write_table(table, part, compression="zstd", version="2.6", row_group_size=max(1, len(rows)))
-
-    write_atomically(path, write)
+    with atomic_path(path) as draft:
+        pq.write_table(table, draft, compression="zstd", version="2.6", row_group_size=max(1, len(rows)))

@@ -53,7 +53,7 @@ class Referenced:
 
 @cache
 def _store() -> ClipStore:
-    """One a process, so that what is wrong with the cache is said once."""
+    """One for each process, so that a broken cache is reported once."""
     return ClipStore()
 
 
@@ -65,7 +65,7 @@ def _scorers(glob: str | None) -> tuple[Scorer, ...]:
 
 
 def make(row: Row, spec: RenderSpec) -> Made:
-    """Make a clip and store it. Where the store cannot be written, whoever needs the clip makes it again."""
+    """Make a clip and store it. Where the store cannot be written, the jobs that need the clip make it again."""
     from physbench.clips.generate import make_clip
 
     started = time.monotonic()

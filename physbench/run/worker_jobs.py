@@ -9,6 +9,8 @@ from typing import Any, Protocol
 
 from physbench.progress import Progress
 
+SCORING_PRELOAD = ("physbench.run.preload",)  # what worker processes import before their first job
+
 
 class Result(Protocol):
     """What every job returns."""

@@ -14,7 +14,6 @@ import contextlib
 import hashlib
 import importlib.metadata
 import json
-import os
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -23,7 +22,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
-from physbench.clips.store import cache_dir
 from physbench.dynamics.motion_law import Constant, Law, around_each_other, law_of, supports, two_bodies
 from physbench.shadowing.context_information import (
     MEMBERS,
@@ -33,6 +31,8 @@ from physbench.shadowing.context_information import (
     possible_scenes,
     unseen_states,
 )
+from physbench.storage.atomic_write import atomic_path
+from physbench.storage.cache_dir import cache_dir
 from physbench.storage.fingerprint import fingerprint
 from physbench.tracks.visibility import POSITION_SHARE, moving, truth_visible
 from physbench.world.camera import PLANE_AXES, plane_from_world
@@ -281,12 +281,6 @@ def _made_with() -> str:
 
 
 def _store(path: Path, document: dict[str, object]) -> None:
-    """Write the file whole or not at all; where it cannot be written the time is computed again."""
-    part = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(document) + "\n", encoding="utf-8")
-        part.replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            part.unlink()
+    """Write whole or not at all; where nothing can be written the time is computed again."""
+    with contextlib.suppress(OSError), atomic_path(path) as draft:
+        draft.write_text(json.dumps(document) + "\n", encoding="utf-8")

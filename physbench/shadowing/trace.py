@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
-from physbench.storage.atomic_write import write_atomically
+from physbench.storage.atomic_write import atomic_path
 from physbench.tracks.tracks import Tracks
 from physbench.tracks.tracks_file import DAMAGED
 from physbench.world.camera import PLANE_AXES, depth_axis, px_from_world
@@ -138,12 +138,8 @@ def lawful_path(clip: Clip, found: Shadowing, level: ToleranceLevel, at: Break, 
 
 def save_trace(path: Path, found: Trace) -> None:
     """Write what shadowing found as .npz without pickle."""
-
-    def write(part: Path) -> None:
-        with part.open("wb") as file:
-            np.savez_compressed(file, **vars(found))
-
-    write_atomically(path, write)
+    with atomic_path(path) as draft, draft.open("wb") as file:
+        np.savez_compressed(file, **vars(found))
 
 
 def load_trace(path: Path) -> Trace | None:

@@ -1,1 +1,3 @@
-"""What lies on disk: the run folder, files that are written whole or not at all, and the sources that decide them."""
+"""Files: `run_folder` (where each file of a run lies), `atomic_write` (written whole or not at all), `cache_dir`, and
+`fingerprint` (which sources decide a result).
+"""

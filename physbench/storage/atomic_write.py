@@ -4,23 +4,33 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Call `write` on a temporary neighbour of `path`, then rename it: a reader sees the old file or the new one."""
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a draft beside `path` to write to, and rename it at the end: a reader sees the old file or the new one.
+
+    Folders are made. The draft keeps the suffix, which some writers look at; it is removed if the block raises.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{os.getpid()}.{path.name}")  # keeps the suffix, which some writers look at
+    draft = path.with_name(f".{os.getpid()}.{path.name}")
     try:
-        write(part)
-        part.replace(path)
+        yield draft
+        draft.replace(path)
     finally:
-        part.unlink(missing_ok=True)
+        draft.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically, in UTF-8."""
+    with atomic_path(path) as draft:
+        draft.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, document: Any) -> None:
     """Write a JSON document atomically, keys in the order given, refusing NaN."""
-    text = json.dumps(document, indent=1, allow_nan=False) + "\n"
-    write_atomically(path, lambda part: part.write_text(text, encoding="utf-8"))
+    write_text(path, json.dumps(document, indent=1, allow_nan=False) + "\n")

@@ -40,6 +40,7 @@ NEVER: tuple[str, ...] = (
     "physbench.progress",
     "physbench.run.versions",
     "physbench.storage",
+    "physbench.worker_pool",
 )
 FOUND = ("physbench.scorers", "physbench.tasks")  # by entry points
 VIOLATIONS = "physbench.validation.violations"  # imports its modules by computed names
@@ -49,8 +50,8 @@ PURPOSES: Mapping[str, Purpose] = MappingProxyType(
     {
         # A scene becomes a clip. How a task makes the scene does not count: the scene is in the key of the clip.
         "clips": Purpose(("physbench.clips.generate",), ("physbench.clips.scene_changes", "physbench.clips.task")),
-        # The clip is in the key, too: how it was stored does not count.
-        "predictability": Purpose(("physbench.scoring.predictability",), ("physbench.clips.store",)),
+        # The clip is in the key, too.
+        "predictability": Purpose(("physbench.scoring.predictability",)),
         # Readings of ground truth and of the baselines that need no entry point. `load_model` leads to every model.
         "references": Purpose(
             ("physbench.run.references", "physbench.baselines.baseline_adapter", *FOUND),

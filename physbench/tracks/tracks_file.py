@@ -10,7 +10,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from physbench.errors import UsageError
-from physbench.storage.atomic_write import write_atomically
+from physbench.storage.atomic_write import atomic_path
 from physbench.tracks.tracks import Tracks
 
 DAMAGED = (OSError, EOFError, ValueError, KeyError, TypeError, RuntimeError, BadZipFile, zlib.error)  # of a .npz
@@ -18,12 +18,8 @@ DAMAGED = (OSError, EOFError, ValueError, KeyError, TypeError, RuntimeError, Bad
 
 def save_tracks(path: Path, tracks: Tracks) -> None:
     """Write tracks as .npz without pickle."""
-
-    def write(part: Path) -> None:
-        with part.open("wb") as file:
-            np.savez_compressed(file, **{**vars(tracks), "names": np.array(tracks.names)})
-
-    write_atomically(path, write)
+    with atomic_path(path) as draft, draft.open("wb") as file:
+        np.savez_compressed(file, **{**vars(tracks), "names": np.array(tracks.names)})
 
 
 def load_tracks(path: Path) -> Tracks:

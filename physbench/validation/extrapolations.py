@@ -1,6 +1,6 @@
-"""Ends of a motion that know nothing of physics: what cheats do with what they see at the hand-over.
+"""Extrapolations that know nothing of physics: how gaming baselines go on from the hand-over.
 
-A tail is a function of a clip, states (N, 13) from where on and times (T,) s since then to states (T, N, 13).
+An extrapolation is a function of a clip, states (N, 13) from where on and times (T,) s since then to states (T, N, 13).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from physbench.world.geometry import gap
 from physbench.world.scene import Scene
 
 Array = NDArray[np.float64]
-Tail = Callable[[Clip, Array, Array], Array]
+Extrapolation = Callable[[Clip, Array, Array], Array]
 
 ROLL = 0.15  # m/s
 EXIT = 12.0  # m/s: out of view within 0.3 s
@@ -28,13 +28,13 @@ LIMP = 1 / 3  # s
 STEPS = 400  # in which a fall is looked for
 
 
-def known(scene: Scene) -> Scene:
+def scene_at_handover(scene: Scene) -> Scene:
     """A scene as it is at the hand-over: what will vanish later is there."""
     bodies = tuple(replace(b, until=None) if b.until is not None and b.until > 0 else b for b in scene.bodies)
     return replace(scene, bodies=bodies)
 
 
-def movers(clip: Clip) -> list[int]:
+def moving_bodies(clip: Clip) -> list[int]:
     """Indices of the tracked bodies that move by themselves."""
     return [i for i in clip.tracked if clip.scene.bodies[i].role == "moving"]
 
@@ -47,33 +47,33 @@ def _falls(clip: Clip) -> bool:
 def stay(clip: Clip, start: Array, times: Array) -> Array:
     """Everything stays where it is."""
     states = np.repeat(start[None], len(times), axis=0)
-    states[:, movers(clip), 7:] = 0.0
+    states[:, moving_bodies(clip), 7:] = 0.0
     return states
 
 
 def rest(clip: Clip, start: Array, times: Array) -> Array:
     """Everything lies on what is below it, at once; where nothing falls, it stays where it is."""
     states = stay(clip, start, times)
-    for i in movers(clip):
+    for i in moving_bodies(clip):
         states[:, i, 2] -= _fall(clip, start, i)
     return states
 
 
 def roll(clip: Clip, start: Array, times: Array) -> Array:
-    """Everything lies on what is below it and moves on slowly, the way it went."""
+    """Everything lies on what is below it and moves on slowly, in the direction in which it moved."""
     states = rest(clip, start, times)
     axis = PLANE_AXES[clip.scene.camera.view][0]
-    for i in movers(clip):
-        way = np.sign(start[i, 7 + axis]) or 1.0
-        states[:, i, axis] += way * ROLL * times
+    for i in moving_bodies(clip):
+        sign = np.sign(start[i, 7 + axis]) or 1.0
+        states[:, i, axis] += sign * ROLL * times
     return states
 
 
 def leave(clip: Clip, start: Array, times: Array) -> Array:
-    """Everything leaves the view at once, the way it went."""
+    """Everything leaves the view at once, in the direction in which it moved."""
     states = stay(clip, start, times)
     axes = list(PLANE_AXES[clip.scene.camera.view])
-    for i in movers(clip):
+    for i in moving_bodies(clip):
         velocity = start[i, 7:10][axes]
         size = float(np.linalg.norm(velocity))
         way = velocity / size if size > 1e-6 else np.array([1.0, 0.0])
@@ -87,7 +87,7 @@ def creep(clip: Clip, start: Array, times: Array) -> Array:
     """Everything moves on so slowly that it can pass for at rest."""
     states = stay(clip, start, times)
     axis = PLANE_AXES[clip.scene.camera.view][0]
-    for i in movers(clip):
+    for i in moving_bodies(clip):
         states[:, i, axis] += (np.sign(start[i, 7 + axis]) or 1.0) * CREEP * times
     return states
 
@@ -95,7 +95,7 @@ def creep(clip: Clip, start: Array, times: Array) -> Array:
 def straight(clip: Clip, start: Array, times: Array) -> Array:
     """Everything goes on in a straight line, through everything."""
     states = np.repeat(start[None], len(times), axis=0)
-    bodies = movers(clip)
+    bodies = moving_bodies(clip)
     states[:, bodies, :3] += start[bodies, 7:10] * times[:, None, None]
     return states
 
@@ -105,7 +105,7 @@ def drop(clip: Clip, start: Array, times: Array) -> Array:
     if not _falls(clip):
         raise Inapplicable("nothing falls in the plane of motion: it would go straight on")
     states = straight(clip, start, times)
-    states[:, movers(clip), :3] += np.asarray(clip.scene.gravity) / 2 * (times**2)[:, None, None]
+    states[:, moving_bodies(clip), :3] += np.asarray(clip.scene.gravity) / 2 * (times**2)[:, None, None]
     return states
 
 
@@ -113,9 +113,9 @@ def border(clip: Clip, start: Array, times: Array) -> Array:
     """Everything goes to the border of the view and stays there, half outside."""
     states = stay(clip, start, times)
     axis, middle = PLANE_AXES[clip.scene.camera.view][0], clip.scene.camera.center
-    for i in movers(clip):
-        way = np.sign(start[i, 7 + axis]) or 1.0
-        edge = middle[axis] + way * clip.scene.camera.width / 2
+    for i in moving_bodies(clip):
+        sign = np.sign(start[i, 7 + axis]) or 1.0
+        edge = middle[axis] + sign * clip.scene.camera.width / 2
         states[:, i, axis] = start[i, axis] + (edge - start[i, axis]) * np.clip(times / TO_BORDER, 0, 1)
     return states
 
@@ -123,7 +123,7 @@ def border(clip: Clip, start: Array, times: Array) -> Array:
 def crowd(clip: Clip, start: Array, times: Array) -> Array:
     """Everything goes to one place and stays there, one thing in another."""
     states = stay(clip, start, times)
-    bodies = movers(clip)
+    bodies = moving_bodies(clip)
     goal = start[bodies, :3].mean(axis=0)
     share = np.clip(times / TO_BORDER, 0, 1)[:, None, None]
     states[:, bodies, :3] = (1 - share) * start[bodies, :3] + share * goal
@@ -136,7 +136,7 @@ def limp(clip: Clip, start: Array, times: Array) -> Array:
     return straight(clip, start, LIMP * whole + np.minimum(part, LIMP))
 
 
-TAILS: dict[str, Tail] = {
+EXTRAPOLATIONS: dict[str, Extrapolation] = {
     "stay": stay,
     "rest": rest,
     "roll": roll,

@@ -1,7 +1,7 @@
-"""Cheats: futures that know nothing and are made to please a scorer. None of them may have any skill.
+"""Gaming baselines: futures that know nothing of physics and are made to score well. None of them may have any skill.
 
-A cheat is a function of a clip and the number of context frames to frames (T, H, W, 3). Those that move bodies know
-places and velocities at the hand-over, more than any model can read from its context, and nothing of what follows.
+Each is a function of a clip and the number of context frames to frames (T, H, W, 3). Those that move bodies know
+positions and velocities at the hand-over, more than any model can read from its context, and nothing of what follows.
 `straight-NAME` goes on at constant velocity for STRAIGHT s and then does what NAME does.
 """
 
@@ -15,7 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
-from physbench.validation.extrapolations import TAILS, Tail, known, movers, stay, straight
+from physbench.validation.extrapolations import (
+    EXTRAPOLATIONS,
+    Extrapolation,
+    moving_bodies,
+    scene_at_handover,
+    stay,
+    straight,
+)
 from physbench.validation.lawful_alternatives import ahead, frames_of
 from physbench.world.camera import PLANE_AXES
 from physbench.world.rendering import static_layer
@@ -27,14 +34,14 @@ Make = Callable[[Clip, int], Image]
 # (clip, frames up to now (h, H, W, 3), how many of them are context, times (T,) s since then) -> frames (T, H, W, 3)
 Picture = Callable[[Clip, Image, int, Array], Image]
 
-STRAIGHT = 0.3  # s of constant velocity before the cheats that begin with it
+STRAIGHT = 0.3  # s of constant velocity at the start of those that begin with it
 SHIVER = 0.02  # m, sd
 PALE = 0.5  # of its colour that is left
 
 
 @dataclass(frozen=True)
 class GamingBaseline:
-    """A cheat with what it does in a phrase."""
+    """A future with what it shows in a phrase."""
 
     name: str
     doc: str
@@ -45,7 +52,7 @@ class GamingBaseline:
 
 
 def _background(clip: Clip) -> Image:
-    return static_layer(known(clip.scene), clip.spec)
+    return static_layer(scene_at_handover(clip.scene), clip.spec)
 
 
 def loop(clip: Clip, past: Image, context: int, times: Array) -> Image:
@@ -138,15 +145,15 @@ PICTURES: dict[str, Picture] = {
 
 
 def _drawn(clip: Clip, states: Array) -> Image:
-    return frames_of(clip, states, known(clip.scene))
+    return frames_of(clip, states, scene_at_handover(clip.scene))
 
 
-def _moved(clip: Clip, context: int, tail: Tail) -> Image:
+def _moved(clip: Clip, context: int, tail: Extrapolation) -> Image:
     return _drawn(clip, tail(clip, clip.states[clip.handover], ahead(clip)))
 
 
 def _lead(clip: Clip) -> tuple[Array, Array, Array]:
-    """States (F, N, 13) of the first STRAIGHT s at constant velocity, those (N, 13) behind, and times (T - F,) s then.
+    """States (F, N, 13) of the first STRAIGHT s at constant velocity, the last (N, 13), and times (T - F,) s then.
 
     Where no frame lies in that time, there is no lead.
     """
@@ -158,7 +165,7 @@ def _lead(clip: Clip) -> tuple[Array, Array, Array]:
     return lead, lead[-1], times[first:] - times[first - 1]
 
 
-def _straight_then(clip: Clip, context: int, tail: Tail) -> Image:
+def _straight_then(clip: Clip, context: int, tail: Extrapolation) -> Image:
     lead, start, times = _lead(clip)
     return _drawn(clip, np.concatenate([lead, tail(clip, start, times)]))
 
@@ -186,7 +193,7 @@ def shiver(clip: Clip, context: int) -> Image:
     states = stay(clip, clip.states[clip.handover], ahead(clip))
     random = np.random.default_rng(clip.row.seed)
     for axis in PLANE_AXES[clip.scene.camera.view]:
-        states[:, movers(clip), axis] += random.normal(0, SHIVER, (len(states), len(movers(clip))))
+        states[:, moving_bodies(clip), axis] += random.normal(0, SHIVER, (len(states), len(moving_bodies(clip))))
     return _drawn(clip, states)
 
 
@@ -201,10 +208,10 @@ def _all() -> dict[str, GamingBaseline]:
     ]
     cheats += [GamingBaseline(function.__name__, _first_line(function), function) for function in (pale, shiver)]
     cheats += [
-        GamingBaseline(n, _first_line(t), partial(_moved, tail=t)) for n, t in TAILS.items() if n != "stay"
+        GamingBaseline(n, _first_line(t), partial(_moved, tail=t)) for n, t in EXTRAPOLATIONS.items() if n != "stay"
     ]  # a freeze
     words = f"Constant velocity for {STRAIGHT:g} s, then "
-    for name, tail in TAILS.items():
+    for name, tail in EXTRAPOLATIONS.items():
         if name not in ("straight", "limp"):
             cheats.append(GamingBaseline(f"straight-{name}", words + _then(tail), partial(_straight_then, tail=tail)))
     for name, picture in PICTURES.items():
@@ -218,4 +225,4 @@ def _then(function: Callable[..., object]) -> str:
     return f"{line[:1].lower()}{line[1:]}"
 
 
-CHEATS = _all()
+GAMING_BASELINES = _all()

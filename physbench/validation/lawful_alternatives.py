@@ -1,9 +1,9 @@
-"""Lawful strangers: futures that are not the recorded one and break no law.
+"""Lawful alternatives: futures that are not the recorded one and break no law.
 
 Near ones are members of the clip's predictability ensemble: they start from states that the context frames allow. Far
-ones start at the shown place with the velocities of another draw of the task, in which the same bodies take part. What
-lies on something moves along it and rolls if it rolled, so that all but the one declared jump at the hand-over, in
-velocity and spin, is lawful.
+ones start at the shown positions with the velocities of another draw of the task, in which the same bodies take part.
+What lies on something moves along it and rolls if it rolled. So everything is lawful but the one declared jump at the
+hand-over, in velocity and spin.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from physbench.world.scene import CentralGravity, Scene
 Array = NDArray[np.float64]
 Image = NDArray[np.uint8]
 
-OTHER_DRAWS = 2_000_000  # seeds of the draws that give far strangers their velocities
+OTHER_DRAWS = 2_000_000  # seeds of the draws that give far alternatives their velocities
 DRAWS = 60  # that are looked at for one with the same bodies
 IN_VIEW = 6  # of those that are simulated for one in which nothing leaves the view that truly stays
 SAME = 1e-6  # m/s
@@ -47,7 +47,7 @@ class LawfulAlternative:
 
     scene: Scene  # the clip's own, or with other free parameters
     states: Array  # (T, N, 13) in the predicted frames
-    jumps: Array  # (N, 6): declared jumps at the hand-over, of velocities m/s and spins rad/s; nought for a near one
+    jumps: Array  # (N, 6): declared jumps at the hand-over, of velocities m/s and spins rad/s; zero for a near one
     distance: float  # diameters from ground truth, the most that a due moving object reaches
 
 
@@ -106,7 +106,7 @@ def far(clip: Clip, context: int, draw: int = 0) -> LawfulAlternative:
 
 
 def _same_bodies(scene: Scene, other: Scene) -> bool:
-    """Whether two scenes hold the same bodies, whatever their places and measures."""
+    """Whether two scenes hold the same bodies, whatever their positions and sizes."""
     ours, theirs = ([(b.name, b.role, b.shape, b.flat) for b in each.bodies] for each in (scene, other))
     return ours == theirs and len(scene.fields) == len(other.fields)
 
@@ -131,9 +131,8 @@ def _carried_over(scene: Scene, here: Array, other: Scene, there: Array) -> Arra
 def _on_orbit(scene: Scene, here: Array, index: int, other_scene: Scene, there: Array) -> Array:
     """The velocity (3,) m/s that body `index` has in another draw, or what corresponds to it on an orbit.
 
-    Around a star the velocity is turned with the place and scaled as Kepler's third law has it, so that ellipses stay
-    the ellipses that they are. Two that draw each other share that velocity by their masses: their barycentre moves on
-    as it did.
+    Around a star the velocity is turned with the position and scaled by Kepler's third law, so that ellipses keep their
+    shape. Two that attract each other share that velocity by their masses: their barycentre moves on as it did.
     """
     sources = [(field.mu, theirs.mu, scene.index(field.source)) for field, theirs in _fields(scene, other_scene)]
     if two_bodies(scene) and two_bodies(other_scene):
@@ -153,7 +152,7 @@ def _fields(scene: Scene, other: Scene) -> Iterator[tuple[CentralGravity, Centra
 
 
 def _turned(scene: Scene, here: Array, there: Array, ratio: float) -> Array:
-    """The velocity (3,) of a state (13,) seen from a star, turned and scaled to the place of another state (13,).
+    """The velocity (3,) of a state (13,) seen from a star, turned and scaled to the position of another state (13,).
 
     ratio: of the strengths of the fields here and there.
     """
@@ -171,14 +170,14 @@ def _support(scene: Scene, states: Array, index: int) -> Array | None:
     body, size = scene.bodies[index], float(np.linalg.norm(scene.gravity))
     if not size or not body.collides:
         return None
-    place, up = states[index, :3], -np.asarray(scene.gravity, dtype=np.float64) / size
+    position, up = states[index, :3], -np.asarray(scene.gravity, dtype=np.float64) / size
     step = 1e-4 * np.eye(3)
     for i, other in enumerate(scene.bodies):
         if i == index or not other.collides or other.role == "moving":
             continue
-        if float(gap(body, place, other, states[i, :3])) > TOUCHING * body.size[0]:
+        if float(gap(body, position, other, states[i, :3])) > TOUCHING * body.size[0]:
             continue
-        slope = gap(body, place + step, other, states[i, :3]) - gap(body, place - step, other, states[i, :3])
+        slope = gap(body, position + step, other, states[i, :3]) - gap(body, position - step, other, states[i, :3])
         length = float(np.linalg.norm(slope))
         if length and float(slope @ up) / length > STEEPEST:
             return np.asarray(slope / length)
@@ -189,12 +188,12 @@ def _along(velocity: Array, up: Array, other_up: Array | None, scene: Scene) -> 
     """A velocity (3,) turned with the support, uphill where it was uphill, and without a part off the support."""
     if other_up is not None:
         across = PLANE_AXES[scene.camera.view][0]
-        speed = velocity - (velocity @ other_up) * other_up
+        along = velocity - (velocity @ other_up) * other_up
         if up[across] * other_up[across] < 0:  # one rises to the left, the other to the right
-            speed, other_up = speed.copy(), other_up.copy()
-            speed[across], other_up[across] = -speed[across], -other_up[across]
+            along, other_up = along.copy(), other_up.copy()
+            along[across], other_up[across] = -along[across], -other_up[across]
         axis, cosine = np.cross(other_up, up), float(other_up @ up)
-        velocity = speed * cosine + np.cross(axis, speed) + axis * (axis @ speed) / (1 + cosine)  # Rodrigues
+        velocity = along * cosine + np.cross(axis, along) + axis * (axis @ along) / (1 + cosine)  # Rodrigues
     return np.asarray(velocity - (velocity @ up) * up)
 
 
@@ -236,9 +235,9 @@ def _distance(clip: Clip, context: int, states: Array) -> float:
     """Largest distance in diameters of a due moving object from ground truth."""
     flat = plane_from_world(clip.scene.camera, states[:, list(clip.tracked), :3])
     off = np.linalg.norm(flat - clip.plane_positions()[clip.handover + 1 :], axis=-1)
-    owed = truth_visible(clip, context)[context:] & moving(clip)
+    expected = truth_visible(clip, context)[context:] & moving(clip)
     diameters = np.maximum(clip.diameters()[clip.handover + 1 :], 1e-9)
-    return float((off / diameters)[owed].max(initial=0.0))
+    return float((off / diameters)[expected].max(initial=0.0))
 
 
 @lru_cache(maxsize=256)

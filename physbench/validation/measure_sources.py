@@ -18,9 +18,10 @@ from physbench.plugins import user_files
 from physbench.progress import Progress
 from physbench.rollouts.rollout import Rollout
 from physbench.run.versions import library_version, versions
+from physbench.run.worker_jobs import SCORING_PRELOAD
 from physbench.scoring.scorer_protocol import Scorer
 from physbench.validation.measured_parts import MeasuredPart, SourceOutcome, append, path_of, read_parts, reads_of
-from physbench.validation.sources import LOW_RATE, NEAR, REFERENCES, at_rate, kind, show
+from physbench.validation.sources import LOW_RATE, NEAR_ALTERNATIVES, REFERENCES, at_rate, kind, show
 from physbench.validation.violations import Inapplicable
 from physbench.world.scene import RenderSpec
 
@@ -29,15 +30,18 @@ CAP = 4  # times as many clips are tried as are asked for
 HOPELESS = 8  # clips, on all of which a source has nothing to do: so it has on others
 
 
+Known = dict[tuple[str, int], dict[str, SourceOutcome]]  # (task, number of the clip) -> source -> outcome
+
+
 @dataclass(frozen=True)
 class Settings:
     """What a validity table is made of."""
 
     tasks: tuple[str, ...]
-    sources: tuple[str, ...]  # violations, far strangers and cheats; the references come by themselves
+    sources: tuple[str, ...]  # violations, far alternatives and gaming baselines; the references are added
     scorers: str | None  # as `find_scorers` takes it
     clips: int  # of each task for every source that has something to do there
-    truths: int  # of each task for ground truth and near strangers
+    truths: int  # of each task for ground truth and near alternatives
     size: int = 64  # px
     fps: float = 15.0
     context: int = 8  # frames
@@ -49,7 +53,7 @@ class Settings:
 
     @property
     def lawful(self) -> int:
-        """Clips of each task of which there are ground truth, freeze and near strangers."""
+        """Clips of each task of which there are ground truth, freeze and near alternatives."""
         return max(self.truths, self.clips)
 
     def row(self, task: str, number: int) -> Row:
@@ -144,7 +148,7 @@ def work(folder: Path, settings: Settings, row: Row, sources: Iterable[str]) -> 
 def measure(settings: Settings, folder: Path, workers: int, say: Callable[[str], None]) -> None:
     """Make all parts that are missing in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
-    known: dict[tuple[str, int], dict[str, SourceOutcome]] = {}
+    known: Known = {}
     for number in range(max(settings.lawful, CAP * settings.clips)):
         for task in settings.tasks:
             row = settings.row(task, number)
@@ -161,30 +165,29 @@ def measure(settings: Settings, folder: Path, workers: int, say: Callable[[str],
             known.setdefault((row.task, row.seed - FIRST_SEED), {}).update(found)
 
 
-def _round(
-    settings: Settings, known: dict[tuple[str, int], dict[str, SourceOutcome]]
-) -> Iterator[tuple[tuple[str, int], tuple[str, ...]]]:
+def _round(settings: Settings, known: Known) -> Iterator[tuple[tuple[str, int], tuple[str, ...]]]:
     """Clips (task, number) with the sources that are next on them, clips of all tasks in turn."""
-    wanted: dict[tuple[str, int], list[str]] = {}
-
-    def want(task: str, number: int, source: str) -> None:
-        if source not in known.get((task, number), {}):
-            wanted.setdefault((task, number), []).append(source)
-
+    missing: dict[tuple[str, int], list[str]] = {}
     for task in settings.tasks:
-        for number in range(settings.lawful):
-            for source in (*REFERENCES, *NEAR):
-                want(task, number, source)
-        for source in settings.sources:
-            for number in range(asked(settings, task, source, known)):
-                for reference in REFERENCES:
-                    want(task, number, reference + LOW_RATE if source.endswith(LOW_RATE) else reference)
-                want(task, number, source)
-    for place in sorted(wanted, key=lambda place: place[::-1]):
-        yield place, tuple(dict.fromkeys(wanted[place]))
+        for number, source in _wanted(settings, task, known):
+            if source not in known.get((task, number), {}):
+                missing.setdefault((task, number), []).append(source)
+    for place in sorted(missing, key=lambda place: place[::-1]):
+        yield place, tuple(missing[place])
 
 
-def asked(settings: Settings, task: str, source: str, known: dict[tuple[str, int], dict[str, SourceOutcome]]) -> int:
+def _wanted(settings: Settings, task: str, known: Known) -> list[tuple[int, str]]:
+    """Clips (by number) and sources that the cells of a task are made of, as far as can be said with what is known."""
+    found = [(number, source) for number in range(settings.lawful) for source in (*REFERENCES, *NEAR_ALTERNATIVES)]
+    for source in settings.sources:
+        low_rate = LOW_RATE if source.endswith(LOW_RATE) else ""
+        for number in range(asked(settings, task, source, known)):
+            found += [(number, reference + low_rate) for reference in REFERENCES]
+            found.append((number, source))
+    return list(dict.fromkeys(found))
+
+
+def asked(settings: Settings, task: str, source: str, known: Known) -> int:
     """How many clips of a task, from 0 on, are asked of a source: as far as can be said with what is known."""
     outcomes: list[SourceOutcome] = []
     while (count := settings.more(outcomes)) > 0:
@@ -200,9 +203,9 @@ def _done(
 ) -> Iterator[tuple[Row, dict[str, SourceOutcome]]]:
     with Progress("videos", sum(len(sources) for _, sources in jobs)) as progress:
         if workers > 1 and len(jobs) > 1:
-            from physbench.run.worker_pool import Pool
+            from physbench.worker_pool import WorkerPool
 
-            with Pool(min(workers, len(jobs))) as pool:
+            with WorkerPool(min(workers, len(jobs)), SCORING_PRELOAD) as pool:
                 waiting = {pool.submit(work, folder, settings, row, sources): row for row, sources in jobs}
                 for future in as_completed(waiting):
                     progress.advance(len(future.result()))
@@ -216,19 +219,7 @@ def _done(
 
 def parts_of(settings: Settings, folder: Path, task: str) -> list[MeasuredPart]:
     """The parts of a task that its cells are made of, in an order that depends on the settings alone."""
-    there = {
-        number: read_parts(folder, settings.row(task, number))
-        for number in range(max(settings.lawful, CAP * settings.clips))
-    }
-    known = {(task, number): {s: part.outcome for s, part in parts.items()} for number, parts in there.items()}
-    found: dict[tuple[int, str], MeasuredPart] = {}
-    for number in range(settings.lawful):
-        for source in (*REFERENCES, *NEAR):
-            found[number, source] = there[number][source]
-    for source in settings.sources:
-        for number in range(asked(settings, task, source, known)):
-            for reference in REFERENCES:
-                name = reference + LOW_RATE if source.endswith(LOW_RATE) else reference
-                found[number, name] = there[number][name]
-            found[number, source] = there[number][source]
-    return list(found.values())
+    numbers = range(max(settings.lawful, CAP * settings.clips))
+    parts = {number: read_parts(folder, settings.row(task, number)) for number in numbers}
+    known = {(task, number): {s: part.outcome for s, part in mine.items()} for number, mine in parts.items()}
+    return [parts[number][source] for number, source in _wanted(settings, task, known)]

@@ -13,7 +13,7 @@ from physbench.scoring.scorer_protocol import ScoreRow
 
 SCHEMA_VERSION = 2
 
-# unseen: it is there and moves things by less than anybody would see; refused: it has nothing to do on this clip.
+# unseen: it is there and moves things by less than can be seen; refused: it has nothing to do on this clip.
 SourceOutcome = Literal["shown", "unseen", "refused", "failed"]
 
 
@@ -41,7 +41,7 @@ class MeasuredPart:
     reason: str = ""  # of what is not shown
     time: float | None = None  # s, when the (first) violation is first to be seen
     bodies: tuple[str, ...] = ()  # on one of which it is seen; () for all of the world
-    distance: float | None = None  # diameters from ground truth, of a stranger
+    distance: float | None = None  # diameters from ground truth, of a lawful alternative
     reads: tuple[Read, ...] = ()
 
     def line(self) -> str:
@@ -63,7 +63,7 @@ def path_of(folder: Path, row: Row) -> Path:
 def append(folder: Path, row: Row, part: MeasuredPart) -> None:
     """Add a part to its clip's file.
 
-    A line that was torn when somebody was killed stays what it is: none. A file without its head is begun again.
+    A line that was torn when a process was killed is skipped. A file without its head is begun again.
     """
     path = path_of(folder, row)
     if _lines(path) is None:

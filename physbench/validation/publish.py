@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from physbench.scoring.score_clip import find_scorers
 from physbench.validation.table_file import read_table, write_table
+from physbench.validation.task_cells import LOCATING
 from physbench.validation.thresholds import is_strength, last_part
-from physbench.validation.validity_table import LOCATING
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,4 +1,5 @@
-"""`saboteur:NAME` as a model: `physbench eval saboteur:teleport:0.25` scores a violation, a stranger or a cheat.
+"""`saboteur:NAME` as a model: `physbench eval saboteur:teleport:0.25` scores a violation, a lawful alternative or
+a gaming baseline.
 
 It is privileged, and its card and every table say so. Where a source has nothing to do it shows ground truth, and the
 run notes for which tasks and why: a skill of 1 there says nothing of a scorer.
@@ -23,12 +24,12 @@ if TYPE_CHECKING:
 EXAMPLES = {
     "teleport:0.25": "ground truth with a violation at a severity, here a jump of a quarter diameter (privileged)",
     "stranger-far": "a lawful future that is not the recorded one (privileged)",
-    "cheat-loop": "the context again and again; cheat-* are made to please scorers (privileged)",
+    "cheat-loop": "the context again and again; cheat-* are gaming baselines (privileged)",
 }
 
 
 class Saboteur:
-    """A source of `sources.show` behind the protocol of a privileged model."""
+    """A source of `sources.show` as a privileged model."""
 
     def __init__(self, source: str, card: ModelCard) -> None:
         self.source = source
@@ -64,21 +65,21 @@ class SaboteurAdapter:
     """`saboteur:NAME`."""
 
     name = "saboteur"
-    summary = "saboteur:NAME  ground truth with one thing wrong, a stranger or a cheat (privileged); see scorers check"
+    summary = "saboteur:NAME  ground truth with one thing wrong, or another future (privileged); see scorers check"
 
     def recognises(self, target: str) -> bool:
         return target.startswith("saboteur:")
 
     def _source(self, target: str) -> str:
-        from physbench.validation.sources import LOW_RATE, NEAR, REFERENCES, WAIVED, find_sources
+        from physbench.validation.sources import LOW_RATE, NEAR_ALTERNATIVES, REFERENCES, WAIVED, find_sources
 
         text = target.partition(":")[2]
         if text.endswith(LOW_RATE):
             raise ModelError(f"saboteur:{text}: the rate is the model's. Use --model-arg fps=4.")
-        if text == WAIVED:  # as a model it would be read behind its own context, and its jump would count
+        if text == WAIVED:  # as a model it would have its own context, and its jump would count
             raise ModelError(f"{target}: the context is the model's. Use stranger-far with --model-arg context=1.")
         try:
-            found = (text,) if text in (*REFERENCES, *NEAR) else find_sources(text)
+            found = (text,) if text in (*REFERENCES, *NEAR_ALTERNATIVES) else find_sources(text)
         except UsageError as error:
             raise ModelError(str(error)) from None
         if len(found) != 1:

@@ -1,7 +1,7 @@
 """How well a reading tells one kind of clip from another, and how sure that is.
 
 The interval of an AUROC is that of a jackknife over clips: one clip is left out at a time with all that was made of it,
-ground truth and strangers too. It is symmetrical on the logit scale, with t quantiles (Welch and Satterthwaite where
+ground truth and alternatives too. It is symmetrical on the logit scale, with t quantiles (Welch and Satterthwaite where
 tasks are averaged), since plain percentiles of a bootstrap cover 73 % at 12 clips and an AUROC of .96. Where nothing
 overlaps a jackknife would claim certainty. What was not seen in n clips may happen in 3 / n of them, more exactly in
 1 - .05^(1/n): such clips would be on the wrong side of all others. Fewer than 8 clips: no interval.
@@ -19,7 +19,7 @@ from scipy.special import bdtri, expit, logit, stdtrit
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
-FEWEST = 8  # clips
+FEWEST_CLIPS = 8  # clips
 MISS = 0.05
 TINY = 1e-12
 
@@ -51,7 +51,7 @@ class Separation:
 
     def interval(self) -> tuple[float, float]:
         """95 % interval; NaN for fewer than FEWEST clips."""
-        if not np.isfinite(self.value) or self.clips < FEWEST:
+        if not np.isfinite(self.value) or self.clips < FEWEST_CLIPS:
             return float("nan"), float("nan")
         low = high = self.value
         if TINY < self.value < 1 - TINY and self.variance > 0:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from physbench.results.bootstrap import FEWEST, resample
 from physbench.results.skill import Kind, Qualities, clip_qualities, kinds, skills, task_means
 from physbench.scoring.scorer_protocol import AXES
-from physbench.validation.measured_parts import MeasuredPart
-from physbench.validation.sources import LOW_RATE, NEAR, REFERENCES, WAIVED
+from physbench.validation.sources import LOW_RATE, NEAR_ALTERNATIVES, REFERENCES, WAIVED
 from physbench.validation.thresholds import LOW_RATE_GAIN, is_met, skill_threshold_of
 
 if TYPE_CHECKING:
@@ -27,17 +26,13 @@ RESAMPLES = 2000
 COLUMNS = ("source", "kind", "clip", "task", "split", "seed", "axis", "quality", "outcome")
 
 
-def headline_rows(parts: Sequence[MeasuredPart]) -> pd.DataFrame:
+def headline_rows(readings: pd.DataFrame) -> pd.DataFrame:
     """Qualities of the headline readings: one row per source, clip and axis; one without an axis where nothing is."""
-    rows = []
-    for part in parts:
-        same = (part.source, part.kind, part.clip, part.task, "test", part.seed)
-        reads: list[tuple[str | None, float | None]] = [
-            (read.axis, read.quality) for read in part.reads if read.axis is not None
-        ] or [(None, None)]
-        rows += [(*same, axis, quality, part.outcome) for axis, quality in reads]
-    found = pd.DataFrame(rows, columns=list(COLUMNS))
-    return found.astype({"quality": float})
+    headline = readings[readings["axis"].notna()]
+    videos = readings.drop_duplicates(["source", "clip"])
+    silent = videos[~videos.set_index(["source", "clip"]).index.isin(headline.set_index(["source", "clip"]).index)]
+    silent = silent.assign(axis=None, quality=np.nan)
+    return pd.concat([headline, silent]).sort_index().assign(split="test")[[*COLUMNS]]
 
 
 def skill_rows(table: pd.DataFrame, fixed: Fixed | None, seed: int = 0) -> list[dict[str, object]]:
@@ -55,7 +50,7 @@ def skill_rows(table: pd.DataFrame, fixed: Fixed | None, seed: int = 0) -> list[
         mine = table[table["source"].str.endswith(LOW_RATE) == bool(low_rate)]
         for name, own in mine.groupby("source", sort=False):
             source = str(name)
-            if source.removesuffix(LOW_RATE) in (*REFERENCES, *NEAR, WAIVED):
+            if source.removesuffix(LOW_RATE) in (*REFERENCES, *NEAR_ALTERNATIVES, WAIVED):
                 continue
             shown = own[own["outcome"].isin(("shown", "failed"))]
             shown = shown[shown["clip"].isin(truth["clip"]) & shown["clip"].isin(freeze["clip"])]

@@ -1,4 +1,5 @@
-"""Where frames come from that scorers are tested with: ground truth, strangers, cheats and violated worlds, by name."""
+"""Where frames come from that scorers are tested with: ground truth, lawful alternatives, gaming
+baselines and violated worlds, by name."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.errors import UsageError, nearest
-from physbench.validation.gaming_baselines import CHEATS
+from physbench.validation.gaming_baselines import GAMING_BASELINES
 from physbench.validation.lawful_alternatives import far, frames_of, near
 from physbench.validation.thresholds import BARS
 from physbench.validation.violations import REGISTRY, Unseen, ViolationEvent, find_acts, violate
@@ -20,10 +21,10 @@ from physbench.validation.violations import REGISTRY, Unseen, ViolationEvent, fi
 Image = NDArray[np.uint8]
 Kind = Literal["reference", "stranger", "violation", "picture", "cheat"]
 
-WAIVED = "stranger-far-waived"  # read behind one frame, as its ground truth and freeze are not: only its quality says
-NEAR, FAR = ("stranger-near", "stranger-near-2"), ("stranger-far", WAIVED)
+WAIVED = "stranger-far-waived"  # its context is one frame, unlike that of ground truth: only its quality counts
+NEAR_ALTERNATIVES, FAR_ALTERNATIVES = ("stranger-near", "stranger-near-2"), ("stranger-far", WAIVED)
 REFERENCES = ("truth", "freeze")
-LOW_RATE, LOW_FPS = "@4", 4.0  # behind the name of what is shown at so few frames a second
+LOW_RATE, LOW_FPS = "@4", 4.0  # after the name of what is shown at so few frames a second
 LASTING = ("gravity:0.9", "central-mass:0.95", "force-exponent:1.8", "speed-gain:0.5", "slow-time:0.8")  # that are
 
 
@@ -33,9 +34,9 @@ class SourceFrames:
 
     frames: Image  # (T, H, W, 3)
     events: tuple[ViolationEvent, ...] = ()  # of violations
-    distance: float | None = None  # diameters from ground truth, of a stranger
-    unseen: str = ""  # why nobody would see it
-    context: int | None = None  # frames behind which it is read, where it is not those that it was made for
+    distance: float | None = None  # diameters from ground truth, of a lawful alternative
+    unseen: str = ""  # why it cannot be seen
+    context: int | None = None  # frames of context that it is read with, where they are not those that it was made for
 
 
 def at_rate(source: str, fps: float, context: int) -> tuple[float, int]:
@@ -53,14 +54,18 @@ def show(clip: Clip, context: int, source: str) -> SourceFrames:
         return SourceFrames(clip.future())
     if source == "freeze":
         return SourceFrames(np.repeat(clip.frames[clip.handover][None], clip.horizon, axis=0))
-    if source in NEAR or source in FAR:
-        # Behind one frame, which shows no velocity, the declared jump is none.
-        behind = 1 if source == WAIVED else context
-        stranger = near(clip, behind, NEAR.index(source)) if source in NEAR else far(clip, behind)
-        frames = frames_of(clip, stranger.states, stranger.scene)
-        return SourceFrames(frames, distance=stranger.distance, context=behind if source == WAIVED else None)
+    if source in NEAR_ALTERNATIVES or source in FAR_ALTERNATIVES:
+        # One frame shows no velocity, so that the declared jump is none.
+        frames_seen = 1 if source == WAIVED else context
+        alternative = (
+            near(clip, frames_seen, NEAR_ALTERNATIVES.index(source))
+            if source in NEAR_ALTERNATIVES
+            else far(clip, frames_seen)
+        )
+        frames = frames_of(clip, alternative.states, alternative.scene)
+        return SourceFrames(frames, distance=alternative.distance, context=frames_seen if source == WAIVED else None)
     if source.startswith("cheat-"):
-        return SourceFrames(CHEATS[source.removeprefix("cheat-")].make(clip, context))
+        return SourceFrames(GAMING_BASELINES[source.removeprefix("cheat-")].make(clip, context))
     world = violate(clip.scene, find_acts(source), clip.id)
     unseen = ""
     try:
@@ -94,10 +99,16 @@ def sets_in(source: str) -> bool:
 
 
 def all_sources(*, severities: bool = True) -> tuple[str, ...]:
-    """Names of all violations (every severity, or the main one), lasting ones at a low rate, strangers and cheats."""
+    """Names of all violations (every severity, or the main one), lasting ones at a low rate, lawful alternatives
+    and gaming baselines."""
     acts = [act for violation in REGISTRY.values() for act in violation.acts]
     chosen = [act.id for act in acts if severities or act.severity == act.violation.main]
-    return (*chosen, *(name + LOW_RATE for name in LASTING), *FAR, *(f"cheat-{name}" for name in CHEATS))
+    return (
+        *chosen,
+        *(name + LOW_RATE for name in LASTING),
+        *FAR_ALTERNATIVES,
+        *(f"cheat-{name}" for name in GAMING_BASELINES),
+    )
 
 
 def find_sources(text: str) -> tuple[str, ...]:
@@ -109,7 +120,7 @@ def find_sources(text: str) -> tuple[str, ...]:
     """
     parts = [part for part in (part.strip() for part in text.split(",")) if part]
     if not parts:
-        raise UsageError("Expected names of violations, strangers or cheats: gravity, teleport:0.3, cheat-*, or *.")
+        raise UsageError("Expected names of violations or other sources: gravity, teleport:0.3, cheat-*, or *.")
     return tuple(dict.fromkeys(source for part in parts for source in _matching(part)))
 
 
@@ -135,5 +146,7 @@ def _matching(part: str) -> tuple[str, ...]:
         hits = ["+".join(act.id for act in find_acts(name))]
     if not hits:
         close = difflib.get_close_matches(name.partition(":")[0], main, n=3)
-        raise UsageError(f"No violation, stranger or cheat matches '{part}'.{nearest(part, close or main)}")
+        raise UsageError(
+            f"No violation, lawful alternative or gaming baseline matches '{part}'.{nearest(part, close or main)}"
+        )
     return tuple(hit + LOW_RATE if low else hit for hit in hits)

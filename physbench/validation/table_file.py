@@ -1,14 +1,14 @@
-"""What a file of a validity table says of itself, and reading it back."""
+"""Files of validity tables, with what each was made of in its header."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from physbench.errors import UsageError
-from physbench.storage.atomic_write import write_atomically
+from physbench.storage.atomic_write import atomic_path
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,7 +48,8 @@ def write_table(path: Path, table: pd.DataFrame, header: TableHeader) -> None:
     made = pa.Table.from_pandas(table, preserve_index=False)
     said = {KEY: header.model_dump_json().encode(), b"physbench_table_version": str(header.table_version).encode()}
     made = made.replace_schema_metadata(said)
-    write_atomically(path, lambda part: pq.write_table(made, part, compression="zstd"))
+    with atomic_path(path) as draft:
+        pq.write_table(made, draft, compression="zstd")
 
 
 def read_table(path: Path) -> tuple[pd.DataFrame, TableHeader]:
@@ -69,3 +70,8 @@ def read_table(path: Path) -> tuple[pd.DataFrame, TableHeader]:
     except ValidationError:
         raise UsageError(f"{path}: its header cannot be read (table {version}). Make it again.") from None
     return table.to_pandas(), header
+
+
+def records(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows of a table as dictionaries."""
+    return [{str(name): value for name, value in row.items()} for row in rows.to_dict("records")]

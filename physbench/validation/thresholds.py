@@ -18,12 +18,12 @@ from physbench.scoring.scorer_protocol import AXES
 
 Measure = Literal["auroc", "located", "quality", "skill", "broken"]
 
-NEAR = 0.02
+BAR_MARGIN = 0.02
 FALSE_BREAKS = {0.03: 0.02, 0.08: 0.005}  # strength in diameters: largest share of lawful clips, upper 95 % bound
 FALSE_BREAKS_A_TASK = (6, 150)  # of 150 clips of a task, at most, with a strength above the first of them
 LOW_RATE_GAIN = 0.05  # skill that a lasting violation may gain where fewer frames are shown
-STRENGTH = "strength"  # behind the slash of the ids of scorers that read a smallest tolerance, in diameters
-ALL_RUNGS = 0.222  # diameters; a clip with a larger strength breaks at 0.2 too: the grid has 0.185, 0.2219 and 0.266
+STRENGTH = "strength"  # after the slash of the ids of scorers that read a smallest tolerance, in diameters
+ALL_LEVELS = 0.222  # diameters; a clip with a larger strength breaks at 0.2 too: the grid has 0.185, 0.2219 and 0.266
 
 
 @dataclass(frozen=True)
@@ -108,6 +108,6 @@ def is_met(bar: Threshold, value: float, low: float, high: float = 1.0, perfect:
         return None
     if bar.measure == "skill":
         return value <= bar.limit
-    if perfect < bar.limit - NEAR - 1e-12:
+    if perfect < bar.limit - BAR_MARGIN - 1e-12:
         return False if high < bar.limit else None
-    return value >= bar.limit - 1e-12 and not low < bar.limit - NEAR - 1e-12
+    return value >= bar.limit - 1e-12 and not low < bar.limit - BAR_MARGIN - 1e-12

@@ -10,35 +10,36 @@ import numpy as np
 from physbench.validation.false_breaks import LEVEL, SOURCE
 from physbench.validation.source_skill import SKILL
 from physbench.validation.sources import LOW_RATE, sets_in
+from physbench.validation.table_file import records
+from physbench.validation.task_cells import LOCATING
 from physbench.validation.thresholds import BARS, last_part
-from physbench.validation.validity_table import LOCATING
 
 if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table
 
 SEEN, LIKELY = 0.95, 0.75  # AUROC from which a violation counts as seen, and as more than guessed
-MOST_SKILL = 0.05  # that a cheat may have
+MOST_SKILL = 0.05  # that a gaming baseline may have
 GROUPS = ("violation", "picture", "stranger", "cheat")
 TITLES = {
     "violation": "Violations: chance that a reading finds one worse than a lawful clip (0.5 is blind), 95 % interval",
     "picture": "Pictures that suffer: no law is broken, 0.5 is right for readings of physics",
-    "stranger": "Lawful strangers: 0.5 is right. A far one makes one declared jump at the hand-over; waived: it is "
-    "read behind one frame, which shows no velocity, and only its quality (Q) is given",
-    "cheat": "Cheats: skill on each axis, which should be at most 0.05",
+    "stranger": "Lawful alternatives: 0.5 is right. A far one makes one declared jump at the hand-over; waived: its "
+    "context is one frame, which shows no velocity, and only its quality (Q) is given",
+    "cheat": "Gaming baselines: skill on each axis, which should be at most 0.05",
 }
 
 
 def sentences(table: pd.DataFrame, readings: list[str]) -> list[str]:
-    """What the table says in words: what no headline reading sees, cheats with skill, strangers, bars."""
+    """What the table says in words: what no headline reading sees, gaming baselines with skill, alternatives, bars."""
     said = seen(table, readings)
     skill = table[(table["level"] == "skill") & (table["kind"] == "cheat") & (table["value"] > MOST_SKILL)]
-    for row in _rows(skill.sort_values("value", ascending=False)):
+    for row in records(skill.sort_values("value", ascending=False)):
         between = _between(row["low"], row["high"])
         said.append(f"{row['source']} has skill {row['value']:.2f}{between} on {_axis(row['reading'])}.")
     said += _low_rate(table)
-    strangers = table[(table["level"] == "family") & (table["kind"] == "stranger")]
-    where = {(r["source"], r["family"]): r["distance"] for r in _rows(strangers)}
+    alternatives = table[(table["level"] == "family") & (table["kind"] == "stranger")]
+    where = {(r["source"], r["family"]): r["distance"] for r in records(alternatives)}
     near = [f"{source} in {family} ({distance:.1f})" for (source, family), distance in where.items() if distance < 1]
     if near:
         said.append(f"Near only, less than a diameter from ground truth: {', '.join(near)}.")
@@ -62,7 +63,7 @@ def seen(table: pd.DataFrame, readings: list[str]) -> list[str]:
 
 def _low_rate(table: pd.DataFrame) -> Iterator[str]:
     """What lasting violations gain where few frames are shown."""
-    skill = {(r["source"], _axis(r["reading"])): r["value"] for r in _rows(table[table["level"] == "skill"])}
+    skill = {(r["source"], _axis(r["reading"])): r["value"] for r in records(table[table["level"] == "skill"])}
     for (source, axis), value in skill.items():
         usual = skill.get((source.removesuffix(LOW_RATE), axis))
         if source.endswith(LOW_RATE) and usual is not None:
@@ -76,30 +77,25 @@ def _bars(table: pd.DataFrame) -> Iterator[str]:
         return
     met, unknown = (barred["met"] == 1.0), barred["met"].isna()
     yield f"Bars: {int(met.sum())} of {len(barred)} are met; {int(unknown.sum())} have too few clips to tell."
-    for row in _rows(barred[~met & ~unknown]):
+    for row in records(barred[~met & ~unknown]):
         where = row["family"] if row["task"] == "*" else row["task"]
         yield f"  not met: {row['source']}, {row['reading']} in {where}: {figures(row)}"
 
 
-def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
-
-
 def figures(row: dict[str, Any]) -> str:
     """The estimate that a bar is about, with its interval, and the bar."""
-    get = row.__getitem__
-    name = last_part(get("reading"))
-    if get("level") == LEVEL:
-        return f"{get('value'):.2%} of {get('clips'):.0f} clips (at most {get('high'):.2%}), bar {get('bar'):.2%}."
-    if get("level") == "skill":
-        return f"{get('value'):.3f}{_between(get('low'), get('high'))}, at most {get('bar'):.2f}."
+    name = last_part(row["reading"])
+    if row["level"] == LEVEL:
+        return f"{row['value']:.2%} of {row['clips']:.0f} clips (at most {row['high']:.2%}), bar {row['bar']:.2%}."
+    if row["level"] == "skill":
+        return f"{row['value']:.3f}{_between(row['low'], row['high'])}, at most {row['bar']:.2f}."
     if name == LOCATING:
-        return f"{get('located'):.0%} located (at least {get('located_low'):.0%}), bar {get('bar'):.0%}."
-    if any(bar.measure == "broken" and bar.reading == name and bar.names(get("source")) for bar in BARS):
-        return f"{get('broken'):.0%} broken at every tolerance, bar {get('bar'):.0%}."
-    if get("kind") == "stranger":
-        return f"quality {get('quality'):.2f}, bar {get('bar'):.2f}."
-    return f"{get('auroc'):.3f}{_between(get('low'), get('high'))}, bar {get('bar'):.2f}."
+        return f"{row['located']:.0%} located (at least {row['located_low']:.0%}), bar {row['bar']:.0%}."
+    if any(bar.measure == "broken" and bar.reading == name and bar.names(row["source"]) for bar in BARS):
+        return f"{row['broken']:.0%} broken at every tolerance, bar {row['bar']:.0%}."
+    if row["kind"] == "stranger":
+        return f"quality {row['quality']:.2f}, bar {row['bar']:.2f}."
+    return f"{row['auroc']:.3f}{_between(row['low'], row['high'])}, bar {row['bar']:.2f}."
 
 
 def _axis(reading: object) -> str:
@@ -192,11 +188,11 @@ def _false_breaks(table: pd.DataFrame) -> Table | None:
     rows = table[(table["level"] == LEVEL)]
     if rows.empty:
         return None
-    title = "False breaks: clips whose ground truth or near strangers have a larger strength, with upper 95 % bound"
+    title = "False breaks: clips whose ground truth or near alternatives have a larger strength, with upper 95 % bound"
     view = Table(title=title, box=None, pad_edge=False, header_style="bold", title_justify="left")
     for name in ("reading", "diameters", "task", "clips", "share", "at most", "bar", ""):
         view.add_column(name, justify="left" if name in ("reading", "task") else "right")
-    for row in _rows(rows):
+    for row in records(rows):
         met = {1.0: "met", 0.0: "not met"}.get(row["met"], "too few")
         values = (f"{row['value']:.2%}", f"{row['high']:.2%}", f"{row['bar']:.2%}")
         diameters = row["source"].removeprefix(SOURCE)

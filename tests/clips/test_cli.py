@@ -123,7 +123,7 @@ def test_interrupted_generation_keeps_what_is_done(tmp_path: Path) -> None:
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130 and "Traceback" not in err and err.count("\n") <= 2
     kept = list(tmp_path.rglob("*.npz"))
-    assert 2 <= len(kept) < 128 and not list(tmp_path.rglob("*.tmp"))
+    assert 2 <= len(kept) < 128 and not list(tmp_path.rglob(".*"))
 
 
 def test_a_folder_that_cannot_be_written_is_told_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

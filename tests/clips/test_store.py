@@ -13,8 +13,9 @@ import pytest
 from physbench.clips import archive, store
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip, render_spec
-from physbench.clips.store import ClipStore, cache_dir
+from physbench.clips.store import ClipStore
 from physbench.errors import PhysbenchError
+from physbench.storage.cache_dir import cache_dir
 
 SPEC = render_spec(32, 10)
 ROWS = [Row("falling/projectile-v1", "test", seed) for seed in range(3)]
@@ -140,7 +141,7 @@ def test_works_without_a_cache_and_says_so_once(
     assert clips.ensure(ROWS, SPEC, workers=1) == 0
     said = capfd.readouterr().err
     assert said.count("clips are not stored") == 1 and clips.problem
-    assert not list(tmp_path.rglob("*.tmp"))
+    assert not list(tmp_path.rglob(".*"))
     with pytest.raises(PhysbenchError, match="another folder with --out"):
         ClipStore(directory, required=True).ensure(ROWS, SPEC, workers=1)
 
@@ -175,7 +176,7 @@ def test_unfinished_files_of_long_ago_are_removed(tmp_path: Path, clip: Clip) ->
     clips = ClipStore(tmp_path)
     clips.put(clip)
     folder = clips.path(ROWS[0], SPEC).parent
-    old, new = folder / ".1.npz.77.tmp", folder / ".2.npz.77.tmp"
+    old, new = folder / ".77.1.npz", folder / ".77.2.npz"
     old.write_bytes(b"half")
     new.write_bytes(b"half")
     os.utime(old, (0, 0))

@@ -91,8 +91,8 @@ def test_the_training_loop_of_the_examples(tmp_path: Path, monkeypatch: pytest.M
 def test_a_script_without_a_main_guard_is_not_run_again_by_the_workers(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
-        "import os\nfrom physbench.run.worker_pool import Pool\nprint('once', flush=True)\n"
-        "with Pool(1) as pool:\n    print(pool.submit(os.getpid).result() != os.getpid())\n"
+        "import os\nfrom physbench.worker_pool import WorkerPool\nprint('once', flush=True)\n"
+        "with WorkerPool(1) as pool:\n    print(pool.submit(os.getpid).result() != os.getpid())\n"
     )
     done = subprocess.run([sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -19,7 +19,7 @@ import pytest
 
 from physbench.cli.main import run
 from physbench.run import pipeline
-from physbench.run.peak_memory import descendants
+from physbench.run.peak_memory import processes_of
 from physbench.storage.run_folder import RunFolder
 
 Eval = Callable[..., tuple[str, ...]]
@@ -72,7 +72,7 @@ def test_scores_are_the_same_bytes_after_a_kill(
     out = RunFolder(tmp_path / "killed")
     process = start(*toy_eval(out.path), TOY_GATE=str(tmp_path / "gate"))
     wait_for(lambda: len(list(out.path.glob("parts/*.json"))) >= 3)
-    family = descendants(process.pid)
+    family = [each.pid for each in processes_of(process.pid)]
     process.kill()
     wait_for(lambda: not alive(family), 20)
 
@@ -97,7 +97,7 @@ def test_ctrl_c_prints_the_command_that_resumes(
     out = RunFolder(tmp_path / "interrupted")
     process = start(*toy_eval(out.path), TOY_GATE=str(tmp_path / "gate"))
     wait_for(lambda: len(list(out.path.glob("parts/*.json"))) >= 3)
-    family = descendants(process.pid)
+    family = [each.pid for each in processes_of(process.pid)]
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     _, said = process.communicate(timeout=30)
     assert process.returncode == 130

@@ -18,7 +18,7 @@ import pytest
 from physbench.cli.main import run
 from physbench.clips.store import ClipStore
 from physbench.results.read_run import read_manifest, rows_of
-from physbench.run.peak_memory import descendants
+from physbench.run.peak_memory import processes_of
 from physbench.run.rollout_store import drop_rollout
 from physbench.storage.run_folder import RunFolder
 from physbench.world.scene import RenderSpec
@@ -86,7 +86,7 @@ def test_kills_at_random_times_lose_and_change_nothing(
         try:
             process.communicate(timeout=rng.uniform(0.2, longest) if left else None)
         except subprocess.TimeoutExpired:
-            family = [process.pid, *descendants(process.pid)]
+            family = [each.pid for each in processes_of(process.pid)]
             if rng.random() < 0.5:
                 os.kill(process.pid, signal.SIGKILL)  # its children must end by themselves
             else:

@@ -75,7 +75,7 @@ def test_a_folder_behind_a_model_arg_is_hashed(tmp_path: Path, monkeypatch: pyte
         assert first_difference(before, asked(options)) is None
         manifest.write_text(manifest.read_text()[::-1])
         os.utime(manifest, (limit, limit))
-        assert "files behind --model-arg" in str(first_difference(before, asked(options)))
+        assert "files given by --model-arg" in str(first_difference(before, asked(options)))
 
 
 def test_the_code_hash_covers_what_it_says() -> None:

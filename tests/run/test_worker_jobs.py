@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 from concurrent.futures import Future
-from concurrent.futures.process import BrokenProcessPool
 from types import SimpleNamespace
 
 import pytest
@@ -13,9 +12,9 @@ import pytest
 from physbench.errors import PhysbenchError
 from physbench.progress import Progress
 from physbench.run.interrupt import Interrupted, explained, interruptible
-from physbench.run.peak_memory import PeakMemory, descendants, memory_of
+from physbench.run.peak_memory import PeakMemory, memory_of, processes_of
 from physbench.run.worker_jobs import Jobs, duration
-from physbench.run.worker_pool import Pool
+from physbench.worker_pool import WorkerDiedError, WorkerPool
 
 
 def done(seconds: float) -> Future[SimpleNamespace]:
@@ -61,18 +60,18 @@ def test_durations_are_said_as_exactly_as_they_are_known() -> None:
 
 
 def test_workers_end_with_the_run() -> None:
-    with Pool(2) as pool:
+    with WorkerPool(2) as pool:
         pids = {pool.submit(os.getpid).result() for _ in range(4)}
-        assert pids <= set(descendants(os.getpid()))
-        assert memory_of(list(pids)) > 1e6
-    assert not pids & set(descendants(os.getpid()))
+        workers = [each for each in processes_of(os.getpid()) if each.pid in pids]
+        assert {each.pid for each in workers} == pids and memory_of(workers) > 1e6
+    assert not pids & {each.pid for each in processes_of(os.getpid())}
 
 
 def test_a_killed_worker_is_explained() -> None:
     with pytest.raises(PhysbenchError, match="--workers 1") as caught, explained("physbench eval x", lambda: "kept"):  # noqa: SIM117
-        with Pool(1) as pool:
+        with WorkerPool(1) as pool:
             pool.submit(os._exit, 1).result()
-    assert isinstance(caught.value.__cause__, BrokenProcessPool)
+    assert isinstance(caught.value.__cause__, WorkerDiedError)
     assert str(caught.value).endswith("Go on with:\n  physbench eval x")
 
 

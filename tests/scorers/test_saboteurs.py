@@ -16,7 +16,7 @@ from physbench.results.skill import clip_qualities, kinds, skills, task_means
 from physbench.scoring.predictability import predictability
 from physbench.scoring.score_clip import find_scorers, score_clip
 from physbench.scoring.scorer_protocol import ScoreRow
-from physbench.validation.gaming_baselines import CHEATS
+from physbench.validation.gaming_baselines import GAMING_BASELINES
 
 Clips, Read = Callable[..., Clip], Callable[..., dict[str, ScoreRow]]
 
@@ -126,7 +126,7 @@ def test_an_error_that_the_context_allows_is_no_failure(
 
 
 def emptied(clip: Clip) -> np.ndarray:
-    return CHEATS["empty"].make(clip, CONTEXT)
+    return GAMING_BASELINES["empty"].make(clip, CONTEXT)
 
 
 @pytest.mark.parametrize("make", [sabotage.black, sabotage.noise, sabotage.one_hue, emptied])

@@ -14,7 +14,7 @@ import pytest
 from physbench.cli.main import run
 from physbench.errors import UsageError
 from physbench.plugins.user_files import ENVIRONMENT, forget, opened, register
-from physbench.validation.gaming_baselines import CHEATS, GamingBaseline
+from physbench.validation.gaming_baselines import GAMING_BASELINES, GamingBaseline
 from physbench.validation.measure_sources import Settings, key
 from physbench.validation.table_file import read_table
 
@@ -84,7 +84,7 @@ def test_it_makes_a_table_of_scorers_of_ones_own(made: Path) -> None:
     assert cells.loc[("falling", "own/seen"), "auroc"] == 1.0
     for family in ("falling", "collisions"):
         assert cells.loc[(family, "permanence/intact"), "auroc"] == 1.0
-        assert cells.loc[(family, "own/seen"), "negatives"] == 6  # truth and two near strangers of two clips
+        assert cells.loc[(family, "own/seen"), "negatives"] == 6  # truth and two near alternatives of two clips
     assert header.clips == 2 and header.scorers["own/seen"] == 1 and header.sources[0] == "vanish:1"
     assert header.spec == "64x64@15" and header.versions["code"] and header.columns["auroc"]
 
@@ -144,7 +144,7 @@ def test_an_error_is_a_row_with_its_reason(
     def broken(*_: object) -> None:
         raise IndexError("no such frame")
 
-    monkeypatch.setitem(CHEATS, "black", GamingBaseline("black", "", broken))  # type: ignore[arg-type]
+    monkeypatch.setitem(GAMING_BASELINES, "black", GamingBaseline("black", "", broken))  # type: ignore[arg-type]
     options = {"tasks": "projectile", "violations": "cheat-black,vanish", "clips": "1", "truths": "1"}
     for _ in range(2):  # it is kept, and the next one is not in its way
         assert run(words(own, tmp_path, **options)) == 1

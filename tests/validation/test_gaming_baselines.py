@@ -1,4 +1,4 @@
-"""Cheats do what they say and know nothing of the future."""
+"""Gaming baselines do what they say and know nothing of the future."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
-from physbench.validation.gaming_baselines import CHEATS
+from physbench.validation.gaming_baselines import GAMING_BASELINES
 from physbench.validation.violations import Inapplicable
 
 Clips = Callable[..., Clip]
@@ -21,7 +21,7 @@ CONTEXT = 8
 
 
 def make(clip: Clip, name: str) -> Frames:
-    return CHEATS[name].make(clip, CONTEXT)
+    return GAMING_BASELINES[name].make(clip, CONTEXT)
 
 
 def coloured(frames: Frames) -> NDArray[np.bool_]:
@@ -46,7 +46,7 @@ def blinded(clip: Clip) -> Clip:
     return replace(clip, scene=scene, frames=frames, states=states, contacts=())
 
 
-@pytest.mark.parametrize("name", CHEATS)
+@pytest.mark.parametrize("name", GAMING_BASELINES)
 @pytest.mark.parametrize("task", [PROJECTILE, pytest.param(HEAD_ON, marks=pytest.mark.slow)])
 def test_a_cheat_answers_in_full_and_does_not_look_ahead(clip_of: Clips, task: str, name: str) -> None:
     clip = clip_of(task)
@@ -77,7 +77,7 @@ def test_what_leaves_is_soon_gone(clip_of: Clips) -> None:
 def test_constant_velocity_comes_first(clip_of: Clips) -> None:
     clip = clip_of(PROJECTILE)
     straight = make(clip, "straight")
-    for name in (name for name in CHEATS if name.startswith(("straight-", "limp"))):
+    for name in (name for name in GAMING_BASELINES if name.startswith(("straight-", "limp"))):
         assert np.array_equal(make(clip, name)[:4], straight[:4])  # 0.3 s at 15 frames/s
 
 
@@ -101,11 +101,13 @@ def test_what_follows_constant_velocity_follows_from_what_was_shown(clip_of: Cli
 
 def test_where_no_frame_lies_in_the_time_of_constant_velocity_there_is_none(clip_of: Clips) -> None:
     clip = clip_of(PROJECTILE, fps=3.0)
-    assert CHEATS["straight-rest"].make(clip, 2).shape == CHEATS["straight-loop"].make(clip, 2).shape
-    assert np.array_equal(CHEATS["straight-rest"].make(clip, 2), CHEATS["rest"].make(clip, 2))
+    assert (
+        GAMING_BASELINES["straight-rest"].make(clip, 2).shape == GAMING_BASELINES["straight-loop"].make(clip, 2).shape
+    )
+    assert np.array_equal(GAMING_BASELINES["straight-rest"].make(clip, 2), GAMING_BASELINES["rest"].make(clip, 2))
 
 
-def test_a_holder_that_will_vanish_is_there_for_a_cheat(clip_of: Clips) -> None:
+def test_a_holder_that_will_vanish_is_there_for_a_gaming_baseline(clip_of: Clips) -> None:
     clip = clip_of(PROJECTILE)
     floor = next(body for body in clip.scene.bodies if body.shape == "plane" or body.role == "fixed")
     bodies = tuple(replace(body, until=0.5) if body.name == floor.name else body for body in clip.scene.bodies)

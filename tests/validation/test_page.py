@@ -29,7 +29,7 @@ CHEATS = {"cheat-loop": (2.0, 0.02, 0.2), "cheat-straight": (0.4, 0.4, 0.2)}
 def page(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The extension that writes the page."""
     monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "docs" / "_ext"))
-    return importlib.import_module("validity_table")
+    return importlib.import_module("validity_page")
 
 
 def part(task: str, source: str, seed: int, strength: float, consistency: float, permanence: float) -> MeasuredPart:
@@ -101,11 +101,11 @@ def test_an_image_cannot_show_a_wrong_constant(page: ModuleType, tmp_path: Path)
     write(tmp_path / "image.parquet", {**USUAL, **WRONG, **CHEATS}, context=1)
     text = page.page(page.published(tmp_path))
     assert "Smaller pictures" not in text
-    image = text.split("## Behind an image")[1]
+    image = text.split("## One context frame")[1]
     (gravity,) = (line.split("|")[2:5] for line in image.splitlines() if line.startswith("| `gravity:0.9`"))
     strict, free, _ = gravity
     assert strict.startswith(" 1.000") and free.startswith(" 0.500") and "blind by design" in free
-    assert "| `cheat-straight` | **0.40" in image.split("### Cheats behind an image")[1]
+    assert "| `cheat-straight` | **0.40" in image.split("### Gaming baselines with one context frame")[1]
 
 
 def test_a_shortened_table_makes_the_same_page(page: ModuleType, tmp_path: Path) -> None:

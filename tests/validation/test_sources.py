@@ -1,4 +1,4 @@
-"""Violations, strangers and cheats by name, and as models."""
+"""Violations, lawful alternatives and gaming baselines by name, and as models."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from physbench.adapters.load_model import load_model
 from physbench.adapters.model_protocol import PrivilegedModel
 from physbench.clips.clip import Clip
 from physbench.errors import ModelError, UsageError
-from physbench.validation.gaming_baselines import CHEATS
+from physbench.validation.gaming_baselines import GAMING_BASELINES
 from physbench.validation.sources import (
-    FAR,
+    FAR_ALTERNATIVES,
     LASTING,
     LOW_RATE,
     all_sources,
@@ -33,9 +33,15 @@ def test_names_and_globs_select_sources() -> None:
     assert find_sources("teleport") == ("teleport:0.25",)
     assert find_sources("gravity:*") == tuple(act.id for act in REGISTRY["gravity"].acts)
     assert find_sources("teleport:0.3, hue+kick") == ("teleport:0.3", "hue:72+kick:0.5")
-    assert find_sources("cheat-straight-*") == tuple(f"cheat-{n}" for n in CHEATS if n.startswith("straight-"))
+    assert find_sources("cheat-straight-*") == tuple(
+        f"cheat-{n}" for n in GAMING_BASELINES if n.startswith("straight-")
+    )
     everything = find_sources("*")
-    assert len(everything) == len(REGISTRY) + len(LASTING) + 2 + len(CHEATS) == len(all_sources(severities=False))
+    assert (
+        len(everything)
+        == len(REGISTRY) + len(LASTING) + 2 + len(GAMING_BASELINES)
+        == len(all_sources(severities=False))
+    )
     assert find_sources("gravity@4, *@4") == tuple(name + LOW_RATE for name in LASTING)
     assert find_sources("kick:0.3@4") == ("kick:0.3@4",)
     wanted = find_sources("bars")
@@ -84,9 +90,9 @@ def test_a_saboteur_shows_the_truth_where_it_has_nothing_to_do(clip_of: Clips) -
     assert np.array_equal(u8, clip.future()[:4])
 
 
-def test_a_stranger_whose_jump_is_waived_is_read_behind_one_frame(clip_of: Clips) -> None:
+def test_a_alternative_whose_jump_is_waived_is_read_behind_one_frame(clip_of: Clips) -> None:
     clip = clip_of("falling/projectile-v1")
-    jumped, waived = (show(clip, 8, name) for name in FAR)
+    jumped, waived = (show(clip, 8, name) for name in FAR_ALTERNATIVES)
     assert np.array_equal(jumped.frames, waived.frames) and (jumped.context, waived.context) == (None, 1)
 
 
@@ -95,7 +101,7 @@ def test_a_low_rate_keeps_the_time_of_the_context() -> None:
     assert at_rate("gravity:0.9", 15.0, 8) == (15.0, 8)
 
 
-def test_a_near_stranger_is_a_model_too() -> None:
+def test_a_near_alternative_is_a_model_too() -> None:
     assert (
         load_model("saboteur:stranger-near", device=torch.device("cpu"), dtype=torch.float32).card.track == "privileged"
     )

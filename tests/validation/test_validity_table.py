@@ -10,8 +10,8 @@ import pytest
 
 from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.validation.measured_parts import MeasuredPart, Read
-from physbench.validation.score_arrays import others_median
 from physbench.validation.separation import least_likely_share, most_likely_share
+from physbench.validation.task_cells import others_median
 from physbench.validation.thresholds import BARS, Threshold, is_met, threshold_of
 from physbench.validation.validity_table import COLUMNS, validity_table
 from physbench.validation.validity_text import printed, sentences
@@ -97,7 +97,7 @@ def test_a_violation_that_always_reads_worse_is_told_apart(table: pd.DataFrame) 
     assert kick["quality"] == pytest.approx(0.4) and list(table.columns) == list(COLUMNS)
 
 
-def test_one_that_reads_like_a_stranger_is_not(table: pd.DataFrame) -> None:
+def test_one_that_reads_like_a_alternative_is_not(table: pd.DataFrame) -> None:
     hue = cell(table, "hue:72")
     worse = np.concatenate([np.ones(10), 0.9 + 0.01 * np.arange(10)])
     assert hue["auroc"] == pytest.approx((worse > 0.9705).mean()) == pytest.approx(0.6)
@@ -142,7 +142,7 @@ def test_skill_is_that_of_the_clips_on_which_it_has_something_to_do(table: pd.Da
 
 
 def test_kinds_of_tasks_are_the_same_for_all_sources() -> None:
-    """One task is informative, the other a guard; a cheat that is shown on the guard alone has no skill of its own."""
+    """A gaming baseline that is shown only on a task that is a guard has no skill of its own."""
     other = "falling/other-v1"
     guard = [part("truth", s, 1.0, task=other) for s in range(10)] + [
         part("freeze", s, 0.9, task=other) for s in range(10)
@@ -196,7 +196,7 @@ def test_a_bar_that_so_few_clips_cannot_meet_is_open(table: pd.DataFrame) -> Non
     assert (located["bar"], located["met"]) == (0.95, 0.0)
 
 
-def test_a_waived_stranger_is_compared_with_nothing() -> None:
+def test_a_waived_alternative_is_compared_with_nothing() -> None:
     """It is read behind one frame, ground truth and freeze are not."""
     waived = [part("stranger-far-waived", s, 0.9, distance=2.0) for s in range(10)]
     found = validity_table([(TASK, [*parts(), *waived])], [share])
@@ -204,11 +204,11 @@ def test_a_waived_stranger_is_compared_with_nothing() -> None:
     assert np.isnan(own["auroc"]) and np.isnan(own["quality_lost"]) and own["negatives"] == 0
     assert own["quality"] == pytest.approx(0.9) and (own["bar"], own["met"]) == (0.95, 0.0)
     assert not ((found["source"] == "stranger-far-waived") & (found["level"] == "skill")).any()
-    (strangers,) = (view for view in printed(found, [READING], [], "family") if str(view.title).startswith("Lawful"))
-    assert "Q 0.90" in [str(text) for column in strangers.columns for text in column.cells]
+    (alternatives,) = (view for view in printed(found, [READING], [], "family") if str(view.title).startswith("Lawful"))
+    assert "Q 0.90" in [str(text) for column in alternatives.columns for text in column.cells]
 
 
-def test_near_strangers_are_told_from_ground_truth(table: pd.DataFrame) -> None:
+def test_near_alternatives_are_told_from_ground_truth(table: pd.DataFrame) -> None:
     near = cell(table, "stranger-near")
     assert (near["auroc"], near["negatives"], near["distance"]) == (1.0, 10, 0.1)
 

@@ -1,4 +1,4 @@
-"""Ground truth of a scene behind the hand-over, on a grid of its own: where and when there is something to violate.
+"""Ground truth of a scene after the hand-over, on a grid of its own: where and when there is something to violate.
 
 Nothing here depends on a render spec, so that a violation is the same one at every size and rate.
 """
@@ -24,7 +24,7 @@ GRID_HZ = 60
 EARLIEST = 0.2  # s; events lie from here on
 LATEST = 0.75  # of the horizon; and up to here
 QUIET = 0.15  # s on both sides of an event without a contact or a push
-AFTER = 0.3  # s behind an event in which the body stays in full view
+AFTER = 0.3  # s after an event in which the body stays in full view
 NEARER = 0.3  # m; what is nearer to the camera than that can hide a body
 CLEAR = 0.02  # m that stay free around a body that is put elsewhere
 EDGE = 0.01  # m; a screen before a body covers that much more than its own outline
@@ -34,7 +34,7 @@ TRIES = 16  # places and times that are looked at for one that leaves room
 
 @dataclass(frozen=True, eq=False)
 class CandidateEvents:
-    """The lawful course of a scene from the hand-over to the end of its horizon."""
+    """The lawful motion of a scene from the hand-over to the end of its horizon."""
 
     scene: Scene
     times: Array  # (T,) s, a grid of 60 Hz from 0 on
@@ -185,9 +185,12 @@ class CandidateEvents:
     def directions(self, index: int, at: int, distance: float, rng: np.random.Generator) -> Array:
         """Unit vectors (D, 3) in the plane of motion, in random order, in which a body can go `distance` m freely."""
         angles = rng.permutation(DIRECTIONS) * (2 * np.pi / DIRECTIONS)
-        ways = np.zeros((DIRECTIONS, 3))
-        ways[:, self.axes[0]], ways[:, self.axes[1]] = np.round(np.cos(angles), 12), np.round(np.sin(angles), 12)
-        return np.asarray(ways[[self.fits(index, at, distance * way) for way in ways]])
+        directions = np.zeros((DIRECTIONS, 3))
+        directions[:, self.axes[0]], directions[:, self.axes[1]] = (
+            np.round(np.cos(angles), 12),
+            np.round(np.sin(angles), 12),
+        )
+        return np.asarray(directions[[self.fits(index, at, distance * way) for way in directions]])
 
     def fits(self, index: int, at: int, shift: Array) -> bool:
         """Whether a body, put `shift` (3,) m from where it is, stays in view and clear of all others and of screens."""

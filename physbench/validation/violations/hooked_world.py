@@ -1,4 +1,4 @@
-"""A world in which somebody meddles: the same steps as `World`, with hands that act in between."""
+"""A simulation with hooks: the same steps as `World`, and hooks that act between them."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ Array = NDArray[np.float64]
 
 
 class HookedWorld(World):
-    """A `World` from the start of the history with hands. Until the first one acts, states are bit-identical to it."""
+    """A `World` from the start of the history with hooks. Until the first one acts, states are bit-identical to it."""
 
-    def __init__(self, scene: Scene, hands: Sequence[StepHook]) -> None:
+    def __init__(self, scene: Scene, hooks: Sequence[StepHook]) -> None:
         self.pull = 1.0  # factor on all central fields
         self.bend: tuple[float, Array] | None = None  # (exponent, (N,) m: where bodies feel what they felt before)
-        self.gone: set[int] = set()  # bodies that hands took away: they neither draw nor are drawn
+        self.gone: set[int] = set()  # bodies that hooks took away: they neither attract nor are attracted
         super().__init__(scene)
-        self._hands = tuple(hands)
-        self._first = min((step_of(hand.start) for hand in hands), default=None)
+        self._hooks = tuple(hooks)
+        self._first = min((step_of(hook.start) for hook in hooks), default=None)
 
     def advance(self, time: float) -> None:
-        """As `World.advance`, hand by hand."""
+        """As `World.advance`, with hooks before and after each step."""
         last = step_of(time)
         if self._first is None or self.step < self._first:
             super().advance(min(last, last if self._first is None else self._first) / PHYSICS_HZ)
         while self.step < last:
-            busy = [hand for hand in self._hands if step_of(hand.start) <= self.step]
-            for hand in busy:
-                hand.before(self)
+            busy = [hook for hook in self._hooks if step_of(hook.start) <= self.step]
+            for hook in busy:
+                hook.before(self)
             super().advance((self.step + 1) / PHYSICS_HZ)
-            for hand in busy:
-                hand.after(self)
+            for hook in busy:
+                hook.after(self)
 
-    # What hands may do
+    # What hooks may do
 
     def state(self, index: int) -> Array:
         """State (13,) of a body now."""
@@ -125,10 +125,10 @@ class HookedWorld(World):
             self._pulls = pulls
 
 
-def simulate_hooked(scene: Scene, hands: Sequence[StepHook], steps: NDArray[np.int64]) -> Array:
-    """States (T, N, 13) of a meddled simulation at physics steps (T,), in any order, from -2400 on."""
+def simulate_hooked(scene: Scene, hooks: Sequence[StepHook], steps: NDArray[np.int64]) -> Array:
+    """States (T, N, 13) of a simulation with hooks at physics steps (T,), in any order, from -2400 on."""
     order: Any = np.unique(steps)
-    with HookedWorld(scene, hands) as world:
+    with HookedWorld(scene, hooks) as world:
         states = []
         for step in order.tolist():
             world.advance(step / PHYSICS_HZ)

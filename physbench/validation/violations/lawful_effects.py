@@ -1,4 +1,4 @@
-"""What a lawful world suffers in its picture: blur, noise, flicker, drifting colours. No law is broken by any of it."""
+"""Degraded pictures of a lawful world: blur, noise, flicker, drifting colours. No law is broken."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _rounded(frames: Array) -> Image:
     allowed=(0.0, 50.0),
     lawful=True,
 )
-def blur(truth: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+def blur(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
     """Gaussian blur of the frames as they are, at any size."""
 
     def treat(frames: Image, times: Array, random: np.random.Generator) -> Image:
@@ -46,7 +46,7 @@ def blur(truth: CandidateEvents, severity: float, rng: np.random.Generator) -> V
     allowed=(0.0, 255.0),
     lawful=True,
 )
-def noise(truth: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+def noise(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
     """Noise without structure."""
 
     def treat(frames: Image, times: Array, random: np.random.Generator) -> Image:
@@ -65,7 +65,7 @@ def noise(truth: CandidateEvents, severity: float, rng: np.random.Generator) -> 
     allowed=(0.0, 100.0),
     lawful=True,
 )
-def flicker(truth: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+def flicker(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
     """One factor a frame, independent of the next."""
 
     def treat(frames: Image, times: Array, random: np.random.Generator) -> Image:
@@ -85,7 +85,7 @@ def flicker(truth: CandidateEvents, severity: float, rng: np.random.Generator) -
     allowed=(-360.0, 360.0),
     lawful=True,
 )
-def colour_drift(truth: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+def colour_drift(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
     """A slow turn about the grey axis; greys stay grey, and no object changes against another."""
 
     def treat(frames: Image, times: Array, random: np.random.Generator) -> Image:
@@ -110,7 +110,7 @@ def colour_drift(truth: CandidateEvents, severity: float, rng: np.random.Generat
     allowed=(0.0, 100.0),
     lawful=True,
 )
-def fade(truth: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+def fade(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
     """Every value moves towards the grey of the background."""
 
     def treat(frames: Image, times: Array, random: np.random.Generator) -> Image:

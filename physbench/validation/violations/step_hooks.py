@@ -1,4 +1,4 @@
-"""Hands that meddle with a running simulation; each leaves all as it is before its `start`."""
+"""Hooks that change a running simulation; each leaves everything as it is before its `start`."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ SETTLE = 6  # steps after a contact until its impulse is over, at most
 
 
 @dataclass
-class Still:
-    """A hand that does nothing: what the others share."""
+class StepHookBase:
+    """A hook that does nothing: what the others share."""
 
     start: float  # s
 
@@ -30,8 +30,8 @@ class Still:
 
 
 @dataclass
-class Once(Still):
-    """A hand that acts in one step and never again."""
+class OneStepHook(StepHookBase):
+    """A hook that acts in one step and never again."""
 
     done: bool = field(default=False, init=False)
 
@@ -45,7 +45,7 @@ class Once(Still):
 
 
 @dataclass
-class Gravity(Once):
+class SetGravity(OneStepHook):
     """Another uniform gravity."""
 
     gravity: Vector  # m/s2
@@ -55,7 +55,7 @@ class Gravity(Once):
 
 
 @dataclass
-class Pull(Once):
+class ScaleFields(OneStepHook):
     """All central fields times a factor."""
 
     factor: float
@@ -65,7 +65,7 @@ class Pull(Once):
 
 
 @dataclass
-class Exponent(Once):
+class SetFieldExponent(OneStepHook):
     """Central fields fall with another power of the distance; every body feels at first what it felt before."""
 
     exponent: float  # positive: 2 is Newton's
@@ -82,7 +82,7 @@ class Exponent(Once):
 
 
 @dataclass
-class Shift(Once):
+class ShiftState(OneStepHook):
     """Adds to the place, the velocity and the spin of a body."""
 
     body: int
@@ -99,7 +99,7 @@ class Shift(Once):
 
 
 @dataclass
-class Gain(Still):
+class GrowVelocity(StepHookBase):
     """Velocity and spin of bodies grow by a share in every thirtieth of a second."""
 
     bodies: tuple[int, ...]
@@ -114,7 +114,7 @@ class Gain(Still):
 
 
 @dataclass
-class Hold(Still):
+class HoldStill(StepHookBase):
     """A body stands still until `end` and then goes on with the motion that it had."""
 
     body: int
@@ -136,7 +136,7 @@ class Hold(Still):
 
 
 @dataclass
-class Tune(Once):
+class SetMaterial(OneStepHook):
     """Other material constants of bodies, by name as `changeDynamics` has them."""
 
     bodies: dict[int, dict[str, float]]
@@ -147,7 +147,7 @@ class Tune(Once):
 
 
 @dataclass
-class Ignore(Once):
+class IgnoreContact(OneStepHook):
     """Two bodies go through each other."""
 
     a: int
@@ -158,7 +158,7 @@ class Ignore(Once):
 
 
 @dataclass
-class Remove(Once):
+class RemoveBody(OneStepHook):
     """A body is gone."""
 
     body: int
@@ -168,7 +168,7 @@ class Remove(Once):
 
 
 @dataclass
-class Extra(Still):
+class ExtraImpulse(StepHookBase):
     """At the first contact of two bodies the second one gets `share` more of the impulse than the first one gives."""
 
     a: int

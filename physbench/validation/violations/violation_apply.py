@@ -1,4 +1,4 @@
-"""Puts a plot on stage: what a perfect renderer would show of the violated world."""
+"""Applies a violation plan: what a perfect renderer would show of the violated world."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Violated:
 
     scene: Scene
     acts: tuple[Act, ...]
-    plots: tuple[ViolationPlan, ...]  # one of each act
+    plans: tuple[ViolationPlan, ...]  # one of each act
     seed: int
     _known: tuple[Array, Array] | None = field(default=None, repr=False)  # times and states that were asked for last
 
@@ -49,27 +49,27 @@ class Violated:
         return "+".join(act.id for act in self.acts)
 
     @property
-    def plot(self) -> ViolationPlan:
+    def plan(self) -> ViolationPlan:
         """All that is done to the scene."""
-        return sum(self.plots, ViolationPlan(()))
+        return sum(self.plans, ViolationPlan(()))
 
     @property
     def events(self) -> tuple[ViolationEvent, ...]:
-        """When and on which bodies the acts are seen. Raises Inapplicable where a clock puts one behind the end.
+        """When and on which bodies the acts are seen. Raises Inapplicable where a clock puts one after the end.
 
-        What happens in the world happens later where a clock makes it slow: times of hands, bends and looks are those
+        What happens in the world happens later where a clock makes it slow: times of hooks, bends and looks are those
         of the world.
         """
-        clocks = [clock for whose, clock in self.plot.clocks if whose is None]
-        if not clocks or len(self.plots) == 1:
-            return self.plot.events
+        clocks = [clock for whose, clock in self.plan.clocks if whose is None]
+        if not clocks or len(self.plans) == 1:
+            return self.plan.events
         shown = np.arange(round(self.scene.horizon * PHYSICS_HZ) + 1) / PHYSICS_HZ
         found, before = [], 0
-        for plot in self.plots:
-            own = sum(whose is None for whose, _ in plot.clocks)
+        for plan in self.plans:
+            own = sum(whose is None for whose, _ in plan.clocks)
             world = _through(clocks[:before] if own else clocks, shown)
             before += own
-            for event in plot.events:
+            for event in plan.events:
                 later = np.flatnonzero(world > event.time + 1e-9)
                 if not len(later):
                     raise Inapplicable("with another clock it comes after the end of the clip")
@@ -90,37 +90,37 @@ class Violated:
         shown = np.empty((len(times), len(names)))  # s of the simulation
         world = self._world(times)
         shown[:] = world[:, None]
-        for whose, clock in self.plot.clocks:
+        for whose, clock in self.plan.clocks:
             if whose is not None:
                 shown[:, names.index(whose)] = clock(shown[:, names.index(whose)])
         steps = np.maximum(np.rint(shown * PHYSICS_HZ).astype(np.int64), -round(HISTORY * PHYSICS_HZ))
-        states = simulate_hooked(self.scene, copy.deepcopy(self.plot.hands), np.unique(steps))
+        states = simulate_hooked(self.scene, copy.deepcopy(self.plan.hooks), np.unique(steps))
         at = np.searchsorted(np.unique(steps), steps)
         result = np.stack([states[at[:, i], i] for i in range(len(names))], axis=1)
-        for name, bend in self.plot.bends:
+        for name, bend in self.plan.bends:
             result[:, names.index(name)] = bend(world, result[:, names.index(name)])
         return result
 
     def _world(self, times: Array) -> Array:
         """What time it is in the world (T,) when it is shown at `times` (T,) s."""
-        return _through([clock for whose, clock in self.plot.clocks if whose is None], times)
+        return _through([clock for whose, clock in self.plan.clocks if whose is None], times)
 
     def frames(self, times: Sequence[float] | Array, spec: RenderSpec) -> Image:
         """Frames (T, H, W, 3) at times (T,) s."""
         times = np.asarray(times, dtype=np.float64)
         states = self.states(times)
         world = self._world(times)  # which holders are still there is a matter of that
-        if not self.plot.looks:
+        if not self.plan.looks:
             frames = render(self.scene, world, states, spec).frames
         else:
             frames = np.empty((len(times), spec.height, spec.width, CHANNELS), dtype=np.uint8)
-            active = np.stack([look.active(world) for look in self.plot.looks], axis=1)
+            active = np.stack([look.active(world) for look in self.plan.looks], axis=1)
             for row in np.unique(active, axis=0):
                 at = np.flatnonzero((active == row).all(axis=1))
-                looks = [look for look, on in zip(self.plot.looks, row, strict=True) if on]
+                looks = [look for look, on in zip(self.plan.looks, row, strict=True) if on]
                 frames[at] = _drawn(self.scene, looks, world[at], states[at], spec)
         random = np.random.default_rng(self.seed)
-        for treat in self.plot.treatments:
+        for treat in self.plan.treatments:
             late = times > 1e-9
             frames = frames.copy()
             frames[late] = treat(frames[late], times[late], random)
@@ -128,13 +128,13 @@ class Violated:
 
     def effect(self, times: Array, lawful: Array) -> float:
         """Largest distance in diameters from the lawful states (T, N, 13) while either is in view; 0 if none moves."""
-        truth = candidate_events(self.scene)
+        candidates = candidate_events(self.scene)
         ours, most = self.states(times), 0.0
-        for i in truth.moving:
+        for i in candidates.moving:
             a, b = (plane_from_world(self.scene.camera, states[:, i, :3]) for states in (ours, lawful))
-            seen = truth.in_view(i, a) | truth.in_view(i, b)
+            seen = candidates.in_view(i, a) | candidates.in_view(i, b)
             far = np.linalg.norm(a - b, axis=1)[seen]
-            most = max(most, float(far.max(initial=0.0)) / truth.diameter(i))
+            most = max(most, float(far.max(initial=0.0)) / candidates.diameter(i))
         return most
 
     def refuse_unseen(self, times: Array, lawful: Array) -> None:
@@ -142,7 +142,7 @@ class Violated:
 
         It is Unseen where something moves at all, by NO_EFFECT or more.
         """
-        if self.plot.looks or self.plot.treatments:
+        if self.plan.looks or self.plan.treatments:
             return
         effect = self.effect(times, lawful)
         if effect < LEAST_EFFECT:
@@ -197,11 +197,12 @@ def violate(scene: Scene, acts: Sequence[Act], key: str) -> Violated:
     key: what the drawn times, bodies and directions depend on besides the scene, such as the id of a clip; severities
     of one violation share them. Raises Inapplicable with the reason where one of them finds nothing to violate.
     """
-    truth = candidate_events(scene)
-    plots = (
-        act.violation.plan(truth, act.severity, np.random.default_rng(_seed(key, act.violation.name))) for act in acts
+    candidates = candidate_events(scene)
+    plans = (
+        act.violation.plan(candidates, act.severity, np.random.default_rng(_seed(key, act.violation.name)))
+        for act in acts
     )
-    return Violated(scene, tuple(acts), tuple(plots), _seed(key, "picture"))
+    return Violated(scene, tuple(acts), tuple(plans), _seed(key, "picture"))
 
 
 def _seed(key: str, name: str) -> int:
@@ -219,7 +220,7 @@ def find_acts(text: str) -> tuple[Act, ...]:
         try:
             number = float(severity) if severity else violation.main
         except ValueError:
-            raise UsageError(f"'{part}': expected a number behind the colon, as in {violation.acts[0].id}.") from None
+            raise UsageError(f"'{part}': expected a number after the colon, as in {violation.acts[0].id}.") from None
         acts.append(violation.act(number))
     names = [act.violation.name for act in acts]
     twice = [name for name in names if names.count(name) > 1]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from physbench.validation.violations.candidate_events import CandidateEvents
-from physbench.validation.violations.step_hooks import Exponent, Gravity, Pull
+from physbench.validation.violations.step_hooks import ScaleFields, SetFieldExponent, SetGravity
 from physbench.validation.violations.violation_plan import Inapplicable, ViolationEvent, ViolationPlan, violation
 
 
-def _gravity(truth: CandidateEvents) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    gravity = np.asarray(truth.scene.gravity, dtype=np.float64)
+def _gravity(candidates: CandidateEvents) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    gravity = np.asarray(candidates.scene.gravity, dtype=np.float64)
     if not gravity.any():
         raise Inapplicable("there is no gravity")
     return gravity
@@ -25,13 +25,13 @@ def _gravity(truth: CandidateEvents) -> np.ndarray[tuple[int], np.dtype[np.float
     main=0.9,
     allowed=(-10.0, 10.0),
 )
-def gravity(truth: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+def gravity(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
     """Uniform gravity times a factor, direction kept. It sets in at 0: it is everywhere by nature."""
-    if truth.scene.camera.view == "top":
-        _gravity(truth)
+    if candidates.scene.camera.view == "top":
+        _gravity(candidates)
         raise Inapplicable("gravity lies along the view")
-    x, y, z = _gravity(truth) * severity
-    return ViolationPlan((ViolationEvent(0.0, None),), hands=(Gravity(0.0, (float(x), float(y), float(z))),))
+    x, y, z = _gravity(candidates) * severity
+    return ViolationPlan((ViolationEvent(0.0, None),), hooks=(SetGravity(0.0, (float(x), float(y), float(z))),))
 
 
 @violation(
@@ -43,21 +43,21 @@ def gravity(truth: CandidateEvents, severity: float, rng: np.random.Generator) -
     main=5.0,
     allowed=(-180.0, 180.0),
 )
-def gravity_tilt(truth: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+def gravity_tilt(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
     """Gravity turned within the plane of motion, or out of the line of sight towards a drawn side of the plane."""
-    gravity = _gravity(truth)
+    gravity = _gravity(candidates)
     size = float(np.linalg.norm(gravity))
     down = gravity / size
     sign = 1.0 if rng.random() < 0.5 else -1.0
     side = np.zeros(3)
-    side[truth.axes[0]] = sign
+    side[candidates.axes[0]] = sign
     angle = np.radians(severity)
     x, y, z = size * (np.cos(angle) * down + np.sin(angle) * side)
-    return ViolationPlan((ViolationEvent(0.0, None),), hands=(Gravity(0.0, (float(x), float(y), float(z))),))
+    return ViolationPlan((ViolationEvent(0.0, None),), hooks=(SetGravity(0.0, (float(x), float(y), float(z))),))
 
 
-def _fields(truth: CandidateEvents) -> None:
-    if not truth.scene.fields:
+def _fields(candidates: CandidateEvents) -> None:
+    if not candidates.scene.fields:
         raise Inapplicable("there is no central field")
 
 
@@ -70,10 +70,10 @@ def _fields(truth: CandidateEvents) -> None:
     main=0.95,
     allowed=(0.0, 10.0),
 )
-def central_mass(truth: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+def central_mass(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
     """The strength of all central fields times a factor. It sets in at 0."""
-    _fields(truth)
-    return ViolationPlan((ViolationEvent(0.0, None),), hands=(Pull(0.0, severity),))
+    _fields(candidates)
+    return ViolationPlan((ViolationEvent(0.0, None),), hooks=(ScaleFields(0.0, severity),))
 
 
 @violation(
@@ -85,7 +85,7 @@ def central_mass(truth: CandidateEvents, severity: float, rng: np.random.Generat
     main=1.8,
     allowed=(-2.0, 6.0),
 )
-def force_exponent(truth: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+def force_exponent(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
     """Another power of the distance; at the hand-over every body feels the force that it felt before."""
-    _fields(truth)
-    return ViolationPlan((ViolationEvent(0.0, None),), hands=(Exponent(0.0, severity),))
+    _fields(candidates)
+    return ViolationPlan((ViolationEvent(0.0, None),), hooks=(SetFieldExponent(0.0, severity),))

@@ -7,7 +7,7 @@ import colorsys
 import numpy as np
 
 from physbench.validation.violations.candidate_events import CLEAR, CandidateEvents
-from physbench.validation.violations.step_hooks import Remove
+from physbench.validation.violations.step_hooks import RemoveBody
 from physbench.validation.violations.violation_plan import Inapplicable, Look, ViolationEvent, ViolationPlan, violation
 from physbench.world.scene import PALETTE, Body, Vector
 
@@ -20,9 +20,9 @@ def turned(body: Body, degrees: float) -> Vector:
     return (red, green, blue)
 
 
-def _somewhere(truth: CandidateEvents, rng: np.random.Generator) -> tuple[int, float, str]:
-    index, at = truth.choices(rng)[0]
-    return index, float(truth.times[at]), truth.scene.bodies[index].name
+def _somewhere(candidates: CandidateEvents, rng: np.random.Generator) -> tuple[int, float, str]:
+    index, at = candidates.choices(rng)[0]
+    return index, float(candidates.times[at]), candidates.scene.bodies[index].name
 
 
 @violation(
@@ -34,11 +34,11 @@ def _somewhere(truth: CandidateEvents, rng: np.random.Generator) -> tuple[int, f
     main=1.0,
     allowed=(1.0, 1.0),
 )
-def vanish(truth: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+def vanish(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
     """In full view; what it would have hit goes on as if it had never been."""
-    index, time, name = _somewhere(truth, rng)
+    index, time, name = _somewhere(candidates, rng)
     return ViolationPlan(
-        (ViolationEvent(time, name),), hands=(Remove(time, index),), looks=(Look(time, name, hidden=True),)
+        (ViolationEvent(time, name),), hooks=(RemoveBody(time, index),), looks=(Look(time, name, hidden=True),)
     )
 
 
@@ -51,9 +51,9 @@ def vanish(truth: CandidateEvents, severity: float, rng: np.random.Generator) ->
     main=0.3,
     allowed=(0.001, 10.0),
 )
-def blink(truth: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+def blink(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
     """It goes on unseen; nothing but its picture is missing."""
-    _, time, name = _somewhere(truth, rng)
+    _, time, name = _somewhere(candidates, rng)
     return ViolationPlan((ViolationEvent(time, name),), looks=(Look(time, name, until=time + severity, hidden=True),))
 
 
@@ -66,13 +66,13 @@ def blink(truth: CandidateEvents, severity: float, rng: np.random.Generator) -> 
     main=1.25,
     allowed=(0.1, 10.0),
 )
-def duplicate(truth: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+def duplicate(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
     """A double appears in full view and keeps step, through everything."""
-    for index, at in truth.choices(rng):
-        ways = truth.directions(index, at, severity * truth.diameter(index), rng)
-        if len(ways):
-            x, y, z = severity * truth.diameter(index) * ways[0]
-            time, name = float(truth.times[at]), truth.scene.bodies[index].name
+    for index, at in candidates.choices(rng):
+        directions = candidates.directions(index, at, severity * candidates.diameter(index), rng)
+        if len(directions):
+            x, y, z = severity * candidates.diameter(index) * directions[0]
+            time, name = float(candidates.times[at]), candidates.scene.bodies[index].name
             return ViolationPlan(
                 (ViolationEvent(time, name),), looks=(Look(time, name, shift=(float(x), float(y), float(z))),)
             )
@@ -88,11 +88,12 @@ def duplicate(truth: CandidateEvents, severity: float, rng: np.random.Generator)
     main=72.0,
     allowed=(-360.0, 360.0),
 )
-def hue(truth: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+def hue(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
     """The colour changes and nothing else. 72 degrees lead to the next hue of the palette."""
-    index, time, name = _somewhere(truth, rng)
+    index, time, name = _somewhere(candidates, rng)
     return ViolationPlan(
-        (ViolationEvent(time, name),), looks=(Look(time, name, colour=turned(truth.scene.bodies[index], severity)),)
+        (ViolationEvent(time, name),),
+        looks=(Look(time, name, colour=turned(candidates.scene.bodies[index], severity)),),
     )
 
 
@@ -105,15 +106,15 @@ def hue(truth: CandidateEvents, severity: float, rng: np.random.Generator) -> Vi
     main=1.25,
     allowed=(0.1, 5.0),
 )
-def size(truth: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+def size(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
     """It is drawn larger or smaller, about its middle, or from what it lies on; it moves as before."""
-    index, at = truth.choices(rng)[0]
-    time, name = float(truth.times[at]), truth.scene.bodies[index].name
-    look = Look(time, name, size=severity, lift=lift(truth, index, at, severity))
+    index, at = candidates.choices(rng)[0]
+    time, name = float(candidates.times[at]), candidates.scene.bodies[index].name
+    look = Look(time, name, size=severity, lift=lift(candidates, index, at, severity))
     return ViolationPlan((ViolationEvent(time, name),), looks=(look,))
 
 
-def lift(truth: CandidateEvents, index: int, at: int, factor: float) -> float:
+def lift(candidates: CandidateEvents, index: int, at: int, factor: float) -> float:
     """How far (m) the middle of a body goes up when it grows by a factor where it lies on something below it."""
-    lies = truth.height(index)[at] < CLEAR
-    return (factor - 1) * float(truth.reach_down(index)[at]) if lies else 0.0
+    lies = candidates.height(index)[at] < CLEAR
+    return (factor - 1) * float(candidates.reach_down(index)[at]) if lies else 0.0

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.validation.violations.candidate_events import CandidateEvents
-from physbench.validation.violations.step_hooks import Gain, Hold, Shift
+from physbench.validation.violations.step_hooks import GrowVelocity, HoldStill, ShiftState
 from physbench.validation.violations.violation_plan import Inapplicable, ViolationEvent, ViolationPlan, violation
 from physbench.world.scene import PHYSICS_HZ
 
@@ -16,16 +16,16 @@ AIRBORNE = 0.2  # m/s; slower is as good as at rest
 KICK_ROOM = 0.15  # diameters that a kicked body can go before it meets anything
 
 
-def _name(truth: CandidateEvents, index: int) -> str:
-    return truth.scene.bodies[index].name
+def _name(candidates: CandidateEvents, index: int) -> str:
+    return candidates.scene.bodies[index].name
 
 
-def _way(truth: CandidateEvents, rng: np.random.Generator, distance: float) -> tuple[int, int, Array]:
+def _free_direction(candidates: CandidateEvents, rng: np.random.Generator, distance: float) -> tuple[int, int, Array]:
     """A body, a grid index and a unit vector (3,) along which it can go `distance` of its diameters."""
-    for index, at in truth.choices(rng):
-        ways = truth.directions(index, at, distance * truth.diameter(index), rng)
-        if len(ways):
-            return index, at, ways[0]
+    for index, at in candidates.choices(rng):
+        directions = candidates.directions(index, at, distance * candidates.diameter(index), rng)
+        if len(directions):
+            return index, at, directions[0]
     raise Inapplicable(f"no body has room for {distance:g} diameters in any direction")
 
 
@@ -38,13 +38,13 @@ def _way(truth: CandidateEvents, rng: np.random.Generator, distance: float) -> t
     main=0.25,
     allowed=(0.001, 20.0),
 )
-def teleport(truth: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+def teleport(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
     """A jump in place; the velocity stays."""
-    index, at, way = _way(truth, rng, severity)
-    jump = severity * truth.diameter(index) * way
+    index, at, way = _free_direction(candidates, rng, severity)
+    jump = severity * candidates.diameter(index) * way
     return ViolationPlan(
-        (ViolationEvent(float(truth.times[at]), _name(truth, index)),),
-        hands=(Shift(float(truth.times[at]), index, jump, np.zeros(3), np.zeros(3)),),
+        (ViolationEvent(float(candidates.times[at]), _name(candidates, index)),),
+        hooks=(ShiftState(float(candidates.times[at]), index, jump, np.zeros(3), np.zeros(3)),),
     )
 
 
@@ -57,16 +57,16 @@ def teleport(truth: CandidateEvents, severity: float, rng: np.random.Generator) 
     main=0.5,
     allowed=(0.001, 20.0),
 )
-def kick(truth: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+def kick(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
     """A jump in velocity that nothing gives; a ball that rolls goes on rolling."""
-    index, at, way = _way(truth, rng, KICK_ROOM)
-    up = truth.rolls_on(index, at)
+    index, at, way = _free_direction(candidates, rng, KICK_ROOM)
+    up = candidates.rolls_on(index, at)
     spin = np.zeros(3)
     if up is not None:
-        spin = np.cross(up, severity * way) / truth.scene.bodies[index].size[0]
+        spin = np.cross(up, severity * way) / candidates.scene.bodies[index].size[0]
     return ViolationPlan(
-        (ViolationEvent(float(truth.times[at]), _name(truth, index)),),
-        hands=(Shift(float(truth.times[at]), index, np.zeros(3), severity * way, spin),),
+        (ViolationEvent(float(candidates.times[at]), _name(candidates, index)),),
+        hooks=(ShiftState(float(candidates.times[at]), index, np.zeros(3), severity * way, spin),),
     )
 
 
@@ -79,11 +79,11 @@ def kick(truth: CandidateEvents, severity: float, rng: np.random.Generator) -> V
     main=0.5,
     allowed=(-50.0, 50.0),
 )
-def speed_gain(truth: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+def speed_gain(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
     """Energy from nowhere: growth without end, from a drawn moment on. Negative: drag."""
-    _, at = truth.choices(rng, AIRBORNE)[0]
-    time = float(truth.times[at])
-    return ViolationPlan((ViolationEvent(time, None),), hands=(Gain(time, truth.moving, severity / 100),))
+    _, at = candidates.choices(rng, AIRBORNE)[0]
+    time = float(candidates.times[at])
+    return ViolationPlan((ViolationEvent(time, None),), hooks=(GrowVelocity(time, candidates.moving, severity / 100),))
 
 
 @violation(
@@ -95,12 +95,12 @@ def speed_gain(truth: CandidateEvents, severity: float, rng: np.random.Generator
     main=0.5,
     allowed=(0.001, 10.0),
 )
-def freeze(truth: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+def freeze(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
     """A body stops dead, in mid-air where there is air, and goes on later with the velocity that it had."""
-    index, at = truth.choices(rng, AIRBORNE)[0]
-    time = float(truth.times[at])
+    index, at = candidates.choices(rng, AIRBORNE)[0]
+    time = float(candidates.times[at])
     end = time + round(severity * PHYSICS_HZ) / PHYSICS_HZ
-    return ViolationPlan((ViolationEvent(time, _name(truth, index)),), hands=(Hold(time, index, end),))
+    return ViolationPlan((ViolationEvent(time, _name(candidates, index)),), hooks=(HoldStill(time, index, end),))
 
 
 @violation(
@@ -112,19 +112,19 @@ def freeze(truth: CandidateEvents, severity: float, rng: np.random.Generator) ->
     main=0.5,
     allowed=(0.01, 20.0),
 )
-def hanging(truth: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+def hanging(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
     """A body hangs in the air with nothing below that could carry it."""
     found = []
-    for index in truth.moving:
-        if not np.isfinite(truth.height(index)).any():
+    for index in candidates.moving:
+        if not np.isfinite(candidates.height(index)).any():
             raise Inapplicable("nothing can fall in the plane of motion")
-        height = truth.height(index) - severity * truth.diameter(index)
-        falling = (height[:-1] >= 0) & (height[1:] < 0) & (truth.states[:-1, index, 9] < -AIRBORNE)
+        height = candidates.height(index) - severity * candidates.diameter(index)
+        falling = (height[:-1] >= 0) & (height[1:] < 0) & (candidates.states[:-1, index, 9] < -AIRBORNE)
         crossings = np.flatnonzero(falling)
-        good = truth.seen(index)[crossings] & (truth.times[crossings] <= 0.6 * truth.scene.horizon)
-        found += [(int(at), index) for at in crossings[good & (truth.times[crossings] > 0.1)]]
+        good = candidates.seen(index)[crossings] & (candidates.times[crossings] <= 0.6 * candidates.scene.horizon)
+        found += [(int(at), index) for at in crossings[good & (candidates.times[crossings] > 0.1)]]
     if not found:
         raise Inapplicable(f"nothing falls through a height of {severity:g} diameters in full view")
     at, index = min(found)
-    time = float(truth.times[at])
-    return ViolationPlan((ViolationEvent(time, _name(truth, index)),), hands=(Hold(time, index, np.inf),))
+    time = float(candidates.times[at])
+    return ViolationPlan((ViolationEvent(time, _name(candidates, index)),), hooks=(HoldStill(time, index, np.inf),))

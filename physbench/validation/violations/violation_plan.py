@@ -1,4 +1,4 @@
-"""What a violation is made of: its declaration, and the plot of what it does to one scene."""
+"""What a violation is made of: its declaration, and the plan of what it does to one scene."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Image = NDArray[np.uint8]
 
 Clock = Callable[[Array], Array]  # shown times (T,) s -> times (T,) s of the simulation that are shown then
 Bend = Callable[[Array, Array], Array]  # times (T,) s and states (T, 13) of a body -> the states that are shown
-# frames (T, H, W, 3) behind the hand-over and their times (T,) s -> the same with something done to the picture
+# frames (T, H, W, 3) after the hand-over and their times (T,) s -> the same with something done to the picture
 Treatment = Callable[[Image, Array, np.random.Generator], Image]
 
 
@@ -30,13 +30,13 @@ class Inapplicable(PhysbenchError):
 
 
 class Unseen(Inapplicable):
-    """A violation is there and moves things by less than anybody would see."""
+    """A violation is there and moves things by less than can be seen."""
 
 
 class StepHook(Protocol):
-    """Meddles with a simulation while it runs. It must leave everything as it is before `start`."""
+    """Changes a simulation while it runs. It leaves everything as it is before `start`."""
 
-    start: float  # s, a multiple of 1/1200; it acts from this step on, behind the reading of that step's states
+    start: float  # s, a multiple of 1/1200; it acts from this step on, after that step's states are read
 
     def before(self, world: HookedWorld) -> None:
         """Called before every step from `start` on."""
@@ -49,7 +49,7 @@ class StepHook(Protocol):
 
 @dataclass(frozen=True)
 class Look:
-    """How a body is drawn behind `since`, up to and with `until`: its states are another matter."""
+    """How a body is drawn after `since`, up to and with `until`. Its states stay."""
 
     since: float  # s
     body: str
@@ -85,7 +85,7 @@ class ViolationPlan:
     """What a violation does to one scene. Simulation, then clocks, then bends, then looks, then treatments."""
 
     events: tuple[ViolationEvent, ...]
-    hands: tuple[StepHook, ...] = ()
+    hooks: tuple[StepHook, ...] = ()
     clocks: tuple[tuple[str | None, Clock], ...] = ()  # of one body, or of all the world
     bends: tuple[tuple[str, Bend], ...] = ()
     looks: tuple[Look, ...] = ()
@@ -95,7 +95,7 @@ class ViolationPlan:
         """Both at once, this one first where they meet."""
         return ViolationPlan(
             self.events + other.events,
-            self.hands + other.hands,
+            self.hooks + other.hooks,
             self.clocks + other.clocks,
             self.bends + other.bends,
             self.looks + other.looks,
@@ -103,7 +103,7 @@ class ViolationPlan:
         )
 
 
-# (truth, severity, random numbers) -> plot; raises Inapplicable. The numbers are the same for every severity.
+# (candidate events, severity, random numbers) -> plan; raises Inapplicable. Every severity gets the same numbers.
 Planner = Callable[["CandidateEvents", float, np.random.Generator], ViolationPlan]
 
 
@@ -128,7 +128,7 @@ class Violation:
 
     @property
     def doc(self) -> str:
-        """The planner's own words."""
+        """The docstring of the planner."""
         return self.plan.__doc__ or ""
 
     def act(self, severity: float) -> Act:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from physbench.validation.violations.candidate_events import CandidateEvents
-from physbench.validation.violations.step_hooks import Ignore, Remove
+from physbench.validation.violations.step_hooks import IgnoreContact, RemoveBody
 from physbench.validation.violations.violation_looks import lift, turned
 from physbench.validation.violations.violation_plan import (
     Array,
@@ -20,37 +20,37 @@ from physbench.validation.violations.violation_plan import (
 from physbench.world.scene import PHYSICS_HZ
 
 INSIDE = 1  # grid steps that a hiding is shortened by on both sides
-SHOWN_AGAIN = 0.3  # s in full view behind the return
+SHOWN_AGAIN = 0.3  # s in full view after the return
 LEAST_SPEED = 0.2  # m/s of what is to come out on another side
 
 
-def _hidings(truth: CandidateEvents) -> list[tuple[int, int, int]]:
+def _hidings(candidates: CandidateEvents) -> list[tuple[int, int, int]]:
     """(body, first, last grid index) of every time in which a moving body lies wholly behind a screen and comes out."""
     found = []
-    for index in truth.moving:
-        hidden, seen = truth.hidden(index), truth.seen(index)
+    for index in candidates.moving:
+        hidden, seen = candidates.hidden(index), candidates.seen(index)
         edges = np.flatnonzero(np.diff(np.concatenate([[False], hidden, [False]]).astype(np.int8)))
         for first, end in edges.reshape(-1, 2).tolist():
             back = np.flatnonzero(seen[end:])
             if end - 1 - first >= 2 * INSIDE and first > 0 and len(back) >= SHOWN_AGAIN * 60:
                 found.append((index, first + INSIDE, end - 1 - INSIDE))
     if not found:
-        raise Inapplicable("nothing that moves is wholly hidden behind the hand-over and comes out again in full view")
+        raise Inapplicable("nothing that moves is wholly hidden after the hand-over and comes out again in full view")
     return found
 
 
-def _one(truth: CandidateEvents, rng: np.random.Generator, *, moving: bool = False) -> tuple[int, int, int, str]:
-    found = [each for each in _hidings(truth) if not moving or truth.speed(each[0])[each[2]] >= LEAST_SPEED]
+def _one(candidates: CandidateEvents, rng: np.random.Generator, *, moving: bool = False) -> tuple[int, int, int, str]:
+    found = [each for each in _hidings(candidates) if not moving or candidates.speed(each[0])[each[2]] >= LEAST_SPEED]
     if not found:
         raise Inapplicable("what is hidden does not come out by itself: something uncovers it")
     index, first, last = found[int(rng.random() * len(found))]
-    return index, first, last, truth.scene.bodies[index].name
+    return index, first, last, candidates.scene.bodies[index].name
 
 
-def _out(truth: CandidateEvents, index: int, last: int) -> float:
-    """Time in s at which a body begins to come out behind grid index `last`."""
-    seen_at_all = ~truth.hidden(index)
-    return float(truth.times[last + int(np.argmax(seen_at_all[last:]))])
+def _out(candidates: CandidateEvents, index: int, last: int) -> float:
+    """Time in s at which a body begins to come out after grid index `last`."""
+    seen_at_all = ~candidates.hidden(index)
+    return float(candidates.times[last + int(np.argmax(seen_at_all[last:]))])
 
 
 @violation(
@@ -62,15 +62,15 @@ def _out(truth: CandidateEvents, index: int, last: int) -> float:
     main=1.0,
     allowed=(1.0, 1.0),
 )
-def wrong_side(truth: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
-    """While it is hidden its way is mirrored at the middle of the screen, so that it comes out in time."""
-    index, first, last, name = _one(truth, rng, moving=True)
+def wrong_side(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+    """While it is hidden its trajectory is mirrored at the middle of the screen, so that it comes out in time."""
+    index, first, last, name = _one(candidates, rng, moving=True)
     middle = (first + last) // 2
-    (other,) = [i for i in truth.screens(index) if truth.cover(index, i)[1][middle]][:1]
-    axis, time = truth.axes[0], float(truth.times[middle])
-    centre = float(truth.states[middle, other, axis])
+    (other,) = [i for i in candidates.screens(index) if candidates.cover(index, i)[1][middle]][:1]
+    axis, time = candidates.axes[0], float(candidates.times[middle])
+    centre = float(candidates.states[middle, other, axis])
     return ViolationPlan(
-        (ViolationEvent(_out(truth, index, last), name, time),), bends=((name, _mirror(time, axis, centre)),)
+        (ViolationEvent(_out(candidates, index, last), name, time),), bends=((name, _mirror(time, axis, centre)),)
     )
 
 
@@ -95,15 +95,17 @@ def _mirror(since: float, axis: int, centre: float) -> Bend:
     main=0.2,
     allowed=(0.001, 4.0),
 )
-def late(truth: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+def late(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
     """It waits behind the screen; the event is when it should come out."""
-    index, first, last, name = _one(truth, rng, moving=True)
-    time = float(truth.times[(first + last) // 2])
+    index, first, last, name = _one(candidates, rng, moving=True)
+    time = float(candidates.times[(first + last) // 2])
 
     def clock(times: Array) -> Array:
         return np.where(times > time, np.maximum(times - severity, time), times)
 
-    return ViolationPlan((ViolationEvent(_out(truth, index, last), name, time),), clocks=((name, _on_grid(clock)),))
+    return ViolationPlan(
+        (ViolationEvent(_out(candidates, index, last), name, time),), clocks=((name, _on_grid(clock)),)
+    )
 
 
 @violation(
@@ -115,19 +117,19 @@ def late(truth: CandidateEvents, severity: float, rng: np.random.Generator) -> V
     main=0.2,
     allowed=(0.001, 4.0),
 )
-def early(truth: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+def early(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
     """It jumps ahead behind the screen; the event is when it comes out."""
-    index, first, last, name = _one(truth, rng, moving=True)
-    room = truth.times[last] - truth.times[first]
+    index, first, last, name = _one(candidates, rng, moving=True)
+    room = candidates.times[last] - candidates.times[first]
     if room < severity:
         raise Inapplicable(f"it is hidden for {room:.2f} s only")
-    time = float(truth.times[last]) - severity
+    time = float(candidates.times[last]) - severity
 
     def clock(times: Array) -> Array:
         return np.where(times > time + 1e-9, times + severity, times)
 
     return ViolationPlan(
-        (ViolationEvent(_out(truth, index, last) - severity, name, time),), clocks=((name, _on_grid(clock)),)
+        (ViolationEvent(_out(candidates, index, last) - severity, name, time),), clocks=((name, _on_grid(clock)),)
     )
 
 
@@ -145,13 +147,13 @@ def _on_grid(clock: Clock) -> Clock:
     main=1.0,
     allowed=(1.0, 1.0),
 )
-def never(truth: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+def never(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
     """It vanishes behind the screen; the event is when it should come out."""
-    index, first, last, name = _one(truth, rng)
-    time = float(truth.times[(first + last) // 2])
+    index, first, last, name = _one(candidates, rng)
+    time = float(candidates.times[(first + last) // 2])
     return ViolationPlan(
-        (ViolationEvent(_out(truth, index, last), name, time),),
-        hands=(Remove(time, index),),
+        (ViolationEvent(_out(candidates, index, last), name, time),),
+        hooks=(RemoveBody(time, index),),
         looks=(Look(time, name, hidden=True),),
     )
 
@@ -165,13 +167,13 @@ def never(truth: CandidateEvents, severity: float, rng: np.random.Generator) -> 
     main=72.0,
     allowed=(-360.0, 360.0),
 )
-def return_hue(truth: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+def return_hue(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
     """Another colour comes out; the event is when it comes out."""
-    index, first, last, name = _one(truth, rng)
-    colour = turned(truth.scene.bodies[index], severity)
-    time = float(truth.times[(first + last) // 2])
+    index, first, last, name = _one(candidates, rng)
+    colour = turned(candidates.scene.bodies[index], severity)
+    time = float(candidates.times[(first + last) // 2])
     return ViolationPlan(
-        (ViolationEvent(_out(truth, index, last), name, time),), looks=(Look(time, name, colour=colour),)
+        (ViolationEvent(_out(candidates, index, last), name, time),), looks=(Look(time, name, colour=colour),)
     )
 
 
@@ -184,13 +186,13 @@ def return_hue(truth: CandidateEvents, severity: float, rng: np.random.Generator
     main=0.75,
     allowed=(0.1, 5.0),
 )
-def return_size(truth: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+def return_size(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
     """Another size comes out; the event is when the right one would."""
-    index, first, last, name = _one(truth, rng)
+    index, first, last, name = _one(candidates, rng)
     middle = (first + last) // 2
-    time = float(truth.times[middle])
-    look = Look(time, name, size=severity, lift=lift(truth, index, middle, severity))
-    return ViolationPlan((ViolationEvent(_out(truth, index, last), name, time),), looks=(look,))
+    time = float(candidates.times[middle])
+    look = Look(time, name, size=severity, lift=lift(candidates, index, middle, severity))
+    return ViolationPlan((ViolationEvent(_out(candidates, index, last), name, time),), looks=(look,))
 
 
 @violation(
@@ -202,30 +204,37 @@ def return_size(truth: CandidateEvents, severity: float, rng: np.random.Generato
     main=1.0,
     allowed=(1.0, 1.0),
 )
-def through_wall(truth: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+def through_wall(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
     """The wall behind the screen is not solid; the event is when the body first shows beyond the screen."""
-    for contact in truth.contacts:
-        pair = [truth.scene.index(name) for name in (contact.a, contact.b)]
-        movers = [i for i in pair if i in truth.moving]
-        at = int(np.searchsorted(truth.times, contact.time - 1e-9))
-        if contact.time < 0.1 or len(movers) != 1 or at >= len(truth.times) or not truth.hidden(movers[0])[at]:
+    for contact in candidates.contacts:
+        pair = [candidates.scene.index(name) for name in (contact.a, contact.b)]
+        movers = [i for i in pair if i in candidates.moving]
+        at = int(np.searchsorted(candidates.times, contact.time - 1e-9))
+        if (
+            contact.time < 0.1
+            or len(movers) != 1
+            or at >= len(candidates.times)
+            or not candidates.hidden(movers[0])[at]
+        ):
             continue
         index, wall = movers[0], pair[1 - pair.index(movers[0])]
-        way = truth.states[at - 1, index, 7 + truth.axes[0]]
-        edge = max(_edge(truth, i, at, np.sign(way)) for i in truth.screens(index))
-        start = np.sign(way) * truth.states[at, index, truth.axes[0]] + truth.diameter(index) / 2
-        time = float(truth.times[at]) + max(edge - start, 0.0) / abs(way)
-        if time > truth.scene.horizon - SHOWN_AGAIN:
+        way = candidates.states[at - 1, index, 7 + candidates.axes[0]]
+        edge = max(_edge(candidates, i, at, np.sign(way)) for i in candidates.screens(index))
+        start = np.sign(way) * candidates.states[at, index, candidates.axes[0]] + candidates.diameter(index) / 2
+        time = float(candidates.times[at]) + max(edge - start, 0.0) / abs(way)
+        if time > candidates.scene.horizon - SHOWN_AGAIN:
             break
         since = np.floor((contact.time - 0.05) * PHYSICS_HZ) / PHYSICS_HZ
         event = ViolationEvent(
-            np.floor(time * PHYSICS_HZ) / PHYSICS_HZ, truth.scene.bodies[index].name, float(truth.times[at]) - 0.05
+            np.floor(time * PHYSICS_HZ) / PHYSICS_HZ,
+            candidates.scene.bodies[index].name,
+            float(candidates.times[at]) - 0.05,
         )
-        return ViolationPlan((event,), hands=(Ignore(since, index, wall),))
+        return ViolationPlan((event,), hooks=(IgnoreContact(since, index, wall),))
     raise Inapplicable("nothing is stopped behind a screen")
 
 
-def _edge(truth: CandidateEvents, index: int, at: int, sign: float) -> float:
+def _edge(candidates: CandidateEvents, index: int, at: int, sign: float) -> float:
     """How far (m) a box reaches in the direction `sign` of the first axis of the plane."""
-    axis = truth.axes[0]
-    return float(sign * truth.states[at, index, axis] + truth.scene.bodies[index].size[axis])
+    axis = candidates.axes[0]
+    return float(sign * candidates.states[at, index, axis] + candidates.scene.bodies[index].size[axis])

@@ -1,4 +1,4 @@
-"""Violations of time: the world runs too slowly or too fast, or stutters. All of it does, so no place is wrong."""
+"""Violations of time: the world runs too slowly or too fast, or stutters. All of it does, so no position is wrong."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ BEAT = 0.5  # s from one stutter to the next
 
 
 def at_rate(since: float, factor: float) -> Clock:
-    """Time runs `factor` times as fast behind `since` s."""
+    """Time runs `factor` times as fast after `since` s."""
 
     def clock(times: Array) -> Array:
         return np.where(times > since, since + factor * (times - since), times)
@@ -21,7 +21,7 @@ def at_rate(since: float, factor: float) -> Clock:
 
 
 def stuttering(since: float, hold: float, beat: float = BEAT) -> Clock:
-    """Behind `since` s time stands still for the first `hold` s of every `beat` s, then jumps to where it should be."""
+    """After `since` s time stands still for the first `hold` s of every `beat` s, then jumps to where it should be."""
 
     def clock(times: Array) -> Array:
         phase = np.mod(times - since - 1e-9, beat) + 1e-9
@@ -30,8 +30,8 @@ def stuttering(since: float, hold: float, beat: float = BEAT) -> Clock:
     return clock
 
 
-def _since(truth: CandidateEvents, rng: np.random.Generator) -> float:
-    return float(truth.times[truth.choices(rng, LEAST_SPEED)[0][1]])
+def _since(candidates: CandidateEvents, rng: np.random.Generator) -> float:
+    return float(candidates.times[candidates.choices(rng, LEAST_SPEED)[0][1]])
 
 
 @violation(
@@ -43,9 +43,9 @@ def _since(truth: CandidateEvents, rng: np.random.Generator) -> float:
     main=0.8,
     allowed=(0.01, 1.0),
 )
-def slow_time(truth: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+def slow_time(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
     """Slow motion: speeds s and accelerations s^2 times the lawful ones."""
-    since = _since(truth, rng)
+    since = _since(candidates, rng)
     return ViolationPlan((ViolationEvent(since, None),), clocks=((None, at_rate(since, severity)),))
 
 
@@ -58,9 +58,9 @@ def slow_time(truth: CandidateEvents, severity: float, rng: np.random.Generator)
     main=1.25,
     allowed=(1.0, 10.0),
 )
-def fast_time(truth: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+def fast_time(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
     """Quick motion: speeds s and accelerations s^2 times the lawful ones."""
-    since = _since(truth, rng)
+    since = _since(candidates, rng)
     return ViolationPlan((ViolationEvent(since, None),), clocks=((None, at_rate(since, severity)),))
 
 
@@ -73,7 +73,7 @@ def fast_time(truth: CandidateEvents, severity: float, rng: np.random.Generator)
     main=0.2,
     allowed=(0.001, 0.499),
 )
-def stutter(truth: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+def stutter(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
     """Frames are repeated and others dropped; on average the motion is right."""
-    since = _since(truth, rng)
+    since = _since(candidates, rng)
     return ViolationPlan((ViolationEvent(since, None),), clocks=((None, stuttering(since, severity)),))

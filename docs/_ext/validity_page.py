@@ -5,19 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from published_tables import IMAGE, MAIN, Published, published
 from validity_curves import curves, draw
-from validity_files import IMAGE, MAIN, Published, published
 from validity_sections import (
+    alternatives,
     bars,
-    behind_image,
     beside,
-    cheats,
     false_breaks,
+    gaming,
     losses,
     low_rate,
+    one_context_frame,
     places,
     run_of,
-    strangers,
     strength,
     told_apart,
 )
@@ -30,7 +30,7 @@ INTRODUCTION = """# Validity
 A score is worth something only if it falls when a law is broken and stays when the future is merely another one. So the
 readings are shown ground truth in which one thing is wrong by a known amount, lawful futures that are not the recorded
 one, and futures that are made to please a scorer. What each of these is, and how the figures are computed, is in
-[Violations, strangers and cheats](../design/violations.md).
+[Violations, lawful alternatives and gaming baselines](../design/violations.md).
 """
 NOT_YET = """The table of this version is not there yet. `physbench scorers check` makes one.
 """
@@ -49,16 +49,16 @@ itself it should be near 0.5."""
 LOCATED_TEXT = """Share of the clips in which the first break is read within 0.2 s of the violation, and on its body.
 An object that is gone has no break: permanence sees it."""
 BREAKS_TEXT = """Lawful clips that read as if they broke a law: those whose ground truth, or one of whose two near
-strangers, has a strength above a tolerance (in diameters)."""
-STRANGERS_TEXT = """Mean quality of lawful futures that are not the recorded one, and how far they get from it (*near
+alternatives, has a strength above a tolerance (in diameters)."""
+ALTERNATIVES_TEXT = """Mean quality of lawful futures that are not the recorded one, and how far they get from it (*near
 only*: less than a diameter). Consistency and permanence should stay at 1, accuracy should not where the context tells
 the future. `stranger-far` makes one declared jump at the hand-over, which is a break; in `stranger-far-waived` the
 context does not show that it is one."""
 RATE_TEXT = """Violations that last, at the usual rate and at 4 frames/s: leaving frames out must not help."""
 
-IMAGE_TEXT = """Behind a single frame, which shows neither speeds nor how strongly things are pulled. The chance (AUROC)
-that a clip with the violation reads worse than a lawful one: by consistency under the scene's own constants, by that
-with one free factor on gravity or central mass, and by permanence."""
+IMAGE_TEXT = """A single frame shows neither velocities nor how strongly things are pulled. The chance (AUROC) that a
+clip with the violation reads worse than a lawful one: by consistency under the scene's own constants, by that with one
+free factor on gravity or central mass, and by permanence."""
 
 
 CURVES = "validity-curves.svg"
@@ -84,11 +84,11 @@ def page(tables: dict[str, Published]) -> str:
         ("Located", LOCATED_TEXT, places(main)),
         ("What a violation costs", CURVES_TEXT if curves(main) else "", losses(main)),
         ("False breaks", BREAKS_TEXT, false_breaks(main)),
-        ("Lawful strangers", STRANGERS_TEXT, strangers(main)),
-        ("Cheats", "Skill of futures that know nothing of physics.", cheats(main)),
+        ("Lawful alternatives", ALTERNATIVES_TEXT, alternatives(main)),
+        ("Gaming baselines", "Skill of futures that know nothing of physics.", gaming(main)),
         ("Few frames", RATE_TEXT, low_rate(main)),
         ("Smaller pictures, and H.264", "Mean over families; bars are for the first column only.", beside(videos)),
-        ("Behind an image", IMAGE_TEXT, behind_image(tables[IMAGE]) if IMAGE in tables else ""),
+        ("One context frame", IMAGE_TEXT, one_context_frame(tables[IMAGE]) if IMAGE in tables else ""),
     )
     parts = [f"## {title}\n\n{text}\n\n{body}" for title, text, body in sections if body]
     return "\n".join((INTRODUCTION, STYLE, *parts))

@@ -1,26 +1,40 @@
-"""Worker processes that track and score, and that never outlive the run."""
+"""Worker processes: one core each, silent on Ctrl-C, gone with the program that started them."""
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import multiprocessing
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from itertools import islice
 from multiprocessing import forkserver
 from multiprocessing.connection import wait
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any, ParamSpec, TypeVar
 
+from physbench.errors import PhysbenchError
 from physbench.plugins import user_files
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Item = TypeVar("Item")
+
+FEWEST_ITEMS = 3  # for each worker; for fewer, starting a process costs more than it saves
+
+
+class WorkerDiedError(PhysbenchError):
+    """A worker process ended before its job did."""
+
+    def __init__(self) -> None:
+        super().__init__("A worker process died unexpectedly, probably out of memory. Retry with --workers 1.")
 
 
 def cores() -> int:
@@ -35,18 +49,23 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _start(files: str, hashes: Mapping[Path, str]) -> None:
+def _start(preload: Sequence[str], files: str, hashes: Mapping[Path, str]) -> None:
     """First thing in a worker: leave Ctrl-C and SIGTERM to the parent, end when it ends, use one core.
 
-    files, hashes: those with tasks and scorers of the user's. The fork server may be older than they are.
+    Args:
+        preload: Modules that the fork server has imported already, unless another pool started it.
+        files: Files with the user's own tasks, as `user_files.handed_on` gives them. The fork server may be older.
+        hashes: Hash of every file of the user's that the parent has read.
     """
     user_files.adopt(files, hashes)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    import torch
-
-    torch.set_num_threads(1)
+    for module in preload:
+        with contextlib.suppress(ImportError):  # the job that needs it raises a clear error
+            importlib.import_module(module)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
 
 
 @contextmanager
@@ -107,37 +126,75 @@ def _kill_fork_server() -> None:
             server._stop()  # waits for its end, or the next run would ask a server that is just dying
 
 
-class Pool:
-    """`with Pool(2) as pool: future = pool.submit(function, ...)`. Leaving on an error kills the workers.
+class WorkerPool:
+    """`with WorkerPool(2) as pool: future = pool.submit(function, ...)`.
 
     The fork server is one for the whole program, other libraries included, and stays: a worker is there as soon as
     `submit` returns. Only Ctrl-C may leave a request that waits at it; then it goes too.
+
+    Args:
+        workers: Number of processes.
+        preload: Names of modules that are imported once, for all workers.
+        patient: Finish the jobs that are running when the block is left on an error, as fits jobs of a second that
+            write files. By default the workers are killed.
+
+    Raises:
+        WorkerDiedError: On leaving the block, if a worker died.
     """
 
-    def __init__(self, workers: int) -> None:
-        # A fork server imports torch once for all workers; where there is none, each starts from nothing.
+    def __init__(self, workers: int, preload: Sequence[str] = (), *, patient: bool = False) -> None:
+        self._patient = patient
+        # Where there is no fork server, each worker starts from nothing.
         method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
         context = multiprocessing.get_context(method)
         if method == "forkserver":
-            context.set_forkserver_preload(["physbench.run.preload"])
-            with _signals_ignored(), _current_folder_ignored():  # it imports while the model is loaded
+            context.set_forkserver_preload(list(preload))
+            with _signals_ignored(), _current_folder_ignored():  # it imports while the caller goes on
                 forkserver.ensure_running()
-        files = user_files.handed_on()
-        self._executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=files)
+        arguments = (tuple(preload), *user_files.handed_on())
+        self._executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=arguments)
 
     def submit(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+        """Start a job. Its function belongs to an installed module, not to the running script."""
         with main_hidden():  # workers are started here
             return self._executor.submit(function, *args, **kwargs)
 
-    def __enter__(self) -> Pool:
+    def __enter__(self) -> WorkerPool:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is not None:
+        if error is not None and not self._patient:
             if not isinstance(error, Exception):
                 _kill_fork_server()
             for process in list((self._executor._processes or {}).values()):
                 process.kill()
         self._executor.shutdown(wait=True, cancel_futures=True)
+        if isinstance(error, BrokenProcessPool):
+            raise WorkerDiedError from error
+
+
+@contextmanager
+def worker_pool(workers: int, items: int, preload: Sequence[str] = ()) -> Iterator[WorkerPool | None]:
+    """Yield a patient pool for so many items, or None where they are too few for two processes."""
+    workers = min(workers, items // FEWEST_ITEMS)
+    if workers < 2:
+        yield None
+        return
+    with WorkerPool(workers, preload, patient=True) as pool:
+        yield pool
+
+
+def ordered(
+    pool: WorkerPool | None, function: Callable[[Item], R], items: Iterable[Item], ahead: int = 16
+) -> Iterator[R]:
+    """Map in order, with at most `ahead` results waiting: memory stays flat however many items there are."""
+    if pool is None:
+        yield from map(function, items)
+        return
+    rest = iter(items)
+    waiting = [pool.submit(function, item) for item in islice(rest, ahead)]
+    while waiting:
+        yield waiting.pop(0).result()
+        waiting.extend(pool.submit(function, item) for item in islice(rest, 1))

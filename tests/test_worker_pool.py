@@ -9,33 +9,33 @@ from pathlib import Path
 
 import pytest
 
-from physbench.run import worker_pool
+from physbench import worker_pool
 from physbench.run.interrupt import interruptible
 
 PROGRAM = """
-from physbench.run.worker_pool import Pool
+from physbench.worker_pool import WorkerPool
 if __name__ == "__main__":
-    with Pool(1) as pool:
+    with WorkerPool(1) as pool:
         print(pool.submit(len, "abc").result())
 """
 
 
 TWICE = """
 from multiprocessing import forkserver
-from physbench.run.worker_pool import Pool
+from physbench.worker_pool import WorkerPool
 
 def server():
     return forkserver._forkserver._forkserver_pid
 
 for error in (ValueError, KeyboardInterrupt):
     try:
-        with Pool(1) as pool:
+        with WorkerPool(1) as pool:
             pool.submit(len, "abc").result()
             before = server()
             raise error
     except error:
         print(server() == before)
-    with Pool(1) as pool:
+    with WorkerPool(1) as pool:
         print(pool.submit(len, "abc").result())
 """
 
