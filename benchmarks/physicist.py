@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.adapters.model_protocol import ModelCard
-from physbench.baselines.physicist.physicist_model import expect
-from physbench.baselines.physicist.physicist_view import view
-from physbench.baselines.physicist.state_estimate import estimate
+from physbench.baselines.physicist.physicist_model import predict_states
+from physbench.baselines.physicist.physicist_view import context_view
+from physbench.baselines.physicist.state_estimate import estimate_states
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip
 from physbench.clips.suite import find_suite
@@ -43,7 +43,7 @@ def measure(clip: Clip, context: int) -> dict[str, float]:
     """Qualities of both by axis, errors of the state at the hand-over, seconds."""
     scorers = [each for each in find_scorers() if each.headline]
     started = time.process_time()
-    scene, times, states = expect(clip, context, clip.horizon)
+    scene, times, states = predict_states(clip, context, clip.horizon)
     frames = render(scene, times, states, clip.spec).frames
     found = {"seconds": time.process_time() - started, "predictable": predictability_time(clip, context)}
     for name, shown in (("physicist", frames), ("oracle", clip.future())):
@@ -55,9 +55,9 @@ def measure(clip: Clip, context: int) -> dict[str, float]:
     known = times <= found["predictable"] + 1e-9
     off = np.linalg.norm(plane_from_world(scene.camera, states[:, list(clip.tracked), :3]) - _truth(clip), axis=-1)
     found["away"] = float((off / _diameters(clip))[known][_owed(clip, context)[known]].max(initial=0.0))
-    seen = view(clip, context)
+    seen = context_view(clip, context)
     bodies = [i for i, body in enumerate(clip.scene.bodies) if body.role == "moving"]
-    error = (estimate(seen, track(seen, context, seen.frames)) - clip.states[clip.handover])[bodies]
+    error = (estimate_states(seen, track(seen, context, seen.frames)) - clip.states[clip.handover])[bodies]
     for name, part in (("place", np.s_[:3]), ("speed", np.s_[7:10])):
         found[name] = float(np.linalg.norm(error[:, part], axis=1).max())
     return found

@@ -23,7 +23,7 @@ from physbench.clips.store import ClipStore
 from physbench.data.episodes import training_rows
 from physbench.reference.objects import ObjectsModel
 from physbench.reference.slots import read_slots
-from physbench.reference.train import CLIPS
+from physbench.reference.train import DEFAULT_CLIPS
 from physbench.rollouts.rollout import Rollout
 from physbench.scoring.score_clip import find_scorers, score_clip
 from physbench.scoring.scorer_protocol import AXES
@@ -72,7 +72,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     default = files("physbench.reference") / "checkpoints" / "objects.safetensors"
     parser.add_argument("checkpoint", nargs="?", default=str(default))
-    parser.add_argument("--clips", type=int, default=CLIPS, help="what the checkpoint was trained with")
+    parser.add_argument("--clips", type=int, default=DEFAULT_CLIPS, help="what the checkpoint was trained with")
     parser.add_argument("--qualities", action="store_true", help="score its pictures of these clips, too")
     options = parser.parse_args()
     torch.set_num_threads(1)

@@ -10,10 +10,10 @@ from typing import Any
 from physbench.errors import ModelError, nearest
 
 TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
-GIVEN = ("device", "dtype")  # by the harness
+HARNESS_ARGUMENTS = ("device", "dtype")  # by the harness
 
 
-def convert(text: str, kind: Any, key: str) -> Any:
+def convert_argument(text: str, kind: Any, key: str) -> Any:
     """Convert a value to bool, int, float, Path or str, after the parameter's annotation or the type of its default."""
     name = kind if isinstance(kind, str) else getattr(kind, "__name__", "str")
     name = name.replace("Optional[", "").removesuffix("]").replace("| None", "").strip()
@@ -47,23 +47,23 @@ def factory_arguments(factory: Callable[..., Any], given: Mapping[str, str], whe
         for name, parameter in parameters.items()
         if parameter.kind in (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     }
-    missing = [name for name in GIVEN if name not in named and not anything]
+    missing = [name for name in HARNESS_ARGUMENTS if name not in named and not anything]
     if missing:
         raise ModelError(
             f"{where} does not take {' and '.join(missing)}: expected `def {getattr(factory, '__name__', 'factory')}"
             "(*, device, dtype)`, further arguments after them."
         )
-    own = [name for name in named if name not in GIVEN]
+    own = [name for name in named if name not in HARNESS_ARGUMENTS]
     arguments: dict[str, Any] = {}
     for key, text in given.items():
-        if key in GIVEN:
+        if key in HARNESS_ARGUMENTS:
             raise ModelError(f"--model-arg {key}: use --{key} {text}.")
         if key in named:
             parameter = named[key]
             kind = parameter.annotation
             if kind is inspect.Parameter.empty:
                 kind = type(parameter.default) if parameter.default is not inspect.Parameter.empty else str
-            arguments[key] = convert(text, kind, key)
+            arguments[key] = convert_argument(text, kind, key)
         elif anything:
             arguments[key] = text
         else:

@@ -54,7 +54,7 @@ class Adapter(Protocol):
 
 
 @runtime_checkable
-class Inspecting(Protocol):
+class RecordedAdapter(Protocol):
     """What else an adapter offers whose models know their clips beforehand."""
 
     def preflight(self, target: str, suite: Suite, samples: int, model_args: Mapping[str, str]) -> list[str]:
@@ -71,7 +71,7 @@ class Inspecting(Protocol):
 
 
 @dataclass(frozen=True)
-class Adapters:
+class InstalledAdapters:
     """Those that are installed."""
 
     working: tuple[Adapter, ...]
@@ -79,7 +79,7 @@ class Adapters:
 
 
 @cache
-def adapters() -> Adapters:
+def installed_adapters() -> InstalledAdapters:
     """Import all registered adapters; one that is broken does not spoil the others."""
     working: list[Adapter] = []
     broken: dict[str, str] = {}
@@ -88,7 +88,7 @@ def adapters() -> Adapters:
             working.append(entry.load())
         except Exception as error:
             broken[name] = f"{type(error).__name__}: {error}"
-    return Adapters(tuple(working), broken)
+    return InstalledAdapters(tuple(working), broken)
 
 
 def find_adapter(target: str) -> Adapter:
@@ -96,16 +96,16 @@ def find_adapter(target: str) -> Adapter:
     names = entry_points.entries(GROUP)
     match = SCHEME.fullmatch(target)
     scheme = match[1] if match and not Path(target).exists() else ""
-    if scheme in adapters().broken:
-        raise ModelError(f"The adapter '{scheme}' cannot be imported ({adapters().broken[scheme]}).")
-    for adapter in adapters().working:
+    if scheme in installed_adapters().broken:
+        raise ModelError(f"The adapter '{scheme}' cannot be imported ({installed_adapters().broken[scheme]}).")
+    for adapter in installed_adapters().working:
         if adapter.name == scheme or (scheme not in names and adapter.recognises(target)):
             return adapter
-    from physbench.adapters.unrecognised import diagnose
+    from physbench.adapters.unrecognised import describe_unrecognised
 
     if scheme:
         raise ModelError(f"There is no kind of model '{scheme}:'.{nearest(scheme, names)}")
-    raise ModelError(diagnose(target))
+    raise ModelError(describe_unrecognised(target))
 
 
 def check_target(target: str, *, trust_code: bool = False) -> None:
@@ -124,7 +124,7 @@ def preflight(target: str, suite: Suite, samples: int, model_args: Mapping[str, 
     Only a kind of model that knows its clips beforehand has something to say.
     """
     adapter = find_adapter(target)
-    return adapter.preflight(target, suite, samples, model_args) if isinstance(adapter, Inspecting) else []
+    return adapter.preflight(target, suite, samples, model_args) if isinstance(adapter, RecordedAdapter) else []
 
 
 def load_model(
@@ -140,9 +140,9 @@ def load_model(
     `trust_code` will let formats in that run code when they are read; none of those that exist so far needs it, and
     `file.py:factory` and `python:module:factory` are the user's own word.
     """
-    from physbench.adapters.model_contract import check_model
+    from physbench.adapters.model_contract import check_contract
 
     adapter = find_adapter(target)
     adapter.check(target)
     model = adapter.load(target, device=device, dtype=dtype, model_args=dict(model_args or {}))
-    return check_model(model, target)
+    return check_contract(model, target)

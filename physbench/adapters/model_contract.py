@@ -8,7 +8,7 @@ from typing import Any
 from physbench.adapters.model_protocol import Model, ModelCard, check_card
 from physbench.errors import ModelError
 
-CALLS: dict[str, tuple[str, ...]] = {
+METHODS: dict[str, tuple[str, ...]] = {
     "rollout": ("horizon", "actions", "prompts", "generators"),
     "rollout_clips": ("horizon", "generators"),
     "play": ("context", "horizon"),
@@ -16,7 +16,7 @@ CALLS: dict[str, tuple[str, ...]] = {
 TRACKS = ("zero-shot", "trained", "privileged")
 
 
-def check_model(model: Any, target: str) -> Model:
+def check_contract(model: Any, target: str) -> Model:
     """Return the model if it has a card and one of the calls of the protocol, else raise ModelError."""
     if model is None:
         raise ModelError(f"{target} returned None: does the factory end with `return model`?")
@@ -25,7 +25,7 @@ def check_model(model: Any, target: str) -> Model:
         raise ModelError(
             f"{target} is a class that was not called: return {model.__name__}(...), not {model.__name__}."
         )
-    calls = [name for name in CALLS if callable(getattr(model, name, None))]
+    calls = [name for name in METHODS if callable(getattr(model, name, None))]
     if not calls:
         raise ModelError(
             f"{target}: the {kind} has no method `rollout`. Expected "
@@ -33,15 +33,15 @@ def check_model(model: Any, target: str) -> Model:
         )
     name = calls[0]
     try:
-        inspect.signature(getattr(model, name)).bind(None, **dict.fromkeys(CALLS[name]))
+        inspect.signature(getattr(model, name)).bind(None, **dict.fromkeys(METHODS[name]))
     except TypeError as error:
         first = {"rollout": "context", "rollout_clips": "clips", "play": "item"}[name]
         raise ModelError(
-            f"{target}: {kind}.{name} cannot be called as {name}({first}, *, {', '.join(CALLS[name])}): {error}."
+            f"{target}: {kind}.{name} cannot be called as {name}({first}, *, {', '.join(METHODS[name])}): {error}."
         ) from None
     except ValueError:  # a call written in C does not tell
         pass
-    card = check_types(getattr(model, "card", None), target)
+    card = check_card_types(getattr(model, "card", None), target)
     if (name == "rollout_clips") != (card.track == "privileged"):
         raise ModelError(
             f"{target}: a model with `rollout_clips`, and no other, has a card with track='privileged'; got "
@@ -51,7 +51,7 @@ def check_model(model: Any, target: str) -> Model:
     return checked
 
 
-def check_types(card: Any, where: str) -> ModelCard:
+def check_card_types(card: Any, where: str) -> ModelCard:
     """Return the card if its fields have the right types and values, else raise ModelError."""
     if not isinstance(card, ModelCard):
         got = "none" if card is None else f"a {type(card).__name__}"

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from physbench.adapters.factory_arguments import factory_arguments
 from physbench.adapters.model_protocol import Model, ModelCard
-from physbench.adapters.tracebacks import explain
 from physbench.errors import ModelError, PhysbenchError, nearest
 from physbench.plugins.local_imports import sources_hash
+from physbench.plugins.tracebacks import describe_error
 
 if TYPE_CHECKING:
     import torch
@@ -41,7 +41,7 @@ def _build(
     except PhysbenchError:
         raise
     except (Exception, SystemExit) as error:
-        raise ModelError(f"{where} failed: {explain(error)}") from error
+        raise ModelError(f"{where} failed: {describe_error(error)}") from error
 
 
 def _member(module: ModuleType, name: str, where: str) -> Any:
@@ -73,9 +73,9 @@ class FileAdapter:
     def check(self, target: str) -> None:
         path, name = self._parse(target)
         if not path.is_file():
-            from physbench.adapters.unrecognised import missing
+            from physbench.adapters.unrecognised import describe_missing_path
 
-            raise ModelError(missing(path) if not path.exists() else f"{path} is not a file.")
+            raise ModelError(describe_missing_path(path) if not path.exists() else f"{path} is not a file.")
         try:
             tree = ast.parse(path.read_bytes(), str(path))
         except (SyntaxError, ValueError) as error:

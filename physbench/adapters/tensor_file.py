@@ -13,16 +13,27 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from physbench.adapters.model_contract import check_types
+from physbench.adapters.model_contract import check_card_types
 from physbench.adapters.model_protocol import ModelCard
 from physbench.errors import ModelError, nearest
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-KEY = "physbench"
-LARGEST_HEADER = 100_000_000  # bytes, the format's own bound
-BYTES = {"F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2}  # else 1
+METADATA_KEY = "physbench"
+MAX_HEADER_BYTES = 100_000_000  # bytes, the format's own bound
+DTYPE_BYTES = {
+    "F64": 8,
+    "I64": 8,
+    "U64": 8,
+    "F32": 4,
+    "I32": 4,
+    "U32": 4,
+    "F16": 2,
+    "BF16": 2,
+    "I16": 2,
+    "U16": 2,
+}  # else 1
 
 
 @dataclass(frozen=True)
@@ -53,14 +64,14 @@ class Checkpoint:
     training: dict[str, Any]
 
 
-def looks_like_tensors(path: Path) -> bool:
+def looks_like_safetensors(path: Path) -> bool:
     """Whether the file starts like a .safetensors file."""
     try:
         with path.open("rb") as file:
             start = file.read(10)
     except OSError:
         return False
-    return len(start) == 10 and 2 <= int.from_bytes(start[:8], "little") <= LARGEST_HEADER and start[8:9] == b"{"
+    return len(start) == 10 and 2 <= int.from_bytes(start[:8], "little") <= MAX_HEADER_BYTES and start[8:9] == b"{"
 
 
 def read_header(path: Path) -> TensorHeader:
@@ -70,7 +81,7 @@ def read_header(path: Path) -> TensorHeader:
         size = path.stat().st_size
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
-            text = file.read(min(length, LARGEST_HEADER))
+            text = file.read(min(length, MAX_HEADER_BYTES))
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror}.") from None
     if len(text) < length:
@@ -90,7 +101,7 @@ def read_header(path: Path) -> TensorHeader:
             for name, entry in document.items()
         }
         for name, info in tensors.items():
-            if info.stop - info.start != math.prod(info.shape) * BYTES.get(info.dtype, 1):
+            if info.stop - info.start != math.prod(info.shape) * DTYPE_BYTES.get(info.dtype, 1):
                 raise ValueError(f"the place of tensor {name} has not the size of its shape")
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise ModelError(f"{path} is corrupt: its header cannot be read ({error}). {again}") from None
@@ -104,14 +115,14 @@ def read_header(path: Path) -> TensorHeader:
 def read_checkpoint(path: Path, header: TensorHeader | None = None) -> Checkpoint:
     """Read what our metadata key holds. Raises ModelError with the key that is amiss."""
     header = header or read_header(path)
-    if KEY not in header.metadata:
+    if METADATA_KEY not in header.metadata:
         keys = ", ".join(sorted(header.metadata)) or "none"
         raise ModelError(
-            f"{path} holds {len(header.tensors)} tensors but no metadata key '{KEY}' (keys: {keys}) that says which "
+            f"{path} holds {len(header.tensors)} tensors but no metadata key '{METADATA_KEY}' (keys: {keys}) that says which "
             "architecture reads them.\nWrap it in a few lines of Python instead: physbench eval my_model.py:make"
         )
     try:
-        document = json.loads(header.metadata[KEY])
+        document = json.loads(header.metadata[METADATA_KEY])
         architecture, config, training = document["architecture"], document["config"], document.get("training", {})
         card = document["card"]
         if not isinstance(architecture, str) or not isinstance(config, dict) or not isinstance(card, dict):
@@ -136,7 +147,7 @@ def read_card(document: Mapping[str, Any], where: str) -> ModelCard:
         card = ModelCard(**values)
     except TypeError as error:
         raise ModelError(f"{where}: its card is incomplete ({error}).") from None
-    return check_types(card, where)
+    return check_card_types(card, where)
 
 
 def hash_tensors(path: Path, header: TensorHeader | None = None) -> str:
@@ -160,7 +171,7 @@ def hash_tensors(path: Path, header: TensorHeader | None = None) -> str:
 def _canonical(metadata: Mapping[str, str]) -> dict[str, Any]:
     """Metadata whose order of keys and spaces do not matter."""
     try:
-        return {**metadata, KEY: json.loads(metadata[KEY])}
+        return {**metadata, METADATA_KEY: json.loads(metadata[METADATA_KEY])}
     except (KeyError, ValueError):
         return dict(metadata)
 
@@ -179,4 +190,4 @@ def save_checkpoint(
 
     document = {"architecture": architecture, "config": dict(config), "card": asdict(card), "training": dict(training)}
     own = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}  # none shared
-    save_file(own, str(path), metadata={KEY: json.dumps(document, sort_keys=True)})
+    save_file(own, str(path), metadata={METADATA_KEY: json.dumps(document, sort_keys=True)})

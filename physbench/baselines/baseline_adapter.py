@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from physbench.adapters.factory_arguments import convert
+from physbench.adapters.factory_arguments import convert_argument
 from physbench.adapters.model_protocol import Model, ModelCard, check_card
 from physbench.errors import ModelError, nearest
 from physbench.plugins import entry_points
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from physbench.clips.clip import Clip
 
 DEFAULTS = {"size": "64", "fps": "15", "context": "8"}
-CHUNK = 16  # frames
+CHUNK_FRAMES = 16  # frames
 
 
 class Freeze:
@@ -54,8 +54,8 @@ class Oracle:
         import numpy as np
         import torch
 
-        for start in range(0, horizon, CHUNK):
-            chunk = np.stack([clip.future()[start : min(start + CHUNK, horizon)] for clip in clips])
+        for start in range(0, horizon, CHUNK_FRAMES):
+            chunk = np.stack([clip.future()[start : min(start + CHUNK_FRAMES, horizon)] for clip in clips])
             yield torch.from_numpy(chunk).permute(0, 1, 4, 2, 3).float() / 255
 
 
@@ -93,8 +93,8 @@ def baseline_card(name: str, model_args: Mapping[str, str]) -> ModelCard:
         ModelCard(
             name=name,
             image_size=(int(sides[0]), int(sides[-1])),
-            fps=convert(given["fps"], float, "fps"),
-            context_frames=convert(given["context"], int, "context"),
+            fps=convert_argument(given["fps"], float, "fps"),
+            context_frames=convert_argument(given["context"], int, "context"),
             track="privileged" if name in PRIVILEGED else "zero-shot",
         )
     )

@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-CHROMA = 0.06  # of 1; greys have none, noise and blur little
+MIN_CHROMA = 0.06  # of 1; greys have none, noise and blur little
 HUE_BINS = 72
-HUE_APART = 30.0  # degrees between two objects at least
-SMALLEST = 6.0  # px of chroma-weighted area
-WHOLE = 0.97  # of the largest mass in the context
+MIN_HUE_DISTANCE = 30.0  # degrees between two objects at least
+MIN_MASS = 6.0  # px of chroma-weighted area
+WHOLE_SHARE = 0.97  # of the largest mass in the context
 VELOCITY_FRAMES = 3
-GREY_APART = 0.03  # of 1, between a region and the usual grey
+GREY_STEP = 0.03  # of 1, between a region and the usual grey
 CHUNK = 16  # frames
 
 
@@ -67,51 +67,51 @@ class ConstantVelocity:
         import torch
 
         clips = context.permute(0, 1, 3, 4, 2).float().cpu().numpy()  # (B, C, H, W, 3)
-        scenes = [take_apart(clip) for clip in clips]
+        scenes = [decompose_context(clip) for clip in clips]
         for start in range(0, horizon, CHUNK):
             steps = np.arange(start + 1, min(start + CHUNK, horizon) + 1)
-            chunk = np.stack([draw(*scene, steps) for scene in scenes])
+            chunk = np.stack([draw_frames(*scene, steps) for scene in scenes])
             yield torch.from_numpy(chunk).permute(0, 1, 4, 2, 3).to(context.device, context.dtype)
 
 
-def take_apart(frames: Array) -> tuple[Array, Mask, list[Sprite]]:
+def decompose_context(frames: Array) -> tuple[Array, Mask, list[Sprite]]:
     """Context (C, H, W, 3) -> background (H, W, 3), what stands in front (H, W), sprites from large to small."""
     from scipy.ndimage import binary_dilation, binary_erosion
 
     chroma = frames.max(-1) - frames.min(-1)  # (C, H, W)
-    colored = chroma > CHROMA
+    colored = chroma > MIN_CHROMA
     near = np.stack([binary_dilation(mask, iterations=1) for mask in colored])
     background = _background(frames, near)
     covered = np.stack([binary_erosion(mask, iterations=2) for mask in colored]).any(0)
-    front = _in_front(background, np.asarray(covered))
-    hue = _hue(frames)
+    front = _foreground_mask(background, np.asarray(covered))
+    hue = _hue_angle(frames)
     sprites = []
-    for center in _hues(hue[colored], chroma[colored]):
-        own = colored & (np.abs((hue - center + 180) % 360 - 180) < HUE_APART / 2)
-        sprite = _sprite(frames, background, np.where(own, chroma, 0.0))
+    for center in _object_hues(hue[colored], chroma[colored]):
+        own = colored & (np.abs((hue - center + 180) % 360 - 180) < MIN_HUE_DISTANCE / 2)
+        sprite = _cut_sprite(frames, background, np.where(own, chroma, 0.0))
         if sprite is not None:
             sprites.append(sprite)
     sprites.sort(key=lambda sprite: -float(sprite.opacity.sum()))
     return background, front, sprites
 
 
-def _hue(frames: Array) -> Array:
+def _hue_angle(frames: Array) -> Array:
     """Angle in the opponent plane, degrees."""
     red, green, blue = np.moveaxis(frames, -1, 0)
     angle: Array = np.degrees(np.arctan2(0.866 * (green - blue), red - (green + blue) / 2)) % 360
     return angle
 
 
-def _hues(hue: Array, chroma: Array) -> list[float]:
+def _object_hues(hue: Array, chroma: Array) -> list[float]:
     """Hues of the objects in degrees: peaks of the histogram of coloured pixels weighted by chroma, large to small."""
     weights, edges = np.histogram(hue, bins=HUE_BINS, range=(0, 360), weights=chroma)
     smooth = weights + np.roll(weights, 1) + np.roll(weights, -1)
     centers = (edges[:-1] + edges[1:]) / 2
     found: list[float] = []
     for index in np.argsort(-smooth, kind="stable"):
-        if smooth[index] < SMALLEST:
+        if smooth[index] < MIN_MASS:
             break
-        if all(abs((centers[index] - other + 180) % 360 - 180) >= HUE_APART for other in found):
+        if all(abs((centers[index] - other + 180) % 360 - 180) >= MIN_HUE_DISTANCE for other in found):
             found.append(float(centers[index]))
     return found
 
@@ -133,12 +133,12 @@ def _background(frames: Array, near: Mask) -> Array:
     return background
 
 
-def _in_front(background: Array, covered: Mask) -> Mask:
+def _foreground_mask(background: Array, covered: Mask) -> Mask:
     """Regions of one grey (H, W) that do not span the picture and that no object was seen to cover, and their edges."""
     from scipy.ndimage import binary_dilation, binary_erosion, label
 
     grey = background.mean(-1)
-    level = np.round(grey / GREY_APART).astype(int)
+    level = np.round(grey / GREY_STEP).astype(int)
     usual = np.bincount(level.ravel()).argmax()
     front: Mask = np.zeros(grey.shape, dtype=bool)
     for value in np.unique(level[np.abs(level - usual) > 1]):
@@ -146,19 +146,19 @@ def _in_front(background: Array, covered: Mask) -> Mask:
         for number in range(1, count + 1):
             region = regions == number
             ground = region.any(0).all() or region.any(1).all()
-            thick = binary_erosion(region).sum() >= SMALLEST  # not the shaded edge of a ground
+            thick = binary_erosion(region).sum() >= MIN_MASS  # not the shaded edge of a ground
             if thick and not ground and not (region & covered).any():
                 front |= region
     front |= binary_dilation(front) & (np.abs(level - usual) > 1)  # its edge is half background
     return front
 
 
-def _sprite(frames: Array, background: Array, chroma: Array) -> Sprite | None:
+def _cut_sprite(frames: Array, background: Array, chroma: Array) -> Sprite | None:
     """Cut out what has this chroma (C, H, W) and measure how it moves."""
     mass = chroma.sum((1, 2))  # (C,)
-    if mass.max() < SMALLEST * CHROMA:
+    if mass.max() < MIN_MASS * MIN_CHROMA:
         return None
-    whole = np.flatnonzero(mass >= WHOLE * mass.max())
+    whole = np.flatnonzero(mass >= WHOLE_SHARE * mass.max())
     rows, columns = np.arange(chroma.shape[1]) + 0.5, np.arange(chroma.shape[2]) + 0.5
     centroid = np.stack([chroma.sum(2) @ rows, chroma.sum(1) @ columns], -1) / np.maximum(mass, 1e-6)[:, None]  # (C, 2)
     used = whole[-VELOCITY_FRAMES:]
@@ -182,7 +182,7 @@ def _sprite(frames: Array, background: Array, chroma: Array) -> Sprite | None:
     )
 
 
-def draw(background: Array, front: Mask, sprites: Sequence[Sprite], steps: NDArray[np.int_]) -> Array:
+def draw_frames(background: Array, front: Mask, sprites: Sequence[Sprite], steps: NDArray[np.int_]) -> Array:
     """Frames (t, H, W, 3) at these numbers of frames behind the last one."""
     height, width = front.shape
     frames = np.repeat(background[None], len(steps), axis=0)
@@ -190,8 +190,8 @@ def draw(background: Array, front: Mask, sprites: Sequence[Sprite], steps: NDArr
         place = sprite.corner + sprite.velocity * steps[:, None]  # (t, 2)
         whole = np.floor(place).astype(int)
         part = (place - whole).astype(np.float32)
-        opacity = shifted(sprite.opacity[..., None], part)
-        color = shifted(sprite.color, part)
+        opacity = shift_by_fraction(sprite.opacity[..., None], part)
+        color = shift_by_fraction(sprite.color, part)
         tall, wide = opacity.shape[1:3]
         for frame, (row, column), alpha, paint in zip(frames, whole, opacity, color, strict=True):
             top, left = max(row, 0), max(column, 0)
@@ -207,7 +207,7 @@ def draw(background: Array, front: Mask, sprites: Sequence[Sprite], steps: NDArr
     return clipped
 
 
-def shifted(image: Array, part: Array) -> Array:
+def shift_by_fraction(image: Array, part: Array) -> Array:
     """Shift an image (h, w, c) with an empty margin by (t, 2) fractions of a pixel -> (t, h, w, c), bilinear."""
     down, right = part[:, 0, None, None, None], part[:, 1, None, None, None]
     below, beside = np.roll(image, 1, 0), np.roll(image, 1, 1)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from physbench.adapters.model_protocol import FrameModel, ModelCard
-from physbench.reference.training_loop import Episodes, TrainingStage, fill
+from physbench.reference.training_loop import Episodes, TrainingStage, load_weights
 
 
 class Architecture(ABC):
@@ -57,5 +57,5 @@ class Architecture(ABC):
     ) -> FrameModel:  # fmt: skip
         """A model from the tensors of a checkpoint."""
         net = self.net({**self.defaults, **config})
-        fill(net, tensors, device, torch.float32 if self.exact else dtype)
+        load_weights(net, tensors, device, torch.float32 if self.exact else dtype)
         return self.wrap(net, card, device, dtype)

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from physbench.reference.backdrop import Plate
+from physbench.reference.backdrop import MovingScreen
 from physbench.reference.learned_dynamics import exact_share, mlp
-from physbench.reference.shapes import cut, moved
-from physbench.reference.slots import Looks, Slots
+from physbench.reference.shapes import cut_images, shift_images
+from physbench.reference.slots import Appearance, Slots
 
-NARROW = 0.02  # of a curtain: less is none, and as little less than all is all
+COVER_MARGIN = 0.02  # of a curtain: less is none, and as little less than all is all
 
 
 @dataclass(frozen=True)
-class Pictures:
+class ObjectImages:
     """Objects that are not round, cut out of the context: K of them in B clips."""
 
     clip: Tensor  # (K,)
@@ -41,9 +41,9 @@ class Painter(nn.Module):
         grey = picture.mean(1)
         commonest = grey.flatten(1).median(1).values[:, None, None]
         seen = torch.stack([(grey - 0.5) * 8, (grey - commonest) * 8], -1)
-        return exact_share((1 + 2 * NARROW) * torch.sigmoid(4 * self.hides(seen)[..., 0] - 2.0) - NARROW)
+        return exact_share((1 + 2 * COVER_MARGIN) * torch.sigmoid(4 * self.hides(seen)[..., 0] - 2.0) - COVER_MARGIN)
 
-    def forward(self, places: Tensor, slots: Slots, curtain: Tensor, pictures: Pictures | None = None) -> Tensor:
+    def forward(self, places: Tensor, slots: Slots, curtain: Tensor, pictures: ObjectImages | None = None) -> Tensor:
         """Places (B, T, N, 2) px of the objects of `slots` -> frames (B, T, 3, H, W)."""
         height, width = slots.picture.shape[-2:]
         y = torch.arange(height, device=places.device, dtype=places.dtype) + 0.5
@@ -62,7 +62,7 @@ class Painter(nn.Module):
             colour = shade[:, :, None] * colours[:, n, None, :, None, None]
             if pictures is not None and bool((mine := pictures.number == n).any()):
                 clip = pictures.clip[mine]
-                shown = moved(pictures.picture[mine], places[clip, :, n] - pictures.place[mine][:, None])
+                shown = shift_images(pictures.picture[mine], places[clip, :, n] - pictures.place[mine][:, None])
                 cover, colour = (
                     cover.index_put((clip,), shown[:, :, 3]),
                     colour.index_put((clip,), shown[:, :, :3] / shown[:, :, 3:].clamp_min(1e-3)),
@@ -72,17 +72,17 @@ class Painter(nn.Module):
         return frames
 
 
-def cut_out(frames: Tensor, slots: Slots, looks: Looks, colours: Tensor) -> Pictures | None:
+def cut_out_objects(frames: Tensor, slots: Slots, looks: Appearance, colours: Tensor) -> ObjectImages | None:
     """The objects in context frames (B, C, 3, H, W) that are not round; None if all are."""
     clip, number = ((slots.present > 0) & (slots.round < 0.5)).nonzero(as_tuple=True)
     if not len(clip):
         return None
     when = looks.when[clip, number]
-    picture = cut(frames[clip, when], looks.masks[clip, number], colours[slots.slot[clip, number]])
-    return Pictures(clip, number, picture, slots.centre[clip, when, number])
+    picture = cut_images(frames[clip, when], looks.masks[clip, number], colours[slots.slot[clip, number]])
+    return ObjectImages(clip, number, picture, slots.centre[clip, when, number])
 
 
-def put_in_front(frames: Tensor, plate: Plate, first: int) -> Tensor:
+def draw_moving_screen(frames: Tensor, plate: MovingScreen, first: int) -> Tensor:
     """Frames (B, T, 3, H, W), the first of them `first` frames behind the context, with the plate before all."""
     there = (plate.cover.amax((1, 2)) > 0).nonzero()[:, 0]
     if not len(there):
@@ -90,6 +90,6 @@ def put_in_front(frames: Tensor, plate: Plate, first: int) -> Tensor:
     plate = plate.take(there)
     ages = torch.arange(first, first + frames.shape[1], device=frames.device, dtype=frames.dtype)
     shift = ages[:, None] * plate.velocity[:, None]  # (K, T, 2)
-    cover = moved(plate.cover[:, None].expand(-1, 4, -1, -1), shift)[:, :, :1]
+    cover = shift_images(plate.cover[:, None].expand(-1, 4, -1, -1), shift)[:, :, :1]
     changed = torch.lerp(frames[there], plate.grey[:, None, None, None, None].expand_as(frames[there]), cover)
     return frames.index_put((there,), changed)

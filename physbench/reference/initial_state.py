@@ -9,15 +9,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from physbench.reference.learned_dynamics import Dynamics, Setting
+from physbench.reference.learned_dynamics import Dynamics, SceneParameters
 
-STEPS = (0.1, 0.1, 0.02, 0.02)  # px, px, px / frame, px / frame
+DIFFERENCES = (0.1, 0.1, 0.02, 0.02)  # px, px, px / frame, px / frame
 # Round by round: frames that are looked at, and the residual in px at which one counts half. Few and all first, then
 # more, then robust: a frame that no motion explains is found only when the motion is nearly right.
-ROUNDS = ((4, 1e3), (5, 1e3), (6, 1e3), (1000, 2.0), (1000, 0.5), (1000, 0.15))
+FIT_ROUNDS = ((4, 1e3), (5, 1e3), (6, 1e3), (1000, 2.0), (1000, 0.5), (1000, 0.15))
 
 
-def straight(seen: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+def fit_parabolas(seen: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     """Parabolas through what was seen (B, C, N, 2) with weights (B, C, N) -> x, v (B, N, 2) at the first frame."""
     count = seen.shape[1]
     t = torch.arange(count, device=seen.device, dtype=seen.dtype)
@@ -29,13 +29,13 @@ def straight(seen: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     return solution[:, :, 0], solution[:, :, 1]
 
 
-def guess(dynamics: Dynamics, s: Setting, seen: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+def initial_guess(dynamics: Dynamics, s: SceneParameters, seen: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     """A first x, v (B, N, 2) at the first frame: from the second and third frame and the force at the second.
 
     On a strongly bent way the first frames lead to the rest; a parabola through all of them would not. That is taken
     only where those frames are not seen.
     """
-    far_x, far_v = straight(seen, weight)
+    far_x, far_v = fit_parabolas(seen, weight)
     if seen.shape[1] < 3:
         return far_x, far_v
     at = seen[:, 1]
@@ -45,8 +45,14 @@ def guess(dynamics: Dynamics, s: Setting, seen: Tensor, weight: Tensor) -> tuple
     return torch.where(near, at - v + force / 2, far_x), torch.where(near, v - force, far_v)
 
 
-def roll(
-    dynamics: Dynamics, x: Tensor, v: Tensor, s: Setting, frames: int, pushes: Tensor | None = None, copies: int = 1
+def simulate_frames(
+    dynamics: Dynamics,
+    x: Tensor,
+    v: Tensor,
+    s: SceneParameters,
+    frames: int,
+    pushes: Tensor | None = None,
+    copies: int = 1,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Places (B, frames, N, 2) from `x` on, which is the first; and x, v (B, N, 2) at the last of them.
 
@@ -62,10 +68,10 @@ def roll(
     return torch.stack(places, 1).permute(2, 1, 3, 0), place.permute(1, 2, 0), speed.permute(1, 2, 0)
 
 
-def repeat(s: Setting, times: int) -> Setting:
+def repeat_scenes(s: SceneParameters, times: int) -> SceneParameters:
     """The same setting `times` times along the batch."""
     batch_axis = {"field": 1}
-    return Setting(
+    return SceneParameters(
         **{
             name: value.repeat(*[times if i == batch_axis.get(name, 0) else 1 for i in range(value.dim())])
             for name, value in vars(s).items()
@@ -74,9 +80,9 @@ def repeat(s: Setting, times: int) -> Setting:
 
 
 @torch.no_grad()
-def estimate(
+def estimate_initial_state(
     dynamics: Dynamics,
-    s: Setting,
+    s: SceneParameters,
     seen: Tensor,
     weight: Tensor,
     pushes: Tensor | None = None,
@@ -85,27 +91,27 @@ def estimate(
     batch, count = seen.shape[:2]
     # The very first frame may show an object that is still held: it counts once the others agree.
     ages = torch.arange(count, device=seen.device)
-    x, v = guess(dynamics, s, seen, weight)
+    x, v = initial_guess(dynamics, s, seen, weight)
     total = weight.sum(1).clamp_min(1e-3)
     mean = (weight[..., None] * seen).sum(1) / total[..., None]
     mobile = s.mobile[..., None]
     x, v = mobile * x + (1 - mobile) * mean, v * mobile
-    many = repeat(s, 5)
+    many = repeat_scenes(s, 5)
     more_pushes = None if pushes is None else pushes[:, :count].repeat(5, 1, 1, 1)
     misfit = torch.zeros_like(total)
-    for step in range(len(ROUNDS) + 1):
+    for step in range(len(FIT_ROUNDS) + 1):
         xs, vs = x.repeat(5, 1, 1), v.repeat(5, 1, 1)
-        for i, size in enumerate(STEPS):
+        for i, size in enumerate(DIFFERENCES):
             (xs if i < 2 else vs)[(i + 1) * batch : (i + 2) * batch, :, i % 2] += size
-        places = roll(dynamics, xs, vs, many, count, more_pushes, 5)[0].view(5, batch, count, -1, 2)
+        places = simulate_frames(dynamics, xs, vs, many, count, more_pushes, 5)[0].view(5, batch, count, -1, 2)
         base = places[0]
         residual = seen - base  # (B, C, N, 2)
         squares = residual.square().sum(-1)
         misfit = ((weight * squares).sum(1) / total).sqrt()
-        if step == len(ROUNDS):
+        if step == len(FIT_ROUNDS):
             break
-        slope = (places[1:] - base).permute(1, 3, 2, 4, 0) / seen.new_tensor(STEPS)  # (B, N, C, 2, 4)
-        most, spread = ROUNDS[step]
+        slope = (places[1:] - base).permute(1, 3, 2, 4, 0) / seen.new_tensor(DIFFERENCES)  # (B, N, C, 2, 4)
+        most, spread = FIT_ROUNDS[step]
         used = weight * ((ages < most) & ((ages > 0) | (step > 3)))[:, None]
         robust = (used / (1 + squares / spread**2)).transpose(1, 2)[..., None, None]
         j, r = slope.flatten(2, 3), residual.transpose(1, 2).flatten(2, 3)[..., None]

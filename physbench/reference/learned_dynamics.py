@@ -23,19 +23,21 @@ from physbench.reference.shapes import reach_towards
 from physbench.reference.slots import Slots
 from physbench.reference.surfaces import FAR
 
-NEAREST = 20  # surface points looked at around an object
-DEEP = 1.0  # px; what overlaps a surface by more is in front of it or behind it, and does not touch it
-BESIDE = 2.5  # px along a surface from an object to the end of it, beyond which it is not touched
-CLOSE = 1.0  # px from a surface within which a round object rolls on it
-REACH = 16.0  # px, unit of distance in the pair force
-LOG_REACH = math.log(REACH)
-SLACK = 0.2
-BLOCKS = 4  # along a side of the layout of a scene
-CONTRAST = 0.02  # grey by which a thing leaves the backdrop
-LINES = 6.0  # a block with a line of one px through it already counts as filled by a third
-GREYS, DARKEST = 25, 0.48  # kinds of surface by contrast, and the largest of those
-THICK = 7.5  # px
-GENTLE = 2.5  # how much steeper than 1 / distance a pair force may be: a touch is not to be learned as a force
+NEAREST_POINTS = 20  # surface points looked at around an object
+MAX_OVERLAP = 1.0  # px; what overlaps a surface by more is in front of it or behind it, and does not touch it
+MAX_ASIDE = 2.5  # px along a surface from an object to the end of it, beyond which it is not touched
+ROLLING_DISTANCE = 1.0  # px from a surface within which a round object rolls on it
+PAIR_DISTANCE_UNIT = 16.0  # px, unit of distance in the pair force
+LOG_PAIR_DISTANCE_UNIT = math.log(PAIR_DISTANCE_UNIT)
+CLAMP_SLACK = 0.2
+LAYOUT_BLOCKS = 4  # along a side of the layout of a scene
+LAYOUT_CONTRAST = 0.02  # grey by which a thing leaves the backdrop
+LAYOUT_GAIN = 6.0  # a block with a line of one px through it already counts as filled by a third
+CONTRAST_KINDS, MAX_CONTRAST = 25, 0.48  # kinds of surface by contrast, and the largest of those
+THICK_DEPTH = 7.5  # px
+MAX_EXTRA_EXPONENT = (
+    2.5  # how much steeper than 1 / distance a pair force may be: a touch is not to be learned as a force
+)
 
 
 def mlp(*sizes: int) -> nn.Sequential:
@@ -52,7 +54,7 @@ def mlp(*sizes: int) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-class Clamp(torch.autograd.Function):
+class LeavableClamp(torch.autograd.Function):
     """A clamp that can be left again: beyond a bound, gradients that lead back to it are let through.
 
     Those that lead away from it are let through for SLACK: what belongs on a bound gets there, and rests there.
@@ -67,19 +69,19 @@ class Clamp(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         (value,), (low, high), (gradient,) = ctx.saved_tensors, ctx.bounds, gradients
-        back = ((value >= low - SLACK) | (gradient < 0)) & ((value <= high + SLACK) | (gradient > 0))
+        back = ((value >= low - CLAMP_SLACK) | (gradient < 0)) & ((value <= high + CLAMP_SLACK) | (gradient > 0))
         return gradient * back, None, None
 
 
-def clamp(value: Tensor, low: float, high: float = math.inf) -> Tensor:
+def leavable_clamp(value: Tensor, low: float, high: float = math.inf) -> Tensor:
     """See Clamp."""
-    clamped: Tensor = Clamp.apply(value, low, high)  # type: ignore[no-untyped-call]
+    clamped: Tensor = LeavableClamp.apply(value, low, high)  # type: ignore[no-untyped-call]
     return clamped
 
 
 def exact_share(score: Tensor) -> Tensor:
     """A share that reaches 0 and 1 exactly."""
-    return clamp(score, 0, 1)
+    return leavable_clamp(score, 0, 1)
 
 
 def exact_zero(value: Tensor, width: float) -> Tensor:
@@ -87,37 +89,37 @@ def exact_zero(value: Tensor, width: float) -> Tensor:
     return functional.softshrink(value.detach(), width) + (value - value.detach())
 
 
-def across(normal: Tensor) -> Tensor:
+def perpendicular(normal: Tensor) -> Tensor:
     """Unit vectors (2, ...) turned by a quarter: along a surface, the same way round everywhere."""
     return torch.stack([-normal[1], normal[0]])
 
 
-def layout(background: Tensor) -> Tensor:
+def scene_layout(background: Tensor) -> Tensor:
     """Backgrounds (B, H, W) -> (B, BLOCKS^2 + 1): where something is in front of the plain part, and the grey of that.
 
     All are of the size of 1: a kind of scene is told by its layout, not by how dark its things are.
     """
     plain = background.flatten(1).median(1).values
-    there = ((background - plain[:, None, None]).abs() > CONTRAST).to(background.dtype)
-    shares = functional.adaptive_avg_pool2d(there[:, None], BLOCKS).flatten(1)
-    return torch.cat([torch.tanh(LINES * shares), 30 * (plain[:, None] - 0.46)], 1)
+    there = ((background - plain[:, None, None]).abs() > LAYOUT_CONTRAST).to(background.dtype)
+    shares = functional.adaptive_avg_pool2d(there[:, None], LAYOUT_BLOCKS).flatten(1)
+    return torch.cat([torch.tanh(LAYOUT_GAIN * shares), 30 * (plain[:, None] - 0.46)], 1)
 
 
-def kinds_of_surface(contrast: Tensor, depth: Tensor) -> Tensor:
+def surface_kinds(contrast: Tensor, depth: Tensor) -> Tensor:
     """Contrasts (...) and depths (...) px of surfaces -> shares (..., 2 GREYS) of kinds that are learned apart.
 
     Else what a floor does would be learned of every surface, and a screen that stops a ball by a fifth stops it as
     well as one that stops it altogether: nothing would lead back from there.
     """
-    middles = torch.linspace(-DARKEST, DARKEST, GREYS, device=contrast.device, dtype=contrast.dtype)
-    apart = (contrast[..., None] - middles) * ((GREYS - 1) / (2 * DARKEST))
+    middles = torch.linspace(-MAX_CONTRAST, MAX_CONTRAST, CONTRAST_KINDS, device=contrast.device, dtype=contrast.dtype)
+    apart = (contrast[..., None] - middles) * ((CONTRAST_KINDS - 1) / (2 * MAX_CONTRAST))
     grey = (-3 * apart.square()).softmax(-1)
-    thick = torch.sigmoid(2 * (depth - THICK))[..., None]
+    thick = torch.sigmoid(2 * (depth - THICK_DEPTH))[..., None]
     return torch.cat([thick * grey, (1 - thick) * grey], -1)
 
 
 @dataclass(frozen=True)
-class Setting:
+class SceneParameters:
     """What stays the same during a rollout. B clips, N objects, P surface points, R regimes."""
 
     radius: Tensor  # (B, N) px
@@ -134,15 +136,15 @@ class Setting:
     round: Tensor  # (B, N) 0 or 1
     stick: Tensor  # (B, N) share of its slip by which an object slows down until it has none; the spin takes the rest
 
-    def first(self, count: int) -> Setting:
+    def first(self, count: int) -> SceneParameters:
         """That of the first clips."""
-        return Setting(
+        return SceneParameters(
             **{name: value[:, :count] if name == "field" else value[:count] for name, value in vars(self).items()}
         )
 
 
 @dataclass(frozen=True)
-class Ground:
+class NearbySurfaces:
     """The two surfaces nearest to each object, as lines; looked up once a frame."""
 
     normal: Tensor  # (2, B, N, 2)
@@ -159,13 +161,13 @@ class Dynamics(nn.Module):
         self.substeps = substeps
         self.regimes = regimes
         self.scene = nn.Sequential(  # layout -> kind of scene, share of the pull
-            nn.Linear(BLOCKS * BLOCKS + 1, hidden), nn.Tanh(), nn.Linear(hidden, regimes + 1)
+            nn.Linear(LAYOUT_BLOCKS * LAYOUT_BLOCKS + 1, hidden), nn.Tanh(), nn.Linear(hidden, regimes + 1)
         )
         self.pull = nn.Parameter(torch.zeros(2))  # px / frame^2 over 4, of every scene that has one
         self.moves = mlp(1, hidden, 1)
         self.pair = mlp(2 + regimes, hidden, 3)
         self.profile = mlp(1, 16, 1)
-        self.surface = mlp(3 + regimes, hidden, 2 * 2 * GREYS)
+        self.surface = mlp(3 + regimes, hidden, 2 * 2 * CONTRAST_KINDS)
         last = self.surface[-1]
         assert isinstance(last, nn.Linear)
         nn.init.zeros_(last.weight)  # nothing stops anything, until it is learned of its kind
@@ -177,10 +179,10 @@ class Dynamics(nn.Module):
         self.push_size = mlp(1, 8, 1)
         nn.init.zeros_(self.push.weight)
 
-    def setting(self, slots: Slots, speed: Tensor) -> Setting:
+    def setting(self, slots: Slots, speed: Tensor) -> SceneParameters:
         """Read the scene from slots and the speed of objects (B, N) px / frame in the context."""
         background, radius, present = slots.picture.mean(1), slots.radius, slots.present
-        regime, share = self.scene(layout(background)).split([self.regimes, 1], -1)
+        regime, share = self.scene(scene_layout(background)).split([self.regimes, 1], -1)
         regime, falls = torch.tanh(regime), exact_share(0.5 + share)
         log_radius = (radius.clamp_min(1) / 5).log()
         count = radius.shape[1]
@@ -190,14 +192,14 @@ class Dynamics(nn.Module):
         kinds = regime[:, None, None].expand(-1, count, count, -1)
         pair = self.pair(torch.cat([mine[..., None], other[..., None], kinds], -1))
         both = (present[:, :, None] * present[:, None]) * (1 - torch.eye(count, device=radius.device))
-        return Setting(
+        return SceneParameters(
             radius=radius,
             mobile=mobile * present,
             regime=regime,
             falls=falls[:, 0],
             field=4 * self.pull[:, None, None] * falls[None],
             pair_gain=exact_zero(pair[..., 0], 0.02) * both,
-            pair_slope=GENTLE * torch.tanh(pair[..., 1] / GENTLE) - 1.0,
+            pair_slope=MAX_EXTRA_EXPONENT * torch.tanh(pair[..., 1] / MAX_EXTRA_EXPONENT) - 1.0,
             bounce=2 * exact_share(0.5 + pair[..., 2]) * both,
             distance=self.fit[0] * (radius[:, :, None] + radius[:, None]) + self.margin[0] - (1 - both) * FAR,
             points=slots.points,
@@ -206,24 +208,24 @@ class Dynamics(nn.Module):
             stick=torch.where(slots.round > 0.5, rolling, 1.0),
         )
 
-    def force(self, x: Tensor, s: Setting) -> Tensor:
+    def force(self, x: Tensor, s: SceneParameters) -> Tensor:
         """Acceleration (2, B, N) px / frame^2 apart from touches."""
         pull = s.field.expand_as(x)
         if x.shape[2] > 1:
             apart = x[:, :, None] - x[..., None]  # (2, B, N, N), from i to j
             square = (apart * apart).sum(0).clamp_min(4.0)
-            log_distance = 0.5 * square.log() - LOG_REACH
+            log_distance = 0.5 * square.log() - LOG_PAIR_DISTANCE_UNIT
             fine = 0.5 * torch.tanh(self.profile(log_distance[..., None])[..., 0])
             size = s.pair_gain * torch.exp(((s.pair_slope + fine) * log_distance).clamp(-6, 6)) * square.rsqrt()
             pull = pull + (size * apart).sum(3)
         return s.mobile * pull
 
-    def ground(self, x: Tensor, v: Tensor, s: Setting, copies: int = 1) -> Ground:
+    def ground(self, x: Tensor, v: Tensor, s: SceneParameters, copies: int = 1) -> NearbySurfaces:
         """The two surfaces near each object, from its nearest surface points; where they are has no gradient."""
         if copies > 1:
             count = x.shape[1] // copies
             first = self.ground(x[:, :count], v[:, :count], s.first(count))
-            return Ground(
+            return NearbySurfaces(
                 normal=first.normal.repeat(1, copies, 1, 1),
                 level=first.level.repeat(copies, 1, 1),
                 bounce=first.bounce.repeat(copies, 1, 1),
@@ -236,8 +238,8 @@ class Dynamics(nn.Module):
             square = across_x * across_x + across_y * across_y
             # What an object is deep in is in front of it or behind it: what may stop it is looked for elsewhere.
             ahead = across_x * s.points[:, None, :, 2] + across_y * s.points[:, None, :, 3]
-            deep = ahead < torch.where(s.round > 0.5, s.radius - 2 * DEEP, s.radius / 2)[..., None]
-            square, order = torch.where(deep, FAR * FAR, square).topk(NEAREST, -1, largest=False, sorted=False)
+            deep = ahead < torch.where(s.round > 0.5, s.radius - 2 * MAX_OVERLAP, s.radius / 2)[..., None]
+            square, order = torch.where(deep, FAR * FAR, square).topk(NEAREST_POINTS, -1, largest=False, sorted=False)
             distance = square.sqrt()
             flat = order.flatten(1)[..., None].expand(-1, -1, s.points.shape[-1])
             near = s.points.gather(1, flat).view(*order.shape, -1)  # (B, N, NEAREST, 6)
@@ -253,7 +255,7 @@ class Dynamics(nn.Module):
                 plane = (weight[..., None] * near).sum(2)
                 # A line goes on for ever and a surface does not: its nearest point is in front of the object.
                 aside = chief[..., 0, :2] - place
-                beside = (aside[..., 0] * plane[..., 3] - aside[..., 1] * plane[..., 2]).abs() > BESIDE
+                beside = (aside[..., 0] * plane[..., 3] - aside[..., 1] * plane[..., 2]).abs() > MAX_ASIDE
                 plane[..., :2] += FAR * (beside | ~alike.any(-1))[..., None]
                 planes.append(plane)
                 free &= ~alike
@@ -269,25 +271,25 @@ class Dynamics(nn.Module):
         kinds = s.regime[:, None, None].expand(-1, x.shape[2], 2, -1)
         size = (s.radius.clamp_min(1) / 5).log()[..., None].expand(-1, -1, 2)
         own = torch.stack([size, inward.clamp(0, 6) / 3, glide / 3], -1)
-        of_kinds = self.surface(torch.cat([own, kinds], -1)).unflatten(-1, (2, 2 * GREYS))
-        touch = (of_kinds * kinds_of_surface(mean[..., 4], mean[..., 5])[..., None, :]).sum(-1)
-        return Ground(
+        of_kinds = self.surface(torch.cat([own, kinds], -1)).unflatten(-1, (2, 2 * CONTRAST_KINDS))
+        touch = (of_kinds * surface_kinds(mean[..., 4], mean[..., 5])[..., None, :]).sum(-1)
+        return NearbySurfaces(
             normal=normal,
             level=level + self.fit[1] * reach_towards(s.reach, -normal) + self.margin[1],
             bounce=2 * exact_share(touch[..., 0]) * s.mobile[..., None],
-            rough=clamp(touch[..., 1] - 0.03, 0),
+            rough=leavable_clamp(touch[..., 1] - 0.03, 0),
         )
 
-    def rim_speed(self, x: Tensor, v: Tensor, s: Setting, copies: int = 1) -> Tensor:
+    def rim_speed(self, x: Tensor, v: Tensor, s: SceneParameters, copies: int = 1) -> Tensor:
         """The speed of the rim w (B, N) of what starts at x, v: that of rolling, where a surface is close."""
         g = self.ground(x, v, s, copies)
-        close = ((x[..., None] * g.normal).sum(0) - g.level < CLOSE).to(x.dtype)
-        along = (v[..., None] * across(g.normal)).sum(0)
+        close = ((x[..., None] * g.normal).sum(0) - g.level < ROLLING_DISTANCE).to(x.dtype)
+        along = (v[..., None] * perpendicular(g.normal)).sum(0)
         first = close[..., 0] * along[..., 0] + (1 - close[..., 0]) * close[..., 1] * along[..., 1]
         return s.round * first
 
     def surface_touch(
-        self, x: Tensor, v: Tensor, w: Tensor, a: Tensor, step: float, g: Ground, s: Setting
+        self, x: Tensor, v: Tensor, w: Tensor, a: Tensor, step: float, g: NearbySurfaces, s: SceneParameters
     ) -> tuple[Tensor, Tensor, Tensor]:
         """What surfaces do within one substep: change of velocity and of place (2, B, N), of the rim's speed (B, N)."""
         x, v, a = x[..., None], v[..., None], a[..., None]
@@ -296,10 +298,10 @@ class Dynamics(nn.Module):
         pressing = -(a * g.normal).sum(0)
         closing = inward + pressing * (step / 2)
         moment = (gap / (closing * step).clamp_min(1e-4)).clamp(0, 1) * step
-        event = ((closing > 0) & (gap < closing * step) & (gap > -DEEP)).to(x.dtype)
+        event = ((closing > 0) & (gap < closing * step) & (gap > -MAX_OVERLAP)).to(x.dtype)
         inward = (inward + pressing * moment).clamp_min(0)
         impact = event * g.bounce * inward
-        tangent = across(g.normal)
+        tangent = perpendicular(g.normal)
         slip = ((v + a * step) * tangent).sum(0) - w[..., None]
         most = g.rough * impact
         needed = s.stick[..., None] * slip * event * s.mobile[..., None]
@@ -310,7 +312,7 @@ class Dynamics(nn.Module):
         shift = hit * (step - moment) + lift * g.normal - brake * (step / 2)
         return (hit - brake).sum(3), shift.sum(3), spin
 
-    def pair_touch(self, x: Tensor, v: Tensor, step: float, s: Setting) -> tuple[Tensor, Tensor]:
+    def pair_touch(self, x: Tensor, v: Tensor, step: float, s: SceneParameters) -> tuple[Tensor, Tensor]:
         """What touches between objects do within one substep: change of velocity and of place (2, B, N)."""
         apart = x[:, :, None] - x[..., None]
         distance = ((apart * apart).sum(0) + 1e-6).sqrt()
@@ -324,7 +326,7 @@ class Dynamics(nn.Module):
         return change.sum(3), (change * (step - moment)).sum(3)
 
     def advance(
-        self, x: Tensor, v: Tensor, w: Tensor, s: Setting, push: Tensor | None = None, copies: int = 1
+        self, x: Tensor, v: Tensor, w: Tensor, s: SceneParameters, push: Tensor | None = None, copies: int = 1
     ) -> tuple[Tensor, Tensor, Tensor]:
         """One frame on: places and velocities (2, B, N), rims' speeds (B, N); impulses (B, N, 3) N s at its start.
 

@@ -15,15 +15,15 @@ from torch import Tensor, nn
 
 from physbench.adapters.model_protocol import ModelCard
 from physbench.reference.architecture import Architecture
-from physbench.reference.drawing import Painter, cut_out, put_in_front
-from physbench.reference.initial_state import estimate, roll
+from physbench.reference.drawing import Painter, cut_out_objects, draw_moving_screen
+from physbench.reference.initial_state import estimate_initial_state, simulate_frames
 from physbench.reference.learned_dynamics import Dynamics
-from physbench.reference.motion_training import setting_of
+from physbench.reference.motion_training import scene_parameters
 from physbench.reference.segmentation import Segmenter
-from physbench.reference.slots import Slots, read_slots, route
+from physbench.reference.slots import Slots, pushes_by_object, read_slots
 from physbench.reference.training_loop import Episodes, TrainingStage
 
-CHUNK = 15  # frames drawn at a time
+CHUNK_FRAMES = 15  # frames drawn at a time
 DEFAULTS: Mapping[str, Any] = {
     "size": 64,  # px
     "fps": 15,
@@ -55,10 +55,10 @@ class ObjectsModel:
     def places(self, slots: Slots, horizon: int, pushes: Tensor | None) -> Tensor:
         """Predicted places (B, horizon, N, 2) px behind the context."""
         dynamics, context = self.net.dynamics, self.card.context_frames
-        setting = setting_of(dynamics, slots, context)
+        setting = scene_parameters(dynamics, slots, context)
         seen, weight = slots.centre[:, :context], slots.weight[:, :context]
-        place, speed, _ = estimate(dynamics, setting, seen, weight, pushes)
-        return roll(dynamics, place, speed, setting, context + horizon, pushes)[0][:, context:]
+        place, speed, _ = estimate_initial_state(dynamics, setting, seen, weight, pushes)
+        return simulate_frames(dynamics, place, speed, setting, context + horizon, pushes)[0][:, context:]
 
     @torch.no_grad()
     def rollout(
@@ -75,13 +75,13 @@ class ObjectsModel:
         slots, looks = read_slots(net.segmenter, frames, self.card.context_frames, curtain=net.painter.curtain)
         pushes = None
         if actions is not None:
-            pushes = route(actions.to(self.device, torch.float32), net.segmenter.colours, slots.slot)
+            pushes = pushes_by_object(actions.to(self.device, torch.float32), net.segmenter.colours, slots.slot)
         places = self.places(slots, horizon, pushes)
         curtain = net.painter.curtain(slots.picture)
-        pictures = cut_out(frames, slots, looks, net.painter.colours)
-        for first in range(0, horizon, CHUNK):
-            drawn = net.painter(places[:, first : first + CHUNK], slots, curtain, pictures)
-            yield put_in_front(drawn, looks.plate, first + 1).clamp(0, 1).to(self.dtype)
+        pictures = cut_out_objects(frames, slots, looks, net.painter.colours)
+        for first in range(0, horizon, CHUNK_FRAMES):
+            drawn = net.painter(places[:, first : first + CHUNK_FRAMES], slots, curtain, pictures)
+            yield draw_moving_screen(drawn, looks.plate, first + 1).clamp(0, 1).to(self.dtype)
 
 
 class Objects(Architecture):

@@ -14,28 +14,36 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from physbench.progress import Progress
-from physbench.reference.motion_training import HALF_WIDTH, Starts, Windows, eventful, fitted, rollout_error, smooth
+from physbench.reference.motion_training import (
+    SMOOTHING_HALF_WIDTH,
+    RolloutWindows,
+    StartStates,
+    event_windows,
+    fitted_windows,
+    rollout_error,
+    smoothed_states,
+)
 from physbench.reference.objects import ObjectsNet, architecture
-from physbench.reference.segmentation import COLOURED, SATURATED, cluster, coloured_pixels
-from physbench.reference.slots import Curtain, Looks, Slots, join, read_slots
+from physbench.reference.segmentation import MIN_CHROMA, SATURATED_CHROMA, coloured_pixels, k_means
+from physbench.reference.slots import Appearance, OccluderMap, Slots, concatenate, read_slots
 from physbench.reference.training_loop import Episodes, TrainingStage, parameters_device
 
 LOOK_SHARE, DRAW_SHARE = 0.5, 0.15  # of the steps of the motion
-LOOKED_AT = 160  # episodes that seeing and drawing are learned from
-PIXELS = 4096
-BATCH = 256
-POOL = 768  # windows whose starts are fitted together
-REFRESH = 100  # steps for which they are used
+SAMPLED_EPISODES = 160  # episodes that seeing and drawing are learned from
+PIXEL_BATCH = 4096
+WINDOW_BATCH = 256
+POOL_SIZE = 768  # windows whose starts are fitted together
+POOL_LIFETIME = 100  # steps for which they are used
 SMOOTH_UNTIL = 0.5  # share of the motion stage that starts from smoothed states
 UNDECIDED_UNTIL = 0.5  # share of the motion stage in which a scene may have a part of the pull
 SHORTEST, USUAL, LONGER, LONGEST = 7, 16, 30, 45  # frames of a rollout
 LONG_SHARE, LONG_FROM = 0.2, 0.05  # of the steps; progress
 LONGER_SHARE = 0.35  # of the steps from fitted starts; what is hidden comes out again within such a stretch
-DRAWN = 10  # frames kept of an episode to learn drawing from
+DRAWING_FRAMES = 10  # frames kept of an episode to learn drawing from
 
 
 @dataclass
-class Material:
+class TrainingData:
     """What the stages hand on to each other."""
 
     net: ObjectsNet
@@ -44,9 +52,9 @@ class Material:
     folder: Path
     pixels: Tensor | None = None  # (P, 3)
     slots: Slots | None = None
-    smooth: Starts | None = None
+    smooth: StartStates | None = None
     events: Tensor = field(default_factory=lambda: torch.empty(0, 2, dtype=torch.long))
-    pool: Windows | None = None
+    pool: RolloutWindows | None = None
     pictures: tuple[Tensor, Slots, Tensor] | None = None  # frames (E, D, 3, H, W), their slots, places (E, D, N, 2)
 
     @property
@@ -56,19 +64,19 @@ class Material:
     def sample(self) -> list[int]:
         """Indices of LOOKED_AT episodes, spread evenly."""
         count = len(self.episodes)
-        return sorted({round(i * (count - 1) / (LOOKED_AT - 1)) for i in range(LOOKED_AT)})
+        return sorted({round(i * (count - 1) / (SAMPLED_EPISODES - 1)) for i in range(SAMPLED_EPISODES)})
 
     def gather_pixels(self) -> None:
         """Coloured pixels of every fifth frame of some episodes."""
-        parts = [coloured_pixels(self.episodes.frames(i)[::5].float() / 255, COLOURED) for i in self.sample()]
+        parts = [coloured_pixels(self.episodes.frames(i)[::5].float() / 255, MIN_CHROMA) for i in self.sample()]
         self.pixels = torch.cat(parts).to(parameters_device(self.net))
 
     def choose_colours(self) -> None:
         """Slot colours: the centres of the saturated pixels."""
         assert self.pixels is not None
-        strong = self.pixels[self.pixels.amax(1) - self.pixels.amin(1) > SATURATED]
+        strong = self.pixels[self.pixels.amax(1) - self.pixels.amin(1) > SATURATED_CHROMA]
         strong = strong[:: max(1, len(strong) // 50_000)]
-        colours = cluster(strong, int(self.config["slots"]))
+        colours = k_means(strong, int(self.config["slots"]))
         with torch.no_grad():
             self.net.segmenter.colours.copy_(colours)
             self.net.painter.colours.copy_(colours)
@@ -78,7 +86,7 @@ class Material:
         return self.net.segmenter, self.net.painter
 
     @torch.no_grad()
-    def read(self, index: int, curtain: Curtain | None = None) -> tuple[Slots, Looks]:
+    def read(self, index: int, curtain: OccluderMap | None = None) -> tuple[Slots, Appearance]:
         """The slots of all frames of an episode."""
         frames = self.episodes.frames(index).to(parameters_device(self.net)).float() / 255
         actions = self.episodes.actions(index)
@@ -101,23 +109,23 @@ class Material:
                 for index in range(len(self.episodes)):
                     parts.append(self.read(index, self.net.painter.curtain)[0])
                     progress.advance()
-            self.slots = join(parts)
+            self.slots = concatenate(parts)
             save_slots(path, self.slots, stamp)
         sure = self.slots.surely_seen()
-        self.slots = join([sure, sure.mirrored()])
-        self.smooth = smooth(self.slots)
-        self.events = eventful(self.smooth, self.slots, SHORTEST)
+        self.slots = concatenate([sure, sure.mirrored()])
+        self.smooth = smoothed_states(self.slots)
+        self.events = event_windows(self.smooth, self.slots, SHORTEST)
 
     def fit_starts(self, progress: float, numbers: torch.Generator) -> None:
         """Choose POOL windows, half of them at the hand-over, and fit their first states with the present dynamics."""
         assert self.slots is not None
         if progress < SMOOTH_UNTIL:
             return
-        chosen = torch.randint(len(self.slots.frames), (POOL,), generator=numbers).to(self.slots.frames.device)
-        late = torch.rand(POOL, generator=numbers).to(chosen.device).square()
+        chosen = torch.randint(len(self.slots.frames), (POOL_SIZE,), generator=numbers).to(self.slots.frames.device)
+        late = torch.rand(POOL_SIZE, generator=numbers).to(chosen.device).square()
         room = (self.slots.frames[chosen] - USUAL).clamp_min(0)
-        first = (late * room).long() * (torch.arange(POOL, device=chosen.device) % 2)
-        self.pool = fitted(self.net.dynamics, self.slots.take(chosen), self.context, first)
+        first = (late * room).long() * (torch.arange(POOL_SIZE, device=chosen.device) % 2)
+        self.pool = fitted_windows(self.net.dynamics, self.slots.take(chosen), self.context, first)
 
     def motion_loss(self, progress: float, numbers: torch.Generator) -> Tensor:
         """Rollouts from smoothed states first, from fitted states later; short ones, and now and then a long one."""
@@ -127,22 +135,22 @@ class Material:
         grown = SHORTEST + round(min(1.0, progress / SMOOTH_UNTIL) * 5)
         if self.pool is not None:
             grown = LONGER if lot < LONG_SHARE + LONGER_SHARE else USUAL
-        horizon, batch = (LONGEST, BATCH // 2) if long else (grown, BATCH)
+        horizon, batch = (LONGEST, WINDOW_BATCH // 2) if long else (grown, WINDOW_BATCH)
         device = self.slots.frames.device
         if self.pool is not None:
             chosen = torch.randint(len(self.pool.first), (batch,), generator=numbers).to(device)
             return rollout_error(self.net.dynamics, self.pool.take(chosen), self.context, horizon)
         chosen = torch.randint(len(self.slots.frames), (batch,), generator=numbers).to(device)
         late = torch.rand(batch, generator=numbers).to(device)
-        room = (self.slots.frames[chosen] - min(horizon, USUAL) - HALF_WIDTH).clamp_min(1)
-        first = HALF_WIDTH + ((late.square() if long else late) * room).long()
+        room = (self.slots.frames[chosen] - min(horizon, USUAL) - SMOOTHING_HALF_WIDTH).clamp_min(1)
+        first = SMOOTHING_HALF_WIDTH + ((late.square() if long else late) * room).long()
         if len(self.events) and not long:
             half = self.events[torch.randint(len(self.events), (batch // 2,), generator=numbers).to(device)]
             chosen = torch.cat([chosen[len(half) :], half[:, 0]])
             first = torch.cat([first[len(half) :], half[:, 1]])
         at = (chosen, first)
         states = (self.smooth.place[at], self.smooth.speed[at], self.smooth.trust[at])
-        windows = Windows(self.slots.take(chosen), first, *states)
+        windows = RolloutWindows(self.slots.take(chosen), first, *states)
         return rollout_error(self.net.dynamics, windows, self.context, horizon, progress > UNDECIDED_UNTIL)
 
     def gather_pictures(self) -> None:
@@ -156,13 +164,13 @@ class Material:
             if bool(((slots.round < 0.5) & (slots.present > 0)).any()) or bool(looks.plate.cover.any()):
                 continue
             count = int(slots.frames[0])
-            when = torch.linspace(0, count - 1, DRAWN).round().long()
+            when = torch.linspace(0, count - 1, DRAWING_FRAMES).round().long()
             frames.append(self.episodes.frames(index)[when].float() / 255)
             most = slots.centre.shape[2]
-            where = bridge(slots.centre[0], slots.weight[0])[when]
+            where = interpolate_hidden(slots.centre[0], slots.weight[0])[when]
             places.append(functional.pad(where, (0, 0, 0, int(self.config["slots"]) - most)))
             kept.append(slots)
-        slots = join(kept)
+        slots = concatenate(kept)
         most = slots.centre.shape[2]
         self.pictures = (torch.stack(frames), slots, torch.stack(places)[:, :, :most])
 
@@ -182,11 +190,11 @@ def stages(
 ) -> list[TrainingStage]:
     """The three stages; `steps` are those of the motion."""
     steps = steps or architecture.steps
-    m = Material(net, config, episodes, folder)
+    m = TrainingData(net, config, episodes, folder)
 
     def look_loss(progress: float, numbers: torch.Generator) -> Tensor:
         assert m.pixels is not None
-        return net.segmenter.loss(m.pixels[torch.randint(len(m.pixels), (PIXELS,), generator=numbers)])
+        return net.segmenter.loss(m.pixels[torch.randint(len(m.pixels), (PIXEL_BATCH,), generator=numbers)])
 
     look, draw = max(1, round(steps * LOOK_SHARE)), max(1, round(steps * DRAW_SHARE))
     return [
@@ -197,12 +205,12 @@ def stages(
         TrainingStage("draw", draw, 1e-2, list(net.painter.parameters()), m.drawing_loss, m.gather_pictures, every=100),
         TrainingStage(
             "motion", steps, 1e-2, list(net.dynamics.parameters()), m.motion_loss, m.gather_slots, refresh=m.fit_starts,
-            every=REFRESH,
+            every=POOL_LIFETIME,
         ),
     ]  # fmt: skip
 
 
-def bridge(centre: Tensor, weight: Tensor) -> Tensor:
+def interpolate_hidden(centre: Tensor, weight: Tensor) -> Tensor:
     """Places (T, N, 2) with those of weight below 0.9 interpolated between, or extrapolated from, trusted ones."""
     places = centre.clone()
     for n in range(centre.shape[1]):

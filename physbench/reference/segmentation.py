@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-COLOURED = 0.05  # chroma (largest - smallest channel) above which a pixel may belong to an object
-SATURATED = 0.45  # chroma of pixels that slot colours are taken from
+MIN_CHROMA = 0.05  # chroma (largest - smallest channel) above which a pixel may belong to an object
+SATURATED_CHROMA = 0.45  # chroma of pixels that slot colours are taken from
 
 
 def chroma(pixels: Tensor, dim: int = -1) -> Tensor:
@@ -19,7 +19,7 @@ def chroma(pixels: Tensor, dim: int = -1) -> Tensor:
     return pixels.amax(dim) - pixels.amin(dim)
 
 
-def opponent(pixels: Tensor) -> Tensor:
+def opponent_colours(pixels: Tensor) -> Tensor:
     """Opponent colours (..., 2) of pixels (..., 3): their direction is the hue, their length the chroma."""
     red, green, blue = pixels.unbind(-1)
     return torch.stack([red - (green + blue) / 2, 0.866 * (green - blue)], -1)
@@ -37,7 +37,7 @@ class Segmenter(nn.Module):
 
     def shares(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Pixels (P, 3) -> shares (P, K + 1), the last of the background, and its grey (P, 1)."""
-        plane = opponent(pixels)
+        plane = opponent_colours(pixels)
         length = plane.square().sum(-1, keepdim=True).add(1e-8).sqrt()
         own = torch.cat([plane / length, length * 2, pixels.mean(-1, keepdim=True) * 4 - 2], -1)
         out = self.net(own * 2)
@@ -59,11 +59,11 @@ class Segmenter(nn.Module):
         """
         count, _, height, width = frames.shape
         pixels = frames.permute(0, 2, 3, 1).reshape(-1, 3)
-        chosen = (chroma(pixels) > COLOURED).nonzero()[:, 0]
+        chosen = (chroma(pixels) > MIN_CHROMA).nonzero()[:, 0]
         share = self.shares(pixels[chosen])[0]
         # The slot of the nearest hue takes the whole of a pixel's colour: small shares of far pixels would move a
         # centre most.
-        hue, own = opponent(pixels[chosen]), opponent(self.colours)
+        hue, own = opponent_colours(pixels[chosen]), opponent_colours(self.colours)
         closeness = functional.normalize(hue, dim=-1) @ functional.normalize(own, dim=-1).T
         if allowed is not None:
             closeness = closeness - 4 * (1 - allowed.to(closeness.dtype)[chosen // (height * width)])
@@ -75,7 +75,7 @@ class Segmenter(nn.Module):
         return dense.view(count, height, width, -1)
 
 
-def measure(maps: Tensor) -> tuple[Tensor, Tensor]:
+def mass_and_centres(maps: Tensor) -> tuple[Tensor, Tensor]:
     """Maps (T, H, W, K) -> mass (T, K) px and centre (T, K, 2) px (NaN where there is no mass)."""
     rows, columns = maps.sum(2), maps.sum(1)  # (T, H, K), (T, W, K)
     mass = rows.sum(1)
@@ -85,7 +85,7 @@ def measure(maps: Tensor) -> tuple[Tensor, Tensor]:
     return mass, centre / torch.where(mass > 0.5, mass, torch.nan)[..., None]
 
 
-def cluster(points: Tensor, count: int, rounds: int = 20) -> Tensor:
+def k_means(points: Tensor, count: int, rounds: int = 20) -> Tensor:
     """k-means of points (P, D), started from the farthest ones: centres (count, D). Deterministic."""
     centres = points[:1]
     for _ in range(count - 1):

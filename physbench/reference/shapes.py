@@ -9,17 +9,17 @@ from torch import Tensor
 from torch.nn import functional
 
 DIRECTIONS = 72  # in which the reach of an object is known, counterclockwise from +x in an image whose y points down
-UNROUND = 1.2  # px; the reach of a disc differs by less from direction to direction
-SOLID = 0.25  # share of a pixel that belongs to an object from which on it counts
+ROUND_TOLERANCE = 1.2  # px; the reach of a disc differs by less from direction to direction
+INSIDE_SHARE = 0.25  # share of a pixel that belongs to an object from which on it counts
 
 
-def reaches(masks: Tensor, centre: Tensor) -> Tensor:
+def directional_reach(masks: Tensor, centre: Tensor) -> Tensor:
     """Masks (..., H, W) 0..1 of objects with centres (..., 2) px -> how far each reaches (..., DIRECTIONS) px."""
     height, width = masks.shape[-2:]
     angle = torch.arange(DIRECTIONS, device=masks.device) * (2 * math.pi / DIRECTIONS)
     x = torch.arange(width, device=masks.device) + 0.5
     y = torch.arange(height, device=masks.device) + 0.5
-    inside = masks > SOLID
+    inside = masks > INSIDE_SHARE
     found = []
     for cosine, sine in zip(angle.cos(), angle.sin(), strict=True):
         along = (cosine * x)[None, :] + (sine * y)[:, None]  # (H, W)
@@ -28,19 +28,19 @@ def reaches(masks: Tensor, centre: Tensor) -> Tensor:
     return torch.stack(found, -1)
 
 
-def shape_of(masks: Tensor, centre: Tensor, radius: Tensor) -> tuple[Tensor, Tensor]:
+def reach_and_roundness(masks: Tensor, centre: Tensor, radius: Tensor) -> tuple[Tensor, Tensor]:
     """Masks (B, N, H, W), centres (B, N, 2), radii of the same area (B, N) -> reach (B, N, DIRECTIONS), roundness.
 
     What is round (1) reaches one radius in every direction; what is not (0) has corners.
     """
-    reach = reaches(masks, centre)
+    reach = directional_reach(masks, centre)
     known = torch.isfinite(reach).all(-1)
     spread = reach.amax(-1) - reach.amin(-1)
-    is_round = ~known | (spread < UNROUND)
+    is_round = ~known | (spread < ROUND_TOLERANCE)
     return torch.where(is_round[..., None], radius[..., None], reach), is_round.to(masks.dtype)
 
 
-def shade_of(light: Tensor, masks: Tensor, centre: Tensor, radius: Tensor) -> Tensor:
+def rim_shading(light: Tensor, masks: Tensor, centre: Tensor, radius: Tensor) -> Tensor:
     """How much darker an object is at its rim than in its middle (B, N): a ball is, the end of a cylinder is not.
 
     light: brightness (B, N, H, W). The slope of the relative brightness over the squared distance, 1 at one radius.
@@ -66,7 +66,7 @@ def reach_towards(reach: Tensor, direction: Tensor) -> Tensor:
     return torch.lerp(reach.gather(2, first), reach.gather(2, (first + 1) % DIRECTIONS), share)
 
 
-def cut(frame: Tensor, mask: Tensor, colour: Tensor) -> Tensor:
+def cut_images(frame: Tensor, mask: Tensor, colour: Tensor) -> Tensor:
     """Pixels (K, 3, H, W), masks (K, H, W), plain colours (K, 3) -> pictures (K, 4, H, W): colour times cover, cover.
 
     At the rim the colour is that of the object's inside, since the pixels there are mixed with the background.
@@ -79,7 +79,7 @@ def cut(frame: Tensor, mask: Tensor, colour: Tensor) -> Tensor:
     return torch.cat([own * mask[:, None], mask[:, None]], 1)
 
 
-def moved(pictures: Tensor, shift: Tensor) -> Tensor:
+def shift_images(pictures: Tensor, shift: Tensor) -> Tensor:
     """Pictures (K, 4, H, W) moved by shifts (K, T, 2) px -> (K, T, 4, H, W)."""
     count, frames = shift.shape[:2]
     height, width = pictures.shape[-2:]

@@ -19,7 +19,7 @@ from physbench.errors import ModelError
 from physbench.reference.architecture import Architecture
 from physbench.reference.training_loop import Episodes, TrainingStage, parameters_device
 
-CHUNK = 15  # frames decoded at a time
+CHUNK_FRAMES = 15  # frames decoded at a time
 DEFAULTS: Mapping[str, Any] = {"size": 64, "fps": 15, "context": 8, "latent": 256, "hidden": 512, "width": 32}
 RATE, BATCH, FRAMES = 5e-4, 16, 32
 
@@ -87,7 +87,7 @@ class SimpleModel:
     ) -> Iterator[Tensor]:
         """Chunks (B, t, 3, H, W)."""
         frames = context.to(self.device, self.dtype)
-        for latent in torch.split(self.net.predict(frames, horizon, actions), CHUNK, dim=1):
+        for latent in torch.split(self.net.predict(frames, horizon, actions), CHUNK_FRAMES, dim=1):
             yield self.net.decode(latent, frames[:, -1]).clamp(0, 1)
 
 

@@ -12,19 +12,19 @@ from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 from torch.nn import functional
 
-from physbench.reference.backdrop import Plate, backdrop
-from physbench.reference.segmentation import Segmenter, measure, opponent
-from physbench.reference.shapes import DIRECTIONS, shade_of, shape_of
+from physbench.reference.backdrop import MovingScreen, estimate_background
+from physbench.reference.segmentation import Segmenter, mass_and_centres, opponent_colours
+from physbench.reference.shapes import DIRECTIONS, reach_and_roundness, rim_shading
 from physbench.reference.surfaces import FAR, outline
 
-LEAST = 6  # full pixels in a context frame below which a slot is empty
-FULL = 0.7  # share of a pixel from which on it counts as one
-PURE = 0.95  # cosine to a hue; where two objects touch, pixels have a third one
-BESIDE = 2  # frames
-GONE = 0.02  # share of an object below which it counts as unseen
+MIN_FULL_PIXELS = 6  # full pixels in a context frame below which a slot is empty
+FULL_SHARE = 0.7  # share of a pixel from which on it counts as one
+PURE_HUE_COSINE = 0.95  # cosine to a hue; where two objects touch, pixels have a third one
+HIDDEN_MARGIN = 2  # frames
+UNSEEN_SHARE = 0.02  # share of an object below which it counts as unseen
 SURFACE_CONTRAST = 0.03  # grey
 
-Curtain = Callable[[Tensor], Tensor]  # (B, 3, H, W) -> (B, H, W), see Painter.curtain
+OccluderMap = Callable[[Tensor], Tensor]  # (B, 3, H, W) -> (B, H, W), see Painter.curtain
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,9 @@ class Slots:
 
         The centre of what is seen of it stays behind a little there: as if it were slowed down by what hides it.
         """
-        least = -functional.max_pool1d(-self.weight.transpose(1, 2), 2 * BESIDE + 1, stride=1, padding=BESIDE)
+        least = -functional.max_pool1d(
+            -self.weight.transpose(1, 2), 2 * HIDDEN_MARGIN + 1, stride=1, padding=HIDDEN_MARGIN
+        )
         return replace(self, weight=least.transpose(1, 2))
 
     def mirrored(self) -> Slots:
@@ -84,12 +86,12 @@ class Slots:
 
 
 @dataclass(frozen=True)
-class Looks:
+class Appearance:
     """What slots leave out and drawing needs."""
 
     masks: Tensor  # (B, N, H, W) share of each pixel that is the object's
     when: Tensor  # (B, N) the frame in which that was seen
-    plate: Plate
+    plate: MovingScreen
 
 
 def read_slots(
@@ -97,20 +99,20 @@ def read_slots(
     frames: Tensor,
     context: int,
     actions: Tensor | None = None,
-    curtain: Curtain | None = None,
-) -> tuple[Slots, Looks]:
+    curtain: OccluderMap | None = None,
+) -> tuple[Slots, Appearance]:
     """Frames (B, T, 3, H, W) 0..1, the first `context` of them given; actions (B, at least T, 6) or None -> slots.
 
     An object's size and shape are those of its unhidden frames in the context. Weights fall where less of it is seen
     than that. curtain: what hides; surfaces are taken to go on behind it.
     """
     batch, count = frames.shape[:2]
-    full = segmenter.maps(frames[:, :context].flatten(0, 1), pure=PURE) > FULL
-    present = full.sum((1, 2)).view(batch, -1, full.shape[-1]).amax(1) >= LEAST  # (B, K)
+    full = segmenter.maps(frames[:, :context].flatten(0, 1), pure=PURE_HUE_COSINE) > FULL_SHARE
+    present = full.sum((1, 2)).view(batch, -1, full.shape[-1]).amax(1) >= MIN_FULL_PIXELS  # (B, K)
     maps = segmenter.maps(frames.flatten(0, 1), present.repeat_interleave(count, 0))
-    mass, centre = measure(maps)
+    mass, centre = mass_and_centres(maps)
     mass, centre = mass.view(batch, count, -1), centre.view(batch, count, -1, 2)
-    picture, plate = backdrop(frames[:, :context])
+    picture, plate = estimate_background(frames[:, :context])
     largest = mass[:, :context].amax(1)  # (B, K)
     most = max(1, int(present.sum(1).max()))
     slot = largest.argsort(dim=1, descending=True, stable=True)[:, :most]
@@ -130,31 +132,31 @@ def read_slots(
     row = torch.arange(batch, device=frames.device)[:, None]
     masks = maps.view(batch, count, *maps.shape[1:])[row, when, :, :, slot]  # (B, N, H, W)
     middle = centre[row, when, torch.arange(most, device=frames.device)]
-    reach, is_round = shape_of(masks, middle, radius)
+    reach, is_round = reach_and_roundness(masks, middle, radius)
     push = torch.zeros(batch, count, most, 3, device=frames.device)
     if actions is not None:
-        push = route(actions[:, :count].to(push.dtype), segmenter.colours, slot)
+        push = pushes_by_object(actions[:, :count].to(push.dtype), segmenter.colours, slot)
     hidden = None if curtain is None else curtain(picture)
     slots = Slots(
         centre=centre,
         weight=weight,
-        unseen=(share < GONE) * present[:, None],
+        unseen=(share < UNSEEN_SHARE) * present[:, None],
         radius=radius,
         reach=reach,
         round=is_round,
-        shade=shade_of(frames.amax(2)[row, when], masks, middle, radius),
+        shade=rim_shading(frames.amax(2)[row, when], masks, middle, radius),
         present=present,
         slot=slot,
         push=push,
         picture=picture,
-        points=points_of(picture, hidden),
-        clear=clear_of(picture, hidden, plate),
+        points=surface_points(picture, hidden),
+        clear=distance_to_hiding(picture, hidden, plate),
         frames=torch.full((batch,), count, device=frames.device),
     )
-    return slots, Looks(masks, when, plate)
+    return slots, Appearance(masks, when, plate)
 
 
-def points_of(picture: Tensor, hidden: Tensor | None) -> Tensor:
+def surface_points(picture: Tensor, hidden: Tensor | None) -> Tensor:
     """Surface points (B, P, 6) of backgrounds (B, 3, H, W) of which `hidden` (B, H, W) is behind something."""
     grey = picture.mean(1).cpu().numpy()
     masks = [None] * len(grey) if hidden is None else list(hidden.detach().cpu().numpy() > 0.5)
@@ -162,7 +164,7 @@ def points_of(picture: Tensor, hidden: Tensor | None) -> Tensor:
     return torch.stack(points).to(picture.device)
 
 
-def clear_of(picture: Tensor, hidden: Tensor | None, plate: Plate) -> Tensor:
+def distance_to_hiding(picture: Tensor, hidden: Tensor | None, plate: MovingScreen) -> Tensor:
     """How far (B, H, W) px each pixel is from what hides and from the border; 0 everywhere where a plate moves."""
     batch, _, height, width = picture.shape
     found = np.zeros((batch, height, width), np.float32)
@@ -176,15 +178,15 @@ def clear_of(picture: Tensor, hidden: Tensor | None, plate: Plate) -> Tensor:
     return torch.from_numpy(found).to(picture.device)
 
 
-def route(actions: Tensor, colours: Tensor, slot: Tensor) -> Tensor:
+def pushes_by_object(actions: Tensor, colours: Tensor, slot: Tensor) -> Tensor:
     """Actions (B, T, 6), hue as RGB and impulse -> the impulse for the slot of that hue (B, T, N, 3)."""
-    hue = functional.normalize(opponent(actions[..., :3]), dim=-1)
-    own = functional.normalize(opponent(colours), dim=-1)[slot]  # (B, N, 2)
+    hue = functional.normalize(opponent_colours(actions[..., :3]), dim=-1)
+    own = functional.normalize(opponent_colours(colours), dim=-1)[slot]  # (B, N, 2)
     closeness = torch.einsum("btc,bnc->btn", hue, own)
     return (closeness > 0.9).to(actions.dtype)[..., None] * actions[:, :, None, 3:]
 
 
-def join(parts: list[Slots]) -> Slots:
+def concatenate(parts: list[Slots]) -> Slots:
     """Slots of several reads as one, padded to the longest and fullest of them."""
     frames = max(part.centre.shape[1] for part in parts)
     count = max(part.centre.shape[2] for part in parts)

@@ -21,14 +21,14 @@ from physbench.clips.store import ClipStore
 from physbench.data.episodes import ClipEpisodes, training_rows
 from physbench.errors import UsageError
 from physbench.plugins import entry_points
-from physbench.reference.training_loop import STATE, Episodes, generator, run_stages
+from physbench.reference.training_loop import STATE_FILE, Episodes, generator, run_stages
 
-CLIPS = 1260  # where no number is asked for
-SHOWN = 10  # frames of a sample picture
+DEFAULT_CLIPS = 1260  # where no number is asked for
+SHEET_FRAMES = 10  # frames of a sample picture
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainingResult:
     """What a training leaves behind."""
 
     checkpoint: Path
@@ -40,7 +40,7 @@ def train(
     name: str,
     *,
     out: Path,
-    clips: int = CLIPS,
+    clips: int = DEFAULT_CLIPS,
     minutes: float | None = None,
     steps: int | None = None,
     seed: int = 0,
@@ -48,7 +48,7 @@ def train(
     resume: bool = False,
     threads: int | None = None,
     workers: int = 2,
-) -> Trained:
+) -> TrainingResult:
     """Train architecture `name` on `clips` clips of the train split and write OUT/NAME.safetensors.
 
     A folder that holds a training is gone on with (`resume`) or refused. `minutes` bound the time behind the clips and
@@ -71,7 +71,7 @@ def train(
     store = ClipStore()
     made = store.ensure([*rows, *held_out], card.spec, workers=workers)
     generation = time.monotonic() - started
-    say(f"{made} of {clips} clips made in {generation:.0f} s.")
+    print_note(f"{made} of {clips} clips made in {generation:.0f} s.")
     episodes = ClipEpisodes(rows, card.spec, card.context_frames, store)
     watched = ClipEpisodes(held_out, card.spec, card.context_frames, store)
     training = {
@@ -100,8 +100,8 @@ def train(
     part.replace(checkpoint)
     picture = out / f"{name}.png"
     model = architecture.wrap(net, card, torch.device(device), torch.float32)
-    save_picture(picture, model, watched, shown_clips(held_out))
-    return Trained(checkpoint, picture, seconds)
+    save_sample_sheet(picture, model, watched, first_clip_of_each_task(held_out))
+    return TrainingResult(checkpoint, picture, seconds)
 
 
 def learn(
@@ -126,7 +126,7 @@ def learn(
 
 def prepare_folder(out: Path, resume: bool) -> None:
     """Make the folder; a training in it is gone on with or refused, never overwritten."""
-    if (out / STATE).exists() and not resume:
+    if (out / STATE_FILE).exists() and not resume:
         raise UsageError(f"{out} holds a training. Go on with it: --resume; or name another folder: --out.")
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -137,7 +137,7 @@ def prepare_folder(out: Path, resume: bool) -> None:
         raise UsageError(f"Cannot write to {out}: {error.strerror}. Name another folder with --out.") from None
 
 
-def shown_clips(rows: Sequence[Any]) -> list[int]:
+def first_clip_of_each_task(rows: Sequence[Any]) -> list[int]:
     """The first held-out clip of each task."""
     first: dict[str, int] = {}
     for index, row in enumerate(rows):
@@ -145,7 +145,7 @@ def shown_clips(rows: Sequence[Any]) -> list[int]:
     return list(first.values())
 
 
-def save_picture(path: Path, model: FrameModel, episodes: ClipEpisodes, chosen: Sequence[int]) -> None:
+def save_sample_sheet(path: Path, model: FrameModel, episodes: ClipEpisodes, chosen: Sequence[int]) -> None:
     """Truth above prediction for some clips, SHOWN frames from the hand-over to the end."""
     import matplotlib.image
 
@@ -164,7 +164,7 @@ def save_picture(path: Path, model: FrameModel, episodes: ClipEpisodes, chosen: 
         )
         whole = answer if isinstance(answer, torch.Tensor) else torch.cat(list(answer), 1)
         predicted = (whole[0].float().cpu() * 255).round().to(torch.uint8)
-        when = torch.linspace(0, horizon - 1, SHOWN).round().long()
+        when = torch.linspace(0, horizon - 1, SHEET_FRAMES).round().long()
         for video in (frames[context:], predicted):
             rows.append(torch.cat([*video[when].permute(0, 2, 3, 1)], 1).numpy())
         rows.append(np.full((4, rows[-1].shape[1], 3), 255, dtype=np.uint8))
@@ -172,7 +172,7 @@ def save_picture(path: Path, model: FrameModel, episodes: ClipEpisodes, chosen: 
     matplotlib.image.imsave(path, sheet)
 
 
-def say(line: str) -> None:
+def print_note(line: str) -> None:
     """A note on stderr."""
     print(line, file=sys.stderr, flush=True)
 

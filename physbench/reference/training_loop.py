@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from physbench.errors import UsageError
 from physbench.progress import Progress
 
-STATE = "state.safetensors"
+STATE_FILE = "state.safetensors"
 WARM_UP = 30  # steps over which the rate rises
 
 
@@ -39,7 +39,7 @@ class Episodes(Protocol):
         ...
 
 
-def _nothing() -> None:
+def _do_nothing() -> None:
     return None
 
 
@@ -52,8 +52,8 @@ class TrainingStage:
     rate: float
     parameters: Sequence[nn.Parameter]
     loss: Callable[[float, torch.Generator], Tensor]  # (progress 0..1, random numbers of this step)
-    prepare: Callable[[], None] = _nothing  # before the first step here or after a resume
-    begin: Callable[[], None] = _nothing  # before step 0 alone
+    prepare: Callable[[], None] = _do_nothing  # before the first step here or after a resume
+    begin: Callable[[], None] = _do_nothing  # before step 0 alone
     refresh: Callable[[float, torch.Generator], None] | None = None  # at every save
     every: int = 50  # steps between saves
     losses: list[float] = field(default_factory=list)
@@ -80,7 +80,7 @@ def run_stages(
     resume: bool,
 ) -> dict[str, float]:
     """Train `net` in place; returns the seconds of each stage. `minutes` end it early, shared out by steps."""
-    path = folder / STATE
+    path = folder / STATE_FILE
     done, step, clocks, moments = _read_state(net, path, key) if resume and path.exists() else (0, 0, {}, {})
     total = sum(stage.steps for stage in stages)
     for number, stage in enumerate(stages):
@@ -177,7 +177,7 @@ def _set_moments(
             }
 
 
-def fill(net: nn.Module, tensors: Mapping[str, Tensor], device: torch.device, dtype: torch.dtype) -> None:
+def load_weights(net: nn.Module, tensors: Mapping[str, Tensor], device: torch.device, dtype: torch.dtype) -> None:
     """Put the tensors of a checkpoint into a net. Raises ModelError that names what does not fit."""
     from physbench.adapters.checkpoints import compare_tensors
 

@@ -22,14 +22,14 @@ def stored_frames(card: ModelCard, horizon: int, chain: bool) -> int:
     return horizon if chain or card.max_horizon is None else min(horizon, card.max_horizon)
 
 
-def context_of(clip: Clip, card: ModelCard) -> NDArray[np.uint8]:
+def model_context(clip: Clip, card: ModelCard) -> NDArray[np.uint8]:
     """The frames that the model sees (C, H, W, 3), the first one repeated where C reaches behind the history."""
     seen = clip.context(card.scored_context)
     missing = card.context_frames - len(seen)
     return np.concatenate([np.repeat(seen[:1], missing, axis=0), seen]) if missing else seen
 
 
-def actions_of(clips: Sequence[Clip], card: ModelCard) -> NDArray[np.float32] | None:
+def model_actions(clips: Sequence[Clip], card: ModelCard) -> NDArray[np.float32] | None:
     """Actions (B, C + horizon, 6), zeros for clips without; None if no clip has any or the model takes none.
 
     A clip from which the pushes were taken has them, all nought: what a model is given of a pair does not depend on
@@ -78,8 +78,8 @@ def make_job(
         chain=chain,
         seeds=tuple(item_seed(item.row, item.sample, seed) for item in batch.items),
         prompts=tuple(clip.scene.prompt if card.uses_prompt else "" for clip in clips),
-        context=None if privileged else np.stack([context_of(clip, card) for clip in clips]),
-        actions=None if privileged else actions_of(clips, card),
+        context=None if privileged else np.stack([model_context(clip, card) for clip in clips]),
+        actions=None if privileged else model_actions(clips, card),
         clips=tuple(clips) if privileged else None,
         memory=memory,
         offset=offset,
@@ -87,7 +87,7 @@ def make_job(
     )
 
 
-def rest_of(job: RolloutJob, positions: Sequence[int], part_size: int) -> RolloutJob:
+def remaining_job(job: RolloutJob, positions: Sequence[int], part_size: int) -> RolloutJob:
     """The same job for some of its positions only."""
     slots = [job.positions.index(position) for position in positions]
     return RolloutJob(

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from physbench.clips.clip import Clip, Row
 from physbench.errors import UsageError
 from physbench.rollouts.batch_plan import Batch, BatchItem
-from physbench.rollouts.messages import DRAWN, LoadedModel
+from physbench.rollouts.messages import GLOBAL_RANDOMNESS, LoadedModel
 from physbench.rollouts.rollout import Rollout
 from physbench.rollouts.rollout_engine import RolloutEngine
 
 Frames = NDArray[np.uint8]
-HARMLESS_LEVELS = 2  # grey levels by which a batch may change a value through rounding
-FAR = 16.0  # grey levels, mean, between the last context frame and the first predicted one
+ROUNDING_LEVELS = 2  # grey levels by which a batch may change a value through rounding
+MAX_FIRST_STEP = 16.0  # grey levels, mean, between the last context frame and the first predicted one
 
 
 @dataclass
@@ -38,7 +38,7 @@ class CheckedModel:
         return not self.rollouts or any(rollout.failure for rollout in self.rollouts)
 
 
-def two_rows(rows: Sequence[Row], engine: RolloutEngine) -> tuple[Row, Row]:
+def two_comparable_rows(rows: Sequence[Row], engine: RolloutEngine) -> tuple[Row, Row]:
     """Two rows with one horizon, of different tasks if there are any."""
     first, horizon = rows[0], engine.horizon(rows[0])
     alike = [row for row in rows[1:] if engine.horizon(row) == horizon]
@@ -74,7 +74,7 @@ def check_model(engine: RolloutEngine, clips: Sequence[Clip]) -> CheckedModel:
         _compare_calls(checked, again)
         _compare_batches(checked, roll(*([item] for item in together)), engine.notes)
         _compare_samples(checked, roll([(rows[0], 0), (rows[0], 1)]))
-        _look(checked)
+        _check_first_frames(checked)
     checked.notes += engine.notes
     checked.rss, checked.accelerator = engine.peak_rss, engine.peak_accelerator
     return checked
@@ -104,9 +104,9 @@ def _compare_batches(checked: CheckedModel, alone: Sequence[Rollout], said: Sequ
     levels, share = _difference(checked.rollouts, alone)
     if levels and not checked.problems:
         tail = "the clips of a batch influence one another. Is a normalisation over the batch in training mode?"
-        if levels <= HARMLESS_LEVELS:
+        if levels <= ROUNDING_LEVELS:
             tail = "rounding, as the plan of batches is fixed."
-        elif DRAWN in said:
+        elif GLOBAL_RANDOMNESS in said:
             tail = "random numbers that do not come from `generators`."
         checked.notes.append(
             f"A clip alone and beside another differ by up to {levels} grey levels in {share:.1%} of the values: {tail}"
@@ -120,11 +120,11 @@ def _compare_samples(checked: CheckedModel, samples: Sequence[Rollout]) -> None:
     stochastic = checked.info.card.stochastic
     if stochastic and not levels:
         checked.notes.append("The card says stochastic=True, and two samples of one clip are the same.")
-    if not stochastic and levels > HARMLESS_LEVELS:
+    if not stochastic and levels > ROUNDING_LEVELS:
         checked.notes.append("Two samples of one clip differ: the card should say stochastic=True.")
 
 
-def _look(checked: CheckedModel) -> None:
+def _check_first_frames(checked: CheckedModel) -> None:
     """Signs of channels, ranges or times that are mixed up."""
     first = np.stack([rollout.frames[0] for rollout in checked.rollouts]).astype(np.float64)
     last = np.stack([clip.context(1)[0] for clip in checked.clips])
@@ -134,7 +134,7 @@ def _look(checked: CheckedModel) -> None:
         checked.notes.append(
             "The first predicted frame looks like BGR: the channels belong in the order red, green, blue."
         )
-    elif gap > FAR:
+    elif gap > MAX_FIRST_STEP:
         checked.notes.append(
             f"The first predicted frame is {gap:.0f} grey levels (mean) away from the last context frame: are context "
             "and prediction scaled to [0, 1] in the same way?"

@@ -13,7 +13,7 @@ import torch
 from physbench.errors import UsageError, nearest
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16, "float64": torch.float64}
-_FULL = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory")
+_OUT_OF_MEMORY_WORDS = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory")
 
 
 def find_device(name: str) -> torch.device:
@@ -51,10 +51,10 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether the error says that memory is full, on a device or in main memory."""
     if isinstance(error, torch.cuda.OutOfMemoryError | MemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _FULL)
+    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _OUT_OF_MEMORY_WORDS)
 
 
-def is_beyond_repair(error: BaseException) -> bool:
+def is_device_lost(error: BaseException) -> bool:
     """Whether nothing works on the device any more in this process, as after a failed assertion in a CUDA kernel."""
     return isinstance(error, RuntimeError) and "CUDA error" in str(error) and not is_out_of_memory(error)
 

@@ -8,15 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-HALF_A_LEVEL = 0.49 / 255  # how far outside [0, 1] a value may lie: rounding hides it
-BLOCK = 30  # frames rounded at once, so that the floats stay in the processor's cache
+RANGE_TOLERANCE = 0.49 / 255  # how far outside [0, 1] a value may lie: rounding hides it
+ROUNDING_BLOCK = 30  # frames rounded at once, so that the floats stay in the processor's cache
 
 
 class AnswerError(Exception):
     """An answer that breaks the contract whatever the clip: asking again would not help."""
 
 
-def chunks(answer: Any) -> Iterator[Any]:
+def iterate_chunks(answer: Any) -> Iterator[Any]:
     """The chunks of an answer that came whole or as an iterator."""
     if isinstance(answer, Tensor):
         return iter((answer,))
@@ -56,7 +56,7 @@ def _shape_hint(shape: tuple[int, ...], wanted: tuple[int, ...], context: int) -
     return ""
 
 
-def store(chunk: Tensor, place: Tensor, first: int, horizon: int) -> dict[int, str]:
+def store_chunk(chunk: Tensor, place: Tensor, first: int, horizon: int) -> dict[int, str]:
     """Round a chunk (B, t, 3, H, W) into `place`, uint8 of the same shape on the CPU.
 
     Returns why clips failed, by position: NaN, Inf or values outside [0, 1] by more than rounding hides.
@@ -64,9 +64,9 @@ def store(chunk: Tensor, place: Tensor, first: int, horizon: int) -> dict[int, s
     """
     failures: dict[int, str] = {}
     low, high = (bound.item() for bound in chunk.aminmax())  # NaN wins in both
-    if not (low >= -HALF_A_LEVEL and high <= 1 + HALF_A_LEVEL):
+    if not (low >= -RANGE_TOLERANCE and high <= 1 + RANGE_TOLERANCE):
         for position, clip in enumerate(chunk):
-            reason = _fault(clip, first, horizon)
+            reason = _value_problem(clip, first, horizon)
             if reason:
                 failures[position] = reason
     half = torch.tensor(0.5, device=chunk.device)
@@ -74,18 +74,18 @@ def store(chunk: Tensor, place: Tensor, first: int, horizon: int) -> dict[int, s
         if position in failures:
             place[position].zero_()
             continue
-        for start in range(0, len(clip), BLOCK):
-            block = clip[start : start + BLOCK]
+        for start in range(0, len(clip), ROUNDING_BLOCK):
+            block = clip[start : start + ROUNDING_BLOCK]
             if block.dtype in (torch.float16, torch.bfloat16):
                 block = block.float()
             levels = torch.add(half.to(block.dtype), block, alpha=255)  # truncation then rounds to the nearest
             if levels.device.type != "cpu":
                 levels = levels.to(torch.uint8)
-            place[position, start : start + BLOCK].copy_(levels)
+            place[position, start : start + ROUNDING_BLOCK].copy_(levels)
     return failures
 
 
-def _fault(clip: Tensor, first: int, horizon: int) -> str | None:
+def _value_problem(clip: Tensor, first: int, horizon: int) -> str | None:
     """What is wrong with the values of one clip's chunk (t, 3, H, W), in words, or None."""
     finite = clip.isfinite()
     if not bool(finite.all()):
@@ -95,9 +95,9 @@ def _fault(clip: Tensor, first: int, horizon: int) -> str | None:
         count = int((~wrong.isfinite()).sum())
         return f"Predicted frame {first + frame + 1} of {horizon} holds {kind} ({count} of {wrong.numel()} values)."
     low, high = (float(bound) for bound in clip.aminmax())
-    if low >= -HALF_A_LEVEL and high <= 1 + HALF_A_LEVEL:
+    if low >= -RANGE_TOLERANCE and high <= 1 + RANGE_TOLERANCE:
         return None
-    outside = (clip < -HALF_A_LEVEL) | (clip > 1 + HALF_A_LEVEL)
+    outside = (clip < -RANGE_TOLERANCE) | (clip > 1 + RANGE_TOLERANCE)
     frame = int(outside.flatten(1).any(1).int().argmax())
     if high > 2:
         hint = "divide by 255"

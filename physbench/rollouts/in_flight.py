@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.rollouts.batch_plan import Batch
-from physbench.rollouts.messages import PositionResult, RolloutEvent, RolloutJob, Started
+from physbench.rollouts.messages import PartStarted, PositionResult, RolloutEvent, RolloutJob
 from physbench.rollouts.rollout import Rollout
 
 
@@ -28,7 +28,7 @@ class BatchResult:
 
 
 @dataclass
-class Pending:
+class BatchInFlight:
     """A batch that the model's process has or will get."""
 
     index: int
@@ -36,7 +36,7 @@ class Pending:
     job: RolloutJob
     outcomes: dict[int, PositionResult] = field(default_factory=dict)
     events: list[RolloutEvent] = field(default_factory=list)
-    started: Started | None = None
+    started: PartStarted | None = None
     lost: bool = False  # the process was gone before it began
 
     def fail(self, positions: Sequence[int], reason: str) -> None:

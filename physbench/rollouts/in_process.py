@@ -17,18 +17,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from physbench.adapters.model_contract import check_model
+from physbench.adapters.model_contract import check_contract
 from physbench.adapters.model_protocol import Model
-from physbench.rollouts.messages import Load, RolloutJob
-from physbench.rollouts.model_process import ModelProcess, SharedMemory, Silence
-from physbench.rollouts.model_server import Worker
+from physbench.rollouts.messages import LoadRequest, RolloutJob
+from physbench.rollouts.model_process import ModelProcess, ReceiveTimeout, SharedMemory
+from physbench.rollouts.model_server import RolloutWorker
 from physbench.rollouts.rollout_engine import RolloutEngine
 
-MOST_PARTS = 100_000  # of a model, that are looked through for networks
-LEAVES = (str, bytes, int, float, complex, torch.Tensor, np.ndarray, type, ModuleType, FunctionType, type(None))
+MAX_OBJECTS = 100_000  # of a model, that are looked through for networks
+LEAF_TYPES = (str, bytes, int, float, complex, torch.Tensor, np.ndarray, type, ModuleType, FunctionType, type(None))
 
 
-def networks(model: object) -> tuple[torch.nn.Module, ...]:
+def find_networks(model: object) -> tuple[torch.nn.Module, ...]:
     """The networks of a model, the nearest first: itself, and those that it holds as attributes.
 
     Also in lists and dicts, in attributes of attributes, behind bound methods, and in lists of a network that are none
@@ -37,9 +37,9 @@ def networks(model: object) -> tuple[torch.nn.Module, ...]:
     found: list[torch.nn.Module] = []
     waiting: deque[object] = deque([model])
     seen: dict[int, object] = {}  # keeps what it has seen, so that no number is given twice
-    while waiting and len(seen) < MOST_PARTS:
+    while waiting and len(seen) < MAX_OBJECTS:
         part = waiting.popleft()
-        if id(part) in seen or isinstance(part, LEAVES):
+        if id(part) in seen or isinstance(part, LEAF_TYPES):
             continue
         seen[id(part)] = part
         if isinstance(part, torch.nn.Module):
@@ -60,9 +60,9 @@ def _slots(kind: type) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names)
 
 
-def where(model: object) -> tuple[torch.device, torch.dtype]:
+def device_and_dtype(model: object) -> tuple[torch.device, torch.dtype]:
     """Device and type of a model's floating-point parameters or buffers; cpu and float32 where there are none."""
-    for network in networks(model):
+    for network in find_networks(model):
         for tensor in (*network.parameters(), *network.buffers()):
             if tensor.is_floating_point():
                 return tensor.device, tensor.dtype
@@ -70,9 +70,9 @@ def where(model: object) -> tuple[torch.device, torch.dtype]:
 
 
 @contextmanager
-def undisturbed(model: object) -> Iterator[None]:
+def evaluation_mode(model: object) -> Iterator[None]:
     """Put a model into evaluation mode for a while, and leave everything else as it was found."""
-    modes = {module: module.training for network in networks(model) for module in network.modules()}
+    modes = {module: module.training for network in find_networks(model) for module in network.modules()}
     python, legacy, deterministic = random.getstate(), np.random.get_state(), torch.backends.cudnn.deterministic  # noqa: NPY002
     # Seeding reaches the generators of all accelerators, wherever this model lies.
     used = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
@@ -94,21 +94,21 @@ def undisturbed(model: object) -> Iterator[None]:
             np.random.set_state(legacy)  # noqa: NPY002
 
 
-class LiveProcess(ModelProcess):
+class InProcessModel(ModelProcess):
     """Stands where the model's process stands: does a job when its answer is asked for."""
 
     def __init__(self, memory: SharedMemory, model: Model) -> None:
         self._model = model
         self._answers: deque[Any] = deque()
         self._jobs: deque[RolloutJob] = deque()
-        self._worker = Worker(self._answers.append, memory.descriptor, model, *where(model))
+        self._worker = RolloutWorker(self._answers.append, memory.descriptor, model, *device_and_dtype(model))
 
     @property
     def pid(self) -> int:
         return os.getpid()
 
     def send(self, message: Any) -> None:
-        if isinstance(message, Load):
+        if isinstance(message, LoadRequest):
             self._answers.append(self._worker.info)
         elif message is not None:
             self._jobs.append(message)
@@ -116,8 +116,8 @@ class LiveProcess(ModelProcess):
     def receive(self, deadline: float) -> Any:
         if not self._answers:
             if not self._jobs:
-                raise Silence
-            with undisturbed(self._model):
+                raise ReceiveTimeout
+            with evaluation_mode(self._model):
                 self._worker.do(self._jobs.popleft())
         return self._answers.popleft()
 
@@ -129,7 +129,7 @@ class LiveProcess(ModelProcess):
         self.kill()
 
 
-class LiveEngine(RolloutEngine):
+class InProcessEngine(RolloutEngine):
     """A RolloutEngine of a model that is there already."""
 
     def __init__(
@@ -137,8 +137,8 @@ class LiveEngine(RolloutEngine):
     ) -> None:
         """Raises ModelError where the object does not keep the protocol of models."""
         name = type(model).__name__
-        self._model = check_model(model, name)
+        self._model = check_contract(model, name)
         super().__init__(name, chain=chain, seed=seed, part_size=part_size, timeout=timeout)
 
     def _new_process(self) -> ModelProcess:
-        return LiveProcess(self._memory, self._model)
+        return InProcessModel(self._memory, self._model)

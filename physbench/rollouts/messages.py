@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from physbench.adapters.model_protocol import ModelCard
 from physbench.clips.clip import Clip
 
-DRAWN = (
+GLOBAL_RANDOMNESS = (
     "The model draws from the global random generators, which a batch shares: draw from `generators`, one a clip, and "
     "put networks into eval mode."
 )
 
 
 @dataclass(frozen=True)
-class Load:
+class LoadRequest:
     """Load this model. First message to the process."""
 
     target: str
@@ -79,7 +79,7 @@ class RolloutJob:
 
 
 @dataclass(frozen=True)
-class Started:
+class PartStarted:
     """A part of a job has begun."""
 
     index: int
@@ -100,7 +100,7 @@ class PositionResult:
 
 
 @dataclass(frozen=True)
-class Finished:
+class PartFinished:
     """A part of a job is done."""
 
     index: int

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_NO_MORE = object()
+_STOP = object()
 
 
 class ProcessDied(Exception):
@@ -27,7 +27,7 @@ class ProcessDied(Exception):
     killed = False
 
 
-class Silence(Exception):
+class ReceiveTimeout(Exception):
     """Nothing came before the deadline."""
 
 
@@ -81,7 +81,7 @@ class ModelProcess:
 
     def _post(self) -> None:
         with contextlib.suppress(OSError):  # that the process is gone is said by `receive`
-            while (letter := self._outbox.get()) is not _NO_MORE:
+            while (letter := self._outbox.get()) is not _STOP:
                 self._connection.send(letter)
 
     @property
@@ -96,7 +96,7 @@ class ModelProcess:
         """Next message. Raises Silence at the deadline (time.monotonic()), ProcessDied where there is no more."""
         try:
             if not self._connection.poll(max(0.0, deadline - time.monotonic())):
-                raise Silence
+                raise ReceiveTimeout
             return self._connection.recv()
         except (EOFError, ConnectionResetError, BrokenPipeError):
             death = ProcessDied(self._how_it_ended())
@@ -122,7 +122,7 @@ class ModelProcess:
             os.killpg(self._process.pid, signal.SIGKILL)
         with contextlib.suppress(subprocess.TimeoutExpired):  # a driver may hold on to it
             self._process.wait(10)
-        self._outbox.put(_NO_MORE)
+        self._outbox.put(_STOP)
         self._postman.join(10)
         self._connection.close()
 

@@ -25,30 +25,30 @@ from numpy.typing import NDArray
 
 from physbench.adapters.load_model import load_model
 from physbench.adapters.model_protocol import Model, RecordedModel
-from physbench.adapters.tracebacks import explain
 from physbench.errors import PhysbenchError
+from physbench.plugins.tracebacks import describe_error
 from physbench.rollouts.device import (
     device_name,
     find_device,
     find_dtype,
     free_bytes,
     free_memory,
-    is_beyond_repair,
+    is_device_lost,
     is_out_of_memory,
     peak_memory,
 )
 from physbench.rollouts.frame_validation import AnswerError
 from physbench.rollouts.messages import (
     DeviceFailure,
-    Finished,
     JobDone,
-    Load,
     LoadedModel,
     LoadFailure,
+    LoadRequest,
+    PartFinished,
+    PartStarted,
     PositionResult,
     RolloutEvent,
     RolloutJob,
-    Started,
 )
 from physbench.rollouts.predict import RolloutRequest, predict
 
@@ -61,7 +61,7 @@ def end_with_parent() -> None:
         os._exit(1)
 
 
-class Inbox:
+class JobReceiver:
     """Receives in a thread of its own: the next job is here before it is its turn, and the parent's end is noticed."""
 
     def __init__(self, connection: Connection[Any, Any]) -> None:
@@ -88,7 +88,7 @@ class Inbox:
         return self.queue.get()
 
 
-class Worker:
+class RolloutWorker:
     """The model and what it needs to do jobs. What it has to say goes to `send`."""
 
     def __init__(
@@ -102,7 +102,7 @@ class Worker:
         self.dtype = dtype
 
     @classmethod
-    def loaded(cls, send: Callable[[Any], object], memory: int, load: Load) -> Worker:
+    def loaded(cls, send: Callable[[Any], object], memory: int, load: LoadRequest) -> RolloutWorker:
         """Load the model first."""
         torch.backends.cudnn.deterministic = True  # the same rollouts each time, at one plan
         if load.threads:
@@ -141,7 +141,7 @@ class Worker:
         while parts:
             slots, retry = parts.popleft()
             positions = tuple(job.positions[slot] for slot in slots)
-            self.send(Started(job.index, positions, retry, time.monotonic()))
+            self.send(PartStarted(job.index, positions, retry, time.monotonic()))
             full, broken, raised = False, False, ""
             outcomes: tuple[PositionResult, ...] = ()
             try:
@@ -149,8 +149,8 @@ class Worker:
             except AnswerError as error:
                 outcomes = tuple(PositionResult(position, 0, 0, 0.0, str(error)) for position in positions)
             except (Exception, SystemExit) as error:
-                full, raised = is_out_of_memory(error), explain(error)
-                broken = is_beyond_repair(error)
+                full, raised = is_out_of_memory(error), describe_error(error)
+                broken = is_device_lost(error)
                 if "--debug" in sys.argv:
                     traceback.print_exc()
             if broken:
@@ -174,7 +174,7 @@ class Worker:
             if raised:
                 reason = f"Memory was full with a single clip: {raised}" if full else raised
                 outcomes = tuple(PositionResult(position, 0, 0, 0.0, reason) for position in positions)
-            self.send(Finished(job.index, outcomes))
+            self.send(PartFinished(job.index, outcomes))
         memory = peak_memory(self.device)
         self.send(JobDone(job.index, *memory, free_bytes(self.device), tuple(sorted(notes))))
 
@@ -217,15 +217,15 @@ def _planar(frames: NDArray[np.uint8]) -> torch.Tensor:
 def main() -> None:
     """Serve the parent until it says stop or is gone."""
     connection: Connection[Any, Any] = Connection(int(sys.argv[1]))
-    inbox = Inbox(connection)
-    load: Load = inbox.get()
+    inbox = JobReceiver(connection)
+    load: LoadRequest = inbox.get()
     try:
-        worker = Worker.loaded(connection.send, int(sys.argv[2]), load)
+        worker = RolloutWorker.loaded(connection.send, int(sys.argv[2]), load)
     except PhysbenchError as error:
         connection.send(LoadFailure(str(error), traceback.format_exc()))
         return
     except (Exception, SystemExit) as error:
-        connection.send(LoadFailure(f"{load.target} cannot be loaded: {explain(error)}", traceback.format_exc()))
+        connection.send(LoadFailure(f"{load.target} cannot be loaded: {describe_error(error)}", traceback.format_exc()))
         return
     connection.send(worker.info)
     while (job := inbox.get()) is not None:

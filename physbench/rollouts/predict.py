@@ -16,8 +16,8 @@ from torch import Tensor
 from physbench.adapters.model_protocol import FrameModel, Model, PrivilegedModel, RecordedModel
 from physbench.clips.clip import Clip
 from physbench.errors import PhysbenchError
-from physbench.rollouts.frame_validation import AnswerError, check_chunk, chunks, store
-from physbench.rollouts.messages import DRAWN
+from physbench.rollouts.frame_validation import AnswerError, check_chunk, iterate_chunks, store_chunk
+from physbench.rollouts.messages import GLOBAL_RANDOMNESS
 
 T = TypeVar("T")
 
@@ -38,7 +38,7 @@ class RolloutRequest:
 
 
 @dataclass
-class RolloutTiming:
+class PartResult:
     """What came of a part. The frames are in the place that was given."""
 
     failures: dict[int, str] = field(default_factory=dict)  # by position in the part
@@ -63,7 +63,7 @@ def seed_everything(seed: int) -> None:
     np.random.seed(seed % 2**32)  # noqa: NPY002 - the global one is meant
 
 
-def global_states(device: torch.device) -> tuple[object, ...]:
+def global_random_states(device: torch.device) -> tuple[object, ...]:
     """States of the global generators, to see whether somebody draws from them."""
     states = [torch.get_rng_state()]
     if device.type == "cuda":
@@ -72,7 +72,7 @@ def global_states(device: torch.device) -> tuple[object, ...]:
     return (*(state.numpy().tobytes() for state in states), random.getstate(), np.asarray(keys).tobytes(), place)
 
 
-def generators(seeds: Sequence[int], device: torch.device) -> list[torch.Generator]:
+def make_generators(seeds: Sequence[int], device: torch.device) -> list[torch.Generator]:
     """One generator per clip and sample, on the model's device."""
     made = []
     for seed in seeds:
@@ -82,50 +82,48 @@ def generators(seeds: Sequence[int], device: torch.device) -> list[torch.Generat
     return made
 
 
-def as_input(frames: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
+def normalized_frames(frames: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
     """uint8 frames -> [0, 1] on the device."""
     return frames.to(device).to(dtype).div_(255)
 
 
 @torch.inference_mode()
-def predict(
-    model: Model, part: RolloutRequest, place: Tensor, device: torch.device, dtype: torch.dtype
-) -> RolloutTiming:
+def predict(model: Model, part: RolloutRequest, place: Tensor, device: torch.device, dtype: torch.dtype) -> PartResult:
     """Roll the part out into `place` (B, stored, 3, H, W) uint8 on the CPU.
 
     A model whose `max_horizon` is shorter than the horizon is called again on the last C of context and prediction, the
     predicted ones as they are kept, in uint8. Raises AnswerError, or whatever the model raises.
     """
     if isinstance(model, RecordedModel):
-        return _play(model, part, place)
-    answer = RolloutTiming()
-    randomness = generators(part.seeds, device)
+        return _play_recording(model, part, place)
+    answer = PartResult()
+    randomness = make_generators(part.seeds, device)
     seed_everything(part.seeds[0])
-    untouched = global_states(device)
+    untouched = global_random_states(device)
     done = 0
     context = part.context
     while done < part.stored:
         span = min(model.card.max_horizon or part.horizon, part.stored - done)
         if done and part.clips is not None:
             raise AnswerError("A privileged model must answer with the whole horizon: leave out max_horizon.")
-        call = _call(model, part, context, done, span, randomness, device, dtype)
-        _receive(call, answer, model, part, place[:, done : done + span], done, device)
+        call = _prepare_call(model, part, context, done, span, randomness, device, dtype)
+        _receive_chunks(call, answer, model, part, place[:, done : done + span], done, device)
         answer.chained += 1
         done += span
         if len(answer.failures) == len(place):
             break
         if done < part.stored and context is not None:
             context = torch.cat([context, place[:, max(0, done - context.shape[1]) : done]], 1)[:, -context.shape[1] :]
-    if global_states(device) != untouched:
-        answer.notes.add(DRAWN)
+    if global_random_states(device) != untouched:
+        answer.notes.add(GLOBAL_RANDOMNESS)
     if isinstance(model, PrivilegedModel):
         answer.notes |= set(getattr(model, "notes", ()))
     return answer
 
 
-def _play(model: RecordedModel, part: RolloutRequest, place: Tensor) -> RolloutTiming:
+def _play_recording(model: RecordedModel, part: RolloutRequest, place: Tensor) -> PartResult:
     """Put the frames of videos into place. They are not computed here, so that no time is counted."""
-    answer = RolloutTiming(chained=1)
+    answer = PartResult(chained=1)
     assert part.context is not None
     contexts = part.context.permute(0, 1, 3, 4, 2).numpy()
     for position, item in enumerate(part.items):
@@ -143,7 +141,7 @@ def _play(model: RecordedModel, part: RolloutRequest, place: Tensor) -> RolloutT
     return answer
 
 
-def _call(
+def _prepare_call(
     model: Model,
     part: RolloutRequest,
     context: Tensor | None,
@@ -161,15 +159,15 @@ def _call(
     actions = None
     if part.actions is not None:
         actions = part.actions[:, done : done + context.shape[1] + span].to(device, dtype)
-    given = as_input(context, device, dtype)
+    given = normalized_frames(context, device, dtype)
     return partial(
         model.rollout, given, horizon=span, actions=actions, prompts=list(part.prompts), generators=randomness
     )
 
 
-def _receive(
+def _receive_chunks(
     call: Callable[[], object],
-    answer: RolloutTiming,
+    answer: PartResult,
     model: Model,
     part: RolloutRequest,
     place: Tensor,
@@ -190,7 +188,7 @@ def _receive(
     batch, span = place.shape[:2]
     context = 0 if part.context is None else part.context.shape[1]
     filled = 0
-    stream = chunks(timed(call))
+    stream = iterate_chunks(timed(call))
     while True:
         chunk = timed(lambda: next(stream, None))
         if chunk is None:
@@ -201,7 +199,7 @@ def _receive(
         if frames.device.type != device.type and part.clips is None:
             answer.notes.add(f"The frames come back on {frames.device.type}, though the context lay on {device.type}.")
         length = frames.shape[1]
-        reasons = store(frames, place[:, filled : filled + length], done + filled, part.stored)
+        reasons = store_chunk(frames, place[:, filled : filled + length], done + filled, part.stored)
         answer.failures = {**reasons, **answer.failures}
         filled += length
     if filled < span:

@@ -21,27 +21,27 @@ from typing import Any
 from physbench.adapters.model_protocol import ModelCard, check_card
 from physbench.clips.clip import Clip, Row
 from physbench.errors import ModelError
-from physbench.rollouts.batch_jobs import make_job, rest_of, stored_frames
+from physbench.rollouts.batch_jobs import make_job, remaining_job, stored_frames
 from physbench.rollouts.batch_plan import Batch, plan_batches
 from physbench.rollouts.batch_size_probe import find_batch_size
-from physbench.rollouts.in_flight import BatchResult, Pending
+from physbench.rollouts.in_flight import BatchInFlight, BatchResult
 from physbench.rollouts.messages import (
     DeviceFailure,
-    Finished,
     JobDone,
-    Load,
     LoadedModel,
     LoadFailure,
+    LoadRequest,
+    PartFinished,
+    PartStarted,
     RolloutEvent,
-    Started,
 )
-from physbench.rollouts.model_process import ModelProcess, ProcessDied, SharedMemory, Silence
+from physbench.rollouts.model_process import ModelProcess, ProcessDied, ReceiveTimeout, SharedMemory
 
 __all__ = ["BatchResult", "RolloutEngine"]
 
 LOAD_TIMEOUT = 600.0  # s at least, for reading large weights
-AHEAD = 2  # batches at the model's process: the one it works on and the next
-Loader = Callable[[Row], Clip]
+MAX_IN_FLIGHT = 2  # batches at the model's process: the one it works on and the next
+ClipLoader = Callable[[Row], Clip]
 
 
 class RolloutEngine:
@@ -64,7 +64,7 @@ class RolloutEngine:
     ) -> None:
         """`timeout` is in s for what the model gets at once; `part_size`, after a run was halved by full memory, makes
         a resumed one go on in the same parts."""
-        self._load = Load(target, device, dtype, dict(model_args or {}), trust_code, threads)
+        self._load = LoadRequest(target, device, dtype, dict(model_args or {}), trust_code, threads)
         self.timeout = timeout
         self.chain = chain
         self.seed = seed
@@ -119,7 +119,7 @@ class RolloutEngine:
             limit = max(self.timeout, LOAD_TIMEOUT)
             try:
                 answer = self._process.receive(time.monotonic() + limit)
-            except Silence:
+            except ReceiveTimeout:
                 self._kill()
                 raise ModelError(f"{self._load.target} was not loaded within {limit:g} s.") from None
             except ProcessDied as death:
@@ -171,7 +171,7 @@ class RolloutEngine:
         *,
         batch_size: int | None = None,
         samples: int = 1,
-        load: Loader | None = None,
+        load: ClipLoader | None = None,
         horizon: Callable[[Row], int] | None = None,
     ) -> tuple[Batch, ...]:
         """Fix which clips share a batch. Without a batch size it is found from a probe on the longest clip.
@@ -196,7 +196,7 @@ class RolloutEngine:
         return ClipStore().get(row, self.card.spec)
 
     def run(
-        self, plan: Sequence[Batch], load: Loader | None = None, *, only: Sequence[int] | None = None
+        self, plan: Sequence[Batch], load: ClipLoader | None = None, *, only: Sequence[int] | None = None
     ) -> Iterator[BatchResult]:
         """Roll the plan out, or the batches `only` of it, in order. Clips are loaded when their turn comes."""
         load = load or self._from_store
@@ -204,13 +204,13 @@ class RolloutEngine:
         if not indices:
             return
         slot = max(self._bytes(plan[index]) for index in indices)
-        self._memory.grow(AHEAD * slot)
+        self._memory.grow(MAX_IN_FLIGHT * slot)
         waiting = deque(indices)
-        flying: deque[Pending] = deque()
-        offsets = deque(slot * number for number in range(AHEAD))
+        flying: deque[BatchInFlight] = deque()
+        offsets = deque(slot * number for number in range(MAX_IN_FLIGHT))
         try:
             while waiting or flying:
-                while waiting and len(flying) < AHEAD:
+                while waiting and len(flying) < MAX_IN_FLIGHT:
                     offset = offsets.popleft()
                     flying.append(self._submit(waiting.popleft(), plan, load, offset))
                 pending = flying[0]
@@ -229,7 +229,7 @@ class RolloutEngine:
         height, width = self.card.image_size
         return len(batch.items) * stored_frames(self.card, batch.horizon, self.chain) * height * width * 3
 
-    def _submit(self, index: int, plan: Sequence[Batch], load: Loader, offset: int) -> Pending:
+    def _submit(self, index: int, plan: Sequence[Batch], load: ClipLoader, offset: int) -> BatchInFlight:
         batch = plan[index]
         clips = {item.row: load(item.row) for item in batch.items}
         job = make_job(
@@ -247,9 +247,9 @@ class RolloutEngine:
         )
         if self._process is not None:
             self._process.send(job)
-        return Pending(index, batch, job)
+        return BatchInFlight(index, batch, job)
 
-    def _finish(self, pending: Pending, behind: Sequence[Pending]) -> None:
+    def _finish(self, pending: BatchInFlight, behind: Sequence[BatchInFlight]) -> None:
         """Wait until a batch is done, killing and restarting the process where it hangs or dies."""
         patience = time.monotonic() + self.timeout + LOAD_TIMEOUT  # until it begins
         while pending.missing() or self._process is not None:
@@ -263,7 +263,7 @@ class RolloutEngine:
             try:
                 assert self._process is not None
                 message = self._process.receive(started.time + self.timeout if started else patience)
-            except Silence:
+            except ReceiveTimeout:
                 self._lose(pending, "timeout", f"The model took longer than {self.timeout:g} s (--timeout).")
             except ProcessDied as death:
                 if death.killed and started and len(started.positions) > 1:
@@ -274,12 +274,12 @@ class RolloutEngine:
                 if self._take(pending, message):
                     return
 
-    def _take(self, pending: Pending, message: Any) -> bool:
+    def _take(self, pending: BatchInFlight, message: Any) -> bool:
         """Take one message in; True when the batch is done."""
         match message:
-            case Started():
+            case PartStarted():
                 pending.started = message
-            case Finished():
+            case PartFinished():
                 pending.outcomes.update({outcome.position: outcome for outcome in message.outcomes})
             case RolloutEvent():
                 self._record(pending, message)
@@ -294,13 +294,13 @@ class RolloutEngine:
                 return True
         return False
 
-    def _record(self, pending: Pending, event: RolloutEvent) -> None:
+    def _record(self, pending: BatchInFlight, event: RolloutEvent) -> None:
         clips = tuple(pending.batch.items[position].id for position in event.positions)
         event = replace(event, clips=clips)
         pending.events.append(event)
         self.events.append(event)
 
-    def _lose(self, pending: Pending, kind: str, reason: str) -> None:
+    def _lose(self, pending: BatchInFlight, kind: str, reason: str) -> None:
         """The process hung or died: what it was at fails, the rest of the batch goes to a new one."""
         self._kill()
         started = pending.started
@@ -315,18 +315,18 @@ class RolloutEngine:
         rest = pending.missing()
         pending.started = None
         if rest:
-            pending.job = rest_of(pending.job, rest, size)
+            pending.job = remaining_job(pending.job, rest, size)
 
-    def _halve(self, pending: Pending, positions: Sequence[int], how: str) -> None:
+    def _halve(self, pending: BatchInFlight, positions: Sequence[int], how: str) -> None:
         """The system ended the process, most likely because main memory was full: a new one gets half as many."""
         self._kill()
         self.part_size = (len(positions) + 1) // 2
         detail = f"The model's process {how} with {len(positions)} clips together."
         self._record(pending, RolloutEvent("halved", pending.index, (), detail, self.part_size, tuple(positions)))
         pending.started = None
-        pending.job = rest_of(pending.job, pending.missing(), self.part_size)
+        pending.job = remaining_job(pending.job, pending.missing(), self.part_size)
 
-    def _replace_broken(self, pending: Pending, reason: str) -> None:
+    def _replace_broken(self, pending: BatchInFlight, reason: str) -> None:
         """The device is lost to this process: what raised is tried again clip by clip in a new one."""
         assert pending.started is not None
         positions = pending.started.positions
@@ -336,9 +336,9 @@ class RolloutEngine:
         self._kill()
         pending.started = None
         self._record(pending, RolloutEvent("retried", pending.index, (), reason, positions=positions))
-        pending.job = rest_of(pending.job, pending.missing(), 1)
+        pending.job = remaining_job(pending.job, pending.missing(), 1)
 
-    def _restart(self, pending: Pending, behind: Sequence[Pending]) -> None:
+    def _restart(self, pending: BatchInFlight, behind: Sequence[BatchInFlight]) -> None:
         """Load the model again and send what was not done."""
         if self._beyond_repair:
             return

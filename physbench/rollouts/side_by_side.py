@@ -14,7 +14,7 @@ COLUMNS = 7
 CELL, LEFT, TOP, BOTTOM = 1.25, 0.95, 0.55, 0.12  # inches
 
 
-def save_picture(path: Path, clips: Sequence[Clip], rollouts: Sequence[Rollout], title: str) -> None:
+def save_comparison(path: Path, clips: Sequence[Clip], rollouts: Sequence[Rollout], title: str) -> None:
     """Write a PNG: for each clip a row of truth and a row of prediction, from the last context frame on."""
     from matplotlib.figure import Figure
 

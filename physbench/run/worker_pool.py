@@ -40,7 +40,7 @@ def _start(files: str, hashes: Mapping[Path, str]) -> None:
 
     files, hashes: those with tasks and scorers of the user's. The fork server may be older than they are.
     """
-    user_files.adopt(files, hashes)
+    user_files.adopt_in_worker(files, hashes)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -122,7 +122,7 @@ class Pool:
             context.set_forkserver_preload(["physbench.run.preload"])
             with _signals_ignored(), _current_folder_ignored():  # it imports while the model is loaded
                 forkserver.ensure_running()
-        files = user_files.handed_on()
+        files = user_files.environment_for_workers()
         self._executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=files)
 
     def submit(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Future[R]:

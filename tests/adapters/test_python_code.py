@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from physbench.adapters.load_model import check_target, model_sha256
-from physbench.adapters.tracebacks import first_line
 from physbench.errors import ModelError
+from physbench.plugins.tracebacks import first_line
 
 MODEL = """
 class Model:

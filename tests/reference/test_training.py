@@ -77,14 +77,14 @@ def test_other_settings_are_refused_on_resume(toys, small, tmp_path: Path) -> No
     run(toys, tmp_path, steps=2)
     with pytest.raises(UsageError, match="other settings"):
         run(toys, tmp_path, steps=3, resume=True)
-    (tmp_path / training_loop.STATE).write_bytes(b"nonsense")
+    (tmp_path / training_loop.STATE_FILE).write_bytes(b"nonsense")
     with pytest.raises(UsageError, match="cannot be read"):
         run(toys, tmp_path, steps=2, resume=True)
 
 
 def test_a_folder_with_a_training_is_not_overwritten(tmp_path: Path) -> None:
     prepare_folder(tmp_path / "new", resume=False)
-    (tmp_path / "new" / training_loop.STATE).touch()
+    (tmp_path / "new" / training_loop.STATE_FILE).touch()
     with pytest.raises(UsageError, match="--resume"):
         prepare_folder(tmp_path / "new", resume=False)
     prepare_folder(tmp_path / "new", resume=True)
@@ -99,7 +99,7 @@ def test_minutes_end_a_stage(toys, small, tmp_path: Path) -> None:  # type: igno
         architecture, architecture.config(), toys, tmp_path, {}, seed=0, steps=100_000, minutes=0.05, device="cpu",
         resume=False, threads=1,
     )  # fmt: skip
-    assert (tmp_path / training_loop.STATE).exists()
+    assert (tmp_path / training_loop.STATE_FILE).exists()
 
 
 def test_wrong_arguments_name_the_option(tmp_path: Path) -> None:

@@ -36,31 +36,31 @@ class Physicist:
         import numpy as np
         import torch
 
-        futures = [foresee(clip, self.card.scored_context, horizon) for clip in clips]
+        futures = [predict_frames(clip, self.card.scored_context, horizon) for clip in clips]
         for start in range(0, horizon, CHUNK):
             chunk = np.stack([future[start : min(start + CHUNK, horizon)] for future in futures])
             yield torch.from_numpy(chunk).permute(0, 1, 4, 2, 3).float() / 255
 
 
-def foresee(clip: Clip, context: int, horizon: int) -> NDArray[np.uint8]:
+def predict_frames(clip: Clip, context: int, horizon: int) -> NDArray[np.uint8]:
     """Frames (horizon, H, W, 3) that follow the last `context` frames of a clip's history."""
     from physbench.world.rendering import render
 
-    scene, times, states = expect(clip, context, horizon)
+    scene, times, states = predict_states(clip, context, horizon)
     return render(scene, times, states, clip.spec).frames
 
 
-def expect(clip: Clip, context: int, horizon: int) -> tuple[Scene, NDArray[np.float64], NDArray[np.float64]]:
+def predict_states(clip: Clip, context: int, horizon: int) -> tuple[Scene, NDArray[np.float64], NDArray[np.float64]]:
     """The scene as it is taken to be, times (horizon,) s of the frames ahead, and states (horizon, N, 13) then."""
     import numpy as np
 
-    from physbench.baselines.physicist.physicist_view import view
-    from physbench.baselines.physicist.state_estimate import estimate
+    from physbench.baselines.physicist.physicist_view import context_view
+    from physbench.baselines.physicist.state_estimate import estimate_states
     from physbench.tracks.tracker import track
     from physbench.world.scene import PHYSICS_HZ
     from physbench.world.stepping import simulate_ensemble
 
-    seen = view(clip, context)
-    start = estimate(seen, track(seen, context, seen.frames))
+    seen = context_view(clip, context)
+    start = estimate_states(seen, track(seen, context, seen.frames))
     ahead = np.arange(1, horizon + 1) * clip.spec.steps / PHYSICS_HZ
     return seen.scene, ahead, simulate_ensemble(seen.scene, 0.0, start[None], ahead)[0]

@@ -17,7 +17,7 @@ from physbench.world.silhouettes import full_area
 Array = NDArray[np.float64]
 
 
-def view(clip: Clip, context: int) -> Clip:
+def context_view(clip: Clip, context: int) -> Clip:
     """A clip that ends at the hand-over and says of its moving bodies what stays as it is.
 
     These are shape, size, mass, hue, how they lie, and the plane in which they move. Where they are, how fast, and how
@@ -25,7 +25,7 @@ def view(clip: Clip, context: int) -> Clip:
     the context does not show has the middle of its range.
     """
     scene = middle_scene(clip, context)
-    scene = replace(scene, bodies=tuple(_unknown(body, scene) for body in scene.bodies))
+    scene = replace(scene, bodies=tuple(_without_state(body, scene) for body in scene.bodies))
     window = slice(clip.handover + 1 - context, clip.handover + 1)
     times = clip.times[window]
     states = np.repeat(initial_states(scene)[None], context, axis=0)
@@ -49,29 +49,29 @@ def view(clip: Clip, context: int) -> Clip:
     )
 
 
-def _unknown(body: Body, scene: Scene) -> Body:
+def _without_state(body: Body, scene: Scene) -> Body:
     if body.role != "moving":
         return body
     place = np.full(3, np.nan)
     place[depth_axis(scene.camera)] = body.position[depth_axis(scene.camera)]
-    return replace(body, position=_vector(place), velocity=(0.0, 0.0, 0.0), spin=(0.0, 0.0, 0.0))
+    return replace(body, position=_as_vector(place), velocity=(0.0, 0.0, 0.0), spin=(0.0, 0.0, 0.0))
 
 
-def placed(clip: Clip, places: Array) -> Clip:
+def with_positions(clip: Clip, places: Array) -> Clip:
     """The view with its moving bodies at places (N, 3) m."""
     bodies = tuple(
-        replace(body, position=_vector(place)) if body.role == "moving" else body
+        replace(body, position=_as_vector(place)) if body.role == "moving" else body
         for body, place in zip(clip.scene.bodies, places, strict=True)
     )
     return replace(clip, scene=replace(clip.scene, bodies=bodies))
 
 
-def _vector(place: Array) -> Vector:
+def _as_vector(place: Array) -> Vector:
     x, y, z = place.tolist()
     return (x, y, z)
 
 
-def in_plane(clip: Clip, px: Array) -> Array:
+def plane_positions(clip: Clip, px: Array) -> Array:
     """Places (T, K, 2) m of the tracked bodies, each in the plane in which it moves, from px (T, K, 2)."""
     camera = clip.scene.camera
     axis = depth_axis(camera)
