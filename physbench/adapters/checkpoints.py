@@ -22,7 +22,7 @@ MAX_TENSORS_NAMED = 3  # tensors, in a message
 
 
 def shipped_checkpoints() -> dict[str, Path]:
-    """Checkpoints that come with the package, by name."""
+    """Paths of the checkpoints that come with the package, by name."""
     folder = Path(str(resources.files("physbench.reference"))) / "checkpoints"
     return {path.stem: path for path in sorted(folder.glob("*.safetensors"))}
 
@@ -30,7 +30,16 @@ def shipped_checkpoints() -> dict[str, Path]:
 def compare_tensors(
     expected: Mapping[str, tuple[int, ...]], got: Mapping[str, tuple[int, ...]], where: str = "The checkpoint"
 ) -> None:
-    """Raise ModelError that names missing, unexpected and wrongly shaped tensors; for architectures to call."""
+    """Compare tensors by name and shape, for architectures to call.
+
+    Args:
+        expected: Shapes by name, of the network.
+        got: Shapes by name, of the checkpoint.
+        where: Start of the message.
+
+    Raises:
+        ModelError: Tensors are missing, unexpected or of another shape. The message names them.
+    """
     missing = sorted(set(expected) - set(got))
     unexpected = sorted(set(got) - set(expected))
     wrong = [
@@ -53,7 +62,7 @@ def _load(path: Path, device: torch.device, dtype: torch.dtype, model_args: Mapp
     checkpoint = read_checkpoint(path, header)
     if model_args:
         raise ModelError(
-            f"--model-arg {next(iter(model_args))}: a checkpoint takes none, its metadata says everything."
+            f"--model-arg {next(iter(model_args))}: a checkpoint takes no arguments, as its metadata holds them."
         )
     architecture = _architecture(checkpoint.architecture, path)
 
@@ -70,11 +79,17 @@ def _load(path: Path, device: torch.device, dtype: torch.dtype, model_args: Mapp
     except PhysbenchError as error:
         raise ModelError(f"{path}: {error}") from error
     except KeyError as error:
-        raise ModelError(f"{path}: the architecture '{checkpoint.architecture}' looks for {error} in vain.") from error
+        raise ModelError(
+            f"{path}: the architecture '{checkpoint.architecture}' needs {error}, which is missing."
+        ) from error
     except Exception as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        told = " ".join(lines[1:3]) if isinstance(error, RuntimeError) and len(lines) > 1 else describe_error(error)
-        raise ModelError(f"{path} does not fit the architecture '{checkpoint.architecture}': {told[:300]}") from error
+        description = (
+            " ".join(lines[1:3]) if isinstance(error, RuntimeError) and len(lines) > 1 else describe_error(error)
+        )
+        raise ModelError(
+            f"{path} does not fit the architecture '{checkpoint.architecture}': {description[:300]}"
+        ) from error
 
 
 def _architecture(name: str, path: Path) -> Any:
@@ -85,7 +100,7 @@ def _architecture(name: str, path: Path) -> Any:
 
 
 class _CheckpointAdapter:
-    """What the two kinds of targets share once the file is found."""
+    """The common part of both adapters, once the file is found."""
 
     def _path(self, target: str) -> Path:
         raise NotImplementedError
@@ -102,7 +117,7 @@ class _CheckpointAdapter:
 
 
 class SafetensorsAdapter(_CheckpointAdapter):
-    """A .safetensors file with our metadata key, whatever its name."""
+    """A .safetensors file with the metadata key of physbench, whatever its name."""
 
     name = "safetensors"
     summary = "path/to/checkpoint.safetensors  a checkpoint of a known architecture"

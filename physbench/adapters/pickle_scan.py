@@ -7,7 +7,7 @@ import pickletools
 import zipfile
 from pathlib import Path
 
-# What torch itself writes into a checkpoint of plain tensors; everything else would run code of somebody's.
+# What torch itself writes into a checkpoint of plain tensors. Everything else would run code from the file.
 SAFE_GLOBALS = {
     "collections.OrderedDict",
     "collections.defaultdict",
@@ -24,11 +24,11 @@ SAFE_GLOBALS = {
     "torch.serialization._get_layout",
 }
 MAX_PICKLES = 5
-MAX_PICKLE_BYTES = 64 * 2**20  # bytes of pickle that are looked at
+MAX_PICKLE_BYTES = 64 * 2**20  # read of one pickle
 
 
 class NotAPickle(Exception):
-    """The bytes cannot be read as a pickle to its end."""
+    """The bytes are not a complete pickle."""
 
 
 def imported_globals(data: bytes) -> set[str]:
@@ -79,7 +79,7 @@ def _globals_of_next(stream: io.BytesIO) -> set[str]:
 
 
 def unsafe_globals(names: set[str]) -> list[str]:
-    """Those of the names that are not part of plain tensors."""
+    """The names that do not belong to plain tensors, sorted."""
     return sorted(name for name in names if name not in SAFE_GLOBALS and not _is_torch_type(name))
 
 
@@ -102,12 +102,12 @@ def _is_torch_type(name: str) -> bool:
 
 
 def looks_like_pickle(start: bytes) -> bool:
-    """Protocol 2 or later; older ones are text and start with an opcode that ends in a line."""
+    """Whether bytes start a pickle of protocol 2 to 5. Older ones are text without a signature."""
     return len(start) > 1 and start[0] == 0x80 and 2 <= start[1] <= 5
 
 
 def pickles_in_zip(path: Path) -> list[bytes] | None:
-    """The pickles inside a zip file (data.pkl and the like), or None if it is no readable zip file."""
+    """The pickles inside a zip file (data.pkl and the like), or None if it cannot be read as a zip file."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = [name for name in archive.namelist() if name.endswith(".pkl")]

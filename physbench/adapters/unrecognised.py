@@ -1,4 +1,4 @@
-"""Says what a target is that no adapter takes, and what to do with it: one or two lines."""
+"""Describes a target that no adapter recognises: what the file or folder is, and what to do with it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ from physbench.adapters.pickle_scan import (
     unsafe_globals,
 )
 from physbench.adapters.tensor_file import METADATA_KEY, looks_like_safetensors
+from physbench.adapters.videos_containers import DEMUXERS
 from physbench.errors import nearest
 from physbench.plugins import entry_points
 
-HINT_SAFE_FORMATS = f"Safe ways in: a .safetensors file with the metadata key '{METADATA_KEY}', or a few lines of Python, my_model.py:make."
+HINT_SAFE_FORMATS = (
+    f"Safe ways in: a .safetensors file with the metadata key '{METADATA_KEY}', or a few lines of Python, "
+    "my_model.py:make."
+)
 HINT_WRAP = "Wrap it in a few lines of Python, my_model.py:make, that build the model and load the file."
-VIDEOS = (".mp4", ".m4v", ".webm", ".mkv", ".mov", ".gif", ".avi")
 ONNX_START = b"\x08"  # field 1, ir_version, as a number
 
 KNOWN_SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
@@ -41,7 +44,7 @@ KNOWN_SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
 
 
 def describe_missing_path(path: Path) -> str:
-    """A path that is not there: names near it."""
+    """The message for a path that does not exist, with the nearest name in its folder."""
     folder = path.parent
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
@@ -56,7 +59,7 @@ def describe_missing_path(path: Path) -> str:
 
 
 def describe_unrecognised(target: str) -> str:
-    """What is wrong with a target that no adapter recognises."""
+    """The message for a target that no adapter recognises: one or two lines."""
     path = Path(target).expanduser()
     try:
         if not path.exists():
@@ -92,12 +95,12 @@ def _describe_missing_target(target: str, path: Path) -> str:
 
 def _describe_folder(path: Path) -> str:
     names = sorted(entry.name for entry in path.iterdir())
-    ours = [name for name in names if looks_like_safetensors(path / name)]
-    if ours:
-        return f"{path} is a folder. Did you mean {' or '.join(str(path / name) for name in ours[:3])}?"
+    checkpoints = [name for name in names if looks_like_safetensors(path / name)]
+    if checkpoints:
+        return f"{path} is a folder. Did you mean {' or '.join(str(path / name) for name in checkpoints[:3])}?"
     if "manifest.json" in names:
         return f"{path} is a run folder, not a model. `physbench report {path}` shows it."
-    if any(name.lower().endswith(VIDEOS) for name in names):
+    if any(name.lower().endswith(tuple(DEMUXERS)) for name in names):
         return (
             f"{path} is a folder of videos: give videos:{path}, with the answer.json of `physbench data export` in it."
         )
@@ -107,7 +110,7 @@ def _describe_folder(path: Path) -> str:
         kind = "a transformers model"
     else:
         shown = ", ".join(names[:4]) or "nothing"
-        return f"{path} is a folder with {shown} in it: no model that this version knows. {HINT_WRAP}"
+        return f"{path} is a folder with {shown} in it: not a model that this version knows. {HINT_WRAP}"
     return f"{path} is {kind}, which this version does not load by itself.\n{HINT_WRAP}"
 
 
@@ -150,7 +153,7 @@ def _describe_text(path: Path, start: bytes) -> str:
 def _describe_zip(path: Path) -> str:
     parts = pickles_in_zip(path)
     if parts is None:
-        return f"{path} is truncated or corrupt: it starts like a zip file and does not end like one. Copy it again."
+        return f"{path} is truncated or corrupt: it starts like a zip file but does not end like one. Copy it again."
     with zipfile.ZipFile(path) as archive:
         names = [name.split("/", 1)[-1] for name in archive.namelist()]
     if any("serialized_exported_program" in name or name == "archive_format" for name in names):

@@ -77,7 +77,7 @@ def make_resampler(asked: tuple[int, int], got: tuple[int, int], scored: tuple[i
 
 
 def _averaging_weights(edges: NDArray[np.floating], length: int, margin: float) -> sparse.csr_array:
-    """Weights (n, length) that average over [edges[j], edges[j + 1]]. Outside of the picture its last pixel is repeated.
+    """Weights (n, length) that average over [edges[j], edges[j + 1]]. Outside of the picture its edge is repeated.
 
     Pixels that a bar of `margin` px at either end touches count as outside. An interval shorter than a pixel is widened
     to one pixel, which is linear interpolation.

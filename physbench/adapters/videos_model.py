@@ -184,7 +184,8 @@ class RecordedVideos:
             self._examples[with_context] = self.listing.entries[item].name
             if len(self._examples) == 2:
                 self.notes.append(
-                    f"{self._examples[True]} seems to begin with the conditioning frames and {self._examples[False]} does "
-                    f"not: each is scored as it looks, where all should be alike. Set `includes_context` in {ANSWER}."
+                    f"{self._examples[True]} seems to begin with the conditioning frames and {self._examples[False]} "
+                    "does not: each is scored as it looks, where all should be alike. "
+                    f"Set `includes_context` in {ANSWER}."
                 )
         return handover if with_context else -1 / rate

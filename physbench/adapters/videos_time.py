@@ -75,7 +75,7 @@ def frames_at_times(
 def begins_with_context(
     first: Frame, second: Frame | None, context: NDArray[np.uint8], spare: float, lead: float
 ) -> bool:
-    """Whether a video begins with the conditioning frames, judged by its first frames, or by its length if nothing moves.
+    """Whether a video begins with the conditioning frames: by its first frames, or by its length if nothing moves.
 
     Args:
         first: First frame (H, W, 3).

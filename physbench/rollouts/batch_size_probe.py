@@ -1,4 +1,4 @@
-"""How many clips a model may get at once: from the memory and the time that one clip and four clips take."""
+"""Finds the batch size of a model: from the memory and the time that one clip and four clips take."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 MAX_BATCH = {"cpu": 16}
 MAX_BATCH_ON_ACCELERATOR = 64
-MEMORY_SHARE = {"cpu": 0.25}  # of what is free: scoring needs some too
+MEMORY_SHARE = {"cpu": 0.25}  # of the free memory; scoring needs some too
 MEMORY_SHARE_ON_ACCELERATOR = 0.8
-TIME_SHARE = 0.25  # of the time-out
-MAX_FRAME_BYTES = 256 * 2**20  # bytes of uint8 frames a batch
-SECOND_PROBE_CLIPS = 4  # clips in the second probe
-SLOW_CLIP_SECONDS = 5.0  # s for one clip, above which there is no second probe
+TIME_SHARE = 0.25  # of the time-out, for one batch
+MAX_FRAME_BYTES = 256 * 2**20  # of the uint8 frames of a batch
+SECOND_PROBE_CLIPS = 4
+SLOW_CLIP_SECONDS = 5.0  # a slower clip gets no second probe
 
 
 def find_batch_size(
@@ -29,22 +29,22 @@ def find_batch_size(
     horizon: Callable[[Row], int],
     samples: int = 1,
 ) -> int:
-    """Return a power of two: what fits memory and a quarter of the time-out, and leaves at least four batches."""
+    """The largest power of two that fits memory and TIME_SHARE of the time-out, and gives at least four batches."""
     if engine.info.recorded:
-        return 1  # nothing is computed together
+        return 1  # recorded answers are not computed
     kind = engine.info.device.partition(":")[0]
     most = MAX_BATCH.get(kind, MAX_BATCH_ON_ACCELERATOR)
     row = max(rows, key=horizon)
     height, width = engine.card.image_size
     frames = horizon(row)
     most = min(most, -(-len(rows) * samples // 4), max(1, MAX_FRAME_BYTES // (frames * height * width * 3)))
-    floor = frames * height * width * 3 * 4 * 2  # the answer in float32 and as much again
+    floor = frames * height * width * 3 * 4 * 2  # the answer in float32, twice
 
     events, part_size = len(engine.events), engine.part_size
     try:
         single = _probe(engine, row, frames, load, 1)
         memory = _peak_memory(engine, kind)
-        if single.rollouts[0].failure and single.events:  # timed out or died
+        if single.rollouts[0].failure and single.events:  # the process timed out or died
             return 1
         seconds = single.seconds
         per_clip = floor

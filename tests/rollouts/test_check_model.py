@@ -100,7 +100,7 @@ def test_problems(found, answer, words) -> None:
         (lambda f, c, g: f * FADE * (1 - len(c) / 500), {}, "the plan of batches is fixed"),
         (lambda f, c, g: f.flip(2) * FADE, {}, "looks like BGR"),
         (lambda f, c, g: f * FADE * 0.5 + 0.5, {}, "scaled to [0, 1] in the same way"),
-        (lambda f, c, g: f, {}, "All predicted frames are the same picture"),
+        (lambda f, c, g: f, {}, "All predicted frames are the same"),
         (lambda f, c, g: f * FADE, {"stochastic": True}, "two samples of one clip are the same"),
         (lambda f, c, g: noise(f, g), {}, "the card should say stochastic=True"),
     ],
