@@ -72,7 +72,7 @@ class RecordedVideos:
 
     def stated_rate(self, key: SampleKey) -> float | None:
         """Frames a second that replace the time stamps, where the answer document gives a rate or there are none."""
-        return self.rate(key) if self.answer.fps or self.listing.entries[key].pictures else None
+        return self.rate(key) if self.answer.fps or self.listing.entries[key].is_image_sequence else None
 
     def _check_shapes(self) -> None:
         """Refuse videos of another aspect ratio if the answer document does not say how they were fitted."""

@@ -1,4 +1,4 @@
-"""`physbench train NAME`: clips, training, checkpoint, a sample picture."""
+"""`physbench train NAME`: makes clips, trains, writes a checkpoint and a sheet of sample rollouts."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from physbench.errors import UsageError
 from physbench.plugins import entry_points
 from physbench.reference.training_loop import STATE_FILE, Episodes, generator, run_stages
 
-DEFAULT_CLIPS = 1260  # where no number is asked for
-SHEET_FRAMES = 10  # frames of a sample picture
+DEFAULT_CLIPS = 1260  # of the training set
+SHEET_FRAMES = 10  # of each clip in the sheet
 
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What a training leaves behind."""
+    """The result of a training."""
 
     checkpoint: Path
     picture: Path
@@ -49,10 +49,23 @@ def train(
     threads: int | None = None,
     workers: int = 2,
 ) -> TrainingResult:
-    """Train architecture `name` on `clips` clips of the train split and write OUT/NAME.safetensors.
+    """Train an architecture on the train split and write OUT/NAME.safetensors.
 
-    A folder that holds a training is gone on with (`resume`) or refused. `minutes` bound the time behind the clips and
-    make the number of steps, and so the weights, depend on the speed of the machine.
+    Args:
+        name: Of the architecture.
+        out: Folder of the training.
+        clips: Number of clips, at least 20; some are held out.
+        minutes: Bound on the time after the clips were made. The number of steps, and so the weights, then depend on
+            the speed of the machine.
+        steps: Of the main stage; None: the default of the architecture.
+        seed: From which everything random is drawn.
+        device: Where it trains.
+        resume: Whether to continue the training in the folder.
+        threads: Of torch; None: the default of the architecture.
+        workers: Processes that make clips.
+
+    Raises:
+        UsageError: An option is out of bounds, or the folder holds a training and `resume` is False.
     """
     architecture = entry_points.load("physbench.architectures", name)
     if clips < 20:
@@ -96,7 +109,7 @@ def train(
     save_checkpoint(
         part, net.state_dict(), architecture=name, config=config, card=card, training={**training, "seconds": seconds}
     )
-    part.chmod(0o644)  # the library writes files that nobody else can read
+    part.chmod(0o644)  # safetensors makes files that only their owner can read
     part.replace(checkpoint)
     picture = out / f"{name}.png"
     model = architecture.wrap(net, card, torch.device(device), torch.float32)
@@ -108,7 +121,7 @@ def learn(
     architecture: Any, config: Mapping[str, Any], episodes: Episodes, folder: Path, settings: Mapping[str, Any], *,
     seed: int, steps: int | None, minutes: float | None, device: str, resume: bool, threads: int,
 ) -> tuple[nn.Module, dict[str, float]]:  # fmt: skip
-    """Train on any episodes; returns the net and the seconds of each stage."""
+    """Train on any episodes. Returns the network and the seconds of each stage."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -125,9 +138,9 @@ def learn(
 
 
 def prepare_folder(out: Path, resume: bool) -> None:
-    """Make the folder; a training in it is gone on with or refused, never overwritten."""
+    """Make the folder. A training in it is continued or refused, never overwritten."""
     if (out / STATE_FILE).exists() and not resume:
-        raise UsageError(f"{out} holds a training. Go on with it: --resume; or name another folder: --out.")
+        raise UsageError(f"{out} holds a training. Continue it with --resume, or name another folder with --out.")
     try:
         out.mkdir(parents=True, exist_ok=True)
         probe = out / ".writable"
@@ -146,7 +159,7 @@ def first_clip_of_each_task(rows: Sequence[Any]) -> list[int]:
 
 
 def save_sample_sheet(path: Path, model: FrameModel, episodes: ClipEpisodes, chosen: Sequence[int]) -> None:
-    """Truth above prediction for some clips, SHOWN frames from the hand-over to the end."""
+    """Draw truth above prediction for some clips, SHEET_FRAMES frames from the hand-over to the end."""
     import matplotlib.image
 
     rows = []
@@ -173,7 +186,7 @@ def save_sample_sheet(path: Path, model: FrameModel, episodes: ClipEpisodes, cho
 
 
 def print_note(line: str) -> None:
-    """A note on stderr."""
+    """Print a line on stderr."""
     print(line, file=sys.stderr, flush=True)
 
 

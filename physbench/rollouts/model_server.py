@@ -54,7 +54,7 @@ from physbench.rollouts.predict import RolloutRequest, predict
 
 
 def end_with_parent() -> None:
-    """End this process and those that the model started: the contiguous process group."""
+    """End this process and those that the model started: the whole process group."""
     try:
         os.killpg(0, signal.SIGKILL)
     finally:

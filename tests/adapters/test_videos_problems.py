@@ -57,7 +57,7 @@ def test_missing_extra_and_wrongly_named(good) -> None:
     assert said["extra"] == [
         "collisions.head-on-v1.test1.mkv (named after no clip)",
         "holiday.mp4 (named after no clip)",
-        "notes.docx (no video (.mp4, .m4v, .mov, .webm, .mkv, .gif, .avi or a folder of PNG))",
+        "notes.docx (no video (.mp4, .m4v, .webm, .mkv, .mov, .gif, .avi or a folder of PNG))",
     ]
     assert said["result"] == ["1 of 2 videos cannot be scored"]
     with pytest.raises(ModelError, match="Did you mean"):

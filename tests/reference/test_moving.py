@@ -40,9 +40,9 @@ def scene(clips: int, objects: int = 1, *, is_round: float = 1.0, radius: float 
         present=whole,
         slot=torch.zeros(clips, objects, dtype=torch.long),
         push=torch.zeros(clips, 8, objects, 3),
-        picture=torch.full((clips, 3, 64, 64), 0.5),
-        points=points,
-        clear=torch.zeros(clips, 64, 64),
+        background=torch.full((clips, 3, 64, 64), 0.5),
+        surface_points=points,
+        hiding_distance=torch.zeros(clips, 64, 64),
         frames=torch.full((clips,), 8),
     )
 
@@ -78,7 +78,7 @@ def slope(angle: float, clips: int = 1) -> torch.Tensor:
 
 def setting(dynamics: Dynamics, slots: Slots) -> SceneParameters:
     with torch.no_grad():
-        return dynamics.setting(slots, torch.ones_like(slots.radius))
+        return dynamics.scene_parameters(slots, torch.ones_like(slots.radius))
 
 
 def test_start_is_fitted_through_the_dynamics() -> None:
@@ -109,7 +109,7 @@ def test_a_ramp_is_rolled_and_slid_down_as_coulomb_says(is_round: float, rough: 
     angle, frames = 0.35, 20
     dynamics = falling(rough=rough)
     slots = scene(1, is_round=is_round)
-    slots.points.copy_(slope(angle))
+    slots.surface_points.copy_(slope(angle))
     s = setting(dynamics, slots)
     normal = torch.tensor([math.sin(angle), -math.cos(angle)])
     start = torch.tensor([20.0, 40 - 12 * math.tan(angle)]) + 5.0 * normal
@@ -124,7 +124,7 @@ def test_what_comes_to_rest_on_a_rough_ramp_has_been_braked() -> None:
     angle, rough, speed = 0.2, 0.5, 1.5
     dynamics = falling(rough=rough)
     slots = scene(1, is_round=0.0)
-    slots.points.copy_(slope(angle))
+    slots.surface_points.copy_(slope(angle))
     ahead, normal = torch.tensor([math.cos(angle), math.sin(angle)]), torch.tensor([math.sin(angle), -math.cos(angle)])
     start = torch.tensor([20.0, 40 - 12 * math.tan(angle)]) + 5.0 * normal
     with torch.no_grad():
@@ -157,7 +157,7 @@ def test_equal_balls_exchange_their_velocities_along_the_line_of_centres() -> No
 def test_left_and_right_are_exchanged_as_in_a_mirror() -> None:
     dynamics = falling(bounce=1.7, rough=0.2)
     slots = scene(1)
-    slots.points.copy_(slope(0.3))
+    slots.surface_points.copy_(slope(0.3))
     other = slots.mirrored()
     x, v = torch.tensor([[[12.0, 20.0]]]), torch.tensor([[[0.8, 0.1]]])
     flip, side = torch.tensor([-1.0, 1.0]), torch.tensor([64.0, 0.0])

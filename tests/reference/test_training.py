@@ -18,7 +18,15 @@ from physbench.errors import ModelError, UsageError
 from physbench.reference import objects, objects_training, simple, training_loop
 from physbench.reference.train import learn, pick_device, prepare_folder, train
 
-SMALL = {"POOL": 32, "BATCH": 16, "LOOKED_AT": 6, "DRAWN": 3, "REFRESH": 4, "LONGEST": 12, "USUAL": 9}
+SMALL = {
+    "POOL_SIZE": 32,
+    "WINDOW_BATCH": 16,
+    "SAMPLED_EPISODES": 6,
+    "DRAWING_FRAMES": 3,
+    "POOL_LIFETIME": 4,
+    "LONGEST": 12,
+    "USUAL": 9,
+}
 
 
 @pytest.fixture

@@ -118,7 +118,7 @@ def _fit_single_body(view: Clip, states: Array, index: int, positions: Array, ti
 
 
 def _move_onto_support(view: Clip, states: Array, index: int) -> None:
-    """Move a body onto the face that carries it, if present is one."""
+    """Move a body onto the face that carries it, if there is one."""
     found = _supporting_face(view, states, index)
     if found is not None:
         normal, distance = found
