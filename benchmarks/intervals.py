@@ -1,8 +1,8 @@
-"""What intervals cost: 10,000 stratified resamples, against SciPy on one mean.
+"""Measures the time that intervals take: 10,000 stratified resamples, against SciPy on one mean.
 
     python benchmarks/intervals.py
 
-Processor and wall seconds on one core, second time of two (the draws of a stratum are kept for all who ask). 20,000
+Processor and wall seconds on one core, second call of two (the draws of a stratum are cached). 20,000
 rows are those of a score table of `core` (14 tasks x (24 + 8) clips x 45 readings); then the same number of clips with
 one reading each; one entry of a leaderboard; and the ranks of 50 (three entries under other names). SciPy's
 bootstrap has no strata; it resamples the mean of 448 values, one of the 45 columns, as often. Compare ratios.

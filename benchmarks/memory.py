@@ -1,8 +1,8 @@
-"""Peak memory of whole runs against the number of clips and the length of a rollout: both should be flat.
+"""Measures the peak memory of runs against the number of clips and the length of rollouts. It should not grow.
 
 python benchmarks/memory.py [--clips 8 32 128] [--fps 10 30 60]
 
-Prints peak resident memory of all processes of a run together, as the run itself reports it.
+Prints the peak resident memory of all processes of a run together, as the run reports it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ PROGRAM = [sys.executable, "-c", "from physbench.cli.main import main; main()"]
 
 
 def peak(clips: int, fps: int, out: Path) -> float:
-    """Peak memory in GB of a run of constant velocity, whose answers come whole, not in chunks."""
+    """Peak memory in GB of a run of constant velocity."""
     model = ["eval", "baseline:constant-velocity", "--model-arg", f"fps={fps}", "--batch-size", "8", "--workers", "2"]
     what = ["--suite", "train", "--limit", str(clips), "--out", str(out), "--fresh", "--json"]
     done = subprocess.run([*PROGRAM, *model, *what], stdout=subprocess.PIPE, text=True, check=True)

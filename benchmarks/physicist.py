@@ -1,10 +1,10 @@
-"""How near `baseline:physicist` comes to `baseline:oracle`, task by task: the table of docs/design/physicist.md.
+"""Compares `baseline:physicist` with `baseline:oracle`, task by task: the table of docs/design/physicist.md.
 
     python benchmarks/physicist.py [--clips 8] [--tasks GLOB] [--size 128] [--fps 15] [--context 8] [--out FILE.json]
 
-Qualities on the three axes, mean over clips of `test`; how far it is from truth at the hand-over (m, m/s), and at most
-while truth shows the object within the predictable time (away, diameters; median over clips). Clips that are in --out
-already are not made again.
+Qualities on the three axes, mean over clips of `test`; errors of position and velocity at the hand-over (m, m/s); the
+largest distance from truth while truth shows the object within the predictable time (diameters; median over clips).
+Clips that are in --out already are not made again.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.adapters.model_protocol import ModelCard
-from physbench.baselines.physicist.physicist_model import expect
-from physbench.baselines.physicist.physicist_view import view
-from physbench.baselines.physicist.state_estimate import estimate
+from physbench.baselines.physicist.physicist_model import predict_states
+from physbench.baselines.physicist.physicist_view import context_view
+from physbench.baselines.physicist.state_estimate import estimate_states
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip
 from physbench.clips.suite import find_suite
@@ -40,10 +40,10 @@ AXES = ("drift", "consistency", "permanence")
 
 
 def measure(clip: Clip, context: int) -> dict[str, float]:
-    """Qualities of both by axis, errors of the state at the hand-over, seconds."""
+    """Qualities of both by axis, errors of the state at the hand-over, processor seconds."""
     scorers = [each for each in find_scorers() if each.headline]
     started = time.process_time()
-    scene, times, states = expect(clip, context, clip.horizon)
+    scene, times, states = predict_states(clip, context, clip.horizon)
     frames = render(scene, times, states, clip.spec).frames
     found = {"seconds": time.process_time() - started, "predictable": predictability_time(clip, context)}
     for name, shown in (("physicist", frames), ("oracle", clip.future())):
@@ -54,12 +54,12 @@ def measure(clip: Clip, context: int) -> dict[str, float]:
         found |= {f"{name}.{axis}": float(np.mean(values)) for axis, values in qualities.items()}
     known = times <= found["predictable"] + 1e-9
     off = np.linalg.norm(plane_from_world(scene.camera, states[:, list(clip.tracked), :3]) - _truth(clip), axis=-1)
-    found["away"] = float((off / _diameters(clip))[known][_owed(clip, context)[known]].max(initial=0.0))
-    seen = view(clip, context)
+    found["distance"] = float((off / _diameters(clip))[known][_owed(clip, context)[known]].max(initial=0.0))
+    seen = context_view(clip, context)
     bodies = [i for i, body in enumerate(clip.scene.bodies) if body.role == "moving"]
-    error = (estimate(seen, track(seen, context, seen.frames)) - clip.states[clip.handover])[bodies]
-    for name, part in (("place", np.s_[:3]), ("speed", np.s_[7:10])):
-        found[name] = float(np.linalg.norm(error[:, part], axis=1).max())
+    error = (estimate_states(seen, track(seen, context, seen.frames)) - clip.states[clip.handover])[bodies]
+    for name, columns in (("position", np.s_[:3]), ("velocity", np.s_[7:10])):
+        found[name] = float(np.linalg.norm(error[:, columns], axis=1).max())
     return found
 
 
@@ -92,7 +92,9 @@ def main() -> None:
         if fnmatchcase(row.task, f"*{arguments.tasks}*") and len(by_task[row.task]) < arguments.clips:
             by_task[row.task].append(row)
     known = json.loads(arguments.out.read_text()) if arguments.out and arguments.out.exists() else {}
-    print("| task | clips | T_p s | accuracy | consistency | permanence | place m | speed m/s | away | CPU s |")
+    print(
+        "| task | clips | T_p s | accuracy | consistency | permanence | position m | velocity m/s | distance | CPU s |"
+    )
     print("| --- |" + " --- |" * 9)
     for task, chosen in sorted(by_task.items()):
         found = []
@@ -113,8 +115,8 @@ def _line(task: str, found: list[dict[str, float]]) -> str:
         pairs = [(one[f"physicist.{axis}"], one[f"oracle.{axis}"]) for one in found if f"physicist.{axis}" in one]
         means = np.mean(pairs, axis=0) if pairs else None
         cells.append("none" if means is None else f"{means[0]:.3f} ({means[1]:.3f})")
-    cells += [f"{np.median([one[name] for one in found]):.4f}" for name in ("place", "speed")]
-    cells.append(f"{np.median([one['away'] for one in found]):.3f}")
+    cells += [f"{np.median([one[name] for one in found]):.4f}" for name in ("position", "velocity")]
+    cells.append(f"{np.median([one['distance'] for one in found]):.3f}")
     cells.append(f"{np.median([one['seconds'] for one in found]):.1f}")
     return f"| {' | '.join(cells)} |"
 

@@ -1,10 +1,10 @@
-"""How far a checkpoint of `objects` is from the truth: median error in px against freeze and constant velocity.
+"""Measures the errors of a checkpoint of `objects`: median in px, beside persistence and constant velocity.
 
     python benchmarks/reference.py [CHECKPOINT] [--clips 800] [--qualities]
 
-Reads the clips of the train split that `physbench train objects --clips N` held out, never test or ood. Positions are
-the model's own slots against the true centres, moving objects only, hidden ones included. --qualities: its pictures of
-these clips, tracked and scored as in an evaluation.
+Reads the clips of the train split that `physbench train objects --clips N` held out, never test or ood. Positions
+of the model's slots are compared with true centres, of moving objects only, hidden ones included. --qualities scores
+its frames of these clips as an evaluation does.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from physbench.clips.store import ClipStore
 from physbench.data.episodes import training_rows
 from physbench.reference.objects import ObjectsModel
 from physbench.reference.slots import read_slots
-from physbench.reference.train import CLIPS
+from physbench.reference.train import DEFAULT_CLIPS
 from physbench.rollouts.rollout import Rollout
 from physbench.scoring.score_clip import find_scorers, score_clip
 from physbench.scoring.scorer_protocol import AXES
@@ -32,7 +32,7 @@ TIMES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # s
 
 
 def match(centre: np.ndarray, present: np.ndarray, truth: np.ndarray) -> list[int]:
-    """Which slot is which object, by their places in the last context frame: (N, 2), (N,), (K, 2) -> K indices."""
+    """The slot of each object, by positions in the last context frame: (N, 2), (N,), (K, 2) -> K indices."""
     distance = np.linalg.norm(centre[:, None] - truth[None], axis=-1) + 1e6 * (present[:, None] < 0.5)
     return [int(column.argmin()) for column in distance.T]
 
@@ -43,13 +43,17 @@ def errors(model: ObjectsModel, clip: Clip) -> dict[str, np.ndarray]:
     truth = clip.px_positions()[clip.window(context)]
     moving = [k for k, body in enumerate(clip.tracked_bodies) if body.role == "moving"]
     frames = torch.from_numpy(clip.context(context).copy()).permute(0, 3, 1, 2)[None].float() / 255
-    slots, _ = read_slots(model.net.segmenter, frames, context, curtain=model.net.painter.curtain)
+    slots, _ = read_slots(model.net.segmenter, frames, context, occluders=model.net.painter.opacity)
     seen = truth[:context]
     which = match(slots.centre[0, -1].numpy(), slots.present[0].numpy(), truth[context - 1])
-    places = model.places(slots, clip.horizon, None)[0].numpy()[:, which]
+    positions = model.predict_positions(slots, clip.horizon, None)[0].numpy()[:, which]
     step = (seen[-1] - seen[-4]) / 3
     straight = seen[-1] + step * np.arange(1, clip.horizon + 1)[:, None, None]
-    answers = {"objects": places, "freeze": np.broadcast_to(seen[-1], places.shape), "constant velocity": straight}
+    answers = {
+        "objects": positions,
+        "freeze": np.broadcast_to(seen[-1], positions.shape),
+        "constant velocity": straight,
+    }
     return {name: np.linalg.norm(answer - truth[context:], axis=-1)[:, moving] for name, answer in answers.items()}
 
 
@@ -72,8 +76,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     default = files("physbench.reference") / "checkpoints" / "objects.safetensors"
     parser.add_argument("checkpoint", nargs="?", default=str(default))
-    parser.add_argument("--clips", type=int, default=CLIPS, help="what the checkpoint was trained with")
-    parser.add_argument("--qualities", action="store_true", help="score its pictures of these clips, too")
+    parser.add_argument("--clips", type=int, default=DEFAULT_CLIPS, help="what the checkpoint was trained with")
+    parser.add_argument("--qualities", action="store_true", help="also score its frames of these clips")
     options = parser.parse_args()
     torch.set_num_threads(1)
     model = load_model(options.checkpoint, device=torch.device("cpu"), dtype=torch.float32, model_args={})

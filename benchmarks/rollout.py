@@ -1,11 +1,11 @@
-"""What the rollout engine costs over a bare loop on the same model and the same batches. Bound: 3 %.
+"""Measures the overhead of the rollout engine over a bare loop on the same model and batches. Bound: 3 %.
 
     python benchmarks/rollout.py [--model TARGET] [--clips 48] [--batch-size 16] [--repeats 5]
 
-Both loops start from clips in memory and end with uint8 frames (T, H, W, 3) in this process. The bare loop is what
-anybody would write: context to floats, the model's answer clamped, rounded and moved to NumPy. The engine besides
-checks shapes, ranges and NaN, and has the model in a process of its own. They take turns, and the best time of
-each counts: other work on the machine only adds. Where it is busy throughout, look at the processor time instead.
+Both loops start from clips in memory and end with uint8 frames (T, H, W, 3) in this process. The bare loop converts
+the context to floats, and clamps, rounds and moves the model's answer to NumPy. The engine also checks shapes, ranges
+and NaN, and runs the model in a process of its own. They take turns, and the best time of each counts, as other work on
+the machine only adds to it. On a busy machine, compare processor times.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ BOUND = 1.03
 
 
 def bare_loop(model: Model, plan: tuple[Batch, ...], clips: dict[object, Clip]) -> tuple[int, float]:
-    """Roll the plan out without any harness. Returns the sum of all values, and the model's own seconds."""
+    """Roll the plan out without a harness. Returns the sum of all values, and the model's own seconds."""
     total, inside = 0, 0.0
     for batch in plan:
         frames = np.stack([clips[item.row].context(model.card.context_frames) for item in batch.items])
         context = torch.from_numpy(frames).permute(0, 1, 4, 2, 3).float().div(255).contiguous()
-        generators = [torch.Generator().manual_seed(item_seed(item.row.id, item.sample, 0)) for item in batch.items]
+        generators = [torch.Generator().manual_seed(item_seed(item.row, item.sample, 0)) for item in batch.items]
         begun = time.perf_counter()
         with torch.inference_mode():
             answer = model.rollout(

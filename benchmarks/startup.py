@@ -1,8 +1,8 @@
-"""What `physbench --help` costs beside an interpreter that does nothing: the bar is 0.3 s.
+"""Measures the time of `physbench --help`, beside an interpreter that does nothing. Bound: 0.3 s.
 
     python benchmarks/startup.py
 
-Best of some calls each, in turn, wall clock and processor time.
+The best of several calls of each, in turn: wall clock and processor time.
 """
 
 from __future__ import annotations

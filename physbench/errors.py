@@ -1,4 +1,4 @@
-"""The one error tree: what a user can mend is a PhysbenchError, shown in one or two lines without a traceback."""
+"""The error tree. The user can correct what a PhysbenchError reports: one or two lines, shown without a traceback."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ DISK_FULL = (errno.ENOSPC, errno.EDQUOT)  # of an OSError
 
 
 class PhysbenchError(Exception):
-    """Something that the user can mend. The message says what was wrong, where, and what to do."""
+    """An error that the user can correct. The message says what was wrong, where, and what to do."""
 
     exit_code = 1
 
 
 class UsageError(PhysbenchError):
-    """Wrong arguments or files: the command exits with 2."""
+    """Arguments or files are wrong: the command exits with 2."""
 
     exit_code = 2
 
 
 class ModelError(PhysbenchError):
-    """A model that cannot be loaded or does not keep the adapter's contract."""
+    """A model cannot be loaded or does not keep the protocol of models: the command exits with 2."""
 
     exit_code = 2
 

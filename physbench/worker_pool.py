@@ -54,10 +54,10 @@ def _start(preload: Sequence[str], files: str, hashes: Mapping[Path, str]) -> No
 
     Args:
         preload: Modules that the fork server has imported already, unless another pool started it.
-        files: Files with the user's own tasks, as `user_files.handed_on` gives them. The fork server may be older.
+        files: Files with the user's own tasks, from `user_files.environment_for_workers`. The fork server may be older.
         hashes: Hash of every file of the user's that the parent has read.
     """
-    user_files.adopt(files, hashes)
+    user_files.adopt_in_worker(files, hashes)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -151,7 +151,7 @@ class WorkerPool:
             context.set_forkserver_preload(list(preload))
             with _signals_ignored(), _current_folder_ignored():  # it imports while the caller goes on
                 forkserver.ensure_running()
-        arguments = (tuple(preload), *user_files.handed_on())
+        arguments = (tuple(preload), *user_files.environment_for_workers())
         self._executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=arguments)
 
     def submit(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Future[R]:

@@ -22,10 +22,10 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture(autouse=True)
 def _no_trace(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv(user_files.ENVIRONMENT, "")
-    user_files.forget()
+    monkeypatch.setenv(user_files.TASK_FILES_VARIABLE, "")
+    user_files.forget_all()
     yield
-    user_files.forget()
+    user_files.forget_all()
 
 
 @pytest.mark.parametrize("kind", ["task", "scorer"])

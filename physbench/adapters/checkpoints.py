@@ -8,21 +8,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from physbench.adapters.model_protocol import FrameModel, Model, ModelCard
-from physbench.adapters.tensor_file import hash_tensors, looks_like_tensors, read_checkpoint, read_header
-from physbench.adapters.tracebacks import explain
+from physbench.adapters.tensor_file import hash_tensors, looks_like_safetensors, read_checkpoint, read_header
 from physbench.errors import ModelError, PhysbenchError, nearest
 from physbench.plugins import entry_points
+from physbench.plugins.tracebacks import describe_error
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
 GROUP = "physbench.architectures"
-NAMED_AT_MOST = 3  # tensors, in a message
+MAX_TENSORS_NAMED = 3  # tensors, in a message
 
 
-def shipped() -> dict[str, Path]:
-    """Checkpoints that come with the package, by name."""
+def shipped_checkpoints() -> dict[str, Path]:
+    """Paths of the checkpoints that come with the package, by name."""
     folder = Path(str(resources.files("physbench.reference"))) / "checkpoints"
     return {path.stem: path for path in sorted(folder.glob("*.safetensors"))}
 
@@ -30,7 +30,16 @@ def shipped() -> dict[str, Path]:
 def compare_tensors(
     expected: Mapping[str, tuple[int, ...]], got: Mapping[str, tuple[int, ...]], where: str = "The checkpoint"
 ) -> None:
-    """Raise ModelError that names missing, unexpected and wrongly shaped tensors; for architectures to call."""
+    """Compare tensors by name and shape, for architectures to call.
+
+    Args:
+        expected: Shapes by name, of the network.
+        got: Shapes by name, of the checkpoint.
+        where: Start of the message.
+
+    Raises:
+        ModelError: Tensors are missing, unexpected or of another shape. The message names them.
+    """
     missing = sorted(set(expected) - set(got))
     unexpected = sorted(set(got) - set(expected))
     wrong = [
@@ -39,7 +48,8 @@ def compare_tensors(
         if name in got and tuple(got[name]) != tuple(expected[name])
     ]
     faults = [
-        f"{words} {', '.join(names[:NAMED_AT_MOST])}" + (f" and {len(names) - NAMED_AT_MOST} more" * (len(names) > 3))
+        f"{words} {', '.join(names[:MAX_TENSORS_NAMED])}"
+        + (f" and {len(names) - MAX_TENSORS_NAMED} more" * (len(names) > 3))
         for words, names in (("lacks", missing), ("has the unknown", unexpected), ("has", wrong))
         if names
     ]
@@ -52,7 +62,7 @@ def _load(path: Path, device: torch.device, dtype: torch.dtype, model_args: Mapp
     checkpoint = read_checkpoint(path, header)
     if model_args:
         raise ModelError(
-            f"--model-arg {next(iter(model_args))}: a checkpoint takes none, its metadata says everything."
+            f"--model-arg {next(iter(model_args))}: a checkpoint takes no arguments, as its metadata holds them."
         )
     architecture = _architecture(checkpoint.architecture, path)
 
@@ -69,11 +79,17 @@ def _load(path: Path, device: torch.device, dtype: torch.dtype, model_args: Mapp
     except PhysbenchError as error:
         raise ModelError(f"{path}: {error}") from error
     except KeyError as error:
-        raise ModelError(f"{path}: the architecture '{checkpoint.architecture}' looks for {error} in vain.") from error
+        raise ModelError(
+            f"{path}: the architecture '{checkpoint.architecture}' needs {error}, which is missing."
+        ) from error
     except Exception as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        told = " ".join(lines[1:3]) if isinstance(error, RuntimeError) and len(lines) > 1 else explain(error)
-        raise ModelError(f"{path} does not fit the architecture '{checkpoint.architecture}': {told[:300]}") from error
+        description = (
+            " ".join(lines[1:3]) if isinstance(error, RuntimeError) and len(lines) > 1 else describe_error(error)
+        )
+        raise ModelError(
+            f"{path} does not fit the architecture '{checkpoint.architecture}': {description[:300]}"
+        ) from error
 
 
 def _architecture(name: str, path: Path) -> Any:
@@ -84,7 +100,7 @@ def _architecture(name: str, path: Path) -> Any:
 
 
 class _CheckpointAdapter:
-    """What the two kinds of targets share once the file is found."""
+    """The common part of both adapters, once the file is found."""
 
     def _path(self, target: str) -> Path:
         raise NotImplementedError
@@ -101,22 +117,22 @@ class _CheckpointAdapter:
 
 
 class SafetensorsAdapter(_CheckpointAdapter):
-    """A .safetensors file with our metadata key, whatever its name."""
+    """A .safetensors file with the metadata key of physbench, whatever its name."""
 
     name = "safetensors"
     summary = "path/to/checkpoint.safetensors  a checkpoint of a known architecture"
 
     def recognises(self, target: str) -> bool:
         path = Path(target)
-        return path.is_file() and looks_like_tensors(path)
+        return path.is_file() and looks_like_safetensors(path)
 
     def _path(self, target: str) -> Path:
         scheme, _, rest = target.partition(":")
         path = Path(rest) if scheme == self.name and not Path(target).exists() else Path(target)
         if not path.is_file():
-            from physbench.adapters.unrecognised import diagnose
+            from physbench.adapters.unrecognised import describe_unrecognised
 
-            raise ModelError(diagnose(str(path)))
+            raise ModelError(describe_unrecognised(str(path)))
         return path
 
     def examples(self) -> list[tuple[str, ModelCard | None, str]]:
@@ -134,7 +150,7 @@ class ReferenceAdapter(_CheckpointAdapter):
 
     def _path(self, target: str) -> Path:
         name = target.partition(":")[2]
-        known = shipped()
+        known = shipped_checkpoints()
         if name in known:
             return known[name]
         if name in entry_points.entries(GROUP):
@@ -148,7 +164,7 @@ class ReferenceAdapter(_CheckpointAdapter):
 
     def examples(self) -> list[tuple[str, ModelCard | None, str]]:
         found: list[tuple[str, ModelCard | None, str]] = []
-        for name, path in shipped().items():
+        for name, path in shipped_checkpoints().items():
             checkpoint = read_checkpoint(path)
             size = f"{path.stat().st_size / 1e6:.1f} MB"
             found.append((f"reference:{name}", checkpoint.card, f"{checkpoint.architecture}, {size}"))

@@ -1,4 +1,4 @@
-"""Turns --model-arg key=value into what a factory takes."""
+"""Converts --model-arg key=value into the keyword arguments of a factory."""
 
 from __future__ import annotations
 
@@ -10,11 +10,20 @@ from typing import Any
 from physbench.errors import ModelError, nearest
 
 TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
-GIVEN = ("device", "dtype")  # by the harness
+HARNESS_ARGUMENTS = ("device", "dtype")  # which the harness passes itself
 
 
-def convert(text: str, kind: Any, key: str) -> Any:
-    """Convert a value to bool, int, float, Path or str, after the parameter's annotation or the type of its default."""
+def convert_argument(text: str, kind: Any, key: str) -> Any:
+    """Convert a value from the command line.
+
+    Args:
+        text: The value.
+        kind: Annotation of the parameter, or the type of its default: bool, int, float or Path; others mean str.
+        key: Name of the parameter, for the message.
+
+    Raises:
+        ModelError: The text is not a value of this kind.
+    """
     name = kind if isinstance(kind, str) else getattr(kind, "__name__", "str")
     name = name.replace("Optional[", "").removesuffix("]").replace("| None", "").strip()
     try:
@@ -36,40 +45,51 @@ def convert(text: str, kind: Any, key: str) -> Any:
 
 
 def factory_arguments(factory: Callable[..., Any], given: Mapping[str, str], where: str) -> dict[str, Any]:
-    """Return the keyword arguments for a factory beside device and dtype, or raise ModelError with what is amiss."""
+    """The keyword arguments of a factory besides device and dtype.
+
+    Args:
+        factory: The user's function.
+        given: Values of --model-arg, by name.
+        where: The function as the user named it, for messages.
+
+    Raises:
+        ModelError: An argument is unknown, missing or of the wrong kind.
+    """
     try:
         parameters = inspect.signature(factory).parameters
-    except (TypeError, ValueError):  # a call written in C does not tell
+    except (TypeError, ValueError):  # a function written in C has no signature
         return dict(given)
-    anything = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values())
+    takes_any = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values())
     named = {
         name: parameter
         for name, parameter in parameters.items()
         if parameter.kind in (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     }
-    missing = [name for name in GIVEN if name not in named and not anything]
+    missing = [name for name in HARNESS_ARGUMENTS if name not in named and not takes_any]
     if missing:
         raise ModelError(
             f"{where} does not take {' and '.join(missing)}: expected `def {getattr(factory, '__name__', 'factory')}"
             "(*, device, dtype)`, further arguments after them."
         )
-    own = [name for name in named if name not in GIVEN]
+    user_arguments = [name for name in named if name not in HARNESS_ARGUMENTS]
     arguments: dict[str, Any] = {}
     for key, text in given.items():
-        if key in GIVEN:
+        if key in HARNESS_ARGUMENTS:
             raise ModelError(f"--model-arg {key}: use --{key} {text}.")
         if key in named:
             parameter = named[key]
             kind = parameter.annotation
             if kind is inspect.Parameter.empty:
                 kind = type(parameter.default) if parameter.default is not inspect.Parameter.empty else str
-            arguments[key] = convert(text, kind, key)
-        elif anything:
+            arguments[key] = convert_argument(text, kind, key)
+        elif takes_any:
             arguments[key] = text
         else:
-            hint = nearest(key, own) or " It takes none."
+            hint = nearest(key, user_arguments) or " It takes none."
             raise ModelError(f"--model-arg {key}: {where} has no argument of that name.{hint}")
-    needed = [name for name in own if named[name].default is inspect.Parameter.empty and name not in arguments]
+    needed = [
+        name for name in user_arguments if named[name].default is inspect.Parameter.empty and name not in arguments
+    ]
     if needed:
         raise ModelError(f"{where} needs " + " ".join(f"--model-arg {name}=..." for name in needed) + ".")
     return arguments

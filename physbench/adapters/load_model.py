@@ -1,6 +1,6 @@
-"""From what the user typed to a model: a `scheme:rest` or a path, recognised by what is in it.
+"""Finds the adapter of a target and loads the model.
 
-Nothing here imports torch until a model is loaded.
+A target is `scheme:rest`, or a path that is recognised by its content. torch is imported only when a model is loaded.
 """
 
 from __future__ import annotations
@@ -27,60 +27,60 @@ SCHEME = re.compile(r"([a-z][a-z0-9-]+):(.*)", re.DOTALL)
 
 
 class Adapter(Protocol):
-    """Makes one kind of model answer. Registered in the entry-point group `physbench.adapters`."""
+    """Loads one kind of model. Adapters are registered in the entry-point group `physbench.adapters`."""
 
     name: str
     summary: str  # one line for `physbench models list`, with the form of its targets
 
     def recognises(self, target: str) -> bool:
-        """Whether a target is this adapter's. Looks at the scheme or at the first bytes of a file, and runs nothing."""
+        """Whether the target belongs to this adapter, by its scheme or the first bytes of a file. Runs nothing."""
         ...
 
     def check(self, target: str) -> None:
-        """Raise ModelError if the target cannot be loaded, as far as that is seen without loading it."""
+        """Raise ModelError if the target cannot be loaded, as far as that shows without loading it."""
         ...
 
     def sha256(self, target: str) -> str | None:
-        """Hash of what decides the model's answers, or None where it cannot be known."""
+        """Hash of everything that decides the model's answers, or None if that cannot be known."""
         ...
 
     def examples(self) -> list[tuple[str, ModelCard | None, str]]:
-        """Targets that work here and now, each with its card, if that is known, and what it is."""
+        """Targets that can be loaded on this machine: (target, card if known, description)."""
         ...
 
     def load(self, target: str, *, device: torch.device, dtype: torch.dtype, model_args: Mapping[str, str]) -> Model:
-        """Load the model. Raises ModelError with the remedy."""
+        """Load the model. Raises ModelError that says what to do."""
         ...
 
 
 @runtime_checkable
-class Inspecting(Protocol):
-    """What else an adapter offers whose models know their clips beforehand."""
+class RecordedAdapter(Protocol):
+    """An adapter of models whose answers exist already: it can be asked which clips they answer."""
 
     def preflight(self, target: str, suite: Suite, samples: int, model_args: Mapping[str, str]) -> list[str]:
-        """What there is to say before a suite is evaluated; UsageError where the target cannot answer it."""
+        """Notes before a suite is evaluated. Raises UsageError where the target answers other clips."""
         ...
 
     def inspect(self, target: str, model_args: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-        """("missing" | "unusable" | "short" | "extra" | "note" | "result", words): "result" only if some are."""
+        """Check all answers: (kind, text), see `videos_check.inspect_videos`."""
         ...
 
     def rows(self, target: str, model_args: Mapping[str, str]) -> list[Row]:
-        """The clips that are answered."""
+        """The clips that have an answer."""
         ...
 
 
 @dataclass(frozen=True)
-class Adapters:
-    """Those that are installed."""
+class InstalledAdapters:
+    """The registered adapters."""
 
     working: tuple[Adapter, ...]
-    broken: dict[str, str]  # name: why it cannot be imported
+    broken: dict[str, str]  # name: the error of its import
 
 
 @cache
-def adapters() -> Adapters:
-    """Import all registered adapters; one that is broken does not spoil the others."""
+def installed_adapters() -> InstalledAdapters:
+    """Import all registered adapters; a broken one does not affect the others."""
     working: list[Adapter] = []
     broken: dict[str, str] = {}
     for name, entry in entry_points.entries(GROUP).items():
@@ -88,28 +88,32 @@ def adapters() -> Adapters:
             working.append(entry.load())
         except Exception as error:
             broken[name] = f"{type(error).__name__}: {error}"
-    return Adapters(tuple(working), broken)
+    return InstalledAdapters(tuple(working), broken)
 
 
 def find_adapter(target: str) -> Adapter:
-    """Return the adapter of a target, or raise ModelError with what it is instead and what to do."""
+    """Find the adapter of a target.
+
+    Raises:
+        ModelError: There is none. The message says what the target is and what to do.
+    """
     names = entry_points.entries(GROUP)
     match = SCHEME.fullmatch(target)
     scheme = match[1] if match and not Path(target).exists() else ""
-    if scheme in adapters().broken:
-        raise ModelError(f"The adapter '{scheme}' cannot be imported ({adapters().broken[scheme]}).")
-    for adapter in adapters().working:
+    if scheme in installed_adapters().broken:
+        raise ModelError(f"The adapter '{scheme}' cannot be imported ({installed_adapters().broken[scheme]}).")
+    for adapter in installed_adapters().working:
         if adapter.name == scheme or (scheme not in names and adapter.recognises(target)):
             return adapter
-    from physbench.adapters.unrecognised import diagnose
+    from physbench.adapters.unrecognised import describe_unrecognised
 
     if scheme:
         raise ModelError(f"There is no kind of model '{scheme}:'.{nearest(scheme, names)}")
-    raise ModelError(diagnose(target))
+    raise ModelError(describe_unrecognised(target))
 
 
 def check_target(target: str, *, trust_code: bool = False) -> None:
-    """Raise ModelError if a target cannot be a model, without running or loading anything."""
+    """Raise ModelError if a target cannot be a model. Nothing is run or loaded."""
     find_adapter(target).check(target)
 
 
@@ -119,12 +123,13 @@ def model_sha256(target: str) -> str | None:
 
 
 def preflight(target: str, suite: Suite, samples: int, model_args: Mapping[str, str]) -> list[str]:
-    """What there is to say before a suite is evaluated; UsageError where the target cannot answer it.
+    """Notes on a target before a suite is evaluated; only recorded answers have any.
 
-    Only a kind of model that knows its clips beforehand has something to say.
+    Raises:
+        UsageError: The target answers other clips than those of the suite.
     """
     adapter = find_adapter(target)
-    return adapter.preflight(target, suite, samples, model_args) if isinstance(adapter, Inspecting) else []
+    return adapter.preflight(target, suite, samples, model_args) if isinstance(adapter, RecordedAdapter) else []
 
 
 def load_model(
@@ -135,14 +140,25 @@ def load_model(
     model_args: Mapping[str, str] | None = None,
     trust_code: bool = False,
 ) -> Model:
-    """Load a model and check that it keeps the protocol. Raises ModelError with the remedy.
+    """Load a model and check that it keeps the protocol of models.
 
-    `trust_code` will let formats in that run code when they are read; none of those that exist so far needs it, and
-    `file.py:factory` and `python:module:factory` are the user's own word.
+    Args:
+        target: `scheme:rest`, or a path that an adapter recognises.
+        device: Where the model runs.
+        dtype: Floating-point type of its weights and frames.
+        model_args: Values of --model-arg, by name.
+        trust_code: Allow formats that run code when they are read. No format needs it so far: `file.py:factory` and
+            `python:module:factory` name the code that may run.
+
+    Returns:
+        A FrameModel, PrivilegedModel or RecordedModel.
+
+    Raises:
+        ModelError: The target cannot be loaded or does not keep the protocol. The message says what to do.
     """
-    from physbench.adapters.model_contract import check_model
+    from physbench.adapters.model_contract import check_contract
 
     adapter = find_adapter(target)
     adapter.check(target)
     model = adapter.load(target, device=device, dtype=dtype, model_args=dict(model_args or {}))
-    return check_model(model, target)
+    return check_contract(model, target)

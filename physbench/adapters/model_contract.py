@@ -1,4 +1,4 @@
-"""Checks that what a factory returned is a model, in words that say how to mend it."""
+"""Checks that what a factory returned keeps the protocol of models. Messages say how to repair it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from physbench.adapters.model_protocol import Model, ModelCard, check_card
 from physbench.errors import ModelError
 
-CALLS: dict[str, tuple[str, ...]] = {
+METHODS: dict[str, tuple[str, ...]] = {
     "rollout": ("horizon", "actions", "prompts", "generators"),
     "rollout_clips": ("horizon", "generators"),
     "play": ("context", "horizon"),
@@ -16,8 +16,20 @@ CALLS: dict[str, tuple[str, ...]] = {
 TRACKS = ("zero-shot", "trained", "privileged")
 
 
-def check_model(model: Any, target: str) -> Model:
-    """Return the model if it has a card and one of the calls of the protocol, else raise ModelError."""
+def check_contract(model: Any, target: str) -> Model:
+    """Check an object against the protocol of models.
+
+    Args:
+        model: What a factory returned.
+        target: The factory as the user named it, for messages.
+
+    Returns:
+        The same object.
+
+    Raises:
+        ModelError: The object has no valid card, or none of the methods of a FrameModel, PrivilegedModel or
+            RecordedModel.
+    """
     if model is None:
         raise ModelError(f"{target} returned None: does the factory end with `return model`?")
     kind = type(model).__name__
@@ -25,33 +37,33 @@ def check_model(model: Any, target: str) -> Model:
         raise ModelError(
             f"{target} is a class that was not called: return {model.__name__}(...), not {model.__name__}."
         )
-    calls = [name for name in CALLS if callable(getattr(model, name, None))]
-    if not calls:
+    methods = [name for name in METHODS if callable(getattr(model, name, None))]
+    if not methods:
         raise ModelError(
             f"{target}: the {kind} has no method `rollout`. Expected "
             "rollout(context, *, horizon, actions, prompts, generators)."
         )
-    name = calls[0]
+    name = methods[0]
     try:
-        inspect.signature(getattr(model, name)).bind(None, **dict.fromkeys(CALLS[name]))
+        inspect.signature(getattr(model, name)).bind(None, **dict.fromkeys(METHODS[name]))
     except TypeError as error:
         first = {"rollout": "context", "rollout_clips": "clips", "play": "item"}[name]
         raise ModelError(
-            f"{target}: {kind}.{name} cannot be called as {name}({first}, *, {', '.join(CALLS[name])}): {error}."
+            f"{target}: {kind}.{name} cannot be called as {name}({first}, *, {', '.join(METHODS[name])}): {error}."
         ) from None
-    except ValueError:  # a call written in C does not tell
+    except ValueError:  # a function written in C has no signature
         pass
-    card = check_types(getattr(model, "card", None), target)
+    card = check_card_types(getattr(model, "card", None), target)
     if (name == "rollout_clips") != (card.track == "privileged"):
         raise ModelError(
-            f"{target}: a model with `rollout_clips`, and no other, has a card with track='privileged'; got "
+            f"{target}: models with `rollout_clips`, and no others, have a card with track='privileged'; got "
             f"`{name}` and track='{card.track}'."
         )
     checked: Model = model
     return checked
 
 
-def check_types(card: Any, where: str) -> ModelCard:
+def check_card_types(card: Any, where: str) -> ModelCard:
     """Return the card if its fields have the right types and values, else raise ModelError."""
     if not isinstance(card, ModelCard):
         got = "none" if card is None else f"a {type(card).__name__}"
@@ -67,6 +79,6 @@ def check_types(card: Any, where: str) -> ModelCard:
             raise ModelError(f"{where}: expected {name} to be a whole number, got {value!r}.")
     if card.track not in TRACKS:
         raise ModelError(f"{where}: expected track to be one of {', '.join(TRACKS)}, got {card.track!r}.")
-    if isinstance(size, list):  # a clip's spec is compared with the card's
+    if isinstance(size, list):  # the spec of a clip is compared with that of the card
         object.__setattr__(card, "image_size", tuple(size))
     return check_card(card)

@@ -1,4 +1,4 @@
-"""What a model must offer. The harness knows models through these protocols only."""
+"""The protocols of models, through which alone the harness knows them, and their card."""
 
 from __future__ import annotations
 
@@ -20,37 +20,59 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What the harness must know before it makes clips."""
+    """What the harness must know of a model before it makes clips for it.
+
+    Attributes:
+        name: For tables and folders.
+        image_size: (height, width) in px, 32 to 2048.
+        fps: Frames a second, 4 to 60; divides 1200.
+        context_frames: Number of frames that the model sees, at most 2 s of history.
+        max_horizon: Frames that one call can predict; None: any number. A longer clip is continued on the model's own
+            last frames.
+        uses_actions: Whether actions are passed.
+        uses_prompt: Whether prompts are passed; else they are empty.
+        stochastic: Whether the model draws from its generators.
+        repeat_first: Whether the first frame may be repeated where the context reaches further back than the history.
+        track: "trained" if the model was trained on the `train` split, "privileged" if it is given the clips
+            themselves, else "zero-shot".
+    """
 
     name: str
-    image_size: tuple[int, int]  # (height, width) px
-    fps: float  # divides 1200
+    image_size: tuple[int, int]
+    fps: float
     context_frames: int
-    max_horizon: int | None = None  # frames; None: any
+    max_horizon: int | None = None
     uses_actions: bool = False
     uses_prompt: bool = False
     stochastic: bool = False
-    repeat_first: bool = False  # the first frame of the history may be repeated where context reaches further back
-    track: Literal["zero-shot", "trained", "privileged"] = "zero-shot"  # trained: on the `train` split
+    repeat_first: bool = False
+    track: Literal["zero-shot", "trained", "privileged"] = "zero-shot"
 
     @property
     def spec(self) -> RenderSpec:
-        """The render spec that the card asks for; a rate given as 15 and one given as 15.0 are the same."""
+        """Size and rate of the clips for this model; a rate of 15 equals one of 15.0."""
         return RenderSpec(int(self.image_size[0]), int(self.image_size[1]), float(self.fps))
 
     @property
-    def seen_frames_at_most(self) -> int:
+    def history_frames(self) -> int:
         """Number of frames in the history at the card's rate."""
         return int(HISTORY * self.fps + 1e-9) + 1
 
     @property
     def scored_context(self) -> int:
         """Context frames that are tracked and scored: without the repetitions that `repeat_first` pads with."""
-        return min(self.context_frames, self.seen_frames_at_most)
+        return min(self.context_frames, self.history_frames)
 
 
 def check_card(card: ModelCard) -> ModelCard:
-    """Return the card, or raise ModelError with what is wrong and a value that works."""
+    """Check the values of a card.
+
+    Returns:
+        The same card.
+
+    Raises:
+        ModelError: A value is out of bounds. The message offers one that works.
+    """
     if not isinstance(card.name, str) or not card.name.strip() or not card.name.isprintable():
         raise ModelError(f"Model card: expected a name of printable characters, got {card.name!r:.80}.")
     where = f"Model card of {card.name}"
@@ -62,7 +84,7 @@ def check_card(card: ModelCard) -> ModelCard:
         raise ModelError(f"{where}: expected fps between 4 and 60 that divides {PHYSICS_HZ}, got {card.fps:g}.")
     if card.context_frames < 1:
         raise ModelError(f"{where}: expected at least 1 context frame, got {card.context_frames}.")
-    most = card.seen_frames_at_most
+    most = card.history_frames
     if card.context_frames > most and not card.repeat_first:
         raise ModelError(
             f"{where}: {card.context_frames} context frames at {card.fps:g} frames/s need more than the {HISTORY:g} s "
@@ -88,41 +110,66 @@ class FrameModel(Protocol):
         prompts: Sequence[str],
         generators: Sequence[torch.Generator],
     ) -> Tensor | Iterator[Tensor]:
-        """Continue the context.
+        """Continue B clips.
 
-        context (B, C, 3, H, W) in [0, 1] on the model's device -> (B, horizon, 3, H, W), whole or in chunks along time.
-        actions (B, C + horizon, 6): hue of the pushed body as RGB, impulse in N s (world axes), zeros for none; at most
-        one a clip in 0.25 s, in the row of the first frame that shows its effect. None where no clip has actions,
-        but zeros where a clip is one without its pushes.
-        generators: one per clip and sample, seeded from the clip, so that results do not depend on the batch.
+        Args:
+            context: Frames (B, C, 3, H, W) in [0, 1] on the model's device. The last one is at the hand-over.
+            horizon: Number of frames to predict.
+            actions: (B, C + horizon, 6): hue of the pushed body as RGB, impulse in N s (world axes), zeros for none;
+                at most one push a clip in 0.25 s, in the row of the first frame that shows its effect. None where the
+                card does not use actions or no clip has any; zeros where a clip is shown without its pushes.
+            prompts: B descriptions of scenes; empty where the card does not use prompts.
+            generators: B generators, one per clip and sample, seeded from the clip. Randomness that is drawn from them
+                alone does not depend on the batch.
+
+        Returns:
+            Frames (B, horizon, 3, H, W) in [0, 1], whole or as an iterator over chunks along time.
         """
         ...
 
 
 @runtime_checkable
 class PrivilegedModel(Protocol):
-    """A model that gets the clips themselves: oracle, physicist, saboteurs. Its card and every table say so."""
+    """A model that is given the clips themselves: oracle, physicist, saboteurs. Its card and every table say so."""
 
     card: ModelCard
 
     def rollout_clips(
         self, clips: Sequence[Clip], *, horizon: int, generators: Sequence[torch.Generator]
     ) -> Tensor | Iterator[Tensor]:
-        """Clips of one task family or of several -> (B, horizon, 3, H, W) in [0, 1], whole or in chunks along time."""
+        """Continue B clips.
+
+        Args:
+            clips: B clips of one horizon, of one task or of several.
+            horizon: Number of frames to predict.
+            generators: B generators, one per clip and sample, seeded from the clip.
+
+        Returns:
+            Frames (B, horizon, 3, H, W) in [0, 1], whole or as an iterator over chunks along time.
+        """
         ...
 
 
 @runtime_checkable
 class RecordedModel(Protocol):
-    """A model that answered before: its videos are played back. `notes` are said when it is loaded and later on."""
+    """A model whose answers exist already, as videos. `notes` are for the reader of a run; playing may add some."""
 
     card: ModelCard
     notes: list[str]
 
     def play(self, item: tuple[str, int], *, context: NDArray[np.uint8], horizon: int) -> Iterator[NDArray[np.uint8]]:
-        """Up to `horizon` frames (H, W, 3) of (clip id, sample), one by one; context (C, H, W, 3).
+        """Play one answer, frame by frame.
 
-        Fewer where the video ends early. Raises ModelError where there is none, or none that can be used.
+        Args:
+            item: Clip id and number of the sample.
+            context: The frames that the model was shown (C, H, W, 3).
+            horizon: Number of frames wanted.
+
+        Yields:
+            Frames (H, W, 3) from the hand-over on; fewer than `horizon` where the video ends early.
+
+        Raises:
+            ModelError: There is no video, or it cannot be used.
         """
         ...
 

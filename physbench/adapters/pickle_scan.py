@@ -7,8 +7,8 @@ import pickletools
 import zipfile
 from pathlib import Path
 
-# What torch itself writes into a checkpoint of plain tensors; everything else would run code of somebody's.
-HARMLESS = {
+# What torch itself writes into a checkpoint of plain tensors. Everything else would run code from the file.
+SAFE_GLOBALS = {
     "collections.OrderedDict",
     "collections.defaultdict",
     "torch._utils._rebuild_tensor",
@@ -23,22 +23,22 @@ HARMLESS = {
     "torch.Tensor",
     "torch.serialization._get_layout",
 }
-PICKLES_IN_A_ROW = 5
-LARGEST = 64 * 2**20  # bytes of pickle that are looked at
+MAX_PICKLES = 5
+MAX_PICKLE_BYTES = 64 * 2**20  # read of one pickle
 
 
 class NotAPickle(Exception):
-    """The bytes cannot be read as a pickle to its end."""
+    """The bytes are not a complete pickle."""
 
 
-def globals_of(data: bytes) -> set[str]:
+def imported_globals(data: bytes) -> set[str]:
     """Names "module.name" that the pickles in `data` would import. Raises NotAPickle.
 
     torch's old format is several pickles in a row, then raw numbers.
     """
     stream = io.BytesIO(data)
     found: set[str] = set()
-    for _ in range(PICKLES_IN_A_ROW):
+    for _ in range(MAX_PICKLES):
         found |= _globals_of_next(stream)
         start = data[stream.tell() : stream.tell() + 2]
         if not looks_like_pickle(start):
@@ -78,9 +78,9 @@ def _globals_of_next(stream: io.BytesIO) -> set[str]:
     return found
 
 
-def offending(names: set[str]) -> list[str]:
-    """Those of the names that are not part of plain tensors."""
-    return sorted(name for name in names if name not in HARMLESS and not _is_torch_type(name))
+def unsafe_globals(names: set[str]) -> list[str]:
+    """The names that do not belong to plain tensors, sorted."""
+    return sorted(name for name in names if name not in SAFE_GLOBALS and not _is_torch_type(name))
 
 
 def _is_torch_type(name: str) -> bool:
@@ -102,15 +102,15 @@ def _is_torch_type(name: str) -> bool:
 
 
 def looks_like_pickle(start: bytes) -> bool:
-    """Protocol 2 or later; older ones are text and start with an opcode that ends in a line."""
+    """Whether bytes start a pickle of protocol 2 to 5. Older ones are text without a signature."""
     return len(start) > 1 and start[0] == 0x80 and 2 <= start[1] <= 5
 
 
-def pickled_parts(path: Path) -> list[bytes] | None:
-    """The pickles inside a zip file (data.pkl and the like), or None if it is no readable zip file."""
+def pickles_in_zip(path: Path) -> list[bytes] | None:
+    """The pickles inside a zip file (data.pkl and the like), or None if it cannot be read as a zip file."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = [name for name in archive.namelist() if name.endswith(".pkl")]
-            return [archive.open(name).read(LARGEST) for name in names]
+            return [archive.open(name).read(MAX_PICKLE_BYTES) for name in names]
     except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError, EOFError, ValueError):
         return None

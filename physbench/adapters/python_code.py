@@ -1,6 +1,6 @@
 """Models from Python code: `path/to/file.py:factory` and `python:package.module:factory`.
 
-To name the code is to say that it may run. A factory takes `device` and `dtype` and returns a model with a card.
+Code that the user names may run. A factory takes `device` and `dtype` and returns a model with a card.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from physbench.adapters.factory_arguments import factory_arguments
 from physbench.adapters.model_protocol import Model, ModelCard
-from physbench.adapters.tracebacks import explain
 from physbench.errors import ModelError, PhysbenchError, nearest
 from physbench.plugins.local_imports import sources_hash
+from physbench.plugins.tracebacks import describe_error
 
 if TYPE_CHECKING:
     import torch
@@ -30,7 +30,7 @@ FILE = re.compile(r"(?:file:)?(.+?\.py)(?::(.*))?", re.DOTALL)
 def _build(
     find: Callable[[], Any], where: str, device: torch.device, dtype: torch.dtype, model_args: Mapping[str, str]
 ) -> Model:
-    """Import the code, call the factory; every error of it in one line with the line of the user's code."""
+    """Find and call the factory. Every error in it becomes a ModelError with the line of the user's code."""
     try:
         factory = find()
         if not callable(factory):
@@ -41,22 +41,22 @@ def _build(
     except PhysbenchError:
         raise
     except (Exception, SystemExit) as error:
-        raise ModelError(f"{where} failed: {explain(error)}") from error
+        raise ModelError(f"{where} failed: {describe_error(error)}") from error
 
 
 def _member(module: ModuleType, name: str, where: str) -> Any:
     if not hasattr(module, name):
-        own = [
+        defined_here = [
             key
             for key, value in vars(module).items()
             if callable(value) and getattr(value, "__module__", "") == module.__name__ and not key.startswith("_")
         ]
-        raise ModelError(f"{where}: there is no '{name}' in it.{nearest(name, own)}")
+        raise ModelError(f"{where}: there is no '{name}' in it.{nearest(name, defined_here)}")
     return getattr(module, name)
 
 
 class FileAdapter:
-    """A factory in a file of the user's."""
+    """A factory in a Python file that nothing has installed."""
 
     name = "file"
     summary = "path/to/file.py:factory  a function of yours that makes a model"
@@ -73,9 +73,9 @@ class FileAdapter:
     def check(self, target: str) -> None:
         path, name = self._parse(target)
         if not path.is_file():
-            from physbench.adapters.unrecognised import missing
+            from physbench.adapters.unrecognised import describe_missing_path
 
-            raise ModelError(missing(path) if not path.exists() else f"{path} is not a file.")
+            raise ModelError(describe_missing_path(path) if not path.exists() else f"{path} is not a file.")
         try:
             tree = ast.parse(path.read_bytes(), str(path))
         except (SyntaxError, ValueError) as error:
@@ -104,7 +104,7 @@ class FileAdapter:
         path, name = self._parse(target)
         folder = str(path.resolve().parent)
         if folder not in sys.path:
-            sys.path.insert(0, folder)  # its neighbours can be imported, as from a script
+            sys.path.insert(0, folder)  # the file can import what lies beside it, as a script can
 
         def find() -> Any:
             label = f"physbench_user_{path.stem}"
@@ -143,7 +143,7 @@ class ModuleAdapter:
             )
 
     def sha256(self, target: str) -> str | None:
-        return None  # the code and weights that a module draws on cannot be known
+        return None  # the code and weights that a module uses cannot be known
 
     def examples(self) -> list[tuple[str, ModelCard | None, str]]:
         return []

@@ -1,4 +1,6 @@
-"""Our kind of .safetensors: tensors, and ONE metadata key "physbench" with a JSON document. Read without torch.
+"""Reads and writes .safetensors files with the metadata key "physbench", which holds a JSON document.
+
+Reading takes no torch. The document:
 
 {"architecture": "objects", "config": {...}, "card": {...}, "training": {...}}
 """
@@ -13,21 +15,22 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from physbench.adapters.model_contract import check_types
+from physbench.adapters.model_contract import check_card_types
 from physbench.adapters.model_protocol import ModelCard
 from physbench.errors import ModelError, nearest
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-KEY = "physbench"
-LARGEST_HEADER = 100_000_000  # bytes, the format's own bound
-BYTES = {"F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2}  # else 1
+METADATA_KEY = "physbench"
+MAX_HEADER_BYTES = 100_000_000  # bytes, the format's own bound
+# All others take one byte.
+DTYPE_BYTES = {"F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2}
 
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """Where a tensor lies."""
+    """Type, shape and position in the file of one tensor."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -37,7 +40,7 @@ class TensorInfo:
 
 @dataclass(frozen=True)
 class TensorHeader:
-    """What stands at the start of a .safetensors file."""
+    """The header of a .safetensors file."""
 
     tensors: dict[str, TensorInfo]
     metadata: dict[str, str]
@@ -45,7 +48,7 @@ class TensorHeader:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What our metadata key holds."""
+    """The document in the metadata key, parsed."""
 
     architecture: str
     config: dict[str, Any]
@@ -53,14 +56,14 @@ class Checkpoint:
     training: dict[str, Any]
 
 
-def looks_like_tensors(path: Path) -> bool:
+def looks_like_safetensors(path: Path) -> bool:
     """Whether the file starts like a .safetensors file."""
     try:
         with path.open("rb") as file:
             start = file.read(10)
     except OSError:
         return False
-    return len(start) == 10 and 2 <= int.from_bytes(start[:8], "little") <= LARGEST_HEADER and start[8:9] == b"{"
+    return len(start) == 10 and 2 <= int.from_bytes(start[:8], "little") <= MAX_HEADER_BYTES and start[8:9] == b"{"
 
 
 def read_header(path: Path) -> TensorHeader:
@@ -70,7 +73,7 @@ def read_header(path: Path) -> TensorHeader:
         size = path.stat().st_size
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
-            text = file.read(min(length, LARGEST_HEADER))
+            text = file.read(min(length, MAX_HEADER_BYTES))
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror}.") from None
     if len(text) < length:
@@ -79,7 +82,7 @@ def read_header(path: Path) -> TensorHeader:
         document = json.loads(text)
         metadata = document.pop("__metadata__", {})
         if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
-            raise ValueError("its metadata is no table of texts")
+            raise ValueError("its metadata is not a table of strings")
         tensors = {
             name: TensorInfo(
                 entry["dtype"],
@@ -90,32 +93,32 @@ def read_header(path: Path) -> TensorHeader:
             for name, entry in document.items()
         }
         for name, info in tensors.items():
-            if info.stop - info.start != math.prod(info.shape) * BYTES.get(info.dtype, 1):
-                raise ValueError(f"the place of tensor {name} has not the size of its shape")
+            if info.stop - info.start != math.prod(info.shape) * DTYPE_BYTES.get(info.dtype, 1):
+                raise ValueError(f"the bytes of tensor {name} do not match its shape")
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise ModelError(f"{path} is corrupt: its header cannot be read ({error}). {again}") from None
     end = max([info.stop for info in tensors.values()], default=8 + length)
     if size != end:
         what = "is truncated" if size < end else "is corrupt"
-        raise ModelError(f"{path} {what}: its header tells of {end} bytes, the file has {size}. {again}")
+        raise ModelError(f"{path} {what}: its header describes {end} bytes, the file has {size}. {again}")
     return TensorHeader(tensors, metadata)
 
 
 def read_checkpoint(path: Path, header: TensorHeader | None = None) -> Checkpoint:
-    """Read what our metadata key holds. Raises ModelError with the key that is amiss."""
+    """Read the document in the metadata key. Raises ModelError that names what is missing or invalid."""
     header = header or read_header(path)
-    if KEY not in header.metadata:
+    if METADATA_KEY not in header.metadata:
         keys = ", ".join(sorted(header.metadata)) or "none"
         raise ModelError(
-            f"{path} holds {len(header.tensors)} tensors but no metadata key '{KEY}' (keys: {keys}) that says which "
-            "architecture reads them.\nWrap it in a few lines of Python instead: physbench eval my_model.py:make"
+            f"{path} holds {len(header.tensors)} tensors but no metadata key '{METADATA_KEY}' (keys: {keys}) that says "
+            "which architecture reads them.\nWrap it in a few lines of Python instead: physbench eval my_model.py:make"
         )
     try:
-        document = json.loads(header.metadata[KEY])
+        document = json.loads(header.metadata[METADATA_KEY])
         architecture, config, training = document["architecture"], document["config"], document.get("training", {})
         card = document["card"]
         if not isinstance(architecture, str) or not isinstance(config, dict) or not isinstance(card, dict):
-            raise TypeError("architecture is a text, config and card are tables")
+            raise TypeError("architecture is a string, config and card are tables")
     except KeyError as error:
         raise ModelError(f"{path}: its metadata lacks {error}; expected architecture, config and card.") from None
     except (ValueError, TypeError) as error:
@@ -136,11 +139,11 @@ def read_card(document: Mapping[str, Any], where: str) -> ModelCard:
         card = ModelCard(**values)
     except TypeError as error:
         raise ModelError(f"{where}: its card is incomplete ({error}).") from None
-    return check_types(card, where)
+    return check_card_types(card, where)
 
 
 def hash_tensors(path: Path, header: TensorHeader | None = None) -> str:
-    """Hash of tensors and metadata: the file's bytes differ from save to save, this does not."""
+    """Hash of tensors and metadata, which, unlike the bytes of the file, is the same after every save."""
     header = header or read_header(path)
     digest = hashlib.sha256(json.dumps(_canonical(header.metadata), sort_keys=True).encode())
     with path.open("rb") as file:
@@ -158,9 +161,9 @@ def hash_tensors(path: Path, header: TensorHeader | None = None) -> str:
 
 
 def _canonical(metadata: Mapping[str, str]) -> dict[str, Any]:
-    """Metadata whose order of keys and spaces do not matter."""
+    """Metadata with the document parsed, so that its spaces and the order of its keys do not matter."""
     try:
-        return {**metadata, KEY: json.loads(metadata[KEY])}
+        return {**metadata, METADATA_KEY: json.loads(metadata[METADATA_KEY])}
     except (KeyError, ValueError):
         return dict(metadata)
 
@@ -178,5 +181,7 @@ def save_checkpoint(
     from safetensors.torch import save_file
 
     document = {"architecture": architecture, "config": dict(config), "card": asdict(card), "training": dict(training)}
-    own = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}  # none shared
-    save_file(own, str(path), metadata={KEY: json.dumps(document, sort_keys=True)})
+    own = {
+        name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()
+    }  # tensors that share memory cannot be saved
+    save_file(own, str(path), metadata={METADATA_KEY: json.dumps(document, sort_keys=True)})

@@ -1,4 +1,4 @@
-"""Says what a target is that no adapter takes, and what to do with it: one or two lines."""
+"""Describes a target that no adapter recognises: what the file or folder is, and what to do with it."""
 
 from __future__ import annotations
 
@@ -7,17 +7,27 @@ import os
 import zipfile
 from pathlib import Path
 
-from physbench.adapters.pickle_scan import LARGEST, NotAPickle, globals_of, looks_like_pickle, offending, pickled_parts
-from physbench.adapters.tensor_file import KEY, looks_like_tensors
+from physbench.adapters.pickle_scan import (
+    MAX_PICKLE_BYTES,
+    NotAPickle,
+    imported_globals,
+    looks_like_pickle,
+    pickles_in_zip,
+    unsafe_globals,
+)
+from physbench.adapters.tensor_file import METADATA_KEY, looks_like_safetensors
+from physbench.adapters.videos_containers import DEMUXERS
 from physbench.errors import nearest
 from physbench.plugins import entry_points
 
-SAFE = f"Safe ways in: a .safetensors file with the metadata key '{KEY}', or a few lines of Python, my_model.py:make."
-WRAP = "Wrap it in a few lines of Python, my_model.py:make, that build the model and load the file."
-VIDEOS = (".mp4", ".m4v", ".webm", ".mkv", ".mov", ".gif", ".avi")
-PROTOBUF_ONNX = b"\x08"  # field 1, ir_version, as a number
+HINT_SAFE_FORMATS = (
+    f"Safe ways in: a .safetensors file with the metadata key '{METADATA_KEY}', or a few lines of Python, "
+    "my_model.py:make."
+)
+HINT_WRAP = "Wrap it in a few lines of Python, my_model.py:make, that build the model and load the file."
+ONNX_START = b"\x08"  # field 1, ir_version, as a number
 
-MAGIC: tuple[tuple[int, bytes, str], ...] = (
+KNOWN_SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x89HDF", "an HDF5 file"),
     (0, b"GGUF", "a GGUF file"),
     (0, b"\x93NUMPY", "a NumPy array"),
@@ -33,8 +43,8 @@ MAGIC: tuple[tuple[int, bytes, str], ...] = (
 )
 
 
-def missing(path: Path) -> str:
-    """A path that is not there: names near it."""
+def describe_missing_path(path: Path) -> str:
+    """The message for a path that does not exist, with the nearest name in its folder."""
     folder = path.parent
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
@@ -48,14 +58,14 @@ def missing(path: Path) -> str:
     return f"{path} does not exist.{close if 'Did you mean' in close else ''}"
 
 
-def diagnose(target: str) -> str:
-    """What is wrong with a target that no adapter recognises."""
+def describe_unrecognised(target: str) -> str:
+    """The message for a target that no adapter recognises: one or two lines."""
     path = Path(target).expanduser()
     try:
         if not path.exists():
-            return _not_there(target, path)
+            return _describe_missing_target(target, path)
         if path.is_dir():
-            return _folder(path)
+            return _describe_folder(path)
         if not os.access(path, os.R_OK):
             return f"{path} cannot be read: permission denied. Change its rights."
         if not path.is_file():
@@ -64,33 +74,33 @@ def diagnose(target: str) -> str:
             start = file.read(512)
     except OSError as error:
         return f"{target} cannot be read: {error.strerror}."
-    return _file(path, start)
+    return _describe_file(path, start)
 
 
-def _not_there(target: str, path: Path) -> str:
+def _describe_missing_target(target: str, path: Path) -> str:
     plain = os.sep not in target and not path.suffix
     if plain:
-        from physbench.adapters.checkpoints import shipped
+        from physbench.adapters.checkpoints import shipped_checkpoints
 
         baselines = entry_points.load("physbench.adapters", "baseline").examples()
         known = {target.partition(":")[2]: target for target, _, _ in baselines}
-        known |= {name: f"reference:{name}" for name in shipped()}
+        known |= {name: f"reference:{name}" for name in shipped_checkpoints()}
         if target in known:
             return f"There is no file '{target}'. Did you mean {known[target]}?"
         if "Did you mean" in nearest(target, known):
             name = difflib.get_close_matches(target, known, n=1, cutoff=0.5)[0]
             return f"There is no file '{target}'. Did you mean {known[name]}?"
-    return f"{missing(path)}\n`physbench models list` shows what can be evaluated."
+    return f"{describe_missing_path(path)}\n`physbench models list` shows what can be evaluated."
 
 
-def _folder(path: Path) -> str:
+def _describe_folder(path: Path) -> str:
     names = sorted(entry.name for entry in path.iterdir())
-    ours = [name for name in names if looks_like_tensors(path / name)]
-    if ours:
-        return f"{path} is a folder. Did you mean {' or '.join(str(path / name) for name in ours[:3])}?"
+    checkpoints = [name for name in names if looks_like_safetensors(path / name)]
+    if checkpoints:
+        return f"{path} is a folder. Did you mean {' or '.join(str(path / name) for name in checkpoints[:3])}?"
     if "manifest.json" in names:
         return f"{path} is a run folder, not a model. `physbench report {path}` shows it."
-    if any(name.lower().endswith(VIDEOS) for name in names):
+    if any(name.lower().endswith(tuple(DEMUXERS)) for name in names):
         return (
             f"{path} is a folder of videos: give videos:{path}, with the answer.json of `physbench data export` in it."
         )
@@ -100,33 +110,33 @@ def _folder(path: Path) -> str:
         kind = "a transformers model"
     else:
         shown = ", ".join(names[:4]) or "nothing"
-        return f"{path} is a folder with {shown} in it: no model that this version knows. {WRAP}"
-    return f"{path} is {kind}, which this version does not load by itself.\n{WRAP}"
+        return f"{path} is a folder with {shown} in it: not a model that this version knows. {HINT_WRAP}"
+    return f"{path} is {kind}, which this version does not load by itself.\n{HINT_WRAP}"
 
 
-def _file(path: Path, start: bytes) -> str:
+def _describe_file(path: Path, start: bytes) -> str:
     if not start:
         return f"{path} is empty. Download or copy it again."
     if start.startswith(b"PK"):
-        return _zip(path)
+        return _describe_zip(path)
     if looks_like_pickle(start):
         with path.open("rb") as file:
-            return _pickle(path, [file.read(LARGEST)])
+            return _describe_pickle(path, [file.read(MAX_PICKLE_BYTES)])
     if start.startswith(b"version https://git-lfs"):
         return f"{path} is a pointer of Git LFS, not the file itself: run `git lfs pull`."
-    for offset, magic, kind in MAGIC:
+    for offset, magic, kind in KNOWN_SIGNATURES:
         if start[offset : offset + len(magic)] == magic:
-            return f"{path} is {kind}, not a model. {SAFE}"
-    if start.startswith(PROTOBUF_ONNX) and (path.suffix == ".onnx" or b"onnx" in start or b"pytorch" in start):
-        return f"{path} is an ONNX graph, which this version does not load by itself.\n{WRAP}"
+            return f"{path} is {kind}, not a model. {HINT_SAFE_FORMATS}"
+    if start.startswith(ONNX_START) and (path.suffix == ".onnx" or b"onnx" in start or b"pytorch" in start):
+        return f"{path} is an ONNX graph, which this version does not load by itself.\n{HINT_WRAP}"
     if b"\0" not in start:
-        return _text(path, start)
+        return _describe_text(path, start)
     if path.suffix == ".safetensors":
         return f"{path} is corrupt: it does not start like a .safetensors file. Download or copy it again."
-    return f"{path} is of no kind that this version knows. {SAFE}"
+    return f"{path} is of no kind that this version knows. {HINT_SAFE_FORMATS}"
 
 
-def _text(path: Path, start: bytes) -> str:
+def _describe_text(path: Path, start: bytes) -> str:
     head = start.lstrip().lower()
     if head.startswith((b"<!doctype html", b"<html")):
         return f"{path} is a web page, not a model: the download needs a login or another address."
@@ -136,36 +146,36 @@ def _text(path: Path, start: bytes) -> str:
         start.decode("utf-8")
     except UnicodeDecodeError as error:
         if error.start < len(start) - 4:  # else a character cut at the end of what was read
-            return f"{path} is of no kind that this version knows. {SAFE}"
-    return f"{path} is a text file, not a model. {SAFE}"
+            return f"{path} is of no kind that this version knows. {HINT_SAFE_FORMATS}"
+    return f"{path} is a text file, not a model. {HINT_SAFE_FORMATS}"
 
 
-def _zip(path: Path) -> str:
-    parts = pickled_parts(path)
+def _describe_zip(path: Path) -> str:
+    parts = pickles_in_zip(path)
     if parts is None:
-        return f"{path} is truncated or corrupt: it starts like a zip file and does not end like one. Copy it again."
+        return f"{path} is truncated or corrupt: it starts like a zip file but does not end like one. Copy it again."
     with zipfile.ZipFile(path) as archive:
         names = [name.split("/", 1)[-1] for name in archive.namelist()]
     if any("serialized_exported_program" in name or name == "archive_format" for name in names):
-        return f"{path} is a torch.export program: loading it would run code, so it is refused.\n{SAFE}"
+        return f"{path} is a torch.export program: loading it would run code, so it is refused.\n{HINT_SAFE_FORMATS}"
     if any(name.startswith("code/") for name in names):
-        return f"{path} is a TorchScript program: loading it would run code, so it is refused.\n{SAFE}"
+        return f"{path} is a TorchScript program: loading it would run code, so it is refused.\n{HINT_SAFE_FORMATS}"
     if not parts:
-        return f"{path} is a zip archive without a checkpoint in it. {SAFE}"
-    return _pickle(path, parts)
+        return f"{path} is a zip archive without a checkpoint in it. {HINT_SAFE_FORMATS}"
+    return _describe_pickle(path, parts)
 
 
-def _pickle(path: Path, parts: list[bytes]) -> str:
+def _describe_pickle(path: Path, parts: list[bytes]) -> str:
     try:
-        names = set().union(*(globals_of(part) for part in parts))
+        names = set().union(*(imported_globals(part) for part in parts))
     except NotAPickle:
         return f"{path} is a truncated or corrupt pickle. Download or copy it again."
-    bad = offending(names)
+    bad = unsafe_globals(names)
     if bad:
         shown = ", ".join(bad[:3]) + (f" and {len(bad) - 3} more" if len(bad) > 3 else "")
-        return f"{path} is a pickle that would run code when it is loaded ({shown}): refused.\n{SAFE}"
+        return f"{path} is a pickle that would run code when it is loaded ({shown}): refused.\n{HINT_SAFE_FORMATS}"
     schemes = ", ".join(entry_points.entries("physbench.architectures"))
     return (
-        f"{path} is a checkpoint of plain tensors that does not say which architecture reads it. {WRAP}\n"
-        f"Or save the tensors as .safetensors with the metadata key '{KEY}' (architectures here: {schemes})."
+        f"{path} is a checkpoint of plain tensors that does not say which architecture reads it. {HINT_WRAP}\n"
+        f"Or save the tensors as .safetensors with the metadata key '{METADATA_KEY}' (architectures here: {schemes})."
     )

@@ -1,8 +1,8 @@
-"""Videos that a model made elsewhere: `videos:DIR`, the folder or archive that answers `physbench data export`.
+"""The adapter for videos that a model made elsewhere: `videos:DIR`, the answer to `physbench data export`.
 
-The folder holds one video per clip and `answer.json`. --model-arg name=, fit=, includes_context=, fps=, track=,
-uses_actions= say what the file does not, and export=PATH names the manifest of the export where neither lies in the
-folder.
+The folder or archive holds one video per clip and `answer.json`, the *answer document*. --model-arg name=, fit=,
+includes_context=, fps=, track=, uses_actions= override its fields, and export=PATH names the manifest of the export
+where the folder has neither document.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from physbench.errors import ModelError, UsageError, nearest
 if TYPE_CHECKING:
     import torch
 
-    from physbench.adapters.videos_listing import Listing
-    from physbench.adapters.videos_source import Source
+    from physbench.adapters.videos_listing import VideoListing
+    from physbench.adapters.videos_source import VideoSource
     from physbench.clips.clip import Row
     from physbench.clips.conditioning import Answer
     from physbench.clips.suite import Suite
 
 ARGUMENTS = ("name", "fit", "includes_context", "fps", "track", "uses_actions")
-SHOWN = 12  # names in a line; `physbench models check` has them all
+MAX_NAMES_SHOWN = 12  # in a line; `physbench models check` lists all
 
 
-def place(target: str) -> Path:
+def videos_path(target: str) -> Path:
     """The folder or archive of a target."""
     return Path(target.removeprefix("videos:")).expanduser()
 
 
-def is_ours(path: Path) -> bool:
-    """Whether a path is a folder with the document of an export or of an answer."""
+def is_export_folder(path: Path) -> bool:
+    """Whether a path is a folder with an answer document or the manifest of an export."""
     for name in ("answer.json", "manifest.json"):
         try:
             with (path / name).open("rb") as file:
@@ -45,8 +45,17 @@ def is_ours(path: Path) -> bool:
     return False
 
 
-def read_answer(path: Path, source: Source, model_args: Mapping[str, str]) -> Answer:
-    """What is said of the videos: answer.json or manifest.json beside them, or `export`, then --model-arg above it."""
+def read_answer(path: Path, source: VideoSource, model_args: Mapping[str, str]) -> Answer:
+    """Read the answer document.
+
+    Args:
+        path: The folder or archive.
+        source: Its files.
+        model_args: `export` names another document; the other arguments override fields of the document.
+
+    Raises:
+        ModelError: There is no document, or a field has no valid value.
+    """
     from pydantic import ValidationError
 
     from physbench.clips.conditioning import (
@@ -62,7 +71,7 @@ def read_answer(path: Path, source: Source, model_args: Mapping[str, str]) -> An
     for key in model_args:
         if key not in (*ARGUMENTS, "export"):
             raise ModelError(f"--model-arg {key}: videos have no argument of that name.{nearest(key, ARGUMENTS)}")
-    beside = {file.name: file for file in source.files if file.name in (ANSWER, MANIFEST) and not file.oddity}
+    beside = {file.name: file for file in source.files if file.name in (ANSWER, MANIFEST) and not file.problem}
     if "export" in model_args:
         given = Path(model_args["export"]).expanduser()
         answer = read_file(given / MANIFEST if given.is_dir() else given)
@@ -74,37 +83,38 @@ def read_answer(path: Path, source: Source, model_args: Mapping[str, str]) -> An
             answer = read_document(stream.read(), f"{path}/{file.name}")
     else:
         raise ModelError(
-            f"{path} has no {ANSWER}: it says what was asked and lies in the folder `answers` of the export.\n"
+            f"{path} has no {ANSWER}, which says what was asked. It lies in the folder `answers` of the export.\n"
             f"Put it there, or name the export: --model-arg export=cond/{MANIFEST}. `physbench data export` makes one."
         )
-    said = answer.model_dump()
+    fields = answer.model_dump()
     for key, text in model_args.items():
         if key == "includes_context":
-            said[key] = {"true": True, "false": False}.get(text.lower(), int(text) if text.isdecimal() else text)
+            fields[key] = {"true": True, "false": False}.get(text.lower(), int(text) if text.isdecimal() else text)
         elif key != "export":
-            said[key] = text
+            fields[key] = text
     try:
-        return Answer.model_validate(said)
+        return Answer.model_validate(fields)
     except ValidationError as error:
         raise ModelError(f"--model-arg {first_problem(error)}") from None
 
 
-def opened(target: str, model_args: Mapping[str, str]) -> tuple[Source, Answer, Listing]:
-    """The files of a target, what is said of them, and which answers what."""
+def open_target(target: str, model_args: Mapping[str, str]) -> tuple[VideoSource, Answer, VideoListing]:
+    """The files of a target, its answer document, and which file answers which clip."""
     from physbench.adapters.videos_listing import list_answers
-    from physbench.adapters.videos_source import Source
+    from physbench.adapters.videos_source import VideoSource
 
-    path = place(target)
-    source = Source(path)
+    path = videos_path(target)
+    source = VideoSource(path)
     answer = read_answer(path, source, model_args)
     return source, answer, list_answers(source, [clip.id for clip in answer.asked.clips])
 
 
-def some(names: Sequence[str]) -> str:
-    """The names, or the first of very many."""
-    if len(names) <= SHOWN:
+def abbreviated_list(names: Sequence[str]) -> str:
+    """The names, or the first ones and the number of the others."""
+    if len(names) <= MAX_NAMES_SHOWN:
         return ", ".join(names)
-    return f"{', '.join(names[:SHOWN])} and {len(names) - SHOWN} more (`physbench models check` lists all)"
+    shown = ", ".join(names[:MAX_NAMES_SHOWN])
+    return f"{shown} and {len(names) - MAX_NAMES_SHOWN} more (`physbench models check` lists all)"
 
 
 class VideosAdapter:
@@ -114,34 +124,34 @@ class VideosAdapter:
     summary = "videos:DIR  videos made elsewhere, for what `physbench data export` wrote"
 
     def recognises(self, target: str) -> bool:
-        return target.startswith("videos:") or is_ours(Path(target).expanduser())
+        return target.startswith("videos:") or is_export_folder(Path(target).expanduser())
 
     def check(self, target: str) -> None:
-        from physbench.adapters.unrecognised import missing
+        from physbench.adapters.unrecognised import describe_missing_path
 
-        path = place(target)
+        path = videos_path(target)
         if not path.exists():
-            raise ModelError(missing(path))
-        if (path / "answers").is_dir() and is_ours(path):
+            raise ModelError(describe_missing_path(path))
+        if (path / "answers").is_dir() and is_export_folder(path):
             raise ModelError(f"{path} is what was exported. Did you mean videos:{path / 'answers'}?")
 
     def sha256(self, target: str) -> str | None:
-        from physbench.adapters.videos_source import Source
+        from physbench.adapters.videos_source import VideoSource
 
-        return Source(place(target)).sha256()
+        return VideoSource(videos_path(target)).sha256()
 
     def examples(self) -> list[tuple[str, ModelCard | None, str]]:
         return []
 
     def preflight(self, target: str, suite: Suite, samples: int, model_args: Mapping[str, str]) -> list[str]:
-        """What is missing and in excess for these clips; UsageError where they are not those that were exported."""
-        _, answer, listing = opened(target, model_args)
+        """Notes on missing and extra videos. Raises UsageError where the suite is not the one that was exported."""
+        _, answer, listing = open_target(target, model_args)
         asked = {clip.id: clip for clip in answer.asked.clips}
         others = [row for row in suite.rows if row.id not in asked]
         if others:
             raise UsageError(
-                f"{place(target)} answers {len(asked)} clips; {len(others)} of the {len(suite.rows)} clips asked for "
-                f"were not exported (the first is {others[0].id}).\nEvaluate with {answer.asked.suite.options}."
+                f"{videos_path(target)} answers {len(asked)} clips; {len(others)} of the {len(suite.rows)} clips asked "
+                f"for were not exported (the first is {others[0].id}).\nEvaluate with {answer.asked.suite.options}."
             )
         changed = [row for row in suite.rows if asked[row.id].state_hash != suite.state_hash(row)]
         if changed:
@@ -152,33 +162,33 @@ class VideosAdapter:
         ids = [row.id for row in suite.rows]
         absent = listing.missing(ids, samples)
         wanted = len(ids) * samples
-        lines = [f"{place(target)}: {wanted - len(absent)} of {wanted} videos are there."]
+        lines = [f"{videos_path(target)}: {wanted - len(absent)} of {wanted} videos are there."]
         if absent:
-            lines.append(f"{len(absent)} missing, which count as failed: {some(absent)}")
+            lines.append(f"{len(absent)} missing, which count as failed: {abbreviated_list(absent)}")
         if listing.extra:
             extra = [f"{name!r} ({why})" for name, why in listing.extra.items()]
-            lines.append(f"{len(extra)} extra, not used: {some(extra)}")
+            lines.append(f"{len(extra)} extra, not used: {abbreviated_list(extra)}")
         unused = [entry.name for key, entry in listing.entries.items() if key[1] >= samples and key[0] in ids]
         if unused:
             lines.append(f"{len(unused)} further samples, not used: raise --samples above {samples}.")
         return lines
 
     def rows(self, target: str, model_args: Mapping[str, str]) -> list[Row]:
-        """Clips that have a video, to look at."""
-        _, answer, listing = opened(target, model_args)
+        """The clips that have a video."""
+        _, answer, listing = open_target(target, model_args)
         return [clip.row for clip in answer.asked.clips if (clip.id, 0) in listing.entries]
 
     def inspect(self, target: str, model_args: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-        """Every file decoded: ("result" where some cannot be scored, "missing", ..., "note"; words)."""
-        from physbench.adapters.videos_check import inspect
+        """Decode every file and report problems: see `videos_check.inspect_videos`."""
+        from physbench.adapters.videos_check import inspect_videos
 
-        return inspect(*opened(target, model_args))
+        return inspect_videos(*open_target(target, model_args))
 
     def load(self, target: str, *, device: torch.device, dtype: torch.dtype, model_args: Mapping[str, str]) -> Model:
-        from physbench.adapters.videos_model import Videos
+        from physbench.adapters.videos_model import RecordedVideos
 
-        source, answer, listing = opened(target, model_args)
-        return Videos(source, answer, listing)
+        source, answer, listing = open_target(target, model_args)
+        return RecordedVideos(source, answer, listing)
 
 
 adapter: Any = VideosAdapter()

@@ -1,58 +1,60 @@
-"""Everything that is wrong with the videos of a folder: each one decoded to its end."""
+"""Checks every video of an answer by decoding it to its end, for `physbench models check`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from physbench.adapters.videos_decode import UnusableError, frames
-from physbench.adapters.videos_listing import Listing
-from physbench.adapters.videos_model import Videos
-from physbench.adapters.videos_source import Source
+from physbench.adapters.videos_decode import UnusableError, decode_frames
+from physbench.adapters.videos_listing import VideoListing
+from physbench.adapters.videos_model import RecordedVideos
+from physbench.adapters.videos_source import VideoSource
 from physbench.clips.conditioning import Answer
 
 
-def inspect(source: Source, answer: Answer, listing: Listing) -> Iterator[tuple[str, str]]:
-    """("missing" | "unusable" | "short" | "extra" | "note" | "result", words) for all that there is to say.
+def inspect_videos(source: VideoSource, answer: Answer, listing: VideoListing) -> Iterator[tuple[str, str]]:
+    """Decode every video and report what was found.
 
-    "result" is what it comes to, where not every video can be scored to its end.
+    Yields:
+        (kind, text), where kind is "missing", "unusable", "short", "extra", "note" or "result". "result" sums up, and
+        comes only where some video cannot be scored to its end.
     """
-    model = Videos(source, answer, listing)
+    model = RecordedVideos(source, answer, listing)
     samples = 1 + max((sample for _, sample in listing.entries), default=0)
-    short = model.short()
-    lost = ended = 0
+    short = model.short_videos()
+    unscorable = early = 0
     for clip in answer.asked.clips:
         for key in ((clip.id, sample) for sample in range(samples)):
             if key not in listing.entries:
-                lost += 1
+                unscorable += 1
                 yield "missing", listing.reason(key)
                 continue
-            problem = model.unusable.get(key) or _damage(source, model, key)
+            problem = model.unusable.get(key) or _decoding_problem(source, model, key)
             if problem:
-                lost += 1
+                unscorable += 1
                 yield "unusable", problem
             elif key in short:
-                ended += 1
+                early += 1
                 yield "short", short[key]
     for name, why in listing.extra.items():
         yield "extra", f"{name} ({why})"
-    yield "note", model.notes[0] if model.probed else "No video can be read."
+    yield "note", model.notes[0] if model.infos else "No video can be read."
     whole = len(answer.asked.clips) * samples
-    said = [
-        f"{lost} of {whole} videos cannot be scored" if lost else "",
-        f"{ended} of {whole} end early" if ended else "",
+    summary = [
+        f"{unscorable} of {whole} videos cannot be scored" if unscorable else "",
+        f"{early} of {whole} end early" if early else "",
     ]
-    if any(said):
-        yield "result", ", ".join(part for part in said if part)
+    if any(summary):
+        yield "result", ", ".join(part for part in summary if part)
 
 
-def _damage(source: Source, model: Videos, key: tuple[str, int]) -> str | None:
-    """What is wrong with the frames of one video, found by decoding all of them."""
+def _decoding_problem(source: VideoSource, model: RecordedVideos, key: tuple[str, int]) -> str | None:
+    """What is wrong with the frames of one video, or None. All of them are decoded."""
     count = 0
     try:
-        for _ in frames(source, model.listing.entries[key], model.stated_rate(key)):
+        for _ in decode_frames(source, model.listing.entries[key], model.stated_rate(key)):
             count += 1
     except UnusableError as error:
         return str(error)
-    if count < model.probed[key].frames:
-        return f"{model.listing.entries[key].name}: {count} of {model.probed[key].frames} frames can be decoded."
+    if count < model.infos[key].frames:
+        return f"{model.listing.entries[key].name}: {count} of {model.infos[key].frames} frames can be decoded."
     return None

@@ -1,4 +1,4 @@
-"""Undoes how a picture was fitted into another shape, and averages it down to the size that is scored."""
+"""Resamples videos in space: undoes how frames were fitted into another shape, and averages to the scored size."""
 
 from __future__ import annotations
 
@@ -10,47 +10,54 @@ from scipy import sparse
 
 from physbench.clips.conditioning import Fit
 
-SCORED = 256  # px, the shorter side at most: more costs time and memory, and no body is smaller than 20 px then
-SAME_SHAPE = 0.005  # relative difference of width / height that rounding to whole px explains
+MAX_SHORT_SIDE_PX = 256  # bodies then are at least 20 px wide; more pixels only cost time and memory
+ASPECT_TOLERANCE = 0.005  # relative difference of width / height that rounding to whole px explains
 
 
 def scored_size(height: int, width: int) -> tuple[int, int]:
-    """(height, width) px at which pictures of the asked size are tracked: a whole fraction of the shorter side."""
+    """(height, width) px at which frames of the exported size are scored: a whole fraction of the shorter side."""
     short = min(height, width)
-    side = round(short / -(-short // SCORED))
+    side = round(short / -(-short // MAX_SHORT_SIDE_PX))
     return (side, round(width * side / short)) if height <= width else (round(height * side / short), side)
 
 
 def same_shape(asked: tuple[int, int], got: tuple[int, int]) -> bool:
-    """Whether two sizes (height, width) have one shape, up to a rounded pixel."""
+    """Whether two sizes (height, width) have the same aspect ratio, up to rounding to whole pixels."""
     ratio = (got[1] / got[0]) / (asked[1] / asked[0])
     pixel = 1.0 / min(*asked, *got)
-    return abs(ratio - 1) <= max(SAME_SHAPE, pixel)
+    return abs(ratio - 1) <= max(ASPECT_TOLERANCE, pixel)
 
 
 @dataclass(frozen=True, eq=False)
 class Resampler:
-    """From pictures of one size to the scored size: an average over the area of each pixel, along both axes."""
+    """Resamples frames of one size to the scored size by averaging over the area of each pixel."""
 
-    rows: sparse.csr_array | None  # (h, height of the picture); None: nothing is to be done
-    columns: sparse.csr_array | None  # (w, width of the picture)
-    covered: bool  # whether the picture holds all of the square window
+    rows: sparse.csr_array | None  # weights (h, H); None: the frames stay as they are
+    columns: sparse.csr_array | None  # weights (w, W)
+    covered: bool  # whether the video shows all of the square window
 
-    def __call__(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """(H, W, 3) -> (h, w, 3)."""
+    def __call__(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Frame (H, W, 3) -> (h, w, 3)."""
         if self.rows is None or self.columns is None:
-            return picture
-        height, width, _ = picture.shape
+            return frame
+        height, width, _ = frame.shape
         h, w = self.rows.shape[0], self.columns.shape[0]
-        narrow = (self.rows @ picture.reshape(height, width * 3).astype(np.float32)).reshape(h, width, 3)
+        narrow = (self.rows @ frame.reshape(height, width * 3).astype(np.float32)).reshape(h, width, 3)
         turned = np.ascontiguousarray(narrow.transpose(1, 0, 2)).reshape(width, h * 3)
         small = (self.columns @ turned).reshape(w, h, 3).transpose(1, 0, 2)
         result: NDArray[np.uint8] = np.clip(np.rint(small), 0, 255).astype(np.uint8)
         return result
 
 
-def resampler(asked: tuple[int, int], got: tuple[int, int], scored: tuple[int, int], fit: Fit | None) -> Resampler:
-    """Sizes are (height, width) px: of the export, of the video, of the frames that are scored."""
+def make_resampler(asked: tuple[int, int], got: tuple[int, int], scored: tuple[int, int], fit: Fit | None) -> Resampler:
+    """Make the resampler for videos of one size.
+
+    Args:
+        asked: (height, width) px of the export.
+        got: (height, width) px of the video.
+        scored: (height, width) px of the frames that are scored.
+        fit: How the picture was fitted into the video, if the shapes differ.
+    """
     if asked == got == scored:
         return Resampler(None, None, True)
     scales = got[0] / asked[0], got[1] / asked[1]
@@ -58,22 +65,22 @@ def resampler(asked: tuple[int, int], got: tuple[int, int], scored: tuple[int, i
         scales = (min(scales),) * 2
     elif fit == "cover":
         scales = (max(scales),) * 2
-    shrink = min(asked) / min(scored)  # asked px in one scored px
+    shrink = min(asked) / min(scored)  # exported px in one scored px
     matrices, covered = [], True
     for axis in (0, 1):
         # Scored pixel j covers [edge[j], edge[j + 1]] in the video; the centre stays the centre.
         edges = (np.arange(scored[axis] + 1) - scored[axis] / 2) * shrink * scales[axis] + got[axis] / 2
-        margin = max((got[axis] - asked[axis] * scales[axis]) / 2, 0.0)  # px, of a bar
-        matrices.append(_averages(edges, got[axis], margin))
-        covered &= min(asked) * scales[axis] <= got[axis] * (1 + SAME_SHAPE)
+        margin = max((got[axis] - asked[axis] * scales[axis]) / 2, 0.0)  # px, width of a bar at either end
+        matrices.append(_averaging_weights(edges, got[axis], margin))
+        covered &= min(asked) * scales[axis] <= got[axis] * (1 + ASPECT_TOLERANCE)
     return Resampler(matrices[0], matrices[1], covered)
 
 
-def _averages(edges: NDArray[np.floating], length: int, margin: float) -> sparse.csr_array:
-    """Weights (n, length) that average over [edges[j], edges[j + 1]]; what lies outside repeats the last pixel.
+def _averaging_weights(edges: NDArray[np.floating], length: int, margin: float) -> sparse.csr_array:
+    """Weights (n, length) that average over [edges[j], edges[j + 1]]. Outside of the picture its edge is repeated.
 
-    Pixels that a bar of `margin` px at both ends touches are outside. An interval shorter than a pixel is widened to
-    one, which is linear interpolation.
+    Pixels that a bar of `margin` px at either end touches count as outside. An interval shorter than a pixel is widened
+    to one pixel, which is linear interpolation.
     """
     first = int(np.ceil(margin - 1e-6))
     last = max(length - 1 - first, first)
@@ -87,4 +94,4 @@ def _averages(edges: NDArray[np.floating], length: int, margin: float) -> sparse
         columns.append(np.clip(pixels, first, last))
         weights.append(share / share.sum())
     entries = (np.concatenate(weights).astype(np.float32), (np.concatenate(rows), np.concatenate(columns)))
-    return sparse.coo_array(entries, shape=(len(centres), length)).tocsr()  # weights of one place are added
+    return sparse.coo_array(entries, shape=(len(centres), length)).tocsr()  # weights of the same element are added

@@ -1,4 +1,4 @@
-"""Which file answers which clip, and everything that is missing, in excess or wrongly named."""
+"""Matches files with clips by name, and lists what is missing, extra or wrongly named."""
 
 from __future__ import annotations
 
@@ -7,111 +7,102 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from physbench.adapters.videos_source import Found, Source, printable
+from physbench.adapters.videos_containers import ACCEPTED, IMAGE_SUFFIX, container_suffix
+from physbench.adapters.videos_source import SourceFile, VideoSource, printable
 from physbench.clips.conditioning import ANSWER, MANIFEST
 
-# Extension: the one demuxer that is used. A playlist called .mp4 must not make the library open other files.
-CONTAINERS = {
-    ".mp4": "mov",
-    ".m4v": "mov",
-    ".mov": "mov",
-    ".webm": "matroska",
-    ".mkv": "matroska",
-    ".gif": "gif",
-    ".avi": "avi",
-}
-PICTURE = ".png"
-OURS = (ANSWER, MANIFEST, "README.md")
-SAMPLE = re.compile(r"(.+)\.s([1-9]\d{0,3})")
-NUMBER = re.compile(r"\d+")
-MOST_COMPARED = 1000  # names that a missing one is compared with
-Key = tuple[str, int]  # clip id, sample
+EXPORT_DOCUMENTS = (ANSWER, MANIFEST, "README.md")
+SAMPLE_PATTERN = re.compile(r"(.+)\.s([1-9]\d{0,3})")
+NUMBER_PATTERN = re.compile(r"\d+")
+MAX_NAMES_COMPARED = 1000  # extra names that missing ones are compared with
+SampleKey = tuple[str, int]  # clip id, sample
 
 
 @dataclass(frozen=True)
 class VideoEntry:
-    """What answers one sample of one clip: a file, or the numbered pictures of a folder."""
+    """The answer to one sample of one clip: a video file, or a folder of numbered images."""
 
     name: str
-    files: tuple[Found, ...]
-    pictures: bool = False
+    files: tuple[SourceFile, ...]
+    is_image_sequence: bool = False
     problem: str = ""  # why it cannot be used
 
 
 @dataclass
-class Listing:
-    """All that came back, by what it is good for."""
+class VideoListing:
+    """The files of a source, matched with the clips that were asked for."""
 
-    entries: dict[Key, VideoEntry] = field(default_factory=dict)
-    extra: dict[str, str] = field(default_factory=dict)  # name: what is odd about it
-    close: dict[str, str] = field(default_factory=dict)  # clip id without a video: an extra name that looks like it
+    entries: dict[SampleKey, VideoEntry] = field(default_factory=dict)
+    extra: dict[str, str] = field(default_factory=dict)  # name of a file that answers no clip: why
+    similar_names: dict[str, str] = field(default_factory=dict)  # clip id without a video: the extra name most like it
 
     def missing(self, ids: Iterable[str], samples: int = 1) -> list[str]:
-        """Names of the samples that nothing answers."""
-        return [label((id_, k)) for id_ in ids for k in range(samples) if (id_, k) not in self.entries]
+        """Names of the samples without a video."""
+        return [sample_name((id_, k)) for id_ in ids for k in range(samples) if (id_, k) not in self.entries]
 
-    def reason(self, key: Key) -> str:
-        """Why a sample has no video."""
-        hint = f" Did you mean '{self.close[key[0]]}'?" if key[0] in self.close else ""
-        return f"There is no video '{label(key)}' (.mp4, .webm, .mkv, .mov, .gif, .avi or a folder of PNG).{hint}"
+    def reason(self, key: SampleKey) -> str:
+        """The message for a sample without a video."""
+        hint = f" Did you mean '{self.similar_names[key[0]]}'?" if key[0] in self.similar_names else ""
+        return f"There is no video '{sample_name(key)}' ({ACCEPTED}).{hint}"
 
 
-def label(key: Key) -> str:
-    """Name of a sample: that of its clip, for the first one."""
+def sample_name(key: SampleKey) -> str:
+    """Name of a sample: the clip id, with ".s1", ".s2" ... after it for further samples."""
     return key[0] if key[1] == 0 else f"{key[0]}.s{key[1]}"
 
 
-def list_answers(source: Source, ids: Sequence[str]) -> Listing:
-    """Match the files with the clips `ids`."""
+def list_answers(source: VideoSource, ids: Sequence[str]) -> VideoListing:
+    """Match the files of a source with the clip ids that were asked for."""
     known = set(ids)
-    listing = Listing()
-    candidates: dict[Key, list[VideoEntry]] = {}
+    listing = VideoListing()
+    candidates: dict[SampleKey, list[VideoEntry]] = {}
     for name, entry in _entries(source.files):
-        stem = name if entry.pictures else name[: -len(_suffix(name))] if _suffix(name) else ""
-        key = _key(stem, known)
+        suffix = container_suffix(name)
+        stem = name if entry.is_image_sequence else name[: -len(suffix)] if suffix else ""
+        key = _sample_key(stem, known)
         if key is not None:
             candidates.setdefault(key, []).append(entry)
-        elif name not in OURS:
-            listing.extra[name] = entry.problem or _oddity(name, stem)
+        elif name not in EXPORT_DOCUMENTS:
+            listing.extra[name] = entry.problem or _why_extra(name, stem)
     for key, entries in candidates.items():
         if len(entries) == 1:
             listing.entries[key] = entries[0]
         else:
             names = ", ".join(entry.name for entry in entries)
             listing.entries[key] = VideoEntry(names, (), problem=f"Several files for one clip ({names}): keep one.")
-    _find_close(listing, [id_ for id_ in ids if (id_, 0) not in listing.entries])
+    _find_similar_names(listing, [id_ for id_ in ids if (id_, 0) not in listing.entries])
     return listing
 
 
-def _entries(files: Iterable[Found]) -> list[tuple[str, VideoEntry]]:
-    """Top-level files, and folders as one entry each, by name."""
-    folders: dict[str, list[Found]] = {}
+def _entries(files: Iterable[SourceFile]) -> list[tuple[str, VideoEntry]]:
+    """Names and entries of top-level files and of folders, sorted; a folder is one entry."""
+    folders: dict[str, list[SourceFile]] = {}
     entries = []
     for file in files:
         if len(file.parts) > 1:
             folders.setdefault(printable(file.parts[0]), []).append(file)
-        elif file.oddity or not file.name.startswith("."):
-            problem = f"{file.name} is {file.oddity}." if file.oddity else ""
-            if not problem and not file.size and file.name not in OURS:
+        elif file.problem or not file.name.startswith("."):
+            problem = f"{file.name} is {file.problem}." if file.problem else ""
+            if not problem and not file.size and file.name not in EXPORT_DOCUMENTS:
                 problem = f"{file.name} is empty."
             entries.append((file.name, VideoEntry(file.name, (file,), problem=problem)))
-    entries += [(name, _pictures(name, inside)) for name, inside in folders.items()]
+    entries += [(name, _image_sequence(name, inside)) for name, inside in folders.items()]
     return sorted(entries)
 
 
-def _pictures(name: str, inside: Sequence[Found]) -> VideoEntry:
-    """A folder of numbered PNG files, in the order of their last numbers."""
-    odd = next((file for file in inside if file.oddity), None)
+def _image_sequence(name: str, inside: Sequence[SourceFile]) -> VideoEntry:
+    """A folder of numbered PNG files as one entry, in the order of the last number in each name."""
+    odd = next((file for file in inside if file.problem), None)
     if odd is not None:
-        return VideoEntry(f"{name}/", (), True, f"{odd.name} is {odd.oddity}.")
-    pictures = [file for file in inside if file.parts[-1].lower().endswith(PICTURE) and len(file.parts) == 2]
-    others = [file for file in inside if file not in pictures and not file.parts[-1].startswith(".")]
-    if others or not pictures:
+        return VideoEntry(f"{name}/", (), True, f"{odd.name} is {odd.problem}.")
+    images = [file for file in inside if file.parts[-1].lower().endswith(IMAGE_SUFFIX) and len(file.parts) == 2]
+    others = [file for file in inside if file not in images and not file.parts[-1].startswith(".")]
+    if others or not images:
         what = f"holds {others[0].parts[-1]!r}" if others else "holds no .png"
         return VideoEntry(f"{name}/", (), True, f"Folder {name} {what}: expected numbered PNG files and nothing else.")
     numbered = {}
-    for file in pictures:
-        numbers = NUMBER.findall(file.parts[-1][: -len(PICTURE)])
+    for file in images:
+        numbers = NUMBER_PATTERN.findall(file.parts[-1][: -len(IMAGE_SUFFIX)])
         if not numbers:
             return VideoEntry(f"{name}/", (), True, f"{file.name} has no number in its name.")
         if int(numbers[-1][-9:]) in numbered:
@@ -124,33 +115,23 @@ def _pictures(name: str, inside: Sequence[Found]) -> VideoEntry:
     return VideoEntry(f"{name}/", tuple(numbered[number] for number in range(first, last + 1)), True)
 
 
-def _suffix(name: str) -> str:
-    """The extension, as it is written, if it is one of a video."""
-    return next((name[-len(end) :] for end in CONTAINERS if name.lower().endswith(end)), "")
-
-
-def demuxer(name: str) -> str:
-    """The one demuxer for a file of this name."""
-    return CONTAINERS[_suffix(name).lower()]
-
-
-def _key(stem: str, known: set[str]) -> Key | None:
+def _sample_key(stem: str, known: set[str]) -> SampleKey | None:
     if stem in known:
         return stem, 0
-    match = SAMPLE.fullmatch(stem)
+    match = SAMPLE_PATTERN.fullmatch(stem)
     return (match[1], int(match[2])) if match and match[1] in known else None
 
 
-def _oddity(name: str, stem: str) -> str:
-    return "named after no clip" if stem else f"no video ({', '.join(CONTAINERS)} or a folder of PNG)"
+def _why_extra(name: str, stem: str) -> str:
+    return "named after no clip" if stem else f"no video ({ACCEPTED})"
 
 
-def _find_close(listing: Listing, missing: Sequence[str]) -> None:
-    """Pair clips without a video with extra files whose names look like theirs."""
-    left = {(name[: -len(_suffix(name))] if _suffix(name) else name): name for name in listing.extra}
-    if len(left) > MOST_COMPARED:  # as many loose pictures: a hint is not worth minutes
+def _find_similar_names(listing: VideoListing, missing: Sequence[str]) -> None:
+    """Pair clips without a video with extra files of similar names."""
+    left = {(name[: -len(container_suffix(name))] if container_suffix(name) else name): name for name in listing.extra}
+    if len(left) > MAX_NAMES_COMPARED:  # thousands of loose images: a hint is not worth minutes
         return
     for id_ in missing[:500]:
         match = difflib.get_close_matches(id_, left, n=1, cutoff=0.85)
         if match:
-            listing.close[id_] = left.pop(match[0])
+            listing.similar_names[id_] = left.pop(match[0])

@@ -1,4 +1,4 @@
-"""From the time stamps of a video to the frames at the times that are scored."""
+"""Resamples videos in time: from their time stamps to the frames at the times that are scored."""
 
 from __future__ import annotations
 
@@ -9,54 +9,65 @@ from numpy.typing import NDArray
 
 from physbench.world.scene import PHYSICS_HZ
 
-EPSILON = 2e-3  # s: Matroska rounds time stamps to 1 ms
-RATES = tuple(rate for rate in range(4, 61) if PHYSICS_HZ % rate == 0)
-NEAR = 0.01  # relative: 23.976 is 24, and 4 s later the two are 4 ms apart
-CHANGED = 24  # levels by which a pixel of a lossy video differs where something moved
-STILL = 1e-4  # of the pixels: fewer have changed where nothing moves
+TIMESTAMP_TOLERANCE = 2e-3  # s: Matroska rounds time stamps to 1 ms
+RENDERABLE_RATES = tuple(rate for rate in range(4, 61) if PHYSICS_HZ % rate == 0)
+RATE_TOLERANCE = 0.01  # relative: 23.976 is 24, and 4 s later the two are 4 ms apart
+CHANGED_LEVELS = 24  # grey levels; a smaller difference may come from lossy coding
+STILL_SHARE = 1e-4  # of the pixels; if fewer have changed, nothing moves
 
 Frame = NDArray[np.uint8]
 
 
 def scored_rate(rates: Iterable[float], asked: float) -> float:
-    """Frames a second at which videos are scored: their own, if they have one that can be rendered.
+    """The frame rate at which videos are scored: the commonest of their own, if it can be rendered.
 
-    Rates that are a multiple of the asked one, and those that do not divide 1200, are resampled to the asked one.
+    Videos whose rate is a multiple of the export's, or does not divide 1200, are resampled to that of the export.
+
+    Args:
+        rates: Frames a second of each video.
+        asked: Frames a second of the export.
     """
     votes: dict[float, int] = {}
     for rate in rates:
-        chosen = asked if _is_multiple(rate, asked) else _renderable(rate) or asked
+        chosen = asked if _is_multiple(rate, asked) else _renderable_rate(rate) or asked
         votes[chosen] = votes.get(chosen, 0) + 1
     return max(votes, key=lambda rate: (votes[rate], rate == asked, rate)) if votes else asked
 
 
 def _is_multiple(rate: float, asked: float) -> bool:
     times = round(rate / asked)
-    return times >= 1 and abs(rate / (times * asked) - 1) <= NEAR
+    return times >= 1 and abs(rate / (times * asked) - 1) <= RATE_TOLERANCE
 
 
-def _renderable(rate: float) -> float | None:
-    return next((float(known) for known in RATES if abs(rate / known - 1) <= NEAR), None)
+def _renderable_rate(rate: float) -> float | None:
+    return next((float(known) for known in RENDERABLE_RATES if abs(rate / known - 1) <= RATE_TOLERANCE), None)
 
 
-def at_times(stream: Iterable[tuple[float, float, Frame]], targets: Sequence[float], rate: float) -> Iterator[Frame]:
-    """The frame shown at each of the ascending `targets` s, as long as the video lasts.
+def frames_at_times(
+    stream: Iterable[tuple[float, float, Frame]], targets: Sequence[float], rate: float
+) -> Iterator[Frame]:
+    """The frame that is shown at each target time, as long as the video lasts.
 
-    stream: (time, duration, frame). A frame is shown from half an interval (of `rate`) before its time on, until the
-    next one is: for an even rate that is the nearest frame, and where frames were left out, the one that stays.
+    A frame is shown from half an interval before its time stamp until the next frame is shown: at an even rate that is
+    the nearest frame, and where frames were left out, the last one stays.
+
+    Args:
+        stream: (time s, duration s, frame (H, W, 3)), in order.
+        targets: Times in s, ascending.
+        rate: Frames a second of the video.
     """
     half = 0.5 / rate
     waiting = iter(targets)
     target = next(waiting, None)
     held, end = None, 0.0
     for time, duration, frame in stream:
-        while target is not None and held is not None and target + half < time - EPSILON:
+        while target is not None and held is not None and target + half < time - TIMESTAMP_TOLERANCE:
             yield held
             target = next(waiting, None)
         if target is None:
             return
         held, end = frame, time + max(duration, 1 / rate) - half
-    while target is not None and held is not None and target <= end + EPSILON:
+    while target is not None and held is not None and target <= end + TIMESTAMP_TOLERANCE:
         yield held
         target = next(waiting, None)
 
@@ -64,23 +75,27 @@ def at_times(stream: Iterable[tuple[float, float, Frame]], targets: Sequence[flo
 def begins_with_context(
     first: Frame, second: Frame | None, context: NDArray[np.uint8], spare: float, lead: float
 ) -> bool:
-    """Whether a video begins with the conditioning frames, from its first two frames (H, W, 3).
+    """Whether a video begins with the conditioning frames: by its first frames, or by its length if nothing moves.
 
-    context: (C, H, W, 3), all that was shown. spare: s by which the video is longer than the horizon; lead: s that the
-    conditioning takes. Where nothing moves the length decides.
+    Args:
+        first: First frame (H, W, 3).
+        second: Second frame, if there is one.
+        context: Conditioning frames (C, H, W, 3).
+        spare: Seconds by which the video is longer than the horizon.
+        lead: Seconds that the conditioning frames take.
     """
     if len(context) > 1:
-        from_start, from_end = _changed(first, context[0]), _changed(first, context[-1])
-        if max(from_start, from_end) > STILL and from_start != from_end:
+        from_start, from_end = _changed_share(first, context[0]), _changed_share(first, context[-1])
+        if max(from_start, from_end) > STILL_SHARE and from_start != from_end:
             return from_start < from_end
     elif second is not None:
-        step = _changed(second, first)
-        if step > STILL:
-            return _changed(first, context[-1]) < step / 2
+        step = _changed_share(second, first)
+        if step > STILL_SHARE:
+            return _changed_share(first, context[-1]) < step / 2
     return spare > lead / 2
 
 
-def _changed(a: Frame, b: Frame) -> float:
-    """Share of the pixels that differ."""
-    gap = np.abs(a.astype(np.int16) - b)
-    return float((gap.max(axis=-1) > CHANGED).mean())
+def _changed_share(a: Frame, b: Frame) -> float:
+    """Share of the pixels that differ by more than CHANGED_LEVELS."""
+    difference = np.abs(a.astype(np.int16) - b)
+    return float((difference.max(axis=-1) > CHANGED_LEVELS).mean())

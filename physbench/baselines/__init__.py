@@ -1,1 +1,7 @@
-"""Models without weights: persistence (freeze), constant velocity, the oracle, the physicist."""
+"""Models without weights, which give every score a scale: `baseline:NAME`.
+
+- `baseline_adapter`: the adapter, the table of baselines, and two of them: `freeze`, the persistence baseline, repeats
+  the last context frame; `oracle` answers with the true future.
+- `constant_velocity`: coloured objects move on in straight lines over the background of the context. Pixels only.
+- `physicist`: tracks the context, fits the laws of the scene to the tracks, and simulates.
+"""

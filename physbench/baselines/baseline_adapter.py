@@ -1,7 +1,7 @@
-"""Models without weights that put a scale under every score: `baseline:freeze|constant-velocity|physicist|oracle`.
+"""The adapter of models without weights: `baseline:freeze|constant-velocity|physicist|oracle`.
 
 Size, rate and context follow --model-arg size=64 (or 64x96, height x width), fps=15, context=8. Freeze and constant
-velocity see pixels only; the physicist the pixels of the context and the scene's data; the oracle everything.
+velocity see pixels only, the physicist the pixels of the context and the scene's data, and the oracle everything.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from physbench.adapters.factory_arguments import convert
+from physbench.adapters.factory_arguments import convert_argument
 from physbench.adapters.model_protocol import Model, ModelCard, check_card
 from physbench.errors import ModelError, nearest
 from physbench.plugins import entry_points
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from physbench.clips.clip import Clip
 
 DEFAULTS = {"size": "64", "fps": "15", "context": "8"}
-CHUNK = 16  # frames
+CHUNK_FRAMES = 16  # of an answer, in every baseline
 
 
 class Freeze:
-    """The last context frame, for ever."""
+    """The persistence baseline: the last context frame, repeated."""
 
     def __init__(self, card: ModelCard) -> None:
         self.card = card
@@ -43,7 +43,7 @@ class Freeze:
 
 
 class Oracle:
-    """The true future: the best that the measuring chain can read. Privileged."""
+    """The true future: the best that tracker and scorers can measure. Privileged."""
 
     def __init__(self, card: ModelCard) -> None:
         self.card = card
@@ -54,8 +54,8 @@ class Oracle:
         import numpy as np
         import torch
 
-        for start in range(0, horizon, CHUNK):
-            chunk = np.stack([clip.future()[start : min(start + CHUNK, horizon)] for clip in clips])
+        for start in range(0, horizon, CHUNK_FRAMES):
+            chunk = np.stack([clip.future()[start : min(start + CHUNK_FRAMES, horizon)] for clip in clips])
             yield torch.from_numpy(chunk).permute(0, 1, 4, 2, 3).float() / 255
 
 
@@ -66,7 +66,7 @@ def _constant_velocity(card: ModelCard) -> Model:
 
 
 def _physicist(card: ModelCard) -> Model:
-    """It tracks, fits and simulates, which adapters know nothing of: it is found by its entry point."""
+    """It uses packages above the adapters, so that it is found through its entry point."""
     make: Callable[[ModelCard], Model] = entry_points.load("physbench.baselines", "physicist")
     return make(card)
 
@@ -81,7 +81,15 @@ BASELINES: dict[str, tuple[Callable[[ModelCard], Model], str]] = {
 
 
 def baseline_card(name: str, model_args: Mapping[str, str]) -> ModelCard:
-    """The card of a baseline under --model-arg size, fps, context."""
+    """The card of a baseline.
+
+    Args:
+        name: Of the baseline.
+        model_args: Values of --model-arg: size, fps, context.
+
+    Raises:
+        ModelError: An argument is unknown or out of bounds.
+    """
     for key in model_args:
         if key not in DEFAULTS:
             raise ModelError(f"--model-arg {key}: {name} has no argument of that name.{nearest(key, DEFAULTS)}")
@@ -93,8 +101,8 @@ def baseline_card(name: str, model_args: Mapping[str, str]) -> ModelCard:
         ModelCard(
             name=name,
             image_size=(int(sides[0]), int(sides[-1])),
-            fps=convert(given["fps"], float, "fps"),
-            context_frames=convert(given["context"], int, "context"),
+            fps=convert_argument(given["fps"], float, "fps"),
+            context_frames=convert_argument(given["context"], int, "context"),
             track="privileged" if name in PRIVILEGED else "zero-shot",
         )
     )
@@ -119,7 +127,7 @@ class BaselineAdapter:
         self._name(target)
 
     def sha256(self, target: str) -> str | None:
-        return None  # the version of physbench says it
+        return None  # the version of physbench decides
 
     def examples(self) -> list[tuple[str, ModelCard | None, str]]:
         return [(f"baseline:{name}", baseline_card(name, {}), text) for name, (_, text) in BASELINES.items()]

@@ -1,14 +1,14 @@
-"""Whatever is coloured moves on in a straight line, over the median of what is grey. It sees pixels only.
+"""Coloured objects move on in straight lines over the median background. It sees pixels only.
 
 1. A pixel is coloured if its largest and smallest channel differ by CHROMA. Coloured pixels of a clip's context are
-   parted by hue; each hue with enough pixels is one object.
+   divided by hue; each hue with enough pixels is one object.
 2. The background is the median of each pixel over the context frames in which neither it nor a neighbour is coloured;
    where there is none, the nearest pixel that has one.
 3. The sprite of an object is cut from the last frame that shows (nearly) all of it, with a soft edge: opacity is its
-   chroma over that of its core. Drawn back to its place over the background it gives the frame again.
+   chroma over that of its core. Drawn at its position over the background, it reproduces the frame.
 4. Its velocity is the slope of its centroid over the last frames that show it whole.
-5. Grey regions that differ from the usual grey, do not span the picture as a ground does, and in front of which no
-   object was seen are taken to stand in front of the objects.
+5. Grey regions are taken to stand in front of the objects if they differ from the commonest grey, do not span the
+   image as a ground does, and no object was seen in front of them.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.adapters.model_protocol import ModelCard
+from physbench.baselines.baseline_adapter import CHUNK_FRAMES
 
 if TYPE_CHECKING:
     import torch
@@ -29,19 +30,18 @@ if TYPE_CHECKING:
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-CHROMA = 0.06  # of 1; greys have none, noise and blur little
+MIN_CHROMA = 0.06  # of 1; greys have none, noise and blur little
 HUE_BINS = 72
-HUE_APART = 30.0  # degrees between two objects at least
-SMALLEST = 6.0  # px of chroma-weighted area
-WHOLE = 0.97  # of the largest mass in the context
+MIN_HUE_DISTANCE = 30.0  # degrees between two objects at least
+MIN_MASS = 6.0  # px of chroma-weighted area
+WHOLE_SHARE = 0.97  # of the largest mass in the context
 VELOCITY_FRAMES = 3
-GREY_APART = 0.03  # of 1, between a region and the usual grey
-CHUNK = 16  # frames
+GREY_STEP = 0.03  # of 1; greys are compared in these steps
 
 
 @dataclass(frozen=True, eq=False)
 class Sprite:
-    """A cut-out with a margin of one empty pixel, where it lies in the last frame, and how it moves."""
+    """An image of an object with a margin of one empty pixel, its position in the last frame, and its velocity."""
 
     color: Array  # (h, w, 3), times opacity
     opacity: Array  # (h, w)
@@ -50,7 +50,7 @@ class Sprite:
 
 
 class ConstantVelocity:
-    """The baseline as a FrameModel. It computes on the CPU wherever the context lies."""
+    """The baseline as a FrameModel. It computes on the CPU."""
 
     def __init__(self, card: ModelCard) -> None:
         self.card = card
@@ -67,64 +67,64 @@ class ConstantVelocity:
         import torch
 
         clips = context.permute(0, 1, 3, 4, 2).float().cpu().numpy()  # (B, C, H, W, 3)
-        scenes = [take_apart(clip) for clip in clips]
-        for start in range(0, horizon, CHUNK):
-            steps = np.arange(start + 1, min(start + CHUNK, horizon) + 1)
-            chunk = np.stack([draw(*scene, steps) for scene in scenes])
+        scenes = [decompose_context(clip) for clip in clips]
+        for start in range(0, horizon, CHUNK_FRAMES):
+            steps = np.arange(start + 1, min(start + CHUNK_FRAMES, horizon) + 1)
+            chunk = np.stack([draw_frames(*scene, steps) for scene in scenes])
             yield torch.from_numpy(chunk).permute(0, 1, 4, 2, 3).to(context.device, context.dtype)
 
 
-def take_apart(frames: Array) -> tuple[Array, Mask, list[Sprite]]:
-    """Context (C, H, W, 3) -> background (H, W, 3), what stands in front (H, W), sprites from large to small."""
+def decompose_context(frames: Array) -> tuple[Array, Mask, list[Sprite]]:
+    """Context (C, H, W, 3) -> background (H, W, 3), mask of what is in front (H, W), sprites from large to small."""
     from scipy.ndimage import binary_dilation, binary_erosion
 
     chroma = frames.max(-1) - frames.min(-1)  # (C, H, W)
-    colored = chroma > CHROMA
-    near = np.stack([binary_dilation(mask, iterations=1) for mask in colored])
-    background = _background(frames, near)
+    colored = chroma > MIN_CHROMA
+    dilated = np.stack([binary_dilation(mask, iterations=1) for mask in colored])
+    background = _background(frames, dilated)
     covered = np.stack([binary_erosion(mask, iterations=2) for mask in colored]).any(0)
-    front = _in_front(background, np.asarray(covered))
-    hue = _hue(frames)
+    front = _foreground_mask(background, np.asarray(covered))
+    hue = _hue_angle(frames)
     sprites = []
-    for center in _hues(hue[colored], chroma[colored]):
-        own = colored & (np.abs((hue - center + 180) % 360 - 180) < HUE_APART / 2)
-        sprite = _sprite(frames, background, np.where(own, chroma, 0.0))
+    for center in _object_hues(hue[colored], chroma[colored]):
+        of_object = colored & (np.abs((hue - center + 180) % 360 - 180) < MIN_HUE_DISTANCE / 2)
+        sprite = _cut_sprite(frames, background, np.where(of_object, chroma, 0.0))
         if sprite is not None:
             sprites.append(sprite)
     sprites.sort(key=lambda sprite: -float(sprite.opacity.sum()))
     return background, front, sprites
 
 
-def _hue(frames: Array) -> Array:
+def _hue_angle(frames: Array) -> Array:
     """Angle in the opponent plane, degrees."""
     red, green, blue = np.moveaxis(frames, -1, 0)
     angle: Array = np.degrees(np.arctan2(0.866 * (green - blue), red - (green + blue) / 2)) % 360
     return angle
 
 
-def _hues(hue: Array, chroma: Array) -> list[float]:
-    """Hues of the objects in degrees: peaks of the histogram of coloured pixels weighted by chroma, large to small."""
+def _object_hues(hue: Array, chroma: Array) -> list[float]:
+    """Hues of the objects in degrees: peaks of the histogram of hues weighted by chroma, from large to small."""
     weights, edges = np.histogram(hue, bins=HUE_BINS, range=(0, 360), weights=chroma)
     smooth = weights + np.roll(weights, 1) + np.roll(weights, -1)
     centers = (edges[:-1] + edges[1:]) / 2
     found: list[float] = []
     for index in np.argsort(-smooth, kind="stable"):
-        if smooth[index] < SMALLEST:
+        if smooth[index] < MIN_MASS:
             break
-        if all(abs((centers[index] - other + 180) % 360 - 180) >= HUE_APART for other in found):
+        if all(abs((centers[index] - other + 180) % 360 - 180) >= MIN_HUE_DISTANCE for other in found):
             found.append(float(centers[index]))
     return found
 
 
-def _background(frames: Array, near: Mask) -> Array:
-    """Median of the uncoloured values of each pixel; holes take the nearest known pixel."""
+def _background(frames: Array, dilated: Mask) -> Array:
+    """Median of the uncoloured values of each pixel; pixels without any take the nearest known one."""
     from scipy.ndimage import distance_transform_edt
 
-    known: Mask = np.asarray(~near.all(0))
+    known: Mask = np.asarray(~dilated.all(0))
     if not known.any():
         result: Array = np.median(frames, axis=0).astype(np.float32)
         return result
-    gaps = np.where(near[..., None], np.nan, frames)
+    gaps = np.where(dilated[..., None], np.nan, frames)
     background: Array = np.zeros(frames.shape[1:], dtype=np.float32)
     background[known] = np.nanmedian(gaps[:, known], axis=0)
     if not known.all():
@@ -133,40 +133,40 @@ def _background(frames: Array, near: Mask) -> Array:
     return background
 
 
-def _in_front(background: Array, covered: Mask) -> Mask:
-    """Regions of one grey (H, W) that do not span the picture and that no object was seen to cover, and their edges."""
+def _foreground_mask(background: Array, covered: Mask) -> Mask:
+    """Mask (H, W) of regions of one grey that do not span the image and that no object covered, with their edges."""
     from scipy.ndimage import binary_dilation, binary_erosion, label
 
     grey = background.mean(-1)
-    level = np.round(grey / GREY_APART).astype(int)
-    usual = np.bincount(level.ravel()).argmax()
+    level = np.round(grey / GREY_STEP).astype(int)
+    commonest = np.bincount(level.ravel()).argmax()
     front: Mask = np.zeros(grey.shape, dtype=bool)
-    for value in np.unique(level[np.abs(level - usual) > 1]):
+    for value in np.unique(level[np.abs(level - commonest) > 1]):
         regions, count = label(level == value)
         for number in range(1, count + 1):
             region = regions == number
             ground = region.any(0).all() or region.any(1).all()
-            thick = binary_erosion(region).sum() >= SMALLEST  # not the shaded edge of a ground
+            thick = binary_erosion(region).sum() >= MIN_MASS  # not the shaded edge of a ground
             if thick and not ground and not (region & covered).any():
                 front |= region
-    front |= binary_dilation(front) & (np.abs(level - usual) > 1)  # its edge is half background
+    front |= binary_dilation(front) & (np.abs(level - commonest) > 1)  # its edge is half background
     return front
 
 
-def _sprite(frames: Array, background: Array, chroma: Array) -> Sprite | None:
-    """Cut out what has this chroma (C, H, W) and measure how it moves."""
+def _cut_sprite(frames: Array, background: Array, chroma: Array) -> Sprite | None:
+    """Cut out the object with this chroma (C, H, W) and measure its velocity."""
     mass = chroma.sum((1, 2))  # (C,)
-    if mass.max() < SMALLEST * CHROMA:
+    if mass.max() < MIN_MASS * MIN_CHROMA:
         return None
-    whole = np.flatnonzero(mass >= WHOLE * mass.max())
+    complete = np.flatnonzero(mass >= WHOLE_SHARE * mass.max())
     rows, columns = np.arange(chroma.shape[1]) + 0.5, np.arange(chroma.shape[2]) + 0.5
     centroid = np.stack([chroma.sum(2) @ rows, chroma.sum(1) @ columns], -1) / np.maximum(mass, 1e-6)[:, None]  # (C, 2)
-    used = whole[-VELOCITY_FRAMES:]
+    used = complete[-VELOCITY_FRAMES:]
     velocity = np.zeros(2)
     if len(used) > 1:
         velocity = np.polyfit(used.astype(float), centroid[used], 1)[0]
 
-    last = int(whole[-1])
+    last = int(complete[-1])
     weight = chroma[last]
     core = np.quantile(weight[weight > 0], 0.75)
     opacity = np.clip(weight / (0.7 * core), 0, 1)
@@ -182,34 +182,34 @@ def _sprite(frames: Array, background: Array, chroma: Array) -> Sprite | None:
     )
 
 
-def draw(background: Array, front: Mask, sprites: Sequence[Sprite], steps: NDArray[np.int_]) -> Array:
-    """Frames (t, H, W, 3) at these numbers of frames behind the last one."""
+def draw_frames(background: Array, front: Mask, sprites: Sequence[Sprite], steps: NDArray[np.int_]) -> Array:
+    """Frames (t, H, W, 3), `steps` frames after the last one of the context."""
     height, width = front.shape
     frames = np.repeat(background[None], len(steps), axis=0)
     for sprite in sprites:
-        place = sprite.corner + sprite.velocity * steps[:, None]  # (t, 2)
-        whole = np.floor(place).astype(int)
-        part = (place - whole).astype(np.float32)
-        opacity = shifted(sprite.opacity[..., None], part)
-        color = shifted(sprite.color, part)
+        position = sprite.corner + sprite.velocity * steps[:, None]  # (t, 2)
+        pixel = np.floor(position).astype(int)
+        fraction = (position - pixel).astype(np.float32)
+        opacity = shift_by_fraction(sprite.opacity[..., None], fraction)
+        color = shift_by_fraction(sprite.color, fraction)
         tall, wide = opacity.shape[1:3]
-        for frame, (row, column), alpha, paint in zip(frames, whole, opacity, color, strict=True):
+        for frame, (row, column), alpha, pixels in zip(frames, pixel, opacity, color, strict=True):
             top, left = max(row, 0), max(column, 0)
             bottom, right = min(row + tall, height), min(column + wide, width)
             if top >= bottom or left >= right:
                 continue
             cut = np.s_[top - row : bottom - row, left - column : right - column]
-            spot = frame[top:bottom, left:right]
-            spot *= 1 - alpha[cut]
-            spot += paint[cut]
+            target = frame[top:bottom, left:right]
+            target *= 1 - alpha[cut]
+            target += pixels[cut]
     frames[:, front] = background[front]
     clipped: Array = np.clip(frames, 0, 1)
     return clipped
 
 
-def shifted(image: Array, part: Array) -> Array:
+def shift_by_fraction(image: Array, fraction: Array) -> Array:
     """Shift an image (h, w, c) with an empty margin by (t, 2) fractions of a pixel -> (t, h, w, c), bilinear."""
-    down, right = part[:, 0, None, None, None], part[:, 1, None, None, None]
+    down, right = fraction[:, 0, None, None, None], fraction[:, 1, None, None, None]
     below, beside = np.roll(image, 1, 0), np.roll(image, 1, 1)
     both = np.roll(below, 1, 1)
     result: Array = (1 - down) * ((1 - right) * image + right * beside) + down * ((1 - right) * below + right * both)

@@ -19,7 +19,7 @@ from physbench.clips.clip import Clip, Row, Split
 from physbench.clips.generate import make_clip, make_scene
 from physbench.clips.task import NothingAccepted, Task, find_task
 from physbench.errors import PhysbenchError
-from physbench.plugins.user_files import blame
+from physbench.plugins.tracebacks import describe_error_in_file
 from physbench.progress import Progress
 from physbench.world.scene import RenderSpec
 
@@ -186,7 +186,7 @@ def _from(error: Exception, file: Path) -> bool:
 
 
 def _words(error: Exception, file: Path) -> str:
-    return str(error) if isinstance(error, PhysbenchError) else blame(error, file)
+    return str(error) if isinstance(error, PhysbenchError) else describe_error_in_file(error, file)
 
 
 def _drawn(finding: Finding, pictures: Path | None) -> Finding:

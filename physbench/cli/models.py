@@ -27,10 +27,10 @@ def list_models(
     """List the kinds of models, the baselines, the shipped checkpoints and the architectures."""
     from dataclasses import asdict
 
-    from physbench.adapters.load_model import adapters
+    from physbench.adapters.load_model import installed_adapters
     from physbench.plugins import entry_points
 
-    found = adapters()
+    found = installed_adapters()
     for name, reason in found.broken.items():
         warn(f"The adapter '{name}' cannot be imported ({reason}).")
     examples = [example for adapter in found.working for example in adapter.examples()]
@@ -100,9 +100,9 @@ def check(
 
     from physbench.clips.store import ClipStore
     from physbench.clips.suite import find_suite
-    from physbench.rollouts.check_model import check_model, two_rows
+    from physbench.rollouts.check_model import check_model, two_comparable_rows
     from physbench.rollouts.rollout_engine import RolloutEngine
-    from physbench.rollouts.side_by_side import save_picture
+    from physbench.rollouts.side_by_side import save_comparison
 
     with RolloutEngine(
         model,
@@ -122,10 +122,10 @@ def check(
             raise typer.Exit(1 if verdict else 0)
         note(f"Making two clips of {card.spec} and rolling them out a few times ...")
         store = ClipStore()
-        clips = [store.get(row, card.spec) for row in two_rows(rows or find_suite("smoke").rows, engine)]
+        clips = [store.get(row, card.spec) for row in two_comparable_rows(rows or find_suite("smoke").rows, engine)]
         checked = check_model(engine, clips)
     path = out or Path(f"check-{re.sub(r'[^A-Za-z0-9._-]+', '-', card.name)}.png")
-    save_picture(path, checked.clips, checked.rollouts, f"{card.name}: truth and prediction")
+    save_comparison(path, checked.clips, checked.rollouts, f"{card.name}: truth and prediction")
     _print(checked, path, verdict)
     if checked.failed or verdict:
         raise typer.Exit(1)
@@ -133,10 +133,10 @@ def check(
 
 def _inspect(model: str, arguments: dict[str, str]) -> tuple[str, list[Row]]:
     """For a kind of model that knows its clips: a summary of what is wrong with them, and their rows."""
-    from physbench.adapters.load_model import Inspecting, find_adapter
+    from physbench.adapters.load_model import RecordedAdapter, find_adapter
 
     adapter = find_adapter(model)
-    if not isinstance(adapter, Inspecting):
+    if not isinstance(adapter, RecordedAdapter):
         return "", []
     verdict = ""
     note("Checking every file ...")

@@ -61,7 +61,7 @@ def show(name: ScorerName) -> None:
     console = stdout_console()
     found = find_scorers(name, costly=True)
     if all(
-        user_files.is_file(part) for part in user_files.parts_of(name)
+        user_files.names_files(part) for part in user_files.split_pattern(name)
     ):  # which would be added to all that is installed
         installed = {each.id for each in find_scorers(costly=True)}
         found = tuple(each for each in found if each.id not in installed)

@@ -58,7 +58,8 @@ def check_scorers(
         raise UsageError(f"--crf {crf}: expected 0 (best) to 51.")
     if crf is not None and size % 2:
         raise UsageError(f"--size {size}: H.264 takes even sizes only.")
-    scorers = None if scorers is None else user_files.absolute(scorers)  # means the same in workers, and elsewhere
+    if scorers is not None:
+        scorers = user_files.absolute_pattern(scorers)  # means the same in workers, and elsewhere
     scorers_of(scorers)
     settings = Settings(
         tasks=match_tasks(tasks) if tasks is not None else builtin_task_ids(),

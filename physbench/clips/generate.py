@@ -13,7 +13,7 @@ from physbench.clips.scene_changes import changed
 from physbench.clips.task import Params, Task, find_task
 from physbench.errors import UsageError
 from physbench.plugins import user_files
-from physbench.plugins.user_files import OwnFile
+from physbench.plugins.user_files import UserFile
 from physbench.world.scene import HISTORY, PHYSICS_HZ, RenderSpec, Scene
 
 STATE_HZ = 20  # the grid of state hashes, independent of any model's frame rate
@@ -109,10 +109,10 @@ def _steps(scene: Scene, stride: int) -> NDArray[np.int64]:
 
 
 def _task(task_id: str) -> Task:
-    return _found(task_id, user_files.registered())
+    return _found(task_id, user_files.registered_files())
 
 
 @lru_cache
-def _found(task_id: str, files: tuple[OwnFile, ...]) -> Task:
+def _found(task_id: str, files: tuple[UserFile, ...]) -> Task:
     """The task as it is in these files, which may have changed since the last call."""
     return find_task(task_id)

@@ -16,7 +16,7 @@ from physbench.clips.clip import Split
 from physbench.errors import PhysbenchError, UsageError, nearest
 from physbench.plugins import user_files
 from physbench.plugins.entry_points import entries, load
-from physbench.plugins.user_files import OwnFile
+from physbench.plugins.user_files import UserFile
 from physbench.world.scene import Scene
 
 TASK_GROUP = "physbench.tasks"
@@ -161,11 +161,11 @@ def task_ids() -> tuple[str, ...]:
 
 def own_tasks() -> Mapping[str, type[Task]]:
     """Classes of the tasks in files that were named (`physbench.plugins.user_files`), by id."""
-    return _classes(user_files.registered())
+    return _classes(user_files.registered_files())
 
 
 @lru_cache(maxsize=8)
-def _classes(files: tuple[OwnFile, ...]) -> Mapping[str, type[Task]]:
+def _classes(files: tuple[UserFile, ...]) -> Mapping[str, type[Task]]:
     found: dict[str, type[Task]] = {}
     for file in files:
         for task in _tasks_in(file).values():
@@ -183,17 +183,17 @@ def own_ids(part: str) -> tuple[str, ...]:
     Raises UsageError where a file is missing, cannot be imported or holds no such task.
     """
     chosen: list[str] = []
-    for file, name in user_files.opened(part):
-        chosen += [task.id for task in user_files.pick(file, name, _tasks_in(file), "task").values()]
-        _classes((*(known for known in user_files.registered() if known.path != file.path), file))
-        user_files.register(file)
+    for file, name in user_files.open_files(part):
+        chosen += [task.id for task in user_files.select_members(file, name, _tasks_in(file), "task").values()]
+        _classes((*(known for known in user_files.registered_files() if known.path != file.path), file))
+        user_files.register_file(file)
     return tuple(chosen)
 
 
-def _tasks_in(file: OwnFile) -> dict[str, type[Task]]:
+def _tasks_in(file: UserFile) -> dict[str, type[Task]]:
     """The classes of a file that are tasks, by name; an incomplete one raises UsageError with what it lacks."""
     found: dict[str, type[Task]] = {}
-    for name, each in user_files.members(file, lambda value: isinstance(value, type) and hasattr(value, "id")):
+    for name, each in user_files.public_members(file, lambda value: isinstance(value, type) and hasattr(value, "id")):
         missing = [word for word in ("parameters", "sample", "scene") if not hasattr(each, word)]
         if missing:
             raise UsageError(f"{file.path}: the class {name} has an id but no {', no '.join(missing)}.")
@@ -227,7 +227,7 @@ def find_task(name: str) -> Task:
     `FILE.py` and `FILE.py:Class` name the one task of a file, or one of several. An unknown name raises UsageError and
     offers the nearest ones.
     """
-    if user_files.is_file(name):
+    if user_files.names_files(name):
         ids = own_ids(name)
         if len(ids) > 1:
             raise UsageError(f"{name} holds {len(ids)} tasks: {', '.join(ids)}. Name one, as in {name}:Class.")
@@ -246,11 +246,11 @@ def match_tasks(pattern: str, ids: Iterable[str] | None = None) -> tuple[str, ..
     A name is looked for among `ids`, then among all tasks; a file gives its own (see
     `physbench.plugins.user_files`). A part that selects nothing raises UsageError and offers the nearest names.
     """
-    asked = user_files.parts_of(pattern)
-    named = [task_id for part in asked if user_files.is_file(part) for task_id in own_ids(part)]
+    asked = user_files.split_pattern(pattern)
+    named = [task_id for part in asked if user_files.names_files(part) for task_id in own_ids(part)]
     known = tuple(sorted(task_ids() if ids is None else ids))
     found: set[str] = set(named)
-    for part in (part for part in asked if not user_files.is_file(part)):
+    for part in (part for part in asked if not user_files.names_files(part)):
         hits = _hits(part, known) or _hits(part, task_ids())
         if not hits:
             raise UsageError(f"No task matches '{part}'.{_nearest(part, known)}")

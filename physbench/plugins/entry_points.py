@@ -1,4 +1,4 @@
-"""Finds tasks, scorers and adapters through entry points, the built-in ones in the same way as anybody's."""
+"""Finds tasks, scorers, adapters and architectures through entry points, built-in and third-party ones alike."""
 
 from __future__ import annotations
 
@@ -16,9 +16,18 @@ def entries(group: str) -> dict[str, EntryPoint]:
 
 
 def load(group: str, name: str) -> Any:
-    """Import the object registered as `name` in `group`; an unknown name offers the nearest ones.
+    """Import the object that is registered as `name` in `group`.
 
-    Raises PhysbenchError, naming the package, where somebody's entry point cannot be imported.
+    Args:
+        group: Entry-point group, such as "physbench.tasks".
+        name: Name in the group, such as "falling/projectile-v1".
+
+    Returns:
+        The object that the entry point names.
+
+    Raises:
+        UsageError: The group has no such name. The message offers the nearest names.
+        PhysbenchError: The object cannot be imported. The message names the package.
     """
     known = entries(group)
     kind = group.rsplit(".", 1)[-1].rstrip("s")
@@ -33,5 +42,5 @@ def load(group: str, name: str) -> Any:
         package = distribution.name if distribution else known[name].value
         raise PhysbenchError(
             f"The {kind} '{name}' of {package} cannot be imported ({type(error).__name__}: {error}). "
-            "Mend or uninstall that package."
+            "Repair or uninstall that package."
         ) from error

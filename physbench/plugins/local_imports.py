@@ -1,6 +1,6 @@
-"""Files that a Python file imports from its own folder: they decide what it does, and are hashed with it.
+"""The files that a Python file imports from its own folder. They decide what it does, so they are hashed with it.
 
-Read from the text, without running it: what a name is computed for is not seen.
+The imports are read from the text, without running it: a module whose name is computed is not found.
 """
 
 from __future__ import annotations
@@ -12,45 +12,60 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-INSTALLED = ("site-packages", "dist-packages")
+INSTALL_FOLDERS = ("site-packages", "dist-packages")
 
 
 def local_imports(path: Path) -> tuple[Path, ...]:
-    """The files beside `path`, or in packages beside it, that it imports, and that those import; sorted, without it."""
+    """Find the files that `path` imports from its folder, directly or through each other.
+
+    Args:
+        path: A Python file.
+
+    Returns:
+        Files beside `path`, or in packages beside it, sorted and without `path` itself.
+    """
     start = path.resolve()
     folder, seen, found, waiting = start.parent, {start}, [], [start]
     while waiting:
-        for file in _imported(waiting.pop(), folder):
-            if file.resolve() not in seen:  # a link has the name that it is imported by, wherever it leads
+        for file in _imports_of_file(waiting.pop(), folder):
+            if file.resolve() not in seen:  # a link counts under the name that is imported, wherever it leads
                 seen.add(file.resolve())
                 found.append(file)
                 waiting.append(file)
     return tuple(sorted(found))
 
 
-def sources_hash(path: Path, beside: tuple[Path, ...] | None = None) -> str:
-    """sha256 of a file, and of its neighbours where it has some (`beside`, if they are known)."""
+def sources_hash(path: Path, imports: tuple[Path, ...] | None = None) -> str:
+    """Hash a file together with its local imports.
+
+    Args:
+        path: A Python file.
+        imports: Its local imports, if they are known already.
+
+    Returns:
+        sha256 of the file where it has no local imports, else of the hashes of all files and their relative paths.
+    """
     text = path.read_bytes()
-    others = local_imports(path) if beside is None else beside
-    if not others:
+    imported = local_imports(path) if imports is None else imports
+    if not imported:
         return hashlib.sha256(text).hexdigest()
     digest = hashlib.sha256(hashlib.sha256(text).digest())
-    for other in others:
-        digest.update(other.relative_to(path.resolve().parent).as_posix().encode())
-        digest.update(hashlib.sha256(other.read_bytes()).digest())
+    for file in imported:
+        digest.update(file.relative_to(path.resolve().parent).as_posix().encode())
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()
 
 
-def _imported(file: Path, folder: Path) -> Iterator[Path]:
-    """Files below `folder` that one of them imports."""
+def _imports_of_file(file: Path, folder: Path) -> Iterator[Path]:
+    """Files below `folder` that one file imports."""
     try:
         tree = ast.parse(file.read_bytes(), str(file))
     except (OSError, SyntaxError, ValueError):
-        return  # whoever imports it will say so
+        return  # reported when the file is imported
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
-                yield from _module(folder, alias.name)
+                yield from _module_files(folder, alias.name)
         elif isinstance(node, ast.ImportFrom):
             if node.level == 0:
                 base, name = folder, node.module or ""
@@ -59,33 +74,33 @@ def _imported(file: Path, folder: Path) -> Iterator[Path]:
             else:
                 continue
             for alias in node.names:
-                yield from _module(base, f"{name}.{alias.name}".strip("."), relative=node.level > 0)
+                yield from _module_files(base, f"{name}.{alias.name}".strip("."), relative=node.level > 0)
 
 
-def _module(base: Path, name: str, *, relative: bool = False) -> Iterator[Path]:
-    """Files that are read where `name` ("a.b.c") is imported from `base`; what is behind a module is a name in it."""
+def _module_files(base: Path, name: str, *, relative: bool = False) -> Iterator[Path]:
+    """Files that are read where `name` ("a.b.c") is imported from `base`; what follows a module is a name in it."""
     first = name.partition(".")[0]
-    if not relative and (base.name in INSTALLED or _is_elsewhere(first, base)):
+    if not relative and (base.name in INSTALL_FOLDERS or _is_not_local(first, base)):
         return
-    place = base
-    for part in name.split("."):
-        place = place / part
-        if (place / "__init__.py").is_file():
-            yield place / "__init__.py"
-        elif place.with_suffix(".py").is_file():
-            yield place.with_suffix(".py")
+    path = base
+    for word in name.split("."):
+        path = path / word
+        if (path / "__init__.py").is_file():
+            yield path / "__init__.py"
+        elif path.with_suffix(".py").is_file():
+            yield path.with_suffix(".py")
             return
-        elif not place.is_dir():
+        elif not path.is_dir():
             return
 
 
-def _is_elsewhere(name: str, folder: Path) -> bool:
-    """Whether a module of that name comes from another place than the folder, as what is installed does."""
-    if name in sys.builtin_module_names or name in sys.stdlib_module_names or name == __package__:
+def _is_not_local(name: str, folder: Path) -> bool:
+    """Whether a module of that name is found outside the folder, such as in the standard library."""
+    if name in sys.builtin_module_names or name in sys.stdlib_module_names:
         return True
     try:
         spec = importlib.util.find_spec(name)
     except (ImportError, ValueError, AttributeError):
         return False
-    places = [spec.origin] if spec and spec.origin else list(spec.submodule_search_locations or ()) if spec else []
-    return bool(places) and not any(Path(place).resolve().is_relative_to(folder) for place in places)
+    origins = [spec.origin] if spec and spec.origin else list(spec.submodule_search_locations or ()) if spec else []
+    return bool(origins) and not any(Path(origin).resolve().is_relative_to(folder) for origin in origins)

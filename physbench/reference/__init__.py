@@ -1,1 +1,13 @@
-"""Reference world models: architectures, training, the shipped checkpoint."""
+"""Reference world models, their training, and the checkpoint that comes with physbench.
+
+- `architecture`: what the architectures have in common. `simple` is one: convolutional encoder, recurrent dynamics,
+  decoder. `objects` is the other, an object-centric model, in the order of its data:
+- `segmentation`: frames to shares of colour slots. `backdrop`: the background, and a grey screen that moves in front.
+- `shapes`, `surfaces`: outlines and shading of objects; surfaces in the background that objects may touch.
+- `slots`: all of this as the slots of a clip.
+- `learned_dynamics`, `initial_state`: learned motion, and the state at the first frame that fits what was seen.
+- `drawing`: positions to frames.
+- `training_loop`: stages, learning rate and resume, for every architecture; `objects_training` and `motion_training`
+  hold the stages and losses of `objects`.
+- `train`: `physbench train NAME`, from clips to the checkpoint.
+"""

@@ -1,4 +1,4 @@
-"""What the architectures have in common: from a configuration or the tensors of a checkpoint to a model."""
+"""The base class of architectures: makes a model from a configuration or from the tensors of a checkpoint."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from physbench.adapters.model_protocol import FrameModel, ModelCard
-from physbench.reference.training_loop import Episodes, TrainingStage, fill
+from physbench.reference.training_loop import Episodes, TrainingStage, load_weights
+
+CHUNK_FRAMES = 15  # predicted at a time
 
 
 class Architecture(ABC):
-    """An architecture as the harness and the training know it."""
+    """An architecture, as the harness and the training use it. Registered in `physbench.architectures`."""
 
     name: str
     summary: str
@@ -34,17 +36,17 @@ class Architecture(ABC):
 
     @abstractmethod
     def net(self, config: Mapping[str, Any]) -> nn.Module:
-        """The learned parts, with their first weights."""
+        """The network, with its initial weights."""
 
     @abstractmethod
     def wrap(self, net: nn.Module, card: ModelCard, device: torch.device, dtype: torch.dtype) -> FrameModel:
-        """A model from its learned parts."""
+        """Make a model of a network."""
 
     @abstractmethod
     def stages(
         self, net: nn.Module, config: Mapping[str, Any], episodes: Episodes, folder: Path, steps: int | None
     ) -> list[TrainingStage]:
-        """The stages of its training; `steps` are those of the main one."""
+        """The stages of its training; `steps` is the number of the main one."""
 
     def build(self, config: Mapping[str, Any]) -> FrameModel:
         """An untrained model."""
@@ -55,7 +57,7 @@ class Architecture(ABC):
         self, tensors: Mapping[str, Tensor], config: Mapping[str, Any], card: ModelCard, device: torch.device,
         dtype: torch.dtype,
     ) -> FrameModel:  # fmt: skip
-        """A model from the tensors of a checkpoint."""
+        """Make a model from the tensors of a checkpoint. Raises ModelError where these do not fit."""
         net = self.net({**self.defaults, **config})
-        fill(net, tensors, device, torch.float32 if self.exact else dtype)
+        load_weights(net, tensors, device, torch.float32 if self.exact else dtype)
         return self.wrap(net, card, device, dtype)

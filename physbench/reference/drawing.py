@@ -1,4 +1,4 @@
-"""From places to pictures: objects in the colours of their slots, behind what hides them, over the background."""
+"""Draws frames from positions: objects in the colours of their slots, behind occluders, over the background."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from physbench.reference.backdrop import Plate
+from physbench.reference.backdrop import MovingScreen
 from physbench.reference.learned_dynamics import exact_share, mlp
-from physbench.reference.shapes import cut, moved
-from physbench.reference.slots import Looks, Slots
+from physbench.reference.shapes import cut_images, shift_images
+from physbench.reference.slots import Appearance, Slots
 
-NARROW = 0.02  # of a curtain: less is none, and as little less than all is all
+COVER_MARGIN = 0.02  # opacities nearer to 0 or 1 are rounded to them
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """Objects that are not round, cut out of the context: K of them in B clips."""
+class ObjectImages:
+    """Images of the K objects in B clips that are not round, cut out of the context."""
 
     clip: Tensor  # (K,)
-    number: Tensor  # (K,) index of the object in its clip
-    picture: Tensor  # (K, 4, H, W) see shapes.cut
-    place: Tensor  # (K, 2) px, where they were cut out
+    index: Tensor  # (K,) of the object in its clip
+    image: Tensor  # (K, 4, H, W) see shapes.cut_images
+    position: Tensor  # (K, 2) px, where it was cut out
 
 
 class Painter(nn.Module):
-    """Learned look of a disc (size, edge, shading, colour) and of what hides it."""
+    """Learned appearance of a disc (size, edge, shading, colour), and which greys occlude it."""
 
     def __init__(self, slots: int = 5) -> None:
         super().__init__()
@@ -36,33 +36,37 @@ class Painter(nn.Module):
         self.shade = nn.Parameter(torch.tensor([1.0, 0.0, 0.0, 0.0]))  # brightness, in powers of the squared distance
         self.hides = mlp(2, 16, 1)
 
-    def curtain(self, picture: Tensor) -> Tensor:
-        """Background (B, 3, H, W) -> how much each pixel hides of what passes there (B, H, W), 0..1."""
-        grey = picture.mean(1)
+    def opacity(self, background: Tensor) -> Tensor:
+        """Background (B, 3, H, W) -> opacity (B, H, W) 0..1 of each pixel for objects that pass behind it."""
+        grey = background.mean(1)
         commonest = grey.flatten(1).median(1).values[:, None, None]
         seen = torch.stack([(grey - 0.5) * 8, (grey - commonest) * 8], -1)
-        return exact_share((1 + 2 * NARROW) * torch.sigmoid(4 * self.hides(seen)[..., 0] - 2.0) - NARROW)
+        return exact_share((1 + 2 * COVER_MARGIN) * torch.sigmoid(4 * self.hides(seen)[..., 0] - 2.0) - COVER_MARGIN)
 
-    def forward(self, places: Tensor, slots: Slots, curtain: Tensor, pictures: Pictures | None = None) -> Tensor:
-        """Places (B, T, N, 2) px of the objects of `slots` -> frames (B, T, 3, H, W)."""
-        height, width = slots.picture.shape[-2:]
-        y = torch.arange(height, device=places.device, dtype=places.dtype) + 0.5
-        x = torch.arange(width, device=places.device, dtype=places.dtype) + 0.5
-        frames = slots.picture[:, None].expand(-1, places.shape[1], -1, -1, -1)
+    def forward(
+        self, positions: Tensor, slots: Slots, opacity: Tensor, object_images: ObjectImages | None = None
+    ) -> Tensor:
+        """Positions (B, T, N, 2) in px of the objects of `slots` -> frames (B, T, 3, H, W)."""
+        height, width = slots.background.shape[-2:]
+        y = torch.arange(height, device=positions.device, dtype=positions.dtype) + 0.5
+        x = torch.arange(width, device=positions.device, dtype=positions.dtype) + 0.5
+        frames = slots.background[:, None].expand(-1, positions.shape[1], -1, -1, -1)
         colours = self.colours[slots.slot]  # (B, N, 3)
-        free = 1 - curtain[:, None]
-        for n in range(places.shape[2]):
-            across = (x - places[:, :, n, :1]).square()[:, :, None]  # (B, T, 1, W)
-            down = (y - places[:, :, n, 1:]).square()[..., None]  # (B, T, H, 1)
+        free = 1 - opacity[:, None]
+        for n in range(positions.shape[2]):
+            across = (x - positions[:, :, n, :1]).square()[:, :, None]  # (B, T, 1, W)
+            down = (y - positions[:, :, n, 1:]).square()[..., None]  # (B, T, H, 1)
             square = across + down + 1e-6
             drawn = (self.size[0] * slots.radius[:, n] + self.size[1]).clamp_min(0.5)[:, None, None, None]
             cover = ((drawn - square.sqrt()) / self.edge.clamp_min(0.3) + 0.5).clamp(0, 1)
             q = (square / drawn.square()).clamp_max(1.4)
             shade = self.shade[0] + q * (self.shade[1] + q * (self.shade[2] + q * self.shade[3]))
             colour = shade[:, :, None] * colours[:, n, None, :, None, None]
-            if pictures is not None and bool((mine := pictures.number == n).any()):
-                clip = pictures.clip[mine]
-                shown = moved(pictures.picture[mine], places[clip, :, n] - pictures.place[mine][:, None])
+            if object_images is not None and bool((selected := object_images.index == n).any()):
+                clip = object_images.clip[selected]
+                shown = shift_images(
+                    object_images.image[selected], positions[clip, :, n] - object_images.position[selected][:, None]
+                )
                 cover, colour = (
                     cover.index_put((clip,), shown[:, :, 3]),
                     colour.index_put((clip,), shown[:, :, :3] / shown[:, :, 3:].clamp_min(1e-3)),
@@ -72,24 +76,26 @@ class Painter(nn.Module):
         return frames
 
 
-def cut_out(frames: Tensor, slots: Slots, looks: Looks, colours: Tensor) -> Pictures | None:
-    """The objects in context frames (B, C, 3, H, W) that are not round; None if all are."""
-    clip, number = ((slots.present > 0) & (slots.round < 0.5)).nonzero(as_tuple=True)
+def cut_out_objects(frames: Tensor, slots: Slots, appearance: Appearance, colours: Tensor) -> ObjectImages | None:
+    """Cut the objects that are not round out of context frames (B, C, 3, H, W); None if all are round."""
+    clip, index = ((slots.present > 0) & (slots.round < 0.5)).nonzero(as_tuple=True)
     if not len(clip):
         return None
-    when = looks.when[clip, number]
-    picture = cut(frames[clip, when], looks.masks[clip, number], colours[slots.slot[clip, number]])
-    return Pictures(clip, number, picture, slots.centre[clip, when, number])
+    frame = appearance.frame[clip, index]
+    image = cut_images(frames[clip, frame], appearance.masks[clip, index], colours[slots.slot[clip, index]])
+    return ObjectImages(clip, index, image, slots.centre[clip, frame, index])
 
 
-def put_in_front(frames: Tensor, plate: Plate, first: int) -> Tensor:
-    """Frames (B, T, 3, H, W), the first of them `first` frames behind the context, with the plate before all."""
-    there = (plate.cover.amax((1, 2)) > 0).nonzero()[:, 0]
-    if not len(there):
+def draw_moving_screen(frames: Tensor, screen: MovingScreen, first: int) -> Tensor:
+    """Draw the moving screen over frames (B, T, 3, H, W), the first of which lies `first` frames after the context."""
+    with_screen = (screen.cover.amax((1, 2)) > 0).nonzero()[:, 0]
+    if not len(with_screen):
         return frames
-    plate = plate.take(there)
+    screen = screen.select(with_screen)
     ages = torch.arange(first, first + frames.shape[1], device=frames.device, dtype=frames.dtype)
-    shift = ages[:, None] * plate.velocity[:, None]  # (K, T, 2)
-    cover = moved(plate.cover[:, None].expand(-1, 4, -1, -1), shift)[:, :, :1]
-    changed = torch.lerp(frames[there], plate.grey[:, None, None, None, None].expand_as(frames[there]), cover)
-    return frames.index_put((there,), changed)
+    shift = ages[:, None] * screen.velocity[:, None]  # (K, T, 2)
+    cover = shift_images(screen.cover[:, None].expand(-1, 4, -1, -1), shift)[:, :, :1]
+    changed = torch.lerp(
+        frames[with_screen], screen.grey[:, None, None, None, None].expand_as(frames[with_screen]), cover
+    )
+    return frames.index_put((with_screen,), changed)

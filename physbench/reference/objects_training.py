@@ -1,4 +1,4 @@
-"""How `objects` is learned, in three stages: to see, to draw (reconstruction), to move (rollouts)."""
+"""The training of `objects` in three stages: segmentation, drawing (both by reconstruction), motion (by rollouts)."""
 
 from __future__ import annotations
 
@@ -13,30 +13,38 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from physbench.progress import Progress
-from physbench.reference.motion_training import HALF_WIDTH, Starts, Windows, eventful, fitted, rollout_error, smooth
+from physbench.reference.motion_training import (
+    SMOOTHING_HALF_WIDTH,
+    RolloutWindows,
+    StartStates,
+    event_windows,
+    fitted_windows,
+    rollout_error,
+    smoothed_states,
+)
 from physbench.reference.objects import ObjectsNet, architecture
-from physbench.reference.segmentation import COLOURED, SATURATED, cluster, coloured_pixels
-from physbench.reference.slots import Curtain, Looks, Slots, join, read_slots
+from physbench.reference.segmentation import MIN_CHROMA, SATURATED_CHROMA, coloured_pixels, k_means
+from physbench.reference.slots import Appearance, OccluderMap, Slots, concatenate, read_slots
 from physbench.reference.training_loop import Episodes, TrainingStage, parameters_device
 from physbench.storage.atomic_write import atomic_path
 
-LOOK_SHARE, DRAW_SHARE = 0.5, 0.15  # of the steps of the motion
-LOOKED_AT = 160  # episodes that seeing and drawing are learned from
-PIXELS = 4096
-BATCH = 256
-POOL = 768  # windows whose starts are fitted together
-REFRESH = 100  # steps for which they are used
-SMOOTH_UNTIL = 0.5  # share of the motion stage that starts from smoothed states
-UNDECIDED_UNTIL = 0.5  # share of the motion stage in which a scene may have a part of the pull
+LOOK_SHARE, DRAW_SHARE = 0.5, 0.15  # of the steps of the motion stage
+SAMPLED_EPISODES = 160  # for segmentation and drawing
+PIXEL_BATCH = 4096
+WINDOW_BATCH = 256
+POOL_SIZE = 768  # windows whose initial states are fitted together
+POOL_LIFETIME = 100  # steps for which a pool is used
+SMOOTH_UNTIL = 0.5  # share of the motion stage in which windows start from smoothed states
+UNDECIDED_UNTIL = 0.5  # share of the motion stage in which partial gravity costs nothing
 SHORTEST, USUAL, LONGER, LONGEST = 7, 16, 30, 45  # frames of a rollout
 LONG_SHARE, LONG_FROM = 0.2, 0.05  # of the steps; progress
-LONGER_SHARE = 0.35  # of the steps from fitted starts; what is hidden comes out again within such a stretch
-DRAWN = 10  # frames kept of an episode to learn drawing from
+LONGER_SHARE = 0.35  # of the steps from fitted states; long enough for hidden objects to reappear
+DRAWING_FRAMES = 10  # of an episode, to learn drawing from
 
 
 @dataclass
-class Material:
-    """What the stages hand on to each other."""
+class TrainingData:
+    """The data of the stages, made when a stage begins."""
 
     net: ObjectsNet
     config: Mapping[str, Any]
@@ -44,54 +52,54 @@ class Material:
     folder: Path
     pixels: Tensor | None = None  # (P, 3)
     slots: Slots | None = None
-    smooth: Starts | None = None
+    start_states: StartStates | None = None
     events: Tensor = field(default_factory=lambda: torch.empty(0, 2, dtype=torch.long))
-    pool: Windows | None = None
-    pictures: tuple[Tensor, Slots, Tensor] | None = None  # frames (E, D, 3, H, W), their slots, places (E, D, N, 2)
+    pool: RolloutWindows | None = None
+    drawing_examples: tuple[Tensor, Slots, Tensor] | None = None  # see gather_drawing_examples
 
     @property
     def context(self) -> int:
         return int(self.config["context"])
 
     def sample(self) -> list[int]:
-        """Indices of LOOKED_AT episodes, spread evenly."""
+        """Indices of SAMPLED_EPISODES episodes, spread evenly."""
         count = len(self.episodes)
-        return sorted({round(i * (count - 1) / (LOOKED_AT - 1)) for i in range(LOOKED_AT)})
+        return sorted({round(i * (count - 1) / (SAMPLED_EPISODES - 1)) for i in range(SAMPLED_EPISODES)})
 
     def gather_pixels(self) -> None:
-        """Coloured pixels of every fifth frame of some episodes."""
-        parts = [coloured_pixels(self.episodes.frames(i)[::5].float() / 255, COLOURED) for i in self.sample()]
+        """Collect the coloured pixels of every fifth frame of the sampled episodes."""
+        parts = [coloured_pixels(self.episodes.frames(i)[::5].float() / 255, MIN_CHROMA) for i in self.sample()]
         self.pixels = torch.cat(parts).to(parameters_device(self.net))
 
     def choose_colours(self) -> None:
-        """Slot colours: the centres of the saturated pixels."""
+        """Set the colours of the slots to the cluster centres of saturated pixels."""
         assert self.pixels is not None
-        strong = self.pixels[self.pixels.amax(1) - self.pixels.amin(1) > SATURATED]
+        strong = self.pixels[self.pixels.amax(1) - self.pixels.amin(1) > SATURATED_CHROMA]
         strong = strong[:: max(1, len(strong) // 50_000)]
-        colours = cluster(strong, int(self.config["slots"]))
+        colours = k_means(strong, int(self.config["slots"]))
         with torch.no_grad():
             self.net.segmenter.colours.copy_(colours)
             self.net.painter.colours.copy_(colours)
 
-    def seeing(self) -> tuple[nn.Module, nn.Module]:
-        """What the slots depend on."""
+    def perception(self) -> tuple[nn.Module, nn.Module]:
+        """The networks that the slots depend on."""
         return self.net.segmenter, self.net.painter
 
     @torch.no_grad()
-    def read(self, index: int, curtain: Curtain | None = None) -> tuple[Slots, Looks]:
-        """The slots of all frames of an episode."""
+    def read(self, index: int, occluders: OccluderMap | None = None) -> tuple[Slots, Appearance]:
+        """Read the slots of an episode."""
         frames = self.episodes.frames(index).to(parameters_device(self.net)).float() / 255
         actions = self.episodes.actions(index)
         pushes = None if actions is None else actions[None].to(frames.device)
-        return read_slots(self.net.segmenter, frames[None], self.context, pushes, curtain)
+        return read_slots(self.net.segmenter, frames[None], self.context, pushes, occluders)
 
     def gather_slots(self) -> None:
-        """Slots of all episodes; read once and kept in the folder."""
+        """Read the slots of all episodes, or load them from the folder."""
         path = self.folder / "slots.safetensors"
         stamp = json.dumps(
             [
                 len(self.episodes),
-                *(sum(float(p.detach().double().sum()) for p in part.parameters()) for part in self.seeing()),
+                *(sum(float(p.detach().double().sum()) for p in part.parameters()) for part in self.perception()),
             ]
         )
         self.slots = load_slots(path, stamp)
@@ -99,80 +107,81 @@ class Material:
             parts: list[Slots] = []
             with Progress("slots", len(self.episodes)) as progress:
                 for index in range(len(self.episodes)):
-                    parts.append(self.read(index, self.net.painter.curtain)[0])
+                    parts.append(self.read(index, self.net.painter.opacity)[0])
                     progress.advance()
-            self.slots = join(parts)
+            self.slots = concatenate(parts)
             save_slots(path, self.slots, stamp)
         sure = self.slots.surely_seen()
-        self.slots = join([sure, sure.mirrored()])
-        self.smooth = smooth(self.slots)
-        self.events = eventful(self.smooth, self.slots, SHORTEST)
+        self.slots = concatenate([sure, sure.mirrored()])
+        self.start_states = smoothed_states(self.slots)
+        self.events = event_windows(self.start_states, self.slots, SHORTEST)
 
     def fit_starts(self, progress: float, numbers: torch.Generator) -> None:
-        """Choose POOL windows, half of them at the hand-over, and fit their first states with the present dynamics."""
+        """Choose POOL_SIZE windows, half of them at the hand-over, and fit their states with the current dynamics."""
         assert self.slots is not None
         if progress < SMOOTH_UNTIL:
             return
-        chosen = torch.randint(len(self.slots.frames), (POOL,), generator=numbers).to(self.slots.frames.device)
-        late = torch.rand(POOL, generator=numbers).to(chosen.device).square()
+        chosen = torch.randint(len(self.slots.frames), (POOL_SIZE,), generator=numbers).to(self.slots.frames.device)
+        late = torch.rand(POOL_SIZE, generator=numbers).to(chosen.device).square()
         room = (self.slots.frames[chosen] - USUAL).clamp_min(0)
-        first = (late * room).long() * (torch.arange(POOL, device=chosen.device) % 2)
-        self.pool = fitted(self.net.dynamics, self.slots.take(chosen), self.context, first)
+        first = (late * room).long() * (torch.arange(POOL_SIZE, device=chosen.device) % 2)
+        self.pool = fitted_windows(self.net.dynamics, self.slots.select(chosen), self.context, first)
 
     def motion_loss(self, progress: float, numbers: torch.Generator) -> Tensor:
-        """Rollouts from smoothed states first, from fitted states later; short ones, and now and then a long one."""
-        assert self.slots is not None and self.smooth is not None
-        lot = float(torch.rand(1, generator=numbers))
-        long = progress > LONG_FROM and lot < LONG_SHARE
+        """Error of rollouts, first from smoothed and later from fitted states; most are short, some long."""
+        assert self.slots is not None and self.start_states is not None
+        draw_number = float(torch.rand(1, generator=numbers))
+        long = progress > LONG_FROM and draw_number < LONG_SHARE
         grown = SHORTEST + round(min(1.0, progress / SMOOTH_UNTIL) * 5)
         if self.pool is not None:
-            grown = LONGER if lot < LONG_SHARE + LONGER_SHARE else USUAL
-        horizon, batch = (LONGEST, BATCH // 2) if long else (grown, BATCH)
+            grown = LONGER if draw_number < LONG_SHARE + LONGER_SHARE else USUAL
+        horizon, batch = (LONGEST, WINDOW_BATCH // 2) if long else (grown, WINDOW_BATCH)
         device = self.slots.frames.device
         if self.pool is not None:
             chosen = torch.randint(len(self.pool.first), (batch,), generator=numbers).to(device)
-            return rollout_error(self.net.dynamics, self.pool.take(chosen), self.context, horizon)
+            return rollout_error(self.net.dynamics, self.pool.select(chosen), self.context, horizon)
         chosen = torch.randint(len(self.slots.frames), (batch,), generator=numbers).to(device)
         late = torch.rand(batch, generator=numbers).to(device)
-        room = (self.slots.frames[chosen] - min(horizon, USUAL) - HALF_WIDTH).clamp_min(1)
-        first = HALF_WIDTH + ((late.square() if long else late) * room).long()
+        room = (self.slots.frames[chosen] - min(horizon, USUAL) - SMOOTHING_HALF_WIDTH).clamp_min(1)
+        first = SMOOTHING_HALF_WIDTH + ((late.square() if long else late) * room).long()
         if len(self.events) and not long:
             half = self.events[torch.randint(len(self.events), (batch // 2,), generator=numbers).to(device)]
             chosen = torch.cat([chosen[len(half) :], half[:, 0]])
             first = torch.cat([first[len(half) :], half[:, 1]])
         at = (chosen, first)
-        states = (self.smooth.place[at], self.smooth.speed[at], self.smooth.trust[at])
-        windows = Windows(self.slots.take(chosen), first, *states)
+        states = (self.start_states.position[at], self.start_states.velocity[at], self.start_states.trust[at])
+        windows = RolloutWindows(self.slots.select(chosen), first, *states)
         return rollout_error(self.net.dynamics, windows, self.context, horizon, progress > UNDECIDED_UNTIL)
 
-    def gather_pictures(self) -> None:
-        """Frames to learn drawing from, with the places of what is in them; hidden places are interpolated.
+    def gather_drawing_examples(self) -> None:
+        """Collect frames (E, D, 3, H, W) to learn drawing from, their slots, and positions of objects (E, D, N, 2).
 
-        Of episodes in which all is round and no plate is in the way: the rest is drawn as it was seen.
+        Positions of hidden objects are interpolated. Episodes with a moving screen or with objects that are not round
+        are left out, as those are drawn from images.
         """
-        frames, places, kept = [], [], []
+        frames, positions, kept = [], [], []
         for index in self.sample():
-            slots, looks = self.read(index)
-            if bool(((slots.round < 0.5) & (slots.present > 0)).any()) or bool(looks.plate.cover.any()):
+            slots, appearance = self.read(index)
+            if bool(((slots.round < 0.5) & (slots.present > 0)).any()) or bool(appearance.screen.cover.any()):
                 continue
             count = int(slots.frames[0])
-            when = torch.linspace(0, count - 1, DRAWN).round().long()
+            when = torch.linspace(0, count - 1, DRAWING_FRAMES).round().long()
             frames.append(self.episodes.frames(index)[when].float() / 255)
             most = slots.centre.shape[2]
-            where = bridge(slots.centre[0], slots.weight[0])[when]
-            places.append(functional.pad(where, (0, 0, 0, int(self.config["slots"]) - most)))
+            path = interpolate_hidden(slots.centre[0], slots.weight[0])[when]
+            positions.append(functional.pad(path, (0, 0, 0, int(self.config["slots"]) - most)))
             kept.append(slots)
-        slots = join(kept)
+        slots = concatenate(kept)
         most = slots.centre.shape[2]
-        self.pictures = (torch.stack(frames), slots, torch.stack(places)[:, :, :most])
+        self.drawing_examples = (torch.stack(frames), slots, torch.stack(positions)[:, :, :most])
 
     def drawing_loss(self, progress: float, numbers: torch.Generator) -> Tensor:
-        """Error of the pictures of objects where they were seen to be."""
-        assert self.pictures is not None
-        frames, slots, places = self.pictures
+        """Error of frames that are drawn with the objects at their observed positions."""
+        assert self.drawing_examples is not None
+        frames, slots, positions = self.drawing_examples
         chosen = torch.randint(len(frames), (24,), generator=numbers)
-        part, painter = slots.take(chosen), self.net.painter
-        drawn = painter(places[chosen], part, painter.curtain(part.picture))
+        part, painter = slots.select(chosen), self.net.painter
+        drawn = painter(positions[chosen], part, painter.opacity(part.background))
         error: Tensor = (drawn - frames[chosen].to(drawn.device)).abs().mean() * 100
         return error
 
@@ -180,31 +189,29 @@ class Material:
 def stages(
     net: ObjectsNet, config: Mapping[str, Any], episodes: Episodes, folder: Path, steps: int | None
 ) -> list[TrainingStage]:
-    """The three stages; `steps` are those of the motion."""
+    """The three stages; `steps` is the number of the motion stage."""
     steps = steps or architecture.steps
-    m = Material(net, config, episodes, folder)
+    data = TrainingData(net, config, episodes, folder)
 
     def look_loss(progress: float, numbers: torch.Generator) -> Tensor:
-        assert m.pixels is not None
-        return net.segmenter.loss(m.pixels[torch.randint(len(m.pixels), (PIXELS,), generator=numbers)])
+        assert data.pixels is not None
+        return net.segmenter.loss(data.pixels[torch.randint(len(data.pixels), (PIXEL_BATCH,), generator=numbers)])
 
     look, draw = max(1, round(steps * LOOK_SHARE)), max(1, round(steps * DRAW_SHARE))
+    seen, drawn, moved = (list(part.parameters()) for part in (net.segmenter, net.painter, net.dynamics))
     return [
+        TrainingStage("look", look, 1e-2, seen, look_loss, data.gather_pixels, data.choose_colours, every=200),
+        TrainingStage("draw", draw, 1e-2, drawn, data.drawing_loss, data.gather_drawing_examples, every=100),
         TrainingStage(
-            "look", look, 1e-2, list(net.segmenter.parameters()), look_loss, m.gather_pixels, m.choose_colours,
-            every=200,
-        ),
-        TrainingStage("draw", draw, 1e-2, list(net.painter.parameters()), m.drawing_loss, m.gather_pictures, every=100),
-        TrainingStage(
-            "motion", steps, 1e-2, list(net.dynamics.parameters()), m.motion_loss, m.gather_slots, refresh=m.fit_starts,
-            every=REFRESH,
+            "motion", steps, 1e-2, moved, data.motion_loss, data.gather_slots, refresh=data.fit_starts,
+            every=POOL_LIFETIME,
         ),
     ]  # fmt: skip
 
 
-def bridge(centre: Tensor, weight: Tensor) -> Tensor:
-    """Places (T, N, 2) with those of weight below 0.9 interpolated between, or extrapolated from, trusted ones."""
-    places = centre.clone()
+def interpolate_hidden(centre: Tensor, weight: Tensor) -> Tensor:
+    """Positions (T, N, 2), interpolated or extrapolated from those of weight above 0.9 where the weight is lower."""
+    positions = centre.clone()
     for n in range(centre.shape[1]):
         good = torch.nonzero(weight[:, n] > 0.9)[:, 0]
         if len(good) < 2:
@@ -213,12 +220,12 @@ def bridge(centre: Tensor, weight: Tensor) -> Tensor:
         right = torch.searchsorted(good, torch.arange(len(centre))).clamp(1, len(good) - 1)
         a, b = good[right - 1], good[right]
         share = (t - a) / (b - a)
-        places[:, n] = torch.lerp(centre[a, n], centre[b, n], share[:, None])
-    return places
+        positions[:, n] = torch.lerp(centre[a, n], centre[b, n], share[:, None])
+    return positions
 
 
 def save_slots(path: Path, slots: Slots, stamp: str) -> None:
-    """Write slots, whole or not at all."""
+    """Write slots to a file, which is complete or does not exist."""
     from safetensors.torch import save_file
 
     whole = {one.name: getattr(slots, one.name).cpu().contiguous().clone() for one in fields(slots)}
@@ -227,7 +234,7 @@ def save_slots(path: Path, slots: Slots, stamp: str) -> None:
 
 
 def load_slots(path: Path, stamp: str) -> Slots | None:
-    """Read slots; None where there are none of this stamp."""
+    """Load slots; None if the file does not exist or has another stamp."""
     from safetensors import SafetensorError, safe_open
 
     try:

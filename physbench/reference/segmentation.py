@@ -1,7 +1,7 @@
-"""From frames to slots: what is seen of each colour. Learned from reconstruction alone.
+"""Segments frames into slots, one for each colour. Learned by reconstruction alone.
 
-Slot colours are the k-means centres of saturated pixels. A small network says for each coloured pixel how much of it
-belongs to each slot and how much to a grey background, so that the mixture reproduces the pixel.
+The colours of slots are the k-means centres of saturated pixels. A small network predicts, for each coloured pixel,
+the shares of the slots and of a grey background, so that the mixture reproduces the pixel.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-COLOURED = 0.05  # chroma (largest - smallest channel) above which a pixel may belong to an object
-SATURATED = 0.45  # chroma of pixels that slot colours are taken from
+MIN_CHROMA = 0.05  # largest - smallest channel; a pixel above it may belong to an object
+SATURATED_CHROMA = 0.45  # of pixels that define the colours of slots
 
 
 def chroma(pixels: Tensor, dim: int = -1) -> Tensor:
@@ -19,14 +19,14 @@ def chroma(pixels: Tensor, dim: int = -1) -> Tensor:
     return pixels.amax(dim) - pixels.amin(dim)
 
 
-def opponent(pixels: Tensor) -> Tensor:
+def opponent_colours(pixels: Tensor) -> Tensor:
     """Opponent colours (..., 2) of pixels (..., 3): their direction is the hue, their length the chroma."""
     red, green, blue = pixels.unbind(-1)
     return torch.stack([red - (green + blue) / 2, 0.866 * (green - blue)], -1)
 
 
 class Segmenter(nn.Module):
-    """Shares of K slots in each pixel."""
+    """Predicts the shares of K slots in each pixel."""
 
     colours: Tensor
 
@@ -37,14 +37,14 @@ class Segmenter(nn.Module):
 
     def shares(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Pixels (P, 3) -> shares (P, K + 1), the last of the background, and its grey (P, 1)."""
-        plane = opponent(pixels)
+        plane = opponent_colours(pixels)
         length = plane.square().sum(-1, keepdim=True).add(1e-8).sqrt()
         own = torch.cat([plane / length, length * 2, pixels.mean(-1, keepdim=True) * 4 - 2], -1)
         out = self.net(own * 2)
         return out[:, :-1].softmax(-1), torch.sigmoid(out[:, -1:])
 
     def loss(self, pixels: Tensor) -> Tensor:
-        """Error of reproducing pixels (P, 3) as mixtures, with a little entropy against needless mixing of hues."""
+        """Error of reproducing pixels (P, 3) as mixtures, plus a small entropy term against mixing of hues."""
         share, grey = self.shares(pixels)
         again = share[:, :-1] @ self.colours + share[:, -1:] * grey
         hue = share[:, :-1] / (share[:, :-1].sum(-1, keepdim=True) + 1e-3)
@@ -55,15 +55,15 @@ class Segmenter(nn.Module):
     def maps(self, frames: Tensor, allowed: Tensor | None = None, pure: float = -1.0) -> Tensor:
         """Frames (T, 3, H, W) -> how much of each pixel belongs to each slot (T, H, W, K).
 
-        allowed: (T, K), the slots that there are; pure: cosine to the slot's hue below which a pixel is left out.
+        allowed: (T, K), the slots that exist; pure: pixels whose cosine to the hue of their slot is lower are left out.
         """
         count, _, height, width = frames.shape
         pixels = frames.permute(0, 2, 3, 1).reshape(-1, 3)
-        chosen = (chroma(pixels) > COLOURED).nonzero()[:, 0]
+        chosen = (chroma(pixels) > MIN_CHROMA).nonzero()[:, 0]
         share = self.shares(pixels[chosen])[0]
-        # The slot of the nearest hue takes the whole of a pixel's colour: small shares of far pixels would move a
+        # The slot of the nearest hue takes all of a pixel's colour: small shares of distant pixels would shift the
         # centre most.
-        hue, own = opponent(pixels[chosen]), opponent(self.colours)
+        hue, own = opponent_colours(pixels[chosen]), opponent_colours(self.colours)
         closeness = functional.normalize(hue, dim=-1) @ functional.normalize(own, dim=-1).T
         if allowed is not None:
             closeness = closeness - 4 * (1 - allowed.to(closeness.dtype)[chosen // (height * width)])
@@ -75,7 +75,7 @@ class Segmenter(nn.Module):
         return dense.view(count, height, width, -1)
 
 
-def measure(maps: Tensor) -> tuple[Tensor, Tensor]:
+def mass_and_centres(maps: Tensor) -> tuple[Tensor, Tensor]:
     """Maps (T, H, W, K) -> mass (T, K) px and centre (T, K, 2) px (NaN where there is no mass)."""
     rows, columns = maps.sum(2), maps.sum(1)  # (T, H, K), (T, W, K)
     mass = rows.sum(1)
@@ -85,7 +85,7 @@ def measure(maps: Tensor) -> tuple[Tensor, Tensor]:
     return mass, centre / torch.where(mass > 0.5, mass, torch.nan)[..., None]
 
 
-def cluster(points: Tensor, count: int, rounds: int = 20) -> Tensor:
+def k_means(points: Tensor, count: int, rounds: int = 20) -> Tensor:
     """k-means of points (P, D), started from the farthest ones: centres (count, D). Deterministic."""
     centres = points[:1]
     for _ in range(count - 1):

@@ -1,6 +1,6 @@
 """`simple`: the textbook world model: convolutional encoder, recurrent flat latent, convolutional decoder.
 
-For whoever has a GPU: in minutes of CPU it learns little but the background. After Ha and Schmidhuber 2018 (arXiv
+It takes a GPU: in minutes of CPU it learns little but the background. After Ha and Schmidhuber 2018 (arXiv
 1803.10122), trained end to end on the error of its own rollouts.
 """
 
@@ -16,10 +16,9 @@ from torch import Tensor, nn
 
 from physbench.adapters.model_protocol import ModelCard
 from physbench.errors import ModelError
-from physbench.reference.architecture import Architecture
+from physbench.reference.architecture import CHUNK_FRAMES, Architecture
 from physbench.reference.training_loop import Episodes, TrainingStage, parameters_device
 
-CHUNK = 15  # frames decoded at a time
 DEFAULTS: Mapping[str, Any] = {"size": 64, "fps": 15, "context": 8, "latent": 256, "hidden": 512, "width": 32}
 RATE, BATCH, FRAMES = 5e-4, 16, 32
 
@@ -41,7 +40,7 @@ class SimpleNet(nn.Module):
             decoder = [nn.ConvTranspose2d(after, before, 4, 2, 1), *([nn.SiLU(), *decoder] if decoder else [])]
         self.encoder = nn.Sequential(*encoder, nn.Flatten(), nn.Linear(self.wide * self.side**2, latent))
         self.cell = nn.GRUCell(latent + 6, hidden)
-        self.ahead = nn.Linear(hidden, latent)  # the latent of the next frame, as the dynamics expect it
+        self.ahead = nn.Linear(hidden, latent)  # the predicted latent of the next frame
         self.spread = nn.Linear(latent, self.wide * self.side**2)
         self.decoder = nn.Sequential(*decoder)
 
@@ -53,7 +52,7 @@ class SimpleNet(nn.Module):
         return base[:, None] + change.view(batch, count, *base.shape[1:])
 
     def predict(self, context: Tensor, horizon: int, actions: Tensor | None) -> Tensor:
-        """Context (B, C, 3, H, W), actions (B, C + horizon, 6) -> latents of what comes (B, horizon, D)."""
+        """Context (B, C, 3, H, W), actions (B, C + horizon, 6) -> predicted latents (B, horizon, D)."""
         batch, count = context.shape[:2]
         if actions is None:
             actions = context.new_zeros(batch, count + horizon, 6)
@@ -61,7 +60,7 @@ class SimpleNet(nn.Module):
         seen = self.encoder(context.flatten(0, 1) - 0.5).view(batch, count, -1)
         state = context.new_zeros(batch, self.cell.hidden_size)
         latents: list[Tensor] = []
-        for k in range(count + horizon - 1):  # step k expects frame k + 1, and so sees the action of its row
+        for k in range(count + horizon - 1):  # step k predicts frame k + 1, and takes the action of its row
             latent = seen[:, k] if k < count else latents[-1]
             state = self.cell(torch.cat([latent, actions[:, k + 1]], -1), state)
             if k >= count - 1:
@@ -70,7 +69,7 @@ class SimpleNet(nn.Module):
 
 
 class SimpleModel:
-    """A FrameModel: deterministic."""
+    """The FrameModel. It is deterministic."""
 
     def __init__(self, net: SimpleNet, card: ModelCard, device: torch.device, dtype: torch.dtype) -> None:
         self.net, self.card, self.device, self.dtype = net, card, device, dtype
@@ -87,15 +86,15 @@ class SimpleModel:
     ) -> Iterator[Tensor]:
         """Chunks (B, t, 3, H, W)."""
         frames = context.to(self.device, self.dtype)
-        for latent in torch.split(self.net.predict(frames, horizon, actions), CHUNK, dim=1):
+        for latent in torch.split(self.net.predict(frames, horizon, actions), CHUNK_FRAMES, dim=1):
             yield self.net.decode(latent, frames[:, -1]).clamp(0, 1)
 
 
 class Simple(Architecture):
-    """`simple` as the harness and the training know it."""
+    """`simple` as the harness and the training use it."""
 
     name = "simple"
-    summary = "convolutional encoder, recurrent dynamics, convolutional decoder; wants a GPU"
+    summary = "convolutional encoder, recurrent dynamics, convolutional decoder; needs a GPU"
     steps = 20_000
     threads = None
     defaults = DEFAULTS
@@ -106,11 +105,11 @@ class Simple(Architecture):
         return ModelCard(self.name, (side, side), config["fps"], config["context"], uses_actions=True, track="trained")
 
     def net(self, config: Mapping[str, Any]) -> SimpleNet:
-        """The learned parts, with their first weights."""
+        """The network, with its initial weights."""
         return SimpleNet(config)
 
     def wrap(self, net: nn.Module, card: ModelCard, device: torch.device, dtype: torch.dtype) -> SimpleModel:
-        """A model from its learned parts."""
+        """Make a model of a network."""
         assert isinstance(net, SimpleNet)
         return SimpleModel(net.eval(), card, device, dtype)
 

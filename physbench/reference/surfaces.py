@@ -1,7 +1,7 @@
-"""The outline of whatever differs from the commonest grey of a background picture: generic image processing.
+"""Finds surfaces: the outlines of everything that differs from the commonest grey of a background.
 
-A surface point is a place between two neighbouring pixels where the picture leaves its commonest grey by more than a
-threshold, found to a fraction of a pixel. What a surface does to an object is learned; that it is there is seen.
+Generic image processing. A surface point lies between two neighbouring pixels where the difference from the commonest
+grey crosses a threshold, located to a fraction of a pixel. The effect of a surface on objects is learned elsewhere.
 """
 
 from __future__ import annotations
@@ -12,27 +12,34 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, map_coordinates, sobel
 
-FAR = 1e4  # px, where the unused rows of a table of points lie
-MOST = 320  # points kept of one picture
+FAR = 1e4  # px, coordinates of unused rows in a table of points
+MAX_POINTS = 320  # of one background
 COLUMNS = 6
-DEEPEST = 10  # px up to which it is looked how far a thing goes on behind its outline
-NEAR = 2.0  # px inwards, where the contrast of a thing is looked for
-AROUND = 2.5  # px; the points around one that say where its edge leads
-STRAIGHT = 0.12  # px; rms distance of those from a line, at most
-JOINED = 6  # px from what hides within which an edge leads behind it
-LONGEST = 48  # px that an edge is carried on
+MAX_DEPTH = 10  # px; depths behind an outline are measured up to this
+CONTRAST_DEPTH = 2.0  # px inwards in which the contrast is measured
+NEIGHBOUR_DISTANCE = 2.5  # px; the points around one that give the direction of its edge
+LINE_TOLERANCE = 0.12  # px; largest rms distance of these points from a line
+MAX_GAP = 6  # px; an edge that ends nearer to an occluder continues behind it
+MAX_EXTENSION = 48  # px by which an edge is continued
 
 Array = NDArray[np.float32]
 
 
-def outline(background: Array, threshold: float, hidden: NDArray[np.bool_] | None = None, most: int = MOST) -> Array:
-    """Grey picture (H, W) 0..1 -> points (most, 6): x, y px, outward normal x, y, contrast and depth of what is behind.
+def outline(
+    background: Array, threshold: float, hidden: NDArray[np.bool_] | None = None, most: int = MAX_POINTS
+) -> Array:
+    """Find the surface points of a background.
 
-    Pixel coordinates are continuous, centres at +0.5. Rows without a point lie FAR away. The contrast is the largest
-    difference from the commonest grey within two pixels inwards, so that the blurred rim of a dark thing is not taken
-    for a lighter one, nor a floor at the foot of a screen for the screen; it is positive for what is lighter. The depth
-    is how far inwards the thing goes on, in px, DEEPEST at most. hidden: (H, W) where something stands in front: edges
-    that lead behind it go on there, straight.
+    Args:
+        background: Grey (H, W) 0..1.
+        threshold: Smallest difference from the commonest grey.
+        hidden: Where occluders are (H, W). Edges that lead behind them are continued there, straight.
+        most: Number of rows.
+
+    Returns:
+        (most, 6): x, y in px (pixel centres at +0.5), outward normal x, y, contrast and depth in px. Unused rows have
+        x = y = FAR. The contrast, positive for lighter surfaces, is the largest difference from the commonest grey
+        within CONTRAST_DEPTH inwards, so that blurred rims do not count. The depth is at most MAX_DEPTH.
     """
     commonest = np.median(background)
     contrast = np.abs(background - commonest)
@@ -49,10 +56,12 @@ def outline(background: Array, threshold: float, hidden: NDArray[np.bool_] | Non
         pixel = np.minimum(y.astype(int), inside.shape[0] - 1), np.minimum(x.astype(int), inside.shape[1] - 1)
         normal = -slope[pixel]
         normal /= np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-6)
-        found.append(np.column_stack([x, y, normal, *behind(background - commonest, x, y, normal, threshold)]))
+        found.append(
+            np.column_stack([x, y, normal, *contrast_and_depth(background - commonest, x, y, normal, threshold)])
+        )
     points = np.concatenate(found)
     if hidden is not None and hidden.any():
-        points = np.concatenate([points, carried_on(points, hidden)])
+        points = np.concatenate([points, extended_edges(points, hidden)])
     if len(points) > most:
         points = points[np.linspace(0, len(points) - 1, most).astype(int)]
     table = np.full((most, COLUMNS), 0.0, dtype=np.float32)
@@ -62,14 +71,14 @@ def outline(background: Array, threshold: float, hidden: NDArray[np.bool_] | Non
     return table
 
 
-def behind(
+def contrast_and_depth(
     difference: Array, x: NDArray[np.float64], y: NDArray[np.float64], normal: NDArray[np.float64], threshold: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Contrast and depth in px, (P,) each, of what lies behind points x, y (P,) with outward normals (P, 2)."""
-    inwards = np.arange(0.5, DEEPEST + 1, 0.5)  # px
-    at_x, at_y = (place[:, None] - inwards * normal[:, axis, None] for axis, place in enumerate((x, y)))
+    """Contrast and depth in px, (P,) each, inwards of points x, y (P,) with outward normals (P, 2)."""
+    inwards = np.arange(0.5, MAX_DEPTH + 1, 0.5)  # px
+    at_x, at_y = (along[:, None] - inwards * normal[:, axis, None] for axis, along in enumerate((x, y)))
     seen = map_coordinates(difference, [at_y - 0.5, at_x - 0.5], order=1, mode="nearest")  # (P, steps)
-    near = seen[:, inwards <= NEAR]
+    near = seen[:, inwards <= CONTRAST_DEPTH]
     contrast = near[np.arange(len(near)), np.abs(near).argmax(1)]
     height, width = difference.shape
     inside = (at_x > 0) & (at_x < width) & (at_y > 0) & (at_y < height)
@@ -77,39 +86,39 @@ def behind(
     return contrast, np.logical_and.accumulate(same[:, 1:], axis=1).sum(1) / 2
 
 
-def carried_on(points: NDArray[np.float64], hidden: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Points (P, 6) of a picture -> those that lie on the same edges behind what hides them (H, W).
+def extended_edges(points: NDArray[np.float64], hidden: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Points (P, 6) -> further points on the same edges, behind occluders (H, W).
 
-    Where an edge leads is the line through the points around it, if they lie on one: at a corner they do not.
+    The direction of an edge is the line through neighbouring points, if they lie on one; at a corner they do not.
     """
     height, width = hidden.shape
 
-    def within(place: NDArray[np.float64]) -> NDArray[np.bool_]:
-        x, y = np.floor(place[..., 0]).astype(int), np.floor(place[..., 1]).astype(int)
+    def within(position: NDArray[np.float64]) -> NDArray[np.bool_]:
+        x, y = np.floor(position[..., 0]).astype(int), np.floor(position[..., 1]).astype(int)
         image = (x >= 0) & (x < width) & (y >= 0) & (y < height)
         found: NDArray[np.bool_] = image & hidden[y.clip(0, height - 1), x.clip(0, width - 1)]
         return found
 
     apart = points[None, :, :2] - points[:, None, :2]  # (P, P, 2)
-    near = np.hypot(apart[..., 0], apart[..., 1]) < AROUND
+    near = np.hypot(apart[..., 0], apart[..., 1]) < NEIGHBOUR_DISTANCE
     count = np.maximum(near.sum(1), 1)[:, None]
     mean = (near[..., None] * apart).sum(1) / count
     centred = near[..., None] * (apart - mean[:, None])
     spread, axes = np.linalg.eigh(np.einsum("pqi,pqj->pij", centred, centred) / count[..., None])
-    straight = (np.sqrt(np.maximum(spread[:, 0], 0)) < STRAIGHT) & (spread[:, 1] > 1.0)
+    straight = (np.sqrt(np.maximum(spread[:, 0], 0)) < LINE_TOLERANCE) & (spread[:, 1] > 1.0)
     clean, along, middle = points[straight], axes[straight, :, 1], (points[:, :2] + mean)[straight]
     outward = np.stack([-along[:, 1], along[:, 0]], axis=-1)
     outward *= np.sign((outward * clean[:, 2:4]).sum(-1, keepdims=True))
-    steps = np.arange(1.0, LONGEST + 1)
+    steps = np.arange(1.0, MAX_EXTENSION + 1)
     more = []
     for side in (1.0, -1.0):
-        way = middle[:, None] + side * steps[:, None] * along[:, None]  # (P, steps, 2)
-        behind: Any = within(way)
-        left = np.cumsum((np.cumsum(behind, axis=1) > 0) & ~behind, axis=1) > 0
-        use = behind & ~left & behind[:, :JOINED].any(axis=1)[:, None]
+        line = middle[:, None] + side * steps[:, None] * along[:, None]  # (P, steps, 2)
+        occluded: Any = within(line)
+        left = np.cumsum((np.cumsum(occluded, axis=1) > 0) & ~occluded, axis=1) > 0
+        use = occluded & ~left & occluded[:, :MAX_GAP].any(axis=1)[:, None]
         rest = np.concatenate([outward, clean[:, 4:]], axis=-1)[:, None]
-        more.append(np.concatenate([way, np.broadcast_to(rest, (*way.shape[:2], rest.shape[-1]))], axis=-1)[use])
+        more.append(np.concatenate([line, np.broadcast_to(rest, (*line.shape[:2], rest.shape[-1]))], axis=-1)[use])
     found = np.concatenate(more)
-    # Several points of one edge lead to the same places: one point for each pixel and direction is enough.
+    # Several points of one edge have the same continuation: one point for each pixel and direction is enough.
     keys = np.column_stack([np.floor(found[:, :2]), np.round(found[:, 2:4] * 4)])
     return found[np.unique(keys, axis=0, return_index=True)[1]]

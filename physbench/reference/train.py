@@ -1,4 +1,4 @@
-"""`physbench train NAME`: clips, training, checkpoint, a sample picture."""
+"""`physbench train NAME`: makes clips, trains, writes a checkpoint and a sheet of sample rollouts."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from physbench.clips.store import ClipStore
 from physbench.data.episodes import ClipEpisodes, training_rows
 from physbench.errors import UsageError
 from physbench.plugins import entry_points
-from physbench.reference.training_loop import STATE, Episodes, generator, run_stages
+from physbench.reference.training_loop import STATE_FILE, Episodes, generator, run_stages
 from physbench.storage.atomic_write import atomic_path
 
-CLIPS = 1260  # where no number is asked for
-SHOWN = 10  # frames of a sample picture
+DEFAULT_CLIPS = 1260  # of the training set
+SHEET_FRAMES = 10  # of each clip in the sheet
 
 
 @dataclass(frozen=True)
-class Trained:
-    """What a training leaves behind."""
+class TrainingResult:
+    """The result of a training."""
 
     checkpoint: Path
     picture: Path
@@ -41,7 +41,7 @@ def train(
     name: str,
     *,
     out: Path,
-    clips: int = CLIPS,
+    clips: int = DEFAULT_CLIPS,
     minutes: float | None = None,
     steps: int | None = None,
     seed: int = 0,
@@ -49,11 +49,24 @@ def train(
     resume: bool = False,
     threads: int | None = None,
     workers: int = 2,
-) -> Trained:
-    """Train architecture `name` on `clips` clips of the train split and write OUT/NAME.safetensors.
+) -> TrainingResult:
+    """Train an architecture on the train split and write OUT/NAME.safetensors.
 
-    A folder that holds a training is gone on with (`resume`) or refused. `minutes` bound the time behind the clips and
-    make the number of steps, and so the weights, depend on the speed of the machine.
+    Args:
+        name: Of the architecture.
+        out: Folder of the training.
+        clips: Number of clips, at least 20; some are held out.
+        minutes: Bound on the time after the clips were made. The number of steps, and so the weights, then depend on
+            the speed of the machine.
+        steps: Of the main stage; None: the default of the architecture.
+        seed: From which everything random is drawn.
+        device: Where it trains.
+        resume: Whether to continue the training in the folder.
+        threads: Of torch; None: the default of the architecture.
+        workers: Processes that make clips.
+
+    Raises:
+        UsageError: An option is out of bounds, or the folder holds a training and `resume` is False.
     """
     architecture = entry_points.load("physbench.architectures", name)
     if clips < 20:
@@ -72,7 +85,7 @@ def train(
     store = ClipStore()
     made = store.ensure([*rows, *held_out], card.spec, workers=workers)
     generation = time.monotonic() - started
-    say(f"{made} of {clips} clips made in {generation:.0f} s.")
+    print_note(f"{made} of {clips} clips made in {generation:.0f} s.")
     episodes = ClipEpisodes(rows, card.spec, card.context_frames, store)
     watched = ClipEpisodes(held_out, card.spec, card.context_frames, store)
     training = {
@@ -99,15 +112,15 @@ def train(
         draft.chmod(0o644)  # the library writes files that nobody else can read
     picture = out / f"{name}.png"
     model = architecture.wrap(net, card, torch.device(device), torch.float32)
-    save_picture(picture, model, watched, shown_clips(held_out))
-    return Trained(checkpoint, picture, seconds)
+    save_sample_sheet(picture, model, watched, first_clip_of_each_task(held_out))
+    return TrainingResult(checkpoint, picture, seconds)
 
 
 def learn(
     architecture: Any, config: Mapping[str, Any], episodes: Episodes, folder: Path, settings: Mapping[str, Any], *,
     seed: int, steps: int | None, minutes: float | None, device: str, resume: bool, threads: int,
 ) -> tuple[nn.Module, dict[str, float]]:  # fmt: skip
-    """Train on any episodes; returns the net and the seconds of each stage."""
+    """Train on any episodes. Returns the network and the seconds of each stage."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -124,9 +137,9 @@ def learn(
 
 
 def prepare_folder(out: Path, resume: bool) -> None:
-    """Make the folder; a training in it is gone on with or refused, never overwritten."""
-    if (out / STATE).exists() and not resume:
-        raise UsageError(f"{out} holds a training. Go on with it: --resume; or name another folder: --out.")
+    """Make the folder. A training in it is continued or refused, never overwritten."""
+    if (out / STATE_FILE).exists() and not resume:
+        raise UsageError(f"{out} holds a training. Continue it with --resume, or name another folder with --out.")
     try:
         out.mkdir(parents=True, exist_ok=True)
         probe = out / ".writable"
@@ -136,7 +149,7 @@ def prepare_folder(out: Path, resume: bool) -> None:
         raise UsageError(f"Cannot write to {out}: {error.strerror}. Name another folder with --out.") from None
 
 
-def shown_clips(rows: Sequence[Any]) -> list[int]:
+def first_clip_of_each_task(rows: Sequence[Any]) -> list[int]:
     """The first held-out clip of each task."""
     first: dict[str, int] = {}
     for index, row in enumerate(rows):
@@ -144,8 +157,8 @@ def shown_clips(rows: Sequence[Any]) -> list[int]:
     return list(first.values())
 
 
-def save_picture(path: Path, model: FrameModel, episodes: ClipEpisodes, chosen: Sequence[int]) -> None:
-    """Truth above prediction for some clips, SHOWN frames from the hand-over to the end."""
+def save_sample_sheet(path: Path, model: FrameModel, episodes: ClipEpisodes, chosen: Sequence[int]) -> None:
+    """Draw truth above prediction for some clips, SHEET_FRAMES frames from the hand-over to the end."""
     import matplotlib.image
 
     rows = []
@@ -163,7 +176,7 @@ def save_picture(path: Path, model: FrameModel, episodes: ClipEpisodes, chosen: 
         )
         whole = answer if isinstance(answer, torch.Tensor) else torch.cat(list(answer), 1)
         predicted = (whole[0].float().cpu() * 255).round().to(torch.uint8)
-        when = torch.linspace(0, horizon - 1, SHOWN).round().long()
+        when = torch.linspace(0, horizon - 1, SHEET_FRAMES).round().long()
         for video in (frames[context:], predicted):
             rows.append(torch.cat([*video[when].permute(0, 2, 3, 1)], 1).numpy())
         rows.append(np.full((4, rows[-1].shape[1], 3), 255, dtype=np.uint8))
@@ -171,8 +184,8 @@ def save_picture(path: Path, model: FrameModel, episodes: ClipEpisodes, chosen: 
     matplotlib.image.imsave(path, sheet)
 
 
-def say(line: str) -> None:
-    """A note on stderr."""
+def print_note(line: str) -> None:
+    """Print a line on stderr."""
     print(line, file=sys.stderr, flush=True)
 
 

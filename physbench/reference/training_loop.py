@@ -1,7 +1,7 @@
 """The training loop of every architecture: stages in turn, seeded step by step, resumable from the last save.
 
-What a step draws depends on (seed, stage, step) alone, and a stage looks things up anew only where it is also saved, so
-that a run that was killed ends with the weights of one that was not, on the same machine.
+The random numbers of a step depend on (seed, stage, step) alone, and a stage refreshes its data only when it is saved:
+a run that was interrupted ends with the same weights as one that was not, on the same machine.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from physbench.errors import UsageError
 from physbench.progress import Progress
 from physbench.storage.atomic_write import atomic_path
 
-STATE = "state.safetensors"
+STATE_FILE = "state.safetensors"
 WARM_UP = 30  # steps over which the rate rises
 
 
 class Episodes(Protocol):
-    """What is trained on: frames as a model sees them, and nothing else."""
+    """The training data: frames and actions as a model is given them, and nothing else."""
 
     def __len__(self) -> int: ...
 
@@ -39,7 +39,7 @@ class Episodes(Protocol):
         ...
 
 
-def _nothing() -> None:
+def _do_nothing() -> None:
     return None
 
 
@@ -52,8 +52,8 @@ class TrainingStage:
     rate: float
     parameters: Sequence[nn.Parameter]
     loss: Callable[[float, torch.Generator], Tensor]  # (progress 0..1, random numbers of this step)
-    prepare: Callable[[], None] = _nothing  # before the first step here or after a resume
-    begin: Callable[[], None] = _nothing  # before step 0 alone
+    prepare: Callable[[], None] = _do_nothing  # before the first step here or after a resume
+    begin: Callable[[], None] = _do_nothing  # before step 0 alone
     refresh: Callable[[float, torch.Generator], None] | None = None  # at every save
     every: int = 50  # steps between saves
     losses: list[float] = field(default_factory=list)
@@ -66,7 +66,7 @@ def generator(*key: object) -> torch.Generator:
 
 
 def learning_rate(stage: TrainingStage, step: int, progress: float) -> float:
-    """Rises over WARM_UP steps, then falls linearly to nothing."""
+    """Rises over WARM_UP steps, then falls linearly to zero."""
     return stage.rate * min(1.0, (step + 1) / WARM_UP) * max(0.0, 1.0 - progress)
 
 
@@ -79,8 +79,21 @@ def run_stages(
     minutes: float | None,
     resume: bool,
 ) -> dict[str, float]:
-    """Train `net` in place; returns the seconds of each stage. `minutes` end it early, shared out by steps."""
-    path = folder / STATE
+    """Train `net` in place.
+
+    Args:
+        net: The network.
+        stages: Run one after the other.
+        folder: Where the state is saved.
+        key: Settings of the training; a saved state with others is refused.
+        seed: From which the random numbers of each step are seeded.
+        minutes: Bound on the whole time, divided among the stages by their steps; None: all steps are made.
+        resume: Whether to continue from the saved state.
+
+    Returns:
+        Seconds of each stage.
+    """
+    path = folder / STATE_FILE
     done, step, clocks, moments = _read_state(net, path, key) if resume and path.exists() else (0, 0, {}, {})
     total = sum(stage.steps for stage in stages)
     for number, stage in enumerate(stages):
@@ -176,8 +189,8 @@ def _set_moments(
             }
 
 
-def fill(net: nn.Module, tensors: Mapping[str, Tensor], device: torch.device, dtype: torch.dtype) -> None:
-    """Put the tensors of a checkpoint into a net. Raises ModelError that names what does not fit."""
+def load_weights(net: nn.Module, tensors: Mapping[str, Tensor], device: torch.device, dtype: torch.dtype) -> None:
+    """Load the tensors of a checkpoint into a network. Raises ModelError that names what does not fit."""
     from physbench.adapters.checkpoints import compare_tensors
 
     own = net.state_dict()
@@ -187,5 +200,5 @@ def fill(net: nn.Module, tensors: Mapping[str, Tensor], device: torch.device, dt
 
 
 def parameters_device(net: nn.Module) -> torch.device:
-    """Where a net lies."""
+    """The device of a network."""
     return next(net.parameters()).device

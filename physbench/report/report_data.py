@@ -11,7 +11,7 @@ import numpy as np
 
 from physbench.clips.clip import Clip, Row
 from physbench.errors import UsageError
-from physbench.plugins.user_files import registered
+from physbench.plugins.user_files import registered_files
 from physbench.progress import Progress
 from physbench.report.animations import Animation, play
 from physbench.report.break_figures import BrokenClip, clip_breaks
@@ -141,7 +141,7 @@ def clip_traces(folder: RunFolder, clip: str, physicist: RunFolder | None = None
 
 def require_tasks(folder: RunFolder, manifest: Mapping[str, Any]) -> None:
     """Raise UsageError where tasks of the run are in files that were not named here: no file is run implicitly."""
-    known = {str(file.path): file.sha256 for file in registered()}
+    known = {str(file.path): file.sha256 for file in registered_files()}
     for file in (manifest.get("files") or {}).get("tasks", []):
         if file["path"] not in known:
             raise UsageError(

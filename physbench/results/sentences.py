@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from physbench.clips.clip import Row
-from physbench.clips.suite import OWN, PUSHED
+from physbench.clips.suite import OWN, PUSHED_SUITES
 from physbench.results import number_format
 from physbench.results.bootstrap import FEWEST
 from physbench.results.law_phrases import LawPhrase, builtin_phrases
@@ -161,7 +161,7 @@ def _changed(result: ResultDocument) -> str | None:
 
 def _untold(result: ResultDocument) -> str | None:
     """A remark that a model without actions cannot know what happens in clips with pushes; else None."""
-    pushed = result.suite.name.removeprefix(OWN) in PUSHED
+    pushed = result.suite.name.removeprefix(OWN) in PUSHED_SUITES
     if not pushed or result.model.card.get("uses_actions") or result.model.track == "privileged":
         return None
     return "The model takes no actions: it was not told of the pushes, nor asked what one changes."

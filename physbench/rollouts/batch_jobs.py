@@ -1,4 +1,4 @@
-"""Turns a batch of clips into what is sent to the model's process."""
+"""Turns a batch of clips into the job that is sent to the model's process."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ ACTION_WIDTH = 6  # hue as RGB, impulse in N s
 
 
 def stored_frames(card: ModelCard, horizon: int, chain: bool) -> int:
-    """Frames that will be there: fewer than the horizon only where a short model is not chained."""
+    """Number of frames that are kept: less than the horizon only if the model is shorter and not chained."""
     return horizon if chain or card.max_horizon is None else min(horizon, card.max_horizon)
 
 
-def context_of(clip: Clip, card: ModelCard) -> NDArray[np.uint8]:
-    """The frames that the model sees (C, H, W, 3), the first one repeated where C reaches behind the history."""
-    seen = clip.context(card.scored_context)
-    missing = card.context_frames - len(seen)
-    return np.concatenate([np.repeat(seen[:1], missing, axis=0), seen]) if missing else seen
+def model_context(clip: Clip, card: ModelCard) -> NDArray[np.uint8]:
+    """The context (C, H, W, 3) of a clip; its first frame is repeated where C reaches further back than the history."""
+    frames = clip.context(card.scored_context)
+    missing = card.context_frames - len(frames)
+    return np.concatenate([np.repeat(frames[:1], missing, axis=0), frames]) if missing else frames
 
 
-def actions_of(clips: Sequence[Clip], card: ModelCard) -> NDArray[np.float32] | None:
+def model_actions(clips: Sequence[Clip], card: ModelCard) -> NDArray[np.float32] | None:
     """Actions (B, C + horizon, 6), zeros for clips without; None if no clip has any or the model takes none.
 
-    A clip from which the pushes were taken has them, all nought: what a model is given of a pair does not depend on
-    whether both clips share a batch.
+    A clip whose pushes were removed has actions that are all zero, so that what a model is given of a pair does not
+    depend on whether both clips share a batch.
     """
     tables = [clip.actions(card.scored_context) for clip in clips] if card.uses_actions else []
-    told = any(clip.row.change and CHANGES[clip.row.change].by_actions for clip in clips)
-    if all(table is None for table in tables) and not (card.uses_actions and told):
+    pushes_removed = any(clip.row.change and CHANGES[clip.row.change].by_actions for clip in clips)
+    if all(table is None for table in tables) and not (card.uses_actions and pushes_removed):
         return None
     batch = np.zeros((len(clips), card.context_frames + clips[0].horizon, ACTION_WIDTH), dtype=np.float32)
     for row, table in zip(batch, tables, strict=True):
@@ -60,7 +60,7 @@ def make_job(
     memory: int,
     offset: int,
 ) -> RolloutJob:
-    """Describe a whole batch. Clips of another horizon or size than planned are refused."""
+    """Make the job of a whole batch. Raises PhysbenchError where a clip has another horizon or size than planned."""
     for clip in clips:
         if clip.horizon != batch.horizon or clip.spec != card.spec:
             raise PhysbenchError(
@@ -78,8 +78,8 @@ def make_job(
         chain=chain,
         seeds=tuple(item_seed(item.row, item.sample, seed) for item in batch.items),
         prompts=tuple(clip.scene.prompt if card.uses_prompt else "" for clip in clips),
-        context=None if privileged else np.stack([context_of(clip, card) for clip in clips]),
-        actions=None if privileged else actions_of(clips, card),
+        context=None if privileged else np.stack([model_context(clip, card) for clip in clips]),
+        actions=None if privileged else model_actions(clips, card),
         clips=tuple(clips) if privileged else None,
         memory=memory,
         offset=offset,
@@ -87,19 +87,19 @@ def make_job(
     )
 
 
-def rest_of(job: RolloutJob, positions: Sequence[int], part_size: int) -> RolloutJob:
-    """The same job for some of its positions only."""
-    slots = [job.positions.index(position) for position in positions]
+def remaining_job(job: RolloutJob, positions: Sequence[int], part_size: int) -> RolloutJob:
+    """The same job for some of its positions."""
+    rows = [job.positions.index(position) for position in positions]
     return RolloutJob(
         **{
             **vars(job),
             "positions": tuple(positions),
             "part_size": part_size,
-            "seeds": tuple(job.seeds[slot] for slot in slots),
-            "prompts": tuple(job.prompts[slot] for slot in slots),
-            "context": None if job.context is None else job.context[slots],
-            "actions": None if job.actions is None else job.actions[slots],
-            "clips": None if job.clips is None else tuple(job.clips[slot] for slot in slots),
-            "items": tuple(job.items[slot] for slot in slots) if job.items else (),
+            "seeds": tuple(job.seeds[row] for row in rows),
+            "prompts": tuple(job.prompts[row] for row in rows),
+            "context": None if job.context is None else job.context[rows],
+            "actions": None if job.actions is None else job.actions[rows],
+            "clips": None if job.clips is None else tuple(job.clips[row] for row in rows),
+            "items": tuple(job.items[row] for row in rows) if job.items else (),
         }
     )

@@ -1,4 +1,4 @@
-"""Which clips share a batch is fixed before the first one, because a model's answer may depend on its batch."""
+"""Plans which clips share a batch, before the first is rolled out: a model's answer may depend on its batch."""
 
 from __future__ import annotations
 
@@ -19,29 +19,33 @@ class BatchItem:
 
     @property
     def id(self) -> str:
-        """Name in plans: "falling.projectile-v1.test.3" for sample 0, else with "#1" behind it."""
+        """Name in plans: "falling.projectile-v1.test.3" for sample 0, else with "#1", "#2" ... after it."""
         return self.row.id if self.sample == 0 else f"{self.row.id}#{self.sample}"
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Items that the model gets together, with one horizon."""
+    """Items of one horizon that are given to the model together."""
 
     items: tuple[BatchItem, ...]
     horizon: int  # frames
 
     @property
     def ids(self) -> list[str]:
-        """For the manifest."""
+        """Ids of the items, for the manifest."""
         return [item.id for item in self.items]
 
 
 def plan_batches(
     rows: Iterable[Row], batch_size: int, *, horizon: Callable[[Row], int], samples: int = 1
 ) -> tuple[Batch, ...]:
-    """Cut the rows into batches of at most `batch_size` items, in their order; clips of another horizon stand apart.
+    """Divide rows into batches, in their order.
 
-    `horizon` tells the number of frames to predict. All samples of a clip follow one another.
+    Args:
+        rows: Clips to roll out.
+        batch_size: Items in a batch, at most.
+        horizon: Number of frames to predict for a row. Clips of different horizons never share a batch.
+        samples: Rollouts of each clip; they follow one another.
     """
     if batch_size < 1 or samples < 1:
         raise UsageError(f"Expected a batch size and a number of samples of at least 1, got {batch_size}, {samples}.")
@@ -56,9 +60,9 @@ def plan_batches(
 
 
 def item_seed(row: Row, sample: int, seed: int) -> int:
-    """Seed of the generator of one sample of one clip (63 bits), whatever batch it stands in.
+    """Seed (63 bits) of the generator of one sample of one clip, independent of its batch.
 
-    A clip and its changes share it, so that a stochastic model's answers to both differ by the change alone.
+    A clip and its changed versions share the seed, so that a stochastic model's answers differ by the change alone.
     """
     digest = hashlib.sha256(f"{row.unchanged.id}\n{sample}\n{seed}".encode()).digest()
     return int.from_bytes(digest[:8], "little") >> 1

@@ -1,4 +1,4 @@
-"""How many clips a model may get at once: from the memory and the time that one clip and four clips take."""
+"""Finds the batch size of a model: from the memory and the time that one clip and four clips take."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from physbench.rollouts.in_flight import BatchResult
 if TYPE_CHECKING:
     from physbench.rollouts.rollout_engine import RolloutEngine
 
-MOST = {"cpu": 16}
-MOST_ON_ACCELERATOR = 64
-MEMORY_SHARE = {"cpu": 0.25}  # of what is free: scoring needs some too
+MAX_BATCH = {"cpu": 16}
+MAX_BATCH_ON_ACCELERATOR = 64
+MEMORY_SHARE = {"cpu": 0.25}  # of the free memory; scoring needs some too
 MEMORY_SHARE_ON_ACCELERATOR = 0.8
-TIME_SHARE = 0.25  # of the time-out
-FRAMES_AT_MOST = 256 * 2**20  # bytes of uint8 frames a batch
-SEVERAL = 4  # clips in the second probe
-PATIENCE = 5.0  # s for one clip, above which there is no second probe
+TIME_SHARE = 0.25  # of the time-out, for one batch
+MAX_FRAME_BYTES = 256 * 2**20  # of the uint8 frames of a batch
+SECOND_PROBE_CLIPS = 4
+SLOW_CLIP_SECONDS = 5.0  # a slower clip gets no second probe
 
 
 def find_batch_size(
@@ -29,33 +29,33 @@ def find_batch_size(
     horizon: Callable[[Row], int],
     samples: int = 1,
 ) -> int:
-    """Return a power of two: what fits memory and a quarter of the time-out, and leaves at least four batches."""
+    """The largest power of two that fits memory and TIME_SHARE of the time-out, and gives at least four batches."""
     if engine.info.recorded:
-        return 1  # nothing is computed together
+        return 1  # recorded answers are not computed
     kind = engine.info.device.partition(":")[0]
-    most = MOST.get(kind, MOST_ON_ACCELERATOR)
+    most = MAX_BATCH.get(kind, MAX_BATCH_ON_ACCELERATOR)
     row = max(rows, key=horizon)
     height, width = engine.card.image_size
     frames = horizon(row)
-    most = min(most, -(-len(rows) * samples // 4), max(1, FRAMES_AT_MOST // (frames * height * width * 3)))
-    floor = frames * height * width * 3 * 4 * 2  # the answer in float32 and as much again
+    most = min(most, -(-len(rows) * samples // 4), max(1, MAX_FRAME_BYTES // (frames * height * width * 3)))
+    floor = frames * height * width * 3 * 4 * 2  # the answer in float32, twice
 
     events, part_size = len(engine.events), engine.part_size
     try:
-        single = _try(engine, row, frames, load, 1)
-        memory = _peak(engine, kind)
-        if single.rollouts[0].failure and single.events:  # timed out or died
+        single = _probe(engine, row, frames, load, 1)
+        memory = _peak_memory(engine, kind)
+        if single.rollouts[0].failure and single.events:  # the process timed out or died
             return 1
         seconds = single.seconds
         per_clip = floor
-        if seconds < PATIENCE and most > 1:
-            several = _try(engine, row, frames, load, min(SEVERAL, most))
+        if seconds < SLOW_CLIP_SECONDS and most > 1:
+            several = _probe(engine, row, frames, load, min(SECOND_PROBE_CLIPS, most))
             if several.events:
                 sizes = [event.part_size or 1 for event in several.events]
                 return min(sizes)
             count = len(several.rollouts)
             seconds = several.seconds / count
-            per_clip = max(floor, (_peak(engine, kind) - memory) // max(1, count - 1))
+            per_clip = max(floor, (_peak_memory(engine, kind) - memory) // max(1, count - 1))
     finally:
         del engine.events[events:]
         engine.part_size = part_size
@@ -64,10 +64,10 @@ def find_batch_size(
     return 1 << (max(1, fits).bit_length() - 1)
 
 
-def _peak(engine: RolloutEngine, kind: str) -> int:
+def _peak_memory(engine: RolloutEngine, kind: str) -> int:
     return engine.peak_accelerator if kind == "cuda" else engine.peak_rss
 
 
-def _try(engine: RolloutEngine, row: Row, frames: int, load: Callable[[Row], Clip], count: int) -> BatchResult:
+def _probe(engine: RolloutEngine, row: Row, frames: int, load: Callable[[Row], Clip], count: int) -> BatchResult:
     plan = [Batch(tuple(BatchItem(row, sample) for sample in range(count)), frames)]
     return next(iter(list(engine.run(plan, load))))

@@ -1,4 +1,4 @@
-"""Rolls a model out on two clips, several times, and says in words what is wrong with it."""
+"""Rolls a model out on two clips, several times, and describes what is wrong with it."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from numpy.typing import NDArray
 from physbench.clips.clip import Clip, Row
 from physbench.errors import UsageError
 from physbench.rollouts.batch_plan import Batch, BatchItem
-from physbench.rollouts.messages import DRAWN, LoadedModel
+from physbench.rollouts.messages import GLOBAL_RANDOMNESS, LoadedModel
 from physbench.rollouts.rollout import Rollout
 from physbench.rollouts.rollout_engine import RolloutEngine
 
 Frames = NDArray[np.uint8]
-HARMLESS_LEVELS = 2  # grey levels by which a batch may change a value through rounding
-FAR = 16.0  # grey levels, mean, between the last context frame and the first predicted one
+ROUNDING_LEVELS = 2  # grey levels; a batch may change a value by rounding
+MAX_FIRST_STEP = 16.0  # grey levels, mean, from the last context frame to the first predicted one
 
 
 @dataclass
 class CheckedModel:
-    """What was found. A problem costs clips or repeatability, a note does not."""
+    """What was found. Problems cost clips or repeatability, notes do not."""
 
     info: LoadedModel
     clips: tuple[Clip, ...]
@@ -38,7 +38,7 @@ class CheckedModel:
         return not self.rollouts or any(rollout.failure for rollout in self.rollouts)
 
 
-def two_rows(rows: Sequence[Row], engine: RolloutEngine) -> tuple[Row, Row]:
+def two_comparable_rows(rows: Sequence[Row], engine: RolloutEngine) -> tuple[Row, Row]:
     """Two rows with one horizon, of different tasks if there are any."""
     first, horizon = rows[0], engine.horizon(rows[0])
     alike = [row for row in rows[1:] if engine.horizon(row) == horizon]
@@ -48,33 +48,38 @@ def two_rows(rows: Sequence[Row], engine: RolloutEngine) -> tuple[Row, Row]:
 
 
 def check_model(engine: RolloutEngine, clips: Sequence[Clip]) -> CheckedModel:
-    """Roll out two clips together, again, one by one, and with another sample. The clips have one horizon."""
+    """Roll out two clips together, a second time, one by one, and with another sample.
+
+    Args:
+        engine: The model.
+        clips: Two clips of one horizon.
+    """
     checked = CheckedModel(engine.info, tuple(clips))
     by_row = {clip.row: clip for clip in clips}
     rows = [clip.row for clip in clips]
     horizon = clips[0].horizon
 
-    def roll(*batches: Sequence[tuple[Row, int]]) -> list[Rollout]:
+    def roll_out(*batches: Sequence[tuple[Row, int]]) -> list[Rollout]:
         plan = [Batch(tuple(BatchItem(row, sample) for row, sample in batch), horizon) for batch in batches]
         return [rollout for result in engine.run(plan, by_row.__getitem__) for rollout in result]
 
     together = [(row, 0) for row in rows]
-    checked.rollouts = tuple(roll(together))
+    checked.rollouts = tuple(roll_out(together))
     for rollout in checked.rollouts:
         if rollout.failure and rollout.failure not in checked.problems:
             checked.problems.append(rollout.failure)
     for event in engine.events:
         if event.kind == "retried" and not checked.failed:
-            checked.notes.append(f"Two clips together raised, and were tried one by one: {event.detail}.")
+            checked.notes.append(f"Two clips together raised an error and were tried one by one: {event.detail}.")
         elif event.kind == "halved":
             checked.notes.append(event.detail)
     if not checked.failed:
-        again = roll(together)
+        again = roll_out(together)
         checked.seconds = sum(rollout.seconds for rollout in again) / len(again)
         _compare_calls(checked, again)
-        _compare_batches(checked, roll(*([item] for item in together)), engine.notes)
-        _compare_samples(checked, roll([(rows[0], 0), (rows[0], 1)]))
-        _look(checked)
+        _compare_batches(checked, roll_out(*([item] for item in together)), engine.notes)
+        _compare_samples(checked, roll_out([(rows[0], 0), (rows[0], 1)]))
+        _check_first_frames(checked)
     checked.notes += engine.notes
     checked.rss, checked.accelerator = engine.peak_rss, engine.peak_accelerator
     return checked
@@ -82,10 +87,14 @@ def check_model(engine: RolloutEngine, clips: Sequence[Clip]) -> CheckedModel:
 
 def _difference(first: Sequence[Rollout], second: Sequence[Rollout]) -> tuple[int, float]:
     """Largest difference in grey levels, and the share of values that differ."""
-    gaps = [np.abs(a.frames.astype(np.int16) - b.frames) for a, b in zip(first, second, strict=True) if not b.failure]
-    if not gaps:
+    differences = [
+        np.abs(a.frames.astype(np.int16) - b.frames) for a, b in zip(first, second, strict=True) if not b.failure
+    ]
+    if not differences:
         return 0, 0.0
-    return max(int(gap.max()) for gap in gaps), float(np.mean([(gap > 0).mean() for gap in gaps]))
+    return max(int(difference.max()) for difference in differences), float(
+        np.mean([(difference > 0).mean() for difference in differences])
+    )
 
 
 def _compare_calls(checked: CheckedModel, again: Sequence[Rollout]) -> None:
@@ -97,19 +106,20 @@ def _compare_calls(checked: CheckedModel, again: Sequence[Rollout]) -> None:
         )
 
 
-def _compare_batches(checked: CheckedModel, alone: Sequence[Rollout], said: Sequence[str]) -> None:
+def _compare_batches(checked: CheckedModel, alone: Sequence[Rollout], engine_notes: Sequence[str]) -> None:
     failures = [rollout.failure for rollout in alone if rollout.failure]
     if failures:
-        checked.problems.append(f"A clip that works beside another fails alone: {failures[0]}")
+        checked.problems.append(f"A clip that works together with another fails alone: {failures[0]}")
     levels, share = _difference(checked.rollouts, alone)
     if levels and not checked.problems:
-        tail = "the clips of a batch influence one another. Is a normalisation over the batch in training mode?"
-        if levels <= HARMLESS_LEVELS:
-            tail = "rounding, as the plan of batches is fixed."
-        elif DRAWN in said:
-            tail = "random numbers that do not come from `generators`."
+        cause = "the clips of a batch influence one another. Is a normalisation over the batch in training mode?"
+        if levels <= ROUNDING_LEVELS:
+            cause = "rounding, which is harmless as the plan of batches is fixed."
+        elif GLOBAL_RANDOMNESS in engine_notes:
+            cause = "random numbers that do not come from `generators`."
         checked.notes.append(
-            f"A clip alone and beside another differ by up to {levels} grey levels in {share:.1%} of the values: {tail}"
+            f"The rollouts of a clip alone and with another differ by up to {levels} grey levels in {share:.1%} of the "
+            f"values: {cause}"
         )
 
 
@@ -119,25 +129,25 @@ def _compare_samples(checked: CheckedModel, samples: Sequence[Rollout]) -> None:
     levels, _ = _difference(samples[:1], samples[1:])
     stochastic = checked.info.card.stochastic
     if stochastic and not levels:
-        checked.notes.append("The card says stochastic=True, and two samples of one clip are the same.")
-    if not stochastic and levels > HARMLESS_LEVELS:
+        checked.notes.append("The card says stochastic=True, but two samples of one clip are the same.")
+    if not stochastic and levels > ROUNDING_LEVELS:
         checked.notes.append("Two samples of one clip differ: the card should say stochastic=True.")
 
 
-def _look(checked: CheckedModel) -> None:
-    """Signs of channels, ranges or times that are mixed up."""
+def _check_first_frames(checked: CheckedModel) -> None:
+    """Look for signs of swapped channels, a wrong range or a frozen answer."""
     first = np.stack([rollout.frames[0] for rollout in checked.rollouts]).astype(np.float64)
     last = np.stack([clip.context(1)[0] for clip in checked.clips])
-    gap, swapped = float(np.abs(first - last).mean()), float(np.abs(first[..., ::-1] - last).mean())
+    difference, swapped = float(np.abs(first - last).mean()), float(np.abs(first[..., ::-1] - last).mean())
     colored = last.max(-1).astype(int) - last.min(-1) > 40
-    if colored.any() and gap > 0 and swapped < gap / 2:
+    if colored.any() and difference > 0 and swapped < difference / 2:
         checked.notes.append(
             "The first predicted frame looks like BGR: the channels belong in the order red, green, blue."
         )
-    elif gap > FAR:
+    elif difference > MAX_FIRST_STEP:
         checked.notes.append(
-            f"The first predicted frame is {gap:.0f} grey levels (mean) away from the last context frame: are context "
-            "and prediction scaled to [0, 1] in the same way?"
+            f"The first predicted frame is {difference:.0f} grey levels (mean) away from the last context frame: are "
+            "context and prediction scaled to [0, 1] in the same way?"
         )
     if all(not (np.diff(rollout.frames.astype(np.int16), axis=0)).any() for rollout in checked.rollouts):
-        checked.notes.append("All predicted frames are the same picture.")
+        checked.notes.append("All predicted frames are the same.")

@@ -1,4 +1,4 @@
-"""Devices and types by name, and how the device says that its memory is full."""
+"""Devices and floating-point types by name, free and used memory, and errors that concern the device."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import torch
 from physbench.errors import UsageError, nearest
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16, "float64": torch.float64}
-_FULL = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory")
+_OUT_OF_MEMORY_WORDS = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory")
 
 
 def find_device(name: str) -> torch.device:
-    """ "auto" is the first of cuda, mps, cpu that is there."""
+    """Find a device by name; "auto" is the first of cuda, mps and cpu that exists. Raises UsageError."""
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
@@ -25,9 +25,9 @@ def find_device(name: str) -> torch.device:
     kind, _, index = name.partition(":")
     if kind not in ("cpu", "cuda", "mps") or (index and not index.isdigit()):
         raise UsageError(f"--device: there is no '{name}'.{nearest(name, ('auto', 'cpu', 'cuda', 'cuda:1', 'mps'))}")
-    there = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}[kind]
-    if int(index or 0) >= there:
-        count = "none" if there == 0 else f"{there}"
+    available = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}[kind]
+    if int(index or 0) >= available:
+        count = "none" if available == 0 else f"{available}"
         raise UsageError(
             f"--device {name}: torch {torch.__version__} sees {count} of that kind here; try --device cpu."
         )
@@ -48,31 +48,31 @@ def device_name(device: torch.device) -> str:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether the error says that memory is full, on a device or in main memory."""
+    """Whether an error means that memory is full, on the device or in main memory."""
     if isinstance(error, torch.cuda.OutOfMemoryError | MemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _FULL)
+    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _OUT_OF_MEMORY_WORDS)
 
 
-def is_beyond_repair(error: BaseException) -> bool:
-    """Whether nothing works on the device any more in this process, as after a failed assertion in a CUDA kernel."""
+def is_device_lost(error: BaseException) -> bool:
+    """Whether the device can no longer be used in this process, as after a failed assertion in a CUDA kernel."""
     return isinstance(error, RuntimeError) and "CUDA error" in str(error) and not is_out_of_memory(error)
 
 
 def free_memory() -> None:
-    """Give back what a failed attempt left behind."""
+    """Free the memory that a failed attempt has left allocated."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
 
 
 def peak_memory(device: torch.device) -> tuple[int, int]:
-    """Peak bytes of this process in main memory, and on the device."""
+    """Peak bytes of this process, in main memory and on the device."""
     return _peak_resident(), torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0
 
 
 def _peak_resident() -> int:
-    try:  # what getrusage tells includes the size of the parent when it started this process
+    try:  # getrusage includes the size of the parent at the start of this process
         lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
         return int(lines["VmHWM"].split()[0]) * 1024
     except (OSError, KeyError, ValueError):
@@ -81,7 +81,7 @@ def _peak_resident() -> int:
 
 
 def free_bytes(device: torch.device) -> int:
-    """Memory that a batch may still use."""
+    """Bytes that a batch may still use."""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return int(free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device))
@@ -98,7 +98,7 @@ def _memory_available() -> int | None:
 
 
 def _control_group_left() -> int | None:
-    """What a container may still take."""
+    """Bytes that the control group of a container leaves, or None without a limit."""
     group = Path("/sys/fs/cgroup")
     try:
         return int((group / "memory.max").read_text()) - int((group / "memory.current").read_text())

@@ -1,4 +1,4 @@
-"""Frames are checked and rounded to uint8 when they arrive: nothing of a model's answer is kept as floats."""
+"""Checks the frames of a model and rounds them to uint8 as soon as they arrive; floats are never kept."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-HALF_A_LEVEL = 0.49 / 255  # how far outside [0, 1] a value may lie: rounding hides it
-BLOCK = 30  # frames rounded at once, so that the floats stay in the processor's cache
+RANGE_TOLERANCE = 0.49 / 255  # distance outside of [0, 1] that rounding hides
+ROUNDING_BLOCK = 30  # frames rounded at once: the floats stay in the processor's cache
 
 
 class AnswerError(Exception):
-    """An answer that breaks the contract whatever the clip: asking again would not help."""
+    """An answer that breaks the protocol for every clip, so that trying again would not help."""
 
 
-def chunks(answer: Any) -> Iterator[Any]:
-    """The chunks of an answer that came whole or as an iterator."""
+def iterate_chunks(answer: Any) -> Iterator[Any]:
+    """The chunks of an answer: a whole tensor, or an iterator over tensors. Raises AnswerError for other types."""
     if isinstance(answer, Tensor):
         return iter((answer,))
     if isinstance(answer, Iterator):
@@ -28,7 +28,18 @@ def chunks(answer: Any) -> Iterator[Any]:
 
 
 def check_chunk(chunk: Any, batch: int, room: int, size: tuple[int, int], context: int) -> Tensor:
-    """Return the chunk if it is a float tensor (batch, t, 3, height, width) with 1 <= t <= room; else AnswerError."""
+    """Check that a chunk is a float tensor (batch, t, 3, height, width) with 1 <= t <= room.
+
+    Args:
+        chunk: What the model gave.
+        batch: Number of clips.
+        room: Frames still wanted.
+        size: (height, width) px.
+        context: Number of context frames, for the hint in the message.
+
+    Raises:
+        AnswerError: It is not. The message names the likely mistake.
+    """
     if not isinstance(chunk, Tensor):
         raise AnswerError(f"Expected a torch.Tensor of frames, got {type(chunk).__name__}.")
     shape, wanted = tuple(chunk.shape), (batch, room, 3, *size)
@@ -56,37 +67,43 @@ def _shape_hint(shape: tuple[int, ...], wanted: tuple[int, ...], context: int) -
     return ""
 
 
-def store(chunk: Tensor, place: Tensor, first: int, horizon: int) -> dict[int, str]:
-    """Round a chunk (B, t, 3, H, W) into `place`, uint8 of the same shape on the CPU.
+def store_chunk(chunk: Tensor, out: Tensor, first: int, horizon: int) -> dict[int, str]:
+    """Check the values of a chunk and round them to uint8.
 
-    Returns why clips failed, by position: NaN, Inf or values outside [0, 1] by more than rounding hides.
-    `first` is the number of the chunk's first frame, from 0, of `horizon` predicted ones.
+    Args:
+        chunk: Frames (B, t, 3, H, W).
+        out: Where they are written: uint8 of the same shape on the CPU. Failed clips are filled with zeros.
+        first: Number of the chunk's first frame, from 0, for messages.
+        horizon: Number of predicted frames, for messages.
+
+    Returns:
+        By position in the batch, why a clip failed: NaN, Inf or values outside of [0, 1] by more than rounding hides.
     """
     failures: dict[int, str] = {}
-    low, high = (bound.item() for bound in chunk.aminmax())  # NaN wins in both
-    if not (low >= -HALF_A_LEVEL and high <= 1 + HALF_A_LEVEL):
+    low, high = (bound.item() for bound in chunk.aminmax())  # NaN if any value is NaN
+    if not (low >= -RANGE_TOLERANCE and high <= 1 + RANGE_TOLERANCE):
         for position, clip in enumerate(chunk):
-            reason = _fault(clip, first, horizon)
+            reason = _value_problem(clip, first, horizon)
             if reason:
                 failures[position] = reason
     half = torch.tensor(0.5, device=chunk.device)
     for position, clip in enumerate(chunk):
         if position in failures:
-            place[position].zero_()
+            out[position].zero_()
             continue
-        for start in range(0, len(clip), BLOCK):
-            block = clip[start : start + BLOCK]
+        for start in range(0, len(clip), ROUNDING_BLOCK):
+            block = clip[start : start + ROUNDING_BLOCK]
             if block.dtype in (torch.float16, torch.bfloat16):
                 block = block.float()
             levels = torch.add(half.to(block.dtype), block, alpha=255)  # truncation then rounds to the nearest
             if levels.device.type != "cpu":
                 levels = levels.to(torch.uint8)
-            place[position, start : start + BLOCK].copy_(levels)
+            out[position, start : start + ROUNDING_BLOCK].copy_(levels)
     return failures
 
 
-def _fault(clip: Tensor, first: int, horizon: int) -> str | None:
-    """What is wrong with the values of one clip's chunk (t, 3, H, W), in words, or None."""
+def _value_problem(clip: Tensor, first: int, horizon: int) -> str | None:
+    """What is wrong with the values of one clip's chunk (t, 3, H, W), or None."""
     finite = clip.isfinite()
     if not bool(finite.all()):
         frame = int((~finite).flatten(1).any(1).int().argmax())
@@ -95,9 +112,9 @@ def _fault(clip: Tensor, first: int, horizon: int) -> str | None:
         count = int((~wrong.isfinite()).sum())
         return f"Predicted frame {first + frame + 1} of {horizon} holds {kind} ({count} of {wrong.numel()} values)."
     low, high = (float(bound) for bound in clip.aminmax())
-    if low >= -HALF_A_LEVEL and high <= 1 + HALF_A_LEVEL:
+    if low >= -RANGE_TOLERANCE and high <= 1 + RANGE_TOLERANCE:
         return None
-    outside = (clip < -HALF_A_LEVEL) | (clip > 1 + HALF_A_LEVEL)
+    outside = (clip < -RANGE_TOLERANCE) | (clip > 1 + RANGE_TOLERANCE)
     frame = int(outside.flatten(1).any(1).int().argmax())
     if high > 2:
         hint = "divide by 255"

@@ -1,4 +1,4 @@
-"""A batch on its way through the model's process, and what came back."""
+"""A batch on its way through the model's process, and its result."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.rollouts.batch_plan import Batch
-from physbench.rollouts.messages import PositionResult, RolloutEvent, RolloutJob, Started
+from physbench.rollouts.messages import PartStarted, PositionResult, RolloutEvent, RolloutJob
 from physbench.rollouts.rollout import Rollout
 
 
@@ -28,32 +28,32 @@ class BatchResult:
 
 
 @dataclass
-class Pending:
-    """A batch that the model's process has or will get."""
+class BatchInFlight:
+    """A batch that was sent to the model's process, or will be sent again."""
 
     index: int
     batch: Batch
     job: RolloutJob
-    outcomes: dict[int, PositionResult] = field(default_factory=dict)
+    results: dict[int, PositionResult] = field(default_factory=dict)
     events: list[RolloutEvent] = field(default_factory=list)
-    started: Started | None = None
-    lost: bool = False  # the process was gone before it began
+    started: PartStarted | None = None
+    was_lost: bool = False  # the process ended before it began this batch
 
     def fail(self, positions: Sequence[int], reason: str) -> None:
         for position in positions:
-            self.outcomes[position] = PositionResult(position, 0, 0, 0.0, reason)
+            self.results[position] = PositionResult(position, 0, 0, 0.0, reason)
 
     def missing(self) -> list[int]:
-        return [position for position in range(self.job.batch_size) if position not in self.outcomes]
+        return [position for position in range(self.job.batch_size) if position not in self.results]
 
     def result(self, memory: NDArray[np.uint8], size: tuple[int, int]) -> BatchResult:
-        """Copy the frames out of the shared memory, channels last."""
+        """Copy the frames from the shared memory to rollouts, channels last."""
         job = self.job
         shape = (job.batch_size, job.stored, 3, *size)
         planes = memory[job.offset : job.offset + int(np.prod(shape))].reshape(shape)
         rollouts = []
         for position, item in enumerate(self.batch.items):
-            outcome = self.outcomes[position]
+            outcome = self.results[position]
             frames = np.empty((outcome.frames, *size, 3), dtype=np.uint8)
             for channel in range(3):
                 frames[..., channel] = planes[position, : outcome.frames, channel]

@@ -1,7 +1,7 @@
-"""Rolls out a model that lives in this process, for a training loop: the same jobs, checks and batches, no process.
+"""Rolls out a model object in this process, for training loops: with the same jobs, checks and batches.
 
-What a process of its own gives is lost: a model that hangs or crashes takes the program with it, and the time-out does
-not end a batch. What the training needs is kept: modes, random states and cuDNN's choice are put back after each job.
+A model that hangs or crashes ends the program, and the time-out does not end a batch. The state of the training is
+kept: modes, random states and the setting of cuDNN are restored after each job.
 """
 
 from __future__ import annotations
@@ -17,41 +17,41 @@ from typing import Any
 import numpy as np
 import torch
 
-from physbench.adapters.model_contract import check_model
+from physbench.adapters.model_contract import check_contract
 from physbench.adapters.model_protocol import Model
-from physbench.rollouts.messages import Load, RolloutJob
-from physbench.rollouts.model_process import ModelProcess, SharedMemory, Silence
-from physbench.rollouts.model_server import Worker
+from physbench.rollouts.messages import LoadRequest, RolloutJob
+from physbench.rollouts.model_process import ModelProcess, ReceiveTimeout, SharedMemory
+from physbench.rollouts.model_server import RolloutWorker
 from physbench.rollouts.rollout_engine import RolloutEngine
 
-MOST_PARTS = 100_000  # of a model, that are looked through for networks
-LEAVES = (str, bytes, int, float, complex, torch.Tensor, np.ndarray, type, ModuleType, FunctionType, type(None))
+MAX_OBJECTS = 100_000  # of a model that are searched for networks
+LEAF_TYPES = (str, bytes, int, float, complex, torch.Tensor, np.ndarray, type, ModuleType, FunctionType, type(None))
 
 
-def networks(model: object) -> tuple[torch.nn.Module, ...]:
-    """The networks of a model, the nearest first: itself, and those that it holds as attributes.
+def find_networks(model: object) -> tuple[torch.nn.Module, ...]:
+    """Find the networks of a model, the nearest first: the model itself, and those among its attributes.
 
-    Also in lists and dicts, in attributes of attributes, behind bound methods, and in lists of a network that are none
-    of its children.
+    Attributes of attributes, lists, dicts and bound methods are searched too, and so are lists in a network whose
+    elements are not registered as its children.
     """
     found: list[torch.nn.Module] = []
     waiting: deque[object] = deque([model])
-    seen: dict[int, object] = {}  # keeps what it has seen, so that no number is given twice
-    while waiting and len(seen) < MOST_PARTS:
-        part = waiting.popleft()
-        if id(part) in seen or isinstance(part, LEAVES):
+    seen: dict[int, object] = {}  # holds the objects, so that no id is used twice
+    while waiting and len(seen) < MAX_OBJECTS:
+        item = waiting.popleft()
+        if id(item) in seen or isinstance(item, LEAF_TYPES):
             continue
-        seen[id(part)] = part
-        if isinstance(part, torch.nn.Module):
-            found.append(part)
-        if isinstance(part, dict):
-            waiting.extend(part.values())
-        elif isinstance(part, list | tuple | set | frozenset | deque):
-            waiting.extend(part)
-        elif isinstance(part, MethodType):
-            waiting.append(part.__self__)
-        waiting.extend(getattr(part, "__dict__", {}).values())
-        waiting.extend(getattr(part, name, None) for kind in type(part).__mro__ for name in _slots(kind))
+        seen[id(item)] = item
+        if isinstance(item, torch.nn.Module):
+            found.append(item)
+        if isinstance(item, dict):
+            waiting.extend(item.values())
+        elif isinstance(item, list | tuple | set | frozenset | deque):
+            waiting.extend(item)
+        elif isinstance(item, MethodType):
+            waiting.append(item.__self__)
+        waiting.extend(getattr(item, "__dict__", {}).values())
+        waiting.extend(getattr(item, name, None) for kind in type(item).__mro__ for name in _slots(kind))
     return tuple(found)
 
 
@@ -60,9 +60,9 @@ def _slots(kind: type) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names)
 
 
-def where(model: object) -> tuple[torch.device, torch.dtype]:
-    """Device and type of a model's floating-point parameters or buffers; cpu and float32 where there are none."""
-    for network in networks(model):
+def device_and_dtype(model: object) -> tuple[torch.device, torch.dtype]:
+    """Device and type of a model's floating-point parameters or buffers; cpu and float32 if it has none."""
+    for network in find_networks(model):
         for tensor in (*network.parameters(), *network.buffers()):
             if tensor.is_floating_point():
                 return tensor.device, tensor.dtype
@@ -70,14 +70,15 @@ def where(model: object) -> tuple[torch.device, torch.dtype]:
 
 
 @contextmanager
-def undisturbed(model: object) -> Iterator[None]:
-    """Put a model into evaluation mode for a while, and leave everything else as it was found."""
-    modes = {module: module.training for network in networks(model) for module in network.modules()}
-    python, legacy, deterministic = random.getstate(), np.random.get_state(), torch.backends.cudnn.deterministic  # noqa: NPY002
-    # Seeding reaches the generators of all accelerators, wherever this model lies.
+def evaluation_mode(model: object) -> Iterator[None]:
+    """Put a model into evaluation mode within the context; modes and random states are restored after it."""
+    modes = {module: module.training for network in find_networks(model) for module in network.modules()}
+    python_state, deterministic = random.getstate(), torch.backends.cudnn.deterministic
+    numpy_state = np.random.get_state()  # noqa: NPY002
+    # Seeding changes the generators of all accelerators, wherever this model lies.
     used = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
     devices = range(torch.cuda.device_count() if used else 0)
-    apple = torch.mps.get_rng_state() if torch.backends.mps.is_available() else None
+    mps_state = torch.mps.get_rng_state() if torch.backends.mps.is_available() else None
     with torch.random.fork_rng(devices):
         try:
             torch.backends.cudnn.deterministic = True
@@ -88,27 +89,27 @@ def undisturbed(model: object) -> Iterator[None]:
             for module, training in modes.items():
                 module.training = training
             torch.backends.cudnn.deterministic = deterministic
-            if apple is not None:
-                torch.mps.set_rng_state(apple)
-            random.setstate(python)
-            np.random.set_state(legacy)  # noqa: NPY002
+            if mps_state is not None:
+                torch.mps.set_rng_state(mps_state)
+            random.setstate(python_state)
+            np.random.set_state(numpy_state)  # noqa: NPY002
 
 
-class LiveProcess(ModelProcess):
-    """Stands where the model's process stands: does a job when its answer is asked for."""
+class InProcessModel(ModelProcess):
+    """Takes the place of ModelProcess: runs a job when its answer is received."""
 
     def __init__(self, memory: SharedMemory, model: Model) -> None:
         self._model = model
         self._answers: deque[Any] = deque()
         self._jobs: deque[RolloutJob] = deque()
-        self._worker = Worker(self._answers.append, memory.descriptor, model, *where(model))
+        self._worker = RolloutWorker(self._answers.append, memory.descriptor, model, *device_and_dtype(model))
 
     @property
     def pid(self) -> int:
         return os.getpid()
 
     def send(self, message: Any) -> None:
-        if isinstance(message, Load):
+        if isinstance(message, LoadRequest):
             self._answers.append(self._worker.info)
         elif message is not None:
             self._jobs.append(message)
@@ -116,9 +117,9 @@ class LiveProcess(ModelProcess):
     def receive(self, deadline: float) -> Any:
         if not self._answers:
             if not self._jobs:
-                raise Silence
-            with undisturbed(self._model):
-                self._worker.do(self._jobs.popleft())
+                raise ReceiveTimeout
+            with evaluation_mode(self._model):
+                self._worker.run(self._jobs.popleft())
         return self._answers.popleft()
 
     def kill(self) -> None:
@@ -129,16 +130,16 @@ class LiveProcess(ModelProcess):
         self.kill()
 
 
-class LiveEngine(RolloutEngine):
-    """A RolloutEngine of a model that is there already."""
+class InProcessEngine(RolloutEngine):
+    """A RolloutEngine for a model object in this process."""
 
     def __init__(
         self, model: Model, *, chain: bool = True, seed: int = 0, part_size: int | None = None, timeout: float = 600.0
     ) -> None:
         """Raises ModelError where the object does not keep the protocol of models."""
         name = type(model).__name__
-        self._model = check_model(model, name)
+        self._model = check_contract(model, name)
         super().__init__(name, chain=chain, seed=seed, part_size=part_size, timeout=timeout)
 
     def _new_process(self) -> ModelProcess:
-        return LiveProcess(self._memory, self._model)
+        return InProcessModel(self._memory, self._model)

@@ -1,4 +1,4 @@
-"""What the parent and the model's process say to each other. Nothing here imports torch."""
+"""The messages between the parent and the model's process. This module does not import torch."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from physbench.adapters.model_protocol import ModelCard
 from physbench.clips.clip import Clip
 
-DRAWN = (
+GLOBAL_RANDOMNESS = (
     "The model draws from the global random generators, which a batch shares: draw from `generators`, one a clip, and "
     "put networks into eval mode."
 )
 
 
 @dataclass(frozen=True)
-class Load:
-    """Load this model. First message to the process."""
+class LoadRequest:
+    """Load this model: the first message to the process."""
 
     target: str
     device: str  # "auto", "cpu", "cuda", "cuda:1", "mps"
@@ -32,7 +32,7 @@ class Load:
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """The model is loaded: what it says of itself and where it runs."""
+    """The model is loaded: its card, and where it runs."""
 
     card: ModelCard
     privileged: bool
@@ -41,8 +41,8 @@ class LoadedModel:
     device_name: str  # of the accelerator or the processor
     rss: int  # bytes, peak of the process so far
     accelerator: int  # bytes, peak on the device so far
-    recorded: bool = False  # it plays back what it answered before
-    notes: tuple[str, ...] = ()  # what it has to say, having been loaded
+    recorded: bool = False  # its answers exist already, as videos
+    notes: tuple[str, ...] = ()  # of a recorded model
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,8 @@ class LoadFailure:
 class RolloutJob:
     """Some positions of one batch, to be rolled out in parts of at most `part_size`.
 
-    B positions, C context frames, T = horizon. Frames go to the shared memory, planar, at `offset`: the place of
-    position p of `batch_size` is frames[p] of an array (batch_size, stored, 3, H, W) uint8.
+    B positions, C context frames, T = horizon. The shared memory holds, at `offset`, an array
+    (batch_size, stored, 3, H, W) uint8; the frames of position p go to its element p.
     """
 
     index: int  # of the batch in the plan
@@ -79,7 +79,7 @@ class RolloutJob:
 
 
 @dataclass(frozen=True)
-class Started:
+class PartStarted:
     """A part of a job has begun."""
 
     index: int
@@ -90,7 +90,7 @@ class Started:
 
 @dataclass(frozen=True)
 class PositionResult:
-    """One position is done."""
+    """The result of one position."""
 
     position: int
     frames: int  # written to the shared memory
@@ -100,16 +100,16 @@ class PositionResult:
 
 
 @dataclass(frozen=True)
-class Finished:
+class PartFinished:
     """A part of a job is done."""
 
     index: int
-    outcomes: tuple[PositionResult, ...]
+    results: tuple[PositionResult, ...]
 
 
 @dataclass(frozen=True)
 class DeviceFailure:
-    """The part raised an error after which the device cannot be used from this process: it wants to be replaced."""
+    """A part raised an error after which the device cannot be used in this process, so that a new one is needed."""
 
     index: int
     reason: str
@@ -117,13 +117,13 @@ class DeviceFailure:
 
 @dataclass(frozen=True)
 class RolloutEvent:
-    """Something that a reader of the run should know: a batch was halved, tried again, killed, or failed."""
+    """An irregularity for readers of the run: a batch was halved, tried again, killed, or failed."""
 
     kind: str  # "halved", "retried", "timeout", "died", "note"
     batch: int
-    clips: tuple[str, ...]  # Item.id of those that it touches; filled in by the parent
+    clips: tuple[str, ...]  # BatchItem.id of those that are affected; filled in by the parent
     detail: str
-    part_size: int | None = None  # after "halved": at most so many clips together from here on
+    part_size: int | None = None  # after "halved": clips together from then on, at most
     positions: tuple[int, ...] = ()
 
     def document(self) -> dict[str, Any]:
@@ -143,4 +143,4 @@ class JobDone:
     rss: int  # bytes, peak of the process
     accelerator: int  # bytes, peak on the device
     free: int  # bytes left on the device
-    notes: tuple[str, ...] = field(default=())  # what is allowed and yet worth saying
+    notes: tuple[str, ...] = field(default=())  # warnings about what is allowed

@@ -1,4 +1,4 @@
-"""Starts, talks to and ends the process that holds the model. Nothing here imports torch."""
+"""Starts the process that holds the model, exchanges messages with it, and ends it. Does not import torch."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_NO_MORE = object()
+_STOP = object()
 
 
 class ProcessDied(Exception):
-    """The process is gone. The message says how it ended; `killed`: by SIGKILL, as for want of memory."""
+    """The process has ended. The message says how; `killed`: by SIGKILL, most likely because memory was full."""
 
     killed = False
 
 
-class Silence(Exception):
-    """Nothing came before the deadline."""
+class ReceiveTimeout(Exception):
+    """No message arrived before the deadline."""
 
 
 class SharedMemory:
-    """Memory that both processes see, without a name: nothing is left behind however they end."""
+    """Anonymous memory that both processes share. Nothing remains of it however they end."""
 
     def __init__(self) -> None:
         if hasattr(os, "memfd_create"):
-            self.descriptor = os.memfd_create("physbench")  # not bounded by the size of /dev/shm
+            self.descriptor = os.memfd_create("physbench")  # not limited by the size of /dev/shm
         else:
             with tempfile.TemporaryFile() as file:
                 self.descriptor = os.dup(file.fileno())
@@ -44,7 +44,7 @@ class SharedMemory:
         self.view: NDArray[np.uint8] = np.empty(0, dtype=np.uint8)
 
     def grow(self, size: int) -> None:
-        """Make it at least `size` bytes long; it never shrinks."""
+        """Make it at least `size` bytes long. It never shrinks."""
         if size > self.size:
             os.ftruncate(self.descriptor, size)
             self.view = np.frombuffer(mmap.mmap(self.descriptor, size), dtype=np.uint8)
@@ -58,31 +58,31 @@ class SharedMemory:
 
 
 class ModelProcess:
-    """A fresh interpreter in a process group of its own, so that Ctrl-C reaches the parent alone."""
+    """A new interpreter in a process group of its own, so that Ctrl-C reaches the parent only."""
 
     def __init__(self, memory: SharedMemory, debug: bool = False) -> None:
-        self._connection, theirs = multiprocessing.Pipe(duplex=True)
-        words = [str(theirs.fileno()), str(memory.descriptor), *(["--debug"] if debug else [])]
+        self._connection, child_end = multiprocessing.Pipe(duplex=True)
+        arguments = [str(child_end.fileno()), str(memory.descriptor), *(["--debug"] if debug else [])]
         self._process = subprocess.Popen(
-            # -P: files in the current folder must not stand in for modules of the standard library.
-            [sys.executable, "-P", "-m", "physbench.rollouts.model_server", *words],
+            # -P: files in the current folder must not replace modules of the standard library.
+            [sys.executable, "-P", "-m", "physbench.rollouts.model_server", *arguments],
             stdin=subprocess.DEVNULL,
-            stdout=2,  # what the model prints must not mix with our data
-            pass_fds=(theirs.fileno(), memory.descriptor),
+            stdout=2,  # what the model prints must not mix with data on stdout
+            pass_fds=(child_end.fileno(), memory.descriptor),
             start_new_session=True,
-            # Scoring has the cores meanwhile: a thread of torch that spins while it waits takes what another needs.
+            # Scoring uses the cores at the same time: threads of torch must not spin while they wait.
             env={"OMP_WAIT_POLICY": "PASSIVE", **os.environ},
         )
-        theirs.close()
-        # A process that hangs does not read: a large message must not make the parent wait for it.
-        self._outbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._postman = threading.Thread(target=self._post, daemon=True)
-        self._postman.start()
+        child_end.close()
+        # A thread sends, as a process that hangs does not read, and a large message would block the parent.
+        self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._sender = threading.Thread(target=self._send_queued, daemon=True)
+        self._sender.start()
 
-    def _post(self) -> None:
-        with contextlib.suppress(OSError):  # that the process is gone is said by `receive`
-            while (letter := self._outbox.get()) is not _NO_MORE:
-                self._connection.send(letter)
+    def _send_queued(self) -> None:
+        with contextlib.suppress(OSError):  # `receive` reports that the process has ended
+            while (message := self._queue.get()) is not _STOP:
+                self._connection.send(message)
 
     @property
     def pid(self) -> int:
@@ -90,13 +90,21 @@ class ModelProcess:
 
     def send(self, message: Any) -> None:
         """Send a message, without waiting until it is read."""
-        self._outbox.put(message)
+        self._queue.put(message)
 
     def receive(self, deadline: float) -> Any:
-        """Next message. Raises Silence at the deadline (time.monotonic()), ProcessDied where there is no more."""
+        """Receive the next message.
+
+        Args:
+            deadline: By time.monotonic(), in s.
+
+        Raises:
+            ReceiveTimeout: No message arrived before the deadline.
+            ProcessDied: The process has ended.
+        """
         try:
             if not self._connection.poll(max(0.0, deadline - time.monotonic())):
-                raise Silence
+                raise ReceiveTimeout
             return self._connection.recv()
         except (EOFError, ConnectionResetError, BrokenPipeError):
             death = ProcessDied(self._how_it_ended())
@@ -117,17 +125,17 @@ class ModelProcess:
         return f"was killed by {name}" + (" (was memory full?)" if -code == signal.SIGKILL else "")
 
     def kill(self) -> None:
-        """End it and everything that it started, now."""
+        """End the process and all processes that it started, at once."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        with contextlib.suppress(subprocess.TimeoutExpired):  # a driver may hold on to it
+        with contextlib.suppress(subprocess.TimeoutExpired):  # a driver may keep it alive
             self._process.wait(10)
-        self._outbox.put(_NO_MORE)
-        self._postman.join(10)
+        self._queue.put(_STOP)
+        self._sender.join(10)
         self._connection.close()
 
     def stop(self) -> None:
-        """Ask an idle process to end; kill it if it does not."""
+        """Ask an idle process to end, and kill it if it does not."""
         self.send(None)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(2)

@@ -1,6 +1,6 @@
 """The process that holds the model: `python -P -m physbench.rollouts.model_server SOCKET MEMORY` (file descriptors).
 
-It takes jobs from its parent one after the other and dies with it. What the model prints goes to stderr.
+It runs the jobs of its parent one after the other and ends with it. What the model prints goes to stderr.
 """
 
 from __future__ import annotations
@@ -25,44 +25,44 @@ from numpy.typing import NDArray
 
 from physbench.adapters.load_model import load_model
 from physbench.adapters.model_protocol import Model, RecordedModel
-from physbench.adapters.tracebacks import explain
 from physbench.errors import PhysbenchError
+from physbench.plugins.tracebacks import describe_error
 from physbench.rollouts.device import (
     device_name,
     find_device,
     find_dtype,
     free_bytes,
     free_memory,
-    is_beyond_repair,
+    is_device_lost,
     is_out_of_memory,
     peak_memory,
 )
 from physbench.rollouts.frame_validation import AnswerError
 from physbench.rollouts.messages import (
     DeviceFailure,
-    Finished,
     JobDone,
-    Load,
     LoadedModel,
     LoadFailure,
+    LoadRequest,
+    PartFinished,
+    PartStarted,
     PositionResult,
     RolloutEvent,
     RolloutJob,
-    Started,
 )
 from physbench.rollouts.predict import RolloutRequest, predict
 
 
 def end_with_parent() -> None:
-    """End this process and what the model started: the whole process group."""
+    """End this process and those that the model started: the whole process group."""
     try:
         os.killpg(0, signal.SIGKILL)
     finally:
         os._exit(1)
 
 
-class Inbox:
-    """Receives in a thread of its own: the next job is here before it is its turn, and the parent's end is noticed."""
+class JobReceiver:
+    """Receives jobs in a thread, so that the next one is ready in time, and ends the process with the parent."""
 
     def __init__(self, connection: Connection[Any, Any]) -> None:
         self.connection = connection
@@ -71,7 +71,7 @@ class Inbox:
             threading.Thread(target=watch, daemon=True).start()
 
     def _watch(self) -> None:
-        """The socket alone does not tell: a process forked by the parent may hold it open."""
+        """Watch the parent: the socket may stay open in a process that the parent has forked."""
         parent = os.getppid()
         while os.getppid() == parent:
             time.sleep(1)
@@ -88,8 +88,8 @@ class Inbox:
         return self.queue.get()
 
 
-class Worker:
-    """The model and what it needs to do jobs. What it has to say goes to `send`."""
+class RolloutWorker:
+    """Runs jobs with the model. Its messages are passed to `send`."""
 
     def __init__(
         self, send: Callable[[Any], object], memory: int, model: Model, device: torch.device, dtype: torch.dtype
@@ -102,9 +102,9 @@ class Worker:
         self.dtype = dtype
 
     @classmethod
-    def loaded(cls, send: Callable[[Any], object], memory: int, load: Load) -> Worker:
-        """Load the model first."""
-        torch.backends.cudnn.deterministic = True  # the same rollouts each time, at one plan
+    def loaded(cls, send: Callable[[Any], object], memory: int, load: LoadRequest) -> RolloutWorker:
+        """Load the model and make its worker."""
+        torch.backends.cudnn.deterministic = True  # one plan gives the same rollouts each time
         if load.threads:
             torch.set_num_threads(load.threads)
         device, dtype = find_device(load.device), find_dtype(load.dtype)
@@ -123,63 +123,63 @@ class Worker:
             return replace(info, recorded=True, notes=tuple(self.model.notes))
         return info
 
-    def _places(self, job: RolloutJob) -> torch.Tensor:
-        """The batch's part of the shared memory, (batch_size, stored, 3, H, W) uint8."""
+    def _frame_memory(self, job: RolloutJob) -> torch.Tensor:
+        """The frames of the batch in the shared memory, (batch_size, stored, 3, H, W) uint8."""
         if self.view.size < job.memory:
             self.view = np.frombuffer(mmap.mmap(self.memory, job.memory), dtype=np.uint8)
         shape = (job.batch_size, job.stored, 3, *self.model.card.image_size)
         size = int(np.prod(shape))
         return torch.from_numpy(self.view[job.offset : job.offset + size].reshape(shape))
 
-    def do(self, job: RolloutJob) -> None:
-        """Roll all positions of a job out and report each part as soon as it is done."""
+    def run(self, job: RolloutJob) -> None:
+        """Roll out all positions of a job and report each part as soon as it is done."""
         size = job.part_size
         slots = list(range(len(job.positions)))  # indices into the job's arrays
         parts = deque((slots[start : start + size], False) for start in range(0, len(slots), size))
         notes: set[str] = set()
-        places = self._places(job)
+        memory_frames = self._frame_memory(job)
         while parts:
             slots, retry = parts.popleft()
             positions = tuple(job.positions[slot] for slot in slots)
-            self.send(Started(job.index, positions, retry, time.monotonic()))
-            full, broken, raised = False, False, ""
-            outcomes: tuple[PositionResult, ...] = ()
+            self.send(PartStarted(job.index, positions, retry, time.monotonic()))
+            out_of_memory, device_lost, message = False, False, ""
+            results: tuple[PositionResult, ...] = ()
             try:
-                outcomes = self._roll_out(job, slots, places, notes)
+                results = self._roll_out(job, slots, memory_frames, notes)
             except AnswerError as error:
-                outcomes = tuple(PositionResult(position, 0, 0, 0.0, str(error)) for position in positions)
+                results = tuple(PositionResult(position, 0, 0, 0.0, str(error)) for position in positions)
             except (Exception, SystemExit) as error:
-                full, raised = is_out_of_memory(error), explain(error)
-                broken = is_beyond_repair(error)
+                out_of_memory, message = is_out_of_memory(error), describe_error(error)
+                device_lost = is_device_lost(error)
                 if "--debug" in sys.argv:
                     traceback.print_exc()
-            if broken:
-                self.send(DeviceFailure(job.index, raised))
+            if device_lost:
+                self.send(DeviceFailure(job.index, message))
                 return
-            if full:
+            if out_of_memory:
                 free_memory()
-            if raised and len(slots) > 1:
-                if full:
+            if message and len(slots) > 1:
+                if out_of_memory:
                     size = (len(slots) + 1) // 2
                     again = list(slots)
-                    for rest, _ in parts:
-                        again += rest
+                    for others, _ in parts:
+                        again += others
                     parts = deque((again[start : start + size], False) for start in range(0, len(again), size))
-                    detail = f"Memory was full with {len(slots)} clips together ({raised})."
+                    detail = f"Memory was full with {len(slots)} clips together ({message})."
                     self.send(RolloutEvent("halved", job.index, (), detail, size, positions))
                 else:
                     parts.extendleft(([slot], True) for slot in reversed(slots))
-                    self.send(RolloutEvent("retried", job.index, (), raised, positions=positions))
+                    self.send(RolloutEvent("retried", job.index, (), message, positions=positions))
                 continue
-            if raised:
-                reason = f"Memory was full with a single clip: {raised}" if full else raised
-                outcomes = tuple(PositionResult(position, 0, 0, 0.0, reason) for position in positions)
-            self.send(Finished(job.index, outcomes))
+            if message:
+                reason = f"Memory was full with a single clip: {message}" if out_of_memory else message
+                results = tuple(PositionResult(position, 0, 0, 0.0, reason) for position in positions)
+            self.send(PartFinished(job.index, results))
         memory = peak_memory(self.device)
         self.send(JobDone(job.index, *memory, free_bytes(self.device), tuple(sorted(notes))))
 
     def _roll_out(
-        self, job: RolloutJob, slots: list[int], places: torch.Tensor, notes: set[str]
+        self, job: RolloutJob, slots: list[int], memory_frames: torch.Tensor, notes: set[str]
     ) -> tuple[PositionResult, ...]:
         part = RolloutRequest(
             horizon=job.horizon,
@@ -194,11 +194,11 @@ class Worker:
         )
         positions = [job.positions[slot] for slot in slots]
         first, last = positions[0], positions[-1] + 1
-        whole = positions == list(range(first, last))
-        place = places[first:last] if whole else torch.empty_like(places[positions])
-        answer = predict(self.model, part, place, self.device, self.dtype)
-        if not whole:
-            places[positions] = place
+        contiguous = positions == list(range(first, last))
+        out = memory_frames[first:last] if contiguous else torch.empty_like(memory_frames[positions])
+        answer = predict(self.model, part, out, self.device, self.dtype)
+        if not contiguous:
+            memory_frames[positions] = out
         notes |= answer.notes
         share = answer.seconds / len(slots)
         return tuple(
@@ -215,21 +215,21 @@ def _planar(frames: NDArray[np.uint8]) -> torch.Tensor:
 
 
 def main() -> None:
-    """Serve the parent until it says stop or is gone."""
+    """Serve the parent until it sends None or has ended."""
     connection: Connection[Any, Any] = Connection(int(sys.argv[1]))
-    inbox = Inbox(connection)
-    load: Load = inbox.get()
+    jobs = JobReceiver(connection)
+    load: LoadRequest = jobs.get()
     try:
-        worker = Worker.loaded(connection.send, int(sys.argv[2]), load)
+        worker = RolloutWorker.loaded(connection.send, int(sys.argv[2]), load)
     except PhysbenchError as error:
         connection.send(LoadFailure(str(error), traceback.format_exc()))
         return
     except (Exception, SystemExit) as error:
-        connection.send(LoadFailure(f"{load.target} cannot be loaded: {explain(error)}", traceback.format_exc()))
+        connection.send(LoadFailure(f"{load.target} cannot be loaded: {describe_error(error)}", traceback.format_exc()))
         return
     connection.send(worker.info)
-    while (job := inbox.get()) is not None:
-        worker.do(job)
+    while (job := jobs.get()) is not None:
+        worker.run(job)
 
 
 if __name__ == "__main__":

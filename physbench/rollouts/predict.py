@@ -1,4 +1,4 @@
-"""Asks a model for the frames behind a context, along time: chunks, and its own last frames where it is short."""
+"""Asks a model for the frames after a context: chunk by chunk, and again on its own last frames if it is short."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from torch import Tensor
 from physbench.adapters.model_protocol import FrameModel, Model, PrivilegedModel, RecordedModel
 from physbench.clips.clip import Clip
 from physbench.errors import PhysbenchError
-from physbench.rollouts.frame_validation import AnswerError, check_chunk, chunks, store
-from physbench.rollouts.messages import DRAWN
+from physbench.rollouts.frame_validation import AnswerError, check_chunk, iterate_chunks, store_chunk
+from physbench.rollouts.messages import GLOBAL_RANDOMNESS
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
 class RolloutRequest:
-    """What a model gets at once: B clips with one horizon."""
+    """What a model is given at once: B clips of one horizon."""
 
     horizon: int
     stored: int  # frames kept
@@ -38,18 +38,18 @@ class RolloutRequest:
 
 
 @dataclass
-class RolloutTiming:
-    """What came of a part. The frames are in the place that was given."""
+class PartResult:
+    """The result of a request. Its frames are in the tensor that was given."""
 
     failures: dict[int, str] = field(default_factory=dict)  # by position in the part
-    frames: dict[int, int] = field(default_factory=dict)  # how many there are, where a video ends early
+    frames: dict[int, int] = field(default_factory=dict)  # number of frames, where a video ends early
     chained: int = 0  # calls along time
     seconds: float = 0.0  # the model's own time
     notes: set[str] = field(default_factory=set)
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait until the device has done what was asked of it."""
+    """Wait until the device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":
@@ -57,22 +57,22 @@ def synchronize(device: torch.device) -> None:
 
 
 def seed_everything(seed: int) -> None:
-    """Make models repeatable that draw from the global generators instead of those that they are given."""
+    """Seed the global generators, so that models that draw from them are repeatable."""
     torch.manual_seed(seed)
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002 - the global one is meant
 
 
-def global_states(device: torch.device) -> tuple[object, ...]:
-    """States of the global generators, to see whether somebody draws from them."""
+def global_random_states(device: torch.device) -> tuple[object, ...]:
+    """States of the global generators, to see whether the model draws from them."""
     states = [torch.get_rng_state()]
     if device.type == "cuda":
         states.append(torch.cuda.get_rng_state(device))
-    _, keys, place, *_ = np.random.get_state(legacy=True)  # noqa: NPY002 - the global one is meant
-    return (*(state.numpy().tobytes() for state in states), random.getstate(), np.asarray(keys).tobytes(), place)
+    _, keys, position, *_ = np.random.get_state(legacy=True)  # noqa: NPY002 - the global one is meant
+    return (*(state.numpy().tobytes() for state in states), random.getstate(), np.asarray(keys).tobytes(), position)
 
 
-def generators(seeds: Sequence[int], device: torch.device) -> list[torch.Generator]:
+def make_generators(seeds: Sequence[int], device: torch.device) -> list[torch.Generator]:
     """One generator per clip and sample, on the model's device."""
     made = []
     for seed in seeds:
@@ -82,101 +82,110 @@ def generators(seeds: Sequence[int], device: torch.device) -> list[torch.Generat
     return made
 
 
-def as_input(frames: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
+def normalized_frames(frames: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
     """uint8 frames -> [0, 1] on the device."""
     return frames.to(device).to(dtype).div_(255)
 
 
 @torch.inference_mode()
-def predict(
-    model: Model, part: RolloutRequest, place: Tensor, device: torch.device, dtype: torch.dtype
-) -> RolloutTiming:
-    """Roll the part out into `place` (B, stored, 3, H, W) uint8 on the CPU.
+def predict(model: Model, request: RolloutRequest, out: Tensor, device: torch.device, dtype: torch.dtype) -> PartResult:
+    """Roll out a request.
 
-    A model whose `max_horizon` is shorter than the horizon is called again on the last C of context and prediction, the
-    predicted ones as they are kept, in uint8. Raises AnswerError, or whatever the model raises.
+    A model whose `max_horizon` is shorter than the horizon is called again on the last C frames of context and
+    prediction, the predicted ones rounded to uint8.
+
+    Args:
+        model: The model.
+        request: B clips.
+        out: Where the frames are written: (B, stored, 3, H, W) uint8 on the CPU.
+        device: Where the model runs.
+        dtype: Type of the frames that it is given.
+
+    Raises:
+        AnswerError: The answer breaks the protocol.
+        Exception: Whatever the model raises.
     """
     if isinstance(model, RecordedModel):
-        return _play(model, part, place)
-    answer = RolloutTiming()
-    randomness = generators(part.seeds, device)
-    seed_everything(part.seeds[0])
-    untouched = global_states(device)
+        return _play_recording(model, request, out)
+    answer = PartResult()
+    generators = make_generators(request.seeds, device)
+    seed_everything(request.seeds[0])
+    states_before = global_random_states(device)
     done = 0
-    context = part.context
-    while done < part.stored:
-        span = min(model.card.max_horizon or part.horizon, part.stored - done)
-        if done and part.clips is not None:
+    context = request.context
+    while done < request.stored:
+        span = min(model.card.max_horizon or request.horizon, request.stored - done)
+        if done and request.clips is not None:
             raise AnswerError("A privileged model must answer with the whole horizon: leave out max_horizon.")
-        call = _call(model, part, context, done, span, randomness, device, dtype)
-        _receive(call, answer, model, part, place[:, done : done + span], done, device)
+        call = _prepare_call(model, request, context, done, span, generators, device, dtype)
+        _receive_chunks(call, answer, model, request, out[:, done : done + span], done, device)
         answer.chained += 1
         done += span
-        if len(answer.failures) == len(place):
+        if len(answer.failures) == len(out):
             break
-        if done < part.stored and context is not None:
-            context = torch.cat([context, place[:, max(0, done - context.shape[1]) : done]], 1)[:, -context.shape[1] :]
-    if global_states(device) != untouched:
-        answer.notes.add(DRAWN)
+        if done < request.stored and context is not None:
+            context = torch.cat([context, out[:, max(0, done - context.shape[1]) : done]], 1)[:, -context.shape[1] :]
+    if global_random_states(device) != states_before:
+        answer.notes.add(GLOBAL_RANDOMNESS)
     if isinstance(model, PrivilegedModel):
         answer.notes |= set(getattr(model, "notes", ()))
     return answer
 
 
-def _play(model: RecordedModel, part: RolloutRequest, place: Tensor) -> RolloutTiming:
-    """Put the frames of videos into place. They are not computed here, so that no time is counted."""
-    answer = RolloutTiming(chained=1)
-    assert part.context is not None
-    contexts = part.context.permute(0, 1, 3, 4, 2).numpy()
-    for position, item in enumerate(part.items):
-        there = 0
+def _play_recording(model: RecordedModel, request: RolloutRequest, out: Tensor) -> PartResult:
+    """Copy the frames of videos to `out`. They are not computed, so that no time is counted."""
+    answer = PartResult(chained=1)
+    assert request.context is not None
+    contexts = request.context.permute(0, 1, 3, 4, 2).numpy()
+    for position, item in enumerate(request.items):
+        count = 0
         try:
-            for frame in model.play(item, context=contexts[position], horizon=part.stored):
-                place[position, there].copy_(torch.from_numpy(frame).permute(2, 0, 1))
-                there += 1
+            for frame in model.play(item, context=contexts[position], horizon=request.stored):
+                out[position, count].copy_(torch.from_numpy(frame).permute(2, 0, 1))
+                count += 1
         except PhysbenchError as error:
             answer.failures[position] = str(error)
-        if there < part.stored:
-            place[position, there:].zero_()
-            answer.frames[position] = there
+        if count < request.stored:
+            out[position, count:].zero_()
+            answer.frames[position] = count
     answer.notes |= set(model.notes)
     return answer
 
 
-def _call(
+def _prepare_call(
     model: Model,
-    part: RolloutRequest,
+    request: RolloutRequest,
     context: Tensor | None,
     done: int,
     span: int,
-    randomness: Sequence[torch.Generator],
+    generators: Sequence[torch.Generator],
     device: torch.device,
     dtype: torch.dtype,
 ) -> Callable[[], object]:
-    """The call that asks for the `span` frames behind the first `done` ones, its inputs ready on the device."""
-    if part.clips is not None:
+    """The call for the `span` frames after the first `done` ones, with its inputs on the device."""
+    if request.clips is not None:
         assert isinstance(model, PrivilegedModel)
-        return partial(model.rollout_clips, part.clips, horizon=span, generators=randomness)
+        return partial(model.rollout_clips, request.clips, horizon=span, generators=generators)
     assert isinstance(model, FrameModel) and context is not None
     actions = None
-    if part.actions is not None:
-        actions = part.actions[:, done : done + context.shape[1] + span].to(device, dtype)
-    given = as_input(context, device, dtype)
+    if request.actions is not None:
+        actions = request.actions[:, done : done + context.shape[1] + span].to(device, dtype)
+    given = normalized_frames(context, device, dtype)
     return partial(
-        model.rollout, given, horizon=span, actions=actions, prompts=list(part.prompts), generators=randomness
+        model.rollout, given, horizon=span, actions=actions, prompts=list(request.prompts), generators=generators
     )
 
 
-def _receive(
+def _receive_chunks(
     call: Callable[[], object],
-    answer: RolloutTiming,
+    answer: PartResult,
     model: Model,
-    part: RolloutRequest,
-    place: Tensor,
+    request: RolloutRequest,
+    out: Tensor,
     done: int,
     device: torch.device,
 ) -> None:
-    """Call the model once and take its chunks in until `place` (B, span, 3, H, W) is full."""
+    """Call the model once and store its chunks until `out` (B, span, 3, H, W) is full."""
 
     def timed(action: Callable[[], T]) -> T:
         start = time.perf_counter()
@@ -187,10 +196,10 @@ def _receive(
             answer.seconds += time.perf_counter() - start
         return result
 
-    batch, span = place.shape[:2]
-    context = 0 if part.context is None else part.context.shape[1]
+    batch, span = out.shape[:2]
+    context = 0 if request.context is None else request.context.shape[1]
     filled = 0
-    stream = chunks(timed(call))
+    stream = iterate_chunks(timed(call))
     while True:
         chunk = timed(lambda: next(stream, None))
         if chunk is None:
@@ -198,10 +207,10 @@ def _receive(
         if filled == span:
             raise AnswerError(f"Expected {span} frames, got more: stop after `horizon` frames.")
         frames = check_chunk(chunk, batch, span - filled, model.card.image_size, context)
-        if frames.device.type != device.type and part.clips is None:
-            answer.notes.add(f"The frames come back on {frames.device.type}, though the context lay on {device.type}.")
+        if frames.device.type != device.type and request.clips is None:
+            answer.notes.add(f"The frames are returned on {frames.device.type}, but the context is on {device.type}.")
         length = frames.shape[1]
-        reasons = store(frames, place[:, filled : filled + length], done + filled, part.stored)
+        reasons = store_chunk(frames, out[:, filled : filled + length], done + filled, request.stored)
         answer.failures = {**reasons, **answer.failures}
         filled += length
     if filled < span:

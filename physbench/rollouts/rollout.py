@@ -1,4 +1,4 @@
-"""A model's continuation of a clip, rounded to uint8 on arrival: that is what is stored, hashed and scored."""
+"""A model's continuation of a clip. Frames are rounded to uint8 on arrival, and stored, hashed and scored so."""
 
 from __future__ import annotations
 
@@ -10,11 +10,21 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, eq=False)
 class Rollout:
-    """One sample of a continuation, or the reason why there is none."""
+    """One sample of a model's continuation of a clip, or the reason why there is none.
+
+    Attributes:
+        clip_id: Id of the clip, such as "falling.projectile-v1.test.3".
+        sample: Number of the sample, from 0.
+        frames: (horizon, H, W, 3) RGB; fewer only where a model of a shorter horizon was not chained, or a video ends
+            early.
+        failure: Why there are no frames, or None.
+        chained: Number of calls of the model along time.
+        seconds: The model's own time: its share of that of the batch.
+    """
 
     clip_id: str
     sample: int
-    frames: NDArray[np.uint8]  # (horizon, H, W, 3); fewer only where a short model was not chained
-    failure: str | None = None  # why there are no frames
-    chained: int = 1  # how many times the model was called along time
-    seconds: float = 0.0  # the model's own time, its share of the batch
+    frames: NDArray[np.uint8]
+    failure: str | None = None
+    chained: int = 1
+    seconds: float = 0.0

@@ -1,12 +1,12 @@
-"""Rolls a model out on clips, in a process of its own that is ended after the time-out and started again.
+"""Rolls a model out on clips, in a process of its own. A process that hangs or dies is replaced.
 
     with RolloutEngine("baseline:freeze") as engine:
         plan = engine.plan(rows)
         for result in engine.run(plan):
             for rollout in result: ...
 
-While the caller handles one batch the model works on the next. Nothing that a model does ends the run: what it does
-wrong becomes a Rollout with a `failure`.
+While the caller handles one batch, the model works on the next. Nothing that a model does ends the run: an error
+becomes a Rollout with a `failure`.
 """
 
 from __future__ import annotations
@@ -21,31 +21,31 @@ from typing import Any
 from physbench.adapters.model_protocol import ModelCard, check_card
 from physbench.clips.clip import Clip, Row
 from physbench.errors import ModelError
-from physbench.rollouts.batch_jobs import make_job, rest_of, stored_frames
+from physbench.rollouts.batch_jobs import make_job, remaining_job, stored_frames
 from physbench.rollouts.batch_plan import Batch, plan_batches
 from physbench.rollouts.batch_size_probe import find_batch_size
-from physbench.rollouts.in_flight import BatchResult, Pending
+from physbench.rollouts.in_flight import BatchInFlight, BatchResult
 from physbench.rollouts.messages import (
     DeviceFailure,
-    Finished,
     JobDone,
-    Load,
     LoadedModel,
     LoadFailure,
+    LoadRequest,
+    PartFinished,
+    PartStarted,
     RolloutEvent,
-    Started,
 )
-from physbench.rollouts.model_process import ModelProcess, ProcessDied, SharedMemory, Silence
+from physbench.rollouts.model_process import ModelProcess, ProcessDied, ReceiveTimeout, SharedMemory
 
 __all__ = ["BatchResult", "RolloutEngine"]
 
-LOAD_TIMEOUT = 600.0  # s at least, for reading large weights
-AHEAD = 2  # batches at the model's process: the one it works on and the next
-Loader = Callable[[Row], Clip]
+LOAD_TIMEOUT = 600.0  # s, at least: large weights take time to read
+MAX_IN_FLIGHT = 2  # batches that were sent: the one that is computed and the next
+ClipLoader = Callable[[Row], Clip]
 
 
 class RolloutEngine:
-    """One model. `events` collects what a reader of the run should know, `peak_*` the memory of its process."""
+    """Rolls out one model. `events` are for readers of the run, `peak_*` is the memory of the model's process."""
 
     def __init__(
         self,
@@ -62,9 +62,22 @@ class RolloutEngine:
         part_size: int | None = None,
         debug: bool = False,
     ) -> None:
-        """`timeout` is in s for what the model gets at once; `part_size`, after a run was halved by full memory, makes
-        a resumed one go on in the same parts."""
-        self._load = Load(target, device, dtype, dict(model_args or {}), trust_code, threads)
+        """Describe the model; `start` loads it.
+
+        Args:
+            target: See `load_model`.
+            device: "auto", "cpu", "cuda", "cuda:1" or "mps".
+            dtype: "float32", "float16", "bfloat16" or "float64".
+            model_args: Values of --model-arg, by name.
+            timeout: Seconds for what the model is given at once.
+            chain: Whether a model of a shorter horizon is continued on its own last frames.
+            seed: From which the generators of samples are seeded.
+            trust_code: See `load_model`.
+            threads: Of torch; None: its own choice.
+            part_size: Clips together, at most; continues a run whose batches were halved by full memory.
+            debug: Whether tracebacks of the model are printed.
+        """
+        self._load = LoadRequest(target, device, dtype, dict(model_args or {}), trust_code, threads)
         self.timeout = timeout
         self.chain = chain
         self.seed = seed
@@ -78,9 +91,9 @@ class RolloutEngine:
         self._memory = SharedMemory()
         self._process: ModelProcess | None = None
         self._info: LoadedModel | None = None
-        self._beyond_repair = ""  # why the model cannot be started again
+        self._cannot_restart = ""  # why the model cannot be loaded again
 
-    # -- life
+    # Starting and ending the process.
 
     def __enter__(self) -> RolloutEngine:
         try:
@@ -96,12 +109,12 @@ class RolloutEngine:
         self.close(at_once=kind is not None)
 
     def start(self) -> LoadedModel:
-        """Start the process and load the model. Raises ModelError with what the user can do."""
+        """Start the process and load the model. Raises ModelError that says what to do."""
         self.launch()
         return self.info
 
     def launch(self) -> None:
-        """Start the process without waiting for the model: `info` or `card` wait for it."""
+        """Start the process without waiting for the model; `info` and `card` wait."""
         if self._process is None:
             self._process = self._new_process()
             self._process.send(self._load)
@@ -119,7 +132,7 @@ class RolloutEngine:
             limit = max(self.timeout, LOAD_TIMEOUT)
             try:
                 answer = self._process.receive(time.monotonic() + limit)
-            except Silence:
+            except ReceiveTimeout:
                 self._kill()
                 raise ModelError(f"{self._load.target} was not loaded within {limit:g} s.") from None
             except ProcessDied as death:
@@ -149,7 +162,7 @@ class RolloutEngine:
         return self._process.pid if self._process else None
 
     def close(self, at_once: bool = False) -> None:
-        """End the model's process; `at_once` without asking it."""
+        """End the model's process; `at_once` kills it."""
         if self._process is not None:
             if at_once:
                 self._process.kill()
@@ -163,7 +176,7 @@ class RolloutEngine:
             self._process.kill()
             self._process = None
 
-    # -- work
+    # Rolling out.
 
     def plan(
         self,
@@ -171,13 +184,17 @@ class RolloutEngine:
         *,
         batch_size: int | None = None,
         samples: int = 1,
-        load: Loader | None = None,
+        load: ClipLoader | None = None,
         horizon: Callable[[Row], int] | None = None,
     ) -> tuple[Batch, ...]:
-        """Fix which clips share a batch. Without a batch size it is found from a probe on the longest clip.
+        """Plan which clips share a batch.
 
-        `load` (default: the clip store) and `horizon` (frames to predict; default: from the scene) are for clips that
-        come from elsewhere.
+        Args:
+            rows: Clips to roll out.
+            batch_size: Items in a batch, at most; None: found by a probe on the longest clip.
+            samples: Rollouts of each clip.
+            load: Loads a clip; None: from the clip store.
+            horizon: Number of frames to predict for a row; None: from the scene.
         """
         horizon = horizon or self.horizon
         if batch_size is None:
@@ -196,40 +213,49 @@ class RolloutEngine:
         return ClipStore().get(row, self.card.spec)
 
     def run(
-        self, plan: Sequence[Batch], load: Loader | None = None, *, only: Sequence[int] | None = None
+        self, plan: Sequence[Batch], load: ClipLoader | None = None, *, only: Sequence[int] | None = None
     ) -> Iterator[BatchResult]:
-        """Roll the plan out, or the batches `only` of it, in order. Clips are loaded when their turn comes."""
+        """Roll out a plan.
+
+        Args:
+            plan: From `plan`.
+            load: Loads a clip when its turn comes; None: from the clip store.
+            only: Indices of the batches to roll out; None: all.
+
+        Yields:
+            The result of each batch, in order.
+        """
         load = load or self._from_store
         indices = list(range(len(plan)) if only is None else only)
         if not indices:
             return
         slot = max(self._bytes(plan[index]) for index in indices)
-        self._memory.grow(AHEAD * slot)
+        self._memory.grow(MAX_IN_FLIGHT * slot)
         waiting = deque(indices)
-        flying: deque[Pending] = deque()
-        offsets = deque(slot * number for number in range(AHEAD))
+        in_flight: deque[BatchInFlight] = deque()
+        offsets = deque(slot * number for number in range(MAX_IN_FLIGHT))
         try:
-            while waiting or flying:
-                while waiting and len(flying) < AHEAD:
+            while waiting or in_flight:
+                while waiting and len(in_flight) < MAX_IN_FLIGHT:
                     offset = offsets.popleft()
-                    flying.append(self._submit(waiting.popleft(), plan, load, offset))
-                pending = flying[0]
-                self._finish(pending, list(flying)[1:])
-                flying.popleft()
-                result = pending.result(self._memory.view, self.card.image_size)
-                offsets.append(pending.job.offset)
-                if waiting:  # before the caller gets the result, so that the model need not wait for the caller
-                    flying.append(self._submit(waiting.popleft(), plan, load, offsets.popleft()))
+                    in_flight.append(self._submit(waiting.popleft(), plan, load, offset))
+                batch_in_flight = in_flight[0]
+                self._wait_for(batch_in_flight, list(in_flight)[1:])
+                in_flight.popleft()
+                result = batch_in_flight.result(self._memory.view, self.card.image_size)
+                offsets.append(batch_in_flight.job.offset)
+                if waiting:  # sent before the result is yielded: the model need not wait for the caller
+                    in_flight.append(self._submit(waiting.popleft(), plan, load, offsets.popleft()))
                 yield result
         finally:
-            if flying:  # the caller has gone away: the process would work on for nobody
+            if in_flight:  # the caller has stopped: nobody needs the rest
                 self._kill()
 
     def _bytes(self, batch: Batch) -> int:
         height, width = self.card.image_size
         return len(batch.items) * stored_frames(self.card, batch.horizon, self.chain) * height * width * 3
 
-    def _submit(self, index: int, plan: Sequence[Batch], load: Loader, offset: int) -> Pending:
+    def _submit(self, index: int, plan: Sequence[Batch], load: ClipLoader, offset: int) -> BatchInFlight:
         batch = plan[index]
         clips = {item.row: load(item.row) for item in batch.items}
         job = make_job(
@@ -247,45 +273,47 @@ class RolloutEngine:
         )
         if self._process is not None:
             self._process.send(job)
-        return Pending(index, batch, job)
+        return BatchInFlight(index, batch, job)
 
-    def _finish(self, pending: Pending, behind: Sequence[Pending]) -> None:
-        """Wait until a batch is done, killing and restarting the process where it hangs or dies."""
-        patience = time.monotonic() + self.timeout + LOAD_TIMEOUT  # until it begins
-        while pending.missing() or self._process is not None:
+    def _wait_for(self, batch_in_flight: BatchInFlight, queued: Sequence[BatchInFlight]) -> None:
+        """Wait until a batch is done. A process that hangs or dies is replaced."""
+        start_deadline = time.monotonic() + self.timeout + LOAD_TIMEOUT  # for the batch to begin
+        while batch_in_flight.missing() or self._process is not None:
             if self._process is None:
-                self._restart(pending, behind)
-                if self._beyond_repair:
-                    pending.fail(pending.missing(), self._beyond_repair)
+                self._restart(batch_in_flight, queued)
+                if self._cannot_restart:
+                    batch_in_flight.fail(batch_in_flight.missing(), self._cannot_restart)
                     return
-                patience = time.monotonic() + self.timeout + LOAD_TIMEOUT
-            started = pending.started
+                start_deadline = time.monotonic() + self.timeout + LOAD_TIMEOUT
+            started = batch_in_flight.started
             try:
                 assert self._process is not None
-                message = self._process.receive(started.time + self.timeout if started else patience)
-            except Silence:
-                self._lose(pending, "timeout", f"The model took longer than {self.timeout:g} s (--timeout).")
+                message = self._process.receive(started.time + self.timeout if started else start_deadline)
+            except ReceiveTimeout:
+                self._fail_part(
+                    batch_in_flight, "timeout", f"The model took longer than {self.timeout:g} s (--timeout)."
+                )
             except ProcessDied as death:
                 if death.killed and started and len(started.positions) > 1:
-                    self._halve(pending, started.positions, f"{death}")
+                    self._halve(batch_in_flight, started.positions, f"{death}")
                 else:
-                    self._lose(pending, "died", f"The model's process {death}.")
+                    self._fail_part(batch_in_flight, "died", f"The model's process {death}.")
             else:
-                if self._take(pending, message):
+                if self._handle(batch_in_flight, message):
                     return
 
-    def _take(self, pending: Pending, message: Any) -> bool:
-        """Take one message in; True when the batch is done."""
+    def _handle(self, batch_in_flight: BatchInFlight, message: Any) -> bool:
+        """Handle one message. True when the batch is done."""
         match message:
-            case Started():
-                pending.started = message
-            case Finished():
-                pending.outcomes.update({outcome.position: outcome for outcome in message.outcomes})
+            case PartStarted():
+                batch_in_flight.started = message
+            case PartFinished():
+                batch_in_flight.results.update({result.position: result for result in message.results})
             case RolloutEvent():
-                self._record(pending, message)
+                self._record(batch_in_flight, message)
                 self.part_size = message.part_size or self.part_size
             case DeviceFailure():
-                self._replace_broken(pending, message.reason)
+                self._retry_elsewhere(batch_in_flight, message.reason)
             case JobDone():
                 self.peak_rss = max(self.peak_rss, message.rss)
                 self.peak_accelerator = max(self.peak_accelerator, message.accelerator)
@@ -294,61 +322,63 @@ class RolloutEngine:
                 return True
         return False
 
-    def _record(self, pending: Pending, event: RolloutEvent) -> None:
-        clips = tuple(pending.batch.items[position].id for position in event.positions)
+    def _record(self, batch_in_flight: BatchInFlight, event: RolloutEvent) -> None:
+        clips = tuple(batch_in_flight.batch.items[position].id for position in event.positions)
         event = replace(event, clips=clips)
-        pending.events.append(event)
+        batch_in_flight.events.append(event)
         self.events.append(event)
 
-    def _lose(self, pending: Pending, kind: str, reason: str) -> None:
-        """The process hung or died: what it was at fails, the rest of the batch goes to a new one."""
+    def _fail_part(self, batch_in_flight: BatchInFlight, kind: str, reason: str) -> None:
+        """The process hung or died: the part that it worked on fails, the rest of the batch goes to a new process."""
         self._kill()
-        started = pending.started
+        started = batch_in_flight.started
         if started:
             positions = started.positions
-        else:  # not this batch's doing, the first time
-            positions = tuple(pending.missing()) if pending.lost else ()
-            pending.lost = True
-        pending.fail([position for position in positions if position not in pending.outcomes], reason)
-        self._record(pending, RolloutEvent(kind, pending.index, (), reason, positions=positions))
-        size = 1 if started and (started.retry or len(started.positions) == 1) else pending.job.part_size
-        rest = pending.missing()
-        pending.started = None
+        else:  # the first time, the batch is not to blame
+            positions = tuple(batch_in_flight.missing()) if batch_in_flight.was_lost else ()
+            batch_in_flight.was_lost = True
+        batch_in_flight.fail([position for position in positions if position not in batch_in_flight.results], reason)
+        self._record(batch_in_flight, RolloutEvent(kind, batch_in_flight.index, (), reason, positions=positions))
+        size = 1 if started and (started.retry or len(started.positions) == 1) else batch_in_flight.job.part_size
+        rest = batch_in_flight.missing()
+        batch_in_flight.started = None
         if rest:
-            pending.job = rest_of(pending.job, rest, size)
+            batch_in_flight.job = remaining_job(batch_in_flight.job, rest, size)
 
-    def _halve(self, pending: Pending, positions: Sequence[int], how: str) -> None:
-        """The system ended the process, most likely because main memory was full: a new one gets half as many."""
+    def _halve(self, batch_in_flight: BatchInFlight, positions: Sequence[int], how: str) -> None:
+        """The system killed the process, most likely because memory was full: a new one gets parts of half the size."""
         self._kill()
         self.part_size = (len(positions) + 1) // 2
         detail = f"The model's process {how} with {len(positions)} clips together."
-        self._record(pending, RolloutEvent("halved", pending.index, (), detail, self.part_size, tuple(positions)))
-        pending.started = None
-        pending.job = rest_of(pending.job, pending.missing(), self.part_size)
+        self._record(
+            batch_in_flight, RolloutEvent("halved", batch_in_flight.index, (), detail, self.part_size, tuple(positions))
+        )
+        batch_in_flight.started = None
+        batch_in_flight.job = remaining_job(batch_in_flight.job, batch_in_flight.missing(), self.part_size)
 
-    def _replace_broken(self, pending: Pending, reason: str) -> None:
-        """The device is lost to this process: what raised is tried again clip by clip in a new one."""
-        assert pending.started is not None
-        positions = pending.started.positions
+    def _retry_elsewhere(self, batch_in_flight: BatchInFlight, reason: str) -> None:
+        """The process cannot use the device any more: the part is tried again in a new process, clip by clip."""
+        assert batch_in_flight.started is not None
+        positions = batch_in_flight.started.positions
         if len(positions) == 1:
-            self._lose(pending, "died", reason)
+            self._fail_part(batch_in_flight, "died", reason)
             return
         self._kill()
-        pending.started = None
-        self._record(pending, RolloutEvent("retried", pending.index, (), reason, positions=positions))
-        pending.job = rest_of(pending.job, pending.missing(), 1)
+        batch_in_flight.started = None
+        self._record(batch_in_flight, RolloutEvent("retried", batch_in_flight.index, (), reason, positions=positions))
+        batch_in_flight.job = remaining_job(batch_in_flight.job, batch_in_flight.missing(), 1)
 
-    def _restart(self, pending: Pending, behind: Sequence[Pending]) -> None:
-        """Load the model again and send what was not done."""
-        if self._beyond_repair:
+    def _restart(self, batch_in_flight: BatchInFlight, queued: Sequence[BatchInFlight]) -> None:
+        """Load the model again and send what is not done yet."""
+        if self._cannot_restart:
             return
         try:
             self.start()
         except ModelError as error:
-            self._beyond_repair = f"The model could not be loaded again: {error}"
+            self._cannot_restart = f"The model could not be loaded again: {error}"
             return
         assert self._process is not None
-        for item in (pending, *behind):
+        for item in (batch_in_flight, *queued):
             if item.missing():
                 size = min(item.job.part_size, self.part_size or item.job.part_size)
                 item.job = replace(item.job, part_size=size)

@@ -1,4 +1,4 @@
-"""Truth beside prediction, in one picture."""
+"""Draws truth and prediction side by side."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ COLUMNS = 7
 CELL, LEFT, TOP, BOTTOM = 1.25, 0.95, 0.55, 0.12  # inches
 
 
-def save_picture(path: Path, clips: Sequence[Clip], rollouts: Sequence[Rollout], title: str) -> None:
+def save_comparison(path: Path, clips: Sequence[Clip], rollouts: Sequence[Rollout], title: str) -> None:
     """Write a PNG: for each clip a row of truth and a row of prediction, from the last context frame on."""
     from matplotlib.figure import Figure
 
@@ -34,13 +34,13 @@ def save_picture(path: Path, clips: Sequence[Clip], rollouts: Sequence[Rollout],
                 label = clip.row.task.split("/")[-1]
                 figure.text(0.1 / width, bottom + 0.85 * CELL / height, label, fontsize=7, va="center")
             for column, frame in enumerate(shown):
-                place = (
+                box = (
                     (LEFT + column * CELL * wide) / width,
                     bottom,
                     0.96 * CELL * wide / width,
                     0.96 * CELL / height,
                 )
-                axes = figure.add_axes(place)
+                axes = figure.add_axes(box)
                 axes.set_axis_off()
                 if row == 0:
                     axes.set_title(f"{frame / clip.spec.fps:.2g} s", fontsize=8, pad=3)

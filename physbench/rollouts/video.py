@@ -1,4 +1,4 @@
-"""Lossless video: FFV1 in Matroska, the same bytes each time."""
+"""Lossless video files: FFV1 in Matroska, the same bytes each time."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from physbench.errors import PhysbenchError
 
 
 class VideoError(PhysbenchError, ValueError):
-    """A file that does not hold the frames that it should."""
+    """A file that does not hold the expected frames."""
 
 
 def write_video(path: Path, frames: NDArray[np.uint8], fps: float) -> None:
-    """Write frames (T, H, W, 3), T >= 1. The file appears whole or not at all."""
+    """Write frames (T, H, W, 3), T >= 1. The file is complete or does not exist."""
     encode(path, frames, fps)
 
 
 def read_video(path: Path, count: int | None = None) -> NDArray[np.uint8]:
     """Read frames (T, H, W, 3) exactly as they were written.
 
-    A truncated file decodes to fewer frames without an error: give `count`, the number that was written, to be told.
+    A truncated file decodes to fewer frames without an error, unless `count`, the number written, is given.
     """
     import av
 

@@ -64,9 +64,9 @@ def evaluate(
         foreign = {"device": device != "auto", "dtype": dtype != "float32", "model_arg": bool(model_arg)}
         if wrong := [name for name, given in foreign.items() if given]:
             raise UsageError(f"{wrong[0]} is for a MODEL to load; an object stays as it is: move it before.")
-        from physbench.adapters.model_contract import check_model
+        from physbench.adapters.model_contract import check_contract
 
-        live = check_model(model, type(model).__name__)
+        live = check_contract(model, type(model).__name__)
         target = f"live:{live.card.name}"
     options = Options(
         model=target,
@@ -86,7 +86,7 @@ def evaluate(
         workers=workers,
         trust_code=trust_code,
     )
-    with user_files.forgotten_afterwards(), contextlib.nullcontext() if progress else silenced():
+    with user_files.temporarily_registered(), contextlib.nullcontext() if progress else silenced():
         folder = run_evaluation(
             options,
             out=None if out is None else Path(out),

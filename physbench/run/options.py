@@ -42,7 +42,7 @@ class Options:
         """Files mean the same from any folder."""
         for name in ("tasks", "scorers"):
             if getattr(self, name) is not None:
-                object.__setattr__(self, name, user_files.absolute(getattr(self, name)))
+                object.__setattr__(self, name, user_files.absolute_pattern(getattr(self, name)))
 
     def check(self) -> None:
         """Refuse what cannot work, before anything is loaded."""

@@ -51,9 +51,9 @@ def _engine(run: Run) -> Iterator[RolloutEngine | None]:
     run.say(f"Loading {o.model} ...")
     sizes = [event["part_size"] for event in run.manifest.get("events", []) if event.get("part_size")]
     if run.model is not None:
-        from physbench.rollouts.in_process import LiveEngine
+        from physbench.rollouts.in_process import InProcessEngine
 
-        with LiveEngine(run.model, chain=o.chain, seed=o.seed) as live:
+        with InProcessEngine(run.model, chain=o.chain, seed=o.seed) as live:
             agree(run, live)
             yield live
         return

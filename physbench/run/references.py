@@ -49,7 +49,7 @@ def _code_key(scorers: tuple[Scorer, ...], own_files: tuple[str, ...]) -> str:
 
 def _own_files(task: str) -> tuple[str, ...]:
     """Hashes of the files with tasks of the user's, for a task that is in one of them."""
-    return tuple(sorted(file.sha256 for file in user_files.registered())) if task in own_tasks() else ()
+    return tuple(sorted(file.sha256 for file in user_files.registered_files())) if task in own_tasks() else ()
 
 
 @cache

@@ -100,7 +100,10 @@ def asked_document(
             "args": dict(options.model_arg),
             "files": file_hashes(options.model_arg),
         },
-        "files": {"tasks": user_files.documents(options.tasks), "scorers": user_files.documents(options.scorers)},
+        "files": {
+            "tasks": user_files.manifest_documents(options.tasks),
+            "scorers": user_files.manifest_documents(options.scorers),
+        },
         "options": options.document(),
         "seed": options.seed,
         "versions": versions,
@@ -167,7 +170,7 @@ def first_difference(stored: Document, asked: Document) -> str | None:
 
 
 def _changed(before: Sequence[Document], now: Sequence[Document]) -> list[str]:
-    """Paths of files, and of what they import, that only one of two lists of `user_files.documents` holds."""
+    """Paths of files, and of what they import, that only one of two lists of `user_files.manifest_documents` holds."""
     found = set()
     for file in (*before, *now):
         if file in before and file in now:

@@ -16,6 +16,7 @@ from physbench.clips.clip import Clip
 from physbench.errors import UsageError, nearest
 from physbench.plugins import user_files
 from physbench.plugins.entry_points import entries, load
+from physbench.plugins.tracebacks import describe_error_in_file
 from physbench.rollouts.rollout import Rollout
 from physbench.scoring.observation import Observation
 from physbench.scoring.scorer_protocol import Reading, Scorer, ScoreRow
@@ -33,9 +34,9 @@ def find_scorers(glob: str | None = None, *, costly: bool = False) -> tuple[Scor
     scores, and never that of an axis. Raises UsageError with the nearest names where nothing matches.
     """
     known = entries(GROUP)
-    parts = user_files.parts_of(glob or "*")
+    parts = user_files.split_pattern(glob or "*")
     found: dict[str, Scorer] = {}
-    for part in [part for part in parts if not user_files.is_file(part)] or ["*"]:
+    for part in [part for part in parts if not user_files.names_files(part)] or ["*"]:
         names = [n for n in known if fnmatchcase(n, part) or fnmatchcase(n.split("/")[-1], part)]
         if not names:
             raise UsageError(f"There is no scorer named '{part}'.{_offered(part, tuple(known))}")
@@ -48,10 +49,10 @@ def find_scorers(glob: str | None = None, *, costly: bool = False) -> tuple[Scor
             if declared.costly and not costly and part not in (name, name.split("/")[-1]):
                 continue
             found[name] = declared if known[name].value.startswith(f"{GROUP}.") else replace(declared, headline=False)
-    for part in filter(user_files.is_file, parts):
-        for file, name in user_files.opened(part):
-            declared_here = dict(user_files.members(file, lambda value: isinstance(value, Scorer)))
-            for each in user_files.pick(file, name, declared_here, "scorer").values():
+    for part in filter(user_files.names_files, parts):
+        for file, name in user_files.open_files(part):
+            declared_here = dict(user_files.public_members(file, lambda value: isinstance(value, Scorer)))
+            for each in user_files.select_members(file, name, declared_here, "scorer").values():
                 if each.id in known or each.id in found:
                     raise UsageError(f"{file.path}: there is a scorer '{each.id}' already. Give this one another id.")
                 found[each.id] = replace(each, headline=False)
@@ -171,7 +172,7 @@ def _safely(scorer: Scorer, read: Callable[[], Reading | dict[str, Reading]]) ->
         raise
     except Exception as error:
         place = Path(inspect.getsourcefile(scorer.function) or "")
-        readings = {"": Reading(None, "failed", f"{scorer.id} raised {user_files.blame(error, place)}")}
+        readings = {"": Reading(None, "failed", f"{scorer.id} raised {describe_error_in_file(error, place)}")}
     return readings
 
 

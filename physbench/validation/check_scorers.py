@@ -84,7 +84,7 @@ def check_scorers(settings: Settings, out: Path, workers: int, say: Callable[[st
         key=name,
         scorers={each.id: each.version for each in scorers},
         tasks=settings.tasks,
-        own_tasks=tuple(file.sha256 for file in user_files.registered()),
+        own_tasks=tuple(file.sha256 for file in user_files.registered_files()),
         sources=settings.sources,
         clips=settings.clips,
         truths=settings.truths,

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from loaded_models import load
 
-from physbench.adapters.videos import opened
-from physbench.adapters.videos_model import Videos
+from physbench.adapters.videos import open_target
+from physbench.adapters.videos_model import RecordedVideos
 from physbench.clips.clip import Clip, Row
 from physbench.clips.conditioning import Answer, Asked
 from physbench.clips.export import export
@@ -62,9 +62,9 @@ class Answered:
         document = Answer(asked=self.asked, **said).model_dump(mode="json")
         (self.folder / "answer.json").write_text(json.dumps(document))
 
-    def open(self, **model_args) -> Videos:
+    def open(self, **model_args) -> RecordedVideos:
         """The videos as a model."""
-        return Videos(*opened(f"videos:{self.folder}", model_args))
+        return RecordedVideos(*open_target(f"videos:{self.folder}", model_args))
 
     def play(self, clip_id: str, sample: int = 0, **model_args) -> np.ndarray:
         """What is scored of a clip (T, h, w, 3), shown the context at the rate and size that are scored."""

@@ -101,10 +101,10 @@ def test_the_hash_is_of_tensors_and_metadata(saved, tmp_path) -> None:
     [
         (lambda data: data[:6], "does not start like"),
         (lambda data: data[:60], "is truncated: its header needs"),
-        (lambda data: data[:-5], "is truncated: its header tells of"),
-        (lambda data: data + b"xx", "is corrupt: its header tells of"),
+        (lambda data: data[:-5], "is truncated: its header describes"),
+        (lambda data: data + b"xx", "is corrupt: its header describes"),
         (lambda data: data[:20] + b"\xff\xfe" + data[22:], "is corrupt: its header cannot be read"),
-        (lambda data: (b"%c" % 20).ljust(8, b"\0") + b'{"__metadata__": 55}', "its metadata is no table"),
+        (lambda data: (b"%c" % 20).ljust(8, b"\0") + b'{"__metadata__": 55}', "its metadata is not a table"),
     ],
 )
 def test_damaged_files_are_told(saved, change, words) -> None:
@@ -170,9 +170,9 @@ def test_tensors_that_do_not_fit_are_named(saved, load) -> None:
     said = "2 errors:\n\tmissing: layer.bias\n\tunexpected: extra\n"
     with pytest.raises(ModelError, match=r"'toy': missing: layer\.bias unexpected: extra$"):
         load(saved(config={"width": 3, "says": said}))
-    with pytest.raises(ModelError, match="looks for 'width' in vain"):
+    with pytest.raises(ModelError, match="needs 'width', which is missing"):
         load(saved(config={"depth": 3}))
-    with pytest.raises(ModelError, match="takes none"):
+    with pytest.raises(ModelError, match="takes no arguments"):
         load(saved(), size="3")
 
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from physbench.adapters.load_model import check_target, model_sha256
-from physbench.adapters.tracebacks import first_line
 from physbench.errors import ModelError
+from physbench.plugins.tracebacks import first_line
 
 MODEL = """
 class Model:
@@ -130,7 +130,7 @@ def test_neighbours_of_the_file_can_be_imported(code, load, tmp_path) -> None:
             "def make(*, device, dtype): return Model(ModelCard('m', (64, 64), 15, 4, track='privileged'))\n",
             "make",
             {},
-            "a model with `rollout_clips`, and no other",
+            "models with `rollout_clips`, and no others",
         ),
     ],
 )

@@ -77,7 +77,7 @@ def test_a_folder_of_pictures(answered) -> None:
     assert np.array_equal(answered.play(clip_id)[0], truth[0]), "an alpha channel is let go"
     answered.say(includes_context=False, fps=30)
     model = answered.open()
-    assert model.card.fps == 15 and len(model.short()) == 1, "at 30 frames/s they last half as long"
+    assert model.card.fps == 15 and len(model.short_videos()) == 1, "at 30 frames/s they last half as long"
     (folder / "frame_7.png").unlink()
     with pytest.raises(ModelError, match="frame 7 is missing between 1 and 60"):
         answered.play(clip_id)
@@ -93,7 +93,7 @@ def test_other_rates(answered, rate, context) -> None:
     encode(answered.folder / f"{clip_id}.mkv", clip.frames[clip.handover - lead :], rate)
     answered.say(includes_context=context)
     model = answered.open()
-    assert model.card.fps == (15 if rate == 30 else rate) and not model.short()
+    assert model.card.fps == (15 if rate == 30 else rate) and not model.short_videos()
     truth = answered.made(clip.row, model.card.spec)
     played = answered.play(clip_id)
     assert played.shape == truth.future().shape
@@ -193,7 +193,7 @@ def test_a_short_video_is_there_as_far_as_it_goes(answered) -> None:
     clip_id = answered.ids[0]
     write(answered, clip_id, answered.truth(clip_id)[:41])
     model = answered.open()
-    assert list(model.short().values()) == [f"{clip_id}.mkv 41 of 60 frames, 2.73 of 4 s"]
+    assert list(model.short_videos().values()) == [f"{clip_id}.mkv 41 of 60 frames, 2.73 of 4 s"]
     assert np.array_equal(answered.play(clip_id), answered.truth(clip_id)[:41])
 
 
@@ -233,14 +233,14 @@ def test_samples_of_a_stochastic_model(answered) -> None:
 
 def test_large_pictures_are_scored_smaller(answered, exported, tmp_path) -> None:
     """1280x720 is tracked at 427x240: the same window, a third of the size."""
-    from physbench.adapters.videos_fit import resampler, scored_size
+    from physbench.adapters.videos_fit import make_resampler, scored_size
 
     assert scored_size(720, 1280) == (240, 427) and scored_size(1024, 1024) == (256, 256)
     assert scored_size(64, 64) == (64, 64) and scored_size(480, 832) == (240, 416)
     clip = answered.clips[answered.ids[0]]
     large = answered.made(clip.row, RenderSpec(480, 480, 4.0))
     small = answered.made(clip.row, RenderSpec(240, 240, 4.0))
-    shrink = resampler((480, 480), (480, 480), (240, 240), None)
+    shrink = make_resampler((480, 480), (480, 480), (240, 240), None)
     gaps = [np.abs(shrink(a).astype(int) - b).mean() for a, b in zip(large.future(), small.future(), strict=True)]
     assert max(gaps) < 0.5
 

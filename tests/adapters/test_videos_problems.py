@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from physbench.adapters.load_model import find_adapter
-from physbench.adapters.videos import adapter, opened
-from physbench.adapters.videos_check import inspect
+from physbench.adapters.videos import adapter, open_target
+from physbench.adapters.videos_check import inspect_videos
 from physbench.adapters.videos_listing import list_answers
-from physbench.adapters.videos_source import Found, Source
+from physbench.adapters.videos_source import SourceFile, VideoSource
 from physbench.clips.encode import Codec, encode
 from physbench.clips.export import png
 from physbench.errors import ModelError, UsageError
@@ -36,7 +36,7 @@ def good(answered):
 def found(answered, **model_args):
     """{kind: [words]} of `physbench models check`."""
     said: dict[str, list[str]] = {}
-    for kind, text in inspect(*opened(f"videos:{answered.folder}", model_args)):
+    for kind, text in inspect_videos(*open_target(f"videos:{answered.folder}", model_args)):
         said.setdefault(kind, []).append(text)
     return said
 
@@ -57,7 +57,7 @@ def test_missing_extra_and_wrongly_named(good) -> None:
     assert said["extra"] == [
         "collisions.head-on-v1.test1.mkv (named after no clip)",
         "holiday.mp4 (named after no clip)",
-        "notes.docx (no video (.mp4, .m4v, .mov, .webm, .mkv, .gif, .avi or a folder of PNG))",
+        "notes.docx (no video (.mp4, .m4v, .webm, .mkv, .mov, .gif, .avi or a folder of PNG))",
     ]
     assert said["result"] == ["1 of 2 videos cannot be scored"]
     with pytest.raises(ModelError, match="Did you mean"):
@@ -210,7 +210,7 @@ def test_hostile_archives(good, tmp_path) -> None:
     assert ["a path out of the archive" in words for words in said["extra"]] == [True, True], said
     (tmp_path / "no.zip").write_bytes(b"PK\x03\x04 and then nothing")
     with pytest.raises(ModelError, match="Unpack it first"):
-        Source(tmp_path / "no.zip")
+        VideoSource(tmp_path / "no.zip")
 
 
 def test_a_member_that_is_larger_than_it_says(good, tmp_path) -> None:
@@ -266,9 +266,11 @@ def test_names_of_any_bytes_can_be_printed_and_written(good) -> None:
 
 def test_very_many_loose_pictures_are_listed_at_once() -> None:
     """A hint for each of 400 clips among 40,000 names would take minutes."""
-    loose = tuple(Found((f"collisions.head-on-v1.test.{i}_{k:03}.png",), 1) for i in range(400) for k in range(100))
+    loose = tuple(
+        SourceFile((f"collisions.head-on-v1.test.{i}_{k:03}.png",), 1) for i in range(400) for k in range(100)
+    )
     source = SimpleNamespace(files=loose)
     start = time.process_time()
     listing = list_answers(source, [f"collisions.head-on-v1.test.{i}" for i in range(400)])
     assert time.process_time() - start < 5
-    assert len(listing.extra) == len(loose) and not listing.close
+    assert len(listing.extra) == len(loose) and not listing.similar_names

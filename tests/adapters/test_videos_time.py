@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from physbench.adapters.videos_fit import resampler
-from physbench.adapters.videos_time import at_times, begins_with_context, scored_rate
+from physbench.adapters.videos_fit import make_resampler
+from physbench.adapters.videos_time import begins_with_context, frames_at_times, scored_rate
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_the_frame_at_a_time_is_the_nearest_one(rate: int, scored: int, lead: fl
     """Of evenly spaced frames; those behind the end are missing, at most one too few."""
     stream = [(n / rate, 1 / rate, n) for n in range(rate * 2)]
     targets = [lead + k / scored for k in range(1, scored * 3)]
-    got = list(at_times(stream, targets, rate))  # type: ignore[arg-type]  # any object is a frame
+    got = list(frames_at_times(stream, targets, rate))  # type: ignore[arg-type]  # any object is a frame
     for target, frame in zip(targets, got, strict=False):
         assert abs(frame / rate - target) <= 0.5 / rate + 0.003
     last = (rate * 2 - 1) / rate
@@ -78,7 +78,7 @@ def test_where_nothing_moves_the_length_decides(context: int) -> None:
 )
 def test_every_scored_pixel_is_an_average(fit, asked: tuple[int, int], got: tuple[int, int]) -> None:
     """Weights add up to 1, so that a picture of one colour stays so, and a bar is never mixed in."""
-    undo = resampler(asked, got, asked, fit)
+    undo = make_resampler(asked, got, asked, fit)
     picture = np.full((*got, 3), 77, np.uint8)
     if fit == "contain":
         scale = min(got[0] / asked[0], got[1] / asked[1])

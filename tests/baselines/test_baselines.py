@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from physbench.baselines.baseline_adapter import baseline_card
-from physbench.baselines.constant_velocity import take_apart
+from physbench.baselines.constant_velocity import decompose_context
 from physbench.errors import ModelError
 from physbench.world.scene import PALETTE
 
@@ -111,7 +111,7 @@ def test_short_and_empty_contexts(load, length: int) -> None:
 
 def test_objects_of_one_hue_are_one_sprite_and_greys_are_none() -> None:
     frames = film([(0, (15, 15), (0, 0), 5), (0, (45, 45), (0, 0), 5), (3, (45, 15), (0, 0), 5)], range(4))
-    _, front, sprites = take_apart(frames.astype(np.float32) / 255)
+    _, front, sprites = decompose_context(frames.astype(np.float32) / 255)
     assert len(sprites) == 2 and not front.any()
 
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from physbench.adapters.load_model import load_model
-from physbench.baselines.physicist.physicist_model import foresee
-from physbench.baselines.physicist.physicist_view import view
-from physbench.baselines.physicist.state_estimate import estimate
+from physbench.baselines.physicist.physicist_model import predict_frames
+from physbench.baselines.physicist.physicist_view import context_view
+from physbench.baselines.physicist.state_estimate import estimate_states
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip, render_spec
 from physbench.clips.task import builtin_task_ids, own_ids
@@ -50,14 +50,14 @@ class Slide:
 def _registered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     path = tmp_path_factory.mktemp("tasks") / "unknown_floor.py"
     path.write_text(FREE, encoding="utf-8")
-    with user_files.forgotten_afterwards():
+    with user_files.temporarily_registered():
         own_ids(str(path))
         yield
 
 
 def states_of(clip: Clip, context: int) -> np.ndarray:
-    seen = view(clip, context)
-    return estimate(seen, track(seen, context, seen.frames))
+    seen = context_view(clip, context)
+    return estimate_states(seen, track(seen, context, seen.frames))
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -106,7 +106,7 @@ def garbled(clip: Clip) -> Clip:
 )
 def test_it_sees_no_states_and_no_future(clip_of: Clips, task: str, context: int) -> None:
     clip = clip_of(task)
-    np.testing.assert_array_equal(foresee(garbled(clip), context, 6), foresee(clip, context, 6))
+    np.testing.assert_array_equal(predict_frames(garbled(clip), context, 6), predict_frames(clip, context, 6))
 
 
 @pytest.mark.parametrize("task", ["falling/projectile-v1", pytest.param("orbits/kepler-v1", marks=pytest.mark.slow)])
@@ -117,7 +117,7 @@ def test_one_frame_is_enough_to_answer(clip_of: Clips, task: str) -> None:
     moving = clip.scene.tracked[0]
     assert np.abs(found[moving, :3] - clip.states[clip.handover, moving, :3]).max() < 0.05
     assert np.isfinite(found).all() and np.abs(found[moving, 7:10]).max() < 3
-    assert foresee(clip, 1, 5).shape == (5, 64, 64, 3)
+    assert predict_frames(clip, 1, 5).shape == (5, 64, 64, 3)
 
 
 def test_two_frames_tell_speeds(clip_of: Clips) -> None:
@@ -130,7 +130,7 @@ def test_a_free_parameter_has_the_middle_of_its_range() -> None:
     """The truth of two clips differs, what the physicist simulates does not: both boxes slow down alike."""
     for seed in range(2):
         clip = make_clip(Row("own/unknown-floor-v1", "test", seed), render_spec(64, 15))
-        seen = view(clip, 5)
+        seen = context_view(clip, 5)
         assert seen.scene.bodies[0].friction == 0.15 != clip.scene.bodies[0].friction
 
 

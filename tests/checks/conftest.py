@@ -12,10 +12,10 @@ from physbench.plugins import user_files
 
 @pytest.fixture(autouse=True)
 def _no_trace(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv(user_files.ENVIRONMENT, "")
-    user_files.forget()
+    monkeypatch.setenv(user_files.TASK_FILES_VARIABLE, "")
+    user_files.forget_all()
     yield
-    user_files.forget()
+    user_files.forget_all()
 
 
 @pytest.fixture

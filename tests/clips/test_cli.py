@@ -33,7 +33,7 @@ def test_list_and_show(capsys: pytest.CaptureFixture[str]) -> None:
     assert max(map(len, out.splitlines())) <= READABLE
     code, out, _ = call(capsys, "scorers", "list")
     assert code == 0 and "permanence/intact" in out and max(map(len, out.splitlines())) <= READABLE
-    with user_files.forgotten_afterwards():
+    with user_files.temporarily_registered():
         code, out, _ = call(capsys, "tasks", "show", str(EXAMPLE))  # its docstring leaves the table to the declaration
     assert code == 0 and re.search(r"radius_b +m +visible +0\.54 \.\. 0\.62", out)
     code, out, _ = call(capsys, "tasks", "show", "kepler")

@@ -73,7 +73,15 @@ def toys() -> ToyEpisodes:
     return ToyEpisodes()
 
 
-SMALL = {"POOL": 24, "BATCH": 24, "LOOKED_AT": 12, "DRAWN": 4, "REFRESH": 20, "LONGEST": 12, "USUAL": 9}
+SMALL = {
+    "POOL_SIZE": 24,
+    "WINDOW_BATCH": 24,
+    "SAMPLED_EPISODES": 12,
+    "DRAWING_FRAMES": 4,
+    "POOL_LIFETIME": 20,
+    "LONGEST": 12,
+    "USUAL": 9,
+}
 
 
 @pytest.fixture(scope="session")

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from physbench.adapters.model_protocol import FrameModel
-from physbench.reference.initial_state import roll
-from physbench.reference.motion_training import setting_of
+from physbench.reference.initial_state import simulate_frames
+from physbench.reference.motion_training import scene_parameters
 from physbench.reference.objects import ObjectsModel, ObjectsNet, architecture
-from physbench.reference.slots import read_slots, route
+from physbench.reference.slots import pushes_by_object, read_slots
 from physbench.reference.training_loop import TrainingStage, generator, run_stages
 
 
@@ -78,7 +78,7 @@ def test_actions_reach_the_object_of_their_hue(net: ObjectsNet) -> None:
     actions[0, 10] = torch.tensor([0.9, 0.135, 0.135, 1.0, 0.0, 2.0])
     red = int((colours[:, 0] - colours[:, 1] - colours[:, 2]).argmax())
     slot = torch.arange(5)[None]
-    pushes = route(actions, colours, slot)
+    pushes = pushes_by_object(actions, colours, slot)
     assert pushes[0, 10, red].tolist() == [1.0, 0.0, 2.0]
     pushes[0, 10, red] = 0
     assert not pushes.any()
@@ -87,18 +87,18 @@ def test_actions_reach_the_object_of_their_hue(net: ObjectsNet) -> None:
 def test_actions_are_wired_into_the_motion(toys, net: ObjectsNet) -> None:  # type: ignore[no-untyped-def]
     net = copy.deepcopy(net).requires_grad_(True)
     slots, _ = read_slots(net.segmenter, contexts(toys, [0]), 8)
-    setting = setting_of(net.dynamics, slots, 8)
+    setting = scene_parameters(net.dynamics, slots, 8)
     push = torch.zeros(1, 4, slots.centre.shape[2], 3)
     push[0, 2, 0] = torch.tensor([1.0, 0.0, 0.0])
     x, v = slots.centre[:, 7], torch.zeros_like(slots.centre[:, 7])
-    places, _, _ = roll(net.dynamics, x, v, setting, 4, push)
+    places, _, _ = simulate_frames(net.dynamics, x, v, setting, 4, push)
     places.sum().backward()  # type: ignore[no-untyped-call]
     assert net.dynamics.push.weight.grad is not None and net.dynamics.push.weight.grad.abs().sum() > 0
     with torch.no_grad():
-        still = roll(net.dynamics, x, v, setting, 4, push)[0]
+        still = simulate_frames(net.dynamics, x, v, setting, 4, push)[0]
         net.dynamics.push.weight.fill_(0.5)
         net.dynamics.push.weight[1] *= -1
-        moved = roll(net.dynamics, x, v, setting, 4, push)[0]
+        moved = simulate_frames(net.dynamics, x, v, setting, 4, push)[0]
     assert torch.equal(still[:, :2], moved[:, :2])
     assert (still - moved)[0, 3, 0].abs().max() > 0.1
     assert (still - moved)[0, 3, 1].abs().max() < 1e-3  # nobody pushed the other one

@@ -8,10 +8,17 @@ import numpy as np
 import pytest
 import torch
 
-from physbench.reference.backdrop import Plate, backdrop, fill_holes
-from physbench.reference.drawing import Painter, cut_out, put_in_front
-from physbench.reference.shapes import DIRECTIONS, cut, moved, reach_towards, shade_of, shape_of
-from physbench.reference.slots import clear_of, read_slots
+from physbench.reference.backdrop import MovingScreen, estimate_background, fill_holes
+from physbench.reference.drawing import Painter, cut_out_objects, draw_moving_screen
+from physbench.reference.shapes import (
+    DIRECTIONS,
+    cut_images,
+    reach_and_roundness,
+    reach_towards,
+    rim_shading,
+    shift_images,
+)
+from physbench.reference.slots import distance_to_hiding, read_slots
 from physbench.reference.surfaces import FAR, outline
 
 RED = torch.tensor([0.9, 0.1, 0.1])
@@ -37,7 +44,7 @@ def test_what_held_a_ball_is_not_a_part_of_the_background() -> None:
     frames[0, :2, :, 20, 8:24] = 0.2  # the holder, there in the first two frames
     frames[0, :, :, 10:20, 10:22] = RED[:, None, None]
     frames[0, 2:, :, 16:26, 10:22] = RED[:, None, None]  # the ball then falls past where it was
-    found, _ = backdrop(frames)
+    found, _ = estimate_background(frames)
     assert (found - 0.5).abs().max() < 1e-5
 
 
@@ -66,7 +73,7 @@ def test_background_is_what_lies_behind_the_balls() -> None:
     truth = frames[0, 0].clone()
     for k in range(3):
         frames[0, k, :, 8:24, 2 * k : 12 + 2 * k] = RED[:, None, None]
-    found, plate = backdrop(frames)
+    found, plate = estimate_background(frames)
     # What is never free is filled along the rows, since the ends of the columns differ: the floor goes on straight.
     assert (found[0] - truth).abs().max() < 1e-4
     assert not plate.cover.any()
@@ -90,7 +97,7 @@ def test_a_moving_plate_is_told_from_the_background(speed: tuple[float, float]) 
     for k in range(8):
         cover = soft_box(32.0 + speed[0] * (k - 4), 44.0 + speed[1] * (k - 4), 10, 8)
         frames[0, k] = torch.lerp(frames[0, k], torch.tensor(0.28), cover)
-    found, plate = backdrop(frames)
+    found, plate = estimate_background(frames)
     assert plate.grey[0] == pytest.approx(0.28, abs=1e-6)
     assert plate.velocity[0].tolist() == pytest.approx(speed, abs=0.05)
     assert float((plate.cover[0] - cover).abs().max()) < 0.35  # at its rim the background counts in
@@ -101,7 +108,7 @@ def test_a_moving_plate_is_told_from_the_background(speed: tuple[float, float]) 
 def test_what_held_a_ball_is_no_plate() -> None:
     frames = torch.full((1, 8, 3, 64, 64), 0.5)
     frames[0, :2, :, 40:44, 20:30] = 0.38
-    found, plate = backdrop(frames)
+    found, plate = estimate_background(frames)
     assert not plate.cover.any()
     assert (found - 0.5).abs().max() < 1e-6
 
@@ -138,7 +145,7 @@ def test_a_wall_goes_on_behind_a_screen() -> None:
 def test_reach_of_boxes_and_discs(angle: float) -> None:
     masks = torch.stack([soft_box(30.3, 31.6, 6.0, 4.0, angle), soft_disc(30.3, 31.6, 5.2)])[None]
     centre, radius = torch.tensor([[[30.3, 31.6]] * 2])[0][None], (masks.sum((2, 3)) / math.pi).sqrt()
-    reach, is_round = shape_of(masks, centre, radius)
+    reach, is_round = reach_and_roundness(masks, centre, radius)
     assert is_round.tolist() == [[0.0, 1.0]]
     down = torch.tensor([-math.sin(angle), math.cos(angle)])[:, None, None, None].expand(2, 1, 2, 1)
     found = reach_towards(reach, down)[0, :, 0]
@@ -153,7 +160,7 @@ def test_a_ball_is_darker_at_its_rim_than_a_cylinder() -> None:
     shaded = 0.9 - 0.2 * (x * x + y * y) / 36
     light = torch.stack([shaded, torch.full_like(shaded, 0.9)])[None]
     masks = mask.expand(1, 2, 64, 64)
-    found = shade_of(light, masks, torch.full((1, 2, 2), 32.0), torch.full((1, 2), 6.0))
+    found = rim_shading(light, masks, torch.full((1, 2, 2), 32.0), torch.full((1, 2), 6.0))
     assert float(found[0, 0]) == pytest.approx(0.2 / 0.83, rel=0.1)
     assert float(found[0, 1]) == pytest.approx(0.0, abs=1e-4)
 
@@ -161,8 +168,8 @@ def test_a_ball_is_darker_at_its_rim_than_a_cylinder() -> None:
 def test_a_silhouette_is_moved_with_its_colour() -> None:
     mask = soft_box(20.0, 30.0, 6.0, 4.0, 0.3)[None]
     frame = torch.lerp(torch.full((1, 3, 64, 64), 0.5), RED[:, None, None], mask[:, None])
-    picture = cut(frame, mask, RED[None])
-    there = moved(picture, torch.tensor([[[0.0, 0.0], [15.0, 5.0], [3.5, -2.25]]]))[0]
+    picture = cut_images(frame, mask, RED[None])
+    there = shift_images(picture, torch.tensor([[[0.0, 0.0], [15.0, 5.0], [3.5, -2.25]]]))[0]
     assert (there[0] - picture[0]).abs().max() < 1e-4
     assert (there[1, 3] - soft_box(35.0, 35.0, 6.0, 4.0, 0.3)).abs().max() < 0.01
     assert (there[2, 3] - soft_box(23.5, 27.75, 6.0, 4.0, 0.3)).abs().mean() < 0.01
@@ -175,7 +182,7 @@ def test_it_is_known_where_an_object_would_be_seen() -> None:
     hidden[:, 30:50, 24:40] = 1.0
     cover = torch.zeros(2, 64, 64)
     cover[1, 10:20, 10:20] = 1.0  # what a moving plate hides is not looked into
-    found = clear_of(picture, hidden, Plate(cover, torch.zeros(2), torch.zeros(2, 2)))
+    found = distance_to_hiding(picture, hidden, MovingScreen(cover, torch.zeros(2), torch.zeros(2, 2)))
     assert not found[0, 30:50, 24:40].any()
     assert found[0, 40, 20] == 4.0  # to the left of what hides
     assert found[0, 2, 50] == 3.0  # close to the upper border
@@ -186,8 +193,8 @@ def test_the_plate_is_drawn_before_everything_and_moves_on() -> None:
     frames = torch.full((2, 3, 3, 64, 64), 0.5)
     frames[..., 20:40, 20:40] = RED[:, None, None]
     cover = torch.stack([soft_box(30.0, 50.0, 10, 8), torch.zeros(64, 64)])
-    plate = Plate(cover, torch.tensor([0.3, 0.0]), torch.tensor([[0.0, -2.0], [0.0, 0.0]]))
-    drawn = put_in_front(frames, plate, 5)
+    plate = MovingScreen(cover, torch.tensor([0.3, 0.0]), torch.tensor([[0.0, -2.0], [0.0, 0.0]]))
+    drawn = draw_moving_screen(frames, plate, 5)
     assert torch.equal(drawn[1], frames[1])
     for k in range(3):
         there = soft_box(30.0, 50.0 - 2 * (5 + k), 10, 8)
@@ -202,7 +209,7 @@ def test_a_box_is_drawn_with_its_own_silhouette(net) -> None:  # type: ignore[no
         frames[0, k] = torch.lerp(frames[0, k], colour[:, None, None], soft_box(20.0 + k, 30.0, 7.0, 4.0, 0.3))
     slots, looks = read_slots(net.segmenter, frames, 8)
     assert slots.round[0, 0] == 0 and slots.present[0, 0] == 1
-    pictures = cut_out(frames, slots, looks, net.painter.colours)
+    pictures = cut_out_objects(frames, slots, looks, net.painter.colours)
     assert pictures is not None
     places = torch.tensor([[[[40.0, 35.0]]]])
     drawn = Painter().forward(places, slots, torch.zeros(1, 64, 64), pictures)[0, 0]

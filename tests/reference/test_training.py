@@ -18,7 +18,15 @@ from physbench.errors import ModelError, UsageError
 from physbench.reference import objects, objects_training, simple, training_loop
 from physbench.reference.train import learn, pick_device, prepare_folder, train
 
-SMALL = {"POOL": 32, "BATCH": 16, "LOOKED_AT": 6, "DRAWN": 3, "REFRESH": 4, "LONGEST": 12, "USUAL": 9}
+SMALL = {
+    "POOL_SIZE": 32,
+    "WINDOW_BATCH": 16,
+    "SAMPLED_EPISODES": 6,
+    "DRAWING_FRAMES": 3,
+    "POOL_LIFETIME": 4,
+    "LONGEST": 12,
+    "USUAL": 9,
+}
 
 
 @pytest.fixture
@@ -77,14 +85,14 @@ def test_other_settings_are_refused_on_resume(toys, small, tmp_path: Path) -> No
     run(toys, tmp_path, steps=2)
     with pytest.raises(UsageError, match="other settings"):
         run(toys, tmp_path, steps=3, resume=True)
-    (tmp_path / training_loop.STATE).write_bytes(b"nonsense")
+    (tmp_path / training_loop.STATE_FILE).write_bytes(b"nonsense")
     with pytest.raises(UsageError, match="cannot be read"):
         run(toys, tmp_path, steps=2, resume=True)
 
 
 def test_a_folder_with_a_training_is_not_overwritten(tmp_path: Path) -> None:
     prepare_folder(tmp_path / "new", resume=False)
-    (tmp_path / "new" / training_loop.STATE).touch()
+    (tmp_path / "new" / training_loop.STATE_FILE).touch()
     with pytest.raises(UsageError, match="--resume"):
         prepare_folder(tmp_path / "new", resume=False)
     prepare_folder(tmp_path / "new", resume=True)
@@ -99,7 +107,7 @@ def test_minutes_end_a_stage(toys, small, tmp_path: Path) -> None:  # type: igno
         architecture, architecture.config(), toys, tmp_path, {}, seed=0, steps=100_000, minutes=0.05, device="cpu",
         resume=False, threads=1,
     )  # fmt: skip
-    assert (tmp_path / training_loop.STATE).exists()
+    assert (tmp_path / training_loop.STATE_FILE).exists()
 
 
 def test_wrong_arguments_name_the_option(tmp_path: Path) -> None:

@@ -5,12 +5,12 @@ import pytest
 import torch
 
 from physbench.rollouts.batch_jobs import make_job
-from physbench.rollouts.check_model import check_model, two_rows
+from physbench.rollouts.check_model import check_model, two_comparable_rows
 from physbench.rollouts.messages import LoadedModel
 from physbench.rollouts.predict import RolloutRequest, predict
 from physbench.rollouts.rollout import Rollout
 from physbench.rollouts.rollout_engine import BatchResult, RolloutEngine
-from physbench.rollouts.side_by_side import save_picture
+from physbench.rollouts.side_by_side import save_comparison
 
 
 class InThisProcess:
@@ -100,7 +100,7 @@ def test_problems(found, answer, words) -> None:
         (lambda f, c, g: f * FADE * (1 - len(c) / 500), {}, "the plan of batches is fixed"),
         (lambda f, c, g: f.flip(2) * FADE, {}, "looks like BGR"),
         (lambda f, c, g: f * FADE * 0.5 + 0.5, {}, "scaled to [0, 1] in the same way"),
-        (lambda f, c, g: f, {}, "All predicted frames are the same picture"),
+        (lambda f, c, g: f, {}, "All predicted frames are the same"),
         (lambda f, c, g: f * FADE, {"stochastic": True}, "two samples of one clip are the same"),
         (lambda f, c, g: noise(f, g), {}, "the card should say stochastic=True"),
     ],
@@ -114,14 +114,14 @@ def test_notes(found, answer, fields, words) -> None:
 def test_two_rows_share_a_horizon(toys, clip_maker) -> None:
     rows = [clip_maker(seed).row for seed in range(4)]
     engine: RolloutEngine = InThisProcess(toys.Coded())  # type: ignore[assignment]
-    assert [row.seed for row in two_rows(rows, engine)] == [0, 2]
+    assert [row.seed for row in two_comparable_rows(rows, engine)] == [0, 2]
 
 
 def test_the_picture_shows_failures_too(tmp_path, clip_maker) -> None:
     clips = [clip_maker(0), clip_maker(2)]
     empty = np.empty((0, 32, 40, 3), dtype=np.uint8)
     rollouts = [Rollout(clips[0].id, 0, clips[0].future()), Rollout(clips[1].id, 0, empty, "it failed")]
-    save_picture(tmp_path / "a.png", clips, rollouts, "toy")
+    save_comparison(tmp_path / "a.png", clips, rollouts, "toy")
     assert (tmp_path / "a.png").stat().st_size > 5000
 
 

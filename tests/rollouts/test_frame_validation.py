@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from physbench.rollouts.frame_validation import AnswerError, check_chunk, chunks, store
+from physbench.rollouts.frame_validation import AnswerError, check_chunk, iterate_chunks, store_chunk
 
 SHAPE = (2, 5, 3, 32, 40)
 
@@ -17,7 +17,7 @@ def place() -> torch.Tensor:
 def test_every_grey_level_arrives_exactly(dtype: torch.dtype) -> None:
     levels = torch.randint(0, 256, SHAPE, dtype=torch.uint8)
     out = place()
-    assert store((levels.double() / 255).to(dtype), out, 0, 5) == {}
+    assert store_chunk((levels.double() / 255).to(dtype), out, 0, 5) == {}
     assert torch.equal(out, levels)
 
 
@@ -27,7 +27,7 @@ def test_values_round_to_the_nearest_level() -> None:
     frames[0, 0] = -0.0015  # rounding hides it
     frames[1, 0] = 1.0015
     out = place()
-    assert store(frames, out, 0, 5) == {}
+    assert store_chunk(frames, out, 0, 5) == {}
     assert out[0, 1:].unique().tolist() == [99] and out[1, 1:].unique().tolist() == [100]
     assert out[0, 0].unique().tolist() == [0] and out[1, 0].unique().tolist() == [255]
 
@@ -47,7 +47,7 @@ def test_a_bad_clip_fails_in_words_and_spares_its_neighbour(change, words: str) 
     frames = torch.rand(SHAPE, generator=generator)
     change(frames[0])
     out = place()
-    failures = store(frames, out, 10, 60)
+    failures = store_chunk(frames, out, 10, 60)
     assert list(failures) == [0]
     assert re.search(words, failures[0]), failures[0]
     assert out[0].max() == 0
@@ -77,4 +77,4 @@ def test_a_wrong_chunk_is_explained(answer, words: str) -> None:
 @pytest.mark.parametrize("answer", [(torch.zeros(1), 3), {"frames": 1}, None, "frames"])
 def test_only_tensors_and_iterators_are_answers(answer) -> None:
     with pytest.raises(AnswerError, match="or an iterator over tensors"):
-        chunks(answer)
+        iterate_chunks(answer)

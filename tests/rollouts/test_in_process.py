@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from physbench.errors import ModelError
-from physbench.rollouts.in_process import LiveEngine, networks, undisturbed, where
+from physbench.rollouts.in_process import InProcessEngine, device_and_dtype, evaluation_mode, find_networks
 from physbench.rollouts.rollout_engine import RolloutEngine
 
 
@@ -42,7 +42,7 @@ def test_the_answers_are_those_of_a_process(clips, clip_maker, toys, toy_target)
         *(clip_maker(seed, code) for seed, code in enumerate((toys.OK, toys.NAN, toys.RAISE, toys.OK, toys.FULL)))
     )
     found = []
-    for engine in (RolloutEngine(toy_target("coded"), device="cpu"), LiveEngine(toys.Coded())):
+    for engine in (RolloutEngine(toy_target("coded"), device="cpu"), InProcessEngine(toys.Coded())):
         with engine:
             plan = engine.plan(list(clips), batch_size=3, load=clips.load, horizon=clips.horizon)
             rollouts = [rollout for result in engine.run(plan, clips.load) for rollout in result]
@@ -60,7 +60,7 @@ def test_modes_and_random_states_are_put_back(clips, clip_maker, toys) -> None:
     net.drop.eval()
     torch.backends.cudnn.deterministic = False
     before = states()
-    with LiveEngine(net) as engine:
+    with InProcessEngine(net) as engine:
         plan = engine.plan(list(clips), load=clips.load, horizon=clips.horizon)
         (first, *_) = (rollout for result in engine.run(plan, clips.load) for rollout in result)
     seen = next(iter(clips.values())).context(3)[-1]
@@ -80,7 +80,7 @@ def test_they_are_put_back_where_the_model_is_interrupted(clips, clip_maker, toy
     clips.add(clip_maker(0))
     net = Stopped(toys).train()
     before = states()
-    with pytest.raises(KeyboardInterrupt), LiveEngine(net) as engine:
+    with pytest.raises(KeyboardInterrupt), InProcessEngine(net) as engine:
         plan = engine.plan(list(clips), batch_size=1, load=clips.load, horizon=clips.horizon)
         list(engine.run(plan, clips.load))
     assert net.training
@@ -117,9 +117,9 @@ def test_networks_are_found_wherever_a_model_holds_them(held) -> None:
     net = torch.nn.Sequential(torch.nn.Linear(2, 2).double(), torch.nn.Dropout()).train()
     model = types.SimpleNamespace(card=None, around=held(net))
     model.around_again = model  # a circle
-    assert net in networks(model)
-    assert where(model) == (torch.device("cpu"), torch.float64)
-    with undisturbed(model):
+    assert net in find_networks(model)
+    assert device_and_dtype(model) == (torch.device("cpu"), torch.float64)
+    with evaluation_mode(model):
         assert not net.training and not net[1].training
     assert net.training and net[1].training
 
@@ -127,4 +127,4 @@ def test_networks_are_found_wherever_a_model_holds_them(held) -> None:
 @pytest.mark.parametrize("thing", [None, 3, torch.nn.Identity()])
 def test_what_is_no_model_is_refused(thing) -> None:
     with pytest.raises(ModelError):
-        LiveEngine(thing)
+        InProcessEngine(thing)

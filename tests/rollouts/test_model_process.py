@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from physbench.rollouts.model_process import ModelProcess, SharedMemory, Silence
+from physbench.rollouts.model_process import ModelProcess, ReceiveTimeout, SharedMemory
 
 TOYS = Path(__file__).with_name("toys.py")
 PARENT = f"""
@@ -64,7 +64,7 @@ def test_a_process_that_does_not_read_does_not_hold_the_parent_up() -> None:
     process = ModelProcess(memory)
     os.kill(process.pid, signal.SIGSTOP)
     process.send(bytes(50_000_000))
-    with pytest.raises(Silence):
+    with pytest.raises(ReceiveTimeout):
         process.receive(time.monotonic() + 0.1)
     process.kill()
     assert not is_alive(process.pid)

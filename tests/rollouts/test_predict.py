@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from physbench.rollouts.batch_jobs import actions_of, context_of, stored_frames
+from physbench.rollouts.batch_jobs import model_actions, model_context, stored_frames
 from physbench.rollouts.frame_validation import AnswerError
 from physbench.rollouts.predict import RolloutRequest, predict
 
@@ -14,8 +14,8 @@ CPU = torch.device("cpu")
 def part_of(clips, card, horizon: int, *, chain: bool = True, seeds=None) -> RolloutRequest:
     import numpy as np
 
-    context = torch.from_numpy(np.stack([context_of(clip, card) for clip in clips])).permute(0, 1, 4, 2, 3)
-    actions = actions_of(clips, card)
+    context = torch.from_numpy(np.stack([model_context(clip, card) for clip in clips])).permute(0, 1, 4, 2, 3)
+    actions = model_actions(clips, card)
     return RolloutRequest(
         horizon=horizon,
         stored=stored_frames(card, horizon, chain),
@@ -62,12 +62,12 @@ def test_what_a_pair_is_given_does_not_depend_on_the_batch(toys, clip_maker) -> 
     card = toys.Short().card
     pushed, plain = clip_maker(0, impulse=True), clip_maker(0)
     quiet = replace(plain, row=replace(plain.row, change="unpushed"))
-    together = actions_of([pushed, quiet], card)
+    together = model_actions([pushed, quiet], card)
     for row, clip in zip(together, (pushed, quiet), strict=True):
-        alone = actions_of([clip], card)
+        alone = model_actions([clip], card)
         assert alone.dtype == together.dtype and (alone[0] == row).all()
     assert together[0].any() and not together[1].any()
-    assert actions_of([plain], card) is None and actions_of([quiet], toys.card()) is None
+    assert model_actions([plain], card) is None and model_actions([quiet], toys.card()) is None
 
 
 def test_without_chain_the_rest_is_missing(toys, clip_maker) -> None:
@@ -79,10 +79,10 @@ def test_without_chain_the_rest_is_missing(toys, clip_maker) -> None:
 def test_the_first_frame_is_repeated_where_the_context_reaches_back_further(toys, clip_maker) -> None:
     card = toys.card(context_frames=30, repeat_first=True, uses_actions=True)
     clip = clip_maker(0, impulse=True)
-    context = context_of(clip, card)
+    context = model_context(clip, card)
     assert len(context) == 30
     assert (context[:10] == clip.frames[0]).all() and (context[9:] == clip.context(21)).all()
-    table = actions_of([clip], card)
+    table = model_actions([clip], card)
     assert table.shape == (1, 30 + 12, 6)
     assert table[0].any(1).nonzero()[0].tolist() == [28, 35]  # frames at -0.1 s and 0.6 s
 

@@ -128,7 +128,7 @@ class Bounced(Glide):
 def _registered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     path = tmp_path_factory.mktemp("tasks") / "unknown_tasks.py"
     path.write_text(TASKS, encoding="utf-8")
-    with user_files.forgotten_afterwards():
+    with user_files.temporarily_registered():
         own_ids(str(path))
         yield
 

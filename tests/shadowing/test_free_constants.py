@@ -129,7 +129,7 @@ def test_the_pull_is_free_where_the_context_does_not_show_it(clip_of: Callable[.
 def returned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clip]:
     path = tmp_path_factory.mktemp("tasks") / "unseen_tasks.py"
     path.write_text(TASKS, encoding="utf-8")
-    with user_files.forgotten_afterwards():
+    with user_files.temporarily_registered():
         own_ids(str(path))
         rows = [Row("own/returned-v1", "test", seed) for seed in range(20)]
         fast = next(row for row in rows if make_params(row)["restitution"] > 0.75)  # it meets the second wall early

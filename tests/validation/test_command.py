@@ -13,8 +13,8 @@ import pytest
 
 from physbench.cli.main import run
 from physbench.errors import UsageError
-from physbench.plugins.user_files import ENVIRONMENT, forget, opened, register
-from physbench.validation.gaming_baselines import GAMING_BASELINES, GamingBaseline
+from physbench.plugins.user_files import TASK_FILES_VARIABLE, forget_all, open_files, register_file
+from physbench.validation.gaming_baselines import GamingBaseline
 from physbench.validation.measure_sources import Settings, key
 from physbench.validation.table_file import read_table
 
@@ -179,17 +179,17 @@ def test_a_newer_table_is_refused(made: Path, tmp_path: Path) -> None:
 
 
 def test_tasks_of_ones_own_are_in_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(ENVIRONMENT, "")
-    forget()
+    monkeypatch.setenv(TASK_FILES_VARIABLE, "")
+    forget_all()
     settings = Settings(("own/x",), (), None, 1, 1)
     keys = {key(settings, ())}
     for text in ("x = 1\n", "x = 2\n"):
         path = tmp_path / "task.py"
         path.write_text(text)
-        ((file, _),) = opened(str(path))
-        register(file)
+        ((file, _),) = open_files(str(path))
+        register_file(file)
         keys.add(key(settings, ()))
-    forget()
+    forget_all()
     assert len(keys) == 3
 
 

@@ -1,4 +1,4 @@
-"""The lawful motion that explains the track of a context, by the forward model and the fits of shadowing."""
+"""Fits lawful motion to the tracks of a context, with the forward model and the segment fits of shadowing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.baselines.physicist.physicist_view import in_plane
+from physbench.baselines.physicist.physicist_view import plane_positions
 from physbench.clips.clip import Clip
 from physbench.dynamics.forward_model import forward_model_or_none
 from physbench.shadowing.arc_fit import ArcFit
@@ -21,65 +21,73 @@ from physbench.world.silhouettes import apparent_radius
 
 Array = NDArray[np.float64]
 
-SINCE = -0.5  # s; of the context what is behind that is fitted
-POINTS = 3  # from which on starts are sought
-NEAR = 0.12  # diameters from a face; a body may lie on it
-ROUNDS = 12
+FIT_START = -0.5  # s; the part of the context after that is fitted
+MIN_POINTS = 3  # of a track, from which on shadowing finds its initial guesses
+SUPPORT_DISTANCE = 0.12  # diameters; a body nearer to a face may lie on it
+JOINT_FIT_ROUNDS = 12
 
 
 @dataclass(frozen=True, eq=False)
 class EstimatedState:
-    """What is known of a body at the hand-over, in the plane of motion."""
+    """The fitted state of a body at the hand-over, in the plane of motion."""
 
-    place: Array  # (2,) m
-    speed: Array  # (2,) m/s
-    spin: Array  # (2,) m/s, of the rolling that it stands for
+    position: Array  # (2,) m
+    velocity: Array  # (2,) m/s
+    rolling_velocity: Array  # (2,) m/s, spin times radius: the velocity at which a body with this spin rolls
 
 
-def fitted(view: Clip, tracks: Tracks, speeds: Mapping[int, Array]) -> dict[int, EstimatedState] | None:
-    """The moving bodies at the hand-over by index; None where a scene has no forward model, or a body no place.
+def fit_states(view: Clip, tracks: Tracks, velocities: Mapping[int, Array]) -> dict[int, EstimatedState] | None:
+    """Fit the states of the moving bodies at the hand-over.
 
-    speeds: (2,) m/s by index, of bodies of which the context shows one place only.
+    Args:
+        view: The clip as the physicist sees it.
+        tracks: Of its frames.
+        velocities: (2,) m/s by index of the body, for bodies that the context shows at one position only.
+
+    Returns:
+        States by index of the body; None where a scene has no forward model, or a body was never seen.
     """
     bodies = [(i, body) for i, body in enumerate(view.scene.bodies) if body.role == "moving"]
     released = [body.release for _, body in bodies if body.release is not None]
-    model = forward_model_or_none(view.scene, max([SINCE, *released]))
+    model = forward_model_or_none(view.scene, max([FIT_START, *released]))
     if model is None or any(i not in view.tracked for i, _ in bodies):
         return None
-    problem = Hypothesis(model, _seen(view, tracks, model.index))
+    problem = Hypothesis(model, _placed_bodies(view, tracks, model.index))
     seen, total = problem.seen, len(tracks.times)
     since = [seen.start[n] + np.flatnonzero(seen.known[seen.start[n] :, n]) for n in range(len(model.index))]
     if not all(len(known) for known in since):
         return None
     first = max(int(known[0]) for known in since)
-    guesses = {n: _guesses(problem, n, first, speeds[i]) for n, i in enumerate(model.index)}
+    guesses = {n: _initial_arcs(problem, n, first, velocities[i]) for n, i in enumerate(model.index)}
     if not all(guesses.values()):
         return None
     arcs = [guesses[n][-1] for n in range(len(model.index))]
     shown = {n for n in guesses if seen.known[first:, n].sum() > 1}
     for n in sorted(shown):
-        arcs[n] = _best(problem, arcs, n, guesses[n], total)
+        arcs[n] = _best_arc(problem, arcs, n, guesses[n], total)
     if shown:
-        arcs = _together(problem, arcs, sorted(shown), first, total)
-    place, speed, spin = (part[0, 0] for part in problem.simulate(arcs, total - 1).at(seen.steps[-1:]))
+        arcs = _fit_jointly(problem, arcs, sorted(shown), first, total)
+    position, velocity, rolling_velocity = (
+        array[0, 0] for array in problem.simulate(arcs, total - 1).at(seen.steps[-1:])
+    )
     if model.world is None:  # an orbit in closed form; the simulator's velocities are those of half a step before
-        speed = speed - model.acceleration(place) / (2 * PHYSICS_HZ)
-    return {i: EstimatedState(place[n], speed[n], spin[n]) for n, i in enumerate(model.index)}
+        velocity = velocity - model.acceleration(position) / (2 * PHYSICS_HZ)
+    return {i: EstimatedState(position[n], velocity[n], rolling_velocity[n]) for n, i in enumerate(model.index)}
 
 
-def _seen(view: Clip, tracks: Tracks, index: tuple[int, ...]) -> PlacedBodies:
-    """What the tracks of a view show of its moving bodies: each point as well as the tracker says."""
+def _placed_bodies(view: Clip, tracks: Tracks, index: tuple[int, ...]) -> PlacedBodies:
+    """The tracked positions of the moving bodies, with the tracker's standard deviations."""
     columns = [view.tracked.index(i) for i in index]
     bodies = [view.scene.bodies[i] for i in index]
     diameter = np.array([2 * apparent_radius(body, view.scene.camera) for body in bodies])
     sd = tracks.position_sd[:, columns] / view.pixels_per_metre / diameter
     sure = sd <= MAX_POSITION_SD
-    since = [SINCE if body.release is None else max(body.release, SINCE) for body in bodies]
+    since = [FIT_START if body.release is None else max(body.release, FIT_START) for body in bodies]
     nothing = np.zeros(sd.shape, dtype=bool)
     return PlacedBodies(
         times=tracks.times,
         steps=np.round(tracks.times * PHYSICS_HZ),
-        position=np.where(sure[..., None], in_plane(view, tracks.position)[:, columns], np.nan),
+        position=np.where(sure[..., None], plane_positions(view, tracks.position)[:, columns], np.nan),
         sd=np.where(sure, np.maximum(sd, MIN_POSITION_SD), MIN_POSITION_SD),
         diameter=diameter,
         expected_visible=nothing,
@@ -89,62 +97,62 @@ def _seen(view: Clip, tracks: Tracks, index: tuple[int, ...]) -> PlacedBodies:
     )
 
 
-def _guesses(problem: Hypothesis, disc: int, first: int, speed: Array) -> list[Arc]:
-    """Arcs from frame `first` on that a body may follow; with one point of it those with the speed (2,) m/s."""
+def _initial_arcs(problem: Hypothesis, disc: int, first: int, velocity: Array) -> list[Arc]:
+    """Arcs from frame `first` on that a body may follow; with `velocity` (2,) m/s where it was seen once only."""
     seen = problem.seen
     known = first + np.flatnonzero(seen.known[first:, disc])
-    if len(known) >= POINTS and known[0] == first:
+    if len(known) >= MIN_POINTS and known[0] == first:
         return initial_guesses(problem, disc, first)
     if not len(known):
         return []
-    place = seen.position[known[0], disc]
+    position = seen.position[known[0], disc]
     if len(known) > 1:
-        speed = (seen.position[known[-1], disc] - place) / (seen.times[known[-1]] - seen.times[known[0]])
-    faces = [FREE, *_faces(problem, disc, place)]
-    return [Arc(disc, first, len(seen.times), face, problem.numbers(face, place, speed)) for face in faces]
+        velocity = (seen.position[known[-1], disc] - position) / (seen.times[known[-1]] - seen.times[known[0]])
+    faces = [FREE, *_supporting_faces(problem, disc, position)]
+    return [Arc(disc, first, len(seen.times), face, problem.numbers(face, position, velocity)) for face in faces]
 
 
-def _faces(problem: Hypothesis, disc: int, place: Array) -> list[int]:
-    """The face that carries a body at a place (2,) m: none or one."""
+def _supporting_faces(problem: Hypothesis, disc: int, position: Array) -> list[int]:
+    """The face that carries a body at a position (2,) m: none or one."""
     world, model = problem.forward.world, problem.forward
     if world is None or not len(world.normal) or not model.scene.bodies[model.index[disc]].collides:
         return []
-    apart = np.abs(world.normal @ place - world.offset - world.radius[disc])
-    along = world.tangent @ place
+    distance = np.abs(world.normal @ position - world.offset - world.radius[disc])
+    along = world.tangent @ position
     carries = (-(world.normal @ world.gravity) > 1e-9) & (along >= world.low) & (along <= world.high)
-    apart = np.where(carries & (apart < NEAR * problem.seen.diameter[disc]), apart, np.inf)
-    return [int(apart.argmin())] if np.isfinite(apart).any() else []
+    distance = np.where(carries & (distance < SUPPORT_DISTANCE * problem.seen.diameter[disc]), distance, np.inf)
+    return [int(distance.argmin())] if np.isfinite(distance).any() else []
 
 
-def _best(problem: Hypothesis, arcs: list[Arc], disc: int, guesses: list[Arc], total: int) -> Arc:
-    """Of the arcs that a body may follow the one that explains its track with the fewest numbers."""
+def _best_arc(problem: Hypothesis, arcs: list[Arc], disc: int, guesses: list[Arc], total: int) -> Arc:
+    """The arc that explains the track of a body best, by Schwarz's criterion."""
     found: list[tuple[float, Arc]] = []
     for face in sorted({guess.face for guess in guesses}):
-        own: list[tuple[float, Arc]] = []
+        candidates: list[tuple[float, Arc]] = []
         for guess in (guess for guess in guesses if guess.face == face):
             fit = ArcFit(problem, [*arcs[:disc], guess, *arcs[disc + 1 :]], [disc], None, total)
-            own.append((_cost(fit, fit.start, disc), guess))
-        guess = min(own, key=lambda pair: pair[0])[1]
+            candidates.append((_squared_error(fit, fit.start, disc), guess))
+        guess = min(candidates, key=lambda pair: pair[0])[1]
         fit = ArcFit(problem, [*arcs[:disc], guess, *arcs[disc + 1 :]], [disc], None, total)
         mask = np.zeros((total - fit.since, len(arcs)), dtype=bool)
         mask[:, disc] = True
         numbers = fit.descend(mask)
         points = int(problem.seen.known[fit.since :, disc].sum())
-        cost = _cost(fit, numbers, disc) + len(numbers) * np.log(2 * points)  # Schwarz's criterion
+        cost = _squared_error(fit, numbers, disc) + len(numbers) * np.log(2 * points)  # Schwarz's criterion
         found.append((cost, fit.result(numbers)[disc]))
     return min(found, key=lambda pair: pair[0])[1]
 
 
-def _cost(fit: ArcFit, numbers: Array, disc: int) -> float:
-    """Sum of squared distances of a body from its track, in sd."""
+def _squared_error(fit: ArcFit, numbers: Array, disc: int) -> float:
+    """Sum of squared distances of a body from its track, in standard deviations."""
     errors = fit.errors(numbers[None])[0][:, disc] / fit.problem.seen.sd[fit.frames, disc]
     known = fit.problem.seen.known[fit.frames, disc]
     return float(np.nan_to_num(errors[known], nan=1e3).clip(max=1e3) ** 2 @ np.ones(int(known.sum())))
 
 
-def _together(problem: Hypothesis, arcs: list[Arc], chosen: list[int], first: int, total: int) -> list[Arc]:
-    """All arcs fitted at once: bodies that draw each other, or meet, tell of each other."""
+def _fit_jointly(problem: Hypothesis, arcs: list[Arc], chosen: list[int], first: int, total: int) -> list[Arc]:
+    """Fit all arcs at once: the track of a body also constrains those that it attracts or meets."""
     fit = ArcFit(problem, arcs, chosen, None, total)
     mask = np.zeros((total - first, len(arcs)), dtype=bool)
     mask[:, chosen] = True
-    return fit.result(fit.descend(mask, rounds=ROUNDS))
+    return fit.result(fit.descend(mask, rounds=JOINT_FIT_ROUNDS))

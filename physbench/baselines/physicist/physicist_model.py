@@ -1,8 +1,8 @@
 """`baseline:physicist` as a privileged model.
 
 It sees the pixels of the context and the scene's data: the laws, what bodies there are, their shapes, sizes, masses and
-orientations, what is fixed, what moves on rails, pushes to come, the camera. Where its bodies are and how they move it
-finds out itself, with the program's own tracker and shadowing's fits, and simulates on from there.
+orientations, what is fixed, what moves on rails, pushes to come, the camera. It estimates positions and velocities with
+the tracker of physbench and the fits of shadowing, and simulates from there.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from physbench.adapters.model_protocol import ModelCard
+from physbench.baselines.baseline_adapter import CHUNK_FRAMES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,11 +22,9 @@ if TYPE_CHECKING:
     from physbench.clips.clip import Clip
     from physbench.world.scene import Scene
 
-CHUNK = 16  # frames
-
 
 class Physicist:
-    """What can be known of the future from a context by whoever knows the laws."""
+    """What a model that knows the laws can predict from a context."""
 
     def __init__(self, card: ModelCard) -> None:
         self.card = card
@@ -36,31 +35,40 @@ class Physicist:
         import numpy as np
         import torch
 
-        futures = [foresee(clip, self.card.scored_context, horizon) for clip in clips]
-        for start in range(0, horizon, CHUNK):
-            chunk = np.stack([future[start : min(start + CHUNK, horizon)] for future in futures])
+        futures = [predict_frames(clip, self.card.scored_context, horizon) for clip in clips]
+        for start in range(0, horizon, CHUNK_FRAMES):
+            chunk = np.stack([future[start : min(start + CHUNK_FRAMES, horizon)] for future in futures])
             yield torch.from_numpy(chunk).permute(0, 1, 4, 2, 3).float() / 255
 
 
-def foresee(clip: Clip, context: int, horizon: int) -> NDArray[np.uint8]:
+def predict_frames(clip: Clip, context: int, horizon: int) -> NDArray[np.uint8]:
     """Frames (horizon, H, W, 3) that follow the last `context` frames of a clip's history."""
     from physbench.world.rendering import render
 
-    scene, times, states = expect(clip, context, horizon)
+    scene, times, states = predict_states(clip, context, horizon)
     return render(scene, times, states, clip.spec).frames
 
 
-def expect(clip: Clip, context: int, horizon: int) -> tuple[Scene, NDArray[np.float64], NDArray[np.float64]]:
-    """The scene as it is taken to be, times (horizon,) s of the frames ahead, and states (horizon, N, 13) then."""
+def predict_states(clip: Clip, context: int, horizon: int) -> tuple[Scene, NDArray[np.float64], NDArray[np.float64]]:
+    """Predict the states of a clip after its hand-over.
+
+    Args:
+        clip: The clip, of which only the context and the scene's data are used.
+        context: Number of context frames.
+        horizon: Number of frames to predict.
+
+    Returns:
+        The scene as the physicist takes it to be, times (horizon,) in s, and states (horizon, N, 13) at these times.
+    """
     import numpy as np
 
-    from physbench.baselines.physicist.physicist_view import view
-    from physbench.baselines.physicist.state_estimate import estimate
+    from physbench.baselines.physicist.physicist_view import context_view
+    from physbench.baselines.physicist.state_estimate import estimate_states
     from physbench.tracks.tracker import track
     from physbench.world.scene import PHYSICS_HZ
     from physbench.world.stepping import simulate_ensemble
 
-    seen = view(clip, context)
-    start = estimate(seen, track(seen, context, seen.frames))
+    seen = context_view(clip, context)
+    start = estimate_states(seen, track(seen, context, seen.frames))
     ahead = np.arange(1, horizon + 1) * clip.spec.steps / PHYSICS_HZ
     return seen.scene, ahead, simulate_ensemble(seen.scene, 0.0, start[None], ahead)[0]

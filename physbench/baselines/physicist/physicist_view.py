@@ -1,4 +1,4 @@
-"""What the physicist is given of a clip: the pixels of its context and the scene's data, and nothing of its states."""
+"""What the physicist is given of a clip: the frames of its context and the scene, and none of its states."""
 
 from __future__ import annotations
 
@@ -17,15 +17,22 @@ from physbench.world.silhouettes import full_area
 Array = NDArray[np.float64]
 
 
-def view(clip: Clip, context: int) -> Clip:
-    """A clip that ends at the hand-over and says of its moving bodies what stays as it is.
+def context_view(clip: Clip, context: int) -> Clip:
+    """Reduce a clip to its context, without the states of its moving bodies.
 
-    These are shape, size, mass, hue, how they lie, and the plane in which they move. Where they are, how fast, and how
-    they turn is NaN or nought; so is what truth knows of visibility: all is taken to be seen in full. A parameter that
-    the context does not show has the middle of its range.
+    Shape, size, mass, hue, orientation and plane of motion of these bodies stay. Their positions are NaN, velocities
+    and spins zero, and all bodies count as visible in full. A parameter that the context does not reveal has the middle
+    of its range.
+
+    Args:
+        clip: The clip.
+        context: Number of frames up to the hand-over.
+
+    Returns:
+        A clip that ends at the hand-over.
     """
     scene = middle_scene(clip, context)
-    scene = replace(scene, bodies=tuple(_unknown(body, scene) for body in scene.bodies))
+    scene = replace(scene, bodies=tuple(_without_state(body, scene) for body in scene.bodies))
     window = slice(clip.handover + 1 - context, clip.handover + 1)
     times = clip.times[window]
     states = np.repeat(initial_states(scene)[None], context, axis=0)
@@ -49,33 +56,33 @@ def view(clip: Clip, context: int) -> Clip:
     )
 
 
-def _unknown(body: Body, scene: Scene) -> Body:
+def _without_state(body: Body, scene: Scene) -> Body:
     if body.role != "moving":
         return body
-    place = np.full(3, np.nan)
-    place[depth_axis(scene.camera)] = body.position[depth_axis(scene.camera)]
-    return replace(body, position=_vector(place), velocity=(0.0, 0.0, 0.0), spin=(0.0, 0.0, 0.0))
+    position = np.full(3, np.nan)
+    position[depth_axis(scene.camera)] = body.position[depth_axis(scene.camera)]
+    return replace(body, position=_as_vector(position), velocity=(0.0, 0.0, 0.0), spin=(0.0, 0.0, 0.0))
 
 
-def placed(clip: Clip, places: Array) -> Clip:
-    """The view with its moving bodies at places (N, 3) m."""
+def with_positions(clip: Clip, positions: Array) -> Clip:
+    """The view with its moving bodies at positions (N, 3) in m."""
     bodies = tuple(
-        replace(body, position=_vector(place)) if body.role == "moving" else body
-        for body, place in zip(clip.scene.bodies, places, strict=True)
+        replace(body, position=_as_vector(position)) if body.role == "moving" else body
+        for body, position in zip(clip.scene.bodies, positions, strict=True)
     )
     return replace(clip, scene=replace(clip.scene, bodies=bodies))
 
 
-def _vector(place: Array) -> Vector:
-    x, y, z = place.tolist()
+def _as_vector(vector: Array) -> Vector:
+    x, y, z = vector.tolist()
     return (x, y, z)
 
 
-def in_plane(clip: Clip, px: Array) -> Array:
-    """Places (T, K, 2) m of the tracked bodies, each in the plane in which it moves, from px (T, K, 2)."""
+def plane_positions(clip: Clip, px: Array) -> Array:
+    """Convert px (T, K, 2) of the tracked bodies to positions (T, K, 2) in m, each in its plane of motion."""
     camera = clip.scene.camera
     axis = depth_axis(camera)
     centre = plane_from_world(camera, np.asarray(camera.center, dtype=np.float64))
-    behind = np.array([body.position[axis] - camera.center[axis] for body in clip.tracked_bodies])
-    further = 1 + (behind if camera.view == "front" else -behind) / camera.distance
-    return np.asarray(centre + (plane_from_px(camera, clip.spec, px) - centre) * further[:, None])
+    depth = np.array([body.position[axis] - camera.center[axis] for body in clip.tracked_bodies])
+    magnification = 1 + (depth if camera.view == "front" else -depth) / camera.distance
+    return np.asarray(centre + (plane_from_px(camera, clip.spec, px) - centre) * magnification[:, None])

@@ -1,7 +1,7 @@
-"""Where a body that rests must be for a picture of it to be the frame.
+"""Aligns bodies at rest with the last frame by rendering them.
 
-The edges of a box that stands upright fall on the renderer's grid of half pixels, and between two hues that touch there
-are mixed pixels: the middle of what is seen of it is up to half a pixel off, the same in all frames.
+The edges of an upright box fall on the renderer's grid of half pixels, and pixels between two touching hues are mixed:
+the tracked centre is up to half a pixel difference, by the same amount in all frames.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from physbench.world.rendering import render
 
 Array = NDArray[np.float64]
 
-ROUNDS = (0.6, 0.3)  # px to either side that are tried
-TRIALS = 25  # places in a round
+SEARCH_RADII = (0.6, 0.3)  # px to either side, round by round
+TRIALS_PER_ROUND = 25  # positions
 
 
-def sharpen(view: Clip, states: Array, bodies: Sequence[int]) -> None:
-    """Move bodies that rest sideways, in states (N, 13), so that pictures of them differ least from the last frame.
+def align_to_frame(view: Clip, states: Array, bodies: Sequence[int]) -> None:
+    """Move resting bodies sideways, in states (N, 13), so that renderings differ least from the last frame.
 
-    Pictures of places between which nothing changes are alike: of those the middle is taken.
+    Of positions with equal renderings, the middle is taken.
     """
     side = PLANE_AXES[view.scene.camera.view][0]
     frame = view.frames[-1].astype(np.int64)
-    for most in ROUNDS:
+    for most in SEARCH_RADII:
         for index in bodies:
-            shifts = np.linspace(-most, most, TRIALS) / view.pixels_per_metre
-            trials = np.repeat(states[None], TRIALS, axis=0)
+            shifts = np.linspace(-most, most, TRIALS_PER_ROUND) / view.pixels_per_metre
+            trials = np.repeat(states[None], TRIALS_PER_ROUND, axis=0)
             trials[:, index, side] += shifts
-            shown = render(view.scene, np.zeros(TRIALS), trials, view.spec).frames
-            off = np.abs(shown - frame).sum(axis=(1, 2, 3))
-            states[index, side] += float(shifts[off == off.min()].mean())
+            rendered = render(view.scene, np.zeros(TRIALS_PER_ROUND), trials, view.spec).frames
+            difference = np.abs(rendered - frame).sum(axis=(1, 2, 3))
+            states[index, side] += float(shifts[difference == difference.min()].mean())

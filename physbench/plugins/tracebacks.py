@@ -1,0 +1,68 @@
+"""Describes an error in code of the user's in one line, with the line of that code that raised it."""
+
+from __future__ import annotations
+
+import re
+import sysconfig
+import traceback
+from pathlib import Path
+
+_PHYSBENCH = Path(__file__).resolve().parents[1]
+_LIBRARIES = tuple(Path(sysconfig.get_paths()[name]).resolve() for name in ("stdlib", "purelib", "platlib"))
+_FRAMEWORKS = {"torch", "numpy", "safetensors", "importlib"}  # they raise most errors and cause few
+MAX_MESSAGE = 300  # characters
+
+
+def first_line(text: str) -> str:
+    """The first line that is not blank, cut to MAX_MESSAGE characters."""
+    if text.startswith("Weights only load failed"):  # a page of text that starts with the advice to run the file's code
+        found = re.search(r"GLOBAL (\S+)", text)
+        inside = f"more than tensors ({found[1]})" if found else "more than tensors"
+        return f"the file holds {inside}, which weights_only=True refuses. Save the state_dict alone: load that."
+    line = next((line.strip() for line in text.splitlines() if line.strip()), "")
+    return line if len(line) <= MAX_MESSAGE else line[: MAX_MESSAGE - 3] + "..."
+
+
+def describe_error(error: BaseException) -> str:
+    """Describe an error whose origin may be any file: the innermost line of the user's code, else of a library.
+
+    Args:
+        error: A caught exception, with its traceback.
+
+    Returns:
+        "RuntimeError in my_model.py, line 12 (rollout): mat1 and mat2 shapes cannot be multiplied".
+    """
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"SyntaxError in {Path(error.filename).name}, line {error.lineno}: {error.msg}"
+    frames = traceback.extract_tb(error.__traceback__)
+    users = [frame for frame in frames if _is_user_code(frame.filename)]
+    installed = [frame for frame in frames if not _FRAMEWORKS & set(Path(frame.filename).parts)]
+    innermost = (users or installed or list(frames))[-1:]
+    where = "".join(f" in {Path(frame.filename).name}, line {frame.lineno} ({frame.name})" for frame in innermost)
+    message = first_line(str(error))
+    return f"{type(error).__name__}{where}" + (f": {message}" if message else "")
+
+
+def describe_error_in_file(error: BaseException, path: Path) -> str:
+    """Describe an error for a message that already names the file: with the innermost line of that file.
+
+    Args:
+        error: A caught exception, with its traceback.
+        path: The file, as it was compiled.
+
+    Returns:
+        "ValueError in line 12 (scene): math domain error".
+    """
+    if isinstance(error, SyntaxError):
+        return f"SyntaxError in line {error.lineno}: {error.msg}"
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == path]
+    where = f" in line {frames[-1].lineno} ({frames[-1].name})" if frames else ""
+    message = (str(error).strip().splitlines() or [""])[0]
+    return f"{type(error).__name__}{where}" + (f": {message}" if message else "")
+
+
+def _is_user_code(filename: str) -> bool:
+    if filename.startswith("<"):
+        return False
+    path = Path(filename).resolve()
+    return not path.is_relative_to(_PHYSBENCH) and not any(path.is_relative_to(folder) for folder in _LIBRARIES)
