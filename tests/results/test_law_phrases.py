@@ -41,9 +41,9 @@ def height(clip, rollout, tracks):
 @pytest.fixture(autouse=True)
 def _no_trace(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv(user_files.ENVIRONMENT, "")
-    user_files.forget()
+    user_files.forget_all()
     yield
-    user_files.forget()
+    user_files.forget_all()
 
 
 def declared(**more: object) -> Scorer:

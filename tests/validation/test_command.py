@@ -14,7 +14,7 @@ import pytest
 from physbench.cli.main import run
 from physbench.errors import UsageError
 from physbench.plugins.user_files import TASK_FILES_VARIABLE, forget_all, open_files, register_file
-from physbench.validation.gaming_baselines import GamingBaseline
+from physbench.validation.gaming_baselines import GAMING_BASELINES, GamingBaseline
 from physbench.validation.measure_sources import Settings, key
 from physbench.validation.table_file import read_table
 
