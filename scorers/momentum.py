@@ -8,7 +8,7 @@ import numpy as np
 
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.free_segments import BodyMotion, Contact, FreeSegment
+from physbench.scoring.free_segments import BodyMotion, ContactInterval, FreeSegment
 from physbench.scoring.impact_velocities import states_before_and_after
 from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.tracks import Tracks
@@ -35,7 +35,7 @@ def momentum(
     tracks: Tracks,
     *,
     motions: tuple[BodyMotion, ...],
-    contacts: Mapping[int, tuple[Contact, ...]],
+    contacts: Mapping[int, tuple[ContactInterval, ...]],
     free_segments: Mapping[int, tuple[FreeSegment, ...]],
 ) -> Reading | dict[str, Reading]:
     """Total momentum of two bodies after their first predicted collision over that before it; right is 1.

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.free_segments import BRIEF, BodyMotion, Contact, FreeSegment
+from physbench.scoring.free_segments import BRIEF, BodyMotion, ContactInterval, FreeSegment
 from physbench.scoring.impact_velocities import states_before_and_after
 from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.tracks import Tracks
@@ -42,7 +42,7 @@ def restitution(
     tracks: Tracks,
     *,
     motions: tuple[BodyMotion, ...],
-    contacts: Mapping[int, tuple[Contact, ...]],
+    contacts: Mapping[int, tuple[ContactInterval, ...]],
     free_segments: Mapping[int, tuple[FreeSegment, ...]],
 ) -> dict[str, Reading]:
     """Speed at which two bodies part over that at which they met, along the normal; right is what ground truth reads.
@@ -76,7 +76,7 @@ def _speeds(
     tracks: Tracks,
     body: BodyMotion,
     partner: BodyMotion | None,
-    contact: Contact,
+    contact: ContactInterval,
     segments: Mapping[int, tuple[FreeSegment, ...]],
 ) -> tuple[float, float] | None:
     """Speeds m/s along the normal before and after a contact, negative towards each other.

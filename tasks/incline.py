@@ -10,6 +10,7 @@ from physbench.clips.clip import Split
 from physbench.clips.task import Parameter, Params, Task, declare, draw
 from physbench.clips.task_helpers import RELEASE, event_in, hues
 from physbench.dynamics.ramp_phases import Phase, distance_at, ramp_phases
+from physbench.dynamics.rolling_sliding import INERTIA
 from physbench.world.bodies import HOLDER_GAP, holder, turned_from_front, wall
 from physbench.world.scene import Body, Camera, Scene, Shape, box_mass, cylinder_mass, hue_name, ramp, sphere_mass
 
@@ -23,7 +24,6 @@ SURELY_STAYS = 0.05  # least |friction - tan angle| of a box, so that it surely 
 LEAST_RELEASE_SPEED, LEAST_PATH = 0.6, 0.3  # m/s at the release and m before the hand-over
 REST_DISTANCE = 1.15  # diameters between where it is at the hand-over and where it comes to rest
 SHAPES: tuple[Shape, ...] = ("sphere", "cylinder", "box")
-INERTIA = (2 / 5, 1 / 2)  # over m r^2, of the first two
 
 
 class Incline(Task):
@@ -103,7 +103,7 @@ class Incline(Task):
         weight = p["gravity"] * math.sin(p["angle"])
         grip = p["gravity"] * p["ramp_friction"] * math.cos(p["angle"])
         if p["shape"] < 2:
-            k = INERTIA[int(p["shape"])]
+            k = INERTIA[SHAPES[int(p["shape"])]]
             pull = weight - min(grip, weight * k / (1 + k))
             return pull, pull
         return weight + grip, weight - grip

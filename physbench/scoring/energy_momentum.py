@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.dynamics.motion_law import Orbit
-from physbench.scoring.free_segments import MIN_ORBIT_FRAMES, MIN_RADIUS, BodyMotion, Contact, FreeSegment
+from physbench.scoring.free_segments import MIN_ORBIT_FRAMES, MIN_RADIUS, BodyMotion, ContactInterval, FreeSegment
 from physbench.tracks.finite_differences import known_runs, parabola_fits, smooth_velocity
 from physbench.tracks.tracks import Tracks
 from physbench.world.camera import plane_from_world
@@ -39,7 +39,7 @@ def energies(
     clip: Clip,
     tracks: Tracks,
     bodies: tuple[BodyMotion, ...],
-    contacts: Mapping[int, tuple[Contact, ...]],
+    contacts: Mapping[int, tuple[ContactInterval, ...]],
     segments: Mapping[int, tuple[FreeSegment, ...]],
 ) -> tuple[Energies, ...]:
     """Energy and momentum over the window of each group of moving bodies that touch each other in the tracks.

@@ -48,7 +48,7 @@ class BodyMotion:
 
 
 @dataclass(frozen=True)
-class Contact:
+class ContactInterval:
     """A time that a body spends within CONTACT_GAP of another."""
 
     start: float  # s
@@ -131,7 +131,7 @@ def extrapolate_both_ways(times: Array, motion: BodyMotion, moments: Array) -> t
     return ahead, back
 
 
-def contacts_of(clip: Clip, tracks: Tracks, bodies: tuple[BodyMotion, ...]) -> dict[int, tuple[Contact, ...]]:
+def contacts_of(clip: Clip, tracks: Tracks, bodies: tuple[BodyMotion, ...]) -> dict[int, tuple[ContactInterval, ...]]:
     """Contacts of every moving body, by its column, in the order of time. Permanent supports do not count."""
     moments = fine_times(tracks.times)
     truth = clip.states[clip.window(tracks.context), :, :3]
@@ -157,7 +157,7 @@ def contacts_of(clip: Clip, tracks: Tracks, bodies: tuple[BodyMotion, ...]) -> d
 
 def _contacts_of_body(
     clip: Clip, motion: BodyMotion, paths: dict[int, tuple[Array, Array]], moments: Array
-) -> tuple[Contact, ...]:
+) -> tuple[ContactInterval, ...]:
     if motion.index not in paths:
         return ()
     body, own = clip.scene.bodies[motion.index], paths[motion.index]
@@ -173,7 +173,7 @@ def _contacts_of_body(
         for first, end in edges.reshape(-1, 2):
             lowest = first + int(np.argmin(near[first:end]))
             found.append(
-                Contact(
+                ContactInterval(
                     float(moments[first]),
                     float(moments[end - 1]),
                     float(moments[lowest]),
@@ -184,7 +184,7 @@ def _contacts_of_body(
 
 
 def free_segments(
-    clip: Clip, motion: BodyMotion, times: Array, contacts: tuple[Contact, ...]
+    clip: Clip, motion: BodyMotion, times: Array, contacts: tuple[ContactInterval, ...]
 ) -> tuple[FreeSegment, ...]:
     """Cut the frames of a track, from its release on, at its contacts and at the impulses that the scene gives it."""
     name = clip.scene.bodies[motion.index].name

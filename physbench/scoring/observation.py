@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from physbench.scoring.energy_momentum import Energies
     from physbench.scoring.expected_visibility import LawfulContinuation
-    from physbench.scoring.free_segments import BodyMotion, Contact, FreeSegment
+    from physbench.scoring.free_segments import BodyMotion, ContactInterval, FreeSegment
     from physbench.scoring.hidden_intervals import Return
     from physbench.scoring.predictability import Predictability
     from physbench.shadowing import Shadowing
@@ -158,7 +158,7 @@ class Observation:
         return body_motions(self.clip, self.tracks)
 
     @Analysis
-    def contacts(self) -> Mapping[int, tuple[Contact, ...]]:
+    def contacts(self) -> Mapping[int, tuple[ContactInterval, ...]]:
         """Contacts of every moving body, by column of the tracks, in the order of time."""
         from physbench.scoring.free_segments import contacts_of
 
