@@ -99,17 +99,17 @@ def chain() -> dict[str, object]:
     found = shadow(clip, tracks)
     assert found is not None
     seen = found.problem.seen
-    rungs = []
-    for rung in found.levels:
-        rungs.append(
+    levels = []
+    for level in found.levels:
+        levels.append(
             {
-                "tolerance": rung.tolerance,
-                "height": rung.segments.position[:, 0, 1],
-                "off": rung.segments.errors[:, 0],
-                "weight": rung.weight[:, 0],
-                "breaks": [each.time for each in rung.breaks],
-                "explained": rung.explained,
-                "shadowed": rung.shadowed,
+                "tolerance": level.tolerance,
+                "height": level.segments.position[:, 0, 1],
+                "off": level.segments.errors[:, 0],
+                "weight": level.weight[:, 0],
+                "breaks": [each.time for each in level.breaks],
+                "explained": level.explained,
+                "shadowed": level.shadowed,
             }
         )
     return {
@@ -117,7 +117,7 @@ def chain() -> dict[str, object]:
         "times": tracks.times,
         "height": seen.position[:, 0, 1],
         "due": seen.expected_visible[:, 0],
-        "rungs": rungs,
+        "tolerances": levels,
     }
 
 

@@ -102,23 +102,23 @@ def compared(found: dict[str, Any]) -> Any:
 def chain(found: dict[str, Any]) -> Any:
     """A track that falls too slowly, its lawful segments, and how far it is from them."""
     times = np.array(found["times"])
-    rung = found["rungs"][1]
+    level = found["tolerances"][1]
     with plt.rc_context(STYLE):
         fig, (top, below) = figure(7.2, 4.6, nrows=2, sharex=True, height_ratios=(2.2, 1))
         top.plot(times, numbers(found["height"]), ".", color=INK, ms=3.5, label="track (gravity x 0.8)")
-        lawful = numbers(rung["height"])
-        edges = [0, *[int(np.searchsorted(times, t)) for t in rung["breaks"]], len(times)]
+        lawful = numbers(level["height"])
+        edges = [0, *[int(np.searchsorted(times, t)) for t in level["breaks"]], len(times)]
         for k, (a, b) in enumerate(pairwise(edges)):
-            label = f"lawful segments at {rung['tolerance']:g} diameters" if k == 0 else None
+            label = f"lawful segments at {level['tolerance']:g} diameters" if k == 0 else None
             top.plot(times[a:b], lawful[a:b], color=(BLUE, AMBER, GREEN)[k % 3], lw=5, alpha=0.45, label=label)
         for ax in (top, below):
             ax.axvline(0, color=GREY, lw=0.8)
-            for time in rung["breaks"]:
+            for time in level["breaks"]:
                 ax.axvline(time, color=RED, lw=1.2, ls=(0, (3, 2)))
         top.text(0, 1.01, " hand-over", transform=top.get_xaxis_transform(), fontsize=7.5, color=SOFT)
         top.set_ylabel("height, m")
         top.legend(frameon=False, fontsize=8)
-        for each, colour in zip(found["rungs"], (GREEN, BLUE, AMBER), strict=True):
+        for each, colour in zip(found["tolerances"], (GREEN, BLUE, AMBER), strict=True):
             below.plot(times, numbers(each["off"]), color=colour, lw=1.2, label=f"{each['tolerance']:g}")
             below.axhline(each["tolerance"], color=colour, lw=0.7, ls=(0, (4, 3)))
         below.set_ylim(0, 0.23)

@@ -1,7 +1,7 @@
 """Read rollouts of trained models beside truth, strangers and violations: what tolerances were chosen by.
 
-python docs/figures/rungs.py --runs "60 steps=RUN" "1300 steps=RUN"     measure (a quarter of an hour) and draw
-python docs/figures/rungs.py                                            draw rungs.json again
+python docs/figures/tolerances.py --runs "60 steps=RUN" "1300 steps=RUN"     measure (a quarter of an hour) and draw
+python docs/figures/tolerances.py                                            draw tolerances.json again
 
 RUN is a folder that `physbench eval MODEL --suite core --limit 224` wrote, with tracks of 8 test clips of each
 task. The other sources are shown on the same clips, at the same size and rate; those that decide something on all test
@@ -35,7 +35,7 @@ from physbench.validation.violations import Inapplicable
 from physbench.world.scene import RenderSpec
 
 HERE = Path(__file__).parent
-STORE = HERE / "rungs.json"
+STORE = HERE / "tolerances.json"
 WRONG = ("gravity:0.9", "gravity:0.8", "central-mass:0.9", "central-mass:0.8")
 SOURCES = ("truth", "stranger-near", WAIVED, "freeze", *WRONG)
 DECIDING = ("truth", "freeze", *WRONG)  # on every test clip of
@@ -74,14 +74,14 @@ def tracks_of(clip: Clip, source: str) -> tuple[Tracks | None, bool]:
 
 
 def said(clip: Clip, tracks: Tracks, shadowing: Shadowing) -> dict[str, Any]:
-    """What the plots and the table need: by rung, and by clip."""
+    """What the plots and the table need: by level, and by clip."""
     bodies = range(len(shadowing.problem.seen.diameter))
     return {
-        "explained": [rounded(rung.explained) for rung in shadowing.levels],
-        "shadowed": [rounded(rung.shadowed) for rung in shadowing.levels],
-        "breaks": [len(rung.breaks) for rung in shadowing.levels],
-        "first": [rounded(min((b.time for b in rung.breaks), default=math.nan)) for rung in shadowing.levels],
-        "join": [sum(handover_break(rung.segments, n) is not None for n in bodies) for rung in shadowing.levels],
+        "explained": [rounded(level.explained) for level in shadowing.levels],
+        "shadowed": [rounded(level.shadowed) for level in shadowing.levels],
+        "breaks": [len(level.breaks) for level in shadowing.levels],
+        "first": [rounded(min((b.time for b in level.breaks), default=math.nan)) for level in shadowing.levels],
+        "join": [sum(handover_break(level.segments, n) is not None for n in bodies) for level in shadowing.levels],
         "bodies": len(bodies),
         "strength": rounded(shadowing.strength),
         "jitter": rounded(shadowing.jitter),
@@ -114,7 +114,7 @@ def measure(runs: dict[str, str], clips: int, workers: int) -> dict[str, Any]:
     rows = [row for row in rows if row.seed < clips or row.task.split("/")[0] in DECIDED]
     with get_context("forkserver").Pool(workers) as pool:
         parts = pool.map(partial(read, runs=runs, clips=clips), rows, chunksize=1)
-    return {"rungs": TOLERANCES, "runs": list(runs), "rows": [row for part in parts for row in part]}
+    return {"tolerances": TOLERANCES, "runs": list(runs), "rows": [row for part in parts for row in part]}
 
 
 def choose(document: dict[str, Any], source: str, within: str) -> list[dict[str, Any]]:
@@ -123,7 +123,7 @@ def choose(document: dict[str, Any], source: str, within: str) -> list[dict[str,
 
 
 def quality(rows: Sequence[dict[str, Any]]) -> list[float]:
-    """Consistency quality of each clip: mean of E and S over the rungs."""
+    """Consistency quality of each clip: mean of E and S over the levels."""
     return [float(np.mean([*row["explained"], *row["shadowed"]])) for row in rows]
 
 
@@ -157,8 +157,8 @@ def table(document: dict[str, Any]) -> str:
                 continue
             low, mid, high = np.quantile([r["strength"] for r in rows], [0.1, 0.5, 0.9])
             lines.append(
-                f"| {family} | {source} | {len(rows)} | {by_rung(rows, 'explained')} | {by_rung(rows, 'shadowed')} "
-                f"| {by_rung(rows, 'breaks', some=True)} | {by_rung(rows, 'join', some=True)} "
+                f"| {family} | {source} | {len(rows)} | {by_level(rows, 'explained')} | {by_level(rows, 'shadowed')} "
+                f"| {by_level(rows, 'breaks', some=True)} | {by_level(rows, 'join', some=True)} "
                 f"| {mid:.3f} ({low:.3f}, {high:.3f}) | {middle(r['jitter'] for r in rows)} "
                 f"| {middle(r['off'][0] for r in rows)} |"
             )
@@ -185,7 +185,7 @@ def wrong_worlds(document: dict[str, Any]) -> list[str]:
             low, mid, high = np.quantile([row["strength"] for row in some], [0, 0.5, 1])
             lines.append(
                 f"| {within} | {source} | {len(rows)} ({len(some)}) | {means[0]:.2f} | {means[1]:.2f} "
-                f"| {by_rung(rows, 'breaks', some=True)} | {by_rung(some, 'breaks', some=True)} "
+                f"| {by_level(rows, 'breaks', some=True)} | {by_level(some, 'breaks', some=True)} "
                 f"| {mid:.3f} ({low:.3f} to {high:.3f}) |"
             )
     return lines
@@ -210,15 +210,15 @@ def stages(document: dict[str, Any]) -> list[str]:
     return lines
 
 
-def by_rung(rows: Sequence[dict[str, Any]], what: str, *, some: bool = False) -> str:
-    """Means over clips at each rung, or the shares of clips in which there is `some`."""
+def by_level(rows: Sequence[dict[str, Any]], what: str, *, some: bool = False) -> str:
+    """Means over clips at each level, or the shares of clips in which there is `some`."""
     values = np.array([row[what] for row in rows], dtype=float)
     return " / ".join(f"{each:.2f}" for each in (values > 0 if some else values).mean(axis=0))
 
 
-def joins(rows: Sequence[dict[str, Any]], rung: int) -> str:
+def joins(rows: Sequence[dict[str, Any]], level: int) -> str:
     """In how many clips some body breaks within 0.2 s of the hand-over."""
-    return f"{sum(row['join'][rung] > 0 for row in rows)} of {len(rows)}"
+    return f"{sum(row['join'][level] > 0 for row in rows)} of {len(rows)}"
 
 
 def middle(values: Iterable[float | None]) -> str:
@@ -228,7 +228,7 @@ def middle(values: Iterable[float | None]) -> str:
 
 
 def main() -> None:
-    from rungs_draw import draw
+    from tolerances_draw import draw
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", nargs="+", metavar="NAME=RUN", default=[])
@@ -239,7 +239,7 @@ def main() -> None:
         document = measure(dict(each.split("=", 1) for each in asked.runs), asked.clips, asked.workers)
         STORE.write_text(json.dumps(document, separators=(",", ":")) + "\n", encoding="utf-8")
     document = json.loads(STORE.read_text(encoding="utf-8"))
-    draw(document, HERE / "rungs.svg")
+    draw(document, HERE / "tolerances.svg")
     print(table(document))
 
 

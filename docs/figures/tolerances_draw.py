@@ -1,4 +1,4 @@
-"""Draw the figure of the page on tolerances from what rungs.py measured."""
+"""Draw the figure of the page on tolerances from what tolerances.py measured."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def draw(document: dict[str, Any], path: Path) -> None:
             small(column[2], document, family)
             column[0].set_title(family, fontweight="bold")
         axes[0, 0].set_ylabel("clips without a break, share")
-        axes[1, 0].set_ylabel(f"clips not yet broken\nat {document['rungs'][1]:g} diameters, share")
+        axes[1, 0].set_ylabel(f"clips not yet broken\nat {document['tolerances'][1]:g} diameters, share")
         axes[2, 0].set_ylabel("diameters")
         for marker, fill, what in (("o", SOFT, "jitter"), ("D", "white", "off in the first predicted frame")):
             axes[2, 0].plot([], [], marker, ms=4, ls="", color=SOFT, mfc=fill, label=what)
@@ -57,8 +57,8 @@ def draw(document: dict[str, Any], path: Path) -> None:
 
 def strength(axis: Any, document: dict[str, Any], family: str) -> None:
     """Share of clips whose strength is at most a tolerance."""
-    for rung in document["rungs"]:
-        axis.axvline(rung, color=SOFT, lw=0.7, ls=(0, (1, 2)), zorder=0)
+    for level in document["tolerances"]:
+        axis.axvline(level, color=SOFT, lw=0.7, ls=(0, (1, 2)), zorder=0)
     for rows, look in shown(document, family):
         at = np.sort([row["strength"] for row in rows])
         share = np.arange(1, len(at) + 1) / len(at)
@@ -66,13 +66,15 @@ def strength(axis: Any, document: dict[str, Any], family: str) -> None:
         share = np.concatenate([[0], share[inside]])
         axis.step([LEAST, *at[inside], MOST], [*share, share[-1]], where="post", **look)
     axis.set(xscale="log", xlim=(LEAST, MOST), ylim=(-0.02, 1.03), xlabel="tolerance, diameters")
-    axis.set_xticks([0.01, *document["rungs"], 1], ["0.01", *(f"{rung:g}" for rung in document["rungs"]), "1"])
+    axis.set_xticks(
+        [0.01, *document["tolerances"], 1], ["0.01", *(f"{level:g}" for level in document["tolerances"]), "1"]
+    )
     axis.minorticks_off()
     axis.tick_params("x", labelsize=7)
 
 
 def first_break(axis: Any, document: dict[str, Any], family: str) -> None:
-    """Share of clips that have not broken yet, over the time from the hand-over, at the middle rung."""
+    """Share of clips that have not broken yet, over the time from the hand-over, at the middle level."""
     axis.axvspan(0, JOIN, color=AMBER, alpha=0.22, lw=0, zorder=0)
     for rows, look in shown(document, family):
         times = np.sort([np.inf if row["first"][1] is None else row["first"][1] for row in rows])
@@ -97,8 +99,8 @@ def small(axis: Any, document: dict[str, Any], family: str) -> None:
             axis.plot(x + shift + spread, values, marker, ms=3, mew=0.7, alpha=0.75, ls="", **full)
             if len(values):
                 axis.plot([x + shift - 0.17, x + shift + 0.17], [np.median(values)] * 2, color=INK, lw=1.6)
-    for rung in document["rungs"]:
-        axis.axhline(rung, color=SOFT, lw=0.7, ls=(0, (1, 2)), zorder=0)
+    for level in document["tolerances"]:
+        axis.axhline(level, color=SOFT, lw=0.7, ls=(0, (1, 2)), zorder=0)
     axis.set(yscale="log", ylim=(FLOOR * 0.8, TOP * 1.3), xlim=(-0.6, len(sources) - 0.4))
     axis.set_xticks(range(len(sources)), [name.replace(" ", "\n") for name in sources], fontsize=7.5)
 
