@@ -40,7 +40,7 @@ def height(clip, rollout, tracks):
 
 @pytest.fixture(autouse=True)
 def _no_trace(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv(user_files.ENVIRONMENT, "")
+    monkeypatch.setenv(user_files.TASK_FILES_VARIABLE, "")
     user_files.forget_all()
     yield
     user_files.forget_all()
