@@ -6,7 +6,6 @@
   hashes of states that every machine must reproduce.
 - `suite`: which rows a suite holds; `conditioning`: what a model is given of a clip; `scene_changes`: two clips from
   one context, with and without a change.
-- `store`: clips on disk, made where they are missing; `archive`: a clip as a file; `process_pool`: workers that make
-  clips.
+- `store`: clips on disk, made where they are missing; `archive`: a clip as a file.
 - `export`, `export_readme`, `encode`: clips as videos with tables; `preview`, `animate`: pictures of a task.
 """
