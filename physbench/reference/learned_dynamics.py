@@ -11,6 +11,7 @@ Lengths are in px of the trained image size, times in frames, y points down.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -73,8 +74,8 @@ class LeavableClamp(torch.autograd.Function):
 
 def leavable_clamp(value: Tensor, low: float, high: float = math.inf) -> Tensor:
     """See LeavableClamp."""
-    clamped: Tensor = LeavableClamp.apply(value, low, high)  # type: ignore[no-untyped-call]
-    return clamped
+    apply: Callable[..., Tensor] = LeavableClamp.apply  # which some versions of torch leave untyped
+    return apply(value, low, high)
 
 
 def exact_share(score: Tensor) -> Tensor:
