@@ -81,10 +81,10 @@ def test_wrong_arguments(capsys: pytest.CaptureFixture[str], arguments: tuple[st
 def test_generate(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     wanted = ("data", "generate", "--suite", "smoke", "--limit", "4", "--size", "32", "--fps", "10")
     code, out, err = call(capsys, *wanted, "--out", str(tmp_path), "--workers", "1")
-    assert code == 0 and out.strip() == str(tmp_path / "32x32@10") and "4 made, 0 were there" in err
+    assert code == 0 and out.strip() == str(tmp_path / "32x32@10") and "4 made, 0 existed" in err
     assert len(list(tmp_path.rglob("*.npz"))) == 4
     code, _, err = call(capsys, *wanted, "--out", str(tmp_path))
-    assert code == 0 and "0 made, 4 were there" in err
+    assert code == 0 and "0 made, 4 existed" in err
 
 
 def test_verify(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

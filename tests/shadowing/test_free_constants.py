@@ -191,7 +191,7 @@ def test_what_even_ground_truth_shows_for_a_moment_only_is_not_judged_behind_an_
         rows, _ = score_clip(clip, Rollout(clip.id, 0, clip.future()), context, scorers)
         headline = rows[0]
         assert (headline.status, headline.quality) == (status, quality)
-        assert ("less than a segment" in headline.reason) == (context == 1)
+        assert ("too briefly to fit a segment" in headline.reason) == (context == 1)
 
 
 def test_who_is_not_judged_is_never_broken_and_spoils_nobody(

@@ -28,7 +28,7 @@ def test_visible_share_of_true_places_is_what_was_drawn(clip_of: Callable[..., C
     sight = sight_model(clip, model.index, model.depth, radius, frames)
     columns = [clip.tracked.index(i) for i in model.index]
     drawn = clip.visible_share()[frames][:, columns]
-    said = sight.share(clip.plane_positions()[frames][None][:, :, columns])[0]
+    said = sight.visible_share(clip.plane_positions()[frames][None][:, :, columns])[0]
     inside = said > 0  # what leaves is out of view once its centre is
     if clip.scene.bodies[model.index[0]].shape == "sphere":
         assert np.abs(said - drawn)[inside].max() < 0.15
