@@ -136,7 +136,7 @@ class ClipStore:
 
     def _sweep(self, spec: RenderSpec) -> None:
         """Remove unfinished files of processes that were killed long ago."""
-        for path in (self.directory / str(spec)).glob("*/.*"):
+        for path in (self.directory / str(spec)).glob("*/.[0-9]*.*"):  # as `atomic_path` names them
             try:
                 if time.time() - path.stat().st_mtime > STALE_AFTER:
                     path.unlink()

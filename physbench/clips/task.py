@@ -195,6 +195,8 @@ def _tasks_in(file: UserFile) -> dict[str, type[Task]]:
     found: dict[str, type[Task]] = {}
     for name, each in user_files.public_members(file, lambda value: isinstance(value, type) and hasattr(value, "id")):
         missing = [word for word in ("parameters", "sample", "scene") if not hasattr(each, word)]
+        if getattr(each, "scene", None) is Task.scene:  # it derives from Task and describes no scene
+            missing.append("scene")
         if missing:
             raise UsageError(f"{file.path}: the class {name} has an id but no {', no '.join(missing)}.")
         if not isinstance(each.id, str) or not re.fullmatch(ID, each.id):

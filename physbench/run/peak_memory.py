@@ -28,12 +28,13 @@ def memory_of(processes: Sequence[psutil.Process]) -> int:
     """Return the bytes that processes hold together.
 
     A page that several share counts once (PSS); where the system cannot say that, it does not count (USS).
+    Where it knows neither, it counts for each process (RSS).
     """
     total = 0
     for process in processes:
         with contextlib.suppress(psutil.Error):
             used = process.memory_full_info()
-            total += getattr(used, "pss", used.uss)
+            total += getattr(used, "pss", getattr(used, "uss", used.rss))
     return total
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from physbench.clips.clip import Clip
@@ -44,6 +45,15 @@ class _Failure:
             return RuntimeError(f"{self.kind.__name__}: {self.words}")
 
 
+def _read_only(answer: Any) -> Any:
+    """An answer that no reader can change for the next one."""
+    import numpy as np
+
+    if isinstance(answer, np.ndarray):
+        answer.setflags(write=False)
+    return MappingProxyType(answer) if isinstance(answer, dict) else answer
+
+
 class Analysis(Generic[Made]):
     """A property of an `Observation` that is made when it is first read, and kept.
 
@@ -65,7 +75,7 @@ class Analysis(Generic[Made]):
         made = observation._made
         if self.name not in made:
             try:
-                made[self.name] = self.make(observation)
+                made[self.name] = _read_only(self.make(observation))
             except MemoryError:  # of this machine, not of the prediction
                 raise
             except Exception as error:

@@ -172,13 +172,13 @@ def scorer(
             quality=quality,
             noise_floor=noise_floor,
             source=source,
-            needs=needs,
+            needs=tuple(needs),
             headline=headline,
             function=function,
             together=together,
             pair=pair,
             costly=costly,
-            packages=packages,
+            packages=tuple(packages),
             phrases=tuple(phrases.items()),
             breaks_at=breaks_at,
             needs_constants=tuple(needs_constants),
@@ -190,13 +190,17 @@ def scorer(
 
 def _check_keywords(id: str, function: ScorerFunction, needs: Sequence[str]) -> None:
     """Refuse a function that has no parameter for what it is given, or is not given what it takes by keyword only."""
-    parameters = inspect.signature(function).parameters.values()
+    parameters = list(inspect.signature(function).parameters.values())
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         return
-    names = {parameter.name for parameter in parameters}
+    # The first three are given by position: clip, rollout and tracks.
+    by_keyword = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    names = {parameter.name for parameter in parameters[3:] if parameter.kind in by_keyword}
     for need in needs:
         if need not in names:
-            raise ValueError(f"@scorer {id}: needs={need!r}, but the function has no parameter of that name")
+            raise ValueError(
+                f"@scorer {id}: needs={need!r}, but the function has no parameter of that name after the first three"
+            )
     for parameter in parameters:
         required = parameter.kind is parameter.KEYWORD_ONLY and parameter.default is parameter.empty
         if required and parameter.name not in needs:

@@ -143,6 +143,10 @@ def test_a_worker_that_is_older_learns_the_files_of_its_parent(task_file: Path) 
         ("import nowhere", "ModuleNotFoundError in line 1 .*nowhere"),
         ("def f(:", "SyntaxError in line 1"),
         ("class A:\n    id = 'own/a-v1'\n", "class A has an id but no parameters, no sample, no scene"),
+        (
+            "from physbench import Task, declare\nclass A(Task):\n    id = 'own/a-v1'\n    parameters = declare()\n",
+            "class A has an id but no scene",
+        ),
         ("class A:\n    id = 'Mine'\n    parameters = sample = scene = 1\n", "Expected a family, a slash"),
         ("class A:\n    id = 'orbits/kepler-v1'\n    parameters = sample = scene = 1\n", "'orbits/kepler-v1' already"),
     ],

@@ -129,6 +129,18 @@ def test_a_need_that_there_is_not_is_refused() -> None:
         a_scorer(lambda clip, rollout, tracks, *, shadowing: Reading(1.0))
 
 
+def test_a_need_that_is_given_by_position_already_is_refused() -> None:
+    with pytest.raises(ValueError, match="no parameter of that name after the first three"):
+        a_scorer(lambda clip, rollout, motions: Reading(0.0), "motions")
+
+
+def test_no_scorer_can_change_what_the_next_one_is_given(observation: Observation) -> None:
+    with pytest.raises(ValueError, match="read-only"):
+        observation.expected_visible[:] = False
+    with pytest.raises(TypeError):
+        observation.contacts[0] = ()  # type: ignore[index]
+
+
 def test_every_analysis_says_what_it_is() -> None:
     for name in ANALYSES:
         analysis = getattr(Observation, name)
