@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from physbench.scoring.scorer_protocol import Reading, scorer
+from physbench import Reading, scorer
 from physbench.tracks.visibility import has_position, moving, truth_visible
 
 

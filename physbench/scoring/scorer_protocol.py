@@ -119,7 +119,7 @@ def scorer(
     quality: Callable[[float], float] | None,
     noise_floor: str,
     source: str,
-    needs: tuple[str, ...] = ("tracks",),
+    needs: str | Sequence[str] = ("tracks",),
     headline: bool = False,
     together: TogetherFunction | None = None,
     pair: PairFunction | None = None,
@@ -144,6 +144,7 @@ def scorer(
         ValueError: `axis`, `better`, a need or a role is unknown, `needs` and the function's keywords differ, a phrase
             does not have {} once, or `breaks_at` is missing.
     """
+    needs = (needs,) if isinstance(needs, str) else tuple(needs)
     phrases = {"": phrase} if isinstance(phrase, str) and phrase else dict(phrase or {})
     roles = dict(roles or {})
     choices: list[tuple[str, str | None, tuple[str | None, ...]]] = [
@@ -172,7 +173,7 @@ def scorer(
             quality=quality,
             noise_floor=noise_floor,
             source=source,
-            needs=tuple(needs),
+            needs=needs,
             headline=headline,
             function=function,
             together=together,
