@@ -10,7 +10,7 @@ from physbench.tasks.occlusion import SCREEN_Y, SLIVER
 from physbench.world.bodies import SCREEN_HALF_DEPTH, ball, nearer_scale, wall
 from physbench.world.scene import FLOOR_GREY, HISTORY, SCREEN_GREY, Body, Camera, Scene, Waypoint, hue_name
 
-CAMERA = Camera("front", (0.0, 0.0, HALF_WINDOW))
+LIFT_CAMERA = Camera("front", (0.0, 0.0, HALF_WINDOW))
 PEDESTAL = 0.3  # m, half of the width of the pedestal
 
 
@@ -84,7 +84,7 @@ class ScreenLift(Task):
         pedestal = wall("pedestal", half_extents, middle, grey=FLOOR_GREY, friction=1.0)
         return Scene(
             bodies=(resting, pedestal, moving_plate(p, self.horizon)),
-            camera=CAMERA,
+            camera=LIFT_CAMERA,
             gravity=(0.0, 0.0, -p["gravity"]),
             horizon=self.horizon,
             prompt=f"A {hue_name(p['hue'])} ball rests on a pedestal. A dark grey plate moves {way} in front of it at "
@@ -100,7 +100,7 @@ def plate_edges(p: Params) -> tuple[float, float]:
 
 def moving_plate(p: Params, horizon: float) -> Body:
     """The plate on its way from the start of the history to the end of the horizon, s."""
-    scale = nearer_scale(CAMERA, SCREEN_Y)
+    scale = nearer_scale(LIFT_CAMERA, SCREEN_Y)
     at_0 = p["height"] + math.copysign(1.0, p["velocity"]) * sum(plate_edges(p)) / 2 - HALF_WINDOW  # as seen
 
     def waypoint(time: float) -> Waypoint:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from physbench.dynamics.array_layout import PUSH, STATE
 from physbench.dynamics.compiled import compiled
-from physbench.dynamics.kepler import MAX_HYPERBOLIC, MIN_RADIUS
+from physbench.dynamics.kepler import MAX_HYPERBOLIC, MIN_ORBIT_RADIUS
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -71,8 +71,8 @@ def _propagate_one(state: Array, dt: Array, mu: float, moved: Array) -> None:
                 moved[t, axis] = np.nan
         return
     r0 = math.sqrt(x * x + y * y)
-    if r0 < MIN_RADIUS:
-        x, y, r0 = MIN_RADIUS, 0.0, MIN_RADIUS
+    if r0 < MIN_ORBIT_RADIUS:
+        x, y, r0 = MIN_ORBIT_RADIUS, 0.0, MIN_ORBIT_RADIUS
     root_mu = math.sqrt(mu)
     alpha = 2 / r0 - (u * u + v * v) / mu
     radial = (x * u + y * v) / root_mu
@@ -104,7 +104,7 @@ def _propagate_one(state: Array, dt: Array, mu: float, moved: Array) -> None:
                 break
             u2, u3 = _universal(chi, alpha)
         u0, u1 = 1 - alpha * u2, chi - alpha * u3
-        r = max(r0 * u0 + radial * u1 + u2, MIN_RADIUS)
+        r = max(r0 * u0 + radial * u1 + u2, MIN_ORBIT_RADIUS)
         f, g = 1 - u2 / r0, span - u3 / root_mu
         f_dot, g_dot = -root_mu * u1 / (r * r0), 1 - u2 / r
         moved[t, 0], moved[t, 1] = f * x + g * u, f * y + g * v

@@ -36,7 +36,7 @@ BAND_RESAMPLES = 300  # of a band around a curve
 FEWEST = 8  # clips in a stratum
 TOO_FEW = "too few clips"
 MISS = 0.05  # how often the known value lies outside of an interval
-TINY = 1e-12
+TINY = 1e-12  # differences up to it are rounding
 ENDS = (0.0, 1.0)  # where unseen clips may lie
 
 

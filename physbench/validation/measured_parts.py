@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 from physbench.clips.clip import Row
 from physbench.scoring.scorer_protocol import ScoreRow
 
-SCHEMA_VERSION = 2
+PART_VERSION = 2
 
 # unseen: it is there and moves things by less than can be seen; refused: it has nothing to do on this clip.
 SourceOutcome = Literal["shown", "unseen", "refused", "failed"]
@@ -67,7 +67,7 @@ def append(folder: Path, row: Row, part: MeasuredPart) -> None:
     """
     path = path_of(folder, row)
     if _lines(path) is None:
-        head = {"schema_version": SCHEMA_VERSION, "task": row.task, "split": row.split, "seed": row.seed}
+        head = {"schema_version": PART_VERSION, "task": row.task, "split": row.split, "seed": row.seed}
         path.write_text(json.dumps(head) + "\n" + part.line(), encoding="utf-8")
         return
     with path.open("r+b") as file:
@@ -83,7 +83,7 @@ def _lines(path: Path) -> list[bytes] | None:
         head = json.loads(first)
     except (OSError, ValueError):
         return None
-    return lines if isinstance(head, dict) and head.get("schema_version") == SCHEMA_VERSION else None
+    return lines if isinstance(head, dict) and head.get("schema_version") == PART_VERSION else None
 
 
 def read_parts(folder: Path, row: Row) -> dict[str, MeasuredPart]:
