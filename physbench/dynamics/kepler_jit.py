@@ -115,7 +115,7 @@ def _propagate_one(state: Array, dt: Array, mu: float, moved: Array) -> None:
 
 
 @compiled
-def _time_to(distance: float, state: Array, mu: float) -> float:
+def time_to(distance: float, state: Array, mu: float) -> float:
     """Seconds until a body with state (4,) about the origin comes as near as `distance` m; infinity for never.
 
     0 where it is nearer already, infinity where the state is NaN.
@@ -163,15 +163,6 @@ def propagate(state: Array, dt: Array, mu: float) -> Array:
 
 
 @compiled
-def time_to(distance: float, state: Array, mu: float) -> Array:
-    """Seconds (M,) until bodies with states (M, 4) about the origin come as near as `distance` m, see `_time_to`."""
-    found = np.empty(len(state))
-    for m in range(len(state)):
-        found[m] = _time_to(distance, state[m], mu)
-    return found
-
-
-@compiled
 def _propagate_straight(state: Array, dt: Array, moved: Array) -> None:
     """As `_propagate_one` without attraction."""
     for t in range(len(dt)):
@@ -196,7 +187,7 @@ def _propagate_pair(state: Array, dt: Array, first: float, second: float, reach:
         return
     share = second / (first + second)
     apart = state[0] - state[1]
-    until = _time_to(reach, apart, first + second) if reach > 0 else np.inf
+    until = time_to(reach, apart, first + second) if reach > 0 else np.inf
     _propagate_one(apart, dt, first + second, moved[0])
     for axis in range(4):
         middle = (1 - share) * state[0, axis] + share * state[1, axis]

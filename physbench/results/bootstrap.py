@@ -177,19 +177,6 @@ def _stratum(values: Array, times_drawn: Counts, bounded: Collection[int]) -> tu
     return mean, resampled, left_out, unseen
 
 
-def mean_interval(
-    strata: Mapping[Key, Array], *, resamples: int = RESAMPLES, seed: int = 0, bounded: bool = True
-) -> tuple[float, float]:
-    """Interval of the mean of values (n,) per stratum, each clip with the same weight; `bounded`: they are 0..1."""
-    blocks = {key: np.asarray(values, dtype=np.float64)[None] for key, values in strata.items()}
-    drawn = resample(blocks, resamples=resamples, seed=seed, bounded=(0,) if bounded else ())
-    counts = {key: np.isfinite(values).sum() for key, values in strata.items()}
-    total = sum(counts.values())
-    mean = np.sum([drawn.means[key][:, 0] * counts[key] for key in blocks if counts[key]], axis=0) / total
-    low, high = drawn.interval(mean)
-    return float(low), float(high)
-
-
 def median_interval(strata: Mapping[Key, Array], *, resamples: int = RESAMPLES, seed: int = 0) -> tuple[float, float]:
     """Interval of the median over all strata of values (n,) in any unit without NaN, widened for their total number."""
     pooled = np.concatenate(list(strata.values()))

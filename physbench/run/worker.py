@@ -116,9 +116,9 @@ def pair(folder: Path, row: Row, samples: int, card: ModelCard, scorers: str | N
     told = card.uses_actions or card.track == "privileged" or not CHANGES[row.change].by_actions
     model = [(run, sample, "" if told else "the model takes no actions") for sample in range(samples)]
     clip, origin = (_store().get(each, card.spec) for each in (row, row.unchanged))
-    for place, sample, unasked in (*model, *((run.reference(name), 0, "") for name in REFERENCE_BASELINES)):
+    for place, sample, not_read in (*model, *((run.reference(name), 0, "") for name in REFERENCE_BASELINES)):
         tracks, before = (_tracks(place, each, sample) for each in (row, row.unchanged))
-        rows = score_pair(clip, tracks, origin, before, sample, _scorers(scorers), unasked)
+        rows = score_pair(clip, tracks, origin, before, sample, _scorers(scorers), not_read)
         write_part(place.pair(row.id, sample), rows)
     return Made(row, time.monotonic() - started)
 

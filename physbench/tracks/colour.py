@@ -36,7 +36,6 @@ def opponent(colour: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 UNKNOWN_HUE = 128  # label of a hue that the scene does not hold; object k has the label 1 << k, a pixel without hue 0
-MOST_OBJECTS = 7
 
 
 @dataclass(frozen=True, eq=False)

@@ -54,9 +54,8 @@ def _broken_scorers(parts: Sequence[MeasuredPart]) -> Iterator[str]:
 def check_scorers(settings: Settings, out: Path, workers: int, say: Callable[[str], None]) -> CheckedScorers:
     """Measure what is missing beside `out`, write the table there and return it.
 
-    What was measured lies in the folder `out` + ".parts", one sub-folder for each version of the code, render spec
-    and codec:
-    the same command goes on where it was stopped, and one with more clips or sources adds to it.
+    What was measured lies in the folder `out` + ".parts", one sub-folder for each version of the code, render spec and
+    codec: the same command goes on where it was stopped, and one with more clips or sources adds to it.
     """
     scorers = scorers_of(settings.scorers)
     if not scorers:

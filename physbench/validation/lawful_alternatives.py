@@ -48,7 +48,7 @@ class LawfulAlternative:
     scene: Scene  # the clip's own, or with other free parameters
     states: Array  # (T, N, 13) in the predicted frames
     jumps: Array  # (N, 6): declared jumps at the hand-over, of velocities m/s and spins rad/s; zero for a near one
-    distance: float  # diameters from ground truth, the most that a due moving object reaches
+    distance: float  # diameters from ground truth, the most of a moving object while it should be visible
 
 
 def near(clip: Clip, context: int, member: int = 0) -> LawfulAlternative:
@@ -232,7 +232,7 @@ def _apart(scene: Scene, states: Array) -> float:
 
 
 def _distance(clip: Clip, context: int, states: Array) -> float:
-    """Largest distance in diameters of a due moving object from ground truth."""
+    """Largest distance in diameters of a moving object from ground truth while it should be visible."""
     flat = plane_from_world(clip.scene.camera, states[:, list(clip.tracked), :3])
     off = np.linalg.norm(flat - clip.plane_positions()[clip.handover + 1 :], axis=-1)
     expected = truth_visible(clip, context)[context:] & moving(clip)
