@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,14 +19,6 @@ from physbench.validation.validity_table import COLUMNS, validity_table
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-@dataclass(frozen=True, eq=False)
-class CheckedScorers:
-    """A table, and what went wrong on the way to it."""
-
-    table: pd.DataFrame
-    failures: tuple[str, ...]  # "SOURCE on CLIP: reason"
 
 
 def headlines(settings: Settings) -> list[str]:
@@ -51,11 +42,16 @@ def _broken_scorers(parts: Sequence[MeasuredPart]) -> Iterator[str]:
             return
 
 
-def check_scorers(settings: Settings, out: Path, workers: int, say: Callable[[str], None]) -> CheckedScorers:
-    """Measure what is missing beside `out`, write the table there and return it.
+def check_scorers(
+    settings: Settings, out: Path, workers: int, say: Callable[[str], None]
+) -> tuple[pd.DataFrame, list[str]]:
+    """Measure what is missing beside `out`, and write the table there.
 
     What was measured lies in the folder `out` + ".parts", one sub-folder for each version of the code, render spec and
     codec: the same command goes on where it was stopped, and one with more clips or sources adds to it.
+
+    Returns:
+        The table, and what went wrong on the way to it: "SOURCE on CLIP: reason".
     """
     scorers = scorers_of(settings.scorers)
     if not scorers:
@@ -94,4 +90,4 @@ def check_scorers(settings: Settings, out: Path, workers: int, say: Callable[[st
         columns=dict(COLUMNS),
     )
     write_table(out, table, header)
-    return CheckedScorers(table, tuple(failures))
+    return table, failures
