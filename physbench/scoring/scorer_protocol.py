@@ -6,7 +6,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 
 from physbench.clips.clip import Clip
 from physbench.scoring.observation import ANALYSES, Observation
@@ -63,11 +63,15 @@ class ScoreRow:
     reason: str
 
 
+Answer = TypeVar("Answer")
+
 INPUTS = ("frames", "tracks")  # what every scorer is given: `rollout.frames` and `tracks`
 
 # Takes (clip, rollout, tracks), and by keyword the analyses of an Observation that the scorer declares in `needs`.
 # A dict holds the scorer's own reading under "" and further ones, without quality, under their names.
 ScorerFunction = Callable[..., "Reading | dict[str, Reading]"]
+# Takes (clip, rollout, tracks), and by keyword some of the same analyses. None: the scorer's function is to read.
+Precheck = Callable[..., "Reading | dict[str, Reading] | None"]
 # (clip, context, tracks of all samples of the clip, None for one that failed)
 TogetherFunction = Callable[[Clip, int, Sequence["Tracks | None"]], "dict[str, Reading]"]
 # (clip with a change, its tracks, the clip that it is a change of, its tracks), of one sample of both
@@ -89,6 +93,7 @@ class Scorer:
     needs: tuple[str, ...]  # of INPUTS and of the analyses of an Observation
     headline: bool  # its quality is the axis's quality
     function: ScorerFunction
+    precheck: Precheck | None = None  # gives the readings of a clip for which the analyses are not needed
     together: TogetherFunction | None = None  # reads all samples of a clip; `function` is for runs of one sample
     pair: PairFunction | None = None  # reads a clip with a change beside the one without; `function` is for all others
     costly: bool = False  # read only where it is named in full, and by `physbench scorers check`
@@ -104,9 +109,27 @@ class Scorer:
         return self.function.__doc__ or ""
 
     def read(self, observation: Observation) -> Reading | dict[str, Reading]:
-        """What the scorer reads from a prediction: its function, given the analyses that it needs."""
-        given = {name: getattr(observation, name) for name in self.needs if name not in INPUTS}
-        return self.function(observation.clip, observation.rollout, observation.tracks, **given)
+        """What the scorer reads from a prediction: its function or, where it gives readings, its precheck.
+
+        Each is given the analyses that it takes. Those of the function are not made where the precheck gives readings.
+        """
+        early = None if self.precheck is None else self._call(self.precheck, observation)
+        return self._call(self.function, observation) if early is None else early
+
+    def _call(self, function: Callable[..., Answer], observation: Observation) -> Answer:
+        """The answer of a function that is given those of the analyses that it takes."""
+        given = {name: getattr(observation, name) for name in _taken(function, self.needs)}
+        return function(observation.clip, observation.rollout, observation.tracks, **given)
+
+
+def _taken(function: Callable[..., object], needs: Sequence[str]) -> list[str]:
+    """The analyses among needs that a function takes by keyword: all of them where it has `**`."""
+    parameters = list(inspect.signature(function).parameters.values())
+    # The first three are given by position: clip, rollout and tracks.
+    by_keyword = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    names = {parameter.name for parameter in parameters[3:] if parameter.kind in by_keyword}
+    every = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+    return [need for need in needs if need not in INPUTS and (every or need in names)]
 
 
 def scorer(
@@ -121,6 +144,7 @@ def scorer(
     source: str,
     needs: str | Sequence[str] = ("tracks",),
     headline: bool = False,
+    precheck: Precheck | None = None,
     together: TogetherFunction | None = None,
     pair: PairFunction | None = None,
     costly: bool = False,
@@ -134,6 +158,9 @@ def scorer(
 
     Args:
         needs: Names of analyses of an `Observation`, such as "shadowing". The function is given them by keyword.
+        precheck: Called as the function is, before it. Returns the readings of a clip to which the scorer does not
+            apply, or None. The function is then not called, and its analyses are not made: only those that the
+            precheck itself takes by keyword.
         phrase: How a sentence names the reading where it is off, "gravity {}" with {} for value and unit. A
             reading with a phrase can be named as first to break. A mapping gives phrases by key.
         breaks_at: By how much, in `unit`, a reading must differ from ground truth for its law to count as broken.
@@ -141,8 +168,8 @@ def scorer(
         roles: By key, the roles of readings. Ignored for scorers that do not come with physbench.
 
     Raises:
-        ValueError: `axis`, `better`, a need or a role is unknown, `needs` and the function's keywords differ, a phrase
-            does not have {} once, or `breaks_at` is missing.
+        ValueError: `axis`, `better`, a need or a role is unknown, `needs` and the keywords of the function or of the
+            precheck differ, a phrase does not have {} once, or `breaks_at` is missing.
     """
     needs = (needs,) if isinstance(needs, str) else tuple(needs)
     phrases = {"": phrase} if isinstance(phrase, str) and phrase else dict(phrase or {})
@@ -163,7 +190,7 @@ def scorer(
         raise ValueError(f"@scorer {id}: breaks_at={breaks_at!r}, expected a number above 0 beside a phrase")
 
     def declare(function: ScorerFunction) -> Scorer:
-        _check_keywords(id, function, [need for need in needs if need not in INPUTS])
+        _check_keywords(id, needs, function, precheck)
         return Scorer(
             id=id,
             version=version,
@@ -176,6 +203,7 @@ def scorer(
             needs=needs,
             headline=headline,
             function=function,
+            precheck=precheck,
             together=together,
             pair=pair,
             costly=costly,
@@ -189,20 +217,17 @@ def scorer(
     return declare
 
 
-def _check_keywords(id: str, function: ScorerFunction, needs: Sequence[str]) -> None:
-    """Refuse a function that has no parameter for what it is given, or is not given what it takes by keyword only."""
-    parameters = list(inspect.signature(function).parameters.values())
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
-        return
-    # The first three are given by position: clip, rollout and tracks.
-    by_keyword = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    names = {parameter.name for parameter in parameters[3:] if parameter.kind in by_keyword}
+def _check_keywords(id: str, needs: Sequence[str], function: ScorerFunction, precheck: Precheck | None) -> None:
+    """Refuse needs that nothing takes, and functions that take by keyword only what they are not given."""
+    functions = {"function": function} | ({} if precheck is None else {"precheck": precheck})
+    taken = {need for each in functions.values() for need in _taken(each, needs)}
     for need in needs:
-        if need not in names:
+        if need not in (*INPUTS, *taken):
             raise ValueError(
                 f"@scorer {id}: needs={need!r}, but the function has no parameter of that name after the first three"
             )
-    for parameter in parameters:
-        required = parameter.kind is parameter.KEYWORD_ONLY and parameter.default is parameter.empty
-        if required and parameter.name not in needs:
-            raise ValueError(f"@scorer {id}: the function takes {parameter.name!r}, which is not in its needs")
+    for what, each in functions.items():
+        for name, parameter in inspect.signature(each).parameters.items():
+            required = parameter.kind is parameter.KEYWORD_ONLY and parameter.default is parameter.empty
+            if required and name not in needs:
+                raise ValueError(f"@scorer {id}: the {what} takes {name!r}, which is not in its needs")
