@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar, get_args
 
@@ -64,6 +64,7 @@ class ScoreRow:
 
 
 Answer = TypeVar("Answer")
+Text = TypeVar("Text", bound=str)
 
 INPUTS = ("frames", "tracks")  # what every scorer is given: `rollout.frames` and `tracks`
 
@@ -151,7 +152,7 @@ def scorer(
     packages: tuple[str, ...] = (),
     phrase: str | Mapping[str, str] = "",
     breaks_at: float | None = None,
-    needs_constants: Sequence[str] = (),
+    needs_constants: str | Sequence[str] = (),
     roles: Mapping[str, ReadingRole] | None = None,
 ) -> Callable[[ScorerFunction], Scorer]:
     """Declare a scorer beside its code. The decorated name becomes the `Scorer`; call `.read` for the reading.
@@ -169,28 +170,29 @@ def scorer(
 
     Raises:
         ValueError: `axis`, `better`, a need or a role is unknown, `needs` and the keywords of the function or of the
-            precheck differ, a phrase does not have {} once, or `breaks_at` is missing.
+            precheck differ, a phrase does not have {} once or is that of a reading that the function cannot give,
+            `breaks_at` is no number above 0 beside a phrase, or `needs_constants` names no key of `phrase`.
     """
-    needs = (needs,) if isinstance(needs, str) else tuple(needs)
-    phrases = {"": phrase} if isinstance(phrase, str) and phrase else dict(phrase or {})
-    roles = dict(roles or {})
+    needs, needs_constants = _names(id, "needs", needs), _names(id, "needs_constants", needs_constants)
+    phrases = _by_key(id, "phrase", {"": phrase} if isinstance(phrase, str) and phrase else phrase or {})
+    own_roles = _by_key(id, "roles", roles or {})
     choices: list[tuple[str, str | None, tuple[str | None, ...]]] = [
         ("axis", axis, (None, *AXES)),
         ("better", better, get_args(Better)),
         *(("needs", need, (*INPUTS, *ANALYSES)) for need in needs),
-        *(("roles", role, get_args(ReadingRole)) for role in roles.values()),
+        *(("roles", role, get_args(ReadingRole)) for role in own_roles.values()),
     ]
     for name, value, known in choices:
         if value not in known:
             raise ValueError(f"@scorer {id}: {name}={value!r}, expected one of {', '.join(map(repr, known))}")
-    for text in phrases.values():
-        if text.count("{}") != 1:
-            raise ValueError(f'@scorer {id}: phrase={text!r}, expected {{}} once, as in "gravity {{}}"')
-    if (phrases and breaks_at is None) or (breaks_at is not None and not 0 < breaks_at < math.inf):
-        raise ValueError(f"@scorer {id}: breaks_at={breaks_at!r}, expected a number above 0 beside a phrase")
+    _check_phrases(id, phrases, breaks_at, needs_constants, other_use=bool(own_roles))
+    if precheck is not None and not callable(precheck):
+        raise ValueError(f"@scorer {id}: precheck={precheck!r}, expected a function")
 
     def declare(function: ScorerFunction) -> Scorer:
         _check_keywords(id, needs, function, precheck)
+        if together is None and pair is None:
+            _check_keys(id, function, phrases)
         return Scorer(
             id=id,
             version=version,
@@ -210,11 +212,54 @@ def scorer(
             packages=tuple(packages),
             phrases=tuple(phrases.items()),
             breaks_at=breaks_at,
-            needs_constants=tuple(needs_constants),
-            roles=tuple(roles.items()),
+            needs_constants=needs_constants,
+            roles=tuple(own_roles.items()),
         )
 
     return declare
+
+
+def _names(id: str, what: str, value: str | Sequence[str]) -> tuple[str, ...]:
+    """One name or several as a tuple."""
+    names = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, Iterable) else (value,)
+    if not all(isinstance(name, str) for name in names):
+        raise ValueError(f"@scorer {id}: {what}={value!r}, expected a name or a tuple of names")
+    return names
+
+
+def _by_key(id: str, what: str, value: Mapping[str, Text]) -> dict[str, Text]:
+    """A declaration by key of a reading."""
+    if not isinstance(value, Mapping) or not all(isinstance(text, str) for pair in value.items() for text in pair):
+        example = {"phrase": '"gravity {}" or {"": "gravity {}"}', "roles": '{"": "lawfulness"}'}[what]
+        raise ValueError(f"@scorer {id}: {what}={value!r}, expected text by key, as in {example}")
+    return dict(value)
+
+
+def _check_phrases(
+    id: str, phrases: Mapping[str, str], breaks_at: object, needs_constants: Sequence[str], *, other_use: bool
+) -> None:
+    """Refuse phrases, thresholds and keys that do not belong together. other_use: of the threshold, without phrases."""
+    for text in phrases.values():
+        if text.count("{}") != 1:
+            raise ValueError(f'@scorer {id}: phrase={text!r}, expected {{}} once, as in "gravity {{}}"')
+    number = isinstance(breaks_at, int | float) and not isinstance(breaks_at, bool) and 0 < breaks_at < math.inf
+    if not number and (phrases or breaks_at is not None):
+        raise ValueError(f"@scorer {id}: breaks_at={breaks_at!r}, expected a number above 0 beside a phrase")
+    if number and not phrases and not other_use:
+        raise ValueError(f'@scorer {id}: breaks_at={breaks_at!r} without a phrase, expected one, as in "gravity {{}}"')
+    for key in needs_constants:
+        if key not in phrases:
+            keys = f"a key of phrase: {', '.join(map(repr, phrases))}" if phrases else "a phrase with this key"
+            raise ValueError(f"@scorer {id}: needs_constants={key!r}, expected {keys}")
+
+
+def _check_keys(id: str, function: ScorerFunction, phrases: Mapping[str, str]) -> None:
+    """Refuse phrases of further readings where the function's annotation says that there are none."""
+    further = [key for key in phrases if key]
+    if further and inspect.signature(function).return_annotation in (Reading, "Reading", "physbench.Reading"):
+        raise ValueError(
+            f"@scorer {id}: phrase={further[0]!r}, but the function returns a Reading: only a dict has further readings"
+        )
 
 
 def _check_keywords(id: str, needs: Sequence[str], function: ScorerFunction, precheck: Precheck | None) -> None:
@@ -229,5 +274,5 @@ def _check_keywords(id: str, needs: Sequence[str], function: ScorerFunction, pre
     for what, each in functions.items():
         for name, parameter in inspect.signature(each).parameters.items():
             required = parameter.kind is parameter.KEYWORD_ONLY and parameter.default is parameter.empty
-            if required and name not in needs:
+            if required and (name not in needs or name in INPUTS):
                 raise ValueError(f"@scorer {id}: the {what} takes {name!r}, which is not in its needs")
