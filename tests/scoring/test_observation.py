@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from weakref import ref
 
@@ -166,6 +167,19 @@ def test_where_nothing_should_be_visible_only_that_is_found_out(
     assert isinstance(readings, dict) and readings[""].reason == "no object should be visible"
     assert readings["hallucinations"] == readings["duplicates"] == Reading(0.0)
     assert not asked
+
+
+def test_the_reason_names_the_line_of_the_users_code_that_an_analysis_failed_in(
+    clip: Clip, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """An analysis may run the task of a user's own; each scorer that needs it says where that went wrong."""
+    scene: dict[str, Any] = {}
+    exec(compile("\ndef scene(*_):\n    return 1 / 0\n", str(tmp_path / "my_task.py"), "exec"), scene)
+    counted(monkeypatch, scene["scene"])
+    rows, _ = score_clip(clip, Rollout(clip.id, 0, clip.future()), 8, find_scorers("drift/stability,permanence/*"))
+    failed = {row.reading: row.reason for row in rows if row.status == "failed"}
+    where = "raised ZeroDivisionError in my_task.py, line 3 (scene): division by zero"
+    assert failed == {name: f"{name} {where}" for name in ("drift/stability", "permanence/intact", "permanence/return")}
 
 
 def test_full_memory_is_passed_on(observation: Observation, monkeypatch: pytest.MonkeyPatch) -> None:
