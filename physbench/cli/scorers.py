@@ -87,6 +87,14 @@ def show(name: ScorerName) -> None:
         table.add_row("better", each.better)
         table.add_row("noise floor", each.noise_floor)
         table.add_row("source", each.source)
+        for key, phrase in each.phrases:
+            table.add_row(f"phrase of {key}" if key else "phrase", phrase)
+        if each.breaks_at is not None:
+            unit = "" if each.unit == "1" else f" {each.unit}"
+            table.add_row("breaks at", f"a difference of {each.breaks_at:g}{unit} from ground truth")
+        if each.needs_constants:
+            keys = ", ".join(key or "its own" for key in each.needs_constants)
+            table.add_row("needs constants", f"{keys}: left out where the context does not show every constant")
         table.add_row("needs", ", ".join((*each.needs, *each.packages)))
         if each.precheck is not None:
             table.add_row("precheck", _first_line(each.precheck.__doc__) or each.precheck.__name__)

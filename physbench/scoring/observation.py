@@ -104,7 +104,7 @@ class Observation:
     clip: Clip
     rollout: Rollout
     tracks: Tracks
-    _made: dict[str, Any] = field(default_factory=dict, repr=False)
+    _made: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
     def known(self, name: str) -> Any:
         """An analysis that has been made; None where it has not, or where it raised. Computes nothing."""

@@ -55,8 +55,8 @@ CONTACT_CLEARANCE = 0.05  # m; a member that comes nearer to anything is simulat
 class Predictability:
     """For how long a clip can be predicted."""
 
-    seconds: float  # T_p: when the spread of any visible object exceeds one diameter; at most the horizon
-    spread: Array  # (T, K) diameters, 80th percentile of the distances to the median; frames up to T_p at least
+    seconds: float  #: T_p, when the spread of any visible object exceeds one diameter; at most the horizon
+    spread: Array  #: (F, K) diameters, 80th percentile of the distances to the median; predicted frames to T_p
 
 
 def predictability(clip: Clip, context: int) -> Predictability:
