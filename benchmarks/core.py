@@ -59,7 +59,7 @@ def one_clip(row: Row, card: ModelCard, store: ClipStore, clock: Clock, by_score
     clock("load")
     predictability_time(clip, card.scored_context)
     clock("known")
-    rollouts = [references.reference_rollout(name, clip, card) for name in references.BASELINES]
+    rollouts = [references.reference_rollout(name, clip, card) for name in references.REFERENCE_BASELINES]
     clock("roll")
     for rollout in rollouts:
         clock("")
@@ -107,7 +107,7 @@ def main() -> None:
             each = {stage: clock.seconds[stage] / len(chosen) for stage in STAGES}
             each["read"] -= each["track"]
             for stage in ("roll", "track", "read"):
-                each[stage] /= len(references.BASELINES)
+                each[stage] /= len(references.REFERENCE_BASELINES)
             once = sum(TIMES.get(stage, 1) * each[stage] for stage in STAGES)
             again = sum(CACHED.get(stage, 0) * each[stage] for stage in STAGES)
             first, cached = first + once * len(of_task), cached + again * len(of_task)

@@ -15,9 +15,7 @@ extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
-    "gallery",
-    "scorer_reference",
-    "validity_page",
+    "generated_pages",
     "formulas",
 ]
 html_math_renderer = "drawn"

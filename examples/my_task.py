@@ -2,8 +2,21 @@
 
 import math
 
-from physbench import RELEASE, Camera, Parameter, Scene, Task, declare, event_in, hue_name, hues, inside
-from physbench.world.bodies import ball, floor, shelf
+from physbench import (
+    RELEASE,
+    Camera,
+    Parameter,
+    Scene,
+    Task,
+    ball,
+    declare,
+    event_in,
+    floor,
+    hue_name,
+    hues,
+    inside,
+    shelf,
+)
 
 CENTER_Z = 2.2  # m, middle of the window above the floor
 

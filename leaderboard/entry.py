@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 SUITE = "core"
 KEPT_SOURCES = ("model", "truth", "freeze")
-COLUMNS = ("clip", "task", "split", "seed", "sample", "axis", "quality")
+SCORE_COLUMNS = ("clip", "task", "split", "seed", "sample", "axis", "quality")
 # Before a page that comes with a run: it can run no script and load nothing in a visitor's browser.
 SEALED = f'<!doctype html>\n<meta http-equiv="Content-Security-Policy" content="{INLINE_ONLY}">\n'.encode()
 
@@ -77,7 +77,7 @@ class Entry:
         path = self.path / name
         try:
             table = pd.read_parquet(path)
-            return {source: table.loc[table["source"] == source, list(COLUMNS)] for source in KEPT_SOURCES}
+            return {source: table.loc[table["source"] == source, list(SCORE_COLUMNS)] for source in KEPT_SOURCES}
         except (OSError, ValueError, KeyError) as error:
             raise UsageError(f"{path}: cannot be read ({error}). Add the run again, or remove {self.path}.") from error
 
@@ -124,7 +124,7 @@ def add(run: RunFolder, board: Path, *, resamples: int = RESAMPLES) -> Entry:
         else:
             write_report(run, new / "report.html", document)
         for name, parts in kept.items():
-            table = pd.concat([part[list(COLUMNS)].assign(source=source) for source, part in parts.items()])
+            table = pd.concat([part[list(SCORE_COLUMNS)].assign(source=source) for source, part in parts.items()])
             table.to_parquet(new / name, index=False)
         write_json(new / "result.json", document)
     return entry

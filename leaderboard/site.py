@@ -16,7 +16,7 @@ from physbench.results.schema import ResultDocument, SkillValue
 from physbench.results.skill import Kind
 from physbench.storage.atomic_write import write_text
 
-TRACKS = {
+TRACK_TITLES = {
     "zero-shot": ("Zero-shot", "Models that were not trained on clips of physbench."),
     "trained": ("Trained", "Models that were trained on its train split."),
     "privileged": ("Privileged", "References that see hidden states. They are not competitors."),
@@ -61,7 +61,7 @@ def ranked_with_free_constants(found: Sequence[Entry], resamples: int) -> dict[s
 
 def _ranked(found: Sequence[Entry], by: Callable[[Entry], ResampledSkill]) -> dict[str, list[RankedEntry]]:
     tracks: dict[str, list[RankedEntry]] = {}
-    for track in TRACKS:
+    for track in TRACK_TITLES:
         members = [entry for entry in found if entry.result.model.track == track]
         if not members:
             continue
@@ -87,7 +87,7 @@ def build(board: Path, *, resamples: int = RESAMPLES) -> Path:
     page = environment.get_template("board.html.j2").render(
         tracks=ranked_entries(found, resamples),
         unseen=ranked_with_free_constants(found, resamples),
-        titles=TRACKS,
+        titles=TRACK_TITLES,
         axis_names=number_format.AXIS_NAMES,
         suite=found[0].result.suite,
         provisional=found[0].result.provisional,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
@@ -14,6 +15,13 @@ from physbench.tracks.visibility import moving, truth_visible
 
 MAX_ERROR = 1.0  # diameters
 MAX_SPREADS = 1.5  # an error within so many spreads of what the context allows is no failure
+
+
+def nothing_visible(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | None:
+    """Not applicable where ground truth shows no moving object."""
+    if len(_objects(clip, tracks)):
+        return None
+    return Reading(None, "not applicable", "no moving object should be visible")
 
 
 @scorer(
@@ -28,6 +36,7 @@ MAX_SPREADS = 1.5  # an error within so many spreads of what the context allows 
     headline=True,
     roles={"predictability": "predictability"},
     needs=("predictability",),
+    precheck=nothing_visible,
 )
 def accuracy(clip: Clip, rollout: Rollout, tracks: Tracks, *, predictability: Predictability) -> dict[str, Reading]:
     """Share of the predictable time for which a prediction stays within one diameter of ground truth.
@@ -42,9 +51,6 @@ def accuracy(clip: Clip, rollout: Rollout, tracks: Tracks, *, predictability: Pr
 
     Further readings: time-to-failure and predictability (s).
     """
-    objects = np.flatnonzero(moving(clip) & truth_visible(clip, tracks.context).any(axis=0))
-    if not len(objects):
-        return {"": Reading(None, "not applicable", "no moving object should be visible")}
     limit, known = predictability.seconds, Reading(predictability.seconds, unit="s")
     if limit < MIN_PREDICTABILITY - 1e-9:
         reason = f"T_p is {limit:.2g} s, below {MIN_PREDICTABILITY:g} s"
@@ -54,9 +60,14 @@ def accuracy(clip: Clip, rollout: Rollout, tracks: Tracks, *, predictability: Pr
     allowed = np.full_like(error, MAX_ERROR)
     width = predictability.spread[: len(error)]  # up to T_p; later errors do not count
     allowed[: len(width)] = np.maximum(MAX_ERROR, MAX_SPREADS * width)
-    failures = [_first(error[:, k] > allowed[:, k], times, limit) for k in objects]
+    failures = [_first(error[:, k] > allowed[:, k], times, limit) for k in _objects(clip, tracks)]
     time = float(np.mean(failures))
     return {"": Reading(time / limit), "time-to-failure": Reading(time, unit="s"), "predictability": known}
+
+
+def _objects(clip: Clip, tracks: Tracks) -> NDArray[np.intp]:
+    """Columns (n,) of the moving objects that ground truth shows in a predicted frame."""
+    return np.flatnonzero(moving(clip) & truth_visible(clip, tracks.context).any(axis=0))
 
 
 def _first(failed: np.ndarray[tuple[int], np.dtype[np.bool_]], times: np.ndarray, limit: float) -> float:

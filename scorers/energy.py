@@ -14,6 +14,13 @@ from physbench.tracks.tracks import Tracks
 Array = NDArray[np.float64]
 
 
+def of_orbits(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | None:
+    """Not applicable in scenes with fields."""
+    if not clip.scene.fields:
+        return None
+    return Reading(None, "not applicable", "on orbits laws/orbit-energy reads the energy")
+
+
 @scorer(
     id="laws/energy",
     version=1,
@@ -26,6 +33,7 @@ Array = NDArray[np.float64]
     phrase="energy gained {}",
     breaks_at=0.1,
     needs=("energies",),
+    precheck=of_orbits,
 )
 def energy(clip: Clip, rollout: Rollout, tracks: Tracks, *, energies: tuple[Energies, ...]) -> Reading:
     """Largest rise of energy in the prediction that nothing explains, over the largest kinetic energy in ground truth.
@@ -38,8 +46,6 @@ def energy(clip: Clip, rollout: Rollout, tracks: Tracks, *, energies: tuple[Ener
     groups. Energy that goes missing is not read. Velocities are slopes in the middle of
     parabolas through up to 0.6 s of the track between contacts. Outside every mean.
     """
-    if clip.scene.fields:
-        return Reading(None, "not applicable", "on orbits laws/orbit-energy reads the energy")
     if not energies:
         return Reading(None, "not applicable", "nothing moves in this scene")
     rises = [rise for group in energies if (rise := _rise(clip, tracks, group)) is not None]

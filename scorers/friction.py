@@ -12,6 +12,7 @@ from physbench.dynamics.motion_law import Constant
 from physbench.dynamics.rolling_sliding import Slope
 from physbench.rollouts.rollout import Rollout
 from physbench.scoring.free_segments import MIN_FIT_SPAN, BodyMotion, FreeSegment
+from physbench.scoring.not_judged import no_gravity
 from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.tracks import Tracks
 from physbench.world.camera import plane_from_world
@@ -36,6 +37,7 @@ Array = NDArray[np.float64]
     phrase="friction {}",
     breaks_at=0.05,
     needs=("motions", "free_segments"),
+    precheck=no_gravity,
 )
 def friction(
     clip: Clip,
@@ -58,7 +60,7 @@ def friction(
     """
     pull = plane_from_world(clip.scene.camera, np.asarray(clip.scene.gravity, dtype=np.float64))
     carried = [(body, frame) for body in motions if (frame := _frame(body)) is not None]
-    if not np.any(pull) or not carried:
+    if not carried:
         return {"": Reading(None, "not applicable", "nothing stays on a support that is seen from the side")}
     sums = np.zeros(3)  # of weight, weight x friction, weight x acceleration down the slope
     for body, (down, normal) in carried:

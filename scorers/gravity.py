@@ -10,6 +10,7 @@ from physbench.clips.clip import Clip
 from physbench.dynamics.motion_law import Constant
 from physbench.rollouts.rollout import Rollout
 from physbench.scoring.free_segments import MIN_FIT_SPAN, BodyMotion, FreeSegment
+from physbench.scoring.not_judged import no_gravity
 from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.tracks import Tracks
 from physbench.world.camera import plane_from_world
@@ -28,6 +29,7 @@ from physbench.world.camera import plane_from_world
     breaks_at=0.3,
     needs_constants=("",),
     needs=("motions", "free_segments"),
+    precheck=no_gravity,
 )
 def gravity(
     clip: Clip,
@@ -53,7 +55,7 @@ def gravity(
         and body.law.normal is None
         and clip.scene.bodies[body.index].shape == "sphere"
     ]
-    if not np.any(pull) or not falling:
+    if not falling:
         return Reading(None, "not applicable", "nothing falls in this scene")
     total, weights = np.zeros(2), 0.0
     for body in falling:

@@ -19,6 +19,13 @@ CONSERVED = 0.01  # of the sum of the sizes of the momenta; a smaller change in 
 Array = NDArray[np.float64]
 
 
+def is_pushed(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | None:
+    """Not applicable where something is pushed in the window."""
+    if not any(action.time > tracks.times[0] for action in clip.scene.impulses):
+        return None
+    return Reading(None, "not applicable", "a push brings energy into this scene")
+
+
 @scorer(
     id="drift/energy",
     version=1,
@@ -29,6 +36,7 @@ Array = NDArray[np.float64]
     noise_floor="ground truth without contacts reads within 0.02, on a flyby within 0.06 (64 px, 15 frames/s)",
     source="E(t) - E(0), translational and potential; Helmholtz 1847, Ueber die Erhaltung der Kraft",
     needs=("energies",),
+    precheck=is_pushed,
 )
 def energy(clip: Clip, rollout: Rollout, tracks: Tracks, *, energies: tuple[Energies, ...]) -> dict[str, Reading]:
     """Change of energy since the context, over the largest kinetic energy in ground truth, in the last quarter.
@@ -39,10 +47,17 @@ def energy(clip: Clip, rollout: Rollout, tracks: Tracks, *, energies: tuple[Ener
 
     Further readings: slope (1/s), of a straight line through all predicted frames.
     """
-    if any(action.time > tracks.times[0] for action in clip.scene.impulses):
-        return {"": Reading(None, "not applicable", "a push brings energy into this scene")}
     total = np.sum([group.total for group in energies], axis=0) / max(sum(group.size for group in energies), 1e-9)
     return _drift(tracks, np.atleast_1d(total)[:, None], signed=True)
+
+
+def is_not_conserved(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | None:
+    """Not applicable where the total momentum changes in ground truth."""
+    momenta = _true_momenta(clip)
+    size, total = _size(momenta), momenta.sum(axis=1)
+    if size < 1e-9 or np.linalg.norm(total - total[0], axis=-1).max() > CONSERVED * size:
+        return Reading(None, "not applicable", "momentum is not conserved in this scene")
+    return None
 
 
 @scorer(
@@ -55,6 +70,7 @@ def energy(clip: Clip, rollout: Rollout, tracks: Tracks, *, energies: tuple[Ener
     noise_floor="ground truth reads 0.001 to 0.026 (64 px, 15 frames/s; 20 clips)",
     source="|P(t) - P(0)|; Newton 1687, Principia, corollary III to the laws of motion",
     needs=("energies",),
+    precheck=is_not_conserved,
 )
 def momentum(clip: Clip, rollout: Rollout, tracks: Tracks, *, energies: tuple[Energies, ...]) -> dict[str, Reading]:
     """Change of the total momentum since the context, over the sum of the momenta's sizes, in the last quarter.
@@ -65,15 +81,21 @@ def momentum(clip: Clip, rollout: Rollout, tracks: Tracks, *, energies: tuple[En
 
     Further readings: slope (1/s), of a straight line through all predicted frames.
     """
+    size = _size(_true_momenta(clip))
+    return _drift(tracks, np.sum([group.momentum for group in energies], axis=0) / size, signed=False)
+
+
+def _true_momenta(clip: Clip) -> Array:
+    """Momenta (T, N, 2) kg m/s of the moving bodies in ground truth, from the hand-over on."""
     ahead = slice(clip.handover, None)
     moving = [index for index in clip.tracked if clip.scene.bodies[index].role == "moving"]
     masses = np.array([clip.scene.bodies[index].mass for index in moving])
-    each = plane_from_world(clip.scene.camera, clip.states[ahead, moving, 7:10]) * masses[:, None]  # (T, N, 2)
-    size = float(np.linalg.norm(each[0], axis=-1).sum())
-    total = each.sum(axis=1)
-    if size < 1e-9 or np.linalg.norm(total - total[0], axis=-1).max() > CONSERVED * size:
-        return {"": Reading(None, "not applicable", "momentum is not conserved in this scene")}
-    return _drift(tracks, np.sum([group.momentum for group in energies], axis=0) / size, signed=False)
+    return np.asarray(plane_from_world(clip.scene.camera, clip.states[ahead, moving, 7:10]) * masses[:, None])
+
+
+def _size(momenta: Array) -> float:
+    """Sum of the sizes in kg m/s of momenta (T, N, 2) at the hand-over."""
+    return float(np.linalg.norm(momenta[0], axis=-1).sum())
 
 
 def _drift(tracks: Tracks, value: Array, signed: bool) -> dict[str, Reading]:

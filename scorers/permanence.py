@@ -24,6 +24,15 @@ LAST_TIME = 0.3  # s at the end of the expected frames; an object that is not se
 Mask = NDArray[np.bool_]
 
 
+def nothing_expected(
+    clip: Clip, rollout: Rollout, tracks: Tracks, *, expected_visible: Mask
+) -> dict[str, Reading] | None:
+    """Not applicable where no object should be visible; what should not be there is counted all the same."""
+    if (expected_visible | truth_visible(clip, tracks.context)).any():
+        return None
+    return {"": Reading(None, "not applicable", "no object should be visible"), **_unexpected(tracks)}
+
+
 @scorer(
     id="permanence/intact",
     version=3,
@@ -36,6 +45,7 @@ Mask = NDArray[np.bool_]
     headline=True,
     roles={"survival": "survival", "reemergence": "reemergence"},
     needs=("lawful_continuations", "present", "expected_visible", "returns"),
+    precheck=nothing_expected,
 )
 def intact(
     clip: Clip,
@@ -88,12 +98,7 @@ def intact(
     Further readings: survival, reemergence (not applicable where nothing is hidden), hallucinations and duplicates
     (shares of the predicted frames), lost (number of objects not seen in the last 0.3 s of their expected frames).
     """
-    context = tracks.context
-    hallucinated: Mask = tracks.hallucinations[context:] > 0
-    doubled: Mask = np.any(tracks.duplicates[context:] > 0, axis=1)
-    counts = {"hallucinations": Reading(_share(hallucinated)), "duplicates": Reading(_share(doubled))}
-    if not (expected_visible | truth_visible(clip, context)).any():
-        return {"": Reading(None, "not applicable", "no object should be visible"), **counts}
+    hallucinated, doubled = _strange(tracks)
     whole = present & fits(clip, tracks, lawful_continuations)
     survival = float(np.mean(whole[expected_visible])) if expected_visible.any() else 1.0
     kept = max(0.0, survival - _share(hallucinated | doubled))
@@ -102,7 +107,7 @@ def intact(
         "": Reading(kept if back is None else kept * back),
         "survival": Reading(survival),
         "reemergence": Reading(back, "not applicable", "nothing is hidden") if back is None else Reading(back),
-        **counts,
+        **_unexpected(tracks),
         "lost": Reading(float(_lost(tracks, expected_visible, present))),
     }
 
@@ -119,6 +124,17 @@ def fits(clip: Clip, tracks: Tracks, continuations: Mapping[int, LawfulContinuat
     cut = near | (tracks.state == Visibility.CLIPPED)
     least = np.where(cut, MIN_PARTIAL_AREA * share, MIN_WHOLE_AREA) * whole
     return np.asarray((tracks.area >= least) & (tracks.area <= MAX_AREA_RATIO * whole))
+
+
+def _strange(tracks: Tracks) -> tuple[Mask, Mask]:
+    """Predicted frames (T,) with a hue that the scene does not hold, and those with an object twice."""
+    ahead = slice(tracks.context, None)
+    return tracks.hallucinations[ahead] > 0, np.any(tracks.duplicates[ahead] > 0, axis=1)
+
+
+def _unexpected(tracks: Tracks) -> dict[str, Reading]:
+    hallucinated, doubled = _strange(tracks)
+    return {"hallucinations": Reading(_share(hallucinated)), "duplicates": Reading(_share(doubled))}
 
 
 def _share(mask: Mask) -> float:

@@ -12,6 +12,16 @@ from physbench.shadowing import Shadowing
 from physbench.tracks.tracks import Tracks
 
 
+def too_unpredictable(
+    clip: Clip, rollout: Rollout, tracks: Tracks, *, predictability: Predictability
+) -> Reading | None:
+    """Not applicable where the clip can be predicted for too short a time."""
+    limit = predictability.seconds
+    if limit >= MIN_PREDICTABILITY - 1e-9:
+        return None
+    return Reading(None, "not applicable", f"T_p is {limit:.2g} s, below {MIN_PREDICTABILITY:g} s")
+
+
 @scorer(
     id="drift/stability",
     version=2,
@@ -23,10 +33,9 @@ from physbench.tracks.tracks import Tracks
     source="explained share of consistency/shadowing by quarters of the horizon",
     headline=True,
     needs=("predictability", "shadowing"),
+    precheck=too_unpredictable,
 )
-def stability(
-    clip: Clip, rollout: Rollout, tracks: Tracks, *, predictability: Predictability, shadowing: Shadowing | None
-) -> dict[str, Reading]:
+def stability(clip: Clip, rollout: Rollout, tracks: Tracks, *, shadowing: Shadowing | None) -> dict[str, Reading]:
     """Explained share of the later three quarters of the horizon, each with breaks counted from its own start.
 
     B = mean over quarters 2 to 4 of the explained share of `consistency/shadowing`, mean over its three tolerances, in
@@ -39,9 +48,6 @@ def stability(
 
     Further reading: slope of the share over these quarters (1/s; below 0 the prediction gets less lawful).
     """
-    limit = predictability.seconds
-    if limit < MIN_PREDICTABILITY - 1e-9:
-        return {"": Reading(None, "not applicable", f"T_p is {limit:.2g} s, below {MIN_PREDICTABILITY:g} s")}
     if shadowing is None:
         return {"": not_modelled(clip)}
     if not shadowing.problem.seen.expected_visible.any():

@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
 from physbench.scoring.free_segments import BodyMotion
+from physbench.scoring.not_judged import no_gravity
 from physbench.scoring.penetration import gaps
 from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.finite_differences import resting
 from physbench.tracks.tracks import Tracks
 from physbench.tracks.visibility import truth_visible
-from physbench.world.camera import plane_from_world
 
 HOVER_MOTION = 0.02  # diameters in 0.2 s; a ball at the top of its flight covers more than twice as much
 MAX_SUPPORT_GAP = 0.1  # diameters from what carries it
@@ -35,6 +35,7 @@ Mask = NDArray[np.bool_]
     phrase="hovering {} of the time",
     breaks_at=0.1,
     needs=("motions",),
+    precheck=no_gravity,
 )
 def support(clip: Clip, rollout: Rollout, tracks: Tracks, *, motions: tuple[BodyMotion, ...]) -> Reading:
     """Share of the expected object-time in which a moving body hovers: it rests with nothing below it.
@@ -45,8 +46,6 @@ def support(clip: Clip, rollout: Rollout, tracks: Tracks, *, motions: tuple[Body
     smallest disc around it. Time in which it is not seen does not hover. Not applicable where the scene has no
     gravity in the plane of motion. Outside every mean.
     """
-    if not np.any(plane_from_world(clip.scene.camera, np.asarray(clip.scene.gravity, dtype=np.float64))):
-        return Reading(None, "not applicable", "nothing falls in this scene")
     expected = truth_visible(clip, tracks.context)[:, [body.column for body in motions]]
     if not expected.any():
         return Reading(None, "not applicable", "no moving object should be visible")

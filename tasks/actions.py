@@ -78,28 +78,16 @@ class HeadOnPush(Task):
         if p["hue_a"] == p["hue_b"]:
             return False
         centres, before, pushed = approach(p)
-        reach, radii = p["radius_a"] + p["radius_b"], (p["radius_a"], p["radius_b"])
+        radii = (p["radius_a"], p["radius_b"])
         if not all(inside(at(c, v, p["release"]), r) for c, v, r in zip(centres, before, radii, strict=True)):
             return False
-        there = [at(centre, velocity, p["push"]) for centre, velocity in zip(centres, before, strict=True)]
-        wait = meeting_time(there[0], pushed, there[1], before[1], reach)
+        wait = wait_for_hit(p)
         if not max(PUSH_TO_HIT, FIRST_HIT - p["push"]) <= wait <= 2.2 - p["push"]:
             return False
         meet, after = contact_after_push(p)
-        if math.dist(after[0], pushed) < 0.5:  # a graze
-            return False
-        hit = p["push"] + wait
-        for contact, velocity, centre, old, r in zip(meet, after, centres, before, radii, strict=True):
-            if not inside((*contact, *at(contact, velocity, VIEW_AFTER_HIT)), r):
-                return False
-            if math.dist(centre, at(contact, velocity, MOVED_BY - hit)) <= 2 * r + FREE_BORDER:
-                return False
-            pairs = [(at(contact, velocity, t - hit), at(centre, old, t)) for t in CHANGE_TIMES if t > hit]
-            if not any(
-                max(map(abs, now)) < HALF_WINDOW and math.dist(now, other) > 2 * r + FREE_BORDER for now, other in pairs
-            ):
-                return False
-        return True
+        grazes = math.dist(after[0], pushed) < 0.5
+        paths = zip(meet, after, centres, before, radii, strict=True)
+        return not grazes and all(seen_elsewhere(p["push"] + wait, *path) for path in paths)
 
     def scene(self, params: Params) -> Scene:
         p = params
@@ -143,12 +131,32 @@ def sideways_impulse(p: Params) -> Flat:
     return p["impulse"] * math.cos(angle), p["impulse"] * math.sin(angle)
 
 
+def wait_for_hit(p: Params) -> float:
+    """From the push to the contact, s; infinite where the balls miss each other."""
+    centres, before, pushed = approach(p)
+    a, b = (at(centre, velocity, p["push"]) for centre, velocity in zip(centres, before, strict=True))
+    return meeting_time(a, pushed, b, before[1], p["radius_a"] + p["radius_b"])
+
+
+def seen_elsewhere(hit: float, contact: Flat, after: Flat, centre: Flat, before: Flat, radius: float) -> bool:
+    """Whether a ball is in view after the hit, and gets away from where it was and would be without the push.
+
+    hit: s; contact, after: its centre then, m, and its velocity, m/s; centre, before: both at the hand-over.
+    """
+    away = 2 * radius + FREE_BORDER
+    if not inside((*contact, *at(contact, after, VIEW_AFTER_HIT)), radius):
+        return False
+    if math.dist(centre, at(contact, after, MOVED_BY - hit)) <= away:
+        return False
+    pairs = [(at(contact, after, t - hit), at(centre, before, t)) for t in CHANGE_TIMES if t > hit]
+    return any(max(map(abs, now)) < HALF_WINDOW and math.dist(now, other) > away for now, other in pairs)
+
+
 def contact_after_push(p: Params) -> tuple[tuple[Flat, Flat], tuple[Flat, Flat]]:
     """Centres (a, b) where they touch m and their velocities after it m/s, in closed form."""
     centres, (va, vb), pushed = approach(p)
-    a, b = at(centres[0], va, p["push"]), at(centres[1], vb, p["push"])
-    wait = meeting_time(a, pushed, b, vb, p["radius_a"] + p["radius_b"])
-    a, b = at(a, pushed, wait), at(b, vb, wait)
+    wait = wait_for_hit(p)
+    a, b = at(at(centres[0], va, p["push"]), pushed, wait), at(at(centres[1], vb, p["push"]), vb, wait)
     masses = sphere_mass(p["radius_a"]), sphere_mass(p["radius_b"])
     return (a, b), rebound(a, pushed, masses[0], b, vb, masses[1], p["restitution"])
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from physbench.clips.clip import Split
-from physbench.clips.task import MAX_DRAWS, Parameter, Params, Task, declare, draw
-from physbench.clips.task_helpers import HALF_WINDOW, RELEASE
+from physbench.clips.task import MAX_DRAWS, NothingAccepted, Parameter, Params, Task, declare, draw
+from physbench.clips.task_helpers import HALF_WINDOW, RELEASE, numbered
 from physbench.dynamics.impacts import Flat, at, meeting_time, nearest, rebound, reflected, rolled, slid
 from physbench.tasks.collisions import NUMBERS
 from physbench.world.bodies import ball, held, wall
@@ -79,37 +79,20 @@ class Billiards(Task):
         meet_y=Parameter("m", "visible", (-1.3, 1.3), "point of the first hit, upwards in the image"),
         speed_2=Parameter("m/s", "visible", (0.6, 1.1), "of the ball that is hit first"),
         heading_2=Parameter("rad", "visible", (-3.1416, 3.1416), "direction of the ball that is hit first"),
-        **{
-            f"{name}_{k}": parameter
-            for k, which in ((3, "third"), (4, "fourth"))
-            for name, parameter in (
-                ("x", Parameter("m", "visible", (-1.8, 1.8), f"of the {which} ball at 0, to the right")),
-                ("y", Parameter("m", "visible", (-1.8, 1.8), f"of the {which} ball at 0, upwards")),
-                ("speed", Parameter("m/s", "visible", (0.6, 1.1), f"of the {which} ball")),
-                ("heading", Parameter("rad", "visible", (-3.1416, 3.1416), f"direction of the {which} ball")),
-            )
-        },
+        **numbered(
+            (3, 4),
+            x=Parameter("m", "visible", (-1.8, 1.8), "of the {nth} ball at 0, to the right"),
+            y=Parameter("m", "visible", (-1.8, 1.8), "of the {nth} ball at 0, upwards"),
+            speed=Parameter("m/s", "visible", (0.6, 1.1), "of the {nth} ball"),
+            heading=Parameter("rad", "visible", (-3.1416, 3.1416), "direction of the {nth} ball"),
+        ),
     )
     horizon = 4.0  # s
     last: tuple[str, ...] = ()  # parameters that are drawn when all balls lie
 
     def sample(self, rng: np.random.Generator, split: Split) -> Params:
         """Draw the cue ball and what it hits first, then the others one by one: all at once they would rarely fit."""
-        balls = self.parameters["balls"].draw(rng, split)
-        for _ in range(MAX_DRAWS):
-            p = {**draw(self.parameters, rng, split, lambda p: fits({**p, "balls": 2.0})), "balls": balls}
-            for k in range(3, int(balls) + 1):
-                for _ in range(BALL_TRIES):
-                    if fits({**p, "balls": float(k)}):
-                        break
-                    p |= {name: self.parameters[name].draw(rng, split) for name in p if name.endswith(f"_{k}")}
-            for _ in range(BALL_TRIES if self.last else 1):
-                if self.accepts(p):
-                    return p
-                p |= {name: self.parameters[name].draw(rng, split) for name in self.last}
-        raise RuntimeError(
-            f"No acceptable parameters in {MAX_DRAWS} draws: the ranges of split {split} are too narrow."
-        )
+        return draw_in_turn(self.parameters, rng, split, self.accepts, self.last)
 
     def accepts(self, p: Params) -> bool:
         """Nothing is hit before FIRST_HIT, every ball gets away from where it was, small changes stay small."""
@@ -134,6 +117,29 @@ class Billiards(Task):
             prompt=f"A {hue_name(hues[0])} ball and {others} roll on a table, hit each other and rebound from the "
             "cushions. Static camera, seen from straight above.",
         )
+
+
+def draw_in_turn(
+    parameters: Mapping[str, Parameter],
+    rng: np.random.Generator,
+    split: Split,
+    accepts: Callable[[Params], bool],
+    last: Sequence[str],
+) -> Params:
+    """Draw the first two balls, then the others one by one, then the parameters named in `last`."""
+    balls = parameters["balls"].draw(rng, split)
+    for _ in range(MAX_DRAWS):
+        p = {**draw(parameters, rng, split, lambda p: fits({**p, "balls": 2.0})), "balls": balls}
+        for k in range(3, int(balls) + 1):
+            for _ in range(BALL_TRIES):
+                if fits({**p, "balls": float(k)}):
+                    break
+                p |= {name: parameters[name].draw(rng, split) for name in p if name.endswith(f"_{k}")}
+        for _ in range(BALL_TRIES if last else 1):
+            if accepts(p):
+                return p
+            p |= {name: parameters[name].draw(rng, split) for name in last}
+    raise NothingAccepted(f"`accepts` refused {MAX_DRAWS:,} draws of the split {split}. {NothingAccepted.remedy}")
 
 
 def fits(p: Params) -> bool:

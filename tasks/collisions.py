@@ -8,8 +8,8 @@ import math
 import numpy as np
 
 from physbench.clips.clip import Split
-from physbench.clips.task import Parameter, Params, Task, declare, draw
-from physbench.clips.task_helpers import FREE_BORDER, HALF_WINDOW, RELEASE, hues, inside
+from physbench.clips.task import Parameter, Params, Task, declare
+from physbench.clips.task_helpers import FREE_BORDER, HALF_WINDOW, RELEASE, draw_evenly, hues, inside
 from physbench.dynamics.impacts import Flat, at, rebound, reflected
 from physbench.world.bodies import ball, held, table, turned_from_top, wall
 from physbench.world.scene import Body, Camera, Scene, hue_name, sphere_mass
@@ -176,8 +176,7 @@ class WallBounce(Task):
 
     def sample(self, rng: np.random.Generator, split: Split) -> Params:
         """Both numbers of walls are as likely, though two seldom fit."""
-        walls = self.parameters["walls"].draw(rng, split)
-        return draw(self.parameters, rng, split, lambda p: p["walls"] == walls and self.accepts(p))
+        return draw_evenly("walls", self.parameters, rng, split, self.accepts)
 
     def accepts(self, p: Params) -> bool:
         """In view from the release until a while after the last bounce, and clear of the walls that are not its turn;
@@ -196,23 +195,10 @@ class WallBounce(Task):
         return walls_fit([from_block, *corners[1:], away], normals, p["radius"])
 
     def scene(self, params: Params) -> Scene:
-        p, radius = params, params["radius"]
+        p = params
         corners, velocities, normals = bounce_path(p)
-        body = ball(
-            "ball",
-            radius,
-            (*corners[0], 0.0),
-            p["hue"],
-            velocity=(*velocities[0], 0.0),
-            restitution=p["restitution"],
-            friction=p["friction"],
-            release=p["release"],
-        )
-        walls = []
-        for number, position, normal in zip(NUMBERS, corners[1:], normals, strict=False):
-            middle = at(position, normal, radius + WALL[1])
-            turned = turned_from_top(math.atan2(normal[1], normal[0]) - math.pi / 2)
-            walls.append(wall(f"wall {number}", WALL, (*middle, 0.05 - WALL[2]), turned))
+        body = held_ball(p, corners[0], velocities[0])
+        walls = walls_at(corners[1:], normals, p["radius"])
         block = held(body, "holder", speed=p["speed"], heading=p["heading"])
         what = "a dark wall and rebounds" if len(walls) == 1 else "two dark walls, one after the other, and rebounds"
         return Scene(
@@ -222,6 +208,20 @@ class WallBounce(Task):
             prompt=f"A {hue_name(p['hue'])} ball glides on a frictionless table, meets {what}. Static camera, seen "
             "from straight above.",
         )
+
+
+def held_ball(p: Params, at_release: Flat, velocity: Flat) -> Body:
+    """The ball that meets the walls."""
+    return ball(
+        "ball",
+        p["radius"],
+        (*at_release, 0.0),
+        p["hue"],
+        velocity=(*velocity, 0.0),
+        restitution=p["restitution"],
+        friction=p["friction"],
+        release=p["release"],
+    )
 
 
 def bounce_path(p: Params) -> tuple[list[Flat], list[Flat], list[Flat]]:
@@ -238,6 +238,16 @@ def bounce_path(p: Params) -> tuple[list[Flat], list[Flat], list[Flat]]:
         normals.append((math.cos(angle), math.sin(angle)))
         velocities.append(reflected((vx, vy), normals[-1], p["restitution"]))
     return corners, velocities, normals
+
+
+def walls_at(bounces: list[Flat], normals: list[Flat], radius: float) -> list[Body]:
+    """The walls that a ball meets when its centre is at `bounces`, m."""
+    walls = []
+    for number, position, normal in zip(NUMBERS, bounces, normals, strict=False):
+        middle = at(position, normal, radius + WALL[1])
+        turned = turned_from_top(math.atan2(normal[1], normal[0]) - math.pi / 2)
+        walls.append(wall(f"wall {number}", WALL, (*middle, 0.05 - WALL[2]), turned))
+    return walls
 
 
 def walls_fit(corners: list[Flat], normals: list[Flat], radius: float) -> bool:

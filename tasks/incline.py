@@ -7,8 +7,8 @@ import math
 import numpy as np
 
 from physbench.clips.clip import Split
-from physbench.clips.task import Parameter, Params, Task, declare, draw
-from physbench.clips.task_helpers import RELEASE, event_in, hues
+from physbench.clips.task import Parameter, Params, Task, declare
+from physbench.clips.task_helpers import RELEASE, draw_evenly, event_in, hues
 from physbench.dynamics.ramp_phases import Phase, distance_at, ramp_phases
 from physbench.dynamics.rolling_sliding import INERTIA
 from physbench.world.bodies import HOLDER_GAP, holder, turned_from_front, wall
@@ -76,14 +76,13 @@ class Incline(Task):
     horizon = 4.0  # s
 
     def sample(self, rng: np.random.Generator, split: Split) -> Params:
-        shape = self.parameters["shape"].draw(rng, split)  # first: each shape is equally frequent
-        return draw(self.parameters, rng, split, lambda p: p["shape"] == shape and self.accepts(p))
+        return draw_evenly("shape", self.parameters, rng, split, self.accepts)
 
     def accepts(self, p: Params) -> bool:
         """Seen in motion before the hand-over, decided in time, in view, and not at rest near where it was then."""
         if p["shape"] == 2 and abs(p["ramp_friction"] - math.tan(p["angle"])) < SURELY_STAYS:
             return False
-        phases = self.phases(p)
+        phases = phases_of(p)
         at_0, last = distance_at(phases, 0.0), phases[-1]
         rests = last.velocity == 0 and last.acceleration == 0 and last.start < self.horizon
         return (
@@ -94,41 +93,12 @@ class Incline(Task):
             and (not rests or abs(last.distance - at_0) >= 2 * REST_DISTANCE * p["size"])
         )
 
-    def phases(self, p: Params) -> list[Phase]:
-        """The motion from the release on, in closed form."""
-        return ramp_phases(p["release"], p["start"], p["velocity"], *self.accelerations(p))
-
-    def accelerations(self, p: Params) -> tuple[float, float]:
-        """By how much it is slowed on its way up, and what it gains on its way down, m/s2."""
-        weight = p["gravity"] * math.sin(p["angle"])
-        grip = p["gravity"] * p["ramp_friction"] * math.cos(p["angle"])
-        if p["shape"] < 2:
-            k = INERTIA[SHAPES[int(p["shape"])]]
-            pull = weight - min(grip, weight * k / (1 + k))
-            return pull, pull
-        return weight + grip, weight - grip
-
     def scene(self, params: Params) -> Scene:
-        p, tilt = params, params["side"] * params["angle"]
-        turned = turned_from_front(tilt)
-        grey = round(0.95 - 0.5 * p["ramp_friction"], 6)
-        left = ramp_point(p, 0.0 if p["side"] > 0 else ramp_length(p), 0.0)
-        board = ramp(
-            "ramp",
-            left,
-            tilt,
-            ramp_length(p),
-            thickness=BOARD_THICKNESS,
-            depth=BODY_DEPTH + 0.1,
-            grey=grey,
-            friction=p["ramp_friction"],
-        )
-        at = ramp_point(p, STOP / 2, STOP_HEIGHT / 2)
-        stop = wall("stop", (STOP / 2, BODY_DEPTH + 0.1, STOP_HEIGHT / 2), (at[0], 0.0, at[1]), turned, grey=grey)
-        at = ramp_point(p, STOP + p["start"] - HOLDER_GAP, 0.5 * p["size"])
-        block = holder("holder", (0.05, 0.2, 0.5 * p["size"]), (at[0], 0.0, at[1]), p["release"], turned)
+        p, turned = params, turned_from_front(params["side"] * params["angle"])
+        x, z = ramp_point(p, STOP + p["start"] - HOLDER_GAP, 0.5 * p["size"])
+        block = holder("holder", (0.05, 0.2, 0.5 * p["size"]), (x, 0.0, z), p["release"], turned)
         return Scene(
-            bodies=(held_body(p), board, stop, block),
+            bodies=(held_body(p), *ramp_with_stop(p), block),
             camera=Camera("front", (0.0, 0.0, 0.0)),
             gravity=(0.0, 0.0, -p["gravity"]),
             horizon=self.horizon,
@@ -144,6 +114,35 @@ class Incline(Task):
             f"{what} {moves} {way} a ramp that rises to the {side} and has a stop at its foot. The lighter the ramp, "
             "the smoother it is. Static camera, seen from the side."
         )
+
+
+def phases_of(p: Params) -> list[Phase]:
+    """The motion from the release on, in closed form."""
+    return ramp_phases(p["release"], p["start"], p["velocity"], *slope_accelerations(p))
+
+
+def slope_accelerations(p: Params) -> tuple[float, float]:
+    """By how much the body is slowed on its way up, and what it gains on its way down, m/s2."""
+    weight = p["gravity"] * math.sin(p["angle"])
+    grip = p["gravity"] * p["ramp_friction"] * math.cos(p["angle"])
+    if p["shape"] < 2:
+        k = INERTIA[SHAPES[int(p["shape"])]]
+        pull = weight - min(grip, weight * k / (1 + k))
+        return pull, pull
+    return weight + grip, weight - grip
+
+
+def ramp_with_stop(p: Params) -> tuple[Body, Body]:
+    """The board and the stop at its foot, in the grey of their friction."""
+    tilt, depth = p["side"] * p["angle"], BODY_DEPTH + 0.1
+    grey, friction = round(0.95 - 0.5 * p["ramp_friction"], 6), p["ramp_friction"]
+    left = ramp_point(p, 0.0 if p["side"] > 0 else ramp_length(p), 0.0)
+    x, z = ramp_point(p, STOP / 2, STOP_HEIGHT / 2)
+    half_extents = (STOP / 2, depth, STOP_HEIGHT / 2)
+    return (
+        ramp("ramp", left, tilt, ramp_length(p), thickness=BOARD_THICKNESS, depth=depth, grey=grey, friction=friction),
+        wall("stop", half_extents, (x, 0.0, z), turned_from_front(tilt), grey=grey),
+    )
 
 
 def held_body(p: Params) -> Body:

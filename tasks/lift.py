@@ -10,6 +10,7 @@ from physbench.tasks.occlusion import SCREEN_Y, SLIVER
 from physbench.world.bodies import SCREEN_HALF_DEPTH, ball, nearer_scale, wall
 from physbench.world.scene import FLOOR_GREY, HISTORY, SCREEN_GREY, Body, Camera, Scene, Waypoint, hue_name
 
+LIFT_CAMERA = Camera("front", (0.0, 0.0, HALF_WINDOW))
 PEDESTAL = 0.3  # m, half of the width of the pedestal
 
 
@@ -54,7 +55,7 @@ class ScreenLift(Task):
     def accepts(self, p: Params) -> bool:
         """All seen at the hand-over, the plate for half a second; out in time."""
         speed, radius = abs(p["velocity"]), p["radius"]
-        front, back = self.plate(p)
+        front, back = plate_edges(p)
         clear = (1 - SLIVER) * radius  # from the middle of the ball
         side = math.copysign(1.0, p["velocity"])
         border = HALF_WINDOW + side * (p["height"] - HALF_WINDOW)  # it comes from, m from the ball
@@ -68,28 +69,12 @@ class ScreenLift(Task):
             and inside((p["place"],), p["plate_width"] / 2)
         )
 
-    def plate(self, p: Params) -> tuple[float, float]:
-        """Leading and trailing edge of the plate at 0, as seen, m along its path from the middle of the ball."""
-        front = (1 - SLIVER) * p["radius"] - abs(p["velocity"]) * p["hidden_at"]
-        return front, front - p["plate_height"]
-
     def scene(self, params: Params) -> Scene:
-        p, radius, top = params, params["radius"], params["height"] - params["radius"]
-        camera = Camera("front", (0.0, 0.0, HALF_WINDOW))
-        scale, x = nearer_scale(camera, SCREEN_Y), p["place"]
-        at_0 = p["height"] + math.copysign(1.0, p["velocity"]) * sum(self.plate(p)) / 2 - HALF_WINDOW  # as seen
-
-        def waypoint(time: float) -> Waypoint:
-            rise = at_0 + p["velocity"] * time
-            return Waypoint(time, (x * scale, SCREEN_Y + SCREEN_HALF_DEPTH, HALF_WINDOW + rise * scale))
-
+        p, x, top = params, params["place"], params["height"] - params["radius"]
         way = "up" if p["velocity"] > 0 else "down"
-        path = (waypoint(-HISTORY), waypoint(self.horizon))
-        size = (p["plate_width"] / 2 * scale, SCREEN_HALF_DEPTH, p["plate_height"] / 2 * scale)
-        plate = Body("plate", "box", size, "kinematic", path[0].position, grey=SCREEN_GREY, collides=False, path=path)
         resting = ball(
             "ball",
-            radius,
+            p["radius"],
             (x, 0.0, p["height"]),
             p["hue"],
             restitution=p["restitution"],
@@ -98,10 +83,30 @@ class ScreenLift(Task):
         half_extents, middle = (PEDESTAL, PEDESTAL, top / 2 + 0.5), (x, 0.0, top / 2 - 0.5)
         pedestal = wall("pedestal", half_extents, middle, grey=FLOOR_GREY, friction=1.0)
         return Scene(
-            bodies=(resting, pedestal, plate),
-            camera=camera,
+            bodies=(resting, pedestal, moving_plate(p, self.horizon)),
+            camera=LIFT_CAMERA,
             gravity=(0.0, 0.0, -p["gravity"]),
             horizon=self.horizon,
             prompt=f"A {hue_name(p['hue'])} ball rests on a pedestal. A dark grey plate moves {way} in front of it at "
             "constant speed, covers it and uncovers it again. Static camera, seen from the side.",
         )
+
+
+def plate_edges(p: Params) -> tuple[float, float]:
+    """Leading and trailing edge of the plate at 0, as seen, m along its path from the middle of the ball."""
+    front = (1 - SLIVER) * p["radius"] - abs(p["velocity"]) * p["hidden_at"]
+    return front, front - p["plate_height"]
+
+
+def moving_plate(p: Params, horizon: float) -> Body:
+    """The plate on its way from the start of the history to the end of the horizon, s."""
+    scale = nearer_scale(LIFT_CAMERA, SCREEN_Y)
+    at_0 = p["height"] + math.copysign(1.0, p["velocity"]) * sum(plate_edges(p)) / 2 - HALF_WINDOW  # as seen
+
+    def waypoint(time: float) -> Waypoint:
+        rise = at_0 + p["velocity"] * time
+        return Waypoint(time, (p["place"] * scale, SCREEN_Y + SCREEN_HALF_DEPTH, HALF_WINDOW + rise * scale))
+
+    path = (waypoint(-HISTORY), waypoint(horizon))
+    size = (p["plate_width"] / 2 * scale, SCREEN_HALF_DEPTH, p["plate_height"] / 2 * scale)
+    return Body("plate", "box", size, "kinematic", path[0].position, grey=SCREEN_GREY, collides=False, path=path)

@@ -78,7 +78,7 @@ class ScreenSwap(Task):
 
     def accepts(self, p: Params) -> bool:
         """Two hues, both seen long enough before, hidden while they pass, and seen again."""
-        return p["hue_a"] != p["hue_b"] and self.passes(p, "a", 1.0) and self.passes(p, "b", -1.0) and self.hides(p)
+        return p["hue_a"] != p["hue_b"] and self.passes(p, "a", 1.0) and self.passes(p, "b", -1.0) and hides_crossing(p)
 
     def passes(self, p: Params, name: str, side: float) -> bool:
         """Whether a ball is seen long enough before it is hidden in time, and seen again."""
@@ -93,15 +93,6 @@ class ScreenSwap(Task):
             and 0.2 <= hidden <= 1.0
             and out + VIEW_AFTER <= OUT_BY * self.horizon
         )
-
-    def hides(self, p: Params) -> bool:
-        """Whether the screen hides both from before they touch in the image until after they part."""
-        scale_a, scale_b = swap_scale(p, "a"), swap_scale(p, "b")
-        reach = scale_a * p["radius_a"] + scale_b * p["radius_b"] + IMAGE_GAP
-        distance, closing = (scale_a * p[f"{what}_a"] + scale_b * p[f"{what}_b"] for what in ("start", "speed"))
-        meet, part = (p["release"] + (distance - side * reach) / closing for side in (1, -1))
-        (_, hidden_a, shows_a, _), (_, hidden_b, shows_b, _) = swap_times(p, "a", 1.0), swap_times(p, "b", -1.0)
-        return max(hidden_a, hidden_b) <= meet and part <= min(shows_a, shows_b)
 
     def scene(self, params: Params) -> Scene:
         p = params
@@ -142,6 +133,16 @@ def swap_times(p: Params, name: str, side: float) -> tuple[float, float, float, 
     positions = (middle - half - radius, middle - covered, middle + covered, middle + half + radius)
     touch, hidden, shows, out = (since + (position - start) / speed for position in positions)
     return touch, hidden, shows, out
+
+
+def hides_crossing(p: Params) -> bool:
+    """Whether the screen hides both balls from before they touch in the image until after they part."""
+    scale_a, scale_b = swap_scale(p, "a"), swap_scale(p, "b")
+    reach = scale_a * p["radius_a"] + scale_b * p["radius_b"] + IMAGE_GAP
+    distance, closing = (scale_a * p[f"{what}_a"] + scale_b * p[f"{what}_b"] for what in ("start", "speed"))
+    meet, part = (p["release"] + (distance - side * reach) / closing for side in (1, -1))
+    (_, hidden_a, shows_a, _), (_, hidden_b, shows_b, _) = swap_times(p, "a", 1.0), swap_times(p, "b", -1.0)
+    return max(hidden_a, hidden_b) <= meet and part <= min(shows_a, shows_b)
 
 
 class ScreenStop(Task):
@@ -188,7 +189,7 @@ class ScreenStop(Task):
     def accepts(self, p: Params) -> bool:
         """Seen long enough before it is hidden; screen and wall in view."""
         speed, radius = abs(p["velocity"]), p["radius"]
-        near, stop = self.edges(p)
+        near, stop = stop_edges(p)
         at_0 = -p["start"] - speed * p["release"]
         return (
             inside((p["start"],), radius)
@@ -197,31 +198,16 @@ class ScreenStop(Task):
             and stop + radius + WALL_WIDTH <= HALF_WINDOW - 2 * FREE_BORDER
         )
 
-    def edges(self, p: Params) -> tuple[float, float]:
-        """Where the screen begins and where the ball's middle stops, m along the ball's path from the middle."""
-        hidden = -p["start"] + abs(p["velocity"]) * (p["hidden_at"] - p["release"])
-        return hidden - (1 - SLIVER) * p["radius"], hidden + p["hidden_way"]
-
     def scene(self, params: Params) -> Scene:
         p, radius = params, params["radius"]
         side = math.copysign(1.0, p["velocity"])
-        near, stop = self.edges(p)
-        face = stop + radius
-        left, right = sorted((side * near, side * (face + COVERED_WALL)))
-        height = p["screen_height"] + p["wall_rise"]
-        stopping = wall(
-            "wall",
-            (WALL_WIDTH / 2, WALL_DEPTH, height / 2),
-            (side * (face + WALL_WIDTH / 2), 0.0, height / 2),
-            grey=0.62,
-            restitution=p["restitution"],
-            friction=p["wall_friction"],
-        )
+        near, stop = stop_edges(p)
+        left, right = sorted((side * near, side * (stop + radius + COVERED_WALL)))
         return Scene(
             bodies=(
                 rolling("ball", p, side, p["start"], p["hue"], radius),
                 floor(),
-                stopping,
+                stopping_wall(p, side * (stop + radius + WALL_WIDTH / 2)),
                 between(left, right, p["screen_height"], SCREEN_Y),
                 block("holder", side, p["start"], radius, p["release"]),
             ),
@@ -232,3 +218,16 @@ class ScreenStop(Task):
             "grey screen, where a wall that rises above the screen stops it. It does not come out again. Static "
             "camera, seen from the side.",
         )
+
+
+def stop_edges(p: Params) -> tuple[float, float]:
+    """Where the screen begins and where the ball's middle stops, m along the ball's path from the middle."""
+    hidden = -p["start"] + abs(p["velocity"]) * (p["hidden_at"] - p["release"])
+    return hidden - (1 - SLIVER) * p["radius"], hidden + p["hidden_way"]
+
+
+def stopping_wall(p: Params, x: float) -> Body:
+    """The wall that stops the ball. x: of its middle, m."""
+    height = p["screen_height"] + p["wall_rise"]
+    half_extents, middle = (WALL_WIDTH / 2, WALL_DEPTH, height / 2), (x, 0.0, height / 2)
+    return wall("wall", half_extents, middle, grey=0.62, restitution=p["restitution"], friction=p["wall_friction"])

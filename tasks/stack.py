@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from physbench.clips.clip import Split
 from physbench.clips.task import Parameter, Params, Task, declare, draw
-from physbench.clips.task_helpers import HALF_WINDOW, hues
+from physbench.clips.task_helpers import HALF_WINDOW, hues, numbered
 from physbench.world.bodies import floor, holder, wall
 from physbench.world.scene import FLOOR_GREY, Body, Camera, Outcome, Scene, box_mass, hue_name
 
@@ -21,6 +22,7 @@ WALL_GREY = 0.75
 WALL_GAP = 0.06  # m between the walls and the blocks
 FALLING_SHARE = 0.55  # of towers
 MAX_BLOCKS = 4
+PLACES = range(1, MAX_BLOCKS + 1)  # of blocks, from below
 KERB = 1.0  # m, height of the kerbs
 
 
@@ -57,19 +59,10 @@ class Stack(Task):
         restitution=Parameter.fixed(0.0, "", "of blocks and floor"),
         friction=Parameter.fixed(0.8, "", "of blocks and floor"),
         blocks=Parameter("", "visible", (2, MAX_BLOCKS), "how many", grid=1),
-        **{
-            f"width_{i}": Parameter("m", "visible", (0.48, 0.58), "half width of a block", ood=(0.6, 0.66))
-            for i in range(1, MAX_BLOCKS + 1)
-        },
-        **{
-            f"height_{i}": Parameter("m", "visible", (0.27, 0.31), "half height of a block", ood=(0.32, 0.36))
-            for i in range(1, MAX_BLOCKS + 1)
-        },
-        **{
-            f"offset_{i}": Parameter("m", "visible", (-0.75, 0.75), "from the block below, to the right")
-            for i in range(2, MAX_BLOCKS + 1)
-        },
-        **hues(*(f"hue_{i}" for i in range(1, MAX_BLOCKS + 1))),
+        **numbered(PLACES, width=Parameter("m", "visible", (0.48, 0.58), "half width of a block", ood=(0.6, 0.66))),
+        **numbered(PLACES, height=Parameter("m", "visible", (0.27, 0.31), "half height of a block", ood=(0.32, 0.36))),
+        **numbered(PLACES[1:], offset=Parameter("m", "visible", (-0.75, 0.75), "from the block below, to the right")),
+        **hues(*(f"hue_{i}" for i in PLACES)),
         middle=Parameter("m", "visible", (-0.15, 0.15), "of the tower, to the right"),
     )
     horizon = 4.0  # s
@@ -86,8 +79,7 @@ class Stack(Task):
 
     def accepts(self, p: Params) -> bool:
         """Different hues, each block well on the one below, no centre of mass near an edge, near the middle."""
-        many = range(1, MAX_BLOCKS + 1)
-        if any(p[f"hue_{i}"] == p[f"hue_{j}"] for i, j in itertools.combinations(many, 2)):
+        if any(p[f"hue_{i}"] == p[f"hue_{j}"] for i, j in itertools.combinations(PLACES, 2)):
             return False
         centres, widths = block_centres(p), half_widths(p)
         overlaps = [_overlap(centres, widths, k) for k in range(len(centres) - 1)]
@@ -102,29 +94,14 @@ class Stack(Task):
     def scene(self, params: Params) -> Scene:
         p, friction = params, math.sqrt(params["friction"])
         blocks, top = tower(p)
-        left = min(block.position[0] - block.size[0] for block in blocks) - WALL_GAP
-        right = max(block.position[0] + block.size[0] for block in blocks) + WALL_GAP
-        walls = [
-            holder(f"wall {side}", (0.05, 0.2, top / 2), (x, 0.0, top / 2), 0.0, grey=WALL_GREY)
-            for side, x in (("left", left - 0.05), ("right", right + 0.05))
-        ]
-        kerb = (0.06, BLOCK_DEPTH, KERB / 2)
-        kerbs = [
-            wall(f"kerb {side}", kerb, (x, 0.0, KERB / 2), grey=FLOOR_GREY, friction=friction)
-            for side, x in (("left", -HALF_WINDOW + 0.06), ("right", HALF_WINDOW - 0.06))
-        ]
-        higher = [block.name for block in blocks[1:]]
+        falling = [Outcome(what, block.name) for what in ("falls", "falls left") for block in blocks[1:]]
         return Scene(
-            bodies=(*blocks, floor(friction=friction), *kerbs, *walls),
+            bodies=(*blocks, floor(friction=friction), *kerbs(friction), *walls_beside(blocks, top)),
             camera=Camera("front", (0.0, 0.0, 1.8)),
             gravity=(0.0, 0.0, -p["gravity"]),
             horizon=self.horizon,
             prompt=self.prompt(p),
-            outcomes=(
-                *(Outcome("falls", name) for name in higher),
-                *(Outcome("falls left", name) for name in higher),
-                Outcome("hangs", None),
-            ),
+            outcomes=(*falling, Outcome("hangs", None)),
         )
 
     def prompt(self, p: Params) -> str:
@@ -158,6 +135,25 @@ def tower(p: Params) -> tuple[list[Body], float]:
         )
         top += 2 * height
     return blocks, top
+
+
+def kerbs(friction: float) -> list[Body]:
+    """What keeps fallen blocks in view."""
+    size = (0.06, BLOCK_DEPTH, KERB / 2)
+    return [
+        wall(f"kerb {side}", size, (x, 0.0, KERB / 2), grey=FLOOR_GREY, friction=friction)
+        for side, x in (("left", -HALF_WINDOW + 0.06), ("right", HALF_WINDOW - 0.06))
+    ]
+
+
+def walls_beside(blocks: Sequence[Body], top: float) -> list[Body]:
+    """What holds a tower of height `top` m until the hand-over."""
+    left = min(block.position[0] - block.size[0] for block in blocks) - WALL_GAP
+    right = max(block.position[0] + block.size[0] for block in blocks) + WALL_GAP
+    return [
+        holder(f"wall {side}", (0.05, 0.2, top / 2), (x, 0.0, top / 2), 0.0, grey=WALL_GREY)
+        for side, x in (("left", left - 0.05), ("right", right + 0.05))
+    ]
 
 
 def half_widths(p: Params) -> list[float]:

@@ -133,6 +133,32 @@ def test_no_name_stands_for_two_modules_or_classes() -> None:
     assert {name for name, count in classes.items() if count > 1} == set()
 
 
+# Columns of arrays are named by their letters in each of the two modules that have such arrays, and used there only.
+SAME_CONSTANT = {"MASS", "X", "Y"}
+
+
+def constants(path: Path) -> set[str]:
+    """Public names in capitals that a module binds itself, at its top."""
+    targets = [
+        target
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.Assign | ast.AnnAssign)
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+    ]
+    names = {node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)}
+    return {name for name in names if name.isupper() and not name.startswith("_")}
+
+
+def test_no_constant_is_bound_in_two_modules() -> None:
+    """Neither with two values, nor as a copy: other meanings have other names, and the same one is imported."""
+    homes: dict[str, list[str]] = {}
+    for _, path in modules():
+        for name in constants(path):
+            homes.setdefault(name, []).append(module_name(path))
+    assert len(homes) > 500
+    assert {name: found for name, found in homes.items() if len(found) > 1 and name not in SAME_CONSTANT} == {}
+
+
 def test_every_package_says_what_is_in_it() -> None:
     architecture = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     listed = re.findall(r"^\| `(?:physbench/)?([a-z]+)/` ", architecture, re.MULTILINE)

@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 import typer
 
+from physbench.scoring.observation import ANALYSES, Observation
+from physbench.scoring.scorer_protocol import INPUTS
+
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
@@ -47,6 +50,20 @@ def test_commands_and_options_exist(program: Any, page: Path, line: str) -> None
     known = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
     asked = {word.split("=")[0] for word in words if re.match(r"--[a-z]", word)}
     assert asked <= known | {"--help", "--debug"}, f"{page.name}: '{line}' has options that do not exist"
+
+
+def test_the_page_about_scorers_lists_every_need() -> None:
+    page = (ROOT / "docs" / "your-scorer.md").read_text(encoding="utf-8")
+    (table,) = re.findall(r"^\| need \| .*\n\| --- .*\n((?:\|.*\n)+)", page, re.MULTILINE)
+    assert re.findall(r"^\| `(\w+)` \| ", table, re.MULTILINE) == [*INPUTS, *ANALYSES]
+
+
+def test_the_api_page_lists_what_each_need_yields() -> None:
+    page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"^\.\. autoclass:: physbench\.[\w.]*\.(\w+)$", page, re.MULTILINE))
+    for name in ANALYSES:
+        yielded = set(re.findall(r"\b[A-Z]\w+", getattr(Observation, name).make.__annotations__["return"]))
+        assert yielded - {"None", "Mapping", "Mask"} <= listed, name
 
 
 def test_the_api_page_lists_every_public_name() -> None:

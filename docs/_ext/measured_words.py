@@ -30,20 +30,31 @@ NAMING = re.compile(r"`([\w./-]+)` [\d.]+(?: to [\d.]+)?")
 
 def rewritten(page: str, table: Published) -> str:
     """The page with every measured word of its table of violations made again."""
-    return "\n".join(_line(line, table) for line in page.split("\n"))
+    rows = table.table[(table.table["level"] == "family") & table.table["kind"].isin(KINDS)]
+    seen = (
+        rows.dropna(subset="auroc")
+        .groupby(["source", "reading"])
+        .agg(least=("auroc", "min"), most=("auroc", "max"), clips=("clips", "sum"))
+    )
+    return "\n".join(_line(line, seen) for line in page.split("\n"))
 
 
-def _line(line: str, table: Published) -> str:
+def _line(line: str, seen: pd.DataFrame) -> str:
+    """A line of the page; `seen`: range of AUROC over families and number of clips, by source and reading."""
     cells = [cell.strip() for cell in line.split("|")[1:-1]]
     source = _source(cells[0]) if len(cells) == len(HEADLINES) + 3 else None
     if source is None:
         return line
+
+    def named(found: re.Match[str]) -> str:
+        key = source, found[1] if "/" in found[1] else f"permanence/{found[1]}"
+        return f"`{found[1]}` {_range(seen.loc[key])}" if key in seen.index else found[0]
+
     for k, reading in enumerate(HEADLINES, 1):
-        said = word(table, source, reading)
-        if said:
-            before, colon, reason = cells[k].partition(":")
+        if (source, reading) in seen.index:
+            said, (before, colon, reason) = word(seen.loc[(source, reading)]), cells[k].partition(":")
             cells[k] = said + (colon + reason if _kind(before) == _kind(said) else "")
-    cells[-1] = NAMING.sub(lambda found: _named(table, source, found), cells[-1])
+    cells[-1] = NAMING.sub(named, cells[-1])
     return "|" + "|".join(f" {cell} " if cell else " " for cell in cells) + "|"
 
 
@@ -62,30 +73,15 @@ def _source(label: str) -> str | None:
     return f"{found[1]}:{found[2] or format(REGISTRY[found[1]].main, 'g')}"
 
 
-def _rows(table: Published, source: str, reading: str) -> pd.DataFrame:
-    """The families in which a reading has an AUROC for a source."""
-    rows = table.rows("family", reading, KINDS)
-    return rows[(rows["source"] == source) & rows["auroc"].notna()]
+def word(seen: pd.Series[float]) -> str:
+    """What a headline reading sees of a source."""
+    said = f"weak {_range(seen)}" if seen["most"] > BLIND else "**blind**"
+    said = "**sees**" if seen["least"] >= SEES else said
+    return said + (f" ({seen['clips']:.0f} clips)" if seen["clips"] <= FEW else "")
 
 
-def word(table: Published, source: str, reading: str) -> str:
-    """What a headline reading sees of a source; "" where that is not in the table."""
-    rows = _rows(table, source, reading)
-    if rows.empty:
-        return ""
-    least, most = rows["auroc"].min(), rows["auroc"].max()
-    clips = int(rows["clips"].sum())
-    said = "**sees**" if least >= SEES else "**blind**" if most <= BLIND else f"weak {_between(least, most)}"
-    return said + (f" ({clips} clips)" if clips <= FEW else "")
-
-
-def _named(table: Published, source: str, found: re.Match[str]) -> str:
-    name = found[1] if "/" in found[1] else f"permanence/{found[1]}"
-    values = _rows(table, source, name)["auroc"]
-    return found[0] if values.empty else f"`{found[1]}` {_between(values.min(), values.max())}"
-
-
-def _between(least: float, most: float) -> str:
+def _range(seen: pd.Series[float]) -> str:
+    least, most = seen["least"], seen["most"]
     return f"{least:.2f}" if most - least < 0.005 else f"{least:.2f} to {most:.2f}"
 
 

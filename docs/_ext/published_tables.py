@@ -8,11 +8,12 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from physbench.validation.sources import LOW_RATE
 from physbench.validation.table_file import TableHeader, read_table, records
+from physbench.validation.thresholds import measure_of
+from physbench.validation.validity_text import between
 from physbench.validation.violations import REGISTRY
 
 MAIN = "128px"  # the table that bars are about
@@ -27,8 +28,9 @@ GROUPS = {
     "looks": "Permanence and identity in view",
     "return": "Behind a screen",
     "picture": "Pictures (no law is broken)",
+    "several": "Several at once",
 }
-SEVERAL = "Several at once"
+MARKS = {"": "", "met": " ✓", "too few clips": " ?", "**not met**": " ✗"}
 
 Row = Mapping[str, Any]
 
@@ -50,9 +52,6 @@ class Published:
         image = ", one context frame" if head.context == 1 else ""
         return f"{size.partition('x')[0]} px, {rate} frames/s{codec}{image}"
 
-    def families(self) -> list[str]:
-        return sorted({*self.table["family"]} - {"*"})
-
     def rows(self, level: str, readings: Iterable[str] | str, kinds: Sequence[str] = VIOLATIONS) -> pd.DataFrame:
         """Cells of readings on sources of these kinds, without those at a low rate."""
         chosen = self.table["reading"].isin([readings] if isinstance(readings, str) else list(readings))
@@ -62,31 +61,26 @@ class Published:
 
 def published(folder: Path) -> dict[str, Published]:
     """Tables by name. Of sources that several files of a table hold, the first of them counts."""
-    names: dict[str, list[Path]] = {}
-    for path in sorted(folder.glob("*.parquet"), key=lambda path: path.stem):
-        names.setdefault(path.stem.partition("-")[0], []).append(path)
-    order = sorted(names, key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name))
-    return {name: _together(name, names[name]) for name in order}
-
-
-def _together(name: str, paths: Sequence[Path]) -> Published:
-    tables, headers = zip(*map(read_table, paths), strict=True)
-    whole = pd.concat([table.assign(file=k) for k, table in enumerate(tables)], ignore_index=True)
-    first = whole.groupby("source")["file"].transform("min")
-    return Published(name, headers, whole[whole["file"] == first].drop(columns="file"))
+    paths = sorted(folder.glob("*.parquet"), key=lambda path: path.stem)
+    names = {path.stem.partition("-")[0] for path in paths}
+    found = {}
+    for name in sorted(names, key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name)):
+        mine = [read_table(path) for path in paths if path.stem.partition("-")[0] == name]
+        whole = pd.concat([table.assign(file=k) for k, (table, _) in enumerate(mine)], ignore_index=True)
+        first = whole["file"] == whole.groupby("source")["file"].transform("min")
+        found[name] = Published(name, tuple(header for _, header in mine), whole[first].drop(columns="file"))
+    return found
 
 
 def markdown(head: Sequence[str], rows: Iterable[Sequence[str]], left: Sequence[int] = (0,)) -> str:
     """A table; the columns `left` to the left, the others to the right. "" where there are no rows."""
-    lines = ["| " + " | ".join(row) + " |" for row in rows]
-    if not lines:
-        return ""
-    rule = "|" + "".join(" :--- |" if k in left else " ---: |" for k in range(len(head)))
-    return "\n".join(["| " + " | ".join(head) + " |", rule, *lines]) + "\n"
+    rule = [":---" if k in left else "---:" for k in range(len(head))]
+    lines = ["| " + " | ".join(row) + " |" for row in (head, rule, *rows)]
+    return "\n".join(lines) + "\n" if len(lines) > 2 else ""
 
 
 def matrix(
-    rows: pd.DataFrame, column: str, heads: Mapping[str, str], cell: Callable[[Row], str], least: int = 1
+    rows: pd.DataFrame, column: str, heads: Mapping[str, str], value: str, cell: Callable[[Row], str], least: int = 1
 ) -> str:
     """A table of violations under the names of their groups.
 
@@ -94,41 +88,35 @@ def matrix(
         rows: Cells of a published table.
         column: Name of the column whose values stand side by side.
         heads: These values with the words above them.
-        cell: Text of a cell, "" for none.
+        value: Name of the column with the figures; rows without one are left out.
+        cell: Text of a row.
         least: Violations with fewer cells than this are left out.
     """
-    texts: dict[str, dict[str, str]] = {}
-    for row in records(rows):
-        if text := cell(row):
-            texts.setdefault(row["source"], {})[row[column]] = text
-    sources = sorted((source for source, mine in texts.items() if len(mine) >= least), key=place)
+    known = rows[rows[value].notna()]
+    texts = known.assign(text=[cell(row) for row in records(known)]).pivot(
+        index="source", columns=column, values="text"
+    )
+    texts = texts[texts.notna().sum(axis=1) >= least].reindex(columns=list(heads), fill_value="").fillna("")
     lines: list[tuple[str, ...]] = []
-    for title, members in groupby(sources, key=_group):
-        lines.append((f"**{title}**", *[""] * len(heads)))
-        lines += [(f"`{source}`", *(texts[source].get(value, "") for value in heads)) for source in members]
+    names = (source for source in known["source"].unique() if source in texts.index)
+    for group, sources in groupby(sorted(names, key=place), key=group_of):
+        lines.append((f"**{GROUPS[group]}**", *[""] * len(heads)))
+        lines += [(f"`{source}`", *texts.loc[source]) for source in sources]
     return markdown(("", *heads.values()), lines)
 
 
-def _group(source: str) -> str:
-    return SEVERAL if "+" in source else GROUPS[REGISTRY[source.partition(":")[0]].group]
+def group_of(source: str) -> str:
+    """The group of a violation, of GROUPS."""
+    return "several" if "+" in source else REGISTRY[source.partition(":")[0]].group
 
 
 def place(source: str) -> tuple[int, int, float]:
     """Where a violation stands among others: by group, name and severity; several at once stand after all."""
+    group = list(GROUPS).index(group_of(source))
     if "+" in source:
-        return len(GROUPS), 0, 0.0
+        return group, 0, 0.0
     name, _, severity = source.partition(":")
-    return list(GROUPS).index(REGISTRY[name].group), list(REGISTRY).index(name), float(severity)
-
-
-def known(value: object) -> bool:
-    """Whether a cell of a row holds a number."""
-    return isinstance(value, int | float) and bool(np.isfinite(value))
-
-
-def folded(title: str, text: str) -> str:
-    """Text that is shown when its title is clicked."""
-    return f"<details><summary>{title}</summary>\n\n{text}\n</details>\n" if text else ""
+    return group, list(REGISTRY).index(name), float(severity)
 
 
 def short(task: str) -> str:
@@ -138,63 +126,41 @@ def short(task: str) -> str:
 
 def verdict(row: Row) -> str:
     """What became of the bar of a row; "" where it has none."""
-    if not known(row["bar"]):
-        return ""
-    return {1.0: "met", 0.0: "**not met**"}.get(row["met"], "too few clips")
+    return "" if pd.isna(row["bar"]) else {1.0: "met", 0.0: "**not met**"}.get(row["met"], "too few clips")
 
 
-def mark(row: Row) -> str:
-    """A sign for what became of the bar of a row; "" where it has none."""
-    return {"": "", "met": " ✓", "too few clips": " ?"}.get(verdict(row), " ✗")
+def mark(row: Row, measure: str | None = None) -> str:
+    """A sign for what became of the bar of a row; "" where it has none, or none on that measure."""
+    return "" if measure not in (None, measure_of(row)) else MARKS[verdict(row)]
 
 
 def two_lines(first: str, second: str) -> str:
-    """Two lines of a cell, the second one small."""
-    return f"{first}<br><small>{second.strip()}</small>"
+    """Two lines of a cell, the second one small; one line where that is empty."""
+    return f"{first}<br><small>{second.strip()}</small>" if second else first
 
 
-def auroc(row: Row, bars: bool = False) -> str:
+def auroc(row: Row) -> str:
     """Chance and whether the bar is met; in a second line the interval, and of how many clips."""
-    if not known(row["auroc"]):
-        return ""
-    return two_lines(f"{row['auroc']:.3f}{mark(row) if bars else ''}", f"{interval(row, 3)} of {row['clips']:.0f}")
+    second = f"{between(row, 'z.3f')} of {row['clips']:.0f}"
+    return two_lines(f"{row['auroc']:.3f}{mark(row, 'auroc')}", second)
 
 
-def plain_auroc(row: Row) -> str:
-    """Chance and number of clips in one line."""
-    return f"{row['auroc']:.3f} ({row['clips']:.0f})" if known(row["auroc"]) else ""
-
-
-def located(row: Row) -> str:
-    """Share of located events with its lower bound."""
-    if not known(row["located"]):
-        return ""
-    return two_lines(f"{row['located']:.0%}{mark(row)}", f"at least {row['located_low']:.0%}")
-
-
-def broken(row: Row, bars: bool = False) -> str:
+def broken(row: Row) -> str:
     """Share of the clips that break a law at every tolerance, and what became of the bar."""
-    if not known(row["broken"]):
-        return ""
-    share = f"{row['broken']:.0%}"
-    return two_lines(f"{share}{mark(row)}", f"at least {row['bar']:.0%}") if bars and verdict(row) else share
+    sign = mark(row, "broken")
+    return two_lines(f"{row['broken']:.0%}{sign}", f"at least {row['bar']:.0%}" if sign else "")
 
 
 def number(value: float, places: int = 2) -> str:
     """A number with so many places, and no minus before nought; "" for none."""
-    return f"{round(value, places) + 0.0:.{places}f}" if known(value) else ""
+    return "" if pd.isna(value) else f"{value:z.{places}f}"
 
 
 def skill(row: Row | None, bars: bool = False, places: int = 2) -> str:
     """Skill with its interval, and what became of the bar."""
-    if row is None or not known(row["value"]):
+    if row is None or pd.isna(row["value"]):
         return ""
-    asked = f" (at most {row['bar']:.2f})" if bars and known(row["bar"]) else ""
-    value, between = f"{number(row['value'], places)}{mark(row) if asked else ''}", f"{interval(row, places)}{asked}"
-    return two_lines(value, between) if between else value
-
-
-def interval(row: Row, places: int) -> str:
-    """The 95 % interval of a row in brackets."""
-    low, high = number(row["low"], places), number(row["high"], places)
-    return f" [{low}, {high}]" if low and high else ""
+    asked = f" (at most {row['bar']:.2f})" if bars and verdict(row) else ""
+    return two_lines(
+        f"{number(row['value'], places)}{mark(row) if asked else ''}", f"{between(row, f'z.{places}f')}{asked}"
+    )

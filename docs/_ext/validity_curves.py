@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
+import pandas as pd
 from published_tables import Published, place
 
 from physbench.validation.source_skill import SKILL
-from physbench.validation.violations import REGISTRY, Violation
+from physbench.validation.violations import REGISTRY
 
-AXES = {"consistency": "#1f55b5", "permanence": "#b06a10", "drift": "#5b7f3b"}
+CURVES = "validity-curves.svg"
+AXES = {"consistency": ("#1f55b5", "-"), "permanence": ("#b06a10", "--"), "drift": ("#5b7f3b", ":")}
 FEWEST = 3  # severities of a curve
 COLUMNS = 4
-DASHES = ("-", "--", ":")
 # The severity at which nothing is wrong, where skill is 1 by definition.
 NEUTRAL = {
     **dict.fromkeys(("gravity", "central-mass", "mass-ratio", "friction"), 1.0),
@@ -27,47 +26,31 @@ NEUTRAL = {
 SHOWN = {"drift": "stability"}  # as reports call it
 
 
-@dataclass(frozen=True)
-class Curve:
-    """Skill of one violation; NaN where an axis has none."""
-
-    violation: Violation
-    severities: tuple[float, ...]  # ascending
-    skill: dict[str, tuple[float, ...]]  # by axis
-
-
-def curves(table: Published) -> list[Curve]:
-    """Curves of the violations that have several severities, in the order of the registry."""
-    readings = [f"{SKILL}{axis}" for axis in AXES]
-    skill = table.rows("skill", readings).pivot(index="source", columns="reading", values="value")
-    skill = skill.reindex(columns=readings).set_axis(list(AXES), axis="columns")
-    found: dict[str, list[str]] = {}
-    for source in sorted((each for each in skill.index if "+" not in each), key=place):
-        found.setdefault(source.partition(":")[0], []).append(source)
-    return [
-        Curve(
-            REGISTRY[name],
-            tuple(float(source.partition(":")[2]) for source in members),
-            {axis: tuple(values) for axis, values in skill.loc[members].items()},
-        )
-        for name, members in found.items()
-        if len(members) >= FEWEST
-    ]
+def curves(table: Published) -> dict[str, pd.DataFrame]:
+    """Skill by severity and axis, NaN for none, of violations that have several severities, in their usual order."""
+    rows = table.rows("skill", [f"{SKILL}{axis}" for axis in AXES])
+    rows = rows[~rows["source"].str.contains("+", regex=False)]
+    rows = rows.assign(axis=rows["reading"].str.removeprefix(SKILL))
+    skill = rows.pivot(index="source", columns="axis", values="value")
+    skill = skill.reindex(index=sorted(skill.index, key=place), columns=list(AXES))
+    found = skill.groupby(skill.index.str.partition(":").get_level_values(0), sort=False)
+    return {
+        str(name): own.set_axis([float(source.partition(":")[2]) for source in own.index])
+        for name, own in found
+        if len(own) >= FEWEST
+    }
 
 
-def sides(curve: Curve, axis: str) -> list[tuple[list[float], list[float]]]:
-    """Severities and skill on each side of the severity at which nothing is wrong, that included; or all in one."""
-    points = [(x, y) for x, y in zip(curve.severities, curve.skill[axis], strict=True) if not math.isnan(y)]
-    middle = NEUTRAL.get(curve.violation.name)
-    if middle is None:  # as a coefficient of restitution, of which every pair has another
-        lines = [points]
-    else:
-        halves = ([p for p in points if p[0] < middle], [p for p in points if p[0] > middle])
-        lines = [sorted([*half, (middle, 1.0)]) for half in halves if half]
-    return [([x for x, _ in line], [y for _, y in line]) for line in lines]
+def sides(skill: pd.Series[float], neutral: float | None) -> list[pd.Series[float]]:
+    """Skill by severity on each side of the severity at which nothing is wrong, that included; or all in one."""
+    known = skill.dropna()
+    if neutral is None:  # as a coefficient of restitution, of which every pair has another
+        return [known]
+    halves = (known[known.index < neutral], known[known.index > neutral])
+    return [pd.concat([half, pd.Series({neutral: 1.0})]).sort_index() for half in halves if len(half)]
 
 
-def draw(found: Sequence[Curve], target: Path) -> None:
+def draw(found: Mapping[str, pd.DataFrame], target: Path) -> None:
     """Write an SVG, a panel a violation."""
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
@@ -76,16 +59,16 @@ def draw(found: Sequence[Curve], target: Path) -> None:
     rows = -(-len(found) // COLUMNS)
     figure = Figure(figsize=(2.4 * COLUMNS, 1.75 * rows), layout="constrained")
     panels = figure.subplots(rows, COLUMNS, sharey=True, squeeze=False)
-    for panel, curve in zip(panels.flat, found, strict=False):
-        for (axis, colour), dash in zip(AXES.items(), DASHES, strict=True):
-            for severities, skill in sides(curve, axis):
-                panel.plot(severities, skill, dash, marker="o", color=colour, ms=3, lw=1.3)
-        if curve.violation.name in NEUTRAL:
-            panel.plot(NEUTRAL[curve.violation.name], 1, "o", color="white", mec="0.3", ms=5, zorder=5)
-        panel.axhline(1, color="0.8", lw=0.8, zorder=0)
-        panel.axhline(0, color="0.8", lw=0.8, zorder=0)
-        panel.set_title(curve.violation.name, fontsize=9)
-        panel.set_xlabel(curve.violation.unit, fontsize=7, labelpad=1)
+    for panel, (name, skill) in zip(panels.flat, found.items(), strict=False):
+        for axis, (colour, dash) in AXES.items():
+            for side in sides(skill[axis], NEUTRAL.get(name)):
+                panel.plot(side.index, side, dash, marker="o", color=colour, ms=3, lw=1.3)
+        if name in NEUTRAL:
+            panel.plot(NEUTRAL[name], 1, "o", color="white", mec="0.3", ms=5, zorder=5)
+        for level in (1, 0):
+            panel.axhline(level, color="0.8", lw=0.8, zorder=0)
+        panel.set_title(name, fontsize=9)
+        panel.set_xlabel(REGISTRY[name].unit, fontsize=7, labelpad=1)
         panel.tick_params(labelsize=7)
         panel.xaxis.set_major_locator(MaxNLocator(5))
         panel.spines[["top", "right"]].set_visible(False)
@@ -93,8 +76,8 @@ def draw(found: Sequence[Curve], target: Path) -> None:
         panel.axis("off")
     for row in panels:
         row[0].set_ylabel("skill", fontsize=8)
-    styles = zip(AXES.items(), DASHES, strict=True)
-    lines = [Line2D([], [], color=c, ls=dash, marker="o", ms=3, label=SHOWN.get(a, a)) for (a, c), dash in styles]
+    marks = [(SHOWN.get(axis, axis), colour, dash) for axis, (colour, dash) in AXES.items()]
+    lines = [Line2D([], [], color=colour, ls=dash, marker="o", ms=3, label=text) for text, colour, dash in marks]
     nothing = Line2D([], [], ls="", marker="o", ms=5, color="white", mec="0.3", label="nothing is wrong")
     figure.legend(handles=[*lines, nothing], loc="outside lower right", ncols=4, fontsize=8, frameon=False)
     figure.savefig(target)

@@ -1,108 +1,268 @@
-"""Write the validity page: what the published tables of `physbench scorers check` say of the readings."""
+"""The validity page: what the published tables of `physbench scorers check` say of the readings.
+
+Functions that the template calls return Markdown, "" where there is nothing to say.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
-from published_tables import IMAGE, MAIN, Published, published
-from validity_curves import curves, draw
-from validity_sections import (
-    alternatives,
-    bars,
-    beside,
-    false_breaks,
-    gaming,
-    losses,
-    low_rate,
-    one_context_frame,
-    places,
-    run_of,
-    strength,
-    told_apart,
+import pandas as pd
+from page_templates import rendered
+from published_tables import (
+    IMAGE,
+    MAIN,
+    VIOLATIONS,
+    Published,
+    Row,
+    auroc,
+    broken,
+    mark,
+    markdown,
+    matrix,
+    number,
+    short,
+    skill,
+    two_lines,
+    verdict,
 )
+from validity_curves import CURVES, curves
 
-if TYPE_CHECKING:  # the tests make the page without the libraries of the docs
-    from sphinx.application import Sphinx
+from physbench.scoring.score_clip import find_scorers
+from physbench.scoring.scorer_protocol import AXES
+from physbench.validation.false_breaks import LEVEL, SOURCE
+from physbench.validation.gaming_baselines import GAMING_BASELINES
+from physbench.validation.publish import shown_readings
+from physbench.validation.source_skill import SKILL
+from physbench.validation.sources import LOW_RATE, sets_in
+from physbench.validation.table_file import records
+from physbench.validation.thresholds import LOW_RATE_GAIN, last_part, measure_of
+from physbench.validation.validity_text import MOST_SKILL, at_low_rate, figures, seen, where
 
-INTRODUCTION = """# Validity
-
-A score is worth something only if it falls when a law is broken and stays when the future is merely another one. So the
-readings are shown ground truth in which one thing is wrong by a known amount, lawful futures that are not the recorded
-one, and futures that are made to please a scorer. What each of these is, and how the figures are computed, is in
-[Violations, lawful alternatives and gaming baselines](../design/violations.md).
-"""
-NOT_YET = """The table of this version is not there yet. `physbench scorers check` makes one.
-"""
-STYLE = """<style>
-article table.docutils { font-size: .85em }
-article td :is(small, code) { white-space: nowrap }
-</style>
-"""
-STRENGTH_TEXT = """The *strength* of a clip is the smallest tolerance, in diameters, at which it breaks no law. A figure
-is the chance (AUROC) that a clip with the violation has a larger strength than a lawful one: 1 is always, 0.5 is blind.
-Below it are its 95 % interval and the number of clips. A bar is met (✓) if the figure reaches it and the lower end of
-the interval is at most 0.02 below it, or else not (✗); *?*: so few clips could not tell. Empty: the violation has
-nothing to do there."""
-PERMANENCE_TEXT = """The same chance for the quality of object permanence. Where everything is still there and still
-itself it should be near 0.5."""
-LOCATED_TEXT = """Share of the clips in which the first break is read within 0.2 s of the violation, and on its body.
-An object that is gone has no break: permanence sees it."""
-BREAKS_TEXT = """Lawful clips that read as if they broke a law: those whose ground truth, or one of whose two near
-alternatives, has a strength above a tolerance (in diameters)."""
-ALTERNATIVES_TEXT = """Mean quality of lawful futures that are not the recorded one, and how far they get from it (*near
-only*: less than a diameter). Consistency and permanence should stay at 1, accuracy should not where the context tells
-the future. `stranger-far` makes one declared jump at the hand-over, which is a break; in `stranger-far-waived` the
-context does not show that it is one."""
-RATE_TEXT = """Violations that last, at the usual rate and at 4 frames/s: leaving frames out must not help."""
-
-IMAGE_TEXT = """A single frame shows neither velocities nor how strongly things are pulled. The chance (AUROC) that a
-clip with the violation reads worse than a lawful one: by consistency under the scene's own constants, by that with one
-free factor on gravity or central mass, and by permanence."""
+ABOUT = {  # what bars are about, by kind of source or by measure
+    "auroc": "Violations are told from lawful clips",
+    "located": "Violations are located",
+    "skill": "Violations cost as much as they should",
+    LEVEL: "Lawful clips are read as lawful",
+    "quality": "Lawful alternatives keep their quality",
+    "cheat": "Gaming baselines have no skill",
+    LOW_RATE: "Lasting violations gain nothing at 4 frames/s",
+}
+VERDICTS = ("met", "**not met**", "too few clips")
+SHADOWING, STRENGTH, INTACT = "consistency/shadowing", "consistency/strength", "permanence/intact"
+LOCATED, FREE = f"{SHADOWING}.first-break", f"{SHADOWING}.unseen-constants"
+SCALES = ("gravity", "central-mass")  # violations by a factor that an image cannot show
+SKILLS = {f"{SKILL}{axis}": str(axis) for axis in AXES}
 
 
-CURVES = "validity-curves.svg"
-CURVES_TEXT = f"""![Skill against severity, a panel a violation: it falls the further, the more is wrong]({CURVES})
-
-Skill by severity of the violations that have three and more, over the tasks in which they have something to do: 1 is
-ground truth, 0 the frozen frame, a ring the severity at which nothing is wrong. The more is wrong, the less is left,
-until what is lost is lost (hue, hanging). Blur, noise and flicker cost nothing before tracking suffers. Below 0 is who
-loses what a frozen frame keeps: under tilted gravity things slide that should rest. Intervals stand in the tables."""
-
-
-def page(tables: dict[str, Published]) -> str:
+def page(tables: Mapping[str, Published]) -> str:
     """The page as Markdown."""
-    if MAIN not in tables:
-        return f"{INTRODUCTION}\n{NOT_YET}"
-    main, every = tables[MAIN], list(tables.values())
-    videos = [table for name, table in tables.items() if name != IMAGE]
-    sections = (
-        ("What was run", "", run_of(every)),
-        ("In short", f"At {main.title}.", bars(main)),
-        ("What strength sees", STRENGTH_TEXT, strength(main)),
-        ("What permanence sees", PERMANENCE_TEXT, told_apart(main, "permanence/intact")),
-        ("Located", LOCATED_TEXT, places(main)),
-        ("What a violation costs", CURVES_TEXT if curves(main) else "", losses(main)),
-        ("False breaks", BREAKS_TEXT, false_breaks(main)),
-        ("Lawful alternatives", ALTERNATIVES_TEXT, alternatives(main)),
-        ("Gaming baselines", "Skill of futures that know nothing of physics.", gaming(main)),
-        ("Few frames", RATE_TEXT, low_rate(main)),
-        ("Smaller pictures, and H.264", "Mean over families; bars are for the first column only.", beside(videos)),
-        ("One context frame", IMAGE_TEXT, one_context_frame(tables[IMAGE]) if IMAGE in tables else ""),
+    main = tables.get(MAIN)
+    return rendered(
+        "validity.md.j2",
+        main=main,
+        image=tables.get(IMAGE),
+        tables=list(tables.values()),
+        videos=[table for name, table in tables.items() if name != IMAGE],
+        readings=shown_readings(),
+        curves=CURVES if main and curves(main) else "",
+        **{each.__name__: each for each in SECTIONS},
     )
-    parts = [f"## {title}\n\n{text}\n\n{body}" for title, text, body in sections if body]
-    return "\n".join((INTRODUCTION, STYLE, *parts))
 
 
-def write(app: Sphinx) -> None:
-    target = Path(app.srcdir) / "generated" / "validity.md"
-    target.parent.mkdir(exist_ok=True)
-    tables = published(Path(app.srcdir) / "validity")
-    target.write_text(page(tables), encoding="utf-8")
-    if MAIN in tables and (found := curves(tables[MAIN])):
-        draw(found, target.with_name(CURVES))
+def bars(table: Published) -> str:
+    """How many bars are met, and those that are not."""
+    barred = records(table.table[table.table["bar"].notna()])
+    found = pd.DataFrame([(_about(row), verdict(row)) for row in barred], columns=["about", "verdict"])
+    counts = pd.crosstab(found["about"], found["verdict"]).reindex(columns=VERDICTS, fill_value=0)
+    met, missed, few = counts.sum()
+    said = f"**{len(barred)} bars: {met} met, {missed} not met, {few} with too few clips to tell.**"
+    rows = [(about, *map(str, counts.loc[about])) for about in ABOUT.values() if about in counts.index]
+    failed = []
+    for row in (row for row in barred if row["met"] == 0):
+        place = "" if where(row) == "*" else f" in {where(row)}"
+        failed.append(f"- `{row['source']}`, `{row['reading']}`{place}: {figures(row)}")
+    parts = [f"{said} {' '.join(seen(table.table, list(shown_readings())))}\n"]
+    parts.append(markdown(("bars", "met", "not met", "too few clips"), rows))
+    return "\n".join([*parts, "Not met:\n", *failed, ""] if failed else parts)
 
 
-def setup(app: Sphinx) -> dict[str, bool]:
-    app.connect("builder-inited", write)
-    return {"parallel_read_safe": True}
+def _about(row: Row) -> str:
+    """What a bar is about, of ABOUT."""
+    measure = measure_of(row).replace("broken", "skill")
+    return ABOUT[LOW_RATE if row["source"].endswith(LOW_RATE) else "cheat" if row["kind"] == "cheat" else measure]
+
+
+def _families(table: Published) -> dict[str, str]:
+    return {name: name for name in sorted({*table.table["family"]} - {"*"})}
+
+
+def _folded(title: str, text: str) -> str:
+    """Text that is shown when its title is clicked."""
+    return f"<details><summary>{title}</summary>\n\n{text}\n</details>\n" if text else ""
+
+
+def told_apart(table: Published, reading: str) -> str:
+    """Violations and families: chance that a reading finds one worse than a lawful clip."""
+    families, rows = _families(table), table.rows("family", reading)
+    limits = rows[rows["bar"].notna() & (rows.apply(measure_of, axis=1) == "auroc")].drop_duplicates("source")
+    both = pd.concat([rows, limits.assign(family="bar", auroc=limits["bar"])])
+
+    def cell(row: Row) -> str:
+        return f"{row['bar']:.2f}" if row["family"] == "bar" else auroc(row)
+
+    parts = [matrix(both, "family", {**families, "bar": "bar"}, "auroc", cell)]
+    for family, mine in table.rows("task", reading).groupby("family"):
+        tasks = {task: short(task) for task in sorted(mine["task"].unique())}
+        texts = matrix(mine, "task", tasks, "auroc", lambda row: f"{row['auroc']:.3f} ({row['clips']:.0f})")
+        parts.append(_folded(f"By task: {family}", texts))
+    return "\n".join(part for part in parts if part)
+
+
+def strength(table: Published) -> str:
+    """What strength tells apart, and how many clips break a law at every tolerance."""
+    most = matrix(table.rows("family", STRENGTH), "family", _families(table), "broken", broken)
+    return f"{told_apart(table, STRENGTH)}\n{_folded('Share of the clips that break a law at every tolerance', most)}"
+
+
+def places(table: Published) -> str:
+    """Share of the violations that set in at a moment whose first break is read then and there."""
+    rows = table.rows("family", LOCATED, ("violation",))
+
+    def cell(row: Row) -> str:
+        return two_lines(f"{row['located']:.0%}{mark(row)}", f"at least {row['located_low']:.0%}")
+
+    return matrix(rows[rows["source"].map(sets_in)], "family", _families(table), "located", cell)
+
+
+def quality_lost(table: Published) -> str:
+    """Quality that violations lose on each headline reading."""
+    readings = {name: last_part(name) for name in _headlines()}
+    rows = table.rows("all", readings)
+    return matrix(rows, "reading", readings, "quality_lost", lambda row: number(row["quality_lost"]))
+
+
+def skill_left(table: Published) -> str:
+    """Skill of violations on each axis."""
+    return matrix(table.rows("skill", SKILLS), "reading", SKILLS, "value", lambda row: skill(row, bars=True))
+
+
+def _headlines() -> list[str]:
+    """Ids of the headline readings in the order of the axes; that of towers after that of all other tasks."""
+    found = [each for each in find_scorers() if each.headline]
+    ranked = [(AXES.index(each.axis), last_part(each.id) == "outcome", each.id) for each in found if each.axis]
+    return [name for *_, name in sorted(ranked)]
+
+
+def false_breaks(table: Published) -> str:
+    """Share of lawful clips that read as if they broke a law, pooled and by task."""
+    rows = table.rows(LEVEL, STRENGTH, ("reference",))
+    head = ("", "clips", "share", "at most (95 %)", "bar", "")
+
+    def line(row: Row) -> tuple[str, ...]:
+        name = f"strength above {row['source'].removeprefix(SOURCE)}" if row["task"] == "*" else row["task"]
+        shares = ("" if pd.isna(row[column]) else f"{row[column]:.2%}" for column in ("value", "high", "bar"))
+        return (name, f"{row['clips']:.0f}", *shares, verdict(row))
+
+    pooled, tasks = rows[rows["task"] == "*"], rows[(rows["task"] != "*") & (rows["clips"] > 0)]
+    of_tasks = _folded(
+        "By task: strength above 0.03, at most 6 of 150 clips", markdown(head, map(line, records(tasks)))
+    )
+    return "\n".join((markdown(head, map(line, records(pooled))), of_tasks))
+
+
+def alternatives(table: Published) -> str:
+    """Quality of futures that are lawful and not the recorded one."""
+    lines, readings = [], _headlines()
+    for source, rows in table.rows("family", readings, ("stranger",)).groupby("source", sort=False):
+        for family, group in rows.groupby("family"):
+            cells = {row["reading"]: number(row["quality"]) + mark(row) for row in records(group)}
+            distance = group["distance"].iloc[0]
+            apart = two_lines(number(distance), "near only" if distance < 1 else "")
+            lines.append((f"`{source}`", str(family), apart, *(cells.get(reading, "") for reading in readings)))
+    return markdown(("", "family", "diameters", *map(last_part, readings)), lines, (0, 1))
+
+
+def gaming(table: Published) -> str:
+    """Skill of futures that are made to score well, those that have any first."""
+    weak, held = [], []
+    rows = table.rows("skill", SKILLS, ("cheat",))
+    for source, group in sorted(rows.groupby("source", sort=False), key=lambda each: -each[1]["value"].max()):
+        cells = {row["reading"]: _strong(skill(row, places=3), row) for row in records(group)}
+        name = str(source).removeprefix("cheat-")
+        doc = GAMING_BASELINES[name].doc if name in GAMING_BASELINES else ""
+        line = (f"`{source}`", *(cells.get(reading, "") for reading in SKILLS), doc)
+        (weak if group["value"].max() > MOST_SKILL else held).append(line)
+    head = ("", *AXES, "what it shows")
+    parts = []
+    if weak:
+        text = f"These have more than {MOST_SKILL:g} on an axis. A model that did the same would have it too."
+        parts += ["### Known weaknesses\n", f"{text}\n", markdown(head, weak, (0, 4))]
+    if held:
+        title = f"The other {len(held)}: at most {MOST_SKILL:g} on every axis"
+        parts.append(_folded(title, markdown(head, held, (0, 4))))
+    return "\n".join(parts)
+
+
+def _strong(text: str, row: Row) -> str:
+    """A cell, its first line bold where there is more skill than there may be."""
+    first, line, rest = text.partition("<br>")
+    return f"**{first}**{line}{rest}" if row["value"] > MOST_SKILL else text
+
+
+def low_rate(table: Published) -> str:
+    """Skill of lasting violations where few frames are shown."""
+    usual = {(row["source"], row["reading"]): row for row in records(table.rows("skill", SKILLS))}
+    lines = []
+    for row in records(at_low_rate(table.table)):
+        gain = "" if pd.isna(row["usual"]) else f"{row['value'] - row['usual']:+.2f}"
+        texts = skill(usual.get((row["shown"], row["reading"]))), skill(row), gain, verdict(row)
+        lines.append((f"`{row['shown']}`", SKILLS[row["reading"]], *texts))
+    columns = ("", "axis", "at the rate of the table", "at 4 frames/s", "gain", f"at most {LOW_RATE_GAIN:g}")
+    return markdown(columns, lines, (0, 1))
+
+
+def one_context_frame(table: Published) -> str:
+    """What is read where the context shows no velocity, under the scene's constants and under free ones."""
+    heads = {SHADOWING: "as the scene says", FREE: "constants free", INTACT: "permanence"}
+
+    def cell(row: Row) -> str:
+        name, _, severity = row["source"].partition(":")
+        blind = row["reading"] == FREE and name in SCALES and "+" not in severity and 0.5 <= float(severity) <= 2
+        return auroc(row) + ("<br><small>blind by design</small>" if blind else "")
+
+    return matrix(table.rows("all", heads), "reading", heads, "auroc", cell)
+
+
+def beside(tables: Sequence[Published]) -> str:
+    """The same violations in other pictures."""
+    if len(tables) < 2:
+        return ""
+    titles = {table.name: table.title for table in tables}
+
+    def rows_of(level: str, reading: str, kinds: Sequence[str]) -> pd.DataFrame:
+        return pd.concat([table.rows(level, reading, kinds).assign(name=table.name) for table in tables])
+
+    parts = []
+    for reading, name in ((STRENGTH, "Strength"), (INTACT, "Permanence")):
+        rows = rows_of("all", reading, VIOLATIONS)
+        rows = rows[rows["source"].isin(tables[0].table["source"])]
+        text = matrix(rows, "name", titles, "auroc", auroc, least=2)
+        parts += [f"### {name}\n", text] if text else []
+    rows = rows_of(LEVEL, STRENGTH, ("reference",))
+    lines = []
+    for source, pooled in rows[rows["task"] == "*"].groupby("source"):
+        shares = {row["name"]: _share(row) for row in records(pooled)}
+        lines.append((f"strength above {source.removeprefix(SOURCE)}", *(shares.get(name, "") for name in titles)))
+    return "\n".join((*parts, "### False breaks\n", markdown(("", *titles.values()), lines)))
+
+
+def _share(row: Row) -> str:
+    """A share of clips with its upper bound."""
+    return two_lines(f"{row['value']:.2%}", f"of {row['clips']:.0f}, at most {row['high']:.2%}")
+
+
+SECTIONS = (
+    *(bars, strength, told_apart, places, quality_lost, skill_left, false_breaks, alternatives),
+    *(gaming, low_rate, beside, one_context_frame),
+)

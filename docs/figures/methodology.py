@@ -62,7 +62,8 @@ def main() -> None:
 def compared() -> dict[str, object]:
     """Three continuations of one image, by distance to the recorded future, by motion masks and by shadowing.
 
-    One context frame: no speed is known, so that a far stranger needs no jump, and every source is read alike.
+    One context frame: no speed is known, so that a far lawful alternative needs no jump, and every source is read
+    alike.
     """
     rows: list[dict[str, object]] = []
     for task in COMPARED:

@@ -44,7 +44,7 @@ STYLE = {
 TOLERANCES = (0.03, 0.08, 0.2)
 NAMES = {
     "truth": "recorded\nfuture",
-    "stranger-far": "far\nstranger",
+    "stranger-far": "far lawful\nalternative",
     "gravity:0.9": "gravity\nx 0.9",
 }
 COLOURS = {"truth": GREY, "stranger-far": BLUE, "gravity:0.9": RED}
@@ -69,7 +69,7 @@ def figure(width: float, height: float, **more: Any) -> tuple[Any, Any]:
 
 
 def compared(found: dict[str, Any]) -> Any:
-    """The strangers and the wrong gravity under three kinds of measure, a dot a clip."""
+    """The lawful alternative and the wrong gravity under three kinds of measure, a dot a clip."""
     panels = (
         ("distance", "(a) distance to the recorded\nfuture, diameters", "log"),
         ("spatial", "(b) overlap of motion masks\n(spatial IoU of Physics-IQ)", "linear"),

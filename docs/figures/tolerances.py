@@ -1,4 +1,4 @@
-"""Read rollouts of trained models beside truth, strangers and violations: what tolerances were chosen by.
+"""Read rollouts of trained models beside truth, lawful alternatives and violations: what tolerances were chosen by.
 
 python docs/figures/tolerances.py --runs "60 steps=RUN" "1300 steps=RUN"     measure (a quarter of an hour) and draw
 python docs/figures/tolerances.py                                            draw tolerances.json again

@@ -16,7 +16,7 @@ from methodology_draw import AMBER, BLUE, GREEN, GREY, INK, RED, SOFT, STYLE
 FAMILIES = ("collisions", "falling", "occlusion", "orbits")
 OTHERS = {  # source: its name, colour, line
     "truth": ("ground truth", INK, "-"),
-    "stranger-far-waived": ("lawful stranger", GREEN, "-"),
+    "stranger-far-waived": ("lawful alternative", GREEN, "-"),
     "freeze": ("frozen picture", GREY, "-"),
     "gravity:0.9": ("gravity or central mass x 0.9", AMBER, "--"),
     "central-mass:0.9": ("gravity or central mass x 0.9", AMBER, "--"),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-GROUP = "physbench.architectures"
+ARCHITECTURE_GROUP = "physbench.architectures"
 MAX_TENSORS_NAMED = 3  # tensors, in a message
 
 
@@ -93,10 +93,10 @@ def _load(path: Path, device: torch.device, dtype: torch.dtype, model_args: Mapp
 
 
 def _architecture(name: str, path: Path) -> Any:
-    known = entry_points.entries(GROUP)
+    known = entry_points.entries(ARCHITECTURE_GROUP)
     if name not in known:
         raise ModelError(f"{path}: there is no architecture '{name}' here.{nearest(name, known)}")
-    return entry_points.load(GROUP, name)
+    return entry_points.load(ARCHITECTURE_GROUP, name)
 
 
 class _CheckpointAdapter:
@@ -153,13 +153,13 @@ class ReferenceAdapter(_CheckpointAdapter):
         known = shipped_checkpoints()
         if name in known:
             return known[name]
-        if name in entry_points.entries(GROUP):
+        if name in entry_points.entries(ARCHITECTURE_GROUP):
             raise ModelError(
                 f"{target}: no checkpoint of '{name}' comes with this version. Make one with `physbench train {name}` "
                 "and evaluate its path."
             )
         raise ModelError(
-            f"There is no reference model '{name}'.{nearest(name, [*known, *entry_points.entries(GROUP)])}"
+            f"There is no reference model '{name}'.{nearest(name, [*known, *entry_points.entries(ARCHITECTURE_GROUP)])}"
         )
 
     def examples(self) -> list[tuple[str, ModelCard | None, str]]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from physbench.clips.clip import Row
     from physbench.clips.suite import Suite
 
-GROUP = "physbench.adapters"
+ADAPTER_GROUP = "physbench.adapters"
 SCHEME = re.compile(r"([a-z][a-z0-9-]+):(.*)", re.DOTALL)
 
 
@@ -83,7 +83,7 @@ def installed_adapters() -> InstalledAdapters:
     """Import all registered adapters; a broken one does not affect the others."""
     working: list[Adapter] = []
     broken: dict[str, str] = {}
-    for name, entry in entry_points.entries(GROUP).items():
+    for name, entry in entry_points.entries(ADAPTER_GROUP).items():
         try:
             working.append(entry.load())
         except Exception as error:
@@ -97,7 +97,7 @@ def find_adapter(target: str) -> Adapter:
     Raises:
         ModelError: There is none. The message says what the target is and what to do.
     """
-    names = entry_points.entries(GROUP)
+    names = entry_points.entries(ADAPTER_GROUP)
     match = SCHEME.fullmatch(target)
     scheme = match[1] if match and not Path(target).exists() else ""
     if scheme in installed_adapters().broken:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from physbench.clips.clip import Clip
 
-DEFAULTS = {"size": "64", "fps": "15", "context": "8"}
-CHUNK_FRAMES = 16  # of an answer, in every baseline
+DEFAULT_ARGUMENTS = {"size": "64", "fps": "15", "context": "8"}
+ANSWER_FRAMES = 16  # of an answer, in every baseline
 
 
 class Freeze:
@@ -54,8 +54,8 @@ class Oracle:
         import numpy as np
         import torch
 
-        for start in range(0, horizon, CHUNK_FRAMES):
-            chunk = np.stack([clip.future()[start : min(start + CHUNK_FRAMES, horizon)] for clip in clips])
+        for start in range(0, horizon, ANSWER_FRAMES):
+            chunk = np.stack([clip.future()[start : min(start + ANSWER_FRAMES, horizon)] for clip in clips])
             yield torch.from_numpy(chunk).permute(0, 1, 4, 2, 3).float() / 255
 
 
@@ -91,9 +91,11 @@ def baseline_card(name: str, model_args: Mapping[str, str]) -> ModelCard:
         ModelError: An argument is unknown or out of bounds.
     """
     for key in model_args:
-        if key not in DEFAULTS:
-            raise ModelError(f"--model-arg {key}: {name} has no argument of that name.{nearest(key, DEFAULTS)}")
-    given = {**DEFAULTS, **model_args}
+        if key not in DEFAULT_ARGUMENTS:
+            raise ModelError(
+                f"--model-arg {key}: {name} has no argument of that name.{nearest(key, DEFAULT_ARGUMENTS)}"
+            )
+    given = {**DEFAULT_ARGUMENTS, **model_args}
     sides = given["size"].lower().split("x")
     if len(sides) not in (1, 2) or not all(side.isdigit() for side in sides):
         raise ModelError(f"--model-arg size={given['size']}: expected 64, or 64x96 for height x width, in px.")

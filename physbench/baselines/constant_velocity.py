@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.adapters.model_protocol import ModelCard
-from physbench.baselines.baseline_adapter import CHUNK_FRAMES
+from physbench.baselines.baseline_adapter import ANSWER_FRAMES
 
 if TYPE_CHECKING:
     import torch
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-MIN_CHROMA = 0.06  # of 1; greys have none, noise and blur little
+MIN_TRACKED_CHROMA = 0.06  # of 1; greys have none, noise and blur little
 HUE_BINS = 72
 MIN_HUE_DISTANCE = 30.0  # degrees between two objects at least
 MIN_MASS = 6.0  # px of chroma-weighted area
-WHOLE_SHARE = 0.97  # of the largest mass in the context
+WHOLE_MASS_SHARE = 0.97  # of the largest mass in the context
 VELOCITY_FRAMES = 3
 GREY_STEP = 0.03  # of 1; greys are compared in these steps
 
@@ -68,8 +68,8 @@ class ConstantVelocity:
 
         clips = context.permute(0, 1, 3, 4, 2).float().cpu().numpy()  # (B, C, H, W, 3)
         scenes = [decompose_context(clip) for clip in clips]
-        for start in range(0, horizon, CHUNK_FRAMES):
-            steps = np.arange(start + 1, min(start + CHUNK_FRAMES, horizon) + 1)
+        for start in range(0, horizon, ANSWER_FRAMES):
+            steps = np.arange(start + 1, min(start + ANSWER_FRAMES, horizon) + 1)
             chunk = np.stack([draw_frames(*scene, steps) for scene in scenes])
             yield torch.from_numpy(chunk).permute(0, 1, 4, 2, 3).to(context.device, context.dtype)
 
@@ -79,7 +79,7 @@ def decompose_context(frames: Array) -> tuple[Array, Mask, list[Sprite]]:
     from scipy.ndimage import binary_dilation, binary_erosion
 
     chroma = frames.max(-1) - frames.min(-1)  # (C, H, W)
-    colored = chroma > MIN_CHROMA
+    colored = chroma > MIN_TRACKED_CHROMA
     dilated = np.stack([binary_dilation(mask, iterations=1) for mask in colored])
     background = _background(frames, dilated)
     covered = np.stack([binary_erosion(mask, iterations=2) for mask in colored]).any(0)
@@ -156,9 +156,9 @@ def _foreground_mask(background: Array, covered: Mask) -> Mask:
 def _cut_sprite(frames: Array, background: Array, chroma: Array) -> Sprite | None:
     """Cut out the object with this chroma (C, H, W) and measure its velocity."""
     mass = chroma.sum((1, 2))  # (C,)
-    if mass.max() < MIN_MASS * MIN_CHROMA:
+    if mass.max() < MIN_MASS * MIN_TRACKED_CHROMA:
         return None
-    complete = np.flatnonzero(mass >= WHOLE_SHARE * mass.max())
+    complete = np.flatnonzero(mass >= WHOLE_MASS_SHARE * mass.max())
     rows, columns = np.arange(chroma.shape[1]) + 0.5, np.arange(chroma.shape[2]) + 0.5
     centroid = np.stack([chroma.sum(2) @ rows, chroma.sum(1) @ columns], -1) / np.maximum(mass, 1e-6)[:, None]  # (C, 2)
     used = complete[-VELOCITY_FRAMES:]

@@ -14,7 +14,7 @@ from physbench.world.scene import DENSITY, PALETTE, WINDOW, Body, Scene
 from physbench.world.silhouettes import apparent_radius
 
 SECTIONS = ("What happens", "Law", "Camera", "Actions", "Hand-over", "May be hidden", "Version history")
-MIN_RADIUS = 0.4  # m, radius: 5 px in a frame of 64 px
+MIN_BODY_RADIUS = 0.4  # m, radius: 5 px in a frame of 64 px
 MAX_HORIZON = 12.0  # s, horizon
 
 
@@ -127,11 +127,11 @@ def _moving(body: Body, scene: Scene) -> Iterator[Finding]:
         yield failed("scene", f"{body.name} is a plane and moves", "Use a box.")
         return
     radius = apparent_radius(body, scene.camera)
-    if radius < MIN_RADIUS - 1e-9:
+    if radius < MIN_BODY_RADIUS - 1e-9:
         yield failed(
             "scene",
             f"{body.name} has a radius of {radius:.2f} m, {radius / WINDOW * 64:.1f} px at 64 px",
-            f"Make it at least {MIN_RADIUS} m (5 px): smaller ones are not located well.",
+            f"Make it at least {MIN_BODY_RADIUS} m (5 px): smaller ones are not located well.",
         )
     if abs(body.mass / (DENSITY * volume(body)) - 1) > 0.01:
         yield failed(

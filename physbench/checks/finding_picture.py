@@ -9,7 +9,7 @@ import numpy as np
 
 from physbench.checks.finding import Finding
 
-CELL, EDGE, TOP = 1.9, 0.15, 0.42  # inches
+PICTURE_SIDE, PICTURE_EDGE, PICTURE_TOP = 1.9, 0.15, 0.42  # inches
 
 
 def save(finding: Finding, path: Path) -> None:
@@ -23,12 +23,17 @@ def save(finding: Finding, path: Path) -> None:
     moments = [int(np.argmin(np.abs(clip.times - time))) for time in shot.times[:5]]
     if not shot.frames:  # near an end of the clip two moments may be one frame
         moments = sorted(set(moments))
-    width, height = 2 * EDGE + max(len(moments), 3) * CELL, TOP + CELL + 0.3
+    width, height = 2 * PICTURE_EDGE + max(len(moments), 3) * PICTURE_SIDE, PICTURE_TOP + PICTURE_SIDE + 0.3
     figure = Figure(figsize=(width, height))
     text = "\n".join(textwrap.wrap(f"{clip.id}: {finding.text}", int(14 * width))[:2])
-    figure.text(EDGE / width, 1 - 0.12 / height, text, fontsize=8, va="top", color="#1d2129")
+    figure.text(PICTURE_EDGE / width, 1 - 0.12 / height, text, fontsize=8, va="top", color="#1d2129")
     for k, index in enumerate(moments):
-        place = ((EDGE + k * CELL) / width, 0.28 / height, 0.95 * CELL / width, 0.95 * CELL / height)
+        place = (
+            (PICTURE_EDGE + k * PICTURE_SIDE) / width,
+            0.28 / height,
+            0.95 * PICTURE_SIDE / width,
+            0.95 * PICTURE_SIDE / height,
+        )
         axes = figure.add_axes(place)
         axes.imshow(shot.frames[k] if shot.frames else clip.frames[index], interpolation="nearest", vmin=0, vmax=255)
         label = shot.labels[k] if shot.labels else f"{clip.times[index]:.2f} s"

@@ -19,7 +19,7 @@ from physbench.world.stepping import simulate
 
 Array = NDArray[np.float64]
 
-MAX_OVERLAP = 0.02  # m
+MAX_CLIP_OVERLAP = 0.02  # m
 MAX_SPEED = 30.0  # m/s
 MAX_ENERGY_GAIN = 0.005  # of the largest energy
 TOLD_ENERGY_GAIN = 1e-4  # of it; the report gives no number for less
@@ -58,8 +58,8 @@ def check_overlap(clip: Clip) -> Iterator[Finding]:
             there &= clip.times < np.inf if body.until is None else clip.times < body.until - 1e-9
         depth = np.where(there, -_gaps(a, clip.states[:, i], b, clip.states[:, j]), 0.0)
         deepest = max(deepest, float(depth.max()))
-        if depth.max() > MAX_OVERLAP:
-            when = float(clip.times[np.argmax(depth > MAX_OVERLAP)])
+        if depth.max() > MAX_CLIP_OVERLAP:
+            when = float(clip.times[np.argmax(depth > MAX_CLIP_OVERLAP)])
             yield failed(
                 "overlap",
                 f"{a.name} and {b.name} are {depth.max():.2f} m inside each other (first at {when:.2f} s)",

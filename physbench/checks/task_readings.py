@@ -22,10 +22,7 @@ from physbench.tracks.tracks import Tracks, Visibility
 
 CHECKED_SOURCES = ("truth", "freeze", "constant-velocity")
 LEAST_TRUTH_QUALITY = 0.95  # least mean quality of ground truth on an axis on which it is scored
-MEDIAN_TRACK_ERROR, MAX_TRACK_ERROR = (
-    0.04,
-    0.1,
-)  # diameters: median and worst error of a track of ground truth in one clip
+MEDIAN_TRACK_ERROR, MAX_TRACK_ERROR = 0.04, 0.1  # diameters: of a track of ground truth in one clip
 EASY = 0.95  # share of ground truth's quality from which constant velocity solves a task
 SLOW_CLIP, TOO_SLOW_CLIP = 2.5, 10.0  # s for a clip
 

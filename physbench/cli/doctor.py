@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-COLOURS = {"ok": "green", "optional": "yellow", "missing": "red"}
+CHECK_COLOURS = {"ok": "green", "optional": "yellow", "missing": "red"}
 
 
 def command() -> None:
@@ -16,7 +16,7 @@ def command() -> None:
 
     missing = 0
     for finding in findings():
-        state = typer.style(f"{finding.state:8}", fg=COLOURS[finding.state])
+        state = typer.style(f"{finding.state:8}", fg=CHECK_COLOURS[finding.state])
         typer.echo(f"{state} {finding.name:18} {finding.text}")
         if finding.remedy:
             typer.echo(f"{'':27} {finding.remedy}")

@@ -48,7 +48,12 @@ def command(
     ] = "auto",
     samples: Annotated[int, typer.Option(help="Rollouts of each clip, for stochastic models.")] = 1,
     seed: Annotated[int, typer.Option(help="Seed of the model's generators.")] = 0,
-    limit: Annotated[int | None, typer.Option(metavar="N", help="At most N clips of the suite.")] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="At most N clips, after --tasks: spread over its tasks and splits, lowest seeds first."
+        ),
+    ] = None,
     dtype: Annotated[str, typer.Option(help="float32, float16, bfloat16.")] = "float32",
     timeout: Annotated[
         float, typer.Option(metavar="SECONDS", help="Time limit of one batch; then its clips fail.")

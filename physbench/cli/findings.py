@@ -17,7 +17,7 @@ from physbench.errors import UsageError
 if TYPE_CHECKING:
     from physbench.checks.finding import Finding, Report
 
-COLOURS = {"ok": "green", "note": "yellow", "failed": "red"}
+STATE_COLOURS = {"ok": "green", "note": "yellow", "failed": "red"}
 WIDTH = 20  # characters of a check's name
 QUICK = 1  # clips of test, and one of ood, of each task with --all
 
@@ -85,7 +85,7 @@ def clips_of(report: Report) -> str:
 
 def _finding(finding: Finding) -> None:
     where = f" [{finding.clip}]" if finding.clip else ""
-    head = typer.style(f"{finding.state:6}", fg=COLOURS[finding.state])
+    head = typer.style(f"{finding.state:6}", fg=STATE_COLOURS[finding.state])
     typer.echo(f"{head} {finding.check:{WIDTH}} {finding.text}{where}")
     indent = " " * (8 + WIDTH)
     if finding.remedy:
@@ -98,7 +98,7 @@ def _line(report: Report) -> None:
     """Print one line, and below it the failures of a task that does not pass."""
     kinds = ", ".join(f"{axis} {reading.kind}" for axis, reading in report.axes.items())
     state = "ok" if report.passed else "failed"
-    typer.echo(f"{typer.style(f'{state:6}', fg=COLOURS[state])} {report.task:32} {kinds}")
+    typer.echo(f"{typer.style(f'{state:6}', fg=STATE_COLOURS[state])} {report.task:32} {kinds}")
     for finding in report.findings:
         if finding.state == "failed":
             _finding(finding)

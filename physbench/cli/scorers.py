@@ -41,12 +41,16 @@ def list_scorers() -> None:
         for each in members:
             unit = "" if each.unit == "1" else each.unit
             better = "" if each.better == "neither" else each.better
-            about = inspect.cleandoc(each.doc).splitlines()[0]
+            about = _first_line(each.doc)
             table.add_row(
                 f"  {each.id}", unit, better, about if each.headline or not each.axis else f"{about} (beside)"
             )
     console = stdout_console()
     console.print(table, width=min(console.width, READABLE))
+
+
+def _first_line(doc: str | None) -> str:
+    return next(iter(inspect.cleandoc(doc or "").splitlines()), "")
 
 
 @app.command()
@@ -83,7 +87,17 @@ def show(name: ScorerName) -> None:
         table.add_row("better", each.better)
         table.add_row("noise floor", each.noise_floor)
         table.add_row("source", each.source)
+        for key, phrase in each.phrases:
+            table.add_row(f"phrase of {key}" if key else "phrase", phrase)
+        if each.breaks_at is not None:
+            unit = "" if each.unit == "1" else f" {each.unit}"
+            table.add_row("breaks at", f"a difference of {each.breaks_at:g}{unit} from ground truth")
+        if each.needs_constants:
+            keys = ", ".join(key or "its own" for key in each.needs_constants)
+            table.add_row("needs constants", f"{keys}: left out where the context does not show every constant")
         table.add_row("needs", ", ".join((*each.needs, *each.packages)))
+        if each.precheck is not None:
+            table.add_row("precheck", _first_line(each.precheck.__doc__) or each.precheck.__name__)
         console.print(table)
 
 

@@ -75,29 +75,26 @@ def check_scorers(
     refuse_unwritable(out.absolute().parent)
     started = time.monotonic()
     try:
-        checked = table_of.check_scorers(settings, out, workers or cores(), note)
+        table, failures = table_of.check_scorers(settings, out, workers or cores(), note)
     except KeyboardInterrupt:
         note(f"Stopped. To continue:\n  physbench {shlex.join(sys.argv[1:])}")
         raise
-    table, readings = (
-        checked.table,
-        [*table_of.headlines(settings), *table_of.own_readings(settings)],
-    )
+    headlines, own = table_of.headlines(settings), table_of.own_readings(settings)
     if as_json:
         typer.echo(json.dumps(json.loads(table.to_json(orient="records")), indent=1))
     else:
         console = stdout_console()
-        for view in validity_text.printed(table, table_of.headlines(settings), table_of.own_readings(settings), by):
+        for view in validity_text.printed(table, headlines, own, by):
             console.print(view)
             console.print()
-        for sentence in validity_text.sentences(table, readings):
+        for sentence in validity_text.sentences(table, [*headlines, *own]):
             typer.echo(sentence)
     note(f"{out}: {len(table)} cells, {time.monotonic() - started:.0f} s")
-    for failure in checked.failures[:MOST_FAILURES]:
+    for failure in failures[:MOST_FAILURES]:
         complain(failure)
-    if checked.failures:
+    if failures:
         complain(
-            f"{len(checked.failures)} failures, of videos that could not be shown or scorers on ground truth. "
+            f"{len(failures)} failures, of videos that could not be shown or scorers on ground truth. "
             "The table has the rest."
         )
         raise typer.Exit(1)

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from physbench.clips.clip import Row, Split
 from physbench.errors import UsageError
 
-SCHEMA_VERSION = 1
+CONDITIONING_VERSION = 1
 MANIFEST, ANSWER = "manifest.json", "answer.json"
 MAX_DOCUMENT_BYTES = 64 * 2**20  # bytes of a document that is read
 
@@ -84,7 +84,7 @@ class Asked(_Strict):
     """`manifest.json`: all that was exported."""
 
     kind: Literal["physbench-conditioning"] = "physbench-conditioning"
-    schema_version: int = Field(default=SCHEMA_VERSION, description="Of this document.")
+    schema_version: int = Field(default=CONDITIONING_VERSION, description="Of this document.")
     physbench_version: str = Field(description="Of the program that wrote it.")
     suite: SuiteAsked
     width: Side = Field(description="px of the images and videos.")
@@ -98,7 +98,7 @@ class Answer(_Strict):
     """`answer.json`: what the author of the videos says about them, above a copy of the manifest."""
 
     kind: Literal["physbench-answer"] = "physbench-answer"
-    schema_version: int = Field(default=SCHEMA_VERSION, description="Of this document.")
+    schema_version: int = Field(default=CONDITIONING_VERSION, description="Of this document.")
     name: str | None = Field(
         default=None, max_length=100, description="Name of the model, for reports and the leaderboard."
     )
@@ -136,9 +136,10 @@ def read_document(text: str | bytes, where: str) -> Answer:
         raise UsageError(f"{where} is neither the {MANIFEST} nor the {ANSWER} of `physbench data export`.")
     for part in (document, document.get("asked")):
         version = part.get("schema_version") if isinstance(part, dict) else None
-        if isinstance(version, int) and version > SCHEMA_VERSION:
+        if isinstance(version, int) and version > CONDITIONING_VERSION:
             raise UsageError(
-                f"{where} has schema version {version}, this program reads up to {SCHEMA_VERSION}: update physbench."
+                f"{where} has schema version {version}, this program reads up to {CONDITIONING_VERSION}: "
+                "update physbench."
             )
     try:
         if document["kind"] == "physbench-conditioning":

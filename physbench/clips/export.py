@@ -110,7 +110,7 @@ def _refuse_foreign(folder: Path) -> None:
 def _ours(readme: Path) -> bool:
     """Whether it is the README of an export."""
     try:
-        return readme.read_bytes().startswith(export_readme.TITLE.encode())
+        return readme.read_bytes().startswith(export_readme.README_TITLE.encode())
     except OSError:
         return False
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from physbench.clips.conditioning import ANSWER, MANIFEST, Asked
 
-TITLE = "# Conditioning for physbench"
+README_TITLE = "# Conditioning for physbench"
 
 
 def readme(asked: Asked, folder: Path) -> str:
@@ -27,7 +27,7 @@ def readme(asked: Asked, folder: Path) -> str:
         else ""
     )
     used = "- `uses_actions`: `true` if the model was given the files in `actions/`.\n" if actions else ""
-    return f"""{TITLE}: {asked.suite.name}, {len(asked.clips)} clips
+    return f"""{README_TITLE}: {asked.suite.name}, {len(asked.clips)} clips
 
 Each clip shows {shown} of {asked.width}x{asked.height} px at {asked.fps:g} frames/s, the last one at time 0.
 A model continues it. Nothing in this folder lies after time 0.

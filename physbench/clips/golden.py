@@ -16,7 +16,7 @@ from physbench.clips.generate import CLIP_PRELOAD, STATE_HZ, grid_states, make_s
 from physbench.clips.suite import GOLDEN_SUITES, SUITE_VERSION, Golden, Suite, golden_rows, golden_tasks, suite_hash
 from physbench.worker_pool import WorkerPool, ordered, worker_pool
 
-COMMAND = "python -m physbench.clips.golden"
+GOLDEN_COMMAND = "python -m physbench.clips.golden"
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def write_golden(folder: Path, workers: int = 2) -> None:
             "suite": name,
             "version": SUITE_VERSION,
             "hash": suite_hash((row, clip.state_hash) for row, clip in clips),
-            "made_by": COMMAND,
+            "made_by": GOLDEN_COMMAND,
             "columns": [
                 "task",
                 "split",

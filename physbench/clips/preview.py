@@ -19,10 +19,10 @@ SHEET_SIZE, SHEET_FPS = 192, 20.0  # px and frames/s of the pictures on the shee
 TIMES_BEFORE = (-1.0, -0.5, 0.0)  # s, columns before the hand-over
 COLUMNS_AFTER = 6  # columns after it
 EXPOSURE_STEP = 0.2  # s between the exposures of the last column
-INK, QUIET, ACCENT = "#1d2129", "#7b828e", "#c8451b"
+TEXT_COLOUR, FAINT_COLOUR, ACCENT = "#1d2129", "#7b828e", "#c8451b"
 
 # Inches: a picture, the gaps, the labels at the left, the title, the times, the foot.
-CELL, GAP, WIDE_GAP, LEFT, TITLE, HEADS, FOOT, EDGE = 1.28, 0.07, 0.24, 1.95, 0.72, 0.30, 0.30, 0.28
+TILE, GAP, WIDE_GAP, LEFT, TITLE, HEADS, FOOT, SHEET_EDGE = 1.28, 0.07, 0.24, 1.95, 0.72, 0.30, 0.30, 0.28
 
 
 def make_clips(task: Task, split: Split, seeds: Sequence[int], spec: RenderSpec) -> list[Clip]:
@@ -69,43 +69,43 @@ def draw_sheet(task: Task, clips: Sequence[Clip]) -> Any:
     from matplotlib.figure import Figure
 
     times = column_times(clips[0].scene.horizon)
-    columns = [LEFT + k * (CELL + GAP) + (WIDE_GAP if k >= len(TIMES_BEFORE) else 0) for k in range(len(times))]
-    columns.append(columns[-1] + CELL + GAP + WIDE_GAP)
-    width = columns[-1] + CELL + EDGE
-    height = TITLE + HEADS + len(clips) * (CELL + GAP) + FOOT
+    columns = [LEFT + k * (TILE + GAP) + (WIDE_GAP if k >= len(TIMES_BEFORE) else 0) for k in range(len(times))]
+    columns.append(columns[-1] + TILE + GAP + WIDE_GAP)
+    width = columns[-1] + TILE + SHEET_EDGE
+    height = TITLE + HEADS + len(clips) * (TILE + GAP) + FOOT
     figure = Figure(figsize=(width, height))
 
     def say(x: float, y: float, text: str, **style: Any) -> None:
         """Write at x, y inches from the top left."""
-        figure.text(x / width, 1 - y / height, text, **{"color": INK, "va": "baseline", **style})
+        figure.text(x / width, 1 - y / height, text, **{"color": TEXT_COLOUR, "va": "baseline", **style})
 
-    say(EDGE, 0.40, task.id, fontsize=15, fontweight="bold")
-    say(EDGE, 0.64, (task.__doc__ or "").strip().splitlines()[0], fontsize=10, color=QUIET)
+    say(SHEET_EDGE, 0.40, task.id, fontsize=15, fontweight="bold")
+    say(SHEET_EDGE, 0.64, (task.__doc__ or "").strip().splitlines()[0], fontsize=10, color=FAINT_COLOUR)
     for x, time in zip(columns, times, strict=False):
         label = "hand-over" if time == 0 else f"{time:+.2f}".rstrip("0").rstrip(".").replace("-", "−") + " s"
-        colour, weight = (ACCENT, "bold") if time == 0 else (QUIET if time < 0 else INK, "normal")
-        say(x + CELL / 2, TITLE + HEADS - 0.08, label, fontsize=9, ha="center", color=colour, fontweight=weight)
-    say(columns[-1] + CELL / 2, TITLE + HEADS - 0.08, f"0 to {times[-1]:g} s", fontsize=9, ha="center")
+        colour, weight = (ACCENT, "bold") if time == 0 else (FAINT_COLOUR if time < 0 else TEXT_COLOUR, "normal")
+        say(x + TILE / 2, TITLE + HEADS - 0.08, label, fontsize=9, ha="center", color=colour, fontweight=weight)
+    say(columns[-1] + TILE / 2, TITLE + HEADS - 0.08, f"0 to {times[-1]:g} s", fontsize=9, ha="center")
 
     for i, clip in enumerate(clips):
-        top = TITLE + HEADS + i * (CELL + GAP)
-        say(EDGE, top + 0.16, f"{clip.row.split} {clip.row.seed}", fontsize=10, fontweight="bold")
+        top = TITLE + HEADS + i * (TILE + GAP)
+        say(SHEET_EDGE, top + 0.16, f"{clip.row.split} {clip.row.seed}", fontsize=10, fontweight="bold")
         for j, line in enumerate(_drawn(task, clip.row)):
-            say(EDGE, top + 0.34 + 0.145 * j, line, fontsize=7, color=QUIET)
+            say(SHEET_EDGE, top + 0.34 + 0.145 * j, line, fontsize=7, color=FAINT_COLOUR)
         pictures = [clip.frames[int(np.argmin(np.abs(clip.times - time)))] for time in times]
         for x, picture in zip(columns, [*pictures, multiple_exposure(clip)], strict=True):
-            axes = figure.add_axes((x / width, 1 - (top + CELL) / height, CELL / width, CELL / height))
+            axes = figure.add_axes((x / width, 1 - (top + TILE) / height, TILE / width, TILE / height))
             axes.imshow(picture, interpolation="lanczos", vmin=0, vmax=255)
             axes.set_axis_off()
     between = (columns[len(TIMES_BEFORE)] - (GAP + WIDE_GAP) / 2) / width
     figure.add_artist(_line(between, 1 - (TITLE + 0.08) / height, FOOT / height))
     say(
-        EDGE,
+        SHEET_EDGE,
         height - 0.11,
         "Left of the line: history that a model may see. Right of it: what it has to predict. "
         f"Last column: exposures every {EXPOSURE_STEP:g} s.",
         fontsize=7.5,
-        color=QUIET,
+        color=FAINT_COLOUR,
     )
     return figure
 

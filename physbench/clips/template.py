@@ -37,7 +37,7 @@ def write_template(kind: Literal["task", "scorer"], name: str, family: str, fold
     if words["id"] in entries(f"physbench.{kind}s"):
         raise UsageError(f"There is a {kind} '{words['id']}' already. Choose another name or --family.")
     source = files("physbench.clips").joinpath("templates", f"{kind}.py.txt").read_text(encoding="utf-8")
-    if keyword.iskeyword(words["name"]) or re.search(rf"\b(import|from) .*\b{words['name']}\b", source):
+    if keyword.iskeyword(words["name"]) or re.search(rf"(?m)^(import|from) (.*\([^)]*|.*)\b{words['name']}\b", source):
         raise UsageError(f"'{words['name']}' has a meaning in the file already. Choose a longer name, as in my-{stem}.")
     try:
         folder.mkdir(parents=True, exist_ok=True)

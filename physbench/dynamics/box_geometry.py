@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.dynamics.support_check import ALIGNMENT, CONTACT_GAP, Unsupported
+from physbench.dynamics.support_check import ALIGNMENT, TOUCH_GAP, Unsupported
 from physbench.world.geometry import rotate
 from physbench.world.scene import Body
 
 Array = NDArray[np.float64]
 
-DIRECTIONS = 33  # from a corner, in which `reachable` tries a disc
+CORNER_DIRECTIONS = 33  # from a corner, in which `reachable` tries a disc
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,22 +118,22 @@ def check_steps(moving: list[Body], faces: list[Face], corners: list[Corner], gr
                 for side in (-1.0, 1.0):
                     along = float(face.tangent @ corner.position) + side * across
                     away = side * across * face.tangent + (size - height) * face.normal
-                    outside = corner.edges is None or bool((corner.edges @ away < -CONTACT_GAP * size).all())
+                    outside = corner.edges is None or bool((corner.edges @ away < -TOUCH_GAP * size).all())
                     over = face.low < along < face.high
-                    if CONTACT_GAP < height < 2 * size and corner.body is not face.body and over and outside:
+                    if TOUCH_GAP < height < 2 * size and corner.body is not face.body and over and outside:
                         raise Unsupported(f"{body.name} may roll onto a step: a corner of {corner.body.name}")
 
 
 def reachable(corners: list[Corner], faces: list[Face], radii: set[float]) -> list[Corner]:
     """The corners that a disc of one of the radii in m can touch without overlapping another body.
 
-    The other corners would only cost time. DIRECTIONS directions from the corner to the centre of the disc are tried,
-    with an allowance for what lies between two of them.
+    The other corners would only cost time. So many directions from the corner to the centre of the disc are tried as
+    CORNER_DIRECTIONS says, with an allowance for what lies between two of them.
     """
     solids: dict[str, list[Face]] = {}
     for face in faces:
         solids.setdefault(face.body.name, []).append(face)
-    angle = np.linspace(0.0, np.pi / 2, DIRECTIONS)[:, None]
+    angle = np.linspace(0.0, np.pi / 2, CORNER_DIRECTIONS)[:, None]
     found = []
     for corner in corners:
         if corner.edges is None:
@@ -143,13 +143,13 @@ def reachable(corners: list[Corner], faces: list[Face], radii: set[float]) -> li
             away = -np.cos(angle) * corner.edges[0] - np.sin(angle) * corner.edges[1]
             centre = corner.position + (radius + corner.radius) * away
             others = (sides for name, sides in solids.items() if name != corner.body.name)
-            free = np.ones(DIRECTIONS, dtype=bool)
+            free = np.ones(CORNER_DIRECTIONS, dtype=bool)
             for sides in others:
                 gap = np.stack([centre @ side.normal - side.offset for side in sides])
                 if len(sides) > 1:  # opposite sides of a box follow each other
                     gap = np.maximum(gap[0::2], gap[1::2])
                 outside = np.linalg.norm(np.maximum(gap, 0.0), axis=0)
-                free &= outside >= radius * (1 - 2 / DIRECTIONS)
+                free &= outside >= radius * (1 - 2 / CORNER_DIRECTIONS)
             if free.any():
                 found.append(corner)
                 break

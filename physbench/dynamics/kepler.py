@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 MAX_HYPERBOLIC = 40.0  # hyperbolic anomaly sqrt(-z): beyond it no body is anywhere near, and cosh stays finite
-MIN_RADIUS = 1e-3  # m; states closer to the centre (fits of broken tracks pass there) are moved out to it
+MIN_ORBIT_RADIUS = 1e-3  # m; states closer to the centre (fits of broken tracks pass there) are moved out to it
 
 
 def stumpff(z: Array) -> tuple[Array, Array]:
@@ -60,9 +60,9 @@ class _Anomaly:
 def _anomaly(state: Array, dt: Array, mu: float) -> _Anomaly:
     position, velocity = state[..., None, :2], state[..., None, 2:]  # (..., 1, 2)
     r0 = np.sqrt(np.sum(position * position, axis=-1))  # (..., 1)
-    if np.min(r0) < MIN_RADIUS:
-        position = np.where((r0 < MIN_RADIUS)[..., None], np.array([MIN_RADIUS, 0.0]), position)
-        r0 = np.maximum(r0, MIN_RADIUS)
+    if np.min(r0) < MIN_ORBIT_RADIUS:
+        position = np.where((r0 < MIN_ORBIT_RADIUS)[..., None], np.array([MIN_ORBIT_RADIUS, 0.0]), position)
+        r0 = np.maximum(r0, MIN_ORBIT_RADIUS)
     root_mu = math.sqrt(mu)
     alpha = 2 / r0 - np.sum(velocity * velocity, axis=-1) / mu
     radial = np.sum(position * velocity, axis=-1) / root_mu
@@ -101,7 +101,7 @@ def _states(at: _Anomaly, mu: float) -> tuple[Array, Array, Array, Array, Array]
     f = 1 - chi * chi * at.c / at.r0
     g = at.dt - chi * chi * chi * at.s / root_mu
     moved = f[..., None] * at.position + g[..., None] * at.velocity
-    r = np.maximum(np.sqrt(np.sum(moved * moved, axis=-1)), MIN_RADIUS)
+    r = np.maximum(np.sqrt(np.sum(moved * moved, axis=-1)), MIN_ORBIT_RADIUS)
     f_dot = root_mu / (r * at.r0) * chi * (at.alpha * chi * chi * at.s - 1)
     g_dot = 1 - chi * chi * at.c / r
     return moved, f_dot[..., None] * at.position + g_dot[..., None] * at.velocity, f, g, r

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from physbench.dynamics.array_layout import PUSH, STATE
 from physbench.dynamics.compiled import compiled
-from physbench.dynamics.kepler import MAX_HYPERBOLIC, MIN_RADIUS
+from physbench.dynamics.kepler import MAX_HYPERBOLIC, MIN_ORBIT_RADIUS
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -71,8 +71,8 @@ def _propagate_one(state: Array, dt: Array, mu: float, moved: Array) -> None:
                 moved[t, axis] = np.nan
         return
     r0 = math.sqrt(x * x + y * y)
-    if r0 < MIN_RADIUS:
-        x, y, r0 = MIN_RADIUS, 0.0, MIN_RADIUS
+    if r0 < MIN_ORBIT_RADIUS:
+        x, y, r0 = MIN_ORBIT_RADIUS, 0.0, MIN_ORBIT_RADIUS
     root_mu = math.sqrt(mu)
     alpha = 2 / r0 - (u * u + v * v) / mu
     radial = (x * u + y * v) / root_mu
@@ -104,7 +104,7 @@ def _propagate_one(state: Array, dt: Array, mu: float, moved: Array) -> None:
                 break
             u2, u3 = _universal(chi, alpha)
         u0, u1 = 1 - alpha * u2, chi - alpha * u3
-        r = max(r0 * u0 + radial * u1 + u2, MIN_RADIUS)
+        r = max(r0 * u0 + radial * u1 + u2, MIN_ORBIT_RADIUS)
         f, g = 1 - u2 / r0, span - u3 / root_mu
         f_dot, g_dot = -root_mu * u1 / (r * r0), 1 - u2 / r
         moved[t, 0], moved[t, 1] = f * x + g * u, f * y + g * v
@@ -115,7 +115,7 @@ def _propagate_one(state: Array, dt: Array, mu: float, moved: Array) -> None:
 
 
 @compiled
-def _time_to(distance: float, state: Array, mu: float) -> float:
+def time_to(distance: float, state: Array, mu: float) -> float:
     """Seconds until a body with state (4,) about the origin comes as near as `distance` m; infinity for never.
 
     0 where it is nearer already, infinity where the state is NaN.
@@ -163,15 +163,6 @@ def propagate(state: Array, dt: Array, mu: float) -> Array:
 
 
 @compiled
-def time_to(distance: float, state: Array, mu: float) -> Array:
-    """Seconds (M,) until bodies with states (M, 4) about the origin come as near as `distance` m, see `_time_to`."""
-    found = np.empty(len(state))
-    for m in range(len(state)):
-        found[m] = _time_to(distance, state[m], mu)
-    return found
-
-
-@compiled
 def _propagate_straight(state: Array, dt: Array, moved: Array) -> None:
     """As `_propagate_one` without attraction."""
     for t in range(len(dt)):
@@ -196,7 +187,7 @@ def _propagate_pair(state: Array, dt: Array, first: float, second: float, reach:
         return
     share = second / (first + second)
     apart = state[0] - state[1]
-    until = _time_to(reach, apart, first + second) if reach > 0 else np.inf
+    until = time_to(reach, apart, first + second) if reach > 0 else np.inf
     _propagate_one(apart, dt, first + second, moved[0])
     for axis in range(4):
         middle = (1 - share) * state[0, axis] + share * state[1, axis]

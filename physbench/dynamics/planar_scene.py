@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from physbench.dynamics.box_geometry import Corner, Face, box_axes, box_in_plane, check_steps, is_obstacle, reachable
 from physbench.dynamics.support_check import (
     ALIGNMENT,
-    CONTACT_GAP,
     MIN_CUSHION_RESTITUTION,
+    TOUCH_GAP,
     Unsupported,
     check_spin,
     check_table,
@@ -135,7 +135,7 @@ def _surroundings(scene: Scene, bodies: list[Body], since: float) -> tuple[list[
         normal = rotate(body.orientation, (0.0, 0.0, 1.0))
         if body.shape == "plane" and abs(normal[across]) > 1 - ALIGNMENT:
             gaps = [abs(other.position[across] - body.position[across]) - max(other.size) for other in bodies]
-            if abs(scene.gravity[across]) > 0 or min(gaps) < CONTACT_GAP:
+            if abs(scene.gravity[across]) > 0 or min(gaps) < TOUCH_GAP:
                 table = body
         elif body.shape == "plane":
             if abs(normal[across]) > ALIGNMENT:
@@ -159,7 +159,7 @@ def _check_boxes(bodies: list[Body], faces: list[Face], axes: list[int]) -> None
         return
     position, own = np.asarray(bodies[0].position)[axes], box_axes(bodies[0])[:, axes]
     if not any(
-        abs(float(face.normal @ position) - face.offset - bodies[0].size[0]) < CONTACT_GAP
+        abs(float(face.normal @ position) - face.offset - bodies[0].size[0]) < TOUCH_GAP
         and np.abs(own @ face.normal).max() > 1 - ALIGNMENT
         for face in faces
     ):

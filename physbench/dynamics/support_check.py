@@ -15,7 +15,7 @@ from physbench.world.scene import Body, Scene
 Array = NDArray[np.float64]
 
 ALIGNMENT = 1e-6  # of a unit vector: components below it count as 0
-CONTACT_GAP = 1e-3  # m; bodies that are nearer touch
+TOUCH_GAP = 1e-3  # m; bodies that are nearer touch
 MIN_CUSHION_RESTITUTION = 1 / 6  # restitution below which a rolling ball is pressed against a cushion by its own spin
 
 
@@ -86,5 +86,5 @@ def check_table(moving: Sequence[Body], table: Body, gravity: Array, across: int
     for body in moving:
         if not body.collides:
             raise Unsupported(f"{body.name} falls through the table")
-        if abs((body.position[across] - table.position[across]) * up - body.size[0]) > CONTACT_GAP:
+        if abs((body.position[across] - table.position[across]) * up - body.size[0]) > TOUCH_GAP:
             raise Unsupported(f"{body.name} does not lie on the table")

@@ -7,9 +7,10 @@ import sysconfig
 import traceback
 from pathlib import Path
 
-_PHYSBENCH = Path(__file__).resolve().parents[1]
+_PHYSBENCH = (Path(__file__).parents[1], Path(__file__).resolve().parents[1])  # its links lead out of the latter
 _LIBRARIES = tuple(Path(sysconfig.get_paths()[name]).resolve() for name in ("stdlib", "purelib", "platlib"))
 _FRAMEWORKS = {"torch", "numpy", "safetensors", "importlib"}  # they raise most errors and cause few
+_PASSED = "passed "  # of a note: the line of the user's code that the original error passed
 MAX_MESSAGE = 300  # characters
 
 
@@ -46,6 +47,8 @@ def describe_error(error: BaseException) -> str:
 def describe_error_in_file(error: BaseException, path: Path) -> str:
     """Describe an error for a message that already names the file: with the innermost line of that file.
 
+    Where the error passed no line of it, the innermost line of other code of the user's is named with its file.
+
     Args:
         error: A caught exception, with its traceback.
         path: The file, as it was compiled.
@@ -56,13 +59,30 @@ def describe_error_in_file(error: BaseException, path: Path) -> str:
     if isinstance(error, SyntaxError):
         return f"SyntaxError in line {error.lineno}: {error.msg}"
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == path]
-    where = f" in line {frames[-1].lineno} ({frames[-1].name})" if frames else ""
+    other = "" if frames else user_line(error)
+    where = f" in line {frames[-1].lineno} ({frames[-1].name})" if frames else f" in {other}" if other else ""
     message = (str(error).strip().splitlines() or [""])[0]
     return f"{type(error).__name__}{where}" + (f": {message}" if message else "")
+
+
+def user_line(error: BaseException) -> str:
+    """The innermost line of the user's code that an error passed, "my_task.py, line 12 (scene)"; "" without one."""
+    users = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_user_code(frame.filename)]
+    if users:
+        return f"{Path(users[-1].filename).name}, line {users[-1].lineno} ({users[-1].name})"
+    notes = (note for note in getattr(error, "__notes__", ()) if note.startswith(_PASSED))
+    return next(notes, _PASSED).removeprefix(_PASSED)
+
+
+def note_user_line(error: BaseException, line: str) -> None:
+    """Tell an error that is raised in the place of an earlier one which line of the user's code that one passed."""
+    if line:
+        error.add_note(_PASSED + line)
 
 
 def _is_user_code(filename: str) -> bool:
     if filename.startswith("<"):
         return False
-    path = Path(filename).resolve()
-    return not path.is_relative_to(_PHYSBENCH) and not any(path.is_relative_to(folder) for folder in _LIBRARIES)
+    path = Path(filename)
+    paths = (path, path.resolve())
+    return not any(each.is_relative_to(folder) for each in paths for folder in (*_PHYSBENCH, *_LIBRARIES))

@@ -18,8 +18,8 @@ from torch.nn import functional
 from physbench.reference.segmentation import MIN_CHROMA, chroma
 
 FILL_TOLERANCE = 0.02  # grey; the ends of a gap that is filled differ by less
-MIN_CHANGE = 0.04  # grey; pixels that change by more have moved
-SETTLING_FRAMES = 2  # context frames at the start, which may show a holder
+MIN_GREY_CHANGE = 0.04  # grey; pixels that change by more have moved
+HOLDER_FRAMES = 2  # context frames at the start, which may show a holder
 MIN_CHANGED_PX = 12  # of a moving screen
 BORDER_PX = 1.5  # an edge nearer to the border of the image may be cut by it
 
@@ -58,7 +58,7 @@ def estimate_background(frames: Tensor) -> tuple[Tensor, MovingScreen]:
     found = MovingScreen(*(tensor([screen[k] for screen in screens]) for k in range(3)))
     moving = tensor(hidden)
     covered = covered | (functional.max_pool2d(moving, 3, stride=1, padding=1) > 0)
-    late = min(SETTLING_FRAMES, frames.shape[1] - 1)  # a holder is not part of the background
+    late = min(HOLDER_FRAMES, frames.shape[1] - 1)  # a holder is not part of the background
     covered, frames = covered[:, late:], frames[:, late:]
     image = torch.where(covered[:, :, None], torch.nan, frames).nanmedian(1).values
     return fill_holes(image, covered.all(1)), found
@@ -110,17 +110,17 @@ def find_moving_screen(
     """
     count, height, width = grey.shape
     nothing = (np.zeros((height, width), np.float32), 0.0, np.zeros(2, np.float32)), np.zeros_like(busy)
-    if count < SETTLING_FRAMES + 3:
+    if count < HOLDER_FRAMES + 3:
         return nothing
-    last, first = grey[-1], grey[SETTLING_FRAMES]
-    free = ~(busy[-1] | busy[SETTLING_FRAMES])
-    changed = free & (np.abs(last - first) > MIN_CHANGE)
+    last, first = grey[-1], grey[HOLDER_FRAMES]
+    free = ~(busy[-1] | busy[HOLDER_FRAMES])
+    changed = free & (np.abs(last - first) > MIN_GREY_CHANGE)
     common = float(np.median(last))
     if changed.sum() < MIN_CHANGED_PX:
         return nothing
     odd = np.abs(last - common) * changed
     tone = float(np.median(last[changed & (odd > 0.7 * odd.max())]))
-    if abs(tone - common) < MIN_CHANGE:
+    if abs(tone - common) < MIN_GREY_CHANGE:
         return nothing
     alike = (np.abs(grey - tone) < abs(tone - common) / 2) & ~busy  # (C, H, W); its rim are half covered pixels
     masks = np.zeros_like(alike)
@@ -128,7 +128,7 @@ def find_moving_screen(
         parts, number = label(alike[k])
         touched = np.unique(parts[alike[k] & changed]) if number else np.empty(0, int)
         masks[k] = np.isin(parts, touched[touched > 0])
-    if not masks[SETTLING_FRAMES:].any(axis=(1, 2)).all():
+    if not masks[HOLDER_FRAMES:].any(axis=(1, 2)).all():
         return nothing
     velocity = np.array([_edge_velocity(masks, grey, common, tone, axis) for axis in (2, 1)], np.float32)
     if np.abs(velocity).max() < 0.1:
@@ -152,7 +152,7 @@ def _edge_velocity(masks: NDArray[np.bool_], grey: NDArray[np.float32], common: 
         at = np.take_along_axis(profile, begin[:, None], 1)[:, 0]
         position = begin - (at - 0.5) / np.maximum(at - before, 1e-6)
         seen = position > BORDER_PX
-        if seen[SETTLING_FRAMES:].all():
+        if seen[HOLDER_FRAMES:].all():
             sign = 1.0 if profile is core else -1.0
             slopes.append(sign * float(np.polyfit(frames[seen], position[seen], 1)[0]))
     return float(np.mean(slopes)) if slopes else 0.0

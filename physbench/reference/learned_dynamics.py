@@ -25,7 +25,7 @@ from physbench.reference.slots import Slots
 from physbench.reference.surfaces import FAR
 
 NEAREST_POINTS = 20  # surface points that are considered around an object
-MAX_OVERLAP = 1.0  # px; an object that overlaps a surface by more is in front of it or behind it
+MAX_OVERLAP_PX = 1.0  # px; an object that overlaps a surface by more is in front of it or behind it
 MAX_ASIDE = 2.5  # px along a surface; an object that lies further from the nearest point does not touch it
 ROLLING_DISTANCE = 1.0  # px from a surface; a nearer round object rolls on it
 PAIR_DISTANCE_UNIT = 16.0  # px, in the pair force
@@ -239,7 +239,7 @@ class Dynamics(nn.Module):
             square = across_x * across_x + across_y * across_y
             # Surfaces deep inside an object are in front of it or behind it, and are left out.
             ahead = across_x * s.surface_points[:, None, :, 2] + across_y * s.surface_points[:, None, :, 3]
-            deep = ahead < torch.where(s.round > 0.5, s.radius - 2 * MAX_OVERLAP, s.radius / 2)[..., None]
+            deep = ahead < torch.where(s.round > 0.5, s.radius - 2 * MAX_OVERLAP_PX, s.radius / 2)[..., None]
             square, order = torch.where(deep, FAR * FAR, square).topk(NEAREST_POINTS, -1, largest=False, sorted=False)
             distance = square.sqrt()
             flat = order.flatten(1)[..., None].expand(-1, -1, s.surface_points.shape[-1])
@@ -299,7 +299,7 @@ class Dynamics(nn.Module):
         pressing = -(a * g.normal).sum(0)
         closing = inward + pressing * (step / 2)
         moment = (gap / (closing * step).clamp_min(1e-4)).clamp(0, 1) * step
-        event = ((closing > 0) & (gap < closing * step) & (gap > -MAX_OVERLAP)).to(x.dtype)
+        event = ((closing > 0) & (gap < closing * step) & (gap > -MAX_OVERLAP_PX)).to(x.dtype)
         inward = (inward + pressing * moment).clamp_min(0)
         impact = event * g.impulse * inward
         tangent = perpendicular(g.normal)

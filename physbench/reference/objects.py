@@ -24,7 +24,7 @@ from physbench.reference.segmentation import Segmenter
 from physbench.reference.slots import Slots, pushes_by_object, read_slots
 from physbench.reference.training_loop import Episodes, TrainingStage
 
-DEFAULTS: Mapping[str, Any] = {
+OBJECTS_DEFAULTS: Mapping[str, Any] = {
     "size": 64,  # px
     "fps": 15,
     "context": 8,  # frames
@@ -92,7 +92,7 @@ class Objects(Architecture):
     steps = 1300  # of its motion stage
     threads = 1  # with tensors this small, a second thread costs time
     exact = True
-    defaults = DEFAULTS
+    defaults = OBJECTS_DEFAULTS
 
     def card(self, config: Mapping[str, Any]) -> ModelCard:
         """The card of a model that `physbench train` makes."""

@@ -8,15 +8,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-DIRECTIONS = 72  # of the reach of an object, clockwise on the screen from +x (y points down)
+REACH_DIRECTIONS = 72  # of the reach of an object, clockwise on the screen from +x (y points down)
 ROUND_TOLERANCE = 1.2  # px; the reach of a disc varies by less over the directions
 INSIDE_SHARE = 0.25  # of a pixel; from this on it belongs to the object
 
 
 def directional_reach(masks: Tensor, centre: Tensor) -> Tensor:
-    """Masks (..., H, W) 0..1 of objects with centres (..., 2) px -> reach (..., DIRECTIONS) in px."""
+    """Masks (..., H, W) 0..1 of objects with centres (..., 2) px -> reach (..., REACH_DIRECTIONS) in px."""
     height, width = masks.shape[-2:]
-    angle = torch.arange(DIRECTIONS, device=masks.device) * (2 * math.pi / DIRECTIONS)
+    angle = torch.arange(REACH_DIRECTIONS, device=masks.device) * (2 * math.pi / REACH_DIRECTIONS)
     x = torch.arange(width, device=masks.device) + 0.5
     y = torch.arange(height, device=masks.device) + 0.5
     inside = masks > INSIDE_SHARE
@@ -29,9 +29,10 @@ def directional_reach(masks: Tensor, centre: Tensor) -> Tensor:
 
 
 def reach_and_roundness(masks: Tensor, centre: Tensor, radius: Tensor) -> tuple[Tensor, Tensor]:
-    """Masks (B, N, H, W), centres (B, N, 2), radii of the same area (B, N) -> reach (B, N, DIRECTIONS), roundness.
+    """Reach (B, N, REACH_DIRECTIONS) and roundness (B, N) of masks (B, N, H, W).
 
-    Round objects (1) reach one radius in every direction; others (0) have corners.
+    centre: (B, N, 2); radius: (B, N), of a disc of the same area. Round objects (1) reach one radius in every
+    direction; others (0) have corners.
     """
     reach = directional_reach(masks, centre)
     known = torch.isfinite(reach).all(-1)
@@ -60,12 +61,12 @@ def rim_shading(light: Tensor, masks: Tensor, centre: Tensor, radius: Tensor) ->
 
 
 def reach_towards(reach: Tensor, direction: Tensor) -> Tensor:
-    """Interpolate reach (B, N, DIRECTIONS) in the direction of unit vectors (2, B, N, M) -> (B, N, M) px."""
-    index = torch.atan2(direction[1], direction[0]) * (DIRECTIONS / (2 * math.pi))
+    """Interpolate reach (B, N, REACH_DIRECTIONS) in the direction of unit vectors (2, B, N, M) -> (B, N, M) px."""
+    index = torch.atan2(direction[1], direction[0]) * (REACH_DIRECTIONS / (2 * math.pi))
     low = index.floor()
     share = index - low
-    first = low.long() % DIRECTIONS
-    return torch.lerp(reach.gather(2, first), reach.gather(2, (first + 1) % DIRECTIONS), share)
+    first = low.long() % REACH_DIRECTIONS
+    return torch.lerp(reach.gather(2, first), reach.gather(2, (first + 1) % REACH_DIRECTIONS), share)
 
 
 def cut_images(frame: Tensor, mask: Tensor, colour: Tensor) -> Tensor:

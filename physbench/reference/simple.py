@@ -19,8 +19,8 @@ from physbench.errors import ModelError
 from physbench.reference.architecture import CHUNK_FRAMES, Architecture
 from physbench.reference.training_loop import Episodes, TrainingStage, parameters_device
 
-DEFAULTS: Mapping[str, Any] = {"size": 64, "fps": 15, "context": 8, "latent": 256, "hidden": 512, "width": 32}
-RATE, BATCH, FRAMES = 5e-4, 16, 32
+SIMPLE_DEFAULTS: Mapping[str, Any] = {"size": 64, "fps": 15, "context": 8, "latent": 256, "hidden": 512, "width": 32}
+LEARNING_RATE, BATCH, FRAMES = 5e-4, 16, 32
 
 
 class SimpleNet(nn.Module):
@@ -97,7 +97,7 @@ class Simple(Architecture):
     summary = "convolutional encoder, recurrent dynamics, convolutional decoder; needs a GPU"
     steps = 20_000
     threads = None
-    defaults = DEFAULTS
+    defaults = SIMPLE_DEFAULTS
 
     def card(self, config: Mapping[str, Any]) -> ModelCard:
         """The card of a model that `physbench train` makes."""
@@ -139,7 +139,7 @@ class Simple(Architecture):
             error = (drawn - video[:, context:]).abs()
             return 20 * (error + 2 * error.square()).mean()
 
-        return [TrainingStage("frames", steps or self.steps, RATE, list(net.parameters()), loss, every=100)]
+        return [TrainingStage("frames", steps or self.steps, LEARNING_RATE, list(net.parameters()), loss, every=100)]
 
 
 architecture = Simple()

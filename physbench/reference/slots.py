@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from physbench.reference.backdrop import MovingScreen, estimate_background
 from physbench.reference.segmentation import Segmenter, mass_and_centres, opponent_colours
-from physbench.reference.shapes import DIRECTIONS, reach_and_roundness, rim_shading
+from physbench.reference.shapes import REACH_DIRECTIONS, reach_and_roundness, rim_shading
 from physbench.reference.surfaces import FAR, outline
 
 MIN_FULL_PIXELS = 6  # in a context frame; with fewer, a slot is empty
@@ -35,7 +35,7 @@ class Slots:
     weight: Tensor  # (B, T, N) 0..1, how far the centre can be trusted
     unseen: Tensor  # (B, T, N) 0 or 1; nothing of it is visible
     radius: Tensor  # (B, N) px, of a disc of the same area
-    reach: Tensor  # (B, N, DIRECTIONS) px, see shapes.directional_reach
+    reach: Tensor  # (B, N, REACH_DIRECTIONS) px, see shapes.directional_reach
     round: Tensor  # (B, N) 0 or 1
     shade: Tensor  # (B, N) see shapes.rim_shading
     present: Tensor  # (B, N) 0 or 1
@@ -75,7 +75,7 @@ class Slots:
         other[..., 0] = torch.where(
             self.surface_points[..., 0] > FAR / 2, self.surface_points[..., 0], width - self.surface_points[..., 0]
         )
-        turned = (DIRECTIONS // 2 - torch.arange(DIRECTIONS, device=self.reach.device)) % DIRECTIONS
+        turned = (REACH_DIRECTIONS // 2 - torch.arange(REACH_DIRECTIONS, device=self.reach.device)) % REACH_DIRECTIONS
         changed = {
             "centre": torch.stack([width - self.centre[..., 0], self.centre[..., 1]], -1),
             "reach": self.reach[..., turned],

@@ -14,12 +14,12 @@ from scipy.ndimage import gaussian_filter, map_coordinates, sobel
 
 FAR = 1e4  # px, coordinates of unused rows in a table of points
 MAX_POINTS = 320  # of one background
-COLUMNS = 6
+SURFACE_COLUMNS = 6
 MAX_DEPTH = 10  # px; depths behind an outline are measured up to this
 CONTRAST_DEPTH = 2.0  # px inwards in which the contrast is measured
 NEIGHBOUR_DISTANCE = 2.5  # px; the points around one that give the direction of its edge
 LINE_TOLERANCE = 0.12  # px; largest rms distance of these points from a line
-MAX_GAP = 6  # px; an edge that ends nearer to an occluder continues behind it
+MAX_EDGE_GAP = 6  # px; an edge that ends nearer to an occluder continues behind it
 MAX_EXTENSION = 48  # px by which an edge is continued
 
 Array = NDArray[np.float32]
@@ -64,7 +64,7 @@ def outline(
         points = np.concatenate([points, extended_edges(points, hidden)])
     if len(points) > most:
         points = points[np.linspace(0, len(points) - 1, most).astype(int)]
-    table = np.full((most, COLUMNS), 0.0, dtype=np.float32)
+    table = np.full((most, SURFACE_COLUMNS), 0.0, dtype=np.float32)
     table[:, :2] = FAR
     table[:, 3] = 1.0
     table[: len(points)] = points
@@ -115,7 +115,7 @@ def extended_edges(points: NDArray[np.float64], hidden: NDArray[np.bool_]) -> ND
         line = middle[:, None] + side * steps[:, None] * along[:, None]  # (P, steps, 2)
         occluded: Any = within(line)
         left = np.cumsum((np.cumsum(occluded, axis=1) > 0) & ~occluded, axis=1) > 0
-        use = occluded & ~left & occluded[:, :MAX_GAP].any(axis=1)[:, None]
+        use = occluded & ~left & occluded[:, :MAX_EDGE_GAP].any(axis=1)[:, None]
         rest = np.concatenate([outward, clean[:, 4:]], axis=-1)[:, None]
         more.append(np.concatenate([line, np.broadcast_to(rest, (*line.shape[:2], rest.shape[-1]))], axis=-1)[use])
     found = np.concatenate(more)

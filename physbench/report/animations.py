@@ -25,9 +25,9 @@ RATE = 10  # frames/s at least, of faster clips every second or third frame
 LEAST_RATE = 4  # frames/s, of what would be too large otherwise
 SIDE_GAP, BAR = 4, 3  # px between the two, height of the bar that shows the time
 PAUSE = 900  # ms on the last frame
-LEVELS = 8  # grey levels that count as one: half the bytes, and no artefact that looks like the model's
-MOST_BYTES = 60_000  # of an animation; a larger one keeps every second frame
-GREY, EDGE, TRACK, RUN = (132, 132, 132), (20, 20, 20), (68, 68, 68), (236, 236, 236)
+GREYS_AS_ONE = 8  # grey levels that count as one: half the bytes, and no artefact that looks like the model's
+MOST_ANIMATION_BYTES = 60_000  # of an animation; a larger one keeps every second frame
+GREY, GAP_COLOUR, TRACK, RUN = (132, 132, 132), (20, 20, 20), (68, 68, 68), (236, 236, 236)
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def play(truth: Frames, prediction: Frames, fps: float) -> Animation | None:
         durations = [round(1000 * step / fps)] * len(shown)
         durations[-1] += PAUSE
         moving = _webp(pictures, durations)
-        if len(moving) <= MOST_BYTES or fps / step < 2 * LEAST_RATE:
+        if len(moving) <= MOST_ANIMATION_BYTES or fps / step < 2 * LEAST_RATE:
             break
         step *= 2
     width, height = pictures[0].size
@@ -73,11 +73,11 @@ def _picture(truth: Frames, prediction: Frames | None, done: float) -> Image:
     scale = min(1.0, FRAME_PX / max(height, width))
     size = (round(width * scale), round(height * scale))
     whole = Image.new("RGB", (2 * size[0] + SIDE_GAP, size[1] + BAR), GREY)
-    whole.paste(EDGE, (size[0], 0, size[0] + SIDE_GAP, size[1]))
+    whole.paste(GAP_COLOUR, (size[0], 0, size[0] + SIDE_GAP, size[1]))
     for frame, x in ((truth, 0), (prediction, size[0] + SIDE_GAP)):
         if frame is not None:
             small = np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.BOX))
-            whole.paste(Image.fromarray(small // LEVELS * LEVELS + LEVELS // 2), (x, 0))
+            whole.paste(Image.fromarray(small // GREYS_AS_ONE * GREYS_AS_ONE + GREYS_AS_ONE // 2), (x, 0))
     whole.paste(TRACK, (0, size[1], whole.width, whole.height))
     whole.paste(RUN, (0, size[1], round(done * whole.width), whole.height))
     return whole

@@ -68,7 +68,7 @@ def left_out(found: Mapping[str, Any]) -> str:
 
 
 def _too_little(found: Mapping[str, Any], axis: str) -> str:
-    share = f"{100 * found['share']:.1f} % of the due time of a clip is undetermined on average"
+    share = f"{100 * found['share']:.1f} % of the time in which objects should be visible is undetermined on average"
     if not found["clips"]:
         return f"No clip of {found['of']} that are shadowed shows too little to be judged; {share}."
     tasks = joined([f"{short(task)} {many}" for task, many in found["tasks"].items()])

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Format = Literal["html", "md", "csv", "json"]
 FORMATS: tuple[Format, ...] = ("html", "md", "csv", "json")
 
-COLUMNS = (
+CSV_COLUMNS = (
     "model",
     "suite",
     "suite_version",
@@ -96,8 +96,8 @@ def _plain(text: str) -> str:
 
 
 def csv_of_tasks(result: Mapping[str, Any]) -> str:
-    """One row per task and axis, columns COLUMNS; empty where there is no value."""
-    return _csv(COLUMNS, _task_rows(result))
+    """One row per task and axis, columns CSV_COLUMNS; empty where there is no value."""
+    return _csv(CSV_COLUMNS, _task_rows(result))
 
 
 def _task_rows(result: Mapping[str, Any]) -> Iterator[tuple[object, ...]]:

@@ -36,7 +36,7 @@ BAND_RESAMPLES = 300  # of a band around a curve
 FEWEST = 8  # clips in a stratum
 TOO_FEW = "too few clips"
 MISS = 0.05  # how often the known value lies outside of an interval
-TINY = 1e-12
+TINY = 1e-12  # differences up to it are rounding
 ENDS = (0.0, 1.0)  # where unseen clips may lie
 
 
@@ -175,19 +175,6 @@ def _stratum(values: Array, times_drawn: Counts, bounded: Collection[int]) -> tu
             resampled[:, row] = left_out[:, row] = mean[row]
             unseen[:, row] += (np.array(ENDS) - mean[row]) / len(seen)
     return mean, resampled, left_out, unseen
-
-
-def mean_interval(
-    strata: Mapping[Key, Array], *, resamples: int = RESAMPLES, seed: int = 0, bounded: bool = True
-) -> tuple[float, float]:
-    """Interval of the mean of values (n,) per stratum, each clip with the same weight; `bounded`: they are 0..1."""
-    blocks = {key: np.asarray(values, dtype=np.float64)[None] for key, values in strata.items()}
-    drawn = resample(blocks, resamples=resamples, seed=seed, bounded=(0,) if bounded else ())
-    counts = {key: np.isfinite(values).sum() for key, values in strata.items()}
-    total = sum(counts.values())
-    mean = np.sum([drawn.means[key][:, 0] * counts[key] for key in blocks if counts[key]], axis=0) / total
-    low, high = drawn.interval(mean)
-    return float(low), float(high)
 
 
 def median_interval(strata: Mapping[Key, Array], *, resamples: int = RESAMPLES, seed: int = 0) -> tuple[float, float]:

@@ -13,7 +13,7 @@ from physbench.scoring.scorer_protocol import AXES
 if TYPE_CHECKING:
     import pandas as pd
 
-WHOLE = 1 - 1e-6  # share from which all due time is undetermined
+WHOLE = 1 - 1e-6  # share of the time of visible objects from which all of it is undetermined
 NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[-+]?\d+)?(?!\w|\.\d)")  # not the 1 of a task's version
 
 

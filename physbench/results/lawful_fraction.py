@@ -137,7 +137,7 @@ class BreakCount:
     broken: dict[str, NDArray[np.intp]] = field(default_factory=dict)  # by source: clips that break at each tolerance
     first: list[float] = field(default_factory=list)  # s, at the smallest tolerance, of the model's clips that break
     lost: int = (
-        0  # clips of the model with a due object in no lawful motion for MIN_LOST_TIME, at the largest tolerance
+        0  # clips of the model in which a due object moves lawlessly for MIN_LOST_TIME, at the largest tolerance
     )
 
     def add(self, traces: Mapping[str, Trace]) -> None:

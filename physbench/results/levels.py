@@ -17,7 +17,7 @@ from physbench.results.schema import (
 from physbench.results.skill import SKILL_FLOOR, Array, Stratum
 from physbench.results.skill import kind as kind_of
 
-CONSTANT_VELOCITY = MODELS[1]
+BASELINE = MODELS[1]  # constant velocity
 
 
 def overall(e: Estimate, which: int, incomplete: str) -> SkillValue:
@@ -69,7 +69,7 @@ def task_result(e: Estimate, task: str, a: int) -> TaskResult:
     """The model in one task on one axis, beside its references."""
     kind, reason = e.kinds[task][a], e.too_few(a, (task,))
     by_source = dict(zip(e.qualities.sources, e.means[task][:, a], strict=True))
-    references = {name: rounded(by_source[name]) for name in ("truth", "freeze", CONSTANT_VELOCITY)}
+    references = {name: rounded(by_source[name]) for name in ("truth", "freeze", BASELINE)}
     values = f"truth {by_source['truth']:.2f}, freeze {by_source['freeze']:.2f}"
     why = {
         "informative": f"{values}: apart by 0.25 or more",
@@ -158,5 +158,5 @@ def _unless(
 ) -> tuple[float, float] | None:
     if reason:
         return None
-    same = minus is not None and one_model(e, e, MODELS.index(CONSTANT_VELOCITY))
+    same = minus is not None and one_model(e, e, MODELS.index(BASELINE))
     return ends(e.resampled.interval(draws, minus, one_model=same), low, high)

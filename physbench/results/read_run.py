@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MANIFEST_VERSION = 1
 ROW_KEY = ["clip", "sample", "reading"]  # one row of scores.parquet each
-REFERENCES = ("truth", "freeze", "constant-velocity")
+REFERENCE_MODELS = ("truth", "freeze", "constant-velocity")
 
 
 def read_manifest(folder: RunFolder) -> dict[str, Any]:
@@ -81,7 +81,7 @@ def read_scores(folder: RunFolder) -> pd.DataFrame:
 
 
 def read_run(folder: RunFolder) -> tuple[dict[str, Any], dict[str, pd.DataFrame]]:
-    """Return the manifest of a finished run and its score tables: "model" and each of REFERENCES.
+    """Return the manifest of a finished run and its score tables: "model" and each of REFERENCE_MODELS.
 
     Raises UsageError where the folder is no run or the run is not finished.
     """
@@ -94,7 +94,7 @@ def read_run(folder: RunFolder) -> tuple[dict[str, Any], dict[str, pd.DataFrame]
         total = len(rows) * int(manifest.get("options", {}).get("samples", 1))
         raise UsageError(f"{folder.path}: the run is not finished: {done} of {total} samples are scored. {again}")
     tables = {"model": read_scores(folder)}
-    for name in REFERENCES:
+    for name in REFERENCE_MODELS:
         reference = folder.reference(name)
         if not reference.scores.is_file():
             raise UsageError(f"{folder.path}: the run is not finished: it lacks the scores of {name}. {again}")

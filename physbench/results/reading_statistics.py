@@ -11,7 +11,7 @@ import numpy as np
 from physbench.results.bootstrap import FEWEST, TOO_FEW, Resampled, median_interval, resample
 from physbench.results.estimates import ends, rounded
 from physbench.results.number_format import FAILED_ON
-from physbench.results.read_run import REFERENCES
+from physbench.results.read_run import REFERENCE_MODELS
 from physbench.results.schema import ReadingResult, ReadingValue
 from physbench.results.skill import Array, Stratum
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Statistic = Literal["mean", "median"]
-SOURCES = ("model", *REFERENCES)
+SOURCES = ("model", *REFERENCE_MODELS)
 BOUNDED = ("model", "truth")  # sources whose interval is read
 
 
@@ -56,7 +56,7 @@ class Panel:
 
 
 def panel(tables: Mapping[str, pd.DataFrame], resamples: int) -> Panel:
-    """Line up the values of all score tables ("model" and REFERENCES) on the clips of the model."""
+    """Line up the values of all score tables ("model" and REFERENCE_MODELS) on the clips of the model."""
     clips = tables["model"].drop_duplicates("clip").sort_values(["task", "split", "seed"])
     wide = {}
     for source in SOURCES:
@@ -116,7 +116,7 @@ def _value(found: Panel, table: pd.DataFrame, reading: str, task: str, statistic
         interval=own,
         clips=counts["model"],
         applicable=max(counts["truth"], counts["model"]),
-        references={name: _point(values[name], statistic) for name in REFERENCES},
+        references={name: _point(values[name], statistic) for name in REFERENCE_MODELS},
         departs=bool(own and truth and (own[0] > truth[1] or own[1] < truth[0])),
         reason=reason,
     )

@@ -213,9 +213,12 @@ class ReadingCounts(Record):
 class Undetermined(Record):
     """What the model shows too little of to be called lawful or not: it counts as unexplained."""
 
-    clips: int = Field(description="Clips in which all due time is in segments too short to count: consistency 0.")
+    clips: int = Field(description="Clips in which no segment is long enough to count: consistency 0.")
     of: int = Field(description="Clips that are shadowed.")
-    share: float = Field(description="Share of the due time in such segments, mean over the clips that are shadowed.")
+    share: float = Field(
+        description="Share of the time in which objects should be visible that lies in segments too short to count, "
+        "mean over the clips that are shadowed."
+    )
     tasks: dict[str, int] = Field(description="`clips` by task.")
 
 

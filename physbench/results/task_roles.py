@@ -22,8 +22,8 @@ from physbench.scoring.scorer_protocol import AXES
 from physbench.storage.run_folder import RunFolder
 from physbench.world.scene import RenderSpec
 
-COMMAND = "python -m physbench.results.task_roles RUN"
-FILE = "kinds.json"
+ROLES_COMMAND = "python -m physbench.results.task_roles RUN"
+KINDS_FILE = "kinds.json"
 CLASSES = (64, 128, 256)  # px of the shorter side
 
 Kinds = Mapping[str, Mapping[str, Kind]]  # by task and axis
@@ -62,7 +62,7 @@ def _class_of(manifest: Mapping[str, Any]) -> str:
 
 @cache
 def _golden() -> dict[str, Any]:
-    text = files("physbench.clips").joinpath("golden", FILE).read_text(encoding="utf-8")
+    text = files("physbench.clips").joinpath("golden", KINDS_FILE).read_text(encoding="utf-8")
     return dict(json.loads(text)["versions"])
 
 
@@ -83,7 +83,7 @@ def measured_kinds(run: RunFolder) -> tuple[str, str, Kinds]:
 def write_kinds(runs: list[RunFolder], path: Path) -> None:
     """Put the kinds of runs of core into the golden file, beside those of other versions and classes."""
     document: dict[str, Any] = (
-        json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"made_by": COMMAND, "versions": {}}
+        json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"made_by": ROLES_COMMAND, "versions": {}}
     )
     for run in runs:
         version, name, found = measured_kinds(run)
@@ -92,4 +92,6 @@ def write_kinds(runs: list[RunFolder], path: Path) -> None:
 
 
 if __name__ == "__main__":
-    write_kinds([RunFolder(Path(name)) for name in sys.argv[1:]], Path(__file__).parents[1] / "clips" / "golden" / FILE)
+    write_kinds(
+        [RunFolder(Path(name)) for name in sys.argv[1:]], Path(__file__).parents[1] / "clips" / "golden" / KINDS_FILE
+    )

@@ -9,7 +9,7 @@ import numpy as np
 
 from physbench.results.bootstrap import FEWEST, TOO_FEW, resample
 from physbench.results.estimates import ends, rounded
-from physbench.results.read_run import REFERENCES
+from physbench.results.read_run import REFERENCE_MODELS
 from physbench.results.schema import FirstBreaks, Lawful
 from physbench.results.skill import Array, Stratum
 from physbench.scoring.reading_roles import reading_of
@@ -25,7 +25,7 @@ def lawful_time(tables: Mapping[str, pd.DataFrame], resamples: int) -> Lawful | 
     A clip counts where ground truth has a value. One that has none there (it failed) was physical for 0 s. The horizon
     of a task is the longest time for which ground truth is lawful in one of its clips.
     """
-    sources = ("model", *REFERENCES)
+    sources = ("model", *REFERENCE_MODELS)
     per_source = {name: _per_clip(tables[name]) for name in sources}
     truth = per_source["truth"]
     if truth.empty or not (tables["model"]["reading"] == reading_of("lawful-time")).any():

@@ -10,8 +10,8 @@ import numpy as np
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
 
-COLUMNS = 7
-CELL, LEFT, TOP, BOTTOM = 1.25, 0.95, 0.55, 0.12  # inches
+FRAMES_A_ROW = 7
+FRAME_SIDE, NAMES_WIDTH, TOP, BOTTOM = 1.25, 0.95, 0.55, 0.12  # inches
 
 
 def save_comparison(path: Path, clips: Sequence[Clip], rollouts: Sequence[Rollout], title: str) -> None:
@@ -20,25 +20,25 @@ def save_comparison(path: Path, clips: Sequence[Clip], rollouts: Sequence[Rollou
 
     wide = max(1.0, min(2.0, clips[0].spec.width / clips[0].spec.height))
     rows = 2 * len(clips)
-    width, height = LEFT + COLUMNS * CELL * wide + 0.1, TOP + rows * CELL + BOTTOM
+    width, height = NAMES_WIDTH + FRAMES_A_ROW * FRAME_SIDE * wide + 0.1, TOP + rows * FRAME_SIDE + BOTTOM
     figure = Figure(figsize=(width, height))
     figure.text(0.1 / width, 1 - 0.2 / height, title, fontsize=10, weight="bold", va="center")
     for number, (clip, rollout) in enumerate(zip(clips, rollouts, strict=True)):
-        shown = np.linspace(0, clip.horizon, COLUMNS).round().astype(int)
+        shown = np.linspace(0, clip.horizon, FRAMES_A_ROW).round().astype(int)
         truth = np.concatenate([clip.context(1), clip.future()])
         for line, name in enumerate(("truth", "prediction")):
             row = 2 * number + line
-            bottom = 1 - (TOP + (row + 1) * CELL) / height
-            figure.text(0.1 / width, bottom + 0.5 * CELL / height, name, fontsize=8, va="center", color="#5b6270")
+            bottom = 1 - (TOP + (row + 1) * FRAME_SIDE) / height
+            figure.text(0.1 / width, bottom + 0.5 * FRAME_SIDE / height, name, fontsize=8, va="center", color="#5b6270")
             if line == 0:
                 label = clip.row.task.split("/")[-1]
-                figure.text(0.1 / width, bottom + 0.85 * CELL / height, label, fontsize=7, va="center")
+                figure.text(0.1 / width, bottom + 0.85 * FRAME_SIDE / height, label, fontsize=7, va="center")
             for column, frame in enumerate(shown):
                 box = (
-                    (LEFT + column * CELL * wide) / width,
+                    (NAMES_WIDTH + column * FRAME_SIDE * wide) / width,
                     bottom,
-                    0.96 * CELL * wide / width,
-                    0.96 * CELL / height,
+                    0.96 * FRAME_SIDE * wide / width,
+                    0.96 * FRAME_SIDE / height,
                 )
                 axes = figure.add_axes(box)
                 axes.set_axis_off()

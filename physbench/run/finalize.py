@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from physbench.results.read_run import REFERENCES
+from physbench.results.read_run import REFERENCE_MODELS
 from physbench.rollouts.batch_plan import BatchItem
 from physbench.run.rollout_store import drop_rollout
 from physbench.run.run_state import Run
@@ -40,7 +40,7 @@ def finish(run: Run) -> None:
     from physbench.results.build_result import write_result
 
     compile_scores(run.folder, run.items)
-    for name in REFERENCES:
+    for name in REFERENCE_MODELS:
         compile_scores(run.folder.reference(name), (BatchItem(row) for row in run.suite.rows))
     write_result(run.folder)
     if run.report:

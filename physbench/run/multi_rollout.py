@@ -7,7 +7,7 @@ from concurrent.futures import wait
 
 from physbench.clips.clip import Row
 from physbench.progress import Progress
-from physbench.results.read_run import REFERENCES
+from physbench.results.read_run import REFERENCE_MODELS
 from physbench.run import worker
 from physbench.run.run_state import Run
 from physbench.run.score_shards import read_part
@@ -35,7 +35,7 @@ def score_pairs(run: Run, pool: WorkerPool) -> None:
 def _paired(run: Run, row: Row) -> bool:
     """Whether all of a pair is read: the samples of the model, and the references."""
     own = (run.folder.pair(row.id, sample) for sample in range(run.options.samples))
-    others = (run.folder.reference(name).pair(row.id) for name in REFERENCES)
+    others = (run.folder.reference(name).pair(row.id) for name in REFERENCE_MODELS)
     return all(read_part(path) is not None for path in (*own, *others))
 
 

@@ -12,9 +12,9 @@ from physbench.errors import UsageError, nearest
 from physbench.plugins import user_files
 
 Keep = Literal["shown", "all", "none"]
-DTYPES = ("float32", "float16", "bfloat16", "float64")
+DTYPE_NAMES = ("float32", "float16", "bfloat16", "float64")
 KEEPS = ("shown", "all", "none")
-LONGEST = 1e6  # s, eleven days: waiting takes no longer times
+LONGEST_WAIT = 1e6  # s, eleven days: waiting takes no longer times
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ class Options:
             if value is not None and value < least:
                 raise UsageError(f"--{name.replace('_', '-')}: expected at least {least}, got {value}.")
         check_timeout(self.timeout)
-        if self.dtype not in DTYPES:
-            raise UsageError(f"--dtype: there is no '{self.dtype}'.{nearest(self.dtype, DTYPES)}")
+        if self.dtype not in DTYPE_NAMES:
+            raise UsageError(f"--dtype: there is no '{self.dtype}'.{nearest(self.dtype, DTYPE_NAMES)}")
         if self.keep_rollouts not in KEEPS:
             raise UsageError(
                 f"--keep-rollouts: there is no '{self.keep_rollouts}'.{nearest(self.keep_rollouts, KEEPS)}"
@@ -100,8 +100,8 @@ class Options:
 
 def check_timeout(seconds: float) -> None:
     """Refuse a time-out that is none, NaN and infinity included."""
-    if not 0 < seconds <= LONGEST:
-        raise UsageError(f"--timeout: expected seconds above 0 and at most {LONGEST:g}, got {seconds:g}.")
+    if not 0 < seconds <= LONGEST_WAIT:
+        raise UsageError(f"--timeout: expected seconds above 0 and at most {LONGEST_WAIT:g}, got {seconds:g}.")
 
 
 def parse_model_args(pairs: list[str]) -> dict[str, str]:

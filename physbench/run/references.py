@@ -31,7 +31,11 @@ from physbench.storage.cache_dir import cache_dir
 from physbench.storage.run_folder import RunFolder
 from physbench.tracks.tracks_file import load_tracks, save_tracks
 
-BASELINES = {"truth": "oracle", "freeze": "freeze", "constant-velocity": "constant-velocity"}  # name: baseline
+REFERENCE_BASELINES = {
+    "truth": "oracle",
+    "freeze": "freeze",
+    "constant-velocity": "constant-velocity",
+}  # name: baseline
 
 
 def clip_hash(clip: Clip) -> str:
@@ -58,7 +62,7 @@ def _baseline(name: str, card: ModelCard) -> Model:
     height, width = card.image_size
     arguments = {"size": f"{height}x{width}", "fps": repr(card.fps), "context": str(card.scored_context)}
     device, dtype = torch.device("cpu"), torch.float32
-    return load_model(f"baseline:{BASELINES[name]}", device=device, dtype=dtype, model_args=arguments)
+    return load_model(f"baseline:{REFERENCE_BASELINES[name]}", device=device, dtype=dtype, model_args=arguments)
 
 
 def reference_rollout(name: str, clip: Clip, card: ModelCard) -> Rollout:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from physbench.clips.clip import Row
 from physbench.errors import UsageError
-from physbench.results.read_run import REFERENCES
+from physbench.results.read_run import REFERENCE_MODELS
 from physbench.run.score_shards import read_part
 from physbench.scoring.scorer_protocol import ScoreRow
 from physbench.storage.run_folder import RunFolder
@@ -20,7 +20,7 @@ def drop_damaged(folder: RunFolder, rows: Sequence[Row], samples: int) -> int:
     The clip is then scored again from its stored rollout, or rolled out again. Returns the number of parts.
     """
     model = [(folder, row, sample) for row in rows for sample in range(samples)]
-    references = [(folder.reference(name), row, 0) for name in REFERENCES for row in rows]
+    references = [(folder.reference(name), row, 0) for name in REFERENCE_MODELS for row in rows]
     lost = [each for each in (*model, *references) if _is_lost(*each)]
     for place, row, sample in lost:
         beside = [place.pair(each.id, sample) for each in rows if row in (each, each.unchanged)]

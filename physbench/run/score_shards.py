@@ -11,13 +11,13 @@ from typing import Any
 from physbench.scoring.scorer_protocol import ScoreRow
 from physbench.storage.atomic_write import atomic_path, write_text
 
-COLUMNS = tuple(item.name for item in dataclasses.fields(ScoreRow))
-SCHEMA_VERSION = "1"
+SHARD_COLUMNS = tuple(item.name for item in dataclasses.fields(ScoreRow))
+SHARD_VERSION = "1"
 
 
 def rows_document(rows: Iterable[ScoreRow]) -> list[dict[str, Any]]:
     """Rows as JSON values; a float survives the way there and back exactly."""
-    return [{name: getattr(row, name) for name in COLUMNS} for row in rows]
+    return [{name: getattr(row, name) for name in SHARD_COLUMNS} for row in rows]
 
 
 def rows_from(document: Iterable[dict[str, Any]]) -> list[ScoreRow]:
@@ -26,7 +26,7 @@ def rows_from(document: Iterable[dict[str, Any]]) -> list[ScoreRow]:
 
 def write_part(path: Path, rows: Sequence[ScoreRow]) -> None:
     """Write one clip's rows, whole or not at all."""
-    text = json.dumps({"schema_version": SCHEMA_VERSION, "rows": rows_document(rows)}, indent=0)
+    text = json.dumps({"schema_version": SHARD_VERSION, "rows": rows_document(rows)}, indent=0)
     write_text(path, text)
 
 
@@ -34,7 +34,7 @@ def read_part(path: Path) -> list[ScoreRow] | None:
     """Return the rows of a part, or None where there is none or it cannot be read: it is then scored again."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        if document["schema_version"] != SCHEMA_VERSION:
+        if document["schema_version"] != SHARD_VERSION:
             return None
         return rows_from(document["rows"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -48,10 +48,10 @@ def write_scores(path: Path, rows: Sequence[ScoreRow]) -> None:
 
     kinds = {"seed": pa.int64(), "sample": pa.int64(), "value": pa.float64(), "quality": pa.float64()}
     schema = pa.schema(
-        [pa.field(name, kinds.get(name, pa.string())) for name in COLUMNS],
-        metadata={"physbench_schema_version": SCHEMA_VERSION},
+        [pa.field(name, kinds.get(name, pa.string())) for name in SHARD_COLUMNS],
+        metadata={"physbench_schema_version": SHARD_VERSION},
     )
-    columns = [[getattr(row, name) for row in rows] for name in COLUMNS]
+    columns = [[getattr(row, name) for row in rows] for name in SHARD_COLUMNS]
     table = pa.table(
         [pa.array(values, type=item.type) for values, item in zip(columns, schema, strict=True)], schema=schema
     )

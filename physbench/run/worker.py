@@ -108,7 +108,7 @@ def together(folder: Path, row: Row, samples: int, card: ModelCard, scorers: str
 
 def pair(folder: Path, row: Row, samples: int, card: ModelCard, scorers: str | None) -> Made:
     """Read a clip with a change beside the one without it: every sample of the model, and the references."""
-    from physbench.run.references import BASELINES
+    from physbench.run.references import REFERENCE_BASELINES
     from physbench.scoring.score_clip import score_pair
 
     started = time.monotonic()
@@ -116,9 +116,9 @@ def pair(folder: Path, row: Row, samples: int, card: ModelCard, scorers: str | N
     told = card.uses_actions or card.track == "privileged" or not CHANGES[row.change].by_actions
     model = [(run, sample, "" if told else "the model takes no actions") for sample in range(samples)]
     clip, origin = (_store().get(each, card.spec) for each in (row, row.unchanged))
-    for place, sample, unasked in (*model, *((run.reference(name), 0, "") for name in BASELINES)):
+    for place, sample, not_read in (*model, *((run.reference(name), 0, "") for name in REFERENCE_BASELINES)):
         tracks, before = (_tracks(place, each, sample) for each in (row, row.unchanged))
-        rows = score_pair(clip, tracks, origin, before, sample, _scorers(scorers), unasked)
+        rows = score_pair(clip, tracks, origin, before, sample, _scorers(scorers), not_read)
         write_part(place.pair(row.id, sample), rows)
     return Made(row, time.monotonic() - started)
 
@@ -131,10 +131,10 @@ def _tracks(run: RunFolder, row: Row, sample: int) -> Tracks | None:
 
 def references(folder: Path, row: Row, card: ModelCard, scorers: str | None) -> Referenced:
     """Bring ground truth and baselines on one clip into the run folder."""
-    from physbench.run.references import BASELINES, bring_reference
+    from physbench.run.references import REFERENCE_BASELINES, bring_reference
 
     started = time.monotonic()
     clip = _store().get(row, card.spec)
-    for name in BASELINES:
+    for name in REFERENCE_BASELINES:
         bring_reference(RunFolder(folder), name, clip, card, _scorers(scorers))
     return Referenced(row, clip.state_hash, time.monotonic() - started)

@@ -28,11 +28,11 @@ Array = NDArray[np.float64]
 class Energies:
     """Energy of a group of bodies that touch each other, directly or through others."""
 
-    bodies: tuple[BodyMotion, ...]
-    total: Array  # (T,) J, NaN in frames where the velocity of one of them is not known
-    momentum: Array  # (T, 2) kg m/s, NaN likewise
-    spin: Array  # (T,) J, the largest energy of spin at that time
-    size: float  # J, the largest kinetic energy in ground truth, at least the weight times a diameter
+    bodies: tuple[BodyMotion, ...]  #: of the group
+    total: Array  #: (T,) J, NaN in frames where the velocity of one of them is not known
+    momentum: Array  #: (T, 2) kg m/s, NaN likewise
+    spin: Array  #: (T,) J, the largest energy of spin at that time
+    size: float  #: J, the largest kinetic energy in ground truth, at least the weight times a diameter
 
 
 def energies(

@@ -50,29 +50,29 @@ EXIT_TIME = 0.2  # s, a frame at least, before its continuation leaves the view;
 class ImageTrajectory:
     """How one object should be seen in the T frames of the window."""
 
-    position: Array  # (T, 2) px of its centre; NaN where it is not known
-    share: Array  # (T,) of it that is visible; 0 where it is not known
-    inside: Mask  # (T,) where its centre is in the image
+    position: Array  #: (T, 2) px of its centre; NaN where it is not known
+    share: Array  #: (T,) of it that is visible; 0 where it is not known
+    inside: Mask  #: (T,) where its centre is in the image
 
 
 @dataclass(frozen=True)
 class LawfulSegment:
     """A lawful part of the motion of one object between its breaks, in frames of the window."""
 
-    first: int  # where it begins
-    until: int  # where its break is dated: the motion after it explains more from there on; T where there is none
-    first_miss: int  # first frame that it does not explain, not before `until`; T where there is none
-    unbroken: bool  # no break comes before it
+    first: int  #: where it begins
+    until: int  #: where its break is dated, as the motion after it explains more from there on; T without a break
+    first_miss: int  #: first frame that it does not explain, not before `until`; T where there is none
+    unbroken: bool  #: no break comes before it
 
 
 @dataclass(frozen=True, eq=False)
 class LawfulContinuation:
     """The lawful segments of one object in a prediction, and how it goes on from each."""
 
-    clip: Clip
-    shadowing: Shadowing
-    disc: int  # of the forward model
-    trajectory: ImageTrajectory  # on all lawful segments, where they are
+    clip: Clip  #: ground truth
+    shadowing: Shadowing  #: of the tracks
+    disc: int  #: of the forward model
+    trajectory: ImageTrajectory  #: on all lawful segments, where they are
 
     @property
     def broken(self) -> bool:

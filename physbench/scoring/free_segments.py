@@ -38,33 +38,33 @@ MIN_RADIUS = 0.05  # m from the source of a field; nearer positions count as thi
 class BodyMotion:
     """A tracked moving body in the plane of motion."""
 
-    column: int  # of the tracks
-    index: int  # in the scene
-    diameter: float  # m
-    law: Law | None
-    supports: tuple[int, ...]  # bodies that it always touches, indices in the scene
-    start: int  # first frame of the window in which it moves freely
-    position: Array  # (T, 2) m, NaN where not known
+    column: int  #: of the tracks
+    index: int  #: in the scene
+    diameter: float  #: m
+    law: Law | None  #: of motion in closed form while only its supports touch it; None where there is none
+    supports: tuple[int, ...]  #: bodies that it always touches, indices in the scene
+    start: int  #: first frame of the window in which it moves freely
+    position: Array  #: (T, 2) m, NaN where not known
 
 
 @dataclass(frozen=True)
 class ContactInterval:
     """A time that a body spends within CONTACT_GAP of another."""
 
-    start: float  # s
-    end: float  # s
-    deepest: float  # s, moment of the smallest gap
-    other: int  # index in the scene
+    start: float  #: s
+    end: float  #: s
+    deepest: float  #: s, moment of the smallest gap
+    other: int  #: index in the scene
 
 
 @dataclass(frozen=True, eq=False)
 class FreeSegment:
     """Frames between two contacts or impulses, or within a contact that lasts."""
 
-    frames: NDArray[np.intp]  # consecutive indices into the window
-    duration: float  # s between the contacts or impulses
-    touching: bool  # a contact that lasts
-    ambiguous: NDArray[np.bool_]  # per frame: so near to a contact that its side is not known
+    frames: NDArray[np.intp]  #: (n,) consecutive indices into the window
+    duration: float  #: s between the contacts or impulses
+    touching: bool  #: a contact that lasts
+    ambiguous: NDArray[np.bool_]  #: (n,) so near to a contact that its side is not known
 
 
 def body_motions(clip: Clip, tracks: Tracks) -> tuple[BodyMotion, ...]:

@@ -51,8 +51,8 @@ Mask = NDArray[np.bool_]
 class Bounds:
     """How far off a return may be."""
 
-    time: float  # s; an error of this size is too large
-    position: float  # diameters
+    time: float  #: s; an error of this size is too large
+    position: float  #: diameters
 
     def max_delay(self, dt: float) -> float:
         """Largest error in s of the time of a return in frames dt s apart: half a frame less than `time`, or one frame.
@@ -70,12 +70,12 @@ KNOWN_BOUNDS, UNKNOWN_BOUNDS = Bounds(0.2, 0.5), Bounds(0.5, 1.0)
 class HiddenInterval:
     """A time in which an object should be hidden. Frames are those of the window."""
 
-    column: int  # of the tracks
-    first: int  # first hidden frame
-    last: int  # last hidden frame; a sliver may be seen in between
-    returns_at: int | None  # first frame in which a trace of it is seen again; None: it stays hidden, or leaves unseen
-    trajectory: ImageTrajectory  # by which it is hidden
-    bounds: Bounds = KNOWN_BOUNDS  # of the return
+    column: int  #: of the tracks
+    first: int  #: first hidden frame
+    last: int  #: last hidden frame; a sliver may be seen in between
+    returns_at: int | None  #: first frame in which a trace of it is seen again; None if it stays hidden, or leaves
+    trajectory: ImageTrajectory  #: by which it is hidden
+    bounds: Bounds = KNOWN_BOUNDS  #: of the return
 
     def overlaps(self, other: HiddenInterval) -> bool:
         """Whether the two have frames in common."""
@@ -86,17 +86,17 @@ class HiddenInterval:
 class Return:
     """What a prediction shows of a hidden interval. None: cannot be read."""
 
-    interval: HiddenInterval
-    unseen: float  # share of the hidden frames in which it is not seen
-    hidden: bool  # the object is unseen for as long, at about the same time
-    time: float | None = None  # s later than expected; None: it never returns, or should not
-    in_time: bool = False  # within the bounds
-    position: float | None = None  # diameters from its trajectory, where half of it is first seen again
-    position_unknown: bool = False  # its trajectory shows too little of it then for a position
-    size: float | None = None  # area over that which should be seen, both at their largest within LOOK_TIME
-    hue: float | None = None  # degrees off, median of the frames that then show half of it
-    came_out: bool = False  # although it should stay hidden
-    went_in: bool = False  # it should stay hidden, and was last seen entering
+    interval: HiddenInterval  #: in which the object should be hidden
+    unseen: float  #: share of the hidden frames in which it is not seen
+    hidden: bool  #: the object is unseen for as long, at about the same time
+    time: float | None = None  #: s later than expected; None if it never returns, or should not
+    in_time: bool = False  #: within the bounds
+    position: float | None = None  #: diameters from its trajectory, where half of it is first seen again
+    position_unknown: bool = False  #: its trajectory shows too little of it then for a position
+    size: float | None = None  #: area over that which should be seen, both at their largest within LOOK_TIME
+    hue: float | None = None  #: degrees off, median of the frames that then show half of it
+    came_out: bool = False  #: although it should stay hidden
+    went_in: bool = False  #: it should stay hidden, and was last seen entering
 
     @property
     def right(self) -> bool:

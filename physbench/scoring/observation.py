@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from physbench.clips.clip import Clip
+from physbench.plugins.tracebacks import note_user_line, user_line
 from physbench.rollouts.rollout import Rollout
 from physbench.tracks.tracks import Tracks
 
@@ -37,12 +38,15 @@ class _Failure:
 
     kind: type[Exception]
     words: str
+    line: str  # of the user's code, such as that of a task, or ""
 
     def again(self) -> Exception:
         try:
-            return self.kind(self.words)
+            error = self.kind(self.words)
         except Exception:  # a kind that takes other arguments
-            return RuntimeError(f"{self.kind.__name__}: {self.words}")
+            error = RuntimeError(f"{self.kind.__name__}: {self.words}")
+        note_user_line(error, self.line)
+        return error
 
 
 def _read_only(answer: Any) -> Any:
@@ -79,7 +83,7 @@ class Analysis(Generic[Made]):
             except MemoryError:  # of this machine, not of the prediction
                 raise
             except Exception as error:
-                made[self.name] = _Failure(type(error), str(error))
+                made[self.name] = _Failure(type(error), str(error), user_line(error))
                 raise
         answer: Any = made[self.name]
         if isinstance(answer, _Failure):
@@ -100,7 +104,7 @@ class Observation:
     clip: Clip
     rollout: Rollout
     tracks: Tracks
-    _made: dict[str, Any] = field(default_factory=dict, repr=False)
+    _made: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
     def known(self, name: str) -> Any:
         """An analysis that has been made; None where it has not, or where it raised. Computes nothing."""

@@ -47,7 +47,7 @@ MIN_NOISE = 1e-3  # m
 TRACKING_NOISE_PX = 0.03  # sd of a free ball's position in clean frames
 FIRST_SPAN = 1.0  # s that are simulated first
 MIN_PREDICTABILITY = 0.3  # s; clips that can be predicted for less are left out of accuracy
-REST_SPEED = 1e-3  # m/s and rad/s
+STILL_SPEED = 1e-3  # m/s and rad/s
 CONTACT_CLEARANCE = 0.05  # m; a member that comes nearer to anything is simulated, not moved in closed form
 
 
@@ -55,8 +55,8 @@ CONTACT_CLEARANCE = 0.05  # m; a member that comes nearer to anything is simulat
 class Predictability:
     """For how long a clip can be predicted."""
 
-    seconds: float  # T_p: when the spread of any visible object exceeds one diameter; at most the horizon
-    spread: Array  # (T, K) diameters, 80th percentile of the distances to the median; frames up to T_p at least
+    seconds: float  #: T_p, when the spread of any visible object exceeds one diameter; at most the horizon
+    spread: Array  #: (F, K) diameters, 80th percentile of the distances to the median; predicted frames to T_p
 
 
 def predictability(clip: Clip, context: int) -> Predictability:
@@ -148,7 +148,7 @@ def ensemble_states(clip: Clip, context: int) -> Array:
         dt = clip.times[_informative(clip, context, column)]
         now = clip.states[clip.handover, index]
         state = np.concatenate([now[:3][axes], now[7:10][axes]])
-        if len(dt) >= 2 and np.abs(now[7:]).max() < REST_SPEED:  # it is seen at rest
+        if len(dt) >= 2 and np.abs(now[7:]).max() < STILL_SPEED:  # it is seen at rest
             change = np.concatenate([rng.normal(0.0, sd / np.sqrt(len(dt)), (MEMBERS, 2)), np.zeros((MEMBERS, 2))], 1)
         elif len(dt) >= 2:
             change = rng.multivariate_normal(np.zeros(4), law.covariance(state, dt, sd), MEMBERS, method="eigh")
@@ -205,7 +205,7 @@ def _off_the_support(clip: Clip, index: int, law: Law) -> Array:
     size = float(np.linalg.norm(clip.scene.gravity))
     if normal is not None:
         up[list(PLANE_AXES[clip.scene.camera.view])] = normal
-    elif size and body.collides and np.abs(now[index, 7:]).max() < REST_SPEED:
+    elif size and body.collides and np.abs(now[index, 7:]).max() < STILL_SPEED:
         near = (other for i, other in enumerate(clip.scene.bodies) if i != index and other.collides)
         touching = [gap(body, now[index, :3], other, now[clip.scene.index(other.name), :3]) for other in near]
         if touching and min(touching) < CONTACT_CLEARANCE:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from physbench.plugins.entry_points import entries, load
-from physbench.scoring.score_clip import GROUP
+from physbench.scoring.score_clip import SCORER_GROUP
 from physbench.scoring.scorer_protocol import ReadingRole, Scorer
 
 
@@ -17,7 +17,11 @@ def reading_name(scorer: str, key: str) -> str:
 @cache
 def builtin_scorers() -> tuple[Scorer, ...]:
     """The scorers that come with physbench, sorted by id."""
-    return tuple(load(GROUP, name) for name, point in entries(GROUP).items() if point.value.startswith(f"{GROUP}."))
+    return tuple(
+        load(SCORER_GROUP, name)
+        for name, point in entries(SCORER_GROUP).items()
+        if point.value.startswith(f"{SCORER_GROUP}.")
+    )
 
 
 @cache

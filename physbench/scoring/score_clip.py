@@ -22,7 +22,7 @@ from physbench.scoring.observation import Observation
 from physbench.scoring.scorer_protocol import Reading, Scorer, ScoreRow
 from physbench.tracks.tracks import Tracks
 
-GROUP = "physbench.scorers"
+SCORER_GROUP = "physbench.scorers"
 
 
 def find_scorers(glob: str | None = None, *, costly: bool = False) -> tuple[Scorer, ...]:
@@ -33,7 +33,7 @@ def find_scorers(glob: str | None = None, *, costly: bool = False) -> tuple[Scor
     full, or with `costly`. Scorers that do not come with physbench are diagnostics: their quality is in the table of
     scores, and never that of an axis. Raises UsageError with the nearest names where nothing matches.
     """
-    known = entries(GROUP)
+    known = entries(SCORER_GROUP)
     parts = user_files.split_pattern(glob or "*")
     found: dict[str, Scorer] = {}
     for part in [part for part in parts if not user_files.names_files(part)] or ["*"]:
@@ -41,14 +41,16 @@ def find_scorers(glob: str | None = None, *, costly: bool = False) -> tuple[Scor
         if not names:
             raise UsageError(f"There is no scorer named '{part}'.{_offered(part, tuple(known))}")
         for name in names:
-            declared = load(GROUP, name)
+            declared = load(SCORER_GROUP, name)
             if not isinstance(declared, Scorer) or declared.id != name:
                 raise UsageError(
-                    f"Entry point '{name}' in {GROUP}: expected a scorer with this id but got {declared!r:.80}."
+                    f"Entry point '{name}' in {SCORER_GROUP}: expected a scorer with this id but got {declared!r:.80}."
                 )
             if declared.costly and not costly and part not in (name, name.split("/")[-1]):
                 continue
-            found[name] = declared if known[name].value.startswith(f"{GROUP}.") else replace(declared, headline=False)
+            found[name] = (
+                declared if known[name].value.startswith(f"{SCORER_GROUP}.") else replace(declared, headline=False)
+            )
     for part in filter(user_files.names_files, parts):
         for file, name in user_files.open_files(part):
             declared_here = dict(user_files.public_members(file, lambda value: isinstance(value, Scorer)))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 
 from physbench.clips.clip import Clip
 from physbench.scoring.observation import ANALYSES, Observation
@@ -63,11 +63,16 @@ class ScoreRow:
     reason: str
 
 
+Answer = TypeVar("Answer")
+Text = TypeVar("Text", bound=str)
+
 INPUTS = ("frames", "tracks")  # what every scorer is given: `rollout.frames` and `tracks`
 
 # Takes (clip, rollout, tracks), and by keyword the analyses of an Observation that the scorer declares in `needs`.
 # A dict holds the scorer's own reading under "" and further ones, without quality, under their names.
 ScorerFunction = Callable[..., "Reading | dict[str, Reading]"]
+# Takes (clip, rollout, tracks), and by keyword some of the same analyses. None: the scorer's function is to read.
+Precheck = Callable[..., "Reading | dict[str, Reading] | None"]
 # (clip, context, tracks of all samples of the clip, None for one that failed)
 TogetherFunction = Callable[[Clip, int, Sequence["Tracks | None"]], "dict[str, Reading]"]
 # (clip with a change, its tracks, the clip that it is a change of, its tracks), of one sample of both
@@ -89,6 +94,7 @@ class Scorer:
     needs: tuple[str, ...]  # of INPUTS and of the analyses of an Observation
     headline: bool  # its quality is the axis's quality
     function: ScorerFunction
+    precheck: Precheck | None = None  # gives the readings of a clip for which the analyses are not needed
     together: TogetherFunction | None = None  # reads all samples of a clip; `function` is for runs of one sample
     pair: PairFunction | None = None  # reads a clip with a change beside the one without; `function` is for all others
     costly: bool = False  # read only where it is named in full, and by `physbench scorers check`
@@ -104,9 +110,27 @@ class Scorer:
         return self.function.__doc__ or ""
 
     def read(self, observation: Observation) -> Reading | dict[str, Reading]:
-        """What the scorer reads from a prediction: its function, given the analyses that it needs."""
-        given = {name: getattr(observation, name) for name in self.needs if name not in INPUTS}
-        return self.function(observation.clip, observation.rollout, observation.tracks, **given)
+        """What the scorer reads from a prediction: its function or, where it gives readings, its precheck.
+
+        Each is given the analyses that it takes. Those of the function are not made where the precheck gives readings.
+        """
+        early = None if self.precheck is None else self._call(self.precheck, observation)
+        return self._call(self.function, observation) if early is None else early
+
+    def _call(self, function: Callable[..., Answer], observation: Observation) -> Answer:
+        """The answer of a function that is given those of the analyses that it takes."""
+        given = {name: getattr(observation, name) for name in _taken(function, self.needs)}
+        return function(observation.clip, observation.rollout, observation.tracks, **given)
+
+
+def _taken(function: Callable[..., object], needs: Sequence[str]) -> list[str]:
+    """The analyses among needs that a function takes by keyword: all of them where it has `**`."""
+    parameters = list(inspect.signature(function).parameters.values())
+    # The first three are given by position: clip, rollout and tracks.
+    by_keyword = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    names = {parameter.name for parameter in parameters[3:] if parameter.kind in by_keyword}
+    every = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+    return [need for need in needs if need not in INPUTS and (every or need in names)]
 
 
 def scorer(
@@ -121,19 +145,23 @@ def scorer(
     source: str,
     needs: str | Sequence[str] = ("tracks",),
     headline: bool = False,
+    precheck: Precheck | None = None,
     together: TogetherFunction | None = None,
     pair: PairFunction | None = None,
     costly: bool = False,
     packages: tuple[str, ...] = (),
     phrase: str | Mapping[str, str] = "",
     breaks_at: float | None = None,
-    needs_constants: Sequence[str] = (),
+    needs_constants: str | Sequence[str] = (),
     roles: Mapping[str, ReadingRole] | None = None,
 ) -> Callable[[ScorerFunction], Scorer]:
     """Declare a scorer beside its code. The decorated name becomes the `Scorer`; call `.read` for the reading.
 
     Args:
         needs: Names of analyses of an `Observation`, such as "shadowing". The function is given them by keyword.
+        precheck: Called as the function is, before it. Returns the readings of a clip to which the scorer does not
+            apply, or None. The function is then not called, and its analyses are not made: only those that the
+            precheck itself takes by keyword.
         phrase: How a sentence names the reading where it is off, "gravity {}" with {} for value and unit. A
             reading with a phrase can be named as first to break. A mapping gives phrases by key.
         breaks_at: By how much, in `unit`, a reading must differ from ground truth for its law to count as broken.
@@ -141,29 +169,30 @@ def scorer(
         roles: By key, the roles of readings. Ignored for scorers that do not come with physbench.
 
     Raises:
-        ValueError: `axis`, `better`, a need or a role is unknown, `needs` and the function's keywords differ, a phrase
-            does not have {} once, or `breaks_at` is missing.
+        ValueError: `axis`, `better`, a need or a role is unknown, `needs` and the keywords of the function or of the
+            precheck differ, a phrase does not have {} once or is that of a reading that the function cannot give,
+            `breaks_at` is no number above 0 beside a phrase, or `needs_constants` names no key of `phrase`.
     """
-    needs = (needs,) if isinstance(needs, str) else tuple(needs)
-    phrases = {"": phrase} if isinstance(phrase, str) and phrase else dict(phrase or {})
-    roles = dict(roles or {})
+    needs, needs_constants = _names(id, "needs", needs), _names(id, "needs_constants", needs_constants)
+    phrases = _by_key(id, "phrase", {"": phrase} if isinstance(phrase, str) and phrase else phrase or {})
+    own_roles = _by_key(id, "roles", roles or {})
     choices: list[tuple[str, str | None, tuple[str | None, ...]]] = [
         ("axis", axis, (None, *AXES)),
         ("better", better, get_args(Better)),
         *(("needs", need, (*INPUTS, *ANALYSES)) for need in needs),
-        *(("roles", role, get_args(ReadingRole)) for role in roles.values()),
+        *(("roles", role, get_args(ReadingRole)) for role in own_roles.values()),
     ]
     for name, value, known in choices:
         if value not in known:
             raise ValueError(f"@scorer {id}: {name}={value!r}, expected one of {', '.join(map(repr, known))}")
-    for text in phrases.values():
-        if text.count("{}") != 1:
-            raise ValueError(f'@scorer {id}: phrase={text!r}, expected {{}} once, as in "gravity {{}}"')
-    if (phrases and breaks_at is None) or (breaks_at is not None and not 0 < breaks_at < math.inf):
-        raise ValueError(f"@scorer {id}: breaks_at={breaks_at!r}, expected a number above 0 beside a phrase")
+    _check_phrases(id, phrases, breaks_at, needs_constants, other_use=bool(own_roles))
+    if precheck is not None and not callable(precheck):
+        raise ValueError(f"@scorer {id}: precheck={precheck!r}, expected a function")
 
     def declare(function: ScorerFunction) -> Scorer:
-        _check_keywords(id, function, [need for need in needs if need not in INPUTS])
+        _check_keywords(id, needs, function, precheck)
+        if together is None and pair is None:
+            _check_keys(id, function, phrases)
         return Scorer(
             id=id,
             version=version,
@@ -176,33 +205,74 @@ def scorer(
             needs=needs,
             headline=headline,
             function=function,
+            precheck=precheck,
             together=together,
             pair=pair,
             costly=costly,
             packages=tuple(packages),
             phrases=tuple(phrases.items()),
             breaks_at=breaks_at,
-            needs_constants=tuple(needs_constants),
-            roles=tuple(roles.items()),
+            needs_constants=needs_constants,
+            roles=tuple(own_roles.items()),
         )
 
     return declare
 
 
-def _check_keywords(id: str, function: ScorerFunction, needs: Sequence[str]) -> None:
-    """Refuse a function that has no parameter for what it is given, or is not given what it takes by keyword only."""
-    parameters = list(inspect.signature(function).parameters.values())
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
-        return
-    # The first three are given by position: clip, rollout and tracks.
-    by_keyword = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    names = {parameter.name for parameter in parameters[3:] if parameter.kind in by_keyword}
+def _names(id: str, what: str, value: str | Sequence[str]) -> tuple[str, ...]:
+    """One name or several as a tuple."""
+    names = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, Iterable) else (value,)
+    if not all(isinstance(name, str) for name in names):
+        raise ValueError(f"@scorer {id}: {what}={value!r}, expected a name or a tuple of names")
+    return names
+
+
+def _by_key(id: str, what: str, value: Mapping[str, Text]) -> dict[str, Text]:
+    """A declaration by key of a reading."""
+    if not isinstance(value, Mapping) or not all(isinstance(text, str) for pair in value.items() for text in pair):
+        example = {"phrase": '"gravity {}" or {"": "gravity {}"}', "roles": '{"": "lawfulness"}'}[what]
+        raise ValueError(f"@scorer {id}: {what}={value!r}, expected text by key, as in {example}")
+    return dict(value)
+
+
+def _check_phrases(
+    id: str, phrases: Mapping[str, str], breaks_at: object, needs_constants: Sequence[str], *, other_use: bool
+) -> None:
+    """Refuse phrases, thresholds and keys that do not belong together. other_use: of the threshold, without phrases."""
+    for text in phrases.values():
+        if text.count("{}") != 1:
+            raise ValueError(f'@scorer {id}: phrase={text!r}, expected {{}} once, as in "gravity {{}}"')
+    number = isinstance(breaks_at, int | float) and not isinstance(breaks_at, bool) and 0 < breaks_at < math.inf
+    if not number and (phrases or breaks_at is not None):
+        raise ValueError(f"@scorer {id}: breaks_at={breaks_at!r}, expected a number above 0 beside a phrase")
+    if number and not phrases and not other_use:
+        raise ValueError(f'@scorer {id}: breaks_at={breaks_at!r} without a phrase, expected one, as in "gravity {{}}"')
+    for key in needs_constants:
+        if key not in phrases:
+            keys = f"a key of phrase: {', '.join(map(repr, phrases))}" if phrases else "a phrase with this key"
+            raise ValueError(f"@scorer {id}: needs_constants={key!r}, expected {keys}")
+
+
+def _check_keys(id: str, function: ScorerFunction, phrases: Mapping[str, str]) -> None:
+    """Refuse phrases of further readings where the function's annotation says that there are none."""
+    further = [key for key in phrases if key]
+    if further and inspect.signature(function).return_annotation in (Reading, "Reading", "physbench.Reading"):
+        raise ValueError(
+            f"@scorer {id}: phrase={further[0]!r}, but the function returns a Reading: only a dict has further readings"
+        )
+
+
+def _check_keywords(id: str, needs: Sequence[str], function: ScorerFunction, precheck: Precheck | None) -> None:
+    """Refuse needs that nothing takes, and functions that take by keyword only what they are not given."""
+    functions = {"function": function} | ({} if precheck is None else {"precheck": precheck})
+    taken = {need for each in functions.values() for need in _taken(each, needs)}
     for need in needs:
-        if need not in names:
+        if need not in (*INPUTS, *taken):
             raise ValueError(
                 f"@scorer {id}: needs={need!r}, but the function has no parameter of that name after the first three"
             )
-    for parameter in parameters:
-        required = parameter.kind is parameter.KEYWORD_ONLY and parameter.default is parameter.empty
-        if required and parameter.name not in needs:
-            raise ValueError(f"@scorer {id}: the function takes {parameter.name!r}, which is not in its needs")
+    for what, each in functions.items():
+        for name, parameter in inspect.signature(each).parameters.items():
+            required = parameter.kind is parameter.KEYWORD_ONLY and parameter.default is parameter.empty
+            if required and (name not in needs or name in INPUTS):
+                raise ValueError(f"@scorer {id}: the {what} takes {name!r}, which is not in its needs")

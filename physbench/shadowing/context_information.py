@@ -18,9 +18,9 @@ Array = NDArray[np.float64]
 BodySignature = tuple[tuple[str, str, str], ...]  # name, role and shape of every body, in the order of the scene
 
 MEMBERS = 32
-OTHER_DRAWS = 1_000_000  # first seed of the draws that show which velocities an image could have
-MAX_DRAWS = 40 * MEMBERS  # that are searched for those with the same bodies
-TRIES = 200  # draws of parameters until a task accepts one
+FIRST_DRAW = 1_000_000  # first seed of the draws that show which velocities an image could have
+SEARCHED_DRAWS = 40 * MEMBERS  # that are searched for those with the same bodies
+PARAMETER_TRIES = 200  # draws of parameters until a task accepts one
 
 
 def body_signature(scene: Scene) -> BodySignature:
@@ -42,11 +42,11 @@ def other_scenes(
         members: Number of draws.
 
     Returns:
-        The scenes; fewer, or none, where MAX_DRAWS draws hold no more.
+        The scenes; fewer, or none, where SEARCHED_DRAWS draws hold no more.
     """
     found: list[Scene] = []
-    for m in range(MAX_DRAWS):
-        scene = make_scene(Row(task, split, OTHER_DRAWS + m))
+    for m in range(SEARCHED_DRAWS):
+        scene = make_scene(Row(task, split, FIRST_DRAW + m))
         if bodies is None or body_signature(scene) == bodies:
             found.append(scene)
             if len(found) == members:
@@ -111,13 +111,13 @@ def possible_scenes(clip: Clip, context: int) -> tuple[Scene, ...]:
 
 @lru_cache(maxsize=64)
 def _possible(row: Row, names: tuple[str, ...]) -> tuple[Scene, ...]:
-    """Scenes with other values of some parameters; the clip's own values where the task refuses TRIES draws."""
+    """Scenes with other values of some parameters; the clip's own values where the task refuses all draws."""
     task, own = find_task(row.task), make_params(row)
     rng = np.random.default_rng(list(f"{row.id} {names}".encode()))
     accepts = getattr(task, "accepts", lambda params: True)
     scenes = []
     for _ in range(MEMBERS):
-        for _ in range(TRIES):
+        for _ in range(PARAMETER_TRIES):
             params = {**own, **{name: task.parameters[name].draw(rng, row.split) for name in names}}
             if accepts(params):
                 break

@@ -43,12 +43,12 @@ CONTACT_TIME = 0.2  # s before a miss in which a contact may have caused it
 class Break:
     """Where a body's motion cannot be lawful."""
 
-    disc: int
-    frame: int  # first frame that the arc before misses
-    time: float  # s, first frame that the next lawful motion explains better than the one before
-    gross: bool
-    position_jump: float  # diameters between the lawful states before and after it; NaN: no lawful motion follows
-    velocity_jump: float  # m/s between their velocities; NaN likewise
+    disc: int  #: index of the body in the forward model
+    frame: int  #: first frame that the arc before misses
+    time: float  #: s, first frame that the next lawful motion explains better than the one before
+    gross: bool  #: it counts as 4
+    position_jump: float  #: diameters between the lawful states before and after it; NaN if no lawful motion follows
+    velocity_jump: float  #: m/s between their velocities; NaN likewise
 
 
 @dataclass(eq=False)

@@ -141,8 +141,8 @@ def _present(present: Mask, known: Mask, times: Array) -> Mask:
     """Where a body counts as present (T, N): at most MAX_GAP s in a row without a known position."""
     present = present.copy()
     dt = float(times[1] - times[0]) if len(times) > 1 else 0.0
-    for column, vague in zip(present.T, (present & ~known).T, strict=True):
-        for run in runs(vague):
+    for column, unlocated in zip(present.T, (present & ~known).T, strict=True):
+        for run in runs(unlocated):
             column[run] = len(run) * dt <= MAX_GAP + 1e-9
     return present
 

@@ -28,11 +28,11 @@ Array = NDArray[np.float64]
 class Shadowing:
     """What shadowing finds in one prediction. Shares are 0..1 of counted object-time, means over tolerance levels."""
 
-    problem: Hypothesis
-    levels: tuple[ToleranceLevel, ...]
-    factor: float  # on gravity or the strength of fields; 1 unless it was free
-    parameters: Mapping[str, float] = field(default_factory=dict)  # of the task: free, and not the clip's own values
-    offset: float = float("nan")  # diameters by which fixed bodies are shifted; NaN where none is tracked
+    problem: Hypothesis  #: the N bodies as tracked in T frames (`problem.seen`) and the forward model
+    levels: tuple[ToleranceLevel, ...]  #: by rising tolerance, those of TOLERANCES
+    factor: float  #: on gravity or the strength of fields; 1 unless it was free
+    parameters: Mapping[str, float] = field(default_factory=dict)  #: of the task, that were free; only changed values
+    offset: float = float("nan")  #: diameters by which fixed bodies are shifted; NaN where none is tracked
 
     @property
     def explained(self) -> float:

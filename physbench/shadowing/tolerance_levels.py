@@ -35,15 +35,15 @@ STRENGTH_GRID = tuple(0.01 * 1.2**k for k in range(30))  # diameters; the last i
 class ToleranceLevel:
     """What is lawful at one tolerance. Shares are 0..1 of counted object-time."""
 
-    tolerance: float  # diameters
-    explained: float  # share, weighted
-    shadowed: float  # share before each body's first break
-    explained_after_handover: float  # as `explained`, but a first break at the hand-over is forgiven
-    breaks: tuple[Break, ...]
-    undetermined: float  # share in segments that are too short to count
-    weight: Array  # (T, N) of each frame
-    counted: Mask  # (T, N) what shares are of: should be visible and is not excused, or is shown
-    segments: LawfulSegments
+    tolerance: float  #: diameters
+    explained: float  #: share, weighted
+    shadowed: float  #: share before each body's first break
+    explained_after_handover: float  #: as `explained`, but a first break at the hand-over is forgiven
+    breaks: tuple[Break, ...]  #: in the order of time
+    undetermined: float  #: share in segments that are too short to count
+    weight: Array  #: (T, N) 2^-(breaks before it) in each frame; 0 where it is unexplained
+    counted: Mask  #: (T, N) what shares are of; a body that should be visible and is not excused, or is shown
+    segments: LawfulSegments  #: arcs, with positions and velocities on them (T, N, 2) m and m/s
 
     @property
     def quality(self) -> float:

@@ -44,7 +44,7 @@ NEVER: tuple[str, ...] = (
 )
 FOUND = ("physbench.scorers", "physbench.tasks")  # by entry points
 VIOLATIONS = "physbench.validation.violations"  # imports its modules by computed names
-BARS = "physbench.validation.thresholds"  # which sources are shown depends on them, but not what these read
+BARS_MODULE = "physbench.validation.thresholds"  # which sources are shown depends on them, but not what these read
 
 PURPOSES: Mapping[str, Purpose] = MappingProxyType(
     {
@@ -71,10 +71,10 @@ PURPOSES: Mapping[str, Purpose] = MappingProxyType(
                 VIOLATIONS,
                 *FOUND,
             ),
-            (BARS, "physbench.reference.train"),
+            (BARS_MODULE, "physbench.reference.train"),
         ),
         # One part of a validity table: one source on one clip. How a table is made of parts does not count.
-        "validity": Purpose(("physbench.validation.measure_sources", VIOLATIONS, *FOUND), (BARS,)),
+        "validity": Purpose(("physbench.validation.measure_sources", VIOLATIONS, *FOUND), (BARS_MODULE,)),
         # Compiled functions and the constants in them. `array_layout` is filled from a `PlanarScene` in Python.
         "kernels": Purpose(
             ("physbench.dynamics.event_loop", "physbench.dynamics.kepler_jit"), ("physbench.dynamics.planar_scene",)

@@ -24,9 +24,9 @@ HUE_TOLERANCE_DEG = 0.375 * 360 / len(PALETTE)  # further from every hue of the 
 SHADE = AMBIENT + DIFFUSE * 2 / 3  # mean light over a ball that is lit from the camera
 AMBIENT_SHARE, DIFFUSE_SHARE = AMBIENT / SHADE, DIFFUSE / SHADE
 
-TABLE_HALF = 160  # half side of the table, in steps; holds 510 levels of a and a cast of 100
+TABLE_HALF_STEPS = 160  # half side of the table, in steps; holds 510 levels of a and a cast of 100
 TABLE_STEP_A, TABLE_STEP_B = 4, 2  # whole numbers per step of the table
-TABLE_SIDE = 2 * TABLE_HALF
+TABLE_SIDE = 2 * TABLE_HALF_STEPS
 
 
 def opponent(colour: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -36,7 +36,6 @@ def opponent(colour: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 UNKNOWN_HUE = 128  # label of a hue that the scene does not hold; object k has the label 1 << k, a pixel without hue 0
-MOST_OBJECTS = 7
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +67,7 @@ def colours_of(hues: tuple[int, ...], device: torch.device) -> Colours:
 
 
 def _label_table(unit: NDArray[np.float64], chroma: NDArray[np.float64]) -> NDArray[np.uint8]:
-    steps = np.arange(TABLE_SIDE) - TABLE_HALF
+    steps = np.arange(TABLE_SIDE) - TABLE_HALF_STEPS
     a, b = np.meshgrid(steps * TABLE_STEP_A, steps * TABLE_STEP_B, indexing="ij")
     plane = np.stack([a / 2, math.sqrt(3) / 2 * b], axis=-1)  # (TABLE_SIDE, TABLE_SIDE, 2)
     size = np.linalg.norm(plane, axis=-1)
@@ -98,13 +97,15 @@ def labels(a: Tensor, b: Tensor, table: Tensor, area: int = 1) -> Tensor:
     """Label maps (...) u8 of opponent maps (...), whole numbers summed over `area` pixels, int16 or float32."""
     if a.dtype == torch.int16 and area & (area - 1) == 0:  # shifts instead of divisions, with the same result
         by = area.bit_length() - 1
-        row = (a + TABLE_HALF * TABLE_STEP_A * area + TABLE_STEP_A * area // 2) >> (by + TABLE_STEP_A.bit_length() - 1)
-        column = (b + TABLE_HALF * TABLE_STEP_B * area + TABLE_STEP_B * area // 2) >> (
+        row = (a + TABLE_HALF_STEPS * TABLE_STEP_A * area + TABLE_STEP_A * area // 2) >> (
+            by + TABLE_STEP_A.bit_length() - 1
+        )
+        column = (b + TABLE_HALF_STEPS * TABLE_STEP_B * area + TABLE_STEP_B * area // 2) >> (
             by + TABLE_STEP_B.bit_length() - 1
         )
     else:
-        row = (a.to(torch.float32) / (TABLE_STEP_A * area) + (TABLE_HALF + 0.5)).to(torch.int16)
-        column = (b.to(torch.float32) / (TABLE_STEP_B * area) + (TABLE_HALF + 0.5)).to(torch.int16)
+        row = (a.to(torch.float32) / (TABLE_STEP_A * area) + (TABLE_HALF_STEPS + 0.5)).to(torch.int16)
+        column = (b.to(torch.float32) / (TABLE_STEP_B * area) + (TABLE_HALF_STEPS + 0.5)).to(torch.int16)
     index = row.to(torch.int32).mul_(TABLE_SIDE).add_(column.to(torch.int32))
     return table.index_select(0, index.view(-1)).view(a.shape)
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 KNOTS = 1 / 15  # s between the knots of a smoothing spline
-REST_TIME = 0.2  # s over which a resting body must not move
+STILL_TIME = 0.2  # s over which a resting body must not move
 
 Array = NDArray[np.float64]
 Frames = NDArray[np.intp]
@@ -85,13 +85,13 @@ def slope(times: Array, values: Array) -> float:
 
 
 def resting(times: Array, position: Array, diameter: float, bound: float) -> Mask:
-    """Where a path (T, 2) m, NaN allowed, moves less than `bound` diameters in REST_TIME."""
-    dt = float(times[1] - times[0]) if len(times) > 1 else REST_TIME
-    half = max(1, round(REST_TIME / 2 / dt))
+    """Where a path (T, 2) m, NaN allowed, moves less than `bound` diameters in STILL_TIME."""
+    dt = float(times[1] - times[0]) if len(times) > 1 else STILL_TIME
+    half = max(1, round(STILL_TIME / 2 / dt))
     at = np.arange(len(times))
     before, after = np.maximum(at - half, 0), np.minimum(at + half, len(times) - 1)
     moved = [
         np.linalg.norm(position[j] - position[i], axis=-1) for i, j in ((before, after), (before, at), (at, after))
     ]
     span = np.maximum((after - before) * dt, 1e-9)
-    return np.asarray(np.max(moved, axis=0) * REST_TIME / span < bound * diameter)  # False where NaN
+    return np.asarray(np.max(moved, axis=0) * STILL_TIME / span < bound * diameter)  # False where NaN

@@ -26,13 +26,13 @@ class Tracks:
     object was not seen, or what was seen of it does not determine its centre; then `area` still tells its presence.
     """
 
-    names: tuple[str, ...]  # (K,)
-    times: NDArray[np.float64]  # (T,) s
-    context: int
-    position: NDArray[np.float64]  # (T, K, 2) px, see physbench.world.camera
-    position_sd: NDArray[np.float64]  # (T, K) px
-    area: NDArray[np.float64]  # (T, K) px: linear chroma mass over the chroma per pixel that the context frames show
-    hue: NDArray[np.float64]  # (T, K) degrees away from the object's own hue, NaN where not seen
-    state: NDArray[np.uint8]  # (T, K) Visibility
-    duplicates: NDArray[np.uint8]  # (T, K) further blobs of the object's own hue
-    hallucinations: NDArray[np.uint8]  # (T,) blobs of hues that the scene does not hold
+    names: tuple[str, ...]  #: (K,)
+    times: NDArray[np.float64]  #: (T,) s
+    context: int  #: frames that the model was given
+    position: NDArray[np.float64]  #: (T, K, 2) px, see physbench.world.camera
+    position_sd: NDArray[np.float64]  #: (T, K) px
+    area: NDArray[np.float64]  #: (T, K) px, linear chroma mass over the chroma per pixel that the context frames show
+    hue: NDArray[np.float64]  #: (T, K) degrees away from the object's own hue, NaN where not seen
+    state: NDArray[np.uint8]  #: (T, K) Visibility
+    duplicates: NDArray[np.uint8]  #: (T, K) further blobs of the object's own hue
+    hallucinations: NDArray[np.uint8]  #: (T,) blobs of hues that the scene does not hold

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,8 @@ from physbench.clips.suite import find_suite
 from physbench.errors import PhysbenchError
 from physbench.plugins import user_files
 from physbench.results.task_roles import kinds_of
-from physbench.scoring.scorer_protocol import AXES
+from physbench.scoring.reading_roles import reading_name
+from physbench.scoring.scorer_protocol import AXES, Scorer
 from physbench.validation.measure_sources import FIRST_SEED, Settings, key, measure, measured_with, parts_of, scorers_of
 from physbench.validation.measured_parts import MeasuredPart
 from physbench.validation.table_file import TABLE_VERSION, TableHeader, write_table
@@ -20,14 +20,6 @@ from physbench.validation.validity_table import COLUMNS, validity_table
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-@dataclass(frozen=True, eq=False)
-class CheckedScorers:
-    """A table, and what went wrong on the way to it."""
-
-    table: pd.DataFrame
-    failures: tuple[str, ...]  # "SOURCE on CLIP: reason"
 
 
 def headlines(settings: Settings) -> list[str]:
@@ -51,12 +43,30 @@ def _broken_scorers(parts: Sequence[MeasuredPart]) -> Iterator[str]:
             return
 
 
-def check_scorers(settings: Settings, out: Path, workers: int, say: Callable[[str], None]) -> CheckedScorers:
-    """Measure what is missing beside `out`, write the table there and return it.
+def unknown_phrases(scorers: Iterable[Scorer], given: Set[str]) -> Iterator[str]:
+    """Sentences about scorers that declare a phrase for a further reading and never give that reading.
 
-    What was measured lies in the folder `out` + ".parts", one sub-folder for each version of the code, render spec
-    and codec:
-    the same command goes on where it was stopped, and one with more clips or sources adds to it.
+    Args:
+        scorers: The scorers.
+        given: Names of all readings with a value, of any clip. Scorers without one say nothing about their keys.
+    """
+    for each in scorers:
+        own = sorted(name for name in given if name == each.id or name.startswith(f"{each.id}."))
+        for further, _ in each.phrases:
+            if own and reading_name(each.id, further) not in own:
+                yield f"phrase of {each.id} names the reading '{further}', but it gave only {', '.join(own)}."
+
+
+def check_scorers(
+    settings: Settings, out: Path, workers: int, say: Callable[[str], None]
+) -> tuple[pd.DataFrame, list[str]]:
+    """Measure what is missing beside `out`, and write the table there.
+
+    What was measured lies in the folder `out` + ".parts", one sub-folder for each version of the code, render spec and
+    codec: the same command goes on where it was stopped, and one with more clips or sources adds to it.
+
+    Returns:
+        The table, and what went wrong on the way to it: "SOURCE on CLIP: reason".
     """
     scorers = scorers_of(settings.scorers)
     if not scorers:
@@ -65,12 +75,14 @@ def check_scorers(settings: Settings, out: Path, workers: int, say: Callable[[st
     folder = out.with_name(f"{out.name}.parts") / name
     measure(settings, folder, workers, say)
     failures: list[str] = []
+    given: set[str] = set()
 
     def tasks() -> Iterator[tuple[str, list[MeasuredPart]]]:
         for task in settings.tasks:
             parts = parts_of(settings, folder, task)
             failures.extend(f"{p.source} on {p.clip}: {p.reason}" for p in parts if p.outcome == "failed")
             failures.extend(_broken_scorers(parts))
+            given.update(read.reading for part in parts for read in part.reads if read.status == "ok")
             yield task, parts
 
     suite = find_suite("core").version
@@ -95,4 +107,6 @@ def check_scorers(settings: Settings, out: Path, workers: int, say: Callable[[st
         columns=dict(COLUMNS),
     )
     write_table(out, table, header)
-    return CheckedScorers(table, tuple(failures))
+    for sentence in unknown_phrases(scorers, given):
+        say(sentence)
+    return table, failures

@@ -59,14 +59,22 @@ def rest(clip: Clip, start: Array, times: Array) -> Array:
     return states
 
 
+def _slide(clip: Clip, states: Array, start: Array, speed: float, times: Array) -> Array:
+    """States (T, N, 13) with everything moved on at a speed in m/s, in the direction in which it moved."""
+    bodies, axis, sign = _heading(clip, start)
+    states[:, bodies, axis] += sign * speed * times[:, None]
+    return states
+
+
+def _heading(clip: Clip, start: Array) -> tuple[list[int], int, Array]:
+    """Indices (B,) of the moving bodies, the first axis of the plane, and the sign (B,) of their motion along it."""
+    bodies, axis = moving_bodies(clip), PLANE_AXES[clip.scene.camera.view][0]
+    return bodies, axis, np.where(start[bodies, 7 + axis] < 0, -1.0, 1.0)
+
+
 def roll(clip: Clip, start: Array, times: Array) -> Array:
     """Everything lies on what is below it and moves on slowly, in the direction in which it moved."""
-    states = rest(clip, start, times)
-    axis = PLANE_AXES[clip.scene.camera.view][0]
-    for i in moving_bodies(clip):
-        sign = np.sign(start[i, 7 + axis]) or 1.0
-        states[:, i, axis] += sign * ROLL * times
-    return states
+    return _slide(clip, rest(clip, start, times), start, ROLL, times)
 
 
 def leave(clip: Clip, start: Array, times: Array) -> Array:
@@ -85,11 +93,7 @@ def leave(clip: Clip, start: Array, times: Array) -> Array:
 
 def creep(clip: Clip, start: Array, times: Array) -> Array:
     """Everything moves on so slowly that it can pass for at rest."""
-    states = stay(clip, start, times)
-    axis = PLANE_AXES[clip.scene.camera.view][0]
-    for i in moving_bodies(clip):
-        states[:, i, axis] += (np.sign(start[i, 7 + axis]) or 1.0) * CREEP * times
-    return states
+    return _slide(clip, stay(clip, start, times), start, CREEP, times)
 
 
 def straight(clip: Clip, start: Array, times: Array) -> Array:
@@ -111,12 +115,10 @@ def drop(clip: Clip, start: Array, times: Array) -> Array:
 
 def border(clip: Clip, start: Array, times: Array) -> Array:
     """Everything goes to the border of the view and stays there, half outside."""
-    states = stay(clip, start, times)
-    axis, middle = PLANE_AXES[clip.scene.camera.view][0], clip.scene.camera.center
-    for i in moving_bodies(clip):
-        sign = np.sign(start[i, 7 + axis]) or 1.0
-        edge = middle[axis] + sign * clip.scene.camera.width / 2
-        states[:, i, axis] = start[i, axis] + (edge - start[i, axis]) * np.clip(times / TO_BORDER, 0, 1)
+    states, camera = stay(clip, start, times), clip.scene.camera
+    bodies, axis, sign = _heading(clip, start)
+    way = camera.center[axis] + sign * camera.width / 2 - start[bodies, axis]
+    states[:, bodies, axis] = start[bodies, axis] + way * np.clip(times / TO_BORDER, 0, 1)[:, None]
     return states
 
 
@@ -137,16 +139,7 @@ def limp(clip: Clip, start: Array, times: Array) -> Array:
 
 
 EXTRAPOLATIONS: dict[str, Extrapolation] = {
-    "stay": stay,
-    "rest": rest,
-    "roll": roll,
-    "leave": leave,
-    "creep": creep,
-    "straight": straight,
-    "drop": drop,
-    "border": border,
-    "crowd": crowd,
-    "limp": limp,
+    each.__name__: each for each in (stay, rest, roll, leave, creep, straight, drop, border, crowd, limp)
 }
 
 

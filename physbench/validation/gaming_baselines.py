@@ -7,7 +7,7 @@ positions and velocities at the hand-over, more than any model can read from its
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -30,7 +30,7 @@ from physbench.world.scene import PALETTE, SCREEN_GREY
 
 Array = NDArray[np.float64]
 Image = NDArray[np.uint8]
-Make = Callable[[Clip, int], Image]
+Make = Callable[..., Image]  # of a clip and the number of context frames
 # (clip, frames up to now (h, H, W, 3), how many of them are context, times (T,) s since then) -> frames (T, H, W, 3)
 Picture = Callable[[Clip, Image, int, Array], Image]
 
@@ -127,17 +127,8 @@ def curtain(clip: Clip, past: Image, context: int, times: Array) -> Image:
 
 
 PICTURES: dict[str, Picture] = {
-    "loop": loop,
-    "reverse": reverse,
-    "pingpong": pingpong,
-    "empty": empty,
-    "fade": fade,
-    "flicker": flicker,
-    "ghost": ghost,
-    "black": black,
-    "noise": noise,
-    "one-hue": one_hue,
-    "curtain": curtain,
+    each.__name__.replace("_", "-"): each
+    for each in (loop, reverse, pingpong, empty, fade, flicker, ghost, black, noise, one_hue, curtain)
 }
 
 
@@ -148,34 +139,28 @@ def _drawn(clip: Clip, states: Array) -> Image:
     return frames_of(clip, states, scene_at_handover(clip.scene))
 
 
-def _moved(clip: Clip, context: int, tail: Extrapolation) -> Image:
-    return _drawn(clip, tail(clip, clip.states[clip.handover], ahead(clip)))
-
-
-def _lead(clip: Clip) -> tuple[Array, Array, Array]:
-    """States (F, N, 13) of the first STRAIGHT s at constant velocity, the last (N, 13), and times (T - F,) s then.
+def _lead(clip: Clip, seconds: float) -> tuple[Array, Array, Array]:
+    """States (F, N, 13) of the first seconds at constant velocity, the last (N, 13), and times (T - F,) s then.
 
     Where no frame lies in that time, there is no lead.
     """
     times, start = ahead(clip), clip.states[clip.handover]
-    first = int((times <= STRAIGHT + 1e-9).sum())
+    first = int((times <= seconds + 1e-9).sum())
     if not first:
         return np.empty((0, *start.shape)), start, times
     lead = straight(clip, start, times[:first])
     return lead, lead[-1], times[first:] - times[first - 1]
 
 
-def _straight_then(clip: Clip, context: int, tail: Extrapolation) -> Image:
-    lead, start, times = _lead(clip)
+def _moved(tail: Extrapolation, clip: Clip, context: int, seconds: float = 0.0) -> Image:
+    """An extrapolation after so many seconds of constant velocity."""
+    lead, start, times = _lead(clip, seconds)
     return _drawn(clip, np.concatenate([lead, tail(clip, start, times)]))
 
 
-def _shown(clip: Clip, context: int, picture: Picture) -> Image:
-    return picture(clip, clip.frames[: clip.handover + 1], context, ahead(clip))
-
-
-def _straight_then_shown(clip: Clip, context: int, picture: Picture) -> Image:
-    lead, _, times = _lead(clip)
+def _shown(picture: Picture, clip: Clip, context: int, seconds: float = 0.0) -> Image:
+    """A picture after so many seconds of constant velocity."""
+    lead, _, times = _lead(clip, seconds)
     frames = _drawn(clip, lead) if len(lead) else clip.frames[:0]
     past = np.concatenate([clip.frames[: clip.handover + 1], frames])
     return np.concatenate([frames, picture(clip, past, context, times)])
@@ -183,7 +168,7 @@ def _straight_then_shown(clip: Clip, context: int, picture: Picture) -> Image:
 
 def pale(clip: Clip, context: int) -> Image:
     """Everything goes straight on and is half as colourful as it should be."""
-    frames = _moved(clip, context, straight).astype(np.float64)
+    frames = _moved(straight, clip, context).astype(np.float64)
     grey = frames.mean(axis=-1, keepdims=True)
     return np.asarray(np.rint(grey + (frames - grey) * PALE), dtype=np.uint8)
 
@@ -201,28 +186,26 @@ def _first_line(function: Callable[..., object]) -> str:
     return (function.__doc__ or "").splitlines()[0]
 
 
+def _each(
+    make: Callable[..., Image], functions: Mapping[str, Extrapolation | Picture], without: tuple[str, ...] = ()
+) -> list[GamingBaseline]:
+    """A baseline of each function."""
+    chosen = {name: function for name, function in functions.items() if name not in without}
+    return [GamingBaseline(name, _first_line(each), partial(make, each)) for name, each in chosen.items()]
+
+
+def _straight_first(tail: GamingBaseline) -> GamingBaseline:
+    """A baseline after STRAIGHT s of constant velocity."""
+    words = f"Constant velocity for {STRAIGHT:g} s, then {tail.doc[:1].lower()}{tail.doc[1:]}"
+    return GamingBaseline(f"straight-{tail.name}", words, partial(tail.make, seconds=STRAIGHT))
+
+
 def _all() -> dict[str, GamingBaseline]:
-    cheats = [
-        GamingBaseline(name, _first_line(picture), partial(_shown, picture=picture))
-        for name, picture in PICTURES.items()
-    ]
-    cheats += [GamingBaseline(function.__name__, _first_line(function), function) for function in (pale, shiver)]
-    cheats += [
-        GamingBaseline(n, _first_line(t), partial(_moved, tail=t)) for n, t in EXTRAPOLATIONS.items() if n != "stay"
-    ]  # a freeze
-    words = f"Constant velocity for {STRAIGHT:g} s, then "
-    for name, tail in EXTRAPOLATIONS.items():
-        if name not in ("straight", "limp"):
-            cheats.append(GamingBaseline(f"straight-{name}", words + _then(tail), partial(_straight_then, tail=tail)))
-    for name, picture in PICTURES.items():
-        made = partial(_straight_then_shown, picture=picture)
-        cheats.append(GamingBaseline(f"straight-{name}", words + _then(picture), made))
-    return {cheat.name: cheat for cheat in cheats}
-
-
-def _then(function: Callable[..., object]) -> str:
-    line = _first_line(function)
-    return f"{line[:1].lower()}{line[1:]}"
+    pictures = _each(_shown, PICTURES)
+    others = [GamingBaseline(each.__name__, _first_line(each), each) for each in (pale, shiver)]
+    moved = _each(_moved, EXTRAPOLATIONS, without=("stay",))  # a freeze
+    tails = [*_each(_moved, EXTRAPOLATIONS, without=("straight", "limp")), *pictures]
+    return {each.name: each for each in (*pictures, *others, *moved, *map(_straight_first, tails))}
 
 
 GAMING_BASELINES = _all()

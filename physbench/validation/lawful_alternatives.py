@@ -8,7 +8,6 @@ hand-over, in velocity and spin.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
@@ -26,7 +25,7 @@ from physbench.validation.violations import Inapplicable
 from physbench.world.camera import PLANE_AXES, plane_from_world
 from physbench.world.geometry import gap
 from physbench.world.rendering import render
-from physbench.world.scene import CentralGravity, Scene
+from physbench.world.scene import Scene
 
 Array = NDArray[np.float64]
 Image = NDArray[np.uint8]
@@ -48,7 +47,7 @@ class LawfulAlternative:
     scene: Scene  # the clip's own, or with other free parameters
     states: Array  # (T, N, 13) in the predicted frames
     jumps: Array  # (N, 6): declared jumps at the hand-over, of velocities m/s and spins rad/s; zero for a near one
-    distance: float  # diameters from ground truth, the most that a due moving object reaches
+    distance: float  # diameters from ground truth, the most of a moving object while it should be visible
 
 
 def near(clip: Clip, context: int, member: int = 0) -> LawfulAlternative:
@@ -134,7 +133,8 @@ def _on_orbit(scene: Scene, here: Array, index: int, other_scene: Scene, there: 
     Around a star the velocity is turned with the position and scaled by Kepler's third law, so that ellipses keep their
     shape. Two that attract each other share that velocity by their masses: their barycentre moves on as it did.
     """
-    sources = [(field.mu, theirs.mu, scene.index(field.source)) for field, theirs in _fields(scene, other_scene)]
+    fields = zip(scene.fields, other_scene.fields, strict=True)
+    sources = [(field.mu, theirs.mu, scene.index(field.source)) for field, theirs in fields]
     if two_bodies(scene) and two_bodies(other_scene):
         (first, _, a), (second, _, b) = sources
         mu, their_mu = (sum(each[k] for each in sources) for k in (0, 1))
@@ -145,10 +145,6 @@ def _on_orbit(scene: Scene, here: Array, index: int, other_scene: Scene, there: 
         if source != index:
             return _turned(scene, here[index] - here[source], there[index] - there[source], mu / their_mu)
     return there[index, 7:10].copy()
-
-
-def _fields(scene: Scene, other: Scene) -> Iterator[tuple[CentralGravity, CentralGravity]]:
-    return zip(scene.fields, other.fields, strict=True)
 
 
 def _turned(scene: Scene, here: Array, there: Array, ratio: float) -> Array:
@@ -232,7 +228,7 @@ def _apart(scene: Scene, states: Array) -> float:
 
 
 def _distance(clip: Clip, context: int, states: Array) -> float:
-    """Largest distance in diameters of a due moving object from ground truth."""
+    """Largest distance in diameters of a moving object from ground truth while it should be visible."""
     flat = plane_from_world(clip.scene.camera, states[:, list(clip.tracked), :3])
     off = np.linalg.norm(flat - clip.plane_positions()[clip.handover + 1 :], axis=-1)
     expected = truth_visible(clip, context)[context:] & moving(clip)

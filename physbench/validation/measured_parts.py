@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
+
+from pydantic.dataclasses import dataclass
 
 from physbench.clips.clip import Row
 from physbench.scoring.scorer_protocol import ScoreRow
 
-SCHEMA_VERSION = 2
+PART_VERSION = 2
 
 # unseen: it is there and moves things by less than can be seen; refused: it has nothing to do on this clip.
 SourceOutcome = Literal["shown", "unseen", "refused", "failed"]
@@ -46,8 +48,8 @@ class MeasuredPart:
 
     def line(self) -> str:
         """As a line of the clip's file."""
-        names = ("source", "kind", "outcome", "reason", "time", "bodies", "distance", "reads")
-        return json.dumps({name: getattr(self, name) for name in names}) + "\n"
+        of_clip = ("clip", "task", "seed")
+        return json.dumps({name: value for name, value in asdict(self).items() if name not in of_clip}) + "\n"
 
 
 def reads_of(rows: list[ScoreRow]) -> tuple[Read, ...]:
@@ -67,7 +69,7 @@ def append(folder: Path, row: Row, part: MeasuredPart) -> None:
     """
     path = path_of(folder, row)
     if _lines(path) is None:
-        head = {"schema_version": SCHEMA_VERSION, "task": row.task, "split": row.split, "seed": row.seed}
+        head = {"schema_version": PART_VERSION, "task": row.task, "split": row.split, "seed": row.seed}
         path.write_text(json.dumps(head) + "\n" + part.line(), encoding="utf-8")
         return
     with path.open("r+b") as file:
@@ -83,20 +85,14 @@ def _lines(path: Path) -> list[bytes] | None:
         head = json.loads(first)
     except (OSError, ValueError):
         return None
-    return lines if isinstance(head, dict) and head.get("schema_version") == SCHEMA_VERSION else None
+    return lines if isinstance(head, dict) and head.get("schema_version") == PART_VERSION else None
 
 
 def read_parts(folder: Path, row: Row) -> dict[str, MeasuredPart]:
     """The parts of a clip by source; lines that cannot be read are left out, and are then made again."""
-    parts = (_part(line, row) for line in _lines(path_of(folder, row)) or ())
-    return {part.source: part for part in parts if part is not None}
-
-
-def _part(line: bytes, row: Row) -> MeasuredPart | None:
-    try:
-        said: Mapping[str, Any] = json.loads(line)
-        reads = tuple(Read(*each) for each in said["reads"])
-        rest = {**said, "bodies": tuple(said["bodies"]), "reads": reads}
-        return MeasuredPart(row.id, row.task, row.seed, **rest)
-    except (ValueError, KeyError, TypeError):
-        return None
+    parts = {}
+    for line in _lines(path_of(folder, row)) or ():
+        with suppress(ValueError, TypeError):
+            part = MeasuredPart(row.id, row.task, row.seed, **json.loads(line))
+            parts[part.source] = part
+    return parts

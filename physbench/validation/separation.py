@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import bdtri, expit, logit, stdtrit
 
+from physbench.results.bootstrap import MISS, TINY
+
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
 FEWEST_CLIPS = 8  # clips
-MISS = 0.05
-TINY = 1e-12
 
 
 def auroc(positive: Array, negative: Array) -> float:

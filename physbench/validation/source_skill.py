@@ -22,8 +22,8 @@ Array = NDArray[np.float64]
 Fixed = Mapping[str, Mapping[str, Kind]]
 
 SKILL = "skill/"  # before the name of an axis: a row of the skill that a source has there
-RESAMPLES = 2000
-COLUMNS = ("source", "kind", "clip", "task", "split", "seed", "axis", "quality", "outcome")
+SOURCE_RESAMPLES = 2000
+SKILL_COLUMNS = ("source", "kind", "clip", "task", "split", "seed", "axis", "quality", "outcome")
 
 
 def headline_rows(readings: pd.DataFrame) -> pd.DataFrame:
@@ -32,7 +32,7 @@ def headline_rows(readings: pd.DataFrame) -> pd.DataFrame:
     videos = readings.drop_duplicates(["source", "clip"])
     silent = videos[~videos.set_index(["source", "clip"]).index.isin(headline.set_index(["source", "clip"]).index)]
     silent = silent.assign(axis=None, quality=np.nan)
-    return pd.concat([headline, silent]).sort_index().assign(split="test")[[*COLUMNS]]
+    return pd.concat([headline, silent]).sort_index().assign(split="test")[[*SKILL_COLUMNS]]
 
 
 def skill_rows(table: pd.DataFrame, fixed: Fixed | None, seed: int = 0) -> list[dict[str, object]]:
@@ -78,7 +78,7 @@ def _skill(qualities: Qualities, every: Mapping[str, tuple[Kind, ...]], seed: in
     counts, sources, axes = qualities.counts(), len(qualities.sources), len(qualities.axes)
     which = {task: every[task] for task in qualities.tasks}
     flat = {key: block.reshape(sources * axes, -1) for key, block in qualities.values.items()}
-    resampled = resample(flat, resamples=RESAMPLES, seed=seed, bounded=range(axes))
+    resampled = resample(flat, resamples=SOURCE_RESAMPLES, seed=seed, bounded=range(axes))
     drawn = {key: values.reshape(-1, sources, axes) for key, values in resampled.means.items()}
     value = skills(task_means(qualities.means(), counts), which, 0, slice(1, 3)).axis
     draws = skills(task_means(drawn, counts), which, 0, slice(1, 3)).axis

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TABLE_VERSION = 3
-KEY = b"physbench_validity"
+TABLE_KEY = b"physbench_validity"
 
 
 class TableHeader(BaseModel):
@@ -46,7 +46,10 @@ def write_table(path: Path, table: pd.DataFrame, header: TableHeader) -> None:
     import pyarrow.parquet as pq
 
     made = pa.Table.from_pandas(table, preserve_index=False)
-    said = {KEY: header.model_dump_json().encode(), b"physbench_table_version": str(header.table_version).encode()}
+    said = {
+        TABLE_KEY: header.model_dump_json().encode(),
+        b"physbench_table_version": str(header.table_version).encode(),
+    }
     made = made.replace_schema_metadata(said)
     with atomic_path(path) as draft:
         pq.write_table(made, draft, compression="zstd")
@@ -66,7 +69,7 @@ def read_table(path: Path) -> tuple[pd.DataFrame, TableHeader]:
     if version > TABLE_VERSION:
         raise UsageError(f"{path}: was written by a newer physbench (table {version}). Update physbench to read it.")
     try:
-        header = TableHeader.model_validate_json(metadata.get(KEY, b""))
+        header = TableHeader.model_validate_json(metadata.get(TABLE_KEY, b""))
     except ValidationError:
         raise UsageError(f"{path}: its header cannot be read (table {version}). Make it again.") from None
     return table.to_pandas(), header

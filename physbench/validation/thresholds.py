@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Literal
+from typing import Any, Literal
 
 from physbench.scoring.scorer_protocol import AXES
 
@@ -92,6 +92,17 @@ def threshold_of(source: str, family: str, reading: str, axis: str | None) -> Th
         if bar.measure != "skill" and bar.reading == wanted and bar.concerns(source, family):
             return bar
     return None
+
+
+def measure_of(row: Mapping[str, Any]) -> str:
+    """What the bar of a row of a table is about: a Measure, or "false breaks"."""
+    if row["level"] in ("skill", "false breaks"):
+        return str(row["level"])
+    if row["kind"] == "stranger":
+        return "quality"
+    reading = last_part(row["reading"])
+    bars = (bar for bar in BARS if bar.measure in ("located", "broken") and bar.reading == reading)
+    return next((bar.measure for bar in bars if bar.names(row["source"])), "auroc")
 
 
 def skill_threshold_of(source: str, axis: str) -> Threshold | None:

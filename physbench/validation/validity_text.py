@@ -2,48 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from physbench.validation.false_breaks import LEVEL, SOURCE
 from physbench.validation.source_skill import SKILL
 from physbench.validation.sources import LOW_RATE, sets_in
 from physbench.validation.table_file import records
 from physbench.validation.task_cells import LOCATING
-from physbench.validation.thresholds import BARS, last_part
+from physbench.validation.thresholds import last_part, measure_of
 
 if TYPE_CHECKING:
-    import pandas as pd
     from rich.table import Table
 
 SEEN, LIKELY = 0.95, 0.75  # AUROC from which a violation counts as seen, and as more than guessed
 MOST_SKILL = 0.05  # that a gaming baseline may have
-GROUPS = ("violation", "picture", "stranger", "cheat")
 TITLES = {
     "violation": "Violations: chance that a reading finds one worse than a lawful clip (0.5 is blind), 95 % interval",
     "picture": "Pictures that suffer: no law is broken, 0.5 is right for readings of physics",
     "stranger": "Lawful alternatives: 0.5 is right. A far one makes one declared jump at the hand-over; waived: its "
     "context is one frame, which shows no velocity, and only its quality (Q) is given",
     "cheat": "Gaming baselines: skill on each axis, which should be at most 0.05",
+    LEVEL: "False breaks: clips whose ground truth or near alternatives have a larger strength, with upper 95 % bound",
+}
+BEST = "best other (of half the clips or more)"
+TEXT_COLUMNS = ("family", "task", "reading", BEST)  # columns of text, beside the first one
+# Of a row with a bar, by what the bar is about.
+FIGURES = {
+    "auroc": "{auroc:.3f}{between}, bar {bar:.2f}.",
+    "located": "{located:.0%} located (at least {located_low:.0%}), bar {bar:.0%}.",
+    "broken": "{broken:.0%} broken at every tolerance, bar {bar:.0%}.",
+    "quality": "quality {quality:.2f}, bar {bar:.2f}.",
+    "skill": "{value:.3f}{between}, at most {bar:.2f}.",
+    LEVEL: "{value:.2%} of {clips:.0f} clips (at most {high:.2%}), bar {bar:.2%}.",
 }
 
 
 def sentences(table: pd.DataFrame, readings: list[str]) -> list[str]:
     """What the table says in words: what no headline reading sees, gaming baselines with skill, alternatives, bars."""
     said = seen(table, readings)
-    skill = table[(table["level"] == "skill") & (table["kind"] == "cheat") & (table["value"] > MOST_SKILL)]
-    for row in records(skill.sort_values("value", ascending=False)):
-        between = _between(row["low"], row["high"])
-        said.append(f"{row['source']} has skill {row['value']:.2f}{between} on {_axis(row['reading'])}.")
-    said += _low_rate(table)
+    weak = table[(table["level"] == "skill") & (table["kind"] == "cheat") & (table["value"] > MOST_SKILL)]
+    for row in records(weak.sort_values("value", ascending=False)):
+        said.append(f"{row['source']} has skill {row['value']:.2f}{between(row)} on {_axis(row['reading'])}.")
+    for row in records(at_low_rate(table).dropna(subset="usual")):
+        skill, gain = f"skill {row['value']:.2f} on {_axis(row['reading'])}", row["value"] - row["usual"]
+        said.append(f"{row['source']}: {skill}, {gain:+.2f} against the rate of the table.")
     alternatives = table[(table["level"] == "family") & (table["kind"] == "stranger")]
-    where = {(r["source"], r["family"]): r["distance"] for r in records(alternatives)}
-    near = [f"{source} in {family} ({distance:.1f})" for (source, family), distance in where.items() if distance < 1]
+    distances = {(row["source"], row["family"]): row["distance"] for row in records(alternatives)}
+    near = [f"{source} in {family} ({value:.1f})" for (source, family), value in distances.items() if value < 1]
     if near:
         said.append(f"Near only, less than a diameter from ground truth: {', '.join(near)}.")
-    return said + list(_bars(table))
+    barred = table[table["bar"].notna()]
+    if len(barred):
+        met, unknown = int((barred["met"] == 1).sum()), int(barred["met"].isna().sum())
+        said.append(f"Bars: {met} of {len(barred)} are met; {unknown} have too few clips to tell.")
+    for row in records(barred[barred["met"] == 0]):
+        said.append(f"  not met: {row['source']}, {row['reading']} in {where(row)}: {figures(row)}")
+    return said
 
 
 def seen(table: pd.DataFrame, readings: list[str]) -> list[str]:
@@ -61,41 +79,30 @@ def seen(table: pd.DataFrame, readings: list[str]) -> list[str]:
     return said
 
 
-def _low_rate(table: pd.DataFrame) -> Iterator[str]:
-    """What lasting violations gain where few frames are shown."""
-    skill = {(r["source"], _axis(r["reading"])): r["value"] for r in records(table[table["level"] == "skill"])}
-    for (source, axis), value in skill.items():
-        usual = skill.get((source.removesuffix(LOW_RATE), axis))
-        if source.endswith(LOW_RATE) and usual is not None:
-            yield f"{source}: skill {value:.2f} on {axis}, {value - usual:+.2f} against the rate of the table."
+def at_low_rate(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows of skill where few frames are shown, with `usual`: the skill at the rate of the table, NaN for none."""
+    skill = table[table["level"] == "skill"]
+    usual = dict(zip(zip(skill["source"], skill["reading"], strict=True), skill["value"], strict=True))
+    low = skill[skill["source"].str.endswith(LOW_RATE)]
+    shown = low["source"].str.removesuffix(LOW_RATE)
+    keys = zip(shown, low["reading"], strict=True)
+    return low.assign(shown=shown, usual=pd.Series([usual.get(key, np.nan) for key in keys], low.index, dtype=float))
 
 
-def _bars(table: pd.DataFrame) -> Iterator[str]:
-    """How many of the declared bars are met, and those that are not."""
-    barred = table[table["bar"].notna()]
-    if barred.empty:
-        return
-    met, unknown = (barred["met"] == 1.0), barred["met"].isna()
-    yield f"Bars: {int(met.sum())} of {len(barred)} are met; {int(unknown.sum())} have too few clips to tell."
-    for row in records(barred[~met & ~unknown]):
-        where = row["family"] if row["task"] == "*" else row["task"]
-        yield f"  not met: {row['source']}, {row['reading']} in {where}: {figures(row)}"
+def figures(row: Mapping[str, Any]) -> str:
+    """The estimate that the bar of a row is about, with its interval, and the bar."""
+    return FIGURES[measure_of(row)].format(**row, between=between(row))
 
 
-def figures(row: dict[str, Any]) -> str:
-    """The estimate that a bar is about, with its interval, and the bar."""
-    name = last_part(row["reading"])
-    if row["level"] == LEVEL:
-        return f"{row['value']:.2%} of {row['clips']:.0f} clips (at most {row['high']:.2%}), bar {row['bar']:.2%}."
-    if row["level"] == "skill":
-        return f"{row['value']:.3f}{_between(row['low'], row['high'])}, at most {row['bar']:.2f}."
-    if name == LOCATING:
-        return f"{row['located']:.0%} located (at least {row['located_low']:.0%}), bar {row['bar']:.0%}."
-    if any(bar.measure == "broken" and bar.reading == name and bar.names(row["source"]) for bar in BARS):
-        return f"{row['broken']:.0%} broken at every tolerance, bar {row['bar']:.0%}."
-    if row["kind"] == "stranger":
-        return f"quality {row['quality']:.2f}, bar {row['bar']:.2f}."
-    return f"{row['auroc']:.3f}{_between(row['low'], row['high'])}, bar {row['bar']:.2f}."
+def where(row: Mapping[str, Any]) -> str:
+    """The family or the task that a row is about; * for all."""
+    return str(row["family"] if row["task"] == "*" else row["task"])
+
+
+def between(row: Mapping[str, Any], form: str = ".2f") -> str:
+    """The 95 % interval of a row in brackets; "" where it has none."""
+    low, high = row["low"], row["high"]
+    return f" [{low:{form}}, {high:{form}}]" if np.isfinite(low) and np.isfinite(high) else ""
 
 
 def _axis(reading: object) -> str:
@@ -108,93 +115,75 @@ def printed(table: pd.DataFrame, readings: list[str], extra: list[str], level: s
     Columns are the headline readings, and the best of all others. level: all, family or task. extra: ids of readings
     that get a column of their own.
     """
-    found = [_group(table, kind, [*readings, *extra], level) for kind in GROUPS]
-    return [view for view in (*found, _false_breaks(table)) if view is not None]
+    views = [
+        _view(TITLES[kind], *_of_kind(own, kind, [*readings, *extra], level), ("", level))
+        for kind in TITLES
+        if kind != LEVEL and not (own := table[(table["kind"] == kind) & table["level"].isin((level, "skill"))]).empty
+    ]
+    lawful = table[table["level"] == LEVEL]
+    return views if lawful.empty else [*views, _view(TITLES[LEVEL], *_false_breaks(lawful))]
 
 
-def _group(table: pd.DataFrame, kind: str, readings: list[str], level: str) -> Table | None:
+def _view(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], whole: Collection[str] = ()) -> Table:
+    """A table for the console; the columns `whole` are never wrapped."""
     from rich.table import Table
 
-    cells = table[(table["kind"] == kind) & (table["level"] == level)]
-    skill = table[(table["kind"] == kind) & (table["level"] == "skill")]
-    if cells.empty and skill.empty:
-        return None
-    view = Table(title=TITLES[kind], box=None, pad_edge=False, header_style="bold", title_justify="left")
-    view.add_column("", no_wrap=True)
-    if level != "all":
-        view.add_column(level, no_wrap=True)
-    view.add_column("clips", justify="right")
-    axes = [_axis(name) for name in dict.fromkeys(skill["reading"])]
-    for name in readings:
-        view.add_column(name.partition("/")[2], justify="right")
-    view.add_column("best other (of half the clips or more)")
-    for axis in axes:
-        view.add_column(f"skill {axis}", justify="right")
-    view.add_column("diameters" if kind == "stranger" else "located", justify="right")
-    for keys, group in cells.groupby(["source", level] if level != "all" else ["source"], sort=False):
-        source, *where = keys
-        own = group.set_index("reading")
-        most = int(group["clips"].max())
-        points = skill[skill["source"] == source].set_index("reading")
-        breaks = own.loc[[name for name in own.index if last_part(str(name)) == LOCATING]]
-        distance = own["distance"].max()
-        last = f"{distance:.1f}{' near only' if distance < 1 else ''}" if np.isfinite(distance) else ""
-        if kind == "violation":
-            last = _located(breaks) if sets_in(str(source)) else ""
-        view.add_row(
-            str(source),
-            *(str(each) for each in where),
-            f"{most}",
-            *(_auroc(own, name) for name in readings),
-            _best(own, most, readings),
-            *(_skill(points, f"{SKILL}{axis}") for axis in axes),
-            last,
-        )
+    view = Table(title=title, box=None, pad_edge=False, header_style="bold", title_justify="left")
+    for k, name in enumerate(head):
+        view.add_column(name, justify="left" if not k or name in TEXT_COLUMNS else "right", no_wrap=name in whole)
+    for row in rows:
+        view.add_row(*row)
     return view
 
 
-def _best(own: pd.DataFrame, most: int, readings: list[str]) -> str:
-    wide = own[own["clips"] >= most / 2]
-    wide = wide.loc[[name for name in wide.index if "." not in str(name)]]
-    others = wide.drop(index=readings, errors="ignore")["auroc"].dropna()
+def _of_kind(own: pd.DataFrame, kind: str, readings: list[str], level: str) -> tuple[list[str], list[list[str]]]:
+    """Names of columns, and a row for each source of a kind (and each family or task)."""
+    cells, skill = (own[own["level"] == name] for name in (level, "skill"))
+    key = ["source"] if level == "all" else ["source", level]
+    axes, last = list(dict.fromkeys(skill["reading"])), "diameters" if kind == "stranger" else "located"
+    names = [name.partition("/")[2] for name in readings]
+    head = ["", *key[1:], "clips", *names, BEST, *(f"skill {_axis(each)}" for each in axes), last]
+    rows = []
+    for place, group in cells.groupby(key, sort=False):
+        source = str(place[0])
+        chances = {row["reading"]: _auroc(row) for row in records(group)}
+        skills = {row["reading"]: f"{row['value']:.2f}" for row in records(skill[skill["source"] == source])}
+        texts = [chances.get(name, "") for name in readings]
+        texts += [_best(group, readings), *(skills.get(name, "") for name in axes), _last(kind, source, group)]
+        rows.append([*map(str, place), f"{group['clips'].max():.0f}", *texts])
+    return head, rows
+
+
+def _auroc(row: Mapping[str, Any]) -> str:
+    if np.isfinite(row["auroc"]):
+        return f"{row['auroc']:.2f}{between(row)}"
+    compared = row["negatives"] > 0 or not np.isfinite(row["quality"])
+    return "" if compared else f"Q {row['quality']:.2f}"
+
+
+def _best(group: pd.DataFrame, readings: list[str]) -> str:
+    """The largest AUROC of all but these readings and further ones, of those with enough clips."""
+    names = group["reading"]
+    others = group[~names.isin(readings) & ~names.str.contains(".", regex=False) & group["auroc"].notna()]
+    others = others[others["clips"] >= group["clips"].max() / 2].set_index("reading")["auroc"]
     return f"{others.max():.2f} {others.idxmax()}" if len(others) else ""
 
 
-def _auroc(own: pd.DataFrame, name: str) -> str:
-    if name not in own.index:
-        return ""
-    value, low, high = (float(own[column][name]) for column in ("auroc", "low", "high"))
-    if not np.isfinite(value) and own["negatives"][name] == 0 and np.isfinite(own["quality"][name]):
-        return f"Q {own['quality'][name]:.2f}"  # it is compared with nothing
-    return f"{value:.2f}{_between(low, high)}" if np.isfinite(value) else ""
+def _last(kind: str, source: str, group: pd.DataFrame) -> str:
+    """How far an alternative is from ground truth; of what happens at a moment, how often it is located."""
+    distance = group["distance"].max()
+    if kind != "violation":
+        return f"{distance:.1f}{' near only' if distance < 1 else ''}" if np.isfinite(distance) else ""
+    located = group[group["reading"].map(last_part) == LOCATING]["located"].dropna()
+    return f"{located.iloc[0]:.0%}" if len(located) and sets_in(source) else ""
 
 
-def _skill(points: pd.DataFrame, name: str) -> str:
-    return f"{float(points['value'][name]):.2f}" if name in points.index else ""
-
-
-def _located(breaks: pd.DataFrame) -> str:
-    known = breaks["located"].dropna()
-    return f"{known.iloc[0]:.0%}" if len(known) else ""
-
-
-def _between(low: float, high: float) -> str:
-    return f" [{low:.2f}, {high:.2f}]" if np.isfinite(low) and np.isfinite(high) else ""
-
-
-def _false_breaks(table: pd.DataFrame) -> Table | None:
-    from rich.table import Table
-
-    rows = table[(table["level"] == LEVEL)]
-    if rows.empty:
-        return None
-    title = "False breaks: clips whose ground truth or near alternatives have a larger strength, with upper 95 % bound"
-    view = Table(title=title, box=None, pad_edge=False, header_style="bold", title_justify="left")
-    for name in ("reading", "diameters", "task", "clips", "share", "at most", "bar", ""):
-        view.add_column(name, justify="left" if name in ("reading", "task") else "right")
-    for row in records(rows):
+def _false_breaks(lawful: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+    head = ["reading", "diameters", "task", "clips", "share", "at most", "bar", ""]
+    rows = []
+    for row in records(lawful):
         met = {1.0: "met", 0.0: "not met"}.get(row["met"], "too few")
-        values = (f"{row['value']:.2%}", f"{row['high']:.2%}", f"{row['bar']:.2%}")
+        shares = (f"{row[name]:.2%}" for name in ("value", "high", "bar"))
         diameters = row["source"].removeprefix(SOURCE)
-        view.add_row(row["reading"], diameters, row["task"], f"{row['clips']:.0f}", *values, met)
-    return view
+        rows.append([row["reading"], diameters, row["task"], f"{row['clips']:.0f}", *shares, met])
+    return head, rows

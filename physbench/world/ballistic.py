@@ -16,7 +16,7 @@ from physbench.world.scene import PHYSICS_STEP, CentralGravity, Scene
 
 Array = NDArray[np.float64]
 
-CONTACT_DISTANCE = 0.01  # m; bodies nearer than this may touch
+TOUCH_DISTANCE = 0.01  # m; bodies nearer than this may touch
 
 
 def flies(scene: Scene, start: float) -> bool:
@@ -56,7 +56,7 @@ def fly(scene: Scene, states: Array, steps: NDArray[np.int64]) -> tuple[Array, N
             if pairs:
                 positions[:, moving] = position
                 for i, j in pairs:
-                    near |= gap(scene.bodies[i], positions[:, i], scene.bodies[j], positions[:, j]) < CONTACT_DISTANCE
+                    near |= gap(scene.bodies[i], positions[:, i], scene.bodies[j], positions[:, j]) < TOUCH_DISTANCE
         done = step
         result[:, t, moving, :3], result[:, t, moving, 7:10] = position, velocity
         result[:, t, :, 3:7] = _turned(states[..., 3:7], states[..., 10:], step * PHYSICS_STEP)

@@ -17,8 +17,8 @@ __all__ = ["Simulation", "World", "simulate", "simulate_ensemble"]
 
 Array = NDArray[np.float64]
 
-REST_TIME = 0.5  # s at rest, after which an ensemble is not stepped any more
-REST_SPEED = 5e-3  # m/s and rad/s; slower is rest
+SETTLED_TIME = 0.5  # s at rest, after which an ensemble is not stepped any more
+SETTLED_SPEED = 5e-3  # m/s and rad/s; slower is rest
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,16 +64,16 @@ def _ensemble(scene: Scene, start: float, states: Array, times: Sequence[float] 
     if len(states) > 1 and free_axis(scene) is None:
         return np.concatenate([_ensemble(scene, start, member[None], times) for member in states])
     moving = [i for i, body in enumerate(scene.bodies) if body.role == "moving"]
-    settled, since = max(_last_change(scene), start) + REST_TIME, None
+    settled, since = max(_last_change(scene), start) + SETTLED_TIME, None
     with World(scene, start, states, log=False) as world:
         result: list[Array] = []
         for time in times:
-            if since is not None and time - since >= REST_TIME and time >= settled:
+            if since is not None and time - since >= SETTLED_TIME and time >= settled:
                 result.append(result[-1])  # all rests, and nothing is left that could move it
                 continue
             world.advance(float(time))
             result.append(world.states())
-            rests = bool((np.abs(result[-1][:, moving, 7:]) < REST_SPEED).all())
+            rests = bool((np.abs(result[-1][:, moving, 7:]) < SETTLED_SPEED).all())
             since = (time if since is None else since) if rests else None
         return np.stack(result, axis=1)
 

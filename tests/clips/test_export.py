@@ -15,7 +15,7 @@ from PIL import Image
 
 from physbench.cli.main import run
 from physbench.clips.clip import Row, action_table
-from physbench.clips.conditioning import SCHEMA_VERSION, Asked, read_document, read_file
+from physbench.clips.conditioning import CONDITIONING_VERSION, Asked, read_document, read_file
 from physbench.clips.export import _table
 from physbench.clips.generate import make_clip, make_scene
 from physbench.clips.suite import find_suite
@@ -156,7 +156,7 @@ def document(folder: Path) -> dict[str, object]:
         ({"includes_context": -1}, r"answer\.json: includes_context\b.*: .+, got -1\.$"),
         ({"fps": 0}, r"answer\.json: fps: .+, got 0\.$"),
         ({"colour": "red"}, r"answer\.json: colour: .+, got 'red'\.$"),
-        ({"schema_version": SCHEMA_VERSION + 1}, "update physbench"),
+        ({"schema_version": CONDITIONING_VERSION + 1}, "update physbench"),
         ({"kind": "other"}, "neither"),
     ],
 )

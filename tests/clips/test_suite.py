@@ -46,7 +46,7 @@ def test_suites_hold_what_they_promise() -> None:
         assert suite.version == SUITE_VERSION and not suite.partial and set(suite.golden) == set(suite.rows)
         assert suite.rows == golden_rows(suite.name, golden_tasks(suite.name))
         document = json.loads(files("physbench.clips").joinpath("golden", f"{suite.name}.json").read_text())
-        assert document["hash"] == suite.hash and document["made_by"] == golden.COMMAND
+        assert document["hash"] == suite.hash and document["made_by"] == golden.GOLDEN_COMMAND
     assert smoke.hash != core.hash
 
 

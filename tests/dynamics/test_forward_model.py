@@ -209,7 +209,7 @@ def test_the_time_of_a_touch_is_when_a_fine_look_finds_it() -> None:
     separation = np.linalg.norm(kepler.propagate(state, moments, 2.0)[..., :2], axis=-1)
     near = separation <= 0.4
     first = np.where(near.any(axis=1), moments[near.argmax(axis=1)], np.inf)
-    found = kepler_jit.time_to(0.4, state, 2.0)
+    found = np.array([kepler_jit.time_to(0.4, each, 2.0) for each in state])
     clear = np.abs(separation.min(axis=1) - 0.4) > 1e-4  # a graze may lie between two looks
     assert clear.sum() > 380
     late, never = np.isfinite(first), np.isinf(first)

@@ -17,16 +17,16 @@ from physbench.reference.learned_dynamics import (
     exact_share,
     scene_layout,
 )
-from physbench.reference.shapes import DIRECTIONS
+from physbench.reference.shapes import REACH_DIRECTIONS
 from physbench.reference.slots import Slots
-from physbench.reference.surfaces import COLUMNS, FAR, MAX_POINTS
+from physbench.reference.surfaces import FAR, MAX_POINTS, SURFACE_COLUMNS
 
 PULL = 0.545  # px / frame^2
 
 
 def scene(clips: int, objects: int = 1, *, is_round: float = 1.0, radius: float = 5.0) -> Slots:
     """Empty scenes with objects of one size."""
-    points = torch.zeros(clips, MAX_POINTS, COLUMNS)
+    points = torch.zeros(clips, MAX_POINTS, SURFACE_COLUMNS)
     points[..., :2], points[..., 3] = FAR, 1.0
     whole = torch.ones(clips, objects)
     return Slots(
@@ -34,7 +34,7 @@ def scene(clips: int, objects: int = 1, *, is_round: float = 1.0, radius: float 
         weight=torch.ones(clips, 8, objects),
         unseen=torch.zeros(clips, 8, objects),
         radius=radius * whole,
-        reach=radius * torch.ones(clips, objects, DIRECTIONS),
+        reach=radius * torch.ones(clips, objects, REACH_DIRECTIONS),
         round=is_round * whole,
         shade=0.14 * whole,
         present=whole,
@@ -70,7 +70,7 @@ def falling(*, bounce: float = 1.0, rough: float = 0.0, stick: float = 2 / 7) ->
 def slope(angle: float, clips: int = 1) -> torch.Tensor:
     """Surface points of a ramp through (32, 40) that falls to the right by `angle`."""
     way = torch.linspace(-60, 60, MAX_POINTS)
-    points = torch.zeros(clips, MAX_POINTS, COLUMNS)
+    points = torch.zeros(clips, MAX_POINTS, SURFACE_COLUMNS)
     points[..., 0], points[..., 1] = 32 + way * math.cos(angle), 40 + way * math.sin(angle)
     points[..., 2], points[..., 3], points[..., 4] = math.sin(angle), -math.cos(angle), 0.2
     return points

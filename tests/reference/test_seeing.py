@@ -11,7 +11,7 @@ import torch
 from physbench.reference.backdrop import MovingScreen, estimate_background, fill_holes
 from physbench.reference.drawing import Painter, cut_out_objects, draw_moving_screen
 from physbench.reference.shapes import (
-    DIRECTIONS,
+    REACH_DIRECTIONS,
     cut_images,
     reach_and_roundness,
     reach_towards,
@@ -151,7 +151,7 @@ def test_reach_of_boxes_and_discs(angle: float) -> None:
     found = reach_towards(reach, down)[0, :, 0]
     assert float(found[0]) == pytest.approx(4.0, abs=0.3)
     assert float(found[1]) == pytest.approx(5.2, abs=0.05)
-    assert reach.shape == (1, 2, DIRECTIONS)
+    assert reach.shape == (1, 2, REACH_DIRECTIONS)
 
 
 def test_a_ball_is_darker_at_its_rim_than_a_cylinder() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from physbench.report.animations import BAR, LEVELS, PAUSE, SIDE_GAP, play
+from physbench.report.animations import BAR, GREYS_AS_ONE, PAUSE, SIDE_GAP, play
 
 
 def decoded(uri: str) -> Image.Image:
@@ -40,8 +40,8 @@ def test_it_shows_the_clip_at_its_pace(fps: float, step: int) -> None:
         total += picture.info["duration"]
         i = (k + 1) * step - 1
         shown = np.asarray(picture.convert("RGB")).astype(int)
-        assert np.abs(shown[:64, :64] - truth[i]).max() <= LEVELS
-        assert np.abs(shown[:64, 64 + SIDE_GAP :] - truth[::-1][i]).max() <= LEVELS
+        assert np.abs(shown[:64, :64] - truth[i]).max() <= GREYS_AS_ONE
+        assert np.abs(shown[:64, 64 + SIDE_GAP :] - truth[::-1][i]).max() <= GREYS_AS_ONE
     assert total == pytest.approx(4000 + PAUSE, abs=60)
     assert not getattr(decoded(found.still), "is_animated", False)
     assert play(truth, truth[::-1], fps) == found

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from physbench.cli.main import run
-from physbench.report.markdown_csv import COLUMNS, csv_of_clips, csv_of_tasks, markdown
+from physbench.report.markdown_csv import CSV_COLUMNS, csv_of_clips, csv_of_tasks, markdown
 from physbench.results.build_result import build_result
 
 
@@ -21,7 +21,7 @@ def result(make_run) -> dict:
 
 def test_csv_has_a_row_per_task_and_axis(result: dict) -> None:
     rows = list(csv.DictReader(io.StringIO(csv_of_tasks(result))))
-    assert tuple(rows[0]) == COLUMNS
+    assert tuple(rows[0]) == CSV_COLUMNS
     assert len(rows) == 4 * 3
     (row,) = (row for row in rows if row["task"] == "falling/projectile-v1" and row["axis"] == "drift")
     found = result["tasks"]["falling/projectile-v1"]["drift"]

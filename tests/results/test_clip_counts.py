@@ -134,7 +134,7 @@ def test_it_is_said_in_words(folder: RunFolder) -> None:
         "Of 32 clips count 32 on consistency, 32 on permanence and 30 on long-horizon stability.",
         f"Left out of long-horizon stability: 2 clips of kepler ({BRIEF}).",
         "1 of 32 shadowed clips shows too little to be judged and counts 0 on consistency (projectile 1); 3.1 % of the "
-        "due time of a clip is undetermined on average.",
+        "time in which objects should be visible is undetermined on average.",
     ]
     assert partly(result) == [
         f"consistency/shadowing is not valid in 8 clips of head-on ({TIPS}).",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -125,9 +126,47 @@ def test_every_role_is_that_of_one_reading() -> None:
         ({"phrase": "{} of {}", "breaks_at": 1.0}, "expected {} once"),
         ({"phrase": "thing {}"}, "breaks_at=None, expected a number above 0"),
         ({"phrase": "thing {}", "breaks_at": 0.0}, "breaks_at=0.0, expected a number above 0"),
+        ({"phrase": "thing {}", "breaks_at": "0.05"}, "breaks_at='0.05', expected a number above 0"),
+        ({"phrase": "thing {}", "breaks_at": True}, "breaks_at=True, expected a number above 0"),
+        ({"phrase": "thing {}", "breaks_at": float("inf")}, "breaks_at=inf, expected a number above 0"),
+        ({"breaks_at": 0.05}, "breaks_at=0.05 without a phrase, expected one"),
+        ({"phrase": 7, "breaks_at": 1.0}, 'phrase=7, expected text by key, as in "gravity {}"'),
+        ({"phrase": {"": 7}, "breaks_at": 1.0}, "phrase={'': 7}, expected text by key"),
+        ({"phrase": ("thing {}",), "breaks_at": 1.0}, "phrase=('thing {}',), expected text by key"),
+        (
+            {"phrase": {"": "thing {}", "most": "most {}"}, "breaks_at": 1.0, "needs_constants": ("last",)},
+            "needs_constants='last', expected a key of phrase: '', 'most'",
+        ),
+        ({"needs_constants": ("",)}, "needs_constants='', expected a phrase with this key"),
+        ({"needs_constants": 7}, "needs_constants=7, expected a name or a tuple of names"),
+        ({"needs": 7}, "needs=7, expected a name or a tuple of names"),
+        ({"needs": (7,)}, "needs=(7,), expected a name or a tuple of names"),
+        ({"precheck": "nothing"}, "precheck='nothing', expected a function"),
         ({"roles": {"": "headline"}}, "roles='headline', expected one of 'lawfulness'"),
+        ({"roles": "lawfulness"}, "roles='lawfulness', expected text by key"),
     ],
 )
 def test_a_wrong_declaration_is_refused(more: dict[str, object], words: str) -> None:
-    with pytest.raises(ValueError, match=words.replace("{", r"\{").replace("}", r"\}")):
+    with pytest.raises(ValueError, match=rf"^@scorer own/thing: .*{re.escape(words)}.*$"):
         declared(**more)
+
+
+def test_keys_of_declarations_are_names() -> None:
+    phrases = {"": "thing {}", "most": "most {}"}
+    one = declared(phrase=phrases, breaks_at=1, needs_constants="most", needs="tracks")
+    assert (one.needs_constants, one.needs) == (("most",), ("tracks",))
+
+
+def test_a_phrase_of_a_reading_that_there_is_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Refused where the annotation tells it; `scorers check` says it where only the dict that is returned does."""
+    mine = tmp_path / "mine.py"
+    mine.write_text(MINE.replace("(clip, rollout, tracks):", "(clip, rollout, tracks) -> Reading:"))
+    assert run(["scorers", "show", str(mine)]) == 2
+    assert "@scorer own/height: phrase='last', but the function returns a Reading" in capsys.readouterr().err
+    mine.write_text(MINE.replace('"last": "last', '"lest": "last'))
+    few = ["--tasks", "projectile", "--violations", "hue:180", "--clips", "1", "--truths", "1", "--workers", "1"]
+    asked = ["scorers", "check", "--scorers", f"{mine},laws/gravity", *few, "--out", str(tmp_path / "table.parquet")]
+    assert run(asked) == 0
+    said = capsys.readouterr().err
+    assert "phrase of own/height names the reading 'lest', but it gave only own/height, own/height.last." in said
+    assert "laws/gravity" not in said

@@ -14,7 +14,7 @@ from physbench.adapters.model_protocol import ModelCard
 from physbench.clips.clip import Clip, Row
 from physbench.clips.store import ClipStore
 from physbench.run import references
-from physbench.run.references import BASELINES, bring_reference, clip_hash, reference_rollout
+from physbench.run.references import REFERENCE_BASELINES, bring_reference, clip_hash, reference_rollout
 from physbench.run.score_shards import read_part
 from physbench.scoring.score_clip import find_scorers
 from physbench.storage.run_folder import RunFolder
@@ -57,15 +57,15 @@ def test_a_second_run_computes_nothing(
 
     def bring(name: str, scorers: tuple[references.Scorer, ...] = scorers) -> RunFolder:
         run = RunFolder(tmp_path / name)
-        for reference in BASELINES:
+        for reference in REFERENCE_BASELINES:
             bring_reference(run, reference, clip, card, scorers)
         return run
 
     first = bring("first")
-    assert len(calls) == len(BASELINES)
+    assert len(calls) == len(REFERENCE_BASELINES)
     second = bring("second")
-    assert len(calls) == len(BASELINES)
-    for name in BASELINES:
+    assert len(calls) == len(REFERENCE_BASELINES)
+    for name in REFERENCE_BASELINES:
         one, two = first.reference(name), second.reference(name)
         assert read_part(one.part(clip.id)) == read_part(two.part(clip.id)) is not None
         assert one.tracks(clip.id).read_bytes() == two.tracks(clip.id).read_bytes()
@@ -74,13 +74,13 @@ def test_a_second_run_computes_nothing(
     entry = next((tmp_path / "cache" / "references").rglob("*.truth.json"))
     entry.write_text(entry.read_text()[:-20])
     bring("third")
-    assert len(calls) == len(BASELINES) + 1
+    assert len(calls) == len(REFERENCE_BASELINES) + 1
     entry = next((tmp_path / "cache" / "references").rglob("*.freeze.npz"))
     entry.write_bytes(entry.read_bytes()[: entry.stat().st_size // 2])
     bring("fourth")
-    assert len(calls) == len(BASELINES) + 2
+    assert len(calls) == len(REFERENCE_BASELINES) + 2
     bring("fifth", find_scorers("laws/gravity"))
-    assert len(calls) == 2 * len(BASELINES) + 2
+    assert len(calls) == 2 * len(REFERENCE_BASELINES) + 2
 
 
 def test_what_went_wrong_here_and_now_is_not_kept(

@@ -115,6 +115,17 @@ def test_the_commands_list_and_show_scorers() -> None:
     assert listed.output.index("consistency/shadowing") < listed.output.index("laws/gravity")
     shown = CliRunner().invoke(app, ["show", "shadowing"])
     assert "lawful segments" in shown.output and "noise floor" in shown.output
+    assert "breaks at" not in shown.output and "precheck" not in shown.output
+    declared = " ".join(CliRunner().invoke(app, ["show", "gravity"]).output.split())
+    for row in (
+        "phrase gravity {}",
+        "phrase of sideways sideways pull {}",
+        "breaks at a difference of 0.3 m/s2 from ground truth",
+        "needs constants its own: left out where the context does not show every constant",
+        "needs motions, free_segments",
+        "precheck Not applicable without gravity in the plane of motion.",
+    ):
+        assert row in declared
 
 
 @pytest.mark.parametrize(

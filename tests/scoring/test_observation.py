@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 from weakref import ref
 
+import numpy as np
 import pytest
 
 import physbench.shadowing as engine
@@ -19,7 +23,7 @@ from physbench.tracks.tracks import Tracks
 Clips, Ideal = Callable[..., Clip], Callable[..., Tracks]
 
 
-def a_scorer(function: Callable[..., object], *needs: str) -> Scorer:
+def a_scorer(function: Callable[..., object], *needs: str, **more: Any) -> Scorer:
     return scorer(
         id="toy/toy",
         version=1,
@@ -30,6 +34,7 @@ def a_scorer(function: Callable[..., object], *needs: str) -> Scorer:
         noise_floor="",
         source="",
         needs=needs or ("tracks",),
+        **more,
     )(function)  # type: ignore[arg-type]
 
 
@@ -94,6 +99,87 @@ def test_an_error_of_an_analysis_is_a_failed_row_of_each_scorer_that_needs_it(
     failed = {row.reading: row.reason for row in rows if row.status == "failed"}
     assert set(failed) == {"consistency/shadowing", "drift/stability", "permanence/intact", "permanence/return"}
     assert all(reason.startswith(f"{name} raised ") and "odd" in reason for name, reason in failed.items())
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, *names: str) -> list[str]:
+    """Makes analyses fail, and returns the list of those that are asked for."""
+    asked: list[str] = []
+
+    def broken(name: str) -> Callable[[Observation], None]:
+        def make(observation: Observation) -> None:
+            asked.append(name)
+            raise ValueError("odd")
+
+        return make
+
+    for name in names:
+        monkeypatch.setattr(getattr(Observation, name), "make", broken(name))
+    return asked
+
+
+def test_a_precheck_comes_before_the_analyses(clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
+    def check(clip: Clip, rollout: Rollout, tracks: Tracks, *, motions: object) -> Reading | None:
+        assert motions is not None
+        return Reading(None, "not applicable", "too few") if len(rollout.frames) < 5 else None
+
+    def read(clip: Clip, rollout: Rollout, tracks: Tracks, *, shadowing: object) -> Reading:
+        return Reading(1.0)
+
+    asked = failing(monkeypatch, "shadowing")
+    both = a_scorer(read, "shadowing", "motions", precheck=check)
+    (row,), observation = score_clip(clip, Rollout(clip.id, 0, clip.future()[:4]), 8, [both])
+    assert (row.status, row.reason) == ("not applicable", "too few") and not asked
+    assert observation is not None and observation.known("motions") is not None
+    (row,), _ = score_clip(clip, Rollout(clip.id, 0, clip.future()), 8, [both])
+    assert row.status == "failed" and asked == ["shadowing"]
+    with pytest.raises(ValueError, match="toy/toy: the precheck takes 'motions', which is not in its needs"):
+        a_scorer(read, "shadowing", precheck=check)
+
+
+@pytest.mark.parametrize(
+    ("task", "context", "scorers"),
+    [
+        ("orbits/kepler-v1", 8, "laws/gravity,laws/friction,laws/support,laws/energy,drift/momentum"),
+        ("orbits/kepler-v1", 1, "drift/stability"),  # an image of an orbit does not tell the speed
+        ("collisions/head-on-push-v1", 8, "drift/energy"),
+    ],
+)
+def test_what_does_not_apply_needs_no_analysis(
+    clip_of: Clips, monkeypatch: pytest.MonkeyPatch, task: str, context: int, scorers: str
+) -> None:
+    asked = failing(monkeypatch, "motions", "free_segments", "energies", "shadowing")
+    clip, found = clip_of(task), find_scorers(scorers)
+    rows, _ = score_clip(clip, Rollout(clip.id, 0, clip.future()), context, found)
+    assert {row.reading: row.status for row in rows} == {each.id: "not applicable" for each in found}
+    assert not asked
+
+
+def test_where_nothing_should_be_visible_only_that_is_found_out(
+    clip: Clip, ideal: Ideal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = failing(monkeypatch, "returns", "predictability")
+    dark = replace(clip, visible_area=np.zeros_like(clip.visible_area))
+    nothing = ideal(dark, seen=np.zeros((8 + clip.horizon, len(clip.tracked)), bool))
+    observation = Observation(dark, Rollout(clip.id, 0, clip.future()), nothing)
+    intact, accuracy = find_scorers("permanence/intact,drift/accuracy")[::-1]
+    assert accuracy.read(observation) == Reading(None, "not applicable", "no moving object should be visible")
+    readings = intact.read(observation)
+    assert isinstance(readings, dict) and readings[""].reason == "no object should be visible"
+    assert readings["hallucinations"] == readings["duplicates"] == Reading(0.0)
+    assert not asked
+
+
+def test_the_reason_names_the_line_of_the_users_code_that_an_analysis_failed_in(
+    clip: Clip, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """An analysis may run the task of a user's own; each scorer that needs it says where that went wrong."""
+    scene: dict[str, Any] = {}
+    exec(compile("\ndef scene(*_):\n    return 1 / 0\n", str(tmp_path / "my_task.py"), "exec"), scene)
+    counted(monkeypatch, scene["scene"])
+    rows, _ = score_clip(clip, Rollout(clip.id, 0, clip.future()), 8, find_scorers("drift/stability,permanence/*"))
+    failed = {row.reading: row.reason for row in rows if row.status == "failed"}
+    where = "raised ZeroDivisionError in my_task.py, line 3 (scene): division by zero"
+    assert failed == {name: f"{name} {where}" for name in ("drift/stability", "permanence/intact", "permanence/return")}
 
 
 def test_full_memory_is_passed_on(observation: Observation, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,16 @@ from physbench.clips.generate import make_params, make_scene
 from physbench.clips.task import SPLITS
 from physbench.dynamics.ramp_phases import distance_at
 from physbench.dynamics.rolling_sliding import slope_law
-from physbench.tasks.incline import REST_DISTANCE, SHAPES, STOP, Incline, ramp_point, reach_of
+from physbench.tasks.incline import (
+    REST_DISTANCE,
+    SHAPES,
+    STOP,
+    Incline,
+    phases_of,
+    ramp_point,
+    reach_of,
+    slope_accelerations,
+)
 from physbench.world.scene import PHYSICS_HZ, WINDOW
 from physbench.world.stepping import simulate
 
@@ -31,7 +40,7 @@ def test_simulation_follows_the_closed_form(split: Split) -> None:
         states = simulation.states[:, 0]
         up = np.array([p["side"] * math.cos(p["angle"]), 0.0, math.sin(p["angle"])])
         way = (states[:, :3] - states[0, :3]) @ up + p["start"]
-        phases = TASK.phases(p)
+        phases = phases_of(p)
         expected = [distance_at(phases, max(time, p["release"])) for time in TIMES]
         np.testing.assert_allclose(way, expected, atol=WITHIN[scene.bodies[0].shape])
         assert np.abs(states[:, 1]).max() < 0.03, "it stays in the plane of motion"
@@ -46,7 +55,7 @@ def test_simulation_follows_the_closed_form(split: Split) -> None:
 def test_it_stays_in_view_and_does_not_end_where_it_was(split: Split) -> None:
     for seed in range(40):
         p = make_params(Row(TASK.id, split, seed))
-        phases = TASK.phases(p)
+        phases = phases_of(p)
         reach = reach_of(p) * (math.cos(p["angle"]) + math.sin(p["angle"]) if p["shape"] == 2 else 1.0)
         for time in np.arange(p["release"], 4.0, 0.05):
             way = distance_at(phases, time) + STOP + reach_of(p)
@@ -78,4 +87,4 @@ def test_the_grey_shows_the_friction_and_the_law_is_that_of_the_scene(split: Spl
         assert scene.bodies[0].friction * board.friction == pytest.approx(p["ramp_friction"])
         law = slope_law(scene, 0, 1, np.array(scene.bodies[0].position))
         assert law is not None
-        np.testing.assert_allclose((law.rising, law.sinking), TASK.accelerations(p), rtol=1e-9)
+        np.testing.assert_allclose((law.rising, law.sinking), slope_accelerations(p), rtol=1e-9)

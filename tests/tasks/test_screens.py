@@ -11,8 +11,8 @@ import pytest
 from physbench.clips.clip import Clip, Row, Split
 from physbench.clips.generate import make_clip, make_params, make_scene, render_spec
 from physbench.clips.task_helpers import HALF_WINDOW
-from physbench.tasks.lift import ScreenLift
-from physbench.tasks.screens import ScreenStop, ScreenSwap, swap_times
+from physbench.tasks.lift import ScreenLift, plate_edges
+from physbench.tasks.screens import ScreenStop, ScreenSwap, stop_edges, swap_times
 from physbench.world.scene import SCREEN_GREY
 from physbench.world.stepping import simulate
 
@@ -75,7 +75,7 @@ def test_the_wall_stops_the_ball_where_it_is_hidden_for_good(split: Split, seed:
     row = Row(task.id, split, seed)
     p, scene = make_params(row), make_scene(row)
     way = np.sign(p["velocity"])
-    near, stop = task.edges(p)
+    near, stop = stop_edges(p)
     moments = np.arange(-40, 81) / 20
     ball = simulate(scene, moments).states[:, 0]
     x = ball[:, 0] * way
@@ -107,7 +107,7 @@ def test_the_stopped_ball_is_not_seen_again(split: Split) -> None:
 def test_the_plate_covers_the_ball_and_uncovers_it(split: Split, seed: int) -> None:
     task = ScreenLift()
     clip, p = clip_of(task.id, split, seed), make_params(Row(task.id, split, seed))
-    front, back = task.plate(p)
+    front, back = plate_edges(p)
     share = clip.visible_share()[:, 0]
     gone = times_when(clip, 0, lambda s: s < 0.05)
     shows = ((1 - 0.195) * -p["radius"] - back) / abs(p["velocity"])

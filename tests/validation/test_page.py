@@ -6,6 +6,7 @@ import importlib
 import re
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -77,15 +78,19 @@ def write(path: Path, values: dict[str, tuple[float, float, float]], crf: int | 
     write_table(path, table_of(values), header)
 
 
+def published(folder: Path) -> Any:
+    return importlib.import_module("published_tables").published(folder)
+
+
 def test_without_tables_it_says_so(page: ModuleType, tmp_path: Path) -> None:
-    assert "not there yet" in page.page(page.published(tmp_path))
+    assert "not there yet" in page.page(published(tmp_path))
 
 
 def test_it_says_what_was_run_which_bars_are_met_and_what_is_weak(page: ModuleType, tmp_path: Path) -> None:
     write(tmp_path / "128px.parquet", {**USUAL, **WRONG})
     write(tmp_path / "128px-cheats.parquet", {**USUAL, **CHEATS, "vanish:1": (0.01, 1.0, 1.0)})
     write(tmp_path / "h264.parquet", {**USUAL, **WRONG}, crf=23)
-    text = page.page(page.published(tmp_path))
+    text = page.page(published(tmp_path))
     assert "| 128 px, 30 frames/s, H.264 crf 23 | 6 on 10 clips of each task | 10 | 2 | 16 | 2 |" in text
     assert "`kick:0.5`, `consistency/strength` in falling: 0.500" in text  # the bar of 0.99 is not met
     assert "| `vanish:1` | 1.000<br><small>[" in text  # the first file has it, the second is not asked
@@ -99,7 +104,7 @@ def test_it_says_what_was_run_which_bars_are_met_and_what_is_weak(page: ModuleTy
 def test_an_image_cannot_show_a_wrong_constant(page: ModuleType, tmp_path: Path) -> None:
     write(tmp_path / "128px.parquet", {**USUAL, **WRONG})
     write(tmp_path / "image.parquet", {**USUAL, **WRONG, **CHEATS}, context=1)
-    text = page.page(page.published(tmp_path))
+    text = page.page(published(tmp_path))
     assert "Smaller pictures" not in text
     image = text.split("## One context frame")[1]
     (gravity,) = (line.split("|")[2:5] for line in image.splitlines() if line.startswith("| `gravity:0.9`"))
@@ -112,12 +117,12 @@ def test_a_shortened_table_makes_the_same_page(page: ModuleType, tmp_path: Path)
     path = tmp_path / "whole" / "128px.parquet"
     write(path, {**USUAL, **WRONG, **CHEATS})
     table, header = read_table(path)
-    whole = page.page(page.published(path.parent))
+    whole = page.page(published(path.parent))
     lengths = []
     for rest in shortenings(table):
         write_table(path, rest.reset_index(drop=True), header)
         lengths.append(len(rest))
-        assert page.page(page.published(path.parent)) == whole
+        assert page.page(published(path.parent)) == whole
     assert lengths == sorted(lengths, reverse=True) and len(set(lengths)) == len(lengths)
 
 
@@ -131,7 +136,7 @@ def test_what_is_small_enough_is_published_as_it_is(tmp_path: Path) -> None:
 def test_the_methodology_says_what_the_published_table_holds(page: ModuleType) -> None:
     """Else `python docs/_ext/measured_words.py` brings it up to the table."""
     words = importlib.import_module("measured_words")
-    (table,) = (each for name, each in page.published(words.PAGE.parent / "validity").items() if name == page.MAIN)
+    (table,) = (each for name, each in published(words.PAGE.parent / "validity").items() if name == page.MAIN)
     text = words.PAGE.read_text(encoding="utf-8")
     assert words.rewritten(text, table) == text
     assert text.count("**sees**") > 50 and text.count("| `gravity` 0.8 | **sees**") == 1
@@ -145,6 +150,6 @@ def test_words_follow_the_table(page: ModuleType, tmp_path: Path) -> None:
     rest = "| was | old | old | = | "
     text = f"| `vanish` | sees (9 clips): why | blind: so {rest}`laws/gravity` 1.00 |"
     text += f"\n| vanish, late | old | old {rest}x |"
-    first, second = words.rewritten(text, page.published(tmp_path)["128px"]).split("\n")
+    first, second = words.rewritten(text, published(tmp_path)["128px"]).split("\n")
     assert first == "| `vanish` | **sees**: why | blind: so | **sees** | old | old | = | `laws/gravity` 0.50 |"
     assert second == "| vanish, late | old | old | was | old | old | = | x |"

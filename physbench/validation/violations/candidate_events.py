@@ -28,7 +28,7 @@ AFTER = 0.3  # s after an event in which the body stays in full view
 NEARER = 0.3  # m; what is nearer to the camera than that can hide a body
 CLEAR = 0.02  # m that stay free around a body that is put elsewhere
 EDGE = 0.01  # m; a screen before a body covers that much more than its own outline
-DIRECTIONS = 24
+SCREEN_DIRECTIONS = 24
 TRIES = 16  # places and times that are looked at for one that leaves room
 
 
@@ -184,8 +184,8 @@ class CandidateEvents:
 
     def directions(self, index: int, at: int, distance: float, rng: np.random.Generator) -> Array:
         """Unit vectors (D, 3) in the plane of motion, in random order, in which a body can go `distance` m freely."""
-        angles = rng.permutation(DIRECTIONS) * (2 * np.pi / DIRECTIONS)
-        directions = np.zeros((DIRECTIONS, 3))
+        angles = rng.permutation(SCREEN_DIRECTIONS) * (2 * np.pi / SCREEN_DIRECTIONS)
+        directions = np.zeros((SCREEN_DIRECTIONS, 3))
         directions[:, self.axes[0]], directions[:, self.axes[1]] = (
             np.round(np.cos(angles), 12),
             np.round(np.sin(angles), 12),

@@ -7,11 +7,11 @@ import numpy as np
 from physbench.validation.violations.candidate_events import CandidateEvents
 from physbench.validation.violations.violation_plan import Array, Image, ViolationEvent, ViolationPlan, violation
 
-WHITE = 255.0
+WHITE_LEVEL = 255.0
 
 
 def _rounded(frames: Array) -> Image:
-    return np.clip(np.rint(frames), 0, WHITE).astype(np.uint8)
+    return np.clip(np.rint(frames), 0, WHITE_LEVEL).astype(np.uint8)
 
 
 @violation(

@@ -19,9 +19,9 @@ from physbench.validation.violations.violation_plan import (
 )
 from physbench.world.scene import PHYSICS_HZ
 
-INSIDE = 1  # grid steps that a hiding is shortened by on both sides
+SHORTENED_BY = 1  # grid steps that a hiding is shortened by on both sides
 SHOWN_AGAIN = 0.3  # s in full view after the return
-LEAST_SPEED = 0.2  # m/s of what is to come out on another side
+LEAST_EXIT_SPEED = 0.2  # m/s of what is to come out on another side
 
 
 def _hidings(candidates: CandidateEvents) -> list[tuple[int, int, int]]:
@@ -32,15 +32,17 @@ def _hidings(candidates: CandidateEvents) -> list[tuple[int, int, int]]:
         edges = np.flatnonzero(np.diff(np.concatenate([[False], hidden, [False]]).astype(np.int8)))
         for first, end in edges.reshape(-1, 2).tolist():
             back = np.flatnonzero(seen[end:])
-            if end - 1 - first >= 2 * INSIDE and first > 0 and len(back) >= SHOWN_AGAIN * 60:
-                found.append((index, first + INSIDE, end - 1 - INSIDE))
+            if end - 1 - first >= 2 * SHORTENED_BY and first > 0 and len(back) >= SHOWN_AGAIN * 60:
+                found.append((index, first + SHORTENED_BY, end - 1 - SHORTENED_BY))
     if not found:
         raise Inapplicable("nothing that moves is wholly hidden after the hand-over and comes out again in full view")
     return found
 
 
 def _one(candidates: CandidateEvents, rng: np.random.Generator, *, moving: bool = False) -> tuple[int, int, int, str]:
-    found = [each for each in _hidings(candidates) if not moving or candidates.speed(each[0])[each[2]] >= LEAST_SPEED]
+    found = [
+        each for each in _hidings(candidates) if not moving or candidates.speed(each[0])[each[2]] >= LEAST_EXIT_SPEED
+    ]
     if not found:
         raise Inapplicable("what is hidden does not come out by itself: something uncovers it")
     index, first, last = found[int(rng.random() * len(found))]

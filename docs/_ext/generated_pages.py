@@ -1,0 +1,71 @@
+"""Write the pages that are made from the code and from docs/validity: task gallery, scorer reference, validity."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from pathlib import Path
+
+import validity_page
+from page_templates import rendered
+from published_tables import MAIN, published
+from sphinx.application import Sphinx
+from validity_curves import CURVES, curves, draw
+
+from physbench.clips.animate import animate
+from physbench.clips.clip import Row
+from physbench.clips.generate import make_clip, render_spec
+from physbench.clips.task import find_task, short_names, task_ids
+from physbench.scoring.score_clip import find_scorers
+from physbench.scoring.scorer_protocol import AXES, Scorer
+from physbench.shadowing import why_not
+
+CLIPS = 3  # beside each other in an animation
+
+
+def write(app: Sphinx) -> None:
+    """Write all of them to the folder "generated"."""
+    source = Path(app.srcdir)
+    folder = source / "generated"
+    (folder / "tasks").mkdir(parents=True, exist_ok=True)
+    figures = json.loads((source / "figures" / "core.json").read_text(encoding="utf-8"))["tasks"]
+    tasks = {task_id: short_names(task_id)[0] for task_id in task_ids()}
+    firsts = {task_id: write_task(task_id, folder / "tasks" / name, figures) for task_id, name in tasks.items()}
+    (folder / "tasks.md").write_text(rendered("tasks.md.j2", tasks=tasks, firsts=firsts), encoding="utf-8")
+    (folder / "scorers.md").write_text(scorer_reference(), encoding="utf-8")
+    tables = published(source / "validity")
+    (folder / "validity.md").write_text(validity_page.page(tables), encoding="utf-8")
+    if MAIN in tables and (found := curves(tables[MAIN])):
+        draw(found, folder / CURVES)
+
+
+def write_task(task_id: str, target: Path, figures: dict[str, dict[str, dict[str, float | str | None]]]) -> str:
+    """Write one task: animation, docstring, whether its clips are read by shadowing, and mean qualities of models.
+
+    Returns:
+        The first line of its docstring.
+    """
+    task, picture = find_task(task_id), target.with_suffix(".webp")
+    if not picture.exists() or picture.stat().st_mtime < Path(inspect.getfile(type(task))).stat().st_mtime:
+        animate(task, "test", range(CLIPS), picture)
+    first, _, rest = (inspect.getdoc(task) or "").partition("\n")
+    reason = why_not(make_clip(Row(task_id, "test", 0), render_spec(16, 10.0)))
+    values = {"task": task_id, "name": target.name, "first": first, "rest": rest, "reason": reason}
+    text = rendered("task.md.j2", **values, figures=figures.get(task_id, {}), axes=AXES)
+    target.with_suffix(".md").write_text(text, encoding="utf-8")
+    return first
+
+
+def scorer_reference() -> str:
+    """The reference of the installed scorers: headlines by axis, then diagnostics by group."""
+    groups: dict[str, list[Scorer]] = {}
+    for each in sorted(
+        find_scorers(costly=True), key=lambda s: (not s.headline, AXES.index(s.axis) if s.axis else 9, s.id)
+    ):
+        groups.setdefault("Headline readings" if each.headline else each.id.split("/")[0].capitalize(), []).append(each)
+    return rendered("scorers.md.j2", groups=groups)
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.connect("builder-inited", write)
+    return {"parallel_read_safe": True}

@@ -1,0 +1,25 @@
+"""The templates of the pages that are made from code and tables."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+TEMPLATES = Path(__file__).with_name("templates")
+
+
+def rendered(template: str, **values: object) -> str:
+    """A page as Markdown."""
+    loader = FileSystemLoader(TEMPLATES)
+    environment = Environment(loader=loader, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"plain": plain, "cleandoc": inspect.cleandoc}
+    return environment.get_template(template).render(**values)
+
+
+def plain(text: str) -> str:
+    """Text in which Markdown has nothing to mark up: formulas hold *, _ and |."""
+    for mark in "\\*_|<[$":
+        text = text.replace(mark, "\\" + mark)
+    return text
