@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from physbench.adapters.serve_model import LOOPBACK, MAX_HEAD
 from physbench.adapters.videos_source import printable
 from physbench.errors import ModelError, PhysbenchError
 
@@ -30,6 +29,8 @@ NO_ANSWER = "No answer from "  # the start of messages on a server that has gone
 CONNECT_SECONDS = 10.0
 CONNECT_AGAIN_SECONDS = 1.0  # where the last attempt failed: many clips may follow
 GATEWAY_STATUS = (502, 503, 504)  # of something in between that cannot reach the server
+LONGEST_CALL = 86_400.0  # s; --timeout ends a batch long before
+MAX_ERROR = 1 << 16  # bytes of an answer that is an error
 MAX_SAID = 300  # characters of a server's words in a message
 START = "Start it there: python serve_model.py my_model.py:make --port {port}"
 
@@ -57,6 +58,10 @@ class ServerAddress:
     def url(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{'https' if self.secure else 'http'}://{host}:{self.port}{self.path}"
+
+    @property
+    def is_this_machine(self) -> bool:
+        return self.host in ("localhost", "::1") or self.host.startswith("127.")
 
 
 def parse_address(target: str) -> ServerAddress:
@@ -138,6 +143,11 @@ class ServerConnection:
         self._token = token
         self._connection: HTTPConnection | None = None
         self._unreachable = False
+
+    @property
+    def sends_token_openly(self) -> bool:
+        """Whether others on the network can read the token."""
+        return bool(self._token) and not self.address.secure and not self.address.is_this_machine
 
     def say(self, text: object) -> str:
         """Words of the server in one printable line, without the token."""
@@ -262,7 +272,7 @@ class ServerConnection:
     def _error_in(self, response: HTTPResponse) -> dict[str, Any]:
         """The JSON object of an answer that is an error; empty where there is none."""
         try:
-            document = json.loads(response.read(MAX_HEAD))
+            document = json.loads(response.read(MAX_ERROR))
         except (OSError, HTTPException, ValueError, RecursionError):
             return {}
         return document if isinstance(document, dict) else {}
@@ -276,8 +286,3 @@ class ServerRefusalError(ModelError):
         self.status = status
         self.said = said
         self.kind = kind
-
-
-def sends_token_openly(address: ServerAddress, token: str) -> bool:
-    """Whether others on the network can read the token."""
-    return bool(token) and not address.secure and address.host not in LOOPBACK

@@ -1,36 +1,29 @@
-"""Models behind a server: `http://HOST:PORT`. The protocol is in docs/models/http.md, a server in `serve_model`."""
+"""A model behind a server. The protocol is in docs/models/http.md, a server in `serve_model`."""
 
 from __future__ import annotations
 
-import re
 import ssl
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from http.client import HTTPException
 from typing import TYPE_CHECKING
 
 from physbench.adapters.http_connection import (
+    LONGEST_CALL,
     NO_ANSWER,
-    TOKEN_ARGUMENT,
     LostConnectionError,
     NoServerError,
     ServerConnection,
     ServerRefusalError,
-    find_token,
-    parse_address,
-    sends_token_openly,
 )
 from physbench.adapters.http_protocol import Frames, pack_request, parse_card, raise_served, read_blocks
-from physbench.adapters.model_protocol import Model, ModelCard
+from physbench.adapters.model_protocol import ModelCard
 from physbench.adapters.serve_model import CARD_PATH, MAX_HEAD, MEDIA_TYPE, ROLLOUT_PATH
-from physbench.errors import ModelError, nearest
+from physbench.errors import ModelError
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-WAIT_ARGUMENT = "wait"
-CARD_SECONDS = 300.0  # a server may still be loading its model
-LONGEST_CALL = 86_400.0  # s; --timeout ends a batch long before
 SEED_BOUND = 2**53  # every JSON library holds whole numbers below it exactly
 FLOAT_FRAMES = 16  # made at once of a block: floats take four times the memory
 
@@ -45,9 +38,11 @@ class HttpModel:
         response = connection.request("GET", CARD_PATH, seconds)
         try:
             text = response.read(MAX_HEAD + 1)
+            if len(text) <= MAX_HEAD and response.length:  # bytes that were announced and have not come
+                raise EOFError
         except TimeoutError:
             raise NoServerError(f"{NO_ANSWER}{url}: its card did not arrive within {seconds:g} s.") from None
-        except (OSError, HTTPException):
+        except (OSError, EOFError, HTTPException):
             raise LostConnectionError(f"{NO_ANSWER}{url}: the connection was lost in the card.") from None
         if len(text) > MAX_HEAD:
             connection.close()
@@ -56,6 +51,10 @@ class HttpModel:
         self.card: ModelCard = served.card
         self.reported_sha256 = served.sha256
         self.notes: list[str] = []
+        if connection.sends_token_openly:
+            self.notes.append(f"The token is sent to {url} in the open: use https:// or a tunnel.")
+        if served.sha256:
+            self.notes.append(f"{url} reports the SHA-256 {served.sha256}, which nobody has checked.")
 
     def rollout(
         self,
@@ -106,54 +105,3 @@ class HttpModel:
         finally:
             if not whole:
                 connection.close()
-
-
-class HttpAdapter:
-    """A model behind a server, in whatever environment and language."""
-
-    name = "http"
-    summary = "http://HOST:PORT  a model behind a server, in another environment or language (docs/models/http.md)"
-
-    def recognises(self, target: str) -> bool:
-        return re.match("https?://", target) is not None
-
-    def check(self, target: str) -> None:
-        """Raise ModelError where nothing listens at the address."""
-        connection = ServerConnection(parse_address(target))
-        connection.connect()
-        connection.close()
-
-    def sha256(self, target: str) -> str | None:
-        return None  # what a server says of its model cannot be checked
-
-    def examples(self) -> list[tuple[str, ModelCard | None, str]]:
-        return []
-
-    def load(self, target: str, *, device: torch.device, dtype: torch.dtype, model_args: Mapping[str, str]) -> Model:
-        address = parse_address(target)
-        for key in model_args:
-            if key not in (TOKEN_ARGUMENT, WAIT_ARGUMENT):
-                hint = nearest(key, (TOKEN_ARGUMENT, WAIT_ARGUMENT))
-                raise ModelError(f"--model-arg {key}: models behind a server take no such argument.{hint}")
-        token = find_token(model_args)
-        model = HttpModel(ServerConnection(address, token), _seconds(model_args))
-        if sends_token_openly(address, token):
-            model.notes.append(f"The token is sent to {address.url} in the open: use https:// or a tunnel.")
-        if model.reported_sha256:
-            model.notes.append(f"{address.url} reports the SHA-256 {model.reported_sha256}, which nobody has checked.")
-        return model
-
-
-def _seconds(model_args: Mapping[str, str]) -> float:
-    """How long to wait for the card."""
-    text = model_args.get(WAIT_ARGUMENT, f"{CARD_SECONDS}")
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds <= LONGEST_CALL:
-        raise ModelError(f"--model-arg {WAIT_ARGUMENT}={text}: expected seconds.")
-    return seconds
-
-
-adapter = HttpAdapter()
