@@ -155,7 +155,8 @@ class RawServer:
                 return
 
     def close(self) -> None:
-        self.listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that accepts
+        with suppress(OSError):  # closed already
+            self.listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that accepts
         self.listener.close()
         for connection in self.open:
             with suppress(OSError):
