@@ -311,7 +311,7 @@ class RequestHandler(BaseHTTPRequestHandler):
                         self._send_head(200, MEDIA_TYPE, ("Transfer-Encoding", "chunked"))
                     self._send_block({"frames": chunk.shape[1]}, chunk.data)
                 self._write(b"0\r\n\r\n")
-                print(f"{batch} clips, {horizon} frames: {time.monotonic() - begun:.2f} s", file=sys.stderr, flush=True)
+                print(f"{batch} x {horizon} frames: {time.monotonic() - begun:.2f} s", file=sys.stderr, flush=True)
             except ClientHasGone:
                 raise
             except (Exception, SystemExit) as error:

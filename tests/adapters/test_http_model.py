@@ -398,6 +398,12 @@ def test_addresses_that_are_none(target, words) -> None:
     assert words in str(caught.value) and "s3cret" not in str(caught.value) and str(caught.value).isprintable()
 
 
+@pytest.mark.parametrize("target", ["localhost:8800", "127.0.0.1:8800", "gpu-7.example.org:8800/models/a"])
+def test_addresses_without_http(target) -> None:
+    with pytest.raises(ModelError, match=f"For a model behind a server give http://{target}"):
+        check_target(target)
+
+
 @pytest.mark.parametrize(("key", "words"), [("tokenfile", "Did you mean token_file"), ("wait", "expected seconds")])
 def test_arguments_that_are_none(load, key, words) -> None:
     with raw_server() as server:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import socket
 import ssl
 import subprocess
@@ -235,6 +236,18 @@ def certificate(tmp_path):
     (tmp_path / "cert.pem").write_text(CERTIFICATE)
     (tmp_path / "key.pem").write_text(KEY)
     return tmp_path / "cert.pem", tmp_path / "key.pem"
+
+
+def test_the_model_of_the_docs(tmp_path, load) -> None:
+    page = Path(__file__).parents[2] / "docs" / "models" / "http.md"
+    code, *_ = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    with started(tmp_path, code) as server:
+        model = load(server.url)
+        ramp = torch.tensor([10.0, 30.0])[None, :, None, None, None].expand(1, 2, 3, 64, 64) / 255
+        words = {"horizon": 15, "actions": None, "prompts": [""], "generators": [torch.Generator()]}
+        frames = torch.cat(list(model.rollout(ramp, **words)), 1)
+        levels = (frames * 255).round()[0, :, 0, 0, 0].tolist()
+        assert model.card.name == "extrapolation" and levels == [min(255.0, 50 + 20 * k) for k in range(15)]
 
 
 def test_through_tls(certificate, load, monkeypatch) -> None:
