@@ -82,12 +82,12 @@ def test_a_server_that_hangs_costs_one_batch(plan, clips) -> None:
     def answer(connection, path, body):
         count = sum(first.startswith("POST") for first, _, _ in server.requests)
         if count == 1:
-            time.sleep(30)
+            time.sleep(60)
         connection.sendall(respond(blocks(2, 12), kind=MEDIA_TYPE))
 
     with raw_server(rollout=answer) as server:
-        failures, engine = rolled(server.url, plan(2, 2), clips, timeout=3)
-    assert failures == ["The model took longer than 3 s (--timeout)."] * 2 + [None] * 2
+        failures, engine = rolled(server.url, plan(2, 2), clips, timeout=8)
+    assert failures == ["The model took longer than 8 s (--timeout)."] * 2 + [None] * 2
     assert [event.kind for event in engine.events] == ["timeout"]
 
 
@@ -114,7 +114,7 @@ def test_a_server_that_dies_fails_the_rest_at_once(plan, clips) -> None:
     with raw_server(rollout=answer) as server:
         begun = time.monotonic()
         failures, engine = rolled(server.url, plan(2, 2, 2, 2), clips, timeout=100)
-        assert time.monotonic() - begun < 30
+        assert time.monotonic() - begun < 90  # one time-out would take longer
     assert failures[:2] == [None, None]
     assert all("No answer from" in str(failure) and "nothing listens there" in str(failure) for failure in failures[2:])
     assert [(event.kind, event.batch) for event in engine.events] == [("retried", 1)]
