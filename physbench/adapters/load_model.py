@@ -107,6 +107,8 @@ def find_adapter(target: str) -> Adapter:
             return adapter
     from physbench.adapters.unrecognised import describe_unrecognised
 
+    if scheme and match and match[2].split("/")[0].isdecimal():
+        raise ModelError(f"There is no kind of model '{scheme}:'. For a model behind a server give http://{target}.")
     if scheme:
         raise ModelError(f"There is no kind of model '{scheme}:'.{nearest(scheme, names)}")
     raise ModelError(describe_unrecognised(target))

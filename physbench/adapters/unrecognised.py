@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import zipfile
 from pathlib import Path
 
@@ -90,6 +91,8 @@ def _describe_missing_target(target: str, path: Path) -> str:
         if "Did you mean" in nearest(target, known):
             name = difflib.get_close_matches(target, known, n=1, cutoff=0.5)[0]
             return f"There is no file '{target}'. Did you mean {known[name]}?"
+    if re.fullmatch(r"[\w.-]+:\d{2,5}(/.*)?", target):
+        return f"There is no file '{target}'. For a model behind a server give http://{target}."
     return f"{describe_missing_path(path)}\n`physbench models list` shows what can be evaluated."
 
 

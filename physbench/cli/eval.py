@@ -17,7 +17,7 @@ def command(
         typer.Argument(
             help="A checkpoint (.safetensors), path/to/file.py:factory, python:package.module:factory, "
             "baseline:freeze|constant-velocity|physicist|oracle, reference:NAME, saboteur:NAME (broken physics, to "
-            "test scorers) or videos:DIR.",
+            "test scorers), videos:DIR or http://HOST:PORT.",
             metavar="MODEL",
             show_default=False,
         ),

@@ -124,11 +124,31 @@ def check(
         store = ClipStore()
         clips = [store.get(row, card.spec) for row in two_comparable_rows(rows or find_suite("smoke").rows, engine)]
         checked = check_model(engine, clips)
+        if not engine.info.recorded:  # `_inspect` has said those of videos
+            checked.notes += engine.info.notes
     path = out or Path(f"check-{re.sub(r'[^A-Za-z0-9._-]+', '-', card.name)}.png")
     save_comparison(path, checked.clips, checked.rollouts, f"{card.name}: truth and prediction")
     _print(checked, path, verdict)
     if checked.failed or verdict:
         raise typer.Exit(1)
+
+
+@app.command("serve-template")
+def serve_template(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to write into.")] = Path(),
+) -> None:
+    """Write serve_model.py, which serves a model of another environment over HTTP and needs NumPy alone."""
+    from importlib.resources import files
+
+    from physbench.errors import UsageError
+
+    path = out / "serve_model.py"
+    if path.exists():
+        raise UsageError(f"'{path}' exists and is not overwritten. Choose another --out.")
+    refuse_unwritable(out)
+    path.write_text(files("physbench.adapters").joinpath(path.name).read_text(encoding="utf-8"), encoding="utf-8")
+    note("Copy it beside the model, then run there:\n  python serve_model.py my_model.py --port 8800")
+    typer.echo(path)
 
 
 def _inspect(model: str, arguments: dict[str, str]) -> tuple[str, list[Row]]:

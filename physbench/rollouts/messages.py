@@ -42,7 +42,8 @@ class LoadedModel:
     rss: int  # bytes, peak of the process so far
     accelerator: int  # bytes, peak on the device so far
     recorded: bool = False  # its answers exist already, as videos
-    notes: tuple[str, ...] = ()  # of a recorded model
+    notes: tuple[str, ...] = ()  # of a recorded model, or of one behind a server
+    reported_sha256: str | None = None  # of a model behind a server, as the server says
 
 
 @dataclass(frozen=True)

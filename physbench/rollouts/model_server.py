@@ -23,9 +23,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from physbench.adapters.http_model import HttpModel
 from physbench.adapters.load_model import load_model
 from physbench.adapters.model_protocol import Model, RecordedModel
-from physbench.errors import PhysbenchError
+from physbench.errors import ModelError, PhysbenchError
 from physbench.plugins.tracebacks import describe_error
 from physbench.rollouts.device import (
     device_name,
@@ -119,6 +120,8 @@ class RolloutWorker:
         privileged = self.model.card.track == "privileged"
         memory = peak_memory(self.device)
         info = LoadedModel(self.model.card, privileged, str(self.device), dtype, device_name(self.device), *memory)
+        if isinstance(self.model, HttpModel):
+            return replace(info, notes=tuple(self.model.notes), reported_sha256=self.model.reported_sha256)
         if isinstance(self.model, RecordedModel):
             return replace(info, recorded=True, notes=tuple(self.model.notes))
         return info
@@ -146,10 +149,11 @@ class RolloutWorker:
             results: tuple[PositionResult, ...] = ()
             try:
                 results = self._roll_out(job, slots, memory_frames, notes)
-            except AnswerError as error:
+            except (AnswerError, ModelError) as error:
                 results = tuple(PositionResult(position, 0, 0, 0.0, str(error)) for position in positions)
             except (Exception, SystemExit) as error:
-                out_of_memory, message = is_out_of_memory(error), describe_error(error)
+                out_of_memory = is_out_of_memory(error)
+                message = str(error) if isinstance(error, PhysbenchError) else describe_error(error)
                 device_lost = is_device_lost(error)
                 if "--debug" in sys.argv:
                     traceback.print_exc()

@@ -18,7 +18,7 @@ from physbench.run.multi_rollout import score_pairs, score_samples
 from physbench.run.options import Options
 from physbench.run.peak_memory import PeakMemory
 from physbench.run.pipeline import roll_and_score
-from physbench.run.repair import drop_damaged
+from physbench.run.repair import drop_damaged, drop_unanswered, unanswered
 from physbench.run.run_lock import claimed_folder, default_folder, opened
 from physbench.run.run_manifest import asked_document, refuse_other_settings
 from physbench.run.run_state import Run, Say
@@ -80,9 +80,15 @@ def evaluate(
             damaged = drop_damaged(folder, suite.rows, options.samples)
             if damaged:
                 say(f"{damaged} files of tracks cannot be read: what they belong to is scored again.")
+            lost = drop_unanswered(folder, suite.rows, options.samples)
+            if lost:
+                say(f"{lost} rollouts failed as the server did not answer: they are made again.")
             say(run.standing())
         with explained(again, run.kept):
             _work(run)
+            lost = len(unanswered(folder, suite.rows, options.samples))
+            if lost:
+                say(f"{lost} rollouts failed as the server did not answer. Once it runs, repeat them with:\n  {again}")
     return folder
 
 

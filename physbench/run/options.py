@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -62,11 +63,14 @@ class Options:
     def short_name(self) -> str:
         """Name of the model for folders: "objects" of "reference:objects", "mine" of "nets/mine.py:factory".
 
-        Of a saboteur all of it: "gravity:0.9", since the severity is what tells two of them apart.
+        Of a saboteur all of it: "gravity:0.9", since the severity is what tells two of them apart. Of a server
+        "localhost-8800".
         """
         place, _, rest = self.model.partition(":")
         if place == "saboteur":
             return rest
+        if place in ("http", "https"):
+            return re.sub(r"[^A-Za-z0-9.-]+", "-", rest).strip("-.") or place
         if place == "videos":
             path = Path(rest).expanduser().resolve()
             return path.parent.name if path.name == "answers" else path.stem

@@ -1,13 +1,15 @@
-"""Scores whose tracks are lost: dropped before a run goes on, so that they are made again."""
+"""Scores whose tracks are lost, or whose server had gone: dropped before a run goes on, so that they are made again."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
+from physbench.adapters.http_connection import NO_ANSWER
 from physbench.clips.clip import Row
 from physbench.errors import UsageError
 from physbench.results.read_run import REFERENCE_MODELS
+from physbench.run.rollout_store import drop_rollout
 from physbench.run.score_shards import read_part
 from physbench.scoring.scorer_protocol import ScoreRow
 from physbench.storage.run_folder import RunFolder
@@ -23,11 +25,36 @@ def drop_damaged(folder: RunFolder, rows: Sequence[Row], samples: int) -> int:
     references = [(folder.reference(name), row, 0) for name in REFERENCE_MODELS for row in rows]
     lost = [each for each in (*model, *references) if _is_lost(*each)]
     for place, row, sample in lost:
-        beside = [place.pair(each.id, sample) for each in rows if row in (each, each.unchanged)]
-        # The part goes last: as long as it is there, a run that is killed here finds the damage again.
-        for path in (*beside, place.together(row.id), place.tracks(row.id, sample), place.part(row.id, sample)):
-            path.unlink(missing_ok=True)
+        _drop(place, rows, row, sample)
     return len(lost)
+
+
+def unanswered(folder: RunFolder, rows: Sequence[Row], samples: int) -> list[tuple[Row, int]]:
+    """The samples that failed because a model's server did not answer: the model is not to blame."""
+    found = []
+    for row in rows:
+        for sample in range(samples):
+            part = read_part(folder.part(row.id, sample)) or []
+            if any(each.status == "failed" and NO_ANSWER in each.reason for each in part):
+                found.append((row, sample))
+    return found
+
+
+def drop_unanswered(folder: RunFolder, rows: Sequence[Row], samples: int) -> int:
+    """Drop what failed because a model's server did not answer, with its rollout. Returns the number of samples."""
+    lost = unanswered(folder, rows, samples)
+    for row, sample in lost:
+        drop_rollout(folder, row.id, sample)
+        _drop(folder, rows, row, sample)
+    return len(lost)
+
+
+def _drop(place: RunFolder, rows: Sequence[Row], row: Row, sample: int) -> None:
+    """Drop the readings of a sample and those that it shares with others."""
+    beside = [place.pair(each.id, sample) for each in rows if row in (each, each.unchanged)]
+    # The part goes last: as long as it is there, a run that is killed here finds the damage again.
+    for path in (*beside, place.together(row.id), place.tracks(row.id, sample), place.part(row.id, sample)):
+        path.unlink(missing_ok=True)
 
 
 def _is_lost(place: RunFolder, row: Row, sample: int) -> bool:

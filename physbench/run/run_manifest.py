@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from physbench import __version__
+from physbench.adapters.http_connection import TOKEN_ARGUMENT
 from physbench.adapters.model_protocol import ModelCard
 from physbench.clips.clip import Row
 from physbench.clips.suite import OWN, Suite
@@ -38,6 +39,8 @@ def file_hashes(model_args: Mapping[str, str]) -> Document:
     """Hash of each file and folder that is handed to a factory: a model's weights are part of the model."""
     hashes = {}
     for key, value in model_args.items():
+        if key == TOKEN_ARGUMENT:
+            continue  # a secret, and no part of the model
         with contextlib.suppress(OSError, RuntimeError):  # a text may be longer than a name can be, a home unknown
             path = Path(value).expanduser()
             if path.is_file():

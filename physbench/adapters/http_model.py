@@ -1,0 +1,118 @@
+"""A model behind a server. The protocol is in docs/models/http.md, a server in `serve_model`."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator, Sequence
+from http.client import HTTPException
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from physbench.adapters.http_connection import (
+    LONGEST_CALL,
+    NO_ANSWER,
+    LostConnectionError,
+    NoServerError,
+    ServerConnection,
+    ServerRefusalError,
+)
+from physbench.adapters.http_protocol import Frames, pack_request, parse_card, raise_served, read_blocks
+from physbench.adapters.model_protocol import ModelCard
+from physbench.adapters.serve_model import CARD_PATH, MAX_HEAD, MEDIA_TYPE, ROLLOUT_PATH
+from physbench.errors import ModelError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+SEED_BOUND = 2**53  # every JSON library holds whole numbers below it exactly
+FLOAT_FRAMES = 16  # made at once of a block: floats take four times the memory
+
+
+class HttpModel:
+    """A model that answers over HTTP. `reported_sha256` is what the server says; `notes` are for readers of the run."""
+
+    def __init__(self, connection: ServerConnection, seconds: float) -> None:
+        """Ask for the card; the model may take `seconds` to be loaded."""
+        self._connection = connection
+        url = connection.address.url
+        response = connection.request("GET", CARD_PATH, seconds)
+        try:
+            text = response.read(MAX_HEAD + 1)
+            if len(text) <= MAX_HEAD and response.length:  # bytes that were announced and have not come
+                raise EOFError
+        except TimeoutError:
+            raise NoServerError(f"{NO_ANSWER}{url}: its card did not arrive within {seconds:g} s.") from None
+        except (OSError, EOFError, HTTPException):
+            raise LostConnectionError(f"{NO_ANSWER}{url}: the connection was lost in the card.") from None
+        if len(text) > MAX_HEAD:
+            connection.close()
+            raise ModelError(f"{url}: expected a card of at most {MAX_HEAD} bytes, got more.")
+        served = parse_card(text, url)
+        self.card: ModelCard = served.card
+        self.reported_sha256 = served.sha256
+        self.notes: list[str] = []
+        if connection.sends_token_openly:
+            self.notes.append(f"The token is sent to {url} in the open: use https:// or a tunnel.")
+        if served.sha256:
+            self.notes.append(f"{url} reports the SHA-256 {served.sha256}, which nobody has checked.")
+
+    def rollout(
+        self,
+        context: Tensor,
+        *,
+        horizon: int,
+        actions: Tensor | None,
+        prompts: Sequence[str],
+        generators: Sequence[torch.Generator],
+    ) -> Iterator[Tensor]:
+        """Ask the server for the frames, and yield them as they arrive (see `FrameModel`)."""
+        import torch
+
+        seeds = [int(torch.randint(SEED_BOUND, (), generator=g, device=g.device)) for g in generators]
+        levels = context.float().mul(255).round().to(torch.uint8).permute(0, 1, 3, 4, 2)
+        body = pack_request(
+            levels.contiguous().cpu().numpy(),
+            horizon=horizon,
+            actions=None if actions is None else actions.float().cpu().numpy(),
+            prompts=prompts,
+            seeds=seeds,
+        )
+        for block in self._blocks(body, len(context), horizon):
+            for start in range(0, block.shape[1], FLOAT_FRAMES):
+                frames = torch.from_numpy(_planar(block[:, start : start + FLOAT_FRAMES]))
+                yield frames.to(context.device).float().div_(255)
+
+    def _blocks(self, body: list[bytes | memoryview], batch: int, horizon: int) -> Iterator[Frames]:
+        """The blocks of an answer. A connection whose answer was not read to its end is closed."""
+        connection, url, done = self._connection, self._connection.address.url, 0
+        whole = False
+        try:
+            response = connection.request("POST", ROLLOUT_PATH, LONGEST_CALL, body, MEDIA_TYPE)
+            for block in read_blocks(response, batch, horizon, self.card.image_size, url, connection.say):
+                done += block.shape[1]
+                yield block
+            whole = True
+        except ServerRefusalError as error:
+            if error.status == 500 and error.said:
+                raise_served(error.said, error.kind, url)
+            raise
+        except TimeoutError:
+            raise NoServerError(f"{NO_ANSWER}{url} after {done} of {horizon} frames.") from None
+        except (OSError, EOFError, HTTPException, ssl.SSLError):
+            raise LostConnectionError(
+                f"{NO_ANSWER}{url}: the connection was lost after {done} of {horizon} frames."
+            ) from None
+        finally:
+            if not whole:
+                connection.close()
+
+
+def _planar(frames: Frames) -> Frames:
+    """(B, t, H, W, 3) -> (B, t, 3, H, W), contiguous: the steps after this one are then twice as fast."""
+    batch, count, height, width, channels = frames.shape
+    planes = np.empty((batch, count, channels, height, width), dtype=np.uint8)
+    for channel in range(channels):
+        planes[:, :, channel] = frames[..., channel]
+    return planes

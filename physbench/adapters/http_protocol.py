@@ -1,0 +1,212 @@
+"""The messages of the HTTP protocol of models (docs/models/http.md). Every answer is checked as it arrives."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.adapters.model_contract import check_card_types
+from physbench.adapters.model_protocol import ModelCard
+from physbench.adapters.serve_model import HEAD_LENGTH, MAX_HEAD, MAX_REQUEST_HEAD, PROTOCOL, pack_head
+from physbench.errors import ModelError, PhysbenchError, nearest
+
+MAX_NAME = 100  # characters
+MAX_CONTEXT_FRAMES = 1000  # also where the first one is repeated
+CARD_FIELDS = tuple(item.name for item in dataclasses.fields(ModelCard))
+FLAGS = ("uses_actions", "uses_prompt", "stochastic", "repeat_first")
+
+Frames = NDArray[np.uint8]
+
+
+class BytesSource(Protocol):
+    """An answer that is read from its start to its end."""
+
+    def read(self, amount: int) -> bytes: ...
+
+    def readinto(self, buffer: Any) -> int: ...
+
+
+class ServedModelError(PhysbenchError):
+    """The model behind the server raised an error."""
+
+
+class ServedMemoryError(PhysbenchError, MemoryError):
+    """The model behind the server says that its memory is full: smaller batches may fit."""
+
+
+@dataclass(frozen=True)
+class ServedCard:
+    """What a server says of its model."""
+
+    card: ModelCard
+    sha256: str | None  # as the server says; nobody has checked it
+
+
+def parse_document(text: bytes, where: str) -> dict[str, Any]:
+    """A JSON object. Raises ModelError for everything else."""
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict):
+        raise ModelError(f"{where}: expected a JSON object.")
+    return document
+
+
+def parse_card(text: bytes, where: str) -> ServedCard:
+    """Read the answer to GET /v1/card.
+
+    Args:
+        text: The answer.
+        where: The server, for messages.
+
+    Raises:
+        ModelError: The version or the card is not what it must be.
+    """
+    document = parse_document(text, f"{where}/v1/card")
+    version = document.get("protocol")
+    if version != PROTOCOL or isinstance(version, bool):
+        said = f"version {version}" if type(version) is int and abs(version) < 10**6 else "no version"
+        raise ModelError(f"{where} speaks {said} of the protocol, this physbench speaks version {PROTOCOL}.")
+    fields = document.get("card")
+    if not isinstance(fields, dict):
+        raise ModelError(f"{where}: the answer holds no card.")
+    unknown = [name for name in fields if name not in CARD_FIELDS]
+    if unknown:
+        raise ModelError(
+            f"{where}: the card has the unknown field {unknown[0]!a:.60}.{nearest(unknown[0], CARD_FIELDS)}"
+        )
+    missing = [name for name in ("name", "image_size", "fps", "context_frames") if name not in fields]
+    if missing:
+        raise ModelError(f"{where}: the card lacks {', '.join(missing)}.")
+    for name in FLAGS:
+        if not isinstance(fields.get(name, False), bool):
+            raise ModelError(f"{where}: the card's {name} must be true or false.")
+    if isinstance(fields["name"], str) and len(fields["name"]) > MAX_NAME:
+        raise ModelError(f"{where}: the card's name is longer than {MAX_NAME} characters.")
+    try:
+        card = check_card_types(ModelCard(**fields), where)
+    except (ModelError, TypeError, OverflowError) as error:
+        raise ModelError(f"{error!s:.400}") from None
+    if card.context_frames > MAX_CONTEXT_FRAMES:
+        raise ModelError(f"{where}: expected at most {MAX_CONTEXT_FRAMES} context frames, got {card.context_frames}.")
+    if card.track == "privileged":
+        raise ModelError(f"{where}: a model behind a server is not given the clips, so that it cannot be privileged.")
+    sha256 = document.get("model_sha256")
+    if sha256 is not None and not (isinstance(sha256, str) and re.fullmatch("[0-9a-f]{64}", sha256)):
+        raise ModelError(f"{where}: expected model_sha256 to be null or 64 digits in small letters.")
+    return ServedCard(card, sha256)
+
+
+def pack_request(
+    context: Frames,
+    *,
+    horizon: int,
+    actions: NDArray[np.float32] | None,
+    prompts: Sequence[str],
+    seeds: Sequence[int],
+) -> list[bytes | memoryview]:
+    """The body of POST /v1/rollout, in parts.
+
+    Args:
+        context: (B, C, H, W, 3).
+        horizon: Frames wanted.
+        actions: (B, C + horizon, 6).
+        prompts: B texts.
+        seeds: B numbers below 2**53, which every JSON library holds exactly.
+    """
+    batch, frames, height, width, _ = context.shape
+    head = pack_head(
+        {
+            "protocol": PROTOCOL,
+            "batch": batch,
+            "context_frames": frames,
+            "height": height,
+            "width": width,
+            "horizon": horizon,
+            "seeds": list(seeds),
+            "prompts": list(prompts),
+            "actions": actions is not None,
+        }
+    )
+    if len(head) > MAX_REQUEST_HEAD:
+        raise ModelError(f"The prompts of {batch} clips are too long for one request: take a smaller --batch-size.")
+    body: list[bytes | memoryview] = [head, np.ascontiguousarray(context).data.cast("B")]
+    if actions is not None:
+        body.append(np.ascontiguousarray(actions, dtype="<f4").tobytes())
+    return body
+
+
+def read_blocks(
+    source: BytesSource, batch: int, horizon: int, size: tuple[int, int], where: str, say: Callable[[object], str]
+) -> Iterator[Frames]:
+    """Read the answer to POST /v1/rollout, block by block.
+
+    Args:
+        source: The answer's body.
+        batch: Number of clips.
+        horizon: Frames that were asked for.
+        size: (height, width) px.
+        where: The server, for messages.
+        say: Makes the server's words printable.
+
+    Yields:
+        Blocks (batch, t, height, width, 3) whose lengths add up to `horizon`.
+
+    Raises:
+        ModelError: The answer is not of this form.
+        ServedModelError, ServedMemoryError: The server says that the model raised an error.
+        EOFError: The answer ends in the middle.
+    """
+    done = 0
+    while done < horizon:
+        head = _read_head(source, where)
+        if "error" in head:
+            raise_served(say(head["error"]), head.get("kind"), where)
+        count = head.get("frames")
+        if type(count) is not int or not 1 <= count <= horizon - done:
+            shown = f"{count}" if type(count) is int and abs(count) < 10**9 else "no number"
+            raise ModelError(f"{where}: expected a block of 1 to {horizon - done} frames, got {shown}.")
+        frames = np.empty((batch, count, *size, 3), dtype=np.uint8)
+        _fill(source, frames.data.cast("B"))
+        done += count
+        yield frames
+    rest = source.read(HEAD_LENGTH.size)
+    if rest:
+        raise ModelError(f"{where} sends more than the {horizon} frames that were asked for.")
+
+
+def raise_served(said: str, kind: object, where: str) -> None:
+    """Raise what the server says of its model."""
+    if kind == "memory":
+        raise ServedMemoryError(f"{where}: {said}")
+    if kind == "frames":
+        raise ModelError(f"{where}: {said}")
+    raise ServedModelError(f"{where}: {said}")
+
+
+def _read_head(source: BytesSource, where: str) -> dict[str, Any]:
+    length = bytearray(HEAD_LENGTH.size)
+    _fill(source, memoryview(length))
+    (size,) = HEAD_LENGTH.unpack(length)
+    if size > MAX_HEAD:
+        raise ModelError(f"{where}: expected the head of a block, of at most {MAX_HEAD} bytes, got one of {size}.")
+    text = bytearray(size)
+    _fill(source, memoryview(text))
+    return parse_document(bytes(text), f"{where}, head of a block")
+
+
+def _fill(source: BytesSource, view: memoryview) -> None:
+    done = 0
+    while done < len(view):
+        count = source.readinto(view[done:])
+        if not count:
+            raise EOFError
+        done += count

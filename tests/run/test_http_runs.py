@@ -1,0 +1,75 @@
+"""The whole way with a model behind a server: a server that dies, and a run that goes on when it is there again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from model_servers import StartedServer, started
+
+from physbench.cli.main import run
+from physbench.run.options import Options
+from physbench.run.run_manifest import file_hashes
+
+MODEL = """\
+import os
+import numpy as np
+card = {"name": "behind", "image_size": (64, 64), "fps": 10, "context_frames": 3}
+calls = []
+
+def rollout(context, horizon, actions, prompts, seeds):
+    calls.append(1)
+    if len(calls) == 3 and os.path.exists("crash"):
+        os._exit(1)
+    return np.repeat(context[:, -1:], horizon, 1)
+"""
+
+
+@pytest.mark.parametrize(
+    ("target", "name"),
+    [
+        ("http://localhost:8800", "localhost-8800"),
+        ("https://[::1]:8800/a/b", "1-8800-a-b"),
+        ("http://example.org", "example.org"),
+    ],
+)
+def test_names_of_run_folders(target: str, name: str) -> None:
+    assert Options(target).short_name == name
+
+
+def test_a_server_that_dies_and_is_started_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out, token_file = tmp_path / "run", tmp_path / "token"
+    (tmp_path / "crash").touch()
+    with started(tmp_path, MODEL, "--token-file", "token") as server:
+        words = ["eval", server.url, "--suite", "smoke", "--tasks", "falling/projectile-v1", "--scorers", "drift/*"]
+        words += ["--model-arg", f"token_file={token_file}", "--batch-size", "1", "--workers", "1", "--device", "cpu"]
+        words += ["--out", str(out)]
+        assert run(words) == 0
+    said = capsys.readouterr().err
+    again = (
+        "2 rollouts failed as the server did not answer. Once it runs, repeat them with:\n  physbench eval http://127"
+    )
+    assert again in said and "--resume" in said
+    result = json.loads((out / "result.json").read_text())
+    assert result["counts"]["failed"] == 2 and result["model"]["sha256"] is None
+
+    (tmp_path / "crash").unlink()
+    for source, status in ((MODEL + "# another model\n", 2), (MODEL, 0)):
+        (tmp_path / "my_model.py").write_text(source)
+        other = StartedServer(tmp_path, "my_model.py", "--token-file", "token", port=server.port)
+        try:
+            assert run([*words, "--resume"]) == status
+        finally:
+            other.stop()
+        said = capsys.readouterr().err
+        assert ("The reported_sha256 of the model was" in said) == (status == 2)
+    assert "2 rollouts failed as the server did not answer: they are made again." in said
+    assert "Resuming: 2 of 4 rollouts are scored." in said and "repeat them" not in said
+    assert json.loads((out / "result.json").read_text())["counts"]["failed"] == 0
+
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert len(manifest["model"]["reported_sha256"]) == 64 and manifest["model"]["files"] == {}
+    token = token_file.read_text().strip().encode()
+    assert not [path for path in out.rglob("*") if path.is_file() and token in path.read_bytes()]
+    assert file_hashes({"token_file": str(token_file), "weights": str(token_file)}).keys() == {"weights"}
