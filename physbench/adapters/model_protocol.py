@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from physbench.clips.clip import Clip
 
+MAX_NAME = 200  # characters
+
 
 @dataclass(frozen=True)
 class ModelCard:
@@ -39,7 +41,7 @@ class ModelCard:
 
     name: str
     image_size: tuple[int, int]
-    fps: float
+    fps: int | float
     context_frames: int
     max_horizon: int | None = None
     uses_actions: bool = False
@@ -75,6 +77,8 @@ def check_card(card: ModelCard) -> ModelCard:
     """
     if not isinstance(card.name, str) or not card.name.strip() or not card.name.isprintable():
         raise ModelError(f"Model card: expected a name of printable characters, got {card.name!r:.80}.")
+    if len(card.name) > MAX_NAME:
+        raise ModelError(f"Model card: expected a name of at most {MAX_NAME} characters, got {len(card.name)}.")
     where = f"Model card of {card.name}"
     height, width = card.image_size
     if min(height, width) < 32 or max(height, width) > 2048:
