@@ -84,6 +84,9 @@ def check(
     trust_code: Annotated[
         bool, typer.Option("--trust-code", help="For kinds of files that can run code; no kind so far needs it.")
     ] = False,
+    privileged: Annotated[
+        bool, typer.Option("--privileged", help="Hand the clips themselves to a model of yours that has rollout_clips.")
+    ] = False,
 ) -> None:
     """Roll a model out on two clips and explain what is wrong with it."""
     from physbench.adapters.load_model import check_target
@@ -113,6 +116,7 @@ def check(
         seed=seed,
         chain=chain,
         trust_code=trust_code,
+        privileged=privileged,
         debug=debugging(),
     ) as engine:
         card = engine.card
