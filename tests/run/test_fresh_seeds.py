@@ -49,7 +49,7 @@ def test_the_run_says_that_its_clips_are_in_no_suite(fresh_run: Path) -> None:
 def test_no_board_takes_it_and_an_ordinary_run_is_not_compared(
     fresh_run: Path, toy_run: RunFolder, tmp_path: Path
 ) -> None:
-    with pytest.raises(UsageError, match="ran on fresh seeds. The board ranks models on the same clips"):
+    with pytest.raises(UsageError, match=r"ran on fresh seeds\. The board ranks models on the same clips"):
         add(RunFolder(fresh_run), tmp_path / "board")
     for pair in ((RunFolder(fresh_run), toy_run), (toy_run, RunFolder(fresh_run))):
         with pytest.raises(UsageError, match=f"drawn for each run: give the other one --fresh-seeds {fresh_run}"):
