@@ -20,7 +20,7 @@ from physbench.errors import UsageError
 
 KEY_SUFFIX = ".key.json"
 KEY_VERSION = 1
-SALT_BYTES = 16
+KEY_SALT_BYTES = 16
 ID_BYTES = 6
 
 
@@ -80,7 +80,7 @@ def read_key(path: Path) -> ExportKey:
 def key_for(folder: Path) -> ExportKey:
     """The key for a new export: that of an earlier one of this name, so that its files are replaced, or a new one."""
     path = key_path(folder)
-    return read_key(path) if path.exists() else ExportKey(salt=secrets.token_hex(SALT_BYTES))
+    return read_key(path) if path.exists() else ExportKey(salt=secrets.token_hex(KEY_SALT_BYTES))
 
 
 def without_key(document: dict[str, Any]) -> dict[str, Any]:

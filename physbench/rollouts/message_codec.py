@@ -16,9 +16,9 @@ from physbench.rollouts.messages import MAX_NOTES, MAX_TEXT, MAX_TRACEBACK, Repo
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-MAX_MESSAGE = 2**20  # bytes; the frames are in the shared memory
+MAX_MESSAGE_BYTES = 2**20  # bytes; the frames are in the shared memory
 MAX_PROBLEM = 200  # characters
-KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in get_args(Report)}
+REPORT_KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in get_args(Report)}
 
 
 class MessageError(Exception):
@@ -53,7 +53,7 @@ def decode(content: bytes) -> Report:
 
     name, _, fields = content.partition(b" ")
     kind = name[:MAX_PROBLEM].decode("ascii", "replace")
-    if kind not in KINDS:
+    if kind not in REPORT_KINDS:
         raise MessageError("no message of a known kind")
     try:
         [message] = _adapter(kind).validate_json(fields, strict=True)
@@ -71,5 +71,5 @@ def _adapter(kind: str) -> TypeAdapter[tuple[Any]]:
     from pydantic import ConfigDict, TypeAdapter
 
     # A tuple of one, as a dataclass itself takes no configuration here.
-    one: Any = tuple[KINDS[kind]]  # type: ignore[valid-type]
+    one: Any = tuple[REPORT_KINDS[kind]]  # type: ignore[valid-type]
     return TypeAdapter(one, config=ConfigDict(extra="forbid", allow_inf_nan=False))

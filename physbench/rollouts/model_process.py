@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.plugins.user_files import TASK_FILES_VARIABLE
-from physbench.rollouts.message_codec import MAX_MESSAGE, MessageError, decode
+from physbench.rollouts.message_codec import MAX_MESSAGE_BYTES, MessageError, decode
 from physbench.storage.cache_dir import ENVIRONMENT
 
 _HEAD = 4  # bytes before each message: its length, as `multiprocessing.connection` writes it
@@ -142,7 +142,7 @@ class ModelProcess:
 
     def _read(self) -> None:
         """Take what has arrived, be it part of a message, without waiting for more."""
-        arrived = os.read(self._connection.fileno(), MAX_MESSAGE)
+        arrived = os.read(self._connection.fileno(), MAX_MESSAGE_BYTES)
         if not arrived:
             raise EOFError
         self._received += arrived
@@ -150,8 +150,8 @@ class ModelProcess:
     def _whole_message(self) -> bytes | None:
         """The next message, or None as long as it has not arrived whole."""
         length = int.from_bytes(self._received[:_HEAD], "big")
-        if length > MAX_MESSAGE:
-            raise MessageError(f"a message of more than {MAX_MESSAGE >> 20} MiB")
+        if length > MAX_MESSAGE_BYTES:
+            raise MessageError(f"a message of more than {MAX_MESSAGE_BYTES >> 20} MiB")
         if len(self._received) < _HEAD + length:
             return None
         content = bytes(self._received[_HEAD : _HEAD + length])

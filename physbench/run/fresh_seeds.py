@@ -17,7 +17,7 @@ from physbench.results.read_run import read_manifest, rows_of
 from physbench.run.options import Options
 from physbench.storage.run_folder import RunFolder
 
-SALT_BYTES = 16
+RUN_SALT_BYTES = 16
 
 
 def asked_suite(options: Options, resumed: Path | None = None, live: bool = False) -> tuple[Suite, str]:
@@ -44,7 +44,7 @@ def asked_suite(options: Options, resumed: Path | None = None, live: bool = Fals
             return _as_drawn(whole, manifest), drawn_salt(manifest)
     if isinstance(options.fresh_seeds, str):
         return _repeated(options, whole, RunFolder(Path(options.fresh_seeds)))
-    return _limited(fresh_suite(whole, options.fresh_seeds), options.limit), secrets.token_hex(SALT_BYTES)
+    return _limited(fresh_suite(whole, options.fresh_seeds), options.limit), secrets.token_hex(RUN_SALT_BYTES)
 
 
 def drawn_salt(manifest: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from physbench.adapters.model_protocol import ModelCard
-from physbench.rollouts.message_codec import MAX_MESSAGE, MessageError, decode, encode
+from physbench.rollouts.message_codec import MAX_MESSAGE_BYTES, MessageError, decode, encode
 from physbench.rollouts.messages import (
     MAX_NOTES,
     MAX_TEXT,
@@ -104,10 +104,10 @@ def test_a_card_has_the_types_of_a_card(card) -> None:
 
 
 def test_the_largest_wrong_message_takes_seconds_at_most() -> None:
-    content = b"PartFinished " + json.dumps([{"index": 0, "results": [1] * (MAX_MESSAGE // 3 - 100)}]).encode()
+    content = b"PartFinished " + json.dumps([{"index": 0, "results": [1] * (MAX_MESSAGE_BYTES // 3 - 100)}]).encode()
     begun = time.process_time()
     with pytest.raises(MessageError):
-        decode(content[:MAX_MESSAGE])
+        decode(content[:MAX_MESSAGE_BYTES])
     with pytest.raises(MessageError):
         decode(content)
     assert time.process_time() - begun < 10

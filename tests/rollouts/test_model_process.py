@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from physbench.rollouts import model_process
-from physbench.rollouts.message_codec import MAX_MESSAGE, encode
+from physbench.rollouts.message_codec import MAX_MESSAGE_BYTES, encode
 from physbench.rollouts.messages import JobDone
 from physbench.rollouts.model_process import ModelProcess, ProcessDied, ReceiveTimeout, SharedMemory
 
@@ -121,7 +121,7 @@ def test_a_message_may_arrive_in_pieces(writing) -> None:
         ((10**9).to_bytes(4, "big"), "sent a message of more than 1 MiB"),
         (b"\xff" * 4 + (10**12).to_bytes(8, "big"), "sent a message of more than 1 MiB"),
         (framed(b"JobDone " + b"[" * 100_000), "sent a wrong JobDone"),
-        (framed(b"JobDone " + b"1" * (MAX_MESSAGE - 8)), "sent a wrong JobDone"),
+        (framed(b"JobDone " + b"1" * (MAX_MESSAGE_BYTES - 8)), "sent a wrong JobDone"),
     ],
     ids=lambda value: f"{value[:20]!r}",
 )
