@@ -134,7 +134,10 @@ class FrameModel(Protocol):
 
 @runtime_checkable
 class PrivilegedModel(Protocol):
-    """A model that is given the clips themselves: oracle, physicist, saboteurs. Its card and every table say so."""
+    """A model that is given the clips themselves: oracle, physicist, saboteurs. Its card and every table say so.
+
+    One that does not come with physbench is refused without --privileged.
+    """
 
     card: ModelCard
 
@@ -156,7 +159,10 @@ class PrivilegedModel(Protocol):
 
 @runtime_checkable
 class RecordedModel(Protocol):
-    """A model whose answers exist already, as videos. `notes` are for the reader of a run; playing may add some."""
+    """A model whose answers exist already, as videos. `notes` are for the reader of a run; playing may add some.
+
+    Only `videos:DIR` makes one: it is told which clip it plays.
+    """
 
     card: ModelCard
     notes: list[str]
