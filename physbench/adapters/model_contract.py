@@ -96,6 +96,10 @@ def check_card_types(card: Any, where: str) -> ModelCard:
         value = getattr(card, name)
         if type(value) is not int and not (name == "max_horizon" and value is None):
             raise ModelError(f"{where}: expected {name} to be a whole number, got {value!r}.")
+    for name in ("uses_actions", "uses_prompt", "stochastic", "repeat_first"):
+        value = getattr(card, name)
+        if type(value) is not bool:
+            raise ModelError(f"{where}: expected {name} to be True or False, got {value!r}.")
     if card.track not in TRACKS:
         raise ModelError(f"{where}: expected track to be one of {', '.join(TRACKS)}, got {card.track!r}.")
     if isinstance(size, list):  # the spec of a clip is compared with that of the card
