@@ -8,7 +8,7 @@ tracked; medians over the pairs of a task, least and most in brackets. A frozen 
 
 The file is a model too, which knows all but takes pushes for `factor` of what they are (0.5):
 
-    physbench eval benchmarks/counterfactual.py:weak --suite counterfactuals --model-arg factor=0.5
+    physbench eval benchmarks/counterfactual.py:weak --privileged --suite counterfactuals --model-arg factor=0.5
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from physbench.clips.suite import find_suite
+from physbench.clips.suite import FRESH, find_suite
 from physbench.errors import UsageError
 from physbench.leaderboard.measurable import why_not_ranked
 from physbench.report.report_page import INLINE_ONLY, write_report
@@ -166,6 +166,11 @@ def entry_name(result: ResultDocument) -> str:
 
 def _check(run: RunFolder, result: ResultDocument, board: Path) -> None:
     suite, whole = result.suite, find_suite(SUITE)
+    if suite.name.startswith(FRESH):
+        raise UsageError(
+            f"{run.path}: ran on fresh seeds. The board ranks models on the same clips: run eval --suite {SUITE} "
+            "without --fresh-seeds."
+        )
     if suite.name != SUITE:
         raise UsageError(f"{run.path}: ran the suite {suite.name}; the board ranks {SUITE}. Run eval --suite {SUITE}.")
     if (suite.version, suite.hash, suite.clips) != (whole.version, whole.hash, len(whole.rows)):

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from physbench.adapters.model_protocol import Model, ModelCard
 from physbench.errors import ModelError, nearest
@@ -23,6 +23,13 @@ if TYPE_CHECKING:
     from physbench.clips.suite import Suite
 
 ADAPTER_GROUP = "physbench.adapters"
+Handed = Literal["context", "clip", "id"]
+# Adapters of physbench whose models are given more than what they are shown. All others are given the context alone.
+HANDED: Mapping[str, Handed] = {
+    "physbench.adapters.videos:adapter": "id",
+    "physbench.baselines.baseline_adapter:adapter": "clip",
+    "physbench.validation.saboteur_adapter:adapter": "clip",
+}
 SCHEME = re.compile(r"([a-z][a-z0-9-]+):(.*)", re.DOTALL)
 
 
@@ -123,6 +130,18 @@ def find_adapter(target: str) -> Adapter:
     raise ModelError(describe_unrecognised(target))
 
 
+def what_is_handed(target: str, privileged: bool = False) -> Handed:
+    """What a model of this target may be handed: the context it is shown, whole clips, or the ids of clips.
+
+    Args:
+        target: See `load_model`.
+        privileged: Whether the user allows a model of his own to be handed whole clips.
+    """
+    point = entry_points.entries(ADAPTER_GROUP).get(find_adapter(target).name)
+    handed: Handed = "context" if point is None else HANDED.get(point.value, "context")
+    return "clip" if handed == "context" and privileged else handed
+
+
 def check_target(target: str, *, trust_code: bool = False) -> None:
     """Raise ModelError if a target cannot be a model, or runs code and is not trusted. Nothing is run or loaded."""
     _trusted_adapter(target, trust_code).check(target)
@@ -158,6 +177,7 @@ def load_model(
     dtype: torch.dtype,
     model_args: Mapping[str, str] | None = None,
     trust_code: bool = False,
+    privileged: bool = False,
 ) -> Model:
     """Load a model and check that it keeps the protocol of models.
 
@@ -168,9 +188,10 @@ def load_model(
         model_args: Values of --model-arg, by name.
         trust_code: Allow formats that run code when they are read, as .pt2 does. `file.py:factory` and
             `python:module:factory` need no such word: they name the code that may run.
+        privileged: Allow a model of the user's that is handed whole clips. Built-in ones need no permission.
 
     Returns:
-        A FrameModel, PrivilegedModel or RecordedModel.
+        A FrameModel; a PrivilegedModel or RecordedModel only where `what_is_handed` allows it.
 
     Raises:
         ModelError: The target cannot be loaded or does not keep the protocol. The message says what to do.
@@ -180,4 +201,4 @@ def load_model(
     adapter = _trusted_adapter(target, trust_code)
     adapter.check(target)
     model = adapter.load(target, device=device, dtype=dtype, model_args=dict(model_args or {}))
-    return check_contract(model, target)
+    return check_contract(model, target, what_is_handed(target, privileged))

@@ -3,32 +3,48 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from physbench.adapters.model_protocol import Model, ModelCard, check_card
 from physbench.errors import ModelError
+
+if TYPE_CHECKING:
+    from physbench.adapters.load_model import Handed
 
 METHODS: dict[str, tuple[str, ...]] = {
     "rollout": ("horizon", "actions", "prompts", "generators"),
     "rollout_clips": ("horizon", "generators"),
     "play": ("context", "horizon"),
 }
+# What a method is handed, and what to do where that is not allowed.
+NEEDS: dict[str, tuple[Handed, str]] = {
+    "rollout_clips": (
+        "clip",
+        "is handed whole clips, with the future that is asked for. Give the model a `rollout`, which sees the context "
+        "alone, or say --privileged: its scores then count for no ranking",
+    ),
+    "play": (
+        "id",
+        "is told which clip it plays, which only videos:DIR is. Give the model a `rollout`, or hand in its videos",
+    ),
+}
 TRACKS = ("zero-shot", "trained", "privileged")
 
 
-def check_contract(model: Any, target: str) -> Model:
+def check_contract(model: Any, target: str, handed: Handed = "context") -> Model:
     """Check an object against the protocol of models.
 
     Args:
         model: What a factory returned.
         target: The factory as the user named it, for messages.
+        handed: What the model may be handed beside the context, see `load_model.what_is_handed`.
 
     Returns:
         The same object.
 
     Raises:
-        ModelError: The object has no valid card, or none of the methods of a FrameModel, PrivilegedModel or
-            RecordedModel.
+        ModelError: The object has no valid card, none of the methods of a FrameModel, PrivilegedModel or
+            RecordedModel, or only one that it may not have.
     """
     if model is None:
         raise ModelError(f"{target} returned None: does the factory end with `return model`?")
@@ -44,6 +60,9 @@ def check_contract(model: Any, target: str) -> Model:
             "rollout(context, *, horizon, actions, prompts, generators)."
         )
     name = methods[0]
+    needed, remedy = NEEDS.get(name, ("context", ""))
+    if needed not in ("context", handed):
+        raise ModelError(f"{target}: {kind}.{name} {remedy}.")
     try:
         inspect.signature(getattr(model, name)).bind(None, **dict.fromkeys(METHODS[name]))
     except TypeError as error:
@@ -77,6 +96,10 @@ def check_card_types(card: Any, where: str) -> ModelCard:
         value = getattr(card, name)
         if type(value) is not int and not (name == "max_horizon" and value is None):
             raise ModelError(f"{where}: expected {name} to be a whole number, got {value!r}.")
+    for name in ("uses_actions", "uses_prompt", "stochastic", "repeat_first"):
+        value = getattr(card, name)
+        if type(value) is not bool:
+            raise ModelError(f"{where}: expected {name} to be True or False, got {value!r}.")
     if card.track not in TRACKS:
         raise ModelError(f"{where}: expected track to be one of {', '.join(TRACKS)}, got {card.track!r}.")
     if isinstance(size, list):  # the spec of a clip is compared with that of the card

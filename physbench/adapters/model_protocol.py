@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from physbench.clips.clip import Clip
 
+MAX_NAME = 200  # characters
+
 
 @dataclass(frozen=True)
 class ModelCard:
@@ -39,7 +41,7 @@ class ModelCard:
 
     name: str
     image_size: tuple[int, int]
-    fps: float
+    fps: int | float
     context_frames: int
     max_horizon: int | None = None
     uses_actions: bool = False
@@ -75,6 +77,8 @@ def check_card(card: ModelCard) -> ModelCard:
     """
     if not isinstance(card.name, str) or not card.name.strip() or not card.name.isprintable():
         raise ModelError(f"Model card: expected a name of printable characters, got {card.name!r:.80}.")
+    if len(card.name) > MAX_NAME:
+        raise ModelError(f"Model card: expected a name of at most {MAX_NAME} characters, got {len(card.name)}.")
     where = f"Model card of {card.name}"
     height, width = card.image_size
     if min(height, width) < 32 or max(height, width) > 2048:
@@ -130,7 +134,10 @@ class FrameModel(Protocol):
 
 @runtime_checkable
 class PrivilegedModel(Protocol):
-    """A model that is given the clips themselves: oracle, physicist, saboteurs. Its card and every table say so."""
+    """A model that is given the clips themselves: oracle, physicist, saboteurs. Its card and every table say so.
+
+    One that does not come with physbench is refused without --privileged.
+    """
 
     card: ModelCard
 
@@ -152,7 +159,10 @@ class PrivilegedModel(Protocol):
 
 @runtime_checkable
 class RecordedModel(Protocol):
-    """A model whose answers exist already, as videos. `notes` are for the reader of a run; playing may add some."""
+    """A model whose answers exist already, as videos. `notes` are for the reader of a run; playing may add some.
+
+    Only `videos:DIR` makes one: it is told which clip it plays.
+    """
 
     card: ModelCard
     notes: list[str]

@@ -1,8 +1,8 @@
 """The adapter for videos that a model made elsewhere: `videos:DIR`, the answer to `physbench data export`.
 
 The folder or archive holds one video per clip and `answer.json`, the *answer document*. --model-arg name=, fit=,
-includes_context=, fps=, track=, uses_actions= override its fields, and export=PATH names the manifest of the export
-where the folder has neither document.
+includes_context=, fps=, track=, uses_actions= override its fields, export=PATH names the manifest of the export where
+the folder has neither document, and key=PATH the key of the export where it does not lie beside it.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from physbench.clips.suite import Suite
 
 ARGUMENTS = ("name", "fit", "includes_context", "fps", "track", "uses_actions")
+PATHS = ("export", "key")  # arguments that are no fields
 MAX_NAMES_SHOWN = 12  # in a line; `physbench models check` lists all
 
 
@@ -51,10 +52,11 @@ def read_answer(path: Path, source: VideoSource, model_args: Mapping[str, str]) 
     Args:
         path: The folder or archive.
         source: Its files.
-        model_args: `export` names another document; the other arguments override fields of the document.
+        model_args: `export` names another document, `key` the key; the other arguments override fields of the document.
 
     Raises:
         ModelError: There is no document, or a field has no valid value.
+        UsageError: There is no key, and the export needs one.
     """
     from pydantic import ValidationError
 
@@ -67,10 +69,12 @@ def read_answer(path: Path, source: VideoSource, model_args: Mapping[str, str]) 
         read_document,
         read_file,
     )
+    from physbench.clips.export_key import find_key
 
     for key in model_args:
-        if key not in (*ARGUMENTS, "export"):
-            raise ModelError(f"--model-arg {key}: videos have no argument of that name.{nearest(key, ARGUMENTS)}")
+        if key not in (*ARGUMENTS, *PATHS):
+            known = (*ARGUMENTS, *PATHS)
+            raise ModelError(f"--model-arg {key}: videos have no argument of that name.{nearest(key, known)}")
     beside = {file.name: file for file in source.files if file.name in (ANSWER, MANIFEST) and not file.problem}
     if "export" in model_args:
         given = Path(model_args["export"]).expanduser()
@@ -90,12 +94,25 @@ def read_answer(path: Path, source: VideoSource, model_args: Mapping[str, str]) 
     for key, text in model_args.items():
         if key == "includes_context":
             fields[key] = {"true": True, "false": False}.get(text.lower(), int(text) if text.isdecimal() else text)
-        elif key != "export":
+        elif key not in PATHS:
             fields[key] = text
     try:
-        return Answer.model_validate(fields)
+        answer = Answer.model_validate(fields)
     except ValidationError as error:
         raise ModelError(f"--model-arg {first_problem(error)}") from None
+    return find_key(answer, key_places(path, model_args))
+
+
+def key_places(path: Path, model_args: Mapping[str, str]) -> list[Path]:
+    """Where the key of an export may lie: as `key` says, else beside the export, or beside the answers."""
+    from physbench.clips.export_key import key_path
+
+    if "key" in model_args:
+        return [Path(model_args["key"]).expanduser()]
+    if "export" in model_args:
+        export = Path(model_args["export"]).expanduser()
+        return [key_path(export if export.is_dir() else export.parent)]
+    return [key_path(path.resolve().parent), key_path(path.with_suffix("") if path.is_file() else path)]
 
 
 def open_target(target: str, model_args: Mapping[str, str]) -> tuple[VideoSource, Answer, VideoListing]:
@@ -146,7 +163,7 @@ class VideosAdapter:
     def preflight(self, target: str, suite: Suite, samples: int, model_args: Mapping[str, str]) -> list[str]:
         """Notes on missing and extra videos. Raises UsageError where the suite is not the one that was exported."""
         _, answer, listing = open_target(target, model_args)
-        asked = {clip.id: clip for clip in answer.asked.clips}
+        asked = {clip.row.id: clip for clip in answer.asked.clips}
         others = [row for row in suite.rows if row.id not in asked]
         if others:
             raise UsageError(
@@ -159,7 +176,7 @@ class VideosAdapter:
                 f"{len(changed)} clips are not what they were at the export (the first is {changed[0].id}): another "
                 "version of the task or of the physics. Export again."
             )
-        ids = [row.id for row in suite.rows]
+        ids = [asked[row.id].id for row in suite.rows]
         absent = listing.missing(ids, samples)
         wanted = len(ids) * samples
         lines = [f"{videos_path(target)}: {wanted - len(absent)} of {wanted} videos are there."]

@@ -15,7 +15,7 @@ EXPORT_DOCUMENTS = (ANSWER, MANIFEST, "README.md")
 SAMPLE_PATTERN = re.compile(r"(.+)\.s([1-9]\d{0,3})")
 NUMBER_PATTERN = re.compile(r"\d+")
 MAX_NAMES_COMPARED = 1000  # extra names that missing ones are compared with
-SampleKey = tuple[str, int]  # clip id, sample
+SampleKey = tuple[str, int]  # name of the clip's files, sample
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class VideoListing:
 
     entries: dict[SampleKey, VideoEntry] = field(default_factory=dict)
     extra: dict[str, str] = field(default_factory=dict)  # name of a file that answers no clip: why
-    similar_names: dict[str, str] = field(default_factory=dict)  # clip id without a video: the extra name most like it
+    similar_names: dict[str, str] = field(default_factory=dict)  # name without a video: the extra one most like it
 
     def missing(self, ids: Iterable[str], samples: int = 1) -> list[str]:
         """Names of the samples without a video."""
@@ -47,12 +47,12 @@ class VideoListing:
 
 
 def sample_name(key: SampleKey) -> str:
-    """Name of a sample: the clip id, with ".s1", ".s2" ... after it for further samples."""
+    """Name of a sample: that of its clip, with ".s1", ".s2" ... after it for further samples."""
     return key[0] if key[1] == 0 else f"{key[0]}.s{key[1]}"
 
 
 def list_answers(source: VideoSource, ids: Sequence[str]) -> VideoListing:
-    """Match the files of a source with the clip ids that were asked for."""
+    """Match the files of a source with the names that were asked for."""
     known = set(ids)
     listing = VideoListing()
     candidates: dict[SampleKey, list[VideoEntry]] = {}

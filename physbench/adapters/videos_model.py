@@ -32,6 +32,7 @@ class RecordedVideos:
 
     def __init__(self, source: VideoSource, answer: Answer, listing: VideoListing) -> None:
         self.source, self.answer, self.listing = source, answer, listing
+        self.names = {clip.row.id: clip.id for clip in answer.asked.clips}  # of the files, by clip
         self.notes: list[str] = []
         self.infos: dict[SampleKey, VideoInfo] = {}
         self.unusable: dict[SampleKey, str] = {}
@@ -145,6 +146,7 @@ class RecordedVideos:
 
     def play(self, item: tuple[str, int], *, context: NDArray[np.uint8], horizon: int) -> Iterator[Frame]:
         """Play one sample of one clip: see RecordedModel.play."""
+        item = (self.names.get(item[0], item[0]), item[1])
         if item in self.unusable:
             raise ModelError(self.unusable[item])
         if item not in self.infos:

@@ -78,6 +78,7 @@ def export(
     """
     from physbench.clips.export import check_export
     from physbench.clips.export import export as write
+    from physbench.clips.export_key import key_path
     from physbench.clips.export_readme import lengths
     from physbench.clips.suite import find_suite
     from physbench.progress import Progress
@@ -93,6 +94,7 @@ def export(
     frames = "1 image" if context == 1 else f"{context} frames"
     note(f"{len(asked.clips)} clips of {suite} at {spec}, {frames} each, {time.monotonic() - started:.1f} s")
     note(f"Expected for each: a video of {lengths(asked)}, in {out / 'answers'}. {out / 'README.md'} explains how.")
+    note(f"{key_path(out)} says which clip each name stands for: keep it from the model.")
     note(f"Then: physbench eval videos:{out / 'answers'} {asked.suite.options}")
     typer.echo(out)
 

@@ -54,6 +54,13 @@ def command(
             metavar="N", help="At most N clips, after --tasks: spread over its tasks and splits, lowest seeds first."
         ),
     ] = None,
+    fresh_seeds: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|RUN",
+            help="Clips that no suite holds: N seeds of each task, drawn now, or those of a run on such seeds.",
+        ),
+    ] = None,
     dtype: Annotated[str, typer.Option(help="float32, float16, bfloat16.")] = "float32",
     timeout: Annotated[
         float, typer.Option(metavar="SECONDS", help="Time limit of one batch; then its clips fail.")
@@ -73,6 +80,9 @@ def command(
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Discard the run in --out and start again.")] = False,
     trust_code: Annotated[bool, typer.Option("--trust-code", help="Load files that can run code: .pt2.")] = False,
+    privileged: Annotated[
+        bool, typer.Option("--privileged", help="Hand the clips themselves to a model of yours that has rollout_clips.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result document to stdout.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:
@@ -103,6 +113,8 @@ def command(
         keep_rollouts=keep_rollouts,  # type: ignore[arg-type]  # checked by Options.check
         workers=workers,
         trust_code=trust_code,
+        privileged=privileged,
+        fresh_seeds=int(fresh_seeds) if fresh_seeds is not None and fresh_seeds.isdecimal() else fresh_seeds,
     )
     options.check()
 

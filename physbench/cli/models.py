@@ -82,6 +82,9 @@ def check(
         Path | None, typer.Option(metavar="FILE.png", help="Picture to write. [default: check-<name>.png here]")
     ] = None,
     trust_code: Annotated[bool, typer.Option("--trust-code", help="Load files that can run code: .pt2.")] = False,
+    privileged: Annotated[
+        bool, typer.Option("--privileged", help="Hand the clips themselves to a model of yours that has rollout_clips.")
+    ] = False,
 ) -> None:
     """Roll a model out on two clips and explain what is wrong with it."""
     from physbench.adapters.load_model import check_target
@@ -111,6 +114,7 @@ def check(
         seed=seed,
         chain=chain,
         trust_code=trust_code,
+        privileged=privileged,
         debug=debugging(),
     ) as engine:
         card = engine.card

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from physbench.clips.clip import Row, Split
 from physbench.errors import UsageError
 
-CONDITIONING_VERSION = 1
+CONDITIONING_VERSION = 2  # 1: ids told task and seed, and there was no key
 MANIFEST, ANSWER = "manifest.json", "answer.json"
 MAX_DOCUMENT_BYTES = 64 * 2**20  # bytes of a document that is read
 
@@ -58,16 +58,17 @@ class ClipFiles(_Strict):
 
 
 class ClipAsked(_Strict):
-    """One clip of the export, and what is wanted for it."""
+    """One clip of the export, and what is wanted for it.
 
-    id: str = Field(description="Name of the clip, and of the video wanted, without its suffix.")
-    task: str = Field(description="Id of the task.")
-    split: Split = Field(description="test or ood.")
-    seed: int = Field(description="Seed of the clip.")
-    change: str = Field(
-        default="", description='How the scene differs from the task, such as unpushed; "" if it does not.'
-    )
-    state_hash: str = Field(description="Hash of the simulated states: another version of the task has another.")
+    What makes the clip is in the key of the export, see `export_key`. Documents of version 1 hold it themselves.
+    """
+
+    id: str = Field(description="Name of the clip's files, and of the video wanted, without its suffix.")
+    task: str = Field(default="", description="Version 1: id of the task.")
+    split: Split = Field(default="test", description="Version 1: test or ood.")
+    seed: int = Field(default=0, description="Version 1: seed of the clip.")
+    change: str = Field(default="", description="Version 1: how the scene differs from the task.")
+    state_hash: str = Field(default="", description="Version 1: hash of the simulated states.")
     prompt: str = Field(description="The prompt, as in the file.")
     answer: str = Field(description="File name wanted; .webm, .mkv, .mov, .gif, .avi or a folder of PNG will do too.")
     seconds: float = Field(gt=0, le=120, description="How long the continuation must be, in s after the hand-over.")
@@ -77,6 +78,7 @@ class ClipAsked(_Strict):
 
     @property
     def row(self) -> Row:
+        """The clip; without the key it is not known."""
         return Row(self.task, self.split, self.seed, self.change)
 
 

@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from physbench.clips import export_readme
 from physbench.clips.clip import Row, action_table
 from physbench.clips.conditioning import ANSWER, MANIFEST, Answer, Asked, ClipAsked, ClipFiles, SuiteAsked
 from physbench.clips.encode import FFV1, H264, encode
+from physbench.clips.export_key import ClipKey, ExportKey, key_for, key_path, sorted_by_id, without_key
 from physbench.clips.generate import CLIP_PRELOAD, frame_times, make_scene
 from physbench.clips.suite import Suite
 from physbench.errors import UsageError
@@ -61,12 +63,16 @@ def export(
 
     `tasks` and `limit` are those that the suite was chosen with, for the instructions how to evaluate.
     The manifest comes last, so that an export that was interrupted has none, and is made again by the same command.
+    Names and order say nothing of tasks and seeds: the key, beside the folder, does (see `export_key`). What is
+    returned holds both.
     """
     _refuse_foreign(folder)
+    key = key_for(folder)
     (folder / ANSWERS).mkdir(parents=True, exist_ok=True)
+    _write(key_path(folder), _json(key.model_dump(mode="json")))
     clips = []
     with worker_pool(workers, len(suite.rows), CLIP_PRELOAD) as pool:
-        for clip in ordered(pool, functools.partial(_export_clip, folder, spec, context), suite.rows):
+        for clip in ordered(pool, functools.partial(_export_clip, folder, spec, context, key), suite.rows):
             clips.append(clip)
             done()
     golden = tuple(
@@ -89,9 +95,12 @@ def export(
         context_frames=context,
         clips=golden,
     )
+    asked = sorted_by_id(asked)
+    held = {clip.id: ClipKey(**{name: getattr(clip, name) for name in ClipKey.model_fields}) for clip in asked.clips}
+    _write(key_path(folder), _json(key.model_copy(update={"clips": held}).model_dump(mode="json")))
     _write(folder / README, export_readme.readme(asked, folder).encode())
-    _write(folder / ANSWERS / ANSWER, _json(Answer(asked=asked)))
-    _write(folder / MANIFEST, _json(asked))
+    _write(folder / ANSWERS / ANSWER, _json(without_key(Answer(asked=asked).model_dump(mode="json"))))
+    _write(folder / MANIFEST, _json(without_key(asked.model_dump(mode="json"))))
     return asked
 
 
@@ -115,37 +124,38 @@ def _ours(readme: Path) -> bool:
         return False
 
 
-def _export_clip(folder: Path, spec: RenderSpec, context: int, row: Row) -> ClipAsked:
+def _export_clip(folder: Path, spec: RenderSpec, context: int, key: ExportKey, row: Row) -> ClipAsked:
     """In a worker: the files of one clip."""
+    name = key.id(row)
     scene = make_scene(row)
     times = frame_times(scene, spec)
     handover = int(np.argmin(np.abs(times)))
     start = handover + 1 - context
     frames = _context(scene, times[start : handover + 1], spec)
-    files = {"image": f"images/{row.id}.png", "prompt": f"prompts/{row.id}.txt"}
+    files = {"image": f"images/{name}.png", "prompt": f"prompts/{name}.txt"}
     _write(folder / files["image"], png(frames[-1]))
     _write(folder / files["prompt"], scene.prompt.encode() + b"\n")
     if context > 1:
-        for name, codec in (("video", H264), ("video_lossless", FFV1)):
-            files[name] = f"videos/{row.id}{codec.suffix}"
-            encode(folder / files[name], frames, spec.fps, codec)
+        for kind, codec in (("video", H264), ("video_lossless", FFV1)):
+            files[kind] = f"videos/{name}{codec.suffix}"
+            encode(folder / files[kind], frames, spec.fps, codec)
     actions = action_table(scene, times, start)
     if actions is not None:
-        files["actions"] = f"actions/{row.id}.csv"
+        files["actions"] = f"actions/{name}.csv"
         _write(folder / files["actions"], _table(actions, times[start:]))
     return ClipAsked(
-        id=row.id,
+        id=name,
         task=row.task,
         split=row.split,
         seed=row.seed,
         change=row.change,
         state_hash="",
         prompt=scene.prompt,
-        answer=f"{row.id}.mp4",
+        answer=f"{name}.mp4",
         seconds=scene.horizon,
         frames=len(times) - 1 - handover,
         files=ClipFiles(**files),
-        sha256={name: hashlib.sha256((folder / path).read_bytes()).hexdigest() for name, path in files.items()},
+        sha256={kind: hashlib.sha256((folder / path).read_bytes()).hexdigest() for kind, path in files.items()},
     )
 
 
@@ -177,8 +187,8 @@ def _table(actions: NDArray[np.float32], times: NDArray[np.float64]) -> bytes:
     return text.getvalue().encode()
 
 
-def _json(document: Asked | Answer) -> bytes:
-    return (json.dumps(document.model_dump(mode="json"), indent=1) + "\n").encode()
+def _json(document: dict[str, Any]) -> bytes:
+    return (json.dumps(document, indent=1) + "\n").encode()
 
 
 def _write(path: Path, content: bytes) -> None:

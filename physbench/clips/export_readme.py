@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 from physbench.clips.conditioning import ANSWER, MANIFEST, Asked
+from physbench.clips.export_key import key_path
 
 README_TITLE = "# Conditioning for physbench"
 
@@ -65,19 +66,16 @@ Then say in `answers/{ANSWER}`, above the part `asked`, which is to stay as it i
     physbench eval {shlex.quote(f"videos:{folder}/answers")} {asked.suite.options}
 
 The first lists every missing, extra, short or damaged file. A clip without a good video counts as failed.
+
+Both read `{key_path(folder).name}`, which lies beside this folder and says which clip each name stands for. Keep it
+from the model and from whoever runs it: with it, a clip and its future can be made again.
 """
 
 
 def lengths(asked: Asked) -> str:
-    """ "4 s (96 frames); 8 s (192 frames) for orbits.kepler-v1"."""
-    groups: dict[tuple[float, int], set[str]] = {}
-    for clip in asked.clips:
-        groups.setdefault((clip.seconds, clip.frames), set()).add(clip.task.replace("/", "."))
-    if len(groups) > 4:
-        low, high = min(groups), max(groups)
-        return f"{low[0]:g} to {high[0]:g} s ({low[1]} to {high[1]} frames), as `{MANIFEST}` says for each clip"
-    order = sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
-    return "; ".join(
-        f"{seconds:g} s ({frames} frames)" + (f" for {', '.join(sorted(tasks))}" if number else "")
-        for number, ((seconds, frames), tasks) in enumerate(order)
-    )
+    """ "4 s (96 frames)", or "4 to 8 s (96 to 192 frames), as `manifest.json` says for each clip"."""
+    found = {(clip.seconds, clip.frames) for clip in asked.clips}
+    low, high = min(found), max(found)
+    if low == high:
+        return f"{low[0]:g} s ({low[1]} frames)"
+    return f"{low[0]:g} to {high[0]:g} s ({low[1]} to {high[1]} frames), as `{MANIFEST}` says for each clip"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from importlib.resources import files
 
@@ -26,6 +27,8 @@ SUITE_CHANGES: Mapping[str, tuple[str, ...]] = {
     "counterfactuals": ("unpushed",)
 }  # each clip comes with these changes of it
 OWN = "own-"  # before the name of a suite to which other tasks were added: its scores are not those of the suite
+FRESH = "fresh-"  # before the name of a suite whose seeds were drawn anew: no store and no training set holds its clips
+FRESH_SEEDS = range(2**40, 2**52)  # far above those of all suites; whole numbers that any reader of JSON keeps
 TRAIN_CLIPS = 2000  # of the train suite, by default
 
 
@@ -46,6 +49,11 @@ class Suite:
     rows: tuple[Row, ...]
     partial: bool = False  # not all rows of the named suite: its scores are not those of the suite
     golden: Mapping[Row, Golden] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def local(self) -> bool:
+        """Whether its clips are others than those that come with physbench."""
+        return self.name.startswith((OWN, FRESH))
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -131,6 +139,27 @@ def spread(rows: tuple[Row, ...], limit: int) -> tuple[Row, ...]:
         order.append((len(seen), row.split == "ood", position))
     kept = sorted(position for _, _, position in sorted(order)[:limit])
     return tuple(rows[position] for position in kept)
+
+
+def fresh_suite(suite: Suite, per_task: int) -> Suite:
+    """The suite with seeds drawn at this moment, from the randomness of the system.
+
+    Args:
+        suite: Its tasks, splits and changes are kept.
+        per_task: Seeds of each task; each is used in every split and with every change that the suite has of it.
+    """
+    kept: dict[str, dict[tuple[Split, str], None]] = {}
+    for row in suite.rows:
+        kept.setdefault(row.task, {})[row.split, row.change] = None
+    rows = []
+    for task, places in kept.items():
+        seeds: set[int] = set()
+        while len(seeds) < per_task:
+            seeds.add(FRESH_SEEDS.start + secrets.randbelow(len(FRESH_SEEDS)))
+        for split in dict.fromkeys(split for split, _ in places):
+            changes = [change for other, change in places if other == split]
+            rows += [Row(task, split, seed, change) for seed in sorted(seeds) for change in changes]
+    return replace(suite, name=f"{FRESH}{suite.name}", rows=tuple(rows), golden={})
 
 
 def golden_tasks(name: str) -> tuple[str, ...]:

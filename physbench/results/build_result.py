@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from physbench import __version__
-from physbench.clips.suite import OWN
+from physbench.clips.suite import FRESH, OWN
 from physbench.errors import PhysbenchError
 from physbench.results.best_of_samples import best_of
 from physbench.results.bootstrap import RESAMPLES
@@ -59,7 +59,7 @@ def build_result(folder: RunFolder, *, resamples: int = RESAMPLES, own_laws: boo
         schema_version=1,
         physbench_version=__version__,
         provisional=suite.version < FINAL_FROM,
-        note=note(rows),
+        note=note(rows, _is_fresh(manifest)),
         model=_model(manifest),
         suite=suite,
         render_spec=str(spec_of(manifest)),
@@ -119,11 +119,16 @@ def _suite(manifest: Mapping[str, Any], rows: tuple[Row, ...], kinds: Literal["s
         hash=str(suite["hash"]),
         local=bool(suite.get("local", False)),
         clips=len(rows),
-        of=None if whole is None else len(whole),
+        of=None if whole is None or _is_fresh(manifest) else len(whole),
         tasks=sorted({row.task for row in rows}),
-        complete=whole is not None and set(rows) == set(whole),
+        complete=whole is not None and set(rows) == set(whole) and not _is_fresh(manifest),
         kinds=kinds,
     )
+
+
+def _is_fresh(manifest: Mapping[str, Any]) -> bool:
+    """Whether the seeds of a run were drawn for it."""
+    return str(manifest["suite"]["name"]).startswith(FRESH)
 
 
 def _whole(manifest: Mapping[str, Any], rows: tuple[Row, ...]) -> tuple[Row, ...] | None:
@@ -134,7 +139,7 @@ def _whole(manifest: Mapping[str, Any], rows: tuple[Row, ...]) -> tuple[Row, ...
     from physbench.clips.suite import find_suite
 
     try:
-        whole = find_suite(manifest["suite"]["name"])
+        whole = find_suite(str(manifest["suite"]["name"]).removeprefix(FRESH))
     except PhysbenchError:
         return None  # a suite with the user's own tasks
     return whole.rows if whole.version == manifest["suite"]["version"] else None
@@ -143,7 +148,7 @@ def _whole(manifest: Mapping[str, Any], rows: tuple[Row, ...]) -> tuple[Row, ...
 def _incomplete(suite: SuiteInfo, manifest: Mapping[str, Any], rows: tuple[Row, ...]) -> str:
     """Why there is no overall skill: it needs every task of the suite, though not every clip."""
     whole = _whole(manifest, rows)
-    if whole is None and suite.name.startswith(OWN):
+    if whole is None and suite.name.removeprefix(FRESH).startswith(OWN):
         return "tasks outside the suite were run"
     tasks = {row.task for row in whole} if whole is not None else set()
     return "" if tasks and tasks <= set(suite.tasks) else "not every task of the suite was run"

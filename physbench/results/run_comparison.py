@@ -14,6 +14,7 @@ import numpy as np
 from pydantic import Field
 
 from physbench.clips.clip import Row
+from physbench.clips.suite import FRESH
 from physbench.errors import UsageError
 from physbench.results.bootstrap import RESAMPLES
 from physbench.results.estimates import Estimate, ends, estimate, one_model, rounded
@@ -133,9 +134,15 @@ def require_alike(first: RunFolder, a: Mapping[str, Any], second: RunFolder, b: 
     start = f"{first.path} and {second.path} cannot be compared clip by clip"
     if set(ours) != set(theirs):
         same = len(set(ours) & set(theirs))
+        drawn = next((run for run, manifest in ((first, a), (second, b)) if _is_drawn(manifest)), None)
+        remedy = (
+            "Run both with the same --suite, --tasks and --limit."
+            if drawn is None
+            else f"Fresh seeds are drawn for each run: give the other one --fresh-seeds {drawn.path}."
+        )
         raise UsageError(
             f"{start}: the first holds {_held(a, ours)}, the second {_held(b, theirs)}, {same} of them the same. "
-            "Run both with the same --suite, --tasks and --limit."
+            f"{remedy}"
         )
     if a["suite"]["hash"] != b["suite"]["hash"]:
         raise UsageError(
@@ -163,6 +170,10 @@ def require_physicist(run: RunFolder, physicist: RunFolder) -> None:
     ):
         if a != b:
             raise UsageError(f"{physicist.path} has other {words} than {run.path} ({b}, {a}). {again}")
+
+
+def _is_drawn(manifest: Mapping[str, Any]) -> bool:
+    return str(manifest["suite"]["name"]).startswith(FRESH)
 
 
 def _held(manifest: Mapping[str, Any], rows: Sequence[Row]) -> str:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from physbench.clips.clip import Row
-from physbench.clips.suite import OWN, PUSHED_SUITES
+from physbench.clips.suite import FRESH, OWN, PUSHED_SUITES
 from physbench.results import number_format
 from physbench.results.bootstrap import FEWEST
 from physbench.results.law_phrases import LawPhrase, builtin_phrases
@@ -23,8 +23,14 @@ BREAKS_BELOW = 0.95  # share of the time for which ground truth stays lawful
 LOOK_APART = 0.1  # of ground truth's size: difference that counts where there are no intervals
 
 
-def note(rows: Sequence[Row]) -> str:
-    """Why the figures of a suite this small are limited; "" where every stratum gives intervals."""
+def note(rows: Sequence[Row], fresh: bool = False) -> str:
+    """Why the figures are limited: a suite this small, or fresh seeds; "" for a suite that gives every interval."""
+    found = (_few(rows), "fresh seeds, which are those of no suite: for no ranking" if fresh else "")
+    return "; ".join(each for each in found if each)
+
+
+def _few(rows: Sequence[Row]) -> str:
+    """Why the figures of few clips are limited; "" where every stratum gives intervals."""
     strata = Counter((row.task, row.split) for row in rows)
     if min(strata.values()) >= FEWEST:
         return ""
@@ -161,7 +167,7 @@ def _changed(result: ResultDocument) -> str | None:
 
 def _untold(result: ResultDocument) -> str | None:
     """A remark that a model without actions cannot know what happens in clips with pushes; else None."""
-    pushed = result.suite.name.removeprefix(OWN) in PUSHED_SUITES
+    pushed = result.suite.name.removeprefix(FRESH).removeprefix(OWN) in PUSHED_SUITES
     if not pushed or result.model.card.get("uses_actions") or result.model.track == "privileged":
         return None
     return "The model takes no actions: it was not told of the pushes, nor asked what one changes."

@@ -14,7 +14,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from physbench.clips.suite import GOLDEN_SUITES, find_suite
+from physbench.clips.suite import FRESH, GOLDEN_SUITES, find_suite
 from physbench.errors import UsageError
 from physbench.results.read_run import context_of, read_run, rows_of, spec_of
 from physbench.results.skill import Kind, clip_qualities, kinds
@@ -45,7 +45,7 @@ def fixed_kinds(manifest: Mapping[str, Any]) -> Kinds | None:
     They are not fixed for a suite with other tasks or of another version, nor for a class without a run of core.
     """
     suite = manifest["suite"]
-    if suite["name"] not in GOLDEN_SUITES:
+    if suite["name"].removeprefix(FRESH) not in GOLDEN_SUITES:
         return None
     return kinds_of(int(suite["version"]), spec_of(dict(manifest)), context_of(manifest))
 

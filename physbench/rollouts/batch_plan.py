@@ -59,10 +59,12 @@ def plan_batches(
     )
 
 
-def item_seed(row: Row, sample: int, seed: int) -> int:
+def item_seed(row: Row, sample: int, seed: int, salt: str = "") -> int:
     """Seed (63 bits) of the generator of one sample of one clip, independent of its batch.
 
     A clip and its changed versions share the seed, so that a stochastic model's answers differ by the change alone.
+    Without a salt, a model could find out from its generators which clip it is shown.
     """
-    digest = hashlib.sha256(f"{row.unchanged.id}\n{sample}\n{seed}".encode()).digest()
+    text = f"{row.unchanged.id}\n{sample}\n{seed}" + (f"\n{salt}" if salt else "")
+    digest = hashlib.sha256(text.encode()).digest()
     return int.from_bytes(digest[:8], "little") >> 1

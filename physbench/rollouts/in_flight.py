@@ -9,8 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.rollouts.batch_plan import Batch
-from physbench.rollouts.messages import PartStarted, PositionResult, RolloutEvent, RolloutJob
+from physbench.rollouts.messages import (
+    DeviceFailure,
+    JobDone,
+    PartFinished,
+    PartStarted,
+    PositionResult,
+    Report,
+    RolloutEvent,
+    RolloutJob,
+)
 from physbench.rollouts.rollout import Rollout
+
+MESSAGES_PER_CLIP = 8  # of a batch: a part of its own that is halved, tried again and finished needs fewer
+SPARE_MESSAGES = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +50,7 @@ class BatchInFlight:
     events: list[RolloutEvent] = field(default_factory=list)
     started: PartStarted | None = None
     was_lost: bool = False  # the process ended before it began this batch
+    received: int = 0  # messages about this batch
 
     def fail(self, positions: Sequence[int], reason: str) -> None:
         for position in positions:
@@ -45,6 +58,38 @@ class BatchInFlight:
 
     def missing(self) -> list[int]:
         return [position for position in range(self.job.batch_size) if position not in self.results]
+
+    def contradiction(self, message: Report) -> str:
+        """How a message contradicts what was asked for and was reported so far; "" where it does not."""
+        self.received += 1
+        size, kind = self.job.batch_size, type(message).__name__
+        if self.received > MESSAGES_PER_CLIP * size + SPARE_MESSAGES:
+            return "more messages than its batch has parts"
+        wrong = f"a {kind} that does not fit its batch"
+        started = () if self.started is None else self.started.positions
+        match message:
+            case PartStarted(index, positions):
+                fits = bool(positions) and set(positions) <= set(self.missing()) and _distinct(positions)
+            case PartFinished(index, results):
+                fits = tuple(one.position for one in results) == started
+                if fits and (odd := next((one for one in results if not self._counts(one)), None)):
+                    return f"{odd.frames} frames of {self.job.stored} for a clip"
+            case RolloutEvent(batch=index, positions=positions):
+                fits = message.kind in ("halved", "retried") and positions == started and not message.clips
+                fits = fits and (message.part_size or 1) <= size
+            case DeviceFailure(index):
+                fits = bool(started)
+            case JobDone(index):
+                fits = not self.missing()
+            case _:
+                return f"a {kind} instead of frames"
+        return "" if fits and index == self.index else wrong
+
+    def _counts(self, one: PositionResult) -> bool:
+        """Whether a result has as many frames as were asked for: fewer only of a video, none of a clip that failed."""
+        if one.failure is not None:
+            return one.frames == 0
+        return one.frames <= self.job.stored if self.job.items else one.frames == self.job.stored
 
     def result(self, memory: NDArray[np.uint8], size: tuple[int, int]) -> BatchResult:
         """Copy the frames from the shared memory to rollouts, channels last."""
@@ -62,3 +107,7 @@ class BatchInFlight:
             )
         seconds = sum(rollout.seconds for rollout in rollouts)
         return BatchResult(self.index, self.batch, tuple(rollouts), seconds, tuple(self.events))
+
+
+def _distinct(positions: Sequence[int]) -> bool:
+    return len(set(positions)) == len(positions)

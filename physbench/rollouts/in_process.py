@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from physbench.adapters.load_model import Handed
 from physbench.adapters.model_contract import check_contract
 from physbench.adapters.model_protocol import Model
 from physbench.rollouts.messages import LoadRequest, RolloutJob
@@ -134,12 +135,25 @@ class InProcessEngine(RolloutEngine):
     """A RolloutEngine for a model object in this process."""
 
     def __init__(
-        self, model: Model, *, chain: bool = True, seed: int = 0, part_size: int | None = None, timeout: float = 600.0
+        self,
+        model: Model,
+        *,
+        chain: bool = True,
+        seed: int = 0,
+        salt: str = "",
+        part_size: int | None = None,
+        timeout: float = 600.0,
+        privileged: bool = False,
     ) -> None:
         """Raises ModelError where the object does not keep the protocol of models."""
         name = type(model).__name__
-        self._model = check_contract(model, name)
-        super().__init__(name, chain=chain, seed=seed, part_size=part_size, timeout=timeout)
+        self._model = check_contract(model, name, "clip" if privileged else "context")
+        super().__init__(
+            name, chain=chain, seed=seed, salt=salt, part_size=part_size, timeout=timeout, privileged=privileged
+        )
+
+    def _handed(self) -> Handed:
+        return "clip" if self._load.privileged else "context"
 
     def _new_process(self) -> ModelProcess:
         return InProcessModel(self._memory, self._model)

@@ -1,12 +1,17 @@
-"""The messages between the parent and the model's process. This module does not import torch."""
+"""The messages between the parent and the model's process. This module does not import torch.
+
+What comes from the model's process is checked against the types and bounds below before the parent uses it, see
+`message_codec`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 import numpy as np
+from annotated_types import Ge, Le, MaxLen, Predicate
 from numpy.typing import NDArray
 
 from physbench.adapters.model_protocol import ModelCard
@@ -16,6 +21,23 @@ GLOBAL_RANDOMNESS = (
     "The model draws from the global random generators, which a batch shares: draw from `generators`, one a clip, and "
     "put networks into eval mode."
 )
+MAX_TEXT = 4000  # characters of a reason, a note or a name
+MAX_TRACEBACK = 100_000  # characters
+MAX_NOTES = 100
+MAX_POSITIONS = 100_000  # of a batch
+
+
+def is_plain(text: str) -> bool:
+    """Whether a text holds nothing but printable characters and ends of lines: it is shown on terminals."""
+    return all(line.isprintable() for line in text.split("\n"))
+
+
+Text = Annotated[str, MaxLen(MAX_TEXT), Predicate(is_plain)]
+Traceback = Annotated[str, MaxLen(MAX_TRACEBACK), Predicate(is_plain)]
+Notes = Annotated[tuple[Text, ...], MaxLen(MAX_NOTES)]
+Whole = Annotated[int, Ge(0), Le(2**62)]
+Seconds = Annotated[float, Ge(0), Le(1e12)]
+Positions = Annotated[tuple[Whole, ...], MaxLen(MAX_POSITIONS)]
 
 
 @dataclass(frozen=True)
@@ -28,6 +50,7 @@ class LoadRequest:
     model_args: Mapping[str, str]
     trust_code: bool
     threads: int | None  # of torch; None: its own choice
+    privileged: bool = False  # a model of the user's may be handed the clips themselves
 
 
 @dataclass(frozen=True)
@@ -35,23 +58,23 @@ class LoadedModel:
     """The model is loaded: its card, and where it runs."""
 
     card: ModelCard
-    privileged: bool
-    device: str
-    dtype: str
-    device_name: str  # of the accelerator or the processor
-    rss: int  # bytes, peak of the process so far
-    accelerator: int  # bytes, peak on the device so far
-    recorded: bool = False  # its answers exist already, as videos
-    notes: tuple[str, ...] = ()  # of a recorded model, or of one behind a server
-    reported_sha256: str | None = None  # of a model behind a server, as the server says
+    privileged: bool  # it is handed the clips themselves
+    device: Text
+    dtype: Text
+    device_name: Text  # of the accelerator or the processor
+    rss: Whole  # bytes, peak of the process so far
+    accelerator: Whole  # bytes, peak on the device so far
+    recorded: bool = False  # its answers exist already, as videos: it is told which clip it plays
+    notes: Notes = ()  # of a recorded model, or of one behind a server
+    reported_sha256: Text | None = None  # of a model behind a server, as the server says
 
 
 @dataclass(frozen=True)
 class LoadFailure:
     """The model could not be loaded."""
 
-    reason: str  # one or two lines for the user
-    traceback: str
+    reason: Text  # one or two lines for the user
+    traceback: Traceback
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,49 +106,49 @@ class RolloutJob:
 class PartStarted:
     """A part of a job has begun."""
 
-    index: int
-    positions: tuple[int, ...]
+    index: Whole
+    positions: Positions
     retry: bool  # clip by clip after the batch raised
-    time: float  # time.monotonic(), the same clock in both processes
+    time: Seconds  # time.monotonic(), the same clock in both processes
 
 
 @dataclass(frozen=True)
 class PositionResult:
     """The result of one position."""
 
-    position: int
-    frames: int  # written to the shared memory
-    chained: int
-    seconds: float  # the model's own time, its share of the part
-    failure: str | None = None
+    position: Whole
+    frames: Whole  # written to the shared memory
+    chained: Whole
+    seconds: Seconds  # the model's own time, its share of the part
+    failure: Text | None = None
 
 
 @dataclass(frozen=True)
 class PartFinished:
     """A part of a job is done."""
 
-    index: int
-    results: tuple[PositionResult, ...]
+    index: Whole
+    results: Annotated[tuple[PositionResult, ...], MaxLen(MAX_POSITIONS)]
 
 
 @dataclass(frozen=True)
 class DeviceFailure:
     """A part raised an error after which the device cannot be used in this process, so that a new one is needed."""
 
-    index: int
-    reason: str
+    index: Whole
+    reason: Text
 
 
 @dataclass(frozen=True)
 class RolloutEvent:
     """An irregularity for readers of the run: a batch was halved, tried again, killed, or failed."""
 
-    kind: str  # "halved", "retried", "timeout", "died", "note"
-    batch: int
-    clips: tuple[str, ...]  # BatchItem.id of those that are affected; filled in by the parent
-    detail: str
-    part_size: int | None = None  # after "halved": clips together from then on, at most
-    positions: tuple[int, ...] = ()
+    kind: Text  # "halved", "retried", "timeout", "died"
+    batch: Whole
+    clips: Annotated[tuple[Text, ...], MaxLen(MAX_POSITIONS)]  # BatchItem.id of the affected; the parent fills it in
+    detail: Text
+    part_size: Annotated[int, Ge(1)] | None = None  # after "halved": clips together from then on, at most
+    positions: Positions = ()
 
     def document(self) -> dict[str, Any]:
         """For manifest.json."""
@@ -140,8 +163,12 @@ class RolloutEvent:
 class JobDone:
     """All parts of a job are done."""
 
-    index: int
-    rss: int  # bytes, peak of the process
-    accelerator: int  # bytes, peak on the device
-    free: int  # bytes left on the device
-    notes: tuple[str, ...] = field(default=())  # warnings about what is allowed
+    index: Whole
+    rss: Whole  # bytes, peak of the process
+    accelerator: Whole  # bytes, peak on the device
+    free: Whole  # bytes left on the device
+    notes: Notes = ()  # warnings about what is allowed
+
+
+# What the model's process may send.
+Report = LoadedModel | LoadFailure | PartStarted | PartFinished | RolloutEvent | DeviceFailure | JobDone

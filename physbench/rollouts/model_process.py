@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import mmap
 import multiprocessing
 import os
@@ -18,11 +19,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from physbench.plugins.user_files import TASK_FILES_VARIABLE
+from physbench.rollouts.message_codec import MAX_MESSAGE_BYTES, MessageError, decode
+from physbench.storage.cache_dir import ENVIRONMENT
+
+_HEAD = 4  # bytes before each message: its length, as `multiprocessing.connection` writes it
 _STOP = object()
 
 
 class ProcessDied(Exception):
-    """The process has ended. The message says how; `killed`: by SIGKILL, most likely because memory was full."""
+    """The process has ended, or what it sends is no message. The text says how.
+
+    `killed`: by SIGKILL, most likely because memory was full.
+    """
 
     killed = False
 
@@ -36,7 +45,9 @@ class SharedMemory:
 
     def __init__(self) -> None:
         if hasattr(os, "memfd_create"):
-            self.descriptor = os.memfd_create("physbench")  # not limited by the size of /dev/shm
+            # Not limited by the size of /dev/shm. A process that shrank it would end the other one with SIGBUS.
+            self.descriptor = os.memfd_create("physbench", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+            fcntl.fcntl(self.descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
         else:
             with tempfile.TemporaryFile() as file:
                 self.descriptor = os.dup(file.fileno())
@@ -57,10 +68,22 @@ class SharedMemory:
             self.descriptor = -1
 
 
-class ModelProcess:
-    """A new interpreter in a process group of its own, so that Ctrl-C reaches the parent only."""
+def model_environment(sees_clips: bool) -> dict[str, str]:
+    """The environment of the model's process, without the places of clips and tasks unless it is handed the clips."""
+    hidden = () if sees_clips else (ENVIRONMENT, TASK_FILES_VARIABLE)
+    # Scoring uses the cores at the same time: threads of torch must not spin while they wait.
+    return {"OMP_WAIT_POLICY": "PASSIVE", **{key: os.environ[key] for key in os.environ if key not in hidden}}
 
-    def __init__(self, memory: SharedMemory, debug: bool = False) -> None:
+
+class ModelProcess:
+    """A new interpreter in a process group of its own, so that Ctrl-C reaches the parent only.
+
+    The process trusts its parent, whose jobs are pickled. The parent does not trust the process, and takes the messages
+    of `message_codec` alone.
+    """
+
+    def __init__(self, memory: SharedMemory, debug: bool = False, sees_clips: bool = False) -> None:
+        self._received = bytearray()  # of messages that have not been read yet
         self._connection, child_end = multiprocessing.Pipe(duplex=True)
         arguments = [str(child_end.fileno()), str(memory.descriptor), *(["--debug"] if debug else [])]
         self._process = subprocess.Popen(
@@ -70,8 +93,7 @@ class ModelProcess:
             stdout=2,  # what the model prints must not mix with data on stdout
             pass_fds=(child_end.fileno(), memory.descriptor),
             start_new_session=True,
-            # Scoring uses the cores at the same time: threads of torch must not spin while they wait.
-            env={"OMP_WAIT_POLICY": "PASSIVE", **os.environ},
+            env=model_environment(sees_clips),
         )
         child_end.close()
         # A thread sends, as a process that hangs does not read, and a large message would block the parent.
@@ -99,17 +121,42 @@ class ModelProcess:
             deadline: By time.monotonic(), in s.
 
         Raises:
-            ReceiveTimeout: No message arrived before the deadline.
-            ProcessDied: The process has ended.
+            ReceiveTimeout: No whole message arrived before the deadline.
+            ProcessDied: The process has ended, or sent what is no message.
         """
+        late = False
         try:
-            if not self._connection.poll(max(0.0, deadline - time.monotonic())):
-                raise ReceiveTimeout
-            return self._connection.recv()
+            while (content := self._whole_message()) is None:
+                left = deadline - time.monotonic()
+                if late or not self._connection.poll(max(0.0, left)):
+                    raise ReceiveTimeout
+                late = left < 0  # what has arrived by now counts; the rest of a message is not waited for
+                self._read()
+            return decode(content)
         except (EOFError, ConnectionResetError, BrokenPipeError):
             death = ProcessDied(self._how_it_ended())
             death.killed = self._process.returncode == -signal.SIGKILL
             raise death from None
+        except MessageError as error:
+            raise ProcessDied(f"sent {error}") from None
+
+    def _read(self) -> None:
+        """Take what has arrived, be it part of a message, without waiting for more."""
+        arrived = os.read(self._connection.fileno(), MAX_MESSAGE_BYTES)
+        if not arrived:
+            raise EOFError
+        self._received += arrived
+
+    def _whole_message(self) -> bytes | None:
+        """The next message, or None as long as it has not arrived whole."""
+        length = int.from_bytes(self._received[:_HEAD], "big")
+        if length > MAX_MESSAGE_BYTES:
+            raise MessageError(f"a message of more than {MAX_MESSAGE_BYTES >> 20} MiB")
+        if len(self._received) < _HEAD + length:
+            return None
+        content = bytes(self._received[_HEAD : _HEAD + length])
+        del self._received[: _HEAD + length]
+        return content
 
     def _how_it_ended(self) -> str:
         try:

@@ -24,7 +24,7 @@ import torch
 from numpy.typing import NDArray
 
 from physbench.adapters.http_model import HttpModel
-from physbench.adapters.load_model import load_model
+from physbench.adapters.load_model import Handed, load_model, what_is_handed
 from physbench.adapters.model_protocol import Model, RecordedModel
 from physbench.errors import ModelError, PhysbenchError
 from physbench.plugins.tracebacks import describe_error
@@ -39,6 +39,7 @@ from physbench.rollouts.device import (
     peak_memory,
 )
 from physbench.rollouts.frame_validation import AnswerError
+from physbench.rollouts.message_codec import encode
 from physbench.rollouts.messages import (
     DeviceFailure,
     JobDone,
@@ -48,6 +49,7 @@ from physbench.rollouts.messages import (
     PartFinished,
     PartStarted,
     PositionResult,
+    Report,
     RolloutEvent,
     RolloutJob,
 )
@@ -93,7 +95,13 @@ class RolloutWorker:
     """Runs jobs with the model. Its messages are passed to `send`."""
 
     def __init__(
-        self, send: Callable[[Any], object], memory: int, model: Model, device: torch.device, dtype: torch.dtype
+        self,
+        send: Callable[[Report], object],
+        memory: int,
+        model: Model,
+        device: torch.device,
+        dtype: torch.dtype,
+        handed: Handed = "context",
     ) -> None:
         self.send = send
         self.memory = memory
@@ -101,18 +109,24 @@ class RolloutWorker:
         self.model = model
         self.device = device
         self.dtype = dtype
+        self.handed = handed
 
     @classmethod
-    def loaded(cls, send: Callable[[Any], object], memory: int, load: LoadRequest) -> RolloutWorker:
+    def loaded(cls, send: Callable[[Report], object], memory: int, load: LoadRequest) -> RolloutWorker:
         """Load the model and make its worker."""
         torch.backends.cudnn.deterministic = True  # one plan gives the same rollouts each time
         if load.threads:
             torch.set_num_threads(load.threads)
         device, dtype = find_device(load.device), find_dtype(load.dtype)
         model = load_model(
-            load.target, device=device, dtype=dtype, model_args=dict(load.model_args), trust_code=load.trust_code
+            load.target,
+            device=device,
+            dtype=dtype,
+            model_args=dict(load.model_args),
+            trust_code=load.trust_code,
+            privileged=load.privileged,
         )
-        return cls(send, memory, model, device, dtype)
+        return cls(send, memory, model, device, dtype, what_is_handed(load.target, load.privileged))
 
     @property
     def info(self) -> LoadedModel:
@@ -122,7 +136,7 @@ class RolloutWorker:
         info = LoadedModel(self.model.card, privileged, str(self.device), dtype, device_name(self.device), *memory)
         if isinstance(self.model, HttpModel):
             return replace(info, notes=tuple(self.model.notes), reported_sha256=self.model.reported_sha256)
-        if isinstance(self.model, RecordedModel):
+        if self.handed == "id" and isinstance(self.model, RecordedModel):
             return replace(info, recorded=True, notes=tuple(self.model.notes))
         return info
 
@@ -223,15 +237,19 @@ def main() -> None:
     connection: Connection[Any, Any] = Connection(int(sys.argv[1]))
     jobs = JobReceiver(connection)
     load: LoadRequest = jobs.get()
+
+    def send(message: Report) -> None:
+        connection.send_bytes(encode(message))
+
     try:
-        worker = RolloutWorker.loaded(connection.send, int(sys.argv[2]), load)
+        worker = RolloutWorker.loaded(send, int(sys.argv[2]), load)
     except PhysbenchError as error:
-        connection.send(LoadFailure(str(error), traceback.format_exc()))
+        send(LoadFailure(str(error), traceback.format_exc()))
         return
     except (Exception, SystemExit) as error:
-        connection.send(LoadFailure(f"{load.target} cannot be loaded: {describe_error(error)}", traceback.format_exc()))
+        send(LoadFailure(f"{load.target} cannot be loaded: {describe_error(error)}", traceback.format_exc()))
         return
-    connection.send(worker.info)
+    send(worker.info)
     while (job := jobs.get()) is not None:
         worker.run(job)
 

@@ -16,23 +16,24 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
-from typing import Any
 
-from physbench.adapters.model_protocol import ModelCard, check_card
+from physbench.adapters.load_model import Handed, what_is_handed
+from physbench.adapters.model_protocol import ModelCard
 from physbench.clips.clip import Clip, Row
 from physbench.errors import ModelError
 from physbench.rollouts.batch_jobs import make_job, remaining_job, stored_frames
 from physbench.rollouts.batch_plan import Batch, plan_batches
 from physbench.rollouts.batch_size_probe import find_batch_size
 from physbench.rollouts.in_flight import BatchInFlight, BatchResult
+from physbench.rollouts.loaded_model import checked_info
 from physbench.rollouts.messages import (
     DeviceFailure,
     JobDone,
     LoadedModel,
-    LoadFailure,
     LoadRequest,
     PartFinished,
     PartStarted,
+    Report,
     RolloutEvent,
 )
 from physbench.rollouts.model_process import ModelProcess, ProcessDied, ReceiveTimeout, SharedMemory
@@ -57,7 +58,9 @@ class RolloutEngine:
         timeout: float = 600.0,
         chain: bool = True,
         seed: int = 0,
+        salt: str = "",
         trust_code: bool = False,
+        privileged: bool = False,
         threads: int | None = None,
         part_size: int | None = None,
         debug: bool = False,
@@ -71,16 +74,19 @@ class RolloutEngine:
             model_args: Values of --model-arg, by name.
             timeout: Seconds for what the model is given at once.
             chain: Whether a model of a shorter horizon is continued on its own last frames.
-            seed: From which the generators of samples are seeded.
+            seed: From which the generators of samples are seeded, with the id of the clip.
+            salt: Secret that the seeds depend on as well, so that they do not tell which clip it is.
             trust_code: See `load_model`.
+            privileged: See `load_model`.
             threads: Of torch; None: its own choice.
             part_size: Clips together, at most; continues a run whose batches were halved by full memory.
             debug: Whether tracebacks of the model are printed.
         """
-        self._load = LoadRequest(target, device, dtype, dict(model_args or {}), trust_code, threads)
+        self._load = LoadRequest(target, device, dtype, dict(model_args or {}), trust_code, threads, privileged)
         self.timeout = timeout
         self.chain = chain
         self.seed = seed
+        self.salt = salt
         self.part_size = part_size
         self.debug = debug
         self.events: list[RolloutEvent] = []
@@ -90,7 +96,8 @@ class RolloutEngine:
         self.free = 0  # bytes left on the device after the last batch
         self._memory = SharedMemory()
         self._process: ModelProcess | None = None
-        self._info: LoadedModel | None = None
+        self._info: LoadedModel | None = None  # of the first process: later ones must hold the same model
+        self._loading = False
         self._cannot_restart = ""  # why the model cannot be loaded again
 
     # Starting and ending the process.
@@ -111,41 +118,46 @@ class RolloutEngine:
     def start(self) -> LoadedModel:
         """Start the process and load the model. Raises ModelError that says what to do."""
         self.launch()
-        return self.info
+        if self._loading:
+            self._wait_for_model()
+        assert self._info is not None
+        return self._info
 
     def launch(self) -> None:
         """Start the process without waiting for the model; `info` and `card` wait."""
         if self._process is None:
             self._process = self._new_process()
             self._process.send(self._load)
-            self._info = None
+            self._loading = True
 
     def _new_process(self) -> ModelProcess:
-        return ModelProcess(self._memory, self.debug)
+        return ModelProcess(self._memory, self.debug, sees_clips=self._handed() == "clip")
+
+    def _handed(self) -> Handed:
+        """What the model may be handed. Decided here, as what its process says is not trusted."""
+        return what_is_handed(self._load.target, self._load.privileged)
 
     @property
     def info(self) -> LoadedModel:
         """The model's card and where it runs; waits until the model is loaded."""
-        if self._info is None:
-            self.launch()
-            assert self._process is not None
-            limit = max(self.timeout, LOAD_TIMEOUT)
-            try:
-                answer = self._process.receive(time.monotonic() + limit)
-            except ReceiveTimeout:
-                self._kill()
-                raise ModelError(f"{self._load.target} was not loaded within {limit:g} s.") from None
-            except ProcessDied as death:
-                self._kill()
-                raise ModelError(f"{self._load.target}: the process that loads it {death}.") from None
-            if isinstance(answer, LoadFailure):
-                self._kill()
-                error = ModelError(answer.reason)
-                error.add_note(answer.traceback)
-                raise error
-            check_card(answer.card)
-            self._info = answer
-        return self._info
+        return self._info or self.start()
+
+    def _wait_for_model(self) -> None:
+        assert self._process is not None
+        limit = max(self.timeout, LOAD_TIMEOUT)
+        try:
+            answer = self._process.receive(time.monotonic() + limit)
+            self._info = checked_info(answer, self._load.target, self._handed(), self._info)
+        except ReceiveTimeout:
+            self._kill()
+            raise ModelError(f"{self._load.target} was not loaded within {limit:g} s.") from None
+        except ProcessDied as death:
+            self._kill()
+            raise ModelError(f"{self._load.target}: the process that loads it {death}.") from None
+        except ModelError:
+            self._kill()
+            raise
+        self._loading = False
 
     @property
     def card(self) -> ModelCard:
@@ -267,6 +279,7 @@ class RolloutEngine:
             recorded=self.info.recorded,
             chain=self.chain,
             seed=self.seed,
+            salt=self.salt,
             part_size=self.part_size,
             memory=self._memory.size,
             offset=offset,
@@ -289,6 +302,8 @@ class RolloutEngine:
             try:
                 assert self._process is not None
                 message = self._process.receive(started.time + self.timeout if started else start_deadline)
+                if problem := batch_in_flight.contradiction(message):
+                    raise ProcessDied(f"sent {problem}")
             except ReceiveTimeout:
                 self._fail_part(
                     batch_in_flight, "timeout", f"The model took longer than {self.timeout:g} s (--timeout)."
@@ -302,11 +317,11 @@ class RolloutEngine:
                 if self._handle(batch_in_flight, message):
                     return
 
-    def _handle(self, batch_in_flight: BatchInFlight, message: Any) -> bool:
+    def _handle(self, batch_in_flight: BatchInFlight, message: Report) -> bool:
         """Handle one message. True when the batch is done."""
         match message:
-            case PartStarted():
-                batch_in_flight.started = message
+            case PartStarted():  # the process may not put its deadline off
+                batch_in_flight.started = replace(message, time=min(message.time, time.monotonic()))
             case PartFinished():
                 batch_in_flight.results.update({result.position: result for result in message.results})
             case RolloutEvent():

@@ -41,6 +41,8 @@ def evaluate(
     keep_rollouts: Keep = "shown",
     workers: int | None = None,
     trust_code: bool = False,
+    privileged: bool = False,
+    fresh_seeds: int | str | os.PathLike[str] | None = None,
 ) -> Evaluation:
     """Evaluate a model and return its result; quiet unless `progress`. The options are those of `physbench eval`.
 
@@ -50,6 +52,9 @@ def evaluate(
     random states of the training are put back. It loses the isolation of a process of its own: a crash is the crash of
     the program, `timeout` ends nothing, and what `rollout` keeps of its tensors is made under inference mode and cannot
     be trained through. `device`, `dtype`, `model_arg`, `trust_code` and `resume` are for a MODEL only.
+
+    `fresh_seeds` draws so many seeds of each task now, or takes those of a run on fresh seeds, so that the clips are in
+    no suite. `privileged` lets a model of yours with `rollout_clips` be handed the clips themselves.
 
     `out` is the run folder, by default runs/<model>-<suite>-<n>; `fresh` starts the run in it over. `report=False`
     leaves out the page, which saves seconds. Tracking and scoring use `workers` processes.
@@ -66,7 +71,7 @@ def evaluate(
             raise UsageError(f"{wrong[0]} is for a MODEL to load; an object stays as it is: move it before.")
         from physbench.adapters.model_contract import check_contract
 
-        live = check_contract(model, type(model).__name__)
+        live = check_contract(model, type(model).__name__, "clip" if privileged else "context")
         target = f"live:{live.card.name}"
     options = Options(
         model=target,
@@ -85,6 +90,8 @@ def evaluate(
         keep_rollouts=keep_rollouts,
         workers=workers,
         trust_code=trust_code,
+        privileged=privileged,
+        fresh_seeds=fresh_seeds if fresh_seeds is None or isinstance(fresh_seeds, int) else os.fspath(fresh_seeds),
     )
     with user_files.temporarily_registered(), contextlib.nullcontext() if progress else silenced():
         folder = run_evaluation(

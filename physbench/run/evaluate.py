@@ -8,11 +8,11 @@ from pathlib import Path
 
 from physbench.adapters.load_model import check_target, model_sha256, preflight
 from physbench.adapters.model_protocol import Model
-from physbench.clips.suite import find_suite
 from physbench.errors import UsageError
 from physbench.results.law_phrases import own_laws_document
 from physbench.results.read_run import read_manifest
 from physbench.run.finalize import finish
+from physbench.run.fresh_seeds import asked_suite
 from physbench.run.interrupt import explained, interruptible
 from physbench.run.multi_rollout import score_pairs, score_samples
 from physbench.run.options import Options
@@ -52,7 +52,8 @@ def evaluate(
     worker and Interrupted (130) for Ctrl-C; in the last two cases everything scored so far stays in the folder.
     """
     options.check()
-    suite = find_suite(options.suite, options.limit, options.tasks)
+    path = out or (default_folder(options.short_name, options.suite_name, resume) if resume else None)
+    suite, salt = asked_suite(options, path if resume else None, live=model is not None)
     scorers = find_scorers(options.scorers)
     if model is None:
         check_target(options.model, trust_code=options.trust_code)
@@ -62,13 +63,17 @@ def evaluate(
         raise UsageError("A live model may have changed since: its run cannot be resumed. Use fresh=True.")
     sha256 = model_sha256(options.model) if model is None else None
     asked = asked_document(
-        options, suite, sha256, versions(purpose="runs"), foreign_code_hash(scorers), own_laws_document(scorers)
+        options,
+        suite,
+        sha256,
+        versions(purpose="runs"),
+        foreign_code_hash(scorers),
+        own_laws_document(scorers),
+        salt=salt,
     )
     made: tuple[Path, ...] = ()
-    if out is None and not resume:
-        path, made = claimed_folder(options.short_name, options.suite)
-    else:
-        path = out or default_folder(options.short_name, options.suite, resume)
+    if path is None:
+        path, made = claimed_folder(options.short_name, options.suite_name)
     with interruptible(), opened(path, resume=resume, fresh=fresh, made=made) as folder:
         if folder.manifest.exists():
             stored = read_manifest(folder)

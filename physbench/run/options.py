@@ -9,12 +9,14 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from physbench.clips.suite import FRESH
 from physbench.errors import UsageError, nearest
 from physbench.plugins import user_files
 
 Keep = Literal["shown", "all", "none"]
 DTYPE_NAMES = ("float32", "float16", "bfloat16", "float64")
 KEEPS = ("shown", "all", "none")
+MOST_FRESH_SEEDS = 10_000  # of a task
 LONGEST_WAIT = 1e6  # s, eleven days: waiting takes no longer times
 
 
@@ -38,12 +40,16 @@ class Options:
     keep_rollouts: Keep = "shown"
     workers: int | None = None  # None: one per core
     trust_code: bool = False
+    privileged: bool = False  # a model of the user's may be handed the clips themselves
+    fresh_seeds: int | str | None = None  # seeds of each task to draw now, or a run whose seeds are used again
 
     def __post_init__(self) -> None:
         """Files mean the same from any folder."""
         for name in ("tasks", "scorers"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, user_files.absolute_pattern(getattr(self, name)))
+        if isinstance(self.fresh_seeds, str):
+            object.__setattr__(self, "fresh_seeds", str(Path(self.fresh_seeds).expanduser().absolute()))
 
     def check(self) -> None:
         """Refuse what cannot work, before anything is loaded."""
@@ -51,6 +57,8 @@ class Options:
             value = getattr(self, name)
             if value is not None and value < least:
                 raise UsageError(f"--{name.replace('_', '-')}: expected at least {least}, got {value}.")
+        if isinstance(self.fresh_seeds, int) and not 1 <= self.fresh_seeds <= MOST_FRESH_SEEDS:
+            raise UsageError(f"--fresh-seeds: expected 1 to {MOST_FRESH_SEEDS}, got {self.fresh_seeds}.")
         check_timeout(self.timeout)
         if self.dtype not in DTYPE_NAMES:
             raise UsageError(f"--dtype: there is no '{self.dtype}'.{nearest(self.dtype, DTYPE_NAMES)}")
@@ -77,6 +85,11 @@ class Options:
         looks_like_file = "/" in place or Path(place).suffix
         return Path(place).stem if looks_like_file or not rest else rest.partition(":")[0]
 
+    @property
+    def suite_name(self) -> str:
+        """Name of the suite for folders."""
+        return self.suite if self.fresh_seeds is None else f"{FRESH}{self.suite}"
+
     def document(self) -> dict[str, Any]:
         """For manifest.json."""
         values = {item.name: getattr(self, item.name) for item in fields(self)}
@@ -95,7 +108,7 @@ class Options:
                     words += [option, f"{key}={text}"]
             elif name == "chain":
                 words.append("--no-chain")
-            elif name == "trust_code":
+            elif name in ("trust_code", "privileged"):
                 words.append(option)
             else:
                 words += [option, f"{value:g}" if isinstance(value, float) else str(value)]

@@ -11,7 +11,6 @@ from typing import Any
 
 from physbench.clips.clip import Clip, Row
 from physbench.clips.store import ClipStore
-from physbench.clips.suite import OWN
 from physbench.errors import PhysbenchError, UsageError
 from physbench.progress import Progress
 from physbench.rollouts.batch_plan import BatchItem
@@ -53,7 +52,7 @@ def _engine(run: Run) -> Iterator[RolloutEngine | None]:
     if run.model is not None:
         from physbench.rollouts.in_process import InProcessEngine
 
-        with InProcessEngine(run.model, chain=o.chain, seed=o.seed) as live:
+        with InProcessEngine(run.model, chain=o.chain, seed=o.seed, salt=run.salt, privileged=o.privileged) as live:
             agree(run, live)
             yield live
         return
@@ -63,9 +62,11 @@ def _engine(run: Run) -> Iterator[RolloutEngine | None]:
         dtype=o.dtype,
         model_args=o.model_arg,
         trust_code=o.trust_code,
+        privileged=o.privileged,
         timeout=o.timeout,
         chain=o.chain,
         seed=o.seed,
+        salt=run.salt,
         part_size=min(sizes, default=None),
         debug=run.debug,
     ) as engine:
@@ -216,7 +217,7 @@ class Middle:
         suite = self.run.suite
         states = {done.row: done.state_hash for done in results if isinstance(done, worker.Referenced)}
         other = [row for row, state in states.items() if row in suite.golden and suite.golden[row].state_hash != state]
-        self.run.manifest["suite"]["local"] = bool(other) or suite.name.startswith(OWN)
+        self.run.manifest["suite"]["local"] = bool(other) or suite.local
         if other:
             self.run.say(
                 f"Warning: this machine simulates {len(other)} clips differently from the suite's golden states (the "

@@ -14,7 +14,7 @@ from physbench import __version__
 from physbench.adapters.http_connection import TOKEN_ARGUMENT
 from physbench.adapters.model_protocol import ModelCard
 from physbench.clips.clip import Row
-from physbench.clips.suite import OWN, Suite
+from physbench.clips.suite import Suite
 from physbench.errors import UsageError
 from physbench.plugins import user_files
 from physbench.results import law_phrases
@@ -84,6 +84,7 @@ def asked_document(
     versions: Document,
     foreign_code: str | None = None,
     own_laws: Document | None = None,
+    salt: str = "",
 ) -> Document:
     """The part of the manifest that is known before the model is loaded: what a resumed run must agree with."""
     return {
@@ -93,9 +94,10 @@ def asked_document(
             "name": suite.name,
             "version": suite.version,
             "hash": suite.hash,
-            "local": suite.name.startswith(OWN),
+            "local": suite.local,
             "partial": suite.partial,
             "rows": [_row_document(row) for row in suite.rows],
+            **({"fresh": {"salt": salt}} if salt else {}),  # seeds drawn for this run, and a secret of its generators
         },
         "model": {
             "target": options.model,
@@ -121,6 +123,7 @@ _DECIDING: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("The content of MODEL (sha256)", ("model", "sha256")),
     ("--model-arg", ("model", "args")),
     ("The content of the files given by --model-arg", ("model", "files")),
+    ("--fresh-seeds", ("options", "fresh_seeds")),
     ("--suite", ("suite", "name")),
     ("The version of the suite", ("suite", "version")),
     ("The content of the files of --tasks", ("files", "tasks")),

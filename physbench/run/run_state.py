@@ -14,6 +14,7 @@ from physbench.clips.clip import Row
 from physbench.clips.generate import frame_times, make_scene
 from physbench.clips.suite import Suite
 from physbench.rollouts.batch_plan import Batch, BatchItem
+from physbench.run.fresh_seeds import drawn_salt
 from physbench.run.options import Options
 from physbench.run.rollout_store import has_rollout
 from physbench.run.run_manifest import card_from
@@ -51,6 +52,11 @@ class Run:
     @property
     def card(self) -> ModelCard:
         return card_from(self.manifest["model"]["card"])
+
+    @property
+    def salt(self) -> str:
+        """Secret of the generators' seeds; "" where the clips are those of a suite."""
+        return drawn_salt(self.manifest)
 
     def horizon(self, row: Row) -> int:
         """Number of frames to predict."""

@@ -80,10 +80,12 @@ ROWS = (Row("falling/projectile-v1", "test", 0), Row("collisions/head-on-v1", "t
 
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory):
-    """(asked, clips): two clips of 64 px, 15 frames/s and 4 context frames."""
+    """(asked, clips): two clips of 64 px, 15 frames/s and 4 context frames, as version 1 named them."""
     suite = Suite("smoke", 1, ROWS, partial=True)
     spec = RenderSpec(64, 64, 15.0)
     asked = export(suite, spec, 4, tmp_path_factory.mktemp("export") / "cond")
+    clips = {clip.row: clip.model_copy(update={"id": clip.row.id}) for clip in asked.clips}
+    asked = asked.model_copy(update={"clips": tuple(clips[row] for row in ROWS), "schema_version": 1})
     return asked, {row.id: made(row, spec) for row in ROWS}
 
 

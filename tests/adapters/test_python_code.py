@@ -127,6 +127,32 @@ def test_neighbours_of_the_file_can_be_imported(code, load, tmp_path) -> None:
         ("def make(*, device, dtype): return Model(ModelCard('m', (64, 64), 15, 2.5))\n", "make", {}, "context_frames"),
         ("def make(*, device, dtype): return Model(ModelCard('m', (64, 64), 15, 4, track='x'))\n", "make", {}, "track"),
         (
+            "def make(*, device, dtype): return Model(ModelCard('m', (64, 64), 15, 4, uses_prompt=1))\n",
+            "make",
+            {},
+            "expected uses_prompt to be True or False, got 1",
+        ),
+        (
+            "def make(*, device, dtype): return Model(ModelCard('m' * 201, (64, 64), 15, 4))\n",
+            "make",
+            {},
+            "at most 200 characters",
+        ),
+        (
+            "class M:\n  card = card\n  def rollout_clips(self, clips, *, horizon, generators): pass\n"
+            "def make(*, device, dtype): return M()\n",
+            "make",
+            {},
+            "M.rollout_clips is handed whole clips.*--privileged",
+        ),
+        (
+            "class M:\n  card = card\n  def play(self, item, *, context, horizon): pass\n"
+            "def make(*, device, dtype): return M()\n",
+            "make",
+            {},
+            "M.play is told which clip it plays, which only videos:DIR is",
+        ),
+        (
             "def make(*, device, dtype): return Model(ModelCard('m', (64, 64), 15, 4, track='privileged'))\n",
             "make",
             {},

@@ -16,7 +16,8 @@ from PIL import Image
 from physbench.cli.main import run
 from physbench.clips.clip import Row, action_table
 from physbench.clips.conditioning import CONDITIONING_VERSION, Asked, read_document, read_file
-from physbench.clips.export import _table
+from physbench.clips.export import _table, export
+from physbench.clips.export_key import find_key, key_path, read_key, with_key
 from physbench.clips.generate import make_clip, make_scene
 from physbench.clips.suite import find_suite
 from physbench.errors import UsageError
@@ -33,12 +34,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def asked_of(folder: Path) -> Asked:
+    """What was asked, with what the key says."""
+    return with_key(read_file(folder / "manifest.json"), read_key(key_path(folder)), folder).asked
+
+
 def test_everything_is_there_and_is_what_the_manifest_says(folder: Path) -> None:
-    asked = read_file(folder / "manifest.json").asked
+    asked = asked_of(folder)
     suite = find_suite("smoke", 2, "occlusion/screen-pass*")
     assert asked.suite.hash == suite.hash and asked.suite.partial
     assert (asked.width, asked.height, asked.fps, asked.context_frames) == (96, 64, 10.0, 4)
-    assert [clip.row for clip in asked.clips] == list(suite.rows)
+    assert sorted(clip.row for clip in asked.clips) == list(suite.rows)
     named = {"README.md", "manifest.json", "answers/answer.json"}
     for clip in asked.clips:
         files = {name: path for name, path in clip.files.model_dump().items() if path is not None}
@@ -52,7 +58,7 @@ def test_everything_is_there_and_is_what_the_manifest_says(folder: Path) -> None
 
 
 def test_the_frames_are_the_last_of_the_history_and_none_behind(folder: Path) -> None:
-    for clip in read_file(folder / "manifest.json").asked.clips:
+    for clip in asked_of(folder).clips:
         truth = make_clip(clip.row, RenderSpec(64, 96, 10.0))
         lossless = read_video(folder / str(clip.files.video_lossless))
         assert np.array_equal(lossless, truth.context(4)), "exactly the frames that a model here is shown"
@@ -171,3 +177,53 @@ def test_an_answer_may_be_the_manifest_itself(folder: Path) -> None:
     assert answer.asked == read_file(folder / "answers" / "answer.json").asked
     with pytest.raises(UsageError, match="not valid JSON"):
         read_document("{", "x")
+
+
+def test_what_goes_to_the_model_does_not_say_which_clip_it_is(folder: Path) -> None:
+    """Task and seed make a clip: neither is in a name, in a document or in the order of the clips."""
+    rows = [clip.row for clip in asked_of(folder).clips]
+    hashes = [clip.state_hash for clip in asked_of(folder).clips]
+    for path in folder.rglob("*"):
+        assert "test" not in path.name and "screen" not in path.name
+    for path in (folder / "manifest.json", folder / "answers" / "answer.json", folder / "README.md"):
+        text = path.read_text()
+        assert not any(
+            secret in text for secret in (*hashes, *(row.id for row in rows), '"seed"', '"task"', '"change"')
+        )
+        assert read_key(key_path(folder)).salt not in text
+    ids = [clip.id for clip in read_file(folder / "manifest.json").asked.clips]
+    assert ids == sorted(ids) and len(set(ids)) == 2
+
+
+def test_two_exports_name_the_same_clips_differently(tmp_path: Path) -> None:
+    suite, spec = find_suite("smoke", 3), RenderSpec(32, 32, 10.0)
+    first, second = (export(suite, spec, 1, tmp_path / name) for name in ("a", "b"))
+    assert {clip.row for clip in first.clips} == {clip.row for clip in second.clips} == set(suite.rows)
+    assert not {clip.id for clip in first.clips} & {clip.id for clip in second.clips}
+    (tmp_path / "a" / "manifest.json").unlink()  # as one that was interrupted
+    assert export(suite, spec, 1, tmp_path / "a").clips == first.clips
+
+
+def test_a_video_cannot_be_matched_without_the_key(folder: Path, tmp_path: Path) -> None:
+    answer = read_file(folder / "manifest.json")
+    with pytest.raises(UsageError, match=r"no\.json, which says which clip.*\n.*--model-arg key=PATH"):
+        find_key(answer, [tmp_path / "no.json"])
+    assert find_key(answer, [tmp_path / "no.json", key_path(folder)]).asked == asked_of(folder)
+    document = json.loads(key_path(folder).read_text())
+    for change, words in (
+        ({"clips": {}}, "key of another export"),
+        ({"kind": "other"}, "is no key of an export. kind"),
+        ({"schema_version": 9}, "update physbench"),
+    ):
+        (tmp_path / "other.json").write_text(json.dumps({**document, **change}))
+        with pytest.raises(UsageError, match=words):
+            find_key(answer, [tmp_path / "other.json"])
+    (tmp_path / "other.json").write_text("{")
+    with pytest.raises(UsageError, match="is no key"):
+        read_key(tmp_path / "other.json")
+
+
+def test_an_export_of_version_1_needs_no_key(folder: Path) -> None:
+    old = asked_of(folder).model_copy(update={"schema_version": 1})
+    answer = read_document(json.dumps(old.model_dump(mode="json")), "manifest.json")
+    assert find_key(answer, []).asked == old

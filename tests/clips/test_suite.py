@@ -15,10 +15,12 @@ from physbench.clips import golden
 from physbench.clips.clip import Row
 from physbench.clips.generate import make_scene
 from physbench.clips.suite import (
+    FRESH_SEEDS,
     GOLDEN_SUITES,
     SUITE_VERSION,
     Golden,
     find_suite,
+    fresh_suite,
     golden_rows,
     golden_tasks,
     spread,
@@ -138,3 +140,17 @@ def test_golden_files_are_made_by_their_command(tmp_path: Path) -> None:
     for name in GOLDEN_SUITES:
         shipped = files("physbench.clips").joinpath("golden", f"{name}.json").read_text()
         assert (tmp_path / f"{name}.json").read_text() == shipped
+
+
+@pytest.mark.parametrize("name", ["smoke", "core", "counterfactuals"])
+def test_fresh_seeds_are_others_for_the_same_tasks(name: str) -> None:
+    suite = find_suite(name)
+    fresh, again = fresh_suite(suite, 3), fresh_suite(suite, 3)
+    assert fresh.name == f"fresh-{name}" and fresh.local and not suite.local and not fresh.golden
+    places = {(row.task, row.split, row.change) for row in suite.rows}
+    assert Counter((row.task, row.split, row.change) for row in fresh.rows) == dict.fromkeys(places, 3)
+    seeds = [{row.seed for row in each.rows} for each in (suite, fresh, again)]
+    assert seeds[1] <= {seed for seed in seeds[1] if seed in FRESH_SEEDS}
+    assert not seeds[0] & seeds[1] and not seeds[1] & seeds[2]
+    assert all(row.unchanged in fresh.rows for row in fresh.rows), "a pair shares its seed"
+    assert all(int(float(seed)) == seed for seed in seeds[1]), "a reader of JSON may keep it as a float"

@@ -1,6 +1,7 @@
 """No process stays behind, however the parent ends."""
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -9,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from physbench.rollouts.model_process import ModelProcess, ReceiveTimeout, SharedMemory
+from physbench.rollouts import model_process
+from physbench.rollouts.message_codec import MAX_MESSAGE_BYTES, encode
+from physbench.rollouts.messages import JobDone
+from physbench.rollouts.model_process import ModelProcess, ProcessDied, ReceiveTimeout, SharedMemory
 
 TOYS = Path(__file__).with_name("toys.py")
 PARENT = f"""
@@ -71,3 +75,85 @@ def test_a_process_that_does_not_read_does_not_hold_the_parent_up() -> None:
     with pytest.raises(OSError):
         process.receive(time.monotonic() + 0.1)
     memory.close()
+
+
+@pytest.fixture
+def writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Start a process that writes pieces of bytes, one every 0.02 s, and receive its first message within 1 s."""
+    memory = SharedMemory()
+    processes = []
+
+    def receive(*pieces: bytes):
+        script = tmp_path / "writer"
+        code = f"import os, sys, time\nfor piece in {list(pieces)!r}:\n"
+        code += "    while piece:\n        piece = piece[os.write(int(sys.argv[4]), piece):]\n    time.sleep(0.02)\n"
+        script.write_text(f"#!{sys.executable} -S\n{code}time.sleep(60)\n")
+        script.chmod(0o700)
+        with monkeypatch.context() as patch:
+            patch.setattr(model_process.sys, "executable", str(script))
+            processes.append(ModelProcess(memory))
+        return processes[-1].receive(time.monotonic() + 1)
+
+    yield receive
+    for process in processes:
+        process.kill()
+    memory.close()
+
+
+def framed(content: bytes) -> bytes:
+    return len(content).to_bytes(4, "big") + content
+
+
+DONE = JobDone(3, 1, 2, 4, ("a note",))
+
+
+def test_a_message_may_arrive_in_pieces(writing) -> None:
+    whole = framed(encode(DONE))
+    assert writing(whole[:2], whole[2:30], whole[30:] + whole[:9]) == DONE
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (framed(pickle.dumps(DONE)), "sent no message of a known kind"),
+        (framed(b""), "sent no message of a known kind"),
+        (b"garbage, and more of it", "sent a message of more than 1 MiB"),
+        ((10**9).to_bytes(4, "big"), "sent a message of more than 1 MiB"),
+        (b"\xff" * 4 + (10**12).to_bytes(8, "big"), "sent a message of more than 1 MiB"),
+        (framed(b"JobDone " + b"[" * 100_000), "sent a wrong JobDone"),
+        (framed(b"JobDone " + b"1" * (MAX_MESSAGE_BYTES - 8)), "sent a wrong JobDone"),
+    ],
+    ids=lambda value: f"{value[:20]!r}",
+)
+def test_what_is_no_message_ends_the_talk(writing, content, words) -> None:
+    with pytest.raises(ProcessDied, match=words):
+        writing(content)
+
+
+@pytest.mark.parametrize("pieces", [[b"\0\0"], [framed(encode(DONE))[:-1]], [(9999).to_bytes(4, "big"), *[b"J"] * 200]])
+def test_the_rest_of_a_message_is_not_waited_for(writing, pieces) -> None:
+    begun = time.monotonic()
+    with pytest.raises(ReceiveTimeout):
+        writing(*pieces)
+    assert time.monotonic() - begun < 3
+
+
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="needs sealed memory")
+def test_the_shared_memory_cannot_be_taken_away() -> None:
+    """Reading what the other process has cut off would end this one with SIGBUS."""
+    memory = SharedMemory()
+    memory.grow(4096)
+    with pytest.raises(PermissionError):
+        os.ftruncate(memory.descriptor, 0)
+    memory.grow(8192)
+    assert memory.view.sum() == 0
+    memory.close()
+
+
+@pytest.mark.parametrize("sees_clips", [False, True])
+def test_the_environment_says_where_clips_are_only_to_what_sees_them(sees_clips, monkeypatch) -> None:
+    monkeypatch.setenv("PHYSBENCH_CACHE", "/somewhere")
+    monkeypatch.setenv("WEIGHTS", "/weights")
+    environment = model_process.model_environment(sees_clips)
+    assert ("PHYSBENCH_CACHE" in environment) is sees_clips
+    assert environment["WEIGHTS"] == "/weights"

@@ -38,6 +38,8 @@ def test_the_resume_command_asks_for_the_same_run(monkeypatch: pytest.MonkeyPatc
         keep_rollouts="all",
         workers=1,
         trust_code=True,
+        privileged=True,
+        fresh_seeds=3,
     )
     words = shlex.split(options.resume_command(Path("out dir")))
     asked = []
@@ -56,6 +58,8 @@ def test_the_resume_command_asks_for_the_same_run(monkeypatch: pytest.MonkeyPatc
     ("changes", "words"),
     [
         ({"limit": 0}, "--limit"),
+        ({"fresh_seeds": 0}, "--fresh-seeds"),
+        ({"fresh_seeds": 10**9}, "--fresh-seeds"),
         ({"samples": 0}, "--samples"),
         ({"batch_size": 0}, "--batch-size"),
         ({"workers": 0}, "--workers"),

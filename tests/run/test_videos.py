@@ -12,6 +12,7 @@ from physbench.cli.main import run
 from physbench.clips.clip import Row
 from physbench.clips.conditioning import read_file
 from physbench.clips.encode import FFV1, Codec, encode
+from physbench.clips.export_key import key_path, read_key, with_key
 from physbench.clips.generate import make_clip
 from physbench.storage.run_folder import RunFolder
 from physbench.world.scene import RenderSpec
@@ -27,14 +28,18 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     words = ("--size", "64", "--fps", "10", "--context", "3", "--workers", "1")
     assert run(["data", "export", *SUITE, *words, "--out", str(cond)]) == 0
     folder = cond / "answers"
-    asked = read_file(folder / "answer.json").asked
     for number, keep in ((0, None), (1, 25)):
         row = Row(TASKS, "test", number)
         clip = make_clip(row, RenderSpec(64, 64, 10.0))
-        encode(folder / f"{row.id}.mkv", clip.frames[clip.handover - 2 :][:keep], 10)
-    (folder / f"{asked.clips[2].id}.mp4").write_bytes(b"no video")
+        encode(folder / f"{name_of(folder, number)}.mkv", clip.frames[clip.handover - 2 :][:keep], 10)
+    (folder / f"{name_of(folder, 2)}.mp4").write_bytes(b"no video")
     (folder / "another.mp4").write_bytes(b"x")
     return folder
+
+
+def name_of(answers: Path, seed: int) -> str:
+    """The name that the export gave to the clip of a seed."""
+    return read_key(key_path(answers.parent)).id(Row(TASKS, "test", seed))
 
 
 def state(folder: Path) -> dict[str, tuple[bytes, int]]:
@@ -50,11 +55,11 @@ def test_what_is_there_is_scored_and_what_is_not_has_failed(
     words += ["--workers", "1"]
     assert run([*words, "--out", str(out.path)]) == 0
     said = capsys.readouterr().err
-    missing = "falling.projectile-v1.test.3"
+    short, damaged, missing = (name_of(answers, seed) for seed in (1, 2, 3))
     assert "3 of 4 videos are there" in said and f"1 missing, which count as failed: {missing}\n" in said
     assert "1 extra, not used: 'another.mp4' (named after no clip)" in said
-    assert "falling.projectile-v1.test.1.mkv 25 of 43 frames, 2.2 of 4 s" in said
-    assert "1 unusable, which count as failed: falling.projectile-v1.test.2.mp4 is damaged" in said
+    assert f"{short}.mkv 25 of 43 frames, 2.2 of 4 s" in said
+    assert f"1 unusable, which count as failed: {damaged}.mp4 is damaged" in said
     assert state(answers) == before, "inputs are never modified"
 
     result = json.loads(out.result.read_text())
@@ -63,7 +68,7 @@ def test_what_is_there_is_scored_and_what_is_not_has_failed(
     assert len(result["model"]["sha256"]) == 64
     reasons = {failure["clip"]: failure["reason"] for failure in result["failures"]}
     assert "damaged or not a video" in reasons["falling.projectile-v1.test.2"]
-    assert "There is no video" in reasons[missing]
+    assert f"There is no video '{missing}'" in reasons["falling.projectile-v1.test.3"]
     table = pd.read_parquet(out.scores).query("reading == 'drift/accuracy'").set_index("seed")
     assert table["quality"][0] > 0.95 and table["quality"][0] > table["quality"][1] > 0
     assert (table["quality"][[2, 3]] == 0).all() and (table["status"][[2, 3]] == "failed").all()
@@ -105,7 +110,8 @@ def test_the_truth_loses_little_on_the_way(tmp_path: Path) -> None:
     oracle = ["eval", "baseline:oracle", "--model-arg", "size=128", *suite, "--out", str(tmp_path / "oracle")]
     assert run(oracle) == 0
     for codec in (FFV1, Codec(".mp4", "mp4", "libx264", "yuv420p", {"crf": "18"})):
-        for clip in read_file(cond / "manifest.json").asked.clips:
+        key = read_key(key_path(cond))
+        for clip in with_key(read_file(cond / "manifest.json"), key, cond).asked.clips:
             future = make_clip(clip.row, RenderSpec(128, 128, 15.0)).future()
             (cond / "answers" / f"{clip.id}.mkv").unlink(missing_ok=True)
             encode(cond / "answers" / f"{clip.id}{codec.suffix}", future, 15, codec)

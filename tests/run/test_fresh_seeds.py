@@ -1,0 +1,126 @@
+"""Runs on seeds that are drawn when they begin: others each time, kept for the run and for those that repeat it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from physbench.cli.main import run
+from physbench.clips.clip import Row
+from physbench.clips.suite import FRESH_SEEDS, find_suite
+from physbench.errors import UsageError
+from physbench.leaderboard.entry import add
+from physbench.results.run_comparison import compare
+from physbench.run.fresh_seeds import asked_suite, drawn_salt
+from physbench.run.options import Options
+from physbench.storage.run_folder import RunFolder
+
+TASKS = ("--suite", "smoke", "--tasks", "falling/projectile*")
+WORDS = (*TASKS, "--scorers", "drift/*", "--workers", "1", "--device", "cpu", "--samples", "2")
+
+
+def manifest_of(out: Path) -> dict[str, Any]:
+    return json.loads((out / "manifest.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def fresh_run(toys: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One clip, two samples of a model that draws from its generators. Nobody may change it."""
+    out = tmp_path_factory.mktemp("fresh") / "run"
+    words = ("eval", f"{toys / 'toy.py'}:factory", *WORDS, "--keep-rollouts", "all")
+    assert run([*words, "--fresh-seeds", "1", "--out", str(out)]) == 0
+    return out
+
+
+def test_the_run_says_that_its_clips_are_in_no_suite(fresh_run: Path) -> None:
+    result = json.loads(RunFolder(fresh_run).result.read_text())
+    assert result["suite"]["name"] == "fresh-smoke" and result["suite"]["local"] and not result["suite"]["complete"]
+    assert "fresh seeds" in result["note"], "the first lines of terminal and report"
+    [row] = manifest_of(fresh_run)["suite"]["rows"]
+    assert row["seed"] in FRESH_SEEDS
+    assert len(drawn_salt(manifest_of(fresh_run))) == 32
+
+
+def test_no_board_takes_it_and_an_ordinary_run_is_not_compared(
+    fresh_run: Path, toy_run: RunFolder, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=r"ran on fresh seeds\. The board ranks models on the same clips"):
+        add(RunFolder(fresh_run), tmp_path / "board")
+    for pair in ((RunFolder(fresh_run), toy_run), (toy_run, RunFolder(fresh_run))):
+        with pytest.raises(UsageError, match=f"drawn for each run: give the other one --fresh-seeds {fresh_run}"):
+            compare(*pair)
+
+
+def test_it_goes_on_with_the_seeds_that_were_drawn(fresh_run: Path, tmp_path: Path) -> None:
+    """Rollouts and scores are lost: they are made again as they were, from the same clip and generators."""
+    out = tmp_path / "run"
+    shutil.copytree(fresh_run, out)
+    scores = (out / "scores.parquet").read_bytes()
+    for path in [*(out / "rollouts").glob("*"), *(out / "parts").glob("*"), out / "scores.parquet"]:
+        path.unlink()
+    words = ("eval", manifest_of(out)["model"]["target"], *WORDS, "--keep-rollouts", "all", "--out", str(out))
+    assert run([*words, "--fresh-seeds", "1", "--resume"]) == 0
+    assert manifest_of(out)["suite"] == manifest_of(fresh_run)["suite"]
+    assert (out / "scores.parquet").read_bytes() == scores
+    assert run([*words, "--fresh-seeds", "2", "--resume"]) == 2
+    assert run([*words, "--resume"]) == 2
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Callable[..., Path]:
+    """A run folder of which nothing but the clips is known."""
+
+    def write(name: str, seeds: list[int], salt: str | None = "secret", version: int = 2) -> Path:
+        rows = [{"task": "falling/projectile-v1", "split": "test", "seed": seed} for seed in seeds]
+        suite = {"name": name, "version": version, "rows": rows, **({"fresh": {"salt": salt}} if salt else {})}
+        folder = tmp_path / "other"
+        folder.mkdir(exist_ok=True)
+        (folder / "manifest.json").write_text(json.dumps({"schema_version": 1, "suite": suite}))
+        return folder
+
+    return write
+
+
+def test_another_model_is_asked_for_the_same_clips(written: Callable[..., Path]) -> None:
+    seeds = [FRESH_SEEDS[5], FRESH_SEEDS[6]]
+    options = Options("baseline:freeze", suite="smoke", fresh_seeds=str(written("fresh-smoke", seeds)))
+    suite, salt = asked_suite(options)
+    assert suite.rows == tuple(Row("falling/projectile-v1", "test", seed) for seed in seeds)
+    assert (suite.name, salt) == ("fresh-smoke", "secret")
+
+
+def test_a_run_that_goes_on_keeps_its_clips(written: Callable[..., Path]) -> None:
+    folder = written("fresh-smoke", [FRESH_SEEDS[5]])
+    drawn, salt = asked_suite(Options("baseline:freeze", suite="smoke", fresh_seeds=1), resumed=folder)
+    assert [row.seed for row in drawn.rows] == [FRESH_SEEDS[5]] and salt == "secret"
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (("smoke", [0], None), "is a run of smoke, not one on fresh seeds"),
+        (("fresh-core", [0]), "holds clips of fresh-core 2, and smoke 2 was asked for"),
+        (("fresh-smoke", [0], "secret", 1), "holds clips of fresh-smoke 1"),
+    ],
+)
+def test_a_run_of_other_clips_is_refused(written: Callable[..., Path], settings: tuple[Any, ...], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        asked_suite(Options("baseline:freeze", suite="smoke", fresh_seeds=str(written(*settings))))
+
+
+def test_videos_cannot_answer_clips_that_were_not_exported() -> None:
+    with pytest.raises(UsageError, match="videos answer the clips that were exported"):
+        asked_suite(Options("videos:answers", suite="smoke", fresh_seeds=1))
+
+
+def test_clips_and_salt_are_others_each_time() -> None:
+    options = Options("baseline:freeze", suite="smoke", fresh_seeds=2, limit=3)
+    (first, salt), (second, other) = asked_suite(options), asked_suite(options)
+    assert len(first.rows) == len(second.rows) == 3 and first.partial
+    assert not set(first.rows) & set(second.rows) and salt != other
+    assert asked_suite(Options("baseline:freeze", suite="smoke")) == (find_suite("smoke"), "")
