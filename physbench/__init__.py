@@ -3,7 +3,7 @@
 What one needs for an evaluation, a model, a task or a scorer of one's own is imported from here:
 
 - evaluations: `evaluate`, `Evaluation`, `PhysbenchError`;
-- models: `ModelCard`, `FrameModel`, `PrivilegedModel`;
+- models: `ModelCard`, `FrameModel`, `SteppedModel`, `PrivilegedModel`;
 - tasks: `Task`, `Parameter`, `Params`, `declare`, `draw`; for parameters and conditions `RELEASE`, `hues`, `hue_name`,
   `inside`, `event_in`; for scenes `Scene`, `Camera`, `Body`, `CentralGravity`, `Impulse`, `Outcome`, `Waypoint`, the
   bodies `ball`, `floor`, `table`, `wall`, `ramp`, `screen`, `holder`, `shelf`, `held`, the masses `sphere_mass`,
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from physbench.adapters.model_protocol import FrameModel as FrameModel
     from physbench.adapters.model_protocol import ModelCard as ModelCard
     from physbench.adapters.model_protocol import PrivilegedModel as PrivilegedModel
+    from physbench.adapters.stepped_model import SteppedModel as SteppedModel
     from physbench.clips.clip import Clip as Clip
     from physbench.clips.task import Parameter as Parameter
     from physbench.clips.task import Params as Params
@@ -74,6 +75,7 @@ _NAMES = {
     "physbench.run.evaluation": ("Evaluation",),
     # models
     "physbench.adapters.model_protocol": ("FrameModel", "ModelCard", "PrivilegedModel"),
+    "physbench.adapters.stepped_model": ("SteppedModel",),
     # tasks
     "physbench.clips.task": ("Parameter", "Params", "Task", "declare", "draw"),
     "physbench.clips.task_helpers": ("RELEASE", "event_in", "hues", "inside"),

@@ -22,7 +22,19 @@ from physbench.cli.console import complain, note
 from physbench.errors import DISK_FULL, PhysbenchError
 
 # One file each in this folder: a noun has `app`, a verb has `command`.
-COMMANDS = ("eval", "train", "tasks", "scorers", "models", "data", "report", "compare", "leaderboard", "doctor")
+COMMANDS = (
+    "eval",
+    "train",
+    "export",
+    "tasks",
+    "scorers",
+    "models",
+    "data",
+    "report",
+    "compare",
+    "leaderboard",
+    "doctor",
+)
 
 
 def _version(asked: bool) -> None:

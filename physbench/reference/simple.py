@@ -51,20 +51,31 @@ class SimpleNet(nn.Module):
         change: Tensor = self.decoder(maps)
         return base[:, None] + change.view(batch, count, *base.shape[1:])
 
+    def observe(self, context: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
+        """Context (B, C, 3, H, W) and its actions (B, C, 6) -> hidden state (B, N), latent of the last frame (B, D)."""
+        batch, count = context.shape[:2]
+        seen = self.encoder(context.flatten(0, 1) - 0.5).view(batch, count, -1)
+        hidden = context.new_zeros(batch, self.cell.hidden_size)
+        for k in range(count - 1):
+            hidden = self.cell(torch.cat([seen[:, k], actions[:, k + 1]], -1), hidden)
+        return hidden, seen[:, -1]
+
+    def advance(self, hidden: Tensor, latent: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
+        """Hidden state and latent of the next frame, which takes the action of its row (B, 6)."""
+        hidden = self.cell(torch.cat([latent, action], -1), hidden)
+        return hidden, self.ahead(hidden)
+
     def predict(self, context: Tensor, horizon: int, actions: Tensor | None) -> Tensor:
         """Context (B, C, 3, H, W), actions (B, C + horizon, 6) -> predicted latents (B, horizon, D)."""
         batch, count = context.shape[:2]
         if actions is None:
             actions = context.new_zeros(batch, count + horizon, 6)
         actions = actions.to(context)
-        seen = self.encoder(context.flatten(0, 1) - 0.5).view(batch, count, -1)
-        state = context.new_zeros(batch, self.cell.hidden_size)
+        hidden, latent = self.observe(context, actions[:, :count])
         latents: list[Tensor] = []
-        for k in range(count + horizon - 1):  # step k predicts frame k + 1, and takes the action of its row
-            latent = seen[:, k] if k < count else latents[-1]
-            state = self.cell(torch.cat([latent, actions[:, k + 1]], -1), state)
-            if k >= count - 1:
-                latents.append(self.ahead(state))
+        for k in range(count, count + horizon):
+            hidden, latent = self.advance(hidden, latent, actions[:, k])
+            latents.append(latent)
         return torch.stack(latents, 1)
 
 
@@ -88,6 +99,18 @@ class SimpleModel:
         frames = context.to(self.device, self.dtype)
         for latent in torch.split(self.net.predict(frames, horizon, actions), CHUNK_FRAMES, dim=1):
             yield self.net.decode(latent, frames[:, -1]).clamp(0, 1)
+
+    def init(self, context: Tensor, context_actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The state for `step`: hidden state, latent and the last context frame."""
+        return *self.net.observe(context, context_actions), context[:, -1]
+
+    def step(
+        self, state: tuple[Tensor, Tensor, Tensor], action: Tensor
+    ) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor]:
+        """The next state and frame (B, 3, H, W). `rollout` gives the same frames, several at a time."""
+        hidden, latent, base = state
+        hidden, latent = self.net.advance(hidden, latent, action)
+        return (hidden, latent, base), self.net.decode(latent[:, None], base)[:, 0].clamp(0, 1)
 
 
 class Simple(Architecture):

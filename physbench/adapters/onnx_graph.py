@@ -1,0 +1,298 @@
+"""Reads an ONNX file and checks that it holds a model: names and shapes of its inputs and outputs, operators, weights.
+
+Two forms are accepted. *Steps*: one graph with two parts side by side, told apart by the names of what they make.
+
+    init:  context (B, C, 3, H, W) [, context_actions (B, C, 6)]      -> init_NAME for each state NAME
+    step:  NAME for each state [, action (B, 6)] [, noise (B, n)]     -> next_NAME for each state, frame (B, 3, H, W)
+
+*Clip*: `context` -> `frames` (B, T, 3, H, W) for a fixed T, which is continued on its own last frames.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from physbench.adapters.graph_card import metadata_place, read_graph_document
+from physbench.adapters.model_protocol import ModelCard
+from physbench.adapters.onnx_nodes import all_nodes, all_tensors, needed_names
+from physbench.adapters.stepped_model import ACTION_VALUES
+from physbench.adapters.tensor_file import METADATA_KEY
+from physbench.errors import ModelError, nearest
+
+if TYPE_CHECKING:
+    from onnx import ModelProto, TensorProto, ValueInfoProto
+
+START = b"\x08"  # field 1, ir_version, a number below 128
+SECOND_FIELDS = b"\x12\x1a\x22\x28\x32\x3a\x42\x72\xa2\xca"  # what may follow it in a ModelProto
+MAX_FILE_BYTES = 2**31 - 1  # of a protobuf message
+DOMAINS = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft")  # operators that onnxruntime comes with
+RANDOM = ("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli")
+INIT, NEXT = "init_", "next_"
+FLOAT = 1  # TensorProto.FLOAT
+BLOCK = 1 << 22  # bytes read at once
+
+
+@dataclass(frozen=True)
+class GraphLayout:
+    """What a checked graph holds.
+
+    Attributes:
+        card: The card of its model; of the clip form with max_horizon.
+        states: Names of the state inputs; none in the clip form.
+        optional: Which of context_actions, action and noise it takes.
+        noise_size: Random numbers that a step takes for each clip.
+    """
+
+    card: ModelCard
+    states: tuple[str, ...] = ()
+    optional: frozenset[str] = frozenset()
+    noise_size: int = 0
+
+    @property
+    def stepped(self) -> bool:
+        return bool(self.states)
+
+    @property
+    def first_outputs(self) -> list[str]:
+        """Outputs of the first part: the first states, or all frames."""
+        return [INIT + name for name in self.states] or ["frames"]
+
+    @property
+    def next_outputs(self) -> list[str]:
+        """Outputs of the second part, the step."""
+        return [NEXT + name for name in self.states] + ["frame"]
+
+
+def looks_like_onnx(path: Path) -> bool:
+    """Whether the file starts like an ONNX model."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(3)
+    except OSError:
+        return False
+    return len(start) == 3 and start[:1] == START and 0 < start[1] < 128 and start[2] in SECOND_FIELDS
+
+
+def read_onnx(path: Path) -> tuple[ModelProto, GraphLayout]:
+    """Read a file, without external weights, and check it. Raises ModelError that says what is wrong."""
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    if path.stat().st_size > MAX_FILE_BYTES:
+        raise ModelError(
+            f"{path} is larger than 2 GB, which no ONNX file can be. Save it with its weights as external data."
+        )
+    try:
+        model = onnx.load_model(str(path), load_external_data=False)
+    except (DecodeError, ValueError):
+        raise ModelError(f"{path} is a truncated or corrupt ONNX file. Download or copy it again.") from None
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror}.") from None
+    _check_version(model, path)
+    _check_operators(model, path)
+    for tensor in all_tensors(model):
+        _external_file(tensor, path)
+    try:
+        onnx.checker.check_model(str(path))
+    except (onnx.checker.ValidationError, ValueError, RuntimeError) as error:
+        raise ModelError(f"{path} is not a valid ONNX graph: {_first(error)}") from None
+    return model, read_layout(model, str(path))
+
+
+def _first(error: Exception) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)[:300]
+
+
+def _check_version(model: ModelProto, path: Path) -> None:
+    import onnx
+
+    opset = max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=0)
+    for name, version, newest in (
+        ("IR version", model.ir_version, onnx.IR_VERSION),
+        ("opset", opset, onnx.defs.onnx_opset_version()),
+    ):
+        if version > newest:
+            raise ModelError(
+                f"{path} has {name} {version}, but onnx {onnx.__version__} knows those up to {newest}. Update onnx and "
+                "onnxruntime, or export it for an older version."
+            )
+
+
+def _check_operators(model: ModelProto, path: Path) -> None:
+    own = {(function.domain, function.name) for function in model.functions}
+    for nodes in (model.graph.node, *(function.node for function in model.functions)):
+        for node in all_nodes(nodes):
+            if node.domain not in DOMAINS and (node.domain, node.op_type) not in own:
+                raise ModelError(
+                    f"{path} uses the operator {node.domain}::{node.op_type}, which onnxruntime does not come with. "
+                    "Custom operators are code, and are not loaded: build the graph of standard ones."
+                )
+            if node.op_type in RANDOM and node.domain in ("", "ai.onnx"):
+                raise ModelError(
+                    f"{path} uses the operator {node.op_type}, whose numbers cannot be repeated clip by clip. Take "
+                    "them from an input `noise` (B, n) of the step: standard normal numbers from the generators."
+                )
+
+
+def _external_file(tensor: TensorProto, path: Path) -> Path | None:
+    """The file beside the graph that holds a tensor, or None. Raises ModelError if it lies elsewhere or is short."""
+    if tensor.data_location != tensor.EXTERNAL:
+        return None
+    entries = {entry.key: entry.value for entry in tensor.external_data}
+    location, folder = entries.get("location", ""), path.resolve().parent
+    where = f"{path}: the weights {tensor.name}"
+    file: Path = (folder / location).resolve()
+    if not location or not file.is_relative_to(folder) or file == folder:
+        raise ModelError(f"{where} are said to lie in '{location}', outside of the graph's folder: refused.")
+    if not file.is_file():
+        raise ModelError(f"{where} are missing: there is no file {file}. Copy it to the graph's folder.")
+    try:
+        start, length = int(entries.get("offset", 0)), int(entries.get("length", 0))
+    except ValueError:
+        raise ModelError(f"{where} have no valid place in {location}. Export the graph again.") from None
+    if start < 0 or length < 0 or start + length > file.stat().st_size:
+        raise ModelError(
+            f"{where} end behind the end of {location} ({file.stat().st_size} bytes). Download or copy it again."
+        )
+    return file
+
+
+def hash_onnx(path: Path) -> str:
+    """Hash of the bytes of the file and of those with its weights."""
+    import onnx
+
+    model = onnx.load_model(str(path), load_external_data=False)
+    files = {file for tensor in all_tensors(model) if (file := _external_file(tensor, path))}
+    digest = hashlib.sha256()
+    for file in (path, *sorted(files)):
+        digest.update(f"{file.name} {file.stat().st_size}\n".encode() if file is not path else b"")
+        with file.open("rb") as stream:
+            while block := stream.read(BLOCK):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def read_layout(model: ModelProto, where: str) -> GraphLayout:
+    """Check the document, the inputs and the outputs of a graph. Raises ModelError."""
+    text = {entry.key: entry.value for entry in model.metadata_props}.get(METADATA_KEY)
+    card = read_graph_document(text, where, metadata_place())
+    weights = {tensor.name for tensor in model.graph.initializer}
+    inputs = {value.name: value for value in model.graph.input if value.name not in weights}
+    outputs = {value.name: value for value in model.graph.output}
+    if "context" not in inputs:
+        raise ModelError(f"{where} has no input `context` (B, C, 3, H, W).{nearest('context', inputs)}")
+    if "frames" in outputs:
+        layout = _clip_layout(card, inputs, outputs, where)
+    elif "frame" in outputs:
+        layout = _step_layout(card, inputs, outputs, where)
+        _check_parts(model, layout, where)
+    else:
+        raise ModelError(
+            f"{where} has no output `frame` (of a step) or `frames` (of a whole clip).{nearest('frame', outputs)}"
+        )
+    size = (3, *card.image_size)
+    _check_value(inputs["context"], ("B", card.context_frames, *size), where)
+    if "context_actions" in layout.optional:
+        _check_value(inputs["context_actions"], ("B", card.context_frames, ACTION_VALUES), where)
+    if "action" in layout.optional:
+        _check_value(inputs["action"], ("B", ACTION_VALUES), where)
+    if layout.stepped:
+        _check_value(outputs["frame"], ("B", *size), where)
+    else:
+        _check_value(outputs["frames"], ("B", layout.card.max_horizon or 0, *size), where)
+    if card.uses_actions and not {"action", "context_actions"} & layout.optional:
+        raise ModelError(f"{where}: its card says uses_actions=True, but the graph has no input `action` (B, 6).")
+    if card.uses_prompt:
+        raise ModelError(f"{where}: its card says uses_prompt=True, but a graph takes no text.")
+    if card.stochastic != ("noise" in layout.optional):
+        has = "has an" if "noise" in layout.optional else "has no"
+        raise ModelError(f"{where}: its card says stochastic={card.stochastic}, but the graph {has} input `noise`.")
+    return layout
+
+
+def _clip_layout(
+    card: ModelCard, inputs: dict[str, ValueInfoProto], outputs: dict[str, ValueInfoProto], where: str
+) -> GraphLayout:
+    others = sorted(set(inputs) - {"context"})
+    if others:
+        raise ModelError(
+            f"{where}: the input `{others[0]}` is unknown: a graph with the output `frames` takes `context`."
+        )
+    shape = shape_of(outputs["frames"])
+    length = shape[1] if shape is not None and len(shape) == 5 else None
+    if not isinstance(length, int) or length < 1:
+        raise ModelError(f"{where}: the output `frames` must have a fixed number of frames, (B, T, 3, H, W).")
+    if card.max_horizon not in (None, length):
+        raise ModelError(f"{where}: its card says max_horizon={card.max_horizon}, but the graph gives {length} frames.")
+    return GraphLayout(replace(card, max_horizon=length))
+
+
+def _step_layout(
+    card: ModelCard, inputs: dict[str, ValueInfoProto], outputs: dict[str, ValueInfoProto], where: str
+) -> GraphLayout:
+    named = ("context", "context_actions", "action", "noise")
+    states = tuple(name for name in inputs if name not in named)
+    for name in states:
+        for output in (INIT + name, NEXT + name):
+            if output not in outputs:
+                raise ModelError(
+                    f"{where}: the input `{name}` is a state, which needs the outputs `{INIT}{name}` and "
+                    f"`{NEXT}{name}`; there is no `{output}`.{nearest(output, outputs)}"
+                )
+    if not states:
+        raise ModelError(
+            f"{where}: a graph with the output `frame` needs a state: an input NAME, {INIT}NAME, {NEXT}NAME."
+        )
+    expected = {prefix + name for name in states for prefix in (INIT, NEXT)} | {"frame"}
+    if surplus := sorted(set(outputs) - expected):
+        raise ModelError(f"{where}: the output `{surplus[0]}` belongs to no state; the states are {', '.join(states)}.")
+    size = 0
+    if "noise" in inputs:
+        shape = shape_of(inputs["noise"]) or ()
+        if len(shape) != 2 or not isinstance(shape[1], int):
+            raise ModelError(f"{where}: the input `noise` must have a fixed number of values, (B, n).")
+        size = shape[1]
+        _check_value(inputs["noise"], ("B", size), where)
+    return GraphLayout(card, states, frozenset(inputs) & {"context_actions", "action", "noise"}, size)
+
+
+def _check_parts(model: ModelProto, layout: GraphLayout, where: str) -> None:
+    """Check that the first states come from the context alone, and the next ones do not."""
+    graph = model.graph
+    of_init = needed_names(graph, layout.first_outputs)
+    if wrong := sorted(of_init & {*layout.states, "action", "noise"}):
+        raise ModelError(f"{where}: the first state depends on the input `{wrong[0]}`; it may use the context alone.")
+    of_step = needed_names(graph, layout.next_outputs)
+    if wrong := sorted(of_step & {"context", "context_actions"}):
+        raise ModelError(f"{where}: the step depends on the input `{wrong[0]}`: keep what it needs of it in the state.")
+
+
+def shape_of(value: Any) -> tuple[int | str, ...] | None:
+    """Shape of an input or output: whole numbers, and names for what may vary; None if the graph does not say."""
+    tensor = value.type.tensor_type
+    if not tensor.HasField("shape"):
+        return None
+    return tuple(dim.dim_value if dim.HasField("dim_value") else (dim.dim_param or "?") for dim in tensor.shape.dim)
+
+
+def _check_value(value: ValueInfoProto, wanted: Sequence[int | str], where: str) -> None:
+    """Check type and shape of an input or output. Text in `wanted` stands for a size that must be able to vary."""
+    shape = shape_of(value)
+    wants = f"({', '.join(map(str, wanted))})"
+    if value.type.tensor_type.elem_type != FLOAT:
+        raise ModelError(f"{where}: expected `{value.name}` to be float32 {wants}.")
+    if shape is None:
+        return
+    got = f"({', '.join(map(str, shape))})"
+    if len(shape) != len(wanted) or any(
+        isinstance(a, int) and isinstance(b, int) and a != b for a, b in zip(shape, wanted, strict=True)
+    ):
+        raise ModelError(f"{where}: by its card, `{value.name}` should have the shape {wants}, got {got}.")
+    if isinstance(shape[0], int):
+        raise ModelError(
+            f"{where}: `{value.name}` has the shape {got}, with a fixed batch. Export it with a batch that may vary."
+        )
