@@ -43,7 +43,7 @@ ORDER = (
     "cli",
 )
 PARTS = ("tasks", "scorers", "leaderboard")  # folders at the top of the checkout
-SAME_NAME = {"train.py"}  # a command and what it calls
+SAME_NAME = {"train.py", "export.py"}  # commands have the names that people type
 
 
 def modules() -> Iterator[tuple[str, Path]]:

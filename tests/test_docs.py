@@ -15,7 +15,12 @@ from physbench.scoring.observation import ANALYSES, Observation
 from physbench.scoring.scorer_protocol import INPUTS
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs" / "models").glob("*.md")),
+]
 
 
 def commands(page: Path) -> Iterator[str]:

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from physbench.adapters.graph_card import graph_document
+from physbench.adapters.exported_program import DOCUMENT_FILE, PROGRAM_SUFFIX
+from physbench.adapters.graph_card import graph_document, output_names
 from physbench.adapters.model_protocol import FrameModel
-from physbench.adapters.onnx_graph import INIT, NEXT
 from physbench.adapters.stepped_model import ACTION_VALUES, optional_inputs
 from physbench.adapters.tensor_file import METADATA_KEY
 from physbench.errors import ModelError
@@ -97,12 +97,6 @@ def _kind(state: Any) -> str:
     return f"{type(state).__name__}({inner})" if inner else type(state).__name__
 
 
-def output_names(inputs: Sequence[str]) -> list[str]:
-    """Names of what both parts make."""
-    states = [name for name in inputs if name.startswith("state")]
-    return [INIT + name for name in states] + [NEXT + name for name in states] + ["frame"]
-
-
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without the exporter's progress, and its warnings of libraries that are not used."""
@@ -138,6 +132,10 @@ def export_graph(model: FrameModel, networks: Sequence[nn.Module], path: Path, t
         with _quiet(), torch.no_grad():
             shapes = (tuple({0: sizes[name]} for name in names),)
             program = torch.export.export(both, tuple(inputs.values()), dynamic_shapes=shapes, strict=False)
+            if path.suffix == PROGRAM_SUFFIX:
+                document = graph_document(model.card, names)
+                torch.export.save(program, str(path), extra_files={DOCUMENT_FILE: document})
+                return
             graph = torch.onnx.export(
                 program, dynamo=True, verbose=False, input_names=names, output_names=output_names(names)
             )

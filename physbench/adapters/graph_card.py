@@ -1,27 +1,52 @@
-"""The document that a file with a graph carries, in ONNX metadata or in a .pt2 archive: the kind of model and its card.
+"""What files with graphs agree on: the names of inputs and outputs, and a document with the kind of model and its card.
 
 {"kind": "frames", "card": {"name": ..., "image_size": [64, 64], "fps": 15, "context_frames": 8}}
+
+An archive also says in which order its program takes `inputs`, as their names are lost there.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 
 from physbench.adapters.model_protocol import ModelCard
 from physbench.adapters.tensor_file import METADATA_KEY, read_card
 from physbench.errors import ModelError, nearest
 
 KINDS = ("frames",)  # what a graph may predict
+OPTIONAL_INPUTS = ("context_actions", "action", "noise")
+INIT, NEXT = "init_", "next_"  # before the name of a state: what `init` and `step` make of it
 
 
-def graph_document(card: ModelCard) -> str:
-    """The document for a card, as text."""
-    return json.dumps({"kind": KINDS[0], "card": asdict(card)}, sort_keys=True)
+def state_names(inputs: Sequence[str]) -> list[str]:
+    """Those inputs of a program that are its state."""
+    return [name for name in inputs if name not in ("context", *OPTIONAL_INPUTS)]
 
 
-def read_graph_document(text: str | None, where: str, place: str) -> ModelCard:
-    """Read the card out of a document.
+def output_names(inputs: Sequence[str]) -> list[str]:
+    """Names of what a program with these inputs returns, in order: first states, next states, frame."""
+    states = state_names(inputs)
+    return [INIT + name for name in states] + [NEXT + name for name in states] + ["frame"]
+
+
+@dataclass(frozen=True)
+class GraphDocument:
+    """A document, parsed."""
+
+    card: ModelCard
+    inputs: tuple[str, ...] = ()  # of a program with `init` and `step`, in their order
+
+
+def graph_document(card: ModelCard, inputs: Sequence[str] = ()) -> str:
+    """The document of a card, as text."""
+    order = {"inputs": list(inputs)} if inputs else {}
+    return json.dumps({"kind": KINDS[0], "card": asdict(card), **order}, sort_keys=True)
+
+
+def read_graph_document(text: str | None, where: str, place: str) -> GraphDocument:
+    """Parse a document.
 
     Args:
         text: The document, or None where the file has none.
@@ -48,7 +73,10 @@ def read_graph_document(text: str | None, where: str, place: str) -> ModelCard:
     card = read_card(document["card"], where)
     if card.track == "privileged":
         raise ModelError(f"{where}: a graph is given no clips, so that its card cannot say track='privileged'.")
-    return card
+    inputs = document.get("inputs", [])
+    if not isinstance(inputs, list) or not all(isinstance(name, str) for name in inputs):
+        raise ModelError(f"{where}: {place} cannot be read (expected inputs to be a list of names).")
+    return GraphDocument(card, tuple(inputs))
 
 
 def metadata_place() -> str:

@@ -70,6 +70,15 @@ class RecordedAdapter(Protocol):
         ...
 
 
+@runtime_checkable
+class CodeAdapter(Protocol):
+    """An adapter of files that run code when they are loaded: only with --trust-code."""
+
+    def code_warning(self, target: str) -> str:
+        """What loading the target would run, for the message without --trust-code."""
+        ...
+
+
 @dataclass(frozen=True)
 class InstalledAdapters:
     """The registered adapters."""
@@ -113,8 +122,16 @@ def find_adapter(target: str) -> Adapter:
 
 
 def check_target(target: str, *, trust_code: bool = False) -> None:
-    """Raise ModelError if a target cannot be a model. Nothing is run or loaded."""
-    find_adapter(target).check(target)
+    """Raise ModelError if a target cannot be a model, or runs code and is not trusted. Nothing is run or loaded."""
+    _trusted_adapter(target, trust_code).check(target)
+
+
+def _trusted_adapter(target: str, trust_code: bool) -> Adapter:
+    """The adapter of a target, if it runs no code that nobody asked for."""
+    adapter = find_adapter(target)
+    if isinstance(adapter, CodeAdapter) and not trust_code:
+        raise ModelError(adapter.code_warning(target))
+    return adapter
 
 
 def model_sha256(target: str) -> str | None:
@@ -147,8 +164,8 @@ def load_model(
         device: Where the model runs.
         dtype: Floating-point type of its weights and frames.
         model_args: Values of --model-arg, by name.
-        trust_code: Allow formats that run code when they are read. No format needs it so far: `file.py:factory` and
-            `python:module:factory` name the code that may run.
+        trust_code: Allow formats that run code when they are read, as .pt2 does. `file.py:factory` and
+            `python:module:factory` need no such word: they name the code that may run.
 
     Returns:
         A FrameModel, PrivilegedModel or RecordedModel.
@@ -158,7 +175,7 @@ def load_model(
     """
     from physbench.adapters.model_contract import check_contract
 
-    adapter = find_adapter(target)
+    adapter = _trusted_adapter(target, trust_code)
     adapter.check(target)
     model = adapter.load(target, device=device, dtype=dtype, model_args=dict(model_args or {}))
     return check_contract(model, target)

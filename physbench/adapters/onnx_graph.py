@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from physbench.adapters.graph_card import metadata_place, read_graph_document
+from physbench.adapters.graph_card import INIT, NEXT, OPTIONAL_INPUTS, metadata_place, read_graph_document, state_names
 from physbench.adapters.model_protocol import ModelCard
 from physbench.adapters.onnx_nodes import all_nodes, all_tensors, needed_names
 from physbench.adapters.stepped_model import ACTION_VALUES
@@ -31,7 +31,6 @@ SECOND_FIELDS = b"\x12\x1a\x22\x28\x32\x3a\x42\x72\xa2\xca"  # what may follow i
 MAX_FILE_BYTES = 2**31 - 1  # of a protobuf message
 DOMAINS = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft")  # operators that onnxruntime comes with
 RANDOM = ("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli")
-INIT, NEXT = "init_", "next_"
 FLOAT = 1  # TensorProto.FLOAT
 BLOCK = 1 << 22  # bytes read at once
 
@@ -179,7 +178,7 @@ def hash_onnx(path: Path) -> str:
 def read_layout(model: ModelProto, where: str) -> GraphLayout:
     """Check the document, the inputs and the outputs of a graph. Raises ModelError."""
     text = {entry.key: entry.value for entry in model.metadata_props}.get(METADATA_KEY)
-    card = read_graph_document(text, where, metadata_place())
+    card = read_graph_document(text, where, metadata_place()).card
     weights = {tensor.name for tensor in model.graph.initializer}
     inputs = {value.name: value for value in model.graph.input if value.name not in weights}
     outputs = {value.name: value for value in model.graph.output}
@@ -234,8 +233,7 @@ def _clip_layout(
 def _step_layout(
     card: ModelCard, inputs: dict[str, ValueInfoProto], outputs: dict[str, ValueInfoProto], where: str
 ) -> GraphLayout:
-    named = ("context", "context_actions", "action", "noise")
-    states = tuple(name for name in inputs if name not in named)
+    states = tuple(state_names(list(inputs)))
     for name in states:
         for output in (INIT + name, NEXT + name):
             if output not in outputs:
@@ -257,7 +255,7 @@ def _step_layout(
             raise ModelError(f"{where}: the input `noise` must have a fixed number of values, (B, n).")
         size = shape[1]
         _check_value(inputs["noise"], ("B", size), where)
-    return GraphLayout(card, states, frozenset(inputs) & {"context_actions", "action", "noise"}, size)
+    return GraphLayout(card, states, frozenset(inputs) & set(OPTIONAL_INPUTS), size)
 
 
 def _check_parts(model: ModelProto, layout: GraphLayout, where: str) -> None:

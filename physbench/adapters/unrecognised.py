@@ -25,7 +25,6 @@ HINT_SAFE_FORMATS = (
     "my_model.py:make."
 )
 HINT_WRAP = "Wrap it in a few lines of Python, my_model.py:make, that build the model and load the file."
-ONNX_START = b"\x08"  # field 1, ir_version, as a number
 
 KNOWN_SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x89HDF", "an HDF5 file"),
@@ -127,8 +126,6 @@ def _describe_file(path: Path, start: bytes) -> str:
     for offset, magic, kind in KNOWN_SIGNATURES:
         if start[offset : offset + len(magic)] == magic:
             return f"{path} is {kind}, not a model. {HINT_SAFE_FORMATS}"
-    if start.startswith(ONNX_START) and (path.suffix == ".onnx" or b"onnx" in start or b"pytorch" in start):
-        return f"{path} is an ONNX graph, which this version does not load by itself.\n{HINT_WRAP}"
     if b"\0" not in start:
         return _describe_text(path, start)
     if path.suffix == ".safetensors":
@@ -156,8 +153,6 @@ def _describe_zip(path: Path) -> str:
         return f"{path} is truncated or corrupt: it starts like a zip file but does not end like one. Copy it again."
     with zipfile.ZipFile(path) as archive:
         names = [name.split("/", 1)[-1] for name in archive.namelist()]
-    if any("serialized_exported_program" in name or name == "archive_format" for name in names):
-        return f"{path} is a torch.export program: loading it would run code, so it is refused.\n{HINT_SAFE_FORMATS}"
     if any(name.startswith("code/") for name in names):
         return f"{path} is a TorchScript program: loading it would run code, so it is refused.\n{HINT_SAFE_FORMATS}"
     if not parts:

@@ -15,9 +15,9 @@ def command(
     model: Annotated[
         str,
         typer.Argument(
-            help="A checkpoint (.safetensors), path/to/file.py:factory, python:package.module:factory, "
-            "baseline:freeze|constant-velocity|physicist|oracle, reference:NAME, saboteur:NAME (broken physics, to "
-            "test scorers) or videos:DIR.",
+            help="A checkpoint (.safetensors), a graph (.onnx, .pt2), path/to/file.py:factory, "
+            "python:package.module:factory, baseline:freeze|constant-velocity|physicist|oracle, reference:NAME, "
+            "saboteur:NAME (broken physics, to test scorers) or videos:DIR.",
             metavar="MODEL",
             show_default=False,
         ),
@@ -72,9 +72,7 @@ def command(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Discard the run in --out and start again.")] = False,
-    trust_code: Annotated[
-        bool, typer.Option("--trust-code", help="For kinds of files that can run code; no kind so far needs it.")
-    ] = False,
+    trust_code: Annotated[bool, typer.Option("--trust-code", help="Load files that can run code: .pt2.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result document to stdout.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:

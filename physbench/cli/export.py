@@ -1,4 +1,4 @@
-"""`physbench export MODEL OUT.onnx`: writes a model as a graph and checks that the graph answers alike."""
+"""`physbench export MODEL OUT`: writes a model as a graph and checks that the graph answers alike."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 from physbench.errors import UsageError
+
+SUFFIXES = (".onnx", ".pt2")
 
 
 def command(
@@ -20,14 +22,14 @@ def command(
             show_default=False,
         ),
     ],
-    out: Annotated[Path, typer.Argument(metavar="OUT.onnx", help="File to write.", show_default=False)],
+    out: Annotated[Path, typer.Argument(metavar="OUT.onnx", help="File to write, .onnx or .pt2.", show_default=False)],
     model_arg: Annotated[
         list[str] | None, typer.Option(metavar="K=V", help="Passed to the model's factory; repeatable.")
     ] = None,
     tolerance: Annotated[float, typer.Option(help="Largest difference of a value of a frame.")] = 1e-5,
-    trust_code: Annotated[bool, typer.Option("--trust-code", help="For kinds of files that can run code.")] = False,
+    trust_code: Annotated[bool, typer.Option("--trust-code", help="Load files that can run code: .pt2.")] = False,
 ) -> None:
-    """Write a model as an ONNX graph, which runs without its code, and check that both answer alike.
+    """Write a model as a graph, which runs without its code, and check that both answer alike.
 
     Example: physbench export examples/export_me.py:make model.onnx
     """
@@ -36,12 +38,13 @@ def command(
     from physbench.cli.console import note, refuse_unwritable
     from physbench.run.options import parse_model_args
 
-    if out.suffix.lower() != ".onnx":
-        raise UsageError(f"Expected a file OUT.onnx, got '{out}'. Write {out.with_suffix('.onnx')}.")
+    if out.suffix not in SUFFIXES:
+        raise UsageError(f"Expected a file OUT.onnx, got '{out}'. Write {out.with_suffix(SUFFIXES[0])}.")
     if not tolerance > 0:
         raise UsageError(f"--tolerance: expected a number above 0, got {tolerance}.")
     arguments = parse_model_args(model_arg or [])
-    require_libraries("`physbench export`", TO_EXPORT)
+    if out.suffix == SUFFIXES[0]:
+        require_libraries("`physbench export`", TO_EXPORT)
     refuse_unwritable(out.parent)
     check_target(model, trust_code=trust_code)
     note("Tracing the model, and comparing both on two clips and two random contexts ...")

@@ -81,9 +81,7 @@ def check(
     out: Annotated[
         Path | None, typer.Option(metavar="FILE.png", help="Picture to write. [default: check-<name>.png here]")
     ] = None,
-    trust_code: Annotated[
-        bool, typer.Option("--trust-code", help="For kinds of files that can run code; no kind so far needs it.")
-    ] = False,
+    trust_code: Annotated[bool, typer.Option("--trust-code", help="Load files that can run code: .pt2.")] = False,
 ) -> None:
     """Roll a model out on two clips and explain what is wrong with it."""
     from physbench.adapters.load_model import check_target

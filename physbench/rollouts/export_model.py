@@ -14,6 +14,7 @@ from physbench.adapters.export_graph import export_graph
 from physbench.adapters.load_model import load_model
 from physbench.adapters.model_protocol import FrameModel
 from physbench.adapters.onnx_model import OnnxClip, OnnxSteps
+from physbench.adapters.program_model import ProgramClip, ProgramSteps
 from physbench.clips.store import ClipStore
 from physbench.clips.suite import find_suite
 from physbench.errors import ModelError
@@ -43,7 +44,7 @@ def export_model(
 
     Args:
         target: See `load_model`.
-        path: The file, .onnx.
+        path: The file, .onnx or .pt2.
         model_args: Values of --model-arg, by name.
         trust_code: See `load_model`.
         tolerance: Largest difference of a value of a frame.
@@ -52,14 +53,14 @@ def export_model(
         ModelError: The model cannot be loaded or exported, or the answers differ.
     """
     model = load_model(target, device=CPU, dtype=torch.float32, model_args=model_args, trust_code=trust_code)
-    if isinstance(model, OnnxSteps | OnnxClip):
+    if isinstance(model, OnnxSteps | OnnxClip | ProgramSteps | ProgramClip):
         raise ModelError(f"{target} is a graph already.")
     if not isinstance(model, FrameModel):
         raise ModelError(f"{target} is no model that continues frames: it cannot be a graph.")
     with evaluation_mode(model), tempfile.TemporaryDirectory(dir=path.parent) as folder:
         made = Path(folder) / path.name
         export_graph(model, find_networks(model), made, target)
-        graph = load_model(str(made), device=CPU, dtype=torch.float32)
+        graph = load_model(str(made), device=CPU, dtype=torch.float32, trust_code=True)  # it was made here
         assert isinstance(graph, FrameModel)
         differences = compare_models(model, graph, target)
         worst = max(differences.values())

@@ -86,12 +86,15 @@ def test_other_files_are_named(tmp_path, content, words) -> None:
 
 
 def test_programs_of_torch_are_refused(tmp_path) -> None:
-    for name, words in (("model/code/__torch__.py", "TorchScript"), ("model/archive_format", "torch.export")):
+    for name, words in (
+        ("model/code/__torch__.py", "TorchScript program: loading it would run code"),
+        ("model/archive_format", "torch.export program. Loading it can run any code"),
+    ):
         path = tmp_path / "program.pt2"
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr(name, "")
         text = told(path)
-        assert words in text and "would run code" in text
+        assert words in text
 
 
 def test_folders_are_named(tmp_path) -> None:

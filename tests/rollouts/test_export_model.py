@@ -54,9 +54,14 @@ def make(*, device, dtype):
     return write
 
 
+def test_the_page_shows_the_example() -> None:
+    page = EXAMPLE.parents[1] / "docs" / "models" / "onnx.md"
+    assert f"```python\n{EXAMPLE.read_text()}```" in page.read_text()
+
+
 @torch.inference_mode()
 def rolled(target, horizon: int = 60) -> torch.Tensor:
-    model = load_model(str(target), device=CPU, dtype=torch.float32)
+    model = load_model(str(target), device=CPU, dtype=torch.float32, trust_code=True)
     numbers = torch.Generator().manual_seed(3)
     context = torch.rand(3, model.card.context_frames, 3, 64, 64, generator=numbers)
     actions = torch.rand(3, model.card.context_frames + horizon, 6, generator=numbers)
@@ -111,6 +116,12 @@ def test_random_numbers_come_from_the_generators(code, tmp_path) -> None:
     expected, got = rolled(target, 5), rolled(tmp_path / "noisy.onnx", 5)
     assert (got - expected).abs().max() < 1e-5
     assert (expected[0] - expected[1]).abs().mean() > 0.05
+
+
+def test_a_program_of_torch_is_written_for_those_who_trust_it(code, tmp_path) -> None:
+    path = tmp_path / "mine.pt2"
+    assert run(["export", code(), str(path)]) == 0
+    assert (rolled(path, 5) - rolled(code(), 5)).abs().max() < 1e-5
 
 
 @pytest.mark.parametrize(
