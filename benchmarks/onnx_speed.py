@@ -3,7 +3,8 @@
     python benchmarks/onnx_speed.py [--threads 1] [--batch-size 8] [--horizon 60] [--repeats 5]
 
 Both roll out the same random contexts in this process, in turns; the best time of each counts, as other work on the
-machine only adds to it. On a busy machine, compare processor times. The models are the example of the docs and the architecture `simple`, with random weights.
+machine only adds to it. On a busy machine, compare processor times. The models are the
+example of the docs and the architecture `simple`, with random weights.
 """
 
 from __future__ import annotations

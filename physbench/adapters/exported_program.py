@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 PROGRAM_SUFFIX = ".pt2"
 DOCUMENT_FILE = "physbench.json"  # among the extra files of the archive
-MAX_DOCUMENT_BYTES = 1_000_000
+MAX_CARD_BYTES = 1_000_000
 
 
 def looks_like_program(path: Path) -> bool:
@@ -39,7 +39,7 @@ def read_program_document(path: Path) -> GraphDocument:
     try:
         with zipfile.ZipFile(path) as archive:
             found = [info for info in archive.infolist() if info.filename.rpartition("/")[2] == DOCUMENT_FILE]
-            if found and found[0].file_size > MAX_DOCUMENT_BYTES:
+            if found and found[0].file_size > MAX_CARD_BYTES:
                 raise ModelError(f"{path}: {place} has {found[0].file_size} bytes, which is no card. Export it again.")
             text = archive.read(found[0]).decode("utf-8") if found else None
     except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile) as error:

@@ -15,9 +15,9 @@ from physbench.adapters.model_protocol import ModelCard
 from physbench.adapters.tensor_file import METADATA_KEY, read_card
 from physbench.errors import ModelError, nearest
 
-KINDS = ("frames",)  # what a graph may predict
+GRAPH_KINDS = ("frames",)  # what a graph may predict
 OPTIONAL_INPUTS = ("context_actions", "action", "noise")
-INIT, NEXT = "init_", "next_"  # before the name of a state: what `init` and `step` make of it
+INIT_PREFIX, NEXT_PREFIX = "init_", "next_"  # before the name of a state: what `init` and `step` make of it
 
 
 def state_names(inputs: Sequence[str]) -> list[str]:
@@ -28,7 +28,7 @@ def state_names(inputs: Sequence[str]) -> list[str]:
 def output_names(inputs: Sequence[str]) -> list[str]:
     """Names of what a program with these inputs returns, in order: first states, next states, frame."""
     states = state_names(inputs)
-    return [INIT + name for name in states] + [NEXT + name for name in states] + ["frame"]
+    return [INIT_PREFIX + name for name in states] + [NEXT_PREFIX + name for name in states] + ["frame"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class GraphDocument:
 def graph_document(card: ModelCard, inputs: Sequence[str] = ()) -> str:
     """The document of a card, as text."""
     order = {"inputs": list(inputs)} if inputs else {}
-    return json.dumps({"kind": KINDS[0], "card": asdict(card), **order}, sort_keys=True)
+    return json.dumps({"kind": GRAPH_KINDS[0], "card": asdict(card), **order}, sort_keys=True)
 
 
 def read_graph_document(text: str | None, where: str, place: str) -> GraphDocument:
@@ -67,9 +67,9 @@ def read_graph_document(text: str | None, where: str, place: str) -> GraphDocume
             raise ValueError("expected a table with a table 'card' in it")
     except ValueError as error:
         raise ModelError(f"{where}: {place} cannot be read ({error}).") from None
-    kind = document.get("kind", KINDS[0])
-    if kind not in KINDS:
-        raise ModelError(f"{where}: there is no kind of graph {kind!r:.40}.{nearest(str(kind), KINDS)}")
+    kind = document.get("kind", GRAPH_KINDS[0])
+    if kind not in GRAPH_KINDS:
+        raise ModelError(f"{where}: there is no kind of graph {kind!r:.40}.{nearest(str(kind), GRAPH_KINDS)}")
     card = read_card(document["card"], where)
     if card.track == "privileged":
         raise ModelError(f"{where}: a graph is given no clips, so that its card cannot say track='privileged'.")

@@ -16,7 +16,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from physbench.adapters.graph_card import INIT, NEXT, OPTIONAL_INPUTS, metadata_place, read_graph_document, state_names
+from physbench.adapters.graph_card import (
+    INIT_PREFIX,
+    NEXT_PREFIX,
+    OPTIONAL_INPUTS,
+    metadata_place,
+    read_graph_document,
+    state_names,
+)
 from physbench.adapters.model_protocol import ModelCard
 from physbench.adapters.onnx_nodes import all_nodes, all_tensors, needed_names
 from physbench.adapters.stepped_model import ACTION_VALUES
@@ -28,10 +35,10 @@ if TYPE_CHECKING:
 
 START = b"\x08"  # field 1, ir_version, a number below 128
 SECOND_FIELDS = b"\x12\x1a\x22\x28\x32\x3a\x42\x72\xa2\xca"  # what may follow it in a ModelProto
-MAX_FILE_BYTES = 2**31 - 1  # of a protobuf message
+MAX_GRAPH_BYTES = 2**31 - 1  # of a protobuf message
 DOMAINS = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft")  # operators that onnxruntime comes with
 RANDOM = ("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli")
-FLOAT = 1  # TensorProto.FLOAT
+FLOAT_TYPE = 1  # TensorProto.FLOAT
 BLOCK = 1 << 22  # bytes read at once
 
 
@@ -58,12 +65,12 @@ class GraphLayout:
     @property
     def first_outputs(self) -> list[str]:
         """Outputs of the first part: the first states, or all frames."""
-        return [INIT + name for name in self.states] or ["frames"]
+        return [INIT_PREFIX + name for name in self.states] or ["frames"]
 
     @property
     def next_outputs(self) -> list[str]:
         """Outputs of the second part, the step."""
-        return [NEXT + name for name in self.states] + ["frame"]
+        return [NEXT_PREFIX + name for name in self.states] + ["frame"]
 
 
 def looks_like_onnx(path: Path) -> bool:
@@ -81,7 +88,7 @@ def read_onnx(path: Path) -> tuple[ModelProto, GraphLayout]:
     import onnx
     from google.protobuf.message import DecodeError
 
-    if path.stat().st_size > MAX_FILE_BYTES:
+    if path.stat().st_size > MAX_GRAPH_BYTES:
         raise ModelError(
             f"{path} is larger than 2 GB, which no ONNX file can be. Save it with its weights as external data."
         )
@@ -235,17 +242,18 @@ def _step_layout(
 ) -> GraphLayout:
     states = tuple(state_names(list(inputs)))
     for name in states:
-        for output in (INIT + name, NEXT + name):
+        for output in (INIT_PREFIX + name, NEXT_PREFIX + name):
             if output not in outputs:
                 raise ModelError(
-                    f"{where}: the input `{name}` is a state, which needs the outputs `{INIT}{name}` and "
-                    f"`{NEXT}{name}`; there is no `{output}`.{nearest(output, outputs)}"
+                    f"{where}: the input `{name}` is a state, which needs the outputs `{INIT_PREFIX}{name}` and "
+                    f"`{NEXT_PREFIX}{name}`; there is no `{output}`.{nearest(output, outputs)}"
                 )
     if not states:
         raise ModelError(
-            f"{where}: a graph with the output `frame` needs a state: an input NAME, {INIT}NAME, {NEXT}NAME."
+            f"{where}: a graph with the output `frame` needs a state: an input NAME and the outputs "
+            f"{INIT_PREFIX}NAME and {NEXT_PREFIX}NAME."
         )
-    expected = {prefix + name for name in states for prefix in (INIT, NEXT)} | {"frame"}
+    expected = {prefix + name for name in states for prefix in (INIT_PREFIX, NEXT_PREFIX)} | {"frame"}
     if surplus := sorted(set(outputs) - expected):
         raise ModelError(f"{where}: the output `{surplus[0]}` belongs to no state; the states are {', '.join(states)}.")
     size = 0
@@ -281,7 +289,7 @@ def _check_value(value: ValueInfoProto, wanted: Sequence[int | str], where: str)
     """Check type and shape of an input or output. Text in `wanted` stands for a size that must be able to vary."""
     shape = shape_of(value)
     wants = f"({', '.join(map(str, wanted))})"
-    if value.type.tensor_type.elem_type != FLOAT:
+    if value.type.tensor_type.elem_type != FLOAT_TYPE:
         raise ModelError(f"{where}: expected `{value.name}` to be float32 {wants}.")
     if shape is None:
         return

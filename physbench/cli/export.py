@@ -9,7 +9,7 @@ import typer
 
 from physbench.errors import UsageError
 
-SUFFIXES = (".onnx", ".pt2")
+GRAPH_SUFFIXES = (".onnx", ".pt2")
 
 
 def command(
@@ -38,12 +38,12 @@ def command(
     from physbench.cli.console import note, refuse_unwritable
     from physbench.run.options import parse_model_args
 
-    if out.suffix not in SUFFIXES:
-        raise UsageError(f"Expected a file OUT.onnx, got '{out}'. Write {out.with_suffix(SUFFIXES[0])}.")
+    if out.suffix not in GRAPH_SUFFIXES:
+        raise UsageError(f"Expected a file OUT.onnx, got '{out}'. Write {out.with_suffix(GRAPH_SUFFIXES[0])}.")
     if not tolerance > 0:
         raise UsageError(f"--tolerance: expected a number above 0, got {tolerance}.")
     arguments = parse_model_args(model_arg or [])
-    if out.suffix == SUFFIXES[0]:
+    if out.suffix == GRAPH_SUFFIXES[0]:
         require_libraries("`physbench export`", TO_EXPORT)
     refuse_unwritable(out.parent)
     check_target(model, trust_code=trust_code)

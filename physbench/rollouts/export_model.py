@@ -22,8 +22,8 @@ from physbench.rollouts.frame_validation import iterate_chunks
 from physbench.rollouts.in_process import evaluation_mode, find_networks
 from physbench.rollouts.predict import make_generators, normalized_frames
 
-FRAMES = 60  # compared
-CLIPS = 2  # contexts of each sort
+COMPARED_FRAMES = 60  # compared
+COMPARED_CLIPS = 2  # contexts of each sort
 CPU = torch.device("cpu")
 
 
@@ -73,7 +73,7 @@ def export_model(
         files = [(entry, entry.stat().st_size) for entry in sorted(Path(folder).iterdir())]
         for entry, _ in files:
             entry.replace(path.parent / entry.name)
-    frames = min(FRAMES, model.card.max_horizon or FRAMES)
+    frames = min(COMPARED_FRAMES, model.card.max_horizon or COMPARED_FRAMES)
     return ExportedModel(path, sum(size for _, size in files), frames, differences)
 
 
@@ -81,10 +81,10 @@ def compare_models(first: FrameModel, second: FrameModel, target: str) -> dict[s
     """Largest difference of the frames of two models with one card, on contexts of clips and on random ones."""
     card = first.card
     store = ClipStore()
-    rows = find_suite("smoke").rows[:CLIPS]
+    rows = find_suite("smoke").rows[:COMPARED_CLIPS]
     seen = [torch.from_numpy(store.get(row, card.spec).context(card.context_frames)) for row in rows]
     numbers = torch.Generator().manual_seed(0)
-    random = torch.randint(0, 256, (CLIPS, card.context_frames, 3, *card.image_size), generator=numbers)
+    random = torch.randint(0, 256, (COMPARED_CLIPS, card.context_frames, 3, *card.image_size), generator=numbers)
     found = {}
     for name, frames in (
         ("contexts of clips", torch.stack(seen).permute(0, 1, 4, 2, 3).contiguous()),
@@ -99,7 +99,7 @@ def compare_models(first: FrameModel, second: FrameModel, target: str) -> dict[s
 def _answer(model: FrameModel, context: Tensor, target: str) -> Tensor:
     """Frames (B, T, 3, H, W), with a random push of each clip where the model takes actions."""
     card, (batch, count) = model.card, context.shape[:2]
-    horizon = min(FRAMES, card.max_horizon or FRAMES)
+    horizon = min(COMPARED_FRAMES, card.max_horizon or COMPARED_FRAMES)
     actions = None
     if card.uses_actions:
         numbers = torch.Generator().manual_seed(1)
