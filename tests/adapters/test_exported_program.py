@@ -33,9 +33,10 @@ class Clip(torch.nn.Module):
 
 def save(path, module, shapes, document):
     """Export a module and write its program with a document."""
-    sizes = [torch.export.Dim(f"size{index}") for index in range(2)]
+    sizes = [torch.export.Dim(f"size{index}", max=1000) for index in range(2)]
     dynamic = tuple({0: sizes[min(index, 1)]} for index in range(len(shapes)))
-    program = torch.export.export(module, tuple(torch.rand(2, *shape) for shape in shapes), dynamic_shapes=dynamic)
+    example = tuple(torch.rand(2, *shape) for shape in shapes)
+    program = torch.export.export(module, example, dynamic_shapes=dynamic, strict=False)
     torch.export.save(program, str(path), extra_files={"physbench.json": json.dumps(document)})
     return path
 
