@@ -21,7 +21,7 @@ from physbench.adapters.tensor_file import METADATA_KEY
 from physbench.errors import ModelError
 from physbench.plugins.tracebacks import describe_error, first_line
 
-MAX_BATCH = 65_536  # older versions of the exporter want a bound
+MAX_TRACED_BATCH = 65_536  # older versions of the exporter want a bound
 EXAMPLE_BATCH = 2  # clips in the example inputs; a batch of one would be taken for fixed
 
 
@@ -128,7 +128,7 @@ def export_graph(model: FrameModel, networks: Sequence[nn.Module], path: Path, t
     names = list(inputs)
     # With one size for both, the exporter may read the batch of one part off an input of the other.
     sizes = {
-        name: torch.export.Dim("batch" if name.startswith("context") else "batch_of_step", max=MAX_BATCH)
+        name: torch.export.Dim("batch" if name.startswith("context") else "batch_of_step", max=MAX_TRACED_BATCH)
         for name in names
     }
     both = _BothParts(model, networks, names)

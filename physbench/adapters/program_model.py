@@ -95,12 +95,13 @@ class ProgramSteps(SteppedModel[State]):
         return frozenset(self._names) & set(OPTIONAL_INPUTS)
 
     def init(self, context: Tensor, **given: Tensor) -> State:
-        made: State = self._init(*({"context": context, **given}.get(name) for name in self._names))
+        # Without hooks: those of older versions want a tensor for every input.
+        made: State = self._init.forward(*({"context": context, **given}.get(name) for name in self._names))
         return made
 
     def step(self, state: State, **given: Tensor) -> tuple[State, Tensor]:
         values = {**dict(zip(self._states, state, strict=True)), **given}
-        *following, frame = self._step(*(values.get(name) for name in self._names))
+        *following, frame = self._step.forward(*(values.get(name) for name in self._names))
         return tuple(following), frame
 
 
