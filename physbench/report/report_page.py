@@ -155,7 +155,13 @@ def physicist_command(manifest: Mapping[str, Any]) -> str:
     spec = spec_of(dict(manifest))
     size = f"{spec.height}" if spec.height == spec.width else f"{spec.height}x{spec.width}"
     suite = options.get("suite") or manifest["suite"]["name"]
-    chosen = {"--suite": suite, "--tasks": options.get("tasks"), "--limit": options.get("limit")}
+    drawn = "RUN" if manifest["suite"].get("fresh") else None  # the seeds of this run, as nobody else has them
+    chosen = {
+        "--suite": suite,
+        "--tasks": options.get("tasks"),
+        "--limit": options.get("limit"),
+        "--fresh-seeds": drawn,
+    }
     parts = [f"{name} {quote(str(value))}" for name, value in chosen.items() if value is not None]
     parts += [f"--model-arg {name}={value}" for name, value in (("size", size), ("fps", f"{spec.fps:g}"))]
     parts.append(f"--model-arg context={context_of(manifest)}")

@@ -230,6 +230,8 @@ def test_the_command_that_adds_the_physicist_is_one_under_the_conditions_of_the_
     assert (list(asked.image_size), asked.fps, asked.context_frames) == ([64, 96], 7.5, 1)
     assert adds == "physbench report RUN --physicist PHYSICIST"
     assert physicist_command({**manifest, "model": {**manifest["model"], "target": "baseline:physicist"}}) == ""
+    fresh = {**manifest, "suite": {**manifest["suite"], "fresh": {"salt": "secret"}}}
+    assert "--suite core --fresh-seeds RUN --model-arg" in physicist_command(fresh), "on the same clips"
 
 
 def test_contrast_in_light_and_dark() -> None:
