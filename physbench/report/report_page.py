@@ -227,6 +227,7 @@ def settings(result: Mapping[str, Any], manifest: Mapping[str, Any]) -> list[tup
         ("sha256", model["sha256"] or "none: nothing to hash"),
         ("sha256 as reported", (manifest.get("model") or {}).get("reported_sha256", "")),
         ("model arguments", ", ".join(f"{key}={value}" for key, value in model["args"].items())),
+        *manifest["model"].get("settings", {}).items(),
         ("track", model["track"]),
         ("frames", f"{result['render_spec']}, {result['context']} context frames scored"),
         ("longest call", f"{horizon} frames; up to {model['chained']} calls a clip" if horizon else ""),

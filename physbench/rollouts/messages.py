@@ -7,7 +7,7 @@ What comes from the model's process is checked against the types and bounds belo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import numpy as np
@@ -35,6 +35,7 @@ def is_plain(text: str) -> bool:
 Text = Annotated[str, MaxLen(MAX_TEXT), Predicate(is_plain)]
 Traceback = Annotated[str, MaxLen(MAX_TRACEBACK), Predicate(is_plain)]
 Notes = Annotated[tuple[Text, ...], MaxLen(MAX_NOTES)]
+Settings = Annotated[dict[Text, Text], MaxLen(MAX_NOTES)]
 Whole = Annotated[int, Ge(0), Le(2**62)]
 Seconds = Annotated[float, Ge(0), Le(1e12)]
 Positions = Annotated[tuple[Whole, ...], MaxLen(MAX_POSITIONS)]
@@ -67,6 +68,7 @@ class LoadedModel:
     recorded: bool = False  # its answers exist already, as videos: it is told which clip it plays
     notes: Notes = ()  # of a recorded model, or of one behind a server
     reported_sha256: Text | None = None  # of a model behind a server, as the server says
+    settings: Settings = field(default_factory=dict)  # that decided its frames, for the manifest
 
 
 @dataclass(frozen=True)

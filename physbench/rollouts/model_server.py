@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from physbench.adapters.http_model import HttpModel
 from physbench.adapters.load_model import Handed, load_model, what_is_handed
-from physbench.adapters.model_protocol import Model, RecordedModel
+from physbench.adapters.model_protocol import ConfiguredModel, Model, RecordedModel
 from physbench.errors import ModelError, PhysbenchError
 from physbench.plugins.tracebacks import describe_error
 from physbench.rollouts.device import (
@@ -133,7 +133,16 @@ class RolloutWorker:
         dtype = str(self.dtype).removeprefix("torch.")
         privileged = self.model.card.track == "privileged"
         memory = peak_memory(self.device)
-        info = LoadedModel(self.model.card, privileged, str(self.device), dtype, device_name(self.device), *memory)
+        settings = dict(self.model.run_settings) if isinstance(self.model, ConfiguredModel) else {}
+        info = LoadedModel(
+            self.model.card,
+            privileged,
+            str(self.device),
+            dtype,
+            device_name(self.device),
+            *memory,
+            settings=settings,
+        )
         if isinstance(self.model, HttpModel):
             return replace(info, notes=tuple(self.model.notes), reported_sha256=self.model.reported_sha256)
         if self.handed == "id" and isinstance(self.model, RecordedModel):

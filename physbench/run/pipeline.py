@@ -82,6 +82,8 @@ def agree(run: Run, engine: RolloutEngine) -> None:
     model = {"name": info.card.name, "card": card_document(info.card), "device": info.device, "dtype": info.dtype}
     if info.reported_sha256:
         model["reported_sha256"] = info.reported_sha256
+    if info.settings:
+        model["settings"] = dict(info.settings)
     if run.planned:
         for name, value in model.items():
             before = run.manifest["model"].get(name)
