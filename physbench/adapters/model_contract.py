@@ -6,13 +6,25 @@ import inspect
 from typing import Any
 
 from physbench.adapters.model_protocol import Model, ModelCard, check_card
+from physbench.adapters.state_card import StateCard, check_state_card
 from physbench.errors import ModelError
 
 METHODS: dict[str, tuple[str, ...]] = {
     "rollout": ("horizon", "actions", "prompts", "generators"),
+    "rollout_states": (
+        "bodies",
+        "statics",
+        "mask",
+        "gravity",
+        "horizon",
+        "actions",
+        "prompts",
+        "generators",
+    ),
     "rollout_clips": ("horizon", "generators"),
     "play": ("context", "horizon"),
 }
+FIRST = {"rollout": "context", "rollout_states": "states", "rollout_clips": "clips", "play": "item"}  # by position
 TRACKS = ("zero-shot", "trained", "privileged")
 
 
@@ -27,8 +39,8 @@ def check_contract(model: Any, target: str) -> Model:
         The same object.
 
     Raises:
-        ModelError: The object has no valid card, or none of the methods of a FrameModel, PrivilegedModel or
-            RecordedModel.
+        ModelError: The object has no valid card, or none of the methods of a FrameModel, StateModel, PrivilegedModel
+            or RecordedModel.
     """
     if model is None:
         raise ModelError(f"{target} returned None: does the factory end with `return model`?")
@@ -41,15 +53,16 @@ def check_contract(model: Any, target: str) -> Model:
     if not methods:
         raise ModelError(
             f"{target}: the {kind} has no method `rollout`. Expected "
-            "rollout(context, *, horizon, actions, prompts, generators)."
+            "rollout(context, *, horizon, actions, prompts, generators), or rollout_states for a model of states."
         )
-    name = methods[0]
+    answers_states = isinstance(getattr(model, "card", None), StateCard)
+    name = "rollout_states" if answers_states and "rollout_states" in methods else methods[0]
     try:
         inspect.signature(getattr(model, name)).bind(None, **dict.fromkeys(METHODS[name]))
     except TypeError as error:
-        first = {"rollout": "context", "rollout_clips": "clips", "play": "item"}[name]
         raise ModelError(
-            f"{target}: {kind}.{name} cannot be called as {name}({first}, *, {', '.join(METHODS[name])}): {error}."
+            f"{target}: {kind}.{name} cannot be called as {name}({FIRST[name]}, *, {', '.join(METHODS[name])}): "
+            f"{error}."
         ) from None
     except ValueError:  # a function written in C has no signature
         pass
@@ -59,6 +72,10 @@ def check_contract(model: Any, target: str) -> Model:
             f"{target}: models with `rollout_clips`, and no others, have a card with track='privileged'; got "
             f"`{name}` and track='{card.track}'."
         )
+    if name == "rollout_states" and not answers_states:
+        raise ModelError(f"{target}: a model with `rollout_states` needs a physbench.StateCard, got a ModelCard.")
+    if answers_states and name not in ("rollout_states", "rollout_clips"):
+        raise ModelError(f"{target}: a model with a StateCard needs a method `rollout_states`, got `{name}`.")
     checked: Model = model
     return checked
 
@@ -79,6 +96,8 @@ def check_card_types(card: Any, where: str) -> ModelCard:
             raise ModelError(f"{where}: expected {name} to be a whole number, got {value!r}.")
     if card.track not in TRACKS:
         raise ModelError(f"{where}: expected track to be one of {', '.join(TRACKS)}, got {card.track!r}.")
+    if isinstance(card, StateCard):
+        check_state_card(card, where)
     if isinstance(size, list):  # the spec of a clip is compared with that of the card
         object.__setattr__(card, "image_size", tuple(size))
     return check_card(card)

@@ -12,6 +12,7 @@ from typing import Any
 
 from physbench import __version__
 from physbench.adapters.model_protocol import ModelCard
+from physbench.adapters.state_card import StateCard
 from physbench.clips.clip import Row
 from physbench.clips.suite import OWN, Suite
 from physbench.errors import UsageError
@@ -31,6 +32,8 @@ def card_document(card: ModelCard) -> Document:
 
 
 def card_from(document: Document) -> ModelCard:
+    if document.get("answers") == "states":
+        return StateCard(**{name: value for name, value in document.items() if name not in ("answers", "image_size")})
     return ModelCard(**{**document, "image_size": tuple(document["image_size"])})
 
 
