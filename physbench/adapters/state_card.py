@@ -15,6 +15,7 @@ BODY_COLUMNS = ("shape", *SIZES, "mass", "friction", "restitution", "pull", "rel
 STATIC_COLUMNS = ("shape", *SIZES, "x", "y", "z", "qx", "qy", "qz", "qw", "friction", "restitution")
 # Where a clip is rendered to see which objects a camera would show, and at what distance tracking noise would matter.
 VIEW = (128, 128)  # px
+VELOCITY_TIME = 0.5  # s
 
 Columns = Literal["all", "positions+velocities", "positions"]
 Space = Literal["world", "plane"]
@@ -49,6 +50,12 @@ class StateCard(ModelCard):
     def axes(self) -> int:
         """Coordinates of a position: 3, or 2 in the plane of motion."""
         return 3 if self.space == "world" else 2
+
+    @property
+    def scored_context(self) -> int:
+        """Context that counts as seen: a given velocity counts as much as the last VELOCITY_TIME s of places."""
+        seen = super().scored_context
+        return seen if self.columns == "positions" else max(seen, int(VELOCITY_TIME * self.fps + 1e-9) + 1)
 
     @property
     def width(self) -> int:

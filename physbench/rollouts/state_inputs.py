@@ -83,7 +83,7 @@ def state_inputs(clips: Sequence[Clip], card: StateCard) -> StateInputs:
 
 def context_states(clip: Clip, card: StateCard) -> Array:
     """States (C, K, 13) of the coloured bodies; the first is repeated where C reaches further back than the history."""
-    since = clip.handover + 1 - card.scored_context
+    since = clip.handover + 1 - min(card.context_frames, card.history_frames)
     states = clip.states[since : clip.handover + 1, list(clip.tracked)]
     missing = card.context_frames - len(states)
     return np.concatenate([np.repeat(states[:1], missing, axis=0), states]) if missing else states
