@@ -9,13 +9,14 @@ from physbench.adapters.model_protocol import ModelCard
 from physbench.errors import ModelError
 
 STATE_COLUMNS = ("x", "y", "z", "qx", "qy", "qz", "qw", "vx", "vy", "vz", "wx", "wy", "wz")  # m, -, m/s, rad/s
-SHAPES = ("sphere", "box", "cylinder", "plane")  # the number of a shape is its place here
+PLACE, SPEED = slice(0, 3), slice(7, 10)  # of STATE_COLUMNS
+SHAPE_NUMBERS = ("sphere", "box", "cylinder", "plane")  # the number of a shape is its place here
 SIZES = ("size_1", "size_2", "size_3")  # m: radius; half extents; radius and length
 BODY_COLUMNS = ("shape", *SIZES, "mass", "friction", "restitution", "pull", "release", "moves")
 STATIC_COLUMNS = ("shape", *SIZES, "x", "y", "z", "qx", "qy", "qz", "qw", "friction", "restitution")
 # Where a clip is rendered to see which objects a camera would show, and at what distance tracking noise would matter.
 VIEW = (128, 128)  # px
-VELOCITY_TIME = 0.5  # s
+GIVEN_VELOCITY_TIME = 0.5  # s
 
 Columns = Literal["all", "positions+velocities", "positions"]
 Space = Literal["world", "plane"]
@@ -53,9 +54,9 @@ class StateCard(ModelCard):
 
     @property
     def scored_context(self) -> int:
-        """Context that counts as seen: a given velocity counts as much as the last VELOCITY_TIME s of places."""
+        """Context that counts as seen: a given velocity counts as much as the last GIVEN_VELOCITY_TIME s of places."""
         seen = super().scored_context
-        return seen if self.columns == "positions" else max(seen, int(VELOCITY_TIME * self.fps + 1e-9) + 1)
+        return seen if self.columns == "positions" else max(seen, int(GIVEN_VELOCITY_TIME * self.fps + 1e-9) + 1)
 
     @property
     def width(self) -> int:

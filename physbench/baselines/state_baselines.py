@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from physbench.adapters.state_card import STATE_COLUMNS, StateCard
+from physbench.adapters.state_card import PLACE, SPEED, STATE_COLUMNS, StateCard
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
     from physbench.clips.clip import Clip
-
-PLACE, SPEED = slice(0, 3), slice(7, 10)  # of STATE_COLUMNS
 
 
 class StateFreeze:

@@ -9,7 +9,7 @@ from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
 from physbench.rollouts.state_format import completed
 
-FARTHEST = 1e3  # m; what is drawn beyond it would overflow
+FARTHEST_DRAWN = 1e3  # m; what is drawn beyond it would overflow
 
 
 def draw_states(clip: Clip, states: NDArray[np.float64]) -> NDArray[np.uint8]:
@@ -20,7 +20,7 @@ def draw_states(clip: Clip, states: NDArray[np.float64]) -> NDArray[np.uint8]:
     every = clip.states[ahead].copy()
     before = clip.states[clip.handover, list(clip.tracked)]
     every[:, list(clip.tracked)] = completed(states, before)[: len(every)]
-    every[..., :3] = np.clip(every[..., :3], -FARTHEST, FARTHEST)
+    every[..., :3] = np.clip(every[..., :3], -FARTHEST_DRAWN, FARTHEST_DRAWN)
     turn = every[..., 3:7]
     length = np.linalg.norm(turn, axis=-1, keepdims=True)
     whole = np.isfinite(length) & (length > 1e-9)

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from physbench.adapters.model_protocol import Model, PrivilegedModel, StateModel
-from physbench.adapters.state_card import STATE_COLUMNS, StateCard
+from physbench.adapters.state_card import SPEED, STATE_COLUMNS, StateCard
 from physbench.rollouts.device import synchronize
 from physbench.rollouts.frame_validation import AnswerError
-from physbench.rollouts.state_format import SPEED, completed, from_model, to_model
+from physbench.rollouts.state_format import completed, from_model, to_model
 from physbench.rollouts.state_inputs import StateInputs
 
 if TYPE_CHECKING:
@@ -47,6 +47,9 @@ def predict_states(
     states, done = given.states, 0
     written = out.numpy()
     rows = min(states.shape[2], written.shape[2])  # a card may ask for more than any clip has
+    for position, many in enumerate(given.many):
+        if many > states.shape[2]:
+            answer.failures[position] = f"The clip has {many} bodies, and the card says bodies={states.shape[2]}."
     while done < request.stored:
         span = min(card.max_horizon or request.horizon, request.stored - done)
         if done and request.clips is not None:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.adapters.state_card import STATE_COLUMNS, StateCard
+from physbench.adapters.state_card import PLACE, SPEED, STATE_COLUMNS, StateCard
 from physbench.rollouts.state_inputs import StateInputs
 
 Array = NDArray[np.float64]
-
-PLACE, TURN, SPEED, SPIN = slice(0, 3), slice(3, 7), slice(7, 10), slice(10, 13)  # of STATE_COLUMNS
 
 
 def to_model(states: Array, card: StateCard, given: StateInputs) -> Array:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.adapters.state_card import BODY_COLUMNS, SHAPES, SIZES, STATIC_COLUMNS, StateCard
+from physbench.adapters.state_card import BODY_COLUMNS, SHAPE_NUMBERS, SIZES, STATIC_COLUMNS, StateCard
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_params, scene_with
 from physbench.clips.scene_changes import CHANGES
@@ -37,6 +37,7 @@ class StateInputs:
     bodies: Array  # (B, N, len(BODY_COLUMNS))
     statics: Array  # (B, M, len(STATIC_COLUMNS))
     mask: NDArray[np.bool_]  # (B, N)
+    many: NDArray[np.intp]  # (B,) bodies of a clip, which may be more than N
     gravity: Array  # (B, 3)
     actions: Array | None  # (B, C + horizon, N, 3)
     axes: NDArray[np.intp]  # (B, 2) of the world, that span the plane of motion
@@ -51,19 +52,9 @@ class StateInputs:
 
 
 def state_inputs(clips: Sequence[Clip], card: StateCard) -> StateInputs:
-    """What a model is given of clips of one horizon.
-
-    Raises:
-        PhysbenchError: A clip has more bodies than the card has rows.
-    """
-    needed = max(len(clip.tracked) for clip in clips)
-    rows = card.bodies or needed
-    for clip in clips:
-        if len(clip.tracked) > rows:
-            raise PhysbenchError(
-                f"Clip {clip.id} has {len(clip.tracked)} bodies, and the card of {card.name} has bodies={rows}. Set a "
-                f"larger number, None, or leave such tasks out with --tasks."
-            )
+    """What a model is given of clips of one horizon; of a clip with more bodies than rows the first ones."""
+    many = np.array([len(clip.tracked) for clip in clips])
+    rows = card.bodies or int(many.max())
     constants = [known_constants(clip.row, clip.scene) for clip in clips]
     statics = max(len(each) for _, each, _ in constants)
     camera = [clip.scene.camera for clip in clips]
@@ -72,7 +63,8 @@ def state_inputs(clips: Sequence[Clip], card: StateCard) -> StateInputs:
         states=np.stack([_padded(context_states(clip, card), rows, axis=1) for clip in clips]),
         bodies=np.stack([_padded(bodies, rows) for bodies, _, _ in constants]),
         statics=np.stack([_padded_statics(fixed, statics) for _, fixed, _ in constants]),
-        mask=np.stack([np.arange(rows) < len(clip.tracked) for clip in clips]),
+        mask=np.arange(rows) < many[:, None],
+        many=many,
         gravity=np.stack([gravity for _, _, gravity in constants]),
         actions=state_actions(clips, card, rows),
         axes=axes,
@@ -100,7 +92,7 @@ def state_actions(clips: Sequence[Clip], card: StateCard, rows: int) -> Array | 
         for push in clip.scene.impulses:
             row = int(np.searchsorted(clip.times, push.time + 1e-9, side="right")) - start
             index = clip.scene.index(push.body)
-            if 0 <= row < len(own) and index in clip.tracked:
+            if 0 <= row < len(own) and index in clip.tracked[:rows]:
                 own[row, clip.tracked.index(index)] = push.impulse
     return table
 
@@ -142,7 +134,7 @@ def scene_constants(scene: Scene) -> Constants:
 
 def _shape(body: Body) -> list[float]:
     """Number of the shape and its sizes, padded with zeros."""
-    return [float(SHAPES.index(body.shape)), *body.size, *[0.0] * (len(SIZES) - len(body.size))]
+    return [float(SHAPE_NUMBERS.index(body.shape)), *body.size, *[0.0] * (len(SIZES) - len(body.size))]
 
 
 def _body_row(body: Body, pull: dict[str, float]) -> list[float]:
@@ -164,8 +156,10 @@ def _static_row(body: Body) -> list[float]:
 
 
 def _padded(values: Array, rows: int, axis: int = 0) -> Array:
-    width = [(0, rows - values.shape[axis]) if each == axis else (0, 0) for each in range(values.ndim)]
-    return np.pad(values, width)
+    """Exactly so many rows along an axis: zeros are added, or what is too much is left out."""
+    kept = values.take(range(min(rows, values.shape[axis])), axis)
+    width = [(0, rows - kept.shape[axis]) if each == axis else (0, 0) for each in range(values.ndim)]
+    return np.pad(kept, width)
 
 
 def _padded_statics(values: Array, rows: int) -> Array:

@@ -100,6 +100,11 @@ def test_nan_in_a_row_that_a_clip_does_not_have_is_nothing(roll) -> None:
     assert first.failure is None and second.failure is None
 
 
+def test_a_clip_with_more_bodies_than_the_card_fails_alone(roll) -> None:
+    first, second = roll(Toy(bodies=1), ("falling/projectile-v1", "collisions/head-on-v1"))
+    assert first.failure is None and second.failure == "The clip has 2 bodies, and the card says bodies=1."
+
+
 def test_positions_alone_are_an_answer(roll) -> None:
     (rollout,) = roll(Toy(lambda states: states[..., :3]), TASKS[:1])
     assert np.isfinite(rollout.states[..., :3]).all() and np.isnan(rollout.states[..., 3:]).all()
