@@ -27,6 +27,7 @@ from physbench.clips.suite import FRESH, find_suite
 from physbench.errors import UsageError
 from physbench.leaderboard.measurable import why_not_ranked
 from physbench.report.report_page import INLINE_ONLY, write_report
+from physbench.results.answers import answers_states
 from physbench.results.bootstrap import RESAMPLES
 from physbench.results.build_result import build_result
 from physbench.results.free_constant_skill import with_free_constants
@@ -186,6 +187,13 @@ def _check(run: RunFolder, result: ResultDocument, board: Path) -> None:
         )
     if result.overall.skill is None:
         raise UsageError(f"{run.path}: has no overall skill ({result.overall.reason}) and cannot be ranked.")
+    kinds = {answers_states(entry.result.model.card) for entry in _present(board)}
+    if kinds - {answers_states(result.model.card)}:
+        ours, theirs = ("states", "frames") if answers_states(result.model.card) else ("frames", "states")
+        raise UsageError(
+            f"{run.path}: the model answers with {ours}, and {board} ranks models that answer with {theirs}. Their "
+            f"overall skills are means of other axes. Put it on a board of its own: --board DIR."
+        )
     others = {(entry.result.suite.version, entry.result.suite.hash) for entry in _present(board)}
     if others - {(suite.version, suite.hash)}:
         raise UsageError(f"{board}: holds results of another version of {SUITE}. Start a new board: --board DIR.")
@@ -200,10 +208,12 @@ def _present(board: Path) -> tuple[Entry, ...]:
 def describe(result: ResultDocument) -> Mapping[str, str]:
     """What a reader needs in order to compare two entries."""
     card = result.model.card
+    states = answers_states(card)
+    thing, context = ("state", int(card["context_frames"])) if states else ("frame", result.context)
     return {
-        "frames": result.render_spec,
-        "context": f"{result.context} frame{'s' if result.context > 1 else ''}",
-        "uses": ", ".join(word for word in ("actions", "prompt") if card.get(f"uses_{word}")) or "frames only",
+        "frames": f"{card['columns']} in {card['units']}, {card['fps']:g}/s" if states else result.render_spec,
+        "context": f"{context} {thing}{'s' if context > 1 else ''}",
+        "uses": ", ".join(word for word in ("actions", "prompt") if card.get(f"uses_{word}")) or f"{thing}s only",
         "samples": str(result.counts.samples),
         "chained": str(result.model.chained),
     }

@@ -10,6 +10,7 @@ from physbench.leaderboard.entry import Entry, describe, entries
 from physbench.leaderboard.ranking import Rank, ResampledSkill, rank, resampled_skill
 from physbench.report.free_constant_text import family_factors
 from physbench.results import number_format
+from physbench.results.answers import answers_states, asked_axes
 from physbench.results.bootstrap import RESAMPLES
 from physbench.results.free_constant_skill import AXIS
 from physbench.results.schema import ResultDocument, SkillValue
@@ -34,7 +35,8 @@ class RankedEntry:
 
     @property
     def axes(self) -> list[SkillValue]:
-        return [self.result.axes[axis] for axis in number_format.AXIS_NAMES]
+        """Those that the model is asked about."""
+        return [self.result.axes[axis] for axis in asked_axes(self.result.model.card)]
 
     @property
     def factors(self) -> dict[str, str]:
@@ -44,9 +46,12 @@ class RankedEntry:
 
 def ranked_entries(found: Sequence[Entry], resamples: int) -> dict[str, list[RankedEntry]]:
     """The entries of every track, ranked within it by overall skill, best first."""
-    return _ranked(
-        found, lambda entry: resampled_skill(entry.tables(), resamples=resamples, fixed=kinds_of(entry.result))
-    )
+
+    def overall(entry: Entry) -> ResampledSkill:
+        axes = asked_axes(entry.result.model.card)
+        return resampled_skill(entry.tables(), resamples=resamples, fixed=kinds_of(entry.result), axes=axes)
+
+    return _ranked(found, overall)
 
 
 def ranked_with_free_constants(found: Sequence[Entry], resamples: int) -> dict[str, list[RankedEntry]]:
@@ -83,12 +88,15 @@ def build(board: Path, *, resamples: int = RESAMPLES) -> Path:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    asked = asked_axes(found[0].result.model.card)
+    names = {axis: name for axis, name in number_format.AXIS_NAMES.items() if axis in asked}
     environment.filters |= {"fixed": number_format.fixed, "bracket": number_format.bracket}
     page = environment.get_template("board.html.j2").render(
         tracks=ranked_entries(found, resamples),
         unseen=ranked_with_free_constants(found, resamples),
         titles=TRACK_TITLES,
-        axis_names=number_format.AXIS_NAMES,
+        axis_names=names,
+        states=answers_states(found[0].result.model.card),
         suite=found[0].result.suite,
         provisional=found[0].result.provisional,
         percent=percent,

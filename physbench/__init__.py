@@ -3,7 +3,8 @@
 What one needs for an evaluation, a model, a task or a scorer of one's own is imported from here:
 
 - evaluations: `evaluate`, `Evaluation`, `PhysbenchError`;
-- models: `ModelCard`, `FrameModel`, `SteppedModel`, `PrivilegedModel`;
+- models: `ModelCard`, `FrameModel`, `SteppedModel`, `PrivilegedModel`; of states `StateCard`, `StateModel`, and the
+  names of the columns that they are given, `STATE_COLUMNS`, `BODY_COLUMNS`, `STATIC_COLUMNS`;
 - tasks: `Task`, `Parameter`, `Params`, `declare`, `draw`; for parameters and conditions `RELEASE`, `hues`, `hue_name`,
   `inside`, `event_in`; for scenes `Scene`, `Camera`, `Body`, `CentralGravity`, `Impulse`, `Outcome`, `Waypoint`, the
   bodies `ball`, `floor`, `table`, `wall`, `ramp`, `screen`, `holder`, `shelf`, `held`, the masses `sphere_mass`,
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
     from physbench.adapters.model_protocol import FrameModel as FrameModel
     from physbench.adapters.model_protocol import ModelCard as ModelCard
     from physbench.adapters.model_protocol import PrivilegedModel as PrivilegedModel
+    from physbench.adapters.model_protocol import StateModel as StateModel
+    from physbench.adapters.state_card import BODY_COLUMNS as BODY_COLUMNS
+    from physbench.adapters.state_card import STATE_COLUMNS as STATE_COLUMNS
+    from physbench.adapters.state_card import STATIC_COLUMNS as STATIC_COLUMNS
+    from physbench.adapters.state_card import StateCard as StateCard
     from physbench.adapters.stepped_model import SteppedModel as SteppedModel
     from physbench.clips.clip import Clip as Clip
     from physbench.clips.task import Parameter as Parameter
@@ -74,7 +80,8 @@ _NAMES = {
     "physbench.run.api": ("evaluate",),
     "physbench.run.evaluation": ("Evaluation",),
     # models
-    "physbench.adapters.model_protocol": ("FrameModel", "ModelCard", "PrivilegedModel"),
+    "physbench.adapters.model_protocol": ("FrameModel", "ModelCard", "PrivilegedModel", "StateModel"),
+    "physbench.adapters.state_card": ("BODY_COLUMNS", "STATE_COLUMNS", "STATIC_COLUMNS", "StateCard"),
     "physbench.adapters.stepped_model": ("SteppedModel",),
     # tasks
     "physbench.clips.task": ("Parameter", "Params", "Task", "declare", "draw"),

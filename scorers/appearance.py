@@ -26,6 +26,7 @@ Mask = NDArray[np.bool_]
     quality=None,
     noise_floor="ground truth reads at most 0.03 degrees (64 px, 15 frames/s; 95 % of 128 clips)",
     source="mean |hue - own hue| in the opponent plane of gamma RGB",
+    needs=("tracks", "looks"),
 )
 def hue(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | dict[str, Reading]:
     """Mean distance of an object's hue from its own, in degrees, over the object-frames that ground truth shows.
@@ -49,6 +50,7 @@ def hue(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | dict[str, Rea
     quality=None,
     noise_floor="ground truth reads 0.003 to 0.016 (64 px, 15 frames/s; middle 90 % of 128 clips)",
     source="mean |area / true area - 1|",
+    needs=("tracks", "looks"),
 )
 def area(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | dict[str, Reading]:
     """Mean relative error of an object's size, over the frames in which ground truth shows at least 95 % of it.

@@ -30,6 +30,7 @@ Array = NDArray[np.float64]
     noise_floor="ground truth reads 1.000, 0.88 to 1 where blocks touch (64 px, 15 frames/s; 85 clips of 17 tasks)",
     source="HOTA: Luiten et al. 2021, doi:10.1007/s11263-020-01375-2; IDF1: Ristani et al. 2016, arXiv:1609.01775",
     packages=("motrics",),
+    needs=("tracks", "looks"),
 )
 def hota(clip: Clip, rollout: Rollout, tracks: Tracks) -> dict[str, Reading]:
     """Higher order tracking accuracy of a prediction against the recorded future. 0 to 1, higher is better.

@@ -44,7 +44,7 @@ def nothing_expected(
     source="survival x re-emergence; Spelke 1990, doi:10.1207/s15516709cog1401_3",
     headline=True,
     roles={"survival": "survival", "reemergence": "reemergence"},
-    needs=("lawful_continuations", "present", "expected_visible", "returns"),
+    needs=("lawful_continuations", "present", "expected_visible", "returns", "looks"),
     precheck=nothing_expected,
 )
 def intact(

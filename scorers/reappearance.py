@@ -22,7 +22,7 @@ from physbench.tracks.tracks import Tracks
     quality=None,
     noise_floor="ground truth reads 0 to 0.07 s (a frame), place below 0.05, size 0.98 to 1.01 (64 px, 15 frames/s)",
     source="re-emergence against the lawful continuation; after Baillargeon 1987, doi:10.1037/0012-1649.23.5.655",
-    needs=("returns",),
+    needs=("returns", "looks"),
 )
 def reappearance(
     clip: Clip, rollout: Rollout, tracks: Tracks, *, returns: tuple[Return, ...]

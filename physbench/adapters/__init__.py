@@ -2,7 +2,8 @@
 
 In the order of use:
 
-- `model_protocol`: FrameModel, PrivilegedModel, RecordedModel and their ModelCard, which the harness knows models by.
+- `model_protocol`: FrameModel, StateModel, PrivilegedModel, RecordedModel and their ModelCard, which the harness knows
+  models by; `state_card` is that of models that answer with states.
 - `load_model`: finds the adapter of a target and loads the model; `unrecognised` describes a target that has none.
 - `model_contract`: checks that what was loaded keeps the protocol.
 

@@ -85,6 +85,7 @@ class CodeAdapter(Protocol):
         """What loading the target would run, for the message without --trust-code."""
 
 
+@runtime_checkable
 class DescribedAdapter(Protocol):
     """An adapter that can say what a model will do to clips before it is loaded."""
 

@@ -6,6 +6,7 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from physbench.adapters.model_protocol import Model, ModelCard, check_card
+from physbench.adapters.state_card import StateCard, check_state_card
 from physbench.errors import ModelError
 
 if TYPE_CHECKING:
@@ -13,6 +14,16 @@ if TYPE_CHECKING:
 
 METHODS: dict[str, tuple[str, ...]] = {
     "rollout": ("horizon", "actions", "prompts", "generators"),
+    "rollout_states": (
+        "bodies",
+        "statics",
+        "mask",
+        "gravity",
+        "horizon",
+        "actions",
+        "prompts",
+        "generators",
+    ),
     "rollout_clips": ("horizon", "generators"),
     "play": ("context", "horizon"),
 }
@@ -28,6 +39,7 @@ NEEDS: dict[str, tuple[Handed, str]] = {
         "is told which clip it plays, which only videos:DIR is. Give the model a `rollout`, or hand in its videos",
     ),
 }
+FIRST = {"rollout": "context", "rollout_states": "states", "rollout_clips": "clips", "play": "item"}  # by position
 TRACKS = ("zero-shot", "trained", "privileged")
 
 
@@ -43,7 +55,7 @@ def check_contract(model: Any, target: str, handed: Handed = "context") -> Model
         The same object.
 
     Raises:
-        ModelError: The object has no valid card, none of the methods of a FrameModel, PrivilegedModel or
+        ModelError: The object has no valid card, none of the methods of a FrameModel, StateModel, PrivilegedModel or
             RecordedModel, or only one that it may not have.
     """
     if model is None:
@@ -57,18 +69,19 @@ def check_contract(model: Any, target: str, handed: Handed = "context") -> Model
     if not methods:
         raise ModelError(
             f"{target}: the {kind} has no method `rollout`. Expected "
-            "rollout(context, *, horizon, actions, prompts, generators)."
+            "rollout(context, *, horizon, actions, prompts, generators), or rollout_states for a model of states."
         )
-    name = methods[0]
+    answers_states = isinstance(getattr(model, "card", None), StateCard)
+    name = "rollout_states" if answers_states and "rollout_states" in methods else methods[0]
     needed, remedy = NEEDS.get(name, ("context", ""))
     if needed not in ("context", handed):
         raise ModelError(f"{target}: {kind}.{name} {remedy}.")
     try:
         inspect.signature(getattr(model, name)).bind(None, **dict.fromkeys(METHODS[name]))
     except TypeError as error:
-        first = {"rollout": "context", "rollout_clips": "clips", "play": "item"}[name]
         raise ModelError(
-            f"{target}: {kind}.{name} cannot be called as {name}({first}, *, {', '.join(METHODS[name])}): {error}."
+            f"{target}: {kind}.{name} cannot be called as {name}({FIRST[name]}, *, {', '.join(METHODS[name])}): "
+            f"{error}."
         ) from None
     except ValueError:  # a function written in C has no signature
         pass
@@ -78,6 +91,10 @@ def check_contract(model: Any, target: str, handed: Handed = "context") -> Model
             f"{target}: models with `rollout_clips`, and no others, have a card with track='privileged'; got "
             f"`{name}` and track='{card.track}'."
         )
+    if name == "rollout_states" and not answers_states:
+        raise ModelError(f"{target}: a model with `rollout_states` needs a physbench.StateCard, got a ModelCard.")
+    if answers_states and name not in ("rollout_states", "rollout_clips"):
+        raise ModelError(f"{target}: a model with a StateCard needs a method `rollout_states`, got `{name}`.")
     checked: Model = model
     return checked
 
@@ -102,6 +119,8 @@ def check_card_types(card: Any, where: str) -> ModelCard:
             raise ModelError(f"{where}: expected {name} to be True or False, got {value!r}.")
     if card.track not in TRACKS:
         raise ModelError(f"{where}: expected track to be one of {', '.join(TRACKS)}, got {card.track!r}.")
+    if isinstance(card, StateCard):
+        check_state_card(card, where)
     if isinstance(size, list):  # the spec of a clip is compared with that of the card
         object.__setattr__(card, "image_size", tuple(size))
     return check_card(card)

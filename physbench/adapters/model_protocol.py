@@ -15,9 +15,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from physbench.adapters.state_card import StateCard
     from physbench.clips.clip import Clip
 
 MAX_NAME = 200  # characters
+
+
+Track = Literal["zero-shot", "trained", "privileged"]
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ class ModelCard:
     uses_prompt: bool = False
     stochastic: bool = False
     repeat_first: bool = False
-    track: Literal["zero-shot", "trained", "privileged"] = "zero-shot"
+    track: Track = "zero-shot"
 
     @property
     def spec(self) -> RenderSpec:
@@ -133,6 +137,49 @@ class FrameModel(Protocol):
 
 
 @runtime_checkable
+class StateModel(Protocol):
+    """A model that answers with the states of bodies: orbit and particle models, graph networks."""
+
+    card: StateCard
+
+    def rollout_states(
+        self,
+        states: Tensor,
+        *,
+        bodies: Tensor,
+        statics: Tensor,
+        mask: Tensor,
+        gravity: Tensor,
+        horizon: int,
+        actions: Tensor | None,
+        prompts: Sequence[str],
+        generators: Sequence[torch.Generator],
+    ) -> Tensor:
+        """Continue B clips.
+
+        N rows are the coloured bodies, S columns those of the card, M bodies stand still and can be touched.
+
+        Args:
+            states: (B, C, N, S), or (B, C, N * S) where the card's layout is flat, on the model's device. The last one
+                is at the hand-over. Rows that a clip does not have are zeros.
+            bodies: (B, N, len(BODY_COLUMNS)), SI units; NaN where the value is one that a context must reveal.
+            statics: (B, M, len(STATIC_COLUMNS)), SI units, in the world; shape -1 where a clip has fewer.
+            mask: (B, N) bool: which rows a clip has.
+            gravity: (B, 3) m/s2, in the world.
+            horizon: Number of states to predict.
+            actions: (B, C + horizon, N, 3) impulses in N s on each body, world axes, at most one a clip in 0.25 s, in
+                the row of the first state that shows its effect. None where the card does not use actions or no clip
+                has any.
+            prompts: B descriptions of scenes; empty where the card does not use prompts.
+            generators: B generators, one per clip and sample, seeded from the clip.
+
+        Returns:
+            Like `states`, (B, horizon, N, S) or flat; or positions alone, as many columns as a position has.
+        """
+        ...
+
+
+@runtime_checkable
 class PrivilegedModel(Protocol):
     """A model that is given the clips themselves: oracle, physicist, saboteurs. Its card and every table say so.
 
@@ -152,7 +199,8 @@ class PrivilegedModel(Protocol):
             generators: B generators, one per clip and sample, seeded from the clip.
 
         Returns:
-            Frames (B, horizon, 3, H, W) in [0, 1], whole or as an iterator over chunks along time.
+            Frames (B, horizon, 3, H, W) in [0, 1], whole or as an iterator over chunks along time; with a StateCard
+            states (B, horizon, N, 13) in SI units.
         """
         ...
 
@@ -191,4 +239,4 @@ class ConfiguredModel(Protocol):
     run_settings: dict[str, str]  # by name, for the manifest and the report
 
 
-Model = FrameModel | PrivilegedModel | RecordedModel
+Model = FrameModel | StateModel | PrivilegedModel | RecordedModel

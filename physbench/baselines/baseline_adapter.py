@@ -1,7 +1,8 @@
-"""The adapter of models without weights: `baseline:freeze|constant-velocity|physicist|oracle`.
+"""The adapter of models without weights: `baseline:freeze|constant-velocity|physicist|oracle`, `baseline:state-...`.
 
 Size, rate and context follow --model-arg size=64 (or 64x96, height x width), fps=15, context=8. Freeze and constant
-velocity see pixels only, the physicist the pixels of the context and the scene's data, and the oracle everything.
+velocity see pixels only, the physicist the pixels of the context and the scene's data, and the oracle everything. The
+baselines of states have no size.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from physbench.adapters.factory_arguments import convert_argument
-from physbench.adapters.model_protocol import Model, ModelCard, check_card
+from physbench.adapters.model_protocol import Model, ModelCard, Track, check_card
+from physbench.adapters.state_card import StateCard
 from physbench.errors import ModelError, nearest
 from physbench.plugins import entry_points
 
@@ -71,12 +73,28 @@ def _physicist(card: ModelCard) -> Model:
     return make(card)
 
 
-PRIVILEGED = ("oracle", "physicist")
+def _states(kind: str) -> Callable[[ModelCard], Model]:
+    """What makes a baseline that answers with states."""
+
+    def make(card: ModelCard) -> Model:
+        from physbench.baselines import state_baselines
+
+        made: Model = getattr(state_baselines, kind)(card)
+        return made
+
+    return make
+
+
+PRIVILEGED = ("oracle", "physicist", "state-oracle")
+OF_STATES = "state-"  # begins the names of baselines that answer with states
 BASELINES: dict[str, tuple[Callable[[ModelCard], Model], str]] = {
     "constant-velocity": (_constant_velocity, "what is coloured moves on in straight lines over the median background"),
     "freeze": (Freeze, "the last context frame stays"),
     "oracle": (Oracle, "the true future (privileged)"),
     "physicist": (_physicist, "tracks the context and simulates on from there by the scene's laws (privileged)"),
+    "state-constant-velocity": (_states("StateConstantVelocity"), "states: every body moves on in a straight line"),
+    "state-freeze": (_states("StateFreeze"), "states: every body stays"),
+    "state-oracle": (_states("StateOracle"), "states: the true ones (privileged)"),
 }
 
 
@@ -90,12 +108,17 @@ def baseline_card(name: str, model_args: Mapping[str, str]) -> ModelCard:
     Raises:
         ModelError: An argument is unknown or out of bounds.
     """
+    of_states = name.startswith(OF_STATES)
+    known = [key for key in DEFAULT_ARGUMENTS if not (of_states and key == "size")]
     for key in model_args:
-        if key not in DEFAULT_ARGUMENTS:
-            raise ModelError(
-                f"--model-arg {key}: {name} has no argument of that name.{nearest(key, DEFAULT_ARGUMENTS)}"
-            )
+        if key not in known:
+            raise ModelError(f"--model-arg {key}: {name} has no argument of that name.{nearest(key, known)}")
     given = {**DEFAULT_ARGUMENTS, **model_args}
+    fps = convert_argument(given["fps"], float, "fps")
+    context = convert_argument(given["context"], int, "context")
+    track: Track = "privileged" if name in PRIVILEGED else "zero-shot"
+    if of_states:
+        return check_card(StateCard(name=name, fps=fps, context_frames=context, track=track))
     sides = given["size"].lower().split("x")
     if len(sides) not in (1, 2) or not all(side.isdigit() for side in sides):
         raise ModelError(f"--model-arg size={given['size']}: expected 64, or 64x96 for height x width, in px.")
@@ -103,9 +126,9 @@ def baseline_card(name: str, model_args: Mapping[str, str]) -> ModelCard:
         ModelCard(
             name=name,
             image_size=(int(sides[0]), int(sides[-1])),
-            fps=convert_argument(given["fps"], float, "fps"),
-            context_frames=convert_argument(given["context"], int, "context"),
-            track="privileged" if name in PRIVILEGED else "zero-shot",
+            fps=fps,
+            context_frames=context,
+            track=track,
         )
     )
 

@@ -177,12 +177,18 @@ def _inspect(model: str, arguments: dict[str, str]) -> tuple[str, list[Row]]:
 
 
 def describe_card(card: ModelCard) -> str:
-    """ "64x64 px, 15 frames/s, 8 context frames"."""
+    """ "64x64 px, 15 frames/s, 8 context frames"; "all columns in m, 15 states/s, 8 context states"."""
+    from physbench.adapters.state_card import StateCard
+
     height, width = card.image_size
-    frames = "1 context frame" if card.context_frames == 1 else f"{card.context_frames} context frames"
-    words = [f"{width}x{height} px", f"{card.fps:g} frames/s", frames]
+    first, thing = f"{width}x{height} px", "frame"
+    if isinstance(card, StateCard):
+        first, thing = f"{card.columns} columns in {card.units}".replace("s columns", "s"), "state"
+        first += ", flat" if card.layout == "flat" else ""
+    context = f"{card.context_frames} context {thing}{'' if card.context_frames == 1 else 's'}"
+    words = [first, f"{card.fps:g} {thing}s/s", context]
     if card.max_horizon is not None:
-        words.append(f"at most {card.max_horizon} frames")
+        words.append(f"at most {card.max_horizon} {thing}s")
     words += [name for name in ("actions", "prompt") if getattr(card, f"uses_{name}")]
     words += ["stochastic"] if card.stochastic else []
     words += [card.track] if card.track != "zero-shot" else []
@@ -195,17 +201,18 @@ def _say(name: str, text: str) -> None:
 
 def _print(checked: CheckedModel, picture: Path, verdict: str) -> None:
     info = checked.info
+    thing = "frame" if not checked.rollouts or checked.rollouts[0].states is None else "state"
     lines = [
         ("model", f"{info.card.name}: {describe_card(info.card)}"),
         ("device", f"{info.device} ({info.device_name}), {info.dtype}"),
-        ("clips", f"{', '.join(clip.id for clip in checked.clips)}: {checked.clips[0].horizon} frames to predict"),
+        ("clips", f"{', '.join(clip.id for clip in checked.clips)}: {checked.clips[0].horizon} {thing}s to predict"),
     ]
     chained = max((rollout.chained for rollout in checked.rollouts), default=1)
     if chained > 1:
-        lines.append(("chained", f"{chained} calls along time, each on the last frames before it"))
+        lines.append(("chained", f"{chained} calls along time, each on the last {thing}s before it"))
     if checked.seconds:  # videos take none
         rate = checked.clips[0].horizon / max(checked.seconds, 1e-9)
-        lines.append(("time", f"{checked.seconds:.3g} s a clip ({rate:,.0f} frames/s)"))
+        lines.append(("time", f"{checked.seconds:.3g} s a clip ({rate:,.0f} {thing}s/s)"))
     memory = f"{checked.rss / 1e6:,.0f} MB"
     if checked.accelerator:
         memory += f", {checked.accelerator / 1e6:,.0f} MB on the device"

@@ -239,7 +239,13 @@ def _apart(rows: Mapping[str, Mapping[str, dict[str, Any]]]) -> tuple[ClipReadin
 
 
 def _frames(folder: RunFolder, clip: Clip) -> Frames | None:
-    """Predicted frames of the first sample (T, H, W, 3); None where the rollout was not kept."""
+    """Predicted frames of the first sample (T, H, W, 3), drawn where it has states; None where it was not kept."""
+    states = folder.states(clip.id)
+    if states.is_file():
+        from physbench.rollouts.drawn_states import draw_states
+        from physbench.rollouts.states_file import read_states
+
+        return draw_states(clip, read_states(states))
     video = folder.rollout(clip.id)
     if not video.is_file():
         return None

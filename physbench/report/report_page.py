@@ -8,6 +8,7 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from physbench.results import number_format
+from physbench.results.answers import answers_states, overall_meaning
 from physbench.results.read_run import context_of, spec_of
 from physbench.results.run_comparison import PHYSICIST_TARGET
 from physbench.scoring.scorer_protocol import LAWS
@@ -143,14 +144,15 @@ def render(result: Mapping[str, Any], manifest: Mapping[str, Any], gathered: Rep
         striking=striking(result) if scored else [],
         readings=reading_groups(result),
         took=took(result["speed"]),
+        overall_meaning=overall_meaning(result["model"]["card"]),
         settings=settings(result, manifest),
     )
 
 
 def physicist_command(manifest: Mapping[str, Any]) -> str:
     """Commands that run the physicist under the conditions of a run and add it to the report; "" for its own run."""
-    if manifest["model"]["target"] == PHYSICIST_TARGET:
-        return ""
+    if manifest["model"]["target"] == PHYSICIST_TARGET or answers_states(manifest["model"]["card"]):
+        return ""  # it sees pictures
     options = manifest.get("options") or {}
     spec = spec_of(dict(manifest))
     size = f"{spec.height}" if spec.height == spec.width else f"{spec.height}x{spec.width}"
@@ -229,7 +231,7 @@ def settings(result: Mapping[str, Any], manifest: Mapping[str, Any]) -> list[tup
         ("model arguments", ", ".join(f"{key}={value}" for key, value in model["args"].items())),
         *manifest["model"].get("settings", {}).items(),
         ("track", model["track"]),
-        ("frames", f"{result['render_spec']}, {result['context']} context frames scored"),
+        seen(result),
         ("longest call", f"{horizon} frames; up to {model['chained']} calls a clip" if horizon else ""),
         ("suite", f"{suite['name']} {suite['version']}, {suite['clips']} clips"),
         ("suite hash", suite["hash"]),
@@ -240,6 +242,15 @@ def settings(result: Mapping[str, Any], manifest: Mapping[str, Any]) -> list[tup
         ("versions", ", ".join(f"{name} {versions[name]}" for name in versions if versions[name])),
     ]
     return [(name, value) for name, value in found if value]
+
+
+def seen(result: Mapping[str, Any]) -> tuple[str, str]:
+    """What the model was given and answered with, as (name, value)."""
+    card, context = result["model"]["card"], result["context"]
+    if not answers_states(card):
+        return "frames", f"{result['render_spec']}, {context} context frames scored"
+    how = f"{card['columns']}, {card['space']}, {card['units']}, {card['layout']}"
+    return "states", f"{card['fps']:g} a second, {context} context states scored; {how}; pictures are drawn from them"
 
 
 def took(speed: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from physbench.report.free_constant_text import unseen_sentences
 from physbench.report.skill_table import SkillCell, skill_rows
 from physbench.results import number_format
+from physbench.results.answers import overall_meaning
 from physbench.results.number_format import FAILED_ON, failures_by_reason
 
 if TYPE_CHECKING:
@@ -112,6 +113,8 @@ def _overall(result: Document, console: Console) -> None:
                 line.append(f", {number_format.ahead(ahead['skill'], ahead['interval'])}", style="dim")
     console.print()
     console.print(line)
+    if meaning := overall_meaning(result["model"]["card"]):
+        console.print(Text(f"overall: {meaning}", style="dim"))
     if best := result.get("best_of"):
         text = f"best of {best['samples']} samples, chosen after the fact and not the score: {signed(best['overall'])}"
         console.print(Text(text, style="dim"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from physbench.results.estimates import ANCHORS, Fixed, rounded
@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def best_of(tables: Mapping[str, pd.DataFrame], incomplete: str, fixed: Fixed | None = None) -> BestOf | None:
+def best_of(
+    tables: Mapping[str, pd.DataFrame], incomplete: str, fixed: Fixed | None = None, unasked: Collection[str] = ()
+) -> BestOf | None:
     """Skill of the best sample of each clip and axis; None for one sample a clip.
 
-    incomplete: why there is no overall skill; "" where there is one.
+    incomplete: why there is no overall skill; "" where there is one. unasked: axes that are no part of it.
     """
     model = tables["model"]
     samples = int(model["sample"].nunique())
@@ -26,7 +28,8 @@ def best_of(tables: Mapping[str, pd.DataFrame], incomplete: str, fixed: Fixed | 
     best = rows.drop_duplicates(["clip", "axis"])
     sources = {"model": best, "constant-velocity": tables["constant-velocity"]}
     qualities = clip_qualities(sources, tables["truth"], tables["freeze"])
-    found = skills(task_means(qualities.means(), qualities.counts()), kinds(qualities, fixed), 0, ANCHORS)
+    asked = [a for a, axis in enumerate(qualities.axes) if axis not in unasked] if unasked else None
+    found = skills(task_means(qualities.means(), qualities.counts()), kinds(qualities, fixed), 0, ANCHORS, asked)
     return BestOf(
         samples=samples,
         overall=None if incomplete else rounded(found.overall),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from physbench import __version__
 from physbench.clips.suite import FRESH, OWN
 from physbench.errors import PhysbenchError
+from physbench.results.answers import unasked_axes, unasked_reasons
 from physbench.results.best_of_samples import best_of
 from physbench.results.bootstrap import RESAMPLES
 from physbench.results.clip_counts import axis_counts
@@ -49,7 +50,8 @@ def build_result(folder: RunFolder, *, resamples: int = RESAMPLES, own_laws: boo
     wanted = {row.id for row in rows}
     tables = {name: table[table["clip"].isin(wanted)] for name, table in tables.items()}
     fixed = fixed_kinds(manifest)
-    e = estimate(tables, resamples=resamples, fixed=fixed)
+    unasked = unasked_axes(manifest["model"]["card"])
+    e = estimate(tables, resamples=resamples, fixed=fixed, unasked=unasked)
     suite = _suite(manifest, rows, "run" if fixed is None else "suite")
     incomplete = _incomplete(suite, manifest, rows)
     axes = dict(enumerate(e.qualities.axes))
@@ -75,7 +77,7 @@ def build_result(folder: RunFolder, *, resamples: int = RESAMPLES, own_laws: boo
         },
         gaps=gaps(e),
         references={MODELS[1]: reference_result(e, incomplete)},
-        best_of=best_of(tables, incomplete, fixed),
+        best_of=best_of(tables, incomplete, fixed, unasked),
         unseen_constants=unseen_constants(tables, resamples=resamples, fixed=fixed),
         first_breaks=first_breaks(tables),
         lawful=lawful_time(tables, resamples),
@@ -83,7 +85,7 @@ def build_result(folder: RunFolder, *, resamples: int = RESAMPLES, own_laws: boo
         counts=_counts(tables["model"], rows, failures, manifest),
         axis_counts=axis_counts(tables),
         failures=failures,
-        unavailable=unavailable(tables["model"]),
+        unavailable={**unavailable(tables["model"]), **unasked_reasons(manifest["model"]["card"])},
         speed=_speed(manifest.get("speed") or {}),
     )
     document = document.model_copy(update={"sentences": sentences(document, law_phrases(manifest if own_laws else {}))})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -34,6 +34,7 @@ class Estimate:
     stratum_means: dict[Stratum, Array]  # (S, A)
     stratum_draws: dict[Stratum, Array]  # (L, S, A)
     resampled: Resampled[Stratum]
+    asked: tuple[int, ...]  # axes of the overall skill
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -75,11 +76,12 @@ def estimate(
     seed: int = 0,
     fixed: Fixed | None = None,
     axes: tuple[str, ...] = AXES,
+    unasked: Collection[str] = (),
 ) -> Estimate:
     """Line up the tables ("model", "constant-velocity", "truth", "freeze") and compute every level once.
 
     fixed: kinds of tasks that do not depend on these clips (`physbench.results.task_roles`). axes: the overall skill
-    is the mean of these.
+    is the mean of these without those in `unasked`.
     """
     qualities = clip_qualities({name: tables[name] for name in MODELS}, tables["truth"], tables["freeze"], axes)
     counts = qualities.counts()
@@ -89,17 +91,20 @@ def estimate(
     resampled = resample(flat, resamples=resamples, seed=seed, bounded=bounded)
     drawn = {key: values.reshape(-1, sources, width) for key, values in resampled.means.items()}
     kind = kinds(qualities, fixed)
+    asked = tuple(a for a, axis in enumerate(axes) if axis not in unasked)
+    part = asked if unasked else None
     means, mean_draws = task_means(qualities.means(), counts), task_means(drawn, counts)
     return Estimate(
         qualities,
         counts,
         kind,
         means,
-        (skills(means, kind, 0, ANCHORS), skills(means, kind, 1, ANCHORS)),
-        (skills(mean_draws, kind, 0, ANCHORS), skills(mean_draws, kind, 1, ANCHORS)),
+        (skills(means, kind, 0, ANCHORS, part), skills(means, kind, 1, ANCHORS, part)),
+        (skills(mean_draws, kind, 0, ANCHORS, part), skills(mean_draws, kind, 1, ANCHORS, part)),
         qualities.means(),
         drawn,
         resampled,
+        asked,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from physbench.results.answers import NOT_ASKED
 from physbench.results.bootstrap import over_tasks
 from physbench.results.estimates import MODELS, Estimate, ends, one_model, rounded
 from physbench.results.schema import (
@@ -134,14 +135,16 @@ def _overall(e: Estimate, point: Array, incomplete: str, draws: Array, minus: Ar
     if incomplete:
         return SkillValue(skill=None, interval=None, reason=incomplete)
     if not np.isfinite(point):
-        lacking = [name for a, name in enumerate(e.qualities.axes) if not np.isfinite(e.point[0].axis[a])]
+        lacking = [e.qualities.axes[a] for a in e.asked if not np.isfinite(e.point[0].axis[a])]
         return SkillValue(skill=None, interval=None, reason=f"no skill on {', '.join(lacking)}")
-    reasons = [e.too_few(a, e.scored(a)) for a in range(len(e.qualities.axes))]
+    reasons = [e.too_few(a, e.scored(a)) for a in e.asked]
     reason = next((r for r in reasons if r), "")
     return SkillValue(skill=rounded(point), interval=_skill(e, reason, draws, minus), reason=reason)
 
 
 def _axis(e: Estimate, a: int, point: Array, draws: Array, minus: Array | None = None) -> SkillValue:
+    if a not in e.asked:
+        return SkillValue(skill=None, interval=None, reason=NOT_ASKED)
     if not np.isfinite(point):
         absent = all(e.kinds[task][a] == "absent" for task in e.tasks)
         return SkillValue(skill=None, interval=None, reason="not measured" if absent else "no informative task")

@@ -16,6 +16,7 @@ from pydantic import Field
 from physbench.clips.clip import Row
 from physbench.clips.suite import FRESH
 from physbench.errors import UsageError
+from physbench.results.answers import answers_states, unasked_axes
 from physbench.results.bootstrap import RESAMPLES
 from physbench.results.estimates import Estimate, ends, estimate, one_model, rounded
 from physbench.results.read_run import context_of, read_run, rows_of, spec_of
@@ -112,7 +113,9 @@ def compare(first: RunFolder, *others: RunFolder, resamples: int = RESAMPLES) ->
             render_spec=str(spec_of(manifest)),
             context=context_of(manifest),
         )
-        sides.append(ComparedRun(manifest, info, estimate(kept, resamples=resamples, fixed=fixed_kinds(manifest))))
+        unasked = unasked_axes(manifest["model"]["card"])
+        found_here = estimate(kept, resamples=resamples, fixed=fixed_kinds(manifest), unasked=unasked)
+        sides.append(ComparedRun(manifest, info, found_here))
     left = sides[0]
     against = []
     for right in sides[1:]:
@@ -143,6 +146,11 @@ def require_alike(first: RunFolder, a: Mapping[str, Any], second: RunFolder, b: 
         raise UsageError(
             f"{start}: the first holds {_held(a, ours)}, the second {_held(b, theirs)}, {same} of them the same. "
             f"{remedy}"
+        )
+    if answers_states(a["model"]["card"]) != answers_states(b["model"]["card"]):
+        raise UsageError(
+            f"{start}: one model answers with states, the other with frames. Compare models of one kind: their overall "
+            "skills are means of other axes."
         )
     if a["suite"]["hash"] != b["suite"]["hash"]:
         raise UsageError(

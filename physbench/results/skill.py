@@ -5,14 +5,14 @@ s = (Q - Q_freeze) / (Q_truth - Q_freeze). Elsewhere it is a *guard*, which can 
 Q / min(Q_truth, Q_freeze) - 1, at most 0 after averaging a family's guards. Where truth and freeze both lie below 0.5
 the task is not scored. In suites that come with physbench all this is fixed for a version and a class of sizes.
 Axis skill = mean over families of their informative tasks + mean over families of their guards, at least -1.
-Overall = mean of all axes, if all exist.
+Overall = mean of all axes that are asked, if all of them exist: permanence is not asked of states.
 
 Everything works on the last axes of its arrays, so that a point estimate and 10,000 resamples take the same path.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -178,8 +178,17 @@ class Skills:
     overall: Array  # (...)
 
 
-def skills(means: Mapping[str, Array], kinds: Mapping[str, tuple[Kind, ...]], model: int, references: slice) -> Skills:
-    """Skill at every level from task means (..., S, A); `model` and `references` (truth, freeze) index the sources."""
+def skills(
+    means: Mapping[str, Array],
+    kinds: Mapping[str, tuple[Kind, ...]],
+    model: int,
+    references: slice,
+    asked: Sequence[int] | None = None,
+) -> Skills:
+    """Skill at every level from task means (..., S, A).
+
+    `model` and `references` (truth, freeze) index the sources, `asked` the axes of the overall skill; None: all.
+    """
     quality, task_skill, raw = {}, {}, {}
     for task, q in means.items():
         own = q[..., model, :]
@@ -208,7 +217,7 @@ def skills(means: Mapping[str, Array], kinds: Mapping[str, tuple[Kind, ...]], mo
         guard,
         _mean_of(list(family_quality.values())),
         axis,
-        axis.mean(axis=-1),
+        (axis if asked is None else axis[..., list(asked)]).mean(axis=-1),
     )
 
 

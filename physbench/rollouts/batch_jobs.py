@@ -8,11 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.adapters.model_protocol import ModelCard
+from physbench.adapters.state_card import StateCard
 from physbench.clips.clip import Clip
 from physbench.clips.scene_changes import CHANGES
 from physbench.errors import PhysbenchError
 from physbench.rollouts.batch_plan import Batch, item_seed
 from physbench.rollouts.messages import RolloutJob
+from physbench.rollouts.state_inputs import state_inputs
 
 ACTION_WIDTH = 6  # hue as RGB, impulse in N s
 
@@ -69,6 +71,8 @@ def make_job(
                 f"{clip.spec}. The clip cache may be stale: remove it and try again."
             )
     size = len(batch.items)
+    states = state_inputs(clips, card) if isinstance(card, StateCard) else None
+    frames = states is None and not privileged
     return RolloutJob(
         index=index,
         positions=tuple(range(size)),
@@ -79,12 +83,14 @@ def make_job(
         chain=chain,
         seeds=tuple(item_seed(item.row, item.sample, seed, salt) for item in batch.items),
         prompts=tuple(clip.scene.prompt if card.uses_prompt else "" for clip in clips),
-        context=None if privileged else np.stack([model_context(clip, card) for clip in clips]),
-        actions=None if privileged else model_actions(clips, card),
+        context=np.stack([model_context(clip, card) for clip in clips]) if frames else None,
+        actions=model_actions(clips, card) if frames else None,
         clips=tuple(clips) if privileged else None,
         memory=memory,
         offset=offset,
         items=tuple((item.row.id, item.sample) for item in batch.items) if recorded else (),
+        states=states,
+        rows=tuple(len(clip.tracked) for clip in clips) if states else (),
     )
 
 
@@ -102,5 +108,6 @@ def remaining_job(job: RolloutJob, positions: Sequence[int], part_size: int) -> 
             "actions": None if job.actions is None else job.actions[rows],
             "clips": None if job.clips is None else tuple(job.clips[row] for row in rows),
             "items": tuple(job.items[row] for row in rows) if job.items else (),
+            "states": None if job.states is None else job.states.select(rows),
         }
     )

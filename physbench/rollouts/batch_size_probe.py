@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from physbench.clips.clip import Clip, Row
+from physbench.rollouts.answer_memory import answer_bytes
 from physbench.rollouts.batch_plan import Batch, BatchItem
 from physbench.rollouts.in_flight import BatchResult
 
@@ -35,10 +36,10 @@ def find_batch_size(
     kind = engine.info.device.partition(":")[0]
     most = MAX_BATCH.get(kind, MAX_BATCH_ON_ACCELERATOR)
     row = max(rows, key=horizon)
-    height, width = engine.card.image_size
     frames = horizon(row)
-    most = min(most, -(-len(rows) * samples // 4), max(1, MAX_FRAME_BYTES // (frames * height * width * 3)))
-    floor = frames * height * width * 3 * 4 * 2  # the answer in float32, twice
+    size = answer_bytes(engine.card, 1, frames)
+    most = min(most, -(-len(rows) * samples // 4), max(1, MAX_FRAME_BYTES // size))
+    floor = size * 4 * 2  # the answer in float32, twice
 
     events, part_size = len(engine.events), engine.part_size
     try:

@@ -17,6 +17,8 @@ from physbench.rollouts.rollout_engine import RolloutEngine
 
 Frames = NDArray[np.uint8]
 ROUNDING_LEVELS = 2  # grey levels; a batch may change a value by rounding
+ROUNDING_METRES = 1e-4  # the same of states: float32 may grow so far over a clip
+MAX_FIRST_MOVE = 1.0  # m, from the last state of the context to the first predicted one
 MAX_FIRST_STEP = 16.0  # grey levels, mean, from the last context frame to the first predicted one
 
 
@@ -79,30 +81,52 @@ def check_model(engine: RolloutEngine, clips: Sequence[Clip]) -> CheckedModel:
         _compare_calls(checked, again)
         _compare_batches(checked, roll_out(*([item] for item in together)), engine.notes)
         _compare_samples(checked, roll_out([(rows[0], 0), (rows[0], 1)]))
-        _check_first_frames(checked)
+        if checked.rollouts[0].states is None:
+            _check_first_frames(checked)
+        else:
+            _check_first_states(checked)
     checked.notes += engine.notes
     checked.rss, checked.accelerator = engine.peak_rss, engine.peak_accelerator
     return checked
 
 
-def _difference(first: Sequence[Rollout], second: Sequence[Rollout]) -> tuple[int, float]:
-    """Largest difference in grey levels, and the share of values that differ."""
-    differences = [
-        np.abs(a.frames.astype(np.int16) - b.frames) for a, b in zip(first, second, strict=True) if not b.failure
-    ]
-    if not differences:
-        return 0, 0.0
-    return max(int(difference.max()) for difference in differences), float(
-        np.mean([(difference > 0).mean() for difference in differences])
-    )
+@dataclass(frozen=True)
+class AnswerDifference:
+    """How far two answers to the same clips are apart."""
+
+    largest: float  # grey levels, or m
+    share: float  # of the values that differ
+    rounding: bool  # so small that rounding explains it
+    words: str  # "3 grey levels in 1.0% of the values"
+
+
+def _difference(first: Sequence[Rollout], second: Sequence[Rollout]) -> AnswerDifference:
+    """Compare answers. Of states places are compared, as nothing else is judged."""
+    pairs = [(a, b) for a, b in zip(first, second, strict=True) if not b.failure]
+    if pairs and pairs[0][0].states is not None:
+        apart = [np.abs(_places(a) - _places(b)) for a, b in pairs]
+        bound, unit = ROUNDING_METRES, "m"
+    else:
+        apart = [np.abs(a.frames.astype(np.int16) - b.frames) for a, b in pairs]
+        bound, unit = ROUNDING_LEVELS, "grey levels"
+    largest = max((float(each.max()) for each in apart), default=0.0)
+    share = float(np.mean([(each > 0).mean() for each in apart])) if apart else 0.0
+    words = f"{largest:.2g} {unit}" if unit == "m" else f"{largest:.0f} {unit}"
+    return AnswerDifference(largest, share, largest <= bound, f"{words} in {share:.1%} of the values")
+
+
+def _places(rollout: Rollout) -> NDArray[np.float64]:
+    """Places (T, K, 3) m of a rollout of states."""
+    assert rollout.states is not None
+    return rollout.states[..., :3]
 
 
 def _compare_calls(checked: CheckedModel, again: Sequence[Rollout]) -> None:
-    levels, share = _difference(checked.rollouts, again)
-    if levels:
+    found = _difference(checked.rollouts, again)
+    if found.largest:
         checked.problems.append(
-            f"Two calls with the same context and the same generators differ, by up to {levels} grey levels in "
-            f"{share:.1%} of the values. Draw random numbers from `generators` only, and put networks into eval mode."
+            f"Two calls with the same context and the same generators differ, by up to {found.words}. Draw random "
+            "numbers from `generators` only, and put networks into eval mode."
         )
 
 
@@ -110,27 +134,24 @@ def _compare_batches(checked: CheckedModel, alone: Sequence[Rollout], engine_not
     failures = [rollout.failure for rollout in alone if rollout.failure]
     if failures:
         checked.problems.append(f"A clip that works together with another fails alone: {failures[0]}")
-    levels, share = _difference(checked.rollouts, alone)
-    if levels and not checked.problems:
+    found = _difference(checked.rollouts, alone)
+    if found.largest and not checked.problems:
         cause = "the clips of a batch influence one another. Is a normalisation over the batch in training mode?"
-        if levels <= ROUNDING_LEVELS:
+        if found.rounding:
             cause = "rounding, which is harmless as the plan of batches is fixed."
         elif GLOBAL_RANDOMNESS in engine_notes:
             cause = "random numbers that do not come from `generators`."
-        checked.notes.append(
-            f"The rollouts of a clip alone and with another differ by up to {levels} grey levels in {share:.1%} of the "
-            f"values: {cause}"
-        )
+        checked.notes.append(f"The rollouts of a clip alone and with another differ by up to {found.words}: {cause}")
 
 
 def _compare_samples(checked: CheckedModel, samples: Sequence[Rollout]) -> None:
     if any(sample.failure for sample in samples) or checked.problems:
         return
-    levels, _ = _difference(samples[:1], samples[1:])
+    found = _difference(samples[:1], samples[1:])
     stochastic = checked.info.card.stochastic
-    if stochastic and not levels:
+    if stochastic and not found.largest:
         checked.notes.append("The card says stochastic=True, but two samples of one clip are the same.")
-    if not stochastic and levels > ROUNDING_LEVELS:
+    if not stochastic and not found.rounding:
         checked.notes.append("Two samples of one clip differ: the card should say stochastic=True.")
 
 
@@ -151,3 +172,18 @@ def _check_first_frames(checked: CheckedModel) -> None:
         )
     if all(not (np.diff(rollout.frames.astype(np.int16), axis=0)).any() for rollout in checked.rollouts):
         checked.notes.append("All predicted frames are the same.")
+
+
+def _check_first_states(checked: CheckedModel) -> None:
+    """Look for signs of other units or axes, or a frozen answer."""
+    moves = [
+        np.linalg.norm(_places(rollout)[0] - clip.states[clip.handover, list(clip.tracked), :3], axis=-1).max()
+        for rollout, clip in zip(checked.rollouts, checked.clips, strict=True)
+    ]
+    if max(moves) > MAX_FIRST_MOVE:
+        checked.notes.append(
+            f"The first predicted state lies {max(moves):.2g} m away from the last one of the context: are both in the "
+            "units, the axes and the order of columns of the card?"
+        )
+    if all(not np.diff(_places(rollout), axis=0).any() for rollout in checked.rollouts):
+        checked.notes.append("All predicted states are the same.")

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from physbench.adapters.model_protocol import ModelCard
+from physbench.adapters.state_card import StateCard
+from physbench.rollouts.answer_memory import answer_view
 from physbench.rollouts.batch_plan import Batch
 from physbench.rollouts.messages import (
     DeviceFailure,
@@ -91,19 +94,23 @@ class BatchInFlight:
             return one.frames == 0
         return one.frames <= self.job.stored if self.job.items else one.frames == self.job.stored
 
-    def result(self, memory: NDArray[np.uint8], size: tuple[int, int]) -> BatchResult:
-        """Copy the frames from the shared memory to rollouts, channels last."""
-        job = self.job
-        shape = (job.batch_size, job.stored, 3, *size)
-        planes = memory[job.offset : job.offset + int(np.prod(shape))].reshape(shape)
+    def result(self, memory: NDArray[np.uint8], card: ModelCard) -> BatchResult:
+        """Copy the answers from the shared memory to rollouts; frames have their channels last."""
+        job, size = self.job, card.image_size
+        answers = answer_view(memory, job.offset, card, job.batch_size, job.stored)
         rollouts = []
         for position, item in enumerate(self.batch.items):
             outcome = self.results[position]
-            frames = np.empty((outcome.frames, *size, 3), dtype=np.uint8)
-            for channel in range(3):
-                frames[..., channel] = planes[position, : outcome.frames, channel]
+            states = None
+            if isinstance(card, StateCard):
+                frames = np.empty((0, *size, 3), dtype=np.uint8)
+                states = answers[position, : outcome.frames, : job.rows[position]].copy()
+            else:
+                frames = np.empty((outcome.frames, *size, 3), dtype=np.uint8)
+                for channel in range(3):
+                    frames[..., channel] = answers[position, : outcome.frames, channel]
             rollouts.append(
-                Rollout(item.row.id, item.sample, frames, outcome.failure, outcome.chained, outcome.seconds)
+                Rollout(item.row.id, item.sample, frames, outcome.failure, outcome.chained, outcome.seconds, states)
             )
         seconds = sum(rollout.seconds for rollout in rollouts)
         return BatchResult(self.index, self.batch, tuple(rollouts), seconds, tuple(self.events))

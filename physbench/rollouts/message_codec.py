@@ -27,8 +27,17 @@ class MessageError(Exception):
 
 def encode(message: Report) -> bytes:
     """Write a message of the model's process; texts and notes beyond their bounds are cut."""
-    fields = _bounded(dataclasses.asdict(message))
+    fields = _bounded(_fields(message))
     return f"{type(message).__name__} {json.dumps([fields], ensure_ascii=False)}".encode()
+
+
+def _fields(value: Any) -> Any:
+    """The arguments from which a dataclass is made, by name; other values as they are."""
+    if dataclasses.is_dataclass(value):
+        return {field.name: _fields(getattr(value, field.name)) for field in dataclasses.fields(value) if field.init}
+    if isinstance(value, list | tuple):
+        return [_fields(each) for each in value]
+    return value
 
 
 def _bounded(value: Any, name: str = "") -> Any:

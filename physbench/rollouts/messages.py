@@ -15,7 +15,9 @@ from annotated_types import Ge, Le, MaxLen, Predicate
 from numpy.typing import NDArray
 
 from physbench.adapters.model_protocol import ModelCard
+from physbench.adapters.state_card import StateCard
 from physbench.clips.clip import Clip
+from physbench.rollouts.state_inputs import StateInputs
 
 GLOBAL_RANDOMNESS = (
     "The model draws from the global random generators, which a batch shares: draw from `generators`, one a clip, and "
@@ -58,7 +60,7 @@ class LoadRequest:
 class LoadedModel:
     """The model is loaded: its card, and where it runs."""
 
-    card: ModelCard
+    card: StateCard | ModelCard
     privileged: bool  # it is handed the clips themselves
     device: Text
     dtype: Text
@@ -84,7 +86,7 @@ class RolloutJob:
     """Some positions of one batch, to be rolled out in parts of at most `part_size`.
 
     B positions, C context frames, T = horizon. The shared memory holds, at `offset`, an array
-    (batch_size, stored, 3, H, W) uint8; the frames of position p go to its element p.
+    (batch_size, stored, 3, H, W) uint8; the frames of position p go to its element p. Of states see `answer_memory`.
     """
 
     index: int  # of the batch in the plan
@@ -102,6 +104,8 @@ class RolloutJob:
     memory: int  # bytes of the shared memory
     offset: int
     items: tuple[tuple[str, int], ...] = ()  # (B,) clip id and sample, for a recorded model only
+    states: StateInputs | None = None  # for a model of states only
+    rows: tuple[int, ...] = ()  # of range(batch_size): bodies of each clip, for a model of states only
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from physbench.adapters.load_model import Handed, load_model, what_is_handed
 from physbench.adapters.model_protocol import ConfiguredModel, Model, RecordedModel
 from physbench.errors import ModelError, PhysbenchError
 from physbench.plugins.tracebacks import describe_error
+from physbench.rollouts.answer_memory import answer_view
 from physbench.rollouts.device import (
     device_name,
     find_device,
@@ -149,13 +150,11 @@ class RolloutWorker:
             return replace(info, recorded=True, notes=tuple(self.model.notes))
         return info
 
-    def _frame_memory(self, job: RolloutJob) -> torch.Tensor:
-        """The frames of the batch in the shared memory, (batch_size, stored, 3, H, W) uint8."""
+    def _answer_memory(self, job: RolloutJob) -> torch.Tensor:
+        """The answers to the batch in the shared memory, such as (batch_size, stored, 3, H, W) uint8."""
         if self.view.size < job.memory:
             self.view = np.frombuffer(mmap.mmap(self.memory, job.memory), dtype=np.uint8)
-        shape = (job.batch_size, job.stored, 3, *self.model.card.image_size)
-        size = int(np.prod(shape))
-        return torch.from_numpy(self.view[job.offset : job.offset + size].reshape(shape))
+        return torch.from_numpy(answer_view(self.view, job.offset, self.model.card, job.batch_size, job.stored))
 
     def run(self, job: RolloutJob) -> None:
         """Roll out all positions of a job and report each part as soon as it is done."""
@@ -163,7 +162,7 @@ class RolloutWorker:
         slots = list(range(len(job.positions)))  # indices into the job's arrays
         parts = deque((slots[start : start + size], False) for start in range(0, len(slots), size))
         notes: set[str] = set()
-        memory_frames = self._frame_memory(job)
+        memory_answers = self._answer_memory(job)
         while parts:
             slots, retry = parts.popleft()
             positions = tuple(job.positions[slot] for slot in slots)
@@ -171,7 +170,7 @@ class RolloutWorker:
             out_of_memory, device_lost, message = False, False, ""
             results: tuple[PositionResult, ...] = ()
             try:
-                results = self._roll_out(job, slots, memory_frames, notes)
+                results = self._roll_out(job, slots, memory_answers, notes)
             except (AnswerError, ModelError) as error:
                 results = tuple(PositionResult(position, 0, 0, 0.0, str(error)) for position in positions)
             except (Exception, SystemExit) as error:
@@ -206,7 +205,7 @@ class RolloutWorker:
         self.send(JobDone(job.index, *memory, free_bytes(self.device), tuple(sorted(notes))))
 
     def _roll_out(
-        self, job: RolloutJob, slots: list[int], memory_frames: torch.Tensor, notes: set[str]
+        self, job: RolloutJob, slots: list[int], memory_answers: torch.Tensor, notes: set[str]
     ) -> tuple[PositionResult, ...]:
         part = RolloutRequest(
             horizon=job.horizon,
@@ -218,14 +217,15 @@ class RolloutWorker:
             actions=None if job.actions is None else torch.from_numpy(job.actions[slots]),
             clips=None if job.clips is None else [job.clips[slot] for slot in slots],
             items=[job.items[slot] for slot in slots] if job.items else (),
+            states=None if job.states is None else job.states.select(slots),
         )
         positions = [job.positions[slot] for slot in slots]
         first, last = positions[0], positions[-1] + 1
         contiguous = positions == list(range(first, last))
-        out = memory_frames[first:last] if contiguous else torch.empty_like(memory_frames[positions])
+        out = memory_answers[first:last] if contiguous else torch.empty_like(memory_answers[positions])
         answer = predict(self.model, part, out, self.device, self.dtype)
         if not contiguous:
-            memory_frames[positions] = out
+            memory_answers[positions] = out
         notes |= answer.notes
         share = answer.seconds / len(slots)
         return tuple(

@@ -16,8 +16,11 @@ from torch import Tensor
 from physbench.adapters.model_protocol import FrameModel, Model, PrivilegedModel, RecordedModel
 from physbench.clips.clip import Clip
 from physbench.errors import PhysbenchError
+from physbench.rollouts.device import synchronize
 from physbench.rollouts.frame_validation import AnswerError, check_chunk, iterate_chunks, store_chunk
 from physbench.rollouts.messages import GLOBAL_RANDOMNESS
+from physbench.rollouts.predict_states import predict_states
+from physbench.rollouts.state_inputs import StateInputs
 
 T = TypeVar("T")
 
@@ -35,6 +38,7 @@ class RolloutRequest:
     actions: Tensor | None  # (B, C + horizon, 6)
     clips: Sequence[Clip] | None
     items: Sequence[tuple[str, int]] = ()  # (B,) clip id and sample, for a recorded model
+    states: StateInputs | None = None  # for a model of states
 
 
 @dataclass
@@ -46,14 +50,6 @@ class PartResult:
     chained: int = 0  # calls along time
     seconds: float = 0.0  # the model's own time
     notes: set[str] = field(default_factory=set)
-
-
-def synchronize(device: torch.device) -> None:
-    """Wait until the device has finished its work."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    elif device.type == "mps":
-        torch.mps.synchronize()
 
 
 def seed_everything(seed: int) -> None:
@@ -97,7 +93,7 @@ def predict(model: Model, request: RolloutRequest, out: Tensor, device: torch.de
     Args:
         model: The model.
         request: B clips.
-        out: Where the frames are written: (B, stored, 3, H, W) uint8 on the CPU.
+        out: Where the answers are written, on the CPU: (B, stored, 3, H, W) uint8; states (B, stored, rows, 13).
         device: Where the model runs.
         dtype: Type of the frames that it is given.
 
@@ -112,6 +108,27 @@ def predict(model: Model, request: RolloutRequest, out: Tensor, device: torch.de
     generators = make_generators(request.seeds, device)
     seed_everything(request.seeds[0])
     states_before = global_random_states(device)
+    if request.states is None:
+        _predict_frames(model, request, out, answer, generators, device, dtype)
+    else:
+        predict_states(model, request, out, answer, generators, device, dtype)
+    if global_random_states(device) != states_before:
+        answer.notes.add(GLOBAL_RANDOMNESS)
+    if isinstance(model, PrivilegedModel):
+        answer.notes |= set(getattr(model, "notes", ()))
+    return answer
+
+
+def _predict_frames(
+    model: Model,
+    request: RolloutRequest,
+    out: Tensor,
+    answer: PartResult,
+    generators: Sequence[torch.Generator],
+    device: torch.device,
+    dtype: torch.dtype,
+) -> None:
+    """Fill `out` with frames, call by call along time."""
     done = 0
     context = request.context
     while done < request.stored:
@@ -126,11 +143,6 @@ def predict(model: Model, request: RolloutRequest, out: Tensor, device: torch.de
             break
         if done < request.stored and context is not None:
             context = torch.cat([context, out[:, max(0, done - context.shape[1]) : done]], 1)[:, -context.shape[1] :]
-    if global_random_states(device) != states_before:
-        answer.notes.add(GLOBAL_RANDOMNESS)
-    if isinstance(model, PrivilegedModel):
-        answer.notes |= set(getattr(model, "notes", ()))
-    return answer
 
 
 def _play_recording(model: RecordedModel, request: RolloutRequest, out: Tensor) -> PartResult:

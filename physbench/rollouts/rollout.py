@@ -1,4 +1,4 @@
-"""A model's continuation of a clip. Frames are rounded to uint8 on arrival, and stored, hashed and scored so."""
+"""A model's continuation of a clip: frames, rounded to uint8 on arrival, or states. So it is stored and scored."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ class Rollout:
         failure: Why there are no frames, or None.
         chained: Number of calls of the model along time.
         seconds: The model's own time: its share of that of the batch.
+        states: (horizon, K, 13) of the tracked bodies, of a model that answers with states; then there are no frames.
+            NaN where it does not say. None for a model that answers with frames.
     """
 
     clip_id: str
@@ -28,3 +30,9 @@ class Rollout:
     failure: str | None = None
     chained: int = 1
     seconds: float = 0.0
+    states: NDArray[np.float64] | None = None
+
+    @property
+    def steps(self) -> int:
+        """Number of predicted moments."""
+        return len(self.frames) if self.states is None else len(self.states)

@@ -21,6 +21,7 @@ from physbench.adapters.load_model import Handed, what_is_handed
 from physbench.adapters.model_protocol import ModelCard
 from physbench.clips.clip import Clip, Row
 from physbench.errors import ModelError
+from physbench.rollouts.answer_memory import answer_bytes
 from physbench.rollouts.batch_jobs import make_job, remaining_job, stored_frames
 from physbench.rollouts.batch_plan import Batch, plan_batches
 from physbench.rollouts.batch_size_probe import find_batch_size
@@ -254,7 +255,7 @@ class RolloutEngine:
                 batch_in_flight = in_flight[0]
                 self._wait_for(batch_in_flight, list(in_flight)[1:])
                 in_flight.popleft()
-                result = batch_in_flight.result(self._memory.view, self.card.image_size)
+                result = batch_in_flight.result(self._memory.view, self.card)
                 offsets.append(batch_in_flight.job.offset)
                 if waiting:  # sent before the result is yielded: the model need not wait for the caller
                     in_flight.append(self._submit(waiting.popleft(), plan, load, offsets.popleft()))
@@ -264,8 +265,7 @@ class RolloutEngine:
                 self._kill()
 
     def _bytes(self, batch: Batch) -> int:
-        height, width = self.card.image_size
-        return len(batch.items) * stored_frames(self.card, batch.horizon, self.chain) * height * width * 3
+        return answer_bytes(self.card, len(batch.items), stored_frames(self.card, batch.horizon, self.chain))
 
     def _submit(self, index: int, plan: Sequence[Batch], load: ClipLoader, offset: int) -> BatchInFlight:
         batch = plan[index]

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from physbench.clips.clip import Clip
+from physbench.rollouts.drawn_states import shown_frames
 from physbench.rollouts.rollout import Rollout
 
 FRAMES_A_ROW = 7
@@ -24,6 +25,7 @@ def save_comparison(path: Path, clips: Sequence[Clip], rollouts: Sequence[Rollou
     figure = Figure(figsize=(width, height))
     figure.text(0.1 / width, 1 - 0.2 / height, title, fontsize=10, weight="bold", va="center")
     for number, (clip, rollout) in enumerate(zip(clips, rollouts, strict=True)):
+        predicted = shown_frames(clip, rollout)
         shown = np.linspace(0, clip.horizon, FRAMES_A_ROW).round().astype(int)
         truth = np.concatenate([clip.context(1), clip.future()])
         for line, name in enumerate(("truth", "prediction")):
@@ -46,8 +48,8 @@ def save_comparison(path: Path, clips: Sequence[Clip], rollouts: Sequence[Rollou
                     axes.set_title(f"{frame / clip.spec.fps:.2g} s", fontsize=8, pad=3)
                 if line == 0 or frame == 0:
                     axes.imshow(truth[frame], interpolation="nearest")
-                elif frame <= len(rollout.frames):
-                    axes.imshow(rollout.frames[frame - 1], interpolation="nearest")
+                elif frame <= len(predicted):
+                    axes.imshow(predicted[frame - 1], interpolation="nearest")
                 else:
                     axes.text(0.5, 0.5, "failed" if rollout.failure else "missing", ha="center", fontsize=8)
     figure.savefig(path, dpi=130, facecolor="white", metadata={"Software": None})

@@ -180,7 +180,7 @@ class Middle:
         """Times and events of a batch go into the manifest."""
         speed = self.run.manifest["speed"]
         self.run.count_time("model_seconds", result.seconds)
-        speed["model_frames"] = speed.get("model_frames", 0) + sum(len(one.frames) for one in result.rollouts)
+        speed["model_frames"] = speed.get("model_frames", 0) + sum(one.steps for one in result.rollouts)
         if result.events:
             self.run.manifest["events"] += [event.document() for event in result.events]
             self.run.save_manifest()

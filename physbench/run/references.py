@@ -14,6 +14,8 @@ import torch
 
 from physbench.adapters.load_model import load_model
 from physbench.adapters.model_protocol import Model, ModelCard, PrivilegedModel
+from physbench.adapters.state_card import STATE_COLUMNS, StateCard
+from physbench.baselines.baseline_adapter import OF_STATES
 from physbench.clips.clip import Clip
 from physbench.clips.task import own_tasks
 from physbench.errors import UsageError
@@ -21,6 +23,7 @@ from physbench.plugins import user_files
 from physbench.rollouts.batch_plan import item_seed
 from physbench.rollouts.predict import RolloutRequest, predict
 from physbench.rollouts.rollout import Rollout
+from physbench.rollouts.state_inputs import state_inputs
 from physbench.run.score_shards import read_part, write_part
 from physbench.run.versions import versions
 from physbench.scoring.reading_roles import scorer_of
@@ -58,11 +61,16 @@ def _own_files(task: str) -> tuple[str, ...]:
 
 @cache
 def _baseline(name: str, card: ModelCard) -> Model:
-    """The baseline under the size, rate and context that the model's scores are read with."""
+    """The baseline under the size, rate and context that the model's scores are read with; of states for states."""
     height, width = card.image_size
-    arguments = {"size": f"{height}x{width}", "fps": repr(card.fps), "context": str(card.scored_context)}
+    arguments = {"fps": repr(card.fps), "context": str(card.scored_context)}
+    target = f"baseline:{REFERENCE_BASELINES[name]}"
+    if isinstance(card, StateCard):
+        target = f"baseline:{OF_STATES}{REFERENCE_BASELINES[name]}"
+    else:
+        arguments["size"] = f"{height}x{width}"
     device, dtype = torch.device("cpu"), torch.float32
-    return load_model(f"baseline:{REFERENCE_BASELINES[name]}", device=device, dtype=dtype, model_args=arguments)
+    return load_model(target, device=device, dtype=dtype, model_args=arguments)
 
 
 def reference_rollout(name: str, clip: Clip, card: ModelCard) -> Rollout:
@@ -70,16 +78,23 @@ def reference_rollout(name: str, clip: Clip, card: ModelCard) -> Rollout:
     model = _baseline(name, card)
     context = card.scored_context
     privileged = isinstance(model, PrivilegedModel)
+    states = state_inputs((clip,), model.card) if isinstance(model.card, StateCard) else None
     part = RolloutRequest(
         horizon=clip.horizon,
         stored=clip.horizon,
         chain=True,
         seeds=(item_seed(clip.row, 0, 0),),
         prompts=(clip.scene.prompt,),
-        context=None if privileged else torch.from_numpy(clip.context(context)).permute(0, 3, 1, 2)[None],
+        context=None if privileged or states else torch.from_numpy(clip.context(context)).permute(0, 3, 1, 2)[None],
         actions=None,
         clips=(clip,) if privileged else None,
+        states=states,
     )
+    if states is not None:
+        known = torch.empty((1, clip.horizon, len(clip.tracked), len(STATE_COLUMNS)), dtype=torch.float64)
+        answer = predict(model, part, known, torch.device("cpu"), torch.float64)
+        nothing = clip.future()[:0]
+        return Rollout(clip.id, 0, nothing, answer.failures.get(0), answer.chained, answer.seconds, known[0].numpy())
     place = torch.empty((1, clip.horizon, 3, *card.image_size), dtype=torch.uint8)
     answer = predict(model, part, place, torch.device("cpu"), torch.float32)
     frames = np.ascontiguousarray(place[0].permute(0, 2, 3, 1).numpy())
@@ -93,7 +108,8 @@ def bring_reference(run: RunFolder, name: str, clip: Clip, card: ModelCard, scor
         return
     context = card.scored_context
     code = _code_key(tuple(scorers), _own_files(clip.row.task))
-    place = cache_dir() / "references" / code / f"{clip_hash(clip)}.{context}.{name}"
+    kind = OF_STATES if isinstance(card, StateCard) else ""
+    place = cache_dir() / "references" / code / f"{clip_hash(clip)}.{context}.{kind}{name}"
     if not _copy(place, folder, clip.id):
         rows, observation = score_clip(clip, reference_rollout(name, clip, card), context, scorers)
         lawful = None

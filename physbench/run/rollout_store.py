@@ -1,31 +1,38 @@
-"""Rollouts in the run folder: lossless video, and beside it what the video cannot hold."""
+"""Rollouts in the run folder: lossless video or states, and beside it what these cannot hold."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import zlib
 from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
+from numpy.typing import NDArray
 
 from physbench.rollouts.rollout import Rollout
 from physbench.storage.atomic_write import write_json
 from physbench.storage.run_folder import RunFolder
+
+STATES = "states"  # instead of frames
 
 
 def _sidecar(video: Path) -> Path:
     return video.with_suffix(".json")
 
 
-def frames_hash(frames: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> str:
-    """Hash of decoded frames and their shape."""
-    digest = hashlib.blake2b(repr(frames.shape).encode(), digest_size=16)
-    digest.update(np.ascontiguousarray(frames).data)
+def frames_hash(answer: NDArray[Any]) -> str:
+    """Hash of decoded frames or states and their shape."""
+    digest = hashlib.blake2b(repr(answer.shape).encode(), digest_size=16)
+    digest.update(np.ascontiguousarray(answer).data)
     return digest.hexdigest()
 
 
 def store_rollout(folder: RunFolder, rollout: Rollout, fps: float) -> None:
-    """Write the video first and its sidecar last: a rollout without sidecar was not finished."""
+    """Write the video or the states first and the sidecar last: a rollout without sidecar was not finished."""
+    from physbench.rollouts.states_file import write_states
     from physbench.rollouts.video import write_video
 
     video = folder.rollout(rollout.clip_id, rollout.sample)
@@ -39,11 +46,15 @@ def store_rollout(folder: RunFolder, rollout: Rollout, fps: float) -> None:
         "shape": list(rollout.frames.shape),
         "frames_hash": frames_hash(rollout.frames),
     }
+    if rollout.states is not None:
+        write_states(folder.states(rollout.clip_id, rollout.sample), rollout.states, fps)
+        document |= {"answers": STATES, "states_hash": frames_hash(rollout.states)}
     write_json(_sidecar(video), document)
 
 
 def load_rollout(folder: RunFolder, clip_id: str, sample: int) -> Rollout | None:
     """Read a stored rollout; None where there is none, or where it is not what was written."""
+    from physbench.rollouts.states_file import read_states
     from physbench.rollouts.video import read_video
 
     video = folder.rollout(clip_id, sample)
@@ -53,8 +64,13 @@ def load_rollout(folder: RunFolder, clip_id: str, sample: int) -> Rollout | None
         frames = read_video(video) if shape[0] else np.zeros(shape, dtype=np.uint8)
         if frames.shape != shape or frames_hash(frames) != document["frames_hash"]:
             return None  # a truncated file decodes to fewer frames without an error
-        return Rollout(clip_id, sample, frames, document["failure"], document["chained"], document["seconds"])
-    except (OSError, ValueError, KeyError, TypeError):
+        states = None
+        if document.get("answers") == STATES:
+            states = read_states(folder.states(clip_id, sample))
+            if frames_hash(states) != document["states_hash"]:
+                return None
+        return Rollout(clip_id, sample, frames, document["failure"], document["chained"], document["seconds"], states)
+    except (OSError, ValueError, KeyError, TypeError, BadZipFile, zlib.error):
         return None
 
 
@@ -67,3 +83,4 @@ def drop_rollout(folder: RunFolder, clip_id: str, sample: int) -> None:
     video = folder.rollout(clip_id, sample)
     _sidecar(video).unlink(missing_ok=True)
     video.unlink(missing_ok=True)
+    folder.states(clip_id, sample).unlink(missing_ok=True)

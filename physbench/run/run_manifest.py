@@ -13,6 +13,7 @@ from typing import Any
 from physbench import __version__
 from physbench.adapters.http_connection import TOKEN_ARGUMENT
 from physbench.adapters.model_protocol import ModelCard
+from physbench.adapters.state_card import StateCard
 from physbench.clips.clip import Row
 from physbench.clips.suite import Suite
 from physbench.errors import UsageError
@@ -32,6 +33,8 @@ def card_document(card: ModelCard) -> Document:
 
 
 def card_from(document: Document) -> ModelCard:
+    if document.get("answers") == "states":
+        return StateCard(**{name: value for name, value in document.items() if name not in ("answers", "image_size")})
     return ModelCard(**{**document, "image_size": tuple(document["image_size"])})
 
 

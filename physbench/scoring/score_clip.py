@@ -23,6 +23,7 @@ from physbench.scoring.scorer_protocol import Reading, Scorer, ScoreRow
 from physbench.tracks.tracks import Tracks
 
 SCORER_GROUP = "physbench.scorers"
+NO_PICTURE = "states show no picture"
 
 
 def find_scorers(glob: str | None = None, *, costly: bool = False) -> tuple[Scorer, ...]:
@@ -83,21 +84,19 @@ def score_clip(
     then failed with quality 0 wherever they would apply to a prediction in which nothing is seen. MemoryError is passed
     on.
     """
-    from physbench.tracks.tracker import track
-
-    seen = clip.context(context)
+    seen, states = clip.context(context), rollout.states
+    nothing = replace(rollout, frames=seen[:0], states=None if states is None else states[:0])
     tracks = None
     if rollout.failure is None:
         try:
-            tracks = track(clip, context, np.concatenate([seen, rollout.frames[: clip.horizon]]))
+            tracks = observed(clip, rollout, context)
         except MemoryError:  # of this machine, not of the model
             raise
         except Exception as error:  # a broken tracker must not lose a row either
-            failure = f"tracking: {type(error).__name__}: {error}"
-            rollout = replace(rollout, frames=seen[:0], failure=failure)
+            rollout = replace(nothing, failure=f"tracking: {type(error).__name__}: {error}")
     if tracks is None:
         try:
-            tracks = track(clip, context, seen)
+            tracks = observed(clip, nothing, context)
         except MemoryError:
             raise
         except Exception:  # not even the context: the further readings are not known
@@ -105,11 +104,24 @@ def score_clip(
             return [_row(clip, rollout, scorer, "", failed) for scorer in scorers], None
     observation, rows = Observation(clip, rollout, tracks), []
     for scorer in scorers:
-        for key, reading in _safely(scorer, partial(scorer.read, observation)).items():
+        read: Callable[[], Reading | dict[str, Reading]] = partial(scorer.read, observation)
+        if rollout.states is not None and scorer.needs_picture:
+            read = partial(Reading, None, "not applicable", NO_PICTURE)
+        for key, reading in _safely(scorer, read).items():
             if rollout.failure is not None and reading.status == "ok":
                 reading = replace(reading, value=None, status="failed", reason=rollout.failure)
             rows.append(_row(clip, rollout, scorer, key, reading))
     return rows, None if rollout.failure is not None else observation
+
+
+def observed(clip: Clip, rollout: Rollout, context: int) -> Tracks:
+    """Tracks of the context and of a rollout: those of its states where it has any, else what a tracker sees."""
+    from physbench.tracks.state_tracks import state_tracks
+    from physbench.tracks.tracker import track
+
+    if rollout.states is not None:
+        return state_tracks(clip, context, rollout.states)
+    return track(clip, context, np.concatenate([clip.context(context), rollout.frames[: clip.horizon]]))
 
 
 def score_together(

@@ -66,7 +66,9 @@ class ScoreRow:
 Answer = TypeVar("Answer")
 Text = TypeVar("Text", bound=str)
 
-INPUTS = ("frames", "tracks")  # what every scorer is given: `rollout.frames` and `tracks`
+# What every scorer is given: `rollout.frames` and `tracks`; "looks" are areas, hues and states of visibility in these.
+INPUTS = ("frames", "tracks", "looks")
+PICTURE = ("frames", "looks")  # of these, what states without a picture do not have
 
 # Takes (clip, rollout, tracks), and by keyword the analyses of an Observation that the scorer declares in `needs`.
 # A dict holds the scorer's own reading under "" and further ones, without quality, under their names.
@@ -104,6 +106,11 @@ class Scorer:
     breaks_at: float | None = None  # difference from ground truth, in `unit`, from which the law counts as broken
     needs_constants: tuple[str, ...] = ()  # its right value depends on constants that a context may not show
     roles: tuple[tuple[str, ReadingRole], ...] = ()  # of scorers that come with physbench
+
+    @property
+    def needs_picture(self) -> bool:
+        """Whether it reads what only a picture shows, so that it does not apply to states."""
+        return self.axis == "permanence" or any(need in PICTURE for need in self.needs)
 
     @property
     def doc(self) -> str:
@@ -159,6 +166,7 @@ def scorer(
 
     Args:
         needs: Names of analyses of an `Observation`, such as "shadowing". The function is given them by keyword.
+            "frames" and "looks" say that it reads pictures, so that it is not asked of states.
         precheck: Called as the function is, before it. Returns the readings of a clip to which the scorer does not
             apply, or None. The function is then not called, and its analyses are not made: only those that the
             precheck itself takes by keyword.

@@ -34,6 +34,10 @@ class RunFolder:
         """Lossless video of a rollout's predicted frames."""
         return self.path / "rollouts" / f"{clip_id}.{sample}.mkv"
 
+    def states(self, clip_id: str, sample: int = 0) -> Path:
+        """Predicted states of a rollout, instead of a video, of a model that answers with states."""
+        return self.path / "rollouts" / f"{clip_id}.{sample}.npz"
+
     def tracks(self, clip_id: str, sample: int = 0) -> Path:
         return self.path / "tracks" / f"{clip_id}.{sample}.npz"
 

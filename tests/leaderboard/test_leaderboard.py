@@ -138,6 +138,23 @@ def test_nobody_is_ranked_where_ground_truth_reads_as_broken(
     assert not (tmp_path / "board").exists()
 
 
+def test_models_of_states_have_a_board_of_their_own(make_run: MakeRun, tmp_path: Path) -> None:
+    states = {"answers": "states", "columns": "all", "units": "m", "image_size": [128, 128], "context_frames": 1}
+    frames, own = make_run("objects", 0.5), make_run("pulls", 0.7, **states)
+    add(frames, tmp_path / "board", resamples=FEW)
+    with pytest.raises(UsageError, match=r"answers with states, and .* answer with frames.*board of its own: --board"):
+        add(own, tmp_path / "board", resamples=FEW)
+    entry = add(own, tmp_path / "states", resamples=FEW)
+    with pytest.raises(UsageError, match=r"answers with frames, and .* answer with states"):
+        add(frames, tmp_path / "states", resamples=FEW)
+    skill = {axis: found.skill for axis, found in entry.result.axes.items()}
+    assert skill["permanence"] is None
+    assert entry.result.overall.skill == pytest.approx((skill["consistency"] + skill["drift"]) / 2, abs=1e-6)
+    page = build(tmp_path / "states", resamples=FEW).read_text()
+    assert "mean of two axes" in page and "object permanence" not in page and "1 state<" in page
+    assert "mean of three axes" in build(tmp_path / "board", resamples=FEW).read_text()
+
+
 def test_a_table_that_repeats_a_row_is_not_added(make_run: MakeRun, tmp_path: Path) -> None:
     run = make_run("twice", 0.5)
     truth = pd.read_parquet(run.reference("truth").scores)
