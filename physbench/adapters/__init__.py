@@ -14,6 +14,9 @@ One module, or group of modules, for each kind of model:
 - `videos`: videos made elsewhere. `videos_source` opens a folder or an archive, `videos_containers` lists the video
   formats that are accepted, `videos_listing` matches files with clips, `videos_decode` reads frames, `videos_time` and
   `videos_fit` resample them in time and in space, `videos_model` plays them back, and `videos_check` reports problems.
+- `diffusers_adapter`: pipelines of diffusers in local folders. `pipeline_folder` reads a folder, `pipeline_quirks` is a
+  table of classes, `pipeline_plan` decides how one is called, `pipeline_load` loads it, `pipeline_call` rolls it out,
+  and `pipeline_words` says what it does.
 
 Baselines have an adapter of their own: `physbench.baselines.baseline_adapter`.
 """

@@ -70,6 +70,15 @@ class RecordedAdapter(Protocol):
         ...
 
 
+@runtime_checkable
+class DescribedAdapter(Protocol):
+    """An adapter that can say what a model will do to clips before it is loaded."""
+
+    def describe(self, target: str, model_args: Mapping[str, str]) -> list[tuple[str, str]]:
+        """(name, text) on sizes, rates, context and prompts. Raises ModelError where an argument cannot work."""
+        ...
+
+
 @dataclass(frozen=True)
 class InstalledAdapters:
     """The registered adapters."""
@@ -130,6 +139,12 @@ def preflight(target: str, suite: Suite, samples: int, model_args: Mapping[str, 
     """
     adapter = find_adapter(target)
     return adapter.preflight(target, suite, samples, model_args) if isinstance(adapter, RecordedAdapter) else []
+
+
+def describe_model(target: str, model_args: Mapping[str, str]) -> list[tuple[str, str]]:
+    """What a model will do to clips, as (name, text), for the kinds that can say it without loading; else empty."""
+    adapter = find_adapter(target)
+    return adapter.describe(target, model_args) if isinstance(adapter, DescribedAdapter) else []
 
 
 def load_model(

@@ -174,4 +174,11 @@ class RecordedModel(Protocol):
         ...
 
 
+@runtime_checkable
+class ConfiguredModel(Protocol):
+    """A model of any kind whose adapter says what decided its frames: steps, sizes, libraries."""
+
+    run_settings: dict[str, str]  # by name, for the manifest and the report
+
+
 Model = FrameModel | PrivilegedModel | RecordedModel

@@ -104,14 +104,10 @@ def _describe_folder(path: Path) -> str:
         return (
             f"{path} is a folder of videos: give videos:{path}, with the answer.json of `physbench data export` in it."
         )
-    if "model_index.json" in names:
-        kind = "a diffusers pipeline"
-    elif "config.json" in names:
-        kind = "a transformers model"
-    else:
-        shown = ", ".join(names[:4]) or "nothing"
-        return f"{path} is a folder with {shown} in it: not a model that this version knows. {HINT_WRAP}"
-    return f"{path} is {kind}, which this version does not load by itself.\n{HINT_WRAP}"
+    if "config.json" in names:
+        return f"{path} is a transformers model, which this version does not load by itself.\n{HINT_WRAP}"
+    shown = ", ".join(names[:4]) or "nothing"
+    return f"{path} is a folder with {shown} in it: not a model that this version knows. {HINT_WRAP}"
 
 
 def _describe_file(path: Path, start: bytes) -> str:

@@ -86,7 +86,7 @@ def check(
     ] = False,
 ) -> None:
     """Roll a model out on two clips and explain what is wrong with it."""
-    from physbench.adapters.load_model import check_target
+    from physbench.adapters.load_model import check_target, describe_model
     from physbench.errors import UsageError
     from physbench.run.options import check_timeout, parse_model_args
 
@@ -96,6 +96,8 @@ def check(
     refuse_unwritable(out.parent if out else Path())
     arguments = parse_model_args(model_arg or [])
     check_target(model, trust_code=trust_code)
+    for name, text in describe_model(model, arguments):
+        _say(name, text)
     verdict, rows = _inspect(model, arguments)
 
     from physbench.clips.store import ClipStore

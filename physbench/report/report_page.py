@@ -220,6 +220,7 @@ def settings(result: Mapping[str, Any], manifest: Mapping[str, Any]) -> list[tup
         ("model", f"{model['name']} ({model['target']})"),
         ("sha256", model["sha256"] or "none: nothing to hash"),
         ("model arguments", ", ".join(f"{key}={value}" for key, value in model["args"].items())),
+        *manifest["model"].get("settings", {}).items(),
         ("track", model["track"]),
         ("frames", f"{result['render_spec']}, {result['context']} context frames scored"),
         ("longest call", f"{horizon} frames; up to {model['chained']} calls a clip" if horizon else ""),

@@ -43,6 +43,7 @@ class LoadedModel:
     accelerator: int  # bytes, peak on the device so far
     recorded: bool = False  # its answers exist already, as videos
     notes: tuple[str, ...] = ()  # of a recorded model
+    settings: Mapping[str, str] = field(default_factory=dict)  # that decided its frames, for the manifest
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ import torch
 from numpy.typing import NDArray
 
 from physbench.adapters.load_model import load_model
-from physbench.adapters.model_protocol import Model, RecordedModel
+from physbench.adapters.model_protocol import ConfiguredModel, Model, RecordedModel
 from physbench.errors import PhysbenchError
 from physbench.plugins.tracebacks import describe_error
 from physbench.rollouts.device import (
@@ -118,7 +118,15 @@ class RolloutWorker:
         dtype = str(self.dtype).removeprefix("torch.")
         privileged = self.model.card.track == "privileged"
         memory = peak_memory(self.device)
-        info = LoadedModel(self.model.card, privileged, str(self.device), dtype, device_name(self.device), *memory)
+        info = LoadedModel(
+            self.model.card,
+            privileged,
+            str(self.device),
+            dtype,
+            device_name(self.device),
+            *memory,
+            settings=self.model.run_settings if isinstance(self.model, ConfiguredModel) else {},
+        )
         if isinstance(self.model, RecordedModel):
             return replace(info, recorded=True, notes=tuple(self.model.notes))
         return info
@@ -149,7 +157,8 @@ class RolloutWorker:
             except AnswerError as error:
                 results = tuple(PositionResult(position, 0, 0, 0.0, str(error)) for position in positions)
             except (Exception, SystemExit) as error:
-                out_of_memory, message = is_out_of_memory(error), describe_error(error)
+                out_of_memory = is_out_of_memory(error)
+                message = str(error) if isinstance(error, PhysbenchError) else describe_error(error)
                 device_lost = is_device_lost(error)
                 if "--debug" in sys.argv:
                     traceback.print_exc()

@@ -70,6 +70,8 @@ class Options:
         if place == "videos":
             path = Path(rest).expanduser().resolve()
             return path.parent.name if path.name == "answers" else path.stem
+        if place == "diffusers":
+            return Path(rest).expanduser().resolve().name
         looks_like_file = "/" in place or Path(place).suffix
         return Path(place).stem if looks_like_file or not rest else rest.partition(":")[0]
 

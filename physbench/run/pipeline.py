@@ -79,6 +79,8 @@ def agree(run: Run, engine: RolloutEngine) -> None:
     for note in info.notes:
         run.say(note)
     model = {"name": info.card.name, "card": card_document(info.card), "device": info.device, "dtype": info.dtype}
+    if info.settings:
+        model["settings"] = dict(info.settings)
     if run.planned:
         for name, value in model.items():
             before = run.manifest["model"].get(name)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from loaded_models import load
+from tiny_pipelines import TinyPipelines
 
 from physbench.adapters.videos import open_target
 from physbench.adapters.videos_model import RecordedVideos
@@ -17,6 +18,12 @@ from physbench.clips.suite import Suite
 from physbench.world.scene import RenderSpec
 
 __all__ = ["load"]
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory):
+    """Tiny random pipelines of diffusers; see `TinyPipelines`."""
+    return TinyPipelines(tmp_path_factory.mktemp("pipelines"))
 
 
 @pytest.fixture

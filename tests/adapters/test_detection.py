@@ -98,8 +98,6 @@ def test_folders_are_named(tmp_path) -> None:
     assert "with nothing in it" in told(tmp_path)
     (tmp_path / "config.json").write_text("{}")
     assert "transformers" in told(tmp_path)
-    (tmp_path / "model_index.json").write_text("{}")
-    assert "diffusers" in told(tmp_path)
     (tmp_path / "manifest.json").write_text("{}")
     assert "physbench report" in told(tmp_path)
 

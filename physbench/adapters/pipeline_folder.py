@@ -1,0 +1,178 @@
+"""Reads the folder of a diffusers pipeline: index, components, hash. Imports neither torch nor diffusers.
+
+model_index.json                                   {"_class_name": ..., "vae": ["diffusers", "AutoencoderKLWan"], ...}
+vae/config.json
+vae/diffusion_pytorch_model.safetensors            or several, with an index
+scheduler/scheduler_config.json, tokenizer/...     no weights
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from physbench.adapters.pipeline_quirks import GUARDRAIL_PACKAGE
+from physbench.adapters.tensor_file import read_header
+from physbench.errors import ModelError
+
+INDEX = "model_index.json"
+LIBRARIES = ("diffusers", "transformers")
+PICKLES = (".bin", ".ckpt", ".pt", ".pth")
+HASHED = (".json", ".jinja", ".model", ".safetensors", ".txt")  # everything that decides the answers
+AGAIN = "Download or copy the folder again."
+BLOCK = 1 << 22  # bytes
+
+
+@dataclass(frozen=True)
+class PipelineFolder:
+    """The index of a pipeline's folder.
+
+    Attributes:
+        path: The folder.
+        class_name: Pipeline class that it was saved from.
+        saved_by: Version of diffusers that saved it, "" if it does not say.
+        components: (library, class) by name, for those that are in the folder.
+        options: Other values of the index, such as `boundary_ratio`.
+    """
+
+    path: Path
+    class_name: str
+    saved_by: str
+    components: dict[str, tuple[str, str]]
+    options: dict[str, Any]
+
+    def weights(self, variant: str | None = None) -> list[Path]:
+        """The files of weights, in a fixed order."""
+        return [file for name in sorted(self.components) for file in weight_files(self.path / name, variant)]
+
+    def config(self, name: str) -> dict[str, Any]:
+        """The config of a component; empty without one."""
+        path = self.path / name / "config.json"
+        return read_json(path) if path.is_file() else {}
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object. Raises ModelError."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror}.") from None
+    except ValueError as error:
+        raise ModelError(f"{path} is not valid JSON ({error}). {AGAIN}") from None
+    if not isinstance(document, dict):
+        raise ModelError(f"{path}: expected a JSON object, got a {type(document).__name__}. {AGAIN}")
+    return document
+
+
+def read_folder(path: Path) -> PipelineFolder:
+    """Read the index of a pipeline's folder and refuse one that names code. Raises ModelError."""
+    if not path.is_dir():
+        from physbench.adapters.unrecognised import describe_missing_path
+
+        raise ModelError(describe_missing_path(path) if not path.exists() else f"{path} is not a folder.")
+    index = path / INDEX
+    if not index.is_file():
+        snapshots = sorted((path / "snapshots").glob(f"*/{INDEX}"))
+        hint = f" Did you mean {snapshots[-1].parent}?" if snapshots else " It is written by `pipe.save_pretrained`."
+        raise ModelError(f"{path} has no {INDEX}, so it is not the folder of a diffusers pipeline.{hint}")
+    document = read_json(index)
+    class_name = document.pop("_class_name", None)
+    if isinstance(class_name, list):
+        raise ModelError(f"{index} names a pipeline class of its own code ({class_name[0]}), which is not run.")
+    if not isinstance(class_name, str):
+        raise ModelError(f"{index} does not say which pipeline class it belongs to (_class_name). {AGAIN}")
+    saved_by = str(document.pop("_diffusers_version", ""))
+    components: dict[str, tuple[str, str]] = {}
+    options: dict[str, Any] = {}
+    for name, value in document.items():
+        pair = isinstance(value, list) and len(value) == 2 and all(isinstance(part, str | None) for part in value)
+        if not pair:
+            options[name] = value
+        elif value[0] is not None and value[1] is not None:
+            components[name] = (value[0], value[1])
+    return PipelineFolder(path, class_name, saved_by, components, options)
+
+
+def check_folder(folder: PipelineFolder) -> None:
+    """Refuse a folder that lacks components, holds pickles or code, or ends early. Raises ModelError.
+
+    Headers of weights are compared with the length of their files; no weight is read.
+    """
+    code = next(iter(sorted(folder.path.glob("*.py")) + sorted(folder.path.glob("*/*.py"))), None)
+    if code is not None:
+        raise ModelError(f"{code} is code that comes with the pipeline, which is not run: refused.")
+    for name, (library, class_name) in sorted(folder.components.items()):
+        if library == GUARDRAIL_PACKAGE:
+            continue
+        if not _is_library(library):
+            raise ModelError(
+                f"{folder.path / INDEX}: the component '{name}' is a {class_name} of '{library}', and only classes of "
+                f"{' and '.join(LIBRARIES)} are loaded: refused."
+            )
+        _check_component(folder.path / name, class_name)
+
+
+def _is_library(name: str) -> bool:
+    """Whether a component's library is known: diffusers, transformers, or a family of pipelines of diffusers."""
+    if name in LIBRARIES:
+        return True
+    spec = importlib.util.find_spec("diffusers")
+    places = (spec.submodule_search_locations or []) if spec else []
+    return name.isidentifier() and any((Path(place) / "pipelines" / name).is_dir() for place in places)
+
+
+def _check_component(path: Path, class_name: str) -> None:
+    if not path.is_dir():
+        raise ModelError(f"{path.parent} lacks the component '{path.name}' ({class_name}). {AGAIN}")
+    names = {file.name for file in path.iterdir()}
+    if not names:
+        raise ModelError(f"{path} is empty; expected a {class_name}. {AGAIN}")
+    if "config.json" not in names:
+        pickles = sorted(name for name in names if name.endswith(PICKLES))
+        if pickles or any(name.endswith(".safetensors") for name in names):
+            raise ModelError(f"{path} lacks config.json, which says what its weights are. {AGAIN}")
+        return
+    for index in sorted(path.glob("*.safetensors.index*.json")):
+        shards = set(read_json(index).get("weight_map", {}).values())
+        missing = sorted(shards - names)
+        if missing:
+            raise ModelError(f"{path} lacks {len(missing)} of {len(shards)} files of weights ({missing[0]}). {AGAIN}")
+    files = sorted(path.glob("*.safetensors"))
+    if not files:
+        pickles = sorted(name for name in names if name.endswith(PICKLES))
+        if pickles:
+            raise ModelError(
+                f"{path / pickles[0]} is a pickle, which can run code when it is loaded, and there are no .safetensors "
+                "beside it: refused.\nSave the pipeline with pipe.save_pretrained(DIR, safe_serialization=True)."
+            )
+        raise ModelError(f"{path} has no .safetensors; expected the weights of a {class_name}. {AGAIN}")
+    for file in files:
+        read_header(file)
+
+
+def weight_files(path: Path, variant: str | None = None) -> list[Path]:
+    """The .safetensors of a component: those of a variant such as "fp16" if it has them, else those of none."""
+    files = sorted(path.glob("*.safetensors"))
+    chosen = [file for file in files if variant and f".{variant}" in file.name.removesuffix(".safetensors")]
+    return chosen or [file for file in files if "." not in file.name.removesuffix(".safetensors")] or files
+
+
+def folder_sha256(folder: PipelineFolder) -> str:
+    """Hash of the index and of the configs, vocabularies and weights of all components, read in blocks.
+
+    Names are hashed with the contents, in alphabetical order; README files and pictures are not.
+    """
+    digest = hashlib.sha256()
+    files = [folder.path / INDEX]
+    for name in sorted(folder.components):
+        files += sorted(file for file in (folder.path / name).rglob("*") if file.is_file() and file.suffix in HASHED)
+    for file in files:
+        digest.update(f"\n{file.relative_to(folder.path).as_posix()} {file.stat().st_size}\n".encode())
+        with file.open("rb") as stream:
+            while block := stream.read(BLOCK):
+                digest.update(block)
+    return digest.hexdigest()

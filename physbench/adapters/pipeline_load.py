@@ -1,0 +1,178 @@
+"""Loads a diffusers pipeline from a local folder: safetensors only, no network, no code of the folder's."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from physbench.adapters.pipeline_folder import PipelineFolder, weight_files
+from physbench.adapters.pipeline_plan import PipelinePlan
+from physbench.adapters.pipeline_quirks import GUARDED, GUARDRAIL_PACKAGE
+from physbench.adapters.tensor_file import read_header
+from physbench.errors import ModelError, PhysbenchError
+from physbench.plugins.tracebacks import describe_error
+
+if TYPE_CHECKING:
+    import torch
+
+OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_HUB_DISABLE_TELEMETRY")
+MOST_DUMMY_BYTES = 50_000_000  # of weights: the published ones have gigabytes
+NAMED_TENSORS = 3
+
+
+class DummyGuardrail:
+    """Lets everything pass. For pipelines with random weights in tests, whose frames show nothing."""
+
+    def to(self, *_: Any, **__: Any) -> DummyGuardrail:
+        return self
+
+    def check_text_safety(self, prompt: str) -> bool:
+        return True
+
+    def check_video_safety(self, frames: Any) -> Any:
+        return frames
+
+
+def forbid_network() -> None:
+    """Keep the libraries from the network, whether they are imported already or not."""
+    for name in OFFLINE:
+        os.environ[name] = "1"
+    constants = sys.modules.get("huggingface_hub.constants")
+    if constants is not None:
+        vars(constants)["HF_HUB_OFFLINE"] = True
+
+
+def load_pipeline(plan: PipelinePlan, device: torch.device, dtype: torch.dtype) -> Any:
+    """Load the pipeline of a plan onto a device.
+
+    Args:
+        plan: From `make_plan`.
+        device: Where it runs.
+        dtype: Of all weights; `vae_dtype` excepts the autoencoder.
+
+    Raises:
+        ModelError: A component cannot be loaded, or an option is not for this pipeline or device.
+    """
+    import diffusers
+    import torch
+    import transformers
+
+    forbid_network()
+    diffusers.utils.logging.set_verbosity_error()
+    for library in (diffusers, transformers):
+        library.utils.logging.disable_progress_bar()
+    settings = plan.settings
+    offload = settings.get("offload")
+    if offload and device.type == "cpu":
+        raise ModelError(f"--model-arg offload={offload} moves weights to an accelerator: --device names none.")
+    if offload and "device_map" in settings:
+        raise ModelError("--model-arg offload and device_map both place the weights: give one of them.")
+    arguments: dict[str, Any] = {}
+    if "safety_checker" in _components_taken(plan.kind):
+        arguments["safety_checker"] = guardrail(plan)
+    if "device_map" in settings:
+        arguments["device_map"] = settings["device_map"]
+    vae_dtype = settings.get("vae_dtype")
+    types = dtype if vae_dtype is None else {"default": dtype, "vae": getattr(torch, vae_dtype)}
+    folder = plan.folder
+    try:
+        pipe = plan.kind.from_pretrained(  # type: ignore[attr-defined]
+            str(folder.path),
+            local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=False,
+            variant=settings.get("variant"),
+            dtype=types,
+            **arguments,
+        )
+        _refuse_missing_tensors(pipe, folder, settings.get("variant"))
+        _place(pipe, settings, device)
+    except PhysbenchError:
+        raise
+    except Exception as error:
+        saved = f", the folder was saved by {folder.saved_by}" if folder.saved_by else ""
+        raise ModelError(
+            f"{folder.path} cannot be loaded: {describe_error(error)}\n(diffusers {diffusers.__version__}{saved})"
+        ) from error
+    pipe.set_progress_bar_config(disable=True)
+    found = getattr(pipe, "vae_scale_factor_temporal", plan.ratio)
+    if found != plan.ratio:
+        raise ModelError(
+            f"{folder.path}: the config of its vae says {plan.ratio} frames per latent frame, the pipeline {found}. "
+            "Was it saved by another version of diffusers?"
+        )
+    return pipe
+
+
+def _components_taken(kind: type) -> set[str]:
+    from inspect import signature
+
+    return set(signature(kind.__init__).parameters)  # type: ignore[misc]
+
+
+def guardrail(plan: PipelinePlan) -> DummyGuardrail | None:
+    """The safety checker to pass; None: the pipeline makes its own, as its licence asks. Raises ModelError."""
+    folder = plan.folder
+    if plan.settings.get("guardrail") == "dummy":
+        size = sum(file.stat().st_size for file in folder.weights())
+        if size > MOST_DUMMY_BYTES:
+            raise ModelError(
+                f"--model-arg guardrail=dummy is for random weights of tests; those of {folder.path} have "
+                f"{size / 1e9:.1f} GB, and their licence asks for the guardrail."
+            )
+        if "safety_checker" in folder.components:
+            raise ModelError(f"{folder.path}: its index names a safety_checker, which a dummy does not replace.")
+        return DummyGuardrail()
+    if importlib.util.find_spec(GUARDRAIL_PACKAGE) is None:
+        raise ModelError(
+            f"{plan.kind.__name__} needs its safety checker, as its licence asks: pip install {GUARDRAIL_PACKAGE}\n"
+            "(for random weights in tests: --model-arg guardrail=dummy)"
+        )
+    return None
+
+
+def guardrail_words(plan: PipelinePlan) -> str:
+    """What checks prompts and frames, for the manifest."""
+    if not plan.kind.__name__.startswith(GUARDED):
+        return ""
+    if plan.settings.get("guardrail") == "dummy":
+        return "dummy: nothing is checked (random weights)"
+    return f"{GUARDRAIL_PACKAGE}: checks prompts and may alter frames"
+
+
+def _refuse_missing_tensors(pipe: Any, folder: PipelineFolder, variant: str | None) -> None:
+    """Refuse weights that lack tensors of a network of diffusers, which would stay random."""
+    for name, (library, class_name) in sorted(folder.components.items()):
+        component: Any = getattr(pipe, name, None)
+        if library != "diffusers" or not hasattr(component, "state_dict"):
+            continue
+        stored = {key for file in weight_files(folder.path / name, variant) for key in read_header(file).tensors}
+        missing = sorted(set(component.state_dict()) - stored)
+        if missing:
+            more = f" and {len(missing) - NAMED_TENSORS} more" if len(missing) > NAMED_TENSORS else ""
+            raise ModelError(
+                f"{folder.path / name} lacks {', '.join(missing[:NAMED_TENSORS])}{more}, which a {class_name} needs: "
+                "are the weights and config.json of one version?"
+            )
+
+
+def _place(pipe: Any, settings: Mapping[str, Any], device: torch.device) -> None:
+    """Move the weights to the device, or hand that to accelerate; then compile and tile, where asked for."""
+    if settings.get("offload") == "model":
+        pipe.enable_model_cpu_offload(device=device)
+    elif settings.get("offload") == "sequential":
+        pipe.enable_sequential_cpu_offload(device=device)
+    elif "device_map" not in settings:
+        pipe.to(device)
+    if settings.get("vae_tiling"):
+        if not hasattr(getattr(pipe, "vae", None), "enable_tiling"):
+            raise ModelError(f"--model-arg vae_tiling: the autoencoder of {type(pipe).__name__} has no tiling.")
+        pipe.vae.enable_tiling()
+    if settings.get("compile"):
+        for name in ("transformer", "transformer_2", "unet"):
+            network = getattr(pipe, name, None)
+            if network is not None:
+                network.compile()

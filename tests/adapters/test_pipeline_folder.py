@@ -1,0 +1,101 @@
+"""Folders of pipelines that are damaged, or would run code, are told before anything is loaded."""
+
+import json
+import shutil
+
+import pytest
+from tiny_pipelines import edit_json
+
+from physbench.adapters.pipeline_folder import check_folder, folder_sha256, read_folder
+from physbench.errors import ModelError
+
+
+@pytest.fixture
+def folder(tiny, tmp_path):
+    """A copy of a tiny pipeline, to be damaged."""
+    return shutil.copytree(tiny.folder("ltx_i2v"), tmp_path / "ltx")
+
+
+def told(folder) -> str:
+    with pytest.raises(ModelError) as caught:
+        check_folder(read_folder(folder))
+    text = str(caught.value)
+    assert len(text.splitlines()) <= 2
+    return text
+
+
+def test_a_whole_folder_passes(folder) -> None:
+    check_folder(read_folder(folder))
+
+
+def test_no_pipeline_at_all(tmp_path) -> None:
+    assert "has no model_index.json" in told(tmp_path)
+    assert "does not exist" in told(tmp_path / "gone")
+    snapshot = tmp_path / "models--a--b" / "snapshots" / "0123"
+    snapshot.mkdir(parents=True)
+    (snapshot / "model_index.json").write_text("{}")
+    assert f"Did you mean {snapshot}?" in told(tmp_path / "models--a--b")
+    assert "does not say which pipeline class" in told(snapshot)
+    (snapshot / "model_index.json").write_text("{")
+    assert "not valid JSON" in told(snapshot)
+
+
+def test_components_that_are_missing_or_half(folder) -> None:
+    weights = folder / "vae" / "diffusion_pytorch_model.safetensors"
+    content = weights.read_bytes()
+    weights.write_bytes(content[:-100])
+    assert "is truncated" in told(folder)
+    weights.unlink()
+    assert "has no .safetensors; expected the weights of a AutoencoderKLLTXVideo" in told(folder)
+    index = {"weight_map": {"a": "part-1.safetensors", "b": "part-2.safetensors"}}
+    (folder / "vae" / "diffusion_pytorch_model.safetensors.index.json").write_text(json.dumps(index))
+    (folder / "vae" / "part-1.safetensors").write_bytes(content)
+    assert "lacks 1 of 2 files of weights (part-2.safetensors)" in told(folder)
+    (folder / "vae" / "config.json").unlink()
+    assert "lacks config.json" in told(folder)
+    shutil.rmtree(folder / "vae")
+    assert "lacks the component 'vae' (AutoencoderKLLTXVideo)" in told(folder)
+
+
+def test_pickles_and_code_are_refused(folder) -> None:
+    weights = folder / "vae" / "diffusion_pytorch_model.safetensors"
+    weights.rename(weights.with_suffix(".bin"))
+    assert "is a pickle" in told(folder) and "safe_serialization=True" in told(folder)
+    (folder / "vae" / "own.py").write_text("print('run')")
+    assert "own.py is code that comes with the pipeline" in told(folder)
+
+
+def test_classes_of_other_libraries_are_refused(folder) -> None:
+    for library in ("own", "os", "subprocess", "diffusers.models", "../x"):
+        edit_json(folder / "model_index.json", vae=[library, "Popen"])
+        assert f"a Popen of '{library}'" in told(folder)
+    edit_json(folder / "model_index.json", _class_name=["pipeline", "Mine"])
+    assert "of its own code (pipeline), which is not run" in told(folder)
+
+
+def test_the_hash_covers_weights_and_configs(folder) -> None:
+    first = folder_sha256(read_folder(folder))
+    (folder / "README.md").write_text("words")
+    (folder / "vae" / "notes.md").write_text("words")
+    assert folder_sha256(read_folder(folder)) == first
+    seen = {first}
+    weights = folder / "transformer" / "diffusion_pytorch_model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    seen.add(folder_sha256(read_folder(folder)))
+    edit_json(folder / "scheduler" / "scheduler_config.json", shift=2.0)
+    seen.add(folder_sha256(read_folder(folder)))
+    edit_json(folder / "model_index.json", boundary_ratio=0.5)
+    seen.add(folder_sha256(read_folder(folder)))
+    assert len(seen) == 4
+
+
+def test_weights_of_a_variant(folder) -> None:
+    vae = folder / "vae"
+    shutil.copy(vae / "diffusion_pytorch_model.safetensors", vae / "diffusion_pytorch_model.fp16.safetensors")
+    read = read_folder(folder)
+    names = [file.name for file in read.weights("fp16") if file.parent.name == "vae"]
+    assert names == ["diffusion_pytorch_model.fp16.safetensors"]
+    names = [file.name for file in read.weights() if file.parent.name == "vae"]
+    assert names == ["diffusion_pytorch_model.safetensors"]
