@@ -23,6 +23,20 @@ TINY_WAN_VAE = {
     "latents_mean": [0.0] * 4,
     "latents_std": [1.0] * 4,
 }
+SKYREELS_TRANSFORMER = {
+    "patch_size": (1, 2, 2),
+    "num_attention_heads": 2,
+    "attention_head_dim": 12,
+    "in_channels": 4,
+    "out_channels": 4,
+    "text_dim": 8,
+    "freq_dim": 16,
+    "ffn_dim": 8,
+    "num_layers": 1,
+    "cross_attn_norm": True,
+    "qk_norm": "rms_norm_across_heads",
+    "rope_max_seq_len": 32,
+}
 Components = dict[str, Any]
 
 
@@ -182,22 +196,8 @@ def wan_vace() -> Any:
 def skyreels_df() -> Any:
     from diffusers import SkyReelsV2DiffusionForcingPipeline, SkyReelsV2Transformer3DModel, UniPCMultistepScheduler
 
-    transformer = SkyReelsV2Transformer3DModel(
-        patch_size=(1, 2, 2),
-        num_attention_heads=2,
-        attention_head_dim=12,
-        in_channels=4,
-        out_channels=4,
-        text_dim=8,
-        freq_dim=16,
-        ffn_dim=8,
-        num_layers=1,
-        cross_attn_norm=True,
-        qk_norm="rms_norm_across_heads",
-        rope_max_seq_len=32,
-    )
     return SkyReelsV2DiffusionForcingPipeline(
-        transformer=transformer,
+        transformer=SkyReelsV2Transformer3DModel(**SKYREELS_TRANSFORMER),
         vae=wan_vae(),
         scheduler=UniPCMultistepScheduler(flow_shift=5.0, use_flow_sigmas=True),
         **t5(),
@@ -328,14 +328,161 @@ def svd() -> Any:
     )
 
 
+def word_tokenizer(extra: tuple[str, ...] = (), **options: Any) -> Any:
+    """A tokenizer of whole words; `extra` are special tokens."""
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from tokenizers.pre_tokenizers import WhitespaceSplit
+    from transformers import PreTrainedTokenizerFast
+
+    vocabulary = {word: index for index, word in enumerate([*WORDS, *extra])}
+    tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = WhitespaceSplit()
+    made = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        unk_token="<unk>",
+        pad_token="<pad>",
+        eos_token="</s>",
+        additional_special_tokens=list(extra),
+        **options,
+    )
+    return made
+
+
+def cosmos25() -> Any:
+    from diffusers import Cosmos2_5_PredictBasePipeline, UniPCMultistepScheduler
+    from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+
+    sizes = {"hidden_size": 16, "intermediate_size": 16}
+    config = Qwen2_5_VLConfig(
+        text_config={
+            **sizes,
+            "vocab_size": len(WORDS),
+            "num_hidden_layers": 1,
+            "num_attention_heads": 2,
+            "num_key_value_heads": 2,
+            "rope_scaling": {"mrope_section": [1, 1, 2], "rope_type": "default", "type": "default"},
+        },
+        vision_config={**sizes, "depth": 1, "num_heads": 2, "out_hidden_size": 16},
+    )
+    template = "{% for message in messages %}{{ message.content[0].text }} {% endfor %}"
+    return Cosmos2_5_PredictBasePipeline(
+        transformer=cosmos_transformer(4, text_embed_dim=16),
+        vae=wan_vae(),
+        scheduler=UniPCMultistepScheduler(),
+        text_encoder=Qwen2_5_VLForConditionalGeneration(config).eval(),
+        tokenizer=word_tokenizer(chat_template=template),
+        safety_checker=AllowAll(),
+    )
+
+
+def hunyuan_i2v() -> Any:
+    from diffusers import (
+        AutoencoderKLHunyuanVideo,
+        FlowMatchEulerDiscreteScheduler,
+        HunyuanVideoImageToVideoPipeline,
+        HunyuanVideoTransformer3DModel,
+    )
+    from transformers import (
+        CLIPImageProcessor,
+        CLIPTextConfig,
+        CLIPTextModel,
+        CLIPVisionConfig,
+        LlamaConfig,
+        LlavaConfig,
+        LlavaForConditionalGeneration,
+    )
+
+    extra = ("<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "<image>")
+    vocabulary = len(WORDS) + len(extra)
+    small = {"hidden_size": 8, "intermediate_size": 8, "num_attention_heads": 2}
+    vision = CLIPVisionConfig(
+        **small, num_hidden_layers=2, image_size=336, patch_size=14
+    )  # 576 tokens, as in the prompt
+    llama = LlamaConfig(**small, num_hidden_layers=3, vocab_size=vocabulary, pad_token_id=0)
+    llava = LlavaConfig(vision_config=vision, text_config=llama, image_token_index=vocabulary - 1, pad_token_id=0)
+    clip = CLIPTextConfig(**small, num_hidden_layers=1, vocab_size=len(WORDS), projection_dim=8, eos_token_id=1)
+    transformer = HunyuanVideoTransformer3DModel(
+        in_channels=4,
+        out_channels=4,
+        num_attention_heads=2,
+        attention_head_dim=10,
+        num_layers=1,
+        num_single_layers=1,
+        num_refiner_layers=1,
+        patch_size=1,
+        patch_size_t=1,
+        guidance_embeds=True,
+        text_embed_dim=8,
+        pooled_projection_dim=8,
+        rope_axes_dim=(2, 4, 4),
+        image_condition_type="token_replace",
+    )
+    vae = AutoencoderKLHunyuanVideo(
+        latent_channels=4,
+        down_block_types=("HunyuanVideoDownBlock3D",) * 4,
+        up_block_types=("HunyuanVideoUpBlock3D",) * 4,
+        block_out_channels=(8, 8, 8, 8),
+        layers_per_block=1,
+        norm_num_groups=4,
+    )
+    return HunyuanVideoImageToVideoPipeline(
+        transformer=transformer,
+        vae=vae,
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=7.0),
+        text_encoder=LlavaForConditionalGeneration(llava).eval(),
+        text_encoder_2=CLIPTextModel(clip).eval(),
+        tokenizer=word_tokenizer(extra),
+        tokenizer_2=word_tokenizer(model_max_length=77),
+        image_processor=CLIPImageProcessor(crop_size=336, size=336),
+    )
+
+
+def skyreels_df_i2v() -> Any:
+    from diffusers import (
+        SkyReelsV2DiffusionForcingImageToVideoPipeline,
+        SkyReelsV2Transformer3DModel,
+        UniPCMultistepScheduler,
+    )
+
+    return SkyReelsV2DiffusionForcingImageToVideoPipeline(
+        transformer=SkyReelsV2Transformer3DModel(**SKYREELS_TRANSFORMER),
+        vae=wan_vae(),
+        scheduler=UniPCMultistepScheduler(flow_shift=5.0, use_flow_sigmas=True),
+        **t5(),
+    )
+
+
+def skyreels_i2v() -> Any:
+    from diffusers import (
+        FlowMatchEulerDiscreteScheduler,
+        SkyReelsV2ImageToVideoPipeline,
+        SkyReelsV2Transformer3DModel,
+    )
+
+    vision = clip_vision()
+    return SkyReelsV2ImageToVideoPipeline(
+        transformer=SkyReelsV2Transformer3DModel(**{**SKYREELS_TRANSFORMER, "in_channels": 12, "image_dim": 8}),
+        vae=wan_vae(),
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=5.0),
+        image_encoder=vision["encoder"],
+        image_processor=vision["processor"],
+        **t5(),
+    )
+
+
 MAKERS: dict[str, Callable[[], Any]] = {
     maker.__name__: maker
     for maker in (
         cosmos1,
         cosmos2,
+        cosmos25,
+        hunyuan_i2v,
         wan_i2v,
         wan_vace,
         skyreels_df,
+        skyreels_df_i2v,
+        skyreels_i2v,
         ltx_condition,
         ltx_i2v,
         cogvideox_i2v,
@@ -359,6 +506,7 @@ def save_tiny(name: str, folder: Path) -> Path:
 TINY_ARGS: dict[str, dict[str, str]] = {
     "cosmos1": {"guardrail": "dummy", "max_frames": "25"},
     "cosmos2": {"guardrail": "dummy", "max_frames": "25"},
+    "cosmos25": {"guardrail": "dummy", "max_frames": "25"},
     "skyreels_df": {"pipeline": "SkyReelsV2DiffusionForcingVideoToVideoPipeline", "context_frames": "5"},
     "svd": {},
     "cogvideox_i2v": {},

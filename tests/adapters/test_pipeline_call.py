@@ -13,7 +13,7 @@ from physbench.errors import ModelError
 from physbench.rollouts.predict import RolloutRequest, predict
 
 PROMPT = "a ball falls"
-SEVERAL_FRAMES = ("cosmos1", "cosmos2", "ltx_condition", "skyreels_df", "wan_vace")
+SEVERAL_FRAMES = ("cosmos1", "cosmos2", "cosmos25", "ltx_condition", "skyreels_df", "wan_vace")
 
 
 class Recorded:
@@ -228,6 +228,16 @@ def test_repeated_frames_are_refused() -> None:
     refuse_repetition(torch.rand(1, 3, 4, 4).expand(12, 3, 4, 4))  # a frozen answer is one, not a slow one
 
 
+def test_cosmos_25_off_its_grid_repeats_frames_and_is_refused(recorded) -> None:
+    model = recorded("cosmos25")
+    assert roll(model, random_context(5), horizon=11).shape[1] == 11
+    assert model.pipe.calls[0]["num_frames"] == 17 and model.pipe.calls[0]["num_latent_conditional_frames"] == 2
+    model.plan = replace(model.plan, ratio=1)  # 16 frames would be asked for
+    with pytest.raises(ModelError, match="motion would be slower"):
+        roll(model, random_context(5), horizon=11)
+    assert len(model.pipe.outputs[-1]) == 16
+
+
 def test_results_of_every_kind_are_read() -> None:
     frames = torch.rand(2, 3, 4, 4)
     arrays = frames.permute(0, 2, 3, 1).numpy()
@@ -262,4 +272,3 @@ def test_clips_of_another_size_go_through(recorded) -> None:
     answer = roll(model, random_context(1, size=(48, 48)))
     assert answer.shape[-2:] == (48, 48)
     assert given(model.pipe.calls[0]).shape[1:3] == (32, 64)
-    assert replace(model.plan).size == (32, 64)
