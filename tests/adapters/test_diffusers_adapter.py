@@ -11,6 +11,7 @@ from tiny_pipelines import edit_json
 from physbench.adapters import diffusers_adapter, pipeline_load
 from physbench.adapters.diffusers_adapter import adapter
 from physbench.adapters.load_model import check_target, describe_model, find_adapter, load_model, model_sha256
+from physbench.adapters.pipeline_call import DiffusersModel
 from physbench.adapters.pipeline_folder import read_folder
 from physbench.adapters.pipeline_load import load_pipeline
 from physbench.adapters.pipeline_plan import make_plan
@@ -112,10 +113,16 @@ def test_options_that_do_not_fit_the_device_or_pipeline(wan) -> None:
 
 def test_options_of_loading_reach_the_pipeline(tiny) -> None:
     folder = read_folder(tiny.folder("wan_i2v"))
-    plan = make_plan(folder, {"vae_dtype": "float32", "vae_tiling": "true", "compile": "true"})
+    sizes = {"width": "64", "height": "64", "max_frames": "9", "num_inference_steps": "1"}
+    plan = make_plan(folder, {"vae_dtype": "float32", "vae_tiling": "true", "compile": "true"} | sizes)
     pipe = load_pipeline(plan, torch.device("cpu"), torch.bfloat16)
     assert pipe.vae.dtype == torch.float32 and pipe.transformer.dtype == torch.bfloat16
-    assert pipe.vae.use_tiling and pipe.transformer._compiled_call_impl is not None
+    model = DiffusersModel(plan, pipe, {})
+    context = torch.rand(1, 1, 3, *plan.card.image_size, dtype=torch.bfloat16)
+    pipe.transformer._compiled_call_impl, compiled = None, pipe.transformer._compiled_call_impl
+    answer = model.rollout(context, horizon=2, actions=None, prompts=["a ball"], generators=[torch.Generator()])
+    assert answer.dtype == torch.bfloat16 and answer.shape == (1, 2, 3, 64, 64) and compiled is not None
+    assert pipe.vae.use_tiling
 
 
 def test_the_harness_rolls_it_out_and_learns_its_settings(tiny) -> None:

@@ -17,7 +17,7 @@ import physbench.report
 from physbench.baselines.baseline_adapter import baseline_card
 from physbench.errors import UsageError
 from physbench.report.report_data import ReportData
-from physbench.report.report_page import physicist_command, render, write_report
+from physbench.report.report_page import physicist_command, render, settings, write_report
 from physbench.report.skill_table import skill_rows
 from physbench.results.build_result import build_result
 from physbench.results.number_format import bracket, fixed
@@ -230,6 +230,17 @@ def test_the_command_that_adds_the_physicist_is_one_under_the_conditions_of_the_
     assert (list(asked.image_size), asked.fps, asked.context_frames) == ([64, 96], 7.5, 1)
     assert adds == "physbench report RUN --physicist PHYSICIST"
     assert physicist_command({**manifest, "model": {**manifest["model"], "target": "baseline:physicist"}}) == ""
+
+
+def test_what_an_adapter_says_of_its_model_is_among_the_settings(small_run: RunFolder) -> None:
+    manifest = read_manifest(small_run)
+    result = build_result(small_run)
+    plain = settings(result, manifest)
+    manifest["model"]["settings"] = {"scheduler": "Euler", "calls": "steps=4"}
+    assert [pair for pair in settings(result, manifest) if pair not in plain] == [
+        ("scheduler", "Euler"),
+        ("calls", "steps=4"),
+    ]
 
 
 def test_contrast_in_light_and_dark() -> None:
