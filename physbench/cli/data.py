@@ -71,11 +71,22 @@ def export(
     workers: Workers = None,
     limit: Annotated[int | None, typer.Option(metavar="N", help="Only so many clips, spread over the tasks.")] = None,
     tasks: Annotated[str | None, typer.Option(metavar="GLOB", help="Only these tasks.")] = None,
+    states: Annotated[
+        bool, typer.Option("--states", help="Write states of the context as Parquet instead of pictures.")
+    ] = False,
+    state_noise: Annotated[
+        float, typer.Option(metavar="SIGMA", help="Noise of these: sd of positions in m, of velocities in m/s.")
+    ] = 0.0,
 ) -> None:
-    """Write image, video, prompt and actions of each clip for a model that runs elsewhere.
+    """Write image, video, prompt and actions of each clip for a model that runs elsewhere, or states with --states.
 
     Example: physbench data export --suite smoke --size 1280x720 --fps 24 --out cond
     """
+    if states:
+        _export_states(suite, limit, tasks, fps, context, out, state_noise)
+        return
+    if state_noise:
+        raise UsageError("--state-noise is for states: add --states.")
     from physbench.clips.export import check_export
     from physbench.clips.export import export as write
     from physbench.clips.export_key import key_path
@@ -96,6 +107,23 @@ def export(
     note(f"Expected for each: a video of {lengths(asked)}, in {out / 'answers'}. {out / 'README.md'} explains how.")
     note(f"{key_path(out)} says which clip each name stands for: keep it from the model.")
     note(f"Then: physbench eval videos:{out / 'answers'} {asked.suite.options}")
+    typer.echo(out)
+
+
+def _export_states(
+    name: str, limit: int | None, tasks: str | None, fps: float, context: int, out: Path, noise: float
+) -> None:
+    """Write the states of the context, `--states`."""
+    from physbench.clips.suite import find_suite
+    from physbench.progress import Progress
+    from physbench.rollouts.state_export import check_state_export, export_states
+
+    check_state_export(fps, context, noise)
+    suite = find_suite(name, limit, tasks)
+    refuse_unwritable(out)
+    with Progress("states", len(suite.rows)) as progress:
+        written = export_states(suite, fps, context, out, noise=noise, done=progress.advance)
+    note(f"{len(suite.rows)} clips of {suite.name}, {context} states each: {', '.join(path.name for path in written)}")
     typer.echo(out)
 
 

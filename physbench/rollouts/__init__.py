@@ -12,5 +12,6 @@ In the order of the data:
   and their memory.
 - `rollout`: one continuation of a clip, the result. `video` and `states_file` store it without loss, `answer_memory`
   lays it out between the processes, `drawn_states` draws states for people.
+- `state_export`: what models of states are given, as tables, for models that run elsewhere.
 - `check_model`, `side_by_side`: `physbench models check`, its tests and its picture.
 """
