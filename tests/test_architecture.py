@@ -135,6 +135,7 @@ def test_no_name_stands_for_two_modules_or_classes() -> None:
 
 # Columns of arrays are named by their letters in each of the two modules that have such arrays, and used there only.
 SAME_CONSTANT = {"MASS", "X", "Y"}
+COPIED = "physbench.adapters.serve_model"  # beside a model without physbench: it can import nothing of it
 
 
 def constants(path: Path) -> set[str]:
@@ -153,7 +154,7 @@ def test_no_constant_is_bound_in_two_modules() -> None:
     """Neither with two values, nor as a copy: other meanings have other names, and the same one is imported."""
     homes: dict[str, list[str]] = {}
     for _, path in modules():
-        for name in constants(path):
+        for name in () if module_name(path) == COPIED else constants(path):
             homes.setdefault(name, []).append(module_name(path))
     assert len(homes) > 500
     assert {name: found for name, found in homes.items() if len(found) > 1 and name not in SAME_CONSTANT} == {}

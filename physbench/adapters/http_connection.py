@@ -30,9 +30,9 @@ CONNECT_SECONDS = 10.0
 CONNECT_AGAIN_SECONDS = 1.0  # where the last attempt failed: many clips may follow
 GATEWAY_STATUS = (502, 503, 504)  # of something in between that cannot reach the server
 LONGEST_CALL = 86_400.0  # s; --timeout ends a batch long before
-MAX_ERROR = 1 << 16  # bytes of an answer that is an error
+MAX_ERROR_BYTES = 1 << 16  # bytes of an answer that is an error
 MAX_SAID = 300  # characters of a server's words in a message
-START = "Start it there: python serve_model.py my_model.py:make --port {port}"
+START_HINT = "Start it there: python serve_model.py my_model.py:make --port {port}"
 
 Body = Sequence[bytes | memoryview]
 
@@ -187,7 +187,7 @@ class ServerConnection:
         """Why the connection cannot be opened, and what to do."""
         match error:
             case ConnectionRefusedError():
-                return f"nothing listens there.\n{START.format(port=self.address.port)}"
+                return f"nothing listens there.\n{START_HINT.format(port=self.address.port)}"
             case ssl.SSLCertVerificationError():
                 reason = self.say(error.verify_message)
                 return f"its certificate is not accepted ({reason}). Name its authority's file in SSL_CERT_FILE."
@@ -272,7 +272,7 @@ class ServerConnection:
     def _error_in(self, response: HTTPResponse) -> dict[str, Any]:
         """The JSON object of an answer that is an error; empty where there is none."""
         try:
-            document = json.loads(response.read(MAX_ERROR))
+            document = json.loads(response.read(MAX_ERROR_BYTES))
         except (OSError, HTTPException, ValueError, RecursionError):
             return {}
         return document if isinstance(document, dict) else {}

@@ -29,17 +29,17 @@ from physbench.adapters.onnx_nodes import all_nodes, all_tensors, needed_names
 from physbench.adapters.stepped_model import ACTION_VALUES
 from physbench.adapters.tensor_file import METADATA_KEY
 from physbench.errors import ModelError, nearest
+from physbench.storage.file_hash import add_file
 
 if TYPE_CHECKING:
     from onnx import ModelProto, TensorProto, ValueInfoProto
 
-START = b"\x08"  # field 1, ir_version, a number below 128
+FIRST_FIELD = b"\x08"  # field 1, ir_version, a number below 128
 SECOND_FIELDS = b"\x12\x1a\x22\x28\x32\x3a\x42\x72\xa2\xca"  # what may follow it in a ModelProto
 MAX_GRAPH_BYTES = 2**31 - 1  # of a protobuf message
 DOMAINS = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft")  # operators that onnxruntime comes with
 RANDOM = ("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli")
 FLOAT_TYPE = 1  # TensorProto.FLOAT
-BLOCK = 1 << 22  # bytes read at once
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def looks_like_onnx(path: Path) -> bool:
             start = file.read(3)
     except OSError:
         return False
-    return len(start) == 3 and start[:1] == START and 0 < start[1] < 128 and start[2] in SECOND_FIELDS
+    return len(start) == 3 and start[:1] == FIRST_FIELD and 0 < start[1] < 128 and start[2] in SECOND_FIELDS
 
 
 def read_onnx(path: Path) -> tuple[ModelProto, GraphLayout]:
@@ -176,9 +176,7 @@ def hash_onnx(path: Path) -> str:
     digest = hashlib.sha256()
     for file in (path, *sorted(files)):
         digest.update(f"{file.name} {file.stat().st_size}\n".encode() if file is not path else b"")
-        with file.open("rb") as stream:
-            while block := stream.read(BLOCK):
-                digest.update(block)
+        add_file(digest, file)
     return digest.hexdigest()
 
 

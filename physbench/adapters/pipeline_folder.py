@@ -18,13 +18,13 @@ from typing import Any
 from physbench.adapters.pipeline_quirks import GUARDRAIL_PACKAGE
 from physbench.adapters.tensor_file import read_header
 from physbench.errors import ModelError
+from physbench.storage.file_hash import add_file
 
 INDEX = "model_index.json"
-LIBRARIES = ("diffusers", "transformers")
+PIPELINE_LIBRARIES = ("diffusers", "transformers")
 PICKLES = (".bin", ".ckpt", ".pt", ".pth")
 HASHED = (".json", ".jinja", ".model", ".safetensors", ".txt")  # everything that decides the answers
 AGAIN = "Download or copy the folder again."
-BLOCK = 1 << 22  # bytes
 
 
 @dataclass(frozen=True)
@@ -111,14 +111,14 @@ def check_folder(folder: PipelineFolder) -> None:
         if not _is_library(library):
             raise ModelError(
                 f"{folder.path / INDEX}: the component '{name}' is a {class_name} of '{library}', and only classes of "
-                f"{' and '.join(LIBRARIES)} are loaded: refused."
+                f"{' and '.join(PIPELINE_LIBRARIES)} are loaded: refused."
             )
         _check_component(folder.path / name, class_name)
 
 
 def _is_library(name: str) -> bool:
     """Whether a component's library is known: diffusers, transformers, or a family of pipelines of diffusers."""
-    if name in LIBRARIES:
+    if name in PIPELINE_LIBRARIES:
         return True
     spec = importlib.util.find_spec("diffusers")
     places = (spec.submodule_search_locations or []) if spec else []
@@ -172,7 +172,5 @@ def folder_sha256(folder: PipelineFolder) -> str:
         files += sorted(file for file in (folder.path / name).rglob("*") if file.is_file() and file.suffix in HASHED)
     for file in files:
         digest.update(f"\n{file.relative_to(folder.path).as_posix()} {file.stat().st_size}\n".encode())
-        with file.open("rb") as stream:
-            while block := stream.read(BLOCK):
-                digest.update(block)
+        add_file(digest, file)
     return digest.hexdigest()
