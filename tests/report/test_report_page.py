@@ -245,17 +245,6 @@ def test_what_an_adapter_says_of_its_model_is_among_the_settings(small_run: RunF
     ]
 
 
-def test_what_an_adapter_says_of_its_model_is_among_the_settings(small_run: RunFolder) -> None:
-    manifest = read_manifest(small_run)
-    result = build_result(small_run)
-    plain = settings(result, manifest)
-    manifest["model"]["settings"] = {"scheduler": "Euler", "calls": "steps=4"}
-    assert [pair for pair in settings(result, manifest) if pair not in plain] == [
-        ("scheduler", "Euler"),
-        ("calls", "steps=4"),
-    ]
-
-
 def test_contrast_in_light_and_dark() -> None:
     """WCAG: 4.5 for text, 3 for lines that carry meaning."""
     import physbench.report
