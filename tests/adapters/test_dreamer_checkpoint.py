@@ -58,6 +58,54 @@ DREAMERV3_TORCH = {
     "heads.cont.layers.Cont_linear0.weight": (8, 39),
     "heads.cont.mean_layer.weight": (1, 8),
 }
+# What its "world_model" holds in a checkpoint of Eclectic-Sheep/sheeprl of the same sizes, with 21 before the recurrent
+# cell and 22 before the posterior.
+SHEEPRL = {
+    "encoder.cnn_encoder.model.0._model.0.weight": (4, 3, 4, 4),
+    "encoder.cnn_encoder.model.0._model.1.weight": (4,),
+    "encoder.cnn_encoder.model.0._model.1.bias": (4,),
+    "encoder.cnn_encoder.model.0._model.3.weight": (8, 4, 4, 4),
+    "encoder.cnn_encoder.model.0._model.4.weight": (8,),
+    "encoder.cnn_encoder.model.0._model.4.bias": (8,),
+    "encoder.cnn_encoder.model.0._model.6.weight": (16, 8, 4, 4),
+    "encoder.cnn_encoder.model.0._model.7.weight": (16,),
+    "encoder.cnn_encoder.model.0._model.7.bias": (16,),
+    "encoder.cnn_encoder.model.0._model.9.weight": (32, 16, 4, 4),
+    "encoder.cnn_encoder.model.0._model.10.weight": (32,),
+    "encoder.cnn_encoder.model.0._model.10.bias": (32,),
+    "rssm.initial_recurrent_state": (24,),
+    "rssm.recurrent_model.mlp._model.0.weight": (21, 17),
+    "rssm.recurrent_model.mlp._model.1.weight": (21,),
+    "rssm.recurrent_model.mlp._model.1.bias": (21,),
+    "rssm.recurrent_model.rnn.linear.weight": (72, 45),
+    "rssm.recurrent_model.rnn.layer_norm.weight": (72,),
+    "rssm.recurrent_model.rnn.layer_norm.bias": (72,),
+    "rssm.representation_model._model.0.weight": (22, 536),
+    "rssm.representation_model._model.1.weight": (22,),
+    "rssm.representation_model._model.1.bias": (22,),
+    "rssm.representation_model._model.3.weight": (15, 22),
+    "rssm.representation_model._model.3.bias": (15,),
+    "rssm.transition_model._model.0.weight": (20, 24),
+    "rssm.transition_model._model.1.weight": (20,),
+    "rssm.transition_model._model.1.bias": (20,),
+    "rssm.transition_model._model.3.weight": (15, 20),
+    "rssm.transition_model._model.3.bias": (15,),
+    "observation_model.cnn_decoder.model.0.weight": (512, 39),
+    "observation_model.cnn_decoder.model.0.bias": (512,),
+    "observation_model.cnn_decoder.model.2._model.0.weight": (32, 16, 4, 4),
+    "observation_model.cnn_decoder.model.2._model.1.weight": (16,),
+    "observation_model.cnn_decoder.model.2._model.1.bias": (16,),
+    "observation_model.cnn_decoder.model.2._model.3.weight": (16, 8, 4, 4),
+    "observation_model.cnn_decoder.model.2._model.4.weight": (8,),
+    "observation_model.cnn_decoder.model.2._model.4.bias": (8,),
+    "observation_model.cnn_decoder.model.2._model.6.weight": (8, 4, 4, 4),
+    "observation_model.cnn_decoder.model.2._model.7.weight": (4,),
+    "observation_model.cnn_decoder.model.2._model.7.bias": (4,),
+    "observation_model.cnn_decoder.model.2._model.9.weight": (4, 3, 4, 4),
+    "observation_model.cnn_decoder.model.2._model.9.bias": (3,),
+    "reward_model._model.0.weight": (8, 39),
+    "continue_model._model.0.weight": (8, 39),
+}
 NORMAL = {  # where dyn_discrete is 0 and dyn_stoch is 15
     "dynamics._imgs_stat_layer.weight": (30, 20),
     "dynamics._imgs_stat_layer.bias": (30,),
@@ -262,3 +310,41 @@ def test_the_scheme_may_be_named_and_the_hash_is_that_of_the_file(saved) -> None
     assert first == model_sha256(f"dreamer:{path}")
     saved({**DREAMERV3_TORCH, "heads.reward.layers.Reward_linear0.weight": (9, 39)})
     assert model_sha256(str(path)) != first
+
+
+@pytest.fixture
+def saved_sheeprl(tmp_path):
+    def save(shapes=SHEEPRL, **others):
+        path = tmp_path / "ckpt_100_0.ckpt"
+        torch.save({"world_model": random_tensors(shapes), "actor": {}, "iter_num": 100, **others}, path)
+        return path
+
+    return save
+
+
+def test_a_checkpoint_of_sheeprl_is_read_through_its_own_names(saved_sheeprl, load) -> None:
+    path = saved_sheeprl()
+    assert find_adapter(str(path)).name == "dreamer"
+    model = load(path, classes="5")
+    assert "Read as sheeprl" in model.assumptions[1]
+    assert model.card.image_size == (64, 64)
+    frames = roll_out(model, CONTEXT)
+    torch.testing.assert_close(roll_out(model, CONTEXT[1:], seeds=[2]), frames[1:])
+
+
+@pytest.mark.parametrize(
+    ("shapes", "words"),
+    [
+        ({"rssm.representation_model._model.0.weight": (22, 512)}, "decoupled"),
+        ({"encoder.mlp_encoder.model._model.0.weight": (8, 3)}, "beside pictures"),
+        ({"rssm.recurrent_model.rnn.linear.bias": (72,)}, "unknown rssm.recurrent_model.rnn.linear.bias"),
+    ],
+)
+def test_other_models_of_sheeprl_are_refused_with_the_reason(saved_sheeprl, load, shapes, words) -> None:
+    with pytest.raises(ModelError, match=words):
+        load(saved_sheeprl(SHEEPRL | shapes), classes="5")
+
+
+def test_a_replay_buffer_in_the_file_is_refused_with_the_remedy(saved_sheeprl) -> None:
+    with pytest.raises(ModelError, match="would run code"):
+        check_target(str(saved_sheeprl(rb=Config())))

@@ -78,7 +78,7 @@ def _kind(path: Path) -> str | None:
 
 def _folder(path: Path) -> Path:
     """The folder of both files."""
-    return path if path.is_dir() else path.resolve().parent.parent
+    return path if path.is_dir() else (path if len(path.parts) > 2 else path.resolve()).parent.parent
 
 
 def _state(path: Path, kind: str) -> dict[str, Tensor]:
