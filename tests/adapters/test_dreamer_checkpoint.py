@@ -5,6 +5,7 @@ import pickle
 import pytest
 import torch
 
+from physbench.adapters.layouts import dreamer_checkpoint, world_models_checkpoint
 from physbench.adapters.load_model import check_target, find_adapter, model_sha256
 from physbench.errors import ModelError
 
@@ -154,6 +155,7 @@ def test_a_checkpoint_is_recognised_by_the_names_of_its_tensors(saved, load, pre
     frames = roll_out(model, CONTEXT)
     assert frames.shape == (2, 4, 3, 64, 64) and 0 <= frames.min() < frames.max() <= 1
     assert "zeros" in model.assumptions[0] and "3 x 5 classes" in model.assumptions[1]
+    assert model.run_settings.items() >= {"layout": "dreamerv3-torch", "classes": "5", "unimix": "0.01"}.items()
 
 
 @pytest.mark.parametrize("shapes", [DREAMERV3_TORCH, DREAMERV3_TORCH | NORMAL], ids=["categorical", "normal"])
@@ -301,6 +303,12 @@ def test_the_name_alone_makes_no_dreamer(tmp_path) -> None:
     path.write_bytes(pickle.dumps({"_wm.dynamics._cell.layers.GRU_linear.weight": 3}, protocol=4)[:40])
     with pytest.raises(ModelError, match="truncated or corrupt"):
         check_target(f"dreamer:{path}")
+
+
+@pytest.mark.parametrize("target", ["a\0b", "~nobody-of-this-name/latest.pt", ".", "dreamer:", "http://localhost:1"])
+def test_what_is_no_file_belongs_to_no_layout(target) -> None:
+    assert not dreamer_checkpoint.adapter.recognises(target)
+    assert not world_models_checkpoint.adapter.recognises(target)
 
 
 def test_the_scheme_may_be_named_and_the_hash_is_that_of_the_file(saved) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,9 +27,16 @@ class DreamerModel:
     """The FrameModel: posterior states over the context, prior states from there on."""
 
     def __init__(
-        self, net: DreamerNet, card: ModelCard, assumptions: Sequence[str], action: Tensor, sample: bool
+        self,
+        net: DreamerNet,
+        card: ModelCard,
+        assumptions: Sequence[str],
+        run_settings: dict[str, str],
+        action: Tensor,
+        sample: bool,
     ) -> None:
         self.net, self.card, self.assumptions = net, card, tuple(assumptions)
+        self.run_settings = run_settings
         self.action, self.sample = action, sample  # (A,)
 
     def rollout(
@@ -147,7 +155,10 @@ def make_dreamer(
         + (f"{sizes.stoch // classes} x {classes} classes, unimix {unimix:g}" if sizes.discrete else f"std {std_act}")
         + "; the file does not say so (--model-arg).",
     ]
-    return DreamerModel(net.eval().to(device, dtype), card, assumptions, constant.to(device, dtype), sample)
+    said = {"layout": layout.code, "sample": sample, "action": action, **asdict(settings)}
+    run_settings = {name: str(value) for name, value in said.items()}
+    net = net.eval().to(device, dtype)
+    return DreamerModel(net, card, assumptions, run_settings, constant.to(device, dtype), sample)
 
 
 class DreamerAdapter(LayoutAdapter):

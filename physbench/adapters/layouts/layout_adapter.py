@@ -64,7 +64,7 @@ class LayoutAdapter:
 
     def _path(self, target: str) -> Path:
         scheme, _, rest = target.partition(":")
-        return Path(rest if scheme == self.name and not Path(target).exists() else target).expanduser()
+        return Path(rest if scheme == self.name and not Path(target).exists() else target)
 
     def recognises(self, target: str) -> bool:
         return self.belongs(self._path(target))

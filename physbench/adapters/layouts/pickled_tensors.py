@@ -39,7 +39,7 @@ def names_in(path: Path) -> PickledNames:
     try:
         status = path.stat()
         return _names_in(path, status.st_size, status.st_mtime_ns) if path.is_file() else NOTHING
-    except OSError:
+    except (OSError, ValueError):  # such as a zero byte in the path
         return NOTHING
 
 

@@ -46,6 +46,7 @@ class WorldModelsModel:
     ) -> None:
         self.vae, self.mdrnn, self.card = vae, mdrnn, card
         self.assumptions, self.temperature = tuple(assumptions), temperature
+        self.run_settings = {"layout": "ctallec/world-models", "temperature": str(temperature)}
 
     def rollout(
         self,

@@ -100,10 +100,12 @@ class MixtureRnn(nn.Module):
         means, spreads = (x.view(-1, sizes.gaussians, sizes.latent) for x in (means, spreads))
         rows = torch.arange(len(hidden), device=hidden.device)
         if temperature == 0:
-            return means[rows, weights.argmax(-1)]
+            likeliest: Tensor = means[rows, weights.argmax(-1)]
+            return likeliest
         # The smallest of exponential times with these rates.
         times = [torch.empty(sizes.gaussians, device=g.device).exponential_(generator=g) for g in generators]
         chosen = ((weights.float() / temperature).softmax(-1) / torch.stack(times).to(hidden.device)).argmax(-1)
         noise = [torch.randn(sizes.latent, generator=g, device=g.device) for g in generators]
         spread = spreads[rows, chosen].exp() * temperature**0.5
-        return means[rows, chosen] + spread * torch.stack(noise).to(hidden)
+        drawn: Tensor = means[rows, chosen] + spread * torch.stack(noise).to(hidden)
+        return drawn
