@@ -114,10 +114,14 @@ def make_dreamer(
     """
     import torch
 
-    from physbench.adapters.layouts.dreamer_network import MEANS, SPREADS, DreamerNet, DreamerSettings
+    from physbench.adapters.layouts.dreamer_network import MEAN_FUNCTIONS, SPREAD_FUNCTIONS, DreamerNet, DreamerSettings
     from physbench.adapters.layouts.dreamer_sizes import read_sizes
 
-    for key, value, known in (("act", act, ACTIVATIONS), ("mean_act", mean_act, MEANS), ("std_act", std_act, SPREADS)):
+    for key, value, known in (
+        ("act", act, ACTIVATIONS),
+        ("mean_act", mean_act, MEAN_FUNCTIONS),
+        ("std_act", std_act, SPREAD_FUNCTIONS),
+    ):
         if value not in known:
             raise ModelError(f"--model-arg {key}={value}: there is no such function.{nearest(value, list(known))}")
     if not 0 <= unimix < 1:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-STEP = 3  # convolution, normalisation, activation
+BLOCK_LAYERS = 3  # convolution, normalisation, activation
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class DreamerLayout:
             before, after = map(re.escape, pattern.split("{}"))
             hits = [hit for name in tensors if (hit := re.match(rf"{before}(\d+){after}(.*)\.(weight|bias)$", name))]
             numbers = [int(hit[1]) for hit in hits]
-            normed = any(hit[2] == self.norm and int(hit[1]) % STEP == 1 for hit in hits)
-            step = STEP if normed else self.bare_step
+            normed = any(hit[2] == self.norm and int(hit[1]) % BLOCK_LAYERS == 1 for hit in hits)
+            step = BLOCK_LAYERS if normed else self.bare_step
             for i in range(max(numbers, default=-1) // step + 1):
                 found[f"{part}.{i}.conv"] = pattern.format(step * i)
                 found[f"{part}.{i}.norm"] = pattern.format(step * i + 1) + self.norm

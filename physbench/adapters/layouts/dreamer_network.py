@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 EPSILON = 1e-3  # of all layer normalisations
 UPDATE_BIAS = -1.0  # of the update gate, so that a new network remembers
-MEANS: dict[str, Callable[[Tensor], Tensor]] = {"none": lambda x: x, "tanh5": lambda x: 5 * torch.tanh(x / 5)}
-SPREADS: dict[str, Callable[[Tensor], Tensor]] = {
+MEAN_FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {"none": lambda x: x, "tanh5": lambda x: 5 * torch.tanh(x / 5)}
+SPREAD_FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "softplus": F.softplus,
     "abs": lambda x: torch.abs(x + 1),
     "sigmoid": torch.sigmoid,
@@ -179,10 +179,10 @@ class StateSpaceModel(nn.Module):
         settings = self.settings
         if not self.sizes.discrete:
             mean, spread = stats.chunk(2, -1)
-            mean = MEANS[settings.mean_act](mean)
+            mean = MEAN_FUNCTIONS[settings.mean_act](mean)
             if generators is None:
                 return mean
-            spread = SPREADS[settings.std_act](spread) + settings.min_std
+            spread = SPREAD_FUNCTIONS[settings.std_act](spread) + settings.min_std
             noise = [torch.randn(mean.shape[1:], generator=g, device=g.device) for g in generators]
             return mean + spread * torch.stack(noise).to(mean)
         logits = stats.view(len(stats), -1, settings.classes).float()

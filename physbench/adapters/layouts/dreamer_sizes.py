@@ -9,7 +9,7 @@ from physbench.adapters.layouts.dreamer_network import DreamerSizes
 from physbench.adapters.layouts.layout_adapter import their_name
 from physbench.errors import ModelError
 
-COLOURS = 3
+PICTURE_CHANNELS = 3
 
 
 def read_sizes(shapes: Mapping[str, tuple[int, ...]], names: Mapping[str, str], where: str) -> DreamerSizes:
@@ -53,10 +53,10 @@ def read_sizes(shapes: Mapping[str, tuple[int, ...]], names: Mapping[str, str], 
     if stats not in (stoch, 2 * stoch):
         raise ModelError(f"{where} draws states from {stats} numbers, but its decoder takes {stoch}.")
     for colours, what in ((encoder[0][1], "observes"), (decoder[-1][1], "predicts")):
-        if colours != COLOURS:
+        if colours != PICTURE_CHANNELS:
             raise ModelError(
                 f"{where} {what} pictures of {colours} channels; objects are recognised by their colour, so that "
-                f"{COLOURS} are needed."
+                f"{PICTURE_CHANNELS} are needed."
             )
     side = isqrt(max(embed, 0) // encoder[-1][0])
     if side < 1 or side**2 * encoder[-1][0] != embed:
@@ -67,7 +67,7 @@ def read_sizes(shapes: Mapping[str, tuple[int, ...]], names: Mapping[str, str], 
     if len(encoder) != len(decoder):
         raise ModelError(f"{where} halves pictures {len(encoder)} times but doubles them {len(decoder)} times.")
     return DreamerSizes(
-        encoder=(COLOURS, *(weight[0] for weight in encoder)),
+        encoder=(PICTURE_CHANNELS, *(weight[0] for weight in encoder)),
         decoder=(decoder[0][0], *(weight[1] for weight in decoder)),
         side=side,
         encoder_kernel=encoder[0][2],

@@ -31,16 +31,16 @@ class PickledNames:
     plain: bool  # it holds tensors and plain values only
 
 
-NOTHING = PickledNames(frozenset(), False)
+NO_NAMES = PickledNames(frozenset(), False)
 
 
 def names_in(path: Path) -> PickledNames:
     """The texts in a checkpoint; none if the file is no pickle. Nothing is unpickled."""
     try:
         status = path.stat()
-        return _names_in(path, status.st_size, status.st_mtime_ns) if path.is_file() else NOTHING
+        return _names_in(path, status.st_size, status.st_mtime_ns) if path.is_file() else NO_NAMES
     except (OSError, ValueError):  # such as a zero byte in the path
-        return NOTHING
+        return NO_NAMES
 
 
 @lru_cache(maxsize=32)
@@ -57,7 +57,7 @@ def _names_in(path: Path, size: int, changed: int) -> PickledNames:
         found = set().union(*(imported_globals(part) for part in parts))
         texts = frozenset().union(*(pickled_texts(part) for part in parts))
     except NotAPickle:
-        return NOTHING
+        return NO_NAMES
     return PickledNames(texts, bool(parts) and not unsafe_globals(found))
 
 

@@ -91,11 +91,11 @@ def _state(path: Path, kind: str) -> dict[str, Tensor]:
 
 
 def _sizes(vae: Mapping[str, Tensor], mdrnn: Mapping[str, Tensor], where: Path) -> WorldModelsSizes:
-    from physbench.adapters.layouts.world_models_network import FLAGS, WorldModelsSizes
+    from physbench.adapters.layouts.world_models_network import END_OUTPUTS, WorldModelsSizes
 
     latent = vae["encoder.fc_logsigma.weight"].shape[0]
     gates, inputs = mdrnn["rnn.weight_ih_l0"].shape
-    gaussians, rest = divmod(mdrnn["gmm_linear.weight"].shape[0] - FLAGS, 2 * latent + 1)
+    gaussians, rest = divmod(mdrnn["gmm_linear.weight"].shape[0] - END_OUTPUTS, 2 * latent + 1)
     if rest or gaussians < 1 or inputs < latent:
         raise ModelError(
             f"{where}: the VAE has latents of {latent} numbers, which do not fit the {inputs} inputs and "

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 SIDE = 64  # px of a frame
 MAP = 2 * 2 * 256  # numbers in the encoder's last map
 SPREAD = 1024  # numbers in the decoder's first one
-FLAGS = 2  # reward and end of the episode, which the mixture's layer predicts too
+END_OUTPUTS = 2  # reward and end of the episode, which the mixture's layer predicts too
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class MixtureRnn(nn.Module):
         super().__init__()
         self.sizes = sizes
         self.rnn = nn.LSTMCell(sizes.latent + sizes.actions, sizes.hidden)
-        self.gmm_linear = nn.Linear(sizes.hidden, (2 * sizes.latent + 1) * sizes.gaussians + FLAGS)
+        self.gmm_linear = nn.Linear(sizes.hidden, (2 * sizes.latent + 1) * sizes.gaussians + END_OUTPUTS)
 
     def advance(self, latent: Tensor, action: Tensor, state: State | None) -> State:
         """State after a latent (B, Z) and an action (B, A)."""
@@ -94,7 +94,7 @@ class MixtureRnn(nn.Module):
     def draw(self, hidden: Tensor, temperature: float, generators: Sequence[torch.Generator]) -> Tensor:
         """Draw the next latent (B, Z) of each clip from its own generator; at temperature 0, the likeliest mean."""
         sizes = self.sizes
-        means, spreads, weights = self.gmm_linear(hidden)[:, :-FLAGS].split(
+        means, spreads, weights = self.gmm_linear(hidden)[:, :-END_OUTPUTS].split(
             [sizes.gaussians * sizes.latent, sizes.gaussians * sizes.latent, sizes.gaussians], -1
         )
         means, spreads = (x.view(-1, sizes.gaussians, sizes.latent) for x in (means, spreads))
