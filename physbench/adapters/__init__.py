@@ -15,6 +15,7 @@ One module, or group of modules, for each kind of model:
 - `onnx_adapter`: .onnx files. `onnx_graph` reads and checks them, `onnx_nodes` walks through their nodes, `onnx_model`
   runs them. `exported_program` and `program_model` do the same for .pt2 files. `graph_card` holds what both agree on.
   `stepped_model` is the base class of models with `init` and `step`, which `export_graph` turns into either.
+- `layouts`: checkpoints of others' training code, read through declared tables of tensor names.
 - `videos`: videos made elsewhere. `videos_source` opens a folder or an archive, `videos_containers` lists the video
   formats that are accepted, `videos_listing` matches files with clips, `videos_decode` reads frames, `videos_time` and
   `videos_fit` resample them in time and in space, `videos_model` plays them back, and `videos_check` reports problems.

@@ -239,4 +239,11 @@ class ConfiguredModel(Protocol):
     run_settings: dict[str, str]  # by name, for the manifest and the report
 
 
+@runtime_checkable
+class AssumingModel(Protocol):
+    """A model loaded from a file that does not say all that its frames depend on."""
+
+    assumptions: tuple[str, ...]  # sentences for the reader of a run
+
+
 Model = FrameModel | StateModel | PrivilegedModel | RecordedModel

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import pickletools
 import zipfile
 from pathlib import Path
@@ -25,6 +26,7 @@ SAFE_GLOBALS = {
 }
 MAX_PICKLES = 5
 MAX_PICKLE_BYTES = 64 * 2**20  # read of one pickle
+MAX_OPCODES = 500_000  # read of one pickle for the texts in it: those of a large network are a tenth of that
 
 
 class NotAPickle(Exception):
@@ -73,6 +75,22 @@ def _globals_of_next(stream: io.BytesIO) -> set[str]:
             if pushed is not None:
                 texts.append(pushed)
             last = pushed
+    except Exception as error:  # pickletools raises whatever the bytes lead to
+        raise NotAPickle(str(error)) from None
+    return found
+
+
+def pickled_texts(data: bytes) -> set[str]:
+    """The texts in the pickles in `data`, names of tensors among them. Raises NotAPickle."""
+    stream = io.BytesIO(data)
+    found: set[str] = set()
+    try:
+        for _ in range(MAX_PICKLES):
+            for opcode, argument, _ in itertools.islice(pickletools.genops(stream), MAX_OPCODES):
+                if "UNICODE" in opcode.name:
+                    found.add(str(argument))
+            if not looks_like_pickle(data[stream.tell() : stream.tell() + 2]):
+                break
     except Exception as error:  # pickletools raises whatever the bytes lead to
         raise NotAPickle(str(error)) from None
     return found

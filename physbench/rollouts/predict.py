@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from physbench.adapters.model_protocol import FrameModel, Model, PrivilegedModel, RecordedModel
+from physbench.adapters.model_protocol import AssumingModel, FrameModel, Model, PrivilegedModel, RecordedModel
 from physbench.clips.clip import Clip
 from physbench.errors import PhysbenchError
 from physbench.rollouts.device import synchronize
@@ -116,6 +116,8 @@ def predict(model: Model, request: RolloutRequest, out: Tensor, device: torch.de
         answer.notes.add(GLOBAL_RANDOMNESS)
     if isinstance(model, PrivilegedModel):
         answer.notes |= set(getattr(model, "notes", ()))
+    if isinstance(model, AssumingModel):
+        answer.notes |= set(model.assumptions)
     return answer
 
 

@@ -44,6 +44,14 @@ def test_a_short_model_goes_on_from_its_own_rounded_frames(toys, clip_maker) -> 
     assert shapes == [((1, 3, 3, 32, 40), 4), ((1, 3, 3, 32, 40), 4), ((1, 3, 3, 32, 40), 2)]
 
 
+def test_what_a_model_assumes_is_told(toys, clip_maker) -> None:
+    model = toys.Short()
+    part = part_of([clip_maker(0, horizon=4)], model.card, 4)
+    assert roll(model, part)[0].notes == set()
+    model.assumptions = ("The file says no frame rate.",)
+    assert roll(model, part)[0].notes == {"The file says no frame rate."}
+
+
 def test_actions_are_cut_to_each_call(toys, clip_maker) -> None:
     model = toys.Short()
     clip = clip_maker(0, horizon=10, impulse=True)

@@ -1,0 +1,200 @@
+"""DreamerV3 world models from the checkpoints of NM512/dreamerv3-torch and of Eclectic-Sheep/sheeprl."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from physbench.adapters.layouts.dreamer_layouts import LAYOUTS, DreamerLayout
+from physbench.adapters.layouts.layout_adapter import LayoutAdapter, load_named
+from physbench.adapters.layouts.pickled_tensors import names_in, read_document
+from physbench.adapters.model_protocol import ModelCard
+from physbench.errors import ModelError, nearest
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from physbench.adapters.layouts.dreamer_network import DreamerNet
+
+ACTIVATIONS = ("SiLU", "ELU", "ReLU", "GELU", "LeakyReLU", "Tanh")
+WRAP = "Wrap it in a few lines of Python, my_model.py:make."
+
+
+class DreamerModel:
+    """The FrameModel: posterior states over the context, prior states from there on."""
+
+    def __init__(
+        self,
+        net: DreamerNet,
+        card: ModelCard,
+        assumptions: Sequence[str],
+        run_settings: dict[str, str],
+        action: Tensor,
+        sample: bool,
+    ) -> None:
+        self.net, self.card, self.assumptions = net, card, tuple(assumptions)
+        self.run_settings = run_settings
+        self.action, self.sample = action, sample  # (A,)
+
+    def rollout(
+        self,
+        context: Tensor,
+        *,
+        horizon: int,
+        actions: Tensor | None,
+        prompts: Sequence[str],
+        generators: Sequence[torch.Generator],
+    ) -> Iterator[Tensor]:
+        """Frames (B, 1, 3, H, W), one by one."""
+        draws = generators if self.sample else None
+        action = self.action.expand(len(context), -1)
+        deter, stoch = self.net.observe(context, action, draws)
+        for _ in range(horizon):
+            deter, stoch = self.net.imagine(deter, stoch, action, draws)
+            yield self.net.decode(deter, stoch).clamp(0, 1)[:, None]
+
+
+def _find_layout(path: Path) -> DreamerLayout | None:
+    names = names_in(path)
+    return next((each for each in LAYOUTS if names.plain and each.prefix(names.texts) is not None), None)
+
+
+def _world_model(path: Path, layout: DreamerLayout) -> tuple[str, dict[str, Tensor]]:
+    """Prefix in the file, and the tensors of the world model without it."""
+    document = read_document(path)
+    for table in (document, *(value for value in document.values() if isinstance(value, Mapping))):
+        prefix = layout.prefix(name for name in table if isinstance(name, str))
+        if prefix is not None:
+            found = {name.removeprefix(prefix): table[name] for name in table if name.startswith(prefix)}
+            return prefix, {name: value for name, value in found.items() if not name.startswith(layout.ignored)}
+    raise ModelError(f"{path} names the tensors of {layout.code} but does not hold them in one table. {WRAP}")
+
+
+def make_dreamer(
+    path: Path,
+    /,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    fps: float = 20.0,
+    context: int = 5,
+    sample: bool = True,
+    action: int = -1,
+    classes: int = 32,
+    act: str = "SiLU",
+    unimix: float = 0.01,
+    mean_act: str = "none",
+    std_act: str = "sigmoid2",
+    min_std: float = 0.1,
+    cnn_sigmoid: bool = False,
+) -> DreamerModel:
+    """Make the model of a checkpoint. All defaults but the first four are those of the training codes.
+
+    Args:
+        path: The checkpoint.
+        device: Where the model runs.
+        dtype: Type of its weights.
+        fps: Frames/s at which it was trained.
+        context: Number of frames that it observes.
+        sample: Draw states; else the most probable ones are taken.
+        action: Index of the discrete action to take at all times; -1: all zeros.
+        classes: Classes of each categorical variable.
+        act: Activation, by its name in torch.nn.
+        unimix: Share of the uniform distribution in each categorical one.
+        mean_act: Function of the means of normal variables.
+        std_act: Function of their standard deviations.
+        min_std: Smallest standard deviation.
+        cnn_sigmoid: Whether the decoder ends in a sigmoid.
+
+    Raises:
+        ModelError: An argument is out of range, or the tensors do not fit.
+    """
+    import torch
+
+    from physbench.adapters.layouts.dreamer_network import MEAN_FUNCTIONS, SPREAD_FUNCTIONS, DreamerNet, DreamerSettings
+    from physbench.adapters.layouts.dreamer_sizes import read_sizes
+
+    for key, value, known in (
+        ("act", act, ACTIVATIONS),
+        ("mean_act", mean_act, MEAN_FUNCTIONS),
+        ("std_act", std_act, SPREAD_FUNCTIONS),
+    ):
+        if value not in known:
+            raise ModelError(f"--model-arg {key}={value}: there is no such function.{nearest(value, list(known))}")
+    if not 0 <= unimix < 1:
+        raise ModelError(f"--model-arg unimix={unimix:g}: expected a share from 0 to below 1.")
+    layout = _find_layout(path)
+    assert layout is not None
+    prefix, tensors = _world_model(path, layout)
+    names = layout.names(tensors)
+    sizes = read_sizes({name: tuple(tensor.shape) for name, tensor in tensors.items()}, names, str(path))
+    if sizes.discrete and (classes < 1 or sizes.stoch % classes):
+        raise ModelError(f"--model-arg classes={classes}: the state has {sizes.stoch} numbers, which it must divide.")
+    if not -1 <= action < sizes.actions:
+        raise ModelError(f"--model-arg action={action}: expected 0 to {sizes.actions - 1}, or -1 for zeros.")
+    settings = DreamerSettings(
+        classes=classes,
+        act=act,
+        unimix=unimix,
+        mean_act=mean_act,
+        std_act=std_act,
+        min_std=min_std,
+        sigmoid=cnn_sigmoid,
+        state_first=layout.state_first,
+        spread_channels_last=layout.spread_channels_last,
+    )
+    net = DreamerNet(sizes, settings)
+    load_named(net, tensors, names, str(path), prefix)
+    constant = torch.zeros(sizes.actions)
+    if action >= 0:
+        constant[action] = 1
+    card = ModelCard("dreamer", (sizes.image, sizes.image), fps, context, stochastic=sample)
+    told = "zeros" if action < 0 else f"action {action} at all times"
+    assumptions = [
+        f"The {sizes.actions} numbers of an action, which no push here means, are {told}.",
+        f"Read as {layout.code}: {fps:g} frames/s, {act}, "
+        + (f"{sizes.stoch // classes} x {classes} classes, unimix {unimix:g}" if sizes.discrete else f"std {std_act}")
+        + "; the file does not say so (--model-arg).",
+    ]
+    said = {"layout": layout.code, "sample": sample, "action": action, **asdict(settings)}
+    run_settings = {name: str(value) for name, value in said.items()}
+    net = net.eval().to(device, dtype)
+    return DreamerModel(net, card, assumptions, run_settings, constant.to(device, dtype), sample)
+
+
+class DreamerAdapter(LayoutAdapter):
+    """A checkpoint with the tensors of a DreamerV3 world model, whatever its name."""
+
+    name = "dreamer"
+    summary = "path/to/latest.pt, ckpt_*.ckpt  a DreamerV3 world model of dreamerv3-torch or sheeprl"
+    make = staticmethod(make_dreamer)
+
+    def belongs(self, path: Path) -> bool:
+        return _find_layout(path) is not None
+
+    def files(self, path: Path) -> list[Path]:
+        layout = _find_layout(path)
+        if layout is None:
+            raise ModelError(f"{path} holds no world model of {' or '.join(each.code for each in LAYOUTS)}.")
+        names = names_in(path).texts
+        prefix = layout.prefix(names)
+
+        def has(part: str) -> bool:
+            return any(name.startswith(f"{prefix}{part}") for name in names)
+
+        what = f"{path} is a DreamerV3 world model of {layout.code}"
+        if not has(layout.pictures):
+            raise ModelError(f"{what} that observes vectors and no pictures: there are no frames to give or take.")
+        if has(layout.vectors):
+            raise ModelError(
+                f"{what} that observes vectors of its environment beside pictures, and no scene here has them.\n{WRAP}"
+            )
+        if not has(layout.frames):
+            raise ModelError(f"{what} without a decoder of pictures ({prefix}{layout.frames}*): it predicts no frames.")
+        return [path]
+
+
+adapter = DreamerAdapter()
