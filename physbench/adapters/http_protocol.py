@@ -13,11 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.adapters.model_contract import check_card_types
-from physbench.adapters.model_protocol import MAX_NAME, ModelCard
+from physbench.adapters.model_protocol import MAX_CONTEXT_FRAMES, MAX_NAME, ModelCard
 from physbench.adapters.serve_model import HEAD_LENGTH, MAX_HEAD, MAX_REQUEST_HEAD, PROTOCOL, pack_head
 from physbench.errors import ModelError, PhysbenchError, nearest
 
-MAX_CONTEXT_FRAMES = 1000  # also where the first one is repeated
 CARD_FIELDS = tuple(item.name for item in dataclasses.fields(ModelCard))
 FLAGS = ("uses_actions", "uses_prompt", "stochastic", "repeat_first")
 

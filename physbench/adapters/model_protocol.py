@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from physbench.clips.clip import Clip
 
 MAX_NAME = 200  # characters
+MAX_CONTEXT_FRAMES = 1000  # also where the first one is repeated
 
 
 Track = Literal["zero-shot", "trained", "privileged"]
@@ -84,6 +85,8 @@ def check_card(card: ModelCard) -> ModelCard:
     if len(card.name) > MAX_NAME:
         raise ModelError(f"Model card: expected a name of at most {MAX_NAME} characters, got {len(card.name)}.")
     where = f"Model card of {card.name}"
+    if card.context_frames > MAX_CONTEXT_FRAMES:
+        raise ModelError(f"{where}: expected at most {MAX_CONTEXT_FRAMES} context frames, got {card.context_frames}.")
     height, width = card.image_size
     if min(height, width) < 32 or max(height, width) > 2048:
         raise ModelError(f"{where}: expected image_size between 32 and 2048 px, got {height} x {width}.")

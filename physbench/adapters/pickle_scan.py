@@ -6,6 +6,7 @@ import io
 import itertools
 import pickletools
 import zipfile
+import zlib
 from pathlib import Path
 
 # What torch itself writes into a checkpoint of plain tensors. Everything else would run code from the file.
@@ -25,6 +26,7 @@ SAFE_GLOBALS = {
     "torch.serialization._get_layout",
 }
 MAX_PICKLES = 5
+MAX_ZIP_PICKLES = 16  # files in one zip file; torch writes one
 MAX_PICKLE_BYTES = 64 * 2**20  # read of one pickle
 MAX_OPCODES = 500_000  # read of one pickle for the texts in it: those of a large network are a tenth of that
 
@@ -129,6 +131,8 @@ def pickles_in_zip(path: Path) -> list[bytes] | None:
     try:
         with zipfile.ZipFile(path) as archive:
             names = [name for name in archive.namelist() if name.endswith(".pkl")]
-            return [archive.open(name).read(MAX_PICKLE_BYTES) for name in names]
-    except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError, EOFError, ValueError):
+            return (
+                [archive.open(name).read(MAX_PICKLE_BYTES) for name in names] if len(names) <= MAX_ZIP_PICKLES else None
+            )
+    except (zipfile.BadZipFile, zlib.error, OSError, RuntimeError, NotImplementedError, EOFError, ValueError):
         return None

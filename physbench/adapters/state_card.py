@@ -16,6 +16,7 @@ BODY_COLUMNS = ("shape", *SIZES, "mass", "friction", "restitution", "pull", "rel
 STATIC_COLUMNS = ("shape", *SIZES, "x", "y", "z", "qx", "qy", "qz", "qw", "friction", "restitution")
 # Where a clip is rendered to see which objects a camera would show, and at what distance tracking noise would matter.
 VIEW = (128, 128)  # px
+MAX_BODIES = 1000  # rows that a model may want to be given
 GIVEN_VELOCITY_TIME = 0.5  # s
 
 Columns = Literal["all", "positions+velocities", "positions"]
@@ -75,7 +76,9 @@ def check_state_card(card: StateCard, where: str) -> None:
         raise ModelError(f"{where}: all columns are those of the world: set columns='positions+velocities'.")
     if card.units == "px" and card.space == "world":
         raise ModelError(f"{where}: units='px' are those of the plane of motion: set space='plane'.")
-    if isinstance(card.window_px, bool) or not isinstance(card.window_px, int | float) or not card.window_px > 0:
-        raise ModelError(f"{where}: expected window_px above 0, got {card.window_px!r}.")
-    if card.bodies is not None and (type(card.bodies) is not int or card.bodies < 1):
-        raise ModelError(f"{where}: expected bodies to be a whole number from 1 or None, got {card.bodies!r}.")
+    if isinstance(card.window_px, bool) or not isinstance(card.window_px, int | float) or not 0 < card.window_px < 1e6:
+        raise ModelError(f"{where}: expected window_px above 0 and below a million, got {card.window_px!r}.")
+    if card.bodies is not None and (type(card.bodies) is not int or not 1 <= card.bodies <= MAX_BODIES):
+        raise ModelError(
+            f"{where}: expected bodies to be a whole number from 1 to {MAX_BODIES} or None, got {card.bodies!r}."
+        )

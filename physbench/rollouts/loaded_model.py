@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from physbench.adapters.load_model import Handed
-from physbench.adapters.model_protocol import check_card
+from physbench.adapters.model_contract import check_card_types
 from physbench.errors import ModelError
 from physbench.rollouts.messages import LoadedModel, LoadFailure, Report
 
@@ -26,9 +26,19 @@ def checked_info(answer: Report, target: str, handed: Handed, first: LoadedModel
         raise error
     if not isinstance(answer, LoadedModel):
         raise ModelError(f"{target}: the process that loads it sent a {type(answer).__name__} before the model.")
-    check_card(answer.card)
+    try:
+        check_card_types(answer.card, target)
+    except (OverflowError, ValueError) as error:  # a number that no float holds
+        raise ModelError(f"{target}: its process sent a card that cannot be read ({error}).") from None
     if (answer.privileged and handed != "clip") or (answer.recorded and handed != "id"):
         raise ModelError(f"{target}: its process asks for clips that it may not be handed.")
-    if first is not None and (first.card, first.privileged) != (answer.card, answer.privileged):
-        raise ModelError(f"{target}: its card is another one than before.")
+    if answer.privileged != (answer.card.track == "privileged"):
+        raise ModelError(f"{target}: its process contradicts itself on whether it is handed clips.")
+    if first is not None and _identity(first) != _identity(answer):
+        raise ModelError(f"{target}: its card is another one than before, or its settings or reported hash are.")
     return answer
+
+
+def _identity(info: LoadedModel) -> tuple[object, ...]:
+    """What stays the same as long as the model does."""
+    return info.card, info.privileged, info.recorded, info.reported_sha256, info.settings

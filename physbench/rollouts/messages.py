@@ -60,7 +60,7 @@ class LoadRequest:
 class LoadedModel:
     """The model is loaded: its card, and where it runs."""
 
-    card: StateCard | ModelCard
+    card: ModelCard
     privileged: bool  # it is handed the clips themselves
     device: Text
     dtype: Text
@@ -71,6 +71,13 @@ class LoadedModel:
     notes: Notes = ()  # of a recorded model, or of one behind a server
     reported_sha256: Text | None = None  # of a model behind a server, as the server says
     settings: Settings = field(default_factory=dict)  # that decided its frames, for the manifest
+
+
+@dataclass(frozen=True)
+class LoadedStateModel(LoadedModel):
+    """The same of a model that answers with states."""
+
+    card: StateCard
 
 
 @dataclass(frozen=True)
@@ -177,4 +184,6 @@ class JobDone:
 
 
 # What the model's process may send.
-Report = LoadedModel | LoadFailure | PartStarted | PartFinished | RolloutEvent | DeviceFailure | JobDone
+Report = (
+    LoadedModel | LoadedStateModel | LoadFailure | PartStarted | PartFinished | RolloutEvent | DeviceFailure | JobDone
+)

@@ -14,7 +14,7 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import Any
@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from physbench.adapters.http_model import HttpModel
 from physbench.adapters.load_model import Handed, load_model, what_is_handed
 from physbench.adapters.model_protocol import ConfiguredModel, Model, RecordedModel
+from physbench.adapters.state_card import StateCard
 from physbench.errors import ModelError, PhysbenchError
 from physbench.plugins.tracebacks import describe_error
 from physbench.rollouts.answer_memory import answer_view
@@ -42,9 +43,11 @@ from physbench.rollouts.device import (
 from physbench.rollouts.frame_validation import AnswerError
 from physbench.rollouts.message_codec import encode
 from physbench.rollouts.messages import (
+    MAX_NOTES,
     DeviceFailure,
     JobDone,
     LoadedModel,
+    LoadedStateModel,
     LoadFailure,
     LoadRequest,
     PartFinished,
@@ -63,6 +66,14 @@ def end_with_parent() -> None:
         os.killpg(0, signal.SIGKILL)
     finally:
         os._exit(1)
+
+
+def run_settings(model: Model) -> dict[str, str]:
+    """What decided the model's frames, as texts: an object of the user's may have an attribute of that name."""
+    settings = model.run_settings if isinstance(model, ConfiguredModel) else {}
+    if not isinstance(settings, Mapping):
+        return {}
+    return {str(name): str(value) for name, value in list(settings.items())[:MAX_NOTES]}
 
 
 class JobReceiver:
@@ -134,15 +145,16 @@ class RolloutWorker:
         dtype = str(self.dtype).removeprefix("torch.")
         privileged = self.model.card.track == "privileged"
         memory = peak_memory(self.device)
-        settings = dict(self.model.run_settings) if isinstance(self.model, ConfiguredModel) else {}
-        info = LoadedModel(
-            self.model.card,
+        card = self.model.card
+        kind: Any = LoadedStateModel if isinstance(card, StateCard) else LoadedModel
+        info: LoadedModel = kind(
+            card,
             privileged,
             str(self.device),
             dtype,
             device_name(self.device),
             *memory,
-            settings=settings,
+            settings=run_settings(self.model),
         )
         if isinstance(self.model, HttpModel):
             return replace(info, notes=tuple(self.model.notes), reported_sha256=self.model.reported_sha256)
@@ -252,13 +264,14 @@ def main() -> None:
 
     try:
         worker = RolloutWorker.loaded(send, int(sys.argv[2]), load)
+        info = worker.info
     except PhysbenchError as error:
         send(LoadFailure(str(error), traceback.format_exc()))
         return
     except (Exception, SystemExit) as error:
         send(LoadFailure(f"{load.target} cannot be loaded: {describe_error(error)}", traceback.format_exc()))
         return
-    send(worker.info)
+    send(info)
     while (job := jobs.get()) is not None:
         worker.run(job)
 

@@ -117,7 +117,8 @@ def predict(model: Model, request: RolloutRequest, out: Tensor, device: torch.de
     if isinstance(model, PrivilegedModel):
         answer.notes |= set(getattr(model, "notes", ()))
     if isinstance(model, AssumingModel):
-        answer.notes |= set(model.assumptions)
+        assumed = model.assumptions  # an object of the user's may have an attribute of that name
+        answer.notes |= {str(each) for each in assumed} if isinstance(assumed, tuple | list) else set()
     return answer
 
 

@@ -72,6 +72,7 @@ def evaluate(
         salt=salt,
     )
     made: tuple[Path, ...] = ()
+    served = options.model.startswith(("http://", "https://"))
     if path is None:
         path, made = claimed_folder(options.short_name, options.suite_name)
     with interruptible(), opened(path, resume=resume, fresh=fresh, made=made) as folder:
@@ -85,13 +86,13 @@ def evaluate(
             damaged = drop_damaged(folder, suite.rows, options.samples)
             if damaged:
                 say(f"{damaged} files of tracks cannot be read: what they belong to is scored again.")
-            lost = drop_unanswered(folder, suite.rows, options.samples)
+            lost = drop_unanswered(folder, suite.rows, options.samples) if served else 0
             if lost:
                 say(f"{lost} rollouts failed as the server did not answer: they are made again.")
             say(run.standing())
         with explained(again, run.kept):
             _work(run)
-            lost = len(unanswered(folder, suite.rows, options.samples))
+            lost = len(unanswered(folder, suite.rows, options.samples)) if served else 0
             if lost:
                 say(f"{lost} rollouts failed as the server did not answer. Once it runs, repeat them with:\n  {again}")
     return folder

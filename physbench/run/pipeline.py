@@ -85,8 +85,8 @@ def agree(run: Run, engine: RolloutEngine) -> None:
     if info.settings:
         model["settings"] = dict(info.settings)
     if run.planned:
-        for name, value in model.items():
-            before = run.manifest["model"].get(name)
+        for name in (*model, *({"reported_sha256", "settings"} - model.keys())):
+            before, value = run.manifest["model"].get(name), model.get(name)
             if before != value:
                 raise UsageError(
                     f"{run.folder.path} holds a run of other settings. The {name} of the model was {before}, now it is "

@@ -217,7 +217,7 @@ def test_no_server(load) -> None:
         (card_answer(stochastic="no"), "stochastic must be true or false"),
         (card_answer(track="privileged"), "cannot be privileged"),
         (card_answer(name="a\x1b[31m"), "name of printable characters"),
-        (card_answer(name="x" * 101), "longer than 100 characters"),
+        (card_answer(name="x" * 201), "longer than 200 characters"),
         (card_answer(name={"a": 1}), "name of printable characters"),
         (card_answer(use_actions=True), "unknown field 'use_actions'. Did you mean uses_actions"),
         (card_answer(**{"\x1b[31m": 1}), "unknown field"),

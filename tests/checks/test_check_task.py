@@ -64,7 +64,7 @@ def test_a_frozen_picture_that_is_as_good_as_the_truth_leaves_nothing_to_predict
         ({"radius": '(0.40, 0.52), "of the ball", ood=(0.50, 0.66)'}, "declaration", "overlaps that of train"),
         ({"radius": '(0.20, 0.22), "of the ball"'}, "scene", "px at 64 px"),
         (broken.WRONG_MASS, "scene", "its size says"),
-        ({"accepts": "return p['heigth'] > 0"}, "splits", "KeyError in line 39 (accepts)"),
+        ({"accepts": "return p['heigth'] > 0"}, "splits", "KeyError in line 52 (accepts)"),
         ({"accepts": "return False"}, "splits", "`accepts` refused all of 20,000 draws of the split train"),
         ({"bodies": "bodies=[thrown, floor()]"}, "scene", "lists or arrays"),
         ({"place": '(0.0, 0.0, float("nan")),'}, "scene", "not finite"),

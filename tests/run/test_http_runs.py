@@ -55,6 +55,7 @@ def test_a_server_that_dies_and_is_started_again(tmp_path: Path, capsys: pytest.
     assert result["counts"]["failed"] == 2 and result["model"]["sha256"] is None
 
     (tmp_path / "crash").unlink()
+    resumed = ""
     for source, status in ((MODEL + "# another model\n", 2), (MODEL, 0)):
         (tmp_path / "my_model.py").write_text(source)
         other = StartedServer(tmp_path, "my_model.py", "--token-file", "token", port=server.port)
@@ -63,8 +64,9 @@ def test_a_server_that_dies_and_is_started_again(tmp_path: Path, capsys: pytest.
         finally:
             other.stop()
         said = capsys.readouterr().err
+        resumed += said
         assert ("The reported_sha256 of the model was" in said) == (status == 2)
-    assert "2 rollouts failed as the server did not answer: they are made again." in said
+    assert "2 rollouts failed as the server did not answer: they are made again." in resumed
     assert "Resuming: 2 of 4 rollouts are scored." in said and "repeat them" not in said
     assert json.loads((out / "result.json").read_text())["counts"]["failed"] == 0
 
