@@ -10,7 +10,10 @@ import pytest
 import torch
 
 from physbench.adapters.state_card import StateCard
+from physbench.rollouts.frame_validation import AnswerError
 from physbench.rollouts.in_process import InProcessEngine
+from physbench.rollouts.predict_states import check_answer
+from physbench.rollouts.state_inputs import state_inputs
 
 TASKS = ("falling/projectile-v1", "falling/drop-bounce-v1")
 
@@ -134,3 +137,16 @@ def test_flat_px_models_get_and_give_flat_px(roll, clip_of) -> None:
     assert model.calls[0].shape == (1, 4, 6)
     clip = clip_of(TASKS[0], size=128)
     assert np.allclose(rollout.states[:, :, :3], clip.states[clip.handover, list(clip.tracked), :3], atol=1e-5)
+
+
+def test_a_privileged_model_need_not_know_how_many_bodies_other_clips_have(clip_of) -> None:
+    card = StateCard("toy", fps=15.0, context_frames=4, track="privileged")
+    clips = [clip_of(task, size=128) for task in ("falling/projectile-v1", "collisions/billiards-v1")]
+    given = state_inputs(clips, card).select([0])  # a part of the batch
+    rows, own = given.mask.shape[1], int(given.many[0])
+    assert own < rows
+    answer = torch.rand(1, 5, own, 13)
+    found = check_answer(answer, card, given, 5, whole=True)
+    assert found.shape == (1, 5, rows, 13) and np.allclose(found[:, :, :own], answer.numpy())
+    with pytest.raises(AnswerError, match="shape"):
+        check_answer(answer, card, given, 5, whole=False)
