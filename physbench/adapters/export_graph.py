@@ -46,7 +46,8 @@ class _BothParts(nn.Module):
         (model,) = self.model
         first = model.init(**to_init)
         following, frame = model.step(states[0] if isinstance(first, Tensor) else states, **to_step)
-        return (*as_tuple(first), *as_tuple(following), frame)
+        # torch 2.6 gives a tensor that is answered twice one name alone.
+        return tuple(tensor.clone() for tensor in (*as_tuple(first), *as_tuple(following), frame))
 
 
 def as_tuple(state: Any) -> tuple[Tensor, ...]:
@@ -143,11 +144,11 @@ def export_graph(model: FrameModel, networks: Sequence[nn.Module], path: Path, t
             graph = torch.onnx.export(
                 program, dynamo=True, verbose=False, input_names=names, output_names=output_names(names)
             )
+            assert graph is not None
+            graph.model.metadata_props[METADATA_KEY] = graph_document(model.card)
+            graph.save(str(path))
     except Exception as error:
         raise ModelError(f"{target} cannot be exported: {_cause(error)}") from error
-    assert graph is not None
-    graph.model.metadata_props[METADATA_KEY] = graph_document(model.card)
-    graph.save(str(path))
 
 
 def _cause(error: Exception) -> str:

@@ -196,7 +196,8 @@ def skills(
         is_informative, is_guard = (np.array([k == wanted for k in kinds[task]]) for wanted in ("informative", "guard"))
         with np.errstate(divide="ignore", invalid="ignore"):
             gain = (own - freeze) / np.maximum(truth - freeze, 1e-6)
-            loss = own / np.maximum(np.minimum(truth, freeze), 1e-6) - 1
+            floor = np.minimum(truth, freeze)
+            loss = np.where(floor > 1e-6, own / floor - 1, 0.0)  # where truth reads 0 there is nothing to lose
         quality[task] = own
         raw[task] = np.where(is_informative, gain, np.where(is_guard, loss, np.nan))
         task_skill[task] = np.where(is_guard, np.minimum(raw[task], 0.0), raw[task])

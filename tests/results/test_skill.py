@@ -82,6 +82,13 @@ def test_guards_of_a_family_are_averaged_before_the_minimum() -> None:
     np.testing.assert_allclose(got.axis, 0.45)
 
 
+def test_a_guard_that_ground_truth_fails_costs_nothing() -> None:
+    truth = same_on_all_axes(f_a=1.0, f_b=0.0)
+    got = scored(truth, truth, same_on_all_axes(f_a=0.0, f_b=0.5))
+    assert kind(0.0, 0.5) == "guard"
+    np.testing.assert_allclose(got.axis, 1.0)
+
+
 def test_an_axis_without_informative_task_has_no_skill_and_there_is_no_overall() -> None:
     truth, freeze = same_on_all_axes(f_a=0.9), same_on_all_axes(f_a=0.8)
     got = scored(same_on_all_axes(f_a=0.4), truth, freeze)
