@@ -203,19 +203,19 @@ def test_ellipses_are_those_of_universal_variables() -> None:
 
 def test_the_time_of_a_touch_is_when_a_fine_look_finds_it() -> None:
     rng = np.random.default_rng(1)
-    position = rng.uniform(-2, 2, (400, 2))
-    state = np.concatenate([position, rng.normal(size=(400, 2)) * 1.5], axis=-1)
+    position = rng.uniform(-2, 2, (120, 2))
+    state = np.concatenate([position, rng.normal(size=(120, 2)) * 1.5], axis=-1)
     moments = np.linspace(0, 12, 6001)
     separation = np.linalg.norm(kepler.propagate(state, moments, 2.0)[..., :2], axis=-1)
     near = separation <= 0.4
     first = np.where(near.any(axis=1), moments[near.argmax(axis=1)], np.inf)
     found = np.array([kepler_jit.time_to(0.4, each, 2.0) for each in state])
     clear = np.abs(separation.min(axis=1) - 0.4) > 1e-4  # a graze may lie between two looks
-    assert clear.sum() > 380
+    assert clear.sum() > 110
     late, never = np.isfinite(first), np.isinf(first)
     assert np.allclose(found[clear & late], first[clear & late], atol=2.1e-3)
     assert (found[clear & never] > 12).all()
-    assert 50 < np.isinf(found).sum() < 350
+    assert 15 < np.isinf(found).sum() < 105
 
 
 @pytest.mark.parametrize("smooth", [False, True])

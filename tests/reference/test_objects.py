@@ -104,6 +104,7 @@ def test_actions_are_wired_into_the_motion(toys, net: ObjectsNet) -> None:  # ty
     assert (still - moved)[0, 3, 1].abs().max() < 1e-3  # nobody pushed the other one
 
 
+@pytest.mark.slow
 def test_training_improves_every_stage(toys, small, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     torch.manual_seed(0)
     net = architecture.net(architecture.config())

@@ -55,6 +55,7 @@ def declared(**more: object) -> Scorer:
     return make(lambda clip, rollout, tracks: Reading(0.0))
 
 
+@pytest.mark.slow
 def test_a_scorer_of_ones_own_is_named_though_its_file_is_gone(tmp_path: Path) -> None:
     mine, folder = tmp_path / "mine.py", tmp_path / "run"
     mine.write_text(MINE)

@@ -77,6 +77,7 @@ def test_the_graph_of_the_example_predicts_60_frames_as_it_does(exported) -> Non
     assert expected.std() > 0.1
 
 
+@pytest.mark.slow
 def test_a_graph_is_checked_and_evaluated_as_any_model(exported, tmp_path, monkeypatch, capfd) -> None:
     monkeypatch.chdir(tmp_path)
     assert run(["eval", str(exported), "--suite", "smoke", "--limit", "1", "--device", "cpu", "--out", "run"]) == 0

@@ -84,6 +84,7 @@ def test_gravity_that_is_too_weak_breaks(tmp_path: Path) -> None:
     assert any("gravity 8.8 m/s² (truth 9.8)" in sentence for sentence in result["sentences"])
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_where_it_stopped_and_damage_is_repaired(
     example: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -103,6 +104,7 @@ def test_a_run_goes_on_where_it_stopped_and_damage_is_repaired(
     assert (states / f"{cut.stem}.npz").read_bytes() == whole
 
 
+@pytest.mark.slow
 def test_the_report_draws_the_states(example: RunFolder, tmp_path: Path, no_report: pytest.MonkeyPatch) -> None:
     no_report.undo()
     from physbench.report.report_page import write_report
@@ -133,6 +135,7 @@ def test_wrong_answers_fail_their_clips_and_the_run_goes_on(tmp_path: Path) -> N
     assert all(reason.startswith("Predicted state 3 of ") and "holds NaN" in reason for reason in reasons)
 
 
+@pytest.mark.slow
 def test_an_object_of_states_is_evaluated_in_this_process(tmp_path: Path) -> None:
     class Still:
         card = physbench.StateCard("still", fps=10, context_frames=2, columns="positions", space="plane", units="px")

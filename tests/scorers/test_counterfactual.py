@@ -215,6 +215,7 @@ def test_to_ignore_actions_reads_0_in_a_run(evaluate: Eval) -> None:
     assert read_part(pair) is not None and folder.scores.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_the_oracle_reads_1_and_who_takes_no_actions_is_not_asked(evaluate: Eval) -> None:
     result = json.loads(evaluate("baseline:oracle").result.read_text())
     assert result["readings"]["consistency/counterfactual"]["tasks"][THRUST]["value"] == pytest.approx(1, abs=0.01)
@@ -225,6 +226,7 @@ def test_the_oracle_reads_1_and_who_takes_no_actions_is_not_asked(evaluate: Eval
     assert "the model takes no actions" in set(values(folder)["reason"])
 
 
+@pytest.mark.slow
 def test_a_clip_that_fails_fails_its_pair(evaluate: Eval) -> None:
     folder = evaluate("deaf.py:factory", "--model-arg", "fails=yes")
     rows = values(folder).set_index("clip")

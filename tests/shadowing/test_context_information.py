@@ -247,6 +247,7 @@ def test_a_draw_that_is_never_accepted_is_the_own_one(monkeypatch: pytest.Monkey
     context_information._possible.cache_clear()
 
 
+@pytest.mark.slow
 def test_speeds_are_those_of_draws_with_the_same_bodies() -> None:
     """A ball, a cylinder or a box: each rolls or slides at speeds of its own."""
     task = "falling/incline-v1"

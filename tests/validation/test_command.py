@@ -155,6 +155,7 @@ def test_an_error_is_a_row_with_its_reason(
     assert (skill["failed"] == 1).all()
 
 
+@pytest.mark.slow
 def test_videos_that_went_through_h264_are_kept_apart(own: Path, tmp_path: Path) -> None:
     options = {"tasks": "projectile", "violations": "vanish", "clips": "1", "truths": "1", "scorers": str(own)}
     for crf in ({}, {"crf": "51"}):
