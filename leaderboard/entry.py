@@ -31,6 +31,7 @@ from physbench.results.answers import answers_states
 from physbench.results.bootstrap import RESAMPLES
 from physbench.results.build_result import build_result
 from physbench.results.free_constant_skill import with_free_constants
+from physbench.results.number_format import suite_name
 from physbench.results.read_run import read_run
 from physbench.results.schema import ResultDocument, read_result
 from physbench.storage.atomic_write import write_json
@@ -179,6 +180,11 @@ def _check(run: RunFolder, result: ResultDocument, board: Path) -> None:
             f"{run.path}: ran {suite.clips} clips of {SUITE} {suite.version} ({suite.hash[:12]}); the board ranks all "
             f"{len(whole.rows)} clips of {SUITE} {whole.version} ({whole.hash[:12]}). Run it again without --limit "
             "and --tasks."
+        )
+    if result.provisional:
+        raise UsageError(
+            f"{run.path}: ran {suite_name(result.model_dump())}, whose scorers may still change. Boards rank published "
+            "versions of a suite alone."
         )
     if suite.local:
         raise UsageError(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from physbench.report.clip_count_text import counting, partly
 from physbench.report.free_constant_text import unseen_sentences
 from physbench.report.skill_table import SkillCell, skill_rows
-from physbench.results.number_format import AXIS_SHORT, bracket, failures_by_reason, fixed
+from physbench.results.number_format import AXIS_SHORT, MAY_CHANGE, bracket, failures_by_reason, fixed, suite_name
 
 if TYPE_CHECKING:
     from physbench.storage.run_folder import RunFolder
@@ -45,12 +45,12 @@ def markdown(result: Mapping[str, Any]) -> str:
     model, suite, counts = result["model"], result["suite"], result["counts"]
     some = f" of {suite['of']}" if suite["of"] not in (None, suite["clips"]) else ""
     samples = f", {counts['samples']} samples a clip" if counts["samples"] > 1 else ""
-    about = f"physbench {suite['name']} {suite['version']}, {suite['clips']}{some} clips{samples}, "
+    about = f"physbench {suite_name(result)}, {suite['clips']}{some} clips{samples}, "
     about += f"{result['render_spec']}, {model['track']}"
     lines = [f"### {_plain(model['name'])}: {about}", ""]
     lines += [f"**{_plain(sentence)}**  " for sentence in result["sentences"]]
     lines.append("")
-    limits = [result["note"], "provisional scorers: not for publication" if result["provisional"] else ""]
+    limits = [result["note"], MAY_CHANGE if result["provisional"] else ""]
     if any(limits):
         text = "; ".join(limit for limit in limits if limit)
         lines += [f"> {text[0].upper()}{text[1:]}.", ""]

@@ -99,6 +99,7 @@ def render(result: Mapping[str, Any], manifest: Mapping[str, Any], gathered: Rep
     ]
     return environment.get_template("report.html.j2").render(
         r=result,
+        suite_name=number_format.suite_name(result),
         inline_only=INLINE_ONLY,
         manifest=manifest,
         scored=scored,
@@ -233,7 +234,7 @@ def settings(result: Mapping[str, Any], manifest: Mapping[str, Any]) -> list[tup
         ("track", model["track"]),
         seen(result),
         ("longest call", f"{horizon} frames; up to {model['chained']} calls a clip" if horizon else ""),
-        ("suite", f"{suite['name']} {suite['version']}, {suite['clips']} clips"),
+        ("suite", f"{number_format.suite_name(result)}, {suite['clips']} clips"),
         ("suite hash", suite["hash"]),
         ("clips", "made here, not those of the suite" if suite["local"] else "states as published with the suite"),
         ("device", f"{manifest.get('device', '')} {options.get('dtype', '')}".strip()),

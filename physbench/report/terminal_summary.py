@@ -45,11 +45,14 @@ def print_summary(result: Document, console: Console) -> None:
     clips = f"{suite['clips']}{some} clips"
     if result["counts"]["samples"] > 1:
         clips += f" x {result['counts']['samples']} samples"
-    head.append(f"  {suite['name']} {suite['version']}, {clips}, {result['render_spec']}", style="dim")
+    head.append(f"  {number_format.suite_name(result)}, {clips}, {result['render_spec']}", style="dim")
     console.print()
     console.print(head)
     if result["note"] or result["provisional"]:
-        notes = [result["note"], "provisional scorers: not for publication" if result["provisional"] else ""]
+        notes = [
+            result["note"],
+            number_format.MAY_CHANGE if result["provisional"] else "",
+        ]
         text = "; ".join(note for note in notes if note)
         console.print(Text(f"{text[0].upper()}{text[1:]}.", style="yellow"))
     console.print()

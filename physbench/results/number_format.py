@@ -13,6 +13,7 @@ AXIS_QUESTIONS = {
     "permanence": "Is everything still there, and still itself?",
     "drift": "Is it what happens here, for as long as that can be known?",
 }
+MAY_CHANGE = "headline scorers may still change: not for publication"
 FAILED_ON = "failed on"  # begins the reason for which the reading of a scorer that raised is unavailable
 UNITS = {"1": "", "m/s2": "m/s²", "m/s^2": "m/s²", "deg": "°"}
 
@@ -22,6 +23,12 @@ def short(task: str) -> str:
     name = task.split("/")[-1]
     stem, _, version = name.rpartition("-v")
     return stem if version.isdigit() and stem else name
+
+
+def suite_name(result: Mapping[str, Any]) -> str:
+    """The suite of a result document with its version: "core 3", or "core 3-dev" while headline scorers may change."""
+    suite = result["suite"]
+    return f"{suite['name']} {suite['version']}{'-dev' if result['provisional'] else ''}"
 
 
 def failures_by_reason(failures: Sequence[Mapping[str, Any]]) -> list[tuple[str, int]]:

@@ -292,7 +292,9 @@ class ResultDocument(Record):
 
     schema_version: Literal[1] = Field(description="Version of this document's layout.")
     physbench_version: str = Field(description="Version of the program that wrote it.")
-    provisional: bool = Field(description="True while headline scorers are provisional: not for publication.")
+    provisional: bool = Field(
+        description="True while headline scorers may still change: not for publication; its version is shown with -dev."
+    )
     note: str = Field(default="", description='What limits the figures: "a look, not a score: 4 clips a task".')
     model: ModelInfo = Field(description="Which model it was, and how it was run.")
     suite: SuiteInfo = Field(description="Which clips it was run on.")

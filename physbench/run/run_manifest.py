@@ -96,6 +96,7 @@ def asked_document(
         "suite": {
             "name": suite.name,
             "version": suite.version,
+            **({"in_development": True} if suite.in_development else {}),
             "hash": suite.hash,
             "local": suite.local,
             "partial": suite.partial,

@@ -48,7 +48,7 @@ def test_no_text_of_a_model_is_a_formula(make_run, result: dict) -> None:
 def test_markdown_answers_first_and_escapes_names(result: dict) -> None:
     text = markdown(result)
     lines = text.splitlines()
-    assert lines[0].startswith(r"### toy \<script\>alert(1)\</script\>: physbench core 0, 128 clips")
+    assert lines[0].startswith(r"### toy \<script\>alert(1)\</script\>: physbench core 0-dev, 128 clips")
     places = [text.index(sentence.split(" [")[0]) for sentence in result["sentences"]]
     assert places == sorted(places) and places[-1] < text.index("| skill |")
     table = [line for line in lines if line.startswith("|")]

@@ -6,9 +6,10 @@ import pandas as pd
 import pytest
 import scipy.stats
 
-from physbench.clips.suite import find_suite
+from physbench.clips.suite import PUBLISHED_VERSION, find_suite
 from physbench.errors import UsageError
 from physbench.results.build_result import FINAL_FROM, build_result
+from physbench.results.number_format import suite_name
 from physbench.results.read_run import read_manifest
 from physbench.scoring.scorer_protocol import AXES
 from physbench.storage.atomic_write import write_json
@@ -241,6 +242,14 @@ def test_files_that_cannot_be_read_are_refused(make_run) -> None:
         build_result(folder)
 
 
-def test_the_suites_that_come_with_the_program_are_final() -> None:
-    """Their validity table is published: docs/validity."""
-    assert find_suite("core").version >= FINAL_FROM
+def test_a_suite_is_final_once_its_validity_tables_are_published(make_run) -> None:
+    core = find_suite("core")
+    assert core.version in (PUBLISHED_VERSION, PUBLISHED_VERSION + 1) and FINAL_FROM <= PUBLISHED_VERSION
+    assert core.in_development == (core.version > PUBLISHED_VERSION)
+    folder = make_run(2, 0)
+    suite = read_manifest(folder)["suite"]
+    for extra, name in (({}, "core 2"), ({"in_development": True}, "core 2-dev")):
+        change_manifest(folder, suite={**suite, "name": "core", "version": 2, **extra})
+        result = build_result(folder, **FEW)
+        assert result["provisional"] == bool(extra)
+        assert suite_name(result) == name

@@ -12,7 +12,7 @@ import pytest
 
 from physbench.cli.main import run
 from physbench.clips.clip import Row
-from physbench.clips.suite import FRESH_SEEDS, find_suite
+from physbench.clips.suite import FRESH_SEEDS, SUITE_VERSION, find_suite
 from physbench.errors import UsageError
 from physbench.leaderboard.entry import add
 from physbench.results.run_comparison import compare
@@ -75,7 +75,7 @@ def test_it_goes_on_with_the_seeds_that_were_drawn(fresh_run: Path, tmp_path: Pa
 def written(tmp_path: Path) -> Callable[..., Path]:
     """A run folder of which nothing but the clips is known."""
 
-    def write(name: str, seeds: list[int], salt: str | None = "secret", version: int = 2) -> Path:
+    def write(name: str, seeds: list[int], salt: str | None = "secret", version: int = SUITE_VERSION) -> Path:
         rows = [{"task": "falling/projectile-v1", "split": "test", "seed": seed} for seed in seeds]
         suite = {"name": name, "version": version, "rows": rows, **({"fresh": {"salt": salt}} if salt else {})}
         folder = tmp_path / "other"
@@ -104,7 +104,7 @@ def test_a_run_that_goes_on_keeps_its_clips(written: Callable[..., Path]) -> Non
     ("settings", "words"),
     [
         (("smoke", [0], None), "is a run of smoke, not one on fresh seeds"),
-        (("fresh-core", [0]), "holds clips of fresh-core 2, and smoke 2 was asked for"),
+        (("fresh-core", [0]), "holds clips of fresh-core 3, and smoke 3 was asked for"),
         (("fresh-smoke", [0], "secret", 1), "holds clips of fresh-smoke 1"),
     ],
 )

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from physbench.clips.store import ClipStore
-from physbench.clips.suite import find_suite
+from physbench.clips.suite import PUBLISHED_VERSION, find_suite
 from physbench.scoring.score_clip import find_scorers
 from physbench.validation.measure_sources import Settings, measure_one
 from physbench.validation.measured_parts import MeasuredPart
@@ -47,11 +47,13 @@ Values = dict[str, list[float | None]]  # reading -> [value, quality]
 @pytest.mark.skipif(not PUBLISHED, reason="no table is published yet: docs/validity is empty")
 @pytest.mark.parametrize("path", PUBLISHED, ids=lambda path: path.stem)
 def test_published_tables_are_of_this_suite_and_of_these_scorers(path: Path) -> None:
-    """Whoever changes a headline scorer makes new tables."""
+    """Whoever changes a headline scorer makes new tables, or says that the suite's next version is in development."""
     _, header = read_table(path)
     versions = {each.id: each.version for each in find_scorers(costly=True)}
-    assert header.suite == find_suite("core").version
-    assert {name: header.scorers.get(name) for name in shown_readings()} == {n: versions[n] for n in shown_readings()}
+    assert header.suite == PUBLISHED_VERSION
+    if not find_suite("core").in_development:
+        shown = shown_readings()
+        assert {name: header.scorers.get(name) for name in shown} == {name: versions[name] for name in shown}
     assert not header.own_tasks and header.scorers.keys() <= versions.keys()
 
 
