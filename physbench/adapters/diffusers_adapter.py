@@ -12,13 +12,14 @@ from physbench.adapters.model_protocol import Model, ModelCard
 from physbench.adapters.pipeline_folder import INDEX, PipelineFolder, check_folder, folder_sha256, read_folder
 from physbench.adapters.pipeline_quirks import GUARDRAIL_PACKAGE, refusal
 from physbench.errors import ModelError
+from physbench.storage.user_paths import user_path
 
 if TYPE_CHECKING:
     import torch
 
     from physbench.adapters.pipeline_plan import PipelinePlan
 
-PACKAGES = ("diffusers", "transformers", "accelerate")
+PACKAGES = ("diffusers", "transformers", "accelerate", "ftfy")  # Wan and SkyReels clean prompts with ftfy
 INSTALL = 'pip install "physbench[diffusers]"'
 
 
@@ -58,14 +59,16 @@ class DiffusersAdapter:
     def _folder(self, target: str) -> PipelineFolder:
         scheme, _, rest = target.partition(":")
         named = scheme == self.name and not Path(target).exists()
-        return read_folder(Path(rest if named else target).expanduser())
+        return read_folder(user_path(rest if named else target))
 
     def check(self, target: str) -> None:
         folder = self._folder(target)
         if reason := refusal(folder.class_name):
             raise ModelError(f"{folder.path}: {reason}")
         if missing := missing_packages(folder):
-            raise ModelError(f"{target} needs {' and '.join(missing)}: {INSTALL}")
+            *others, last = missing
+            named = f"{', '.join(others)} and {last}" if others else last
+            raise ModelError(f"{target} needs {named}: {INSTALL}")
         check_folder(folder)
 
     def sha256(self, target: str) -> str | None:

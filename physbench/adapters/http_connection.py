@@ -16,12 +16,12 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from physbench.adapters.videos_source import printable
 from physbench.errors import ModelError, PhysbenchError
+from physbench.storage.user_paths import user_path
 
 TOKEN_VARIABLE = "PHYSBENCH_HTTP_TOKEN"
 TOKEN_ARGUMENT = "token_file"
@@ -86,7 +86,7 @@ def parse_address(target: str) -> ServerAddress:
 def find_token(model_args: Mapping[str, str]) -> str:
     """The token in --model-arg token_file=FILE, else in the environment; "" where there is none."""
     if TOKEN_ARGUMENT in model_args:
-        path = Path(model_args[TOKEN_ARGUMENT]).expanduser()
+        path = user_path(model_args[TOKEN_ARGUMENT])
         try:
             token, where = path.read_text(encoding="ascii").strip(), str(path)
         except OSError as error:

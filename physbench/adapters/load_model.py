@@ -121,6 +121,8 @@ def find_adapter(target: str) -> Adapter:
     Raises:
         ModelError: There is none. The message says what the target is and what to do.
     """
+    if "\0" in target:
+        raise ModelError(f"Expected a MODEL, got {target!r}: it holds a NUL character.")
     names = entry_points.entries(ADAPTER_GROUP)
     match = SCHEME.fullmatch(target)
     scheme = match[1] if match and not Path(target).exists() else ""

@@ -78,9 +78,7 @@ class DiffusersModel:
             case "video":
                 return {"video": images}
             case "conditions":
-                from diffusers.pipelines.ltx.pipeline_ltx_condition import LTXVideoCondition
-
-                return {"conditions": [LTXVideoCondition(video=images, frame_index=0)]}
+                return {"conditions": [ltx_condition(self.plan.kind.__name__, images)]}
         return {"video": images + grey(shown, asked), "mask": mask(shown, asked)}
 
     def _check(self, frames: Tensor, asked: int) -> None:
@@ -99,6 +97,17 @@ class DiffusersModel:
                 f"{plan.kind.__name__} answered with {width}x{height} px; expected {plan.size[1]}x{plan.size[0]}. "
                 f"Try --model-arg width={width} --model-arg height={height}."
             )
+
+
+def ltx_condition(class_name: str, images: list[Any]) -> Any:
+    """What LTX pipelines take as the beginning of a clip."""
+    if class_name.startswith("LTX2"):
+        from diffusers.pipelines.ltx2.pipeline_ltx2_condition import LTX2VideoCondition
+
+        return LTX2VideoCondition(frames=images, index=0)
+    from diffusers.pipelines.ltx.pipeline_ltx_condition import LTXVideoCondition
+
+    return LTXVideoCondition(video=images, frame_index=0)
 
 
 @contextmanager
@@ -191,6 +200,8 @@ def frames_of(output: Any) -> Tensor:
         raise ModelError(f"A {type(output).__name__} came back; expected one with {', '.join(RESULTS)}.")
     videos = getattr(output, name)
     video = videos[0] if len(videos) else None
+    if getattr(videos, "ndim", 5) == 4:  # Cosmos 3 answers with one video, not with a batch of one
+        video = videos
     if isinstance(video, Tensor):
         return video
     if isinstance(video, np.ndarray):  # (T, H, W, 3)

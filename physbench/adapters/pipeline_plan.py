@@ -30,6 +30,8 @@ OWN_PARAMETERS = {
     "overlap_history": "use context_frames",
     "base_num_frames": "use max_frames",
     "num_latent_conditional_frames": "use context_frames",
+    "condition_video_keep": "the last frames are kept",
+    "enable_safety_check": "the licence asks for the safety checker",
 }
 # Options of the adapter: name and kind.
 OPTIONS = {

@@ -21,6 +21,11 @@ def _latent_context_of_cosmos(context: int, frames: int) -> dict[str, Any]:
     return {"num_latent_conditional_frames": 1 if context == 1 else 2}
 
 
+def _clean_latents_of_cosmos3(context: int, frames: int) -> dict[str, Any]:
+    """Cosmos 3 counts the frames that it keeps in latent frames of 1 and 4 frames, and keeps the first by default."""
+    return {"condition_frame_indexes_vision": tuple(range((context - 1) // 4 + 1)), "condition_video_keep": "last"}
+
+
 def _overlap_of_skyreels(context: int, frames: int) -> dict[str, Any]:
     """SkyReels V2 needs the length of its prefix; one window, as the harness continues longer clips itself."""
     return {"overlap_history": context, "base_num_frames": frames}
@@ -76,6 +81,26 @@ QUIRKS: Mapping[str, Quirk] = {
     "Cosmos2_5_PredictBasePipeline": Quirk(
         "video", 16, (704, 1280), 16, 93, context=5, most_context=5, arguments=_latent_context_of_cosmos
     ),
+    "Cosmos3OmniPipeline": Quirk(
+        "video",
+        24,
+        (720, 1280),
+        16,
+        189,
+        context=5,
+        arguments=_clean_latents_of_cosmos3,
+        note="Sentences on size and length are added to the prompt (add_resolution_template, add_duration_template).",
+    ),
+    "LTX2ConditionPipeline": Quirk("conditions", 24, (512, 768), 32, 121, context=9, ratio=8),
+    "LTX2ImageToVideoPipeline": Quirk(
+        "image",
+        24,
+        (512, 768),
+        32,
+        121,
+        ratio=8,
+        note="The image is compressed with H.264 first, as in training (image_crf; 0: not).",
+    ),
     "LTXConditionPipeline": Quirk("conditions", 25, (512, 704), 32, 161, context=9, ratio=8),
     "LTXImageToVideoPipeline": Quirk("image", 25, (512, 704), 32, 161, ratio=8),
     "WanImageToVideoPipeline": Quirk("image", 16, (480, 832), 16, 81),
@@ -107,6 +132,7 @@ QUIRKS: Mapping[str, Quirk] = {
 
 # Classes that make videos from text, and those that continue frames with the same components.
 CONTINUED_BY: Mapping[str, tuple[str, ...]] = {
+    "LTX2Pipeline": ("LTX2ConditionPipeline", "LTX2ImageToVideoPipeline"),
     "LTXPipeline": ("LTXConditionPipeline", "LTXImageToVideoPipeline"),
     "SkyReelsV2DiffusionForcingPipeline": (
         "SkyReelsV2DiffusionForcingVideoToVideoPipeline",

@@ -70,10 +70,11 @@ def prompt_words(plan: PipelinePlan) -> str:
 
 
 def call_settings(plan: PipelinePlan) -> dict[str, Any]:
-    """Numbers, words and truth values of every call, the defaults of the signature included."""
+    """Numbers, words and truth values of the longest call, the defaults of the signature included."""
     shown = {}
+    given = {**plan.arguments, **plan.quirk.arguments(plan.context, plan.longest)}
     for name, parameter in plan.parameters.items():
-        value = plan.arguments.get(name, parameter.default)
+        value = given.get(name, parameter.default)
         if isinstance(value, bool | int | float | str):
             shown[name] = value
     for name in ("height", "width", "output_type", "return_dict", "num_videos_per_prompt", plan.frame_parameter):

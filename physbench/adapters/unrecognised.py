@@ -8,11 +8,17 @@ import re
 import zipfile
 from pathlib import Path
 
+from physbench.adapters.latent_predictors import (
+    describe_latent_predictor,
+    latent_predictor_folder,
+    latent_predictor_pickle,
+)
 from physbench.adapters.pickle_scan import (
     MAX_PICKLE_BYTES,
     NotAPickle,
     imported_globals,
     looks_like_pickle,
+    pickled_texts,
     pickles_in_zip,
     unsafe_globals,
 )
@@ -20,11 +26,13 @@ from physbench.adapters.tensor_file import METADATA_KEY, looks_like_safetensors
 from physbench.adapters.videos_containers import DEMUXERS
 from physbench.errors import nearest
 from physbench.plugins import entry_points
+from physbench.storage.user_paths import user_path
 
 HINT_SAFE_FORMATS = (
     f"Safe ways in: a .safetensors file with the metadata key '{METADATA_KEY}', or a few lines of Python, "
     "my_model.py:make."
 )
+
 HINT_WRAP = "Wrap it in a few lines of Python, my_model.py:make, that build the model and load the file."
 
 KNOWN_SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
@@ -60,7 +68,7 @@ def describe_missing_path(path: Path) -> str:
 
 def describe_unrecognised(target: str) -> str:
     """The message for a target that no adapter recognises: one or two lines."""
-    path = Path(target).expanduser()
+    path = user_path(target)
     try:
         if not path.exists():
             return _describe_missing_target(target, path)
@@ -96,6 +104,8 @@ def _describe_missing_target(target: str, path: Path) -> str:
 
 
 def _describe_folder(path: Path) -> str:
+    if latents := latent_predictor_folder(path):
+        return describe_latent_predictor(path, latents)
     names = sorted(entry.name for entry in path.iterdir())
     checkpoints = [name for name in names if looks_like_safetensors(path / name)]
     if checkpoints:
@@ -162,8 +172,11 @@ def _describe_zip(path: Path) -> str:
 def _describe_pickle(path: Path, parts: list[bytes]) -> str:
     try:
         names = set().union(*(imported_globals(part) for part in parts))
+        texts = set().union(*(pickled_texts(part) for part in parts))
     except NotAPickle:
         return f"{path} is a truncated or corrupt pickle. Download or copy it again."
+    if latents := latent_predictor_pickle(names, texts):
+        return describe_latent_predictor(path, latents)
     bad = unsafe_globals(names)
     if bad:
         shown = ", ".join(bad[:3]) + (f" and {len(bad) - 3} more" if len(bad) > 3 else "")

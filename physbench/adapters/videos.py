@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from physbench.adapters.model_protocol import Model, ModelCard
 from physbench.errors import ModelError, UsageError, nearest
+from physbench.storage.user_paths import user_path
 
 if TYPE_CHECKING:
     import torch
@@ -30,7 +31,7 @@ MAX_NAMES_SHOWN = 12  # in a line; `physbench models check` lists all
 
 def videos_path(target: str) -> Path:
     """The folder or archive of a target."""
-    return Path(target.removeprefix("videos:")).expanduser()
+    return user_path(target.removeprefix("videos:"))
 
 
 def is_export_folder(path: Path) -> bool:
@@ -77,7 +78,7 @@ def read_answer(path: Path, source: VideoSource, model_args: Mapping[str, str]) 
             raise ModelError(f"--model-arg {key}: videos have no argument of that name.{nearest(key, known)}")
     beside = {file.name: file for file in source.files if file.name in (ANSWER, MANIFEST) and not file.problem}
     if "export" in model_args:
-        given = Path(model_args["export"]).expanduser()
+        given = user_path(model_args["export"])
         answer = read_file(given / MANIFEST if given.is_dir() else given)
     elif beside:
         file = beside.get(ANSWER) or beside[MANIFEST]
@@ -108,9 +109,9 @@ def key_places(path: Path, model_args: Mapping[str, str]) -> list[Path]:
     from physbench.clips.export_key import key_path
 
     if "key" in model_args:
-        return [Path(model_args["key"]).expanduser()]
+        return [user_path(model_args["key"])]
     if "export" in model_args:
-        export = Path(model_args["export"]).expanduser()
+        export = user_path(model_args["export"])
         return [key_path(export if export.is_dir() else export.parent)]
     return [key_path(path.resolve().parent), key_path(path.with_suffix("") if path.is_file() else path)]
 
@@ -141,7 +142,7 @@ class VideosAdapter:
     summary = "videos:DIR  videos made elsewhere, for what `physbench data export` wrote"
 
     def recognises(self, target: str) -> bool:
-        return target.startswith("videos:") or is_export_folder(Path(target).expanduser())
+        return target.startswith("videos:") or is_export_folder(user_path(target))
 
     def check(self, target: str) -> None:
         from physbench.adapters.unrecognised import describe_missing_path

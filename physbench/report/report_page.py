@@ -241,6 +241,7 @@ def settings(result: Mapping[str, Any], manifest: Mapping[str, Any]) -> list[tup
         ("batches", f"{len(batches)} of up to {max(map(len, batches))} rollouts" if batches else ""),
         ("seed, samples", f"{manifest.get('seed', options.get('seed', 0))}, {result['counts']['samples']} a clip"),
         ("versions", ", ".join(f"{name} {versions[name]}" for name in versions if versions[name])),
+        *(("note", note) for note in manifest.get("notes", [])),
     ]
     return [(name, value) for name, value in found if value]
 

@@ -15,6 +15,7 @@ from physbench.clips.suite import FRESH, Suite, find_suite, fresh_suite, spread
 from physbench.errors import UsageError
 from physbench.results.read_run import read_manifest, rows_of
 from physbench.run.options import Options
+from physbench.run.run_manifest import other_settings
 from physbench.storage.run_folder import RunFolder
 
 RUN_SALT_BYTES = 16
@@ -41,10 +42,24 @@ def asked_suite(options: Options, resumed: Path | None = None, live: bool = Fals
     if resumed is not None and RunFolder(resumed).manifest.is_file():
         manifest = read_manifest(RunFolder(resumed))
         if drawn_salt(manifest):  # otherwise the comparison of manifests says what differs
+            _refuse_other_choice(options, whole, manifest, resumed)
             return _as_drawn(whole, manifest), drawn_salt(manifest)
     if isinstance(options.fresh_seeds, str):
         return _repeated(options, whole, RunFolder(Path(options.fresh_seeds)))
     return _limited(fresh_suite(whole, options.fresh_seeds), options.limit), secrets.token_hex(RUN_SALT_BYTES)
+
+
+def _refuse_other_choice(options: Options, whole: Suite, manifest: dict[str, Any], folder: Path) -> None:
+    """A run on fresh seeds goes on with the clips that it drew: another --tasks or --limit would choose others."""
+    stored = manifest.get("options", {})
+    tasks, limit = stored.get("tasks"), stored.get("limit")
+    differs = ""
+    if options.tasks != tasks and find_suite(options.suite, None, tasks).tasks != whole.tasks:
+        differs = f"--tasks was {tasks or 'not given'}, now it is {options.tasks or 'not given'}"
+    elif options.limit != limit:
+        differs = f"--limit was {limit or 'not given'}, now it is {options.limit or 'not given'}"
+    if differs:
+        raise other_settings(folder, differs)
 
 
 def drawn_salt(manifest: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from physbench.clips.suite import FRESH
 from physbench.errors import UsageError, nearest
 from physbench.plugins import user_files
+from physbench.storage.user_paths import user_path
 
 Keep = Literal["shown", "all", "none"]
 DTYPE_NAMES = ("float32", "float16", "bfloat16", "float64")
@@ -49,7 +50,7 @@ class Options:
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, user_files.absolute_pattern(getattr(self, name)))
         if isinstance(self.fresh_seeds, str):
-            object.__setattr__(self, "fresh_seeds", str(Path(self.fresh_seeds).expanduser().absolute()))
+            object.__setattr__(self, "fresh_seeds", str(user_path(self.fresh_seeds).absolute()))
 
     def check(self) -> None:
         """Refuse what cannot work, before anything is loaded."""
@@ -80,10 +81,10 @@ class Options:
         if place in ("http", "https"):
             return re.sub(r"[^A-Za-z0-9.-]+", "-", rest).strip("-.") or place
         if place == "videos":
-            path = Path(rest).expanduser().resolve()
+            path = user_path(rest).resolve()
             return path.parent.name if path.name == "answers" else path.stem
         if place == "diffusers":
-            return Path(rest).expanduser().resolve().name
+            return user_path(rest).resolve().name
         looks_like_file = "/" in place or Path(place).suffix
         return Path(place).stem if looks_like_file or not rest else rest.partition(":")[0]
 

@@ -79,6 +79,7 @@ def agree(run: Run, engine: RolloutEngine) -> None:
     info = engine.info
     for note in info.notes:
         run.say(note)
+        run.note(note)
     model = {"name": info.card.name, "card": card_document(info.card), "device": info.device, "dtype": info.dtype}
     if info.reported_sha256:
         model["reported_sha256"] = info.reported_sha256
@@ -111,7 +112,8 @@ class Middle:
     store: ClipStore = field(default_factory=ClipStore)
     made: dict[Row, Future[Any]] = field(default_factory=dict)  # clips on their way
     estimated: bool = False
-    said: int = 0
+    said: int = 0  # events and notes
+    noted: int = 0  # of the engine's notes
 
     def work(self) -> list[BatchItem]:
         """Do all that is missing. Returns items whose stored rollout cannot be read."""
@@ -171,10 +173,9 @@ class Middle:
                     self.score(jobs, item)
                     todo.discard(item)
             self.write_down(result)
+            self.note_down(engine)
             jobs.raise_failure()
             self.estimate(jobs, (time.monotonic() - begun) / number * (len(only) - number))
-        for note in engine.notes:
-            self.say_once(note)
 
     def write_down(self, result: BatchResult) -> None:
         """Times and events of a batch go into the manifest."""
@@ -187,13 +188,22 @@ class Middle:
             for event in result.events:
                 self.say_once(f"Batch {event.batch + 1}: {event.detail}")
 
+    def note_down(self, engine: RolloutEngine) -> None:
+        """What the model's process remarked since the last batch goes into the manifest."""
+        for note in engine.notes[self.noted :]:
+            self.say_once(note)
+            self.run.note(note)
+        if self.noted < len(engine.notes):
+            self.noted = len(engine.notes)
+            self.run.save_manifest()
+
     def say_once(self, message: str) -> None:
-        """Print the first few events of a model; all of them are in the manifest and the report."""
+        """Print the first few events and notes of a model; all of them are in the manifest."""
         self.said += 1
         if self.said <= MOST_SAID:
             self.run.say(message)
         elif self.said == MOST_SAID + 1:
-            self.run.say(f"Further events are in {self.run.folder.manifest}.")
+            self.run.say(f"Further events and notes are in {self.run.folder.manifest}.")
 
     def score(self, jobs: Jobs, item: BatchItem) -> None:
         run = self.run

@@ -195,7 +195,12 @@ def refuse_other_settings(stored: Document, asked: Document, folder: Path) -> No
     """Resume goes on with the same run only: scores of two settings never mix in one folder."""
     difference = first_difference(stored, asked)
     if difference:
-        raise UsageError(
-            f"{folder} holds a run of other settings. {difference}.\n"
-            "Ask for the same, start over with --fresh, or choose another --out."
-        )
+        raise other_settings(folder, difference)
+
+
+def other_settings(folder: Path, difference: str) -> UsageError:
+    """The error that a run in a folder cannot go on with what was asked."""
+    return UsageError(
+        f"{folder} holds a run of other settings. {difference}.\n"
+        "Ask for the same, start over with --fresh, or choose another --out."
+    )

@@ -97,6 +97,12 @@ class Run:
     def save_manifest(self) -> None:
         write_json(self.folder.manifest, self.manifest)
 
+    def note(self, text: str) -> None:
+        """Add what a model assumes, or what was remarked of it, to the manifest; each sentence once."""
+        notes = self.manifest.setdefault("notes", [])
+        if text not in notes:
+            notes.append(text)
+
     def count_time(self, name: str, seconds: float) -> None:
         """Add to a time in the manifest's `speed`, over all sessions of the run."""
         speed = self.manifest["speed"]

@@ -1,15 +1,17 @@
 """A target is recognised by what is in it; what cannot be taken is named, with what to do."""
 
 import collections
+import json
 import pickle
 import sys
 import zipfile
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from physbench.adapters.load_model import check_target, find_adapter
-from physbench.errors import ModelError
+from physbench.errors import ModelError, PhysbenchError
 
 
 class Evil:
@@ -105,6 +107,27 @@ def test_folders_are_named(tmp_path) -> None:
     assert "physbench report" in told(tmp_path)
 
 
+@pytest.mark.parametrize(("kind", "name"), [("ijepa", "I-JEPA"), ("vjepa2", "V-JEPA 2")])
+def test_a_folder_with_a_predictor_of_latents_says_what_is_planned(tmp_path, kind, name) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": kind}))
+    save_file({"weight": torch.ones(2)}, tmp_path / "model.safetensors")
+    text = told(tmp_path)
+    assert f"is a checkpoint of {name}. It predicts latents" in text and "planned as `expectation`" in text
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_a_checkpoint_of_a_predictor_of_latents_says_what_is_planned(tmp_path, old) -> None:
+    """In the layout of Meta's training codes, and of DINO-WM, which pickles whole modules."""
+    parts = {name: {"module.weight": torch.ones(2)} for name in ("encoder", "predictor", "target_encoder")}
+    torch.save({**parts, "epoch": 3}, tmp_path / "jepa.pth.tar", _use_new_zipfile_serialization=not old)
+    assert "is a checkpoint of I-JEPA or V-JEPA. It predicts latents" in told(tmp_path / "jepa.pth.tar")
+    del parts["target_encoder"]
+    torch.save(parts, tmp_path / "other.pt", _use_new_zipfile_serialization=not old)
+    assert "checkpoint of plain tensors" in told(tmp_path / "other.pt"), "an encoder and a predictor may be anything"
+    (tmp_path / "model.pth").write_bytes(b"\x80\x02cmodels.vit\nViTPredictor\n)\x81.")
+    assert "is a checkpoint of DINO-WM. It predicts latents" in told(tmp_path / "model.pth")
+
+
 def test_names_that_are_nowhere(tmp_path) -> None:
     (tmp_path / "objects.safetensors").write_bytes(b"x")
     assert "Did you mean objects.safetensors" in told(tmp_path / "object.safetensors")
@@ -114,6 +137,19 @@ def test_names_that_are_nowhere(tmp_path) -> None:
     assert "Did you mean reference:objects?" in told("obects")
     assert "models list" in told("something/that/is/nowhere.pt")
     assert "no checkpoint of 'simple'" in told("reference:simple") or find_adapter("reference:simple")
+
+
+@pytest.mark.parametrize("scheme", ["", "diffusers:", "videos:"])
+def test_the_home_of_nobody(scheme) -> None:
+    with pytest.raises(PhysbenchError, match="home folder ~nobody-here is not known") as caught:
+        check_target(f"{scheme}~nobody-here/net.onnx")
+    assert caught.value.exit_code == 2 and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("target", ["net\0.onnx", "videos:net\0", "net\0.py:make", "python:net\0:make"])
+def test_no_name_holds_a_nul_character(target) -> None:
+    text = told(target)
+    assert "it holds a NUL character" in text and "\0" not in text and "\n" not in text
 
 
 def test_a_file_that_may_not_be_read(tmp_path, monkeypatch) -> None:

@@ -1,7 +1,10 @@
 """The way in: what is recognised and loaded, what the run is told, and messages for what cannot be loaded."""
 
+import re
 import shutil
 import socket
+import tomllib
+from pathlib import Path
 
 import pytest
 import torch
@@ -61,6 +64,18 @@ def test_a_missing_extra_is_named_first(wan, monkeypatch) -> None:
         diffusers_adapter.importlib.util, "find_spec", lambda name: None if name == "accelerate" else real(name)
     )
     assert refused(wan).endswith('needs accelerate: pip install "physbench[diffusers]"')
+    monkeypatch.setattr(
+        diffusers_adapter.importlib.util,
+        "find_spec",
+        lambda name: None if name in ("accelerate", "ftfy") else real(name),
+    )
+    assert refused(wan).endswith('needs accelerate and ftfy: pip install "physbench[diffusers]"')
+
+
+def test_all_of_the_extra_is_looked_for() -> None:
+    settings = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))
+    extra = {re.split("[^a-z]", line)[0] for line in settings["project"]["optional-dependencies"]["diffusers"]}
+    assert extra == {*diffusers_adapter.PACKAGES, "torchvision"}, "torchvision is asked for by itself, below"
 
 
 def test_torchvision_is_asked_for_where_a_network_needs_it(tiny, tmp_path, monkeypatch) -> None:

@@ -13,7 +13,16 @@ from physbench.errors import ModelError
 from physbench.rollouts.predict import RolloutRequest, predict
 
 PROMPT = "a ball falls"
-SEVERAL_FRAMES = ("cosmos1", "cosmos2", "cosmos25", "ltx_condition", "skyreels_df", "wan_vace")
+SEVERAL_FRAMES = (
+    "cosmos1",
+    "cosmos2",
+    "cosmos25",
+    "cosmos3",
+    "ltx2_condition",
+    "ltx_condition",
+    "skyreels_df",
+    "wan_vace",
+)
 
 
 class Recorded:
@@ -58,7 +67,8 @@ def roll(model, context, horizon=3, seeds=None):
 def given(call):
     """The frames that a call was given, (T, H, W, 3) uint8."""
     if "conditions" in call:
-        images = call["conditions"][0].video
+        (condition,) = call["conditions"]
+        images = condition.frames if hasattr(condition, "frames") else condition.video
     else:
         images = call["video"] if "video" in call else [call["image"]]
     return np.stack([np.asarray(image) for image in images])

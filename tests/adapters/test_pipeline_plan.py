@@ -85,6 +85,18 @@ def test_cosmos_25_keeps_one_or_five_frames(index_of) -> None:
         make_plan(folder, {"context_frames": "9"})
 
 
+def test_cosmos_3_keeps_the_last_frames_and_its_safety_checker(index_of) -> None:
+    folder = index_of("Cosmos3OmniPipeline")
+    for frames, latents in (("1", (0,)), ("5", (0, 1)), ("9", (0, 1, 2))):
+        plan = make_plan(folder, {"context_frames": frames})
+        kept = {"condition_frame_indexes_vision": latents, "condition_video_keep": "last"}
+        assert plan.quirk.arguments(plan.context, 93) == kept
+        assert "condition_video_keep=last" in dict(describe_plan(plan))["calls"]
+    for name, words in (("enable_safety_check", "licence asks"), ("condition_video_keep", "last frames are kept")):
+        with pytest.raises(ModelError, match=f"{name} cannot be given: .*{words}"):
+            make_plan(folder, {name: "false"})
+
+
 @pytest.mark.parametrize(
     ("class_name", "words"),
     [
@@ -94,6 +106,7 @@ def test_cosmos_25_keeps_one_or_five_frames(index_of) -> None:
         ("LTXLatentUpsamplePipeline", "enlarges a video"),
         ("StableDiffusionPipeline", "answers with one image"),
         ("LTXPipeline", "from text alone.*pipeline=LTXConditionPipeline or pipeline=LTXImageToVideoPipeline"),
+        ("LTX2Pipeline", "pipeline=LTX2ConditionPipeline or pipeline=LTX2ImageToVideoPipeline"),
         ("HunyuanVideoPipeline", "from text alone"),
         ("AnyFlowFARPipeline", "not known whether AnyFlowFARPipeline continues"),
         ("Cosmos2VideoToWorlPipeline", "has no pipeline .* Did you mean Cosmos2VideoToWorldPipeline"),
@@ -130,7 +143,7 @@ def test_checkpoints_that_differ_from_their_class(index_of) -> None:
 
 
 def test_frames_per_latent_of_every_autoencoder(tiny) -> None:
-    for name, ratio in (("cosmos1", 4), ("cosmos2", 4), ("ltx_i2v", 4), ("cogvideox_i2v", 4), ("svd", 1)):
+    for name, ratio in (("cosmos1", 4), ("cosmos2", 4), ("ltx_i2v", 4), ("ltx2_i2v", 4), ("svd", 1)):
         config = read_folder(tiny.folder(name)).config("vae")
         assert frames_per_latent(config, 1) == ratio
     assert frames_per_latent({}, 8) == 8

@@ -24,6 +24,7 @@ from physbench.adapters.model_protocol import ModelCard
 class Toy:
     card = ModelCard("toy", (64, 64), 15, 4, max_horizon=40, stochastic=True)
     calls = 0
+    assumptions = ("Its file names no rate: 15 frames/s <were> assumed.",)
 
     def rollout(self, context, *, horizon, actions, prompts, generators):
         Toy.calls += 1

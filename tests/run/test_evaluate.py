@@ -61,7 +61,11 @@ def test_a_run_has_what_the_design_says(toy_run: RunFolder) -> None:
     for name in ("truth", "freeze", "constant-velocity"):
         assert len(pd.read_parquet(toy_run.reference(name).scores)["clip"].unique()) == 4
     assert json.loads(toy_run.result.read_text())["counts"] == {"clips": 4, "samples": 2, "scored": 4, "failed": 0}
+    assert manifest["notes"] == ["Its file names no rate: 15 frames/s <were> assumed."]
     assert toy_run.report.read_text().startswith("<!")
+    assert (
+        "<dt>note</dt><dd>Its file names no rate: 15 frames/s &lt;were&gt; assumed.</dd>" in toy_run.report.read_text()
+    )
     assert len(rollouts_of(toy_run.path)) == 8
 
 

@@ -75,12 +75,20 @@ def test_it_goes_on_with_the_seeds_that_were_drawn(fresh_run: Path, tmp_path: Pa
 def written(tmp_path: Path) -> Callable[..., Path]:
     """A run folder of which nothing but the clips is known."""
 
-    def write(name: str, seeds: list[int], salt: str | None = "secret", version: int = SUITE_VERSION) -> Path:
+    def write(
+        name: str,
+        seeds: list[int],
+        salt: str | None = "secret",
+        version: int = SUITE_VERSION,
+        options: dict[str, Any] | None = None,
+    ) -> Path:
         rows = [{"task": "falling/projectile-v1", "split": "test", "seed": seed} for seed in seeds]
         suite = {"name": name, "version": version, "rows": rows, **({"fresh": {"salt": salt}} if salt else {})}
         folder = tmp_path / "other"
         folder.mkdir(exist_ok=True)
-        (folder / "manifest.json").write_text(json.dumps({"schema_version": 1, "suite": suite}))
+        (folder / "manifest.json").write_text(
+            json.dumps({"schema_version": 1, "suite": suite, "options": options or {}})
+        )
         return folder
 
     return write
@@ -98,6 +106,33 @@ def test_a_run_that_goes_on_keeps_its_clips(written: Callable[..., Path]) -> Non
     folder = written("fresh-smoke", [FRESH_SEEDS[5]])
     drawn, salt = asked_suite(Options("baseline:freeze", suite="smoke", fresh_seeds=1), resumed=folder)
     assert [row.seed for row in drawn.rows] == [FRESH_SEEDS[5]] and salt == "secret"
+
+
+@pytest.mark.parametrize(
+    ("stored", "asked", "words"),
+    [
+        ({"limit": 4}, {}, "--limit was 4, now it is not given"),
+        ({}, {"limit": 1}, "--limit was not given, now it is 1"),
+        ({}, {"tasks": "falling/*"}, r"--tasks was not given, now it is falling/\*"),
+        (
+            {"tasks": "falling/projectile*"},
+            {"tasks": "orbits/*"},
+            r"--tasks was falling/projectile\*, now it is orbits",
+        ),
+    ],
+)
+def test_a_run_does_not_go_on_with_another_choice_of_clips(
+    written: Callable[..., Path], stored: dict[str, Any], asked: dict[str, Any], words: str
+) -> None:
+    folder = written("fresh-smoke", [FRESH_SEEDS[5]], options=stored)
+    with pytest.raises(UsageError, match=rf"holds a run of other settings\. {words}"):
+        asked_suite(Options("baseline:freeze", suite="smoke", fresh_seeds=1, **asked), resumed=folder)
+
+
+def test_a_run_goes_on_where_the_same_tasks_are_named_otherwise(written: Callable[..., Path]) -> None:
+    folder = written("fresh-smoke", [FRESH_SEEDS[5]], options={"tasks": "falling/projectile*", "limit": 1})
+    options = Options("baseline:freeze", suite="smoke", fresh_seeds=1, tasks="falling/projectile-v1", limit=1)
+    assert asked_suite(options, resumed=folder)[1] == "secret"
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
-"""What an adapter says of its model becomes part of the manifest, and decides whether a run goes on."""
+"""What an adapter says of its model becomes part of the manifest; its settings decide whether a run goes on."""
 
+import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -7,17 +9,19 @@ import pytest
 from physbench.adapters.model_protocol import ModelCard
 from physbench.errors import UsageError
 from physbench.rollouts.messages import LoadedModel
-from physbench.run.pipeline import agree
+from physbench.run.pipeline import MOST_SAID, Middle, agree
+from physbench.run.run_state import Run
+from physbench.storage.run_folder import RunFolder
 
 
-def engine(settings):
+def engine(settings, notes=()):
     card = ModelCard("net", (64, 64), 15, 4)
-    return SimpleNamespace(info=LoadedModel(card, False, "cpu", "float32", "x86", 0, 0, settings=settings))
+    return SimpleNamespace(info=LoadedModel(card, False, "cpu", "float32", "x86", 0, 0, notes=notes, settings=settings))
 
 
-def run_of(model, planned):
-    folder = SimpleNamespace(path="runs/x")
-    return SimpleNamespace(manifest={"model": model}, planned=planned, folder=folder, say=print)
+def run_of(model, planned, folder="runs/x", say=print):
+    manifest = {"model": model, **({"batches": []} if planned else {})}
+    return Run(RunFolder(Path(folder)), None, None, manifest, say, workers=1)
 
 
 def test_settings_are_written_down_and_other_ones_are_refused() -> None:
@@ -34,3 +38,21 @@ def test_models_without_settings_have_none_in_the_manifest() -> None:
     run = run_of({}, planned=False)
     agree(run, engine({}))
     assert "settings" not in run.manifest["model"]
+
+
+def test_notes_are_kept_once_also_those_that_are_not_printed(tmp_path) -> None:
+    said = []
+    run = run_of({}, planned=False, folder=tmp_path, say=said.append)
+    agree(run, engine({}, ("The token is sent in the open.",)))
+    middle, live = Middle(run, pool=None, engine=None, store=None), SimpleNamespace(notes=[])
+    middle.note_down(live)
+    assert not (tmp_path / "manifest.json").exists(), "nothing new"
+    for batch in range(3):
+        live.notes += [f"Note {batch}.{index}" for index in range(3)]
+        middle.note_down(live)
+    kept = json.loads((tmp_path / "manifest.json").read_text())["notes"]
+    assert kept == ["The token is sent in the open.", *live.notes]
+    assert said[1:] == [*live.notes[:MOST_SAID], f"Further events and notes are in {tmp_path / 'manifest.json'}."]
+    again = Middle(run, pool=None, engine=None, store=None)
+    again.note_down(live)
+    assert run.manifest["notes"] == kept, "a run that goes on says them again and keeps them once"

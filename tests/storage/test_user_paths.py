@@ -1,0 +1,35 @@
+"""Paths as a user writes them: what is none is refused in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from physbench.errors import UsageError
+from physbench.storage.user_paths import user_path
+
+
+def test_home_folders_are_put_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    assert user_path("~/nets/a.pt") == Path("/home/me/nets/a.pt")
+    assert user_path("nets/~a.pt") == Path("nets/~a.pt")
+
+
+def test_a_file_may_begin_with_a_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "~nobody-here").write_text("")
+    assert user_path("~nobody-here") == Path("~nobody-here")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("~nobody-here/net.onnx", "the home folder ~nobody-here is not known here"),
+        ("net\0.onnx", r"it holds a NUL character"),
+    ],
+)
+def test_what_can_be_no_path_is_refused_in_a_line(text: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words) as caught:
+        user_path(text)
+    assert len(str(caught.value).splitlines()) == 1
