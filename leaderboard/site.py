@@ -39,6 +39,15 @@ class RankedEntry:
         return [self.result.axes[axis] for axis in asked_axes(self.result.model.card)]
 
     @property
+    def beyond_memory(self) -> SkillValue:
+        """Overall skill minus that of the memory of as many training clips."""
+        found = self.result.beyond_memory
+        if found is None or found.overall is None:
+            reason = "the result is of an older program" if found is None else found.reason
+            return SkillValue(skill=None, interval=None, reason=reason)
+        return found.overall
+
+    @property
     def factors(self) -> dict[str, str]:
         """By family: the median factor on what the context does not show."""
         return family_factors(self.result.model_dump(mode="json"))

@@ -109,9 +109,9 @@ def check_card_types(card: Any, where: str) -> ModelCard:
         raise ModelError(f"{where}: expected image_size (height, width) in whole px, such as (64, 64), got {size!r}.")
     if isinstance(card.fps, bool) or not isinstance(card.fps, int | float):
         raise ModelError(f"{where}: expected fps to be a number, such as 15, got {card.fps!r}.")
-    for name in ("context_frames", "max_horizon"):
+    for name in ("context_frames", "max_horizon", "training_clips"):
         value = getattr(card, name)
-        if type(value) is not int and not (name == "max_horizon" and value is None):
+        if type(value) is not int and not (name != "context_frames" and value is None):
             raise ModelError(f"{where}: expected {name} to be a whole number, got {value!r}.")
     for name in ("uses_actions", "uses_prompt", "stochastic", "repeat_first"):
         value = getattr(card, name)

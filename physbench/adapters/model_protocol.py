@@ -42,6 +42,8 @@ class ModelCard:
         repeat_first: Whether the first frame may be repeated where the context reaches further back than the history.
         track: "trained" if the model was trained on the `train` split, "privileged" if it is given the clips
             themselves, else "zero-shot".
+        training_clips: Number of clips of the `train` split that it was trained on, with which its distance from
+            `baseline:memory` is read; None: not stated.
     """
 
     name: str
@@ -54,6 +56,7 @@ class ModelCard:
     stochastic: bool = False
     repeat_first: bool = False
     track: Track = "zero-shot"
+    training_clips: int | None = None
 
     @property
     def spec(self) -> RenderSpec:
@@ -103,6 +106,13 @@ def check_card(card: ModelCard) -> ModelCard:
         )
     if card.max_horizon is not None and card.max_horizon < 1:
         raise ModelError(f"{where}: expected max_horizon of at least 1 frame or None, got {card.max_horizon}.")
+    if card.training_clips is not None and card.training_clips < 1:
+        raise ModelError(f"{where}: expected training_clips of at least 1 or None, got {card.training_clips}.")
+    if card.training_clips is not None and card.track == "zero-shot":
+        raise ModelError(
+            f"{where}: a model that was trained on {card.training_clips} clips of the train split is not zero-shot: "
+            "set track='trained'."
+        )
     return card
 
 

@@ -49,7 +49,7 @@ IDLE_SECONDS = 600.0  # for a client that neither sends nor reads
 RANGE_TOLERANCE = 0.49 / 255  # distance outside of [0, 1] that rounding hides
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 CARD_NEEDS = ("name", "image_size", "fps", "context_frames")
-CARD_TAKES = ("max_horizon", "uses_actions", "uses_prompt", "stochastic", "repeat_first", "track")
+CARD_TAKES = ("max_horizon", "uses_actions", "uses_prompt", "stochastic", "repeat_first", "track", "training_clips")
 
 
 class RequestProblem(Exception):

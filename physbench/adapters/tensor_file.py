@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -123,7 +123,15 @@ def read_checkpoint(path: Path, header: TensorHeader | None = None) -> Checkpoin
         raise ModelError(f"{path}: its metadata lacks {error}; expected architecture, config and card.") from None
     except (ValueError, TypeError) as error:
         raise ModelError(f"{path}: its metadata cannot be read ({error}).") from None
-    return Checkpoint(architecture, config, read_card(card, str(path)), training)
+    return Checkpoint(architecture, config, _with_clips(read_card(card, str(path)), training), training)
+
+
+def _with_clips(card: ModelCard, training: Any) -> ModelCard:
+    """The card with the number of training clips that the training wrote down, where the card does not state one."""
+    clips = training.get("clips") if isinstance(training, dict) else None
+    if card.training_clips is not None or card.track != "trained" or type(clips) is not int or clips < 1:
+        return card
+    return replace(card, training_clips=clips)
 
 
 def read_card(document: Mapping[str, Any], where: str) -> ModelCard:

@@ -1,8 +1,9 @@
-"""The adapter of models without weights: `baseline:freeze|constant-velocity|physicist|oracle`, `baseline:state-...`.
+"""The adapter of models without weights: `baseline:freeze`, `constant-velocity`, `memory`, `physicist`, `oracle`, ...
 
-Size, rate and context follow --model-arg size=64 (or 64x96, height x width), fps=15, context=8. Freeze and constant
-velocity see pixels only, the physicist the pixels of the context and the scene's data, and the oracle everything. The
-baselines of states have no size.
+Size, rate and context follow --model-arg size=64 (or 64x96, height x width), fps=15, context=8. Freeze, constant
+velocity and memory see pixels only, the physicist the pixels of the context and the scene's data, and the oracle
+everything. Memory also takes clips=1500, the number of training clips that it holds. The baselines of states have no
+size.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from physbench.clips.clip import Clip
 
 DEFAULT_ARGUMENTS = {"size": "64", "fps": "15", "context": "8"}
+MEMORY_CLIPS = "1500"  # of the `train` split, by default
 ANSWER_FRAMES = 16  # of an answer, in every baseline
 
 
@@ -67,10 +69,14 @@ def _constant_velocity(card: ModelCard) -> Model:
     return ConstantVelocity(card)
 
 
-def _physicist(card: ModelCard) -> Model:
-    """It uses packages above the adapters, so that it is found through its entry point."""
-    make: Callable[[ModelCard], Model] = entry_points.load("physbench.baselines", "physicist")
-    return make(card)
+def _registered(name: str) -> Callable[[ModelCard], Model]:
+    """What makes a baseline that uses packages above the adapters, so that it is found through its entry point."""
+
+    def make(card: ModelCard) -> Model:
+        made: Model = entry_points.load("physbench.baselines", name)(card)
+        return made
+
+    return make
 
 
 def _states(kind: str) -> Callable[[ModelCard], Model]:
@@ -90,8 +96,12 @@ OF_STATES = "state-"  # begins the names of baselines that answer with states
 BASELINES: dict[str, tuple[Callable[[ModelCard], Model], str]] = {
     "constant-velocity": (_constant_velocity, "what is coloured moves on in straight lines over the median background"),
     "freeze": (Freeze, "the last context frame stays"),
+    "memory": (_registered("memory"), "the displacements of the nearest of --model-arg clips=1500 training clips"),
     "oracle": (Oracle, "the true future (privileged)"),
-    "physicist": (_physicist, "tracks the context and simulates on from there by the scene's laws (privileged)"),
+    "physicist": (
+        _registered("physicist"),
+        "tracks the context and simulates on from there by the scene's laws (privileged)",
+    ),
     "state-constant-velocity": (_states("StateConstantVelocity"), "states: every body moves on in a straight line"),
     "state-freeze": (_states("StateFreeze"), "states: every body stays"),
     "state-oracle": (_states("StateOracle"), "states: the true ones (privileged)"),
@@ -103,20 +113,21 @@ def baseline_card(name: str, model_args: Mapping[str, str]) -> ModelCard:
 
     Args:
         name: Of the baseline.
-        model_args: Values of --model-arg: size, fps, context.
+        model_args: Values of --model-arg: size, fps, context; of memory also clips.
 
     Raises:
         ModelError: An argument is unknown or out of bounds.
     """
     of_states = name.startswith(OF_STATES)
-    known = [key for key in DEFAULT_ARGUMENTS if not (of_states and key == "size")]
+    defaults = {**DEFAULT_ARGUMENTS, **({"clips": MEMORY_CLIPS} if name == "memory" else {})}
+    known = [key for key in defaults if not (of_states and key == "size")]
     for key in model_args:
         if key not in known:
             raise ModelError(f"--model-arg {key}: {name} has no argument of that name.{nearest(key, known)}")
-    given = {**DEFAULT_ARGUMENTS, **model_args}
+    given = {**defaults, **model_args}
     fps = convert_argument(given["fps"], float, "fps")
     context = convert_argument(given["context"], int, "context")
-    track: Track = "privileged" if name in PRIVILEGED else "zero-shot"
+    track: Track = "privileged" if name in PRIVILEGED else "trained" if name == "memory" else "zero-shot"
     if of_states:
         return check_card(StateCard(name=name, fps=fps, context_frames=context, track=track))
     sides = given["size"].lower().split("x")
@@ -129,6 +140,8 @@ def baseline_card(name: str, model_args: Mapping[str, str]) -> ModelCard:
             fps=fps,
             context_frames=context,
             track=track,
+            uses_actions=name == "memory",
+            training_clips=convert_argument(given["clips"], int, "clips") if name == "memory" else None,
         )
     )
 

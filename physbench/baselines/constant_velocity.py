@@ -36,6 +36,8 @@ MIN_HUE_DISTANCE = 30.0  # degrees between two objects at least
 MIN_MASS = 6.0  # px of chroma-weighted area
 WHOLE_MASS_SHARE = 0.97  # of the largest mass in the context
 VELOCITY_FRAMES = 3
+DARK = 0.4  # of 1; screens are darker than that, grounds as a rule not
+MOST_COVERED = 0.15  # of a screen, by what an object that has reached it leaves unknown
 GREY_STEP = 0.03  # of 1; greys are compared in these steps
 
 
@@ -47,6 +49,8 @@ class Sprite:
     opacity: Array  # (h, w)
     corner: Array  # (2,) px, row and column of its first pixel
     velocity: Array  # (2,) px a frame
+    hue: float  # degrees, as `hue_angle` has it
+    shown: Array  # (C,) chroma in each frame of the context over that of the fullest one
 
 
 class ConstantVelocity:
@@ -74,28 +78,33 @@ class ConstantVelocity:
             yield torch.from_numpy(chunk).permute(0, 1, 4, 2, 3).to(context.device, context.dtype)
 
 
-def decompose_context(frames: Array) -> tuple[Array, Mask, list[Sprite]]:
-    """Context (C, H, W, 3) -> background (H, W, 3), mask of what is in front (H, W), sprites from large to small."""
+def decompose_context(frames: Array, *, latest: bool = False) -> tuple[Array, Mask, list[Sprite]]:
+    """Context (C, H, W, 3) -> background (H, W, 3), mask of what is in front (H, W), sprites from large to small.
+
+    latest: the background is what the latest frame shows that has no object there, instead of the median: without what
+    vanished in the context, and with screens where they are now. In front are then dark screens alone, also where an
+    object has reached one, so that some of its pixels are not known.
+    """
     from scipy.ndimage import binary_dilation, binary_erosion
 
     chroma = frames.max(-1) - frames.min(-1)  # (C, H, W)
     colored = chroma > MIN_TRACKED_CHROMA
     dilated = np.stack([binary_dilation(mask, iterations=1) for mask in colored])
-    background = _background(frames, dilated)
+    background = (_latest_background if latest else _background)(frames, dilated)
     covered = np.stack([binary_erosion(mask, iterations=2) for mask in colored]).any(0)
-    front = _foreground_mask(background, np.asarray(covered))
-    hue = _hue_angle(frames)
+    front = _foreground_mask(background, np.asarray(covered), *((MOST_COVERED, DARK) if latest else (0.0, np.inf)))
+    hue = hue_angle(frames)
     sprites = []
     for center in _object_hues(hue[colored], chroma[colored]):
         of_object = colored & (np.abs((hue - center + 180) % 360 - 180) < MIN_HUE_DISTANCE / 2)
-        sprite = _cut_sprite(frames, background, np.where(of_object, chroma, 0.0))
+        sprite = _cut_sprite(frames, background, np.where(of_object, chroma, 0.0), center)
         if sprite is not None:
             sprites.append(sprite)
     sprites.sort(key=lambda sprite: -float(sprite.opacity.sum()))
     return background, front, sprites
 
 
-def _hue_angle(frames: Array) -> Array:
+def hue_angle(frames: Array) -> Array:
     """Angle in the opponent plane, degrees."""
     red, green, blue = np.moveaxis(frames, -1, 0)
     angle: Array = np.degrees(np.arctan2(0.866 * (green - blue), red - (green + blue) / 2)) % 360
@@ -133,28 +142,50 @@ def _background(frames: Array, dilated: Mask) -> Array:
     return background
 
 
-def _foreground_mask(background: Array, covered: Mask) -> Mask:
-    """Mask (H, W) of regions of one grey that do not span the image and that no object covered, with their edges."""
+def _latest_background(frames: Array, dilated: Mask) -> Array:
+    """The uncoloured value of each pixel in the latest frame that has one; others take the nearest one of no screen."""
+    from scipy.ndimage import distance_transform_edt
+
+    background: Array = frames[-1].copy()
+    known = ~dilated[-1]
+    for frame, coloured in zip(frames[-2::-1], dilated[-2::-1], strict=True):
+        fresh = ~known & ~coloured
+        background[fresh] = frame[fresh]
+        known |= fresh
+    ground = known & (background.mean(-1) >= DARK)
+    source = ground if ground.any() else known
+    if source.any():
+        row, column = distance_transform_edt(~source, return_distances=False, return_indices=True)
+        background[~known] = background[row, column][~known]
+    return background
+
+
+def _foreground_mask(background: Array, covered: Mask, most_covered: float, lightest: float) -> Mask:
+    """Mask (H, W) of regions of one grey that do not span the image and that no object covered, with their edges.
+
+    most_covered: share of a region that objects may have covered while it still counts as in front of them.
+    lightest: grey, of 1, below which a region can be in front.
+    """
     from scipy.ndimage import binary_dilation, binary_erosion, label
 
     grey = background.mean(-1)
     level = np.round(grey / GREY_STEP).astype(int)
     commonest = np.bincount(level.ravel()).argmax()
     front: Mask = np.zeros(grey.shape, dtype=bool)
-    for value in np.unique(level[np.abs(level - commonest) > 1]):
+    for value in np.unique(level[(np.abs(level - commonest) > 1) & (grey < lightest)]):
         regions, count = label(level == value)
         for number in range(1, count + 1):
             region = regions == number
             ground = region.any(0).all() or region.any(1).all()
             thick = binary_erosion(region).sum() >= MIN_MASS  # not the shaded edge of a ground
-            if thick and not ground and not (region & covered).any():
+            if thick and not ground and (region & covered).sum() <= most_covered * region.sum():
                 front |= region
     front |= binary_dilation(front) & (np.abs(level - commonest) > 1)  # its edge is half background
     return front
 
 
-def _cut_sprite(frames: Array, background: Array, chroma: Array) -> Sprite | None:
-    """Cut out the object with this chroma (C, H, W) and measure its velocity."""
+def _cut_sprite(frames: Array, background: Array, chroma: Array, hue: float) -> Sprite | None:
+    """Cut out the object with this chroma (C, H, W) and hue in degrees, and measure its velocity."""
     mass = chroma.sum((1, 2))  # (C,)
     if mass.max() < MIN_MASS * MIN_TRACKED_CHROMA:
         return None
@@ -179,15 +210,32 @@ def _cut_sprite(frames: Array, background: Array, chroma: Array) -> Sprite | Non
         np.pad(opacity[box], 1).astype(np.float32),
         corner.astype(np.float32),
         velocity.astype(np.float32),
+        hue,
+        (mass / mass.max()).astype(np.float32),
     )
 
 
 def draw_frames(background: Array, front: Mask, sprites: Sequence[Sprite], steps: NDArray[np.int_]) -> Array:
     """Frames (t, H, W, 3), `steps` frames after the last one of the context."""
-    height, width = front.shape
-    frames = np.repeat(background[None], len(steps), axis=0)
-    for sprite in sprites:
-        position = sprite.corner + sprite.velocity * steps[:, None]  # (t, 2)
+    ways = [sprite.corner + sprite.velocity * steps[:, None] for sprite in sprites]
+    return draw_ways(np.repeat(background[None], len(steps), axis=0), front, sprites, ways)
+
+
+def draw_ways(frames: Array, front: Mask, sprites: Sequence[Sprite], ways: Sequence[Array]) -> Array:
+    """Draw sprites on pictures without objects.
+
+    Args:
+        frames: The pictures (t, H, W, 3) in [0, 1]; they are drawn on.
+        front: What hides the sprites (H, W), or (t, H, W) where it moves.
+        sprites: From back to front.
+        ways: Of each sprite the first row and column of its box (t, 2) px in these frames.
+
+    Returns:
+        The frames with the sprites (t, H, W, 3).
+    """
+    height, width = frames.shape[1:3]
+    before = frames.copy()
+    for sprite, position in zip(sprites, ways, strict=True):
         pixel = np.floor(position).astype(int)
         fraction = (position - pixel).astype(np.float32)
         opacity = shift_by_fraction(sprite.opacity[..., None], fraction)
@@ -202,7 +250,8 @@ def draw_frames(background: Array, front: Mask, sprites: Sequence[Sprite], steps
             target = frame[top:bottom, left:right]
             target *= 1 - alpha[cut]
             target += pixels[cut]
-    frames[:, front] = background[front]
+    hides = np.broadcast_to(front, frames.shape[:3])
+    frames[hides] = before[hides]
     clipped: Array = np.clip(frames, 0, 1)
     return clipped
 

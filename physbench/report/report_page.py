@@ -66,7 +66,7 @@ def render(result: Mapping[str, Any], manifest: Mapping[str, Any], gathered: Rep
     from physbench.report.charts import axis_chart, error_chart, share_chart
     from physbench.report.clip_count_text import counting, left_out, not_valid
     from physbench.report.free_constant_text import unseen_sentences
-    from physbench.report.skill_table import skill_rows
+    from physbench.report.skill_table import memory_note, skill_rows
 
     environment = Environment(
         loader=PackageLoader("physbench.report"),
@@ -108,6 +108,7 @@ def render(result: Mapping[str, Any], manifest: Mapping[str, Any], gathered: Rep
         axis_short=number_format.AXIS_SHORT,
         axis_questions=number_format.AXIS_QUESTIONS,
         heat=skill_rows(result),
+        memory_note=memory_note(result),
         axis_charts={axis: Markup(axis_chart(dict(result), axis)) for axis in result["axes"]} if scored else {},
         families=families if scored else [],
         lawful=[

@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 from physbench.results.number_format import bracket, fixed, short
 
+BEYOND_MEMORY = "beyond memory"
+OUT_OF_RANGE = "quality lost out of range"
 KEPT_FROM = -0.005  # cost of a guard from which on the cell says "kept"
 
 
@@ -38,6 +40,10 @@ def skill_rows(result: Mapping[str, Any]) -> list[SkillRow]:
     for name, reference in result["references"].items():
         cells = tuple(_axis(reference["axes"][axis]) for axis in axes)
         lines.append(SkillRow("reference", name.replace("-", " "), cells))
+    lines += _memory_rows(result, axes)
+    if result.get("gaps"):
+        gaps = result["gaps"]["all"]
+        lines.append(SkillRow("reference", OUT_OF_RANGE, tuple(_gap(gaps[axis]) for axis in axes)))
     for family, found in result["families"].items():
         tasks = [task for task in result["tasks"] if task.split("/")[0] == family]
         if len(tasks) > 1:
@@ -46,6 +52,33 @@ def skill_rows(result: Mapping[str, Any]) -> list[SkillRow]:
             name = short(task) if len(tasks) > 1 else f"{family}: {short(task)}"
             lines.append(SkillRow("task", name, tuple(_task(result["tasks"][task][axis]) for axis in axes)))
     return lines
+
+
+def _memory_rows(result: Mapping[str, Any], axes: list[str]) -> list[SkillRow]:
+    """The memory of as many training clips, and the model minus it; nothing where none is published."""
+    found = result.get("beyond_memory")
+    if not found or found["clips"] is None:
+        return []
+    return [
+        SkillRow("reference", f"memory, {found['clips']:,} clips", tuple(_axis(found["memory_axes"][a]) for a in axes)),
+        SkillRow("reference", BEYOND_MEMORY, tuple(_axis(found["axes"][axis]) for axis in axes)),
+    ]
+
+
+def memory_note(result: Mapping[str, Any]) -> str:
+    """Why a result says nothing of memory; "" where it does, and for results of older programs."""
+    found = result.get("beyond_memory")
+    return f"{BEYOND_MEMORY.capitalize()} is not known: {found['reason']}." if found and found["clips"] is None else ""
+
+
+def _gap(found: Mapping[str, Any]) -> SkillCell:
+    """Quality on `test` minus that on `ood`: no skill, so that it has no colour."""
+    if found["gap"] is None:
+        return SkillCell("–", title=found["reason"])
+    title = (
+        f"quality: test {fixed(found['test'])}, ood {fixed(found['ood'])}; truth itself loses {fixed(found['truth'])}"
+    )
+    return SkillCell(fixed(found["gap"]), bracket(found["interval"]), title)
 
 
 def _axis(found: Mapping[str, Any]) -> SkillCell:

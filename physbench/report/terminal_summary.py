@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from physbench.report.free_constant_text import unseen_sentences
-from physbench.report.skill_table import SkillCell, skill_rows
+from physbench.report.skill_table import BEYOND_MEMORY, SkillCell, memory_note, skill_rows
 from physbench.results import number_format
 from physbench.results.answers import overall_meaning
 from physbench.results.number_format import FAILED_ON, failures_by_reason
@@ -114,6 +114,9 @@ def _overall(result: Document, console: Console) -> None:
             line.append(f"   {name.replace('-', ' ')} {signed(own)}", style="dim")
             if ahead["interval"]:
                 line.append(f", {number_format.ahead(ahead['skill'], ahead['interval'])}", style="dim")
+    if (beyond := result.get("beyond_memory")) and beyond["overall"] and beyond["overall"]["skill"] is not None:
+        value = beyond["overall"]
+        line.append(f"   {BEYOND_MEMORY} {signed(value['skill'])} {bracket(value['interval'])}".rstrip(), style="dim")
     console.print()
     console.print(line)
     if meaning := overall_meaning(result["model"]["card"]):
@@ -123,6 +126,8 @@ def _overall(result: Document, console: Console) -> None:
         console.print(Text(text, style="dim"))
     if freed := unseen_sentences(result):
         console.print(Text(" ".join(freed).replace("−", "-"), style="dim"))
+    if note := memory_note(result):
+        console.print(Text(note, style="dim"))
     console.print(Text(LEGEND, style="dim"))
 
 

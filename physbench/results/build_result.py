@@ -10,6 +10,7 @@ from physbench.clips.suite import FRESH, OWN
 from physbench.errors import PhysbenchError
 from physbench.results.answers import unasked_axes, unasked_reasons
 from physbench.results.best_of_samples import best_of
+from physbench.results.beyond_memory import beyond_memory
 from physbench.results.bootstrap import RESAMPLES
 from physbench.results.clip_counts import axis_counts
 from physbench.results.estimates import MODELS, estimate
@@ -57,6 +58,8 @@ def build_result(folder: RunFolder, *, resamples: int = RESAMPLES, own_laws: boo
     axes = dict(enumerate(e.qualities.axes))
     families = tuple(dict.fromkeys(task.split("/")[0] for task in e.tasks))
     failures = _failures(tables["model"])
+    whole = overall(e, 0, incomplete)
+    by_axis = {name: axis_result(e, a) for a, name in axes.items()}
     document = ResultDocument(
         schema_version=1,
         physbench_version=__version__,
@@ -67,8 +70,8 @@ def build_result(folder: RunFolder, *, resamples: int = RESAMPLES, own_laws: boo
         render_spec=str(spec_of(manifest)),
         context=context_of(manifest),
         sentences=[],
-        overall=overall(e, 0, incomplete),
-        axes={name: axis_result(e, a) for a, name in axes.items()},
+        overall=whole,
+        axes=by_axis,
         families={family: {name: family_result(e, family, a) for a, name in axes.items()} for family in families},
         tasks={task: {name: task_result(e, task, a) for a, name in axes.items()} for task in e.tasks},
         splits={
@@ -77,6 +80,7 @@ def build_result(folder: RunFolder, *, resamples: int = RESAMPLES, own_laws: boo
         },
         gaps=gaps(e),
         references={MODELS[1]: reference_result(e, incomplete)},
+        beyond_memory=beyond_memory(manifest, whole, by_axis),
         best_of=best_of(tables, incomplete, fixed, unasked),
         unseen_constants=unseen_constants(tables, resamples=resamples, fixed=fixed),
         first_breaks=first_breaks(tables),

@@ -287,6 +287,20 @@ class ReferenceResult(Record):
     ahead_axes: dict[str, SkillValue] = Field(description="The same on each axis.")
 
 
+class BeyondMemory(Record):
+    """The skill that a table of training clips does not explain: that of the model minus that of `baseline:memory`."""
+
+    stated: int | None = Field(description="Training clips that the card states; 1,500 for a zero-shot model.")
+    clips: int | None = Field(
+        default=None, description="Clips of the memory compared with: the smallest published one with as many or more."
+    )
+    memory: SkillValue | None = Field(default=None, description="Published overall skill of that memory.")
+    memory_axes: dict[str, SkillValue] = Field(default_factory=dict, description="The same on each axis.")
+    overall: SkillValue | None = Field(default=None, description="Overall skill of the model minus that of the memory.")
+    axes: dict[str, SkillValue] = Field(default_factory=dict, description="The same on each axis.")
+    reason: str = Field(default="", description="Why there is no comparison.")
+
+
 class ResultDocument(Record):
     """What one evaluation found."""
 
@@ -311,6 +325,9 @@ class ResultDocument(Record):
         description='Generalisation gap by level, then axis: "all" (mean over families), each family, each task.',
     )
     references: dict[str, ReferenceResult] = Field(description="Reference models, by name.")
+    beyond_memory: BeyondMemory | None = Field(
+        default=None, description="Beside the memory of as many training clips; null in files of older programs."
+    )
     best_of: BestOf | None = Field(default=None, description="Best of K samples; null for one sample a clip.")
     unseen_constants: UnseenConstants | None = Field(
         default=None,

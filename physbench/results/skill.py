@@ -4,7 +4,8 @@ A task is *informative* on an axis where mean qualities differ, Q_truth - Q_free
 s = (Q - Q_freeze) / (Q_truth - Q_freeze). Elsewhere it is a *guard*, which can only cost:
 Q / min(Q_truth, Q_freeze) - 1, at most 0 after averaging a family's guards. Where truth and freeze both lie below 0.5
 the task is not scored. In suites that come with physbench all this is fixed for a version and a class of sizes.
-Axis skill = mean over families of their informative tasks + mean over families of their guards, at least -1.
+Axis skill = mean over families of their informative tasks + mean over families of their guards, at least -1; a guard
+weighs at most as much as the axis's lightest informative task (`task_weights`).
 Overall = mean of all axes that are asked, if all of them exist: permanence is not asked of states.
 
 Everything works on the last axes of its arrays, so that a point estimate and 10,000 resamples take the same path.
@@ -20,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.errors import PhysbenchError
+from physbench.results.task_weights import task_weights
 from physbench.scoring.scorer_protocol import AXES
 
 if TYPE_CHECKING:
@@ -209,7 +211,7 @@ def skills(
         informative[family] = _mean_of([np.where(_is(kinds[t], "informative"), raw[t], np.nan) for t in members])
         guard[family] = np.minimum(_mean_of([np.where(_is(kinds[t], "guard"), raw[t], np.nan) for t in members]), 0.0)
     gain = _mean_of(list(informative.values()))
-    axis = np.maximum(gain + np.nan_to_num(_mean_of(list(guard.values())), nan=0.0), SKILL_FLOOR)
+    axis = np.maximum(gain + _cost(raw, kinds, task_weights(kinds)), SKILL_FLOOR)
     return Skills(
         quality,
         task_skill,
@@ -220,6 +222,16 @@ def skills(
         axis,
         (axis if asked is None else axis[..., list(asked)]).mean(axis=-1),
     )
+
+
+def _cost(raw: Mapping[str, Array], kinds: Mapping[str, tuple[Kind, ...]], weights: Mapping[str, Array]) -> Array:
+    """What guards cost on each axis (..., A), at most 0: weighted losses, the sum of a family clipped at 0."""
+    families: dict[str, Array] = {}
+    for task, found in raw.items():
+        loss = np.nan_to_num(np.where(_is(kinds[task], "guard"), found, 0.0), nan=0.0) * weights[task]
+        family = task.split("/")[0]
+        families[family] = families[family] + loss if family in families else loss
+    return np.asarray(sum(np.minimum(loss, 0.0) for loss in families.values()), dtype=np.float64)
 
 
 def _is(kinds: tuple[Kind, ...], wanted: Kind) -> NDArray[np.bool_]:

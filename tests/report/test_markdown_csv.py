@@ -53,7 +53,7 @@ def test_markdown_answers_first_and_escapes_names(result: dict) -> None:
     assert places == sorted(places) and places[-1] < text.index("| skill |")
     table = [line for line in lines if line.startswith("|")]
     assert {line.count("|") for line in table} == {5}
-    assert len(table) == 2 + 2 + 4
+    assert len(table) == 2 + 2 + 1 + 4  # header; all families and constant velocity; out of range; tasks
     assert "1 of 128 clips failed and count as 0" in text
     assert "<b>" not in text
 

@@ -14,6 +14,9 @@ from physbench.report.report_page import render
 from physbench.report.terminal_summary import print_summary
 from physbench.results.build_result import build_result
 from physbench.results.read_run import read_manifest
+from physbench.results.schema import ResultDocument
+
+EMPTY = ReportData((), {}, ())
 
 
 def printed(result: dict, width: int = 80, **options: object) -> str:
@@ -75,6 +78,19 @@ def test_every_reason_is_said_with_its_count(make_run) -> None:
     assert "  3 x There is no video 'orbits.kepler-v1.test.0'" in text and "  1 x too late" in text
     assert "and 1 more, in result.json" in text
     assert "orbits.kepler-v1.test.0' (3); too late (1)" in markdown(result)
+
+
+def test_memory_and_the_gap_stand_in_the_table(make_run, core: dict) -> None:
+    assert "quality lost out of range" in printed(core)
+    assert "Beyond memory is not known: the card of this trained model" in " ".join(printed(core, width=200).split())
+    value = {"skill": 0.1, "interval": [0.05, 0.15], "reason": ""}
+    axes = dict.fromkeys(core["axes"], value)
+    known = {"stated": 900, "clips": 1500, "memory": value, "memory_axes": axes, "overall": value, "axes": axes}
+    result = {**core, "beyond_memory": {**known, "reason": ""}}
+    text = printed(result, width=120)
+    assert "memory, 1,500 clips" in text and "beyond memory 0.10 [0.05, 0.15]" in text and "not known" not in text
+    page = render(ResultDocument.model_validate(result).model_dump(mode="json"), read_manifest(make_run()), EMPTY)
+    assert "not below the 900 on the model" in page and "Quality lost out of range" in page
 
 
 def test_a_look_is_called_one(make_run) -> None:

@@ -65,8 +65,9 @@ def test_by_hand() -> None:
     np.testing.assert_allclose(got.task["g/c"], 0.3)
     np.testing.assert_allclose(got.task["g/d"], 0.45 / 0.9 - 1)
     assert np.isnan(got.task["g/e"]).all()
-    np.testing.assert_allclose(got.axis, (0.5 + 0.3) / 2 - 0.5)  # mean over the one family that has a guard
-    np.testing.assert_allclose(got.overall, -0.1)
+    # The one family with a guard would give it the weight 1; f/a and f/b weigh a quarter each.
+    np.testing.assert_allclose(got.axis, (0.5 + 0.3) / 2 - 0.5 / 4)
+    np.testing.assert_allclose(got.overall, 0.275)
     np.testing.assert_allclose(got.family_quality["g"], (0.3 + 0.45) / 2)  # g/e is left out
     np.testing.assert_allclose(got.axis_quality, ((0.6 + 0.5) / 2 + (0.3 + 0.45) / 2) / 2)
 
