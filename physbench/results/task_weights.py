@@ -56,19 +56,19 @@ def weight_table(kinds: Mapping[str, tuple[str, ...]], axes: tuple[str, ...]) ->
 
 
 def main() -> None:
-    from physbench.clips.suite import SUITE_VERSION
+    from physbench.clips.suite import PUBLISHED_VERSION
     from physbench.results.task_roles import CLASSES, kinds_of
     from physbench.scoring.scorer_protocol import AXES
     from physbench.world.scene import RenderSpec
 
     tables: dict[str, list[str]] = {}  # sizes with the same table
     for size in CLASSES:
-        found = kinds_of(SUITE_VERSION, RenderSpec(size, size, 15.0), 8)
+        found = kinds_of(PUBLISHED_VERSION, RenderSpec(size, size, 15.0), 8)
         if found is not None:
             rows = {task: tuple(row[axis] for axis in AXES) for task, row in found.items()}
             tables.setdefault("\n".join(weight_table(rows, AXES)), []).append(f"{size}")
     for table, sizes in tables.items():
-        print(f"Suite version {SUITE_VERSION}, {' and '.join(sizes)} px:\n\n{table}\n")
+        print(f"Suite version {PUBLISHED_VERSION}, {' and '.join(sizes)} px:\n\n{table}\n")
 
 
 if __name__ == "__main__":
