@@ -6,7 +6,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from tiny_pipelines import MAKERS, SIZE
+from tiny_parts import SIZE
+from tiny_pipelines import MAKERS
 
 from physbench.adapters.pipeline_call import DiffusersModel, fit, frames_of, refuse_repetition, seeded_globals, unfit
 from physbench.errors import ModelError
