@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from physbench.adapters.http_connection import (
     LONGEST_CALL,
     TOKEN_ARGUMENT,
+    TOKEN_VARIABLE,
     ServerConnection,
     find_token,
     parse_address,
@@ -50,7 +51,8 @@ class HttpAdapter:
             if key not in (TOKEN_ARGUMENT, WAIT_ARGUMENT):
                 hint = nearest(key, (TOKEN_ARGUMENT, WAIT_ARGUMENT))
                 raise ModelError(f"--model-arg {key}: models behind a server take no such argument.{hint}")
-        connection = ServerConnection(address, find_token(model_args))
+        place = model_args.get(TOKEN_ARGUMENT, TOKEN_VARIABLE)
+        connection = ServerConnection(address, find_token(model_args), place)
         from physbench.adapters.http_model import HttpModel
 
         return HttpModel(connection, _seconds(model_args))

@@ -32,7 +32,9 @@ GATEWAY_STATUS = (502, 503, 504)  # of something in between that cannot reach th
 LONGEST_CALL = 86_400.0  # s; --timeout ends a batch long before
 MAX_ERROR_BYTES = 1 << 16  # bytes of an answer that is an error
 MAX_SAID = 300  # characters of a server's words in a message
-START_HINT = "Start it there: python serve_model.py my_model.py:make --port {port}"
+START_HINT = (
+    "Start it there: python serve_model.py my_model.py --port {port} (made by `physbench models serve-template`)"
+)
 
 Body = Sequence[bytes | memoryview]
 
@@ -71,16 +73,25 @@ def parse_address(target: str) -> ServerAddress:
         raise ModelError(f"{expected}, without user or password: give a token in {TOKEN_VARIABLE}.")
     try:
         parts = urlsplit(target)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
         host = parts.hostname or ""
-    except ValueError as error:
-        raise ModelError(f"{expected}, got {printable(target)}: {error}.") from None
+    except ValueError:
+        raise ModelError(f"{expected}, got {printable(target)}.") from None
+    try:
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        raise ModelError(f"{expected}, got {printable(target)}: a port is a number from 1 to 65535.") from None
     plain = target.isascii() and target.isprintable() and " " not in target
     if parts.scheme not in ("http", "https") or not host or not plain:
         raise ModelError(f"{expected}, got {printable(target)}.")
     if parts.query or parts.fragment:
         raise ModelError(f"{expected}, without ? and #: give a token in {TOKEN_VARIABLE}.")
     return ServerAddress(parts.scheme == "https", host, port, parts.path.rstrip("/"))
+
+
+def one_line(text: object) -> str:
+    """A text in one printable line that is not too long."""
+    line = printable(" ".join(str(text).split()))
+    return line if len(line) <= MAX_SAID else line[: MAX_SAID - 3] + "..."
 
 
 def find_token(model_args: Mapping[str, str]) -> str:
@@ -138,11 +149,13 @@ class _TimedSocket:
 class ServerConnection:
     """One connection, which is kept open between requests. A request after a failed one opens another."""
 
-    def __init__(self, address: ServerAddress, token: str = "") -> None:
+    def __init__(self, address: ServerAddress, token: str = "", token_place: str = TOKEN_VARIABLE) -> None:
         self.address = address
         self._token = token
+        self._token_place = token_place
         self._connection: HTTPConnection | None = None
         self._unreachable = False
+        self._has_answered = False
 
     @property
     def sends_token_openly(self) -> bool:
@@ -152,10 +165,7 @@ class ServerConnection:
     def say(self, text: object) -> str:
         """Words of the server in one printable line, without the token."""
         line = " ".join(str(text).split())
-        if self._token:
-            line = line.replace(self._token, "***")
-        line = printable(line)
-        return line if len(line) <= MAX_SAID else line[: MAX_SAID - 3] + "..."
+        return one_line(line.replace(self._token, "***") if self._token else line)
 
     def close(self) -> None:
         if self._connection is not None:
@@ -186,19 +196,21 @@ class ServerConnection:
     def _why_not(self, error: Exception, seconds: float) -> str:
         """Why the connection cannot be opened, and what to do."""
         match error:
+            case ConnectionRefusedError() if self._has_answered:
+                return "nothing listens there any more: it has answered before, and went away. Look at its log."
             case ConnectionRefusedError():
                 return f"nothing listens there.\n{START_HINT.format(port=self.address.port)}"
             case ssl.SSLCertVerificationError():
-                reason = self.say(error.verify_message)
+                reason = one_line(error.verify_message)
                 return f"its certificate is not accepted ({reason}). Name its authority's file in SSL_CERT_FILE."
             case ssl.SSLError():
-                return f"it does not speak TLS ({self.say(error.reason)}). Is it http://, without the s?"
+                return f"it does not speak TLS ({one_line(error.reason)}). Is it http://, without the s?"
             case TimeoutError():
                 return f"no connection within {seconds:g} s. Are host and port right, and does a firewall let it pass?"
             case socket.gaierror() | UnicodeError():
                 return f"the name {self.address.host} is not known."
             case _:
-                return f"{self.say(getattr(error, 'strerror', None) or error)}."
+                return f"{one_line(getattr(error, 'strerror', None) or error)}."
 
     def request(self, method: str, path: str, seconds: float, body: Body = (), media_type: str = "") -> HTTPResponse:
         """Send a request and return the answer, which may be read until `seconds` from now.
@@ -217,6 +229,7 @@ class ServerConnection:
             response = self._exchange(method, path, seconds, body, media_type)  # it had closed an idle connection
         if response.status != 200 or response.headers.get("Content-Encoding", "identity") != "identity":
             self._refuse(response, path)
+        self._has_answered = True
         return response
 
     def _exchange(self, method: str, path: str, seconds: float, body: Body, media_type: str) -> HTTPResponse:
@@ -257,7 +270,12 @@ class ServerConnection:
         reason = str(said.get("error", ""))
         if status in (401, 403):
             hint = f"Set {TOKEN_VARIABLE}, or give --model-arg {TOKEN_ARGUMENT}=FILE."
-            raise ModelError(f"{url} refuses access ({self.say(reason) or status}). {hint}")
+            from physbench.adapters.serve_model import TOKEN_REASONS
+
+            if self._token:
+                hint = f"The token in {self._token_place} is not the server's."
+            words = reason if reason in TOKEN_REASONS else self.say(reason)  # a token may be a word of serve_model.py
+            raise ModelError(f"{url} refuses access ({words or status}). {hint}")
         if 300 <= status < 400:
             place = self.say(response.headers.get("Location", "nowhere"))
             raise ModelError(f"{url} redirects to {place}. Redirects are not followed: give the right address.")

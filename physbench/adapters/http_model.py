@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterator, Sequence
-from http.client import HTTPException
+from http.client import HTTPException, HTTPResponse
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +17,15 @@ from physbench.adapters.http_connection import (
     ServerConnection,
     ServerRefusalError,
 )
-from physbench.adapters.http_protocol import Frames, pack_request, parse_card, raise_served, read_blocks
+from physbench.adapters.http_protocol import (
+    Frames,
+    NoJsonError,
+    ShortAnswerError,
+    pack_request,
+    parse_card,
+    raise_served,
+    read_blocks,
+)
 from physbench.adapters.model_protocol import ModelCard
 from physbench.adapters.serve_model import CARD_PATH, MAX_HEAD, MEDIA_TYPE, ROLLOUT_PATH
 from physbench.errors import ModelError
@@ -27,6 +35,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SEED_BOUND = 2**53  # every JSON library holds whole numbers below it exactly
+RIGHT_PORT = "Is this the right port, and is serve_model.py (or the protocol, docs/models/http.md) there?"
 FLOAT_FRAMES = 16  # made at once of a block: floats take four times the memory
 
 
@@ -37,7 +46,10 @@ class HttpModel:
         """Ask for the card; the model may take `seconds` to be loaded."""
         self._connection = connection
         url = connection.address.url
-        response = connection.request("GET", CARD_PATH, seconds)
+        try:
+            response = connection.request("GET", CARD_PATH, seconds)
+        except ServerRefusalError as error:
+            raise ModelError(f"{error}\n{RIGHT_PORT}") from None
         try:
             text = response.read(MAX_HEAD + 1)
             if len(text) <= MAX_HEAD and response.length:  # bytes that were announced and have not come
@@ -49,7 +61,10 @@ class HttpModel:
         if len(text) > MAX_HEAD:
             connection.close()
             raise ModelError(f"{url}: expected a card of at most {MAX_HEAD} bytes, got more.")
-        served = parse_card(text, url)
+        try:
+            served = parse_card(text, url)
+        except NoJsonError as error:
+            raise ModelError(f"{error}\n{RIGHT_PORT}") from None
         self.card: ModelCard = served.card
         self.reported_sha256 = served.sha256
         self.notes: list[str] = []
@@ -98,15 +113,30 @@ class HttpModel:
             if error.status == 500 and error.said:
                 raise_served(error.said, error.kind, url)
             raise
+        except ShortAnswerError as error:
+            if _has_all(response):
+                raise ModelError(str(error)) from None
+            raise _lost(url, done, horizon) from None
         except TimeoutError:
             raise NoServerError(f"{NO_ANSWER}{url} after {done} of {horizon} frames.") from None
         except (OSError, EOFError, HTTPException, ssl.SSLError):
-            raise LostConnectionError(
-                f"{NO_ANSWER}{url}: the connection was lost after {done} of {horizon} frames."
-            ) from None
+            raise _lost(url, done, horizon) from None
         finally:
             if not whole:
                 connection.close()
+
+
+def _has_all(response: HTTPResponse) -> bool:
+    """Whether an answer that was read to its end is as long as the server declared it.
+
+    One in chunks has its last chunk: without it, reading raises IncompleteRead. One without a declared length may have
+    lost its end.
+    """
+    return response.chunked or response.length == 0
+
+
+def _lost(url: str, done: int, horizon: int) -> LostConnectionError:
+    return LostConnectionError(f"{NO_ANSWER}{url}: the connection was lost after {done} of {horizon} frames.")
 
 
 def _planar(frames: Frames) -> Frames:

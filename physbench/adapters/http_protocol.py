@@ -31,6 +31,14 @@ class BytesSource(Protocol):
     def readinto(self, buffer: Any) -> int: ...
 
 
+class NoJsonError(ModelError):
+    """A text is no JSON object."""
+
+
+class ShortAnswerError(EOFError):
+    """The answer ends before its last frame: it is too short, or the connection is lost."""
+
+
 class ServedModelError(PhysbenchError):
     """The model behind the server raised an error."""
 
@@ -48,13 +56,13 @@ class ServedCard:
 
 
 def parse_document(text: bytes, where: str) -> dict[str, Any]:
-    """A JSON object. Raises ModelError for everything else."""
+    """A JSON object. Raises NoJsonError for everything else."""
     try:
         document = json.loads(text)
     except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict):
-        raise ModelError(f"{where}: expected a JSON object.")
+        raise NoJsonError(f"{where}: expected a JSON object.")
     return document
 
 
@@ -161,11 +169,17 @@ def read_blocks(
     Raises:
         ModelError: The answer is not of this form.
         ServedModelError, ServedMemoryError: The server says that the model raised an error.
-        EOFError: The answer ends in the middle.
+        ShortAnswerError: The answer ends in the middle.
     """
-    done = 0
+    form = f"{size[0]}x{size[1]}x3 uint8"
+    frame_bytes = size[0] * size[1] * 3
+    doubt = f"A frame of {form} has {frame_bytes:,} bytes: are the frames uint8, and of this size?"
+    done = got = 0  # frames of each clip; bytes of frames
     while done < horizon:
-        head = _read_head(source, where)
+        try:
+            head = _read_head(source, where, doubt if done else "")
+        except ShortAnswerError:
+            raise _too_short(where, got, batch, horizon, form, frame_bytes) from None
         if "error" in head:
             raise_served(say(head["error"]), head.get("kind"), where)
         count = head.get("frames")
@@ -173,12 +187,24 @@ def read_blocks(
             shown = f"{count}" if type(count) is int and abs(count) < 10**9 else "no number"
             raise ModelError(f"{where}: expected a block of 1 to {horizon - done} frames, got {shown}.")
         frames = np.empty((batch, count, *size, 3), dtype=np.uint8)
-        _fill(source, frames.data.cast("B"))
+        filled = _fill(source, frames.data.cast("B"))
+        got += filled
+        if filled < frames.nbytes:
+            raise _too_short(where, got, batch, horizon, form, frame_bytes)
         done += count
         yield frames
     rest = source.read(HEAD_LENGTH.size)
     if rest:
-        raise ModelError(f"{where} sends more than the {horizon} frames that were asked for.")
+        raise ModelError(f"{where} sends more than the {horizon} frames that were asked for. {doubt}")
+
+
+def _too_short(where: str, got: int, batch: int, horizon: int, form: str, frame_bytes: int) -> ShortAnswerError:
+    """The error of an answer with `got` bytes of frames, of each `frame_bytes`."""
+    clips = f"{batch} clips, each of " if batch > 1 else ""
+    return ShortAnswerError(
+        f"{where}: the answer ended after {got:,} of {batch * horizon * frame_bytes:,} bytes of frames; "
+        f"expected {clips}{horizon} frames of {form}."
+    )
 
 
 def raise_served(said: str, kind: object, where: str) -> None:
@@ -190,21 +216,27 @@ def raise_served(said: str, kind: object, where: str) -> None:
     raise ServedModelError(f"{where}: {said}")
 
 
-def _read_head(source: BytesSource, where: str) -> dict[str, Any]:
+def _read_head(source: BytesSource, where: str, doubt: str) -> dict[str, Any]:
+    """The head of a block. `doubt`: what else may be wrong after a block of frames, which may have been longer."""
     length = bytearray(HEAD_LENGTH.size)
-    _fill(source, memoryview(length))
+    if _fill(source, memoryview(length)) < len(length):
+        raise ShortAnswerError
     (size,) = HEAD_LENGTH.unpack(length)
     if size > MAX_HEAD:
-        raise ModelError(f"{where}: expected the head of a block, of at most {MAX_HEAD} bytes, got one of {size}.")
+        swapped = int.from_bytes(length, "big") <= MAX_HEAD
+        hint = "A head is a little-endian uint32, its length, and then JSON." if swapped or not doubt else doubt
+        raise ModelError(
+            f"{where}: expected the head of a block, of at most {MAX_HEAD} bytes, got one of {size}. {hint}"
+        )
     text = bytearray(size)
-    _fill(source, memoryview(text))
+    if _fill(source, memoryview(text)) < size:
+        raise ShortAnswerError
     return parse_document(bytes(text), f"{where}, head of a block")
 
 
-def _fill(source: BytesSource, view: memoryview) -> None:
+def _fill(source: BytesSource, view: memoryview) -> int:
+    """Read until the view is full or the answer ends. Returns the number of bytes."""
     done = 0
-    while done < len(view):
-        count = source.readinto(view[done:])
-        if not count:
-            raise EOFError
+    while done < len(view) and (count := source.readinto(view[done:])):
         done += count
+    return done

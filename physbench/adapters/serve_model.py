@@ -44,20 +44,17 @@ HEAD_LENGTH = struct.Struct("<I")  # before each JSON head: its number of bytes
 MAX_HEAD = 1 << 16  # bytes of a card, or of the head of a block of frames
 MAX_REQUEST_HEAD = 1 << 20  # bytes; it holds the prompts
 MAX_FRAMES = 100_000  # of one rollout
+ARGUMENTS = ("context", "horizon", "actions", "prompts", "seeds")  # of a rollout, given by name
 ACTION_WIDTH = 6  # hue as RGB, impulse in N s
 IDLE_SECONDS = 600.0  # for a client that neither sends nor reads
 RANGE_TOLERANCE = 0.49 / 255  # distance outside of [0, 1] that rounding hides
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
+TOKEN_REASONS = ("a token is needed", "the token is wrong")  # of a refusal without a token, and with one
 CARD_NEEDS = ("name", "image_size", "fps", "context_frames")
 CARD_TAKES = ("max_horizon", "uses_actions", "uses_prompt", "stochastic", "repeat_first", "track", "training_clips")
 
 
 class RequestProblem(Exception):
-    """A request that cannot be answered, with its HTTP status."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
+    """A request that cannot be answered: its HTTP status and a message."""
 
 
 class WrongFrames(Exception):
@@ -83,7 +80,7 @@ def split_target(target: str) -> tuple[Path, str]:
     return path, factory
 
 
-def load(target: str, arguments: dict[str, Any], device: str) -> Any:
+def load(target: str, arguments: dict[str, Any], device: str | None) -> Any:
     """The model of `file.py` or `file.py:factory`. A factory that takes `device` is given `device` and `dtype`."""
     path, factory = split_target(target)
     sys.path.insert(0, str(path.parent))
@@ -100,11 +97,21 @@ def load(target: str, arguments: dict[str, Any], device: str) -> Any:
         if "device" in inspect.signature(make).parameters:
             import torch
 
-            arguments = {"device": torch.device(device), "dtype": torch.float32, **arguments}
+            arguments = {"device": torch.device(device or "cpu"), "dtype": torch.float32, **arguments}
         model = make(**arguments)
     missing = [name for name in ("card", "rollout") if not hasattr(model, name)]
     if missing:
         raise SystemExit(f"{target} has no {' and no '.join(missing)}. See the first lines of {Path(__file__).name}.")
+    taken = inspect.signature(model.rollout)
+    on_tensors = "generators" in taken.parameters
+    if not factory and (arguments or (device and not on_tensors)):
+        raise SystemExit(f"--arg and --device are for a function that makes the model, as in {target}:make.")
+    if on_tensors:
+        return model
+    try:
+        taken.bind(**dict.fromkeys(ARGUMENTS))
+    except TypeError as error:
+        raise SystemExit(f"rollout is given {', '.join(ARGUMENTS)} by name, and takes {taken}: {error}.") from None
     return model
 
 
@@ -114,8 +121,9 @@ def card_document(card: Any) -> dict[str, Any]:
     fields = card if isinstance(card, dict) else {name: getattr(card, name) for name in known if hasattr(card, name)}
     missing = [name for name in CARD_NEEDS if name not in fields]
     unknown = [name for name in fields if name not in known]
-    if missing or unknown:
-        raise SystemExit(f"The card lacks {missing} and has the unknown {unknown}; it may also hold {CARD_TAKES}.")
+    wrong = [f"lacks {', '.join(missing)}"] * bool(missing) + [f"has the unknown {', '.join(unknown)}"] * bool(unknown)
+    if wrong:
+        raise SystemExit(f"The card {' and '.join(wrong)}; it may also hold {', '.join(CARD_TAKES)}.")
     return {**fields, "image_size": [int(side) for side in fields["image_size"]]}
 
 
@@ -145,8 +153,9 @@ def array_rollout(model: Any, device: str) -> Callable[..., Any]:
     return on_tensors
 
 
-def checked_chunks(answer: Any, batch: int, horizon: int, size: tuple[int, int]) -> Iterator[np.ndarray[Any, Any]]:
+def checked_chunks(answer: Any, context: np.ndarray[Any, Any], horizon: int) -> Iterator[np.ndarray[Any, Any]]:
     """The chunks of an answer, contiguous. Raises WrongFrames for what is not uint8 (batch, t, height, width, 3)."""
+    batch, context_frames, *size, _ = context.shape
     chunks = iter([answer]) if isinstance(answer, np.ndarray) else answer
     if not hasattr(chunks, "__next__"):
         raise WrongFrames(f"expected an array or an iterator over arrays, got {type(answer).__name__}")
@@ -157,7 +166,9 @@ def checked_chunks(answer: Any, batch: int, horizon: int, size: tuple[int, int])
             raise WrongFrames(f"expected frames of type uint8, got {got}: values from 0 to 255, rounded")
         fits = chunk.ndim == 5 and chunk.shape[0] == batch and chunk.shape[2:] == (*size, 3)
         if not (fits and 1 <= chunk.shape[1] <= room):
-            raise WrongFrames(f"expected frames of shape {(batch, room, *size, 3)}, got {chunk.shape}")
+            hint = ": without the context frames" * (chunk.shape[1:2] == (room + context_frames,))
+            hint += ": channels last" * (chunk.shape[2:] == (3, *size))
+            raise WrongFrames(f"expected frames of shape {(batch, room, *size, 3)}, got {chunk.shape}{hint}")
         room -= chunk.shape[1]
         yield np.ascontiguousarray(chunk)
     if room:
@@ -182,8 +193,7 @@ class ModelServer(ThreadingHTTPServer):
     daemon_threads = True
     token = ""
     request_queue_size = 64  # clients that wait while the model is loaded
-    size = (0, 0)
-    context_frames = 0
+    context_shape: tuple[int, ...] = (0, 0, 0, 3)  # (C, H, W, 3)
     rollout: Callable[..., Any]
     card_answer: dict[str, Any]
 
@@ -218,11 +228,11 @@ class RequestHandler(BaseHTTPRequestHandler):
                 if not self.path.rstrip("/").endswith(path):
                     raise RequestProblem(404, f"there is nothing here; {CARD_PATH} and {ROLLOUT_PATH} are")
                 if self.server.token and not hmac.compare_digest(expected.encode(), given.encode()):
-                    raise RequestProblem(401, "the token is wrong" if given else "a token is needed")
+                    raise RequestProblem(401, TOKEN_REASONS[bool(given)])
                 action()
             except RequestProblem as problem:
                 self.close_connection = True
-                self._send_json(problem.status, {"error": str(problem), "kind": "request"})
+                self._send_json(problem.args[0], {"error": problem.args[1], "kind": "request"})
         except (ClientHasGone, OSError):
             self.close_connection = True
 
@@ -253,13 +263,9 @@ class RequestHandler(BaseHTTPRequestHandler):
             raise ClientHasGone from None
 
     def _read(self, size: int) -> bytearray:
-        data = bytearray(size)
-        view, done = memoryview(data), 0
-        while done < size:
-            count = self.rfile.readinto(view[done:])
-            if not count:
-                raise ClientHasGone
-            done += count
+        data = bytearray(self.rfile.read(size))  # models may write into their context
+        if len(data) < size:
+            raise ClientHasGone
         self.left -= size
         return data
 
@@ -284,13 +290,12 @@ class RequestHandler(BaseHTTPRequestHandler):
             has_actions = bool(head["actions"])
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise RequestProblem(400, f"the head cannot be read: {type(error).__name__} {error!s:.100}") from None
-        wanted = (batch, self.server.context_frames, *self.server.size, 3)
+        wanted = (batch, *self.server.context_shape)
         if shape != wanted or batch < 1 or not 1 <= horizon <= MAX_FRAMES:
             raise RequestProblem(400, f"expected context of shape (B, {wanted[1]}, {wanted[2]}, {wanted[3]}, 3)")
         table = (batch, frames + horizon, ACTION_WIDTH)
         pixels, action_bytes = int(np.prod(shape)), int(np.prod(table)) * 4 if has_actions else 0
-        rest = pixels + action_bytes
-        if self.left != rest or len(seeds) != batch or len(prompts) != batch:
+        if self.left != (rest := pixels + action_bytes) or len(seeds) != batch or len(prompts) != batch:
             raise RequestProblem(400, f"expected {rest} bytes after the head, and {batch} seeds and prompts")
         context = np.frombuffer(self._read(pixels), np.uint8).reshape(shape)
         actions = np.frombuffer(self._read(action_bytes), "<f4").reshape(table) if has_actions else None
@@ -300,12 +305,12 @@ class RequestHandler(BaseHTTPRequestHandler):
         request = self._read_request()
         batch, horizon = len(request["context"]), request["horizon"]
         with self.server.lock:
-            if self._client_has_gone():
+            if select.select([self.connection], [], [], 0)[0] and not self.connection.recv(1, socket.MSG_PEEK):
                 raise ClientHasGone
             begun, streaming = time.monotonic(), False
             try:
                 answer = self.server.rollout(**request)
-                for chunk in checked_chunks(answer, batch, horizon, self.server.size):
+                for chunk in checked_chunks(answer, request["context"], horizon):
                     if not streaming:
                         streaming = True
                         self._send_head(200, MEDIA_TYPE, ("Transfer-Encoding", "chunked"))
@@ -327,10 +332,6 @@ class RequestHandler(BaseHTTPRequestHandler):
         size = len(packed) + (frames.nbytes if frames is not None else 0)
         self._write(b"%x\r\n%s" % (size, packed), *([] if frames is None else [frames]), b"\r\n")
 
-    def _client_has_gone(self) -> bool:
-        readable, _, _ = select.select([self.connection], [], [], 0)
-        return bool(readable) and not self.connection.recv(1, socket.MSG_PEEK)
-
 
 def read_token(path: Path) -> str:
     """The token in a file; a file that does not exist is made, readable for its owner alone."""
@@ -348,6 +349,8 @@ def code_hash(target: str, files: list[str]) -> str:
     """SHA-256 of the model's file and of further files."""
     digest = hashlib.sha256()
     for path in (split_target(target)[0], *map(Path, files)):
+        if not path.is_file():
+            raise SystemExit(f"--hash {path}: there is no such file.")
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
 
@@ -367,28 +370,25 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at; 0.0.0.0: all of this machine")
     parser.add_argument("--token-file", type=Path, help="the token clients must send; made if it is missing")
     parser.add_argument("--open", action="store_true", help="other machines may call the model without a token")
-    parser.add_argument("--device", default="cpu", help="for models on tensors")
+    parser.add_argument("--device", help="for models on tensors")
     parser.add_argument("--arg", action="append", default=[], metavar="K=V", help="passed to make; repeatable")
     parser.add_argument("--hash", action="append", default=[], metavar="FILE", help="weights, for the reported SHA-256")
     options = parser.parse_args()
-    if options.host not in LOOPBACK and not options.token_file and not options.open:
-        raise SystemExit(
-            f"At {options.host} everyone who reaches this machine could call the model. Give --token-file FILE, or "
-            "--open if that is meant."
-        )
+    if options.host not in ("127.0.0.1", "::1", "localhost") and not (options.token_file or options.open):
+        raise SystemExit(f"At {options.host} others could call the model. Give --token-file FILE, or --open if meant.")
+    digest = code_hash(options.model, options.hash)  # before the model is loaded, which may take long
     try:
         server = ModelServer(options.host, options.port)
-    except OSError as error:
-        raise SystemExit(f"Cannot listen at {options.host}, port {options.port}: {error.strerror}.") from None
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", "a port is a number from 0 to 65535")
+        raise SystemExit(f"Cannot listen at {options.host}, port {options.port}: {reason}.") from None
     server.token = read_token(options.token_file) if options.token_file else ""
     model = load(options.model, dict(argument(pair) for pair in options.arg), options.device)
     card = card_document(model.card)
-    server.size, server.context_frames = (card["image_size"][0], card["image_size"][1]), card["context_frames"]
-    server.rollout = array_rollout(model, options.device)
-    digest = code_hash(options.model, options.hash)
+    server.context_shape = (card["context_frames"], *card["image_size"], 3)
+    server.rollout = array_rollout(model, options.device or "cpu")
     server.card_answer = {"protocol": PROTOCOL, "card": card, "model_sha256": digest}
-    host = f"[{options.host}]" if ":" in options.host else options.host
-    url = f"http://{host}:{server.server_address[1]}"
+    url = f"http://{f'[{options.host}]' if ':' in options.host else options.host}:{server.server_address[1]}"
     print(f"Serving {card['name']}. Evaluate it with: physbench eval {url}", file=sys.stderr, flush=True)
     try:
         server.serve_forever()

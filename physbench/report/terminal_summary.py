@@ -131,6 +131,11 @@ def _overall(result: Document, console: Console) -> None:
     console.print(Text(LEGEND, style="dim"))
 
 
+def _indented(reason: str) -> str:
+    """A reason, which may have two lines, as a part of a list."""
+    return reason.replace("\n", "\n    ")
+
+
 def _remarks(result: Document, console: Console) -> None:
     from rich.text import Text
 
@@ -140,11 +145,11 @@ def _remarks(result: Document, console: Console) -> None:
         share = f"{counts['failed']} of {counts['clips']} clips"
         said = f"{share} failed and count" if counts["samples"] == 1 else f"In {share} a sample failed and counts"
         if len(reasons) == 1:
-            console.print(Text(f"{said} as 0: {reasons[0][0]}", style="red"))
+            console.print(Text(f"{said} as 0: {_indented(reasons[0][0])}", style="red"))
         else:
             console.print(Text(f"{said} as 0:", style="red"))
             for reason, count in reasons[:SHOWN_REASONS]:
-                console.print(Text(f"  {count} x {reason}", style="red"))
+                console.print(Text(f"  {count} x {_indented(reason)}", style="red"))
             if len(reasons) > SHOWN_REASONS:
                 console.print(Text(f"  and {len(reasons) - SHOWN_REASONS} more, in result.json", style="red"))
     for reading, reason in result["unavailable"].items():

@@ -88,5 +88,5 @@ def joined(parts: Sequence[str]) -> str:
 
 
 def counted(many: int, thing: str) -> str:
-    """ "1 break", "3 breaks"."""
-    return f"{many} {thing}{'' if many == 1 else 's'}"
+    """ "1 break", "3 breaks", "3 batches"."""
+    return f"{many} {thing}{'' if many == 1 else 'es' if thing.endswith('ch') else 's'}"

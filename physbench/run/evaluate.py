@@ -10,6 +10,7 @@ from physbench.adapters.load_model import check_target, model_sha256, preflight
 from physbench.adapters.model_protocol import Model
 from physbench.errors import UsageError
 from physbench.results.law_phrases import own_laws_document
+from physbench.results.number_format import counted
 from physbench.results.read_run import read_manifest
 from physbench.run.finalize import finish
 from physbench.run.fresh_seeds import asked_suite
@@ -18,9 +19,9 @@ from physbench.run.multi_rollout import score_pairs, score_samples
 from physbench.run.options import Options
 from physbench.run.peak_memory import PeakMemory
 from physbench.run.pipeline import roll_and_score
-from physbench.run.repair import drop_damaged, drop_unanswered, unanswered
+from physbench.run.repair import drop_damaged, unanswered
 from physbench.run.run_lock import claimed_folder, default_folder, opened
-from physbench.run.run_manifest import asked_document, refuse_other_settings
+from physbench.run.run_manifest import OtherSettingsError, asked_document, refuse_other_settings
 from physbench.run.run_state import Run, Say
 from physbench.run.versions import foreign_code_hash, versions
 from physbench.run.worker_jobs import SCORING_PRELOAD, duration
@@ -86,28 +87,31 @@ def evaluate(
             damaged = drop_damaged(folder, suite.rows, options.samples)
             if damaged:
                 say(f"{damaged} files of tracks cannot be read: what they belong to is scored again.")
-            lost = drop_unanswered(folder, suite.rows, options.samples) if served else 0
-            if lost:
-                say(f"{lost} rollouts failed as the server did not answer: they are made again.")
-            say(run.standing())
+            run.unanswered = len(unanswered(folder, suite.rows, options.samples)) if served else 0
+            say(run.standing() if run.planned else f"Nothing to resume in {path}: starting.")
         with explained(again, run.kept):
             _work(run)
             lost = len(unanswered(folder, suite.rows, options.samples)) if served else 0
             if lost:
-                say(f"{lost} rollouts failed as the server did not answer. Once it runs, repeat them with:\n  {again}")
+                many = counted(lost, "rollout")
+                say(f"{many} failed as the server did not answer. Once it runs, repeat with:\n  {again}")
     return folder
 
 
 def _work(run: Run) -> None:
     """Do all that is missing in the folder."""
-    device_memory = 0
+    device_memory, refused = 0, False
     with PeakMemory() as peak:
         try:
             with WorkerPool(run.workers, SCORING_PRELOAD) as pool:
                 device_memory = roll_and_score(run, pool)
                 score_samples(run, pool)
                 score_pairs(run, pool)
+        except OtherSettingsError:
+            refused = True
+            raise
         finally:
-            run.close(peak.bytes, device_memory)
+            if not refused:
+                run.close(peak.bytes, device_memory)
         finish(run)
     run.say(f"Done in {duration(time.monotonic() - run.started)}.")

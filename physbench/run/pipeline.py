@@ -11,13 +11,15 @@ from typing import Any
 
 from physbench.clips.clip import Clip, Row
 from physbench.clips.store import ClipStore
-from physbench.errors import PhysbenchError, UsageError
+from physbench.errors import PhysbenchError
 from physbench.progress import Progress
+from physbench.results.number_format import counted
 from physbench.rollouts.batch_plan import BatchItem
 from physbench.rollouts.rollout_engine import BatchResult, RolloutEngine
 from physbench.run import worker
+from physbench.run.repair import drop_unanswered
 from physbench.run.rollout_store import drop_rollout, store_rollout
-from physbench.run.run_manifest import card_document
+from physbench.run.run_manifest import card_document, other_settings
 from physbench.run.run_state import Run
 from physbench.run.worker_jobs import Jobs, duration
 from physbench.worker_pool import WorkerPool
@@ -43,7 +45,7 @@ def roll_and_score(run: Run, pool: WorkerPool) -> int:
 @contextmanager
 def _engine(run: Run) -> Iterator[RolloutEngine | None]:
     """The model in its process; None where no rollout is missing."""
-    if run.planned and not run.missing():
+    if run.planned and not run.missing() and not run.unanswered:
         yield None
         return
     o = run.options
@@ -71,15 +73,16 @@ def _engine(run: Run) -> Iterator[RolloutEngine | None]:
         debug=run.debug,
     ) as engine:
         agree(run, engine)
+        if run.unanswered:
+            drop_unanswered(run.folder, run.suite.rows, o.samples)
+            run.say(f"{counted(run.unanswered, 'rollout')} failed as the server did not answer: made again.")
+            run.unanswered = 0
         yield engine
 
 
 def agree(run: Run, engine: RolloutEngine) -> None:
     """Complete the manifest with the model, or see that the model is the one of the stored manifest."""
     info = engine.info
-    for note in info.notes:
-        run.say(note)
-        run.note(note)
     model = {"name": info.card.name, "card": card_document(info.card), "device": info.device, "dtype": info.dtype}
     if info.reported_sha256:
         model["reported_sha256"] = info.reported_sha256
@@ -89,10 +92,11 @@ def agree(run: Run, engine: RolloutEngine) -> None:
         for name in (*model, *({"reported_sha256", "settings"} - model.keys())):
             before, value = run.manifest["model"].get(name), model.get(name)
             if before != value:
-                raise UsageError(
-                    f"{run.folder.path} holds a run of other settings. The {name} of the model was {before}, now it is "
-                    f"{value}.\nStart over with --fresh, or choose another --out."
-                )
+                raise other_settings(run.folder.path, _difference(name, before, value))
+    for note in info.notes:
+        run.say(note)
+        run.note(note)
+    if run.planned:
         return
     run.manifest["model"] |= model
     run.manifest |= {
@@ -100,6 +104,12 @@ def agree(run: Run, engine: RolloutEngine) -> None:
         "context": info.card.scored_context,
         "device": f"{info.device} ({info.device_name})",
     }
+
+
+def _difference(name: str, before: object, value: object) -> str:
+    if name == "reported_sha256":
+        return "The model's file (sha256 as the server reports it) has changed"
+    return f"The {name} of the model was {before}, now it is {value}"
 
 
 @dataclass
@@ -156,8 +166,9 @@ class Middle:
         run.manifest |= {"batches": [batch.ids for batch in batches], "events": [], "speed": {"chained": chained}}
         run.save_manifest()
         run.say(
-            f"{run.manifest['model']['name']} on {run.suite.name}: {len(rows)} clips of {run.manifest['render_spec']} "
-            f"in {len(batches)} batches on {run.manifest['model']['device']}, into {run.folder.path}"
+            f"{run.manifest['model']['name']} on {run.suite.name}: {counted(len(rows), 'clip')} of "
+            f"{run.manifest['render_spec']} in {counted(len(batches), 'batch')} on {run.manifest['model']['device']}, "
+            f"into {run.folder.path}"
         )
 
     def roll(self, engine: RolloutEngine, jobs: Jobs, todo: set[BatchItem]) -> None:

@@ -198,9 +198,13 @@ def refuse_other_settings(stored: Document, asked: Document, folder: Path) -> No
         raise other_settings(folder, difference)
 
 
-def other_settings(folder: Path, difference: str) -> UsageError:
+class OtherSettingsError(UsageError):
+    """The run in a folder cannot go on with what was asked. Nothing of it was changed."""
+
+
+def other_settings(folder: Path, difference: str) -> OtherSettingsError:
     """The error that a run in a folder cannot go on with what was asked."""
-    return UsageError(
+    return OtherSettingsError(
         f"{folder} holds a run of other settings. {difference}.\n"
         "Ask for the same, start over with --fresh, or choose another --out."
     )

@@ -38,6 +38,7 @@ class Run:
     debug: bool = False  # show the tracebacks of what the model raises
     model: Model | None = None  # one that lives in this process; None: it is loaded from options.model
     report: bool = True  # write the report, not only the result
+    unanswered: int = 0  # scored rollouts to make again once the model agrees: its server had not answered
     started: float = field(default_factory=time.monotonic)
 
     @cached_property
@@ -90,6 +91,7 @@ class Run:
     def standing(self) -> str:
         """How much a run that is resumed has, and what is left to do."""
         done = sum(self.scored(item) for item in self.items)
+        done -= self.unanswered
         if done == len(self.items):
             return f"All {done} rollouts are scored already: only result and report are made again."
         return f"Resuming: {done} of {len(self.items)} rollouts are scored."

@@ -12,7 +12,7 @@ from model_servers import CARD, SIZE, blocks, card_answer, raw_server, respond, 
 
 from physbench.adapters.http_connection import LostConnectionError, NoServerError
 from physbench.adapters.http_model import SEED_BOUND
-from physbench.adapters.http_protocol import ServedMemoryError, ServedModelError
+from physbench.adapters.http_protocol import NoJsonError, ServedMemoryError, ServedModelError
 from physbench.adapters.load_model import check_target, find_adapter, model_sha256
 from physbench.adapters.serve_model import MEDIA_TYPE, pack_head
 from physbench.errors import ModelError
@@ -134,10 +134,12 @@ WRONG = (
     ("return np.zeros((2, horizon, 32, 40, 3))", ModelError, "type uint8, got float64: values from 0 to 255"),
     ("return np.zeros((2, horizon, 40, 32, 3), 'u1')", ModelError, r"shape \(2, 5, 32, 40, 3\), got \(2, 5, 40"),
     ("return np.zeros((2, horizon + 3, 32, 40, 3), 'u1')", ModelError, r"got \(2, 8, 32"),
+    ("return np.zeros((2, horizon, 3, 32, 40), 'u1')", ModelError, r"3, 32, 40\): channels last"),
+    ("return np.zeros((2, horizon + 3, 32, 40, 3), 'u1')", ModelError, r"40, 3\): without the context frames"),
     ("return [1, 2]", ModelError, "an array or an iterator over arrays, got list"),
     ("yield np.zeros((2, 2, 32, 40, 3), 'u1')", ModelError, "expected 5 frames, got 2"),
     ("yield context[:, :1]; raise KeyError('weights')", ServedModelError, r"KeyError in my_model.py, line \d+ \(case"),
-    ("return 1 / 0", ServedModelError, r"ZeroDivisionError in my_model.py, line \d+ \(case_6\): division by zero"),
+    ("return 1 / 0", ServedModelError, r"ZeroDivisionError in my_model.py, line \d+ \(case_8\): division by zero"),
     ("raise FileNotFoundError('no weights')", ServedModelError, "FileNotFoundError in my_model.py"),
     ("raise MemoryError('too many')", ServedMemoryError, "MemoryError in my_model.py"),
     ("raise RuntimeError('CUDA out of memory. Tried')", ServedMemoryError, "CUDA out of memory"),
@@ -183,7 +185,8 @@ def test_no_server(load) -> None:
     with raw_server() as server:
         pass
     text = told(load, server.url)
-    assert "nothing listens there.\nStart it there: python serve_model.py my_model.py:make --port" in text
+    assert "nothing listens there.\nStart it there: python serve_model.py my_model.py --port" in text
+    assert "(made by `physbench models serve-template`)" in text
     assert "is not known" in told(load, "http://no-such-host.invalid:8800")
 
 
@@ -195,9 +198,10 @@ def test_no_server(load) -> None:
         (card_answer(protocol=True), "speaks no version"),
         (respond(b'{"protocol": 1}'), "holds no card"),
         (respond(b"[" * 60000), "expected a JSON object"),
+        (respond(b"<!DOCTYPE html><html>hello"), "a JSON object.\nIs this the right port, and is serve_model.py"),
         (respond(b"\xff\xfe"), "expected a JSON object"),
         (respond(b"x" * 70000), "expected a card of at most 65536 bytes"),
-        (respond(b"no", "404 Not Found"), "answers with status 404."),
+        (respond(b"no", "404 Not Found"), "answers with status 404.\nIs this the right port, and is serve_model.py"),
         (respond(b'{"error": "not \x1b[31m here"}', "404 Not Found"), "answers with status 404."),
         (respond(json.dumps({"error": "a\x1b[2J\nb\u202e" + "x" * 999}).encode(), "418 T"), "status 418: a\ufffd[2J b"),
         (respond(b"", "401 Unauthorized"), "refuses access (401). Set PHYSBENCH_HTTP_TOKEN, or"),
@@ -263,7 +267,11 @@ BLOCK = pack_head({"frames": 5})
 @pytest.mark.parametrize(
     ("body", "kind", "words"),
     [
-        (blocks(2, 5) + b"x", ModelError, "more than the 5 frames"),
+        (blocks(2, 5) + b"x", ModelError, "more than the 5 frames .* A frame of 32x40x3 uint8 has 3,840 bytes"),
+        (blocks(2, 5) + bytes(2 * 5 * 3840 * 3), ModelError, "are the frames uint8, and of this size?"),
+        (blocks(2, 1) + b"\x80" * 2 * 3840 * 3, ModelError, "got one of 2155905152. A frame of 32x40x3 uint8 has"),
+        (blocks(2, 1) + b"\0\0\0\x0d" + b"{}" * 9, ModelError, "got one of 218103808. A head is a little-endian"),
+        (b'{"frames": 5}', ModelError, "of at most 65536 bytes, got .* A head is a little-endian uint32, its length,"),
         (blocks(2, 6), ModelError, "a block of 1 to 5 frames, got 6"),
         (blocks(2, 3, 3), ModelError, "a block of 1 to 2 frames, got 3"),
         (pack_head({"frames": 0}), ModelError, "got 0"),
@@ -273,14 +281,17 @@ BLOCK = pack_head({"frames": 5})
         (pack_head({"frames": "5"}), ModelError, "got no number"),
         (pack_head({}), ModelError, "got no number"),
         (b"\xff\xff\xff\xff" + b"x" * 100, ModelError, "of at most 65536 bytes, got one of 4294967295"),
-        (b"\x02\0\0\0[]", ModelError, "expected a JSON object"),
+        (b"\x02\0\0\0[]", NoJsonError, "expected a JSON object"),
         (pack_head({"error": "a\x1b[31mb"}), ServedModelError, "a\N{REPLACEMENT CHARACTER}.31mb"),
         (pack_head({"error": {"a": 1}, "kind": [1]}), ServedModelError, "{'a': 1}"),
         (pack_head({"error": "full", "kind": "memory"}), ServedMemoryError, "full"),
-        (b"", LostConnectionError, "lost after 0 of 5 frames"),
-        (blocks(2, 3), LostConnectionError, "lost after 3 of 5 frames"),
-        (blocks(2, 5)[:-1], LostConnectionError, "lost after 0 of 5 frames"),
-        (blocks(1, 5), LostConnectionError, "lost after 0 of 5 frames"),
+        (b"", ModelError, "the answer ended after 0 of 38,400 bytes of frames; expected 2 clips, each of 5 frames of"),
+        (b"\x05", ModelError, "the answer ended after 0 of 38,400 bytes of frames"),
+        (BLOCK[:-3], ModelError, "the answer ended after 0 of 38,400 bytes of frames"),
+        (blocks(2, 3), ModelError, "the answer ended after 23,040 of 38,400 bytes of frames"),
+        (blocks(2, 3) + BLOCK[:2], ModelError, "the answer ended after 23,040 of 38,400 bytes of frames"),
+        (blocks(2, 5)[:-1], ModelError, "the answer ended after 38,399 of 38,400 bytes of frames"),
+        (blocks(1, 5), ModelError, "ended after 19,200 of 38,400 bytes .* each of 5 frames of 32x40x3 uint8"),
     ],
 )
 def test_answers_that_cannot_be_used(load, body, kind, words) -> None:
@@ -289,6 +300,36 @@ def test_answers_that_cannot_be_used(load, body, kind, words) -> None:
         with pytest.raises(kind, match=words) as caught:
             roll(model)
         assert type(caught.value) is kind and str(caught.value).isprintable()
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+FOUR = b"%x\r\n%s\r\n" % (len(blocks(2, 4)), blocks(2, 4))  # frames, as one chunk
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "words"),
+    [
+        (CHUNKED + FOUR + b"0\r\n\r\n", ModelError, "the answer ended after 30,720 of 38,400 bytes"),
+        (CHUNKED + FOUR, LostConnectionError, "lost after 4 of 5 frames"),
+        (CHUNKED + FOUR[:-99], LostConnectionError, "lost after 0 of 5 frames"),
+        (CHUNKED + FOUR + b"64\r\nabc", LostConnectionError, "lost after 4 of 5 frames"),
+        (respond(blocks(2, 4), length=38_500, kind=MEDIA_TYPE), LostConnectionError, "lost after 4 of 5 frames"),
+        (respond(blocks(2, 5)[:-1], length=38_500, kind=MEDIA_TYPE), LostConnectionError, "lost after 0 of 5 frames"),
+        (b"HTTP/1.0 200 OK\r\n\r\n" + blocks(2, 4), LostConnectionError, "lost after 4 of 5 frames"),
+    ],
+)
+def test_an_answer_that_is_too_short_and_one_that_is_cut_off(load, answer, kind, words) -> None:
+    """The model is to blame for the first, whose declared length or last chunk has come."""
+
+    def send_and_close(connection, path, body):
+        connection.sendall(answer)
+        return False
+
+    with raw_server(rollout=send_and_close) as server:
+        model = load(server.url)
+        with pytest.raises(kind, match=words) as caught:
+            roll(model)
+        assert type(caught.value) is kind
 
 
 @pytest.mark.parametrize(
@@ -335,7 +376,7 @@ def test_a_server_that_is_gone_is_not_waited_for(load) -> None:
         roll(model)
     begun = time.monotonic()
     for _ in range(5):
-        with pytest.raises(NoServerError, match="nothing listens there"):
+        with pytest.raises(NoServerError, match="there any more: it has answered before, and went away"):
             roll(model)
     assert time.monotonic() - begun < 2
 
@@ -349,7 +390,15 @@ def test_a_token_is_asked_for_and_never_shown(tmp_path, load, monkeypatch) -> No
         assert (tmp_path / "token").stat().st_mode & 0o777 == 0o600 and len(token) > 30
         assert "refuses access (a token is needed). Set PHYSBENCH_HTTP_TOKEN" in told(load, server.url)
         monkeypatch.setenv("PHYSBENCH_HTTP_TOKEN", "another")
-        assert "refuses access (the token is wrong)" in told(load, server.url)
+        text = told(load, server.url)
+        assert "refuses access (the token is wrong). The token in PHYSBENCH_HTTP_TOKEN is not the server's." in text
+        assert "Set " not in text
+        (tmp_path / "old").write_text("an-old-one")
+        assert f"The token in {tmp_path / 'old'} is not the server's." in told(
+            load, server.url, token_file=str(tmp_path / "old")
+        )
+        monkeypatch.setenv("PHYSBENCH_HTTP_TOKEN", "wrong")  # a word of the server's own
+        assert "refuses access (the token is wrong)." in told(load, server.url)
         model = load(server.url, token_file=str(tmp_path / "token"))
         assert roll(model).shape == (2, 5, *SIZE, 3)
         monkeypatch.setenv("PHYSBENCH_HTTP_TOKEN", token)
@@ -385,8 +434,9 @@ def test_files_that_hold_no_token(tmp_path, load, held) -> None:
         ("http://host:80/#s3cret", "without ? and #"),
         ("http://", "Expected http://HOST:PORT"),
         ("http:localhost:8800", "Expected http://HOST:PORT"),
-        ("http://host:99999", "Expected http://HOST:PORT"),
-        ("http://host:0x1", "Expected http://HOST:PORT"),
+        ("http://host:99999", "got http://host:99999: a port is a number from 1 to 65535."),
+        ("http://host:0x1", "got http://host:0x1: a port is a number from 1 to 65535."),
+        ("http://host:abc", "got http://host:abc: a port is a number from 1 to 65535."),
         ("http://ho st:80", "Expected http://HOST:PORT"),
         ("http://ho\x1b[31mst:80", "Expected http://HOST:PORT"),
         ("https://", "Expected http://HOST:PORT"),

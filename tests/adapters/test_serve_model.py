@@ -179,7 +179,25 @@ def test_a_model_on_tensors_gives_the_frames_that_it_gives_in_process(tmp_path, 
         (NUMPY_MODEL, ["none.py"], "none.py does not exist"),
         (NUMPY_MODEL, ["my_model.py:mkae"], "has no function 'mkae'"),
         ("rollout = print\n", ["my_model.py"], "has no card"),
-        ("card = {'name': 'a', 'fsp': 3}\nrollout = print\n", ["my_model.py"], "has the unknown ['fsp']"),
+        ("card = {'name': 'a', 'fsp': 3}\nrollout = lambda **_: 0\n", ["my_model.py"], "has the unknown fsp; it may"),
+        (
+            "card = {'name': 'a', 'fps': 9}\nrollout = lambda **_: 0\n",
+            ["my_model.py"],
+            "The card lacks image_size, context_frames;",
+        ),
+        (NUMPY_MODEL, ["my_model.py", "--hash", "none.pt"], "--hash none.pt: there is no such file."),
+        (NUMPY_MODEL, ["my_model.py", "--port", "99999"], "port 99999: a port is a number from 0 to 65535."),
+        (
+            NUMPY_MODEL,
+            ["my_model.py", "--arg", "shift=1"],
+            "--arg and --device are for a function that makes",
+        ),
+        (NUMPY_MODEL, ["my_model.py", "--device", "cuda"], "--arg and --device are for a function that makes"),
+        (
+            NUMPY_MODEL.replace(", actions, prompts, seeds", ""),
+            ["my_model.py"],
+            "rollout is given context, horizon, actions, prompts, seeds by name, and takes (context, horizon): got ",
+        ),
         (NUMPY_MODEL, ["my_model.py", "--host", "0.0.0.0"], "could call the model. Give --token-file FILE, or --open"),
         (NUMPY_MODEL, ["my_model.py", "--token-file", "bad"], "expected one line of printable characters"),
     ],
@@ -187,7 +205,7 @@ def test_a_model_on_tensors_gives_the_frames_that_it_gives_in_process(tmp_path, 
 def test_what_cannot_be_served(tmp_path, source, words, message) -> None:
     (tmp_path / "my_model.py").write_text(source)
     (tmp_path / "bad").write_text("two words")
-    command = [sys.executable, serve_model.__file__, *words, "--port", "0"]
+    command = [sys.executable, serve_model.__file__, "--port", "0", *words]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 1 and message in done.stderr and "Traceback" not in done.stderr
 
@@ -255,7 +273,7 @@ def test_through_tls(certificate, load, monkeypatch) -> None:
     server = serve_model.ModelServer("127.0.0.1", 0)
     card = {"name": "toy", "image_size": [*SIZE], "fps": 10, "context_frames": 3}
     server.card_answer = {"protocol": 1, "card": card, "model_sha256": None}
-    server.size, server.context_frames = SIZE, 3
+    server.context_shape = (3, *SIZE, 3)
     server.rollout = lambda context, horizon, **_: np.repeat(context[:, -1:], horizon, 1)
     port = server.server_address[1]
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -68,7 +68,7 @@ def test_every_reason_is_said_with_its_count(make_run) -> None:
     names = [f"orbits.kepler-v1.test.{seed}" for seed in range(6)]
     folder = make_run(8, 0, failed=frozenset(names))
     table = pd.read_parquet(folder.scores)
-    reasons = [f"There is no video '{name}'" for name in names[:3]] + ["too late", "too dark", "too odd"]
+    reasons = [f"There is no video '{name}'" for name in names[:3]] + ["too late", "too dark\nLook at it", "too odd"]
     for name, reason in zip(names, reasons, strict=True):
         table.loc[(table["clip"] == name) & (table["status"] == "failed"), "reason"] = reason
     table.to_parquet(folder.scores)
@@ -76,6 +76,7 @@ def test_every_reason_is_said_with_its_count(make_run) -> None:
     text = printed(result)
     assert "6 of 32 clips failed and count as 0:" in text
     assert "  3 x There is no video 'orbits.kepler-v1.test.0'" in text and "  1 x too late" in text
+    assert "  1 x too dark\n    Look at it" in text
     assert "and 1 more, in result.json" in text
     assert "orbits.kepler-v1.test.0' (3); too late (1)" in markdown(result)
 

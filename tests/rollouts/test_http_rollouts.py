@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from model_servers import blocks, raw_server, respond, started
 
+from physbench.adapters.http_connection import NO_ANSWER
 from physbench.adapters.serve_model import MEDIA_TYPE, pack_head
 from physbench.errors import ModelError
 from physbench.rollouts.batch_plan import Batch, BatchItem
@@ -137,7 +138,15 @@ def test_wrong_frames_are_not_asked_for_again(plan, clips) -> None:
     with raw_server(rollout=respond(blocks(4, 12) + b"x", kind=MEDIA_TYPE)) as server:
         failures, engine = rolled(server.url, plan(4), clips)
         assert sum(first.startswith("POST") for first, _, _ in server.requests) == 1
-    assert failures == [f"{server.url} sends more than the 12 frames that were asked for."] * 4 and not engine.events
+    assert all(f"{server.url} sends more than the 12 frames that were asked for." in str(each) for each in failures)
+    assert len(failures) == 4 and not engine.events
+
+
+def test_an_answer_that_is_too_short_is_no_outage(plan, clips) -> None:
+    with raw_server(rollout=respond(blocks(2, 11), kind=MEDIA_TYPE)) as server:
+        failures, _ = rolled(server.url, plan(2), clips)
+    assert all("the answer ended after 84,480 of 92,160 bytes" in str(each) for each in failures)
+    assert not any(NO_ANSWER in str(each) for each in failures)
 
 
 def test_a_server_that_is_not_there_is_told_at_the_start() -> None:

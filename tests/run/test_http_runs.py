@@ -38,6 +38,11 @@ def test_names_of_run_folders(target: str, name: str) -> None:
     assert Options(target).short_name == name
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    """All files of a run."""
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 def test_a_server_that_dies_and_is_started_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out, token_file = tmp_path / "run", tmp_path / "token"
     (tmp_path / "crash").touch()
@@ -45,29 +50,28 @@ def test_a_server_that_dies_and_is_started_again(tmp_path: Path, capsys: pytest.
         words = ["eval", server.url, "--suite", "smoke", "--tasks", "falling/projectile-v1", "--scorers", "drift/*"]
         words += ["--model-arg", f"token_file={token_file}", "--batch-size", "1", "--workers", "1", "--device", "cpu"]
         words += ["--out", str(out)]
-        assert run(words) == 0
+        assert run([*words, "--resume"]) == 0
     said = capsys.readouterr().err
-    again = (
-        "2 rollouts failed as the server did not answer. Once it runs, repeat them with:\n  physbench eval http://127"
-    )
+    again = "2 rollouts failed as the server did not answer. Once it runs, repeat with:\n  physbench eval http://127"
     assert again in said and "--resume" in said
+    assert said.startswith(f"Nothing to resume in {out}: starting.\n")
     result = json.loads((out / "result.json").read_text())
     assert result["counts"]["failed"] == 2 and result["model"]["sha256"] is None
 
     (tmp_path / "crash").unlink()
-    resumed = ""
     for source, status in ((MODEL + "# another model\n", 2), (MODEL, 0)):
         (tmp_path / "my_model.py").write_text(source)
+        before = contents(out)
         other = StartedServer(tmp_path, "my_model.py", "--token-file", "token", port=server.port)
         try:
             assert run([*words, "--resume"]) == status
         finally:
             other.stop()
         said = capsys.readouterr().err
-        resumed += said
-        assert ("The reported_sha256 of the model was" in said) == (status == 2)
-    assert "2 rollouts failed as the server did not answer: they are made again." in resumed
-    assert "Resuming: 2 of 4 rollouts are scored." in said and "repeat them" not in said
+        refused = "The model's file (sha256 as the server reports it) has changed.\nAsk for the same" in said
+        assert refused == (status == 2) == (contents(out) == before)
+        assert ("2 rollouts failed as the server did not answer: made again." in said) == (status == 0)
+    assert "Resuming: 2 of 4 rollouts are scored." in said and "repeat with" not in said
     assert json.loads((out / "result.json").read_text())["counts"]["failed"] == 0
 
     manifest = json.loads((out / "manifest.json").read_text())
