@@ -55,6 +55,32 @@ def _member(module: ModuleType, name: str, where: str) -> Any:
     return getattr(module, name)
 
 
+def _proposal(path: Path, tree: ast.Module) -> str:
+    """Which functions and classes of a file can make a model; if none can, what a factory takes."""
+    named = [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name[0] != "_"]
+    fit = [node.name for node in named if _can_make(node)]
+    if fit:
+        return f" It defines {', '.join(fit)}: {path}:{fit[-1]}"
+    if not named:
+        return ""
+    return (
+        " None of its functions takes device and dtype, as a factory does.\nA model behind HTTP is given as "
+        "http://HOST:PORT, once `python serve_model.py my_model.py` runs (`physbench models serve-template`)."
+    )
+
+
+def _can_make(node: ast.FunctionDef | ast.ClassDef) -> bool:
+    """Whether a function takes device and dtype. A class may have its arguments from elsewhere."""
+    makers = [node] if isinstance(node, ast.FunctionDef) else []
+    if isinstance(node, ast.ClassDef):
+        makers = [each for each in node.body if isinstance(each, ast.FunctionDef) and each.name == "__init__"]
+        if not makers:
+            return bool(node.bases or node.decorator_list)
+    taken = makers[0].args
+    names = {each.arg for each in (*taken.args, *taken.kwonlyargs)}
+    return taken.kwarg is not None or {"device", "dtype"} <= names
+
+
 class FileAdapter:
     """A factory in a Python file that nothing has installed."""
 
@@ -86,13 +112,7 @@ class FileAdapter:
         if name and not name.isidentifier():
             raise ModelError(f"Expected {path}:factory with the name of a function, got '{name}'.")
         if not name:
-            defined = [
-                node.name
-                for node in tree.body
-                if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_")
-            ]
-            hint = f" It defines {', '.join(defined)}: {path}:{defined[-1]}" if defined else ""
-            raise ModelError(f"{path}: say which function makes the model, as in {path}:make.{hint}")
+            raise ModelError(f"{path}: say which function makes the model, as in {path}:make.{_proposal(path, tree)}")
 
     def sha256(self, target: str) -> str | None:
         return sources_hash(self._parse(target)[0])

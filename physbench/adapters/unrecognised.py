@@ -118,7 +118,9 @@ def _describe_folder(path: Path) -> str:
         )
     if "config.json" in names:
         return f"{path} is a transformers model, which this version does not load by itself.\n{HINT_WRAP}"
-    shown = ", ".join(names[:4]) or "nothing"
+    if not names:
+        return f"{path} is empty: was the download finished?"
+    shown = ", ".join(names[:4])
     return f"{path} is a folder with {shown} in it: not a model that this version knows. {HINT_WRAP}"
 
 
@@ -135,6 +137,8 @@ def _describe_file(path: Path, start: bytes) -> str:
     for offset, magic, kind in KNOWN_SIGNATURES:
         if start[offset : offset + len(magic)] == magic:
             return f"{path} is {kind}, not a model. {HINT_SAFE_FORMATS}"
+    if path.suffix == ".onnx" and not start.lstrip().startswith(b"<"):
+        return f"{path} is no ONNX graph, whatever its name says. Export it, or download or copy it again."
     if b"\0" not in start:
         return _describe_text(path, start)
     if path.suffix == ".safetensors":

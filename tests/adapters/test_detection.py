@@ -99,8 +99,15 @@ def test_programs_of_torch_are_refused(tmp_path) -> None:
         assert words in text
 
 
+@pytest.mark.parametrize("content", [b"some notes\n", bytes(range(7, 256)) * 3])
+def test_what_is_no_graph_is_said_to_be_none(tmp_path, content) -> None:
+    path = tmp_path / "x.onnx"
+    path.write_bytes(content)
+    assert "is no ONNX graph" in told(path)
+
+
 def test_folders_are_named(tmp_path) -> None:
-    assert "with nothing in it" in told(tmp_path)
+    assert "is empty: was the download finished?" in told(tmp_path)
     (tmp_path / "config.json").write_text("{}")
     assert "transformers" in told(tmp_path)
     (tmp_path / "manifest.json").write_text("{}")

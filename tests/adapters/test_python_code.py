@@ -177,7 +177,7 @@ def test_the_line_is_that_of_the_users_code(code, load) -> None:
 @pytest.mark.parametrize(
     ("target", "words"),
     [
-        ("{path}", r"say which function makes the model, as in .*my_model.py:make. It defines Model, make: .*:make"),
+        ("{path}", r"say which function makes the model, as in .*my_model.py:make. It defines make: .*:make"),
         ("{folder}/my_modle.py:make", "does not exist. Did you mean my_model.py"),
         ("{path}:a.b", "with the name of a function, got 'a.b'"),
         ("{folder}/none/my_model.py:make", "there is no folder"),
@@ -190,6 +190,15 @@ def test_wrong_targets_are_told_without_running_code(code, target, words) -> Non
     path = code("raise AssertionError('it ran')\n" + MODEL + "def make(*, device, dtype): pass\n")
     with pytest.raises(ModelError, match=words):
         check_target(target.format(path=path, folder=path.parent))
+
+
+def test_functions_that_can_make_no_model_are_not_proposed(code) -> None:
+    for body in ("def rollout(context, horizon): pass\n", "class Model:\n    def __init__(self, size): pass\n"):
+        with pytest.raises(ModelError, match="None of its functions takes device and dtype") as caught:
+            check_target(str(code(body)))
+        assert ":rollout" not in str(caught.value) and "http://HOST:PORT" in str(caught.value)
+    with pytest.raises(ModelError, match="It defines Base, make: "):
+        check_target(str(code("class Base(Other): pass\ndef other(a): pass\ndef make(**given): pass\n")))
 
 
 def test_the_hash_of_a_file_is_that_of_its_text(code) -> None:
