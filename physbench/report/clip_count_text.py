@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from physbench.results import number_format
 from physbench.results.number_format import AXIS_NAMES, joined, plain, short
 from physbench.scoring.reading_roles import reading_of
 
@@ -19,9 +20,10 @@ def counting(result: Document) -> list[str]:
         return []
     counted = {AXIS_NAMES.get(axis, axis): found["counted"] for axis, found in axes.items()}
     if set(counted.values()) == {clips}:
-        found = [f"All {clips} clips count on every axis."]
+        found = [f"All {clips} clips count on every axis." if clips > 1 else "The clip counts on every axis."]
     else:
-        found = [f"Of {clips} clips count {joined([f'{many} on {name}' for name, many in counted.items()])}."]
+        each = joined([f"{many} on {name}" for name, many in counted.items()])
+        found = [f"Of {number_format.counted(clips, 'clip')} count {each}."]
     for axis, own in axes.items():
         if own["left_out"]:
             found.append(f"Left out of {AXIS_NAMES.get(axis, axis)}: {'; '.join(map(left_out, own['left_out']))}.")
@@ -50,7 +52,11 @@ def not_valid(result: Document, task: str) -> dict[str, list[str]]:
         others = joined([plain(reading) for reading, each in missing.items() if not each])
         found[axis] = [
             f"{plain(reading)}: not valid"
-            + (f" in {one['tasks'][task]} of {clips} clips" if one["tasks"][task] < clips else "")
+            + (
+                f" in {one['tasks'][task]} of {number_format.counted(clips, 'clip')}"
+                if one["tasks"][task] < clips
+                else ""
+            )
             + f" ({one['reason']})"
             + (f"; {others} alone counts" if others and one["tasks"][task] >= clips else "")
             for reading, each in missing.items()
@@ -64,7 +70,7 @@ def left_out(found: Mapping[str, Any]) -> str:
     """ "32 clips of stack (cannot be shadowed)"."""
     tasks = [short(task) for task in found["tasks"]]
     of = joined(tasks) if len(tasks) <= MOST_NAMED else f"{len(tasks)} tasks"
-    return f"{found['clips']} clip{'' if found['clips'] == 1 else 's'} of {of} ({found['reason']})"
+    return f"{number_format.counted(found['clips'], 'clip')} of {of} ({found['reason']})"
 
 
 def _too_little(found: Mapping[str, Any], axis: str) -> str:

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any, Literal
 from physbench.report.clip_count_text import counting, partly
 from physbench.report.free_constant_text import unseen_sentences
 from physbench.report.skill_table import SkillCell, skill_rows
-from physbench.results.number_format import AXIS_SHORT, MAY_CHANGE, bracket, failures_by_reason, fixed, suite_name
+from physbench.results.number_format import (
+    AXIS_SHORT,
+    MAY_CHANGE,
+    bracket,
+    counted,
+    failures_by_reason,
+    fixed,
+    suite_name,
+)
 
 if TYPE_CHECKING:
     from physbench.storage.run_folder import RunFolder
@@ -45,7 +53,8 @@ def markdown(result: Mapping[str, Any]) -> str:
     model, suite, counts = result["model"], result["suite"], result["counts"]
     some = f" of {suite['of']}" if suite["of"] not in (None, suite["clips"]) else ""
     samples = f", {counts['samples']} samples a clip" if counts["samples"] > 1 else ""
-    about = f"physbench {suite_name(result)}, {suite['clips']}{some} clips{samples}, "
+    clips = f"{suite['clips']}{some} clips" if some else counted(suite["clips"], "clip")
+    about = f"physbench {suite_name(result)}, {clips}{samples}, "
     about += f"{result['render_spec']}, {model['track']}"
     lines = [f"### {_plain(model['name'])}: {about}", ""]
     lines += [f"**{_plain(sentence)}**  " for sentence in result["sentences"]]
@@ -80,7 +89,8 @@ def markdown(result: Mapping[str, Any]) -> str:
         reasons = failures_by_reason(result["failures"])
         said = [f"{_plain(reason)} ({n})" if len(reasons) > 1 else _plain(reason) for reason, n in reasons[:3]]
         more = f"; and {len(reasons) - 3} more reasons" if len(reasons) > 3 else ""
-        lines += [f"{counts['failed']} of {counts['clips']} clips failed and count as 0: {'; '.join(said)}{more}", ""]
+        share = f"{counts['failed']} of {counted(counts['clips'], 'clip')}"
+        lines += [f"{share} failed and count as 0: {'; '.join(said)}{more}", ""]
     hashes = f"suite `{suite['hash'][:12]}`" + (f", model `{model['sha256'][:12]}`" if model["sha256"] else "")
     lines.append(f"{hashes}, physbench {result['physbench_version']}")
     return "\n".join(lines) + "\n"

@@ -235,7 +235,7 @@ def settings(result: Mapping[str, Any], manifest: Mapping[str, Any]) -> list[tup
         ("track", model["track"]),
         seen(result),
         ("longest call", f"{horizon} frames; up to {model['chained']} calls a clip" if horizon else ""),
-        ("suite", f"{number_format.suite_name(result)}, {suite['clips']} clips"),
+        ("suite", f"{number_format.suite_name(result)}, {number_format.counted(suite['clips'], 'clip')}"),
         ("suite hash", suite["hash"]),
         ("clips", "made here, not those of the suite" if suite["local"] else "states as published with the suite"),
         ("device", f"{manifest.get('device', '')} {options.get('dtype', '')}".strip()),

@@ -42,7 +42,7 @@ def print_summary(result: Document, console: Console) -> None:
     head = Text()
     head.append(model["name"], style="bold")
     some = f" of {suite['of']}" if suite.get("of") not in (None, suite["clips"]) else ""
-    clips = f"{suite['clips']}{some} clips"
+    clips = f"{suite['clips']}{some} clips" if some else number_format.counted(suite["clips"], "clip")
     if result["counts"]["samples"] > 1:
         clips += f" x {result['counts']['samples']} samples"
     head.append(f"  {number_format.suite_name(result)}, {clips}, {result['render_spec']}", style="dim")
@@ -142,7 +142,7 @@ def _remarks(result: Document, console: Console) -> None:
     counts = result["counts"]
     if counts["failed"]:
         reasons = failures_by_reason(result["failures"])
-        share = f"{counts['failed']} of {counts['clips']} clips"
+        share = f"{counts['failed']} of {number_format.counted(counts['clips'], 'clip')}"
         said = f"{share} failed and count" if counts["samples"] == 1 else f"In {share} a sample failed and counts"
         if len(reasons) == 1:
             console.print(Text(f"{said} as 0: {_indented(reasons[0][0])}", style="red"))

@@ -79,7 +79,8 @@ def _first_to_break(result: ResultDocument, laws: Mapping[str, LawPhrase]) -> st
     if not broken:
         first = result.first_breaks.get(family)
         if first is not None and 2 * first.at_handover > first.clips:
-            return f"First to break: {family}, at the hand-over in {first.at_handover} of {first.clips} clips."
+            clips = number_format.counted(first.clips, "clip")
+            return f"First to break: {family}, at the hand-over in {first.at_handover} of {clips}."
         quality = result.families[family]["consistency"].quality
         failed = len({item.clip for item in result.failures if item.clip.split(".")[0] == family})
         also = f"; {failed} of its clips failed" if failed else ""
@@ -115,7 +116,7 @@ def _losses(result: ResultDocument) -> str | None:
     losses = _losses_seen(result)
     if losses is None or not result.counts.failed:
         return losses
-    failed = f"{result.counts.failed} of {result.counts.clips} clips failed"
+    failed = f"{result.counts.failed} of {number_format.counted(result.counts.clips, 'clip')} failed"
     return f"{losses.removesuffix('.')} where it could be seen: {failed}."
 
 

@@ -159,6 +159,8 @@ def test_a_task_without_a_curve_of_lawfulness_says_why(folder: RunFolder) -> Non
 def test_where_all_counts_that_is_all_that_is_said(make_run) -> None:
     result = build_result(make_run(4, 0), resamples=50)
     assert counting(result) == ["All 16 clips count on every axis."] and partly(result) == []
+    one = {"counts": {"clips": 1}, "axis_counts": {"consistency": {"counted": 1, "left_out": [], "undetermined": {}}}}
+    assert counting(one) == ["The clip counts on every axis."]
 
 
 def test_report_and_markdown_say_it(folder: RunFolder) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from physbench.results.number_format import ahead, bracket, fixed, joined, number, plain, short, unit
+from physbench.results.number_format import ahead, bracket, counted, fixed, joined, number, plain, short, unit
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,10 @@ def test_names() -> None:
 def test_a_negative_lead_is_a_lag() -> None:
     assert ahead(0.25, (0.16, 0.31)) == "ahead by 0.25 [0.16, 0.31]"
     assert ahead(-0.13, (-0.16, -0.10), "it") == "behind it by 0.13 [0.10, 0.16]"
+
+
+def test_numbers_of_things_are_written_in_singular_and_plural() -> None:
+    assert [counted(many, thing) for thing in ("clip", "batch") for many in (0, 1, 2)] == [
+        *("0 clips", "1 clip", "2 clips"),
+        *("0 batches", "1 batch", "2 batches"),
+    ]
