@@ -62,16 +62,17 @@ class PlanarSimulator:
         world: PlanarScene,
         gravity: Array | None = None,
         rules: tuple[float, float] = NO_RULES,
-        schedule: Sequence[Intervention] = (),
+        schedule: tuple[Whole, Array] | None = None,
     ) -> None:
-        """Of a world that is changed: rules, CONTACT_LEAD and TWIST of `array_layout`; schedule, more interventions.
+        """gravity: (K, 2) m/s2 or (2,), instead of that of the scene.
 
-        gravity: (K, 2) m/s2 or (2,), instead of that of the scene.
+        Of a world that is changed: rules, CONTACT_LEAD and TWIST of `array_layout`; schedule, interventions on all
+        discs as rows (M, 3), ascending, and values (M, 1, 6).
         """
         gravity = np.atleast_2d(world.gravity if gravity is None else gravity)
         self._world = (disc_columns(world), face_columns(world), corner_columns(world), pair_columns(world))
         self._gravity = np.ascontiguousarray(gravity, dtype=np.float64)
-        self._rules, self._schedule = rules, _rows(schedule, 1)
+        self._rules, self._schedule = rules, schedule
         self._table = bool(world.slide_deceleration.any())
 
     def run(self, changes: Sequence[Intervention], end: int, smooth: bool = False) -> PlanarTrajectory:
@@ -79,10 +80,11 @@ class PlanarSimulator:
         changes = sorted((change for change in changes if change.step <= end), key=lambda change: change.step)
         size = max(len(change.value) for change in changes if change.kind == "state" and change.value is not None)
         what, value = _rows(changes, size)
-        if len(self._schedule[0]):
-            due = (self._schedule[0][:, 0] >= what[0, 0]) & (self._schedule[0][:, 0] <= end)
-            what = np.concatenate([what, self._schedule[0][due]])
-            value = np.concatenate([value, np.repeat(self._schedule[1][due], size, axis=1)])
+        if self._schedule is not None:
+            rows, values = self._schedule
+            due = (rows[:, 0] >= what[0, 0]) & (rows[:, 0] <= end)
+            what = np.concatenate([what, rows[due]])
+            value = np.concatenate([value, np.repeat(values[due], size, axis=1)])
             order = np.argsort(what[:, 0], kind="stable")
             what, value = what[order], value[order]
         found = follow(*self._world, self._gravity, what, value, int(end), self._table, smooth, self._rules)

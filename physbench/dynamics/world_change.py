@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from physbench.dynamics.array_layout import DAMP, GRAVITY
 from physbench.dynamics.changed_motion import Exchanged, FieldSimulator, Hastened, Sequel
 from physbench.dynamics.field_orbits import ADVANCE, DRAG, EXPONENT, SOFTENING, TREND, TURN
 from physbench.dynamics.forward_model import ForwardModel, Simulator
-from physbench.dynamics.interventions import Intervention
 from physbench.dynamics.kepler_arcs import KeplerSimulator
 from physbench.dynamics.planar_rollout import PlanarSimulator
 from physbench.dynamics.planar_scene import PlanarScene
@@ -21,7 +21,6 @@ from physbench.world.scene import PHYSICS_HZ
 Array = NDArray[np.float64]
 
 KICK_STEPS = 20  # physics steps from one change of a velocity by drag to the next: 1/60 s
-END_STEPS = 60 * PHYSICS_HZ  # up to which forces change; no horizon is longer
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ class ChangedModel(ForwardModel):
         after: Simulator = (
             _field_simulator(base, self.change, factor)
             if base.world is None
-            else _planar_simulator(base.world, self.change, self.since, factor)
+            else _planar_simulator(base.world, self.change, self.since, self._end, factor)
         )
         if self.change.time != 1.0:
             after = Hastened(after, self.since, self.change.time)
@@ -79,6 +78,11 @@ class ChangedModel(ForwardModel):
             radius = np.array([self.scene.bodies[i].size[0] for i in self.index])
             joined = Exchanged(joined, self.since, radius)
         return joined
+
+    @property
+    def _end(self) -> int:
+        """Step up to which forces change: after the horizon, in the world's own time."""
+        return self.since + math.ceil((self.scene.horizon + 1) * max(self.change.time, 1.0) * PHYSICS_HZ)
 
 
 def changed_model(
@@ -96,21 +100,34 @@ def changed_model(
     return ChangedModel(**own, change=change, since=round(since * PHYSICS_HZ), later=later)
 
 
-def _planar_simulator(world: PlanarScene, change: WorldChange, since: int, factor: Array | None) -> PlanarSimulator:
+def _planar_simulator(
+    world: PlanarScene, change: WorldChange, since: int, end: int, factor: Array | None
+) -> PlanarSimulator:
     gravity = changed_gravity(world.gravity, change)
     scale = 1.0 if factor is None else float(factor[0])
-    schedule: list[Intervention] = []
-    middle = KICK_STEPS // 2
+    parts = []
+    steps = np.arange(since, end, KICK_STEPS)
     if change.gravity_trend != 0:
-        for step in range(since, since + END_STEPS, KICK_STEPS):
-            grown = 1 + change.gravity_trend * (step + middle - since) / PHYSICS_HZ
-            schedule.append(Intervention(step, -1, "gravity", scale * grown * gravity))
+        grown = 1 + change.gravity_trend * (steps + KICK_STEPS / 2 - since) / PHYSICS_HZ
+        parts.append((steps, GRAVITY, scale * grown[:, None] * gravity))
     if change.drag != 0 or change.turn != 0:
         span = KICK_STEPS / PHYSICS_HZ
         value = np.array([math.exp(-change.drag * span), change.turn * span])
-        steps = range(since + middle, since + END_STEPS, KICK_STEPS)
-        schedule += [Intervention(step, -1, "damp", value) for step in steps]
-    return PlanarSimulator(changed_world(world, change), scale * gravity, (change.lead, change.twist), schedule)
+        parts.append((steps + KICK_STEPS // 2, DAMP, np.broadcast_to(value, (len(steps), 2))))
+    return PlanarSimulator(
+        changed_world(world, change), scale * gravity, (change.lead, change.twist), scheduled(parts) if parts else None
+    )
+
+
+def scheduled(parts: Sequence[tuple[NDArray[np.int64], int, Array]]) -> tuple[NDArray[np.int64], Array]:
+    """Interventions on all bodies as rows (M, 3) and values (M, 1, 6).
+
+    parts: steps (m,), kind and values (m, 2) of each.
+    """
+    rows = [np.stack([steps, np.full_like(steps, -1), np.full_like(steps, kind)], axis=-1) for steps, kind, _ in parts]
+    value = np.zeros((sum(len(each) for each in rows), 1, 6))
+    value[:, 0, :2] = np.concatenate([each for _, _, each in parts])
+    return np.concatenate(rows), value
 
 
 def changed_gravity(gravity: Array, change: WorldChange) -> Array:
