@@ -15,7 +15,7 @@ from physbench.diagnosis.explanation import Evidence, Explanation, Leaning, expl
 Array = NDArray[np.float64]
 
 EQUAL_SHARE = 0.003  # shares that differ by less are equal; then the misfit decides
-SHORTER = (1.0, 0.4)  # parts of a step that are tried
+SHORTER = 0.4  # part of a step that is tried where the whole one is too long
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,28 +123,47 @@ def pooled_step(found: Sequence[Leaning], counts: Array | None = None) -> Array 
     return np.asarray(np.linalg.solve(information, pull / scale) / scale)
 
 
+def median_step(found: Sequence[Leaning]) -> Array | None:
+    """The median (k,) of the steps that the clips would take each for itself; None where they do not tell.
+
+    Where the track is far off, one clip that is fitted wrongly may outweigh all others in the pooled step.
+    """
+    steps = [step for each in found if (step := pooled_step([each])) is not None]
+    return np.median(steps, axis=0) if steps else None
+
+
 def refined(theory: Theory, rounds: int) -> Theory:
     """The theory with values that explain the clips better, by Gauss and Newton's method, in at most some rounds."""
     free = [n for n, world in enumerate(theory.worlds) if world.free]
     if not free:
         return theory
     for _ in range(rounds):
-        step = pooled_step(leanings(theory))
-        if step is None:
+        found = leanings(theory)
+        pooled, median = pooled_step(found), median_step(found)
+        if pooled is None or median is None:
             return theory
         improved = None
-        for part in SHORTER:
-            values = list(theory.values)
-            for n, each in zip(free, step.tolist(), strict=True):
-                low, high = theory.worlds[n].range
-                values[n] = min(max(values[n] + part * each, low), high)
+        for step in (pooled, median, SHORTER * pooled):
+            values = _moved(theory, free, step)
             if np.allclose(values, theory.values, rtol=1e-5, atol=1e-7):
-                return theory
-            trial = theory_of(theory.evidence, theory.worlds, tuple(values), theory, False)
-            if trial.better_than(theory):
+                continue
+            trial = theory_of(theory.evidence, theory.worlds, values, theory, False)
+            if trial.better_than(improved or theory):
                 improved = trial
+                if step is pooled and np.allclose(pooled, median, rtol=0.2):
+                    break
+            elif improved is not None:
                 break
         if improved is None:
             return theory
         theory = improved
     return theory
+
+
+def _moved(theory: Theory, free: Sequence[int], step: Array) -> tuple[float, ...]:
+    """The values after a step (k,) of those that are free, within their ranges."""
+    values = list(theory.values)
+    for n, each in zip(free, step.tolist(), strict=True):
+        low, high = theory.worlds[n].range
+        values[n] = min(max(values[n] + each, low), high)
+    return tuple(values)

@@ -237,7 +237,7 @@ def contact_distance(scene: Scene, value: float) -> WorldChange:
     unit="s",
     values=(-0.12, -0.05, 0.05, 0.1, 0.2),
     range=(-0.5, 1.0),
-    resolution=0.5 / PHYSICS_HZ,
+    resolution=1 / PHYSICS_HZ,
     applies=has_contacts,
 )
 def contact_time(scene: Scene, value: float) -> WorldChange:

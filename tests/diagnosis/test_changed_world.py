@@ -12,8 +12,8 @@ from changed_clips import KNOWN
 from shadow_scenes import START, problem
 
 from physbench.diagnosis.changed_world import MAX_VALUES, ChangedWorld, changed_world, find_changed_worlds, model_of
-from physbench.diagnosis.diagnose import FIRST_ROUNDS, ROUNDS
 from physbench.diagnosis.world_library import WORLDS
+from physbench.diagnosis.world_ranking import FIRST_ROUNDS, ROUNDS
 from physbench.dynamics.interventions import Intervention
 from physbench.dynamics.world_change import WorldChange
 from physbench.errors import UsageError

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +47,7 @@ class FamilyDiagnosis:
     family: str
     clips: int  # that were read
     unexplained: float  # share of the time before the first breaks, as lawful segments have it, that the true laws miss
-    verdict: str  # "lawful", "named", "no simple law"
+    verdict: Literal["lawful", "named", "no simple law"]
     laws: tuple[ImpliedLaw, ...]  # what is named, or else what explains most
     share: float  # of the unexplained time that they explain
     interval: Interval | None  # of the share

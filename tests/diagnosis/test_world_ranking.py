@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from changed_clips import KNOWN, evidence
 
-from physbench.diagnosis.diagnose import ImpliedLaw, diagnose_family, first_clips
 from physbench.diagnosis.theory import theory_of
+from physbench.diagnosis.world_ranking import ImpliedLaw, diagnose_family, first_clips
 
 FEW = ("gravity", "drag", "restitution", "contact-distance", "speed-of-time")
 WORLDS = [KNOWN[name] for name in FEW]
