@@ -31,6 +31,7 @@ COMMANDS = (
     "models",
     "data",
     "report",
+    "diagnose",
     "compare",
     "leaderboard",
     "doctor",
