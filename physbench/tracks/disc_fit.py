@@ -28,7 +28,7 @@ class DiscFitJob:
     """Patches of one ball."""
 
     patches: Patches  # M > 0 of them
-    reference: float  # levels of chroma of a pixel of it
+    reference: Tensor  # (M,) float64 levels of chroma of a pixel of it
     radius: float  # px
 
 
@@ -85,7 +85,7 @@ def _prepare(job: DiscFitJob, offsets: Tensor) -> _Pixels:
     more = dilate(mixed, BLURRED_REACH - HIDDEN_REACH)
     own = patches.region | (patches.core ^ 1)  # chroma far from the object belongs to another one
     valid = mixed.bitwise_xor_(1).bitwise_and_(own)
-    value = patches.along * (1 / (STEPS_PER_LEVEL * job.reference))
+    value = patches.along * (1 / (STEPS_PER_LEVEL * job.reference)).to(torch.float32)[:, None, None]
     start = _start(value, valid & patches.region, patches.stats[:, 1:3] - patches.origin, job.radius)
 
     bits = valid | more.bitwise_xor_(1).bitwise_and_(own).bitwise_left_shift_(1) | (patches.core << 2)

@@ -136,7 +136,8 @@ def _nothing(frames: int, objects: int) -> BlobMeasurements:
         fits=np.full((frames, objects, len(disc_fit.FIT)), np.nan),
         area=np.zeros((frames, objects)),
         hue=np.full((frames, objects), np.nan),
-        reference=np.ones(objects),
+        chroma=np.full((frames, objects), np.nan),
+        reference=np.ones((frames, objects)),
         noise=np.zeros(frames),
     )
 
@@ -168,7 +169,8 @@ def _see(
         fitting = seen.wants_fit(k, target.full_area[k])[here]
         if target.shapes[k] == "sphere" and radius >= LEAST_FIT_RADIUS and fitting.any():
             index = torch.from_numpy(np.flatnonzero(fitting)).to(frames.device)
-            jobs.append(disc_fit.DiscFitJob(found.select(index), float(seen.reference[k]), radius))
+            reference = torch.from_numpy(seen.reference[here[fitting], k]).to(frames.device)
+            jobs.append(disc_fit.DiscFitJob(found.select(index), reference, radius))
             places.append((here[fitting], k))
     if jobs:
         for (at, k), fitted in zip(places, disc_fit.fit(jobs), strict=True):

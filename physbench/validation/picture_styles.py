@@ -21,8 +21,8 @@ Image = NDArray[np.uint8]
 Array = NDArray[np.float64]
 Style = Callable[[Image, float, np.random.Generator], Image]  # frames, frames/s, noise -> frames
 
-WHITE = 255.0
-GREY = np.array([0.299, 0.587, 0.114])  # luma of red, green and blue
+MOST_LEVEL = 255.0
+LUMA = np.array([0.299, 0.587, 0.114])  # luma of red, green and blue
 MIDDLE = 128.0  # level that contrast shrinks to
 REDUCED_AT = 256  # px at which a picture is reduced by the stated factor
 WOBBLE_SCALE = 2.0  # px, length over which the displacement of edges varies, at 128 px
@@ -31,7 +31,7 @@ CRAWL_SPEED = 2.0  # px a frame at which a texture moves over the picture
 
 
 def _rounded(frames: Array) -> Image:
-    return np.clip(np.rint(frames), 0, WHITE).astype(np.uint8)
+    return np.clip(np.rint(frames), 0, MOST_LEVEL).astype(np.uint8)
 
 
 def coded(frames: Image, fps: float, rng: np.random.Generator, *, codec: Codec) -> Image:
@@ -107,7 +107,7 @@ def brightness(frames: Image, fps: float, rng: np.random.Generator, *, factor: f
 
 def saturation(frames: Image, fps: float, rng: np.random.Generator, *, factor: float) -> Image:
     """The distance of all colours from grey times a factor."""
-    grey = np.asarray(frames @ GREY, dtype=np.float64)[..., None]
+    grey = np.asarray(frames @ LUMA, dtype=np.float64)[..., None]
     return _rounded(grey + factor * (frames.astype(np.float64) - grey))
 
 

@@ -20,6 +20,7 @@ from physbench.world.scene import PALETTE
 
 CPU = torch.device("cpu")
 ALL = colours_of((0, 1, 2, 3, 4), CPU)
+LEVELS = torch.tensor([150.0], dtype=torch.float64)  # of chroma
 
 
 @settings(max_examples=200, deadline=None)
@@ -142,7 +143,7 @@ def disc_patch(centre: tuple[float, float], radius: float, blur: float, hidden: 
 @pytest.mark.parametrize("blur", (0.0, 1.0, 2.0))
 def test_disc_fit_finds_the_centre_of_what_is_left(hidden: int, blur: float) -> None:
     for centre in ((16.2, 15.7), (17.4, 16.9)):
-        row = disc_fit.fit([disc_fit.DiscFitJob(disc_patch(centre, 9.0, blur, hidden), 150.0, 9.0)])[0][0].tolist()
+        row = disc_fit.fit([disc_fit.DiscFitJob(disc_patch(centre, 9.0, blur, hidden), LEVELS, 9.0)])[0][0].tolist()
         found = dict(zip(disc_fit.FIT, row, strict=True))
         assert np.hypot(found["x"] - centre[0], found["y"] - centre[1]) < 0.1
         assert found["amplitude"] == pytest.approx(1, abs=0.1)
@@ -153,7 +154,7 @@ def test_disc_fit_finds_the_centre_of_what_is_left(hidden: int, blur: float) -> 
 
 def test_disc_fit_agrees_with_scipy_least_squares() -> None:
     patch = disc_patch((16.2, 15.7), 9.0, 0.7, 14)
-    mine = disc_fit.fit([disc_fit.DiscFitJob(patch, 150.0, 9.0)])[0][0].numpy()
+    mine = disc_fit.fit([disc_fit.DiscFitJob(patch, LEVELS, 9.0)])[0][0].numpy()
     value = patch.along[0].numpy() / (150 * patches.STEPS_PER_LEVEL)
     valid = ~ndimage.binary_dilation(patch.screen[0].numpy(), np.ones((3, 3)))
     grid = np.arange(33) + 0.5
