@@ -13,7 +13,7 @@ from scipy import ndimage, optimize
 
 from physbench.clips.clip import Clip
 from physbench.tracks import blobs, disc_fit, label_maps, patches
-from physbench.tracks.colour import CHROMA_GATE, UNKNOWN_HUE, colours_of, hue_shift_deg, labels, opponent
+from physbench.tracks.colour import CHROMA_GATE, HALO_SHARE, UNKNOWN_HUE, colours_of, hue_shift_deg, labels, opponent
 from physbench.tracks.draw_tracks import draw_tracks
 from physbench.tracks.tracker import track
 from physbench.world.scene import PALETTE
@@ -36,10 +36,13 @@ def test_labels_are_nearest_hues(colour: tuple[int, int, int]) -> None:
         assert label == 0
     elif size > CHROMA_GATE + 12:
         angles = np.degrees(np.arccos(np.clip(ALL.hue @ o / size, -1, 1)))
+        rims = size - HALO_SHARE * ALL.chroma[angles > 151]  # of the opposite hue of these
         if angles.min() < 25:
             assert label == 1 << int(angles.argmin())
-        elif angles.min() > 29:
+        elif angles.min() > 29 and (angles < 149).all() | (rims > 12).all():
             assert label == UNKNOWN_HUE
+        elif angles.min() > 29 and angles.max() > 155 and (rims < -12).all():
+            assert label == 0  # what sharpening leaves around an object
 
 
 def test_shades_and_mixtures_with_grey_keep_their_hue() -> None:
