@@ -102,7 +102,7 @@ def wobble(frames: Image, fps: float, rng: np.random.Generator, *, sd: float) ->
 
 def brightness(frames: Image, fps: float, rng: np.random.Generator, *, factor: float) -> Image:
     """All values times a factor."""
-    return _rounded(frames * factor)
+    return _rounded(frames.astype(np.float64) * factor)
 
 
 def saturation(frames: Image, fps: float, rng: np.random.Generator, *, factor: float) -> Image:
