@@ -37,7 +37,7 @@ def nothing_expected(
 
 @scorer(
     id="permanence/intact",
-    version=3,
+    version=4,
     axis="permanence",
     unit="1",
     better="higher",
