@@ -119,7 +119,8 @@ def _true_frames(clip: Clip) -> Tensor:
 def _shifts(clip: Clip, true: Tensor, predicted: Tensor) -> Float:
     """Shifts (N, 2) px of predicted frames (N, H, W, 3) as a whole. Bodies count as scenery where they are fixed."""
     frames = true.numpy()
-    hued = frames[-1].max(-1).astype(np.int16) - frames[-1].min(-1) > HUED
+    red, green, blue = np.moveaxis(frames[-1].astype(np.int16), -1, 0)
+    hued = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue) > HUED
     factor = clip.spec.height / frames.shape[1]
     down, across = np.mgrid[: hued.shape[0], : hued.shape[1]]
     for k, body in enumerate(clip.tracked_bodies):
