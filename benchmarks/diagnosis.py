@@ -1,6 +1,7 @@
 """Is the right changed world named? Runs of changed worlds on exact places with noise, diagnosed as a model's runs are.
 
-    python benchmarks/diagnosis.py [--runs 5] [--clips 8] [--only ID]
+    python benchmarks/diagnosis.py [--runs 5] [--clips 8] [--only TEXT]
+    python benchmarks/diagnosis.py --rendered --runs 1    # PyBullet with a violation, drawn and tracked
 
 Each line is one world: how many of the runs name its class, and how often its number lies in the interval.
 """
@@ -16,14 +17,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Row
-from physbench.clips.generate import make_scene
-from physbench.diagnosis import ChangedWorld, Evidence, diagnose_family, find_changed_worlds
+from physbench.clips.generate import make_clip, make_scene, render_spec
+from physbench.diagnosis import ChangedWorld, Evidence, diagnose_family, evidence_of, find_changed_worlds
 from physbench.diagnosis.changed_world import model_of
 from physbench.diagnosis.world_classes import same_class
 from physbench.dynamics.forward_model import forward_model
 from physbench.shadowing.hypothesis import Hypothesis
 from physbench.shadowing.lawful_segments import SegmentSearch
 from physbench.shadowing.placed_bodies import MIN_POSITION_SD, PlacedBodies
+from physbench.tracks.tracker import track
+from physbench.validation.sources import show
+from physbench.validation.violations import Inapplicable
 from physbench.world.camera import PLANE_AXES
 from physbench.world.scene import PHYSICS_HZ, Body
 from physbench.world.stepping import simulate, simulate_ensemble
@@ -73,6 +77,27 @@ CASES: tuple[Case, ...] = (
 )
 
 
+# Violations of PyBullet that act from the hand-over on and are alike in all clips: task, source, what is to be named.
+RENDERED: tuple[tuple[str, str, dict[str, float]], ...] = (
+    ("falling/projectile-v1", "gravity:0.9", {"gravity": 0.9}),
+    ("falling/drop-bounce-v1", "gravity:0.8", {"gravity": 0.8}),
+    ("orbits/kepler-v1", "central-mass:0.9", {"central-mass": 0.9}),
+    ("orbits/kepler-v1", "force-exponent:1.8", {"force-exponent": 1.8}),
+    ("falling/incline-v1", "friction:0.5", {"friction": 0.5}),
+)
+SIZE, CONTEXT = 128, 8  # px, frames
+
+
+def rendered(task: str, seed: int, source: str) -> Evidence | None:
+    """What the tracker sees of a violation; None where it has nothing to do in a clip."""
+    clip = make_clip(Row(task, "test", seed), render_spec(SIZE, FPS))
+    try:
+        frames = show(clip, CONTEXT, source).frames
+    except Inapplicable:
+        return None
+    return evidence_of(clip, track(clip, CONTEXT, np.concatenate([clip.context(CONTEXT), frames])))
+
+
 def evidence(task: str, seed: int, worlds: Sequence[ChangedWorld], values: Sequence[float], noise: int) -> Evidence:
     """Exact places of a changed world from a task's true context on, with noise."""
     scene = make_scene(Row(task, "test", seed))
@@ -113,14 +138,17 @@ def placed(
     )
 
 
-def results(case: Case, runs: int, clips: int) -> Iterator[tuple[bool, list[bool], str]]:
+def results(case: Case, runs: int, clips: int, source: str = "") -> Iterator[tuple[bool, list[bool], str]]:
     """Of each run: whether the right class is named, whether each true number is in its interval, and what is said."""
     known = {world.id: world for world in find_changed_worlds()}
     task, true = case
     for run in range(runs):
         seeds = range(FIRST_SEED + clips * run, FIRST_SEED + clips * (run + 1))
         worlds = [known[name] for name in true]
-        shown = [evidence(task, seed, worlds, list(true.values()), run) for seed in seeds]
+        if source:
+            shown = [each for seed in seeds if (each := rendered(task, seed, source)) is not None]
+        else:
+            shown = [evidence(task, seed, worlds, list(true.values()), run) for seed in seeds]
         found = diagnose_family(task, shown, list(known.values()))
         named = {law.world.id: law for law in found.laws} if found.verdict == "named" else {}
         wanted = len(true) == len(named) and all(any(same_class(one, other) for other in named) for one in true)
@@ -139,16 +167,20 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--clips", type=int, default=8)
     parser.add_argument("--only", default="")
+    parser.add_argument("--rendered", action="store_true")
     options = parser.parse_args()
+    cases = [(case, "") for case in CASES]
+    if options.rendered:
+        cases = [((task, true), source) for task, source, true in RENDERED]
     total = covered = numbers = right = 0
     print("| task | changed world | named right | number in interval | CPU s a run | first answer |")
     print("| --- | --- | --- | --- | --- | --- |")
-    for case in CASES:
+    for case, source in cases:
         name = " + ".join(f"{world} {value:g}" for world, value in case[1].items()) or "none"
         if options.only not in f"{case[0]} {name}":
             continue
         before = time.process_time()
-        found = list(results(case, options.runs, options.clips))
+        found = list(results(case, options.runs, options.clips, source))
         spent = (time.process_time() - before) / options.runs
         good, inside = sum(each[0] for each in found), [one for each in found for one in each[1]]
         right, total = right + good, total + len(found)

@@ -33,7 +33,7 @@ def value_intervals(theory: Theory) -> list[tuple[float, Interval | None]]:
         assert step is not None
     telling = len(found)
     if telling < FEWEST_TELLING:
-        return [(theory.values[n] + float(step[k]), None) for k, n in enumerate(free)]
+        return [(_within(theory, n, theory.values[n] + float(step[k])), None) for k, n in enumerate(free)]
     rng = np.random.default_rng(0)
     draws = []
     for _ in range(VALUE_DRAWS):
@@ -48,10 +48,16 @@ def value_intervals(theory: Theory) -> list[tuple[float, Interval | None]]:
     low, high = np.minimum(low, -least), np.maximum(high, least)
     result: list[tuple[float, Interval | None]] = []
     for k, n in enumerate(free):
-        value = theory.values[n] + float(step[k])
+        value = _within(theory, n, theory.values[n] + float(step[k]))
         blur = theory.worlds[n].resolution
         result.append((value, (value + float(low[k]) - blur, value + float(high[k]) + blur)))
     return result
+
+
+def _within(theory: Theory, n: int, value: float) -> float:
+    """A value of world n within its range."""
+    low, high = theory.worlds[n].range
+    return min(max(value, low), high)
 
 
 def _damped(found: Sequence[Leaning]) -> list[Leaning]:

@@ -257,6 +257,17 @@ def pass_through(scene: Scene, value: float) -> WorldChange:
 
 
 @changed_world(
+    id="no-contacts",
+    phrase="nothing touched anything",
+    short="no contacts",
+    applies=has_contacts,
+)
+def no_contacts(scene: Scene, value: float) -> WorldChange:
+    """Bodies that go through everything, floors and walls too."""
+    return WorldChange(contacts=False)
+
+
+@changed_world(
     id="exchange",
     phrase="two bodies went on as each other where they meet",
     short="exchanged identities",
@@ -352,6 +363,7 @@ WORLDS: tuple[ChangedWorld, ...] = (
     contact_distance,
     contact_time,
     pass_through,
+    no_contacts,
     exchange,
     central_mass,
     force_exponent,

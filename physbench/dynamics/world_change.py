@@ -40,6 +40,7 @@ class WorldChange:
     gap: float = 0.0  # diameters from which on bodies act on each other as if they touched
     lead: float = 0.0  # s by which every contact comes too early
     solid: bool = True  # whether moving bodies meet each other
+    contacts: bool = True  # whether anything meets anything
     central_mass: float = 1.0  # times the strength of central forces
     exponent: float = 2.0  # of the distance by which a central force falls
     softening: float = 0.0  # m
@@ -146,6 +147,7 @@ def changed_world(world: PlanarScene, change: WorldChange) -> PlanarScene:
     return replace(
         world,
         mass=mass,
+        collides=world.collides if change.contacts else np.zeros_like(world.collides),
         restitution=world.restitution * bounce,
         face_restitution=world.face_restitution * bounce,
         corner_restitution=world.corner_restitution * bounce,

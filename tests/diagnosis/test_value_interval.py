@@ -22,7 +22,7 @@ def drawn(rng: np.random.Generator, clips: int, spread: float) -> list[Leaning]:
 
 @pytest.mark.parametrize("spread", [0.0, 4.0])
 def test_intervals_cover(spread: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    theory: Any = SimpleNamespace(worlds=(SimpleNamespace(free=1, resolution=0.0),), values=(0.0,))
+    theory: Any = SimpleNamespace(worlds=(SimpleNamespace(free=1, resolution=0.0, range=(-9.0, 9.0)),), values=(0.0,))
     monkeypatch.setattr(value_interval, "VALUE_DRAWS", 100)
     covered = 0
     for trial in range(80):
@@ -36,11 +36,18 @@ def test_intervals_cover(spread: float, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_two_clips_have_no_interval(monkeypatch: pytest.MonkeyPatch) -> None:
-    theory: Any = SimpleNamespace(worlds=(SimpleNamespace(free=1, resolution=0.0),), values=(2.0,))
+    theory: Any = SimpleNamespace(worlds=(SimpleNamespace(free=1, resolution=0.0, range=(-9.0, 9.0)),), values=(2.0,))
     monkeypatch.setattr(value_interval, "leanings", lambda theory: drawn(np.random.default_rng(0), 2, 0))
     value, interval = value_intervals(theory)[0]
     assert interval is None
     assert np.isfinite(value)
+
+
+def test_values_stay_within_their_range(monkeypatch: pytest.MonkeyPatch) -> None:
+    theory: Any = SimpleNamespace(worlds=(SimpleNamespace(free=1, resolution=0.0, range=(0.0, 4.0)),), values=(0.1,))
+    clips = [Leaning(np.array([[1.0]]), np.array([value]), 1.0) for value in (-0.3, -0.4, -0.5)]
+    monkeypatch.setattr(value_interval, "leanings", lambda theory: clips)
+    assert value_intervals(theory)[0][0] == 0.0
 
 
 def test_shares_have_intervals_within_what_is_possible() -> None:

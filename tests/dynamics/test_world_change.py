@@ -197,6 +197,10 @@ def test_bodies_pass_through_each_other_or_go_on_as_each_other() -> None:
     base = model.simulator().run(changes, int(steps[-1]))
     velocity = changed_model(model, WorldChange(solid=False)).simulator().run(changes, int(steps[-1])).at(steps)[1][0]
     np.testing.assert_allclose(velocity[-1], velocity[0], atol=1e-9)
+    start, velocity, fallen = thrown(WorldChange(contacts=False), 2.0)
+    time = np.linspace(0, 2.0, 7)[:, None]
+    assert off(fallen, start + velocity * time + time**2 / 2 * np.array([0.0, -9.81])) < 2e-2
+    assert fallen[-1, 1] < 0  # below the floor
     true, found = base.positions(steps)[0], moved("collisions/head-on-v1", WorldChange(exchanged=True))
     met = steps >= base.contacts[0][0]
     assert off(found[~met], true[~met]) < 1e-9
