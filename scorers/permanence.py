@@ -19,6 +19,8 @@ from physbench.tracks.visibility import FULL_VIEW, MAX_AREA_RATIO, truth_visible
 MIN_PARTIAL_AREA = 0.35  # of the area that should be seen, of an object that is or should be partly hidden
 MIN_WHOLE_AREA = 0.75  # of an object of which nothing is hidden
 PARTIAL_TIME = 0.5  # s around the frames in which an object should be partly hidden
+CHROMA_OF_STYLE = (0.55, 1.8)  # times that of the context frames, which a picture may lose or gain as a whole
+CHROMA_OF_OBJECT = (0.75, 1.5)  # beyond that; an object that is paler is fading
 LAST_TIME = 0.3  # s at the end of the expected frames; an object that is not seen in them is lost
 
 Mask = NDArray[np.bool_]
@@ -35,7 +37,7 @@ def nothing_expected(
 
 @scorer(
     id="permanence/intact",
-    version=3,
+    version=4,
     axis="permanence",
     unit="1",
     better="higher",
@@ -71,9 +73,12 @@ def intact(
 
     survival: the share of all expected object-frames with a blob of the object's own hue and size: its area within 25 %
     of that of the object; at least 0.35 of what should be seen where the border cuts it or a part of it should be
-    hidden within 0.5 s, so that being hidden a little earlier or later is no loss. A blob without a position for more
-    than 0.5 s in which half of the object should be seen is not the object. 1 where no object is expected because its
-    own lawful motion is hidden or outside.
+    hidden within 0.5 s, so that being hidden a little earlier or later is no loss. The area is that of the outline, so
+    that how pale or dark a picture is does not matter. An object that is paler than 0.75 times what the picture as a
+    whole is, or stronger than 1.5 times, is not intact: the object whose chroma changed least since the context says
+    what the whole does, from 0.55 to 1.8 times. A blob without a position for more than 0.5 s in which half of the
+    object should be seen is not the object. 1 where no object is expected because its own lawful motion is hidden or
+    outside.
 
     strange: share of the predicted frames with a blob of a hue that the scene does not hold, or with a second one of
     an object's hue.
@@ -99,7 +104,7 @@ def intact(
     (shares of the predicted frames), lost (number of objects not seen in the last 0.3 s of their expected frames).
     """
     hallucinated, doubled = _strange(tracks)
-    whole = present & fits(clip, tracks, lawful_continuations)
+    whole = present & fits(clip, tracks, lawful_continuations) & keeps_chroma(clip, tracks)
     survival = float(np.mean(whole[expected_visible])) if expected_visible.any() else 1.0
     kept = max(0.0, survival - _share(hallucinated | doubled))
     back = _reemergence(returns)
@@ -124,6 +129,19 @@ def fits(clip: Clip, tracks: Tracks, continuations: Mapping[int, LawfulContinuat
     cut = near | (tracks.state == Visibility.CLIPPED)
     least = np.where(cut, MIN_PARTIAL_AREA * share, MIN_WHOLE_AREA) * whole
     return np.asarray((tracks.area >= least) & (tracks.area <= MAX_AREA_RATIO * whole))
+
+
+def keeps_chroma(clip: Clip, tracks: Tracks) -> Mask:
+    """Where an object is as colourful as the picture allows (C + T, K); also where nothing of it is measured."""
+    if tracks.chroma is None:
+        return np.ones(tracks.area.shape, dtype=bool)
+    seen = (tracks.area >= MIN_PARTIAL_AREA * whole_area(clip, tracks.context)) & (tracks.chroma > 0)
+    own = np.log(np.where(seen, tracks.chroma, 1.0))
+    change = np.where(seen, np.abs(own), np.inf)
+    least = change.argmin(axis=1)[:, None]
+    style = np.clip(np.take_along_axis(own, least, axis=1), *np.log(CHROMA_OF_STYLE))
+    low, high = np.log(CHROMA_OF_OBJECT)
+    return np.asarray(~seen | ((own - style >= low) & (own - style <= high)))
 
 
 def _strange(tracks: Tracks) -> tuple[Mask, Mask]:

@@ -35,6 +35,7 @@ ORDER = (
     "scorers",
     "baselines",
     "results",
+    "diagnosis",
     "report",
     "run",
     "checks",

@@ -166,7 +166,7 @@ class ReferenceAdapter(_CheckpointAdapter):
         found: list[tuple[str, ModelCard | None, str]] = []
         for name, path in shipped_checkpoints().items():
             checkpoint = read_checkpoint(path)
-            size = f"{path.stat().st_size / 1e6:.1f} MB"
+            size = f"{path.stat().st_size / 1e3:,.0f} kB"
             found.append((f"reference:{name}", checkpoint.card, f"{checkpoint.architecture}, {size}"))
         return found
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import lzma
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,7 +44,7 @@ def read_program_document(path: Path) -> GraphDocument:
             if found and found[0].file_size > MAX_CARD_BYTES:
                 raise ModelError(f"{path}: {place} has {found[0].file_size} bytes, which is no card. Export it again.")
             text = archive.read(found[0]).decode("utf-8") if found else None
-    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error, lzma.LZMAError) as error:
         raise ModelError(f"{path} is corrupt: {place} cannot be read ({error}). Copy it again.") from None
     document = read_graph_document(text, str(path), place)
     _check_inputs(document, path)

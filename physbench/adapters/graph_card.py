@@ -65,7 +65,7 @@ def read_graph_document(text: str | None, where: str, place: str) -> GraphDocume
         document = json.loads(text)
         if not isinstance(document, dict) or not isinstance(document.get("card"), dict):
             raise ValueError("expected a table with a table 'card' in it")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"{where}: {place} cannot be read ({error}).") from None
     kind = document.get("kind", GRAPH_KINDS[0])
     if kind not in GRAPH_KINDS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
@@ -93,9 +94,13 @@ def check_card(card: ModelCard) -> ModelCard:
     height, width = card.image_size
     if min(height, width) < 32 or max(height, width) > 2048:
         raise ModelError(f"{where}: expected image_size between 32 and 2048 px, got {height} x {width}.")
-    steps = PHYSICS_HZ / card.fps if card.fps > 0 else 0.0
-    if not 4 <= card.fps <= 60 or abs(steps - round(steps)) > 1e-9:
-        raise ModelError(f"{where}: expected fps between 4 and 60 that divides {PHYSICS_HZ}, got {card.fps:g}.")
+    try:
+        fps = float(card.fps)
+    except OverflowError:  # a whole number of hundreds of digits
+        fps = math.inf
+    steps = PHYSICS_HZ / fps if 4 <= fps <= 60 else 0.0
+    if not steps or abs(steps - round(steps)) > 1e-9:
+        raise ModelError(f"{where}: expected fps between 4 and 60 that divides {PHYSICS_HZ}, got {fps:g}.")
     if card.context_frames < 1:
         raise ModelError(f"{where}: expected at least 1 context frame, got {card.context_frames}.")
     most = card.history_frames

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,8 +33,8 @@ class OnnxAdapter:
     @property
     def summary(self) -> str:
         missing = any(find_spec(name) is None for name in TO_RUN)
-        state = " (not installed: pip install 'physbench[onnx]')" if missing else ""
-        return f"path/to/model.onnx  a graph of any framework, without code; `physbench export` makes one{state}"
+        state = "not installed: pip install 'physbench[onnx]'" if missing else f"onnxruntime {version('onnxruntime')}"
+        return f"path/to/model.onnx  a graph of any framework, without code; `physbench export` makes one ({state})"
 
     def recognises(self, target: str) -> bool:
         path = Path(target)

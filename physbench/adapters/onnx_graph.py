@@ -151,7 +151,11 @@ def _external_file(tensor: TensorProto, path: Path) -> Path | None:
     entries = {entry.key: entry.value for entry in tensor.external_data}
     location, folder = entries.get("location", ""), path.resolve().parent
     where = f"{path}: the weights {tensor.name}"
-    file: Path = (folder / location).resolve()
+    try:
+        file: Path = (folder / location).resolve()
+        file.is_file()
+    except (OSError, ValueError, RuntimeError):  # too long, a NUL character, or a link to itself
+        raise ModelError(f"{where} are said to lie in {location!a:.60}, which is no file: refused.") from None
     if not location or not file.is_relative_to(folder) or file == folder:
         raise ModelError(f"{where} are said to lie in '{location}', outside of the graph's folder: refused.")
     if not file.is_file():

@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from physbench.adapters.model_protocol import MAX_NAME
 from physbench.adapters.pipeline_quirks import GUARDRAIL_PACKAGE
 from physbench.adapters.tensor_file import read_header
+from physbench.adapters.videos_source import printable
 from physbench.errors import ModelError
 from physbench.storage.file_hash import add_file
 
@@ -24,6 +26,7 @@ INDEX = "model_index.json"
 PIPELINE_LIBRARIES = ("diffusers", "transformers")
 PICKLES = (".bin", ".ckpt", ".pt", ".pth")
 HASHED = (".json", ".jinja", ".model", ".safetensors", ".txt")  # everything that decides the answers
+MAX_VERSION = 40  # characters
 AGAIN = "Download or copy the folder again."
 
 
@@ -61,7 +64,7 @@ def read_json(path: Path) -> dict[str, Any]:
         document = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror}.") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # RecursionError: brackets in brackets
         raise ModelError(f"{path} is not valid JSON ({error}). {AGAIN}") from None
     if not isinstance(document, dict):
         raise ModelError(f"{path}: expected a JSON object, got a {type(document).__name__}. {AGAIN}")
@@ -81,11 +84,11 @@ def read_folder(path: Path) -> PipelineFolder:
         raise ModelError(f"{path} has no {INDEX}, so it is not the folder of a diffusers pipeline.{hint}")
     document = read_json(index)
     class_name = document.pop("_class_name", None)
-    if isinstance(class_name, list):
+    if isinstance(class_name, list) and class_name:
         raise ModelError(f"{index} names a pipeline class of its own code ({class_name[0]}), which is not run.")
-    if not isinstance(class_name, str):
+    if not isinstance(class_name, str) or not _is_name(class_name):
         raise ModelError(f"{index} does not say which pipeline class it belongs to (_class_name). {AGAIN}")
-    saved_by = str(document.pop("_diffusers_version", ""))
+    saved_by = printable(str(document.pop("_diffusers_version", ""))[:MAX_VERSION])
     components: dict[str, tuple[str, str]] = {}
     options: dict[str, Any] = {}
     for name, value in document.items():
@@ -93,8 +96,15 @@ def read_folder(path: Path) -> PipelineFolder:
         if not pair:
             options[name] = value
         elif value[0] is not None and value[1] is not None:
+            for word in (name, value[1]):  # a folder in this one, and a class
+                if not _is_name(word):
+                    raise ModelError(f"{index}: {word!a:.60} is no name of a component or class. {AGAIN}")
             components[name] = (value[0], value[1])
     return PipelineFolder(path, class_name, saved_by, components, options)
+
+
+def _is_name(text: str) -> bool:
+    return text.isidentifier() and len(text) <= MAX_NAME
 
 
 def check_folder(folder: PipelineFolder) -> None:
@@ -110,8 +120,8 @@ def check_folder(folder: PipelineFolder) -> None:
             continue
         if not _is_library(library):
             raise ModelError(
-                f"{folder.path / INDEX}: the component '{name}' is a {class_name} of '{library}', and only classes of "
-                f"{' and '.join(PIPELINE_LIBRARIES)} are loaded: refused."
+                f"{folder.path / INDEX}: the component '{name}' is a {class_name} of {library!a:.60}, and only classes "
+                f"of {' and '.join(PIPELINE_LIBRARIES)} are loaded: refused."
             )
         _check_component(folder.path / name, class_name)
 
@@ -131,13 +141,18 @@ def _check_component(path: Path, class_name: str) -> None:
     names = {file.name for file in path.iterdir()}
     if not names:
         raise ModelError(f"{path} is empty; expected a {class_name}. {AGAIN}")
+    if INDEX in names:
+        raise ModelError(f"{path} is a pipeline in a pipeline, whose components nobody has checked: refused.")
     if "config.json" not in names:
         pickles = sorted(name for name in names if name.endswith(PICKLES))
         if pickles or any(name.endswith(".safetensors") for name in names):
             raise ModelError(f"{path} lacks config.json, which says what its weights are. {AGAIN}")
         return
     for index in sorted(path.glob("*.safetensors.index*.json")):
-        shards = set(read_json(index).get("weight_map", {}).values())
+        table = read_json(index).get("weight_map", {})
+        if not isinstance(table, dict) or not all(isinstance(shard, str) for shard in table.values()):
+            raise ModelError(f"{index}: expected its weight_map to be a table of file names. {AGAIN}")
+        shards = set(table.values())
         missing = sorted(shards - names)
         if missing:
             raise ModelError(f"{path} lacks {len(missing)} of {len(shards)} files of weights ({missing[0]}). {AGAIN}")

@@ -19,6 +19,7 @@ from physbench.errors import ModelError, nearest
 from physbench.world.scene import HISTORY
 
 CLIP_SIDE = 256  # px, of the shorter side of the clips: the largest size at which the suites' questions are fixed
+MOST_RATIO = 64  # frames per latent frame: published pipelines have 4 to 8
 FRAME_PARAMETERS = ("num_frames", "frames", "video_length")
 RATE_PARAMETERS = ("fps", "frame_rate")
 # Parameters of calls that the adapter sets itself, and what to use instead.
@@ -161,9 +162,10 @@ def frames_per_latent(config: Mapping[str, Any], default: int) -> int:
         if isinstance(config.get(key), int):
             return int(config[key])
     if isinstance(config.get("temperal_downsample"), list):  # spelt so in the format
-        return int(2 ** sum(map(bool, config["temperal_downsample"])))
+        return int(2 ** min(sum(map(bool, config["temperal_downsample"])), MOST_RATIO))
     if isinstance(config.get("spatio_temporal_scaling"), list):
-        return int(config.get("patch_size_t", 1) * 2 ** sum(map(bool, config["spatio_temporal_scaling"])))
+        patch, halvings = config.get("patch_size_t", 1), sum(map(bool, config["spatio_temporal_scaling"]))
+        return int(patch) * 2 ** min(halvings, MOST_RATIO) if isinstance(patch, int) else default
     return default
 
 
@@ -183,6 +185,8 @@ def make_plan(folder: PipelineFolder, model_args: Mapping[str, str]) -> Pipeline
     _check_checkpoint(kind.__name__, folder)
     quirk = _quirk_of_checkpoint(QUIRKS.get(kind.__name__) or _generic_quirk(parameters), kind.__name__, folder)
     ratio = frames_per_latent(folder.config("vae"), quirk.ratio)
+    if not 1 <= ratio <= MOST_RATIO:
+        raise ModelError(f"{folder.path / 'vae' / 'config.json'}: {ratio} frames per latent frame cannot be right.")
     size = _side(settings, "height", quirk, 0), _side(settings, "width", quirk, 1)
     clip_size = _clip_size(size, settings)
     context = _context_frames(settings, quirk, ratio, kind.__name__)

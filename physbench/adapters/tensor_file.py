@@ -69,6 +69,8 @@ def looks_like_safetensors(path: Path) -> bool:
 def read_header(path: Path) -> TensorHeader:
     """Read and check the header against the file's length. Raises ModelError."""
     again = "Download or copy it again."
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise ModelError(f"{path} is not a file. {again}")
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
@@ -93,9 +95,11 @@ def read_header(path: Path) -> TensorHeader:
             for name, entry in document.items()
         }
         for name, info in tensors.items():
+            if info.start < 8 + length or info.stop < info.start or any(side < 0 for side in info.shape):
+                raise ValueError(f"tensor {name!a:.60} lies before the data")
             if info.stop - info.start != math.prod(info.shape) * DTYPE_BYTES.get(info.dtype, 1):
                 raise ValueError(f"the bytes of tensor {name} do not match its shape")
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
         raise ModelError(f"{path} is corrupt: its header cannot be read ({error}). {again}") from None
     end = max([info.stop for info in tensors.values()], default=8 + length)
     if size != end:
@@ -121,7 +125,7 @@ def read_checkpoint(path: Path, header: TensorHeader | None = None) -> Checkpoin
             raise TypeError("architecture is a string, config and card are tables")
     except KeyError as error:
         raise ModelError(f"{path}: its metadata lacks {error}; expected architecture, config and card.") from None
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise ModelError(f"{path}: its metadata cannot be read ({error}).") from None
     return Checkpoint(architecture, config, _with_clips(read_card(card, str(path)), training), training)
 
@@ -139,7 +143,7 @@ def read_card(document: Mapping[str, Any], where: str) -> ModelCard:
     known = [field.name for field in fields(ModelCard)]
     for key in document:
         if key not in known:
-            raise ModelError(f"{where}: its card has an unknown field '{key}'.{nearest(key, known)}")
+            raise ModelError(f"{where}: its card has an unknown field {key!a:.60}.{nearest(key, known)}")
     values = dict(document)
     if isinstance(values.get("image_size"), list):
         values["image_size"] = tuple(values["image_size"])
@@ -172,7 +176,7 @@ def _canonical(metadata: Mapping[str, str]) -> dict[str, Any]:
     """Metadata with the document parsed, so that its spaces and the order of its keys do not matter."""
     try:
         return {**metadata, METADATA_KEY: json.loads(metadata[METADATA_KEY])}
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, RecursionError):
         return dict(metadata)
 
 

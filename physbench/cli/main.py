@@ -31,6 +31,7 @@ COMMANDS = (
     "models",
     "data",
     "report",
+    "diagnose",
     "compare",
     "leaderboard",
     "doctor",
@@ -108,7 +109,7 @@ def _explain(error: Exception) -> int:
         return 2
     if isinstance(error, OSError) and (sentence := system_sentence(error)):
         complain(sentence)
-        return 1 if error.errno in DISK_FULL else 2
+        return 1 if error.errno in (*DISK_FULL, errno.EFBIG) else 2
     if isinstance(error, MemoryError):
         complain("Memory is full. Use --workers 1 or a smaller --batch-size; --resume continues.")
         return 1
@@ -125,6 +126,10 @@ def system_sentence(error: OSError) -> str | None:
     where = f" at {error.filename}" if error.filename else ""
     if error.errno in DISK_FULL:
         return f"The disk is full{where}. Free some space, or write elsewhere (--out, PHYSBENCH_CACHE)."
+    if error.errno == errno.EFBIG:
+        return (
+            f"A file would be larger than is allowed{where}. Raise the limit (ulimit -f), or write elsewhere (--out)."
+        )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"No permission{where}. Choose a writable folder (--out, PHYSBENCH_CACHE) or change its permissions."
     if error.filename and error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG):

@@ -10,6 +10,9 @@ Forward models of whole scenes, for many candidates at once:
     a contact does), `accelerations`, `array_layout`.
     Central fields: `kepler_arcs`; compiled: `kepler_jit`.
     `compiled` compiles functions with Numba and keeps them on disk.
+Changed worlds, whose laws differ from those of the scene from the hand-over on:
+    `world_change` (what may differ, and the forward model of it), `changed_motion` (simulators made of others);
+    compiled: `field_orbits` (central fields that are not Newton's).
 Solvers that make the scenes of tasks and their golden states:
     `impacts` (balls that meet), `ramp_phases`, `kepler_elements`.
 

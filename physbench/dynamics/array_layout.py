@@ -24,8 +24,12 @@ X, Y, VX, VY, SX, SY, AX, AY, TX, TY = range(10)
 ONE, OTHER = range(2)
 # Interventions (M, 3)
 STEP, DISC, KIND = range(3)
-KINDS = ("state", "push", "gone")
-STATE, PUSH, GONE = range(3)
+KINDS = ("state", "push", "gone", "gravity", "damp")
+STATE, PUSH, GONE, GRAVITY, DAMP = range(5)
+# Rules of contacts (2,), both 0 in the true world: s by which a contact comes too early, and the angle in rad by which
+# every rebound is turned
+CONTACT_LEAD, TWIST = range(2)
+NO_RULES = (0.0, 0.0)
 
 
 def disc_columns(world: PlanarScene) -> Array:

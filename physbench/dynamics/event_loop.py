@@ -13,15 +13,19 @@ from numpy.typing import NDArray
 from physbench.dynamics.accelerations import accelerate, end_slide
 from physbench.dynamics.array_layout import (
     AX,
+    CONTACT_LEAD,
     CORNER_FRICTION,
     CORNER_RESTITUTION,
     CORNER_X,
     CORNER_Y,
+    DAMP,
     DISC,
     FACE_FRICTION,
     FACE_RESTITUTION,
     FRICTION,
+    GRAVITY,
     KIND,
+    MASS,
     NORMAL_X,
     NORMAL_Y,
     ONE,
@@ -31,6 +35,8 @@ from physbench.dynamics.array_layout import (
     STATE,
     STEP,
     SX,
+    SY,
+    TWIST,
     TX,
     VX,
     VY,
@@ -39,7 +45,12 @@ from physbench.dynamics.array_layout import (
     Y,
 )
 from physbench.dynamics.compiled import compiled
-from physbench.dynamics.contact_response import bounce_off_fixed, collide_discs, remove_normal_acceleration
+from physbench.dynamics.contact_response import (
+    MIN_REBOUND_SPEED,
+    bounce_off_fixed,
+    collide_discs,
+    remove_normal_acceleration,
+)
 from physbench.dynamics.contact_times import FACE_END, FIRST_FACE, SLIDE, first_event
 
 Array = NDArray[np.float64]
@@ -62,10 +73,11 @@ def follow(
     end: int,
     table: bool,
     smooth: bool,
+    rules: tuple[float, float],
 ) -> tuple[Array, Array, Whole, Array, Whole]:
     """Follow K candidates through interventions (M, 3), ascending, to step `end`.
 
-    gravity: (K or 1, 2) m/s2. value: (M, K, 6), of a push its change of velocity m/s in the first two.
+    gravity: (K or 1, 2) m/s2. value: (M, K, 6), as in `Intervention`. rules: CONTACT_LEAD and TWIST.
 
     Returns:
         The first steps (P,) of pieces of constant acceleration; the discs (P, N, 10) at each, NaN for the position of
@@ -78,6 +90,7 @@ def follow(
     contact, touches = (np.empty((count * (faces + corners) + len(pair), 4)), np.empty((16, 3), np.int64))
     begin, pieces = np.empty(PIECES_AT_FIRST * size), np.empty((PIECES_AT_FIRST * size, count, 10))
     last, until = np.empty(size, np.int64), np.full(size, np.inf)
+    ahead = np.empty((count, 10)) if rules[CONTACT_LEAD] != 0 else now
     used = touched = 0
     for k in range(size):
         gx, gy = gravity[min(k, len(gravity) - 1)]
@@ -98,7 +111,9 @@ def follow(
                 begin, pieces = _record_piece(now, there, step, used, begin, pieces)
                 used += 1
                 left = target - step
-                first = first_event(now, there, rests, disc, face, corner, pair, left * H, time, pair_time)
+                if rules[CONTACT_LEAD] != 0:
+                    _look_ahead(now, rests, rules[CONTACT_LEAD], ahead)
+                first = first_event(ahead, there, rests, disc, face, corner, pair, left * H, time, pair_time)
                 steps = 0.0
                 if not smooth:
                     steps = float(math.ceil(first / H - 1e-6))
@@ -112,6 +127,8 @@ def follow(
                     contacts = _handle_events(
                         now, rests, disc, face, corner, pair, gx, gy, table, bound, time, pair_time, contact
                     )
+                    if rules[TWIST] != 0:
+                        _turn_rebounds(now, disc, contact[:contacts], rules[TWIST])
                 if k == 0 and contacts > 0:
                     touches = _record_contacts(contact[:contacts], step, touched, touches)
                     touched += contacts
@@ -120,7 +137,12 @@ def follow(
                 break
             if m < len(intervention):
                 step = target
-                present += _intervene(now, there, rests, intervention[m], value[m, k])
+                if intervention[m, KIND] == GRAVITY:
+                    gx, gy = value[m, k, 0], value[m, k, 1]
+                elif intervention[m, KIND] == DAMP:
+                    _damp(now, there, rests, value[m, k, 0], value[m, k, 1], table)
+                else:
+                    present += _intervene(now, there, rests, intervention[m], value[m, k])
         if until[k] == math.inf:
             for i in range(count):
                 accelerate(now, rests, disc, face, i, gx, gy, table)
@@ -169,6 +191,57 @@ def _intervene(now: Array, there: Mask, rests: Mask, intervention: Whole, value:
     else:
         there[i] = False
     return int(there[i]) - before
+
+
+@compiled
+def _damp(now: Array, there: Mask, rests: Mask, factor: float, angle: float, table: bool) -> None:
+    """Multiply velocities and spins by a factor; turn the velocities of discs that rest on no face by an angle rad."""
+    cos, sin = factor * math.cos(angle), factor * math.sin(angle)
+    for i in range(len(now)):
+        if not there[i]:
+            continue
+        if rests[i].any():
+            now[i, VX] *= factor
+            now[i, VY] *= factor
+            now[i, SX] *= factor
+            continue
+        now[i, VX], now[i, VY] = cos * now[i, VX] - sin * now[i, VY], sin * now[i, VX] + cos * now[i, VY]
+        if table:
+            now[i, SX], now[i, SY] = cos * now[i, SX] - sin * now[i, SY], sin * now[i, SX] + cos * now[i, SY]
+        else:
+            now[i, SX] *= factor
+
+
+@compiled
+def _look_ahead(now: Array, rests: Mask, lead: float, ahead: Array) -> None:
+    """Set where discs (N, 10) would be `lead` s later without a contact; those that rest on a face stay."""
+    ahead[:] = now
+    for i in range(len(now)):
+        if not rests[i].any():
+            for axis in range(2):
+                ahead[i, X + axis] += lead * (now[i, VX + axis] + lead / 2 * now[i, AX + axis])
+                ahead[i, VX + axis] += lead * now[i, AX + axis]
+
+
+@compiled
+def _turn_rebounds(now: Array, disc: Array, struck: Array, angle: float) -> None:
+    """Turn the velocity with which discs leave contacts (T, 4), of two discs that against each other; not into them."""
+    cos, sin = math.cos(angle), math.sin(angle)
+    for row in struck:
+        i, j, x, y = int(row[0]), int(row[1]), row[2], row[3]
+        share = 0.0  # of the velocity against each other that the second disc has
+        ux, uy = now[i, VX], now[i, VY]
+        if j >= 0:
+            share = disc[i, MASS] / (disc[i, MASS] + disc[j, MASS])
+            ux, uy = ux - now[j, VX], uy - now[j, VY]
+        turned_x, turned_y = cos * ux - sin * uy, sin * ux + cos * uy
+        if min(ux * x + uy * y, turned_x * x + turned_y * y) <= MIN_REBOUND_SPEED:
+            continue
+        now[i, VX] += (1 - share) * (turned_x - ux)
+        now[i, VY] += (1 - share) * (turned_y - uy)
+        if j >= 0:
+            now[j, VX] -= share * (turned_x - ux)
+            now[j, VY] -= share * (turned_y - uy)
 
 
 @compiled

@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.dynamics.array_layout import KINDS, corner_columns, disc_columns, face_columns, pair_columns
+from physbench.dynamics.array_layout import KINDS, NO_RULES, corner_columns, disc_columns, face_columns, pair_columns
 from physbench.dynamics.event_loop import evaluate, follow
 from physbench.dynamics.interventions import Intervention
 from physbench.dynamics.planar_scene import PlanarScene
@@ -57,20 +57,45 @@ class PlanarTrajectory:
 class PlanarSimulator:
     """Simulates a `PlanarScene`."""
 
-    def __init__(self, world: PlanarScene, gravity: Array | None = None) -> None:
-        """gravity: (K, 2) m/s2 or (2,), instead of that of the scene."""
+    def __init__(
+        self,
+        world: PlanarScene,
+        gravity: Array | None = None,
+        rules: tuple[float, float] = NO_RULES,
+        schedule: tuple[Whole, Array] | None = None,
+    ) -> None:
+        """gravity: (K, 2) m/s2 or (2,), instead of that of the scene.
+
+        Of a world that is changed: rules, CONTACT_LEAD and TWIST of `array_layout`; schedule, interventions on all
+        discs as rows (M, 3), ascending, and values (M, 1, 6).
+        """
         gravity = np.atleast_2d(world.gravity if gravity is None else gravity)
         self._world = (disc_columns(world), face_columns(world), corner_columns(world), pair_columns(world))
         self._gravity = np.ascontiguousarray(gravity, dtype=np.float64)
+        self._rules, self._schedule = rules, schedule
         self._table = bool(world.slide_deceleration.any())
 
     def run(self, changes: Sequence[Intervention], end: int, smooth: bool = False) -> PlanarTrajectory:
         """Simulate from the first intervention, which gives a disc its states, to step `end`."""
         changes = sorted((change for change in changes if change.step <= end), key=lambda change: change.step)
         size = max(len(change.value) for change in changes if change.kind == "state" and change.value is not None)
-        what = np.array([(change.step, change.disc, KINDS.index(change.kind)) for change in changes], dtype=np.int64)
-        value = np.zeros((len(changes), size, 6))
-        for row, change in zip(value, changes, strict=True):
-            if change.value is not None:
-                row[:, : change.value.shape[-1]] = change.value
-        return PlanarTrajectory(*follow(*self._world, self._gravity, what, value, int(end), self._table, smooth))
+        what, value = _rows(changes, size)
+        if self._schedule is not None:
+            rows, values = self._schedule
+            due = (rows[:, 0] >= what[0, 0]) & (rows[:, 0] <= end)
+            what = np.concatenate([what, rows[due]])
+            value = np.concatenate([value, np.repeat(values[due], size, axis=1)])
+            order = np.argsort(what[:, 0], kind="stable")
+            what, value = what[order], value[order]
+        found = follow(*self._world, self._gravity, what, value, int(end), self._table, smooth, self._rules)
+        return PlanarTrajectory(*found)
+
+
+def _rows(changes: Sequence[Intervention], size: int) -> tuple[Whole, Array]:
+    """Interventions as rows (M, 3) with values (M, K, 6) of K = size candidates."""
+    what = np.array([(change.step, change.disc, KINDS.index(change.kind)) for change in changes], dtype=np.int64)
+    value = np.zeros((len(changes), size, 6))
+    for row, change in zip(value, changes, strict=True):
+        if change.value is not None:
+            row[:, : change.value.shape[-1]] = change.value
+    return what.reshape(-1, 3), value

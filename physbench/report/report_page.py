@@ -67,6 +67,8 @@ def render(result: Mapping[str, Any], manifest: Mapping[str, Any], gathered: Rep
     from physbench.report.clip_count_text import counting, left_out, not_valid
     from physbench.report.free_constant_text import unseen_sentences
     from physbench.report.skill_table import memory_note, skill_rows
+    from physbench.results.implied_worlds import bounds, implied_sentence
+    from physbench.results.schema_parts import ImpliedWorldResult
 
     environment = Environment(
         loader=PackageLoader("physbench.report"),
@@ -83,6 +85,8 @@ def render(result: Mapping[str, Any], manifest: Mapping[str, Any], gathered: Rep
         "short": number_format.short,
         "plain": number_format.plain,
         "unit": number_format.unit,
+        "bounds": bounds,
+        "implied": lambda world: implied_sentence(ImpliedWorldResult.model_validate(world)),
     }
     scored = result["counts"]["scored"] > 0
 

@@ -16,6 +16,7 @@ from physbench.results.clip_counts import axis_counts
 from physbench.results.estimates import MODELS, estimate
 from physbench.results.free_constant_skill import unseen_constants
 from physbench.results.generalization_gap import gaps
+from physbench.results.implied_worlds import read_diagnosis
 from physbench.results.law_phrases import law_phrases
 from physbench.results.levels import axis_result, family_result, overall, reference_result, split_result, task_result
 from physbench.results.read_run import context_of, read_run, rows_of, spec_of
@@ -85,6 +86,7 @@ def build_result(folder: RunFolder, *, resamples: int = RESAMPLES, own_laws: boo
         unseen_constants=unseen_constants(tables, resamples=resamples, fixed=fixed),
         first_breaks=first_breaks(tables),
         lawful=lawful_time(tables, resamples),
+        implied_worlds=read_diagnosis(folder),
         readings=reading_results(tables, resamples),
         counts=_counts(tables["model"], rows, failures, manifest),
         axis_counts=axis_counts(tables),

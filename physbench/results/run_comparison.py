@@ -20,7 +20,7 @@ from physbench.results.answers import answers_states, unasked_axes
 from physbench.results.bootstrap import RESAMPLES
 from physbench.results.estimates import Estimate, ends, estimate, one_model, rounded
 from physbench.results.read_run import context_of, read_run, rows_of, spec_of
-from physbench.results.schema import Interval, Record
+from physbench.results.schema_parts import Interval, Record
 from physbench.results.skill import Array, Skills
 from physbench.results.task_roles import fixed_kinds
 from physbench.storage.run_folder import RunFolder

@@ -12,22 +12,14 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from physbench import __version__
 from physbench.errors import UsageError
+from physbench.results.schema_parts import INTERVAL_MEANING, ImpliedWorldResult, Interval, Record
 
 SCHEMA_VERSION = 1
 SCHEMA_FILE = Path(__file__).with_name("result.schema.json")
-
-Interval = tuple[float, float]
-_INTERVAL = "95 % interval [low, high]; null with the reason beside it."
-
-
-class Record(BaseModel):
-    """What all parts share: no unknown fields, frozen, no NaN."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=())
 
 
 class ModelInfo(Record):
@@ -68,7 +60,7 @@ class SkillValue(Record):
     """A skill: 1 is ground truth, 0 the frozen last frame."""
 
     skill: float | None = Field(description="Skill; null with the reason.")
-    interval: Interval | None = Field(description=_INTERVAL)
+    interval: Interval | None = Field(description=INTERVAL_MEANING)
     reason: str = Field(default="", description="Why the skill or its interval is null.")
 
 
@@ -76,7 +68,7 @@ class QualityValue(Record):
     """A mean quality, 0..1."""
 
     quality: float | None = Field(description="Mean quality over clips, 0..1; null where no clip counts.")
-    interval: Interval | None = Field(description=_INTERVAL)
+    interval: Interval | None = Field(description=INTERVAL_MEANING)
     clips: int = Field(description="Clips that count: those in which ground truth has a quality.")
     reason: str = Field(default="", description="Why the quality or its interval is null.")
 
@@ -85,7 +77,7 @@ class AxisResult(SkillValue):
     """One axis over all families."""
 
     quality: float | None = Field(description="Mean quality over families, 0..1.")
-    quality_interval: Interval | None = Field(description=_INTERVAL)
+    quality_interval: Interval | None = Field(description=INTERVAL_MEANING)
     informative: int = Field(description="Number of informative tasks.")
     guards: int = Field(description="Number of guard tasks, which can only cost.")
     unscored: int = Field(description="Number of tasks that are not scored on this axis.")
@@ -95,7 +87,7 @@ class FamilyResult(QualityValue):
     """One family on one axis."""
 
     skill: float | None = Field(description="Mean skill of the informative tasks; null where there is none.")
-    skill_interval: Interval | None = Field(description=_INTERVAL)
+    skill_interval: Interval | None = Field(description=INTERVAL_MEANING)
     tasks_interval: Interval | None = Field(
         default=None,
         description="95 % interval of the skill on tasks like these: tasks are resampled, not clips; null for fewer "
@@ -113,7 +105,7 @@ class TaskResult(QualityValue):
     )
     why: str = Field(description="The kind in words, with the two qualities.")
     skill: float | None = Field(description="Skill of an informative task, or the (negative) cost of a guard.")
-    skill_interval: Interval | None = Field(description=_INTERVAL)
+    skill_interval: Interval | None = Field(description=INTERVAL_MEANING)
     references: dict[str, float | None] = Field(
         description="Mean quality of truth, freeze and constant-velocity on the same clips."
     )
@@ -127,7 +119,7 @@ class GapValue(Record):
     ood: float | None = Field(description="Mean quality of the ood clips of the same tasks, 0..1.")
     gap: float | None = Field(description="test minus ood: above 0 where the model does worse out of range.")
     truth: float | None = Field(description="The same of ground truth: what the clips themselves make of it.")
-    interval: Interval | None = Field(description=_INTERVAL)
+    interval: Interval | None = Field(description=INTERVAL_MEANING)
     reason: str = Field(default="", description="Why the gap or its interval is null.")
 
 
@@ -143,7 +135,7 @@ class FreedFactor(Record):
     """What was found for gravity or central masses where the context does not show them, over that of the scene."""
 
     value: float | None = Field(description="Median over the clips that have one; null where there is none.")
-    interval: Interval | None = Field(description=_INTERVAL)
+    interval: Interval | None = Field(description=INTERVAL_MEANING)
     clips: int = Field(description="Clips that have one.")
     reason: str = Field(default="", description="Why the value or its interval is null.")
 
@@ -176,7 +168,7 @@ class ReadingValue(Record):
     """A reading on one task: its mean or median over clips, in the reading's unit."""
 
     value: float | None = Field(description="Over the clips that have a value, each the mean over its samples.")
-    interval: Interval | None = Field(description=_INTERVAL)
+    interval: Interval | None = Field(description=INTERVAL_MEANING)
     clips: int = Field(description="Clips with a value.")
     applicable: int = Field(description="Clips in which ground truth has a value.")
     references: dict[str, float | None] = Field(description="The same of truth, freeze and constant-velocity.")
@@ -263,7 +255,7 @@ class Lawful(Record):
     """How long a prediction stays physical, in seconds from the hand-over."""
 
     seconds: float | None = Field(description="Mean over families of the mean over clips.")
-    interval: Interval | None = Field(description=_INTERVAL)
+    interval: Interval | None = Field(description=INTERVAL_MEANING)
     horizon: float = Field(description="What was asked for, s.")
     references: dict[str, float | None] = Field(description="The same of truth, freeze and constant-velocity.")
     reason: str = Field(default="", description="Why seconds or the interval is null.")
@@ -335,6 +327,10 @@ class ResultDocument(Record):
     )
     first_breaks: dict[str, FirstBreaks] = Field(description="By family; {} where shadowing was not read.")
     lawful: Lawful | None = Field(description="How long a prediction stays physical; null where it was not read.")
+    implied_worlds: dict[str, ImpliedWorldResult] = Field(
+        default_factory=dict,
+        description="By family: which other laws would explain its motion; {} where `physbench diagnose` was not run.",
+    )
     readings: dict[str, ReadingResult] = Field(description="Every reading that has a value, by id.")
     counts: Counts = Field(description="How many clips.")
     axis_counts: dict[str, AxisCounts] = Field(

@@ -13,6 +13,7 @@ from physbench.clips.clip import Row
 from physbench.clips.suite import FRESH, OWN, PUSHED_SUITES
 from physbench.results import number_format
 from physbench.results.bootstrap import FEWEST
+from physbench.results.implied_worlds import implied_sentence
 from physbench.results.law_phrases import LawPhrase, builtin_phrases
 from physbench.results.number_format import number
 from physbench.results.schema import ReadingValue, ResultDocument
@@ -69,6 +70,9 @@ def _first_to_break(result: ResultDocument, laws: Mapping[str, LawPhrase]) -> st
     family, (_, share) = ranked[0]
     if share >= BREAKS_BELOW:
         return "No law breaks before the end."
+    implied = result.implied_worlds.get(family)
+    if implied is not None and implied.verdict != "lawful":  # what explains the motion, not what reads farthest off
+        return f"First to break: {family}, {implied_sentence(implied)}."
     broken = [
         ("." not in name, off, name, value)  # a law's own reading before its parts
         for name, reading in result.readings.items()

@@ -95,7 +95,8 @@ def _call(
     given = request.states
 
     def tensor(values: Array) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(values)).to(device, dtype)
+        # A copy: a model of double precision may change what it is given.
+        return torch.from_numpy(np.ascontiguousarray(values)).to(device, dtype, copy=True)
 
     actions = None if given.actions is None else given.actions[:, done : done + states.shape[1] + span]
     return model.rollout_states(

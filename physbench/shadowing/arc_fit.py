@@ -104,6 +104,15 @@ class ArcFit:
         slope = (moved[1:] - moved[0]).T / self.steps
         return slope, np.sqrt((slope**2).sum(axis=0)) + 1e-9
 
+    def linearized(self, mask: Mask, slopes: bool = True) -> tuple[Array, Array]:
+        """Residuals (M,) in sd of the points of mask (F, N) at the first guess, and their derivatives (M, p), if asked.
+
+        Both are those of the smooth model.
+        """
+        weight = self._weight(mask)
+        residual = self._residuals(self.start[None], weight, True)[0]
+        return residual, self._slopes(self.start, weight)[0] if slopes else np.zeros((len(residual), 0))
+
     def descend(self, mask: Mask, start: Array | None = None, rounds: int = 5, extra: Array | None = None) -> Array:
         """Fit the points of mask (F, N), frames from `since` on, and return numbers (p,).
 

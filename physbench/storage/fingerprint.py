@@ -79,7 +79,8 @@ PURPOSES: Mapping[str, Purpose] = MappingProxyType(
         "memory": Purpose(("physbench.baselines.memory.recorded_motion", "physbench.tasks")),
         # Compiled functions and the constants in them. `array_layout` is filled from a `PlanarScene` in Python.
         "kernels": Purpose(
-            ("physbench.dynamics.event_loop", "physbench.dynamics.kepler_jit"), ("physbench.dynamics.planar_scene",)
+            ("physbench.dynamics.event_loop", "physbench.dynamics.field_orbits", "physbench.dynamics.kepler_jit"),
+            ("physbench.dynamics.planar_scene",),
         ),
     }
 )

@@ -27,6 +27,11 @@ class RunFolder:
         return self.path / "result.json"
 
     @property
+    def diagnosis(self) -> Path:
+        """Which other laws would explain the motion, by family; only where `physbench diagnose` was run."""
+        return self.path / "diagnosis.json"
+
+    @property
     def report(self) -> Path:
         return self.path / "report" / "index.html"
 

@@ -21,6 +21,9 @@ from physbench.world.scene import PALETTE
 CHROMA_GATE = 40.0  # levels; below, a pixel has no hue
 CORE_SHARE = 0.25  # of an object's chroma; below, a pixel is no core of it
 HUE_TOLERANCE_DEG = 0.375 * 360 / len(PALETTE)  # further from every hue of the scene: unknown
+# Sharpening leaves a rim of the opposite hue around an object, at a straight edge of up to half its chroma per 100 %.
+# The hues of the palette lie further than the tolerance from each other's opposites.
+HALO_SHARE = 0.6  # of an object's chroma; what is weaker and of the opposite hue is such a rim
 SHADE = AMBIENT + DIFFUSE * 2 / 3  # mean light over a ball that is lit from the camera
 AMBIENT_SHARE, DIFFUSE_SHARE = AMBIENT / SHADE, DIFFUSE / SHADE
 
@@ -76,6 +79,9 @@ def _label_table(unit: NDArray[np.float64], chroma: NDArray[np.float64]) -> NDAr
         along = plane @ unit.T  # (TABLE_SIDE, TABLE_SIDE, K)
         best = along.argmax(-1)
         near = along.max(-1) >= size * math.cos(math.radians(HUE_TOLERANCE_DEG))
+        against = along <= -size[..., None] * math.cos(math.radians(HUE_TOLERANCE_DEG))
+        halo = (against & (size[..., None] < HALO_SHARE * chroma)).any(-1)
+        label = np.where(halo & ~near, 0, label)
         label = np.where(near & (label > 0), np.where(size >= CORE_SHARE * chroma[best], 1 << best, 0), label)
     return np.asarray(label, dtype=np.uint8).reshape(-1)
 

@@ -17,6 +17,7 @@ EDGE_VARIANCE = 1 / 7  # of the edge's kernel (1 - u^2)^2, in squared half width
 LEAST_WIDTH, MOST_WIDTH = 0.77, 8.0  # px; half width of the edge: blur of 0 and of 3 px
 HIDDEN_REACH = 1  # px around other hues and screens that are mixed and left out
 FIT_REACH = 3.5  # px beyond the radius that are fitted
+DARKEST = -0.15  # of an object's chroma; the rim that sharpening leaves is deeper than noise
 BLURRED, BLURRED_REACH = 0.8, 3  # px; from this blur on, more is left out
 
 # Columns of `fit`.
@@ -28,7 +29,7 @@ class DiscFitJob:
     """Patches of one ball."""
 
     patches: Patches  # M > 0 of them
-    reference: float  # levels of chroma of a pixel of it
+    reference: Tensor  # (M,) float64 levels of chroma of a pixel of it
     radius: float  # px
 
 
@@ -85,7 +86,8 @@ def _prepare(job: DiscFitJob, offsets: Tensor) -> _Pixels:
     more = dilate(mixed, BLURRED_REACH - HIDDEN_REACH)
     own = patches.region | (patches.core ^ 1)  # chroma far from the object belongs to another one
     valid = mixed.bitwise_xor_(1).bitwise_and_(own)
-    value = patches.along * (1 / (STEPS_PER_LEVEL * job.reference))
+    scale = (1 / (STEPS_PER_LEVEL * job.reference)).to(torch.float32)
+    value = (patches.along * scale[:, None, None]).clamp_(min=DARKEST)
     start = _start(value, valid & patches.region, patches.stats[:, 1:3] - patches.origin, job.radius)
 
     bits = valid | more.bitwise_xor_(1).bitwise_and_(own).bitwise_left_shift_(1) | (patches.core << 2)

@@ -22,6 +22,13 @@ BLUR_REACH = 3  # px around the core that belong to the object: its blurred edge
 HALF_SIDE = (1.1, 3.7)  # of a patch: times the radius, plus px
 # A pixel without hue and darker than this share of the background is a screen (.6 of it; the floor .9).
 SCREEN_BRIGHTNESS = (SCREEN_GREY / BACKGROUND_GREY + FLOOR_GREY / BACKGROUND_GREY) / 2
+# Share of an object that a pixel at half of the plateau gains per plateau: 1 would count the noise around it, 2 counts
+# whole pixels, whose number jumps by 3 % at a radius of 5 px.
+EDGE_SLOPE = 1.2
+EDGE_SHARE = 0.3  # of the radius, around the inside of a blob
+LEAST_INSIDE = 8.0  # px of radius
+LEAST_CORE = 4  # px
+COVER_STEPS = 1024  # steps of a pixel's coverage, so that sums are exact
 STEPS_PER_LEVEL = 16  # steps per level of chroma: masses are whole numbers, their sums exact
 BATCH_PIXELS = 200_000  # of patches that are measured together on a CPU: near its cache, and few calls
 
@@ -39,6 +46,8 @@ STATS = (
     "core_a",
     "core_b",
     "region",  # px
+    "plateau",  # levels of chroma of its inside
+    "footprint",  # px within the outline at half of the plateau
     "touch",  # px of other hues and screens within reach
     "border",  # core px at the border of the image
     "noise",  # levels of chroma around the object
@@ -200,7 +209,7 @@ def _measure(
     noise = (square / outside.sum((1, 2)).clamp(min=1)).sqrt() / STEPS_PER_LEVEL
     touch = (other | screen).bitwise_and_(reach).to(torch.float32).sum((1, 2))
     border = _border(core, top == 0, left == 0, top == height - tall, left == width - wide)
-    stats = _stats(along, core.to(torch.float32), region.to(torch.float32), float_a, float_b, shape)
+    stats = _stats(along, core, region.to(torch.float32), float_a, float_b, shape, radius)
     origin = torch.stack([left, top], dim=1).to(torch.float64)
     stats[:, 1:3] += origin
     stats = torch.cat([stats, torch.stack([touch, border, noise], dim=1).to(torch.float64)], dim=1)
@@ -234,15 +243,20 @@ def _neighbour(label: Tensor, other: Tensor, k: int, count: int) -> Tensor:
     return torch.where(most >= 3, j, none)
 
 
-def _stats(along: Tensor, core: Tensor, region: Tensor, map_a: Tensor, map_b: Tensor, shape: str) -> Tensor:
-    """Columns "mass" to "region" of STATS (M, 10), places in px within the patch."""
+def _stats(
+    along: Tensor, core: Tensor, region: Tensor, map_a: Tensor, map_b: Tensor, shape: str, radius: float
+) -> Tensor:
+    """Columns "mass" to "footprint" of STATS (M, 12), places in px within the patch."""
     weight = along * region
+    plateau = _plateau(along, core, radius)
+    footprint = _footprint(weight, plateau)
+    core = core.to(torch.float32)
     # Weights are whole numbers below 2^13 and a row is shorter than 2^10: sums over it are exact in float32.
     columns, rows = weight.sum(1).to(torch.float64), weight.sum(2).to(torch.float64)
     mass = columns.sum(1) / STEPS_PER_LEVEL
     if shape != "sphere":  # faces of a box differ in shade: coverage instead of chroma
         most = torch.nn.functional.max_pool2d(weight[:, None], 5, stride=1, padding=2)[:, 0]
-        weight = (weight / most.clamp(min=STEPS_PER_LEVEL)).clamp_(0.0, 1.0).mul_(1024).round_()
+        weight = (weight / most.clamp(min=STEPS_PER_LEVEL)).clamp_(0.0, 1.0).mul_(COVER_STEPS).round_()
         columns, rows = weight.sum(1).to(torch.float64), weight.sum(2).to(torch.float64)
     x = torch.arange(weight.shape[2], device=weight.device, dtype=torch.float64) + 0.5
     y = torch.arange(weight.shape[1], device=weight.device, dtype=torch.float64) + 0.5
@@ -254,7 +268,38 @@ def _stats(along: Tensor, core: Tensor, region: Tensor, map_a: Tensor, map_b: Te
     moment = ((weight * x.to(torch.float32)).sum(2).to(torch.float64) * dy).sum(1) / safe
     sums = [core.sum((1, 2)), (map_a * core).sum((1, 2)), (map_b * core).sum((1, 2)), region.sum((1, 2))]
     measured = [mass, centre_x, centre_y, moment_x, moment_y, moment, *(part.to(torch.float64) for part in sums)]
-    return torch.stack(measured, dim=1)
+    return torch.stack([*measured, plateau / STEPS_PER_LEVEL, footprint], dim=1)
+
+
+def _plateau(along: Tensor, core: Tensor, radius: float) -> Tensor:
+    """Chroma (M,) float64 of the inside of blobs of some radius, in the steps of `along`.
+
+    The inside lies away from the edge, which may be blurred, or sharpened so that it is stronger than the rest. A blob
+    of less than LEAST_INSIDE px has no such part: there it is the mean of what lies above the mean of what lies above
+    the mean of the core, about the upper quartile.
+    """
+    if radius >= LEAST_INSIDE:
+        inner = dilate(core ^ 1, round(EDGE_SHARE * radius)) ^ 1
+        few = inner.to(torch.float32).sum((1, 2)) < LEAST_CORE
+        return _mean(along, torch.where(few[:, None, None], core, inner).to(torch.float32))
+    whole = core.to(torch.float32)
+    inside = whole
+    for _ in range(2):
+        inside = whole * (along >= _mean(along, inside).to(torch.float32)[:, None, None])
+    return _mean(along, inside)
+
+
+def _mean(values: Tensor, mask: Tensor) -> Tensor:
+    """Mean (M,) float64 of whole numbers (M, P, P) where a mask of as many 0 and 1, float32, is 1; 0 for none."""
+    total = (values * mask).sum(2).to(torch.float64).sum(1)
+    return total / mask.sum((1, 2)).to(torch.float64).clamp(min=1)
+
+
+def _footprint(weight: Tensor, plateau: Tensor) -> Tensor:
+    """Area (M,) px, float64, within the outline at half of the plateau, whatever the colour's strength."""
+    level = plateau.clamp(min=STEPS_PER_LEVEL).to(torch.float32)[:, None, None]
+    cover = (weight / level).sub_(0.5).mul_(EDGE_SLOPE).add_(0.5).clamp_(0.0, 1.0).mul_(COVER_STEPS).round_()
+    return cover.sum(2).to(torch.float64).sum(1) / COVER_STEPS
 
 
 def _border(core: Tensor, top: Tensor, left: Tensor, bottom: Tensor, right: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ from physbench.world.scene import Body
 Float = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
-MASS, X, Y, XX, YY, XY, CORE, A, B, REGION, TOUCH, BORDER, NOISE = range(len(STATS))
+MASS, X, Y, XX, YY, XY, CORE, A, B, REGION, PLATEAU, FOOTPRINT, TOUCH, BORDER, NOISE = range(len(STATS))
 WHOLE_SHARE = 0.95  # share of an object's area from which on it is taken as entirely visible
 # Of a box or cylinder beside something else: the edges of an upright box fall on the renderer's grid (5 % at 64 px),
 # mixed pixels between two hues count for both. Where less is cut off, the middle is out by 0.05 diameters at most.
@@ -36,6 +36,11 @@ OVERFLOW = 0.85  # of the patch's area: the blob may go on beyond it
 MAX_OBJECT_RATIO = 4.0  # of an object's area; a larger blob is no object any more
 MOST_BLUR, MOST_RMS, MOST_STEP, MOST_STRAY, MOST_SD = 3.0, 0.20, 0.05, 0.10, 0.15  # of an accepted fit
 AMPLITUDES = (0.5, 1.5)
+PLATEAU_SHARE = 1.05  # chroma of the inside of a ball that is lit from the camera, over the mean of its disc
+# What is fainter has no outline of its own: it counts by how much of the object's chroma is there.
+LEAST_CHROMA = 0.35  # of that in the context frames
+CLEAR_OF_NOISE = 5.0  # times the noise around it
+MOST_RESCALED = 1.25  # of an area, by what the context frames show
 ROUND = 1.2  # ratio of second moments up to which a smaller blob counts as round; 5 % cut off make 1.2
 DECIMALS = 4  # decimals of a px or degree
 
@@ -65,24 +70,31 @@ class BlobMeasurements:
     fits: Float  # (N, K, F), see disc_fit.FIT; NaN where no disc was fitted
     area: Float  # (N, K) px
     hue: Float  # (N, K) degrees
-    reference: Float  # (K,) levels of chroma of a pixel
+    chroma: Float  # (N, K) of the inside, over that in the context frames
+    reference: Float  # (N, K) levels of chroma of a pixel, as the frame draws the object
     noise: Float  # (N,) levels
 
     def calibrate(self, k: int, context: int, visible: Float, full: float, colours: Colours) -> None:
-        """Set the chroma of a pixel of object k from its context frames, and with it area (and hue) in all frames.
+        """Set what a pixel of object k looks like from its context frames, and with it area, chroma and hue.
 
-        visible (N,) px of ground truth. Used are the frames that show the whole object and nothing that touches it;
-        else those that show half of it; else the palette.
+        The area is that of the outline at half of the frame's own chroma, so that pale, dark and strong colours are as
+        large. visible (N,) px of ground truth. Used are the frames that show the whole object and nothing that touches
+        it; else those that show half of it; else the palette.
         """
         stats, visible = self.stats[:, k], visible[:context]
         first = stats[:context]
-        self.reference[k] = colours.chroma[k]
+        reference, plateau, scale = colours.chroma[k], PLATEAU_SHARE * colours.chroma[k], 1.0
         for good in ((visible > WHOLE_SHARE * full) & ~touched(first), visible > 0.5 * full):
-            value = first[good, MASS].sum() / visible[good].sum() if good.any() else 0.0
+            shown = visible[good].sum() if good.any() else 0.0
+            value = first[good, MASS].sum() / shown if shown else 0.0
             if 0.5 < value / colours.chroma[k] < 1.5:
-                self.reference[k] = value
+                reference, plateau = value, first[good, PLATEAU].mean()
+                scale = np.clip(shown / max(first[good, FOOTPRINT].sum(), 1.0), 1 / MOST_RESCALED, MOST_RESCALED)
                 break
-        self.area[:, k] = stats[:, MASS] / self.reference[k]
+        self.chroma[:, k] = stats[:, PLATEAU] / plateau
+        self.reference[:, k] = np.maximum(reference * self.chroma[:, k], 1.0)
+        faint = (self.chroma[:, k] < LEAST_CHROMA) | (stats[:, PLATEAU] < CLEAR_OF_NOISE * stats[:, NOISE])
+        self.area[:, k] = np.where(faint, stats[:, MASS] / reference, stats[:, FOOTPRINT] * scale)
         self.hue[:, k] = np.where(stats[:, CORE] > 0, hue_shift_deg(stats[:, A], stats[:, B], colours.hue[k]), np.nan)
 
     def wants_fit(self, k: int, full: float) -> Flags:
@@ -106,7 +118,7 @@ def tracks_from(shown: TrueAreas, seen: BlobMeasurements, zoom: float) -> Tracks
     total, objects, count = len(shown.times), len(shown.names), len(seen.area)
     position = np.full((total, objects, 2), np.nan)
     position_sd = np.full((total, objects), np.nan)
-    area, hue = np.zeros((total, objects)), np.full((total, objects), np.nan)
+    area, hue, chroma = np.zeros((total, objects)), *np.full((2, total, objects), np.nan)
     state = np.full((total, objects), Visibility.ABSENT, dtype=np.uint8)
     duplicates = np.zeros((total, objects), dtype=np.uint8)
     hallucinations = np.zeros(total, dtype=np.uint8)
@@ -122,6 +134,7 @@ def tracks_from(shown: TrueAreas, seen: BlobMeasurements, zoom: float) -> Tracks
         position[:count, k], position_sd[:count, k] = place * zoom, sd * zoom
         area[:count, k] = shown_area
         hue[:count, k] = np.where(shown_area > 0, seen.hue[:, k], np.nan)
+        chroma[:count, k] = np.where(shown_area > 0, seen.chroma[:, k], np.nan)
         duplicates[:count, k] = seen.choice.duplicates[:, k]
     hallucinations[:count] = seen.choice.hallucinations
     return Tracks(
@@ -135,6 +148,7 @@ def tracks_from(shown: TrueAreas, seen: BlobMeasurements, zoom: float) -> Tracks
         state=state,
         duplicates=duplicates,
         hallucinations=hallucinations,
+        chroma=chroma.round(DECIMALS),
     )
 
 

@@ -4,7 +4,8 @@
 2. Blobs: components of the labels are followed from frame to frame; duplicates, unknown hues (blobs.py, on the host).
 3. Patches: mass, centre and hue of each blob at full resolution (patches.py).
 4. Calibration: the chroma of a pixel of each object, from the context frames of the same sequence.
-5. Disc fits where something touches or hides a ball (disc_fit.py), states, uncertainty (track_states.py, on the host).
+5. Shift of the whole picture: what floors, walls, screens and stars show of it is taken off (picture_shift.py, host).
+6. Disc fits where something touches or hides a ball (disc_fit.py), states, uncertainty (track_states.py, on the host).
 
 Frames stay on their device. Transfers to the host, per batch of frames: the small label maps (1), the patches'
 numbers (3), the fits' numbers (5); and the flags "any noisy frame" (1) and "any other hue in a patch" (3).
@@ -13,7 +14,7 @@ numbers (3), the fits' numbers (5); and the flags "any noisy frame" (1) and "any
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -22,15 +23,17 @@ from torch import Tensor
 
 from physbench.clips.clip import Clip
 from physbench.errors import PhysbenchError
-from physbench.tracks import blobs, disc_fit, label_maps, patches
+from physbench.tracks import blobs, disc_fit, label_maps, patches, picture_shift
 from physbench.tracks.colour import Colours, colours_of
-from physbench.tracks.track_states import BlobMeasurements, TrueAreas, tracks_from
+from physbench.tracks.track_states import DECIMALS, BlobMeasurements, TrueAreas, tracks_from
 from physbench.tracks.tracks import Tracks
 from physbench.world.camera import PLANE_AXES
 from physbench.world.scene import BACKGROUND_GREY
 
 CHUNK_BYTES = {"cpu": 1_500_000, "cuda": 200_000_000}  # of frames; on a CPU what stays in its cache
-SCREEN_FRAMES = 5  # of ground truth in which screens are looked for
+TRUE_FRAMES = 5  # of ground truth in which screens and scenery are looked for
+HUED = 30  # levels between the colours of a pixel of a body
+FIXED_REACH = 2.0  # px around a fixed body that are its edge
 LEAST_FIT_RADIUS = 2.0  # px; smaller ones have no shape
 Float = NDArray[np.float64]
 
@@ -75,7 +78,11 @@ def track(clip: Clip, context: int, frames: NDArray[np.uint8] | Tensor) -> Track
         return tracks_from(shown, _nothing(0, len(names)), 1.0)
     hues = _distinct_hues(clip)
     colours = colours_of(hues, small.device)
-    return tracks_from(shown, _see(small, target, colours, context, _screens(clip, factor).to(small.device), fps), zoom)
+    true = _true_frames(clip)
+    found = tracks_from(shown, _see(small, target, colours, context, _screens(clip, true).to(small.device), fps), zoom)
+    shift = np.zeros((len(times), 1, 2))
+    shift[context : len(small), 0] = _shifts(clip, true, small[context:]) * zoom
+    return replace(found, position=(found.position - shift).round(DECIMALS))
 
 
 def _video(clip: Clip, context: int, frames: NDArray[np.uint8] | Tensor) -> Tensor:
@@ -103,16 +110,37 @@ def _typical(full: Float) -> Float:
     return np.array([np.median(column[column > 0]) if (column > 0).any() else 0.0 for column in full.T])
 
 
-def _screens(clip: Clip, factor: int) -> Tensor:
-    """Where ground truth shows a screen (H, W) u8, from the hand-over on: holders are dark too, and gone by then.
+def _true_frames(clip: Clip) -> Tensor:
+    """Some frames of ground truth (TRUE_FRAMES, H, W, 3), from the hand-over on: holders are gone by then."""
+    index = np.linspace(clip.handover, len(clip.frames) - 1, TRUE_FRAMES).astype(int)
+    return label_maps.shrink(torch.from_numpy(clip.frames[index]))[0]
+
+
+def _shifts(clip: Clip, true: Tensor, predicted: Tensor) -> Float:
+    """Shifts (N, 2) px of predicted frames (N, H, W, 3) as a whole. Bodies count as scenery where they are fixed."""
+    frames = true.numpy()
+    red, green, blue = np.moveaxis(frames[-1].astype(np.int16), -1, 0)
+    hued = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue) > HUED
+    factor = clip.spec.height / frames.shape[1]
+    down, across = np.mgrid[: hued.shape[0], : hued.shape[1]]
+    for k, body in enumerate(clip.tracked_bodies):
+        if body.role == "fixed":
+            x, y = clip.px_positions()[-1, k] / factor
+            reach = (clip.diameters()[-1, k] * clip.pixels_per_metre) / factor / 2 + FIXED_REACH
+            hued &= (across + 0.5 - x) ** 2 + (down + 0.5 - y) ** 2 > reach**2
+    still = picture_shift.scenery(frames, hued)
+    if still is None or not len(predicted):
+        return np.zeros((len(predicted), 2))
+    pixels = predicted.flatten(1, 2)[:, torch.from_numpy(still.at).to(predicted.device)]
+    return picture_shift.shifts(pixels.cpu().numpy(), still)
+
+
+def _screens(clip: Clip, true: Tensor) -> Tensor:
+    """Where ground truth shows a screen (H, W) u8.
 
     Where one moves only what it always covers: the rest of it is looked for in the frames themselves.
     """
-    index = np.linspace(clip.handover, len(clip.frames) - 1, SCREEN_FRAMES).astype(int)
-    dark = (
-        label_maps.shrink(torch.from_numpy(clip.frames[index]))[0].amax(-1)
-        < patches.SCREEN_BRIGHTNESS * 255 * BACKGROUND_GREY
-    )
+    dark = true.amax(-1) < patches.SCREEN_BRIGHTNESS * 255 * BACKGROUND_GREY
     moves = any(body.path and body.drawn and body.until is None for body in clip.scene.bodies)
     return (dark.all(0) if moves else dark.any(0)).to(torch.uint8)
 
@@ -136,7 +164,8 @@ def _nothing(frames: int, objects: int) -> BlobMeasurements:
         fits=np.full((frames, objects, len(disc_fit.FIT)), np.nan),
         area=np.zeros((frames, objects)),
         hue=np.full((frames, objects), np.nan),
-        reference=np.ones(objects),
+        chroma=np.full((frames, objects), np.nan),
+        reference=np.ones((frames, objects)),
         noise=np.zeros(frames),
     )
 
@@ -168,7 +197,8 @@ def _see(
         fitting = seen.wants_fit(k, target.full_area[k])[here]
         if target.shapes[k] == "sphere" and radius >= LEAST_FIT_RADIUS and fitting.any():
             index = torch.from_numpy(np.flatnonzero(fitting)).to(frames.device)
-            jobs.append(disc_fit.DiscFitJob(found.select(index), float(seen.reference[k]), radius))
+            reference = torch.from_numpy(seen.reference[here[fitting], k]).to(frames.device)
+            jobs.append(disc_fit.DiscFitJob(found.select(index), reference, radius))
             places.append((here[fitting], k))
     if jobs:
         for (at, k), fitted in zip(places, disc_fit.fit(jobs), strict=True):

@@ -31,8 +31,10 @@ class Tracks:
     context: int  #: frames that the model was given
     position: NDArray[np.float64]  #: (T, K, 2) px, see physbench.world.camera
     position_sd: NDArray[np.float64]  #: (T, K) px
-    area: NDArray[np.float64]  #: (T, K) px, linear chroma mass over the chroma per pixel that the context frames show
+    area: NDArray[np.float64]  #: (T, K) px within the outline at half of the chroma that its own inside has
     hue: NDArray[np.float64]  #: (T, K) degrees away from the object's own hue, NaN where not seen
     state: NDArray[np.uint8]  #: (T, K) Visibility
     duplicates: NDArray[np.uint8]  #: (T, K) further blobs of the object's own hue
     hallucinations: NDArray[np.uint8]  #: (T,) blobs of hues that the scene does not hold
+    #: (T, K) chroma of its inside over that in the context frames, NaN where not seen; None without pictures
+    chroma: NDArray[np.float64] | None = None

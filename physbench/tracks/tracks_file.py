@@ -19,7 +19,8 @@ DAMAGED = (OSError, EOFError, ValueError, KeyError, TypeError, RuntimeError, Bad
 def save_tracks(path: Path, tracks: Tracks) -> None:
     """Write tracks as .npz without pickle."""
     with atomic_path(path) as draft, draft.open("wb") as file:
-        np.savez_compressed(file, **{**vars(tracks), "names": np.array(tracks.names)})
+        known = {name: value for name, value in vars(tracks).items() if value is not None}
+        np.savez_compressed(file, **{**known, "names": np.array(tracks.names)})
 
 
 def load_tracks(path: Path) -> Tracks:

@@ -124,6 +124,25 @@ def test_documents_that_do_not_fit_are_told_before_loading(steps, tmp_path, docu
     assert words in str(caught.value) and len(str(caught.value).splitlines()) <= 2
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA])
+def test_archives_that_cannot_be_unpacked_are_told(tmp_path, method) -> None:
+    path = tmp_path / "damaged.pt2"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("p/archive_format", "pt2")
+        archive.writestr("p/extra/physbench.json", json.dumps({"card": CARD}))
+    content = bytearray(path.read_bytes())
+    start = content.index(b"physbench.json") + len("physbench.json")
+    content[start + 9 : start + 29] = b"\xff" * 20
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match="is corrupt"):
+        check_target(str(path), trust_code=True)
+    entry = content.rindex(b"PK\x01\x02")
+    content[entry + 8] |= 1  # says that it is encrypted
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match="is corrupt"):
+        check_target(str(path), trust_code=True)
+
+
 def test_programs_that_do_not_fit_their_document(steps, tmp_path) -> None:
     other = redone(tmp_path / "other.pt2", steps, document={"card": CARD, "inputs": ["context", "last"]})
     with pytest.raises(ModelError, match="takes 3 tensors and returns 3, but by its card takes context, last"):

@@ -215,6 +215,7 @@ def test_no_server(load) -> None:
         (card_answer(image_size="64"), "expected image_size"),
         (card_answer(image_size=[10**30, 64]), "between 32 and 2048 px"),
         (card_answer(fps=float("nan")), "fps between 4 and 60"),
+        (card_answer(fps=10**400), "fps between 4 and 60"),
         (card_answer(context_frames=10**9, repeat_first=True), "at most 1000 context frames"),
         (card_answer(context_frames=None), "context_frames to be a whole number"),
         (card_answer(max_horizon=0), "max_horizon of at least 1"),

@@ -107,6 +107,9 @@ def test_weights_elsewhere_are_refused(tmp_path) -> None:
     for location in ("../secret.bin", str(tmp_path / "secret.bin"), "link.bin", ""):
         assert "outside of the graph's folder" in told(external(inner / "model.onnx", location))
     assert "no file" in told(external(inner / "model.onnx", "gone.bin"))
+    (inner / "loop.bin").symlink_to("loop.bin")
+    for location in ("loop.bin", "a\0b", "a" * 5000):
+        assert "which is no file" in told(external(inner / "model.onnx", location))
     assert "end behind the end" in told(external(inner / "model.onnx", offset=64))
     assert "no valid place" in told(external(inner / "model.onnx", offset="x"))
 
@@ -195,7 +198,9 @@ def test_what_is_wrong_with_a_graph_is_told(tmp_path, change, words) -> None:
         ({"image_size": [32, 32]}, "`context` should have the shape"),
         ({"context_frames": 5}, "`context` should have the shape"),
         ({"fps": 7}, "expected fps"),
+        ({"fps": 10**400}, "expected fps"),
         ({"colour": 1}, "unknown field 'colour'"),
+        ({"\x1b[31m": 1}, "unknown field '\\x1b[31m'"),
         ({"uses_prompt": True}, "takes no text"),
         ({"track": "privileged"}, "privileged"),
     ],
@@ -215,6 +220,8 @@ def test_cards_about_inputs_that_are_not_there(tmp_path) -> None:
     assert "max_horizon=9" in told(save(clip(7, max_horizon=9), tmp_path / "d.onnx"))
     broken = helper.make_model(stepped().graph)
     helper.set_model_props(broken, {"physbench": "{"})
+    assert "cannot be read" in told(save(broken, tmp_path / "e.onnx"))
+    helper.set_model_props(broken, {"physbench": "[" * 100_000})
     assert "cannot be read" in told(save(broken, tmp_path / "e.onnx"))
     helper.set_model_props(broken, {"physbench": '{"kind": "smells", "card": {}}'})
     assert "no kind of graph 'smells'" in told(save(broken, tmp_path / "e.onnx"))

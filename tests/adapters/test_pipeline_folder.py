@@ -1,6 +1,7 @@
 """Folders of pipelines that are damaged, or would run code, are told before anything is loaded."""
 
 import json
+import os
 import shutil
 
 import pytest
@@ -63,6 +64,51 @@ def test_pickles_and_code_are_refused(folder) -> None:
     assert "is a pickle" in told(folder) and "safe_serialization=True" in told(folder)
     (folder / "vae" / "own.py").write_text("print('run')")
     assert "own.py is code that comes with the pipeline" in told(folder)
+
+
+def test_a_pipeline_in_a_pipeline_is_refused(folder) -> None:
+    """Its own components may be pickles, or bring code, deeper than what is checked here."""
+    shutil.copy(folder / "model_index.json", folder / "vae")
+    assert "a pipeline in a pipeline" in told(folder)
+
+
+NESTED = "[" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("model_index.json", NESTED, "not valid JSON"),
+        ("vae/config.json", NESTED, "not valid JSON"),
+        ("model_index.json", '{"_class_name": []}', "does not say which pipeline class"),
+        ("model_index.json", '{"_class_name": "Wan\\u001b[31m"}', "does not say which pipeline class"),
+        ("model_index.json", '{"_class_name": "A", "/etc": ["diffusers", "B"]}', "'/etc' is no name of a component"),
+        ("model_index.json", '{"_class_name": "A", "../etc": ["diffusers", "B"]}', "'../etc' is no name"),
+        ("model_index.json", '{"_class_name": "A", "vae": ["diffusers", "B\\n"]}', r"'B\n' is no name"),
+        ("model_index.json", '{"_class_name": "A", "%s": ["diffusers", "B"]}' % ("a" * 999), "is no name"),
+        ("vae/a.safetensors.index.json", '{"weight_map": [1]}', "table of file names"),
+        ("vae/a.safetensors.index.json", '{"weight_map": {"a": [1]}}', "table of file names"),
+    ],
+)
+def test_documents_that_no_pipeline_writes(folder, name, text, words) -> None:
+    (folder / name).write_text(text)
+    with pytest.raises(ModelError) as caught:
+        found = read_folder(folder)
+        check_folder(found)
+        found.config("vae")
+    said = str(caught.value)
+    assert words in said and len(said.splitlines()) == 1 and len(said) < len(str(folder)) + 300 and said.isprintable()
+
+
+def test_headers_of_weights_that_no_library_writes(folder) -> None:
+    weights = folder / "vae" / "diffusion_pytorch_model.safetensors"
+    backwards = json.dumps({"a": {"dtype": "U8", "shape": [-1], "data_offsets": [1, 0]}})
+    for text in ('{"a":' + NESTED, backwards):
+        weights.write_bytes(len(text).to_bytes(8, "little") + text.encode())
+        assert "is corrupt: its header cannot be read" in told(folder)
+    weights.unlink()
+    os.mkfifo(weights)  # to read from it would be to wait for ever
+    assert "is not a file" in told(folder)
 
 
 def test_classes_of_other_libraries_are_refused(folder) -> None:

@@ -159,3 +159,25 @@ def test_a_config_that_differs_from_the_pipeline(tiny, tmp_path) -> None:
     shutil.copytree(tiny.folder("wan_i2v"), tmp_path / "wan")
     edit_json(tmp_path / "wan" / "vae" / "config.json", temperal_downsample=[True, True, True])
     assert make_plan(read_folder(tmp_path / "wan"), {}).ratio == 4, "the newer key decides"
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"scale_factor_temporal": 0},
+        {"scale_factor_temporal": -4},
+        {"scale_factor_temporal": 10**12},
+        {"temperal_downsample": [True] * 1000},
+        {"spatio_temporal_scaling": [True] * 40, "patch_size_t": 1},
+    ],
+)
+def test_numbers_of_frames_per_latent_that_cannot_be_right(index_of, config) -> None:
+    folder = index_of("WanImageToVideoPipeline")
+    (folder.path / "vae").mkdir()
+    (folder.path / "vae" / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError, match="frames per latent frame cannot be right"):
+        make_plan(folder, {})
+
+
+def test_a_patch_that_is_a_word_costs_no_memory() -> None:
+    assert frames_per_latent({"spatio_temporal_scaling": [True] * 40, "patch_size_t": "1"}, 8) == 8

@@ -60,6 +60,7 @@ def test_unknown_command_and_option() -> None:
         (PhysbenchError("the run failed"), 1, "the run failed"),
         (KeyboardInterrupt(), 130, "Interrupted"),
         (OSError(errno.ENOSPC, "No space left on device", "/x/y"), 1, "full at /x/y"),
+        (OSError(errno.EFBIG, "File too large"), 1, "ulimit -f"),
         (PermissionError(errno.EACCES, "Permission denied", "/x/y"), 2, "No permission at /x/y"),
         (IsADirectoryError(errno.EISDIR, "Is a directory", "/x/y"), 2, "Is a directory at /x/y"),
         (ValueError("odd"), 1, "--debug"),

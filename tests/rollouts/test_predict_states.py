@@ -150,3 +150,21 @@ def test_a_privileged_model_need_not_know_how_many_bodies_other_clips_have(clip_
     assert found.shape == (1, 5, rows, 13) and np.allclose(found[:, :, :own], answer.numpy())
     with pytest.raises(AnswerError, match="shape"):
         check_answer(answer, card, given, 5, whole=False)
+
+
+def test_a_model_of_double_precision_may_change_what_it_is_given(roll) -> None:
+    class Careless(Toy):
+        def __init__(self) -> None:
+            super().__init__(max_horizon=2)
+            self.network = torch.nn.Linear(1, 1).double()
+
+        def rollout_states(self, states, *, bodies, **given):
+            answer = super().rollout_states(states, bodies=bodies, **given)
+            for tensor in (states, bodies, given["gravity"]):
+                tensor.fill_(7)
+            return answer
+
+    model = Careless()
+    (rollout,) = roll(model, TASKS[:1])
+    assert rollout.failure is None and model.calls[0].dtype == torch.float64
+    assert not (model.calls[1] == 7).any()  # the second call has the last states of the context and of the answer

@@ -14,9 +14,11 @@ from physbench.scorers.permanence import intact
 from physbench.scoring.observation import Observation
 from physbench.tracks.tracker import track
 from physbench.tracks.tracks import Tracks, Visibility
+from physbench.validation.picture_styles import styled
 
 Clips = Callable[..., Clip]
 C, FALLING, OCCLUSION = 8, "falling/projectile-v1", "occlusion/screen-pass-v1"
+COLLISION = "collisions/head-on-v1"
 
 
 def true_tracks(clip: Clip) -> Tracks:
@@ -38,6 +40,34 @@ def test_mass_must_lie_between_bounds(clip_of: Clips, factor: float, kept: float
     area = tracks.area.copy()
     area[C : C + 15] *= factor  # a quarter of the 60 frames
     assert read(clip, replace(tracks, area=area))[""] == pytest.approx(kept)
+
+
+@pytest.mark.parametrize("name", ("bright-.6", "bright-1.4", "saturate-.6", "saturate-1.4", "contrast-10", "unsharp-1"))
+@pytest.mark.parametrize("task", (FALLING, OCCLUSION))
+def test_how_pale_dark_or_sharp_a_picture_is_costs_nothing(clip_of: Clips, task: str, name: str) -> None:
+    clip = clip_of(task)
+    frames = np.concatenate([clip.context(C), styled(clip.future(), name, clip.spec.fps, 0)])
+    assert read(clip, track(clip, C, frames))[""] == 1
+
+
+@pytest.mark.parametrize(
+    ("own", "style", "kept"), [(0.7, 1.0, False), (0.8, 1.0, True), (0.5, 0.6, True), (0.4, 0.6, False)]
+)
+def test_an_object_that_fades_alone_is_not_intact(clip_of: Clips, own: float, style: float, kept: bool) -> None:
+    """Chroma that all objects lose is the picture's."""
+    clip = clip_of(COLLISION)
+    tracks = true_tracks(clip)
+    chroma = np.ones(tracks.area.shape)
+    chroma[C:] = (own, style)
+    survival = read(clip, replace(tracks, chroma=chroma))["survival"]
+    assert survival is not None and (survival == 1 if kept else 0.25 < survival < 0.75)  # one of two objects
+
+
+def test_the_only_object_may_fade_as_far_as_a_picture_does(clip_of: Clips) -> None:
+    clip = clip_of(FALLING)
+    tracks = true_tracks(clip)
+    for chroma, kept in ((0.45, 1.0), (0.40, 0.0)):
+        assert read(clip, replace(tracks, chroma=np.full(tracks.area.shape, chroma)))[""] == kept
 
 
 def test_frames_with_something_too_much_are_taken_off(clip_of: Clips) -> None:

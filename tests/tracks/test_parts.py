@@ -13,13 +13,14 @@ from scipy import ndimage, optimize
 
 from physbench.clips.clip import Clip
 from physbench.tracks import blobs, disc_fit, label_maps, patches
-from physbench.tracks.colour import CHROMA_GATE, UNKNOWN_HUE, colours_of, hue_shift_deg, labels, opponent
+from physbench.tracks.colour import CHROMA_GATE, HALO_SHARE, UNKNOWN_HUE, colours_of, hue_shift_deg, labels, opponent
 from physbench.tracks.draw_tracks import draw_tracks
 from physbench.tracks.tracker import track
 from physbench.world.scene import PALETTE
 
 CPU = torch.device("cpu")
 ALL = colours_of((0, 1, 2, 3, 4), CPU)
+LEVELS = torch.tensor([150.0], dtype=torch.float64)  # of chroma
 
 
 @settings(max_examples=200, deadline=None)
@@ -35,10 +36,13 @@ def test_labels_are_nearest_hues(colour: tuple[int, int, int]) -> None:
         assert label == 0
     elif size > CHROMA_GATE + 12:
         angles = np.degrees(np.arccos(np.clip(ALL.hue @ o / size, -1, 1)))
+        rims = size - HALO_SHARE * ALL.chroma[angles > 151]  # of the opposite hue of these
         if angles.min() < 25:
             assert label == 1 << int(angles.argmin())
-        elif angles.min() > 29:
+        elif angles.min() > 29 and (angles < 149).all() | (rims > 12).all():
             assert label == UNKNOWN_HUE
+        elif angles.min() > 29 and angles.max() > 155 and (rims < -12).all():
+            assert label == 0  # what sharpening leaves around an object
 
 
 def test_shades_and_mixtures_with_grey_keep_their_hue() -> None:
@@ -142,7 +146,7 @@ def disc_patch(centre: tuple[float, float], radius: float, blur: float, hidden: 
 @pytest.mark.parametrize("blur", (0.0, 1.0, 2.0))
 def test_disc_fit_finds_the_centre_of_what_is_left(hidden: int, blur: float) -> None:
     for centre in ((16.2, 15.7), (17.4, 16.9)):
-        row = disc_fit.fit([disc_fit.DiscFitJob(disc_patch(centre, 9.0, blur, hidden), 150.0, 9.0)])[0][0].tolist()
+        row = disc_fit.fit([disc_fit.DiscFitJob(disc_patch(centre, 9.0, blur, hidden), LEVELS, 9.0)])[0][0].tolist()
         found = dict(zip(disc_fit.FIT, row, strict=True))
         assert np.hypot(found["x"] - centre[0], found["y"] - centre[1]) < 0.1
         assert found["amplitude"] == pytest.approx(1, abs=0.1)
@@ -153,7 +157,7 @@ def test_disc_fit_finds_the_centre_of_what_is_left(hidden: int, blur: float) -> 
 
 def test_disc_fit_agrees_with_scipy_least_squares() -> None:
     patch = disc_patch((16.2, 15.7), 9.0, 0.7, 14)
-    mine = disc_fit.fit([disc_fit.DiscFitJob(patch, 150.0, 9.0)])[0][0].numpy()
+    mine = disc_fit.fit([disc_fit.DiscFitJob(patch, LEVELS, 9.0)])[0][0].numpy()
     value = patch.along[0].numpy() / (150 * patches.STEPS_PER_LEVEL)
     valid = ~ndimage.binary_dilation(patch.screen[0].numpy(), np.ones((3, 3)))
     grid = np.arange(33) + 0.5

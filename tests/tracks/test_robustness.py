@@ -15,6 +15,7 @@ from physbench.errors import PhysbenchError
 from physbench.tracks import disc_fit, patches, tracker
 from physbench.tracks.tracker import track
 from physbench.tracks.tracks import Tracks, Visibility
+from physbench.validation.picture_styles import styled
 from physbench.world.scene import PALETTE
 
 CONTEXT, STEPS = 8, 20
@@ -124,6 +125,24 @@ def test_colours_that_are_off_move_nothing(clip: Clip, kind: str) -> None:
     assert np.abs(tracks.position - clip.px_positions()).max() < 0.25
     assert not tracks.duplicates.any()
     assert not tracks.hallucinations.any()
+
+
+@pytest.mark.parametrize("name", ("unsharp-1", "unsharp-2"))
+@pytest.mark.parametrize(("stage", "size"), (("four", 64), ("four", 128), ("screen", 128), ("crossing", 128)))
+def test_the_rim_of_a_sharpened_picture_is_no_object(
+    stages: dict, clip_of: Callable[..., Clip], stage: str, size: int, name: str
+) -> None:
+    sharp_clip = clip_of(stages[stage](STEPS), size)
+    frames = np.concatenate([sharp_clip.frames[:CONTEXT], styled(sharp_clip.frames[CONTEXT:], name, 15.0, 0)])
+    tracks = track(sharp_clip, CONTEXT, frames)
+    assert not tracks.hallucinations.any() and not tracks.duplicates.any()
+    plain = track(sharp_clip, CONTEXT, sharp_clip.frames)
+    assert np.isin(tracks.state, (Visibility.ABSENT,)).sum() == 0
+    whole = sharp_clip.visible_share() > 0.98
+    assert np.abs(tracks.area / sharp_clip.full_area - 1)[whole].max() < 0.08
+    off = np.abs(tracks.position - sharp_clip.px_positions())
+    assert np.isfinite(off[np.isfinite(plain.position)]).mean() > 0.9
+    assert np.nanmax(off) < 0.3
 
 
 @pytest.mark.parametrize(("blur", "noise", "sd"), ((2, 8, 0.12), (1, 8, 0.12), (0, 25, 0.25)))

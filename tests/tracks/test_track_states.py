@@ -145,12 +145,23 @@ def test_size_is_measured(bench: Bench, scale: float) -> None:
     assert np.isfinite(off).all()
 
 
-def test_faded_object_loses_area(bench: Bench) -> None:
-    faded = tuple(0.5 + 0.5 * (part - 0.5) for part in PALETTE[0])
+@pytest.mark.parametrize("share", (0.75, 0.5, 0.4))
+def test_faded_object_loses_chroma_and_no_area(bench: Bench, share: float) -> None:
+    faded = tuple(0.5 + share * (part - 0.5) for part in PALETTE[0])
     tracks = bench.tracks(colour=faded)
     ratio = tracks.area[CONTEXT:, 0] / bench.clip.full_area[CONTEXT:, 0]
-    assert np.abs(ratio - 0.5).max() < 0.1
+    assert np.abs(ratio - 1).max() < 0.03
+    assert tracks.chroma is not None
+    assert np.abs(tracks.chroma[CONTEXT:, 0] - share).max() < 0.03
+    assert np.abs(tracks.chroma[:, 1:] - 1).max() < 0.03
     assert np.isfinite(tracks.position[:, 0]).all()
+
+
+def test_a_ghost_of_an_object_has_little_area(bench: Bench) -> None:
+    faded = tuple(0.5 + 0.3 * (part - 0.5) for part in PALETTE[0])
+    tracks = bench.tracks(colour=faded)
+    ratio = tracks.area[CONTEXT:, 0] / bench.clip.full_area[CONTEXT:, 0]
+    assert np.abs(ratio - 0.3).max() < 0.05
 
 
 def test_half_a_ball_in_the_open_has_no_place(bench: Bench) -> None:

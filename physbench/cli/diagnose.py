@@ -1,0 +1,59 @@
+"""`physbench diagnose RUN`: which other laws would explain the motion that a model predicts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def command(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.", show_default=False)],
+    workers: Annotated[int | None, typer.Option(help="Processes. [default: as many as there are cores]")] = None,
+    tasks: Annotated[
+        str | None,
+        typer.Option(metavar="FILE.py", help="A file with the run's own tasks, or with changed worlds of your own."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
+    """Name the laws that a model follows instead of the true ones, family by family.
+
+    Worlds with one law changed (gravity, drag, restitution, ...) are fitted to the tracks of a run. The one that
+    explains most of what the true laws do not is named with its number. Writes RUN/diagnosis.json, and builds
+    result.json and the report again. No score changes.
+
+    Example: physbench diagnose runs/objects-smoke-1
+    """
+    from physbench.diagnosis.diagnose_run import diagnose_run
+    from physbench.report.report_data import require_tasks
+    from physbench.report.report_page import write_report
+    from physbench.results.build_result import write_result
+    from physbench.results.implied_worlds import implied_sentence
+    from physbench.results.read_run import read_manifest
+    from physbench.storage.run_folder import RunFolder
+    from physbench.worker_pool import cores
+
+    if tasks is not None:
+        from physbench.plugins import user_files
+
+        for part in user_files.split_pattern(tasks):
+            for file, _ in user_files.open_files(part):
+                user_files.register_file(file)
+    folder = RunFolder(run)
+    require_tasks(folder, read_manifest(folder))
+    found = diagnose_run(folder, workers or cores())
+    result = write_result(folder)
+    if folder.report.is_file():
+        write_report(folder, None, result)
+    if as_json:
+        typer.echo(json.dumps({family: world.model_dump(mode="json") for family, world in found.items()}, indent=1))
+        return
+    for family, world in found.items():
+        typer.echo(f"{family}: {implied_sentence(world)}")
+        if world.alike:
+            typer.echo(f"  explains as much: {', '.join(world.alike)}")
+    if not found:
+        typer.echo("No motion of this run can be judged by its laws.")

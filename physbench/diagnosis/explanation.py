@@ -1,0 +1,189 @@
+"""How much of a predicted motion a changed world explains, clip by clip.
+
+The search is that of shadowing: one trajectory is fitted to the track, context included, and extended for as long as it
+stays within the tolerance. Only the time before the first break of each body counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.clips.clip import Clip
+from physbench.diagnosis.changed_world import ChangedWorld, model_of
+from physbench.dynamics.forward_model import ForwardModel
+from physbench.shadowing.arc_fit import ArcFit
+from physbench.shadowing.hypothesis import Arc, Hypothesis
+from physbench.shadowing.lawful_segments import SegmentSearch
+from physbench.shadowing.placed_bodies import CONTEXT_TIME, PlacedBodies
+from physbench.shadowing.segment_init import SegmentStarts
+from physbench.shadowing.shadow import forward_model_of, place_bodies
+from physbench.shadowing.tolerance import Tolerance
+from physbench.shadowing.tolerance_levels import TOLERANCES
+from physbench.tracks.tracks import Tracks
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+MIN_MISFIT = 0.5  # mean square in sd; a smaller one is chance
+START_WORK = 10**7  # bodies x candidates x physics steps, in which first arcs are looked for
+
+
+class LeastSquaresSearch(SegmentSearch):
+    """A search for the first break that fits by least squares alone: what that misses is no matter of laws."""
+
+    def _minimax_fits(self, fit: ArcFit, frame: int) -> Iterator[Array]:
+        return iter(())
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """The tracked motion of one prediction."""
+
+    clip: str  # its id
+    task: str
+    model: ForwardModel  # of the true scene
+    seen: PlacedBodies
+    since: float  # s from which on the model holds
+
+    @cached_property
+    def starts(self) -> tuple[Arc, ...]:
+        """First arcs under the true laws; they begin in the context, where those hold. None: nothing can be judged."""
+        problem = Hypothesis(self.model, self.seen)
+        return tuple(SegmentStarts(problem, Tolerance(self.seen, TOLERANCES[0]), START_WORK).first_arcs())
+
+    @cached_property
+    def counted(self) -> Mask:
+        """Predicted frames (T, N) in which a body should be visible or is shown."""
+        seen = self.seen
+        shown = seen.known & seen.judged & (seen.times > 1e-9)[:, None]
+        return np.asarray((seen.expected_visible & (seen.times > 1e-9)[:, None]) | shown)
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """The best trajectories of one prediction in one world."""
+
+    shares: Array  # (L,) of counted time before each body's first break, at the tolerances of shadowing
+    misfit: float  # mean square distance in sd of a point, up to the first break at the largest tolerance
+    arcs: tuple[Arc, ...]
+    used: Mask  # (T, N) points before the first break at the largest tolerance
+
+    @property
+    def share(self) -> float:
+        """Mean over the tolerances."""
+        return float(self.shares.mean())
+
+
+def evidence_of(clip: Clip, tracks: Tracks) -> Evidence | None:
+    """What a prediction shows; None where the scene has no forward model, or no motion is judged."""
+    model = forward_model_of(clip)
+    if model is None:
+        return None
+    seen = place_bodies(clip, tracks, model)
+    released = [body.release for body in clip.scene.bodies if body.role == "moving" and body.release is not None]
+    found = Evidence(clip.id, clip.row.task, model, seen, max([-CONTEXT_TIME, *released]))
+    return found if seen.expected_visible.any() and found.counted.any() else None
+
+
+def explain(
+    evidence: Evidence,
+    worlds: tuple[ChangedWorld, ...] = (),
+    values: tuple[float, ...] = (),
+    arcs: tuple[Arc, ...] | None = None,
+    thorough: bool = True,
+) -> Explanation:
+    """Fit a prediction in the world in which all of some changed worlds are so, none: the true one.
+
+    Args:
+        evidence: The prediction.
+        worlds: Changed worlds.
+        values: One each.
+        arcs: First guess; None: that of the true world.
+        thorough: Whether trajectories are sought at the smallest tolerance too, not at the largest one alone.
+    """
+    seen, total = evidence.seen, len(evidence.seen.times)
+    shares, counted = np.zeros(len(TOLERANCES)), evidence.counted
+    starts = evidence.starts if arcs is None else arcs
+    if not starts:
+        return Explanation(shares, np.inf, (), np.zeros_like(counted))
+    problem = Hypothesis(model_of(evidence.model, evidence.since, worlds, values), seen)
+    expected = max(int(counted.sum()), 1)
+    begun = np.zeros_like(counted)  # where a body has an arc
+    for arc in starts:
+        begun[arc.first :, arc.disc] = True
+    misfit, used = np.inf, np.zeros_like(counted)
+    for tolerance in (TOLERANCES[0], TOLERANCES[-1]) if thorough else TOLERANCES[-1:]:
+        search = LeastSquaresSearch(problem, tolerance, only_first=True, arcs=list(_whole(starts, total)))
+        starts = _whole(tuple(search.run().arcs[: len(starts)]), total)
+        position = problem.simulate(starts, total - 1).at(seen.steps)[0]
+        errors = problem.errors(position, slice(0, total))[0]
+        excused = np.zeros_like(counted)
+        if seen.sight is not None:
+            excused = seen.expected_visible & ~seen.present & seen.sight.excused(position[0])
+        for level, limit in enumerate(TOLERANCES):
+            missed = seen.known & begun & ~(errors <= seen.limit(limit))
+            alive = begun & (np.cumsum(missed, axis=0) == 0)
+            good = alive & counted & (seen.present | seen.known | excused)
+            shares[level] = max(shares[level], float(good.sum()) / expected)
+        used = alive & seen.known
+        misfit = float(np.mean((errors[used] / seen.sd[used]) ** 2)) if used.any() else np.inf
+        if shares.min() == 1.0:
+            break
+    return Explanation(shares, misfit, starts, used)
+
+
+def _whole(arcs: tuple[Arc, ...], total: int) -> tuple[Arc, ...]:
+    """Arcs that last to the end of the track."""
+    return tuple(replace(arc, last=total) for arc in arcs)
+
+
+@dataclass(frozen=True, eq=False)
+class Leaning:
+    """How the distances of one prediction would change with k values, the arcs being fitted to them again.
+
+    Near the values v the sum of squares is that of (x - v)' information (x - v) - 2 (x - v)' pull + a constant.
+    """
+
+    information: Array  # (k, k) 1 / value^2
+    pull: Array  # (k,) 1 / value
+    misfit: float  # mean square distance in sd
+
+
+def leaning(
+    evidence: Evidence, worlds: tuple[ChangedWorld, ...], values: tuple[float, ...], found: Explanation
+) -> Leaning | None:
+    """How a prediction would change the values of some worlds that have one; None where it says nothing of them."""
+    if not found.arcs or not found.used.any():
+        return None
+    seen = evidence.seen
+    frames = np.flatnonzero(found.used.any(axis=1))
+    since = min(arc.first for arc in found.arcs)
+    end = int(frames[-1]) + 1
+    if end <= since + 1:
+        return None
+    mask = found.used[since:end]
+
+    def fit(trial: tuple[float, ...]) -> ArcFit:
+        problem = Hypothesis(model_of(evidence.model, evidence.since, worlds, trial), seen)
+        return ArcFit(problem, found.arcs, range(len(found.arcs)), None, end)
+
+    at = fit(values)
+    residual, slope = at.linearized(mask)
+    columns = []
+    for k, world in enumerate(worlds):
+        inwards = -1.0 if values[k] + world.step > world.range[1] else 1.0
+        trial = tuple(value + inwards * world.step * (n == k) for n, value in enumerate(values))
+        columns.append((fit(trial).linearized(mask, False)[0] - residual) / (inwards * world.step))
+    change = np.stack(columns, axis=-1)
+    if not (np.isfinite(change).all() and np.isfinite(slope).all()):
+        return None
+    base, _ = np.linalg.qr(slope / (np.linalg.norm(slope, axis=0) + 1e-12))
+    change = change - base @ (base.T @ change)
+    return Leaning(
+        change.T @ change, -change.T @ residual, max(float(residual @ residual) / max(len(residual), 1), 0.5)
+    )

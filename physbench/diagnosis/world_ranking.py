@@ -1,0 +1,190 @@
+"""Diagnosis by shadowing: which changed world explains what the true laws leave unexplained in a family of clips."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.diagnosis.changed_world import MAX_VALUES, ChangedWorld
+from physbench.diagnosis.explanation import Evidence
+from physbench.diagnosis.theory import Theory, refined, theory_of, weights
+from physbench.diagnosis.value_interval import Interval, share_interval, value_intervals
+
+Array = NDArray[np.float64]
+
+MAX_CLIPS = 12  # of a family
+FIRST_CLIPS = 4  # of these, on which all worlds are tried
+KEPT_AT_FIRST, KEPT = 6, 4  # worlds that are refined on those, and on all clips
+FIRST_ROUNDS, ROUNDS = 2, 5  # of refinement; with at most 8 first values MAX_VALUES are not exceeded
+LAWFUL = 0.03  # share of the time; where less is unexplained there is nothing to name
+NAMED = 0.5  # share of the unexplained time from which on a world is named
+FREEDOM = 0.02  # of that share, taken off for each free number
+SAME_SHARE = 0.03  # worlds whose shares differ by less are told apart by the misfit
+ALIKE_SHARE, ALIKE_MISFIT = 0.05, 1.3  # difference and ratio to the best one up to which a world explains as much
+ENOUGH = 0.9  # share of the unexplained time above which no second world is looked for
+PAIR_GAIN = 0.1  # by which a second world must raise the share
+PAIR_FIRSTS, PAIRS_KEPT = 3, 4  # first worlds of pairs, and pairs that are refined
+HOPELESS_SHARE = 0.3  # of the share of the best world; what explains less on a few clips is not tried on all
+
+
+@dataclass(frozen=True)
+class ImpliedLaw:
+    """One changed world in a diagnosis."""
+
+    world: ChangedWorld
+    value: float | None  # None where the world has no free number
+    interval: Interval | None  # 95 %; None where too few clips tell
+
+
+@dataclass(frozen=True)
+class FamilyDiagnosis:
+    """What explains the motion of a family of tasks."""
+
+    family: str
+    clips: int  # that were read
+    unexplained: float  # share of the time before the first breaks, as lawful segments have it, that the true laws miss
+    verdict: Literal["lawful", "named", "no simple law"]
+    laws: tuple[ImpliedLaw, ...]  # what is named, or else what explains most
+    share: float  # of the unexplained time that they explain
+    interval: Interval | None  # of the share
+    alike: tuple[str, ...]  # ids of worlds that explain as much
+    ranking: tuple[tuple[str, float], ...]  # ids of all worlds that were refined, with their shares
+
+
+def diagnose_family(family: str, evidence: Sequence[Evidence], worlds: Sequence[ChangedWorld]) -> FamilyDiagnosis:
+    """Find the changed world, or the two of them, that explain most of what the true laws do not.
+
+    Args:
+        family: Its name.
+        evidence: At most MAX_CLIPS clips.
+        worlds: All that may be named.
+    """
+    base = theory_of(evidence)
+    weight = weights(evidence)
+    unexplained = float(weight @ (1 - base.shares) / weight.sum())
+    if unexplained < LAWFUL:
+        return FamilyDiagnosis(family, len(evidence), unexplained, "lawful", (), 0.0, None, (), ())
+    applicable = [world for world in worlds if any(world.applies(each.model) for each in evidence)]
+    singles = _singles(base, applicable)
+    best = _best(singles, base)
+    if best is None:
+        return FamilyDiagnosis(family, len(evidence), unexplained, "no simple law", (), 0.0, None, (), ())
+    if best.gain(base) < ENOUGH:
+        pair = _best_pair(base, singles, applicable)
+        if pair is not None and pair.gain(base) >= best.gain(base) + PAIR_GAIN + FREEDOM:
+            best = pair
+    share = best.gain(base)
+    values = iter(value_intervals(best))
+    laws = []
+    for world in best.worlds:
+        value, interval = next(values) if world.free else (None, None)
+        laws.append(ImpliedLaw(world, value, interval))
+    alike = tuple(
+        each.worlds[0].id
+        for each in singles
+        if len(best.worlds) == 1
+        and each.worlds != best.worlds
+        and each.gain(base) >= share - ALIKE_SHARE
+        and each.misfit <= ALIKE_MISFIT * best.misfit
+    )
+    ranking = sorted(((each.worlds[0].id, each.gain(base)) for each in singles), key=lambda pair: -pair[1])
+    return FamilyDiagnosis(
+        family,
+        len(evidence),
+        unexplained,
+        "named" if share >= NAMED else "no simple law",
+        tuple(laws),
+        share,
+        share_interval(best.shares, base.shares, weight),
+        alike,
+        tuple(ranking),
+    )
+
+
+def _score(theory: Theory, base: Theory) -> float:
+    return theory.gain(base) - FREEDOM * theory.free
+
+
+def _ranked(theories: Sequence[Theory], base: Theory) -> list[Theory]:
+    return sorted(theories, key=lambda theory: _score(theory, base), reverse=True)
+
+
+def _best(theories: Sequence[Theory], base: Theory) -> Theory | None:
+    """The theory that explains most; of those that explain as much, the one that is nearest to the tracks."""
+    ranked = [theory for theory in _ranked(theories, base) if theory.gain(base) > 0]
+    if not ranked:
+        return None
+    top = [theory for theory in ranked if _score(theory, base) >= _score(ranked[0], base) - SAME_SHARE]
+    return min(top, key=lambda theory: theory.misfit)
+
+
+def _part(theory: Theory, chosen: Sequence[int]) -> Theory:
+    """The same theory of some of its clips."""
+    return Theory(
+        theory.worlds,
+        theory.values,
+        tuple(theory.evidence[c] for c in chosen),
+        tuple(theory.found[c] for c in chosen),
+    )
+
+
+def first_clips(base: Theory, count: int = FIRST_CLIPS) -> list[int]:
+    """The clips on which all worlds are tried: of every task in turn those with the most unexplained time."""
+    lost = weights(base.evidence) * (1 - base.shares)
+    ranks: dict[str, list[int]] = {}
+    for c in np.argsort(-lost, kind="stable").tolist():
+        ranks.setdefault(base.evidence[c].task, []).append(c)
+    order = sorted((rank, -lost[c], c) for clips in ranks.values() for rank, c in enumerate(clips) if lost[c] > 0)
+    return [c for _, _, c in order[:count]]
+
+
+def _singles(base: Theory, worlds: Sequence[ChangedWorld]) -> list[Theory]:
+    """Theories of one world each, of all clips, with their best values."""
+    chosen = first_clips(base)
+    few = _part(base, chosen)
+    found = []
+    for world in worlds:
+        trials = [theory_of(few.evidence, (world,), (value,), few, False) for value in world.values or (0.0,)]
+        if world.free:
+            trials.append(refined(theory_of(few.evidence, (world,), (world.neutral,), few, False), 1))
+        best = trials[0]
+        for trial in trials[1:]:
+            best = trial if trial.better_than(best) else best
+        found.append(best)
+    kept = _ranked([refined(each, FIRST_ROUNDS) for each in _ranked(found, few)[:KEPT_AT_FIRST]], few)[:KEPT]
+    return [_of_all(each, base) for each in kept if each.gain(few) >= HOPELESS_SHARE * kept[0].gain(few)]
+
+
+def _of_all(theory: Theory, base: Theory) -> Theory:
+    """A theory of some clips as one of all, with values that are refined on them."""
+    whole = refined(theory_of(base.evidence, theory.worlds, theory.values, base, False), ROUNDS)
+    return theory_of(base.evidence, whole.worlds, whole.values, base)
+
+
+def _best_pair(base: Theory, singles: Sequence[Theory], worlds: Sequence[ChangedWorld]) -> Theory | None:
+    """The best theory of two worlds, one of them among the best single ones."""
+    few = _part(base, first_clips(base))
+    found: list[Theory] = []
+    seen: set[frozenset[str]] = set()
+    for single in _ranked(singles, base)[:PAIR_FIRSTS]:
+        for world in worlds:
+            names = frozenset((single.worlds[0].id, world.id))
+            if len(names) < 2 or names in seen:
+                continue
+            seen.add(names)
+            # From the value that changes nothing one step leads near the best one, if that is not far.
+            start = theory_of(few.evidence, (*single.worlds, world), (*single.values, world.neutral), few, False)
+            found.append(refined(start, 1))
+    kept: list[Theory] = []
+    for each in _ranked(found, few):
+        if len(kept) < PAIRS_KEPT and all({*each.worlds} != {*other.worlds} for other in kept):
+            kept.append(each)
+    best = _ranked([refined(each, FIRST_ROUNDS) for each in kept], few)[:2]
+    return _best([_of_all(each, base) for each in best], base)
+
+
+assert MAX_VALUES >= 8 + FIRST_ROUNDS + ROUNDS

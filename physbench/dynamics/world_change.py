@@ -1,0 +1,187 @@
+"""Changed worlds: laws that differ from those of a scene from some time on, and their forward model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.dynamics.array_layout import DAMP, GRAVITY
+from physbench.dynamics.changed_motion import Exchanged, FieldSimulator, Hastened, Sequel
+from physbench.dynamics.field_orbits import ADVANCE, DRAG, EXPONENT, SOFTENING, TREND, TURN
+from physbench.dynamics.forward_model import ForwardModel, Simulator
+from physbench.dynamics.kepler_arcs import KeplerSimulator
+from physbench.dynamics.planar_rollout import PlanarSimulator
+from physbench.dynamics.planar_scene import PlanarScene
+from physbench.world.scene import PHYSICS_HZ
+
+Array = NDArray[np.float64]
+
+KICK_STEPS = 20  # physics steps from one change of a velocity by drag to the next: 1/60 s
+
+
+@dataclass(frozen=True)
+class WorldChange:
+    """By what the laws of a world differ from the true ones; as it is made, by nothing."""
+
+    gravity: float = 1.0  # times uniform gravity
+    gravity_angle: float = 0.0  # rad by which it is turned in the plane of motion, counter-clockwise
+    gravity_trend: float = 0.0  # 1/s, share of itself by which gravity, or a central force, grows
+    wind: tuple[float, float] = (0.0, 0.0)  # m/s2 in the plane of motion, on all bodies alike
+    drag: float = 0.0  # 1/s, share of its velocity that a body loses; below 0 it gains
+    turn: float = 0.0  # rad/s by which a force across the motion turns a velocity, counter-clockwise
+    restitution: float = 1.0  # times that of every contact
+    friction: float = 1.0  # times that of every contact
+    mass: float = 1.0  # times that of the heaviest moving body
+    twist: float = 0.0  # rad by which every rebound is turned, counter-clockwise
+    gap: float = 0.0  # diameters from which on bodies act on each other as if they touched
+    lead: float = 0.0  # s by which every contact comes too early
+    solid: bool = True  # whether moving bodies meet each other
+    contacts: bool = True  # whether anything meets anything
+    central_mass: float = 1.0  # times the strength of central forces
+    exponent: float = 2.0  # of the distance by which a central force falls
+    softening: float = 0.0  # m
+    precession: float = 0.0  # turns of an orbit's axis in a revolution
+    time: float = 1.0  # how much faster everything happens
+    exchanged: bool = False  # whether two bodies exchange their identities where they first meet
+
+    def joined(self, other: WorldChange) -> WorldChange:
+        """Both changes at once, where they change different things; of the same thing, `other`."""
+        own = WorldChange()
+        values = {each.name: getattr(other, each.name) for each in fields(other)}
+        return replace(self, **{name: value for name, value in values.items() if value != getattr(own, name)})
+
+
+@dataclass(frozen=True, eq=False)
+class ChangedModel(ForwardModel):
+    """A forward model whose laws change at a physics step; before it they are those of the scene."""
+
+    change: WorldChange = field(default_factory=WorldChange)
+    since: int = 0
+    later: ForwardModel | None = None  # what the scene itself is from then on, where that changes
+
+    def simulator(self, factor: Array | None = None) -> Simulator:
+        """The simulator of both worlds; factor (K,): gravity or the strength of the fields in both."""
+        before = super().simulator(factor)
+        base = self if self.later is None else self.later
+        after: Simulator = (
+            _field_simulator(base, self.change, factor)
+            if base.world is None
+            else _planar_simulator(base.world, self.change, self.since, self._end, factor)
+        )
+        if self.change.time != 1.0:
+            after = Hastened(after, self.since, self.change.time)
+        joined: Simulator = Sequel(before, after, self.since, len(self.index))
+        if self.change.exchanged:
+            radius = np.array([self.scene.bodies[i].size[0] for i in self.index])
+            joined = Exchanged(joined, self.since, radius)
+        return joined
+
+    @property
+    def _end(self) -> int:
+        """Step up to which forces change: after the horizon, in the world's own time."""
+        return self.since + math.ceil((self.scene.horizon + 1) * max(self.change.time, 1.0) * PHYSICS_HZ)
+
+
+def changed_model(
+    model: ForwardModel, change: WorldChange, since: float = 0.0, later: ForwardModel | None = None
+) -> ChangedModel:
+    """The forward model of a world that is changed from a time on.
+
+    Args:
+        model: Of the true scene.
+        change: What differs.
+        since: s from which on it does.
+        later: Forward model of another scene with the same moving bodies, which holds instead of the true one then.
+    """
+    own = {each.name: getattr(model, each.name) for each in fields(ForwardModel)}
+    return ChangedModel(**own, change=change, since=round(since * PHYSICS_HZ), later=later)
+
+
+def _planar_simulator(
+    world: PlanarScene, change: WorldChange, since: int, end: int, factor: Array | None
+) -> PlanarSimulator:
+    gravity = changed_gravity(world.gravity, change)
+    scale = 1.0 if factor is None else float(factor[0])
+    parts = []
+    steps = np.arange(since, end, KICK_STEPS)
+    if change.gravity_trend != 0:
+        grown = 1 + change.gravity_trend * (steps + KICK_STEPS / 2 - since) / PHYSICS_HZ
+        parts.append((steps, GRAVITY, scale * grown[:, None] * gravity))
+    if change.drag != 0 or change.turn != 0:
+        span = KICK_STEPS / PHYSICS_HZ
+        value = np.array([math.exp(-change.drag * span), change.turn * span])
+        parts.append((steps + KICK_STEPS // 2, DAMP, np.broadcast_to(value, (len(steps), 2))))
+    return PlanarSimulator(
+        changed_world(world, change), scale * gravity, (change.lead, change.twist), scheduled(parts) if parts else None
+    )
+
+
+def scheduled(parts: Sequence[tuple[NDArray[np.int64], int, Array]]) -> tuple[NDArray[np.int64], Array]:
+    """Interventions on all bodies as rows (M, 3) and values (M, 1, 6).
+
+    parts: steps (m,), kind and values (m, 2) of each.
+    """
+    rows = [np.stack([steps, np.full_like(steps, -1), np.full_like(steps, kind)], axis=-1) for steps, kind, _ in parts]
+    value = np.zeros((sum(len(each) for each in rows), 1, 6))
+    value[:, 0, :2] = np.concatenate([each for _, _, each in parts])
+    return np.concatenate(rows), value
+
+
+def changed_gravity(gravity: Array, change: WorldChange) -> Array:
+    """Uniform gravity (2,) m/s2 of a changed world when the change sets in."""
+    cos, sin = math.cos(change.gravity_angle), math.sin(change.gravity_angle)
+    turned = np.array([[cos, -sin], [sin, cos]]) @ gravity
+    return np.asarray(change.gravity * turned + np.asarray(change.wind))
+
+
+def changed_world(world: PlanarScene, change: WorldChange) -> PlanarScene:
+    """The discs, faces and corners of a changed world."""
+    bounce, half_gap = math.sqrt(change.restitution), change.gap / 2
+    mass = world.mass.copy()
+    if len(mass) > 1:
+        mass[int(mass.argmax())] *= change.mass
+    return replace(
+        world,
+        mass=mass,
+        collides=world.collides if change.contacts else np.zeros_like(world.collides),
+        restitution=world.restitution * bounce,
+        face_restitution=world.face_restitution * bounce,
+        corner_restitution=world.corner_restitution * bounce,
+        friction=world.friction * change.friction,
+        table_friction=world.table_friction * change.friction,
+        slide_deceleration=world.slide_deceleration * change.friction * change.gravity,
+        radius=world.radius + half_gap * 2 * world.radius,
+        offset=world.offset + half_gap * 2 * world.radius.mean(),
+        corner_radius=world.corner_radius + half_gap * 2 * world.radius.mean(),
+        # Bodies that do not meet lie at different depths: pairs are those at the same one.
+        depth=world.depth if change.solid else world.depth + np.arange(len(world.depth)),
+    )
+
+
+def _field_simulator(model: ForwardModel, change: WorldChange, factor: Array | None) -> Simulator:
+    kepler = KeplerSimulator(model.scene, model.index, factor)
+    law = np.zeros(6)
+    law[EXPONENT], law[SOFTENING], law[TREND] = change.exponent, change.softening, change.gravity_trend
+    law[ADVANCE] = 1 - 1 / (1 + change.precession) ** 2
+    law[DRAG], law[TURN] = change.drag, change.turn
+    scale = change.central_mass * kepler.factor
+    if not (law - np.array([2.0, 0, 0, 0, 0, 0])).any() and change.solid:
+        return KeplerSimulator(model.scene, model.index, scale)
+    return FieldSimulator(kepler, float(scale[0]), law, kepler.reach if change.solid else 0.0)
+
+
+def is_changed(change: WorldChange) -> bool:
+    """Whether a change changes anything."""
+    return change != WorldChange()
+
+
+def joined_change(changes: Sequence[WorldChange]) -> WorldChange:
+    """Several changes at once."""
+    whole = WorldChange()
+    for each in changes:
+        whole = whole.joined(each)
+    return whole

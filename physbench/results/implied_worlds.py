@@ -1,0 +1,64 @@
+"""The diagnosis of a run: the document that `physbench diagnose` writes, and what it says in words."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from pydantic import ValidationError
+
+from physbench.results.number_format import bracket, joined
+from physbench.results.schema_parts import ImpliedLawResult, ImpliedWorldResult
+from physbench.storage.atomic_write import write_json
+from physbench.storage.file_hash import add_file
+from physbench.storage.run_folder import RunFolder
+
+
+def write_diagnosis(folder: RunFolder, found: dict[str, ImpliedWorldResult]) -> None:
+    """Write what was found by family, with the hash of the scores beside which it was made."""
+    families = {family: world.model_dump(mode="json") for family, world in found.items()}
+    write_json(folder.diagnosis, {"schema_version": 1, "scores": _hash_of_scores(folder), "families": families})
+
+
+def read_diagnosis(folder: RunFolder) -> dict[str, ImpliedWorldResult]:
+    """What was found by family; {} where nothing was, or where the run has other scores since."""
+    try:
+        document = json.loads(folder.diagnosis.read_text(encoding="utf-8"))
+        if document["schema_version"] != 1 or document["scores"] != _hash_of_scores(folder):
+            return {}
+        return {str(family): ImpliedWorldResult.model_validate(world) for family, world in document["families"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ValidationError):
+        return {}
+
+
+def _hash_of_scores(folder: RunFolder) -> str:
+    digest = hashlib.sha256()
+    add_file(digest, folder.scores)
+    return digest.hexdigest()
+
+
+def implied_sentence(world: ImpliedWorldResult) -> str:
+    """What explains the motion of a family: "as if gravity were 0.90 [0.89, 0.91] times as strong ..."."""
+    if world.verdict == "lawful":
+        return f"the true laws explain {100 * (1 - world.unexplained):.0f} % of the time; there is nothing to name"
+    if world.verdict == "no simple law":
+        best = ""
+        if world.laws and world.share > 0:
+            names = joined([law.short for law in world.laws])
+            best = f"; what explains most, {names}, explains {100 * world.share:.0f} % of what the true laws do not"
+        return f"no simple law explains it{best}"
+    return f"as if {said(world.laws)} (explains {100 * world.share:.0f} % of what the true laws do not)"
+
+
+def said(laws: list[ImpliedLawResult]) -> str:
+    """Laws in the subjunctive, with values and intervals."""
+    return joined([law.phrase for law in laws])
+
+
+def bounds(interval: tuple[float, float] | None) -> str:
+    """Ends of an interval with as many decimal places as tell them apart, at most four; "" for none."""
+    if interval is None:
+        return ""
+    width = interval[1] - interval[0]
+    places = next((places for places in (1, 2, 3) if width >= 2 * 10.0**-places), 4)
+    return bracket(interval, places)

@@ -1,0 +1,46 @@
+"""Parts of result.json that stand for themselves: what all records share, and the diagnosis of a run."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Interval = tuple[float, float]
+INTERVAL_MEANING = "95 % interval [low, high]; null with the reason beside it."
+
+
+class Record(BaseModel):
+    """What all parts share: no unknown fields, frozen, no NaN."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=())
+
+
+class ImpliedLawResult(Record):
+    """A law that the model follows instead of the true one."""
+
+    id: str = Field(description="Id of the changed world.")
+    short: str = Field(description='What differs: "gravity".')
+    phrase: str = Field(description='What is then so, with its value: "gravity were 0.90 times as strong".')
+    unit: str = Field(description='Unit of the value; "" for a factor on what is true.')
+    value: float | None = Field(description="The value that explains most; null where nothing is free.")
+    interval: Interval | None = Field(description="95 % interval [low, high]; null where too few clips tell it.")
+    true: float | None = Field(description="The value in the true world.")
+
+
+class ImpliedWorldResult(Record):
+    """The world that would explain a family's motion better than the true laws do: a diagnosis by shadowing."""
+
+    clips: int = Field(description="Clips that were read, at most 12.")
+    unexplained: float = Field(
+        description="Share of the time that the true laws do not explain: after each body's first break, mean over the "
+        "tolerances."
+    )
+    verdict: Literal["lawful", "named", "no simple law"] = Field(
+        description="lawful: too little is unexplained; named: `laws` explain at least half of it."
+    )
+    laws: list[ImpliedLawResult] = Field(description="What explains most, at most two laws together.")
+    share: float = Field(description="Share of the unexplained time that they explain, at most 1.")
+    interval: Interval | None = Field(description="95 % interval [low, high]; null where too few clips tell it.")
+    alike: list[str] = Field(description="Changed worlds that explain as much: ids.")
+    ranking: dict[str, float] = Field(description="Share explained by each world that was tried on all clips.")

@@ -1,0 +1,36 @@
+"""Clips of changed worlds without rendering: exact places with noise, as evidence for a diagnosis."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import lru_cache
+
+import numpy as np
+from shadow_scenes import METRES, NOISE_PX, START, problem
+
+from physbench.diagnosis import ChangedWorld, Evidence, find_changed_worlds
+from physbench.diagnosis.changed_world import model_of
+from physbench.shadowing.hypothesis import Arc, Hypothesis
+from physbench.shadowing.lawful_segments import SegmentSearch
+
+KNOWN = {world.id: world for world in find_changed_worlds()}
+
+
+@lru_cache
+def true_clip(task: str, seed: int) -> tuple[Hypothesis, tuple[Arc, ...]]:
+    """A clip of the true world, and its trajectories."""
+    found = problem(task, seed)
+    arcs = SegmentSearch(found, 0.03, only_first=True).run().arcs
+    return found, tuple(replace(arc, last=len(found.seen.times)) for arc in arcs)
+
+
+def evidence(task: str, seed: int, values: Mapping[str, float], more: tuple[ChangedWorld, ...] = ()) -> Evidence:
+    """A clip of the true world up to the hand-over, and from there on of one in which values of worlds, by id, hold."""
+    found, arcs = true_clip(task, seed)
+    known = {**KNOWN, **{world.id: world for world in more}}
+    model = model_of(found.forward, START, tuple(known[name] for name in values), tuple(values.values()))
+    total = len(found.seen.times)
+    exact = Hypothesis(model, found.seen).simulate(arcs, total - 1).at(found.seen.steps)[0][0]
+    noise = np.random.default_rng([7, seed]).normal(0, NOISE_PX * METRES, exact.shape)
+    return Evidence(f"{task}.{seed}", task, found.forward, replace(found.seen, position=exact + noise), START)

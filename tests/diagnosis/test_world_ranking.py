@@ -1,0 +1,65 @@
+"""What is named: the right world and number, both of two, and nothing where there is nothing to name."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from changed_clips import KNOWN, evidence
+
+from physbench.diagnosis.theory import theory_of
+from physbench.diagnosis.world_ranking import ImpliedLaw, diagnose_family, first_clips
+
+FEW = ("gravity", "drag", "restitution", "contact-distance", "speed-of-time")
+WORLDS = [KNOWN[name] for name in FEW]
+
+
+def inside(law: ImpliedLaw, true: float) -> bool:
+    """Whether the interval of a law holds its true number."""
+    return law.interval is not None and law.interval[0] <= true <= law.interval[1]
+
+
+def test_the_right_world_is_named_with_its_number() -> None:
+    clips = [evidence("falling/drop-bounce-v1", seed, {"contact-distance": 0.15}) for seed in range(4)]
+    found = diagnose_family("falling", clips, WORLDS)
+    assert found.verdict == "named"
+    assert [law.world.id for law in found.laws] == ["contact-distance"]
+    assert found.laws[0].value == pytest.approx(0.15, abs=2e-3)
+    assert inside(found.laws[0], 0.15)
+    assert found.share > 0.97
+    assert found.ranking[0] == ("contact-distance", found.share)
+
+
+def test_both_of_two_worlds_are_named() -> None:
+    clips = [evidence("falling/projectile-v1", seed, {"gravity": 0.9, "drag": 0.2}) for seed in range(4)]
+    found = diagnose_family("falling", clips, [KNOWN["gravity"], KNOWN["drag"]])
+    assert {law.world.id: round(law.value or 0, 2) for law in found.laws} == {"gravity": 0.9, "drag": 0.2}
+    assert found.share > 0.97
+
+
+def test_truth_has_nothing_to_name() -> None:
+    found = diagnose_family("falling", [evidence("falling/projectile-v1", seed, {}) for seed in range(4)], WORLDS)
+    assert found.verdict == "lawful"
+    assert not found.laws
+    assert found.unexplained < 0.01
+
+
+def test_jumps_at_random_have_no_simple_law() -> None:
+    clips = []
+    for seed in range(4):
+        clip, rng = evidence("falling/projectile-v1", seed, {}), np.random.default_rng(seed)
+        jumps = np.zeros(clip.seen.position.shape)
+        for frame in rng.integers(20, 60, 3):
+            jumps[frame:] += rng.normal(0, 0.6, 2)
+        clips.append(replace(clip, seen=replace(clip.seen, position=clip.seen.position + jumps)))
+    found = diagnose_family("falling", clips, WORLDS)
+    assert found.verdict == "no simple law"
+    assert found.share < 0.5
+
+
+def test_worlds_are_tried_on_clips_of_all_tasks_in_turn() -> None:
+    clips = [evidence("falling/projectile-v1", seed, {"gravity": 0.8}) for seed in range(3)]
+    clips.append(evidence("falling/drop-bounce-v1", 0, {"gravity": 0.8}))
+    chosen = first_clips(theory_of(clips), 2)
+    assert {clips[c].task for c in chosen} == {"falling/projectile-v1", "falling/drop-bounce-v1"}

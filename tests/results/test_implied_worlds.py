@@ -1,0 +1,80 @@
+"""The diagnosis beside a run: written, read, refused when it is old, and said in words."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from physbench.results.build_result import build_result
+from physbench.results.implied_worlds import bounds, implied_sentence, read_diagnosis, write_diagnosis
+from physbench.results.schema_parts import ImpliedLawResult, ImpliedWorldResult
+
+GRAVITY = ImpliedLawResult(
+    id="gravity",
+    short="gravity",
+    phrase="gravity were 0.630 [0.61, 0.65] times as strong",
+    unit="",
+    value=0.63,
+    interval=(0.61, 0.65),
+    true=1.0,
+)
+NAMED = ImpliedWorldResult(
+    clips=12,
+    unexplained=0.6,
+    verdict="named",
+    laws=[GRAVITY],
+    share=0.81,
+    interval=(0.7, 0.9),
+    alike=[],
+    ranking={"gravity": 0.81, "drag": 0.2},
+)
+UNNAMED = NAMED.model_copy(update={"verdict": "no simple law", "share": 0.2})
+LAWFUL = NAMED.model_copy(update={"verdict": "lawful", "laws": [], "share": 0.0, "unexplained": 0.01})
+
+
+def test_it_is_part_of_the_result(make_run) -> None:
+    folder = make_run(2, 0)
+    assert build_result(folder, resamples=100)["implied_worlds"] == {}
+    write_diagnosis(folder, {"falling": NAMED, "orbits": LAWFUL})
+    assert read_diagnosis(folder) == {"falling": NAMED, "orbits": LAWFUL}
+    found = build_result(folder, resamples=100)["implied_worlds"]
+    assert found["falling"]["laws"][0]["value"] == 0.63
+    assert found["orbits"]["verdict"] == "lawful"
+
+
+def test_a_diagnosis_of_other_scores_is_not_read(make_run) -> None:
+    folder = make_run(2, 0)
+    write_diagnosis(folder, {"falling": NAMED})
+    table = pd.read_parquet(folder.scores)
+    table["value"] = 0.1
+    table.to_parquet(folder.scores)
+    assert read_diagnosis(folder) == {}
+    folder.diagnosis.write_text("{}")
+    assert read_diagnosis(folder) == {}
+
+
+def test_the_first_law_to_break_is_what_explains_the_motion(make_run) -> None:
+    folder = make_run()
+    table = pd.read_parquet(folder.scores)
+    first = (table["reading"] == "consistency/shadowing.shadowing-time") & (table["task"] == "falling/projectile-v1")
+    table.loc[first, "value"] = 0.2
+    table.to_parquet(folder.scores)
+    assert "gravity 6.2" in build_result(folder, resamples=100)["sentences"][1]
+    for world, words in (
+        (NAMED, "First to break: falling, as if gravity were 0.630 [0.61, 0.65] times as strong (explains 81 % of"),
+        (UNNAMED, "First to break: falling, no simple law explains it; what explains most, gravity, explains 20 % of"),
+    ):
+        write_diagnosis(folder, {"falling": world})
+        assert build_result(folder, resamples=100)["sentences"][1].startswith(words)
+
+
+def test_words() -> None:
+    assert implied_sentence(LAWFUL) == "the true laws explain 99 % of the time; there is nothing to name"
+    nothing = UNNAMED.model_copy(update={"laws": []})
+    assert implied_sentence(nothing) == "no simple law explains it"
+
+
+def test_ends_of_intervals_differ() -> None:
+    assert bounds(None) == ""
+    assert bounds((0.61, 0.65)) == "[0.61, 0.65]"
+    assert bounds((0.8996, 0.9004)) == "[0.8996, 0.9004]"
+    assert bounds((3.0, 5.2)) == "[3.0, 5.2]"
