@@ -27,6 +27,14 @@ P = ParamSpec("P")
 R = TypeVar("R")
 Item = TypeVar("Item")
 
+# Nothing is imported from the current folder: a folder there may be called physbench, as in the parent of a clone. One
+# thread: a worker has one core, and the threads of OpenBLAS do not outlive the fork of a process that has used them.
+WORKER_ENVIRONMENT = {
+    "PYTHONSAFEPATH": "1",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+}
 FEWEST_ITEMS = 3  # for each worker; for fewer, starting a process costs more than it saves
 
 
@@ -86,20 +94,18 @@ def _signals_ignored() -> Iterator[None]:
 
 
 @contextmanager
-def _current_folder_ignored() -> Iterator[None]:
-    """A process that is started in here does not import from the current folder.
-
-    A folder there may be called physbench: the parent of a clone is such a place.
-    """
-    before = os.environ.get("PYTHONSAFEPATH")
-    os.environ["PYTHONSAFEPATH"] = "1"
+def _environment_of_workers() -> Iterator[None]:
+    """A process that is started in here has WORKER_ENVIRONMENT."""
+    before = {name: os.environ.get(name) for name in WORKER_ENVIRONMENT}
+    os.environ.update(WORKER_ENVIRONMENT)
     try:
         yield
     finally:
-        if before is None:
-            del os.environ["PYTHONSAFEPATH"]
-        else:
-            os.environ["PYTHONSAFEPATH"] = before
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 @contextmanager
@@ -149,7 +155,7 @@ class WorkerPool:
         context = multiprocessing.get_context(method)
         if method == "forkserver":
             context.set_forkserver_preload(list(preload))
-            with _signals_ignored(), _current_folder_ignored():  # it imports while the caller goes on
+            with _signals_ignored(), _environment_of_workers():  # it imports while the caller goes on
                 forkserver.ensure_running()
         arguments = (tuple(preload), *user_files.environment_for_workers())
         self._executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=arguments)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -66,3 +67,10 @@ def test_signal_handlers_that_were_not_set_from_python_are_left_alone(monkeypatc
             pass
     monkeypatch.undo()
     assert {number: signal.getsignal(number) for number in ours} == ours
+
+
+def test_workers_have_one_thread_and_their_parent_what_it_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    with worker_pool.WorkerPool(1) as pool:
+        assert pool.submit(os.getenv, "OPENBLAS_NUM_THREADS").result(60) == "1"
+    assert "OPENBLAS_NUM_THREADS" not in os.environ

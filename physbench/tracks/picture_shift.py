@@ -125,9 +125,10 @@ def _fit(values: Float, still: Scenery, free: Float, count: int) -> tuple[NDArra
     model = np.concatenate([still.value[..., None], colour, -still.slopes], axis=-1)[..., :count]
     instruments = np.concatenate([still.value[..., None], colour, -still.wide], axis=-1)[..., :count]
     products = np.einsum("cqi,cqj->qij", instruments, model).reshape(pixels, -1)
-    matrix = (free @ products).astype(np.float64).reshape(-1, count, count)
+    # Not by BLAS, whose sums may depend on its number of threads: scores are the same bytes with any number of workers.
+    matrix = np.einsum("nq,qk->nk", free, products).astype(np.float64).reshape(-1, count, count)
     matrix += np.diag([1e-3] * 4 + [LEAST_EDGES] * 2)[:count, :count]
-    seen = (values * free[:, None]).reshape(len(values), -1) @ instruments.reshape(-1, count)
+    seen = np.einsum("ncq,cqk->nk", values * free[:, None], instruments)
     found = np.linalg.solve(matrix, seen.astype(np.float64)[..., None])[..., 0]
-    rest = (found.astype(np.float32) @ model.reshape(-1, count).T).reshape(values.shape) - values
+    rest = np.einsum("nk,cqk->ncq", found.astype(np.float32), model) - values
     return found, rest
