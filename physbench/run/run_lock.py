@@ -15,7 +15,7 @@ from physbench.errors import DISK_FULL, UsageError
 from physbench.storage.run_folder import RunFolder
 
 PARTS = ("rollouts", "tracks", "traces", "parts", "pairs")
-OURS = ("manifest.json", "scores.parquet", "result.json", "report", *PARTS, "references")
+OURS = ("manifest.json", "scores.parquet", "result.json", "diagnosis.json", "report", *PARTS, "references")
 LOCK = ".lock"
 ATTEMPTS = 100  # to make a folder that others may make at the same moment
 
