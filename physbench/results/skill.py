@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.errors import PhysbenchError
-from physbench.results.task_weights import task_weights
+from physbench.results.task_weights import COUNTED, task_weights
 from physbench.scoring.scorer_protocol import AXES
 
 if TYPE_CHECKING:
@@ -239,7 +239,7 @@ def _is(kinds: tuple[Kind, ...], wanted: Kind) -> NDArray[np.bool_]:
 
 
 def _scored(kinds: tuple[Kind, ...]) -> NDArray[np.bool_]:
-    return np.array([kind in ("informative", "guard") for kind in kinds])
+    return np.array([kind in COUNTED for kind in kinds])
 
 
 def _mean_of(arrays: list[Array]) -> Array:

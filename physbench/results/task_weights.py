@@ -4,7 +4,7 @@ An informative task moves its axis by its weight between a frozen frame and grou
 where it loses all that ground truth keeps. A guard weighs at most as much as the axis's lightest informative task, so
 that none moves an axis further than an informative task does.
 
-python -m physbench.results.task_weights     the table of docs/design/guards.md, for the suites of this version
+python -m physbench.results.task_weights     the table of docs/design/guards.md, for the published version
 """
 
 from __future__ import annotations
