@@ -80,30 +80,27 @@ def wan_vace() -> Any:
     )
 
 
-def skyreels_df() -> Any:
-    from diffusers import SkyReelsV2DiffusionForcingPipeline, SkyReelsV2Transformer3DModel, UniPCMultistepScheduler
+def diffusion_forcing_parts() -> Components:
+    from diffusers import SkyReelsV2Transformer3DModel, UniPCMultistepScheduler
 
-    return SkyReelsV2DiffusionForcingPipeline(
-        transformer=SkyReelsV2Transformer3DModel(**SKYREELS_TRANSFORMER),
-        vae=wan_vae(),
-        scheduler=UniPCMultistepScheduler(flow_shift=5.0, use_flow_sigmas=True),
+    return {
+        "transformer": SkyReelsV2Transformer3DModel(**SKYREELS_TRANSFORMER),
+        "vae": wan_vae(),
+        "scheduler": UniPCMultistepScheduler(flow_shift=5.0, use_flow_sigmas=True),
         **t5(),
-    )
+    }
+
+
+def skyreels_df() -> Any:
+    from diffusers import SkyReelsV2DiffusionForcingPipeline
+
+    return SkyReelsV2DiffusionForcingPipeline(**diffusion_forcing_parts())
 
 
 def skyreels_df_i2v() -> Any:
-    from diffusers import (
-        SkyReelsV2DiffusionForcingImageToVideoPipeline,
-        SkyReelsV2Transformer3DModel,
-        UniPCMultistepScheduler,
-    )
+    from diffusers import SkyReelsV2DiffusionForcingImageToVideoPipeline
 
-    return SkyReelsV2DiffusionForcingImageToVideoPipeline(
-        transformer=SkyReelsV2Transformer3DModel(**SKYREELS_TRANSFORMER),
-        vae=wan_vae(),
-        scheduler=UniPCMultistepScheduler(flow_shift=5.0, use_flow_sigmas=True),
-        **t5(),
-    )
+    return SkyReelsV2DiffusionForcingImageToVideoPipeline(**diffusion_forcing_parts())
 
 
 def skyreels_i2v() -> Any:
