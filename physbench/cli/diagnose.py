@@ -25,6 +25,8 @@ def command(
     explains most of what the true laws do not is named with its number. Writes RUN/diagnosis.json, and builds
     result.json and the report again. No score changes.
 
+    `physbench eval` does the same at the end of a run, unless `--no-diagnosis` is given.
+
     Example: physbench diagnose runs/objects-smoke-1
     """
     from physbench.diagnosis.diagnose_run import diagnose_run

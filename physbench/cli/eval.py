@@ -74,6 +74,10 @@ def command(
             metavar="shown|all|none", help="Videos to keep; shown: those in the report. New scorers need all."
         ),
     ] = "shown",
+    no_diagnosis: Annotated[
+        bool,
+        typer.Option("--no-diagnosis", help="Do not seek the laws that the model follows instead."),
+    ] = False,
     workers: Annotated[
         int | None, typer.Option(metavar="N", help="Processes that track and score. [default: cores]")
     ] = None,
@@ -111,6 +115,7 @@ def command(
         timeout=timeout,
         chain=not no_chain,
         keep_rollouts=keep_rollouts,  # type: ignore[arg-type]  # checked by Options.check
+        diagnosis=not no_diagnosis,
         workers=workers,
         trust_code=trust_code,
         privileged=privileged,

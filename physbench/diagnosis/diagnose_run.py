@@ -52,7 +52,7 @@ def diagnose_run(folder: RunFolder, workers: int = 2) -> dict[str, ImpliedWorldR
                 _keep(found, job[1], diagnose_part(*job))
                 progress.advance()
         else:
-            with WorkerPool(min(workers, len(jobs)), PRELOAD, patient=True) as pool:
+            with WorkerPool(min(workers, len(jobs)), PRELOAD) as pool:
                 waiting = [(job[1], pool.submit(diagnose_part, *job)) for job in jobs]
                 for family, future in waiting:
                     _keep(found, family, future.result())

@@ -29,6 +29,7 @@ ENOUGH = 0.9  # share of the unexplained time above which no second world is loo
 PAIR_GAIN = 0.1  # by which a second world must raise the share
 PAIR_FIRSTS, PAIRS_KEPT = 3, 4  # first worlds of pairs, and pairs that are refined
 HOPELESS_SHARE = 0.3  # of the share of the best world; what explains less on a few clips is not tried on all
+PROMISING = 0.35  # share on a few clips from which on a theory is fitted to all; below it the best one alone
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,8 @@ def _singles(base: Theory, worlds: Sequence[ChangedWorld]) -> list[Theory]:
             best = trial if trial.better_than(best) else best
         found.append(best)
     kept = _ranked([refined(each, FIRST_ROUNDS) for each in _ranked(found, few)[:KEPT_AT_FIRST]], few)[:KEPT]
-    return [_of_all(each, base) for each in kept if each.gain(few) >= HOPELESS_SHARE * kept[0].gain(few)]
+    least = max(HOPELESS_SHARE * kept[0].gain(few), PROMISING)
+    return [_of_all(each, base) for each in kept if each is kept[0] or each.gain(few) >= least]
 
 
 def _of_all(theory: Theory, base: Theory) -> Theory:
@@ -184,7 +186,7 @@ def _best_pair(base: Theory, singles: Sequence[Theory], worlds: Sequence[Changed
         if len(kept) < PAIRS_KEPT and all({*each.worlds} != {*other.worlds} for other in kept):
             kept.append(each)
     best = _ranked([refined(each, FIRST_ROUNDS) for each in kept], few)[:2]
-    return _best([_of_all(each, base) for each in best], base)
+    return _best([_of_all(each, base) for each in best if each.gain(few) >= PROMISING], base)
 
 
 assert MAX_VALUES >= 8 + FIRST_ROUNDS + ROUNDS

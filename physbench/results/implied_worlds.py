@@ -22,13 +22,23 @@ def write_diagnosis(folder: RunFolder, found: dict[str, ImpliedWorldResult]) -> 
 
 def read_diagnosis(folder: RunFolder) -> dict[str, ImpliedWorldResult]:
     """What was found by family; {} where nothing was, or where the run has other scores since."""
+    return _families(folder) or {}
+
+
+def _families(folder: RunFolder) -> dict[str, ImpliedWorldResult] | None:
+    """What was found by family; None where there is no diagnosis that can be read, or one of other scores."""
     try:
         document = json.loads(folder.diagnosis.read_text(encoding="utf-8"))
         if document["schema_version"] != 1 or document["scores"] != _hash_of_scores(folder):
-            return {}
+            return None
         return {str(family): ImpliedWorldResult.model_validate(world) for family, world in document["families"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ValidationError):
-        return {}
+        return None
+
+
+def is_diagnosed(folder: RunFolder) -> bool:
+    """Whether a diagnosis stands beside the scores that the run has now."""
+    return _families(folder) is not None
 
 
 def _hash_of_scores(folder: RunFolder) -> str:

@@ -329,7 +329,7 @@ class ResultDocument(Record):
     lawful: Lawful | None = Field(description="How long a prediction stays physical; null where it was not read.")
     implied_worlds: dict[str, ImpliedWorldResult] = Field(
         default_factory=dict,
-        description="By family: which other laws would explain its motion; {} where `physbench diagnose` was not run.",
+        description="By family: which other laws would explain its motion; {} where `--no-diagnosis` was asked for.",
     )
     readings: dict[str, ReadingResult] = Field(description="Every reading that has a value, by id.")
     counts: Counts = Field(description="How many clips.")

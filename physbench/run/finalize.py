@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from physbench.errors import PhysbenchError
+from physbench.results.implied_worlds import is_diagnosed
 from physbench.results.read_run import REFERENCE_MODELS
 from physbench.rollouts.batch_plan import BatchItem
 from physbench.run.rollout_store import drop_rollout
 from physbench.run.run_state import Run
 from physbench.run.score_shards import read_part, write_scores
+from physbench.scoring.score_clip import find_scorers
 from physbench.scoring.scorer_protocol import ScoreRow
 from physbench.storage.run_folder import RunFolder
+
+DIAGNOSED_AXIS = "consistency"  # a run that does not read it is not diagnosed
 
 
 def compile_scores(folder: RunFolder, items: Iterable[BatchItem]) -> None:
@@ -35,18 +40,36 @@ def replaced(part: list[ScoreRow], joint: list[ScoreRow]) -> list[ScoreRow]:
 
 
 def finish(run: Run) -> None:
-    """Write tables, result.json and report, then delete the rollouts that --keep-rollouts does not keep."""
+    """Write tables, diagnosis, result.json and report; then delete rollouts that --keep-rollouts does not keep."""
     from physbench.report.report_page import write_report
     from physbench.results.build_result import write_result
 
     compile_scores(run.folder, run.items)
     for name in REFERENCE_MODELS:
         compile_scores(run.folder.reference(name), (BatchItem(row) for row in run.suite.rows))
+    judged = any(each.axis == DIAGNOSED_AXIS for each in find_scorers(run.options.scorers))
+    if run.options.diagnosis and judged and not is_diagnosed(run.folder):
+        _diagnose(run)
     write_result(run.folder)
     if run.report:
         run.say("Writing the report ...")
         write_report(run.folder)
     prune(run)
+
+
+def _diagnose(run: Run) -> None:
+    """Find the laws that the model follows. No score needs them: where that fails, the run is finished without."""
+    from physbench.diagnosis.diagnose_run import diagnose_run
+
+    try:
+        diagnose_run(run.folder, run.workers)
+    except (PhysbenchError, OSError):  # a killed worker, a full disk
+        raise
+    except Exception as error:
+        if run.debug:
+            raise
+        again = f"physbench diagnose {run.folder.path} --debug"
+        run.say(f"The diagnosis failed ({type(error).__name__}: {error}); scores do not need it. Details: {again}")
 
 
 def prune(run: Run) -> None:

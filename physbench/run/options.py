@@ -39,6 +39,7 @@ class Options:
     timeout: float = 600.0  # s a batch
     chain: bool = True
     keep_rollouts: Keep = "shown"
+    diagnosis: bool = True  # find which other laws would explain the motion
     workers: int | None = None  # None: one per core
     trust_code: bool = False
     privileged: bool = False  # a model of the user's may be handed the clips themselves
@@ -109,8 +110,8 @@ class Options:
             if name == "model_arg":
                 for key, text in value.items():
                     words += [option, f"{key}={text}"]
-            elif name == "chain":
-                words.append("--no-chain")
+            elif name in ("chain", "diagnosis"):
+                words.append(f"--no-{name}")
             elif name in ("trust_code", "privileged"):
                 words.append(option)
             else:

@@ -28,7 +28,7 @@ class RunFolder:
 
     @property
     def diagnosis(self) -> Path:
-        """Which other laws would explain the motion, by family; only where `physbench diagnose` was run."""
+        """Which other laws would explain the motion, by family; not where `--no-diagnosis` was asked for."""
         return self.path / "diagnosis.json"
 
     @property

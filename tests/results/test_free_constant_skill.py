@@ -177,7 +177,17 @@ def test_wrong_gravity_is_lawful_behind_an_image_only(tmp_path: Path, context: i
     asked = {"context": context, "size": 64, "fps": 15}
     arguments = [f"--model-arg={name}={value}" for name, value in asked.items()]
     out = str(tmp_path / "run")
-    only = ["--suite", "smoke", "--tasks", "projectile*", "--scorers", "consistency/shadowing", "--limit", "1"]
+    only = [
+        "--suite",
+        "smoke",
+        "--tasks",
+        "projectile*",
+        "--scorers",
+        "consistency/shadowing",
+        "--limit",
+        "1",
+        "--no-diagnosis",
+    ]
     assert cli(["eval", "saboteur:gravity:0.9", *only, *arguments, "--workers", "1", "--out", out]) == 0
     result = read_result(tmp_path / "run" / "result.json")
     found, axis = result.unseen_constants, result.axes["consistency"].skill

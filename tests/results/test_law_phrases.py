@@ -59,7 +59,17 @@ def declared(**more: object) -> Scorer:
 def test_a_scorer_of_ones_own_is_named_though_its_file_is_gone(tmp_path: Path) -> None:
     mine, folder = tmp_path / "mine.py", tmp_path / "run"
     mine.write_text(MINE)
-    words = ["eval", "baseline:constant-velocity", "--suite", "smoke", "--tasks", "projectile", "--limit", "1"]
+    words = [
+        "eval",
+        "baseline:constant-velocity",
+        "--suite",
+        "smoke",
+        "--tasks",
+        "projectile",
+        "--limit",
+        "1",
+        "--no-diagnosis",
+    ]
     assert run([*words, "--scorers", str(mine), "--out", str(folder)]) == 0
     mine.unlink()
     command = f"from physbench.cli.main import run; assert run(['report', {str(folder)!r}, '--json']) == 0"

@@ -80,7 +80,24 @@ def test_the_graph_of_the_example_predicts_60_frames_as_it_does(exported) -> Non
 @pytest.mark.slow
 def test_a_graph_is_checked_and_evaluated_as_any_model(exported, tmp_path, monkeypatch, capfd) -> None:
     monkeypatch.chdir(tmp_path)
-    assert run(["eval", str(exported), "--suite", "smoke", "--limit", "1", "--device", "cpu", "--out", "run"]) == 0
+    assert (
+        run(
+            [
+                "eval",
+                str(exported),
+                "--suite",
+                "smoke",
+                "--limit",
+                "1",
+                "--device",
+                "cpu",
+                "--no-diagnosis",
+                "--out",
+                "run",
+            ]
+        )
+        == 0
+    )
     assert json.loads(Path("run/result.json").read_text())["counts"]["scored"] == 1
     assert run(["models", "check", str(exported), "--device", "cpu"]) == 0
     assert "recurrent: 64x64 px, 15 frames/s, 4 context frames, actions" in capfd.readouterr().out

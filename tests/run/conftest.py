@@ -74,7 +74,7 @@ def toys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def no_report() -> Iterator[pytest.MonkeyPatch]:
-    """A report takes seconds and has tests of its own: runs in this process write the name of one, until `undo`.
+    """A report and a diagnosis take seconds and have tests of their own: runs in this process make none, until `undo`.
 
     The report of `toy_run` is whole, and so are those of runs in processes of their own.
     """
@@ -85,6 +85,7 @@ def no_report() -> Iterator[pytest.MonkeyPatch]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("physbench.report.report_page.write_report", write_report)
+        patch.setattr("physbench.diagnosis.diagnose_run.diagnose_run", lambda folder, workers: {})
         yield patch
 
 
@@ -118,7 +119,7 @@ def toy_eval(toys: Path) -> Callable[..., tuple[str, ...]]:
     def arguments(out: Path, *more: str) -> tuple[str, ...]:
         model = f"{toys / 'toy.py'}:factory"
         suite = ("--suite", "smoke", "--tasks", "falling/*,collisions/*", "--limit", "4")
-        how = ("--batch-size", "3", "--samples", "2", "--device", "cpu", "--keep-rollouts", "all")
+        how = ("--batch-size", "3", "--samples", "2", "--device", "cpu", "--keep-rollouts", "all", "--no-diagnosis")
         return ("eval", model, *suite, *how, "--out", str(out), *more)
 
     return arguments

@@ -178,7 +178,17 @@ def evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Eval:
     monkeypatch.setattr("physbench.report.report_page.write_report", lambda folder: None)
 
     def run_of(model: str, *more: str) -> RunFolder:
-        chosen = ("--suite", "counterfactuals", "--tasks", "kepler-thrust", "--limit", "3", "--batch-size", "1")
+        chosen = (
+            "--suite",
+            "counterfactuals",
+            "--tasks",
+            "kepler-thrust",
+            "--limit",
+            "3",
+            "--batch-size",
+            "1",
+            "--no-diagnosis",
+        )
         scorers = ("--scorers", "consistency/counterfactual,consistency/shadowing", "--device", "cpu")
         assert run(["eval", model, *chosen, *scorers, "--out", "run", *more]) == 0
         return RunFolder(tmp_path / "run")

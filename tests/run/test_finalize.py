@@ -1,0 +1,44 @@
+"""The end of a run: its diagnosis, which no score needs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from physbench.cli.main import run
+from physbench.storage.run_folder import RunFolder
+
+FALLS = ("--suite", "smoke", "--tasks", "falling/projectile-v1", "--scorers", "consistency/shadowing", "--limit", "3")
+
+
+def test_a_run_says_which_law_its_model_follows(tmp_path: Path, no_report: pytest.MonkeyPatch) -> None:
+    no_report.undo()
+    out = RunFolder(tmp_path / "run")
+    words = ("eval", "saboteur:gravity:0.8", *FALLS, "--workers", "1", "--out", str(out.path))
+    assert run(words) == 0
+    world = json.loads(out.result.read_text())["implied_worlds"]["falling"]
+    assert world["verdict"] == "named"
+    assert [law["id"] for law in world["laws"]] == ["gravity"]
+    assert world["laws"][0]["value"] == pytest.approx(0.8, abs=0.02)
+    made = out.diagnosis.stat().st_mtime_ns
+    assert run((*words, "--resume")) == 0
+    assert out.diagnosis.stat().st_mtime_ns == made, "scores are the same, so it is not sought again"
+
+
+def test_a_run_without_its_diagnosis_has_all_scores(
+    tmp_path: Path, no_report: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(folder: RunFolder, workers: int) -> None:
+        raise ValueError("no such world")
+
+    no_report.setattr("physbench.diagnosis.diagnose_run.diagnose_run", fails)
+    words = ("eval", "baseline:freeze", *FALLS[:-1], "1", "--workers", "1", "--out")
+    assert run((*words, str(tmp_path / "fails"))) == 0
+    said = capsys.readouterr().err
+    assert "The diagnosis failed (ValueError: no such world)" in said and "physbench diagnose" in said
+    assert run((*words, str(tmp_path / "without"), "--no-diagnosis")) == 0
+    assert "diagnosis" not in capsys.readouterr().err
+    fails, without = (RunFolder(tmp_path / name).scores.read_bytes() for name in ("fails", "without"))
+    assert fails == without
