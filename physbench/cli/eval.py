@@ -87,6 +87,11 @@ def command(
     privileged: Annotated[
         bool, typer.Option("--privileged", help="Hand the clips themselves to a model of yours that has rollout_clips.")
     ] = False,
+    note: Annotated[str, typer.Option(metavar="TEXT", help="A line that `physbench runs` and the report show.")] = "",
+    tag: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TAG", help="A name to find the run by with `physbench runs`; repeatable."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result document to stdout.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:
@@ -119,6 +124,8 @@ def command(
         workers=workers,
         trust_code=trust_code,
         privileged=privileged,
+        note=note,
+        tags=tuple(tag or ()),
         fresh_seeds=int(fresh_seeds) if fresh_seeds is not None and fresh_seeds.isdecimal() else fresh_seeds,
     )
     options.check()

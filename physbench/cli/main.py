@@ -30,10 +30,12 @@ COMMANDS = (
     "scorers",
     "models",
     "data",
+    "runs",
     "report",
     "diagnose",
     "compare",
     "leaderboard",
+    "cache",
     "doctor",
 )
 

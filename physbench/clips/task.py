@@ -217,10 +217,10 @@ def builtin_task_ids(actions: bool = False) -> tuple[str, ...]:
     return tuple(name for name in names if getattr(load(TASK_GROUP, name), "actions", False) is actions)
 
 
-def short_names(task_id: str) -> tuple[str, str]:
-    """ "falling/projectile-v1" -> ("projectile-v1", "projectile")."""
+def short_names(task_id: str) -> tuple[str, str, str]:
+    """ "falling/projectile-v1" -> ("projectile-v1", "projectile", "falling/projectile")."""
     short = task_id.split("/")[-1]
-    return short, short.rpartition("-v")[0] or short
+    return short, short.rpartition("-v")[0] or short, task_id.rpartition("-v")[0] or task_id
 
 
 def find_task(name: str) -> Task:
@@ -237,6 +237,8 @@ def find_task(name: str) -> Task:
     matches = [task_id for task_id in task_ids() if name in (task_id, *short_names(task_id))]
     if not matches:
         raise UsageError(f"There is no task named '{name}'.{_nearest(name, task_ids())}")
+    if len(kinds := sorted({each.rpartition("-v")[0] for each in matches})) > 1:
+        raise UsageError(f"'{name}' names several tasks: {', '.join(kinds)}. Give one of these names.")
     found = max(matches, key=_version)
     task: Task = (own_tasks()[found] if found in own_tasks() else load(TASK_GROUP, found))()
     return task

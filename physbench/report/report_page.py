@@ -247,6 +247,8 @@ def settings(result: Mapping[str, Any], manifest: Mapping[str, Any]) -> list[tup
         ("seed, samples", f"{manifest.get('seed', options.get('seed', 0))}, {result['counts']['samples']} a clip"),
         ("versions", ", ".join(f"{name} {versions[name]}" for name in versions if versions[name])),
         *(("note", note) for note in manifest.get("notes", [])),
+        ("note of the run", options.get("note", "")),
+        ("tags", ", ".join(options.get("tags") or ())),
     ]
     return [(name, value) for name, value in found if value]
 

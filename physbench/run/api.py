@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from physbench.adapters.model_protocol import Model
@@ -44,6 +44,8 @@ def evaluate(
     trust_code: bool = False,
     privileged: bool = False,
     fresh_seeds: int | str | os.PathLike[str] | None = None,
+    note: str = "",
+    tags: Sequence[str] = (),
 ) -> Evaluation:
     """Evaluate a model and return its result; quiet unless `progress`. The options are those of `physbench eval`.
 
@@ -57,9 +59,10 @@ def evaluate(
     `fresh_seeds` draws so many seeds of each task now, or takes those of a run on fresh seeds, so that the clips are in
     no suite. `privileged` lets a model of yours with `rollout_clips` be handed the clips themselves.
 
-    `out` is the run folder, by default runs/<model>-<suite>-<n>; `fresh` starts the run in it over. `report=False`
-    leaves out the page, which saves seconds; `diagnosis=False` leaves out the search for the laws that the model
-    follows instead, which saves up to half a minute on `smoke`. Tracking and scoring use `workers` processes.
+    `out` is the run folder, by default runs/<model>-<suite>-<n>; `fresh` starts the run in it over. `note` and `tags`
+    are what `physbench runs` shows of it. `report=False` leaves out the page, which saves seconds; `diagnosis=False`
+    leaves out the search for the laws that the model follows instead, which saves up to half a minute on `smoke`.
+    Tracking and scoring use `workers` processes.
 
     Raises UsageError or ModelError for what was asked wrongly. A rollout that raises, or whose frames break the
     contract, is no error: its clips count as 0, see `result["failures"]`.
@@ -94,6 +97,8 @@ def evaluate(
         workers=workers,
         trust_code=trust_code,
         privileged=privileged,
+        note=note,
+        tags=tuple(tags),
         fresh_seeds=fresh_seeds if fresh_seeds is None or isinstance(fresh_seeds, int) else os.fspath(fresh_seeds),
     )
     with user_files.temporarily_registered(), contextlib.nullcontext() if progress else silenced():

@@ -18,6 +18,7 @@ Keep = Literal["shown", "all", "none"]
 DTYPE_NAMES = ("float32", "float16", "bfloat16", "float64")
 KEEPS = ("shown", "all", "none")
 MOST_FRESH_SEEDS = 10_000  # of a task
+MOST_NOTED = 500  # characters of a note
 LONGEST_WAIT = 1e6  # s, eleven days: waiting takes no longer times
 
 
@@ -44,6 +45,8 @@ class Options:
     trust_code: bool = False
     privileged: bool = False  # a model of the user's may be handed the clips themselves
     fresh_seeds: int | str | None = None  # seeds of each task to draw now, or a run whose seeds are used again
+    note: str = ""  # what the user says of the run
+    tags: tuple[str, ...] = ()  # names under which `physbench runs` finds it
 
     def __post_init__(self) -> None:
         """Files mean the same from any folder."""
@@ -64,6 +67,10 @@ class Options:
         check_timeout(self.timeout)
         if self.dtype not in DTYPE_NAMES:
             raise UsageError(f"--dtype: there is no '{self.dtype}'.{nearest(self.dtype, DTYPE_NAMES)}")
+        if wrong := next((tag for tag in self.tags if not re.fullmatch(r"[\w.:=-]{1,64}", tag)), None):
+            raise UsageError(f"--tag: expected letters, digits and . : = _ - without spaces, got '{wrong}'.")
+        if len(self.note) > MOST_NOTED or not self.note.isprintable():
+            raise UsageError(f"--note: expected one line of at most {MOST_NOTED} characters.")
         if self.keep_rollouts not in KEEPS:
             raise UsageError(
                 f"--keep-rollouts: there is no '{self.keep_rollouts}'.{nearest(self.keep_rollouts, KEEPS)}"
@@ -97,12 +104,12 @@ class Options:
     def document(self) -> dict[str, Any]:
         """For manifest.json."""
         values = {item.name: getattr(self, item.name) for item in fields(self)}
-        return {**values, "model_arg": dict(self.model_arg)}
+        return {**values, "model_arg": dict(self.model_arg), "tags": list(self.tags)}
 
     def resume_command(self, out: Path) -> str:
         """The exact command that goes on with the run in `out`."""
         words = ["physbench", "eval", self.model]
-        usual = {item.name: item.default for item in fields(self)}
+        usual = {item.name: item.default for item in fields(self)} | {"tags": []}
         for name, value in self.document().items():
             option = f"--{name.replace('_', '-')}"
             if name == "model" or (value == usual[name] and name != "suite"):
@@ -110,6 +117,9 @@ class Options:
             if name == "model_arg":
                 for key, text in value.items():
                     words += [option, f"{key}={text}"]
+            elif name == "tags":
+                for tag in value:
+                    words += ["--tag", tag]
             elif name in ("chain", "diagnosis"):
                 words.append(f"--no-{name}")
             elif name in ("trust_code", "privileged"):

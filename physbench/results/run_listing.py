@@ -1,0 +1,98 @@
+"""The runs below a folder: what each is, how far it got and what it found, from their documents alone."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from physbench.errors import UsageError
+from physbench.results.number_format import suite_name
+from physbench.results.read_run import read_manifest
+from physbench.storage.run_folder import RunFolder
+
+State = Literal["finished", "unfinished", "damaged"]
+DEPTH = 3  # folders below the one that is asked for in which runs are sought
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """One run."""
+
+    path: str
+    state: State
+    model: str  # its name, or what was asked for where it was not loaded yet; "" where nothing can be read
+    suite: str  # "core 2, 14 of 448 clips"
+    overall: float | None
+    interval: tuple[float, float] | None
+    changed: float  # s since 1970 at which its result, or else its manifest, was written
+    done: int  # rollouts that are scored
+    of: int  # rollouts of the run
+    note: str  # what was said of it with --note, or why it cannot be read
+    tags: tuple[str, ...]
+
+
+def find_runs(root: Path) -> list[RunSummary]:
+    """Summaries of the runs in a folder and the folders below it, the newest first.
+
+    Raises:
+        UsageError: There is no such folder.
+    """
+    if not root.is_dir():
+        raise UsageError(f"There is no folder '{root}'. Name one with runs in it, such as the --out of eval.")
+    found = [summary(RunFolder(path)) for path in _folders(root)]
+    return sorted(found, key=lambda each: (-each.changed, each.path))
+
+
+def _folders(root: Path) -> Iterator[Path]:
+    """Folders with a manifest; what lies in a run is not looked at."""
+    for folder, below, names in os.walk(root):
+        place = Path(folder)
+        if "manifest.json" in names:
+            below.clear()
+            yield place
+        elif len(place.relative_to(root).parts) >= DEPTH:
+            below.clear()
+        below[:] = sorted(name for name in below if not name.startswith("."))
+
+
+def summary(folder: RunFolder) -> RunSummary:
+    """What the documents of one run say. Damage is a state, not an error."""
+    changed = max((path.stat().st_mtime for path in (folder.manifest, folder.result) if path.exists()), default=0.0)
+    try:
+        manifest = read_manifest(folder)
+        return _of_manifest(folder, manifest, changed)
+    except (UsageError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = str(error) if isinstance(error, UsageError) else f"{type(error).__name__}: {error}"
+        return RunSummary(str(folder.path), "damaged", "", "", None, None, changed, 0, 0, reason.splitlines()[0], ())
+
+
+def _of_manifest(folder: RunFolder, manifest: dict[str, Any], changed: float) -> RunSummary:
+    options, model, suite = manifest["options"], manifest["model"], manifest["suite"]
+    of = len(suite["rows"]) * int(options.get("samples", 1))
+    overall, interval, state, done = None, None, "unfinished", 0
+    if folder.result.is_file():
+        result = json.loads(folder.result.read_text(encoding="utf-8"))
+        overall, state, done = result["overall"]["skill"], "finished", of
+        interval = tuple(result["overall"]["interval"]) if result["overall"]["interval"] else None
+        name = f"{suite_name(result)}, {result['suite']['clips']} clips"
+    else:
+        parts = folder.path / "parts"
+        done = sum(not path.stem.endswith(".samples") for path in parts.glob("*.json")) if parts.is_dir() else 0
+        name = f"{suite['name']} {suite['version']}, {len(suite['rows'])} clips"
+    return RunSummary(
+        str(folder.path),
+        state,  # type: ignore[arg-type]
+        str(model.get("name") or model["target"]),
+        name,
+        overall,
+        interval,  # type: ignore[arg-type]
+        changed,
+        done,
+        of,
+        str(options.get("note") or ""),
+        tuple(map(str, options.get("tags") or ())),
+    )

@@ -1,0 +1,104 @@
+"""What the cache holds, and its removal. Everything in it is made again where it is missing."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from physbench.storage.cache_dir import cache_dir
+
+PURPOSES = {
+    "clips": "clips that were simulated and rendered",
+    "references": "scores of ground truth and of the baselines on these clips",
+    "predictability": "for how long each clip can be predicted from its context",
+    "memory": "contexts and motions of training clips, for baseline:memory",
+}
+DAY = 86400.0  # s
+
+
+@dataclass(frozen=True)
+class CacheArea:
+    """A folder in the cache."""
+
+    name: str
+    purpose: str
+    files: int
+    size: int  # bytes
+    newest: float | None  # s since 1970; None where it is empty
+
+
+@dataclass(frozen=True)
+class _File:
+    path: Path
+    size: int
+    changed: float
+
+
+def cache_areas() -> tuple[CacheArea, ...]:
+    """Each part of the cache with its size, also where it is empty."""
+    found = []
+    for name, purpose in PURPOSES.items():
+        files = tuple(_files(cache_dir() / name))
+        newest = max((file.changed for file in files), default=None)
+        found.append(CacheArea(name, purpose, len(files), sum(file.size for file in files), newest))
+    return tuple(found)
+
+
+def prune(areas: Sequence[str], older_than: float, now: float | None = None, dry: bool = False) -> tuple[int, int]:
+    """Remove files of some parts of the cache, and folders that are empty then.
+
+    Links are neither followed nor removed. A run that is at work makes again what it misses.
+
+    Args:
+        areas: Names of PURPOSES.
+        older_than: Days since a file was written; 0 removes all.
+        now: s since 1970; None: this moment.
+        dry: Only count.
+
+    Returns:
+        Number of files, and their bytes.
+    """
+    limit = (time.time() if now is None else now) - older_than * DAY
+    count = size = 0
+    for name in areas:
+        root = cache_dir() / name
+        for file in tuple(_files(root)):
+            if file.changed > limit:
+                continue
+            if not dry:
+                try:
+                    file.path.unlink()
+                except FileNotFoundError:  # another process was first
+                    continue
+            count, size = count + 1, size + file.size
+        if not dry:
+            _remove_empty(root)
+    return count, size
+
+
+def _files(root: Path) -> Iterator[_File]:
+    """Regular files below a folder."""
+    if root.is_symlink():
+        return
+    for folder, _, names in os.walk(root):
+        for name in names:
+            path = Path(folder) / name
+            try:
+                found = path.lstat()
+            except FileNotFoundError:
+                continue
+            if stat.S_ISREG(found.st_mode):
+                yield _File(path, found.st_size, found.st_mtime)
+
+
+def _remove_empty(root: Path) -> None:
+    """Remove empty folders below one, deepest first."""
+    for folder, _, _ in os.walk(root, topdown=False):
+        try:
+            Path(folder).rmdir()
+        except OSError:  # it holds something
+            continue

@@ -1,0 +1,84 @@
+"""The list of runs: what is finished, unfinished or damaged."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from physbench.cli.main import run
+from physbench.results.build_result import write_result
+from physbench.results.run_listing import find_runs
+from physbench.storage.run_folder import RunFolder
+
+
+@pytest.fixture
+def runs(small_run: RunFolder, tmp_path: Path) -> Path:
+    """A finished run with a note, an unfinished one in a folder of its own, and one whose manifest is cut off."""
+    root = tmp_path / "runs"
+    for name in ("done", "week/half", "cut"):
+        shutil.copytree(small_run.path, root / name)
+    done = RunFolder(root / "done")
+    manifest = json.loads(done.manifest.read_text())
+    manifest["options"] |= {"note": "with dropout", "tags": ["ablation"]}
+    done.manifest.write_text(json.dumps(manifest))
+    write_result(done)
+    half = RunFolder(root / "week" / "half")
+    half.result.unlink(missing_ok=True)
+    parts = half.path / "parts"
+    parts.mkdir(exist_ok=True)
+    for part in list(parts.glob("*")):
+        part.unlink()
+    (parts / "a.0.json").touch()
+    (parts / "a.samples.json").touch()
+    cut = root / "cut" / "manifest.json"
+    cut.write_text(cut.read_text()[:100])
+    (root / "done" / "report" / "manifest.json").parent.mkdir(exist_ok=True)
+    (root / "done" / "report" / "manifest.json").touch()  # lies in a run: not looked at
+    return root
+
+
+def test_runs_say_how_far_they_are(runs: Path) -> None:
+    found = {Path(each.path).name: each for each in find_runs(runs)}
+    assert {name: each.state for name, each in found.items()} == {
+        "done": "finished",
+        "half": "unfinished",
+        "cut": "damaged",
+    }
+    result = json.loads((runs / "done" / "result.json").read_text())
+    assert found["done"].overall == result["overall"]["skill"]
+    assert (found["done"].note, found["done"].tags) == ("with dropout", ("ablation",))
+    assert (found["half"].done, found["half"].overall) == (1, None)
+    assert found["half"].of == found["done"].of
+    assert "cannot be read" in found["cut"].note
+
+
+def test_the_command_lists_them(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["runs", str(runs)]) == 0
+    out = capsys.readouterr().out
+    assert "1 of " in out and "finished" in out and "damaged" in out and "[ablation] with dropout" in out
+    assert run(["runs", str(runs), "--tag", "ablation", "--json"]) == 0
+    assert [each["state"] for each in json.loads(capsys.readouterr().out)] == ["finished"]
+    assert run(["runs", str(runs / "nowhere")]) == 2
+    assert "There is no folder" in capsys.readouterr().err
+
+
+def test_the_command_shows_the_cache_and_removes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PHYSBENCH_CACHE", str(tmp_path))
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "clips" / "a.npz").write_bytes(bytes(2500))
+    assert run(["cache"]) == 0
+    out = capsys.readouterr().out
+    assert "2.5 kB" in out and str(tmp_path) in out
+    assert run(["cache", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["areas"]["clips"]["bytes"] == 2500
+    assert run(["cache", "prune"]) == 0
+    assert "0 files" in capsys.readouterr().err
+    assert run(["cache", "prune", "--older-than", "0", "--only", "clips"]) == 0
+    assert "1 file, 2.5 kB, removed" in capsys.readouterr().err
+    assert run(["cache", "prune", "--only", "clip"]) == 2
+    assert "clips" in capsys.readouterr().err
