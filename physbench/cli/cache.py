@@ -63,14 +63,14 @@ def prune(
 
     Example: physbench cache prune --older-than 7 --only clips
     """
-    from physbench.storage.cache_contents import PURPOSES
+    from physbench.storage.cache_contents import CACHE_AREAS
     from physbench.storage.cache_contents import prune as remove
 
-    if only is not None and only not in PURPOSES:
-        raise UsageError(f"--only: there is no '{only}'.{nearest(only, PURPOSES)}")
+    if only is not None and only not in CACHE_AREAS:
+        raise UsageError(f"--only: there is no '{only}'.{nearest(only, CACHE_AREAS)}")
     if not older_than >= 0:
         raise UsageError(f"--older-than: expected days of at least 0, got {older_than:g}.")
-    count, size = remove((only,) if only else tuple(PURPOSES), older_than, dry=dry_run)
+    count, size = remove((only,) if only else tuple(CACHE_AREAS), older_than, dry=dry_run)
     said = "would be removed" if dry_run else "removed"
     note(f"{count:,} file{'' if count == 1 else 's'}, {readable_size(size)}, {said}.")
 

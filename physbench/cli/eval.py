@@ -12,6 +12,7 @@ from physbench.errors import UsageError
 
 
 def command(
+    context: typer.Context,
     model: Annotated[
         str,
         typer.Argument(
@@ -131,9 +132,14 @@ def command(
     options.check()
 
     from physbench.cli.console import debugging
+    from physbench.cli.console import note as note_line
+    from physbench.cli.settings_file import settings_used
     from physbench.run.evaluate import evaluate
 
-    folder = evaluate(options, out=out, resume=resume, fresh=fresh, debug=debugging())
+    settings = settings_used(context)
+    if settings:
+        note_line(settings["file"] + ": " + ", ".join(f"{key} = {value}" for key, value in settings["values"].items()))
+    folder = evaluate(options, out=out, resume=resume, fresh=fresh, debug=debugging(), settings=settings)
     result = json.loads(folder.result.read_text(encoding="utf-8"))
     if as_json:
         typer.echo(json.dumps(result, indent=1))

@@ -19,6 +19,7 @@ import typer
 
 from physbench import __version__
 from physbench.cli.console import complain, note
+from physbench.cli.settings_file import FileSettings, read_settings
 from physbench.errors import DISK_FULL, PhysbenchError
 
 # One file each in this folder: a noun has `app`, a verb has `command`.
@@ -78,7 +79,8 @@ def run(arguments: Sequence[str]) -> int:
     try:
         if completing:
             program()
-        with program.make_context("physbench", arguments) as context:
+        settings = read_settings(Path.cwd()) if asked in COMMANDS else FileSettings()
+        with program.make_context("physbench", arguments, obj=settings, default_map=settings.default_map) as context:
             program.invoke(context)
         sys.stdout.flush()
     except typer.Exit as leave:
@@ -104,10 +106,13 @@ def _explain(error: Exception) -> int:
     if hasattr(error, "format_message"):  # typer's own: a wrong option, a missing argument
         context = getattr(error, "ctx", None)
         path = context.command_path if context else "physbench"
+        settings = context.find_root().obj if context else None
+        file = settings.file if isinstance(settings, FileSettings) else ""
         if type(error).__name__ == "NoArgsIsHelpError":
             typer.echo(error.format_message())
         else:
-            complain(f"{error.format_message()}\nSee '{path} --help'.")
+            also = f" Some options are from {file}." if file else ""
+            complain(f"{error.format_message()}\nSee '{path} --help'.{also}")
         return 2
     if isinstance(error, OSError) and (sentence := system_sentence(error)):
         complain(sentence)

@@ -73,11 +73,14 @@ def summary(folder: RunFolder) -> RunSummary:
 def _of_manifest(folder: RunFolder, manifest: dict[str, Any], changed: float) -> RunSummary:
     options, model, suite = manifest["options"], manifest["model"], manifest["suite"]
     of = len(suite["rows"]) * int(options.get("samples", 1))
-    overall, interval, state, done = None, None, "unfinished", 0
+    overall: float | None = None
+    interval: tuple[float, float] | None = None
+    state: State = "unfinished"
     if folder.result.is_file():
         result = json.loads(folder.result.read_text(encoding="utf-8"))
         overall, state, done = result["overall"]["skill"], "finished", of
-        interval = tuple(result["overall"]["interval"]) if result["overall"]["interval"] else None
+        low, high = result["overall"]["interval"] or (None, None)
+        interval = None if low is None else (low, high)
         name = f"{suite_name(result)}, {result['suite']['clips']} clips"
     else:
         parts = folder.path / "parts"
@@ -85,11 +88,11 @@ def _of_manifest(folder: RunFolder, manifest: dict[str, Any], changed: float) ->
         name = f"{suite['name']} {suite['version']}, {len(suite['rows'])} clips"
     return RunSummary(
         str(folder.path),
-        state,  # type: ignore[arg-type]
+        state,
         str(model.get("name") or model["target"]),
         name,
         overall,
-        interval,  # type: ignore[arg-type]
+        interval,
         changed,
         done,
         of,

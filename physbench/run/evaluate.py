@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from physbench.adapters.load_model import check_target, model_sha256, preflight
@@ -44,11 +45,13 @@ def evaluate(
     say: Say = say_on_stderr,
     model: Model | None = None,
     report: bool = True,
+    settings: Mapping[str, object] | None = None,
 ) -> RunFolder:
     """Evaluate a model on a suite and return the run folder with scores, result and report.
 
     `model` is one that lives in this process and is rolled out here; `options.model` is then only its name. Its weights
-    have no hash, so that such a run cannot be resumed. Without `report` the result is all that is written.
+    have no hash, so that such a run cannot be resumed. Without `report` the result is all that is written. `settings`
+    are those that came from a file, for the manifest.
     Raises UsageError or ModelError (exit 2) for what was asked wrongly, PhysbenchError (1) for a full disk or a killed
     worker and Interrupted (130) for Ctrl-C; in the last two cases everything scored so far stays in the folder.
     """
@@ -81,6 +84,8 @@ def evaluate(
             stored = read_manifest(folder)
             refuse_other_settings(stored, asked, path)
             asked = {**stored, "options": asked["options"]}
+        if settings:
+            asked["settings_file"] = dict(settings)
         run = Run(folder, options, suite, asked, say, options.workers or cores(), debug, model, report)
         again = options.resume_command(path) if model is None else "evaluate(model, ..., fresh=True)"
         if resume:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from physbench.storage.cache_dir import cache_dir
 
-PURPOSES = {
+CACHE_AREAS = {
     "clips": "clips that were simulated and rendered",
     "references": "scores of ground truth and of the baselines on these clips",
     "predictability": "for how long each clip can be predicted from its context",
@@ -41,7 +41,7 @@ class _File:
 def cache_areas() -> tuple[CacheArea, ...]:
     """Each part of the cache with its size, also where it is empty."""
     found = []
-    for name, purpose in PURPOSES.items():
+    for name, purpose in CACHE_AREAS.items():
         files = tuple(_files(cache_dir() / name))
         newest = max((file.changed for file in files), default=None)
         found.append(CacheArea(name, purpose, len(files), sum(file.size for file in files), newest))
@@ -54,7 +54,7 @@ def prune(areas: Sequence[str], older_than: float, now: float | None = None, dry
     Links are neither followed nor removed. A run that is at work makes again what it misses.
 
     Args:
-        areas: Names of PURPOSES.
+        areas: Names of CACHE_AREAS.
         older_than: Days since a file was written; 0 removes all.
         now: s since 1970; None: this moment.
         dry: Only count.

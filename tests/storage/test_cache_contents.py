@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from physbench.storage.cache_contents import DAY, PURPOSES, cache_areas, prune
+from physbench.storage.cache_contents import CACHE_AREAS, DAY, cache_areas, prune
 
 NOW = 1e9  # s since 1970
 
@@ -31,7 +31,7 @@ def full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_each_part_has_its_size(full: Path) -> None:
     areas = {area.name: area for area in cache_areas()}
-    assert set(areas) == set(PURPOSES)
+    assert set(areas) == set(CACHE_AREAS)
     assert (areas["clips"].files, areas["clips"].size) == (2, 200)
     assert areas["clips"].newest == NOW - DAY
     assert (areas["memory"].files, areas["memory"].newest) == (0, None)
@@ -43,8 +43,8 @@ def test_what_is_old_is_removed_and_nothing_else(full: Path) -> None:
     assert prune(("clips",), 30, NOW) == (1, 100)
     assert not (full / "clips/64/old.npz").exists() and (full / "clips/64/new.npz").exists()
     assert (full / "references/key/a.json").exists()
-    assert prune(tuple(PURPOSES), 0, NOW) == (2, 200)
+    assert prune(tuple(CACHE_AREAS), 0, NOW) == (2, 200)
     assert not (full / "references/key").exists(), "empty folders go, too"
     assert (full / "mine/notes.txt").exists(), "no part of the cache"
     assert (full.parent / "precious/data.bin").exists(), "links are not followed"
-    assert prune(tuple(PURPOSES), 0, NOW) == (0, 0)
+    assert prune(tuple(CACHE_AREAS), 0, NOW) == (0, 0)

@@ -1,0 +1,149 @@
+"""Settings for the command line: `physbench.toml` or `[tool.physbench]` of `pyproject.toml` in the current folder.
+
+A folder may come from somebody else: its settings cannot name a model or a file with code, grant anything, or choose
+where something is written or removed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from typer import Context
+
+from physbench.errors import UsageError, nearest
+
+OWN_FILE, SHARED_FILE, TOOL = "physbench.toml", "pyproject.toml", "physbench"
+MOST_SETTINGS_BYTES = 1 << 20
+FROM_FILE = "DEFAULT_MAP"  # source of a parameter, as click names it
+PATTERNS = ("tasks", "scorers")  # which may name files on the command line, and may not here
+ALLOWED: Mapping[str, tuple[str, ...]] = {
+    "eval": (
+        *("suite", "limit", "samples", "seed", "device", "dtype", "batch_size", "timeout", "workers", "keep_rollouts"),
+        *("no_chain", "no_diagnosis", "note", "tag", *PATTERNS),
+    ),
+    "diagnose": ("workers",),
+    "data.generate": ("suite", "size", "fps", "limit", "workers", "tasks"),
+    "data.export": ("suite", "size", "fps", "context", "limit", "workers", "tasks"),
+    "tasks.check": ("workers",),
+    "scorers.check": ("workers",),
+}
+
+
+@dataclass(frozen=True)
+class FileSettings:
+    """What a file says, by command ("eval", "data.generate") and option."""
+
+    file: str = ""
+    values: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def default_map(self) -> dict[str, Any]:
+        """Nested by words of commands, as a click context takes it."""
+        nested: dict[str, Any] = {}
+        for command, values in self.values.items():
+            place = nested
+            for word in command.split("."):
+                place = place.setdefault(word, {})
+            place.update(values)
+        return nested
+
+
+def settings_used(context: Context) -> dict[str, Any]:
+    """What a command takes from the file, as it stands in a manifest; {} where that is nothing."""
+    settings = context.find_root().obj
+    command = ".".join(context.command_path.split()[1:])
+    given = settings.values.get(command, {}) if isinstance(settings, FileSettings) else {}
+    sources = {name: context.get_parameter_source(name) for name in given}
+    used = {name: given[name] for name, source in sources.items() if source is not None and source.name == FROM_FILE}
+    return {"file": settings.file, "values": used} if used else {}
+
+
+def read_settings(folder: Path) -> FileSettings:
+    """Settings of a folder; empty where it has none.
+
+    Raises:
+        UsageError: The file cannot be read, or sets what it may not.
+    """
+    own, shared = folder / OWN_FILE, folder / SHARED_FILE
+    if own.is_file():
+        return FileSettings(OWN_FILE, _checked(OWN_FILE, _parsed(own)))
+    if not shared.is_file():
+        return FileSettings()
+    try:
+        document = _parsed(shared)
+    except UsageError:  # no file of ours: whoever owns it will complain
+        return FileSettings()
+    tool = document.get("tool")
+    table = tool.get(TOOL) if isinstance(tool, dict) else None
+    if table is None:
+        return FileSettings()
+    where = f"{SHARED_FILE}, [tool.{TOOL}]"
+    if not isinstance(table, dict):
+        raise UsageError(f"{where}: expected a table.")
+    return FileSettings(where, _checked(where, table))
+
+
+def _parsed(path: Path) -> dict[str, Any]:
+    import tomllib
+
+    try:
+        if path.stat().st_size > MOST_SETTINGS_BYTES:
+            raise UsageError(f"{path.name}: has more than {MOST_SETTINGS_BYTES >> 20} MiB. Settings are a few lines.")
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        raise UsageError(f"{path.name}: cannot be read ({error}). Mend it, or start elsewhere.") from error
+
+
+def _checked(where: str, document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Options by command; refuses commands and options that may not be set."""
+    found: dict[str, dict[str, Any]] = {}
+    for command, table in _commands(where, document):
+        options = found.setdefault(command, {})
+        for key, value in table.items():
+            name = key.replace("-", "_")
+            if name not in ALLOWED[command]:
+                raise UsageError(f"{where}: '{key}' cannot be set for {command}.{nearest(name, ALLOWED[command])}")
+            options[name] = _value(f"{where}: {command}.{key}", name, value)
+    return found
+
+
+def _commands(where: str, document: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """Pairs of a command and its table: [eval], [data.generate]."""
+    groups = {command.partition(".")[0] for command in ALLOWED if "." in command}
+    found: list[tuple[str, Mapping[str, Any]]] = []
+    for word, table in document.items():
+        inner = table.items() if word in groups and isinstance(table, dict) else [("", table)]
+        for rest, options in inner:
+            command = f"{word}.{rest}" if rest else word
+            if command not in ALLOWED:
+                raise UsageError(f"{where}: there are no settings for '{command}'.{nearest(command, ALLOWED)}")
+            if not isinstance(options, dict):
+                raise UsageError(f"{where}: expected a table [{command}].")
+            found.append((command, options))
+    return found
+
+
+def _value(where: str, name: str, value: Any) -> Any:
+    """A value as the command line would give it."""
+    if name == "tag":
+        value = [value] if isinstance(value, str) else value
+        if not (isinstance(value, list) and all(isinstance(each, str) for each in value)):
+            raise UsageError(f"{where}: expected a text, or a list of them.")
+        return value
+    if not isinstance(value, str | int | float):
+        raise UsageError(f"{where}: expected a text, a number, true or false.")
+    if name.startswith("no_"):
+        if not isinstance(value, bool):
+            raise UsageError(f"{where}: expected true or false.")
+        return value
+    if isinstance(value, bool):
+        raise UsageError(f"{where}: expected a text or a number.")
+    if name in PATTERNS:
+        from physbench.plugins.user_files import names_files, split_pattern
+
+        if any(names_files(part) for part in split_pattern(str(value))):
+            raise UsageError(f"{where}: a file with code is named on the command line only.")
+    return str(value)

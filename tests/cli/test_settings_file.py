@@ -1,0 +1,103 @@
+"""Settings in a file: what they set, what the command line overrides, and what no file may do."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from physbench.cli.main import run
+from physbench.cli.settings_file import read_settings
+from physbench.errors import UsageError
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_file_gives_options_by_command(here: Path) -> None:
+    (here / "physbench.toml").write_text(
+        """
+        [eval]
+        suite = "smoke"
+        batch-size = 4
+        no-diagnosis = true
+        tag = "mine"
+        [data.generate]
+        size = 128
+        """
+    )
+    settings = read_settings(here)
+    assert settings.file == "physbench.toml"
+    assert settings.default_map == {
+        "eval": {"suite": "smoke", "batch_size": "4", "no_diagnosis": True, "tag": ["mine"]},
+        "data": {"generate": {"size": "128"}},
+    }
+
+
+def test_the_project_file_has_a_table(here: Path) -> None:
+    assert read_settings(here).values == {}
+    shared = here / "pyproject.toml"
+    shared.write_text("[project]\nname = 'x'\n")
+    assert read_settings(here).values == {}
+    shared.write_text("[tool.physbench.eval]\nworkers = 1\n")
+    assert read_settings(here).values == {"eval": {"workers": "1"}}
+    (here / "physbench.toml").write_text("[eval]\nworkers = 3\n")
+    assert read_settings(here).values == {"eval": {"workers": "3"}}, "its own file comes first"
+    (here / "physbench.toml").unlink()
+    shared.write_text("[tool.physbench\n")
+    assert read_settings(here).values == {}, "somebody else's broken file is not ours to refuse"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[eval]\ntrust-code = true", "'trust-code' cannot be set for eval"),
+        ("[eval]\nprivileged = true", "'privileged' cannot be set"),
+        ("[eval]\nmodel = 'evil.py:make'", "'model' cannot be set"),
+        ("[eval]\nmodel_arg = 'a=b'", "'model_arg' cannot be set"),
+        ("[eval]\nout = '/'", "'out' cannot be set"),
+        ("[eval]\nfresh = true", "'fresh' cannot be set"),
+        ("[eval]\ntasks = 'falling/*,evil.py'", "code is named on the command line only"),
+        ("[eval]\nscorers = './x.py:Class'", "code is named on the command line only"),
+        ("[eval]\nsuit = 'smoke'", "Did you mean suite"),
+        ("[evals]\nsuite = 'smoke'", "no settings for 'evals'"),
+        ("[eval]\nlimit = []", "expected a text, a number"),
+        ("[eval]\nlimit = true", "expected a text or a number"),
+        ("[eval]\nno-chain = 'yes'", "expected true or false"),
+        ("[eval]\ntag = 3", "expected a text, or a list"),
+        ("eval = 3", "expected a table"),
+        ("[eval", "cannot be read"),
+        ("a = " + "[" * 5000, "cannot be read"),
+    ],
+)
+def test_what_a_file_may_not_say(here: Path, text: str, said: str) -> None:
+    (here / "physbench.toml").write_text(text)
+    with pytest.raises(UsageError, match=r"physbench\.toml") as caught:
+        read_settings(here)
+    assert said in str(caught.value)
+    assert run(["eval", "baseline:freeze"]) == 2
+    assert run(["--help"]) == 0
+
+
+def test_the_command_line_overrides_it_and_the_manifest_says_what_came_from_it(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = "[eval]\nsuite = 'smoke'\ntasks = 'projectile'\nlimit = 2\nno-diagnosis = true\nworkers = 2\n"
+    (here / "physbench.toml").write_text(text)
+    monkeypatch.setattr("physbench.report.report_page.write_report", lambda folder: None)
+    assert run(["eval", "baseline:freeze", "--limit", "1", "--workers", "1", "--out", "run"]) == 0
+    assert "physbench.toml: suite = smoke, tasks = projectile, no_diagnosis = True" in capsys.readouterr().err
+    manifest = json.loads((here / "run" / "manifest.json").read_text())
+    assert len(manifest["suite"]["rows"]) == 1 and manifest["suite"]["name"] == "smoke"
+    assert manifest["settings_file"] == {
+        "file": "physbench.toml",
+        "values": {"suite": "smoke", "tasks": "projectile", "no_diagnosis": True},
+    }
+    (here / "physbench.toml").write_text("[eval]\nlimit = 'many'\n")
+    assert run(["eval", "baseline:freeze"]) == 2
+    said = capsys.readouterr().err
+    assert "--limit" in said and "Some options are from physbench.toml." in said
