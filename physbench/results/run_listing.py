@@ -79,8 +79,8 @@ def _of_manifest(folder: RunFolder, manifest: dict[str, Any], changed: float) ->
     if folder.result.is_file():
         result = json.loads(folder.result.read_text(encoding="utf-8"))
         overall, state, done = result["overall"]["skill"], "finished", of
-        low, high = result["overall"]["interval"] or (None, None)
-        interval = None if low is None else (low, high)
+        bounds = result["overall"]["interval"]
+        interval = (bounds[0], bounds[1]) if bounds else None
         name = f"{suite_name(result)}, {result['suite']['clips']} clips"
     else:
         parts = folder.path / "parts"
