@@ -23,6 +23,11 @@ def silenced() -> Iterator[None]:
         _silenced -= 1
 
 
+def is_silenced() -> bool:
+    """Whether nothing is to be shown now."""
+    return _silenced > 0
+
+
 class Progress:
     """`with Progress("clips", total) as progress: ... progress.advance()`; appears after two seconds."""
 

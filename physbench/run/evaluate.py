@@ -119,4 +119,4 @@ def _work(run: Run) -> None:
             if not refused:
                 run.close(peak.bytes, device_memory)
         finish(run)
-    run.say(f"Done in {duration(time.monotonic() - run.started)}.")
+    run.say(f"Done in {duration(time.monotonic() - run.started)}. {run.times()}".rstrip())

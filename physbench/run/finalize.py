@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from physbench.errors import PhysbenchError
 from physbench.results.implied_worlds import is_diagnosed
@@ -49,18 +51,30 @@ def finish(run: Run) -> None:
         compile_scores(run.folder.reference(name), (BatchItem(row) for row in run.suite.rows))
     judged = any(each.axis == DIAGNOSED_AXIS for each in find_scorers(run.options.scorers))
     if run.options.diagnosis and judged and not is_diagnosed(run.folder):
-        _diagnose(run)
+        with timed(run, "diagnosis"):
+            _diagnose(run)
     write_result(run.folder)
     if run.report:
         run.say("Writing the report ...")
-        write_report(run.folder)
+        with timed(run, "report"):
+            write_report(run.folder)
     prune(run)
+    run.save_manifest()
+
+
+@contextmanager
+def timed(run: Run, name: str) -> Iterator[None]:
+    """Count the time of what is done in here."""
+    started = time.monotonic()
+    yield
+    run.count_time(f"{name}_seconds", time.monotonic() - started)
 
 
 def _diagnose(run: Run) -> None:
     """Find the laws that the model follows. No score needs them: where that fails, the run is finished without."""
     from physbench.diagnosis.diagnose_run import diagnose_run
 
+    run.say("Seeking the laws that the model follows ...")
     try:
         diagnose_run(run.folder, run.workers)
     except (PhysbenchError, OSError):  # a killed worker, a full disk

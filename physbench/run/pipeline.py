@@ -21,6 +21,7 @@ from physbench.run.repair import drop_unanswered
 from physbench.run.rollout_store import drop_rollout, store_rollout
 from physbench.run.run_manifest import card_document, other_settings
 from physbench.run.run_state import Run
+from physbench.run.status_lines import StatusLines
 from physbench.run.worker_jobs import Jobs, duration
 from physbench.worker_pool import WorkerPool
 
@@ -121,6 +122,8 @@ class Middle:
     engine: RolloutEngine | None
     store: ClipStore = field(default_factory=ClipStore)
     made: dict[Row, Future[Any]] = field(default_factory=dict)  # clips on their way
+    begun: float = field(default_factory=time.monotonic)
+    rolling: float | None = None  # s that the batches still take by the mean of those that are done
     estimated: bool = False
     said: int = 0  # events and notes
     noted: int = 0  # of the engine's notes
@@ -128,32 +131,41 @@ class Middle:
     def work(self) -> list[BatchItem]:
         """Do all that is missing. Returns items whose stored rollout cannot be read."""
         run = self.run
-        card, rows = run.card, run.suite.rows
+        card = run.card
         todo = {item for item in run.items if not run.scored(item)}
-        absent = self.store.missing(rows, card.spec)
-        expected = {"clip": len(absent), "references": len(rows), "score": len(todo)}
+        absent = self.store.missing(run.suite.rows, card.spec)
+        expected = {"clip": len(absent), "references": len(run.suite.rows), "score": len(todo)}
         with Progress(f"{run.suite.name}: clips, rollouts, scores", sum(expected.values())) as progress:
             jobs = Jobs(progress, run.workers, expected)
-            longest = [max(absent, key=run.horizon)] if absent else []  # the probe of the batch size asks for it first
-            for row in dict.fromkeys(longest + absent):
-                self.made[row] = self.pool.submit(worker.make, row, card.spec)
-                jobs.add("clip", self.made[row])
-            if self.engine is not None and not run.planned:
-                self.plan(self.engine)
-            for item in run.items:
-                if item in todo and run.rolled(item):
-                    self.score(jobs, item)
-                    todo.discard(item)
-            for row in rows:
-                future = self.pool.submit(worker.references, run.folder.path, row, card, run.options.scorers)
-                jobs.add("references", future)
-            if self.engine is not None:
-                self.roll(self.engine, jobs, todo)
-            results = jobs.results(lambda: self.estimate(jobs, 0.0))
+            with StatusLines(run.say, lambda: self.status(jobs, expected["score"])):
+                results = self.do(jobs, absent, todo)
         self.note_states(results)
+        self.note_times(results)
         return [
             BatchItem(done.row, done.sample) for done in results if isinstance(done, worker.Scored) and not done.found
         ]
+
+    def do(self, jobs: Jobs, absent: list[Row], todo: set[BatchItem]) -> list[Any]:
+        """Make clips, rollouts, scores and references. Returns what the jobs returned."""
+        run, card = self.run, self.run.card
+        self.rolling = 0.0 if self.engine is None else None
+        longest = [max(absent, key=run.horizon)] if absent else []  # the probe of the batch size asks for it first
+        for row in dict.fromkeys(longest + absent):
+            self.made[row] = self.pool.submit(worker.make, row, card.spec)
+            jobs.add("clip", self.made[row])
+        if self.engine is not None and not run.planned:
+            self.plan(self.engine)
+        for item in run.items:
+            if item in todo and run.rolled(item):
+                self.score(jobs, item)
+                todo.discard(item)
+        for row in run.suite.rows:
+            future = self.pool.submit(worker.references, run.folder.path, row, card, run.options.scorers)
+            jobs.add("references", future)
+        if self.engine is not None:
+            self.roll(self.engine, jobs, todo)
+        self.rolling = 0.0
+        return jobs.results(lambda: self.estimate(jobs))
 
     def plan(self, engine: RolloutEngine) -> None:
         """Fix which clips share a batch, and write it down before the first one."""
@@ -186,7 +198,8 @@ class Middle:
             self.write_down(result)
             self.note_down(engine)
             jobs.raise_failure()
-            self.estimate(jobs, (time.monotonic() - begun) / number * (len(only) - number))
+            self.rolling = (time.monotonic() - begun) / number * (len(only) - number)
+            self.estimate(jobs)
 
     def write_down(self, result: BatchResult) -> None:
         """Times and events of a batch go into the manifest."""
@@ -227,13 +240,43 @@ class Middle:
             self.made[row].result()
         return self.store.get(row, self.run.card.spec)
 
-    def estimate(self, jobs: Jobs, rolling: float) -> None:
-        """Say once how long it will take, as soon as that can be known after the first batch."""
+    def seconds_left(self, jobs: Jobs) -> float | None:
+        """Estimate for rollouts and scores, which are made at the same time; None where it is not known yet."""
         left = jobs.seconds_left()
-        if not self.estimated and left is not None:
+        return None if left is None or self.rolling is None else max(left, self.rolling)
+
+    def estimate(self, jobs: Jobs) -> None:
+        """Say once how long it will take, as soon as enough jobs of each kind were measured."""
+        left = None if self.estimated else self.seconds_left(jobs)
+        if left is not None:
             self.estimated = True
-            if max(left, rolling) > 2:
-                self.run.say(f"About {duration(max(left, rolling))} left.")
+            if left > 2:
+                self.run.say(f"About {duration(left)} left.")
+
+    def status(self, jobs: Jobs, total: int) -> str:
+        """How far it is, for a log: "12 of 56 rollouts scored, 0.4 a second, about 2 min left"."""
+        scored, passed, left = jobs.done("score"), time.monotonic() - self.begun, self.seconds_left(jobs)
+        parts = [f"{scored} of {counted(total, 'rollout')} scored"]
+        if scored:
+            rate = scored / passed
+            parts.append(f"{rate:.1f} a second" if rate >= 0.95 else f"{rate * 60:.1f} a minute")
+        elif self.made and (clips := jobs.done("clip")) < len(self.made):
+            parts.append(f"{clips} of {counted(len(self.made), 'clip')} made")
+        parts.append("time left not known yet" if left is None else f"about {duration(left)} left")
+        return f"After {duration(passed)}: {', '.join(parts)}."
+
+    def note_times(self, results: list[Any]) -> None:
+        """Add up what worker processes spent on what, in the manifest."""
+        spent = {"clips": 0.0, "references": 0.0, "tracking": 0.0, "shadowing": 0.0, "scoring": 0.0}
+        for done in results:
+            if isinstance(done, worker.Scored):
+                spent["tracking"] += done.tracking
+                spent["shadowing"] += done.shadowing
+                spent["scoring"] += done.seconds - done.tracking - done.shadowing
+            else:
+                spent["references" if isinstance(done, worker.Referenced) else "clips"] += done.seconds
+        for name, seconds in spent.items():
+            self.run.count_time(f"{name}_seconds", seconds)
 
     def note_states(self, results: list[Any]) -> None:
         """Mark the run as local where this machine does not reproduce the suite's states."""

@@ -13,16 +13,21 @@ from physbench.adapters.model_protocol import Model, ModelCard
 from physbench.clips.clip import Row
 from physbench.clips.generate import frame_times, make_scene
 from physbench.clips.suite import Suite
+from physbench.results.number_format import counted
 from physbench.rollouts.batch_plan import Batch, BatchItem
 from physbench.run.fresh_seeds import drawn_salt
 from physbench.run.options import Options
 from physbench.run.rollout_store import has_rollout
 from physbench.run.run_manifest import card_from
 from physbench.run.score_shards import read_part
+from physbench.run.worker_jobs import duration
 from physbench.storage.atomic_write import write_json
 from physbench.storage.run_folder import RunFolder
 
 Say = Callable[[str], None]
+IN_WORKERS = ("clips", "references", "tracking", "shadowing", "scoring")  # what worker processes spend time on
+AFTER_THEM = ("diagnosis", "report")
+LEAST_SAID = 0.5  # s
 
 
 @dataclass
@@ -109,6 +114,17 @@ class Run:
         """Add to a time in the manifest's `speed`, over all sessions of the run."""
         speed = self.manifest["speed"]
         speed[name] = round(speed.get(name, 0.0) + seconds, 3)
+
+    def times(self) -> str:
+        """Where the time of all sessions went: "Model 17 s; in 2 workers clips 12 s, ...; report 5 s."."""
+        speed = self.manifest.get("speed") or {}
+        spent = {name: speed.get(f"{name}_seconds", 0.0) for name in (*IN_WORKERS, *AFTER_THEM, "model")}
+        inside = ", ".join(f"{name} {duration(spent[name])}" for name in IN_WORKERS if spent[name] >= LEAST_SAID)
+        parts = [f"model {duration(spent['model'])}"] if spent["model"] >= LEAST_SAID else []
+        parts += [f"in {counted(self.workers, 'worker')} {inside}"] if inside else []
+        parts += [f"{name} {duration(spent[name])}" for name in AFTER_THEM if spent[name] >= LEAST_SAID]
+        text = "; ".join(parts)
+        return f"{text[0].upper()}{text[1:]}." if text else ""
 
     def close(self, peak_memory: int, model_memory: int) -> None:
         """Write down time and memory of this session, also of one that ends early, if that is possible."""

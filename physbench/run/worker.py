@@ -30,6 +30,7 @@ class Made:
 
     row: Row
     seconds: float
+    first: bool = False  # of its kind in its process, which imports and compiles
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,9 @@ class Scored:
     sample: int
     found: bool  # False: the stored rollout cannot be read and has to be made again
     seconds: float
+    first: bool = False
+    tracking: float = 0.0  # s of these
+    shadowing: float = 0.0  # s of these
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,17 @@ class Referenced:
     row: Row
     state_hash: str  # of the clip on this machine
     seconds: float
+    first: bool = False
+
+
+_kinds_begun: set[str] = set()
+
+
+def _first(kind: str) -> bool:
+    """Whether this process has not done a job of this kind before."""
+    first = kind not in _kinds_begun
+    _kinds_begun.add(kind)
+    return first
 
 
 @cache
@@ -70,7 +85,7 @@ def make(row: Row, spec: RenderSpec) -> Made:
 
     started = time.monotonic()
     _store().put(make_clip(row, spec))
-    return Made(row, time.monotonic() - started)
+    return Made(row, time.monotonic() - started, _first("clip"))
 
 
 def score(folder: Path, row: Row, sample: int, card: ModelCard, scorers: str | None) -> Scored:
@@ -91,7 +106,10 @@ def score(folder: Path, row: Row, sample: int, card: ModelCard, scorers: str | N
         if lawful is not None:
             save_trace(run.trace(row.id, sample), lawful)
     write_part(run.part(row.id, sample), rows)
-    return Scored(row, sample, True, time.monotonic() - started)
+    took = observation.seconds if observation is not None else {}
+    shadowing = took.get("shadowing", 0.0) + took.get("free_constants", 0.0)
+    seconds = time.monotonic() - started
+    return Scored(row, sample, True, seconds, _first("score"), took.get("tracks", 0.0), shadowing)
 
 
 def together(folder: Path, row: Row, samples: int, card: ModelCard, scorers: str | None) -> Made:
@@ -137,4 +155,4 @@ def references(folder: Path, row: Row, card: ModelCard, scorers: str | None) -> 
     clip = _store().get(row, card.spec)
     for name in REFERENCE_BASELINES:
         bring_reference(RunFolder(folder), name, clip, card, _scorers(scorers))
-    return Referenced(row, clip.state_hash, time.monotonic() - started)
+    return Referenced(row, clip.state_hash, time.monotonic() - started, _first("references"))

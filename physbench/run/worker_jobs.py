@@ -17,12 +17,11 @@ class Result(Protocol):
 
     @property
     def seconds(self) -> float: ...
+    @property
+    def first(self) -> bool: ...  # of its kind in its process, which imports and compiles
 
 
-# How long a job of each kind takes against the others, roughly: enough to say early how long the rest will take. Later
-# it is known: a clip that breaks takes several times as long as one that does not.
-WEIGHT = {"clip": 3.0, "references": 4.0, "score": 1.0}
-SURE = 8  # jobs of a kind, from which their mean tells
+SURE = 3  # jobs of a kind, beside the first ones, from which their mean tells
 
 
 class Jobs:
@@ -34,7 +33,8 @@ class Jobs:
         self._futures: list[Future[Any]] = []
         self._lock = threading.Lock()
         self._left = dict(expected)
-        self._seconds: dict[str, list[float]] = {kind: [] for kind in expected}  # of each job that is done
+        self._seconds: dict[str, list[float]] = {kind: [] for kind in expected}  # of jobs that were not the first
+        self._done: dict[str, int] = dict.fromkeys(expected, 0)
 
     def add(self, kind: str, future: Future[Any]) -> None:
         self._futures.append(future)
@@ -42,29 +42,30 @@ class Jobs:
         def advance(done: Future[Any]) -> None:
             if not done.cancelled() and done.exception() is None:
                 with self._lock:
-                    self._left[kind] = self._left.get(kind, 1) - 1
-                    self._seconds.setdefault(kind, []).append(float(done.result().seconds))
+                    result = done.result()
+                    self._left[kind] -= 1
+                    self._done[kind] += 1
+                    if not result.first:
+                        self._seconds[kind].append(float(result.seconds))
                     self._progress.advance()
 
         future.add_done_callback(advance)
 
     def seconds_left(self) -> float | None:
-        """Estimate for the jobs that are not done; None as long as none is."""
+        """Estimate for the jobs that are not done; None until enough of each kind that is left were measured."""
         with self._lock:
-            usual = {kind: self._usual(seconds) for kind, seconds in self._seconds.items()}
-            weight = sum(WEIGHT[kind] * len(seconds) for kind, seconds in usual.items())
-            if not weight:
-                return None
-            rate = sum(map(sum, usual.values())) / weight  # s for a weight of 1
-            each = {
-                kind: sum(seconds) / len(seconds) if len(seconds) >= SURE else WEIGHT[kind] * rate
-                for kind, seconds in usual.items()
-            }
-            return sum(each[kind] * max(left, 0) for kind, left in self._left.items()) / self.workers
+            total = 0.0
+            for kind, left in self._left.items():
+                seconds = self._seconds[kind]
+                if left > 0 and len(seconds) < SURE:
+                    return None
+                total += left * sum(seconds) / len(seconds) if left > 0 else 0.0
+            return total / self.workers
 
-    def _usual(self, seconds: list[float]) -> list[float]:
-        """Without the longest job of each worker, where there are more: in its first one it imports and compiles."""
-        return sorted(seconds)[: -self.workers] if len(seconds) > 2 * self.workers else seconds
+    def done(self, kind: str) -> int:
+        """Jobs of a kind that are done."""
+        with self._lock:
+            return self._done[kind]
 
     def raise_failure(self) -> None:
         """Raise what a job raised, if one did, without waiting."""

@@ -6,6 +6,7 @@ analyses that it declares in `needs=`.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -78,6 +79,7 @@ class Analysis(Generic[Made]):
             return self
         made = observation._made
         if self.name not in made:
+            started = time.monotonic()
             try:
                 made[self.name] = _read_only(self.make(observation))
             except MemoryError:  # of this machine, not of the prediction
@@ -85,6 +87,8 @@ class Analysis(Generic[Made]):
             except Exception as error:
                 made[self.name] = _Failure(type(error), str(error), user_line(error))
                 raise
+            finally:
+                observation.seconds[self.name] = time.monotonic() - started
         answer: Any = made[self.name]
         if isinstance(answer, _Failure):
             raise answer.again()
@@ -99,11 +103,13 @@ class Observation:
         clip: ground truth.
         rollout: the predicted frames.
         tracks: the objects in the context frames and the predicted ones; K of them in T frames.
+        seconds: s that tracking ("tracks") and each analysis took, by name, with what an analysis needs itself.
     """
 
     clip: Clip
     rollout: Rollout
     tracks: Tracks
+    seconds: dict[str, float] = field(default_factory=dict, init=False, repr=False)
     _made: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
     def known(self, name: str) -> Any:

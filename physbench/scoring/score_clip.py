@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
@@ -86,7 +87,7 @@ def score_clip(
     """
     seen, states = clip.context(context), rollout.states
     nothing = replace(rollout, frames=seen[:0], states=None if states is None else states[:0])
-    tracks = None
+    tracks, started = None, time.monotonic()
     if rollout.failure is None:
         try:
             tracks = observed(clip, rollout, context)
@@ -103,6 +104,7 @@ def score_clip(
             failed = Reading(None, "failed", str(rollout.failure))
             return [_row(clip, rollout, scorer, "", failed) for scorer in scorers], None
     observation, rows = Observation(clip, rollout, tracks), []
+    observation.seconds["tracks"] = time.monotonic() - started
     for scorer in scorers:
         read: Callable[[], Reading | dict[str, Reading]] = partial(scorer.read, observation)
         if rollout.states is not None and scorer.needs_picture:

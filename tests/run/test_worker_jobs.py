@@ -17,29 +17,36 @@ from physbench.run.worker_jobs import Jobs, duration
 from physbench.worker_pool import WorkerDiedError, WorkerPool
 
 
-def done(seconds: float) -> Future[SimpleNamespace]:
+def done(seconds: float, first: bool = False) -> Future[SimpleNamespace]:
     future: Future[SimpleNamespace] = Future()
-    future.set_result(SimpleNamespace(seconds=seconds))
+    future.set_result(SimpleNamespace(seconds=seconds, first=first))
     return future
 
 
-def test_the_estimate_follows_what_is_done() -> None:
-    jobs = Jobs(Progress("jobs"), workers=2, expected={"clip": 2, "references": 3, "score": 3})
-    assert jobs.seconds_left() is None
-    jobs.add("clip", done(3.0))
-    jobs.add("clip", done(3.0))
-    assert jobs.seconds_left() == pytest.approx((3 * 4 + 3) / 2)
+def test_the_estimate_waits_until_each_kind_that_is_left_was_measured() -> None:
+    jobs = Jobs(Progress("jobs"), workers=2, expected={"clip": 3, "references": 6, "score": 4})
+    for _ in range(3):
+        jobs.add("clip", done(3.0))
+        jobs.add("references", done(8.0))
+    assert jobs.seconds_left() is None, "no score is measured"
+    for _ in range(3):
+        jobs.add("score", done(2.0))
+    assert jobs.seconds_left() == pytest.approx((3 * 8 + 1 * 2) / 2)
+    assert jobs.done("references") == 3
     for _ in range(3):
         jobs.add("references", done(8.0))
-        jobs.add("score", done(2.0))
+    jobs.add("score", done(2.0))
     assert jobs.seconds_left() == pytest.approx(0)
-    assert len(jobs.results(lambda: None)) == 8
+    assert len(jobs.results(lambda: None)) == 13
 
 
 def test_what_a_worker_does_first_says_nothing_of_the_rest() -> None:
     jobs = Jobs(Progress("jobs"), workers=2, expected={"score": 110})
-    for seconds in (30.0, 25.0, *[0.5] * 8):
-        jobs.add("score", done(seconds))
+    for seconds in (30.0, 25.0):
+        jobs.add("score", done(seconds, first=True))
+    assert jobs.seconds_left() is None
+    for _ in range(8):
+        jobs.add("score", done(0.5))
     assert jobs.seconds_left() == pytest.approx(100 * 0.5 / 2)
 
 
