@@ -13,7 +13,9 @@ from physbench.world.scene import PALETTE, Body, Contact, RenderSpec, Scene
 
 Split = Literal["train", "test", "ood"]
 
-__all__ = ["Clip", "Contact", "Row", "Split"]
+ACTION_WIDTH = 6  # of an action: hue of the pushed body as RGB, impulse in N s
+
+__all__ = ["ACTION_WIDTH", "Clip", "Contact", "Row", "Split"]
 
 
 @dataclass(frozen=True, order=True)
@@ -134,7 +136,7 @@ def action_table(scene: Scene, times: NDArray[np.float64], start: int) -> NDArra
     """Actions (len(times) - start, 6) from frame `start` on, as in `Clip.actions`; times: (T,) s of a clip's frames."""
     if not scene.impulses:
         return None
-    table = np.zeros((len(times) - start, 6), dtype=np.float32)
+    table = np.zeros((len(times) - start, ACTION_WIDTH), dtype=np.float32)
     for action in scene.impulses:
         row = int(np.searchsorted(times, action.time + 1e-9, side="right")) - start
         body = scene.bodies[scene.index(action.body)]

@@ -1,19 +1,30 @@
-"""Clips of the `train` split as training data: `training_rows` names them, `ClipEpisodes` reads them as tensors."""
+"""Clips as training data: `clips` makes data sets for PyTorch, `collate` their batches.
+
+`training_rows` and `ClipEpisodes` are what `physbench train` reads.
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from physbench.data.clip_dataset import ClipDataset as ClipDataset
+    from physbench.data.clip_dataset import ClipStream as ClipStream
+    from physbench.data.clip_dataset import Episode as Episode
+    from physbench.data.clip_dataset import clips as clips
+    from physbench.data.clip_dataset import collate as collate
     from physbench.data.episodes import ClipEpisodes as ClipEpisodes
     from physbench.data.episodes import training_rows as training_rows
 
-__all__ = ["ClipEpisodes", "training_rows"]
+_PLACES = {
+    **dict.fromkeys(("clips", "collate", "ClipDataset", "ClipStream", "Episode"), "clip_dataset"),
+    **dict.fromkeys(("ClipEpisodes", "training_rows"), "episodes"),
+}
+__all__ = ["ClipDataset", "ClipEpisodes", "ClipStream", "Episode", "clips", "collate", "training_rows"]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from physbench.data import episodes
-
-    return getattr(episodes, name)
+    return getattr(import_module(f"physbench.data.{_PLACES[name]}"), name)

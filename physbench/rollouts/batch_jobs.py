@@ -9,14 +9,12 @@ from numpy.typing import NDArray
 
 from physbench.adapters.model_protocol import ModelCard
 from physbench.adapters.state_card import StateCard
-from physbench.clips.clip import Clip
+from physbench.clips.clip import ACTION_WIDTH, Clip
 from physbench.clips.scene_changes import CHANGES
 from physbench.errors import PhysbenchError
 from physbench.rollouts.batch_plan import Batch, item_seed
 from physbench.rollouts.messages import RolloutJob
 from physbench.rollouts.state_inputs import state_inputs
-
-ACTION_WIDTH = 6  # hue as RGB, impulse in N s
 
 
 def stored_frames(card: ModelCard, horizon: int, chain: bool) -> int:

@@ -15,7 +15,7 @@ import physbench
 from physbench import ModelCard
 from physbench.errors import ModelError, UsageError
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "training_loop.py"
+EXAMPLE = Path(__file__).parents[2] / "examples" / "train_on_physbench.py"
 SMALL = {
     "limit": 2,
     "tasks": "falling/projectile-v1",
@@ -81,7 +81,7 @@ def test_what_is_asked_wrongly_is_refused(tmp_path: Path) -> None:
 
 def test_the_training_loop_of_the_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
-    first, second = runpy.run_path(str(EXAMPLE))["train"](steps=4, every=2, **SMALL)
+    first, second = runpy.run_path(str(EXAMPLE))["train"](steps=4, every=2, seeds=range(12), **SMALL)
     assert first.folder == Path("runs/next-frame-smoke-1") and second.folder == Path("runs/next-frame-smoke-2")
     assert first["counts"]["scored"] == 2
     assert first["readings"] != second["readings"]

@@ -1,9 +1,16 @@
-"""A training loop that asks every few steps how physical its model has become: python examples/training_loop.py"""
+"""Trains on clips of the train split, and asks every few steps how physical the model has become.
+
+python examples/train_on_physbench.py
+"""
+
+import itertools
 
 import torch
+from torch.utils.data import DataLoader
 
 import physbench
 from physbench import ModelCard
+from physbench.data import clips, collate
 
 
 class NextFrame(torch.nn.Module):
@@ -27,24 +34,23 @@ class NextFrame(torch.nn.Module):
             yield frame
 
 
-def batches(size):
-    """A square that moves by a pixel a frame, (B, 3, 3, 64, 64): yours are the clips of `physbench data generate`."""
-    while True:
-        frames = torch.full((size, 3, 3, 64, 64), 0.5)
-        for clip, corner in zip(frames, torch.randint(4, 50, (size, 2)), strict=True):
-            for t, frame in enumerate(clip):
-                row, column = (corner + t).tolist()
-                frame[:, row : row + 8, column : column + 8] = torch.tensor([0.9, 0.1, 0.1])[:, None, None]
-        yield frames
+def batches(size, seeds, workers=0):
+    """Three frames of clips of the train split, (B, 3, 3, 64, 64), epoch after epoch."""
+    data = clips("train", size=64, fps=10, seeds=seeds, tasks="falling/projectile", window=3).stream()
+    for epoch in itertools.count():
+        data.set_epoch(epoch)
+        context = "spawn" if workers else None
+        for batch in DataLoader(data, size, num_workers=workers, collate_fn=collate, multiprocessing_context=context):
+            yield batch["frames"] / 255
 
 
-def train(steps=40, every=20, **options):
+def train(steps=400, every=100, seeds=range(200), **options):
     """Train, and return the results in their order. `options` are those of physbench.evaluate."""
     torch.manual_seed(0)
     model = NextFrame()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     results = []
-    for step, frames in zip(range(1, steps + 1), batches(8), strict=False):
+    for step, frames in zip(range(1, steps + 1), batches(8, seeds), strict=False):
         loss = torch.nn.functional.mse_loss(model(frames[:, :2]), frames[:, 2])
         optimizer.zero_grad()
         loss.backward()

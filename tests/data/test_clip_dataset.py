@@ -1,0 +1,134 @@
+"""Clips as data sets: what an item holds, windows, order, workers, and which split may be trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from physbench.clips.clip import Clip
+from physbench.clips.generate import make_params
+from physbench.data import clips, collate
+from physbench.errors import UsageError
+
+TASKS = "falling/projectile,collisions/head-on-push"
+CHOSEN = {"size": 32, "fps": 10, "seeds": range(3), "tasks": TASKS}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store that the tests of this file share."""
+    return tmp_path_factory.mktemp("clips")
+
+
+def test_an_item_is_the_clip(folder: Path, clip_of: Callable[..., Clip]) -> None:
+    data = clips(**CHOSEN, store=folder)
+    assert [row.id for row in data.rows[:2]] == ["collisions.head-on-push-v1.train.0", "falling.projectile-v1.train.0"]
+    item, clip = data[1], clip_of("falling/projectile-v1", "train", 0, 32, 10.0)
+    assert torch.equal(item["frames"], torch.from_numpy(clip.frames.transpose(0, 3, 1, 2).copy()))
+    assert np.array_equal(item["states"].numpy(), clip.states) and np.array_equal(item["times"].numpy(), clip.times)
+    assert item["prompt"] == clip.scene.prompt and item["seed"] == 0 and item["task"] == "falling/projectile-v1"
+    assert item["bodies"] == tuple(body.name for body in clip.scene.bodies)
+    assert item["parameters"] == dict(make_params(clip.row))
+    assert data.length(1) == len(item["frames"])
+    assert not item["actions"].any() and item["actions"].shape == (len(clip.times), 6)
+
+
+def test_pushes_stand_where_their_effect_is_first_seen(folder: Path) -> None:
+    data = clips(**CHOSEN, store=folder)
+    item, clip = data[0], data.clip(0)
+    whole = clip.actions(clip.handover + 1)
+    assert whole is not None and np.array_equal(item["actions"].numpy(), whole)
+    pushed = int(np.flatnonzero(whole.any(axis=1))[0])
+    when = clip.scene.impulses[0].time
+    assert item["times"][pushed - 1] <= when < item["times"][pushed]
+
+
+def test_windows_are_drawn_anew_each_epoch_and_nothing_else_decides_them(folder: Path) -> None:
+    data = clips(**CHOSEN, window=5, store=folder)
+    whole = clips(**CHOSEN, store=folder)
+    starts = []
+    for epoch in range(4):
+        data.set_epoch(epoch)
+        item = data[1]
+        assert item["frames"].shape == (5, 3, 32, 32) and item["states"].shape[0] == 5
+        first = int(np.argmin(np.abs(whole[1]["times"].numpy() - item["times"][0].item())))
+        assert torch.equal(item["frames"], whole[1]["frames"][first : first + 5])
+        assert torch.equal(data[1]["times"], item["times"])
+        starts.append(first)
+    assert len({*starts}) > 1
+    other = clips(**CHOSEN, window=5, store=folder, seed=1)
+    assert [float(other[i]["times"][0]) for i in range(6)] != [float(data[i]["times"][0]) for i in range(6)]
+    with pytest.raises(UsageError, match=r"has 6. frames at 10 frames/s, not 500"):
+        _ = clips(**CHOSEN, window=500, store=folder)[1]
+
+
+def test_a_stream_has_each_clip_once_in_an_order_of_its_own(folder: Path) -> None:
+    data = clips(**CHOSEN, window=4, store=folder)
+    stream = data.stream()
+
+    def order(epoch: int) -> list[tuple[str, int]]:
+        stream.set_epoch(epoch)
+        return [(item["task"], item["seed"]) for item in stream]
+
+    assert sorted(order(0)) == sorted((row.task, row.seed) for row in data.rows)
+    assert order(0) == order(0) != order(1)
+    assert [(item["task"], item["seed"]) for item in data.stream(shuffle=False)] == [
+        (row.task, row.seed) for row in data.rows
+    ]
+
+
+@pytest.mark.slow
+def test_workers_share_the_clips_out(folder: Path) -> None:
+    data = clips(**CHOSEN, window=4, store=folder)
+    data.prepare(1)
+    loader = DataLoader(data.stream(), 2, num_workers=2, collate_fn=collate, multiprocessing_context="spawn")
+    seen = [pair for batch in loader for pair in zip(batch["task"], batch["seed"], strict=True)]
+    assert sorted(seen) == sorted((row.task, row.seed) for row in data.rows)
+
+
+def test_a_batch_fills_up_what_is_shorter(folder: Path) -> None:
+    data = clips(**CHOSEN, store=folder)
+    short, long = data[0], data[1]
+    batch = collate([short, long])
+    steps, bodies = max(len(short["times"]), len(long["times"])), max(len(short["bodies"]), len(long["bodies"]))
+    assert batch["frames"].shape == (2, steps, 3, 32, 32) and batch["frames"].dtype == torch.uint8
+    assert batch["states"].shape == (2, steps, bodies, 13) and batch["length"].tolist() == [
+        len(short["times"]),
+        len(long["times"]),
+    ]
+    for each, item in enumerate((short, long)):
+        frames, known = len(item["times"]), len(item["bodies"])
+        assert torch.equal(batch["states"][each, :frames, :known], item["states"])
+        assert batch["states"][each, :frames, known:].isnan().all()
+        assert not batch["frames"][each, frames:].any()
+    assert batch["prompt"] == [short["prompt"], long["prompt"]]
+
+
+def test_what_models_are_judged_on_is_given_only_to_who_asks_for_it() -> None:
+    for split in ("test", "ood"):
+        with pytest.raises(UsageError, match="held_out=True"):
+            clips(split)  # type: ignore[arg-type]
+    assert clips("test", seeds=[3], tasks="projectile", held_out=True).rows[0].id == "falling.projectile-v1.test.3"
+    for wrong in (
+        {"split": "trian"},
+        {"seeds": []},
+        {"seeds": [-1]},
+        {"size": 4},
+        {"fps": 7},
+        {"tasks": "projectil"},
+        {"window": 0},
+    ):
+        with pytest.raises(UsageError):
+            clips(**wrong)  # type: ignore[arg-type]
+
+
+def test_clips_are_made_each_time_where_nothing_is_kept(cache: Path) -> None:
+    data = clips(size=32, fps=10, seeds=[71], tasks="projectile", store=False)
+    assert data.prepare() == 0
+    assert len(data[0]["frames"]) == data.length(0)
+    assert not list((cache / "clips").glob("32x32@10/falling.projectile-v1.train/71.npz"))
