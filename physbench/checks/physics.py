@@ -93,7 +93,7 @@ def check_energy(clip: Clip) -> Iterator[Finding]:
             yield failed(
                 "energy",
                 f"the bodies gain {gains.max():,.1f} J of about {scale:,.0f} J from nowhere (first at {when:.2f} s)",
-                "Restitution above 1, bodies inside each other or a body through the centre of a force do that.",
+                _where_energy_may_come_from(clip.scene),
                 clip,
                 Shot(clip, (max(when - 0.3, -2.0), when, min(when + 0.3, float(clip.times[-1])))),
             )
@@ -102,6 +102,21 @@ def check_energy(clip: Clip) -> Iterator[Finding]:
         f"by at most {100 * worst:.2g} %" if worst >= TOLD_ENERGY_GAIN else f"by less than {100 * TOLD_ENERGY_GAIN:g} %"
     )
     yield fine("energy", f"energy rises {size} of its size (allowed: {100 * MAX_ENERGY_GAIN:g} %)", worst)
+
+
+def _where_energy_may_come_from(scene: Scene) -> str:
+    """What to mend where energy is gained: restitutions by their names if they can be it."""
+    lively = [
+        f"{a.name} {a.restitution:g} x {b.name} {b.restitution:g}"
+        for a, b in combinations(scene.bodies, 2)
+        if a.collides and b.collides and "moving" in (a.role, b.role) and a.restitution * b.restitution > 1
+    ]
+    if lively:
+        return f"A bounce has the product of two restitutions, here above 1: {', '.join(lively[:3])}. Lower them."
+    return (
+        "Bodies that begin inside each other (restitution throws them out), a body through the centre of a force, or a "
+        "force that is not declared as a field of the scene do that."
+    )
 
 
 def energy_of(scene: Scene, states: Array) -> Array:

@@ -199,6 +199,17 @@ def _say(name: str, text: str) -> None:
     typer.echo(f"{name:<8} {text}")
 
 
+def summed_up(problems: int, notes: int, failed: bool) -> str:
+    """The last word on a model: "it can be evaluated; see the 3 notes above"."""
+    from physbench.results.number_format import counted
+
+    if not problems + notes:
+        return NOTHING
+    kinds = ((problems, "problem"), (notes, "note"))
+    found = " and ".join(thing if many == 1 else counted(many, thing) for many, thing in kinds if many)
+    return f"it cannot be evaluated: see the {found} above" if failed else f"it can be evaluated; see the {found} above"
+
+
 def _print(checked: CheckedModel, picture: Path, verdict: str) -> None:
     info = checked.info
     thing = "frame" if not checked.rollouts or checked.rollouts[0].states is None else "state"
@@ -219,8 +230,7 @@ def _print(checked: CheckedModel, picture: Path, verdict: str) -> None:
     lines.append(("memory", memory))
     lines += [("problem", text) for text in checked.problems]
     lines += [("note", text) for text in checked.notes]
-    if verdict or not checked.problems:
-        lines.append(("result", verdict or NOTHING))
+    lines.append(("result", verdict or summed_up(len(checked.problems), len(checked.notes), checked.failed)))
     lines.append(("picture", str(picture)))
     for name, text in lines:
         _say(name, text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -19,6 +20,8 @@ Frames = NDArray[np.uint8]
 ROUNDING_LEVELS = 2  # grey levels; a batch may change a value by rounding
 ROUNDING_METRES = 1e-4  # the same of states: float32 may grow so far over a clip
 MAX_FIRST_MOVE = 1.0  # m, from the last state of the context to the first predicted one
+RED_GREEN_BLUE = "RGB"
+MIN_COLOUR = 40  # grey levels between the channels of a pixel that shows their order
 MAX_FIRST_STEP = 16.0  # grey levels, mean, from the last context frame to the first predicted one
 
 
@@ -156,14 +159,13 @@ def _compare_samples(checked: CheckedModel, samples: Sequence[Rollout]) -> None:
 
 
 def _check_first_frames(checked: CheckedModel) -> None:
-    """Look for signs of swapped channels, a wrong range or a frozen answer."""
+    """Look for signs of channels in another order, a wrong range or a frozen answer."""
     first = np.stack([rollout.frames[0] for rollout in checked.rollouts]).astype(np.float64)
     last = np.stack([clip.context(1)[0] for clip in checked.clips])
-    difference, swapped = float(np.abs(first - last).mean()), float(np.abs(first[..., ::-1] - last).mean())
-    colored = last.max(-1).astype(int) - last.min(-1) > 40
-    if colored.any() and difference > 0 and swapped < difference / 2:
+    difference, order = float(np.abs(first - last).mean()), channel_order(first, last)
+    if order != RED_GREEN_BLUE:
         checked.notes.append(
-            "The first predicted frame looks like BGR: the channels belong in the order red, green, blue."
+            f"The first predicted frame looks like {order}: the channels belong in the order red, green, blue."
         )
     elif difference > MAX_FIRST_STEP:
         checked.notes.append(
@@ -172,6 +174,19 @@ def _check_first_frames(checked: CheckedModel) -> None:
         )
     if all(not (np.diff(rollout.frames.astype(np.int16), axis=0)).any() for rollout in checked.rollouts):
         checked.notes.append("All predicted frames are the same.")
+
+
+def channel_order(first: NDArray[np.float64], last: NDArray[np.uint8]) -> str:
+    """Order in which channels come, "BGR", from frames (..., 3) that should be alike; "RGB" where none is clearer."""
+    if not (last.max(-1).astype(int) - last.min(-1) > MIN_COLOUR).any():
+        return RED_GREEN_BLUE
+    usual, reverse = (0, 1, 2), (2, 1, 0)
+    orders = list(dict.fromkeys((usual, reverse, *itertools.permutations(range(3)))))
+    apart = {places: float(np.abs(first[..., list(places)] - last).mean()) for places in orders}
+    best = min(orders, key=lambda places: round(apart[places], 3))  # of equal ones the more usual one
+    if apart[best] >= apart[usual] / 2:
+        return RED_GREEN_BLUE
+    return "".join(RED_GREEN_BLUE[best.index(channel)] for channel in range(3))
 
 
 def _check_first_states(checked: CheckedModel) -> None:

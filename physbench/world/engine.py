@@ -62,7 +62,10 @@ def step_of(time: float) -> int:
     """Number of the physics step at `time` s, which lies on the grid of 1/1200 s."""
     step = round(time * PHYSICS_HZ)
     if abs(step - time * PHYSICS_HZ) > 1e-6:
-        raise PhysbenchError(f"Expected times that are multiples of 1/{PHYSICS_HZ} s, got {time!r}.")
+        raise PhysbenchError(
+            f"Expected times that are multiples of 1/{PHYSICS_HZ} s, got {time!r}. A parameter with grid=0.05 is "
+            "drawn on such times; what follows from parameters is rounded: round(20 * t) / 20."
+        )
     return step
 
 
@@ -73,8 +76,8 @@ def _checked(scene: Scene, action: Impulse) -> int:
     until = np.inf if body.until is None else body.until
     if step % (PHYSICS_HZ // ACTION_HZ) or body.role != "moving" or not since <= action.time < until:
         raise PhysbenchError(
-            f"Expected an impulse on the grid of 1/{ACTION_HZ} s that meets a free body, but got one at "
-            f"{action.time:g} s on {body.name!r}."
+            f"Expected an impulse on the grid of 1/{ACTION_HZ} s (a parameter with grid={1 / ACTION_HZ:g}) that meets "
+            f"a free body, but got one at {action.time:g} s on {body.name!r}."
         )
     return step
 

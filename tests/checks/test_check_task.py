@@ -50,6 +50,11 @@ def test_broken_tasks_are_refused_with_a_picture(
         assert Path(finding.picture).read_bytes().startswith(b"\x89PNG")
 
 
+def test_restitutions_above_1_are_named(written: Write) -> None:
+    [found] = failures(written("exploding", broken.EXPLODING))
+    assert "ball 1.3 x floor" in found.remedy and "product" in found.remedy
+
+
 @pytest.mark.slow
 def test_a_frozen_picture_that_is_as_good_as_the_truth_leaves_nothing_to_predict(written: Write) -> None:
     found = failures(written("slow", broken.SLOW))

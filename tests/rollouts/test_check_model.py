@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from physbench.rollouts.batch_jobs import make_job
-from physbench.rollouts.check_model import check_model, two_comparable_rows
+from physbench.rollouts.check_model import channel_order, check_model, two_comparable_rows
 from physbench.rollouts.messages import LoadedModel
 from physbench.rollouts.predict import RolloutRequest, predict
 from physbench.rollouts.rollout import Rollout
@@ -109,6 +109,15 @@ def test_notes(found, answer, fields, words) -> None:
     checked = found(answer, **fields)
     assert checked.problems == []
     assert words in " ".join(checked.notes), checked.notes
+
+
+@pytest.mark.parametrize("order", ["RGB", "RBG", "GRB", "GBR", "BRG", "BGR"])
+def test_an_order_of_channels_is_named(order: str) -> None:
+    last = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), dtype=np.uint8)
+    first = last[..., ["RGB".index(letter) for letter in order]] * 0.98
+    assert channel_order(first, last) == order
+    grey = np.repeat(last[..., :1], 3, axis=-1)
+    assert channel_order(grey[..., ::-1] * 0.98, grey) == "RGB", "grey shows no order"
 
 
 def test_two_rows_share_a_horizon(toys, clip_maker) -> None:
