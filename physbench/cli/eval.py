@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from physbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from physbench.run.options import Options
 
 
 def command(
@@ -83,6 +86,9 @@ def command(
         int | None, typer.Option(metavar="N", help="Processes that track and score. [default: cores]")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Try a batch, and say what would be made and how long it would take.")
+    ] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Discard the run in --out and start again.")] = False,
     trust_code: Annotated[bool, typer.Option("--trust-code", help="Load files that can run code: .pt2.")] = False,
     privileged: Annotated[
@@ -130,6 +136,9 @@ def command(
         fresh_seeds=int(fresh_seeds) if fresh_seeds is not None and fresh_seeds.isdecimal() else fresh_seeds,
     )
     options.check()
+    if dry_run:
+        _say_plan(options, out, as_json)
+        return
 
     from physbench.cli.console import debugging
     from physbench.cli.console import note as note_line
@@ -153,4 +162,44 @@ def command(
         from physbench.cli.console import complain
 
         complain("No clip could be scored. The reasons are in the report; try `physbench models check` on the model.")
+        raise typer.Exit(1)
+
+
+def _say_plan(options: Options, out: Path | None, as_json: bool) -> None:
+    """Print what an evaluation would do."""
+    from dataclasses import asdict
+
+    from physbench.cli.cache import readable_size
+    from physbench.cli.console import note
+    from physbench.results.number_format import counted
+    from physbench.run.dry_run import dry_run
+    from physbench.run.worker_jobs import duration
+
+    plan = dry_run(options, note, out)
+    if as_json:
+        typer.echo(json.dumps({**asdict(plan), "out": str(plan.out), "seconds": plan.seconds}, indent=1))
+        return
+    least, most = plan.horizon
+    frames = f"{least} to {most} frames" if least != most else f"{most} frames"
+    calls = f", in up to {plan.calls} calls" if plan.calls > 1 else ""
+    device = f", {readable_size(plan.device_memory)} on the device" if plan.device_memory else ""
+    rollouts = f", {plan.rollouts} rollouts" if plan.rollouts != plan.clips else ""
+    model, workers = duration(plan.model_seconds), counted(plan.workers, "worker")
+    time = f"model {model}, beside it {workers} {duration(plan.worker_seconds / plan.workers)}"
+    lines = [
+        ("model", f"{plan.model} on {plan.device}, {plan.dtype}"),
+        ("suite", f"{plan.suite}: {counted(plan.clips, 'clip')} of {counted(plan.tasks, 'task')}{rollouts}"),
+        ("frames", f"{plan.render_spec}, {plan.context_frames} in the context, {frames} to predict{calls}"),
+        ("clips", f"{plan.to_make} to make, {plan.clips - plan.to_make} in the cache"),
+        ("batches", f"{plan.batches}, of up to {counted(plan.batch_size, 'rollout')}"),
+        ("memory", f"{readable_size(plan.peak_memory)} in all processes{device}"),
+        ("time", f"about {duration(plan.seconds)}, then diagnosis and report: {time}"),
+        ("disk", f"up to {readable_size(plan.disk)} while it runs"),
+        ("folder", str(plan.out)),
+    ]
+    if plan.failure:
+        lines.append(("failure", plan.failure))
+    for name, text in lines:
+        typer.echo(f"{name:<8} {text}")
+    if plan.failure:
         raise typer.Exit(1)

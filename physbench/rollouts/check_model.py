@@ -21,7 +21,7 @@ ROUNDING_LEVELS = 2  # grey levels; a batch may change a value by rounding
 ROUNDING_METRES = 1e-4  # the same of states: float32 may grow so far over a clip
 MAX_FIRST_MOVE = 1.0  # m, from the last state of the context to the first predicted one
 RED_GREEN_BLUE = "RGB"
-MIN_COLOUR = 40  # grey levels between the channels of a pixel that shows their order
+SHOWS_ORDER = 40  # grey levels between the channels of a pixel that shows their order
 MAX_FIRST_STEP = 16.0  # grey levels, mean, from the last context frame to the first predicted one
 
 
@@ -178,7 +178,7 @@ def _check_first_frames(checked: CheckedModel) -> None:
 
 def channel_order(first: NDArray[np.float64], last: NDArray[np.uint8]) -> str:
     """Order in which channels come, "BGR", from frames (..., 3) that should be alike; "RGB" where none is clearer."""
-    if not (last.max(-1).astype(int) - last.min(-1) > MIN_COLOUR).any():
+    if not (last.max(-1).astype(int) - last.min(-1) > SHOWS_ORDER).any():
         return RED_GREEN_BLUE
     usual, reverse = (0, 1, 2), (2, 1, 0)
     orders = list(dict.fromkeys((usual, reverse, *itertools.permutations(range(3)))))

@@ -1,0 +1,35 @@
+"""`eval --dry-run`: what would be made, without making it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from physbench.cli.main import run
+
+CLIPS = ("--suite", "smoke", "--tasks", "falling/projectile", "--limit", "3")
+ASKED = (*CLIPS, "--batch-size", "2", "--scorers", "drift/*")
+
+
+def test_a_plan_is_said_and_nothing_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(["eval", "baseline:freeze", *ASKED, "--dry-run", "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert (plan["clips"], plan["tasks"], plan["batches"], plan["batch_size"]) == (3, 1, 2, 2)
+    assert plan["out"] == "runs/freeze-smoke-1" and plan["failure"] == ""
+    assert plan["seconds"] == max(plan["model_seconds"], plan["worker_seconds"] / plan["workers"]) > 0
+    assert plan["disk"] > 1000 and plan["peak_memory"] > 1e8
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_that_fails_says_so(
+    toys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    model = (f"{toys / 'broken.py'}:factory", "--model-arg", "kind=raises", "--device", "cpu")
+    assert run(("eval", *model, *ASKED, "--dry-run")) == 1
+    assert "no weights for this" in capsys.readouterr().out
