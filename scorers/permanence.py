@@ -10,6 +10,7 @@ from scipy.ndimage import minimum_filter1d
 
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
+from physbench.scoring.exchanges import exchanged
 from physbench.scoring.expected_visibility import LawfulContinuation
 from physbench.scoring.hidden_intervals import Return
 from physbench.scoring.scorer_protocol import Reading, scorer
@@ -37,7 +38,7 @@ def nothing_expected(
 
 @scorer(
     id="permanence/intact",
-    version=4,
+    version=5,
     axis="permanence",
     unit="1",
     better="higher",
@@ -61,7 +62,8 @@ def intact(
 ) -> dict[str, Reading]:
     """Share of the expected object-frames in which an object is intact, less unexpected blobs, times its return.
 
-    P = max(0, survival - strange) x re-emergence. 0 to 1, higher is better; quality = P. Identity is by hue and size.
+    P = max(0, survival - strange) x re-emergence. 0 to 1, higher is better; quality = P. Identity is by hue, size and
+    motion.
 
     An object is expected where ground truth shows at least a quarter of it, its centre in the image (fixed objects
     too), or where its own lawful motion does: that of a segment of shadowing at 0.08 diameters, also where nothing is
@@ -78,7 +80,8 @@ def intact(
     whole is, or stronger than 1.5 times, is not intact: the object whose chroma changed least since the context says
     what the whole does, from 0.55 to 1.8 times. A blob without a position for more than 0.5 s in which half of the
     object should be seen is not the object. 1 where no object is expected because its own lawful motion is hidden or
-    outside.
+    outside. Nor is an object itself whose place another one has taken in view, which took its own: the motion of each
+    says so, as no body can have come there. It is intact again once they are changed back.
 
     strange: share of the predicted frames with a blob of a hue that the scene does not hold, or with a second one of
     an object's hue.
@@ -104,7 +107,7 @@ def intact(
     (shares of the predicted frames), lost (number of objects not seen in the last 0.3 s of their expected frames).
     """
     hallucinated, doubled = _strange(tracks)
-    whole = present & fits(clip, tracks, lawful_continuations) & keeps_chroma(clip, tracks)
+    whole = present & fits(clip, tracks, lawful_continuations) & keeps_chroma(clip, tracks) & ~exchanged(clip, tracks)
     survival = float(np.mean(whole[expected_visible])) if expected_visible.any() else 1.0
     kept = max(0.0, survival - _share(hallucinated | doubled))
     back = _reemergence(returns)
