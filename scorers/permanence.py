@@ -83,8 +83,13 @@ def intact(
     outside. Nor is an object itself whose place another one has taken in view, which took its own: the motion of each
     says so, as no body can have come there. It is intact again once they are changed back.
 
-    strange: share of the predicted frames with a blob of a hue that the scene does not hold, or with a second one of
-    an object's hue.
+    Another outline is another object: where an object is seen whole, its shape (physbench/tracks/outline.py) may be off
+    by half of what makes an ellipse of 1.3 to 1 of a disc, or a square; where it is too small or too noisy to tell, it
+    is not judged.
+
+    strange: share of the predicted frames with a blob of a hue that the scene does not hold, with a second one of an
+    object's hue, or with any other blob of a third of the smallest object's diameter or more that neither scenery nor
+    objects explain, grey ones too, if it lasts 0.2 s.
 
     re-emergence: mean over the objects that should be hidden (less than 5 % visible) of 1 if the object is unseen in at
     least 80 % of those frames and returns in time (a tenth of it is seen), with its centre, once half of it is seen,
@@ -107,7 +112,8 @@ def intact(
     (shares of the predicted frames), lost (number of objects not seen in the last 0.3 s of their expected frames).
     """
     hallucinated, doubled = _strange(tracks)
-    whole = present & fits(clip, tracks, lawful_continuations) & keeps_chroma(clip, tracks) & ~exchanged(clip, tracks)
+    whole = present & fits(clip, tracks, lawful_continuations) & keeps_chroma(clip, tracks)
+    whole &= ~exchanged(clip, tracks) & keeps_shape(tracks)
     survival = float(np.mean(whole[expected_visible])) if expected_visible.any() else 1.0
     kept = max(0.0, survival - _share(hallucinated | doubled))
     back = _reemergence(returns)
@@ -145,6 +151,13 @@ def keeps_chroma(clip: Clip, tracks: Tracks) -> Mask:
     style = np.clip(np.take_along_axis(own, least, axis=1), *np.log(CHROMA_OF_STYLE))
     low, high = np.log(CHROMA_OF_OBJECT)
     return np.asarray(~seen | ((own - style >= low) & (own - style <= high)))
+
+
+def keeps_shape(tracks: Tracks) -> Mask:
+    """Where an object has the outline that it had (C + T, K); also where that is not judged."""
+    if tracks.shape is None:
+        return np.ones(tracks.area.shape, dtype=bool)
+    return np.asarray(~(tracks.shape > 1.0))
 
 
 def _strange(tracks: Tracks) -> tuple[Mask, Mask]:

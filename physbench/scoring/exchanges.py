@@ -22,7 +22,7 @@ from physbench.tracks.visibility import MAX_GAP
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-LEAST_JUMP = 0.5  # diameters that a track is away from where its own motion leads
+LEAST_LEAP = 0.5  # diameters that a track is away from where its own motion leads
 MOST_MISS = 0.25  # diameters that it is away from where the other body's motion leads
 CLEARER = 0.5  # of its jump; the miss is smaller than that, too
 
@@ -43,7 +43,7 @@ def exchanged(clip: Clip, tracks: Tracks) -> Mask:
     owner = np.tile(np.arange(objects), (frames, 1))
     diameter = np.nan_to_num(clip.diameters()[clip.window(tracks.context)].max(axis=0)) * clip.pixels_per_metre
     known = [np.flatnonzero(np.isfinite(track).all(axis=-1)) for track in tracks.position.swapaxes(0, 1)]
-    jumps = [jump for k in range(objects) for jump in _jumps(tracks, k, known[k], LEAST_JUMP * diameter[k])]
+    jumps = [jump for k in range(objects) for jump in _jumps(tracks, k, known[k], LEAST_LEAP * diameter[k])]
     for group in _together(jumps):
         before = {jump.column: int(owner[jump.before, jump.column]) for jump in group}
         for jump, other in _exchanges(tracks, group, known, diameter):
