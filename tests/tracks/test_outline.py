@@ -83,7 +83,7 @@ def test_a_body_that_is_stretched_in_frames_has_another_shape(
     for t in range(8, len(frames)):
         x, y = clip.px_positions()[t, 1]
         rows, columns = np.mgrid[: len(frames[t]), : len(frames[t])] + 0.5
-        far = np.hypot(columns - x, rows - y) > 24
+        far = np.hypot(columns - x, rows - y) > 17
         u, v = (columns - x) / AXES + x, (rows - y) * AXES + y
         i, j = (np.clip(np.floor(each).astype(int), 0, len(frames[t]) - 1) for each in (v, u))
         frames[t] = np.where(far[..., None], frames[t], clip.frames[t][i, j])
