@@ -10,6 +10,7 @@ from scipy.ndimage import minimum_filter1d
 
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
+from physbench.scoring.exchanges import exchanged
 from physbench.scoring.expected_visibility import LawfulContinuation
 from physbench.scoring.hidden_intervals import Return
 from physbench.scoring.scorer_protocol import Reading, scorer
@@ -37,7 +38,7 @@ def nothing_expected(
 
 @scorer(
     id="permanence/intact",
-    version=4,
+    version=5,
     axis="permanence",
     unit="1",
     better="higher",
@@ -61,7 +62,8 @@ def intact(
 ) -> dict[str, Reading]:
     """Share of the expected object-frames in which an object is intact, less unexpected blobs, times its return.
 
-    P = max(0, survival - strange) x re-emergence. 0 to 1, higher is better; quality = P. Identity is by hue and size.
+    P = max(0, survival - strange) x re-emergence. 0 to 1, higher is better; quality = P. Identity is by hue, size and
+    motion.
 
     An object is expected where ground truth shows at least a quarter of it, its centre in the image (fixed objects
     too), or where its own lawful motion does: that of a segment of shadowing at 0.08 diameters, also where nothing is
@@ -78,10 +80,16 @@ def intact(
     whole is, or stronger than 1.5 times, is not intact: the object whose chroma changed least since the context says
     what the whole does, from 0.55 to 1.8 times. A blob without a position for more than 0.5 s in which half of the
     object should be seen is not the object. 1 where no object is expected because its own lawful motion is hidden or
-    outside.
+    outside. Nor is an object itself whose place another one has taken in view, which took its own: the motion of each
+    says so, as no body can have come there. It is intact again once they are changed back.
 
-    strange: share of the predicted frames with a blob of a hue that the scene does not hold, or with a second one of
-    an object's hue.
+    Another outline is another object: where an object is seen whole, its shape (physbench/tracks/outline.py) may be off
+    by half of what makes an ellipse of 1.3 to 1 of a disc, or a square; where it is too small or too noisy to tell, it
+    is not judged.
+
+    strange: share of the predicted frames with a blob of a hue that the scene does not hold, with a second one of an
+    object's hue, or with any other blob of a third of the smallest object's diameter or more that neither scenery nor
+    objects explain, grey ones too, if it lasts 0.2 s.
 
     re-emergence: mean over the objects that should be hidden (less than 5 % visible) of 1 if the object is unseen in at
     least 80 % of those frames and returns in time (a tenth of it is seen), with its centre, once half of it is seen,
@@ -105,6 +113,7 @@ def intact(
     """
     hallucinated, doubled = _strange(tracks)
     whole = present & fits(clip, tracks, lawful_continuations) & keeps_chroma(clip, tracks)
+    whole &= ~exchanged(clip, tracks) & keeps_shape(tracks)
     survival = float(np.mean(whole[expected_visible])) if expected_visible.any() else 1.0
     kept = max(0.0, survival - _share(hallucinated | doubled))
     back = _reemergence(returns)
@@ -142,6 +151,13 @@ def keeps_chroma(clip: Clip, tracks: Tracks) -> Mask:
     style = np.clip(np.take_along_axis(own, least, axis=1), *np.log(CHROMA_OF_STYLE))
     low, high = np.log(CHROMA_OF_OBJECT)
     return np.asarray(~seen | ((own - style >= low) & (own - style <= high)))
+
+
+def keeps_shape(tracks: Tracks) -> Mask:
+    """Where an object has the outline that it had (C + T, K); also where that is not judged."""
+    if tracks.shape is None:
+        return np.ones(tracks.area.shape, dtype=bool)
+    return np.asarray(~(tracks.shape > 1.0))
 
 
 def _strange(tracks: Tracks) -> tuple[Mask, Mask]:

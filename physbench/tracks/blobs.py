@@ -35,6 +35,8 @@ class Components:
     label: Int  # (M,) k + 1 for object k, UNKNOWN_HUE for an unknown hue
     area: Float  # (M,) px
     centre: Float  # (M, 2) px
+    where: Int  # (Q,) labelled pixels of the maps, flat over (N, h, w)
+    number: Int  # (Q,) their component
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +48,7 @@ class Choice:
     rival: Float  # (N, K, 2) px, centre of the nearest other blob of its hue, NaN where there is none
     duplicates: NDArray[np.uint8]  # (N, K)
     hallucinations: NDArray[np.uint8]  # (N,)
+    known: NDArray[np.bool_]  # (M,) components that are objects, or that are counted as duplicates or unknown hues
 
 
 def components(labels: NDArray[np.uint8], factor: int) -> Components:
@@ -59,7 +62,8 @@ def components(labels: NDArray[np.uint8], factor: int) -> Components:
     tall = tall.reshape(-1, width)
     where = np.flatnonzero(tall)
     if not len(where):
-        return Components(*(np.zeros(0, np.int64),) * 2, np.zeros(0), np.zeros((0, 2)))
+        none = np.zeros(0, np.int64)
+        return Components(none, none, np.zeros(0), np.zeros((0, 2)), none, none)
     connected: NDArray[np.int64] = measure.label(tall, background=0, connectivity=2)  # type: ignore[no-untyped-call]
     number = connected.ravel()[where].astype(np.int64) - 1
     row, column = np.divmod(where, width)
@@ -70,7 +74,8 @@ def components(labels: NDArray[np.uint8], factor: int) -> Components:
     x = np.bincount(number, column) / pixels + 0.5
     y = np.bincount(number, row) / pixels + 0.5 - frame * (height + 1)
     area = pixels.astype(np.float64) * factor**2
-    return Components(frame, OBJECT_OF[tall.ravel()[first]], area, np.stack([x, y], axis=-1) * factor)
+    places = where - where // (width * (height + 1)) * width  # without the empty rows
+    return Components(frame, OBJECT_OF[tall.ravel()[first]], area, np.stack([x, y], axis=-1) * factor, places, number)
 
 
 def lasting_frames(fps: float) -> int:
@@ -88,7 +93,9 @@ def choose(found: Components, frames: int, full_area: Float, factor: int, fps: f
     centre = np.full((frames, objects, 2), np.nan)
     rival = np.full((frames, objects, 2), np.nan)
     duplicates = np.zeros((frames, objects), dtype=np.uint8)
-    choice = Choice(area, centre, rival, duplicates, _hallucinations(found, frames, full_area, lasting_frames(fps)))
+    strange = _strange(found, full_area)
+    count = _hallucinations(found, frames, strange, lasting_frames(fps))
+    choice = Choice(area, centre, rival, duplicates, count, strange)
     for k in range(objects):
         mine = np.flatnonzero((found.label == k + 1) & (found.area >= MIN_BLOB_AREA * factor**2))
         if len(mine):
@@ -104,6 +111,7 @@ def _follow(found: Components, mine: Int, full: float, k: int, choice: Choice) -
     stop = np.append(start[1:], len(mine))
     single = stop - start == 1
     alone = mine[start[single]]
+    choice.known[alone] = True
     area[frame[start[single]]] = found.area[alone]
     centre[frame[start[single]]] = found.centre[alone]
     for i in np.flatnonzero(~single):  # in order of time
@@ -119,19 +127,32 @@ def _follow(found: Components, mine: Int, full: float, k: int, choice: Choice) -
         parts = away <= reach
         area[t] = sizes[parts].sum()
         centre[t] = (places[parts] * sizes[parts, None]).sum(0) / area[t]
-        choice.duplicates[t, k] = min(255, int((sizes[~parts] >= DUPLICATE_SHARE * full).sum()))
+        twins = ~parts & (sizes >= DUPLICATE_SHARE * full)
+        choice.known[here[parts | twins]] = True
+        choice.duplicates[t, k] = min(255, int(twins.sum()))
         rivals = np.flatnonzero(~parts & (sizes >= RIVAL_SHARE * full))
         if len(rivals):
             choice.rival[t, k] = places[rivals[away[rivals].argmin()]]
 
 
-def _hallucinations(found: Components, frames: int, full_area: Float, least: int) -> NDArray[np.uint8]:
-    """Blobs of unknown hue (N,), counted where some are seen in at least `least` frames in a row."""
+def _strange(found: Components, full_area: Float) -> NDArray[np.bool_]:
+    """Components (M,) of unknown hue that are large enough to count."""
     if not len(full_area):
-        return np.zeros(frames, dtype=np.uint8)
-    strange = (found.label == UNKNOWN_HUE) & (found.area >= HALLUCINATION_SHARE * full_area.min())
+        return np.zeros(len(found.label), dtype=bool)
+    return np.asarray((found.label == UNKNOWN_HUE) & (found.area >= HALLUCINATION_SHARE * full_area.min()))
+
+
+def _hallucinations(found: Components, frames: int, strange: NDArray[np.bool_], least: int) -> NDArray[np.uint8]:
+    """Blobs of unknown hue (N,), counted where some are seen in at least `least` frames in a row."""
     count = np.bincount(found.frame[strange], minlength=frames)
     return np.where(long_runs(count > 0, least), np.minimum(count, 255), 0).astype(np.uint8)
+
+
+def known_places(found: Components, choice: Choice, shape: tuple[int, int, int]) -> NDArray[np.bool_]:
+    """Where the small maps (N, h, w) show what is known."""
+    places = np.zeros(shape, dtype=bool)
+    places.ravel()[found.where[choice.known[found.number]]] = True
+    return places
 
 
 def long_runs(flags: NDArray[np.bool_], least: int) -> NDArray[np.bool_]:

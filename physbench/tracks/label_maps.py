@@ -27,6 +27,11 @@ def pooling(height: int, width: int, side: int) -> int:
     return max(1, round(min(height, width) / side))
 
 
+def coarse_factor(frames: Tensor) -> int:
+    """By what factor frames (N, H, W, 3) become small maps."""
+    return pooling(frames.shape[1], frames.shape[2], COARSE_SIDE)
+
+
 def pool(frames: Tensor, factor: int) -> Tensor:
     """Sum squares of `factor` pixels: (N, H, W, 3) u8 -> (N, ceil(H / factor), ceil(W / factor), 3) int32 or int16."""
     if factor == 1:
@@ -76,6 +81,7 @@ class Coarse:
     """Small maps of a batch of frames."""
 
     frames: Tensor  # (N, H, W, 3) u8, filtered where noisy
+    pooled: Tensor  # (N, h, w, 3) sums over factor^2 px of these
     labels: Tensor  # (N, h, w) u8, see colour.UNKNOWN_HUE
     cast: Tensor  # (N, 2) int16: a and b of the background
     noise: Tensor  # (N,) float32, levels of chroma noise per axis before filtering
@@ -86,8 +92,9 @@ class Coarse:
 
 def coarse(frames: Tensor, colours: Colours) -> Coarse:
     """Label pooled maps of (N, H, W, 3) u8. One transfer from the device: whether any frame is noisy."""
-    factor = pooling(frames.shape[1], frames.shape[2], COARSE_SIDE)
-    map_a, map_b = _opponent_maps(pool(frames, factor))
+    factor = coarse_factor(frames)
+    pooled = pool(frames, factor)
+    map_a, map_b = _opponent_maps(pooled)
     cast = _cast(map_a, map_b, factor)
     noise, grey = _noise(frames, cast)
     noisy = noise > NOISE_GATE
@@ -96,12 +103,15 @@ def coarse(frames: Tensor, colours: Colours) -> Coarse:
         index = noisy.nonzero()[:, 0]
         frames = frames.clone()
         frames[index] = smooth(frames[index])
-        map_a[index], map_b[index] = _opponent_maps(pool(frames[index], factor))
+        small = pool(frames[index], factor)
+        pooled = pooled.clone() if factor == 1 else pooled
+        pooled[index] = small
+        map_a[index], map_b[index] = _opponent_maps(small)
         cast[index] = _cast(map_a[index], map_b[index], factor)
     area = factor * factor
     shift = (cast.to(map_a.dtype) * area)[:, :, None, None]
     label = labels(map_a - shift[:, 0], map_b - shift[:, 1], colours.table, area)
-    return Coarse(frames, label, cast, noise, grey, factor, filtered)
+    return Coarse(frames, pooled, label, cast, noise, grey, factor, filtered)
 
 
 def _opponent_maps(pooled: Tensor) -> tuple[Tensor, Tensor]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from physbench.tracks.colour import Colours, labels
+from physbench.tracks.outline import HARMONICS, harmonics
 from physbench.world.scene import BACKGROUND_GREY, FLOOR_GREY, SCREEN_GREY
 
 BLUR_REACH = 3  # px around the core that belong to the object: its blurred edge
@@ -51,6 +52,7 @@ STATS = (
     "touch",  # px of other hues and screens within reach
     "border",  # core px at the border of the image
     "noise",  # levels of chroma around the object
+    *HARMONICS,
 )
 
 
@@ -212,7 +214,8 @@ def _measure(
     stats = _stats(along, core, region.to(torch.float32), float_a, float_b, shape, radius)
     origin = torch.stack([left, top], dim=1).to(torch.float64)
     stats[:, 1:3] += origin
-    stats = torch.cat([stats, torch.stack([touch, border, noise], dim=1).to(torch.float64)], dim=1)
+    beside = torch.stack([touch, border, noise], dim=1).to(torch.float64)
+    stats = torch.cat([stats, beside, harmonics(along * region, radius)], dim=1)
     return Patches(along, core, region, other, screen, origin, stats)
 
 

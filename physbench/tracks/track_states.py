@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from physbench.tracks import outline
 from physbench.tracks.blobs import Choice, lasting_frames, long_runs
 from physbench.tracks.colour import DIFFUSE_SHARE, Colours, hue_shift_deg
 from physbench.tracks.label_maps import NOISE_GATE
@@ -23,7 +24,8 @@ from physbench.world.scene import Body
 Float = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
-MASS, X, Y, XX, YY, XY, CORE, A, B, REGION, PLATEAU, FOOTPRINT, TOUCH, BORDER, NOISE = range(len(STATS))
+MASS, X, Y, XX, YY, XY, CORE, A, B, REGION, PLATEAU, FOOTPRINT, TOUCH, BORDER, NOISE = range(15)
+OUTLINE = slice(15, len(STATS))
 WHOLE_SHARE = 0.95  # share of an object's area from which on it is taken as entirely visible
 # Of a box or cylinder beside something else: the edges of an upright box fall on the renderer's grid (5 % at 64 px),
 # mixed pixels between two hues count for both. Where less is cut off, the middle is out by 0.05 diameters at most.
@@ -118,7 +120,7 @@ def tracks_from(shown: TrueAreas, seen: BlobMeasurements, zoom: float) -> Tracks
     total, objects, count = len(shown.times), len(shown.names), len(seen.area)
     position = np.full((total, objects, 2), np.nan)
     position_sd = np.full((total, objects), np.nan)
-    area, hue, chroma = np.zeros((total, objects)), *np.full((2, total, objects), np.nan)
+    area, hue, chroma, shape = np.zeros((total, objects)), *np.full((3, total, objects), np.nan)
     state = np.full((total, objects), Visibility.ABSENT, dtype=np.uint8)
     duplicates = np.zeros((total, objects), dtype=np.uint8)
     hallucinations = np.zeros(total, dtype=np.uint8)
@@ -135,6 +137,7 @@ def tracks_from(shown: TrueAreas, seen: BlobMeasurements, zoom: float) -> Tracks
         area[:count, k] = shown_area
         hue[:count, k] = np.where(shown_area > 0, seen.hue[:, k], np.nan)
         chroma[:count, k] = np.where(shown_area > 0, seen.chroma[:, k], np.nan)
+        shape[:count, k] = _shape(seen, k, full / zoom**2, shown, zoom)
         duplicates[:count, k] = seen.choice.duplicates[:, k]
     hallucinations[:count] = seen.choice.hallucinations
     return Tracks(
@@ -149,7 +152,21 @@ def tracks_from(shown: TrueAreas, seen: BlobMeasurements, zoom: float) -> Tracks
         duplicates=duplicates,
         hallucinations=hallucinations,
         chroma=chroma.round(DECIMALS),
+        shape=shape.round(DECIMALS),
     )
+
+
+def _shape(seen: BlobMeasurements, k: int, full: float, shown: TrueAreas, zoom: float) -> Float:
+    """How far the shape of object k is from its own (N,), see outline.shape_change."""
+    stats, ratio = seen.stats[:, k], seen.area[:, k] / full
+    radius, count = float(np.sqrt(full / np.pi)), len(stats)
+    alone = ~touched(stats) & (ratio > outline.WHOLE_ALONE[0]) & (ratio < outline.WHOLE_ALONE[1])
+    beside = (stats[:, BORDER] == 0) & (ratio > outline.WHOLE_BESIDE[0]) & (ratio < outline.WHOLE_BESIDE[1])
+    whole = (alone | beside) & (stats[:, MASS] > 0) & (seen.chroma[:, k] >= LEAST_CHROMA)
+    learnt = whole & (shown.visible[:count, k] / zoom**2 > WHOLE_SHARE * full) & (np.arange(count) < shown.context)
+    sd = outline.noise_sd(stats[:, NOISE], stats[:, MASS], stats[:, REGION], radius)
+    sphere, window = shown.bodies[k].shape == "sphere", 2 * lasting_frames(shown.fps) - 1
+    return outline.shape_change(stats[:, OUTLINE], sd, stats[:, [X, Y]], whole, learnt, sphere, radius, window)
 
 
 def _grown(seen: BlobMeasurements, k: int, full: float) -> Flags:

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from physbench.clips.clip import Clip
 from physbench.errors import PhysbenchError
-from physbench.tracks import blobs, disc_fit, label_maps, patches, picture_shift
+from physbench.tracks import blobs, disc_fit, intruders, label_maps, patches, picture_shift
 from physbench.tracks.colour import Colours, colours_of
 from physbench.tracks.track_states import DECIMALS, BlobMeasurements, TrueAreas, tracks_from
 from physbench.tracks.tracks import Tracks
@@ -32,6 +32,7 @@ from physbench.world.scene import BACKGROUND_GREY
 
 CHUNK_BYTES = {"cpu": 1_500_000, "cuda": 200_000_000}  # of frames; on a CPU what stays in its cache
 TRUE_FRAMES = 5  # of ground truth in which screens and scenery are looked for
+SURROUNDING_FRAMES = 9  # of ground truth, with the context, in which all that is no body is looked for
 HUED = 30  # levels between the colours of a pixel of a body
 FIXED_REACH = 2.0  # px around a fixed body that are its edge
 LEAST_FIT_RADIUS = 2.0  # px; smaller ones have no shape
@@ -79,7 +80,9 @@ def track(clip: Clip, context: int, frames: NDArray[np.uint8] | Tensor) -> Track
     hues = _distinct_hues(clip)
     colours = colours_of(hues, small.device)
     true = _true_frames(clip)
-    found = tracks_from(shown, _see(small, target, colours, context, _screens(clip, true).to(small.device), fps), zoom)
+    known = _surroundings(clip, context)
+    seen = _see(small, target, colours, context, _screens(clip, true).to(small.device), known, fps)
+    found = tracks_from(shown, seen, zoom)
     shift = np.zeros((len(times), 1, 2))
     shift[context : len(small), 0] = _shifts(clip, true, small[context:]) * zoom
     return replace(found, position=(found.position - shift).round(DECIMALS))
@@ -114,6 +117,14 @@ def _true_frames(clip: Clip) -> Tensor:
     """Some frames of ground truth (TRUE_FRAMES, H, W, 3), from the hand-over on: holders are gone by then."""
     index = np.linspace(clip.handover, len(clip.frames) - 1, TRUE_FRAMES).astype(int)
     return label_maps.shrink(torch.from_numpy(clip.frames[index]))[0]
+
+
+def _surroundings(clip: Clip, context: int) -> intruders.Surroundings:
+    """What some frames of ground truth in the window show beside the bodies."""
+    index = np.linspace(clip.handover + 1 - context, len(clip.frames) - 1, SURROUNDING_FRAMES).astype(int)
+    frames = label_maps.shrink(torch.from_numpy(clip.frames[index]))[0]
+    factor = label_maps.coarse_factor(frames)
+    return intruders.surroundings(label_maps.pool(frames, factor).numpy(), factor**2, HUED)
 
 
 def _shifts(clip: Clip, true: Tensor, predicted: Tensor) -> Float:
@@ -159,6 +170,7 @@ def _nothing(frames: int, objects: int) -> BlobMeasurements:
             np.full((frames, objects, 2), np.nan),
             np.zeros((frames, objects), dtype=np.uint8),
             np.zeros(frames, dtype=np.uint8),
+            np.zeros(0, dtype=bool),
         ),
         stats=np.zeros((frames, objects, len(patches.STATS))),
         fits=np.full((frames, objects, len(disc_fit.FIT)), np.nan),
@@ -171,13 +183,29 @@ def _nothing(frames: int, objects: int) -> BlobMeasurements:
 
 
 def _see(
-    frames: Tensor, target: _Target, colours: Colours, context: int, screens: Tensor, fps: float
+    frames: Tensor,
+    target: _Target,
+    colours: Colours,
+    context: int,
+    screens: Tensor,
+    known: intruders.Surroundings,
+    fps: float,
 ) -> BlobMeasurements:
     count, objects = len(frames), colours.count
     parts = [label_maps.coarse(frames[chunk], colours) for chunk in _chunks(frames)]
     factor = parts[0].factor
     labels = np.concatenate([part.labels.cpu().numpy() for part in parts])
-    choice = blobs.choose(blobs.components(labels, factor), count, target.full_area, factor, fps)
+    found_blobs = blobs.components(labels, factor)
+    choice = blobs.choose(found_blobs, count, target.full_area, factor, fps)
+    more = intruders.intruders(
+        np.concatenate([part.pooled.cpu().numpy() for part in parts]),
+        factor**2,
+        blobs.known_places(found_blobs, choice, labels.shape),
+        known,
+        2 * float(target.radius.min()) / factor,
+        blobs.lasting_frames(fps),
+    )
+    choice = replace(choice, hallucinations=choice.hallucinations + more)
     smooth = torch.cat([part.frames for part in parts]) if any(part.filtered for part in parts) else frames
     cast, grey = torch.cat([part.cast for part in parts]), torch.cat([part.grey for part in parts])
     video = patches.Video(smooth, cast, grey, screens, colours)

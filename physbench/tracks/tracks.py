@@ -38,3 +38,5 @@ class Tracks:
     hallucinations: NDArray[np.uint8]  #: (T,) blobs of hues that the scene does not hold
     #: (T, K) chroma of its inside over that in the context frames, NaN where not seen; None without pictures
     chroma: NDArray[np.float64] | None = None
+    #: (T, K) how far its outline is from its own: above 1 another shape; NaN where not judged; None without pictures
+    shape: NDArray[np.float64] | None = None

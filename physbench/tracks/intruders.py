@@ -1,0 +1,237 @@
+"""Blobs that neither the scene nor its bodies explain: small, grey, dark or of any hue.
+
+Ground truth shows, at each place of the small maps, which greys scenery has there. A frame may draw each of these greys
+in its own way: the median over the places of one grey is what the frame makes of it. What is still different, away from
+the blobs of the bodies, is a candidate. It is an intruder if it is as large as a third of the smallest body, stands out
+from the frame's own noise, and is followed for MIN_DURATION. All of it runs on the host.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter, minimum_filter
+from skimage import measure
+
+Image = NDArray[np.uint8]
+Int = NDArray[np.integer]
+Float = NDArray[np.floating]
+Mask = NDArray[np.bool_]
+
+RIM_REACH = 2  # px of the small maps by which an edge of scenery may be blurred, sharpened or off
+HALO_REACH = 2  # the same of bodies: blurred edges, the rims of sharpening, ringing
+SAME_GREY = 2  # levels; greys of scenery that differ by less are one
+LEAST_OF_GREY = 24  # px of a small map; a grey with fewer is drawn as the nearest other one
+GREY_SAMPLES = 150  # px of a grey that its median is taken of
+LEAST_OFF = 22.0  # levels, mean over 3 x 3 px of a small map
+# Codecs keep colours less well than brightness: of one colour alone this share of the difference counts.
+SHARE_OF_COLOUR = 0.63
+OVER_NOISE = 6.0  # times the noise of a frame in such means
+BLOB_FOOT = 0.5  # of these limits; a blob is what stands out by so much around a place that does by all of it
+MEDIAN_STRENGTH = 0.85  # of differences in three colours of sd 1
+LEAST_SIZE = 1 / 3  # diameters of the smallest body
+SIZE_MARGIN = 0.6  # of the area, by which a size may be measured too small
+LEAST_AREA = 5.0  # px of the small maps; less is no blob, however small the bodies are
+MOST_WAY = 1.0  # diameters of the smallest body that a blob moves from frame to frame, its own size aside
+
+
+@dataclass(frozen=True, eq=False)
+class Surroundings:
+    """What ground truth shows beside its bodies, on small maps of h x w px, flat."""
+
+    low: Int  # (h * w,) index of the darkest grey that scenery has at or near a place
+    high: Int  # (h * w,) of the brightest
+    known: Mask  # (h * w,) where a body does not always hide it
+    greys: Int  # (G,) levels, from dark to bright
+    samples: tuple[Int, ...]  # places of each grey that never changes; none of one that moves or vanishes
+    shape: tuple[int, int]
+
+
+def surroundings(pooled: Image | Int, area: int, hued_spread: float) -> Surroundings:
+    """Of pooled true frames (T, h, w, 3), sums over `area` px; hued_spread: levels between the colours of a body."""
+    values = pooled.astype(np.int32) // area
+    height, width = values.shape[1:3]
+    hued = maximum_filter(values.max(-1) - values.min(-1) > hued_spread, (1, 3, 3))
+    grey = values[..., 1]
+    darkest, brightest = np.where(hued, 999, grey).min(0), np.where(hued, -1, grey).max(0)
+    known = brightest >= 0
+    darkest, brightest = np.where(known, darkest, 999), np.where(known, brightest, -1)
+    still = ~hued.any(0) & (brightest - darkest <= SAME_GREY)
+    greys = _greys(np.concatenate([darkest[known], brightest[known]]))
+    reach = 2 * RIM_REACH + 1
+    low = _nearest(minimum_filter(darkest, reach), greys)
+    high = _nearest(maximum_filter(brightest, reach), greys)
+    samples = []
+    for level in greys:
+        places = np.flatnonzero(still & (np.abs(darkest - level) <= SAME_GREY))
+        places = places if len(places) >= LEAST_OF_GREY else places[:0]
+        samples.append(places[:: max(1, len(places) // GREY_SAMPLES)])
+    return Surroundings(low.ravel(), high.ravel(), known.ravel(), greys, tuple(samples), (height, width))
+
+
+def _greys(levels: Int) -> Int:
+    """Levels that enough places have, in order."""
+    found: list[int] = []
+    count = np.bincount(levels, minlength=256)
+    while count.max(initial=0) > 0:
+        most = int(count.argmax())
+        near = slice(max(0, most - SAME_GREY), most + SAME_GREY + 1)
+        if count[near].sum() < LEAST_OF_GREY and found:
+            break
+        found.append(most)
+        count[near] = 0
+    return np.array(sorted(found), dtype=np.int64)
+
+
+def _nearest(values: Int, greys: Int) -> Int:
+    if not len(greys):
+        return np.zeros(values.shape, dtype=np.int64)
+    return np.asarray(np.abs(values[..., None] - greys).argmin(-1))
+
+
+def intruders(
+    pooled: Image | Int, area: int, bodies: Mask, truth: Surroundings, smallest: float, least: int
+) -> NDArray[np.uint8]:
+    """Number of intruders in each frame (N,).
+
+    pooled (N, h, w, 3): frames as sums over `area` px. bodies (N, h, w): the blobs that bodies are. smallest: diameter
+    of the smallest body in px of these maps. least: frames in a row that a blob must be seen in.
+    """
+    frames = len(pooled)
+    if not frames or not any(len(at) for at in truth.samples):
+        return np.zeros(frames, dtype=np.uint8)
+    off = _differences(pooled, area, truth)
+    free = ~_near(bodies).reshape(frames, -1) & truth.known
+    off *= free[..., None]
+    limit = LEAST_OFF * area
+    wanted = max(LEAST_AREA, SIZE_MARGIN * np.pi / 4 * (LEAST_SIZE * smallest) ** 2)
+    enough = LEAST_OFF * wanted
+    size = _strength(off)
+    total = np.where(size > limit // 2, size, 0).sum(1, dtype=np.int64)
+    chosen = np.flatnonzero(total > enough / 2 * area)
+    count = np.zeros(frames, dtype=np.uint8)
+    if len(chosen) < least:
+        return count
+    found = _blobs(off[chosen], size[chosen], free[chosen], area, truth.shape, wanted)
+    kept = _followed(chosen[found.frame], found, MOST_WAY * smallest, least)
+    np.add.at(count, chosen[found.frame[kept]], 1)
+    return count
+
+
+def _differences(pooled: Image | Int, area: int, truth: Surroundings) -> NDArray[np.int16]:
+    """How far each pixel (N, h * w, 3) is outside of what scenery may look like there, in summed levels."""
+    values = pooled.reshape(len(pooled), -1, 3).astype(np.int16)
+    tones = _tones(values, area, truth)
+    most = int(np.argmax(np.bincount(truth.low, minlength=len(truth.samples))))
+    other = np.flatnonzero((truth.low != most) | (truth.high != most))
+    # Greys are in the order of truth: a frame may have turned it round.
+    first, last = tones[:, truth.low[other]], tones[:, truth.high[other]]
+    low, high = np.minimum(first, last), np.maximum(first, last)
+    beside = values[:, other]
+    beside = np.maximum(beside - high, 0) - np.maximum(low - beside, 0)
+    values -= tones[:, most, None]
+    values[:, other] = beside
+    return values
+
+
+def _tones(values: NDArray[np.int16], area: int, truth: Surroundings) -> NDArray[np.int16]:
+    """What frames (N, h * w, 3) make of each grey (N, G, 3), in summed levels."""
+    shown = [g for g, at in enumerate(truth.samples) if len(at)]
+    tones = np.zeros((len(values), len(truth.greys), 3))
+    for g in shown:
+        tones[:, g] = np.median(values[:, truth.samples[g]], axis=1)
+    for g in set(range(len(truth.greys))) - set(shown):  # in proportion to the next one
+        other = min(shown, key=lambda k: abs(truth.greys[k] - truth.greys[g]))
+        tones[:, g] = tones[:, other] * truth.greys[g] / max(truth.greys[other], 1)
+    return np.rint(tones).astype(np.int16)
+
+
+def _strength(off: Int) -> Int:
+    """How much pixels (..., 3) differ: their brightness, or a share of the colour that differs most."""
+    red, green, blue = (off[..., colour] for colour in range(3))
+    most = np.maximum(np.maximum(np.abs(red), np.abs(green)), np.abs(blue))
+    return np.maximum(np.abs((red + green + blue) // 3), (SHARE_OF_COLOUR * most).astype(off.dtype))
+
+
+def _near(bodies: Mask) -> Mask:
+    """What lies near bodies (N, h, w), in a frame or in the ones before and after it."""
+    wide = bodies.copy()
+    wide[1:] |= bodies[:-1]
+    wide[:-1] |= bodies[1:]
+    for axis in (1, 2):
+        grown = wide.copy()
+        for step in range(1, HALO_REACH + 1):
+            ahead, back = [slice(None)] * 3, [slice(None)] * 3
+            ahead[axis], back[axis] = slice(step, None), slice(None, -step)
+            grown[tuple(ahead)] |= wide[tuple(back)]
+            grown[tuple(back)] |= wide[tuple(ahead)]
+        wide = grown
+    return wide
+
+
+@dataclass(frozen=True, eq=False)
+class _Blobs:
+    frame: Int  # (M,)
+    centre: Float  # (M, 2) px of the small maps
+    reach: Float  # (M,) px, radius
+
+
+def _blobs(
+    off: NDArray[np.int16], size: NDArray[np.int16], free: Mask, area: int, shape: tuple[int, int], wanted: float
+) -> _Blobs:
+    """Connected places that stand out, as large as `wanted` px of the small maps."""
+    frames, (height, width) = len(off), shape
+    sums = _boxes(off.reshape(frames, height, width, 3))
+    stands = _strength(sums)  # (N, h, w), summed over 9 px
+    sample = np.where(free.reshape(frames, height, width), stands, -1)[:, 1::3, 1::3].reshape(frames, -1)
+    noise = np.array([np.median(row[row >= 0]) if (row >= 0).any() else 0.0 for row in sample])
+    limit = np.maximum(9 * area * LEAST_OFF, OVER_NOISE / MEDIAN_STRENGTH * noise)
+    tall = np.zeros((frames, height + 1, width), dtype=bool)
+    tall[:, :height] = stands > BLOB_FOOT * limit[:, None, None]
+    numbers: Int = measure.label(tall.reshape(-1, width), connectivity=2)  # type: ignore[no-untyped-call]
+    numbers = numbers.reshape(tall.shape)[:, :height]
+    t, y, x = np.nonzero(numbers)
+    if not len(t):
+        return _Blobs(np.zeros(0, np.int64), np.zeros((0, 2)), np.zeros(0))
+    number = numbers[t, y, x] - 1
+    strength = size.reshape(frames, height, width)[t, y, x].astype(np.float64) / area
+    pixels, total = np.bincount(number), np.bincount(number, strength)
+    peak, top = np.zeros((2, len(pixels)))
+    np.maximum.at(peak, number, strength)
+    np.maximum.at(top, number, stands[t, y, x] / limit[t])
+    frame = np.zeros(len(pixels), dtype=np.int64)
+    frame[number] = t
+    centre = np.stack([np.bincount(number, x), np.bincount(number, y)], axis=-1) / pixels[:, None]
+    large = (top > 1) & (total >= wanted * LEAST_OFF) & (total >= wanted * peak)
+    return _Blobs(frame[large], centre[large], np.sqrt(pixels[large] / np.pi))
+
+
+def _boxes(values: NDArray[np.int16]) -> NDArray[np.int32]:
+    """Sums over 3 x 3 px of maps (N, h, w, 3)."""
+    total = values.astype(np.int32)
+    for axis in (1, 2):
+        size = total.shape[axis]
+        pad = [(0, 0)] * 4
+        pad[axis] = (1, 1)
+        wide = np.pad(total, pad)
+        total = sum(np.take(wide, range(i, i + size), axis=axis) for i in range(3))
+    return np.asarray(total)
+
+
+def _followed(frame: Int, blobs: _Blobs, step: float, least: int) -> Mask:
+    """Blobs (M,) that are parts of chains of at least `least` frames in a row."""
+    forward, backward = np.ones(len(frame), dtype=int), np.ones(len(frame), dtype=int)
+    pairs = []
+    for t in np.unique(frame):
+        now, before = np.flatnonzero(frame == t), np.flatnonzero(frame == t - 1)
+        if len(before):
+            away = np.linalg.norm(blobs.centre[now][:, None] - blobs.centre[before], axis=-1)
+            near = away <= step + blobs.reach[now][:, None] + blobs.reach[before]
+            pairs += [(int(now[i]), int(before[j])) for i, j in zip(*np.nonzero(near), strict=True)]
+    for now_, before_ in pairs:
+        forward[now_] = max(forward[now_], forward[before_] + 1)
+    for now_, before_ in reversed(pairs):
+        backward[before_] = max(backward[before_], backward[now_] + 1)
+    return np.asarray(forward + backward - 1 >= least)

@@ -1,0 +1,98 @@
+"""Blobs that are no body: how small they may be, what they are told from, and how long they must last."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from physbench.clips.clip import Clip
+from physbench.tracks.tracker import track
+from physbench.validation.picture_styles import styled
+
+C, STEPS = 8, 40
+CLEAR = (54.0, 47.5)  # px at 64, far from all four balls
+SMALLEST = 10.0  # px at 64, diameter
+GREY, LIGHT, DARK, MINT, RED = (76, 76, 76), (185, 185, 185), (15, 15, 15), (34, 230, 112), (230, 35, 35)
+
+
+@pytest.fixture(scope="module")
+def four(clip_of: Callable[..., Clip], stages: dict[str, Callable[..., object]]) -> Callable[[int], Clip]:
+    made = {size: clip_of(stages["four"](STEPS), size) for size in (64, 128)}
+    return made.__getitem__
+
+
+def painted(
+    clip: Clip,
+    share: float,
+    colour: tuple[int, int, int],
+    *,
+    moves: tuple[float, float] = (0.0, 0.0),
+    shown: slice = slice(12, None),
+    at: tuple[float, float] = CLEAR,
+) -> np.ndarray:
+    """Frames with a disc of a share of the smallest diameter, at a place in px at 64 that moves so many px a frame."""
+    size, fine = clip.spec.width, 4
+    frames, zoom = clip.frames.copy(), clip.spec.width / 64
+    grid = (np.arange(size * fine) + 0.5) / fine
+    for t in range(STEPS)[shown]:
+        x, y = (zoom * (place + step * (t - 25)) for place, step in zip(at, moves, strict=True))
+        disc = (grid - x) ** 2 + (grid[:, None] - y) ** 2 < (share * SMALLEST / 2 * zoom) ** 2
+        cover = disc.reshape(size, fine, size, fine).mean((1, 3))[..., None]
+        frames[t] = np.rint(frames[t] * (1 - cover) + np.array(colour) * cover)
+    return frames
+
+
+def seen(clip: Clip, frames: np.ndarray, style: str = "") -> float:
+    """Share of the frames with the disc in which something is too much."""
+    if style:
+        frames = np.concatenate([frames[:C], styled(frames[C:], style, clip.spec.fps, 1)])
+    tracks = track(clip, C, frames)
+    return float(np.mean(tracks.hallucinations[12:] > 0))
+
+
+@pytest.mark.parametrize("size", (64, 128))
+@pytest.mark.parametrize("colour", (GREY, LIGHT, DARK, MINT, RED))
+def test_a_third_of_the_smallest_body_counts(four: Callable[[int], Clip], size: int, colour: tuple[int, ...]) -> None:
+    clip = four(size)
+    assert seen(clip, painted(clip, 1 / 3, colour)) == 1  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("style", ("h264-28", "grain-8", "bright-.6", "contrast-10"))
+def test_it_counts_under_styles(four: Callable[[int], Clip], style: str) -> None:
+    clip = four(128)
+    assert seen(clip, painted(clip, 0.4, GREY), style) > 0.9
+
+
+def test_it_counts_while_it_moves(four: Callable[[int], Clip]) -> None:
+    clip = four(128)
+    assert seen(clip, painted(clip, 0.4, DARK, moves=(-1.2, 0.1))) > 0.6
+
+
+@pytest.mark.parametrize("share", (0.1, 1 / 6))
+def test_what_is_smaller_is_a_speck(four: Callable[[int], Clip], share: float) -> None:
+    clip = four(64)
+    assert seen(clip, painted(clip, share, DARK)) == 0
+
+
+def test_what_flickers_is_none(four: Callable[[int], Clip]) -> None:
+    clip = four(64)
+    assert seen(clip, painted(clip, 0.5, DARK, shown=slice(20, 22))) == 0
+    jumping = clip.frames.copy()
+    for t in range(12, STEPS):  # here and there: nothing stays
+        at = ((6.0, 48.0), (58.0, 48.0))[t % 2]
+        jumping[t] = painted(clip, 0.5, DARK, shown=slice(t, t + 1), at=at)[t]
+    assert seen(clip, jumping) == 0
+
+
+@pytest.mark.parametrize(
+    "style",
+    ("h264-28", "blur-1.5", "reduce-8", "unsharp-2", "jitter-.3", "crawl-8", "grain-8", "cast-20", "flicker-10"),
+)
+@pytest.mark.parametrize("stage", ("four", "screen", "crossing"))
+def test_styles_make_none(
+    clip_of: Callable[..., Clip], stages: dict[str, Callable[..., object]], stage: str, style: str
+) -> None:
+    clip = clip_of(stages[stage](STEPS), 64)
+    assert seen(clip, clip.frames, style) == 0
