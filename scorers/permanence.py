@@ -71,7 +71,8 @@ def intact(
     was seen within 0.2 s (a frame at least) of leaving, in a segment with no break before it. So another lawful future
     loses nothing, and an object that vanishes is still expected. Ground truth alone decides where a scene has no
     forward model (towers), where no lawful segment shows four positions over 0.3 s, and where a prediction shows too
-    little for any lawful motion.
+    little for any lawful motion. Behind one image it may show an object too briefly to judge consistency; a prediction
+    that shows it for longer is then still judged here by its own motion, at a velocity that the task declares.
 
     survival: the share of all expected object-frames with a blob of the object's own hue and size: its area within 25 %
     of that of the object; at least 0.35 of what should be seen where the border cuts it or a part of it should be

@@ -4,6 +4,10 @@ An object is expected to be visible where ground truth shows it, and where its o
 It is not expected where that continuation is hidden or outside the view, in a segment with no break before it: a lawful
 future that is not the recorded one may take a body behind a screen or out of the image. A continuation counts as
 outside only if the track went there. An object that is detected all the same is expected.
+
+Behind one image ground truth may show an object too briefly for its motion to be judged. A prediction that shows it for
+longer is judged here all the same, so that a ball that lawfully rolls the other way is expected where it rolls. Ground
+truth decides only where the prediction shows too little for any lawful motion, too.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ from physbench.shadowing.lawful_segments import LawfulSegments, SegmentSearch
 from physbench.shadowing.segment_init import MIN_SEGMENT_POINTS, is_long_enough
 from physbench.shadowing.shadow import Shadowing
 from physbench.shadowing.sight_model import SHARE_MARGIN
+from physbench.shadowing.tolerance_levels import TOLERANCES, at_levels
 from physbench.tracks.finite_differences import runs
 from physbench.tracks.tracks import Tracks
 from physbench.tracks.visibility import (
@@ -167,17 +172,39 @@ def lawful_continuations(clip: Clip, shadowing: Shadowing | None) -> dict[int, L
     """Objects with a lawful segment that can be continued, by column of the tracks.
 
     shadowing: None where the scene has no forward model. No object has such a segment where nothing is explained, as
-    where too little is shown, nor one that is not judged.
+    where too little is shown. One that shadowing does not judge is judged here, by the same search.
     """
-    if shadowing is None or shadowing.problem.seen.sight is None or not shadowing.levels[LAWFUL_LEVEL].weight.any():
+    if shadowing is None or shadowing.problem.seen.sight is None:
         return {}
-    trajectories = _image_trajectories(clip, shadowing, shadowing.levels[LAWFUL_LEVEL].segments.position)
+    too_brief = shadowing.problem.seen.too_brief
+    judged = [disc for disc in range(len(shadowing.problem.forward.index)) if disc not in too_brief]
+    found = _continuations(clip, shadowing, judged)
+    if too_brief:
+        found |= _continuations(clip, _all_judged(shadowing), too_brief)
+    return dict(sorted(found.items()))
+
+
+def _continuations(clip: Clip, shadowing: Shadowing, discs: Sequence[int]) -> dict[int, LawfulContinuation]:
+    """Those of some bodies that have a segment to continue, by column of the tracks."""
+    level = shadowing.levels[LAWFUL_LEVEL]
+    if not discs or not level.weight.any():
+        return {}
+    trajectories = _image_trajectories(clip, shadowing, level.segments.position)
+    index = shadowing.problem.forward.index
     found = {
-        clip.tracked.index(index): LawfulContinuation(clip, shadowing, disc, trajectories[disc])
-        for disc, index in enumerate(shadowing.problem.forward.index)
-        if disc not in shadowing.problem.seen.too_brief
+        clip.tracked.index(index[disc]): LawfulContinuation(clip, shadowing, disc, trajectories[disc]) for disc in discs
     }
     return {column: each for column, each in found.items() if each.segments}
+
+
+def _all_judged(shadowing: Shadowing) -> Shadowing:
+    """The same tracks, shadowed with breaks of the bodies, too, that ground truth shows too briefly.
+
+    A velocity that the task does not declare is a break, so that a frozen picture decides nothing. No body is expected:
+    ground truth gives no time for which it has to be shown.
+    """
+    problem = Hypothesis(shadowing.problem.forward, replace(shadowing.problem.seen, too_brief=()))
+    return replace(shadowing, problem=problem, levels=at_levels(problem, TOLERANCES[: LAWFUL_LEVEL + 1]))
 
 
 def _image_trajectories(clip: Clip, shadowing: Shadowing, position: Array) -> list[ImageTrajectory]:

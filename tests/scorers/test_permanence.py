@@ -14,11 +14,14 @@ from physbench.scorers.permanence import intact
 from physbench.scoring.observation import Observation
 from physbench.tracks.tracker import track
 from physbench.tracks.tracks import Tracks, Visibility
+from physbench.validation.lawful_alternatives import ahead, frames_of
 from physbench.validation.picture_styles import styled
+from physbench.world.stepping import simulate_ensemble
 
 Clips = Callable[..., Clip]
 C, FALLING, OCCLUSION = 8, "falling/projectile-v1", "occlusion/screen-pass-v1"
 COLLISION = "collisions/head-on-v1"
+STOP, BRIEFLY = "occlusion/screen-stop-v1", (1, 3)  # seeds whose ball truth shows too briefly to judge behind one image
 
 
 def true_tracks(clip: Clip) -> Tracks:
@@ -120,3 +123,46 @@ def test_an_object_that_never_comes_back_loses_all(clip_of: Clips) -> None:
     state[gone:], area[gone:] = Visibility.ABSENT, 0
     found = read(clip, replace(tracks, state=state, area=area))
     assert found["reemergence"] == 0 and found[""] == 0 and found["survival"] > 0.1
+
+
+def rolls(clip: Clip, factor: float) -> np.ndarray:
+    """States (T, N, 13) of a ball that rolls on, from where the image shows it, at `factor` times its true velocity."""
+    start = clip.states[clip.handover].copy()
+    start[list(clip.tracked), 7:] *= factor
+    return np.asarray(simulate_ensemble(clip.scene, 0.0, start[None], ahead(clip))[0])
+
+
+def behind_an_image(clip: Clip, frames: np.ndarray) -> dict[str, float | None]:
+    return read(clip, track(clip, 1, np.concatenate([clip.context(1), frames])))
+
+
+@pytest.mark.parametrize("seed", BRIEFLY)
+def test_a_ball_that_rolls_the_other_way_behind_an_image_keeps_all(clip_of: Clips, seed: int) -> None:
+    """Ground truth hides it after too few frames to judge any motion, so that its own motion decides."""
+    clip = clip_of(STOP, seed=seed)
+    for factor in (-1.0, -0.9, 0.9):
+        found = behind_an_image(clip, frames_of(clip, rolls(clip, factor)))
+        assert found[""] == found["survival"] == 1, factor
+    assert behind_an_image(clip, clip.future())[""] == 1
+
+
+def test_nothing_is_gained_there_by_breaking_smearing_or_showing_less(clip_of: Clips) -> None:
+    clip = clip_of(STOP, seed=BRIEFLY[0])
+    away, times, without = rolls(clip, -1.0), ahead(clip), clip.frames[-1]
+    assert clip.visible_share()[-1, 0] == 0
+    shown = frames_of(clip, away)
+    halted, jumped = away.copy(), away.copy()
+    halted[times > 0.4] = away[times <= 0.4][-1]
+    jumped[times > 0.4, 0, 0] -= np.sign(clip.states[clip.handover, 0, 7]) * clip.diameters()[clip.handover, 0] / 2
+    smear = np.rint(shown[times <= 1.0].mean(axis=0)).astype(np.uint8)
+    wrong = {
+        "never shown": np.where(times[:, None, None, None] > 0, without, shown),
+        "vanishes": np.where(times[:, None, None, None] > 0.4, without, shown),
+        "smears": np.where(times[:, None, None, None] > 0.3, smear, shown),
+        "stays": np.repeat(clip.context(1), len(times), axis=0),
+        "halts": frames_of(clip, halted),
+        "jumps": frames_of(clip, jumped),
+        "is slower than the task's": frames_of(clip, rolls(clip, -0.3)),
+    }
+    for name, frames in wrong.items():
+        assert behind_an_image(clip, frames)[""] < 0.45, name
