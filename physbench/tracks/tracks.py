@@ -38,3 +38,9 @@ class Tracks:
     hallucinations: NDArray[np.uint8]  #: (T,) blobs of hues that the scene does not hold
     #: (T, K) chroma of its inside over that in the context frames, NaN where not seen; None without pictures
     chroma: NDArray[np.float64] | None = None
+    #: (T, 4) of the camera that should stand still: shift in x and y px, zoom and turn in rad about the middle of the
+    #: picture. Positions and areas are those without it. None without pictures, as the following
+    camera: NDArray[np.float64] | None = None
+    scenery: NDArray[np.int64] | None = None  #: (F,) indices in the scene of fixed bodies without a hue that are read
+    scenery_off: NDArray[np.float64] | None = None  #: (T, F) px by which they are off, besides the camera
+    scenery_lost: NDArray[np.bool_] | None = None  #: (T, F) where they are not there, or not as they were
