@@ -62,8 +62,8 @@ def intact(
 ) -> dict[str, Reading]:
     """Share of the expected object-frames in which an object is intact, less unexpected blobs, times its return.
 
-    P = max(0, survival - strange) x re-emergence. 0 to 1, higher is better; quality = P. Identity is by hue, size and
-    motion.
+    P = max(0, survival - strange) x scenery x re-emergence. 0 to 1, higher is better; quality = P. Identity
+    is by hue, size, shape and motion.
 
     An object is expected where ground truth shows at least a quarter of it, its centre in the image (fixed objects
     too), or where its own lawful motion does: that of a segment of shadowing at 0.08 diameters, also where nothing is
@@ -92,6 +92,10 @@ def intact(
     object's hue, or with any other blob of a third of the smallest object's diameter or more that neither scenery nor
     objects explain, grey ones too, if it lasts 0.2 s.
 
+    scenery: share of the predicted frames in which fixed bodies without a hue (floors, walls, ramps, screens, pillars)
+    are there, mean of the bodies: every side that can be seen lies where it lay, as strong as the picture's brightness
+    and contrast allow, and grey. 1 where a scene has none. Fixed bodies with a hue are objects like all others.
+
     re-emergence: mean over the objects that should be hidden (less than 5 % visible) of 1 if the object is unseen in at
     least 80 % of those frames and returns in time (a tenth of it is seen), with its centre, once half of it is seen,
     within half a diameter of where it should be up to 0.2 s earlier or later, and within 25 % of its area; else 0. An
@@ -109,19 +113,22 @@ def intact(
     nothing; within 0.5 s and one diameter where it does not show half of the object four times over 0.3 s before. The
     factor is 1 where nothing should be hidden: from a single frame a ball may lawfully roll away from the screen.
 
-    Further readings: survival, reemergence (not applicable where nothing is hidden), hallucinations and duplicates
-    (shares of the predicted frames), lost (number of objects not seen in the last 0.3 s of their expected frames).
+    Further readings: survival, scenery, reemergence (not applicable where nothing is hidden), hallucinations and
+    duplicates (shares of the predicted frames), lost (number of objects not seen in the last 0.3 s of their expected
+    frames).
     """
     hallucinated, doubled = _strange(tracks)
     whole = present & fits(clip, tracks, lawful_continuations) & keeps_chroma(clip, tracks)
     whole &= ~exchanged(clip, tracks) & keeps_shape(tracks)
     survival = float(np.mean(whole[expected_visible])) if expected_visible.any() else 1.0
-    kept = max(0.0, survival - _share(hallucinated | doubled))
+    stays = scenery_kept(tracks)
+    kept = max(0.0, survival - _share(hallucinated | doubled)) * stays
     back = _reemergence(returns)
     return {
         "": Reading(kept if back is None else kept * back),
         "survival": Reading(survival),
         "reemergence": Reading(back, "not applicable", "nothing is hidden") if back is None else Reading(back),
+        "scenery": Reading(stays),
         **_unexpected(tracks),
         "lost": Reading(float(_lost(tracks, expected_visible, present))),
     }
@@ -159,6 +166,13 @@ def keeps_shape(tracks: Tracks) -> Mask:
     if tracks.shape is None:
         return np.ones(tracks.area.shape, dtype=bool)
     return np.asarray(~(tracks.shape > 1.0))
+
+
+def scenery_kept(tracks: Tracks) -> float:
+    """Share of the predicted frames in which fixed bodies without a hue are there, mean of them; 1 without any."""
+    if tracks.scenery_lost is None or not tracks.scenery_lost[tracks.context :].size:
+        return 1.0
+    return 1.0 - float(np.mean(tracks.scenery_lost[tracks.context :]))
 
 
 def _strange(tracks: Tracks) -> tuple[Mask, Mask]:

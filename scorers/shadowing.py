@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -11,7 +10,8 @@ from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
 from physbench.scoring.not_judged import not_modelled, nothing_due
 from physbench.scoring.scorer_protocol import Reading, scorer
-from physbench.shadowing import Break, Shadowing
+from physbench.shadowing import Shadowing
+from physbench.shadowing.tolerance_levels import scenery_broken
 from physbench.tracks.tracks import Tracks
 
 LEVEL_NAMES = ("strict", "medium", "lenient")  # of the tolerances, smallest first
@@ -19,7 +19,7 @@ LEVEL_NAMES = ("strict", "medium", "lenient")  # of the tolerances, smallest fir
 
 @scorer(
     id="consistency/shadowing",
-    version=2,
+    version=3,
     axis="consistency",
     unit="1",
     better="higher",
@@ -51,9 +51,11 @@ def shadowing(
     break, with a time and an object, and another one begins after it. E = sum over segments of 2^-(breaks before it) x
     its expected time, over the time in which the object should be visible; a gross break counts 4. S is the explained
     share of expected time before each object's first break. A segment counts if it spans 0.3 s and has 4 known
-    positions, 4 of them predicted. A different future that obeys the laws has no break. Not applicable where a scene
-    has no forward model (towers: `consistency/outcome` reads those), and where the context shows no velocity and ground
-    truth no moving object for as long as a segment.
+    positions, 4 of them predicted. Where a fixed body is off by more than the tolerance, against most of the scenery,
+    all bodies have a break from then on, a gross one where it is gone, and count whether they should be seen or not. A
+    different future that obeys the laws has no break. Not applicable where a scene has no forward model (towers:
+    `consistency/outcome` reads those), and where the context shows no velocity and ground truth no moving object for as
+    long as a segment.
 
     Further readings, means over the tolerances: explained (E), shadowing-time (S times the horizon, s), behind-join (E
     where a jump at the hand-over is forgiven), breaks-per-second (per expected object-second), undetermined (share of
@@ -79,7 +81,7 @@ def shadowing(
         "behind-join": Reading(found.explained_after_handover),
         "breaks-per-second": Reading(float(np.mean(rates)), unit="1/s"),
         "undetermined": Reading(float(np.mean([rung.undetermined for rung in found.levels]))),
-        "first-break": _first(clip, found.levels[0].breaks, found.problem.forward.index, horizon),
+        "first-break": _first(clip, tracks, found, horizon),
         "jitter": _known(found.jitter, "diameters", "no three frames in a row are explained"),
         "offset": _known(found.offset, "diameters", "nothing that stands still is tracked"),
         **dict(zip(("join-jump", "join-kick"), _join(found), strict=True)),
@@ -89,12 +91,26 @@ def shadowing(
     return readings | _unseen(free_constants)
 
 
-def _first(clip: Clip, breaks: Sequence[Break], index: Sequence[int], horizon: float) -> Reading:
+def _first(clip: Clip, tracks: Tracks, found: Shadowing, horizon: float) -> Reading:
     """When the first break is, and in the reason which body breaks; the horizon where none does."""
+    level, index = found.levels[0], found.problem.forward.index
+    breaks = [(each.time, each.disc, clip.scene.bodies[index[each.disc]].name) for each in level.breaks]
+    moved = np.flatnonzero(scenery_broken(found.problem.seen, level.tolerance)[0])
+    if len(moved):
+        breaks.append((float(tracks.times[moved[0]]), -1, _moved_body(clip, tracks, int(moved[0]))))
     if not breaks:
         return Reading(horizon, unit="s")
-    first = min(breaks, key=lambda each: (each.time, each.disc))
-    return Reading(first.time, reason=clip.scene.bodies[index[first.disc]].name, unit="s")
+    time, _, name = min(breaks)
+    return Reading(time, reason=name, unit="s")
+
+
+def _moved_body(clip: Clip, tracks: Tracks, frame: int) -> str:
+    """The fixed body that is lost in a frame, or that is off most."""
+    off, lost = tracks.scenery_off, tracks.scenery_lost
+    fixed = [body.name for body in clip.tracked_bodies if body.role == "fixed"]
+    if off is None or lost is None or tracks.scenery is None or (not off[frame].any() and not lost[frame].any()):
+        return fixed[0] if fixed else "scenery"
+    return clip.scene.bodies[int(tracks.scenery[np.where(lost[frame], np.inf, off[frame]).argmax()])].name
 
 
 def _join(found: Shadowing) -> tuple[Reading, Reading]:

@@ -12,7 +12,7 @@ from physbench.clips.clip import Clip
 from physbench.dynamics.forward_model import ForwardModel
 from physbench.shadowing.sight_model import SightModel, sight_model
 from physbench.tracks.finite_differences import runs
-from physbench.tracks.tracks import Tracks
+from physbench.tracks.tracks import Tracks, Visibility
 from physbench.tracks.visibility import MAX_GAP, detected, has_position, tracked_with_gaps, truth_visible
 from physbench.world.camera import depth_axis, looking, plane_from_px, plane_from_world
 from physbench.world.scene import PHYSICS_HZ
@@ -49,6 +49,8 @@ class PlacedBodies:
     velocity_prior: VelocityPrior | None = None  # declared velocities at the hand-over; None: any
     min_visible: float = 0.0  # frames x bodies that must be shown, or all is undetermined
     too_brief: tuple[int, ...] = ()  # bodies that even ground truth shows too briefly: not judged
+    #: (T,) diameters by which a fixed body has been off so far, infinite once one is lost; None: all stay
+    scenery_off: Array | None = None
 
     @property
     def known(self) -> Mask:
@@ -99,7 +101,8 @@ class PlacedBodies:
         """The frames before one."""
         part = slice(0, frame)
         names = ("times", "steps", "position", "sd", "expected_visible", "present", "rests")
-        return replace(self, **{name: getattr(self, name)[part] for name in names})
+        off = None if self.scenery_off is None else self.scenery_off[part]
+        return replace(self, scenery_off=off, **{name: getattr(self, name)[part] for name in names})
 
 
 def from_tracks(clip: Clip, tracks: Tracks, model: ForwardModel) -> PlacedBodies:
@@ -134,7 +137,23 @@ def from_tracks(clip: Clip, tracks: Tracks, model: ForwardModel) -> PlacedBodies
         _start(clip, model, tracks.times),
         _resting(clip, model)[window],
         sight_model(clip, model.index, model.depth, diameter / 2, frames),
+        scenery_off=_scenery_off(clip, tracks, diameter),
     )
+
+
+def _scenery_off(clip: Clip, tracks: Tracks, diameter: Array) -> Array | None:
+    """How far fixed bodies have been off up to each frame (T,), in diameters of the moving ones; None without any.
+
+    What touched them, was drawn to them or hid behind them is not the scene's from then on. A fixed body with a hue is
+    lost where it is absent; that it moves shows in the others, which are placed as it sees them.
+    """
+    if tracks.scenery_off is None or tracks.scenery_lost is None:
+        return None
+    fixed = [k for k, body in enumerate(clip.tracked_bodies) if body.role == "fixed"]
+    gone = tracks.scenery_lost.any(axis=1) | (tracks.state[:, fixed] == Visibility.ABSENT).any(axis=1)
+    off = tracks.scenery_off.max(axis=1, initial=0.0) / (np.median(diameter) * clip.pixels_per_metre)
+    found = np.maximum.accumulate(np.where(gone, np.inf, off))
+    return found if found.any() else None
 
 
 def _present(present: Mask, known: Mask, times: Array) -> Mask:

@@ -13,6 +13,7 @@ from physbench.clips.clip import Clip
 from physbench.dynamics.forward_model import ForwardModel, forward_model
 from physbench.dynamics.support_check import Unsupported
 from physbench.shadowing import tolerance_levels
+from physbench.shadowing.common_shift import without_common_shift
 from physbench.shadowing.free_constants import FreeConstants, best_constants
 from physbench.shadowing.hypothesis import Hypothesis
 from physbench.shadowing.min_visibility import briefly_visible, required_visibility
@@ -109,7 +110,15 @@ def shadow(
     if free:
         found = best_constants(clip, tracks.context, model, seen)
     problem = Hypothesis(found.model, seen, None if found.factor == 1.0 else found.factor)
-    return Shadowing(problem, tolerance_levels.at_levels(problem, tolerances), found.factor, found.parameters, shift)
+    levels = tolerance_levels.at_levels(problem, tolerances)
+    if levels[0].breaks and not levels[-1].breaks:  # what is free is less than the largest tolerance
+        steady = without_common_shift(clip, seen, levels[-1].segments.position)
+        if steady is not None:
+            other = Hypothesis(found.model, steady, None if found.factor == 1.0 else found.factor)
+            read = tolerance_levels.at_levels(other, tolerances)
+            if np.mean([level.quality for level in read]) > np.mean([level.quality for level in levels]):
+                problem, levels = other, read
+    return Shadowing(problem, levels, found.factor, found.parameters, shift)
 
 
 def shadow_states(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from physbench.shadowing.change_point import GROSS_JUMP
 from physbench.shadowing.hypothesis import Arc, Hypothesis
 from physbench.shadowing.lawful_segments import Break, LawfulSegments, SegmentSearch
 from physbench.shadowing.placed_bodies import FORCE_POINTS, FORCE_TIME, LIMIT_SDS, PlacedBodies
@@ -65,9 +66,11 @@ def at_levels(problem: Hypothesis, tolerances: tuple[float, ...] = TOLERANCES) -
 
 def read(segments: LawfulSegments, seen: PlacedBodies, tolerance: float) -> ToleranceLevel:
     """Shares of lawful segments."""
-    weight, first, short = _weights(segments, seen)
+    weight, first, short = _weights(segments, seen, tolerance)
     # A body that is shown must be lawful also where ground truth shows nothing: it may not come out of a wall.
-    counted = (seen.expected_visible | _shown(seen)) & ~excused(segments, seen)
+    # Nothing excuses a body that is out of sight where the scenery is no longer that of the scene.
+    moved = scenery_broken(seen, tolerance)[0][:, None] & seen.judged
+    counted = ((seen.expected_visible | _shown(seen)) & ~excused(segments, seen)) | moved
     if not _shows_enough(seen):
         weight, first, short = np.zeros_like(weight), np.zeros_like(first), counted
     total = max(int(counted.sum()), 1)
@@ -117,7 +120,7 @@ def _shows_enough(seen: PlacedBodies) -> bool:
     return int(shown.sum()) >= seen.min_visible
 
 
-def _weights(segments: LawfulSegments, seen: PlacedBodies) -> tuple[Array, Mask, Mask]:
+def _weights(segments: LawfulSegments, seen: PlacedBodies, tolerance: float) -> tuple[Array, Mask, Mask]:
     """Weight of each frame, whether it lies before the first break, and whether its segment is too short (T, N)."""
     shape, dt = seen.expected_visible.shape, float(seen.times[1] - seen.times[0])
     weight, first, short = np.zeros(shape), np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
@@ -146,7 +149,18 @@ def _weights(segments: LawfulSegments, seen: PlacedBodies) -> tuple[Array, Mask,
         first[part, n] = not before
     for b in segments.breaks:  # the arc before it continues to the first point that it misses
         first[seen.times >= b.time - 1e-9, b.disc] = False
+    moved, lost = scenery_broken(seen, tolerance)
+    first[moved] = False
+    weight[moved] *= 0.5
+    weight[lost] *= 0.5 ** (GROSS_BREAKS - 1)
     return weight, first, short
+
+
+def scenery_broken(seen: PlacedBodies, tolerance: float) -> tuple[Mask, Mask]:
+    """Frames (T,) since a fixed body is off by more than a tolerance: a break of all bodies; and since a gross one."""
+    if seen.scenery_off is None:
+        return np.zeros(len(seen.times), dtype=bool), np.zeros(len(seen.times), dtype=bool)
+    return seen.scenery_off > tolerance, seen.scenery_off > max(tolerance, GROSS_JUMP)
 
 
 def _may_rest(
@@ -226,12 +240,13 @@ def strength(problem: Hypothesis) -> float:
         trial = (low + high) // 2
         if low < 0 <= high - 2:
             trial = high - 1 if high <= 3 else (low + high) // 2
-    return 2.0 if high == len(STRENGTH_GRID) else STRENGTH_GRID[high]
+    found = 2.0 if high == len(STRENGTH_GRID) else STRENGTH_GRID[high]
+    return found if seen.scenery_off is None else min(2.0, max(found, float(seen.scenery_off[-1])))
 
 
 def _loses(segments: LawfulSegments, seen: PlacedBodies) -> bool:
     """Whether some body that should be visible is unexplained for MAX_LOST_TIME s."""
-    _, _, short = _weights(segments, seen)
+    _, _, short = _weights(segments, seen, segments.tolerance)
     gone = (
         seen.expected_visible & ~excused(segments, seen) & (~seen.present | short | np.isnan(segments.position[..., 0]))
     )

@@ -4,8 +4,8 @@
 2. Blobs: components of the labels are followed from frame to frame; duplicates, unknown hues (blobs.py, on the host).
 3. Patches: mass, centre and hue of each blob at full resolution (patches.py).
 4. Calibration: the chroma of a pixel of each object, from the context frames of the same sequence.
-5. Shift of the whole picture: what floors, walls, screens and stars show of it is taken off (picture_shift.py, host).
-6. Disc fits where something touches or hides a ball (disc_fit.py), states, uncertainty (track_states.py, on the host).
+5. Disc fits where something touches or hides a ball (disc_fit.py), states, uncertainty (track_states.py, on the host).
+6. Scenery: where fixed bodies are, and what they show of the camera is taken off (scenery.py, on the host).
 
 Frames stay on their device. Transfers to the host, per batch of frames: the small label maps (1), the patches'
 numbers (3), the fits' numbers (5); and the flags "any noisy frame" (1) and "any other hue in a patch" (3).
@@ -23,18 +23,19 @@ from torch import Tensor
 
 from physbench.clips.clip import Clip
 from physbench.errors import PhysbenchError
-from physbench.tracks import blobs, disc_fit, intruders, label_maps, patches, picture_shift
+from physbench.tracks import blobs, disc_fit, intruders, label_maps, patches
 from physbench.tracks.colour import Colours, colours_of
+from physbench.tracks.scenery import SeenBodies, observe_scenery, without_camera
 from physbench.tracks.track_states import DECIMALS, BlobMeasurements, TrueAreas, tracks_from
 from physbench.tracks.tracks import Tracks
 from physbench.world.camera import PLANE_AXES
 from physbench.world.scene import BACKGROUND_GREY
 
 CHUNK_BYTES = {"cpu": 1_500_000, "cuda": 200_000_000}  # of frames; on a CPU what stays in its cache
-TRUE_FRAMES = 5  # of ground truth in which screens and scenery are looked for
+TRUE_FRAMES = 5  # of ground truth in which screens are looked for
 SURROUNDING_FRAMES = 9  # of ground truth, with the context, in which all that is no body is looked for
 HUED = 30  # levels between the colours of a pixel of a body
-FIXED_REACH = 2.0  # px around a fixed body that are its edge
+CAMERA_DECIMALS = 6  # of a px, a share and a rad
 LEAST_FIT_RADIUS = 2.0  # px; smaller ones have no shape
 Float = NDArray[np.float64]
 
@@ -82,10 +83,33 @@ def track(clip: Clip, context: int, frames: NDArray[np.uint8] | Tensor) -> Track
     true = _true_frames(clip)
     known = _surroundings(clip, context)
     seen = _see(small, target, colours, context, _screens(clip, true).to(small.device), known, fps)
-    found = tracks_from(shown, seen, zoom)
-    shift = np.zeros((len(times), 1, 2))
-    shift[context : len(small), 0] = _shifts(clip, true, small[context:]) * zoom
-    return replace(found, position=(found.position - shift).round(DECIMALS))
+    return _with_scenery(clip, tracks_from(shown, seen, zoom), video, seen.choice.centre * zoom)
+
+
+def _with_scenery(clip: Clip, found: Tracks, video: Tensor, centre: Float) -> Tracks:
+    """Tracks as a camera that stands still would have them, with what fixed bodies do; centre (N, K, 2) px."""
+    context, count = found.context, len(video)
+    part, total = slice(context, count), len(found.times)
+    assert found.chroma is not None
+    bodies = SeenBodies(
+        found.position[part], found.position_sd[part], centre[context:], found.area[part], found.chroma[part]
+    )
+    scenery = observe_scenery(clip, video[context:], bodies)
+    position, area, camera = found.position.copy(), found.area.copy(), np.zeros((total, 4))
+    camera[part] = scenery.camera
+    position[part] = without_camera(clip, scenery.camera, position[part])
+    area[part] /= (1 + scenery.camera[:, 2:3]) ** 2
+    off, lost = np.zeros((total, len(scenery.bodies))), np.zeros((total, len(scenery.bodies)), dtype=bool)
+    off[part], lost[part], lost[max(count, context) :] = scenery.off, scenery.lost, True
+    return replace(
+        found,
+        position=position.round(DECIMALS),
+        area=area.round(DECIMALS),
+        camera=camera.round(CAMERA_DECIMALS),
+        scenery=np.array(scenery.bodies, dtype=np.int64),
+        scenery_off=off.round(DECIMALS),
+        scenery_lost=lost,
+    )
 
 
 def _video(clip: Clip, context: int, frames: NDArray[np.uint8] | Tensor) -> Tensor:
@@ -125,25 +149,6 @@ def _surroundings(clip: Clip, context: int) -> intruders.Surroundings:
     frames = label_maps.shrink(torch.from_numpy(clip.frames[index]))[0]
     factor = label_maps.coarse_factor(frames)
     return intruders.surroundings(label_maps.pool(frames, factor).numpy(), factor**2, HUED)
-
-
-def _shifts(clip: Clip, true: Tensor, predicted: Tensor) -> Float:
-    """Shifts (N, 2) px of predicted frames (N, H, W, 3) as a whole. Bodies count as scenery where they are fixed."""
-    frames = true.numpy()
-    red, green, blue = np.moveaxis(frames[-1].astype(np.int16), -1, 0)
-    hued = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue) > HUED
-    factor = clip.spec.height / frames.shape[1]
-    down, across = np.mgrid[: hued.shape[0], : hued.shape[1]]
-    for k, body in enumerate(clip.tracked_bodies):
-        if body.role == "fixed":
-            x, y = clip.px_positions()[-1, k] / factor
-            reach = (clip.diameters()[-1, k] * clip.pixels_per_metre) / factor / 2 + FIXED_REACH
-            hued &= (across + 0.5 - x) ** 2 + (down + 0.5 - y) ** 2 > reach**2
-    still = picture_shift.scenery(frames, hued)
-    if still is None or not len(predicted):
-        return np.zeros((len(predicted), 2))
-    pixels = predicted.flatten(1, 2)[:, torch.from_numpy(still.at).to(predicted.device)]
-    return picture_shift.shifts(pixels.cpu().numpy(), still)
 
 
 def _screens(clip: Clip, true: Tensor) -> Tensor:

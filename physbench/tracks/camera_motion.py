@@ -1,0 +1,153 @@
+"""How the camera of a prediction moves that should stand still, from the outlines of fixed bodies.
+
+A shift, a zoom and a turn of the whole picture. Pieces of outlines tell how far they lie from where they should, each
+across itself; what most of them agree on is the camera's. A motion that stays below a px is read from all frames at
+once, a larger one is followed from frame to frame.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from physbench.tracks.fixed_edges import EdgeReading, FixedEdges, read_edges, unexplained
+
+Float = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+FOLLOWED = 0.8  # px by which pieces must be off for the camera to be followed from frame to frame
+STEP_RANGE = (0.35, 2.5)  # of the step of an edge that is there
+SHIFT_RANGE = 0.75  # of the half width of an edge's weights, within which its shift is told
+PRIOR = (30.0, 30.0, 3.0, 3.0)  # px, of shift in x and y, of zoom and turn at the picture's border
+NARROW = 0.6  # of the picture's side; scenery that spans less shows no zoom and no turn
+PRECISION = 0.1  # px, of a piece at best
+ROBUST = 0.2  # px; a piece that is further off what most say counts in proportion less
+PASSES = 4
+LEAST_SEEN_SHARE = 0.3  # of what the pieces tell that must be seen in a frame
+LEAST_GAIN = 0.25  # of what differs from the scenery that a motion below FOLLOWED must explain
+LEAST_REST2 = 0.3  # levels^2; less differs by no motion that matters
+ROUNDING2 = 0.1  # levels^2 of it that rounding makes
+ZOOM_AGREES = 0.04  # by which the zoom of scenery and of bodies may differ, to be the camera's
+LARGEST = 0.002  # px below which a motion is none
+
+
+@dataclass(frozen=True, eq=False)
+class CameraMotion:
+    """The camera in N frames against that of ground truth, in px of the edges."""
+
+    values: Float  # (N, 4) shift in x and y, zoom and turn in px at the picture's border
+    known: Mask  # (N,) where enough scenery is seen
+    reading: EdgeReading  # of the pieces, with shifts from where the moved camera should show them
+
+
+def camera_motion(frames: Tensor, edges: FixedEdges, hidden: Mask, sizes: Float) -> CameraMotion:
+    """The motion of the camera in predicted frames.
+
+    Args:
+        frames: (N, H, W, 3) u8.
+        edges: Of ground truth.
+        hidden: (N, P) pieces that a body covers.
+        sizes: (N,) how much larger bodies are seen than they are, a factor; NaN where none tells.
+    """
+    design = Design(edges)
+    seen = read_edges(frames, edges)
+    values, known = design.fit(seen, hidden, sizes)
+    moved = np.flatnonzero(known & (np.abs(values @ design.columns.T).max(axis=1) > FOLLOWED))
+    first = int(moved[0]) if len(moved) else len(values)
+    parts = [part.copy() for part in (seen.step, seen.shift, seen.colour)]
+    past = values[first - 1] if first else np.zeros(4)
+    for t in range(first, len(values)):
+        for _ in range(2):
+            off = np.round(design.displacement(past)).astype(np.int64)
+            found = read_edges(frames[t : t + 1], edges, off)
+            total = found.shift + (off * edges.normal).sum(axis=1)
+            now, sure = design.fit(
+                EdgeReading(found.step, total, found.colour), hidden[t : t + 1], sizes[t : t + 1], near=found.shift
+            )
+            if sure[0]:
+                past = now[0]
+        values[t], known[t] = past, sure[0]
+        for part, new in zip(parts, (found.step, total, found.colour), strict=True):
+            part[t] = new[0]
+    small = np.arange(len(values)) < first
+    values[small & ~_explains(frames, edges, seen, hidden, small, values @ design.columns.T)] = 0.0
+    values = _filled(values, known)
+    off_by = values @ design.columns.T
+    return CameraMotion(values, known, EdgeReading(parts[0], parts[1] - off_by, parts[2]))
+
+
+def _explains(frames: Tensor, edges: FixedEdges, seen: EdgeReading, hidden: Mask, asked: Mask, shift: Float) -> Mask:
+    """Whether a small motion explains some of what differs from the scenery (N,)."""
+    found = np.zeros(len(frames), dtype=bool)
+    at = np.flatnonzero(asked & (np.abs(shift).max(axis=1) > LARGEST))
+    if len(at):
+        free = (~hidden & _there(seen))[at]
+        before, after = unexplained(frames[at], edges, shift[at], seen.step[at], free)
+        gain = 1 - (after - ROUNDING2) / np.maximum(before - ROUNDING2, 1e-9)
+        found[at] = (gain > LEAST_GAIN) & (before > LEAST_REST2)
+    return found
+
+
+def _filled(values: Float, known: Mask) -> Float:
+    """Motions (N, 4) with the last known one where none is known, and the first before that."""
+    at = np.flatnonzero(known)
+    if not len(at):
+        return values
+    return np.asarray(values[at[(np.searchsorted(at, np.arange(len(values)), side="right") - 1).clip(0)]])
+
+
+def _there(seen: EdgeReading) -> Mask:
+    with np.errstate(invalid="ignore"):
+        return np.asarray((seen.step > STEP_RANGE[0]) & (seen.step < STEP_RANGE[1]))
+
+
+class Design:
+    """What a motion of the camera does to each piece."""
+
+    def __init__(self, edges: FixedEdges) -> None:
+        self.size = np.array(edges.size[::-1], dtype=np.float64)
+        self.reach = float(self.size.min()) / 2
+        self.away = (edges.middle - self.size / 2) / self.reach
+        turned = np.stack([-self.away[:, 1], self.away[:, 0]], axis=-1)
+        normal = edges.normal
+        self.columns = np.stack(
+            [normal[:, 0], normal[:, 1], (normal * self.away).sum(1), (normal * turned).sum(1)], axis=-1
+        )
+        self.turned = turned
+        self.half = edges.half * SHIFT_RANGE
+        self.weight = 1 / (PRECISION**2 + edges.noise**2)
+        wide = np.ptp(edges.middle, axis=0).max() >= NARROW * self.size.min()
+        self.prior = np.array(PRIOR) if wide else np.array([*PRIOR[:2], LARGEST, LARGEST])
+
+    def displacement(self, values: Float) -> Float:
+        """By how many px (P, 2) a camera's motion (4,) moves each piece."""
+        return np.asarray(values[:2] + values[2] * self.away + values[3] * self.turned)
+
+    def fit(self, seen: EdgeReading, hidden: Mask, sizes: Float, near: Float | None = None) -> tuple[Float, Mask]:
+        """Motions (N, 4), and where enough is seen to tell them (N,). near: shifts from where it was looked."""
+        near = seen.shift if near is None else near
+        with np.errstate(invalid="ignore"):
+            free = ~hidden & _there(seen) & (np.abs(near) < self.half)
+        weight = np.where(free, self.weight, 0.0)
+        known = weight.sum(axis=1) > LEAST_SEEN_SHARE * self.weight.sum()
+        values = self._solve(seen.shift, weight, self.prior)
+        with np.errstate(invalid="ignore"):
+            other = known & (np.abs(values[:, 2] / self.reach - (sizes - 1)) > ZOOM_AGREES)
+        if other.any():  # bodies are as large as before: something grows, and the camera does not move in
+            values[other] = self._solve(seen.shift[other], weight[other], np.where([0, 0, 1, 0], LARGEST, self.prior))
+        values[~known] = 0.0
+        return values, known
+
+    def _solve(self, shift: Float, weight: Float, prior: Float) -> Float:
+        shift, values = np.where(weight > 0, shift, 0.0), np.zeros((len(shift), 4))
+        robust = weight
+        for _ in range(PASSES):
+            matrix = np.einsum("np,pi,pj->nij", robust, self.columns, self.columns) + np.diag(1 / prior**2)
+            right = np.einsum("np,pi->ni", robust * shift, self.columns)
+            values = np.linalg.solve(matrix, right[..., None])[..., 0]
+            rest = np.abs(shift - values @ self.columns.T)
+            robust = weight * ROBUST / np.maximum(rest, ROBUST)
+        return values

@@ -1,0 +1,74 @@
+"""Outlines of fixed bodies: what shifts and strengths of known size read."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import gaussian_filter, shift
+
+from physbench.clips.clip import Clip, Row
+from physbench.clips.generate import make_clip, render_spec
+from physbench.tracks.fixed_edges import brightness, fixed_edges, read_edges
+
+
+@pytest.fixture(scope="module", params=(64, 128, 256))
+def clip(request: pytest.FixtureRequest) -> Clip:
+    return make_clip(Row("occlusion/screen-pass-v1", "test", 1), render_spec(request.param, 2.0))
+
+
+def still(clip: Clip) -> np.ndarray:
+    """The last frame, in which the ball is far from most edges."""
+    return clip.frames[-1:].astype(np.float64)
+
+
+def read(clip: Clip, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    edges = fixed_edges(clip)
+    assert edges is not None
+    found = read_edges(torch.from_numpy(np.rint(frames).clip(0, 255).astype(np.uint8)), edges)
+    return found.step, found.shift
+
+
+def test_every_fixed_body_with_an_edge_is_found(clip: Clip) -> None:
+    edges = fixed_edges(clip)
+    assert edges is not None and edges is fixed_edges(clip)
+    assert [clip.scene.bodies[i].name for i in edges.bodies] == ["floor", "screen"]
+    assert edges.sides >= 4  # the floor's, and three of the screen's
+
+
+def test_truth_reads_as_it_is(clip: Clip) -> None:
+    step, off = read(clip, still(clip))
+    assert np.median(step) == pytest.approx(1.0, abs=0.01)
+    assert np.median(np.abs(off)) < 0.01
+
+
+@pytest.mark.parametrize("d", ((0.4, 0.0), (0.0, -0.3), (-0.8, 0.6)))
+def test_shifts_of_known_size(clip: Clip, d: tuple[float, float]) -> None:
+    edges = fixed_edges(clip)
+    assert edges is not None
+    moved = shift(still(clip), (0, d[1] * edges.factor, d[0] * edges.factor, 0), order=1, mode="nearest")
+    _, off = read(clip, moved)
+    assert np.median(np.abs(off[0] - edges.normal @ np.array(d))) < 0.12
+
+
+@pytest.mark.parametrize("sd", (0.7, 1.5))
+def test_blur_moves_no_edge(clip: Clip, sd: float) -> None:
+    step, off = read(clip, gaussian_filter(still(clip), (0, sd, sd, 0)))
+    assert np.median(np.abs(off)) < 0.15
+    assert np.median(step) > 0.5
+
+
+def test_brightness_and_strength(clip: Clip) -> None:
+    edges = fixed_edges(clip)
+    assert edges is not None
+    dark = 0.6 * still(clip)
+    step, off = read(clip, dark)
+    assert np.median(step) == pytest.approx(0.6, abs=0.03)
+    assert np.median(np.abs(off)) < 0.05
+    frames = torch.from_numpy(np.rint(dark).astype(np.uint8))
+    assert brightness(frames, edges)[0] == pytest.approx(0.6, abs=0.01)
+    assert np.abs(read(clip, np.full_like(still(clip), 128))[0]).max() < 0.01
+
+
+def test_bare_ground_has_no_edges() -> None:
+    assert fixed_edges(make_clip(Row("collisions/head-on-v1", "test", 0), render_spec(64, 2.0))) is None
