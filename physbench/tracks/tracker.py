@@ -100,7 +100,7 @@ def _with_scenery(clip: Clip, found: Tracks, video: Tensor, centre: Float) -> Tr
     position[part] = without_camera(clip, scenery.camera, position[part])
     area[part] /= (1 + scenery.camera[:, 2:3]) ** 2
     off, lost = np.zeros((total, len(scenery.bodies))), np.zeros((total, len(scenery.bodies)), dtype=bool)
-    off[part], lost[part], lost[max(count, context) :] = scenery.off, scenery.lost, True
+    off[part], lost[part] = scenery.off, scenery.lost  # objects are absent where frames are missing: that counts once
     return replace(
         found,
         position=position.round(DECIMALS),

@@ -45,4 +45,4 @@ class Tracks:
     camera: NDArray[np.float64] | None = None
     scenery: NDArray[np.int64] | None = None  #: (F,) indices in the scene of fixed bodies without a hue that are read
     scenery_off: NDArray[np.float64] | None = None  #: (T, F) px by which they are off, besides the camera
-    scenery_lost: NDArray[np.bool_] | None = None  #: (T, F) where they are not there, or not as they were
+    scenery_lost: NDArray[np.bool_] | None = None  #: (T, F) where a frame shows that they are gone, or other

@@ -87,7 +87,7 @@ def test_what_vanishes_behind_a_moving_screen_does_not_come_back(clip_of: Clips)
     found = read(clip, frames, reappearance)
     assert found["returned"] == 0 and found[""] is None and found["unseen"] == 1
     assert read(clip, frames, intact) == pytest.approx(
-        {"": 0, "reemergence": 0, "hallucinations": 0, "duplicates": 0, "lost": 1}
+        {"": 0, "reemergence": 0, "scenery": 1, "hallucinations": 0, "duplicates": 0, "lost": 1}
         | {"survival": read(clip, frames, intact)["survival"]}
     )
     frozen = read(clip, sabotage.freeze(clip), intact)
