@@ -24,7 +24,7 @@ RIM_REACH = 2  # px of the small maps by which an edge of scenery may be blurred
 HALO_REACH = 2  # the same of bodies: blurred edges, the rims of sharpening, ringing
 SAME_GREY = 2  # levels; greys of scenery that differ by less are one
 LEAST_OF_GREY = 24  # px of a small map; a grey with fewer is drawn as the nearest other one
-GREY_SAMPLES = 150  # px of a grey that its median is taken of
+GREY_SAMPLES = 75  # px of a grey that its median is taken of
 LEAST_OFF = 22.0  # levels, mean over 3 x 3 px of a small map
 # Codecs keep colours less well than brightness: of one colour alone this share of the difference counts.
 SHARE_OF_COLOUR = 0.63
@@ -53,7 +53,7 @@ def surroundings(pooled: Image | Int, area: int, hued_spread: float) -> Surround
     """Of pooled true frames (T, h, w, 3), sums over `area` px; hued_spread: levels between the colours of a body."""
     values = pooled.astype(np.int32) // area
     height, width = values.shape[1:3]
-    hued = maximum_filter(values.max(-1) - values.min(-1) > hued_spread, (1, 3, 3))
+    hued = grown(values.max(-1) - values.min(-1) > hued_spread, 1)
     grey = values[..., 1]
     darkest, brightest = np.where(hued, 999, grey).min(0), np.where(hued, -1, grey).max(0)
     known = brightest >= 0
@@ -102,41 +102,40 @@ def intruders(
     frames = len(pooled)
     if not frames or not any(len(at) for at in truth.samples):
         return np.zeros(frames, dtype=np.uint8)
-    off = _differences(pooled, area, truth)
+    off = _differences(pooled, area, truth)  # (3, N, h * w)
     free = ~_near(bodies).reshape(frames, -1) & truth.known
-    off *= free[..., None]
-    limit = LEAST_OFF * area
+    most = np.maximum(np.maximum(np.abs(off[0]), np.abs(off[1])), np.abs(off[2]))
     wanted = max(LEAST_AREA, SIZE_MARGIN * np.pi / 4 * (LEAST_SIZE * smallest) ** 2)
-    enough = LEAST_OFF * wanted
-    size = _strength(off)
-    total = np.where(size > limit // 2, size, 0).sum(1, dtype=np.int64)
-    chosen = np.flatnonzero(total > enough / 2 * area)
+    stand_out = (most > int(LEAST_OFF * area / 2)) & free
+    chosen = np.flatnonzero(np.count_nonzero(stand_out, axis=1) > wanted / 2)
     count = np.zeros(frames, dtype=np.uint8)
     if len(chosen) < least:
         return count
-    found = _blobs(off[chosen], size[chosen], free[chosen], area, truth.shape, wanted)
+    found = _blobs(off[:, chosen] * free[chosen], free[chosen], area, truth.shape, wanted)
     kept = _followed(chosen[found.frame], found, MOST_WAY * smallest, least)
     np.add.at(count, chosen[found.frame[kept]], 1)
     return count
 
 
 def _differences(pooled: Image | Int, area: int, truth: Surroundings) -> NDArray[np.int16]:
-    """How far each pixel (N, h * w, 3) is outside of what scenery may look like there, in summed levels."""
-    values = pooled.reshape(len(pooled), -1, 3).astype(np.int16)
-    tones = _tones(values, area, truth)
+    """How far each pixel (3, N, h * w) is outside of what scenery may look like there, in summed levels."""
+    flat = pooled.reshape(len(pooled), -1, 3)
+    tones = _tones(flat, truth)
     most = int(np.argmax(np.bincount(truth.low, minlength=len(truth.samples))))
     other = np.flatnonzero((truth.low != most) | (truth.high != most))
-    # Greys are in the order of truth: a frame may have turned it round.
-    first, last = tones[:, truth.low[other]], tones[:, truth.high[other]]
-    low, high = np.minimum(first, last), np.maximum(first, last)
-    beside = values[:, other]
-    beside = np.maximum(beside - high, 0) - np.maximum(low - beside, 0)
-    values -= tones[:, most, None]
-    values[:, other] = beside
-    return values
+    off = np.empty((3, *flat.shape[:2]), dtype=np.int16)
+    for colour, plane in enumerate(off):
+        plane[:] = flat[..., colour]
+        # Greys are in the order of truth: a frame may have turned it round.
+        first, last = tones[:, truth.low[other], colour], tones[:, truth.high[other], colour]
+        low, high = np.minimum(first, last), np.maximum(first, last)
+        beside = plane[:, other]
+        plane -= tones[:, most, colour, None]
+        plane[:, other] = np.maximum(beside - high, 0) - np.maximum(low - beside, 0)
+    return off
 
 
-def _tones(values: NDArray[np.int16], area: int, truth: Surroundings) -> NDArray[np.int16]:
+def _tones(values: Image | Int, truth: Surroundings) -> NDArray[np.int16]:
     """What frames (N, h * w, 3) make of each grey (N, G, 3), in summed levels."""
     shown = [g for g, at in enumerate(truth.samples) if len(at)]
     tones = np.zeros((len(values), len(truth.greys), 3))
@@ -149,10 +148,9 @@ def _tones(values: NDArray[np.int16], area: int, truth: Surroundings) -> NDArray
 
 
 def _strength(off: Int) -> Int:
-    """How much pixels (..., 3) differ: their brightness, or a share of the colour that differs most."""
-    red, green, blue = (off[..., colour] for colour in range(3))
-    most = np.maximum(np.maximum(np.abs(red), np.abs(green)), np.abs(blue))
-    return np.maximum(np.abs((red + green + blue) // 3), (SHARE_OF_COLOUR * most).astype(off.dtype))
+    """How much pixels (3, ...) differ: their brightness, or a share of the colour that differs most."""
+    most = np.abs(off).max(0)
+    return np.maximum(np.abs(off.sum(0, dtype=np.int32) // 3), (SHARE_OF_COLOUR * most).astype(np.int32))
 
 
 def _near(bodies: Mask) -> Mask:
@@ -160,15 +158,20 @@ def _near(bodies: Mask) -> Mask:
     wide = bodies.copy()
     wide[1:] |= bodies[:-1]
     wide[:-1] |= bodies[1:]
+    return grown(wide, HALO_REACH)
+
+
+def grown(mask: Mask, reach: int) -> Mask:
+    """Maps (N, h, w) grown by `reach` px to all eight sides."""
     for axis in (1, 2):
-        grown = wide.copy()
-        for step in range(1, HALO_REACH + 1):
+        wide = mask.copy()
+        for step in range(1, reach + 1):
             ahead, back = [slice(None)] * 3, [slice(None)] * 3
             ahead[axis], back[axis] = slice(step, None), slice(None, -step)
-            grown[tuple(ahead)] |= wide[tuple(back)]
-            grown[tuple(back)] |= wide[tuple(ahead)]
-        wide = grown
-    return wide
+            wide[tuple(ahead)] |= mask[tuple(back)]
+            wide[tuple(back)] |= mask[tuple(ahead)]
+        mask = wide
+    return mask
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,13 +181,11 @@ class _Blobs:
     reach: Float  # (M,) px, radius
 
 
-def _blobs(
-    off: NDArray[np.int16], size: NDArray[np.int16], free: Mask, area: int, shape: tuple[int, int], wanted: float
-) -> _Blobs:
+def _blobs(off: NDArray[np.int16], free: Mask, area: int, shape: tuple[int, int], wanted: float) -> _Blobs:
     """Connected places that stand out, as large as `wanted` px of the small maps."""
-    frames, (height, width) = len(off), shape
-    sums = _boxes(off.reshape(frames, height, width, 3))
-    stands = _strength(sums)  # (N, h, w), summed over 9 px
+    frames, (height, width) = off.shape[1], shape
+    off = off.reshape(3, frames, height, width)
+    stands = _strength(_boxes(off))  # (N, h, w), summed over 9 px
     sample = np.where(free.reshape(frames, height, width), stands, -1)[:, 1::3, 1::3].reshape(frames, -1)
     noise = np.array([np.median(row[row >= 0]) if (row >= 0).any() else 0.0 for row in sample])
     limit = np.maximum(9 * area * LEAST_OFF, OVER_NOISE / MEDIAN_STRENGTH * noise)
@@ -196,7 +197,7 @@ def _blobs(
     if not len(t):
         return _Blobs(np.zeros(0, np.int64), np.zeros((0, 2)), np.zeros(0))
     number = numbers[t, y, x] - 1
-    strength = size.reshape(frames, height, width)[t, y, x].astype(np.float64) / area
+    strength = _strength(off[:, t, y, x]).astype(np.float64) / area
     pixels, total = np.bincount(number), np.bincount(number, strength)
     peak, top = np.zeros((2, len(pixels)))
     np.maximum.at(peak, number, strength)
@@ -209,14 +210,13 @@ def _blobs(
 
 
 def _boxes(values: NDArray[np.int16]) -> NDArray[np.int32]:
-    """Sums over 3 x 3 px of maps (N, h, w, 3)."""
-    total = values.astype(np.int32)
-    for axis in (1, 2):
-        size = total.shape[axis]
-        pad = [(0, 0)] * 4
-        pad[axis] = (1, 1)
-        wide = np.pad(total, pad)
-        total = sum(np.take(wide, range(i, i + size), axis=axis) for i in range(3))
+    """Sums over 3 x 3 px of maps (..., h, w)."""
+    down = values.astype(np.int32)
+    down[..., 1:, :] += values[..., :-1, :]
+    down[..., :-1, :] += values[..., 1:, :]
+    total = down.copy()
+    total[..., 1:] += down[..., :-1]
+    total[..., :-1] += down[..., 1:]
     return np.asarray(total)
 
 

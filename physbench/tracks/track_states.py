@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from physbench.tracks import outline
 from physbench.tracks.blobs import Choice, lasting_frames, long_runs
 from physbench.tracks.colour import DIFFUSE_SHARE, Colours, hue_shift_deg
-from physbench.tracks.label_maps import NOISE_GATE
 from physbench.tracks.patches import STATS, patch_area
 from physbench.tracks.tracks import Tracks, Visibility
 from physbench.tracks.visibility import MIN_DETECTED_SHARE, VISIBLE_SHARE
@@ -32,6 +31,7 @@ WHOLE_SHARE = 0.95  # share of an object's area from which on it is taken as ent
 WHOLE_BOX = (0.88, 1.2)
 ABSENT_RATIO = 0.35  # of the area that should be visible
 FIT_SHARE, FIT_SHARE_SMALL = 0.35, 0.50  # visible share that determines a centre; the second below 6 px
+TOGETHER = 1.5  # times the effect of white noise
 LEAST_TOUCH = 3  # px; fewer are noise
 MAX_FIT_RATIO = 1.5  # of an object's area; no disc is fitted to a larger blob
 OVERFLOW = 0.85  # of the patch's area: the blob may go on beyond it
@@ -74,7 +74,6 @@ class BlobMeasurements:
     hue: Float  # (N, K) degrees
     chroma: Float  # (N, K) of the inside, over that in the context frames
     reference: Float  # (N, K) levels of chroma of a pixel, as the frame draws the object
-    noise: Float  # (N,) levels
 
     def calibrate(self, k: int, context: int, visible: Float, full: float, colours: Colours) -> None:
         """Set what a pixel of object k looks like from its context frames, and with it area, chroma and hue.
@@ -197,8 +196,7 @@ def _positions(seen: BlobMeasurements, k: int, full: float, shown: TrueAreas, zo
 
     # White noise of `noise` levels over the region moves a centroid by noise * sqrt(sum of squared distances) / mass;
     # noise of neighbours that go together, as a filter or a video codec leaves it, by more.
-    together = np.where(seen.noise > NOISE_GATE, 3.0, 1.5)
-    jitter = together * stats[:, NOISE] * stats[:, REGION] / np.sqrt(4 * np.pi) / mass
+    jitter = TOGETHER * stats[:, NOISE] * stats[:, REGION] / np.sqrt(4 * np.pi) / mass
     blur2 = (stats[:, XX] + stats[:, YY]) / 2 - seen.area[:, k] * _own_spread(body, shown.axes)
     sd = np.hypot(0.03 + 0.06 * np.clip(blur2 / 2, 0.0, 1.0), jitter)
     sd = np.where(large, 0.3, sd)

@@ -1,13 +1,14 @@
 """From frames to tracks. Ground truth, baselines and models go through the same steps, with the same numbers.
 
 1. Small maps: frames are pooled to about 64 px and labelled by hue against the background's own colour (label_maps.py).
-2. Blobs: components of the labels are followed from frame to frame; duplicates, unknown hues (blobs.py, on the host).
-3. Patches: mass, centre and hue of each blob at full resolution (patches.py).
+2. Blobs: components of the labels are followed from frame to frame; duplicates, unknown hues (blobs.py, on the host);
+   what neither they nor scenery explain (intruders.py, host).
+3. Patches: mass, centre, hue and shape of each blob at full resolution (patches.py, outline.py).
 4. Calibration: the chroma of a pixel of each object, from the context frames of the same sequence.
 5. Disc fits where something touches or hides a ball (disc_fit.py), states, uncertainty (track_states.py, on the host).
 6. Scenery: where fixed bodies are, and what they show of the camera is taken off (scenery.py, on the host).
 
-Frames stay on their device. Transfers to the host, per batch of frames: the small label maps (1), the patches'
+Frames stay on their device. Transfers to the host, per batch of frames: the small maps (1), the patches'
 numbers (3), the fits' numbers (5); and the flags "any noisy frame" (1) and "any other hue in a patch" (3).
 """
 
@@ -183,7 +184,6 @@ def _nothing(frames: int, objects: int) -> BlobMeasurements:
         hue=np.full((frames, objects), np.nan),
         chroma=np.full((frames, objects), np.nan),
         reference=np.ones((frames, objects)),
-        noise=np.zeros(frames),
     )
 
 

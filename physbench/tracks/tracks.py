@@ -35,7 +35,7 @@ class Tracks:
     hue: NDArray[np.float64]  #: (T, K) degrees away from the object's own hue, NaN where not seen
     state: NDArray[np.uint8]  #: (T, K) Visibility
     duplicates: NDArray[np.uint8]  #: (T, K) further blobs of the object's own hue
-    hallucinations: NDArray[np.uint8]  #: (T,) blobs of hues that the scene does not hold
+    hallucinations: NDArray[np.uint8]  #: (T,) blobs that neither the scene nor its objects explain
     #: (T, K) chroma of its inside over that in the context frames, NaN where not seen; None without pictures
     chroma: NDArray[np.float64] | None = None
     #: (T, K) how far its outline is from its own: above 1 another shape; NaN where not judged; None without pictures
