@@ -38,7 +38,7 @@ def without_common_shift(clip: Clip, seen: PlacedBodies, lawful: Array) -> Place
     if not len(free):
         return None
     rest = (seen.position - lawful) @ free.T  # (T, N, D)
-    known = np.isfinite(rest).all(axis=-1)
+    known = np.asarray(np.isfinite(rest).all(axis=-1))
     rest = np.where(known[..., None], rest, 0.0)
     least = np.where(known[..., None], np.abs(rest), np.inf).min(axis=1)
     up = (known[..., None] & (rest > 0)).any(axis=1)

@@ -116,7 +116,7 @@ def _find(clip: Clip) -> FixedEdges | None:
     level_at = np.flatnonzero(known)[::LEVEL_SAMPLE]
     return FixedEdges(
         factor=factor,
-        size=grey.shape,  # type: ignore[arg-type]
+        size=(grey.shape[0], grey.shape[1]),
         bodies=tuple(bodies[index] for index in seen),
         body=np.array([seen.index(index) for _, index, _ in found]),
         side=np.array([keys[index, number] for number, index, _ in found]),

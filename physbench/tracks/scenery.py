@@ -179,16 +179,16 @@ def _bodies(edges: FixedEdges, moved: CameraMotion, hidden: Mask, style: Float, 
             continue
         body = int(edges.body[mine][0])
         weight = np.where(known[:, mine], 1 / edges.noise[mine] ** 2, 0.0)
-        parts = []
+        slack = EDGE_ERROR / float(edges.contrast[mine].mean())
+        means = []
         for part in (seen.step, np.where(moved.known[:, None], seen.shift, np.nan), seen.colour):
             total = np.where(np.isfinite(part[:, mine]), weight, 0.0).sum(axis=1)
             mean = (weight * np.nan_to_num(part[:, mine])).sum(axis=1) / np.maximum(total, 1e-9)
-            parts.append(_lasting(np.where(total > 0, mean, np.nan), frames))
-        step, shift, colour = parts
-        with np.errstate(invalid="ignore"):
-            bad = ((step < STEP_RANGE[0] * style) | (step > STEP_RANGE[1] * style)).all(axis=0) | (colour > EDGE_COLOUR)
-            bad |= np.abs(shift) > edges.half
-        slack = EDGE_ERROR / float(edges.contrast[mine].mean())
+            means.append(np.where(total > 0, mean, np.nan))
+        if not _bad(*means, style, slack).any():
+            continue
+        step, shift, colour = (_lasting(mean, frames) for mean in means)
+        bad = _bad(step, shift, colour, style, edges.half)
         lost[:, body] |= bad
         shift = np.where(bad, 0.0, np.nan_to_num(shift))
         shift = np.sign(shift) * np.maximum(np.abs(shift) - slack, 0.0)
@@ -197,6 +197,13 @@ def _bodies(edges: FixedEdges, moved: CameraMotion, hidden: Mask, style: Float, 
     for one, other, body, span in _opposite(edges):
         lost[:, body] |= np.abs(outwards[:, one] + outwards[:, other]) > SIZE_CHANGE * span
     return off, lost
+
+
+def _bad(step: Float, shift: Float, colour: Float, style: Float, far: float) -> Mask:
+    """Frames (N,) in which a side is not as it was: too weak, too strong, coloured, or more than `far` px off."""
+    with np.errstate(invalid="ignore"):
+        wrong = (step < STEP_RANGE[0] * style) | (step > STEP_RANGE[1] * style)
+        return np.asarray(wrong.all(axis=0) | (colour > EDGE_COLOUR) | (np.abs(shift) > far))
 
 
 def _opposite(edges: FixedEdges) -> Iterator[tuple[int, int, int, float]]:
