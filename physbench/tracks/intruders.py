@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import maximum_filter, minimum_filter
+from scipy.ndimage import distance_transform_edt, maximum_filter, minimum_filter
 from skimage import measure
 
 Image = NDArray[np.uint8]
@@ -58,7 +58,13 @@ def surroundings(pooled: Image | Int, area: int, hued_spread: float) -> Surround
     darkest, brightest = np.where(hued, 999, grey).min(0), np.where(hued, -1, grey).max(0)
     known = brightest >= 0
     darkest, brightest = np.where(known, darkest, 999), np.where(known, brightest, -1)
-    still = ~hued.any(0) & (brightest - darkest <= SAME_GREY)
+    hidden = hued.any(0)
+    still = ~hidden & (brightest - darkest <= SAME_GREY)
+    if hidden.any() and still.any():  # what a body hides, and shows where it is missing: mostly what is next to it
+        y, x = distance_transform_edt(~still, return_distances=False, return_indices=True)
+        beside = grey[-1][y, x]
+        darkest = np.where(hidden & known, np.minimum(darkest, beside), darkest)
+        brightest = np.where(hidden & known, np.maximum(brightest, beside), brightest)
     greys = _greys(np.concatenate([darkest[known], brightest[known]]))
     reach = 2 * RIM_REACH + 1
     low = _nearest(minimum_filter(darkest, reach), greys)
