@@ -180,12 +180,12 @@ def _bodies(edges: FixedEdges, moved: CameraMotion, hidden: Mask, style: Float, 
         body = int(edges.body[mine][0])
         weight = np.where(known[:, mine], 1 / edges.noise[mine] ** 2, 0.0)
         slack = EDGE_ERROR / float(edges.contrast[mine].mean())
-        means = []
+        means: list[Float] = []
         for part in (seen.step, np.where(moved.known[:, None], seen.shift, np.nan), seen.colour):
             total = np.where(np.isfinite(part[:, mine]), weight, 0.0).sum(axis=1)
             mean = (weight * np.nan_to_num(part[:, mine])).sum(axis=1) / np.maximum(total, 1e-9)
             means.append(np.where(total > 0, mean, np.nan))
-        if not _bad(*means, style, slack).any():
+        if not _bad(means[0], means[1], means[2], style, slack).any():
             continue
         step, shift, colour = (_lasting(mean, frames) for mean in means)
         bad = _bad(step, shift, colour, style, edges.half)
