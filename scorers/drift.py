@@ -82,7 +82,7 @@ def _share(clip: Clip, tracks: Tracks, objects: NDArray[np.intp], failures: NDAr
     ahead = times <= limit + 1e-9
     if not ahead.any():
         return float(failures.mean()) / limit
-    good = times[ahead, None] <= np.where(failures >= limit - 1e-9, np.inf, failures - 1e-9)
+    good = times[ahead, None] <= failures + 1e-9  # a frame stands for the time up to it
     weight = importance((rivals > MAX_ERROR)[ahead], good)
     return 1 - float(weight[~good].sum() / weight.sum())
 

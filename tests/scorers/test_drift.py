@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import pytest
 from handmade import times_ahead, tracks_at, true_places
 from numpy.typing import NDArray
 
@@ -39,6 +40,14 @@ def test_truth_is_accurate_and_what_goes_straight_earns_next_to_nothing_up_to_th
     for how in (straight, accelerate):
         share, failure, limit = read(clip, extrapolated(clip, how))
         assert 0 < share < 0.5 * failure / limit  # as suite version 2 had it: failure / limit
+
+
+def test_where_nothing_is_decided_it_is_the_time_to_failure_over_the_predictable_one(clip_of: ClipOf) -> None:
+    clip = clip_of(PASS)
+    places = true_places(clip)
+    places[times_ahead(clip) > 0.4, :, 1] += 2.0 * clip.diameters()[0, 0]
+    share, failure, limit = read(clip, places)
+    assert share == pytest.approx(failure / limit, abs=1e-6) and failure < limit
 
 
 def test_a_straight_way_is_accurate_where_nothing_turns_it(clip_of: ClipOf) -> None:
