@@ -8,7 +8,7 @@ Frames, rendered or from the clip store, go through the tracker. With --exact th
 elsewhere; presence and hiding are read as usual. --frozen stops every body that many seconds after the hand-over (exact
 positions) and so measures what a badly broken clip costs.
 
-Printed are processor seconds of the pass over the three tolerances (median and largest), the share of clips with a
+Printed are processor seconds of the pass over the tolerances (median and largest), the share of clips with a
 break at each, and median and largest strength; then all clips pooled with upper 95 % bounds (Clopper and Pearson, one
 side), cost by number of bodies, and the machine's load. Targets for a clip of 4 s on one quiet core: 0.2 s for two
 bodies, 0.6 s for three, 1.2 s for four, 2 s for two that are badly broken; at most 2 % of clips above 0.03, 0.5 %

@@ -48,6 +48,11 @@ class RankedEntry:
         return found.overall
 
     @property
+    def strength(self) -> float | None:
+        """Median strength over all clips in diameters; None where it was not read."""
+        return None if self.result.strength is None else self.result.strength.all.median
+
+    @property
     def factors(self) -> dict[str, str]:
         """By family: the median factor on what the context does not show."""
         return family_factors(self.result.model_dump(mode="json"))

@@ -10,6 +10,8 @@ from physbench.rollouts.rollout import Rollout
 from physbench.scoring.position_error import error_curve
 from physbench.scoring.predictability import MIN_PREDICTABILITY, Predictability
 from physbench.scoring.scorer_protocol import Reading, scorer
+from physbench.shadowing.decided_time import importance
+from physbench.shadowing.rival_motions import distance_of_rivals
 from physbench.tracks.tracks import Tracks
 from physbench.tracks.visibility import moving, truth_visible
 
@@ -26,7 +28,7 @@ def nothing_visible(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | N
 
 @scorer(
     id="drift/accuracy",
-    version=2,
+    version=3,
     axis="drift",
     unit="1",
     better="higher",
@@ -41,7 +43,9 @@ def nothing_visible(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | N
 def accuracy(clip: Clip, rollout: Rollout, tracks: Tracks, *, predictability: Predictability) -> dict[str, Reading]:
     """Share of the predictable time for which a prediction stays within one diameter of ground truth.
 
-    A = mean over moving objects of min(first failure, T_p) / T_p. 0 to 1, higher is better; quality = A.
+    A = share of the frames up to T_p, of all moving objects, that lie before an object's first failure. 0 to 1, higher
+    is better; quality = A. Frames weigh a tenth where the object has not failed and rest, constant velocity,
+    acceleration or turn rate would not have failed, either; where that is so in a whole clip, all weigh the same.
 
     An object fails in the first frame in which ground truth shows it and it is absent, or off by more than one of its
     apparent diameters, or by more than 1.5 times the spread of what the context allows, if that is larger. Frames in
@@ -60,9 +64,27 @@ def accuracy(clip: Clip, rollout: Rollout, tracks: Tracks, *, predictability: Pr
     allowed = np.full_like(error, MAX_ERROR)
     width = predictability.spread[: len(error)]  # up to T_p; later errors do not count
     allowed[: len(width)] = np.maximum(MAX_ERROR, MAX_SPREADS * width)
-    failures = [_first(error[:, k] > allowed[:, k], times, limit) for k in _objects(clip, tracks)]
-    time = float(np.mean(failures))
-    return {"": Reading(time / limit), "time-to-failure": Reading(time, unit="s"), "predictability": known}
+    objects = _objects(clip, tracks)
+    failures = np.array([_first(error[:, k] > allowed[:, k], times, limit) for k in objects])
+    share = _share(clip, tracks, objects, failures, limit)
+    return {
+        "": Reading(share),
+        "time-to-failure": Reading(float(failures.mean()), unit="s"),
+        "predictability": known,
+    }
+
+
+def _share(clip: Clip, tracks: Tracks, objects: NDArray[np.intp], failures: NDArray[np.float64], limit: float) -> float:
+    """Share of the predictable time before failures (n,) s; it weighs little where simple motions succeed."""
+    times = tracks.times[tracks.context :]
+    frames = np.arange(clip.handover + 1, clip.handover + 1 + len(times))
+    rivals = distance_of_rivals(clip, tuple(clip.tracked[k] for k in objects), frames)  # (T, n)
+    ahead = times <= limit + 1e-9
+    if not ahead.any():
+        return float(failures.mean()) / limit
+    good = times[ahead, None] <= failures + 1e-9  # a frame stands for the time up to it
+    weight = importance((rivals > MAX_ERROR)[ahead], good)
+    return 1 - float(weight[~good].sum() / weight.sum())
 
 
 def _objects(clip: Clip, tracks: Tracks) -> NDArray[np.intp]:

@@ -14,7 +14,7 @@ from physbench.shadowing import Shadowing
 from physbench.shadowing.tolerance_levels import scenery_broken
 from physbench.tracks.tracks import Tracks
 
-LEVEL_NAMES = ("strict", "medium", "lenient")  # of the tolerances, smallest first
+LEVEL_NAMES = ("strict", "medium", "lenient", "loose")  # of the tolerances, smallest first
 
 
 @scorer(
@@ -42,9 +42,11 @@ LEVEL_NAMES = ("strict", "medium", "lenient")  # of the tolerances, smallest fir
 def shadowing(
     clip: Clip, rollout: Rollout, tracks: Tracks, *, shadowing: Shadowing | None, free_constants: Shadowing | None
 ) -> dict[str, Reading]:
-    """How much of the motion is lawful: mean of explained share E and shadowing time S, over three tolerances.
+    """How much of the motion is lawful: mean of explained share E and shadowing time S, over four tolerances.
 
-    Q = mean over 0.03, 0.08 and 0.2 apparent diameters of (E + S) / 2. 0 to 1, higher is better; quality = Q.
+    Q = mean over 0.03, 0.08, 0.2 and 0.5 apparent diameters of (E + S) / 2. 0 to 1, higher is better; quality = Q. In Q
+    lawful time weighs a tenth until rest, constant velocity, acceleration and turn rate have all been off by four
+    tolerances, and tolerances weigh as the time does that is left; where that never is, all weighs the same.
 
     One trajectory of the scene's own laws is fitted to the track from the hand-over on, the last context frames
     included, and extended for as long as it stays within the tolerance. Where no lawful trajectory goes on, that is a
@@ -57,14 +59,14 @@ def shadowing(
     `consistency/outcome` reads those), and where the context shows no velocity and ground truth no moving object for as
     long as a segment.
 
-    Further readings, means over the tolerances: explained (E), shadowing-time (S times the horizon, s), behind-join (E
-    where a jump at the hand-over is forgiven), breaks-per-second (per expected object-second), undetermined (share of
-    expected time in segments too short to count); strict, medium and lenient (Q at 0.03, 0.08 and 0.2). At 0.03:
-    first-break (s; the horizon where there is none; the reason names the body), join-jump (diameters) and join-kick
-    (m/s; of a break within 0.2 s of the hand-over, 0 without one). jitter (what changes from frame to frame, rms) and
-    offset (of things that stand still) in diameters. Where the context does not show how strongly things are pulled, or
-    what a parameter is: unseen-constants (Q with one free factor in [0.5, 2] on gravity or the fields, and free
-    parameters) and unseen-factor (that factor).
+    Further readings, plain means over the tolerances and time: explained (E), shadowing-time (S times the horizon, s),
+    behind-join (E where a jump at the hand-over is forgiven), breaks-per-second (per expected object-second),
+    undetermined (share of expected time in segments too short to count); strict, medium, lenient and loose (Q at 0.03,
+    0.08, 0.2 and 0.5). At 0.03: first-break (s; the horizon where there is none; the reason names the body), join-jump
+    (diameters) and join-kick (m/s; of a break within 0.2 s of the hand-over, 0 without one). jitter (what changes from
+    frame to frame, rms) and offset (of things that stand still) in diameters. Where the context does not show how
+    strongly things are pulled, or what a parameter is: unseen-constants (Q with one free factor in [0.5, 2] on gravity
+    or the fields, and free parameters) and unseen-factor (that factor).
     """
     found = shadowing
     if found is None:
@@ -134,22 +136,21 @@ def _unseen(free: Shadowing | None) -> dict[str, Reading]:
 
 @scorer(
     id="consistency/strength",
-    version=2,
+    version=3,
     axis="consistency",
     unit="diameters",
     better="lower",
     quality=None,
     noise_floor="ground truth reads 0.010, the least value, in 52 of 52 clips of 13 tasks (128 px, 30 frames/s)",
     source="the smallest tolerance at which `consistency/shadowing` finds no break, by bisection",
-    costly=True,
+    roles={"": "strength"},
     needs=("shadowing",),
 )
 def strength(clip: Clip, rollout: Rollout, tracks: Tracks, *, shadowing: Shadowing | None) -> Reading:
     """How strongly a prediction breaks the laws: the smallest tolerance at which it has no break.
 
-    One of 0.01 x 1.2^k apparent diameters up to 2, by bisection; 2 where an expected object is lost. It does not depend
-    on the three tolerances of `consistency/shadowing`: for tests and curves. It costs several times as much as they do
-    and is read only where it is named in full (`--scorers consistency/strength`) and by `physbench scorers check`.
+    One of 0.01 x 1.2^k apparent diameters up to 2, by bisection; 2 where an expected object is lost. It has no weights,
+    depends on no choice of tolerances, and is a size where skill is a share: its median stands beside skill everywhere.
     """
     if shadowing is None:
         return not_modelled(clip)

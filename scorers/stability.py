@@ -24,7 +24,7 @@ def too_unpredictable(
 
 @scorer(
     id="drift/stability",
-    version=2,
+    version=3,
     axis="drift",
     unit="1",
     better="higher",
@@ -38,13 +38,13 @@ def too_unpredictable(
 def stability(clip: Clip, rollout: Rollout, tracks: Tracks, *, shadowing: Shadowing | None) -> dict[str, Reading]:
     """Explained share of the later three quarters of the horizon, each with breaks counted from its own start.
 
-    B = mean over quarters 2 to 4 of the explained share of `consistency/shadowing`, mean over its three tolerances, in
-    which only breaks within the quarter count (in its last 8 frames, where it has fewer), and gross ones before it. 0
-    to 1, higher is better. A model may leave the recorded future and still be perfect here. Quarters in which ground
-    truth shows moving objects for less than 0.2 s are left out, and those in which the prediction's own lawful motion,
-    without a break so far, hides all of them or takes them out of the view; where that is so in all others, B
-    = 1. Not applicable where a scene cannot be shadowed, and where `drift/accuracy` is not, for want of predictable
-    time. The quality of the axis is the mean of both.
+    B = mean over quarters 2 to 4 of the explained share of `consistency/shadowing`, mean over its four tolerances, time
+    and tolerances weighed as there, in which only breaks within the quarter count (in its last 8 frames, where it has
+    fewer), and gross ones before it. 0 to 1, higher is better. A model may leave the recorded future and still be
+    perfect here. Quarters in which ground truth shows moving objects for less than 0.2 s are left out, and those in
+    which the prediction's own lawful motion, without a break so far, hides all of them or takes them out of the view;
+    where that is so in all others, B = 1. Not applicable where a scene cannot be shadowed, and where `drift/accuracy`
+    is not, for want of predictable time. The quality of the axis is the mean of both.
 
     Further reading: slope of the share over these quarters (1/s; below 0 the prediction gets less lawful).
     """

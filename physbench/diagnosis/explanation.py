@@ -23,12 +23,13 @@ from physbench.shadowing.placed_bodies import CONTEXT_TIME, PlacedBodies
 from physbench.shadowing.segment_init import SegmentStarts
 from physbench.shadowing.shadow import forward_model_of, place_bodies
 from physbench.shadowing.tolerance import Tolerance
-from physbench.shadowing.tolerance_levels import TOLERANCES
+from physbench.shadowing.tolerance_levels import EXCUSING, TOLERANCES
 from physbench.tracks.tracks import Tracks
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
+LIMITS = tuple(each for each in TOLERANCES if each <= EXCUSING)  # diameters; a looser one tells no laws apart
 MIN_MISFIT = 0.5  # mean square in sd; a smaller one is chance
 START_WORK = 10**7  # bodies x candidates x physics steps, in which first arcs are looked for
 
@@ -54,7 +55,7 @@ class Evidence:
     def starts(self) -> tuple[Arc, ...]:
         """First arcs under the true laws; they begin in the context, where those hold. None: nothing can be judged."""
         problem = Hypothesis(self.model, self.seen)
-        return tuple(SegmentStarts(problem, Tolerance(self.seen, TOLERANCES[0]), START_WORK).first_arcs())
+        return tuple(SegmentStarts(problem, Tolerance(self.seen, LIMITS[0]), START_WORK).first_arcs())
 
     @cached_property
     def counted(self) -> Mask:
@@ -107,7 +108,7 @@ def explain(
         thorough: Whether trajectories are sought at the smallest tolerance too, not at the largest one alone.
     """
     seen, total = evidence.seen, len(evidence.seen.times)
-    shares, counted = np.zeros(len(TOLERANCES)), evidence.counted
+    shares, counted = np.zeros(len(LIMITS)), evidence.counted
     starts = evidence.starts if arcs is None else arcs
     if not starts:
         return Explanation(shares, np.inf, (), np.zeros_like(counted))
@@ -117,7 +118,7 @@ def explain(
     for arc in starts:
         begun[arc.first :, arc.disc] = True
     misfit, used = np.inf, np.zeros_like(counted)
-    for tolerance in (TOLERANCES[0], TOLERANCES[-1]) if thorough else TOLERANCES[-1:]:
+    for tolerance in (LIMITS[0], LIMITS[-1]) if thorough else LIMITS[-1:]:
         search = LeastSquaresSearch(problem, tolerance, only_first=True, arcs=list(_whole(starts, total)))
         starts = _whole(tuple(search.run().arcs[: len(starts)]), total)
         position = problem.simulate(starts, total - 1).at(seen.steps)[0]
@@ -125,7 +126,7 @@ def explain(
         excused = np.zeros_like(counted)
         if seen.sight is not None:
             excused = seen.expected_visible & ~seen.present & seen.sight.excused(position[0])
-        for level, limit in enumerate(TOLERANCES):
+        for level, limit in enumerate(LIMITS):
             missed = seen.known & begun & ~(errors <= seen.limit(limit))
             alive = begun & (np.cumsum(missed, axis=0) == 0)
             good = alive & counted & (seen.present | seen.known | excused)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from physbench.report.terminal_summary import bracket, signed
 from physbench.results.bootstrap import FEWEST
 from physbench.results.number_format import AXIS_SHORT
+from physbench.results.strength_summary import strength_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -60,6 +61,11 @@ def _table(comparison: Comparison, against: Against) -> object:
     ]
     for name, found in rows:
         table.add_row(Text(name, style="bold"), *_cells(found))
+    sizes = (against.strength.first, against.strength.other)
+    if None not in sizes:
+        table.add_section()
+        texts = [Text(strength_text({"median": size}), style="dim") for size in sizes]
+        table.add_row(Text("strength", style="bold"), *texts, Text(""), Text("diameters, median", style="dim"))
     for family, axes in against.families.items():
         table.add_section()
         table.add_row(Text(family, style="bold"), *_cells(axes["overall"]))

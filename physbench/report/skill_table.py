@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from physbench.results.number_format import bracket, fixed, short
+from physbench.results.strength_summary import strength_text
 
 BEYOND_MEMORY = "beyond memory"
 OUT_OF_RANGE = "quality lost out of range"
+NO_STRENGTH: Mapping[str, Any] = {"all": None, "families": {}, "tasks": {}, "references": {}}
 KEPT_FROM = -0.005  # cost of a guard from which on the cell says "kept"
 
 
@@ -31,15 +33,18 @@ class SkillRow:
     level: Literal["all", "family", "task", "reference"]
     name: str
     cells: tuple[SkillCell, ...]  # by axis
+    strength: str = "–"  # diameters, median
 
 
 def skill_rows(result: Mapping[str, Any]) -> list[SkillRow]:
     """Rows in the order in which they are shown."""
-    axes = list(result["axes"])
-    lines = [SkillRow("all", "all families", tuple(_axis(result["axes"][axis]) for axis in axes))]
+    axes, sizes = list(result["axes"]), result.get("strength") or NO_STRENGTH
+    whole = tuple(_axis(result["axes"][axis]) for axis in axes)
+    lines = [SkillRow("all", "all families", whole, strength_text(sizes["all"]))]
     for name, reference in result["references"].items():
         cells = tuple(_axis(reference["axes"][axis]) for axis in axes)
-        lines.append(SkillRow("reference", name.replace("-", " "), cells))
+        size = strength_text({"median": sizes["references"].get(name)})
+        lines.append(SkillRow("reference", name.replace("-", " "), cells, size))
     lines += _memory_rows(result, axes)
     if result.get("gaps"):
         gaps = result["gaps"]["all"]
@@ -47,10 +52,12 @@ def skill_rows(result: Mapping[str, Any]) -> list[SkillRow]:
     for family, found in result["families"].items():
         tasks = [task for task in result["tasks"] if task.split("/")[0] == family]
         if len(tasks) > 1:
-            lines.append(SkillRow("family", family, tuple(_family(found[axis]) for axis in axes)))
+            cells, size = tuple(_family(found[axis]) for axis in axes), sizes["families"].get(family)
+            lines.append(SkillRow("family", family, cells, strength_text(size)))
         for task in tasks:
             name = short(task) if len(tasks) > 1 else f"{family}: {short(task)}"
-            lines.append(SkillRow("task", name, tuple(_task(result["tasks"][task][axis]) for axis in axes)))
+            cells = tuple(_task(result["tasks"][task][axis]) for axis in axes)
+            lines.append(SkillRow("task", name, cells, strength_text(sizes["tasks"].get(task))))
     return lines
 
 

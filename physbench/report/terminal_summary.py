@@ -20,6 +20,10 @@ LEGEND = (
     "1 is ground truth, 0 the frozen last frame. Where a frozen frame keeps what ground truth keeps, a model can only "
     "lose: kept, or the share of it that it lost."
 )
+STRENGTH_LEGEND = (
+    "Strength: the smallest distance in diameters within which the whole motion is lawful, median over clips; ground "
+    "truth has 0.01, and less is better."
+)
 SHOWN_REASONS = 3
 Document = Mapping[str, Any]
 
@@ -74,9 +78,12 @@ def _table(result: Document) -> Table:
     table.add_column("skill", no_wrap=True)
     for axis in result["axes"]:
         table.add_column(number_format.AXIS_SHORT.get(axis, axis), justify="right", no_wrap=True)
+    sized = result.get("strength") is not None
+    if sized:
+        table.add_column("strength", justify="right", no_wrap=True, style="dim")
     lines = skill_rows(result)
     for line in sorted(lines, key=lambda line: line.level in ("all", "reference")):
-        cells = [_cell(cell) for cell in line.cells]
+        cells = [*(_cell(cell) for cell in line.cells), *([Text(line.strength)] if sized else [])]
         if line.level == "all":
             table.add_row(Text(line.name, style="bold"), *(Text(cell.plain, style="bold") for cell in cells))
             if any(found["interval"] for found in result["axes"].values()):
@@ -129,6 +136,8 @@ def _overall(result: Document, console: Console) -> None:
     if note := memory_note(result):
         console.print(Text(note, style="dim"))
     console.print(Text(LEGEND, style="dim"))
+    if result.get("strength"):
+        console.print(Text(STRENGTH_LEGEND, style="dim"))
 
 
 def _indented(reason: str) -> str:

@@ -23,6 +23,7 @@ from physbench.results.read_run import context_of, read_run, rows_of, spec_of
 from physbench.results.reading_statistics import reading_results, unavailable
 from physbench.results.schema import Counts, Failure, ModelInfo, ResultDocument, Speed, SuiteInfo
 from physbench.results.sentences import note, sentences
+from physbench.results.strength_summary import strength_of_run
 from physbench.results.task_roles import fixed_kinds
 from physbench.results.time_to_first_break import first_breaks, lawful_time
 from physbench.storage.atomic_write import write_json
@@ -85,6 +86,7 @@ def build_result(folder: RunFolder, *, resamples: int = RESAMPLES, own_laws: boo
         best_of=best_of(tables, incomplete, fixed, unasked),
         unseen_constants=unseen_constants(tables, resamples=resamples, fixed=fixed),
         first_breaks=first_breaks(tables),
+        strength=strength_of_run(tables),
         lawful=lawful_time(tables, resamples),
         implied_worlds=read_diagnosis(folder),
         readings=reading_results(tables, resamples),

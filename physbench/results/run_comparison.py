@@ -22,6 +22,7 @@ from physbench.results.estimates import Estimate, ends, estimate, one_model, rou
 from physbench.results.read_run import context_of, read_run, rows_of, spec_of
 from physbench.results.schema_parts import Interval, Record
 from physbench.results.skill import Array, Skills
+from physbench.results.strength_summary import strength_of_run
 from physbench.results.task_roles import fixed_kinds
 from physbench.storage.run_folder import RunFolder
 
@@ -45,6 +46,13 @@ class SkillDifference(Record):
         return int(self.interval[0] > 0) - int(self.interval[1] < 0)
 
 
+class StrengthPair(Record):
+    """Median strength of both runs over their clips, in diameters; less is better."""
+
+    first: float | None = Field(description="Of the first run; null where it was not read.")
+    other: float | None = Field(description="Of the other run.")
+
+
 class RunInfo(Record):
     """One of the runs."""
 
@@ -62,6 +70,7 @@ class Against(Record):
     sentence: str = Field(description="The difference in words.")
     overall: SkillDifference = Field(description="Mean of the axes.")
     axes: dict[str, SkillDifference] = Field(description="By axis.")
+    strength: StrengthPair = Field(description="How strongly both break the laws.")
     families: dict[str, dict[str, SkillDifference]] = Field(description='By family, then axis; "overall": their mean.')
 
 
@@ -83,6 +92,7 @@ class ComparedRun:
     manifest: Mapping[str, Any]
     info: RunInfo
     estimate: Estimate
+    strength: float | None = None  # diameters, median over clips
 
 
 def compare(first: RunFolder, *others: RunFolder, resamples: int = RESAMPLES) -> Comparison:
@@ -115,7 +125,8 @@ def compare(first: RunFolder, *others: RunFolder, resamples: int = RESAMPLES) ->
         )
         unasked = unasked_axes(manifest["model"]["card"])
         found_here = estimate(kept, resamples=resamples, fixed=fixed_kinds(manifest), unasked=unasked)
-        sides.append(ComparedRun(manifest, info, found_here))
+        size = strength_of_run(kept)
+        sides.append(ComparedRun(manifest, info, found_here, None if size is None else size.all.median))
     left = sides[0]
     against = []
     for right in sides[1:]:
@@ -199,6 +210,7 @@ def _against(left: ComparedRun, right: ComparedRun) -> Against:
         sentence="",
         overall=difference(a, b),
         axes={name: difference(a, b, k) for name, k in axes.items()},
+        strength=StrengthPair(first=left.strength, other=right.strength),
         families={
             family: {"overall": whole, **{name: difference(a, b, k, family) for name, k in axes.items()}}
             for family, whole in zip(families, every, strict=True)

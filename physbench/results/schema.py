@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError
 
 from physbench import __version__
 from physbench.errors import UsageError
-from physbench.results.schema_parts import INTERVAL_MEANING, ImpliedWorldResult, Interval, Record
+from physbench.results.schema_parts import INTERVAL_MEANING, ImpliedWorldResult, Interval, Record, StrengthResult
 
 SCHEMA_VERSION = 1
 SCHEMA_FILE = Path(__file__).with_name("result.schema.json")
@@ -326,6 +326,9 @@ class ResultDocument(Record):
         description="Consistency with unseen constants free; null where every context shows every constant.",
     )
     first_breaks: dict[str, FirstBreaks] = Field(description="By family; {} where shadowing was not read.")
+    strength: StrengthResult | None = Field(
+        default=None, description="The smallest tolerance without a break; null where it was not read."
+    )
     lawful: Lawful | None = Field(description="How long a prediction stays physical; null where it was not read.")
     implied_worlds: dict[str, ImpliedWorldResult] = Field(
         default_factory=dict,

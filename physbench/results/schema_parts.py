@@ -44,3 +44,22 @@ class ImpliedWorldResult(Record):
     interval: Interval | None = Field(description="95 % interval [low, high]; null where too few clips tell it.")
     alike: list[str] = Field(description="Changed worlds that explain as much: ids.")
     ranking: dict[str, float] = Field(description="Share explained by each world that was tried on all clips.")
+
+
+class StrengthValue(Record):
+    """How strongly some clips break the laws, in diameters: the smallest tolerance without a break; lower is better."""
+
+    median: float | None = Field(description="Over clips, each the mean over its samples; null where none has a value.")
+    quartiles: Interval | None = Field(description="A quarter of the clips lies below the first, one above the second.")
+    clips: int = Field(description="Clips with a value; one that failed counts with the largest, 2.")
+
+
+class StrengthResult(Record):
+    """Strength beside skill: a size where skill is a share."""
+
+    all: StrengthValue = Field(description="Over all clips that are shadowed.")
+    families: dict[str, StrengthValue] = Field(description="By family.")
+    tasks: dict[str, StrengthValue] = Field(description="By task.")
+    references: dict[str, float | None] = Field(
+        description="Median over all clips of truth, freeze and constant-velocity."
+    )

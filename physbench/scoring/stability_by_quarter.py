@@ -2,9 +2,9 @@
 
 The horizon is cut into four quarters. A quarter's share is its explained share of shadowing with breaks counted from
 the quarter's own start (from 8 frames before its end, where it has fewer), except for gross ones, after which the scene
-is another one; stability is the mean of the shares of quarters 2 to 4. A model may diverge from the recorded future and
-still be perfect here. A quarter in which all bodies are lawfully hidden or outside the view does not count; where that
-holds to the end, nothing unlawful has happened there.
+is another one; stability is the mean of the shares of quarters 2 to 4. Frames weigh as they do in shadowing. A model
+may diverge from the recorded future and still be perfect here. A quarter in which all bodies are lawfully hidden or
+outside the view does not count; where that holds to the end, nothing unlawful has happened there.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ class Stability:
         tuple[float | None, ...], ...
     ]  # (R, QUARTERS) explained share of each quarter at each tolerance level
     horizon: float  # s
+    weights: tuple[float, ...] | None = None  # (R,) of the tolerance levels; None: all the same
 
     @property
     def shares(self) -> tuple[float | None, ...]:
@@ -49,13 +50,15 @@ class Stability:
 
     @property
     def quality(self) -> float | None:
-        """Mean over the tolerance levels of the mean share of quarters 2 to 4; None where ground truth shows nothing.
+        """Weighted mean over the tolerance levels of the mean share of quarters 2 to 4.
 
-        A level at which everything is lawfully hidden or outside in all of them counts 1.
+        None where ground truth shows nothing. A level at which everything is lawfully hidden or outside in all of them
+        counts 1.
         """
         if all(share is None for level in self.levels for share in level[FIRST_QUARTER:]):
             return None
-        return float(np.mean([np.mean(_known(level[FIRST_QUARTER:]) or [1.0]) for level in self.levels]))
+        each = [np.mean(_known(level[FIRST_QUARTER:]) or [1.0]) for level in self.levels]
+        return 1 - float(np.average(1 - np.array(each), weights=self.weights))
 
     @property
     def slope(self) -> float | None:
@@ -71,10 +74,10 @@ def stability(shadowing: Shadowing) -> Stability:
     """Stability of a prediction, over the tolerance levels."""
     seen = shadowing.problem.seen
     each = (
-        quarter_shares(seen.times, seen.expected_visible, level.counted, level.weight, level.breaks)
+        quarter_shares(seen.times, seen.expected_visible, level.counted, level.weight, level.breaks, level.importance)
         for level in shadowing.levels
     )
-    return Stability(tuple(each), float(seen.times[-1]))
+    return Stability(tuple(each), float(seen.times[-1]), tuple(level.share for level in shadowing.levels))
 
 
 def _known(shares: Sequence[float | None]) -> list[float]:
@@ -82,7 +85,12 @@ def _known(shares: Sequence[float | None]) -> list[float]:
 
 
 def quarter_shares(
-    times: Array, truth: Mask, expected: Mask, weight: Array, breaks: Sequence[Break]
+    times: Array,
+    truth: Mask,
+    expected: Mask,
+    weight: Array,
+    breaks: Sequence[Break],
+    importance: Array | None = None,
 ) -> tuple[float | None, ...]:
     """Explained share of each quarter of the horizon.
 
@@ -94,6 +102,7 @@ def quarter_shares(
         breaks: of all bodies. A break in the first frame of a quarter lies before it: the motion after it starts there.
             Where a quarter has fewer than MIN_BREAK_FRAMES, breaks in the missing number of frames before it count too,
             except for one at the hand-over.
+        importance: (T, N) what a frame weighs in its quarter; None: all the same.
 
     Returns:
         A share 0..1 per quarter. None where ground truth shows bodies for less than MIN_EXPECTED s. NaN where it shows
@@ -119,7 +128,8 @@ def quarter_shares(
             if each.frame <= (frames[0] if each.time <= max(HANDOVER_WINDOW, dt) + 1e-9 else start)
         ]
         fresh = weight[frames] * 2.0 ** discounted_breaks(before, weight.shape[1])
-        found.append(float(np.minimum(fresh, 1.0)[counted].mean()))
+        important = None if importance is None else importance[frames][counted]
+        found.append(1 - float(np.average(1 - np.minimum(fresh, 1.0)[counted], weights=important)))
     return tuple(found)
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.dynamics.forward_model import ForwardModel
+from physbench.shadowing.rival_motions import distance_of_rivals
 from physbench.shadowing.sight_model import SightModel, sight_model
 from physbench.tracks.finite_differences import runs
 from physbench.tracks.tracks import Tracks, Visibility
@@ -48,6 +49,7 @@ class PlacedBodies:
     sight: SightModel | None = None  # what the camera would see of other positions; None: everything
     velocity_prior: VelocityPrior | None = None  # declared velocities at the hand-over; None: any
     min_visible: float = 0.0  # frames x bodies that must be shown, or all is undetermined
+    rival_distance: Array | None = None  # (T, N) diameters by which the best simple motion was off; None: not known
     too_brief: tuple[int, ...] = ()  # bodies that even ground truth shows too briefly: not judged
     #: (T,) diameters by which a fixed body has been off so far, infinite once one is lost; None: all stay
     scenery_off: Array | None = None
@@ -100,9 +102,9 @@ class PlacedBodies:
     def until(self, frame: int) -> PlacedBodies:
         """The frames before one."""
         part = slice(0, frame)
-        names = ("times", "steps", "position", "sd", "expected_visible", "present", "rests")
-        off = None if self.scenery_off is None else self.scenery_off[part]
-        return replace(self, scenery_off=off, **{name: getattr(self, name)[part] for name in names})
+        names = ["times", "steps", "position", "sd", "expected_visible", "present", "rests"]
+        names += [name for name in ("rival_distance", "scenery_off") if getattr(self, name) is not None]
+        return replace(self, **{name: getattr(self, name)[part] for name in names})
 
 
 def from_tracks(clip: Clip, tracks: Tracks, model: ForwardModel) -> PlacedBodies:
@@ -137,6 +139,7 @@ def from_tracks(clip: Clip, tracks: Tracks, model: ForwardModel) -> PlacedBodies
         _start(clip, model, tracks.times),
         _resting(clip, model)[window],
         sight_model(clip, model.index, model.depth, diameter / 2, frames),
+        rival_distance=distance_of_rivals(clip, model.index, frames),
         scenery_off=_scenery_off(clip, tracks, diameter),
     )
 
@@ -234,4 +237,5 @@ def from_states(clip: Clip, times: Array, states: Array, model: ForwardModel) ->
         present,
         _start(clip, model, times),
         _resting(clip, model)[true],
+        rival_distance=distance_of_rivals(clip, model.index, true),
     )

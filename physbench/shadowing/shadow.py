@@ -18,7 +18,7 @@ from physbench.shadowing.free_constants import FreeConstants, best_constants
 from physbench.shadowing.hypothesis import Hypothesis
 from physbench.shadowing.min_visibility import briefly_visible, required_visibility
 from physbench.shadowing.placed_bodies import CONTEXT_TIME, PlacedBodies, from_states, from_tracks, offset
-from physbench.shadowing.tolerance_levels import TOLERANCES, ToleranceLevel
+from physbench.shadowing.tolerance_levels import EXCUSING, TOLERANCES, ToleranceLevel
 from physbench.shadowing.velocity_prior import velocity_prior
 from physbench.tracks.tracks import Tracks
 
@@ -47,8 +47,9 @@ class Shadowing:
 
     @property
     def quality(self) -> float:
-        """Mean of E and S."""
-        return (self.explained + self.shadowed) / 2
+        """Mean of E and S, of time and tolerances as they weigh (`decided_time`)."""
+        lost = [1 - level.quality for level in self.levels]
+        return 1 - float(np.average(lost, weights=[level.share for level in self.levels]))
 
     @property
     def explained_after_handover(self) -> float:
@@ -80,12 +81,13 @@ class Shadowing:
     @property
     def jitter(self) -> float:
         """Rms in diameters of the distance that changes from frame to frame; NaN where little is explained."""
-        return tolerance_levels.jitter(self.levels[-1].segments, self.problem.seen)
+        level = next((each for each in reversed(self.levels) if each.tolerance <= EXCUSING), self.levels[-1])
+        return tolerance_levels.jitter(level.segments, self.problem.seen)
 
     @cached_property
     def strength(self) -> float:
-        """The smallest tolerance in diameters without a break; costs as much time as all the rest."""
-        return tolerance_levels.strength(self.problem)
+        """The smallest tolerance in diameters without a break; costs a few more searches where there are breaks."""
+        return tolerance_levels.strength(self.problem, self.levels)
 
 
 def shadow(

@@ -1,8 +1,9 @@
 """What lawful segments say: explained share, shadowing time, breaks, discontinuity at the hand-over, jitter, strength.
 
-Shares are of counted object-time. A segment has the weight 2^-(breaks of its body before it), where a gross break
-counts as GROSS_BREAKS. A segment that is too short is undetermined, which is unexplained. Where the unbroken arc of a
-body that is not seen is hidden or outside the image, the body is excused: that time is not counted.
+Shares are of counted object-time; in qualities it has weights (`decided_time`). A segment has the weight 2^-(breaks of
+its body before it), where a gross break counts as GROSS_BREAKS. A segment that is too short is undetermined, which is
+unexplained. Where the unbroken arc of a body that is not seen is hidden or outside the image, the body is excused: that
+time is not counted.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.shadowing.change_point import GROSS_JUMP
+from physbench.shadowing.decided_time import decided, importance, share_of_level
 from physbench.shadowing.hypothesis import Arc, Hypothesis
 from physbench.shadowing.lawful_segments import Break, LawfulSegments, SegmentSearch
 from physbench.shadowing.placed_bodies import FORCE_POINTS, FORCE_TIME, LIMIT_SDS, PlacedBodies
@@ -23,7 +25,8 @@ from physbench.tracks.visibility import MAX_GAP
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-TOLERANCES = (0.03, 0.08, 0.2)  # diameters
+TOLERANCES = (0.03, 0.08, 0.2, 0.5)  # diameters
+EXCUSING = 0.2  # diameters; at a larger tolerance no frame is excused that is due at smaller ones
 GROSS_BREAKS = 4  # breaks, as which a gross one counts
 REST_SPEED, REST_TIME = 0.1, 0.3  # diameters/s over s: a slower track rests
 REST_SLACK = 1.2  # times that: noise may change the speed of a lawful motion, or of the track, by so much
@@ -45,11 +48,9 @@ class ToleranceLevel:
     weight: Array  #: (T, N) 2^-(breaks before it) in each frame; 0 where it is unexplained
     counted: Mask  #: (T, N) what shares are of; a body that should be visible and is not excused, or is shown
     segments: LawfulSegments  #: arcs, with positions and velocities on them (T, N, 2) m and m/s
-
-    @property
-    def quality(self) -> float:
-        """Mean of explained share and shadowing time."""
-        return (self.explained + self.shadowed) / 2
+    importance: Array  #: (T, N) what each frame weighs in `quality`
+    quality: float  #: mean of `explained` and `shadowed`, of time as it weighs
+    share: float  #: what this tolerance weighs among others
 
 
 def at_levels(problem: Hypothesis, tolerances: tuple[float, ...] = TOLERANCES) -> tuple[ToleranceLevel, ...]:
@@ -60,20 +61,25 @@ def at_levels(problem: Hypothesis, tolerances: tuple[float, ...] = TOLERANCES) -
             segments = found[-1].segments
         else:
             segments = SegmentSearch(problem, tolerance).run()
-        found.append(read(segments, problem.seen, tolerance))
+        due = next((level.counted for level in reversed(found) if level.tolerance <= EXCUSING < tolerance), None)
+        found.append(read(segments, problem.seen, tolerance, due))
     return tuple(found)
 
 
-def read(segments: LawfulSegments, seen: PlacedBodies, tolerance: float) -> ToleranceLevel:
-    """Shares of lawful segments."""
+def read(segments: LawfulSegments, seen: PlacedBodies, tolerance: float, due: Mask | None = None) -> ToleranceLevel:
+    """Shares of lawful segments. due: (T, N) frames that count in any case."""
     weight, first, short = _weights(segments, seen, tolerance)
     # A body that is shown must be lawful also where ground truth shows nothing: it may not come out of a wall.
     # Nothing excuses a body that is out of sight where the scenery is no longer that of the scene.
     moved = scenery_broken(seen, tolerance)[0][:, None] & seen.judged
     counted = ((seen.expected_visible | _shown(seen)) & ~excused(segments, seen)) | moved
+    if due is not None:  # a motion that is off by half a diameter might leave the view, and what follows with it
+        counted |= due
     if not _shows_enough(seen):
         weight, first, short = np.zeros_like(weight), np.zeros_like(first), counted
     total = max(int(counted.sum()), 1)
+    important = importance(decided(seen, tolerance), first & (weight == 1))
+    lost = important * (1 - weight * (1 + first) / 2)
     after = weight.copy()
     for disc in range(weight.shape[1]):
         at_handover = handover_break(segments, disc)
@@ -89,6 +95,9 @@ def read(segments: LawfulSegments, seen: PlacedBodies, tolerance: float) -> Tole
         weight,
         counted,
         segments,
+        important,
+        1 - float(lost[counted].sum() / important[counted].sum()) if counted.any() else 0.0,
+        share_of_level(seen, tolerance),
     )
 
 
@@ -215,33 +224,44 @@ def jitter(segments: LawfulSegments, seen: PlacedBodies) -> float:
     return float(np.sqrt((high**2).mean() / 1.5)) if len(high) else float("nan")
 
 
-def strength(problem: Hypothesis) -> float:
+def strength(problem: Hypothesis, levels: tuple[ToleranceLevel, ...] = ()) -> float:
     """The smallest tolerance, on the grid 0.01 x 1.2^k diameters, at which a clip has no break; at most 2.
 
     It is 2 where a body that should be visible and is not excused is absent, or in no segment that counts, for
-    MAX_LOST_TIME s.
+    MAX_LOST_TIME s. `levels`, by rising tolerance, are not searched again: where the smallest has no break, they tell
+    the strength alone.
     """
     seen = problem.seen
     if not _shows_enough(seen):
         return 2.0
     low, high, best = -1, len(STRENGTH_GRID), None  # breaks at GRID[low], none at GRID[high]
+    for level in levels:
+        if level.segments.breaks or _loses(level.segments, seen):
+            low = int(np.searchsorted(STRENGTH_GRID, level.tolerance, side="right")) - 1
+        else:
+            reached = int(np.searchsorted(STRENGTH_GRID, level.tolerance))
+            high, best = max(_needed(level.segments, seen, reached), low + 1), level.segments.arcs
+            break
     trial = next(k for k, value in enumerate(STRENGTH_GRID) if value >= TOLERANCES[0])
     while high - low > 1:
+        if low >= trial or high <= trial:
+            trial = high - 1 if low < 0 and high <= 3 else (low + high) // 2
         segments = SegmentSearch(problem, STRENGTH_GRID[trial], only_first=True, arcs=best).run()
         if segments.breaks or _loses(segments, seen):
             low = trial
         else:
-            high, best = trial, segments.arcs
-            if seen.velocity_prior is None:  # else the allowed first velocity depends on the tolerance, too
-                needed = np.where(
-                    segments.errors > LIMIT_SDS * seen.sd, segments.errors / np.maximum(seen.tolerance_share, 1e-9), 0.0
-                )
-                high = min(trial, int(np.searchsorted(STRENGTH_GRID, np.nanmax(needed, initial=0.0))))
-        trial = (low + high) // 2
-        if low < 0 <= high - 2:
-            trial = high - 1 if high <= 3 else (low + high) // 2
+            high, best = max(_needed(segments, seen, trial), low + 1), segments.arcs
     found = 2.0 if high == len(STRENGTH_GRID) else STRENGTH_GRID[high]
     return found if seen.scenery_off is None else min(2.0, max(found, float(seen.scenery_off[-1])))
+
+
+def _needed(segments: LawfulSegments, seen: PlacedBodies, most: int) -> int:
+    """Index on the grid of the tolerance that arcs without a break need; `most` where a velocity depends on it, too."""
+    if seen.velocity_prior is not None:
+        return most
+    errors = segments.errors
+    beyond = np.where(errors > LIMIT_SDS * seen.sd, errors / np.maximum(seen.tolerance_share, 1e-9), 0.0)
+    return min(most, int(np.searchsorted(STRENGTH_GRID, np.nanmax(beyond, initial=0.0))))
 
 
 def _loses(segments: LawfulSegments, seen: PlacedBodies) -> bool:

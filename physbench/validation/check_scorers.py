@@ -16,6 +16,7 @@ from physbench.scoring.scorer_protocol import AXES, Scorer
 from physbench.validation.measure_sources import FIRST_SEED, Settings, key, measure, measured_with, parts_of, scorers_of
 from physbench.validation.measured_parts import MeasuredPart
 from physbench.validation.table_file import TABLE_VERSION, TableHeader, write_table
+from physbench.validation.thresholds import is_strength
 from physbench.validation.validity_table import COLUMNS, validity_table
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def headlines(settings: Settings) -> list[str]:
     """Ids of the headline readings in the order of the axes, and of strengths."""
     found = scorers_of(settings.scorers)
     axes = [each.id for axis in AXES for each in found if each.axis == axis and each.headline]
-    return axes + [each.id for each in found if each.costly]
+    return axes + [each.id for each in found if is_strength(each.id)]
 
 
 def own_readings(settings: Settings) -> list[str]:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
+from physbench.shadowing.rival_motions import Rival, constant_acceleration, constant_turn, motion_at_handover
 from physbench.validation.violations import Inapplicable
 from physbench.world.camera import PLANE_AXES
 from physbench.world.geometry import gap
@@ -113,6 +114,26 @@ def drop(clip: Clip, start: Array, times: Array) -> Array:
     return states
 
 
+def accelerate(clip: Clip, start: Array, times: Array) -> Array:
+    """Everything goes on with the acceleration that it had in the last tenth of a second, through everything."""
+    return _as_rival(constant_acceleration, clip, start, times)
+
+
+def turn(clip: Clip, start: Array, times: Array) -> Array:
+    """Everything goes on at its speed along the circle on which it was in the last tenth of a second."""
+    return _as_rival(constant_turn, clip, start, times)
+
+
+def _as_rival(rival: Rival, clip: Clip, start: Array, times: Array) -> Array:
+    """States (T, N, 13) of everything that moves as a simple motion that was seen before the hand-over."""
+    states, bodies = np.repeat(start[None], len(times), axis=0), moving_bodies(clip)
+    velocity, before, span = motion_at_handover(clip)
+    moved = rival(velocity[bodies], before[bodies], span, times)
+    for k, axis in enumerate(PLANE_AXES[clip.scene.camera.view]):
+        states[:, bodies, axis] += moved[..., k]
+    return states
+
+
 def border(clip: Clip, start: Array, times: Array) -> Array:
     """Everything goes to the border of the view and stays there, half outside."""
     states, camera = stay(clip, start, times), clip.scene.camera
@@ -139,7 +160,8 @@ def limp(clip: Clip, start: Array, times: Array) -> Array:
 
 
 EXTRAPOLATIONS: dict[str, Extrapolation] = {
-    each.__name__: each for each in (stay, rest, roll, leave, creep, straight, drop, border, crowd, limp)
+    each.__name__: each
+    for each in (stay, rest, roll, leave, creep, straight, accelerate, turn, drop, border, crowd, limp)
 }
 
 

@@ -2,7 +2,8 @@
 
 Each is a function of a clip and the number of context frames to frames (T, H, W, 3). Those that move bodies know
 positions and velocities at the hand-over, more than any model can read from its context, and nothing of what follows.
-`straight-NAME` goes on at constant velocity for STRAIGHT s and then does what NAME does.
+`straight-NAME` goes on at constant velocity for STRAIGHT s and then does what NAME does. `truth-straight` alone shows
+ground truth, for TRUE_LEAD s: what a model that simulates nothing beyond that earns.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ Make = Callable[..., Image]  # of a clip and the number of context frames
 Picture = Callable[[Clip, Image, int, Array], Image]
 
 STRAIGHT = 0.3  # s of constant velocity at the start of those that begin with it
+TRUE_LEAD = 1.0  # s of ground truth
 SHIVER = 0.02  # m, sd
 PALE = 0.5  # of its colour that is left
 
@@ -166,6 +168,17 @@ def _shown(picture: Picture, clip: Clip, context: int, seconds: float = 0.0) -> 
     return np.concatenate([frames, picture(clip, past, context, times)])
 
 
+def truth_straight(clip: Clip, context: int) -> Image:
+    """Ground truth for a second, then everything goes straight on."""
+    times = ahead(clip)
+    first = int((times <= TRUE_LEAD + 1e-9).sum())
+    if not first:
+        return _moved(straight, clip, context)
+    known = clip.states[clip.handover + 1 : clip.handover + 1 + first]
+    later = straight(clip, known[-1], times[first:] - times[first - 1])
+    return np.concatenate([clip.future()[:first], _drawn(clip, later)])
+
+
 def pale(clip: Clip, context: int) -> Image:
     """Everything goes straight on and is half as colourful as it should be."""
     frames = _moved(straight, clip, context).astype(np.float64)
@@ -202,9 +215,12 @@ def _straight_first(tail: GamingBaseline) -> GamingBaseline:
 
 def _all() -> dict[str, GamingBaseline]:
     pictures = _each(_shown, PICTURES)
-    others = [GamingBaseline(each.__name__, _first_line(each), each) for each in (pale, shiver)]
+    others = [
+        GamingBaseline(each.__name__.replace("_", "-"), _first_line(each), each)
+        for each in (pale, shiver, truth_straight)
+    ]
     moved = _each(_moved, EXTRAPOLATIONS, without=("stay",))  # a freeze
-    tails = [*_each(_moved, EXTRAPOLATIONS, without=("straight", "limp")), *pictures]
+    tails = [*_each(_moved, EXTRAPOLATIONS, without=("straight", "accelerate", "turn", "limp")), *pictures]
     return {each.name: each for each in (*pictures, *others, *moved, *map(_straight_first, tails))}
 
 

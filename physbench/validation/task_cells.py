@@ -25,7 +25,7 @@ COUNTS += ["located_count", "located_of", "broken_count", "broken_of"]
 MEANS = ["auroc_with_unseen", "truth", "value", "quality", "quality_lost", "distance"]
 # Directions of further readings, by the last part of their id; of others nothing is known but their distance from truth
 DIRECTIONS = {
-    **dict.fromkeys(("explained", "shadowing-time", "behind-join", "strict", "medium", "lenient"), "higher"),
+    **dict.fromkeys(("explained", "shadowing-time", "behind-join", "strict", "medium", "lenient", "loose"), "higher"),
     **dict.fromkeys(("first-break", "unseen-constants"), "higher"),
     **dict.fromkeys(("breaks-per-second", "undetermined", "join-jump", "join-kick", "jitter"), "lower"),
 }

@@ -101,7 +101,8 @@ def test_what_is_shown_in_every_third_frame_only_is_explained_in_those_only(
 ) -> None:
     clip = clip_of(task)
     rows = read(clip, sabotage.flickering(clip))
-    assert quality(rows, CONSISTENCY) == pytest.approx(1 / 3, abs=0.05)
+    assert rows[f"{CONSISTENCY}.explained"].value == pytest.approx(1 / 3, abs=0.05)
+    assert quality(rows, CONSISTENCY) < 1 / 3 + 0.05  # lawful time weighs little before anything is decided
     assert rows[f"{CONSISTENCY}.breaks-per-second"].value == 0  # what is seen of it is lawful
     assert quality(rows, PERMANENCE) < 0.7
 

@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
+from physbench.validation.extrapolations import accelerate, moving_bodies, straight, turn
 from physbench.validation.gaming_baselines import GAMING_BASELINES
 from physbench.validation.violations import Inapplicable
 
@@ -55,7 +56,26 @@ def test_a_cheat_answers_in_full_and_does_not_look_ahead(clip_of: Clips, task: s
     frames = make(clip, name)
     assert frames.shape == clip.future().shape and frames.dtype == np.uint8
     assert not np.array_equal(frames, clip.future())
-    assert np.array_equal(make(blinded(clip), name), frames)
+    if name != "truth-straight":  # which shows a second of ground truth
+        assert np.array_equal(make(blinded(clip), name), frames)
+
+
+def test_a_constant_acceleration_is_that_of_free_fall_and_a_circle_is_followed_around_a_star(clip_of: Clips) -> None:
+    thrown, orbit = clip_of(PROJECTILE), clip_of("orbits/kepler-v1")
+    for clip, function, span, most in ((thrown, accelerate, 0.2, 0.01), (orbit, turn, 0.3, 0.02)):
+        ahead = clip.times[clip.handover + 1 :]
+        bodies, early = moving_bodies(clip), ahead <= span
+        found = function(clip, clip.states[clip.handover], ahead)[early][:, bodies, :3]
+        true = clip.states[clip.handover + 1 :][early][:, bodies, :3]
+        straight_on = straight(clip, clip.states[clip.handover], ahead)[early][:, bodies, :3]
+        assert np.abs(found - true).max() < most < np.abs(straight_on - true).max()
+
+
+def test_truth_is_shown_for_a_second_and_then_left(clip_of: Clips) -> None:
+    clip = clip_of(PROJECTILE)
+    frames, first = make(clip, "truth-straight"), round(clip.spec.fps)
+    assert np.array_equal(frames[:first], clip.future()[:first])
+    assert not np.array_equal(frames[first + 8], clip.future()[first + 8])
 
 
 def test_what_rests_lies_on_the_floor_from_the_first_frame_on(clip_of: Clips) -> None:

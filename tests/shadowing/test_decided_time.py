@@ -1,0 +1,93 @@
+"""Lawful time is worth little where simple motions are lawful, too; larger errors of constants always cost more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from physbench.clips.clip import Clip
+from physbench.shadowing import shadow_states
+from physbench.shadowing.decided_time import UNDECIDED, decided, importance, share_of_level
+from physbench.shadowing.placed_bodies import from_states
+from physbench.shadowing.shadow import forward_model_of
+from physbench.validation.extrapolations import Extrapolation, accelerate, stay, straight, turn
+from physbench.world.scene import Scene
+from physbench.world.stepping import simulate_ensemble
+
+ClipOf = Callable[..., Clip]
+PROJECTILE, KEPLER, WALL, PASS = (
+    "falling/projectile-v1",
+    "orbits/kepler-v1",
+    "collisions/wall-bounce-v1",
+    "occlusion/screen-pass-v1",
+)
+CONTEXT = 8
+
+
+def quality(clip: Clip, future: np.ndarray) -> float:
+    window = clip.window(CONTEXT)
+    states = np.concatenate([clip.states[window][:CONTEXT], future])
+    found = shadow_states(clip, clip.times[window], states)
+    assert found is not None
+    return found.quality
+
+
+def extrapolated(clip: Clip, how: Extrapolation) -> float:
+    return quality(clip, how(clip, clip.states[clip.handover], clip.times[clip.handover + 1 :]))
+
+
+def with_constants(scene: Scene, factor: float) -> Scene:
+    """Gravity, central masses and restitution times a factor; that of a pair is the product of both."""
+    x, y, z = (factor * value for value in scene.gravity)
+    bodies = tuple(replace(body, restitution=body.restitution * factor**0.5) for body in scene.bodies)
+    fields = tuple(replace(field, mu=field.mu * factor) for field in scene.fields)
+    return replace(scene, gravity=(x, y, z), bodies=bodies, fields=fields)
+
+
+def test_undecided_lawful_time_counts_a_tenth_and_nothing_unlawful_is_excused() -> None:
+    decisive = np.array([[False, False], [False, False], [True, False], [True, False]])
+    lawful = np.array([[True, True], [False, True], [True, True], [False, False]])
+    assert importance(decisive, lawful).tolist() == [[UNDECIDED] * 2, [1, UNDECIDED], [1, UNDECIDED], [1, 1]]
+    assert (importance(np.zeros((4, 2), dtype=bool), lawful) == 1).all()
+
+
+def test_a_tolerance_weighs_as_the_time_that_is_decided_there(clip_of: ClipOf) -> None:
+    clip = clip_of(PROJECTILE)
+    model, window = forward_model_of(clip), clip.window(CONTEXT)
+    assert model is not None
+    seen = from_states(clip, clip.times[window], clip.states[window], model)
+    strict, loose = decided(seen, 0.03), decided(seen, 0.5)
+    assert (strict | ~loose).all() and strict.sum() > loose.sum() > 0
+    assert UNDECIDED < share_of_level(seen, 0.5) < share_of_level(seen, 0.03) < 1
+    unknown = replace(seen, rival_distance=None)
+    assert decided(unknown, 0.5).all() and share_of_level(unknown, 0.5) == 1
+
+
+@pytest.mark.parametrize("task", [PROJECTILE, WALL])
+def test_what_knows_no_law_earns_next_to_nothing_by_a_lawful_start(clip_of: ClipOf, task: str) -> None:
+    clip = clip_of(task)
+    assert quality(clip, clip.states[clip.handover + 1 :]) == 1.0
+    for how in (straight, accelerate, turn):
+        assert extrapolated(clip, how) < 0.1
+
+
+def test_a_straight_way_stays_lawful_where_nothing_turns_it(clip_of: ClipOf) -> None:
+    clip = clip_of(PASS)
+    assert extrapolated(clip, straight) == 1.0
+    assert extrapolated(clip, stay) < 0.1
+
+
+@pytest.mark.parametrize("task", [PROJECTILE, KEPLER])
+def test_simulators_are_in_the_order_of_their_errors(clip_of: ClipOf, task: str) -> None:
+    """Constants off by 5, 20 and 80 %, on exact places."""
+    clip = clip_of(task)
+    ahead, now = clip.times[clip.handover + 1 :], clip.states[clip.handover][None]
+    found = [
+        quality(clip, simulate_ensemble(with_constants(clip.scene, 1 - x), 0.0, now, ahead)[0])
+        for x in (0.0, 0.05, 0.2, 0.8)
+    ]
+    assert found[0] == 1.0
+    assert (-np.diff(found) >= 0.04).all(), found
