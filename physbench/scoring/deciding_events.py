@@ -61,6 +61,8 @@ def deciding_events(
     if context != 1 or shadowing is None or shadowing.problem.seen.velocity_prior is None:
         return None
     chance = event_chances(clip, context, shadowing.problem)
+    if not chance:
+        return DecidingEvents({}, {})
     found = _lawfully_shown(shadowing) | _otherwise_shown(clip, shadowing, contacts)
     return DecidingEvents(chance, {kind: kind in found for kind in chance})
 

@@ -14,6 +14,7 @@ from physbench.rollouts.rollout import Rollout
 from physbench.scorers.event_frequency import event_frequency
 from physbench.scoring.deciding_events import event_chances
 from physbench.scoring.observation import Observation
+from physbench.scoring.score_clip import score_clip
 from physbench.scoring.scorer_protocol import EVENT_KINDS
 from physbench.shadowing.context_information import MEMBERS
 from physbench.shadowing.hypothesis import Hypothesis
@@ -110,6 +111,13 @@ def test_what_passes_through_a_wall_has_met_it(clip_of: Clips) -> None:
 def test_a_frozen_picture_shows_no_event(clip_of: Clips) -> None:
     clip = clip_of(WALL, seed=1)
     assert read(clip, np.repeat(clip.context(1), clip.horizon, axis=0))["bounce"] == 0
+
+
+def test_a_failed_prediction_is_no_event_and_no_error(clip_of: Clips) -> None:
+    clip = clip_of(WALL, seed=1)
+    rows, _ = score_clip(clip, Rollout(clip.id, 0, clip.future()[:0], failure="it broke"), 1, [event_frequency])
+    assert {row.reading.split(".")[-1] for row in rows} == {event_frequency.id, "bounce", "bounce-chance"}
+    assert all((row.value, row.status, row.reason) == (None, "failed", "it broke") for row in rows)
 
 
 def test_a_video_is_not_asked(clip_of: Clips) -> None:
