@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from physbench.report.clip_count_text import counting, partly
+from physbench.report.event_text import event_sentences
 from physbench.report.free_constant_text import unseen_sentences
 from physbench.report.skill_table import SkillCell, skill_rows
 from physbench.results.number_format import (
@@ -83,6 +84,8 @@ def markdown(result: Mapping[str, Any]) -> str:
             lines += [f"{text}{fixed(best['overall'])}.", ""]
         if freed := unseen_sentences(result):
             lines += [" ".join(map(_plain, freed)), ""]
+        if avoided := event_sentences(result):
+            lines += [" ".join(map(_plain, avoided)), ""]
     if said := counting(result) + partly(result):
         lines += [" ".join(map(_plain, said)), ""]
     if counts["failed"]:

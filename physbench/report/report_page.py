@@ -65,6 +65,7 @@ def render(result: Mapping[str, Any], manifest: Mapping[str, Any], gathered: Rep
 
     from physbench.report.charts import axis_chart, error_chart, share_chart
     from physbench.report.clip_count_text import counting, left_out, not_valid
+    from physbench.report.event_text import event_counts, event_sentences
     from physbench.report.free_constant_text import unseen_sentences
     from physbench.report.skill_table import memory_note, skill_rows
     from physbench.results.implied_worlds import bounds, implied_sentence
@@ -134,6 +135,8 @@ def render(result: Mapping[str, Any], manifest: Mapping[str, Any], gathered: Rep
         breaks=gathered.breaks,
         counting=counting(result),
         unseen=unseen_sentences(result),
+        avoided=event_sentences(result),
+        events=list(event_counts(result)),
         left_out={
             reading: [left_out(each) for each in own["not_valid"]]
             for found in result["axis_counts"].values()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from physbench.report.event_text import event_sentences
 from physbench.report.free_constant_text import unseen_sentences
 from physbench.report.skill_table import BEYOND_MEMORY, SkillCell, memory_note, skill_rows
 from physbench.results import number_format
@@ -133,6 +134,8 @@ def _overall(result: Document, console: Console) -> None:
         console.print(Text(text, style="dim"))
     if freed := unseen_sentences(result):
         console.print(Text(" ".join(freed).replace("−", "-"), style="dim"))
+    if avoided := event_sentences(result):
+        console.print(Text(" ".join(avoided), style="yellow"))
     if note := memory_note(result):
         console.print(Text(note, style="dim"))
     console.print(Text(LEGEND, style="dim"))

@@ -20,13 +20,19 @@ def best_of(
 
     incomplete: why there is no overall skill; "" where there is one. unasked: axes that are no part of it.
     """
+    import pandas as pd
+
     model = tables["model"]
     samples = int(model["sample"].nunique())
     if samples < 2:
         return None
     rows = model[model["axis"].notna()].sort_values(["quality", "sample"], ascending=[False, True], na_position="last")
     best = rows.drop_duplicates(["clip", "axis"])
-    sources = {"model": best, "constant-velocity": tables["constant-velocity"]}
+    # Other readings, such as events, are those of all samples: a chosen one may be right because nothing happens in it.
+    sources = {
+        "model": pd.concat([best, model[model["axis"].isna()]]),
+        "constant-velocity": tables["constant-velocity"],
+    }
     qualities = clip_qualities(sources, tables["truth"], tables["freeze"])
     asked = [a for a, axis in enumerate(qualities.axes) if axis not in unasked] if unasked else None
     found = skills(task_means(qualities.means(), qualities.counts()), kinds(qualities, fixed), 0, ANCHORS, asked)

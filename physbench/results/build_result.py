@@ -14,6 +14,7 @@ from physbench.results.beyond_memory import beyond_memory
 from physbench.results.bootstrap import RESAMPLES
 from physbench.results.clip_counts import axis_counts
 from physbench.results.estimates import MODELS, estimate
+from physbench.results.event_losses import event_results
 from physbench.results.free_constant_skill import unseen_constants
 from physbench.results.generalization_gap import gaps
 from physbench.results.implied_worlds import read_diagnosis
@@ -21,7 +22,8 @@ from physbench.results.law_phrases import law_phrases
 from physbench.results.levels import axis_result, family_result, overall, reference_result, split_result, task_result
 from physbench.results.read_run import context_of, read_run, rows_of, spec_of
 from physbench.results.reading_statistics import reading_results, unavailable
-from physbench.results.schema import Counts, Failure, ModelInfo, ResultDocument, Speed, SuiteInfo
+from physbench.results.schema import Counts, Failure, ModelInfo, ResultDocument, SuiteInfo
+from physbench.results.schema_parts import Speed
 from physbench.results.sentences import note, sentences
 from physbench.results.strength_summary import strength_of_run
 from physbench.results.task_roles import fixed_kinds
@@ -89,6 +91,7 @@ def build_result(folder: RunFolder, *, resamples: int = RESAMPLES, own_laws: boo
         strength=strength_of_run(tables),
         lawful=lawful_time(tables, resamples),
         implied_worlds=read_diagnosis(folder),
+        event_frequency=event_results(tables["model"], tables["truth"]),
         readings=reading_results(tables, resamples),
         counts=_counts(tables["model"], rows, failures, manifest),
         axis_counts=axis_counts(tables),

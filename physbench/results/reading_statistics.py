@@ -14,6 +14,7 @@ from physbench.results.number_format import FAILED_ON
 from physbench.results.read_run import REFERENCE_MODELS
 from physbench.results.schema import ReadingResult, ReadingValue
 from physbench.results.skill import Array, Stratum
+from physbench.scoring.reading_roles import reading_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,11 +82,11 @@ def reading_results(tables: Mapping[str, pd.DataFrame], resamples: int) -> dict[
     """Every reading that has a value for the model or for a reference."""
     found = panel(tables, resamples)
     model = tables["model"]
-    headline = set(model.loc[model["axis"].notna(), "reading"])
+    averaged = {*model.loc[model["axis"].notna(), "reading"], reading_of("event-balance")}
     first = model.drop_duplicates("reading").set_index("reading")
     results: dict[str, ReadingResult] = {}
     for name in found.readings:
-        statistic: Statistic = "mean" if name.split(".")[0] in headline else "median"
+        statistic: Statistic = "mean" if name.split(".")[0] in averaged else "median"
         axis = first.at[name, "axis"]
         tasks = {
             task: _value(found, tables["model"], name, task, statistic)

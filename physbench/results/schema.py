@@ -16,7 +16,15 @@ from pydantic import Field, ValidationError
 
 from physbench import __version__
 from physbench.errors import UsageError
-from physbench.results.schema_parts import INTERVAL_MEANING, ImpliedWorldResult, Interval, Record, StrengthResult
+from physbench.results.schema_parts import (
+    INTERVAL_MEANING,
+    EventFrequencyResult,
+    ImpliedWorldResult,
+    Interval,
+    Record,
+    Speed,
+    StrengthResult,
+)
 
 SCHEMA_VERSION = 1
 SCHEMA_FILE = Path(__file__).with_name("result.schema.json")
@@ -240,17 +248,6 @@ class Failure(Record):
     reason: str = Field(description="What went wrong.")
 
 
-class Speed(Record):
-    """Outside every guarantee of reproducibility."""
-
-    model_frames_per_s: float | None = Field(default=None, description="Predicted frames per second of model time.")
-    model_seconds: float | None = Field(default=None, description="Time inside the model, s.")
-    total_seconds: float | None = Field(default=None, description="Time of the whole run, s.")
-    harness_share: float | None = Field(default=None, description="Share of the run's time not spent in the model.")
-    peak_memory_gb: float | None = Field(default=None, description="Peak resident memory of all processes, GB.")
-    device_memory_gb: float | None = Field(default=None, description="Peak memory of the accelerator, GB.")
-
-
 class Lawful(Record):
     """How long a prediction stays physical, in seconds from the hand-over."""
 
@@ -333,6 +330,11 @@ class ResultDocument(Record):
     implied_worlds: dict[str, ImpliedWorldResult] = Field(
         default_factory=dict,
         description="By family: which other laws would explain its motion; {} where `--no-diagnosis` was asked for.",
+    )
+    event_frequency: dict[str, dict[str, EventFrequencyResult]] = Field(
+        default_factory=dict,
+        description="By task and kind (meeting, bounce, hiding): how often what decides a scene happens behind one "
+        "image; the largest share lost is taken off the consistency of the task. {} behind a video.",
     )
     readings: dict[str, ReadingResult] = Field(description="Every reading that has a value, by id.")
     counts: Counts = Field(description="How many clips.")

@@ -63,3 +63,29 @@ class StrengthResult(Record):
     references: dict[str, float | None] = Field(
         description="Median over all clips of truth, freeze and constant-velocity."
     )
+
+
+class EventFrequencyResult(Record):
+    """How often a kind of event happens in the clips of a task behind one image, beside lawful futures."""
+
+    clips: int = Field(description="Clips in which a lawful future may show it.")
+    seen: float = Field(description="How many of them show it; of several samples of a clip, the mean.")
+    expected: float = Field(description="How many lawful futures show on average: the sum of the clips' chances.")
+    fewest: int = Field(description="Fewer than this are shown by less than one of 1,000 sets of lawful futures.")
+    probability: float = Field(description="Probability that lawful futures show so few.")
+    lost: float = Field(
+        description="Share of the task's consistency above a frozen frame that is lost: 1 - seen / expected where the "
+        "probability is below 0.001, else 0."
+    )
+    reason: str = Field(default="", description="Why nothing can be lost here: too few clips.")
+
+
+class Speed(Record):
+    """Outside every guarantee of reproducibility."""
+
+    model_frames_per_s: float | None = Field(default=None, description="Predicted frames per second of model time.")
+    model_seconds: float | None = Field(default=None, description="Time inside the model, s.")
+    total_seconds: float | None = Field(default=None, description="Time of the whole run, s.")
+    harness_share: float | None = Field(default=None, description="Share of the run's time not spent in the model.")
+    peak_memory_gb: float | None = Field(default=None, description="Peak resident memory of all processes, GB.")
+    device_memory_gb: float | None = Field(default=None, description="Peak memory of the accelerator, GB.")

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.errors import PhysbenchError
+from physbench.results.event_losses import axis_of_events, event_losses, with_loss
 from physbench.results.task_weights import COUNTED, task_weights
 from physbench.scoring.scorer_protocol import AXES
 
@@ -98,7 +99,8 @@ def clip_qualities(
 ) -> Qualities:
     """Line up score tables (fields of ScoreRow) of one or more models with truth and freeze on the same clips.
 
-    The clips are those of the first model. An axis that one of the models was not scored on counts nowhere.
+    The clips are those of the first model. An axis that one of the models was not scored on counts nowhere. Behind one
+    image a source whose events are too rare loses a share of a task's consistency (`event_losses`).
     Raises PhysbenchError where a table lacks a clip.
     """
     tables = {**models, "truth": truth, "freeze": freeze}
@@ -116,10 +118,16 @@ def clip_qualities(
     measured = np.array([all(wide[name][axis].notna().any() for name in models) for axis in axes])
     rows = {name: wide[name].reindex(clips["clip"]).to_numpy(dtype=np.float64) for name in tables}  # (clips, A)
     clips["place"] = np.arange(len(clips))
+    paying = list(axes).index(axis_of_events()) if axis_of_events() in axes else None
+    lost = [{} if paying is None else event_losses(table, truth) for table in tables.values()]
     values, ids = {}, {}
     for (task, split), group in clips.groupby(["task", "split"], sort=True):
         names = tuple(group["clip"])
         block = np.stack([rows[name][group["place"]].T for name in tables])  # (S, A, n)
+        for source, losses in zip(block, lost, strict=True):
+            if paying is not None and str(task) in losses:
+                frozen = np.nan_to_num(block[list(tables).index("freeze"), paying])
+                source[paying] = with_loss(source[paying], frozen, losses[str(task)])
         counts = np.isfinite(block[list(tables).index("truth")]) & measured[:, None]  # (A, n)
         values[Stratum(str(task), str(split))] = np.where(counts, np.nan_to_num(block, nan=0.0), np.nan)
         ids[Stratum(str(task), str(split))] = names

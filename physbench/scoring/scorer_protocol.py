@@ -26,6 +26,7 @@ ReadingRole = Literal[
     "undetermined-share",  # of that time, in segments too short to judge
     "freed-constants",  # the same quality where constants that the context does not show are free
     "freed-factor",  # what was found for them, times those of the scene
+    "event-balance",  # events shown less those expected, behind one image; further keys of its scorer: by kind
     "stand-in",  # replaces lawfulness where that is not valid; does not apply to most scenes
     "predictability",  # s for which the context determines what happens
     "survival",  # share of objects in view that are kept
@@ -33,6 +34,7 @@ ReadingRole = Literal[
     "push-effect",  # share of the effect of a push that is predicted
     "push-effect-on-others",  # the same in bodies that are not pushed themselves
 ]
+EVENT_KINDS = ("meeting", "bounce", "hiding")  # what decides a scene; keys of the scorer that reads them
 LAWS = "laws"  # part before the slash in ids of scorers of one law each; reports list this group first
 
 

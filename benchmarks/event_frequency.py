@@ -1,0 +1,106 @@
+"""How often deciding events happen behind one image: in ground truth, lawful draws and futures that dodge them.
+
+Motions are exact, without pictures: `tests/scoring/test_deciding_events.py` shows that tracks of
+pictures read the same.
+
+    python benchmarks/event_frequency.py --sets 20              the table of docs/design/events.md
+    python benchmarks/event_frequency.py --tasks screen-pass    some tasks
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from fnmatch import fnmatch
+
+import numpy as np
+
+from physbench.clips.clip import Clip, Row, Split
+from physbench.clips.store import ClipStore
+from physbench.clips.suite import GOLDEN_SUITES
+from physbench.clips.task import builtin_task_ids
+from physbench.dynamics.forward_model import Trajectory
+from physbench.results.event_losses import frequency
+from physbench.scoring.deciding_events import event_chances
+from physbench.scoring.scorer_protocol import EVENT_KINDS
+from physbench.shadowing.context_information import MEMBERS
+from physbench.shadowing.hypothesis import Hypothesis
+from physbench.shadowing.shadow import forward_model_of, place_bodies
+from physbench.tracks.tracker import track
+from physbench.validation.dodging import dodging_velocities, exact_events, motion_with, velocities_of_draws
+from physbench.world.camera import plane_from_world
+from physbench.world.scene import RenderSpec
+
+IMAGE = 1  # context frames
+
+
+def image_problem(clip: Clip) -> Hypothesis | None:
+    """The clip behind one image, to be simulated; None where it cannot be."""
+    model = forward_model_of(clip)
+    if model is None:
+        return None
+    problem = Hypothesis(model, place_bodies(clip, track(clip, IMAGE, clip.frames[clip.window(IMAGE)]), model))
+    return None if problem.seen.velocity_prior is None else problem
+
+
+def shown(problem: Hypothesis, motion: Trajectory) -> list[bool]:
+    """Whether a motion has an event of each kind."""
+    found = exact_events(problem, motion, IMAGE)
+    return [kind in found for kind in EVENT_KINDS]
+
+
+def read_task(task: str, spec: RenderSpec, sets: int, clips: Mapping[Split, int]) -> None:
+    """Print one line for each kind of event of a task."""
+    store, rng = ClipStore(), np.random.default_rng(0)
+    chances: list[list[float]] = []
+    rows: list[list[list[bool]]] = []  # (sets + 2, kinds) of each clip: truth, dodging, draws
+    for split, count in clips.items():
+        for seed in range(count):
+            clip = store.get(Row(task, split, seed), spec)
+            problem = image_problem(clip)
+            if problem is None:
+                return print(f"| {task} | no lawful ensemble | | | | | | |", flush=True)
+            chance = event_chances(clip, IMAGE, problem)
+            if not chance and not chances:
+                return print(f"| {task} | none | | | | | | |", flush=True)
+            chances.append([chance.get(kind, 0.0) for kind in EVENT_KINDS])
+            drawn = velocities_of_draws(clip, problem)
+            true = clip.states[clip.handover][list(problem.forward.index), 7:10]
+            chosen = [plane_from_world(clip.scene.camera, true), dodging_velocities(clip, problem, IMAGE)]
+            chosen += [drawn[m] for m in rng.integers(MEMBERS, len(drawn), sets)]  # none of them is in the ensemble
+            rows.append([shown(problem, motion_with(clip, problem, IMAGE, velocity)) for velocity in chosen])
+    every, said = np.array(chances), np.array(rows, dtype=float)  # (clips, kinds), (clips, sets + 2, kinds)
+    for k, kind in enumerate(EVENT_KINDS):
+        asked = every[:, k] > 0
+        if not asked.any():
+            continue
+        found = [frequency(every[asked, k], said[asked, s, k]) for s in range(said.shape[1])]
+        truth, dodged, draws = found[0], found[1], found[2:]
+        least = min(each.seen for each in draws)
+        losing = sum(each.lost > 0 for each in draws)
+        print(
+            f"| {task} | {kind} | {truth.clips} | {truth.expected:.1f} | {truth.fewest} | {truth.seen:.0f} | "
+            f"{np.mean([each.seen for each in draws]):.1f} ({least:.0f}) | {losing} of {len(draws)} | "
+            f"{dodged.seen:.0f} | {dodged.lost:.2f} |",
+            flush=True,
+        )
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sets", type=int, default=20, help="sets of lawful draws")
+    parser.add_argument("--tasks", default="*", help="glob of task ids")
+    parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--fps", type=float, default=15.0)
+    options = parser.parse_args()
+    print("| task | event | clips | lawful mean | fewest | truth | draws (least) | lose | dodging | loses |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    for task in sorted({*builtin_task_ids(), *builtin_task_ids(actions=True)}):
+        if fnmatch(task, f"*{options.tasks}*"):
+            spec = RenderSpec(options.size, options.size, options.fps)
+            read_task(task, spec, options.sets, GOLDEN_SUITES["core"])
+
+
+if __name__ == "__main__":
+    main()
