@@ -125,6 +125,8 @@ def _read(clip: Clip, frames: Image, style: str, context: int) -> float:
         frames = styled(frames, style, clip.spec.fps, zlib.crc32(f"{clip.id} {style}".encode()))
     scorer = [each for each in find_scorers() if each.id == "permanence/intact"]
     rows, _ = score_clip(clip, Rollout(clip.id, 0, frames), context, scorer)
+    if any(row.status == "failed" for row in rows):
+        raise SystemExit(f"{clip.id}: scoring failed: {rows}")
     return next(float("nan") if row.quality is None else row.quality for row in rows if row.reading == scorer[0].id)
 
 

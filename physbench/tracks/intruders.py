@@ -156,7 +156,7 @@ def _tones(values: Image | Int, truth: Surroundings) -> NDArray[np.int16]:
 def _strength(off: Int) -> Int:
     """How much pixels (3, ...) differ: their brightness, or a share of the colour that differs most."""
     most = np.abs(off).max(0)
-    return np.maximum(np.abs(off.sum(0, dtype=np.int32) // 3), (SHARE_OF_COLOUR * most).astype(np.int32))
+    return np.asarray(np.maximum(np.abs(off.sum(0, dtype=np.int32) // 3), (SHARE_OF_COLOUR * most).astype(np.int32)))
 
 
 def _near(bodies: Mask) -> Mask:
