@@ -8,9 +8,11 @@ once, a larger one is followed from frame to frame.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import affine_transform
 from torch import Tensor
 
 from physbench.tracks.fixed_edges import EdgeReading, FixedEdges, read_edges, unexplained
@@ -31,6 +33,7 @@ LEAST_GAIN = 0.25  # of what differs from the scenery that a motion below FOLLOW
 LEAST_REST2 = 0.3  # levels^2; less differs by no motion that matters
 ROUNDING2 = 0.1  # levels^2 of it that rounding makes
 ZOOM_AGREES = 0.04  # by which the zoom of scenery and of bodies may differ, to be the camera's
+STEADY = 0.5  # px of the small maps that nothing moves by where a frame is taken as it is
 LARGEST = 0.002  # px below which a motion is none
 
 
@@ -151,3 +154,29 @@ class Design:
             rest = np.abs(shift - values @ self.columns.T)
             robust = weight * ROBUST / np.maximum(rest, ROBUST)
         return values
+
+
+def steadied(
+    pooled: NDArray[np.integer[Any]], bodies: NDArray[np.bool_], camera: Float
+) -> tuple[NDArray[np.integer[Any]], NDArray[np.bool_]]:
+    """Maps (N, h, w, 3) and masks (N, h, w) as a camera shows them that stands still.
+
+    camera: (N, 4), shift in x and y in px of the maps, zoom and turn. What the moved camera does not show is masked.
+    Frames in which no corner moves by STEADY px are as they were.
+    """
+    height, width = pooled.shape[1:3]
+    middle = np.array([height - 1, width - 1]) / 2
+    reach = np.abs(camera[:, :2]).max(axis=1, initial=0.0) + np.abs(camera[:, 2:]).sum(axis=1) * middle.max()
+    moved = np.flatnonzero(reach > STEADY)
+    if not len(moved):
+        return pooled, bodies
+    pooled, bodies = pooled.copy(), bodies.copy()
+    for n in moved:
+        x, y, zoom, turn = camera[n]
+        matrix = np.array([[1 + zoom, turn], [-turn, 1 + zoom]])  # rows and columns: y before x
+        offset = middle + np.array([y, x]) - matrix @ middle
+        for colour in range(3):
+            pooled[n, ..., colour] = affine_transform(pooled[n, ..., colour], matrix, offset, order=1, mode="nearest")
+        covered = affine_transform(bodies[n].astype(np.float32), matrix, offset, order=1, cval=1.0)
+        bodies[n] = covered > 1e-3
+    return pooled, bodies

@@ -1,12 +1,12 @@
 """From frames to tracks. Ground truth, baselines and models go through the same steps, with the same numbers.
 
 1. Small maps: frames are pooled to about 64 px and labelled by hue against the background's own colour (label_maps.py).
-2. Blobs: components of the labels are followed from frame to frame; duplicates, unknown hues (blobs.py, on the host);
-   what neither they nor scenery explain (intruders.py, host).
+2. Blobs: components of the labels are followed from frame to frame; duplicates, unknown hues (blobs.py, on the host).
 3. Patches: mass, centre, hue and shape of each blob at full resolution (patches.py, outline.py).
 4. Calibration: the chroma of a pixel of each object, from the context frames of the same sequence.
 5. Disc fits where something touches or hides a ball (disc_fit.py), states, uncertainty (track_states.py, on the host).
 6. Scenery: where fixed bodies are, and what they show of the camera is taken off (scenery.py, on the host).
+7. What neither bodies nor scenery explain, in small maps as a camera shows them that stands still (intruders.py, host).
 
 Frames stay on their device. Transfers to the host, per batch of frames: the small maps (1), the patches'
 numbers (3), the fits' numbers (5); and the flags "any noisy frame" (1) and "any other hue in a patch" (3).
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,6 +26,7 @@ from torch import Tensor
 from physbench.clips.clip import Clip
 from physbench.errors import PhysbenchError
 from physbench.tracks import blobs, disc_fit, intruders, label_maps, patches
+from physbench.tracks.camera_motion import steadied
 from physbench.tracks.colour import Colours, colours_of
 from physbench.tracks.scenery import SeenBodies, observe_scenery, without_camera
 from physbench.tracks.track_states import DECIMALS, BlobMeasurements, TrueAreas, tracks_from
@@ -52,6 +54,15 @@ class _Target:
     @property
     def radius(self) -> Float:
         return np.sqrt(self.full_area / np.pi)
+
+
+@dataclass(frozen=True, eq=False)
+class _Maps:
+    """Small maps of N frames."""
+
+    pooled: NDArray[np.integer[Any]]  # (N, h, w, 3) sums over factor x factor px
+    bodies: NDArray[np.bool_]  # (N, h, w) blobs of bodies
+    factor: int
 
 
 def track(clip: Clip, context: int, frames: NDArray[np.uint8] | Tensor) -> Tracks:
@@ -82,9 +93,21 @@ def track(clip: Clip, context: int, frames: NDArray[np.uint8] | Tensor) -> Track
     hues = _distinct_hues(clip)
     colours = colours_of(hues, small.device)
     true = _true_frames(clip)
-    known = _surroundings(clip, context)
-    seen = _see(small, target, colours, context, _screens(clip, true).to(small.device), known, fps)
-    return _with_scenery(clip, tracks_from(shown, seen, zoom), video, seen.choice.centre * zoom)
+    seen, maps = _see(small, target, colours, context, _screens(clip, true).to(small.device), fps)
+    found = _with_scenery(clip, tracks_from(shown, seen, zoom), video, seen.choice.centre * zoom)
+    smallest = 2 * float(target.radius.min()) / maps.factor
+    return _with_intruders(found, maps, _surroundings(clip, context), smallest, zoom * maps.factor)
+
+
+def _with_intruders(found: Tracks, maps: _Maps, known: intruders.Surroundings, smallest: float, scale: float) -> Tracks:
+    """Tracks with what neither bodies nor scenery explain; smallest body in px of the maps, which are `scale` px."""
+    assert found.camera is not None
+    count = len(maps.pooled)
+    pooled, bodies = steadied(maps.pooled, maps.bodies, found.camera[:count] / (scale, scale, 1.0, 1.0))
+    least = blobs.lasting_frames(1 / float(found.times[1] - found.times[0])) if len(found.times) > 1 else 1
+    more = np.zeros(len(found.times), dtype=np.uint8)
+    more[:count] = intruders.intruders(pooled, maps.factor**2, bodies, known, smallest, least)
+    return replace(found, hallucinations=found.hallucinations + more)
 
 
 def _with_scenery(clip: Clip, found: Tracks, video: Tensor, centre: Float) -> Tracks:
@@ -193,24 +216,16 @@ def _see(
     colours: Colours,
     context: int,
     screens: Tensor,
-    known: intruders.Surroundings,
     fps: float,
-) -> BlobMeasurements:
+) -> tuple[BlobMeasurements, _Maps]:
     count, objects = len(frames), colours.count
     parts = [label_maps.coarse(frames[chunk], colours) for chunk in _chunks(frames)]
     factor = parts[0].factor
     labels = np.concatenate([part.labels.cpu().numpy() for part in parts])
     found_blobs = blobs.components(labels, factor)
     choice = blobs.choose(found_blobs, count, target.full_area, factor, fps)
-    more = intruders.intruders(
-        np.concatenate([part.pooled.cpu().numpy() for part in parts]),
-        factor**2,
-        blobs.known_places(found_blobs, choice, labels.shape),
-        known,
-        2 * float(target.radius.min()) / factor,
-        blobs.lasting_frames(fps),
-    )
-    choice = replace(choice, hallucinations=choice.hallucinations + more)
+    pooled = np.concatenate([part.pooled.cpu().numpy() for part in parts])
+    maps = _Maps(pooled, blobs.known_places(found_blobs, choice, labels.shape), factor)
     smooth = torch.cat([part.frames for part in parts]) if any(part.filtered for part in parts) else frames
     cast, grey = torch.cat([part.cast for part in parts]), torch.cat([part.grey for part in parts])
     video = patches.Video(smooth, cast, grey, screens, colours)
@@ -236,4 +251,4 @@ def _see(
     if jobs:
         for (at, k), fitted in zip(places, disc_fit.fit(jobs), strict=True):
             seen.fits[at, k] = fitted.cpu().numpy()
-    return seen
+    return seen, maps

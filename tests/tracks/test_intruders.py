@@ -7,9 +7,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from physbench.clips.clip import Clip
+from physbench.clips.clip import Clip, Row
+from physbench.clips.generate import make_clip, render_spec
 from physbench.tracks.tracker import track
 from physbench.validation.picture_styles import styled
+from physbench.validation.scenery_changes import filmed
 
 C, STEPS = 8, 40
 CLEAR = (54.0, 47.5)  # px at 64, far from all four balls
@@ -96,3 +98,11 @@ def test_styles_make_none(
 ) -> None:
     clip = clip_of(stages[stage](STEPS), 64)
     assert seen(clip, clip.frames, style) == 0
+
+
+@pytest.mark.parametrize("motion", [{"pan": 4.0}, {"zoom": 0.03}, {"roll": 3.0}])
+def test_scenery_that_a_moving_camera_shows_elsewhere_is_none(motion: dict[str, float]) -> None:
+    clip = make_clip(Row("falling/incline-v1", "test", 0), render_spec(64, 15))
+    frames = filmed(clip.future(), clip.times[clip.handover + 1 :], **motion)
+    tracks = track(clip, C, np.concatenate([clip.context(C), frames]))
+    assert not tracks.hallucinations.any()
