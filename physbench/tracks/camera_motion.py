@@ -34,7 +34,7 @@ LEAST_REST2 = 0.3  # levels^2; less differs by no motion that matters
 ROUNDING2 = 0.1  # levels^2 of it that rounding makes
 ZOOM_AGREES = 0.04  # by which the zoom of scenery and of bodies may differ, to be the camera's
 STEADY = 0.5  # px of the small maps that nothing moves by where a frame is taken as it is
-LARGEST = 0.002  # px below which a motion is none
+NO_MOTION = 0.002  # px below which a motion is none
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +85,7 @@ def camera_motion(frames: Tensor, edges: FixedEdges, hidden: Mask, sizes: Float)
 def _explains(frames: Tensor, edges: FixedEdges, seen: EdgeReading, hidden: Mask, asked: Mask, shift: Float) -> Mask:
     """Whether a small motion explains some of what differs from the scenery (N,)."""
     found = np.zeros(len(frames), dtype=bool)
-    at = np.flatnonzero(asked & (np.abs(shift).max(axis=1) > LARGEST))
+    at = np.flatnonzero(asked & (np.abs(shift).max(axis=1) > NO_MOTION))
     if len(at):
         free = (~hidden & _there(seen))[at]
         before, after = unexplained(frames[at], edges, shift[at], seen.step[at], free)
@@ -123,7 +123,7 @@ class Design:
         self.half = edges.half * SHIFT_RANGE
         self.weight = 1 / (PRECISION**2 + edges.noise**2)
         wide = np.ptp(edges.middle, axis=0).max() >= NARROW * self.size.min()
-        self.prior = np.array(PRIOR) if wide else np.array([*PRIOR[:2], LARGEST, LARGEST])
+        self.prior = np.array(PRIOR) if wide else np.array([*PRIOR[:2], NO_MOTION, NO_MOTION])
 
     def displacement(self, values: Float) -> Float:
         """By how many px (P, 2) a camera's motion (4,) moves each piece."""
@@ -140,7 +140,7 @@ class Design:
         with np.errstate(invalid="ignore"):
             other = known & (np.abs(values[:, 2] / self.reach - (sizes - 1)) > ZOOM_AGREES)
         if other.any():  # bodies are as large as before: something grows, and the camera does not move in
-            values[other] = self._solve(seen.shift[other], weight[other], np.where([0, 0, 1, 0], LARGEST, self.prior))
+            values[other] = self._solve(seen.shift[other], weight[other], np.where([0, 0, 1, 0], NO_MOTION, self.prior))
         values[~known] = 0.0
         return values, known
 

@@ -51,7 +51,9 @@ def test_the_resume_command_asks_for_the_same_run(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(evaluate, "evaluate", evaluate_instead)
     assert words[0] == "physbench"
     assert main.run(words[1:]) == 2
-    assert asked == [(options, {"out": Path("out dir"), "resume": True, "fresh": False, "debug": False})]
+    assert asked == [
+        (options, {"out": Path("out dir"), "resume": True, "fresh": False, "debug": False, "settings": {}})
+    ]
 
 
 @pytest.mark.parametrize(

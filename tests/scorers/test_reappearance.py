@@ -86,10 +86,10 @@ def test_what_vanishes_behind_a_moving_screen_does_not_come_back(clip_of: Clips)
     frames = changed_while_hidden(clip, ball={"drawn": False})
     found = read(clip, frames, reappearance)
     assert found["returned"] == 0 and found[""] is None and found["unseen"] == 1
-    assert read(clip, frames, intact) == pytest.approx(
-        {"": 0, "reemergence": 0, "scenery": 1, "hallucinations": 0, "duplicates": 0, "lost": 1}
-        | {"survival": read(clip, frames, intact)["survival"]}
-    )
+    kept = read(clip, frames, intact)
+    assert kept.pop("survival") is not None
+    assert kept.pop("scenery") > 0.9  # the edge of the pedestal below it has never been seen without it
+    assert kept == pytest.approx({"": 0, "reemergence": 0, "hallucinations": 0, "duplicates": 0, "lost": 1})
     frozen = read(clip, sabotage.freeze(clip), intact)
     assert frozen["reemergence"] == 0 and frozen[""] == 0
 
