@@ -31,8 +31,8 @@ def camera(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | dict[str, 
 
     Fixed bodies show by how much a picture as a whole is shifted, zoomed and turned; a straight line is fitted to each
     over the predicted frames. Lower is better. Positions are read as a camera sees them that stands still, so that a
-    pan is no motion of bodies, and costs nothing on any axis: it is no physics of the scene. Outside every mean. Where
-    nothing fixed is seen, as on bare ground, no camera is known, and nothing is taken off.
+    pan is no motion of bodies, and costs nothing but what leaves the view with it: it is no physics of the scene.
+    Outside every mean. Where nothing fixed is seen, as on bare ground, no camera is known, and nothing is taken off.
 
     Further readings: zoom (%/s, its size), turn (deg/s, its size), and shake (%, rms of what is left of the shift).
     """

@@ -83,7 +83,8 @@ def _share(clip: Clip, tracks: Tracks, objects: NDArray[np.intp], failures: NDAr
     if not ahead.any():
         return float(failures.mean()) / limit
     good = times[ahead, None] <= failures + 1e-9  # a frame stands for the time up to it
-    weight = importance((rivals > MAX_ERROR)[ahead], good)
+    due = np.ones(good.shape, dtype=bool)  # truth is known while it is hidden, too
+    weight = importance((rivals > MAX_ERROR)[ahead], good, due)
     return 1 - float(weight[~good].sum() / weight.sum())
 
 

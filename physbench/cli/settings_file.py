@@ -93,7 +93,7 @@ def _parsed(path: Path) -> dict[str, Any]:
         if path.stat().st_size > MOST_SETTINGS_BYTES:
             raise UsageError(f"{path.name}: has more than {MOST_SETTINGS_BYTES >> 20} MiB. Settings are a few lines.")
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # ValueError: no TOML, no UTF-8, a number of 5,000 digits
         raise UsageError(f"{path.name}: cannot be read ({error}). Mend it, or start elsewhere.") from error
 
 
@@ -105,7 +105,7 @@ def _checked(where: str, document: Mapping[str, Any]) -> dict[str, dict[str, Any
         for key, value in table.items():
             name = key.replace("-", "_")
             if name not in ALLOWED[command]:
-                raise UsageError(f"{where}: '{key}' cannot be set for {command}.{nearest(name, ALLOWED[command])}")
+                raise UsageError(f"{where}: {key!r} cannot be set for {command}.{nearest(name, ALLOWED[command])}")
             options[name] = _value(f"{where}: {command}.{key}", name, value)
     return found
 
@@ -119,7 +119,7 @@ def _commands(where: str, document: Mapping[str, Any]) -> list[tuple[str, Mappin
         for rest, options in inner:
             command = f"{word}.{rest}" if rest else word
             if command not in ALLOWED:
-                raise UsageError(f"{where}: there are no settings for '{command}'.{nearest(command, ALLOWED)}")
+                raise UsageError(f"{where}: there are no settings for {command!r}.{nearest(command, ALLOWED)}")
             if not isinstance(options, dict):
                 raise UsageError(f"{where}: expected a table [{command}].")
             found.append((command, options))

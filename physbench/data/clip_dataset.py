@@ -112,7 +112,8 @@ class ClipDataset(Dataset[Episode]):
 
 class ClipStream(IterableDataset[Episode]):
     """Every clip once an epoch, in an order that seed and epoch decide. Workers of a loader, and processes of a
-    distributed training, take clips in turn; their number changes the order, not what is seen.
+    distributed training, take clips in turn. Each process has as many; those of the drawn order that are left over are
+    seen in another epoch.
 
     Args:
         clips: The data set.
@@ -123,7 +124,7 @@ class ClipStream(IterableDataset[Episode]):
         self.clips, self.shuffle = clips, shuffle
 
     def __len__(self) -> int:
-        return -(-len(self.clips) // _processes()[1])
+        return len(self.clips) // _processes()[1]
 
     def set_epoch(self, epoch: int) -> None:
         """As of `ClipDataset`."""
@@ -134,6 +135,7 @@ class ClipStream(IterableDataset[Episode]):
         if self.shuffle:
             np.random.default_rng(_number(self.clips.seed, self.clips.epoch, "order")).shuffle(order)
         rank, processes = _processes()
+        order = order[: len(order) - len(order) % processes]  # as many for each process, or the slowest would wait
         worker = get_worker_info()
         part, parts = (0, 1) if worker is None else (worker.id, worker.num_workers)
         for index in order[rank::processes][part::parts]:

@@ -22,6 +22,7 @@ from physbench.scoring.predictability import ensemble_states
 from physbench.scoring.scorer_protocol import EVENT_KINDS
 from physbench.shadowing.hypothesis import FREE, Hypothesis
 from physbench.shadowing.shadow import Shadowing
+from physbench.shadowing.tolerance_levels import EXCUSING
 from physbench.tracks.finite_differences import runs
 from physbench.tracks.visibility import HIDDEN_SHARE, MAX_GAP, POSITION_SHARE
 from physbench.world.camera import PLANE_AXES
@@ -134,8 +135,9 @@ def _impact(problem: Hypothesis, trajectory: Trajectory, step: int, disc: int) -
 
 
 def _lawfully_shown(shadowing: Shadowing) -> set[str]:
-    """Kinds of event on the lawful segments of a prediction, at the largest tolerance."""
-    problem, segments = shadowing.problem, shadowing.levels[-1].segments
+    """Kinds of event on the lawful segments of a prediction, at the largest tolerance up to EXCUSING."""
+    levels = [level for level in shadowing.levels if level.tolerance <= EXCUSING] or shadowing.levels
+    problem, segments = shadowing.problem, levels[-1].segments
     if not segments.arcs:
         return set()
     trajectory = problem.simulate(segments.arcs, len(problem.seen.times) - 1)

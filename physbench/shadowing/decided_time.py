@@ -27,14 +27,15 @@ def decided(seen: PlacedBodies, tolerance: float) -> Mask:
     return np.asarray(seen.rival_distance > RIVAL_DISTANCE * tolerance)
 
 
-def importance(decisive: Mask, lawful: Mask) -> Array:
+def importance(decisive: Mask, lawful: Mask, due: Mask) -> Array:
     """Weights of frames (T, N).
 
     Args:
-        decisive: Where something is decided; where nothing is in the whole clip, all frames weigh the same.
+        decisive: Where something is decided; where nothing is in the frames that are due, all weigh the same.
         lawful: Where the motion is lawful and unbroken.
+        due: Where ground truth shows a body.
     """
-    if not decisive.any():
+    if not (decisive & due).any():
         return np.ones(decisive.shape)
     return np.where(decisive | ~lawful, 1.0, UNDECIDED)
 

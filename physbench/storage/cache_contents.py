@@ -18,6 +18,7 @@ CACHE_AREAS = {
     "memory": "contexts and motions of training clips, for baseline:memory",
 }
 DAY = 86400.0  # s
+DRAFT_TIME = 3600.0  # s in which an unfinished file, whose name begins with a dot, may be at work
 
 
 @dataclass(frozen=True)
@@ -91,12 +92,16 @@ def _files(root: Path) -> Iterator[_File]:
                 found = path.lstat()
             except FileNotFoundError:
                 continue
+            if name.startswith(".") and time.time() - found.st_mtime < DRAFT_TIME:
+                continue  # somebody is writing it
             if stat.S_ISREG(found.st_mode):
                 yield _File(path, found.st_size, found.st_mtime)
 
 
 def _remove_empty(root: Path) -> None:
-    """Remove empty folders below one, deepest first."""
+    """Remove empty folders below one, deepest first. Links are not followed."""
+    if root.is_symlink():
+        return
     for folder, _, _ in os.walk(root, topdown=False):
         try:
             Path(folder).rmdir()

@@ -99,7 +99,7 @@ def _nearest(values: Int, greys: Int) -> Int:
 
 def intruders(
     pooled: Image | Int, area: int, bodies: Mask, truth: Surroundings, smallest: float, least: int
-) -> NDArray[np.uint8]:
+) -> NDArray[np.int64]:
     """Number of intruders in each frame (N,).
 
     pooled (N, h, w, 3): frames as sums over `area` px. bodies (N, h, w): the blobs that bodies are. smallest: diameter
@@ -107,14 +107,14 @@ def intruders(
     """
     frames = len(pooled)
     if not frames or not any(len(at) for at in truth.samples):
-        return np.zeros(frames, dtype=np.uint8)
+        return np.zeros(frames, dtype=np.int64)
     off = _differences(pooled, area, truth)  # (3, N, h * w)
     free = ~_near(bodies).reshape(frames, -1) & truth.known
     most = np.maximum(np.maximum(np.abs(off[0]), np.abs(off[1])), np.abs(off[2]))
     wanted = max(LEAST_AREA, SIZE_MARGIN * np.pi / 4 * (LEAST_SIZE * smallest) ** 2)
     stand_out = (most > int(LEAST_OFF * area / 2)) & free
     chosen = np.flatnonzero(np.count_nonzero(stand_out, axis=1) > wanted / 2)
-    count = np.zeros(frames, dtype=np.uint8)
+    count = np.zeros(frames, dtype=np.int64)
     if len(chosen) < least:
         return count
     found = _blobs(off[:, chosen] * free[chosen], free[chosen], area, truth.shape, wanted)

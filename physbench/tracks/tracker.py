@@ -105,9 +105,9 @@ def _with_intruders(found: Tracks, maps: _Maps, known: intruders.Surroundings, s
     count = len(maps.pooled)
     pooled, bodies = steadied(maps.pooled, maps.bodies, found.camera[:count] / (scale, scale, 1.0, 1.0))
     least = blobs.lasting_frames(1 / float(found.times[1] - found.times[0])) if len(found.times) > 1 else 1
-    more = np.zeros(len(found.times), dtype=np.uint8)
+    more = np.zeros(len(found.times), dtype=np.int64)
     more[:count] = intruders.intruders(pooled, maps.factor**2, bodies, known, smallest, least)
-    return replace(found, hallucinations=found.hallucinations + more)
+    return replace(found, hallucinations=np.minimum(found.hallucinations + more, 255).astype(np.uint8))
 
 
 def _with_scenery(clip: Clip, found: Tracks, video: Tensor, centre: Float) -> Tracks:

@@ -48,7 +48,7 @@ COLUMNS: Mapping[str, str] = {
     "located": f"share of its clips in which the first break is read within {LOCATED_WITHIN:g} s of the event, on its "
     "body where the reading names one; a break that is not found is not located",
     "located_low": "lower end of the 95 % interval of located",
-    "broken": "share of its clips that break at 0.2 diameters, the largest tolerance, too",
+    "broken": "share of its clips that break at 0.2 diameters, too",
     "distance": "of a lawful alternative: median of its largest distance from ground truth in diameters; below 1 it is "
     "near only",
     "bar": "what the row must reach, where a bar is declared",

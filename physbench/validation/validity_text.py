@@ -34,7 +34,7 @@ TEXT_COLUMNS = ("family", "task", "reading", BEST)  # columns of text, beside th
 FIGURES = {
     "auroc": "{auroc:.3f}{between}, bar {bar:.2f}.",
     "located": "{located:.0%} located (at least {located_low:.0%}), bar {bar:.0%}.",
-    "broken": "{broken:.0%} broken at every tolerance, bar {bar:.0%}.",
+    "broken": "{broken:.0%} broken at 0.2 diameters too, bar {bar:.0%}.",
     "quality": "quality {quality:.2f}, bar {bar:.2f}.",
     "skill": "{value:.3f}{between}, at most {bar:.2f}.",
     LEVEL: "{value:.2%} of {clips:.0f} clips (at most {high:.2%}), bar {bar:.2%}.",

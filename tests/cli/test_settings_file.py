@@ -72,6 +72,8 @@ def test_the_project_file_has_a_table(here: Path) -> None:
         ("eval = 3", "expected a table"),
         ("[eval", "cannot be read"),
         ("a = " + "[" * 5000, "cannot be read"),
+        ("a = " + "1" * 5000, "cannot be read"),
+        ('[eval]\n"\\u001b[31m" = 1', "'\\x1b[31m' cannot be set"),
     ],
 )
 def test_what_a_file_may_not_say(here: Path, text: str, said: str) -> None:

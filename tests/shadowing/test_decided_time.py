@@ -50,8 +50,10 @@ def with_constants(scene: Scene, factor: float) -> Scene:
 def test_undecided_lawful_time_counts_a_tenth_and_nothing_unlawful_is_excused() -> None:
     decisive = np.array([[False, False], [False, False], [True, False], [True, False]])
     lawful = np.array([[True, True], [False, True], [True, True], [False, False]])
-    assert importance(decisive, lawful).tolist() == [[UNDECIDED] * 2, [1, UNDECIDED], [1, UNDECIDED], [1, 1]]
-    assert (importance(np.zeros((4, 2), dtype=bool), lawful) == 1).all()
+    due = np.ones((4, 2), dtype=bool)
+    assert importance(decisive, lawful, due).tolist() == [[UNDECIDED] * 2, [1, UNDECIDED], [1, UNDECIDED], [1, 1]]
+    assert (importance(np.zeros((4, 2), dtype=bool), lawful, due) == 1).all()
+    assert (importance(decisive, lawful, ~decisive) == 1).all(), "what is decided out of sight makes nothing cheaper"
 
 
 def test_a_tolerance_weighs_as_the_time_that_is_decided_there(clip_of: ClipOf) -> None:

@@ -48,3 +48,12 @@ def test_what_is_old_is_removed_and_nothing_else(full: Path) -> None:
     assert (full / "mine/notes.txt").exists(), "no part of the cache"
     assert (full.parent / "precious/data.bin").exists(), "links are not followed"
     assert prune(tuple(CACHE_AREAS), 0, NOW) == (0, 0)
+
+
+def test_links_and_drafts_are_left(full: Path) -> None:
+    (full / "memory").symlink_to(full.parent / "precious")
+    (full.parent / "precious" / "empty").mkdir()
+    draft = full / "clips" / "64" / ".123.new.npz"
+    draft.touch()
+    prune(tuple(CACHE_AREAS), 0)
+    assert (full.parent / "precious" / "empty").is_dir() and draft.exists()
