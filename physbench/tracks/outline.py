@@ -109,5 +109,6 @@ def shape_change(
     own = np.median(sizes[learnt], axis=0) if learnt.any() else np.zeros(3)
     moved = np.gradient(place, axis=0) if len(place) > 1 else np.full(place.shape, np.nan)
     off = deviation(seen, own, moved, radius) / (OTHER_SHAPE + NOISE_REACH / radius * sd)
-    change[judged] = median_filter(off[judged], window, mode="nearest")
+    # As a column: rows longer than the data overrun memory in scipy 1.15's filter of one axis (scipy issue 22250).
+    change[judged] = median_filter(off[judged, None], (window, 1), mode="nearest")[:, 0]
     return change
