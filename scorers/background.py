@@ -7,9 +7,10 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.image_stats import colour_mask, dilated, frame_indices
+from physbench.scoring.image_stats import colour_mask, frame_indices
 from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.tracks.finite_differences import slope
+from physbench.tracks.masks import dilated
 from physbench.tracks.tracks import Tracks
 
 OBJECT_REACH = 2  # px around an object that belong to it

@@ -25,19 +25,6 @@ def colour_mask(frames: Frames) -> Mask:
     return np.asarray(high - low >= MIN_COLOUR)
 
 
-def dilated(mask: Mask, reach: int) -> Mask:
-    """A mask (T, H, W) dilated by `reach` px in rows and columns."""
-    for axis in (1, 2):
-        wide = mask.copy()
-        for step in range(1, reach + 1):
-            ahead, back = [slice(None)] * 3, [slice(None)] * 3
-            ahead[axis], back[axis] = slice(step, None), slice(None, -step)
-            wide[tuple(ahead)] |= mask[tuple(back)]
-            wide[tuple(back)] |= mask[tuple(ahead)]
-        mask = wide
-    return mask
-
-
 def mean_squared_gradient(frames: Frames) -> NDArray[np.float64]:
     """Mean squared difference (T,) of neighbouring pixels of frames (T, H, W, 3), over rows, columns and channels."""
     small = frames.astype(np.float32)

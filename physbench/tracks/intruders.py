@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt, maximum_filter, minimum_filter
 from skimage import measure
 
+from physbench.tracks.masks import dilated
+
 Image = NDArray[np.uint8]
 Int = NDArray[np.integer]
 Float = NDArray[np.floating]
@@ -53,7 +55,7 @@ def surroundings(pooled: Image | Int, area: int, hued_spread: float) -> Surround
     """Of pooled true frames (T, h, w, 3), sums over `area` px; hued_spread: levels between the colours of a body."""
     values = pooled.astype(np.int32) // area
     height, width = values.shape[1:3]
-    hued = grown(values.max(-1) - values.min(-1) > hued_spread, 1)
+    hued = dilated(values.max(-1) - values.min(-1) > hued_spread, 1)
     grey = values[..., 1]
     darkest, brightest = np.where(hued, 999, grey).min(0), np.where(hued, -1, grey).max(0)
     known = brightest >= 0
@@ -164,20 +166,7 @@ def _near(bodies: Mask) -> Mask:
     wide = bodies.copy()
     wide[1:] |= bodies[:-1]
     wide[:-1] |= bodies[1:]
-    return grown(wide, HALO_REACH)
-
-
-def grown(mask: Mask, reach: int) -> Mask:
-    """Maps (N, h, w) grown by `reach` px to all eight sides."""
-    for axis in (1, 2):
-        wide = mask.copy()
-        for step in range(1, reach + 1):
-            ahead, back = [slice(None)] * 3, [slice(None)] * 3
-            ahead[axis], back[axis] = slice(step, None), slice(None, -step)
-            wide[tuple(ahead)] |= mask[tuple(back)]
-            wide[tuple(back)] |= mask[tuple(ahead)]
-        mask = wide
-    return mask
+    return dilated(wide, HALO_REACH)
 
 
 @dataclass(frozen=True, eq=False)
