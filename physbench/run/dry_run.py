@@ -20,6 +20,7 @@ from physbench.rollouts.rollout_engine import RolloutEngine
 from physbench.run.fresh_seeds import asked_suite
 from physbench.run.options import Options
 from physbench.run.peak_memory import PeakMemory
+from physbench.run.pipeline import calls_along_time, engine_of
 from physbench.run.references import REFERENCE_BASELINES, reference_rollout
 from physbench.run.rollout_store import store_rollout
 from physbench.run.run_lock import default_folder
@@ -81,21 +82,7 @@ def dry_run(options: Options, say: Say, out: Path | None = None) -> DryRun:
         say(line)
     store, rows, workers = ClipStore(), suite.rows, options.workers or cores()
     say(f"Loading {options.model} ...")
-    with (
-        PeakMemory() as peak,
-        RolloutEngine(
-            options.model,
-            device=options.device,
-            dtype=options.dtype,
-            model_args=options.model_arg,
-            trust_code=options.trust_code,
-            privileged=options.privileged,
-            timeout=options.timeout,
-            chain=options.chain,
-            seed=options.seed,
-            salt=salt,
-        ) as engine,
-    ):
+    with PeakMemory() as peak, engine_of(options, salt) as engine:
         info, card = engine.info, engine.card
         horizons = {row: engine.horizon(row) for row in rows}
         missing = store.missing(rows, card.spec)
@@ -121,7 +108,7 @@ def dry_run(options: Options, say: Say, out: Path | None = None) -> DryRun:
         render_spec=str(card.spec),
         context_frames=card.scored_context,
         horizon=(min(horizons.values()), longest),
-        calls=-(-longest // (card.max_horizon or longest)) if options.chain else 1,
+        calls=calls_along_time(card, longest) if options.chain else 1,
         to_make=len(missing),
         batches=len(batches),
         batch_size=max(len(batch.items) for batch in batches),

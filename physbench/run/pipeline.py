@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from physbench.adapters.model_protocol import ModelCard
 from physbench.clips.clip import Clip, Row
 from physbench.clips.store import ClipStore
 from physbench.errors import PhysbenchError
@@ -17,6 +18,7 @@ from physbench.results.number_format import counted
 from physbench.rollouts.batch_plan import BatchItem
 from physbench.rollouts.rollout_engine import BatchResult, RolloutEngine
 from physbench.run import worker
+from physbench.run.options import Options
 from physbench.run.repair import drop_unanswered
 from physbench.run.rollout_store import drop_rollout, store_rollout
 from physbench.run.run_manifest import card_document, other_settings
@@ -59,26 +61,37 @@ def _engine(run: Run) -> Iterator[RolloutEngine | None]:
             agree(run, live)
             yield live
         return
-    with RolloutEngine(
-        o.model,
-        device=o.device,
-        dtype=o.dtype,
-        model_args=o.model_arg,
-        trust_code=o.trust_code,
-        privileged=o.privileged,
-        timeout=o.timeout,
-        chain=o.chain,
-        seed=o.seed,
-        salt=run.salt,
-        part_size=min(sizes, default=None),
-        debug=run.debug,
-    ) as engine:
+    part_size = min(sizes, default=None)
+    with engine_of(o, run.salt, part_size=part_size, debug=run.debug) as engine:
         agree(run, engine)
         if run.unanswered:
             drop_unanswered(run.folder, run.suite.rows, o.samples)
             run.say(f"{counted(run.unanswered, 'rollout')} failed as the server did not answer: made again.")
             run.unanswered = 0
         yield engine
+
+
+def calls_along_time(card: ModelCard, frames: int) -> int:
+    """Calls that a chained model needs for so many frames."""
+    return -(-frames // (card.max_horizon or frames))
+
+
+def engine_of(options: Options, salt: str, *, part_size: int | None = None, debug: bool = False) -> RolloutEngine:
+    """The engine for the settings of a run; other arguments as of `RolloutEngine`."""
+    return RolloutEngine(
+        options.model,
+        device=options.device,
+        dtype=options.dtype,
+        model_args=options.model_arg,
+        trust_code=options.trust_code,
+        privileged=options.privileged,
+        timeout=options.timeout,
+        chain=options.chain,
+        seed=options.seed,
+        salt=salt,
+        part_size=part_size,
+        debug=debug,
+    )
 
 
 def agree(run: Run, engine: RolloutEngine) -> None:
@@ -174,7 +187,7 @@ class Middle:
         o = run.options
         batches = engine.plan(rows, batch_size=o.batch_size, samples=o.samples, load=self.clip, horizon=run.horizon)
         longest = max(batch.horizon for batch in batches)
-        chained = -(-longest // (run.card.max_horizon or longest)) if o.chain else 1
+        chained = calls_along_time(run.card, longest) if o.chain else 1
         run.manifest |= {"batches": [batch.ids for batch in batches], "events": [], "speed": {"chained": chained}}
         run.save_manifest()
         run.say(
