@@ -66,7 +66,8 @@ def table(level: float, seed: int) -> pd.DataFrame:
         for axis in AXES
     ]
     frame = pd.DataFrame(head, columns=["clip", "task", "split", "seed", "sample", "axis"])
-    return frame.assign(quality=np.clip(rng.normal(level, 0.1, len(frame)), 0, 1))
+    quality = np.clip(rng.normal(level, 0.1, len(frame)), 0, 1)
+    return frame.assign(reading=frame["axis"], value=quality, quality=quality)
 
 
 def timed(title: str, work: Callable[[], object]) -> float:

@@ -125,14 +125,14 @@ def costs(table: pd.DataFrame, options: argparse.Namespace) -> None:
     """Print what each style costs on each axis."""
     truth, freeze = (table[(table["source"] == name) & (table["style"] == PLAIN)] for name in ("truth", "freeze"))
     fixed = kinds_of(max(find_suite("core").version, 2), render_spec(options.size, options.fps), options.context)
-    which = kinds(clip_qualities({"model": truth}, truth, freeze), fixed)
+    which = kinds(clip_qualities({"model": truth}, truth, freeze, events=False), fixed)
     print(
         f"{'style':14}" + "".join(f"{axis:>13}" for axis in AXES) + f"{'overall':>9}{'cpu s':>7}  tasks that lose most"
     )
     for style in dict.fromkeys(table["style"]):
         mine = table[(table["source"] == "truth") & (table["style"] == style)]
         best, still = (reference[reference["clip"].isin(mine["clip"])] for reference in (truth, freeze))
-        lined = clip_qualities({"model": mine}, best, still)
+        lined = clip_qualities({"model": mine}, best, still, events=False)
         found = skills(task_means(lined.means(), lined.counts()), which, 0, slice(1, 3))
         lost = 1 - found.axis
         pairs = mine.merge(truth, on=["clip", "task", "axis", "reading"], suffixes=("", "_truth"))

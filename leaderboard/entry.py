@@ -3,7 +3,8 @@
 A board is a folder:
 
     entries/NAME-1a2b3c4d/result.json         the result document, built again when the entry was added
-                          headlines.parquet   quality of every clip, sample and axis, of the model, truth and freeze
+                          headlines.parquet   quality of every clip, sample and axis, of the model, truth and freeze,
+                                              and the events that each shows behind one image
                           unseen.parquet      that of consistency with unseen constants free, where there are any
                           report.html         the run's report
     index.html                                the page, see physbench.leaderboard.site
@@ -30,6 +31,7 @@ from physbench.report.report_page import INLINE_ONLY, write_report
 from physbench.results.answers import answers_states
 from physbench.results.bootstrap import RESAMPLES
 from physbench.results.build_result import build_result
+from physbench.results.event_losses import event_rows
 from physbench.results.free_constant_skill import with_free_constants
 from physbench.results.number_format import suite_name
 from physbench.results.read_run import read_run
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
 
 SUITE = "core"
 KEPT_SOURCES = ("model", "truth", "freeze")
-SCORE_COLUMNS = ("clip", "task", "split", "seed", "sample", "axis", "quality")
+SCORE_COLUMNS = ("clip", "task", "split", "seed", "sample", "reading", "axis", "value", "quality")
 # Before a page that comes with a run: it can run no script and load nothing in a visitor's browser.
 SEALED = f'<!doctype html>\n<meta http-equiv="Content-Security-Policy" content="{INLINE_ONLY}">\n'.encode()
 
@@ -66,7 +68,7 @@ class Entry:
         return read_result(self.path / "result.json")
 
     def tables(self) -> dict[str, pd.DataFrame]:
-        """Headline qualities per source of SOURCES. Raises UsageError where the file is damaged."""
+        """Headline qualities and events per source of SOURCES. Raises UsageError where the file is damaged."""
         return self._tables("headlines.parquet")
 
     def unseen_tables(self) -> dict[str, pd.DataFrame]:
@@ -117,7 +119,7 @@ def add(run: RunFolder, board: Path, *, resamples: int = RESAMPLES) -> Entry:
             "Use larger frames, or a higher rate."
         )
     entry = Entry(board / "entries" / entry_name(result))
-    kept = {"headlines.parquet": {source: tables[source][tables[source]["axis"].notna()] for source in KEPT_SOURCES}}
+    kept = {"headlines.parquet": {source: _ranked_rows(tables[source]) for source in KEPT_SOURCES}}
     if result.unseen_constants is not None:
         kept["unseen.parquet"] = {source: with_free_constants(tables[source]) for source in KEPT_SOURCES}
     with _replacing(entry.path) as new:
@@ -130,6 +132,13 @@ def add(run: RunFolder, board: Path, *, resamples: int = RESAMPLES) -> Entry:
             table.to_parquet(new / name, index=False)
         write_json(new / "result.json", document)
     return entry
+
+
+def _ranked_rows(table: pd.DataFrame) -> pd.DataFrame:
+    """What ranks are made of: headline rows, and those of events, of which too few cost a share of consistency."""
+    import pandas as pd
+
+    return pd.concat([table[table["axis"].notna()], event_rows(table)])
 
 
 @contextmanager

@@ -69,8 +69,6 @@ def event_frequencies(table: pd.DataFrame, truth: pd.DataFrame) -> dict[str, dic
     truth: the score table of ground truth on these clips, which has the chances.
     """
     found: dict[str, dict[str, EventFrequency]] = {}
-    if not {"reading", "value", "sample"} <= set(truth.columns) & set(table.columns):
-        return found  # a table of qualities alone
     clips = set(table["clip"])
     for kind in EVENT_KINDS:
         chances = _values(truth, f"{kind}-chance")
@@ -83,6 +81,11 @@ def event_frequencies(table: pd.DataFrame, truth: pd.DataFrame) -> dict[str, dic
                 own["value"].to_numpy(dtype=np.float64), share.to_numpy(dtype=np.float64)
             )
     return found
+
+
+def event_rows(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows of a score table that event frequencies are made of: what is shown, and in ground truth the chances."""
+    return table[table["reading"].isin([_reading(f"{kind}{end}") for kind in EVENT_KINDS for end in ("", "-chance")])]
 
 
 def frequency(chances: Array, shown: Array) -> EventFrequency:

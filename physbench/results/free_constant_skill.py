@@ -14,6 +14,7 @@ import numpy as np
 
 from physbench.results.bootstrap import FEWEST, RESAMPLES, TOO_FEW, median_interval
 from physbench.results.estimates import Fixed, estimate
+from physbench.results.event_losses import event_rows
 from physbench.results.levels import axis_result, family_result, task_result
 from physbench.results.schema import FreedFactor, UnseenConstants, UnseenFamily, UnseenTask
 from physbench.results.skill import Stratum
@@ -29,7 +30,7 @@ AXIS = "consistency"
 def with_free_constants(table: pd.DataFrame) -> pd.DataFrame:
     """Headline rows of consistency of a score table, `quality` with unseen constants free where there are any.
 
-    A clip that failed keeps its quality 0.
+    A clip that failed keeps its quality 0. Rows of events stay, since a task that dodges them loses here as well.
     """
     import pandas as pd
 
@@ -41,7 +42,8 @@ def with_free_constants(table: pd.DataFrame) -> pd.DataFrame:
         & (rows["status"] == "ok").to_numpy()
         & np.isfinite(found)
     )
-    return rows.assign(quality=np.where(read, np.clip(found, 0.0, 1.0), rows["quality"].astype(float)))
+    freed = rows.assign(quality=np.where(read, np.clip(found, 0.0, 1.0), rows["quality"].astype(float)))
+    return pd.concat([freed, event_rows(table)])
 
 
 def unseen_constants(

@@ -96,11 +96,14 @@ def clip_qualities(
     truth: pd.DataFrame,
     freeze: pd.DataFrame,
     axes: tuple[str, ...] = AXES,
+    *,
+    events: bool = True,
 ) -> Qualities:
     """Line up score tables (fields of ScoreRow) of one or more models with truth and freeze on the same clips.
 
     The clips are those of the first model. An axis that one of the models was not scored on counts nowhere. Behind one
-    image a source whose events are too rare loses a share of a task's consistency (`event_losses`).
+    image a source whose events are too rare loses a share of a task's consistency (`event_losses`); with events=False,
+    for tables that hold headline readings alone, none does.
     Raises PhysbenchError where a table lacks a clip.
     """
     tables = {**models, "truth": truth, "freeze": freeze}
@@ -118,7 +121,7 @@ def clip_qualities(
     measured = np.array([all(wide[name][axis].notna().any() for name in models) for axis in axes])
     rows = {name: wide[name].reindex(clips["clip"]).to_numpy(dtype=np.float64) for name in tables}  # (clips, A)
     clips["place"] = np.arange(len(clips))
-    paying = list(axes).index(axis_of_events()) if axis_of_events() in axes else None
+    paying = list(axes).index(axis_of_events()) if events and axis_of_events() in axes else None
     lost = [{} if paying is None else event_losses(table, truth) for table in tables.values()]
     values, ids = {}, {}
     for (task, split), group in clips.groupby(["task", "split"], sort=True):

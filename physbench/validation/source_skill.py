@@ -46,7 +46,7 @@ def skill_rows(table: pd.DataFrame, fixed: Fixed | None, seed: int = 0) -> list[
         truth, freeze = (table[table["source"] == name + low_rate] for name in REFERENCES)
         if truth.empty or freeze.empty:
             continue
-        every = kinds(clip_qualities({"model": truth}, truth, freeze), fixed)
+        every = kinds(clip_qualities({"model": truth}, truth, freeze, events=False), fixed)
         mine = table[table["source"].str.endswith(LOW_RATE) == bool(low_rate)]
         for name, own in mine.groupby("source", sort=False):
             source = str(name)
@@ -67,7 +67,7 @@ def skill_rows(table: pd.DataFrame, fixed: Fixed | None, seed: int = 0) -> list[
                 **{name: int(refused.get(name, 0)) for name in ("refused", "unseen", "failed")},
             }
             best, still = (each[each["clip"].isin(shown["clip"])] for each in (truth, freeze))
-            for axis, row in _skill(clip_qualities({"model": shown}, best, still), every, seed).items():
+            for axis, row in _skill(clip_qualities({"model": shown}, best, still, events=False), every, seed).items():
                 point[source, axis] = row["value"]
                 found.append({**base, "reading": f"{SKILL}{axis}", **row, **_bar(source, axis, row["value"], point)})
     return found

@@ -17,7 +17,14 @@ from physbench.clips.suite import find_suite
 from physbench.errors import UsageError
 from physbench.leaderboard.entry import add, entries
 from physbench.leaderboard.ranking import ResampledSkill, rank, resampled_skill
-from physbench.leaderboard.site import build, percent, ranked_entries, ranked_with_free_constants, unseen_kinds_of
+from physbench.leaderboard.site import (
+    build,
+    kinds_of,
+    percent,
+    ranked_entries,
+    ranked_with_free_constants,
+    unseen_kinds_of,
+)
 from physbench.results.bootstrap import resample
 from physbench.results.skill import Stratum
 from physbench.scoring.scorer_protocol import AXES
@@ -63,6 +70,18 @@ def free(table: pd.DataFrame, level: float) -> pd.DataFrame:
     quality = np.clip(own["value"] - own["value"].mean() + level, 0, 1)
     unseen = own.assign(reading="consistency/shadowing.unseen-constants", axis=None, quality=np.nan, value=quality)
     return pd.concat([unseen, unseen.assign(reading="consistency/shadowing.unseen-factor", value=0.9)])
+
+
+def shows_events(run: RunFolder, share: float) -> RunFolder:
+    """The run with events in its tables: in half of lawful futures, in a share of the model."""
+    for source in ("model", "truth", "freeze", "constant-velocity"):
+        place = run if source == "model" else run.reference(source)
+        table = pd.read_parquet(place.scores)
+        own = table[table["axis"] == "consistency"].assign(axis=None, quality=np.nan)
+        seen = own.assign(reading="consistency/event-frequency.meeting", value=share if source == "model" else 1.0)
+        chance = own.assign(reading="consistency/event-frequency.meeting-chance", value=0.5)
+        pd.concat([table, seen, chance]).to_parquet(place.scores)
+    return run
 
 
 @pytest.fixture
@@ -332,6 +351,25 @@ def test_what_an_image_cannot_show_is_ranked_by_what_add_computed(make_run: Make
         assert mine.skill == pytest.approx(freed.consistency.skill, abs=1e-6)
         assert mine.skill == pytest.approx((2 * 0.8 + 2 * 0.5) / 4, abs=0.03)
         assert line.result.axes["consistency"].skill == pytest.approx(0.5, abs=0.03)
+
+
+def test_a_model_that_dodges_events_is_ranked_by_what_that_leaves(make_run: MakeRun, tmp_path: Path) -> None:
+    """All of consistency is lost where no event is shown, on both boards, as in the result of the run."""
+    board = tmp_path / "board"
+    add(shows_events(make_run("dodges", 0.7, unseen=0.7), 0.0), board, resamples=FEW)
+    add(shows_events(make_run("honest", 0.6, seed=2, unseen=0.6), 0.5), board, resamples=FEW)
+    for lines in (ranked_entries(entries(board), FEW), ranked_with_free_constants(entries(board), FEW)):
+        assert [line.result.model.name for line in lines["zero-shot"]] == ["honest", "dodges"]
+    for entry in entries(board):
+        assert entry.result.unseen_constants is not None
+        overall = resampled_skill(entry.tables(), resamples=FEW, fixed=kinds_of(entry.result))
+        freed = resampled_skill(
+            entry.unseen_tables(), resamples=FEW, fixed=unseen_kinds_of(entry.result), axes=AXES[:1]
+        )
+        assert overall.skill == pytest.approx(entry.result.overall.skill, abs=1e-6)
+        assert freed.skill == pytest.approx(entry.result.unseen_constants.consistency.skill, abs=1e-6)
+        lost = entry.result.model.name == "dodges"
+        assert freed.skill == pytest.approx(0.0 if lost else 0.6, abs=0.03)
 
 
 def test_a_board_without_unseen_constants_has_no_such_part(make_run: MakeRun, tmp_path: Path) -> None:

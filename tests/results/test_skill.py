@@ -23,8 +23,8 @@ def table(qualities: dict[tuple[str, str, str], list[float | None]], samples: in
             for sample in range(samples):
                 clip = f"{task}.{split}.{seed}"
                 head = {"clip": clip, "task": task, "split": split, "seed": seed, "sample": sample}
-                rows.append(head | {"reading": f"{axis}/x", "axis": axis, "quality": value})
-                rows.append(head | {"reading": "laws/x", "axis": None, "quality": None})
+                rows.append(head | {"reading": f"{axis}/x", "axis": axis, "value": value, "quality": value})
+                rows.append(head | {"reading": "laws/x", "axis": None, "value": None, "quality": None})
     return pd.DataFrame(rows)
 
 

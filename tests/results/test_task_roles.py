@@ -67,7 +67,9 @@ def table(quality: float) -> pd.DataFrame:
             "split": "test",
             "seed": seed,
             "sample": 0,
+            "reading": axis,
             "axis": axis,
+            "value": quality,
             "quality": quality,
         }
         for seed in range(4)
