@@ -69,19 +69,18 @@ def command(
     timeout: Annotated[
         float, typer.Option(metavar="SECONDS", help="Time limit of one batch; then its clips fail.")
     ] = 600.0,
-    no_chain: Annotated[
-        bool, typer.Option("--no-chain", help="Do not continue a model with a short horizon on its own last frames.")
-    ] = False,
+    chain: Annotated[
+        bool, typer.Option("--chain/--no-chain", help="Continue a model with a short horizon on its own last frames.")
+    ] = True,
     keep_rollouts: Annotated[
         str,
         typer.Option(
             metavar="shown|all|none", help="Videos to keep; shown: those in the report. New scorers need all."
         ),
     ] = "shown",
-    no_diagnosis: Annotated[
-        bool,
-        typer.Option("--no-diagnosis", help="Do not seek the laws that the model follows instead."),
-    ] = False,
+    diagnosis: Annotated[
+        bool, typer.Option("--diagnosis/--no-diagnosis", help="Seek the laws that the model follows instead.")
+    ] = True,
     workers: Annotated[
         int | None, typer.Option(metavar="N", help="Processes that track and score. [default: cores]")
     ] = None,
@@ -125,9 +124,9 @@ def command(
         seed=seed,
         dtype=dtype,
         timeout=timeout,
-        chain=not no_chain,
+        chain=chain,
         keep_rollouts=keep_rollouts,  # type: ignore[arg-type]  # checked by Options.check
-        diagnosis=not no_diagnosis,
+        diagnosis=diagnosis,
         workers=workers,
         trust_code=trust_code,
         privileged=privileged,
@@ -136,18 +135,20 @@ def command(
         fresh_seeds=int(fresh_seeds) if fresh_seeds is not None and fresh_seeds.isdecimal() else fresh_seeds,
     )
     options.check()
+
+    from physbench.cli.console import note as note_line
+    from physbench.cli.settings_file import settings_used
+
+    settings = settings_used(context)
+    if settings:
+        note_line(settings["file"] + ": " + ", ".join(f"{key} = {value}" for key, value in settings["values"].items()))
     if dry_run:
         _say_plan(options, out, as_json)
         return
 
     from physbench.cli.console import debugging
-    from physbench.cli.console import note as note_line
-    from physbench.cli.settings_file import settings_used
     from physbench.run.evaluate import evaluate
 
-    settings = settings_used(context)
-    if settings:
-        note_line(settings["file"] + ": " + ", ".join(f"{key} = {value}" for key, value in settings["values"].items()))
     folder = evaluate(options, out=out, resume=resume, fresh=fresh, debug=debugging(), settings=settings)
     result = json.loads(folder.result.read_text(encoding="utf-8"))
     if as_json:
@@ -185,7 +186,8 @@ def _say_plan(options: Options, out: Path | None, as_json: bool) -> None:
     device = f", {readable_size(plan.device_memory)} on the device" if plan.device_memory else ""
     rollouts = f", {plan.rollouts} rollouts" if plan.rollouts != plan.clips else ""
     model, workers = duration(plan.model_seconds), counted(plan.workers, "worker")
-    time = f"model {model}, beside it {workers} {duration(plan.worker_seconds / plan.workers)}"
+    parts = f"model {model}, beside it {workers} {duration(plan.worker_seconds / plan.workers)}"
+    time = f"about {duration(plan.seconds)}, then diagnosis and report: {parts}"
     lines = [
         ("model", f"{plan.model} on {plan.device}, {plan.dtype}"),
         ("suite", f"{plan.suite}: {counted(plan.clips, 'clip')} of {counted(plan.tasks, 'task')}{rollouts}"),
@@ -193,8 +195,8 @@ def _say_plan(options: Options, out: Path | None, as_json: bool) -> None:
         ("clips", f"{plan.to_make} to make, {plan.clips - plan.to_make} in the cache"),
         ("batches", f"{plan.batches}, of up to {counted(plan.batch_size, 'rollout')}"),
         ("memory", f"{readable_size(plan.peak_memory)} in all processes{device}"),
-        ("time", f"about {duration(plan.seconds)}, then diagnosis and report: {time}"),
-        ("disk", f"up to {readable_size(plan.disk)} while it runs"),
+        ("time", "not known, since the batch failed" if plan.failure else time),
+        ("disk", "not known" if plan.failure else f"up to {readable_size(plan.disk)} while it runs"),
         ("folder", str(plan.out)),
     ]
     if plan.failure:

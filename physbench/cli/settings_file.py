@@ -18,11 +18,12 @@ from physbench.errors import UsageError, nearest
 OWN_FILE, SHARED_FILE, TOOL = "physbench.toml", "pyproject.toml", "physbench"
 MOST_SETTINGS_BYTES = 1 << 20
 FROM_FILE = "DEFAULT_MAP"  # source of a parameter, as click names it
+SWITCHES = ("chain", "diagnosis")
 PATTERNS = ("tasks", "scorers")  # which may name files on the command line, and may not here
 ALLOWED: Mapping[str, tuple[str, ...]] = {
     "eval": (
         *("suite", "limit", "samples", "seed", "device", "dtype", "batch_size", "timeout", "workers", "keep_rollouts"),
-        *("no_chain", "no_diagnosis", "note", "tag", *PATTERNS),
+        *(*SWITCHES, "note", "tag", *PATTERNS),
     ),
     "diagnose": ("workers",),
     "data.generate": ("suite", "size", "fps", "limit", "workers", "tasks"),
@@ -135,7 +136,7 @@ def _value(where: str, name: str, value: Any) -> Any:
         return value
     if not isinstance(value, str | int | float):
         raise UsageError(f"{where}: expected a text, a number, true or false.")
-    if name.startswith("no_"):
+    if name in SWITCHES:
         if not isinstance(value, bool):
             raise UsageError(f"{where}: expected true or false.")
         return value

@@ -14,6 +14,7 @@ from physbench.adapters.load_model import check_target, preflight
 from physbench.adapters.model_protocol import ModelCard
 from physbench.clips.clip import Row
 from physbench.clips.store import ClipStore
+from physbench.results.number_format import suite_name
 from physbench.rollouts.batch_plan import Batch
 from physbench.rollouts.rollout import Rollout
 from physbench.rollouts.rollout_engine import RolloutEngine
@@ -41,7 +42,7 @@ class DryRun:
     model: str
     device: str
     dtype: str
-    suite: str  # "smoke 3"
+    suite: str  # "smoke 3", "core 3-dev"
     clips: int
     tasks: int
     rollouts: int
@@ -101,7 +102,9 @@ def dry_run(options: Options, say: Say, out: Path | None = None) -> DryRun:
         model=card.name,
         device=f"{info.device} ({info.device_name})",
         dtype=info.dtype,
-        suite=f"{suite.name} {suite.version}",
+        suite=suite_name(
+            {"suite": {"name": suite.name, "version": suite.version}, "provisional": suite.in_development}
+        ),
         clips=len(rows),
         tasks=len(suite.tasks),
         rollouts=len(rows) * options.samples,

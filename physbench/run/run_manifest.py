@@ -141,7 +141,7 @@ _DECIDING: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("--dtype", ("options", "dtype")),
     ("--device", ("options", "device")),
     ("--batch-size", ("options", "batch_size")),
-    ("--no-chain", ("options", "chain")),
+    ("--chain", ("options", "chain")),
 )
 
 

@@ -24,7 +24,7 @@ def test_a_file_gives_options_by_command(here: Path) -> None:
         [eval]
         suite = "smoke"
         batch-size = 4
-        no-diagnosis = true
+        diagnosis = false
         tag = "mine"
         [data.generate]
         size = 128
@@ -33,7 +33,7 @@ def test_a_file_gives_options_by_command(here: Path) -> None:
     settings = read_settings(here)
     assert settings.file == "physbench.toml"
     assert settings.default_map == {
-        "eval": {"suite": "smoke", "batch_size": "4", "no_diagnosis": True, "tag": ["mine"]},
+        "eval": {"suite": "smoke", "batch_size": "4", "diagnosis": False, "tag": ["mine"]},
         "data": {"generate": {"size": "128"}},
     }
 
@@ -67,7 +67,7 @@ def test_the_project_file_has_a_table(here: Path) -> None:
         ("[evals]\nsuite = 'smoke'", "no settings for 'evals'"),
         ("[eval]\nlimit = []", "expected a text, a number"),
         ("[eval]\nlimit = true", "expected a text or a number"),
-        ("[eval]\nno-chain = 'yes'", "expected true or false"),
+        ("[eval]\nchain = 'yes'", "expected true or false"),
         ("[eval]\ntag = 3", "expected a text, or a list"),
         ("eval = 3", "expected a table"),
         ("[eval", "cannot be read"),
@@ -88,16 +88,16 @@ def test_what_a_file_may_not_say(here: Path, text: str, said: str) -> None:
 def test_the_command_line_overrides_it_and_the_manifest_says_what_came_from_it(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text = "[eval]\nsuite = 'smoke'\ntasks = 'projectile'\nlimit = 2\nno-diagnosis = true\nworkers = 2\n"
+    text = "[eval]\nsuite = 'smoke'\ntasks = 'projectile'\nlimit = 2\ndiagnosis = false\nworkers = 2\n"
     (here / "physbench.toml").write_text(text)
     monkeypatch.setattr("physbench.report.report_page.write_report", lambda folder: None)
     assert run(["eval", "baseline:freeze", "--limit", "1", "--workers", "1", "--out", "run"]) == 0
-    assert "physbench.toml: suite = smoke, tasks = projectile, no_diagnosis = True" in capsys.readouterr().err
+    assert "physbench.toml: suite = smoke, tasks = projectile, diagnosis = False" in capsys.readouterr().err
     manifest = json.loads((here / "run" / "manifest.json").read_text())
     assert len(manifest["suite"]["rows"]) == 1 and manifest["suite"]["name"] == "smoke"
     assert manifest["settings_file"] == {
         "file": "physbench.toml",
-        "values": {"suite": "smoke", "tasks": "projectile", "no_diagnosis": True},
+        "values": {"suite": "smoke", "tasks": "projectile", "diagnosis": False},
     }
     (here / "physbench.toml").write_text("[eval]\nlimit = 'many'\n")
     assert run(["eval", "baseline:freeze"]) == 2

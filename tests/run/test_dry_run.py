@@ -32,4 +32,15 @@ def test_a_model_that_fails_says_so(
     monkeypatch.chdir(tmp_path)
     model = (f"{toys / 'broken.py'}:factory", "--model-arg", "kind=raises", "--device", "cpu")
     assert run(("eval", *model, *ASKED, "--dry-run")) == 1
-    assert "no weights for this" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "no weights for this" in said and "not known, since the batch failed" in said
+
+
+def test_settings_of_a_file_are_said_and_overridden(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "physbench.toml").write_text("[eval]\nchain = false\ndiagnosis = false\n")
+    assert run(("eval", "baseline:freeze", *ASKED, "--dry-run", "--diagnosis")) == 0
+    said = capsys.readouterr()
+    assert "physbench.toml: chain = False\n" in said.err and "smoke 3-dev" in said.out

@@ -37,7 +37,7 @@ def asked(options: Options = OPTIONS, sha256: str | None = "a", code: str = "c")
         (asked(replace(OPTIONS, seed=1)), "--seed"),
         (asked(replace(OPTIONS, dtype="float16")), "--dtype"),
         (asked(replace(OPTIONS, batch_size=3)), "--batch-size"),
-        (asked(replace(OPTIONS, chain=False)), "--no-chain"),
+        (asked(replace(OPTIONS, chain=False)), "--chain"),
         (asked(code="d"), "source code"),
     ],
 )
