@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import time
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,14 @@ CACHE_AREAS = {
     "references": "scores of ground truth and of the baselines on these clips",
     "predictability": "for how long each clip can be predicted from its context",
     "memory": "contexts and motions of training clips, for baseline:memory",
+}
+# Paths below each, without what an unfinished file's name begins with. PHYSBENCH_CACHE may name a folder that held
+# something else before: no other file is counted or removed.
+OWN_PATHS = {
+    "clips": r"\d+x\d+@[^/]+/[^/]+/[^/]+\.npz",  # 64x64@15/falling.projectile-v1.test/3744715033105816.npz
+    "references": r"[0-9a-f]{16}/[0-9a-f]{32}\.[^/]+\.(npz|json)",
+    "predictability": r"[0-9a-f]{64}\.json",
+    "memory": r"[0-9a-f]{16}/[^/]+\.npz",
 }
 DAY = 86400.0  # s
 DRAFT_TIME = 3600.0  # s in which an unfinished file, whose name begins with a dot, may be at work
@@ -43,7 +52,7 @@ def cache_areas() -> tuple[CacheArea, ...]:
     """Each part of the cache with its size, also where it is empty."""
     found = []
     for name, purpose in CACHE_AREAS.items():
-        files = tuple(_files(cache_dir() / name))
+        files = tuple(_files(name))
         newest = max((file.changed for file in files), default=None)
         found.append(CacheArea(name, purpose, len(files), sum(file.size for file in files), newest))
     return tuple(found)
@@ -66,8 +75,7 @@ def prune(areas: Sequence[str], older_than: float, now: float | None = None, dry
     limit = (time.time() if now is None else now) - older_than * DAY
     count = size = 0
     for name in areas:
-        root = cache_dir() / name
-        for file in tuple(_files(root)):
+        for file in tuple(_files(name)):
             if file.changed > limit:
                 continue
             if not dry:
@@ -77,17 +85,21 @@ def prune(areas: Sequence[str], older_than: float, now: float | None = None, dry
                     continue
             count, size = count + 1, size + file.size
         if not dry:
-            _remove_empty(root)
+            _remove_empty(cache_dir() / name)
     return count, size
 
 
-def _files(root: Path) -> Iterator[_File]:
-    """Regular files below a folder."""
+def _files(area: str) -> Iterator[_File]:
+    """Regular files of a part of the cache."""
+    root = cache_dir() / area
     if root.is_symlink():
         return
     for folder, _, names in os.walk(root):
         for name in names:
             path = Path(folder) / name
+            whole = path.with_name(re.sub(r"^\.\d+\.", "", name))
+            if not re.fullmatch(OWN_PATHS[area], whole.relative_to(root).as_posix()):
+                continue
             try:
                 found = path.lstat()
             except FileNotFoundError:

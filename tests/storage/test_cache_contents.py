@@ -10,13 +10,15 @@ import pytest
 from physbench.storage.cache_contents import CACHE_AREAS, DAY, cache_areas, prune
 
 NOW = 1e9  # s since 1970
+OLD, NEW = (f"clips/64x64@15/falling.projectile-v1.test/{seed}.npz" for seed in (1, 2))
+REFERENCE = "references/0123456789abcdef/0123456789abcdef0123456789abcdef.8.truth.json"
 
 
 @pytest.fixture
 def full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache with an old and a new clip, a reference, and what is not the cache's."""
     monkeypatch.setenv("PHYSBENCH_CACHE", str(tmp_path / "cache"))
-    ages = {"clips/64/old.npz": 40, "clips/64/new.npz": 1, "references/key/a.json": 40, "mine/notes.txt": 40}
+    ages = {OLD: 40, NEW: 1, REFERENCE: 40, "mine/notes.txt": 40, "clips/holiday.npz": 40, "memory/letter.txt": 40}
     for name, days in ages.items():
         path = tmp_path / "cache" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,21 +41,24 @@ def test_each_part_has_its_size(full: Path) -> None:
 
 def test_what_is_old_is_removed_and_nothing_else(full: Path) -> None:
     assert prune(("clips",), 30, NOW, dry=True) == (1, 100)
-    assert (full / "clips/64/old.npz").exists()
+    assert (full / OLD).exists()
     assert prune(("clips",), 30, NOW) == (1, 100)
-    assert not (full / "clips/64/old.npz").exists() and (full / "clips/64/new.npz").exists()
-    assert (full / "references/key/a.json").exists()
+    assert not (full / OLD).exists() and (full / NEW).exists()
+    assert (full / REFERENCE).exists()
     assert prune(tuple(CACHE_AREAS), 0, NOW) == (2, 200)
-    assert not (full / "references/key").exists(), "empty folders go, too"
-    assert (full / "mine/notes.txt").exists(), "no part of the cache"
+    assert not (full / REFERENCE).parent.exists(), "empty folders go, too"
+    for name in ("mine/notes.txt", "clips/holiday.npz", "memory/letter.txt"):
+        assert (full / name).exists(), "no part of the cache"
     assert (full.parent / "precious/data.bin").exists(), "links are not followed"
     assert prune(tuple(CACHE_AREAS), 0, NOW) == (0, 0)
 
 
 def test_links_and_drafts_are_left(full: Path) -> None:
-    (full / "memory").symlink_to(full.parent / "precious")
+    (full / "predictability").symlink_to(full.parent / "precious")
     (full.parent / "precious" / "empty").mkdir()
-    draft = full / "clips" / "64" / ".123.new.npz"
+    draft = (full / NEW).with_name(".123.2.npz")
     draft.touch()
     prune(tuple(CACHE_AREAS), 0)
     assert (full.parent / "precious" / "empty").is_dir() and draft.exists()
+    os.utime(draft, (NOW, NOW))
+    assert prune(tuple(CACHE_AREAS), 0) == (1, 0), "nobody writes it any more"
