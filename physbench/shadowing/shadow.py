@@ -111,16 +111,18 @@ def shadow(
     found, shift = FreeConstants(model), float(np.linalg.norm(offset(clip, tracks)))
     if free:
         found = best_constants(clip, tracks.context, model, seen)
-    problem = Hypothesis(found.model, seen, None if found.factor == 1.0 else found.factor)
-    levels = tolerance_levels.at_levels(problem, tolerances)
-    if levels[0].breaks and not levels[-1].breaks:  # what is free is less than the largest tolerance
-        steady = without_common_shift(clip, seen, levels[-1].segments.position)
-        if steady is not None:
-            other = Hypothesis(found.model, steady, None if found.factor == 1.0 else found.factor)
-            read = tolerance_levels.at_levels(other, tolerances)
-            if np.mean([level.quality for level in read]) > np.mean([level.quality for level in levels]):
-                problem, levels = other, read
-    return Shadowing(problem, levels, found.factor, found.parameters, shift)
+
+    def read(placed: PlacedBodies) -> Shadowing:
+        problem = Hypothesis(found.model, placed, None if found.factor == 1.0 else found.factor)
+        levels = tolerance_levels.at_levels(problem, tolerances)
+        return Shadowing(problem, levels, found.factor, found.parameters, shift)
+
+    shadowing = read(seen)
+    smallest, largest = shadowing.levels[0], shadowing.levels[-1]
+    if not smallest.breaks or largest.breaks:  # what is free is less than the largest tolerance
+        return shadowing
+    steady = without_common_shift(clip, seen, largest.segments.position)
+    return shadowing if steady is None else max(shadowing, read(steady), key=lambda each: each.quality)
 
 
 def shadow_states(
