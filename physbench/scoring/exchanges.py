@@ -71,7 +71,7 @@ def _miss(
 ) -> float:
     """How far in px the place of one track at a frame is from where the motion of one at an earlier frame leads.
 
-    old, new: column and frame. 0 where neither velocity is known.
+    old, new: column and frame. NaN where neither velocity is known.
     """
     (from_column, before), (to_column, after) = old, new
     velocities = [
@@ -80,7 +80,7 @@ def _miss(
     ]
     there = [each for each in velocities if each is not None]
     if not there:
-        return 0.0
+        return float("nan")
     first, last = (each * (tracks.times[after] - tracks.times[before]) for each in (there[0], there[-1]))
     moved = tracks.position[after, to_column] - tracks.position[before, from_column]
     span = last - first

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from physbench.clips.clip import Clip
-from physbench.scoring.exchanges import exchanged
+from physbench.scoring.exchanges import _miss, exchanged
 from physbench.tracks.tracker import track
 from physbench.tracks.tracks import Tracks
 from physbench.world.rendering import render
@@ -59,6 +59,13 @@ def test_one_body_that_jumps_is_no_exchange(clip_of: Clips) -> None:
     position = tracks.position.copy()
     position[C + 10 :, 0] = position[C + 10 :, 1] + 2.0
     assert not exchanged(clip, replace(tracks, position=position)).any()
+
+
+def test_what_has_no_velocity_on_either_side_is_no_match(clip_of: Clips) -> None:
+    """Each of two bodies is seen once before and once after a jump: nothing tells which went where."""
+    tracks = true_tracks(clip_of("collisions/billiards-v1"))
+    once = np.array([C])
+    assert np.isnan(_miss(tracks, (0, C), (1, C + 3), once, once + 3))
 
 
 def test_hues_exchanged_at_a_contact_are_seen_in_frames(clip_of: Clips) -> None:
