@@ -7,7 +7,9 @@ A board is a folder:
                                               and the events that each shows behind one image
                           unseen.parquet      that of consistency with unseen constants free, where there are any
                           report.html         the run's report
+                          about.json          when and on what it was run, and what its submitter says
     index.html                                the page, see physbench.leaderboard.site
+    board.csv, board.json                     its figures
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +29,7 @@ from typing import TYPE_CHECKING
 from physbench.clips.suite import FRESH, find_suite
 from physbench.errors import UsageError
 from physbench.leaderboard.measurable import why_not_ranked
+from physbench.leaderboard.submission import Submission
 from physbench.report.report_page import INLINE_ONLY, write_report
 from physbench.results.answers import answers_states
 from physbench.results.bootstrap import RESAMPLES
@@ -50,6 +53,15 @@ SEALED = f'<!doctype html>\n<meta http-equiv="Content-Security-Policy" content="
 
 
 @dataclass(frozen=True)
+class About:
+    """What an entry shows beside its scores."""
+
+    date: str  # on which the run started, "2026-11-22"; "" where its manifest does not say
+    hardware: str  # that the model ran on
+    submission: Submission
+
+
+@dataclass(frozen=True)
 class Entry:
     """One model on a board."""
 
@@ -66,6 +78,18 @@ class Entry:
     @cached_property
     def result(self) -> ResultDocument:
         return read_result(self.path / "result.json")
+
+    @cached_property
+    def about(self) -> About:
+        """When and on what it was run, and by whom. Raises UsageError where the file is damaged."""
+        path = self.path / "about.json"
+        try:
+            document = json.loads(path.read_text(encoding="utf-8"))
+            said = Submission(**document.pop("submission"))
+            said.check()
+            return About(**document, submission=said)
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, UsageError) as error:
+            raise UsageError(f"{path}: cannot be read ({error}). Add the run again, or remove {self.path}.") from error
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """Headline qualities and events per source of SOURCES. Raises UsageError where the file is damaged."""
@@ -88,27 +112,48 @@ class Entry:
 
 def entries(board: Path) -> tuple[Entry, ...]:
     """The entries of a board, by name. Raises UsageError where it is no board."""
-    found = _present(board)
+    found = present(board)
     if not found:
         raise UsageError(f"{board}: holds no entries. Add runs first: physbench leaderboard add RUN --board {board}")
     return found
 
 
-def add(run: RunFolder, board: Path, *, resamples: int = RESAMPLES) -> Entry:
+def add(run: RunFolder, board: Path, *, submission: Submission | None = None, resamples: int = RESAMPLES) -> Entry:
     """Add a finished run to a board and return its entry. An entry of the same model at the same size is replaced.
 
     Args:
         run: The finished run.
         board: Folder of the board, created if it does not exist.
+        submission: What its submitter says of it.
         resamples: Draws of the bootstrap.
 
     Raises:
         UsageError: The run is not finished, is not all of `core`, does not reproduce the suite's states, ran another
-            version of the suite than the rest of the board, or had a size at which ground truth itself breaks laws.
+            version of the suite than the rest of the board, or had a size at which ground truth itself breaks laws; or
+            what is said of it cannot be shown.
     """
+    with _made(run, board, submission or Submission(), resamples) as (new, result):
+        path = board / "entries" / entry_name(result)
+        _replace(path, new)
+    return Entry(path)
+
+
+@contextmanager
+def unpublished(run: RunFolder, board: Path, *, resamples: int = RESAMPLES) -> Iterator[Entry]:
+    """The entry that `add` would make, while the block lasts; the board stays as it is. Raises as `add`."""
+    with tempfile.TemporaryDirectory() as place, _made(run, board, Submission(), resamples, Path(place)) as (new, _):
+        yield Entry(new)
+
+
+@contextmanager
+def _made(
+    run: RunFolder, board: Path, submission: Submission, resamples: int, place: Path | None = None
+) -> Iterator[tuple[Path, ResultDocument]]:
+    """The files of an entry in a folder of their own, beside those of the board or in `place`, and its result."""
     import pandas as pd
 
-    _, tables = read_run(run)
+    submission.check()
+    manifest, tables = read_run(run)
     document = build_result(run, resamples=resamples, own_laws=False)
     result = ResultDocument.model_validate(document)
     _check(run, result, board)
@@ -118,11 +163,11 @@ def add(run: RunFolder, board: Path, *, resamples: int = RESAMPLES) -> Entry:
             f"{run.path}: {result.render_spec} with {result.context} context frames is not ranked: {reason}. "
             "Use larger frames, or a higher rate."
         )
-    entry = Entry(board / "entries" / entry_name(result))
     kept = {"headlines.parquet": {source: _ranked_rows(tables[source]) for source in KEPT_SOURCES}}
     if result.unseen_constants is not None:
         kept["unseen.parquet"] = {source: with_free_constants(tables[source]) for source in KEPT_SOURCES}
-    with _replacing(entry.path) as new:
+    about = About(str(manifest.get("started", ""))[:10], str(manifest.get("device", "")), submission)
+    with _new_folder(place or board / "entries") as new:
         if run.report.is_file():
             (new / "report.html").write_bytes(SEALED + run.report.read_bytes())
         else:
@@ -130,8 +175,9 @@ def add(run: RunFolder, board: Path, *, resamples: int = RESAMPLES) -> Entry:
         for name, parts in kept.items():
             table = pd.concat([part[list(SCORE_COLUMNS)].assign(source=source) for source, part in parts.items()])
             table.to_parquet(new / name, index=False)
+        write_json(new / "about.json", asdict(about))
         write_json(new / "result.json", document)
-    return entry
+        yield new, result
 
 
 def _ranked_rows(table: pd.DataFrame) -> pd.DataFrame:
@@ -142,14 +188,21 @@ def _ranked_rows(table: pd.DataFrame) -> pd.DataFrame:
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """A new folder that replaces `path` once everything is written; until then the old one stays."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+def _new_folder(parent: Path) -> Iterator[Path]:
+    """A new folder, which is removed unless it was renamed."""
+    parent.mkdir(parents=True, exist_ok=True)
+    new = Path(tempfile.mkdtemp(prefix=".new.", dir=parent))
     new.chmod(0o755)  # a board is public
-    old = new.with_name(f"{new.name}.old")
     try:
         yield new
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def _replace(path: Path, new: Path) -> None:
+    """Put a complete folder in the place of another; until then the old one stays."""
+    old = new.with_name(f"{new.name}.old")
+    try:
         if path.exists():
             path.rename(old)
         new.rename(path)
@@ -158,7 +211,6 @@ def _replacing(path: Path) -> Iterator[Path]:
             old.rename(path)
         raise
     finally:
-        shutil.rmtree(new, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
 
 
@@ -202,19 +254,19 @@ def _check(run: RunFolder, result: ResultDocument, board: Path) -> None:
         )
     if result.overall.skill is None:
         raise UsageError(f"{run.path}: has no overall skill ({result.overall.reason}) and cannot be ranked.")
-    kinds = {answers_states(entry.result.model.card) for entry in _present(board)}
+    kinds = {answers_states(entry.result.model.card) for entry in present(board)}
     if kinds - {answers_states(result.model.card)}:
         ours, theirs = ("states", "frames") if answers_states(result.model.card) else ("frames", "states")
         raise UsageError(
             f"{run.path}: the model answers with {ours}, and {board} ranks models that answer with {theirs}. Their "
             f"overall skills are means of other axes. Put it on a board of its own: --board DIR."
         )
-    others = {(entry.result.suite.version, entry.result.suite.hash) for entry in _present(board)}
+    others = {(entry.result.suite.version, entry.result.suite.hash) for entry in present(board)}
     if others - {(suite.version, suite.hash)}:
         raise UsageError(f"{board}: holds results of another version of {SUITE}. Start a new board: --board DIR.")
 
 
-def _present(board: Path) -> tuple[Entry, ...]:
+def present(board: Path) -> tuple[Entry, ...]:
     """Entries that were added completely."""
     found = sorted((board / "entries").glob("[!.]*"))  # a name with a dot is still being written
     return tuple(Entry(path) for path in found if (path / "result.json").is_file())

@@ -2,36 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
-from physbench.leaderboard.entry import Entry, describe, entries
+from physbench.leaderboard.entry import Entry, describe, entries, entry_name, present, unpublished
 from physbench.leaderboard.ranking import Rank, ResampledSkill, rank, resampled_skill
+from physbench.leaderboard.submission import LINKS, short_count
 from physbench.report.free_constant_text import family_factors
 from physbench.results import number_format
 from physbench.results.answers import answers_states, asked_axes
 from physbench.results.bootstrap import RESAMPLES
+from physbench.results.csv_text import csv_text
 from physbench.results.free_constant_skill import AXIS
-from physbench.results.schema import ResultDocument, SkillValue
+from physbench.results.schema import GapValue, ResultDocument, SkillValue
 from physbench.results.skill import Kind
-from physbench.storage.atomic_write import write_text
+from physbench.storage.atomic_write import write_json, write_text
+from physbench.storage.run_folder import RunFolder
 
 TRACK_TITLES = {
     "zero-shot": ("Zero-shot", "Models that were not trained on clips of physbench."),
     "trained": ("Trained", "Models that were trained on its train split."),
-    "privileged": ("Privileged", "References that see hidden states. They are not competitors."),
+    "comparison": ("For comparison", "Baselines, references and models that see hidden states. They have no rank."),
 }
+COMPARISON = ("baseline:", "reference:", "saboteur:")  # targets that come with physbench
 
 
 @dataclass(frozen=True)
-class RankedEntry:
+class BoardRow:
     """One row of a table."""
 
     entry: Entry
-    rank: Rank
-    result: ResultDocument
-    about: dict[str, str]
+    rank: Rank | None  # None: for comparison
+    report: str  # link
+    mine: bool = False  # a run that is not on the board
+
+    @property
+    def result(self) -> ResultDocument:
+        return self.entry.result
+
+    @property
+    def about(self) -> dict[str, str]:
+        """What it was given."""
+        return dict(describe(self.result))
 
     @property
     def axes(self) -> list[SkillValue]:
@@ -48,6 +63,12 @@ class RankedEntry:
         return found.overall
 
     @property
+    def gap(self) -> GapValue:
+        """Consistency that is lost where parameters leave the ranges of `test`."""
+        found = self.result.gaps.get("all", {}).get(AXIS)
+        return found or GapValue(test=None, ood=None, gap=None, truth=None, interval=None, reason="one split alone")
+
+    @property
     def strength(self) -> float | None:
         """Median strength over all clips in diameters; None where it was not read."""
         return None if self.result.strength is None else self.result.strength.all.median
@@ -58,43 +79,110 @@ class RankedEntry:
         return family_factors(self.result.model_dump(mode="json"))
 
 
-def ranked_entries(found: Sequence[Entry], resamples: int) -> dict[str, list[RankedEntry]]:
-    """The entries of every track, ranked within it by overall skill, best first."""
+Report = Callable[[Entry], str]
+
+
+def compares(result: ResultDocument) -> bool:
+    """Whether an entry is there to compare with, and takes no rank."""
+    return result.model.target.startswith(COMPARISON) or result.model.track == "privileged"
+
+
+def report_in_board(entry: Entry) -> str:
+    """Link from the page of a board to an entry's report."""
+    return f"entries/{quote(entry.name)}/report.html"
+
+
+def ranked_entries(
+    found: Sequence[Entry], resamples: int, report: Report = report_in_board, mine: Entry | None = None
+) -> dict[str, list[BoardRow]]:
+    """The entries of every track, ranked within it by overall skill, best first; then what is there to compare with.
+
+    mine: one of them that is not on the board, and is marked.
+    """
 
     def overall(entry: Entry) -> ResampledSkill:
         axes = asked_axes(entry.result.model.card)
         return resampled_skill(entry.tables(), resamples=resamples, fixed=kinds_of(entry.result), axes=axes)
 
-    return _ranked(found, overall)
+    return _ranked(found, overall, report, mine)
 
 
-def ranked_with_free_constants(found: Sequence[Entry], resamples: int) -> dict[str, list[RankedEntry]]:
+def ranked_with_free_constants(
+    found: Sequence[Entry], resamples: int, report: Report = report_in_board, mine: Entry | None = None
+) -> dict[str, list[BoardRow]]:
     """The entries whose context does not show every constant, ranked likewise by consistency where these are free."""
 
     def freed(entry: Entry) -> ResampledSkill:
         tables, fixed = entry.unseen_tables(), unseen_kinds_of(entry.result)
         return resampled_skill(tables, resamples=resamples, fixed=fixed, axes=(AXIS,))
 
-    return _ranked([entry for entry in found if _unseen_skill(entry.result) is not None], freed)
+    return _ranked([entry for entry in found if _unseen_skill(entry.result) is not None], freed, report, mine)
 
 
-def _ranked(found: Sequence[Entry], by: Callable[[Entry], ResampledSkill]) -> dict[str, list[RankedEntry]]:
-    tracks: dict[str, list[RankedEntry]] = {}
+def _ranked(
+    found: Sequence[Entry], by: Callable[[Entry], ResampledSkill], report: Report, mine: Entry | None
+) -> dict[str, list[BoardRow]]:
+    tracks: dict[str, list[tuple[float, BoardRow]]] = {}
     for track in TRACK_TITLES:
-        members = [entry for entry in found if entry.result.model.track == track]
-        if not members:
-            continue
-        ranks = rank([by(entry) for entry in members])
-        rows = [RankedEntry(e, r, e.result, dict(describe(e.result))) for e, r in zip(members, ranks, strict=True)]
-        tracks[track] = sorted(rows, key=lambda line: (line.rank.rank, line.result.model.name))
-    return tracks
+        members = [entry for entry in found if track == ("comparison" if compares(entry.result) else _track(entry))]
+        skills = [by(entry) for entry in members]
+        ranks = [None] * len(members) if track == "comparison" else rank(skills)
+        rows = [
+            (skill.skill, BoardRow(entry, place, report(entry), entry is mine))
+            for entry, skill, place in zip(members, skills, ranks, strict=True)
+        ]
+        if rows:
+            tracks[track] = sorted(rows, key=lambda row: (-row[0], row[1].result.model.name))
+    return {track: [row for _, row in rows] for track, rows in tracks.items()}
+
+
+def _track(entry: Entry) -> str:
+    return str(entry.result.model.track)
 
 
 def build(board: Path, *, resamples: int = RESAMPLES) -> Path:
-    """Write BOARD/index.html from its entries and return its path. Raises UsageError where there are none."""
+    """Write BOARD/index.html, board.csv and board.json from its entries and return the path of the page.
+
+    Raises UsageError where there are no entries.
+    """
+    found = entries(board)
+    tracks = ranked_entries(found, resamples)
+    freed = ranked_with_free_constants(found, resamples)
+    columns, rows = figures(tracks)
+    write_text(board / "board.csv", csv_text(columns, rows))
+    write_json(board / "board.json", [dict(zip(columns, row, strict=True)) for row in rows])
+    path = board / "index.html"
+    write_text(path, _page(found, tracks, freed, downloads=("board.csv", "board.json")))
+    return path
+
+
+def preview(run: RunFolder, board: Path, out: Path, *, resamples: int = RESAMPLES) -> Path:
+    """Write the page that a board would have with a run that is not on it, and return the page's path.
+
+    The board stays as it is, and may not exist yet. Raises UsageError where the run could not be added.
+    """
+    with unpublished(run, board, resamples=resamples) as mine:
+        found = [entry for entry in present(board) if entry.name != entry_name(mine.result)] + [mine]
+
+        def report(entry: Entry) -> str:
+            target = run.report if entry is mine else entry.report
+            return quote(Path(os.path.relpath(target, out.parent)).as_posix())
+
+        tracks = ranked_entries(found, resamples, report, mine)
+        freed = ranked_with_free_constants(found, resamples, report, mine)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_text(out, _page(found, tracks, freed))
+    return out
+
+
+def _page(
+    found: Sequence[Entry],
+    tracks: Mapping[str, Sequence[BoardRow]],
+    freed: Mapping[str, Sequence[BoardRow]],
+    downloads: Sequence[str] = (),
+) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    found = entries(board)
     environment = Environment(
         loader=PackageLoader("physbench.leaderboard"),
         autoescape=True,
@@ -102,22 +190,66 @@ def build(board: Path, *, resamples: int = RESAMPLES) -> Path:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    asked = asked_axes(found[0].result.model.card)
+    result = found[0].result
+    asked = asked_axes(result.model.card)
     names = {axis: name for axis, name in number_format.AXIS_NAMES.items() if axis in asked}
-    environment.filters |= {"fixed": number_format.fixed, "bracket": number_format.bracket}
-    page = environment.get_template("board.html.j2").render(
-        tracks=ranked_entries(found, resamples),
-        unseen=ranked_with_free_constants(found, resamples),
+    environment.filters |= {"fixed": number_format.fixed, "bracket": number_format.bracket, "count": short_count}
+    return environment.get_template("board.html.j2").render(
+        tracks=tracks,
+        unseen=freed,
         titles=TRACK_TITLES,
         axis_names=names,
-        states=answers_states(found[0].result.model.card),
-        suite=found[0].result.suite,
-        provisional=found[0].result.provisional,
+        families=list(result.families),
+        states=answers_states(result.model.card),
+        suite=result.suite,
+        provisional=result.provisional,
         percent=percent,
+        downloads=downloads,
     )
-    path = board / "index.html"
-    write_text(path, page)
-    return path
+
+
+def figures(tracks: Mapping[str, Sequence[BoardRow]]) -> tuple[list[str], list[list[object]]]:
+    """Columns and rows of all that the page shows as numbers; None where there is none."""
+    records = [_record(track, row) for track, rows in tracks.items() for row in rows]
+    return list(records[0]), [list(record.values()) for record in records]
+
+
+def _record(track: str, row: BoardRow) -> dict[str, object]:
+    result, about = row.result, row.entry.about
+    low, high = (None, None) if row.rank is None else (row.rank.low, row.rank.high)
+    record: dict[str, object] = {"track": track, "model": result.model.name, "rank_low": low, "rank_high": high}
+    skills = {"overall": result.overall, **dict(zip(asked_axes(result.model.card), row.axes, strict=True))}
+    for name, found in {**skills, "beyond_memory": row.beyond_memory}.items():
+        record |= {name: found.skill} | _ends(name, found.interval)
+    record |= {"consistency_gap": row.gap.gap} | _ends("consistency_gap", row.gap.interval)
+    record["strength_diameters"] = row.strength
+    for family, by_axis in result.families.items():
+        for axis in asked_axes(result.model.card):
+            name = f"{family}_{axis}"
+            record |= {name: by_axis[axis].skill} | _ends(name, by_axis[axis].skill_interval)
+    said = about.submission
+    return record | {
+        "frames_per_s": result.speed.model_frames_per_s,
+        "frames": row.about["frames"],
+        "context": row.about["context"],
+        "uses": row.about["uses"],
+        "samples": result.counts.samples,
+        "chained": result.model.chained,
+        "clips": result.counts.clips,
+        "failed": result.counts.failed,
+        "suite": number_format.suite_name(result.model_dump(include={"suite", "provisional"})),
+        "date": about.date or None,
+        "hardware": about.hardware or None,
+        "parameters": said.parameters,
+        "submitter": said.submitter or None,
+        **{name: said.links.get(name) for name in LINKS},
+        "report": row.report,
+    }
+
+
+def _ends(name: str, interval: tuple[float, float] | None) -> dict[str, object]:
+    low, high = (None, None) if interval is None else interval
+    return {f"{name}_low": low, f"{name}_high": high}
 
 
 def kinds_of(result: ResultDocument) -> dict[str, dict[str, Kind]]:

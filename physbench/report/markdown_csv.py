@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,6 +10,7 @@ from physbench.report.clip_count_text import counting, partly
 from physbench.report.event_text import event_sentences
 from physbench.report.free_constant_text import unseen_sentences
 from physbench.report.skill_table import SkillCell, skill_rows
+from physbench.results.csv_text import cell_text, csv_text
 from physbench.results.number_format import (
     AXIS_SHORT,
     MAY_CHANGE,
@@ -110,7 +109,7 @@ def _plain(text: str) -> str:
 
 def csv_of_tasks(result: Mapping[str, Any]) -> str:
     """One row per task and axis, columns CSV_COLUMNS; empty where there is no value."""
-    return _csv(CSV_COLUMNS, _task_rows(result))
+    return csv_text(CSV_COLUMNS, _task_rows(result))
 
 
 def _task_rows(result: Mapping[str, Any]) -> Iterator[tuple[object, ...]]:
@@ -130,19 +129,6 @@ def csv_of_clips(folder: RunFolder) -> str:
 
     table = read_scores(folder)
     for name in table.select_dtypes(exclude="number"):
-        table[name] = table[name].map(_cell_text)
+        table[name] = table[name].map(cell_text)
     text: str = table.to_csv(index=False, lineterminator="\n")
     return text
-
-
-def _cell_text(value: object) -> object:
-    """Text of models and users, escaped so that no spreadsheet takes it for a formula."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
-
-
-def _csv(columns: tuple[str, ...], rows: Iterator[tuple[object, ...]]) -> str:
-    target = io.StringIO()
-    writer = csv.writer(target, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(["" if value is None else _cell_text(value) for value in row] for row in rows)
-    return target.getvalue()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 from physbench.adapters.load_model import check_target, model_sha256, preflight
@@ -74,7 +75,7 @@ def evaluate(
         foreign_code_hash(scorers),
         own_laws_document(scorers),
         salt=salt,
-    )
+    ) | {"started": datetime.now(UTC).isoformat(timespec="seconds")}
     made: tuple[Path, ...] = ()
     served = options.model.startswith(("http://", "https://"))
     if path is None:

@@ -21,6 +21,7 @@ from physbench.leaderboard.site import (
     build,
     kinds_of,
     percent,
+    preview,
     ranked_entries,
     ranked_with_free_constants,
     unseen_kinds_of,
@@ -351,6 +352,99 @@ def test_what_an_image_cannot_show_is_ranked_by_what_add_computed(make_run: Make
         assert mine.skill == pytest.approx(freed.consistency.skill, abs=1e-6)
         assert mine.skill == pytest.approx((2 * 0.8 + 2 * 0.5) / 4, abs=0.03)
         assert line.result.axes["consistency"].skill == pytest.approx(0.5, abs=0.03)
+
+
+def test_baselines_and_references_take_no_rank(make_run: MakeRun, tmp_path: Path) -> None:
+    """The best of all is a reference, and one that sees hidden states: the models are ranked among themselves."""
+    board = tmp_path / "board"
+    for name, level, target, track in (
+        ("freeze", 0.1, "baseline:freeze", "zero-shot"),
+        ("objects", 0.8, "reference:objects", "trained"),
+        ("oracle", 0.9, "mine.py:make", "privileged"),
+        ("first", 0.6, "mine.py:make", "zero-shot"),
+        ("second", 0.4, "mine.py:other", "zero-shot"),
+    ):
+        run = make_run(name, level, track=track)
+        manifest = json.loads(run.manifest.read_text())
+        manifest["model"]["target"] = target
+        write_json(run.manifest, manifest)
+        add(run, board, resamples=FEW)
+    tracks = ranked_entries(entries(board), FEW)
+    assert {track: [(row.result.model.name, str(row.rank)) for row in rows] for track, rows in tracks.items()} == {
+        "zero-shot": [("first", "1"), ("second", "2")],
+        "comparison": [("oracle", "None"), ("objects", "None"), ("freeze", "None")],
+    }
+
+
+def test_the_page_shows_what_is_said_of_a_model(make_run: MakeRun, tmp_path: Path) -> None:
+    board = tmp_path / "board"
+    run = make_run("toy", 0.6)
+    manifest = json.loads(run.manifest.read_text())
+    write_json(run.manifest, manifest | {"started": "2026-11-22T08:00:00+00:00", "device": "cuda:0 (NVIDIA H200)"})
+    words = ("--submitter", "A. <b>Author</b>", "--paper", "https://example.org/p?a=1&b=2", "--parameters", "1.3B")
+    assert cli(["leaderboard", "add", str(run.path), "--board", str(board), *words]) == 0
+    text = build(board, resamples=FEW).read_text(encoding="utf-8")
+    for said in (
+        "A. &lt;b&gt;Author",
+        "1.3B parameters",
+        "2026-11-22, recomputed",
+        "cuda:0 (NVIDIA H200)",
+        "report.html",
+    ):
+        assert said in text, said
+    assert '<a href="https://example.org/p?a=1&amp;b=2"' in text and "<b>Author" not in text
+    table = pd.read_csv(board / "board.csv")
+    (row,) = json.loads((board / "board.json").read_text())
+    assert list(table.columns) == list(row)
+    assert row["overall"] == pytest.approx(table["overall"][0]) == pytest.approx(entries(board)[0].result.overall.skill)
+    assert (row["parameters"], row["submitter"], row["date"]) == (1_300_000_000, "A. <b>Author</b>", "2026-11-22")
+    assert row["falling_consistency"] == entries(board)[0].result.families["falling"]["consistency"].skill
+    assert row["code"] is None and row["rank_low"] == 1 and (board / row["report"]).is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--paper", "javascript:alert(1)"), "expected a link"),
+        (("--code", "file:///etc/passwd"), "expected a link"),
+        (("--weights", "https://"), "expected a link"),
+        (("--paper", 'https://example.org/"onclick=x'), "expected a link"),
+        (("--submitter", "a\u202eb"), "printable"),
+        (("--submitter", "a" * 301), "at most 300"),
+        (("--parameters", "many"), "such as 350M"),
+        (("--parameters", "-3"), "at least 1"),
+        (("--parameters", "nan"), "such as 350M"),
+    ],
+)
+def test_what_cannot_be_shown_is_refused(
+    make_run: MakeRun, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, str], said: str
+) -> None:
+    run, board = make_run("toy", 0.6), tmp_path / "board"
+    assert cli(["leaderboard", "add", str(run.path), "--board", str(board), *words]) == 2
+    assert said in capsys.readouterr().err and not list(board.glob("entries/*"))
+
+
+def test_links_belong_to_one_model(make_run: MakeRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = [str(make_run(name, 0.5).path) for name in ("a", "b")]
+    assert cli(["leaderboard", "add", *runs, "--board", str(tmp_path / "board"), "--paper", "https://x.org"]) == 2
+    assert "belong to one model" in capsys.readouterr().err
+
+
+def test_a_preview_changes_no_board(make_run: MakeRun, tmp_path: Path) -> None:
+    """It shows the rank that the run would have, and stands for an entry of the same model."""
+    board, out = tmp_path / "board", tmp_path / "pages" / "preview.html"
+    theirs = make_run("theirs", 0.6)
+    add(theirs, board, resamples=FEW)
+    before = {path: path.read_bytes() for path in board.rglob("*") if path.is_file()}
+    mine = make_run("mine", 0.7, seed=2)
+    text = preview(mine, board, out, resamples=FEW).read_text(encoding="utf-8")
+    assert text.index("your run, not on the board") < text.index("theirs") and text.count("<tbody>") == 1
+    for link in re.findall('href="([^"]*report[^"]*)"', text):
+        assert (out.parent / link).resolve().is_file()
+    again = preview(theirs, board, out, resamples=FEW).read_text(encoding="utf-8")
+    assert again.count('scope="row"') == 1
+    assert {path: path.read_bytes() for path in board.rglob("*") if path.is_file()} == before
+    assert preview(mine, tmp_path / "none", out, resamples=FEW).is_file() and not (tmp_path / "none").exists()
 
 
 def test_a_model_that_dodges_events_is_ranked_by_what_that_leaves(make_run: MakeRun, tmp_path: Path) -> None:
