@@ -23,6 +23,7 @@ LEAST_FRAMES = 3  # that tell a speed
     noise_floor="0 exactly in 272 of 272 true clips of 17 tasks (64 and 128 px, 15 frames/s)",
     source="least-squares line through the similarity that fixed bodies show; Umeyama 1991, doi:10.1109/34.88573",
     phrase={"": "camera pan {}", "zoom": "camera zoom {}"},
+    seen={"": ("", "the whole picture slides"), "zoom": ("", "the whole picture grows or shrinks")},
     breaks_at=0.5,
     needs=("tracks", "looks"),
 )

@@ -35,7 +35,8 @@ Complex = NDArray[np.complex128]
     "15 frames/s), -2.002 to -1.999 and 0.01 (128 px; middle 90 % of 16 clips); of flybys -2.04 to -1.97, below "
     "0.2 degrees (64 px)",
     source="implied force law: Vafa et al. 2025, arXiv:2507.06952; weak form: Messenger and Bortz, arXiv:2005.04339",
-    phrase="implied force r^{}",
+    phrase="attraction changing with distance as r^{}",
+    seen=("far bodies are pulled too little", "far bodies are pulled too hard"),
     breaks_at=0.3,
     needs=("motions",),
 )

@@ -35,6 +35,7 @@ Array = NDArray[np.float64]
     "15 frames/s; 15 clips)",
     source="a = g (sin a - mu cos a); Coulomb 1785, Theorie des machines simples",
     phrase="friction {}",
+    seen=("things slide on for too long", "sliding things stop too soon"),
     breaks_at=0.05,
     needs=("motions", "free_segments"),
     precheck=no_gravity,

@@ -26,6 +26,7 @@ from physbench.world.camera import plane_from_world
     noise_floor="ground truth reads 9.80 to 9.82 where 9.81 is right (64 px, 15 frames/s; middle 90 % of 32 clips)",
     source="x(t) = x0 + v t + a t^2 / 2; Galilei 1638, Discorsi, fourth day",
     phrase={"": "gravity {}", "sideways": "sideways pull {}"},
+    seen={"": ("things fall too slowly", "things fall too fast"), "sideways": ("", "things fall at a slant")},
     breaks_at=0.3,
     needs_constants=("",),
     needs=("motions", "free_segments"),

@@ -26,6 +26,10 @@ MIN_TOTAL = 0.2  # of the sum of the sizes of the two momenta; below it the rati
     noise_floor="ground truth reads 0.99 to 1.01, change below 0.010 (64 px, 15 frames/s; middle 90 % of 32 clips)",
     source="P' = P; Newton 1687, Principia, corollary III to the laws of motion",
     phrase={"": "momentum after the contact {} of that before", "change": "momentum changed by {}"},
+    seen={
+        "": ("things are too slow after they collide", "things are too fast after they collide"),
+        "change": ("", "collisions send things on wrong ways"),
+    },
     breaks_at=0.1,
     needs=("motions", "contacts", "free_segments"),
 )

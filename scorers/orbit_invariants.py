@@ -26,9 +26,6 @@ Array = NDArray[np.float64]
     quality=None,
     noise_floor="ground truth reads 0.999 to 1.001, spread 0.01 to 0.03 (64 px, 15 frames/s; middle 90 % of 32 clips)",
     source="r x v / 2 is constant; Kepler 1609, Astronomia nova, second law",
-    phrase="areal velocity {} of the true one",
-    breaks_at=0.1,
-    needs_constants=("",),
     needs=("motions",),
 )
 def areal_velocity(
@@ -55,9 +52,6 @@ def areal_velocity(
     noise_floor="ground truth of closed orbits reads 0.997 to 1.002, spread 0.02 to 0.07 (middle 90 % of 5 clips of a "
     "task), of flybys 1.00 to 1.02, spread 0.07 to 0.17 (12 clips; 64 px, 15 frames/s)",
     source="v^2 / 2 - mu / r is constant; Newton 1687, Principia, book I",
-    phrase="orbital energy {} of the true one",
-    breaks_at=0.1,
-    needs_constants=("",),
     needs=("motions",),
 )
 def energy(

@@ -25,9 +25,6 @@ Array = NDArray[np.float64]
     quality=None,
     noise_floor="ground truth reads 0.997 to 1.002 (64 px, 15 frames/s), 0.999 to 1.001 (128 px; 90 % of 16 clips)",
     source="T^2 = 4 pi^2 a^3 / mu; Kepler 1619, Harmonices mundi, third law",
-    phrase="squared period {} of Kepler's",
-    breaks_at=0.1,
-    needs_constants=("",),
     needs=("motions",),
 )
 def period(clip: Clip, rollout: Rollout, tracks: Tracks, *, motions: tuple[BodyMotion, ...]) -> dict[str, Reading]:

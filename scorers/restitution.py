@@ -32,7 +32,8 @@ Array = NDArray[np.float64]
     noise_floor="ground truth reads within 0.01 of the scene's restitution where nothing rolls, 0.38 to 0.41 for "
     "balls of 0.95 that roll on a table (64 px, 15 frames/s; 30 clips)",
     source="Newton's law of restitution; Newton 1687, Principia, scholium to the laws of motion",
-    phrase="restitution {}",
+    phrase="things parting at {} of the speed at which they meet",
+    seen=("bounces are too weak", "bounces are too lively"),
     breaks_at=0.05,
     needs=("motions", "contacts", "free_segments"),
 )

@@ -24,7 +24,8 @@ MIN_DEPTH = 0.1  # diameters
     quality=None,
     noise_floor="ground truth reads 0 to 0.034, at most 0.039 (64 px, 15 frames/s; 95 % of 70 clips of 14 tasks)",
     source="two bodies are never in one place; Spelke et al. 1992, doi:10.1037/0033-295X.99.4.605",
-    phrase="interpenetration {}",
+    phrase="overlaps of {}",
+    seen=("", "things sink into each other"),
     breaks_at=0.25,
     needs=("motions",),
 )

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 from published_tables import Published, place
 
+from physbench.results.number_format import AXIS_NAMES
 from physbench.validation.source_skill import SKILL
 from physbench.validation.violations import REGISTRY
 
@@ -23,7 +24,6 @@ NEUTRAL = {
     **dict.fromkeys(("hue", "return-late", "blur", "noise", "flicker", "colour-drift", "fade"), 0.0),
     "force-exponent": 2.0,
 }
-SHOWN = {"drift": "stability"}  # as reports call it
 
 
 def curves(table: Published) -> dict[str, pd.DataFrame]:
@@ -76,7 +76,7 @@ def draw(found: Mapping[str, pd.DataFrame], target: Path) -> None:
         panel.axis("off")
     for row in panels:
         row[0].set_ylabel("skill", fontsize=8)
-    marks = [(SHOWN.get(axis, axis), colour, dash) for axis, (colour, dash) in AXES.items()]
+    marks = [(AXIS_NAMES[axis], colour, dash) for axis, (colour, dash) in AXES.items()]
     lines = [Line2D([], [], color=colour, ls=dash, marker="o", ms=3, label=text) for text, colour, dash in marks]
     nothing = Line2D([], [], ls="", marker="o", ms=5, color="white", mec="0.3", label="nothing is wrong")
     figure.legend(handles=[*lines, nothing], loc="outside lower right", ncols=4, fontsize=8, frameon=False)

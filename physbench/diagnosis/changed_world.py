@@ -37,11 +37,16 @@ class ChangedWorld:
     step: float = 1e-3  # by which the value is changed for derivatives
     resolution: float = 0.0  # below which the physics steps of the simulator blur the value
     function: Callable[..., object] | None = field(default=None, repr=False)  # where it is declared
+    seen: tuple[str, str] = ("", "")  # what one would see below and above `neutral`
 
     @property
     def free(self) -> int:
         """Number of free numbers."""
         return 1 if self.values else 0
+
+    def sight(self, value: float | None) -> str:
+        """What one would see at a value: "things fall too slowly"; "" where nothing is declared."""
+        return self.seen[0 if value is None else int(value > self.neutral)]
 
 
 def changed_world(
@@ -56,6 +61,7 @@ def changed_world(
     step: float = 1e-3,
     resolution: float = 0.0,
     applies: Callable[[ForwardModel], bool] = lambda model: True,
+    seen: str | tuple[str, str] = "",
 ) -> Callable[[Callable[[Scene, float], WorldChange | Scene]], ChangedWorld]:
     """Declare a changed world by a function of the scene and a value.
 
@@ -70,14 +76,17 @@ def changed_world(
         step: By which the value is changed for derivatives.
         resolution: Below which the physics steps of the simulator blur the value; intervals are wider by it.
         applies: Whether the world changes anything in a scene, given its forward model.
+        seen: What somebody who watches would see, below `neutral` and above it: "things fall too slowly". One text for
+            both. Without it a sentence names the law alone.
 
     Returns:
         A decorator. The function gives a `WorldChange`, or another scene with the same bodies.
     """
 
     def declare(function: Callable[[Scene, float], WorldChange | Scene]) -> ChangedWorld:
+        both = (seen, seen) if isinstance(seen, str) else seen
         return ChangedWorld(
-            id, phrase, short, unit, function, applies, values, neutral, range, step, resolution, function
+            id, phrase, short, unit, function, applies, values, neutral, range, step, resolution, function, both
         )
 
     return declare

@@ -117,6 +117,7 @@ def _law(law: ImpliedLaw) -> ImpliedLawResult:
         value=law.value,
         interval=law.interval,
         true=world.neutral if world.free else None,
+        seen=world.sight(law.value),
     )
 
 

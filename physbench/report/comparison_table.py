@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from physbench.report.terminal_summary import bracket, signed
 from physbench.results.bootstrap import FEWEST
-from physbench.results.number_format import AXIS_SHORT
+from physbench.results.number_format import AXIS_NAMES
 from physbench.results.strength_summary import strength_text
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def _table(comparison: Comparison, against: Against) -> object:
     table.add_column("", no_wrap=True)
     rows = [
         ("overall", against.overall),
-        *((AXIS_SHORT.get(name, name), found) for name, found in against.axes.items()),
+        *((AXIS_NAMES.get(name, name), found) for name, found in against.axes.items()),
     ]
     for name, found in rows:
         table.add_row(Text(name, style="bold"), *_cells(found))
@@ -71,7 +71,7 @@ def _table(comparison: Comparison, against: Against) -> object:
         table.add_row(Text(family, style="bold"), *_cells(axes["overall"]))
         for axis, found in axes.items():
             if axis != "overall" and found.ahead is not None:
-                table.add_row(Text(f"  {AXIS_SHORT.get(axis, axis)}"), *_cells(found))
+                table.add_row(Text(f"  {AXIS_NAMES.get(axis, axis)}"), *_cells(found))
     return table
 
 

@@ -12,7 +12,7 @@ from physbench.report.free_constant_text import unseen_sentences
 from physbench.report.skill_table import SkillCell, skill_rows
 from physbench.results.csv_text import cell_text, csv_text
 from physbench.results.number_format import (
-    AXIS_SHORT,
+    AXIS_NAMES,
     MAY_CHANGE,
     bracket,
     counted,
@@ -67,7 +67,7 @@ def markdown(result: Mapping[str, Any]) -> str:
         overall = result["overall"]
         found = f"{fixed(overall['skill'])} {bracket(overall['interval'])}".strip()
         lines += [f"Overall skill {found}" + (f" ({overall['reason']})" if overall["skill"] is None else ""), ""]
-        axes = [AXIS_SHORT.get(axis, axis) for axis in result["axes"]]
+        axes = [AXIS_NAMES.get(axis, axis) for axis in result["axes"]]
         lines += [f"| skill | {' | '.join(axes)} |", "| --- |" + " ---: |" * len(axes)]
         for line in skill_rows(result):
             name = f"**{line.name}**" if line.level in ("all", "family") else _plain(line.name)

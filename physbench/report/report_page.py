@@ -110,7 +110,6 @@ def render(result: Mapping[str, Any], manifest: Mapping[str, Any], gathered: Rep
         scored=scored,
         few=len(result["tasks"]) <= OPEN_TASKS,
         axis_names=number_format.AXIS_NAMES,
-        axis_short=number_format.AXIS_SHORT,
         axis_questions=number_format.AXIS_QUESTIONS,
         heat=skill_rows(result),
         memory_note=memory_note(result),

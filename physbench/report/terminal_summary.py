@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 LEGEND = (
     "1 is ground truth, 0 the frozen last frame. Where a frozen frame keeps what ground truth keeps, a model can only "
-    "lose: kept, or the share of it that it lost."
+    f"lose: kept, or the share of it that it lost. {number_format.DRIFT_IS_BETTER_HIGH}"
 )
 STRENGTH_LEGEND = (
     "Strength: the smallest distance in diameters within which the whole motion is lawful, median over clips; ground "
@@ -78,7 +78,8 @@ def _table(result: Document) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False, header_style="dim")
     table.add_column("skill", no_wrap=True)
     for axis in result["axes"]:
-        table.add_column(number_format.AXIS_SHORT.get(axis, axis), justify="right", no_wrap=True)
+        name = number_format.AXIS_NAMES.get(axis, axis)
+        table.add_column(name.replace(" ", "\n"), justify="right", no_wrap=True)  # two short lines
     sized = result.get("strength") is not None
     if sized:
         table.add_column("strength", justify="right", no_wrap=True, style="dim")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from physbench.results.number_format import AXIS_SHORT, joined
+from physbench.results.number_format import AXIS_NAMES, joined
 from physbench.scoring.scorer_protocol import AXES
 
 UNASKED_OF_STATES = ("permanence",)  # axes that only a picture has
@@ -40,4 +40,4 @@ def overall_meaning(card: Mapping[str, Any]) -> str:
 
 
 def _mean_of(card: Mapping[str, Any]) -> str:
-    return f"mean of {joined([AXIS_SHORT[axis] for axis in asked_axes(card)])}"
+    return f"mean of {joined([AXIS_NAMES[axis] for axis in asked_axes(card)])}"

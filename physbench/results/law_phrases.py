@@ -25,10 +25,12 @@ class LawPhrase:
     phrase: str  # "gravity {}": {} is the value with its unit
     breaks_at: float  # difference from ground truth, in the reading's unit
     needs_constants: bool  # left out where the context does not show every constant
+    seen: tuple[str, str] = ("", "")  # what one would see where the reading is too small, and too large
 
     def __post_init__(self) -> None:
-        if self.phrase.count("{}") != 1 or not self.breaks_at > 0:
-            raise ValueError(f"expected a phrase with one {{}} and a threshold above 0, got {self}")
+        two = len(self.seen) == 2 and all(isinstance(text, str) for text in self.seen)
+        if self.phrase.count("{}") != 1 or not self.breaks_at > 0 or not two:
+            raise ValueError(f"expected a phrase with one {{}}, a threshold above 0 and two sights, got {self}")
 
     def say(self, value: str) -> str:
         """ "gravity 6.2 m/s²"."""
@@ -43,7 +45,9 @@ class LawPhrase:
 def phrases_of(scorers: Iterable[Scorer]) -> dict[str, LawPhrase]:
     """What scorers declare, by reading."""
     return {
-        reading_name(each.id, key): LawPhrase(phrase, each.breaks_at, key in each.needs_constants)
+        reading_name(each.id, key): LawPhrase(
+            phrase, each.breaks_at, key in each.needs_constants, dict(each.seen).get(key, ("", ""))
+        )
         for each in scorers
         if each.breaks_at is not None
         for key, phrase in each.phrases

@@ -7,6 +7,7 @@ import numpy as np
 from physbench.results.answers import NOT_ASKED
 from physbench.results.bootstrap import over_tasks
 from physbench.results.estimates import MODELS, Estimate, ends, one_model, rounded
+from physbench.results.number_format import AXIS_NAMES
 from physbench.results.schema import (
     AxisResult,
     FamilyResult,
@@ -135,7 +136,7 @@ def _overall(e: Estimate, point: Array, incomplete: str, draws: Array, minus: Ar
     if incomplete:
         return SkillValue(skill=None, interval=None, reason=incomplete)
     if not np.isfinite(point):
-        lacking = [e.qualities.axes[a] for a in e.asked if not np.isfinite(e.point[0].axis[a])]
+        lacking = [AXIS_NAMES[e.qualities.axes[a]] for a in e.asked if not np.isfinite(e.point[0].axis[a])]
         return SkillValue(skill=None, interval=None, reason=f"no skill on {', '.join(lacking)}")
     reasons = [e.too_few(a, e.scored(a)) for a in e.asked]
     reason = next((r for r in reasons if r), "")

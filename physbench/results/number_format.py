@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-AXIS_NAMES = {"consistency": "consistency", "permanence": "permanence", "drift": "long-horizon stability"}
-AXIS_SHORT = {"consistency": "consistency", "permanence": "permanence", "drift": "stability"}
+AXIS_NAMES = {"consistency": "physical consistency", "permanence": "object permanence", "drift": "long-horizon drift"}
+DRIFT_IS_BETTER_HIGH = "Of long-horizon drift, too, more is better: 1 drifts no more than ground truth."
 AXIS_QUESTIONS = {
     "consistency": "Could this have happened under the laws of the scene?",
     "permanence": "Is everything still there, and still itself?",

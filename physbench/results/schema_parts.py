@@ -26,6 +26,9 @@ class ImpliedLawResult(Record):
     value: float | None = Field(description="The value that explains most; null where nothing is free.")
     interval: Interval | None = Field(description="95 % interval [low, high]; null where too few clips tell it.")
     true: float | None = Field(description="The value in the true world.")
+    seen: str = Field(
+        default="", description='What one would see: "things fall too slowly"; "" where none is declared.'
+    )
 
 
 class ImpliedWorldResult(Record):

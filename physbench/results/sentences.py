@@ -12,15 +12,13 @@ from collections.abc import Mapping, Sequence
 from physbench.clips.clip import Row
 from physbench.clips.suite import FRESH, OWN, PUSHED_SUITES
 from physbench.results import number_format
+from physbench.results.blame import blame
 from physbench.results.bootstrap import FEWEST
-from physbench.results.implied_worlds import implied_sentence
 from physbench.results.law_phrases import LawPhrase, builtin_phrases
-from physbench.results.number_format import number
 from physbench.results.schema import ReadingValue, ResultDocument
 from physbench.scoring.reading_roles import reading_of, scorer_of
 from physbench.scoring.scorer_protocol import ReadingRole
 
-BREAKS_BELOW = 0.95  # share of the time for which ground truth stays lawful
 LOOK_APART = 0.1  # of ground truth's size: difference that counts where there are no intervals
 
 
@@ -41,14 +39,14 @@ def _few(rows: Sequence[Row]) -> str:
 
 
 def sentences(result: ResultDocument, laws: Mapping[str, LawPhrase] | None = None) -> list[str]:
-    """At most five: how long it stays physical, what breaks first, what is lost, what a push does, what was not shown.
+    """At most five: how long it stays physical, what is wrong, what is lost, what a push does, what was not shown.
 
     laws: what may be named as broken, by reading; by default what comes with physbench declares.
     """
     if result.counts.scored == 0:
         return [f"No clip could be scored: all {result.counts.clips} failed."]
-    first = _first_to_break(result, builtin_phrases() if laws is None else laws)
-    found = (_lawful(result), first, _losses(result), _changed(result), _untold(result))
+    wrong = blame(result, builtin_phrases() if laws is None else laws)
+    found = (_lawful(result), wrong and wrong.sentence, _losses(result), _changed(result), _untold(result))
     return [sentence for sentence in found if sentence]
 
 
@@ -60,59 +58,6 @@ def _lawful(result: ResultDocument) -> str | None:
     freeze, truth = lawful.references["freeze"], lawful.references["truth"]
     beside = f" (freeze {freeze:.1f}, truth {truth:.1f})" if freeze is not None and truth is not None else ""
     return f"Physical for {lawful.seconds:.1f} s{interval} of {_trimmed(lawful.horizon)} s{beside}."
-
-
-def _first_to_break(result: ResultDocument, laws: Mapping[str, LawPhrase]) -> str | None:
-    """The family that breaks a law first, and the law reading that is farthest over its threshold there."""
-    ranked = sorted(_kept(result).items(), key=lambda item: (item[1], item[0]))
-    if not ranked:
-        return None
-    family, (_, share) = ranked[0]
-    if share >= BREAKS_BELOW:
-        return "No law breaks before the end."
-    implied = result.implied_worlds.get(family)
-    if implied is not None and implied.verdict != "lawful":  # what explains the motion, not what reads farthest off
-        return f"First to break: {family}, {implied_sentence(implied)}."
-    broken = [
-        ("." not in name, off, name, value)  # a law's own reading before its parts
-        for name, reading in result.readings.items()
-        if name in laws and not (result.unseen_constants and laws[name].needs_constants)
-        for task, value in reading.tasks.items()
-        if task.split("/")[0] == family and (off := _off(laws[name], value)) >= 1
-    ]
-    if not broken:
-        first = result.first_breaks.get(family)
-        if first is not None and 2 * first.at_handover > first.clips:
-            clips = number_format.counted(first.clips, "clip")
-            return f"First to break: {family}, at the hand-over in {first.at_handover} of {clips}."
-        quality = result.families[family]["consistency"].quality
-        failed = len({item.clip for item in result.failures if item.clip.split(".")[0] == family})
-        also = f"; {failed} of its clips failed" if failed else ""
-        return f"First to break: {family}, {100 * (quality or 0):.0f} % of its motion explained by the laws{also}."
-    _, _, name, value = max(broken, key=lambda item: item[:3])
-    truth = laws[name].prefix + number(value.references["truth"], 2)
-    said = laws[name].say(_value(value, result.readings[name].unit))
-    return f"First to break: {family}, {said} (truth {truth})."
-
-
-def _kept(result: ResultDocument) -> dict[str, tuple[float, float]]:
-    """By family: how long it stays lawful, in s and as a share of ground truth; without a time, its consistency."""
-    reading = result.readings.get(reading_of("lawful-time"))
-    found: dict[str, list[tuple[float, float]]] = {}
-    for task, axes in result.tasks.items():
-        axis = axes.get("consistency")
-        if axis is None or axis.kind not in ("informative", "guard"):
-            continue
-        timed = reading.tasks.get(task) if reading else None
-        value, truth = axis.quality, axis.references["truth"]
-        if timed is not None:
-            value, truth = (timed.value or 0.0) * timed.clips / max(timed.applicable, 1), timed.references["truth"]
-        if value is not None and truth:
-            found.setdefault(task.split("/")[0], []).append((value, value / truth))
-    return {
-        family: (sum(v for v, _ in values) / len(values), sum(s for _, s in values) / len(values))
-        for family, values in found.items()
-    }
 
 
 def _losses(result: ResultDocument) -> str | None:
@@ -220,20 +165,7 @@ def departs(value: ReadingValue) -> bool:
     return value.departs if value.interval else apart(value) > LOOK_APART
 
 
-def _off(law: LawPhrase, value: ReadingValue) -> float:
-    """How far a law's reading is off, over what counts as broken; 0 where its interval does not exclude that."""
-    truth = value.references["truth"]
-    if value.value is None or truth is None or 2 * value.clips < value.applicable:
-        return 0.0
-    return abs(value.value - truth) / law.breaks_at if value.departs or value.interval is None else 0.0
-
-
 def apart(value: ReadingValue) -> float:
     """Distance from ground truth over the size of ground truth's value (at least 0.1 in its unit)."""
     truth = value.references["truth"]
     return abs(value.value - truth) / max(abs(truth), 0.1) if value.value is not None and truth is not None else 0.0
-
-
-def _value(value: ReadingValue, unit: str) -> str:
-    text = f"{number(value.value, 2)} {number_format.unit(unit)}".strip()
-    return text + (f" [{number(value.interval[0], 2)}, {number(value.interval[1], 2)}]" if value.interval else "")

@@ -37,7 +37,7 @@ class Evaluation(Mapping[str, Any]):
 
     @property
     def axes(self) -> dict[str, float | None]:
-        """Skill by axis: consistency, permanence, drift (shown as long-horizon stability; higher is better)."""
+        """Skill by axis: consistency, permanence, drift (shown as long-horizon drift; higher is better)."""
         return {name: found["skill"] for name, found in self["axes"].items()}
 
     @property

@@ -106,6 +106,7 @@ class Scorer:
     packages: tuple[str, ...] = ()  # that may not be installed; without them the reading is unavailable
     # The following are by key of the reading, "" for the scorer's own.
     phrases: tuple[tuple[str, str], ...] = ()  # how a sentence names it where it is off: "gravity {}"
+    seen: tuple[tuple[str, tuple[str, str]], ...] = ()  # what one would see where it is too small, and too large
     breaks_at: float | None = None  # difference from ground truth, in `unit`, from which the law counts as broken
     needs_constants: tuple[str, ...] = ()  # its right value depends on constants that a context may not show
     roles: tuple[tuple[str, ReadingRole], ...] = ()  # of scorers that come with physbench
@@ -161,6 +162,7 @@ def scorer(
     costly: bool = False,
     packages: tuple[str, ...] = (),
     phrase: str | Mapping[str, str] = "",
+    seen: tuple[str, str] | Mapping[str, tuple[str, str]] | None = None,
     breaks_at: float | None = None,
     needs_constants: str | Sequence[str] = (),
     roles: Mapping[str, ReadingRole] | None = None,
@@ -174,7 +176,9 @@ def scorer(
             apply, or None. The function is then not called, and its analyses are not made: only those that the
             precheck itself takes by keyword.
         phrase: How a sentence names the reading where it is off, "gravity {}" with {} for value and unit. A
-            reading with a phrase can be named as first to break. A mapping gives phrases by key.
+            reading with a phrase can be named in the headline. A mapping gives phrases by key.
+        seen: What somebody who watches would see where a reading with a phrase is too small, and where it is too large:
+            ("things fall too slowly", "things fall too fast"). A mapping gives pairs by key.
         breaks_at: By how much, in `unit`, a reading must differ from ground truth for its law to count as broken.
         needs_constants: Keys of phrases that are left out where the context does not show every constant.
         roles: By key, the roles of readings. Ignored for scorers that do not come with physbench.
@@ -182,11 +186,12 @@ def scorer(
     Raises:
         ValueError: `axis`, `better`, a need or a role is unknown, `needs` and the keywords of the function or of the
             precheck differ, a phrase does not have {} once or is that of a reading that the function cannot give,
-            `breaks_at` is no number above 0 beside a phrase, or `needs_constants` names no key of `phrase`.
+            `seen` or `breaks_at` is wrong or stands without a phrase, or `needs_constants` names no key of `phrase`.
     """
     needs, needs_constants = _names(id, "needs", needs), _names(id, "needs_constants", needs_constants)
     phrases = _by_key(id, "phrase", {"": phrase} if isinstance(phrase, str) and phrase else phrase or {})
     own_roles = _by_key(id, "roles", roles or {})
+    sights = _sights(id, seen, phrases)
     choices: list[tuple[str, str | None, tuple[str | None, ...]]] = [
         ("axis", axis, (None, *AXES)),
         ("better", better, get_args(Better)),
@@ -222,6 +227,7 @@ def scorer(
             costly=costly,
             packages=tuple(packages),
             phrases=tuple(phrases.items()),
+            seen=tuple(sights.items()),
             breaks_at=breaks_at,
             needs_constants=needs_constants,
             roles=tuple(own_roles.items()),
@@ -244,6 +250,18 @@ def _by_key(id: str, what: str, value: Mapping[str, Text]) -> dict[str, Text]:
         example = {"phrase": '"gravity {}" or {"": "gravity {}"}', "roles": '{"": "lawfulness"}'}[what]
         raise ValueError(f"@scorer {id}: {what}={value!r}, expected text by key, as in {example}")
     return dict(value)
+
+
+def _sights(id: str, seen: object, phrases: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """What one would see, by key of a phrase."""
+    by_key = dict(seen) if isinstance(seen, Mapping) else {"": seen} if seen else {}
+    for key, pair in by_key.items():
+        if key not in phrases or not (isinstance(pair, tuple | list) and [type(text) for text in pair] == [str, str]):
+            raise ValueError(
+                f"@scorer {id}: seen={seen!r}, expected two texts beside a phrase: what one would see where it is too "
+                "small, and where it is too large"
+            )
+    return {key: (pair[0], pair[1]) for key, pair in by_key.items()}
 
 
 def _check_phrases(

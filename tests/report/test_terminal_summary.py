@@ -130,7 +130,7 @@ def test_markup_in_names_is_not_read(core: dict) -> None:
 def test_what_does_not_exist_is_a_dash(make_run) -> None:
     text = printed(build_result(make_run(tasks=("falling/projectile-v1",)), resamples=200))
     assert "overall –" in text
-    assert "no skill on permanence" in text
+    assert "no skill on object permanence" in text
 
 
 def test_in_colour_on_a_terminal(core: dict) -> None:

@@ -131,9 +131,9 @@ def test_a_clip_that_no_reading_tells_gives_the_reasons_of_those_that_could(fold
 def test_it_is_said_in_words(folder: RunFolder) -> None:
     result = build_result(folder, resamples=50)
     assert counting(result) == [
-        "Of 32 clips count 32 on consistency, 32 on permanence and 30 on long-horizon stability.",
-        f"Left out of long-horizon stability: 2 clips of kepler ({BRIEF}).",
-        "1 of 32 shadowed clips shows too little to be judged and counts 0 on consistency (projectile 1); 3.1 % of the "
+        "Of 32 clips count 32 on physical consistency, 32 on object permanence and 30 on long-horizon drift.",
+        f"Left out of long-horizon drift: 2 clips of kepler ({BRIEF}).",
+        "1 of 32 shadowed clips shows too little to be judged and counts 0 on physical consistency (projectile 1); 3.1 % of the "
         "time in which objects should be visible is undetermined on average.",
     ]
     assert partly(result) == [

@@ -16,6 +16,7 @@ GRAVITY = ImpliedLawResult(
     value=0.63,
     interval=(0.61, 0.65),
     true=1.0,
+    seen="things fall too slowly",
 )
 NAMED = ImpliedWorldResult(
     clips=12,
@@ -58,10 +59,14 @@ def test_the_first_law_to_break_is_what_explains_the_motion(make_run) -> None:
     first = (table["reading"] == "consistency/shadowing.shadowing-time") & (table["task"] == "falling/projectile-v1")
     table.loc[first, "value"] = 0.2
     table.to_parquet(folder.scores)
-    assert "gravity 6.2" in build_result(folder, resamples=100)["sentences"][1]
+    read = "Worst in falling: gravity 6.2 m/s² "
+    assert build_result(folder, resamples=100)["sentences"][1].startswith(read)
     for world, words in (
-        (NAMED, "First to break: falling, as if gravity were 0.630 [0.61, 0.65] times as strong (explains 81 % of"),
-        (UNNAMED, "First to break: falling, no simple law explains it; what explains most, gravity, explains 20 % of"),
+        (
+            NAMED,
+            "Worst in falling: as if gravity were 0.630 [0.61, 0.65] times as strong, so that things fall too slowly",
+        ),
+        (UNNAMED, read),
     ):
         write_diagnosis(folder, {"falling": world})
         assert build_result(folder, resamples=100)["sentences"][1].startswith(words)

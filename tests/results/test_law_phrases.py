@@ -76,14 +76,16 @@ def test_a_scorer_of_ones_own_is_named_though_its_file_is_gone(tmp_path: Path) -
 
     def first_to_break() -> str:
         done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True)
-        return next(said for said in json.loads(done.stdout)["sentences"] if said.startswith("First to break"))
+        return next(
+            said for said in json.loads(done.stdout)["sentences"] if said.startswith(("Worst in", "Clearest in"))
+        )
 
-    assert first_to_break().startswith("First to break: falling, height ")
+    assert first_to_break().startswith("Worst in falling: height ")
     manifest = read_manifest(RunFolder(folder))
     assert list(manifest[OWN_LAWS]) == ["own/height", "own/height.last"]
     del manifest[OWN_LAWS]  # a run of an older version
     write_json(RunFolder(folder).manifest, manifest)
-    assert first_to_break().startswith("First to break: falling, gravity ")
+    assert first_to_break().startswith("Worst in falling: gravity ")
 
 
 def with_own(folder: RunFolder, law: dict[str, object]) -> RunFolder:
@@ -100,7 +102,7 @@ def test_what_is_farthest_over_its_threshold_is_named(make_run) -> None:
     law = {"phrase": "swirl s^{} here", "breaks_at": 0.01, "needs_constants": False}
     folder = with_own(make_run(tasks=(FALL,)), law)
     said = build_result(folder, resamples=50)["sentences"][1]
-    assert said == "First to break: falling, swirl s^3.0 1/s [3.0, 3.0] here (truth s^1.0)."
+    assert said == "Worst in falling: swirl s^3.0 1/s [3.0, 3.0] here where the truth has s^1.0."
     assert "gravity" in build_result(folder, resamples=50, own_laws=False)["sentences"][1]
     folder = with_own(make_run(tasks=(FALL,), name="less"), {**law, "breaks_at": 100.0})
     assert "gravity" in build_result(folder, resamples=50)["sentences"][1]
@@ -119,8 +121,8 @@ def test_only_what_does_not_come_with_physbench_travels() -> None:
     assert own_laws_document(find_scorers()) == {}
     mine = declared(phrase={"": "thing {}", "most": "most {}"}, breaks_at=0.5, needs_constants=("most",))
     assert own_laws_document([*find_scorers("laws/*"), mine]) == {
-        "own/thing": {"phrase": "thing {}", "breaks_at": 0.5, "needs_constants": False},
-        "own/thing.most": {"phrase": "most {}", "breaks_at": 0.5, "needs_constants": True},
+        "own/thing": {"phrase": "thing {}", "breaks_at": 0.5, "needs_constants": False, "seen": ("", "")},
+        "own/thing.most": {"phrase": "most {}", "breaks_at": 0.5, "needs_constants": True, "seen": ("", "")},
     }
 
 
@@ -134,6 +136,8 @@ def test_every_role_is_that_of_one_reading() -> None:
     ("more", "words"),
     [
         ({"phrase": "thing", "breaks_at": 1.0}, "expected {} once"),
+        ({"phrase": "thing {}", "breaks_at": 1.0, "seen": "too slow"}, "seen='too slow', expected two texts"),
+        ({"phrase": "thing {}", "breaks_at": 1.0, "seen": {"most": ("", "")}}, "expected two texts beside a phrase"),
         ({"phrase": "{} of {}", "breaks_at": 1.0}, "expected {} once"),
         ({"phrase": "thing {}"}, "breaks_at=None, expected a number above 0"),
         ({"phrase": "thing {}", "breaks_at": 0.0}, "breaks_at=0.0, expected a number above 0"),

@@ -109,7 +109,7 @@ def test_a_look_tells_no_difference(make_run) -> None:
     runs = [be(make_run(4, 0, tasks=TASK, name=name), "truth") for name in ("c", "d")]
     part = compare(*runs, **FEW)
     assert "not distinguishable" not in part.against[0].sentence
-    assert "too few clips to tell in consistency" in part.against[0].sentence
+    assert "too few clips to tell in physical consistency" in part.against[0].sentence
     target = io.StringIO()
     print_comparison(part, Console(file=target, width=100))
     assert "95 % intervals" not in target.getvalue() and "no intervals: they need 8" in target.getvalue()

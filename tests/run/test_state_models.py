@@ -57,7 +57,7 @@ def test_permanence_is_not_asked_and_overall_says_of_what_it_is_the_mean(example
         "skill": None,
         "reason": "not asked: states show no picture",
     }
-    assert "overall is the mean of consistency and stability" in result["unavailable"]["permanence"]
+    assert "overall is the mean of physical consistency and long-horizon drift" in result["unavailable"]["permanence"]
     assert result["failures"] == [] and result["counts"]["scored"] == 5
 
 
@@ -110,7 +110,7 @@ def test_the_report_draws_the_states(example: RunFolder, tmp_path: Path, no_repo
     from physbench.report.report_page import write_report
 
     page = write_report(example, tmp_path / "drawn.html").read_text()
-    assert "mean of consistency and stability: the model answers with states" in page
+    assert "mean of physical consistency and long-horizon drift: the model answers with states" in page
     assert page.count("data:image/png;base64") >= 10  # strips of truth and of drawn states
     assert "16 context states scored" in page
 
