@@ -57,7 +57,7 @@ def train(steps=400, every=100, seeds=range(200), **options):
         optimizer.step()
         if step % every == 0:
             results.append(physbench.evaluate(model, suite="smoke", report=False, **options))
-            print(f"step {step}: loss {loss.item():.5f}, {results[-1].scalars()}")
+            print(f"step {step}: loss {loss.item():.5f}, {results[-1].scalars(detail='axes')}")
     return results
 
 

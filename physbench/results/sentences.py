@@ -14,11 +14,13 @@ from physbench.clips.suite import FRESH, OWN, PUSHED_SUITES
 from physbench.results import number_format
 from physbench.results.blame import blame
 from physbench.results.bootstrap import FEWEST
+from physbench.results.early_sign import early_sign
 from physbench.results.law_phrases import LawPhrase, builtin_phrases
 from physbench.results.schema import ReadingValue, ResultDocument
 from physbench.scoring.reading_roles import reading_of, scorer_of
 from physbench.scoring.scorer_protocol import ReadingRole
 
+SAME_SKILL = 0.02  # of no difference, where there are no intervals
 LOOK_APART = 0.1  # of ground truth's size: difference that counts where there are no intervals
 
 
@@ -45,9 +47,24 @@ def sentences(result: ResultDocument, laws: Mapping[str, LawPhrase] | None = Non
     """
     if result.counts.scored == 0:
         return [f"No clip could be scored: all {result.counts.clips} failed."]
+    if like_frozen := _like_frozen(result):
+        return [like_frozen]
     wrong = blame(result, builtin_phrases() if laws is None else laws)
     found = (_lawful(result), wrong and wrong.sentence, _losses(result), _changed(result), _untold(result))
     return [sentence for sentence in found if sentence]
+
+
+def _like_frozen(result: ResultDocument) -> str | None:
+    """Where no axis differs from the frozen last frame: what differs first in a training; None where one does."""
+    axes = [found for found in result.axes.values() if found.skill is not None]
+    same = [abs(a.skill or 0) < SAME_SKILL if a.interval is None else a.interval[0] <= 0 <= a.interval[1] for a in axes]
+    if not axes or not all(same):
+        return None
+    early = early_sign(result.model_dump(include={"readings"})["readings"])
+    pixels = (
+        "" if early is None else f" Pixels of the first 0.5 s are at {number_format.fixed(early)} of the way to truth."
+    )
+    return f"Cannot be told from a frozen last frame: no axis differs from it.{pixels}"
 
 
 def _lawful(result: ResultDocument) -> str | None:

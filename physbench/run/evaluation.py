@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+    from rich.console import Console
+
+    from physbench.results.run_comparison import Comparison
     from physbench.storage.run_folder import RunFolder
+
+Detail = Literal["axes", "all"]
 
 
 class Evaluation(Mapping[str, Any]):
@@ -70,22 +77,127 @@ class Evaluation(Mapping[str, Any]):
         """report/index.html of the run; None where none was written."""
         return self._folder.report if self._folder.report.is_file() else None
 
-    def scalars(self, prefix: str = "physbench/") -> dict[str, float]:
-        """Overall and axes that exist, for a logger: {"physbench/overall": 0.41, ...}."""
-        values = {"overall": self.overall, **self.axes, "lawful_seconds": self.lawful_seconds}
+    @property
+    def early(self) -> float | None:
+        """How much nearer than a frozen frame the first 0.5 s are to ground truth, -1 to 1, mean over families.
+
+        It moves from the first steps of a training on, and is no physics.
+        """
+        from physbench.results.early_sign import early_sign
+
+        return early_sign(self["readings"])
+
+    def scalars(self, prefix: str = "physbench/", *, detail: Detail = "all") -> dict[str, float]:
+        """Figures that exist, for a logger: {"physbench/overall": 0.41, "physbench/falling/consistency": 0.3, ...}.
+
+        Args:
+            prefix: Before each name.
+            detail: "axes" for overall, axes, `lawful_seconds` and `early` alone; "all" for families and tasks, too, the
+                quality behind each skill (".../quality") and each law in its own unit, such as
+                "falling/projectile/laws/gravity" in m/s2 (`self["readings"]` names the units).
+        """
+        values: dict[str, float | None] = {
+            "overall": self.overall,
+            **self.axes,
+            "lawful_seconds": self.lawful_seconds,
+            "early": self.early,
+        }
+        if detail == "all":
+            values |= dict(self._levels())
         return {prefix + name: value for name, value in values.items() if value is not None}
 
-    def __str__(self) -> str:
+    def _levels(self) -> Iterator[tuple[str, float | None]]:
+        """Quality of axes, skill and quality of families and tasks, and laws."""
+        from physbench.scoring.scorer_protocol import LAWS
+
+        for axis, found in self["axes"].items():
+            yield f"{axis}/quality", found["quality"]
+        for level, short in ((self["families"], str), (self["tasks"], _without_version)):
+            for name, axes in level.items():
+                for axis, found in axes.items():
+                    yield f"{short(name)}/{axis}", found["skill"]
+                    yield f"{short(name)}/{axis}/quality", found["quality"]
+        for reading, found in self["readings"].items():
+            if reading.startswith(f"{LAWS}/"):
+                for task, row in found["tasks"].items():
+                    yield f"{_without_version(task)}/{reading}", row["value"]
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One row per task and axis: kind, skill and quality with the ends of their intervals, references, clips."""
         import io
 
-        from rich.console import Console
+        import pandas as pd
 
+        from physbench.report.markdown_csv import csv_of_tasks
+
+        return pd.read_csv(io.StringIO(csv_of_tasks(self._document)))
+
+    def plot(self) -> Figure:
+        """Skill of each family and of all on each axis with 95 % intervals, as a figure of matplotlib."""
+        from physbench.report.skill_plot import skill_plot
+
+        return skill_plot(self._document)
+
+    def compare(self, *others: Evaluation) -> EvaluationComparison:
+        """This run beside others on the same clips, with paired differences. Raises UsageError where clips differ."""
+        from physbench.results.run_comparison import compare
+
+        return EvaluationComparison(compare(self._folder, *(other._folder for other in others)))
+
+    def __str__(self) -> str:
         from physbench.report.terminal_summary import print_summary
 
-        target = io.StringIO()
-        print_summary(self._document, Console(file=target, width=80, highlight=False))
-        return target.getvalue().strip("\n")
+        return _printed(lambda console: print_summary(self._document, console))
 
     def __repr__(self) -> str:
-        figures = ", ".join(f"{name.split('/')[-1]}={value:.3f}" for name, value in self.scalars().items())
+        figures = ", ".join(f"{name}={value:.3f}" for name, value in self.scalars("", detail="axes").items())
         return f"<Evaluation of {self['model']['name']} on {self['suite']['name']}: {figures}>"
+
+    def _repr_html_(self) -> str:
+        """What Jupyter shows: the answer in words, and the table of skills."""
+        from physbench.report.notebook import notebook_html
+
+        return notebook_html(self._document, self.report)
+
+
+class EvaluationComparison:
+    """One evaluation against others. `str` is what `physbench compare` prints, `document` has the figures."""
+
+    def __init__(self, document: Comparison) -> None:
+        self.document = document
+
+    @property
+    def sentences(self) -> list[str]:
+        """The difference from each other run in words."""
+        return [against.sentence for against in self.document.against]
+
+    def __str__(self) -> str:
+        from physbench.report.comparison_table import print_comparison
+
+        return _printed(lambda console: print_comparison(self.document, console))
+
+    def __repr__(self) -> str:
+        return f"<EvaluationComparison: {' '.join(self.sentences)}>"
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        return f"<pre>{escape(str(self))}</pre>"
+
+
+def _printed(say: Callable[[Console], None]) -> str:
+    """What a terminal of 80 columns would show."""
+    import io
+
+    from rich.console import Console
+
+    target = io.StringIO()
+    say(Console(file=target, width=80, highlight=False))
+    return target.getvalue().strip("\n")
+
+
+def _without_version(task: str) -> str:
+    """ "falling/projectile-v1" -> "falling/projectile"."""
+    from physbench.results.number_format import short
+
+    return f"{task.rpartition('/')[0]}/{short(task)}".removeprefix("/")

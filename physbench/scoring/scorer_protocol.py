@@ -33,6 +33,7 @@ ReadingRole = Literal[
     "reemergence",  # share of hidden objects that come back
     "push-effect",  # share of the effect of a push that is predicted
     "push-effect-on-others",  # the same in bodies that are not pushed themselves
+    "early-sign",  # moves in a training while every axis still reads as a frozen frame; 0 is that frame, 1 is truth
 ]
 EVENT_KINDS = ("meeting", "bounce", "hiding")  # what decides a scene; keys of the scorer that reads them
 LAWS = "laws"  # part before the slash in ids of scorers of one law each; reports list this group first

@@ -9,9 +9,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from made_runs import make_run
 
 from physbench.cli.main import run
 from physbench.storage.run_folder import RunFolder
+
+__all__ = ["make_run"]  # a fixture
 
 # Draws from its generators, and its answer depends on who shares its batch: a mix of both would show in any score.
 # It is called twice along time; with TOY_GATE it waits in its second batch until that file is there.

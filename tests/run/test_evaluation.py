@@ -1,0 +1,194 @@
+"""What an evaluation gives to loggers, notebooks and tables."""
+
+from __future__ import annotations
+
+import runpy
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from physbench import ModelCard
+from physbench.errors import UsageError
+from physbench.results.build_result import build_result
+from physbench.run.evaluation import Evaluation
+from physbench.storage.run_folder import RunFolder
+
+LOGGERS = Path(__file__).parents[2] / "examples" / "training_loggers.py"
+TASK = "orbits/kepler"
+MakeRun = Callable[..., RunFolder]
+
+
+def evaluation(folder: RunFolder) -> Evaluation:
+    return Evaluation(build_result(folder, resamples=200), folder)
+
+
+@pytest.fixture
+def result(make_run: MakeRun) -> Evaluation:
+    return evaluation(make_run())
+
+
+def test_scalars_hold_every_axis_family_task_quality_and_law(result: Evaluation) -> None:
+    found = result.scalars()
+    assert set(result.scalars(detail="axes")) < set(found)
+    for axis, row in result["axes"].items():
+        assert found[f"physbench/{axis}"] == row["skill"] and found[f"physbench/{axis}/quality"] == row["quality"]
+    for family, axes in result["families"].items():
+        for axis, row in axes.items():
+            assert found.get(f"physbench/{family}/{axis}") == row["skill"]
+            assert found.get(f"physbench/{family}/{axis}/quality") == row["quality"]
+    for task, axes in result["tasks"].items():
+        assert found.get(f"physbench/{task.removesuffix('-v1')}/drift") == axes["drift"]["skill"]
+    laws = {name: reading for name, reading in result["readings"].items() if name.startswith("laws/")}
+    assert laws
+    for name, reading in laws.items():
+        for task, row in reading["tasks"].items():
+            assert found.get(f"physbench/{task.removesuffix('-v1')}/{name}") == row["value"]
+    assert all(isinstance(value, float) for value in found.values())
+    assert set(result.scalars("")) == {name.removeprefix("physbench/") for name in found}
+
+
+def test_a_notebook_shows_words_and_skills_and_escapes_names(make_run: MakeRun) -> None:
+    folder = make_run()
+    document = build_result(folder, resamples=200)
+    document["model"]["name"] = "<script>alert(1)</script>"
+    shown = Evaluation(document, folder)._repr_html_()
+    assert "&lt;script&gt;" in shown and "<script>" not in shown
+    assert document["sentences"][0].split(".")[0] in shown and "kepler" in shown and "report</a>" not in shown
+    folder.report.parent.mkdir(parents=True)
+    folder.report.write_text("")
+    assert folder.report.as_uri() in Evaluation(document, folder)._repr_html_()
+
+
+def test_a_table_has_a_row_for_each_task_and_axis(result: Evaluation) -> None:
+    table = result.to_pandas()
+    assert len(table) == sum(map(len, result["tasks"].values()))
+    row = table[(table["task"] == f"{TASK}-v1") & (table["axis"] == "drift")].iloc[0]
+    assert row["skill"] == result["tasks"][f"{TASK}-v1"]["drift"]["skill"]
+
+
+def test_a_figure_shows_each_family_on_each_axis(result: Evaluation) -> None:
+    import matplotlib.pyplot as plt
+
+    figure = result.plot()
+    assert len(figure.axes) == 3 and plt.get_fignums() == []
+    panel = figure.axes[0]
+    marks = [line for line in panel.lines if line.get_marker() == "o"]
+    shown = [result["axes"]["consistency"]["skill"]]
+    shown += [axes["consistency"]["skill"] for axes in result["families"].values()]
+    assert [float(np.ravel(line.get_xdata())[0]) for line in marks] == [each for each in shown if each is not None]
+
+
+def test_evaluations_are_compared_with_paired_differences(make_run: MakeRun) -> None:
+    first, second = evaluation(make_run(name="first")), evaluation(make_run(name="second"))
+    compared = first.compare(second)
+    assert compared.document.against[0].overall.ahead == 0
+    assert compared.sentences[0] in " ".join(str(compared).split()) and "<pre>" in compared._repr_html_()
+    with pytest.raises(UsageError, match="cannot be compared"):
+        first.compare(evaluation(make_run(8, 8, name="other")))
+
+
+def test_what_cannot_be_told_from_a_frozen_frame_says_so(make_run: MakeRun) -> None:
+    """And how far its pixels have come: the mean over families of the mean over their tasks."""
+    folder = make_run()
+    pd.read_parquet(folder.reference("freeze").scores).to_parquet(folder.scores)
+    found = evaluation(folder)
+    assert found.sentences == ["Cannot be told from a frozen last frame: no axis differs from it."]
+    table = pd.read_parquet(folder.scores)
+    early = table[table["axis"] == "drift"].assign(reading="appearance/persistence-skill", axis=None, quality=np.nan)
+    value = early["task"].map(lambda task: 0.3 if task.startswith("orbits/") else 0.1)
+    pd.concat([table, early.assign(value=value)]).to_parquet(folder.scores)
+    found = evaluation(folder)
+    families = {task.split("/")[0] for task in found["tasks"]}
+    mean = (0.3 + 0.1 * (len(families) - 1)) / len(families)
+    assert found.scalars()["physbench/early"] == pytest.approx(mean)
+    assert f"{mean:.2f} of the way" in found.sentences[0]
+    assert "Cannot be told" in str(found)
+
+
+def test_the_page_shows_the_loggers() -> None:
+    page = (LOGGERS.parents[1] / "docs" / "your-model.md").read_text(encoding="utf-8")
+    assert LOGGERS.read_text(encoding="utf-8").split("import physbench\n\n\n")[1] in page
+
+
+@pytest.fixture
+def loggers() -> dict[str, Callable[..., object]]:
+    return runpy.run_path(str(LOGGERS))
+
+
+def test_tensorboard_reads_the_scalars_back(
+    loggers: dict[str, Callable[..., object]], result: Evaluation, tmp_path: Path
+) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from torch.utils.tensorboard import SummaryWriter
+
+    with SummaryWriter(str(tmp_path)) as writer:
+        loggers["to_tensorboard"](writer, result, 7)
+    read = EventAccumulator(str(tmp_path))
+    read.Reload()
+    for name, value in result.scalars().items():
+        (event,) = read.Scalars(name)
+        assert event.step == 7 and event.value == pytest.approx(value, rel=1e-6)
+    assert read.Tags()["images"] == ["physbench"]
+
+
+@pytest.fixture
+def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name in ("WANDB_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR", "WANDB_DATA_DIR"):
+        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    yield
+
+
+def test_weights_and_biases_takes_scalars_table_and_figure(
+    loggers: dict[str, Callable[..., object]], result: Evaluation, offline: None, tmp_path: Path
+) -> None:
+    import wandb
+
+    run = wandb.init(mode="offline", project="physbench", dir=str(tmp_path))
+    loggers["to_wandb"](run, result, 7)
+    run.finish()
+    (path,) = tmp_path.rglob("*.wandb")
+    data = path.read_bytes()
+    found = [name.encode() in data for name in (*result.scalars(), "physbench/tasks", "physbench/figure")]
+    assert np.mean(found) > 0.9, "a name may lie across two of the file's blocks"
+    assert len(list(tmp_path.rglob("*.table.json"))) == len(list(tmp_path.rglob("*.png"))) == 1
+
+
+def test_lightning_logs_what_the_callback_finds(loggers: dict[str, Callable[..., object]], tmp_path: Path) -> None:
+    import lightning.pytorch as pl
+
+    class Still(pl.LightningModule):
+        card = ModelCard("still", image_size=(64, 64), fps=10, context_frames=2)
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.zeros(1))
+
+        def training_step(self, batch: torch.Tensor) -> torch.Tensor:
+            return (self.weight * batch).sum()
+
+        def validation_step(self, batch: torch.Tensor) -> None:
+            pass
+
+        def configure_optimizers(self) -> torch.optim.Optimizer:
+            return torch.optim.SGD(self.parameters(), 0.1)
+
+        def rollout(self, context, *, horizon, actions, prompts, generators):
+            return context[:, -1:].expand(-1, horizon, -1, -1, -1)
+
+    options = {"limit": 1, "tasks": "falling/projectile", "scorers": "consistency/shadowing", "workers": 1}
+    callback = loggers["lightning_callback"](out=tmp_path / "run", diagnosis=False, **options)
+    quiet = {
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+    }
+    trainer = pl.Trainer(max_epochs=1, accelerator="cpu", callbacks=[callback], default_root_dir=tmp_path, **quiet)
+    data = torch.utils.data.DataLoader(torch.ones(2, 1))
+    trainer.fit(Still(), data, data)
+    assert float(trainer.callback_metrics["physbench/consistency"]) == pytest.approx(0)
