@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,10 +32,10 @@ def write_h5(folder: Path, part: Part) -> Iterator[Callable[[Place, Clip], None]
     def file_of(place: Place) -> tuple[str, int]:
         return HDF5_FILE, place.first_frame
 
+    # In memory: where the disk is full, the library of HDF5 does not raise an error but ends the process.
     with (
         table_writer(folder, part, SMALL_TABLES, file_of) as add,
-        atomic_path(folder / _h5(part)) as draft,
-        h5py.File(draft, "w", libver="latest") as file,
+        h5py.File(f"part-{part.number}", "w", driver="core", backing_store=False, libver="latest") as file,
     ):
         _create(file, part.settings, part.frames, len(part.places))
 
@@ -45,6 +48,9 @@ def write_h5(folder: Path, part: Part) -> Iterator[Callable[[Place, Clip], None]
             add(place, clip)
 
         yield write
+        file.flush()
+        with atomic_path(folder / _h5(part)) as draft:
+            draft.write_bytes(file.id.get_file_image())
 
 
 def h5_files(part: Part) -> list[str]:
@@ -53,9 +59,15 @@ def h5_files(part: Part) -> list[str]:
 
 
 def join_h5(folder: Path, plan: DatasetPlan) -> list[str]:
-    """Put the parts together, and remove them. Returns what was written."""
+    """Put the parts together. Returns what was written.
+
+    Raises:
+        OSError: The disk has not as much room as all parts together take.
+    """
     import h5py
 
+    if shutil.disk_usage(folder).free < sum((folder / _h5(part)).stat().st_size for part in plan.parts):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder / HDF5_FILE))
     with atomic_path(folder / HDF5_FILE) as draft, h5py.File(draft, "w", libver="latest") as file:
         _create(file, plan.settings, plan.frames, plan.clips)
         file.attrs.update({key: value for key, value in plan.key.items() if isinstance(value, str | int | float)})

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -25,7 +26,7 @@ from physbench.cli.main import run
 from physbench.clips.clip import Clip
 from physbench.clips.generate import make_params
 from physbench.clips.suite import Suite, find_suite
-from physbench.data import dataset_export, dataset_plan, parquet_export
+from physbench.data import dataset_export, dataset_plan, hdf5_export, parquet_export
 from physbench.data.dataset_export import DATASET_FORMATS, export_dataset
 from physbench.data.dataset_plan import DatasetPlan, plan_dataset
 from physbench.data.dataset_tables import STATE_NAMES, actions_of
@@ -408,3 +409,14 @@ def test_a_killed_export_goes_on_to_the_bytes_of_one_process(killed: Path, tmp_p
     assert not json.loads((killed / "dataset.json").read_text())["complete"]
     assert run([*SLOW_WORDS, "--workers", "2", "--out", str(killed)]) == 0
     assert contents(killed) == contents(tmp_path / "whole")
+
+
+def test_a_disk_without_room_for_the_file_is_reported_before_it_is_written(
+    tmp_path: Path, planned: Callable[..., DatasetPlan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = planned("hdf5")
+    with monkeypatch.context() as patch:
+        patch.setattr(hdf5_export.shutil, "disk_usage", lambda folder: SimpleNamespace(free=1000))
+        with pytest.raises(OSError, match=r"No space left on device.*clips\.h5"):
+            export_dataset(plan, tmp_path)
+    assert export_dataset(plan, tmp_path).made == 0  # what there was room for is kept
