@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from physbench.cli.console import note, refuse_unwritable
 from physbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from physbench.world.scene import RenderSpec
 
 app = typer.Typer(
     help="Make clips, export them for models that run elsewhere, and check that this machine reproduces them.",
@@ -18,6 +21,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+CONDITIONING = "conditioning"  # the format of what models elsewhere are given
 Suite = Annotated[str, typer.Option(help="smoke, core, actions, counterfactuals or train.")]
 Workers = Annotated[int | None, typer.Option(metavar="N", help="Processes. [default: cores, at most 8]")]
 
@@ -62,31 +66,144 @@ def generate(
 @app.command()
 def export(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to create.", show_default=False)],
-    suite: Suite = "core",
-    size: Annotated[str, typer.Option(metavar="WxH", help="Width x height of the pictures in px, or one side.")] = (
-        "1280x720"
-    ),
-    fps: Annotated[float, typer.Option(help="Frames a second; divides 1200.")] = 24,
-    context: Annotated[int, typer.Option(metavar="N", help="Frames that the model is shown; 1 is an image.")] = 1,
+    format_name: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            help="conditioning, or a data set to train on: parquet+video, hdf5, webdataset or lerobot.",
+        ),
+    ] = "conditioning",
+    suite: Annotated[
+        str | None,
+        typer.Option(help="smoke, core, actions, counterfactuals or train. [default: core; of a data set train]"),
+    ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(metavar="WxH", help="Width x height in px, or one side. [default: 1280x720; of a data set 64]"),
+    ] = None,
+    fps: Annotated[
+        float | None, typer.Option(help="Frames a second; divides 1200. [default: 24; of a data set 15]")
+    ] = None,
+    context: Annotated[
+        int | None, typer.Option(metavar="N", help="Conditioning: frames that a model is shown. [default: 1, an image]")
+    ] = None,
     workers: Workers = None,
     limit: Annotated[int | None, typer.Option(metavar="N", help="Only so many clips, spread over the tasks.")] = None,
     tasks: Annotated[str | None, typer.Option(metavar="GLOB", help="Only these tasks.")] = None,
     states: Annotated[
-        bool, typer.Option("--states", help="Write states of the context as Parquet instead of pictures.")
+        bool, typer.Option("--states", help="Conditioning: states of the context as Parquet instead of pictures.")
     ] = False,
     state_noise: Annotated[
         float, typer.Option(metavar="SIGMA", help="Noise of these: sd of positions in m, of velocities in m/s.")
     ] = 0.0,
+    video: Annotated[
+        str | None,
+        typer.Option(metavar="CODEC", help="Data set: lossless, or h264, which browsers play. [default: lossless]"),
+    ] = None,
+    clips_per_file: Annotated[
+        int | None, typer.Option(metavar="N", help="Data set: clips in a shard or table. [default: 50]")
+    ] = None,
+    held_out: Annotated[
+        bool,
+        typer.Option(
+            "--held-out",
+            help="Data set: clips of test or ood, too, with their futures and states. A model that has seen them must "
+            "not be submitted to a board: its card says track=trained only of what learned from train alone.",
+        ),
+    ] = False,
 ) -> None:
-    """Write image, video, prompt and actions of each clip for a model that runs elsewhere, or states with --states.
+    """Write what models that run elsewhere are given, or clips with all that is known of them, to train on.
 
-    Example: physbench data export --suite smoke --size 1280x720 --fps 24 --out cond
+    Conditioning is the image, video, prompt and actions of each clip, or its states: nothing of the future. A data set
+    has frames, actions, states, contacts, parameters and prompts of whole clips; an interrupted export goes on when the
+    same command is given again.
+
+    Examples: physbench data export --suite smoke --size 1280x720 --fps 24 --out cond
+
+    physbench data export --format webdataset --limit 5000 --workers 8 --out clips
     """
+    chosen = suite or ("core" if format_name == CONDITIONING else "train")
+    if format_name != CONDITIONING:
+        if states or state_noise or context is not None:
+            raise UsageError("--states, --state-noise and --context are of conditioning: a data set has whole clips.")
+        spec = _spec_of_dataset(size, fps)
+        processes = _workers(workers)
+        _export_dataset(format_name, chosen, spec, limit, tasks, out, processes, video, clips_per_file, held_out)
+        return
+    if video is not None or clips_per_file is not None or held_out:
+        raise UsageError(
+            "--video, --clips-per-file and --held-out are of data sets: "
+            "add --format parquet+video, hdf5, webdataset or lerobot."
+        )
+    fps, context = 24.0 if fps is None else fps, 1 if context is None else context
     if states:
-        _export_states(suite, limit, tasks, fps, context, out, state_noise)
+        _export_states(chosen, limit, tasks, fps, context, out, state_noise)
         return
     if state_noise:
         raise UsageError("--state-noise is for states: add --states.")
+    _export_conditioning(chosen, limit, tasks, size or "1280x720", fps, context, out, _workers(workers))
+
+
+def _spec_of_dataset(size: str | None, fps: float | None) -> RenderSpec:
+    from physbench.clips.generate import render_spec
+
+    width, height = _sides(size or "64")
+    return render_spec((height, width), 15.0 if fps is None else fps)
+
+
+def _export_dataset(
+    format_name: str,
+    name: str,
+    spec: RenderSpec,
+    limit: int | None,
+    tasks: str | None,
+    out: Path,
+    workers: int,
+    video: str | None,
+    clips_per_file: int | None,
+    held_out: bool,
+) -> None:
+    """Write whole clips, `--format`."""
+    from physbench.clips.suite import find_suite
+    from physbench.data.dataset_export import export_dataset, refuse_other_export
+    from physbench.data.dataset_plan import CLIPS_PER_FILE, check_dataset, plan_dataset
+    from physbench.progress import Progress
+
+    suite = find_suite(name, limit, tasks)
+    check_dataset(format_name, video, spec, suite, held_out)
+    refuse_other_export(out)
+    started = time.monotonic()
+    with Progress("scenes", len(suite.rows)) as progress:
+        plan = plan_dataset(
+            suite,
+            spec,
+            format_name,
+            video=video,
+            clips_per_file=CLIPS_PER_FILE if clips_per_file is None else clips_per_file,
+            held_out=held_out,
+            done=progress.advance,
+        )
+    refuse_unwritable(out)
+    try:
+        with Progress(f"{format_name} {spec}", plan.clips) as progress:
+            exported = export_dataset(plan, out, workers=workers, done=progress.advance)
+    except KeyboardInterrupt:
+        note("What is written is kept: the same command continues.")
+        raise
+    kept = f", {plan.clips - exported.made} were there" if exported.made < plan.clips else ""
+    seconds = time.monotonic() - started
+    note(
+        f"{plan.clips} clips of {name} at {spec} as {format_name}: {exported.made} made{kept}; "
+        f"{exported.size / 1e6:.1f} MB, {seconds:.1f} s. {out / 'README.md'} says how to load them."
+    )
+    typer.echo(out)
+
+
+def _export_conditioning(
+    name: str, limit: int | None, tasks: str | None, size: str, fps: float, context: int, out: Path, workers: int
+) -> None:
+    """Write image, video, prompt and actions of each clip."""
     from physbench.clips.export import check_export
     from physbench.clips.export import export as write
     from physbench.clips.export_key import key_path
@@ -96,14 +213,12 @@ def export(
 
     width, height = _sides(size)
     spec = check_export(width, height, fps, context)
-    chosen = find_suite(suite, limit, tasks)
+    chosen = find_suite(name, limit, tasks)
     started = time.monotonic()
     with Progress(f"conditioning {spec}", len(chosen.rows)) as progress:
-        asked = write(
-            chosen, spec, context, out, tasks=tasks, limit=limit, workers=_workers(workers), done=progress.advance
-        )
+        asked = write(chosen, spec, context, out, tasks=tasks, limit=limit, workers=workers, done=progress.advance)
     frames = "1 image" if context == 1 else f"{context} frames"
-    note(f"{len(asked.clips)} clips of {suite} at {spec}, {frames} each, {time.monotonic() - started:.1f} s")
+    note(f"{len(asked.clips)} clips of {name} at {spec}, {frames} each, {time.monotonic() - started:.1f} s")
     note(f"Expected for each: a video of {lengths(asked)}, in {out / 'answers'}. {out / 'README.md'} explains how.")
     note(f"{key_path(out)} says which clip each name stands for: keep it from the model.")
     note(f"Then: physbench eval videos:{out / 'answers'} {asked.suite.options}")

@@ -1,8 +1,10 @@
-"""Frames into video files: FFV1, exact and the same bytes each time, and H.264, which plays everywhere."""
+"""Frames into video files, the same bytes each time: FFV1 and H.264 of RGB, exact; H.264, which plays everywhere."""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -34,6 +36,9 @@ def h264(crf: int) -> Codec:
 
 
 H264 = h264(10)  # 45 dB and more on these pictures
+# H.264 of the RGB values themselves: exact, in a file that ffmpeg, PyAV and torchcodec read, and browsers do not. A key
+# frame every 12 frames, for readers that begin somewhere in a clip.
+H264_RGB = Codec(".mp4", "mp4", "libx264rgb", "rgb24", {"qp": "0", "preset": "medium", "g": "12"})
 
 
 def encode(path: Path, frames: NDArray[np.uint8], fps: float, codec: Codec = FFV1) -> None:
@@ -58,22 +63,34 @@ def round_trip(frames: NDArray[np.uint8], fps: float, codec: Codec) -> NDArray[n
 
 
 def _write(target: str | IO[bytes], frames: NDArray[np.uint8], fps: float, codec: Codec) -> None:
-    import av
-
     if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or not len(frames):
         raise ValueError(f"Expected frames (T, H, W, 3) uint8 with T >= 1, got {frames.shape} {frames.dtype}.")
+    with video_writer(target, frames.shape[1], frames.shape[2], fps, codec) as write:
+        write(frames)
 
-    # One thread and bitexact: the bytes depend on the frames alone.
+
+@contextmanager
+def video_writer(
+    target: str | IO[bytes], height: int, width: int, fps: float, codec: Codec
+) -> Iterator[Callable[[NDArray[np.uint8]], None]]:
+    """Yield a function that adds frames (T, H, W, 3) to one video; the bytes depend on the frames alone."""
+    import av
+
+    # One thread and bitexact, for the same bytes on every machine.
     with av.open(target, "w", format=codec.container, container_options={"fflags": "+bitexact"}) as container:
         # Any: the signature allows audio streams, too.
         stream: Any = container.add_stream(codec.encoder, rate=Fraction(fps).limit_denominator(1000))
-        stream.height, stream.width, stream.pix_fmt = frames.shape[1], frames.shape[2], codec.pixels
+        stream.height, stream.width, stream.pix_fmt = height, width, codec.pixels
         if codec.options:
             stream.options = dict(codec.options)
         stream.codec_context.thread_count = 1
         stream.codec_context.flags |= av.codec.context.Flags.bitexact
-        for frame in frames:
-            for packet in stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")):
-                container.mux(packet)
+
+        def write(frames: NDArray[np.uint8]) -> None:
+            for frame in frames:
+                for packet in stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")):
+                    container.mux(packet)
+
+        yield write
         for packet in stream.encode(None):
             container.mux(packet)

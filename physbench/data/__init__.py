@@ -1,5 +1,7 @@
 """Clips as training data: `clips` makes data sets for PyTorch, `collate` their batches.
 
+`plan_dataset` and `export_dataset` write them for other libraries (`physbench data export --format`).
+
 `training_rows` and `ClipEpisodes` are what `physbench train` reads.
 """
 
@@ -14,14 +16,32 @@ if TYPE_CHECKING:
     from physbench.data.clip_dataset import Episode as Episode
     from physbench.data.clip_dataset import clips as clips
     from physbench.data.clip_dataset import collate as collate
+    from physbench.data.dataset_export import Exported as Exported
+    from physbench.data.dataset_export import export_dataset as export_dataset
+    from physbench.data.dataset_plan import DatasetPlan as DatasetPlan
+    from physbench.data.dataset_plan import plan_dataset as plan_dataset
     from physbench.data.episodes import ClipEpisodes as ClipEpisodes
     from physbench.data.episodes import training_rows as training_rows
 
 _PLACES = {
     **dict.fromkeys(("clips", "collate", "ClipDataset", "ClipStream", "Episode"), "clip_dataset"),
     **dict.fromkeys(("ClipEpisodes", "training_rows"), "episodes"),
+    **dict.fromkeys(("Exported", "export_dataset"), "dataset_export"),
+    **dict.fromkeys(("DatasetPlan", "plan_dataset"), "dataset_plan"),
 }
-__all__ = ["ClipDataset", "ClipEpisodes", "ClipStream", "Episode", "clips", "collate", "training_rows"]
+__all__ = [
+    "ClipDataset",
+    "ClipEpisodes",
+    "ClipStream",
+    "DatasetPlan",
+    "Episode",
+    "Exported",
+    "clips",
+    "collate",
+    "export_dataset",
+    "plan_dataset",
+    "training_rows",
+]
 
 
 def __getattr__(name: str) -> Any:
