@@ -116,6 +116,14 @@ def key_places(path: Path, model_args: Mapping[str, str]) -> list[Path]:
     return [key_path(path.resolve().parent), key_path(path.with_suffix("") if path.is_file() else path)]
 
 
+def export_folders(path: Path, model_args: Mapping[str, str]) -> list[Path]:
+    """Where the conditioning images may lie: in the export that `export` names, else in the folder of the answers."""
+    if "export" in model_args:
+        export = user_path(model_args["export"])
+        return [export if export.is_dir() else export.parent]
+    return [path.resolve().parent]
+
+
 def open_target(target: str, model_args: Mapping[str, str]) -> tuple[VideoSource, Answer, VideoListing]:
     """The files of a target, its answer document, and which file answers which clip."""
     from physbench.adapters.videos_listing import list_answers
@@ -205,8 +213,10 @@ class VideosAdapter:
     def load(self, target: str, *, device: torch.device, dtype: torch.dtype, model_args: Mapping[str, str]) -> Model:
         from physbench.adapters.videos_model import RecordedVideos
 
-        source, answer, listing = open_target(target, model_args)
-        return RecordedVideos(source, answer, listing)
+        model = RecordedVideos(*open_target(target, model_args), export_folders(videos_path(target), model_args))
+        if model.start_is_open:
+            model.begins_with_image()
+        return model
 
 
 adapter: Any = VideosAdapter()

@@ -35,6 +35,7 @@ class Resampler:
     rows: sparse.csr_array | None  # weights (h, H); None: the frames stay as they are
     columns: sparse.csr_array | None  # weights (w, W)
     covered: bool  # whether the video shows all of the square window
+    shown: tuple[NDArray[np.bool_], NDArray[np.bool_]] | None = None  # (h,), (w,) what the video shows; None: all
 
     def __call__(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Frame (H, W, 3) -> (h, w, 3)."""
@@ -47,6 +48,12 @@ class Resampler:
         small = (self.columns @ turned).reshape(w, h, 3).transpose(1, 0, 2)
         result: NDArray[np.uint8] = np.clip(np.rint(small), 0, 255).astype(np.uint8)
         return result
+
+    def inside(self, height: int, width: int) -> NDArray[np.bool_]:
+        """(h, w) which pixels of the result show the picture, for frames of a size; the others repeat its edge."""
+        if self.shown is None:
+            return np.ones((height, width), dtype=np.bool_)
+        return self.shown[0][:, None] & self.shown[1]
 
 
 def make_resampler(asked: tuple[int, int], got: tuple[int, int], scored: tuple[int, int], fit: Fit | None) -> Resampler:
@@ -66,14 +73,16 @@ def make_resampler(asked: tuple[int, int], got: tuple[int, int], scored: tuple[i
     elif fit == "cover":
         scales = (max(scales),) * 2
     shrink = min(asked) / min(scored)  # exported px in one scored px
-    matrices, covered = [], True
+    matrices, shown, covered = [], [], True
     for axis in (0, 1):
         # Scored pixel j covers [edge[j], edge[j + 1]] in the video; the centre stays the centre.
         edges = (np.arange(scored[axis] + 1) - scored[axis] / 2) * shrink * scales[axis] + got[axis] / 2
         margin = max((got[axis] - asked[axis] * scales[axis]) / 2, 0.0)  # px, width of a bar at either end
         matrices.append(_averaging_weights(edges, got[axis], margin))
+        centres = (edges[1:] + edges[:-1]) / 2
+        shown.append((centres >= margin) & (centres <= got[axis] - margin))
         covered &= min(asked) * scales[axis] <= got[axis] * (1 + ASPECT_TOLERANCE)
-    return Resampler(matrices[0], matrices[1], covered)
+    return Resampler(matrices[0], matrices[1], covered, (shown[0], shown[1]))
 
 
 def _averaging_weights(edges: NDArray[np.floating], length: int, margin: float) -> sparse.csr_array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -12,8 +12,12 @@ from numpy.typing import NDArray
 from physbench.adapters.model_protocol import ModelCard, check_card
 from physbench.adapters.videos_decode import Frame, UnusableError, VideoInfo, decode_frames, probe_video
 from physbench.adapters.videos_fit import Resampler, make_resampler, same_shape, scored_size
+from physbench.adapters.videos_image import conditioning_image
 from physbench.adapters.videos_listing import SampleKey, VideoListing, sample_name
 from physbench.adapters.videos_source import VideoSource, printable
+from physbench.adapters.videos_start import StartDecision, decide_start
+from physbench.adapters.videos_start_words import describe_start, refuse_open
+from physbench.adapters.videos_steps import Step, frames_needed, measure_steps
 from physbench.adapters.videos_time import begins_with_context, frames_at_times, scored_rate
 from physbench.clips.conditioning import ANSWER, Answer
 from physbench.errors import ModelError
@@ -30,8 +34,11 @@ def default_name(path: Path) -> str:
 class RecordedVideos:
     """A RecordedModel: it answers with videos that exist. `notes` holds what readers of the run should know."""
 
-    def __init__(self, source: VideoSource, answer: Answer, listing: VideoListing) -> None:
+    def __init__(
+        self, source: VideoSource, answer: Answer, listing: VideoListing, export_folders: Sequence[Path] = ()
+    ) -> None:
         self.source, self.answer, self.listing = source, answer, listing
+        self.export_folders = tuple(export_folders)  # where the conditioning images may lie
         self.names = {clip.row.id: clip.id for clip in answer.asked.clips}  # of the files, by clip
         self.notes: list[str] = []
         self.infos: dict[SampleKey, VideoInfo] = {}
@@ -45,6 +52,7 @@ class RecordedVideos:
         self.card = self._card()
         self._examples: dict[bool, str] = {}  # first video found to begin with the conditioning frames, or not
         self._resamplers: dict[tuple[int, int], Resampler] = {}
+        self._start: StartDecision | None = None
         self._collect_notes()
 
     @property
@@ -164,21 +172,67 @@ class RecordedVideos:
         if last is None:
             raise ModelError(f"{sample_name(item)}: the video ends before the hand-over.")
 
+    @property
+    def start_is_open(self) -> bool:
+        """Whether the videos have to be looked at to see if they begin with the one image."""
+        return self.answer.includes_context == "auto" and self.answer.asked.context_frames == 1 and bool(self.infos)
+
+    def begins_with_image(self) -> bool:
+        """Whether the videos begin with the one conditioning image, decided once from all of them.
+
+        Raises:
+            ModelError: They do not tell, or are of two kinds.
+        """
+        if self._start is None:
+            self._start = decide_start(self.first_steps())
+            if self._start.begins_with_image is not None:
+                self.notes.append(describe_start(self._start))
+        if self._start.begins_with_image is None:
+            raise refuse_open(self._start)
+        return self._start.begins_with_image
+
+    def first_steps(self) -> dict[str, list[Step]]:
+        """By name of the video, how its objects move at its start, beside the conditioning image of the clip."""
+        asked, card = self.answer.asked, self.card
+        shrink = make_resampler(self.exported_size, self.exported_size, card.image_size, None)
+        clips = {clip.id: clip for clip in asked.clips}
+        images: dict[str, NDArray[np.uint8]] = {}
+        found = {}
+        for key in self.infos:
+            if key[0] not in images:
+                clip = clips[key[0]]
+                images = {key[0]: conditioning_image(clip, self.export_folders, self.exported_size, shrink, card.spec)}
+            rate, resample = self.rate(key), self._resampler_for(key)
+            stream = decode_frames(self.source, self.listing.entries[key], self.stated_rate(key))
+            try:
+                start = [(time, resample(frame)) for time, _, frame in islice(stream, frames_needed(rate))]
+            except UnusableError:
+                continue  # it fails when it is played
+            times, frames = [time * rate for time, _ in start], [frame for _, frame in start]
+            if frames:
+                inside = resample.inside(*frames[0].shape[:2])
+                found[self.listing.entries[key].name] = measure_steps(images[key[0]], frames, times, inside)
+        return found
+
     def _handover(
         self, item: SampleKey, context: NDArray[np.uint8], horizon: int, rate: float, resample: Resampler
     ) -> float:
-        """Seconds from the first frame to time 0: from the answer document, else by comparing frames."""
+        """Seconds from the first frame to time 0: from the answer document, else by comparing frames.
+
+        Behind one image all videos are compared together, behind several frames each on its own.
+        """
         if self.answer.includes_context != "auto":
             return self.stated_handover(item)
         asked = self.answer.asked
+        if asked.context_frames == 1:
+            return 0.0 if self.begins_with_image() else -1 / rate
         stream = decode_frames(self.source, self.listing.entries[item], self.stated_rate(item))
-        first = [resample(frame) for _, _, frame in islice(stream, 2)]
-        if not first:
+        first = next((resample(frame) for _, _, frame in stream), None)
+        if first is None:
             raise ModelError(f"{sample_name(item)}: the video holds no frames.")
         handover = (asked.context_frames - 1) / asked.fps
         spare = self.duration(item) - horizon / self.card.fps
-        second = first[1] if len(first) > 1 else None
-        with_context = begins_with_context(first[0], second, context, spare, handover + 1 / rate)
+        with_context = begins_with_context(first, context, spare, handover + 1 / rate)
         verb = "begin" if with_context else "do not begin"
         note = f"Videos that {verb} with the conditioning frames were found by looking (includes_context: auto)."
         if note not in self.notes:

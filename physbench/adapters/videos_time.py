@@ -72,26 +72,20 @@ def frames_at_times(
         target = next(waiting, None)
 
 
-def begins_with_context(
-    first: Frame, second: Frame | None, context: NDArray[np.uint8], spare: float, lead: float
-) -> bool:
-    """Whether a video begins with the conditioning frames: by its first frames, or by its length if nothing moves.
+def begins_with_context(first: Frame, context: NDArray[np.uint8], spare: float, lead: float) -> bool:
+    """Whether a video begins with several conditioning frames: by its first frame, or by its length if nothing moves.
+
+    Behind a single image all videos are looked at together: see `videos_start`.
 
     Args:
         first: First frame (H, W, 3).
-        second: Second frame, if there is one.
-        context: Conditioning frames (C, H, W, 3).
+        context: Conditioning frames (C, H, W, 3), C > 1.
         spare: Seconds by which the video is longer than the horizon.
         lead: Seconds that the conditioning frames take.
     """
-    if len(context) > 1:
-        from_start, from_end = _changed_share(first, context[0]), _changed_share(first, context[-1])
-        if max(from_start, from_end) > STILL_SHARE and from_start != from_end:
-            return from_start < from_end
-    elif second is not None:
-        step = _changed_share(second, first)
-        if step > STILL_SHARE:
-            return _changed_share(first, context[-1]) < step / 2
+    from_start, from_end = _changed_share(first, context[0]), _changed_share(first, context[-1])
+    if max(from_start, from_end) > STILL_SHARE and from_start != from_end:
+        return from_start < from_end
     return spare > lead / 2
 
 

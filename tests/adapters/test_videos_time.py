@@ -50,24 +50,17 @@ def disc(x: float) -> np.ndarray:
     return frame
 
 
-def test_an_image_in_front_is_seen_by_its_standing_where_it_was() -> None:
-    shown = disc(10)[None]
-    assert begins_with_context(disc(10), disc(12), shown, 0.0, 0.04)
-    assert not begins_with_context(disc(12), disc(14), shown, 0.0, 0.04)
-
-
 def test_several_frames_in_front_are_seen_by_their_first() -> None:
     shown = np.stack([disc(x) for x in (6, 8, 10)])
-    assert begins_with_context(disc(6), disc(8), shown, 0.0, 0.1)
-    assert not begins_with_context(disc(12), disc(14), shown, 0.0, 0.1)
+    assert begins_with_context(disc(6), shown, 0.0, 0.1)
+    assert not begins_with_context(disc(12), shown, 0.0, 0.1)
 
 
-@pytest.mark.parametrize("context", [1, 3])
-def test_where_nothing_moves_the_length_decides(context: int) -> None:
+def test_where_nothing_moves_the_length_decides() -> None:
     still = disc(10)
-    shown = np.stack([still] * context)
-    assert begins_with_context(still, still, shown, 0.2, 0.2)
-    assert not begins_with_context(still, still, shown, 0.0, 0.2)
+    shown = np.stack([still] * 3)
+    assert begins_with_context(still, shown, 0.2, 0.2)
+    assert not begins_with_context(still, shown, 0.0, 0.2)
 
 
 @settings(max_examples=40)

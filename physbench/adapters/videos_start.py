@@ -1,0 +1,215 @@
+"""Do videos begin with the one conditioning image, or with the first new frame? Decided from all of them together.
+
+The *lead* of a video is how far its first frame is ahead of the image, in units of its objects' motion a frame: 0 where
+the first frame is the image, about 1 where it is the first new frame. Docs: docs/design/alignment.md.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import least_squares
+from scipy.special import log_ndtr
+
+from physbench.adapters.videos_steps import PLACE_NOISE_PX, Step
+
+# What either reading expects of the mean lead. A model that draws the image anew may move things by a part of a step;
+# one whose first new frame has moved by less than SLOWEST_LEAD cannot be told from that.
+REDRAWN_LEAD = 0.05  # standard deviation of the lead behind videos that begin with the image
+SLOWEST_LEAD, FASTEST_LEAD = 0.1, 1.75  # of videos that begin with the first new frame: any in between is as likely
+NEW_LEAD_SPREAD = 0.3  # standard deviation between videos that begin with the first new frame, about 1
+DECIDED = math.log(1000.0)  # log of the likelihood ratio from which a reading is taken
+CLIP_DECIDED = math.log(20.0)  # the same for one clip, to see whether videos are of two kinds
+MIXED_SHARE = 0.05  # of the clips that tell; more of the other kind: the videos are not alike
+MISFIT = 4.0  # standard deviations between the mean lead and what the better reading expects
+STEP_SIGNAL = 4.0  # standard deviations that a step must have for an object to tell
+TELLING_ERROR = 0.35  # of a clip's lead; less sure ones say nothing
+# How badly a known fit may be undone: a shift in px of the scored frames, and a stretch along either axis.
+SHIFT_PX, STRETCH = 0.2, 0.004
+NORMAL_MAD = 1.4826  # standard deviation of a normal distribution over its median absolute deviation
+SHIFT_PASSES = 2  # shift and error of leads depend on each other; the first error is that without a shift
+SHARED = 4  # numbers of the shift and the stretch that all videos share
+LEAST_SIDEWAYS = 3  # numbers from which a deviation is estimated
+
+Float = NDArray[np.float64]
+Reading = Literal["image", "new", "open", "mixed"]
+
+
+@dataclass(frozen=True)
+class ClipLead:
+    """How far the first frame of one video is ahead of the image, in steps."""
+
+    lead: float
+    error: float  # standard deviation
+
+    @property
+    def log_ratio(self) -> float:
+        """Above 0 where the video begins with the image, below where with the first new frame.
+
+        One video is compared with a lead of about 1: that any lead is as likely is said of a model, once.
+        """
+        return _log_normal(self.lead, math.hypot(self.error, REDRAWN_LEAD)) - _log_normal(
+            self.lead - 1, math.hypot(self.error, NEW_LEAD_SPREAD)
+        )
+
+
+@dataclass(frozen=True)
+class StartDecision:
+    """What all videos say together."""
+
+    reading: Reading
+    lead: float  # mean over the clips that tell, in steps; NaN where none does
+    error: float  # its standard deviation
+    log_ratio: float  # of the likelihoods, begins with the image over begins with the first new frame
+    clips: int  # videos that were compared
+    telling: Mapping[str, ClipLead]  # by name of the video
+    unlike: tuple[str, ...]  # videos that read as the other kind than most
+
+    @property
+    def begins_with_image(self) -> bool | None:
+        """None where it is not decided."""
+        return {"image": True, "new": False}.get(self.reading)
+
+
+def log_ratio(lead: float, error: float) -> float:
+    """Log of the likelihood of a measured lead if videos begin with the image, over that if with the first new frame.
+
+    With the image: normal about 0, REDRAWN_LEAD wide. With the first new frame: any lead from SLOWEST_LEAD to
+    FASTEST_LEAD is as likely. Both are widened by `error`.
+    """
+    with_image = _log_normal(lead, math.hypot(error, REDRAWN_LEAD))
+    high, low = (FASTEST_LEAD - lead) / error, (SLOWEST_LEAD - lead) / error
+    if low > 0:  # the difference of two numbers near 1 is that of their complements
+        high, low = -low, -high
+    upper, lower = float(log_ndtr(high)), float(log_ndtr(low))
+    new = upper + math.log1p(-math.exp(min(lower - upper, -1e-12))) - math.log(FASTEST_LEAD - SLOWEST_LEAD)
+    return with_image - new
+
+
+def _log_normal(off: float, width: float) -> float:
+    """Log of the normal density at a distance from its mean."""
+    return -0.5 * (off / width) ** 2 - math.log(width * math.sqrt(2 * math.pi))
+
+
+def decide_start(steps: Mapping[str, Sequence[Step]]) -> StartDecision:
+    """Decide from the objects of all videos.
+
+    Args:
+        steps: By name of the video, what `measure_steps` found in it.
+    """
+    clips = clip_leads(steps)
+    telling = {name: clip for name, clip in clips.items() if clip.error < TELLING_ERROR}
+    image = [name for name, clip in telling.items() if clip.log_ratio > CLIP_DECIDED]
+    new = [name for name, clip in telling.items() if clip.log_ratio < -CLIP_DECIDED]
+    fewer = min(image, new, key=len)
+    if not telling:
+        return StartDecision("open", math.nan, math.nan, 0.0, len(steps), telling, ())
+    lead, error = mean_lead(list(telling.values()))
+    ratio = log_ratio(lead, error)
+    reading: Reading = "open"
+    if len(fewer) > MIXED_SHARE * (len(image) + len(new)):
+        reading = "mixed"
+    elif ratio > DECIDED and abs(lead) < MISFIT * math.hypot(error, REDRAWN_LEAD):
+        reading = "image"
+    elif ratio < -DECIDED and lead < FASTEST_LEAD + MISFIT * error:
+        reading = "new"
+    return StartDecision(reading, lead, error, ratio, len(steps), telling, tuple(fewer))
+
+
+def mean_lead(clips: Sequence[ClipLead]) -> tuple[float, float]:
+    """Mean lead and its standard deviation, with the variance between clips of DerSimonian and Laird (1986)."""
+    leads = np.array([clip.lead for clip in clips])
+    weights = 1 / np.array([clip.error for clip in clips]) ** 2
+    mean = float(weights @ leads / weights.sum())
+    spread = float(weights @ (leads - mean) ** 2) - (len(clips) - 1)
+    between = max(spread / (weights.sum() - (weights**2).sum() / weights.sum()), 0.0) if len(clips) > 1 else 0.0
+    weights = 1 / (1 / weights + between)
+    return float(weights @ leads / weights.sum()), float(weights.sum() ** -0.5)
+
+
+def clip_leads(steps: Mapping[str, Sequence[Step]]) -> dict[str, ClipLead]:
+    """Lead of each video that has an object whose motion stands out of the noise.
+
+    The lead of an object is `lead` on `step`, after a shift and a stretch that all videos share were taken off: a fit
+    that is undone wrongly moves every object, moving or not.
+    """
+    listed = [(name, step) for name, several in steps.items() for step in several]
+    if not listed:
+        return {}
+    own = np.array([math.nan if step.noise is None else step.noise for _, step in listed])
+    common = float(np.nanmedian(own)) if np.isfinite(own).any() else math.inf
+    noise = np.fmax(np.fmax(own, common), PLACE_NOISE_PX)
+    lead = np.stack([step.lead for _, step in listed])
+    step = np.stack([step.step for _, step in listed])
+    place = np.stack([step.place for _, step in listed])
+    length = np.linalg.norm(step, axis=1)
+    signal = length > STEP_SIGNAL * noise * np.array([step.step_error for _, step in listed])
+    known = step * signal[:, None]
+    rest, error = lead, noise
+    for _ in range(SHIFT_PASSES):
+        error = np.fmax(math.sqrt(2) * noise, _sideways_error(rest, known))  # the image's place and the first frame's
+        rest = lead - _shared_shift(lead, known, place, error)(place)
+    error = np.fmax(math.sqrt(2) * noise, _sideways_error(rest, known))
+    found: dict[str, list[int]] = {}
+    for number, (name, _) in enumerate(listed):
+        if signal[number]:
+            found.setdefault(name, []).append(number)
+    leads = {}
+    for name, mine in found.items():
+        weights = 1 / error[mine, None] ** 2
+        information = float((weights * step[mine] ** 2).sum())
+        value = float((weights * step[mine] * rest[mine]).sum()) / information
+        leads[name] = ClipLead(value, information**-0.5)
+    return leads
+
+
+def _sideways_error(rest: Float, step: Float) -> float:
+    """Standard deviation of a lead in px that no motion explains: across the motion, and of objects without.
+
+    What a codec does to a place can stay the same from frame to frame, and then a parabola leaves nothing of it.
+
+    Args:
+        rest: (N, 2) px leads without the shared shift.
+        step: (N, 2) px, 0 for objects whose motion is not known.
+    """
+    length = np.linalg.norm(step, axis=1)
+    moving = length > 0
+    across = (rest[moving, 0] * step[moving, 1] - rest[moving, 1] * step[moving, 0]) / length[moving]
+    sideways = np.concatenate([across, rest[~moving].ravel()])
+    if len(sideways) < LEAST_SIDEWAYS:
+        return 0.0
+    fitted = math.sqrt(len(sideways) / max(len(sideways) - SHARED, 1))  # the shared shift took part of it
+    return NORMAL_MAD * fitted * float(np.median(np.abs(sideways)))
+
+
+class _Shift:
+    """A shift and a stretch about the centre, from the four numbers (x, y, stretch x, stretch y)."""
+
+    def __init__(self, numbers: Float) -> None:
+        self.numbers = numbers
+
+    def __call__(self, place: Float) -> Float:
+        return self.numbers[:2] + self.numbers[2:] * place
+
+
+def _shared_shift(lead: Float, step: Float, place: Float, error: Float) -> _Shift:
+    """The shift and stretch that all objects share, beside the common lead. Robust: one object pulls little.
+
+    Args:
+        lead: (N, 2) px.
+        step: (N, 2) px, 0 for objects whose motion is not known.
+        place: (N, 2) px from the centre.
+        error: (N,) px of the leads.
+    """
+    expected = np.array([SHIFT_PX, SHIFT_PX, STRETCH, STRETCH])
+
+    def misfit(numbers: Float) -> Float:
+        rest = (lead - numbers[SHARED] * step - _Shift(numbers[:SHARED])(place)) / error[:, None]
+        return np.concatenate([rest.ravel(), numbers[:SHARED] / expected])
+
+    return _Shift(least_squares(misfit, np.zeros(SHARED + 1), loss="soft_l1").x[:SHARED])
