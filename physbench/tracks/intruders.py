@@ -24,6 +24,7 @@ Mask = NDArray[np.bool_]
 
 RIM_REACH = 2  # px of the small maps by which an edge of scenery may be blurred, sharpened or off
 HALO_REACH = 2  # the same of bodies: blurred edges, the rims of sharpening, ringing
+NO_GREY = 999  # above every level
 SAME_GREY = 2  # levels; greys of scenery that differ by less are one
 LEAST_OF_GREY = 24  # px of a small map; a grey with fewer is drawn as the nearest other one
 GREY_SAMPLES = 75  # px of a grey that its median is taken of
@@ -43,8 +44,8 @@ MOST_WAY = 1.0  # diameters of the smallest body that a blob moves from frame to
 class Surroundings:
     """What ground truth shows beside its bodies, on small maps of h x w px, flat."""
 
-    low: Int  # (h * w,) index of the darkest grey that scenery has at or near a place
-    high: Int  # (h * w,) of the brightest
+    ends: Int  # (R, 2) indices of the darkest and of the brightest grey of ranges that scenery has somewhere
+    range: Int  # (h * w,) index of the range that it has at or near a place
     known: Mask  # (h * w,) where a body does not always hide it
     greys: Int  # (G,) levels, from dark to bright
     samples: tuple[Int, ...]  # places of each grey that never changes; none of one that moves or vanishes
@@ -57,9 +58,9 @@ def surroundings(pooled: Image | Int, area: int, hued_spread: float) -> Surround
     height, width = values.shape[1:3]
     hued = dilated(values.max(-1) - values.min(-1) > hued_spread, 1)
     grey = values[..., 1]
-    darkest, brightest = np.where(hued, 999, grey).min(0), np.where(hued, -1, grey).max(0)
+    darkest, brightest = np.where(hued, NO_GREY, grey).min(0), np.where(hued, -1, grey).max(0)
     known = brightest >= 0
-    darkest, brightest = np.where(known, darkest, 999), np.where(known, brightest, -1)
+    darkest, brightest = np.where(known, darkest, NO_GREY), np.where(known, brightest, -1)
     hidden = hued.any(0)
     still = ~hidden & (brightest - darkest <= SAME_GREY)
     if hidden.any() and still.any():  # what a body hides, and shows where it is missing: mostly what is next to it
@@ -76,7 +77,9 @@ def surroundings(pooled: Image | Int, area: int, hued_spread: float) -> Surround
         places = np.flatnonzero(still & (np.abs(darkest - level) <= SAME_GREY))
         places = places if len(places) >= LEAST_OF_GREY else places[:0]
         samples.append(places[:: max(1, len(places) // GREY_SAMPLES)])
-    return Surroundings(low.ravel(), high.ravel(), known.ravel(), greys, tuple(samples), (height, width))
+    ends, number = np.unique(low.ravel() * max(len(greys), 1) + high.ravel(), return_inverse=True)
+    ends = np.stack(np.divmod(ends, max(len(greys), 1)), axis=-1)
+    return Surroundings(ends, number, known.ravel(), greys, tuple(samples), (height, width))
 
 
 def _greys(levels: Int) -> Int:
@@ -94,9 +97,11 @@ def _greys(levels: Int) -> Int:
 
 
 def _nearest(values: Int, greys: Int) -> Int:
+    """Index of the grey that is nearest to each of some levels from -1 to NO_GREY."""
     if not len(greys):
         return np.zeros(values.shape, dtype=np.int64)
-    return np.asarray(np.abs(values[..., None] - greys).argmin(-1))
+    levels = np.arange(-1, NO_GREY + 1)
+    return np.asarray(np.abs(levels[:, None] - greys).argmin(-1)[values + 1])
 
 
 def intruders(
@@ -112,7 +117,9 @@ def intruders(
         return np.zeros(frames, dtype=np.int64)
     off = _differences(pooled, area, truth)  # (3, N, h * w)
     free = ~_near(bodies).reshape(frames, -1) & truth.known
-    most = np.maximum(np.maximum(np.abs(off[0]), np.abs(off[1])), np.abs(off[2]))
+    most = np.abs(off[0])
+    for plane in off[1:]:
+        np.maximum(most, np.abs(plane), out=most)
     wanted = max(LEAST_AREA, SIZE_MARGIN * np.pi / 4 * (LEAST_SIZE * smallest) ** 2)
     stand_out = (most > int(LEAST_OFF * area / 2)) & free
     chosen = np.flatnonzero(np.count_nonzero(stand_out, axis=1) > wanted / 2)
@@ -129,17 +136,17 @@ def _differences(pooled: Image | Int, area: int, truth: Surroundings) -> NDArray
     """How far each pixel (3, N, h * w) is outside of what scenery may look like there, in summed levels."""
     flat = pooled.reshape(len(pooled), -1, 3)
     tones = _tones(flat, truth)
-    most = int(np.argmax(np.bincount(truth.low, minlength=len(truth.samples))))
-    other = np.flatnonzero((truth.low != most) | (truth.high != most))
+    # Greys are in the order of truth: a frame may have turned it round.
+    ends = tones[:, truth.ends]  # (N, R, 2, 3)
+    low, high = ends.min(axis=2), ends.max(axis=2)
     off = np.empty((3, *flat.shape[:2]), dtype=np.int16)
+    nearest, limit = np.empty_like(off[0]), np.empty_like(off[0])  # fresh memory costs more than what is done in it
     for colour, plane in enumerate(off):
         plane[:] = flat[..., colour]
-        # Greys are in the order of truth: a frame may have turned it round.
-        first, last = tones[:, truth.low[other], colour], tones[:, truth.high[other], colour]
-        low, high = np.minimum(first, last), np.maximum(first, last)
-        beside = plane[:, other]
-        plane -= tones[:, most, colour, None]
-        plane[:, other] = np.maximum(beside - high, 0) - np.maximum(low - beside, 0)
+        np.take(low[..., colour], truth.range, axis=1, out=limit, mode="clip")
+        np.maximum(plane, limit, out=nearest)
+        np.take(high[..., colour], truth.range, axis=1, out=limit, mode="clip")
+        plane -= np.minimum(nearest, limit, out=nearest)
     return off
 
 

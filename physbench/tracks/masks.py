@@ -10,12 +10,17 @@ Mask = NDArray[np.bool_]
 
 def dilated(mask: Mask, reach: int) -> Mask:
     """A mask (T, H, W) dilated by `reach` px in rows and columns."""
-    for axis in (1, 2):
-        wide = mask.copy()
-        for step in range(1, reach + 1):
-            ahead, back = [slice(None)] * 3, [slice(None)] * 3
-            ahead[axis], back[axis] = slice(step, None), slice(None, -step)
-            wide[tuple(ahead)] |= mask[tuple(back)]
-            wide[tuple(back)] |= mask[tuple(ahead)]
-        mask = wide
-    return mask
+    frames, height, width = mask.shape
+    # Flat, with empty rows and columns between: shifts of one piece of memory are several times faster than of many.
+    wide = np.zeros((frames, height + reach, width + reach), dtype=bool)
+    wide[:, :height, :width] = mask
+    flat = wide.ravel()
+    for by in (1, width + reach):
+        grown = flat.copy()
+        for step in range(by, reach * by + 1, by):
+            grown[step:] |= flat[:-step]
+            grown[:-step] |= flat[step:]
+        flat = grown
+        if by == 1:  # what ran over into the columns between
+            flat.reshape(wide.shape)[:, :, width:] = False
+    return flat.reshape(wide.shape)[:, :height, :width]

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -65,6 +66,17 @@ class _Maps:
     factor: int
 
 
+@dataclass(frozen=True, eq=False)
+class _TrueScenery:
+    """What ground truth shows of all that is no body."""
+
+    screens: Tensor  # (H, W) u8, see _screens
+    beside: intruders.Surroundings
+
+
+_KNOWN: WeakKeyDictionary[Clip, dict[int, _TrueScenery]] = WeakKeyDictionary()
+
+
 def track(clip: Clip, context: int, frames: NDArray[np.uint8] | Tensor) -> Tracks:
     """Track the objects of `clip` in `frames`.
 
@@ -92,11 +104,11 @@ def track(clip: Clip, context: int, frames: NDArray[np.uint8] | Tensor) -> Track
         return tracks_from(shown, _nothing(0, len(names)), 1.0)
     hues = _distinct_hues(clip)
     colours = colours_of(hues, small.device)
-    true = _true_frames(clip)
-    seen, maps = _see(small, target, colours, context, _screens(clip, true).to(small.device), fps)
+    truth = _true_scenery(clip, context)
+    seen, maps = _see(small, target, colours, context, truth.screens.to(small.device), fps)
     found = _with_scenery(clip, tracks_from(shown, seen, zoom), video, seen.choice.centre * zoom)
     smallest = 2 * float(target.radius.min()) / maps.factor
-    return _with_intruders(found, maps, _surroundings(clip, context), smallest, zoom * maps.factor)
+    return _with_intruders(found, maps, truth.beside, smallest, zoom * maps.factor)
 
 
 def _with_intruders(found: Tracks, maps: _Maps, known: intruders.Surroundings, smallest: float, scale: float) -> Tracks:
@@ -165,6 +177,14 @@ def _true_frames(clip: Clip) -> Tensor:
     """Some frames of ground truth (TRUE_FRAMES, H, W, 3), from the hand-over on: holders are gone by then."""
     index = np.linspace(clip.handover, len(clip.frames) - 1, TRUE_FRAMES).astype(int)
     return label_maps.shrink(torch.from_numpy(clip.frames[index]))[0]
+
+
+def _true_scenery(clip: Clip, context: int) -> _TrueScenery:
+    """What depends on the clip and the length of the context alone, kept as long as the clip."""
+    known = _KNOWN.setdefault(clip, {})
+    if context not in known:
+        known[context] = _TrueScenery(_screens(clip, _true_frames(clip)), _surroundings(clip, context))
+    return known[context]
 
 
 def _surroundings(clip: Clip, context: int) -> intruders.Surroundings:

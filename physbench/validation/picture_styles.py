@@ -83,6 +83,14 @@ def jitter(frames: Image, fps: float, rng: np.random.Generator, *, sd: float) ->
     return _rounded(np.stack(moved))
 
 
+def offset(frames: Image, fps: float, rng: np.random.Generator, *, by: float) -> Image:
+    """All frames are off by `by` px in one random direction."""
+    angle = rng.uniform(0, 2 * np.pi)
+    return _rounded(
+        shift(frames.astype(np.float64), (0, by * np.sin(angle), by * np.cos(angle), 0), order=1, mode="nearest")
+    )
+
+
 def wobble(frames: Image, fps: float, rng: np.random.Generator, *, sd: float) -> Image:
     """Every pixel of every frame is off by `sd` px, alike over a few px only: outlines tremble."""
     height, width = frames.shape[1:3]
@@ -159,6 +167,7 @@ STYLES: dict[str, Style] = {
     "unsharp-1": partial(sharpening, amount=1.0, sd=1.0),
     "unsharp-2": partial(sharpening, amount=1.0, sd=2.0),
     "jitter-.3": partial(jitter, sd=0.3),
+    "offset-1": partial(offset, by=1.0),
     "wobble-.3": partial(wobble, sd=0.3),
     "bright-.6": partial(brightness, factor=0.6),
     "bright-1.4": partial(brightness, factor=1.4),

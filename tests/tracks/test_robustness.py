@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from physbench.clips.clip import Clip
 from physbench.errors import PhysbenchError
-from physbench.tracks import disc_fit, patches, tracker
+from physbench.tracks import disc_fit, intruders, patches, tracker
 from physbench.tracks.tracker import track
 from physbench.tracks.tracks import Tracks, Visibility
 from physbench.validation.picture_styles import styled
@@ -261,3 +261,13 @@ def test_a_copy_of_the_frames_is_tracked(clip: Clip) -> None:
     before = frames.copy()
     track(clip, CONTEXT, frames)
     assert np.array_equal(before, frames)
+
+
+def test_what_depends_on_the_clip_alone_is_looked_for_once(clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, find = [], intruders.surroundings
+    monkeypatch.setattr(intruders, "surroundings", lambda *arguments: asked.append(1) or find(*arguments))
+    fresh = dataclasses.replace(clip)
+    first = track(fresh, CONTEXT, clip.frames)
+    assert same(first, track(fresh, CONTEXT, clip.frames)) and len(asked) == 1
+    track(fresh, CONTEXT - 1, clip.frames[1:])  # another window shows other frames of ground truth
+    assert len(asked) == 2

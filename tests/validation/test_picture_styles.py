@@ -57,3 +57,12 @@ def test_jitter_moves_the_whole_picture(frames: np.ndarray) -> None:
     moved = styled(frames.repeat(40, 0), "jitter-.3", 15.0, 0).astype(float)[..., 0]
     edge = (moved[:, 46:50, 2] - 115).sum(1) / 13  # rows above the floor's edge, which goes up and down
     assert edge.std() == pytest.approx(0.3, abs=0.05)
+
+
+def test_an_offset_moves_all_frames_alike(frames: np.ndarray) -> None:
+    moved = styled(frames[:1].repeat(4, 0), "offset-1", 15.0, 0)
+    assert (moved == moved[0]).all()
+    weight = chroma(moved[:1])[0]
+    rows, columns = np.mgrid[:64, :64]
+    place = [(weight * axis).sum() / weight.sum() for axis in (columns, rows)]
+    assert np.hypot(place[0] - 20, place[1] - 30) == pytest.approx(1.0, abs=0.02)
