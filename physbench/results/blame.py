@@ -8,7 +8,7 @@ explains what the true laws do not.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from physbench.results import number_format
@@ -45,7 +45,11 @@ def blame(result: ResultDocument, laws: Mapping[str, LawPhrase]) -> Blame | None
     if kept[worst] >= BREAKS_BELOW:
         return Blame("", "No law breaks before the end.")
     large = [family for family in ranked if 1 - kept[family] >= LARGE * (1 - kept[worst])]
-    for words in (lambda family: _world(result, family), lambda family: _reading(result, family, laws)):
+    tellers: tuple[Callable[[str], str], ...] = (
+        lambda family: _world(result, family),
+        lambda family: _reading(result, family, laws),
+    )
+    for words in tellers:
         for family in large:
             if told := words(family):
                 return Blame(family, f"{'Worst' if family == worst else 'Clearest'} in {told}.")
