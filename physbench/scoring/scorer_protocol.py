@@ -6,7 +6,7 @@ import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeVar, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 from physbench.clips.clip import Clip
 from physbench.scoring.observation import ANALYSES, Observation
@@ -255,7 +255,7 @@ def _by_key(id: str, what: str, value: Mapping[str, Text]) -> dict[str, Text]:
 
 def _sights(id: str, seen: object, phrases: Mapping[str, str]) -> dict[str, tuple[str, str]]:
     """What one would see, by key of a phrase."""
-    by_key = dict(seen) if isinstance(seen, Mapping) else {"": seen} if seen else {}
+    by_key: dict[str, Any] = dict(seen) if isinstance(seen, Mapping) else {"": seen} if seen else {}
     for key, pair in by_key.items():
         if key not in phrases or not (isinstance(pair, tuple | list) and [type(text) for text in pair] == [str, str]):
             raise ValueError(
