@@ -4,8 +4,8 @@
                                         [--kept DIR]
 
 Trains an architecture once for so many steps of its main stage on clips of the train split, and keeps its weights at
-stages that are spaced evenly in the logarithm of the steps done. Each is evaluated on `smoke` without the diagnosis; the
-scalars are printed with their rank correlation with the number of steps (Spearman). What DIR holds is not made again.
+stages that are spaced evenly in the logarithm of the steps done. Each is evaluated on `smoke` without the diagnosis, and
+the scalars are printed with their rank correlation with the number of steps (Spearman). What DIR holds is not made again.
 """
 
 from __future__ import annotations
