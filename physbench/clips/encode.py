@@ -36,8 +36,8 @@ def h264(crf: int) -> Codec:
 
 
 H264 = h264(10)  # 45 dB and more on these pictures
-# H.264 of the RGB values themselves: exact, in a file that ffmpeg, PyAV and torchcodec read, and browsers do not. A key
-# frame every 12 frames, for readers that begin somewhere in a clip.
+# H.264 of the RGB values themselves: exact, in a file that ffmpeg and PyAV read, and browsers do not. A key frame every
+# 12 frames, for readers that begin somewhere in a clip.
 H264_RGB = Codec(".mp4", "mp4", "libx264rgb", "rgb24", {"qp": "0", "preset": "medium", "g": "12"})
 
 

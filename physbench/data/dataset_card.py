@@ -31,7 +31,7 @@ TABLE_TEXT = {
     "parameters": "one row a parameter that the scene was drawn with: `name`, `value`, `unit`",
     "steps": (
         "one row a frame: `frame_index`, `time` s, and the push: `red`, `green`, `blue` (hue of the pushed body), "
-        "`impulse_x`, `impulse_y`, `impulse_z` N s; 0 where nothing is pushed"
+        "`impulse_x`, `impulse_y`, `impulse_z` N s, in the row of the first frame that shows its effect; else 0"
     ),
     "states": (
         "one row a body and frame: position `x`, `y`, `z` m, quaternion `qx`, `qy`, `qz`, `qw`, velocity `vx`, `vy`, "
@@ -61,7 +61,7 @@ with h5py.File("clips.h5") as file:
 `clips.h5` is the layout of stable-worldmodel (`HDF5Dataset(path="clips.h5", num_steps=16)`): one row a frame, clips one
 after the other, `ep_len` and `ep_offset` a clip. Columns: `pixels`, `action`, `state`, `visible_area`, `time` s,
 `ep_idx`, `step_idx`, `is_first`, `is_last`, `is_terminal` (never true: the motion goes on after a clip), `prompt`,
-`task`, `seed`.""",
+`task`, `seed`. The `action` of a row is what is done between its frame and the next.""",
     "webdataset": """\
 ```python
 import io, av, numpy as np, webdataset as wds
@@ -77,8 +77,8 @@ video, arrays, described = next(iter(data))
 arrays["states"], described["prompt"]
 ```
 
-A sample has `.mp4`, `.npz` (`times` s, `actions` (T, 6), `states` (T, bodies, 13), `visible_area`, `full_area` px) and
-`.json` (all that the tables below say of the clip).""",
+A sample has `.mp4`, `.npz` and `.json` (all that the tables below say of the clip). The arrays are `times` s, `actions`
+(T, 6), each in the row of the first frame that shows its effect, `states` (T, bodies, 13), `visible_area`, `full_area` px.""",
     "lerobot": """\
 ```python
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
@@ -88,7 +88,8 @@ data[0]["observation.image"], data[0]["observation.environment_state"], data[0][
 ```
 
 The layout is that of LeRobotDataset v3.0. `observation.environment_state` has 13 numbers a body, 0 for bodies that the
-clip lacks; `task` is the prompt; `timestamp` begins at 0 in each clip. The tables hold the states unrounded.""",
+clip lacks; `task` is the prompt; `timestamp` begins at 0 in each clip. The `action` of a row is what is done
+between its frame and the next. The tables hold the states unrounded.""",
 }
 
 
@@ -101,8 +102,8 @@ def dataset_card(plan: DatasetPlan) -> str:
         exact = "as they were drawn (gzip)"
     elif settings.video == "lossless":
         exact = (
-            "exact: H.264 of the RGB values (libx264rgb, qp 0), which ffmpeg, PyAV and torchcodec read and browsers "
-            "do not play"
+            "exact: H.264 of the RGB values (libx264rgb, qp 0), which ffmpeg and what is built on it, such as PyAV, "
+            "read and browsers do not play"
         )
     else:
         exact = (

@@ -116,9 +116,18 @@ def table_writer(
 
 
 def actions_of(clip: Clip) -> NDArray[np.float32]:
-    """Actions (T, 6) of all frames of a clip, 0 where nothing is pushed."""
+    """Actions (T, 6), each in the row of the first frame that shows its effect; 0 where nothing is pushed."""
     actions = clip.actions(clip.handover + 1)
     return np.zeros((len(clip.times), ACTION_WIDTH), np.float32) if actions is None else actions
+
+
+def actions_ahead(clip: Clip) -> NDArray[np.float32]:
+    """Actions (T, 6), each in the row of the frame before its effect: what is done there leads to the next frame.
+
+    This is how readers of pairs of observation and action understand a row.
+    """
+    actions = actions_of(clip)
+    return np.concatenate([actions[1:], np.zeros_like(actions[:1])])
 
 
 def parameters_of(clip: Clip) -> dict[str, tuple[float, str]]:

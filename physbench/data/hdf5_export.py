@@ -14,7 +14,7 @@ import numpy as np
 
 from physbench.clips.clip import ACTION_WIDTH, Clip
 from physbench.data.dataset_plan import DatasetPlan, DatasetSettings, Part, Place
-from physbench.data.dataset_tables import SMALL_TABLES, STATE_NAMES, actions_of, table_path, table_writer
+from physbench.data.dataset_tables import SMALL_TABLES, STATE_NAMES, actions_ahead, table_path, table_writer
 from physbench.storage.atomic_write import atomic_path
 
 HDF5_FILE = "clips.h5"
@@ -96,7 +96,7 @@ def _rows(settings: DatasetSettings, place: Place, clip: Clip) -> dict[str, Any]
     first, last = np.arange(steps) == 0, np.arange(steps) == steps - 1
     return {
         "pixels": clip.frames,
-        "action": actions_of(clip),
+        "action": actions_ahead(clip),
         "state": state,
         "visible_area": visible,
         "time": clip.times,

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from physbench.clips.clip import Clip
 from physbench.clips.encode import video_writer
 from physbench.data.dataset_plan import DatasetPlan, DatasetSettings, Part, Place
-from physbench.data.dataset_tables import ACTION_NAMES, SCHEMAS, STATE_NAMES, actions_of, table_path, table_writer
+from physbench.data.dataset_tables import ACTION_NAMES, SCHEMAS, STATE_NAMES, actions_ahead, table_path, table_writer
 from physbench.storage.atomic_write import atomic_path, write_text
 
 LEROBOT_VERSION = "v3.0"
@@ -136,7 +136,7 @@ def _frame_columns(settings: DatasetSettings, place: Place, clip: Clip) -> dict[
     frame = np.arange(steps)
     return {
         STATE_FEATURE: list(state.reshape(steps, -1)),
-        "action": list(actions_of(clip)),
+        "action": list(actions_ahead(clip)),
         "timestamp": (frame / settings.spec.fps).astype(np.float32),
         "frame_index": frame,
         "episode_index": np.full(steps, place.index),

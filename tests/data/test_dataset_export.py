@@ -131,7 +131,7 @@ def test_hdf5_has_a_row_for_each_frame(tmp_path: Path, clips: list[Clip], planne
             assert np.array_equal(file["pixels"][rows], clip.frames)
             assert np.array_equal(file["state"][rows, :bodies], clip.states)
             assert np.isnan(file["state"][rows, bodies:]).all()
-            assert np.array_equal(file["action"][rows], actions_of(clip))
+            assert np.array_equal(file["action"][rows][:-1], actions_of(clip)[1:])  # leads to the next frame
             assert np.array_equal(file["time"][rows], clip.times)
             assert file["prompt"][first].decode() == clip.scene.prompt and file["task"][first].decode() == clip.row.task
             assert file["is_first"][rows].tolist() == [True] + [False] * (length - 1)
@@ -188,6 +188,7 @@ def test_lerobot_places_every_clip_in_videos_and_tables(lerobot: Path, clips: li
         state = np.stack(mine["observation.environment_state"]).reshape(len(mine), -1, 13)
         assert np.array_equal(state[:, : clip.states.shape[1]], clip.states.astype(np.float32))
         assert not state[:, clip.states.shape[1] :].any()
+        assert np.array_equal(np.stack(mine["action"])[:-1], actions_of(clip)[1:])  # leads to the next frame
         assert {*tasks.index[[*set(mine.task_index)]]} == {clip.scene.prompt} == {*row["tasks"]}
         assert info["features"]["observation.environment_state"]["shape"] == [state.shape[1] * 13]
     assert len(videos) == 3  # several clips in each
