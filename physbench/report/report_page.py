@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
@@ -22,7 +24,10 @@ if TYPE_CHECKING:
 
 
 OPEN_TASKS = 6  # up to which all parts of the page are open
-INLINE_ONLY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"  # no script, no request
+SCRIPT = (Path(__file__).parent / "templates" / "page.js").read_text(encoding="utf-8")
+SCRIPT_HASH = b64encode(sha256(SCRIPT.encode()).digest()).decode()
+# No request, and no script but that of the page, whatever names of models and users hold.
+INLINE_ONLY = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{SCRIPT_HASH}'"
 STRIKING = 12  # readings that are shown first
 
 
@@ -67,6 +72,7 @@ def render(result: Mapping[str, Any], manifest: Mapping[str, Any], gathered: Rep
     from physbench.report.clip_count_text import counting, left_out, not_valid
     from physbench.report.event_text import event_counts, event_sentences
     from physbench.report.free_constant_text import unseen_sentences
+    from physbench.report.glossary import GLOSSARY
     from physbench.report.skill_table import memory_note, skill_rows
     from physbench.results.implied_worlds import bounds, implied_sentence
     from physbench.results.schema_parts import ImpliedWorldResult
@@ -90,6 +96,7 @@ def render(result: Mapping[str, Any], manifest: Mapping[str, Any], gathered: Rep
         "implied": lambda world: implied_sentence(ImpliedWorldResult.model_validate(world)),
     }
     scored = result["counts"]["scored"] > 0
+    blamed = blamed_family(result, manifest)
 
     def chart(group: GroupCurves, small: bool) -> dict[str, Any]:
         picture = Markup(error_chart(group, small=small))
@@ -100,7 +107,7 @@ def render(result: Mapping[str, Any], manifest: Mapping[str, Any], gathered: Rep
             **chart(group, False),
             "tasks": [chart(task, True) for task in gathered.tasks[group.name]],
         }
-        for group in gathered.families
+        for group in sorted(gathered.families, key=lambda group: group.name != blamed)
     ]
     return environment.get_template("report.html.j2").render(
         r=result,
@@ -125,7 +132,7 @@ def render(result: Mapping[str, Any], manifest: Mapping[str, Any], gathered: Rep
                 ],
                 "missing": without_chart(result, group.name, gathered.task_shares.get(group.name, ())),
             }
-            for group in gathered.shares
+            for group in sorted(gathered.shares, key=lambda group: group.name != blamed)
         ]
         if scored
         else [],
@@ -148,7 +155,10 @@ def render(result: Mapping[str, Any], manifest: Mapping[str, Any], gathered: Rep
             if found["tasks_interval"]
         ],
         not_valid={task: not_valid(result, task) for task in result["tasks"]},
-        figures=by_family(gathered.figures),
+        figures=by_family(gathered.figures, blamed),
+        glossary=GLOSSARY,
+        script=Markup(SCRIPT),
+        contents=contents(result, gathered),
         striking=striking(result) if scored else [],
         readings=reading_groups(result),
         took=took(result["speed"]),
@@ -188,15 +198,44 @@ def without_chart(result: Mapping[str, Any], family: str, drawn: Sequence[GroupS
     return {task: not_valid(result, task).get("consistency", []) for task in tasks}
 
 
-def by_family(figures: Sequence[ClipFigure]) -> list[dict[str, Any]]:
-    """Figures by family and task, with the name of the worst task of each family."""
+def contents(result: Mapping[str, Any], gathered: ReportData) -> list[tuple[str, str]]:
+    """The sections that the page has, (id, short title)."""
+    scored = result["counts"]["scored"] > 0
+    found = [
+        ("axes", "Skill", scored),
+        ("time", "Error", scored and gathered.families),
+        ("lawful", "Lawfulness", scored and gathered.shares),
+        ("implied", "Implied world", result.get("implied_worlds")),
+        ("clips", "Clips", gathered.figures),
+        ("readings", "Readings", scored and reading_groups(result)),
+        ("failed", "What counts", True),
+        ("took", "What it took", took(result["speed"])),
+        ("settings", "Settings", True),
+        ("guide", "How to read it", True),
+        ("glossary", "Glossary", True),
+    ]
+    return [(name, title) for name, title, there in found if there]
+
+
+def blamed_family(result: Mapping[str, Any], manifest: Mapping[str, Any]) -> str:
+    """The family that the second sentence names; "" for none."""
+    from physbench.results.blame import blame
+    from physbench.results.law_phrases import law_phrases
+    from physbench.results.schema import ResultDocument
+
+    if not result["counts"]["scored"]:
+        return ""
+    found = blame(ResultDocument.model_validate(result), law_phrases(manifest))
+    return "" if found is None else found.family
+
+
+def by_family(figures: Sequence[ClipFigure], blamed: str = "") -> list[dict[str, Any]]:
+    """Figures by family and task, the blamed family first: it is open, or the first where none is blamed."""
     families: dict[str, dict[str, list[ClipFigure]]] = {}
     for item in figures:
         families.setdefault(item.shown.task.split("/")[0], {}).setdefault(item.shown.task, []).append(item)
-    return [
-        {"name": family, "tasks": tasks, "worst": min(shown[0].shown.quality for shown in tasks.values())}
-        for family, tasks in families.items()
-    ]
+    order = sorted(families, key=lambda family: family != blamed)
+    return [{"name": family, "tasks": families[family], "open": family == order[0]} for family in order]
 
 
 def striking(result: Mapping[str, Any]) -> list[tuple[str, str, Mapping[str, Any], str]]:
