@@ -22,7 +22,7 @@ RATE = 10  # frames/s at least, of faster clips every second or third frame
 LEAST_RATE = 4  # frames/s, of what would be too large otherwise
 SIDE_GAP = 4  # px between the two
 GREYS_AS_ONE = 8  # grey levels that count as one: half the bytes, and no artefact that looks like the model's
-MOST_BYTES = 60_000  # of a picture; a larger one keeps every second frame
+MOST_SHEET_BYTES = 60_000  # of a picture; a larger one keeps every second frame
 MOST_HEIGHT = 16_383  # px, of WebP
 ENDED, GAP_COLOUR = 132, 20
 
@@ -71,7 +71,7 @@ def player(clip: str, truth: Frames, prediction: Frames, fps: float, breaks: Seq
         moments = [_moment(truth[i], prediction[i] if i < len(prediction) else None) for i in shown]
         small = len(moments) * len(moments[0]) <= MOST_HEIGHT
         packed = _webp(np.concatenate(moments)) if small else b""
-        if small and (len(packed) <= MOST_BYTES or fps / step < 2 * LEAST_RATE):
+        if small and (len(packed) <= MOST_SHEET_BYTES or fps / step < 2 * LEAST_RATE):
             break
         step *= 2
     height, width = moments[0].shape[:2]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from physbench.report.clip_player import GREYS_AS_ONE, MOST_BYTES, SIDE_GAP, player
+from physbench.report.clip_player import GREYS_AS_ONE, MOST_SHEET_BYTES, SIDE_GAP, player
 
 
 def decoded(uri: str) -> np.ndarray:
@@ -51,7 +51,7 @@ def test_noise_and_length_are_kept_small() -> None:
     found = player("a", moving_square(60, 128), noise, 30)
     assert found is not None and found.moments < 20
     long = player("a", moving_square(400, 128), moving_square(400, 128), 15)
-    assert long is not None and len(long.sheet) < 4 / 3 * MOST_BYTES + 100
+    assert long is not None and len(long.sheet) < 4 / 3 * MOST_SHEET_BYTES + 100
     assert long.moments * long.height <= 16_383, "the largest picture of this format"
 
 

@@ -21,17 +21,9 @@ import physbench.report
 from physbench.baselines.baseline_adapter import baseline_card
 from physbench.errors import UsageError
 from physbench.report.glossary import GLOSSARY
+from physbench.report.page_view import blamed_family, by_family, physicist_command, settings
 from physbench.report.report_data import ReportData, gather
-from physbench.report.report_page import (
-    INLINE_ONLY,
-    SCRIPT,
-    blamed_family,
-    by_family,
-    physicist_command,
-    render,
-    settings,
-    write_report,
-)
+from physbench.report.report_page import INLINE_ONLY, SCRIPT, render, write_report
 from physbench.report.skill_table import skill_rows
 from physbench.results.build_result import build_result
 from physbench.results.number_format import AXIS_NAMES, bracket, fixed
@@ -193,7 +185,7 @@ def test_the_family_that_is_blamed_comes_first_and_is_open(small_run: RunFolder)
     gathered = gather(small_run, manifest, read_run(small_run)[1])
     for family in ("falling", "orbits"):
         first = by_family(gathered.figures, family)
-        assert first[0]["name"] == family and [each["open"] for each in first] == [True] + [False] * (len(first) - 1)
+        assert first[0].name == family and [each.open for each in first] == [True] + [False] * (len(first) - 1)
     blamed = blamed_family(result, manifest)
     assert f" in {blamed}: " in result["sentences"][1]
     page = render(result, manifest, gathered)
@@ -214,7 +206,7 @@ def test_every_clip_is_explained(page: Page) -> None:
     text = " ".join("".join(page.text).split())
     assert "is off by more than its diameter at" in text
     assert "is missing from" in text
-    assert "1 of 8 clips failed. They count as quality 0" in text
+    assert "1 of 8 clips failed and count as 0 in every mean." in text
     assert "appearance/lpips unavailable: weights" in text.replace("lpipsun", "lpips un")
 
 
