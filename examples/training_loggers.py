@@ -16,7 +16,8 @@ def to_wandb(run, result, step):
     import wandb
 
     table = wandb.Table(dataframe=result.to_pandas())
-    run.log({**result.scalars(), "physbench/tasks": table, "physbench/figure": wandb.Image(result.plot())}, step=step)
+    found = {**result.scalars(), "physbench/tasks": table, "physbench/figure": wandb.Image(result.plot())}
+    run.log(found, step=step, commit=True)
 
 
 def lightning_callback(every=1, **options):

@@ -7,5 +7,5 @@ What other packages use:
 - `markdown_csv.markdown`, `csv_of_tasks`, `csv_of_clips`: other formats.
 - `clip_selection.shown_clips`: the clips whose rollouts the page needs.
 
-The other modules make the parts of the page: charts, film strips, animations, close-ups of breaks, tables, sentences.
+The other modules make the parts of the page: charts, film strips, players, close-ups of breaks, tables, sentences.
 """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from physbench.report.error_curves import Array, GroupCurves
 from physbench.report.svg import (
@@ -23,6 +24,8 @@ from physbench.results.lawful_fraction import BINS, GroupShares
 from physbench.results.number_format import short
 
 LEAST_ERROR, MOST_ERROR = 0.003, 20.0  # diameters, the scale of errors
+WIDE_ENOUGH = 0.12  # of the width, for the word in a hidden time
+HIDDEN_FROM = 0.5  # share of the objects that are hidden, from which a time is drawn as hidden
 NAMES = {"truth": "truth", "freeze": "freeze", "constant-velocity": "constant velocity", "model": "model"}  # as drawn
 LAWFUL_NAMES = {**NAMES, "physicist": "physicist"}
 KIND_WORDS = {"guard": "can only cost", "unscored": "not scored", "absent": "not asked"}
@@ -86,6 +89,12 @@ def error_chart(group: GroupCurves, *, small: bool = False) -> str:
                 ax.axvspan(min(group.predictability, end), end, color=BAND, lw=0, alpha=0.55, zorder=0)
                 ax.axvline(min(group.predictability, end), color=SOFT, lw=0.8, ls=(0, (1, 2)), zorder=1)
             words.append(f"Predictable for {group.predictability:.1f} s.")
+        for start, stop in hidden_spans(group):
+            for ax in (top, below):
+                ax.axvspan(start, stop, facecolor="none", edgecolor=SOFT, hatch="////", lw=0, alpha=0.35, zorder=0)
+            if stop - start > WIDE_ENOUGH * end:
+                top.text((start + stop) / 2, MOST_ERROR * 0.6, "hidden", fontsize=7, color=SOFT, ha="center", va="top")
+            words.append(f"Hidden from {start:.1f} to {stop:.1f} s.")
         top.axhline(1, color=SOFT, lw=0.8, ls=(0, (4, 3)), zorder=1)
         for source in NAMES:
             curve = group.curves.get(source)
@@ -94,10 +103,10 @@ def error_chart(group: GroupCurves, *, small: bool = False) -> str:
             style = {"color": COLOUR[source], "lw": 1.8 if source == "model" else 1.1, "zorder": 4}
             for ax, band in ((top, curve.median_band), (below, curve.present_band)):
                 if band is not None:
-                    low, high = (_shown(end, ax is top) for end in band)
+                    low, high = (_outside(_shown(end, ax is top), group) for end in band)
                     ax.fill_between(group.times, low, high, color=COLOUR[source], alpha=0.2, lw=0, zorder=2)
-            top.plot(group.times, _shown(curve.median, True), **style)
-            below.plot(group.times, curve.present, **style)
+            top.plot(group.times, _outside(_shown(curve.median, True), group), **style)
+            below.plot(group.times, _outside(curve.present, group), **style)
             words.append(f"{NAMES[source]}: {_described(group, source)}.")
         top.set_yscale("log")
         top.set_ylim(LEAST_ERROR, MOST_ERROR)
@@ -109,6 +118,25 @@ def error_chart(group: GroupCurves, *, small: bool = False) -> str:
         below.set_xlim(0, end)
         below.set_xlabel("seconds from the hand-over")
         return inline(figure, f"error-{group.name}", " ".join(words))
+
+
+def hidden_spans(group: GroupCurves) -> list[tuple[float, float]]:
+    """Times in s during which at least half of the objects are hidden or out of view."""
+    if group.hidden is None or len(group.times) < 2:
+        return []
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], _mostly_hidden(group), [0]]).astype(int)))
+    dt = float(group.times[1] - group.times[0])
+    return [(float(group.times[a]) - dt / 2, float(group.times[b - 1]) + dt / 2) for a, b in edges.reshape(-1, 2)]
+
+
+def _mostly_hidden(group: GroupCurves) -> NDArray[np.bool_]:
+    shares = np.zeros(len(group.times)) if group.hidden is None else group.hidden
+    return np.asarray(shares >= HIDDEN_FROM)
+
+
+def _outside(values: Array, group: GroupCurves) -> Array:
+    """Values with a gap for the hidden time, in which the few objects that are left make a median jump."""
+    return np.where(_mostly_hidden(group), np.nan, values)
 
 
 def _shown(values: Array, error: bool) -> Array:

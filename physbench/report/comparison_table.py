@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from physbench.report.terminal_summary import bracket, signed
+from physbench.report.terminal_summary import ascii_minus
 from physbench.results.bootstrap import FEWEST
-from physbench.results.number_format import AXIS_NAMES
+from physbench.results.number_format import AXIS_NAMES, bracket, fixed
 from physbench.results.strength_summary import strength_text
 
 if TYPE_CHECKING:
@@ -79,10 +79,10 @@ def _cells(found: SkillDifference) -> list[Text]:
     from rich.text import Text
 
     style = "" if found.sign else "dim"
-    told = bracket(found.interval) if found.interval else ("" if found.ahead is None else "too few clips")
+    told = ascii_minus(bracket(found.interval)) if found.interval else ("" if found.ahead is None else "too few clips")
     return [
-        Text(signed(found.first), style="dim"),
-        Text(signed(found.other), style="dim"),
-        Text(signed(found.ahead), style=style),
+        Text(ascii_minus(fixed(found.first)), style="dim"),
+        Text(ascii_minus(fixed(found.other)), style="dim"),
+        Text(ascii_minus(fixed(found.ahead)), style=style),
         Text(told, style=style),
     ]

@@ -36,6 +36,7 @@ class GroupCurves:
     times: Array  # (G,) s from the hand-over
     curves: Mapping[str, Curve]  # by source: model, truth, freeze, constant-velocity
     predictability: float | None  # s, median T_p of the clips
+    hidden: Array | None = None  # (G,) share of the objects that are hidden or out of view
 
 
 @dataclass
@@ -46,11 +47,15 @@ class CurvePool:
     times: Array = field(default_factory=lambda: np.zeros(0))
     errors: dict[str, list[Array]] = field(default_factory=dict)
     predictability: list[float] = field(default_factory=list)
+    hidden: list[Array] = field(default_factory=list)  # (G_i,) of each clip
 
     def add(self, times: Array, errors: Mapping[str, Array], predictability: float | None) -> None:
         """Add one clip: times (G,) s, and by source errors (G, K) in diameters (`position_error.error_curve`)."""
         if len(times) > len(self.times):
             self.times = times
+        seen = errors.get("truth", next(iter(errors.values()), None))
+        if seen is not None and seen.shape[1]:
+            self.hidden.append(np.isnan(seen).mean(axis=1))
         for source, error in errors.items():
             self.errors.setdefault(source, []).append(error)
         if predictability is not None:
@@ -64,7 +69,14 @@ class CurvePool:
             source: pool(errors, length, chosen, bands=source in banded) for source, errors in self.errors.items()
         }
         limit = float(np.median(self.predictability)) if self.predictability else None
-        return GroupCurves(self.name, self.times[chosen], curves, limit)
+        return GroupCurves(self.name, self.times[chosen], curves, limit, self._hidden(length, chosen))
+
+    def _hidden(self, length: int, chosen: NDArray[np.intp]) -> Array | None:
+        """Share of the objects that no camera would show, mean over the clips that last as long; None for no clip."""
+        if not self.hidden:
+            return None
+        padded = np.stack([np.pad(one, (0, length - len(one)), constant_values=np.nan) for one in self.hidden])
+        return np.asarray(np.nanmean(padded[:, chosen], axis=0), dtype=np.float64)
 
 
 def pool(errors: Sequence[Array], length: int, chosen: NDArray[np.intp] | None = None, *, bands: bool = True) -> Curve:

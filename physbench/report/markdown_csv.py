@@ -6,20 +6,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from physbench.report.clip_count_text import counting, partly
-from physbench.report.event_text import event_sentences
-from physbench.report.free_constant_text import unseen_sentences
-from physbench.report.skill_table import SkillCell, skill_rows
+from physbench.report.skill_table import skill_rows
+from physbench.report.summary_view import summary_view
+from physbench.report.table_view import Cell
 from physbench.results.csv_text import cell_text, csv_text
-from physbench.results.number_format import (
-    AXIS_NAMES,
-    MAY_CHANGE,
-    bracket,
-    counted,
-    failures_by_reason,
-    fixed,
-    suite_name,
-)
 
 if TYPE_CHECKING:
     from physbench.storage.run_folder import RunFolder
@@ -50,55 +40,35 @@ CSV_COLUMNS = (
 
 def markdown(result: Mapping[str, Any]) -> str:
     """The answer in words, the table of skills and notes on it."""
-    model, suite, counts = result["model"], result["suite"], result["counts"]
-    some = f" of {suite['of']}" if suite["of"] not in (None, suite["clips"]) else ""
-    samples = f", {counts['samples']} samples a clip" if counts["samples"] > 1 else ""
-    clips = f"{suite['clips']}{some} clips" if some else counted(suite["clips"], "clip")
-    about = f"physbench {suite_name(result)}, {clips}{samples}, "
-    about += f"{result['render_spec']}, {model['track']}"
-    lines = [f"### {_plain(model['name'])}: {about}", ""]
-    lines += [f"**{_plain(sentence)}**  " for sentence in result["sentences"]]
-    lines.append("")
-    limits = [result["note"], MAY_CHANGE if result["provisional"] else ""]
-    if any(limits):
-        text = "; ".join(limit for limit in limits if limit)
-        lines += [f"> {text[0].upper()}{text[1:]}.", ""]
-    if counts["scored"]:
-        overall = result["overall"]
-        found = f"{fixed(overall['skill'])} {bracket(overall['interval'])}".strip()
-        lines += [f"Overall skill {found}" + (f" ({overall['reason']})" if overall["skill"] is None else ""), ""]
-        axes = [AXIS_NAMES.get(axis, axis) for axis in result["axes"]]
-        lines += [f"| skill | {' | '.join(axes)} |", "| --- |" + " ---: |" * len(axes)]
+    view = summary_view(result)
+    lines = [f"### {_plain(view.model)}: physbench {', '.join((*view.run, result['model']['track']))}", ""]
+    lines += [*(f"**{_plain(sentence)}**  " for sentence in view.sentences), ""]
+    if view.limits:
+        lines += [f"> {view.limits}", ""]
+    notes = [view.counting]
+    if view.scored:
+        reason = f" ({view.overall.reason})" if view.overall.value == "–" else ""
+        lines += [f"Overall skill {view.overall.text}{reason}", ""]
+        lines += [f"| skill | {' | '.join(figure.name for figure in view.axes.values())} |"]
+        lines += ["| --- |" + " ---: |" * len(view.axes)]
         for line in skill_rows(result):
             name = f"**{line.name}**" if line.level in ("all", "family") else _plain(line.name)
             lines.append(f"| {name} | {' | '.join(_cell(cell) for cell in line.cells)} |")
-        lines += [
-            "",
-            "1 is ground truth, 0 the frozen last frame. Where a frozen frame keeps what ground truth keeps, a model "
-            "can only lose: kept, or the share of it that it lost.",
-            "",
-        ]
-        if best := result["best_of"]:
-            text = f"Best of {best['samples']} samples, chosen after the fact and not the score: "
-            lines += [f"{text}{fixed(best['overall'])}.", ""]
-        if freed := unseen_sentences(result):
-            lines += [" ".join(map(_plain, freed)), ""]
-        if avoided := event_sentences(result):
-            lines += [" ".join(map(_plain, avoided)), ""]
-    if said := counting(result) + partly(result):
-        lines += [" ".join(map(_plain, said)), ""]
-    if counts["failed"]:
-        reasons = failures_by_reason(result["failures"])
-        said = [f"{_plain(reason)} ({n})" if len(reasons) > 1 else _plain(reason) for reason, n in reasons[:3]]
-        more = f"; and {len(reasons) - 3} more reasons" if len(reasons) > 3 else ""
-        share = f"{counts['failed']} of {counted(counts['clips'], 'clip')}"
-        lines += [f"{share} failed and count as 0: {'; '.join(said)}{more}", ""]
+        lines.append("")
+        notes = [view.legend[0], view.best_of, view.unseen, view.events, view.counting]
+    if view.failed:
+        said = [f"{reason} ({n})" if len(view.reasons) > 1 else reason for reason, n in view.reasons]
+        more = f"; and {view.more_reasons} more reasons" if view.more_reasons else ""
+        notes.append(f"{view.failed}: {'; '.join(said)}{more}")
+    for text in notes:
+        lines += [_plain(text), ""] if text else []
+    suite, model = result["suite"], result["model"]
     hashes = f"suite `{suite['hash'][:12]}`" + (f", model `{model['sha256'][:12]}`" if model["sha256"] else "")
     lines.append(f"{hashes}, physbench {result['physbench_version']}")
     return "\n".join(lines) + "\n"
 
 
-def _cell(cell: SkillCell) -> str:
+def _cell(cell: Cell) -> str:
     return cell.note if cell.note in ("not scored", "not asked") else f"{cell.text} {cell.note}".strip()
 
 

@@ -13,10 +13,11 @@ from physbench.clips.clip import Clip, Row
 from physbench.errors import UsageError
 from physbench.plugins.user_files import registered_files
 from physbench.progress import Progress
-from physbench.report.animations import Animation, play
 from physbench.report.break_figures import BrokenClip, clip_breaks
+from physbench.report.clip_caption import caption
+from physbench.report.clip_player import Player, player
 from physbench.report.clip_selection import SelectedClip, select
-from physbench.report.error_curves import Array, CurvePool, GroupCurves, first_off
+from physbench.report.error_curves import Array, CurvePool, GroupCurves
 from physbench.report.film_strips import Frames, Strip, strips, times_of
 from physbench.results.lawful_fraction import BreakCount, GroupShares, SharePool
 from physbench.results.number_format import joined, plain
@@ -26,9 +27,7 @@ from physbench.scoring.reading_roles import reading_of
 from physbench.scoring.scorer_protocol import LAWS
 from physbench.shadowing.trace import Trace, load_trace
 from physbench.storage.run_folder import RunFolder
-from physbench.tracks.tracks import Tracks, Visibility
 from physbench.tracks.tracks_file import load_tracks
-from physbench.world.scene import hue_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,7 +58,7 @@ class ClipFigure:
     readings: tuple[ClipReading, ...]  # diagnostics that differ from ground truth
     times: tuple[float, ...]
     strips: tuple[Strip, ...]  # truth, prediction; empty where the rollout was not kept
-    motion: Animation | None  # both, playing
+    player: Player | None  # both, in step
     broken: BrokenClip | None = None  # where it breaks the laws; None where nothing was shadowed
     not_valid: tuple[str, ...] = ()  # readings of an axis that are not valid here, with the reason
 
@@ -195,19 +194,21 @@ def figure(
     tracks = load_tracks(path) if path.is_file() else None
     frames = None if tracks is None else _frames(folder, clip)
     drawn: tuple[Strip, ...] = ()
-    motion = None
+    shown_by = None
     trace = load_trace(folder.trace(clip.id))
     breaks = None if tracks is None or trace is None else clip_breaks(clip, trace, tracks, frames)
     if tracks is not None and frames is not None:
-        drawn, motion = strips(clip, frames, tracks), play(clip.future(), frames, clip.spec.fps)
+        drawn = strips(clip, frames, tracks)
+        moments = [] if trace is None else [float(trace.time[b]) for b in trace.distinct()]
+        shown_by = player(clip.id, clip.future(), frames, clip.spec.fps, moments)
     return ClipFigure(
         shown,
-        why(clip, error, tracks),
+        caption(clip, rows, error, tracks, trace),
         qualities,
         _apart(rows),
         tuple(times_of(clip)),
         drawn,
-        motion,
+        shown_by,
         breaks,
         _not_valid(rows["truth"]),
     )
@@ -252,34 +253,6 @@ def _frames(folder: RunFolder, clip: Clip) -> Frames | None:
     from physbench.rollouts.video import read_video
 
     return read_video(video)
-
-
-def why(clip: Clip, error: Array | None, tracks: Tracks | None) -> tuple[str, ...]:
-    """Sentences on what went wrong with each object, from errors (horizon, K) in diameters and the tracks."""
-    if error is None or tracks is None:
-        return ()
-    times = clip.times[clip.handover + 1 :]
-    unseen = tracks.state[tracks.context :] == Visibility.ABSENT  # (horizon, K)
-    found = []
-    for k, body in enumerate(clip.tracked_bodies):
-        ((off, _),) = first_off(times, error[:, k : k + 1])
-        lost = np.isinf(error[:, k])
-        due = int((np.isfinite(error[:, k]) | lost).sum())
-        parts = [] if off is None else [f"is off by more than its diameter at {off:.1f} s"]
-        for mask, words in (
-            (lost & unseen[:, k], "is missing"),
-            (lost & ~unseen[:, k], "is too deformed to be located"),
-        ):
-            if mask.any():
-                share = 100 * mask.sum() / due
-                parts.append(
-                    f"{words} from {times[np.argmax(mask)]:.1f} s (in {share:.0f} % of the time it should be seen)"
-                )
-        if parts:
-            found.append(f"{body.name} ({hue_name(body.hue or 0)}) {joined(parts)}")
-    return tuple(sentence[0].upper() + sentence[1:] + "." for sentence in found) or (
-        "Every object stays within its diameter of ground truth.",
-    )
 
 
 def _values(table: pd.DataFrame, row: Row) -> dict[str, dict[str, Any]]:

@@ -6,24 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from physbench.report.table_view import KEPT_FROM, Cell
 from physbench.results.number_format import bracket, fixed, short
 from physbench.results.strength_summary import strength_text
 
 BEYOND_MEMORY = "beyond memory"
 OUT_OF_RANGE = "quality lost out of range"
 NO_STRENGTH: Mapping[str, Any] = {"all": None, "families": {}, "tasks": {}, "references": {}}
-KEPT_FROM = -0.005  # cost of a guard from which on the cell says "kept"
-
-
-@dataclass(frozen=True)
-class SkillCell:
-    """One axis in one row."""
-
-    text: str  # a number, "kept" or a dash
-    note: str = ""  # interval, or what the text means
-    title: str = ""  # tooltip
-    tone: Literal["good", "bad", "kept", "none"] = "none"
-    strength: float = 0.0  # 0..1, of the colour
 
 
 @dataclass(frozen=True)
@@ -32,7 +21,7 @@ class SkillRow:
 
     level: Literal["all", "family", "task", "reference"]
     name: str
-    cells: tuple[SkillCell, ...]  # by axis
+    cells: tuple[Cell, ...]  # by axis
     strength: str = "–"  # diameters, median
 
 
@@ -78,46 +67,46 @@ def memory_note(result: Mapping[str, Any]) -> str:
     return f"{BEYOND_MEMORY.capitalize()} is not known: {found['reason']}." if found and found["clips"] is None else ""
 
 
-def _gap(found: Mapping[str, Any]) -> SkillCell:
+def _gap(found: Mapping[str, Any]) -> Cell:
     """Quality on `test` minus that on `ood`: no skill, so that it has no colour."""
     if found["gap"] is None:
-        return SkillCell("–", title=found["reason"])
+        return Cell("–", title=found["reason"])
     title = (
         f"quality: test {fixed(found['test'])}, ood {fixed(found['ood'])}; truth itself loses {fixed(found['truth'])}"
     )
-    return SkillCell(fixed(found["gap"]), bracket(found["interval"]), title)
+    return Cell(fixed(found["gap"]), bracket(found["interval"]), title)
 
 
-def _axis(found: Mapping[str, Any]) -> SkillCell:
+def _axis(found: Mapping[str, Any]) -> Cell:
     return _skill(found["skill"], found["interval"], found["reason"])
 
 
-def _family(found: Mapping[str, Any]) -> SkillCell:
+def _family(found: Mapping[str, Any]) -> Cell:
     cost = found["guard"]
     if found["skill"] is None:
-        return _guard(cost, "its tasks") if cost is not None else SkillCell("–", title=found["reason"])
+        return _guard(cost, "its tasks") if cost is not None else Cell("–", title=found["reason"])
     lost = f"; its guard tasks cost {fixed(-cost)}" if cost is not None and cost < KEPT_FROM else ""
     return _skill(found["skill"], found["skill_interval"], f"mean of its informative tasks{lost}")
 
 
-def _task(found: Mapping[str, Any]) -> SkillCell:
+def _task(found: Mapping[str, Any]) -> Cell:
     if found["kind"] == "informative":
         return _skill(found["skill"], found["skill_interval"], found["why"])
     if found["kind"] == "guard":
         return _guard(found["skill"], found["why"])
-    return SkillCell("–", "not scored" if found["kind"] == "unscored" else "not asked", found["why"])
+    return Cell("–", "not scored" if found["kind"] == "unscored" else "not asked", found["why"])
 
 
-def _skill(value: float | None, interval: Any, title: str) -> SkillCell:
+def _skill(value: float | None, interval: Any, title: str) -> Cell:
     if value is None:
-        return SkillCell("–", title=title)
+        return Cell("–", title=title)
     strength = round(min(abs(value), 1.0), 3)
-    return SkillCell(fixed(value), bracket(interval), title, "good" if value >= 0 else "bad", strength)
+    return Cell(fixed(value), bracket(interval), title, "good" if value >= 0 else "bad", strength)
 
 
-def _guard(cost: float | None, title: str) -> SkillCell:
+def _guard(cost: float | None, title: str) -> Cell:
     if cost is None:
-        return SkillCell("–", title=title)
+        return Cell("–", title=title)
     if cost >= KEPT_FROM:
-        return SkillCell("kept", title=title, tone="kept")
-    return SkillCell(fixed(cost), "lost", title, "bad", round(min(-cost, 1.0), 3))
+        return Cell("kept", title=title, tone="kept")
+    return Cell(fixed(cost), "lost", title, "bad", round(min(-cost, 1.0), 3))

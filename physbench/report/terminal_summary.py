@@ -5,69 +5,68 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from physbench.report.event_text import event_sentences
-from physbench.report.free_constant_text import unseen_sentences
-from physbench.report.skill_table import BEYOND_MEMORY, SkillCell, memory_note, skill_rows
-from physbench.results import number_format
-from physbench.results.answers import overall_meaning
-from physbench.results.number_format import FAILED_ON, failures_by_reason
+from physbench.report.skill_table import skill_rows
+from physbench.report.summary_view import SummaryView, summary_view
+from physbench.report.table_view import Cell
+from physbench.results.number_format import AXIS_NAMES
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-LEGEND = (
-    "1 is ground truth, 0 the frozen last frame. Where a frozen frame keeps what ground truth keeps, a model can only "
-    f"lose: kept, or the share of it that it lost. {number_format.DRIFT_IS_BETTER_HIGH}"
-)
-STRENGTH_LEGEND = (
-    "Strength: the smallest distance in diameters within which the whole motion is lawful, median over clips; ground "
-    "truth has 0.01, and less is better."
-)
-SHOWN_REASONS = 3
+TOOK = ("model", "whole run", "memory of all processes")  # of what it took
 Document = Mapping[str, Any]
 
 
-def signed(value: float | None, digits: int = 2) -> str:
-    """ "0.41", "-0.20"; a dash for what does not exist."""
-    return "–" if value is None else f"{value + 0.0:.{digits}f}".replace("-0.00", "0.00")
-
-
-def bracket(interval: list[float] | tuple[float, float] | None, digits: int = 2) -> str:
-    """ "[0.38, 0.44]", or nothing."""
-    return "" if interval is None else f"[{signed(interval[0], digits)}, {signed(interval[1], digits)}]"
+def ascii_minus(text: str) -> str:
+    """Numbers that can be copied."""
+    return text.replace("−", "-")
 
 
 def print_summary(result: Document, console: Console) -> None:
     """Print a result document. Needs 72 columns and no colours."""
     from rich.text import Text
 
-    model, suite = result["model"], result["suite"]
-    head = Text()
-    head.append(model["name"], style="bold")
-    some = f" of {suite['of']}" if suite.get("of") not in (None, suite["clips"]) else ""
-    clips = f"{suite['clips']}{some} clips" if some else number_format.counted(suite["clips"], "clip")
-    if result["counts"]["samples"] > 1:
-        clips += f" x {result['counts']['samples']} samples"
-    head.append(f"  {number_format.suite_name(result)}, {clips}, {result['render_spec']}", style="dim")
+    view = summary_view(result)
+
+    def say(text: str, style: str = "") -> None:
+        if text:
+            console.print(Text(ascii_minus(text), style=style))
+
     console.print()
-    console.print(head)
-    if result["note"] or result["provisional"]:
-        notes = [
-            result["note"],
-            number_format.MAY_CHANGE if result["provisional"] else "",
-        ]
-        text = "; ".join(note for note in notes if note)
-        console.print(Text(f"{text[0].upper()}{text[1:]}.", style="yellow"))
+    console.print(Text(view.model, style="bold").append(f"  {', '.join(view.run)}", style="dim"))
+    say(view.limits, "yellow")
     console.print()
-    for sentence in result["sentences"]:
+    for sentence in view.sentences:
         console.print(Text(sentence), soft_wrap=False)
-    if result["counts"]["scored"]:
+    if view.scored:
         console.print()
         console.print(_table(result))
-        _overall(result, console)
-    _remarks(result, console)
+        console.print()
+        console.print(_overall(view))
+        say(f"overall: {view.meaning}" if view.meaning else "", "dim")
+        for text, style in (
+            (view.best_of, "dim"),
+            (view.unseen, "dim"),
+            (view.events, "yellow"),
+            (view.memory, "dim"),
+            *((legend, "dim") for legend in view.legend),
+        ):
+            say(text, style)
+    if len(view.reasons) == 1:
+        say(f"{view.failed}: {_indented(view.reasons[0][0])}", "red")
+    elif view.reasons:
+        say(f"{view.failed}:", "red")
+        for reason, count in view.reasons:
+            say(f"  {count} x {_indented(reason)}", "red")
+        say(f"  and {view.more_reasons} more, in result.json" if view.more_reasons else "", "red")
+    for reading, why in view.unavailable:
+        if why.startswith("unavailable"):
+            say(f"{reading} is {why}", "dim")
+        else:
+            say(f"unavailable: {reading} {why}", "red")
+    say(", ".join(f"{name} {value}" for name, value in view.took if name in TOOK), "dim")
 
 
 def _table(result: Document) -> Table:
@@ -78,103 +77,46 @@ def _table(result: Document) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False, header_style="dim")
     table.add_column("skill", no_wrap=True)
     for axis in result["axes"]:
-        name = number_format.AXIS_NAMES.get(axis, axis)
+        name = AXIS_NAMES.get(axis, axis)
         table.add_column(name.replace(" ", "\n"), justify="right", no_wrap=True)  # two short lines
     sized = result.get("strength") is not None
     if sized:
         table.add_column("strength", justify="right", no_wrap=True, style="dim")
-    lines = skill_rows(result)
-    for line in sorted(lines, key=lambda line: line.level in ("all", "reference")):
+    styles = {"all": "bold", "reference": "dim"}
+    for line in sorted(skill_rows(result), key=lambda line: line.level in styles):
         cells = [*(_cell(cell) for cell in line.cells), *([Text(line.strength)] if sized else [])]
-        if line.level == "all":
-            table.add_row(Text(line.name, style="bold"), *(Text(cell.plain, style="bold") for cell in cells))
-            if any(found["interval"] for found in result["axes"].values()):
-                intervals = [bracket(found["interval"]) for found in result["axes"].values()]
-                table.add_row(Text("95 % interval", style="dim"), *(Text(text, style="dim") for text in intervals))
-        elif line.level == "reference":
-            table.add_row(Text(line.name, style="dim"), *(Text(cell.plain, style="dim") for cell in cells))
-        elif line.level == "family":
-            table.add_row(Text(line.name, style="bold"), *cells)
+        if style := styles.get(line.level):
+            table.add_row(Text(line.name, style=style), *(Text(cell.plain, style=style) for cell in cells))
         else:
-            table.add_row(Text(line.name if ": " in line.name else f"  {line.name}"), *cells)
+            inner = line.level == "task" and ": " not in line.name
+            table.add_row(Text(f"  {line.name}" if inner else line.name, style="" if inner else "bold"), *cells)
+        if line.level == "all" and any(cell.note for cell in line.cells):
+            notes = (Text(ascii_minus(cell.note), style="dim") for cell in line.cells)
+            table.add_row(Text("95 % interval", style="dim"), *notes)
     return table
 
 
-def _cell(cell: SkillCell) -> Text:
+def _cell(cell: Cell) -> Text:
     from rich.text import Text
 
     word = f" {cell.note}" if cell.note == "lost" else ""
-    text = cell.note if cell.note in ("not scored", "not asked") else cell.text.replace("−", "-") + word
+    text = cell.note if cell.note in ("not scored", "not asked") else ascii_minus(cell.text) + word
     return Text(text, style="dim" if cell.tone in ("kept", "none") else "")
 
 
-def _overall(result: Document, console: Console) -> None:
+def _overall(view: SummaryView) -> Text:
     from rich.text import Text
 
-    overall = result["overall"]
     line = Text("overall ", style="bold")
-    line.append(signed(overall["skill"]), style="bold cyan")
-    line.append(f" {bracket(overall['interval'])}".rstrip(), style="cyan")
-    if overall["reason"] and (overall["skill"] is None or not result["note"]):
-        line.append(f"  ({overall['reason']})", style="dim")
-    for name, reference in result["references"].items():
-        own, ahead = reference["overall"]["skill"], reference["ahead"]
-        if own is not None:
-            line.append(f"   {name.replace('-', ' ')} {signed(own)}", style="dim")
-            if ahead["interval"]:
-                line.append(f", {number_format.ahead(ahead['skill'], ahead['interval'])}", style="dim")
-    if (beyond := result.get("beyond_memory")) and beyond["overall"] and beyond["overall"]["skill"] is not None:
-        value = beyond["overall"]
-        line.append(f"   {BEYOND_MEMORY} {signed(value['skill'])} {bracket(value['interval'])}".rstrip(), style="dim")
-    console.print()
-    console.print(line)
-    if meaning := overall_meaning(result["model"]["card"]):
-        console.print(Text(f"overall: {meaning}", style="dim"))
-    if best := result.get("best_of"):
-        text = f"best of {best['samples']} samples, chosen after the fact and not the score: {signed(best['overall'])}"
-        console.print(Text(text, style="dim"))
-    if freed := unseen_sentences(result):
-        console.print(Text(" ".join(freed).replace("−", "-"), style="dim"))
-    if avoided := event_sentences(result):
-        console.print(Text(" ".join(avoided), style="yellow"))
-    if note := memory_note(result):
-        console.print(Text(note, style="dim"))
-    console.print(Text(LEGEND, style="dim"))
-    if result.get("strength"):
-        console.print(Text(STRENGTH_LEGEND, style="dim"))
+    line.append(ascii_minus(view.overall.value), style="bold cyan")
+    line.append(ascii_minus(f" {view.overall.interval}").rstrip(), style="cyan")
+    if view.overall.reason:
+        line.append(f"  ({view.overall.reason})", style="dim")
+    for said in view.beside:
+        line.append(f"   {ascii_minus(said)}", style="dim")
+    return line
 
 
 def _indented(reason: str) -> str:
     """A reason, which may have two lines, as a part of a list."""
     return reason.replace("\n", "\n    ")
-
-
-def _remarks(result: Document, console: Console) -> None:
-    from rich.text import Text
-
-    counts = result["counts"]
-    if counts["failed"]:
-        reasons = failures_by_reason(result["failures"])
-        share = f"{counts['failed']} of {number_format.counted(counts['clips'], 'clip')}"
-        said = f"{share} failed and count" if counts["samples"] == 1 else f"In {share} a sample failed and counts"
-        if len(reasons) == 1:
-            console.print(Text(f"{said} as 0: {_indented(reasons[0][0])}", style="red"))
-        else:
-            console.print(Text(f"{said} as 0:", style="red"))
-            for reason, count in reasons[:SHOWN_REASONS]:
-                console.print(Text(f"  {count} x {_indented(reason)}", style="red"))
-            if len(reasons) > SHOWN_REASONS:
-                console.print(Text(f"  and {len(reasons) - SHOWN_REASONS} more, in result.json", style="red"))
-    for reading, reason in result["unavailable"].items():
-        if reason.startswith(FAILED_ON):
-            console.print(Text(f"unavailable: {reading} {reason}", style="red"))
-        else:
-            console.print(Text(f"{reading} is unavailable: {reason}", style="dim"))
-    speed = result["speed"]
-    parts = [
-        f"{speed['model_frames_per_s']:.0f} model frames/s" if speed["model_frames_per_s"] else "",
-        f"{speed['total_seconds']:.0f} s in all" if speed["total_seconds"] else "",
-        f"{speed['peak_memory_gb']:.1f} GB" if speed["peak_memory_gb"] else "",
-    ]
-    if any(parts):
-        console.print(Text(", ".join(part for part in parts if part), style="dim"))

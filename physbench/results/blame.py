@@ -21,7 +21,7 @@ from physbench.scoring.reading_roles import reading_of
 
 BREAKS_BELOW = 0.95  # share of the time for which ground truth stays lawful
 LARGE = 0.5  # of the lawful time that the worst family loses
-LOOK_OFF = 5.0  # thresholds by which a law is off where there is no interval
+LOOK_OFF = 3.0  # thresholds by which a law is off where there is no interval
 
 
 @dataclass(frozen=True)

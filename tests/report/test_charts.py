@@ -8,7 +8,7 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 import pytest
 
-from physbench.report.charts import axis_chart, error_chart
+from physbench.report.charts import axis_chart, error_chart, hidden_spans
 from physbench.report.error_curves import CurvePool, GroupCurves
 from physbench.report.svg import COLOURS
 
@@ -88,3 +88,22 @@ def test_a_family_without_any_due_object() -> None:
     pool = CurvePool("empty")
     pool.add(np.array([0.1, 0.2]), {"model": np.full((2, 1), np.nan)}, None)
     ElementTree.fromstring(error_chart(pool.result()))
+
+
+def test_a_curve_has_a_gap_where_objects_are_hidden() -> None:
+    """Behind a screen the median is that of the few objects left, and jumps."""
+    pool = CurvePool("occlusion")
+    times = np.arange(1, 31) / 10
+    error = np.full((30, 2), 0.1)
+    error[9:20, 0] = np.nan
+    pool.add(times, {"model": error, "truth": error}, None)
+    group = pool.result()
+    assert hidden_spans(group) == [pytest.approx((0.95, 2.05))]
+    chart = error_chart(group)
+    assert (
+        ">hidden</text>" in chart and "Hidden from 0.9 to 2.0 s." in ElementTree.fromstring(chart).attrib["aria-label"]
+    )
+    seen = CurvePool("occlusion")
+    seen.add(times, {"model": np.full((30, 2), 0.1), "truth": error[:, 1:]}, None)
+    assert hidden_spans(seen.result()) == [] and ">hidden<" not in error_chart(seen.result())
+    assert hidden_spans(GroupCurves("none", times, {}, None)) == []

@@ -2,42 +2,16 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
-import pytest
 
-from physbench.clips.clip import Clip, Row
+from physbench.clips.clip import Row
 from physbench.clips.store import ClipStore
 from physbench.report.clip_selection import SelectedClip
-from physbench.report.report_data import figure, predictability, why
+from physbench.report.report_data import figure, predictability
 from physbench.results.read_run import read_run
-from physbench.tracks.tracks import Visibility
 
 
-@pytest.fixture(scope="module")
-def clip(kit) -> Clip:
-    return ClipStore().get(Row("orbits/kepler-v1", "test", 0), kit.SPEC)
-
-
-def test_why_in_words(clip: Clip, kit) -> None:
-    error = np.full((clip.horizon, 2), 0.2)
-    tracks = kit.true_tracks(clip)
-    assert why(clip, error, tracks) == ("Every object stays within its diameter of ground truth.",)
-    error[29:60, 0] = 1.5
-    error[90:, 0] = np.inf
-    error[60:, 1] = np.nan
-    tracks.state[tracks.context + 105 :, 0] = Visibility.ABSENT
-    (sentence,) = why(clip, error, tracks)
-    hue = sentence.split("(")[1].split(")")[0]
-    assert sentence == (
-        f"Planet ({hue}) is off by more than its diameter at 2.0 s, is missing from 7.1 s (in 12 % of the time it "
-        "should be seen) and is too deformed to be located from 6.1 s (in 12 % of the time it should be seen)."
-    )
-    assert f"A large {hue} planet" in clip.scene.prompt
-    assert why(clip, None, tracks) == why(clip, error, None) == ()
-
-
-def test_a_figure_names_the_readings_that_are_not_those_of_truth(small_run, clip: Clip, kit) -> None:
+def test_a_figure_names_the_readings_that_are_not_those_of_truth(small_run, kit) -> None:
     _, tables = read_run(small_run)
     fall = ClipStore().get(Row("falling/projectile-v1", "test", 0), kit.SPEC)
     shown = SelectedClip(fall.id, "falling/projectile-v1", "worst", 0.5)
@@ -48,7 +22,7 @@ def test_a_figure_names_the_readings_that_are_not_those_of_truth(small_run, clip
     assert "shadowing time" in [value.name for value in found.readings]
     assert "survival" not in [value.name for value in found.readings]  # 0.97 and 0.99
     assert len(found.strips) == 2
-    assert found.motion is not None and found.motion.seconds == 4.0
+    assert found.player is not None and found.player.seconds == 4.0
 
 
 def test_a_figure_says_which_readings_are_not_valid_in_its_clip(small_run, kit) -> None:

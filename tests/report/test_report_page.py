@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import html
 import json
 import re
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
 from html.parser import HTMLParser
+from itertools import pairwise, takewhile
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +20,15 @@ import pytest
 import physbench.report
 from physbench.baselines.baseline_adapter import baseline_card
 from physbench.errors import UsageError
-from physbench.report.report_data import ReportData
-from physbench.report.report_page import physicist_command, render, settings, write_report
+from physbench.report.glossary import GLOSSARY
+from physbench.report.page_view import blamed_family, by_family, physicist_command, settings
+from physbench.report.report_data import ReportData, gather
+from physbench.report.report_page import INLINE_ONLY, SCRIPT, render, write_report
 from physbench.report.skill_table import skill_rows
 from physbench.results.build_result import build_result
-from physbench.results.number_format import bracket, fixed
-from physbench.results.read_run import read_manifest
+from physbench.results.number_format import AXIS_NAMES, bracket, fixed
+from physbench.results.read_run import read_manifest, read_run
+from physbench.scoring.scorer_protocol import AXES
 from physbench.storage.run_folder import RunFolder
 
 STYLE = Path(physbench.report.__file__).parent / "templates" / "report.css"
@@ -36,6 +43,7 @@ class Page(HTMLParser):
         self.found: list[tuple[str, dict[str, str]]] = []
         self.text: list[str] = []
         self.open: list[str] = []
+        self.source = text
         self.feed(text)
         assert not self.open
 
@@ -68,7 +76,8 @@ def page(written: str) -> Page:
 
 
 def test_nothing_is_asked_from_anywhere(page: Page, written: str) -> None:
-    assert not [tag for tag, _ in page.found if tag in ("script", "link", "iframe", "object", "embed")]
+    assert not [tag for tag, _ in page.found if tag in ("link", "iframe", "object", "embed")]
+    assert page.all("script") == [{}], "one, inline"
     for _, attributes in page.found:
         for name in ("src", "href", "xlink:href", "srcset", "action", "poster"):
             assert attributes.get(name, "#").startswith(("#", "data:image/png;base64,", "data:image/webp;base64,"))
@@ -79,8 +88,17 @@ def test_nothing_is_asked_from_anywhere(page: Page, written: str) -> None:
     assert not re.findall(r"url\((?!#)", written)
 
 
+def test_only_the_script_of_the_page_may_run(written: str) -> None:
+    """The policy names its hash: no other script runs, whatever text of a model or user slips onto the page."""
+    (script,) = re.findall(r"<script>(.*?)</script>", written, flags=re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in html.unescape(written)
+    assert script == SCRIPT and f"script-src 'sha256-{digest}'" in INLINE_ONLY
+    assert not re.search(r"innerHTML|insertAdjacentHTML|document\.write|eval\(|fetch\(|XMLHttp", script)
+
+
 def test_strings_of_models_are_escaped(page: Page, written: str, kit) -> None:
-    assert "<script" not in written
+    assert written.count("<script") == 1
     assert "toy <script>alert(1)</script>" in "".join(page.text)
     assert kit.FAILURE not in written
     assert kit.FAILURE in "".join(page.text)
@@ -103,7 +121,9 @@ def test_pictures_have_words(page: Page) -> None:
     assert all(a["role"] == "img" and len(a["aria-label"]) > 20 for a in pictures)
     assert all(a.get("tabindex") == "0" and a.get("aria-label") for a in page.all("div") if a.get("class") == "scroll")
     assert all(len(a["alt"]) > 20 and a["width"] and a["height"] for a in page.all("img"))
-    assert len(page.all("img")) == 2 * 7  # moving and still
+    assert not page.all("img")
+    canvases = page.all("canvas")
+    assert len(canvases) == 7 and all(a["role"] == "img" and len(a["aria-label"]) > 20 for a in canvases)
     assert page.all("html") == [{"lang": "en"}]
     assert len(page.all("h1")) == 1
 
@@ -113,6 +133,7 @@ def test_ids_are_unique_and_references_lead_somewhere(page: Page, written: str) 
     assert len(ids) == len(set(ids))
     wanted = set(re.findall(r"url\(#([^)]+)\)", written)) | set(re.findall(r'href="#([^"]+)"', written))
     wanted |= {a["aria-labelledby"] for a in page.all("section")}
+    wanted |= {a["aria-describedby"] for a in page.all("a") if "aria-describedby" in a}
     assert wanted <= set(ids)
 
 
@@ -126,11 +147,66 @@ def test_charts_are_well_formed_and_take_the_colours_of_the_page(written: str) -
         assert not left
 
 
+def test_headings_are_in_order_and_parts_have_names(page: Page) -> None:
+    """What a browser is not needed for: landmarks, headings that skip no level, names of all controls."""
+    assert [len(page.all(tag)) for tag in ("header", "main", "footer", "h1")] == [1, 1, 1, 1]
+    levels = [int(tag[1]) for tag, _ in page.found if re.fullmatch(r"h[1-6]", tag)]
+    assert levels[0] == 1 and all(after <= before + 1 for before, after in pairwise(levels))
+    assert [a["aria-label"] for a in page.all("nav")] == ["Contents"]
+    ranges = [a for a in page.all("input") if a.get("type") == "range"]
+    assert len(ranges) == 7 and all(a["aria-label"].startswith("Time in ") for a in ranges)
+    assert all(a["type"] == "button" for a in page.all("button"))
+    assert all("aria-label" in a for a in page.all("button") if a["class"] in ("back", "on"))
+    assert all(re.findall(r"<button[^>]*>([^<]*)</button>", page.source)), "each has a text of its own"
+    assert page.source.count("<label>speed <select>") == len(page.all("select")) == 7
+    assert all(a["aria-label"] for a in page.all("div") if a.get("role") in ("region", "group"))
+
+
+def test_contents_lead_to_every_section(page: Page) -> None:
+    (start,) = (i for i, (tag, _) in enumerate(page.found) if tag == "nav")
+    links = list(takewhile(lambda each: each[0] == "a", page.found[start + 1 :]))
+    there = {attributes["href"][1:] for _, attributes in links}
+    assert {a["aria-labelledby"] for a in page.all("section")} <= there
+    assert there <= {a["id"] for _, a in page.found if "id" in a}
+
+
+def test_terms_are_explained_to_those_who_hover_and_those_who_do_not(page: Page) -> None:
+    terms = [a for a in page.all("a") if a.get("class") == "term"]
+    assert {a["aria-describedby"] for a in terms} >= {
+        f"g-{key}" for key in ("skill", *AXES, "kept", "break", "handover")
+    }
+    assert all(a["href"] == f"#{a['aria-describedby']}" for a in terms), "focused by a keyboard, followed by touch"
+    assert all(f"<dt>{name}</dt>" in page.source for name, _ in GLOSSARY.values())
+    assert all(f'"{event}"' in SCRIPT for event in ("mouseenter", "focus", "blur", "keydown"))
+
+
+def test_the_family_that_is_blamed_comes_first_and_is_open(small_run: RunFolder) -> None:
+    result, manifest = build_result(small_run, resamples=50), read_manifest(small_run)
+    gathered = gather(small_run, manifest, read_run(small_run)[1])
+    for family in ("falling", "orbits"):
+        first = by_family(gathered.figures, family)
+        assert first[0].name == family and [each.open for each in first] == [True] + [False] * (len(first) - 1)
+    blamed = blamed_family(result, manifest)
+    assert f" in {blamed}: " in result["sentences"][1]
+    page = render(result, manifest, gathered)
+    clips, charts = page.index('id="clips"'), page.index('id="time"')
+    assert re.search(r"<summary>(\w+):", page[clips:])[1].lower() == blamed
+    assert re.search(r"<h3>(\w+)</h3>", page[charts:])[1].lower() == blamed
+
+
+def test_one_name_for_each_axis(written: str) -> None:
+    """Drift was called stability and long-horizon stability, too."""
+    seen = re.sub(r"<script>.*?</script>|<style>.*?</style>", "", written, flags=re.DOTALL)
+    assert not re.search(r"long-horizon stability|>stability<|>consistency<|>permanence<", seen, re.IGNORECASE)
+    assert all(name in seen for name in AXIS_NAMES.values())
+    assert "more is better" in seen[: seen.index('id="axes"')], "said where an axis called drift is first shown"
+
+
 def test_every_clip_is_explained(page: Page) -> None:
     text = " ".join("".join(page.text).split())
     assert "is off by more than its diameter at" in text
     assert "is missing from" in text
-    assert "1 of 8 clips failed. They count as quality 0" in text
+    assert "1 of 8 clips failed and count as 0 in every mean." in text
     assert "appearance/lpips unavailable: weights" in text.replace("lpipsun", "lpips un")
 
 
@@ -148,7 +224,7 @@ def test_a_run_of_failures_alone_shows_no_skill(make_run, kit) -> None:
     said = " ".join("".join(page.text).split())
     assert "No clip could be scored: all 8 failed." in said
     assert "overall skill" not in said and "Skill by family" not in said and "Error over time" not in said
-    assert not page.all("img") and 'class="heat"' not in text
+    assert not page.all("canvas") and 'class="heat"' not in text
     assert said.count(kit.FAILURE) == 8
 
 

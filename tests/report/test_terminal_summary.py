@@ -88,7 +88,7 @@ def test_memory_and_the_gap_stand_in_the_table(make_run, core: dict) -> None:
     axes = dict.fromkeys(core["axes"], value)
     known = {"stated": 900, "clips": 1500, "memory": value, "memory_axes": axes, "overall": value, "axes": axes}
     result = {**core, "beyond_memory": {**known, "reason": ""}}
-    text = printed(result, width=120)
+    text = " ".join(printed(result, width=120).split())
     assert "memory, 1,500 clips" in text and "beyond memory 0.10 [0.05, 0.15]" in text and "not known" not in text
     page = render(ResultDocument.model_validate(result).model_dump(mode="json"), read_manifest(make_run()), EMPTY)
     assert "not below the 900 on the model" in page and "Quality lost out of range" in page

@@ -161,7 +161,7 @@ def test_an_axis_without_informative_task_is_null_with_the_reason(make_run) -> N
     result = build_result(make_run(tasks=("falling/projectile-v1",)), **FEW)
     assert result["axes"]["permanence"]["skill"] is None
     assert result["axes"]["permanence"]["reason"] == "no informative task"
-    assert result["overall"]["reason"] == "no skill on permanence"
+    assert result["overall"]["reason"] == "no skill on object permanence"
 
 
 def test_an_axis_that_was_not_scored_is_null_with_the_reason(make_run) -> None:

@@ -11,8 +11,9 @@ import pytest
 
 from physbench.report.clip_count_text import counting, not_valid, partly
 from physbench.report.markdown_csv import markdown
+from physbench.report.page_view import without_chart
 from physbench.report.report_data import ReportData
-from physbench.report.report_page import render, without_chart
+from physbench.report.report_page import render
 from physbench.results.build_result import build_result
 from physbench.results.clip_counts import axis_counts, together
 from physbench.results.lawful_fraction import GroupShares

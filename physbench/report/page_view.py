@@ -1,0 +1,388 @@
+"""Everything that the page of a run shows, already worded and formatted; the templates only lay it out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from shlex import quote
+from typing import TYPE_CHECKING, Any
+
+from physbench.report import table_view
+from physbench.report.charts import axis_chart, error_chart, share_chart
+from physbench.report.clip_count_text import not_valid
+from physbench.report.event_text import event_counts, event_sentences
+from physbench.report.skill_table import skill_rows
+from physbench.report.summary_view import SummaryView, summary_view
+from physbench.report.table_view import Table
+from physbench.results.answers import answers_states
+from physbench.results.blame import blame
+from physbench.results.implied_worlds import implied_sentence
+from physbench.results.law_phrases import law_phrases
+from physbench.results.number_format import AXIS_NAMES, AXIS_QUESTIONS, bracket, counted, fixed, short, suite_name
+from physbench.results.read_run import context_of, spec_of
+from physbench.results.run_comparison import PHYSICIST_TARGET
+from physbench.results.schema import ReadingValue, ResultDocument
+from physbench.results.schema_parts import ImpliedWorldResult
+from physbench.results.sentences import apart, departs
+from physbench.scoring.scorer_protocol import LAWS
+
+if TYPE_CHECKING:
+    from physbench.report.error_curves import GroupCurves
+    from physbench.report.report_data import ClipFigure, ReportData
+    from physbench.results.lawful_fraction import GroupShares
+
+OPEN_TASKS = 6  # up to which all parts of the page are open
+STRIKING = 12  # readings that are shown first
+Document = Mapping[str, Any]
+Item = tuple[str, str, Document, str]  # reading, task, value, unit
+
+
+@dataclass(frozen=True)
+class ChartView:
+    """A chart with its heading."""
+
+    name: str
+    note: str
+    svg: str  # "" where there is none: the note says why
+
+
+@dataclass(frozen=True)
+class FamilyCharts:
+    """The chart of a family, and those of its tasks."""
+
+    chart: ChartView
+    tasks: tuple[ChartView, ...]  # () for a family of one task
+
+
+@dataclass(frozen=True)
+class FamilyClips:
+    """The clips of a family that are shown."""
+
+    name: str
+    worst: str  # the quality of the worst clip of each task
+    clips: tuple[tuple[ClipFigure, ...], ...]  # by task
+    open: bool
+
+
+@dataclass(frozen=True)
+class SkillView:
+    """Skill, and what stands behind it."""
+
+    heat: Table
+    notes: tuple[str, ...]
+    counting: str
+    unseen: Table | None
+    unseen_title: str
+    unseen_words: str
+    events: Table | None
+    events_words: str
+    gaps: tuple[Table, Table] | None
+    charts: tuple[ChartView, ...]
+    qualities: Table
+    over_tasks: Table | None
+
+
+@dataclass(frozen=True)
+class PageView:
+    """The page of a run."""
+
+    summary: SummaryView
+    contents: tuple[tuple[str, str], ...]  # (id, title)
+    few: bool  # tasks, so that all parts are open
+    look: bool  # too few clips for intervals
+    samples: int
+    skill: SkillView | None
+    errors: tuple[FamilyCharts, ...]
+    lawful: tuple[FamilyCharts, ...]
+    breaks: str  # how many clips break
+    physicist: bool
+    physicist_command: str  # that adds it; "" where it cannot be
+    implied: Table | None
+    implied_words: tuple[str, ...]
+    clips: tuple[FamilyClips, ...]
+    striking: Table | None
+    readings: tuple[tuple[str, Table], ...]  # (title, table)
+    valid: Table | None
+    failures: Table | None
+    failures_words: str
+    run_events: str  # what happened to the run
+    settings: tuple[tuple[str, str], ...]
+    version: str
+
+
+def page_view(result: Document, manifest: Document, gathered: ReportData) -> PageView:
+    """The page from a result document, the manifest of its run, and what was gathered of its clips."""
+    scored = result["counts"]["scored"] > 0
+    first = blamed_family(result, manifest)
+    summary = summary_view(result)
+    errors = _errors(gathered, first) if scored else ()
+    lawful = _lawful(result, gathered, first) if scored else ()
+    implied = table_view.implied_worlds(result)
+    clips = by_family(gathered.figures, first, len(result["tasks"]) <= OPEN_TASKS)
+    groups = reading_groups(result) if scored else ()
+    noted = len(manifest.get("events") or ())
+    sections = (
+        ("axes", "Skill", scored),
+        ("time", "Error", errors),
+        ("lawful", "Lawfulness", lawful),
+        ("implied", "Implied world", implied),
+        ("clips", "Clips", clips),
+        ("readings", "Readings", groups),
+        ("failed", "What counts", True),
+        ("took", "What it took", summary.took),
+        ("settings", "Settings", True),
+        ("guide", "How to read it", True),
+        ("glossary", "Glossary", True),
+    )
+    return PageView(
+        summary=summary,
+        contents=tuple((name, title) for name, title, there in sections if there),
+        few=len(result["tasks"]) <= OPEN_TASKS,
+        look=bool(result["note"]),
+        samples=result["counts"]["samples"],
+        skill=_skill(result, summary) if scored else None,
+        errors=errors,
+        lawful=lawful,
+        breaks=" ".join(gathered.breaks),
+        physicist=any("physicist" in group.shares for group in gathered.shares),
+        physicist_command=physicist_command(manifest),
+        implied=implied,
+        implied_words=tuple(_implied(family, world) for family, world in result["implied_worlds"].items()),
+        clips=clips,
+        striking=_striking(result) if scored else None,
+        readings=groups,
+        valid=table_view.valid_counts(result),
+        failures=table_view.failures(result),
+        failures_words=_failures(result, summary),
+        run_events=f"The run went through {counted(noted, 'event')} (batches halved, retried or ended), listed in "
+        "manifest.json." if noted else "",
+        settings=tuple(settings(result, manifest)),
+        version=result["physbench_version"],
+    )  # fmt: skip
+
+
+def blamed_family(result: Document, manifest: Document) -> str:
+    """The family that the second sentence names; "" for none."""
+    if not result["counts"]["scored"]:
+        return ""
+    found = blame(ResultDocument.model_validate(result), law_phrases(manifest))
+    return "" if found is None else found.family
+
+
+def _skill(result: Document, summary: SummaryView) -> SkillView:
+    sized = bool(result["strength"])
+    axes = tuple(AXIS_NAMES.get(axis, axis) for axis in result["axes"])
+    rows = tuple(
+        table_view.Row(line.name, (*line.cells, *([table_view.Cell(line.strength)] if sized else [])), line.level)
+        for line in skill_rows(result)
+    )
+    columns = ("skill", *axes, *(["strength, diameters"] if sized else []))
+    freed, events = result["unseen_constants"], event_sentences(result)
+    free = f"one factor from 0.5 to 2 is free in {freed['clips']} of {result['counts']['clips']} clips" if freed else ""
+    return SkillView(
+        heat=Table("Skill by family, task and axis", columns, (rows,), style="heat"),
+        notes=tuple(_notes(result, summary)),
+        counting=summary.counting,
+        unseen=table_view.unseen_constants(result),
+        unseen_title=f"What {'an image cannot' if result['context'] == 1 else 'the context does not'} show, left free",
+        unseen_words=f"{summary.unseen} It stands beside the score and enters no axis and no overall skill: {free}, "
+        "for ground truth and the frozen frame too.",
+        events=table_view.events(result) if any(event_counts(result)) else None,
+        events_words=" ".join(events)
+        if events
+        else "What decides a scene happens as often as in lawful futures of "
+        "these images, or more often, or in too few clips to tell.",
+        gaps=table_view.gaps(result),
+        charts=tuple(
+            ChartView(AXIS_NAMES.get(axis, axis), AXIS_QUESTIONS.get(axis, ""), axis_chart(dict(result), axis))
+            for axis in result["axes"]
+        ),
+        qualities=table_view.qualities(result),
+        over_tasks=table_view.over_tasks(result),
+    )
+
+
+def _notes(result: Document, summary: SummaryView) -> Iterable[str]:
+    """What stands under the table of skills."""
+    if strength := result["strength"]:
+        yield (
+            "Strength is a size where skill is a share: the smallest distance, in an object’s own diameters, within "
+            "which the whole motion of a clip is lawful. Shown is the median over clips; half of all clips have "
+            f"{bracket(strength['all']['quartiles'])}, ground truth has {fixed(strength['references']['truth'])}. Less "
+            "is better; 2 is the most, also for what is lost."
+        )
+    found = result.get("beyond_memory")
+    if found and found["clips"]:
+        other = f" (the smallest published number that is not below the {found['stated']:,} on the model’s card)"
+        yield (
+            f"Memory continues each clip with the displacements of the nearest of {found['clips']:,} training clips"
+            f"{other if found['stated'] != found['clips'] else ''}. Beyond memory is skill minus that of memory: what "
+            "a table of clips does not explain."
+        )
+    elif summary.memory:
+        yield summary.memory
+    if result["gaps"]:
+        yield "Quality lost out of range is quality on test minus quality on ood, over all families."
+
+
+def _errors(gathered: ReportData, first: str) -> tuple[FamilyCharts, ...]:
+    def chart(group: GroupCurves, name: str, *, small: bool = False) -> ChartView:
+        limit = group.predictability
+        return ChartView(name, "" if limit is None else f"{limit:.1f} s", error_chart(group, small=small))
+
+    return tuple(
+        FamilyCharts(chart(group, group.name), _several(
+            [chart(task, short(task.name), small=True) for task in gathered.tasks[group.name]]
+        ))
+        for group in _blamed_first(gathered.families, first)
+    )  # fmt: skip
+
+
+def _lawful(result: Document, gathered: ReportData, first: str) -> tuple[FamilyCharts, ...]:
+    found = []
+    for group in _blamed_first(gathered.shares, first):
+        drawn = gathered.task_shares.get(group.name, ())
+        missing = without_chart(result, group.name, drawn)
+        tasks = [ChartView(short(task.name), "", share_chart(task, small=True)) for task in drawn]
+        if len(drawn) > 1:
+            tasks += [ChartView(short(task), "; ".join(words), "") for task, words in missing.items() if words]
+        found.append(FamilyCharts(ChartView(group.name, "", share_chart(group)), _several(tasks)))
+    return tuple(found)
+
+
+def _several(charts: Sequence[ChartView]) -> tuple[ChartView, ...]:
+    return tuple(charts) if len(charts) > 1 else ()
+
+
+def _blamed_first(groups: Sequence[Any], first: str) -> list[Any]:
+    return sorted(groups, key=lambda group: group.name != first)
+
+
+def without_chart(result: Document, family: str, drawn: Sequence[GroupShares]) -> dict[str, list[str]]:
+    """Tasks of a family in which nothing is shadowed, with what is not valid there."""
+    names = {group.name for group in drawn}
+    tasks = [task for task in result["tasks"] if task.split("/")[0] == family and task not in names]
+    return {task: not_valid(result, task).get("consistency", []) for task in tasks}
+
+
+def by_family(figures: Sequence[ClipFigure], first: str = "", every: bool = False) -> tuple[FamilyClips, ...]:
+    """Figures by family and task. The blamed family comes first and is open, or the first one where none is blamed."""
+    families: dict[str, dict[str, list[ClipFigure]]] = {}
+    for item in figures:
+        families.setdefault(item.shown.task.split("/")[0], {}).setdefault(item.shown.task, []).append(item)
+    order = sorted(families, key=lambda family: family != first)
+    return tuple(
+        FamilyClips(
+            family,
+            ", ".join(f"{short(task)} {fixed(shown[0].shown.quality)}" for task, shown in families[family].items()),
+            tuple(tuple(shown) for shown in families[family].values()),
+            every or family == order[0],
+        )
+        for family in order
+    )
+
+
+def _implied(family: str, world: Document) -> str:
+    """What explains a family's motion, and what explains as much."""
+    alike = world["alike"]
+    also = f"; {', '.join(alike)} explain{'s' if len(alike) == 1 else ''} as much" if alike else ""
+    return f"{family.capitalize()}: {implied_sentence(ImpliedWorldResult.model_validate(world))}{also}."
+
+
+def _striking(result: Document) -> Table | None:
+    """Diagnostics that differ from ground truth: laws first, the farthest first."""
+    found: list[tuple[bool, float, str, str, Item]] = []
+    for name, reading in result["readings"].items():
+        for task, values in {} if reading["axis"] else reading["tasks"].items():
+            value = ReadingValue.model_validate(values)
+            if departs(value):
+                item = (name, task, values, reading["unit"])
+                found.append((not name.startswith(f"{LAWS}/"), -apart(value), name, task, item))
+    found.sort(key=lambda item: item[:4])
+    items = [item for *_, item in found[:STRIKING]]
+    return table_view.readings("Readings that are farthest from ground truth", items) if items else None
+
+
+def reading_groups(result: Document) -> tuple[tuple[str, Table], ...]:
+    """All diagnostics by what stands before their slash: laws first."""
+    groups: dict[str, dict[str, Document]] = {LAWS: {}}
+    for name, reading in result["readings"].items():
+        if not reading["axis"]:
+            groups.setdefault(name.split("/")[0], {})[name] = reading
+    tables = []
+    for group, found in groups.items():
+        items = [
+            (name, task, value, own["unit"]) for name, own in found.items() for task, value in own["tasks"].items()
+        ]
+        if items:
+            title = f"All of {group}/: {counted(len(found), 'reading')}"
+            tables.append((title, table_view.readings(f"All readings of {group}", items)))
+    return tuple(tables)
+
+
+def _failures(result: Document, summary: SummaryView) -> str:
+    more = len(result["failures"]) - table_view.MOST_FAILURES
+    if not summary.failed:
+        return f"No clip failed: all {result['counts']['clips']} were scored."
+    return f"{summary.failed} in every mean.{f' And {more} more, in result.json.' if more > 0 else ''}"
+
+
+def physicist_command(manifest: Document) -> str:
+    """Commands that run the physicist under the conditions of a run and add it to the report; "" for its own run."""
+    if manifest["model"]["target"] == PHYSICIST_TARGET or answers_states(manifest["model"]["card"]):
+        return ""  # it sees pictures
+    options = manifest.get("options") or {}
+    spec = spec_of(dict(manifest))
+    size = f"{spec.height}" if spec.height == spec.width else f"{spec.height}x{spec.width}"
+    suite = options.get("suite") or manifest["suite"]["name"]
+    drawn = "RUN" if manifest["suite"].get("fresh") else None  # the seeds of this run, as nobody else has them
+    chosen = {
+        "--suite": suite,
+        "--tasks": options.get("tasks"),
+        "--limit": options.get("limit"),
+        "--fresh-seeds": drawn,
+    }
+    parts = [f"{name} {quote(str(value))}" for name, value in chosen.items() if value is not None]
+    parts += [f"--model-arg {name}={value}" for name, value in (("size", size), ("fps", f"{spec.fps:g}"))]
+    parts.append(f"--model-arg context={context_of(manifest)}")
+    own = f"physbench eval {PHYSICIST_TARGET} {' '.join(parts)} --out PHYSICIST"
+    return f"{own} && physbench report RUN --physicist PHYSICIST"
+
+
+def settings(result: Document, manifest: Document) -> list[tuple[str, str]]:
+    """The settings that decided the run, as (name, value)."""
+    model, suite, card = result["model"], result["suite"], result["model"]["card"]
+    options = manifest.get("options") or {}
+    versions = manifest.get("versions") or {}
+    batches = manifest.get("batches") or []  # a model's answer may depend on who shares its batch
+    horizon = card.get("max_horizon")
+    found = [
+        ("model", f"{model['name']} ({model['target']})"),
+        ("sha256", model["sha256"] or "none: nothing to hash"),
+        ("sha256 as reported", (manifest.get("model") or {}).get("reported_sha256", "")),
+        ("model arguments", ", ".join(f"{key}={value}" for key, value in model["args"].items())),
+        *manifest["model"].get("settings", {}).items(),
+        ("track", model["track"]),
+        seen(result),
+        ("longest call", f"{horizon} frames; up to {model['chained']} calls a clip" if horizon else ""),
+        ("suite", f"{suite_name(result)}, {counted(suite['clips'], 'clip')}"),
+        ("suite hash", suite["hash"]),
+        ("clips", "made here, not those of the suite" if suite["local"] else "states as published with the suite"),
+        ("device", f"{manifest.get('device', '')} {options.get('dtype', '')}".strip()),
+        ("batches", f"{len(batches)} of up to {max(map(len, batches))} rollouts" if batches else ""),
+        ("seed, samples", f"{manifest.get('seed', options.get('seed', 0))}, {result['counts']['samples']} a clip"),
+        ("versions", ", ".join(f"{name} {versions[name]}" for name in versions if versions[name])),
+        *(("note", note) for note in manifest.get("notes", [])),
+        ("note of the run", options.get("note", "")),
+        ("tags", ", ".join(options.get("tags") or ())),
+    ]
+    return [(name, value) for name, value in found if value]
+
+
+def seen(result: Document) -> tuple[str, str]:
+    """What the model was given and answered with, as (name, value)."""
+    card, context = result["model"]["card"], result["context"]
+    if not answers_states(card):
+        return "frames", f"{result['render_spec']}, {context} context frames scored"
+    how = f"{card['columns']}, {card['space']}, {card['units']}, {card['layout']}"
+    return "states", f"{card['fps']:g} a second, {context} context states scored; {how}; pictures are drawn from them"

@@ -1,0 +1,184 @@
+"""What is said of a result wherever it is shown: on the page, on a terminal, in Markdown. Worded once, here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from physbench.report.clip_count_text import counting, partly
+from physbench.report.event_text import event_sentences
+from physbench.report.free_constant_text import unseen_sentences
+from physbench.report.skill_table import BEYOND_MEMORY, memory_note
+from physbench.results.answers import overall_meaning
+from physbench.results.number_format import (
+    AXIS_NAMES,
+    DRIFT_IS_BETTER_HIGH,
+    FAILED_ON,
+    MAY_CHANGE,
+    ahead,
+    bracket,
+    counted,
+    failures_by_reason,
+    fixed,
+    plain,
+    suite_name,
+)
+
+LEGEND = (
+    "1 is ground truth, 0 the frozen last frame. Where a frozen frame keeps what ground truth keeps, a model can only "
+    f"lose: kept, or the share of it that it lost. {DRIFT_IS_BETTER_HIGH}"
+)
+STRENGTH_LEGEND = (
+    "Strength: the smallest distance in diameters within which the whole motion is lawful, median over clips; ground "
+    "truth has 0.01, and less is better."
+)
+SHOWN_REASONS = 3
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number with its name."""
+
+    name: str
+    value: str
+    interval: str
+    reason: str  # why the value or its interval is missing
+
+    @property
+    def text(self) -> str:
+        """ "0.52 [0.48, 0.55]"."""
+        return f"{self.value} {self.interval}".strip()
+
+    @property
+    def named(self) -> str:
+        """ "beyond memory 0.10 [0.05, 0.15]"."""
+        return f"{self.name} {self.text}"
+
+
+@dataclass(frozen=True)
+class SummaryView:
+    """The answer, what it rests on, and what limits it."""
+
+    model: str
+    run: tuple[str, ...]  # suite, clips, samples a clip, size and rate
+    further: tuple[str, ...]  # track, chained calls, local clips
+    limits: str  # "" for none
+    sentences: tuple[str, ...]
+    scored: bool
+    overall: Figure
+    meaning: str  # what overall is the mean of, where these are not all axes
+    axes: Mapping[str, Figure]
+    beside: tuple[str, ...]  # reference models, and what memory does not explain
+    best_of: str
+    unseen: str  # with unseen constants free
+    events: str  # what happens too seldom behind one image
+    memory: str  # why memory is not known
+    counting: str  # which clips count
+    legend: tuple[str, ...]
+    failed: str  # how many clips; "" for none
+    reasons: tuple[tuple[str, int], ...]  # the most frequent ones
+    more_reasons: int
+    unavailable: tuple[tuple[str, str], ...]  # (reading, why)
+    took: tuple[tuple[str, str], ...]
+
+
+def summary_view(result: Mapping[str, Any]) -> SummaryView:
+    """The words for a result document."""
+    model, suite, counts = result["model"], result["suite"], result["counts"]
+    some = f" of {suite['of']}" if suite["of"] not in (None, suite["clips"]) else ""
+    limits = "; ".join(each for each in (result["note"], MAY_CHANGE if result["provisional"] else "") if each)
+    overall = result["overall"]
+    reasons = failures_by_reason(result["failures"])
+    return SummaryView(
+        model=model["name"],
+        run=_known(
+            suite_name(result),
+            f"{suite['clips']}{some} clips" if some else counted(suite["clips"], "clip"),
+            f"{counts['samples']} samples a clip" if counts["samples"] > 1 else "",
+            result["render_spec"],
+        ),
+        further=_known(
+            model["track"] if model["track"] != "zero-shot" else "",
+            f"chained: {model['chained']}" if model["chained"] > 1 else "",
+            "local clips" if suite["local"] else "",
+        ),
+        limits=f"{limits[0].upper()}{limits[1:]}." if limits else "",
+        sentences=tuple(result["sentences"]),
+        scored=counts["scored"] > 0,
+        overall=_figure(
+            "overall", overall, "" if result["note"] and overall["skill"] is not None else overall["reason"]
+        ),
+        meaning=overall_meaning(model["card"]),
+        axes={axis: _figure(AXIS_NAMES.get(axis, axis), own, own["reason"]) for axis, own in result["axes"].items()},
+        beside=_beside(result),
+        best_of=_best_of(result),
+        unseen=" ".join(unseen_sentences(result)),
+        events=" ".join(event_sentences(result)),
+        memory=memory_note(result),
+        counting=" ".join(counting(result) + partly(result)),
+        legend=(LEGEND, STRENGTH_LEGEND) if result.get("strength") else (LEGEND,),
+        failed=_failed(counts),
+        reasons=tuple(reasons[:SHOWN_REASONS]),
+        more_reasons=max(len(reasons) - SHOWN_REASONS, 0),
+        unavailable=tuple(
+            (name, why if why.startswith(FAILED_ON) else f"unavailable: {why}")
+            for name, why in result["unavailable"].items()
+        ),
+        took=took(result["speed"]),
+    )
+
+
+def _known(*parts: str) -> tuple[str, ...]:
+    return tuple(part for part in parts if part)
+
+
+def _figure(name: str, found: Mapping[str, Any], reason: str) -> Figure:
+    return Figure(name, fixed(found["skill"]), bracket(found["interval"]), reason)
+
+
+def _beside(result: Mapping[str, Any]) -> tuple[str, ...]:
+    """Overall skill of the references, and what memory does not explain."""
+    said = []
+    for name, reference in result["references"].items():
+        own, lead = reference["overall"]["skill"], reference["ahead"]
+        if own is not None:
+            far = f"; the model is {ahead(lead['skill'], lead['interval'])}" if lead["interval"] else ""
+            said.append(f"{plain(name)} {fixed(own)}{far}")
+    beyond = result.get("beyond_memory")
+    if beyond and beyond["overall"] and beyond["overall"]["skill"] is not None:
+        said.append(
+            f"{BEYOND_MEMORY} {fixed(beyond['overall']['skill'])} {bracket(beyond['overall']['interval'])}".rstrip()
+        )
+    return tuple(said)
+
+
+def _best_of(result: Mapping[str, Any]) -> str:
+    """The best of several samples; "" for one."""
+    best = result.get("best_of")
+    if not best:
+        return ""
+    axes = ", ".join(f"{AXIS_NAMES.get(axis, axis)} {fixed(value)}" for axis, value in best["axes"].items())
+    chosen = f"Best of {best['samples']} samples, chosen after the fact and not the score"
+    return f"{chosen}: overall {fixed(best['overall'])}, {axes}."
+
+
+def _failed(counts: Mapping[str, Any]) -> str:
+    share = f"{counts['failed']} of {counted(counts['clips'], 'clip')}"
+    if not counts["failed"]:
+        return ""
+    return f"{share} failed and count as 0" if counts["samples"] == 1 else f"In {share} a sample failed and counts as 0"
+
+
+def took(speed: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Speed and memory as (name, value), as far as they are known."""
+    share = speed["harness_share"]
+    found = [
+        ("model", speed["model_frames_per_s"], "{:.0f} frames/s"),
+        ("time inside the model", speed["model_seconds"], "{:.1f} s"),
+        ("whole run", speed["total_seconds"], "{:.0f} s"),
+        ("of it outside the model", None if share is None else 100 * share, "{:.0f} %"),
+        ("memory of all processes", speed["peak_memory_gb"], "{:.2f} GB at most"),
+        ("memory of the device", speed["device_memory_gb"], "{:.2f} GB at most"),
+    ]
+    return tuple((name, text.format(value)) for name, value, text in found if value is not None)
