@@ -4,7 +4,7 @@
                                         [--kept DIR]
 
 Trains an architecture once for so many steps of its main stage on clips of the train split, and keeps its weights at
-stages that are spaced evenly in the logarithm of the steps done. Each is evaluated on `smoke` without the diagnosis, and
+stages that are spaced evenly in the logarithm of the steps done. Each is evaluated on `smoke` without the diagnosis;
 the scalars are printed with their rank correlation with the number of steps (Spearman). DIR keeps what was made.
 """
 
