@@ -20,6 +20,7 @@ from physbench.report.svg import (
     drawing,
     inline,
 )
+from physbench.report.table_view import KIND_WORDS
 from physbench.results.lawful_fraction import BINS, GroupShares
 from physbench.results.number_format import short
 
@@ -28,7 +29,6 @@ WIDE_ENOUGH = 0.12  # of the width, for the word in a hidden time
 HIDDEN_FROM = 0.5  # share of the objects that are hidden, from which a time is drawn as hidden
 NAMES = {"truth": "truth", "freeze": "freeze", "constant-velocity": "constant velocity", "model": "model"}  # as drawn
 LAWFUL_NAMES = {**NAMES, "physicist": "physicist"}
-KIND_WORDS = {"guard": "can only cost", "unscored": "not scored", "absent": "not asked"}
 COLOUR = {"truth": TRUTH, "model": MODEL, "freeze": FREEZE, "constant-velocity": CONSTANT_VELOCITY}
 COLOUR["physicist"] = PHYSICIST
 

@@ -173,7 +173,7 @@ def _skill(result: Document, summary: SummaryView) -> SkillView:
     sized = bool(result["strength"])
     axes = tuple(AXIS_NAMES.get(axis, axis) for axis in result["axes"])
     rows = tuple(
-        table_view.Row(line.name, (*line.cells, *([table_view.Cell(line.strength)] if sized else [])), line.level)
+        table_view.TableRow(line.name, (*line.cells, *([table_view.Cell(line.strength)] if sized else [])), line.level)
         for line in skill_rows(result)
     )
     columns = ("skill", *axes, *(["strength, diameters"] if sized else []))
@@ -321,7 +321,7 @@ def reading_groups(result: Document) -> tuple[tuple[str, Table], ...]:
 
 
 def _failures(result: Document, summary: SummaryView) -> str:
-    more = len(result["failures"]) - table_view.MOST_FAILURES
+    more = len(result["failures"]) - table_view.LISTED_FAILURES
     if not summary.failed:
         return f"No clip failed: all {result['counts']['clips']} were scored."
     return f"{summary.failed} in every mean.{f' And {more} more, in result.json.' if more > 0 else ''}"

@@ -14,7 +14,7 @@ from physbench.results.number_format import AXIS_NAMES, bracket, fixed, number, 
 BASES = {"truth": "truth", "freeze": "freeze", "constant-velocity": "constant velocity"}  # columns beside the model
 KIND_WORDS = {"informative": "informative", "guard": "can only cost", "unscored": "not scored", "absent": "not asked"}
 KEPT_FROM = -0.005  # cost of a guard from which on the cell says "kept"
-MOST_FAILURES = 40  # that are listed on the page
+LISTED_FAILURES = 40  # that are listed on the page
 Document = Mapping[str, Any]
 
 
@@ -30,7 +30,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """One line; with fewer cells than the table has columns, the last one spans the rest."""
 
     name: str
@@ -44,12 +44,12 @@ class Table:
 
     label: str
     columns: tuple[str, ...]  # the first one is that of the names
-    groups: tuple[tuple[Row, ...], ...]  # rows that belong together
+    groups: tuple[tuple[TableRow, ...], ...]  # rows that belong together
     words: tuple[int, ...] = ()  # columns of words, at the left
     style: str = ""
 
 
-BLANK = (Cell(""),) * 6
+EMPTY_CELLS = (Cell(""),) * 6
 
 
 def cell(value: Any, key: str = "skill", interval: str = "interval", **more: str) -> Cell:
@@ -57,11 +57,11 @@ def cell(value: Any, key: str = "skill", interval: str = "interval", **more: str
     return Cell(fixed(value[key]), bracket(value[interval]), more.get("title", ""), more.get("tone", ""))
 
 
-def once(rows: Sequence[tuple[str, tuple[Cell, ...], str]]) -> tuple[Row, ...]:
+def once(rows: Sequence[tuple[str, tuple[Cell, ...], str]]) -> tuple[TableRow, ...]:
     """Rows (name, cells, level) whose name is shown where it first stands."""
     before = ["", *(name for name, _, _ in rows)]
     return tuple(
-        Row("" if name == last else name, cells, level)
+        TableRow("" if name == last else name, cells, level)
         for last, (name, cells, level) in zip(before, rows, strict=False)
     )
 
@@ -71,19 +71,19 @@ def qualities(result: Document) -> Table:
     groups = []
     for axis, found in result["axes"].items():
         name = AXIS_NAMES.get(axis, axis)
-        rows = [Row(name[0].upper() + name[1:], level="head")]
+        rows = [TableRow(name[0].upper() + name[1:], level="head")]
         for task, axes in result["tasks"].items():
             own = axes[axis]
             kept = own["kind"] == "guard" and own["skill"] is not None and own["skill"] > KEPT_FROM
             skill = Cell("kept") if kept else cell(own, "skill", "skill_interval")
             bases = tuple(Cell(fixed(own["references"][base])) for base in BASES)
             kind = Cell(KIND_WORDS[own["kind"]], title=own["why"])
-            rows.append(Row(task, (skill, cell(own, "quality"), *bases, Cell(str(own["clips"])), kind)))
-            rows += [Row("", (Cell(words),), "note") for words in not_valid(result, task).get(axis, ())]
-        whole = (cell(found), cell(found, "quality", "quality_interval"), *BLANK[:5])
-        rows.append(Row("all families", whole, "sum"))
+            rows.append(TableRow(task, (skill, cell(own, "quality"), *bases, Cell(str(own["clips"])), kind)))
+            rows += [TableRow("", (Cell(words),), "note") for words in not_valid(result, task).get(axis, ())]
+        whole = (cell(found), cell(found, "quality", "quality_interval"), *EMPTY_CELLS[:5])
+        rows.append(TableRow("all families", whole, "sum"))
         for reference, other in result["references"].items():
-            rows.append(Row(plain(reference), (cell(other["axes"][axis]), *BLANK), "beside"))
+            rows.append(TableRow(plain(reference), (cell(other["axes"][axis]), *EMPTY_CELLS), "beside"))
         groups.append(tuple(rows))
     columns = ("axis and task", "skill", "quality", *BASES.values(), "clips", "kind")
     return Table("Skill and quality by axis and task", columns, tuple(groups), style="group")
@@ -110,13 +110,13 @@ def unseen_constants(result: Document) -> Table | None:
     if not freed:
         return None
     whole = (cell(freed["consistency"]), cell(result["axes"]["consistency"]), Cell(""), Cell(str(freed["clips"])))
-    rows = [Row("all families", whole)]
+    rows = [TableRow("all families", whole)]
     for task, own in freed["tasks"].items():
         if own["applies"]:
             scored = cell(result["tasks"][task]["consistency"], "skill", "skill_interval")
             factor = cell(own["factor"], "value", title=own["factor"]["reason"])
             free = cell(own, "skill", "skill_interval", title=own["reason"])
-            rows.append(Row(short(task), (free, scored, factor, Cell(str(own["applies"])))))
+            rows.append(TableRow(short(task), (free, scored, factor, Cell(str(own["applies"])))))
     columns = (AXIS_NAMES["consistency"], "left free", "as scored", "factor", "clips")
     return Table("Physical consistency with unseen constants left free", columns, (tuple(rows),))
 
@@ -124,7 +124,7 @@ def unseen_constants(result: Document) -> Table | None:
 def events(result: Document) -> Table | None:
     """How often what decides a scene happens behind one image; None where nothing was counted."""
     rows = tuple(
-        Row(
+        TableRow(
             short(task),
             (
                 Cell(kind), Cell(f"{each['seen']:.3g}"), Cell(f"{each['expected']:.1f}"), Cell(str(each["fewest"])),
@@ -153,7 +153,7 @@ def gaps(result: Document) -> tuple[Table, Table] | None:
 
     names = tuple(AXIS_NAMES.get(axis, axis) for axis in result["axes"])
     levels = tuple(
-        Row(
+        TableRow(
             "all families" if level == "all" else level,
             tuple(cell(axes[axis], "gap", title=about(axes[axis]), tone=tone(axes[axis])) for axis in result["axes"]),
             "all" if level == "all" else "task",
@@ -232,7 +232,9 @@ def failures(result: Document) -> Table | None:
     """The first clips that failed; None where none did."""
     several = result["counts"]["samples"] > 1
     rows = tuple(
-        Row(each["clip"] + (f" sample {each['sample']}" if several else ""), (Cell(each["reason"], tone="words bad"),))
-        for each in result["failures"][:MOST_FAILURES]
+        TableRow(
+            each["clip"] + (f" sample {each['sample']}" if several else ""), (Cell(each["reason"], tone="words bad"),)
+        )
+        for each in result["failures"][:LISTED_FAILURES]
     )
     return Table("Failed clips", ("clip", "reason"), (rows,), (1,)) if rows else None
