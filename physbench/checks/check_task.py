@@ -145,6 +145,7 @@ def _check_readings(work: _Work, clips: Sequence[Clip], static: bool) -> None:
     """Checks that track and score, and that simulate with a smaller step."""
     from physbench.adapters.model_protocol import ModelCard
     from physbench.checks import task_readings as m
+    from physbench.checks.forward_model_fit import check_shadowing
     from physbench.checks.physics import check_step
     from physbench.scoring.score_clip import find_scorers
 
@@ -154,7 +155,7 @@ def _check_readings(work: _Work, clips: Sequence[Clip], static: bool) -> None:
     work.add_once(f for one in (measured[0], measured[-1]) for f in check_step(one.clip, one.known_for))
     work.add_once(m.check_tracks(measured))
     work.add(m.check_known(measured))
-    work.add(m.check_shadowing(measured))
+    work.add(check_shadowing(clips, CHECK_CONTEXT))
     work.axes = m.axis_readings(measured)
     work.add(m.check_axes(measured, work.axes))
     work.seconds["score"] = sum(one.seconds for one in measured) / len(measured)

@@ -17,7 +17,6 @@ from physbench.run.references import reference_rollout
 from physbench.scoring.predictability import MIN_PREDICTABILITY, predictability_time
 from physbench.scoring.score_clip import score_clip
 from physbench.scoring.scorer_protocol import AXES, Scorer, ScoreRow
-from physbench.shadowing import why_not
 from physbench.tracks.tracks import Tracks, Visibility
 
 CHECKED_SOURCES = ("truth", "freeze", "constant-velocity")
@@ -157,23 +156,6 @@ def check_axes(measured: Sequence[Measured], axes: dict[str, AxisReading]) -> It
         )
     elif all((r.constant_velocity or 0.0) >= EASY * (r.truth or 0.0) for r in axes.values() if r.kind == "informative"):
         yield remark("easy", "constant velocity solves this task", "A turning point or a contact would tell more.")
-
-
-def check_shadowing(measured: Sequence[Measured]) -> Iterator[Finding]:
-    """Whether the scene has a forward model, so that consistency can be read by shadowing."""
-    reasons = [why_not(one.clip) for one in measured]
-    without = [one for one, reason in zip(measured, reasons, strict=True) if reason is not None]
-    if not without:
-        yield fine("shadowing", "valid: the scene has a forward model")
-        return
-    outcomes = without[0].clip.scene.outcomes
-    yield remark(
-        "shadowing",
-        f"not valid in {len(without)} of {len(measured)} clips: {'; '.join(sorted(set(filter(None, reasons))))}",
-        "Consistency is read by the outcomes that the scene declares."
-        if outcomes
-        else "Consistency is not read there. Give the scene `outcomes`, or bodies that a forward model follows.",
-    )
 
 
 def check_known(measured: Sequence[Measured]) -> Iterator[Finding]:
