@@ -28,7 +28,7 @@ def nothing_visible(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | N
 
 @scorer(
     id="drift/accuracy",
-    version=3,
+    version=4,
     axis="drift",
     unit="1",
     better="higher",

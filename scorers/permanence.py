@@ -38,7 +38,7 @@ def nothing_expected(
 
 @scorer(
     id="permanence/intact",
-    version=5,
+    version=6,
     axis="permanence",
     unit="1",
     better="higher",

@@ -19,7 +19,7 @@ LEVEL_NAMES = ("strict", "medium", "lenient", "loose")  # of the tolerances, sma
 
 @scorer(
     id="consistency/shadowing",
-    version=3,
+    version=4,
     axis="consistency",
     unit="1",
     better="higher",
@@ -136,7 +136,7 @@ def _unseen(free: Shadowing | None) -> dict[str, Reading]:
 
 @scorer(
     id="consistency/strength",
-    version=3,
+    version=4,
     axis="consistency",
     unit="diameters",
     better="lower",

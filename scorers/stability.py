@@ -24,7 +24,7 @@ def too_unpredictable(
 
 @scorer(
     id="drift/stability",
-    version=3,
+    version=4,
     axis="drift",
     unit="1",
     better="higher",

@@ -26,10 +26,11 @@ Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 CONTEXT_TIME = 0.5  # s before the hand-over that are used
-MAX_POSITION_SD = 0.015  # diameters; a position with a larger sd shows presence only
+MAX_POSITION_SD = 0.03  # diameters; a position with a larger sd shows presence only
 MIN_POSITION_SD = 0.002  # diameters, the least sd of a position: five of it are the smallest tolerance in use
 MAX_SHIFT = 0.2  # diameters; a larger constant shift of the predicted frames is not removed
 LIMIT_SDS = 5.0  # of a point: a limit is never narrower
+MOST_LIMIT = 0.075  # diameters; what is more uncertain buys no more tolerance
 FORCE_TIME, FORCE_POINTS = 0.1, 3  # s and points of context that show which forces act
 
 
@@ -97,7 +98,12 @@ class PlacedBodies:
 
     def limit(self, tolerance: float) -> Array:
         """Largest distance in diameters of a lawful motion from each point (T, N)."""
-        return np.maximum(tolerance * self.tolerance_share, LIMIT_SDS * self.sd)
+        return np.maximum(tolerance * self.tolerance_share, self.least_limit)
+
+    @property
+    def least_limit(self) -> Array:
+        """What a limit is at any tolerance, for how uncertain each point is (T, N) diameters."""
+        return np.minimum(LIMIT_SDS * self.sd, MOST_LIMIT)
 
     def until(self, frame: int) -> PlacedBodies:
         """The frames before one."""

@@ -260,7 +260,7 @@ def _needed(segments: LawfulSegments, seen: PlacedBodies, most: int) -> int:
     if seen.velocity_prior is not None:
         return most
     errors = segments.errors
-    beyond = np.where(errors > LIMIT_SDS * seen.sd, errors / np.maximum(seen.tolerance_share, 1e-9), 0.0)
+    beyond = np.where(errors > seen.least_limit, errors / np.maximum(seen.tolerance_share, 1e-9), 0.0)
     return min(most, int(np.searchsorted(STRENGTH_GRID, np.nanmax(beyond, initial=0.0))))
 
 

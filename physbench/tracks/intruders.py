@@ -23,6 +23,7 @@ Float = NDArray[np.floating]
 Mask = NDArray[np.bool_]
 
 RIM_REACH = 2  # px of the small maps by which an edge of scenery may be blurred, sharpened or off
+RIM_SHARE = 0.5  # of the step between two greys, by which sharpening of 100 % oversteps both at a straight edge
 HALO_REACH = 2  # the same of bodies: blurred edges, the rims of sharpening, ringing
 NO_GREY = 999  # above every level
 SAME_GREY = 2  # levels; greys of scenery that differ by less are one
@@ -33,7 +34,7 @@ LEAST_OFF = 22.0  # levels, mean over 3 x 3 px of a small map
 SHARE_OF_COLOUR = 0.63
 OVER_NOISE = 6.0  # times the noise of a frame in such means
 BLOB_FOOT = 0.5  # of these limits; a blob is what stands out by so much around a place that does by all of it
-MEDIAN_STRENGTH = 0.85  # of differences in three colours of sd 1
+MEDIAN_STRENGTH = 0.67  # of differences of sd 1 that all colours share, as those of texture do; of others it is more
 LEAST_SIZE = 1 / 3  # diameters of the smallest body
 SIZE_MARGIN = 0.6  # of the area, by which a size may be measured too small
 LEAST_AREA = 5.0  # px of the small maps; less is no blob, however small the bodies are
@@ -48,6 +49,7 @@ class Surroundings:
     range: Int  # (h * w,) index of the range that it has at or near a place
     known: Mask  # (h * w,) where a body does not always hide it
     greys: Int  # (G,) levels, from dark to bright
+    of_one_grey: Mask  # (h * w,) away from edges: there noise is seen as it is
     samples: tuple[Int, ...]  # places of each grey that never changes; none of one that moves or vanishes
     shape: tuple[int, int]
 
@@ -79,7 +81,8 @@ def surroundings(pooled: Image | Int, area: int, hued_spread: float) -> Surround
         samples.append(places[:: max(1, len(places) // GREY_SAMPLES)])
     ends, number = np.unique(low.ravel() * max(len(greys), 1) + high.ravel(), return_inverse=True)
     ends = np.stack(np.divmod(ends, max(len(greys), 1)), axis=-1)
-    return Surroundings(ends, number, known.ravel(), greys, tuple(samples), (height, width))
+    one = (ends[:, 0] == ends[:, 1])[number]
+    return Surroundings(ends, number, known.ravel(), greys, one, tuple(samples), (height, width))
 
 
 def _greys(levels: Int) -> Int:
@@ -126,7 +129,7 @@ def intruders(
     count = np.zeros(frames, dtype=np.int64)
     if len(chosen) < least:
         return count
-    found = _blobs(off[:, chosen] * free[chosen], free[chosen], area, truth.shape, wanted)
+    found = _blobs(off[:, chosen] * free[chosen], free[chosen] & truth.of_one_grey, area, truth.shape, wanted)
     kept = _followed(chosen[found.frame], found, MOST_WAY * smallest, least)
     np.add.at(count, chosen[found.frame[kept]], 1)
     return count
@@ -139,6 +142,8 @@ def _differences(pooled: Image | Int, area: int, truth: Surroundings) -> NDArray
     # Greys are in the order of truth: a frame may have turned it round.
     ends = tones[:, truth.ends]  # (N, R, 2, 3)
     low, high = ends.min(axis=2), ends.max(axis=2)
+    rim = ((high - low) * RIM_SHARE).astype(np.int16)
+    low, high = low - rim, high + rim
     off = np.empty((3, *flat.shape[:2]), dtype=np.int16)
     nearest, limit = np.empty_like(off[0]), np.empty_like(off[0])  # fresh memory costs more than what is done in it
     for colour, plane in enumerate(off):
@@ -183,12 +188,12 @@ class _Blobs:
     reach: Float  # (M,) px, radius
 
 
-def _blobs(off: NDArray[np.int16], free: Mask, area: int, shape: tuple[int, int], wanted: float) -> _Blobs:
-    """Connected places that stand out, as large as `wanted` px of the small maps."""
+def _blobs(off: NDArray[np.int16], plain: Mask, area: int, shape: tuple[int, int], wanted: float) -> _Blobs:
+    """Connected places that stand out, as large as `wanted` px of the small maps; plain (N, h * w): they tell noise."""
     frames, (height, width) = off.shape[1], shape
     off = off.reshape(3, frames, height, width)
     stands = _strength(_boxes(off))  # (N, h, w), summed over 9 px
-    sample = np.where(free.reshape(frames, height, width), stands, -1)[:, 1::3, 1::3].reshape(frames, -1)
+    sample = np.where(plain.reshape(frames, height, width), stands, -1)[:, 1::3, 1::3].reshape(frames, -1)
     noise = np.array([np.median(row[row >= 0]) if (row >= 0).any() else 0.0 for row in sample])
     limit = np.maximum(9 * area * LEAST_OFF, OVER_NOISE / MEDIAN_STRENGTH * noise)
     tall = np.zeros((frames, height + 1, width), dtype=bool)

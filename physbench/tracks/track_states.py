@@ -36,7 +36,8 @@ LEAST_TOUCH = 3  # px; fewer are noise
 MAX_FIT_RATIO = 1.5  # of an object's area; no disc is fitted to a larger blob
 OVERFLOW = 0.85  # of the patch's area: the blob may go on beyond it
 MAX_OBJECT_RATIO = 4.0  # of an object's area; a larger blob is no object any more
-MOST_BLUR, MOST_RMS, MOST_STEP, MOST_STRAY, MOST_SD = 3.0, 0.20, 0.05, 0.10, 0.15  # of an accepted fit
+MOST_BLUR, MOST_RMS, MOST_STEP, MOST_STRAY, MOST_SD = 3.0, 0.20, 0.05, 0.10, 0.30  # of an accepted fit
+FIT_SDS = 1.2  # of an accepted fit, by which its place is uncertain: rims and noise go together
 AMPLITUDES = (0.5, 1.5)
 PLATEAU_SHARE = 1.05  # chroma of the inside of a ball that is lit from the camera, over the mean of its disc
 # What is fainter has no outline of its own: it counts by how much of the object's chroma is there.
@@ -205,7 +206,7 @@ def _positions(seen: BlobMeasurements, k: int, full: float, shown: TrueAreas, zo
     place[good] = fits[good, :2]
     if sphere:
         place -= (place - middle) * _outward(body.size[0] / shown.distance, good)[:, None]
-    sd = np.where(good, np.clip(np.hypot(sd, 3 * fits[:, 7]) + 0.03, 0.05, 0.25), sd)
+    sd = np.where(good, np.clip(np.hypot(sd, FIT_SDS * fits[:, 7]) + 0.03, 0.05, 0.50), sd)
     return place, sd * (1.5 if radius < 4 else 1.0)
 
 

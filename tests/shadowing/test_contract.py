@@ -102,11 +102,24 @@ def test_nothing_shown_is_nothing_explained(clip_of: ClipOf, context: int, black
 def test_noise_in_which_nothing_can_be_placed_explains_nothing(clip_of: ClipOf, ideal: Ideal, context: int) -> None:
     clip = clip_of(WALL)
     tracks = frozen(clip, context, ideal)
-    tracks.position_sd[context:] = 0.02 * clip.diameters()[0, 0] * clip.pixels_per_metre
+    tracks.position_sd[context:] = 0.04 * clip.diameters()[0, 0] * clip.pixels_per_metre
     found = shadow(clip, tracks)
     assert found is not None
     assert found.explained == found.shadowed == 0.0
     assert found.strength == 2.0
+
+
+def test_uncertainty_buys_no_more_than_a_few_hundredths(clip_of: ClipOf, ideal: Ideal) -> None:
+    clip = clip_of(WALL)
+    model, tracks = forward_model_of(clip), frozen(clip, 8, ideal)
+    assert model is not None
+    limits = []
+    for sd in (0.002, 0.01, 0.015, 0.025):
+        tracks.position_sd[8:] = sd * clip.diameters()[0, 0] * clip.pixels_per_metre
+        placed = from_tracks(clip, tracks, model)
+        assert placed.known[8:].all()
+        limits.append([float(placed.limit(tolerance)[-1, 0]) for tolerance in (0.03, 0.2)])
+    assert np.allclose(limits, [[0.03, 0.2], [0.05, 0.2], [0.075, 0.2], [0.075, 0.2]], atol=1e-3)
 
 
 def test_a_glimpse_is_no_lawful_clip() -> None:

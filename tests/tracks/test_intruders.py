@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 
 import numpy as np
@@ -105,4 +106,12 @@ def test_scenery_that_a_moving_camera_shows_elsewhere_is_none(motion: dict[str, 
     clip = make_clip(Row("falling/incline-v1", "test", 0), render_spec(64, 15))
     frames = filmed(clip.future(), clip.times[clip.handover + 1 :], **motion)
     tracks = track(clip, C, np.concatenate([clip.context(C), frames]))
+    assert not tracks.hallucinations.any()
+
+
+@pytest.mark.parametrize(("style", "task", "size"), [("unsharp-2", "stop", 64), ("crawl-8", "swap", 128)])
+def test_scenery_in_a_style_is_none(style: str, task: str, size: int) -> None:
+    clip = make_clip(Row(f"occlusion/screen-{task}-v1", "test", 0), render_spec(size, 15))
+    seed = zlib.crc32(f"{clip.id} {style}".encode())
+    tracks = track(clip, C, np.concatenate([clip.context(C), styled(clip.future(), style, 15.0, seed)]))
     assert not tracks.hallucinations.any()

@@ -271,3 +271,22 @@ def test_what_depends_on_the_clip_alone_is_looked_for_once(clip: Clip, monkeypat
     assert same(first, track(fresh, CONTEXT, clip.frames)) and len(asked) == 1
     track(fresh, CONTEXT - 1, clip.frames[1:])  # another window shows other frames of ground truth
     assert len(asked) == 2
+
+
+@pytest.mark.parametrize("style", ("unsharp-1", "grain-8", "h264-28"))
+def test_a_place_behind_a_screen_is_as_uncertain_as_it_says(
+    stages: dict, clip_of: Callable[..., Clip], style: str
+) -> None:
+    """Sharpening and grain move no fitted disc: its place counts. A codec does at 64 px, and its places say so."""
+    clip = clip_of(stages["screen"](60), 64)
+    frames = np.concatenate([clip.frames[:CONTEXT], styled(clip.frames[CONTEXT:], style, 15.0, 0)])
+    tracks, share = track(clip, CONTEXT, frames), clip.visible_share()[:, 0]
+    part = np.flatnonzero((share > 0.6) & (share < 0.95) & (np.arange(60) >= CONTEXT))
+    off = np.linalg.norm(tracks.position[part, 0] - clip.px_positions()[part, 0], axis=-1)
+    sd = tracks.position_sd[part, 0]
+    assert len(part) > 4 and np.isfinite(off).mean() > 0.8
+    assert np.nanmax(off / sd) < 4
+    if style == "h264-28":
+        assert np.nanmedian(sd) > 0.1
+    else:
+        assert np.nanmax(sd) < 0.015 * np.sqrt(clip.full_area[0, 0] / np.pi) * 2
