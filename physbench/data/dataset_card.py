@@ -78,7 +78,8 @@ arrays["states"], described["prompt"]
 ```
 
 A sample has `.mp4`, `.npz` and `.json` (all that the tables below say of the clip). The arrays are `times` s, `actions`
-(T, 6), each in the row of the first frame that shows its effect, `states` (T, bodies, 13), `visible_area`, `full_area` px.""",
+(T, 6), each in the row of the first frame that shows its effect, `states` (T, bodies, 13), `visible_area` px and
+`full_area` px.""",
     "lerobot": """\
 ```python
 from lerobot.datasets.lerobot_dataset import LeRobotDataset

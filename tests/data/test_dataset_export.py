@@ -235,7 +235,10 @@ def test_an_interrupted_export_goes_on_to_the_same_bytes(
     assert not json.loads((tmp_path / "cut/dataset.json").read_text())["complete"]
     draft = tmp_path / "cut" / "tables" / "episodes" / ".4711.part-00001.parquet"  # as a killed process leaves one
     draft.write_bytes(b"PAR1")
-    assert export_dataset(plan, tmp_path / "cut").made == 4  # of 6: the first part is kept
+    counted: dict[str, list[int]] = {"done": [], "kept": []}
+    counts = {key: each.append for key, each in counted.items()}
+    assert export_dataset(plan, tmp_path / "cut", **counts).made == 4  # of 6: the first part is kept
+    assert counted == {"done": [2, 2], "kept": [2]}
     assert contents(tmp_path / "cut") == whole
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "cut").rglob("*") if path.is_file()}
     assert export_dataset(plan, tmp_path / "cut").made == 0
@@ -347,6 +350,7 @@ def test_the_command_writes_and_continues(
     ("words", "message"),
     [
         (["--format", "parquet"], "no format 'parquet'. Did you mean parquet+video?"),
+        (["--format", "condition"], "Did you mean conditioning?"),
         (["--format", "hdf5", "--video", "h264"], "frames as they are"),
         (["--format", "lerobot", "--video", "av1"], "expected lossless or h264, got 'av1'"),
         (["--format", "lerobot", "--fps", "7.5"], "whole frames a second, not 7.5"),
