@@ -105,10 +105,16 @@ def test_tables_say_what_bodies_contacts_and_parameters_are(
     tmp_path: Path, clips: list[Clip], planned: Callable[..., DatasetPlan]
 ) -> None:
     export_dataset(planned("parquet+video"), tmp_path)
-    bodies, contacts, parameters = (table(tmp_path, name) for name in ("bodies", "contacts", "parameters"))
+    names = ("episodes", "bodies", "contacts", "parameters")
+    episodes, bodies, contacts, parameters = (table(tmp_path, name) for name in names)
     for index, clip in enumerate(clips):
         found = contacts[contacts.episode_index == index]
         assert [*zip(found.time, found.a, found.b, strict=True)] == [(c.time, c.a, c.b) for c in clip.contacts]
+        row, up = episodes.iloc[index], 2 if episodes.camera_view[index] == "front" else 1
+        columns = row.width / 2 + (clip.states[..., 0] - row.camera_center[0]) * row.pixels_per_metre
+        rows = row.height / 2 - (clip.states[..., up] - row.camera_center[up]) * row.pixels_per_metre
+        seen = np.stack([columns, rows], axis=-1)[:, list(clip.tracked)]
+        assert np.allclose(seen, clip.px_positions(), atol=0.05)  # as the card says
         assert bodies[bodies.episode_index == index].name.tolist() == [body.name for body in clip.scene.bodies]
     assert len(contacts)
     ball = bodies[(bodies.episode_index == 1) & (bodies.name == "ball")].iloc[0]
