@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from physbench.cli.console import note, refuse_unwritable
-from physbench.errors import UsageError
+from physbench.errors import UsageError, nearest
 
 if TYPE_CHECKING:
     from physbench.world.scene import RenderSpec
@@ -167,9 +167,14 @@ def _export_dataset(
     """Write whole clips, `--format`."""
     from physbench.clips.suite import find_suite
     from physbench.data.dataset_export import export_dataset, refuse_other_export
-    from physbench.data.dataset_plan import CLIPS_PER_FILE, check_dataset, plan_dataset
+    from physbench.data.dataset_plan import CLIPS_PER_FILE, DATASET_NEEDS, check_dataset, plan_dataset
     from physbench.progress import Progress
+    from physbench.run.status_lines import StatusLines
+    from physbench.run.worker_jobs import duration
 
+    if format_name not in DATASET_NEEDS:
+        known = nearest(format_name, (CONDITIONING, *DATASET_NEEDS))
+        raise UsageError(f"--format: there is no format '{format_name}'.{known}")
     suite = find_suite(name, limit, tasks)
     check_dataset(format_name, video, spec, suite, held_out)
     refuse_other_export(out)
@@ -185,9 +190,24 @@ def _export_dataset(
             done=progress.advance,
         )
     refuse_unwritable(out)
+    progress, began = Progress(f"{format_name} {spec}", plan.clips), time.monotonic()
+
+    found = 0  # clips of an interrupted export: they say nothing about how long a clip takes
+
+    def keep(clips: int) -> None:
+        nonlocal found
+        found += clips
+        progress.advance(clips)
+
+    def status() -> str:
+        passed = time.monotonic() - began
+        rate = (progress.done - found) / passed
+        left = f", {duration((plan.clips - progress.done) / rate)} left" if rate else ""
+        return f"After {duration(passed)}: {progress.done} of {plan.clips} clips, {rate:.1f} a second{left}."
+
     try:
-        with Progress(f"{format_name} {spec}", plan.clips) as progress:
-            exported = export_dataset(plan, out, workers=workers, done=progress.advance)
+        with progress, StatusLines(note, status):
+            exported = export_dataset(plan, out, workers=workers, done=progress.advance, kept=keep)
     except KeyboardInterrupt:
         note("What is written is kept: the same command continues.")
         raise

@@ -20,7 +20,8 @@ TABLE_TEXT = {
         "`fps`, `frames`, `handover` (frame at time 0: an evaluated model has seen it and predicts those after it), "
         "`file` with its frames and `file_first_frame` there, `height`, `width` px, `camera_view` (`front`: image "
         "right is x, up is z; `top`: up is y), `camera_center` m (in the middle of the image), `pixels_per_metre`, "
-        "`gravity` m/s2"
+        "`gravity` m/s2. In the image a centre lies at column `width` / 2 + (x - `camera_center[0]`) "
+        "`pixels_per_metre`, and upwards alike, to a few hundredths of a px"
     ),
     "bodies": (
         "one row a body: `body` (its index), `name`, `shape`, `size` m (sphere: radius; box: half extents; cylinder: "
@@ -78,7 +79,7 @@ arrays["states"], described["prompt"]
 ```
 
 A sample has `.mp4`, `.npz` and `.json` (all that the tables below say of the clip). The arrays are `times` s, `actions`
-(T, 6), each in the row of the first frame that shows its effect, `states` (T, bodies, 13), `visible_area` and
+(T, 6), each in the row of the first frame that shows its effect, `states` (T, bodies, 13), `visible_area` px and
 `full_area` px.""",
     "lerobot": """\
 ```python

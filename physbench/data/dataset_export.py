@@ -63,9 +63,15 @@ class Exported:
 
 
 def export_dataset(
-    plan: DatasetPlan, folder: Path, *, workers: int = 1, done: Callable[[int], None] = lambda clips: None
+    plan: DatasetPlan,
+    folder: Path,
+    *,
+    workers: int = 1,
+    done: Callable[[int], None] = lambda clips: None,
+    kept: Callable[[int], None] = lambda clips: None,
 ) -> Exported:
-    """Write the clips of a plan into `folder`; `done` is called with the number of clips of each part.
+    """Write the clips of a plan into `folder`; `done` is called with the number of clips of each part that was made,
+    `kept` before with that of each part that was there.
 
     Every file is written whole, or not at all, and is a function of the plan. What an interrupted call of the same plan
     has left is kept. Clips that the store has are taken from there; those that it lacks are made and not stored.
@@ -82,7 +88,7 @@ def export_dataset(
         if files is None:
             _sweep(folder)
             write_json(folder / DATASET_MANIFEST, {**plan.key, "complete": False})
-            files, made = _write_parts(folder, plan, workers, done)
+            files, made = _write_parts(folder, plan, workers, done, kept)
             for name in DATASET_FORMATS[plan.settings.format].finish(folder, plan):
                 files[name] = _described(folder / name)
             write_text(folder / DATASET_CARD, dataset_card(plan))
@@ -94,7 +100,7 @@ def export_dataset(
 
 
 def _write_parts(
-    folder: Path, plan: DatasetPlan, workers: int, done: Callable[[int], None]
+    folder: Path, plan: DatasetPlan, workers: int, done: Callable[[int], None], kept: Callable[[int], None]
 ) -> tuple[dict[str, dict[str, Any]], int]:
     """Write the parts that an earlier call has not. Returns all files of parts, and how many clips were written."""
     files: dict[str, dict[str, Any]] = {}
@@ -105,7 +111,7 @@ def _write_parts(
             missing.append(part)
         else:
             files |= known
-            done(len(part.places))
+            kept(len(part.places))
     processes = min(workers, len(missing))
     job = functools.partial(_write_part, folder)
     with WorkerPool(processes, CLIP_PRELOAD) if processes > 1 else contextlib.nullcontext() as pool:

@@ -105,10 +105,16 @@ def test_tables_say_what_bodies_contacts_and_parameters_are(
     tmp_path: Path, clips: list[Clip], planned: Callable[..., DatasetPlan]
 ) -> None:
     export_dataset(planned("parquet+video"), tmp_path)
-    bodies, contacts, parameters = (table(tmp_path, name) for name in ("bodies", "contacts", "parameters"))
+    names = ("episodes", "bodies", "contacts", "parameters")
+    episodes, bodies, contacts, parameters = (table(tmp_path, name) for name in names)
     for index, clip in enumerate(clips):
         found = contacts[contacts.episode_index == index]
         assert [*zip(found.time, found.a, found.b, strict=True)] == [(c.time, c.a, c.b) for c in clip.contacts]
+        row, up = episodes.iloc[index], 2 if episodes.camera_view[index] == "front" else 1
+        columns = row.width / 2 + (clip.states[..., 0] - row.camera_center[0]) * row.pixels_per_metre
+        rows = row.height / 2 - (clip.states[..., up] - row.camera_center[up]) * row.pixels_per_metre
+        seen = np.stack([columns, rows], axis=-1)[:, list(clip.tracked)]
+        assert np.allclose(seen, clip.px_positions(), atol=0.05)  # as the card says
         assert bodies[bodies.episode_index == index].name.tolist() == [body.name for body in clip.scene.bodies]
     assert len(contacts)
     ball = bodies[(bodies.episode_index == 1) & (bodies.name == "ball")].iloc[0]
@@ -235,7 +241,10 @@ def test_an_interrupted_export_goes_on_to_the_same_bytes(
     assert not json.loads((tmp_path / "cut/dataset.json").read_text())["complete"]
     draft = tmp_path / "cut" / "tables" / "episodes" / ".4711.part-00001.parquet"  # as a killed process leaves one
     draft.write_bytes(b"PAR1")
-    assert export_dataset(plan, tmp_path / "cut").made == 4  # of 6: the first part is kept
+    counted: dict[str, list[int]] = {"done": [], "kept": []}
+    counts = {key: each.append for key, each in counted.items()}
+    assert export_dataset(plan, tmp_path / "cut", **counts).made == 4  # of 6: the first part is kept
+    assert counted == {"done": [2, 2], "kept": [2]}
     assert contents(tmp_path / "cut") == whole
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "cut").rglob("*") if path.is_file()}
     assert export_dataset(plan, tmp_path / "cut").made == 0
@@ -347,6 +356,7 @@ def test_the_command_writes_and_continues(
     ("words", "message"),
     [
         (["--format", "parquet"], "no format 'parquet'. Did you mean parquet+video?"),
+        (["--format", "condition"], "Did you mean conditioning?"),
         (["--format", "hdf5", "--video", "h264"], "frames as they are"),
         (["--format", "lerobot", "--video", "av1"], "expected lossless or h264, got 'av1'"),
         (["--format", "lerobot", "--fps", "7.5"], "whole frames a second, not 7.5"),
