@@ -19,6 +19,8 @@ One module, or group of modules, for each kind of model:
 - `videos`: videos made elsewhere. `videos_source` opens a folder or an archive, `videos_containers` lists the video
   formats that are accepted, `videos_listing` matches files with clips, `videos_decode` reads frames, `videos_time` and
   `videos_fit` resample them in time and in space, `videos_model` plays them back, and `videos_check` reports problems.
+  Whether they begin with the one image that a model was shown: `videos_steps` measures how far the first frame of each
+  is ahead of `videos_image`, `videos_start` decides from all of them, `videos_start_words` says it.
 - `diffusers_adapter`: pipelines of diffusers in local folders. `pipeline_folder` reads a folder, `pipeline_quirks` is a
   table of classes, `pipeline_plan` decides how one is called, `pipeline_load` loads it, `pipeline_call` rolls it out,
   and `pipeline_words` says what it does.

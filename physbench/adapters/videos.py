@@ -208,7 +208,7 @@ class VideosAdapter:
         """Decode every file and report problems: see `videos_check.inspect_videos`."""
         from physbench.adapters.videos_check import inspect_videos
 
-        return inspect_videos(*open_target(target, model_args))
+        return inspect_videos(*open_target(target, model_args), export_folders(videos_path(target), model_args))
 
     def load(self, target: str, *, device: torch.device, dtype: torch.dtype, model_args: Mapping[str, str]) -> Model:
         from physbench.adapters.videos_model import RecordedVideos

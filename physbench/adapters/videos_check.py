@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from physbench.adapters.videos_decode import UnusableError, decode_frames
 from physbench.adapters.videos_listing import VideoListing
@@ -11,14 +12,19 @@ from physbench.adapters.videos_source import VideoSource
 from physbench.clips.conditioning import Answer
 
 
-def inspect_videos(source: VideoSource, answer: Answer, listing: VideoListing) -> Iterator[tuple[str, str]]:
-    """Decode every video and report what was found.
+def inspect_videos(
+    source: VideoSource, answer: Answer, listing: VideoListing, folders: Sequence[Path] = ()
+) -> Iterator[tuple[str, str]]:
+    """Decode every video and report what was found; `folders` may hold the conditioning images.
 
     Yields:
         (kind, text), where kind is "missing", "unusable", "short", "extra", "note" or "result". "result" sums up, and
         comes only where some video cannot be scored to its end.
+
+    Raises:
+        ModelError: It is open whether the videos begin with the one conditioning image. This comes last.
     """
-    model = RecordedVideos(source, answer, listing)
+    model = RecordedVideos(source, answer, listing, folders)
     samples = 1 + max((sample for _, sample in listing.entries), default=0)
     short = model.short_videos()
     unscorable = early = 0
@@ -45,6 +51,10 @@ def inspect_videos(source: VideoSource, answer: Answer, listing: VideoListing) -
     ]
     if any(summary):
         yield "result", ", ".join(part for part in summary if part)
+    if model.start_is_open:
+        before = len(model.notes)
+        model.begins_with_image()
+        yield from (("note", text) for text in model.notes[before:])
 
 
 def _decoding_problem(source: VideoSource, model: RecordedVideos, key: tuple[str, int]) -> str | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -21,7 +21,7 @@ from physbench.adapters.videos_steps import PLACE_NOISE_PX, Step
 # What either reading expects of the mean lead. A model that draws the image anew may move things by a part of a step;
 # one whose first new frame has moved by less than SLOWEST_LEAD cannot be told from that.
 REDRAWN_LEAD = 0.05  # standard deviation of the lead behind videos that begin with the image
-SLOWEST_LEAD, FASTEST_LEAD = 0.1, 1.75  # of videos that begin with the first new frame: any in between is as likely
+SLOWEST_LEAD, FASTEST_LEAD = 0.15, 1.75  # of videos that begin with the first new frame: any in between is as likely
 NEW_LEAD_SPREAD = 0.3  # standard deviation between videos that begin with the first new frame, about 1
 DECIDED = math.log(1000.0)  # log of the likelihood ratio from which a reading is taken
 CLIP_DECIDED = math.log(20.0)  # the same for one clip, to see whether videos are of two kinds
@@ -30,22 +30,30 @@ MISFIT = 4.0  # standard deviations between the mean lead and what the better re
 STEP_SIGNAL = 4.0  # standard deviations that a step must have for an object to tell
 TELLING_ERROR = 0.35  # of a clip's lead; less sure ones say nothing
 # How badly a known fit may be undone: a shift in px of the scored frames, and a stretch along either axis.
-SHIFT_PX, STRETCH = 0.2, 0.004
+SHIFT_PX, STRETCH = 0.5, 0.004
 NORMAL_MAD = 1.4826  # standard deviation of a normal distribution over its median absolute deviation
-SHIFT_PASSES = 2  # shift and error of leads depend on each other; the first error is that without a shift
+SHIFT_PASSES = 8  # shift and error of leads depend on each other; the first error is that without a shift
 SHARED = 4  # numbers of the shift and the stretch that all videos share
+LOOSE_LEAD = 10.0  # standard deviation of the common lead before anything is seen
 LEAST_SIDEWAYS = 3  # numbers from which a deviation is estimated
 
 Float = NDArray[np.float64]
 Reading = Literal["image", "new", "open", "mixed"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ClipLead:
     """How far the first frame of one video is ahead of the image, in steps."""
 
     lead: float
-    error: float  # standard deviation
+    own_error: float  # standard deviation, of what differs from video to video
+    # What each independent part of the uncertainty of the shared shift does to the lead; the same for other videos.
+    shared: Float = field(default_factory=lambda: np.zeros(SHARED))
+
+    @property
+    def error(self) -> float:
+        """Standard deviation."""
+        return math.hypot(self.own_error, *self.shared)
 
     @property
     def log_ratio(self) -> float:
@@ -124,12 +132,13 @@ def decide_start(steps: Mapping[str, Sequence[Step]]) -> StartDecision:
 def mean_lead(clips: Sequence[ClipLead]) -> tuple[float, float]:
     """Mean lead and its standard deviation, with the variance between clips of DerSimonian and Laird (1986)."""
     leads = np.array([clip.lead for clip in clips])
-    weights = 1 / np.array([clip.error for clip in clips]) ** 2
+    weights = 1 / np.array([clip.own_error for clip in clips]) ** 2
     mean = float(weights @ leads / weights.sum())
     spread = float(weights @ (leads - mean) ** 2) - (len(clips) - 1)
     between = max(spread / (weights.sum() - (weights**2).sum() / weights.sum()), 0.0) if len(clips) > 1 else 0.0
     weights = 1 / (1 / weights + between)
-    return float(weights @ leads / weights.sum()), float(weights.sum() ** -0.5)
+    shared = weights @ np.stack([clip.shared for clip in clips]) / weights.sum()
+    return float(weights @ leads / weights.sum()), math.hypot(weights.sum() ** -0.5, *shared)
 
 
 def clip_leads(steps: Mapping[str, Sequence[Step]]) -> dict[str, ClipLead]:
@@ -150,10 +159,11 @@ def clip_leads(steps: Mapping[str, Sequence[Step]]) -> dict[str, ClipLead]:
     length = np.linalg.norm(step, axis=1)
     signal = length > STEP_SIGNAL * noise * np.array([step.step_error for _, step in listed])
     known = step * signal[:, None]
-    rest, error = lead, noise
+    rest, error, root = lead, noise, np.zeros((SHARED, SHARED))
     for _ in range(SHIFT_PASSES):
         error = np.fmax(math.sqrt(2) * noise, _sideways_error(rest, known))  # the image's place and the first frame's
-        rest = lead - _shared_shift(lead, known, place, error)(place)
+        shift, root = _shared_shift(lead, known, place, error)
+        rest = lead - _shifted(shift, place)
     error = np.fmax(math.sqrt(2) * noise, _sideways_error(rest, known))
     found: dict[str, list[int]] = {}
     for number, (name, _) in enumerate(listed):
@@ -161,10 +171,11 @@ def clip_leads(steps: Mapping[str, Sequence[Step]]) -> dict[str, ClipLead]:
             found.setdefault(name, []).append(number)
     leads = {}
     for name, mine in found.items():
-        weights = 1 / error[mine, None] ** 2
-        information = float((weights * step[mine] ** 2).sum())
-        value = float((weights * step[mine] * rest[mine]).sum()) / information
-        leads[name] = ClipLead(value, information**-0.5)
+        weighted = step[mine] / error[mine, None] ** 2
+        information = float((weighted * step[mine]).sum())
+        by_shift = np.concatenate([weighted.sum(0), (weighted * place[mine]).sum(0)]) / information
+        value = float((weighted * rest[mine]).sum()) / information
+        leads[name] = ClipLead(value, information**-0.5, by_shift @ root)
     return leads
 
 
@@ -187,29 +198,32 @@ def _sideways_error(rest: Float, step: Float) -> float:
     return NORMAL_MAD * fitted * float(np.median(np.abs(sideways)))
 
 
-class _Shift:
-    """A shift and a stretch about the centre, from the four numbers (x, y, stretch x, stretch y)."""
-
-    def __init__(self, numbers: Float) -> None:
-        self.numbers = numbers
-
-    def __call__(self, place: Float) -> Float:
-        return self.numbers[:2] + self.numbers[2:] * place
+def _shifted(numbers: Float, place: Float) -> Float:
+    """(N, 2) px by which a shift and a stretch about the centre (x, y, stretch x, stretch y) move places (N, 2)."""
+    moved: Float = numbers[:2] + numbers[2:] * place
+    return moved
 
 
-def _shared_shift(lead: Float, step: Float, place: Float, error: Float) -> _Shift:
-    """The shift and stretch that all objects share, beside the common lead. Robust: one object pulls little.
+def _shared_shift(lead: Float, step: Float, place: Float, error: Float) -> tuple[Float, Float]:
+    """The shift and stretch that all objects share, beside a common lead. Robust: one object pulls little.
 
     Args:
         lead: (N, 2) px.
         step: (N, 2) px, 0 for objects whose motion is not known.
         place: (N, 2) px from the centre.
         error: (N,) px of the leads.
+
+    Returns:
+        Shift and stretch (4,), and a root (4, 4) of their covariance.
     """
     expected = np.array([SHIFT_PX, SHIFT_PX, STRETCH, STRETCH])
 
     def misfit(numbers: Float) -> Float:
-        rest = (lead - numbers[SHARED] * step - _Shift(numbers[:SHARED])(place)) / error[:, None]
-        return np.concatenate([rest.ravel(), numbers[:SHARED] / expected])
+        rest = (lead - numbers[SHARED] * step - _shifted(numbers[:SHARED], place)) / error[:, None]
+        loose = numbers[SHARED:] / LOOSE_LEAD
+        return np.concatenate([rest.ravel(), numbers[:SHARED] / expected, loose])
 
-    return _Shift(least_squares(misfit, np.zeros(SHARED + 1), loss="soft_l1").x[:SHARED])
+    found = least_squares(misfit, np.zeros(SHARED + 1), loss="soft_l1")
+    jacobian = np.asarray(found.jac, dtype=np.float64)
+    root: Float = np.linalg.cholesky(np.linalg.inv(jacobian.T @ jacobian)[:SHARED, :SHARED])
+    return found.x[:SHARED], root

@@ -32,6 +32,7 @@ COMMANDS = (
     "models",
     "data",
     "runs",
+    "view",
     "report",
     "diagnose",
     "compare",

@@ -6,14 +6,11 @@ import json
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from physbench.cli.console import note, stdout_console
-
-if TYPE_CHECKING:
-    from physbench.results.run_listing import RunSummary
 
 
 def command(
@@ -26,6 +23,7 @@ def command(
 
     Example: physbench runs
     """
+    from physbench.report.runs_page import overall_words, state_words
     from physbench.results.run_listing import find_runs
 
     found = [each for each in find_runs(folder) if tag is None or tag in each.tags]
@@ -46,18 +44,7 @@ def command(
     for each in found:
         changed = datetime.fromtimestamp(each.changed).strftime("%Y-%m-%d %H:%M")
         tags = " ".join(f"[{name}]" for name in each.tags)
-        cells = [each.path, each.model, each.suite, _overall(each), _state(each), changed]
+        cells = [each.path, each.model, each.suite, overall_words(each), state_words(each), changed]
         cells += [" ".join(part for part in (tags, each.note) if part)] if notes else []
         table.add_row(*(Text(cell) for cell in cells))
     stdout_console().print(table)
-
-
-def _overall(run: RunSummary) -> str:
-    if run.overall is None:
-        return ""
-    bounds = f" [{run.interval[0]:.2f}, {run.interval[1]:.2f}]" if run.interval else ""
-    return f"{run.overall:.2f}{bounds}"
-
-
-def _state(run: RunSummary) -> str:
-    return f"{run.done} of {run.of} scored" if run.state == "unfinished" else run.state

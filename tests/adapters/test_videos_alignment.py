@@ -25,7 +25,6 @@ PATH = Path(__file__).parents[2] / "benchmarks" / "alignment.py"
 TASKS = ("falling/projectile-v1", "collisions/head-on-v1", "occlusion/screen-pass-v1", "orbits/kepler-v1")
 SIDE = 128
 STATED = {  # the configurations that say too little, with the fourteen clips of the benchmark
-    "H.264 crf 28, half size, 30 frames/s",
     "MJPEG, half size, 30 frames/s",
     "a fifth as fast",
     "a fifth as fast, half size, crf 28",
@@ -104,6 +103,18 @@ def test_the_frame_after_the_image_is_played_first(exported, answers, with_image
     what = "with the image" if with_image else "with the first new frame"
     assert [note for note in model.notes if note.startswith(f"Videos begin {what}: ")], model.notes
     assert not [note for note in load(answers, includes_context="true").notes if "begin" in note], "not looked at"
+
+
+def test_models_check_says_what_was_found(exported, answers) -> None:
+    answer(answers, exported[1], lambda _: True, bench.BASE)
+    notes = [text for kind, text in adapter.inspect(f"videos:{answers}", {}) if kind == "note"]
+    assert len(notes) == 2 and notes[1].startswith("Videos begin with the image: ")
+    for path in answers.glob("*.mp4"):
+        path.unlink()
+    answer(answers, exported[1], lambda _: True, replace(bench.BASE, slow=0.0))
+    said = adapter.inspect(f"videos:{answers}", {})
+    with pytest.raises(ModelError, match="Do the videos begin"):
+        list(said)
 
 
 def test_what_stands_still_is_refused_with_both_readings(exported, answers) -> None:

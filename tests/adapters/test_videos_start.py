@@ -87,6 +87,18 @@ def test_a_fit_that_is_undone_wrongly_moves_no_decision(lead: float) -> None:
     assert found.reading == ("new" if lead else "image") and found.lead == pytest.approx(lead, abs=0.05)
 
 
+def test_a_single_object_cannot_tell_its_motion_from_a_shift() -> None:
+    """4:2:0 moves colours by half a pixel: a quarter of a step, along it, is no first new frame."""
+    noise = {"step_error": 1.0, "noise": 0.02, "place": np.array([10.0, 5.0])}
+    shifted = Step(np.array([0.75, 0.0]), np.array([3.0, 0.0]), **noise)
+    found = decide_start({"a.mp4": [shifted]})
+    assert found.reading == "open" and found.error > 0.1
+    other_way = Step(np.array([0.75, 0.0]), np.array([-3.0, 0.5]), **noise)
+    third = Step(np.array([0.75, 0.0]), np.array([0.0, 3.0]), **noise)
+    found = decide_start({"a.mp4": [shifted], "b.mp4": [other_way, third]})
+    assert found.reading == "image" and found.error < 0.05
+
+
 def test_noise_that_stays_from_frame_to_frame_is_seen_across_the_motion() -> None:
     """A codec that moves an object in all frames alike leaves a perfect parabola: its noise says nothing."""
     rng = np.random.default_rng(0)

@@ -121,5 +121,26 @@ def test_the_truth_loses_little_on_the_way(tmp_path: Path) -> None:
     assert skills["libx264"] == pytest.approx(skills["oracle"], abs=0.05)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("with_image", [True, False])
+def test_the_truth_behind_one_image_is_physical_to_its_end(tmp_path: Path, with_image: bool) -> None:
+    """H.264 of crf 18, of which nobody says how it begins: every second of the truth is lawful, in either case."""
+    cond = tmp_path / "cond"
+    suite = ("--suite", "smoke", "--tasks", "collisions/head-on-v1,falling/projectile-v1", "--limit", "4")
+    assert run(["data", "export", *suite, "--size", "128", "--fps", "16", "--context", "1", "--out", str(cond)]) == 0
+    answers, key = cond / "answers", read_key(key_path(cond))
+    for clip in with_key(read_file(cond / "manifest.json"), key, cond).asked.clips:
+        true = make_clip(clip.row, RenderSpec(128, 128, 16.0))
+        frames = true.frames[true.handover :] if with_image else true.future()
+        encode(answers / f"{clip.id}.mp4", frames, 16, Codec(".mp4", "mp4", "libx264", "yuv420p", {"crf": "18"}))
+    words = ["--no-diagnosis", "--out", str(tmp_path / "run")]
+    assert run(["eval", f"videos:{answers}", *suite, *words]) == 0
+    result = json.loads(RunFolder(tmp_path / "run").result.read_text())
+    assert result["lawful"]["seconds"] == pytest.approx(4.0, abs=0.1)
+    manifest = json.loads(RunFolder(tmp_path / "run").manifest.read_text())
+    begin = "Videos begin with the image" if with_image else "Videos begin with the first new frame"
+    assert any(note.startswith(begin) for note in manifest["notes"]), manifest["notes"]
+
+
 def skill(folder: Path) -> float:
     return json.loads(RunFolder(folder).result.read_text())["overall"]["skill"]

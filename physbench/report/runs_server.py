@@ -1,0 +1,86 @@
+"""Serves the list of runs and their reports to browsers on this machine, and nothing else."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from physbench.errors import PhysbenchError
+from physbench.report.runs_page import report_file, report_link, runs_page
+from physbench.results.run_listing import find_runs
+
+LOOPBACK = "127.0.0.1"
+HEADERS = {
+    # Pages come from run folders of others, too: they may draw and play what they hold, and reach nothing.
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data: blob:; "
+        "media-src data: blob:; font-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+
+
+class RunsServer(ThreadingHTTPServer):
+    """A server of one folder on the loopback address. `server_port` says where."""
+
+    daemon_threads = True  # a browser that holds its connection does not keep the program
+    allow_reuse_address = True
+
+    def __init__(self, folder: Path, port: int) -> None:
+        """Open the port; 0 takes any that is free. Raises OSError where it is taken."""
+        self.folder = folder
+        super().__init__((LOOPBACK, port), _Handler)
+
+    @property
+    def address(self) -> str:
+        return f"http://{LOOPBACK}:{self.server_port}/"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """Answers GET and HEAD. A report is found by the hash of its run's path: no path comes from the request."""
+
+    server: RunsServer
+    server_version, sys_version = "physbench", ""
+    timeout = 30  # s for a request to arrive
+
+    def do_GET(self) -> None:
+        host = (self.headers.get("Host") or "").rsplit(":", 1)[0]
+        if host not in (LOOPBACK, "localhost"):  # another name that was made to point here
+            self._answer(HTTPStatus.FORBIDDEN, b"Only for this machine.\n", "text/plain")
+            return
+        try:
+            content = self._content(self.path.partition("?")[0])
+        except (PhysbenchError, OSError) as error:
+            self._answer(HTTPStatus.INTERNAL_SERVER_ERROR, f"{error}\n".encode(errors="replace"), "text/plain")
+            return
+        if content is None:
+            self._answer(HTTPStatus.NOT_FOUND, b"There is no such page.\n", "text/plain")
+        else:
+            self._answer(HTTPStatus.OK, content, "text/html")
+
+    do_HEAD = do_GET
+
+    def _content(self, path: str) -> bytes | None:
+        if path != "/" and not path.startswith("/report/"):
+            return None
+        runs = find_runs(self.server.folder)
+        if path == "/":
+            return runs_page(self.server.folder, runs).encode()
+        found = next((file for run in runs if report_link(run) == path and (file := report_file(run))), None)
+        return None if found is None else found.read_bytes()
+
+    def _answer(self, status: HTTPStatus, content: bytes, kind: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", f"{kind}; charset=utf-8")
+        self.send_header("Content-Length", str(len(content)))
+        for name, value in HEADERS.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing: a line a request would hide what matters."""

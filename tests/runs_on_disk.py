@@ -1,0 +1,39 @@
+"""Runs that hold only what a list of runs reads, and what a page says of them."""
+
+from __future__ import annotations
+
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+
+
+class Texts(HTMLParser):
+    """Names of all elements, and all text."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.elements: list[str] = []
+        self.links: list[str] = []
+        self.text = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append(tag)
+        self.links += [value or "" for name, value in attrs if name == "href"]
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def unfinished(folder: Path, name: str, model: str = "mine", note: str = "") -> Path:
+    """A run that has a manifest and nothing else."""
+    place = folder / name
+    place.mkdir(parents=True)
+    manifest = {
+        "schema_version": 1,
+        "options": {"samples": 1, "note": note},
+        "model": {"name": model, "target": model},
+        "suite": {"name": "smoke", "version": "2", "rows": [1, 2, 3]},
+    }
+    (place / "manifest.json").write_text(json.dumps(manifest))
+    return place
