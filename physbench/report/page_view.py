@@ -180,7 +180,7 @@ def _skill(result: Document, summary: SummaryView) -> SkillView:
     freed, events = result["unseen_constants"], event_sentences(result)
     free = f"one factor from 0.5 to 2 is free in {freed['clips']} of {result['counts']['clips']} clips" if freed else ""
     return SkillView(
-        heat=Table("Skill by family, task and axis", columns, (rows,), style="heat"),
+        heat=Table("Table of skill by family and task", columns, (rows,), style="heat"),
         notes=tuple(_notes(result, summary)),
         counting=summary.counting,
         unseen=table_view.unseen_constants(result),

@@ -43,7 +43,7 @@ class Figure:
     name: str
     value: str
     interval: str
-    reason: str  # why the value or its interval is missing
+    reason: str  # why the value is missing, or what it rests on
 
     @property
     def text(self) -> str:
@@ -81,6 +81,7 @@ class SummaryView:
     more_reasons: int
     unavailable: tuple[tuple[str, str], ...]  # (reading, why)
     took: tuple[tuple[str, str], ...]
+    speed: str  # the same in a line
 
 
 def summary_view(result: Mapping[str, Any]) -> SummaryView:
@@ -110,7 +111,7 @@ def summary_view(result: Mapping[str, Any]) -> SummaryView:
             "overall", overall, "" if result["note"] and overall["skill"] is not None else overall["reason"]
         ),
         meaning=overall_meaning(model["card"]),
-        axes={axis: _figure(AXIS_NAMES.get(axis, axis), own, own["reason"]) for axis, own in result["axes"].items()},
+        axes={axis: _figure(AXIS_NAMES.get(axis, axis), own, _rests_on(own)) for axis, own in result["axes"].items()},
         beside=_beside(result),
         best_of=_best_of(result),
         unseen=" ".join(unseen_sentences(result)),
@@ -126,6 +127,7 @@ def summary_view(result: Mapping[str, Any]) -> SummaryView:
             for name, why in result["unavailable"].items()
         ),
         took=took(result["speed"]),
+        speed=_speed(result["speed"]),
     )
 
 
@@ -135,6 +137,11 @@ def _known(*parts: str) -> tuple[str, ...]:
 
 def _figure(name: str, found: Mapping[str, Any], reason: str) -> Figure:
     return Figure(name, fixed(found["skill"]), bracket(found["interval"]), reason)
+
+
+def _rests_on(axis: Mapping[str, Any]) -> str:
+    """How many tasks an axis rests on, or why it has no skill."""
+    return axis["reason"] if axis["skill"] is None else counted(axis["informative"], "informative task")
 
 
 def _beside(result: Mapping[str, Any]) -> tuple[str, ...]:
@@ -168,6 +175,15 @@ def _failed(counts: Mapping[str, Any]) -> str:
     if not counts["failed"]:
         return ""
     return f"{share} failed and count as 0" if counts["samples"] == 1 else f"In {share} a sample failed and counts as 0"
+
+
+def _speed(speed: Mapping[str, Any]) -> str:
+    found = [
+        (speed["model_frames_per_s"], "{:.0f} model frames/s"),
+        (speed["total_seconds"], "{:.0f} s in all"),
+        (speed["peak_memory_gb"], "{:.1f} GB"),
+    ]
+    return ", ".join(text.format(value) for value, text in found if value)
 
 
 def took(speed: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-TOOK = ("model", "whole run", "memory of all processes")  # of what it took
 Document = Mapping[str, Any]
 
 
@@ -66,7 +65,7 @@ def print_summary(result: Document, console: Console) -> None:
             say(f"{reading} is {why}", "dim")
         else:
             say(f"unavailable: {reading} {why}", "red")
-    say(", ".join(f"{name} {value}" for name, value in view.took if name in TOOK), "dim")
+    say(view.speed, "dim")
 
 
 def _table(result: Document) -> Table:
