@@ -87,7 +87,7 @@ def check_scorers(
         for view in validity_text.printed(table, headlines, own, by):
             console.print(view)
             console.print()
-        for sentence in validity_text.sentences(table, [*headlines, *own]):
+        for sentence in validity_text.sentences(table, [*own, *headlines]):
             typer.echo(sentence)
     note(f"{out}: {len(table)} cells, {time.monotonic() - started:.0f} s")
     for failure in failures[:MOST_FAILURES]:

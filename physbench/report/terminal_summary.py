@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from physbench.report.own_readings import own_readings
 from physbench.report.skill_table import skill_rows
 from physbench.report.summary_view import SummaryView, summary_view
 from physbench.report.table_view import Cell
@@ -45,6 +46,8 @@ def print_summary(result: Document, console: Console) -> None:
         console.print()
         console.print(_overall(view))
         say(f"overall: {view.meaning}" if view.meaning else "", "dim")
+        for line in own_readings(result):
+            say(line)
         for text, style in (
             (view.best_of, "dim"),
             (view.unseen, "dim"),

@@ -112,11 +112,11 @@ def _axis(reading: object) -> str:
 def printed(table: pd.DataFrame, readings: list[str], extra: list[str], level: str) -> list[Table]:
     """One table for each kind of source, and one of false breaks.
 
-    Columns are the headline readings, and the best of all others. level: all, family or task. extra: ids of readings
-    that get a column of their own.
+    Columns are the readings `extra`, whoever runs this is after them, then the headline ones, and the best of all
+    others. level: all, family or task.
     """
     views = [
-        _view(TITLES[kind], *_of_kind(own, kind, [*readings, *extra], level), ("", level))
+        _view(TITLES[kind], *_of_kind(own, kind, [*extra, *readings], level), ("", level))
         for kind in TITLES
         if kind != LEVEL and not (own := table[(table["kind"] == kind) & table["level"].isin((level, "skill"))]).empty
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+import numpy as np
 import pandas as pd
 import pytest
 from rich.console import Console
@@ -13,6 +14,7 @@ from physbench.report.report_data import ReportData
 from physbench.report.report_page import render
 from physbench.report.terminal_summary import print_summary
 from physbench.results.build_result import build_result
+from physbench.results.number_format import number
 from physbench.results.read_run import read_manifest
 from physbench.results.schema import ResultDocument
 
@@ -28,6 +30,20 @@ def printed(result: dict, width: int = 80, **options: object) -> str:
 @pytest.fixture
 def core(make_run) -> dict:
     return build_result(make_run(failed=frozenset({"orbits.kepler-v1.test.3"})), resamples=200)
+
+
+def test_scorers_of_ones_own_are_said_with_their_references(core: dict) -> None:
+    """The median over tasks; further readings stand below, and a reading of physbench is not among them."""
+    rows = [{"value": v, "references": {"truth": 0.01, "freeze": 2.0}} for v in (0.1, 0.4, 0.5)]
+    tasks = dict(zip(core["tasks"], rows, strict=False)) | {"nothing": {"value": None, "references": {}}}
+    for name in ("own/speed", "own/speed.last"):
+        core["readings"][name] = {"unit": "m/s2", "axis": None, "statistic": "median", "tasks": tasks}
+    lines = [line.rstrip() for line in printed(core).splitlines() if line.startswith("own/")]
+    middle = float(np.median([row["value"] for row in rows[: len(core["tasks"])]]))
+    assert len(lines) == 2
+    beside = f"truth {number(0.01)}, freeze {number(2.0)}; median of {len(tasks) - 1} tasks"
+    assert lines[0] == f"own/speed {number(middle)} m/s² ({beside})"
+    assert not [line for line in printed(core).splitlines() if line.startswith("laws/")]
 
 
 def test_it_fits_80_columns_and_has_no_codes_off_a_terminal(core: dict) -> None:

@@ -89,6 +89,12 @@ def test_it_makes_a_table_of_scorers_of_ones_own(made: Path) -> None:
     assert header.spec == "64x64@15" and header.versions["code"] and header.columns["auroc"]
 
 
+def test_ones_own_scorer_has_the_first_column(made: Path, own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(words(own, made)) == 0
+    head = next(line for line in capsys.readouterr().out.splitlines() if "seen" in line and "intact" in line)
+    assert head.index("seen") < head.index("intact")
+
+
 def test_a_scorer_that_breaks_on_ground_truth_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "bad.py"
     path.write_text(OWN.replace("tracks.area[tracks.context :, 0]", "tracks.speed").replace("own/seen", "own/bad"))
