@@ -67,9 +67,8 @@ def camera_motion(frames: Tensor, edges: FixedEdges, hidden: Mask, sizes: Float)
             off = np.round(design.displacement(past)).astype(np.int64)
             found = read_edges(frames[t : t + 1], edges, off)
             total = found.shift + (off * edges.normal).sum(axis=1)
-            now, sure = design.fit(
-                EdgeReading(found.step, total, found.colour), hidden[t : t + 1], sizes[t : t + 1], near=found.shift
-            )
+            whole = EdgeReading(found.step, total, found.colour)
+            now, sure = design.fit(whole, hidden[t : t + 1], sizes[t : t + 1], near=found.shift, past=past)
             if sure[0]:
                 past = now[0]
         values[t], known[t] = past, sure[0]
@@ -129,14 +128,21 @@ class Design:
         """By how many px (P, 2) a camera's motion (4,) moves each piece."""
         return np.asarray(values[:2] + values[2] * self.away + values[3] * self.turned)
 
-    def fit(self, seen: EdgeReading, hidden: Mask, sizes: Float, near: Float | None = None) -> tuple[Float, Mask]:
-        """Motions (N, 4), and where enough is seen to tell them (N,). near: shifts from where it was looked."""
+    def fit(
+        self, seen: EdgeReading, hidden: Mask, sizes: Float, near: Float | None = None, past: Float | None = None
+    ) -> tuple[Float, Mask]:
+        """Motions (N, 4), and where enough is seen to tell them (N,).
+
+        near: shifts from where it was looked. past (4,): the motion before, which stays in directions that nothing
+        shows, as while a body hides the only edge across one.
+        """
         near = seen.shift if near is None else near
         with np.errstate(invalid="ignore"):
             free = ~hidden & _there(seen) & (np.abs(near) < self.half)
         weight = np.where(free, self.weight, 0.0)
         known = weight.sum(axis=1) > LEAST_SEEN_SHARE * self.weight.sum()
-        values = self._solve(seen.shift, weight, self.prior)
+        before = np.zeros(4) if past is None else np.where(self.prior > NO_MOTION, past, 0.0)
+        values = before + self._solve(seen.shift - self.columns @ before, weight, self.prior)
         with np.errstate(invalid="ignore"):
             other = known & (np.abs(values[:, 2] / self.reach - (sizes - 1)) > ZOOM_AGREES)
         if other.any():  # bodies are as large as before: something grows, and the camera does not move in

@@ -150,3 +150,11 @@ def test_scenery_painted_over_a_body_is_no_excuse() -> None:
     frames[5:, :57] = 77
     tracks = tracked(clip, frames)
     assert (tracks.area[CONTEXT + 6 :, 0] < 5).mean() > 0.8
+
+
+def test_a_shift_stays_where_its_only_edge_is_hidden() -> None:
+    """A block comes to lie before the end of a ramp, which alone shows a shift along it."""
+    clip = clip_of("falling/incline-v1")
+    tracks = tracked(clip, np.roll(clip.future(), 1, axis=2))
+    off = np.linalg.norm(tracks.position - clip.px_positions()[clip.window(CONTEXT)], axis=-1)
+    assert np.nanmax(off) < 0.15
