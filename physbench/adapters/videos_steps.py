@@ -111,7 +111,8 @@ _COS_HALF_GAP = math.cos(math.pi / len(PALETTE))  # of the angle from a hue to h
 def _chroma(frame: NDArray[np.uint8], inside: Mask) -> Chroma:
     """(H, W, 3) levels by which each channel differs from the mean of the three, less what most pixels have of it."""
     light = frame.astype(np.float32)
-    chroma = light - ((light[..., 0] + light[..., 1] + light[..., 2]) / 3)[..., None]
+    mean = (light[..., 0] + light[..., 1] + light[..., 2]) * np.float32(1 / 3)
+    chroma: Chroma = light - mean[..., None]
     chroma -= np.median(chroma[inside][::MEDIAN_STRIDE], axis=0)
     chroma[~inside] = 0.0
     return chroma
@@ -153,4 +154,5 @@ def _centre(weight: NDArray[np.floating]) -> Float:
     """(x, y) px of the centre of weights (H, W)."""
     rows, columns = weight.sum(1, dtype=np.float64), weight.sum(0, dtype=np.float64)
     x, y = columns @ (np.arange(len(columns)) + 0.5), rows @ (np.arange(len(rows)) + 0.5)
-    return np.array([x, y]) / rows.sum()
+    centre: Float = np.array([x, y]) / rows.sum()
+    return centre
