@@ -22,10 +22,12 @@ LEAST_PIXELS = 9  # of an object
 AREA_TOLERANCE = 0.25  # relative; an object whose area changes by more is being hidden, or is no longer the same
 WINDOW_S = 0.3  # s of the video in which motion is measured
 FRAMES_MEASURED = (5, 16)  # least and most of the frames in which it is measured
+MEDIAN_STRIDE = 7  # of the pixels, one in so many is enough for the cast of all
 PLACE_NOISE_PX = 0.02  # least standard deviation of a place: that of 8-bit frames without compression
 
 Float = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+Chroma = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,11 +65,12 @@ def measure_steps(
     if len(frames) < 4:
         return []
     shown = [_chroma(frame, inside) for frame in (image, *frames)]
+    strengths = [np.sqrt(np.einsum("hwc,hwc->hw", each, each)) for each in shown]
     centre = np.array([inside.shape[1] / 2, inside.shape[0] / 2])
     edge = ~ndimage.binary_erosion(inside, iterations=2, border_value=0)
     steps = []
     for direction in _HUES:
-        found = _places([each @ direction for each in shown], shown, edge)
+        found = _places(direction, shown, strengths, edge)
         if found is None:
             continue
         first, places = found[0], found[1:]
@@ -94,55 +97,62 @@ def _step(first: Float, places: Float, times: Float, centre: Float) -> Step:
     )
 
 
-def _directions() -> Float:
+def _directions() -> Chroma:
     """Unit vectors (5, 3) of the palette in the plane perpendicular to grey."""
     palette = np.asarray(PALETTE, dtype=np.float64)
     chroma = palette - palette.mean(1, keepdims=True)
-    return np.asarray(chroma / np.linalg.norm(chroma, axis=1, keepdims=True), dtype=np.float64)
+    return np.asarray(chroma / np.linalg.norm(chroma, axis=1, keepdims=True), dtype=np.float32)
 
 
 _HUES = _directions()
 _COS_HALF_GAP = math.cos(math.pi / len(PALETTE))  # of the angle from a hue to half way to the next one
 
 
-def _chroma(frame: NDArray[np.uint8], inside: Mask) -> Float:
+def _chroma(frame: NDArray[np.uint8], inside: Mask) -> Chroma:
     """(H, W, 3) levels by which each channel differs from the mean of the three, less what most pixels have of it."""
-    light = frame.astype(np.float64)
-    chroma = light - light.mean(-1, keepdims=True)
-    cast: Float = chroma - np.median(chroma[inside], axis=0)
-    return np.where(inside[..., None], cast, 0.0)
+    light = frame.astype(np.float32)
+    mean = (light[..., 0] + light[..., 1] + light[..., 2]) * np.float32(1 / 3)
+    chroma: Chroma = light - mean[..., None]
+    chroma -= np.median(chroma[inside][::MEDIAN_STRIDE], axis=0)
+    chroma[~inside] = 0.0
+    return chroma
 
 
-def _places(strength: Sequence[Float], chroma: Sequence[Float], edge: Mask) -> Float | None:
-    """Places (1 + T, 2) px of the object of one hue, NaN where it is not seen whole; None: not in the image.
+def _places(direction: Chroma, chroma: Sequence[Chroma], strength: Sequence[Chroma], edge: Mask) -> Float | None:
+    """Places (1 + T, 2) px of the object of one hue, NaN from where it is not seen whole; None: not in the image.
 
     Args:
-        strength: Per picture (H, W), chroma along the hue; the conditioning image comes first.
-        chroma: The same pictures (H, W, 3).
+        direction: Unit vector (3,) of the hue.
+        chroma: The pictures (H, W, 3); the conditioning image comes first.
+        strength: Their lengths (H, W).
         edge: (H, W) the rim of what is shown, beyond which an object may go on.
     """
-    of_hue = [along > _COS_HALF_GAP * np.linalg.norm(c, axis=-1) for along, c in zip(strength, chroma, strict=True)]
-    sure = strength[0][of_hue[0] & (strength[0] > LEAST_LEVELS)]
-    if len(sure) < LEAST_PIXELS:
-        return None
-    gate = LEAST_HUE_SHARE * float(np.median(sure))
-    places = np.full((len(strength), 2), np.nan)
-    area = 0.0
-    for number, (along, mine) in enumerate(zip(strength, of_hue, strict=True)):
-        labels, count = ndimage.label(mine & (along > gate))
+    places = np.full((len(chroma), 2), np.nan)
+    gate = area = 0.0
+    for number, (picture, length) in enumerate(zip(chroma, strength, strict=True)):
+        along = picture @ direction
+        of_hue = along > _COS_HALF_GAP * length
+        if not number:
+            sure = along[of_hue & (along > LEAST_LEVELS)]
+            if len(sure) < LEAST_PIXELS:
+                return None
+            gate = LEAST_HUE_SHARE * float(np.median(sure))
+        labels, count = ndimage.label(of_hue & (along > gate))
         if not count:
             break
         sizes = np.bincount(labels.ravel())[1:]
         body = labels == int(sizes.argmax()) + 1
-        weight = np.where(body, along, 0.0)
         size = float(sizes.max())
         area = area or size
         if size < LEAST_PIXELS or (body & edge).any() or abs(size / area - 1) > AREA_TOLERANCE:
             break
-        total = weight.sum()
-        rows, columns = weight.sum(1), weight.sum(0)
-        places[number] = (
-            columns @ (np.arange(len(columns)) + 0.5) / total,
-            rows @ (np.arange(len(rows)) + 0.5) / total,
-        )
+        places[number] = _centre(np.where(body, along, 0.0))
     return places if np.isfinite(places[0, 0]) else None
+
+
+def _centre(weight: NDArray[np.floating]) -> Float:
+    """(x, y) px of the centre of weights (H, W)."""
+    rows, columns = weight.sum(1, dtype=np.float64), weight.sum(0, dtype=np.float64)
+    x, y = columns @ (np.arange(len(columns)) + 0.5), rows @ (np.arange(len(rows)) + 0.5)
+    centre: Float = np.array([x, y]) / rows.sum()
+    return centre

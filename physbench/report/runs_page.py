@@ -59,7 +59,7 @@ def runs_page(folder: Path, runs: Sequence[RunSummary]) -> str:
     )
     rows = [_row(folder, run) for run in runs]
     page = environment.get_template("runs.html.j2")
-    return page.render(folder=_printable(str(folder)), rows=rows, notes=any(row.note for row in rows))
+    return page.render(folder=_printable(str(folder.resolve())), rows=rows, notes=any(row.note for row in rows))
 
 
 def _row(folder: Path, run: RunSummary) -> RunRow:

@@ -78,7 +78,6 @@ CHAINS = [
     bench.BASE,
     replace(bench.BASE, name="contain", size=(208, 120), fit="contain"),
     replace(bench.BASE, name="redrawn at half size", size=(64, 64), change=bench.redrawn),
-    replace(bench.BASE, name="gif", codec=bench.GIF),
 ]
 
 
