@@ -45,7 +45,9 @@ def _worst(clip: Clip, rows: Rows, trace: Trace | None) -> tuple[str, ...]:
     if gap < WORSE:
         return ()
     truth = fixed(rows["truth"][name]["quality"])
-    words = f"Worst here: {AXIS_NAMES.get(own['axis'], own['axis'])}, {fixed(own['quality'] or 0.0)} (truth {truth})"
+    several = sum(other["axis"] == own["axis"] for _, _, other in gaps) > 1  # the axis is the mean of them
+    axis = AXIS_NAMES.get(str(own["axis"]), str(own["axis"])) + (f" ({plain(name)})" if several else "")
+    words = f"Worst here: {axis}, {fixed(own['quality'] or 0.0)} (truth {truth})"
     if name == reading_of("stand-in"):
         return (f"{words}: it does not end as the truth does{_parts(name, rows)}.",)
     if name == reading_of("lawfulness") and trace is not None:

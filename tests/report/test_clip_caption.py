@@ -21,10 +21,10 @@ def clip(kit) -> Clip:
 
 def rows(**qualities: float | None) -> dict[str, dict[str, dict[str, object]]]:
     """One clip's readings: of the model as given, of ground truth 1."""
-    names = {"shadowing": "consistency", "outcome": "consistency", "intact": "permanence", "accuracy": "drift"}
+    names = {"shadowing": "consistency", "outcome": "consistency", "intact": "permanence"}
     model, truth = {}, {}
     for name, quality in qualities.items():
-        axis = names[name]
+        axis = names.get(name, "drift")
         model[f"{axis}/{name}"] = {"axis": axis, "quality": quality, "value": quality}
         truth[f"{axis}/{name}"] = {"axis": axis, "quality": 1.0, "value": 1.0}
     return {"model": model, "truth": truth}
@@ -84,6 +84,8 @@ def test_a_caption_does_not_contradict_a_score(clip: Clip, kit) -> None:
     assert said.endswith(") leaves every lawful path by 0.2 diameters from 0.6 s on."), "first at the largest tolerance"
     (said,) = caption(clip, rows(shadowing=0.9, intact=0.2), near, tracks, broken(clip))
     assert said == "Worst here: object permanence, 0.20 (truth 1.00)."
+    (said,) = caption(clip, rows(accuracy=0.01, stability=0.11), near, tracks)
+    assert said == "Worst here: long-horizon drift (accuracy), 0.01 (truth 1.00).", "the axis is the mean of both"
     (said,) = caption(clip, rows(accuracy=None), near, tracks)
     assert said == "Worst here: long-horizon drift, 0.00 (truth 1.00)."
 
