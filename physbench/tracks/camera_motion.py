@@ -133,7 +133,7 @@ class Design:
     ) -> tuple[Float, Mask]:
         """Motions (N, 4), and where enough is seen to tell them (N,).
 
-        near: shifts from where it was looked. past (4,): the motion before, which stays in directions that nothing
+        near: shifts from where it was looked. past (4,): the motion before; its shift stays in directions that nothing
         shows, as while a body hides the only edge across one.
         """
         near = seen.shift if near is None else near
@@ -141,7 +141,7 @@ class Design:
             free = ~hidden & _there(seen) & (np.abs(near) < self.half)
         weight = np.where(free, self.weight, 0.0)
         known = weight.sum(axis=1) > LEAST_SEEN_SHARE * self.weight.sum()
-        before = np.zeros(4) if past is None else np.where(self.prior > NO_MOTION, past, 0.0)
+        before = np.zeros(4) if past is None else np.append(past[:2], [0.0, 0.0])
         values = before + self._solve(seen.shift - self.columns @ before, weight, self.prior)
         with np.errstate(invalid="ignore"):
             other = known & (np.abs(values[:, 2] / self.reach - (sizes - 1)) > ZOOM_AGREES)

@@ -203,7 +203,8 @@ def _bad(step: Float, shift: Float, colour: Float, style: Float, far: float) -> 
     """Frames (N,) in which a side is not as it was: too weak, too strong, coloured, or more than `far` px off."""
     with np.errstate(invalid="ignore"):
         wrong = (step < STEP_RANGE[0] * style) | (step > STEP_RANGE[1] * style)
-        return np.asarray(wrong.all(axis=0) | (colour > EDGE_COLOUR) | (np.abs(shift) > far))
+        hued = colour > EDGE_COLOUR * np.minimum(style[1], 1.0)  # a darker picture has weaker colours
+        return np.asarray(wrong.all(axis=0) | hued | (np.abs(shift) > far))
 
 
 def _opposite(edges: FixedEdges) -> Iterator[tuple[int, int, int, float]]:

@@ -69,6 +69,12 @@ def test_what_fades_turns_red_or_grows_is_lost(make) -> None:  # type: ignore[no
     assert lost(clip, tracked(clip, make(clip))) > 0.9
 
 
+def test_a_red_screen_is_lost_in_a_darker_picture_too() -> None:
+    clip = clip_of(SCREEN, 128)
+    assert lost(clip, tracked(clip, tinted(clip), "bright-.6")) > 0.9
+    assert lost(clip, tracked(clip, clip.future(), "bright-.6")) == 0
+
+
 def test_a_floor_that_sinks_is_the_frame_of_reference() -> None:
     """Nothing else shows where the picture is: the ball rises against it, by as much."""
     clip = clip_of(FLOOR, 128)
