@@ -53,10 +53,20 @@ def _folders(root: Path) -> Iterator[Path]:
         place = Path(folder)
         if "manifest.json" in names:
             below.clear()
-            yield place
+            if not _is_of_another_kind(place / "manifest.json"):
+                yield place
         elif len(place.relative_to(root).parts) >= DEPTH:
             below.clear()
         below[:] = sorted(name for name in below if not name.startswith("."))
+
+
+def _is_of_another_kind(manifest: Path) -> bool:
+    """Whether a manifest is that of an export: it names no model. One that cannot be read may be that of a run."""
+    try:
+        document = json.loads(manifest.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(document, dict) and bool(document) and not {"model", "options"} & set(document)
 
 
 def summary(folder: RunFolder) -> RunSummary:

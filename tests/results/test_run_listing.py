@@ -35,6 +35,10 @@ def runs(small_run: RunFolder, tmp_path: Path) -> Path:
     (parts / "a.samples.json").touch()
     cut = root / "cut" / "manifest.json"
     cut.write_text(cut.read_text()[:100])
+    (root / "export").mkdir()  # what `data export` writes is no run
+    (root / "export" / "manifest.json").write_text(
+        '{"kind": "physbench-conditioning", "schema_version": 1, "clips": []}'
+    )
     (root / "done" / "report" / "manifest.json").parent.mkdir(exist_ok=True)
     (root / "done" / "report" / "manifest.json").touch()  # lies in a run: not looked at
     return root
