@@ -73,8 +73,9 @@ def test_the_command_shows_the_cache_and_removes_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PHYSBENCH_CACHE", str(tmp_path))
-    (tmp_path / "clips").mkdir()
-    (tmp_path / "clips" / "a.npz").write_bytes(bytes(2500))
+    clip = tmp_path / "clips" / "64x64@15" / "falling.projectile-v1.test" / "1.npz"
+    clip.parent.mkdir(parents=True)
+    clip.write_bytes(bytes(2500))
     assert run(["cache"]) == 0
     out = capsys.readouterr().out
     assert "2.5 kB" in out and str(tmp_path) in out
