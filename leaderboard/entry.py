@@ -21,7 +21,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 SUITE = "core"
 KEPT_SOURCES = ("model", "truth", "freeze")
 SCORE_COLUMNS = ("clip", "task", "split", "seed", "sample", "reading", "axis", "value", "quality")
-# Before a page that comes with a run: it can run no script and load nothing in a visitor's browser.
+# Before a page that comes with a run: it can run no script but that of reports, and load nothing.
 SEALED = f'<!doctype html>\n<meta http-equiv="Content-Security-Policy" content="{INLINE_ONLY}">\n'.encode()
 
 
@@ -124,7 +124,7 @@ def add(run: RunFolder, board: Path, *, submission: Submission | None = None, re
     Args:
         run: The finished run.
         board: Folder of the board, created if it does not exist.
-        submission: What its submitter says of it.
+        submission: What its submitter says of it; None: what was said of the entry that is replaced, if anything.
         resamples: Draws of the bootstrap.
 
     Raises:
@@ -134,6 +134,9 @@ def add(run: RunFolder, board: Path, *, submission: Submission | None = None, re
     """
     with _made(run, board, submission or Submission(), resamples) as (new, result):
         path = board / "entries" / entry_name(result)
+        if submission is None and (path / "about.json").is_file():
+            about = replace(Entry(new).about, submission=Entry(path).about.submission)
+            write_json(new / "about.json", asdict(about))
         _replace(path, new)
     return Entry(path)
 

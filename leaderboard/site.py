@@ -166,6 +166,8 @@ def preview(run: RunFolder, board: Path, out: Path, *, resamples: int = RESAMPLE
 
         def report(entry: Entry) -> str:
             target = run.report if entry is mine else entry.report
+            if not target.is_file():
+                return ""
             return quote(Path(os.path.relpath(target, out.parent)).as_posix())
 
         tracks = ranked_entries(found, resamples, report, mine)

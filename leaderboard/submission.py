@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from physbench.errors import UsageError
 
 MOST_CHARACTERS = 300  # of a text
+MOST_PARAMETERS = 10**15
 LINKS = ("paper", "code", "weights")
 
 
@@ -35,8 +36,8 @@ class Submission:
         for name, link in self.links.items():
             if not _leads_to_a_page(link):
                 raise UsageError(f"--{name}: expected a link such as https://example.org/{name}, got '{link}'.")
-        if self.parameters is not None and self.parameters < 1:
-            raise UsageError(f"--parameters: expected a number of at least 1, got {self.parameters}.")
+        if self.parameters is not None and not 1 <= self.parameters <= MOST_PARAMETERS:
+            raise UsageError(f"--parameters: expected a number from 1 to {MOST_PARAMETERS:.0e}, got {self.parameters}.")
 
 
 def _leads_to_a_page(link: str) -> bool:
@@ -71,6 +72,6 @@ def short_count(count: int) -> str:
     '1.3B'
     """
     for size, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if count >= size:
+        if round(count / size, 3) >= 1:
             return f"{count / size:.3g}{letter}"
     return str(count)

@@ -120,7 +120,7 @@ def decide_start(steps: Mapping[str, Sequence[Step]]) -> StartDecision:
     lead, error = mean_lead(list(telling.values()))
     ratio = log_ratio(lead, error)
     reading: Reading = "open"
-    if len(fewer) > MIXED_SHARE * (len(image) + len(new)):
+    if len(fewer) > max(1, MIXED_SHARE * (len(image) + len(new))):  # one video alone may be misread
         reading = "mixed"
     elif ratio > DECIDED and abs(lead) < MISFIT * math.hypot(error, REDRAWN_LEAD):
         reading = "image"

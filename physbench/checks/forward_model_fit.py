@@ -47,16 +47,18 @@ def check_shadowing(clips: Sequence[Clip], context: int) -> Iterator[Finding]:
     if mean >= LEAST_FIT:
         yield fine("shadowing", "valid: the scene has a forward model, which ground truth follows")
         return
-    when = f"{worst.time:.2f} s, where {worst.body} touches {worst.touched or 'nothing'}"
+    leaves = f"leaves it at {worst.time:.2f} s, where {worst.body} touches {worst.touched or 'nothing'}"
+    leaves = leaves if worst.body else "breaks nowhere"
+    moment = 0.0 if np.isnan(worst.time) else worst.time
     yield failed(
         "shadowing",
-        f"the forward model follows {mean:.2f} of ground truth (at least {LEAST_FIT:g}) and leaves it at {when}",
+        f"the forward model follows {mean:.2f} of ground truth (at least {LEAST_FIT:g}) and {leaves}",
         "A body that turns about an edge has no closed form: let it meet faces alone, or fly over the edge without "
         "touching it. Or declare `outcomes`."
         if "edge" in worst.touched
         else "Leave out what has no closed form, such as several bodies that touch at once, or declare `outcomes`.",
         worst.clip,
-        Shot(worst.clip, (max(worst.time - 0.2, 0.0), worst.time, worst.time + 0.2), worst.body),
+        Shot(worst.clip, (max(moment - 0.2, 0.0), moment, moment + 0.2), worst.body or None),
     )
 
 

@@ -38,7 +38,7 @@ def add(
     if len(runs) > 1 and submission != Submission(submitter):
         raise UsageError("--paper, --code, --weights and --parameters belong to one model: add its run alone.")
     for run in runs:
-        entry = add_run(RunFolder(run), board, submission=submission)
+        entry = add_run(RunFolder(run), board, submission=None if submission == Submission() else submission)
         note(f"{run} is on the board as {entry.name}")
     note(f"Write the page: physbench leaderboard build --board {board}")
 

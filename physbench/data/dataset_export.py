@@ -159,8 +159,11 @@ def _finished(folder: Path) -> dict[str, dict[str, Any]] | None:
     path = folder / DATASET_MANIFEST
     known = _read(path) if path.exists() else {}
     files: dict[str, dict[str, Any]] = known.get("files", {})
-    there = all((folder / name).exists() for name in files)
-    return files if known.get("complete") and there else None
+    try:
+        whole = all((folder / name).stat().st_size == file["bytes"] for name, file in files.items())
+    except OSError:
+        whole = False
+    return files if known.get("complete") and whole else None
 
 
 def refuse_other_export(folder: Path) -> dict[str, Any]:
@@ -201,6 +204,11 @@ def _refuse_other_plan(folder: Path, plan: DatasetPlan) -> None:
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Keep other processes from writing into the folder. The system lifts the lock when the process ends."""
+    link = next((path for path in folder.rglob("*") if path.is_symlink()), None)
+    if link is not None:
+        raise UsageError(
+            f"--out: {folder} holds the link {link.relative_to(folder)}: nothing is written through links."
+        )
     (folder / PART_FOLDER).mkdir(exist_ok=True)
     with (folder / PART_FOLDER / "lock").open("w") as file:
         try:
@@ -212,6 +220,8 @@ def _alone(folder: Path) -> Iterator[None]:
 
 def _sweep(folder: Path) -> None:
     """Remove unfinished files of a process that was killed."""
+    if not (folder / DATASET_MANIFEST).exists():
+        return  # nothing of ours was begun here
     for path in [path for path in folder.rglob(".*") if DRAFT.fullmatch(path.name) and path.is_file()]:
         path.unlink()
 

@@ -11,12 +11,14 @@ from physbench.report.runs_page import report_file, report_link, runs_page
 from physbench.results.run_listing import find_runs
 
 LOOPBACK = "127.0.0.1"
+ALLOWED_PARTS = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data: blob:; media-src data: blob:; font-src data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+# Reports come from run folders of others, too: they play what they hold, in an origin of their own, from which neither
+# the list of runs nor another report can be read.
+REPORT_POLICY = f"{ALLOWED_PARTS}; script-src 'unsafe-inline'; sandbox allow-scripts"
 HEADERS = {
-    # Pages come from run folders of others, too: they may draw and play what they hold, and reach nothing.
-    "Content-Security-Policy": (
-        "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data: blob:; "
-        "media-src data: blob:; font-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
@@ -78,6 +80,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content)))
         for name, value in HEADERS.items():
             self.send_header(name, value)
+        own = self.path.startswith("/report/")
+        self.send_header("Content-Security-Policy", REPORT_POLICY if own else ALLOWED_PARTS)
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(content)

@@ -47,12 +47,14 @@ def skill_plot(result: Mapping[str, Any]) -> Figure:
                 panel.text(skill, -0.6, name.replace("-", " "), color=ORANGE, fontsize=8, ha="center", va="bottom")
         panel.axvline(0, color="0.6", linewidth=0.8)
         panel.axvline(1, color="0.6", linewidth=0.8)
-        panel.set_xlim(-0.3, 1.05)
+        lowest = min((each["skill"] for each in found if each["skill"] is not None), default=0.0)
+        panel.set_xlim(min(-0.3, lowest - 0.05), 1.05)
         panel.set_title(AXIS_NAMES[axis], fontsize=10, pad=16)
         panel.spines[["top", "right", "left"]].set_visible(False)
         panel.tick_params(axis="y", length=0)
     panels[0][0].set_yticks(range(len(rows)), rows)
     panels[0][0].set_ylim(len(rows) - 0.4, -0.6)
     figure.supxlabel("skill: 0 is the frozen last frame, 1 is ground truth", fontsize=9)
-    figure.suptitle(f"{result['model']['name']}, {suite_name(result)}", fontsize=11)
+    name = str(result["model"]["name"]).replace("$", r"\$")  # which begins a formula
+    figure.suptitle(f"{name}, {suite_name(result)}", fontsize=11)
     return figure

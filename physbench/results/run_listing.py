@@ -75,7 +75,7 @@ def summary(folder: RunFolder) -> RunSummary:
     try:
         manifest = read_manifest(folder)
         return _of_manifest(folder, manifest, changed)
-    except (UsageError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (UsageError, OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         reason = str(error) if isinstance(error, UsageError) else f"{type(error).__name__}: {error}"
         return RunSummary(str(folder.path), "damaged", "", "", None, None, changed, 0, 0, reason.splitlines()[0], ())
 
@@ -88,9 +88,9 @@ def _of_manifest(folder: RunFolder, manifest: dict[str, Any], changed: float) ->
     state: State = "unfinished"
     if folder.result.is_file():
         result = json.loads(folder.result.read_text(encoding="utf-8"))
-        overall, state, done = result["overall"]["skill"], "finished", of
-        bounds = result["overall"]["interval"]
-        interval = (bounds[0], bounds[1]) if bounds else None
+        skill, bounds = result["overall"]["skill"], result["overall"]["interval"]
+        overall, state, done = None if skill is None else float(skill), "finished", of
+        interval = (float(bounds[0]), float(bounds[1])) if bounds else None
         name = f"{suite_name(result)}, {result['suite']['clips']} clips"
     else:
         parts = folder.path / "parts"

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from physbench.clips.clip import Row
 from physbench.clips.suite import FRESH, OWN, PUSHED_SUITES
 from physbench.results import number_format
+from physbench.results.answers import asked_axes
 from physbench.results.blame import blame
 from physbench.results.bootstrap import FEWEST
 from physbench.results.early_sign import early_sign
@@ -48,7 +49,7 @@ def sentences(result: ResultDocument, laws: Mapping[str, LawPhrase] | None = Non
     if result.counts.scored == 0:
         return [f"No clip could be scored: all {result.counts.clips} failed."]
     if like_frozen := _like_frozen(result):
-        return [like_frozen]
+        return [like_frozen, *filter(None, (_untold(result),))]
     wrong = blame(result, builtin_phrases() if laws is None else laws)
     found = (_lawful(result), wrong and wrong.sentence, _losses(result), _changed(result), _untold(result))
     return [sentence for sentence in found if sentence]
@@ -56,14 +57,15 @@ def sentences(result: ResultDocument, laws: Mapping[str, LawPhrase] | None = Non
 
 def _like_frozen(result: ResultDocument) -> str | None:
     """Where no axis differs from the frozen last frame: what differs first in a training; None where one does."""
-    axes = [found for found in result.axes.values() if found.skill is not None]
+    axes = [result.axes[axis] for axis in asked_axes(result.model.card)]
+    if any(axis.skill is None for axis in axes):
+        return None
     same = [abs(a.skill or 0) < SAME_SKILL if a.interval is None else a.interval[0] <= 0 <= a.interval[1] for a in axes]
-    if not axes or not all(same):
+    if not all(same):
         return None
     early = early_sign(result.model_dump(include={"readings"})["readings"])
-    pixels = (
-        "" if early is None else f" Pixels of the first 0.5 s are at {number_format.fixed(early)} of the way to truth."
-    )
+    told = "" if early is None else number_format.fixed(early)
+    pixels = f" Pixels of the first 0.5 s read {told}: 0 is frozen, 1 is ground truth." if told else ""
     return f"Cannot be told from a frozen last frame: no axis differs from it.{pixels}"
 
 

@@ -27,9 +27,10 @@ Mask = NDArray[np.bool_]
 
 CONTEXT_TIME = 0.5  # s before the hand-over that are used
 MAX_POSITION_SD = 0.03  # diameters; a position with a larger sd shows presence only
+MOST_OFF_PLANE = 0.015  # diameters by which states may leave the plane of motion
 MIN_POSITION_SD = 0.002  # diameters, the least sd of a position: five of it are the smallest tolerance in use
 MAX_SHIFT = 0.2  # diameters; a larger constant shift of the predicted frames is not removed
-LIMIT_SDS = 5.0  # of a point: a limit is never narrower
+LIMIT_SDS = 5.0  # of a point: a limit is no narrower, up to MOST_LIMIT
 MOST_LIMIT = 0.075  # diameters; what is more uncertain buys no more tolerance
 FORCE_TIME, FORCE_POINTS = 0.1, 3  # s and points of context that show which forces act
 
@@ -223,13 +224,13 @@ def _resting(clip: Clip, model: ForwardModel) -> Mask:
 def from_states(clip: Clip, times: Array, states: Array, model: ForwardModel) -> PlacedBodies:
     """Place the moving bodies of a clip by predicted states (T, N, 13) at times (T,) s.
 
-    A body that leaves its plane of motion by more than MAX_POSITION_SD diameters has no position there.
+    A body that leaves its plane of motion by more than MOST_OFF_PLANE diameters has no position there.
     """
     camera, index = clip.scene.camera, list(model.index)
     diameter = _diameters(clip, model)
     position = plane_from_world(camera, states[:, index, :3])
     off = np.abs(states[:, index, depth_axis(camera)] - model.depth) / diameter
-    position = np.where((off <= MAX_POSITION_SD)[..., None], position, np.nan)
+    position = np.where((off <= MOST_OFF_PLANE)[..., None], position, np.nan)
     true = np.searchsorted(clip.times, times - 1e-9).clip(0, len(clip.times) - 1)
     present = np.isfinite(position[..., 0])
     expected_visible = np.repeat((times > 1e-9)[:, None], len(index), axis=1)

@@ -17,7 +17,7 @@ from physbench.shadowing.change_point import GROSS_JUMP
 from physbench.shadowing.decided_time import decided, importance, share_of_level
 from physbench.shadowing.hypothesis import Arc, Hypothesis
 from physbench.shadowing.lawful_segments import Break, LawfulSegments, SegmentSearch
-from physbench.shadowing.placed_bodies import FORCE_POINTS, FORCE_TIME, LIMIT_SDS, PlacedBodies
+from physbench.shadowing.placed_bodies import FORCE_POINTS, FORCE_TIME, PlacedBodies
 from physbench.shadowing.segment_init import MIN_SEGMENT_POINTS, is_long_enough
 from physbench.tracks.finite_differences import runs
 from physbench.tracks.visibility import MAX_GAP
@@ -195,7 +195,7 @@ def _rested(seen: PlacedBodies, disc: int) -> bool:
         return False
     position = seen.position[given, disc] / seen.diameter[disc]
     moved = np.linalg.norm(position - position[0], axis=-1)
-    most = REST_SPEED * (seen.times[given] - seen.times[given[0]]) + LIMIT_SDS * seen.sd[given, disc]
+    most = REST_SPEED * (seen.times[given] - seen.times[given[0]]) + seen.least_limit[given, disc]
     return bool((moved <= most).all())
 
 

@@ -146,7 +146,8 @@ class Design:
         with np.errstate(invalid="ignore"):
             other = known & (np.abs(values[:, 2] / self.reach - (sizes - 1)) > ZOOM_AGREES)
         if other.any():  # bodies are as large as before: something grows, and the camera does not move in
-            values[other] = self._solve(seen.shift[other], weight[other], np.where([0, 0, 1, 0], NO_MOTION, self.prior))
+            prior = np.where([0, 0, 1, 0], NO_MOTION, self.prior)
+            values[other] = before + self._solve((seen.shift - self.columns @ before)[other], weight[other], prior)
         values[~known] = 0.0
         return values, known
 

@@ -431,3 +431,14 @@ def test_a_disk_without_room_for_the_file_is_reported_before_it_is_written(
         with pytest.raises(OSError, match=r"No space left on device.*clips\.h5"):
             export_dataset(plan, tmp_path)
     assert export_dataset(plan, tmp_path).made == 0  # what there was room for is kept
+
+
+def test_nothing_is_written_through_links(planned: Callable[..., DatasetPlan], tmp_path: Path) -> None:
+    target = tmp_path / "target.txt"
+    target.write_text("precious")
+    out = tmp_path / "out"
+    (out / ".parts").mkdir(parents=True)
+    (out / ".parts" / "lock").symlink_to(target)
+    with pytest.raises(UsageError, match="through links"):
+        export_dataset(planned("hdf5"), out, workers=1)
+    assert target.read_text() == "precious"

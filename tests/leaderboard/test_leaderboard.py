@@ -26,6 +26,7 @@ from physbench.leaderboard.site import (
     ranked_with_free_constants,
     unseen_kinds_of,
 )
+from physbench.leaderboard.submission import short_count
 from physbench.results.bootstrap import resample
 from physbench.results.skill import Stratum
 from physbench.scoring.scorer_protocol import AXES
@@ -399,6 +400,9 @@ def test_the_page_shows_what_is_said_of_a_model(make_run: MakeRun, tmp_path: Pat
     assert row["overall"] == pytest.approx(table["overall"][0]) == pytest.approx(entries(board)[0].result.overall.skill)
     assert (row["parameters"], row["submitter"], row["date"]) == (1_300_000_000, "A. <b>Author</b>", "2026-11-22")
     assert row["falling_consistency"] == entries(board)[0].result.families["falling"]["consistency"].skill
+    assert cli(["leaderboard", "add", str(run.path), "--board", str(board)]) == 0, "again, without a word"
+    assert entries(board)[0].about.submission.submitter == "A. <b>Author</b>"
+    assert [short_count(n) for n in (7, 999_999, 999_999_999)] == ["7", "1M", "1B"]
     assert row["code"] is None and row["rank_low"] == 1 and (board / row["report"]).is_file()
 
 
@@ -412,8 +416,9 @@ def test_the_page_shows_what_is_said_of_a_model(make_run: MakeRun, tmp_path: Pat
         (("--submitter", "a\u202eb"), "printable"),
         (("--submitter", "a" * 301), "at most 300"),
         (("--parameters", "many"), "such as 350M"),
-        (("--parameters", "-3"), "at least 1"),
+        (("--parameters", "-3"), "from 1 to"),
         (("--parameters", "nan"), "such as 350M"),
+        (("--parameters", "1e300"), "from 1 to 1e+15"),
     ],
 )
 def test_what_cannot_be_shown_is_refused(
@@ -482,7 +487,8 @@ def test_a_page_that_a_run_brings_can_run_nothing_on_the_board(make_run: MakeRun
     text = add(run, tmp_path / "board", resamples=FEW).report.read_text(encoding="utf-8")
     policy = re.search("Content-Security-Policy", text)
     assert policy and policy.start() < text.index("<script>")
-    assert "default-src 'none'" in text and "script-src" not in text
+    (allowed,) = re.findall('script-src ([^;"]*)', text)
+    assert "default-src 'none'" in text and re.fullmatch("'sha256-[^' ]+'", allowed), "that of reports alone"
     assert run.report.read_text().startswith("<script>"), "a run is not changed"
 
 

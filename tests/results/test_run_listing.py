@@ -33,6 +33,9 @@ def runs(small_run: RunFolder, tmp_path: Path) -> Path:
         part.unlink()
     (parts / "a.0.json").touch()
     (parts / "a.samples.json").touch()
+    for name, text in (("words", '{"overall": {"skill": "x", "interval": ["a", "b"]}}'), ("deep", "[" * 100_000)):
+        shutil.copytree(small_run.path, root / name)
+        (root / name / "result.json").write_text(text)
     cut = root / "cut" / "manifest.json"
     cut.write_text(cut.read_text()[:100])
     (root / "export").mkdir()  # what `data export` writes is no run
@@ -50,6 +53,8 @@ def test_runs_say_how_far_they_are(runs: Path) -> None:
         "done": "finished",
         "half": "unfinished",
         "cut": "damaged",
+        "words": "damaged",
+        "deep": "damaged",
     }
     result = json.loads((runs / "done" / "result.json").read_text())
     assert found["done"].overall == result["overall"]["skill"]

@@ -93,3 +93,15 @@ def test_simulators_are_in_the_order_of_their_errors(clip_of: ClipOf, task: str)
     ]
     assert found[0] == 1.0
     assert (-np.diff(found) >= 0.04).all(), found
+
+
+def test_states_may_leave_their_plane_by_no_more_than_positions_are_uncertain(clip_of: Callable[..., Clip]) -> None:
+    """By 0.01 diameters; at 0.02 a body has no position, whatever noise of pictures is taken for."""
+    clip = clip_of("falling/projectile-v1")
+    model, window = forward_model_of(clip), clip.window(8)
+    assert model is not None
+    (ball,) = model.index
+    for off, known in ((0.01, True), (0.02, False)):
+        states = clip.states[window].copy()
+        states[:, ball, 1] += off * float(clip.diameters()[0, 0])
+        assert np.isfinite(from_states(clip, clip.times[window], states, model).position).all() == known
