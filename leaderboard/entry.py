@@ -87,8 +87,11 @@ class Entry:
             document = json.loads(path.read_text(encoding="utf-8"))
             said = Submission(**document.pop("submission"))
             said.check()
-            return About(**document, submission=said)
-        except (OSError, ValueError, TypeError, KeyError, AttributeError, UsageError) as error:
+            found = About(**document, submission=said)
+            if not all(isinstance(text, str) and text.isprintable() for text in (found.date, found.hardware)):
+                raise ValueError("date and hardware are texts")
+            return found
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, UsageError) as error:
             raise UsageError(f"{path}: cannot be read ({error}). Add the run again, or remove {self.path}.") from error
 
     def tables(self) -> dict[str, pd.DataFrame]:

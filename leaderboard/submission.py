@@ -31,11 +31,14 @@ class Submission:
         """Raise UsageError where a text is too long or not printable, or a link is none that a page may hold."""
         for name in ("submitter", *LINKS):
             text = getattr(self, name)
-            if len(text) > MOST_CHARACTERS or not text.isprintable():
+            if not isinstance(text, str) or len(text) > MOST_CHARACTERS or not text.isprintable():
                 raise UsageError(f"--{name}: expected at most {MOST_CHARACTERS} printable characters.")
         for name, link in self.links.items():
             if not _leads_to_a_page(link):
                 raise UsageError(f"--{name}: expected a link such as https://example.org/{name}, got '{link}'.")
+        whole = self.parameters is None or (isinstance(self.parameters, int) and not isinstance(self.parameters, bool))
+        if not whole:
+            raise UsageError(f"--parameters: expected a whole number, got {self.parameters!r}.")
         if self.parameters is not None and not 1 <= self.parameters <= MOST_PARAMETERS:
             raise UsageError(f"--parameters: expected a number from 1 to {MOST_PARAMETERS:.0e}, got {self.parameters}.")
 

@@ -148,8 +148,9 @@ def _done_part(folder: Path, part: Part) -> dict[str, dict[str, Any]] | None:
     """The files of a part that is whole."""
     try:
         files: dict[str, dict[str, Any]] = _read(_note(folder, part))
-        whole = all((folder / name).stat().st_size == file["bytes"] for name, file in files.items())
-    except (OSError, ValueError):
+        inside = not any(Path(name).is_absolute() or ".." in Path(name).parts for name in files)
+        whole = inside and all((folder / name).stat().st_size == file["bytes"] for name, file in files.items())
+    except (OSError, ValueError, TypeError, KeyError):
         return None
     return files if whole else None
 
@@ -233,5 +234,12 @@ def _described(path: Path) -> dict[str, Any]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return document
+    """A document of an export. Raises ValueError where it is none."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    files = document.get("files", {}) if isinstance(document, dict) else None
+    if not isinstance(files, dict) or not all(isinstance(each, dict) and "bytes" in each for each in files.values()):
+        raise ValueError("it is not what an export writes")
+    return dict(document)

@@ -40,7 +40,12 @@ def load(group: str, name: str) -> Any:
     except Exception as error:
         distribution = known[name].dist
         package = distribution.name if distribution else known[name].value
+        own = package == "physbench"
+        remedy = (
+            "What is installed is of another version than the code: install physbench again (pip install -e .)."
+            if own
+            else "Repair or uninstall that package."
+        )
         raise PhysbenchError(
-            f"The {kind} '{name}' of {package} cannot be imported ({type(error).__name__}: {error}). "
-            "Repair or uninstall that package."
+            f"The {kind} '{name}' of {package} cannot be imported ({type(error).__name__}: {error}). {remedy}"
         ) from error

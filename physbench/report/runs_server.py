@@ -36,6 +36,9 @@ class RunsServer(ThreadingHTTPServer):
         self.folder = folder
         super().__init__((LOOPBACK, port), _Handler)
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Nothing: a browser that goes away in the middle of an answer is no error."""
+
     @property
     def address(self) -> str:
         return f"http://{LOOPBACK}:{self.server_port}/"
@@ -55,7 +58,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         try:
             content = self._content(self.path.partition("?")[0])
-        except (PhysbenchError, OSError) as error:
+        except (PhysbenchError, OSError, ValueError) as error:
             self._answer(HTTPStatus.INTERNAL_SERVER_ERROR, f"{error}\n".encode(errors="replace"), "text/plain")
             return
         if content is None:

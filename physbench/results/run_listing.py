@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from physbench.errors import UsageError
-from physbench.results.number_format import suite_name
+from physbench.results.number_format import counted, suite_name
 from physbench.results.read_run import read_manifest
 from physbench.storage.run_folder import RunFolder
 
@@ -91,11 +91,11 @@ def _of_manifest(folder: RunFolder, manifest: dict[str, Any], changed: float) ->
         skill, bounds = result["overall"]["skill"], result["overall"]["interval"]
         overall, state, done = None if skill is None else float(skill), "finished", of
         interval = (float(bounds[0]), float(bounds[1])) if bounds else None
-        name = f"{suite_name(result)}, {result['suite']['clips']} clips"
+        name = f"{suite_name(result)}, {counted(result['suite']['clips'], 'clip')}"
     else:
         parts = folder.path / "parts"
         done = sum(not path.stem.endswith(".samples") for path in parts.glob("*.json")) if parts.is_dir() else 0
-        name = f"{suite['name']} {suite['version']}, {len(suite['rows'])} clips"
+        name = f"{suite['name']} {suite['version']}, {counted(len(suite['rows']), 'clip')}"
     return RunSummary(
         str(folder.path),
         state,

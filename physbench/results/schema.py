@@ -370,7 +370,7 @@ def read_result(path: Path) -> ResultDocument:
         document = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror}).") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{path}: is not JSON ({error}).") from error
     check_version(document, str(path))
     try:

@@ -442,3 +442,23 @@ def test_nothing_is_written_through_links(planned: Callable[..., DatasetPlan], t
     with pytest.raises(UsageError, match="through links"):
         export_dataset(planned("hdf5"), out, workers=1)
     assert target.read_text() == "precious"
+
+
+@pytest.mark.parametrize("text", ["[]", '"x"', "null", '{"files": []}', '{"files": {"a": {}}}', "[" * 100_000])
+def test_a_damaged_manifest_is_refused_in_a_line(
+    planned: Callable[..., DatasetPlan], tmp_path: Path, text: str
+) -> None:
+    (tmp_path / "dataset.json").write_text(text)
+    with pytest.raises(UsageError, match="cannot be read"):
+        export_dataset(planned("hdf5"), tmp_path, workers=1)
+
+
+def test_a_truncated_file_of_a_finished_export_is_made_again(
+    planned: Callable[..., DatasetPlan], tmp_path: Path
+) -> None:
+    export_dataset(planned("hdf5"), tmp_path, workers=1)
+    path = tmp_path / "clips.h5"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:10])
+    assert export_dataset(planned("hdf5"), tmp_path, workers=1).made > 0
+    assert path.read_bytes() == whole

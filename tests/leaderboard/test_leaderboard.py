@@ -429,6 +429,31 @@ def test_what_cannot_be_shown_is_refused(
     assert said in capsys.readouterr().err and not list(board.glob("entries/*"))
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"date": 5},
+        {"hardware": "\ud800"},
+        {"submission": {"parameters": True}},
+        {"submission": {"parameters": 10**400}},
+        {"submission": {"paper": "javascript:x"}},
+        {"submission": {"submitter": 3}},
+        {"more": 1},
+    ],
+)
+def test_a_damaged_description_of_an_entry_is_named(
+    make_run: MakeRun, tmp_path: Path, change: dict[str, object]
+) -> None:
+    board = tmp_path / "board"
+    path = add(make_run("toy", 0.6), board, resamples=FEW).path / "about.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(UsageError, match=r"about\.json: cannot be read"):
+        build(board, resamples=FEW)
+    path.write_text("[" * 100_000)
+    with pytest.raises(UsageError, match=r"about\.json: cannot be read"):
+        build(board, resamples=FEW)
+
+
 def test_links_belong_to_one_model(make_run: MakeRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     runs = [str(make_run(name, 0.5).path) for name in ("a", "b")]
     assert cli(["leaderboard", "add", *runs, "--board", str(tmp_path / "board"), "--paper", "https://x.org"]) == 2
