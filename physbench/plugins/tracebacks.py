@@ -15,12 +15,13 @@ MAX_MESSAGE = 300  # characters
 
 
 def first_line(text: str) -> str:
-    """The first line that is not blank, cut to MAX_MESSAGE characters."""
+    """The first line that is not blank, and two more where it ends in a colon; at most MAX_MESSAGE characters."""
     if text.startswith("Weights only load failed"):  # a page of text that starts with the advice to run the file's code
         found = re.search(r"GLOBAL (\S+)", text)
         inside = f"more than tensors ({found[1]})" if found else "more than tensors"
         return f"the file holds {inside}, which weights_only=True refuses. Save the state_dict alone: load that."
-    line = next((line.strip() for line in text.splitlines() if line.strip()), "")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    line = " ".join(lines[:3] if lines and lines[0].endswith(":") else lines[:1])
     return line if len(line) <= MAX_MESSAGE else line[: MAX_MESSAGE - 3] + "..."
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from physbench.plugins.tracebacks import describe_error_in_file, note_user_line, user_line
+from physbench.plugins.tracebacks import MAX_MESSAGE, describe_error, describe_error_in_file, note_user_line, user_line
 from physbench.scorers import gravity
 
 
@@ -48,3 +48,15 @@ def test_an_error_that_is_raised_again_keeps_the_line() -> None:
     assert (user_line(again), user_line(without)) == ("mine.py, line 2 (run)", "")
     assert describe_error_in_file(again, Path("other.py")) == "ZeroDivisionError in mine.py, line 2 (run): odd"
     assert describe_error_in_file(without, Path("other.py")) == "ZeroDivisionError: odd"
+
+
+def test_what_a_line_announces_is_said(tmp_path: Path) -> None:
+    """Which keys of a checkpoint do not fit, as torch says it in lines of their own; at most MAX_MESSAGE characters."""
+    import torch
+
+    net = torch.nn.Linear(2, 3)
+    with pytest.raises(RuntimeError) as caught:
+        net.load_state_dict({"weight": net.weight, "offset": net.bias})
+    said = describe_error(caught.value)
+    assert 'Missing key(s) in state_dict: "bias".' in said and 'Unexpected key(s) in state_dict: "offset".' in said
+    assert len(describe_error(ValueError("these:\n" + "a" * 999))) < MAX_MESSAGE + 20
