@@ -160,6 +160,7 @@ def _made(
 
     submission.check()
     manifest, tables = read_run(run)
+    _refuse_other_suite(run, str(manifest["suite"]["name"]))  # before what takes seconds
     document = build_result(run, resamples=resamples, own_laws=False)
     result = ResultDocument.model_validate(document)
     _check(run, result, board)
@@ -233,15 +234,18 @@ def entry_name(result: ResultDocument) -> str:
     return f"{re.sub(r'[^a-z0-9]+', '-', result.model.name.lower()).strip('-')[:40] or 'model'}-{short}"
 
 
-def _check(run: RunFolder, result: ResultDocument, board: Path) -> None:
-    suite, whole = result.suite, find_suite(SUITE)
-    if suite.name.startswith(FRESH):
+def _refuse_other_suite(run: RunFolder, name: str) -> None:
+    if name.startswith(FRESH):
         raise UsageError(
             f"{run.path}: ran on fresh seeds. The board ranks models on the same clips: run eval --suite {SUITE} "
             "without --fresh-seeds."
         )
-    if suite.name != SUITE:
-        raise UsageError(f"{run.path}: ran the suite {suite.name}; the board ranks {SUITE}. Run eval --suite {SUITE}.")
+    if name != SUITE:
+        raise UsageError(f"{run.path}: ran the suite {name}; the board ranks {SUITE}. Run eval --suite {SUITE}.")
+
+
+def _check(run: RunFolder, result: ResultDocument, board: Path) -> None:
+    suite, whole = result.suite, find_suite(SUITE)
     if (suite.version, suite.hash, suite.clips) != (whole.version, whole.hash, len(whole.rows)):
         raise UsageError(
             f"{run.path}: ran {suite.clips} clips of {SUITE} {suite.version} ({suite.hash[:12]}); the board ranks all "
