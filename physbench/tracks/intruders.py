@@ -33,6 +33,7 @@ LEAST_OFF = 22.0  # levels, mean over 3 x 3 px of a small map
 # Codecs keep colours less well than brightness: of one colour alone this share of the difference counts.
 SHARE_OF_COLOUR = 0.63
 OVER_NOISE = 6.0  # times the noise of a frame in such means
+MOST_OFF = 3 * LEAST_OFF  # levels; more noise than that hides no blob
 BLOB_FOOT = 0.5  # of these limits; a blob is what stands out by so much around a place that does by all of it
 MEDIAN_STRENGTH = 0.67  # of differences of sd 1 that all colours share, as those of texture do; of others it is more
 LEAST_SIZE = 1 / 3  # diameters of the smallest body
@@ -195,7 +196,7 @@ def _blobs(off: NDArray[np.int16], plain: Mask, area: int, shape: tuple[int, int
     stands = _strength(_boxes(off))  # (N, h, w), summed over 9 px
     sample = np.where(plain.reshape(frames, height, width), stands, -1)[:, 1::3, 1::3].reshape(frames, -1)
     noise = np.array([np.median(row[row >= 0]) if (row >= 0).any() else 0.0 for row in sample])
-    limit = np.maximum(9 * area * LEAST_OFF, OVER_NOISE / MEDIAN_STRENGTH * noise)
+    limit = 9 * area * np.clip(OVER_NOISE / MEDIAN_STRENGTH * noise / (9 * area), LEAST_OFF, MOST_OFF)
     tall = np.zeros((frames, height + 1, width), dtype=bool)
     tall[:, :height] = stands > BLOB_FOOT * limit[:, None, None]
     numbers: Int = measure.label(tall.reshape(-1, width), connectivity=2)  # type: ignore[no-untyped-call]

@@ -68,6 +68,16 @@ def test_it_counts_under_styles(four: Callable[[int], Clip], style: str) -> None
     assert seen(clip, painted(clip, 0.4, GREY), style) > 0.9
 
 
+@pytest.mark.parametrize("sd", (30, 60))
+def test_noise_hides_no_blob_and_makes_none(four: Callable[[int], Clip], sd: float) -> None:
+    """Grain of the whole picture, levels: a disc as wide as a body, 90 levels darker, is seen through it."""
+    clip = four(64)
+    grain = np.random.default_rng(0).normal(0, sd, clip.frames.shape[:3])[..., None]
+    grain[:C] = 0
+    noisy = (np.rint(each + grain).clip(0, 255).astype(np.uint8) for each in (clip.frames, painted(clip, 1.0, DARK)))
+    assert [seen(clip, frames) for frames in noisy] == [0, pytest.approx(1, abs=0.1)]
+
+
 def test_it_counts_while_it_moves(four: Callable[[int], Clip]) -> None:
     clip = four(128)
     assert seen(clip, painted(clip, 0.4, DARK, moves=(-1.2, 0.1))) > 0.6
