@@ -214,7 +214,7 @@ def _export_dataset(
     kept = f", {plan.clips - exported.made} were there" if exported.made < plan.clips else ""
     seconds = time.monotonic() - started
     note(
-        f"{plan.clips} clips of {name} at {spec} as {format_name}: {exported.made} made{kept}; "
+        f"{plan.clips} clip{'' if plan.clips == 1 else 's'} of {name} at {spec} as {format_name}: {exported.made} made{kept}; "
         f"{exported.size / 1e6:.1f} MB, {seconds:.1f} s. {out / 'README.md'} says how to load them."
     )
     typer.echo(out)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from physbench.report.terminal_summary import ascii_minus
 from physbench.results.bootstrap import FEWEST
-from physbench.results.number_format import AXIS_NAMES, bracket, fixed
+from physbench.results.number_format import AXIS_NAMES, bracket, counted, fixed
 from physbench.results.strength_summary import strength_text
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
         for found in (*against.axes.values(), *(one for axes in against.families.values() for one in axes.values()))
     )
     limits = "95 % intervals" if told else f"no intervals: they need {FEWEST} clips of each task and split"
-    head = f"{comparison.suite} {comparison.version}, {comparison.clips} clips, paired; {limits}."
+    head = f"{comparison.suite} {comparison.version}, {counted(comparison.clips, 'clip')}, paired; {limits}."
     console.print(Text(head, style="dim"))
     for against in comparison.against:
         if (against.other.render_spec, against.other.context) != ours:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from physbench.errors import UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,6 +98,8 @@ class Evaluation(Mapping[str, Any]):
                 quality behind each skill (".../quality") and each law in its own unit, such as
                 "falling/projectile/laws/gravity" in m/s2 (`self["readings"]` names the units).
         """
+        if detail not in get_args(Detail):
+            raise UsageError(f"detail: expected {' or '.join(get_args(Detail))}, got {detail!r}.")
         values: dict[str, float | None] = {
             "overall": self.overall,
             **self.axes,
@@ -142,6 +146,8 @@ class Evaluation(Mapping[str, Any]):
         """This run beside others on the same clips, with paired differences. Raises UsageError where clips differ."""
         from physbench.results.run_comparison import compare
 
+        if wrong := next((other for other in others if not isinstance(other, Evaluation)), None):
+            raise UsageError(f"compare: expected what physbench.evaluate returns, got {type(wrong).__name__}.")
         return EvaluationComparison(compare(self._folder, *(other._folder for other in others)))
 
     def __str__(self) -> str:

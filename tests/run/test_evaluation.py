@@ -91,6 +91,10 @@ def test_evaluations_are_compared_with_paired_differences(make_run: MakeRun) -> 
     assert "".join(compared.sentences[0].split()) in said and "<pre>" in compared._repr_html_()
     with pytest.raises(UsageError, match="cannot be compared"):
         first.compare(evaluation(make_run(8, 8, name="other")))
+    with pytest.raises(UsageError, match="expected what"):
+        first.compare("second")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="expected axes or all"):
+        first.scalars(detail="families")  # type: ignore[arg-type]
 
 
 def test_what_cannot_be_told_from_a_frozen_frame_says_so(make_run: MakeRun) -> None:
