@@ -169,6 +169,7 @@ def _export_dataset(
     from physbench.data.dataset_export import export_dataset, refuse_other_export
     from physbench.data.dataset_plan import CLIPS_PER_FILE, DATASET_NEEDS, check_dataset, plan_dataset
     from physbench.progress import Progress
+    from physbench.results.number_format import counted
     from physbench.run.status_lines import StatusLines
     from physbench.run.worker_jobs import duration
 
@@ -214,7 +215,7 @@ def _export_dataset(
     kept = f", {plan.clips - exported.made} were there" if exported.made < plan.clips else ""
     seconds = time.monotonic() - started
     note(
-        f"{plan.clips} clip{'' if plan.clips == 1 else 's'} of {name} at {spec} as {format_name}: {exported.made} made{kept}; "
+        f"{counted(plan.clips, 'clip')} of {name} at {spec} as {format_name}: {exported.made} made{kept}; "
         f"{exported.size / 1e6:.1f} MB, {seconds:.1f} s. {out / 'README.md'} says how to load them."
     )
     typer.echo(out)
