@@ -361,7 +361,7 @@ def test_the_command_writes_and_continues(
         (["--format", "lerobot", "--video", "av1"], "expected lossless or h264, got 'av1'"),
         (["--format", "lerobot", "--fps", "7.5"], "whole frames a second, not 7.5"),
         (["--format", "lerobot", "--video", "h264", "--size", "33"], "Use 32x32"),
-        (["--format", "lerobot", "--clips-per-file", "0"], "expected at least 1, got 0"),
+        (["--format", "lerobot", "--clips-per-file", "0"], "expected 1 to 1,000,000, got 0"),
         (["--format", "lerobot", "--context", "4"], "whole clips"),
         (["--format", "lerobot", "--suite", "trian"], "no suite named 'trian'"),
         (["--video", "h264"], "are of data sets"),
