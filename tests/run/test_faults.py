@@ -110,7 +110,7 @@ def test_kills_at_random_times_lose_and_change_nothing(
     assert out.scores.read_bytes() == whole
 
 
-@pytest.mark.parametrize(("kind", "words"), [("raises", "no more"), ("hangs", "4 s"), ("nan", "holds NaN")])
+@pytest.mark.parametrize(("kind", "words"), [("raises", "no more"), ("hangs", "10 s"), ("nan", "holds NaN")])
 def test_a_model_that_fails_in_its_seventh_batch_costs_that_batch(tmp_path: Path, kind: str, words: str) -> None:
     (tmp_path / "late.py").write_text(LATE)
     out = RunFolder(tmp_path / kind)
@@ -127,7 +127,8 @@ def test_a_model_that_fails_in_its_seventh_batch_costs_that_batch(tmp_path: Path
         "--scorers",
         "drift/accuracy",
     )
-    assert run(["eval", *model, *what, "--timeout", "4", "--out", str(out.path)]) == 0
+    limit = "10" if kind == "hangs" else "300"  # s; a busy machine takes seconds for a batch
+    assert run(["eval", *model, *what, "--timeout", limit, "--out", str(out.path)]) == 0
     result = json.loads(out.result.read_text())
     assert result["counts"] == {"clips": 8, "samples": 1, "scored": 7, "failed": 1}
     assert [words in failure["reason"] for failure in result["failures"]] == [True], result["failures"]
