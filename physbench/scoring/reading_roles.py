@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
+from physbench.errors import PhysbenchError
 from physbench.plugins.entry_points import entries, load
 from physbench.scoring.score_clip import SCORER_GROUP
 from physbench.scoring.scorer_protocol import ReadingRole, Scorer
@@ -27,8 +28,13 @@ def builtin_scorers() -> tuple[Scorer, ...]:
 @cache
 def scorer_of(role: ReadingRole) -> Scorer:
     """The scorer that declares a role."""
-    (found,) = (each for each in builtin_scorers() if role in dict(each.roles).values())
-    return found
+    found = [each for each in builtin_scorers() if role in dict(each.roles).values()]
+    if len(found) != 1:  # the code was replaced, and its list of scorers was not
+        raise PhysbenchError(
+            f"{len(found)} scorers of physbench have the role '{role}': what is installed is of another version than "
+            "the code. Install physbench again (pip install -e .)."
+        )
+    return found[0]
 
 
 @cache
