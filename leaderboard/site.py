@@ -12,6 +12,7 @@ from physbench.leaderboard.entry import Entry, describe, entries, entry_name, pr
 from physbench.leaderboard.ranking import Rank, ResampledSkill, rank, resampled_skill
 from physbench.leaderboard.submission import LINKS, short_count
 from physbench.report.free_constant_text import family_factors
+from physbench.report.page_environment import page_environment
 from physbench.results import number_format
 from physbench.results.answers import answers_states, asked_axes
 from physbench.results.bootstrap import RESAMPLES
@@ -183,19 +184,12 @@ def _page(
     freed: Mapping[str, Sequence[BoardRow]],
     downloads: Sequence[str] = (),
 ) -> str:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("physbench.leaderboard"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     result = found[0].result
     asked = asked_axes(result.model.card)
     names = {axis: name for axis, name in number_format.AXIS_NAMES.items() if axis in asked}
-    environment.filters |= {"fixed": number_format.fixed, "bracket": number_format.bracket, "count": short_count}
+    environment = page_environment(
+        "physbench.leaderboard", fixed=number_format.fixed, bracket=number_format.bracket, count=short_count
+    )
     return environment.get_template("board.html.j2").render(
         tracks=tracks,
         unseen=freed,

@@ -6,22 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from physbench.report.page_environment import page_environment
 from physbench.report.skill_table import skill_rows
 from physbench.results.number_format import AXIS_NAMES, bracket, fixed, suite_name
 
 
 def notebook_html(result: Mapping[str, Any], report: Path | None) -> str:
     """The answer in words and the table of skills, with a link to the report where there is one."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("physbench.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"fixed": fixed, "bracket": bracket}
+    environment = page_environment("physbench.report", fixed=fixed, bracket=bracket)
     return environment.get_template("notebook.html.j2").render(
         result=result,
         suite=suite_name(result),

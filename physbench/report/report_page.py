@@ -8,6 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from physbench.report.page_environment import page_environment
 from physbench.storage.atomic_write import write_text
 from physbench.storage.run_folder import RunFolder
 
@@ -54,27 +55,20 @@ def write_report(
 
 def render(result: Mapping[str, Any], manifest: Mapping[str, Any], gathered: ReportData) -> str:
     """The page. Everything that comes from models and users is escaped by the template engine."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
     from physbench.report.glossary import GLOSSARY
     from physbench.report.page_view import page_view
     from physbench.results import number_format
 
-    environment = Environment(
-        loader=PackageLoader("physbench.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    environment = page_environment(
+        "physbench.report",
+        drawn=Markup,  # charts, whose texts are escaped where they are drawn
+        fixed=number_format.fixed,
+        number=number_format.number,
+        short=number_format.short,
+        unit=number_format.unit,
     )
-    environment.filters |= {
-        "drawn": Markup,  # charts, whose texts are escaped where they are drawn
-        "fixed": number_format.fixed,
-        "number": number_format.number,
-        "short": number_format.short,
-        "unit": number_format.unit,
-    }
     return environment.get_template("report.html.j2").render(
         page=page_view(result, manifest, gathered),
         axes=number_format.AXIS_NAMES,

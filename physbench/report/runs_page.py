@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from physbench.report.page_environment import page_environment
 from physbench.results.run_listing import RunSummary
 from physbench.storage.run_folder import RunFolder
 
@@ -52,13 +53,8 @@ def state_words(run: RunSummary) -> str:
 
 def runs_page(folder: Path, runs: Sequence[RunSummary]) -> str:
     """HTML. Every text is escaped: names of folders and models may hold anything."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("physbench.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
     rows = [_row(folder, run) for run in runs]
-    page = environment.get_template("runs.html.j2")
+    page = page_environment("physbench.report").get_template("runs.html.j2")
     return page.render(folder=_printable(str(folder.resolve())), rows=rows, notes=any(row.note for row in rows))
 
 
