@@ -28,7 +28,7 @@ def render_spec(size: int | tuple[int, int], fps: float) -> RenderSpec:
         raise UsageError(f"Expected an image size from 16 to 1024 px but got {height}x{width}. Use --size 64 or 128.")
     if not 1 <= fps <= 60 or abs(PHYSICS_HZ / fps - round(PHYSICS_HZ / fps)) > 1e-9:
         raise UsageError(f"{fps:g} frames/s do not divide {PHYSICS_HZ} Hz. Use --fps 10, 12, 15, 20, 24, 25, 30 or 60.")
-    return RenderSpec(height, width, fps)
+    return RenderSpec(height, width, float(fps))  # 30 and 30.0 are one rate, and one key of stored clips
 
 
 def random_stream(row: Row) -> np.random.Generator:

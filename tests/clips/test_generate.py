@@ -45,6 +45,10 @@ def test_render_spec_is_checked(size: int, fps: float) -> None:
         render_spec(size, fps)
 
 
+def test_a_rate_is_one_rate_as_a_whole_number_too() -> None:
+    assert repr(render_spec(64, 30)) == repr(render_spec(64, 30.0))  # the key of a stored clip is made of it
+
+
 def test_unknown_task() -> None:
     with pytest.raises(UsageError, match="Did you mean falling/projectile-v1"):
         make_scene(Row("falling/projectil-v1", "test", 0))
