@@ -145,20 +145,27 @@ def first_clips(base: Theory, count: int = FIRST_CLIPS) -> list[int]:
 
 def _singles(base: Theory, worlds: Sequence[ChangedWorld]) -> list[Theory]:
     """Theories of one world each, of all clips, with their best values."""
-    chosen = first_clips(base)
-    few = _part(base, chosen)
-    found = []
-    for world in worlds:
-        trials = [theory_of(few.evidence, (world,), (value,), few, False) for value in world.values or (0.0,)]
-        if world.free:
-            trials.append(refined(theory_of(few.evidence, (world,), (world.neutral,), few, False), 1))
-        best = trials[0]
-        for trial in trials[1:]:
-            best = trial if trial.better_than(best) else best
-        found.append(best)
+    few = _part(base, first_clips(base))
+    found = [first_fit(world, few) for world in worlds]
     kept = _ranked([refined(each, FIRST_ROUNDS) for each in _ranked(found, few)[:KEPT_AT_FIRST]], few)[:KEPT]
     least = max(HOPELESS_SHARE * kept[0].gain(few), PROMISING)
     return [_of_all(each, base) for each in kept if each is kept[0] or each.gain(few) >= least]
+
+
+def first_fit(world: ChangedWorld, base: Theory) -> Theory:
+    """The best of the first values of a world, and of one step from the value that changes nothing.
+
+    Args:
+        world: The changed world.
+        base: The true world, of the same clips.
+    """
+    trials = [theory_of(base.evidence, (world,), (value,), base, False) for value in world.values or (0.0,)]
+    if world.free:
+        trials.append(refined(theory_of(base.evidence, (world,), (world.neutral,), base, False), 1))
+    best = trials[0]
+    for trial in trials[1:]:
+        best = trial if trial.better_than(best) else best
+    return best
 
 
 def _of_all(theory: Theory, base: Theory) -> Theory:
