@@ -5,16 +5,24 @@ pictures read the same.
 
     python benchmarks/event_frequency.py --sets 20              the table of docs/design/events.md
     python benchmarks/event_frequency.py --tasks screen-pass    some tasks
+
+As models, drawn and tracked, what dodges and what is drawn lawfully:
+
+    physbench eval benchmarks/event_frequency.py:dodging --privileged --tasks '*head-on-v1'
+    physbench eval benchmarks/event_frequency.py:drawn --privileged --tasks '*head-on-v1'
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatch
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 
+from physbench.adapters.model_protocol import ModelCard
 from physbench.clips.clip import Clip, Row, Split
 from physbench.clips.store import ClipStore
 from physbench.clips.suite import GOLDEN_SUITES
@@ -28,8 +36,10 @@ from physbench.shadowing.hypothesis import Hypothesis
 from physbench.shadowing.shadow import forward_model_of, place_bodies
 from physbench.tracks.tracker import track
 from physbench.validation.dodging import dodging_velocities, exact_events, motion_with, velocities_of_draws
-from physbench.world.camera import plane_from_world
+from physbench.validation.lawful_alternatives import ahead, frames_of
+from physbench.world.camera import PLANE_AXES, plane_from_world
 from physbench.world.scene import RenderSpec
+from physbench.world.stepping import simulate_ensemble
 
 IMAGE = 1  # context frames
 
@@ -47,6 +57,50 @@ def shown(problem: Hypothesis, motion: Trajectory) -> list[bool]:
     """Whether a motion has an event of each kind."""
     found = exact_events(problem, motion, IMAGE)
     return [kind in found for kind in EVENT_KINDS]
+
+
+def pictures(clip: Clip, problem: Hypothesis, velocity: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Frames (T, H, W, 3) of the future with velocities (N, 2) m/s at the hand-over, simulated by PyBullet."""
+    start, axes = clip.states[clip.handover].copy(), list(PLANE_AXES[clip.scene.camera.view])
+    for n, index in enumerate(problem.forward.index):
+        before = start[index, 7:10].copy()
+        speed = np.linalg.norm(velocity[n]) * np.sign(velocity[n] @ before[axes])
+        start[index, 10:] *= speed / max(float(np.linalg.norm(before)), 1e-9)  # it rolls if it rolled
+        start[index, [7 + axis for axis in axes]] = velocity[n]
+    return frames_of(clip, simulate_ensemble(clip.scene, 0.0, start[None], ahead(clip))[0])
+
+
+class Chosen:
+    """A model that is told the scene, and chooses lawful velocities behind the one image."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.card = name, ModelCard(name, (64, 64), 15.0, IMAGE, track="privileged")
+
+    def rollout_clips(
+        self, clips: Sequence[Clip], *, horizon: int, generators: Sequence[torch.Generator]
+    ) -> Iterator[torch.Tensor]:
+        shown = np.stack([self.future(clip)[:horizon] for clip in clips])
+        yield torch.from_numpy(shown).permute(0, 1, 4, 2, 3).float() / 255
+
+    def future(self, clip: Clip) -> NDArray[np.uint8]:
+        """Frames (T, H, W, 3); ground truth where a scene has no forward model."""
+        problem = image_problem(clip)
+        if problem is None:
+            return clip.future()
+        if self.name == "dodging":
+            return pictures(clip, problem, dodging_velocities(clip, problem, IMAGE))
+        every = velocities_of_draws(clip, problem)[MEMBERS:]  # none of them is in the ensemble
+        return pictures(clip, problem, every[np.random.default_rng(clip.row.seed).integers(len(every))])
+
+
+def dodging(*, device: torch.device, dtype: torch.dtype) -> Chosen:
+    """As slow as the task allows, past all else."""
+    return Chosen("dodging")
+
+
+def drawn(*, device: torch.device, dtype: torch.dtype) -> Chosen:
+    """As in another draw of the task."""
+    return Chosen("drawn")
 
 
 def read_task(task: str, spec: RenderSpec, sets: int, clips: Mapping[Split, int]) -> None:

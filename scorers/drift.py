@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
-from physbench.scoring.position_error import error_curve
+from physbench.scoring.position_error import error_curve, error_out_of_place
 from physbench.scoring.predictability import MIN_PREDICTABILITY, Predictability
 from physbench.scoring.scorer_protocol import Reading, scorer
 from physbench.shadowing.decided_time import importance
@@ -28,7 +28,7 @@ def nothing_visible(clip: Clip, rollout: Rollout, tracks: Tracks) -> Reading | N
 
 @scorer(
     id="drift/accuracy",
-    version=4,
+    version=5,
     axis="drift",
     unit="1",
     better="higher",
@@ -48,8 +48,10 @@ def accuracy(clip: Clip, rollout: Rollout, tracks: Tracks, *, predictability: Pr
     acceleration or turn rate would not have failed, either; where that is so in a whole clip, all weigh the same.
 
     An object fails in the first frame in which ground truth shows it and it is absent, or off by more than one of its
-    apparent diameters, or by more than 1.5 times the spread of what the context allows, if that is larger. Frames in
-    which it is seen but gives no position, for 0.5 s at most, and one or two in a row without it are skipped. T_p, the
+    apparent diameters, or by more than 1.5 times the spread of what the context allows, if that is larger. One that is
+    shown while ground truth hides it, or has it outside the view, may be off by as much: a ball that has to stay behind
+    a screen and comes out fails. Frames in which it is seen but gives no position, for 0.5 s at most, and one or two in
+    a row without it are skipped. T_p, the
     predictability time, is when 32 simulations from states that the context allows spread by more than one diameter
     (80th percentile), at most the horizon. Clips with T_p below 0.3 s are left out.
 
@@ -61,6 +63,7 @@ def accuracy(clip: Clip, rollout: Rollout, tracks: Tracks, *, predictability: Pr
         return {"": Reading(None, "not applicable", reason), "predictability": known}
     times = tracks.times[tracks.context :]
     error = error_curve(clip, tracks)
+    error = np.where(np.isnan(error), error_out_of_place(clip, tracks), error)
     allowed = np.full_like(error, MAX_ERROR)
     width = predictability.spread[: len(error)]  # up to T_p; later errors do not count
     allowed[: len(width)] = np.maximum(MAX_ERROR, MAX_SPREADS * width)

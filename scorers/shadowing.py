@@ -19,7 +19,7 @@ LEVEL_NAMES = ("strict", "medium", "lenient", "loose")  # of the tolerances, sma
 
 @scorer(
     id="consistency/shadowing",
-    version=4,
+    version=5,
     axis="consistency",
     unit="1",
     better="higher",

@@ -24,7 +24,7 @@ def too_unpredictable(
 
 @scorer(
     id="drift/stability",
-    version=4,
+    version=5,
     axis="drift",
     unit="1",
     better="higher",

@@ -177,9 +177,9 @@ def leaning(
     residual, slope = at.linearized(mask)
     columns = []
     for k, world in enumerate(worlds):
-        inwards = -1.0 if values[k] + world.step > world.range[1] else 1.0
-        trial = tuple(value + inwards * world.step * (n == k) for n, value in enumerate(values))
-        columns.append((fit(trial).linearized(mask, False)[0] - residual) / (inwards * world.step))
+        ends = [min(max(values[k] + sign * world.step, world.range[0]), world.range[1]) for sign in (-1, 1)]
+        low, high = (fit((*values[:k], end, *values[k + 1 :])).linearized(mask, False)[0] for end in ends)
+        columns.append((high - low) / (ends[1] - ends[0]))
     change = np.stack(columns, axis=-1)
     if not (np.isfinite(change).all() and np.isfinite(slope).all()):
         return None

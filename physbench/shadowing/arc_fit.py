@@ -107,11 +107,16 @@ class ArcFit:
     def linearized(self, mask: Mask, slopes: bool = True) -> tuple[Array, Array]:
         """Residuals (M,) in sd of the points of mask (F, N) at the first guess, and their derivatives (M, p), if asked.
 
-        Both are those of the smooth model.
+        Both are those of the smooth model. Derivatives are central differences: where numbers nearly make up for each
+        other, as those of an orbit over some revolutions do, the error of one-sided ones is as large as what is left.
         """
         weight = self._weight(mask)
         residual = self._residuals(self.start[None], weight, True)[0]
-        return residual, self._slopes(self.start, weight)[0] if slopes else np.zeros((len(residual), 0))
+        if not slopes:
+            return residual, np.zeros((len(residual), 0))
+        moved = np.diag(self.steps)
+        both = self._residuals(np.concatenate([self.start + moved, self.start - moved]), weight, True)
+        return residual, (both[: len(moved)] - both[len(moved) :]).T / (2 * self.steps)
 
     def descend(self, mask: Mask, start: Array | None = None, rounds: int = 5, extra: Array | None = None) -> Array:
         """Fit the points of mask (F, N), frames from `since` on, and return numbers (p,).

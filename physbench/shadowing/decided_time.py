@@ -2,8 +2,9 @@
 
 At a tolerance a frame of a body is *decided* once every rival motion (`rival_motions`) has been off by RIVAL_DISTANCE
 tolerances. A lawful trajectory whose start is free comes to within a quarter of such a distance (docs/design/
-tolerances.md), so that at less a rival might pass for lawful. Weights depend on the clip alone, not on who is judged,
-except that what is not lawful always counts in full: nothing undecided excuses a break.
+tolerances.md), so that at less a rival might pass for lawful. What is decided depends on the clip alone, not on who is
+judged; what is not lawful always counts in full: nothing undecided excuses a break. Where all that is decided is out of
+sight, time weighs so only for those who show it.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def importance(decisive: Mask, lawful: Mask, due: Mask) -> Array:
     Args:
         decisive: Where something is decided; where nothing is in the frames that are due, all weigh the same.
         lawful: Where the motion is lawful and unbroken.
-        due: Where ground truth shows a body.
+        due: Where ground truth or the prediction shows a body.
     """
     if not (decisive & due).any():
         return np.ones(decisive.shape)

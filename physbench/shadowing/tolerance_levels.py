@@ -78,7 +78,8 @@ def read(segments: LawfulSegments, seen: PlacedBodies, tolerance: float, due: Ma
     if not _shows_enough(seen):
         weight, first, short = np.zeros_like(weight), np.zeros_like(first), counted
     total = max(int(counted.sum()), 1)
-    important = importance(decided(seen, tolerance), first & (weight == 1), seen.expected_visible)
+    # What is shown where ground truth hides it may be what decides: a ball that should have stayed behind a screen.
+    important = importance(decided(seen, tolerance), first & (weight == 1), seen.expected_visible | counted)
     lost = important * (1 - weight * (1 + first) / 2)
     after = weight.copy()
     for disc in range(weight.shape[1]):

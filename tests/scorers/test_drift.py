@@ -13,12 +13,13 @@ from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
 from physbench.scorers.drift import accuracy
 from physbench.scoring.observation import Observation
+from physbench.tracks.visibility import truth_visible
 from physbench.validation.extrapolations import Extrapolation, accelerate, straight
 from physbench.world.camera import plane_from_world
 
 ClipOf = Callable[..., Clip]
 Places = NDArray[np.float64]
-WALL, PASS = "collisions/wall-bounce-v1", "occlusion/screen-pass-v1"
+WALL, PASS, STOP = "collisions/wall-bounce-v1", "occlusion/screen-pass-v1", "occlusion/screen-stop-v1"
 
 
 def read(clip: Clip, places: Places) -> tuple[float, float, float]:
@@ -63,3 +64,14 @@ def test_the_earlier_it_fails_the_less_it_is_worth(clip_of: ClipOf) -> None:
         places[ahead > since, :, 1] += 2.0 * clip.diameters()[0, 0]
         found.append(read(clip, places)[0])
     assert found[0] < found[1] < found[2] < 1
+
+
+def test_what_has_to_stay_behind_a_screen_fails_when_it_comes_out(clip_of: ClipOf) -> None:
+    clip = clip_of(STOP)
+    assert read(clip, true_places(clip))[0] == 1.0
+    places = extrapolated(clip, straight)
+    share, failure, limit = read(clip, places)
+    assert share < 0.5 and failure < limit
+    hidden = ~truth_visible(clip, 8)[8:]
+    gone = np.where(hidden[..., None], np.nan, places)
+    assert read(clip, gone)[0] == 1.0, "out of sight it is not asked"

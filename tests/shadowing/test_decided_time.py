@@ -7,22 +7,27 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from handmade import tracks_at, true_places
 
 from physbench.clips.clip import Clip
 from physbench.shadowing import shadow_states
 from physbench.shadowing.decided_time import UNDECIDED, decided, importance, share_of_level
+from physbench.shadowing.hypothesis import Hypothesis
 from physbench.shadowing.placed_bodies import from_states
-from physbench.shadowing.shadow import forward_model_of
+from physbench.shadowing.shadow import forward_model_of, place_bodies
+from physbench.shadowing.tolerance_levels import at_levels
 from physbench.validation.extrapolations import Extrapolation, accelerate, stay, straight, turn
+from physbench.world.camera import plane_from_world
 from physbench.world.scene import Scene
 from physbench.world.stepping import simulate_ensemble
 
 ClipOf = Callable[..., Clip]
-PROJECTILE, KEPLER, WALL, PASS = (
+PROJECTILE, KEPLER, WALL, PASS, STOP = (
     "falling/projectile-v1",
     "orbits/kepler-v1",
     "collisions/wall-bounce-v1",
     "occlusion/screen-pass-v1",
+    "occlusion/screen-stop-v1",
 )
 CONTEXT = 8
 
@@ -80,6 +85,25 @@ def test_a_straight_way_stays_lawful_where_nothing_turns_it(clip_of: ClipOf) -> 
     clip = clip_of(PASS)
     assert extrapolated(clip, straight) == 1.0
     assert extrapolated(clip, stay) < 0.1
+
+
+def test_lawful_time_before_a_screen_is_worth_little_to_what_comes_out_where_it_cannot(clip_of: ClipOf) -> None:
+    """All that is decided is out of sight in ground truth: who shows it is judged by it, who hides it loses nothing."""
+    clip = clip_of(STOP)
+    model = forward_model_of(clip)
+    assert model is not None
+    moved = straight(clip, clip.states[clip.handover], clip.times[clip.handover + 1 :])[:, list(clip.tracked), :3]
+    found = []
+    for places in (true_places(clip), plane_from_world(clip.scene.camera, moved)):
+        seen = place_bodies(clip, tracks_at(clip, places, CONTEXT), model)
+        assert seen.sight is not None
+        gone = seen.sight.excused(seen.position)
+        place = np.where(gone[..., None], np.nan, seen.position)
+        problem = Hypothesis(model, replace(seen, position=place, present=seen.present & ~gone))
+        (level,) = at_levels(problem, (0.03,))
+        found.append((level.quality, (level.explained + level.shadowed) / 2))
+    assert found[0] == (1.0, 1.0)
+    assert found[1][0] < 0.4 * found[1][1]
 
 
 @pytest.mark.parametrize("task", [PROJECTILE, KEPLER])
