@@ -43,7 +43,7 @@ def blame(result: ResultDocument, laws: Mapping[str, LawPhrase]) -> Blame | None
         return None
     worst = ranked[0]
     if kept[worst] >= BREAKS_BELOW:
-        return Blame("", "No law breaks before the end.")
+        return _avoided(result) or Blame("", "No law breaks before the end.")
     large = [family for family in ranked if 1 - kept[family] >= LARGE * (1 - kept[worst])]
     tellers: tuple[Callable[[str], str], ...] = (
         lambda family: _world(result, family),
@@ -54,6 +54,24 @@ def blame(result: ResultDocument, laws: Mapping[str, LawPhrase]) -> Blame | None
             if told := words(family):
                 return Blame(family, f"{'Worst' if family == worst else 'Clearest'} in {told}.")
     return Blame(worst, f"Worst in {worst}: {_unnamed(result, worst)}.")
+
+
+def _avoided(result: ResultDocument) -> Blame | None:
+    """Where no law breaks since what decides a scene does not happen: the task that loses most by that."""
+    lost = [
+        (each.lost, task, kind, each)
+        for task, kinds in result.event_frequency.items()
+        for kind, each in kinds.items()
+        if each.lost > 0
+    ]
+    if not lost:
+        return None
+    _, task, kind, each = max(lost, key=lambda item: item[:3])
+    return Blame(
+        task.split("/")[0],
+        f"No law breaks before the end, since what is hard is avoided: a {kind} in {each.seen:.3g} of {each.clips} "
+        f"clips of {number_format.short(task)}, where lawful futures have {each.expected:.1f}.",
+    )
 
 
 def kept_lawful(result: ResultDocument) -> dict[str, float]:

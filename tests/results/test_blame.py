@@ -11,7 +11,13 @@ from physbench.results.blame import LOOK_OFF, blame, kept_lawful
 from physbench.results.build_result import build_result
 from physbench.results.law_phrases import builtin_phrases
 from physbench.results.schema import FirstBreaks, ReadingValue, ResultDocument
-from physbench.results.schema_parts import ImpliedLawResult, ImpliedWorldResult, StrengthResult, StrengthValue
+from physbench.results.schema_parts import (
+    EventFrequencyResult,
+    ImpliedLawResult,
+    ImpliedWorldResult,
+    StrengthResult,
+    StrengthValue,
+)
 
 LAWS = builtin_phrases()
 FALL, ORBIT = "falling/projectile-v1", "orbits/kepler-v1"
@@ -156,3 +162,18 @@ def test_every_law_that_is_named_says_what_one_would_see() -> None:
     assert {name for name, seen in says.items() if not all(seen)} == {"pass-through", "exchange"}, (
         "their law is a sight"
     )
+
+
+def test_who_dodges_what_is_hard_is_told_so_where_no_law_breaks(document: ResultDocument) -> None:
+    figures = {"clips": 32, "expected": 6.9, "fewest": 1, "reason": ""}
+    dodged = EventFrequencyResult(**figures, seen=0, probability=1e-4, lost=1.0)
+    met = EventFrequencyResult(**figures, seen=7, probability=0.6, lost=0.0)
+    whole = {FALL: 1.0, ORBIT: 1.0}
+    found = blame(changed(document, whole, event_frequency={FALL: {"meeting": dodged, "hiding": met}}), LAWS)
+    assert found is not None and found.family == "falling"
+    assert found.sentence == (
+        "No law breaks before the end, since what is hard is avoided: a meeting in 0 of 32 clips of projectile, where "
+        "lawful futures have 6.9."
+    )
+    found = blame(changed(document, whole, event_frequency={FALL: {"meeting": met}}), LAWS)
+    assert found is not None and found.sentence == "No law breaks before the end."
