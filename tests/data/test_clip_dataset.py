@@ -63,8 +63,9 @@ def test_windows_are_drawn_anew_each_epoch_and_nothing_else_decides_them(folder:
     assert len({*starts}) > 1
     other = clips(**CHOSEN, window=5, store=folder, seed=1)
     assert [float(other[i]["times"][0]) for i in range(6)] != [float(data[i]["times"][0]) for i in range(6)]
-    with pytest.raises(UsageError, match=r"has 6. frames at 10 frames/s, not 500"):
-        _ = clips(**CHOSEN, window=500, store=folder)[1]
+    with pytest.raises(UsageError, match=r"expected 1 to 61 frames, all that clips of .* have at 10 frames/s, got 62"):
+        clips(**CHOSEN, window=62, store=folder)  # before any clip is made
+    assert len(clips(**CHOSEN, window=61, store=folder)[0]["frames"]) == 61
 
 
 def test_a_stream_has_each_clip_once_in_an_order_of_its_own(folder: Path) -> None:
