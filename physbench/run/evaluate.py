@@ -59,11 +59,12 @@ def evaluate(
     options.check()
     path = out or (default_folder(options.short_name, options.suite_name, resume) if resume else None)
     suite, salt = asked_suite(options, path if resume else None, live=model is not None)
+    if model is None:
+        check_target(options.model, trust_code=options.trust_code)
     if few := left_out(suite, options):
         say(few)
     scorers = find_scorers(options.scorers)
     if model is None:
-        check_target(options.model, trust_code=options.trust_code)
         for line in preflight(options.model, suite, options.samples, options.model_arg):
             say(line)
     elif resume:

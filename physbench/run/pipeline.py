@@ -277,6 +277,8 @@ class Middle:
             parts.append(f"{rate:.1f} a second" if rate >= 0.95 else f"{rate * 60:.1f} a minute")
         elif self.made and (clips := jobs.done("clip")) < len(self.made):
             parts.append(f"{clips} of {counted(len(self.made), 'clip')} made")
+        elif known := jobs.done("references"):
+            parts.append(f"ground truth and baselines scored on {counted(known, 'clip')}")
         unknown = "time left not known yet"
         if self.pool is not None and self.pool.noticed.is_set():
             unknown = f"compiling (once on this machine), {unknown}"

@@ -41,10 +41,12 @@ def test_a_terminal_and_a_silent_program_get_none(monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_line_says_what_is_done_and_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    jobs = Jobs(Progress("jobs"), workers=2, expected={"score": 56})
+    jobs = Jobs(Progress("jobs"), workers=2, expected={"score": 56, "references": 0})
     middle = Middle(SimpleNamespace(), None, None)  # type: ignore[arg-type]
     monkeypatch.setattr("physbench.run.pipeline.time", SimpleNamespace(monotonic=lambda: middle.begun + 120))
     assert middle.status(jobs, 56) == "After 2 min: 0 of 56 rollouts scored, time left not known yet."
+    jobs._done["references"] = 7
+    assert "0 of 56 rollouts scored, ground truth and baselines scored on 7 clips, time left" in middle.status(jobs, 56)
     for _ in range(14):
         jobs._done["score"] += 1
         jobs._left["score"] -= 1
@@ -71,7 +73,7 @@ def test_what_begins_is_said_once_and_only_then() -> None:
 
 def test_the_line_says_that_it_compiles(monkeypatch: pytest.MonkeyPatch) -> None:
     pool = SimpleNamespace(noticed=threading.Event())
-    jobs = Jobs(Progress("jobs"), workers=2, expected={"score": 56})
+    jobs = Jobs(Progress("jobs"), workers=2, expected={"score": 56, "references": 56})
     middle = Middle(SimpleNamespace(), pool, None)  # type: ignore[arg-type]
     monkeypatch.setattr("physbench.run.pipeline.time", SimpleNamespace(monotonic=lambda: middle.begun + 60))
     assert "compiling" not in middle.status(jobs, 56)
