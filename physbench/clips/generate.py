@@ -27,10 +27,10 @@ def render_spec(size: int | tuple[int, int], fps: float) -> RenderSpec:
     height, width = (size, size) if isinstance(size, int) else size
     if not 16 <= min(height, width) <= max(height, width) <= 1024:
         raise UsageError(
-            f"--size: expected 16 to 1024 px a side, got {width}x{height}. Use 64 or 128; models have 32 or more."
+            f"size: expected 16 to 1024 px a side, got {width}x{height}. Use 64 or 128; models have 32 or more."
         )
     if wrong := wrong_rate(fps, least=1):
-        raise UsageError(f"--fps: {wrong}")
+        raise UsageError(f"fps: {wrong}")
     return RenderSpec(height, width, fps)
 
 
