@@ -210,8 +210,8 @@ def _export_dataset(
     def status() -> str:
         passed = time.monotonic() - began
         rate = (progress.done - found) / passed
-        left = f", {duration((plan.clips - progress.done) / rate)} left" if rate else ""
-        return f"After {duration(passed)}: {progress.done} of {plan.clips} clips, {rate:.1f} a second{left}."
+        left = f", {rate:.1f} a second, {duration((plan.clips - progress.done) / rate)} left" if rate else ""
+        return f"After {duration(passed)}: {progress.done} of {plan.clips} clips written{left}."
 
     try:
         with progress, StatusLines(note, status):

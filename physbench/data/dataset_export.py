@@ -203,7 +203,7 @@ def _refuse_other_plan(folder: Path, plan: DatasetPlan) -> None:
     differing = [name for name, value in plan.key.items() if known and known.get(name) != value]
     if not differing:
         return
-    name = differing[0]
+    name = min(differing, key=lambda name: isinstance(plan.key[name], dict | list))  # what is a word or a number first
     was, wanted, words = known.get(name), plan.key[name], name.replace("_", " ")
     shown = f"{words} {was}, not {wanted}" if len(f"{was}{wanted}") < 80 else f"other {words}"
     raise UsageError(

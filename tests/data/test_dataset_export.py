@@ -280,6 +280,9 @@ def test_a_folder_holds_one_export(tmp_path: Path, planned: Callable[..., Datase
     export_dataset(plan, tmp_path / "set")
     with pytest.raises(UsageError, match=r"another export \(format parquet.video, not lerobot\)"):
         export_dataset(planned("lerobot"), tmp_path / "set")
+    with pytest.raises(UsageError, match=r"another export \(clips 6, not 4\)"):
+        fewer = find_suite("train", 4, TASKS)
+        export_dataset(plan_dataset(fewer, SPEC, "parquet+video", clips_per_file=2), tmp_path / "set")
     with pytest.raises(UsageError, match=r"fps 10\.0, not 5\.0"):
         export_dataset(
             plan_dataset(suite, RenderSpec(32, 32, 5.0), "parquet+video", clips_per_file=2), tmp_path / "set"
