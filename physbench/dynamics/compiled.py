@@ -19,7 +19,7 @@ Function = TypeVar("Function", bound=Callable[..., object])
 STAMP = fingerprint("kernels")[:8]
 
 
-class _Begun(event.Listener):  # type: ignore[misc]  # numba has no types
+class _Begun(event.Listener):
     def __init__(self, tell: Callable[[], None]) -> None:
         self._tell = tell
 
@@ -32,7 +32,7 @@ class _Begun(event.Listener):  # type: ignore[misc]  # numba has no types
 
 def when_compiling(tell: Callable[[], None]) -> None:
     """Call `tell` whenever a function is compiled, not loaded, in this process and in those that are forked from it."""
-    event.register("numba:compile", _Begun(tell))
+    event.register("numba:compile", _Begun(tell))  # type: ignore[no-untyped-call]
 
 
 def compiled(function: Function) -> Function:
