@@ -118,7 +118,7 @@ def error_chart(group: GroupCurves, *, small: bool = False) -> str:
             curve = group.curves.get(source)
             if curve is None or not np.isfinite(curve.present).any():
                 continue
-            style = {"color": COLOUR[source], "lw": 1.8 if source == "model" else 1.1, "zorder": 4}
+            style: dict[str, Any] = {"color": COLOUR[source], "lw": 1.8 if source == "model" else 1.1, "zorder": 4}
             for ax, band in ((top, curve.median_band), (below, curve.present_band)):
                 if band is not None:
                     low, high = (_outside(_shown(end, ax is top), group) for end in band)
@@ -180,7 +180,7 @@ def share_chart(group: GroupShares, *, small: bool = False) -> str:
             share = group.shares.get(source)
             if share is None or not np.isfinite(share.explained).any():
                 continue
-            style = {"color": COLOUR[source], "lw": 1.8 if source == "model" else 1.1, "zorder": 4}
+            style: dict[str, Any] = {"color": COLOUR[source], "lw": 1.8 if source == "model" else 1.1, "zorder": 4}
             if share.band is not None:
                 top.fill_between(group.times, *share.band, color=COLOUR[source], alpha=0.2, lw=0, zorder=2)
             top.plot(group.times, share.explained, **style)
