@@ -11,7 +11,9 @@ from pathlib import Path
 README = Path(__file__).parent.parent / "README.md"
 TOLERANCE = 0.02  # of a skill
 FIRST, LAST = "objects on smoke:", "Report: "
-PASSING = re.compile(r"(Loading |After |About |Seeking )")  # lines that come or not, as things take long or not
+PASSING = re.compile(
+    r"(Loading |Compiling |After |About |Seeking |Still )"
+)  # lines that come or not, as things take long or not
 NUMBER = re.compile(r"[-−+]?\d+(?:\.\d+)?")
 SKILL = re.compile(r"([-−]?\d\.\d\d)(?: lost)?$")
 OTHER_COLUMNS = ("strength",)  # of the table; they hold no skill

@@ -84,6 +84,19 @@ def flickering(frames: Frames) -> Frames:
     return np.clip(np.rint(frames * gain), 0, 255).astype(np.uint8)
 
 
+def backwards(frames: Frames) -> Frames:
+    return frames[::-1]
+
+
+def cut(frames: Frames) -> Frames:
+    """Without the first two frames."""
+    return frames[2:]
+
+
+def noise(frames: Frames) -> Frames:
+    return np.random.default_rng(2).integers(0, 256, frames.shape, dtype=np.uint8)
+
+
 BASE = Configuration("H.264 crf 18, 24 frames/s, same size")
 CONFIGURATIONS = (
     BASE,
@@ -121,6 +134,9 @@ CONFIGURATIONS = (
     replace(BASE, name="first step 0.2 of the next", first=0.2),
     replace(BASE, name="first step 0.1 of the next", first=0.1),
     replace(BASE, name="first step 0.02 of the next", first=0.02),
+    replace(BASE, name="cut: the first two frames", change=cut),
+    replace(BASE, name="backwards", change=backwards),
+    replace(BASE, name="noise and nothing else", change=noise),
 )
 
 

@@ -1,6 +1,7 @@
 """Trains on clips of the train split, and asks every few steps how physical the model has become.
 
 python examples/train_on_physbench.py
+physbench eval examples/train_on_physbench.py:make --model-arg weights=next-frame.pt --suite core
 """
 
 import itertools
@@ -16,7 +17,7 @@ from physbench.data import clips, collate
 class NextFrame(torch.nn.Module):
     """Predicts the next frame as the last one plus a change seen by a small convolution."""
 
-    card = ModelCard("next-frame", image_size=(64, 64), fps=10, context_frames=2, track="trained")
+    card = ModelCard("next-frame", image_size=(64, 64), fps=10, context_frames=2, track="trained", training_clips=200)
 
     def __init__(self):
         super().__init__()
@@ -44,8 +45,8 @@ def batches(size, seeds, workers=0):
             yield batch["frames"] / 255
 
 
-def train(steps=400, every=100, seeds=range(200), **options):
-    """Train, and return the results in their order. `options` are those of physbench.evaluate."""
+def train(steps=400, every=100, seeds=range(200), weights="next-frame.pt", **options):
+    """Train, keep the weights, and return the results in their order. `options` are those of physbench.evaluate."""
     torch.manual_seed(0)
     model = NextFrame()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
@@ -56,9 +57,17 @@ def train(steps=400, every=100, seeds=range(200), **options):
         loss.backward()
         optimizer.step()
         if step % every == 0:
+            torch.save(model.state_dict(), weights)
             results.append(physbench.evaluate(model, suite="smoke", report=False, **options))
             print(f"step {step}: loss {loss.item():.5f}, {results[-1].scalars(detail='axes')}")
     return results
+
+
+def make(*, device, dtype, weights="next-frame.pt"):
+    """The model that was trained, for `physbench eval`."""
+    model = NextFrame()
+    model.load_state_dict(torch.load(weights, weights_only=True))
+    return model.to(device, dtype).eval()
 
 
 if __name__ == "__main__":

@@ -35,6 +35,7 @@ WORKER_ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
 }
+_notice: list[Any] = []  # in a worker: the event of its pool, to be set
 FEWEST_ITEMS = 3  # for each worker; for fewer, starting a process costs more than it saves
 
 
@@ -57,14 +58,22 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _start(preload: Sequence[str], files: str, hashes: Mapping[Path, str]) -> None:
+def notify() -> None:
+    """In a worker: set `noticed` of its pool. Elsewhere it does nothing."""
+    for event in _notice:
+        event.set()
+
+
+def _start(preload: Sequence[str], notice: Any, files: str, hashes: Mapping[Path, str]) -> None:
     """First thing in a worker: leave Ctrl-C and SIGTERM to the parent, end when it ends, use one core.
 
     Args:
         preload: Modules that the fork server has imported already, unless another pool started it.
+        notice: The event of the pool, for `notify`.
         files: Files with the user's own tasks, from `user_files.environment_for_workers`. The fork server may be older.
         hashes: Hash of every file of the user's that the parent has read.
     """
+    _notice[:] = [notice]
     user_files.adopt_in_worker(files, hashes)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -157,7 +166,8 @@ class WorkerPool:
             context.set_forkserver_preload(list(preload))
             with _signals_ignored(), _environment_of_workers():  # it imports while the caller goes on
                 forkserver.ensure_running()
-        arguments = (tuple(preload), *user_files.environment_for_workers())
+        self.noticed = context.Event()  # set once a worker has called `notify`
+        arguments = (tuple(preload), self.noticed, *user_files.environment_for_workers())
         self._executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=arguments)
 
     def submit(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Future[R]:

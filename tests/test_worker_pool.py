@@ -49,6 +49,14 @@ def test_a_failure_leaves_a_server_for_the_next_run(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout.split()) == (0, ["True", "3", "False", "3"]), done.stderr
 
 
+def test_a_worker_can_tell_its_pool_something_while_it_works() -> None:
+    with worker_pool.WorkerPool(1) as pool:
+        assert not pool.noticed.is_set()
+        pool.submit(worker_pool.notify).result()
+        assert pool.noticed.is_set()
+    worker_pool.notify()  # in no worker: nothing
+
+
 def test_a_folder_called_physbench_does_not_hide_the_package(tmp_path: Path) -> None:
     (tmp_path / "physbench").mkdir()
     script = tmp_path / "scripts" / "program.py"

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from physbench.errors import ModelError
-from physbench.world.scene import HISTORY, PHYSICS_HZ, RenderSpec
+from physbench.world.frame_rates import wrong_rate
+from physbench.world.scene import HISTORY, RenderSpec
 
 if TYPE_CHECKING:
     import numpy as np
@@ -98,9 +99,8 @@ def check_card(card: ModelCard) -> ModelCard:
         fps = float(card.fps)
     except OverflowError:  # a whole number of hundreds of digits
         fps = math.inf
-    steps = PHYSICS_HZ / fps if 4 <= fps <= 60 else 0.0
-    if not steps or abs(steps - round(steps)) > 1e-9:
-        raise ModelError(f"{where}: expected fps between 4 and 60 that divides {PHYSICS_HZ}, got {fps:g}.")
+    if wrong := wrong_rate(fps):
+        raise ModelError(f"{where}, fps: {wrong}")
     if card.context_frames < 1:
         raise ModelError(f"{where}: expected at least 1 context frame, got {card.context_frames}.")
     most = card.history_frames

@@ -56,16 +56,16 @@ def _member(module: ModuleType, name: str, where: str) -> Any:
 
 
 def _proposal(path: Path, tree: ast.Module) -> str:
-    """Which functions and classes of a file can make a model; if none can, what a factory takes."""
+    """A target, and which functions and classes of a file can make a model; if none can, what a factory takes."""
     named = [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name[0] != "_"]
     fit = [node.name for node in named if _can_make(node)]
     if fit:
-        return f" It defines {', '.join(fit)}: {path}:{fit[-1]}"
+        return f"{path}:{fit[-1]}." + (f" It defines {', '.join(fit)}." if len(fit) > 1 else "")
     if not named:
-        return ""
+        return f"{path}:make."
     return (
-        " None of its functions takes device and dtype, as a factory does.\nA model behind HTTP is given as "
-        "http://HOST:PORT, once `python serve_model.py my_model.py` runs (`physbench models serve-template`)."
+        f"{path}:make. None of its functions takes device and dtype, as a factory does.\nA model behind HTTP is given "
+        "as http://HOST:PORT, once `python serve_model.py my_model.py` runs (`physbench models serve-template`)."
     )
 
 
@@ -112,7 +112,7 @@ class FileAdapter:
         if name and not name.isidentifier():
             raise ModelError(f"Expected {path}:factory with the name of a function, got '{name}'.")
         if not name:
-            raise ModelError(f"{path}: say which function makes the model, as in {path}:make.{_proposal(path, tree)}")
+            raise ModelError(f"{path}: say which function makes the model, as in {_proposal(path, tree)}")
 
     def sha256(self, target: str) -> str | None:
         return sources_hash(self._parse(target)[0])

@@ -35,6 +35,8 @@ NORMAL_MAD = 1.4826  # standard deviation of a normal distribution over its medi
 SHIFT_PASSES = 8  # shift and error of leads depend on each other; the first error is that without a shift
 SHARED = 4  # numbers of the shift and the stretch that all videos share
 LOOSE_LEAD = 10.0  # standard deviation of the common lead before anything is seen
+# A first frame that shows an object farther off than so many frames' motion and px is not the start of that clip.
+FAR_STEPS, FAR_PX = 3.0, 3.0
 LEAST_SIDEWAYS = 3  # numbers from which a deviation is estimated
 
 Float = NDArray[np.float64]
@@ -77,6 +79,8 @@ class StartDecision:
     clips: int  # videos that were compared
     telling: Mapping[str, ClipLead]  # by name of the video
     unlike: tuple[str, ...]  # videos that read as the other kind than most
+    seen: int = 0  # videos in which an object of the image was followed
+    far: int = 0  # of these, those that show one far from where the image has it
 
     @property
     def begins_with_image(self) -> bool | None:
@@ -111,12 +115,13 @@ def decide_start(steps: Mapping[str, Sequence[Step]]) -> StartDecision:
         steps: By name of the video, what `measure_steps` found in it.
     """
     clips = clip_leads(steps)
+    seen, far = sum(map(bool, steps.values())), sum(map(_begins_far_off, steps.values()))
     telling = {name: clip for name, clip in clips.items() if clip.error < TELLING_ERROR}
     image = [name for name, clip in telling.items() if clip.log_ratio > CLIP_DECIDED]
     new = [name for name, clip in telling.items() if clip.log_ratio < -CLIP_DECIDED]
     fewer = min(image, new, key=len)
     if not telling:
-        return StartDecision("open", math.nan, math.nan, 0.0, len(steps), telling, ())
+        return StartDecision("open", math.nan, math.nan, 0.0, len(steps), telling, (), seen, far)
     lead, error = mean_lead(list(telling.values()))
     ratio = log_ratio(lead, error)
     reading: Reading = "open"
@@ -124,9 +129,16 @@ def decide_start(steps: Mapping[str, Sequence[Step]]) -> StartDecision:
         reading = "mixed"
     elif ratio > DECIDED and abs(lead) < MISFIT * math.hypot(error, REDRAWN_LEAD):
         reading = "image"
-    elif ratio < -DECIDED and lead < FASTEST_LEAD + MISFIT * error:
+    elif ratio < -DECIDED and lead < FASTEST_LEAD:  # beyond, frames were cut off: two are a lead of 2
         reading = "new"
-    return StartDecision(reading, lead, error, ratio, len(steps), telling, tuple(fewer))
+    return StartDecision(reading, lead, error, ratio, len(steps), telling, tuple(fewer), seen, far)
+
+
+def _begins_far_off(objects: Sequence[Step]) -> bool:
+    """Whether an object is seen much farther from its place in the image than it moves in a frame."""
+    return any(
+        float(np.linalg.norm(each.lead)) > FAR_PX + FAR_STEPS * float(np.linalg.norm(each.step)) for each in objects
+    )
 
 
 def mean_lead(clips: Sequence[ClipLead]) -> tuple[float, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from physbench.adapters.videos_start import StartDecision
+from physbench.adapters.videos_start import FASTEST_LEAD, StartDecision
 from physbench.adapters.videos_steps import WINDOW_S
 from physbench.clips.conditioning import ANSWER
 from physbench.errors import ModelError
@@ -41,10 +41,33 @@ def refuse_open(decision: StartDecision) -> ModelError:
             f"{len(new)} with the first new frame, such as {_names(new)}.\nMake them alike, or say how all are read:\n"
             f"{words}"
         )
+    if other := _other_pictures(decision):
+        return ModelError(f"{other}\nLook at them. To score them all the same, say how they begin:\n{words}")
     return ModelError(
         f"Do the videos begin with the conditioning image or with the first new frame? They do not tell: "
         f"{_evidence(decision)}.\nSay which:\n{words}"
     )
+
+
+def _other_pictures(decision: StartDecision) -> str:
+    """What is wrong with videos that do not begin near the image at all; "" where they do."""
+    clips, unseen = decision.clips, decision.clips - decision.seen
+    if 2 * unseen > clips:
+        return (
+            f"In {unseen} of {clips} videos no object of the conditioning image is seen in the first {WINDOW_S:g} s: "
+            "they do not go on from it. Are they noise, of other clips or in other colours?"
+        )
+    if 2 * decision.far > decision.seen:
+        return (
+            f"In {decision.far} of {clips} videos objects begin elsewhere than in the conditioning image, by much more "
+            "than they move in a frame. Do they run backwards, are they of other clips, or was their start cut off?"
+        )
+    if decision.lead >= FASTEST_LEAD:
+        return (
+            f"The videos begin neither with the conditioning image nor one frame after it: {_evidence(decision)}. Were "
+            "first frames cut off?"
+        )
+    return ""
 
 
 def _evidence(decision: StartDecision) -> str:

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.world.scene import PHYSICS_HZ
+from physbench.world.frame_rates import whole_rates
 
 TIMESTAMP_TOLERANCE = 2e-3  # s: Matroska rounds time stamps to 1 ms
-RENDERABLE_RATES = tuple(rate for rate in range(4, 61) if PHYSICS_HZ % rate == 0)
+RENDERABLE_RATES = whole_rates()
 RATE_TOLERANCE = 0.01  # relative: 23.976 is 24, and 4 s later the two are 4 ms apart
 CHANGED_LEVELS = 24  # grey levels; a smaller difference may come from lossy coding
 STILL_SHARE = 1e-4  # of the pixels; if fewer have changed, nothing moves

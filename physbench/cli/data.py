@@ -29,10 +29,10 @@ Workers = Annotated[int | None, typer.Option(metavar="N", help="Processes. [defa
 @app.command()
 def generate(
     suite: Suite = "core",
-    size: Annotated[int, typer.Option(help="Side of the frames in px.")] = 64,
-    fps: Annotated[float, typer.Option(help="Frames a second; divides 1200.")] = 15,
+    size: Annotated[int, typer.Option(help="Side of the frames in px, 16 to 1024; models have at least 32.")] = 64,
+    fps: Annotated[float, typer.Option(help="Frames a second, 1 to 60; divides 1200.")] = 15,
     workers: Workers = None,
-    limit: Annotated[int | None, typer.Option(metavar="N", help="Only so many clips, spread over the tasks.")] = None,
+    limit: Annotated[int | None, typer.Option(metavar="N", help="Only N clips in all, spread over the tasks.")] = None,
     tasks: Annotated[str | None, typer.Option(metavar="GLOB", help="Only these tasks.")] = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the clips. [default: the cache]")] = None,
 ) -> None:
@@ -80,16 +80,23 @@ def export(
     ] = None,
     size: Annotated[
         str | None,
-        typer.Option(metavar="WxH", help="Width x height in px, or one side. [default: 1280x720; of a data set 64]"),
+        typer.Option(
+            metavar="WxH",
+            help="Width x height in px, or one side: 32 to 2048, of a data set 16 to 1024. "
+            "[default: 1280x720; of a data set 64]",
+        ),
     ] = None,
     fps: Annotated[
-        float | None, typer.Option(help="Frames a second; divides 1200. [default: 24; of a data set 15]")
+        float | None,
+        typer.Option(
+            help="Frames a second, 4 to 60, of a data set from 1; divides 1200. [default: 24; of a data set 15]"
+        ),
     ] = None,
     context: Annotated[
         int | None, typer.Option(metavar="N", help="Conditioning: frames that a model is shown. [default: 1, an image]")
     ] = None,
     workers: Workers = None,
-    limit: Annotated[int | None, typer.Option(metavar="N", help="Only so many clips, spread over the tasks.")] = None,
+    limit: Annotated[int | None, typer.Option(metavar="N", help="Only N clips in all, spread over the tasks.")] = None,
     tasks: Annotated[str | None, typer.Option(metavar="GLOB", help="Only these tasks.")] = None,
     states: Annotated[
         bool, typer.Option("--states", help="Conditioning: states of the context as Parquet instead of pictures.")
@@ -203,8 +210,8 @@ def _export_dataset(
     def status() -> str:
         passed = time.monotonic() - began
         rate = (progress.done - found) / passed
-        left = f", {duration((plan.clips - progress.done) / rate)} left" if rate else ""
-        return f"After {duration(passed)}: {progress.done} of {plan.clips} clips, {rate:.1f} a second{left}."
+        left = f", {rate:.1f} a second, {duration((plan.clips - progress.done) / rate)} left" if rate else ""
+        return f"After {duration(passed)}: {progress.done} of {plan.clips} clips written{left}."
 
     try:
         with progress, StatusLines(note, status):

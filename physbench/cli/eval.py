@@ -44,7 +44,10 @@ def command(
         typer.Option(metavar="GLOB|FILE.py", help="Only these scorers; those from a file are added to all others."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Run folder. [default: runs/<model>-<suite>-<n>]")
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Run folder. [default: runs/MODEL-SUITE-N, MODEL as you gave it: file or name]"
+        ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     batch_size: Annotated[
@@ -55,7 +58,9 @@ def command(
     limit: Annotated[
         int | None,
         typer.Option(
-            metavar="N", help="At most N clips, after --tasks: spread over its tasks and splits, lowest seeds first."
+            metavar="N",
+            help="At most N clips in all, not of each task: spread over the tasks (after --tasks) and splits, lowest "
+            "seeds first.",
         ),
     ] = None,
     fresh_seeds: Annotated[

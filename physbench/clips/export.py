@@ -26,7 +26,8 @@ from physbench.clips.suite import Suite
 from physbench.errors import UsageError
 from physbench.storage.atomic_write import atomic_path
 from physbench.worker_pool import ordered, worker_pool
-from physbench.world.scene import HISTORY, PHYSICS_HZ, RenderSpec, Scene
+from physbench.world.frame_rates import wrong_rate
+from physbench.world.scene import HISTORY, RenderSpec, Scene
 
 README = "README.md"
 ANSWERS = "answers"  # folder for what comes back
@@ -40,8 +41,8 @@ def check_export(width: int, height: int, fps: float, context: int) -> RenderSpe
         raise UsageError(f"--size: expected 32 to 2048 px a side, got {width}x{height}.")
     if width % 2 or height % 2:
         raise UsageError(f"--size: H.264 wants even sides, got {width}x{height}. Use {width & ~1}x{height & ~1}.")
-    if not 4 <= fps <= 60 or abs(PHYSICS_HZ / fps - round(PHYSICS_HZ / fps)) > 1e-9:
-        raise UsageError(f"--fps: {fps:g} does not divide {PHYSICS_HZ}. Use 8, 10, 12, 15, 16, 20, 24, 25, 30 or 60.")
+    if wrong := wrong_rate(fps):
+        raise UsageError(f"--fps: {wrong}")
     most = int(HISTORY * fps + 1e-9) + 1
     if not 1 <= context <= most:
         raise UsageError(f"--context: expected 1 to {most} frames ({HISTORY:g} s at {fps:g} frames/s), got {context}.")

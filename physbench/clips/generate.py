@@ -14,6 +14,7 @@ from physbench.clips.task import Params, Task, find_task
 from physbench.errors import UsageError
 from physbench.plugins import user_files
 from physbench.plugins.user_files import UserFile
+from physbench.world.frame_rates import wrong_rate
 from physbench.world.scene import HISTORY, PHYSICS_HZ, RenderSpec, Scene
 
 STATE_HZ = 20  # the grid of state hashes, independent of any model's frame rate
@@ -25,9 +26,11 @@ def render_spec(size: int | tuple[int, int], fps: float) -> RenderSpec:
     """Return a checked RenderSpec; `size` is a side in px or (height, width)."""
     height, width = (size, size) if isinstance(size, int) else size
     if not 16 <= min(height, width) <= max(height, width) <= 1024:
-        raise UsageError(f"Expected an image size from 16 to 1024 px but got {height}x{width}. Use --size 64 or 128.")
-    if not 1 <= fps <= 60 or abs(PHYSICS_HZ / fps - round(PHYSICS_HZ / fps)) > 1e-9:
-        raise UsageError(f"{fps:g} frames/s do not divide {PHYSICS_HZ} Hz. Use --fps 10, 12, 15, 20, 24, 25, 30 or 60.")
+        raise UsageError(
+            f"size: expected 16 to 1024 px a side, got {width}x{height}. Use 64 or 128; models have 32 or more."
+        )
+    if wrong := wrong_rate(fps, least=1):
+        raise UsageError(f"fps: {wrong}")
     return RenderSpec(height, width, float(fps))  # 30 and 30.0 are one rate, and one key of stored clips
 
 

@@ -49,10 +49,10 @@ class ClipDataset(Dataset[Episode]):
     def __init__(
         self, rows: Sequence[Row], spec: RenderSpec, window: int | None, store: ClipStore | None, seed: int = 0
     ) -> None:
-        if window is not None and window < 1:
-            raise UsageError(f"window: expected at least 1 frame, got {window}.")
         self.rows, self.spec, self.window, self.store, self.seed = tuple(rows), spec, window, store, seed
         self.epoch = 0
+        if window is not None:
+            self._check_window(window)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -89,6 +89,16 @@ class ClipDataset(Dataset[Episode]):
             bodies=tuple(body.name for body in clip.scene.bodies),
             parameters=dict(make_params(clip.row)),
         )
+
+    def _check_window(self, window: int) -> None:
+        """Refuse a window that is longer than clips. A task whose clips differ in length is judged by its first one."""
+        first = {row.task: index for index, row in reversed([*enumerate(self.rows)])}
+        most, task = min((self.length(index), task) for task, index in first.items())
+        if not 1 <= window <= most:
+            raise UsageError(
+                f"window: expected 1 to {most} frames, all that clips of {task} have at {self.spec.fps:g} frames/s, "
+                f"got {window}."
+            )
 
     def _window(self, clip: Clip) -> slice:
         total = len(clip.times)
@@ -162,14 +172,14 @@ def clips(
         fps: Frames a second; divides 1200.
         seeds: Of each task; the first clips are those of the first seed, of every task one.
         tasks: Ids, short names or globs, separated by commas; None: all in which nothing is pushed. "*" has all.
-        window: Frames of an item, somewhere in its clip; None: the whole clip.
+        window: Frames of an item, somewhere in its clip, at most as many as the shortest has; None: the whole clip.
         store: Whether clips are kept in the cache once they are made, or the folder to keep them in.
         seed: Of windows and order.
         held_out: Clips of "test" or "ood" with all that is known of them. A model that has seen them must not be
             submitted to a board: its card says `track="trained"` only of what learned from "train" alone.
 
     Raises:
-        UsageError: No such split, task, size or rate; or a split that models are judged on, without `held_out`.
+        UsageError: No such split, task, size, rate or window; or a split that models are judged on, without `held_out`.
     """
     if split not in ("train", "test", "ood"):
         raise UsageError(f"split: expected train, test or ood, got '{split}'.")

@@ -41,6 +41,8 @@ TABLE_TEXT = {
 }
 LOAD = {
     "parquet+video": """\
+With PyAV and pandas (`pip install av pandas pyarrow`), which come with physbench:
+
 ```python
 import av, numpy as np, pandas as pd
 
@@ -50,6 +52,8 @@ with av.open(episodes.file[0]) as video:
     frames = np.stack([frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)])  # (T, H, W, 3) uint8
 ```""",
     "hdf5": """\
+With h5py (`pip install 'h5py>=3.16'`):
+
 ```python
 import h5py
 
@@ -64,6 +68,8 @@ after the other, `ep_len` and `ep_offset` a clip. Columns: `pixels`, `action`, `
 `ep_idx`, `step_idx`, `is_first`, `is_last`, `is_terminal` (never true: the motion goes on after a clip), `prompt`,
 `task`, `seed`. The `action` of a row is what is done between its frame and the next.""",
     "webdataset": """\
+With webdataset and PyAV (`pip install 'webdataset>=1.0.2' av`):
+
 ```python
 import io, av, numpy as np, webdataset as wds
 
@@ -82,6 +88,8 @@ A sample has `.mp4`, `.npz` and `.json` (all that the tables below say of the cl
 (T, 6), each in the row of the first frame that shows its effect, `states` (T, bodies, 13), `visible_area` px and
 `full_area` px.""",
     "lerobot": """\
+With LeRobot (`pip install 'lerobot>=0.4'`; 0.4.0 is the first that reads this layout, 0.4.4 was tried):
+
 ```python
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import functools
 import hashlib
 import json
+import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,10 +28,12 @@ from physbench.data.webdataset_export import shard_files, write_shard
 from physbench.errors import UsageError
 from physbench.storage.atomic_write import write_json, write_text
 from physbench.storage.file_hash import add_file
+from physbench.storage.folder_lock import locked_file
 from physbench.worker_pool import WorkerPool, ordered
 
 DATASET_MANIFEST = "dataset.json"
 DATASET_CARD = "README.md"
+LOCK_FILE = ".lock"
 DRAFT = re.compile(r"\.[0-9]+\..+")  # as `atomic_path` names them
 
 PartWriter = Callable[[Path, Part], AbstractContextManager[Callable[[Place, Clip], None]]]
@@ -80,10 +82,11 @@ def export_dataset(
         UsageError: The folder holds something else, another process writes into it, or it is a file.
         OSError: A file cannot be written.
     """
-    _refuse_other_plan(folder, plan)
+    _refuse_other_plan(folder, plan)  # before a folder is made
     folder.mkdir(parents=True, exist_ok=True)
     made = 0
     with _alone(folder):
+        _refuse_other_plan(folder, plan)  # that another process has written meanwhile
         files = _finished(folder)
         if files is None:
             _sweep(folder)
@@ -95,7 +98,7 @@ def export_dataset(
             files[DATASET_CARD] = _described(folder / DATASET_CARD)
             files = {name: files[name] for name in sorted(files) if not name.startswith(f"{PART_FOLDER}/")}
             write_json(folder / DATASET_MANIFEST, {**plan.key, "complete": True, "files": files})
-        shutil.rmtree(folder / PART_FOLDER)
+        shutil.rmtree(folder / PART_FOLDER, ignore_errors=True)
     return Exported(made, sum(file["bytes"] for file in files.values()))
 
 
@@ -148,11 +151,9 @@ def _done_part(folder: Path, part: Part) -> dict[str, dict[str, Any]] | None:
     """The files of a part that is whole."""
     try:
         files: dict[str, dict[str, Any]] = _read(_note(folder, part))
-        inside = not any(Path(name).is_absolute() or ".." in Path(name).parts for name in files)
-        whole = inside and all((folder / name).stat().st_size == file["bytes"] for name, file in files.items())
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError):
         return None
-    return files if whole else None
+    return files if _has_all(folder, files) else None
 
 
 def _finished(folder: Path) -> dict[str, dict[str, Any]] | None:
@@ -160,11 +161,20 @@ def _finished(folder: Path) -> dict[str, dict[str, Any]] | None:
     path = folder / DATASET_MANIFEST
     known = _read(path) if path.exists() else {}
     files: dict[str, dict[str, Any]] = known.get("files", {})
+    return files if known.get("complete") and _has_all(folder, files) else None
+
+
+def _has_all(folder: Path, files: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether all files lie in the folder with the sizes that were noted; a name that leads out of it is not in it."""
     try:
-        whole = all((folder / name).stat().st_size == file["bytes"] for name, file in files.items())
-    except OSError:
-        whole = False
-    return files if known.get("complete") and whole else None
+        return all(
+            not Path(name).is_absolute()
+            and ".." not in Path(name).parts
+            and (folder / name).stat().st_size == file["bytes"]
+            for name, file in files.items()
+        )
+    except (OSError, ValueError, TypeError, KeyError):
+        return False
 
 
 def refuse_other_export(folder: Path) -> dict[str, Any]:
@@ -176,7 +186,7 @@ def refuse_other_export(folder: Path) -> dict[str, Any]:
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"--out: '{folder}' is a file. Name a folder, which is made if it does not exist.")
     entries = sorted(entry.name for entry in folder.iterdir()) if folder.exists() else []
-    others = [name for name in entries if not DRAFT.fullmatch(name) and name != PART_FOLDER]
+    others = [name for name in entries if not DRAFT.fullmatch(name) and name not in (PART_FOLDER, LOCK_FILE)]
     if not others:
         return {}
     if DATASET_MANIFEST not in others:
@@ -193,7 +203,7 @@ def _refuse_other_plan(folder: Path, plan: DatasetPlan) -> None:
     differing = [name for name, value in plan.key.items() if known and known.get(name) != value]
     if not differing:
         return
-    name = differing[0]
+    name = min(differing, key=lambda name: isinstance(plan.key[name], dict | list))  # what is a word or a number first
     was, wanted, words = known.get(name), plan.key[name], name.replace("_", " ")
     shown = f"{words} {was}, not {wanted}" if len(f"{was}{wanted}") < 80 else f"other {words}"
     raise UsageError(
@@ -210,13 +220,15 @@ def _alone(folder: Path) -> Iterator[None]:
         raise UsageError(
             f"--out: {folder} holds the link {link.relative_to(folder)}: nothing is written through links."
         )
-    (folder / PART_FOLDER).mkdir(exist_ok=True)
-    with (folder / PART_FOLDER / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UsageError(f"--out: another process is writing into {folder}.") from None
+    try:
+        handle = locked_file(folder / LOCK_FILE)
+    except BlockingIOError:
+        raise UsageError(f"--out: another process is writing into {folder}.") from None
+    try:
         yield
+    finally:
+        (folder / LOCK_FILE).unlink(missing_ok=True)
+        os.close(handle)
 
 
 def _sweep(folder: Path) -> None:

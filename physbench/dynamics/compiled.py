@@ -10,12 +10,29 @@ from collections.abc import Callable
 from typing import TypeVar, cast
 
 import numba
+from numba.core import event
 
 from physbench.storage.fingerprint import fingerprint
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
 STAMP = fingerprint("kernels")[:8]
+
+
+class _Begun(event.Listener):
+    def __init__(self, tell: Callable[[], None]) -> None:
+        self._tell = tell
+
+    def on_start(self, event: object) -> None:
+        self._tell()
+
+    def on_end(self, event: object) -> None:
+        pass
+
+
+def when_compiling(tell: Callable[[], None]) -> None:
+    """Call `tell` whenever a function is compiled, not loaded, in this process and in those that are forked from it."""
+    event.register("numba:compile", _Begun(tell))  # type: ignore[no-untyped-call]
 
 
 def compiled(function: Function) -> Function:

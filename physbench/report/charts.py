@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +25,10 @@ from physbench.report.svg import (
 from physbench.report.table_view import KIND_WORDS
 from physbench.results.lawful_fraction import BINS, GroupShares
 from physbench.results.number_format import short
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 LEAST_ERROR, MOST_ERROR = 0.003, 20.0  # diameters, the scale of errors
 WIDE_ENOUGH = 0.12  # of the width, for the word in a hidden time
@@ -77,13 +83,25 @@ def axis_chart(result: dict[str, Any], axis: str) -> str:
         return inline(figure, f"axis-{axis}", " ".join(words))
 
 
+@contextmanager
+def _two_panels(
+    times: Array, small: bool, ratio: float, above: str, below: str
+) -> Iterator[tuple[Figure, Axes, Axes, float]]:
+    """A figure with two panels over the same time; the upper one is `ratio` times as high. The last is its end, s."""
+    width, height = (3.0, 1.9) if small else (4.0, 2.7)
+    margins, end = (0.36, 0.08, 0.16, 0.36), float(times[-1]) if len(times) else 1.0
+    with drawing(width, height, margins, 0.24, nrows=2, sharex=True, height_ratios=(ratio, 1)) as (figure, panels):
+        for panel, title in zip(panels, (above, below), strict=True):
+            panel.set_title(title, loc="left", fontsize=8, color=SOFT, pad=3)
+        panels[1].set_xlim(0, end)
+        panels[1].set_xlabel("seconds from the hand-over")
+        yield figure, *panels, end
+
+
 def error_chart(group: GroupCurves, *, small: bool = False) -> str:
     """Median error of the objects of a family or task over time, and the share of them that is seen, with bands."""
     words = [f"Error over time, {short(group.name)}."]
-    width, height = (3.0, 1.9) if small else (4.0, 2.7)
-    margins = (0.36, 0.08, 0.16, 0.36)
-    with drawing(width, height, margins, 0.24, nrows=2, sharex=True, height_ratios=(3.4, 1)) as (figure, (top, below)):
-        end = float(group.times[-1]) if len(group.times) else 1.0
+    with _two_panels(group.times, small, 3.4, "error in diameters", "share still there") as (figure, top, below, end):
         if group.predictability is not None:
             for ax in (top, below):
                 ax.axvspan(min(group.predictability, end), end, color=BAND, lw=0, alpha=0.55, zorder=0)
@@ -100,7 +118,7 @@ def error_chart(group: GroupCurves, *, small: bool = False) -> str:
             curve = group.curves.get(source)
             if curve is None or not np.isfinite(curve.present).any():
                 continue
-            style = {"color": COLOUR[source], "lw": 1.8 if source == "model" else 1.1, "zorder": 4}
+            style: dict[str, Any] = {"color": COLOUR[source], "lw": 1.8 if source == "model" else 1.1, "zorder": 4}
             for ax, band in ((top, curve.median_band), (below, curve.present_band)):
                 if band is not None:
                     low, high = (_outside(_shown(end, ax is top), group) for end in band)
@@ -111,12 +129,8 @@ def error_chart(group: GroupCurves, *, small: bool = False) -> str:
         top.set_yscale("log")
         top.set_ylim(LEAST_ERROR, MOST_ERROR)
         top.set_yticks([0.01, 0.1, 1, 10], ["0.01", "0.1", "1", "10"])
-        top.set_title("error in diameters", loc="left", fontsize=8, color=SOFT, pad=3)
-        below.set_title("share still there", loc="left", fontsize=8, color=SOFT, pad=3)
         below.set_ylim(-0.06, 1.06)
         below.set_yticks([0, 1])
-        below.set_xlim(0, end)
-        below.set_xlabel("seconds from the hand-over")
         return inline(figure, f"error-{group.name}", " ".join(words))
 
 
@@ -159,17 +173,14 @@ def _described(group: GroupCurves, source: str) -> str:
 def share_chart(group: GroupShares, *, small: bool = False) -> str:
     """Which share of the due objects the laws explain over time, and breaks per second below."""
     words = [f"Lawfulness over time, {short(group.name)}."]
-    width, height = (3.0, 1.9) if small else (4.0, 2.7)
-    margins = (0.36, 0.08, 0.16, 0.36)
-    with drawing(width, height, margins, 0.24, nrows=2, sharex=True, height_ratios=(2.2, 1)) as (figure, (top, below)):
-        end = float(group.times[-1]) if len(group.times) else 1.0
+    with _two_panels(group.times, small, 2.2, "share explained", "breaks per second") as (figure, top, below, end):
         edges = np.linspace(0, end, BINS + 1)
         most = 0.0
         for source in LAWFUL_NAMES:
             share = group.shares.get(source)
             if share is None or not np.isfinite(share.explained).any():
                 continue
-            style = {"color": COLOUR[source], "lw": 1.8 if source == "model" else 1.1, "zorder": 4}
+            style: dict[str, Any] = {"color": COLOUR[source], "lw": 1.8 if source == "model" else 1.1, "zorder": 4}
             if share.band is not None:
                 top.fill_between(group.times, *share.band, color=COLOUR[source], alpha=0.2, lw=0, zorder=2)
             top.plot(group.times, share.explained, **style)
@@ -178,9 +189,5 @@ def share_chart(group: GroupShares, *, small: bool = False) -> str:
             words.append(f"{LAWFUL_NAMES[source]}: {100 * float(np.nanmean(share.explained)):.0f} % explained.")
         top.set_ylim(-0.04, 1.04)
         top.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
-        top.set_title("share explained", loc="left", fontsize=8, color=SOFT, pad=3)
         below.set_ylim(-0.06 * max(most, 0.5), 1.1 * max(most, 0.5))
-        below.set_title("breaks per second", loc="left", fontsize=8, color=SOFT, pad=3)
-        below.set_xlim(0, end)
-        below.set_xlabel("seconds from the hand-over")
         return inline(figure, f"lawful-{group.name}", " ".join(words))

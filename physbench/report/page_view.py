@@ -1,8 +1,8 @@
-"""Everything that the page of a run shows, already worded and formatted; the templates only lay it out."""
+"""What the page of a run shows that is chosen, counted or drawn; the templates word and lay it out."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from shlex import quote
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from physbench.report import table_view
 from physbench.report.charts import axis_chart, error_chart, share_chart
 from physbench.report.clip_count_text import not_valid
-from physbench.report.event_text import event_counts, event_sentences
 from physbench.report.skill_table import skill_rows
 from physbench.report.summary_view import SummaryView, summary_view
 from physbench.report.table_view import Table
@@ -18,7 +17,7 @@ from physbench.results.answers import answers_states
 from physbench.results.blame import blame
 from physbench.results.implied_worlds import implied_sentence
 from physbench.results.law_phrases import law_phrases
-from physbench.results.number_format import AXIS_NAMES, AXIS_QUESTIONS, bracket, counted, fixed, short, suite_name
+from physbench.results.number_format import AXIS_NAMES, AXIS_QUESTIONS, counted, fixed, short, suite_name
 from physbench.results.read_run import context_of, spec_of
 from physbench.results.run_comparison import PHYSICIST_TARGET
 from physbench.results.schema import ReadingValue, ResultDocument
@@ -65,49 +64,25 @@ class FamilyClips:
 
 
 @dataclass(frozen=True)
-class SkillView:
-    """Skill, and what stands behind it."""
-
-    heat: Table
-    notes: tuple[str, ...]
-    counting: str
-    unseen: Table | None
-    unseen_title: str
-    unseen_words: str
-    events: Table | None
-    events_words: str
-    gaps: tuple[Table, Table] | None
-    charts: tuple[ChartView, ...]
-    qualities: Table
-    over_tasks: Table | None
-
-
-@dataclass(frozen=True)
 class PageView:
-    """The page of a run."""
+    """What the page of a run shows beside the tables of `table_view`, which the templates ask for by name."""
 
     summary: SummaryView
     contents: tuple[tuple[str, str], ...]  # (id, title)
     few: bool  # tasks, so that all parts are open
-    look: bool  # too few clips for intervals
-    samples: int
-    skill: SkillView | None
+    heat: Table | None  # skill by family, task and axis
+    charts: tuple[ChartView, ...]  # by axis
     errors: tuple[FamilyCharts, ...]
     lawful: tuple[FamilyCharts, ...]
     breaks: str  # how many clips break
     physicist: bool
     physicist_command: str  # that adds it; "" where it cannot be
-    implied: Table | None
     implied_words: tuple[str, ...]
     clips: tuple[FamilyClips, ...]
     striking: Table | None
     readings: tuple[tuple[str, Table], ...]  # (title, table)
-    valid: Table | None
-    failures: Table | None
-    failures_words: str
-    run_events: str  # what happened to the run
+    run_events: int  # batches that were halved, retried or ended
     settings: tuple[tuple[str, str], ...]
-    version: str
 
 
 def page_view(result: Document, manifest: Document, gathered: ReportData) -> PageView:
@@ -115,17 +90,16 @@ def page_view(result: Document, manifest: Document, gathered: ReportData) -> Pag
     scored = result["counts"]["scored"] > 0
     first = blamed_family(result, manifest)
     summary = summary_view(result)
+    few = len(result["tasks"]) <= OPEN_TASKS
     errors = _errors(gathered, first) if scored else ()
     lawful = _lawful(result, gathered, first) if scored else ()
-    implied = table_view.implied_worlds(result)
-    clips = by_family(gathered.figures, first, len(result["tasks"]) <= OPEN_TASKS)
+    clips = by_family(gathered.figures, first, few)
     groups = reading_groups(result) if scored else ()
-    noted = len(manifest.get("events") or ())
     sections = (
         ("axes", "Skill", scored),
         ("time", "Error", errors),
         ("lawful", "Lawfulness", lawful),
-        ("implied", "Implied world", implied),
+        ("implied", "Implied world", result["implied_worlds"]),
         ("clips", "Clips", clips),
         ("readings", "Readings", groups),
         ("failed", "What counts", True),
@@ -137,27 +111,23 @@ def page_view(result: Document, manifest: Document, gathered: ReportData) -> Pag
     return PageView(
         summary=summary,
         contents=tuple((name, title) for name, title, there in sections if there),
-        few=len(result["tasks"]) <= OPEN_TASKS,
-        look=bool(result["note"]),
-        samples=result["counts"]["samples"],
-        skill=_skill(result, summary) if scored else None,
+        few=few,
+        heat=_heat(result) if scored else None,
+        charts=tuple(
+            ChartView(AXIS_NAMES.get(axis, axis), AXIS_QUESTIONS.get(axis, ""), axis_chart(dict(result), axis))
+            for axis in result["axes"]
+        ) if scored else (),
         errors=errors,
         lawful=lawful,
         breaks=" ".join(gathered.breaks),
         physicist=any("physicist" in group.shares for group in gathered.shares),
         physicist_command=physicist_command(manifest),
-        implied=implied,
         implied_words=tuple(_implied(family, world) for family, world in result["implied_worlds"].items()),
         clips=clips,
         striking=_striking(result) if scored else None,
         readings=groups,
-        valid=table_view.valid_counts(result),
-        failures=table_view.failures(result),
-        failures_words=_failures(result, summary),
-        run_events=f"The run went through {counted(noted, 'event')} (batches halved, retried or ended), listed in "
-        "manifest.json." if noted else "",
+        run_events=len(manifest.get("events") or ()),
         settings=tuple(settings(result, manifest)),
-        version=result["physbench_version"],
     )  # fmt: skip
 
 
@@ -169,7 +139,8 @@ def blamed_family(result: Document, manifest: Document) -> str:
     return "" if found is None else found.family
 
 
-def _skill(result: Document, summary: SummaryView) -> SkillView:
+def _heat(result: Document) -> Table:
+    """Skill by family, task and axis, with the strength of what is unlawful where it is known."""
     sized = bool(result["strength"])
     axes = tuple(AXIS_NAMES.get(axis, axis) for axis in result["axes"])
     rows = tuple(
@@ -177,52 +148,7 @@ def _skill(result: Document, summary: SummaryView) -> SkillView:
         for line in skill_rows(result)
     )
     columns = ("skill", *axes, *(["strength, diameters"] if sized else []))
-    freed, events = result["unseen_constants"], event_sentences(result)
-    free = f"one factor from 0.5 to 2 is free in {freed['clips']} of {result['counts']['clips']} clips" if freed else ""
-    return SkillView(
-        heat=Table("Table of skill by family and task", columns, (rows,), style="heat"),
-        notes=tuple(_notes(result, summary)),
-        counting=summary.counting,
-        unseen=table_view.unseen_constants(result),
-        unseen_title=f"What {'an image cannot' if result['context'] == 1 else 'the context does not'} show, left free",
-        unseen_words=f"{summary.unseen} It stands beside the score and enters no axis and no overall skill: {free}, "
-        "for ground truth and the frozen frame too.",
-        events=table_view.events(result) if any(event_counts(result)) else None,
-        events_words=" ".join(events)
-        if events
-        else "What decides a scene happens as often as in lawful futures of "
-        "these images, or more often, or in too few clips to tell.",
-        gaps=table_view.gaps(result),
-        charts=tuple(
-            ChartView(AXIS_NAMES.get(axis, axis), AXIS_QUESTIONS.get(axis, ""), axis_chart(dict(result), axis))
-            for axis in result["axes"]
-        ),
-        qualities=table_view.qualities(result),
-        over_tasks=table_view.over_tasks(result),
-    )
-
-
-def _notes(result: Document, summary: SummaryView) -> Iterable[str]:
-    """What stands under the table of skills."""
-    if strength := result["strength"]:
-        yield (
-            "Strength is a size where skill is a share: the smallest distance, in an object’s own diameters, within "
-            "which the whole motion of a clip is lawful. Shown is the median over clips; half of all clips have "
-            f"{bracket(strength['all']['quartiles'])}, ground truth has {fixed(strength['references']['truth'])}. Less "
-            "is better; 2 is the most, also for what is lost."
-        )
-    found = result.get("beyond_memory")
-    if found and found["clips"]:
-        other = f" (the smallest published number that is not below the {found['stated']:,} on the model’s card)"
-        yield (
-            f"Memory continues each clip with the displacements of the nearest of {found['clips']:,} training clips"
-            f"{other if found['stated'] != found['clips'] else ''}. Beyond memory is skill minus that of memory: what "
-            "a table of clips does not explain."
-        )
-    elif summary.memory:
-        yield summary.memory
-    if result["gaps"]:
-        yield "Quality lost out of range is quality on test minus quality on ood, over all families."
+    return Table("Table of skill by family and task", columns, (rows,), style="heat")
 
 
 def _errors(gathered: ReportData, first: str) -> tuple[FamilyCharts, ...]:
@@ -318,13 +244,6 @@ def reading_groups(result: Document) -> tuple[tuple[str, Table], ...]:
             title = f"All of {group}/: {counted(len(found), 'reading')}"
             tables.append((title, table_view.readings(f"All readings of {group}", items)))
     return tuple(tables)
-
-
-def _failures(result: Document, summary: SummaryView) -> str:
-    more = len(result["failures"]) - table_view.LISTED_FAILURES
-    if not summary.failed:
-        return f"No clip failed: all {result['counts']['clips']} were scored."
-    return f"{summary.failed} in every mean.{f' And {more} more, in result.json.' if more > 0 else ''}"
 
 
 def physicist_command(manifest: Document) -> str:

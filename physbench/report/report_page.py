@@ -57,12 +57,15 @@ def render(result: Mapping[str, Any], manifest: Mapping[str, Any], gathered: Rep
     """The page. Everything that comes from models and users is escaped by the template engine."""
     from markupsafe import Markup
 
+    from physbench.report import table_view
     from physbench.report.glossary import GLOSSARY
     from physbench.report.page_view import page_view
     from physbench.results import number_format
 
     environment = page_environment(
         "physbench.report",
+        bracket=number_format.bracket,
+        counted=number_format.counted,
         drawn=Markup,  # charts, whose texts are escaped where they are drawn
         fixed=number_format.fixed,
         number=number_format.number,
@@ -71,6 +74,8 @@ def render(result: Mapping[str, Any], manifest: Mapping[str, Any], gathered: Rep
     )
     return environment.get_template("report.html.j2").render(
         page=page_view(result, manifest, gathered),
+        result=result,
+        tables=table_view,
         axes=number_format.AXIS_NAMES,
         inline_only=INLINE_ONLY,
         glossary=GLOSSARY,

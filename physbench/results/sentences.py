@@ -22,6 +22,7 @@ from physbench.scoring.reading_roles import reading_of, scorer_of
 from physbench.scoring.scorer_protocol import ReadingRole
 
 SAME_SKILL = 0.02  # of no difference, where there are no intervals
+MOST_GONE = 0.5  # share of the objects in view that are lost, from which that is said first
 LOOK_APART = 0.1  # of ground truth's size: difference that counts where there are no intervals
 
 
@@ -51,7 +52,10 @@ def sentences(result: ResultDocument, laws: Mapping[str, LawPhrase] | None = Non
     if like_frozen := _like_frozen(result):
         return [like_frozen, *filter(None, (_untold(result),))]
     wrong = blame(result, builtin_phrases() if laws is None else laws)
-    found = (_lawful(result), wrong and wrong.sentence, _losses(result), _changed(result), _untold(result))
+    worst = [wrong and wrong.sentence, _losses(result)]
+    if (_lost_share(result, "survival") or 0.0) > MOST_GONE:
+        worst.reverse()  # what is not there follows no law: its absence says more than any path
+    found = (_lawful(result), *worst, _changed(result), _untold(result))
     return [sentence for sentence in found if sentence]
 
 
@@ -106,21 +110,33 @@ def _losses_seen(result: ResultDocument) -> str | None:
 
 def _lost(result: ResultDocument, role: ReadingRole) -> str | None:
     """The complement of a share that is kept: "31 % [25, 37]", "" for no loss, None where there is no reading."""
-    reading = result.readings.get(reading_of(role))
-    values = [
-        value
-        for value in (reading.tasks.values() if reading else ())
-        if value.value is not None and 2 * value.clips >= value.applicable  # else too much failed to tell
-    ]
-    if not values:
+    values, share = _kept_values(result, role), _lost_share(result, role)
+    if share is None:
         return None
     if not any(departs(value) for value in values):
         return ""
     clips = sum(value.clips for value in values)
-    kept = sum((value.value or 0.0) * value.clips for value in values) / clips
     single = values[0].interval if len(values) == 1 and values[0].clips == clips else None
     interval = f" [{100 * (1 - single[1]):.0f}, {100 * (1 - single[0]):.0f}]" if single else ""
-    return f"{100 * (1 - kept):.0f} %{interval}"
+    return f"{100 * share:.0f} %{interval}"
+
+
+def _lost_share(result: ResultDocument, role: ReadingRole) -> float | None:
+    """The complement of a share that is kept, mean over clips; None where there is no reading."""
+    values = _kept_values(result, role)
+    if not values:
+        return None
+    return 1 - sum((value.value or 0.0) * value.clips for value in values) / sum(value.clips for value in values)
+
+
+def _kept_values(result: ResultDocument, role: ReadingRole) -> list[ReadingValue]:
+    """What is kept, by task, where most clips tell."""
+    reading = result.readings.get(reading_of(role))
+    return [
+        value
+        for value in (reading.tasks.values() if reading else ())
+        if value.value is not None and 2 * value.clips >= value.applicable  # else too much failed to tell
+    ]
 
 
 def _changed(result: ResultDocument) -> str | None:

@@ -25,7 +25,8 @@ from physbench.clips.suite import Suite
 from physbench.errors import UsageError
 from physbench.rollouts.state_inputs import known_constants
 from physbench.storage.atomic_write import atomic_path
-from physbench.world.scene import HISTORY, PHYSICS_HZ, RenderSpec
+from physbench.world.frame_rates import wrong_rate
+from physbench.world.scene import HISTORY, RenderSpec
 
 Table = list[dict[str, Any]]
 STATE_TABLES = ("clips", "states", "bodies", "statics")
@@ -33,8 +34,8 @@ STATE_TABLES = ("clips", "states", "bodies", "statics")
 
 def check_state_export(fps: float, context: int, noise: float) -> None:
     """Raise UsageError, with values that work, where states cannot be exported so."""
-    if not 4 <= fps <= 60 or abs(PHYSICS_HZ / fps - round(PHYSICS_HZ / fps)) > 1e-9:
-        raise UsageError(f"--fps: {fps:g} does not divide {PHYSICS_HZ}. Use 8, 10, 12, 15, 16, 20, 24, 25, 30 or 60.")
+    if wrong := wrong_rate(fps):
+        raise UsageError(f"--fps: {wrong}")
     most = int(HISTORY * fps + 1e-9) + 1
     if not 1 <= context <= most:
         raise UsageError(f"--context: expected 1 to {most} states ({HISTORY:g} s at {fps:g} a second), got {context}.")

@@ -59,7 +59,8 @@ def evaluate(
     `fresh_seeds` draws so many seeds of each task now, or takes those of a run on fresh seeds, so that the clips are in
     no suite. `privileged` lets a model of yours with `rollout_clips` be handed the clips themselves.
 
-    `out` is the run folder, by default runs/<model>-<suite>-<n>; `fresh` starts the run in it over. `note` and `tags`
+    `out` is the run folder, by default runs/MODEL-SUITE-N with MODEL as on the command line, of an object its card's
+    name; `fresh` starts the run in it over. `note` and `tags`
     are what `physbench runs` shows of it. `report=False` leaves out the page, which saves seconds; `diagnosis=False`
     leaves out the search for the laws that the model follows instead, which saves up to half a minute on `smoke`.
     Tracking and scoring use `workers` processes.

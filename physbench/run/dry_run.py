@@ -18,7 +18,7 @@ from physbench.results.number_format import suite_name
 from physbench.rollouts.batch_plan import Batch
 from physbench.rollouts.rollout import Rollout
 from physbench.rollouts.rollout_engine import RolloutEngine
-from physbench.run.fresh_seeds import asked_suite
+from physbench.run.fresh_seeds import asked_suite, left_out
 from physbench.run.options import Options
 from physbench.run.peak_memory import PeakMemory
 from physbench.run.pipeline import calls_along_time, engine_of
@@ -79,6 +79,8 @@ def dry_run(options: Options, say: Say, out: Path | None = None) -> DryRun:
     suite, salt = asked_suite(options)
     scorers = find_scorers(options.scorers)
     check_target(options.model, trust_code=options.trust_code)
+    if few := left_out(suite, options):
+        say(few)
     for line in preflight(options.model, suite, options.samples, options.model_arg):
         say(line)
     store, rows, workers = ClipStore(), suite.rows, options.workers or cores()

@@ -15,7 +15,7 @@ from physbench.results.law_phrases import own_laws_document
 from physbench.results.number_format import counted
 from physbench.results.read_run import read_manifest
 from physbench.run.finalize import finish
-from physbench.run.fresh_seeds import asked_suite
+from physbench.run.fresh_seeds import asked_suite, left_out
 from physbench.run.interrupt import explained, interruptible
 from physbench.run.multi_rollout import score_pairs, score_samples
 from physbench.run.options import Options
@@ -59,9 +59,12 @@ def evaluate(
     options.check()
     path = out or (default_folder(options.short_name, options.suite_name, resume) if resume else None)
     suite, salt = asked_suite(options, path if resume else None, live=model is not None)
-    scorers = find_scorers(options.scorers)
     if model is None:
         check_target(options.model, trust_code=options.trust_code)
+    if few := left_out(suite, options):
+        say(few)
+    scorers = find_scorers(options.scorers)
+    if model is None:
         for line in preflight(options.model, suite, options.samples, options.model_arg):
             say(line)
     elif resume:

@@ -13,6 +13,8 @@ from physbench.rollouts.batch_plan import BatchItem
 from physbench.run.rollout_store import drop_rollout
 from physbench.run.run_state import Run
 from physbench.run.score_shards import read_part, write_scores
+from physbench.run.status_lines import StatusLines
+from physbench.run.worker_jobs import duration
 from physbench.scoring.score_clip import find_scorers
 from physbench.scoring.scorer_protocol import ScoreRow
 from physbench.storage.run_folder import RunFolder
@@ -51,22 +53,23 @@ def finish(run: Run) -> None:
         compile_scores(run.folder.reference(name), (BatchItem(row) for row in run.suite.rows))
     judged = any(each.axis == DIAGNOSED_AXIS for each in find_scorers(run.options.scorers))
     if run.options.diagnosis and judged and not is_diagnosed(run.folder):
-        with timed(run, "diagnosis"):
+        with timed(run, "diagnosis", "seeking the laws that the model follows"):
             _diagnose(run)
     write_result(run.folder)
     if run.report:
         run.say("Writing the report ...")
-        with timed(run, "report"):
+        with timed(run, "report", "writing the report"):
             write_report(run.folder)
     prune(run)
     run.save_manifest()
 
 
 @contextmanager
-def timed(run: Run, name: str) -> Iterator[None]:
-    """Count the time of what is done in here."""
+def timed(run: Run, name: str, doing: str) -> Iterator[None]:
+    """Count the time of what is done in here, and say every minute that it goes on, if stderr is no terminal."""
     started = time.monotonic()
-    yield
+    with StatusLines(run.say, lambda: f"Still {doing}, for {duration(time.monotonic() - started)}."):
+        yield
     run.count_time(f"{name}_seconds", time.monotonic() - started)
 
 

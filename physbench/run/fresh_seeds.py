@@ -13,6 +13,7 @@ from typing import Any
 from physbench.adapters.load_model import what_is_handed
 from physbench.clips.suite import FRESH, Suite, find_suite, fresh_suite, spread
 from physbench.errors import UsageError
+from physbench.results.number_format import counted
 from physbench.results.read_run import read_manifest, rows_of
 from physbench.run.options import Options
 from physbench.run.run_manifest import other_settings
@@ -47,6 +48,20 @@ def asked_suite(options: Options, resumed: Path | None = None, live: bool = Fals
     if isinstance(options.fresh_seeds, str):
         return _repeated(options, whole, RunFolder(Path(options.fresh_seeds)))
     return _limited(fresh_suite(whole, options.fresh_seeds), options.limit), secrets.token_hex(RUN_SALT_BYTES)
+
+
+def left_out(suite: Suite, options: Options) -> str:
+    """Says that `--limit`, which counts clips in all, leaves out tasks; "" where every task has a clip."""
+    if options.limit is None:
+        return ""
+    asked = len(find_suite(options.suite, None, options.tasks).tasks)
+    without = asked - len(suite.tasks)
+    if without <= 0:
+        return ""
+    return (
+        f"--limit {options.limit} is {counted(options.limit, 'clip')} in all, not of each task: {without} of {asked} "
+        f"tasks have none. With --limit {asked} each has one."
+    )
 
 
 def _refuse_other_choice(options: Options, whole: Suite, manifest: dict[str, Any], folder: Path) -> None:

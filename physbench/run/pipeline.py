@@ -23,11 +23,12 @@ from physbench.run.repair import drop_unanswered
 from physbench.run.rollout_store import drop_rollout, store_rollout
 from physbench.run.run_manifest import card_document, other_settings
 from physbench.run.run_state import Run
-from physbench.run.status_lines import StatusLines
+from physbench.run.status_lines import Announced, StatusLines
 from physbench.run.worker_jobs import Jobs, duration
 from physbench.worker_pool import WorkerPool
 
 MOST_SAID = 5  # events
+COMPILING = "Compiling the motion analysis, once on this machine: about a minute ..."
 
 
 def roll_and_score(run: Run, pool: WorkerPool) -> int:
@@ -150,7 +151,8 @@ class Middle:
         expected = {"clip": len(absent), "references": len(run.suite.rows), "score": len(todo)}
         with Progress(f"{run.suite.name}: clips, rollouts, scores", sum(expected.values())) as progress:
             jobs = Jobs(progress, run.workers, expected)
-            with StatusLines(run.say, lambda: self.status(jobs, expected["score"])):
+            log = StatusLines(run.say, lambda: self.status(jobs, expected["score"]))
+            with log, Announced(run.say, COMPILING, self.pool.noticed):
                 results = self.do(jobs, absent, todo)
         self.note_states(results)
         self.note_times(results)
@@ -275,7 +277,12 @@ class Middle:
             parts.append(f"{rate:.1f} a second" if rate >= 0.95 else f"{rate * 60:.1f} a minute")
         elif self.made and (clips := jobs.done("clip")) < len(self.made):
             parts.append(f"{clips} of {counted(len(self.made), 'clip')} made")
-        parts.append("time left not known yet" if left is None else f"about {duration(left)} left")
+        elif known := jobs.done("references"):
+            parts.append(f"ground truth and baselines scored on {counted(known, 'clip')}")
+        unknown = "time left not known yet"
+        if self.pool is not None and self.pool.noticed.is_set():
+            unknown = f"compiling (once on this machine), {unknown}"
+        parts.append(unknown if left is None else f"about {duration(left)} left")
         return f"After {duration(passed)}: {', '.join(parts)}."
 
     def note_times(self, results: list[Any]) -> None:

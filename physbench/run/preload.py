@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 
+from physbench.dynamics.compiled import when_compiling
 from physbench.run import references, worker
 from physbench.scoring.score_clip import find_scorers
+from physbench.worker_pool import notify
 
 __all__ = ["references", "worker"]
 
+when_compiling(notify)
 with contextlib.suppress(Exception):  # the job that needs a scorer that cannot be imported raises a clear error
     find_scorers()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import re
 import shutil
@@ -12,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from physbench.errors import DISK_FULL, UsageError
+from physbench.storage.folder_lock import locked_file
 from physbench.storage.run_folder import RunFolder
 
 PARTS = ("rollouts", "tracks", "traces", "parts", "pairs")
@@ -80,18 +80,14 @@ def opened(path: Path, *, resume: bool, fresh: bool, made: Sequence[Path] = ()) 
     absent = list(made) or [place for place in (path, *path.parents) if not place.exists()]
     try:
         path.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path / LOCK, os.O_CREAT | os.O_RDWR, 0o644)
+        handle = locked_file(path / LOCK)
+    except BlockingIOError as error:
+        raise UsageError(f"Another process is working in {path}. Wait for it, or choose another --out.") from error
     except OSError as error:
         if error.errno in DISK_FULL:
             raise
         raise UsageError(f"Cannot write into {path}: {error.strerror}. Choose another folder with --out.") from error
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UsageError(f"Another process is working in {path}. Wait for it, or choose another --out.") from error
-        except OSError:
-            pass  # a network file system without locks; the filelock library would say that it is locked
         if fresh:
             _empty(path)
         yield RunFolder(path)

@@ -177,7 +177,7 @@ def test_the_line_is_that_of_the_users_code(code, load) -> None:
 @pytest.mark.parametrize(
     ("target", "words"),
     [
-        ("{path}", r"say which function makes the model, as in .*my_model.py:make. It defines make: .*:make"),
+        ("{path}", r"say which function makes the model, as in [^ ]*my_model.py:make\.$"),
         ("{folder}/my_modle.py:make", "does not exist. Did you mean my_model.py"),
         ("{path}:a.b", "with the name of a function, got 'a.b'"),
         ("{folder}/none/my_model.py:make", "there is no folder"),
@@ -197,7 +197,7 @@ def test_functions_that_can_make_no_model_are_not_proposed(code) -> None:
         with pytest.raises(ModelError, match="None of its functions takes device and dtype") as caught:
             check_target(str(code(body)))
         assert ":rollout" not in str(caught.value) and "http://HOST:PORT" in str(caught.value)
-    with pytest.raises(ModelError, match="It defines Base, make: "):
+    with pytest.raises(ModelError, match=r"as in [^ ]*my_model.py:make\. It defines Base, make\.$"):
         check_target(str(code("class Base(Other): pass\ndef other(a): pass\ndef make(**given): pass\n")))
 
 

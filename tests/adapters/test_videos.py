@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from alignment_configurations import bench
 from PIL import Image
 
 from physbench.adapters.videos import adapter
@@ -132,7 +133,7 @@ def test_other_shapes_are_undone(answered, fit, size) -> None:
     """The square window comes back where it was; `size` is (width, height) px of what comes back."""
     clip_id = answered.ids[0]
     large = answered.made(answered.clips[clip_id].row, RenderSpec(128, 128, 15.0))
-    frames = np.stack([fitted(frame, size, fit) for frame in large.future()])
+    frames = np.stack([bench.fitted(frame, size, fit) for frame in large.future()])
     write(answered, clip_id, frames)
     if fit != "cover" or size[0] != size[1]:
         with pytest.raises(ModelError, match=f"{size[0]}x{size[1]}, which is not the shape of 64x64"):
@@ -144,19 +145,6 @@ def test_other_shapes_are_undone(answered, fit, size) -> None:
         assert np.abs(played[:, 0].astype(int) - answered.truth(clip_id)[:, 0]).max() <= 1, "no bar is left"
     else:
         assert any("cut off parts" in note for note in answered.open(fit=fit).notes)
-
-
-def fitted(frame, size, fit):
-    """What a model with pictures of another shape does, by another library."""
-    picture, (width, height) = Image.fromarray(frame), size
-    if fit == "stretch":
-        return np.asarray(picture.resize(size, Image.Resampling.BILINEAR))
-    scales = width / picture.width, height / picture.height
-    scale = min(scales) if fit == "contain" else max(scales)
-    picture = picture.resize((round(picture.width * scale), round(picture.height * scale)), Image.Resampling.BILINEAR)
-    canvas = Image.new("RGB", size)
-    canvas.paste(picture, ((width - picture.width) // 2, (height - picture.height) // 2))
-    return np.asarray(canvas)
 
 
 @pytest.mark.parametrize("context", [False, True])

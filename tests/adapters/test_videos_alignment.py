@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
+from alignment_configurations import bench
 
 from physbench.adapters.videos import adapter
 from physbench.adapters.videos_image import conditioning_image, drawn_image, exported_image
+from physbench.adapters.videos_start_words import refuse_open
 from physbench.clips.clip import Row
 from physbench.clips.conditioning import Asked
 from physbench.clips.encode import FFV1
@@ -21,7 +20,6 @@ from physbench.clips.suite import Suite
 from physbench.errors import ModelError
 from physbench.world.scene import RenderSpec
 
-PATH = Path(__file__).parents[2] / "benchmarks" / "alignment.py"
 TASKS = ("falling/projectile-v1", "collisions/head-on-v1", "occlusion/screen-pass-v1", "orbits/kepler-v1")
 SIDE = 128
 STATED = {  # the configurations that say too little, with the fourteen clips of the benchmark
@@ -29,19 +27,10 @@ STATED = {  # the configurations that say too little, with the fourteen clips of
     "a fifth as fast",
     "a fifth as fast, half size, crf 28",
     "standing still",
+    "cut: the first two frames",
+    "backwards",
+    "noise and nothing else",
 }
-
-
-def loaded_benchmark() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("alignment_benchmark", PATH)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-bench = loaded_benchmark()
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +130,12 @@ def test_a_first_frame_that_barely_differs_is_not_taken_for_the_image(exported) 
     """A model whose first new frame goes a fifth of a step: no reading is sure, and the user is asked."""
     found = bench.decide(*exported, replace(bench.BASE, first=0.2), False)
     assert found.begins_with_image is None and found.lead == pytest.approx(0.2, abs=0.1)
+
+
+@pytest.mark.parametrize(("change", "words"), [(bench.noise, "Are they noise"), (bench.backwards, "run backwards")])
+def test_videos_of_something_else_are_refused_in_their_own_words(exported, change, words) -> None:
+    found = bench.decide(*exported, replace(bench.BASE, change=change), True)
+    assert words in str(refuse_open(found)) and "move enough" not in str(refuse_open(found))
 
 
 def test_the_image_is_that_of_the_export_or_drawn_again(exported, tmp_path) -> None:

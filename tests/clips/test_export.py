@@ -119,7 +119,7 @@ def test_actions_as_a_table() -> None:
         (("--size", "3x4"), "32 to 2048"),
         (("--size", "65x64"), "64x64"),
         (("--size", "wide"), "1280x720"),
-        (("--fps", "7"), "Use 8, 10"),
+        (("--fps", "7"), "Use 4, 5, 6, 8, 10"),
         (("--fps", "10", "--context", "22"), "1 to 21"),
         (("--context", "0"), "1 to 49"),
         (("--out", __file__), "is a file"),

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -63,8 +67,9 @@ def test_windows_are_drawn_anew_each_epoch_and_nothing_else_decides_them(folder:
     assert len({*starts}) > 1
     other = clips(**CHOSEN, window=5, store=folder, seed=1)
     assert [float(other[i]["times"][0]) for i in range(6)] != [float(data[i]["times"][0]) for i in range(6)]
-    with pytest.raises(UsageError, match=r"has 6. frames at 10 frames/s, not 500"):
-        _ = clips(**CHOSEN, window=500, store=folder)[1]
+    with pytest.raises(UsageError, match=r"expected 1 to 61 frames, all that clips of .* have at 10 frames/s, got 62"):
+        clips(**CHOSEN, window=62, store=folder)  # before any clip is made
+    assert len(clips(**CHOSEN, window=61, store=folder)[0]["frames"]) == 61
 
 
 def test_a_stream_has_each_clip_once_in_an_order_of_its_own(folder: Path) -> None:
@@ -132,3 +137,36 @@ def test_clips_are_made_each_time_where_nothing_is_kept(cache: Path) -> None:
     assert data.prepare() == 0
     assert len(data[0]["frames"]) == data.length(0)
     assert not list((cache / "clips").glob("32x32@10/falling.projectile-v1.train/71.npz"))
+
+
+@pytest.fixture(scope="module")
+def loading_script() -> str:
+    """The program of the docs that loads clips with workers."""
+    text = (Path(__file__).parents[2] / "docs" / "training-data.md").read_text(encoding="utf-8")
+    (script,) = (block for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "DataLoader(" in block)
+    return script
+
+
+def test_the_program_of_the_docs_starts_workers_behind_a_guard(loading_script: str) -> None:
+    """A worker imports the program anew: without a guard it would start workers, and fails."""
+    tree = ast.parse(loading_script)
+    assert all(isinstance(node, ast.ImportFrom | ast.FunctionDef | ast.If) for node in tree.body)
+    assert "if __name__ == '__main__':" in ast.unparse(tree.body[-1])
+
+
+@pytest.mark.slow
+def test_the_program_of_the_docs_runs_as_a_file(loading_script: str, folder: Path, tmp_path: Path) -> None:
+    chosen = f"size=32, fps=10, seeds=range(3), tasks={TASKS!r}, store={str(folder)!r}"
+    smaller = {
+        "size=64, fps=15, seeds=range(1000)": chosen,
+        "num_workers=4": "num_workers=2",
+        "range(10)": "range(2)",
+        'batch["frames"]  #': 'print(tuple(batch["frames"].shape))  #',
+    }
+    for words, other in smaller.items():
+        assert words in loading_script
+        loading_script = loading_script.replace(words, other)
+    (tmp_path / "load.py").write_text(loading_script)
+    done = subprocess.run([sys.executable, tmp_path / "load.py"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["(3, 16, 3, 32, 32)"] * 4

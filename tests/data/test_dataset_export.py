@@ -36,6 +36,12 @@ from physbench.world.scene import RenderSpec
 TASKS = "falling/projectile,collisions/head-on-push"
 SPEC = RenderSpec(32, 32, 10.0)
 LIBRARY = {"hdf5": "h5py", "webdataset": "webdataset"}
+READ_WITH = {
+    "parquet+video": "pip install av pandas pyarrow",
+    "hdf5": "pip install 'h5py>=3.16'",
+    "webdataset": "pip install 'webdataset>=1.0.2' av",
+    "lerobot": "pip install 'lerobot>=0.4'",
+}
 
 
 @pytest.fixture(scope="module")
@@ -274,6 +280,9 @@ def test_a_folder_holds_one_export(tmp_path: Path, planned: Callable[..., Datase
     export_dataset(plan, tmp_path / "set")
     with pytest.raises(UsageError, match=r"another export \(format parquet.video, not lerobot\)"):
         export_dataset(planned("lerobot"), tmp_path / "set")
+    with pytest.raises(UsageError, match=r"another export \(clips 6, not 4\)"):
+        fewer = find_suite("train", 4, TASKS)
+        export_dataset(plan_dataset(fewer, SPEC, "parquet+video", clips_per_file=2), tmp_path / "set")
     with pytest.raises(UsageError, match=r"fps 10\.0, not 5\.0"):
         export_dataset(
             plan_dataset(suite, RenderSpec(32, 32, 5.0), "parquet+video", clips_per_file=2), tmp_path / "set"
@@ -286,6 +295,39 @@ def test_two_processes_do_not_write_into_one_folder(tmp_path: Path, planned: Cal
         pytest.raises(UsageError, match="another process is writing"),
     ):
         export_dataset(planned("parquet+video"), tmp_path)
+
+
+def test_an_export_that_another_process_wrote_meanwhile_is_not_overwritten(
+    tmp_path: Path, planned: Callable[..., DatasetPlan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two begin in the same instant in an empty folder; the first has ended when the second takes the lock."""
+    plan, take, begun = planned("parquet+video"), dataset_export.locked_file, []
+
+    def second(path: Path) -> int:
+        if not begun:
+            begun.append(path)
+            export_dataset(planned("parquet+video", video="h264"), tmp_path)
+        return take(path)
+
+    monkeypatch.setattr(dataset_export, "locked_file", second)
+    with pytest.raises(UsageError, match="holds another export"):
+        export_dataset(plan, tmp_path)
+    assert "lossy" in (tmp_path / "README.md").read_text()
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize("name", ["../precious", "/etc/hostname", "tables/../../precious", "a\0b"])
+def test_a_complete_export_that_names_files_elsewhere_is_made_again(
+    tmp_path: Path, planned: Callable[..., DatasetPlan], name: str
+) -> None:
+    plan, out = planned("parquet+video"), tmp_path / "out"
+    export_dataset(plan, out)
+    (tmp_path / "precious").write_text("x")
+    document = json.loads((out / "dataset.json").read_text())
+    size = Path("/etc/hostname").stat().st_size if name.startswith("/") else 1
+    (out / "dataset.json").write_text(json.dumps({**document, "files": {name: {"bytes": size, "sha256": ""}}}))
+    assert export_dataset(plan, out).made == plan.clips
+    assert json.loads((out / "dataset.json").read_text()) == document
 
 
 def test_what_the_codec_does_is_measured(
@@ -302,6 +344,7 @@ def test_what_the_codec_does_is_measured(
 def test_the_card_explains_the_data(name: str, tmp_path: Path, planned: Callable[..., DatasetPlan]) -> None:
     export_dataset(planned(name), tmp_path)
     card = (tmp_path / "README.md").read_text()
+    assert READ_WITH[name] in card
     for words in ("license: apache-2.0", "## Load", "PyBullet", "train 6", "m/s2", "falling/projectile-v1 3"):
         assert words in card, words
     listed = sorted(path.name for path in (tmp_path / "tables").iterdir())

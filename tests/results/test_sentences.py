@@ -116,6 +116,16 @@ def test_only_readings_that_exist_are_said(make_run) -> None:
     assert sentences[0].startswith("Clearest in falling: gravity")
 
 
+def test_where_most_objects_are_gone_that_is_said_before_any_law(make_run) -> None:
+    """An untrained model showed nothing at all, and the second sentence spoke of the paths that things leave."""
+    folder = make_run()
+    first = build_result(folder, **FEW)["sentences"]
+    alter(folder, "permanence/intact.survival", 0.4)
+    second = build_result(folder, **FEW)["sentences"]
+    assert "gravity" in first[1] and first[2].startswith("Loses")
+    assert second[2] == first[1] and re.search(r"and 60 % .*in view\.", second[1])
+
+
 def test_objects_lost_in_view_only(make_run) -> None:
     folder = make_run()
     for source in ("model", "truth"):

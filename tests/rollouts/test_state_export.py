@@ -61,7 +61,7 @@ def test_noise_is_as_large_as_asked_and_the_same_each_time(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        (("--fps", "7"), "does not divide 1200"),
+        (("--fps", "7"), "divides 1200, got 7. Use 4, 5"),
         (("--context", "99"), "expected 1 to 31 states"),
         (("--state-noise", "nan"), "expected 0 to 1 m"),
     ],

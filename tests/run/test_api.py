@@ -13,6 +13,7 @@ import torch
 
 import physbench
 from physbench import ModelCard
+from physbench.adapters.load_model import load_model
 from physbench.errors import ModelError, UsageError
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "train_on_physbench.py"
@@ -86,6 +87,12 @@ def test_the_training_loop_of_the_examples(tmp_path: Path, monkeypatch: pytest.M
     assert first["counts"]["scored"] == 2
     assert first["readings"] != second["readings"]
     assert "step 4: loss" in capsys.readouterr().out
+    device, args = torch.device("cpu"), {"weights": "next-frame.pt"}
+    trained = load_model(f"{EXAMPLE}:make", device=device, dtype=torch.float32, model_args=args)
+    assert (trained.card.name, trained.card.track, trained.card.training_clips) == ("next-frame", "trained", 200)
+    context = torch.rand(1, 2, 3, 64, 64)
+    (frame,) = trained.rollout(context, horizon=1, actions=None, prompts=[""], generators=[])
+    assert not torch.equal(frame, context[:, 1:]), "the weights are those that were kept"
 
 
 def test_a_script_without_a_main_guard_is_not_run_again_by_the_workers(tmp_path: Path) -> None:

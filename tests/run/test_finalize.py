@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from physbench.cli.main import run
+from physbench.run import finalize
+from physbench.run.finalize import timed
+from physbench.run.run_state import Run
+from physbench.run.status_lines import StatusLines
 from physbench.storage.run_folder import RunFolder
 
 FALLS = ("--suite", "smoke", "--tasks", "falling/projectile-v1", "--scorers", "consistency/shadowing", "--limit", "3")
@@ -25,6 +31,20 @@ def test_a_run_says_which_law_its_model_follows(tmp_path: Path, no_report: pytes
     made = out.diagnosis.stat().st_mtime_ns
     assert run((*words, "--resume")) == 0
     assert out.diagnosis.stat().st_mtime_ns == made, "scores are the same, so it is not sought again"
+
+
+def test_what_takes_minutes_at_the_end_says_so_in_a_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    enough = threading.Event()
+
+    def say(line: str) -> None:
+        said.append(line)
+        enough.set()
+
+    monkeypatch.setattr(finalize, "StatusLines", partial(StatusLines, every=0.01))
+    with timed(Run(None, None, None, {"speed": {}}, say, 2), "report", "writing the report"):  # type: ignore[arg-type]
+        assert enough.wait(10)
+    assert said[0] == "Still writing the report, for 1 s."
 
 
 def test_a_run_without_its_diagnosis_has_all_scores(

@@ -16,7 +16,7 @@ from physbench.clips.suite import FRESH_SEEDS, SUITE_VERSION, find_suite
 from physbench.errors import UsageError
 from physbench.leaderboard.entry import add
 from physbench.results.run_comparison import compare
-from physbench.run.fresh_seeds import asked_suite, drawn_salt
+from physbench.run.fresh_seeds import asked_suite, drawn_salt, left_out
 from physbench.run.options import Options
 from physbench.storage.run_folder import RunFolder
 
@@ -35,6 +35,21 @@ def fresh_run(toys: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     words = ("eval", f"{toys / 'toy.py'}:factory", *WORDS, "--keep-rollouts", "all")
     assert run([*words, "--fresh-seeds", "1", "--out", str(out)]) == 0
     return out
+
+
+def test_a_limit_that_leaves_out_tasks_says_so() -> None:
+    """Users expect one clip of each task."""
+
+    def told(**options: Any) -> str:
+        asked = Options("baseline:freeze", suite="smoke", **options)
+        return left_out(asked_suite(asked)[0], asked)
+
+    assert told(limit=1) == (
+        "--limit 1 is 1 clip in all, not of each task: 13 of 14 tasks have none. With --limit 14 each has one."
+    )
+    assert told(limit=13).startswith("--limit 13 is 13 clips in all, not of each task: 1 of 14 tasks have none.")
+    assert told(limit=14) == told() == told(limit=1, tasks="falling/stack") == ""
+    assert "1 of 2 tasks" in told(limit=1, tasks="falling/stack,orbits/kepler", fresh_seeds=2)
 
 
 def test_the_run_says_that_its_clips_are_in_no_suite(fresh_run: Path) -> None:

@@ -10,8 +10,8 @@ import pytest
 from physbench.progress import Progress, silenced
 from physbench.run.pipeline import Middle
 from physbench.run.run_state import Run
-from physbench.run.status_lines import StatusLines
-from physbench.run.worker_jobs import Jobs
+from physbench.run.status_lines import Announced, StatusLines
+from physbench.run.worker_jobs import SCORING_PRELOAD, Jobs
 
 
 def test_a_log_gets_lines_until_the_end() -> None:
@@ -41,10 +41,12 @@ def test_a_terminal_and_a_silent_program_get_none(monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_line_says_what_is_done_and_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    jobs = Jobs(Progress("jobs"), workers=2, expected={"score": 56})
+    jobs = Jobs(Progress("jobs"), workers=2, expected={"score": 56, "references": 0})
     middle = Middle(SimpleNamespace(), None, None)  # type: ignore[arg-type]
     monkeypatch.setattr("physbench.run.pipeline.time", SimpleNamespace(monotonic=lambda: middle.begun + 120))
     assert middle.status(jobs, 56) == "After 2 min: 0 of 56 rollouts scored, time left not known yet."
+    jobs._done["references"] = 7
+    assert "0 of 56 rollouts scored, ground truth and baselines scored on 7 clips, time left" in middle.status(jobs, 56)
     for _ in range(14):
         jobs._done["score"] += 1
         jobs._left["score"] -= 1
@@ -53,6 +55,48 @@ def test_the_line_says_what_is_done_and_left(monkeypatch: pytest.MonkeyPatch) ->
     assert middle.status(jobs, 56) == "After 2 min: 14 of 56 rollouts scored, 7.0 a minute, about 4 min left."
     middle.rolling = 7200.0  # a slow model
     assert middle.status(jobs, 56).endswith("about 2.0 h left.")
+
+
+def test_what_begins_is_said_once_and_only_then() -> None:
+    said: list[str] = []
+    known, never, begins = threading.Event(), threading.Event(), threading.Event()
+    known.set()
+    with Announced(said.append, "known", known), Announced(said.append, "never", never):
+        pass
+    assert said == []
+    told = threading.Event()
+    with Announced(lambda line: (said.append(line), told.set())[0], "begins", begins):
+        begins.set()
+        assert told.wait(10)
+    assert said == ["begins"]
+
+
+def test_the_line_says_that_it_compiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = SimpleNamespace(noticed=threading.Event())
+    jobs = Jobs(Progress("jobs"), workers=2, expected={"score": 56, "references": 56})
+    middle = Middle(SimpleNamespace(), pool, None)  # type: ignore[arg-type]
+    monkeypatch.setattr("physbench.run.pipeline.time", SimpleNamespace(monotonic=lambda: middle.begun + 60))
+    assert "compiling" not in middle.status(jobs, 56)
+    pool.noticed.set()
+    assert middle.status(jobs, 56) == (
+        "After 60 s: 0 of 56 rollouts scored, compiling (once on this machine), time left not known yet."
+    )
+
+
+def test_a_worker_of_a_run_tells_that_it_compiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a fork server imports for the workers of a run has compiled functions tell the pool."""
+    import numba
+
+    from physbench import worker_pool
+    from physbench.run import preload
+
+    assert preload.__name__ in SCORING_PRELOAD
+    event = threading.Event()
+    monkeypatch.setattr(worker_pool, "_notice", [event])
+    twice = numba.njit(lambda value: 2 * value)
+    assert not event.is_set() and twice(4) == 8 and event.is_set()
+    event.clear()
+    assert twice(5) == 10 and not event.is_set(), "it was compiled before"
 
 
 def test_the_last_line_says_where_the_time_went() -> None:
