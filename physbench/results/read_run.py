@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import json
+import io
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
 from physbench.clips.clip import Row
 from physbench.errors import UsageError
+from physbench.results.manifest_document import ManifestDocument
 from physbench.scoring.scorer_protocol import ScoreRow
+from physbench.storage.run_contents import is_other
 from physbench.storage.run_folder import RunFolder
+from physbench.storage.sealed_file import read_sealed, read_sealed_json
 from physbench.world.scene import RenderSpec
 
 if TYPE_CHECKING:
@@ -28,15 +33,21 @@ def read_manifest(folder: RunFolder) -> dict[str, Any]:
     if not folder.manifest.is_file():
         raise UsageError(f"{folder.path}: is not a run: it holds no manifest.json. Expected the --out folder of eval.")
     try:
-        manifest = json.loads(folder.manifest.read_text(encoding="utf-8"))
+        manifest = read_sealed_json(folder.manifest, required=False)
         version = int(manifest["schema_version"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise UsageError(f"{folder.manifest}: cannot be read ({error}). Run it again with --fresh.") from error
     if version > MANIFEST_VERSION:
         raise UsageError(
             f"{folder.manifest} has schema version {version}; this physbench reads up to {MANIFEST_VERSION}. "
             "Update physbench."
         )
+    try:
+        ManifestDocument.model_validate(manifest)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise UsageError(f"{folder.manifest}: {place}: {first['msg']}. Run it again with --fresh.") from error
     return dict(manifest)
 
 
@@ -65,7 +76,8 @@ def read_scores(folder: RunFolder) -> pd.DataFrame:
 
     names = [field.name for field in fields(ScoreRow)]
     try:
-        table = pd.read_parquet(folder.scores, columns=names).astype({"value": float, "quality": float})
+        content = read_sealed(folder.scores, required=False)
+        table = pd.read_parquet(io.BytesIO(content), columns=names).astype({"value": float, "quality": float})
     except (OSError, ValueError, KeyError) as error:
         raise UsageError(f"{folder.scores}: cannot be read ({error}). Resume the run to write it again.") from error
     repeated = table.duplicated(ROW_KEY).to_numpy()
@@ -80,6 +92,13 @@ def read_scores(folder: RunFolder) -> pd.DataFrame:
     return table
 
 
+def refuse_other_tables(folder: RunFolder, manifest: Mapping[str, Any], again: str) -> None:
+    """Raise UsageError where a table is not the one with which the run was finished."""
+    for path in (folder.scores, *(folder.reference(name).scores for name in REFERENCE_MODELS)):
+        if path.is_file() and is_other(folder, manifest, path):
+            raise UsageError(f"{path}: is not the table with which this run was finished, or is damaged. {again}")
+
+
 def read_run(folder: RunFolder) -> tuple[dict[str, Any], dict[str, pd.DataFrame]]:
     """Return the manifest of a finished run and its score tables: "model" and each of REFERENCE_MODELS.
 
@@ -88,11 +107,14 @@ def read_run(folder: RunFolder) -> tuple[dict[str, Any], dict[str, pd.DataFrame]
     manifest = read_manifest(folder)
     rows = rows_of(manifest)
     again = "Finish it with the same eval command and --resume."
+    if not manifest["model"].get("card"):
+        raise UsageError(f"{folder.path}: the run is not finished: its model was not loaded yet. {again}")
     if not folder.scores.is_file():
         parts = folder.path / "parts"
         done = len(list(parts.glob("*.json"))) if parts.is_dir() else 0
         total = len(rows) * int(manifest.get("options", {}).get("samples", 1))
         raise UsageError(f"{folder.path}: the run is not finished: {done} of {total} samples are scored. {again}")
+    refuse_other_tables(folder, manifest, again)
     tables = {"model": read_scores(folder)}
     for name in REFERENCE_MODELS:
         reference = folder.reference(name)
