@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MANIFEST_VERSION = 1
+MOST_ROWS = 5_000_000  # of a table; core with 8 samples has half a million
+MOST_TABLE_BYTES = 1 << 30  # of a table in memory
 ROW_KEY = ["clip", "sample", "reading"]  # one row of scores.parquet each
 REFERENCE_MODELS = ("truth", "freeze", "constant-velocity")
 
@@ -77,6 +79,7 @@ def read_scores(folder: RunFolder) -> pd.DataFrame:
     names = [field.name for field in fields(ScoreRow)]
     try:
         content = read_sealed(folder.scores, required=False)
+        refuse_huge_table(content)
         table = pd.read_parquet(io.BytesIO(content), columns=names).astype({"value": float, "quality": float})
     except (OSError, ValueError, KeyError) as error:
         raise UsageError(f"{folder.scores}: cannot be read ({error}). Resume the run to write it again.") from error
@@ -90,6 +93,30 @@ def read_scores(folder: RunFolder) -> pd.DataFrame:
             "Resume the run to write the file again. If the file was submitted, ask for a complete one."
         )
     return table
+
+
+def refuse_huge_table(content: bytes) -> None:
+    """Raise ValueError for a table that would fill the memory: a Parquet file may say a long text a million times.
+
+    Texts are looked at as the file holds them, each once with the rows that have it.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    head = pq.read_metadata(io.BytesIO(content))
+    size = sum(head.row_group(group).total_byte_size for group in range(head.num_row_groups))
+    if head.num_rows > MOST_ROWS or size > MOST_TABLE_BYTES:
+        raise ValueError(f"it has {head.num_rows:,} rows and {size:,} bytes, more than a table of scores can have")
+    names = [name for name, kind in ScoreRow.__annotations__.items() if "str" in str(kind)]
+    texts = pq.ParquetFile(io.BytesIO(content), read_dictionary=names)
+    found = texts.read(columns=[name for name in names if name in texts.schema_arrow.names])
+    for name, column in zip(found.column_names, found.columns, strict=True):
+        for chunk in column.chunks if pa.types.is_dictionary(column.type) else ():
+            length = pc.take(pc.binary_length(chunk.dictionary).cast(pa.int64()), chunk.indices)
+            size += pc.sum(length).as_py() or 0
+        if size > MOST_TABLE_BYTES:
+            raise ValueError(f"its texts in column {name} take more than {MOST_TABLE_BYTES >> 30} GB")
 
 
 def refuse_other_tables(folder: RunFolder, manifest: Mapping[str, Any], again: str) -> None:

@@ -28,6 +28,7 @@ from physbench.storage.cache_dir import ENVIRONMENT
 
 _HEAD = 4  # bytes before each message: its length, as `multiprocessing.connection` writes it
 _STOP = object()
+CONNECTION_LOST = 77  # the code with which the process exits where it cannot send: the model has closed descriptors
 
 
 class ProcessDied(Exception):
@@ -179,6 +180,8 @@ class ModelProcess:
             code = self._process.wait(5)
         except subprocess.TimeoutExpired:
             return "closed its connection"
+        if code == CONNECTION_LOST:
+            return "closed its connection to this program"
         if code >= 0:
             return f"exited with code {code}"
         try:

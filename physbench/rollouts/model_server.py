@@ -57,6 +57,7 @@ from physbench.rollouts.messages import (
     RolloutEvent,
     RolloutJob,
 )
+from physbench.rollouts.model_process import CONNECTION_LOST
 from physbench.rollouts.predict import RolloutRequest, predict
 from physbench.rollouts.process_family import FAMILY_VARIABLE, end_family
 
@@ -264,7 +265,11 @@ def main() -> None:
     load: LoadRequest = jobs.get()
 
     def send(message: Report) -> None:
-        connection.send_bytes(encode(message))
+        content = encode(message)
+        try:
+            connection.send_bytes(content)
+        except OSError:
+            os._exit(CONNECTION_LOST)
 
     try:
         worker = RolloutWorker.loaded(send, int(sys.argv[2]), load)

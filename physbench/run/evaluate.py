@@ -98,7 +98,7 @@ def evaluate(
                 say(f"Files of {counted(damaged, 'sample')} are damaged or lost: scored again.")
             run.unanswered = len(unanswered(folder, suite.rows, options.samples)) if served else 0
             say(run.standing() if run.planned else f"Nothing to resume in {path}: starting.")
-        with explained(again, run.kept):
+        with explained(again, run.kept, folder.path):
             _work(run)
             lost = len(unanswered(folder, suite.rows, options.samples)) if served else 0
             if lost:

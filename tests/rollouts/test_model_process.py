@@ -209,3 +209,28 @@ def test_the_environment_says_where_clips_are_only_to_what_sees_them(sees_clips,
     environment = model_process.model_environment(sees_clips)
     assert ("PHYSBENCH_CACHE" in environment) is sees_clips
     assert environment["WEIGHTS"] == "/weights"
+
+
+CLOSES = """
+import os
+from physbench import ModelCard
+
+class Closes:
+    card = ModelCard("closes", (32, 40), 10, 3)
+
+    def rollout(self, context, *, horizon, actions, prompts, generators):
+        os.closerange(0, 256)
+        return context[:, -1:].repeat(1, horizon, 1, 1, 1)
+
+def factory(*, device, dtype):
+    return Closes()
+"""
+
+
+def test_a_model_that_closes_descriptors_is_told_so(tmp_path: Path, clips, clip_maker) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "closes.py").write_text(CLOSES)
+    clips.add(clip_maker(0))
+    with RolloutEngine(f"{tmp_path / 'closes.py'}:factory", threads=1) as engine:
+        plan = engine.plan(list(clips), batch_size=1, load=clips.load, horizon=clips.horizon)
+        [result] = list(engine.run(plan, clips.load))
+    assert [each.failure for each in result] == ["The model's process closed its connection to this program."]
