@@ -30,7 +30,7 @@ MAX_PICKLES = 5
 MAX_ZIP_PICKLES = 16  # files in one zip file; torch writes one
 MAX_PICKLE_BYTES = 64 * 2**20  # read of one pickle, and of all in one zip file together
 MAX_INSTRUCTIONS = 2_000_000  # of one pickle; those of a large network are a fortieth of that
-MARK = object()  # on the stack
+STACK_MARK = object()  # on the stack
 MAX_OPCODES = 500_000  # read of one pickle for the texts in it: those of a large network are a tenth of that
 
 
@@ -56,7 +56,7 @@ def imported_globals(data: bytes) -> set[str]:
 def _globals_of_next(stream: io.BytesIO) -> set[str]:
     """Globals of one pickle. What its instructions do to the stack is followed as `pickletools.dis` follows it."""
     found: set[str] = set()
-    stack: list[Any] = []  # texts, MARK, and None for all else
+    stack: list[Any] = []  # texts, STACK_MARK, and None for all else
     memo: dict[int, Any] = {}
     try:
         for number, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
@@ -70,7 +70,7 @@ def _globals_of_next(stream: io.BytesIO) -> set[str]:
                 named = len(parts) == 2 and all(isinstance(part, str) for part in parts)
                 found.add(".".join(parts) if named else "unknown")
             elif name in ("PUT", "BINPUT", "LONG_BINPUT"):
-                memo[int(argument)] = stack[-1]
+                memo[int(argument or 0)] = stack[-1]
             elif name == "MEMOIZE":
                 memo[len(memo)] = stack[-1]
             _follow(opcode, argument, stack, memo)
@@ -85,8 +85,8 @@ def _follow(opcode: Any, argument: Any, stack: list[Any], memo: dict[int, Any]) 
     if opcode.name == "MEMOIZE":
         return
     takes = len(opcode.stack_before)
-    if pickletools.markobject in opcode.stack_before or (opcode.name == "POP" and top == [MARK]):
-        while stack.pop() is not MARK:
+    if pickletools.markobject in opcode.stack_before or (opcode.name == "POP" and top == [STACK_MARK]):
+        while stack.pop() is not STACK_MARK:
             pass
         marks = [place for place, each in enumerate(opcode.stack_before) if each is pickletools.markobject]
         takes = marks[0] if marks else 0
@@ -101,7 +101,7 @@ def _follow(opcode: Any, argument: Any, stack: list[Any], memo: dict[int, Any]) 
     elif "UNICODE" in opcode.name or opcode.name in ("STRING", "BINSTRING", "SHORT_BINSTRING"):
         stack.append(str(argument))
     else:
-        stack += [MARK if each is pickletools.markobject else None for each in opcode.stack_after]
+        stack += [STACK_MARK if each is pickletools.markobject else None for each in opcode.stack_after]
 
 
 def pickled_texts(data: bytes) -> set[str]:

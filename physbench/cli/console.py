@@ -58,7 +58,8 @@ def stdout_console() -> Console:
     from rich.console import Console
 
     console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
-    console.push_render_hook(_PlainTexts())
+    hook: Any = _PlainTexts()  # rich's RenderHook, which is not imported before it is needed
+    console.push_render_hook(hook)
     return console
 
 

@@ -82,7 +82,7 @@ class ManifestOptions(_Part):
     tags: list[Text] | None = None
 
 
-class UserFile(_Part):
+class NamedFile(_Part):
     """A file of the user's with tasks or scorers."""
 
     path: Text
@@ -90,11 +90,11 @@ class UserFile(_Part):
     imports: dict[str, Text] = {}
 
 
-class UserFiles(_Part):
+class NamedFiles(_Part):
     """The files of `--tasks` and `--scorers`."""
 
-    tasks: list[UserFile] = []
-    scorers: list[UserFile] = []
+    tasks: list[NamedFile] = []
+    scorers: list[NamedFile] = []
 
 
 class Event(_Part):
@@ -111,7 +111,7 @@ class ManifestDocument(_Part):
     started: Text = ""
     suite: ManifestSuite
     model: ManifestModel
-    files: UserFiles | None = None
+    files: NamedFiles | None = None
     options: ManifestOptions = ManifestOptions()
     seed: int = 0
     versions: dict[str, Text | None] | None = None

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MANIFEST_VERSION = 1
-MOST_ROWS = 5_000_000  # of a table; core with 8 samples has half a million
+MOST_SCORE_ROWS = 5_000_000  # of a table; core with 8 samples has half a million
 MOST_TABLE_BYTES = 1 << 30  # of a table in memory
 ROW_KEY = ["clip", "sample", "reading"]  # one row of scores.parquet each
 REFERENCE_MODELS = ("truth", "freeze", "constant-velocity")
@@ -106,7 +106,7 @@ def refuse_huge_table(content: bytes) -> None:
 
     head = pq.read_metadata(io.BytesIO(content))
     size = sum(head.row_group(group).total_byte_size for group in range(head.num_row_groups))
-    if head.num_rows > MOST_ROWS or size > MOST_TABLE_BYTES:
+    if head.num_rows > MOST_SCORE_ROWS or size > MOST_TABLE_BYTES:
         raise ValueError(f"it has {head.num_rows:,} rows and {size:,} bytes, more than a table of scores can have")
     names = [name for name, kind in ScoreRow.__annotations__.items() if "str" in str(kind)]
     texts = pq.ParquetFile(io.BytesIO(content), read_dictionary=names)

@@ -61,13 +61,13 @@ from physbench.rollouts.model_process import CONNECTION_LOST
 from physbench.rollouts.predict import RolloutRequest, predict
 from physbench.rollouts.process_family import FAMILY_VARIABLE, end_family
 
-MARK = os.environ.get(FAMILY_VARIABLE, "")  # as it was before code of the model's author could change it
+FAMILY_MARK = os.environ.get(FAMILY_VARIABLE, "")  # as it was before code of the model's author could change it
 
 
 def end_with_parent() -> None:
     """End this process and those that the model started, also outside its process group."""
     try:
-        end_family(os.getpid(), MARK)
+        end_family(os.getpid(), FAMILY_MARK)
         os.killpg(0, signal.SIGKILL)
     finally:
         os._exit(1)

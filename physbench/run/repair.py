@@ -78,6 +78,8 @@ def _is_lost(place: RunFolder, row: Row, sample: int) -> bool:
     part = read_part(place.part(row.id, sample))
     if part is None or not _loads(load_trace, place.trace(row.id, sample)):
         return True
+    if any((each.clip, each.sample) != (row.id, sample) for each in part):  # whole, and in the place of another
+        return True
     path = place.tracks(row.id, sample)
     return not _loads(load_tracks, path) if path.exists() else not _failed(part)
 

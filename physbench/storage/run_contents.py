@@ -16,15 +16,15 @@ from physbench.storage.run_folder import RunFolder
 from physbench.storage.sealed_file import read_sealed_json, write_sealed_json
 
 CONTENTS = "contents"
-FILES = ("scores.parquet", "result.json", "diagnosis.json", "report/index.html")
-FOLDERS = ("parts", "pairs", "tracks", "traces", "rollouts")
+RUN_FILES = ("scores.parquet", "result.json", "diagnosis.json", "report/index.html")
+RUN_FOLDERS = ("parts", "pairs", "tracks", "traces", "rollouts")
 
 
 def contents_of(folder: RunFolder) -> dict[str, str]:
     """Hash by path of all files and folders of a run that are there, but for the manifest."""
     references = sorted(path.name for path in (folder.path / "references").glob("*") if path.is_dir())
     places = ("", *(f"references/{name}/" for name in references))
-    names = [f"{place}{name}" for place in places for name in (*FILES, *FOLDERS)]
+    names = [f"{place}{name}" for place in places for name in (*RUN_FILES, *RUN_FOLDERS)]
     return {name: found for name in names if (found := hash_of(folder.path / name)) is not None}
 
 

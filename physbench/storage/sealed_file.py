@@ -23,13 +23,13 @@ from physbench.storage.atomic_write import atomic_path
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-MARK = b"physbench-sha256:"
+SEAL_MARK = b"physbench-sha256:"
 DIGITS = 64
-EMPTY_SEAL = MARK + b"0" * DIGITS  # what a writer puts in the place of the hash
+EMPTY_SEAL = SEAL_MARK + b"0" * DIGITS  # what a writer puts in the place of the hash
 SEAL = "seal"  # the key in a JSON object, and in the metadata of a table
 SEAL_SCHEMA = {
     "type": "string",
-    "pattern": f"^{MARK.decode()}[0-9a-f]{{{DIGITS}}}$",
+    "pattern": f"^{SEAL_MARK.decode()}[0-9a-f]{{{DIGITS}}}$",
     "description": f"SHA-256 of this file with these {DIGITS} digits as zeros; it is checked when the file is read.",
 }
 
@@ -47,8 +47,8 @@ def sealed(content: bytes) -> bytes:
     at = content.rfind(EMPTY_SEAL)
     if at < 0:
         raise ValueError("There is no place for the hash.")
-    digits = _digest(content, at + len(MARK)).encode()
-    return content[: at + len(MARK)] + digits + content[at + len(EMPTY_SEAL) :]
+    digits = _digest(content, at + len(SEAL_MARK)).encode()
+    return content[: at + len(SEAL_MARK)] + digits + content[at + len(EMPTY_SEAL) :]
 
 
 def seal_of(content: bytes, *, required: bool = True) -> str | None:
@@ -61,12 +61,12 @@ def seal_of(content: bytes, *, required: bool = True) -> str | None:
     Raises:
         DamagedFileError: The hash is not that of the content.
     """
-    at = content.rfind(MARK)
+    at = content.rfind(SEAL_MARK)
     if at < 0:
         if required:
             raise DamagedFileError("it does not hold the hash of its content")
         return None
-    start = at + len(MARK)
+    start = at + len(SEAL_MARK)
     digits = content[start : start + DIGITS]
     if digits != _digest(content, start).encode():
         raise DamagedFileError("its hash does not fit its content")

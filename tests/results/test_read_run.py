@@ -42,7 +42,7 @@ def test_more_rows_than_a_run_can_have_are_refused(
 ) -> None:
     run = make_run(2, 0)
     read_scores(run)
-    monkeypatch.setattr(module, "MOST_ROWS", 5)
+    monkeypatch.setattr(module, "MOST_SCORE_ROWS", 5)
     with pytest.raises(UsageError, match="more than a table of scores can have"):
         read_scores(run)
 

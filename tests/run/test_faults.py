@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import random
@@ -251,3 +252,55 @@ def test_a_second_process_on_a_run_folder_is_refused(
     gate.touch()
     first.communicate(timeout=300)
     assert first.returncode == 0 and out.scores.read_bytes() == toy_run.scores.read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EROFS], ids=["full", "broken", "read-only"])
+def test_a_disk_that_fails_at_any_write_of_the_program_loses_nothing(
+    number: int,
+    toy_run: RunFolder,
+    toy_eval: Eval,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Every session fails at one of its first writes and says so in a few lines; the last one gives the same bytes."""
+    rng, out = random.Random(number), RunFolder(tmp_path / "faulty")
+    plain, left = Path.replace, 0
+
+    def replace(draft: Path, target: Path) -> Path:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            raise OSError(number, os.strerror(number), str(target))
+        return plain(draft, target)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    for session in range(8):
+        left = rng.randint(1, 6) if session < 7 else 0
+        code = run(toy_eval(out.path, *(["--resume"] if out.manifest.exists() else ["--fresh"] * out.path.exists())))
+        said = capsys.readouterr().err
+        assert "Traceback" not in said
+        if code == 0:
+            break
+        assert session < 7 and code in (1, 2), said
+        assert "disk is full" in said or os.strerror(number).lower() in said.lower(), said
+    assert code == 0 and session > 2
+    assert out.scores.read_bytes() == toy_run.scores.read_bytes()
+    assert other_contents(out, read_manifest(out)) == []
+
+
+@pytest.mark.slow
+def test_a_cache_that_is_deleted_during_a_run_is_made_again(
+    toy_run: RunFolder, toy_eval: Eval, start: Start, tmp_path: Path
+) -> None:
+    out, gate, cache = RunFolder(tmp_path / "run"), tmp_path / "gate", tmp_path / "cache"
+    process = start(*toy_eval(out.path), TOY_GATE=str(gate), PHYSBENCH_CACHE=str(cache))
+    deadline = time.monotonic() + 300
+    while len(list(out.path.glob("parts/*.json"))) < 3:
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.05)
+    shutil.rmtree(cache)
+    gate.touch()
+    process.communicate(timeout=400)
+    assert process.returncode == 0 and out.scores.read_bytes() == toy_run.scores.read_bytes()

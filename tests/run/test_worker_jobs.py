@@ -80,9 +80,9 @@ def test_a_killed_worker_is_explained() -> None:
     with (
         pytest.raises(PhysbenchError, match="--workers 1") as caught,
         explained("physbench eval x", lambda: "kept", Path("x")),
-    ):  # noqa: SIM117
-        with WorkerPool(1) as pool:
-            pool.submit(os._exit, 1).result()
+        WorkerPool(1) as pool,
+    ):
+        pool.submit(os._exit, 1).result()
     assert isinstance(caught.value.__cause__, WorkerDiedError)
     assert str(caught.value).endswith("Go on with:\n  physbench eval x")
 
@@ -105,8 +105,8 @@ def test_peak_memory_is_seen() -> None:
 
 def test_files_that_were_deleted_during_a_run_are_told(tmp_path: Path) -> None:
     inside = FileNotFoundError(errno.ENOENT, "No such file", str(tmp_path / "rollouts" / "a.mkv"))
-    with pytest.raises(PhysbenchError, match=r"were deleted while it was at work.*kept\. Go on with:\n  again"):
-        with explained("again", lambda: "kept", tmp_path):
-            raise inside
+    words = r"were deleted while it was at work.*kept\. Go on with:\n  again"
+    with pytest.raises(PhysbenchError, match=words), explained("again", lambda: "kept", tmp_path):
+        raise inside
     with pytest.raises(FileNotFoundError), explained("again", lambda: "kept", tmp_path / "other"):
         raise inside

@@ -16,7 +16,7 @@ import pytest
 from physbench.storage.sealed_file import (
     DIGITS,
     EMPTY_SEAL,
-    MARK,
+    SEAL_MARK,
     DamagedFileError,
     read_sealed,
     read_sealed_json,
@@ -51,14 +51,14 @@ def test_arrays_are_read_as_they_were_written_with_the_same_bytes(tmp_path: Path
     with np.load(first) as plain:
         assert np.array_equal(plain["a"], arrays["a"])
     with zipfile.ZipFile(first) as archive:
-        assert archive.testzip() is None and archive.comment.startswith(MARK)
+        assert archive.testzip() is None and archive.comment.startswith(SEAL_MARK)
 
 
 def test_the_hash_is_that_of_another_program(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     write_sealed_json(path, DOCUMENT)
     text = path.read_bytes()
-    start = text.rfind(MARK) + len(MARK)
+    start = text.rfind(SEAL_MARK) + len(SEAL_MARK)
     (tmp_path / "zeros").write_bytes(text[:start] + b"0" * DIGITS + text[start + DIGITS :])
     said = subprocess.run(["sha256sum", tmp_path / "zeros"], capture_output=True, text=True, check=True).stdout
     assert said.split()[0] == seal_of(text) == text[start : start + DIGITS].decode()
