@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import time
 
 import psutil
 
@@ -35,13 +36,16 @@ def end_family(pid: int, mark: str) -> None:
                 os.killpg(pid, signal.SIGKILL)
         if not found:
             return
+        time.sleep(0.01)  # until they are gone
 
 
 def family(pid: int, mark: str) -> set[int]:
     """Ids of living processes: the descendants of one, and those that have its marker."""
     found = set()
-    with contextlib.suppress(psutil.Error):
-        found = {each.pid for each in psutil.Process(pid).children(recursive=True) if _lives(each)}
+    with contextlib.suppress(psutil.Error, OSError):
+        first = psutil.Process(pid)
+        if first.environ().get(FAMILY_VARIABLE) == mark:  # else the id is another process's by now
+            found = {each.pid for each in first.children(recursive=True) if _lives(each)}
     for each in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
             if each.environ().get(FAMILY_VARIABLE) == mark and _lives(each):

@@ -57,7 +57,7 @@ def other_contents(folder: RunFolder, manifest: Mapping[str, Any]) -> list[str]:
 
 def is_other(folder: RunFolder, manifest: Mapping[str, Any], path: Path) -> bool:
     """Whether one file is not the one that was there when the run was finished."""
-    known = manifest.get(CONTENTS)
+    known = manifest.get(CONTENTS) or {}
     return bool(known) and known.get(path.relative_to(folder.path).as_posix()) != hash_of(path)
 
 

@@ -11,7 +11,10 @@ import pytest
 
 from physbench.errors import UsageError
 from physbench.results import read_run as module
+from physbench.results.build_result import write_result
 from physbench.results.read_run import read_run, read_scores
+from physbench.results.run_listing import summary
+from physbench.results.schema import read_result
 from physbench.storage.run_contents import CONTENTS, contents_of
 from physbench.storage.run_folder import RunFolder
 from physbench.storage.sealed_file import write_sealed_json
@@ -59,3 +62,14 @@ def test_a_whole_table_of_another_run_is_refused_in_a_finished_one(make_run: Cal
         read_run(run)
     truth.write_bytes(whole)
     read_run(run)
+
+
+def test_a_damaged_result_is_named_with_the_command_that_mends_it(make_run: Callable[..., RunFolder]) -> None:
+    run = make_run(2, 0, suite="smoke")
+    write_result(run)
+    assert summary(run).state == "finished"
+    run.result.write_text(run.result.read_text().replace('"skill": 0', '"skill": 1', 1))
+    found = summary(run)
+    assert found.state == "damaged" and f"`physbench report {run.path}`" in found.note
+    with pytest.raises(UsageError, match="physbench report"):
+        read_result(run.result)
