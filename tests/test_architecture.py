@@ -211,7 +211,14 @@ def test_a_part_is_imported_by_its_full_name_only(name: str) -> None:
 
 def test_few_modules_stand_beside_the_packages() -> None:
     """Every package may use them."""
-    assert {path.stem for path in ENGINE.glob("*.py")} == {"__init__", "errors", "links", "progress", "worker_pool"}
+    assert {path.stem for path in ENGINE.glob("*.py")} == {
+        "__init__",
+        "errors",
+        "links",
+        "printable",
+        "progress",
+        "worker_pool",
+    }
 
 
 def test_links_are_relative() -> None:

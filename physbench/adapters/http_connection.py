@@ -19,8 +19,8 @@ from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnec
 from typing import Any
 from urllib.parse import urlsplit
 
-from physbench.adapters.videos_source import printable
 from physbench.errors import ModelError, PhysbenchError
+from physbench.printable import printable
 from physbench.storage.user_paths import user_path
 
 TOKEN_VARIABLE = "PHYSBENCH_HTTP_TOKEN"

@@ -8,6 +8,7 @@ import pickletools
 import zipfile
 import zlib
 from pathlib import Path
+from typing import Any
 
 # What torch itself writes into a checkpoint of plain tensors. Everything else would run code from the file.
 SAFE_GLOBALS = {
@@ -27,7 +28,9 @@ SAFE_GLOBALS = {
 }
 MAX_PICKLES = 5
 MAX_ZIP_PICKLES = 16  # files in one zip file; torch writes one
-MAX_PICKLE_BYTES = 64 * 2**20  # read of one pickle
+MAX_PICKLE_BYTES = 64 * 2**20  # read of one pickle, and of all in one zip file together
+MAX_INSTRUCTIONS = 2_000_000  # of one pickle; those of a large network are a fortieth of that
+STACK_MARK = object()  # on the stack
 MAX_OPCODES = 500_000  # read of one pickle for the texts in it: those of a large network are a tenth of that
 
 
@@ -51,35 +54,54 @@ def imported_globals(data: bytes) -> set[str]:
 
 
 def _globals_of_next(stream: io.BytesIO) -> set[str]:
+    """Globals of one pickle. What its instructions do to the stack is followed as `pickletools.dis` follows it."""
     found: set[str] = set()
-    texts: list[str] = []  # the last ones pushed: STACK_GLOBAL takes two
-    memo: dict[int, str] = {}
-    memoized = 0
-    last: str | None = None  # the text that the last opcode pushed
+    stack: list[Any] = []  # texts, STACK_MARK, and None for all else
+    memo: dict[int, Any] = {}
     try:
-        for opcode, argument, _ in pickletools.genops(stream):
+        for number, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
+            if number == MAX_INSTRUCTIONS:
+                raise NotAPickle(f"it has more than {MAX_INSTRUCTIONS:,} instructions")
             name = opcode.name
-            pushed = None
             if name in ("GLOBAL", "INST"):
                 found.add(str(argument).replace(" ", "."))
             elif name == "STACK_GLOBAL":
-                found.add(".".join(texts[-2:]) if len(texts) > 1 else "unknown")
-            elif "UNICODE" in name or name in ("STRING", "BINSTRING", "SHORT_BINSTRING"):
-                pushed = str(argument)
+                parts = stack[-2:]
+                named = len(parts) == 2 and all(isinstance(part, str) for part in parts)
+                found.add(".".join(parts) if named else "unknown")
+            elif name in ("PUT", "BINPUT", "LONG_BINPUT"):
+                memo[int(argument or 0)] = stack[-1]
             elif name == "MEMOIZE":
-                if last is not None:
-                    memo[memoized] = last
-                memoized += 1
-            elif name in ("PUT", "BINPUT", "LONG_BINPUT") and last is not None and argument is not None:
-                memo[int(argument)] = last
-            elif name in ("GET", "BINGET", "LONG_BINGET") and argument is not None:
-                pushed = memo.get(int(argument))
-            if pushed is not None:
-                texts.append(pushed)
-            last = pushed
+                memo[len(memo)] = stack[-1]
+            _follow(opcode, argument, stack, memo)
     except Exception as error:  # pickletools raises whatever the bytes lead to
         raise NotAPickle(str(error)) from None
     return found
+
+
+def _follow(opcode: Any, argument: Any, stack: list[Any], memo: dict[int, Any]) -> None:
+    """Change the stack as an instruction does. Raises IndexError or KeyError where it cannot be done."""
+    top = stack[-1:]
+    if opcode.name == "MEMOIZE":
+        return
+    takes = len(opcode.stack_before)
+    if pickletools.markobject in opcode.stack_before or (opcode.name == "POP" and top == [STACK_MARK]):
+        while stack.pop() is not STACK_MARK:
+            pass
+        marks = [place for place, each in enumerate(opcode.stack_before) if each is pickletools.markobject]
+        takes = marks[0] if marks else 0
+    if takes > len(stack):
+        raise IndexError("it takes more from its stack than is there")
+    if takes:
+        del stack[-takes:]
+    if opcode.name in ("GET", "BINGET", "LONG_BINGET"):
+        stack.append(memo[int(argument)])
+    elif opcode.name == "DUP":
+        stack += top * 2
+    elif "UNICODE" in opcode.name or opcode.name in ("STRING", "BINSTRING", "SHORT_BINSTRING"):
+        stack.append(str(argument))
+    else:
+        stack += [STACK_MARK if each is pickletools.markobject else None for each in opcode.stack_after]
 
 
 def pickled_texts(data: bytes) -> set[str]:
@@ -121,18 +143,35 @@ def _is_torch_type(name: str) -> bool:
     )
 
 
+def is_old_pickle(data: bytes) -> bool:
+    """Whether bytes that are no program text are a pickle of protocol 0 or 1, which has no signature."""
+    try:
+        _globals_of_next(stream := io.BytesIO(data))
+    except NotAPickle:
+        return False
+    return stream.tell() > 1
+
+
 def looks_like_pickle(start: bytes) -> bool:
     """Whether bytes start a pickle of protocol 2 to 5. Older ones are text without a signature."""
     return len(start) > 1 and start[0] == 0x80 and 2 <= start[1] <= 5
 
 
 def pickles_in_zip(path: Path) -> list[bytes] | None:
-    """The pickles inside a zip file (data.pkl and the like), or None if it cannot be read as a zip file."""
+    """The pickles inside a zip file (data.pkl and the like).
+
+    None if it cannot be read as a zip file, holds more than MAX_ZIP_PICKLES, or more than MAX_PICKLE_BYTES of them.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
-            names = [name for name in archive.namelist() if name.endswith(".pkl")]
-            return (
-                [archive.open(name).read(MAX_PICKLE_BYTES) for name in names] if len(names) <= MAX_ZIP_PICKLES else None
-            )
+            members = [item for item in archive.infolist() if item.filename.endswith(".pkl")]
+            if len(members) > MAX_ZIP_PICKLES or sum(item.file_size for item in members) > MAX_PICKLE_BYTES:
+                return None
+            left, parts = MAX_PICKLE_BYTES, []
+            for item in members:
+                with archive.open(item) as stream:
+                    parts.append(stream.read(left))  # an archive may declare less than it holds
+                left -= len(parts[-1])
+            return parts
     except (zipfile.BadZipFile, zlib.error, OSError, RuntimeError, NotImplementedError, EOFError, ValueError):
         return None

@@ -18,8 +18,8 @@ from typing import Any
 from physbench.adapters.model_protocol import MAX_NAME
 from physbench.adapters.pipeline_quirks import GUARDRAIL_PACKAGE
 from physbench.adapters.tensor_file import read_header
-from physbench.adapters.videos_source import printable
 from physbench.errors import ModelError
+from physbench.printable import printable
 from physbench.storage.file_hash import add_file
 
 INDEX = "model_index.json"

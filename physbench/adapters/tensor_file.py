@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 METADATA_KEY = "physbench"
 MAX_HEADER_BYTES = 100_000_000  # bytes, the format's own bound
+MAX_TENSORS = 100_000
 # All others take one byte.
 DTYPE_BYTES = {"F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2}
 
@@ -80,6 +81,8 @@ def read_header(path: Path) -> TensorHeader:
         raise ModelError(f"{path} cannot be read: {error.strerror}.") from None
     if len(text) < length:
         raise ModelError(f"{path} is truncated: its header needs {8 + length} bytes, the file has {size}. {again}")
+    if text.count(b'"data_offsets"') > MAX_TENSORS:  # parsed, they would take fifteen times the bytes of the text
+        raise ModelError(f"{path} holds more than {MAX_TENSORS:,} tensors, more than any network of this version has.")
     try:
         document = json.loads(text)
         metadata = document.pop("__metadata__", {})

@@ -15,8 +15,10 @@ from physbench.adapters.latent_predictors import (
 )
 from physbench.adapters.pickle_scan import (
     MAX_PICKLE_BYTES,
+    MAX_ZIP_PICKLES,
     NotAPickle,
     imported_globals,
+    is_old_pickle,
     looks_like_pickle,
     pickled_texts,
     pickles_in_zip,
@@ -124,6 +126,10 @@ def _describe_folder(path: Path) -> str:
     return f"{path} is a folder with {shown} in it: not a model that this version knows. {HINT_WRAP}"
 
 
+# What tables, lists, tuples and objects begin with in protocols 0 and 1: ( ] } ) and the opcode of a global, c.
+OLD_PICKLE_STARTS = (b"(", b"]", b"}", b")", b"c")
+
+
 def _describe_file(path: Path, start: bytes) -> str:
     if not start:
         return f"{path} is empty. Download or copy it again."
@@ -139,6 +145,8 @@ def _describe_file(path: Path, start: bytes) -> str:
             return f"{path} is {kind}, not a model. {HINT_SAFE_FORMATS}"
     if path.suffix == ".onnx" and not start.lstrip().startswith(b"<"):
         return f"{path} is no ONNX graph, whatever its name says. Export it, or download or copy it again."
+    if start[:1] in OLD_PICKLE_STARTS and path.stat().st_size <= MAX_PICKLE_BYTES and is_old_pickle(path.read_bytes()):
+        return _describe_pickle(path, [path.read_bytes()])
     if b"\0" not in start:
         return _describe_text(path, start)
     if path.suffix == ".safetensors":
@@ -162,6 +170,11 @@ def _describe_text(path: Path, start: bytes) -> str:
 
 def _describe_zip(path: Path) -> str:
     parts = pickles_in_zip(path)
+    if parts is None and zipfile.is_zipfile(path):
+        return (
+            f"{path} is a zip file whose pickles are damaged, encrypted, more than {MAX_ZIP_PICKLES} or larger than "
+            f"{MAX_PICKLE_BYTES >> 20} MB together: refused. {HINT_SAFE_FORMATS}"
+        )
     if parts is None:
         return f"{path} is truncated or corrupt: it starts like a zip file but does not end like one. Copy it again."
     with zipfile.ZipFile(path) as archive:

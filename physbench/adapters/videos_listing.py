@@ -8,8 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from physbench.adapters.videos_containers import ACCEPTED, IMAGE_SUFFIX, container_suffix
-from physbench.adapters.videos_source import SourceFile, VideoSource, printable
+from physbench.adapters.videos_source import SourceFile, VideoSource
 from physbench.clips.conditioning import ANSWER, MANIFEST
+from physbench.printable import printable
 
 EXPORT_DOCUMENTS = (ANSWER, MANIFEST, "README.md")
 SAMPLE_PATTERN = re.compile(r"(.+)\.s([1-9]\d{0,3})")

@@ -14,13 +14,14 @@ from physbench.adapters.videos_decode import Frame, UnusableError, VideoInfo, de
 from physbench.adapters.videos_fit import Resampler, make_resampler, same_shape, scored_size
 from physbench.adapters.videos_image import conditioning_image
 from physbench.adapters.videos_listing import SampleKey, VideoListing, sample_name
-from physbench.adapters.videos_source import VideoSource, printable
+from physbench.adapters.videos_source import VideoSource
 from physbench.adapters.videos_start import StartDecision, decide_start
 from physbench.adapters.videos_start_words import describe_start, refuse_open
 from physbench.adapters.videos_steps import Step, frames_needed, measure_steps
 from physbench.adapters.videos_time import begins_with_context, frames_at_times, scored_rate
 from physbench.clips.conditioning import ANSWER, Answer
 from physbench.errors import ModelError
+from physbench.printable import printable
 
 END_TOLERANCE = 0.02  # s that may be missing at the end of a video that still counts as complete
 

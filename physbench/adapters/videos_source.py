@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from physbench.errors import ModelError
+from physbench.printable import printable
 
 MAX_FILES = 200_000
 MAX_FILE_BYTES = 2 * 2**30  # bytes of one file in an archive
@@ -95,11 +96,6 @@ class VideoSource:
                     while block := stream.read(BUFFER_BYTES):
                         digest.update(block)
         return digest.hexdigest()
-
-
-def printable(text: str) -> str:
-    """The text with a replacement character for what terminals, pages and UTF-8 files cannot hold."""
-    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
 
 
 def _folder_files(folder: Path, parents: tuple[str, ...]) -> Iterator[SourceFile]:

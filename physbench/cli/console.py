@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from physbench.errors import DISK_FULL, UsageError
+from physbench.printable import printable
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, ConsoleOptions
+    from rich.segment import Segment
 
 READABLE = 110  # columns; text is wrapped there, also where stdout is not a terminal
 
@@ -23,17 +26,17 @@ def debugging() -> bool:
 
 def note(message: str) -> None:
     """Print a line for the person at the terminal, on stderr."""
-    typer.echo(message, err=True)
+    typer.echo(printable(message, keep="\n\t"), err=True)
 
 
 def warn(message: str) -> None:
     """Print a warning on stderr."""
-    typer.echo(typer.style("Warning: ", fg="yellow") + message, err=True)
+    typer.echo(typer.style("Warning: ", fg="yellow") + printable(message, keep="\n\t"), err=True)
 
 
 def complain(message: str) -> None:
     """Print an error on stderr. The message says what was wrong, where, and what to do."""
-    typer.echo(typer.style("Error: ", fg="red", bold=True) + message, err=True)
+    typer.echo(typer.style("Error: ", fg="red", bold=True) + printable(message, keep="\n\t"), err=True)
 
 
 def refuse_unwritable(folder: Path) -> None:
@@ -54,4 +57,27 @@ def stdout_console() -> Console:
     """A rich console for tables of data. Where stdout is not a terminal, lines are not cut at 80 columns."""
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+    hook: Any = _PlainTexts()  # rich's RenderHook, which is not imported before it is needed
+    console.push_render_hook(hook)
+    return console
+
+
+class _PlainTexts:
+    """Shows no character that is not printable, of whatever a console prints: names and reasons are other people's."""
+
+    def process_renderables(self, renderables: list[Any]) -> list[Any]:
+        return [_PlainText(each) for each in renderables]
+
+
+class _PlainText:
+    """Something for a rich console, without characters that are not printable."""
+
+    def __init__(self, shown: Any) -> None:
+        self.shown = shown
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
+        from rich.segment import Segment
+
+        for segment in console.render(self.shown, options):
+            yield segment if segment.control else Segment(printable(segment.text, keep="\n"), segment.style)

@@ -153,9 +153,10 @@ def command(
 
     from physbench.cli.console import debugging
     from physbench.run.evaluate import evaluate
+    from physbench.storage.sealed_file import read_sealed_json
 
     folder = evaluate(options, out=out, resume=resume, fresh=fresh, debug=debugging(), settings=settings)
-    result = json.loads(folder.result.read_text(encoding="utf-8"))
+    result = read_sealed_json(folder.result)
     if as_json:
         typer.echo(json.dumps(result, indent=1))
     else:

@@ -6,16 +6,22 @@ import json
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from physbench.cli.console import note, stdout_console
 
+if TYPE_CHECKING:
+    from physbench.results.run_listing import RunSummary
+
 
 def command(
     folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Folder with runs.")] = Path("runs"),
     tag: Annotated[str | None, typer.Option(metavar="TAG", help="Only runs with this tag.")] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Read all files of finished runs, and name what was changed since.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print them as JSON.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:
@@ -27,6 +33,9 @@ def command(
     from physbench.results.run_listing import find_runs
 
     found = [each for each in find_runs(folder) if tag is None or tag in each.tags]
+    if check:
+        _check(found)
+        return
     if as_json:
         typer.echo(json.dumps([asdict(each) for each in found], indent=1))
         return
@@ -48,3 +57,26 @@ def command(
         cells += [" ".join(part for part in (tags, each.note) if part)] if notes else []
         table.add_row(*(Text(cell) for cell in cells))
     stdout_console().print(table)
+
+
+def _check(found: list[RunSummary]) -> None:
+    """Say of each run whether it consists of what it was finished with. Exits with 1 where one does not."""
+    from physbench.results.read_run import read_manifest
+    from physbench.storage.run_contents import CONTENTS, other_contents
+    from physbench.storage.run_folder import RunFolder
+
+    others = 0
+    for each in found:
+        folder, said = RunFolder(Path(each.path)), "as it was finished"
+        if each.state == "damaged":
+            others, said = others + 1, f"damaged: {each.note}"
+        else:
+            manifest = read_manifest(folder)
+            names = other_contents(folder, manifest)
+            if names:
+                others, said = others + 1, f"changed since: {', '.join(names)}. Repeat its command with --resume."
+            elif CONTENTS not in manifest:
+                said = "not finished" if each.state == "unfinished" else "finished, but holds no hashes of its files"
+        stdout_console().print(f"{each.path}: {said}", markup=False, soft_wrap=True)
+    if others:
+        raise typer.Exit(1)

@@ -7,6 +7,8 @@ import sysconfig
 import traceback
 from pathlib import Path
 
+from physbench.printable import printable
+
 _PHYSBENCH = (Path(__file__).parents[1], Path(__file__).resolve().parents[1])  # its links lead out of the latter
 _LIBRARIES = tuple(Path(sysconfig.get_paths()[name]).resolve() for name in ("stdlib", "purelib", "platlib"))
 _FRAMEWORKS = {"torch", "numpy", "safetensors", "importlib"}  # they raise most errors and cause few
@@ -25,6 +27,14 @@ def first_line(text: str) -> str:
     return line if len(line) <= MAX_MESSAGE else line[: MAX_MESSAGE - 3] + "..."
 
 
+def message_of(error: BaseException) -> str:
+    """The text of an error. One of the user's may have none: its own `__str__` may raise, or return something else."""
+    try:
+        return str(error)
+    except Exception as other:
+        return f"its message cannot be read: __str__ raises {type(other).__name__}"
+
+
 def describe_error(error: BaseException) -> str:
     """Describe an error whose origin may be any file: the innermost line of the user's code, else of a library.
 
@@ -41,7 +51,7 @@ def describe_error(error: BaseException) -> str:
     installed = [frame for frame in frames if not _FRAMEWORKS & set(Path(frame.filename).parts)]
     innermost = (users or installed or list(frames))[-1:]
     where = "".join(f" in {Path(frame.filename).name}, line {frame.lineno} ({frame.name})" for frame in innermost)
-    message = first_line(str(error))
+    message = first_line(printable(message_of(error), keep="\n"))
     return f"{type(error).__name__}{where}" + (f": {message}" if message else "")
 
 
@@ -62,7 +72,7 @@ def describe_error_in_file(error: BaseException, path: Path) -> str:
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == path]
     other = "" if frames else user_line(error)
     where = f" in line {frames[-1].lineno} ({frames[-1].name})" if frames else f" in {other}" if other else ""
-    message = (str(error).strip().splitlines() or [""])[0]
+    message = (message_of(error).strip().splitlines() or [""])[0]
     return f"{type(error).__name__}{where}" + (f": {message}" if message else "")
 
 

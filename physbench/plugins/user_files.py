@@ -24,9 +24,11 @@ from typing import Any
 
 from physbench.errors import UsageError, nearest
 from physbench.plugins.local_imports import local_imports, sources_hash
-from physbench.plugins.tracebacks import describe_error_in_file
+from physbench.plugins.time_limit import TookTooLong, interrupted_after
+from physbench.plugins.tracebacks import describe_error_in_file, user_line
 
 TASK_FILES_VARIABLE = "PHYSBENCH_TASK_FILES"  # absolute paths, joined by os.pathsep
+IMPORT_TIME = 60.0  # s; what a file of tasks or scorers may take until it is imported
 _FILE_PATTERN = re.compile(r"(.+?\.py)(?::(\w*))?", re.DOTALL)
 
 
@@ -231,7 +233,12 @@ def _import_file(file: UserFile) -> ModuleType:
     sys.modules[label] = module  # dataclasses look their module up
     try:
         # The loader's cached bytecode may belong to an older text of the same second and size.
-        exec(compile(file.path.read_bytes(), str(file.path), "exec", dont_inherit=True), vars(module))
+        with interrupted_after(IMPORT_TIME):
+            exec(compile(file.path.read_bytes(), str(file.path), "exec", dont_inherit=True), vars(module))
+    except TookTooLong as error:
+        del sys.modules[label]
+        line = user_line(error)
+        raise UsageError(f"{file.path} is still being imported after {IMPORT_TIME:g} s, in {line}.") from None
     except (Exception, SystemExit) as error:
         del sys.modules[label]
         raise UsageError(f"{file.path} cannot be imported: {describe_error_in_file(error, file.path)}.") from error

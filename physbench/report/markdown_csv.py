@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
+from physbench.printable import printable
 from physbench.report.skill_table import skill_rows
 from physbench.report.summary_view import summary_view
 from physbench.report.table_view import Cell
@@ -74,7 +75,7 @@ def _cell(cell: Cell) -> str:
 
 def _plain(text: str) -> str:
     """Text of models and users, escaped so that no Markdown renders it."""
-    return re.sub(r"([\\`*_{}\[\]<>|#~&!])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([\\`*_{}\[\]<>|#~&!])", r"\\\1", printable(" ".join(text.split())))
 
 
 def csv_of_tasks(result: Mapping[str, Any]) -> str:

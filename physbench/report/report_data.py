@@ -241,18 +241,18 @@ def _apart(rows: Mapping[str, Mapping[str, dict[str, Any]]]) -> tuple[ClipReadin
 
 def _frames(folder: RunFolder, clip: Clip) -> Frames | None:
     """Predicted frames of the first sample (T, H, W, 3), drawn where it has states; None where it was not kept."""
-    states = folder.states(clip.id)
-    if states.is_file():
-        from physbench.rollouts.drawn_states import draw_states
-        from physbench.rollouts.states_file import read_states
+    from physbench.rollouts.rollout_store import has_rollout, load_rollout
 
-        return draw_states(clip, read_states(states))
-    video = folder.rollout(clip.id)
-    if not video.is_file():
+    if not has_rollout(folder, clip.id, 0):
         return None
-    from physbench.rollouts.video import read_video
+    rollout = load_rollout(folder, clip.id, 0)
+    if rollout is None:
+        raise UsageError(f"{folder.rollout(clip.id)}: is damaged. Resume the run to make the rollout again.")
+    if rollout.states is not None:
+        from physbench.rollouts.drawn_states import draw_states
 
-    return read_video(video)
+        return draw_states(clip, rollout.states)
+    return rollout.frames if len(rollout.frames) else None
 
 
 def _values(table: pd.DataFrame, row: Row) -> dict[str, dict[str, Any]]:

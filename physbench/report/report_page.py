@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from physbench.report.page_environment import page_environment
 from physbench.storage.atomic_write import write_text
+from physbench.storage.run_contents import renew
 from physbench.storage.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ def write_report(
     text = render(result, manifest, gather(folder, manifest, tables, physicist))
     place = place or folder.report
     write_text(place, text)
+    if place == folder.report:
+        renew(folder, place)
     return place
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from physbench.printable import printable
 from physbench.report.page_environment import page_environment
 from physbench.results.run_listing import RunSummary
 from physbench.storage.run_folder import RunFolder
@@ -55,7 +56,7 @@ def runs_page(folder: Path, runs: Sequence[RunSummary]) -> str:
     """HTML. Every text is escaped: names of folders and models may hold anything."""
     rows = [_row(folder, run) for run in runs]
     page = page_environment("physbench.report").get_template("runs.html.j2")
-    return page.render(folder=_printable(str(folder.resolve())), rows=rows, notes=any(row.note for row in rows))
+    return page.render(folder=printable(str(folder.resolve())), rows=rows, notes=any(row.note for row in rows))
 
 
 def _row(folder: Path, run: RunSummary) -> RunRow:
@@ -63,17 +64,12 @@ def _row(folder: Path, run: RunSummary) -> RunRow:
     name = str(path.relative_to(folder)) if path.is_relative_to(folder) and path != folder else path.name or run.path
     tags = " ".join(f"[{tag}]" for tag in run.tags)
     return RunRow(
-        name=_printable(name),
+        name=printable(name),
         link=report_link(run) if report_file(run) else "",
-        model=_printable(run.model),
-        suite=_printable(run.suite),
+        model=printable(run.model),
+        suite=printable(run.suite),
         overall=overall_words(run),
         state=state_words(run),
         changed=datetime.fromtimestamp(run.changed).strftime("%Y-%m-%d %H:%M"),
-        note=_printable(" ".join(part for part in (tags, run.note) if part)),
+        note=printable(" ".join(part for part in (tags, run.note) if part)),
     )
-
-
-def _printable(text: str) -> str:
-    """The text with a replacement character for what pages in UTF-8 cannot hold."""
-    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)

@@ -25,6 +25,7 @@ from physbench.results.schema import AxisResult, BeyondMemory, SkillValue
 from physbench.results.task_roles import render_class
 from physbench.storage.atomic_write import write_json
 from physbench.storage.run_folder import RunFolder
+from physbench.storage.sealed_file import read_sealed_json
 
 MEMORY_TARGET = "baseline:memory"
 ZERO_SHOT_CLIPS = 1500  # of the memory that a model is compared with that was trained on none
@@ -128,8 +129,8 @@ def measured_memory(run: RunFolder) -> tuple[tuple[str, str, str, str], dict[str
     Raises:
         UsageError: It is none, or not of a whole suite.
     """
-    result = json.loads(run.result.read_text(encoding="utf-8"))
-    manifest = json.loads(run.manifest.read_text(encoding="utf-8"))
+    result = read_sealed_json(run.result, required=False)
+    manifest = read_sealed_json(run.manifest, required=False)
     suite, model = result["suite"], result["model"]
     if model["target"] != MEMORY_TARGET or not suite["complete"] or suite["local"] or result["counts"]["failed"]:
         raise UsageError(f"{run.path}: is not a run of {MEMORY_TARGET} on a whole suite in which no clip failed.")

@@ -28,8 +28,9 @@ from physbench.results.sentences import note, sentences
 from physbench.results.strength_summary import strength_of_run
 from physbench.results.task_roles import fixed_kinds
 from physbench.results.time_to_first_break import first_breaks, lawful_time
-from physbench.storage.atomic_write import write_json
+from physbench.storage.run_contents import renew
 from physbench.storage.run_folder import RunFolder
+from physbench.storage.sealed_file import write_sealed_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -106,7 +107,8 @@ def build_result(folder: RunFolder, *, resamples: int = RESAMPLES, own_laws: boo
 def write_result(folder: RunFolder) -> dict[str, Any]:
     """Build the result and write result.json."""
     result = build_result(folder)
-    write_json(folder.result, result)
+    write_sealed_json(folder.result, result)
+    renew(folder, folder.result)
     return result
 
 

@@ -3,32 +3,44 @@
 from __future__ import annotations
 
 import hashlib
-import json
 
 from pydantic import ValidationError
 
+from physbench.errors import UsageError
 from physbench.results.number_format import bracket, joined
 from physbench.results.schema_parts import ImpliedLawResult, ImpliedWorldResult
-from physbench.storage.atomic_write import write_json
 from physbench.storage.file_hash import add_file
+from physbench.storage.run_contents import renew
 from physbench.storage.run_folder import RunFolder
+from physbench.storage.sealed_file import DamagedFileError, read_sealed, read_sealed_json, write_sealed_json
 
 
 def write_diagnosis(folder: RunFolder, found: dict[str, ImpliedWorldResult]) -> None:
     """Write what was found by family, with the hash of the scores beside which it was made."""
     families = {family: world.model_dump(mode="json") for family, world in found.items()}
-    write_json(folder.diagnosis, {"schema_version": 1, "scores": _hash_of_scores(folder), "families": families})
+    write_sealed_json(folder.diagnosis, {"schema_version": 1, "scores": _hash_of_scores(folder), "families": families})
+    renew(folder, folder.diagnosis)
 
 
 def read_diagnosis(folder: RunFolder) -> dict[str, ImpliedWorldResult]:
-    """What was found by family; {} where nothing was, or where the run has other scores since."""
+    """What was found by family; {} where nothing was, or where the run has other scores since.
+
+    Raises UsageError where the file is damaged.
+    """
+    try:
+        read_sealed(folder.diagnosis, required=False)
+    except DamagedFileError as error:
+        again = f"physbench diagnose {folder.path}"
+        raise UsageError(f"{folder.diagnosis}: is damaged ({error}). Make it again: {again}") from error
+    except OSError:
+        return {}
     return _families(folder) or {}
 
 
 def _families(folder: RunFolder) -> dict[str, ImpliedWorldResult] | None:
     """What was found by family; None where there is no diagnosis that can be read, or one of other scores."""
     try:
-        document = json.loads(folder.diagnosis.read_text(encoding="utf-8"))
+        document = read_sealed_json(folder.diagnosis, required=False)
         if document["schema_version"] != 1 or document["scores"] != _hash_of_scores(folder):
             return None
         return {str(family): ImpliedWorldResult.model_validate(world) for family, world in document["families"].items()}

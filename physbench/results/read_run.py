@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-import json
+import io
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
 from physbench.clips.clip import Row
 from physbench.errors import UsageError
+from physbench.results.manifest_document import ManifestDocument
 from physbench.scoring.scorer_protocol import ScoreRow
+from physbench.storage.run_contents import is_other
 from physbench.storage.run_folder import RunFolder
+from physbench.storage.sealed_file import read_sealed, read_sealed_json
 from physbench.world.scene import RenderSpec
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MANIFEST_VERSION = 1
+MOST_SCORE_ROWS = 5_000_000  # of a table; core with 8 samples has half a million
+MOST_TABLE_BYTES = 1 << 30  # of a table in memory
 ROW_KEY = ["clip", "sample", "reading"]  # one row of scores.parquet each
 REFERENCE_MODELS = ("truth", "freeze", "constant-velocity")
 
@@ -28,15 +35,21 @@ def read_manifest(folder: RunFolder) -> dict[str, Any]:
     if not folder.manifest.is_file():
         raise UsageError(f"{folder.path}: is not a run: it holds no manifest.json. Expected the --out folder of eval.")
     try:
-        manifest = json.loads(folder.manifest.read_text(encoding="utf-8"))
+        manifest = read_sealed_json(folder.manifest, required=False)
         version = int(manifest["schema_version"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise UsageError(f"{folder.manifest}: cannot be read ({error}). Run it again with --fresh.") from error
     if version > MANIFEST_VERSION:
         raise UsageError(
             f"{folder.manifest} has schema version {version}; this physbench reads up to {MANIFEST_VERSION}. "
             "Update physbench."
         )
+    try:
+        ManifestDocument.model_validate(manifest)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise UsageError(f"{folder.manifest}: {place}: {first['msg']}. Run it again with --fresh.") from error
     return dict(manifest)
 
 
@@ -65,7 +78,9 @@ def read_scores(folder: RunFolder) -> pd.DataFrame:
 
     names = [field.name for field in fields(ScoreRow)]
     try:
-        table = pd.read_parquet(folder.scores, columns=names).astype({"value": float, "quality": float})
+        content = read_sealed(folder.scores, required=False)
+        refuse_huge_table(content)
+        table = pd.read_parquet(io.BytesIO(content), columns=names).astype({"value": float, "quality": float})
     except (OSError, ValueError, KeyError) as error:
         raise UsageError(f"{folder.scores}: cannot be read ({error}). Resume the run to write it again.") from error
     repeated = table.duplicated(ROW_KEY).to_numpy()
@@ -80,6 +95,37 @@ def read_scores(folder: RunFolder) -> pd.DataFrame:
     return table
 
 
+def refuse_huge_table(content: bytes) -> None:
+    """Raise ValueError for a table that would fill the memory: a Parquet file may say a long text a million times.
+
+    Texts are looked at as the file holds them, each once with the rows that have it.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    head = pq.read_metadata(io.BytesIO(content))
+    size = sum(head.row_group(group).total_byte_size for group in range(head.num_row_groups))
+    if head.num_rows > MOST_SCORE_ROWS or size > MOST_TABLE_BYTES:
+        raise ValueError(f"it has {head.num_rows:,} rows and {size:,} bytes, more than a table of scores can have")
+    names = [name for name, kind in ScoreRow.__annotations__.items() if "str" in str(kind)]
+    texts = pq.ParquetFile(io.BytesIO(content), read_dictionary=names)
+    found = texts.read(columns=[name for name in names if name in texts.schema_arrow.names])
+    for name, column in zip(found.column_names, found.columns, strict=True):
+        for chunk in column.chunks if pa.types.is_dictionary(column.type) else ():
+            length = pc.take(pc.binary_length(chunk.dictionary).cast(pa.int64()), chunk.indices)
+            size += pc.sum(length).as_py() or 0
+        if size > MOST_TABLE_BYTES:
+            raise ValueError(f"its texts in column {name} take more than {MOST_TABLE_BYTES >> 30} GB")
+
+
+def refuse_other_tables(folder: RunFolder, manifest: Mapping[str, Any], again: str) -> None:
+    """Raise UsageError where a table is not the one with which the run was finished."""
+    for path in (folder.scores, *(folder.reference(name).scores for name in REFERENCE_MODELS)):
+        if path.is_file() and is_other(folder, manifest, path):
+            raise UsageError(f"{path}: is not the table with which this run was finished, or is damaged. {again}")
+
+
 def read_run(folder: RunFolder) -> tuple[dict[str, Any], dict[str, pd.DataFrame]]:
     """Return the manifest of a finished run and its score tables: "model" and each of REFERENCE_MODELS.
 
@@ -88,11 +134,14 @@ def read_run(folder: RunFolder) -> tuple[dict[str, Any], dict[str, pd.DataFrame]
     manifest = read_manifest(folder)
     rows = rows_of(manifest)
     again = "Finish it with the same eval command and --resume."
+    if not manifest["model"].get("card"):
+        raise UsageError(f"{folder.path}: the run is not finished: its model was not loaded yet. {again}")
     if not folder.scores.is_file():
         parts = folder.path / "parts"
         done = len(list(parts.glob("*.json"))) if parts.is_dir() else 0
         total = len(rows) * int(manifest.get("options", {}).get("samples", 1))
         raise UsageError(f"{folder.path}: the run is not finished: {done} of {total} samples are scored. {again}")
+    refuse_other_tables(folder, manifest, again)
     tables = {"model": read_scores(folder)}
     for name in REFERENCE_MODELS:
         reference = folder.reference(name)

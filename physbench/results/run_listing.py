@@ -13,6 +13,7 @@ from physbench.errors import UsageError
 from physbench.results.number_format import counted, suite_name
 from physbench.results.read_run import read_manifest
 from physbench.storage.run_folder import RunFolder
+from physbench.storage.sealed_file import DamagedFileError, read_sealed_json
 
 State = Literal["finished", "unfinished", "damaged"]
 DEPTH = 3  # folders below the one that is asked for in which runs are sought
@@ -77,6 +78,8 @@ def summary(folder: RunFolder) -> RunSummary:
         return _of_manifest(folder, manifest, changed)
     except (UsageError, OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         reason = str(error) if isinstance(error, UsageError) else f"{type(error).__name__}: {error}"
+        if isinstance(error, DamagedFileError):
+            reason = f"result.json is damaged ({error}); `physbench report {folder.path}` writes it again"
         return RunSummary(str(folder.path), "damaged", "", "", None, None, changed, 0, 0, reason.splitlines()[0], ())
 
 
@@ -87,7 +90,7 @@ def _of_manifest(folder: RunFolder, manifest: dict[str, Any], changed: float) ->
     interval: tuple[float, float] | None = None
     state: State = "unfinished"
     if folder.result.is_file():
-        result = json.loads(folder.result.read_text(encoding="utf-8"))
+        result = read_sealed_json(folder.result, required=False)
         skill, bounds = result["overall"]["skill"], result["overall"]["interval"]
         overall, state, done = None if skill is None else float(skill), "finished", of
         interval = (float(bounds[0]), float(bounds[1])) if bounds else None

@@ -25,6 +25,7 @@ from physbench.results.schema_parts import (
     Speed,
     StrengthResult,
 )
+from physbench.storage.sealed_file import SEAL, SEAL_SCHEMA, DamagedFileError, read_sealed_json
 
 SCHEMA_VERSION = 1
 SCHEMA_FILE = Path(__file__).with_name("result.schema.json")
@@ -350,6 +351,7 @@ class ResultDocument(Record):
 def json_schema() -> dict[str, Any]:
     """The JSON Schema of result.json, also of files of older programs: fields with a default are not required."""
     schema = ResultDocument.model_json_schema(mode="serialization")
+    schema["properties"][SEAL] = SEAL_SCHEMA
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "physbench result", **schema}
 
 
@@ -367,9 +369,11 @@ def check_version(document: Any, where: str) -> None:
 def read_result(path: Path) -> ResultDocument:
     """Read a result.json of this version or an older one. Raises UsageError with what is wrong with the file."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = read_sealed_json(path, required=False)
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror}).") from error
+    except DamagedFileError as error:
+        raise UsageError(f"{path} is damaged: {error}. In a run, `physbench report` writes it again.") from error
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{path}: is not JSON ({error}).") from error
     check_version(document, str(path))

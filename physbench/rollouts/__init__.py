@@ -10,8 +10,9 @@ In the order of the data:
 - `predict`: calls the model along time; `frame_validation` checks its frames and rounds them; `predict_states` does
   both for a model of states, whose inputs `state_inputs` collects and `state_format` converts; `device` finds devices
   and their memory.
-- `rollout`: one continuation of a clip, the result. `video` and `states_file` store it without loss, `answer_memory`
-  lays it out between the processes, `drawn_states` draws states for people.
+- `rollout`: one continuation of a clip, the result. `rollout_store` keeps it in the run folder, without loss in the
+  formats of `video` and `states_file`; `answer_memory` lays it out between the processes, `drawn_states`
+  draws states for people.
 - `state_export`: what models of states are given, as tables, for models that run elsewhere.
 - `check_model`, `side_by_side`: `physbench models check`, its tests and its picture.
 """

@@ -37,6 +37,7 @@ class BatchResult:
     rollouts: tuple[Rollout, ...]
     seconds: float  # the model's own time
     events: tuple[RolloutEvent, ...]
+    together: tuple[int, ...] = ()  # by rollout: how many clips were computed at once; 0 where it failed
 
     def __iter__(self) -> Iterator[Rollout]:
         return iter(self.rollouts)
@@ -54,10 +55,18 @@ class BatchInFlight:
     started: PartStarted | None = None
     was_lost: bool = False  # the process ended before it began this batch
     received: int = 0  # messages about this batch
+    killed: set[tuple[int, ...]] = field(default_factory=set)  # parts in which a SIGKILL ended the process
+    together: dict[int, int] = field(default_factory=dict)  # how many clips each position was computed with
 
     def fail(self, positions: Sequence[int], reason: str) -> None:
         for position in positions:
             self.results[position] = PositionResult(position, 0, 0, 0.0, reason)
+
+    def finish_part(self, message: PartFinished) -> None:
+        """Take the results of a part."""
+        for result in message.results:
+            self.results[result.position] = result
+            self.together[result.position] = len(message.results)
 
     def missing(self) -> list[int]:
         return [position for position in range(self.job.batch_size) if position not in self.results]
@@ -113,7 +122,8 @@ class BatchInFlight:
                 Rollout(item.row.id, item.sample, frames, outcome.failure, outcome.chained, outcome.seconds, states)
             )
         seconds = sum(rollout.seconds for rollout in rollouts)
-        return BatchResult(self.index, self.batch, tuple(rollouts), seconds, tuple(self.events))
+        together = tuple(self.together.get(position, 0) for position in range(self.job.batch_size))
+        return BatchResult(self.index, self.batch, tuple(rollouts), seconds, tuple(self.events), together)
 
 
 def _distinct(positions: Sequence[int]) -> bool:

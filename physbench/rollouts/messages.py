@@ -156,7 +156,7 @@ class DeviceFailure:
 class RolloutEvent:
     """An irregularity for readers of the run: a batch was halved, tried again, killed, or failed."""
 
-    kind: Text  # "halved", "retried", "timeout", "died"
+    kind: Text  # "halved", "retried", "restarted" (the same again in a new process), "timeout", "died"
     batch: Whole
     clips: Annotated[tuple[Text, ...], MaxLen(MAX_POSITIONS)]  # BatchItem.id of the affected; the parent fills it in
     detail: Text

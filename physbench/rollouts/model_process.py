@@ -8,12 +8,14 @@ import mmap
 import multiprocessing
 import os
 import queue
+import secrets
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,23 +23,35 @@ from numpy.typing import NDArray
 
 from physbench.plugins.user_files import TASK_FILES_VARIABLE
 from physbench.rollouts.message_codec import MAX_MESSAGE_BYTES, MessageError, decode
+from physbench.rollouts.process_family import FAMILY_VARIABLE, end_family
 from physbench.storage.cache_dir import ENVIRONMENT
 
 _HEAD = 4  # bytes before each message: its length, as `multiprocessing.connection` writes it
 _STOP = object()
+CONNECTION_LOST = 77  # the code with which the process exits where it cannot send: the model has closed descriptors
 
 
 class ProcessDied(Exception):
     """The process has ended, or what it sends is no message. The text says how.
 
-    `killed`: by SIGKILL, most likely because memory was full.
+    `killed`: by SIGKILL. `memory_was_full`: the system has ended a process for want of memory since this one began.
     """
 
     killed = False
+    memory_was_full = False
 
 
 class ReceiveTimeout(Exception):
     """No message arrived before the deadline."""
+
+
+def out_of_memory_kills() -> int | None:
+    """Processes that the system has ended for want of memory since it was started; None where it does not say."""
+    try:
+        lines = Path("/proc/vmstat").read_text(encoding="ascii").splitlines()
+        return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), None)
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 class SharedMemory:
@@ -83,6 +97,7 @@ class ModelProcess:
     """
 
     def __init__(self, memory: SharedMemory, debug: bool = False, sees_clips: bool = False) -> None:
+        self._mark = secrets.token_hex(8)  # in the environment of all that this process starts
         self._received = bytearray()  # of messages that have not been read yet
         self._connection, child_end = multiprocessing.Pipe(duplex=True)
         arguments = [str(child_end.fileno()), str(memory.descriptor), *(["--debug"] if debug else [])]
@@ -93,9 +108,10 @@ class ModelProcess:
             stdout=2,  # what the model prints must not mix with data on stdout
             pass_fds=(child_end.fileno(), memory.descriptor),
             start_new_session=True,
-            env=model_environment(sees_clips),
+            env=model_environment(sees_clips) | {FAMILY_VARIABLE: self._mark},
         )
         child_end.close()
+        self._kills = out_of_memory_kills()
         # A thread sends, as a process that hangs does not read, and a large message would block the parent.
         self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._sender = threading.Thread(target=self._send_queued, daemon=True)
@@ -136,6 +152,7 @@ class ModelProcess:
         except (EOFError, ConnectionResetError, BrokenPipeError):
             death = ProcessDied(self._how_it_ended())
             death.killed = self._process.returncode == -signal.SIGKILL
+            death.memory_was_full = death.killed and self._kills != out_of_memory_kills()
             raise death from None
         except MessageError as error:
             raise ProcessDied(f"sent {error}") from None
@@ -163,18 +180,22 @@ class ModelProcess:
             code = self._process.wait(5)
         except subprocess.TimeoutExpired:
             return "closed its connection"
+        if code == CONNECTION_LOST:
+            return "closed its connection to this program"
         if code >= 0:
             return f"exited with code {code}"
         try:
             name = signal.Signals(-code).name
         except ValueError:
             name = f"signal {-code}"
-        return f"was killed by {name}" + (" (was memory full?)" if -code == signal.SIGKILL else "")
+        if -code != signal.SIGKILL:
+            return f"was killed by {name}"
+        other = self._kills is not None and out_of_memory_kills() == self._kills
+        return f"was killed by {name} ({'not for want of memory' if other else 'was memory full?'})"
 
     def kill(self) -> None:
         """End the process and all processes that it started, at once."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        end_family(self._process.pid, self._mark)
         with contextlib.suppress(subprocess.TimeoutExpired):  # a driver may keep it alive
             self._process.wait(10)
         self._queue.put(_STOP)

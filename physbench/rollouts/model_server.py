@@ -57,12 +57,17 @@ from physbench.rollouts.messages import (
     RolloutEvent,
     RolloutJob,
 )
+from physbench.rollouts.model_process import CONNECTION_LOST
 from physbench.rollouts.predict import RolloutRequest, predict
+from physbench.rollouts.process_family import FAMILY_VARIABLE, end_family
+
+FAMILY_MARK = os.environ.get(FAMILY_VARIABLE, "")  # as it was before code of the model's author could change it
 
 
 def end_with_parent() -> None:
-    """End this process and those that the model started: the whole process group."""
+    """End this process and those that the model started, also outside its process group."""
     try:
+        end_family(os.getpid(), FAMILY_MARK)
         os.killpg(0, signal.SIGKILL)
     finally:
         os._exit(1)
@@ -260,7 +265,11 @@ def main() -> None:
     load: LoadRequest = jobs.get()
 
     def send(message: Report) -> None:
-        connection.send_bytes(encode(message))
+        content = encode(message)
+        try:
+            connection.send_bytes(content)
+        except OSError:
+            os._exit(CONNECTION_LOST)
 
     try:
         worker = RolloutWorker.loaded(send, int(sys.argv[2]), load)

@@ -165,11 +165,6 @@ class RolloutEngine:
         return self.info.card
 
     @property
-    def device(self) -> str:
-        """Where the model runs: "cpu", "cuda"."""
-        return self.info.device
-
-    @property
     def pid(self) -> int | None:
         """Process id of the model's process."""
         return self._process.pid if self._process else None
@@ -210,9 +205,8 @@ class RolloutEngine:
             horizon: Number of frames to predict for a row; None: from the scene.
         """
         horizon = horizon or self.horizon
-        if batch_size is None:
-            batch_size = find_batch_size(self, rows, load or self._from_store, horizon, samples)
-        return plan_batches(rows, batch_size, horizon=horizon, samples=samples)
+        size = batch_size or find_batch_size(self, rows, load or self._from_store, horizon, samples)
+        return plan_batches(rows, size, horizon=horizon, samples=samples)
 
     def horizon(self, row: Row) -> int:
         """Frames to predict, from the scene."""
@@ -238,20 +232,17 @@ class RolloutEngine:
         Yields:
             The result of each batch, in order.
         """
-        load = load or self._from_store
-        indices = list(range(len(plan)) if only is None else only)
+        load, indices = load or self._from_store, list(range(len(plan)) if only is None else only)
         if not indices:
             return
         slot = max(self._bytes(plan[index]) for index in indices)
         self._memory.grow(MAX_IN_FLIGHT * slot)
-        waiting = deque(indices)
-        in_flight: deque[BatchInFlight] = deque()
+        waiting, in_flight = deque(indices), deque[BatchInFlight]()
         offsets = deque(slot * number for number in range(MAX_IN_FLIGHT))
         try:
             while waiting or in_flight:
                 while waiting and len(in_flight) < MAX_IN_FLIGHT:
-                    offset = offsets.popleft()
-                    in_flight.append(self._submit(waiting.popleft(), plan, load, offset))
+                    in_flight.append(self._submit(waiting.popleft(), plan, load, offsets.popleft()))
                 batch_in_flight = in_flight[0]
                 self._wait_for(batch_in_flight, list(in_flight)[1:])
                 in_flight.popleft()
@@ -305,14 +296,10 @@ class RolloutEngine:
                 if problem := batch_in_flight.contradiction(message):
                     raise ProcessDied(f"sent {problem}")
             except ReceiveTimeout:
-                self._fail_part(
-                    batch_in_flight, "timeout", f"The model took longer than {self.timeout:g} s (--timeout)."
-                )
+                late = f"The model took longer than {self.timeout:g} s (--timeout)."
+                self._fail_part(batch_in_flight, "timeout", late)
             except ProcessDied as death:
-                if death.killed and started and len(started.positions) > 1:
-                    self._halve(batch_in_flight, started.positions, f"{death}")
-                else:
-                    self._fail_part(batch_in_flight, "died", f"The model's process {death}.")
+                self._after_death(batch_in_flight, death)
             else:
                 if self._handle(batch_in_flight, message):
                     return
@@ -323,7 +310,7 @@ class RolloutEngine:
             case PartStarted():  # the process may not put its deadline off
                 batch_in_flight.started = replace(message, time=min(message.time, time.monotonic()))
             case PartFinished():
-                batch_in_flight.results.update({result.position: result for result in message.results})
+                batch_in_flight.finish_part(message)
             case RolloutEvent():
                 self._record(batch_in_flight, message)
                 self.part_size = message.part_size or self.part_size
@@ -360,16 +347,30 @@ class RolloutEngine:
         if rest:
             batch_in_flight.job = remaining_job(batch_in_flight.job, rest, size)
 
-    def _halve(self, batch_in_flight: BatchInFlight, positions: Sequence[int], how: str) -> None:
-        """The system killed the process, most likely because memory was full: a new one gets parts of half the size."""
+    def _after_death(self, batch_in_flight: BatchInFlight, death: ProcessDied) -> None:
+        """The process is dead. A part that a SIGKILL ended is tried again as it was, so that its answers stay the same.
+
+        Where memory was full, or the same part is killed again, a new process gets parts of half the size.
+        """
+        started, said = batch_in_flight.started, f"The model's process {death}"
+        positions = started.positions if started and death.killed else ()
+        if positions and positions not in batch_in_flight.killed and not death.memory_was_full:
+            batch_in_flight.killed.add(positions)
+            event = RolloutEvent("restarted", batch_in_flight.index, (), f"{said}.", positions=positions)
+            self._send_again(batch_in_flight, event, batch_in_flight.job.part_size)
+        elif len(positions) > 1:
+            self.part_size, said = (len(positions) + 1) // 2, f"{said} with {len(positions)} clips together."
+            event = RolloutEvent("halved", batch_in_flight.index, (), said, self.part_size, positions)
+            self._send_again(batch_in_flight, event, self.part_size)
+        else:
+            self._fail_part(batch_in_flight, "died", f"{said}.")
+
+    def _send_again(self, batch_in_flight: BatchInFlight, event: RolloutEvent, size: int) -> None:
+        """What a batch lacks goes to a new process, in parts of `size` clips."""
         self._kill()
-        self.part_size = (len(positions) + 1) // 2
-        detail = f"The model's process {how} with {len(positions)} clips together."
-        self._record(
-            batch_in_flight, RolloutEvent("halved", batch_in_flight.index, (), detail, self.part_size, tuple(positions))
-        )
         batch_in_flight.started = None
-        batch_in_flight.job = remaining_job(batch_in_flight.job, batch_in_flight.missing(), self.part_size)
+        self._record(batch_in_flight, event)
+        batch_in_flight.job = remaining_job(batch_in_flight.job, batch_in_flight.missing(), size)
 
     def _retry_elsewhere(self, batch_in_flight: BatchInFlight, reason: str) -> None:
         """The process cannot use the device any more: the part is tried again in a new process, clip by clip."""
@@ -378,10 +379,9 @@ class RolloutEngine:
         if len(positions) == 1:
             self._fail_part(batch_in_flight, "died", reason)
             return
-        self._kill()
-        batch_in_flight.started = None
-        self._record(batch_in_flight, RolloutEvent("retried", batch_in_flight.index, (), reason, positions=positions))
-        batch_in_flight.job = remaining_job(batch_in_flight.job, batch_in_flight.missing(), 1)
+        self._send_again(
+            batch_in_flight, RolloutEvent("retried", batch_in_flight.index, (), reason, None, positions), 1
+        )
 
     def _restart(self, batch_in_flight: BatchInFlight, queued: Sequence[BatchInFlight]) -> None:
         """Load the model again and send what is not done yet."""

@@ -13,18 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.adapters.state_card import STATE_COLUMNS
-from physbench.storage.atomic_write import atomic_path
+from physbench.storage.sealed_file import read_sealed_npz, write_sealed_npz
 
 Array = NDArray[np.float64]
 
 
 def write_states(path: Path, states: Array, fps: float) -> None:
     """Write states (T, K, 13). The file is complete or does not exist."""
-    with atomic_path(path) as draft, draft.open("wb") as file:
-        np.savez_compressed(file, states=states, columns=np.array(STATE_COLUMNS), fps=np.float64(fps))
+    write_sealed_npz(path, {"states": states, "columns": np.array(STATE_COLUMNS), "fps": np.float64(fps)})
 
 
 def read_states(path: Path) -> Array:
     """Read states (T, K, 13). Raises OSError, ValueError or KeyError where the file is not what was written."""
-    with np.load(path, allow_pickle=False) as data:
-        return np.asarray(data["states"], dtype=np.float64)
+    return np.asarray(read_sealed_npz(path)["states"], dtype=np.float64)

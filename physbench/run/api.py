@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from physbench.run.evaluate import evaluate as run_evaluation
 from physbench.run.evaluate import say_on_stderr
 from physbench.run.evaluation import Evaluation
 from physbench.run.options import Keep, Options
+from physbench.storage.sealed_file import read_sealed_json
 
 
 def evaluate(
@@ -112,7 +112,7 @@ def evaluate(
             model=live,
             report=report,
         )
-    return Evaluation(json.loads(folder.result.read_text(encoding="utf-8")), folder)
+    return Evaluation(read_sealed_json(folder.result), folder)
 
 
 def _say_nothing(message: str) -> None:

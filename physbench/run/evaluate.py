@@ -11,6 +11,7 @@ from pathlib import Path
 from physbench.adapters.load_model import check_target, model_sha256, preflight
 from physbench.adapters.model_protocol import Model
 from physbench.errors import UsageError
+from physbench.printable import printable
 from physbench.results.law_phrases import own_laws_document
 from physbench.results.number_format import counted
 from physbench.results.read_run import read_manifest
@@ -28,12 +29,13 @@ from physbench.run.run_state import Run, Say
 from physbench.run.versions import foreign_code_hash, versions
 from physbench.run.worker_jobs import SCORING_PRELOAD, duration
 from physbench.scoring.score_clip import find_scorers
+from physbench.storage.run_contents import CONTENTS
 from physbench.storage.run_folder import RunFolder
 from physbench.worker_pool import WorkerPool, cores
 
 
 def say_on_stderr(message: str) -> None:
-    print(message, file=sys.stderr, flush=True)
+    print(printable(message, keep="\n\t"), file=sys.stderr, flush=True)
 
 
 def evaluate(
@@ -88,6 +90,7 @@ def evaluate(
             stored = read_manifest(folder)
             refuse_other_settings(stored, asked, path)
             asked = {**stored, "options": asked["options"]}
+            asked.pop(CONTENTS, None)  # of the run as it was finished before
         if settings:
             asked["settings_file"] = dict(settings)
         run = Run(folder, options, suite, asked, say, options.workers or cores(), debug, model, report)
@@ -95,10 +98,10 @@ def evaluate(
         if resume:
             damaged = drop_damaged(folder, suite.rows, options.samples)
             if damaged:
-                say(f"{damaged} files of tracks cannot be read: what they belong to is scored again.")
+                say(f"Files of {counted(damaged, 'sample')} are damaged or lost: scored again.")
             run.unanswered = len(unanswered(folder, suite.rows, options.samples)) if served else 0
             say(run.standing() if run.planned else f"Nothing to resume in {path}: starting.")
-        with explained(again, run.kept):
+        with explained(again, run.kept, folder.path):
             _work(run)
             lost = len(unanswered(folder, suite.rows, options.samples)) if served else 0
             if lost:

@@ -10,13 +10,14 @@ from physbench.errors import PhysbenchError
 from physbench.results.implied_worlds import is_diagnosed
 from physbench.results.read_run import REFERENCE_MODELS
 from physbench.rollouts.batch_plan import BatchItem
-from physbench.run.rollout_store import drop_rollout
+from physbench.rollouts.rollout_store import drop_rollout
 from physbench.run.run_state import Run
 from physbench.run.score_shards import read_part, write_scores
 from physbench.run.status_lines import StatusLines
 from physbench.run.worker_jobs import duration
 from physbench.scoring.score_clip import find_scorers
 from physbench.scoring.scorer_protocol import ScoreRow
+from physbench.storage.run_contents import CONTENTS, contents_of
 from physbench.storage.run_folder import RunFolder
 
 DIAGNOSED_AXIS = "consistency"  # a run that does not read it is not diagnosed
@@ -28,7 +29,8 @@ def compile_scores(folder: RunFolder, items: Iterable[BatchItem]) -> None:
     for item in items:
         part = read_part(folder.part(item.row.id, item.sample))
         if part is None:
-            raise RuntimeError(f"{folder.part(item.row.id, item.sample)} is missing.")
+            path = folder.part(item.row.id, item.sample)
+            raise PhysbenchError(f"{path} is lost or damaged since the run began. Repeat the command with --resume.")
         together = read_part(folder.together(item.row.id)) if item.sample == 0 else None
         for joint in (together, read_part(folder.pair(item.row.id, item.sample))):
             part = part if joint is None else replaced(part, joint)
@@ -61,6 +63,7 @@ def finish(run: Run) -> None:
         with timed(run, "report", "writing the report"):
             write_report(run.folder)
     prune(run)
+    run.manifest[CONTENTS] = contents_of(run.folder)
     run.save_manifest()
 
 

@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 
 from physbench.errors import DISK_FULL, PhysbenchError
@@ -43,11 +44,16 @@ def interruptible() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def _lies_in(name: object, folder: Path) -> bool:
+    """Whether the file that an error names lies in a folder."""
+    return isinstance(name, str | os.PathLike) and Path(name).resolve().is_relative_to(folder.resolve())
+
+
 @contextmanager
-def explained(resume_command: str, kept: Callable[[], str]) -> Iterator[None]:
+def explained(resume_command: str, kept: Callable[[], str], folder: Path) -> Iterator[None]:
     """Turn what ends a run early into two lines: what happened and what is kept, and how to resume.
 
-    `kept` returns how much is scored; it is called when that is needed.
+    `kept` returns how much is scored in the run's `folder`; it is called when that is needed.
     """
     try:
         yield
@@ -56,6 +62,11 @@ def explained(resume_command: str, kept: Callable[[], str]) -> Iterator[None]:
     except WorkerDiedError as error:
         raise PhysbenchError(f"{error} {kept()}. Go on with:\n  {resume_command}") from error
     except OSError as error:
+        if isinstance(error, FileNotFoundError) and _lies_in(error.filename, folder):
+            raise PhysbenchError(
+                "Files of the run were deleted while it was at work, by its model or by another program; "
+                f"{kept()}. Go on with:\n  {resume_command}"
+            ) from error
         if error.errno not in DISK_FULL and "No space left" not in str(error):
             raise
         where = f" ({error.filename})" if error.filename else ""

@@ -17,10 +17,10 @@ from physbench.progress import Progress
 from physbench.results.number_format import counted
 from physbench.rollouts.batch_plan import BatchItem
 from physbench.rollouts.rollout_engine import BatchResult, RolloutEngine
+from physbench.rollouts.rollout_store import drop_rollout, store_rollout
 from physbench.run import worker
 from physbench.run.options import Options
 from physbench.run.repair import drop_unanswered
-from physbench.run.rollout_store import drop_rollout, store_rollout
 from physbench.run.run_manifest import card_document, other_settings
 from physbench.run.run_state import Run
 from physbench.run.status_lines import Announced, StatusLines
@@ -204,21 +204,33 @@ class Middle:
         only = run.missing()
         begun = time.monotonic()
         for number, result in enumerate(engine.run(run.batches(), self.clip, only=only), 1):
+            new = [item for item in result.batch.items if not run.rolled(item) and not run.scored(item)]
+            self.write_down(result, new)  # before them: whoever reads a rollout finds how it was made
             for item, rollout in zip(result.batch.items, result.rollouts, strict=True):
-                if not run.rolled(item) and not run.scored(item):
+                if item in new:
                     store_rollout(run.folder, rollout, run.card.fps)
                 if item in todo:
                     self.score(jobs, item)
                     todo.discard(item)
-            self.write_down(result)
             self.note_down(engine)
             jobs.raise_failure()
             self.rolling = (time.monotonic() - begun) / number * (len(only) - number)
             self.estimate(jobs)
 
-    def write_down(self, result: BatchResult) -> None:
-        """Times and events of a batch go into the manifest."""
+    def write_down(self, result: BatchResult, new: list[BatchItem]) -> None:
+        """Times and events of a batch go into the manifest, and which of its new rollouts were made in other batches.
+
+        `regrouped` holds by rollout with how many clips together it was computed, where that are not those of the plan.
+        """
         speed = self.run.manifest["speed"]
+        before = dict(self.run.manifest.get("regrouped") or {})
+        after = {name: number for name, number in before.items() if name not in {item.id for item in new}}
+        for item, number in zip(result.batch.items, result.together, strict=False):
+            if item in new and number not in (0, len(result.batch.items)):
+                after[item.id] = number
+        if after != before:
+            self.run.manifest["regrouped"] = after
+            self.run.save_manifest()
         self.run.count_time("model_seconds", result.seconds)
         speed["model_frames"] = speed.get("model_frames", 0) + sum(one.steps for one in result.rollouts)
         if result.events:

@@ -24,13 +24,14 @@ from physbench.rollouts.batch_plan import item_seed
 from physbench.rollouts.predict import RolloutRequest, predict
 from physbench.rollouts.rollout import Rollout
 from physbench.rollouts.state_inputs import state_inputs
-from physbench.run.score_shards import read_part, write_part
+from physbench.run.score_shards import NOT_ROWS, checked_part, read_part, write_part
 from physbench.run.versions import versions
 from physbench.scoring.reading_roles import scorer_of
 from physbench.scoring.score_clip import score_clip
 from physbench.scoring.scorer_protocol import Scorer
 from physbench.shadowing.trace import load_trace, save_trace, trace
 from physbench.storage.cache_dir import cache_dir
+from physbench.storage.cache_entry import cached
 from physbench.storage.run_folder import RunFolder
 from physbench.tracks.tracks_file import load_tracks, save_tracks
 
@@ -130,14 +131,12 @@ def bring_reference(run: RunFolder, name: str, clip: Clip, card: ModelCard, scor
 
 def _copy(place: Path, folder: RunFolder, clip_id: str) -> bool:
     """Copy a cached reference; False where there is none that can be read."""
-    rows = read_part(place.with_name(f"{place.name}.json"))
-    if rows is None:
+    rows = cached(checked_part, place.with_name(f"{place.name}.json"), NOT_ROWS)
+    path = place.with_name(f"{place.name}.npz")
+    tracks = cached(load_tracks, path, (UsageError,)) if rows is not None and path.is_file() else None
+    if rows is None or tracks is None:
         return False
-    try:
-        tracks = load_tracks(place.with_name(f"{place.name}.npz"))
-    except UsageError:
-        return False
-    lawful = load_trace(_trace_at(place))
+    lawful = cached(load_trace, _trace_at(place), (UsageError,))
     traced = scorer_of("lawfulness").id  # its readings come with a trace
     if lawful is None and any(row.reading.partition(".")[0] == traced and row.status == "ok" for row in rows):
         return False

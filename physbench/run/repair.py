@@ -1,29 +1,39 @@
-"""Scores whose tracks are lost, or whose server had gone: dropped before a run goes on, so that they are made again."""
+"""What is damaged or lost, or whose server had gone: dropped before a run goes on, so that it is made again."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from physbench.adapters.http_connection import NO_ANSWER
 from physbench.clips.clip import Row
 from physbench.errors import UsageError
 from physbench.results.read_run import REFERENCE_MODELS
-from physbench.run.rollout_store import drop_rollout
+from physbench.rollouts.rollout_store import drop_rollout, has_rollout, load_rollout
 from physbench.run.score_shards import read_part
 from physbench.scoring.scorer_protocol import ScoreRow
+from physbench.shadowing.trace import load_trace
 from physbench.storage.run_folder import RunFolder
 from physbench.tracks.tracks_file import load_tracks
 
 
 def drop_damaged(folder: RunFolder, rows: Sequence[Row], samples: int) -> int:
-    """Drop every part whose tracks cannot be loaded, of the model and of the references, with what was read beside it.
+    """Drop every sample of which a file is damaged or lost, of the model and of the references, with what it shares.
 
-    The clip is then scored again from its stored rollout, or rolled out again. Returns the number of parts.
+    It is then scored again from its stored rollout, or rolled out again where that is damaged or was not kept. Returns
+    the number of samples.
     """
+    broken = {
+        (row, sample)
+        for row in rows
+        for sample in range(samples)
+        if has_rollout(folder, row.id, sample) and load_rollout(folder, row.id, sample) is None
+    }
+    for row, sample in broken:
+        drop_rollout(folder, row.id, sample)
     model = [(folder, row, sample) for row in rows for sample in range(samples)]
     references = [(folder.reference(name), row, 0) for name in REFERENCE_MODELS for row in rows]
-    lost = [each for each in (*model, *references) if _is_lost(*each)]
+    lost = [each for each in (*model, *references) if _is_lost(*each) or (each[0] is folder and each[1:] in broken)]
     for place, row, sample in lost:
         _drop(place, rows, row, sample)
     return len(lost)
@@ -53,17 +63,25 @@ def _drop(place: RunFolder, rows: Sequence[Row], row: Row, sample: int) -> None:
     """Drop the readings of a sample and those that it shares with others."""
     beside = [place.pair(each.id, sample) for each in rows if row in (each, each.unchanged)]
     # The part goes last: as long as it is there, a run that is killed here finds the damage again.
-    for path in (*beside, place.together(row.id), place.tracks(row.id, sample), place.part(row.id, sample)):
+    files = (place.tracks(row.id, sample), place.trace(row.id, sample), place.part(row.id, sample))
+    for path in (*beside, place.together(row.id), *files):
         path.unlink(missing_ok=True)
 
 
 def _is_lost(place: RunFolder, row: Row, sample: int) -> bool:
-    """Whether a sample is scored and its tracks are damaged, or gone though it did not fail."""
-    part = read_part(place.part(row.id, sample))
-    if part is None:
+    """Whether a sample is scored and a file of it is damaged, or its tracks are gone though it did not fail."""
+    shared = (place.pair(row.id, sample), *([place.together(row.id)] if sample == 0 else []))
+    if any(path.exists() and read_part(path) is None for path in shared):
+        return True
+    if not place.part(row.id, sample).exists():
         return False
+    part = read_part(place.part(row.id, sample))
+    if part is None or not _loads(load_trace, place.trace(row.id, sample)):
+        return True
+    if any((each.clip, each.sample) != (row.id, sample) for each in part):  # whole, and in the place of another
+        return True
     path = place.tracks(row.id, sample)
-    return not _loads(path) if path.exists() else not _failed(part)
+    return not _loads(load_tracks, path) if path.exists() else not _failed(part)
 
 
 def _failed(part: Sequence[ScoreRow]) -> bool:
@@ -72,9 +90,9 @@ def _failed(part: Sequence[ScoreRow]) -> bool:
     return "failed" in states and "ok" not in states
 
 
-def _loads(path: Path) -> bool:
+def _loads(load: Callable[[Path], object], path: Path) -> bool:
     try:
-        load_tracks(path)
+        load(path)
     except UsageError:
         return False
     return True

@@ -15,14 +15,14 @@ from physbench.clips.generate import frame_times, make_scene
 from physbench.clips.suite import Suite
 from physbench.results.number_format import counted
 from physbench.rollouts.batch_plan import Batch, BatchItem
+from physbench.rollouts.rollout_store import has_rollout
 from physbench.run.fresh_seeds import drawn_salt
 from physbench.run.options import Options
-from physbench.run.rollout_store import has_rollout
 from physbench.run.run_manifest import card_from
 from physbench.run.score_shards import read_part
 from physbench.run.worker_jobs import duration
-from physbench.storage.atomic_write import write_json
 from physbench.storage.run_folder import RunFolder
+from physbench.storage.sealed_file import write_sealed_json
 
 Say = Callable[[str], None]
 IN_WORKERS = ("clips", "references", "tracking", "shadowing", "scoring")  # what worker processes spend time on
@@ -102,7 +102,7 @@ class Run:
         return f"Resuming: {done} of {len(self.items)} rollouts are scored."
 
     def save_manifest(self) -> None:
-        write_json(self.folder.manifest, self.manifest)
+        write_sealed_json(self.folder.manifest, self.manifest)
 
     def note(self, text: str) -> None:
         """Add what a model assumes, or what was remarked of it, to the manifest; each sentence once."""

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import json
+import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from physbench.scoring.scorer_protocol import ScoreRow
-from physbench.storage.atomic_write import atomic_path, write_text
+from physbench.storage.sealed_file import EMPTY_SEAL, SEAL, read_sealed_json, write_sealed, write_sealed_json
 
 SHARD_COLUMNS = tuple(item.name for item in dataclasses.fields(ScoreRow))
 SHARD_VERSION = "1"
+NOT_ROWS = (OSError, ValueError, KeyError, TypeError, RecursionError)  # where a part cannot be read
 
 
 def rows_document(rows: Iterable[ScoreRow]) -> list[dict[str, Any]]:
@@ -26,19 +27,24 @@ def rows_from(document: Iterable[dict[str, Any]]) -> list[ScoreRow]:
 
 def write_part(path: Path, rows: Sequence[ScoreRow]) -> None:
     """Write one clip's rows, whole or not at all."""
-    text = json.dumps({"schema_version": SHARD_VERSION, "rows": rows_document(rows)}, indent=0)
-    write_text(path, text)
+    document = {"schema_version": SHARD_VERSION, "rows": rows_document(rows)}
+    write_sealed_json(path, document, indent=0, allow_nan=True)
 
 
 def read_part(path: Path) -> list[ScoreRow] | None:
-    """Return the rows of a part, or None where there is none or it cannot be read: it is then scored again."""
+    """Return the rows of a part, or None where there is none or it is damaged: it is then scored again."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        if document["schema_version"] != SHARD_VERSION:
-            return None
-        return rows_from(document["rows"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return checked_part(path)
+    except NOT_ROWS:
         return None
+
+
+def checked_part(path: Path) -> list[ScoreRow]:
+    """Return the rows of a part. Raises one of NOT_ROWS where there is none or it is damaged."""
+    document = read_sealed_json(path)
+    if document["schema_version"] != SHARD_VERSION:
+        raise ValueError(f"schema version {document['schema_version']} instead of {SHARD_VERSION}")
+    return rows_from(document["rows"])
 
 
 def write_scores(path: Path, rows: Sequence[ScoreRow]) -> None:
@@ -49,11 +55,12 @@ def write_scores(path: Path, rows: Sequence[ScoreRow]) -> None:
     kinds = {"seed": pa.int64(), "sample": pa.int64(), "value": pa.float64(), "quality": pa.float64()}
     schema = pa.schema(
         [pa.field(name, kinds.get(name, pa.string())) for name in SHARD_COLUMNS],
-        metadata={"physbench_schema_version": SHARD_VERSION},
+        metadata={"physbench_schema_version": SHARD_VERSION, SEAL: EMPTY_SEAL.decode()},
     )
     columns = [[getattr(row, name) for row in rows] for name in SHARD_COLUMNS]
     table = pa.table(
         [pa.array(values, type=item.type) for values, item in zip(columns, schema, strict=True)], schema=schema
     )
-    with atomic_path(path) as draft:
-        pq.write_table(table, draft, compression="zstd", version="2.6", row_group_size=max(1, len(rows)))
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd", version="2.6", row_group_size=max(1, len(rows)))
+    write_sealed(path, buffer.getvalue())

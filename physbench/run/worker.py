@@ -14,7 +14,7 @@ from physbench.adapters.model_protocol import ModelCard
 from physbench.clips.clip import Row
 from physbench.clips.scene_changes import CHANGES
 from physbench.clips.store import ClipStore
-from physbench.run.rollout_store import load_rollout
+from physbench.rollouts.rollout_store import load_rollout
 from physbench.run.score_shards import write_part
 from physbench.scoring.scorer_protocol import Scorer
 from physbench.shadowing.trace import save_trace

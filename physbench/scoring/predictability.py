@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib.metadata
-import json
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -31,9 +30,10 @@ from physbench.shadowing.context_information import (
     possible_scenes,
     unseen_states,
 )
-from physbench.storage.atomic_write import atomic_path
 from physbench.storage.cache_dir import cache_dir
+from physbench.storage.cache_entry import cached
 from physbench.storage.fingerprint import fingerprint
+from physbench.storage.sealed_file import read_sealed_json, write_sealed_json
 from physbench.tracks.visibility import POSITION_SHARE, moving, truth_visible
 from physbench.world.camera import PLANE_AXES, plane_from_world
 from physbench.world.geometry import gap
@@ -62,13 +62,9 @@ class Predictability:
 def predictability(clip: Clip, context: int) -> Predictability:
     """For how long a clip can be predicted by a model that sees `context` frames. Cached on disk."""
     path = cache_dir() / "predictability" / f"{_key(clip, context)}.json"
-    try:
-        known = json.loads(path.read_text(encoding="utf-8"))
-        width = np.array(known["spread"], dtype=np.float64)
-        if width.ndim == 2 and width.shape[1] == len(clip.tracked):
-            return Predictability(float(known["seconds"]), width)
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
+    known = cached(_stored, path, (OSError, ValueError, KeyError, TypeError, RecursionError))
+    if known is not None and known.spread.ndim == 2 and known.spread.shape[1] == len(clip.tracked):
+        return known
     # From an image predictability mostly ends early: the rest of the horizon is simulated only where it does not.
     first = [early for early in (FIRST_SPAN,) if _is_image(clip, context) and early < clip.scene.horizon]
     for until in (*first, clip.scene.horizon):
@@ -79,6 +75,12 @@ def predictability(clip: Clip, context: int) -> Predictability:
     said = {"clip": clip.id, "spec": str(clip.spec), "context": context, "seconds": seconds}
     _store(path, {**said, "spread": width.tolist()})
     return Predictability(seconds, width)
+
+
+def _stored(path: Path) -> Predictability:
+    """A time that was stored."""
+    known = read_sealed_json(path)
+    return Predictability(float(known["seconds"]), np.array(known["spread"], dtype=np.float64))
 
 
 def predictability_time(clip: Clip, context: int) -> float:
@@ -282,5 +284,5 @@ def _made_with() -> str:
 
 def _store(path: Path, document: dict[str, object]) -> None:
     """Write whole or not at all; where nothing can be written the time is computed again."""
-    with contextlib.suppress(OSError), atomic_path(path) as draft:
-        draft.write_text(json.dumps(document) + "\n", encoding="utf-8")
+    with contextlib.suppress(OSError):
+        write_sealed_json(path, document)

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
-from physbench.storage.atomic_write import atomic_path
+from physbench.errors import UsageError
+from physbench.storage.sealed_file import NOT_ARRAYS, read_sealed_npz, write_sealed_npz
 from physbench.tracks.tracks import Tracks
-from physbench.tracks.tracks_file import DAMAGED
 from physbench.world.camera import PLANE_AXES, depth_axis, px_from_world
 
 if TYPE_CHECKING:
@@ -138,15 +138,14 @@ def lawful_path(clip: Clip, found: Shadowing, level: ToleranceLevel, at: Break, 
 
 def save_trace(path: Path, found: Trace) -> None:
     """Write what shadowing found as .npz without pickle."""
-    with atomic_path(path) as draft, draft.open("wb") as file:
-        np.savez_compressed(file, **vars(found))
+    write_sealed_npz(path, vars(found))
 
 
 def load_trace(path: Path) -> Trace | None:
-    """Read what `save_trace` wrote; None where no readable file is: a report then does without it."""
+    """Read what `save_trace` wrote; None where there is none. Raises UsageError where it is damaged."""
     try:
-        with np.load(path, allow_pickle=False) as data:
-            fields: dict[str, Any] = {name: data[name] for name in data.files}
-        return Trace(**fields)
-    except DAMAGED:
+        return Trace(**read_sealed_npz(path))
+    except FileNotFoundError:
         return None
+    except NOT_ARRAYS as error:
+        raise UsageError(f"{path}: cannot be read ({error}). Resume the run to make it again.") from error

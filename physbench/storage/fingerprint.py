@@ -37,6 +37,7 @@ INIT = "__init__.py"
 NEVER: tuple[str, ...] = (
     "physbench.errors",
     "physbench.plugins",
+    "physbench.printable",
     "physbench.progress",
     "physbench.run.versions",
     "physbench.storage",

@@ -14,6 +14,7 @@ from physbench.rollouts import model_process
 from physbench.rollouts.message_codec import MAX_MESSAGE_BYTES, encode
 from physbench.rollouts.messages import JobDone
 from physbench.rollouts.model_process import ModelProcess, ProcessDied, ReceiveTimeout, SharedMemory
+from physbench.rollouts.rollout_engine import RolloutEngine
 
 TOYS = Path(__file__).with_name("toys.py")
 PARENT = f"""
@@ -52,6 +53,57 @@ def test_the_process_ends_when_its_parent_is_killed() -> None:
     parent.kill()
     parent.wait()
     assert gone(child)
+
+
+STRAYS = """
+import os, subprocess, sys, time
+from pathlib import Path
+from physbench.rollouts.rollout_engine import RolloutEngine
+engine = RolloutEngine({target!r}, threads=1, model_args={{"note": {note!r}}})
+engine.start()
+print(engine.pid, flush=True)
+time.sleep(60)
+"""
+LEAVES = """
+import os, subprocess, sys, torch
+from physbench import ModelCard
+
+class Leaves:
+    card = ModelCard("leaves", (32, 40), 10, 3)
+
+    def rollout(self, context, *, horizon, actions, prompts, generators):
+        return context[:, -1:].repeat(1, horizon, 1, 1, 1)
+
+def factory(*, device, dtype, note):
+    # One in a session of its own, and one whose parent has ended besides.
+    first = subprocess.Popen(["sleep", "300"], start_new_session=True).pid
+    code = "import subprocess as s; print(s.Popen(['sleep', '301'], stdout=s.DEVNULL, start_new_session=True).pid)"
+    second = subprocess.run([sys.executable, "-S", "-c", code], stdout=subprocess.PIPE, text=True).stdout
+    with open(note, "w") as file:
+        file.write(f"{first} {second}")
+    return Leaves()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sessions are those of POSIX")
+@pytest.mark.parametrize("how", ["closed", "killed"])
+def test_what_the_model_has_started_in_sessions_of_its_own_ends_too(how: str, tmp_path: Path) -> None:
+    (tmp_path / "leaves.py").write_text(LEAVES)
+    target, note = f"{tmp_path / 'leaves.py'}:factory", tmp_path / "pids"
+    if how == "closed":
+        with RolloutEngine(target, threads=1, model_args={"note": str(note)}):
+            strays = [int(pid) for pid in note.read_text().split()]
+            assert len(strays) == 2 and all(is_alive(pid) for pid in strays)
+    else:
+        code = STRAYS.format(target=target, note=str(note))
+        parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+        assert parent.stdout is not None and parent.stdout.readline()
+        strays = [int(pid) for pid in note.read_text().split()]
+        assert len(strays) == 2 and all(is_alive(pid) for pid in strays)
+        parent.kill()
+        parent.wait()
+        parent.stdout.close()
+    assert all(gone(pid) for pid in strays)
 
 
 def test_ctrl_c_ends_both_without_a_word_from_the_model() -> None:
@@ -157,3 +209,28 @@ def test_the_environment_says_where_clips_are_only_to_what_sees_them(sees_clips,
     environment = model_process.model_environment(sees_clips)
     assert ("PHYSBENCH_CACHE" in environment) is sees_clips
     assert environment["WEIGHTS"] == "/weights"
+
+
+CLOSES = """
+import os
+from physbench import ModelCard
+
+class Closes:
+    card = ModelCard("closes", (32, 40), 10, 3)
+
+    def rollout(self, context, *, horizon, actions, prompts, generators):
+        os.closerange(0, 256)
+        return context[:, -1:].repeat(1, horizon, 1, 1, 1)
+
+def factory(*, device, dtype):
+    return Closes()
+"""
+
+
+def test_a_model_that_closes_descriptors_is_told_so(tmp_path: Path, clips, clip_maker) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "closes.py").write_text(CLOSES)
+    clips.add(clip_maker(0))
+    with RolloutEngine(f"{tmp_path / 'closes.py'}:factory", threads=1) as engine:
+        plan = engine.plan(list(clips), batch_size=1, load=clips.load, horizon=clips.horizon)
+        [result] = list(engine.run(plan, clips.load))
+    assert [each.failure for each in result] == ["The model's process closed its connection to this program."]

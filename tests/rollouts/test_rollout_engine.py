@@ -117,9 +117,34 @@ def test_a_process_killed_by_the_system_gets_half_as_many(roll, clips, toys, eng
     """Full main memory is seldom told to a program: the system ends it."""
     rollouts = roll([toys.KILLED] * 4, [toys.OK, toys.KILLED, toys.OK])
     assert [rollout.failure for rollout in rollouts] == [None] * 7
-    assert [(event.kind, event.batch, event.part_size) for event in engine.events] == [("halved", 0, 2)]
+    assert [(event.kind, event.batch, event.part_size) for event in engine.events] == [
+        ("restarted", 0, None),
+        ("halved", 0, 2),
+    ]
     assert "was killed by SIGKILL" in engine.events[0].detail
     assert close_to_truth(rollouts, clips)
+
+
+def test_a_part_that_a_kill_from_outside_ended_is_made_again_as_it_was(engine, clips, clip_maker, toys) -> None:
+    """A model's answer may depend on who shares its batch: one SIGKILL must not change who does."""
+    clips.add(*(clip_maker(seed, toys.KILLED_ONCE) for seed in range(4)))
+    engine.events, engine.part_size = [], None
+    [result] = list(
+        engine.run(engine.plan(list(clips), batch_size=4, load=clips.load, horizon=clips.horizon), clips.load)
+    )
+    assert [rollout.failure for rollout in result] == [None] * 4
+    assert result.together == (4, 4, 4, 4)
+    assert [(event.kind, len(event.clips)) for event in engine.events] == [("restarted", 4)]
+    assert "not for want of memory" in engine.events[0].detail
+
+
+def test_the_size_of_the_parts_of_a_batch_is_told(engine, clips, clip_maker, toys) -> None:
+    clips.add(*(clip_maker(seed, toys.FULL) for seed in range(5)))
+    engine.events, engine.part_size = [], None
+    [result] = list(
+        engine.run(engine.plan(list(clips), batch_size=5, load=clips.load, horizon=clips.horizon), clips.load)
+    )
+    assert result.together == (2, 2, 2, 2, 1)
 
 
 def test_the_plan_groups_by_horizon_and_events_name_clips(engine, clips, clip_maker, toys) -> None:

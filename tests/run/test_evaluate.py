@@ -21,6 +21,7 @@ from physbench.cli.main import run
 from physbench.run import pipeline
 from physbench.run.peak_memory import processes_of
 from physbench.storage.run_folder import RunFolder
+from physbench.storage.sealed_file import read_sealed_json
 
 Eval = Callable[..., tuple[str, ...]]
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -124,8 +125,8 @@ def test_a_finished_run_is_finished(
     assert run(toy_eval(out.path, "--resume", "--json")) == 0
     assert out.scores.read_bytes() == toy_run.scores.read_bytes()
     result = json.loads(capsys.readouterr().out)
-    assert result == json.loads(out.result.read_text())
-    assert {**result, "speed": 0} == {**json.loads(toy_run.result.read_text()), "speed": 0}
+    assert result == read_sealed_json(out.result)
+    assert {**result, "speed": 0} == {**read_sealed_json(toy_run.result), "speed": 0}
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 import random
@@ -12,15 +14,19 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from physbench.cli.main import run
 from physbench.clips.store import ClipStore
 from physbench.results.read_run import read_manifest, rows_of
+from physbench.rollouts.batch_plan import BatchItem
+from physbench.rollouts.rollout_store import drop_rollout, load_rollout
 from physbench.run.peak_memory import processes_of
-from physbench.run.rollout_store import drop_rollout
+from physbench.storage.run_contents import other_contents
 from physbench.storage.run_folder import RunFolder
+from physbench.storage.sealed_file import read_sealed_json
 from physbench.world.scene import RenderSpec
 
 Eval = Callable[..., tuple[str, ...]]
@@ -71,43 +77,98 @@ def status(pid: int) -> str:
         return "\nState:\tZ"
 
 
+def command_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    except OSError:
+        return ""
+
+
+def kill_one(process: subprocess.Popen[str], victim: str, rng: random.Random) -> bool:
+    """SIGKILL the program, its group, its model's process or one of its workers. Whether the program is ended by it."""
+    family = [each.pid for each in processes_of(process.pid)]
+    words = {"model": "physbench.rollouts.model_server", "worker": "multiprocessing"}
+    chosen = [pid for pid in family if pid != process.pid and words.get(victim, "-") in command_of(pid)]
+    if victim in words and chosen:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(rng.choice(chosen), signal.SIGKILL)
+        return False
+    if victim == "group":
+        os.killpg(process.pid, signal.SIGKILL)
+    else:
+        os.kill(process.pid, signal.SIGKILL)  # its children must end by themselves
+    process.communicate()
+    wait_until_gone(family)
+    return True
+
+
+def same_rollouts(out: RunFolder, whole: RunFolder) -> bool:
+    """Whether all rollouts are those of a whole run; the manifest names those that are not."""
+    manifest = read_manifest(out)
+    named = set(manifest.get("regrouped") or {})
+    for event in manifest["events"]:
+        named |= set(event["clips"]) if event["kind"] == "died" else set()
+    other = set()
+    for row in rows_of(manifest):
+        for item in (BatchItem(row, 0), BatchItem(row, 1)):
+            found, expected = (load_rollout(each, row.id, item.sample) for each in (out, whole))
+            assert found is not None and expected is not None
+            if found.failure or not np.array_equal(found.frames, expected.frames):
+                other.add(item.id)
+    assert other <= named, (other, named)
+    return not other
+
+
 @pytest.mark.slow
 def test_kills_at_random_times_lose_and_change_nothing(
     toy_run: RunFolder, toy_eval: Eval, start: Start, tmp_path: Path
 ) -> None:
-    """SIGKILL at random moments over run after run, each resumed until it is done: no row lost, doubled or changed."""
-    rng = random.Random(20)
+    """SIGKILL at random moments over run after run, each resumed until it is done: no row lost, doubled or changed.
+
+    The program, its whole group, the model's process or a worker is killed.
+    """
+    rng = random.Random(int(os.environ.get("PHYSBENCH_TEST_SEED", "20")))
     whole = toy_run.scores.read_bytes()
-    kills, finished, left, out = 0, 0, rng.randint(1, MOST_KILLS), RunFolder(tmp_path / "run-0")
+    kills, finished, others, left, out = 0, 0, 0, rng.randint(1, MOST_KILLS), RunFolder(tmp_path / "run-0")
     longest = 60.0  # s, until a run has shown how long one takes
     while kills < KILLS or finished == 0:
         begun = time.monotonic()
         process = start(*toy_eval(out.path), *(["--resume"] if out.manifest.exists() else ["--fresh"]))
-        try:
-            process.communicate(timeout=rng.uniform(0.2, longest) if left else None)
-        except subprocess.TimeoutExpired:
-            family = [each.pid for each in processes_of(process.pid)]
-            if rng.random() < 0.5:
-                os.kill(process.pid, signal.SIGKILL)  # its children must end by themselves
-            else:
-                os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-            wait_until_gone(family)
-            kills, left = kills + 1, left - 1
-            for part in out.path.glob("parts/*.json"):
-                assert json.loads(part.read_text())["rows"], "a part is whole or not there"
+        ended, said = False, ""
+        while not ended:
+            try:
+                said = process.communicate(timeout=rng.uniform(0.2, longest) if left else None)[1]
+                break
+            except subprocess.TimeoutExpired:
+                victim = rng.choice(("program", "group", "model", "model", "worker"))
+                ended = kill_one(process, victim, rng)
+                print(f"kill {kills}: {victim}", flush=True)
+                kills, left = kills + 1, left - 1
+                for part in out.path.glob("parts/*.json"):
+                    assert read_sealed_json(part)["rows"], "a part is whole or not there"
+        if process.returncode != 0:
+            assert ended or "A worker process died" in said or "that loads it was killed" in said, said
             continue
-        assert process.returncode == 0
         longest = max(3.0, 1.1 * (time.monotonic() - begun))
-        assert out.scores.read_bytes() == whole
         table = pd.read_parquet(out.scores)
         assert not table.duplicated(["clip", "sample", "reading"]).any()
+        assert len(table[["clip", "sample"]].drop_duplicates()) == len(toy_rows(toy_run))
+        if same_rollouts(out, toy_run):
+            assert out.scores.read_bytes() == whole
+        else:
+            others += 1
+        assert other_contents(out, read_manifest(out)) == []
         shutil.rmtree(out.path)
         finished, left = finished + 1, rng.randint(1, MOST_KILLS)
+        print(f"{kills} kills, {finished} runs finished in between, {others} with other batches", flush=True)
         out = RunFolder(tmp_path / f"run-{finished}")
-    print(f"{kills} kills, {finished} runs finished in between")
     assert run(toy_eval(out.path, *(["--resume"] if out.manifest.exists() else ["--fresh"]))) == 0
-    assert out.scores.read_bytes() == whole
+    assert same_rollouts(out, toy_run) <= (out.scores.read_bytes() == whole)
+
+
+def toy_rows(toy_run: RunFolder) -> pd.DataFrame:
+    """Clip and sample of all rollouts of the toy's run."""
+    return pd.read_parquet(toy_run.scores)[["clip", "sample"]].drop_duplicates()
 
 
 @pytest.mark.parametrize(("kind", "words"), [("raises", "no more"), ("hangs", "10 s"), ("nan", "holds NaN")])
@@ -168,7 +229,7 @@ def test_lost_tracks_are_made_again(
     out.reference("truth").tracks(fourth).write_bytes(b"")
     assert run(toy_eval(out.path, "--resume")) == 0
     said = capsys.readouterr().err
-    assert "4 files of tracks cannot be read" in said and "5 of 8 rollouts are scored" in said
+    assert "Files of 4 samples are damaged or lost: scored again" in said and "5 of 8 rollouts are scored" in said
     for name in ("tracks", "parts", "references/truth/tracks", "references/truth/parts"):
         expected = {path.name: path.read_bytes() for path in (toy_run.path / name).iterdir()}
         assert {path.name: path.read_bytes() for path in (out.path / name).iterdir()} == expected, name
@@ -191,3 +252,55 @@ def test_a_second_process_on_a_run_folder_is_refused(
     gate.touch()
     first.communicate(timeout=300)
     assert first.returncode == 0 and out.scores.read_bytes() == toy_run.scores.read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO], ids=["full", "broken"])
+def test_a_disk_that_fails_at_any_write_of_the_program_loses_nothing(
+    number: int,
+    toy_run: RunFolder,
+    toy_eval: Eval,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Every session fails at one of its first writes and says so in a few lines; the last one gives the same bytes."""
+    rng, out = random.Random(number), RunFolder(tmp_path / "faulty")
+    plain, left = Path.replace, 0
+
+    def replace(draft: Path, target: Path) -> Path:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            raise OSError(number, os.strerror(number), str(target))
+        return plain(draft, target)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    for session in range(8):
+        left = rng.randint(1, 6) if session < 7 else 0
+        code = run(toy_eval(out.path, *(["--resume"] if out.manifest.exists() else ["--fresh"] * out.path.exists())))
+        said = capsys.readouterr().err
+        assert "Traceback" not in said
+        if code == 0:
+            break
+        assert session < 7 and code in (1, 2), said
+        assert "disk is full" in said or os.strerror(number).lower() in said.lower(), said
+    assert code == 0 and session > 0
+    assert out.scores.read_bytes() == toy_run.scores.read_bytes()
+    assert other_contents(out, read_manifest(out)) == []
+
+
+@pytest.mark.slow
+def test_a_cache_that_is_deleted_during_a_run_is_made_again(
+    toy_run: RunFolder, toy_eval: Eval, start: Start, tmp_path: Path
+) -> None:
+    out, gate, cache = RunFolder(tmp_path / "run"), tmp_path / "gate", tmp_path / "cache"
+    process = start(*toy_eval(out.path), TOY_GATE=str(gate), PHYSBENCH_CACHE=str(cache))
+    deadline = time.monotonic() + 300
+    while len(list(out.path.glob("parts/*.json"))) < 3:
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.05)
+    shutil.rmtree(cache)
+    gate.touch()
+    process.communicate(timeout=400)
+    assert process.returncode == 0 and out.scores.read_bytes() == toy_run.scores.read_bytes()

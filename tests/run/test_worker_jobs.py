@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 from concurrent.futures import Future
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -75,9 +77,12 @@ def test_workers_end_with_the_run() -> None:
 
 
 def test_a_killed_worker_is_explained() -> None:
-    with pytest.raises(PhysbenchError, match="--workers 1") as caught, explained("physbench eval x", lambda: "kept"):  # noqa: SIM117
-        with WorkerPool(1) as pool:
-            pool.submit(os._exit, 1).result()
+    with (
+        pytest.raises(PhysbenchError, match="--workers 1") as caught,
+        explained("physbench eval x", lambda: "kept", Path("x")),
+        WorkerPool(1) as pool,
+    ):
+        pool.submit(os._exit, 1).result()
     assert isinstance(caught.value.__cause__, WorkerDiedError)
     assert str(caught.value).endswith("Go on with:\n  physbench eval x")
 
@@ -86,7 +91,7 @@ def test_a_killed_worker_is_explained() -> None:
 def test_signals_become_an_interruption_that_says_how_to_go_on(number: signal.Signals) -> None:
     before = signal.getsignal(number)
     with pytest.raises(Interrupted, match="2 of 3 kept") as caught, interruptible():  # noqa: SIM117
-        with explained("physbench eval x --resume", lambda: "2 of 3 kept"):
+        with explained("physbench eval x --resume", lambda: "2 of 3 kept", Path("x")):
             signal.raise_signal(number)
     assert caught.value.exit_code == 130
     assert signal.getsignal(number) == before
@@ -96,3 +101,12 @@ def test_peak_memory_is_seen() -> None:
     with PeakMemory() as peak:
         pass
     assert peak.bytes > 1e6
+
+
+def test_files_that_were_deleted_during_a_run_are_told(tmp_path: Path) -> None:
+    inside = FileNotFoundError(errno.ENOENT, "No such file", str(tmp_path / "rollouts" / "a.mkv"))
+    words = r"were deleted while it was at work.*kept\. Go on with:\n  again"
+    with pytest.raises(PhysbenchError, match=words), explained("again", lambda: "kept", tmp_path):
+        raise inside
+    with pytest.raises(FileNotFoundError), explained("again", lambda: "kept", tmp_path / "other"):
+        raise inside

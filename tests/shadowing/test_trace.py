@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from physbench.clips.clip import Clip
+from physbench.errors import UsageError
 from physbench.shadowing import Shadowing, shadow
 from physbench.shadowing.trace import KEPT_WINDOW, load_trace, save_trace, trace
 from physbench.tracks.tracks import Tracks
@@ -89,4 +90,6 @@ def test_it_is_stored_as_it_is_and_small(clip: Clip, jumping: Tracks, jumped: Sh
         assert np.array_equal(array, getattr(again, name), equal_nan=array.dtype.kind == "f"), name
     assert path.stat().st_size < 8000
     path.write_bytes(path.read_bytes()[:100])
-    assert load_trace(path) is None and load_trace(tmp_path / "none.npz") is None
+    with pytest.raises(UsageError, match="Resume the run"):
+        load_trace(path)
+    assert load_trace(tmp_path / "none.npz") is None

@@ -19,6 +19,7 @@ from physbench.clips.task import builtin_task_ids
 from physbench.errors import ModelError, PhysbenchError
 from physbench.progress import Progress
 from physbench.storage.cache_dir import cache_dir
+from physbench.storage.cache_entry import cached
 from physbench.storage.fingerprint import fingerprint
 from physbench.worker_pool import ordered, worker_pool
 
@@ -81,10 +82,8 @@ class MemoryTable:
         return [block for block in blocks if not self._holds(block)]
 
     def _holds(self, block: Block) -> bool:
-        try:
-            return len(read_motions(self.path(block))) >= block.count
-        except (FileNotFoundError, PhysbenchError):
-            return False
+        motions = cached(read_motions, self.path(block), (PhysbenchError,))
+        return motions is not None and len(motions) >= block.count
 
     def ensure(self, rows: Sequence[Row], workers: int) -> int:
         """Make the clips that are not stored, with `workers` processes and progress. Returns how many were made."""

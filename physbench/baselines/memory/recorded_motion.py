@@ -7,11 +7,9 @@ without the coloured objects, which tells floors, ramps and screens apart.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +17,7 @@ from numpy.typing import NDArray
 from physbench.clips.clip import Row
 from physbench.clips.generate import make_scene
 from physbench.errors import PhysbenchError
-from physbench.storage.atomic_write import atomic_path
+from physbench.storage.sealed_file import NOT_ARRAYS, read_sealed_npz, write_sealed_npz
 from physbench.world.camera import pixels_per_metre, px_from_world
 from physbench.world.scene import HISTORY, RenderSpec, Scene, sphere_mass
 from physbench.world.silhouettes import full_area
@@ -113,19 +111,20 @@ def greys_of(scene: Scene, states: Array) -> Greys:
 
 def write_motions(path: Path, motions: Sequence[RecordedMotion]) -> None:
     """Write clips to one file, atomically. Second differences in time are kept, which compress to a third."""
-    with atomic_path(path) as draft:
-        np.savez_compressed(
-            draft,
-            objects=np.array([len(motion.radius) for motion in motions], dtype=np.uint8),
-            plates=np.array([len(motion.plates) for motion in motions], dtype=np.uint8),
-            samples=np.array([motion.future.shape[1] for motion in motions], dtype=np.uint16),
-            radius=np.concatenate([motion.radius for motion in motions]).astype(np.float32),
-            kicks=np.concatenate([motion.kicks for motion in motions]).astype(np.float32),
-            greys=np.stack([motion.greys for motion in motions]),
-            past=np.concatenate([_packed(motion.past) for motion in motions]),
-            future=np.concatenate([_packed(motion.future) for motion in motions]),
-            moving=np.concatenate([_packed(motion.plates) for motion in motions]),
-        )
+    write_sealed_npz(
+        path,
+        {
+            "objects": np.array([len(motion.radius) for motion in motions], dtype=np.uint8),
+            "plates": np.array([len(motion.plates) for motion in motions], dtype=np.uint8),
+            "samples": np.array([motion.future.shape[1] for motion in motions], dtype=np.uint16),
+            "radius": np.concatenate([motion.radius for motion in motions]).astype(np.float32),
+            "kicks": np.concatenate([motion.kicks for motion in motions]).astype(np.float32),
+            "greys": np.stack([motion.greys for motion in motions]),
+            "past": np.concatenate([_packed(motion.past) for motion in motions]),
+            "future": np.concatenate([_packed(motion.future) for motion in motions]),
+            "moving": np.concatenate([_packed(motion.plates) for motion in motions]),
+        },
+    )
 
 
 def read_motions(path: Path) -> list[RecordedMotion]:
@@ -135,13 +134,11 @@ def read_motions(path: Path) -> list[RecordedMotion]:
         PhysbenchError: The file is damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            content = {name: file[name] for name in file.files}
-        return _unpacked_motions(content)
+        return _unpacked_motions(read_sealed_npz(path))
     except FileNotFoundError:
         raise
-    except (OSError, ValueError, KeyError, IndexError, EOFError, BadZipFile, zlib.error) as error:
-        raise PhysbenchError(f"{path} is damaged ({type(error).__name__}). Remove it: it is made again.") from error
+    except (*NOT_ARRAYS, IndexError) as error:
+        raise PhysbenchError(f"{path} is damaged ({error}). Remove it: it is made again.") from error
 
 
 def _unpacked_motions(content: dict[str, NDArray[np.generic]]) -> list[RecordedMotion]:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import zlib
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from physbench.rollouts.rollout import Rollout
-from physbench.storage.atomic_write import write_json
 from physbench.storage.run_folder import RunFolder
+from physbench.storage.sealed_file import NOT_ARRAYS, read_sealed_json, write_sealed_json
 
 STATES = "states"  # instead of frames
 
@@ -49,7 +46,7 @@ def store_rollout(folder: RunFolder, rollout: Rollout, fps: float) -> None:
     if rollout.states is not None:
         write_states(folder.states(rollout.clip_id, rollout.sample), rollout.states, fps)
         document |= {"answers": STATES, "states_hash": frames_hash(rollout.states)}
-    write_json(_sidecar(video), document)
+    write_sealed_json(_sidecar(video), document)
 
 
 def load_rollout(folder: RunFolder, clip_id: str, sample: int) -> Rollout | None:
@@ -59,7 +56,7 @@ def load_rollout(folder: RunFolder, clip_id: str, sample: int) -> Rollout | None
 
     video = folder.rollout(clip_id, sample)
     try:
-        document = json.loads(_sidecar(video).read_text(encoding="utf-8"))
+        document = read_sealed_json(_sidecar(video))
         shape = tuple(document["shape"])
         frames = read_video(video) if shape[0] else np.zeros(shape, dtype=np.uint8)
         if frames.shape != shape or frames_hash(frames) != document["frames_hash"]:
@@ -70,7 +67,7 @@ def load_rollout(folder: RunFolder, clip_id: str, sample: int) -> Rollout | None
             if frames_hash(states) != document["states_hash"]:
                 return None
         return Rollout(clip_id, sample, frames, document["failure"], document["chained"], document["seconds"], states)
-    except (OSError, ValueError, KeyError, TypeError, BadZipFile, zlib.error):
+    except NOT_ARRAYS:
         return None
 
 

@@ -1,0 +1,32 @@
+"""`physbench runs --check` reads what runs consist of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from physbench.cli.main import run
+from physbench.results.build_result import write_result
+from physbench.results.read_run import read_manifest
+from physbench.storage.run_contents import CONTENTS, contents_of
+from physbench.storage.run_folder import RunFolder
+from physbench.storage.sealed_file import write_sealed_json
+
+
+def test_what_was_changed_since_a_run_was_finished_is_named(
+    make_run: Callable[..., RunFolder], capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second, third = (make_run(2, 0, suite="smoke", name=name) for name in ("a", "b", "c"))
+    for each in (first, second):
+        write_result(each)
+        write_sealed_json(each.manifest, {**read_manifest(each), CONTENTS: contents_of(each)})
+    assert run(["runs", str(first.path), "--check"]) == 0
+    assert "a: as it was finished" in capsys.readouterr().out
+    second.reference("truth").scores.write_bytes(b"other")
+    third.manifest.write_bytes(third.manifest.read_bytes()[:50])
+    assert run(["runs", str(first.path.parent), "--check"]) == 1
+    said = capsys.readouterr().out
+    assert "a: as it was finished" in said
+    assert "b: changed since: references/truth/scores.parquet. Repeat its command with --resume." in said
+    assert "c: damaged: " in said and len(said.splitlines()) == 3
