@@ -17,7 +17,7 @@ from physbench.adapters.model_protocol import ModelCard
 from physbench.clips.clip import Row
 from physbench.clips.store import ClipStore
 from physbench.clips.suite import PUBLISHED_VERSION, Suite, find_suite
-from physbench.leaderboard import check_rollouts, rescoring
+from physbench.leaderboard import check_documents, check_rollouts, rescoring
 from physbench.leaderboard.rescoring import all_scorers
 from physbench.leaderboard.verify import How
 from physbench.results.build_result import build_result
@@ -121,7 +121,10 @@ def readings_so_far() -> dict[Key, object]:
 
 @pytest.fixture(autouse=True)
 def _read_once(monkeypatch: pytest.MonkeyPatch, readings_so_far: dict[Key, object]) -> None:
-    """Equal tracks of a clip are read once, and equal frames tracked once: each is a pure function of its content."""
+    """Equal tracks of a clip are read once, equal frames tracked once, and equal tables aggregated once.
+
+    Each is a pure function of its content.
+    """
 
     def content(value: object) -> object:
         if isinstance(value, Tracks):
@@ -129,14 +132,19 @@ def _read_once(monkeypatch: pytest.MonkeyPatch, readings_so_far: dict[Key, objec
         return (value.shape, value.tobytes()) if isinstance(value, np.ndarray) else value
 
     def remembered(name: str, function: Callable[..., object], key: Callable[..., Key]) -> Callable[..., object]:
-        def call(*arguments: object) -> object:
-            at = (name, *key(*arguments))
+        def call(*arguments: object, **options: object) -> object:
+            at = (name, *key(*arguments, **options))
             if at not in readings_so_far:
-                readings_so_far[at] = function(*arguments)
+                readings_so_far[at] = function(*arguments, **options)
             return readings_so_far[at]
 
         return call
 
+    def files(run: RunFolder, **options: object) -> Key:
+        places = (run, *(run.reference(name) for name in REFERENCE_MODELS))
+        return (run.manifest.read_bytes(), *(place.scores.read_bytes() for place in places), *options.items())
+
+    monkeypatch.setattr(check_documents, "build_result", remembered("result", check_documents.build_result, files))
     monkeypatch.setattr(
         rescoring,
         "rows_of_tracks",
