@@ -86,6 +86,7 @@ class ClaimedManifest(_Part):
     seed: Annotated[int, Ge(0), Le(2**63)] = 0
     started: Text = ""
     device: Text = ""
+    versions: dict[str, Text | None] = {}
     speed: dict[str, Number | None] = {}
 
 
@@ -145,6 +146,7 @@ class Claim:
             "seed": said.seed,
             "started": said.started,
             "device": said.device,
+            "versions": dict(said.versions),
             "speed": dict(said.speed),
         }
 
@@ -192,6 +194,7 @@ def _check_texts(manifest: ClaimedManifest) -> None:
     """Refuse texts that a terminal or a page could be deceived with."""
     model = manifest.model
     texts = [manifest.started, manifest.device, manifest.physbench_version, model.target, model.sha256 or ""]
-    for text in (*texts, *model.args, *model.args.values()):
+    versions = (*manifest.versions, *(version or "" for version in manifest.versions.values()))
+    for text in (*texts, *model.args, *model.args.values(), *versions):
         if not text.isprintable() or len(text) > MOST_TEXT:
             raise UsageError(f"manifest.json: expected at most {MOST_TEXT} printable characters, got {text[:80]!r}")

@@ -70,6 +70,11 @@ class About:
         passed = (str(each["detail"]) for each in self.checks if (each["check"], each["outcome"]) == (check, "passed"))
         return next(passed, "")
 
+    @property
+    def rollouts(self) -> int:
+        """How many rollouts the board has tracked again."""
+        return next((int(each.get("rollouts", 0)) for each in self.checks if each["check"] == "rollouts"), 0)
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -100,7 +105,8 @@ class Entry:
             checks = tuple(dict(each) for each in document.pop("checks", ()))
             found = About(**document, submission=said, checks=checks)
             texts = [found.date, found.hardware, *(each[name] for each in checks for name in CHECK_TEXTS)]
-            if not all(isinstance(text, str) and text.isprintable() for text in texts) or found.badge not in BADGES:
+            plain = all(isinstance(text, str) and text.isprintable() for text in texts) and found.rollouts >= 0
+            if not plain or found.badge not in BADGES:
                 raise ValueError("date, hardware and checks are texts, and the badge is one of a board's")
             return found
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, UsageError) as error:

@@ -27,7 +27,10 @@ from physbench.storage.run_folder import RunFolder
 TRACK_TITLES = {
     "zero-shot": ("Zero-shot", "Models that were not trained on clips of physbench."),
     "trained": ("Trained", "Models that were trained on its train split."),
-    "comparison": ("For comparison", "Baselines, references and models that see hidden states. They have no rank."),
+    "comparison": (
+        "For comparison",
+        "Baselines, references, models that see hidden states, and small videos. They have no rank.",
+    ),
 }
 VIDEOS = "videos:"
 LEAST_VIDEO_SIDE = 128  # px, from which videos are ranked (docs/design/style.md)
@@ -57,7 +60,7 @@ class BoardRow:
         """Why it has no rank, where that does not show by itself."""
         if not small_videos(self.result):
             return ""
-        return f"no rank: videos below {LEAST_VIDEO_SIDE} px, in which compression costs up to 0.30 of a skill"
+        return f"no rank: videos below {LEAST_VIDEO_SIDE} px, in which compression costs up to 0.30 of consistency"
 
     @property
     def axes(self) -> list[SkillValue]:
@@ -252,6 +255,7 @@ def _record(track: str, row: BoardRow) -> dict[str, object]:
         "failed": result.counts.failed,
         "suite": number_format.suite_name(result.model_dump(include={"suite", "provisional"})),
         "badge": about.badge,
+        "rollouts_seen": about.rollouts,
         "date": about.date or None,
         "hardware": about.hardware or None,
         "parameters": said.parameters,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -30,6 +30,7 @@ from physbench.leaderboard.rescoring import make_again, rollout_name
 from physbench.leaderboard.submission_file import opened_submission
 from physbench.leaderboard.verdicts import Verdict, Verification, failed, not_possible, passed
 from physbench.results.bootstrap import RESAMPLES
+from physbench.run.versions import versions
 from physbench.storage.run_folder import RunFolder
 
 EXPENSIVE = ("references", "tracks", "rollouts")
@@ -144,10 +145,22 @@ def _expensive(
         workers=how.workers,
         frames={name: rollout.steps for name, rollout in known.items()},
     )
+    references, tracks = (_with_versions(each, claim) for each in (references, tracks))
     if tracks.outcome != "passed":
         return [references, tracks, not_possible("rollouts", "the tracks were not read again")], None
     rollouts = check_rollouts(sent, claim, tables, commitment, how.workers)
     return [references, tracks, rollouts], made
+
+
+def _with_versions(verdict: Verdict, claim: Claim) -> Verdict:
+    """A check that failed, with the first version of a library or of the code that is not the submitter's."""
+    here, theirs = versions(purpose="runs"), claim.manifest.versions
+    other = [name for name in here if name in theirs and theirs[name] != here[name]]
+    if verdict.outcome != "failed" or not other:
+        return verdict
+    what = "the code of physbench" if other[0] == "code" else other[0]
+    hint = f"; the run was made with {what} {theirs[other[0]]}, this is {here[other[0]]}"
+    return replace(verdict, detail=verdict.detail + hint)
 
 
 def _of_model(
