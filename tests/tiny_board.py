@@ -145,6 +145,12 @@ def _read_once(monkeypatch: pytest.MonkeyPatch, readings_so_far: dict[Key, objec
         return (run.manifest.read_bytes(), *(place.scores.read_bytes() for place in places), *options.items())
 
     monkeypatch.setattr(check_documents, "build_result", remembered("result", check_documents.build_result, files))
+
+    def sent(job: check_rollouts.RetrackJob) -> Key:
+        paths = (job.sent.rollout(job.row.id, job.sample), job.sent.tracks(job.row.id, job.sample))
+        return (job.row, job.card, job.promised.model_dump_json(), *(p.is_file() and p.read_bytes() for p in paths))
+
+    monkeypatch.setattr(check_rollouts, "retrack", remembered("retracked", check_rollouts.retrack, sent))
     monkeypatch.setattr(
         rescoring,
         "rows_of_tracks",

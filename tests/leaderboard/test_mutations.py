@@ -22,6 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tiny_board import FEW_DRAWS, QUICK, TINY_ROWS
 
+from physbench.clips.clip import Clip
 from physbench.errors import PhysbenchError
 from physbench.leaderboard.check_documents import first_difference
 from physbench.leaderboard.table_differences import compare_tables
@@ -182,6 +183,21 @@ def differs(mutant: RunFolder, honest: RunFolder) -> str:
     return first_difference({k: said[k] for k in FIGURES}, {k: right[k] for k in FIGURES})[1]
 
 
+@pytest.fixture
+def _references_at_hand(tiny_run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """References come from the honest run, which has made them: a mutation cannot reach them."""
+
+    def bring(made: RunFolder, name: str, clip: Clip, *_: object, **__: object) -> None:
+        source, target = tiny_run.reference(name), made.reference(name)
+        for path in (source.part(clip.id), source.tracks(clip.id), source.trace(clip.id)):
+            place = target.path / path.relative_to(source.path)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            if path.is_file():
+                shutil.copy(path, place)
+
+    monkeypatch.setattr("physbench.leaderboard.rescoring.bring_reference", bring)
+
+
 class Counts:
     """What became of the examples of one test."""
 
@@ -232,14 +248,14 @@ def attack(honest: RunFolder, examples: int) -> Counts:
     return counts
 
 
-@pytest.mark.usefixtures("tiny_suite")
+@pytest.mark.usefixtures("tiny_suite", "_references_at_hand")
 def test_no_mutated_submission_is_accepted_that_differs(tiny_run: RunFolder) -> None:
-    counts = attack(tiny_run, 40)
-    assert sum(counts.refused.values()) >= 40 and len(counts.refused) >= 4, counts.refused
+    counts = attack(tiny_run, 30)
+    assert sum(counts.refused.values()) >= 30 and len(counts.refused) >= 4, counts.refused
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("tiny_suite")
+@pytest.mark.usefixtures("tiny_suite", "_references_at_hand")
 def test_no_mutated_submission_of_a_thousand_is_accepted_that_differs(
     tiny_run: RunFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -169,3 +169,11 @@ def test_commands(tiny_copy: RunFolder, tmp_path: Path, capsys: pytest.CaptureFi
     ):
         assert cli(["leaderboard", *words]) == 2
         assert expected in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words", [("--limit", "4"), ("--tasks", "falling/*"), ("--scorers", "laws/*"), ("--fresh-seeds", "2")]
+)
+def test_a_run_for_a_board_is_whole(words: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli(["eval", "baseline:freeze", "--for-board", *words]) == 2
+    assert f"Leave out {words[0]}" in capsys.readouterr().err
