@@ -11,6 +11,7 @@ from urllib.parse import quote
 from physbench.leaderboard.entry import Entry, describe, entries, entry_name, present, unpublished
 from physbench.leaderboard.ranking import Rank, ResampledSkill, rank, resampled_skill
 from physbench.leaderboard.submission import LINKS, short_count
+from physbench.leaderboard.verdicts import BADGES
 from physbench.report.free_constant_text import family_factors
 from physbench.report.page_environment import page_environment
 from physbench.results import number_format
@@ -26,8 +27,13 @@ from physbench.storage.run_folder import RunFolder
 TRACK_TITLES = {
     "zero-shot": ("Zero-shot", "Models that were not trained on clips of physbench."),
     "trained": ("Trained", "Models that were trained on its train split."),
-    "comparison": ("For comparison", "Baselines, references and models that see hidden states. They have no rank."),
+    "comparison": (
+        "For comparison",
+        "Baselines, references, models that see hidden states, and small videos. They have no rank.",
+    ),
 }
+VIDEOS = "videos:"
+LEAST_VIDEO_SIDE = 128  # px, from which videos are ranked (docs/design/style.md)
 COMPARISON = ("baseline:", "reference:", "saboteur:")  # targets that come with physbench
 
 
@@ -48,6 +54,13 @@ class BoardRow:
     def about(self) -> dict[str, str]:
         """What it was given."""
         return dict(describe(self.result))
+
+    @property
+    def unranked(self) -> str:
+        """Why it has no rank, where that does not show by itself."""
+        if not small_videos(self.result):
+            return ""
+        return f"no rank: videos below {LEAST_VIDEO_SIDE} px, in which compression costs up to 0.30 of consistency"
 
     @property
     def axes(self) -> list[SkillValue]:
@@ -85,7 +98,13 @@ Report = Callable[[Entry], str]
 
 def compares(result: ResultDocument) -> bool:
     """Whether an entry is there to compare with, and takes no rank."""
-    return result.model.target.startswith(COMPARISON) or result.model.track == "privileged"
+    return result.model.target.startswith(COMPARISON) or result.model.track == "privileged" or small_videos(result)
+
+
+def small_videos(result: ResultDocument) -> bool:
+    """Whether an entry is of videos that are too small to be ranked: compression costs a part of their skill."""
+    side = min(int(length) for length in result.model.card["image_size"])
+    return result.model.target.startswith(VIDEOS) and side < LEAST_VIDEO_SIDE
 
 
 def report_in_board(entry: Entry) -> str:
@@ -194,6 +213,7 @@ def _page(
         tracks=tracks,
         unseen=freed,
         titles=TRACK_TITLES,
+        badges=BADGES,
         axis_names=names,
         families=list(result.families),
         states=answers_states(result.model.card),
@@ -234,6 +254,8 @@ def _record(track: str, row: BoardRow) -> dict[str, object]:
         "clips": result.counts.clips,
         "failed": result.counts.failed,
         "suite": number_format.suite_name(result.model_dump(include={"suite", "provisional"})),
+        "badge": about.badge,
+        "rollouts_seen": about.rollouts,
         "date": about.date or None,
         "hardware": about.hardware or None,
         "parameters": said.parameters,

@@ -83,6 +83,10 @@ def command(
             metavar="shown|all|none", help="Videos to keep; shown: those in the report. New scorers need all."
         ),
     ] = "shown",
+    for_board: Annotated[
+        bool,
+        typer.Option("--for-board", help="Keep all that `leaderboard submit` sends: every rollout of all of core."),
+    ] = False,
     diagnosis: Annotated[
         bool, typer.Option("--diagnosis/--no-diagnosis", help="Seek the laws that the model follows instead.")
     ] = True,
@@ -116,6 +120,11 @@ def command(
         raise UsageError("Give --resume or --fresh, not both.")
     if batch_size != "auto" and not batch_size.isdecimal():
         raise UsageError(f"--batch-size: expected a number or auto, got '{batch_size}'.")
+    if for_board:
+        given = {"--tasks": tasks, "--scorers": scorers, "--limit": limit, "--fresh-seeds": fresh_seeds}
+        if wrong := [name for name, value in given.items() if value is not None]:
+            raise UsageError(f"--for-board: a board ranks all of a suite, read by all scorers. Leave out {wrong[0]}.")
+        keep_rollouts = "all"
     options = Options(
         model=model,
         suite=suite,

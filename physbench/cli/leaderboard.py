@@ -3,43 +3,228 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from physbench.cli.console import note
 from physbench.errors import UsageError
 
+if TYPE_CHECKING:
+    from physbench.leaderboard.verify import How
+
 app = typer.Typer(help="Rank results on one static page.", no_args_is_help=True, rich_markup_mode=None)
 
 Board = Annotated[Path, typer.Option("--board", metavar="DIR", help="Folder of the board.")]
 BOARD = Path("board")
 
+# What `verify` and `add` share.
+Model = Annotated[str, typer.Option(metavar="MODEL", help="The model itself, as of eval: it is run again.")]
+ModelArg = Annotated[list[str] | None, typer.Option(metavar="K=V", help="Passed to the model's factory; repeatable.")]
+FreshSeeds = Annotated[
+    int, typer.Option(metavar="N", help="With --model: also on N seeds of each task that are drawn now.")
+]
+Device = Annotated[str, typer.Option(help="With --model: auto, cpu, cuda, cuda:1, mps.")]
+BatchSize = Annotated[int | None, typer.Option(metavar="N", help="With --model: clips in one batch. [default: 8]")]
+TrustCode = Annotated[bool, typer.Option("--trust-code", help="With --model: load files that can run code: .pt2.")]
+Cached = Annotated[
+    bool,
+    typer.Option("--cached-references", help="Take references from the cache of this machine: much faster."),
+]
+Workers = Annotated[int | None, typer.Option(metavar="N", help="Processes that read tracks again. [default: cores]")]
+
+
+def _how(
+    model: str,
+    model_arg: list[str] | None,
+    fresh_seeds: int,
+    device: str,
+    batch_size: int | None,
+    trust_code: bool,
+    cached: bool,
+    workers: int | None,
+    board: Path | None,
+    rescore: bool = True,
+) -> How:
+    """What is checked, from the options that `verify` and `add` share."""
+    from physbench.leaderboard.fresh_rollouts import ModelToRun
+    from physbench.leaderboard.verify import How
+    from physbench.run.options import parse_model_args
+    from physbench.worker_pool import cores
+
+    if not model and (fresh_seeds or model_arg):
+        raise UsageError("--fresh-seeds and --model-arg need the model itself: --model MODEL.")
+    for name, value, least in (
+        ("--fresh-seeds", fresh_seeds, 0),
+        ("--workers", workers, 1),
+        ("--batch-size", batch_size, 1),
+    ):
+        if value is not None and value < least:
+            raise UsageError(f"{name}: expected at least {least}, got {value}.")
+    to_run = (
+        ModelToRun(
+            model,
+            fresh_seeds,
+            parse_model_args(model_arg or []),
+            device=device,
+            batch_size=batch_size,
+            trust_code=trust_code,
+        )
+        if model
+        else None
+    )
+    return How(workers=workers or cores(), rescore=rescore, cached_references=cached, model=to_run, board=board)
+
+
+@app.command()
+def verify(
+    path: Annotated[Path, typer.Argument(metavar="FILE|RUN", help="A submission, or the folder of a run.")],
+    board: Annotated[Path | None, typer.Option(metavar="DIR", help="The board whose challenges count.")] = None,
+    model: Model = "",
+    model_arg: ModelArg = None,
+    fresh_seeds: FreshSeeds = 0,
+    device: Device = "auto",
+    batch_size: BatchSize = None,
+    trust_code: TrustCode = False,
+    cached_references: Cached = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Only checks of seconds: nothing is tracked or read again.")
+    ] = False,
+    workers: Workers = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the verdicts as JSON to stdout.")] = False,
+) -> None:
+    """Check a submission or a run, in the order of cost, with a verdict for each check. Exit code 1 where one fails.
+
+    Example: physbench leaderboard verify submission.zip --model my_model.py:make --fresh-seeds 4
+    """
+    import json
+
+    from physbench.leaderboard.verify import verified
+
+    how = _how(
+        model, model_arg, fresh_seeds, device, batch_size, trust_code, cached_references, workers, board, not quick
+    )
+    with verified(path, how) as found:
+        verification = found.verification
+    if as_json:
+        typer.echo(json.dumps(verification.document(), indent=1))
+    else:
+        width = max(len(each.check) for each in verification.verdicts)
+        for each in verification.verdicts:
+            typer.echo(f"{each.check:<{width}}  {each.outcome:<12}  {each.detail}")
+        typer.echo(f"\n{'Not accepted.' if verification.problems else f'Accepted: {verification.badge}.'}")
+    if verification.problems:
+        raise typer.Exit(1)
+
+
+@app.command()
+def submit(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run (eval --for-board).")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The submission to write.")],
+    commit: Annotated[
+        bool, typer.Option("--commit", help="What the run found, its tracks, and the hashes of all rollouts.")
+    ] = False,
+    reveal: Annotated[
+        Path | None, typer.Option(metavar="CHALLENGE", help="The same with the rollouts that a board asks for.")
+    ] = None,
+) -> None:
+    """Write a submission: first with --commit; then, once a board has answered, with --reveal.
+
+    Example: physbench leaderboard submit runs/my-model-core-1 --commit --out submission.zip
+    """
+    from physbench.cli.cache import readable_size
+    from physbench.leaderboard.submit import commit as write_commitment
+    from physbench.leaderboard.submit import reveal as write_rollouts
+    from physbench.storage.run_folder import RunFolder
+
+    if commit == (reveal is not None):
+        raise UsageError("Give --commit or --reveal CHALLENGE.")
+    if out.is_dir():
+        raise UsageError(f"--out: {out} is a folder. Name a file, such as submission.zip.")
+    if reveal is None:
+        made = write_commitment(RunFolder(run), out)
+        note(f"Committed to {len(made.rollouts)} rollouts: {made.id}")
+    else:
+        shown = write_rollouts(RunFolder(run), reveal, out)
+        note(f"With {len(shown.rollouts)} rollouts that the board has asked for.")
+    typer.echo(f"{out}  {readable_size(out.stat().st_size)}")
+
+
+@app.command()
+def challenge(
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="A submission with a commitment.")],
+    board: Board = BOARD,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The challenge to send back.")] = Path("challenge.json"),
+) -> None:
+    """Answer a commitment, on the side of the board: draw a seed that chooses a tenth of its rollouts, and keep it."""
+    from physbench.leaderboard.admission import challenge as answer
+    from physbench.storage.atomic_write import write_json
+
+    made = answer(path, board)
+    write_json(out, made.model_dump(mode="json"))
+    note(f"The board asks for {len(made.rollouts)} rollouts of {made.commitment[:16]}.")
+    typer.echo(out)
+
 
 @app.command()
 def add(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of finished runs of core.")],
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="FILE|RUN...", help="Submissions, or folders of finished runs of core.")
+    ],
     board: Board = BOARD,
     submitter: Annotated[str, typer.Option(metavar="NAME", help="Who submits it.")] = "",
     paper: Annotated[str, typer.Option(metavar="URL", help="Link to a paper about the model.")] = "",
     code: Annotated[str, typer.Option(metavar="URL", help="Link to its code.")] = "",
     weights: Annotated[str, typer.Option(metavar="URL", help="Link to its weights.")] = "",
     parameters: Annotated[str, typer.Option(metavar="N", help="Parameters of the model: 350M, 1.3e9.")] = "",
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Take the place of an entry of the same model; the old one is kept.")
+    ] = False,
+    self_reported: Annotated[
+        bool,
+        typer.Option("--self-reported", help="Only checks of seconds; the entry says that nothing was read again."),
+    ] = False,
+    model: Model = "",
+    model_arg: ModelArg = None,
+    fresh_seeds: FreshSeeds = 0,
+    device: Device = "auto",
+    batch_size: BatchSize = None,
+    trust_code: TrustCode = False,
+    cached_references: Cached = False,
+    diagnosis: Annotated[
+        bool, typer.Option("--diagnosis/--no-diagnosis", help="Seek the laws that the model follows instead.")
+    ] = True,
+    workers: Workers = None,
 ) -> None:
-    """Add finished runs to a board. Figures are computed again from each run's scores; the runs are not changed.
+    """Add submissions or finished runs to a board, after all checks of `verify`. The runs are not changed.
 
     Example: physbench leaderboard add runs/objects-core-1 --submitter "A. Author" --paper https://example.org/paper
     """
-    from physbench.leaderboard.entry import add as add_run
+    from physbench.leaderboard.admission import admit
     from physbench.leaderboard.submission import Submission, parameter_count
-    from physbench.storage.run_folder import RunFolder
 
     submission = Submission(submitter, paper, code, weights, parameter_count(parameters) if parameters else None)
     if len(runs) > 1 and submission != Submission(submitter):
         raise UsageError("--paper, --code, --weights and --parameters belong to one model: add its run alone.")
+    if len(runs) > 1 and model:
+        raise UsageError("--model belongs to one submission: add it alone.")
+    submission.check()
+    how = _how(
+        model,
+        model_arg,
+        fresh_seeds,
+        device,
+        batch_size,
+        trust_code,
+        cached_references,
+        workers,
+        board,
+        not self_reported,
+    )
     for run in runs:
-        entry = add_run(RunFolder(run), board, submission=None if submission == Submission() else submission)
-        note(f"{run} is on the board as {entry.name}")
+        said = None if submission == Submission() else submission
+        entry = admit(run, board, how, submission=said, replace=replace, diagnosis=diagnosis)
+        note(f"{run} is on the board as {entry.name}: {entry.about.badge}")
     note(f"Write the page: physbench leaderboard build --board {board}")
 
 

@@ -102,8 +102,13 @@ def reference_rollout(name: str, clip: Clip, card: ModelCard) -> Rollout:
     return Rollout(clip.id, 0, frames, answer.failures.get(0), answer.chained, answer.seconds)
 
 
-def bring_reference(run: RunFolder, name: str, clip: Clip, card: ModelCard, scorers: Sequence[Scorer]) -> None:
-    """Put the rows and tracks of one reference on one clip into the run folder, from the cache if they are there."""
+def bring_reference(
+    run: RunFolder, name: str, clip: Clip, card: ModelCard, scorers: Sequence[Scorer], *, cached: bool = True
+) -> None:
+    """Put the rows and tracks of one reference on one clip into the run folder, from the cache if they are there.
+
+    With cached=False it is made again, and what the cache holds is replaced.
+    """
     folder = run.reference(name)
     if read_part(folder.part(clip.id)) is not None:
         return
@@ -111,7 +116,7 @@ def bring_reference(run: RunFolder, name: str, clip: Clip, card: ModelCard, scor
     code = _code_key(tuple(scorers), _own_files(clip.row.task))
     kind = OF_STATES if isinstance(card, StateCard) else ""
     place = cache_dir() / "references" / code / f"{clip_hash(clip)}.{context}.{kind}{name}"
-    if not _copy(place, folder, clip.id):
+    if not cached or not _copy(place, folder, clip.id):
         rows, observation = score_clip(clip, reference_rollout(name, clip, card), context, scorers)
         lawful = None
         if observation is not None:

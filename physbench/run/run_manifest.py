@@ -75,7 +75,7 @@ def _folder_hash(folder: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def _row_document(row: Row) -> Document:
+def row_document(row: Row) -> Document:
     """What names a clip; its change where there is one."""
     return {name: value for name, value in dataclasses.asdict(row).items() if value != ""}
 
@@ -100,7 +100,7 @@ def asked_document(
             "hash": suite.hash,
             "local": suite.local,
             "partial": suite.partial,
-            "rows": [_row_document(row) for row in suite.rows],
+            "rows": [row_document(row) for row in suite.rows],
             **({"fresh": {"salt": salt}} if salt else {}),  # seeds drawn for this run, and a secret of its generators
         },
         "model": {

@@ -103,8 +103,15 @@ def score_clip(
         except Exception:  # not even the context: the further readings are not known
             failed = Reading(None, "failed", str(rollout.failure))
             return [_row(clip, rollout, scorer, "", failed) for scorer in scorers], None
-    observation, rows = Observation(clip, rollout, tracks), []
+    observation = Observation(clip, rollout, tracks)
     observation.seconds["tracks"] = time.monotonic() - started
+    rows = read_observation(observation, scorers)
+    return rows, None if rollout.failure is not None else observation
+
+
+def read_observation(observation: Observation, scorers: Sequence[Scorer]) -> list[ScoreRow]:
+    """Rows of a tracked prediction, one per reading, in the order of `scorers`; failed where its rollout failed."""
+    rollout, rows = observation.rollout, []
     for scorer in scorers:
         read: Callable[[], Reading | dict[str, Reading]] = partial(scorer.read, observation)
         if rollout.states is not None and scorer.needs_picture:
@@ -112,8 +119,8 @@ def score_clip(
         for key, reading in _safely(scorer, read).items():
             if rollout.failure is not None and reading.status == "ok":
                 reading = replace(reading, value=None, status="failed", reason=rollout.failure)
-            rows.append(_row(clip, rollout, scorer, key, reading))
-    return rows, None if rollout.failure is not None else observation
+            rows.append(_row(observation.clip, rollout, scorer, key, reading))
+    return rows
 
 
 def observed(clip: Clip, rollout: Rollout, context: int) -> Tracks:
@@ -192,17 +199,25 @@ def _safely(scorer: Scorer, read: Callable[[], Reading | dict[str, Reading]]) ->
     return readings
 
 
+def quality_of(scorer: Scorer, reading: Reading) -> float | None:
+    """Quality, 0..1, of a scorer's own reading; None where it has none. Raises what the scorer's map raises."""
+    if scorer.quality is None:
+        return None
+    if reading.status == "failed":
+        return 0.0
+    if reading.status != "ok" or reading.value is None:
+        return None
+    return min(max(float(scorer.quality(reading.value)), 0.0), 1.0)
+
+
 def _row(clip: Clip, rollout: Rollout, scorer: Scorer, key: str, reading: Reading) -> ScoreRow:
     quality = None
-    if scorer.quality is not None and not key:
-        if reading.status == "failed":
-            quality = 0.0
-        elif reading.status == "ok" and reading.value is not None:
-            try:
-                quality = min(max(float(scorer.quality(reading.value)), 0.0), 1.0)
-            except Exception as error:  # in a user's declaration: it must not end the run
-                reason = f"{scorer.id} raised {type(error).__name__} in its quality: {error}"
-                reading, quality = Reading(None, "failed", reason, reading.unit), 0.0
+    if not key:
+        try:
+            quality = quality_of(scorer, reading)
+        except Exception as error:  # in a user's declaration: it must not end the run
+            reason = f"{scorer.id} raised {type(error).__name__} in its quality: {error}"
+            reading, quality = Reading(None, "failed", reason, reading.unit), 0.0
     return ScoreRow(
         clip=clip.id,
         task=clip.row.task,

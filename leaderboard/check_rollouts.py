@@ -1,0 +1,217 @@
+"""Rollouts that come with a submission: are they the committed ones, and do the tracks that were sent show them?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from physbench.adapters.model_protocol import ModelCard
+from physbench.adapters.state_card import StateCard
+from physbench.clips.clip import Row
+from physbench.clips.store import ClipStore
+from physbench.errors import UsageError
+from physbench.leaderboard.check_tables import MODEL_SOURCE, Tables, base_of
+from physbench.leaderboard.claim import Claim
+from physbench.leaderboard.commitment import (
+    CHALLENGE,
+    Challenge,
+    Commitment,
+    CommittedRollout,
+    chosen_rollouts,
+    mismatch,
+    read_challenge,
+)
+from physbench.leaderboard.rescoring import all_scorers, compared, rollout_name
+from physbench.leaderboard.sent_tracks import MOST_TRACKS, read_sent_tracks, read_sent_video, track_difference
+from physbench.leaderboard.verdicts import Verdict, failed, not_possible, passed
+from physbench.progress import Progress
+from physbench.results.number_format import counted
+from physbench.rollouts.rollout import Rollout
+from physbench.rollouts.states_file import read_states
+from physbench.run.rollout_store import STATES, frames_hash
+from physbench.run.score_shards import SHARD_COLUMNS, rows_document
+from physbench.run.worker_jobs import SCORING_PRELOAD
+from physbench.scoring.observation import Observation
+from physbench.scoring.score_clip import observed, read_observation
+from physbench.scoring.scorer_protocol import Scorer
+from physbench.storage.run_folder import RunFolder
+from physbench.worker_pool import ordered, worker_pool
+
+MOST_SIDECAR = 1 << 20  # bytes
+
+
+def sent_files(folder: RunFolder, claim: Claim) -> dict[str, Path]:
+    """The files of a run that a submission consists of, besides rollouts and what belongs to the round."""
+    found = {"manifest.json": folder.manifest, "result.json": folder.result, "scores.parquet": folder.scores}
+    for name in ("truth", "freeze", "constant-velocity"):
+        found[f"references/{name}/scores.parquet"] = folder.reference(name).scores
+    for row in claim.suite.rows:
+        for sample in range(claim.samples):
+            found[f"tracks/{rollout_name(row.id, sample)}.npz"] = folder.tracks(row.id, sample)
+    return {name: path for name, path in found.items() if path.is_file()}
+
+
+def rollout_file(folder: RunFolder, card: ModelCard, clip: str, sample: int) -> Path:
+    """The frames of a rollout, or its states."""
+    return folder.states(clip, sample) if isinstance(card, StateCard) else folder.rollout(clip, sample)
+
+
+def stored_rollout(folder: RunFolder, clip: str, sample: int) -> CommittedRollout | None:
+    """Hash and length of a rollout as the run wrote them beside it; None where it was not kept."""
+    path = folder.rollout(clip, sample).with_suffix(".json")
+    try:
+        if path.stat().st_size > MOST_SIDECAR:
+            return None
+        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if document.get("answers") == STATES:
+            states = read_states(folder.states(clip, sample))
+            return CommittedRollout(hash=str(document["states_hash"]), steps=len(states))
+        return CommittedRollout(hash=str(document["frames_hash"]), steps=int(document["shape"][0]))
+    except (OSError, ValueError, KeyError, TypeError, IndexError, RecursionError):
+        return None
+
+
+def check_commitment(
+    folder: RunFolder, claim: Claim, commitment: Commitment | None, issued: Challenge | None, *, board: bool
+) -> Verdict:
+    """Whether files and rollouts are those that were committed, and those that the board asked for are there.
+
+    issued: the board's own copy of the challenge; None where it has none. board: whether a board is asked.
+    """
+    if commitment is None:
+        return not_possible("commitment", "nothing was committed: the rollouts behind the tracks were never fixed")
+    names = {rollout_name(row.id, sample) for row in claim.suite.rows for sample in range(claim.samples)}
+    if set(commitment.rollouts) != names:
+        one = min(set(commitment.rollouts) ^ names)
+        return failed("commitment", f"it names {len(commitment.rollouts)} rollouts, the run has {len(names)}: {one}")
+    problem = mismatch(commitment, sent_files(folder, claim))
+    if problem:
+        return failed("commitment", problem)
+    what = f"{counted(len(commitment.files), 'file')} and {counted(len(names), 'rollout')} as committed"
+    path = folder.path / CHALLENGE
+    if not path.is_file():
+        return passed("commitment", f"{what}; no rollout was asked for", commitment=commitment.id)
+    try:
+        sent = read_challenge(path)
+    except UsageError as error:
+        return failed("commitment", str(error))
+    if board and sent != issued:
+        return failed("commitment", "the challenge is not one that this board has issued for it")
+    if sent.commitment != commitment.id or sent.rollouts != chosen_rollouts(commitment, sent.seed):
+        return failed("commitment", "the challenge is for another commitment, or chooses other rollouts")
+    known = "" if board else "; whether the board issued the challenge, only the board knows (--board)"
+    return passed("commitment", f"{what}{known}", commitment=commitment.id, asked_for=len(sent.rollouts))
+
+
+@dataclass(frozen=True)
+class RetrackJob:
+    """A rollout of a submission to track again."""
+
+    sent: RunFolder
+    row: Row
+    sample: int
+    card: ModelCard
+    promised: CommittedRollout
+
+
+@dataclass(frozen=True)
+class Retracked:
+    """What became of it."""
+
+    problem: str  # "" where the tracks are those of the rollout
+    rows: tuple[Mapping[str, Any], ...]  # readings of the frames: all others follow from the tracks
+
+
+def retrack(job: RetrackJob) -> Retracked:
+    """In a worker: decode a rollout, compare its hash, and track it again."""
+    path = rollout_file(job.sent, job.card, job.row.id, job.sample)
+    clip = ClipStore().get(job.row, job.card.spec)
+    context = job.card.scored_context
+    try:
+        rollout = _decoded(path, job)
+        answer = rollout.frames if rollout.states is None else rollout.states
+        if frames_hash(answer) != job.promised.hash:
+            return Retracked(f"{path.name} is not the rollout that was committed", ())
+        made = observed(clip, rollout, context)
+        sent = read_sent_tracks(job.sent.tracks(job.row.id, job.sample), clip, context)
+        problem = track_difference(sent, made)
+        if problem:
+            return Retracked(f"{path.name}: {problem} from the tracks that were sent", ())
+        return Retracked("", tuple(rows_document(read_observation(Observation(clip, rollout, made), frame_scorers()))))
+    except UsageError as error:
+        return Retracked(str(error), ())
+
+
+def frame_scorers() -> tuple[Scorer, ...]:
+    """Scorers that read frames, all of them diagnostics."""
+    return tuple(each for each in all_scorers() if "frames" in each.needs)
+
+
+def _decoded(path: Path, job: RetrackJob) -> Rollout:
+    if not path.is_file():
+        raise UsageError(f"{path.name} was asked for and is not there")
+    height, width = job.card.image_size
+    if isinstance(job.card, StateCard):
+        if path.stat().st_size > MOST_TRACKS:
+            raise UsageError(f"{path.name} is larger than states are")
+        try:
+            states = read_states(path)
+        except Exception as error:  # whatever is in a file from elsewhere
+            raise UsageError(f"{path.name} cannot be read ({type(error).__name__}: {error})") from error
+        clip = ClipStore().get(job.row, job.card.spec)
+        return Rollout(job.row.id, job.sample, clip.future()[:0], states=states)
+    return Rollout(job.row.id, job.sample, read_sent_video(path, (job.promised.steps, height, width)))
+
+
+def check_rollouts(
+    folder: RunFolder, claim: Claim, tables: Tables, commitment: Commitment | None, workers: int
+) -> Verdict:
+    """Whether the enclosed rollouts are the committed ones, and tracks and readings of the frames are theirs."""
+    jobs = _jobs(folder, claim, commitment)
+    if not jobs:
+        return not_possible("rollouts", "no rollout was sent")
+    found: list[Retracked] = []
+    with (
+        worker_pool(workers, len(jobs), SCORING_PRELOAD) as pool,
+        Progress("rollouts again", len(jobs)) as progress,
+    ):
+        for each in ordered(pool, retrack, jobs):
+            found.append(each)
+            progress.advance()
+    problem = next((each.problem for each in found if each.problem), "")
+    if problem:
+        return failed("rollouts", problem, wrong=sum(bool(each.problem) for each in found))
+    return _check_frame_readings(jobs, found, tables)
+
+
+def _jobs(folder: RunFolder, claim: Claim, commitment: Commitment | None) -> list[RetrackJob]:
+    path = folder.path / CHALLENGE
+    asked = read_challenge(path).rollouts if commitment is not None and path.is_file() else []
+    jobs = []
+    for row in claim.suite.rows:
+        for sample in range(claim.samples):
+            name = rollout_name(row.id, sample)
+            there = rollout_file(folder, claim.card, row.id, sample).is_file()
+            promised = commitment.rollouts.get(name) if commitment else stored_rollout(folder, row.id, sample)
+            if promised is not None and promised.steps and (there or name in asked):
+                jobs.append(RetrackJob(folder, row, sample, claim.card, promised))
+    return jobs
+
+
+def _check_frame_readings(jobs: Sequence[RetrackJob], found: Sequence[Retracked], tables: Tables) -> Verdict:
+    import pandas as pd
+
+    made = pd.DataFrame([row for each in found for row in each.rows], columns=list(SHARD_COLUMNS))
+    made = made.astype({"value": float, "quality": float})
+    framed = {scorer.id for scorer in frame_scorers()}
+    sent = tables[MODEL_SOURCE]
+    keys = pd.MultiIndex.from_tuples([(job.row.id, job.sample) for job in jobs])
+    sent = sent[base_of(sent).isin(framed) & pd.MultiIndex.from_frame(sent[["clip", "sample"]]).isin(keys)]
+    outcome = compared(sent, made)
+    if outcome.first:
+        return failed("rollouts", outcome.first, different=outcome.different)
+    many = counted(len(jobs), "rollout")
+    return passed("rollouts", f"{many} decoded and tracked again: the tracks are theirs", rollouts=len(jobs))

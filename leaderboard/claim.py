@@ -1,0 +1,200 @@
+"""What a submission says of its run, read narrowly: only fields that decide figures, each in a range that is checked.
+
+Nothing in a manifest from elsewhere is trusted. The suite is made here from its name, and the rows must be those of it.
+Files with tasks that a manifest names are never opened.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, Any
+
+from annotated_types import Ge, Le, Len
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from physbench import __version__
+from physbench.adapters.model_protocol import ModelCard, check_card
+from physbench.adapters.state_card import StateCard, check_state_card
+from physbench.clips.clip import Row
+from physbench.clips.suite import FRESH, GOLDEN_SUITES, OWN, Suite, find_suite
+from physbench.errors import ModelError, UsageError
+from physbench.plugins import user_files
+from physbench.results.read_run import MANIFEST_VERSION
+from physbench.run.run_manifest import card_document, card_from, row_document
+from physbench.storage.run_folder import RunFolder
+
+MOST_MANIFEST = 16 << 20  # bytes; that of core has 0.1 MB
+MOST_SAMPLES = 64
+MOST_TEXT = 4000  # characters
+Text = Annotated[str, Len(0, MOST_TEXT)]
+Number = Annotated[float, Ge(0), Le(1e12)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False)
+
+
+class ClaimedRow(_Part):
+    """A clip."""
+
+    task: Text
+    split: Text
+    seed: Annotated[int, Ge(0), Le(2**53)]
+    change: Text = ""
+
+
+class ClaimedSuite(_Part):
+    """The clips that were run."""
+
+    name: Text
+    version: Annotated[int, Ge(1), Le(10**6)]
+    hash: Text
+    local: bool = False
+    rows: list[ClaimedRow]
+
+
+class ClaimedModel(_Part):
+    """The model that was run."""
+
+    name: Text
+    target: Text
+    sha256: Text | None = None
+    args: dict[str, str] = {}
+    card: dict[str, Any]
+
+
+class ClaimedOptions(_Part):
+    """The settings that decide which rows there are."""
+
+    samples: Annotated[int, Ge(1), Le(MOST_SAMPLES)] = 1
+    tasks: Text | None = None
+    limit: Annotated[int, Ge(1), Le(10**6)] | None = None
+
+
+class ClaimedManifest(_Part):
+    """The fields of manifest.json that decide figures."""
+
+    schema_version: Annotated[int, Ge(1), Le(MANIFEST_VERSION)]
+    physbench_version: Text = ""
+    suite: ClaimedSuite
+    model: ClaimedModel
+    options: ClaimedOptions = ClaimedOptions()
+    context: Annotated[int, Ge(1), Le(10**6)]
+    seed: Annotated[int, Ge(0), Le(2**63)] = 0
+    started: Text = ""
+    device: Text = ""
+    versions: dict[str, Text | None] = {}
+    speed: dict[str, Number | None] = {}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a submission says that it is."""
+
+    manifest: ClaimedManifest
+    card: ModelCard
+
+    @property
+    def samples(self) -> int:
+        return self.manifest.options.samples
+
+    @cached_property
+    def suite(self) -> Suite:
+        """The clips that the suite of this name has here. Raises UsageError where there is no such suite."""
+        named, options = self.manifest.suite, self.manifest.options
+        if named.name.startswith(FRESH):
+            raise UsageError(f"the run is on fresh seeds ({named.name}), which nobody else can be compared on")
+        if named.name.startswith(OWN) or user_files.names_files(options.tasks or ""):
+            raise UsageError("the run has tasks that do not come with physbench")
+        if named.name not in GOLDEN_SUITES:
+            raise UsageError(f"there is no suite named '{named.name}'")
+        return find_suite(named.name, options.limit, options.tasks)
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """The clips that it says were run."""
+        return tuple(Row(row.task, row.split, row.seed, row.change) for row in self.manifest.suite.rows)  # type: ignore[arg-type]
+
+    def document(self) -> dict[str, Any]:
+        """A manifest of what was checked, and of nothing else."""
+        said, suite = self.manifest, self.suite
+        return {
+            "schema_version": MANIFEST_VERSION,
+            "physbench_version": __version__,
+            "suite": {
+                "name": suite.name,
+                "version": suite.version,
+                **({"in_development": True} if suite.in_development else {}),
+                "hash": suite.hash,
+                "local": False,
+                "partial": suite.partial,
+                "rows": [row_document(row) for row in suite.rows],
+            },
+            "model": {
+                "target": said.model.target,
+                "name": self.card.name,
+                "sha256": said.model.sha256,
+                "args": dict(said.model.args),
+                "card": card_document(self.card),
+            },
+            "options": {"suite": suite.name, **said.options.model_dump()},
+            "render_spec": str(self.card.spec),
+            "context": self.card.scored_context,
+            "seed": said.seed,
+            "started": said.started,
+            "device": said.device,
+            "versions": dict(said.versions),
+            "speed": dict(said.speed),
+        }
+
+
+def read_claim(folder: RunFolder) -> Claim:
+    """Read and check what a submission says of its run. Raises UsageError with what is wrong."""
+    try:
+        if folder.manifest.stat().st_size > MOST_MANIFEST:
+            raise UsageError(f"manifest.json is larger than {MOST_MANIFEST >> 20} MB")
+        document = json.loads(folder.manifest.read_text(encoding="utf-8"))
+        manifest = ClaimedManifest.model_validate(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise UsageError(f"manifest.json: {place or 'the document'}: {first['msg']}") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageError(f"manifest.json cannot be read ({type(error).__name__}: {error})") from error
+    card = _card(manifest.model.card)
+    if card.name != manifest.model.name:
+        raise UsageError(f"manifest.json: the model is called '{manifest.model.name}', on its card '{card.name}'")
+    if card.scored_context != manifest.context:
+        raise UsageError(f"manifest.json: {manifest.context} context frames, and {card.scored_context} by the card")
+    _check_texts(manifest)
+    return Claim(manifest, card)
+
+
+def _card(document: Mapping[str, Any]) -> ModelCard:
+    try:
+        card = card_from(dict(document))
+        check_card(card)
+        if isinstance(card, StateCard):
+            check_state_card(card, "Model card")
+        if card.track not in ("zero-shot", "trained", "privileged"):
+            raise UsageError(f"manifest.json: there is no track '{card.track!s:.80}'")
+        if json.loads(json.dumps(card_document(card))) != json.loads(json.dumps(dict(document))):
+            raise UsageError("manifest.json: the card has fields that a card does not have")
+        return card
+    except UsageError:
+        raise
+    except (ModelError, TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
+        raise UsageError(f"manifest.json: the card is none ({type(error).__name__}: {error})"[:MOST_TEXT]) from error
+
+
+def _check_texts(manifest: ClaimedManifest) -> None:
+    """Refuse texts that a terminal or a page could be deceived with."""
+    model = manifest.model
+    texts = [manifest.started, manifest.device, manifest.physbench_version, model.target, model.sha256 or ""]
+    versions = (*manifest.versions, *(version or "" for version in manifest.versions.values()))
+    for text in (*texts, *model.args, *model.args.values(), *versions):
+        if not text.isprintable() or len(text) > MOST_TEXT:
+            raise UsageError(f"manifest.json: expected at most {MOST_TEXT} printable characters, got {text[:80]!r}")

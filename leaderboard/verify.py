@@ -1,0 +1,174 @@
+"""All checks of a submission or a run in the order of their cost: documents, rows, aggregates, tracks, rollouts, model.
+
+A check that fails ends the cheap part at its end: what takes minutes is not begun for a submission that is refused
+anyway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from physbench.errors import PhysbenchError, UsageError
+from physbench.leaderboard.check_documents import check_aggregates, write_checked
+from physbench.leaderboard.check_rollouts import check_commitment, check_rollouts, stored_rollout
+from physbench.leaderboard.check_tables import (
+    Tables,
+    check_clips,
+    check_qualities,
+    check_ranges,
+    check_rows,
+    read_tables,
+)
+from physbench.leaderboard.claim import Claim, read_claim
+from physbench.leaderboard.commitment import Challenge, Commitment, challenge_file, read_challenge, read_commitment
+from physbench.leaderboard.fresh_rollouts import ModelToRun, check_model
+from physbench.leaderboard.rescoring import make_again, rollout_name
+from physbench.leaderboard.submission_file import opened_submission
+from physbench.leaderboard.verdicts import Verdict, Verification, failed, not_possible, passed
+from physbench.results.bootstrap import RESAMPLES
+from physbench.run.versions import versions
+from physbench.storage.run_folder import RunFolder
+
+EXPENSIVE = ("references", "tracks", "rollouts")
+EARLIER = "an earlier check failed"
+
+
+@dataclass(frozen=True)
+class How:
+    """What is checked, and with what."""
+
+    workers: int = 1
+    rescore: bool = True  # make references again, and read tracks and rollouts again
+    cached_references: bool = False  # take references from the cache of this machine
+    model: ModelToRun | None = None  # the model itself, to be run again
+    board: Path | None = None  # whose challenges count
+    resamples: int = RESAMPLES
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What the checks found, and what an entry may be made of."""
+
+    verification: Verification
+    claim: Claim | None
+    folder: RunFolder | None  # a run of nothing but what was checked; None where something failed
+    commitment: Commitment | None = None
+
+
+@contextmanager
+def verified(path: Path, how: How) -> Iterator[Checked]:
+    """Check a submission or the folder of a run; `folder` of what is yielded lasts as long as the block.
+
+    Raises UsageError where there is nothing to check.
+    """
+    with opened_submission(path) as sent, TemporaryDirectory(prefix="physbench-") as place:
+        if not sent.manifest.is_file():
+            raise UsageError(f"{path}: is neither a submission nor a run: it holds no manifest.json.")
+        yield _check(sent, Path(place), how)
+
+
+def _check(sent: RunFolder, place: Path, how: How) -> Checked:
+    verdicts: list[Verdict] = []
+    try:
+        claim = read_claim(sent)
+        commitment = read_commitment(sent)
+    except UsageError as error:
+        return Checked(Verification((failed("documents", str(error)),)), None, None)
+    verdicts.append(check_clips(claim))
+    if verdicts[0].outcome != "passed":
+        return Checked(Verification(tuple(verdicts)), claim, None, commitment)
+    try:
+        tables = read_tables(sent, claim)
+    except UsageError as error:
+        verdicts.append(failed("documents", str(error).replace(f"{sent.path}/", "")))
+        return Checked(Verification(tuple(verdicts)), claim, None, commitment)
+    verdicts.insert(0, passed("documents", "manifest, card and score tables can be read"))
+    verdicts += [check_ranges(tables), check_rows(tables, claim)]
+    if not _problems(verdicts):
+        verdicts.append(check_qualities(tables))
+        issued = _issued(commitment, how)
+        verdicts.append(check_commitment(sent, claim, commitment, issued, board=how.board is not None))
+    checked = RunFolder(place / "checked")
+    if not _problems(verdicts):
+        write_checked(checked, claim, tables)
+        verdicts.append(check_aggregates(sent, checked, how.resamples))
+    folder = checked
+    if _problems(verdicts):
+        verdicts += [not_possible(name, EARLIER) for name in EXPENSIVE]
+    elif not how.rescore:
+        verdicts += [not_possible(name, "was not asked for") for name in EXPENSIVE]
+    else:
+        again, made = _expensive(sent, RunFolder(place / "made"), claim, tables, commitment, how)
+        verdicts += again
+        folder = made or checked
+    if how.model is not None:
+        verdicts += _of_model(how.model, claim, tables, commitment, how, bool(_problems(verdicts)))
+    whole = Verification(tuple(verdicts))
+    return Checked(whole, claim, None if whole.problems else folder, commitment)
+
+
+def _problems(verdicts: list[Verdict]) -> bool:
+    return bool(Verification(tuple(verdicts)).problems)
+
+
+def _issued(commitment: Commitment | None, how: How) -> Challenge | None:
+    """The challenge that the board has issued for a commitment; None where there is no board, or it issued none."""
+    if commitment is None or how.board is None:
+        return None
+    path = challenge_file(how.board, commitment.id)
+    return read_challenge(path) if path.is_file() else None
+
+
+def _expensive(
+    sent: RunFolder, made: RunFolder, claim: Claim, tables: Tables, commitment: Commitment | None, how: How
+) -> tuple[list[Verdict], RunFolder | None]:
+    """References, tracks and rollouts again; and a run of what was made, where all of it could be."""
+    known = dict(commitment.rollouts) if commitment else {}
+    if not commitment:
+        for row in claim.suite.rows:
+            for sample in range(claim.samples):
+                stored = stored_rollout(sent, row.id, sample)
+                if stored is not None:
+                    known[rollout_name(row.id, sample)] = stored
+    with_tracks = any((sent.path / "tracks").glob("*.npz"))
+    references, tracks = make_again(
+        sent,
+        made,
+        claim,
+        tables,
+        with_tracks=with_tracks,
+        cached=how.cached_references,
+        workers=how.workers,
+        frames={name: rollout.steps for name, rollout in known.items()},
+    )
+    references, tracks = (_with_versions(each, claim) for each in (references, tracks))
+    if tracks.outcome != "passed":
+        return [references, tracks, not_possible("rollouts", "the tracks were not read again")], None
+    rollouts = check_rollouts(sent, claim, tables, commitment, how.workers)
+    return [references, tracks, rollouts], made
+
+
+def _with_versions(verdict: Verdict, claim: Claim) -> Verdict:
+    """A check that failed, with the first version of a library or of the code that is not the submitter's."""
+    here, theirs = versions(purpose="runs"), claim.manifest.versions
+    other = [name for name in here if name in theirs and theirs[name] != here[name]]
+    if verdict.outcome != "failed" or not other:
+        return verdict
+    what = "the code of physbench" if other[0] == "code" else other[0]
+    hint = f"; the run was made with {what} {theirs[other[0]]}, this is {here[other[0]]}"
+    return replace(verdict, detail=verdict.detail + hint)
+
+
+def _of_model(
+    model: ModelToRun, claim: Claim, tables: Tables, commitment: Commitment | None, how: How, wrong: bool
+) -> list[Verdict]:
+    if wrong:
+        return [not_possible("model", EARLIER)]
+    try:
+        return check_model(model, claim, tables, commitment, how.workers)
+    except PhysbenchError as error:
+        return [failed("model", str(error))]

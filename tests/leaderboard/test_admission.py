@@ -1,0 +1,50 @@
+"""How runs come onto a board: through all checks, with a badge, and never over another entry unasked."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tiny_board import QUICK
+
+from physbench.cli.main import run as cli
+from physbench.errors import UsageError
+from physbench.leaderboard.admission import admit
+from physbench.leaderboard.entry import entries
+from physbench.leaderboard.site import build
+from physbench.storage.run_folder import RunFolder
+
+pytestmark = pytest.mark.usefixtures("plain_reports")
+
+
+def test_a_badge_says_how_far_a_run_was_checked(tiny_copy: RunFolder, tmp_path: Path) -> None:
+    board = tmp_path / "board"
+    first = admit(tiny_copy.path, board, replace(QUICK, rescore=False), diagnosis=False)
+    assert (first.about.badge, first.about.rollouts, first.about.checked("tracks")) == ("self-reported", 0, "")
+    with pytest.raises(UsageError, match="Give --replace"):
+        admit(tiny_copy.path, board, QUICK, diagnosis=False)
+    second = admit(tiny_copy.path, board, QUICK, diagnosis=False, replace=True)
+    assert second.about.badge == "re-scored" and second.about.rollouts == 4
+    assert second.result.overall == first.result.overall
+    assert second.about.hardware == "cpu (a test)" and second.about.date == "2026-11-22"
+    page = build(board).read_text(encoding="utf-8")
+    assert "re-scored, 4 rollouts seen" in page and "<b>rows</b> passed: 4 clips x 1 x 31 scorers" in page
+    assert len(list((board / "history" / second.name).iterdir())) == 1 and len(entries(board)) == 1
+
+
+def test_an_entry_holds_nothing_that_was_not_checked(tiny_copy: RunFolder, tmp_path: Path) -> None:
+    """Readings of frames are not made again from tracks, and notes and options of the submitter are not taken over."""
+    entry = admit(tiny_copy.path, tmp_path / "board", QUICK, diagnosis=False)
+    assert "drift/sharpness" not in entry.result.readings and "laws/gravity" in entry.result.readings
+
+
+def test_commands(tiny_copy: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tiny_copy.result.unlink()  # it has fewer resamples than the command makes
+    board, run = str(tmp_path / "board"), str(tiny_copy.path)
+    assert cli(["leaderboard", "add", run, "--board", board, "--self-reported", "--no-diagnosis"]) == 0
+    assert ": self-reported" in capsys.readouterr().err
+    assert cli(["leaderboard", "add", run, "--board", board, "--self-reported"]) == 2
+    assert "--replace" in capsys.readouterr().err
+    assert cli(["leaderboard", "add", run, run, "--board", board, "--model", "baseline:freeze"]) == 2
+    assert "belongs to one submission" in capsys.readouterr().err

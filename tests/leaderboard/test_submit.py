@@ -1,0 +1,179 @@
+"""The round of commit, challenge and reveal, and what breaks it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tiny_board import QUICK, TINY_ROWS, with_changed_document
+
+from physbench.cli.main import run as cli
+from physbench.errors import UsageError
+from physbench.leaderboard.admission import NotAdmittedError, admit, challenge
+from physbench.leaderboard.commitment import Commitment, CommittedRollout, chosen_rollouts
+from physbench.leaderboard.submission_file import opened_submission, write_archive
+from physbench.leaderboard.submit import commit, reveal
+from physbench.leaderboard.verify import verified
+from physbench.rollouts.video import read_video, write_video
+from physbench.run.rollout_store import frames_hash
+from physbench.storage.atomic_write import write_json
+from physbench.storage.run_folder import RunFolder
+
+QUICKER = replace(QUICK, rescore=False)
+
+
+def verdict(path: Path, check: str, how: object = QUICKER) -> tuple[str, str]:
+    with verified(path, how) as found:  # type: ignore[arg-type]
+        return next((v.outcome, v.detail) for v in found.verification.verdicts if v.check == check)
+
+
+@pytest.fixture
+def asked(tiny_copy: RunFolder, tmp_path: Path) -> Path:
+    """A commitment that the board has answered: board, submission.zip and challenge.json lie here."""
+    commit(tiny_copy, tmp_path / "submission.zip")
+    made = challenge(tmp_path / "submission.zip", tmp_path / "board")
+    write_json(tmp_path / "challenge.json", made.model_dump(mode="json"))
+    return tmp_path
+
+
+def test_a_whole_round(tiny_copy: RunFolder, asked: Path, plain_reports: None) -> None:
+    board, revealed = asked / "board", asked / "revealed.zip"
+    commit(tiny_copy, asked / "again.zip")
+    assert (asked / "again.zip").read_bytes() == (asked / "submission.zip").read_bytes()
+    shown = reveal(tiny_copy, asked / "challenge.json", revealed)
+    assert len(shown.rollouts) == 1, "a tenth of four, rounded up"
+    entry = admit(revealed, board, replace(QUICK, board=board), diagnosis=False)
+    assert entry.about.badge == "re-scored"
+    assert entry.about.checked("rollouts").startswith("1 rollout decoded and tracked again")
+    assert "4 rollouts as committed" in entry.about.checked("commitment")
+    assert entry.result.overall.skill is not None
+    with zipfile.ZipFile(asked / "submission.zip") as archive:
+        assert not [name for name in archive.namelist() if name.startswith("rollouts/")]
+        assert str(tiny_copy.path) not in archive.read("manifest.json").decode(), "no paths of the submitter"
+
+
+def test_the_board_answers_a_commitment_once(tiny_copy: RunFolder, asked: Path) -> None:
+    """Whoever does not like the choice cannot ask for another one."""
+    first = json.loads((asked / "challenge.json").read_text())
+    assert challenge(asked / "submission.zip", asked / "board").seed == first["seed"]
+    assert challenge(asked / "submission.zip", asked / "other").seed != first["seed"]
+
+
+def test_the_seed_chooses_a_tenth_that_no_one_can_foresee() -> None:
+    rollouts = {f"clip{k}.0": CommittedRollout(hash="0" * 32, steps=int(k % 7 > 0)) for k in range(448)}
+    made = Commitment(files={}, rollouts=rollouts)
+    one, two = (chosen_rollouts(made, seed * 64) for seed in "ab")
+    there = sum(rollout.steps for rollout in rollouts.values())
+    assert len(one) == len(two) == -(-there // 10) and len(set(one) & set(two)) < len(one) / 2
+    assert all(rollouts[name].steps for name in one), "a rollout that failed shows nothing"
+    other = Commitment(files={"scores.parquet": "1" * 64}, rollouts=rollouts)
+    assert chosen_rollouts(other, "a" * 64) != one, "another commitment, another choice"
+
+
+def test_a_run_that_kept_some_rollouts_cannot_commit(tiny_copy: RunFolder, tmp_path: Path) -> None:
+    path = tiny_copy.rollout(TINY_ROWS[1].id)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UsageError, match=r"projectile-v1.test.0.0 is damaged. Run it with eval --for-board"):
+        commit(tiny_copy, tmp_path / "s.zip")
+    path.with_suffix(".json").unlink()
+    with pytest.raises(UsageError, match=r"was not kept.*eval --for-board"):
+        commit(tiny_copy, tmp_path / "s.zip")
+    assert not (tmp_path / "s.zip").exists()
+
+
+def test_a_changed_run_does_not_fit_its_challenge(tiny_copy: RunFolder, asked: Path) -> None:
+    with_changed_document(tiny_copy.result, lambda document: document["overall"].update(skill=0.5))
+    with pytest.raises(UsageError, match="another commitment"):
+        reveal(tiny_copy, asked / "challenge.json", asked / "s.zip")
+
+
+def repacked(source: Path, target: Path, place: Path, change: object) -> None:
+    """An archive with files that are changed in a folder in between."""
+    with opened_submission(source) as folder:
+        shutil.copytree(folder.path, place)
+    change(RunFolder(place))  # type: ignore[operator]
+    write_archive(target, {p.relative_to(place).as_posix(): p for p in place.rglob("*") if p.is_file()})
+
+
+def test_what_was_not_committed_is_found(tiny_copy: RunFolder, asked: Path) -> None:
+    """Other frames for a rollout that was asked for; a file that was changed; a challenge of one's own; none at all."""
+    board, revealed = asked / "board", asked / "revealed.zip"
+    shown = reveal(tiny_copy, asked / "challenge.json", revealed)
+    name = shown.rollouts[0]
+
+    def other_frames(run: RunFolder) -> None:
+        path = run.path / "rollouts" / f"{name}.mkv"
+        frames = read_video(path).copy()
+        frames[-1] = 255 - frames[-1]
+        assert frames_hash(frames) != frames_hash(read_video(path))
+        write_video(path, frames, 15)
+
+    def own_challenge(run: RunFolder) -> None:
+        with_changed_document(run.path / "challenge.json", lambda document: document.update(seed="0" * 64))
+
+    def no_rollout(run: RunFolder) -> None:
+        shutil.rmtree(run.path / "rollouts")
+
+    def other_tracks(run: RunFolder) -> None:
+        shutil.copy(run.tracks(TINY_ROWS[0].id), run.tracks(TINY_ROWS[1].id))
+
+    def one_rollout_less(run: RunFolder) -> None:
+        with_changed_document(run.path / "commitment.json", lambda document: document["rollouts"].popitem())
+
+    for number, (change, check, said) in enumerate(
+        (
+            (other_frames, "rollouts", "is not the rollout that was committed"),
+            (no_rollout, "rollouts", "was asked for and is not there"),
+            (own_challenge, "commitment", "not one that this board has issued"),
+            (other_tracks, "commitment", "is not the one that was committed"),
+            (one_rollout_less, "commitment", "names 3 rollouts, the run has 4"),
+        )
+    ):
+        path = asked / f"{number}.zip"
+        repacked(revealed, path, asked / f"place{number}", change)
+        outcome, detail = verdict(path, check, replace(QUICK, board=board))
+        assert outcome == "failed" and said in detail, (check, detail)
+    assert verdict(revealed, "commitment", replace(QUICKER, board=asked / "none"))[0] == "failed"
+
+
+def test_a_forged_submission_gets_no_challenge(tiny_copy: RunFolder, tmp_path: Path) -> None:
+    with_changed_document(tiny_copy.result, lambda document: document["overall"].update(skill=0.5))
+    commit(tiny_copy, tmp_path / "s.zip")
+    with pytest.raises(NotAdmittedError, match=r"aggregates: failed: overall\.skill: '0\.5' was sent"):
+        challenge(tmp_path / "s.zip", tmp_path / "board")
+    with pytest.raises(UsageError, match="holds no commitment"):
+        tiny_copy.result.unlink()
+        challenge(tiny_copy.path, tmp_path / "board")
+
+
+def test_commands(tiny_copy: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tiny_copy.result.unlink()  # it has fewer resamples than the commands make
+    run, out, board, sent = (str(p) for p in (tiny_copy.path, tmp_path / "s.zip", tmp_path / "b", tmp_path / "c.json"))
+    assert cli(["leaderboard", "submit", run, "--commit", "--out", out]) == 0
+    assert cli(["leaderboard", "challenge", out, "--board", board, "--out", sent]) == 0
+    assert cli(["leaderboard", "submit", run, "--reveal", sent, "--out", out]) == 0
+    said = capsys.readouterr().err
+    assert "Committed to 4 rollouts" in said and "With 1 rollouts that the board has asked for" in said
+    for words, expected in (
+        (["submit", run, "--out", out], "--commit or --reveal"),
+        (["submit", run, "--commit", "--reveal", sent, "--out", out], "--commit or --reveal"),
+        (["submit", run, "--commit", "--out", str(tmp_path)], "is a folder"),
+        (["submit", str(tmp_path), "--commit", "--out", out], "is not a run"),
+        (["submit", run, "--reveal", str(tiny_copy.manifest), "--out", out], "manifest.json: "),
+        (["challenge", run, "--board", board], "holds no commitment"),
+    ):
+        assert cli(["leaderboard", *words]) == 2
+        assert expected in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words", [("--limit", "4"), ("--tasks", "falling/*"), ("--scorers", "laws/*"), ("--fresh-seeds", "2")]
+)
+def test_a_run_for_a_board_is_whole(words: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli(["eval", "baseline:freeze", "--for-board", *words]) == 2
+    assert f"Leave out {words[0]}" in capsys.readouterr().err

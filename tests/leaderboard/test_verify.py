@@ -1,0 +1,242 @@
+"""All checks together: an honest run passes, and seven well-formed forgeries do not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from tiny_board import FEW_DRAWS, QUICK, TINY_ROWS, with_changed_document
+
+from physbench.cli.main import run as cli
+from physbench.clips.suite import find_suite
+from physbench.errors import UsageError
+from physbench.leaderboard.admission import NotAdmittedError, admit
+from physbench.leaderboard.verify import verified
+from physbench.results.build_result import build_result
+from physbench.storage.atomic_write import write_json
+from physbench.storage.run_folder import RunFolder
+from physbench.tracks.tracks_file import load_tracks, save_tracks
+
+SECONDS = replace(QUICK, rescore=False)
+Tables = dict[str, pd.DataFrame]
+
+
+def outcomes(path: Path, how: object = QUICK) -> dict[str, tuple[str, str]]:
+    with verified(path, how) as found:  # type: ignore[arg-type]
+        return {each.check: (each.outcome, each.detail) for each in found.verification.verdicts}
+
+
+def rewrite(run: RunFolder, change: Callable[[pd.DataFrame], pd.DataFrame], source: str = "model") -> None:
+    """Change a score table, and write the aggregates that follow from it: a forgery that fits together."""
+    place = run if source == "model" else run.reference(source)
+    change(pd.read_parquet(place.scores)).to_parquet(place.scores, index=False)
+    with suppress(UsageError):  # a run that lacks a clip has no aggregates
+        write_json(run.result, build_result(run, resamples=FEW_DRAWS))
+
+
+def test_an_honest_run_passes_all_checks(tiny_copy: RunFolder) -> None:
+    """Every row of the references, and every row from tracks, is equal to the last bit."""
+    found = outcomes(tiny_copy.path)
+    assert found.pop("commitment")[0] == "not possible"
+    assert {check: outcome for check, (outcome, _) in found.items()} == dict.fromkeys(
+        ("documents", "clips", "ranges", "rows", "qualities", "aggregates", "references", "tracks", "rollouts"),
+        "passed",
+    )
+    assert "equal to the last bit" in found["references"][1] and "equal to the last bit" in found["tracks"][1]
+    assert found["rollouts"][1].startswith("4 rollouts decoded and tracked again")
+
+
+@pytest.mark.slow
+def test_references_that_are_made_again_are_equal_to_the_last_bit(tiny_copy: RunFolder) -> None:
+    found = outcomes(tiny_copy.path, replace(QUICK, cached_references=False))
+    assert found["references"][0] == "passed" and "equal to the last bit" in found["references"][1]
+
+
+def raised(quality: float) -> Callable[[RunFolder], None]:
+    """All qualities of the model are set."""
+
+    def change(run: RunFolder) -> None:
+        rewrite(run, lambda table: table.assign(quality=table["quality"].where(table["quality"].isna(), quality)))
+
+    return change
+
+
+def copied_to_more_clips(run: RunFolder) -> None:
+    """The rows of the four clips stand for all of core, with qualities of 1."""
+    core = find_suite("core").rows
+
+    def spread(table: pd.DataFrame) -> pd.DataFrame:
+        parts = []
+        for first in range(0, len(core), len(TINY_ROWS)):
+            names = {own.id: row for own, row in zip(TINY_ROWS, core[first:], strict=False)}
+            rows = table["clip"].map(names)
+            fields = {name: rows.map(lambda row, name=name: getattr(row, name)) for name in ("task", "split", "seed")}
+            parts.append(table.assign(clip=rows.map(lambda row: row.id), **fields))
+        return pd.concat(parts)
+
+    for source in ("truth", "freeze", "constant-velocity", "model"):
+        place = run if source == "model" else run.reference(source)
+        spread(pd.read_parquet(place.scores)).to_parquet(place.scores, index=False)
+    rows = [{"task": row.task, "split": row.split, "seed": row.seed} for row in core]
+    with_changed_document(run.manifest, lambda document: document["suite"].update(rows=rows))
+
+
+def further_samples(run: RunFolder) -> None:
+    """The best clip's rows come again as a second sample."""
+    rewrite(run, lambda table: pd.concat([table, table[table["clip"] == TINY_ROWS[0].id].assign(sample=1)]))
+
+
+def lowered_freeze(run: RunFolder) -> None:
+    """The frozen frame reads worse than it is: every value that makes a quality is what makes the least of it."""
+
+    def lower(table: pd.DataFrame) -> pd.DataFrame:
+        at = (table["reading"] == "drift/accuracy") & (table["status"] == "ok")
+        worst = table.loc[at, "quality"].idxmin()
+        for column in ("value", "quality"):
+            table.loc[at, column] = table.loc[worst, column]
+        return table
+
+    rewrite(run, lower, "freeze")
+
+
+def dropped_rows(run: RunFolder) -> None:
+    """The worst clip is gone."""
+    rewrite(run, lambda table: table[table["clip"] != TINY_ROWS[1].id])
+
+
+def dropped_headline(run: RunFolder) -> None:
+    """One headline reading does not apply any more, where ground truth has it."""
+
+    def change(table: pd.DataFrame) -> pd.DataFrame:
+        at = (table["reading"] == "permanence/intact") & (table["clip"] == TINY_ROWS[2].id)
+        table.loc[at, ["value", "quality"]] = np.nan
+        table.loc[at, "status"] = "not applicable"
+        return table
+
+    rewrite(run, change)
+
+
+def better_values(run: RunFolder) -> None:
+    """Values and qualities of ground truth under the name of the model: all that needs no clip fits."""
+    truth = pd.read_parquet(run.reference("truth").scores)
+    rewrite(run, lambda _: truth)
+
+
+def better_result(run: RunFolder) -> None:
+    """Only the aggregate is better."""
+    with_changed_document(run.result, lambda document: document["overall"].update(skill=0.99))
+
+
+FORGERIES = {
+    "qualities of 1": (raised(1.0), "qualities"),
+    "qualities of 5": (raised(5.0), "ranges"),
+    "rows copied to 448 clips": (copied_to_more_clips, "clips"),
+    "extra samples": (further_samples, "rows"),
+    "a lowered freeze reference": (lowered_freeze, "references"),
+    "dropped rows": (dropped_rows, "rows"),
+    "a headline that does not apply": (dropped_headline, "tracks"),
+    "values of ground truth": (better_values, "tracks"),
+    "another result": (better_result, "aggregates"),
+}
+
+
+@pytest.mark.parametrize("name", FORGERIES)
+def test_forgeries_fail_the_check_that_is_for_them(
+    tiny_copy: RunFolder, tmp_path: Path, plain_reports: None, name: str
+) -> None:
+    forge, check = FORGERIES[name]
+    forge(tiny_copy)
+    found = outcomes(tiny_copy.path)
+    assert [each for each, (outcome, _) in found.items() if outcome == "failed"][:1] == [check], found
+    with pytest.raises(NotAdmittedError, match=f"is not added:\n  {check}: failed: "):
+        admit(tiny_copy.path, tmp_path / "board", QUICK)
+    assert not (tmp_path / "board" / "entries").exists()
+
+
+def test_tracks_of_other_frames_do_not_fit_the_rollouts(tiny_copy: RunFolder) -> None:
+    """Tracks, scores and aggregates of ground truth fit together; only the enclosed frames say otherwise."""
+    row = TINY_ROWS[1]
+    truth = load_tracks(tiny_copy.reference("truth").tracks(row.id))
+    save_tracks(tiny_copy.tracks(row.id), truth)
+    scores = pd.read_parquet(tiny_copy.reference("truth").scores)
+    theirs = scores["reading"].str.match("drift/(background|sharpness)|appearance/(lpips|persistence)")
+
+    def change(table: pd.DataFrame) -> pd.DataFrame:
+        framed = table["reading"].str.match("drift/(background|sharpness)|appearance/(lpips|persistence)")
+        own = table["clip"] == row.id
+        return pd.concat([table[~own | framed], scores[(scores["clip"] == row.id) & ~theirs]])
+
+    rewrite(tiny_copy, change)
+    found = outcomes(tiny_copy.path)
+    assert found["tracks"][0] == "passed"
+    assert found["rollouts"][0] == "failed" and "from the tracks that were sent" in found["rollouts"][1]
+
+
+def test_nothing_expensive_is_begun_for_what_is_refused_anyway(
+    tiny_copy: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("physbench.leaderboard.rescoring.reread", lambda job: pytest.fail("a clip was read again"))
+    better_result(tiny_copy)
+    assert outcomes(tiny_copy.path)["tracks"] == ("not possible", "an earlier check failed")
+
+
+def test_what_is_not_there_is_said_and_does_not_fail(tiny_copy: RunFolder) -> None:
+    for folder in ("tracks", "rollouts"):
+        for path in (tiny_copy.path / folder).iterdir():
+            path.unlink()
+    tiny_copy.result.unlink()
+    found = outcomes(tiny_copy.path)
+    assert [check for check, (outcome, _) in found.items() if outcome == "not possible"] == [
+        "commitment", "aggregates", "tracks", "rollouts",
+    ]  # fmt: skip
+    assert found["references"][0] == "passed"
+
+
+def test_verify_says_what_it_found(
+    tiny_copy: RunFolder, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny_copy.result.unlink()  # it has fewer resamples than the command makes
+    assert cli(["leaderboard", "verify", str(tiny_copy.path), "--quick"]) == 0
+    text = capsys.readouterr().out
+    assert "rows        passed" in text and text.endswith("Accepted: self-reported.\n")
+    raised(1.0)(tiny_copy)
+    assert cli(["leaderboard", "verify", str(tiny_copy.path), "--quick", "--json"]) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert document["accepted"] is False and document["badge"] is None
+    assert {"check": "tracks", "outcome": "not possible", "detail": "an earlier check failed"} in document["checks"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("nothing",), "there is no such file"),
+        (("--fresh-seeds", "4", "."), "need the model itself"),
+        ((".",), "neither a submission nor a run"),
+        (("--workers", "0", "."), "expected at least 1"),
+    ],
+)
+def test_wrong_use_is_explained(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: tuple[str, ...],
+    said: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli(["leaderboard", "verify", *words]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_an_unreadable_path_raises(tmp_path: Path) -> None:
+    (tmp_path / "file.zip").write_bytes(b"PK\x03\x04 no archive")
+    with (
+        pytest.raises(UsageError, match="is not a submission that can be read"),
+        verified(tmp_path / "file.zip", SECONDS),
+    ):
+        pass
