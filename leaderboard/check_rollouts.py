@@ -30,8 +30,8 @@ from physbench.leaderboard.verdicts import Verdict, failed, not_possible, passed
 from physbench.progress import Progress
 from physbench.results.number_format import counted
 from physbench.rollouts.rollout import Rollout
+from physbench.rollouts.rollout_store import STATES, frames_hash
 from physbench.rollouts.states_file import read_states
-from physbench.run.rollout_store import STATES, frames_hash
 from physbench.run.score_shards import SHARD_COLUMNS, rows_document
 from physbench.run.worker_jobs import SCORING_PRELOAD
 from physbench.scoring.observation import Observation

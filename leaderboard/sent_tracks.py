@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
 from physbench.errors import UsageError
+from physbench.storage.sealed_file import NOT_ARRAYS
 from physbench.tracks.tracks import Tracks, Visibility
-from physbench.tracks.tracks_file import DAMAGED, load_tracks
+from physbench.tracks.tracks_file import load_tracks
 
 MOST_TRACKS = 32 << 20  # bytes of the arrays of one clip; those of core have 0.1 MB
 MOST_VIDEO = 1 << 30  # bytes of a file
@@ -28,7 +29,7 @@ def read_sent_tracks(path: Path, clip: Clip, context: int) -> Tracks:
         if size > MOST_TRACKS:
             raise UsageError(f"{path.name} holds {size >> 20} MB, more than tracks have")
         tracks = load_tracks(path)
-    except (*DAMAGED, MemoryError, NotImplementedError) as error:
+    except (*NOT_ARRAYS, MemoryError, NotImplementedError) as error:
         raise UsageError(f"{path.name} cannot be read ({type(error).__name__}: {error})") from error
     problem = _misfit(tracks, clip, context)
     if problem:

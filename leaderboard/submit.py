@@ -22,7 +22,7 @@ from physbench.leaderboard.commitment import (
 from physbench.leaderboard.rescoring import rollout_name
 from physbench.leaderboard.submission_file import write_archive
 from physbench.results.read_run import read_run
-from physbench.run.rollout_store import load_rollout
+from physbench.rollouts.rollout_store import load_rollout
 from physbench.storage.atomic_write import write_json
 from physbench.storage.run_folder import RunFolder
 

@@ -23,10 +23,10 @@ from physbench.leaderboard.verify import How
 from physbench.results.build_result import build_result
 from physbench.results.read_run import REFERENCE_MODELS
 from physbench.rollouts.batch_plan import BatchItem
+from physbench.rollouts.rollout_store import store_rollout
 from physbench.run.finalize import compile_scores
 from physbench.run.options import Options
 from physbench.run.references import bring_reference, reference_rollout
-from physbench.run.rollout_store import store_rollout
 from physbench.run.run_manifest import asked_document, card_document
 from physbench.run.score_shards import write_part
 from physbench.scoring.score_clip import score_clip

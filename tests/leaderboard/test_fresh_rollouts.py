@@ -19,7 +19,7 @@ from physbench.leaderboard.claim import Claim, read_claim
 from physbench.leaderboard.fresh_rollouts import Answers, ModelToRun, check_model
 from physbench.leaderboard.submit import commit
 from physbench.leaderboard.verify import verified
-from physbench.run.rollout_store import frames_hash, load_rollout
+from physbench.rollouts.rollout_store import frames_hash, load_rollout
 from physbench.storage.run_folder import RunFolder
 
 # Finds the clip that it is shown among those that are stored on this machine, and answers with what follows there.

@@ -18,8 +18,8 @@ from physbench.leaderboard.commitment import Commitment, CommittedRollout, chose
 from physbench.leaderboard.submission_file import opened_submission, write_archive
 from physbench.leaderboard.submit import commit, reveal
 from physbench.leaderboard.verify import verified
+from physbench.rollouts.rollout_store import frames_hash
 from physbench.rollouts.video import read_video, write_video
-from physbench.run.rollout_store import frames_hash
 from physbench.storage.atomic_write import write_json
 from physbench.storage.run_folder import RunFolder
 
