@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unicodedata import category
+
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
@@ -9,7 +11,7 @@ def printable(text: str, keep: str = "") -> str:
     """The text with a replacement character for each that is not printable.
 
     Those are control characters, with them the escape sequences of terminals, and what changes the direction or the
-    order of what is read.
+    order of what is read. Spaces of all widths stay.
 
     Args:
         text: What is shown.
@@ -17,4 +19,6 @@ def printable(text: str, keep: str = "") -> str:
     """
     if text.isprintable():
         return text
-    return "".join(sign if sign.isprintable() or sign in keep else REPLACEMENT for sign in text)
+    return "".join(
+        sign if sign.isprintable() or sign in keep or category(sign) == "Zs" else REPLACEMENT for sign in text
+    )

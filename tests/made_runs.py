@@ -169,7 +169,8 @@ def frozen(clip: Clip) -> Tracks:
 def small_run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """A finished run of two clips a task with tracks and rollouts. Not to be changed."""
     from physbench.clips.store import ClipStore
-    from physbench.rollouts.video import write_video
+    from physbench.rollouts.rollout import Rollout
+    from physbench.rollouts.rollout_store import store_rollout
 
     folder = RunFolder(tmp_path_factory.mktemp("small") / "run")
     rows = make_rows(2, 0)
@@ -185,6 +186,5 @@ def small_run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
         save_tracks(folder.reference("truth").tracks(row.id), true_tracks(clip))
         if row.id not in failed:
             save_tracks(folder.tracks(row.id), tracks)
-            folder.rollout(row.id).parent.mkdir(exist_ok=True)
-            write_video(folder.rollout(row.id), frames, SPEC.fps)
+            store_rollout(folder, Rollout(row.id, 0, frames, None, 1, 0.1), SPEC.fps)
     return folder

@@ -29,11 +29,12 @@ def unfinished(folder: Path, name: str, model: str = "mine", note: str = "") -> 
     """A run that has a manifest and nothing else."""
     place = folder / name
     place.mkdir(parents=True)
+    rows = [{"task": "falling/projectile-v1", "split": "test", "seed": seed} for seed in range(3)]
     manifest = {
         "schema_version": 1,
         "options": {"samples": 1, "note": note},
         "model": {"name": model, "target": model},
-        "suite": {"name": "smoke", "version": "2", "rows": [1, 2, 3]},
+        "suite": {"name": "smoke", "version": 2, "rows": rows},
     }
     (place / "manifest.json").write_text(json.dumps(manifest))
     return place

@@ -29,6 +29,7 @@ def test_every_control_and_direction_mark_is_replaced_and_all_scripts_stay() -> 
     assert "red" in printable(HOSTILE) and "\N{REPLACEMENT CHARACTER}" in printable(HOSTILE)
     marks = [chr(code) for code in range(0x3000) if unicodedata.category(chr(code)) in ("Cc", "Cf")]
     assert len(marks) > 80 and all(printable(mark) == "\N{REPLACEMENT CHARACTER}" for mark in marks)
+    assert printable("1\u2009000\u00a0m") == "1\u2009000\u00a0m"
     for text in ("Grüße, мир, 物理, العربية, עברית, ½ µm²", "one\ntwo"):
         assert printable(text, keep="\n") == text
 
