@@ -1,0 +1,148 @@
+"""Surprise of a model of frames: what it is asked, what it is read as, and that nothing of it knows what comes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from physbench.adapters.model_protocol import ModelCard
+from physbench.clips.clip import Clip, Row
+from physbench.clips.generate import make_clip
+from physbench.errors import UsageError
+from physbench.expectation.clip_films import ClipFilms
+from physbench.expectation.film_surprise import ClipSurprise, prediction_errors, sight
+from physbench.expectation.film_windows import window_clip, window_grid
+from physbench.expectation.films import POSSIBLE, first_difference
+from physbench.expectation.pixel_baselines import PIXEL_BASELINES, pixel_series
+from physbench.rollouts.in_process import InProcessEngine
+from physbench.world.scene import RenderSpec
+
+SPEC = RenderSpec(32, 32, 10.0)
+CONTEXT = 4
+
+
+class Repeats:
+    """Repeats the last frame; adds noise of `noise` from its generators."""
+
+    def __init__(self, noise: float = 0.0, broken: bool = False) -> None:
+        self.card = ModelCard("repeats", (32, 32), 10, CONTEXT, stochastic=noise > 0)
+        self.noise, self.broken = noise, broken
+        self.windows = 0
+
+    def rollout(
+        self,
+        context: Tensor,
+        *,
+        horizon: int,
+        actions: Tensor | None,
+        prompts: Sequence[str],
+        generators: Sequence[torch.Generator],
+    ) -> Tensor:
+        self.windows += len(context)
+        frames = context[:, -1:].repeat(1, horizon, 1, 1, 1)
+        if self.noise:
+            drawn = torch.stack([torch.randn(frames.shape[1:], generator=g) for g in generators])
+            frames = (frames + self.noise * drawn).clamp(0, 1)
+        if self.broken:
+            frames[:, -1] = torch.nan
+        return frames
+
+
+@pytest.fixture(scope="module")
+def clip() -> Clip:
+    return make_clip(Row("falling/projectile-v1", "test", 0), SPEC)
+
+
+def films_of(clip: Clip, at: int) -> ClipFilms:
+    """The clip, and the same with another picture from frame `at` on."""
+    changed = clip.frames.copy()
+    changed[at:] = 255 - changed[at:]
+    grid = window_grid(clip, CONTEXT)
+    films = {POSSIBLE: clip.frames, "changed": changed}
+    return ClipFilms(clip, grid, films, {POSSIBLE: (POSSIBLE, 0), "changed": (POSSIBLE, at)}, {})
+
+
+def surprise(model: Repeats, films: ClipFilms, samples: int = 1, batch: int = 7) -> ClipSurprise:
+    with InProcessEngine(model) as engine:
+        return prediction_errors(engine, films, batch, samples)
+
+
+def test_the_error_of_a_frozen_frame_is_what_the_pixel_baseline_has(clip: Clip) -> None:
+    films = films_of(clip, 40)
+    found = surprise(Repeats(), films)
+    expected = pixel_series(clip.frames, films.grid)["frozen frame"]
+    np.testing.assert_allclose(found.films[POSSIBLE], expected, atol=1e-9)
+    assert np.all(np.diff(found.times) > 0) and found.failures == {}
+
+
+@pytest.mark.parametrize("at", [25, 33, 41])
+def test_altering_frames_after_t_alters_no_surprise_up_to_t(clip: Clip, at: int) -> None:
+    """All windows are asked anew: that shared ones are not asked twice is no part of this."""
+    films = films_of(clip, at)
+    alone = replace(films, before={POSSIBLE: (POSSIBLE, 0), "changed": ("changed", 0)})
+    found = surprise(Repeats(), alone)
+    before = found.times < clip.times[at] - 1e-9
+    np.testing.assert_array_equal(found.films[POSSIBLE][before], found.films["changed"][before])
+    assert (found.films[POSSIBLE] != found.films["changed"])[~before].any()
+    for name in PIXEL_BASELINES:
+        one, other = (pixel_series(frames, films.grid)[name] for frames in films.films.values())
+        np.testing.assert_array_equal(one[before], other[before])
+        assert (one != other)[~before].any()
+
+
+def test_shared_windows_are_asked_once_and_give_the_same(clip: Clip) -> None:
+    films = films_of(clip, 40)
+    alone = replace(films, before={POSSIBLE: (POSSIBLE, 0), "changed": ("changed", 0)})
+    shared, whole = Repeats(), Repeats()
+    one, other = surprise(shared, films), surprise(whole, alone)
+    for name in films.films:
+        np.testing.assert_array_equal(one.films[name], other.films[name])
+    assert shared.windows < 0.75 * whole.windows
+
+
+def test_samples_are_averaged_and_both_films_get_the_same_random_numbers(clip: Clip) -> None:
+    films = films_of(clip, 40)
+    alone = replace(films, before={POSSIBLE: (POSSIBLE, 0), "changed": ("changed", 0)})
+    found = surprise(Repeats(noise=0.1), alone, samples=3)
+    before = found.times < clip.times[40] - 1e-9
+    np.testing.assert_array_equal(found.films[POSSIBLE][before], found.films["changed"][before])
+    one = surprise(Repeats(noise=0.1), alone)
+    assert not np.array_equal(found.films[POSSIBLE], one.films[POSSIBLE])
+    assert np.std(found.films[POSSIBLE] - surprise(Repeats(), alone).films[POSSIBLE]) < 0.005
+
+
+def test_a_model_that_returns_nan_fails_with_its_reason(clip: Clip) -> None:
+    found = surprise(Repeats(broken=True), films_of(clip, 40))
+    assert set(found.failures) == {POSSIBLE, "changed"} and "NaN" in found.failures[POSSIBLE]
+    assert np.isnan(found.films[POSSIBLE]).all()
+
+
+def test_a_window_is_a_clip_whose_hand_over_is_the_last_frame_shown(clip: Clip) -> None:
+    grid = window_grid(clip, CONTEXT)
+    assert clip.handover in grid.starts and (np.diff(grid.starts) == 1).all() and grid.ahead == 2
+    for number in (0, len(grid.starts) - 1):
+        window = window_clip(clip, clip.frames, grid, number)
+        assert window.horizon == 2 and window.handover == CONTEXT - 1
+        np.testing.assert_array_equal(window.context(CONTEXT)[-1], clip.frames[grid.starts[number]])
+        np.testing.assert_allclose(window.times[-1] + clip.times[grid.starts[number]], grid.times[number])
+
+
+def test_a_context_longer_than_the_film_is_refused_in_a_line(clip: Clip) -> None:
+    with pytest.raises(UsageError, match="shorter context") as refused:
+        window_grid(clip, len(clip.times))
+    assert "\n" not in str(refused.value)
+
+
+def test_a_model_sees_back_as_far_as_its_context() -> None:
+    assert sight(ModelCard("one", (32, 32), 10, 5)) == pytest.approx(0.5)
+    assert sight(ModelCard("padded", (32, 32), 10, 50, repeat_first=True)) == pytest.approx(2.1)
+
+
+def test_films_that_differ_are_found(clip: Clip) -> None:
+    films = films_of(clip, 33)
+    assert first_difference(*films.films.values()) == 33
