@@ -15,7 +15,7 @@ from physbench.clips.store import ClipStore
 from physbench.errors import PhysbenchError
 from physbench.expectation.film_windows import WindowGrid, window_grid
 from physbench.expectation.films import OTHER_LOOK, POSSIBLE, Film, Image, film_of, first_difference
-from physbench.expectation.pixel_baselines import PIXEL_BASELINES, Array, pixel_series
+from physbench.expectation.pixel_baselines import PIXEL_BASELINES, SPRITE_FRAMES, Array, pixel_series
 from physbench.storage.atomic_write import write_json
 from physbench.storage.cache_dir import cache_dir
 from physbench.storage.fingerprint import fingerprint
@@ -29,7 +29,8 @@ class ClipFilms:
     """The films of a clip with their windows."""
 
     clip: Clip
-    grid: WindowGrid
+    grid: WindowGrid  # of the model
+    pixel_grid: WindowGrid  # of the pixel baselines, N windows
     films: dict[str, Image]  # by name (T, H, W, 3)
     before: dict[str, tuple[str, int]]  # by name: an earlier film, and the first frame in which they differ
     baselines: dict[str, dict[str, Array]]  # surprise (N,) by baseline and film
@@ -43,21 +44,22 @@ def clip_films(row: Row, spec: RenderSpec, context: int, sources: Sequence[str])
     Args:
         row: The clip.
         spec: Size and rate.
-        context: Frames that the model is shown.
+        context: Frames that the model is shown before what it predicts. The films and the pixel baselines do not
+            depend on it.
         sources: Names of films.
     """
     begun = time.monotonic()
     clip = ClipStore().get(row, spec)
-    grid = window_grid(clip, context)
-    path = _cache_path(row, spec, context)
-    known = _read(path, len(grid.starts))
+    grid, pixel_grid = window_grid(clip, context), window_grid(clip, SPRITE_FRAMES)
+    path = _cache_path(row, spec)
+    known = _read(path, len(pixel_grid.starts))
     films: dict[str, Image] = {}
     before: dict[str, tuple[str, int]] = {}
     baselines: dict[str, dict[str, Array]] = {name: {} for name in PIXEL_BASELINES}
     absent: dict[str, str] = {}
     for source in dict.fromkeys((POSSIBLE, *sorted(sources, key=lambda name: not name.endswith(OTHER_LOOK)))):
         try:
-            film: Film = film_of(clip, source, context)
+            film: Film = film_of(clip, source, SPRITE_FRAMES)
         except PhysbenchError as reason:
             absent[source] = str(reason)
             continue
@@ -67,11 +69,11 @@ def clip_films(row: Row, spec: RenderSpec, context: int, sources: Sequence[str])
         if series is None:
             like, first = before[source]
             shared = {name: each[like] for name, each in baselines.items()} if like != source else None
-            series = known[source] = pixel_series(film.frames, grid, first, shared)
+            series = known[source] = pixel_series(film.frames, pixel_grid, first, shared)
         for name, values in series.items():
             baselines[name][source] = values
     _write(path, known)
-    return ClipFilms(clip, grid, films, before, baselines, absent, time.monotonic() - begun)
+    return ClipFilms(clip, grid, pixel_grid, films, before, baselines, absent, time.monotonic() - begun)
 
 
 def _nearest(film: Film, others: dict[str, Image]) -> tuple[str, int]:
@@ -81,8 +83,8 @@ def _nearest(film: Film, others: dict[str, Image]) -> tuple[str, int]:
     return (name, first) if first > 0 else (film.source, 0)
 
 
-def _cache_path(row: Row, spec: RenderSpec, context: int) -> Path:
-    return cache_dir() / "expectation" / f"{spec}-{context}-{fingerprint('expectation')[:16]}" / f"{row.id}.json"
+def _cache_path(row: Row, spec: RenderSpec) -> Path:
+    return cache_dir() / "expectation" / f"{spec}-{fingerprint('expectation')[:16]}" / f"{row.id}.json"
 
 
 def _read(path: Path, windows: int) -> dict[str, dict[str, Array]]:

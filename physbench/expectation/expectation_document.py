@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench import __version__
+from physbench.adapters.surprise_card import SurpriseCard
 from physbench.clips.clip import Row
 from physbench.errors import UsageError
 from physbench.expectation.expectation_readings import expectation_result
@@ -73,8 +74,8 @@ def expectation_document(
         model,
         {name: readings(pairs, parts, name) for name in PIXEL_BASELINES},
         sees=sight(card),
-        unit=PIXELS,
-        way="error of the predicted frames",
+        unit=card.unit if isinstance(card, SurpriseCard) else PIXELS,
+        way="surprise as the model states it" if isinstance(card, SurpriseCard) else "error of the predicted frames",
     )
     failures = [
         Failure(clip=f"{row.id}|{film}", sample=0, reason=reason)

@@ -98,7 +98,7 @@ def _left_out(kind: ExpectationKindResult) -> str:
         return "yes" if counted else "no"
     if not counted:
         return "none"
-    return "all" if len(counted) == len(kind.sizes) else ", ".join(number(size, 3) for size in counted)
+    return "all" if len(counted) == len(kind.sizes) else ", ".join(f"{size:g}" for size in counted)
 
 
 def controls_table(result: ExpectationResult) -> Table:
@@ -137,7 +137,7 @@ def curve_chart(name: str, kind: ExpectationKindResult) -> str:
         axes.set_ylim(-0.04, 1.06)
         axes.set_yticks([0, 0.5, 0.75, 1], ["0", ".5", ".75", "1"])
         axes.minorticks_off()
-        axes.set_xticks(amounts, [number(size, 3) for size in sizes])
+        axes.set_xticks(amounts, [f"{size:g}" for size in sizes])
         axes.set_xlabel(kind.unit)
         return inline(figure, f"curve-{name}", f"{kind.noun}: share of pairs told apart by size; {kind.said}.")
 
@@ -163,7 +163,7 @@ def shown_pairs(
 def film_chart(pair: FilmPair, part: Mapping[str, Any]) -> tuple[str, str]:
     """Title, and surprise over time at the two films of a pair."""
     times = np.array(part["times"], dtype=np.float64)
-    title = f"{IMPOSSIBLE_KINDS[pair.kind].noun}, {number(pair.size, 3)} {IMPOSSIBLE_KINDS[pair.kind].unit}".rstrip()
+    title = f"{IMPOSSIBLE_KINDS[pair.kind].noun}, {pair.size:g} {IMPOSSIBLE_KINDS[pair.kind].unit}".rstrip()
     with drawing(3.0, 1.7, (0.42, 0.1, 0.1, 0.36)) as (figure, axes):
         for name, colour, width in ((pair.possible, TRUTH, 1.0), (pair.impossible, MODEL, 1.8)):
             values = [np.nan if value is None else value for value in part["films"][name]]

@@ -78,7 +78,10 @@ def expectation_result(
         hits=alarms["hits"],
         alarm_level=alarms["level"],
         controls={name: _control(name, controls, asked) for name in CONTROLS if _of(controls, name)},
-        beyond_memory=share([model[k] for k in np.flatnonzero(far)], "the model sees the evidence of every pair"),
+        beyond_memory=share(
+            [reading for reading, beyond in zip(model, far, strict=True) if beyond],
+            "the model sees the evidence of every pair",
+        ),
         kinds=kinds,
         observers={
             name: ObserverResult(
@@ -183,8 +186,8 @@ def _kind(kind: ImpossibleKind, model: Readings, baselines: Mapping[str, Reading
     own = _of(model, kind.name)
     others = {name: _of(readings, kind.name) for name, readings in baselines.items()}
     found = share(own)
-    fit = _fit(kind, own)
-    fits = {name: _fit(kind, readings, resamples=0) for name, readings in others.items()}
+    fit = fitted(kind, own)
+    fits = {name: fitted(kind, readings, resamples=0) for name, readings in others.items()}
     sizes = [_size(kind, size, own, others, fit, fits) for size in _shown(kind, own)]
     counted = {size.size for size in sizes if size.counts}
     threshold = None if fit is None else noticed_from(kind, fit)
@@ -207,7 +210,7 @@ def _shown(kind: ImpossibleKind, readings: Readings) -> list[float]:
     return [size for size in kind.sizes if any(reading.pair.size == size for reading in readings)]
 
 
-def _fit(kind: ImpossibleKind, readings: Readings, resamples: int = THRESHOLD_RESAMPLES) -> FittedThreshold | None:
+def fitted(kind: ImpossibleKind, readings: Readings, resamples: int = THRESHOLD_RESAMPLES) -> FittedThreshold | None:
     """The psychometric curve of a kind; None without sizes or with too few clips."""
     sizes = _shown(kind, readings)
     rows = list(dict.fromkeys(reading.pair.row for reading in readings))
@@ -233,13 +236,23 @@ def noticed_from(kind: ImpossibleKind, fit: FittedThreshold) -> NoticedFrom:
     return NoticedFrom(size=kind.severity(fit.amount), interval=interval, below_smallest=smallest)
 
 
+def size_text(size: float) -> str:
+    """A severity in two digits: "0.36", "10", "−1"."""
+    return f"{float(f'{size:.2g}'):g}".replace("-", "−")
+
+
+def said_of(kind: ImpossibleKind, fit: FittedThreshold | None) -> str:
+    """A fitted threshold in words."""
+    return said(kind, None if fit is None else noticed_from(kind, fit))
+
+
 def said(kind: ImpossibleKind, threshold: NoticedFrom | None) -> str:
     """A threshold in words: "from 0.4 diameters on", "never"; "" where there is none."""
     if threshold is None:
         return ""
     if threshold.size is None:
         return "never"
-    return kind.threshold.format(number(threshold.size, 2))
+    return kind.threshold.format(size_text(threshold.size))
 
 
 def _size(

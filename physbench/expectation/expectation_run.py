@@ -17,12 +17,13 @@ import numpy as np
 from physbench.adapters.load_model import check_target, model_sha256, preflight, what_is_handed
 from physbench.adapters.model_protocol import ModelCard
 from physbench.adapters.state_card import StateCard
+from physbench.adapters.surprise_card import SurpriseCard
 from physbench.clips.clip import Row
 from physbench.clips.suite import Suite, find_suite
 from physbench.errors import UsageError
 from physbench.expectation.clip_films import FILM_PRELOAD, ClipFilms, clip_films
 from physbench.expectation.film_pairs import FilmPair, find_pairs, pairs_hash
-from physbench.expectation.film_surprise import ClipSurprise, prediction_errors, probed_batch_size
+from physbench.expectation.film_surprise import ClipSurprise, prediction_errors, probed_batch_size, surprise_at_films
 from physbench.expectation.films import POSSIBLE
 from physbench.progress import Progress
 from physbench.results.number_format import counted
@@ -213,7 +214,8 @@ def _show(run: ExpectationRun, engine: RolloutEngine, missing: Sequence[Row]) ->
                     f"{counted(len(run.rows), 'clip')} at {card.spec}, {size} windows together on {engine.device}, "
                     f"into {run.folder.path}"
                 )
-            found = prediction_errors(engine, films, run.manifest["batch"], run.options.samples)
+            ask = surprise_at_films if isinstance(card, SurpriseCard) else prediction_errors
+            found = ask(engine, films, run.manifest["batch"], run.options.samples)
             _keep(run, films, found)
             for note in engine.notes[noted:]:
                 run.say(note)
@@ -236,7 +238,8 @@ def _films(run: ExpectationRun, pool: WorkerPool, card: ModelCard, rows: Sequenc
     while left or waiting:
         while left and len(waiting) < run.workers + AHEAD_OF_MODEL:
             row = left.popleft()
-            waiting.append(pool.submit(clip_films, row, card.spec, card.scored_context, run.sources(row)))
+            shown = 1 if isinstance(card, SurpriseCard) else card.scored_context
+            waiting.append(pool.submit(clip_films, row, card.spec, shown, run.sources(row)))
         yield waiting.popleft().result()
 
 
@@ -253,7 +256,7 @@ def _keep(run: ExpectationRun, films: ClipFilms, found: ClipSurprise) -> None:
         {
             "times": listed(found.times),
             "films": {name: listed(values) for name, values in found.films.items()},
-            "baseline_times": listed(films.grid.times),
+            "baseline_times": listed(films.pixel_grid.times),
             "baselines": {
                 name: {film: listed(values) for film, values in each.items()} for name, each in films.baselines.items()
             },

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from physbench.expectation.expectation_readings import size_text
 from physbench.results.expectation_schema import ExpectationKindResult, ExpectationResult, PairShare
-from physbench.results.number_format import bracket, fixed, joined, number
+from physbench.results.number_format import bracket, fixed, joined
 from physbench.results.schema import ResultDocument
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def interval_text(kind: ExpectationKindResult) -> str:
     """The interval of a threshold in its unit; "or never" for an end that no size that was shown reaches."""
     if kind.threshold is None or kind.threshold.interval is None or kind.threshold.size is None:
         return ""
-    low, high = (None if end is None else number(end, 2) for end in kind.threshold.interval)
+    low, high = (None if end is None else size_text(end) for end in kind.threshold.interval)
     if low is None:
         return ""
     return f"{low} or never" if high is None else f"{low} to {high}"

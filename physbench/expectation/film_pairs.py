@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from itertools import zip_longest
 
 from physbench.clips.clip import Row
 from physbench.errors import UsageError, nearest
@@ -78,8 +79,8 @@ def find_pairs(limit: int | None = None, kinds: str | None = None) -> tuple[Film
     """The pairs of the suite, or a part of them.
 
     Args:
-        limit: Pairs, at most; taken from kinds and sizes in turn, so that these stay balanced. Controls come in
-            addition, one for each of their names and ten pairs at least, and in proportion.
+        limit: Pairs, at most; taken from kinds in turn, so that these stay balanced. Controls come in addition, in
+            proportion to the whole suite and one of each at least.
         kinds: Names of kinds, separated by commas; None: all.
 
     Raises:
@@ -95,27 +96,40 @@ def find_pairs(limit: int | None = None, kinds: str | None = None) -> tuple[Film
     pairs = [pair for pair in every if pair.kind in wanted]
     controls = [pair for pair in every if pair.control]
     if limit is not None and limit < len(pairs):
-        share = limit / len(pairs)
+        share = limit / (len(every) - len(controls))
         pairs = balanced(pairs, limit)
-        controls = balanced(controls, max(len(CONTROLS), round(share * len(controls))))
+        rows = {pair.row for pair in pairs}  # controls of these clips come first: no other films of others need be made
+        near = [pair for pair in controls if pair.row in rows]
+        rest = [pair for pair in controls if pair.row not in rows]
+        many = max(len(CONTROLS), round(share * len(controls)))
+        controls = [*balanced(near, many), *balanced(rest, many)]
+        first = {pair.kind: [p for p in controls if p.kind == pair.kind] for pair in controls}
+        controls = [pair for turn in zip_longest(*first.values()) for pair in turn if pair is not None][:many]
     return tuple(sorted((*pairs, *controls), key=lambda pair: pair.row))
 
 
 def balanced(pairs: Iterable[FilmPair], limit: int) -> list[FilmPair]:
-    """At most `limit` pairs, the same number (or one more) of each kind and size.
+    """At most `limit` pairs, the same number (or one more) of each kind, spread over tasks.
 
-    All sizes of a kind are taken from the same clips, and both pairs of a quadruple, as far as the limit goes.
+    Of a clip all sizes are taken, and both pairs of a quadruple, as far as the limit goes.
     """
-    pairs = list(pairs)
-    clips: dict[str, list[Row]] = {}  # by kind
-    order = []
-    for position, pair in enumerate(pairs):
-        known = clips.setdefault(pair.kind, [])
-        if pair.row not in known:
-            known.append(pair.row)
-        turn = sum(other.kind == pair.kind and other.row == pair.row for other in pairs[:position])
-        order.append((known.index(pair.row), turn, position))
-    return [pairs[position] for _, _, position in sorted(order)[:limit]]
+    clips: dict[str, dict[Row, list[FilmPair]]] = {}  # by kind
+    for pair in pairs:
+        clips.setdefault(pair.kind, {}).setdefault(pair.row, []).append(pair)
+    queues = []
+    for kind, rows in clips.items():
+        tasks = sorted({row.task for row in rows})
+        first = sum(map(ord, kind)) % len(tasks)  # not every kind begins with the same task
+        seen = dict.fromkeys(tasks, 0)
+        order = []
+        for row in rows:
+            order.append((seen[row.task], (tasks.index(row.task) - first) % len(tasks), row))
+            seen[row.task] += 1
+        queues.append([pair for _, _, row in sorted(order) for pair in rows[row]])
+    found: list[FilmPair] = []
+    for turn in range(max(map(len, queues), default=0)):
+        found += [queue[turn] for queue in queues if turn < len(queue)]
+    return found[:limit]
 
 
 def pairs_hash(pairs: Iterable[FilmPair]) -> str:

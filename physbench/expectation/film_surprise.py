@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from physbench.adapters.model_protocol import ModelCard
+from physbench.adapters.surprise_card import SurpriseCard
 from physbench.clips.clip import Clip, Row
+from physbench.errors import UsageError
 from physbench.expectation.clip_films import ClipFilms
-from physbench.expectation.film_windows import squared_error, targets, window_clip
+from physbench.expectation.film_windows import SHOWN_BEFORE, squared_error, targets, window_clip
 from physbench.rollouts.batch_plan import Batch, BatchItem
 from physbench.rollouts.batch_size_probe import find_batch_size
 from physbench.rollouts.rollout_engine import RolloutEngine
@@ -69,8 +71,68 @@ def prediction_errors(engine: RolloutEngine, films: ClipFilms, batch_size: int, 
     return ClipSurprise(grid.times, found, failures, seconds, frames)
 
 
+def surprise_at_films(engine: RolloutEngine, films: ClipFilms, batch_size: int, samples: int) -> ClipSurprise:
+    """Surprise as a model itself states it at whole films, mean over samples. Nothing is shared between films."""
+    card, clip = engine.card, films.clip
+    start = _film_start(clip, card)
+    horizon = len(clip.times) - start - card.context_frames
+    rows = [Row(clip.row.task, clip.row.split, clip.row.seed, name) for name in films.films]
+    items = tuple(BatchItem(row, sample) for row in rows for sample in range(samples))
+    plan = [Batch(items[at : at + batch_size], horizon) for at in range(0, len(items), batch_size)]
+    values = {name: np.full((samples, horizon), np.nan) for name in films.films}
+    failures: dict[str, str] = {}
+    seconds, frames = 0.0, 0
+    for result in engine.run(plan, _film_loader(films, card)):
+        seconds += result.seconds
+        for item, rollout in zip(result.batch.items, result.rollouts, strict=True):
+            if rollout.failure is not None or rollout.surprise is None:
+                failures.setdefault(item.row.change, rollout.failure or "The model gave no surprise.")
+                continue
+            frames += len(rollout.surprise)
+            values[item.row.change][item.sample] = rollout.surprise
+    found = {name: each.mean(axis=0) for name, each in values.items()}
+    return ClipSurprise(clip.times[start + card.context_frames :], found, failures, seconds, frames)
+
+
+def _film_start(clip: Clip, card: ModelCard) -> int:
+    """Index of the first frame of a film that is shown: C frames, and SHOWN_BEFORE s of surprise before the hand-over.
+
+    Raises UsageError where nothing is left after the first C frames.
+    """
+    if card.context_frames >= len(clip.times) - 1:
+        raise UsageError(
+            f"A film of {clip.id} has {len(clip.times)} frames, and the card of {card.name} asks for "
+            f"{card.context_frames} before the first surprise. Give it a shorter context."
+        )
+    return max(0, clip.handover + 1 - card.context_frames - int(SHOWN_BEFORE * clip.spec.fps))
+
+
+def _film_loader(films: ClipFilms, card: ModelCard) -> Callable[[Row], Clip]:
+    """Whole films as clips whose hand-over is the last of the first C frames."""
+    clip = films.clip
+    start = _film_start(clip, card)
+    zero = clip.times[start + card.context_frames - 1]
+
+    def load(row: Row) -> Clip:
+        return replace(
+            clip,
+            times=clip.times[start:] - zero,
+            frames=films.films[row.change][start:],
+            states=clip.states[start:],
+            visible_area=clip.visible_area[start:],
+            full_area=clip.full_area[start:],
+        )
+
+    return load
+
+
 def probed_batch_size(engine: RolloutEngine, films: ClipFilms, samples: int) -> int:
-    """How many windows are predicted together."""
+    """How many windows, or films, are given together."""
+    if isinstance(engine.card, SurpriseCard):
+        row, card = films.clip.row, engine.card
+        rows = [Row(row.task, row.split, row.seed, name) for name in films.films]
+        frames = len(films.clip.times) - _film_start(films.clip, card) - card.context_frames
+        return find_batch_size(engine, rows, _film_loader(films, card), lambda row: frames, samples)
     return find_batch_size(engine, _asked(films), _loader(films), lambda row: films.grid.ahead, samples)
 
 
@@ -97,5 +159,7 @@ def _loader(films: ClipFilms) -> Callable[[Row], Clip]:
 
 
 def sight(card: ModelCard) -> float:
-    """How far back (s) a model of frames sees from the moment of a prediction."""
+    """How far back (s) a model sees from the moment of a prediction; a model that is shown whole films sees all."""
+    if isinstance(card, SurpriseCard):
+        return float("inf")
     return card.scored_context / card.fps

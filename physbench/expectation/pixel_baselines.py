@@ -44,7 +44,9 @@ def optical_flow(frames: Image, grid: WindowGrid, number: int) -> float:
         return frozen_frame(frames, grid, number)
     last = frames[start].astype(np.float32) / WHITE_LEVEL
     before = frames[start - 1].astype(np.float32) / WHITE_LEVEL
-    found = optical_flow_ilk(last.mean(-1), before.mean(-1), radius=FLOW_RADIUS, num_warp=FLOW_WARPS)
+    found = optical_flow_ilk(  # type: ignore[no-untyped-call]
+        last.mean(-1), before.mean(-1), radius=FLOW_RADIUS, num_warp=FLOW_WARPS
+    )
     flow = np.asarray(found)  # (2, H, W) px, backwards
     places = np.stack(np.meshgrid(*map(np.arange, last.shape[:2]), indexing="ij"))
     predicted = [
@@ -61,7 +63,7 @@ def straight_lines(frames: Image, grid: WindowGrid, number: int) -> float:
     start = int(grid.starts[number])
     shown = frames[max(start + 1 - SPRITE_FRAMES, 0) : start + 1].astype(np.float32) / WHITE_LEVEL
     predicted = draw_frames(*decompose_context(shown), np.arange(1, grid.ahead + 1))
-    return squared_error(WHITE_LEVEL * predicted, targets(frames, grid, number))
+    return squared_error(WHITE_LEVEL * predicted.astype(np.float64), targets(frames, grid, number))
 
 
 PIXEL_BASELINES: Mapping[str, PixelSurprise] = {
