@@ -209,9 +209,10 @@ def _show(run: ExpectationRun, engine: RolloutEngine, missing: Sequence[Row]) ->
                 size = run.options.batch_size or probed_batch_size(engine, films, run.options.samples)
                 run.manifest["batch"] = size
                 write_json(run.folder.manifest, run.manifest)
+                what = "films" if isinstance(card, SurpriseCard) else "windows"
                 run.say(
                     f"{card.name} on {EXPECTATION_SUITE}: {counted(len(run.pairs), 'pair')} of "
-                    f"{counted(len(run.rows), 'clip')} at {card.spec}, {size} windows together on {engine.device}, "
+                    f"{counted(len(run.rows), 'clip')} at {card.spec}, {size} {what} together on {engine.device}, "
                     f"into {run.folder.path}"
                 )
             ask = surprise_at_films if isinstance(card, SurpriseCard) else prediction_errors

@@ -3,8 +3,8 @@
     python -m physbench.expectation.physicist_films --limit 60 --kinds teleport,gravity
 
 prints for each kind and size how many pairs it tells apart. Its surprise at a film is its strength: the smallest
-distance in diameters within which the whole motion is lawful. It judges motion and presence, not looks, and takes about
-two seconds a film, so that it is no part of a run.
+distance in diameters within which the whole motion is lawful. It judges motion and presence, not looks, and takes
+seconds a film, so that it is no part of a run.
 """
 
 from __future__ import annotations
