@@ -3,8 +3,9 @@
 What one needs for an evaluation, a model, a task or a scorer of one's own is imported from here:
 
 - evaluations: `evaluate`, `Evaluation`, `PhysbenchError`;
-- models: `ModelCard`, `FrameModel`, `SteppedModel`, `PrivilegedModel`; of states `StateCard`, `StateModel`, and the
-  names of the columns that they are given, `STATE_COLUMNS`, `BODY_COLUMNS`, `STATIC_COLUMNS`;
+- models: `ModelCard`, `FrameModel`, `SteppedModel`, `PrivilegedModel`; of surprise `SurpriseCard`, `SurpriseModel`; of
+  states `StateCard`, `StateModel`, and the names of the columns that they are given, `STATE_COLUMNS`,
+  `BODY_COLUMNS`, `STATIC_COLUMNS`;
 - tasks: `Task`, `Parameter`, `Params`, `declare`, `draw`; for parameters and conditions `RELEASE`, `hues`, `hue_name`,
   `inside`, `event_in`; for scenes `Scene`, `Camera`, `Body`, `CentralGravity`, `Impulse`, `Outcome`, `Waypoint`, the
   bodies `ball`, `floor`, `table`, `wall`, `ramp`, `screen`, `holder`, `shelf`, `held`, the masses `sphere_mass`,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from physbench.adapters.model_protocol import ModelCard as ModelCard
     from physbench.adapters.model_protocol import PrivilegedModel as PrivilegedModel
     from physbench.adapters.model_protocol import StateModel as StateModel
+    from physbench.adapters.model_protocol import SurpriseModel as SurpriseModel
     from physbench.adapters.state_card import BODY_COLUMNS as BODY_COLUMNS
     from physbench.adapters.state_card import STATE_COLUMNS as STATE_COLUMNS
     from physbench.adapters.state_card import STATIC_COLUMNS as STATIC_COLUMNS
@@ -80,9 +82,10 @@ _NAMES = {
     "physbench.run.api": ("evaluate",),
     "physbench.run.evaluation": ("Evaluation",),
     # models
-    "physbench.adapters.model_protocol": ("FrameModel", "ModelCard", "PrivilegedModel", "StateModel"),
+    "physbench.adapters.model_protocol": ("FrameModel", "ModelCard", "PrivilegedModel", "StateModel", "SurpriseModel"),
     "physbench.adapters.state_card": ("BODY_COLUMNS", "STATE_COLUMNS", "STATIC_COLUMNS", "StateCard"),
     "physbench.adapters.stepped_model": ("SteppedModel",),
+    "physbench.adapters.surprise_card": ("SurpriseCard",),
     # tasks
     "physbench.clips.task": ("Parameter", "Params", "Task", "declare", "draw"),
     "physbench.clips.task_helpers": ("RELEASE", "event_in", "hues", "inside"),

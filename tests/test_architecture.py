@@ -40,6 +40,7 @@ ORDER = (
     "run",
     "checks",
     "validation",
+    "expectation",
     "leaderboard",
     "cli",
 )

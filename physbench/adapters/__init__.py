@@ -2,8 +2,9 @@
 
 In the order of use:
 
-- `model_protocol`: FrameModel, StateModel, PrivilegedModel, RecordedModel and their ModelCard, which the harness knows
-  models by; `state_card` is that of models that answer with states.
+- `model_protocol`: FrameModel, StateModel, SurpriseModel, PrivilegedModel, RecordedModel and their ModelCard, which the
+  harness knows models by; `state_card` is that of models that answer with states, `surprise_card` that of
+  models that answer with surprise.
 - `load_model`: finds the adapter of a target and loads the model; `unrecognised` describes a target that has none.
 - `model_contract`: checks that what was loaded keeps the protocol.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from physbench.adapters.model_protocol import Model, ModelCard, check_card
 from physbench.adapters.state_card import StateCard, check_state_card
+from physbench.adapters.surprise_card import MAX_UNIT, SurpriseCard
 from physbench.errors import ModelError
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ METHODS: dict[str, tuple[str, ...]] = {
         "prompts",
         "generators",
     ),
+    "surprise": ("context", "actions", "prompts", "generators"),
     "rollout_clips": ("horizon", "generators"),
     "play": ("context", "horizon"),
 }
@@ -39,7 +41,13 @@ NEEDS: dict[str, tuple[Handed, str]] = {
         "is told which clip it plays, which only videos:DIR is. Give the model a `rollout`, or hand in its videos",
     ),
 }
-FIRST = {"rollout": "context", "rollout_states": "states", "rollout_clips": "clips", "play": "item"}  # by position
+FIRST = {  # by position
+    "rollout": "context",
+    "rollout_states": "states",
+    "surprise": "video",
+    "rollout_clips": "clips",
+    "play": "item",
+}
 TRACKS = ("zero-shot", "trained", "privileged")
 
 
@@ -72,7 +80,9 @@ def check_contract(model: Any, target: str, handed: Handed = "context") -> Model
             "rollout(context, *, horizon, actions, prompts, generators), or rollout_states for a model of states."
         )
     answers_states = isinstance(getattr(model, "card", None), StateCard)
+    answers_surprise = isinstance(getattr(model, "card", None), SurpriseCard)
     name = "rollout_states" if answers_states and "rollout_states" in methods else methods[0]
+    name = "surprise" if answers_surprise and "surprise" in methods else name
     needed, remedy = NEEDS.get(name, ("context", ""))
     if needed not in ("context", handed):
         raise ModelError(f"{target}: {kind}.{name} {remedy}.")
@@ -95,6 +105,11 @@ def check_contract(model: Any, target: str, handed: Handed = "context") -> Model
         raise ModelError(f"{target}: a model with `rollout_states` needs a physbench.StateCard, got a ModelCard.")
     if answers_states and name not in ("rollout_states", "rollout_clips"):
         raise ModelError(f"{target}: a model with a StateCard needs a method `rollout_states`, got `{name}`.")
+    if (name == "surprise") != answers_surprise:
+        raise ModelError(
+            f"{target}: models with a physbench.SurpriseCard, and no others, are asked for `surprise`; got `{name}` "
+            f"and a {type(card).__name__}."
+        )
     checked: Model = model
     return checked
 
@@ -121,6 +136,8 @@ def check_card_types(card: Any, where: str) -> ModelCard:
         raise ModelError(f"{where}: expected track to be one of {', '.join(TRACKS)}, got {card.track!r}.")
     if isinstance(card, StateCard):
         check_state_card(card, where)
+    if isinstance(card, SurpriseCard) and not (isinstance(card.unit, str) and 0 < len(card.unit) <= MAX_UNIT):
+        raise ModelError(f"{where}: expected unit to be a text of 1 to {MAX_UNIT} characters, got {card.unit!r:.100}.")
     if isinstance(size, list):  # the spec of a clip is compared with that of the card
         object.__setattr__(card, "image_size", tuple(size))
     return check_card(card)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from physbench.adapters.state_card import StateCard
+    from physbench.adapters.surprise_card import SurpriseCard
     from physbench.clips.clip import Clip
 
 MAX_NAME = 200  # characters
@@ -198,6 +199,40 @@ class StateModel(Protocol):
 
 
 @runtime_checkable
+class SurpriseModel(Protocol):
+    """A model that is shown whole films and answers with its surprise over time: predictors of latents, likelihoods.
+
+    It is asked on the suite `expectation` alone.
+    """
+
+    card: SurpriseCard
+
+    def surprise(
+        self,
+        video: Tensor,
+        *,
+        context: int,
+        actions: Tensor | None,
+        prompts: Sequence[str],
+        generators: Sequence[torch.Generator],
+    ) -> Tensor:
+        """How surprised the model is by each frame of B films.
+
+        Args:
+            video: Frames (B, T, 3, H, W) in [0, 1] on the model's device.
+            context: Number of frames at the start (that of the card) whose surprise is not read.
+            actions: None: nothing is pushed in these films.
+            prompts: B descriptions of scenes; empty where the card does not use prompts.
+            generators: B generators, one per film and sample, the same for both films of a pair.
+
+        Returns:
+            Surprise (B, T), higher is more surprised, in the unit of the card. That of a frame may depend on this frame
+            and on earlier ones, never on later ones: a model whose surprise differs before two films do is called out.
+        """
+        ...
+
+
+@runtime_checkable
 class PrivilegedModel(Protocol):
     """A model that is given the clips themselves: oracle, physicist, saboteurs. Its card and every table say so.
 
@@ -264,4 +299,4 @@ class AssumingModel(Protocol):
     assumptions: tuple[str, ...]  # sentences for the reader of a run
 
 
-Model = FrameModel | StateModel | PrivilegedModel | RecordedModel
+Model = FrameModel | StateModel | SurpriseModel | PrivilegedModel | RecordedModel

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,7 +31,7 @@ def command(
         str,
         typer.Option(
             help="smoke: a look in a minute; core: the leaderboard's clips; actions: pushes; counterfactuals: pushes "
-            "and the same without."
+            "and the same without; expectation: surprise at impossible films (--limit: pairs, --tasks: their kinds)."
         ),
     ] = "core",
     model_arg: Annotated[
@@ -156,6 +157,9 @@ def command(
     settings = settings_used(context)
     if settings:
         note_line(settings["file"] + ": " + ", ".join(f"{key} = {value}" for key, value in settings["values"].items()))
+    if suite == "expectation":
+        _expectation(options, out, resume, fresh, dry_run, as_json, settings)
+        return
     if dry_run:
         _say_plan(options, out, as_json)
         return
@@ -178,6 +182,40 @@ def command(
         from physbench.cli.console import complain
 
         complain("No clip could be scored. The reasons are in the report; try `physbench models check` on the model.")
+        raise typer.Exit(1)
+
+
+def _expectation(
+    options: Options,
+    out: Path | None,
+    resume: bool,
+    fresh: bool,
+    dry_run: bool,
+    as_json: bool,
+    settings: Mapping[str, object],
+) -> None:
+    """Ask a model how surprised it is, and print what it notices."""
+    from physbench.cli.console import complain, debugging, stdout_console
+    from physbench.expectation.expectation_run import evaluate_expectation
+    from physbench.expectation.expectation_text import print_expectation
+    from physbench.results.schema import read_result
+    from physbench.run.evaluate import say_on_stderr
+
+    if dry_run:
+        raise UsageError("--dry-run is not there for the suite expectation. Try --limit 20.")
+    folder = evaluate_expectation(
+        options, out=out, resume=resume, fresh=fresh, debug=debugging(), say=say_on_stderr, settings=settings
+    )
+    result = read_result(folder.result)
+    if as_json:
+        typer.echo(folder.result.read_text(encoding="utf-8").rstrip())
+    else:
+        print_expectation(result, stdout_console())
+        typer.echo(f"Report: {folder.report}")
+    if result.counts.scored == 0:
+        complain(
+            "The model failed on films of every clip. The reasons are in the report; try `physbench models check`."
+        )
         raise typer.Exit(1)
 
 

@@ -22,6 +22,7 @@ GOLDEN_SUITES: Mapping[str, Mapping[Split, int]] = {
     "core": {"test": 24, "ood": 8},
     "actions": {"test": 24, "ood": 8},
     "counterfactuals": {"test": 16},
+    "expectation": {"test": 6, "ood": 2},  # the clips that films are made of, see `physbench.expectation`
 }
 PUSHED_SUITES = ("actions", "counterfactuals")  # suites of the tasks in which something is pushed
 SUITE_CHANGES: Mapping[str, tuple[str, ...]] = {
@@ -90,7 +91,8 @@ def suite_hash(rows: Iterable[tuple[Row, str]]) -> str:
 
 
 def suite_names() -> tuple[str, ...]:
-    """Names: smoke (a look), core (the leaderboard), actions (pushes), counterfactuals (with and without), train."""
+    """Names: smoke (a look), core (the leaderboard), actions (pushes), counterfactuals (with and without),
+    expectation (possible and impossible films), train."""
     return (*GOLDEN_SUITES, "train")
 
 

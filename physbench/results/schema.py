@@ -16,6 +16,7 @@ from pydantic import Field, ValidationError
 
 from physbench import __version__
 from physbench.errors import UsageError
+from physbench.results.expectation_schema import ExpectationResult
 from physbench.results.schema_parts import (
     INTERVAL_MEANING,
     EventFrequencyResult,
@@ -344,7 +345,9 @@ class ResultDocument(Record):
     )
     failures: list[Failure] = Field(description="Clips that failed.")
     unavailable: dict[str, str] = Field(description="Readings that could not be computed here, with the reason.")
-    expectation: None = Field(default=None, description="Surprise at impossible events; not in this version.")
+    expectation: ExpectationResult | None = Field(
+        default=None, description="Surprise at impossible events; null on every suite but `expectation`."
+    )
     speed: Speed = Field(description="Speed and memory.")
 
 

@@ -9,11 +9,14 @@ from numpy.typing import NDArray
 
 from physbench.adapters.model_protocol import ModelCard
 from physbench.adapters.state_card import STATE_COLUMNS, StateCard
+from physbench.adapters.surprise_card import SurpriseCard
 from physbench.rollouts.state_inputs import MOST_ROWS
 
 
 def answer_step(card: ModelCard) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Shape and type of one predicted moment: a frame (3, H, W) uint8, or states (MOST_ROWS, 13) float64."""
+    """Shape and type of one moment: a frame (3, H, W) uint8, states (MOST_ROWS, 13) or a surprise (1,) float64."""
+    if isinstance(card, SurpriseCard):
+        return (1,), np.dtype(np.float64)
     if isinstance(card, StateCard):
         return (MOST_ROWS, len(STATE_COLUMNS)), np.dtype(np.float64)
     return (3, *card.image_size), np.dtype(np.uint8)

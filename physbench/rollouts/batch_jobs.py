@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from physbench.adapters.model_protocol import ModelCard
 from physbench.adapters.state_card import StateCard
+from physbench.adapters.surprise_card import SurpriseCard
 from physbench.clips.clip import ACTION_WIDTH, Clip
 from physbench.clips.scene_changes import CHANGES
 from physbench.errors import PhysbenchError
@@ -27,6 +28,11 @@ def model_context(clip: Clip, card: ModelCard) -> NDArray[np.uint8]:
     frames = clip.context(card.scored_context)
     missing = card.context_frames - len(frames)
     return np.concatenate([np.repeat(frames[:1], missing, axis=0), frames]) if missing else frames
+
+
+def _shown(clip: Clip, card: ModelCard) -> NDArray[np.uint8]:
+    """What a model is shown of a clip: its context, or all of it where the answer is surprise at it."""
+    return clip.frames if isinstance(card, SurpriseCard) else model_context(clip, card)
 
 
 def model_actions(clips: Sequence[Clip], card: ModelCard) -> NDArray[np.float32] | None:
@@ -81,7 +87,7 @@ def make_job(
         chain=chain,
         seeds=tuple(item_seed(item.row, item.sample, seed, salt) for item in batch.items),
         prompts=tuple(clip.scene.prompt if card.uses_prompt else "" for clip in clips),
-        context=np.stack([model_context(clip, card) for clip in clips]) if frames else None,
+        context=np.stack([_shown(clip, card) for clip in clips]) if frames else None,
         actions=model_actions(clips, card) if frames else None,
         clips=tuple(clips) if privileged else None,
         memory=memory,

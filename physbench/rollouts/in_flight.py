@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from physbench.adapters.model_protocol import ModelCard
 from physbench.adapters.state_card import StateCard
+from physbench.adapters.surprise_card import SurpriseCard
 from physbench.rollouts.answer_memory import answer_view
 from physbench.rollouts.batch_plan import Batch
 from physbench.rollouts.messages import (
@@ -110,17 +111,19 @@ class BatchInFlight:
         rollouts = []
         for position, item in enumerate(self.batch.items):
             outcome = self.results[position]
-            states = None
-            if isinstance(card, StateCard):
+            states = surprise = None
+            if isinstance(card, SurpriseCard):
+                frames = np.empty((0, *size, 3), dtype=np.uint8)
+                surprise = answers[position, : outcome.frames, 0].copy()
+            elif isinstance(card, StateCard):
                 frames = np.empty((0, *size, 3), dtype=np.uint8)
                 states = answers[position, : outcome.frames, : job.rows[position]].copy()
             else:
                 frames = np.empty((outcome.frames, *size, 3), dtype=np.uint8)
                 for channel in range(3):
                     frames[..., channel] = answers[position, : outcome.frames, channel]
-            rollouts.append(
-                Rollout(item.row.id, item.sample, frames, outcome.failure, outcome.chained, outcome.seconds, states)
-            )
+            shown = item.row.id, item.sample, frames, outcome.failure, outcome.chained, outcome.seconds
+            rollouts.append(Rollout(*shown, states, surprise))
         seconds = sum(rollout.seconds for rollout in rollouts)
         together = tuple(self.together.get(position, 0) for position in range(self.job.batch_size))
         return BatchResult(self.index, self.batch, tuple(rollouts), seconds, tuple(self.events), together)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from physbench.adapters.model_protocol import ModelCard
 from physbench.adapters.state_card import StateCard
+from physbench.adapters.surprise_card import SurpriseCard
 from physbench.clips.clip import Clip
 from physbench.rollouts.state_inputs import StateInputs
 
@@ -81,6 +82,13 @@ class LoadedStateModel(LoadedModel):
 
 
 @dataclass(frozen=True)
+class LoadedSurpriseModel(LoadedModel):
+    """The same of a model that answers with surprise."""
+
+    card: SurpriseCard
+
+
+@dataclass(frozen=True)
 class LoadFailure:
     """The model could not be loaded."""
 
@@ -105,7 +113,7 @@ class RolloutJob:
     chain: bool
     seeds: tuple[int, ...]  # (B,)
     prompts: tuple[str, ...]  # (B,)
-    context: NDArray[np.uint8] | None  # (B, C, H, W, 3); None for a privileged model
+    context: NDArray[np.uint8] | None  # (B, C, H, W, 3), whole films for surprise; None for a privileged model
     actions: NDArray[np.float32] | None  # (B, C + T, 6)
     clips: tuple[Clip, ...] | None  # (B,) for a privileged model only
     memory: int  # bytes of the shared memory
@@ -185,5 +193,13 @@ class JobDone:
 
 # What the model's process may send.
 Report = (
-    LoadedModel | LoadedStateModel | LoadFailure | PartStarted | PartFinished | RolloutEvent | DeviceFailure | JobDone
+    LoadedModel
+    | LoadedStateModel
+    | LoadedSurpriseModel
+    | LoadFailure
+    | PartStarted
+    | PartFinished
+    | RolloutEvent
+    | DeviceFailure
+    | JobDone
 )

@@ -27,6 +27,7 @@ from physbench.adapters.http_model import HttpModel
 from physbench.adapters.load_model import Handed, load_model, what_is_handed
 from physbench.adapters.model_protocol import ConfiguredModel, Model, RecordedModel
 from physbench.adapters.state_card import StateCard
+from physbench.adapters.surprise_card import SurpriseCard
 from physbench.errors import ModelError, PhysbenchError
 from physbench.plugins.tracebacks import describe_error
 from physbench.rollouts.answer_memory import answer_view
@@ -48,6 +49,7 @@ from physbench.rollouts.messages import (
     JobDone,
     LoadedModel,
     LoadedStateModel,
+    LoadedSurpriseModel,
     LoadFailure,
     LoadRequest,
     PartFinished,
@@ -152,6 +154,7 @@ class RolloutWorker:
         memory = peak_memory(self.device)
         card = self.model.card
         kind: Any = LoadedStateModel if isinstance(card, StateCard) else LoadedModel
+        kind = LoadedSurpriseModel if isinstance(card, SurpriseCard) else kind
         info: LoadedModel = kind(
             card,
             privileged,

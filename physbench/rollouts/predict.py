@@ -14,12 +14,14 @@ import torch
 from torch import Tensor
 
 from physbench.adapters.model_protocol import AssumingModel, FrameModel, Model, PrivilegedModel, RecordedModel
+from physbench.adapters.surprise_card import SurpriseCard
 from physbench.clips.clip import Clip
 from physbench.errors import PhysbenchError
 from physbench.rollouts.device import synchronize
 from physbench.rollouts.frame_validation import AnswerError, check_chunk, iterate_chunks, store_chunk
 from physbench.rollouts.messages import GLOBAL_RANDOMNESS
 from physbench.rollouts.predict_states import predict_states
+from physbench.rollouts.predict_surprise import predict_surprise
 from physbench.rollouts.state_inputs import StateInputs
 
 T = TypeVar("T")
@@ -93,7 +95,8 @@ def predict(model: Model, request: RolloutRequest, out: Tensor, device: torch.de
     Args:
         model: The model.
         request: B clips.
-        out: Where the answers are written, on the CPU: (B, stored, 3, H, W) uint8; states (B, stored, rows, 13).
+        out: Where the answers are written, on the CPU: (B, stored, 3, H, W) uint8; states (B, stored, rows, 13);
+            surprise (B, stored, 1).
         device: Where the model runs.
         dtype: Type of the frames that it is given.
 
@@ -108,7 +111,9 @@ def predict(model: Model, request: RolloutRequest, out: Tensor, device: torch.de
     generators = make_generators(request.seeds, device)
     seed_everything(request.seeds[0])
     states_before = global_random_states(device)
-    if request.states is None:
+    if isinstance(model.card, SurpriseCard):
+        predict_surprise(model, request, out, answer, generators, device, dtype)
+    elif request.states is None:
         _predict_frames(model, request, out, answer, generators, device, dtype)
     else:
         predict_states(model, request, out, answer, generators, device, dtype)

@@ -22,6 +22,7 @@ class Rollout:
         seconds: The model's own time: its share of that of the batch.
         states: (horizon, K, 13) of the tracked bodies, of a model that answers with states; then there are no frames.
             NaN where it does not say. None for a model that answers with frames.
+        surprise: (horizon,) at each frame after the context, of a model that answers with surprise; else None.
     """
 
     clip_id: str
@@ -31,8 +32,11 @@ class Rollout:
     chained: int = 1
     seconds: float = 0.0
     states: NDArray[np.float64] | None = None
+    surprise: NDArray[np.float64] | None = None
 
     @property
     def steps(self) -> int:
         """Number of predicted moments."""
+        if self.surprise is not None:
+            return len(self.surprise)
         return len(self.frames) if self.states is None else len(self.states)

@@ -59,6 +59,8 @@ def evaluate(
     worker and Interrupted (130) for Ctrl-C; in the last two cases everything scored so far stays in the folder.
     """
     options.check()
+    if options.suite == "expectation":
+        raise UsageError("The suite expectation shows films: run `physbench eval MODEL --suite expectation`.")
     path = out or (default_folder(options.short_name, options.suite_name, resume) if resume else None)
     suite, salt = asked_suite(options, path if resume else None, live=model is not None)
     if model is None:

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from physbench.adapters.model_protocol import ModelCard
+from physbench.adapters.surprise_card import SurpriseCard
 from physbench.clips.clip import Clip, Row
 from physbench.clips.store import ClipStore
-from physbench.errors import PhysbenchError
+from physbench.errors import PhysbenchError, UsageError
 from physbench.progress import Progress
 from physbench.results.number_format import counted
 from physbench.rollouts.batch_plan import BatchItem
@@ -98,6 +99,8 @@ def engine_of(options: Options, salt: str, *, part_size: int | None = None, debu
 def agree(run: Run, engine: RolloutEngine) -> None:
     """Complete the manifest with the model, or see that the model is the one of the stored manifest."""
     info = engine.info
+    if isinstance(info.card, SurpriseCard):
+        raise UsageError(f"{info.card.name} answers with its surprise at films. Ask it with --suite expectation.")
     model = {"name": info.card.name, "card": card_document(info.card), "device": info.device, "dtype": info.dtype}
     if info.reported_sha256:
         model["reported_sha256"] = info.reported_sha256

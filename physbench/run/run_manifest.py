@@ -14,6 +14,7 @@ from physbench import __version__
 from physbench.adapters.http_connection import TOKEN_ARGUMENT
 from physbench.adapters.model_protocol import ModelCard
 from physbench.adapters.state_card import StateCard
+from physbench.adapters.surprise_card import SurpriseCard
 from physbench.clips.clip import Row
 from physbench.clips.suite import Suite
 from physbench.errors import UsageError
@@ -33,6 +34,9 @@ def card_document(card: ModelCard) -> Document:
 
 
 def card_from(document: Document) -> ModelCard:
+    if document.get("answers") == "surprise":
+        known = {name: value for name, value in document.items() if name != "answers"}
+        return SurpriseCard(**{**known, "image_size": tuple(document["image_size"])})
     if document.get("answers") == "states":
         return StateCard(**{name: value for name, value in document.items() if name not in ("answers", "image_size")})
     return ModelCard(**{**document, "image_size": tuple(document["image_size"])})

@@ -76,6 +76,10 @@ PURPOSES: Mapping[str, Purpose] = MappingProxyType(
         ),
         # One part of a validity table: one source on one clip. How a table is made of parts does not count.
         "validity": Purpose(("physbench.validation.measure_sources", VIOLATIONS, *FOUND), (BARS_MODULE,)),
+        # The films of the suite `expectation`, and what pixel baselines make of them; the clip is in the key.
+        "expectation": Purpose(
+            ("physbench.expectation.films", "physbench.expectation.pixel_baselines", VIOLATIONS), (BARS_MODULE,)
+        ),
         # What `baseline:memory` keeps of a clip of the `train` split, whose scene is not in a key.
         "memory": Purpose(("physbench.baselines.memory.recorded_motion", "physbench.tasks")),
         # Compiled functions and the constants in them. `array_layout` is filled from a `PlanarScene` in Python.

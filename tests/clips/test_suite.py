@@ -33,7 +33,7 @@ from physbench.errors import UsageError
 
 def test_suites_hold_what_they_promise() -> None:
     smoke, core, actions, pairs = (find_suite(name) for name in ("smoke", "core", "actions", "counterfactuals"))
-    assert suite_names() == ("smoke", "core", "actions", "counterfactuals", "train")
+    assert suite_names() == ("smoke", "core", "actions", "counterfactuals", "expectation", "train")
     quiet, pushed = builtin_task_ids(), builtin_task_ids(actions=True)
     assert not set(quiet) & set(pushed) and len(pushed) == 3
     assert Counter((row.task, row.split) for row in smoke.rows) == {(task, "test"): 4 for task in quiet}
@@ -110,7 +110,8 @@ def test_hash_of_a_suite_without_golden_states_is_computed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "offer"), [("cor", "Did you mean core"), ("zzz", "Known: actions, core, counterfactuals, smoke, train")]
+    ("name", "offer"),
+    [("cor", "Did you mean core"), ("zzz", "Known: actions, core, counterfactuals, expectation, smoke, train")],
 )
 def test_unknown_suites(name: str, offer: str) -> None:
     with pytest.raises(UsageError, match=offer):

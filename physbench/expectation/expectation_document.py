@@ -1,0 +1,163 @@
+"""result.json of a run on the suite `expectation`: the axes are empty, and `expectation` holds what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench import __version__
+from physbench.adapters.surprise_card import SurpriseCard
+from physbench.clips.clip import Row
+from physbench.errors import UsageError
+from physbench.expectation.expectation_readings import expectation_result
+from physbench.expectation.expectation_run import EXPECTATION_SUITE, read_part
+from physbench.expectation.expectation_text import expectation_sentences
+from physbench.expectation.film_pairs import FilmPair, find_pairs
+from physbench.expectation.film_surprise import sight
+from physbench.expectation.pixel_baselines import PIXEL_BASELINES
+from physbench.expectation.surprise_series import PairReading, read_pair
+from physbench.results.expectation_schema import ExpectationResult
+from physbench.results.read_run import read_manifest
+from physbench.results.schema import Counts, Failure, ModelInfo, ResultDocument, SkillValue, SuiteInfo
+from physbench.results.schema_parts import Speed
+from physbench.run.run_manifest import card_from
+from physbench.storage.atomic_write import write_json
+from physbench.storage.run_folder import RunFolder
+
+Array = NDArray[np.float64]
+
+NO_AXES = "the suite expectation asks for surprise and has no axes"
+PIXELS = "squared error of pixels, white = 1"
+
+
+def write_expectation(folder: RunFolder, pairs: Sequence[FilmPair], manifest: Mapping[str, Any]) -> ResultDocument:
+    """Write result.json and the report of a run all of whose films were shown."""
+    from physbench.expectation.expectation_page import write_expectation_page
+
+    document, parts = expectation_document(folder, pairs, manifest)
+    write_json(folder.result, document.model_dump(mode="json"))
+    write_expectation_page(folder, document, tuple(pairs), parts)
+    return document
+
+
+def pairs_of(manifest: Mapping[str, Any]) -> tuple[FilmPair, ...]:
+    """The pairs of a stored run."""
+    options = manifest.get("options") or {}
+    return find_pairs(options.get("limit"), options.get("tasks"))
+
+
+def rewrite_expectation(folder: RunFolder) -> None:
+    """Make result and report of a run again. Raises UsageError where it is not finished, or of another suite."""
+    manifest = read_manifest(folder)
+    if manifest["suite"]["name"] != EXPECTATION_SUITE:
+        raise UsageError(f"{folder.path} is no run of the suite {EXPECTATION_SUITE}.")
+    write_expectation(folder, pairs_of(manifest), manifest)
+
+
+def expectation_document(
+    folder: RunFolder, pairs: Sequence[FilmPair], manifest: Mapping[str, Any]
+) -> tuple[ResultDocument, dict[Row, dict[str, Any]]]:
+    """The result document of a run, and what its parts hold, by clip."""
+    parts: dict[Row, dict[str, Any]] = {}
+    for row in dict.fromkeys(pair.row for pair in pairs):
+        part = read_part(folder.part(row.id))
+        if part is None:
+            raise UsageError(f"{folder.path} is not finished: films of {row.id} were not shown. Use --resume.")
+        parts[row] = part
+    pairs = [pair for pair in pairs if not {pair.possible, pair.impossible} & parts[pair.row]["absent"].keys()]
+    card = card_from(manifest["model"]["card"])
+    model = readings(pairs, parts)
+    result = expectation_result(
+        model,
+        {name: readings(pairs, parts, name) for name in PIXEL_BASELINES},
+        sees=sight(card),
+        unit=card.unit if isinstance(card, SurpriseCard) else PIXELS,
+        way="surprise as the model states it" if isinstance(card, SurpriseCard) else "error of the predicted frames",
+    )
+    failures = [
+        Failure(clip=f"{row.id}|{film}", sample=0, reason=reason)
+        for row, part in parts.items()
+        for film, reason in part["failures"].items()
+    ]
+    return _document(manifest, parts, result, failures), parts
+
+
+def readings(
+    pairs: Sequence[FilmPair], parts: Mapping[Row, Mapping[str, Any]], baseline: str | None = None
+) -> list[PairReading]:
+    """What the model, or a pixel baseline, makes of each pair."""
+    found = []
+    series = {row: _series(part, baseline) for row, part in parts.items()}
+    for pair in pairs:
+        times, films = series[pair.row]
+        found.append(read_pair(pair, films, times))
+    return found
+
+
+def _series(part: Mapping[str, Any], baseline: str | None) -> tuple[Array, dict[str, Array]]:
+    """Times (N,) and surprise (N,) by film."""
+    times = part["times"] if baseline is None else part["baseline_times"]
+    films = part["films"] if baseline is None else part["baselines"][baseline]
+    return np.array(times, dtype=np.float64), {
+        name: np.array([np.nan if value is None else value for value in values]) for name, values in films.items()
+    }
+
+
+def _document(
+    manifest: Mapping[str, Any],
+    parts: Mapping[Row, Mapping[str, Any]],
+    result: ExpectationResult,
+    failures: list[Failure],
+) -> ResultDocument:
+    suite, model, speed = manifest["suite"], manifest["model"], manifest.get("speed") or {}
+    failed = {failure.clip.partition("|")[0] for failure in failures}
+    return ResultDocument(
+        schema_version=1,
+        physbench_version=__version__,
+        provisional=bool(suite.get("in_development")),
+        note=f"a look, not a score: {result.everything.pairs} pairs" if suite["partial"] else "",
+        model=ModelInfo(
+            name=str(model["name"]),
+            target=str(model["target"]),
+            sha256=model.get("sha256"),
+            track=model["card"]["track"],
+            chained=1,
+            card=model["card"],
+            args={str(key): str(value) for key, value in (model.get("args") or {}).items()},
+        ),
+        suite=SuiteInfo(
+            name=str(suite["name"]),
+            version=int(suite["version"]),
+            hash=str(suite["hash"]),
+            local=bool(suite.get("local", False)),
+            clips=len(parts),
+            of=len({pair.row for pair in find_pairs()}),
+            tasks=sorted({row.task for row in parts}),
+            complete=not suite["partial"],
+        ),
+        render_spec=str(manifest["render_spec"]),
+        context=int(manifest["context"]),
+        sentences=expectation_sentences(result),
+        overall=SkillValue(skill=None, interval=None, reason=NO_AXES),
+        axes={},
+        families={},
+        tasks={},
+        splits={},
+        references={},
+        first_breaks={},
+        lawful=None,
+        readings={},
+        counts=Counts(
+            clips=len(parts),
+            samples=int((manifest.get("options") or {}).get("samples", 1)),
+            scored=len(parts) - len(failed),
+            failed=len(failed),
+        ),
+        failures=failures,
+        unavailable={},
+        expectation=result,
+        speed=Speed(**{name: speed.get(name) for name in Speed.model_fields}),
+    )

@@ -1,0 +1,313 @@
+"""All readings of the suite `expectation`, from what the model and the pixel baselines make of each pair."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.clips.clip import Row
+from physbench.expectation.expectation_kinds import CONTROLS, IMPOSSIBLE_KINDS, ImpossibleKind
+from physbench.expectation.film_windows import PREDICTED_SPAN, WINDOW_STRIDE
+from physbench.expectation.psychometric import NOTICED_LEVEL, THRESHOLD_RESAMPLES, FittedThreshold, fit_threshold
+from physbench.expectation.surprise_series import AHEAD, PairReading, auroc, levels
+from physbench.results.bootstrap import MISS
+from physbench.results.expectation_schema import (
+    ControlResult,
+    ExpectationKindResult,
+    ExpectationResult,
+    NoticedFrom,
+    ObserverResult,
+    PairShare,
+    SizeResult,
+)
+from physbench.results.number_format import number
+
+Array = NDArray[np.float64]
+Readings = Sequence[PairReading]
+
+SOLVED = 0.6  # a pixel baseline that tells more pairs apart has noticed without understanding
+CALM = 0.95  # of the possible films raise no alarm
+PAIR_RESAMPLES = 1000
+FEWEST_SHOWN = 4  # for an interval or a threshold
+
+
+def expectation_result(
+    model: Readings, baselines: Mapping[str, Readings], *, sees: float, unit: str, way: str
+) -> ExpectationResult:
+    """Everything that the pairs tell.
+
+    Args:
+        model: What the model makes of each pair and control.
+        baselines: The same of each pixel baseline, in the same order.
+        sees: How far back (s) the model sees from a prediction; evidence that lies further back is beyond its memory.
+        unit: What its surprise is measured in.
+        way: How its surprise was read.
+    """
+    pairs = [reading.pair for reading in model]
+    far = np.array([not pair.control and pair.hidden > sees + 1e-9 for pair in pairs], dtype=bool)
+    near = [k for k, pair in enumerate(pairs) if not pair.control and not far[k]]
+    asked = [model[k] for k in near]
+    others = {name: [readings[k] for k in near] for name, readings in baselines.items()}
+    kinds = {
+        name: _kind(kind, asked, others)
+        for name, kind in IMPOSSIBLE_KINDS.items()
+        if any(reading.pair.kind == name for reading in asked)
+    }
+    counting = {(name, size.size) for name, kind in kinds.items() for size in kind.sizes if size.counts}
+    counted = [reading for reading in asked if (reading.pair.kind, reading.pair.size) in counting]
+    controls = [reading for reading in model if reading.pair.control]
+    alarms = _alarms(asked, controls)
+    worst = max((reading.ahead for reading in model), default=0.0)
+    return ExpectationResult(
+        unit=unit,
+        way=way,
+        settings={
+            "predicted": f"{PREDICTED_SPAN:g} s, every {WINDOW_STRIDE:g} s",
+            "counts": "the mean over time",
+            "threshold": f"{NOTICED_LEVEL:.0%} of the pairs",
+            "left out of the mean": f"what a pixel baseline notices in more than {SOLVED:.0%}",
+            "alarm": f"more surprise than {CALM:.0%} of the possible films",
+        },
+        counted=over_kinds(counted, "a pixel baseline notices every size that was shown"),
+        everything=over_kinds(asked),
+        everything_maximum=over_kinds(asked, by_peak=True),
+        auroc=alarms["auroc"],
+        auroc_maximum=_alarms(asked, controls, by_peak=True)["auroc"],
+        hits=alarms["hits"],
+        alarm_level=alarms["level"],
+        controls={name: _control(name, controls, asked) for name in CONTROLS if _of(controls, name)},
+        beyond_memory=share(
+            [reading for reading, beyond in zip(model, far, strict=True) if beyond],
+            "the model sees the evidence of every pair",
+        ),
+        kinds=kinds,
+        observers={
+            name: ObserverResult(
+                counted=over_kinds([r for r in readings if (r.pair.kind, r.pair.size) in counting]).accuracy,
+                all=over_kinds(readings).accuracy,
+                auroc=_alarms(readings, [r for r in baselines[name] if r.pair.control])["auroc"],
+            )
+            for name, readings in others.items()
+        },
+        failed=sum(reading.failed for reading in model if not reading.pair.control),
+        looks_ahead=""
+        if worst <= AHEAD
+        else f"surprise differs by up to {number(100 * worst)} % of its usual level before two films do",
+    )
+
+
+def _of(readings: Readings, kind: str) -> list[PairReading]:
+    return [reading for reading in readings if reading.pair.kind == kind]
+
+
+# Shares of pairs.
+
+
+def by_clip(readings: Readings, *, by_peak: bool = False) -> tuple[tuple[Row, ...], Array, Array]:
+    """Clips, and for each how many of its pairs (C,) are told apart and how many there are (C,)."""
+    rows = tuple(dict.fromkeys(reading.pair.row for reading in readings))
+    right, pairs = np.zeros(len(rows)), np.zeros(len(rows))
+    for reading in readings:
+        at = rows.index(reading.pair.row)
+        right[at] += reading.right_by_peak if by_peak else reading.right
+        pairs[at] += 1
+    return rows, right, pairs
+
+
+def share(readings: Readings, none: str = "there is no pair") -> PairShare:
+    """Accuracy over pairs with an interval over clips, whose pairs are drawn together."""
+    rows, right, pairs = by_clip(readings)
+    if not len(rows):
+        return PairShare(accuracy=None, interval=None, pairs=0, reason=none)
+    accuracy = float(right.sum() / pairs.sum())
+    if len(rows) < FEWEST_SHOWN:
+        return PairShare(accuracy=accuracy, interval=None, pairs=int(pairs.sum()), reason="too few clips")
+    return PairShare(accuracy=accuracy, interval=_interval(right, pairs), pairs=int(pairs.sum()))
+
+
+def _mean(readings: Readings) -> float | None:
+    """Accuracy alone."""
+    return float(np.mean([reading.right for reading in readings])) if readings else None
+
+
+def _interval(right: Array, pairs: Array) -> tuple[float, float]:
+    """Interval of a share over clips; that of Wilson where the clips do not differ, or where it is the wider one."""
+    from scipy.stats import binomtest
+
+    n = len(pairs)
+    drawn = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=PAIR_RESAMPLES)
+    point = right.sum() / pairs.sum()
+    draws = point + np.sqrt(n / (n - 1)) * ((drawn @ right) / (drawn @ pairs) - point)
+    low, high = np.clip(np.quantile(draws, [MISS / 2, 1 - MISS / 2]), 0, 1)
+    if low == high:
+        found = binomtest(round(point * n), n).proportion_ci(1 - MISS, method="wilson")
+        low, high = min(found.low, point), max(found.high, point)
+    return float(low), float(high)
+
+
+def over_kinds(readings: Readings, none: str = "there is no pair", *, by_peak: bool = False) -> PairShare:
+    """Mean over kinds of the mean over sizes, so that no kind weighs more for having more pairs."""
+    kinds = list(dict.fromkeys(reading.pair.kind for reading in readings))
+    rows = list(dict.fromkeys(reading.pair.row for reading in readings))
+    if not kinds:
+        return PairShare(accuracy=None, interval=None, pairs=0, reason=none)
+    cells = list(dict.fromkeys((reading.pair.kind, reading.pair.size) for reading in readings))
+    right, pairs = np.zeros((len(rows), len(cells))), np.zeros((len(rows), len(cells)))
+    for reading in readings:
+        at = rows.index(reading.pair.row), cells.index((reading.pair.kind, reading.pair.size))
+        right[at] += reading.right_by_peak if by_peak else reading.right
+        pairs[at] += 1
+    weights = np.array([1 / sum(kind == other for other, _ in cells) for kind, _ in cells])
+
+    def mean(times: Array) -> Array:
+        """Mean over cells for clips drawn so many times (R, C); a cell without a clip is left out."""
+        there = times @ pairs
+        each = np.divide(times @ right, there, out=np.zeros_like(there), where=there > 0)
+        used = weights * (there > 0)
+        return np.asarray((each * used).sum(1) / np.maximum(used.sum(1), 1e-12))
+
+    accuracy = float(mean(np.ones((1, len(rows))))[0])
+    total = int(pairs.sum())
+    if len(rows) < FEWEST_SHOWN:
+        return PairShare(accuracy=accuracy, interval=None, pairs=total, reason="too few clips")
+    n = len(rows)
+    drawn = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=PAIR_RESAMPLES).astype(np.float64)
+    draws = accuracy + np.sqrt(n / (n - 1)) * (mean(drawn) - accuracy)
+    low, high = np.clip(np.quantile(draws, [MISS / 2, 1 - MISS / 2]), 0, 1)
+    return PairShare(accuracy=accuracy, interval=(float(low), float(high)), pairs=total)
+
+
+# Kinds and their thresholds.
+
+
+def _kind(kind: ImpossibleKind, model: Readings, baselines: Mapping[str, Readings]) -> ExpectationKindResult:
+    own = _of(model, kind.name)
+    others = {name: _of(readings, kind.name) for name, readings in baselines.items()}
+    found = share(own)
+    fit = fitted(kind, own)
+    fits = {name: fitted(kind, readings, resamples=0) for name, readings in others.items()}
+    sizes = [_size(kind, size, own, others, fit, fits) for size in _shown(kind, own)]
+    counted = {size.size for size in sizes if size.counts}
+    threshold = None if fit is None else noticed_from(kind, fit)
+    times = [reading.peak_time for reading in own if np.isfinite(reading.peak_time)]
+    return ExpectationKindResult(
+        **found.model_dump(),
+        noun=kind.noun,
+        unit=kind.unit,
+        said=said(kind, threshold),
+        threshold=threshold,
+        baseline_thresholds={name: noticed_from(kind, each) for name, each in fits.items() if each is not None},
+        counted=_mean([reading for reading in own if reading.pair.size in counted]),
+        peak=float(np.median(times)) if times else None,
+        sizes=sizes,
+    )
+
+
+def _shown(kind: ImpossibleKind, readings: Readings) -> list[float]:
+    """The sizes of a kind of which there is a pair, from small to large."""
+    return [size for size in kind.sizes if any(reading.pair.size == size for reading in readings)]
+
+
+def fitted(kind: ImpossibleKind, readings: Readings, resamples: int = THRESHOLD_RESAMPLES) -> FittedThreshold | None:
+    """The psychometric curve of a kind; None without sizes or with too few clips."""
+    sizes = _shown(kind, readings)
+    rows = list(dict.fromkeys(reading.pair.row for reading in readings))
+    if not kind.sized or len(sizes) < 2 or len(rows) < FEWEST_SHOWN:
+        return None
+    right, pairs = np.zeros((len(rows), len(sizes))), np.zeros((len(rows), len(sizes)))
+    for reading in readings:
+        at = rows.index(reading.pair.row), sizes.index(reading.pair.size)
+        right[at] += reading.right
+        pairs[at] += 1
+    return fit_threshold(tuple(kind.amount(size) for size in sizes), right, pairs, resamples=resamples)
+
+
+def noticed_from(kind: ImpossibleKind, fit: FittedThreshold) -> NoticedFrom:
+    """A fitted threshold as a severity of the kind."""
+    interval = None
+    if fit.interval is not None:
+        low, high = (kind.severity(end) if np.isfinite(end) else None for end in fit.interval)
+        interval = (low, high)
+    if not fit.reached:
+        return NoticedFrom(size=None, interval=interval, reason="the largest size is noticed in less than 75 %")
+    smallest = bool(np.isclose(fit.amount, kind.amount(kind.sizes[0])))
+    return NoticedFrom(size=kind.severity(fit.amount), interval=interval, below_smallest=smallest)
+
+
+def size_text(size: float) -> str:
+    """A severity in two digits: "0.36", "10", "−1"."""
+    return f"{float(f'{size:.2g}'):g}".replace("-", "−")
+
+
+def said_of(kind: ImpossibleKind, fit: FittedThreshold | None) -> str:
+    """A fitted threshold in words."""
+    return said(kind, None if fit is None else noticed_from(kind, fit))
+
+
+def said(kind: ImpossibleKind, threshold: NoticedFrom | None) -> str:
+    """A threshold in words: "from 0.4 diameters on", "never"; "" where there is none."""
+    if threshold is None:
+        return ""
+    if threshold.size is None:
+        return "never"
+    return kind.threshold.format(size_text(threshold.size))
+
+
+def _size(
+    kind: ImpossibleKind,
+    size: float,
+    model: Readings,
+    baselines: Mapping[str, Readings],
+    fit: FittedThreshold | None,
+    fits: Mapping[str, FittedThreshold | None],
+) -> SizeResult:
+    own = [reading for reading in model if reading.pair.size == size]
+    at = _shown(kind, model).index(size)
+    accuracy = {
+        name: _mean([reading for reading in readings if reading.pair.size == size])
+        for name, readings in baselines.items()
+    }
+    # Few pairs of one size scatter: where a curve runs through all sizes, it says what a baseline notices.
+    smooth = {name: float(each.curve[at]) if (each := fits[name]) is not None else accuracy[name] for name in accuracy}
+    solved = [name for name, value in smooth.items() if value is not None and value > SOLVED]
+    return SizeResult(
+        size=size,
+        accuracy=_mean(own),
+        accuracy_maximum=float(np.mean([reading.right_by_peak for reading in own])) if own else None,
+        curve=None if fit is None else float(fit.curve[at]),
+        pairs=len(own),
+        counts=not solved,
+        solved_by=solved,
+        baselines=accuracy,
+    )
+
+
+# Alarms: one level for all films.
+
+
+def _alarms(pairs: Readings, controls: Readings, *, by_peak: bool = False) -> dict[str, float | None]:
+    """AUROC with controls among the negatives, the level of an alarm, and the share of impossible films above it."""
+    every = [reading for reading in (*pairs, *controls) if not reading.failed]
+    scale = levels(every)
+    names = ("possible_peak", "impossible_peak") if by_peak else ("possible", "impossible")
+    possible, other = (np.array([getattr(reading, name) for reading in every]) / scale for name in names)
+    lawful = np.array([reading.pair.control for reading in every], dtype=bool)
+    negatives = np.concatenate([possible[~lawful], other[lawful]])
+    level = float(np.quantile(possible, CALM)) if len(possible) else None
+    hits = other[~lawful]
+    return {
+        "auroc": auroc(negatives, hits),
+        "level": level,
+        "hits": float((hits > level).mean()) if level is not None and len(hits) else None,
+    }
+
+
+def _control(name: str, controls: Readings, pairs: Readings) -> ControlResult:
+    own = [reading for reading in _of(controls, name) if not reading.failed]
+    every = [reading for reading in (*pairs, *controls) if not reading.failed]
+    level = _alarms(pairs, controls)["level"]
+    scale = dict(zip((id(reading) for reading in every), levels(every), strict=True))
+    alarms = [reading.impossible / scale[id(reading)] > level for reading in own] if level is not None else []
+    return ControlResult(shows=CONTROLS[name], films=len(own), alarms=float(np.mean(alarms)) if alarms else None)

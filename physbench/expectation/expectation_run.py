@@ -1,0 +1,267 @@
+"""One evaluation on the suite `expectation`: films, surprise, readings, result, report; resumable clip by clip."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from physbench.adapters.load_model import check_target, model_sha256, preflight, what_is_handed
+from physbench.adapters.model_protocol import ModelCard
+from physbench.adapters.state_card import StateCard
+from physbench.adapters.surprise_card import SurpriseCard
+from physbench.clips.clip import Row
+from physbench.clips.suite import Suite, find_suite
+from physbench.errors import UsageError
+from physbench.expectation.clip_films import FILM_PRELOAD, ClipFilms, clip_films
+from physbench.expectation.film_pairs import FilmPair, find_pairs, pairs_hash
+from physbench.expectation.film_surprise import ClipSurprise, prediction_errors, probed_batch_size, surprise_at_films
+from physbench.expectation.films import POSSIBLE
+from physbench.progress import Progress
+from physbench.results.number_format import counted
+from physbench.results.read_run import read_manifest
+from physbench.rollouts.rollout_engine import RolloutEngine
+from physbench.run.interrupt import explained, interruptible
+from physbench.run.options import Options
+from physbench.run.pipeline import engine_of
+from physbench.run.run_lock import claimed_folder, default_folder, opened
+from physbench.run.run_manifest import asked_document, card_document, other_settings, refuse_other_settings
+from physbench.run.versions import versions
+from physbench.run.worker_jobs import duration
+from physbench.storage.atomic_write import write_json
+from physbench.storage.fingerprint import fingerprint
+from physbench.storage.run_folder import RunFolder
+from physbench.worker_pool import WorkerPool, cores
+
+EXPECTATION_SUITE = "expectation"
+AHEAD_OF_MODEL = 2  # clips whose films are made before the model asks for them, beside one for each worker
+Say = Callable[[str], None]
+
+
+@dataclass
+class ExpectationRun:
+    """A run at work."""
+
+    folder: RunFolder
+    options: Options
+    pairs: tuple[FilmPair, ...]
+    manifest: dict[str, Any]
+    say: Say
+    workers: int
+    debug: bool = False
+    seconds: float = 0.0  # of the model
+    frames: int = 0
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """The clips whose films are shown."""
+        return tuple(dict.fromkeys(pair.row for pair in self.pairs))
+
+    def sources(self, row: Row) -> tuple[str, ...]:
+        """The films of a clip, the clip itself first."""
+        names = [name for pair in self.pairs if pair.row == row for name in (pair.possible, pair.impossible)]
+        return tuple(dict.fromkeys((POSSIBLE, *names)))
+
+    def part(self, row: Row) -> Path:
+        return self.folder.part(row.id)
+
+    def missing(self) -> list[Row]:
+        """Clips whose films were not shown to the model yet."""
+        return [row for row in self.rows if read_part(self.part(row)) is None]
+
+    def kept(self) -> str:
+        done = len(self.rows) - len(self.missing())
+        return f"{done} of {counted(len(self.rows), 'clip')} are done and kept in {self.folder.path}"
+
+
+def read_part(path: Path) -> dict[str, Any] | None:
+    """What a model and the pixel baselines made of the films of a clip; None where that is not there or damaged."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        document["times"], document["films"], document["baselines"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def evaluate_expectation(
+    options: Options,
+    *,
+    out: Path | None = None,
+    resume: bool = False,
+    fresh: bool = False,
+    debug: bool = False,
+    say: Say,
+    settings: Mapping[str, object] | None = None,
+) -> RunFolder:
+    """Show a model the films of the suite, and write result and report into the run folder.
+
+    Raises UsageError or ModelError for what was asked wrongly, Interrupted for Ctrl-C; what is done is kept.
+    """
+    options.check()
+    _refuse_options(options)
+    pairs = find_pairs(options.limit, options.tasks)
+    suite = suite_of(pairs)
+    check_target(options.model, trust_code=options.trust_code)
+    for line in preflight(options.model, suite, options.samples, options.model_arg):
+        say(line)
+    known = versions(purpose="runs") | {"expectation": fingerprint("expectation")[:16]}
+    asked = asked_document(options, suite, model_sha256(options.model), known)
+    asked["suite"] |= {"hash": pairs_hash(pairs), "pairs": len(pairs)}
+    asked["started"] = datetime.now(UTC).isoformat(timespec="seconds")
+    path = out or (default_folder(options.short_name, EXPECTATION_SUITE, resume) if resume else None)
+    made: tuple[Path, ...] = ()
+    if path is None:
+        path, made = claimed_folder(options.short_name, EXPECTATION_SUITE)
+    with interruptible(), opened(path, resume=resume, fresh=fresh, made=made) as folder:
+        if folder.manifest.exists():
+            stored = read_manifest(folder)
+            refuse_other_settings(stored, asked, path)
+            asked = {**stored, "options": asked["options"]}
+        if settings:
+            asked["settings_file"] = dict(settings)
+        run = ExpectationRun(folder, options, pairs, asked, say, options.workers or cores(), debug)
+        with explained(options.resume_command(path), run.kept):
+            _work(run)
+    return folder
+
+
+def suite_of(pairs: Sequence[FilmPair]) -> Suite:
+    """The clips of some pairs as a suite."""
+    whole = find_suite(EXPECTATION_SUITE)
+    rows = tuple(dict.fromkeys(pair.row for pair in pairs))
+    partial = len(pairs) < len(find_pairs())
+    return Suite(whole.name, whole.version, rows, partial=partial, golden=whole.golden)
+
+
+def _refuse_options(options: Options) -> None:
+    """Options that mean something else, or nothing, where films are shown."""
+    if options.scorers is not None:
+        raise UsageError("--scorers: the suite expectation reads surprise and has no scorers. Leave it out.")
+    if options.fresh_seeds is not None:
+        raise UsageError("--fresh-seeds: the films of the suite expectation are fixed. Leave it out.")
+    if what_is_handed(options.model) == "id":
+        raise UsageError(
+            f"{options.model} holds answers to clips, and the films of the suite expectation are others. It asks "
+            "models that can be run."
+        )
+
+
+def _work(run: ExpectationRun) -> None:
+    from physbench.expectation.expectation_document import write_expectation
+
+    missing = run.missing()
+    if missing:
+        if len(missing) < len(run.rows):
+            run.say(f"Resuming: {run.kept()}.")
+        run.say(f"Loading {run.options.model} ...")
+        with engine_of(run.options, "", debug=run.debug) as engine:
+            _agree(run, engine)
+            _show(run, engine, missing)
+    else:
+        run.say("All films were shown already: only result and report are made again.")
+    write_expectation(run.folder, run.pairs, run.manifest)
+    run.say(f"Done in {duration(time.monotonic() - run.started)}.")
+
+
+def _agree(run: ExpectationRun, engine: RolloutEngine) -> None:
+    """Complete the manifest with the model, or see that it is the one of the stored manifest."""
+    info = engine.info
+    card = info.card
+    if info.privileged or info.recorded or isinstance(card, StateCard):
+        raise UsageError(
+            f"{card.name} answers with states of bodies. The suite expectation asks models that answer with frames."
+            if isinstance(card, StateCard)
+            else f"{card.name} is handed whole clips, so that nothing surprises it. The suite expectation asks "
+            "models that see frames."
+        )
+    model = {"name": card.name, "card": card_document(card), "device": info.device, "dtype": info.dtype}
+    before = {name: run.manifest["model"].get(name) for name in model}
+    if "batch" in run.manifest and before != model:
+        raise other_settings(run.folder.path, f"The model was {before['name']}, now its card or device is another one")
+    for note in info.notes:
+        run.say(note)
+    run.manifest["model"] |= model
+    run.manifest |= {
+        "render_spec": str(card.spec),
+        "context": card.scored_context,
+        "device": f"{info.device} ({info.device_name})",
+        "notes": list(info.notes),
+    }
+
+
+def _show(run: ExpectationRun, engine: RolloutEngine, missing: Sequence[Row]) -> None:
+    """Show the films of all clips that are missing, and keep what the model makes of them."""
+    card = engine.card
+    noted = 0
+    with WorkerPool(run.workers, FILM_PRELOAD) as pool, Progress("clips with their films", len(missing)) as progress:
+        for number, films in enumerate(_films(run, pool, card, missing)):
+            if "batch" not in run.manifest:
+                size = run.options.batch_size or probed_batch_size(engine, films, run.options.samples)
+                run.manifest["batch"] = size
+                write_json(run.folder.manifest, run.manifest)
+                what = "films" if isinstance(card, SurpriseCard) else "windows"
+                run.say(
+                    f"{card.name} on {EXPECTATION_SUITE}: {counted(len(run.pairs), 'pair')} of "
+                    f"{counted(len(run.rows), 'clip')} at {card.spec}, {size} {what} together on {engine.device}, "
+                    f"into {run.folder.path}"
+                )
+            ask = surprise_at_films if isinstance(card, SurpriseCard) else prediction_errors
+            found = ask(engine, films, run.manifest["batch"], run.options.samples)
+            _keep(run, films, found)
+            for note in engine.notes[noted:]:
+                run.say(note)
+            noted = len(engine.notes)
+            progress.advance()
+            if number == min(3, len(missing) - 1) and len(missing) > 8:
+                left = (time.monotonic() - run.started) / (number + 1) * (len(missing) - number - 1)
+                run.say(f"About {duration(left)} left.")
+    speed = run.manifest.setdefault("speed", {})
+    speed["model_seconds"] = round(speed.get("model_seconds", 0.0) + run.seconds, 3)
+    speed["total_seconds"] = round(speed.get("total_seconds", 0.0) + time.monotonic() - run.started, 3)
+    speed["model_frames_per_s"] = round(run.frames / run.seconds, 1) if run.seconds > 0 else None
+    write_json(run.folder.manifest, run.manifest)
+
+
+def _films(run: ExpectationRun, pool: WorkerPool, card: ModelCard, rows: Sequence[Row]) -> Iterator[ClipFilms]:
+    """The films of clips in order, made by the workers while the model is at the ones before."""
+    waiting: deque[Future[ClipFilms]] = deque()
+    left = deque(rows)
+    while left or waiting:
+        while left and len(waiting) < run.workers + AHEAD_OF_MODEL:
+            row = left.popleft()
+            shown = 1 if isinstance(card, SurpriseCard) else card.scored_context
+            waiting.append(pool.submit(clip_films, row, card.spec, shown, run.sources(row)))
+        yield waiting.popleft().result()
+
+
+def _keep(run: ExpectationRun, films: ClipFilms, found: ClipSurprise) -> None:
+    """Write down what the model and the pixel baselines make of the films of a clip."""
+    run.seconds += found.seconds
+    run.frames += found.frames
+
+    def listed(values: np.ndarray[Any, Any]) -> list[float | None]:
+        return [float(value) if np.isfinite(value) else None for value in values]
+
+    write_json(
+        run.part(films.clip.row),
+        {
+            "times": listed(found.times),
+            "films": {name: listed(values) for name, values in found.films.items()},
+            "baseline_times": listed(films.pixel_grid.times),
+            "baselines": {
+                name: {film: listed(values) for film, values in each.items()} for name, each in films.baselines.items()
+            },
+            "absent": films.absent,
+            "failures": found.failures,
+        },
+    )

@@ -1,0 +1,140 @@
+"""The pairs of the suite `expectation`: which two films are compared, what is impossible in one, since when."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from itertools import zip_longest
+
+from physbench.clips.clip import Row
+from physbench.errors import UsageError, nearest
+from physbench.expectation.expectation_kinds import CONTROLS, IMPOSSIBLE_KINDS
+from physbench.expectation.films import BACK_AGAIN, OTHER_LOOK, POSSIBLE
+
+PAIRS_FILE = "pairs.json"
+CONTROL_EVENT = 0.0  # s; controls differ from the hand-over on
+
+
+@dataclass(frozen=True)
+class FilmPair:
+    """A possible and an impossible film that are bit-identical until the event; or a lawful control in its place."""
+
+    row: Row  # the clip
+    kind: str  # of IMPOSSIBLE_KINDS, or a name of CONTROLS
+    size: float  # severity of the violation; 0 for a control
+    event: float  # s; frames up to and at it are the same in both films
+    seen: float | None  # s; since then what the event needs is out of sight; None: it is in sight until the event
+    possible: str  # names of films
+    impossible: str
+    states: str = ""  # hash of the states of the impossible world; "" for a control
+
+    @property
+    def id(self) -> str:
+        """ "falling.projectile-v1.test.3|teleport:0.4"."""
+        return f"{self.row.id}|{self.impossible}"
+
+    @property
+    def control(self) -> bool:
+        """Whether the second film is lawful too."""
+        return self.kind in CONTROLS
+
+    @property
+    def hidden(self) -> float:
+        """For how long (s) the evidence is out of sight before the event."""
+        return 0.0 if self.seen is None else max(self.event - self.seen, 0.0)
+
+
+@cache
+def all_pairs() -> tuple[FilmPair, ...]:
+    """Every pair and control of the suite, in the order of its clips."""
+    document = json.loads(files("physbench.expectation").joinpath("golden", PAIRS_FILE).read_text(encoding="utf-8"))
+    pairs = [pair for entry in document["pairs"] for pair in read_entry(entry)]
+    pairs += [control_pair(Row(task, split, seed), name) for task, split, seed, name in document["controls"]]
+    return tuple(sorted(pairs, key=lambda pair: pair.row))
+
+
+def read_entry(entry: Sequence[object]) -> list[FilmPair]:
+    """The pairs of one clip and kind: [task, split, seed, kind, [[size, event, seen, hash of states], ...]]."""
+    task, split, seed, kind, sizes = entry
+    row = Row(task, split, seed)  # type: ignore[arg-type]
+    found = []
+    for size, event, seen, states in sizes:  # type: ignore[attr-defined]
+        source = f"{kind}:{size:g}"
+        found.append(FilmPair(row, str(kind), size, event, seen, POSSIBLE, source, states))
+        if IMPOSSIBLE_KINDS[str(kind)].quadruple:
+            found.append(FilmPair(row, str(kind), size, event, seen, source + OTHER_LOOK, source + BACK_AGAIN, states))
+    return found
+
+
+def control_pair(row: Row, name: str) -> FilmPair:
+    """A clip beside a lawful film of it that is new."""
+    return FilmPair(row, name, 0.0, CONTROL_EVENT, None, POSSIBLE, name)
+
+
+def find_pairs(limit: int | None = None, kinds: str | None = None) -> tuple[FilmPair, ...]:
+    """The pairs of the suite, or a part of them.
+
+    Args:
+        limit: Pairs, at most; taken from kinds in turn, so that these stay balanced. Controls come in addition, in
+            proportion to the whole suite and one of each at least.
+        kinds: Names of kinds, separated by commas; None: all.
+
+    Raises:
+        UsageError: There is no such kind, or no pair is left.
+    """
+    if limit is not None and limit < 1:
+        raise UsageError(f"Expected at least one pair but got --limit {limit}.")
+    wanted = [name.strip() for name in kinds.split(",")] if kinds is not None else list(IMPOSSIBLE_KINDS)
+    for name in wanted:
+        if name not in IMPOSSIBLE_KINDS:
+            raise UsageError(f"There is no kind of impossible film named '{name}'.{nearest(name, IMPOSSIBLE_KINDS)}")
+    every = all_pairs()
+    pairs = [pair for pair in every if pair.kind in wanted]
+    controls = [pair for pair in every if pair.control]
+    if limit is not None and limit < len(pairs):
+        share = limit / (len(every) - len(controls))
+        pairs = balanced(pairs, limit)
+        rows = {pair.row for pair in pairs}  # controls of these clips come first: no other films of others need be made
+        near = [pair for pair in controls if pair.row in rows]
+        rest = [pair for pair in controls if pair.row not in rows]
+        many = max(len(CONTROLS), round(share * len(controls)))
+        controls = [*balanced(near, many), *balanced(rest, many)]
+        first = {pair.kind: [p for p in controls if p.kind == pair.kind] for pair in controls}
+        controls = [pair for turn in zip_longest(*first.values()) for pair in turn if pair is not None][:many]
+    return tuple(sorted((*pairs, *controls), key=lambda pair: pair.row))
+
+
+def balanced(pairs: Iterable[FilmPair], limit: int) -> list[FilmPair]:
+    """At most `limit` pairs, the same number (or one more) of each kind, spread over tasks.
+
+    Of a clip all sizes are taken, and both pairs of a quadruple, as far as the limit goes.
+    """
+    clips: dict[str, dict[Row, list[FilmPair]]] = {}  # by kind
+    for pair in pairs:
+        clips.setdefault(pair.kind, {}).setdefault(pair.row, []).append(pair)
+    queues = []
+    for kind, rows in clips.items():
+        tasks = sorted({row.task for row in rows})
+        first = sum(map(ord, kind)) % len(tasks)  # not every kind begins with the same task
+        seen = dict.fromkeys(tasks, 0)
+        order = []
+        for row in rows:
+            order.append((seen[row.task], (tasks.index(row.task) - first) % len(tasks), row))
+            seen[row.task] += 1
+        queues.append([pair for _, _, row in sorted(order) for pair in rows[row]])
+    found: list[FilmPair] = []
+    for turn in range(max(map(len, queues), default=0)):
+        found += [queue[turn] for queue in queues if turn < len(queue)]
+    return found[:limit]
+
+
+def pairs_hash(pairs: Iterable[FilmPair]) -> str:
+    """Hash of pairs with the states of their impossible worlds, in their order."""
+    digest = hashlib.sha256()
+    for pair in pairs:
+        digest.update(f"{pair.id}|{pair.possible}|{pair.event:.6f}|{pair.states}\n".encode())
+    return digest.hexdigest()

@@ -1,0 +1,74 @@
+"""The films of a clip: the possible one, impossible ones, and controls. Each is named by a text, its source.
+
+"truth" is the clip itself, "teleport:0.4" a violation of it at a size, "stranger-near" and "flicker:10" are controls.
+A violation that changes a look behind a screen has two more films, with the looks A and B before and after it:
+
+    truth                 A A   possible        return-hue:45         A B   impossible
+    return-hue:45/other   B B   possible        return-hue:45/back    B A   impossible
+
+Every frame of the possible two is a frame of the impossible two at the same moment, and the other way round.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.clips.clip import Clip
+from physbench.validation.sources import show
+from physbench.validation.violations import Inapplicable, Violated, find_acts, violate
+
+Image = NDArray[np.uint8]
+
+POSSIBLE = "truth"
+OTHER_LOOK, BACK_AGAIN = "/other", "/back"  # after the name of a violation: B throughout, and B before A
+ALWAYS = -np.inf  # s
+
+
+@dataclass(frozen=True, eq=False)
+class Film:
+    """A film from the start of the clip's history to the end of its horizon, and its name."""
+
+    source: str
+    frames: Image  # (T, H, W, 3), at the times of the clip
+
+
+def film_of(clip: Clip, source: str, context: int) -> Film:
+    """Make a film of a clip.
+
+    Args:
+        clip: The clip, whose frames are the possible film.
+        source: Name of the film, see above.
+        context: Frames that a model is given before the hand-over; a near stranger is one of the futures that these
+            allow.
+
+    Raises:
+        Inapplicable: The violation has nothing to violate in this clip.
+    """
+    if source == POSSIBLE:
+        return Film(source, clip.frames)
+    if source.endswith((OTHER_LOOK, BACK_AGAIN)):
+        world = with_other_look(clip, source)
+        return Film(source, world.frames(clip.times, clip.spec))
+    after = show(clip, context, source).frames
+    return Film(source, np.concatenate([clip.frames[: clip.handover + 1], after]))
+
+
+def with_other_look(clip: Clip, source: str) -> Violated:
+    """The world in which a body has its second look throughout ("/other"), or up to the change alone ("/back")."""
+    world = violate(clip.scene, find_acts(source.removesuffix(OTHER_LOOK).removesuffix(BACK_AGAIN)), clip.id)
+    if not world.plan.looks or world.plan.hooks or world.plan.clocks or world.plan.bends:
+        raise Inapplicable("only a change of look has a second order")
+    looks = tuple(
+        replace(look, since=ALWAYS, until=np.inf if source.endswith(OTHER_LOOK) else look.since)
+        for look in world.plan.looks
+    )
+    return Violated(world.scene, world.acts, (replace(world.plan, looks=looks),), world.seed)
+
+
+def first_difference(one: Image, other: Image) -> int:
+    """Index of the first frame in which two films (T, H, W, 3) differ; T where none does."""
+    differ = np.flatnonzero((one != other).any(axis=(1, 2, 3)))
+    return int(differ[0]) if len(differ) else len(one)

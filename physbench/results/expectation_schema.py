@@ -1,0 +1,101 @@
+"""The field `expectation` of result.json: is the model more surprised by impossible films than by possible ones?"""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from physbench.results.schema_parts import INTERVAL_MEANING, Interval, Record
+
+
+class PairShare(Record):
+    """How many of some pairs are told apart: the impossible film has the higher surprise; a tie counts half."""
+
+    accuracy: float | None = Field(description="Share of the pairs, 0..1; chance is 0.5; null where there is no pair.")
+    interval: Interval | None = Field(description=INTERVAL_MEANING)
+    pairs: int = Field(description="Number of pairs.")
+    reason: str = Field(default="", description="Why the accuracy or its interval is null.")
+
+
+class SizeResult(Record):
+    """One size of one kind."""
+
+    size: float = Field(description="Severity of the violation, in the unit of the kind.")
+    accuracy: float | None = Field(description="Share of the pairs that are told apart by the mean over time.")
+    accuracy_maximum: float | None = Field(description="The same by the maximum over time.")
+    curve: float | None = Field(description="The fitted psychometric curve at this size; null where none is fitted.")
+    pairs: int = Field(description="Pairs whose evidence the model can see.")
+    counts: bool = Field(description="Whether it is in the mean: no pixel baseline notices it in more than 60 %.")
+    solved_by: list[str] = Field(description="Pixel baselines that do.")
+    baselines: dict[str, float | None] = Field(description="Accuracy of each pixel baseline, by name.")
+
+
+class NoticedFrom(Record):
+    """The size of a violation that is noticed in 75 % of the pairs."""
+
+    size: float | None = Field(description="In the unit of the kind; null where it is not reached, see `reason`.")
+    interval: tuple[float | None, float | None] | None = Field(
+        description="95 % interval over clips, in the order of what is larger; null for an end beyond the largest size."
+    )
+    below_smallest: bool = Field(default=False, description="Whether even the smallest size is noticed: at most this.")
+    reason: str = Field(default="", description="Why there is no size.")
+
+
+class ExpectationKindResult(PairShare):
+    """One kind of impossible event."""
+
+    noun: str = Field(description='What is noticed: "jumps".')
+    unit: str = Field(description='Unit of its sizes; "" where it is there or not.')
+    said: str = Field(description='The threshold in words: "from 0.4 diameters on"; "never"; "" where there is none.')
+    threshold: NoticedFrom | None = Field(description="Null for a kind without sizes.")
+    baseline_thresholds: dict[str, NoticedFrom] = Field(description="The same of each pixel baseline.")
+    counted: float | None = Field(description="Accuracy over the sizes that are in the mean; null where none is.")
+    peak: float | None = Field(
+        description="Median time from the event to the largest surprise, s; negative before it; null without a pair."
+    )
+    sizes: list[SizeResult] = Field(description="By size, from small to large.")
+
+
+class ControlResult(Record):
+    """Films that are lawful and new."""
+
+    shows: str = Field(description="What is new in them.")
+    films: int = Field(description="How many.")
+    alarms: float | None = Field(description="Share with an alarm: a false one.")
+
+
+class ObserverResult(Record):
+    """A pixel baseline on the same pairs."""
+
+    counted: float | None = Field(description="Mean accuracy over what is in the mean.")
+    all: float | None = Field(description="Mean accuracy over all kinds.")
+    auroc: float | None = Field(description="Area under the curve, controls among the negatives.")
+
+
+class ExpectationResult(Record):
+    """Violation of expectation: which impossible events the model notices, and from which size on."""
+
+    unit: str = Field(description="What a surprise is measured in, before it is divided by its usual level.")
+    way: str = Field(description="How the surprise was read off the model.")
+    settings: dict[str, str] = Field(description="What was fixed beforehand: span, stride, levels.")
+    counted: PairShare = Field(description="Mean over kinds of the sizes that no pixel baseline notices.")
+    everything: PairShare = Field(description="Mean over kinds of all sizes.")
+    everything_maximum: PairShare = Field(description="The same by the maximum over time.")
+    auroc: float | None = Field(
+        description="Probability that an impossible film has a higher mean surprise than a lawful one, of any clip; "
+        "possible films and controls are the negatives."
+    )
+    auroc_maximum: float | None = Field(description="The same by the maximum over time.")
+    hits: float | None = Field(description="Share of impossible films with an alarm.")
+    alarm_level: float | None = Field(
+        description="Surprise, over its usual level, that 95 % of the possible films stay below: more is an alarm."
+    )
+    controls: dict[str, ControlResult] = Field(description="By control: false alarms.")
+    beyond_memory: PairShare = Field(
+        description="Pairs whose evidence lies further back than the model sees; in no other figure."
+    )
+    kinds: dict[str, ExpectationKindResult] = Field(description="By kind.")
+    observers: dict[str, ObserverResult] = Field(description="Pixel baselines by name.")
+    failed: int = Field(description="Pairs in which the model failed; they count as not told apart.")
+    looks_ahead: str = Field(
+        default="", description="Where surprise differs before two films do, so that the model saw what comes: how."
+    )

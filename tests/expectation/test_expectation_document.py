@@ -1,0 +1,149 @@
+"""From stored parts to result.json, the words on a terminal and the page, with surprises that are made up by a rule."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from physbench.errors import UsageError
+from physbench.expectation.expectation_document import pairs_of, rewrite_expectation
+from physbench.expectation.expectation_kinds import IMPOSSIBLE_KINDS
+from physbench.expectation.expectation_text import print_expectation
+from physbench.expectation.film_pairs import FilmPair, find_pairs
+from physbench.expectation.films import POSSIBLE
+from physbench.expectation.physicist_films import physicist_table
+from physbench.expectation.pixel_baselines import PIXEL_BASELINES
+from physbench.expectation.surprise_series import PairReading
+from physbench.results.schema import ResultDocument, read_result
+from physbench.storage.run_folder import RunFolder
+
+KINDS_SHOWN = "teleport,gravity,vanish,return-hue"
+TIMES = [-0.4, -0.2, 0.0, 0.5, 1.0, 2.0, 4.0, 8.0]
+CARD = {
+    "name": "made <up>",
+    "image_size": [64, 64],
+    "fps": 15,
+    "context_frames": 8,
+    "max_horizon": None,
+    "uses_actions": False,
+    "uses_prompt": False,
+    "stochastic": False,
+    "repeat_first": False,
+    "track": "zero-shot",
+    "training_clips": None,
+}
+
+
+def surprise(pair: FilmPair) -> float:
+    """Jumps from 0.4 diameters on and vanishing are noticed; the rest is as usual."""
+    large = pair.kind == "teleport" and pair.size >= 0.4
+    return 3.0 if large or pair.kind == "vanish" else 1.0
+
+
+def made_run(path: Path, *, failed: bool = False, missing: bool = False) -> RunFolder:
+    """A run all of whose films were shown."""
+    folder = RunFolder(path)
+    pairs = find_pairs(None, KINDS_SHOWN)
+    manifest = {
+        "schema_version": 1,
+        "suite": {"name": "expectation", "version": 3, "hash": "0", "partial": True, "in_development": True},
+        "model": {"name": CARD["name"], "target": "made.py:up", "card": CARD},
+        "options": {"limit": None, "tasks": KINDS_SHOWN, "samples": 1},
+        "render_spec": "64x64@15",
+        "context": 8,
+    }
+    folder.path.mkdir(parents=True)
+    folder.manifest.write_text(json.dumps(manifest), encoding="utf-8")
+    usual = [1.0] * len(TIMES)
+    for number, row in enumerate(dict.fromkeys(pair.row for pair in pairs)):
+        own = [pair for pair in pairs if pair.row == row]
+        names = {name for pair in own for name in (pair.possible, pair.impossible)}
+        films: dict[str, list[float | None]] = {name: list(usual) for name in names}
+        for pair in own:
+            if pair.possible == POSSIBLE:
+                films[pair.impossible] = [1.0 if time <= pair.event else surprise(pair) for time in TIMES]
+        failures = {}
+        broken = f"teleport:{IMPOSSIBLE_KINDS['teleport'].sizes[0]:g}"  # one that is not noticed
+        if failed and broken in films:
+            films[broken], failures, failed = [None] * len(TIMES), {broken: "It broke."}, False
+        part = {
+            "times": TIMES,
+            "films": films,
+            "baseline_times": TIMES,
+            "baselines": {name: dict.fromkeys(names, usual) for name in PIXEL_BASELINES},
+            "absent": {},
+            "failures": failures,
+        }
+        path_of = folder.part(row.id)
+        path_of.parent.mkdir(exist_ok=True)
+        if not (missing and number == 0):
+            path_of.write_text(json.dumps(part), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    folder = made_run(tmp_path_factory.mktemp("runs") / "made", failed=True)
+    rewrite_expectation(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def document(run: RunFolder) -> ResultDocument:
+    return read_result(run.result)
+
+
+def test_the_result_holds_what_the_rule_says(document: ResultDocument) -> None:
+    result = document.expectation
+    assert result is not None and document.overall.skill is None and document.axes == {}
+    threshold = result.kinds["teleport"].threshold
+    assert threshold is not None and threshold.size is not None and 0.2 < threshold.size < 0.4
+    assert result.kinds["teleport"].said.startswith("from 0.")
+    assert result.kinds["gravity"].said == "never" and result.kinds["return-hue"].said == "never"
+    assert result.kinds["vanish"].accuracy == 1.0
+    assert result.beyond_memory.pairs > 0  # C = 8 frames reach back 0.53 s
+    assert [failure.reason for failure in document.failures] == ["It broke."] and result.failed == 1
+    assert result.looks_ahead == ""
+
+
+def test_the_first_sentence_names_what_is_noticed_and_what_never_is(document: ResultDocument) -> None:
+    first = document.sentences[0]
+    assert first.startswith("Notices vanishing and jumps from 0.") and "diameters on; never gravity" in first
+    assert "guessing gives 50 %" in document.sentences[1]
+
+
+def test_the_terminal_has_a_line_for_each_kind(document: ResultDocument) -> None:
+    target = io.StringIO()
+    print_expectation(document, Console(file=target, width=120, highlight=False))
+    text = target.getvalue()
+    for name in KINDS_SHOWN.split(","):
+        assert IMPOSSIBLE_KINDS[name].noun in text
+    assert "beyond memory" in text and "1 films failed" in text and "−" not in text
+
+
+def test_the_page_shows_thresholds_with_units_and_escapes_names(run: RunFolder) -> None:
+    page = run.report.read_text(encoding="utf-8")
+    assert "made &lt;up&gt;" in page and "made <up>" not in page
+    assert "diameters on" in page and "Psychometric curves" in page and page.count("<svg") >= 6
+    assert "It broke." in page and "http://" not in page.replace("http://www.w3.org", "")
+
+
+def test_a_run_that_is_not_finished_says_so(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--resume"):
+        rewrite_expectation(made_run(tmp_path / "half", missing=True))
+
+
+def test_the_pairs_of_a_run_are_those_that_it_was_asked_for(run: RunFolder) -> None:
+    manifest = json.loads(run.manifest.read_text(encoding="utf-8"))
+    assert pairs_of(manifest) == find_pairs(None, KINDS_SHOWN)
+
+
+def test_the_table_of_the_physicist_counts_what_its_track_shows() -> None:
+    pairs = [pair for pair in find_pairs(None, "teleport") if not pair.control]
+    text = physicist_table([PairReading(pair, 0.01, pair.size) for pair in pairs])
+    assert "jumps: from 0.1 diameters on" in text and "1.6: 1.00 of 12" in text
+    assert "all pairs: 1.00" in text and "at 0.08 diameters: 1.00" in text
