@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,9 +15,10 @@ from physbench.errors import PhysbenchError
 from physbench.expectation.film_windows import WindowGrid, window_grid
 from physbench.expectation.films import OTHER_LOOK, POSSIBLE, Film, Image, film_of, first_difference
 from physbench.expectation.pixel_baselines import PIXEL_BASELINES, SPRITE_FRAMES, Array, pixel_series
-from physbench.storage.atomic_write import write_json
 from physbench.storage.cache_dir import cache_dir
+from physbench.storage.cache_entry import cached
 from physbench.storage.fingerprint import fingerprint
+from physbench.storage.sealed_file import read_sealed_json, write_sealed_json
 from physbench.world.scene import RenderSpec
 
 FILM_PRELOAD = ("physbench.expectation.clip_films", "physbench.world.rendering")
@@ -89,13 +89,13 @@ def _cache_path(row: Row, spec: RenderSpec) -> Path:
 
 def _read(path: Path, windows: int) -> dict[str, dict[str, Array]]:
     """What is known of the films of a clip: surprise by film and baseline. Nothing where it cannot be read."""
+    document = cached(read_sealed_json, path, (OSError, ValueError))
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
         found = {
             source: {name: np.array(series[name], dtype=np.float64) for name in PIXEL_BASELINES}
-            for source, series in document.items()
+            for source, series in (document or {}).items()
         }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return {}
     return found if all(len(each) == windows for series in found.values() for each in series.values()) else {}
 
@@ -104,6 +104,6 @@ def _write(path: Path, known: dict[str, dict[str, Array]]) -> None:
     """Keep what is known; where that cannot be written, it is computed again the next time."""
     document = {source: {name: each.tolist() for name, each in series.items()} for source, series in known.items()}
     try:
-        write_json(path, document)
+        write_sealed_json(path, document)
     except OSError:
         return

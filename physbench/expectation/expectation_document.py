@@ -24,8 +24,8 @@ from physbench.results.read_run import read_manifest
 from physbench.results.schema import Counts, Failure, ModelInfo, ResultDocument, SkillValue, SuiteInfo
 from physbench.results.schema_parts import Speed
 from physbench.run.run_manifest import card_from
-from physbench.storage.atomic_write import write_json
 from physbench.storage.run_folder import RunFolder
+from physbench.storage.sealed_file import write_sealed_json
 
 Array = NDArray[np.float64]
 
@@ -38,7 +38,7 @@ def write_expectation(folder: RunFolder, pairs: Sequence[FilmPair], manifest: Ma
     from physbench.expectation.expectation_page import write_expectation_page
 
     document, parts = expectation_document(folder, pairs, manifest)
-    write_json(folder.result, document.model_dump(mode="json"))
+    write_sealed_json(folder.result, document.model_dump(mode="json"))
     write_expectation_page(folder, document, tuple(pairs), parts)
     return document
 

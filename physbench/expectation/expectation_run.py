@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -36,9 +35,9 @@ from physbench.run.run_lock import claimed_folder, default_folder, opened
 from physbench.run.run_manifest import asked_document, card_document, other_settings, refuse_other_settings
 from physbench.run.versions import versions
 from physbench.run.worker_jobs import duration
-from physbench.storage.atomic_write import write_json
 from physbench.storage.fingerprint import fingerprint
 from physbench.storage.run_folder import RunFolder
+from physbench.storage.sealed_file import read_sealed_json, write_sealed_json
 from physbench.worker_pool import WorkerPool, cores
 
 EXPECTATION_SUITE = "expectation"
@@ -86,7 +85,7 @@ class ExpectationRun:
 def read_part(path: Path) -> dict[str, Any] | None:
     """What a model and the pixel baselines made of the films of a clip; None where that is not there or damaged."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = read_sealed_json(path)
         document["times"], document["films"], document["baselines"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -130,7 +129,7 @@ def evaluate_expectation(
         if settings:
             asked["settings_file"] = dict(settings)
         run = ExpectationRun(folder, options, pairs, asked, say, options.workers or cores(), debug)
-        with explained(options.resume_command(path), run.kept):
+        with explained(options.resume_command(path), run.kept, folder.path):
             _work(run)
     return folder
 
@@ -208,11 +207,11 @@ def _show(run: ExpectationRun, engine: RolloutEngine, missing: Sequence[Row]) ->
             if "batch" not in run.manifest:
                 size = run.options.batch_size or probed_batch_size(engine, films, run.options.samples)
                 run.manifest["batch"] = size
-                write_json(run.folder.manifest, run.manifest)
+                write_sealed_json(run.folder.manifest, run.manifest)
                 what = "films" if isinstance(card, SurpriseCard) else "windows"
                 run.say(
                     f"{card.name} on {EXPECTATION_SUITE}: {counted(len(run.pairs), 'pair')} of "
-                    f"{counted(len(run.rows), 'clip')} at {card.spec}, {size} {what} together on {engine.device}, "
+                    f"{counted(len(run.rows), 'clip')} at {card.spec}, {size} {what} together on {engine.info.device}, "
                     f"into {run.folder.path}"
                 )
             ask = surprise_at_films if isinstance(card, SurpriseCard) else prediction_errors
@@ -229,7 +228,7 @@ def _show(run: ExpectationRun, engine: RolloutEngine, missing: Sequence[Row]) ->
     speed["model_seconds"] = round(speed.get("model_seconds", 0.0) + run.seconds, 3)
     speed["total_seconds"] = round(speed.get("total_seconds", 0.0) + time.monotonic() - run.started, 3)
     speed["model_frames_per_s"] = round(run.frames / run.seconds, 1) if run.seconds > 0 else None
-    write_json(run.folder.manifest, run.manifest)
+    write_sealed_json(run.folder.manifest, run.manifest)
 
 
 def _films(run: ExpectationRun, pool: WorkerPool, card: ModelCard, rows: Sequence[Row]) -> Iterator[ClipFilms]:
@@ -252,7 +251,7 @@ def _keep(run: ExpectationRun, films: ClipFilms, found: ClipSurprise) -> None:
     def listed(values: np.ndarray[Any, Any]) -> list[float | None]:
         return [float(value) if np.isfinite(value) else None for value in values]
 
-    write_json(
+    write_sealed_json(
         run.part(films.clip.row),
         {
             "times": listed(found.times),
