@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from pathlib import Path
 
 import pytest
@@ -18,8 +17,10 @@ from physbench.expectation.films import POSSIBLE
 from physbench.expectation.physicist_films import physicist_table
 from physbench.expectation.pixel_baselines import PIXEL_BASELINES
 from physbench.expectation.surprise_series import PairReading
+from physbench.results.read_run import read_manifest
 from physbench.results.schema import ResultDocument, read_result
 from physbench.storage.run_folder import RunFolder
+from physbench.storage.sealed_file import write_sealed_json
 
 KINDS_SHOWN = "teleport,gravity,vanish,return-hue"
 TIMES = [-0.4, -0.2, 0.0, 0.5, 1.0, 2.0, 4.0, 8.0]
@@ -48,18 +49,26 @@ def made_run(path: Path, *, failed: bool = False, missing: bool = False) -> RunF
     """A run all of whose films were shown."""
     folder = RunFolder(path)
     pairs = find_pairs(None, KINDS_SHOWN)
+    rows = list(dict.fromkeys(pair.row for pair in pairs))
     manifest = {
         "schema_version": 1,
-        "suite": {"name": "expectation", "version": 3, "hash": "0", "partial": True, "in_development": True},
+        "suite": {
+            "name": "expectation",
+            "version": 3,
+            "hash": "0",
+            "partial": True,
+            "in_development": True,
+            "rows": [{"task": row.task, "split": row.split, "seed": row.seed} for row in rows],
+        },
         "model": {"name": CARD["name"], "target": "made.py:up", "card": CARD},
         "options": {"limit": None, "tasks": KINDS_SHOWN, "samples": 1},
         "render_spec": "64x64@15",
         "context": 8,
     }
     folder.path.mkdir(parents=True)
-    folder.manifest.write_text(json.dumps(manifest), encoding="utf-8")
+    write_sealed_json(folder.manifest, manifest)
     usual = [1.0] * len(TIMES)
-    for number, row in enumerate(dict.fromkeys(pair.row for pair in pairs)):
+    for number, row in enumerate(rows):
         own = [pair for pair in pairs if pair.row == row]
         names = {name for pair in own for name in (pair.possible, pair.impossible)}
         films: dict[str, list[float | None]] = {name: list(usual) for name in names}
@@ -81,7 +90,7 @@ def made_run(path: Path, *, failed: bool = False, missing: bool = False) -> RunF
         path_of = folder.part(row.id)
         path_of.parent.mkdir(exist_ok=True)
         if not (missing and number == 0):
-            path_of.write_text(json.dumps(part), encoding="utf-8")
+            write_sealed_json(path_of, part)
     return folder
 
 
@@ -138,7 +147,7 @@ def test_a_run_that_is_not_finished_says_so(tmp_path: Path) -> None:
 
 
 def test_the_pairs_of_a_run_are_those_that_it_was_asked_for(run: RunFolder) -> None:
-    manifest = json.loads(run.manifest.read_text(encoding="utf-8"))
+    manifest = read_manifest(run)
     assert pairs_of(manifest) == find_pairs(None, KINDS_SHOWN)
 
 
