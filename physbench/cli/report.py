@@ -56,9 +56,14 @@ def command(
     if physicist is not None and wanted != "html":
         raise UsageError("--physicist is drawn on the page: it needs --format html.")
 
+    from physbench.expectation.expectation_run import EXPECTATION_SUITE
     from physbench.results.build_result import build_result, write_result
+    from physbench.results.read_run import read_manifest
     from physbench.storage.run_folder import RunFolder
 
+    if read_manifest(RunFolder(run))["suite"]["name"] == EXPECTATION_SUITE:
+        _expectation(RunFolder(run), wanted, out)
+        return
     if tasks is not None:
         from physbench.clips.task import match_tasks
 
@@ -81,6 +86,24 @@ def command(
         return
     _write(out, text)
     typer.echo(f"Wrote {out}", err=True)
+
+
+def _expectation(folder: RunFolder, wanted: str, out: Path | None) -> None:
+    """The same for a run of the suite that asks for surprise: its page in the run folder, or its result document."""
+    from physbench.cli.console import stdout_console
+    from physbench.expectation.expectation_document import rewrite_expectation
+    from physbench.expectation.expectation_text import print_expectation
+    from physbench.results.schema import read_result
+
+    if wanted not in ("html", "json") or out is not None:
+        raise UsageError("A run of the suite expectation has its page, without --out, and --format json.")
+    rewrite_expectation(folder)
+    result = read_result(folder.result)
+    if wanted == "json":
+        typer.echo(result.model_dump_json(indent=1))
+        return
+    print_expectation(result, stdout_console())
+    typer.echo(f"Report: {folder.report}")
 
 
 def _page(folder: RunFolder, result: dict[str, Any], out: Path | None, physicist: RunFolder | None) -> None:
