@@ -65,8 +65,6 @@ def evaluate(
     suite, salt = asked_suite(options, path if resume else None, live=model is not None)
     if model is None:
         check_target(options.model, trust_code=options.trust_code)
-    if few := left_out(suite, options):
-        say(few)
     scorers = find_scorers(options.scorers)
     if model is None:
         for line in preflight(options.model, suite, options.samples, options.model_arg):
@@ -95,6 +93,8 @@ def evaluate(
             asked.pop(CONTENTS, None)  # of the run as it was finished before
         if settings:
             asked["settings_file"] = dict(settings)
+        if not resume and (few := left_out(suite, options)):
+            say(few)
         run = Run(folder, options, suite, asked, say, options.workers or cores(), debug, model, report)
         again = options.resume_command(path) if model is None else "evaluate(model, ..., fresh=True)"
         if resume:

@@ -108,7 +108,7 @@ def test_without_the_word_nothing_is_loaded(steps, monkeypatch, capfd) -> None:
     ("document", "words"),
     [
         (None, "has no card: the extra file 'physbench.json' is missing"),
-        ({"card": {**CARD, "fps": 7}}, "expected fps"),
+        ({"card": {**CARD, "fps": 7}}, "frames/s, a rate that divides 1200"),
         ({"card": {**CARD, "uses_actions": True}, "inputs": ["context", "last"]}, "no input `action`"),
         ({"card": {**CARD, "uses_prompt": True}}, "takes no text"),
         ({"card": CARD, "inputs": ["context", "action"]}, "context and at least one state"),

@@ -197,8 +197,8 @@ def test_what_is_wrong_with_a_graph_is_told(tmp_path, change, words) -> None:
     [
         ({"image_size": [32, 32]}, "`context` should have the shape"),
         ({"context_frames": 5}, "`context` should have the shape"),
-        ({"fps": 7}, "expected fps"),
-        ({"fps": 10**400}, "expected fps"),
+        ({"fps": 7}, "frames/s, a rate that divides 1200"),
+        ({"fps": 10**400}, "frames/s, a rate that divides 1200"),
         ({"colour": 1}, "unknown field 'colour'"),
         ({"\x1b[31m": 1}, "unknown field '\\x1b[31m'"),
         ({"uses_prompt": True}, "takes no text"),

@@ -44,7 +44,7 @@ def test_width_and_context_follow_from_the_card() -> None:
         ({"bodies": 0}, "bodies to be a whole number from 1"),
         ({"window_px": float("nan")}, "window_px above 0"),
         ({"window_px": "128"}, "window_px above 0"),
-        ({"fps": 7}, "fps between 4 and 60"),
+        ({"fps": 7}, "expected 4 to 60 frames/s"),
         ({"context_frames": 100}, "2 s of history"),
     ],
 )

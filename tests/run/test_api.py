@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import runpy
 import subprocess
 import sys
@@ -15,6 +14,7 @@ import physbench
 from physbench import ModelCard
 from physbench.adapters.load_model import load_model
 from physbench.errors import ModelError, UsageError
+from physbench.storage.sealed_file import read_sealed_json
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "train_on_physbench.py"
 SMALL = {
@@ -50,7 +50,7 @@ def test_an_object_gets_the_scores_of_the_same_model_in_a_process(tmp_path: Path
     assert ours["model"]["target"] == "live:still" and ours["model"]["sha256"] is None
     assert ours.report == tmp_path / "live" / "report" / "index.html"
     assert other.report is None
-    assert dict(ours) == json.loads((tmp_path / "live" / "result.json").read_text())
+    assert dict(ours) == read_sealed_json(tmp_path / "live" / "result.json")
     assert ours.overall is None and ours["overall"]["reason"] == "not every task of the suite was run"
     assert ours.axes["consistency"] == pytest.approx(0)
     assert ours.scalars()["physbench/consistency"] == ours.axes["consistency"]

@@ -102,7 +102,7 @@ def written(tmp_path: Path) -> Callable[..., Path]:
         folder = tmp_path / "other"
         folder.mkdir(exist_ok=True)
         (folder / "manifest.json").write_text(
-            json.dumps({"schema_version": 1, "suite": suite, "options": options or {}})
+            json.dumps({"schema_version": 1, "suite": suite, "model": {"target": "made"}, "options": options or {}})
         )
         return folder
 

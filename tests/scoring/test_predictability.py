@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from physbench.scoring.predictability import (
     predictability_time,
     spread,
 )
+from physbench.storage.sealed_file import read_sealed_json, write_sealed_json
 from physbench.world.stepping import simulate_ensemble
 
 Clips = Callable[..., Clip]
@@ -100,9 +100,9 @@ def test_times_are_kept_by_all_that_decides_them(
     first = predictability_time(clip, 8)
     np.testing.assert_array_equal(predictability(clip, 8).spread, spread(clip, 8).round(4))
     (stored,) = (tmp_path / "predictability").glob("*.json")
-    document = json.loads(stored.read_text())
+    document = read_sealed_json(stored)
     assert document["seconds"] == first and document["context"] == 8
-    stored.write_text(json.dumps({**document, "seconds": 1.25}))
+    write_sealed_json(stored, {**document, "seconds": 1.25})
     assert predictability_time(clip, 8) == 1.25  # read, not computed
     stored.write_text("{")
     assert predictability_time(clip, 8) == first  # a broken file is made again
