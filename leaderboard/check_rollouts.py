@@ -75,7 +75,13 @@ def stored_rollout(folder: RunFolder, clip: str, sample: int) -> CommittedRollou
 
 
 def check_commitment(
-    folder: RunFolder, claim: Claim, commitment: Commitment | None, issued: Challenge | None, *, board: bool
+    folder: RunFolder,
+    claim: Claim,
+    tables: Tables,
+    commitment: Commitment | None,
+    issued: Challenge | None,
+    *,
+    board: bool,
 ) -> Verdict:
     """Whether files and rollouts are those that were committed, and those that the board asked for are there.
 
@@ -90,9 +96,15 @@ def check_commitment(
     problem = mismatch(commitment, sent_files(folder, claim))
     if problem:
         return failed("commitment", problem)
+    hidden = _hidden(tables, commitment)
+    if hidden:
+        return failed("commitment", f"{hidden} was committed as failed, and has readings")
     what = f"{counted(len(commitment.files), 'file')} and {counted(len(names), 'rollout')} as committed"
     path = folder.path / CHALLENGE
     if not path.is_file():
+        if issued is not None:
+            asked = counted(len(issued.rollouts), "rollout")
+            return failed("commitment", f"the board has asked for {asked}, and none was sent with its challenge")
         return passed("commitment", f"{what}; no rollout was asked for", commitment=commitment.id)
     try:
         sent = read_challenge(path)
@@ -104,6 +116,14 @@ def check_commitment(
         return failed("commitment", "the challenge is for another commitment, or chooses other rollouts")
     known = "" if board else "; whether the board issued the challenge, only the board knows (--board)"
     return passed("commitment", f"{what}{known}", commitment=commitment.id, asked_for=len(sent.rollouts))
+
+
+def _hidden(tables: Tables, commitment: Commitment) -> str:
+    """The first rollout without frames, for which nobody asks, that has a quality above 0; "" where none has."""
+    table = tables[MODEL_SOURCE]
+    good = table[table["quality"] > 0]
+    names = {rollout_name(str(clip), int(sample)) for clip, sample in zip(good["clip"], good["sample"], strict=True)}
+    return min((name for name in names if not commitment.rollouts[name].steps), default="")
 
 
 @dataclass(frozen=True)
@@ -131,6 +151,8 @@ def retrack(job: RetrackJob) -> Retracked:
     clip = ClipStore().get(job.row, job.card.spec)
     context = job.card.scored_context
     try:
+        if job.promised.steps > clip.horizon:
+            raise UsageError(f"{path.name}: {job.promised.steps} steps, and the clip has {clip.horizon}")
         rollout = _decoded(path, job)
         answer = rollout.frames if rollout.states is None else rollout.states
         if frames_hash(answer) != job.promised.hash:
@@ -184,12 +206,22 @@ def check_rollouts(
     problem = next((each.problem for each in found if each.problem), "")
     if problem:
         return failed("rollouts", problem, wrong=sum(bool(each.problem) for each in found))
-    return _check_frame_readings(jobs, found, tables)
+    asked = _asked(folder, commitment)
+    if commitment is None:
+        whole = len(jobs) == len(claim.suite.rows) * claim.samples
+        seen = len(jobs) if whole else 0  # of some that were sent the submitter made the choice
+    else:
+        seen = sum(rollout_name(job.row.id, job.sample) in asked for job in jobs)
+    return _check_frame_readings(jobs, found, tables, seen)
+
+
+def _asked(folder: RunFolder, commitment: Commitment | None) -> list[str]:
+    path = folder.path / CHALLENGE
+    return read_challenge(path).rollouts if commitment is not None and path.is_file() else []
 
 
 def _jobs(folder: RunFolder, claim: Claim, commitment: Commitment | None) -> list[RetrackJob]:
-    path = folder.path / CHALLENGE
-    asked = read_challenge(path).rollouts if commitment is not None and path.is_file() else []
+    asked = _asked(folder, commitment)
     jobs = []
     for row in claim.suite.rows:
         for sample in range(claim.samples):
@@ -201,7 +233,8 @@ def _jobs(folder: RunFolder, claim: Claim, commitment: Commitment | None) -> lis
     return jobs
 
 
-def _check_frame_readings(jobs: Sequence[RetrackJob], found: Sequence[Retracked], tables: Tables) -> Verdict:
+def _check_frame_readings(jobs: Sequence[RetrackJob], found: Sequence[Retracked], tables: Tables, seen: int) -> Verdict:
+    """Whether readings of frames are those of the rollouts; seen: of how many the submitter did not make the choice."""
     import pandas as pd
 
     made = pd.DataFrame([row for each in found for row in each.rows], columns=list(SHARD_COLUMNS))
@@ -214,4 +247,5 @@ def _check_frame_readings(jobs: Sequence[RetrackJob], found: Sequence[Retracked]
     if outcome.first:
         return failed("rollouts", outcome.first, different=outcome.different)
     many = counted(len(jobs), "rollout")
-    return passed("rollouts", f"{many} decoded and tracked again: the tracks are theirs", rollouts=len(jobs))
+    chosen = "" if seen == len(jobs) else f" ({seen} of them not chosen by the submitter)"
+    return passed("rollouts", f"{many} decoded and tracked again{chosen}: the tracks are theirs", rollouts=seen)

@@ -74,9 +74,10 @@ def file_sha256(path: Path) -> str:
 
 def chosen_rollouts(commitment: Commitment, seed: str) -> list[str]:
     """The tenth of the rollouts that a seed chooses among those that did not fail, sorted."""
+    own = commitment.id
 
     def order(name: str) -> str:
-        return hashlib.sha256(f"{seed}|{commitment.id}|{name}".encode()).hexdigest()
+        return hashlib.sha256(f"{seed}|{own}|{name}".encode()).hexdigest()
 
     there = [name for name, rollout in commitment.rollouts.items() if rollout.steps]
     return sorted(sorted(there, key=order)[: -(-len(there) // SHOWN_SHARE)])

@@ -259,7 +259,8 @@ def _replace(path: Path, new: Path, history: Path) -> None:
         new.rename(path)
         return
     history.mkdir(parents=True, exist_ok=True)
-    old = history / f"{len(list(history.iterdir())) + 1:03d}"
+    numbers = [int(each.name) for each in history.iterdir() if each.name.isdecimal()]
+    old = history / f"{max(numbers, default=0) + 1:03d}"
     path.rename(old)
     try:
         new.rename(path)

@@ -91,7 +91,7 @@ def _check(sent: RunFolder, place: Path, how: How) -> Checked:
     if not _problems(verdicts):
         verdicts.append(check_qualities(tables))
         issued = _issued(commitment, how)
-        verdicts.append(check_commitment(sent, claim, commitment, issued, board=how.board is not None))
+        verdicts.append(check_commitment(sent, claim, tables, commitment, issued, board=how.board is not None))
     checked = RunFolder(place / "checked")
     if not _problems(verdicts):
         write_checked(checked, claim, tables)

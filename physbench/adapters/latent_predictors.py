@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 PLANNED = (
-    "It predicts latents, in which no object can be followed. How surprised such models are by impossible events is "
-    "planned as `expectation`; until then they cannot be evaluated."
+    "It predicts latents, in which no object can be followed. How surprised it is by impossible events can be read: "
+    "give it a `surprise` and a SurpriseCard in a Python file, and run that on `--suite expectation`."
 )
 TRANSFORMERS = {"ijepa": "I-JEPA", "vjepa": "V-JEPA", "vjepa2": "V-JEPA 2"}  # `model_type` in config.json
 MOST_CONFIG_BYTES = 1 << 20

@@ -122,6 +122,8 @@ def command(
     if batch_size != "auto" and not batch_size.isdecimal():
         raise UsageError(f"--batch-size: expected a number or auto, got '{batch_size}'.")
     if for_board:
+        if suite == "expectation":
+            raise UsageError("--for-board: boards rank by the axes, which the suite expectation does not have.")
         given = {"--tasks": tasks, "--scorers": scorers, "--limit": limit, "--fresh-seeds": fresh_seeds}
         if wrong := [name for name, value in given.items() if value is not None]:
             raise UsageError(f"--for-board: a board ranks all of a suite, read by all scorers. Leave out {wrong[0]}.")

@@ -9,6 +9,7 @@ import typer
 
 from physbench.cli.console import note
 from physbench.errors import UsageError
+from physbench.printable import printable
 
 if TYPE_CHECKING:
     from physbench.leaderboard.verify import How
@@ -111,7 +112,7 @@ def verify(
     else:
         width = max(len(each.check) for each in verification.verdicts)
         for each in verification.verdicts:
-            typer.echo(f"{each.check:<{width}}  {each.outcome:<12}  {each.detail}")
+            typer.echo(f"{each.check:<{width}}  {each.outcome:<12}  {printable(each.detail)}")
         typer.echo(f"\n{'Not accepted.' if verification.problems else f'Accepted: {verification.badge}.'}")
     if verification.problems:
         raise typer.Exit(1)

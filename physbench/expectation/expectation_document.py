@@ -15,14 +15,14 @@ from physbench.errors import UsageError
 from physbench.expectation.expectation_readings import expectation_result
 from physbench.expectation.expectation_run import EXPECTATION_SUITE, read_part
 from physbench.expectation.expectation_text import expectation_sentences
-from physbench.expectation.film_pairs import FilmPair, find_pairs
+from physbench.expectation.film_pairs import FilmPair, find_pairs, pairs_hash
 from physbench.expectation.film_surprise import sight
 from physbench.expectation.pixel_baselines import PIXEL_BASELINES
 from physbench.expectation.surprise_series import PairReading, read_pair
 from physbench.results.expectation_schema import ExpectationResult
 from physbench.results.read_run import read_manifest
-from physbench.results.schema import Counts, Failure, ModelInfo, ResultDocument, SkillValue, SuiteInfo
-from physbench.results.schema_parts import Speed
+from physbench.results.schema import Counts, Failure, ResultDocument, SkillValue, SuiteInfo
+from physbench.results.schema_parts import ModelInfo, Speed
 from physbench.run.run_manifest import card_from
 from physbench.storage.run_folder import RunFolder
 from physbench.storage.sealed_file import write_sealed_json
@@ -54,7 +54,12 @@ def rewrite_expectation(folder: RunFolder) -> None:
     manifest = read_manifest(folder)
     if manifest["suite"]["name"] != EXPECTATION_SUITE:
         raise UsageError(f"{folder.path} is no run of the suite {EXPECTATION_SUITE}.")
-    write_expectation(folder, pairs_of(manifest), manifest)
+    pairs = pairs_of(manifest)
+    if manifest["suite"]["hash"] != pairs_hash(pairs):
+        raise UsageError(
+            f"{folder.path} shows other pairs than this version of the suite has. Run it again with --fresh."
+        )
+    write_expectation(folder, pairs, manifest)
 
 
 def expectation_document(
@@ -82,7 +87,8 @@ def expectation_document(
         for row, part in parts.items()
         for film, reason in part["failures"].items()
     ]
-    return _document(manifest, parts, result, failures), parts
+    absent = {f"{row.id}|{film}": reason for row, part in parts.items() for film, reason in part["absent"].items()}
+    return _document(manifest, parts, result, failures, absent), parts
 
 
 def readings(
@@ -111,6 +117,7 @@ def _document(
     parts: Mapping[Row, Mapping[str, Any]],
     result: ExpectationResult,
     failures: list[Failure],
+    absent: dict[str, str],
 ) -> ResultDocument:
     suite, model, speed = manifest["suite"], manifest["model"], manifest.get("speed") or {}
     failed = {failure.clip.partition("|")[0] for failure in failures}
@@ -157,7 +164,7 @@ def _document(
             failed=len(failed),
         ),
         failures=failures,
-        unavailable={},
+        unavailable=absent,  # films that could not be made
         expectation=result,
         speed=Speed(**{name: speed.get(name) for name in Speed.model_fields}),
     )

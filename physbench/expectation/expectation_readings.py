@@ -133,18 +133,23 @@ def _mean(readings: Readings) -> float | None:
 
 
 def _interval(right: Array, pairs: Array) -> tuple[float, float]:
-    """Interval of a share over clips; that of Wilson where the clips do not differ, or where it is the wider one."""
-    from scipy.stats import binomtest
-
+    """Interval of a share over clips; that of Wilson where the clips do not differ."""
     n = len(pairs)
     drawn = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=PAIR_RESAMPLES)
     point = right.sum() / pairs.sum()
     draws = point + np.sqrt(n / (n - 1)) * ((drawn @ right) / (drawn @ pairs) - point)
-    low, high = np.clip(np.quantile(draws, [MISS / 2, 1 - MISS / 2]), 0, 1)
-    if low == high:
-        found = binomtest(round(point * n), n).proportion_ci(1 - MISS, method="wilson")
-        low, high = min(found.low, point), max(found.high, point)
-    return float(low), float(high)
+    return _not_a_point(np.clip(np.quantile(draws, [MISS / 2, 1 - MISS / 2]), 0, 1), point, n)
+
+
+def _not_a_point(ends: Array, share: float, clips: int) -> tuple[float, float]:
+    """The ends of an interval, or those of Wilson for so many clips where all draws of the clips agree."""
+    from scipy.stats import binomtest
+
+    low, high = float(ends[0]), float(ends[1])
+    if high - low > 1e-12:
+        return low, high
+    found = binomtest(round(share * clips), clips).proportion_ci(1 - MISS, method="wilson")
+    return min(float(found.low), low), max(float(found.high), high)
 
 
 def over_kinds(readings: Readings, none: str = "there is no pair", *, by_peak: bool = False) -> PairShare:
@@ -175,8 +180,8 @@ def over_kinds(readings: Readings, none: str = "there is no pair", *, by_peak: b
     n = len(rows)
     drawn = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=PAIR_RESAMPLES).astype(np.float64)
     draws = accuracy + np.sqrt(n / (n - 1)) * (mean(drawn) - accuracy)
-    low, high = np.clip(np.quantile(draws, [MISS / 2, 1 - MISS / 2]), 0, 1)
-    return PairShare(accuracy=accuracy, interval=(float(low), float(high)), pairs=total)
+    low, high = _not_a_point(np.clip(np.quantile(draws, [MISS / 2, 1 - MISS / 2]), 0, 1), accuracy, n)
+    return PairShare(accuracy=accuracy, interval=(low, high), pairs=total)
 
 
 # Kinds and their thresholds.

@@ -79,17 +79,20 @@ def fit_threshold(
     """
     grid = curve_grid(amounts)
     every = _posterior(grid, right.sum(0)[None], clips.sum(0)[None])
-    amount = _median(grid, every)[0]
+    amount = _quantile(grid, every, 0.5)[0]
     curve = np.einsum("gmkl,mkla->ga", every, grid.probability)[0]
     interval = None
     if len(right) > 1 and resamples:
         rng = np.random.default_rng(seed)
         drawn = rng.multinomial(len(right), np.full(len(right), 1 / len(right)), size=resamples).astype(np.float64)
         # Widened as the spread of few clips is too small on average: by sqrt(n / (n - 1)) around the estimate.
-        draws = _median(grid, _posterior(grid, drawn @ right, drawn @ clips))
+        draws = _quantile(grid, _posterior(grid, drawn @ right, drawn @ clips), 0.5)
         log, middle = np.log(draws), np.log(amount)
         log = middle + np.sqrt(len(right) / (len(right) - 1)) * (log - middle)
         low, high = np.exp(np.quantile(log, [MISS / 2, 1 - MISS / 2]))
+        # Clips that agree draw the same curve every time; what their number leaves open is in the posterior.
+        low = min(low, _quantile(grid, every, MISS / 2)[0])
+        high = max(high, _quantile(grid, every, 1 - MISS / 2)[0])
         interval = (_censored(grid, low), _censored(grid, high))
     return FittedThreshold(_censored(grid, amount), interval, curve)
 
@@ -103,10 +106,10 @@ def _posterior(grid: CurveGrid, right: Array, pairs: Array) -> Array:
     return np.asarray(weights.reshape(-1, *grid.probability.shape[:-1]))
 
 
-def _median(grid: CurveGrid, weights: Array) -> Array:
-    """Medians (R,) of the threshold."""
+def _quantile(grid: CurveGrid, weights: Array, share: float) -> Array:
+    """Quantiles (R,) of the threshold; 0.5: medians."""
     mass = weights.sum(axis=(2, 3)).cumsum(axis=1)
-    return np.array([np.exp(np.interp(0.5, row, np.log(grid.thresholds))) for row in mass])
+    return np.array([np.exp(np.interp(share, row, np.log(grid.thresholds))) for row in mass])
 
 
 def _censored(grid: CurveGrid, amount: float) -> float:

@@ -74,7 +74,8 @@ def read_pair(pair: FilmPair, series: Series, times: Array) -> PairReading:
         impossible_peak=float(other[after].max()),
         level=level,
         peak_time=float(times[late[np.argmax(other[late])]]) - pair.event,
-        ahead=float(np.abs(one - other)[before].max() / scale) if before.any() else 0.0,
+        # Surprise may have either sign: what is usual is its level or its spread, whichever is larger.
+        ahead=float(np.abs(one - other)[before].max() / max(scale, float(one.std()))) if before.any() else 0.0,
     )
 
 

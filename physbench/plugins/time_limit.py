@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+REPEATED_EVERY = 1.0  # s
+
 
 class TookTooLong(BaseException):
     """No Exception: a loop of the user's may catch these and go on."""
@@ -27,7 +29,8 @@ def interrupted_after(seconds: float) -> Iterator[None]:
         raise TookTooLong
 
     before = signal.signal(signal.SIGALRM, stop)
-    left, _ = signal.setitimer(signal.ITIMER_REAL, seconds)
+    # Again and again: what is raised once may be swallowed by a bare except.
+    left, _ = signal.setitimer(signal.ITIMER_REAL, seconds, REPEATED_EVERY)
     try:
         yield
     finally:

@@ -22,8 +22,8 @@ from physbench.results.law_phrases import law_phrases
 from physbench.results.levels import axis_result, family_result, overall, reference_result, split_result, task_result
 from physbench.results.read_run import context_of, read_run, rows_of, spec_of
 from physbench.results.reading_statistics import reading_results, unavailable
-from physbench.results.schema import Counts, Failure, ModelInfo, ResultDocument, SuiteInfo
-from physbench.results.schema_parts import Speed
+from physbench.results.schema import Counts, Failure, ResultDocument, SuiteInfo
+from physbench.results.schema_parts import ModelInfo, Speed
 from physbench.results.sentences import note, sentences
 from physbench.results.strength_summary import strength_of_run
 from physbench.results.task_roles import fixed_kinds

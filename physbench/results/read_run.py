@@ -80,10 +80,11 @@ def read_scores(folder: RunFolder) -> pd.DataFrame:
     try:
         content = read_sealed(folder.scores, required=False)
         refuse_huge_table(content)
-        table = pd.read_parquet(io.BytesIO(content), columns=names).astype({"value": float, "quality": float})
-    except (OSError, ValueError, KeyError) as error:
+        table = pd.read_parquet(io.BytesIO(content), columns=names)
+        table = table.astype({"value": float, "quality": float}).astype({"seed": "int64", "sample": "int64"})
+        repeated = table.duplicated(ROW_KEY).to_numpy()
+    except (OSError, ValueError, KeyError, TypeError, NotImplementedError) as error:
         raise UsageError(f"{folder.scores}: cannot be read ({error}). Resume the run to write it again.") from error
-    repeated = table.duplicated(ROW_KEY).to_numpy()
     if repeated.any():
         row = int(repeated.argmax())
         clip, sample, reading = table[ROW_KEY].iloc[row]

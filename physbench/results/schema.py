@@ -22,6 +22,7 @@ from physbench.results.schema_parts import (
     EventFrequencyResult,
     ImpliedWorldResult,
     Interval,
+    ModelInfo,
     Record,
     Speed,
     StrengthResult,
@@ -30,20 +31,6 @@ from physbench.storage.sealed_file import SEAL, SEAL_SCHEMA, DamagedFileError, r
 
 SCHEMA_VERSION = 1
 SCHEMA_FILE = Path(__file__).with_name("result.schema.json")
-
-
-class ModelInfo(Record):
-    """The model as it was run."""
-
-    name: str = Field(description="Name on the model's card.")
-    target: str = Field(description="What was given on the command line: a path or scheme:rest.")
-    sha256: str | None = Field(description="Hash of the model's files; null where there are none to hash.")
-    track: Literal["zero-shot", "trained", "privileged"] = Field(
-        description="zero-shot; trained: on the `train` split; privileged: it sees the clips' hidden states."
-    )
-    chained: int = Field(description="Most calls along time that a clip needed; above 1 the model's horizon is short.")
-    card: dict[str, Any] = Field(description="The model card: size, rate, context and what it uses.")
-    args: dict[str, str] = Field(description="Arguments given with --model-arg.")
 
 
 class SuiteInfo(Record):

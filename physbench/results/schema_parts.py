@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -92,3 +92,17 @@ class Speed(Record):
     harness_share: float | None = Field(default=None, description="Share of the run's time not spent in the model.")
     peak_memory_gb: float | None = Field(default=None, description="Peak resident memory of all processes, GB.")
     device_memory_gb: float | None = Field(default=None, description="Peak memory of the accelerator, GB.")
+
+
+class ModelInfo(Record):
+    """The model as it was run."""
+
+    name: str = Field(description="Name on the model's card.")
+    target: str = Field(description="What was given on the command line: a path or scheme:rest.")
+    sha256: str | None = Field(description="Hash of the model's files; null where there are none to hash.")
+    track: Literal["zero-shot", "trained", "privileged"] = Field(
+        description="zero-shot; trained: on the `train` split; privileged: it sees the clips' hidden states."
+    )
+    chained: int = Field(description="Most calls along time that a clip needed; above 1 the model's horizon is short.")
+    card: dict[str, Any] = Field(description="The model card: size, rate, context and what it uses.")
+    args: dict[str, str] = Field(description="Arguments given with --model-arg.")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from physbench.adapters.http_connection import NO_ANSWER
 from physbench.clips.clip import Row
-from physbench.errors import UsageError
+from physbench.errors import PhysbenchError, UsageError
 from physbench.results.read_run import REFERENCE_MODELS
 from physbench.rollouts.rollout_store import drop_rollout, has_rollout, load_rollout
 from physbench.run.score_shards import read_part
@@ -23,6 +23,7 @@ def drop_damaged(folder: RunFolder, rows: Sequence[Row], samples: int) -> int:
     It is then scored again from its stored rollout, or rolled out again where that is damaged or was not kept. Returns
     the number of samples.
     """
+    _refuse_unreadable(folder, rows, samples)
     broken = {
         (row, sample)
         for row in rows
@@ -37,6 +38,23 @@ def drop_damaged(folder: RunFolder, rows: Sequence[Row], samples: int) -> int:
     for place, row, sample in lost:
         _drop(place, rows, row, sample)
     return len(lost)
+
+
+def _refuse_unreadable(folder: RunFolder, rows: Sequence[Row], samples: int) -> None:
+    """Raise PhysbenchError where a file is there and the system does not hand it out: that is no damage to mend."""
+    for row in rows:
+        for sample in range(samples):
+            video = folder.rollout(row.id, sample)
+            for path in (video, video.with_suffix(".json"), folder.tracks(row.id, sample), folder.part(row.id, sample)):
+                try:
+                    with path.open("rb") as file:
+                        file.read(1)
+                except FileNotFoundError:
+                    continue
+                except OSError as error:
+                    raise PhysbenchError(
+                        f"{path} cannot be read ({error.strerror or error}). Nothing was dropped: mend that first."
+                    ) from error
 
 
 def unanswered(folder: RunFolder, rows: Sequence[Row], samples: int) -> list[tuple[Row, int]]:

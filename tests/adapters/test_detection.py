@@ -119,7 +119,7 @@ def test_a_folder_with_a_predictor_of_latents_says_what_is_planned(tmp_path, kin
     (tmp_path / "config.json").write_text(json.dumps({"model_type": kind}))
     save_file({"weight": torch.ones(2)}, tmp_path / "model.safetensors")
     text = told(tmp_path)
-    assert f"is a checkpoint of {name}. It predicts latents" in text and "planned as `expectation`" in text
+    assert f"is a checkpoint of {name}. It predicts latents" in text and "--suite expectation" in text
 
 
 @pytest.mark.parametrize("old", [False, True])

@@ -12,7 +12,7 @@ from physbench.errors import UsageError
 from physbench.expectation.expectation_document import pairs_of, rewrite_expectation
 from physbench.expectation.expectation_kinds import IMPOSSIBLE_KINDS
 from physbench.expectation.expectation_text import print_expectation
-from physbench.expectation.film_pairs import FilmPair, find_pairs
+from physbench.expectation.film_pairs import FilmPair, find_pairs, pairs_hash
 from physbench.expectation.films import POSSIBLE
 from physbench.expectation.physicist_films import physicist_table
 from physbench.expectation.pixel_baselines import PIXEL_BASELINES
@@ -55,7 +55,7 @@ def made_run(path: Path, *, failed: bool = False, missing: bool = False) -> RunF
         "suite": {
             "name": "expectation",
             "version": 3,
-            "hash": "0",
+            "hash": pairs_hash(pairs),
             "partial": True,
             "in_development": True,
             "rows": [{"task": row.task, "split": row.split, "seed": row.seed} for row in rows],

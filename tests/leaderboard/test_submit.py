@@ -125,8 +125,12 @@ def test_what_was_not_committed_is_found(tiny_copy: RunFolder, asked: Path) -> N
     def one_rollout_less(run: RunFolder) -> None:
         with_changed_document(run.path / "commitment.json", lambda document: document["rollouts"].popitem())
 
+    def no_challenge(run: RunFolder) -> None:
+        (run.path / "challenge.json").unlink()
+
     for number, (change, check, said) in enumerate(
         (
+            (no_challenge, "commitment", "the board has asked for 1 rollout"),
             (other_frames, "rollouts", "is not the rollout that was committed"),
             (no_rollout, "rollouts", "was asked for and is not there"),
             (own_challenge, "commitment", "not one that this board has issued"),
@@ -139,6 +143,20 @@ def test_what_was_not_committed_is_found(tiny_copy: RunFolder, asked: Path) -> N
         outcome, detail = verdict(path, check, replace(QUICK, board=board))
         assert outcome == "failed" and said in detail, (check, detail)
     assert verdict(revealed, "commitment", replace(QUICKER, board=asked / "none"))[0] == "failed"
+
+
+def test_a_rollout_with_readings_cannot_be_committed_as_failed(asked: Path) -> None:
+    """Nobody would ask for it."""
+
+    def hidden(run: RunFolder) -> None:
+        def hide(document: dict) -> None:
+            document["rollouts"][f"{TINY_ROWS[0].id}.0"]["steps"] = 0
+
+        with_changed_document(run.path / "commitment.json", hide)
+
+    repacked(asked / "submission.zip", asked / "hidden.zip", asked / "place", hidden)
+    outcome, detail = verdict(asked / "hidden.zip", "commitment")
+    assert outcome == "failed" and "was committed as failed, and has readings" in detail
 
 
 def test_a_forged_submission_gets_no_challenge(tiny_copy: RunFolder, tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ from physbench.shadowing.trace import load_trace
 from physbench.storage.cache_entry import cached
 from physbench.storage.run_contents import CONTENTS, contents_of, other_contents
 from physbench.storage.run_folder import RunFolder
-from physbench.storage.sealed_file import NOT_ARRAYS, write_sealed_json
+from physbench.storage.sealed_file import NOT_ARRAYS, DamagedFileError, read_sealed, write_sealed_json
 from physbench.tracks.tracks_file import load_tracks
 
 SAID = object()  # the damage is named, or the file is made again, which is said
@@ -66,6 +66,15 @@ def same(first: Any, second: Any) -> bool:
     try:
         np.testing.assert_equal(first, second)
     except AssertionError:
+        return False
+    return True
+
+
+def whole(path: Path) -> bool:
+    """Whether a file is what was written: other tests damage entries of this cache."""
+    try:
+        read_sealed(path)
+    except DamagedFileError:
         return False
     return True
 
@@ -124,7 +133,8 @@ def kinds(finished: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> dict
         return or_said(load_rollout(finished, clip_id, int(sample)))
 
     def copied(folder: str, pattern: str, name: str) -> tuple[Path, ...]:
-        found = sorted(path for path in (cache / folder).rglob("*.*") if re.fullmatch(pattern, path.name))[:20]
+        found = sorted(path for path in (cache / folder).rglob("*.*") if re.fullmatch(pattern, path.name))
+        found = [path for path in found if whole(path)][:20]
         assert found, folder
         places = [own / name / f"{number}-{path.name}" for number, path in enumerate(found)]
         for path, place in zip(found, places, strict=True):
