@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from physbench.adapters.model_protocol import PrivilegedModel as PrivilegedModel
     from physbench.adapters.model_protocol import StateModel as StateModel
     from physbench.adapters.model_protocol import SurpriseModel as SurpriseModel
+    from physbench.adapters.surprise_card import SurpriseCard as SurpriseCard
     from physbench.adapters.state_card import BODY_COLUMNS as BODY_COLUMNS
     from physbench.adapters.state_card import STATE_COLUMNS as STATE_COLUMNS
     from physbench.adapters.state_card import STATIC_COLUMNS as STATIC_COLUMNS
