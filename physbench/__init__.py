@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from physbench.adapters.model_protocol import PrivilegedModel as PrivilegedModel
     from physbench.adapters.model_protocol import StateModel as StateModel
     from physbench.adapters.model_protocol import SurpriseModel as SurpriseModel
-    from physbench.adapters.surprise_card import SurpriseCard as SurpriseCard
     from physbench.adapters.state_card import BODY_COLUMNS as BODY_COLUMNS
     from physbench.adapters.state_card import STATE_COLUMNS as STATE_COLUMNS
     from physbench.adapters.state_card import STATIC_COLUMNS as STATIC_COLUMNS
     from physbench.adapters.state_card import StateCard as StateCard
     from physbench.adapters.stepped_model import SteppedModel as SteppedModel
+    from physbench.adapters.surprise_card import SurpriseCard as SurpriseCard
     from physbench.clips.clip import Clip as Clip
     from physbench.clips.task import Parameter as Parameter
     from physbench.clips.task import Params as Params
