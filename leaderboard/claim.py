@@ -23,7 +23,7 @@ from physbench.clips.suite import FRESH, GOLDEN_SUITES, OWN, Suite, find_suite
 from physbench.errors import ModelError, UsageError
 from physbench.plugins import user_files
 from physbench.results.read_run import MANIFEST_VERSION
-from physbench.run.run_manifest import card_document, card_from, row_document
+from physbench.run.run_manifest import card_document, card_from, suite_document
 from physbench.storage.run_folder import RunFolder
 
 MOST_MANIFEST = 16 << 20  # bytes; that of core has 0.1 MB
@@ -124,15 +124,7 @@ class Claim:
         return {
             "schema_version": MANIFEST_VERSION,
             "physbench_version": __version__,
-            "suite": {
-                "name": suite.name,
-                "version": suite.version,
-                **({"in_development": True} if suite.in_development else {}),
-                "hash": suite.hash,
-                "local": False,
-                "partial": suite.partial,
-                "rows": [row_document(row) for row in suite.rows],
-            },
+            "suite": suite_document(suite),
             "model": {
                 "target": said.model.target,
                 "name": self.card.name,

@@ -84,6 +84,19 @@ def row_document(row: Row) -> Document:
     return {name: value for name, value in dataclasses.asdict(row).items() if value != ""}
 
 
+def suite_document(suite: Suite) -> Document:
+    """What names a suite and its clips."""
+    return {
+        "name": suite.name,
+        "version": suite.version,
+        **({"in_development": True} if suite.in_development else {}),
+        "hash": suite.hash,
+        "local": suite.local,
+        "partial": suite.partial,
+        "rows": [row_document(row) for row in suite.rows],
+    }
+
+
 def asked_document(
     options: Options,
     suite: Suite,
@@ -97,16 +110,8 @@ def asked_document(
     return {
         "schema_version": MANIFEST_VERSION,
         "physbench_version": __version__,
-        "suite": {
-            "name": suite.name,
-            "version": suite.version,
-            **({"in_development": True} if suite.in_development else {}),
-            "hash": suite.hash,
-            "local": suite.local,
-            "partial": suite.partial,
-            "rows": [row_document(row) for row in suite.rows],
-            **({"fresh": {"salt": salt}} if salt else {}),  # seeds drawn for this run, and a secret of its generators
-        },
+        # Where seeds were drawn for this run, also a secret that its generators depend on.
+        "suite": suite_document(suite) | ({"fresh": {"salt": salt}} if salt else {}),
         "model": {
             "target": options.model,
             "sha256": sha256,
