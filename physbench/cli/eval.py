@@ -214,9 +214,10 @@ def _expectation(
     else:
         print_expectation(result, stdout_console())
         typer.echo(f"Report: {folder.report}")
-    if result.counts.scored == 0:
+    found = result.expectation
+    if found is not None and found.failed == found.everything.pairs + found.beyond_memory.pairs:
         complain(
-            "The model failed on films of every clip. The reasons are in the report; try `physbench models check`."
+            "The model failed on a film of every pair. The reasons are in the report; try `physbench models check`."
         )
         raise typer.Exit(1)
 

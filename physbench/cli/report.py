@@ -62,6 +62,10 @@ def command(
     from physbench.storage.run_folder import RunFolder
 
     if read_manifest(RunFolder(run))["suite"]["name"] == EXPECTATION_SUITE:
+        if tasks is not None or physicist is not None:
+            raise UsageError(
+                "--tasks and --physicist are for runs with axes, which the suite expectation does not have."
+            )
         _expectation(RunFolder(run), wanted, out)
         return
     if tasks is not None:

@@ -169,7 +169,8 @@ def film_chart(pair: FilmPair, part: Mapping[str, Any]) -> tuple[str, str]:
             values = [np.nan if value is None else value for value in part["films"][name]]
             axes.plot(times, values, color=colour, lw=width, zorder=3)
         axes.axvline(pair.event, color=SOFT, lw=0.8, ls=(0, (2, 2)), zorder=2)
-        axes.set_ylim(bottom=0)
+        if min(line.get_ydata().min(initial=0.0, where=np.isfinite(line.get_ydata())) for line in axes.lines[:2]) >= 0:
+            axes.set_ylim(bottom=0)
         axes.ticklabel_format(axis="y", style="sci", scilimits=(-2, 2))
         axes.set_xlabel("seconds from the hand-over")
         return f"{title}: {pair.row.id}", inline(figure, f"film-{pair.id}", f"Surprise over time, {title}.")

@@ -195,7 +195,8 @@ def _kind(kind: ImpossibleKind, model: Readings, baselines: Mapping[str, Reading
     fits = {name: fitted(kind, readings, resamples=0) for name, readings in others.items()}
     sizes = [_size(kind, size, own, others, fit, fits) for size in _shown(kind, own)]
     counted = {size.size for size in sizes if size.counts}
-    threshold = None if fit is None else noticed_from(kind, fit)
+    smallest = _shown(kind, own)[0]
+    threshold = None if fit is None else noticed_from(kind, fit, smallest)
     times = [reading.peak_time for reading in own if np.isfinite(reading.peak_time)]
     return ExpectationKindResult(
         **found.model_dump(),
@@ -203,7 +204,9 @@ def _kind(kind: ImpossibleKind, model: Readings, baselines: Mapping[str, Reading
         unit=kind.unit,
         said=said(kind, threshold),
         threshold=threshold,
-        baseline_thresholds={name: noticed_from(kind, each) for name, each in fits.items() if each is not None},
+        baseline_thresholds={
+            name: noticed_from(kind, each, smallest) for name, each in fits.items() if each is not None
+        },
         counted=_mean([reading for reading in own if reading.pair.size in counted]),
         peak=float(np.median(times)) if times else None,
         sizes=sizes,
@@ -229,16 +232,16 @@ def fitted(kind: ImpossibleKind, readings: Readings, resamples: int = THRESHOLD_
     return fit_threshold(tuple(kind.amount(size) for size in sizes), right, pairs, resamples=resamples)
 
 
-def noticed_from(kind: ImpossibleKind, fit: FittedThreshold) -> NoticedFrom:
-    """A fitted threshold as a severity of the kind."""
+def noticed_from(kind: ImpossibleKind, fit: FittedThreshold, smallest: float) -> NoticedFrom:
+    """A fitted threshold as a severity of the kind, of which `smallest` is the least that was shown."""
     interval = None
     if fit.interval is not None:
         low, high = (kind.severity(end) if np.isfinite(end) else None for end in fit.interval)
         interval = (low, high)
     if not fit.reached:
         return NoticedFrom(size=None, interval=interval, reason="the largest size is noticed in less than 75 %")
-    smallest = bool(np.isclose(fit.amount, kind.amount(kind.sizes[0])))
-    return NoticedFrom(size=kind.severity(fit.amount), interval=interval, below_smallest=smallest)
+    below = bool(np.isclose(fit.amount, kind.amount(smallest)))
+    return NoticedFrom(size=kind.severity(fit.amount), interval=interval, below_smallest=below)
 
 
 def size_text(size: float) -> str:
@@ -248,7 +251,7 @@ def size_text(size: float) -> str:
 
 def said_of(kind: ImpossibleKind, fit: FittedThreshold | None) -> str:
     """A fitted threshold in words."""
-    return said(kind, None if fit is None else noticed_from(kind, fit))
+    return said(kind, None if fit is None else noticed_from(kind, fit, kind.sizes[0]))
 
 
 def said(kind: ImpossibleKind, threshold: NoticedFrom | None) -> str:
@@ -293,26 +296,41 @@ def _size(
 
 
 def _alarms(pairs: Readings, controls: Readings, *, by_peak: bool = False) -> dict[str, float | None]:
-    """AUROC with controls among the negatives, the level of an alarm, and the share of impossible films above it."""
-    every = [reading for reading in (*pairs, *controls) if not reading.failed]
-    scale = levels(every)
-    names = ("possible_peak", "impossible_peak") if by_peak else ("possible", "impossible")
-    possible, other = (np.array([getattr(reading, name) for reading in every]) / scale for name in names)
+    """AUROC with controls among the negatives, the level of an alarm, and the share of impossible films above it.
+
+    A failure never helps: where the model failed on a pair, its impossible film has the least surprise and its lawful
+    one the most. The level is that of possible films that were read.
+    """
+    every = [*pairs, *controls]
+    possible, other = relative(every, by_peak=by_peak)
     lawful = np.array([reading.pair.control for reading in every], dtype=bool)
-    negatives = np.concatenate([possible[~lawful], other[lawful]])
-    level = float(np.quantile(possible, CALM)) if len(possible) else None
+    read = possible[np.isfinite(possible)]
+    level = float(np.quantile(read, CALM)) if len(read) else None
     hits = other[~lawful]
     return {
-        "auroc": auroc(negatives, hits),
+        "auroc": auroc(np.concatenate([possible[~lawful], other[lawful]]), hits) if len(read) else None,
         "level": level,
         "hits": float((hits > level).mean()) if level is not None and len(hits) else None,
     }
 
 
+def relative(readings: Readings, *, by_peak: bool = False) -> tuple[Array, Array]:
+    """Surprise (P,) at the possible and at the other film of each pair, over its usual level; of a pair on which the
+    model failed infinite: more at what is lawful, less at what is impossible."""
+    found = [reading for reading in readings if not reading.failed]
+    names = ("possible_peak", "impossible_peak") if by_peak else ("possible", "impossible")
+    good = np.array([not reading.failed for reading in readings], dtype=bool)
+    possible = np.full(len(readings), np.inf)
+    other = np.array([np.inf if reading.pair.control else -np.inf for reading in readings])
+    scale = levels(found)
+    possible[good], other[good] = (np.array([getattr(reading, name) for reading in found]) / scale for name in names)
+    return possible, other
+
+
 def _control(name: str, controls: Readings, pairs: Readings) -> ControlResult:
-    own = [reading for reading in _of(controls, name) if not reading.failed]
-    every = [reading for reading in (*pairs, *controls) if not reading.failed]
+    every = [*pairs, *controls]
     level = _alarms(pairs, controls)["level"]
-    scale = dict(zip((id(reading) for reading in every), levels(every), strict=True))
-    alarms = [reading.impossible / scale[id(reading)] > level for reading in own] if level is not None else []
-    return ControlResult(shows=CONTROLS[name], films=len(own), alarms=float(np.mean(alarms)) if alarms else None)
+    _, surprise = relative(every)
+    own = surprise[[reading.pair.kind == name for reading in every]]
+    alarms = None if level is None else float((own > level).mean())
+    return ControlResult(shows=CONTROLS[name], films=len(own), alarms=alarms)

@@ -146,6 +146,8 @@ def _refuse_options(options: Options) -> None:
     """Options that mean something else, or nothing, where films are shown."""
     if options.scorers is not None:
         raise UsageError("--scorers: the suite expectation reads surprise and has no scorers. Leave it out.")
+    if options.keep_rollouts == "all":
+        raise UsageError("--keep-rollouts all: of the suite expectation surprise is kept, and no frames. Leave it out.")
     if options.fresh_seeds is not None:
         raise UsageError("--fresh-seeds: the films of the suite expectation are fixed. Leave it out.")
     if what_is_handed(options.model) == "id":

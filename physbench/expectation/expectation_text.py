@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from physbench.expectation.expectation_readings import size_text
 from physbench.results.expectation_schema import ExpectationKindResult, ExpectationResult, PairShare
-from physbench.results.number_format import bracket, fixed, joined
+from physbench.results.number_format import bracket, counted, fixed, joined
 from physbench.results.schema import ResultDocument
 
 if TYPE_CHECKING:
@@ -47,14 +47,18 @@ def _noticing(kinds: Sequence[ExpectationKindResult]) -> str:
     seen = sorted((kind for kind in kinds if noticed(kind)), key=lambda kind: -(kind.accuracy or 0))
     unseen = sorted((kind for kind in kinds if not noticed(kind)), key=lambda kind: kind.accuracy or 0)
     parts = [f"{kind.noun} {kind.said}".strip() for kind in seen[:MOST_KINDS_NAMED]]
-    parts += [f"{len(seen) - MOST_KINDS_NAMED} further kinds"] if len(seen) > MOST_KINDS_NAMED else []
+    parts += _further(len(seen) - MOST_KINDS_NAMED)
     missed = [kind.noun for kind in unseen[:MOST_KINDS_NAMED]]
-    missed += [f"{len(unseen) - MOST_KINDS_NAMED} further kinds"] if len(unseen) > MOST_KINDS_NAMED else []
+    missed += _further(len(unseen) - MOST_KINDS_NAMED)
     if not parts and not missed:
         return "Too few clips were shown to say what it notices."
     if not parts:
         return f"Notices none of what was shown: {joined(missed)}."
     return f"Notices {joined(parts)}" + (f"; never {joined(missed)}." if missed else ".")
+
+
+def _further(kinds: int) -> list[str]:
+    return [counted(kinds, "further kind")] if kinds > 0 else []
 
 
 def _percent(share: PairShare) -> str:
@@ -72,7 +76,7 @@ def print_expectation(document: ResultDocument, console: Console) -> None:
     assert result is not None
     console.print()
     head = f"  {document.suite.name} {document.suite.version}{'-dev' if document.provisional else ''}, "
-    head += f"{result.everything.pairs} pairs, {document.render_spec}"
+    head += f"{counted(result.everything.pairs, 'pair')}, {document.render_spec}"
     console.print(Text(document.model.name, style="bold").append(head, style="dim"))
     if document.note:
         console.print(Text(document.note, style="yellow"))
@@ -96,8 +100,8 @@ def print_expectation(document: ResultDocument, console: Console) -> None:
     )
     console.print(line)
     if result.beyond_memory.pairs:
-        text = f"beyond memory: {result.beyond_memory.pairs} pairs, {fixed(result.beyond_memory.accuracy)} told apart"
-        console.print(Text(text, style="dim"))
+        text = f"beyond memory: {counted(result.beyond_memory.pairs, 'pair')}, "
+        console.print(Text(text + f"{fixed(result.beyond_memory.accuracy)} told apart", style="dim"))
     alarms = ", ".join(f"{name} {fixed(control.alarms)}" for name, control in result.controls.items())
     console.print(Text(f"alarms: impossible films {fixed(result.hits)}; lawful and new: {alarms}", style="dim"))
     observers = ", ".join(f"{name} {fixed(each.all)}" for name, each in result.observers.items())
@@ -105,7 +109,7 @@ def print_expectation(document: ResultDocument, console: Console) -> None:
     if document.failures:
         reason = document.failures[0].reason
         console.print(
-            Text(f"{len(document.failures)} films failed, their pairs count as not told apart: {reason}", "red")
+            Text(f"{counted(len(document.failures), 'film')} failed and counted against the model: {reason}", "red")
         )
 
 

@@ -131,7 +131,7 @@ def test_the_terminal_has_a_line_for_each_kind(document: ResultDocument) -> None
     text = target.getvalue()
     for name in KINDS_SHOWN.split(","):
         assert IMPOSSIBLE_KINDS[name].noun in text
-    assert "beyond memory" in text and "1 films failed" in text and "−" not in text
+    assert "beyond memory" in text and "1 film failed" in text and "−" not in text
 
 
 def test_the_page_shows_thresholds_with_units_and_escapes_names(run: RunFolder) -> None:

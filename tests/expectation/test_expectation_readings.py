@@ -128,6 +128,25 @@ def test_a_pair_in_which_the_model_failed_is_not_told_apart() -> None:
     assert found.everything.accuracy == 0.0 and found.failed == len(model) - CLIPS * len(CONTROLS)
 
 
+def test_failing_never_helps() -> None:
+    """Half of the films fail, those that would have been wrong: no figure is better than with the wrong answers."""
+    honest = seen_by(lambda pair: 1.0 if pair.row.seed % 2 else -0.5)
+    failing = [reading if reading.pair.row.seed % 2 else PairReading(reading.pair, failed=True) for reading in honest]
+    calm = seen_by(lambda pair: 0.0)
+    before, after = result(honest, pixels=calm), result(failing, pixels=calm)
+    assert after.auroc is not None and before.auroc is not None and after.auroc <= before.auroc
+    assert after.hits == before.hits == 0.5
+    assert all(control.alarms == 1.0 and control.films == CLIPS for control in after.controls.values())
+
+
+def test_the_smallest_size_that_was_shown_is_said_to_be_so() -> None:
+    """Of a part of the suite the smaller sizes may be missing."""
+    sizes = IMPOSSIBLE_KINDS["teleport"].sizes[2:]
+    model = [r for r in seen_by(lambda pair: 1.0) if r.pair.control or r.pair.size in sizes]
+    threshold = result(model, pixels=seen_by(lambda pair: 0.0)[: len(model)]).kinds["teleport"].threshold
+    assert threshold is not None and threshold.size == sizes[0] and threshold.below_smallest
+
+
 def test_few_clips_have_no_interval_and_alike_ones_one_with_a_width() -> None:
     every = [reading for reading in seen_by(lambda pair: 1.0) if reading.pair.kind == "vanish"]
     few = share(every[:3])
