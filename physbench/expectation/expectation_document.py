@@ -18,6 +18,7 @@ from physbench.expectation.expectation_text import expectation_sentences
 from physbench.expectation.film_pairs import FilmPair, find_pairs, pairs_hash
 from physbench.expectation.film_surprise import sight
 from physbench.expectation.pixel_baselines import PIXEL_BASELINES
+from physbench.expectation.solved_sizes import fixed_solved
 from physbench.expectation.surprise_series import PairReading, read_pair
 from physbench.results.expectation_schema import ExpectationResult
 from physbench.results.read_run import read_manifest
@@ -79,6 +80,7 @@ def expectation_document(
         model,
         {name: readings(pairs, parts, name) for name in PIXEL_BASELINES},
         sees=sight(card),
+        solved=fixed_solved(card.spec),
         unit=card.unit if isinstance(card, SurpriseCard) else PIXELS,
         way="surprise as the model states it" if isinstance(card, SurpriseCard) else "error of the predicted frames",
     )

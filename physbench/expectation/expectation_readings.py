@@ -11,7 +11,7 @@ from physbench.clips.clip import Row
 from physbench.expectation.expectation_kinds import CONTROLS, IMPOSSIBLE_KINDS, ImpossibleKind
 from physbench.expectation.film_windows import PREDICTED_SPAN, WINDOW_STRIDE
 from physbench.expectation.psychometric import NOTICED_LEVEL, THRESHOLD_RESAMPLES, FittedThreshold, fit_threshold
-from physbench.expectation.surprise_series import AHEAD, PairReading, auroc, levels
+from physbench.expectation.surprise_series import AHEAD, PairReading, Solved, auroc, levels
 from physbench.results.bootstrap import MISS
 from physbench.results.expectation_schema import (
     ControlResult,
@@ -34,7 +34,13 @@ FEWEST_SHOWN = 4  # for an interval or a threshold
 
 
 def expectation_result(
-    model: Readings, baselines: Mapping[str, Readings], *, sees: float, unit: str, way: str
+    model: Readings,
+    baselines: Mapping[str, Readings],
+    *,
+    sees: float,
+    unit: str,
+    way: str,
+    solved: Solved | None = None,
 ) -> ExpectationResult:
     """Everything that the pairs tell.
 
@@ -44,6 +50,8 @@ def expectation_result(
         sees: How far back (s) the model sees from a prediction; evidence that lies further back is beyond its memory.
         unit: What its surprise is measured in.
         way: How its surprise was read.
+        solved: The pixel baselines that solve each kind and size, as they are fixed for the suite; None: these pairs
+            decide.
     """
     pairs = [reading.pair for reading in model]
     far = np.array([not pair.control and pair.hidden > sees + 1e-9 for pair in pairs], dtype=bool)
@@ -51,7 +59,7 @@ def expectation_result(
     asked = [model[k] for k in near]
     others = {name: [readings[k] for k in near] for name, readings in baselines.items()}
     kinds = {
-        name: _kind(kind, asked, others)
+        name: _kind(kind, asked, others, solved if solved is not None else solved_sizes(others))
         for name, kind in IMPOSSIBLE_KINDS.items()
         if any(reading.pair.kind == name for reading in asked)
     }
@@ -67,7 +75,8 @@ def expectation_result(
             "predicted": f"{PREDICTED_SPAN:g} s, every {WINDOW_STRIDE:g} s",
             "counts": "the mean over time",
             "threshold": f"{NOTICED_LEVEL:.0%} of the pairs",
-            "left out of the mean": f"what a pixel baseline notices in more than {SOLVED:.0%}",
+            "left out of the mean": f"what a pixel baseline notices in more than {SOLVED:.0%} of "
+            + ("these pairs" if solved is None else "all pairs of the suite"),
             "alarm": f"more surprise than {CALM:.0%} of the possible films",
         },
         counted=over_kinds(counted, "a pixel baseline notices every size that was shown"),
@@ -187,13 +196,33 @@ def over_kinds(readings: Readings, none: str = "there is no pair", *, by_peak: b
 # Kinds and their thresholds.
 
 
-def _kind(kind: ImpossibleKind, model: Readings, baselines: Mapping[str, Readings]) -> ExpectationKindResult:
+def solved_sizes(baselines: Mapping[str, Readings]) -> Solved:
+    """The pixel baselines that notice each kind and size in more than SOLVED of these pairs.
+
+    Few pairs of one size scatter: where a curve runs through all sizes, it says what a baseline notices.
+    """
+    found: dict[tuple[str, float], tuple[str, ...]] = {}
+    for name, readings in baselines.items():
+        for kind in IMPOSSIBLE_KINDS.values():
+            own = _of(readings, kind.name)
+            fit = fitted(kind, own, resamples=0)
+            for at, size in enumerate(_shown(kind, own)):
+                told = _mean([reading for reading in own if reading.pair.size == size])
+                value = told if fit is None else float(fit.curve[at])
+                noticed = (name,) if value is not None and value > SOLVED else ()
+                found[kind.name, size] = (*found.get((kind.name, size), ()), *noticed)
+    return found
+
+
+def _kind(
+    kind: ImpossibleKind, model: Readings, baselines: Mapping[str, Readings], solved: Solved
+) -> ExpectationKindResult:
     own = _of(model, kind.name)
     others = {name: _of(readings, kind.name) for name, readings in baselines.items()}
     found = share(own)
     fit = fitted(kind, own)
     fits = {name: fitted(kind, readings, resamples=0) for name, readings in others.items()}
-    sizes = [_size(kind, size, own, others, fit, fits) for size in _shown(kind, own)]
+    sizes = [_size(kind, size, own, others, fit, solved.get((kind.name, size), ())) for size in _shown(kind, own)]
     counted = {size.size for size in sizes if size.counts}
     smallest = _shown(kind, own)[0]
     threshold = None if fit is None else noticed_from(kind, fit, smallest)
@@ -269,7 +298,7 @@ def _size(
     model: Readings,
     baselines: Mapping[str, Readings],
     fit: FittedThreshold | None,
-    fits: Mapping[str, FittedThreshold | None],
+    solved: tuple[str, ...],
 ) -> SizeResult:
     own = [reading for reading in model if reading.pair.size == size]
     at = _shown(kind, model).index(size)
@@ -277,9 +306,6 @@ def _size(
         name: _mean([reading for reading in readings if reading.pair.size == size])
         for name, readings in baselines.items()
     }
-    # Few pairs of one size scatter: where a curve runs through all sizes, it says what a baseline notices.
-    smooth = {name: float(each.curve[at]) if (each := fits[name]) is not None else accuracy[name] for name in accuracy}
-    solved = [name for name, value in smooth.items() if value is not None and value > SOLVED]
     return SizeResult(
         size=size,
         accuracy=_mean(own),
@@ -287,7 +313,7 @@ def _size(
         curve=None if fit is None else float(fit.curve[at]),
         pairs=len(own),
         counts=not solved,
-        solved_by=solved,
+        solved_by=list(solved),
         baselines=accuracy,
     )
 

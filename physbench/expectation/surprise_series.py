@@ -13,6 +13,7 @@ from physbench.results.bootstrap import TINY
 
 Array = NDArray[np.float64]
 Series = Mapping[str, Array]  # surprise (N,) of the films of a clip, by their names
+Solved = Mapping[tuple[str, float], tuple[str, ...]]  # (kind, size) -> the pixel baselines that notice it alone
 
 TIE = 1e-9  # of the larger one: two surprises that differ by less are a tie
 AHEAD = 1e-3  # of the usual level: surprise that differs by more before two films do

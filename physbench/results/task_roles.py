@@ -29,14 +29,18 @@ CLASSES = (64, 128, 256)  # px of the shorter side
 Kinds = Mapping[str, Mapping[str, Kind]]  # by task and axis
 
 
+def picture_class(spec: RenderSpec) -> str:
+    """The class of a size: "64", "128" or "256", the nearest."""
+    size = min(spec.height, spec.width)
+    return str(min(CLASSES, key=lambda known: max(known / size, size / known)))
+
+
 def render_class(spec: RenderSpec, context: int) -> str:
-    """The class of a size and a number of context frames: "64", "128" or "256", the nearest; "64 image" for one frame.
+    """The class of a size and a number of context frames: that of the size, or "64 image" for one frame.
 
     One image shows less than several frames, so that truth and freeze are measured on other questions.
     """
-    size = min(spec.height, spec.width)
-    nearest = min(CLASSES, key=lambda known: max(known / size, size / known))
-    return f"{nearest} image" if context == 1 else f"{nearest}"
+    return picture_class(spec) + (" image" if context == 1 else "")
 
 
 def fixed_kinds(manifest: Mapping[str, Any]) -> Kinds | None:
