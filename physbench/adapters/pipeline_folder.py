@@ -123,7 +123,7 @@ def check_folder(folder: PipelineFolder) -> None:
                 f"{folder.path / INDEX}: the component '{name}' is a {class_name} of {library!a:.60}, and only classes "
                 f"of {' and '.join(PIPELINE_LIBRARIES)} are loaded: refused."
             )
-        _check_component(folder.path / name, class_name)
+        check_component(folder.path / name, class_name)
 
 
 def _is_library(name: str) -> bool:
@@ -135,7 +135,8 @@ def _is_library(name: str) -> bool:
     return name.isidentifier() and any((Path(place) / "pipelines" / name).is_dir() for place in places)
 
 
-def _check_component(path: Path, class_name: str) -> None:
+def check_component(path: Path, class_name: str) -> None:
+    """Refuse a folder of one network that lacks files, holds pickles or ends early. Raises ModelError."""
     if not path.is_dir():
         raise ModelError(f"{path.parent} lacks the component '{path.name}' ({class_name}). {AGAIN}")
     names = {file.name for file in path.iterdir()}
@@ -162,7 +163,7 @@ def _check_component(path: Path, class_name: str) -> None:
         if pickles:
             raise ModelError(
                 f"{path / pickles[0]} is a pickle, which can run code when it is loaded, and there are no .safetensors "
-                "beside it: refused.\nSave the pipeline with pipe.save_pretrained(DIR, safe_serialization=True)."
+                "beside it: refused.\nSave it again with save_pretrained(DIR, safe_serialization=True)."
             )
         raise ModelError(f"{path} has no .safetensors; expected the weights of a {class_name}. {AGAIN}")
     for file in files:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from physbench.adapters.latent_predictors import (
     describe_latent_predictor,
-    latent_predictor_folder,
     latent_predictor_pickle,
+    refused_folder,
 )
 from physbench.adapters.pickle_scan import (
     MAX_PICKLE_BYTES,
@@ -106,8 +106,8 @@ def _describe_missing_target(target: str, path: Path) -> str:
 
 
 def _describe_folder(path: Path) -> str:
-    if latents := latent_predictor_folder(path):
-        return describe_latent_predictor(path, latents)
+    if refused := refused_folder(path):
+        return refused
     names = sorted(entry.name for entry in path.iterdir())
     checkpoints = [name for name in names if looks_like_safetensors(path / name)]
     if checkpoints:

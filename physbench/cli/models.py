@@ -130,8 +130,10 @@ def check(
         checked = check_model(engine, clips)
         if not engine.info.recorded:  # `_inspect` has said those of videos
             checked.notes += engine.info.notes
-    path = out or Path(f"check-{re.sub(r'[^A-Za-z0-9._-]+', '-', card.name)}.png")
-    save_comparison(path, checked.clips, checked.rollouts, f"{card.name}: truth and prediction")
+    path = None
+    if not any(rollout.surprise is not None for rollout in checked.rollouts):  # of which there is nothing to show
+        path = out or Path(f"check-{re.sub(r'[^A-Za-z0-9._-]+', '-', card.name)}.png")
+        save_comparison(path, checked.clips, checked.rollouts, f"{card.name}: truth and prediction")
     _print(checked, path, verdict)
     if checked.failed or verdict:
         raise typer.Exit(1)
@@ -210,7 +212,7 @@ def summed_up(problems: int, notes: int, failed: bool) -> str:
     return f"it cannot be evaluated: see the {found} above" if failed else f"it can be evaluated; see the {found} above"
 
 
-def _print(checked: CheckedModel, picture: Path, verdict: str) -> None:
+def _print(checked: CheckedModel, picture: Path | None, verdict: str) -> None:
     info = checked.info
     thing = "frame" if not checked.rollouts or checked.rollouts[0].states is None else "state"
     lines = [
@@ -231,6 +233,7 @@ def _print(checked: CheckedModel, picture: Path, verdict: str) -> None:
     lines += [("problem", text) for text in checked.problems]
     lines += [("note", text) for text in checked.notes]
     lines.append(("result", verdict or summed_up(len(checked.problems), len(checked.notes), checked.failed)))
-    lines.append(("picture", str(picture)))
+    if picture is not None:
+        lines.append(("picture", str(picture)))
     for name, text in lines:
         _say(name, text)

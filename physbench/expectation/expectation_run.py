@@ -210,11 +210,12 @@ def _show(run: ExpectationRun, engine: RolloutEngine, missing: Sequence[Row]) ->
                 size = run.options.batch_size or probed_batch_size(engine, films, run.options.samples)
                 run.manifest["batch"] = size
                 write_sealed_json(run.folder.manifest, run.manifest)
-                what = "films" if isinstance(card, SurpriseCard) else "windows"
+                what = counted(size, "film" if isinstance(card, SurpriseCard) else "window")
+                controls = sum(pair.control for pair in run.pairs)
                 run.say(
-                    f"{card.name} on {EXPECTATION_SUITE}: {counted(len(run.pairs), 'pair')} of "
-                    f"{counted(len(run.rows), 'clip')} at {card.spec}, {size} {what} together on {engine.info.device}, "
-                    f"into {run.folder.path}"
+                    f"{card.name} on {EXPECTATION_SUITE}: {counted(len(run.pairs) - controls, 'pair')} and "
+                    f"{counted(controls, 'control')} of {counted(len(run.rows), 'clip')} at {card.spec}, {what} at a "
+                    f"time on {engine.info.device}, into {run.folder.path}"
                 )
             ask = surprise_at_films if isinstance(card, SurpriseCard) else prediction_errors
             _mark_local(run, films)

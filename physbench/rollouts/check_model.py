@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from physbench.rollouts.rollout_engine import RolloutEngine
 Frames = NDArray[np.uint8]
 ROUNDING_LEVELS = 2  # grey levels; a batch may change a value by rounding
 ROUNDING_METRES = 1e-4  # the same of states: float32 may grow so far over a clip
+ROUNDING_SURPRISE = 1e-4  # the same of surprise, of the largest one
 MAX_FIRST_MOVE = 1.0  # m, from the last state of the context to the first predicted one
 RED_GREEN_BLUE = "RGB"
 SHOWS_ORDER = 40  # grey levels between the channels of a pixel that shows their order
@@ -84,10 +85,14 @@ def check_model(engine: RolloutEngine, clips: Sequence[Clip]) -> CheckedModel:
         _compare_calls(checked, again)
         _compare_batches(checked, roll_out(*([item] for item in together)), engine.notes)
         _compare_samples(checked, roll_out([(rows[0], 0), (rows[0], 1)]))
-        if checked.rollouts[0].states is None:
-            _check_first_frames(checked)
-        else:
+        if checked.rollouts[0].surprise is not None:
+            ended = [frozen_end(clip) for clip in clips]
+            by_row.update((clip.row, clip) for clip in ended)
+            _check_surprise(checked, roll_out(together))
+        elif checked.rollouts[0].states is not None:
             _check_first_states(checked)
+        else:
+            _check_first_frames(checked)
     checked.notes += engine.notes
     checked.rss, checked.accelerator = engine.peak_rss, engine.peak_accelerator
     return checked
@@ -97,7 +102,7 @@ def check_model(engine: RolloutEngine, clips: Sequence[Clip]) -> CheckedModel:
 class AnswerDifference:
     """How far two answers to the same clips are apart."""
 
-    largest: float  # grey levels, or m
+    largest: float  # grey levels, m, or a share of the largest surprise
     share: float  # of the values that differ
     rounding: bool  # so small that rounding explains it
     words: str  # "3 grey levels in 1.0% of the values"
@@ -109,12 +114,15 @@ def _difference(first: Sequence[Rollout], second: Sequence[Rollout]) -> AnswerDi
     if pairs and pairs[0][0].states is not None:
         apart = [np.abs(_places(a) - _places(b)) for a, b in pairs]
         bound, unit = ROUNDING_METRES, "m"
+    elif pairs and pairs[0][0].surprise is not None:
+        apart = [_apart(_surprise(a), _surprise(b)) for a, b in pairs]
+        bound, unit = ROUNDING_SURPRISE, "of the largest surprise"
     else:
         apart = [np.abs(a.frames.astype(np.int16) - b.frames) for a, b in pairs]
         bound, unit = ROUNDING_LEVELS, "grey levels"
     largest = max((float(each.max()) for each in apart), default=0.0)
     share = float(np.mean([(each > 0).mean() for each in apart])) if apart else 0.0
-    words = f"{largest:.2g} {unit}" if unit == "m" else f"{largest:.0f} {unit}"
+    words = f"{largest:.0f} {unit}" if bound == ROUNDING_LEVELS else f"{largest:.2g} {unit}"
     return AnswerDifference(largest, share, largest <= bound, f"{words} in {share:.1%} of the values")
 
 
@@ -122,6 +130,24 @@ def _places(rollout: Rollout) -> NDArray[np.float64]:
     """Places (T, K, 3) m of a rollout of states."""
     assert rollout.states is not None
     return rollout.states[..., :3]
+
+
+def _surprise(rollout: Rollout) -> NDArray[np.float64]:
+    """Surprise (T,)."""
+    assert rollout.surprise is not None
+    return rollout.surprise
+
+
+def _apart(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How far two series of surprise (T,) are apart, of the largest one."""
+    return np.abs(one - other) / max(float(np.abs(one).max()), np.finfo(float).tiny)
+
+
+def frozen_end(clip: Clip) -> Clip:
+    """The clip with the middle frame of its future to the end."""
+    frames = clip.frames.copy()
+    frames[clip.handover + clip.horizon // 2 :] = frames[clip.handover + clip.horizon // 2]
+    return replace(clip, frames=frames)
 
 
 def _compare_calls(checked: CheckedModel, again: Sequence[Rollout]) -> None:
@@ -202,3 +228,23 @@ def _check_first_states(checked: CheckedModel) -> None:
         )
     if all(not np.diff(_places(rollout), axis=0).any() for rollout in checked.rollouts):
         checked.notes.append("All predicted states are the same.")
+
+
+def _check_surprise(checked: CheckedModel, ended: Sequence[Rollout]) -> None:
+    """Look for surprise that depends on later frames, or never changes.
+
+    ended: Surprise at the clips of `frozen_end`.
+    """
+    half = checked.clips[0].horizon // 2
+    seen = [
+        float(_apart(_surprise(a), _surprise(b))[:half].max())
+        for a, b in zip(checked.rollouts, ended, strict=True)
+        if b.surprise is not None
+    ]
+    if seen and max(seen) > ROUNDING_SURPRISE:
+        checked.problems.append(
+            f"Surprise depends on later frames, by up to {max(seen):.2g} of the largest: where the second half of the "
+            "films is frozen, that at the first half is another one."
+        )
+    if all(np.ptp(_surprise(rollout)) == 0 for rollout in checked.rollouts):
+        checked.notes.append("Surprise is the same at all frames.")

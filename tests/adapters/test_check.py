@@ -59,6 +59,29 @@ def make(*, device, dtype):
     assert (tmp_path / "check-wrong.png").exists()
 
 
+def test_surprise_that_depends_on_later_frames_is_a_problem(check, tmp_path) -> None:
+    (tmp_path / "surprised.py").write_text(
+        """import torch
+from physbench import SurpriseCard
+class Surprised:
+    card = SurpriseCard("surprised", (32, 32), 8, 4)
+    def __init__(self, ahead):
+        self.ahead = ahead
+    def surprise(self, video, *, context, actions, prompts, generators):
+        change = video.diff(dim=1, prepend=video[:, :1]).abs().mean((2, 3, 4))
+        return change.flip(1).cumsum(1).flip(1) if self.ahead else change.cumsum(1)
+def behind(*, device, dtype):
+    return Surprised(False)
+def ahead(*, device, dtype):
+    return Surprised(True)
+"""
+    )
+    code, out, _ = check("surprised.py:behind", "--device", "cpu")
+    assert code == 0 and "nothing wrong was found" in out and "problem" not in out and "picture" not in out
+    code, out, _ = check("surprised.py:ahead", "--device", "cpu")
+    assert code == 0 and "problem  Surprise depends on later frames" in out
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
