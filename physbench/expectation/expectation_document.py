@@ -38,9 +38,9 @@ def write_expectation(folder: RunFolder, pairs: Sequence[FilmPair], manifest: Ma
     """Write result.json and the report of a run all of whose films were shown."""
     from physbench.expectation.expectation_page import write_expectation_page
 
-    document, parts = expectation_document(folder, pairs, manifest)
+    document, model, parts = expectation_document(folder, pairs, manifest)
     write_sealed_json(folder.result, document.model_dump(mode="json"))
-    write_expectation_page(folder, document, tuple(pairs), parts)
+    write_expectation_page(folder, document, model, parts, card_from(manifest["model"]["card"]).spec)
     return document
 
 
@@ -65,8 +65,8 @@ def rewrite_expectation(folder: RunFolder) -> None:
 
 def expectation_document(
     folder: RunFolder, pairs: Sequence[FilmPair], manifest: Mapping[str, Any]
-) -> tuple[ResultDocument, dict[Row, dict[str, Any]]]:
-    """The result document of a run, and what its parts hold, by clip."""
+) -> tuple[ResultDocument, list[PairReading], dict[Row, dict[str, Any]]]:
+    """The result document of a run, what the model makes of each pair, and what the parts hold, by clip."""
     parts: dict[Row, dict[str, Any]] = {}
     for row in dict.fromkeys(pair.row for pair in pairs):
         part = read_part(folder.part(row.id))
@@ -90,7 +90,7 @@ def expectation_document(
         for film, reason in part["failures"].items()
     ]
     absent = {f"{row.id}|{film}": reason for row, part in parts.items() for film, reason in part["absent"].items()}
-    return _document(manifest, parts, result, failures, absent), parts
+    return _document(manifest, parts, result, failures, absent), model, parts
 
 
 def readings(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,10 @@ from physbench.expectation.expectation_kinds import IMPOSSIBLE_KINDS
 from physbench.expectation.expectation_text import noticed, table_cells
 from physbench.expectation.film_pairs import FilmPair
 from physbench.expectation.pixel_baselines import PIXEL_BASELINES
+from physbench.expectation.shown_films import chosen_pairs, play
+from physbench.expectation.surprise_series import PairReading
 from physbench.report.page_environment import page_environment
-from physbench.report.report_page import INLINE_ONLY
+from physbench.report.report_page import INLINE_ONLY, SCRIPT
 from physbench.report.svg import CONSTANT_VELOCITY, FREEZE, LINE, MODEL, SOFT, TRUTH, drawing, inline
 from physbench.report.table_view import Cell, Table, TableRow
 from physbench.results.expectation_schema import ExpectationKindResult, ExpectationResult
@@ -21,15 +23,27 @@ from physbench.results.number_format import fixed, number
 from physbench.results.schema import ResultDocument
 from physbench.storage.atomic_write import write_text
 from physbench.storage.run_folder import RunFolder
+from physbench.world.scene import RenderSpec
 
-SHOWN_PAIRS = 6  # whose surprise over time is drawn
 GREY_BASELINE = "frozen frame"  # drawn in grey, the other baselines in another colour
 
 
 def write_expectation_page(
-    folder: RunFolder, document: ResultDocument, pairs: tuple[FilmPair, ...], parts: Mapping[Row, Mapping[str, Any]]
+    folder: RunFolder,
+    document: ResultDocument,
+    readings: Sequence[PairReading],
+    parts: Mapping[Row, Mapping[str, Any]],
+    spec: RenderSpec,
 ) -> None:
-    """Write report/index.html of a run."""
+    """Write report/index.html of a run.
+
+    Args:
+        folder: The run.
+        document: Its result.
+        readings: What the model makes of each pair and control.
+        parts: What is stored of each clip.
+        spec: Size and rate of the films.
+    """
     from markupsafe import Markup
 
     from physbench.report.glossary import GLOSSARY
@@ -44,9 +58,13 @@ def write_expectation_page(
         controls=controls_table(result),
         observers=observers_table(result),
         curves=[(kind.noun, curve_chart(name, kind)) for name, kind in result.kinds.items() if kind.threshold],
-        films=[film_chart(pair, parts[pair.row]) for pair in shown_pairs(result, pairs, parts)],
+        films=[
+            (chosen, play(chosen, spec), film_chart(chosen.pair, parts[chosen.pair.row]))
+            for chosen in chosen_pairs(readings, result.alarm_level)
+        ],
         inline_only=INLINE_ONLY,
         glossary=GLOSSARY,
+        script=Markup(SCRIPT),
     )
     write_text(folder.report, text)
 
@@ -142,35 +160,17 @@ def curve_chart(name: str, kind: ExpectationKindResult) -> str:
         return inline(figure, f"curve-{name}", f"{kind.noun}: share of pairs told apart by size; {kind.said}.")
 
 
-def shown_pairs(
-    result: ExpectationResult, pairs: tuple[FilmPair, ...], parts: Mapping[Row, Mapping[str, Any]]
-) -> list[FilmPair]:
-    """One pair each of some kinds, the largest size, of the kinds that are told apart best and least."""
-    kinds = sorted(result.kinds, key=lambda name: -(result.kinds[name].accuracy or 0.0))
-    names = kinds if len(kinds) <= SHOWN_PAIRS else kinds[: SHOWN_PAIRS // 2] + kinds[-SHOWN_PAIRS // 2 :]
-    found = []
-    for name in names:
-        own = [
-            pair
-            for pair in pairs
-            if pair.kind == name and {pair.possible, pair.impossible} <= parts[pair.row]["films"].keys()
-        ]
-        if own:
-            found.append(max(own, key=lambda pair: IMPOSSIBLE_KINDS[name].amount(pair.size)))
-    return found
-
-
-def film_chart(pair: FilmPair, part: Mapping[str, Any]) -> tuple[str, str]:
-    """Title, and surprise over time at the two films of a pair."""
+def film_chart(pair: FilmPair, part: Mapping[str, Any]) -> str:
+    """Surprise over time at the two films of a pair."""
     times = np.array(part["times"], dtype=np.float64)
-    title = f"{IMPOSSIBLE_KINDS[pair.kind].noun}, {pair.size:g} {IMPOSSIBLE_KINDS[pair.kind].unit}".rstrip()
     with drawing(3.0, 1.7, (0.42, 0.1, 0.1, 0.36)) as (figure, axes):
         for name, colour, width in ((pair.possible, TRUTH, 1.0), (pair.impossible, MODEL, 1.8)):
             values = [np.nan if value is None else value for value in part["films"][name]]
             axes.plot(times, values, color=colour, lw=width, zorder=3)
         axes.axvline(pair.event, color=SOFT, lw=0.8, ls=(0, (2, 2)), zorder=2)
-        if min(line.get_ydata().min(initial=0.0, where=np.isfinite(line.get_ydata())) for line in axes.lines[:2]) >= 0:
+        drawn = np.concatenate([np.asarray(line.get_ydata(), dtype=np.float64) for line in axes.lines[:2]])
+        if np.isfinite(drawn).any() and 0 <= np.nanmin(drawn) <= np.nanmax(drawn) / 2:  # else small changes are lost
             axes.set_ylim(bottom=0)
         axes.ticklabel_format(axis="y", style="sci", scilimits=(-2, 2))
         axes.set_xlabel("seconds from the hand-over")
-        return f"{title}: {pair.row.id}", inline(figure, f"film-{pair.id}", f"Surprise over time, {title}.")
+        return inline(figure, f"film-{pair.id}", f"Surprise over time at the films of {pair.id}.")
