@@ -11,18 +11,18 @@ from pathlib import Path
 from physbench.errors import UsageError
 from physbench.storage.folder_lock import locked_file
 
-LOCK = ".lock"
-LONGEST_WAIT = 30.0  # s; what is done under the lock takes milliseconds
+BOARD_LOCK = ".lock"
+LONGEST_CHANGE = 30.0  # s; what is done under the lock takes milliseconds
 
 
 @contextmanager
-def changing(board: Path, wait: float = LONGEST_WAIT) -> Iterator[None]:
+def changing(board: Path, wait: float = LONGEST_CHANGE) -> Iterator[None]:
     """Hold the lock of a board while the block lasts. Raises UsageError where another process keeps it."""
     board.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + wait
     while True:
         try:
-            handle = locked_file(board / LOCK)
+            handle = locked_file(board / BOARD_LOCK)
             break
         except BlockingIOError as error:
             if time.monotonic() > deadline:

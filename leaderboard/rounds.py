@@ -16,8 +16,8 @@ from physbench.leaderboard.commitment import Challenge, CheckedDocument, Hash, c
 from physbench.results.number_format import counted
 from physbench.storage.atomic_write import write_json
 
-ROUND = ".round.json"  # end of the name of a file; the beginning is that of the challenge
-MOST_NAMED = 3  # commitments in a verdict
+ROUND_END = ".round.json"  # end of the name of a file; the beginning is that of the challenge
+MOST_UNMET = 3  # commitments in a verdict
 
 
 class Round(CheckedDocument):
@@ -42,7 +42,7 @@ class Round(CheckedDocument):
 def round_file(board: Path, commitment: str) -> Path:
     """Where a board keeps what became of a commitment."""
     path = challenge_file(board, commitment)
-    return path.with_name(f"{path.stem}{ROUND}")
+    return path.with_name(f"{path.stem}{ROUND_END}")
 
 
 def begin_round(board: Path, challenge: Challenge, claim: Claim, submitter: str) -> Round:
@@ -81,7 +81,7 @@ def unmet(board: Path, commitment: str, claim: Claim) -> tuple[Round, ...]:
     own = round_file(board, commitment)
     submitter = read_document(own, Round).submitter if own.is_file() else ""
     found = []
-    for path in own.parent.glob(f"*{ROUND}"):
+    for path in own.parent.glob(f"*{ROUND_END}"):
         other = read_document(path, Round)
         same_model = other.model.lower() == claim.card.name.lower() or (
             other.sha256 is not None and other.sha256 == claim.manifest.model.sha256
@@ -96,6 +96,6 @@ def unmet_words(found: tuple[Round, ...]) -> str:
     """The same for a verdict; "" where there is none."""
     if not found:
         return ""
-    named = ", ".join(each.words for each in found[:MOST_NAMED]) + (", ..." if len(found) > MOST_NAMED else "")
+    named = ", ".join(each.words for each in found[:MOST_UNMET]) + (", ..." if len(found) > MOST_UNMET else "")
     many = counted(len(found), "other commitment")
     return f"this model has {many} on this board that {'was' if len(found) == 1 else 'were'} not met: {named}"
