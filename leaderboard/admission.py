@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from dataclasses import replace as with_fields
 from pathlib import Path
 
 from physbench.errors import PhysbenchError, UsageError
-from physbench.leaderboard.commitment import Challenge, issue_challenge
-from physbench.leaderboard.entry import Entry, add
+from physbench.leaderboard.check_tables import Tables
+from physbench.leaderboard.claim import Claim
+from physbench.leaderboard.commitment import Challenge, challenge_file, issue_challenge
+from physbench.leaderboard.eligibility import of_claim, refuse_ineligible, refuse_present
+from physbench.leaderboard.entry import Entry, add, candidates, entry_place
+from physbench.leaderboard.measurable import refuse_unmeasurable
+from physbench.leaderboard.rounds import begin_round, end_round, unmet, unmet_words
 from physbench.leaderboard.submission import Submission
 from physbench.leaderboard.verdicts import Verification
 from physbench.leaderboard.verify import How, verified
@@ -44,12 +51,23 @@ def admit(
         NotAdmittedError: A check failed, or the model is refused.
         UsageError: The board does not rank it.
     """
-    with verified(path, how) as found:
+
+    def ready(claim: Claim, tables: Tables) -> None:
+        candidate = of_claim(claim)
+        refuse_ineligible(path, candidate, board, candidates(board))
+        if not replace:
+            refuse_present(entry_place(board, candidate.name), board)
+        refuse_unmeasurable(path, claim.card.spec, claim.card.scored_context, tables["truth"])
+
+    with verified(path, with_fields(how, ready=ready)) as found:
+        answered = found.commitment is not None and challenge_file(board, found.commitment.id).is_file()
         if found.folder is None:
+            if found.commitment is not None and answered:
+                end_round(board, found.commitment.id, failed=found.verification.problems[0].check)
             raise NotAdmittedError(path, found.verification)
         if diagnosis and found.verification.badge != "self-reported":
             _diagnose(found.folder.path, how.workers)
-        return add(
+        entry = add(
             found.folder,
             board,
             submission=submission,
@@ -58,6 +76,9 @@ def admit(
             verification=found.verification,
             source=path,
         )
+        if found.commitment is not None and answered:
+            end_round(board, found.commitment.id)
+        return entry
 
 
 def _diagnose(folder: Path, workers: int) -> None:
@@ -73,8 +94,16 @@ def _diagnose(folder: Path, workers: int) -> None:
         return
 
 
-def challenge(path: Path, board: Path) -> Challenge:
-    """Answer a commitment, once its cheap checks have passed. The board keeps the answer.
+@dataclass(frozen=True)
+class ChallengeAnswer:
+    """What a board answers to a commitment."""
+
+    challenge: Challenge
+    remark: str  # for who keeps the board: earlier commitments of this model that were not met; "" where there is none
+
+
+def challenge(path: Path, board: Path, submitter: str = "") -> ChallengeAnswer:
+    """Answer a commitment, once its cheap checks have passed. The board keeps the answer, and whom it gave it.
 
     Raises NotAdmittedError where they fail, and UsageError where nothing was committed.
     """
@@ -85,4 +114,7 @@ def challenge(path: Path, board: Path) -> Challenge:
             raise UsageError(
                 f"{path}: holds no commitment. Make one: physbench leaderboard submit RUN --commit --out FILE"
             )
-        return issue_challenge(found.commitment, board)
+        assert found.claim is not None, "nothing failed"
+        made = issue_challenge(found.commitment, board)
+        begin_round(board, made, found.claim, submitter)
+        return ChallengeAnswer(made, unmet_words(unmet(board, made.commitment, found.claim)))

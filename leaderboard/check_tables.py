@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from physbench.errors import UsageError
 from physbench.leaderboard.claim import Claim
 from physbench.leaderboard.table_differences import CLOSE
 from physbench.leaderboard.verdicts import Verdict, failed, passed
 from physbench.results.read_run import REFERENCE_MODELS, read_scores
-from physbench.scoring.reading_roles import builtin_scorers
+from physbench.scoring.reading_roles import builtin_scorers, reading_name
 from physbench.scoring.score_clip import quality_of
-from physbench.scoring.scorer_protocol import Reading, Scorer, Status
+from physbench.scoring.scorer_protocol import EVENT_KINDS, Reading, Scorer, Status
 from physbench.storage.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ MOST_SAMPLE_ROWS = 200  # of one sample of a clip; there are about 80
 MOST_SCORES = 256 << 20  # bytes of a table in memory, as its file states them
 MOST_CELL = 2000  # of a text in a table
 MODEL_SOURCE = "model"
+FURTHER = "Further reading"  # begins the list of them in the documentation of a scorer
+WORD = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 TEXTS = ("clip", "task", "split", "reading", "unit", "status", "reason")
 
 
@@ -114,6 +118,7 @@ def check_ranges(tables: Tables) -> Verdict:
             "a quality outside 0..1": (quality < 0) | (quality > 1),
             "a value that is not finite": np.isinf(value) | np.isinf(quality),
             "a value without status ok, or ok without a value": ok == np.isnan(value),
+            "the status unavailable, and needs no package": _never_unavailable(table),
         }
         for what, wrong in problems.items():
             if wrong.any():
@@ -121,6 +126,23 @@ def check_ranges(tables: Tables) -> Verdict:
                 numbers = f"value {row.value}, quality {row.quality}, {row.status}"
                 return failed("ranges", f"{row.reading} of {name} on {row.clip} has {what} ({numbers})")
     return passed("ranges", f"{sum(len(table) for table in tables.values())} rows")
+
+
+def _never_unavailable(table: pd.DataFrame) -> NDArray[np.bool_]:
+    """Rows that say that a package is missing, of scorers that need none."""
+    optional = {scorer.id for scorer in own_scorers().values() if scorer.packages}
+    return ((table["status"] == "unavailable") & ~base_of(table).isin(optional)).to_numpy(dtype=bool)
+
+
+@cache
+def further_names(scorer: str) -> frozenset[str]:
+    """Names that further readings of a scorer may have: those that its documentation lists."""
+    own = own_scorers()[scorer]
+    _, _, listed = own.doc.partition(FURTHER)
+    keys = {*WORD.findall(listed), *(key for key, _ in (*own.phrases, *own.roles))}
+    if ("", "event-balance") in own.roles:  # "by kind"
+        keys |= {f"{kind}{end}" for kind in EVENT_KINDS for end in ("", "-chance")}
+    return frozenset(reading_name(scorer, key) for key in keys if key)
 
 
 def check_rows(tables: Tables, claim: Claim) -> Verdict:
@@ -142,6 +164,9 @@ def _wrong_rows(
     for clip, *about in table[["clip", "task", "split", "seed"]].drop_duplicates().itertuples(index=False, name=None):
         if known.get(clip) != tuple(about):
             return f"{clip} is no clip of the suite with {', '.join(map(str, about))}"
+    for reading, base in {*zip(table["reading"], base_of(table), strict=True)}:
+        if reading != base and reading not in further_names(base):
+            return f"{reading} is a reading that no scorer gives"
     outside = table[~table["sample"].isin(samples)]
     if len(outside):
         first = outside.iloc[0]

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from physbench import __version__
 from physbench.adapters.model_protocol import ModelCard, check_card
 from physbench.adapters.state_card import StateCard, check_state_card
+from physbench.adapters.surprise_card import SurpriseCard
 from physbench.clips.clip import Row
 from physbench.clips.suite import FRESH, GOLDEN_SUITES, OWN, Suite, find_suite
 from physbench.errors import ModelError, UsageError
@@ -171,6 +172,8 @@ def _card(document: Mapping[str, Any]) -> ModelCard:
         check_card(card)
         if isinstance(card, StateCard):
             check_state_card(card, "Model card")
+        if isinstance(card, SurpriseCard):
+            raise UsageError("manifest.json: the model answers with its surprise at films, which no board ranks")
         if card.track not in ("zero-shot", "trained", "privileged"):
             raise UsageError(f"manifest.json: there is no track '{card.track!s:.80}'")
         if json.loads(json.dumps(card_document(card))) != json.loads(json.dumps(dict(document))):

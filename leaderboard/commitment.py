@@ -20,6 +20,7 @@ from annotated_types import Ge, Le
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from physbench.errors import UsageError
+from physbench.leaderboard.board_lock import changing
 from physbench.storage.atomic_write import write_json
 from physbench.storage.file_hash import add_file
 from physbench.storage.run_folder import RunFolder
@@ -31,18 +32,20 @@ Kind = TypeVar("Kind", bound=BaseModel)
 Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{32,64}$")]
 
 
-class _Document(BaseModel):
+class CheckedDocument(BaseModel):
+    """A document from elsewhere, with exactly its fields."""
+
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class CommittedRollout(_Document):
+class CommittedRollout(CheckedDocument):
     """One rollout as it was made."""
 
     hash: Hash
     steps: Annotated[int, Ge(0), Le(10**6)]  # predicted frames, or states; 0 where it failed
 
 
-class Commitment(_Document):
+class Commitment(CheckedDocument):
     """What a submitter has fixed."""
 
     schema_version: Literal[1] = 1
@@ -56,7 +59,7 @@ class Commitment(_Document):
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-class Challenge(_Document):
+class Challenge(CheckedDocument):
     """What a board answers."""
 
     schema_version: Literal[1] = 1
@@ -91,27 +94,29 @@ def challenge_file(board: Path, commitment: str) -> Path:
 def issue_challenge(commitment: Commitment, board: Path) -> Challenge:
     """Draw a seed for a commitment and keep it; for one that was answered before, the same answer again."""
     path = challenge_file(board, commitment.id)
-    if path.is_file():
-        return read_challenge(path)
-    seed = secrets.token_hex(32)
-    issued = datetime.now(UTC).isoformat(timespec="seconds")
-    made = Challenge(commitment=commitment.id, seed=seed, issued=issued, rollouts=chosen_rollouts(commitment, seed))
-    write_json(path, made.model_dump(mode="json"))
+    with changing(board):  # of two answers at once the second would replace the first, which was sent
+        if path.is_file():
+            return read_challenge(path)
+        seed = secrets.token_hex(32)
+        issued = datetime.now(UTC).isoformat(timespec="seconds")
+        made = Challenge(commitment=commitment.id, seed=seed, issued=issued, rollouts=chosen_rollouts(commitment, seed))
+        write_json(path, made.model_dump(mode="json"))
     return made
 
 
 def read_commitment(folder: RunFolder) -> Commitment | None:
     """The commitment of a submission; None where nothing was committed."""
     path = folder.path / COMMITMENT
-    return _read(path, Commitment) if path.is_file() else None
+    return read_document(path, Commitment) if path.is_file() else None
 
 
 def read_challenge(path: Path) -> Challenge:
     """A challenge. Raises UsageError where it is none."""
-    return _read(path, Challenge)
+    return read_document(path, Challenge)
 
 
-def _read(path: Path, kind: type[Kind]) -> Kind:
+def read_document(path: Path, kind: type[Kind]) -> Kind:
+    """A document of this kind. Raises UsageError where it is none."""
     try:
         if path.stat().st_size > MOST_DOCUMENT:
             raise UsageError(f"{path.name} is larger than {MOST_DOCUMENT >> 20} MB")

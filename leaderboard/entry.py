@@ -10,15 +10,14 @@ A board is a folder:
                           about.json          when and on what it was run, what was checked, what its submitter says
     history/NAME-1a2b3c4d/001/                the entry that another one of the same model has replaced
     challenges/HASH.json                      which rollouts were asked for, see physbench.leaderboard.commitment
+               HASH.round.json                whom, and what became of it, see physbench.leaderboard.rounds
     index.html                                the page, see physbench.leaderboard.site
     board.csv, board.json                     its figures
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -29,9 +28,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from physbench.clips.suite import FRESH, Suite, find_suite
 from physbench.errors import UsageError
-from physbench.leaderboard.measurable import why_not_ranked
+from physbench.leaderboard.board_lock import changing
+from physbench.leaderboard.eligibility import (
+    Candidate,
+    of_result,
+    refuse_ineligible,
+    refuse_other_suite,
+    refuse_present,
+)
+from physbench.leaderboard.measurable import refuse_unmeasurable
 from physbench.leaderboard.submission import Submission
 from physbench.leaderboard.verdicts import BADGES, Badge, Verification
 from physbench.report.report_page import write_report
@@ -40,7 +46,6 @@ from physbench.results.bootstrap import RESAMPLES
 from physbench.results.build_result import build_result
 from physbench.results.event_losses import event_rows
 from physbench.results.free_constant_skill import with_free_constants
-from physbench.results.number_format import suite_name
 from physbench.results.read_run import read_run
 from physbench.results.schema import ResultDocument, read_result
 from physbench.storage.atomic_write import write_json
@@ -49,7 +54,6 @@ from physbench.storage.run_folder import RunFolder
 if TYPE_CHECKING:
     import pandas as pd
 
-SUITE = "core"
 CHECK_TEXTS = ("check", "outcome", "detail")  # of a verdict
 KEPT_SOURCES = ("model", "truth", "freeze")
 SCORE_COLUMNS = ("clip", "task", "split", "seed", "sample", "reading", "axis", "value", "quality")
@@ -166,17 +170,17 @@ def add(
             its model is on the board already; or what is said of it cannot be shown.
     """
     with _made(run, board, submission or Submission(), resamples, verification, source or run.path) as (new, result):
-        path = board / "entries" / entry_name(result)
-        if path.exists() and not replace:
-            raise UsageError(
-                f"{board} has an entry of this model already: {path.name}. Give --replace to put this one in its "
-                "place; the old one is kept in the history of the board."
-            )
+        path = entry_place(board, of_result(result).name)
+        if not replace:
+            refuse_present(path, board)
         if submission is None and (path / "about.json").is_file():
             about = with_fields(Entry(new).about, submission=Entry(path).about.submission)
             write_json(new / "about.json", asdict(about))
         write_report(run, new / "report.html", result.model_dump(mode="json"))
-        _replace(path, new, board / "history" / path.name)
+        with changing(board):
+            if not replace:
+                refuse_present(path, board)  # another process may have added it in the meantime
+            _replace(path, new, board / "history" / path.name)
     return Entry(path)
 
 
@@ -205,16 +209,13 @@ def _made(
 
     submission.check()
     manifest, tables = read_run(run)
-    _refuse_other_suite(source, str(manifest["suite"]["name"]))  # before what takes seconds
+    refuse_other_suite(source, str(manifest["suite"]["name"]))  # before what takes seconds
     document = build_result(run, resamples=resamples, own_laws=False)
     result = ResultDocument.model_validate(document)
-    _check(source, result, board)
-    reason = why_not_ranked(tables["truth"])
-    if reason:
-        raise UsageError(
-            f"{source}: {result.render_spec} with {result.context} context frames is not ranked: {reason}. "
-            "Use larger frames, or a higher rate."
-        )
+    refuse_ineligible(source, of_result(result), board, candidates(board))
+    if result.overall.skill is None:
+        raise UsageError(f"{source}: has no overall skill ({result.overall.reason}) and cannot be ranked.")
+    refuse_unmeasurable(source, result.render_spec, result.context, tables["truth"])
     kept = {"headlines.parquet": {source: _ranked_rows(tables[source]) for source in KEPT_SOURCES}}
     if result.unseen_constants is not None:
         kept["unseen.parquet"] = {source: with_free_constants(tables[source]) for source in KEPT_SOURCES}
@@ -269,70 +270,20 @@ def _replace(path: Path, new: Path, history: Path) -> None:
         raise
 
 
-def entry_name(result: ResultDocument) -> str:
-    """ "objects-1a2b3c4d": the model's name and a hash of what was run: model, arguments, size, context, samples."""
-    identity = (
-        result.model.target if result.model.sha256 is None else result.model.sha256,
-        sorted(result.model.args.items()),
-        result.render_spec,
-        result.context,
-        result.counts.samples,
-    )
-    short = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:8]
-    return f"{re.sub(r'[^a-z0-9]+', '-', result.model.name.lower()).strip('-')[:40] or 'model'}-{short}"
-
-
-def _refuse_other_suite(source: Path, name: str) -> None:
-    if name.startswith(FRESH):
-        raise UsageError(
-            f"{source}: ran on fresh seeds. The board ranks models on the same clips: run eval --suite {SUITE} "
-            "without --fresh-seeds."
-        )
-    if name != SUITE:
-        raise UsageError(f"{source}: ran the suite {name}; the board ranks {SUITE}. Run eval --suite {SUITE}.")
-
-
-def board_suite() -> Suite:
-    """The clips that a board ranks models on."""
-    return find_suite(SUITE)
-
-
-def _check(source: Path, result: ResultDocument, board: Path) -> None:
-    suite, whole = result.suite, board_suite()
-    if (suite.version, suite.hash, suite.clips) != (whole.version, whole.hash, len(whole.rows)):
-        raise UsageError(
-            f"{source}: ran {suite.clips} clips of {SUITE} {suite.version} ({suite.hash[:12]}); the board ranks all "
-            f"{len(whole.rows)} clips of {SUITE} {whole.version} ({whole.hash[:12]}). Run it again without --limit "
-            "and --tasks."
-        )
-    if result.provisional:
-        raise UsageError(
-            f"{source}: ran {suite_name(result.model_dump())}, whose scorers may still change. Boards rank published "
-            "versions of a suite alone."
-        )
-    if suite.local:
-        raise UsageError(
-            f"{source}: its clips were made on a machine that does not reproduce the suite's states. Check it "
-            "with: physbench data verify"
-        )
-    if result.overall.skill is None:
-        raise UsageError(f"{source}: has no overall skill ({result.overall.reason}) and cannot be ranked.")
-    kinds = {answers_states(entry.result.model.card) for entry in present(board)}
-    if kinds - {answers_states(result.model.card)}:
-        ours, theirs = ("states", "frames") if answers_states(result.model.card) else ("frames", "states")
-        raise UsageError(
-            f"{source}: the model answers with {ours}, and {board} ranks models that answer with {theirs}. Their "
-            f"overall skills are means of other axes. Put it on a board of its own: --board DIR."
-        )
-    others = {(entry.result.suite.version, entry.result.suite.hash) for entry in present(board)}
-    if others - {(suite.version, suite.hash)}:
-        raise UsageError(f"{board}: holds results of another version of {SUITE}. Start a new board: --board DIR.")
-
-
 def present(board: Path) -> tuple[Entry, ...]:
     """Entries that were added completely."""
     found = sorted((board / "entries").glob("[!.]*"))  # a name with a dot is still being written
     return tuple(Entry(path) for path in found if (path / "result.json").is_file())
+
+
+def candidates(board: Path) -> tuple[Candidate, ...]:
+    """What the entries of a board are: others must be alike."""
+    return tuple(of_result(entry.result) for entry in present(board))
+
+
+def entry_place(board: Path, name: str) -> Path:
+    """Where the entry of a name lies."""
+    return board / "entries" / name
 
 
 def describe(result: ResultDocument) -> Mapping[str, str]:

@@ -1,17 +1,18 @@
 """Runs a submitted model again: on stored clips, for its own readings, and on clips that no store holds.
 
-Seeds are drawn here and now, and told to nobody. Their clips are made in this process and given to the model one
-context at a time. None of them is written anywhere before the model's process has ended, so that a model that opens
-files of this machine, or remembers published clips, finds nothing.
+Fresh seeds, and which stored clips are asked for, are drawn here and now, and told to nobody before the end
+(`secret_draw`). Fresh clips are made in this process and given to the model one context at a time. None of them is
+written anywhere before the model's process has ended, so that a model that opens files of this machine, or remembers
+published clips, finds nothing.
 
 How much better a model is on clips that it may know is read by `skill_gaps`.
 """
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,12 +22,12 @@ from physbench.adapters.model_protocol import ModelCard
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip
 from physbench.clips.store import ClipStore
-from physbench.clips.suite import fresh_suite, spread
 from physbench.errors import UsageError
 from physbench.leaderboard.check_tables import MODEL_SOURCE, Tables
 from physbench.leaderboard.claim import Claim
 from physbench.leaderboard.commitment import Commitment
 from physbench.leaderboard.rescoring import rollout_name, track_scorers
+from physbench.leaderboard.secret_draw import SecretDraw
 from physbench.leaderboard.skill_gaps import PERMUTATIONS, clip_skills, paired_gap, unpaired_gap
 from physbench.leaderboard.verdicts import Verdict, not_possible, passed, refused
 from physbench.progress import Progress
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
 
 STORED_CHECK, FRESH_CHECK = "stored clips again", "fresh seeds"
 FEWEST_SEEDS = 2  # of a task: the spread of one clip cannot be known
-SALT_BYTES = 16
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,20 @@ class ModelToRun:
     privileged: bool = False
     batch_size: int | None = None
     timeout: float = 600.0
+    draw: str = ""  # the secret of an earlier check, to repeat it; "": another one is drawn
+
+
+def check_ready(model: ModelToRun, claim: Claim) -> None:
+    """Load the model and compare its card, before anything that takes minutes. Raises PhysbenchError."""
+    if model.draw:
+        SecretDraw(model.draw)
+    if model.fresh_seeds and model.fresh_seeds < FEWEST_SEEDS:
+        raise UsageError(f"--fresh-seeds: expected at least {FEWEST_SEEDS} of each task, got {model.fresh_seeds}.")
+    if what_is_handed(model.target) == "id":
+        return  # recorded videos, which are not run
+    check_target(model.target, trust_code=model.trust_code)
+    with Answers(model, claim).engine(""):
+        pass
 
 
 def check_model(
@@ -73,18 +87,22 @@ def check_model(
     if what_is_handed(model.target) == "id":
         why = "recorded videos answer the clips that were exported, and no others"
         return [not_possible(STORED_CHECK, why), not_possible(FRESH_CHECK, why)]
-    check_target(model.target, trust_code=model.trust_code)
-    if model.fresh_seeds and model.fresh_seeds < FEWEST_SEEDS:
-        raise UsageError(f"--fresh-seeds: expected at least {FEWEST_SEEDS} of each task, got {model.fresh_seeds}.")
-    fresh = fresh_suite(claim.suite, model.fresh_seeds).rows if model.fresh_seeds else ()
-    stored = spread(claim.suite.rows, max(len(fresh), len(claim.suite.tasks)))
+    draw = SecretDraw(model.draw) if model.draw else SecretDraw()
+    fresh = draw.fresh_rows(claim.suite, model.fresh_seeds) if model.fresh_seeds else ()
+    stored = draw.stored_rows(claim.suite.rows, max(len(fresh), len(claim.suite.tasks)))
     answers = Answers(model, claim)
-    new = answers.roll_out(fresh, "fresh clips", secrets.token_hex(SALT_BYTES), make_clip) if fresh else {}
+    new = answers.roll_out(fresh, "fresh clips", draw.salt, make_clip) if fresh else {}
     old = answers.roll_out(stored, "stored clips", "", ClipStore().get)
     verdicts = [_stored_verdict(claim, tables, commitment, old, workers)]
     if fresh:
         verdicts.append(_fresh_verdict(claim, tables, new, workers))
-    return verdicts
+    return [_with_draw(each, draw) for each in verdicts]
+
+
+def _with_draw(verdict: Verdict, draw: SecretDraw) -> Verdict:
+    """The verdict with the secret of its clips, so that the check can be repeated."""
+    again = f"; the same clips again: --draw {draw.secret}"
+    return replace(verdict, detail=verdict.detail + again, figures={**verdict.figures, "draw": draw.secret})
 
 
 @dataclass(frozen=True)
@@ -94,11 +112,10 @@ class Answers:
     model: ModelToRun
     claim: Claim
 
-    def roll_out(
-        self, rows: Sequence[Row], what: str, salt: str, load: Callable[[Row, Any], Clip]
-    ) -> dict[tuple[Row, int], Rollout]:
-        """Rollouts by row and sample. salt: secret that the generators depend on; load: makes or reads a clip."""
-        m, card, samples = self.model, self.claim.card, self.claim.samples
+    @contextmanager
+    def engine(self, salt: str) -> Iterator[RolloutEngine]:
+        """The model in its process, with the card that was sent. salt: secret that the generators depend on."""
+        m = self.model
         options = Options(
             model=m.target,
             model_arg=m.model_arg,
@@ -109,10 +126,18 @@ class Answers:
             timeout=m.timeout,
             seed=self.claim.manifest.seed,
         )
+        with engine_of(options, salt) as engine:
+            _require_card(engine, self.claim.card)
+            yield engine
+
+    def roll_out(
+        self, rows: Sequence[Row], what: str, salt: str, load: Callable[[Row, Any], Clip]
+    ) -> dict[tuple[Row, int], Rollout]:
+        """Rollouts by row and sample. salt: see `engine`; load: makes or reads a clip."""
+        card, samples = self.claim.card, self.claim.samples
         found: dict[tuple[Row, int], Rollout] = {}
-        with engine_of(options, salt) as engine, Progress(f"{card.name} on {what}", len(rows) * samples) as progress:
-            _require_card(engine, card)
-            size = m.batch_size or min(len(rows), 8)
+        with self.engine(salt) as engine, Progress(f"{card.name} on {what}", len(rows) * samples) as progress:
+            size = self.model.batch_size or min(len(rows), 8)
             plan = engine.plan(rows, batch_size=size, samples=samples)
             for result in engine.run(plan, lambda row: load(row, card.spec)):
                 for item, rollout in zip(result.batch.items, result.rollouts, strict=True):

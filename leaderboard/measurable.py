@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from physbench.errors import UsageError
 from physbench.scoring.reading_roles import reading_of
 
 if TYPE_CHECKING:
@@ -11,6 +13,16 @@ if TYPE_CHECKING:
 
 LEAST_EXPLAINED = 0.98  # of ground truth, mean over its clips
 MOST_BROKEN = 0.05  # of its clips
+
+
+def refuse_unmeasurable(source: Path, spec: object, context: int, truth: pd.DataFrame) -> None:
+    """Raise UsageError where no model is ranked at this size and rate. source: for the message."""
+    reason = why_not_ranked(truth)
+    if reason:
+        raise UsageError(
+            f"{source}: {spec} with {context} context frames is not ranked: {reason}. Use larger frames, or a higher "
+            "rate."
+        )
 
 
 def why_not_ranked(truth: pd.DataFrame) -> str | None:

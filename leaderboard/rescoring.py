@@ -232,11 +232,15 @@ def _check_samples(made: RunFolder, claim: Claim, tables: Tables) -> Verdict:
 
 
 def compared(sent: pd.DataFrame, made: pd.DataFrame, whose: str = "") -> TableDifference:
-    """Two tables without what only one of two machines can read: scorers with packages that one of them lacks."""
+    """Two tables without what only one of two machines can read: scorers with packages that one of them lacks.
+
+    Such a scorer is unavailable in every row: a machine has a package, or has it not.
+    """
     optional = {scorer.id for scorer in own_scorers().values() if scorer.packages}
 
     def lacking(table: pd.DataFrame) -> set[str]:
-        return set(base_of(table)[table["status"] == "unavailable"]) & optional
+        absent = (table["status"] == "unavailable").groupby(base_of(table)).all()
+        return {str(scorer) for scorer in absent.index[absent]} & optional
 
     lacked = lacking(sent) | lacking(made)
     return compare_tables(sent[~base_of(sent).isin(lacked)], made[~base_of(made).isin(lacked)], whose)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from physbench.leaderboard.entry import Entry, describe, entries, entry_name, present, unpublished
+from physbench.leaderboard.eligibility import of_result
+from physbench.leaderboard.entry import Entry, describe, entries, present, unpublished
 from physbench.leaderboard.ranking import Rank, ResampledSkill, rank, resampled_skill
 from physbench.leaderboard.submission import LINKS, short_count
 from physbench.leaderboard.verdicts import BADGES
@@ -182,7 +183,8 @@ def preview(run: RunFolder, board: Path, out: Path, *, resamples: int = RESAMPLE
     The board stays as it is, and may not exist yet. Raises UsageError where the run could not be added.
     """
     with unpublished(run, board, resamples=resamples) as mine:
-        found = [entry for entry in present(board) if entry.name != entry_name(mine.result)] + [mine]
+        own = of_result(mine.result).name
+        found = [entry for entry in present(board) if entry.name != own] + [mine]
 
         def report(entry: Entry) -> str:
             target = run.report if entry is mine else entry.report

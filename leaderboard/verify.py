@@ -6,7 +6,7 @@ anyway.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,16 +25,19 @@ from physbench.leaderboard.check_tables import (
 )
 from physbench.leaderboard.claim import Claim, read_claim
 from physbench.leaderboard.commitment import Challenge, Commitment, challenge_file, read_challenge, read_commitment
-from physbench.leaderboard.fresh_rollouts import ModelToRun, check_model
+from physbench.leaderboard.fresh_rollouts import ModelToRun, check_model, check_ready
 from physbench.leaderboard.rescoring import make_again, rollout_name
+from physbench.leaderboard.rounds import unmet, unmet_words
 from physbench.leaderboard.submission_file import opened_submission
 from physbench.leaderboard.verdicts import Verdict, Verification, failed, not_possible, passed
 from physbench.results.bootstrap import RESAMPLES
 from physbench.run.versions import versions
 from physbench.storage.run_folder import RunFolder
 
+MODEL_CHECK = "model"
 EXPENSIVE = ("references", "tracks", "rollouts")
 EARLIER = "an earlier check failed"
+Ready = Callable[[Claim, Tables], None]
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ class How:
     model: ModelToRun | None = None  # the model itself, to be run again
     board: Path | None = None  # whose challenges count
     resamples: int = RESAMPLES
+    ready: Ready | None = None  # asked once clips and tables can be read; raises what makes all further checks needless
 
 
 @dataclass(frozen=True)
@@ -88,15 +92,18 @@ def _check(sent: RunFolder, place: Path, how: How) -> Checked:
         return Checked(Verification(tuple(verdicts)), claim, None, commitment)
     verdicts.insert(0, passed("documents", "manifest, card and score tables can be read"))
     verdicts += [check_ranges(tables), check_rows(tables, claim)]
+    if how.ready is not None and not _problems(verdicts):
+        how.ready(claim, tables)
     if not _problems(verdicts):
         verdicts.append(check_qualities(tables))
-        issued = _issued(commitment, how)
-        verdicts.append(check_commitment(sent, claim, tables, commitment, issued, board=how.board is not None))
+        verdicts.append(_of_commitment(sent, claim, tables, commitment, how))
     checked = RunFolder(place / "checked")
     if not _problems(verdicts):
         write_checked(checked, claim, tables)
         verdicts.append(check_aggregates(sent, checked, how.resamples))
     folder = checked
+    if how.model is not None and not _problems(verdicts):
+        verdicts += _model_problem(how.model, claim)
     if _problems(verdicts):
         verdicts += [not_possible(name, EARLIER) for name in EXPENSIVE]
     elif not how.rescore:
@@ -105,7 +112,7 @@ def _check(sent: RunFolder, place: Path, how: How) -> Checked:
         again, made = _expensive(sent, RunFolder(place / "made"), claim, tables, commitment, how)
         verdicts += again
         folder = made or checked
-    if how.model is not None:
+    if how.model is not None and not any(each.check == MODEL_CHECK for each in verdicts):
         verdicts += _of_model(how.model, claim, tables, commitment, how, bool(_problems(verdicts)))
     whole = Verification(tuple(verdicts))
     return Checked(whole, claim, None if whole.problems else folder, commitment)
@@ -113,6 +120,17 @@ def _check(sent: RunFolder, place: Path, how: How) -> Checked:
 
 def _problems(verdicts: list[Verdict]) -> bool:
     return bool(Verification(tuple(verdicts)).problems)
+
+
+def _of_commitment(sent: RunFolder, claim: Claim, tables: Tables, commitment: Commitment | None, how: How) -> Verdict:
+    """Whether all is as committed, and which other commitments of this model the board has answered in vain."""
+    issued = _issued(commitment, how)
+    found = check_commitment(sent, claim, tables, commitment, issued, board=how.board is not None)
+    others = unmet(how.board, commitment.id, claim) if commitment and how.board else ()
+    if not others:
+        return found
+    figures = {**found.figures, "unmet": [each.commitment for each in others]}
+    return replace(found, detail=f"{found.detail}; {unmet_words(others)}", figures=figures)
 
 
 def _issued(commitment: Commitment | None, how: How) -> Challenge | None:
@@ -163,12 +181,21 @@ def _with_versions(verdict: Verdict, claim: Claim) -> Verdict:
     return replace(verdict, detail=verdict.detail + hint)
 
 
+def _model_problem(model: ModelToRun, claim: Claim) -> list[Verdict]:
+    """Why the model cannot be run, or is not the one that was sent: found by loading it, before what takes minutes."""
+    try:
+        check_ready(model, claim)
+    except PhysbenchError as error:
+        return [failed(MODEL_CHECK, str(error))]
+    return []
+
+
 def _of_model(
     model: ModelToRun, claim: Claim, tables: Tables, commitment: Commitment | None, how: How, wrong: bool
 ) -> list[Verdict]:
     if wrong:
-        return [not_possible("model", EARLIER)]
+        return [not_possible(MODEL_CHECK, EARLIER)]
     try:
         return check_model(model, claim, tables, commitment, how.workers)
     except PhysbenchError as error:
-        return [failed("model", str(error))]
+        return [failed(MODEL_CHECK, str(error))]

@@ -58,7 +58,7 @@ def tiny_suite(monkeypatch: pytest.MonkeyPatch) -> Suite:
     def found(name: str, limit: int | None = None, tasks: str | None = None) -> Suite:
         return suite if (name, limit, tasks) == ("core", None, None) else find_suite(name, limit, tasks)
 
-    for place in ("claim", "entry"):
+    for place in ("claim", "eligibility"):
         monkeypatch.setattr(f"physbench.leaderboard.{place}.find_suite", found)
     return suite
 

@@ -27,6 +27,10 @@ FreshSeeds = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="With --model: auto, cpu, cuda, cuda:1, mps.")]
 BatchSize = Annotated[int | None, typer.Option(metavar="N", help="With --model: clips in one batch. [default: 8]")]
+Draw = Annotated[
+    str,
+    typer.Option(metavar="HEX", help="With --model: the clips of an earlier check, which printed this."),
+]
 TrustCode = Annotated[bool, typer.Option("--trust-code", help="With --model: load files that can run code: .pt2.")]
 Cached = Annotated[
     bool,
@@ -39,6 +43,7 @@ def _how(
     model: str,
     model_arg: list[str] | None,
     fresh_seeds: int,
+    draw: str,
     device: str,
     batch_size: int | None,
     trust_code: bool,
@@ -53,8 +58,8 @@ def _how(
     from physbench.run.options import parse_model_args
     from physbench.worker_pool import cores
 
-    if not model and (fresh_seeds or model_arg):
-        raise UsageError("--fresh-seeds and --model-arg need the model itself: --model MODEL.")
+    if not model and (fresh_seeds or model_arg or draw):
+        raise UsageError("--fresh-seeds, --model-arg and --draw need the model itself: --model MODEL.")
     for name, value, least in (
         ("--fresh-seeds", fresh_seeds, 0),
         ("--workers", workers, 1),
@@ -70,6 +75,7 @@ def _how(
             device=device,
             batch_size=batch_size,
             trust_code=trust_code,
+            draw=draw,
         )
         if model
         else None
@@ -84,6 +90,7 @@ def verify(
     model: Model = "",
     model_arg: ModelArg = None,
     fresh_seeds: FreshSeeds = 0,
+    draw: Draw = "",
     device: Device = "auto",
     batch_size: BatchSize = None,
     trust_code: TrustCode = False,
@@ -103,7 +110,17 @@ def verify(
     from physbench.leaderboard.verify import verified
 
     how = _how(
-        model, model_arg, fresh_seeds, device, batch_size, trust_code, cached_references, workers, board, not quick
+        model,
+        model_arg,
+        fresh_seeds,
+        draw,
+        device,
+        batch_size,
+        trust_code,
+        cached_references,
+        workers,
+        board,
+        not quick,
     )
     with verified(path, how) as found:
         verification = found.verification
@@ -156,14 +173,20 @@ def challenge(
     path: Annotated[Path, typer.Argument(metavar="FILE", help="A submission with a commitment.")],
     board: Board = BOARD,
     out: Annotated[Path, typer.Option(metavar="FILE", help="The challenge to send back.")] = Path("challenge.json"),
+    submitter: Annotated[str, typer.Option(metavar="NAME", help="Who has committed; the board remembers it.")] = "",
 ) -> None:
     """Answer a commitment, on the side of the board: draw a seed that chooses a tenth of its rollouts, and keep it."""
     from physbench.leaderboard.admission import challenge as answer
+    from physbench.leaderboard.submission import Submission
     from physbench.storage.atomic_write import write_json
 
-    made = answer(path, board)
+    Submission(submitter).check()
+    answered = answer(path, board, submitter)
+    made = answered.challenge
     write_json(out, made.model_dump(mode="json"))
     note(f"The board asks for {len(made.rollouts)} rollouts of {made.commitment[:16]}.")
+    if answered.remark:
+        note(f"Note: {answered.remark}.")
     typer.echo(out)
 
 
@@ -188,6 +211,7 @@ def add(
     model: Model = "",
     model_arg: ModelArg = None,
     fresh_seeds: FreshSeeds = 0,
+    draw: Draw = "",
     device: Device = "auto",
     batch_size: BatchSize = None,
     trust_code: TrustCode = False,
@@ -214,6 +238,7 @@ def add(
         model,
         model_arg,
         fresh_seeds,
+        draw,
         device,
         batch_size,
         trust_code,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from importlib.resources import files
@@ -149,12 +150,18 @@ def spread(rows: tuple[Row, ...], limit: int) -> tuple[Row, ...]:
     return tuple(rows[position] for position in kept)
 
 
-def fresh_suite(suite: Suite, per_task: int) -> Suite:
-    """The suite with seeds drawn at this moment, from the randomness of the system.
+def random_seed(task: str, index: int) -> int:
+    """A fresh seed from the randomness of the system."""
+    return FRESH_SEEDS.start + secrets.randbelow(len(FRESH_SEEDS))
+
+
+def fresh_suite(suite: Suite, per_task: int, draw: Callable[[str, int], int] = random_seed) -> Suite:
+    """The suite with seeds drawn at this moment.
 
     Args:
         suite: Its tasks, splits and changes are kept.
         per_task: Seeds of each task; each is used in every split and with every change that the suite has of it.
+        draw: Gives the seeds of a task one after the other.
     """
     kept: dict[str, dict[tuple[Split, str], None]] = {}
     for row in suite.rows:
@@ -162,8 +169,10 @@ def fresh_suite(suite: Suite, per_task: int) -> Suite:
     rows = []
     for task, places in kept.items():
         seeds: set[int] = set()
-        while len(seeds) < per_task:
-            seeds.add(FRESH_SEEDS.start + secrets.randbelow(len(FRESH_SEEDS)))
+        for index in itertools.count():
+            if len(seeds) == per_task:
+                break
+            seeds.add(draw(task, index))
         for split in dict.fromkeys(split for split, _ in places):
             changes = [change for other, change in places if other == split]
             rows += [Row(task, split, seed, change) for seed in sorted(seeds) for change in changes]

@@ -25,10 +25,12 @@ from physbench.run.repair import drop_unanswered
 from physbench.run.run_manifest import card_document, other_settings
 from physbench.run.run_state import Run
 from physbench.run.status_lines import Announced, StatusLines
+from physbench.run.unseen_clips import UnseenClips, forget
 from physbench.run.worker_jobs import Jobs, duration
 from physbench.worker_pool import WorkerPool
 
 MOST_SAID = 5  # events
+UNSEEN_AHEAD = 4  # clips that are made in advance and kept in memory, besides one for each worker
 COMPILING = "Compiling the motion analysis, once on this machine: about a minute ..."
 
 
@@ -36,6 +38,8 @@ def roll_and_score(run: Run, pool: WorkerPool) -> int:
     """Bring rollouts, parts and references of all clips into the folder. Returns the model's peak device memory."""
     memory = 0
     for _ in range(2):
+        if run.salt:
+            memory = max(memory, _roll_unseen(run, pool))
         with _engine(run) as engine:
             lost = Middle(run, pool, engine).work()
             memory = max(memory, engine.peak_accelerator if engine else 0)
@@ -45,6 +49,18 @@ def roll_and_score(run: Run, pool: WorkerPool) -> int:
         for item in lost:
             drop_rollout(run.folder, item.row.id, item.sample)
     raise PhysbenchError(f"Rollouts in {run.folder.path} cannot be read after they were written. Check the disk.")
+
+
+def _roll_unseen(run: Run, pool: WorkerPool) -> int:
+    """Make all rollouts on fresh seeds before any file shows what follows. Returns what the function above does."""
+    if run.planned and not run.missing() and not run.unanswered:
+        return 0
+    forget(run.suite.rows, run.folder)
+    with _engine(run) as engine:
+        if engine is None:
+            return 0
+        Middle(run, pool, engine, unseen=UnseenClips(pool, run.card.spec, run.workers + UNSEEN_AHEAD)).roll_alone()
+        return engine.peak_accelerator
 
 
 @contextmanager
@@ -138,6 +154,8 @@ class Middle:
     pool: WorkerPool
     engine: RolloutEngine | None
     store: ClipStore = field(default_factory=ClipStore)
+    unseen: UnseenClips | None = None  # clips that must not be stored while the model runs
+    rollouts: Progress | None = None  # counts them where nothing else is counted
     made: dict[Row, Future[Any]] = field(default_factory=dict)  # clips on their way
     begun: float = field(default_factory=time.monotonic)
     rolling: float | None = None  # s that the batches still take by the mean of those that are done
@@ -178,12 +196,32 @@ class Middle:
                 self.score(jobs, item)
                 todo.discard(item)
         for row in run.suite.rows:
-            future = self.pool.submit(worker.references, run.folder.path, row, card, run.options.scorers)
+            future = self.pool.submit(worker.references, run.folder.path, row, card, run.options.scorers, not run.salt)
             jobs.add("references", future)
         if self.engine is not None:
             self.roll(self.engine, jobs, todo)
         self.rolling = 0.0
         return jobs.results(lambda: self.estimate(jobs))
+
+    def roll_alone(self) -> None:
+        """Make the rollouts that are missing, and nothing else."""
+        run, engine = self.run, self.engine
+        assert engine is not None and self.unseen is not None
+        self.estimated = True  # nothing is known of the scores yet
+        if not run.planned:
+            self.plan(engine)
+        batches = run.batches()
+        self.unseen.expect([item.row for index in run.missing() for item in batches[index].items])
+        rolled = sum(run.rolled(item) for item in run.items)
+        with Progress(f"{run.suite.name}: rollouts", len(run.items) - rolled) as progress:
+            jobs, self.rollouts = Jobs(progress, run.workers, {}), progress
+
+            def status() -> str:
+                done, passed = sum(run.rolled(item) for item in run.items), time.monotonic() - self.begun
+                return f"After {duration(passed)}: {done} of {counted(len(run.items), 'rollout')} made."
+
+            with StatusLines(run.say, status):
+                self.roll(engine, jobs, set())
 
     def plan(self, engine: RolloutEngine) -> None:
         """Fix which clips share a batch, and write it down before the first one."""
@@ -212,6 +250,8 @@ class Middle:
             for item, rollout in zip(result.batch.items, result.rollouts, strict=True):
                 if item in new:
                     store_rollout(run.folder, rollout, run.card.fps)
+                    if self.rollouts is not None:
+                        self.rollouts.advance()
                 if item in todo:
                     self.score(jobs, item)
                     todo.discard(item)
@@ -266,6 +306,8 @@ class Middle:
 
     def clip(self, row: Row) -> Clip:
         """A clip for the model, as soon as it is made."""
+        if self.unseen is not None:
+            return self.unseen.get(row)
         if row in self.made:
             self.made[row].result()
         return self.store.get(row, self.run.card.spec)

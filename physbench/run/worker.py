@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from physbench.adapters.model_protocol import ModelCard
-from physbench.clips.clip import Row
+from physbench.clips.clip import Clip, Row
 from physbench.clips.scene_changes import CHANGES
 from physbench.clips.store import ClipStore
 from physbench.rollouts.rollout_store import load_rollout
@@ -77,6 +77,13 @@ def _scorers(glob: str | None) -> tuple[Scorer, ...]:
     from physbench.scoring.score_clip import find_scorers
 
     return find_scorers(glob)
+
+
+def shown(row: Row, spec: RenderSpec) -> Clip:
+    """Make a clip that is not stored."""
+    from physbench.clips.generate import make_clip
+
+    return make_clip(row, spec)
 
 
 def make(row: Row, spec: RenderSpec) -> Made:
@@ -147,12 +154,12 @@ def _tracks(run: RunFolder, row: Row, sample: int) -> Tracks | None:
     return load_tracks(path) if path.is_file() else None
 
 
-def references(folder: Path, row: Row, card: ModelCard, scorers: str | None) -> Referenced:
-    """Bring ground truth and baselines on one clip into the run folder."""
+def references(folder: Path, row: Row, card: ModelCard, scorers: str | None, keep: bool = True) -> Referenced:
+    """Bring ground truth and baselines on one clip into the run folder. keep: also in the cache."""
     from physbench.run.references import REFERENCE_BASELINES, bring_reference
 
     started = time.monotonic()
     clip = _store().get(row, card.spec)
     for name in REFERENCE_BASELINES:
-        bring_reference(RunFolder(folder), name, clip, card, _scorers(scorers))
+        bring_reference(RunFolder(folder), name, clip, card, _scorers(scorers), keep=keep)
     return Referenced(row, clip.state_hash, time.monotonic() - started, _first("references"))

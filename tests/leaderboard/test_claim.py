@@ -45,6 +45,7 @@ def test_a_claim_is_read_and_written_without_what_is_not_checked(tiny_copy: RunF
         (lambda d: d["model"]["card"].update(fps=None), "the card is none"),
         (lambda d: d["model"]["card"].update(track="first"), "there is no track 'first'"),
         (lambda d: d["model"]["card"].update(more=1), "the card is none"),
+        (lambda d: d["model"]["card"].update(answers="surprise", unit="nats"), "its surprise at films, which no board"),
         (lambda d: d["model"].update(target="a\u202eb"), "printable characters"),
         (lambda d: d.update(device="\x1b]0;x"), "printable characters"),
         (lambda d: d.update(context=3), "3 context frames, and 8 by the card"),

@@ -35,7 +35,7 @@ def verdict(path: Path, check: str, how: object = QUICKER) -> tuple[str, str]:
 def asked(tiny_copy: RunFolder, tmp_path: Path) -> Path:
     """A commitment that the board has answered: board, submission.zip and challenge.json lie here."""
     commit(tiny_copy, tmp_path / "submission.zip")
-    made = challenge(tmp_path / "submission.zip", tmp_path / "board")
+    made = challenge(tmp_path / "submission.zip", tmp_path / "board", "A. Author").challenge
     write_json(tmp_path / "challenge.json", made.model_dump(mode="json"))
     return tmp_path
 
@@ -59,8 +59,8 @@ def test_a_whole_round(tiny_copy: RunFolder, asked: Path, plain_reports: None) -
 def test_the_board_answers_a_commitment_once(tiny_copy: RunFolder, asked: Path) -> None:
     """Whoever does not like the choice cannot ask for another one."""
     first = json.loads((asked / "challenge.json").read_text())
-    assert challenge(asked / "submission.zip", asked / "board").seed == first["seed"]
-    assert challenge(asked / "submission.zip", asked / "other").seed != first["seed"]
+    assert challenge(asked / "submission.zip", asked / "board").challenge.seed == first["seed"]
+    assert challenge(asked / "submission.zip", asked / "other").challenge.seed != first["seed"]
 
 
 def test_the_seed_chooses_a_tenth_that_no_one_can_foresee() -> None:

@@ -133,6 +133,28 @@ def better_result(run: RunFolder) -> None:
     with_changed_document(run.result, lambda document: document["overall"].update(skill=0.99))
 
 
+def invented_reading(run: RunFolder) -> None:
+    """A further reading that no scorer gives stands beside the others."""
+
+    def change(table: pd.DataFrame) -> pd.DataFrame:
+        row = table[table["reading"] == "laws/gravity.sideways"]
+        return pd.concat([table, row.assign(reading="laws/gravity.perfection", value=1.0)])
+
+    rewrite(run, change)
+
+
+def hidden_law(run: RunFolder) -> None:
+    """A scorer that needs no package is said to be unavailable on one clip."""
+
+    def change(table: pd.DataFrame) -> pd.DataFrame:
+        at = table["reading"].str.startswith("laws/gravity") & (table["clip"] == TINY_ROWS[1].id)
+        table.loc[at, "value"] = np.nan
+        table.loc[at, "status"] = "unavailable"
+        return table
+
+    rewrite(run, change)
+
+
 FORGERIES = {
     "qualities of 1": (raised(1.0), "qualities"),
     "qualities of 5": (raised(5.0), "ranges"),
@@ -142,6 +164,8 @@ FORGERIES = {
     "dropped rows": (dropped_rows, "rows"),
     "a headline that does not apply": (dropped_headline, "tracks"),
     "values of ground truth": (better_values, "tracks"),
+    "an invented reading": (invented_reading, "rows"),
+    "a law that is not available": (hidden_law, "ranges"),
     "another result": (better_result, "aggregates"),
 }
 

@@ -1,0 +1,133 @@
+"""What a board takes at all: all of `core`, of one version, of models that answer alike; seen from a manifest alone.
+
+It takes milliseconds, and is asked before the checks that take minutes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from physbench.adapters.state_card import StateCard
+from physbench.clips.suite import FRESH, Suite, find_suite
+from physbench.errors import UsageError
+from physbench.leaderboard.claim import Claim
+from physbench.results.answers import answers_states
+from physbench.results.build_result import FINAL_FROM
+from physbench.results.number_format import suite_name
+from physbench.results.schema import ResultDocument
+
+SUITE = "core"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What decides whether a board takes an entry, and what it is called there."""
+
+    name: str  # of the entry
+    suite: str
+    version: int
+    hash: str
+    clips: int
+    provisional: bool  # headline scorers may still change
+    local: bool  # the machine does not reproduce the suite's states
+    states: bool  # the model answers with states
+
+    @property
+    def suite_words(self) -> str:
+        return suite_name({"suite": {"name": self.suite, "version": self.version}, "provisional": self.provisional})
+
+
+def entry_name(
+    name: str, target: str, sha256: str | None, args: Mapping[str, str], spec: str, context: int, samples: int
+) -> str:
+    """ "objects-1a2b3c4d": the model's name and a hash of what was run: model, arguments, size, context, samples."""
+    identity = (target if sha256 is None else sha256, sorted(args.items()), spec, context, samples)
+    short = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:8]
+    return f"{re.sub(r'[^a-z0-9]+', '-', name.lower()).strip('-')[:40] or 'model'}-{short}"
+
+
+def of_claim(claim: Claim) -> Candidate:
+    """The candidate of a submission whose clips were checked."""
+    suite, model = claim.suite, claim.manifest.model
+    name = entry_name(
+        claim.card.name,
+        model.target,
+        model.sha256,
+        model.args,
+        str(claim.card.spec),
+        claim.card.scored_context,
+        claim.samples,
+    )
+    provisional = suite.version < FINAL_FROM or suite.in_development
+    states = isinstance(claim.card, StateCard)
+    return Candidate(name, suite.name, suite.version, suite.hash, len(suite.rows), provisional, False, states)
+
+
+def of_result(result: ResultDocument) -> Candidate:
+    """The candidate of a result, or the entry that it is of."""
+    model, suite = result.model, result.suite
+    name = entry_name(
+        model.name, model.target, model.sha256, model.args, result.render_spec, result.context, result.counts.samples
+    )
+    states = answers_states(model.card)
+    return Candidate(name, suite.name, suite.version, suite.hash, suite.clips, result.provisional, suite.local, states)
+
+
+def board_suite() -> Suite:
+    """The clips that a board ranks models on."""
+    return find_suite(SUITE)
+
+
+def refuse_other_suite(source: Path, name: str) -> None:
+    """Raise UsageError for a run of another suite than the one that is ranked."""
+    if name.startswith(FRESH):
+        raise UsageError(
+            f"{source}: ran on fresh seeds. The board ranks models on the same clips: run eval --suite {SUITE} "
+            "without --fresh-seeds."
+        )
+    if name != SUITE:
+        raise UsageError(f"{source}: ran the suite {name}; the board ranks {SUITE}. Run eval --suite {SUITE}.")
+
+
+def refuse_ineligible(source: Path, candidate: Candidate, board: Path, others: Sequence[Candidate]) -> None:
+    """Raise UsageError where a board with these entries does not take the candidate. source: for messages."""
+    refuse_other_suite(source, candidate.suite)
+    whole = board_suite()
+    if (candidate.version, candidate.hash, candidate.clips) != (whole.version, whole.hash, len(whole.rows)):
+        raise UsageError(
+            f"{source}: ran {candidate.clips} clips of {SUITE} {candidate.version} ({candidate.hash[:12]}); the board "
+            f"ranks all {len(whole.rows)} clips of {SUITE} {whole.version} ({whole.hash[:12]}). Run it again without "
+            "--limit and --tasks."
+        )
+    if candidate.provisional:
+        raise UsageError(
+            f"{source}: ran {candidate.suite_words}, whose scorers may still change. Boards rank published "
+            "versions of a suite alone."
+        )
+    if candidate.local:
+        raise UsageError(
+            f"{source}: its clips were made on a machine that does not reproduce the suite's states. Check it "
+            "with: physbench data verify"
+        )
+    if {each.states for each in others} - {candidate.states}:
+        ours, theirs = ("states", "frames") if candidate.states else ("frames", "states")
+        raise UsageError(
+            f"{source}: the model answers with {ours}, and {board} ranks models that answer with {theirs}. Their "
+            f"overall skills are means of other axes. Put it on a board of its own: --board DIR."
+        )
+    if {(each.version, each.hash) for each in others} - {(candidate.version, candidate.hash)}:
+        raise UsageError(f"{board}: holds results of another version of {SUITE}. Start a new board: --board DIR.")
+
+
+def refuse_present(path: Path, board: Path) -> None:
+    """Raise UsageError where a board has an entry at this place already."""
+    if path.exists():
+        raise UsageError(
+            f"{board} has an entry of this model already: {path.name}. Give --replace to put this one in its "
+            "place; the old one is kept in the history of the board."
+        )

@@ -1,0 +1,64 @@
+"""Clips of fresh seeds for a model: made when their turn comes, and in no file that its process could read.
+
+What follows a context is written down only when the model's process has ended: clips, references and scores come after
+the last rollout. What an earlier session or another run has stored of these clips is removed before the first one.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections import OrderedDict
+from collections.abc import Sequence
+from concurrent.futures import Future
+
+from physbench.clips.clip import Clip, Row
+from physbench.clips.store import ClipStore
+from physbench.results.read_run import REFERENCE_MODELS
+from physbench.run import worker
+from physbench.storage.run_folder import RunFolder
+from physbench.worker_pool import WorkerPool
+from physbench.world.scene import RenderSpec
+
+
+class UnseenClips:
+    """Clips in memory, made by workers shortly before they are asked for.
+
+    Args:
+        pool: Makes them.
+        spec: Size and rate.
+        ahead: How many are made in advance, and how many are kept: memory stays flat.
+    """
+
+    def __init__(self, pool: WorkerPool, spec: RenderSpec, ahead: int) -> None:
+        self._pool = pool
+        self._spec = spec
+        self._ahead = ahead
+        self._order: Sequence[Row] = ()
+        self._known: OrderedDict[Row, Future[Clip]] = OrderedDict()
+
+    def expect(self, rows: Sequence[Row]) -> None:
+        """Say in which order clips will be asked for."""
+        self._order = tuple(dict.fromkeys(rows))
+
+    def get(self, row: Row) -> Clip:
+        """A clip, the same each time."""
+        at = self._order.index(row) if row in self._order else 0
+        for each in (row, *self._order[at + 1 : at + 1 + self._ahead]):
+            if each not in self._known:
+                self._known[each] = self._pool.submit(worker.shown, each, self._spec)
+        self._known.move_to_end(row)
+        clip = self._known[row].result()
+        while len(self._known) > 2 * self._ahead + 1:
+            self._known.popitem(last=False)
+        return clip
+
+
+def forget(rows: Sequence[Row], folder: RunFolder, store: ClipStore | None = None) -> None:
+    """Remove what files tell of the future of these clips: in the store at all sizes, and in the run's folder."""
+    directory = (store or ClipStore()).directory
+    for row in {*rows, *(each.unchanged for each in rows)}:
+        for path in directory.glob(f"*/{row.task.replace('/', '.')}.{row.split}/{row.name}.npz"):
+            path.unlink(missing_ok=True)
+    for name in REFERENCE_MODELS:
+        shutil.rmtree(folder.reference(name).path, ignore_errors=True)
+    shutil.rmtree(folder.report.parent, ignore_errors=True)
