@@ -11,7 +11,7 @@ import importlib
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -22,24 +22,24 @@ from physbench.cli.console import complain, note
 from physbench.cli.settings_file import FileSettings, read_settings
 from physbench.errors import DISK_FULL, PhysbenchError
 
-# One file each in this folder: a noun has `app`, a verb has `command`.
-COMMANDS = (
-    "eval",
-    "train",
-    "export",
-    "tasks",
-    "scorers",
-    "models",
-    "data",
-    "runs",
-    "view",
-    "report",
-    "diagnose",
-    "compare",
-    "leaderboard",
-    "cache",
-    "doctor",
-)
+# One file each in this folder: a noun has `app`, a verb has `command`. The line is what `physbench --help` says of it.
+COMMANDS: Mapping[str, str] = {
+    "eval": "Evaluate a model: roll it out, score it, write a report.",
+    "train": "Train a reference model on clips of the train split.",
+    "export": "Write a model as a graph, which runs without its code.",
+    "tasks": "List, explain, draw, make and check tasks.",
+    "scorers": "List, explain, make and check scorers.",
+    "models": "List what can be evaluated, and check a model.",
+    "data": "Make clips, and export them for other programs.",
+    "runs": "List runs with model, suite, overall skill and state.",
+    "view": "Show runs and their reports in the browser.",
+    "report": "Build result and report of a run again.",
+    "diagnose": "Name the laws that a model follows instead.",
+    "compare": "Say which of some models is ahead, with intervals.",
+    "leaderboard": "Check, send and rank results.",
+    "cache": "Show or prune the cache of clips and references.",
+    "doctor": "Show what works on this machine and what is missing.",
+}
 
 
 def _version(asked: bool) -> None:
@@ -57,16 +57,29 @@ def _root(
     """Has this world model learned physics, and if not, which law breaks, where, and how far ahead?"""
 
 
-def build(commands: Sequence[str] = COMMANDS) -> typer.Typer:
+def build(commands: Collection[str] = COMMANDS) -> typer.Typer:
     """Return the program with these commands. Help is plain text: rich would make it take twice as long."""
-    app = typer.Typer(name="physbench", rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True)
-    app.callback()(_root)
+    app = _program()
     for name in commands:
         module = importlib.import_module(f"physbench.cli.{name}")
         if hasattr(module, "app"):
-            app.add_typer(module.app, name=name)
+            app.add_typer(module.app, name=name, short_help=COMMANDS[name])
         else:
-            app.command(name)(module.command)
+            app.command(name, short_help=COMMANDS[name])(module.command)
+    return app
+
+
+def _program() -> typer.Typer:
+    app = typer.Typer(name="physbench", rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True)
+    app.callback()(_root)
+    return app
+
+
+def _names() -> typer.Typer:
+    """The program with the names of all commands and nothing behind them: to list them takes half of the time."""
+    app = _program()
+    for name, line in COMMANDS.items():
+        app.command(name, short_help=line)(lambda: None)
     return app
 
 
@@ -76,11 +89,13 @@ def run(arguments: Sequence[str]) -> int:
     arguments = [word for word in arguments if word != "--debug"] or ["--help"]
     completing = "_PHYSBENCH_COMPLETE" in os.environ
     asked = next((word for word in arguments if not word.startswith("-")), None)
-    program = typer.main.get_command(build((asked,) if asked in COMMANDS and not completing else COMMANDS))
+    known = [name for name in COMMANDS if name == asked]
+    app = build() if completing else build(known) if known else _names()
+    program = typer.main.get_command(app)
     try:
         if completing:
             program()
-        settings = read_settings(Path.cwd()) if asked in COMMANDS else FileSettings()
+        settings = read_settings(Path.cwd()) if known else FileSettings()
         with program.make_context("physbench", arguments, obj=settings, default_map=settings.default_map) as context:
             program.invoke(context)
         sys.stdout.flush()

@@ -28,6 +28,7 @@ def raising(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     def fail() -> None:
         raise error
 
+    monkeypatch.setattr(main, "COMMANDS", {"fail": "Fail."})
     monkeypatch.setattr(main, "build", lambda commands=(): app)
 
 
@@ -41,6 +42,14 @@ def test_help_lists_the_commands_that_exist_and_no_others(capsys: pytest.Capture
     shown = capsys.readouterr().out
     assert all(f"\n  {name} " in shown for name in main.COMMANDS)
     assert not any(f"\n  {name} " in shown for name in ("merge", "verify", "check"))
+
+
+def test_the_line_of_a_command_is_short_and_each_has_help_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    """The list is printed without importing the commands."""
+    for name, line in main.COMMANDS.items():
+        assert len(line) <= 60 and line.endswith(".")
+        assert main.run([name, "--help"]) == 0
+        assert f"physbench {name} " in capsys.readouterr().out
 
 
 def test_unknown_command_and_option() -> None:
