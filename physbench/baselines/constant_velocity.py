@@ -135,11 +135,19 @@ def _background(frames: Array, dilated: Mask) -> Array:
         return result
     gaps = np.where(dilated[..., None], np.nan, frames)
     background: Array = np.zeros(frames.shape[1:], dtype=np.float32)
-    background[known] = np.nanmedian(gaps[:, known], axis=0)
+    background[known] = _known_median(gaps[:, known])
     if not known.all():
         row, column = distance_transform_edt(~known, return_distances=False, return_indices=True)
         background = background[row, column]
     return background
+
+
+def _known_median(values: Array) -> Array:
+    """Median over the first axis (C, ...) of what is no NaN, of which there is at least one: `np.nanmedian`, faster."""
+    ranked = np.sort(values, axis=0)  # NaN comes last
+    many = len(values) - np.isnan(values).sum(axis=0)
+    middle = [np.take_along_axis(ranked, at[None], axis=0)[0] for at in ((many - 1) // 2, many // 2)]
+    return np.asarray(np.mean(middle, axis=0))
 
 
 def _latest_background(frames: Array, dilated: Mask) -> Array:

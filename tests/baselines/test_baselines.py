@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from physbench.baselines.baseline_adapter import baseline_card
-from physbench.baselines.constant_velocity import decompose_context
+from physbench.baselines.constant_velocity import _known_median, decompose_context
 from physbench.errors import ModelError
 from physbench.world.scene import PALETTE
 
@@ -139,3 +139,13 @@ def test_cards_follow_the_arguments() -> None:
     ):
         with pytest.raises(ModelError, match=words):
             baseline_card("freeze", arguments)
+
+
+def test_the_median_of_known_values_is_that_of_numpy() -> None:
+    rng = np.random.default_rng(3)
+    for frames in (1, 2, 7, 8):
+        values = rng.random((frames, 50, 3), dtype=np.float32)
+        values[rng.random(values.shape) < 0.4] = np.nan
+        values[0] = rng.random((50, 3), dtype=np.float32)
+        assert np.array_equal(_known_median(values), np.nanmedian(values, axis=0))
+        assert _known_median(values).dtype == np.float32
