@@ -25,6 +25,18 @@ def atomic_path(path: Path) -> Iterator[Path]:
         draft.unlink(missing_ok=True)
 
 
+def writer_lives(draft: Path) -> bool:
+    """Whether the process that has begun a draft of `atomic_path` may still be at it, whatever the clocks say."""
+    number = draft.name.lstrip(".").partition(".")[0]
+    try:
+        os.kill(int(number), 0)
+    except (ProcessLookupError, ValueError, OverflowError):
+        return False
+    except OSError:  # of another user
+        return True
+    return True
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file atomically, in UTF-8."""
     with atomic_path(path) as draft:
