@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+DRAFTS = ".[0-9]*.*"  # names of files that are being written, or were when their process was killed
+
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:

@@ -14,6 +14,7 @@ import pytest
 from interruptions import Fault, Session, session
 
 from physbench.results.read_run import read_manifest
+from physbench.storage.atomic_write import DRAFTS
 from physbench.storage.run_contents import other_contents
 from physbench.storage.run_folder import RunFolder
 
@@ -68,6 +69,7 @@ def is_whole(out: RunFolder, whole: RunFolder) -> None:
         expected = {path.name: path.read_bytes() for path in (whole.path / name).iterdir()}
         assert {path.name: path.read_bytes() for path in (out.path / name).iterdir()} == expected, name
     assert other_contents(out, read_manifest(out)) == []
+    assert not list(out.path.rglob(DRAFTS)), "drafts of processes that were killed"
 
 
 @pytest.mark.slow
