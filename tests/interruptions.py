@@ -7,22 +7,38 @@ workers are forked too. All else is as in the program: locks, the model's proces
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import multiprocessing
 import os
 import re
+import shutil
 import signal
+import subprocess
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from physbench.cli.main import run
+from physbench.report import report_page
+from physbench.results.read_run import read_manifest
+from physbench.rollouts import model_process
+from physbench.run import evaluate, preload
 from physbench.run.peak_memory import processes_of
+from physbench.storage.atomic_write import DRAFTS
+from physbench.storage.run_contents import other_contents
+from physbench.storage.run_folder import RunFolder
+
+IMPORTED = (evaluate, preload)  # what a session needs is imported before it is forked
 
 MODEL_PROCESS = "physbench.rollouts.model_server"
+NEW_MOUNTS = 0x20000  # CLONE_NEWNS of Linux
+Ask = Callable[..., tuple[str, ...]]  # the command of a run into a folder
 LONGEST = 300.0  # s, of one session
 
 
@@ -32,7 +48,9 @@ class Fault:
 
     Attributes:
         kind: "kill" (SIGKILL to the process that writes), "group" (to the program and its workers), "model" (to the
-            model's process), "memory" (MemoryError), or the name of an errno such as "ENOSPC".
+            model's process), "full" (the same, as the system does it where memory is full), "memory" (MemoryError),
+            "delete" (the folder `path` is gone), "read-only" (`path` is remounted so; see `in_own_mounts`), or the name
+            of an errno such as "ENOSPC".
         match: Pattern of the files that count.
         role: "program" or "worker": whose writes count; "": all.
         at: At which of these writes, from 1.
@@ -46,6 +64,7 @@ class Fault:
     at: int = 1
     lasting: bool = False
     after: bool = False
+    path: str = ""
 
 
 @dataclass(frozen=True)
@@ -57,13 +76,27 @@ class Session:
     struck: tuple[str, ...]  # kinds of the faults that came to pass
 
 
-def session(arguments: Sequence[str], faults: Sequence[Fault], place: Path) -> Session:
-    """Run the program once. place: an empty folder for what is counted and said."""
+def session(
+    arguments: Sequence[str],
+    faults: Sequence[Fault],
+    place: Path,
+    prepare: Callable[[], object] = lambda: None,
+    conclude: Callable[[], object] = lambda: None,
+) -> Session:
+    """Run the program once.
+
+    Args:
+        arguments: Its command line.
+        faults: What happens to it.
+        place: An empty folder for what is counted and said.
+        prepare: Called in its process before it.
+        conclude: Called there after it.
+    """
     place.mkdir(parents=True)
     said = place / "stderr"
     pid = os.fork()
     if pid == 0:
-        _child(arguments, faults, place, said)
+        _child(arguments, faults, place, said, prepare, conclude)
     deadline = time.monotonic() + LONGEST
     family: set[int] = {pid}
     while True:
@@ -93,6 +126,33 @@ def _wait_for_end(family: set[int]) -> None:
         time.sleep(0.02)
 
 
+def _mount(*words: str) -> None:
+    subprocess.run(["mount", *words], check=True, capture_output=True)
+
+
+def in_own_mounts(*words: str) -> None:
+    """In the process of a session: from here on it has mounts of its own; one with these words is added."""
+    if ctypes.CDLL(None, use_errno=True).unshare(NEW_MOUNTS):
+        raise OSError(ctypes.get_errno(), "unshare")
+    _mount("--make-rprivate", "/")
+    _mount(*words)
+
+
+def read_only(path: Path) -> None:
+    """In the process of a session: a folder cannot be written to, not even by root."""
+    in_own_mounts("--bind", str(path), str(path))
+    _mount("-o", "remount,bind,ro", str(path))
+
+
+def can_mount() -> bool:
+    """Whether processes may have mounts of their own here."""
+    words = ["unshare", "-m", "mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", "/tmp"]
+    try:
+        return subprocess.run(words, check=False, capture_output=True).returncode == 0
+    except OSError:
+        return False
+
+
 def _is_model(pid: int) -> bool:
     try:
         return MODEL_PROCESS in Path(f"/proc/{pid}/cmdline").read_text()
@@ -107,7 +167,14 @@ def _lives(pid: int) -> bool:
         return False
 
 
-def _child(arguments: Sequence[str], faults: Sequence[Fault], place: Path, said: Path) -> None:
+def _child(
+    arguments: Sequence[str],
+    faults: Sequence[Fault],
+    place: Path,
+    said: Path,
+    prepare: Callable[[], object],
+    conclude: Callable[[], object],
+) -> None:
     """In the fork: the program; never returns."""
     code = 70
     try:
@@ -119,12 +186,21 @@ def _child(arguments: Sequence[str], faults: Sequence[Fault], place: Path, said:
 
         sys.stdout = sys.stderr = os.fdopen(handle, "w", buffering=1, encoding="utf-8", closefd=False)
         _fork_workers()
+        report_page.write_report = _no_report
+        prepare()
         _inject(faults, place)
         code = run(arguments)
+        conclude()
     except BaseException:
         traceback.print_exc()
     finally:
         os._exit(code)
+
+
+def _no_report(folder: RunFolder) -> None:
+    """A report takes seconds and has tests of its own."""
+    folder.report.parent.mkdir(exist_ok=True)
+    folder.report.write_text("<!doctype html>")
 
 
 def _fork_workers() -> None:
@@ -163,20 +239,44 @@ def _due(fault: Fault, role: str, target: str, counter: Path) -> bool:
 
 
 def _strike(fault: Fault, program: int, target: str, place: Path) -> None:
-    models = [each.pid for each in processes_of(program) if _is_model(each.pid)] if fault.kind == "model" else []
-    if fault.kind != "model" or models:
+    at_model = fault.kind in ("model", "full")
+    models = [each.pid for each in processes_of(program) if _is_model(each.pid)] if at_model else []
+    if models or not at_model:
         with (place / "struck").open("a", encoding="utf-8") as file:
             file.write(f"{fault.kind} {Path(target).name}\n")
     if fault.kind == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     elif fault.kind == "group":
         os.killpg(program, signal.SIGKILL)
-    elif fault.kind == "model":
+    elif at_model:
+        if fault.kind == "full":
+            model_process.out_of_memory_kills = lambda: 10**6  # its count has risen since the process began
         for pid in models:
             with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
+    elif fault.kind == "delete":
+        shutil.rmtree(fault.path)
+    elif fault.kind == "read-only":
+        _mount("-o", "remount,bind,ro", fault.path)
     elif fault.kind == "memory":
         raise MemoryError
     else:
         number = getattr(errno, fault.kind)
         raise OSError(number, os.strerror(number), target)
+
+
+def goes_on(out: RunFolder) -> list[str]:
+    return ["--resume"] if out.manifest.exists() else ["--fresh"] * out.path.exists()
+
+
+def is_whole(out: RunFolder, whole: RunFolder) -> None:
+    """Tables and parts are those of a run without faults, and the folder is what its manifest says."""
+    table = pd.read_parquet(out.scores)
+    assert not table.duplicated(["clip", "sample", "reading"]).any()
+    for path in (whole.scores, *(whole.reference(name).scores for name in ("truth", "freeze", "constant-velocity"))):
+        assert (out.path / path.relative_to(whole.path)).read_bytes() == path.read_bytes(), path.name
+    for files in ("parts/*", "tracks/*", "rollouts/*.mkv"):  # what stands beside a rollout says how long it took
+        expected = {path.name: path.read_bytes() for path in whole.path.glob(files)}
+        assert expected and {path.name: path.read_bytes() for path in out.path.glob(files)} == expected, files
+    assert other_contents(out, read_manifest(out)) == []
+    assert not list(out.path.rglob(DRAFTS)), "drafts of processes that were killed"

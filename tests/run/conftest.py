@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from interruptions import Ask, session
 from made_runs import make_run
 
 from physbench.cli.main import run
@@ -134,3 +135,25 @@ def toy_run(toy_eval: Callable[..., tuple[str, ...]], tmp_path_factory: pytest.T
     out = tmp_path_factory.mktemp("runs") / "toy"
     assert run(toy_eval(out, "--workers", "2")) == 0
     return RunFolder(out)
+
+
+@pytest.fixture(scope="session")
+def ask(toys: Path) -> Ask:
+    """Makes the command of a short run: as that of `toy_eval`, with a scorer that takes milliseconds."""
+
+    def arguments(out: Path, *more: str) -> tuple[str, ...]:
+        suite = ("--suite", "smoke", "--tasks", "falling/*,collisions/*", "--limit", "4")
+        scorers = ("--scorers", "drift/sharpness", "--no-diagnosis", "--workers", "2")
+        how = ("--batch-size", "3", "--samples", "2", "--device", "cpu", "--keep-rollouts", "all")
+        return ("eval", f"{toys / 'toy.py'}:factory", *suite, *scorers, *how, "--out", str(out), *more)
+
+    return arguments
+
+
+@pytest.fixture(scope="session")
+def whole(ask: Ask, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A short run without faults, which also fills the cache. Nobody may change it."""
+    place = tmp_path_factory.mktemp("whole")
+    ended = session(ask(place / "run"), [], place / "session")
+    assert ended.code == 0, ended.said
+    return RunFolder(place / "run")

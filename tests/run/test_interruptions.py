@@ -6,70 +6,17 @@ import os
 import random
 import shutil
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
-import pandas as pd
 import pytest
-from interruptions import Fault, Session, session
+from interruptions import Ask, Fault, Session, goes_on, is_whole, session
 
 from physbench.results.read_run import read_manifest
-from physbench.storage.atomic_write import DRAFTS
-from physbench.storage.run_contents import other_contents
 from physbench.storage.run_folder import RunFolder
 
 INTERRUPTIONS = int(os.environ.get("PHYSBENCH_TEST_INTERRUPTIONS", "300"))
 OWN_WRITES = r"manifest\.json|rollouts/|scores\.parquet|result\.json"  # of the program
 WORKER_WRITES = r"/(parts|tracks|traces)/"  # also of references
-Ask = Callable[..., tuple[str, ...]]
-
-
-@pytest.fixture(scope="module")
-def ask(toys: Path) -> Ask:
-    """Four clips, two samples, batches of 3, 3 and 2, and scorers that take milliseconds."""
-
-    def arguments(out: Path, *more: str) -> tuple[str, ...]:
-        suite = ("--suite", "smoke", "--tasks", "falling/*,collisions/*", "--limit", "4")
-        scorers = ("--scorers", "drift/sharpness", "--no-diagnosis", "--workers", "2")
-        how = ("--batch-size", "3", "--samples", "2", "--device", "cpu", "--keep-rollouts", "all")
-        return ("eval", f"{toys / 'toy.py'}:factory", *suite, *scorers, *how, "--out", str(out), *more)
-
-    return arguments
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _imported() -> None:
-    """What a session needs is imported before it is forked."""
-    from physbench.rollouts import model_process
-    from physbench.run import evaluate, preload
-
-    assert evaluate and preload and model_process
-
-
-@pytest.fixture
-def whole(ask: Ask, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    """A run without faults, which also fills the cache."""
-    place = tmp_path_factory.mktemp("whole")
-    ended = session(ask(place / "run"), [], place / "session")
-    assert ended.code == 0, ended.said
-    return RunFolder(place / "run")
-
-
-def goes_on(out: RunFolder) -> list[str]:
-    return ["--resume"] if out.manifest.exists() else ["--fresh"] * out.path.exists()
-
-
-def is_whole(out: RunFolder, whole: RunFolder) -> None:
-    """Tables and parts are those of a run without faults, and the folder is what its manifest says."""
-    table = pd.read_parquet(out.scores)
-    assert not table.duplicated(["clip", "sample", "reading"]).any()
-    for path in (whole.scores, *(whole.reference(name).scores for name in ("truth", "freeze", "constant-velocity"))):
-        assert (out.path / path.relative_to(whole.path)).read_bytes() == path.read_bytes(), path.name
-    for name in ("parts", "tracks", "rollouts"):
-        expected = {path.name: path.read_bytes() for path in (whole.path / name).iterdir()}
-        assert {path.name: path.read_bytes() for path in (out.path / name).iterdir()} == expected, name
-    assert other_contents(out, read_manifest(out)) == []
-    assert not list(out.path.rglob(DRAFTS)), "drafts of processes that were killed"
 
 
 @pytest.mark.slow
