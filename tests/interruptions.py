@@ -36,7 +36,7 @@ from physbench.storage.run_folder import RunFolder
 
 IMPORTED = (evaluate, preload)  # what a session needs is imported before it is forked
 
-MODEL_PROCESS = "physbench.rollouts.model_server"
+OF_THE_MODEL = ("model", "full")
 NEW_MOUNTS = 0x20000  # CLONE_NEWNS of Linux
 Ask = Callable[..., tuple[str, ...]]  # the command of a run into a folder
 LONGEST = 300.0  # s, of one session
@@ -48,9 +48,9 @@ class Fault:
 
     Attributes:
         kind: "kill" (SIGKILL to the process that writes), "group" (to the program and its workers), "model" (to the
-            model's process), "full" (the same, as the system does it where memory is full), "memory" (MemoryError),
-            "delete" (the folder `path` is gone), "read-only" (`path` is remounted so; see `in_own_mounts`), or the name
-            of an errno such as "ENOSPC".
+            model's process, in its call number `at`: the toy does it itself), "full" (the same, and the system says
+            that memory was full), "memory" (MemoryError), "delete" (the folder `path` is gone), or the name of an errno
+            such as "ENOSPC".
         match: Pattern of the files that count.
         role: "program" or "worker": whose writes count; "": all.
         at: At which of these writes, from 1.
@@ -113,6 +113,7 @@ def session(
     _wait_for_end(family - {pid})
     struck = place / "struck"
     lines = struck.read_text(encoding="utf-8").splitlines() if struck.is_file() else []
+    lines += [each.kind for number, each in enumerate(faults) if (place / f"died-{number}").exists()]
     return Session(
         os.waitstatus_to_exitcode(status), said.read_text(encoding="utf-8"), tuple(line.split()[0] for line in lines)
     )
@@ -149,13 +150,6 @@ def can_mount() -> bool:
     words = ["unshare", "-m", "mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", "/tmp"]
     try:
         return subprocess.run(words, check=False, capture_output=True).returncode == 0
-    except OSError:
-        return False
-
-
-def _is_model(pid: int) -> bool:
-    try:
-        return MODEL_PROCESS in Path(f"/proc/{pid}/cmdline").read_text()
     except OSError:
         return False
 
@@ -212,6 +206,12 @@ def _fork_workers() -> None:
 
 def _inject(faults: Sequence[Fault], place: Path) -> None:
     plain, program = os.replace, os.getpid()
+    for number, each in enumerate(faults):
+        if each.kind in OF_THE_MODEL:
+            died = place / f"died-{number}"
+            os.environ["TOY_DIES"] = f"{each.at}:{died}"
+            if each.kind == "full":  # the count rises when the process is ended
+                model_process.out_of_memory_kills = lambda died=died: int(died.exists())
 
     def replace(source: Any, target: Any, **more: Any) -> None:
         role = "program" if os.getpid() == program else "worker"
@@ -229,7 +229,7 @@ def _inject(faults: Sequence[Fault], place: Path) -> None:
 
 def _due(fault: Fault, role: str, target: str, counter: Path) -> bool:
     """Whether it is time, counted over all processes."""
-    if fault.role not in ("", role) or not re.search(fault.match, target):
+    if fault.kind in OF_THE_MODEL or fault.role not in ("", role) or not re.search(fault.match, target):
         return False
     handle = os.open(counter, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o644)
     os.write(handle, b".")
@@ -239,25 +239,14 @@ def _due(fault: Fault, role: str, target: str, counter: Path) -> bool:
 
 
 def _strike(fault: Fault, program: int, target: str, place: Path) -> None:
-    at_model = fault.kind in ("model", "full")
-    models = [each.pid for each in processes_of(program) if _is_model(each.pid)] if at_model else []
-    if models or not at_model:
-        with (place / "struck").open("a", encoding="utf-8") as file:
-            file.write(f"{fault.kind} {Path(target).name}\n")
+    with (place / "struck").open("a", encoding="utf-8") as file:
+        file.write(f"{fault.kind} {Path(target).name}\n")
     if fault.kind == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     elif fault.kind == "group":
         os.killpg(program, signal.SIGKILL)
-    elif at_model:
-        if fault.kind == "full":
-            model_process.out_of_memory_kills = lambda: 10**6  # its count has risen since the process began
-        for pid in models:
-            with contextlib.suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
     elif fault.kind == "delete":
         shutil.rmtree(fault.path)
-    elif fault.kind == "read-only":
-        _mount("-o", "remount,bind,ro", fault.path)
     elif fault.kind == "memory":
         raise MemoryError
     else:

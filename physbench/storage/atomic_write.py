@@ -28,15 +28,19 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def writer_lives(draft: Path) -> bool:
-    """Whether the process that has begun a draft of `atomic_path` may still be at it, whatever the clocks say."""
-    number = draft.name.lstrip(".").partition(".")[0]
+    """Whether the process that has begun a draft of `atomic_path` may still be at it, whatever the clocks say.
+
+    One that was killed and that nobody has waited for, as in containers without an init process, is over.
+    """
+    import psutil
+
     try:
-        os.kill(int(number), 0)
-    except (ProcessLookupError, ValueError, OverflowError):
-        return False
-    except OSError:  # of another user
+        process = psutil.Process(int(draft.name.lstrip(".").partition(".")[0]))
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.AccessDenied:  # of another user
         return True
-    return True
+    except (psutil.Error, ValueError, OverflowError):
+        return False
 
 
 def write_text(path: Path, text: str) -> None:

@@ -18,9 +18,10 @@ from physbench.storage.run_folder import RunFolder
 __all__ = ["make_run"]  # a fixture
 
 # Draws from its generators, and its answer depends on who shares its batch: a mix of both would show in any score.
-# It is called twice along time; with TOY_GATE it waits in its second batch until that file is there.
+# It is called twice along time; with TOY_GATE it waits in its second batch until that file is there. TOY_DIES="N:FILE":
+# its process is killed in its N-th call, once, in which it makes FILE.
 TOY = """\
-import os, time
+import os, signal, time
 from pathlib import Path
 import torch
 from physbench.adapters.model_protocol import ModelCard
@@ -35,6 +36,10 @@ class Toy:
         gate = os.environ.get("TOY_GATE")
         while gate and Toy.calls > 2 and not Path(gate).exists():
             time.sleep(0.05)
+        call, _, done = os.environ.get("TOY_DIES", "").partition(":")
+        if call and Toy.calls == int(call) and not Path(done).exists():
+            Path(done).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
         noise = torch.stack([torch.randn(horizon, 3, 1, 1, generator=g) for g in generators])
         spread = context.std() if len(context) > 1 else 0
         frames = context[:, -1:].expand(-1, horizon, -1, -1, -1) + 0.02 * noise + 0.1 * spread

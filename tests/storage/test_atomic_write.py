@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -38,6 +39,9 @@ def test_a_draft_of_a_process_that_lives_is_at_work_whatever_the_clocks_say(tmp_
         assert writer_lives(draft)
         draft.touch()
     gone = subprocess.Popen(["true"])
+    ended = tmp_path / f".{gone.pid}.a.json"
+    os.waitid(os.P_PID, gone.pid, os.WEXITED | os.WNOWAIT)
+    assert not writer_lives(ended), "nobody has waited for it"
     gone.wait()
-    assert not writer_lives(tmp_path / f".{gone.pid}.a.json")
+    assert not writer_lives(ended)
     assert not writer_lives(tmp_path / ".x.json") and not writer_lives(tmp_path / f".{10**30}.a.json")
