@@ -181,7 +181,7 @@ def _card(document: Mapping[str, Any]) -> ModelCard:
         return card
     except UsageError:
         raise
-    except (ModelError, TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
+    except (ModelError, TypeError, ValueError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         raise UsageError(f"manifest.json: the card is none ({type(error).__name__}: {error})"[:MOST_TEXT]) from error
 
 

@@ -235,6 +235,22 @@ def test_no_module_is_long(package: str, path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST, f"{package}: split {path.name}"
 
 
+AGES_OF_FILES = {"store.py", "cache_contents.py"}  # compare the clock of the day with times of files
+
+
+def test_durations_are_of_clocks_that_do_not_jump() -> None:
+    """The clock of the day may be set while a run is at work; `time.monotonic` and `time.perf_counter` go on."""
+    found = set()
+    for _, path in modules():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            name = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+            if name in ("time.time", "time.time_ns", "datetime.utcnow") or (
+                isinstance(node, ast.ImportFrom) and node.module == "time" and {"time"} & {x.name for x in node.names}
+            ):
+                found.add(path.name)
+    assert found == AGES_OF_FILES
+
+
 def strings(path: Path) -> Iterator[tuple[int, str]]:
     """(line, text) of the strings of a module without docstrings and without help texts of the command line."""
     tree = ast.parse(path.read_text(encoding="utf-8"))

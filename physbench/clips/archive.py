@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import zipfile
 import zlib
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from physbench.clips import generate
 from physbench.clips.clip import Clip, Contact, Row
 from physbench.storage.fingerprint import fingerprint
+from physbench.storage.sealed_file import NOT_ARRAYS
 from physbench.world.scene import RenderSpec, Scene
 
 FORMAT = 1
@@ -81,7 +81,7 @@ def read_head(content: bytes, row: Row, spec: RenderSpec, scene: Scene) -> tuple
         checksum = parts.pop("checksum")
         head: dict[str, Any] = json.loads(parts["head"])
         key = head["key"]
-    except (ValueError, KeyError, TypeError, EOFError, OSError, zipfile.BadZipFile, NotImplementedError) as error:
+    except NOT_ARRAYS as error:
         raise CorruptError("it is not a whole .npz file") from error
     if checksum != _checksum(parts):
         raise CorruptError("its checksum does not fit")

@@ -132,7 +132,7 @@ def read_document(text: str | bytes, where: str) -> Answer:
     """
     try:
         document: Any = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{where} is not valid JSON ({error}).") from None
     if not isinstance(document, dict) or document.get("kind") not in ("physbench-answer", "physbench-conditioning"):
         raise UsageError(f"{where} is neither the {MANIFEST} nor the {ANSWER} of `physbench data export`.")

@@ -14,7 +14,7 @@ from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import CLIP_PRELOAD, make_clip, make_scene
 from physbench.errors import PhysbenchError
 from physbench.progress import Progress
-from physbench.storage.atomic_write import atomic_path
+from physbench.storage.atomic_write import DRAFTS, atomic_path, writer_lives
 from physbench.storage.cache_dir import ENVIRONMENT, cache_dir
 from physbench.worker_pool import ordered, worker_pool
 from physbench.world.scene import RenderSpec
@@ -136,9 +136,9 @@ class ClipStore:
 
     def _sweep(self, spec: RenderSpec) -> None:
         """Remove unfinished files of processes that were killed long ago."""
-        for path in (self.directory / str(spec)).glob("*/.[0-9]*.*"):  # as `atomic_path` names them
+        for path in (self.directory / str(spec)).glob(f"*/{DRAFTS}"):
             try:
-                if time.time() - path.stat().st_mtime > STALE_AFTER:
+                if not writer_lives(path) and time.time() - path.stat().st_mtime > STALE_AFTER:
                     path.unlink()
             except OSError:
                 continue

@@ -166,7 +166,7 @@ def _read_state(net: nn.Module, path: Path, key: str) -> tuple[int, int, dict[st
         with safe_open(str(path), "pt") as file:
             head: dict[str, Any] = json.loads(file.metadata()["physbench-training"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+    except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise UsageError(f"{path} cannot be read ({error}). Train without --resume to start over.") from None
     if head["key"] != key:
         raise UsageError(

@@ -22,7 +22,7 @@ from physbench.run.multi_rollout import score_pairs, score_samples
 from physbench.run.options import Options
 from physbench.run.peak_memory import PeakMemory
 from physbench.run.pipeline import roll_and_score
-from physbench.run.repair import drop_damaged, unanswered
+from physbench.run.repair import drop_damaged, drop_drafts, unanswered
 from physbench.run.run_lock import claimed_folder, default_folder, opened
 from physbench.run.run_manifest import OtherSettingsError, asked_document, refuse_other_settings
 from physbench.run.run_state import Run, Say
@@ -98,6 +98,7 @@ def evaluate(
         run = Run(folder, options, suite, asked, say, options.workers or cores(), debug, model, report)
         again = options.resume_command(path) if model is None else "evaluate(model, ..., fresh=True)"
         if resume:
+            drop_drafts(folder)
             damaged = drop_damaged(folder, suite.rows, options.samples)
             if damaged:
                 say(f"Files of {counted(damaged, 'sample')} are damaged or lost: scored again.")

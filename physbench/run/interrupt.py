@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import threading
@@ -12,6 +13,14 @@ from types import FrameType
 
 from physbench.errors import DISK_FULL, PhysbenchError
 from physbench.worker_pool import WorkerDiedError
+
+# What is to be done where the system refuses to write, by errno.
+NOT_WRITABLE = {
+    errno.EIO: "The disk or its connection is broken: mend that, or copy the folder elsewhere",
+    errno.EROFS: "Make it writable",
+    errno.EACCES: "Change its permissions",
+    errno.EPERM: "Change its permissions",
+}
 
 
 class Interrupted(PhysbenchError):
@@ -61,15 +70,24 @@ def explained(resume_command: str, kept: Callable[[], str], folder: Path) -> Ite
         raise Interrupted(f"Interrupted; {kept()}. Go on with:\n  {resume_command}") from None
     except WorkerDiedError as error:
         raise PhysbenchError(f"{error} {kept()}. Go on with:\n  {resume_command}") from error
+    except MemoryError as error:
+        raise PhysbenchError(
+            f"Memory is full; {kept()}. Use --workers 1 or a smaller --batch-size (with --fresh), or go on with:\n"
+            f"  {resume_command}"
+        ) from error
     except OSError as error:
         if isinstance(error, FileNotFoundError) and _lies_in(error.filename, folder):
             raise PhysbenchError(
                 "Files of the run were deleted while it was at work, by its model or by another program; "
                 f"{kept()}. Go on with:\n  {resume_command}"
             ) from error
+        where = f" ({error.filename})" if error.filename else ""
+        if error.errno in NOT_WRITABLE:
+            raise PhysbenchError(
+                f"{error.strerror}{where}; {kept()}. {NOT_WRITABLE[error.errno]}, then go on with:\n  {resume_command}"
+            ) from error
         if error.errno not in DISK_FULL and "No space left" not in str(error):
             raise
-        where = f" ({error.filename})" if error.filename else ""
         raise PhysbenchError(
             f"The disk is full{where}; {kept()}. Free some space, then go on with:\n  {resume_command}"
         ) from error

@@ -13,6 +13,7 @@ from physbench.rollouts.rollout_store import drop_rollout, has_rollout, load_rol
 from physbench.run.score_shards import read_part
 from physbench.scoring.scorer_protocol import ScoreRow
 from physbench.shadowing.trace import load_trace
+from physbench.storage.atomic_write import DRAFTS, writer_lives
 from physbench.storage.run_folder import RunFolder
 from physbench.tracks.tracks_file import load_tracks
 
@@ -38,6 +39,14 @@ def drop_damaged(folder: RunFolder, rows: Sequence[Row], samples: int) -> int:
     for place, row, sample in lost:
         _drop(place, rows, row, sample)
     return len(lost)
+
+
+def drop_drafts(folder: RunFolder) -> int:
+    """Remove files that a process which was killed has begun and not put in their place. Returns their number."""
+    left = [path for path in folder.path.rglob(DRAFTS) if path.is_file() and not writer_lives(path)]
+    for path in left:
+        path.unlink(missing_ok=True)
+    return len(left)
 
 
 def _refuse_unreadable(folder: RunFolder, rows: Sequence[Row], samples: int) -> None:

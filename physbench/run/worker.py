@@ -18,6 +18,7 @@ from physbench.rollouts.rollout_store import load_rollout
 from physbench.run.score_shards import write_part
 from physbench.scoring.scorer_protocol import Scorer
 from physbench.shadowing.trace import save_trace
+from physbench.storage.cache_dir import cache_dir
 from physbench.storage.run_folder import RunFolder
 from physbench.tracks.tracks import Tracks
 from physbench.tracks.tracks_file import load_tracks, save_tracks
@@ -156,10 +157,13 @@ def _tracks(run: RunFolder, row: Row, sample: int) -> Tracks | None:
 
 def references(folder: Path, row: Row, card: ModelCard, scorers: str | None, keep: bool = True) -> Referenced:
     """Bring ground truth and baselines on one clip into the run folder. keep: also in the cache."""
-    from physbench.run.references import REFERENCE_BASELINES, bring_reference
+    from physbench.run.references import REFERENCE_BASELINES, bring_reference, clip_hash
 
     started = time.monotonic()
     clip = _store().get(row, card.spec)
     for name in REFERENCE_BASELINES:
-        bring_reference(RunFolder(folder), name, clip, card, _scorers(scorers), keep=keep)
+        bring_reference(RunFolder(folder), name, clip, card, _scorers(scorers))
+    if not keep:
+        for path in (cache_dir() / "references").glob(f"*/{clip_hash(clip)}.*"):
+            path.unlink(missing_ok=True)
     return Referenced(row, clip.state_hash, time.monotonic() - started, _first("references"))

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+DRAFTS = ".[0-9]*.*"  # names of files that are being written, or were when their process was killed
+
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
@@ -23,6 +25,22 @@ def atomic_path(path: Path) -> Iterator[Path]:
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def writer_lives(draft: Path) -> bool:
+    """Whether the process that has begun a draft of `atomic_path` may still be at it, whatever the clocks say.
+
+    One that was killed and that nobody has waited for, as in containers without an init process, is over.
+    """
+    import psutil
+
+    try:
+        process = psutil.Process(int(draft.name.lstrip(".").partition(".")[0]))
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.AccessDenied:  # of another user
+        return True
+    except (psutil.Error, ValueError, OverflowError):
+        return False
 
 
 def write_text(path: Path, text: str) -> None:

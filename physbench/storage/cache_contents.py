@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from physbench.storage.atomic_write import writer_lives
 from physbench.storage.cache_dir import cache_dir
 
 CACHE_AREAS = {
@@ -104,7 +105,7 @@ def _files(area: str) -> Iterator[_File]:
                 found = path.lstat()
             except FileNotFoundError:
                 continue
-            if name.startswith(".") and time.time() - found.st_mtime < DRAFT_TIME:
+            if name.startswith(".") and (time.time() - found.st_mtime < DRAFT_TIME or writer_lives(path)):
                 continue  # somebody is writing it
             if stat.S_ISREG(found.st_mode):
                 yield _File(path, found.st_size, found.st_mtime)

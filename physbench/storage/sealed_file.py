@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -39,7 +40,19 @@ class DamagedFileError(ValueError):
 
 
 # What reading arrays raises where a file is not what was written, or is none.
-NOT_ARRAYS = (OSError, EOFError, ValueError, KeyError, TypeError, RuntimeError, zipfile.BadZipFile, zlib.error)
+# TokenError and SyntaxError: NumPy reads the head of an array as Python text.
+NOT_ARRAYS = (
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    TypeError,
+    RuntimeError,
+    SyntaxError,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 def sealed(content: bytes) -> bytes:
@@ -113,10 +126,13 @@ def read_sealed_json(path: Path, *, required: bool = True) -> Any:
 
     Raises:
         OSError, DamagedFileError: As `read_sealed`.
-        ValueError: It is no JSON.
-        RecursionError: It is nested too deeply.
+        ValueError: It is no JSON, or is nested too deeply.
     """
-    document = json.loads(read_sealed(path, required=required))
+    content = read_sealed(path, required=required)
+    try:
+        document = json.loads(content)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
     return {key: value for key, value in document.items() if key != SEAL} if isinstance(document, dict) else document
 
 

@@ -176,7 +176,7 @@ def test_unfinished_files_of_long_ago_are_removed(tmp_path: Path, clip: Clip) ->
     clips = ClipStore(tmp_path)
     clips.put(clip)
     folder = clips.path(ROWS[0], SPEC).parent
-    old, new = folder / ".77.1.npz", folder / ".77.2.npz"
+    old, new = folder / ".99999999.1.npz", folder / ".99999999.2.npz"
     old.write_bytes(b"half")
     new.write_bytes(b"half")
     os.utime(old, (0, 0))

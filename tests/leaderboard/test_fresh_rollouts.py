@@ -17,7 +17,7 @@ from physbench.clips.generate import make_clip
 from physbench.clips.store import ClipStore
 from physbench.errors import UsageError
 from physbench.leaderboard.claim import Claim, read_claim
-from physbench.leaderboard.fresh_rollouts import Answers, ModelToRun, check_model
+from physbench.leaderboard.fresh_rollouts import Answers, ModelToRun, check_model, check_ready
 from physbench.leaderboard.submit import commit
 from physbench.leaderboard.verify import verified
 from physbench.rollouts.rollout_store import frames_hash, load_rollout
@@ -100,8 +100,10 @@ def test_the_same_model_makes_the_same_bytes(claim: Claim, tiny_copy: RunFolder,
 def test_models_that_cannot_be_compared_are_named(claim: Claim, tmp_path: Path) -> None:
     wrong_size = ModelToRun(TINY_TARGET, 0, TINY_ARGS | {"size": "32"}, device="cpu")
     with pytest.raises(UsageError, match=r"image_size is \[32, 32\], and the card that was sent says \[64, 64\]"):
-        check_model(wrong_size, claim, {}, None, 1)
+        check_ready(wrong_size, claim)
     with pytest.raises(UsageError, match="expected at least 2 of each task, got 1"):
-        check_model(ModelToRun(TINY_TARGET, 1, TINY_ARGS), claim, {}, None, 1)
+        check_ready(ModelToRun(TINY_TARGET, 1, TINY_ARGS), claim)
+    with pytest.raises(UsageError, match="32 hexadecimal digits"):
+        check_ready(ModelToRun(TINY_TARGET, 2, TINY_ARGS, draw="mine"), claim)
     found = check_model(ModelToRun(f"videos:{tmp_path}", 4), claim, {}, None, 1)
     assert {each.outcome for each in found} == {"not possible"}

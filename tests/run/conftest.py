@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from interruptions import Ask, session
 from made_runs import make_run
 
 from physbench.cli.main import run
@@ -17,9 +18,10 @@ from physbench.storage.run_folder import RunFolder
 __all__ = ["make_run"]  # a fixture
 
 # Draws from its generators, and its answer depends on who shares its batch: a mix of both would show in any score.
-# It is called twice along time; with TOY_GATE it waits in its second batch until that file is there.
+# It is called twice along time; with TOY_GATE it waits in its second batch until that file is there. TOY_DIES="N:FILE":
+# its process is killed in its N-th call, once, in which it makes FILE.
 TOY = """\
-import os, time
+import os, signal, time
 from pathlib import Path
 import torch
 from physbench.adapters.model_protocol import ModelCard
@@ -34,6 +36,10 @@ class Toy:
         gate = os.environ.get("TOY_GATE")
         while gate and Toy.calls > 2 and not Path(gate).exists():
             time.sleep(0.05)
+        call, _, done = os.environ.get("TOY_DIES", "").partition(":")
+        if call and Toy.calls == int(call) and not Path(done).exists():
+            Path(done).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
         noise = torch.stack([torch.randn(horizon, 3, 1, 1, generator=g) for g in generators])
         spread = context.std() if len(context) > 1 else 0
         frames = context[:, -1:].expand(-1, horizon, -1, -1, -1) + 0.02 * noise + 0.1 * spread
@@ -134,3 +140,25 @@ def toy_run(toy_eval: Callable[..., tuple[str, ...]], tmp_path_factory: pytest.T
     out = tmp_path_factory.mktemp("runs") / "toy"
     assert run(toy_eval(out, "--workers", "2")) == 0
     return RunFolder(out)
+
+
+@pytest.fixture(scope="session")
+def ask(toys: Path) -> Ask:
+    """Makes the command of a short run: as that of `toy_eval`, with a scorer that takes milliseconds."""
+
+    def arguments(out: Path, *more: str) -> tuple[str, ...]:
+        suite = ("--suite", "smoke", "--tasks", "falling/*,collisions/*", "--limit", "4")
+        scorers = ("--scorers", "drift/sharpness", "--no-diagnosis", "--workers", "2")
+        how = ("--batch-size", "3", "--samples", "2", "--device", "cpu", "--keep-rollouts", "all")
+        return ("eval", f"{toys / 'toy.py'}:factory", *suite, *scorers, *how, "--out", str(out), *more)
+
+    return arguments
+
+
+@pytest.fixture(scope="session")
+def whole(ask: Ask, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A short run without faults, which also fills the cache. Nobody may change it."""
+    place = tmp_path_factory.mktemp("whole")
+    ended = session(ask(place / "run"), [], place / "session")
+    assert ended.code == 0, ended.said
+    return RunFolder(place / "run")

@@ -288,19 +288,3 @@ def test_a_disk_that_fails_at_any_write_of_the_program_loses_nothing(
     assert code == 0 and session > 0
     assert out.scores.read_bytes() == toy_run.scores.read_bytes()
     assert other_contents(out, read_manifest(out)) == []
-
-
-@pytest.mark.slow
-def test_a_cache_that_is_deleted_during_a_run_is_made_again(
-    toy_run: RunFolder, toy_eval: Eval, start: Start, tmp_path: Path
-) -> None:
-    out, gate, cache = RunFolder(tmp_path / "run"), tmp_path / "gate", tmp_path / "cache"
-    process = start(*toy_eval(out.path), TOY_GATE=str(gate), PHYSBENCH_CACHE=str(cache))
-    deadline = time.monotonic() + 300
-    while len(list(out.path.glob("parts/*.json"))) < 3:
-        assert time.monotonic() < deadline and process.poll() is None
-        time.sleep(0.05)
-    shutil.rmtree(cache)
-    gate.touch()
-    process.communicate(timeout=400)
-    assert process.returncode == 0 and out.scores.read_bytes() == toy_run.scores.read_bytes()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from physbench.clips.clip import Row
-from physbench.run.repair import drop_damaged
+from physbench.run.repair import drop_damaged, drop_drafts
 from physbench.run.score_shards import write_part
 from physbench.scoring.scorer_protocol import ScoreRow, Status
 from physbench.storage.run_folder import RunFolder
@@ -98,3 +99,14 @@ def test_a_rollout_that_failed_has_no_tracks(folder: RunFolder) -> None:
         f"parts/{QUIET.id}.0.json",
         f"pairs/{QUIET.id}.0.json",
     }
+
+
+def test_drafts_of_processes_that_are_gone_are_removed(tmp_path: Path) -> None:
+    out = RunFolder(tmp_path / "run")
+    gone, here = ".99999999.x.npz", f".{os.getpid()}.x.npz"
+    for folder in (out.path / "tracks", out.reference("truth").path / "parts"):
+        folder.mkdir(parents=True)
+        for name in (gone, here, "x.npz"):
+            (folder / name).touch()
+    assert drop_drafts(out) == 2
+    assert {path.name for path in out.path.rglob("*") if path.is_file()} == {here, "x.npz"}
