@@ -25,6 +25,11 @@ from physbench.errors import DISK_FULL, PhysbenchError
 # One file each in this folder: a noun has `app`, a verb has `command`.
 COMMANDS = (
     "eval",
+    "rollout",
+    "score",
+    "finish",
+    "merge",
+    "status",
     "train",
     "export",
     "tasks",
