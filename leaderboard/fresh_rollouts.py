@@ -36,9 +36,9 @@ from physbench.rollouts.rollout import Rollout
 from physbench.rollouts.rollout_engine import RolloutEngine
 from physbench.rollouts.rollout_store import frames_hash
 from physbench.run.options import Options
-from physbench.run.pipeline import engine_of
 from physbench.run.references import reference_rollout
 from physbench.run.run_manifest import card_document
+from physbench.run.run_model import engine_of
 from physbench.run.score_shards import SHARD_COLUMNS, rows_document
 from physbench.run.worker_jobs import SCORING_PRELOAD
 from physbench.scoring.score_clip import score_clip

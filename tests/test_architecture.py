@@ -45,7 +45,7 @@ ORDER = (
     "cli",
 )
 PARTS = ("tasks", "scorers", "leaderboard")  # folders at the top of the checkout
-SAME_NAME = {"train.py", "export.py"}  # commands have the names that people type
+SAME_NAME = {"train.py", "export.py", "rollout.py"}  # commands have the names that people type
 
 
 def modules() -> Iterator[tuple[str, Path]]:

@@ -13,6 +13,7 @@ from physbench.cli.console import note, refuse_unwritable
 from physbench.errors import UsageError, nearest
 
 if TYPE_CHECKING:
+    from physbench.clips.clip import Clip, Row
     from physbench.world.scene import RenderSpec
 
 app = typer.Typer(
@@ -61,6 +62,51 @@ def generate(
         f"{size_mb:.1f} MB, {time.monotonic() - started:.1f} s"
     )
     typer.echo(store.directory / str(spec))
+
+
+@app.command()
+def pack(
+    suite: Annotated[
+        str, typer.Argument(metavar="SUITE", help="smoke, core, actions, counterfactuals or train.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The file to write.", show_default=False)],
+    size: Annotated[str, typer.Option(metavar="WxH", help="Width x height in px, or one side, of the model.")] = "64",
+    fps: Annotated[float, typer.Option(help="Frames a second of the model, 1 to 60; divides 1200.")] = 15,
+    workers: Workers = None,
+    limit: Annotated[int | None, typer.Option(metavar="N", help="Only N clips in all, spread over the tasks.")] = None,
+    tasks: Annotated[
+        str | None, typer.Option(metavar="GLOB|FILE.py", help="Only these tasks of the suite, or your own from a file.")
+    ] = None,
+) -> None:
+    """Pack the clips of a suite into one file, for `rollout --clips` on machines without PyBullet.
+
+    Example: physbench data pack core --size 128 --fps 30 --out core-128.clips
+    """
+    from physbench.clips.generate import render_spec
+    from physbench.clips.packed_clips import pack_clips
+    from physbench.clips.store import ClipStore
+    from physbench.clips.suite import find_suite
+    from physbench.progress import Progress
+    from physbench.results.number_format import counted
+
+    width, height = _sides(size)
+    spec = render_spec((height, width), fps)
+    chosen, processes = find_suite(suite, limit, tasks), _workers(workers)
+    if out.is_dir():
+        raise UsageError(f"--out: '{out}' is a folder. Name a file, such as {out / f'{suite}-{size}.clips'}.")
+    refuse_unwritable(out.parent)
+    store = ClipStore()
+    store.ensure(chosen.rows, spec, processes)
+    with Progress(f"packing {spec}", len(chosen.rows)) as progress:
+
+        def clip(row: Row) -> Clip:
+            progress.advance()
+            return store.get(row, spec)
+
+        sha256 = pack_clips(chosen, spec, clip, out)
+    megabytes = out.stat().st_size / 1e6
+    note(f"{counted(len(chosen.rows), 'clip')} of {suite} at {spec}, {megabytes:.1f} MB, index {sha256[:12]}")
+    typer.echo(out)
 
 
 @app.command()

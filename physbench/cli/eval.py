@@ -9,118 +9,56 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from physbench.cli import eval_options as o
 from physbench.errors import UsageError
 
 if TYPE_CHECKING:
     from physbench.run.options import Options
+    from physbench.storage.run_folder import RunFolder
 
 
 def command(
     context: typer.Context,
-    model: Annotated[
-        str,
-        typer.Argument(
-            help="A checkpoint (.safetensors), a graph (.onnx, .pt2), path/to/file.py:factory, "
-            "python:package.module:factory, baseline:freeze|constant-velocity|physicist|oracle, reference:NAME, "
-            "saboteur:NAME (broken physics, to test scorers), videos:DIR or http://HOST:PORT.",
-            metavar="MODEL",
-            show_default=False,
-        ),
-    ],
-    suite: Annotated[
-        str,
-        typer.Option(
-            help="smoke: a look in a minute; core: the leaderboard's clips; actions: pushes; counterfactuals: pushes "
-            "and the same without; expectation: surprise at impossible films (--limit: pairs, --tasks: their kinds)."
-        ),
-    ] = "core",
-    model_arg: Annotated[
-        list[str] | None, typer.Option(metavar="K=V", help="Passed to the model's factory; repeatable.")
-    ] = None,
-    tasks: Annotated[
-        str | None, typer.Option(metavar="GLOB|FILE.py", help="Only these tasks of the suite, or your own from a file.")
-    ] = None,
-    scorers: Annotated[
-        str | None,
-        typer.Option(metavar="GLOB|FILE.py", help="Only these scorers; those from a file are added to all others."),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR", help="Run folder. [default: runs/MODEL-SUITE-N, MODEL as you gave it: file or name]"
-        ),
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
-    batch_size: Annotated[
-        str, typer.Option(metavar="N|auto", help="Clips in one batch; auto measures how many fit.")
-    ] = "auto",
-    samples: Annotated[int, typer.Option(help="Rollouts of each clip, for stochastic models.")] = 1,
-    seed: Annotated[int, typer.Option(help="Seed of the model's generators.")] = 0,
-    limit: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            help="At most N clips in all, not of each task: spread over the tasks (after --tasks) and splits, lowest "
-            "seeds first.",
-        ),
-    ] = None,
-    fresh_seeds: Annotated[
-        str | None,
-        typer.Option(
-            metavar="N|RUN",
-            help="Clips that no suite holds: N seeds of each task, drawn now, or those of a run on such seeds.",
-        ),
-    ] = None,
-    dtype: Annotated[str, typer.Option(help="float32, float16, bfloat16.")] = "float32",
-    timeout: Annotated[
-        float, typer.Option(metavar="SECONDS", help="Time limit of one batch; then its clips fail.")
-    ] = 600.0,
-    chain: Annotated[
-        bool, typer.Option("--chain/--no-chain", help="Continue a model with a short horizon on its own last frames.")
-    ] = True,
-    keep_rollouts: Annotated[
-        str,
-        typer.Option(
-            metavar="shown|all|none", help="Videos to keep; shown: those in the report. New scorers need all."
-        ),
-    ] = "shown",
+    model: o.ModelName,
+    suite: o.SuiteName = "core",
+    model_arg: o.ModelArguments = None,
+    tasks: o.TaskNames = None,
+    scorers: o.ScorerNames = None,
+    out: o.Out = None,
+    device: o.Device = "auto",
+    batch_size: o.BatchSize = "auto",
+    samples: o.Samples = 1,
+    seed: o.Seed = 0,
+    limit: o.Limit = None,
+    fresh_seeds: o.FreshSeeds = None,
+    dtype: o.Dtype = "float32",
+    timeout: o.Timeout = 600.0,
+    chain: o.Chain = True,
+    clips: o.Clips = None,
+    shard: o.ShardOf = None,
+    keep_rollouts: o.KeepRollouts = "shown",
     for_board: Annotated[
         bool,
         typer.Option("--for-board", help="Keep all that `leaderboard submit` sends: every rollout of all of core."),
     ] = False,
-    diagnosis: Annotated[
-        bool, typer.Option("--diagnosis/--no-diagnosis", help="Seek the laws that the model follows instead.")
-    ] = True,
-    workers: Annotated[
-        int | None, typer.Option(metavar="N", help="Processes that track and score. [default: cores]")
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
+    diagnosis: o.Diagnosis = True,
+    workers: o.Workers = None,
+    resume: o.Resume = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Try a batch, and say what would be made and how long it would take.")
     ] = False,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Discard the run in --out and start again.")] = False,
-    trust_code: Annotated[bool, typer.Option("--trust-code", help="Load files that can run code: .pt2.")] = False,
-    privileged: Annotated[
-        bool, typer.Option("--privileged", help="Hand the clips themselves to a model of yours that has rollout_clips.")
-    ] = False,
-    note: Annotated[str, typer.Option(metavar="TEXT", help="A line that `physbench runs` and the report show.")] = "",
-    tag: Annotated[
-        list[str] | None,
-        typer.Option(metavar="TAG", help="A name to find the run by with `physbench runs`; repeatable."),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result document to stdout.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    fresh: o.Fresh = False,
+    trust_code: o.TrustCode = False,
+    privileged: o.Privileged = False,
+    note: o.Note = "",
+    tag: o.Tags = None,
+    as_json: o.Json = False,
+    debug: o.Debug = False,
 ) -> None:
-    """Evaluate a model: roll it out, score it, write a report.
+    """Evaluate a model: roll it out, score it, write a report. `rollout`, `score` and `finish` are its stages alone.
 
     Example: physbench eval reference:objects --suite smoke
     """
-    from physbench.run.options import Options, parse_model_args
-
-    if resume and fresh:
-        raise UsageError("Give --resume or --fresh, not both.")
-    if batch_size != "auto" and not batch_size.isdecimal():
-        raise UsageError(f"--batch-size: expected a number or auto, got '{batch_size}'.")
     if for_board:
         if suite == "expectation":
             raise UsageError("--for-board: boards rank by the axes, which the suite expectation does not have.")
@@ -128,30 +66,14 @@ def command(
         if wrong := [name for name, value in given.items() if value is not None]:
             raise UsageError(f"--for-board: a board ranks all of a suite, read by all scorers. Leave out {wrong[0]}.")
         keep_rollouts = "all"
-    options = Options(
-        model=model,
-        suite=suite,
-        model_arg=parse_model_args(model_arg or []),
-        tasks=tasks,
-        scorers=scorers,
-        limit=limit,
-        device=device,
-        batch_size=None if batch_size == "auto" else int(batch_size),
-        samples=samples,
-        seed=seed,
-        dtype=dtype,
-        timeout=timeout,
-        chain=chain,
-        keep_rollouts=keep_rollouts,  # type: ignore[arg-type]  # checked by Options.check
-        diagnosis=diagnosis,
-        workers=workers,
-        trust_code=trust_code,
-        privileged=privileged,
-        note=note,
-        tags=tuple(tag or ()),
-        fresh_seeds=int(fresh_seeds) if fresh_seeds is not None and fresh_seeds.isdecimal() else fresh_seeds,
-    )
-    options.check()
+    options = o.asked_options({**context.params, "keep_rollouts": keep_rollouts})
+    if shard is not None and (suite == "expectation" or dry_run or as_json):
+        raise UsageError(
+            "--shard: a shard is a part of a run on clips and has no result: leave out --suite expectation, --dry-run "
+            "and --json."
+        )
+    if clips is not None and (suite == "expectation" or dry_run):
+        raise UsageError("--clips: films and --dry-run make clips of their own. Leave it out.")
 
     from physbench.cli.console import note as note_line
     from physbench.cli.settings_file import settings_used
@@ -168,9 +90,19 @@ def command(
 
     from physbench.cli.console import debugging
     from physbench.run.evaluate import evaluate
-    from physbench.storage.sealed_file import read_sealed_json
 
     folder = evaluate(options, out=out, resume=resume, fresh=fresh, debug=debugging(), settings=settings)
+    if shard is not None:
+        note_line(f"Shard {shard} is done. Once all are: physbench merge SHARD SHARD [...] --out DIR")
+        typer.echo(folder.path)
+        return
+    print_result(folder, as_json)
+
+
+def print_result(folder: RunFolder, as_json: bool) -> None:
+    """Print what a finished run found; exit 1 where nothing could be scored."""
+    from physbench.storage.sealed_file import read_sealed_json
+
     result = read_sealed_json(folder.result)
     if as_json:
         typer.echo(json.dumps(result, indent=1))

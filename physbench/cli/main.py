@@ -25,6 +25,11 @@ from physbench.errors import DISK_FULL, PhysbenchError
 # One file each in this folder: a noun has `app`, a verb has `command`. The line is what `physbench --help` says of it.
 COMMANDS: Mapping[str, str] = {
     "eval": "Evaluate a model: roll it out, score it, write a report.",
+    "rollout": "The first stage of eval alone: roll a model out.",
+    "score": "The second stage of eval alone: track and score rollouts.",
+    "finish": "The last stage of eval alone: write result and report.",
+    "merge": "Join the shards of a run.",
+    "status": "Say how far a run is, and what it shows so far.",
     "train": "Train a reference model on clips of the train split.",
     "export": "Write a model as a graph, which runs without its code.",
     "tasks": "List, explain, draw, make and check tasks.",

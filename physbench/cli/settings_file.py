@@ -20,11 +20,16 @@ MOST_SETTINGS_BYTES = 1 << 20
 FROM_FILE = "DEFAULT_MAP"  # source of a parameter, as click names it
 SWITCHES = ("chain", "diagnosis")
 PATTERNS = ("tasks", "scorers")  # which may name files on the command line, and may not here
+OF_RUNS = (
+    *("suite", "limit", "samples", "seed", "device", "dtype", "batch_size", "timeout", "workers", "keep_rollouts"),
+    *(*SWITCHES, "note", "tag", *PATTERNS),
+)
 ALLOWED: Mapping[str, tuple[str, ...]] = {
-    "eval": (
-        *("suite", "limit", "samples", "seed", "device", "dtype", "batch_size", "timeout", "workers", "keep_rollouts"),
-        *(*SWITCHES, "note", "tag", *PATTERNS),
-    ),
+    "eval": OF_RUNS,
+    "rollout": OF_RUNS,
+    "score": ("workers",),
+    "finish": ("workers",),
+    "merge": ("workers",),
     "diagnose": ("workers",),
     "data.generate": ("suite", "size", "fps", "limit", "workers", "tasks"),
     "data.export": ("suite", "size", "fps", "context", "limit", "workers", "tasks"),

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from physbench.clips.clip import Row
-from physbench.clips.store import ClipStore
 from physbench.diagnosis.changed_world import ChangedWorld, find_changed_worlds
 from physbench.diagnosis.explanation import Evidence, evidence_of
 from physbench.diagnosis.world_ranking import MAX_CLIPS, FamilyDiagnosis, ImpliedLaw, diagnose_family
@@ -16,6 +15,7 @@ from physbench.progress import Progress
 from physbench.results.implied_worlds import bounds, write_diagnosis
 from physbench.results.number_format import number
 from physbench.results.read_run import read_run, rows_of, spec_of
+from physbench.results.run_clips import clips_of
 from physbench.results.schema_parts import ImpliedLawResult, ImpliedWorldResult
 from physbench.storage.run_folder import RunFolder
 from physbench.tracks.tracks_file import load_tracks
@@ -43,7 +43,7 @@ def diagnose_run(folder: RunFolder, workers: int = 2) -> dict[str, ImpliedWorldR
     for row in rows_of(manifest):
         families.setdefault(row.family, []).append(row)
     chosen = {family: chosen_rows(own, folder) for family, own in families.items()}
-    ClipStore().ensure([row for own in chosen.values() for row in own], spec_of(manifest), workers)
+    clips_of(manifest).ensure([row for own in chosen.values() for row in own], spec_of(manifest), workers)
     found: dict[str, ImpliedWorldResult] = {}
     jobs = [(os.fspath(folder.path), family, own) for family, own in chosen.items() if own]
     with Progress("diagnosis", len(jobs)) as progress:
@@ -82,7 +82,7 @@ def diagnose_part(path: str, family: str, rows: Sequence[Row]) -> dict[str, Any]
     """The diagnosis of one family of a run, as it is written; None where no motion can be judged."""
     folder = RunFolder(Path(path))
     manifest, _ = read_run(folder)
-    spec, store = spec_of(manifest), ClipStore()
+    spec, store = spec_of(manifest), clips_of(manifest)
     evidence: list[Evidence] = []
     for row in rows:
         found = evidence_of(store.get(row, spec), load_tracks(folder.tracks(row.id)))

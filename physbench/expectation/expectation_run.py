@@ -30,9 +30,9 @@ from physbench.results.read_run import read_manifest
 from physbench.rollouts.rollout_engine import RolloutEngine
 from physbench.run.interrupt import explained, interruptible
 from physbench.run.options import Options
-from physbench.run.pipeline import engine_of
 from physbench.run.run_lock import claimed_folder, default_folder, opened
 from physbench.run.run_manifest import asked_document, card_document, other_settings, refuse_other_settings
+from physbench.run.run_model import engine_of
 from physbench.run.versions import versions
 from physbench.run.worker_jobs import duration
 from physbench.storage.fingerprint import fingerprint

@@ -85,7 +85,7 @@ def gather(
 
     physicist: a run of `baseline:physicist` on clips of the same size and rate, drawn beside the references.
     """
-    from physbench.clips.store import ClipStore
+    from physbench.results.run_clips import clips_of
 
     require_tasks(folder, manifest)
     spec = spec_of(dict(manifest))
@@ -98,7 +98,7 @@ def gather(
     breaks = BreakCount()
     figures: dict[str, ClipFigure] = {}
     rows = rows_of(dict(manifest))
-    store = ClipStore()
+    store = clips_of(manifest)
     store.ensure(rows, spec)  # in parallel, where the cache was emptied since the run
     with Progress("report", len(rows)) as progress:
         for row in rows:

@@ -97,6 +97,13 @@ class NamedFiles(_Part):
     scorers: list[NamedFile] = []
 
 
+class NamedArchive(_Part):
+    """The archive of `--clips`."""
+
+    file: Text
+    sha256: Text
+
+
 class Event(_Part):
     """What happened to a batch."""
 
@@ -125,4 +132,6 @@ class ManifestDocument(_Part):
     regrouped: dict[str, PositiveInt] | None = None  # by rollout: clips together, where not those of its batch
     notes: list[Text] = []
     speed: dict[str, FiniteFloat | None] | None = None
+    clips: NamedArchive | None = None  # of which they are, where --clips was given
+    scored_with: dict[str, Text | None] | None = None  # versions, where other ones scored than rolled out
     contents: dict[str, Text] | None = None  # hashes of what a finished run consists of

@@ -85,7 +85,10 @@ def summary(folder: RunFolder) -> RunSummary:
 
 def _of_manifest(folder: RunFolder, manifest: dict[str, Any], changed: float) -> RunSummary:
     options, model, suite = manifest["options"], manifest["model"], manifest["suite"]
-    of = len(suite["rows"]) * int(options.get("samples", 1))
+    of, shard = len(suite["rows"]) * int(options.get("samples", 1)), options.get("shard")
+    if shard and manifest.get("batches"):
+        index, many = (int(part) for part in str(shard).split("/"))
+        of = sum(len(batch) for batch in manifest["batches"][index - 1 :: many])
     overall: float | None = None
     interval: tuple[float, float] | None = None
     state: State = "unfinished"
@@ -99,6 +102,7 @@ def _of_manifest(folder: RunFolder, manifest: dict[str, Any], changed: float) ->
         parts = folder.path / "parts"
         done = sum(not path.stem.endswith(".samples") for path in parts.glob("*.json")) if parts.is_dir() else 0
         name = f"{suite['name']} {suite['version']}, {counted(len(suite['rows']), 'clip')}"
+        name += f", shard {shard}" if shard else ""
     return RunSummary(
         str(folder.path),
         state,

@@ -22,9 +22,9 @@ from physbench.rollouts.rollout_store import store_rollout
 from physbench.run.fresh_seeds import asked_suite, left_out
 from physbench.run.options import Options
 from physbench.run.peak_memory import PeakMemory
-from physbench.run.pipeline import calls_along_time, engine_of
 from physbench.run.references import REFERENCE_BASELINES, reference_rollout
 from physbench.run.run_lock import default_folder
+from physbench.run.run_model import calls_along_time, engine_of
 from physbench.run.run_state import Say
 from physbench.scoring.score_clip import find_scorers, score_clip
 from physbench.scoring.scorer_protocol import Scorer

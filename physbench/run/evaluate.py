@@ -1,37 +1,36 @@
-"""One evaluation: clips, rollouts, scores, references, result, report, resumable from what lies on disk."""
+"""One evaluation: clips, rollouts, scores, references, result, report, resumable from what lies on disk.
+
+The stages of a run that was begun, alone and on another machine, are in `stored_stages`.
+"""
 
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 from physbench.adapters.load_model import check_target, model_sha256, preflight
 from physbench.adapters.model_protocol import Model
+from physbench.clips.packed_clips import PackedClips
 from physbench.errors import UsageError
 from physbench.printable import printable
 from physbench.results.law_phrases import own_laws_document
 from physbench.results.number_format import counted
 from physbench.results.read_run import read_manifest
-from physbench.run.finalize import finish
 from physbench.run.fresh_seeds import asked_suite, left_out
 from physbench.run.interrupt import explained, interruptible
-from physbench.run.multi_rollout import score_pairs, score_samples
 from physbench.run.options import Options
-from physbench.run.peak_memory import PeakMemory
-from physbench.run.pipeline import roll_and_score
 from physbench.run.repair import drop_damaged, drop_drafts, unanswered
 from physbench.run.run_lock import claimed_folder, default_folder, opened
-from physbench.run.run_manifest import OtherSettingsError, asked_document, refuse_other_settings
-from physbench.run.run_state import Run, Say
+from physbench.run.run_manifest import asked_document, refuse_other_scoring, refuse_other_settings
+from physbench.run.run_state import RUN_STAGES, Run, Say, Stage
+from physbench.run.stage_work import work
 from physbench.run.versions import foreign_code_hash, versions
-from physbench.run.worker_jobs import SCORING_PRELOAD, duration
 from physbench.scoring.score_clip import find_scorers
 from physbench.storage.run_contents import CONTENTS
 from physbench.storage.run_folder import RunFolder
-from physbench.worker_pool import WorkerPool, cores
+from physbench.worker_pool import cores
 
 
 def say_on_stderr(message: str) -> None:
@@ -49,8 +48,11 @@ def evaluate(
     model: Model | None = None,
     report: bool = True,
     settings: Mapping[str, object] | None = None,
+    stages: tuple[Stage, ...] = RUN_STAGES,
 ) -> RunFolder:
     """Evaluate a model on a suite and return the run folder with scores, result and report.
+
+    Of `stages` the last ones may be left out; a shard is never finished alone.
 
     `model` is one that lives in this process and is rolled out here; `options.model` is then only its name. Its weights
     have no hash, so that such a run cannot be resumed. Without `report` the result is all that is written. `settings`
@@ -61,8 +63,12 @@ def evaluate(
     options.check()
     if options.suite == "expectation":
         raise UsageError("The suite expectation shows films: run `physbench eval MODEL --suite expectation`.")
+    if options.shard is not None:
+        stages = tuple(stage for stage in stages if stage != "finish")
     path = out or (default_folder(options.short_name, options.suite_name, resume) if resume else None)
+    clips = None if options.clips is None else PackedClips(options.clips)
     suite, salt = asked_suite(options, path if resume else None, live=model is not None)
+    suite = clips.known(suite) if clips else suite
     if model is None:
         check_target(options.model, trust_code=options.trust_code)
     scorers = find_scorers(options.scorers)
@@ -80,6 +86,7 @@ def evaluate(
         foreign_code_hash(scorers),
         own_laws_document(scorers),
         salt=salt,
+        clips=clips,
     ) | {"started": datetime.now(UTC).isoformat(timespec="seconds")}
     made: tuple[Path, ...] = ()
     served = options.model.startswith(("http://", "https://"))
@@ -89,14 +96,19 @@ def evaluate(
         if folder.manifest.exists():
             stored = read_manifest(folder)
             refuse_other_settings(stored, asked, path)
+            if "score" in stages:
+                refuse_other_scoring(stored, asked, path)
             asked = {**stored, "options": asked["options"]}
             asked.pop(CONTENTS, None)  # of the run as it was finished before
+        if clips:
+            asked["clips"] = clips.document()  # the same archive may lie elsewhere now
         if settings:
             asked["settings_file"] = dict(settings)
         if not resume and (few := left_out(suite, options)):
             say(few)
-        run = Run(folder, options, suite, asked, say, options.workers or cores(), debug, model, report)
-        again = options.resume_command(path) if model is None else "evaluate(model, ..., fresh=True)"
+        run = Run(folder, options, suite, asked, say, options.workers or cores(), debug, model, report, stages)
+        verb = "rollout" if stages == ("rollout",) else "eval"
+        again = options.resume_command(path, verb) if model is None else "evaluate(model, ..., fresh=True)"
         if resume:
             drop_drafts(folder)
             damaged = drop_damaged(folder, suite.rows, options.samples)
@@ -105,28 +117,9 @@ def evaluate(
             run.unanswered = len(unanswered(folder, suite.rows, options.samples)) if served else 0
             say(run.standing() if run.planned else f"Nothing to resume in {path}: starting.")
         with explained(again, run.kept, folder.path):
-            _work(run)
+            work(run)
             lost = len(unanswered(folder, suite.rows, options.samples)) if served else 0
             if lost:
                 many = counted(lost, "rollout")
                 say(f"{many} failed as the server did not answer. Once it runs, repeat with:\n  {again}")
     return folder
-
-
-def _work(run: Run) -> None:
-    """Do all that is missing in the folder."""
-    device_memory, refused = 0, False
-    with PeakMemory() as peak:
-        try:
-            with WorkerPool(run.workers, SCORING_PRELOAD) as pool:
-                device_memory = roll_and_score(run, pool)
-                score_samples(run, pool)
-                score_pairs(run, pool)
-        except OtherSettingsError:
-            refused = True
-            raise
-        finally:
-            if not refused:
-                run.close(peak.bytes, device_memory)
-        finish(run)
-    run.say(f"Done in {duration(time.monotonic() - run.started)}. {run.times()}".rstrip())

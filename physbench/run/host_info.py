@@ -61,7 +61,8 @@ def _pybullet() -> HostFinding:
             "pybullet",
             "missing",
             f"cannot be imported ({error})",
-            "pip install pybullet; there are wheels for CPython 3.11, elsewhere it needs a C++ compiler and minutes.",
+            "pip install pybullet; there are wheels for CPython 3.11, elsewhere it needs a C++ compiler and minutes. "
+            "`physbench rollout --clips FILE` needs none.",
         )
     return HostFinding("pybullet", "ok", f"{library_version('pybullet')}")
 

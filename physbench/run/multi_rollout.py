@@ -17,19 +17,29 @@ from physbench.worker_pool import WorkerPool
 
 def score_samples(run: Run, pool: WorkerPool) -> None:
     """Read the samples of every clip together, once all of them are scored."""
+    if rows := unread_samples(run):
+        _score(run, pool, "samples together", worker.together, rows)
+
+
+def unread_samples(run: Run) -> list[Row]:
+    """Clips whose samples are not read together yet, where there are several and a scorer does that."""
     if run.options.samples < 2 or not any(scorer.together for scorer in find_scorers(run.options.scorers)):
-        return
-    rows = [row for row in run.suite.rows if read_part(run.folder.together(row.id)) is None]
-    _score(run, pool, "samples together", worker.together, rows)
+        return []
+    return [row for row in run.suite.rows if read_part(run.folder.together(row.id)) is None]
 
 
 def score_pairs(run: Run, pool: WorkerPool) -> None:
     """Read every clip with a change beside the one without, where both are in the suite, once they are scored."""
+    if rows := unread_pairs(run):
+        _score(run, pool, "pairs", worker.pair, rows)
+
+
+def unread_pairs(run: Run) -> list[Row]:
+    """Clips with a change that are not read beside those without it yet, where a scorer does that."""
     if not any(scorer.pair for scorer in find_scorers(run.options.scorers)):
-        return
+        return []
     known = set(run.suite.rows)
-    rows = [row for row in run.suite.rows if row.change and row.unchanged in known and not _paired(run, row)]
-    _score(run, pool, "pairs", worker.pair, rows)
+    return [row for row in run.suite.rows if row.change and row.unchanged in known and not _paired(run, row)]
 
 
 def _paired(run: Run, row: Row) -> bool:

@@ -45,6 +45,8 @@ class Options:
     trust_code: bool = False
     privileged: bool = False  # a model of the user's may be handed the clips themselves
     fresh_seeds: int | str | None = None  # seeds of each task to draw now, or a run whose seeds are used again
+    clips: str | None = None  # an archive of clips, instead of those that this machine makes
+    shard: str | None = None  # "2/4": the second of four parts of the run
     note: str = ""  # what the user says of the run
     tags: tuple[str, ...] = ()  # names under which `physbench runs` finds it
 
@@ -55,6 +57,8 @@ class Options:
                 object.__setattr__(self, name, user_files.absolute_pattern(getattr(self, name)))
         if isinstance(self.fresh_seeds, str):
             object.__setattr__(self, "fresh_seeds", str(user_path(self.fresh_seeds).absolute()))
+        if self.clips is not None:
+            object.__setattr__(self, "clips", str(user_path(self.clips).absolute()))
 
     def check(self) -> None:
         """Refuse what cannot work, before anything is loaded."""
@@ -65,6 +69,7 @@ class Options:
         if isinstance(self.fresh_seeds, int) and not 1 <= self.fresh_seeds <= MOST_FRESH_SEEDS:
             raise UsageError(f"--fresh-seeds: expected 1 to {MOST_FRESH_SEEDS}, got {self.fresh_seeds}.")
         check_timeout(self.timeout)
+        self._check_shard()
         if self.dtype not in DTYPE_NAMES:
             raise UsageError(f"--dtype: there is no '{self.dtype}'.{nearest(self.dtype, DTYPE_NAMES)}")
         if wrong := next((tag for tag in self.tags if not re.fullmatch(r"[\w.:=-]{1,64}", tag)), None):
@@ -74,6 +79,21 @@ class Options:
         if self.keep_rollouts not in KEEPS:
             raise UsageError(
                 f"--keep-rollouts: there is no '{self.keep_rollouts}'.{nearest(self.keep_rollouts, KEEPS)}"
+            )
+
+    def _check_shard(self) -> None:
+        """Refuse what shards of one run could not agree on."""
+        if self.shard is None:
+            return
+        parse_shard(self.shard)
+        if self.batch_size is None and not self.model.startswith("videos:"):
+            raise UsageError(
+                "--shard: say --batch-size N, the same for all shards: which clips share a batch is planned for the "
+                "whole run. `physbench eval MODEL --dry-run` says what fits."
+            )
+        if isinstance(self.fresh_seeds, int):
+            raise UsageError(
+                "--shard: each shard would draw other seeds. Give --fresh-seeds the folder of a run that drew them."
             )
 
     @property
@@ -99,16 +119,17 @@ class Options:
     @property
     def suite_name(self) -> str:
         """Name of the suite for folders."""
-        return self.suite if self.fresh_seeds is None else f"{FRESH}{self.suite}"
+        name = self.suite if self.fresh_seeds is None else f"{FRESH}{self.suite}"
+        return f"{name}-shard-{self.shard.replace('/', '-of-')}" if self.shard else name
 
     def document(self) -> dict[str, Any]:
         """For manifest.json."""
         values = {item.name: getattr(self, item.name) for item in fields(self)}
         return {**values, "model_arg": dict(self.model_arg), "tags": list(self.tags)}
 
-    def resume_command(self, out: Path) -> str:
-        """The exact command that goes on with the run in `out`."""
-        words = ["physbench", "eval", self.model]
+    def resume_command(self, out: Path, verb: str = "eval") -> str:
+        """The exact command that goes on with the run in `out`; `verb`: eval or rollout."""
+        words = ["physbench", verb, self.model]
         usual = {item.name: item.default for item in fields(self)} | {"tags": []}
         for name, value in self.document().items():
             option = f"--{name.replace('_', '-')}"
@@ -127,6 +148,30 @@ class Options:
             else:
                 words += [option, f"{value:g}" if isinstance(value, float) else str(value)]
         return shlex.join([*words, "--out", str(out), "--resume"])
+
+
+def options_of(document: Mapping[str, Any]) -> Options:
+    """The settings that `Options.document` wrote; what an older manifest lacks is as by default.
+
+    Raises:
+        UsageError: A setting has another kind of value than it can have.
+    """
+    known = {item.name for item in fields(Options)}
+    values = {name: value for name, value in document.items() if name in known}
+    try:
+        options = Options(**{**values, "tags": tuple(values.get("tags") or ())})
+        options.check()
+    except (TypeError, AttributeError, ValueError) as error:
+        raise UsageError(f"The options in the manifest cannot be read ({error}).") from error
+    return options
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """ "2/4" -> (2, 4)."""
+    found = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
+    if not found or not 1 <= int(found[1]) <= int(found[2]):
+        raise UsageError(f"--shard: expected I/N with I from 1 to N, such as 2/4, got '{text}'.")
+    return int(found[1]), int(found[2])
 
 
 def check_timeout(seconds: float) -> None:

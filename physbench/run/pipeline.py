@@ -1,28 +1,25 @@
-"""The middle of a run: clips are made, rolled out, tracked and scored at the same time."""
+"""The middle of a run: clips are made, rolled out, tracked and scored at the same time, or one stage of that alone."""
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 import time
-from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from physbench.adapters.model_protocol import ModelCard
-from physbench.adapters.surprise_card import SurpriseCard
 from physbench.clips.clip import Clip, Row
-from physbench.clips.store import ClipStore
-from physbench.errors import PhysbenchError, UsageError
+from physbench.errors import PhysbenchError
 from physbench.progress import Progress
 from physbench.results.number_format import counted
+from physbench.results.run_clips import ClipSource, clips_of
 from physbench.rollouts.batch_plan import BatchItem
 from physbench.rollouts.rollout_engine import BatchResult, RolloutEngine
 from physbench.rollouts.rollout_store import drop_rollout, store_rollout
 from physbench.run import worker
-from physbench.run.options import Options
-from physbench.run.repair import drop_unanswered
-from physbench.run.run_manifest import card_document, other_settings
+from physbench.run.run_model import calls_along_time, model_of
+from physbench.run.run_shard import batches_of_shard
 from physbench.run.run_state import Run
 from physbench.run.status_lines import Announced, StatusLines
 from physbench.run.unseen_clips import UnseenClips, forget
@@ -34,116 +31,42 @@ UNSEEN_AHEAD = 4  # clips that are made in advance and kept in memory, besides o
 COMPILING = "Compiling the motion analysis, once on this machine: about a minute ..."
 
 
-def roll_and_score(run: Run, pool: WorkerPool) -> int:
-    """Bring rollouts, parts and references of all clips into the folder. Returns the model's peak device memory."""
+def roll_and_score(run: Run, pool: WorkerPool | None) -> int:
+    """Bring rollouts, parts and references of all clips into the folder, as far as `run.stages` go.
+
+    Without a pool nothing is scored, and no clip is made. Returns the model's peak device memory.
+    """
     memory = 0
     for _ in range(2):
-        if run.salt:
+        if run.salt and "rollout" in run.stages:
             memory = max(memory, _roll_unseen(run, pool))
-        with _engine(run) as engine:
+        with model_of(run) as engine:
             lost = Middle(run, pool, engine).work()
             memory = max(memory, engine.peak_accelerator if engine else 0)
         if not lost:
             return memory
-        run.say(f"{len(lost)} stored rollouts cannot be read and are made again.")
         for item in lost:
             drop_rollout(run.folder, item.row.id, item.sample)
+        if "rollout" not in run.stages:
+            again = run.options.resume_command(run.folder.path, "rollout")
+            raise PhysbenchError(
+                f"{counted(len(lost), 'stored rollout')} cannot be read. Make them again, then score them:\n  {again}"
+            )
+        run.say(f"{len(lost)} stored rollouts cannot be read and are made again.")
     raise PhysbenchError(f"Rollouts in {run.folder.path} cannot be read after they were written. Check the disk.")
 
 
-def _roll_unseen(run: Run, pool: WorkerPool) -> int:
+def _roll_unseen(run: Run, pool: WorkerPool | None) -> int:
     """Make all rollouts on fresh seeds before any file shows what follows. Returns what the function above does."""
     if run.planned and not run.missing() and not run.unanswered:
         return 0
     forget(run.suite.rows, run.folder)
-    with _engine(run) as engine:
+    with model_of(run) as engine:
         if engine is None:
             return 0
+        assert pool is not None, "clips of fresh seeds are in no archive"
         Middle(run, pool, engine, unseen=UnseenClips(pool, run.card.spec, run.workers + UNSEEN_AHEAD)).roll_alone()
         return engine.peak_accelerator
-
-
-@contextmanager
-def _engine(run: Run) -> Iterator[RolloutEngine | None]:
-    """The model in its process; None where no rollout is missing."""
-    if run.planned and not run.missing() and not run.unanswered:
-        yield None
-        return
-    o = run.options
-    run.say(f"Loading {o.model} ...")
-    sizes = [event["part_size"] for event in run.manifest.get("events", []) if event.get("part_size")]
-    if run.model is not None:
-        from physbench.rollouts.in_process import InProcessEngine
-
-        with InProcessEngine(run.model, chain=o.chain, seed=o.seed, salt=run.salt, privileged=o.privileged) as live:
-            agree(run, live)
-            yield live
-        return
-    part_size = min(sizes, default=None)
-    with engine_of(o, run.salt, part_size=part_size, debug=run.debug) as engine:
-        agree(run, engine)
-        if run.unanswered:
-            drop_unanswered(run.folder, run.suite.rows, o.samples)
-            run.say(f"{counted(run.unanswered, 'rollout')} failed as the server did not answer: made again.")
-            run.unanswered = 0
-        yield engine
-
-
-def calls_along_time(card: ModelCard, frames: int) -> int:
-    """Calls that a chained model needs for so many frames."""
-    return -(-frames // (card.max_horizon or frames))
-
-
-def engine_of(options: Options, salt: str, *, part_size: int | None = None, debug: bool = False) -> RolloutEngine:
-    """The engine for the settings of a run; other arguments as of `RolloutEngine`."""
-    return RolloutEngine(
-        options.model,
-        device=options.device,
-        dtype=options.dtype,
-        model_args=options.model_arg,
-        trust_code=options.trust_code,
-        privileged=options.privileged,
-        timeout=options.timeout,
-        chain=options.chain,
-        seed=options.seed,
-        salt=salt,
-        part_size=part_size,
-        debug=debug,
-    )
-
-
-def agree(run: Run, engine: RolloutEngine) -> None:
-    """Complete the manifest with the model, or see that the model is the one of the stored manifest."""
-    info = engine.info
-    if isinstance(info.card, SurpriseCard):
-        raise UsageError(f"{info.card.name} answers with its surprise at films. Ask it with --suite expectation.")
-    model = {"name": info.card.name, "card": card_document(info.card), "device": info.device, "dtype": info.dtype}
-    if info.reported_sha256:
-        model["reported_sha256"] = info.reported_sha256
-    if info.settings:
-        model["settings"] = dict(info.settings)
-    if run.planned:
-        for name in (*model, *({"reported_sha256", "settings"} - model.keys())):
-            before, value = run.manifest["model"].get(name), model.get(name)
-            if before != value:
-                raise other_settings(run.folder.path, _difference(name, before, value))
-    for note in info.notes:
-        run.say(note)
-        run.note(note)
-    if run.planned:
-        return
-    run.manifest["model"] |= model
-    run.manifest |= {
-        "render_spec": str(info.card.spec),
-        "context": info.card.scored_context,
-        "device": f"{info.device} ({info.device_name})",
-    }
-
-
-def _difference(name: str, before: object, value: object) -> str:
-    if name == "reported_sha256":
-        return "The model's file (sha256 as the server reports it) has changed"
-    return f"The {name} of the model was {before}, now it is {value}"
 
 
 @dataclass
@@ -151,35 +74,52 @@ class Middle:
     """Everything that is at work between the first clip and the last score."""
 
     run: Run
-    pool: WorkerPool
+    pool: WorkerPool | None
     engine: RolloutEngine | None
-    store: ClipStore = field(default_factory=ClipStore)
+    store: ClipSource | None = None  # None: as the manifest says
     unseen: UnseenClips | None = None  # clips that must not be stored while the model runs
-    rollouts: Progress | None = None  # counts them where nothing else is counted
+    progress: Progress | None = None
     made: dict[Row, Future[Any]] = field(default_factory=dict)  # clips on their way
     begun: float = field(default_factory=time.monotonic)
     rolling: float | None = None  # s that the batches still take by the mean of those that are done
     estimated: bool = False
     said: int = 0  # events and notes
     noted: int = 0  # of the engine's notes
+    rolled: int = 0  # rollouts made
+    states: dict[Row, str] = field(default_factory=dict)  # hashes of those of the clips that were rolled out
 
     def work(self) -> list[BatchItem]:
         """Do all that is missing. Returns items whose stored rollout cannot be read."""
         run = self.run
         card = run.card
+        if run.shard is not None and self.engine is not None and not run.planned:
+            self.plan(self.engine)  # which clips there are to make is known from the plan
         todo = {item for item in run.items if not run.scored(item)}
-        absent = self.store.missing(run.suite.rows, card.spec)
-        expected = {"clip": len(absent), "references": len(run.suite.rows), "score": len(todo)}
-        with Progress(f"{run.suite.name}: clips, rollouts, scores", sum(expected.values())) as progress:
+        absent = self.source.missing(run.rows, card.spec)
+        if "score" in run.stages:
+            expected, beside = {"clip": len(absent), "references": len(run.rows), "score": len(todo)}, 0
+        else:
+            todo = {item for item in todo if not run.rolled(item)}
+            expected, beside = {"clip": len(absent)}, len(todo)
+        what = "clips, rollouts, scores" if len(run.stages) > 1 else f"{run.stages[0]}s"
+        with Progress(f"{run.suite.name}: {what}", sum(expected.values()) + beside) as progress:
+            self.progress = progress
             jobs = Jobs(progress, run.workers, expected)
-            log = StatusLines(run.say, lambda: self.status(jobs, expected["score"]))
-            with log, Announced(run.say, COMPILING, self.pool.noticed):
-                results = self.do(jobs, absent, todo)
+            log = StatusLines(run.say, lambda: self.status(jobs, len(todo)))
+            with log, Announced(run.say, COMPILING, self.pool.noticed) if self.pool else contextlib.nullcontext():
+                results = self.do(jobs, absent, set(todo))
         self.note_states(results)
         self.note_times(results)
         return [
             BatchItem(done.row, done.sample) for done in results if isinstance(done, worker.Scored) and not done.found
         ]
+
+    @property
+    def source(self) -> ClipSource:
+        """Where clips come from."""
+        if self.store is None:
+            self.store = clips_of(self.run.manifest)
+        return self.store
 
     def do(self, jobs: Jobs, absent: list[Row], todo: set[BatchItem]) -> list[Any]:
         """Make clips, rollouts, scores and references. Returns what the jobs returned."""
@@ -187,17 +127,21 @@ class Middle:
         self.rolling = 0.0 if self.engine is None else None
         longest = [max(absent, key=run.horizon)] if absent else []  # the probe of the batch size asks for it first
         for row in dict.fromkeys(longest + absent):
+            assert self.pool is not None
             self.made[row] = self.pool.submit(worker.make, row, card.spec)
             jobs.add("clip", self.made[row])
         if self.engine is not None and not run.planned:
             self.plan(self.engine)
-        for item in run.items:
-            if item in todo and run.rolled(item):
-                self.score(jobs, item)
-                todo.discard(item)
-        for row in run.suite.rows:
-            future = self.pool.submit(worker.references, run.folder.path, row, card, run.options.scorers, not run.salt)
-            jobs.add("references", future)
+        if "rollout" not in run.stages:  # references tell whether these are the clips that were rolled out
+            self.bring_references(jobs)
+            self.refuse_other_clips(jobs.results(lambda: None))
+        if "score" in run.stages:
+            for item in run.items:
+                if item in todo and run.rolled(item):
+                    self.score(jobs, item)
+                    todo.discard(item)
+        if set(run.stages) >= {"rollout", "score"}:
+            self.bring_references(jobs)
         if self.engine is not None:
             self.roll(self.engine, jobs, todo)
         self.rolling = 0.0
@@ -212,16 +156,41 @@ class Middle:
             self.plan(engine)
         batches = run.batches()
         self.unseen.expect([item.row for index in run.missing() for item in batches[index].items])
-        rolled = sum(run.rolled(item) for item in run.items)
-        with Progress(f"{run.suite.name}: rollouts", len(run.items) - rolled) as progress:
-            jobs, self.rollouts = Jobs(progress, run.workers, {}), progress
+        todo = {item for item in run.items if not (run.rolled(item) or run.scored(item))}
+        many = len(todo)
+        with Progress(f"{run.suite.name}: rollouts", many) as progress:
+            jobs, self.progress = Jobs(progress, run.workers, {}), progress
 
             def status() -> str:
-                done, passed = sum(run.rolled(item) for item in run.items), time.monotonic() - self.begun
-                return f"After {duration(passed)}: {done} of {counted(len(run.items), 'rollout')} made."
+                passed = time.monotonic() - self.begun
+                return f"After {duration(passed)}: {self.rolled} of {counted(many, 'rollout')} made."
 
             with StatusLines(run.say, status):
-                self.roll(engine, jobs, set())
+                self.roll(engine, jobs, todo)
+        self.note_states([])
+
+    def bring_references(self, jobs: Jobs) -> None:
+        """Have ground truth and baselines read on every clip."""
+        run = self.run
+        assert self.pool is not None
+        for row in run.rows:
+            future = self.pool.submit(
+                worker.references, run.folder.path, row, run.card, run.options.scorers, not run.salt
+            )
+            jobs.add("references", future)
+
+    def refuse_other_clips(self, results: list[Any]) -> None:
+        """Raise PhysbenchError where the clips here are others than those on which the model was rolled out."""
+        known = self.run.manifest.get("states") or {}
+        found = {done.row.id: done.state_hash for done in results if isinstance(done, worker.Referenced)}
+        other = [name for name, state in found.items() if known.get(name, state) != state]
+        if other:
+            shutil.rmtree(self.run.folder.path / "references", ignore_errors=True)  # they are of the clips here
+            raise PhysbenchError(
+                f"This machine simulates {len(other)} of {len(found)} clips differently from the one that rolled the "
+                f"model out (the first is {other[0]}). Score there, or roll out on clips packed here: "
+                "`physbench data pack`, then `physbench rollout --clips FILE`."
+            )
 
     def plan(self, engine: RolloutEngine) -> None:
         """Fix which clips share a batch, and write it down before the first one."""
@@ -229,6 +198,8 @@ class Middle:
         rows = run.suite.rows
         o = run.options
         batches = engine.plan(rows, batch_size=o.batch_size, samples=o.samples, load=self.clip, horizon=run.horizon)
+        if run.shard is not None:
+            batches_of_shard(len(batches), *run.shard)  # refused before anything is written
         longest = max(batch.horizon for batch in batches)
         chained = calls_along_time(run.card, longest) if o.chain else 1
         run.manifest |= {"batches": [batch.ids for batch in batches], "events": [], "speed": {"chained": chained}}
@@ -250,11 +221,12 @@ class Middle:
             for item, rollout in zip(result.batch.items, result.rollouts, strict=True):
                 if item in new:
                     store_rollout(run.folder, rollout, run.card.fps)
-                    if self.rollouts is not None:
-                        self.rollouts.advance()
-                if item in todo:
+                if item in todo and self.unseen is None and "score" in run.stages:
                     self.score(jobs, item)
-                    todo.discard(item)
+                elif item in todo and self.progress is not None:
+                    self.progress.advance()
+                self.rolled += item in todo
+                todo.discard(item)
             self.note_down(engine)
             jobs.raise_failure()
             self.rolling = (time.monotonic() - begun) / number * (len(only) - number)
@@ -302,15 +274,16 @@ class Middle:
     def score(self, jobs: Jobs, item: BatchItem) -> None:
         run = self.run
         folder, scorers = run.folder.path, run.options.scorers
+        assert self.pool is not None
         jobs.add("score", self.pool.submit(worker.score, folder, item.row, item.sample, run.card, scorers))
 
     def clip(self, row: Row) -> Clip:
         """A clip for the model, as soon as it is made."""
-        if self.unseen is not None:
-            return self.unseen.get(row)
         if row in self.made:
             self.made[row].result()
-        return self.store.get(row, self.run.card.spec)
+        clip = self.unseen.get(row) if self.unseen else self.source.get(row, self.run.card.spec)
+        self.states[row] = clip.state_hash
+        return clip
 
     def seconds_left(self, jobs: Jobs) -> float | None:
         """Estimate for rollouts and scores, which are made at the same time; None where it is not known yet."""
@@ -327,14 +300,19 @@ class Middle:
 
     def status(self, jobs: Jobs, total: int) -> str:
         """How far it is, for a log: "12 of 56 rollouts scored, 0.4 a second, about 2 min left"."""
-        scored, passed, left = jobs.done("score"), time.monotonic() - self.begun, self.seconds_left(jobs)
-        parts = [f"{scored} of {counted(total, 'rollout')} scored"]
+        passed, left = time.monotonic() - self.begun, self.seconds_left(jobs)
+        if "score" in self.run.stages:
+            scored = jobs.done("score")
+            parts = [f"{scored} of {counted(total, 'rollout')} scored"]
+        else:
+            scored = self.rolled
+            parts = [f"{scored} of {counted(total, 'rollout')} made"]
         if scored:
             rate = scored / passed
             parts.append(f"{rate:.1f} a second" if rate >= 0.95 else f"{rate * 60:.1f} a minute")
         elif self.made and (clips := jobs.done("clip")) < len(self.made):
             parts.append(f"{clips} of {counted(len(self.made), 'clip')} made")
-        elif known := jobs.done("references"):
+        elif "score" in self.run.stages and (known := jobs.done("references")):
             parts.append(f"ground truth and baselines scored on {counted(known, 'clip')}")
         unknown = "time left not known yet"
         if self.pool is not None and self.pool.noticed.is_set():
@@ -358,7 +336,10 @@ class Middle:
     def note_states(self, results: list[Any]) -> None:
         """Mark the run as local where this machine does not reproduce the suite's states."""
         suite = self.run.suite
-        states = {done.row: done.state_hash for done in results if isinstance(done, worker.Referenced)}
+        states = self.states | {done.row: done.state_hash for done in results if isinstance(done, worker.Referenced)}
+        if "score" not in self.run.stages:
+            known = self.run.manifest.setdefault("states", {})
+            known |= {row.id: state for row, state in states.items()}
         other = [row for row, state in states.items() if row in suite.golden and suite.golden[row].state_hash != state]
         self.run.manifest["suite"]["local"] = bool(other) or suite.local
         if other:

@@ -24,6 +24,18 @@ def drop_damaged(folder: RunFolder, rows: Sequence[Row], samples: int) -> int:
     It is then scored again from its stored rollout, or rolled out again where that is damaged or was not kept. Returns
     the number of samples.
     """
+    broken, lost = find_damaged(folder, rows, samples)
+    for row, sample in broken:
+        drop_rollout(folder, row.id, sample)
+    for place, row, sample in lost:
+        _drop(place, rows, row, sample)
+    return len(lost)
+
+
+def find_damaged(
+    folder: RunFolder, rows: Sequence[Row], samples: int
+) -> tuple[set[tuple[Row, int]], list[tuple[RunFolder, Row, int]]]:
+    """The samples whose rollout cannot be read, and all that are to be scored again, each with its place."""
     _refuse_unreadable(folder, rows, samples)
     broken = {
         (row, sample)
@@ -31,14 +43,10 @@ def drop_damaged(folder: RunFolder, rows: Sequence[Row], samples: int) -> int:
         for sample in range(samples)
         if has_rollout(folder, row.id, sample) and load_rollout(folder, row.id, sample) is None
     }
-    for row, sample in broken:
-        drop_rollout(folder, row.id, sample)
     model = [(folder, row, sample) for row in rows for sample in range(samples)]
     references = [(folder.reference(name), row, 0) for name in REFERENCE_MODELS for row in rows]
     lost = [each for each in (*model, *references) if _is_lost(*each) or (each[0] is folder and each[1:] in broken)]
-    for place, row, sample in lost:
-        _drop(place, rows, row, sample)
-    return len(lost)
+    return broken, lost
 
 
 def drop_drafts(folder: RunFolder) -> int:

@@ -16,6 +16,7 @@ from physbench.adapters.model_protocol import ModelCard
 from physbench.adapters.state_card import StateCard
 from physbench.adapters.surprise_card import SurpriseCard
 from physbench.clips.clip import Row
+from physbench.clips.packed_clips import PackedClips
 from physbench.clips.suite import Suite
 from physbench.errors import UsageError
 from physbench.plugins import user_files
@@ -105,8 +106,11 @@ def asked_document(
     foreign_code: str | None = None,
     own_laws: Document | None = None,
     salt: str = "",
+    clips: PackedClips | None = None,
 ) -> Document:
     """The part of the manifest that is known before the model is loaded: what a resumed run must agree with."""
+    if clips:  # they were made with that one, which this machine may lack
+        versions = {**versions, "pybullet": clips.pybullet}
     return {
         "schema_version": MANIFEST_VERSION,
         "physbench_version": __version__,
@@ -123,6 +127,7 @@ def asked_document(
             "scorers": user_files.manifest_documents(options.scorers),
         },
         "options": options.document(),
+        **({"clips": clips.document()} if clips else {}),
         "seed": options.seed,
         "versions": versions,
         "foreign_code": foreign_code,  # of scorers that do not come with physbench: their readings, and no skill
@@ -151,6 +156,8 @@ _DECIDING: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("--device", ("options", "device")),
     ("--batch-size", ("options", "batch_size")),
     ("--chain", ("options", "chain")),
+    ("--shard", ("options", "shard")),
+    ("The archive of --clips (its index)", ("clips", "sha256")),
 )
 
 
@@ -167,9 +174,12 @@ def _short(value: Any) -> str:
     return f"'{value}'" if isinstance(value, str) else f"{value}"
 
 
-def first_difference(stored: Document, asked: Document) -> str | None:
-    """Name the first deciding setting in which the run in the folder differs from the one asked for."""
-    versions = {**stored.get("versions", {}), **asked["versions"]}
+def first_difference(stored: Document, asked: Document, words: str = "was {}, now it is {}") -> str | None:
+    """Name the first deciding setting in which the run in the folder differs from the one asked for.
+
+    words: what is said of the two values.
+    """
+    versions = {**stored.get("versions", {}), **asked.get("versions", {})}
     deciding = (
         *_DECIDING,
         *(
@@ -184,7 +194,7 @@ def first_difference(stored: Document, asked: Document) -> str | None:
         if keys[0] == "files":
             return f"{label} ({', '.join(_changed(before or [], now or []))}) has changed"
         others = "other " if isinstance(before, list) and isinstance(now, list) and len(before) == len(now) else ""
-        return f"{label} was {_short(before)}, now it is {others}{_short(now)}"
+        return f"{label} {words.format(_short(before), others + _short(now))}"
     return None
 
 
@@ -205,6 +215,14 @@ def refuse_other_settings(stored: Document, asked: Document, folder: Path) -> No
     difference = first_difference(stored, asked)
     if difference:
         raise other_settings(folder, difference)
+
+
+def refuse_other_scoring(stored: Document, asked: Document, folder: Path) -> None:
+    """A run that was scored on another machine is scored to its end there: scores of two environments never mix."""
+    scored = stored.get("scored_with") or {}
+    name = next((name for name in scored if name != "pybullet" and scored[name] != asked["versions"].get(name)), None)
+    if name is not None:
+        raise other_settings(folder, f"It was scored with {name} {scored[name]}, here is {asked['versions'].get(name)}")
 
 
 class OtherSettingsError(UsageError):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from physbench.adapters.model_protocol import Model, ModelCard
 from physbench.clips.clip import Row
@@ -17,14 +17,17 @@ from physbench.results.number_format import counted
 from physbench.rollouts.batch_plan import Batch, BatchItem
 from physbench.rollouts.rollout_store import has_rollout
 from physbench.run.fresh_seeds import drawn_salt
-from physbench.run.options import Options
+from physbench.run.options import Options, parse_shard
 from physbench.run.run_manifest import card_from
+from physbench.run.run_shard import batches_of_shard
 from physbench.run.score_shards import read_part
 from physbench.run.worker_jobs import duration
 from physbench.storage.run_folder import RunFolder
 from physbench.storage.sealed_file import write_sealed_json
 
 Say = Callable[[str], None]
+Stage = Literal["rollout", "score", "finish"]
+RUN_STAGES: tuple[Stage, ...] = ("rollout", "score", "finish")
 IN_WORKERS = ("clips", "references", "tracking", "shadowing", "scoring")  # what worker processes spend time on
 AFTER_THEM = ("diagnosis", "report")
 LEAST_SAID = 0.5  # s
@@ -43,13 +46,37 @@ class Run:
     debug: bool = False  # show the tracebacks of what the model raises
     model: Model | None = None  # one that lives in this process; None: it is loaded from options.model
     report: bool = True  # write the report, not only the result
+    stages: tuple[Stage, ...] = RUN_STAGES  # that are done now
     unanswered: int = 0  # scored rollouts to make again once the model agrees: its server had not answered
     started: float = field(default_factory=time.monotonic)
 
     @cached_property
-    def items(self) -> tuple[BatchItem, ...]:
+    def whole(self) -> tuple[BatchItem, ...]:
         """All samples of all clips in the order of the suite: that of the score table."""
         return tuple(BatchItem(row, sample) for row in self.suite.rows for sample in range(self.options.samples))
+
+    @property
+    def items(self) -> tuple[BatchItem, ...]:
+        """What of these is to be done here: in a shard its part, once the batches are planned."""
+        if self.shard is None or not self.planned:
+            return self.whole
+        names = {name for index in self.own_batches() for name in self.manifest["batches"][index]}
+        return tuple(item for item in self.whole if item.id in names)
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """The clips of `items`."""
+        return tuple(dict.fromkeys(item.row for item in self.items))
+
+    @property
+    def shard(self) -> tuple[int, int] | None:
+        """Which part of how many is done here; None: all."""
+        return None if self.options.shard is None else parse_shard(self.options.shard)
+
+    def own_batches(self) -> Collection[int]:
+        """Batches of the plan that are to be done here."""
+        batches = len(self.manifest["batches"])
+        return range(batches) if self.shard is None else batches_of_shard(batches, *self.shard)
 
     @property
     def planned(self) -> bool:
@@ -70,7 +97,7 @@ class Run:
 
     def batches(self) -> list[Batch]:
         """The plan in the manifest."""
-        by_id = {item.id: item for item in self.items}
+        by_id = {item.id: item for item in self.whole}
         batches = [tuple(by_id[name] for name in names) for names in self.manifest["batches"]]
         return [Batch(items, self.horizon(items[0].row)) for items in batches]
 
@@ -81,24 +108,33 @@ class Run:
         return has_rollout(self.folder, item.row.id, item.sample)
 
     def missing(self) -> list[int]:
-        """Batches of the plan with an item that is neither scored nor rolled out. They are rolled out as a whole."""
+        """Batches to be done with an item that is neither scored nor rolled out. They are rolled out as a whole."""
+        batches = self.batches()
         return [
             index
-            for index, batch in enumerate(self.batches())
-            if not all(self.scored(item) or self.rolled(item) for item in batch.items)
+            for index in self.own_batches()
+            if not all(self.scored(item) or self.rolled(item) for item in batches[index].items)
         ]
 
     def kept(self) -> str:
         """How much is done, for the message on an interruption."""
+        if "score" not in self.stages:
+            done = sum(self.rolled(item) for item in self.items)
+            return f"{done} of {len(self.items)} rollouts are made and kept in {self.folder.path}"
         done = sum(self.folder.part(item.row.id, item.sample).exists() for item in self.items)
         return f"{done} of {len(self.items)} rollouts are scored and kept in {self.folder.path}"
 
     def standing(self) -> str:
         """How much a run that is resumed has, and what is left to do."""
+        if "score" not in self.stages:
+            done = sum(self.scored(item) or self.rolled(item) for item in self.items) - self.unanswered
+            already = f"All {done} rollouts are made already."
+            return already if done == len(self.items) else f"Resuming: {done} of {len(self.items)} rollouts are made."
         done = sum(self.scored(item) for item in self.items)
         done -= self.unanswered
         if done == len(self.items):
-            return f"All {done} rollouts are scored already: only result and report are made again."
+            rest = " only result and report are made again." if "finish" in self.stages else " nothing is left to do."
+            return f"All {done} rollouts are scored already:{rest}"
         return f"Resuming: {done} of {len(self.items)} rollouts are scored."
 
     def save_manifest(self) -> None:

@@ -14,6 +14,7 @@ from physbench.adapters.model_protocol import ModelCard
 from physbench.clips.clip import Clip, Row
 from physbench.clips.scene_changes import CHANGES
 from physbench.clips.store import ClipStore
+from physbench.results.run_clips import ClipSource, clips_of_folder
 from physbench.rollouts.rollout_store import load_rollout
 from physbench.run.score_shards import write_part
 from physbench.scoring.scorer_protocol import Scorer
@@ -74,6 +75,12 @@ def _store() -> ClipStore:
 
 
 @cache
+def _clips(folder: Path) -> ClipSource:
+    """The clips of a run."""
+    return clips_of_folder(RunFolder(folder))
+
+
+@cache
 def _scorers(glob: str | None) -> tuple[Scorer, ...]:
     from physbench.scoring.score_clip import find_scorers
 
@@ -106,7 +113,7 @@ def score(folder: Path, row: Row, sample: int, card: ModelCard, scorers: str | N
     rollout = load_rollout(run, row.id, sample)
     if rollout is None:
         return Scored(row, sample, False, time.monotonic() - started)
-    clip = _store().get(row, card.spec)
+    clip = _clips(folder).get(row, card.spec)
     rows, observation = score_clip(clip, rollout, card.scored_context, _scorers(scorers))
     if observation is not None:
         save_tracks(run.tracks(row.id, sample), observation.tracks)
@@ -127,7 +134,7 @@ def together(folder: Path, row: Row, samples: int, card: ModelCard, scorers: str
     started = time.monotonic()
     run = RunFolder(folder)
     tracks = [_tracks(run, row, sample) for sample in range(samples)]
-    rows = score_together(_store().get(row, card.spec), card.scored_context, tracks, _scorers(scorers))
+    rows = score_together(_clips(folder).get(row, card.spec), card.scored_context, tracks, _scorers(scorers))
     write_part(run.together(row.id), rows)
     return Made(row, time.monotonic() - started)
 
@@ -141,7 +148,7 @@ def pair(folder: Path, row: Row, samples: int, card: ModelCard, scorers: str | N
     run = RunFolder(folder)
     told = card.uses_actions or card.track == "privileged" or not CHANGES[row.change].by_actions
     model = [(run, sample, "" if told else "the model takes no actions") for sample in range(samples)]
-    clip, origin = (_store().get(each, card.spec) for each in (row, row.unchanged))
+    clip, origin = (_clips(folder).get(each, card.spec) for each in (row, row.unchanged))
     for place, sample, not_read in (*model, *((run.reference(name), 0, "") for name in REFERENCE_BASELINES)):
         tracks, before = (_tracks(place, each, sample) for each in (row, row.unchanged))
         rows = score_pair(clip, tracks, origin, before, sample, _scorers(scorers), not_read)
@@ -160,7 +167,7 @@ def references(folder: Path, row: Row, card: ModelCard, scorers: str | None, kee
     from physbench.run.references import REFERENCE_BASELINES, bring_reference, clip_hash
 
     started = time.monotonic()
-    clip = _store().get(row, card.spec)
+    clip = _clips(folder).get(row, card.spec)
     for name in REFERENCE_BASELINES:
         bring_reference(RunFolder(folder), name, clip, card, _scorers(scorers))
     if not keep:

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from runs_on_disk import unfinished
 
 from physbench.cli.main import run
 from physbench.results.build_result import write_result
@@ -92,3 +93,12 @@ def test_the_command_shows_the_cache_and_removes_it(
     assert "1 file, 2.5 kB, removed" in capsys.readouterr().err
     assert run(["cache", "prune", "--only", "clip"]) == 2
     assert "clips" in capsys.readouterr().err
+
+
+def test_a_shard_counts_its_own_part(tmp_path: Path) -> None:
+    manifest = unfinished(tmp_path, "shard") / "manifest.json"
+    document = json.loads(manifest.read_text())
+    batches = [["a", "b"], ["c", "d"], ["e"]]
+    manifest.write_text(json.dumps({**document, "options": {"samples": 1, "shard": "1/2"}, "batches": batches}))
+    (found,) = find_runs(tmp_path)
+    assert (found.of, found.suite) == (3, "smoke 2, 3 clips, shard 1/2")

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -81,12 +82,9 @@ def toys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(autouse=True)
-def no_report() -> Iterator[pytest.MonkeyPatch]:
-    """A report and a diagnosis take seconds and have tests of their own: runs in this process make none, until `undo`.
-
-    The report of `toy_run` is whole, and so are those of runs in processes of their own.
-    """
+@contextmanager
+def quick_finish() -> Iterator[pytest.MonkeyPatch]:
+    """Runs in this process make no report and no diagnosis in here, until `undo`."""
 
     def write_report(folder: RunFolder) -> None:
         folder.report.parent.mkdir(exist_ok=True)
@@ -95,6 +93,16 @@ def no_report() -> Iterator[pytest.MonkeyPatch]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("physbench.report.report_page.write_report", write_report)
         patch.setattr("physbench.diagnosis.diagnose_run.diagnose_run", lambda folder, workers: {})
+        yield patch
+
+
+@pytest.fixture(autouse=True)
+def no_report() -> Iterator[pytest.MonkeyPatch]:
+    """A report and a diagnosis take seconds and have tests of their own: runs in this process make none, until `undo`.
+
+    The report of `toy_run` is whole, and so are those of runs in processes of their own.
+    """
+    with quick_finish() as patch:
         yield patch
 
 
@@ -132,6 +140,25 @@ def toy_eval(toys: Path) -> Callable[..., tuple[str, ...]]:
         return ("eval", model, *suite, *how, "--out", str(out), *more)
 
     return arguments
+
+
+@pytest.fixture(scope="session")
+def stage_words(toy_eval: Callable[..., tuple[str, ...]]) -> Callable[..., tuple[str, ...]]:
+    """Makes commands that roll the toy out, or evaluate it, read by two scorers that take no time."""
+
+    def words(command: str, out: Path, *more: str) -> tuple[str, ...]:
+        return (command, *toy_eval(out, "--scorers", "drift/accuracy,drift/crps", "--workers", "2", *more)[1:])
+
+    return words
+
+
+@pytest.fixture(scope="session")
+def staged_run(stage_words: Callable[..., tuple[str, ...]], tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """What one `eval` makes of these words. Nobody may change it."""
+    out = tmp_path_factory.mktemp("runs") / "staged"
+    with quick_finish():
+        assert run(stage_words("eval", out)) == 0
+    return RunFolder(out)
 
 
 @pytest.fixture(scope="session")

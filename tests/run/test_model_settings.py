@@ -9,7 +9,8 @@ import pytest
 from physbench.adapters.model_protocol import ModelCard
 from physbench.errors import UsageError
 from physbench.rollouts.messages import LoadedModel
-from physbench.run.pipeline import MOST_SAID, Middle, agree
+from physbench.run.pipeline import MOST_SAID, Middle
+from physbench.run.run_model import agree
 from physbench.run.run_state import Run
 from physbench.storage.run_folder import RunFolder
 

@@ -42,7 +42,7 @@ def test_a_terminal_and_a_silent_program_get_none(monkeypatch: pytest.MonkeyPatc
 
 def test_the_line_says_what_is_done_and_left(monkeypatch: pytest.MonkeyPatch) -> None:
     jobs = Jobs(Progress("jobs"), workers=2, expected={"score": 56, "references": 0})
-    middle = Middle(SimpleNamespace(), None, None)  # type: ignore[arg-type]
+    middle = Middle(SimpleNamespace(stages=("score",)), None, None)  # type: ignore[arg-type]
     monkeypatch.setattr("physbench.run.pipeline.time", SimpleNamespace(monotonic=lambda: middle.begun + 120))
     assert middle.status(jobs, 56) == "After 2 min: 0 of 56 rollouts scored, time left not known yet."
     jobs._done["references"] = 7
@@ -74,7 +74,7 @@ def test_what_begins_is_said_once_and_only_then() -> None:
 def test_the_line_says_that_it_compiles(monkeypatch: pytest.MonkeyPatch) -> None:
     pool = SimpleNamespace(noticed=threading.Event())
     jobs = Jobs(Progress("jobs"), workers=2, expected={"score": 56, "references": 56})
-    middle = Middle(SimpleNamespace(), pool, None)  # type: ignore[arg-type]
+    middle = Middle(SimpleNamespace(stages=("score",)), pool, None)  # type: ignore[arg-type]
     monkeypatch.setattr("physbench.run.pipeline.time", SimpleNamespace(monotonic=lambda: middle.begun + 60))
     assert "compiling" not in middle.status(jobs, 56)
     pool.noticed.set()

@@ -1,0 +1,129 @@
+"""The options that `eval` and `rollout` share, and the settings of a run that they make."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from physbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from physbench.run.options import Options
+
+ModelName = Annotated[
+    str,
+    typer.Argument(
+        help="A checkpoint (.safetensors), a graph (.onnx, .pt2), path/to/file.py:factory, "
+        "python:package.module:factory, baseline:freeze|constant-velocity|physicist|oracle, reference:NAME, "
+        "saboteur:NAME (broken physics, to test scorers), videos:DIR or http://HOST:PORT.",
+        metavar="MODEL",
+        show_default=False,
+    ),
+]
+SuiteName = Annotated[
+    str,
+    typer.Option(
+        help="smoke: a look in a minute; core: the leaderboard's clips; actions: pushes; counterfactuals: pushes "
+        "and the same without; expectation: surprise at impossible films (--limit: pairs, --tasks: their kinds)."
+    ),
+]
+ModelArguments = Annotated[
+    list[str] | None, typer.Option("--model-arg", metavar="K=V", help="Passed to the model's factory; repeatable.")
+]
+TaskNames = Annotated[
+    str | None, typer.Option(metavar="GLOB|FILE.py", help="Only these tasks of the suite, or your own from a file.")
+]
+ScorerNames = Annotated[
+    str | None,
+    typer.Option(metavar="GLOB|FILE.py", help="Only these scorers; those from a file are added to all others."),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Run folder. [default: runs/MODEL-SUITE-N, MODEL as you gave it: file or name]"),
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
+BatchSize = Annotated[str, typer.Option(metavar="N|auto", help="Clips in one batch; auto measures how many fit.")]
+Samples = Annotated[int, typer.Option(help="Rollouts of each clip, for stochastic models.")]
+Seed = Annotated[int, typer.Option(help="Seed of the model's generators.")]
+Limit = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        help="At most N clips in all, not of each task: spread over the tasks (after --tasks) and splits, lowest "
+        "seeds first.",
+    ),
+]
+FreshSeeds = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N|RUN",
+        help="Clips that no suite holds: N seeds of each task, drawn now, or those of a run on such seeds.",
+    ),
+]
+Dtype = Annotated[str, typer.Option(help="float32, float16, bfloat16.")]
+Timeout = Annotated[float, typer.Option(metavar="SECONDS", help="Time limit of one batch; then its clips fail.")]
+Chain = Annotated[
+    bool, typer.Option("--chain/--no-chain", help="Continue a model with a short horizon on its own last frames.")
+]
+KeepRollouts = Annotated[
+    str,
+    typer.Option(metavar="shown|all|none", help="Videos to keep; shown: those in the report. New scorers need all."),
+]
+Diagnosis = Annotated[
+    bool, typer.Option("--diagnosis/--no-diagnosis", help="Seek the laws that the model follows instead.")
+]
+Clips = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Clips of `data pack`, instead of making them; needs no PyBullet to roll out."),
+]
+ShardOf = Annotated[
+    str | None,
+    typer.Option(metavar="I/N", help="Only the I-th of N parts of the run, with --batch-size; `merge` joins them."),
+]
+Workers = Annotated[int | None, typer.Option(metavar="N", help="Processes that track and score. [default: cores]")]
+Resume = Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Discard the run in --out and start again.")]
+TrustCode = Annotated[bool, typer.Option("--trust-code", help="Load files that can run code: .pt2.")]
+Privileged = Annotated[
+    bool, typer.Option("--privileged", help="Hand the clips themselves to a model of yours that has rollout_clips.")
+]
+Note = Annotated[str, typer.Option(metavar="TEXT", help="A line that `physbench runs` and the report show.")]
+Tags = Annotated[
+    list[str] | None,
+    typer.Option("--tag", metavar="TAG", help="A name to find the run by with `physbench runs`; repeatable."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the result document to stdout.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
+TAKEN_AS_THEY_ARE = (
+    *("model", "suite", "tasks", "scorers", "limit", "device", "samples", "seed", "dtype", "timeout", "chain"),
+    *("keep_rollouts", "diagnosis", "workers", "trust_code", "privileged", "note", "shard"),
+)
+
+
+def asked_options(given: Mapping[str, Any]) -> Options:
+    """The settings of a run, checked.
+
+    Args:
+        given: The values of the parameters of `eval` or `rollout`, by their names.
+    """
+    from physbench.run.options import Options, parse_model_args
+
+    if given["resume"] and given["fresh"]:
+        raise UsageError("Give --resume or --fresh, not both.")
+    batch_size, fresh_seeds, clips = given["batch_size"], given["fresh_seeds"], given["clips"]
+    if batch_size != "auto" and not batch_size.isdecimal():
+        raise UsageError(f"--batch-size: expected a number or auto, got '{batch_size}'.")
+    drawn = fresh_seeds is not None and fresh_seeds.isdecimal()
+    options = Options(
+        **{name: given[name] for name in TAKEN_AS_THEY_ARE},
+        model_arg=parse_model_args(given["model_arg"] or []),
+        batch_size=None if batch_size == "auto" else int(batch_size),
+        tags=tuple(given["tag"] or ()),
+        fresh_seeds=int(fresh_seeds) if drawn else fresh_seeds,
+        clips=None if clips is None else str(clips),
+    )
+    options.check()
+    return options

@@ -1,0 +1,66 @@
+"""`physbench rollout MODEL`: the first stage of an evaluation alone, for machines that have a GPU and no PyBullet."""
+
+from __future__ import annotations
+
+import shlex
+
+import typer
+
+from physbench.cli import eval_options as o
+from physbench.errors import UsageError
+
+
+def command(
+    context: typer.Context,
+    model: o.ModelName,
+    suite: o.SuiteName = "core",
+    model_arg: o.ModelArguments = None,
+    tasks: o.TaskNames = None,
+    scorers: o.ScorerNames = None,
+    out: o.Out = None,
+    device: o.Device = "auto",
+    batch_size: o.BatchSize = "auto",
+    samples: o.Samples = 1,
+    seed: o.Seed = 0,
+    limit: o.Limit = None,
+    fresh_seeds: o.FreshSeeds = None,
+    dtype: o.Dtype = "float32",
+    timeout: o.Timeout = 600.0,
+    chain: o.Chain = True,
+    clips: o.Clips = None,
+    shard: o.ShardOf = None,
+    keep_rollouts: o.KeepRollouts = "shown",
+    diagnosis: o.Diagnosis = True,
+    workers: o.Workers = None,
+    resume: o.Resume = False,
+    fresh: o.Fresh = False,
+    trust_code: o.TrustCode = False,
+    privileged: o.Privileged = False,
+    note: o.Note = "",
+    tag: o.Tags = None,
+    debug: o.Debug = False,
+) -> None:
+    """Roll a model out into a run folder, and nothing else. `score` and `finish` go on, here or on another machine.
+
+    Example: physbench rollout reference:objects --suite smoke --out runs/a
+    """
+    if suite == "expectation":
+        raise UsageError("The suite expectation shows films: run `physbench eval MODEL --suite expectation`.")
+    options = o.asked_options(context.params)
+
+    from physbench.cli.console import debugging
+    from physbench.cli.console import note as note_line
+    from physbench.cli.settings_file import settings_used
+    from physbench.run.evaluate import evaluate
+
+    folder = evaluate(
+        options,
+        out=out,
+        resume=resume,
+        fresh=fresh,
+        debug=debugging(),
+        settings=settings_used(context),
+        stages=("rollout",),
+    )
+    note_line(f"Then: physbench score {shlex.quote(str(folder.path))}")
+    typer.echo(folder.path)

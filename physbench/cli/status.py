@@ -1,0 +1,36 @@
+"""`physbench status RUN`: how far a run is, and what it has found so far."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import typer
+
+from physbench.cli import eval_options as o
+from physbench.cli.score import Run
+
+
+def command(run: Run, as_json: o.Json = False, debug: o.Debug = False) -> None:
+    """Show how far a run is, and the result of the clips that are scored, with intervals. The run goes on meanwhile.
+
+    Example: physbench status runs/objects-core-1
+    """
+    from physbench.cli.console import note, stdout_console
+    from physbench.report.terminal_summary import print_summary
+    from physbench.run.run_so_far import run_so_far
+    from physbench.storage.run_folder import RunFolder
+
+    found = run_so_far(RunFolder(run))
+    if as_json:
+        typer.echo(json.dumps(asdict(found), indent=1))
+        return
+    if found.finished:
+        note(f"{run} is finished.")
+    else:
+        note(
+            f"{run}: {found.rolled} of {found.of} rollouts are made, {found.scored} are scored. "
+            + (f"On {found.clips} of {found.of_clips} clips so far:" if found.result else "There is no result yet.")
+        )
+    if found.result:
+        print_summary(found.result, stdout_console())

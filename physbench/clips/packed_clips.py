@@ -1,0 +1,228 @@
+"""The clips of a suite in one file, for machines that cannot make them: those without PyBullet, or with another build.
+
+A file is a zip archive: `index.json`, which carries its own hash, and one .npz by clip, whose SHA-256 is in the index.
+The scene is not in it: it follows from the task, and its hash in the index tells where a task has another one here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from physbench.clips.clip import Clip, Contact, Row
+from physbench.clips.generate import frame_times, make_scene
+from physbench.clips.suite import Golden, Suite
+from physbench.errors import PhysbenchError, UsageError
+from physbench.storage.atomic_write import atomic_path
+from physbench.storage.fingerprint import fingerprint
+from physbench.storage.sealed_file import EMPTY_SEAL, NOT_ARRAYS, SEAL, seal_of, sealed
+from physbench.world.scene import RenderSpec, Scene
+
+PACKED_VERSION = 1
+PACKED_INDEX = "index.json"
+PACKED_DATE = (1980, 1, 1, 0, 0, 0)  # of all files in an archive: the same clips are the same bytes
+MOST_PACKED_INDEX_BYTES = 1 << 28
+NOT_PACKED = (*NOT_ARRAYS, NotImplementedError, RecursionError)
+
+
+@dataclass(frozen=True)
+class PackedClip:
+    """What the index says of a clip."""
+
+    sha256: str  # of its .npz
+    scene: str  # hash of the scene
+    state_hash: str
+
+
+def pack_clips(suite: Suite, spec: RenderSpec, clip: Callable[[Row], Clip], out: Path) -> str:
+    """Write the clips of a suite into one file, whole or not at all; the same bytes for the same clips.
+
+    Args:
+        suite: Its rows are packed, in their order.
+        spec: Size and rate.
+        clip: Loads or makes a clip.
+        out: The file.
+
+    Returns:
+        The SHA-256 of the index, by which runs name the file.
+    """
+    entries: dict[str, PackedClip] = {}
+    with atomic_path(out) as draft, zipfile.ZipFile(draft, "w", zipfile.ZIP_STORED) as archive:
+        for row in suite.rows:
+            one = clip(row)
+            content = _arrays_of(one)
+            sha256 = hashlib.sha256(content).hexdigest()
+            entries[row.id] = PackedClip(sha256, _scene_hash(one.scene), one.state_hash)
+            archive.writestr(zipfile.ZipInfo(_place(row), PACKED_DATE), content)
+        index = _index(suite, spec, entries)
+        archive.writestr(zipfile.ZipInfo(PACKED_INDEX, PACKED_DATE), index)
+    return hashlib.sha256(index).hexdigest()
+
+
+def _index(suite: Suite, spec: RenderSpec, entries: Mapping[str, PackedClip]) -> bytes:
+    document = {
+        "kind": "physbench-clips",
+        "schema_version": PACKED_VERSION,
+        "suite": {"name": suite.name, "version": suite.version, "hash": suite.hash},
+        "spec": [spec.height, spec.width, spec.fps],
+        "pybullet": version("pybullet"),
+        "code": fingerprint("clips"),
+        "clips": {name: asdict(entry) for name, entry in entries.items()},
+        SEAL: EMPTY_SEAL.decode(),
+    }
+    return sealed(f"{json.dumps(document, indent=0)}\n".encode())
+
+
+def _place(row: Row) -> str:
+    return f"clips/{row.id}.npz"
+
+
+def _scene_hash(scene: Scene) -> str:
+    return hashlib.sha256(repr(scene).encode()).hexdigest()
+
+
+def _arrays_of(clip: Clip) -> bytes:
+    """The frames (T, H, W, 3), states (T, N, 13), areas (T, N) and contacts of a clip as an .npz file."""
+    contacts = clip.contacts
+    buffer = io.BytesIO()
+    np.savez_compressed(
+        buffer,
+        frames=clip.frames,
+        states=clip.states.astype("<f8"),
+        visible_area=clip.visible_area.astype("<f4"),
+        full_area=clip.full_area.astype("<f4"),
+        contact_times=np.array([contact.time for contact in contacts], dtype="<f8"),
+        contact_bodies=np.array([(contact.a, contact.b) for contact in contacts], dtype=str).reshape(-1, 2),
+    )
+    return buffer.getvalue()
+
+
+class PackedClips:
+    """The clips in a file of `pack_clips`. Whatever is read of it is checked against the hashes in its index."""
+
+    def __init__(self, path: Path | str) -> None:
+        """Open the file.
+
+        Raises:
+            UsageError: It is no such file, is damaged, or was packed by another version of physbench.
+        """
+        self.path = Path(path).expanduser().absolute()
+        try:
+            with zipfile.ZipFile(self.path) as archive:
+                if archive.getinfo(PACKED_INDEX).file_size > MOST_PACKED_INDEX_BYTES:
+                    raise ValueError("its index is too large")
+                content = archive.read(PACKED_INDEX)
+            seal_of(content)
+            index: dict[str, Any] = json.loads(content)
+            packed_version, code = int(index["schema_version"]), str(index["code"])
+            self.sha256 = hashlib.sha256(content).hexdigest()
+            self.suite: Mapping[str, Any] = dict(index["suite"])
+            self.spec = RenderSpec(*index["spec"])
+            self.pybullet = str(index["pybullet"])
+            self._clips = {name: PackedClip(**entry) for name, entry in index["clips"].items()}
+        except FileNotFoundError as error:
+            raise UsageError(f"--clips: there is no file '{path}'. `physbench data pack` makes one.") from error
+        except NOT_PACKED as error:
+            raise UsageError(
+                f"--clips: {path} is no whole archive of clips ({error}). Copy it again, or make it with "
+                "`physbench data pack`."
+            ) from error
+        if packed_version > PACKED_VERSION or code != fingerprint("clips"):
+            raise UsageError(
+                f"--clips: {path} was packed by another version of physbench, which makes other clips. Pack it again "
+                "with this version: `physbench data pack`."
+            )
+
+    @cached_property
+    def _archive(self) -> zipfile.ZipFile:
+        return zipfile.ZipFile(self.path)
+
+    def document(self) -> dict[str, str]:
+        """For manifest.json."""
+        return {"file": str(self.path), "sha256": self.sha256}
+
+    def known(self, suite: Suite) -> Suite:
+        """The suite with the state hashes of the clips in here as golden ones, where it has none."""
+        own = {row: Golden(self._entry(row).state_hash, {}) for row in suite.rows if row not in suite.golden}
+        return replace(suite, golden={**own, **suite.golden}) if own else suite
+
+    def missing(self, rows: Iterable[Row], spec: RenderSpec) -> list[Row]:
+        """[], as nothing has to be made; reads and checks the clips.
+
+        Raises:
+            UsageError: The clips in here are of another size or rate, or one of the rows is not in here.
+            PhysbenchError: A clip is damaged.
+        """
+        for row in rows:
+            self._content(row, spec)
+        return []
+
+    def ensure(self, rows: Iterable[Row], spec: RenderSpec, workers: int = 1) -> int:
+        """0, as nothing is made; as of a `ClipStore`."""
+        return len(self.missing(rows, spec))
+
+    def get(self, row: Row, spec: RenderSpec) -> Clip:
+        """A clip; raises as `missing`."""
+        scene = make_scene(row)
+        if _scene_hash(scene) != self._entry(row).scene:
+            raise UsageError(
+                f"--clips: {self.path} holds {row.id} of another scene than the task describes here. Use the task "
+                "with which it was packed, or pack it again."
+            )
+        with np.load(io.BytesIO(self._content(row, spec)), allow_pickle=False) as arrays:
+            contacts = zip(arrays["contact_times"].tolist(), arrays["contact_bodies"].tolist(), strict=True)
+            return Clip(
+                row=row,
+                scene=scene,
+                spec=spec,
+                times=frame_times(scene, spec),
+                frames=arrays["frames"],
+                states=arrays["states"],
+                visible_area=arrays["visible_area"],
+                full_area=arrays["full_area"],
+                contacts=tuple(Contact(time, a, b) for time, (a, b) in contacts),
+                state_hash=self._entry(row).state_hash,
+            )
+
+    def _entry(self, row: Row) -> PackedClip:
+        entry = self._clips.get(row.id)
+        if entry is None:
+            raise UsageError(
+                f"--clips: {self.path} holds {len(self._clips)} clips of {self.suite['name']}, and {row.id} is not "
+                "among them. Pack the clips that are asked for, or ask for those with --suite, --tasks and --limit."
+            )
+        return entry
+
+    def _content(self, row: Row, spec: RenderSpec) -> bytes:
+        """The bytes of a clip, which are those that were packed."""
+        if spec != self.spec:
+            raise UsageError(
+                f"--clips: {self.path} holds clips of {self.spec}, and the model asks for {spec}. Pack those: "
+                f"physbench data pack {self.suite['name']} --size {_size(spec)} --fps {spec.fps:g} --out FILE"
+            )
+        entry = self._entry(row)
+        try:
+            content = self._archive.read(_place(row))
+        except NOT_PACKED as error:
+            raise self._damaged(row) from error
+        if hashlib.sha256(content).hexdigest() != entry.sha256:
+            raise self._damaged(row)
+        return content
+
+    def _damaged(self, row: Row) -> PhysbenchError:
+        return PhysbenchError(f"{self.path} is damaged at {row.id}: its hash does not fit. Copy the file again.")
+
+
+def _size(spec: RenderSpec) -> str:
+    """ "64", "128x64" (width x height)."""
+    return f"{spec.height}" if spec.height == spec.width else f"{spec.width}x{spec.height}"

@@ -1,0 +1,49 @@
+"""Where the clips of a run come from: the store on this machine, or the archive that was given with `--clips`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from physbench.clips.packed_clips import PackedClips
+from physbench.clips.store import ClipStore
+from physbench.errors import UsageError
+from physbench.results.read_run import read_manifest
+from physbench.storage.run_folder import RunFolder
+
+ClipSource = ClipStore | PackedClips
+
+
+def clips_of(manifest: Mapping[str, Any]) -> ClipSource:
+    """The clips that a run was rolled out on.
+
+    Raises:
+        UsageError: They are those of an archive that is not where it was, or is another one.
+    """
+    named = manifest.get("clips")
+    if not named:
+        return ClipStore()
+    path = Path(named["file"])
+    if not path.is_file():
+        raise UsageError(
+            f"The run was rolled out on the clips of {path}, which is not there. Say where it is now: "
+            "physbench score RUN --clips FILE"
+        )
+    packed = PackedClips(path)
+    refuse_other_archive(packed, named)
+    return packed
+
+
+def refuse_other_archive(packed: PackedClips, named: Mapping[str, Any]) -> None:
+    """Raise UsageError where an archive is not the one that a manifest names under `clips`."""
+    if packed.sha256 != named["sha256"]:
+        raise UsageError(
+            f"--clips: {packed.path} is not the archive that the run was rolled out on ({Path(named['file']).name}, "
+            f"index {named['sha256'][:12]}): its index is {packed.sha256[:12]}. Give that one."
+        )
+
+
+def clips_of_folder(folder: RunFolder) -> ClipSource:
+    """As `clips_of`, of the manifest in a folder; the store where it has none."""
+    return clips_of(read_manifest(folder)) if folder.manifest.is_file() else ClipStore()

@@ -1,0 +1,99 @@
+"""The model of a run: loaded with the run's settings into a process of its own, and compared with the manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from physbench.adapters.model_protocol import ModelCard
+from physbench.adapters.surprise_card import SurpriseCard
+from physbench.errors import UsageError
+from physbench.results.number_format import counted
+from physbench.rollouts.rollout_engine import RolloutEngine
+from physbench.run.options import Options
+from physbench.run.repair import drop_unanswered
+from physbench.run.run_manifest import card_document, other_settings
+from physbench.run.run_state import Run
+
+
+@contextmanager
+def model_of(run: Run) -> Iterator[RolloutEngine | None]:
+    """The model in its process; None where no rollout is missing."""
+    if "rollout" not in run.stages or (run.planned and not run.missing() and not run.unanswered):
+        yield None
+        return
+    o = run.options
+    run.say(f"Loading {o.model} ...")
+    sizes = [event["part_size"] for event in run.manifest.get("events", []) if event.get("part_size")]
+    if run.model is not None:
+        from physbench.rollouts.in_process import InProcessEngine
+
+        with InProcessEngine(run.model, chain=o.chain, seed=o.seed, salt=run.salt, privileged=o.privileged) as live:
+            agree(run, live)
+            yield live
+        return
+    part_size = min(sizes, default=None)
+    with engine_of(o, run.salt, part_size=part_size, debug=run.debug) as engine:
+        agree(run, engine)
+        if run.unanswered:
+            drop_unanswered(run.folder, run.suite.rows, o.samples)
+            run.say(f"{counted(run.unanswered, 'rollout')} failed as the server did not answer: made again.")
+            run.unanswered = 0
+        yield engine
+
+
+def calls_along_time(card: ModelCard, frames: int) -> int:
+    """Calls that a chained model needs for so many frames."""
+    return -(-frames // (card.max_horizon or frames))
+
+
+def engine_of(options: Options, salt: str, *, part_size: int | None = None, debug: bool = False) -> RolloutEngine:
+    """The engine for the settings of a run; other arguments as of `RolloutEngine`."""
+    return RolloutEngine(
+        options.model,
+        device=options.device,
+        dtype=options.dtype,
+        model_args=options.model_arg,
+        trust_code=options.trust_code,
+        privileged=options.privileged,
+        timeout=options.timeout,
+        chain=options.chain,
+        seed=options.seed,
+        salt=salt,
+        part_size=part_size,
+        debug=debug,
+    )
+
+
+def agree(run: Run, engine: RolloutEngine) -> None:
+    """Complete the manifest with the model, or see that the model is the one of the stored manifest."""
+    info = engine.info
+    if isinstance(info.card, SurpriseCard):
+        raise UsageError(f"{info.card.name} answers with its surprise at films. Ask it with --suite expectation.")
+    model = {"name": info.card.name, "card": card_document(info.card), "device": info.device, "dtype": info.dtype}
+    if info.reported_sha256:
+        model["reported_sha256"] = info.reported_sha256
+    if info.settings:
+        model["settings"] = dict(info.settings)
+    if run.planned:
+        for name in (*model, *({"reported_sha256", "settings"} - model.keys())):
+            before, value = run.manifest["model"].get(name), model.get(name)
+            if before != value:
+                raise other_settings(run.folder.path, _difference(name, before, value))
+    for note in info.notes:
+        run.say(note)
+        run.note(note)
+    if run.planned:
+        return
+    run.manifest["model"] |= model
+    run.manifest |= {
+        "render_spec": str(info.card.spec),
+        "context": info.card.scored_context,
+        "device": f"{info.device} ({info.device_name})",
+    }
+
+
+def _difference(name: str, before: object, value: object) -> str:
+    if name == "reported_sha256":
+        return "The model's file (sha256 as the server reports it) has changed"
+    return f"The {name} of the model was {before}, now it is {value}"

@@ -1,0 +1,85 @@
+"""What a run that is at work, or was interrupted, has found so far: the result of the clips that are scored."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from physbench.clips.clip import Row
+from physbench.errors import UsageError
+from physbench.results.build_result import build_result
+from physbench.results.read_run import REFERENCE_MODELS, read_manifest, rows_of
+from physbench.rollouts.batch_plan import BatchItem
+from physbench.rollouts.rollout_store import has_rollout
+from physbench.run.finalize import compile_scores
+from physbench.run.run_manifest import row_document
+from physbench.run.score_shards import read_part
+from physbench.storage.run_contents import CONTENTS
+from physbench.storage.run_folder import RunFolder
+from physbench.storage.sealed_file import read_sealed_json, write_sealed_json
+
+LINKED = ("parts", "pairs")
+
+
+@dataclass(frozen=True)
+class RunSoFar:
+    """How far a run is."""
+
+    rolled: int  # rollouts that are made
+    scored: int  # of these
+    of: int  # rollouts of the run; of a shard those of all shards
+    clips: int  # that are scored with all samples and references
+    of_clips: int
+    finished: bool
+    result: dict[str, Any] | None  # of these clips, as in result.json; None where there are none
+
+
+def run_so_far(folder: RunFolder) -> RunSoFar:
+    """Read how far a run is, and build the result of what is scored. Nothing in the folder is changed or locked.
+
+    Raises:
+        UsageError: The folder is no run.
+    """
+    manifest = read_manifest(folder)
+    rows, samples = rows_of(manifest), int(manifest["options"].get("samples", 1))
+    items = [BatchItem(row, sample) for row in rows for sample in range(samples)]
+    scored = {item for item in items if folder.part(item.row.id, item.sample).is_file()}
+    rolled = sum(item in scored or has_rollout(folder, item.row.id, item.sample) for item in items)
+    if folder.result.is_file():
+        result = read_sealed_json(folder.result, required=False)
+        return RunSoFar(len(items), len(items), len(items), len(rows), len(rows), True, result)
+    whole = [row for row in rows if _is_whole(folder, row, samples)]
+    found = _result_of(folder, manifest, whole, samples) if whole else None
+    return RunSoFar(rolled, len(scored), len(items), len(whole), len(rows), False, found)
+
+
+def _is_whole(folder: RunFolder, row: Row, samples: int) -> bool:
+    """Whether all samples of a clip, and the references on it, can be read."""
+    own = (folder.part(row.id, sample) for sample in range(samples))
+    others = (folder.reference(name).part(row.id) for name in REFERENCE_MODELS)
+    return all(read_part(path) is not None for path in (*own, *others))
+
+
+def _result_of(folder: RunFolder, manifest: dict[str, Any], rows: Sequence[Row], samples: int) -> dict[str, Any]:
+    """The result of a run that had asked for these clips alone, built in a folder beside it."""
+    with tempfile.TemporaryDirectory() as place:
+        part = RunFolder(Path(place))
+        for source, target in ((folder, part), *((folder.reference(n), part.reference(n)) for n in REFERENCE_MODELS)):
+            target.path.mkdir(parents=True, exist_ok=True)
+            for name in LINKED:
+                if (source.path / name).is_dir():
+                    (target.path / name).symlink_to((source.path / name).absolute())
+        document = {key: value for key, value in manifest.items() if key != CONTENTS}
+        document["suite"] = {**manifest["suite"], "partial": True, "rows": [row_document(row) for row in rows]}
+        document["options"] = {**manifest["options"], "limit": len(rows)}
+        write_sealed_json(part.manifest, document)
+        compile_scores(part, (BatchItem(row, sample) for row in rows for sample in range(samples)))
+        for name in REFERENCE_MODELS:
+            compile_scores(part.reference(name), (BatchItem(row) for row in rows))
+        try:
+            return build_result(part)
+        except UsageError as error:  # names the folder that is gone
+            raise UsageError(str(error).replace(str(part.path), str(folder.path))) from error

@@ -1,0 +1,115 @@
+"""Clips in one file: the same clips come out, whatever is damaged, missing or of another kind is refused."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from physbench.cli.main import run
+from physbench.clips import packed_clips
+from physbench.clips.clip import Clip
+from physbench.clips.generate import make_clip, render_spec
+from physbench.clips.packed_clips import PackedClips, pack_clips
+from physbench.clips.suite import Suite, find_suite
+from physbench.errors import PhysbenchError, UsageError
+
+SPEC = render_spec((24, 32), 5)
+SUITE = find_suite("smoke", 2, "falling/drop-bounce,orbits/kepler")
+
+
+@pytest.fixture(scope="module")
+def clips() -> dict[str, Clip]:
+    return {row.id: make_clip(row, SPEC) for row in SUITE.rows}
+
+
+@pytest.fixture(scope="module")
+def packed(clips: dict[str, Clip], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("packed") / "two.clips"
+    pack_clips(SUITE, SPEC, lambda row: clips[row.id], path)
+    return path
+
+
+def test_the_same_clips_come_out(packed: Path, clips: dict[str, Clip]) -> None:
+    source = PackedClips(packed)
+    assert source.missing(SUITE.rows, SPEC) == []
+    for row in SUITE.rows:
+        found, made = source.get(row, SPEC), clips[row.id]
+        for name in ("times", "frames", "states", "visible_area", "full_area"):
+            one, other = getattr(found, name), getattr(made, name)
+            assert one.dtype == other.dtype and np.array_equal(one, other), name
+        assert (found.scene, found.contacts, found.state_hash) == (made.scene, made.contacts, made.state_hash)
+    assert clips[SUITE.rows[0].id].contacts, "one of the clips has a contact to compare"
+
+
+def test_the_same_clips_are_the_same_bytes(packed: Path, clips: dict[str, Clip], tmp_path: Path) -> None:
+    sha256 = pack_clips(SUITE, SPEC, lambda row: clips[row.id], tmp_path / "again.clips")
+    assert (tmp_path / "again.clips").read_bytes() == packed.read_bytes()
+    assert PackedClips(packed).document() == {"file": str(packed), "sha256": sha256}
+
+
+def test_damage_is_found(packed: Path, tmp_path: Path) -> None:
+    """One flipped bit in a clip, one in the index, and a copy that broke off."""
+    content, row = packed.read_bytes(), SUITE.rows[1]
+    with zipfile.ZipFile(packed) as archive:
+        clip, index = (archive.getinfo(name) for name in (f"clips/{row.id}.npz", "index.json"))
+    flipped = tmp_path / "flipped.clips"
+    for info, words in ((clip, f"damaged at {row.id}"), (index, "no whole archive")):
+        at = info.header_offset + 30 + len(info.filename) + info.file_size // 2
+        flipped.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
+        with pytest.raises(PhysbenchError, match=words):
+            PackedClips(flipped).missing(SUITE.rows, SPEC)
+    flipped.write_bytes(content[:-50])
+    with pytest.raises(UsageError, match="Copy it again"):
+        PackedClips(flipped)
+
+
+def test_a_clip_in_the_place_of_another_is_found(packed: Path, tmp_path: Path) -> None:
+    names = [f"clips/{row.id}.npz" for row in SUITE.rows]
+    swapped = tmp_path / "swapped.clips"
+    with zipfile.ZipFile(packed) as archive, zipfile.ZipFile(swapped, "w") as other:
+        for name, place in zip((*names, "index.json"), (*reversed(names), "index.json"), strict=True):
+            other.writestr(place, archive.read(name))
+    with pytest.raises(PhysbenchError, match="damaged at"):
+        PackedClips(swapped).missing(SUITE.rows, SPEC)
+
+
+def test_what_is_not_in_it_is_refused(packed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = PackedClips(packed)
+    with pytest.raises(UsageError, match=r"32x24@5, and the model asks for 64x64@15\. .*--size 64 --fps 15"):
+        source.missing(SUITE.rows, render_spec(64, 15))
+    with pytest.raises(UsageError, match="holds 2 clips of smoke, and occlusion"):
+        source.missing(find_suite("smoke", 1, "occlusion/screen-pass").rows, SPEC)
+    row = SUITE.rows[0]
+    scene = packed_clips.make_scene(row)
+    monkeypatch.setattr(packed_clips, "make_scene", lambda row: replace(scene, horizon=scene.horizon + 1))
+    with pytest.raises(UsageError, match="of another scene"):
+        source.get(row, SPEC)
+    monkeypatch.setattr(packed_clips, "fingerprint", lambda purpose: "of another version")
+    with pytest.raises(UsageError, match="another version of physbench"):
+        PackedClips(packed)
+    with pytest.raises(UsageError, match="there is no file"):
+        PackedClips(packed.with_name("other.clips"))
+
+
+def test_suites_without_golden_states_need_no_simulation(packed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bare = Suite("own-smoke", SUITE.version, SUITE.rows)
+    monkeypatch.setattr("physbench.clips.generate.grid_states", None)
+    assert PackedClips(packed).known(bare).hash == SUITE.hash
+    assert PackedClips(packed).known(SUITE) is SUITE
+
+
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "new" / "one.clips"
+    words = ("data", "pack", "smoke", "--size", "32x24", "--fps", "5", "--limit", "1", "--workers", "1")
+    assert run((*words, "--out", str(out))) == 0
+    said = capsys.readouterr()
+    assert said.out == f"{out}\n" and "1 clip of smoke at 32x24@5" in said.err
+    assert len(PackedClips(out)._clips) == 1
+    assert run((*words, "--out", str(tmp_path))) == 2
+    assert "is a folder" in capsys.readouterr().err
+    assert run(("data", "pack", "smok", "--out", str(out))) == 2
+    assert "smoke" in capsys.readouterr().err

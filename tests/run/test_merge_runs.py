@@ -1,0 +1,177 @@
+"""Shards of a run joined: the bytes of one run, and one clear sentence where they cannot be joined."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from physbench.cli.main import run
+from physbench.errors import UsageError
+from physbench.run.options import Options, parse_shard
+from physbench.run.run_shard import batches_of_shard, missing_shards
+from physbench.storage.run_folder import RunFolder
+from physbench.storage.sealed_file import read_sealed_json, write_sealed_json
+
+Words = Callable[..., tuple[str, ...]]
+Join = Callable[..., str]
+TABLES = ("scores.parquet", *(f"references/{name}/scores.parquet" for name in ("truth", "freeze", "constant-velocity")))
+
+
+@pytest.fixture(scope="module")
+def shards(staged_run: RunFolder, stage_words: Words, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Both shards of a run, the second of which is scored. Nobody may change them."""
+    folder = tmp_path_factory.mktemp("shards")
+    for index, command in ((1, "rollout"), (2, "eval")):
+        assert run(stage_words(command, folder / f"{index}", "--shard", f"{index}/2")) == 0
+    return [folder / "1", folder / "2"]
+
+
+@pytest.fixture
+def copies(shards: list[Path], tmp_path: Path) -> list[Path]:
+    return [shutil.copytree(path, tmp_path / path.name) for path in shards]
+
+
+@pytest.fixture
+def join(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Join:
+    """Tries to join folders, which must fail in so many lines and leave nothing; returns what was said."""
+
+    def tried(*paths: Path, code: int = 2, lines: int = 2) -> str:
+        capsys.readouterr()
+        assert run(("merge", *map(str, paths), "--out", str(tmp_path / "whole"))) == code
+        said = capsys.readouterr().err
+        assert len(said.splitlines()) <= lines and not (tmp_path / "whole" / "manifest.json").exists()
+        return said
+
+    return tried
+
+
+def test_shards_joined_are_one_run(
+    staged_run: RunFolder, shards: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One shard is not scored, and the two samples of a clip lie in both: they are read together in the end."""
+    manifests = [read_sealed_json(path / "manifest.json") for path in shards]
+    rolled = [{path.name for path in (shard / "rollouts").glob("*.mkv")} for shard in shards]
+    assert [len(names) for names in rolled] == [5, 3] and not rolled[0] & rolled[1]
+    assert not (shards[0] / "parts").exists() and not list((shards[1] / "parts").glob("*.samples.json"))
+    assert manifests[0]["batches"] == manifests[1]["batches"], "the plan is that of the whole run"
+    before = {path: path.read_bytes() for shard in shards for path in shard.rglob("*.*") if path.is_file()}
+    out = tmp_path / "whole"
+    assert run(("merge", str(shards[1]), str(shards[0]), "--out", str(out), "--workers", "1")) == 0
+    assert "4 of 56 clips, 2 samples a clip" in capsys.readouterr().out
+    for name in TABLES:
+        assert (out / name).read_bytes() == (staged_run.path / name).read_bytes(), name
+    results = [read_sealed_json(place / "result.json") for place in (out, staged_run.path)]
+    assert {**results[0], "speed": 0} == {**results[1], "speed": 0}
+    for video in (staged_run.path / "rollouts").glob("*.mkv"):
+        assert (out / "rollouts" / video.name).read_bytes() == video.read_bytes()
+    assert before == {path: path.read_bytes() for path in before}, "the shards stay as they are"
+    manifest, whole = (read_sealed_json(place / "manifest.json") for place in (out, staged_run.path))
+    assert set(manifest["contents"]) == set(whole["contents"]) and manifest["options"]["shard"] is None
+    assert manifest["speed"]["model_frames"] == whole["speed"]["model_frames"]
+    assert run(("merge", *map(str, shards), "--out", str(out))) == 2
+    assert "holds a run. Go on with it (`physbench score" in capsys.readouterr().err
+
+
+def test_shards_that_are_not_all_of_one_run(copies: list[Path], staged_run: RunFolder, join: Join) -> None:
+    first = copies[0]
+    assert "1 shard of 2 is missing: 2/2. Name their folders too" in join(first)
+    assert "Shard 1 of 2 is given twice" in join(first, first)
+    assert "is a whole run, and no shard of one" in join(first, staged_run.path)
+    assert "there is no such folder" in join(first, first.with_name("none"))
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "value", "words"),
+    [
+        ("options", "shard", "2/3", "is shard 2 of 3, and"),
+        ("options", "seed", 7, "--seed is '0' there, here it is '7'"),
+        ("options", "device", "cuda", ""),  # which one of several devices is no difference
+        ("suite", "name", "core", "--suite is 'smoke' there, here it is 'core'"),
+        ("suite", "version", 9, "The version of the suite is"),
+        ("model", "sha256", "0", "The content of MODEL (sha256) is"),
+        ("model", "device", "cuda:0", "--device is 'cpu' there, here it is 'cuda'"),
+        ("model", "name", "other", "The name of the model is toy there, here it is other"),
+        ("versions", "code", "0", "The source code of physbench is"),
+        ("versions", "torch", "0", "The version of torch is"),
+        ("", "batches", [["x"]], "Its batches are planned in another way"),
+    ],
+)
+def test_shards_of_different_runs(
+    copies: list[Path], join: Join, place: str, name: str, value: object, words: str
+) -> None:
+    manifest = copies[1] / "manifest.json"
+    document = read_sealed_json(manifest)
+    if place:
+        document[place][name] = value
+    else:
+        document[name] = value
+    write_sealed_json(manifest, document)
+    if words:
+        said = join(*copies, lines=3)
+        assert words in said.replace("0 there", "'0' there").replace("is 7", "is '7'"), said
+    else:
+        from physbench.run.merge_runs import _difference
+
+        assert _difference(read_sealed_json(copies[0] / "manifest.json"), document) is None
+
+
+def test_a_shard_that_is_not_done_or_damaged(copies: list[Path], join: Join) -> None:
+    sidecar, video = (next((copies[0] / "rollouts").glob(f"*.{kind}")) for kind in ("json", "mkv"))
+    content = video.read_bytes()
+    video.write_bytes(content[: len(content) // 2])
+    said = join(*copies, code=1)
+    assert "files of 1 sample are damaged or lost" in said and "physbench rollout " in said
+    video.write_bytes(content)
+    sidecar.unlink()
+    said = join(*copies, code=1)
+    assert "shard 1 of 2 is not done: 1 of 5 rollouts are missing. Go on with:" in said
+    command = shlex.split(said[said.index("physbench rollout") :])[1:]
+    assert run(command) == 0
+    assert sidecar.exists() and video.read_bytes() == content, "a shard that was interrupted goes on"
+
+
+@pytest.mark.slow
+def test_scores_of_two_environments_are_not_joined(copies: list[Path], join: Join, tmp_path: Path) -> None:
+    """A shard that is not scored yet is not scored here either, where the other one was scored elsewhere."""
+    manifest = copies[1] / "manifest.json"
+    document = read_sealed_json(manifest)
+    write_sealed_json(manifest, {**document, "scored_with": {**document["versions"], "numpy": "0.1"}})
+    assert run(("merge", *map(str, copies), "--out", str(tmp_path / "joined"))) == 2
+    assert read_sealed_json(tmp_path / "joined" / "manifest.json")["scored_with"]["numpy"] == "0.1"
+    assert not (tmp_path / "joined" / "scores.parquet").exists()
+    assert run(("score", str(copies[0]))) == 0
+    assert f"{copies[1]} is scored with numpy 0.1, and {copies[0]} with" in join(*copies)
+
+
+def test_a_shard_has_no_result(shards: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(("finish", str(shards[1]))) == 2
+    assert "is shard 2 of 2: a result needs all of them" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["0/4", "5/4", "1", "1/", "a/b", "1/4/2", "-1/4", "1/0"])
+def test_what_is_no_shard(text: str) -> None:
+    with pytest.raises(UsageError, match="expected I/N"):
+        parse_shard(text)
+
+
+def test_what_shards_could_not_agree_on_is_refused() -> None:
+    Options("x", shard="1/2", batch_size=4).check()
+    with pytest.raises(UsageError, match="say --batch-size N"):
+        Options("x", shard="1/2").check()
+    with pytest.raises(UsageError, match="each shard would draw other seeds"):
+        Options("x", shard="1/2", batch_size=4, fresh_seeds=3).check()
+    assert Options("x", suite="smoke", shard="1/2", batch_size=4).suite_name == "smoke-shard-1-of-2"
+
+
+def test_every_batch_is_in_one_shard() -> None:
+    for batches, of in ((1, 1), (7, 3), (56, 8), (8, 8)):
+        parts = [list(batches_of_shard(batches, index, of)) for index in range(1, of + 1)]
+        assert sorted(batch for part in parts for batch in part) == list(range(batches))
+        assert max(map(len, parts)) - min(map(len, parts)) <= 1
+    with pytest.raises(UsageError, match="the run has 3 batches"):
+        batches_of_shard(3, 1, 4)
+    assert missing_shards([3, 1], 4) == [2, 4]

@@ -1,0 +1,67 @@
+"""The result so far: of all clips that are scored, as if only these had been asked for."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from physbench.cli.main import run
+from physbench.run.run_so_far import run_so_far
+from physbench.storage.run_folder import RunFolder
+from physbench.storage.sealed_file import read_sealed_json
+
+
+@pytest.fixture
+def unfinished(staged_run: RunFolder, tmp_path: Path) -> RunFolder:
+    """The run as it is when all is scored and nothing is written yet."""
+    folder = tmp_path / "run"
+    shutil.copytree(staged_run.path, folder, ignore=shutil.ignore_patterns("scores.parquet", "result.json", "report"))
+    return RunFolder(folder)
+
+
+def contents(folder: RunFolder) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()}
+
+
+def test_when_all_is_scored_it_is_the_result(staged_run: RunFolder, unfinished: RunFolder) -> None:
+    before, found, result = contents(unfinished), run_so_far(unfinished), read_sealed_json(staged_run.result)
+    assert (found.rolled, found.scored, found.of, found.clips, found.finished) == (8, 8, 8, 4, False)
+    assert found.result == result
+    assert contents(unfinished) == before
+    finished = run_so_far(staged_run)
+    assert finished.finished and finished.result == result
+
+
+def test_it_is_that_of_the_clips_that_are_whole(
+    staged_run: RunFolder, unfinished: RunFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without one sample of one clip, and one reference of another, two clips are left."""
+    ids = [
+        Path(name).stem.rpartition(".")[0] for name in sorted(map(str, (unfinished.path / "parts").glob("*.1.json")))
+    ]
+    unfinished.part(ids[0], 1).unlink()
+    unfinished.reference("truth").part(ids[1]).unlink()
+    (unfinished.path / "rollouts" / f"{ids[0]}.1.json").unlink()
+    assert run(("status", str(unfinished.path), "--json")) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["rolled"], found["scored"], found["of"], found["clips"], found["of_clips"]) == (7, 7, 8, 2, 4)
+    result, whole = found["result"], read_sealed_json(staged_run.result)
+    assert result["counts"] == {"clips": 2, "samples": 2, "scored": 2, "failed": 0}
+    assert result["overall"]["skill"] is None and len(result["tasks"]) == 2
+    for task, axes in result["tasks"].items():
+        assert axes["drift"]["quality"] == whole["tasks"][task]["drift"]["quality"]
+    assert run(("status", str(unfinished.path))) == 0
+    said = capsys.readouterr()
+    assert "7 of 8 rollouts are made, 7 are scored. On 2 of 4 clips so far:" in said.err and "2 of 56 clips" in said.out
+
+
+def test_before_the_first_score(unfinished: RunFolder, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    shutil.rmtree(unfinished.path / "parts")
+    assert run(("status", str(unfinished.path))) == 0
+    said = capsys.readouterr()
+    assert "8 of 8 rollouts are made, 0 are scored. There is no result yet." in said.err and not said.out
+    assert run(("status", str(tmp_path / "none"))) == 2
+    assert "there is no such folder" in capsys.readouterr().err
