@@ -41,7 +41,7 @@ def test_help_lists_the_commands_that_exist_and_no_others(capsys: pytest.Capture
     assert main.run([]) == 0
     shown = capsys.readouterr().out
     assert all(f"\n  {name} " in shown for name in main.COMMANDS)
-    assert not any(f"\n  {name} " in shown for name in ("merge", "verify", "check"))
+    assert not any(f"\n  {name} " in shown for name in ("verify", "check", "pack"))
 
 
 def test_the_line_of_a_command_is_short_and_each_has_help_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
