@@ -41,10 +41,11 @@ from physbench.results.build_result import build_result
 from physbench.results.event_losses import event_rows
 from physbench.results.free_constant_skill import with_free_constants
 from physbench.results.number_format import suite_name
-from physbench.results.read_run import read_run
+from physbench.results.read_run import read_run, spec_of
 from physbench.results.schema import ResultDocument, read_result
 from physbench.storage.atomic_write import write_json
 from physbench.storage.run_folder import RunFolder
+from physbench.world.scene import PLAIN
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -209,6 +210,9 @@ def _made(
     document = build_result(run, resamples=resamples, own_laws=False)
     result = ResultDocument.model_validate(document)
     _check(source, result, board)
+    look = spec_of(manifest).look
+    if look != PLAIN:
+        raise UsageError(f"{source}: is a run of the look {look}, and boards rank the look {PLAIN} alone.")
     reason = why_not_ranked(tables["truth"])
     if reason:
         raise UsageError(

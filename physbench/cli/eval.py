@@ -54,6 +54,14 @@ def command(
     batch_size: Annotated[
         str, typer.Option(metavar="N|auto", help="Clips in one batch; auto measures how many fit.")
     ] = "auto",
+    look: Annotated[
+        str | None,
+        typer.Option(
+            metavar="plain|natural",
+            help="How clips are drawn; natural has ground, light and shadows, and needs Mitsuba. [default: the card's, "
+            "else plain]",
+        ),
+    ] = None,
     samples: Annotated[int, typer.Option(help="Rollouts of each clip, for stochastic models.")] = 1,
     seed: Annotated[int, typer.Option(help="Seed of the model's generators.")] = 0,
     limit: Annotated[
@@ -147,6 +155,7 @@ def command(
         workers=workers,
         trust_code=trust_code,
         privileged=privileged,
+        look=look,
         note=note,
         tags=tuple(tag or ()),
         fresh_seeds=int(fresh_seeds) if fresh_seeds is not None and fresh_seeds.isdecimal() else fresh_seeds,
