@@ -20,7 +20,7 @@ from physbench.looks.natural.stage import Stage
 from physbench.looks.natural.view_rays import NOTHING_MET, hit_box, hit_surface, materials
 
 Float = NDArray[np.floating]
-NORMALS, RAYS_PER_NORMAL = 72, 48
+NORMALS, RAYS_PER_NORMAL = 48, 36
 
 
 def terms(normals: Float) -> Float:

@@ -116,6 +116,9 @@ def _lamp_behind_box(box: BoxBlocker, points: Float, lamp: Lamp) -> Float:
     hidden = np.where(ahead + reach > 1e-3, 1.0, 0.0).astype(points.dtype)
     near = hidden > 0
     across = to_box - ahead[..., None] * light
+    # Light that leaves a face outwards never meets the box, though the line behind it may.
+    place = -(to_box @ axes.T)
+    near &= ~((np.abs(place) > half - 2e-3) & (place * (light @ axes.T) > 0)).any(axis=-1)
     near &= (across**2).sum(axis=-1) < (np.linalg.norm(half) + 0.2 * np.maximum(ahead + reach, 0)) ** 2
     hidden[~near] = 0.0
     if not near.any():

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.looks.natural.mitsuba_variant import renderer
+from physbench.looks.natural.mover_light import GLOSS
+from physbench.looks.natural.movers import Mover
 from physbench.looks.natural.stage import SURFACE_REACH, Stage, StageBox, Surface
 from physbench.looks.natural.textures import texture
 from physbench.world.camera import eye
@@ -23,7 +25,7 @@ Float = NDArray[np.float64]
 Description = dict[str, Any]
 
 BOUNCES = 5  # of light between surfaces
-TEXTURE_SIDE = 2048  # px of the pictures of a floor or a wall, in whole frames
+TEXTURE_SIDE = 800  # px of the pictures of a floor or a wall, in whole frames
 TEXTURE_REACH = 6.0  # m, half of what these show
 
 
@@ -127,3 +129,46 @@ def _placed(centre: Sequence[float], turn: Sequence[float], half: Sequence[float
     matrix[:3, :3] = rotate(np.asarray(turn), np.diag(np.asarray(half, dtype=np.float64))).T
     matrix[:3, 3] = centre
     return renderer().ScalarTransform4f(matrix)
+
+
+def whole_frame(
+    stage: Stage, movers: Sequence[Mover], camera: Camera, spec: RenderSpec, samples: int, seed: int = 0
+) -> NDArray[np.float32]:
+    """A frame with all bodies by path tracing, linear RGB (h, w, 3): what compositing is compared with.
+
+    Boxes and cylinders are traced without bevels and grain, flat ones as deep as they block light.
+    """
+    scene = stage_description(stage, camera, spec, samples, stage.seed)
+    for number, surface in enumerate(stage.surfaces):
+        scene[f"surface_{number}"] = _surface(surface, stage, textured=True)
+    for mover in movers:
+        scene[f"mover_{mover.index}"] = _mover(mover)
+    return traced({**scene, "key": key_light(stage), "sky": sky_light(stage)}, seed)
+
+
+def _mover(mover: Mover) -> Description:
+    if mover.body.shape == "sphere":
+        gloss = {
+            "type": "roughplastic",
+            "diffuse_reflectance": {"type": "rgb", "value": list(mover.albedo)},
+            "alpha": GLOSS,
+            "int_ior": 1.45,
+        }
+        return {"type": "sphere", "center": mover.centre.tolist(), "radius": mover.body.size[0], "bsdf": gloss}
+    middle = mover.centre + mover.deep
+    if mover.body.shape == "box":
+        return {"type": "cube", "to_world": _placed(middle, mover.turn, mover.body.size), "bsdf": matte(mover.albedo)}
+    radius, length = mover.body.size
+    place = _placed(middle, mover.turn, (radius, radius, length / 2))
+    parts: Description = {"type": "merge"}
+    for name, turn in (("front", 0.0), ("back", 180.0)):
+        at = place @ renderer().ScalarTransform4f().rotate([1, 0, 0], turn).translate([0, 0, 1])
+        parts[name] = {"type": "disk", "to_world": at, "bsdf": matte(mover.albedo)}
+    parts["side"] = {
+        "type": "cylinder",
+        "p0": [0, 0, -1],
+        "p1": [0, 0, 1],
+        "to_world": place,
+        "bsdf": matte(mover.albedo),
+    }
+    return parts

@@ -87,7 +87,7 @@ def sent_out(mover: Mover, light: Float | None, points: Float, stage: Stage) -> 
     head_on = lamp_light(mover.centre[None], (to_lamp / np.linalg.norm(to_lamp))[None], stage.key)[0]
     angle = np.arccos(np.clip((way * to_lamp).sum(axis=-1) / np.linalg.norm(to_lamp), -1.0, 1.0))
     phase = 2 / 3 * (np.sin(angle) + (np.pi - angle) * np.cos(angle)) / np.pi  # of a matt ball
-    return np.asarray(albedo * ((head_on * phase)[:, None] + np.maximum(terms(way) @ light, 0.0)))
+    return np.asarray(albedo * ((head_on * phase)[:, None] + np.maximum(light[0] + way @ light[1:4], 0.0)))
 
 
 def block_ways(stage: Stage) -> tuple[BoxBlocker, ...]:

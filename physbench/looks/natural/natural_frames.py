@@ -20,7 +20,7 @@ from physbench.looks.natural.mitsuba_variant import variant_names as variant_nam
 from physbench.looks.natural.mover_light import ball_light, block_ways, flat_light, sent_out
 from physbench.looks.natural.mover_pixels import ball_points, bevelled, hit_mover
 from physbench.looks.natural.movers import Mover, drawable, movers_at
-from physbench.looks.natural.stage import KEY_LIGHT, Stage, stage_of, stays
+from physbench.looks.natural.stage import Stage, stage_of, stays
 from physbench.looks.natural.starry_sky import starry_sky
 from physbench.looks.natural.view_rays import Seen, see, textured_albedo, view_directions
 from physbench.world.camera import eye
@@ -31,7 +31,7 @@ from physbench.world.silhouettes import boxes, full_area
 Array = NDArray[np.float64]
 Image = NDArray[np.uint8]
 LARGE_SIDE = 512  # px of the shorter side, from where on a pixel is split into 2 x 2 instead of 3 x 3
-LEAST_HIDDEN = 1e-3  # of sky light that is hidden; less makes no difference
+LEAST_HIDDEN = 0.01  # of sky light; where a body hides less it sends no light
 
 
 @dataclass(frozen=True, eq=False)
@@ -229,7 +229,7 @@ def _body_colour(
     floor = stage.floor
     glow = np.full(3, stage.sky)
     if floor is not None:
-        glow = np.asarray(floor.material.albedo) * (0.8 * KEY_LIGHT + stage.sky)
+        glow = np.asarray(floor.material.albedo) * (0.8 * stage.lamp_light + stage.sky)
     return flat_light(mover, points, bevelled(mover, points, normals), stage, [*backdrop.blocks, *others], glow)
 
 

@@ -22,17 +22,18 @@ Array = NDArray[np.float64]
 Kind = Literal["hall", "table", "sky"]
 Texture = Literal["boards", "concrete", "terrazzo", "bricks", "plaster", "panels", "plain"]
 
-WALL_BEHIND = 1.6  # m from the plane of motion to the wall of a hall
+WALL_BEHIND = 2.0  # m from the plane of motion to the wall of a hall
 SHELF_WALL = 1.0  # m, where nothing but boards on the wall carries things
 UNSEEN_FLOOR = 3.4  # m below the middle of a picture that shows no floor
 SURFACE_REACH = 14.0  # m from the middle of the picture to the end of floor and wall
-SKY_LIGHT = 0.42  # radiance from all directions; a white surface with nothing around it has the same
-KEY_LIGHT = 0.68  # radiance of a white surface that faces the key light at the middle of the picture
+# Radiance of a white surface in the light of the sky, and of one that faces the lamp at the middle of the picture.
+SKY_LIGHT, KEY_LIGHT = 0.44, 0.70
+SKY_LIGHT_ABOVE, KEY_LIGHT_ABOVE = 0.66, 0.50  # where the lamp hangs above, and leaves walls to the sky
 KEY_DISTANCE = 15.0  # m
 KEY_RADIUS = 1.7  # m, of the lamp: shadows are soft
 DARK_GREY = (SCREEN_GREY + FLOOR_GREY) / 2  # up to here a body is a screen; holders are not
 SCREEN_LEVEL = 0.26  # of 1, on a display, of a screen in full light
-WALL_LEVEL = 0.77
+WALL_LEVEL = 0.86
 LIGHTEST_LEVEL = 0.93
 
 
@@ -94,6 +95,11 @@ class Stage:
     seed: int
 
     @property
+    def lamp_light(self) -> float:
+        """Radiance of a white surface that faces the lamp at the middle of the picture."""
+        return self.key.radiance * (self.key.radius / KEY_DISTANCE) ** 2
+
+    @property
     def floor(self) -> Surface | None:
         return next((surface for surface in self.surfaces if surface.axis == 2), None)
 
@@ -102,11 +108,12 @@ def stage_of(scene: Scene) -> Stage:
     """The stage of a scene: a hall for a side view, the ground for a view from above, a sky without ground."""
     rng = _random(scene)
     kind = _kind(scene)
-    key = _lamp(scene, kind, rng)
+    above = kind == "hall" and any(_is_screen(body) for body in scene.bodies)
+    key = _lamp(scene, kind, above, rng)
     seed = int(rng.integers(1 << 30))
     surfaces = _surfaces(scene, kind, rng)
     blocks = tuple(_block(scene, body, rng) for body in scene.bodies if _stands(body))
-    return Stage(kind, surfaces, blocks, key, SKY_LIGHT, scene.camera.center, seed)
+    return Stage(kind, surfaces, blocks, key, SKY_LIGHT_ABOVE if above else SKY_LIGHT, scene.camera.center, seed)
 
 
 def level_of(grey: float) -> float:
@@ -149,19 +156,18 @@ def _kind(scene: Scene) -> Kind:
     return "table" if any(body.shape == "plane" and body.drawn for body in scene.bodies) else "sky"
 
 
-def _lamp(scene: Scene, kind: Kind, rng: np.random.Generator) -> Lamp:
+def _lamp(scene: Scene, kind: Kind, above: bool, rng: np.random.Generator) -> Lamp:
     """The key light; from above where something may hide, since shadows would tell where it is."""
     side = float(rng.choice([-1.0, 1.0]) * rng.uniform(0.22, 0.42))
     if kind == "hall":
-        hides = any(_is_screen(body) for body in scene.bodies)
-        towards = (side * 0.3, -0.16, 1.0) if hides else (side, -0.62, 1.0)
+        towards = (side * 0.3, -0.16, 1.0) if above else (side, -0.62, 1.0)
     elif kind == "table":
         towards = (side, float(rng.uniform(0.15, 0.35)), 1.0)
     else:
         towards = (side * 0.8, float(rng.uniform(0.1, 0.25)), 1.0)
     unit = np.asarray(towards) / np.linalg.norm(towards)
     position = np.asarray(scene.camera.center) + KEY_DISTANCE * unit
-    radiance = KEY_LIGHT / (KEY_RADIUS / KEY_DISTANCE) ** 2
+    radiance = (KEY_LIGHT_ABOVE if above else KEY_LIGHT) / (KEY_RADIUS / KEY_DISTANCE) ** 2
     return Lamp(tuple(position.tolist()), KEY_RADIUS, radiance)
 
 
@@ -195,7 +201,8 @@ def _surfaces(scene: Scene, kind: Kind, rng: np.random.Generator) -> tuple[Surfa
     wall_texture, wall_seed = walls[int(rng.integers(len(walls)))], int(rng.integers(1 << 30))
     lightness = float(rng.uniform(-0.03, 0.03))
     wall = Material(_tinted(WALL_LEVEL + lightness, OFF_WHITE), wall_texture, wall_seed)
-    behind = scene.camera.center[1] + (SHELF_WALL if plane is None else WALL_BEHIND)
+    shelves = any(_hangs(scene, body) for body in scene.bodies if _stands(body))
+    behind = scene.camera.center[1] + (SHELF_WALL if shelves else WALL_BEHIND)
     return Surface(2, level, ground), Surface(1, behind, wall)
 
 
@@ -208,6 +215,14 @@ def _ground_level(scene: Scene, plane: Body | None) -> float:
     return max(min(lowest, default=plane.position[2]), plane.position[2])
 
 
+def _hangs(scene: Scene, body: Body) -> bool:
+    """Whether a board of a side view without a floor ends within the picture: it is fixed to the wall."""
+    lowest = body.position[2] - float(np.linalg.norm(np.asarray(body.size)[[0, 2]]))
+    return not any(each.shape == "plane" for each in scene.bodies) and (
+        lowest > scene.camera.center[2] - scene.camera.width / 2 - body.size[0]
+    )
+
+
 def _block(scene: Scene, body: Body, rng: np.random.Generator) -> StageBox:
     tint = (1.0, 1.0, 1.0) if _is_screen(body) else OFF_WHITE
     material = Material(_tinted(level_of(body.grey), tint), "plain", int(rng.integers(1 << 30)))
@@ -216,8 +231,7 @@ def _block(scene: Scene, body: Body, rng: np.random.Generator) -> StageBox:
     if scene.camera.view == "front" and in_plane:
         # The front stays where it is drawn in the plain look: a nearer one would hide the feet of what stands on it.
         front = scene.camera.center[1] - PLATE_HALF_DEPTH
-        floating = not any(other.shape == "plane" for other in scene.bodies) and len(scene.camera.center) == 3
-        back = scene.camera.center[1] + (SHELF_WALL if floating else body.size[1])
+        back = scene.camera.center[1] + (SHELF_WALL if _hangs(scene, body) else body.size[1])
         centre = (centre[0], (front + back) / 2, centre[2])
         half = (half[0], (back - front) / 2, half[2])
     return StageBox(centre, (half[0], half[1], half[2]), body.orientation, material)

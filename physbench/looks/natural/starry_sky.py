@@ -12,9 +12,10 @@ from physbench.looks.natural.stage import linear
 from physbench.looks.natural.textures import octaves
 from physbench.world.scene import RenderSpec
 
-SKY_LEVEL = (0.425, 0.438, 0.468)  # display RGB of the sky away from the galaxy
-GLOW = 0.22  # how much lighter (linear, relative) the galaxy's band is at its brightest
-STARS = 900  # in the square window
+SKY_LEVEL = (0.312, 0.357, 0.436)  # display RGB of the sky away from the galaxy
+GLOW = 0.34  # how much lighter (linear, relative) the galaxy's band is at its brightest
+STAR_LIGHT = 0.008
+STARS = 2600  # in the square window
 
 
 def starry_sky(seed: int, spec: RenderSpec, width: float) -> NDArray[np.float32]:
@@ -44,12 +45,12 @@ def _with_stars(
     reach = 4 * width  # the widest picture shows the stars of the square one, and more
     count = round(STARS * (reach / width) ** 2)
     place = rng.uniform(-reach / 2, reach / 2, (count, 2))
-    strength = 0.00045 * rng.pareto(1.25, count) + 0.0002
+    strength = 0.00022 * rng.pareto(1.15, count) + 0.0001
     colour = np.array([1.0, 1.0, 1.0]) + np.outer(rng.normal(0, 0.5, count).clip(-1, 1), [0.10, 0.0, -0.12])
-    sigma = max(0.0105, 0.55 * scale)  # m
+    sigma = max(0.0045, 0.42 * scale)  # m
     column, row = place[:, 0] / scale + spec.width / 2, spec.height / 2 - place[:, 1] / scale
     for k in np.flatnonzero((column > -3) & (column < spec.width + 3) & (row > -3) & (row < spec.height + 3)):
-        spread = sigma / scale * (1.0 + 0.9 * min(strength[k] / 0.02, 1.0))
+        spread = sigma / scale * (1.0 + 0.8 * min(strength[k] / 0.02, 1.0))
         side = int(np.ceil(3.5 * spread))
         left, top = int(column[k]) - side, int(row[k]) - side
         rows = np.arange(max(top, 0), min(top + 2 * side + 1, spec.height))
@@ -57,6 +58,6 @@ def _with_stars(
         if not len(rows) or not len(columns):
             continue
         square = (rows[:, None] + 0.5 - row[k]) ** 2 + (columns[None] + 0.5 - column[k]) ** 2
-        light = min(strength[k], 0.05) * np.exp(-square / (2 * spread**2)) / (2 * np.pi * sigma**2) * 0.02
+        light = min(strength[k], 0.02) * STAR_LIGHT * np.exp(-square / (2 * spread**2)) / (2 * np.pi * sigma**2)
         picture[np.ix_(rows, columns)] += light[..., None] * colour[k]
     return picture

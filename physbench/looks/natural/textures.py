@@ -69,7 +69,7 @@ def _grey(value: Float) -> Float:
 
 
 def _plain(seed: int, u: Float, v: Float) -> Float:
-    return _grey(1 + 0.02 * octaves(seed, u, v, 0.3, 3))
+    return _grey(1 + 0.05 * octaves(seed, u, v, 0.5, 4) + 0.03 * octaves(seed + 4, u * 40, v * 3, 1.0, 2))
 
 
 def _joint(distance: Float, width: float) -> Float:

@@ -15,6 +15,7 @@ from physbench.world.scene import Camera, RenderSpec
 
 Float = NDArray[np.float64]
 NOTHING_MET = 1e6  # m
+EDGE_LIGHTER, EDGE_WIDTH = 0.45, 0.010  # share, m
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +109,17 @@ def textured_albedo(stage: Stage, camera: Camera, seen: Seen) -> Float:
         if here.any():
             u, v = surface_places(stage, number, points[here], seen.normal[here])
             albedo[here] *= texture(material, u, v)
+            if number >= len(stage.surfaces):
+                block = stage.blocks[number - len(stage.surfaces)]
+                albedo[here] *= _worn_edges(block, points[here], seen.normal[here])[:, None]
     return albedo
+
+
+def _worn_edges(block: StageBox, points: Float, normal: Float) -> Float:
+    """Factors (P,) that make the edges of boards lighter, as their paint is thinner there."""
+    local = np.abs(unrotate(block.turn, points - np.asarray(block.centre)))
+    inside = np.asarray(block.half) - local + 9.0 * (np.abs(unrotate(block.turn, normal)) > 0.5)
+    return np.asarray(1 + EDGE_LIGHTER * np.clip(1.5 - inside.min(axis=-1) / EDGE_WIDTH, 0.0, 1.0))
 
 
 def surface_places(stage: Stage, number: int, points: Float, normal: Float) -> tuple[Float, Float]:
