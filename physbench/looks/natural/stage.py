@@ -27,7 +27,8 @@ SHELF_WALL = 1.0  # m, where nothing but boards on the wall carries things
 UNSEEN_FLOOR = 3.4  # m below the middle of a picture that shows no floor
 SURFACE_REACH = 14.0  # m from the middle of the picture to the end of floor and wall
 # Radiance of a white surface in the light of the sky, and of one that faces the lamp at the middle of the picture.
-SKY_LIGHT, KEY_LIGHT = 0.44, 0.70
+# Soft, and from near the camera: where one side of a ball is darker, the centre of its colour is not its centre.
+SKY_LIGHT, KEY_LIGHT = 0.44, 0.62
 SKY_LIGHT_ABOVE, KEY_LIGHT_ABOVE = 0.66, 0.50  # where the lamp hangs above, and leaves walls to the sky
 KEY_DISTANCE = 15.0  # m
 KEY_RADIUS = 1.7  # m, of the lamp: shadows are soft
@@ -160,11 +161,11 @@ def _lamp(scene: Scene, kind: Kind, above: bool, rng: np.random.Generator) -> La
     """The key light; from above where something may hide, since shadows would tell where it is."""
     side = float(rng.choice([-1.0, 1.0]) * rng.uniform(0.22, 0.42))
     if kind == "hall":
-        towards = (side * 0.3, -0.16, 1.0) if above else (side, -0.62, 1.0)
+        towards = (side * 0.3, -0.16, 1.0) if above else (0.8 * side, -1.6, 0.6)
     elif kind == "table":
         towards = (side, float(rng.uniform(0.15, 0.35)), 1.0)
     else:
-        towards = (side * 0.8, float(rng.uniform(0.1, 0.25)), 1.0)
+        towards = (side * 0.4, float(rng.uniform(0.05, 0.15)), 1.0)
     unit = np.asarray(towards) / np.linalg.norm(towards)
     position = np.asarray(scene.camera.center) + KEY_DISTANCE * unit
     radiance = (KEY_LIGHT_ABOVE if above else KEY_LIGHT) / (KEY_RADIUS / KEY_DISTANCE) ** 2
