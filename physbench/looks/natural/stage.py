@@ -34,6 +34,9 @@ KEY_DISTANCE = 15.0  # m
 KEY_RADIUS = 1.7  # m, of the lamp: shadows are soft
 DARK_GREY = (SCREEN_GREY + FLOOR_GREY) / 2  # up to here a body is a screen; holders are not
 SCREEN_LEVEL = 0.26  # of 1, on a display, of a screen in full light
+# The floor ends at the plane of motion in the plain look, and the tracker looks there for its edge: here a darker floor
+# begins.
+FRONT = 0.72
 WALL_LEVEL = 0.86
 LIGHTEST_LEVEL = 0.93
 
@@ -45,6 +48,7 @@ class Material:
     albedo: Vector  # linear RGB, mean over the surface
     texture: Texture = "plain"
     seed: int = 0
+    front: float = 1.0  # factor on what lies before the plane of motion, on a floor
 
 
 @dataclass(frozen=True)
@@ -195,7 +199,7 @@ def _surfaces(scene: Scene, kind: Kind, rng: np.random.Generator) -> tuple[Surfa
     texture, seed = floors[int(rng.integers(len(floors)))], int(rng.integers(1 << 30))
     grey = FLOOR_GREY if plane is None else plane.grey
     tint = WOOD if texture == "boards" else STONE
-    ground = Material(_tinted(level_of(grey), tint), texture, seed)
+    ground = Material(_tinted(level_of(grey), tint), texture, seed, FRONT if kind == "hall" else 1.0)
     if kind == "table":
         return (Surface(2, _ground_level(scene, plane), ground),)
     level = scene.camera.center[2] - UNSEEN_FLOOR if plane is None else plane.position[2]

@@ -28,7 +28,7 @@ def texture(material: Material, u: Float, v: Float) -> Float:
         "panels": _panels,
         "plain": _plain,
     }[material.texture]
-    return make(material.seed, u, v)
+    return make(material.seed, u, v) * np.where(v < 0, material.front, 1.0)[..., None]
 
 
 def hashed(seed: int, i: NDArray[np.int64], j: NDArray[np.int64]) -> Float:
