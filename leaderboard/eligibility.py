@@ -20,6 +20,7 @@ from physbench.results.answers import answers_states
 from physbench.results.build_result import FINAL_FROM
 from physbench.results.number_format import suite_name
 from physbench.results.schema import ResultDocument
+from physbench.world.scene import PLAIN
 
 SUITE = "core"
 
@@ -36,6 +37,7 @@ class Candidate:
     provisional: bool  # headline scorers may still change
     local: bool  # the machine does not reproduce the suite's states
     states: bool  # the model answers with states
+    look: str = PLAIN  # in which clips were shown
 
     @property
     def suite_words(self) -> str:
@@ -65,7 +67,8 @@ def of_claim(claim: Claim) -> Candidate:
     )
     provisional = suite.version < FINAL_FROM or suite.in_development
     states = isinstance(claim.card, StateCard)
-    return Candidate(name, suite.name, suite.version, suite.hash, len(suite.rows), provisional, False, states)
+    look = claim.card.look
+    return Candidate(name, suite.name, suite.version, suite.hash, len(suite.rows), provisional, False, states, look)
 
 
 def of_result(result: ResultDocument) -> Candidate:
@@ -75,7 +78,17 @@ def of_result(result: ResultDocument) -> Candidate:
         model.name, model.target, model.sha256, model.args, result.render_spec, result.context, result.counts.samples
     )
     states = answers_states(model.card)
-    return Candidate(name, suite.name, suite.version, suite.hash, suite.clips, result.provisional, suite.local, states)
+    return Candidate(
+        name,
+        suite.name,
+        suite.version,
+        suite.hash,
+        suite.clips,
+        result.provisional,
+        suite.local,
+        states,
+        str(model.card.get("look", PLAIN)),
+    )
 
 
 def board_suite() -> Suite:
@@ -114,6 +127,8 @@ def refuse_ineligible(source: Path, candidate: Candidate, board: Path, others: S
             f"{source}: its clips were made on a machine that does not reproduce the suite's states. Check it "
             "with: physbench data verify"
         )
+    if candidate.look != PLAIN:
+        raise UsageError(f"{source}: is a run of the look {candidate.look}, and boards rank the look {PLAIN} alone.")
     if {each.states for each in others} - {candidate.states}:
         ours, theirs = ("states", "frames") if candidate.states else ("frames", "states")
         raise UsageError(

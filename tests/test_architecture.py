@@ -22,6 +22,7 @@ ORDER = (
     "plugins",
     "storage",
     "world",
+    "looks",
     "clips",
     "data",
     "dynamics",

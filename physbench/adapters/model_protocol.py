@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from physbench.errors import ModelError
+from physbench.looks.known_looks import LOOKS
 from physbench.world.frame_rates import wrong_rate
-from physbench.world.scene import HISTORY, RenderSpec
+from physbench.world.scene import HISTORY, PLAIN, RenderSpec
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,6 +48,7 @@ class ModelCard:
             themselves, else "zero-shot".
         training_clips: Number of clips of the `train` split that it was trained on, with which its distance from
             `baseline:memory` is read; None: not stated.
+        look: How the clips are drawn that it is asked about: "plain" or "natural". `--look` has the last word.
     """
 
     name: str
@@ -60,11 +62,12 @@ class ModelCard:
     repeat_first: bool = False
     track: Track = "zero-shot"
     training_clips: int | None = None
+    look: str = PLAIN
 
     @property
     def spec(self) -> RenderSpec:
         """Size and rate of the clips for this model; a rate of 15 equals one of 15.0."""
-        return RenderSpec(int(self.image_size[0]), int(self.image_size[1]), float(self.fps))
+        return RenderSpec(int(self.image_size[0]), int(self.image_size[1]), float(self.fps), self.look)
 
     @property
     def history_frames(self) -> int:
@@ -112,6 +115,8 @@ def check_card(card: ModelCard) -> ModelCard:
         )
     if card.max_horizon is not None and card.max_horizon < 1:
         raise ModelError(f"{where}: expected max_horizon of at least 1 frame or None, got {card.max_horizon}.")
+    if card.look not in LOOKS:
+        raise ModelError(f"{where}: expected look to be one of {', '.join(LOOKS)}, got {card.look!r}.")
     if card.training_clips is not None and card.training_clips < 1:
         raise ModelError(f"{where}: expected training_clips of at least 1 or None, got {card.training_clips}.")
     if card.training_clips is not None and card.track == "zero-shot":

@@ -64,9 +64,9 @@ def exported_image(folder: Path, clip: ClipAsked) -> Image | None:
 
 def drawn_image(row: Row, spec: RenderSpec) -> Image:
     """The frame (H, W, 3) at time 0, simulated and drawn; nothing after it is."""
-    from physbench.world.rendering import render
+    from physbench.looks.known_looks import draw
     from physbench.world.stepping import simulate
 
     scene, now = make_scene(row), np.zeros(1)
-    frame: Image = render(scene, now, simulate(scene, now).states, spec).frames[0]
+    frame: Image = draw(scene, now, simulate(scene, now).states, spec).frames[0]
     return frame

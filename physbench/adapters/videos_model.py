@@ -73,6 +73,7 @@ class RecordedVideos:
                 uses_prompt=True,
                 stochastic=any(sample for _, sample in self.listing.entries),
                 track=self.answer.track,
+                look=asked.look,
             )
         )
 

@@ -24,6 +24,7 @@ app = typer.Typer(
 
 CONDITIONING = "conditioning"  # the format of what models elsewhere are given
 Suite = Annotated[str, typer.Option(help="smoke, core, actions, counterfactuals or train.")]
+Look = Annotated[str, typer.Option(metavar="LOOK", help="plain, or natural: with ground, light and shadows.")]
 Workers = Annotated[int | None, typer.Option(metavar="N", help="Processes. [default: cores, at most 8]")]
 
 
@@ -35,6 +36,7 @@ def generate(
     workers: Workers = None,
     limit: Annotated[int | None, typer.Option(metavar="N", help="Only N clips in all, spread over the tasks.")] = None,
     tasks: Annotated[str | None, typer.Option(metavar="GLOB", help="Only these tasks.")] = None,
+    look: Look = "plain",
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the clips. [default: the cache]")] = None,
 ) -> None:
     """Simulate and render the clips of a suite. Existing clips are checked and kept."""
@@ -42,7 +44,7 @@ def generate(
     from physbench.clips.store import ClipStore
     from physbench.clips.suite import find_suite
 
-    spec = render_spec(size, fps)
+    spec = render_spec(size, fps, look)
     chosen = find_suite(suite, limit, tasks)
     processes = _workers(workers)
     if out is not None and out.exists() and not out.is_dir():
@@ -144,6 +146,7 @@ def export(
     workers: Workers = None,
     limit: Annotated[int | None, typer.Option(metavar="N", help="Only N clips in all, spread over the tasks.")] = None,
     tasks: Annotated[str | None, typer.Option(metavar="GLOB", help="Only these tasks.")] = None,
+    look: Look = "plain",
     states: Annotated[
         bool, typer.Option("--states", help="Conditioning: states of the context as Parquet instead of pictures.")
     ] = False,
@@ -180,7 +183,7 @@ def export(
     if format_name != CONDITIONING:
         if states or state_noise or context is not None:
             raise UsageError("--states, --state-noise and --context are of conditioning: a data set has whole clips.")
-        spec = _spec_of_dataset(size, fps)
+        spec = _spec_of_dataset(size, fps, look)
         processes = _workers(workers)
         _export_dataset(format_name, chosen, spec, limit, tasks, out, processes, video, clips_per_file, held_out)
         return
@@ -191,18 +194,20 @@ def export(
         )
     fps, context = 24.0 if fps is None else fps, 1 if context is None else context
     if states:
+        if look != "plain":
+            raise UsageError("--look is of pictures: states are the same in every look.")
         _export_states(chosen, limit, tasks, fps, context, out, state_noise)
         return
     if state_noise:
         raise UsageError("--state-noise is for states: add --states.")
-    _export_conditioning(chosen, limit, tasks, size or "1280x720", fps, context, out, _workers(workers))
+    _export_conditioning(chosen, limit, tasks, size or "1280x720", fps, context, out, _workers(workers), look)
 
 
-def _spec_of_dataset(size: str | None, fps: float | None) -> RenderSpec:
+def _spec_of_dataset(size: str | None, fps: float | None, look: str) -> RenderSpec:
     from physbench.clips.generate import render_spec
 
     width, height = _sides(size or "64")
-    return render_spec((height, width), 15.0 if fps is None else fps)
+    return render_spec((height, width), 15.0 if fps is None else fps, look)
 
 
 def _export_dataset(
@@ -275,7 +280,15 @@ def _export_dataset(
 
 
 def _export_conditioning(
-    name: str, limit: int | None, tasks: str | None, size: str, fps: float, context: int, out: Path, workers: int
+    name: str,
+    limit: int | None,
+    tasks: str | None,
+    size: str,
+    fps: float,
+    context: int,
+    out: Path,
+    workers: int,
+    look: str,
 ) -> None:
     """Write image, video, prompt and actions of each clip."""
     from physbench.clips.export import check_export
@@ -286,7 +299,7 @@ def _export_conditioning(
     from physbench.progress import Progress
 
     width, height = _sides(size)
-    spec = check_export(width, height, fps, context)
+    spec = check_export(width, height, fps, context, look)
     chosen = find_suite(name, limit, tasks)
     started = time.monotonic()
     with Progress(f"conditioning {spec}", len(chosen.rows)) as progress:

@@ -27,6 +27,7 @@ def command(
     out: o.Out = None,
     device: o.Device = "auto",
     batch_size: o.BatchSize = "auto",
+    look: o.Look = None,
     samples: o.Samples = 1,
     seed: o.Seed = 0,
     limit: o.Limit = None,

@@ -46,6 +46,14 @@ Out = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 BatchSize = Annotated[str, typer.Option(metavar="N|auto", help="Clips in one batch; auto measures how many fit.")]
+Look = Annotated[
+    str | None,
+    typer.Option(
+        metavar="plain|natural",
+        help="How clips are drawn; natural has ground, light and shadows, and needs Mitsuba. [default: the card's, "
+        "else plain]",
+    ),
+]
 Samples = Annotated[int, typer.Option(help="Rollouts of each clip, for stochastic models.")]
 Seed = Annotated[int, typer.Option(help="Seed of the model's generators.")]
 Limit = Annotated[
@@ -99,7 +107,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result document to
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 TAKEN_AS_THEY_ARE = (
     *("model", "suite", "tasks", "scorers", "limit", "device", "samples", "seed", "dtype", "timeout", "chain"),
-    *("keep_rollouts", "diagnosis", "workers", "trust_code", "privileged", "note", "shard"),
+    *("keep_rollouts", "diagnosis", "workers", "trust_code", "privileged", "look", "note", "shard"),
 )
 
 

@@ -98,10 +98,14 @@ def preview(
             help="A .png is a contact sheet; .gif, .webp and .mp4 play. [default: preview-<task>-<split>.png here]",
         ),
     ] = None,
+    look: Annotated[
+        str, typer.Option(metavar="LOOK", help="plain, or natural: with ground, light and shadows.")
+    ] = "plain",
 ) -> None:
     """Draw a few clips: frames over time and each clip's trajectories in one picture, or an animation."""
     from physbench.clips.animate import SUFFIXES
     from physbench.clips.task import find_task, short_names
+    from physbench.looks.known_looks import check_look
 
     chosen = check_split(split)
     if seed < 0:
@@ -109,6 +113,7 @@ def preview(
     if not 1 <= clips <= 16:
         raise UsageError(f"--clips: expected 1 to 16 but got {clips}.")
     task = find_task(name)
+    check_look(look)
     path = out or Path(f"preview-{short_names(task.id)[0]}-{split}.png")
     if path.is_dir():
         path = path / f"preview-{short_names(task.id)[0]}-{split}.png"
@@ -121,11 +126,11 @@ def preview(
     if path.suffix.lower() == ".png":
         from physbench.clips.preview import preview as sheet
 
-        sheet(task, chosen, seeds, path)
+        sheet(task, chosen, seeds, path, look)
     else:
         from physbench.clips.animate import animate
 
-        animate(task, chosen, seeds, path)
+        animate(task, chosen, seeds, path, look)
     note(f"{clips} clips of {task.id}, {split}")
     typer.echo(path)
 

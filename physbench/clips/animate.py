@@ -13,6 +13,7 @@ from physbench.clips.encode import Codec, encode
 from physbench.clips.generate import render_spec
 from physbench.clips.preview import make_clips
 from physbench.clips.task import Task
+from physbench.world.scene import PLAIN
 
 CLIP_SIZE, CLIP_FPS = 160, 15.0  # px of a clip, frames/s
 SHOWN_HISTORY = 1.0  # s of the history that are shown
@@ -25,9 +26,9 @@ SMALL_H264 = Codec(".mp4", "mp4", "libx264", "yuv420p", {"crf": "23", "preset": 
 Frames = NDArray[np.uint8]
 
 
-def animate(task: Task, split: Split, seeds: Sequence[int], path: Path) -> None:
+def animate(task: Task, split: Split, seeds: Sequence[int], path: Path, look: str = PLAIN) -> None:
     """Write an animation of the clips with these seeds, as the suffix of `path` says: .gif, .webp or .mp4."""
-    write(path, tile(make_clips(task, split, seeds, render_spec(CLIP_SIZE, CLIP_FPS))))
+    write(path, tile(make_clips(task, split, seeds, render_spec(CLIP_SIZE, CLIP_FPS, look))))
 
 
 def tile(clips: Sequence[Clip]) -> Frames:

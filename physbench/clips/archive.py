@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from physbench.clips import generate
 from physbench.clips.clip import Clip, Contact, Row
+from physbench.looks.known_looks import look_key
 from physbench.storage.fingerprint import fingerprint
 from physbench.storage.sealed_file import NOT_ARRAYS
 from physbench.world.scene import RenderSpec, Scene
@@ -44,7 +45,8 @@ def generator_key() -> str:
 
 def clip_key(row: Row, spec: RenderSpec, scene: Scene) -> str:
     """Hash of everything that decides a clip."""
-    return hashlib.sha256(f"{generator_key()}|{row!r}|{spec!r}|{scene!r}".encode()).hexdigest()
+    key = f"{generator_key()}|{row!r}|{spec!r}|{scene!r}{look_key(spec.look)}"
+    return hashlib.sha256(key.encode()).hexdigest()
 
 
 def pack(clip: Clip) -> bytes:

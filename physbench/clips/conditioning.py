@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from physbench.clips.clip import Row, Split
 from physbench.errors import UsageError
+from physbench.world.scene import PLAIN
 
 CONDITIONING_VERSION = 2  # 1: ids told task and seed, and there was no key
 MANIFEST, ANSWER = "manifest.json", "answer.json"
@@ -92,6 +93,7 @@ class Asked(_Strict):
     width: Side = Field(description="px of the images and videos.")
     height: Side = Field(description="px of the images and videos.")
     fps: float = Field(ge=4, le=60, description="Frames a second of the context videos and of the actions.")
+    look: str = Field(default=PLAIN, description="How the scenes are drawn: plain or natural.")
     context_frames: int = Field(ge=1, le=256, description="Frames that a model is shown; the last one is time 0.")
     clips: tuple[ClipAsked, ...]
 

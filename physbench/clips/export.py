@@ -24,10 +24,11 @@ from physbench.clips.export_key import ClipKey, ExportKey, key_for, key_path, so
 from physbench.clips.generate import CLIP_PRELOAD, frame_times, make_scene
 from physbench.clips.suite import Suite
 from physbench.errors import UsageError
+from physbench.looks.known_looks import check_look
 from physbench.storage.atomic_write import atomic_path
 from physbench.worker_pool import ordered, worker_pool
 from physbench.world.frame_rates import wrong_rate
-from physbench.world.scene import HISTORY, RenderSpec, Scene
+from physbench.world.scene import HISTORY, PLAIN, RenderSpec, Scene
 
 README = "README.md"
 ANSWERS = "answers"  # folder for what comes back
@@ -35,7 +36,7 @@ EXPORT_FOLDERS = ("images", "videos", "prompts", "actions", ANSWERS)
 ACTION_COLUMNS = ("frame", "time_s", "red", "green", "blue", "impulse_x_Ns", "impulse_y_Ns", "impulse_z_Ns")
 
 
-def check_export(width: int, height: int, fps: float, context: int) -> RenderSpec:
+def check_export(width: int, height: int, fps: float, context: int, look: str = PLAIN) -> RenderSpec:
     """The render spec of an export, or UsageError with values that work."""
     if not 32 <= min(width, height) <= max(width, height) <= 2048:
         raise UsageError(f"--size: expected 32 to 2048 px a side, got {width}x{height}.")
@@ -46,7 +47,7 @@ def check_export(width: int, height: int, fps: float, context: int) -> RenderSpe
     most = int(HISTORY * fps + 1e-9) + 1
     if not 1 <= context <= most:
         raise UsageError(f"--context: expected 1 to {most} frames ({HISTORY:g} s at {fps:g} frames/s), got {context}.")
-    return RenderSpec(height, width, float(fps))
+    return RenderSpec(height, width, float(fps), check_look(look))
 
 
 def export(
@@ -93,6 +94,7 @@ def export(
         width=spec.width,
         height=spec.height,
         fps=spec.fps,
+        look=spec.look,
         context_frames=context,
         clips=golden,
     )
@@ -162,10 +164,10 @@ def _export_clip(folder: Path, spec: RenderSpec, context: int, key: ExportKey, r
 
 def _context(scene: Scene, times: NDArray[np.float64], spec: RenderSpec) -> NDArray[np.uint8]:
     """The frames (C, H, W, 3) at these times; nothing after the hand-over is simulated or drawn."""
-    from physbench.world.rendering import render
+    from physbench.looks.known_looks import draw
     from physbench.world.stepping import simulate
 
-    return render(scene, times, simulate(scene, times).states, spec).frames
+    return draw(scene, times, simulate(scene, times).states, spec).frames
 
 
 def png(frame: NDArray[np.uint8]) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -12,18 +13,19 @@ from physbench.clips.clip import Clip, Row
 from physbench.clips.scene_changes import changed
 from physbench.clips.task import Params, Task, find_task
 from physbench.errors import UsageError
+from physbench.looks.known_looks import check_look
 from physbench.plugins import user_files
 from physbench.plugins.user_files import UserFile
 from physbench.world.frame_rates import wrong_rate
-from physbench.world.scene import HISTORY, PHYSICS_HZ, RenderSpec, Scene
+from physbench.world.scene import HISTORY, PHYSICS_HZ, PLAIN, RenderSpec, Scene
 
 STATE_HZ = 20  # the grid of state hashes, independent of any model's frame rate
 HASH_ROUNDING = 1e-6  # m and m/s, in state hashes
 CLIP_PRELOAD = ("physbench.world.rendering", "physbench.world.stepping")  # what workers that make clips import first
 
 
-def render_spec(size: int | tuple[int, int], fps: float) -> RenderSpec:
-    """Return a checked RenderSpec; `size` is a side in px or (height, width)."""
+def render_spec(size: int | tuple[int, int], fps: float, look: str = PLAIN) -> RenderSpec:
+    """Return a checked RenderSpec; `size` is a side in px or (height, width), `look` one of `known_looks.LOOKS`."""
     height, width = (size, size) if isinstance(size, int) else size
     if not 16 <= min(height, width) <= max(height, width) <= 1024:
         raise UsageError(
@@ -31,7 +33,9 @@ def render_spec(size: int | tuple[int, int], fps: float) -> RenderSpec:
         )
     if wrong := wrong_rate(fps, least=1):
         raise UsageError(f"fps: {wrong}")
-    return RenderSpec(height, width, float(fps))  # 30 and 30.0 are one rate, and one key of stored clips
+    return RenderSpec(
+        height, width, float(fps), check_look(look)
+    )  # 30 and 30.0 are one rate, and one key of stored clips
 
 
 def random_stream(row: Row) -> np.random.Generator:
@@ -55,12 +59,13 @@ def make_scene(row: Row) -> Scene:
 
 def scene_with(row: Row, params: Params) -> Scene:
     """Describe the scene of a clip with other parameters; the row's change is applied to it, too."""
-    return changed(_task(row.task).scene(params), row.change, row.task)
+    scene = changed(_task(row.task).scene(params), row.change, row.task)
+    return replace(scene, decor=f"{row.split}|{row.task}|{row.seed}")
 
 
 def make_clip(row: Row, spec: RenderSpec) -> Clip:
     """Simulate and render a clip: a pure function of its arguments."""
-    from physbench.world.rendering import render
+    from physbench.looks.known_looks import draw
     from physbench.world.stepping import simulate
 
     scene = make_scene(row)
@@ -70,7 +75,7 @@ def make_clip(row: Row, spec: RenderSpec) -> Clip:
     simulation = simulate(scene, both / PHYSICS_HZ)
     shown = np.isin(both, frames)
     times, states = frames / PHYSICS_HZ, simulation.states[shown]
-    picture = render(scene, times, states, spec)
+    picture = draw(scene, times, states, spec)
     return Clip(
         row=row,
         scene=scene,

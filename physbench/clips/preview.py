@@ -13,7 +13,7 @@ from physbench.clips.clip import Clip, Row, Split
 from physbench.clips.generate import make_clip, make_params, render_spec
 from physbench.clips.task import Task
 from physbench.progress import Progress
-from physbench.world.scene import RenderSpec
+from physbench.world.scene import PLAIN, RenderSpec
 
 SHEET_SIZE, SHEET_FPS = 192, 20.0  # px and frames/s of the pictures on the sheet
 TIMES_BEFORE = (-1.0, -0.5, 0.0)  # s, columns before the hand-over
@@ -35,9 +35,9 @@ def make_clips(task: Task, split: Split, seeds: Sequence[int], spec: RenderSpec)
     return clips
 
 
-def preview(task: Task, split: Split, seeds: Sequence[int], path: Path) -> None:
+def preview(task: Task, split: Split, seeds: Sequence[int], path: Path, look: str = PLAIN) -> None:
     """Write a contact sheet of the clips with these seeds as a PNG."""
-    figure = draw_sheet(task, make_clips(task, split, seeds, render_spec(SHEET_SIZE, SHEET_FPS)))
+    figure = draw_sheet(task, make_clips(task, split, seeds, render_spec(SHEET_SIZE, SHEET_FPS, look)))
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150, facecolor="white")
 
@@ -50,11 +50,11 @@ def column_times(horizon: float) -> list[float]:
 
 def multiple_exposure(clip: Clip) -> NDArray[np.uint8]:
     """All of the prediction in one picture (H, W, 3): older exposures fade."""
-    from physbench.world.rendering import static_layer
+    from physbench.looks.known_looks import draw_still
 
     stride = round(EXPOSURE_STEP * clip.spec.fps)
     frames = clip.frames[clip.handover :: stride].astype(np.float32)
-    ground = static_layer(clip.scene, clip.spec, hueless=False).astype(np.float32)
+    ground = draw_still(clip.scene, clip.spec, hueless=False).astype(np.float32)
     picture: NDArray[np.float32] = ground.copy()
     for k, frame in enumerate(frames):
         moved = np.abs(frame - ground).max(axis=-1, keepdims=True) > 10

@@ -54,6 +54,7 @@ class ManifestCard(_Part):
     max_horizon: PositiveInt | None = None
     track: Literal["zero-shot", "trained", "privileged"] = "zero-shot"
     answers: Text = "frames"
+    look: Text = "plain"
 
 
 class ManifestModel(_Part):
@@ -65,6 +66,7 @@ class ManifestModel(_Part):
     reported_sha256: Text | None = None
     args: dict[str, Any] | None = None
     settings: dict[str, Text] = {}
+    drawn_by: Text | None = None  # hash of what draws a look that is not the plain one
     card: ManifestCard | None = None
 
 

@@ -16,7 +16,7 @@ from physbench.scoring.scorer_protocol import ScoreRow
 from physbench.storage.run_contents import is_other
 from physbench.storage.run_folder import RunFolder
 from physbench.storage.sealed_file import read_sealed, read_sealed_json
-from physbench.world.scene import RenderSpec
+from physbench.world.scene import PLAIN, RenderSpec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,7 +64,7 @@ def spec_of(manifest: dict[str, Any]) -> RenderSpec:
     """Size and rate of a run, from the model's card."""
     card = manifest["model"]["card"]
     height, width = card["image_size"]
-    return RenderSpec(int(height), int(width), float(card["fps"]))
+    return RenderSpec(int(height), int(width), float(card["fps"]), str(card.get("look", PLAIN)))
 
 
 def context_of(manifest: Mapping[str, Any]) -> int:

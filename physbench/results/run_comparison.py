@@ -158,6 +158,12 @@ def require_alike(first: RunFolder, a: Mapping[str, Any], second: RunFolder, b: 
             f"{start}: the first holds {_held(a, ours)}, the second {_held(b, theirs)}, {same} of them the same. "
             f"{remedy}"
         )
+    looks = [spec_of(dict(manifest)).look for manifest in (a, b)]
+    if looks[0] != looks[1]:
+        raise UsageError(
+            f"{start}: the first was shown the look {looks[0]}, the second the look {looks[1]}, off which other "
+            "things are read. Run both with the same --look."
+        )
     if answers_states(a["model"]["card"]) != answers_states(b["model"]["card"]):
         raise UsageError(
             f"{start}: one model answers with states, the other with frames. Compare models of one kind: their overall "

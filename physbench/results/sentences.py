@@ -20,15 +20,23 @@ from physbench.results.law_phrases import LawPhrase, builtin_phrases
 from physbench.results.schema import ReadingValue, ResultDocument
 from physbench.scoring.reading_roles import reading_of, scorer_of
 from physbench.scoring.scorer_protocol import ReadingRole
+from physbench.world.scene import PLAIN
 
 SAME_SKILL = 0.02  # of no difference, where there are no intervals
 MOST_GONE = 0.5  # share of the objects in view that are lost, from which that is said first
 LOOK_APART = 0.1  # of ground truth's size: difference that counts where there are no intervals
 
 
-def note(rows: Sequence[Row], fresh: bool = False) -> str:
-    """Why the figures are limited: a suite this small, or fresh seeds; "" for a suite that gives every interval."""
-    found = (_few(rows), "fresh seeds, which are those of no suite: for no ranking" if fresh else "")
+def note(rows: Sequence[Row], fresh: bool = False, look: str = PLAIN) -> str:
+    """Why the figures are limited: a suite this small, fresh seeds, another look; "" where every interval is given."""
+    found = (
+        _few(rows),
+        "fresh seeds, which are those of no suite: for no ranking" if fresh else "",
+        ""
+        if look == PLAIN
+        else f"the look {look}: which laws it shows is not validated, and which tasks count not "
+        "fixed. For no ranking, and not beside runs of another look",
+    )
     return "; ".join(each for each in found if each)
 
 

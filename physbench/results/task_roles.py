@@ -20,7 +20,7 @@ from physbench.results.read_run import context_of, read_run, rows_of, spec_of
 from physbench.results.skill import Kind, clip_qualities, kinds
 from physbench.scoring.scorer_protocol import AXES
 from physbench.storage.run_folder import RunFolder
-from physbench.world.scene import RenderSpec
+from physbench.world.scene import PLAIN, RenderSpec
 
 ROLES_COMMAND = "python -m physbench.results.task_roles RUN"
 KINDS_FILE = "kinds.json"
@@ -46,9 +46,12 @@ def render_class(spec: RenderSpec, context: int) -> str:
 def fixed_kinds(manifest: Mapping[str, Any]) -> Kinds | None:
     """The kinds for the suite and class of a run; None where they are not fixed and its own clips decide.
 
-    They are not fixed for a suite with other tasks or of another version, nor for a class without a run of core.
+    They are not fixed for a suite with other tasks or of another version, nor for a class without a run of core, nor
+    for another look than the plain one.
     """
     suite = manifest["suite"]
+    if spec_of(dict(manifest)).look != PLAIN:
+        return None
     if suite["name"].removeprefix(FRESH) not in GOLDEN_SUITES:
         return None
     return kinds_of(int(suite["version"]), spec_of(dict(manifest)), context_of(manifest))

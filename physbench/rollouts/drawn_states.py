@@ -14,7 +14,7 @@ FARTHEST_DRAWN = 1e3  # m; what is drawn beyond it would overflow
 
 def draw_states(clip: Clip, states: NDArray[np.float64]) -> NDArray[np.uint8]:
     """Frames (T, H, W, 3) of states (T, K, 13) after the hand-over; all other bodies are where they truly are."""
-    from physbench.world.rendering import render
+    from physbench.looks.known_looks import draw
 
     ahead = slice(clip.handover + 1, clip.handover + 1 + len(states))
     every = clip.states[ahead].copy()
@@ -27,7 +27,7 @@ def draw_states(clip: Clip, states: NDArray[np.float64]) -> NDArray[np.uint8]:
     every[..., 3:7] = np.where(whole, turn / np.where(whole, length, 1.0), [0.0, 0.0, 0.0, 1.0])
     if not len(every):
         return clip.future()[:0]
-    return render(clip.scene, clip.times[ahead], every, clip.spec).frames
+    return draw(clip.scene, clip.times[ahead], every, clip.spec).frames
 
 
 def shown_frames(clip: Clip, rollout: Rollout) -> NDArray[np.uint8]:

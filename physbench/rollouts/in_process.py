@@ -141,6 +141,7 @@ class InProcessEngine(RolloutEngine):
         chain: bool = True,
         seed: int = 0,
         salt: str = "",
+        look: str | None = None,
         part_size: int | None = None,
         timeout: float = 600.0,
         privileged: bool = False,
@@ -149,7 +150,14 @@ class InProcessEngine(RolloutEngine):
         name = type(model).__name__
         self._model = check_contract(model, name, "clip" if privileged else "context")
         super().__init__(
-            name, chain=chain, seed=seed, salt=salt, part_size=part_size, timeout=timeout, privileged=privileged
+            name,
+            chain=chain,
+            seed=seed,
+            salt=salt,
+            look=look,
+            part_size=part_size,
+            timeout=timeout,
+            privileged=privileged,
         )
 
     def _handed(self) -> Handed:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from physbench.adapters.load_model import Handed
 from physbench.adapters.model_contract import check_card_types
+from physbench.adapters.state_card import StateCard
 from physbench.errors import ModelError
 from physbench.rollouts.messages import LoadedModel, LoadFailure, Report
 
@@ -37,6 +40,20 @@ def checked_info(answer: Report, target: str, handed: Handed, first: LoadedModel
     if first is not None and _identity(first) != _identity(answer):
         raise ModelError(f"{target}: its card is another one than before, or its settings or reported hash are.")
     return answer
+
+
+def shown_in(info: LoadedModel, look: str | None) -> LoadedModel:
+    """The model as it is asked in a look; None: that of its card. Raises ModelError where it cannot be asked in it."""
+    if look is None or look == info.card.look:
+        return info
+    if isinstance(info.card, StateCard):
+        raise ModelError(f"--look {look}: {info.card.name} is given states and sees no pictures. Leave --look out.")
+    if info.recorded:
+        raise ModelError(
+            f"--look {look}: the videos of {info.card.name} continue clips of the look {info.card.look}. Leave --look "
+            f"out, or export the clips anew with --look {look}."
+        )
+    return dataclasses.replace(info, card=dataclasses.replace(info.card, look=look))
 
 
 def _identity(info: LoadedModel) -> tuple[object, ...]:

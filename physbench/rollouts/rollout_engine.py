@@ -26,7 +26,7 @@ from physbench.rollouts.batch_jobs import make_job, remaining_job, stored_frames
 from physbench.rollouts.batch_plan import Batch, plan_batches
 from physbench.rollouts.batch_size_probe import find_batch_size
 from physbench.rollouts.in_flight import BatchInFlight, BatchResult
-from physbench.rollouts.loaded_model import checked_info
+from physbench.rollouts.loaded_model import checked_info, shown_in
 from physbench.rollouts.messages import (
     DeviceFailure,
     JobDone,
@@ -60,6 +60,7 @@ class RolloutEngine:
         chain: bool = True,
         seed: int = 0,
         salt: str = "",
+        look: str | None = None,
         trust_code: bool = False,
         privileged: bool = False,
         threads: int | None = None,
@@ -77,6 +78,7 @@ class RolloutEngine:
             chain: Whether a model of a shorter horizon is continued on its own last frames.
             seed: From which the generators of samples are seeded, with the id of the clip.
             salt: Secret that the seeds depend on as well, so that they do not tell which clip it is.
+            look: How clips are drawn; None: as the model's card says.
             trust_code: See `load_model`.
             privileged: See `load_model`.
             threads: Of torch; None: its own choice.
@@ -84,10 +86,8 @@ class RolloutEngine:
             debug: Whether tracebacks of the model are printed.
         """
         self._load = LoadRequest(target, device, dtype, dict(model_args or {}), trust_code, threads, privileged)
-        self.timeout = timeout
-        self.chain = chain
-        self.seed = seed
-        self.salt = salt
+        self.timeout, self.chain, self.look = timeout, chain, look
+        self.seed, self.salt = seed, salt
         self.part_size = part_size
         self.debug = debug
         self.events: list[RolloutEvent] = []
@@ -141,7 +141,7 @@ class RolloutEngine:
     @property
     def info(self) -> LoadedModel:
         """The model's card and where it runs; waits until the model is loaded."""
-        return self._info or self.start()
+        return shown_in(self._info or self.start(), self.look)
 
     def _wait_for_model(self) -> None:
         assert self._process is not None

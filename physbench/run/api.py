@@ -44,6 +44,7 @@ def evaluate(
     trust_code: bool = False,
     privileged: bool = False,
     fresh_seeds: int | str | os.PathLike[str] | None = None,
+    look: str | None = None,
     note: str = "",
     tags: Sequence[str] = (),
 ) -> Evaluation:
@@ -58,6 +59,8 @@ def evaluate(
 
     `fresh_seeds` draws so many seeds of each task now, or takes those of a run on fresh seeds, so that the clips are in
     no suite. `privileged` lets a model of yours with `rollout_clips` be handed the clips themselves.
+
+    `look` is "plain" or "natural", how clips are drawn; by default as the model's card says.
 
     `out` is the run folder, by default runs/MODEL-SUITE-N with MODEL as on the command line, of an object its card's
     name; `fresh` starts the run in it over. `note` and `tags`
@@ -98,6 +101,7 @@ def evaluate(
         workers=workers,
         trust_code=trust_code,
         privileged=privileged,
+        look=look,
         note=note,
         tags=tuple(tags),
         fresh_seeds=fresh_seeds if fresh_seeds is None or isinstance(fresh_seeds, int) else os.fspath(fresh_seeds),

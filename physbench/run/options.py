@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from physbench.clips.suite import FRESH
 from physbench.errors import UsageError, nearest
+from physbench.looks.known_looks import check_look
 from physbench.plugins import user_files
 from physbench.storage.user_paths import user_path
 
@@ -45,6 +46,7 @@ class Options:
     trust_code: bool = False
     privileged: bool = False  # a model of the user's may be handed the clips themselves
     fresh_seeds: int | str | None = None  # seeds of each task to draw now, or a run whose seeds are used again
+    look: str | None = None  # how clips are drawn; None: as the model's card says
     clips: str | None = None  # an archive of clips, instead of those that this machine makes
     shard: str | None = None  # "2/4": the second of four parts of the run
     note: str = ""  # what the user says of the run
@@ -72,6 +74,8 @@ class Options:
         self._check_shard()
         if self.dtype not in DTYPE_NAMES:
             raise UsageError(f"--dtype: there is no '{self.dtype}'.{nearest(self.dtype, DTYPE_NAMES)}")
+        if self.look is not None:
+            check_look(self.look)
         if wrong := next((tag for tag in self.tags if not re.fullmatch(r"[\w.:=-]{1,64}", tag)), None):
             raise UsageError(f"--tag: expected letters, digits and . : = _ - without spaces, got '{wrong}'.")
         if len(self.note) > MOST_NOTED or not self.note.isprintable():

@@ -23,6 +23,7 @@ from physbench.plugins import user_files
 from physbench.results import law_phrases
 from physbench.results.read_run import MANIFEST_VERSION
 from physbench.run.options import Options
+from physbench.world.scene import PLAIN
 
 Document = dict[str, Any]
 
@@ -31,7 +32,10 @@ MOST_FILES = 10_000
 
 
 def card_document(card: ModelCard) -> Document:
-    return {**dataclasses.asdict(card), "image_size": list(card.image_size)}
+    document = {**dataclasses.asdict(card), "image_size": list(card.image_size)}
+    if card.look == PLAIN:
+        del document["look"]
+    return document
 
 
 def card_from(document: Document) -> ModelCard:
@@ -150,6 +154,7 @@ _DECIDING: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("The choice of clips (--tasks, --limit)", ("suite", "rows")),
     ("The hash of the suite", ("suite", "hash")),
     ("--scorers", ("options", "scorers")),
+    ("--look", ("options", "look")),
     ("--samples", ("options", "samples")),
     ("--seed", ("options", "seed")),
     ("--dtype", ("options", "dtype")),

@@ -8,12 +8,14 @@ from contextlib import contextmanager
 from physbench.adapters.model_protocol import ModelCard
 from physbench.adapters.surprise_card import SurpriseCard
 from physbench.errors import UsageError
+from physbench.looks.known_looks import look_hash
 from physbench.results.number_format import counted
 from physbench.rollouts.rollout_engine import RolloutEngine
 from physbench.run.options import Options
 from physbench.run.repair import drop_unanswered
 from physbench.run.run_manifest import card_document, other_settings
 from physbench.run.run_state import Run
+from physbench.world.scene import PLAIN
 
 
 @contextmanager
@@ -28,7 +30,9 @@ def model_of(run: Run) -> Iterator[RolloutEngine | None]:
     if run.model is not None:
         from physbench.rollouts.in_process import InProcessEngine
 
-        with InProcessEngine(run.model, chain=o.chain, seed=o.seed, salt=run.salt, privileged=o.privileged) as live:
+        with InProcessEngine(
+            run.model, chain=o.chain, seed=o.seed, salt=run.salt, privileged=o.privileged, look=o.look
+        ) as live:
             agree(run, live)
             yield live
         return
@@ -60,6 +64,7 @@ def engine_of(options: Options, salt: str, *, part_size: int | None = None, debu
         chain=options.chain,
         seed=options.seed,
         salt=salt,
+        look=options.look,
         part_size=part_size,
         debug=debug,
     )
@@ -73,10 +78,12 @@ def agree(run: Run, engine: RolloutEngine) -> None:
     model = {"name": info.card.name, "card": card_document(info.card), "device": info.device, "dtype": info.dtype}
     if info.reported_sha256:
         model["reported_sha256"] = info.reported_sha256
+    if info.card.look != PLAIN:
+        model["drawn_by"] = look_hash(info.card.look)
     if info.settings:
         model["settings"] = dict(info.settings)
     if run.planned:
-        for name in (*model, *({"reported_sha256", "settings"} - model.keys())):
+        for name in (*model, *({"reported_sha256", "settings", "drawn_by"} - model.keys())):
             before, value = run.manifest["model"].get(name), model.get(name)
             if before != value:
                 raise other_settings(run.folder.path, _difference(name, before, value))
@@ -94,6 +101,8 @@ def agree(run: Run, engine: RolloutEngine) -> None:
 
 
 def _difference(name: str, before: object, value: object) -> str:
+    if name == "drawn_by":
+        return "What draws the look (its code, the variant and version of Mitsuba) has changed"
     if name == "reported_sha256":
         return "The model's file (sha256 as the server reports it) has changed"
     return f"The {name} of the model was {before}, now it is {value}"

@@ -43,20 +43,26 @@ NEVER: tuple[str, ...] = (
     "physbench.storage",
     "physbench.worker_pool",
 )
+# Decides nothing in the plain look. Keys of clips in another look name the code of that look themselves.
+NATURAL = "physbench.looks.natural.natural_frames"
 FOUND = ("physbench.scorers", "physbench.tasks")  # by entry points
 VIOLATIONS = "physbench.validation.violations"  # imports its modules by computed names
 BARS_MODULE = "physbench.validation.thresholds"  # which sources are shown depends on them, but not what these read
 
 PURPOSES: Mapping[str, Purpose] = MappingProxyType(
     {
+        # What other looks than the plain one draw.
+        "natural": Purpose(("physbench.looks.natural",)),
         # A scene becomes a clip. How a task makes the scene does not count: the scene is in the key of the clip.
-        "clips": Purpose(("physbench.clips.generate",), ("physbench.clips.scene_changes", "physbench.clips.task")),
+        "clips": Purpose(
+            ("physbench.clips.generate",), (NATURAL, "physbench.clips.scene_changes", "physbench.clips.task")
+        ),
         # The clip is in the key, too.
-        "predictability": Purpose(("physbench.scoring.predictability",)),
+        "predictability": Purpose(("physbench.scoring.predictability",), (NATURAL,)),
         # Readings of ground truth and of the baselines that need no entry point. `load_model` leads to every model.
         "references": Purpose(
             ("physbench.run.references", "physbench.baselines.baseline_adapter", *FOUND),
-            ("physbench.adapters.load_model",),
+            (NATURAL, "physbench.adapters.load_model"),
         ),
         # All that a rollout and its scores can depend on, with everything that a name of a model leads to. How a
         # reference model was trained does not count: the hash of its weights is in the manifest.
@@ -72,16 +78,16 @@ PURPOSES: Mapping[str, Purpose] = MappingProxyType(
                 VIOLATIONS,
                 *FOUND,
             ),
-            (BARS_MODULE, "physbench.reference.train"),
+            (BARS_MODULE, NATURAL, "physbench.reference.train"),
         ),
         # One part of a validity table: one source on one clip. How a table is made of parts does not count.
-        "validity": Purpose(("physbench.validation.measure_sources", VIOLATIONS, *FOUND), (BARS_MODULE,)),
+        "validity": Purpose(("physbench.validation.measure_sources", VIOLATIONS, *FOUND), (BARS_MODULE, NATURAL)),
         # The films of the suite `expectation`, and what pixel baselines make of them; the clip is in the key.
         "expectation": Purpose(
-            ("physbench.expectation.films", "physbench.expectation.pixel_baselines", VIOLATIONS), (BARS_MODULE,)
+            ("physbench.expectation.films", "physbench.expectation.pixel_baselines", VIOLATIONS), (BARS_MODULE, NATURAL)
         ),
         # What `baseline:memory` keeps of a clip of the `train` split, whose scene is not in a key.
-        "memory": Purpose(("physbench.baselines.memory.recorded_motion", "physbench.tasks")),
+        "memory": Purpose(("physbench.baselines.memory.recorded_motion", "physbench.tasks"), (NATURAL,)),
         # Compiled functions and the constants in them. `array_layout` is filled from a `PlanarScene` in Python.
         "kernels": Purpose(
             ("physbench.dynamics.event_loop", "physbench.dynamics.field_orbits", "physbench.dynamics.kepler_jit"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 Vector = tuple[float, float, float]
@@ -29,6 +29,7 @@ HUE_NAMES = ("red", "lime", "mint", "blue", "purple")  # of PALETTE, in prompts 
 BACKGROUND_GREY = 0.50
 FLOOR_GREY = 0.45
 SCREEN_GREY = 0.30
+PLAIN = "plain"  # the look of flat greys, on which everything is calibrated
 
 
 @dataclass(frozen=True)
@@ -109,11 +110,12 @@ class Camera:
 
 @dataclass(frozen=True)
 class RenderSpec:
-    """Size and rate that a model asks for. `fps` divides 1200."""
+    """Size and rate that a model asks for, and the look of the pictures. `fps` divides 1200."""
 
     height: int  # px
     width: int  # px
     fps: float
+    look: str = PLAIN  # one of `known_looks.LOOKS`
 
     @property
     def steps(self) -> int:
@@ -121,7 +123,7 @@ class RenderSpec:
         return round(PHYSICS_HZ / self.fps)
 
     def __str__(self) -> str:
-        return f"{self.width}x{self.height}@{self.fps:g}"
+        return f"{self.width}x{self.height}@{self.fps:g}" + ("" if self.look == PLAIN else f"-{self.look}")
 
 
 @dataclass(frozen=True)
@@ -151,6 +153,8 @@ class Scene:
     prompt_unpushed: str = ""  # the prompt of the same scene without its impulses
     free: tuple[str, ...] = ()  # parameters that the context cannot show
     outcomes: tuple[Outcome, ...] = ()  # questions for motion without a closed form
+    # Names what other looks than the plain one draw around the bodies. It follows from the row of the clip.
+    decor: str = field(default="", repr=False, compare=False)
 
     def index(self, name: str) -> int:
         """Position of a body in `bodies`."""

@@ -217,8 +217,13 @@ def names(purpose: str) -> set[str]:
 def test_a_clip_depends_on_the_world_and_on_no_task_or_scorer() -> None:
     found = names("clips")
     assert {"clips.generate", "world.scene", "world.engine", "world.rendering", "world.meshes"} <= found
-    assert {name.partition(".")[0] for name in found} == {"clips", "world"}
+    assert {name.partition(".")[0] for name in found} == {"clips", "looks", "world"}
     assert not found & {"clips.task", "clips.store", "clips.archive", "clips.suite"}
+
+
+def test_the_plain_look_does_not_depend_on_what_draws_another_one() -> None:
+    assert not [name for purpose in PURPOSES if purpose != "natural" for name in names(purpose) if "natural" in name]
+    assert {"looks.natural.stage", "looks.natural.natural_frames", "world.silhouettes"} <= names("natural")
 
 
 def test_the_predictability_time_depends_on_no_scorer() -> None:

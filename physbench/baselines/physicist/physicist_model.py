@@ -43,10 +43,10 @@ class Physicist:
 
 def predict_frames(clip: Clip, context: int, horizon: int) -> NDArray[np.uint8]:
     """Frames (horizon, H, W, 3) that follow the last `context` frames of a clip's history."""
-    from physbench.world.rendering import render
+    from physbench.looks.known_looks import draw
 
     scene, times, states = predict_states(clip, context, horizon)
-    return render(scene, times, states, clip.spec).frames
+    return draw(scene, times, states, clip.spec).frames
 
 
 def predict_states(clip: Clip, context: int, horizon: int) -> tuple[Scene, NDArray[np.float64], NDArray[np.float64]]:

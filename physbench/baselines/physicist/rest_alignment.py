@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
+from physbench.looks.known_looks import draw
 from physbench.world.camera import PLANE_AXES
-from physbench.world.rendering import render
 
 Array = NDArray[np.float64]
 
@@ -33,6 +33,6 @@ def align_to_frame(view: Clip, states: Array, bodies: Sequence[int]) -> None:
             shifts = np.linspace(-most, most, TRIALS_PER_ROUND) / view.pixels_per_metre
             trials = np.repeat(states[None], TRIALS_PER_ROUND, axis=0)
             trials[:, index, side] += shifts
-            rendered = render(view.scene, np.zeros(TRIALS_PER_ROUND), trials, view.spec).frames
+            rendered = draw(view.scene, np.zeros(TRIALS_PER_ROUND), trials, view.spec).frames
             difference = np.abs(rendered - frame).sum(axis=(1, 2, 3))
             states[index, side] += float(shifts[difference == difference.min()].mean())

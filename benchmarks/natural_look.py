@@ -1,0 +1,131 @@
+"""The natural look in figures: against a full path trace, and what the tracker reads off ground truth in it.
+
+    python benchmarks/natural_look.py traced [--tasks GLOB] [--size 256] [--samples 256] [--out DIR]
+    python benchmarks/natural_look.py tracked [--tasks GLOB] [--clips 2] [--size 256] [--fps 16] [--look natural]
+
+`traced` draws one frame of each task three ways (plain, composited, path-traced), writes them side by side and prints
+the rms difference of the last two in levels: of the picture, and within two radii of what moves. `tracked` prints bias
+and standard deviation of tracked centres (px, the worse axis), how many places of bodies in full view are lost, and the
+largest strength of a violation (diameters) that shadowing reads off ground truth.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fnmatch
+import time
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.clips.clip import Row
+from physbench.clips.generate import make_clip, make_scene
+from physbench.clips.suite import find_suite
+from physbench.looks.known_looks import draw
+from physbench.looks.natural.mitsuba_scene import whole_frame
+from physbench.looks.natural.movers import drawable, movers_at
+from physbench.looks.natural.natural_frames import displayed
+from physbench.looks.natural.stage import stage_of
+from physbench.rollouts.rollout import Rollout
+from physbench.scoring.score_clip import find_scorers, score_clip
+from physbench.tracks.tracker import track
+from physbench.world.camera import pixels_per_metre, px_from_world
+from physbench.world.scene import RenderSpec
+from physbench.world.stepping import simulate
+
+CONTEXT = 8
+FULL_VIEW = 0.98  # share of a body that is seen
+
+
+def tasks_like(pattern: str) -> list[str]:
+    return sorted({row.task for row in find_suite("core").rows if fnmatch.fnmatch(row.task, pattern)})
+
+
+def traced(options: argparse.Namespace) -> None:
+    print(f"{'task':30} {'rms':>6} {'near':>6}  CPU s: composited, traced")
+    for task in tasks_like(options.tasks):
+        scene, at = make_scene(Row(task, "test", options.seed)), np.array([options.time])
+        states = simulate(scene, at).states
+        plain = draw(scene, at, states, RenderSpec(options.size, options.size, 15.0)).frames[0]
+        spec = RenderSpec(options.size, options.size, 15.0, "natural")
+        started = time.process_time()
+        composited = draw(scene, at, states, spec).frames[0]
+        middle = time.process_time()
+        stage = stage_of(scene)
+        if stage.kind == "sky":
+            continue  # has no light to trace
+        movers = movers_at(scene, stage, drawable(scene), options.time, states[0])
+        halves = [whole_frame(stage, movers, scene.camera, spec, options.samples // 2, seed) for seed in (1, 2)]
+        whole = displayed((halves[0] + halves[1]) / 2)
+        # The noise of the path trace is known from its two halves, and taken off.
+        noise = (displayed(halves[0]).astype(float) - displayed(halves[1])) ** 2 / 4
+        ended = time.process_time()
+        square = ((composited.astype(float) - whole) ** 2 - noise).mean(axis=-1)
+        near = np.zeros(square.shape, dtype=bool)
+        rows, columns = np.mgrid[: options.size, : options.size] + 0.5
+        for mover in movers:
+            x, y = px_from_world(scene.camera, spec, mover.centre)
+            reach = 2 * max(mover.half) * pixels_per_metre(scene.camera, spec)
+            near |= (columns - x) ** 2 + (rows - y) ** 2 < reach**2
+        rms = np.sqrt(np.maximum([square.mean(), square[near].mean()], 0.0))
+        print(f"{task:30} {rms[0]:6.2f} {rms[1]:6.2f}  {middle - started:.2f}, {ended - middle:.2f}", flush=True)
+        if options.out:
+            save(options.out / f"{task.partition('/')[2]}.png", np.concatenate([plain, composited, whole], axis=1))
+
+
+def save(path: Path, picture: NDArray[np.uint8]) -> None:
+    from physbench.clips.export import png
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(png(np.ascontiguousarray(picture)))
+
+
+def tracked(options: argparse.Namespace) -> None:
+    print(f"{'task':28} {'bias':>6} {'sd':>6} {'worst':>6} {'lost %':>6} {'strength':>9} {'s/frame':>8}")
+    spec = RenderSpec(options.size, options.size, options.fps, options.look)
+    for task in tasks_like(options.tasks):
+        errors, lost, strengths, took, frames = [], [], [], 0.0, 0
+        for seed in range(options.clips):
+            started = time.process_time()
+            clip = make_clip(Row(task, "test", seed), spec)
+            took, frames = took + time.process_time() - started, frames + len(clip.times)
+            window = clip.window(CONTEXT)
+            found = track(clip, CONTEXT, clip.frames[window])
+            error = found.position - clip.px_positions()[window]
+            whole = clip.visible_share()[window] > FULL_VIEW
+            there = np.isfinite(error).all(axis=-1)
+            lost.append((whole & ~there).sum() / max(whole.sum(), 1))
+            errors.append(error[whole & there])
+            rows, _ = score_clip(
+                clip, Rollout(clip.id, 0, clip.future()), CONTEXT, find_scorers("consistency/strength")
+            )
+            strengths += [row.value for row in rows if row.value is not None]
+        every = np.concatenate(errors)
+        bias, off = every.mean(axis=0), every - every.mean(axis=0)
+        strength = max(strengths, default=float("nan"))
+        print(
+            f"{task:28} {np.abs(bias).max():6.3f} {off.std(axis=0).max():6.3f} {np.abs(off).max():6.2f} "
+            f"{100 * np.mean(lost):6.1f} {strength:9.4f} {took / frames:8.3f}",
+            flush=True,
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("traced", "tracked"))
+    parser.add_argument("--tasks", default="*")
+    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--samples", type=int, default=256)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--time", type=float, default=0.2)
+    parser.add_argument("--clips", type=int, default=2)
+    parser.add_argument("--fps", type=float, default=16.0)
+    parser.add_argument("--look", default="natural")
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    traced(options) if options.what == "traced" else tracked(options)
+
+
+if __name__ == "__main__":
+    main()

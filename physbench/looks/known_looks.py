@@ -1,0 +1,72 @@
+"""How a scene is drawn: `plain`, on which everything is calibrated, or `natural`, with ground, light and shadows.
+
+Physics, camera and hues are the same in every look, and so are the places and areas of bodies.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.errors import UsageError, nearest
+from physbench.world.scene import PLAIN, RenderSpec, Scene
+
+if TYPE_CHECKING:
+    from physbench.world.rendering import Rendered
+
+NATURAL_LOOK = "natural"
+LOOKS = (PLAIN, NATURAL_LOOK)
+
+
+def check_look(look: str) -> str:
+    """The look, or UsageError: there is none of this name, or this machine cannot draw it."""
+    if look not in LOOKS:
+        raise UsageError(f"--look: there is no '{look}'.{nearest(look, LOOKS)}")
+    if look == NATURAL_LOOK:
+        from physbench.looks.natural import natural_frames
+
+        natural_frames.check_mitsuba()
+    return look
+
+
+def look_key(look: str) -> str:
+    """What pictures of a look depend on beside the scene and the code of the plain look: "" for that one."""
+    if look == PLAIN:
+        return ""
+    from physbench.looks.natural import natural_frames
+    from physbench.storage.fingerprint import fingerprint
+
+    return f"{fingerprint(look)} {natural_frames.variant_names()}"
+
+
+def look_hash(look: str) -> str:
+    """A short hash of `look_key`, for manifests: frames of two hashes are of two makes."""
+    return hashlib.sha256(look_key(look).encode()).hexdigest()[:16]
+
+
+def draw(
+    scene: Scene, times: Sequence[float] | NDArray[np.float64], states: NDArray[np.float64], spec: RenderSpec
+) -> Rendered:
+    """Frames and areas of a simulated scene in the look of the spec; arguments as of `rendering.render`."""
+    if spec.look == PLAIN:
+        from physbench.world.rendering import render
+
+        return render(scene, times, states, spec)
+    from physbench.looks.natural import natural_frames
+
+    return natural_frames.render_natural(scene, times, states, spec)
+
+
+def draw_still(scene: Scene, spec: RenderSpec, hueless: bool = True) -> NDArray[np.uint8]:
+    """The picture (H, W, 3) of what never moves; bodies with a hue only if hueless=False."""
+    if spec.look == PLAIN:
+        from physbench.world.rendering import static_layer
+
+        return static_layer(scene, spec, hueless)
+    from physbench.looks.natural import natural_frames
+
+    return natural_frames.still_picture(scene, spec, hueless)

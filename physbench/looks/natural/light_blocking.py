@@ -1,0 +1,196 @@
+"""How much of a lamp and of the sky bodies hide, in closed form.
+
+Balls: the lamp and the ball are discs on the sphere of directions, whose overlap is that of two circles; a ball hides
+cos * sin^2 of the sky, the form factor of a disc. Boxes: their outline towards the lamp is cut by three pairs of
+parallel edges, each of which hides a part of the lamp's disc; the sky that they hide is Lambert's sum over the edges of
+their faces (https://en.wikipedia.org/wiki/View_factor).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.looks.natural.stage import Lamp
+from physbench.world.geometry import rotate
+
+Float = NDArray[np.floating]
+
+
+@dataclass(frozen=True, eq=False)
+class BallBlocker:
+    """A ball in the way of light."""
+
+    centre: Float  # (3,) m
+    radius: float  # m
+
+
+@dataclass(frozen=True, eq=False)
+class BoxBlocker:
+    """A box in the way of light."""
+
+    centre: Float  # (3,) m
+    half: Sequence[float]  # m
+    turn: Float  # (4,)
+
+
+Blocker = BallBlocker | BoxBlocker
+
+
+def lamp_share_hidden(blocker: Blocker, points: Float, lamp: Lamp) -> Float:
+    """Share (...) of the lamp that a body hides from points (..., 3), 0..1."""
+    if isinstance(blocker, BallBlocker):
+        return _lamp_behind_ball(blocker, points, lamp)
+    return _lamp_behind_box(blocker, points, lamp)
+
+
+def sky_share_hidden(blocker: Blocker, points: Float, normals: Float) -> Float:
+    """Share (...) of the light from all directions that a body keeps from points (..., 3) with normals (..., 3)."""
+    if isinstance(blocker, BallBlocker):
+        return _sky_behind_ball(blocker, points, normals)
+    return _sky_behind_box(blocker, points, normals)
+
+
+def lamp_light(points: Float, normals: Float, lamp: Lamp) -> Float:
+    """Irradiance over pi (...) by the lamp where nothing hides it."""
+    to_lamp = np.asarray(lamp.position, dtype=points.dtype) - points
+    square = (to_lamp**2).sum(axis=-1)
+    sine = lamp.radius / np.sqrt(square)
+    cosine = (to_lamp * normals).sum(axis=-1) / np.sqrt(square)
+    return np.asarray(lamp.radiance * sine**2 * risen(cosine, sine))
+
+
+def risen(cosine: Float, sine: Float) -> Float:
+    """Mean cosine over a disc of directions that may be cut by the horizon; sine: of its angular radius."""
+    x = np.clip(cosine / sine, -1.0, 1.0)
+    # Integral of (x + s) over the chords of a unit disc that lie above the horizon.
+    part = x * (np.arcsin(x) + np.pi / 2) / np.pi + np.sqrt(1 - x * x) * (2 + x * x) / (3 * np.pi)
+    return np.asarray(np.where(cosine > sine, cosine, np.maximum(part, 0.0) * sine))
+
+
+def _lamp_behind_ball(ball: BallBlocker, points: Float, lamp: Lamp) -> Float:
+    to_ball = ball.centre.astype(points.dtype) - points
+    to_lamp = np.asarray(lamp.position, dtype=points.dtype) - points
+    ball2, lamp2 = (to_ball**2).sum(axis=-1), (to_lamp**2).sum(axis=-1)
+    cosine = (to_ball * to_lamp).sum(axis=-1) / np.sqrt(ball2 * lamp2)
+    big = np.arcsin(np.minimum(ball.radius / np.sqrt(ball2), 1.0))
+    small = np.arcsin(lamp.radius / np.sqrt(lamp2))
+    hidden = np.zeros(points.shape[:-1], dtype=points.dtype)
+    near = cosine > np.cos(np.minimum(big + small, np.pi))
+    if near.any():
+        apart = np.arccos(np.clip(cosine[near], -1.0, 1.0))
+        hidden[near] = circle_overlap(apart, small[near], big[near])
+    return hidden
+
+
+def circle_overlap(apart: Float, small: Float, big: Float) -> Float:
+    """Share (...) of the area of circles of radius `small` that circles of radius `big` cover, `apart` between."""
+    d = np.maximum(apart, 1e-6)
+    a = np.clip((d * d + small * small - big * big) / (2 * d * small), -1.0, 1.0)
+    b = np.clip((d * d + big * big - small * small) / (2 * d * big), -1.0, 1.0)
+    root = np.maximum((small + big) ** 2 - d * d, 0) * np.maximum(d * d - (small - big) ** 2, 0)
+    area = small * small * np.arccos(a) + big * big * np.arccos(b) - 0.5 * np.sqrt(root)
+    return np.asarray(np.clip(area / (np.pi * small * small), 0.0, 1.0))
+
+
+def _sky_behind_ball(ball: BallBlocker, points: Float, normals: Float) -> Float:
+    to_ball = ball.centre.astype(points.dtype) - points
+    square = (to_ball**2).sum(axis=-1)
+    cosine = (to_ball * normals).sum(axis=-1) / np.sqrt(square)
+    sine = np.minimum(ball.radius / np.sqrt(square), 1.0)
+    return np.asarray(sine**2 * risen(cosine, sine))
+
+
+def _lamp_behind_box(box: BoxBlocker, points: Float, lamp: Lamp) -> Float:
+    axes = rotate(box.turn, np.eye(3)).astype(points.dtype)  # (3, 3), rows
+    half = np.asarray(box.half, dtype=points.dtype)
+    to_lamp = np.asarray(lamp.position, dtype=points.dtype) - points
+    distance = np.sqrt((to_lamp**2).sum(axis=-1))
+    light = to_lamp / distance[..., None]
+    to_box = box.centre.astype(points.dtype) - points
+    ahead = (to_box * light).sum(axis=-1)
+    reach = (half * np.abs(light @ axes.T)).sum(axis=-1)
+    hidden = np.where(ahead + reach > 1e-3, 1.0, 0.0).astype(points.dtype)
+    near = hidden > 0
+    across = to_box - ahead[..., None] * light
+    # Light that leaves a face outwards never meets the box, though the line behind it may.
+    place = -(to_box @ axes.T)
+    near &= ~((np.abs(place) > half - 2e-3) & (place * (light @ axes.T) > 0)).any(axis=-1)
+    near &= (across**2).sum(axis=-1) < (np.linalg.norm(half) + 0.2 * np.maximum(ahead + reach, 0)) ** 2
+    hidden[~near] = 0.0
+    if not near.any():
+        return hidden
+    light, to_box, ahead = light[near], to_box[near], ahead[near]
+    spread = lamp.radius / distance[near]
+    share = np.ones(len(light), dtype=points.dtype)
+    for i in range(3):
+        share *= _between_edges(i, axes, half, light, to_box, ahead, spread)
+    hidden[near] = share
+    return hidden
+
+
+def _between_edges(i: int, axes: Float, half: Float, light: Float, to_box: Float, ahead: Float, spread: Float) -> Float:
+    """Share (P,) of the lamp between the two edges of the outline that are parallel to axis i of a box.
+
+    light: (P, 3) towards the lamp; to_box: (P, 3) m from a point to the middle of the box, `ahead` (P,) of it along the
+    light; spread: (P,) radius of the lamp's cone per metre.
+    """
+    normal = np.cross(light, axes[i])
+    length = np.linalg.norm(normal, axis=-1)
+    normal = normal / np.maximum(length, 1e-6)[:, None]
+    sides = normal @ axes.T
+    sides[:, i] = 0.0
+    width = np.abs(sides) @ half
+    offset = (to_box * normal).sum(axis=-1)
+    slope = light @ axes.T  # (P, 3)
+    rise = (half * np.sign(sides) * slope).sum(axis=-1)
+    edge = axes[i] - slope[:, i : i + 1] * light  # the edge as the lamp sees it
+    corner = (half * np.sign(sides)) @ axes  # from the middle of the box to the middle of the upper edge
+    bounds = []
+    for sign in (1.0, -1.0):
+        # Where the ray passes the edge decides how wide the penumbra is: near the ground it is sharp.
+        passed = -((to_box + sign * corner) * edge).sum(axis=-1) / np.maximum(length, 1e-6) ** 2
+        along = ahead + sign * rise + np.clip(passed, -half[i], half[i]) * slope[:, i]
+        blur = np.maximum(spread * np.maximum(along, 1e-3), 1e-4)
+        bounds.append(_chord((offset + sign * width) / blur))
+    return np.where(length < 1e-3, 1.0, np.clip(bounds[0] - bounds[1], 0.0, 1.0)).astype(light.dtype)
+
+
+def _chord(x: Float) -> Float:
+    """Share of a unit disc on the lower side of x."""
+    x = np.clip(x, -1.0, 1.0)
+    return np.asarray(0.5 + (x * np.sqrt(1 - x * x) + np.arcsin(x)) / np.pi)
+
+
+def _sky_behind_box(box: BoxBlocker, points: Float, normals: Float) -> Float:
+    """Lambert's sum over the edges of the faces that a point sees."""
+    axes = rotate(box.turn, np.eye(3)).astype(points.dtype)
+    half = np.asarray(box.half, dtype=points.dtype)
+    total = np.zeros(points.shape[:-1], dtype=points.dtype)
+    for i in range(3):
+        j, k = (i + 1) % 3, (i + 2) % 3
+        for sign in (1.0, -1.0):
+            middle = box.centre.astype(points.dtype) + sign * half[i] * axes[i]
+            outside = ((points - middle) @ (sign * axes[i])) > 1e-4
+            if not outside.any():
+                continue
+            a, b = half[j] * axes[j], sign * half[k] * axes[k]
+            corners = [middle - a - b, middle + a - b, middle + a + b, middle - a + b]
+            total[outside] += _polygon(corners, points[outside], normals[outside])
+    return np.asarray(np.clip(total, 0.0, 1.0))
+
+
+def _polygon(corners: Sequence[Float], points: Float, normals: Float) -> Float:
+    """Form factor (P,) of a polygon whose corners run counter-clockwise, seen from its front."""
+    ways = [corner.astype(points.dtype) - points for corner in corners]
+    units = [way / np.maximum(np.linalg.norm(way, axis=-1), 1e-6)[:, None] for way in ways]
+    total = np.zeros(len(points), dtype=points.dtype)
+    for a, b in zip(units, (*units[1:], units[0]), strict=True):
+        cross = np.cross(b, a)
+        sine = np.linalg.norm(cross, axis=-1)
+        angle = np.arctan2(sine, (a * b).sum(axis=-1))
+        total += angle * (cross * normals).sum(axis=-1) / np.maximum(sine, 1e-6)
+    return np.maximum(total / (2 * np.pi), 0.0)

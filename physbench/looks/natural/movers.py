@@ -1,0 +1,96 @@
+"""What is drawn on top of a stage: bodies that move or vanish, and balls wherever they are, frame by frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.errors import UsageError
+from physbench.looks.natural.light_blocking import BallBlocker, Blocker, BoxBlocker
+from physbench.looks.natural.stage import Stage, Vector, body_albedo, drawn_half, stays
+from physbench.world.camera import looking
+from physbench.world.meshes import FLAT_HALF_DEPTH
+from physbench.world.scene import Body, Scene
+from physbench.world.silhouettes import shown
+
+Float = NDArray[np.floating]
+ROUND = 0.8862  # half the side of a square with the area of a disc of radius 1
+
+
+@dataclass(frozen=True, eq=False)
+class Mover:
+    """A body in one frame."""
+
+    index: int  # in Scene.bodies
+    body: Body
+    centre: Float  # (3,) m
+    turn: Float  # (4,)
+    albedo: Vector  # linear RGB
+    half: Vector  # m; a ball's radius thrice, of a cylinder its radius, its radius and half its length; as it is seen
+    shines: bool  # by itself: a star
+    deep: Float  # (3,) m from its centre to the middle of what blocks light: flat ones reach backwards from their front
+
+    @property
+    def blockers(self) -> tuple[Blocker, ...]:
+        """What it is to light."""
+        if self.body.shape == "sphere":
+            return (BallBlocker(self.centre, self.body.size[0]),)
+        if self.body.shape == "box":
+            return (BoxBlocker(self.centre + self.deep, self.body.size, self.turn),)
+        radius, length = self.body.size
+        square = (ROUND * radius, ROUND * radius, length / 2)
+        eighth = np.array([0.0, 0.0, np.sin(np.pi / 8), np.cos(np.pi / 8)])
+        return (BoxBlocker(self.centre + self.deep, square, _times(self.turn, eighth)),)
+
+
+def drawable(scene: Scene) -> list[int]:
+    """Indices of the bodies that are drawn on top of the stage. Raises UsageError where one cannot be."""
+    found = []
+    for index, body in enumerate(scene.bodies):
+        if not body.drawn:
+            continue
+        if body.shape == "plane":
+            if not stays(body):
+                raise UsageError(
+                    f"Body '{body.name}' cannot be drawn in the look natural: it is a plane that moves or vanishes. "
+                    "Make it a box, or use --look plain."
+                )
+            continue
+        if not stays(body) or body.shape != "box" or body.hue is not None:
+            found.append(index)
+    return found
+
+
+def movers_at(scene: Scene, stage: Stage, indices: list[int], time: float, states: Float) -> list[Mover]:
+    """The bodies that are there at `time` s; states: (N, 13)."""
+    found = []
+    for index in indices:
+        body = scene.bodies[index]
+        if not shown(body, time):
+            continue
+        half: Vector
+        if body.shape == "sphere":
+            half = (body.size[0],) * 3
+        elif body.shape == "box":
+            half = drawn_half(body, scene)
+        else:
+            length = min(body.size[1] / 2, FLAT_HALF_DEPTH) if body.flat else body.size[1] / 2
+            half = (body.size[0], body.size[0], length)
+        shines = stage.kind == "sky" and stays(body)
+        centre, turn = np.array(states[index, :3]), np.array(states[index, 3:7])
+        deep = looking(scene.camera) * (_depth(body) / 2 - FLAT_HALF_DEPTH if body.flat else 0.0)
+        found.append(Mover(index, body, centre, turn, body_albedo(body), half, shines, deep))
+    return found
+
+
+def _depth(body: Body) -> float:
+    """Length (m) of a flat body along the way in which the camera looks."""
+    return body.size[1] if body.shape == "cylinder" else 2 * body.size[1]
+
+
+def _times(a: Float, b: Float) -> Float:
+    """The product of two quaternions x, y, z, w: first turned as b says, then as a says."""
+    vector = a[3] * b[:3] + b[3] * a[:3] + np.cross(a[:3], b[:3])
+    return np.array([*vector, a[3] * b[3] - a[:3] @ b[:3]])

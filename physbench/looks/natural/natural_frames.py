@@ -1,0 +1,240 @@
+"""Frames in the natural look: what moves, put on the static light of its stage.
+
+A pixel of the stage is albedo x (key light x (1 - k) + sky light x (1 - s) + what bodies send there), with k the share
+of the lamp and s the share of the sky that bodies hide. Bodies are drawn over it by their share of the pixel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.looks.natural.gathered_light import gathered
+from physbench.looks.natural.light_blocking import BoxBlocker, lamp_share_hidden, sky_share_hidden
+from physbench.looks.natural.light_layers import Layers, light_layers
+from physbench.looks.natural.mitsuba_variant import check_mitsuba as check_mitsuba
+from physbench.looks.natural.mitsuba_variant import variant_names as variant_names
+from physbench.looks.natural.mover_light import ball_light, block_ways, flat_light, sent_out
+from physbench.looks.natural.mover_pixels import ball_points, bevelled, hit_mover
+from physbench.looks.natural.movers import Mover, drawable, movers_at
+from physbench.looks.natural.stage import Stage, stage_of, stays
+from physbench.looks.natural.starry_sky import starry_sky
+from physbench.looks.natural.view_rays import Seen, see, textured_albedo, view_directions
+from physbench.world.camera import eye
+from physbench.world.rendering import Rendered
+from physbench.world.scene import RenderSpec, Scene
+from physbench.world.silhouettes import boxes, full_area
+
+Array = NDArray[np.float64]
+Image = NDArray[np.uint8]
+LARGE_SIDE = 512  # px of the shorter side, from where on a pixel is split into 2 x 2 instead of 3 x 3
+LEAST_HIDDEN = 0.01  # of sky light; where a body hides less it sends no light
+
+
+@dataclass(frozen=True, eq=False)
+class Backdrop:
+    """The static part of a clip."""
+
+    stage: Stage
+    fine: int  # a pixel is split into fine x fine
+    origin: Array  # (3,) m
+    rays: Array  # (h, w, 3) through the middles of pixels
+    fine_depth: NDArray[np.float32]  # (fine h, fine w)
+    points: NDArray[np.float32] | None  # (h, w, 3) m, what pixels show; None without ground
+    normals: NDArray[np.float32] | None
+    albedo: NDArray[np.float32]  # (h, w, 3) textured
+    layers: Layers | None
+    still: NDArray[np.float32]  # (h, w, 3) linear, without bodies
+    blocks: tuple[BoxBlocker, ...]
+    sky_light: dict[int, float]
+
+
+def render_natural(scene: Scene, times: Sequence[float] | Array, states: Array, spec: RenderSpec) -> Rendered:
+    """Draw a simulated scene as `rendering.render` does, in the natural look.
+
+    times: (T,) s; states: (T, N, 13). Raises UsageError where Mitsuba is missing or a body cannot be drawn.
+    """
+    times = np.asarray(times, dtype=np.float64)
+    indices = drawable(scene)
+    backdrop = backdrop_of(scene, spec)
+    count = len(scene.bodies)
+    frames = np.empty((len(times), spec.height, spec.width, 3), dtype=np.uint8)
+    area = np.zeros((len(times), count))
+    before: tuple[object, ...] | None = None
+    for k, time in enumerate(times):
+        movers = movers_at(scene, backdrop.stage, indices, float(time), states[k])
+        now = tuple((m.index, m.centre.tobytes(), _turn(m).tobytes()) for m in movers)
+        if now == before:
+            frames[k], area[k] = frames[k - 1], area[k - 1]
+            continue
+        linear, covered = compose(scene, backdrop, movers, states[k], spec)
+        frames[k], area[k], before = displayed(linear), covered, now
+    full = np.stack([full_area(scene, i, times, states[:, i], spec) for i in range(count)], axis=1)
+    full = np.where(np.isnan(full), area, full)
+    return Rendered(frames, area.astype(np.float32), full.astype(np.float32))
+
+
+def still_picture(scene: Scene, spec: RenderSpec, hueless: bool) -> Image:
+    """The picture (h, w, 3) of what never moves; bodies with a hue only if hueless=False."""
+    backdrop = backdrop_of(scene, spec)
+    keep = [i for i in drawable(scene) if stays(scene.bodies[i]) and not (hueless and scene.bodies[i].hue is not None)]
+    states = np.array([[*body.position, *body.orientation, *([0.0] * 6)] for body in scene.bodies])
+    return displayed(compose(scene, backdrop, movers_at(scene, backdrop.stage, keep, 0.0, states), states, spec)[0])
+
+
+def _turn(mover: Mover) -> Array:
+    """How a body is turned, as far as it is seen."""
+    return np.zeros(4) if mover.body.shape == "sphere" else mover.turn
+
+
+def backdrop_of(scene: Scene, spec: RenderSpec) -> Backdrop:
+    """All that does not change along a clip."""
+    stage, camera = stage_of(scene), scene.camera
+    fine = 2 if min(spec.height, spec.width) >= LARGE_SIDE else 3
+    rays, origin = view_directions(camera, spec), eye(camera)
+    close = see(stage, camera, view_directions(camera, spec, fine))
+    size = (spec.height, fine, spec.width, fine, 3)
+    if stage.kind == "sky":
+        still = starry_sky(stage.seed, spec, camera.width)
+        depth = close.depth.astype(np.float32)
+        return Backdrop(stage, fine, origin, rays, depth, None, None, still, None, still, (), {})
+    seen = see(stage, camera, rays)
+    albedo = textured_albedo(stage, camera, close).reshape(size).mean(axis=(1, 3)).astype(np.float32)
+    layers = light_layers(stage, camera, spec)
+    points = (origin + rays * seen.depth[..., None]).astype(np.float32)
+    still = albedo * (layers.key + layers.sky)
+    return Backdrop(
+        stage, fine, origin, rays, close.depth.astype(np.float32), points, seen.normal.astype(np.float32), albedo,
+        layers, still, block_ways(stage), _sky_light(stage, seen, layers),
+    )  # fmt: skip
+
+
+def _sky_light(stage: Stage, seen: Seen, layers: Layers) -> dict[int, float]:
+    """Mean light of the sky on each part that is in view."""
+    parts = range(len(stage.surfaces) + len(stage.blocks))
+    here = {number: seen.part == number for number in parts}
+    return {n: float(layers.sky[mask].mean()) if mask.any() else 0.7 * stage.sky for n, mask in here.items()}
+
+
+def compose(
+    scene: Scene, backdrop: Backdrop, movers: list[Mover], states: Array, spec: RenderSpec
+) -> tuple[NDArray[np.float32], Array]:
+    """One frame, linear (h, w, 3), and the visible areas (N,) px of the bodies."""
+    light = {m.index: _light_on(m, movers, backdrop) for m in movers if m.body.shape == "sphere" and not m.shines}
+    picture = _shaded_stage(backdrop, movers, light)
+    covered = np.zeros(len(scene.bodies))
+    views = _views(scene, backdrop, movers, states, spec)
+    total = np.zeros(picture.shape[:2], dtype=np.float32)
+    for view in views:
+        total[view.where] += view.share
+        covered[view.mover.index] = view.share.sum()
+    picture *= 1 - total[..., None]
+    for view in views:
+        on = view.share > 0
+        if on.any():
+            colour = _body_colour(view, on, movers, light, backdrop)
+            picture[view.where][on] += (view.share[on][:, None] * colour).astype(np.float32)
+    return picture, covered
+
+
+def _light_on(ball: Mover, movers: list[Mover], backdrop: Backdrop) -> Array:
+    others = [mover for mover in movers if mover is not ball]
+    return np.asarray(gathered(ball, others, backdrop.stage, backdrop.sky_light, backdrop.blocks))
+
+
+def _shaded_stage(backdrop: Backdrop, movers: list[Mover], light: dict[int, Array]) -> NDArray[np.float32]:
+    """The stage (h, w, 3) with the shadows of bodies and the light that they send back."""
+    if backdrop.points is None or backdrop.layers is None or backdrop.normals is None:
+        return backdrop.still.copy()
+    points, normals = backdrop.points, backdrop.normals
+    lamp = np.ones(points.shape[:2], dtype=np.float32)
+    hidden = np.zeros(points.shape[:2], dtype=np.float32)
+    sent = np.zeros_like(points)
+    for mover in movers:
+        for blocker in mover.blockers:
+            lamp *= 1 - lamp_share_hidden(blocker, points, backdrop.stage.key).astype(np.float32)
+            share = sky_share_hidden(blocker, points, normals).astype(np.float32)
+            hidden += share
+            near = share > LEAST_HIDDEN
+            sent[near] += share[near, None] * sent_out(mover, light.get(mover.index), points[near], backdrop.stage)
+    sky = 1 - np.minimum(hidden, 1.0)
+    layers = backdrop.layers
+    return np.asarray(backdrop.albedo * (layers.key * lamp[..., None] + layers.sky * sky[..., None] + sent))
+
+
+@dataclass(frozen=True, eq=False)
+class BodyView:
+    """What pixels show of one body."""
+
+    mover: Mover
+    where: tuple[slice, slice]  # of the picture
+    share: NDArray[np.float32]  # (h, w) of each pixel
+    rays: Array  # (h, w, 3), mean of those that meet it
+    points: Array  # (h, w, 3), mean
+    normals: Array  # (h, w, 3), mean, not of length 1
+
+
+def _views(scene: Scene, backdrop: Backdrop, movers: list[Mover], states: Array, spec: RenderSpec) -> list[BodyView]:
+    """What is seen of each body: the nearest of all along each of fine x fine rays a pixel."""
+    fine, depth = backdrop.fine, backdrop.fine_depth.copy()
+    owner = np.full(depth.shape, -1, dtype=np.int16)
+    met = []
+    for number, mover in enumerate(movers):
+        left, top, right, bottom = boxes(scene, mover.index, states[None, mover.index], spec)[0]
+        if right <= left or bottom <= top:
+            continue
+        close = np.s_[fine * top : fine * bottom, fine * left : fine * right]
+        rays = view_directions(scene.camera, spec, fine, close)
+        t, normals = hit_mover(mover, backdrop.origin, rays)
+        nearer = t < depth[close]
+        depth[close][nearer], owner[close][nearer] = t[nearer], number
+        met.append((number, np.s_[top:bottom, left:right], close, rays, t, normals))
+    views = []
+    for number, where, close, rays, t, normals in met:
+        mine = owner[close] == number
+        share = _pooled(mine.astype(np.float64)[..., None], fine)
+        several = np.concatenate([rays, backdrop.origin + rays * t[..., None], normals], axis=-1)
+        mean = _pooled(np.where(mine[..., None], several, 0.0), fine) / np.maximum(share, 1e-9)
+        views.append(
+            BodyView(
+                movers[number], where, share[..., 0].astype(np.float32), mean[..., :3], mean[..., 3:6], mean[..., 6:]
+            )
+        )
+    return views
+
+
+def _pooled(values: Array, fine: int) -> Array:
+    """Means over fine x fine: (fine h, fine w, C) -> (h, w, C)."""
+    tall, wide, channels = values.shape
+    return np.asarray(values.reshape(tall // fine, fine, wide // fine, fine, channels).mean(axis=(1, 3)))
+
+
+def _body_colour(
+    view: BodyView, on: NDArray[np.bool_], movers: list[Mover], light: dict[int, Array], backdrop: Backdrop
+) -> Array:
+    """Linear RGB (P, 3) of a body in the pixels where it is on."""
+    mover, stage = view.mover, backdrop.stage
+    others = [blocker for other in movers if other is not mover for blocker in other.blockers]
+    if mover.body.shape == "sphere":
+        points, normals = ball_points(mover, backdrop.origin, view.rays[on])
+        to_eye = backdrop.origin - points
+        to_eye /= np.linalg.norm(to_eye, axis=-1)[:, None]
+        around = light.get(mover.index, np.zeros((16, 3)))
+        return ball_light(mover, points, normals, to_eye, around, stage, [*backdrop.blocks, *others])
+    points = view.points[on]
+    normals = view.normals[on] / np.linalg.norm(view.normals[on], axis=-1)[:, None]
+    floor = stage.floor
+    glow = np.full(3, stage.sky)
+    if floor is not None:
+        glow = np.asarray(floor.material.albedo) * (0.8 * stage.lamp_light + stage.sky)
+    return flat_light(mover, points, bevelled(mover, points, normals), stage, [*backdrop.blocks, *others], glow)
+
+
+def displayed(linear: NDArray[np.floating]) -> Image:
+    """Linear RGB -> sRGB levels, rounded to nearest."""
+    x = np.clip(linear, 0.0, 1.0)
+    value = np.where(x <= 0.0031308, 12.92 * x, 1.055 * np.power(np.maximum(x, 1e-6), 1 / 2.4) - 0.055)
+    return np.rint(value * 255).astype(np.uint8)

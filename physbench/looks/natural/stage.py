@@ -1,0 +1,254 @@
+"""What stands around the bodies of a scene in the natural look, and how it is lit.
+
+Bodies keep their places, sizes and hues. What is grey becomes a material that is lighter for a lighter grey, since
+greys can tell materials apart; dark greys, those of screens, stay darker than the shadows of all others, since a
+tracker tells screens by their darkness.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.world.geometry import rotate
+from physbench.world.meshes import FLAT_HALF_DEPTH, PLATE_HALF_DEPTH
+from physbench.world.scene import FLOOR_GREY, PALETTE, SCREEN_GREY, Body, Scene, Vector
+
+Array = NDArray[np.float64]
+Kind = Literal["hall", "table", "sky"]
+Texture = Literal["boards", "concrete", "terrazzo", "bricks", "plaster", "panels", "plain"]
+
+WALL_BEHIND = 2.0  # m from the plane of motion to the wall of a hall
+SHELF_WALL = 1.0  # m, where nothing but boards on the wall carries things
+UNSEEN_FLOOR = 3.4  # m below the middle of a picture that shows no floor
+SURFACE_REACH = 14.0  # m from the middle of the picture to the end of floor and wall
+# Radiance of a white surface in the light of the sky, and of one that faces the lamp at the middle of the picture.
+# Soft, and from near the camera: where one side of a ball is darker, the centre of its colour is not its centre.
+SKY_LIGHT, KEY_LIGHT = 0.44, 0.62
+SKY_LIGHT_ABOVE, KEY_LIGHT_ABOVE = 0.66, 0.50  # where the lamp hangs above, and leaves walls to the sky
+KEY_DISTANCE = 15.0  # m
+KEY_RADIUS = 1.7  # m, of the lamp: shadows are soft
+DARK_GREY = (SCREEN_GREY + FLOOR_GREY) / 2  # up to here a body is a screen; holders are not
+SCREEN_LEVEL = 0.26  # of 1, on a display, of a screen in full light
+# The floor ends at the plane of motion in the plain look, and the tracker looks there for its edge: here a darker floor
+# begins.
+FRONT = 0.72
+WALL_LEVEL = 0.86
+LIGHTEST_LEVEL = 0.93
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a surface is made of."""
+
+    albedo: Vector  # linear RGB, mean over the surface
+    texture: Texture = "plain"
+    seed: int = 0
+    front: float = 1.0  # factor on what lies before the plane of motion, on a floor
+
+
+@dataclass(frozen=True)
+class Surface:
+    """A rectangle without thickness: the floor or the wall."""
+
+    axis: int  # of its normal: 2 (up) for a floor, 1 (towards -y) for a wall
+    level: float  # m along the axis
+    material: Material
+
+    @property
+    def normal(self) -> Array:
+        return np.array([0.0, 0.0, 1.0]) if self.axis == 2 else np.array([0.0, -1.0, 0.0])
+
+
+@dataclass(frozen=True)
+class StageBox:
+    """A box, as it is seen or as it blocks light."""
+
+    centre: Vector  # m
+    half: Vector  # m
+    turn: tuple[float, float, float, float]
+    material: Material
+
+
+@dataclass(frozen=True)
+class Lamp:
+    """A ball of light, far away."""
+
+    position: Vector  # m
+    radius: float  # m
+    radiance: float
+
+    @property
+    def direction(self) -> Array:
+        return np.asarray(self.position) / np.linalg.norm(self.position)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """All that never moves around the bodies of a scene, with its lights."""
+
+    kind: Kind
+    surfaces: tuple[Surface, ...]
+    blocks: tuple[StageBox, ...]
+    key: Lamp
+    sky: float  # radiance
+    middle: Vector  # m, of the picture
+    seed: int
+
+    @property
+    def lamp_light(self) -> float:
+        """Radiance of a white surface that faces the lamp at the middle of the picture."""
+        return self.key.radiance * (self.key.radius / KEY_DISTANCE) ** 2
+
+    @property
+    def floor(self) -> Surface | None:
+        return next((surface for surface in self.surfaces if surface.axis == 2), None)
+
+
+def stage_of(scene: Scene) -> Stage:
+    """The stage of a scene: a hall for a side view, the ground for a view from above, a sky without ground."""
+    rng = _random(scene)
+    kind = _kind(scene)
+    above = kind == "hall" and any(_is_screen(body) for body in scene.bodies)
+    key = _lamp(scene, kind, above, rng)
+    seed = int(rng.integers(1 << 30))
+    surfaces = _surfaces(scene, kind, rng)
+    blocks = tuple(_block(scene, body, rng) for body in scene.bodies if _stands(body))
+    return Stage(kind, surfaces, blocks, key, SKY_LIGHT_ABOVE if above else SKY_LIGHT, scene.camera.center, seed)
+
+
+def level_of(grey: float) -> float:
+    """How light (0..1, on a display, in full light) a body of a grey is."""
+    return SCREEN_LEVEL * grey / SCREEN_GREY if grey <= 0.34 else min(0.28 + 0.74 * grey, LIGHTEST_LEVEL)
+
+
+def linear(value: NDArray[np.floating] | float | Vector) -> Array:
+    """Display values 0..1 (sRGB) -> linear ones."""
+    v = np.asarray(value, dtype=np.float64)
+    return np.where(v <= 0.04045, v / 12.92, ((v + 0.055) / 1.055) ** 2.4)
+
+
+def body_albedo(body: Body) -> Vector:
+    """Linear RGB of a body that moves."""
+    if body.hue is not None:
+        red, green, blue = linear(PALETTE[body.hue])
+        return float(red), float(green), float(blue)
+    return _tinted(level_of(body.grey), (1.0, 0.99, 0.97))
+
+
+def stays(body: Body) -> bool:
+    """Whether a body never moves nor vanishes."""
+    return body.role == "fixed" and body.until is None
+
+
+def _stands(body: Body) -> bool:
+    """Whether a body is part of the stage: balls and cylinders are drawn with what moves, wherever they are."""
+    return stays(body) and body.drawn and body.shape == "box" and body.hue is None
+
+
+def _random(scene: Scene) -> np.random.Generator:
+    digest = hashlib.sha256(f"physbench decor|{scene.decor}".encode()).digest()
+    return np.random.default_rng(np.random.SeedSequence(int.from_bytes(digest, "big")))
+
+
+def _kind(scene: Scene) -> Kind:
+    if scene.camera.view == "front":
+        return "hall"
+    return "table" if any(body.shape == "plane" and body.drawn for body in scene.bodies) else "sky"
+
+
+def _lamp(scene: Scene, kind: Kind, above: bool, rng: np.random.Generator) -> Lamp:
+    """The key light; from above where something may hide, since shadows would tell where it is."""
+    side = float(rng.choice([-1.0, 1.0]) * rng.uniform(0.22, 0.42))
+    if kind == "hall":
+        towards = (side * 0.3, -0.16, 1.0) if above else (0.8 * side, -1.6, 0.6)
+    elif kind == "table":
+        towards = (side, float(rng.uniform(0.15, 0.35)), 1.0)
+    else:
+        towards = (side * 0.4, float(rng.uniform(0.05, 0.15)), 1.0)
+    unit = np.asarray(towards) / np.linalg.norm(towards)
+    position = np.asarray(scene.camera.center) + KEY_DISTANCE * unit
+    radiance = (KEY_LIGHT_ABOVE if above else KEY_LIGHT) / (KEY_RADIUS / KEY_DISTANCE) ** 2
+    return Lamp(tuple(position.tolist()), KEY_RADIUS, radiance)
+
+
+def _is_screen(body: Body) -> bool:
+    return body.hue is None and body.shape == "box" and body.grey <= 0.34 and body.until is None and body.drawn
+
+
+def _tinted(level: float, tint: Vector) -> Vector:
+    """Linear RGB whose display value is `level` with a cast."""
+    red, green, blue = linear(np.clip(level * np.asarray(tint), 0.0, 0.96))
+    return float(red), float(green), float(blue)
+
+
+WOOD, STONE, OFF_WHITE = (1.05, 0.995, 0.925), (1.0, 1.0, 0.985), (1.01, 1.0, 0.98)
+
+
+def _surfaces(scene: Scene, kind: Kind, rng: np.random.Generator) -> tuple[Surface, ...]:
+    if kind == "sky":
+        return ()
+    plane = next((body for body in scene.bodies if body.shape == "plane" and body.drawn), None)
+    train = scene.decor.startswith("train")
+    floors: tuple[Texture, ...] = ("terrazzo",) if train else ("boards", "concrete")
+    walls: tuple[Texture, ...] = ("panels",) if train else ("bricks", "plaster")
+    texture, seed = floors[int(rng.integers(len(floors)))], int(rng.integers(1 << 30))
+    grey = FLOOR_GREY if plane is None else plane.grey
+    tint = WOOD if texture == "boards" else STONE
+    ground = Material(_tinted(level_of(grey), tint), texture, seed, FRONT if kind == "hall" else 1.0)
+    if kind == "table":
+        return (Surface(2, _ground_level(scene, plane), ground),)
+    level = scene.camera.center[2] - UNSEEN_FLOOR if plane is None else plane.position[2]
+    wall_texture, wall_seed = walls[int(rng.integers(len(walls)))], int(rng.integers(1 << 30))
+    lightness = float(rng.uniform(-0.03, 0.03))
+    wall = Material(_tinted(WALL_LEVEL + lightness, OFF_WHITE), wall_texture, wall_seed)
+    shelves = any(_hangs(scene, body) for body in scene.bodies if _stands(body))
+    behind = scene.camera.center[1] + (SHELF_WALL if shelves else WALL_BEHIND)
+    return Surface(2, level, ground), Surface(1, behind, wall)
+
+
+def _ground_level(scene: Scene, plane: Body | None) -> float:
+    """Where the ground lies in a view from above: a plane that carries nothing is brought up to the largest ball."""
+    assert plane is not None
+    if plane.collides:
+        return plane.position[2]
+    lowest = [body.position[2] - body.size[0] for body in scene.bodies if body.shape == "sphere" and body.drawn]
+    return max(min(lowest, default=plane.position[2]), plane.position[2])
+
+
+def _hangs(scene: Scene, body: Body) -> bool:
+    """Whether a board of a side view without a floor ends within the picture: it is fixed to the wall."""
+    lowest = body.position[2] - float(np.linalg.norm(np.asarray(body.size)[[0, 2]]))
+    return not any(each.shape == "plane" for each in scene.bodies) and (
+        lowest > scene.camera.center[2] - scene.camera.width / 2 - body.size[0]
+    )
+
+
+def _block(scene: Scene, body: Body, rng: np.random.Generator) -> StageBox:
+    tint = (1.0, 1.0, 1.0) if _is_screen(body) else OFF_WHITE
+    material = Material(_tinted(level_of(body.grey), tint), "plain", int(rng.integers(1 << 30)))
+    centre, half = body.position, body.size
+    in_plane = abs(body.position[1] - scene.camera.center[1]) < body.size[1]
+    if scene.camera.view == "front" and in_plane:
+        # The front stays where it is drawn in the plain look: a nearer one would hide the feet of what stands on it.
+        front = scene.camera.center[1] - PLATE_HALF_DEPTH
+        back = scene.camera.center[1] + (SHELF_WALL if _hangs(scene, body) else body.size[1])
+        centre = (centre[0], (front + back) / 2, centre[2])
+        half = (half[0], (back - front) / 2, half[2])
+    return StageBox(centre, (half[0], half[1], half[2]), body.orientation, material)
+
+
+def drawn_half(body: Body, scene: Scene) -> Vector:
+    """Half extents (m) of a box that moves, as it is seen: flat ones are thin, as in the plain look."""
+    x, y, z = body.size
+    if not body.flat:
+        return x, y, z
+    looking = np.array([0.0, 1.0, 0.0]) if scene.camera.view == "front" else np.array([0.0, 0.0, -1.0])
+    across = int(np.abs(rotate(np.array(body.orientation) * [-1, -1, -1, 1], looking)).argmax())
+    half = [x, y, z]
+    half[across] = min(half[across], FLAT_HALF_DEPTH)
+    return half[0], half[1], half[2]

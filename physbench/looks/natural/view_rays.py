@@ -1,0 +1,139 @@
+"""What each pixel shows of a stage: rays from the camera against rectangles and boxes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.looks.natural.stage import Material, Stage, StageBox, Surface
+from physbench.looks.natural.textures import texture
+from physbench.world.camera import eye, looking, pixels_per_metre
+from physbench.world.geometry import rotate, unrotate
+from physbench.world.scene import Camera, RenderSpec
+
+Float = NDArray[np.float64]
+NOTHING_MET = 1e6  # m
+EDGE_LIGHTER, EDGE_WIDTH = 0.45, 0.010  # share, m
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What a grid of rays meets first; `directions` have length 1 along the camera's axis."""
+
+    directions: Float  # (h, w, 3)
+    depth: Float  # (h, w) m along the camera's axis, NOTHING_MET where there is nothing
+    part: NDArray[np.int64]  # (h, w): surfaces, then blocks; -1 where there is nothing
+    normal: Float  # (h, w, 3)
+
+
+ALL_RAYS = (slice(None), slice(None))
+
+
+def view_directions(camera: Camera, spec: RenderSpec, fine: int = 1, part: tuple[slice, slice] = ALL_RAYS) -> Float:
+    """Directions (h, w, 3) of the rays through the middles of pixels, `fine` x `fine` of them in each pixel.
+
+    part: rows and columns of these rays that are wanted.
+    """
+    scale = pixels_per_metre(camera, spec) * fine * camera.distance
+    x = (np.arange(spec.width * fine)[part[1]] + 0.5 - spec.width * fine / 2) / scale
+    y = (spec.height * fine / 2 - np.arange(spec.height * fine)[part[0]] - 0.5) / scale
+    across, up = np.meshgrid(x, y)
+    ahead = np.ones_like(across)
+    return np.stack([across, ahead, up] if camera.view == "front" else [across, up, -ahead], axis=-1)
+
+
+def see(stage: Stage, camera: Camera, directions: Float) -> Seen:
+    """What of the stage rays (..., 3) from the camera's eye meet first."""
+    origin = eye(camera)
+    depth = np.full(directions.shape[:-1], NOTHING_MET)
+    part = np.full(directions.shape[:-1], -1, dtype=np.int64)
+    normal = np.zeros(directions.shape)
+    normal[...] = -looking(camera)
+    for number, surface in enumerate(stage.surfaces):
+        t = hit_surface(surface, origin, directions)
+        nearer = t < depth
+        depth[nearer], part[nearer], normal[nearer] = t[nearer], number, surface.normal
+    for number, block in enumerate(stage.blocks):
+        t, facing = hit_box(origin, directions, block.centre, block.half, block.turn)
+        nearer = t < depth
+        depth[nearer], part[nearer] = t[nearer], len(stage.surfaces) + number
+        normal[nearer] = facing[nearer]
+    return Seen(directions, depth, part, normal)
+
+
+def hit_surface(surface: Surface, origin: Float, directions: Float) -> Float:
+    """Distances (...) in lengths of `directions` to an endless surface, NOTHING_MET where it is missed."""
+    along = directions[..., surface.axis]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = (surface.level - origin[..., surface.axis]) / along
+    front = (along < 0) if surface.axis == 2 else (along > 0)
+    return np.where(front & (t > 1e-6), t, NOTHING_MET)
+
+
+def hit_box(
+    origin: Float,
+    directions: Float,
+    centre: tuple[float, ...] | Float,
+    half: tuple[float, ...],
+    turn: tuple[float, ...] | Float,
+) -> tuple[Float, Float]:
+    """Distances (...) to a box from outside, NOTHING_MET where it is missed, and normals (..., 3) where it is met."""
+    o = unrotate(turn, np.asarray(origin) - np.asarray(centre))
+    d = unrotate(turn, directions)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        a, b = (-np.asarray(half) - o) / d, (np.asarray(half) - o) / d
+    near, far = np.minimum(a, b), np.maximum(a, b)
+    near, far = np.where(np.isnan(near), -NOTHING_MET, near), np.where(np.isnan(far), NOTHING_MET, far)
+    axis = near.argmax(axis=-1)
+    enter, leave = near.max(axis=-1), far.min(axis=-1)
+    t = np.where((enter < leave) & (enter > 1e-6), enter, NOTHING_MET)
+    local = np.zeros(d.shape)
+    np.put_along_axis(local, axis[..., None], -np.sign(np.take_along_axis(d, axis[..., None], axis=-1)), axis=-1)
+    return t, rotate(turn, local)
+
+
+def mean_albedo(stage: Stage, seen: Seen) -> Float:
+    """Albedo (h, w, 3) without texture, 0 where there is nothing."""
+    table = np.array([*(material.albedo for material in materials(stage)), (0.0, 0.0, 0.0)])
+    return table[seen.part]
+
+
+def textured_albedo(stage: Stage, camera: Camera, seen: Seen) -> Float:
+    """Albedo (h, w, 3) with texture, 0 where there is nothing."""
+    albedo = mean_albedo(stage, seen)
+    points = eye(camera) + seen.directions * np.minimum(seen.depth, 1e3)[..., None]
+    for number, material in enumerate(materials(stage)):
+        here = seen.part == number
+        if here.any():
+            u, v = surface_places(stage, number, points[here], seen.normal[here])
+            albedo[here] *= texture(material, u, v)
+            if number >= len(stage.surfaces):
+                block = stage.blocks[number - len(stage.surfaces)]
+                albedo[here] *= _worn_edges(block, points[here], seen.normal[here])[:, None]
+    return albedo
+
+
+def _worn_edges(block: StageBox, points: Float, normal: Float) -> Float:
+    """Factors (P,) that make the edges of boards lighter, as their paint is thinner there."""
+    local = np.abs(unrotate(block.turn, points - np.asarray(block.centre)))
+    inside = np.asarray(block.half) - local + 9.0 * (np.abs(unrotate(block.turn, normal)) > 0.5)
+    return np.asarray(1 + EDGE_LIGHTER * np.clip(1.5 - inside.min(axis=-1) / EDGE_WIDTH, 0.0, 1.0))
+
+
+def surface_places(stage: Stage, number: int, points: Float, normal: Float) -> tuple[Float, Float]:
+    """Places (u, v) m on part `number` of points (..., 3)."""
+    if number < len(stage.surfaces):
+        return points[..., 0], points[..., 1 if stage.surfaces[number].axis == 2 else 2]
+    block: StageBox = stage.blocks[number - len(stage.surfaces)]
+    local = unrotate(block.turn, points - np.asarray(block.centre))
+    facing = np.abs(unrotate(block.turn, normal)).argmax(axis=-1)
+    u = np.where(facing == 0, local[..., 1], local[..., 0])
+    v = np.where(facing == 2, local[..., 1], local[..., 2])
+    return u + 3.1, v + 7.3
+
+
+def materials(stage: Stage) -> list[Material]:
+    """Of the surfaces, then of the blocks."""
+    return [part.material for part in (*stage.surfaces, *stage.blocks)]

@@ -1,0 +1,79 @@
+"""The closed forms of shadows against sums over many rays."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from physbench.looks.natural.light_blocking import (
+    BallBlocker,
+    Blocker,
+    BoxBlocker,
+    lamp_light,
+    lamp_share_hidden,
+    sky_share_hidden,
+)
+from physbench.looks.natural.stage import Lamp
+from physbench.looks.natural.view_rays import NOTHING_MET, hit_box
+
+LAMP = Lamp((3.0, -4.0, 14.0), 1.7, 1.0)
+TURN = np.array([0.0, np.sin(0.2), 0.0, np.cos(0.2)])
+BALL = BallBlocker(np.array([0.2, 0.1, 0.9]), 0.45)
+BOX = BoxBlocker(np.array([0.1, 0.0, 0.9]), (0.5, 0.4, 0.25), TURN)
+RAYS = 40_000
+
+
+def blocked(blocker: Blocker, point: np.ndarray, directions: np.ndarray) -> np.ndarray:
+    """Which rays (R, 3) from a point meet the body."""
+    if isinstance(blocker, BoxBlocker):
+        return hit_box(point, directions, blocker.centre, tuple(blocker.half), blocker.turn)[0] < NOTHING_MET
+    along = directions @ (blocker.centre - point)
+    square = ((blocker.centre - point) ** 2).sum() - along**2 / (directions**2).sum(axis=1)
+    return (along > 0) & (square < blocker.radius**2)
+
+
+def places() -> np.ndarray:
+    rng = np.random.default_rng(1)
+    return np.concatenate([rng.uniform(-2, 2, (40, 2)), np.zeros((40, 1))], axis=1)
+
+
+@pytest.mark.parametrize(("blocker", "tolerance"), [(BALL, 0.01), (BOX, 0.05)])
+def test_share_of_the_lamp_is_that_of_rays(blocker: Blocker, tolerance: float) -> None:
+    rng = np.random.default_rng(2)
+    points = places() * [0.6, 0.6, 1] + [-0.3, 0.3, 0]
+    expected = []
+    for point in points:
+        way = np.asarray(LAMP.position) - point
+        across = np.linalg.qr(np.column_stack([way, rng.normal(size=(3, 2))]))[0][:, 1:]
+        angle, radius = rng.uniform(0, 2 * np.pi, RAYS), LAMP.radius * np.sqrt(rng.uniform(0, 1, RAYS))
+        disc = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
+        expected.append(blocked(blocker, point, way + disc @ across.T).mean())
+    found = lamp_share_hidden(blocker, points, LAMP)
+    assert np.ptp(expected) > 0.9
+    assert np.sqrt(np.mean((found - expected) ** 2)) < tolerance
+    assert np.abs(found - expected).max() < 4 * tolerance
+
+
+@pytest.mark.parametrize("blocker", [BALL, BOX])
+def test_share_of_the_sky_is_that_of_rays(blocker: Blocker) -> None:
+    rng = np.random.default_rng(3)
+    angle, square = rng.uniform(0, 2 * np.pi, RAYS), rng.uniform(0, 1, RAYS)  # weighted by the cosine
+    radius = np.sqrt(square)
+    rays = np.stack([radius * np.cos(angle), radius * np.sin(angle), np.sqrt(1 - square)], axis=1)
+    expected = [blocked(blocker, point, rays).mean() for point in places()]
+    up = np.broadcast_to(np.array([0.0, 0.0, 1.0]), (40, 3))
+    assert np.abs(sky_share_hidden(blocker, places(), up) - expected).max() < 0.01
+
+
+def test_light_of_a_lamp_falls_to_nothing_over_its_width_at_the_horizon() -> None:
+    lamp = Lamp((0.0, 0.0, 10.0), 1.0, 100.0)
+    tilt = np.deg2rad([0.0, 60.0, 84.3, 90.0, 95.7, 97.0])
+    normals = np.stack([np.sin(tilt), 0 * tilt, np.cos(tilt)], axis=1)
+    light = lamp_light(np.zeros((6, 3)), normals, lamp)
+    assert light[0] == pytest.approx(1.0, rel=0.01) and light[1] == pytest.approx(0.5, rel=0.01)
+    rng = np.random.default_rng(4)
+    angle, radius = rng.uniform(0, 2 * np.pi, RAYS), np.sqrt(rng.uniform(0, 1, RAYS))
+    disc = np.stack([radius * np.cos(angle), radius * np.sin(angle), np.full(RAYS, 10.0)], axis=1)
+    cosines = disc @ normals.T / np.linalg.norm(disc, axis=1)[:, None]
+    assert np.allclose(light, np.maximum(cosines, 0).mean(axis=0), atol=0.003)
+    assert light[-1] == 0.0

@@ -1,0 +1,94 @@
+"""Frames in the natural look: bodies are where they are in the plain one, and shadows where they belong."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from physbench.clips.clip import Row
+from physbench.clips.generate import make_scene
+from physbench.errors import UsageError
+from physbench.looks.known_looks import draw, draw_still
+from physbench.looks.natural.movers import drawable
+from physbench.looks.natural.natural_frames import displayed
+from physbench.looks.natural.stage import level_of, linear, stage_of
+from physbench.world.rendering import Rendered
+from physbench.world.scene import Body, Camera, RenderSpec, Scene
+from physbench.world.stepping import simulate
+
+PLAIN_SPEC, SPEC = RenderSpec(96, 96, 15.0), RenderSpec(96, 96, 15.0, "natural")
+
+
+def both(task: str, times: list[float]) -> tuple[Scene, Rendered, Rendered]:
+    scene = make_scene(Row(task, "test", 1))
+    states = simulate(scene, np.array(times)).states
+    return scene, draw(scene, times, states, PLAIN_SPEC), draw(scene, times, states, SPEC)
+
+
+def chroma(frame: np.ndarray) -> np.ndarray:
+    return np.ptp(frame.astype(float), axis=-1)
+
+
+def test_bodies_in_the_sky_have_the_places_and_areas_of_the_plain_look() -> None:
+    scene, plain, natural = both("orbits/kepler-v1", [-0.5, 0.0, 1.0])
+    keep = list(scene.tracked)
+    assert np.allclose(natural.visible_area[:, keep], plain.visible_area[:, keep], rtol=0.02)
+    assert np.array_equal(natural.full_area, plain.full_area)
+    rows, columns = np.mgrid[:96, :96] + 0.5
+    stills = [draw_still(scene, spec).astype(float) for spec in (PLAIN_SPEC, SPEC)]
+    for pair in zip(plain.frames, natural.frames, strict=True):
+        seen = [np.abs(frame - still).max(axis=-1) > 40 for frame, still in zip(pair, stills, strict=True)]
+        centres = [[axis[mask].mean() for axis in (columns, rows)] for mask in seen]
+        assert np.abs(np.subtract(*centres)).max() < 0.2
+
+
+def test_the_night_sky_is_no_screen_and_has_no_hue() -> None:
+    """To the tracker, which takes the dark for a screen and what has chroma for a body."""
+    still = draw_still(make_scene(Row("orbits/binary-v1", "test", 2)), SPEC)
+    assert still.max(axis=-1).min() > 96 and chroma(still).max() < 60
+    assert still.std() > 4
+
+
+def test_frames_are_the_same_again_and_where_nothing_moves() -> None:
+    scene = make_scene(Row("orbits/kepler-v1", "test", 1))
+    states = simulate(scene, np.zeros(1)).states[[0, 0]]
+    first, second = (draw(scene, [0.0, 0.1], states, SPEC).frames for _ in range(2))
+    assert np.array_equal(first, second) and np.array_equal(first[0], first[1])
+
+
+def test_greys_keep_their_order_and_screens_stay_dark() -> None:
+    levels = [level_of(grey) for grey in np.linspace(0.1, 1.0, 19)]
+    assert levels == sorted(levels)
+    assert 255 * level_of(0.30) < 90 and 255 * level_of(0.38) > 120
+
+
+def test_levels_and_light_are_inverse() -> None:
+    levels = np.arange(256, dtype=np.uint8)
+    assert np.array_equal(displayed(linear(levels / 255)), levels)
+
+
+def test_sets_of_training_and_test_have_no_texture_in_common() -> None:
+    kinds: dict[str, set[str]] = {"train": set(), "test": set()}
+    for split, found in kinds.items():
+        for seed in range(12):
+            stage = stage_of(make_scene(Row("falling/projectile-v1", split, seed)))  # type: ignore[arg-type]
+            found |= {surface.material.texture for surface in stage.surfaces}
+    assert len(kinds["test"]) == 4 and not kinds["train"] & kinds["test"]
+
+
+def test_a_body_that_cannot_be_drawn_is_named() -> None:
+    scene = Scene((Body("flap", "plane", (), "kinematic", (0.0, 0.0, 0.0)),), Camera("front", (0.0, 0.0, 1.0)))
+    with pytest.raises(UsageError, match="flap"):
+        drawable(scene)
+
+
+def test_a_ball_casts_its_shadow_on_the_floor_and_hides_nothing_else() -> None:
+    pytest.importorskip("mitsuba")
+    pytest.importorskip("mitsuba_oidn")
+    scene, plain, natural = both("falling/projectile-v1", [0.3])
+    still, frame = draw_still(scene, SPEC).astype(float), natural.frames[0].astype(float)
+    change = (frame - still).mean(axis=-1)
+    ball = chroma(plain.frames[0]) > 20
+    assert np.allclose(natural.visible_area[:, 0], plain.visible_area[:, 0], rtol=0.02)
+    assert change[85:][~ball[85:]].min() < -25, "there is a shadow on the floor"
+    assert np.abs(change[:30, :20]).max() < 6, "far from the ball nothing changes"
