@@ -54,12 +54,15 @@ def _how(
 ) -> How:
     """What is checked, from the options that `verify` and `add` share."""
     from physbench.leaderboard.fresh_rollouts import ModelToRun
+    from physbench.leaderboard.secret_draw import SecretDraw
     from physbench.leaderboard.verify import How
     from physbench.run.options import parse_model_args
     from physbench.worker_pool import cores
 
     if not model and (fresh_seeds or model_arg or draw):
         raise UsageError("--fresh-seeds, --model-arg and --draw need the model itself: --model MODEL.")
+    if draw:
+        SecretDraw(draw)  # raises where it is none
     for name, value, least in (
         ("--fresh-seeds", fresh_seeds, 0),
         ("--workers", workers, 1),

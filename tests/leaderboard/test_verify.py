@@ -243,6 +243,8 @@ def test_verify_says_what_it_found(
         (("--fresh-seeds", "4", "."), "need the model itself"),
         ((".",), "neither a submission nor a run"),
         (("--workers", "0", "."), "expected at least 1"),
+        (("--draw", "12", "--model", "baseline:freeze", "."), "expected the 32 hexadecimal digits"),
+        (("--draw", "0" * 32, "."), "need the model itself"),
     ],
 )
 def test_wrong_use_is_explained(
