@@ -107,6 +107,7 @@ def finish_run(
                 f"{path}: is not scored: {counted(left, 'reading')} of rollouts and references are missing. First: "
                 f"physbench score {shlex.quote(str(path))}"
             )
+        run.save_manifest()  # diagnosis and report read in it where the clips are
         work(run)
     return RunFolder(path)
 

@@ -40,7 +40,7 @@ def test_help_lists_the_commands_that_exist_and_no_others(capsys: pytest.Capture
     assert main.run([]) == 0
     shown = capsys.readouterr().out
     assert all(f"\n  {name} " in shown for name in main.COMMANDS)
-    assert not any(f"\n  {name} " in shown for name in ("merge", "verify", "check"))
+    assert not any(f"\n  {name} " in shown for name in ("import", "verify", "check"))
 
 
 def test_unknown_command_and_option() -> None:
