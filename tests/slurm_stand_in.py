@@ -32,7 +32,12 @@ def run_once(job: str, arguments: list[str], environment: dict[str, str], event:
     marker = state / f"begun-{job}"
     marker.unlink(missing_ok=True)
     environment = {**environment, "STEP_BEGUN": str(marker)}
-    script = subprocess.Popen(["bash", *arguments], env=environment, start_new_session=True)
+    number, _, index = job.partition("_")
+    name = environment["STAND_IN_OUTPUT"].replace("%x", "physbench").replace("%A", number).replace("%a", index or "0")
+    with Path(name).open("a") as output:
+        script = subprocess.Popen(
+            ["bash", *arguments], env=environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+        )
     if event is not None:
         wait_until_begun(marker)
         if event == "limit":
@@ -73,7 +78,7 @@ def sbatch(words: list[str], state: Path) -> int:
     if kind:
         assert kind in ("afterok", "aftercorr"), kind
         assert (state / f"job-{before}").read_text() == "done", f"{before} has not succeeded"
-    environment = {**os.environ, "SLURM_JOB_ID": str(number)}
+    environment = {**os.environ, "SLURM_JOB_ID": str(number), "STAND_IN_OUTPUT": options["output"]}
     succeeded = True
     if "array" in options:
         first, last = map(int, options["array"].split("-"))

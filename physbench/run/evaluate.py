@@ -116,6 +116,8 @@ def evaluate(
                 say(f"Files of {counted(damaged, 'sample')} are damaged or lost: scored again.")
             run.unanswered = len(unanswered(folder, suite.rows, options.samples)) if served else 0
             say(run.standing() if run.planned else f"Nothing to resume in {path}: starting.")
+        if clips and run.planned:
+            run.save_manifest()  # workers read in it where the archive is now
         with explained(again, run.kept, folder.path):
             work(run)
             lost = len(unanswered(folder, suite.rows, options.samples)) if served else 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import time
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from physbench.rollouts.rollout_engine import BatchResult, RolloutEngine
 from physbench.rollouts.rollout_store import drop_rollout, store_rollout
 from physbench.run import worker
 from physbench.run.run_model import calls_along_time, model_of
+from physbench.run.run_order import first_of_each_task, in_turn, rows_in_turn
 from physbench.run.run_shard import batches_of_shard
 from physbench.run.run_state import Run
 from physbench.run.status_lines import Announced, StatusLines
@@ -123,18 +123,17 @@ class Middle:
 
     def do(self, jobs: Jobs, absent: list[Row], todo: set[BatchItem]) -> list[Any]:
         """Make clips, rollouts, scores and references. Returns what the jobs returned."""
-        run, card = self.run, self.run.card
+        run = self.run
         self.rolling = 0.0 if self.engine is None else None
         longest = [max(absent, key=run.horizon)] if absent else []  # the probe of the batch size asks for it first
-        for row in dict.fromkeys(longest + absent):
-            assert self.pool is not None
-            self.made[row] = self.pool.submit(worker.make, row, card.spec)
-            jobs.add("clip", self.made[row])
         if self.engine is not None and not run.planned:
+            self.make(jobs, [*longest, *first_of_each_task(absent)])
             self.plan(self.engine)
+        self.make(jobs, rows_in_turn(run.batches(), absent))
         if "rollout" not in run.stages:  # references tell whether these are the clips that were rolled out
             self.bring_references(jobs)
-            self.refuse_other_clips(jobs.results(lambda: None))
+            found = jobs.results(lambda: None)
+            run.refuse_other_clips({done.row: done.state_hash for done in found if isinstance(done, worker.Referenced)})
         if "score" in run.stages:
             for item in run.items:
                 if item in todo and run.rolled(item):
@@ -155,7 +154,8 @@ class Middle:
         if not run.planned:
             self.plan(engine)
         batches = run.batches()
-        self.unseen.expect([item.row for index in run.missing() for item in batches[index].items])
+        order = in_turn(batches, run.missing())
+        self.unseen.expect([item.row for index in order for item in batches[index].items])
         todo = {item for item in run.items if not (run.rolled(item) or run.scored(item))}
         many = len(todo)
         with Progress(f"{run.suite.name}: rollouts", many) as progress:
@@ -169,28 +169,22 @@ class Middle:
                 self.roll(engine, jobs, todo)
         self.note_states([])
 
+    def make(self, jobs: Jobs, rows: list[Row]) -> None:
+        """Have clips made that are not on their way yet."""
+        for row in dict.fromkeys(row for row in rows if row not in self.made):
+            assert self.pool is not None
+            self.made[row] = self.pool.submit(worker.make, row, self.run.card.spec)
+            jobs.add("clip", self.made[row])
+
     def bring_references(self, jobs: Jobs) -> None:
         """Have ground truth and baselines read on every clip."""
         run = self.run
         assert self.pool is not None
-        for row in run.rows:
+        for row in rows_in_turn(run.batches(), run.rows):
             future = self.pool.submit(
                 worker.references, run.folder.path, row, run.card, run.options.scorers, not run.salt
             )
             jobs.add("references", future)
-
-    def refuse_other_clips(self, results: list[Any]) -> None:
-        """Raise PhysbenchError where the clips here are others than those on which the model was rolled out."""
-        known = self.run.manifest.get("states") or {}
-        found = {done.row.id: done.state_hash for done in results if isinstance(done, worker.Referenced)}
-        other = [name for name, state in found.items() if known.get(name, state) != state]
-        if other:
-            shutil.rmtree(self.run.folder.path / "references", ignore_errors=True)  # they are of the clips here
-            raise PhysbenchError(
-                f"This machine simulates {len(other)} of {len(found)} clips differently from the one that rolled the "
-                f"model out (the first is {other[0]}). Score there, or roll out on clips packed here: "
-                "`physbench data pack`, then `physbench rollout --clips FILE`."
-            )
 
     def plan(self, engine: RolloutEngine) -> None:
         """Fix which clips share a batch, and write it down before the first one."""
@@ -213,9 +207,10 @@ class Middle:
     def roll(self, engine: RolloutEngine, jobs: Jobs, todo: set[BatchItem]) -> None:
         """Roll out what is missing, keep it, and have it scored."""
         run = self.run
-        only = run.missing()
+        batches = run.batches()
+        only = in_turn(batches, run.missing())
         begun = time.monotonic()
-        for number, result in enumerate(engine.run(run.batches(), self.clip, only=only), 1):
+        for number, result in enumerate(engine.run(batches, self.clip, only=only), 1):
             new = [item for item in result.batch.items if not run.rolled(item) and not run.scored(item)]
             self.write_down(result, new)  # before them: whoever reads a rollout finds how it was made
             for item, rollout in zip(result.batch.items, result.rollouts, strict=True):

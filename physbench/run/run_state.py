@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -13,6 +14,7 @@ from physbench.adapters.model_protocol import Model, ModelCard
 from physbench.clips.clip import Row
 from physbench.clips.generate import frame_times, make_scene
 from physbench.clips.suite import Suite
+from physbench.errors import PhysbenchError
 from physbench.results.number_format import counted
 from physbench.rollouts.batch_plan import Batch, BatchItem
 from physbench.rollouts.rollout_store import has_rollout
@@ -136,6 +138,21 @@ class Run:
             rest = " only result and report are made again." if "finish" in self.stages else " nothing is left to do."
             return f"All {done} rollouts are scored already:{rest}"
         return f"Resuming: {done} of {len(self.items)} rollouts are scored."
+
+    def refuse_other_clips(self, states: Mapping[Row, str]) -> None:
+        """Raise PhysbenchError where clips here are others than those on which the model was rolled out.
+
+        states: hash of the states of each clip here.
+        """
+        known = self.manifest.get("states") or {}
+        other = [row.id for row, state in states.items() if known.get(row.id, state) != state]
+        if other:
+            shutil.rmtree(self.folder.path / "references", ignore_errors=True)  # they are of the clips here
+            raise PhysbenchError(
+                f"This machine simulates {len(other)} of {len(states)} clips differently from the one that rolled the "
+                f"model out (the first is {other[0]}). Score there, or roll out on clips packed here: "
+                "`physbench data pack`, then `physbench rollout --clips FILE`."
+            )
 
     def save_manifest(self) -> None:
         write_sealed_json(self.folder.manifest, self.manifest)

@@ -104,9 +104,10 @@ def finish_run(
             )
         if left := unscored(run) + unread_together(run):
             raise UsageError(
-                f"{path}: is not scored: {counted(left, 'reading')} of rollouts and references are missing. First: "
+                f"{path}: is not scored: {left} rollouts, or clips of references, have no scores yet. First: "
                 f"physbench score {shlex.quote(str(path))}"
             )
+        run.save_manifest()  # diagnosis and report read in it where the clips are
         work(run)
     return RunFolder(path)
 

@@ -167,6 +167,30 @@ def test_what_shards_could_not_agree_on_is_refused() -> None:
     assert Options("x", suite="smoke", shard="1/2", batch_size=4).suite_name == "smoke-shard-1-of-2"
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--shard", "1/2", "--batch-size", "2", "--json"), "has no result: leave out"),
+        (("--shard", "1/2", "--batch-size", "2", "--dry-run"), "has no result: leave out"),
+        (("--shard", "3/2", "--batch-size", "2"), "expected I/N with I from 1 to N"),
+        (("--clips", "none.clips", "--dry-run"), "--clips: films and --dry-run"),
+        (("--clips", "none.clips"), "none.clips'. `physbench data pack` makes one"),
+        (("--clips", __file__), "is no whole archive of clips"),
+    ],
+)
+def test_the_program_refuses_what_makes_no_sense(
+    words: tuple[str, ...],
+    says: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(("eval", "baseline:freeze", "--suite", "smoke", *words)) == 2
+    said = capsys.readouterr().err
+    assert says in said and len(said.splitlines()) == 1 and not list(tmp_path.iterdir())
+
+
 def test_every_batch_is_in_one_shard() -> None:
     for batches, of in ((1, 1), (7, 3), (56, 8), (8, 8)):
         parts = [list(batches_of_shard(batches, index, of)) for index in range(1, of + 1)]

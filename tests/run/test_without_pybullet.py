@@ -90,8 +90,11 @@ def test_a_machine_without_pybullet_rolls_out(
     assert run(("score", str(out), "--clips", str(tmp_path / "moved.clips"), "--workers", "1")) == 0
     for part in (staged_run.path / "parts").glob("*.json"):
         assert (out / "parts" / part.name).read_bytes() == part.read_bytes()
+    (tmp_path / "moved.clips").rename(place)
+    assert run(("finish", str(out), "--clips", str(place))) == 0
+    assert (out / "scores.parquet").read_bytes() == staged_run.scores.read_bytes()
     manifest = read_sealed_json(out / "manifest.json")
-    assert manifest["clips"]["file"] == str(tmp_path / "moved.clips")
+    assert manifest["clips"]["file"] == str(place)
     assert manifest["versions"]["pybullet"] == read_sealed_json(staged_run.manifest)["versions"]["pybullet"]
     assert manifest["scored_with"]["scikit-image"] and not manifest["versions"]["scikit-image"]
 
