@@ -14,6 +14,7 @@ from physbench.errors import UsageError, nearest
 from physbench.looks.known_looks import check_look
 from physbench.plugins import user_files
 from physbench.storage.user_paths import user_path
+from physbench.world.scene import PLAIN
 
 Keep = Literal["shown", "all", "none"]
 DTYPE_NAMES = ("float32", "float16", "bfloat16", "float64")
@@ -76,6 +77,8 @@ class Options:
             raise UsageError(f"--dtype: there is no '{self.dtype}'.{nearest(self.dtype, DTYPE_NAMES)}")
         if self.look is not None:
             check_look(self.look)
+        if self.look not in (None, PLAIN) and self.model.startswith(("saboteur:", "baseline:memory")):
+            raise UsageError(f"--look {self.look}: {self.model} draws its frames in the look {PLAIN} alone.")
         if wrong := next((tag for tag in self.tags if not re.fullmatch(r"[\w.:=-]{1,64}", tag)), None):
             raise UsageError(f"--tag: expected letters, digits and . : = _ - without spaces, got '{wrong}'.")
         if len(self.note) > MOST_NOTED or not self.note.isprintable():

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from physbench.errors import UsageError
 from physbench.looks.natural.light_blocking import BallBlocker, Blocker, BoxBlocker
-from physbench.looks.natural.stage import Stage, Vector, body_albedo, drawn_half, stays
+from physbench.looks.natural.stage import Stage, body_albedo, drawn_half, stays
 from physbench.world.camera import looking
 from physbench.world.meshes import FLAT_HALF_DEPTH
-from physbench.world.scene import Body, Scene
+from physbench.world.scene import Body, Scene, Vector
 from physbench.world.silhouettes import shown
 
 Float = NDArray[np.floating]

@@ -13,7 +13,7 @@ from physbench.world.camera import eye, looking, pixels_per_metre
 from physbench.world.geometry import rotate, unrotate
 from physbench.world.scene import Camera, RenderSpec
 
-Float = NDArray[np.float64]
+Float = NDArray[np.floating]
 NOTHING_MET = 1e6  # m
 EDGE_LIGHTER, EDGE_WIDTH = 0.45, 0.010  # share, m
 
