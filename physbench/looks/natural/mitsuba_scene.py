@@ -21,7 +21,7 @@ from physbench.world.camera import eye
 from physbench.world.geometry import rotate
 from physbench.world.scene import Camera, RenderSpec, Vector
 
-Float = NDArray[np.float64]
+Float = NDArray[np.floating]
 Description = dict[str, Any]
 
 BOUNCES = 5  # of light between surfaces
@@ -124,7 +124,7 @@ def box(block: StageBox) -> Description:
     }
 
 
-def _placed(centre: Sequence[float], turn: Sequence[float], half: Sequence[float]) -> Any:
+def _placed(centre: Sequence[float] | Float, turn: Sequence[float] | Float, half: Sequence[float] | Float) -> Any:
     matrix = np.eye(4)
     matrix[:3, :3] = rotate(np.asarray(turn), np.diag(np.asarray(half, dtype=np.float64))).T
     matrix[:3, 3] = centre

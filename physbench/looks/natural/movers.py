@@ -16,7 +16,7 @@ from physbench.world.scene import Body, Scene, Vector
 from physbench.world.silhouettes import shown
 
 Float = NDArray[np.floating]
-ROUND = 0.8862  # half the side of a square with the area of a disc of radius 1
+ROUND_AS_SQUARE = 0.8862  # half the side of a square with the area of a disc of radius 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +40,7 @@ class Mover:
         if self.body.shape == "box":
             return (BoxBlocker(self.centre + self.deep, self.body.size, self.turn),)
         radius, length = self.body.size
-        square = (ROUND * radius, ROUND * radius, length / 2)
+        square = (ROUND_AS_SQUARE * radius, ROUND_AS_SQUARE * radius, length / 2)
         eighth = np.array([0.0, 0.0, np.sin(np.pi / 8), np.cos(np.pi / 8)])
         return (BoxBlocker(self.centre + self.deep, square, _times(self.turn, eighth)),)
 

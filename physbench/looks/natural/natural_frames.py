@@ -28,7 +28,7 @@ from physbench.world.rendering import Rendered
 from physbench.world.scene import RenderSpec, Scene
 from physbench.world.silhouettes import boxes, full_area
 
-Array = NDArray[np.float64]
+Array = NDArray[np.floating]
 Image = NDArray[np.uint8]
 LARGE_SIDE = 512  # px of the shorter side, from where on a pixel is split into 2 x 2 instead of 3 x 3
 LEAST_HIDDEN = 0.01  # of sky light; where a body hides less it sends no light
