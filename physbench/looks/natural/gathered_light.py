@@ -88,9 +88,9 @@ def arriving(
         lamp, sky = light_left(points, normal[met], stage, ways, len(blocks))
         table = np.array([material.albedo for material in materials(stage)])
         base = np.array([sky_light[number] for number in range(len(table))])
-        number = part[met]
-        light = lamp_light(points, normal[met], stage.key) * lamp + base[number] * sky
-        radiance[met] = table[number] * light[:, None]
+        parts = part[met]
+        light = lamp_light(points, normal[met], stage.key) * lamp + base[parts] * sky
+        radiance[met] = table[parts] * light[:, None]
     return radiance
 
 

@@ -193,4 +193,4 @@ def _polygon(corners: Sequence[Float], points: Float, normals: Float) -> Float:
         sine = np.linalg.norm(cross, axis=-1)
         angle = np.arctan2(sine, (a * b).sum(axis=-1))
         total += angle * (cross * normals).sum(axis=-1) / np.maximum(sine, 1e-6)
-    return np.maximum(total / (2 * np.pi), 0.0)
+    return np.asarray(np.maximum(total / (2 * np.pi), 0.0))

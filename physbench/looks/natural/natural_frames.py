@@ -57,14 +57,15 @@ def render_natural(scene: Scene, times: Sequence[float] | Array, states: Array, 
 
     times: (T,) s; states: (T, N, 13). Raises UsageError where Mitsuba is missing or a body cannot be drawn.
     """
-    times = np.asarray(times, dtype=np.float64)
+    moments: NDArray[np.float64] = np.asarray(times, dtype=np.float64)
+    exact: NDArray[np.float64] = np.asarray(states, dtype=np.float64)
     indices = drawable(scene)
     backdrop = backdrop_of(scene, spec)
     count = len(scene.bodies)
-    frames = np.empty((len(times), spec.height, spec.width, 3), dtype=np.uint8)
-    area = np.zeros((len(times), count))
+    frames = np.empty((len(moments), spec.height, spec.width, 3), dtype=np.uint8)
+    area = np.zeros((len(moments), count))
     before: tuple[object, ...] | None = None
-    for k, time in enumerate(times):
+    for k, time in enumerate(moments):
         movers = movers_at(scene, backdrop.stage, indices, float(time), states[k])
         now = tuple((m.index, m.centre.tobytes(), _turn(m).tobytes()) for m in movers)
         if now == before:
@@ -72,7 +73,7 @@ def render_natural(scene: Scene, times: Sequence[float] | Array, states: Array, 
             continue
         linear, covered = compose(scene, backdrop, movers, states[k], spec)
         frames[k], area[k], before = displayed(linear), covered, now
-    full = np.stack([full_area(scene, i, times, states[:, i], spec) for i in range(count)], axis=1)
+    full = np.stack([full_area(scene, i, moments, exact[:, i], spec) for i in range(count)], axis=1)
     full = np.where(np.isnan(full), area, full)
     return Rendered(frames, area.astype(np.float32), full.astype(np.float32))
 
@@ -183,7 +184,7 @@ def _views(scene: Scene, backdrop: Backdrop, movers: list[Mover], states: Array,
     owner = np.full(depth.shape, -1, dtype=np.int16)
     met = []
     for number, mover in enumerate(movers):
-        left, top, right, bottom = boxes(scene, mover.index, states[None, mover.index], spec)[0]
+        left, top, right, bottom = boxes(scene, mover.index, states[None, mover.index].astype(np.float64), spec)[0]
         if right <= left or bottom <= top:
             continue
         close = np.s_[fine * top : fine * bottom, fine * left : fine * right]
@@ -237,4 +238,4 @@ def displayed(linear: NDArray[np.floating]) -> Image:
     """Linear RGB -> sRGB levels, rounded to nearest."""
     x = np.clip(linear, 0.0, 1.0)
     value = np.where(x <= 0.0031308, 12.92 * x, 1.055 * np.power(np.maximum(x, 1e-6), 1 / 2.4) - 0.055)
-    return np.rint(value * 255).astype(np.uint8)
+    return np.asarray(np.rint(value * 255), dtype=np.uint8)

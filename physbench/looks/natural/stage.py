@@ -84,7 +84,7 @@ class Lamp:
 
     @property
     def direction(self) -> Array:
-        return np.asarray(self.position) / np.linalg.norm(self.position)
+        return np.asarray(np.asarray(self.position) / np.linalg.norm(self.position))
 
 
 @dataclass(frozen=True)

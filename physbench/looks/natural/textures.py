@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from physbench.looks.natural.stage import Material
 
-Float = NDArray[np.float64]
+Float = NDArray[np.floating]
 
 BOARD_WIDTH = 0.16  # m, width of a board
 BOARD_LENGTH = 2.2  # m

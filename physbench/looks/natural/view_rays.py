@@ -136,4 +136,4 @@ def surface_places(stage: Stage, number: int, points: Float, normal: Float) -> t
 
 def materials(stage: Stage) -> list[Material]:
     """Of the surfaces, then of the blocks."""
-    return [part.material for part in (*stage.surfaces, *stage.blocks)]
+    return [*(surface.material for surface in stage.surfaces), *(block.material for block in stage.blocks)]
