@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from concurrent.futures import Future
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +13,6 @@ import numpy as np
 import pytest
 from truth_readers import STORE_READER
 
-from physbench.cli.main import run
 from physbench.clips.clip import Row
 from physbench.clips.generate import make_clip
 from physbench.clips.store import ClipStore
@@ -61,12 +62,14 @@ def test_a_model_that_opens_the_store_finds_nothing_of_fresh_clips(
     words = ("--suite", "smoke", "--tasks", "falling/projectile*", "--scorers", "drift/sharpness", "--workers", "1")
     model = (f"{tmp_path / 'witness.py'}:make_witness", "--device", "cpu", "--keep-rollouts", "all")
     ask = ("eval", *model, *words, "--fresh-seeds", "2", "--out", str(out.path))
-    assert run([*ask]) == 0
+    # A program of its own: workers of this one may have been begun with another cache.
+    program = [sys.executable, "-c", "from physbench.cli.main import main; main()", *ask]
+    subprocess.run(program, check=True, capture_output=True)
     first = out.scores.read_bytes()
     rows = rows_of(read_manifest(out))
     assert all(ClipStore().path(row, SPEC).is_file() for row in rows), "clips are stored in the end"
     (out.rollout(rows[0].id)).unlink()
-    assert run([*ask, "--resume"]) == 0
+    subprocess.run([*program, "--resume"], check=True, capture_output=True)
     assert out.scores.read_bytes() == first
     witnessed = [json.loads(line) for line in (tmp_path / "seen.jsonl").read_text().splitlines()]
     looks = [[path for path in found if "/tracks/" not in path or "/references/" in path] for found in witnessed]
