@@ -76,7 +76,8 @@ def admit(
             verification=found.verification,
             source=path,
         )
-        if found.commitment is not None and answered:
+        seen = any(each.check == "rollouts" and each.outcome == "passed" for each in found.verification.verdicts)
+        if found.commitment is not None and answered and seen:
             end_round(board, found.commitment.id)
         return entry
 

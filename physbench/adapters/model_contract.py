@@ -136,6 +136,14 @@ def check_card_types(card: Any, where: str) -> ModelCard:
         raise ModelError(f"{where}: expected track to be one of {', '.join(TRACKS)}, got {card.track!r}.")
     if isinstance(card, StateCard):
         check_state_card(card, where)
+    if (
+        isinstance(card, SurpriseCard)
+        and card.sees is not None
+        and not (type(card.sees) in (int, float) and card.sees > 0)
+    ):
+        raise ModelError(
+            f"{where}: expected sees to be seconds above 0, or None for all of a film, got {card.sees!r:.100}."
+        )
     if isinstance(card, SurpriseCard) and not (isinstance(card.unit, str) and 0 < len(card.unit) <= MAX_UNIT):
         raise ModelError(f"{where}: expected unit to be a text of 1 to {MAX_UNIT} characters, got {card.unit!r:.100}.")
     if isinstance(size, list):  # the spec of a clip is compared with that of the card

@@ -16,7 +16,9 @@ class SurpriseCard(ModelCard):
 
     Attributes:
         unit: What its surprise is measured in, for the report: "L1 in latent space", "nats a frame".
+        sees: How far back (s) the surprise at a frame can reach; None: to the beginning of the film.
     """
 
     unit: str = "a number of the model's own"
+    sees: float | None = None
     answers: Literal["surprise"] = field(default="surprise", init=False)

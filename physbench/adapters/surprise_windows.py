@@ -17,6 +17,7 @@ from physbench.adapters.model_protocol import MAX_NAME, check_card
 from physbench.adapters.pipeline_folder import read_json
 from physbench.adapters.surprise_card import SurpriseCard
 from physbench.errors import ModelError, nearest
+from physbench.world.frame_rates import wrong_rate
 from physbench.world.scene import HISTORY
 
 FILM_RATE = 8  # frames/s: V-JEPA 2 was trained on 4 and more, VideoMAE on 6 to 15
@@ -76,12 +77,18 @@ def window_plan(path: Path, config: Mapping[str, Any], model_args: Mapping[str, 
     kind = str(config["model_type"])
     jepa = kind == "vjepa2"
     side = _whole(config, "crop_size" if jepa else "image_size", 256 if jepa else 224, path)
-    tubelet = _whole(config, "tubelet_size", 2, path)
+    tubelet, patch = _whole(config, "tubelet_size", 2, path), _whole(config, "patch_size", 16, path)
+    if side % patch:
+        raise ModelError(f"{path / 'config.json'}: patches of {patch} px do not divide pictures of {side} px.")
     most = _whole(config, "frames_per_clip" if jepa else "num_frames", 64 if jepa else 16, path)
     channels = config.get("in_chans" if jepa else "num_channels", 3)
     if channels != 3:
         raise ModelError(f"{path}: expected a network of 3 channels, its config.json says {channels!a:.40}.")
     rate = convert_argument(model_args.get("fps", str(FILM_RATE)), "float", "fps")
+    if wrong := wrong_rate(rate):
+        raise ModelError(f"--model-arg fps: {wrong}")
+    if most < 2 * tubelet:
+        raise ModelError(f"{path / 'config.json'}: {most} frames a clip leave nothing to foresee.")
     window = convert_argument(model_args.get("window", str(min(WINDOW_FRAMES, most))), "int", "window")
     if not jepa and window != most:
         raise ModelError(f"--model-arg window={window}: this VideoMAE knows windows of {most} frames alone.")
@@ -101,8 +108,9 @@ def window_plan(path: Path, config: Mapping[str, Any], model_args: Mapping[str, 
         fps=rate,
         context_frames=window - 1,
         unit=SURPRISE_UNITS[kind],
+        sees=(window - hidden) / rate,
     )
-    if rate > 0 and window - 1 > card.history_frames:
+    if window - 1 > card.history_frames:
         raise ModelError(
             f"--model-arg window={window}: at {rate:g} frames/s a film has {card.history_frames} frames in the "
             f"{HISTORY:g} s before it begins to be judged, and {window - 1} are needed. Give a higher fps or a shorter "

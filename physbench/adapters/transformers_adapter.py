@@ -60,7 +60,7 @@ class TransformersAdapter:
             raise ModelError(f"{target} needs {TRANSFORMERS_PACKAGE}: {INSTALL_TRANSFORMERS}")
         check_component(path, NETWORK_CLASSES[kind])
         said = read_json(path / "config.json").get("architectures") or []
-        if kind == "videomae" and any(str(name).endswith(CLASSIFIER) for name in said):
+        if kind == "videomae" and isinstance(said, list) and any(str(name).endswith(CLASSIFIER) for name in said):
             raise ModelError(
                 f"{path} is a VideoMAE that was tuned to name actions: its decoder, which foresees, is not in it."
             )

@@ -26,12 +26,13 @@ from physbench.errors import PhysbenchError, UsageError
 from physbench.storage.atomic_write import atomic_path
 from physbench.storage.fingerprint import fingerprint
 from physbench.storage.sealed_file import EMPTY_SEAL, NOT_ARRAYS, SEAL, seal_of, sealed
-from physbench.world.scene import RenderSpec, Scene
+from physbench.world.scene import PLAIN, RenderSpec, Scene
 
 PACKED_VERSION = 1
 PACKED_INDEX = "index.json"
 PACKED_DATE = (1980, 1, 1, 0, 0, 0)  # of all files in an archive: the same clips are the same bytes
 MOST_PACKED_INDEX_BYTES = 1 << 28
+MOST_PACKED_CLIP_BYTES = 1 << 31
 NOT_PACKED = (*NOT_ARRAYS, NotImplementedError, RecursionError)
 
 
@@ -56,6 +57,8 @@ def pack_clips(suite: Suite, spec: RenderSpec, clip: Callable[[Row], Clip], out:
     Returns:
         The SHA-256 of the index, by which runs name the file.
     """
+    if spec.look != PLAIN:
+        raise UsageError(f"Clips of the look {spec.look} cannot be packed yet, those of the look {PLAIN} alone.")
     entries: dict[str, PackedClip] = {}
     with atomic_path(out) as draft, zipfile.ZipFile(draft, "w", zipfile.ZIP_STORED) as archive:
         for row in suite.rows:
@@ -179,20 +182,30 @@ class PackedClips:
                 f"--clips: {self.path} holds {row.id} of another scene than the task describes here. Use the task "
                 "with which it was packed, or pack it again."
             )
-        with np.load(io.BytesIO(self._content(row, spec)), allow_pickle=False) as arrays:
-            contacts = zip(arrays["contact_times"].tolist(), arrays["contact_bodies"].tolist(), strict=True)
-            return Clip(
-                row=row,
-                scene=scene,
-                spec=spec,
-                times=frame_times(scene, spec),
-                frames=arrays["frames"],
-                states=arrays["states"],
-                visible_area=arrays["visible_area"],
-                full_area=arrays["full_area"],
-                contacts=tuple(Contact(time, a, b) for time, (a, b) in contacts),
-                state_hash=self._entry(row).state_hash,
-            )
+        content, times = self._content(row, spec), frame_times(scene, spec)
+        try:
+            with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+                contacts = zip(arrays["contact_times"].tolist(), arrays["contact_bodies"].tolist(), strict=True)
+                clip = Clip(
+                    row=row,
+                    scene=scene,
+                    spec=spec,
+                    times=times,
+                    frames=arrays["frames"],
+                    states=arrays["states"],
+                    visible_area=arrays["visible_area"],
+                    full_area=arrays["full_area"],
+                    contacts=tuple(Contact(time, a, b) for time, (a, b) in contacts),
+                    state_hash=self._entry(row).state_hash,
+                )
+        except NOT_PACKED as error:
+            raise self._damaged(row) from error
+        picture, bodies = (spec.height, spec.width, 3), len(scene.bodies)
+        shapes = (clip.frames.shape, clip.states.shape, clip.visible_area.shape, clip.full_area.shape)
+        of_scene = ((*picture,), (bodies, 13), (bodies,), (bodies,))
+        if shapes != tuple((len(times), *each) for each in of_scene) or clip.frames.dtype != np.uint8:
+            raise self._damaged(row)
+        return clip
 
     def _entry(self, row: Row) -> PackedClip:
         entry = self._clips.get(row.id)
@@ -205,6 +218,11 @@ class PackedClips:
 
     def _content(self, row: Row, spec: RenderSpec) -> bytes:
         """The bytes of a clip, which are those that were packed."""
+        if spec.look != PLAIN:
+            raise UsageError(
+                f"--clips: {self.path} holds clips of the look {PLAIN}, and the model is shown the look {spec.look}, "
+                "which is not packed. Leave out --clips or --look."
+            )
         if spec != self.spec:
             raise UsageError(
                 f"--clips: {self.path} holds clips of {self.spec}, and the model asks for {spec}. Pack those: "
@@ -212,6 +230,8 @@ class PackedClips:
             )
         entry = self._entry(row)
         try:
+            if self._archive.getinfo(_place(row)).file_size > MOST_PACKED_CLIP_BYTES:
+                raise self._damaged(row)
             content = self._archive.read(_place(row))
         except NOT_PACKED as error:
             raise self._damaged(row) from error

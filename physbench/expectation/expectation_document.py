@@ -76,9 +76,12 @@ def expectation_document(
     pairs = [pair for pair in pairs if not {pair.possible, pair.impossible} & parts[pair.row]["absent"].keys()]
     card = card_from(manifest["model"]["card"])
     model = readings(pairs, parts)
+    stated = isinstance(card, SurpriseCard)
+    asked = {"shown": " ".join(manifest.get("notes") or ()) or "whole films"} if stated else {}
     result = expectation_result(
         model,
         {name: readings(pairs, parts, name) for name in PIXEL_BASELINES},
+        **asked,
         sees=sight(card),
         solved=fixed_solved(card.spec),
         unit=card.unit if isinstance(card, SurpriseCard) else PIXELS,

@@ -41,6 +41,7 @@ def expectation_result(
     unit: str,
     way: str,
     solved: Solved | None = None,
+    shown: str = f"{PREDICTED_SPAN:g} s are predicted, every {WINDOW_STRIDE:g} s",
 ) -> ExpectationResult:
     """Everything that the pairs tell.
 
@@ -52,6 +53,7 @@ def expectation_result(
         way: How its surprise was read.
         solved: The pixel baselines that solve each kind and size, as they are fixed for the suite; None: these pairs
             decide.
+        shown: How films are shown to the model.
     """
     pairs = [reading.pair for reading in model]
     far = np.array([not pair.control and pair.hidden > sees + 1e-9 for pair in pairs], dtype=bool)
@@ -72,7 +74,7 @@ def expectation_result(
         unit=unit,
         way=way,
         settings={
-            "predicted": f"{PREDICTED_SPAN:g} s, every {WINDOW_STRIDE:g} s",
+            "shown": shown,
             "counts": "the mean over time",
             "threshold": f"{NOTICED_LEVEL:.0%} of the pairs",
             "left out of the mean": f"what a pixel baseline notices in more than {SOLVED:.0%} of "

@@ -39,6 +39,7 @@ from physbench.storage.fingerprint import fingerprint
 from physbench.storage.run_folder import RunFolder
 from physbench.storage.sealed_file import read_sealed_json, write_sealed_json
 from physbench.worker_pool import WorkerPool, cores
+from physbench.world.scene import PLAIN
 
 EXPECTATION_SUITE = "expectation"
 AHEAD_OF_MODEL = 2  # clips whose films are made before the model asks for them, beside one for each worker
@@ -185,6 +186,10 @@ def _agree(run: ExpectationRun, engine: RolloutEngine) -> None:
             else f"{card.name} is handed whole clips, so that nothing surprises it. The suite expectation asks "
             "models that see frames."
         )
+    if card.look != PLAIN:
+        raise UsageError(
+            f"The suite expectation has films of the look {PLAIN} alone, and the model asks for {card.look}."
+        )
     model = {"name": card.name, "card": card_document(card), "device": info.device, "dtype": info.dtype}
     before = {name: run.manifest["model"].get(name) for name in model}
     if "batch" in run.manifest and before != model:
@@ -224,6 +229,7 @@ def _show(run: ExpectationRun, engine: RolloutEngine, missing: Sequence[Row]) ->
             for note in engine.notes[noted:]:
                 run.say(note)
             noted = len(engine.notes)
+            run.manifest["notes"] = list(dict.fromkeys((*run.manifest.get("notes", ()), *engine.notes)))
             progress.advance()
             if number == min(3, len(missing) - 1) and len(missing) > 8:
                 left = (time.monotonic() - run.started) / (number + 1) * (len(missing) - number - 1)

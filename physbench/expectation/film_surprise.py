@@ -159,7 +159,7 @@ def _loader(films: ClipFilms) -> Callable[[Row], Clip]:
 
 
 def sight(card: ModelCard) -> float:
-    """How far back (s) a model sees from the moment of a prediction; a model that is shown whole films sees all."""
+    """How far back (s) a model sees from the moment of a prediction; one that is shown whole films as its card says."""
     if isinstance(card, SurpriseCard):
-        return float("inf")
+        return float("inf") if card.sees is None else card.sees
     return card.scored_context / card.fps

@@ -158,6 +158,11 @@ def require_alike(first: RunFolder, a: Mapping[str, Any], second: RunFolder, b: 
             f"{start}: the first holds {_held(a, ours)}, the second {_held(b, theirs)}, {same} of them the same. "
             f"{remedy}"
         )
+    if a["model"].get("drawn_by") != b["model"].get("drawn_by") and spec_of(dict(a)).look == spec_of(dict(b)).look:
+        raise UsageError(
+            f"{start}: what drew the look (its code, the variant and version of Mitsuba) was not the same. Run both "
+            "anew on one machine."
+        )
     looks = [spec_of(dict(manifest)).look for manifest in (a, b)]
     if looks[0] != looks[1]:
         raise UsageError(

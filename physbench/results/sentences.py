@@ -34,8 +34,8 @@ def note(rows: Sequence[Row], fresh: bool = False, look: str = PLAIN) -> str:
         "fresh seeds, which are those of no suite: for no ranking" if fresh else "",
         ""
         if look == PLAIN
-        else f"the look {look}: which laws it shows is not validated, and which tasks count not "
-        "fixed. For no ranking, and not beside runs of another look",
+        else f"the look {look}: it is not validated which laws it shows, nor fixed which tasks count. For no ranking, "
+        "and not beside runs of another look",
     )
     return "; ".join(each for each in found if each)
 

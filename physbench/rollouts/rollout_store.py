@@ -76,6 +76,14 @@ def has_rollout(folder: RunFolder, clip_id: str, sample: int) -> bool:
     return _sidecar(folder.rollout(clip_id, sample)).exists()
 
 
+def stored_failure(folder: RunFolder, clip_id: str, sample: int) -> str:
+    """Why a stored rollout failed; "" where it did not, or where there is none."""
+    try:
+        return str(read_sealed_json(_sidecar(folder.rollout(clip_id, sample)))["failure"] or "")
+    except NOT_ARRAYS:
+        return ""
+
+
 def drop_rollout(folder: RunFolder, clip_id: str, sample: int) -> None:
     video = folder.rollout(clip_id, sample)
     _sidecar(video).unlink(missing_ok=True)

@@ -13,13 +13,13 @@ from physbench.errors import PhysbenchError, UsageError
 from physbench.results.number_format import counted
 from physbench.results.read_run import read_manifest
 from physbench.run.interrupt import explained, interruptible
-from physbench.run.repair import find_damaged
+from physbench.run.repair import find_damaged, unanswered
 from physbench.run.run_lock import PARTS, contents, opened
 from physbench.run.run_manifest import Document, first_difference
 from physbench.run.run_shard import missing_shards
 from physbench.run.run_state import IN_WORKERS, Run, Say
 from physbench.run.stage_work import unread_together, unscored, work
-from physbench.run.stored_stages import note_environment, stored_run
+from physbench.run.stored_stages import note_environment, scoring_begun, stored_run
 from physbench.storage.run_folder import RunFolder
 from physbench.storage.sealed_file import write_sealed_json
 from physbench.worker_pool import cores
@@ -27,7 +27,7 @@ from physbench.worker_pool import cores
 MERGE_DRAFT = ".merging"  # in the folder of the result, until all files are there
 ADDED_OVER_SHARDS = ("total_seconds", "model_seconds", "model_frames", *(f"{name}_seconds" for name in IN_WORKERS))
 LARGEST_OF_SHARDS = ("peak_memory_gb", "device_memory_gb")
-OF_MODEL = ("name", "card", "dtype", "reported_sha256", "settings")
+OF_MODEL = ("name", "card", "dtype", "reported_sha256", "settings", "drawn_by")
 
 
 def merge_runs(
@@ -74,7 +74,7 @@ def merge_runs(
             runs.append(stored_run(folder, ("rollout", "score"), say))
         for run in runs:
             _refuse_undone(run)
-        scored = [run for run in runs if _is_begun(run)]
+        scored = [run for run in runs if scoring_begun(run)]
         for run in scored[1:]:
             _refuse_other_environment(scored[0], run)
         folder = stack.enter_context(opened(out, resume=False, fresh=fresh))
@@ -85,6 +85,7 @@ def merge_runs(
         whole.workers = workers or cores()
         if unscored(whole) or unread_together(whole):
             note_environment(whole)
+            whole.save_manifest()
             whole.stages = ("score", "finish")
         with explained(again, whole.kept, folder.path):
             work(whole)
@@ -142,11 +143,6 @@ def _comparable(manifest: Document) -> Document:
     return {**manifest, "options": {**manifest["options"], "shard": None, "device": device}}
 
 
-def _is_begun(run: Run) -> bool:
-    """Whether anything of a shard is scored."""
-    return any(run.folder.part(item.row.id, item.sample).exists() for item in run.items)
-
-
 def _scored_with(manifest: Document) -> dict[str, Any]:
     return dict(manifest.get("scored_with") or manifest.get("versions") or {})
 
@@ -167,15 +163,21 @@ def _refuse_undone(run: Run) -> None:
     """Raise where a shard is not rolled out to its end, or where a file of it is damaged."""
     path = run.folder.path
     missing = sum(not (run.scored(item) or run.rolled(item)) for item in run.items)
-    again = run.options.resume_command(path, "eval" if _is_begun(run) else "rollout")
+    again = run.options.resume_command(path, "rollout")
     index, of = run.shard or (0, 0)
     if missing:
         raise PhysbenchError(
             f"{path}: shard {index} of {of} is not done: {missing} of {counted(len(run.items), 'rollout')} are "
             f"missing. Go on with:\n  {again}"
         )
+    if gone := unanswered(run.folder, run.rows, run.options.samples):
+        raise PhysbenchError(
+            f"{path}: {counted(len(gone), 'rollout')} failed as the server did not answer. Once it runs, go on with:\n"
+            f"  {again}"
+        )
     broken, lost = find_damaged(run.folder, run.rows, run.options.samples)
     if broken or lost:
+        again = again if broken else f"physbench score {shlex.quote(str(path))}"
         many = len({(row, sample) for row, sample in broken} | {(row, sample) for _, row, sample in lost})
         raise PhysbenchError(
             f"{path}: files of {counted(many, 'sample')} are damaged or lost. Copy the folder again, or mend it with:\n"

@@ -40,9 +40,12 @@ def roll_and_score(run: Run, pool: WorkerPool | None) -> int:
     for _ in range(2):
         if run.salt and "rollout" in run.stages:
             memory = max(memory, _roll_unseen(run, pool))
-        with model_of(run) as engine:
+        # On fresh seeds nothing is rolled out any more: clips are stored now.
+        with model_of(run) if not run.salt else contextlib.nullcontext() as engine:
             lost = Middle(run, pool, engine).work()
             memory = max(memory, engine.peak_accelerator if engine else 0)
+        if run.salt and "rollout" in run.stages and run.missing():
+            continue
         if not lost:
             return memory
         for item in lost:
@@ -95,7 +98,8 @@ class Middle:
         if run.shard is not None and self.engine is not None and not run.planned:
             self.plan(self.engine)  # which clips there are to make is known from the plan
         todo = {item for item in run.items if not run.scored(item)}
-        absent = self.source.missing(run.rows, card.spec)
+        needed = self.engine is not None or "score" in run.stages
+        absent = self.source.missing(run.rows, card.spec) if needed else []
         if "score" in run.stages:
             expected, beside = {"clip": len(absent), "references": len(run.rows), "score": len(todo)}, 0
         else:
@@ -238,8 +242,11 @@ class Middle:
         for item, number in zip(result.batch.items, result.together, strict=False):
             if item in new and number not in (0, len(result.batch.items)):
                 after[item.id] = number
-        if after != before:
+        known = self.run.manifest.setdefault("states", {})
+        states = {item.row.id: self.states[item.row] for item in result.batch.items if item.row in self.states}
+        if after != before or not states.items() <= known.items():
             self.run.manifest["regrouped"] = after
+            known |= states
             self.run.save_manifest()
         self.run.count_time("model_seconds", result.seconds)
         speed["model_frames"] = speed.get("model_frames", 0) + sum(one.steps for one in result.rollouts)
@@ -331,10 +338,9 @@ class Middle:
     def note_states(self, results: list[Any]) -> None:
         """Mark the run as local where this machine does not reproduce the suite's states."""
         suite = self.run.suite
-        states = self.states | {done.row: done.state_hash for done in results if isinstance(done, worker.Referenced)}
-        if "score" not in self.run.stages:
-            known = self.run.manifest.setdefault("states", {})
-            known |= {row.id: state for row, state in states.items()}
+        known = self.run.manifest.get("states") or {}
+        states = {row: known[row.id] for row in suite.rows if row.id in known} | self.states
+        states |= {done.row: done.state_hash for done in results if isinstance(done, worker.Referenced)}
         other = [row for row, state in states.items() if row in suite.golden and suite.golden[row].state_hash != state]
         self.run.manifest["suite"]["local"] = bool(other) or suite.local
         if other:

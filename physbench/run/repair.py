@@ -9,7 +9,7 @@ from physbench.adapters.http_connection import NO_ANSWER
 from physbench.clips.clip import Row
 from physbench.errors import PhysbenchError, UsageError
 from physbench.results.read_run import REFERENCE_MODELS
-from physbench.rollouts.rollout_store import drop_rollout, has_rollout, load_rollout
+from physbench.rollouts.rollout_store import drop_rollout, has_rollout, load_rollout, stored_failure
 from physbench.run.score_shards import read_part
 from physbench.scoring.scorer_protocol import ScoreRow
 from physbench.shadowing.trace import load_trace
@@ -80,7 +80,9 @@ def unanswered(folder: RunFolder, rows: Sequence[Row], samples: int) -> list[tup
     for row in rows:
         for sample in range(samples):
             part = read_part(folder.part(row.id, sample)) or []
-            if any(each.status == "failed" and NO_ANSWER in each.reason for each in part):
+            reasons = [each.reason for each in part if each.status == "failed"]
+            reasons += [] if part else [stored_failure(folder, row.id, sample)]
+            if any(NO_ANSWER in reason for reason in reasons):
                 found.append((row, sample))
     return found
 

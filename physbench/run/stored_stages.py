@@ -15,9 +15,10 @@ from typing import Any
 from physbench.clips.packed_clips import PackedClips
 from physbench.clips.suite import Suite
 from physbench.errors import UsageError
+from physbench.looks.known_looks import look_hash
 from physbench.results.law_phrases import own_laws_document
 from physbench.results.number_format import counted
-from physbench.results.read_run import read_manifest
+from physbench.results.read_run import REFERENCE_MODELS, read_manifest, spec_of
 from physbench.results.run_clips import clips_of, refuse_other_archive
 from physbench.run.fresh_seeds import asked_suite
 from physbench.run.interrupt import explained, interruptible
@@ -156,6 +157,7 @@ def stored_run(
     suite, salt = asked_suite(options, folder.path)
     suite = source.known(suite) if isinstance(source, PackedClips) else suite
     _refuse_other_code(manifest, options, suite, salt, folder)
+    _refuse_other_look(manifest, folder)
     return Run(folder, options, suite, manifest, say, workers or cores(), debug, stages=stages)
 
 
@@ -182,6 +184,16 @@ def _refuse_other_code(manifest: Document, options: Options, suite: Suite, salt:
         )
 
 
+def _refuse_other_look(manifest: Document, folder: RunFolder) -> None:
+    """Raise UsageError where what draws the look is not what drew the clips that the model was shown."""
+    drawn = manifest["model"].get("drawn_by")
+    if drawn is not None and drawn != look_hash(spec_of(manifest).look):
+        raise UsageError(
+            f"{folder.path} cannot go on here: what draws its look (its code, the variant and version of Mitsuba) is "
+            "another one.\nUse what the run was rolled out with, or roll out anew."
+        )
+
+
 def _refuse_unrolled(run: Run) -> None:
     missing = run.missing()
     if missing:
@@ -199,9 +211,8 @@ def note_environment(run: Run) -> None:
         UsageError: A part of the scores was made with others.
     """
     here: Mapping[str, Any] = versions(purpose="runs")
-    rolled = run.manifest.get("versions") or {}
-    begun = any(run.folder.part(item.row.id, item.sample).exists() for item in run.items)
-    before = run.manifest.get("scored_with") or rolled
+    rolled, begun = run.manifest.get("versions") or {}, scoring_begun(run)
+    before = (run.manifest.get("scored_with") if begun else None) or rolled
     other = [name for name in here if here[name] != before.get(name) and not (name == "pybullet" and _packed(run))]
     if begun and other:
         name = other[0]
@@ -213,6 +224,13 @@ def note_environment(run: Run) -> None:
         run.manifest.pop("scored_with", None)
         if other:
             run.manifest["scored_with"] = dict(here)
+
+
+def scoring_begun(run: Run) -> bool:
+    """Whether anything of a run is scored: a rollout, or one of the references, which come first."""
+    parts = (run.folder.part(item.row.id, item.sample) for item in run.items)
+    references = (run.folder.reference(name).part(row.id) for name in REFERENCE_MODELS for row in run.rows)
+    return any(path.exists() for path in (*parts, *references))
 
 
 def _packed(run: Run) -> bool:

@@ -18,6 +18,8 @@ CACHE_AREAS = {
     "references": "scores of ground truth and of the baselines on these clips",
     "predictability": "for how long each clip can be predicted from its context",
     "memory": "contexts and motions of training clips, for baseline:memory",
+    "layers": "static light of scenes in the look natural",
+    "expectation": "surprise of the pixel baselines at films",
 }
 # Paths below each, without what an unfinished file's name begins with. PHYSBENCH_CACHE may name a folder that held
 # something else before: no other file is counted or removed.
@@ -26,6 +28,8 @@ OWN_PATHS = {
     "references": r"[0-9a-f]{16}/[0-9a-f]{32}\.[^/]+\.(npz|json)",
     "predictability": r"[0-9a-f]{64}\.json",
     "memory": r"[0-9a-f]{16}/[^/]+\.npz",
+    "layers": r"[0-9a-f]{64}\.npz",
+    "expectation": r"\d+x\d+@[^/]+/[^/]+\.json",
 }
 DAY = 86400.0  # s
 DRAFT_TIME = 3600.0  # s in which an unfinished file, whose name begins with a dot, may be at work

@@ -21,6 +21,7 @@ from physbench.looks.natural.view_rays import mean_albedo, see, view_directions
 from physbench.storage.atomic_write import atomic_path
 from physbench.storage.cache_dir import cache_dir
 from physbench.storage.fingerprint import fingerprint
+from physbench.storage.sealed_file import NOT_ARRAYS
 from physbench.world.scene import Camera, RenderSpec
 
 LAYER_SAMPLES = 16  # a pixel, before the denoiser
@@ -46,8 +47,10 @@ def light_layers(stage: Stage, camera: Camera, spec: RenderSpec) -> Layers:
     path = cache_dir() / "layers" / f"{layer_key(stage, camera, spec)}.npz"
     try:
         with np.load(io.BytesIO(path.read_bytes())) as stored:
-            return _as_layers(stored["key"], stored["sky"])
-    except (OSError, ValueError, KeyError):
+            found = _as_layers(stored["key"], stored["sky"])
+        if found.key.shape == found.sky.shape == (spec.height, spec.width, 3):
+            return found
+    except NOT_ARRAYS:
         pass
     layers = _trace(stage, camera, spec)
     packed = io.BytesIO()

@@ -6,6 +6,7 @@ A wrong LLVM does not raise an error: it ends the process. So a variant is tried
 from __future__ import annotations
 
 import importlib.util
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -26,7 +27,7 @@ assert numpy.isfinite(numpy.array(mitsuba.render(mitsuba.load_dict(mitsuba.corne
 """
 MISSING = (
     "The look natural needs Mitsuba 3, and there is none: pip install 'physbench[natural]'. "
-    "There are wheels for CPython 3.9 and newer on Linux, macOS and Windows. The plain look needs nothing."
+    "There are wheels for Linux, macOS and Windows. The plain look needs nothing."
 )
 
 
@@ -37,6 +38,10 @@ def renderer() -> Any:
 
     if mitsuba.variant() != variant:
         mitsuba.set_variant(variant)
+    if multiprocessing.parent_process() is not None:  # a worker has one core
+        import drjit
+
+        drjit.set_thread_count(1)
     return mitsuba
 
 
@@ -81,8 +86,11 @@ def probe(variant: str) -> str:
     command = [sys.executable, "-c", PROBE, variant]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_SECONDS, check=False)
-    except subprocess.TimeoutExpired:
-        return f"took more than {PROBE_SECONDS:g} s"
+    except subprocess.TimeoutExpired:  # says nothing of the variant: another one would draw other pictures
+        raise UsageError(
+            f"Mitsuba did not render a test picture within {PROBE_SECONDS:g} s (variant {variant}): the machine is too "
+            f"busy. Try again, or name a variant: {VARIANT_ENVIRONMENT}={variant}."
+        ) from None
     if done.returncode == 0:
         return ""
     lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
