@@ -127,6 +127,7 @@ def test_a_folder_is_recognised_described_and_hashed(folders, tmp_path) -> None:
     assert find_adapter(str(path)) is adapter and find_adapter(f"transformers:{path}") is adapter
     words = dict(describe_model(str(path), {"fps": "10"}))
     assert words["pictures"] == "32 x 32 px, 10 frames/s" and "of which the last 2" in words["windows"]
+    assert loaded(path).card.sees == (WINDOW - HIDDEN) / 8
     assert loaded(path).card.unit.startswith("L1") and "windows of 8 frames" in loaded(path).assumptions[0]
     copy = shutil.copytree(path, tmp_path / "copy")
     assert model_sha256(str(copy)) == model_sha256(str(path))
@@ -154,7 +155,7 @@ def test_what_cannot_be_asked_is_refused_in_words(folders, tmp_path) -> None:
     assert "knows windows of 8 frames alone" in refused(path, window="6")
     assert "a multiple of 2" in refused(path, hidden="3") and "a multiple of 2" in refused(path, hidden="8")
     assert "expected a number" in refused(path, fps="fast") and "divides 1200" in refused(path, fps="7")
-    assert "Did you mean window" in refused(path, windows="8")
+    assert "Did you mean window" in refused(path, windows="8") and "expected 4 to 60" in refused(path, fps="inf")
     slow = shutil.copytree(folders["vjepa2"], tmp_path / "slow")
     (slow / "config.json").write_text(
         json.dumps(json.loads((slow / "config.json").read_text()) | {"frames_per_clip": 64})
@@ -166,6 +167,8 @@ def test_what_cannot_be_asked_is_refused_in_words(folders, tmp_path) -> None:
     config = json.loads((path / "config.json").read_text())
     (path / "config.json").write_text(json.dumps(config | {"image_size": [32, 48]}))
     assert "expected image_size to be a whole number" in refused(path)
+    (path / "config.json").write_text(json.dumps(config | {"patch_size": 12}))
+    assert "patches of 12 px do not divide pictures of 32 px" in refused(path)
     (path / "config.json").write_text(json.dumps({"model_type": "ijepa"}))
     assert "encoder without a predictor" in refused(path)
     (path / "config.json").write_text(json.dumps({"model_type": "gpt2"}))

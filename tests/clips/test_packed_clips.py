@@ -113,3 +113,20 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "is a folder" in capsys.readouterr().err
     assert run(("data", "pack", "smok", "--out", str(out))) == 2
     assert "smoke" in capsys.readouterr().err
+
+
+def test_another_look_is_neither_packed_nor_asked_for(packed: Path, clips: dict[str, Clip], tmp_path: Path) -> None:
+    natural = replace(SPEC, look="natural")
+    with pytest.raises(UsageError, match="cannot be packed yet"):
+        pack_clips(SUITE, natural, lambda row: clips[row.id], tmp_path / "natural.clips")
+    with pytest.raises(UsageError, match="Leave out --clips or --look"):
+        PackedClips(packed).get(SUITE.rows[0], natural)
+
+
+def test_arrays_of_other_shapes_are_damage(clips: dict[str, Clip], tmp_path: Path) -> None:
+    """Their hashes are those of the index, which whoever made the archive wrote."""
+    row, path = SUITE.rows[0], tmp_path / "odd.clips"
+    odd = {each.id: replace(clips[each.id], frames=clips[each.id].frames[:, :, :8]) for each in SUITE.rows}
+    pack_clips(SUITE, SPEC, lambda each: odd[each.id], path)
+    with pytest.raises(PhysbenchError, match=f"damaged at {row.id}"):
+        PackedClips(path).get(row, SPEC)

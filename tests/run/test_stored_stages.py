@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from physbench.cli.main import run
+from physbench.errors import UsageError
 from physbench.run import stored_stages
+from physbench.run.stored_stages import note_environment, scoring_begun, stored_run
 from physbench.storage.run_folder import RunFolder
 from physbench.storage.sealed_file import read_sealed_json, write_sealed_json
 
@@ -144,3 +146,20 @@ def test_a_damaged_rollout_is_made_again_before_it_is_scored(copy: Path, capsys:
 def test_a_run_without_an_archive_takes_none(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(stored_stages.UsageError, match="was not rolled out on an archive"):
         stored_stages.stored_run(RunFolder(copy), ("score",), print, clips=copy / "x.clips")
+
+
+def test_what_scored_a_run_is_remembered_over_sessions(copy: Path) -> None:
+    """A session that ends before its first part, and the next one on the same machine: both name these libraries."""
+    edited(copy, versions={**read_sealed_json(copy / "manifest.json")["versions"], "scikit-image": None})
+    for _ in range(2):
+        run = stored_run(RunFolder(copy), ("score",), print)
+        note_environment(run)
+        run.save_manifest()
+        assert read_sealed_json(copy / "manifest.json")["scored_with"]["scikit-image"]
+    part = RunFolder(copy).reference("truth").part(run.rows[0].id)
+    part.parent.mkdir(parents=True, exist_ok=True)
+    part.write_bytes(b"")
+    assert scoring_begun(run)
+    edited(copy, scored_with={**run.manifest["scored_with"], "numpy": "0.1"})
+    with pytest.raises(UsageError, match=r"scored with numpy 0\.1"):
+        note_environment(stored_run(RunFolder(copy), ("score",), print))
