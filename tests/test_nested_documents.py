@@ -12,7 +12,7 @@ import pytest
 
 from physbench.adapters.graph_card import read_graph_document
 from physbench.adapters.http_protocol import parse_card
-from physbench.adapters.latent_predictors import latent_predictor_folder
+from physbench.adapters.latent_predictors import model_type
 from physbench.adapters.pipeline_folder import read_json
 from physbench.adapters.tensor_file import read_header
 from physbench.cli.settings_file import read_settings
@@ -83,7 +83,7 @@ NOTHING: dict[str, Callable[[Path, str], object]] = {
         load_rollout(RunFolder(place), ROW.id, 0),
     )[1],
     "diagnosis": lambda place, text: is_diagnosed(RunFolder(written(place / "diagnosis.json", text).parent)) or None,
-    "predictor": lambda place, text: latent_predictor_folder(written(place / "config.json", text).parent),
+    "predictor": lambda place, text: model_type(written(place / "config.json", text).parent),
 }
 
 

@@ -9,13 +9,13 @@ import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
 from physbench.errors import UsageError, nearest
 from physbench.world.scene import PLAIN, RenderSpec, Scene
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from physbench.world.rendering import Rendered
 
 NATURAL_LOOK = "natural"
