@@ -129,7 +129,7 @@ def check(
     """Test scorers on broken physics, lawful alternatives ("strangers") and gaming baselines ("cheats").
 
     A run that was stopped continues. Every video is made, tracked and read with every scorer: on two cores that takes
-    0.1 s at 64 px and 0.2 s at 128 px. Start with fewer (--scorers, --tasks, --violations, --clips).
+    about half a second. Start with fewer (--scorers, --tasks, --violations, --clips).
     """
     from physbench.cli.validity import check_scorers
 
