@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import asdict
 
 import typer
@@ -22,6 +23,7 @@ def command(run: Run, as_json: o.Json = False, debug: o.Debug = False) -> None:
     from physbench.storage.run_folder import RunFolder
 
     found = run_so_far(RunFolder(run))
+    shard = f" of the whole run, of which this is shard {found.shard}" if found.shard else ""
     if as_json:
         typer.echo(json.dumps(asdict(found), indent=1))
         return
@@ -29,8 +31,11 @@ def command(run: Run, as_json: o.Json = False, debug: o.Debug = False) -> None:
         note(f"{run} is finished.")
     else:
         note(
-            f"{run}: {found.rolled} of {found.of} rollouts are made, {found.scored} are scored. "
+            f"{run}: {found.rolled} of {found.of} rollouts{shard} are made, {found.scored} are scored. "
             + (f"On {found.clips} of {found.of_clips} clips so far:" if found.result else "There is no result yet.")
         )
+        if found.rolled == found.of:
+            stage = "finish" if found.scored == found.of else "score"
+            note(f"If nothing is at work in it, go on with: physbench {stage} {shlex.quote(str(run))}")
     if found.result:
         print_summary(found.result, stdout_console())

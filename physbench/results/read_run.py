@@ -33,7 +33,9 @@ def read_manifest(folder: RunFolder) -> dict[str, Any]:
     if not folder.path.is_dir():
         raise UsageError(f"{folder.path}: there is no such folder. Expected the folder of a run (--out of eval).")
     if not folder.manifest.is_file():
-        raise UsageError(f"{folder.path}: is not a run: it holds no manifest.json. Expected the --out folder of eval.")
+        raise UsageError(
+            f"{folder.path}: is not a run: it holds no manifest.json. Expected the --out folder of eval or rollout."
+        )
     try:
         manifest = read_sealed_json(folder.manifest, required=False)
         version = int(manifest["schema_version"])

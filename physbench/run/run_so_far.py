@@ -35,6 +35,7 @@ class RunSoFar:
     of_clips: int
     finished: bool
     result: dict[str, Any] | None  # of these clips, as in result.json; None where there are none
+    shard: str = ""  # "2/4": of a run of which this is a part
 
 
 def run_so_far(folder: RunFolder) -> RunSoFar:
@@ -51,9 +52,10 @@ def run_so_far(folder: RunFolder) -> RunSoFar:
     if folder.result.is_file():
         result = read_sealed_json(folder.result, required=False)
         return RunSoFar(len(items), len(items), len(items), len(rows), len(rows), True, result)
+    shard = str(manifest["options"].get("shard") or "")
     whole = [row for row in rows if _is_whole(folder, row, samples)]
     found = _result_of(folder, manifest, whole, samples) if whole else None
-    return RunSoFar(rolled, len(scored), len(items), len(whole), len(rows), False, found)
+    return RunSoFar(rolled, len(scored), len(items), len(whole), len(rows), False, found, shard)
 
 
 def _is_whole(folder: RunFolder, row: Row, samples: int) -> bool:
