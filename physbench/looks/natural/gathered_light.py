@@ -17,7 +17,7 @@ from physbench.looks.natural.light_blocking import Blocker, BoxBlocker, lamp_lig
 from physbench.looks.natural.mover_pixels import hit_mover
 from physbench.looks.natural.movers import Mover
 from physbench.looks.natural.stage import Stage
-from physbench.looks.natural.view_rays import NOTHING_MET, hit_box, hit_surface, materials
+from physbench.looks.natural.view_rays import materials, meet
 
 Float = NDArray[np.floating]
 NORMALS, RAYS_PER_NORMAL = 48, 36
@@ -62,17 +62,7 @@ def arriving(
 ) -> Float:
     """Radiance (R, 3) that comes along rays."""
     radiance = np.full((len(rays), 3), stage.sky)
-    depth = np.full(len(rays), NOTHING_MET)
-    normal = np.zeros((len(rays), 3))
-    part = np.full(len(rays), -1)
-    for number, surface in enumerate(stage.surfaces):
-        t = hit_surface(surface, origins, rays)
-        nearer = t < depth
-        depth[nearer], part[nearer], normal[nearer] = t[nearer], number, surface.normal
-    for number, block in enumerate(stage.blocks):
-        t, facing = hit_box(origins, rays, block.centre, block.half, block.turn)
-        nearer = t < depth
-        depth[nearer], part[nearer], normal[nearer] = t[nearer], len(stage.surfaces) + number, facing[nearer]
+    depth, part, normal = meet(stage, origins, rays)
     for other in others:
         t, facing = hit_mover(other, origins, rays)
         met = t < depth

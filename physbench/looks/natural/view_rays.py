@@ -46,11 +46,21 @@ def view_directions(camera: Camera, spec: RenderSpec, fine: int = 1, part: tuple
 
 def see(stage: Stage, camera: Camera, directions: Float) -> Seen:
     """What of the stage rays (..., 3) from the camera's eye meet first."""
-    origin = eye(camera)
+    depth, part, normal = meet(stage, eye(camera), directions)
+    normal[part < 0] = -looking(camera)
+    return Seen(directions, depth, part, normal)
+
+
+def meet(stage: Stage, origin: Float, directions: Float) -> tuple[Float, NDArray[np.int64], Float]:
+    """What of the stage rays (..., 3) from one point or from as many meet first.
+
+    Returns:
+        Distances (...) in lengths of `directions`, numbers (...) of surfaces and then blocks, -1 for none, and normals
+        (..., 3), 0 where nothing is met.
+    """
     depth = np.full(directions.shape[:-1], NOTHING_MET)
     part = np.full(directions.shape[:-1], -1, dtype=np.int64)
     normal = np.zeros(directions.shape)
-    normal[...] = -looking(camera)
     for number, surface in enumerate(stage.surfaces):
         t = hit_surface(surface, origin, directions)
         nearer = t < depth
@@ -60,7 +70,7 @@ def see(stage: Stage, camera: Camera, directions: Float) -> Seen:
         nearer = t < depth
         depth[nearer], part[nearer] = t[nearer], len(stage.surfaces) + number
         normal[nearer] = facing[nearer]
-    return Seen(directions, depth, part, normal)
+    return depth, part, normal
 
 
 def hit_surface(surface: Surface, origin: Float, directions: Float) -> Float:
