@@ -14,7 +14,7 @@ from physbench.results.number_format import counted
 from physbench.results.read_run import read_manifest
 from physbench.run.interrupt import explained, interruptible
 from physbench.run.repair import find_damaged, unanswered
-from physbench.run.run_lock import PARTS, contents, opened
+from physbench.run.run_lock import MERGE_DRAFT, PARTS, contents, opened
 from physbench.run.run_manifest import Document, first_difference
 from physbench.run.run_shard import missing_shards
 from physbench.run.run_state import IN_WORKERS, Run, Say
@@ -24,7 +24,6 @@ from physbench.storage.run_folder import RunFolder
 from physbench.storage.sealed_file import write_sealed_json
 from physbench.worker_pool import cores
 
-MERGE_DRAFT = ".merging"  # in the folder of the result, until all files are there
 ADDED_OVER_SHARDS = ("total_seconds", "model_seconds", "model_frames", *(f"{name}_seconds" for name in IN_WORKERS))
 LARGEST_OF_SHARDS = ("peak_memory_gb", "device_memory_gb")
 OF_MODEL = ("name", "card", "dtype", "reported_sha256", "settings", "drawn_by")
@@ -80,6 +79,7 @@ def merge_runs(
         folder = stack.enter_context(opened(out, resume=False, fresh=fresh))
         _copy(shards, folder)
         write_sealed_json(folder.manifest, joined_manifest([run.manifest for run in runs], scored))
+        shutil.rmtree(folder.path / MERGE_DRAFT)
         say(f"Joined {counted(len(runs), 'shard')} into {out}.")
         whole = stored_run(folder, ("finish",), say, debug=debug)
         whole.workers = workers or cores()
@@ -186,9 +186,10 @@ def _refuse_undone(run: Run) -> None:
 
 
 def _copy(shards: Sequence[Path], folder: RunFolder) -> None:
-    """Bring the files of all shards into one folder. Until all are there it holds nothing that is shown."""
+    """Bring the files of all shards into one folder. The draft stays, and says until it goes that this is unfinished."""
     draft = folder.path / MERGE_DRAFT
     shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir()
     for path in shards:
         for name in (*PARTS, "references"):
             if (path / name).is_dir():
@@ -196,7 +197,6 @@ def _copy(shards: Sequence[Path], folder: RunFolder) -> None:
                 shutil.copytree(path / name, draft / name, ignore=ignored, dirs_exist_ok=True)
     for name in contents(draft):
         (draft / name).rename(folder.path / name)
-    shutil.rmtree(draft, ignore_errors=True)
 
 
 def joined_manifest(manifests: Sequence[Document], scored: Sequence[Run]) -> Document:

@@ -17,6 +17,7 @@ from physbench.storage.run_folder import RunFolder
 PARTS = ("rollouts", "tracks", "traces", "parts", "pairs")
 OURS = ("manifest.json", "scores.parquet", "result.json", "diagnosis.json", "report", *PARTS, "references")
 LOCK = ".lock"
+MERGE_DRAFT = ".merging"  # in a folder into which shards are joined, until all files and the manifest are there
 ATTEMPTS = 100  # to make a folder that others may make at the same moment
 
 
@@ -62,6 +63,8 @@ def contents(path: Path) -> list[str]:
 def opened(path: Path, *, resume: bool, fresh: bool, made: Sequence[Path] = ()) -> Iterator[RunFolder]:
     """Hold the run folder at `path`: made if need be, emptied with `fresh`, refused if it is in use or not a run.
 
+    What a merge left that was killed before it wrote the manifest is removed.
+
     made: folders that were made for it already, deepest first. They go again if nothing comes into them.
     """
     if path.exists() and not path.is_dir():
@@ -71,7 +74,8 @@ def opened(path: Path, *, resume: bool, fresh: bool, made: Sequence[Path] = ()) 
     except OSError as error:
         raise UsageError(f"Cannot read {path}: {error.strerror}. Choose another folder with --out.") from error
     is_run = "manifest.json" in found
-    if found and not is_run:
+    half_merged = not is_run and (path / MERGE_DRAFT).is_dir()
+    if found and not (is_run or half_merged):
         raise UsageError(f"{path} holds other files ({', '.join(found[:3])}) and no run. Choose another --out.")
     if is_run and not (resume or fresh):
         raise UsageError(
@@ -88,7 +92,7 @@ def opened(path: Path, *, resume: bool, fresh: bool, made: Sequence[Path] = ()) 
             raise
         raise UsageError(f"Cannot write into {path}: {error.strerror}. Choose another folder with --out.") from error
     try:
-        if fresh:
+        if fresh or half_merged:
             _empty(path)
         yield RunFolder(path)
     finally:

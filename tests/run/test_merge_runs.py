@@ -12,6 +12,7 @@ import pytest
 from physbench.cli.main import run
 from physbench.errors import UsageError
 from physbench.run.options import Options, parse_shard
+from physbench.run.run_lock import MERGE_DRAFT
 from physbench.run.run_shard import batches_of_shard, missing_shards
 from physbench.storage.run_folder import RunFolder
 from physbench.storage.sealed_file import read_sealed_json, write_sealed_json
@@ -60,7 +61,11 @@ def test_shards_joined_are_one_run(
     assert manifests[0]["batches"] == manifests[1]["batches"], "the plan is that of the whole run"
     before = {path: path.read_bytes() for shard in shards for path in shard.rglob("*.*") if path.is_file()}
     out = tmp_path / "whole"
+    (out / MERGE_DRAFT).mkdir(parents=True)  # an earlier merge was killed before it wrote the manifest
+    (out / "parts").mkdir()
+    (out / "parts" / "old.json").write_text("{}")
     assert run(("merge", str(shards[1]), str(shards[0]), "--out", str(out), "--workers", "1")) == 0
+    assert not (out / MERGE_DRAFT).exists() and not (out / "parts" / "old.json").exists()
     assert "4 of 56 clips, 2 samples a clip" in capsys.readouterr().out
     for name in TABLES:
         assert (out / name).read_bytes() == (staged_run.path / name).read_bytes(), name
