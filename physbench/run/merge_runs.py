@@ -186,7 +186,7 @@ def _refuse_undone(run: Run) -> None:
 
 
 def _copy(shards: Sequence[Path], folder: RunFolder) -> None:
-    """Bring the files of all shards into one folder. The draft stays, and says until it goes that this is unfinished."""
+    """Bring the files of all shards into one folder. Until the draft goes, the folder is unfinished."""
     draft = folder.path / MERGE_DRAFT
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir()

@@ -22,7 +22,7 @@ from physbench.run.run_order import first_of_each_task, in_turn, rows_in_turn
 from physbench.run.run_shard import batches_of_shard
 from physbench.run.run_state import Run
 from physbench.run.status_lines import Announced, StatusLines
-from physbench.run.unseen_clips import UnseenClips, forget
+from physbench.run.unseen_clips import UnseenClips, unseen
 from physbench.run.worker_jobs import Jobs, duration
 from physbench.worker_pool import WorkerPool
 
@@ -63,8 +63,7 @@ def _roll_unseen(run: Run, pool: WorkerPool | None) -> int:
     """Make all rollouts on fresh seeds before any file shows what follows. Returns what the function above does."""
     if run.planned and not run.missing() and not run.unanswered:
         return 0
-    forget(run.suite.rows, run.folder)
-    with model_of(run) as engine:
+    with unseen(run.suite.rows, run.folder), model_of(run) as engine:
         if engine is None:
             return 0
         assert pool is not None, "clips of fresh seeds are in no archive"

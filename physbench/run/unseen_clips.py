@@ -6,13 +6,17 @@ the last rollout. What an earlier session or another run has stored of these cli
 
 from __future__ import annotations
 
+import io
 import shutil
+import tarfile
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 
 from physbench.clips.clip import Clip, Row
 from physbench.clips.store import ClipStore
+from physbench.errors import UsageError
 from physbench.results.read_run import REFERENCE_MODELS
 from physbench.run import worker
 from physbench.storage.run_folder import RunFolder
@@ -51,6 +55,28 @@ class UnseenClips:
         while len(self._known) > 2 * self._ahead + 1:
             self._known.popitem(last=False)
         return clip
+
+
+@contextmanager
+def unseen(rows: Sequence[Row], folder: RunFolder, store: ClipStore | None = None) -> Iterator[None]:
+    """No file tells of the future of these clips: they are removed from the store, references and report from the run.
+
+    Where the model is refused (UsageError), the run was finished before: its references and report come back.
+    """
+    told = (*(folder.reference(name).path for name in REFERENCE_MODELS), folder.report.parent)
+    kept = io.BytesIO()  # a file could be opened by the model
+    with tarfile.open(fileobj=kept, mode="w") as archive:
+        for path in told:
+            if path.is_dir():
+                archive.add(path, path.relative_to(folder.path))
+    forget(rows, folder, store)
+    try:
+        yield
+    except UsageError:
+        kept.seek(0)
+        with tarfile.open(fileobj=kept) as archive:
+            archive.extractall(folder.path, filter="data")
+        raise
 
 
 def forget(rows: Sequence[Row], folder: RunFolder, store: ClipStore | None = None) -> None:

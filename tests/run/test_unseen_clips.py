@@ -16,9 +16,10 @@ from truth_readers import STORE_READER
 from physbench.clips.clip import Row
 from physbench.clips.generate import make_clip
 from physbench.clips.store import ClipStore
+from physbench.errors import UsageError
 from physbench.results.read_run import read_manifest, rows_of
 from physbench.rollouts.rollout_store import load_rollout
-from physbench.run.unseen_clips import UnseenClips, forget
+from physbench.run.unseen_clips import UnseenClips, unseen
 from physbench.storage.run_folder import RunFolder
 from physbench.world.scene import RenderSpec
 
@@ -113,6 +114,11 @@ def test_what_was_stored_before_is_forgotten(tmp_path: Path) -> None:
     own = out.tracks(ROWS[0].id)
     own.parent.mkdir(parents=True)
     own.write_bytes(b"x")
-    forget(ROWS[:2], out, store)
-    assert [path for path in paths if path.exists()] == paths[4:]
+    with pytest.raises(UsageError), unseen(ROWS[:2], out, store):
+        assert [path for path in paths if path.exists()] == paths[4:]
+        assert not any(path.exists() for path in (*references, out.report)) and own.exists()
+        raise UsageError("The model is another one now.")
+    assert all(path.read_bytes() == b"x" for path in (*references, out.report)), "a run that is refused stays whole"
+    with unseen(ROWS[:2], out, store):
+        pass
     assert not any(path.exists() for path in (*references, out.report)) and own.exists()
