@@ -20,7 +20,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "train_on_physbench.py"
 SMALL = {
     "limit": 2,
     "tasks": "falling/projectile-v1",
-    "scorers": "consistency/*,permanence/intact,drift/accuracy",
+    "scorers": "consistency/shadowing,permanence/intact,drift/accuracy",
     "workers": 1,
 }
 

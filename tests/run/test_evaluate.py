@@ -70,12 +70,10 @@ def test_a_run_has_what_the_design_says(toy_run: RunFolder) -> None:
     assert len(rollouts_of(toy_run.path)) == 8
 
 
-def test_scores_are_the_same_bytes_after_a_kill(
-    toy_run: RunFolder, toy_eval: Eval, start: Start, tmp_path: Path
-) -> None:
+def test_scores_are_the_same_bytes_after_a_kill(whole: RunFolder, ask: Eval, start: Start, tmp_path: Path) -> None:
     """Killed in the second batch; then one rollout of the first is lost, one is cut short and two parts are lost."""
     out = RunFolder(tmp_path / "killed")
-    process = start(*toy_eval(out.path), TOY_GATE=str(tmp_path / "gate"))
+    process = start(*ask(out.path), TOY_GATE=str(tmp_path / "gate"))
     wait_for(lambda: len(list(out.path.glob("parts/*.json"))) >= 3)
     family = [each.pid for each in processes_of(process.pid)]
     process.kill()
@@ -89,20 +87,24 @@ def test_scores_are_the_same_bytes_after_a_kill(
     video = out.path / "rollouts" / f"{second}.mkv"
     video.write_bytes(video.read_bytes()[: video.stat().st_size // 2])
 
-    assert run(toy_eval(out.path, "--resume")) == 0
-    assert rollouts_of(out.path) == rollouts_of(toy_run.path)
-    assert out.scores.read_bytes() == toy_run.scores.read_bytes()
-    chained = [json.loads(folder.result.read_text())["model"]["chained"] for folder in (out, toy_run)]
+    assert run(ask(out.path, "--resume")) == 0
+    assert rollouts_of(out.path) == rollouts_of(whole.path)
+    assert out.scores.read_bytes() == whole.scores.read_bytes()
+    chained = [json.loads(folder.result.read_text())["model"]["chained"] for folder in (out, whole)]
     assert chained == [2, 2]
 
 
 def test_ctrl_c_prints_the_command_that_resumes(
-    toy_run: RunFolder, toy_eval: Eval, start: Start, tmp_path: Path
+    whole: RunFolder, ask: Eval, start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """A second process on its folder is refused, and disturbs nothing."""
     out = RunFolder(tmp_path / "interrupted")
-    process = start(*toy_eval(out.path), TOY_GATE=str(tmp_path / "gate"))
+    process = start(*ask(out.path), TOY_GATE=str(tmp_path / "gate"))
     wait_for(lambda: len(list(out.path.glob("parts/*.json"))) >= 3)
     family = [each.pid for each in processes_of(process.pid)]
+    for word in ("--resume", "--fresh"):
+        assert run(ask(out.path, word)) == 2
+        assert "Another process is working" in capsys.readouterr().err
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     _, said = process.communicate(timeout=30)
     assert process.returncode == 130
@@ -113,7 +115,7 @@ def test_ctrl_c_prints_the_command_that_resumes(
     command = re.findall(r"^ *(physbench eval .*--resume)$", said, re.MULTILINE)
     assert len(command) == 1
     assert run(shlex.split(command[0])[1:]) == 0
-    assert out.scores.read_bytes() == toy_run.scores.read_bytes()
+    assert out.scores.read_bytes() == whole.scores.read_bytes()
 
 
 def test_a_finished_run_is_finished(
@@ -160,7 +162,7 @@ def test_another_model_in_the_same_file_is_refused(
 
 def broken(toys: Path, out: Path, kind: str) -> int:
     suite = ("--suite", "smoke", "--tasks", "falling/*", "--limit", "2", "--batch-size", "2")
-    words = (*suite, "--device", "cpu", "--out", str(out))
+    words = (*suite, "--scorers", "drift/accuracy", "--device", "cpu", "--out", str(out))
     return run(["eval", f"{toys / 'broken.py'}:factory", "--model-arg", f"kind={kind}", *words])
 
 
@@ -192,15 +194,15 @@ def test_a_model_that_fails_on_some_clips(toys: Path, tmp_path: Path, capsys: py
 def test_a_baseline_reads_as_its_reference_does(tmp_path: Path) -> None:
     """References skip the model's process and the video on disk, and nothing else: their rows are the same bytes."""
     out = RunFolder(tmp_path / "run")
-    suite = ("--suite", "smoke", "--tasks", "occlusion/*,collisions/*", "--limit", "2")
+    suite = ("--suite", "smoke", "--tasks", "screen-pass,head-on", "--limit", "2")
     assert run(["eval", "baseline:constant-velocity", *suite, "--model-arg", "size=96", "--out", str(out.path)]) == 0
     assert out.scores.read_bytes() == out.reference("constant-velocity").scores.read_bytes()
     assert rollouts_of(out.path), "those that the report shows are kept"
 
 
 def test_with_one_worker_and_a_full_disk_on_the_way_scores_are_the_same_bytes(
-    toy_run: RunFolder,
-    toy_eval: Eval,
+    whole: RunFolder,
+    ask: Eval,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -217,11 +219,11 @@ def test_with_one_worker_and_a_full_disk_on_the_way_scores_are_the_same_bytes(
         store(folder, rollout, fps)  # type: ignore[arg-type]
 
     monkeypatch.setattr(pipeline, "store_rollout", store_until_full)
-    assert run(toy_eval(out.path, "--workers", "1")) == 1
+    assert run(ask(out.path, "--workers", "1")) == 1
     said = capsys.readouterr().err
     assert "disk is full" in said and "of 8 rollouts are scored and kept" in said and "--resume" in said
     assert "Traceback" not in said
     monkeypatch.undo()
-    assert run(toy_eval(out.path, "--workers", "1", "--resume")) == 0
-    assert rollouts_of(out.path) == rollouts_of(toy_run.path)
-    assert out.scores.read_bytes() == toy_run.scores.read_bytes()
+    assert run(ask(out.path, "--workers", "1", "--resume")) == 0
+    assert rollouts_of(out.path) == rollouts_of(whole.path)
+    assert out.scores.read_bytes() == whole.scores.read_bytes()

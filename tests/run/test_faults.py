@@ -196,62 +196,44 @@ def test_a_model_that_fails_in_its_seventh_batch_costs_that_batch(tmp_path: Path
 
 
 def test_damaged_files_of_a_run_and_of_the_cache_are_made_again(
-    toy_run: RunFolder, toy_eval: Eval, tmp_path: Path, cache: Path
+    whole: RunFolder, ask: Eval, tmp_path: Path, cache: Path
 ) -> None:
     """Truncated: Parquet of the run and of its references, every second cached clip and cached reference."""
     out = RunFolder(tmp_path / "damaged")
-    shutil.copytree(toy_run.path, out.path)
+    shutil.copytree(whole.path, out.path)
     for table in (out.scores, out.reference("truth").scores):
         table.write_bytes(table.read_bytes()[: table.stat().st_size // 2])
-    rows, spec = rows_of(read_manifest(toy_run)), RenderSpec(64, 64, 15)
+    rows, spec = rows_of(read_manifest(whole)), RenderSpec(64, 64, 15)
     clips = [ClipStore(cache / "clips").path(row, spec) for row in rows]
     references = [path for path in (cache / "references").rglob("*") if path.is_file()]
     assert all(path.is_file() for path in clips) and references
     for path in [*clips[::2], *references[::2]]:
         path.write_bytes(path.read_bytes()[:100])
-    assert run(toy_eval(out.path, "--resume")) == 0
-    assert out.scores.read_bytes() == toy_run.scores.read_bytes()
-    assert out.reference("truth").scores.read_bytes() == toy_run.reference("truth").scores.read_bytes()
+    assert run(ask(out.path, "--resume")) == 0
+    assert out.scores.read_bytes() == whole.scores.read_bytes()
+    assert out.reference("truth").scores.read_bytes() == whole.reference("truth").scores.read_bytes()
 
 
 def test_lost_tracks_are_made_again(
-    toy_run: RunFolder, toy_eval: Eval, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    whole: RunFolder, ask: Eval, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Truncated and gone, with the rollout and without it, and one of a reference; all samples are read again."""
     out = RunFolder(tmp_path / "lost")
-    shutil.copytree(toy_run.path, out.path)
-    first, second, third, fourth = (row.id for row in rows_of(read_manifest(toy_run)))
-    whole = out.tracks(first, 1).read_bytes()
-    out.tracks(first, 1).write_bytes(whole[: len(whole) // 2])
+    shutil.copytree(whole.path, out.path)
+    first, second, third, fourth = (row.id for row in rows_of(read_manifest(whole)))
+    content = out.tracks(first, 1).read_bytes()
+    out.tracks(first, 1).write_bytes(content[: len(content) // 2])
     out.tracks(second).unlink()
     out.tracks(third).unlink()
     drop_rollout(out, third, 0)
     out.reference("truth").tracks(fourth).write_bytes(b"")
-    assert run(toy_eval(out.path, "--resume")) == 0
+    assert run(ask(out.path, "--resume")) == 0
     said = capsys.readouterr().err
     assert "Files of 4 samples are damaged or lost: scored again" in said and "5 of 8 rollouts are scored" in said
     for name in ("tracks", "parts", "references/truth/tracks", "references/truth/parts"):
-        expected = {path.name: path.read_bytes() for path in (toy_run.path / name).iterdir()}
+        expected = {path.name: path.read_bytes() for path in (whole.path / name).iterdir()}
         assert {path.name: path.read_bytes() for path in (out.path / name).iterdir()} == expected, name
-    assert out.scores.read_bytes() == toy_run.scores.read_bytes()
-
-
-def test_a_second_process_on_a_run_folder_is_refused(
-    toy_run: RunFolder, toy_eval: Eval, start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out = RunFolder(tmp_path / "shared")
-    gate = tmp_path / "gate"
-    first = start(*toy_eval(out.path), TOY_GATE=str(gate))
-    deadline = time.monotonic() + 300
-    while len(list(out.path.glob("parts/*.json"))) < 3:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    for word in ("--resume", "--fresh"):
-        assert run(toy_eval(out.path, word)) == 2
-        assert "Another process is working" in capsys.readouterr().err
-    gate.touch()
-    first.communicate(timeout=300)
-    assert first.returncode == 0 and out.scores.read_bytes() == toy_run.scores.read_bytes()
+    assert out.scores.read_bytes() == whole.scores.read_bytes()
 
 
 @pytest.mark.slow

@@ -21,6 +21,7 @@ FALLS = ("--suite", "smoke", "--tasks", "falling/projectile-v1", "--scorers", "c
 
 def test_a_run_says_which_law_its_model_follows(tmp_path: Path, no_report: pytest.MonkeyPatch) -> None:
     no_report.undo()
+    no_report.setattr("physbench.report.report_page.write_report", lambda folder: None)
     out = RunFolder(tmp_path / "run")
     words = ("eval", "saboteur:gravity:0.8", *FALLS, "--workers", "1", "--out", str(out.path))
     assert run(words) == 0
