@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from collections.abc import Callable, Iterator
 from functools import cache as cached
 from pathlib import Path
@@ -33,6 +34,24 @@ def _cache_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def _ctrl_c_works() -> None:
     """A shell starts background jobs with SIGINT ignored, and what they start inherits that."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _models_start_warm() -> Iterator[None]:
+    """Processes of models are forked from one that has imported torch; see `warm_models`."""
+    from warm_models import WarmModels
+
+    warm = WarmModels()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("physbench.rollouts.model_process.subprocess", warm)
+        yield
+    warm.stop()
+
+
+@pytest.fixture
+def cold_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every model's process is a new interpreter, as in the program."""
+    monkeypatch.setattr("physbench.rollouts.model_process.subprocess", subprocess)
 
 
 @pytest.fixture

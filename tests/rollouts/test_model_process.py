@@ -17,6 +17,8 @@ from physbench.rollouts.model_process import ModelProcess, ProcessDied, ReceiveT
 from physbench.rollouts.rollout_engine import RolloutEngine
 
 TOYS = Path(__file__).with_name("toys.py")
+pytestmark = pytest.mark.usefixtures("cold_models")
+
 PARENT = f"""
 import sys, time
 from physbench.rollouts.rollout_engine import RolloutEngine

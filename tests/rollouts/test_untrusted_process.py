@@ -99,6 +99,7 @@ def test_a_play_beside_a_rollout_is_not_told_the_clip(roll, hostile) -> None:
     assert rollout.failure is None and (rollout.frames == 128).all()
 
 
+@pytest.mark.usefixtures("cold_models")
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
 def test_the_process_is_told_neither_clips_nor_where_they_are(roll, clips, hostile, tmp_path, monkeypatch) -> None:
     cache, mark, tasks = tmp_path / "cache", tmp_path / "seen.json", tmp_path / "my_tasks.py"
