@@ -8,12 +8,44 @@ import subprocess
 from collections.abc import Callable, Iterator
 from functools import cache as cached
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
     from physbench.clips.clip import Clip
+
+# One thread each, as pytest-xdist has a process on every core. It is read when NumPy and torch are imported.
+os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
+
+# Folders whose files share fixtures that take seconds: --dist loadfile gives each of them to one process as a whole.
+SHARED = ("tests/adapters/", "tests/leaderboard/", "tests/reference/", "tests/run/")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--first-cases", action="store_true", help="of each parametrised test, run the first case alone")
+
+
+@pytest.hookimpl(trylast=True)  # when slow tests are gone
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("first_cases"):
+        first = {item.nodeid.partition("[")[0]: item for item in reversed(items)}
+        chosen = set(first.values())
+        config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+        items[:] = [item for item in items if item in chosen]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFixtures(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return next((folder for folder in SHARED if nodeid.startswith(folder)), super()._split_scope(nodeid))
+
+    return ByFixtures(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)
