@@ -17,7 +17,7 @@ from physbench.adapters.model_protocol import ModelCard
 from physbench.clips.clip import Row
 from physbench.clips.store import ClipStore
 from physbench.clips.suite import PUBLISHED_VERSION, Suite, find_suite
-from physbench.leaderboard import check_documents, check_rollouts, rescoring
+from physbench.leaderboard import check_documents, check_rollouts, entry, rescoring
 from physbench.leaderboard.rescoring import all_scorers
 from physbench.leaderboard.verify import How
 from physbench.results.build_result import build_result
@@ -142,9 +142,11 @@ def _read_once(monkeypatch: pytest.MonkeyPatch, readings_so_far: dict[Key, objec
 
     def files(run: RunFolder, **options: object) -> Key:
         places = (run, *(run.reference(name) for name in REFERENCE_MODELS))
-        return (run.manifest.read_bytes(), *(place.scores.read_bytes() for place in places), *options.items())
+        read = (run.manifest, run.diagnosis, *(place.scores for place in places))
+        return (*(path.is_file() and path.read_bytes() for path in read), *options.items())
 
-    monkeypatch.setattr(check_documents, "build_result", remembered("result", check_documents.build_result, files))
+    for module in (check_documents, entry):
+        monkeypatch.setattr(module, "build_result", remembered("result", module.build_result, files))
 
     def sent(job: check_rollouts.RetrackJob) -> Key:
         paths = (job.sent.rollout(job.row.id, job.sample), job.sent.tracks(job.row.id, job.sample))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -39,6 +40,7 @@ FEW = 300  # resamples, where intervals are not looked at
 MakeRun = Callable[..., RunFolder]
 
 
+@cache
 def scores(level: float, seed: int, noise: float = 0.1) -> pd.DataFrame:
     """Headline rows of core around a quality, the same difficulty of a clip for everybody."""
     rows = find_suite("core").rows
@@ -55,6 +57,7 @@ def scores(level: float, seed: int, noise: float = 0.1) -> pd.DataFrame:
     )
 
 
+@cache
 def lawfulness(explained: float, broken: int) -> pd.DataFrame:
     """What shadowing says of ground truth beside its quality; `broken` of its clips have a break."""
     base = {"sample": 0, "axis": None, "unit": "1", "quality": np.nan, "status": "ok", "reason": ""}

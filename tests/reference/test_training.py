@@ -104,7 +104,7 @@ def test_a_folder_with_a_training_is_not_overwritten(tmp_path: Path) -> None:
 def test_minutes_end_a_stage(toys, small, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     architecture = objects.architecture
     learn(
-        architecture, architecture.config(), toys, tmp_path, {}, seed=0, steps=100_000, minutes=0.05, device="cpu",
+        architecture, architecture.config(), toys, tmp_path, {}, seed=0, steps=100_000, minutes=0.01, device="cpu",
         resume=False, threads=1,
     )  # fmt: skip
     assert (tmp_path / training_loop.STATE_FILE).exists()

@@ -45,7 +45,9 @@ def drawn(rng: np.random.Generator, shift: float, few: int, many: int, shared: f
 
 
 @pytest.mark.parametrize("area", [0.6, 0.9, 0.96, 0.99])
-@pytest.mark.parametrize(("few", "many"), [(8, 16), (12, 24), (30, 60)])
+@pytest.mark.parametrize(
+    ("few", "many"), [(12, 24), *(pytest.param(*sizes, marks=pytest.mark.slow) for sizes in ((8, 16), (30, 60)))]
+)
 def test_intervals_contain_the_known_value(area: float, few: int, many: int) -> None:
     rng, shift = np.random.default_rng([few, round(area * 100)]), float(np.sqrt(2) * norm.ppf(area))
     ends = np.array([drawn(rng, shift, few, many, 0.5).interval() for _ in range(300)])
