@@ -79,18 +79,25 @@ class DiffusersAdapter:
 
     def describe(self, target: str, model_args: Mapping[str, str]) -> list[tuple[str, str]]:
         """What the pipeline will do, as (name, text), from its configs; see `DescribedAdapter`."""
+        from physbench.adapters.denoising_plan import denoising_plan, describe_denoising
         from physbench.adapters.pipeline_words import describe_plan
 
-        return describe_plan(self._plan(target, model_args))
+        plan = self._plan(target, model_args)
+        asked = describe_denoising(denoising_plan(plan)) if "surprise" in plan.settings else []
+        return describe_plan(plan) + asked
 
     def load(self, target: str, *, device: torch.device, dtype: torch.dtype, model_args: Mapping[str, str]) -> Model:
+        from physbench.adapters.denoising_plan import denoising_plan
+        from physbench.adapters.denoising_surprise import DenoisingSurprise
         from physbench.adapters.pipeline_call import DiffusersModel
         from physbench.adapters.pipeline_load import load_pipeline
         from physbench.adapters.pipeline_words import run_settings
 
         plan = self._plan(target, model_args)
+        asked = denoising_plan(plan) if "surprise" in plan.settings else None
         pipe = load_pipeline(plan, device, dtype)
-        return DiffusersModel(plan, pipe, run_settings(plan, pipe, device, dtype, installed_versions()))
+        settings = run_settings(plan, pipe, device, dtype, installed_versions())
+        return DiffusersModel(plan, pipe, settings) if asked is None else DenoisingSurprise(asked, pipe, settings)
 
     def _plan(self, target: str, model_args: Mapping[str, str]) -> PipelinePlan:
         from physbench.adapters.pipeline_load import forbid_network

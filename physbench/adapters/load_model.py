@@ -194,6 +194,7 @@ def load_model(
     model_args: Mapping[str, str] | None = None,
     trust_code: bool = False,
     privileged: bool = False,
+    untrained: bool = False,
 ) -> Model:
     """Load a model and check that it keeps the protocol of models.
 
@@ -205,6 +206,7 @@ def load_model(
         trust_code: Allow formats that run code when they are read, as .pt2 does. `file.py:factory` and
             `python:module:factory` need no such word: they name the code that may run.
         privileged: Allow a model of the user's that is handed whole clips. Built-in ones need no permission.
+        untrained: Draw its weights anew, see `untrained_copy`.
 
     Returns:
         A FrameModel; a PrivilegedModel or RecordedModel only where `what_is_handed` allows it.
@@ -217,4 +219,9 @@ def load_model(
     adapter = _trusted_adapter(target, trust_code)
     adapter.check(target)
     model = adapter.load(target, device=device, dtype=dtype, model_args=dict(model_args or {}))
-    return check_contract(model, target, what_is_handed(target, privileged))
+    checked = check_contract(model, target, what_is_handed(target, privileged))
+    if not untrained:
+        return checked
+    from physbench.adapters.untrained_copy import make_untrained
+
+    return make_untrained(checked, target)

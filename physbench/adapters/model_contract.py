@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from typing import TYPE_CHECKING, Any
 
 from physbench.adapters.model_protocol import Model, ModelCard, check_card
@@ -144,6 +145,8 @@ def check_card_types(card: Any, where: str) -> ModelCard:
         raise ModelError(
             f"{where}: expected sees to be seconds above 0, or None for all of a film, got {card.sees!r:.100}."
         )
+    if isinstance(card, SurpriseCard) and not (type(card.ahead) in (int, float) and 0 <= card.ahead < math.inf):
+        raise ModelError(f"{where}: expected ahead to be seconds, 0 or more, got {card.ahead!r:.100}.")
     if isinstance(card, SurpriseCard) and not (isinstance(card.unit, str) and 0 < len(card.unit) <= MAX_UNIT):
         raise ModelError(f"{where}: expected unit to be a text of 1 to {MAX_UNIT} characters, got {card.unit!r:.100}.")
     if isinstance(size, list):  # the spec of a clip is compared with that of the card

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
+from physbench.adapters.pipeline_load import NOISE_NETWORKS
 from physbench.adapters.pipeline_plan import PipelinePlan
+from physbench.adapters.untrained_copy import take_weights
 from physbench.errors import ModelError
 
 REPEATED_SHARE = 0.5  # of the steps from frame to frame that change nothing: a video is played slower than asked for
@@ -47,20 +49,17 @@ class DiffusersModel:
         ]
         return torch.stack(answers).to(context.device)
 
+    def redraw(self) -> None:
+        """Forget what was learned, see `redraw_pipeline`."""
+        redraw_pipeline(self.pipe, self.card.name)
+
     def _continue(self, context: Tensor, horizon: int, prompt: str, generator: torch.Generator) -> Tensor:
         """Continue one clip: (C, 3, H, W) -> (horizon, 3, H, W)."""
         plan = self.plan
         height, width = context.shape[-2:]
         asked = plan.frames_asked(horizon)
         shown = fit(context[-plan.context :].float(), plan.size)
-        arguments = {**plan.arguments, **self._condition(shown, asked)}
-        arguments |= plan.quirk.arguments(plan.context, asked)
-        if "prompt" in plan.parameters:
-            arguments["prompt"] = plan.settings.get("prompt", prompt)
-        for name, side in zip(("height", "width"), plan.size, strict=True):
-            if name in plan.parameters:
-                arguments[name] = side
-        arguments |= {plan.frame_parameter: asked, "generator": generator, "output_type": "pt"}
+        arguments = call_arguments(plan, shown, asked, prompt, generator)
         with seeded_globals(generator):
             output = self.pipe(**arguments)
         frames = frames_of(output)
@@ -68,18 +67,6 @@ class DiffusersModel:
         new = frames[plan.prefix : plan.prefix + horizon]
         refuse_repetition(new)
         return unfit(new.float(), (height, width)).to(context.dtype)
-
-    def _condition(self, shown: Tensor, asked: int) -> dict[str, Any]:
-        """The arguments that hold the context (C, 3, H, W)."""
-        images = pictures(shown)
-        match self.plan.quirk.condition:
-            case "image":
-                return {"image": images[-1]}
-            case "video":
-                return {"video": images}
-            case "conditions":
-                return {"conditions": [ltx_condition(self.plan.kind.__name__, images)]}
-        return {"video": images + grey(shown, asked), "mask": mask(shown, asked)}
 
     def _check(self, frames: Tensor, asked: int) -> None:
         """Refuse frames (T, 3, H, W) of another number, size or number of channels than those asked for."""
@@ -97,6 +84,40 @@ class DiffusersModel:
                 f"{plan.kind.__name__} answered with {width}x{height} px; expected {plan.size[1]}x{plan.size[0]}. "
                 f"Try --model-arg width={width} --model-arg height={height}."
             )
+
+
+def redraw_pipeline(pipe: Any, name: str) -> None:
+    """Draw the networks anew that predict noise. What encodes texts and pictures stays: it foresees nothing."""
+    for part in NOISE_NETWORKS:
+        network = getattr(pipe, part, None)
+        if network is not None:
+            take_weights(network, type(network).from_config(network.config), name)
+
+
+def call_arguments(
+    plan: PipelinePlan, shown: Tensor, asked: int, prompt: str, generator: torch.Generator
+) -> dict[str, Any]:
+    """The arguments of a pipeline's call that shows it frames (C, 3, H, W) and asks for so many, these included."""
+    arguments = {**plan.arguments, **condition(plan, shown, asked), **plan.quirk.arguments(plan.context, asked)}
+    if "prompt" in plan.parameters:
+        arguments["prompt"] = plan.settings.get("prompt", prompt)
+    for name, side in zip(("height", "width"), plan.size, strict=True):
+        if name in plan.parameters:
+            arguments[name] = side
+    return {**arguments, plan.frame_parameter: asked, "generator": generator, "output_type": "pt"}
+
+
+def condition(plan: PipelinePlan, shown: Tensor, asked: int) -> dict[str, Any]:
+    """The arguments that hold the context (C, 3, H, W)."""
+    images = pictures(shown)
+    match plan.quirk.condition:
+        case "image":
+            return {"image": images[-1]}
+        case "video":
+            return {"video": images}
+        case "conditions":
+            return {"conditions": [ltx_condition(plan.kind.__name__, images)]}
+    return {"video": images + grey(shown, asked), "mask": mask(shown, asked)}
 
 
 def ltx_condition(class_name: str, images: list[Any]) -> Any:

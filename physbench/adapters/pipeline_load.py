@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_HUB_DISABLE_TELEMETRY")
 MOST_DUMMY_BYTES = 50_000_000  # of weights: the published ones have gigabytes
 NAMED_TENSORS = 3
+NOISE_NETWORKS = ("transformer", "transformer_2", "unet")  # components that are called at every step
 
 
 class DummyGuardrail:
@@ -172,7 +173,7 @@ def _place(pipe: Any, settings: Mapping[str, Any], device: torch.device) -> None
             raise ModelError(f"--model-arg vae_tiling: the autoencoder of {type(pipe).__name__} has no tiling.")
         pipe.vae.enable_tiling()
     if settings.get("compile"):
-        for name in ("transformer", "transformer_2", "unet"):
+        for name in NOISE_NETWORKS:
             network = getattr(pipe, name, None)
             if network is not None:
                 network.compile()

@@ -53,11 +53,14 @@ OPTIONS = {
     "offload": "str",
     "compile": "bool",
     "vae_tiling": "bool",
+    "surprise": "str",
+    "stride": "int",
 }
 CHOICES = {
     "offload": ("model", "sequential"),
     "guardrail": ("dummy",),
     "vae_dtype": ("float32", "float16", "bfloat16"),
+    "surprise": ("denoising",),
 }
 
 
@@ -200,6 +203,8 @@ def make_plan(folder: PipelineFolder, model_args: Mapping[str, str]) -> Pipeline
             arguments[name] = round(value) if "float" not in _kind_words(parameters[name]) else float(value)
     if "conditioning_fps" in settings and not set(RATE_PARAMETERS) & set(parameters):
         raise ModelError(f"--model-arg conditioning_fps: {kind.__name__} is not told the rate.")
+    if "stride" in settings and "surprise" not in settings:
+        raise ModelError("--model-arg stride: it is for surprise=denoising. Give both, or none.")
     if "prompt" in settings and "prompt" not in parameters:
         raise ModelError(f"--model-arg prompt: {kind.__name__} takes no prompt.")
     card = ModelCard(

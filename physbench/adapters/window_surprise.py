@@ -12,6 +12,7 @@ from torch.nn.functional import layer_norm
 
 from physbench.adapters.pipeline_load import NAMED_TENSORS, forbid_network
 from physbench.adapters.surprise_windows import WindowPlan
+from physbench.adapters.untrained_copy import take_weights
 from physbench.errors import ModelError, PhysbenchError
 from physbench.plugins.tracebacks import describe_error
 
@@ -45,6 +46,11 @@ class WindowSurprise:
                 found = self.at_window(video[:, end - plan.window : end])
                 out[:, end - 1 : end - 1 + plan.tubelet] = found[:, None]
         return out
+
+    def redraw(self) -> None:
+        """Forget what was learned."""
+        network: Any = self.network
+        take_weights(self.network, type(network)(network.config), self.card.name)
 
     def normalised(self, video: Tensor) -> Tensor:
         """Pictures as the network was trained on them."""

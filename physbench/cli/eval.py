@@ -43,6 +43,12 @@ def command(
         typer.Option("--for-board", help="Keep all that `leaderboard submit` sends: every rollout of all of core."),
     ] = False,
     diagnosis: o.Diagnosis = True,
+    untrained_copy: Annotated[
+        bool,
+        typer.Option(
+            "--untrained-copy", help="With --suite expectation: ask the network with its weights drawn anew, too."
+        ),
+    ] = False,
     workers: o.Workers = None,
     resume: o.Resume = False,
     dry_run: Annotated[
@@ -82,6 +88,8 @@ def command(
     settings = settings_used(context)
     if settings:
         note_line(settings["file"] + ": " + ", ".join(f"{key} = {value}" for key, value in settings["values"].items()))
+    if untrained_copy and suite != "expectation":
+        raise UsageError("--untrained-copy: it stands beside a model on --suite expectation alone. Leave it out.")
     if suite == "expectation":
         _expectation(options, out, resume, fresh, dry_run, as_json, settings)
         return

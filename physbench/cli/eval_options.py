@@ -131,6 +131,7 @@ def asked_options(given: Mapping[str, Any]) -> Options:
         batch_size=None if batch_size == "auto" else int(batch_size),
         tags=tuple(given["tag"] or ()),
         fresh_seeds=int(fresh_seeds) if drawn else fresh_seeds,
+        untrained_copy=given.get("untrained_copy", False),
         clips=None if clips is None else str(clips),
     )
     options.check()

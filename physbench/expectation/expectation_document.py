@@ -13,10 +13,11 @@ from physbench.adapters.surprise_card import SurpriseCard
 from physbench.clips.clip import Row
 from physbench.errors import UsageError
 from physbench.expectation.expectation_readings import expectation_result
-from physbench.expectation.expectation_run import EXPECTATION_SUITE, read_part
+from physbench.expectation.expectation_run import EXPECTATION_SUITE, UNTRAINED, read_part
 from physbench.expectation.expectation_text import expectation_sentences
 from physbench.expectation.film_pairs import FilmPair, find_pairs, pairs_hash
 from physbench.expectation.film_surprise import sight
+from physbench.expectation.physicist_golden import NOT_PUBLISHED, PHYSICIST_NAME, published_readings
 from physbench.expectation.pixel_baselines import PIXEL_BASELINES
 from physbench.expectation.solved_sizes import fixed_solved
 from physbench.expectation.surprise_series import PairReading, read_pair
@@ -27,10 +28,13 @@ from physbench.results.schema_parts import ModelInfo, Speed
 from physbench.run.run_manifest import card_from
 from physbench.storage.run_folder import RunFolder
 from physbench.storage.sealed_file import write_sealed_json
+from physbench.world.scene import RenderSpec
 
 Array = NDArray[np.float64]
 
 NO_AXES = "the suite expectation asks for surprise and has no axes"
+MODEL_FILMS = "films"  # of a part: what the model makes of the films
+UNTRAINED_COPY = "untrained copy"
 PIXELS = "squared error of pixels, white = 1"
 
 
@@ -78,11 +82,15 @@ def expectation_document(
     model = readings(pairs, parts)
     stated = isinstance(card, SurpriseCard)
     asked = {"shown": " ".join(manifest.get("notes") or ()) or "whole films"} if stated else {}
+    beside, missing = _beside(manifest, pairs, parts, card.spec)
     result = expectation_result(
         model,
         {name: readings(pairs, parts, name) for name in PIXEL_BASELINES},
         **asked,
         sees=sight(card),
+        ahead=card.ahead if isinstance(card, SurpriseCard) else 0.0,
+        beside=beside,
+        absent=missing,
         solved=fixed_solved(card.spec),
         unit=card.unit if isinstance(card, SurpriseCard) else PIXELS,
         way="surprise as the model states it" if isinstance(card, SurpriseCard) else "error of the predicted frames",
@@ -96,22 +104,41 @@ def expectation_document(
     return _document(manifest, parts, result, failures, absent), model, parts
 
 
+def _beside(
+    manifest: Mapping[str, Any], pairs: Sequence[FilmPair], parts: Mapping[Row, Mapping[str, Any]], spec: RenderSpec
+) -> tuple[dict[str, list[PairReading]], dict[str, str]]:
+    """What the physicist and the untrained copy make of pairs, and why one of them makes nothing of any."""
+    found: dict[str, list[PairReading]] = {}
+    reasons: dict[str, str] = {}
+    published = published_readings(pairs, spec)
+    if published:
+        found[PHYSICIST_NAME] = published
+    else:
+        reasons[PHYSICIST_NAME] = NOT_PUBLISHED
+    if all(UNTRAINED in part for part in parts.values()):
+        found[UNTRAINED_COPY] = readings(pairs, parts, UNTRAINED)
+    else:
+        reasons[UNTRAINED_COPY] = str(manifest.get(UNTRAINED) or "not asked: --untrained-copy")
+    return found, reasons
+
+
 def readings(
-    pairs: Sequence[FilmPair], parts: Mapping[Row, Mapping[str, Any]], baseline: str | None = None
+    pairs: Sequence[FilmPair], parts: Mapping[Row, Mapping[str, Any]], observer: str = MODEL_FILMS
 ) -> list[PairReading]:
-    """What the model, or a pixel baseline, makes of each pair."""
+    """What the model, its untrained copy or a pixel baseline makes of each pair."""
     found = []
-    series = {row: _series(part, baseline) for row, part in parts.items()}
+    series = {row: _series(part, observer) for row, part in parts.items()}
     for pair in pairs:
         times, films = series[pair.row]
         found.append(read_pair(pair, films, times))
     return found
 
 
-def _series(part: Mapping[str, Any], baseline: str | None) -> tuple[Array, dict[str, Array]]:
+def _series(part: Mapping[str, Any], observer: str) -> tuple[Array, dict[str, Array]]:
     """Times (N,) and surprise (N,) by film."""
-    times = part["times"] if baseline is None else part["baseline_times"]
-    films = part["films"] if baseline is None else part["baselines"][baseline]
+    asked = observer in (MODEL_FILMS, UNTRAINED)
+    times = part["times" if asked else "baseline_times"]
+    films = part[observer] if asked else part["baselines"][observer]
     return np.array(times, dtype=np.float64), {
         name: np.array([np.nan if value is None else value for value in values]) for name, values in films.items()
     }

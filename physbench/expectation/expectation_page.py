@@ -9,7 +9,8 @@ import numpy as np
 
 from physbench.clips.clip import Row
 from physbench.expectation.expectation_kinds import IMPOSSIBLE_KINDS
-from physbench.expectation.expectation_text import noticed, table_cells
+from physbench.expectation.expectation_readings import said
+from physbench.expectation.expectation_text import mean_of, noticed, table_cells
 from physbench.expectation.film_pairs import FilmPair
 from physbench.expectation.pixel_baselines import PIXEL_BASELINES
 from physbench.expectation.shown_films import chosen_pairs, play
@@ -57,6 +58,7 @@ def write_expectation_page(
         kinds=kinds_table(result),
         controls=controls_table(result),
         observers=observers_table(result),
+        thresholds=thresholds_table(result),
         curves=[(kind.noun, curve_chart(name, kind)) for name, kind in result.kinds.items() if kind.threshold],
         films=[
             (chosen, play(chosen, spec), film_chart(chosen.pair, parts[chosen.pair.row]))
@@ -100,8 +102,6 @@ def kinds_table(result: ExpectationResult) -> Table:
 
 def _best_baseline(kind: ExpectationKindResult) -> str:
     """From where on the pixel baseline notices the kind that notices the most of it."""
-    from physbench.expectation.expectation_readings import said
-
     found = [(name, each) for name, each in kind.baseline_thresholds.items() if each.size is not None]
     if not found:
         return "never" if kind.threshold is not None else "–"
@@ -132,10 +132,25 @@ def controls_table(result: ExpectationResult) -> Table:
 def observers_table(result: ExpectationResult) -> Table:
     """The model beside what pixels alone tell."""
     own = (Cell(fixed(result.counted.accuracy)), Cell(fixed(result.everything.accuracy)), Cell(fixed(result.auroc)))
-    rows = [TableRow("model", own, "sum")]
+    rows = [TableRow("model", (*own, Cell(str(result.everything.pairs))), "sum")]
     for name, each in result.observers.items():
-        rows.append(TableRow(name, (Cell(fixed(each.counted)), Cell(fixed(each.all)), Cell(fixed(each.auroc)))))
-    return Table("Model and pixel baselines", ("", "in the mean", "all kinds", "AUROC"), (tuple(rows),))
+        cells = (Cell(fixed(each.counted)), Cell(fixed(each.all)), Cell(fixed(each.auroc)))
+        rows.append(TableRow(name, (*cells, Cell(str(each.pairs) if each.pairs else each.reason))))
+    return Table("The model beside others", ("", "in the mean", "all kinds", "AUROC", "pairs"), (tuple(rows),))
+
+
+def thresholds_table(result: ExpectationResult) -> Table:
+    """From which size on the model and everybody beside it notices each kind; without sizes the share told apart."""
+    others = [name for name, each in result.observers.items() if each.pairs]
+    rows = []
+    for name, kind in result.kinds.items():
+        cells = [Cell(kind.said or fixed(kind.accuracy))]
+        for other in others:
+            threshold = {**kind.baseline_thresholds, **kind.beside_thresholds}.get(other)
+            cells.append(Cell(said(IMPOSSIBLE_KINDS[name], threshold) or fixed(mean_of(kind, other))))
+        rows.append(TableRow(kind.noun, tuple(cells)))
+    columns = ("impossible", "model", *others)
+    return Table("Thresholds beside others", columns, (tuple(rows),), words=tuple(range(1, len(columns))))
 
 
 def curve_chart(name: str, kind: ExpectationKindResult) -> str:

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from physbench.clips.clip import Row
 from physbench.expectation.expectation_kinds import CONTROLS, IMPOSSIBLE_KINDS, ImpossibleKind
+from physbench.expectation.film_alarms import CALM, control_alarms, film_alarms
 from physbench.expectation.film_windows import PREDICTED_SPAN, WINDOW_STRIDE
 from physbench.expectation.psychometric import NOTICED_LEVEL, THRESHOLD_RESAMPLES, FittedThreshold, fit_threshold
-from physbench.expectation.surprise_series import AHEAD, PairReading, Solved, auroc, levels
+from physbench.expectation.surprise_series import AHEAD, PairReading, Solved
 from physbench.results.bootstrap import MISS
 from physbench.results.expectation_schema import (
-    ControlResult,
     ExpectationKindResult,
     ExpectationResult,
     NoticedFrom,
@@ -28,7 +28,6 @@ Array = NDArray[np.float64]
 Readings = Sequence[PairReading]
 
 SOLVED = 0.6  # a pixel baseline that tells more pairs apart has noticed without understanding
-CALM = 0.95  # of the possible films raise no alarm
 PAIR_RESAMPLES = 1000
 FEWEST_SHOWN = 4  # for an interval or a threshold
 
@@ -40,6 +39,9 @@ def expectation_result(
     sees: float,
     unit: str,
     way: str,
+    ahead: float = 0.0,
+    beside: Mapping[str, Readings] | None = None,
+    absent: Mapping[str, str] | None = None,
     solved: Solved | None = None,
     shown: str = f"{PREDICTED_SPAN:g} s are predicted, every {WINDOW_STRIDE:g} s",
 ) -> ExpectationResult:
@@ -51,6 +53,9 @@ def expectation_result(
         sees: How far back (s) the model sees from a prediction; evidence that lies further back is beyond its memory.
         unit: What its surprise is measured in.
         way: How its surprise was read.
+        ahead: How far ahead (s) its surprise may depend on what comes, as it says.
+        beside: What the physicist and the untrained copy make of some of the pairs.
+        absent: Why one of them judges none.
         solved: The pixel baselines that solve each kind and size, as they are fixed for the suite; None: these pairs
             decide.
         shown: How films are shown to the model.
@@ -60,15 +65,20 @@ def expectation_result(
     near = [k for k, pair in enumerate(pairs) if not pair.control and not far[k]]
     asked = [model[k] for k in near]
     others = {name: [readings[k] for k in near] for name, readings in baselines.items()}
+    near_ids = {pairs[k].id for k in near}
+    known = {
+        name: [reading for reading in readings if reading.pair.id in near_ids]
+        for name, readings in (beside or {}).items()
+    }
     kinds = {
-        name: _kind(kind, asked, others, solved if solved is not None else solved_sizes(others))
+        name: _kind(kind, asked, others, known, solved if solved is not None else solved_sizes(others), timed=not ahead)
         for name, kind in IMPOSSIBLE_KINDS.items()
         if any(reading.pair.kind == name for reading in asked)
     }
     counting = {(name, size.size) for name, kind in kinds.items() for size in kind.sizes if size.counts}
     counted = [reading for reading in asked if (reading.pair.kind, reading.pair.size) in counting]
     controls = [reading for reading in model if reading.pair.control]
-    alarms = _alarms(asked, controls)
+    alarms = film_alarms(asked, controls)
     worst = max((reading.ahead for reading in model), default=0.0)
     return ExpectationResult(
         unit=unit,
@@ -85,27 +95,41 @@ def expectation_result(
         everything=over_kinds(asked),
         everything_maximum=over_kinds(asked, by_peak=True),
         auroc=alarms["auroc"],
-        auroc_maximum=_alarms(asked, controls, by_peak=True)["auroc"],
+        auroc_maximum=film_alarms(asked, controls, by_peak=True)["auroc"],
         hits=alarms["hits"],
         alarm_level=alarms["level"],
-        controls={name: _control(name, controls, asked) for name in CONTROLS if _of(controls, name)},
+        controls={name: control_alarms(name, controls, asked) for name in CONTROLS if _of(controls, name)},
         beyond_memory=share(
             [reading for reading, beyond in zip(model, far, strict=True) if beyond],
             "the model sees the evidence of every pair",
         ),
         kinds=kinds,
         observers={
-            name: ObserverResult(
-                counted=over_kinds([r for r in readings if (r.pair.kind, r.pair.size) in counting]).accuracy,
-                all=over_kinds(readings).accuracy,
-                auroc=_alarms(readings, [r for r in baselines[name] if r.pair.control])["auroc"],
-            )
-            for name, readings in others.items()
+            name: _observer(readings, [r for r in every[name] if r.pair.control], counting)
+            for every, near_by in ((baselines, others), (beside or {}, known))
+            for name, readings in near_by.items()
+        }
+        | {
+            name: ObserverResult(counted=None, all=None, auroc=None, reason=reason)
+            for name, reason in (absent or {}).items()
         },
         failed=sum(reading.failed for reading in model if not reading.pair.control),
+        ahead=ahead,
         looks_ahead=""
-        if worst <= AHEAD
+        if ahead or worst <= AHEAD
         else f"surprise differs by up to {number(100 * worst)} % of its usual level before two films do",
+    )
+
+
+def _observer(readings: Readings, controls: Readings, counting: set[tuple[str, float]]) -> ObserverResult:
+    """What somebody else makes of pairs; the AUROC where controls are among the films that it judges."""
+    every = over_kinds(readings)
+    return ObserverResult(
+        counted=over_kinds([r for r in readings if (r.pair.kind, r.pair.size) in counting]).accuracy,
+        all=every.accuracy,
+        auroc=film_alarms(readings, controls)["auroc"] if controls else None,
+        interval=every.interval,
+        pairs=every.pairs,
     )
 
 
@@ -217,18 +241,28 @@ def solved_sizes(baselines: Mapping[str, Readings]) -> Solved:
 
 
 def _kind(
-    kind: ImpossibleKind, model: Readings, baselines: Mapping[str, Readings], solved: Solved
+    kind: ImpossibleKind,
+    model: Readings,
+    baselines: Mapping[str, Readings],
+    beside: Mapping[str, Readings],
+    solved: Solved,
+    *,
+    timed: bool,
 ) -> ExpectationKindResult:
     own = _of(model, kind.name)
     others = {name: _of(readings, kind.name) for name, readings in baselines.items()}
     found = share(own)
     fit = fitted(kind, own)
     fits = {name: fitted(kind, readings, resamples=0) for name, readings in others.items()}
-    sizes = [_size(kind, size, own, others, fit, solved.get((kind.name, size), ())) for size in _shown(kind, own)]
+    known = {name: each for name, readings in beside.items() if (each := _of(readings, kind.name))}
+    known_fits = {name: fitted(kind, readings) for name, readings in known.items()}
+    sizes = [
+        _size(kind, size, own, others, known, fit, solved.get((kind.name, size), ())) for size in _shown(kind, own)
+    ]
     counted = {size.size for size in sizes if size.counts}
     smallest = _shown(kind, own)[0]
     threshold = None if fit is None else noticed_from(kind, fit, smallest)
-    times = [reading.peak_time for reading in own if np.isfinite(reading.peak_time)]
+    times = [reading.peak_time for reading in own if timed and np.isfinite(reading.peak_time)]
     return ExpectationKindResult(
         **found.model_dump(),
         noun=kind.noun,
@@ -237,6 +271,11 @@ def _kind(
         threshold=threshold,
         baseline_thresholds={
             name: noticed_from(kind, each, smallest) for name, each in fits.items() if each is not None
+        },
+        beside_thresholds={
+            name: noticed_from(kind, each, _shown(kind, known[name])[0])
+            for name, each in known_fits.items()
+            if each is not None
         },
         counted=_mean([reading for reading in own if reading.pair.size in counted]),
         peak=float(np.median(times)) if times else None,
@@ -299,15 +338,16 @@ def _size(
     size: float,
     model: Readings,
     baselines: Mapping[str, Readings],
+    beside: Mapping[str, Readings],
     fit: FittedThreshold | None,
     solved: tuple[str, ...],
 ) -> SizeResult:
     own = [reading for reading in model if reading.pair.size == size]
     at = _shown(kind, model).index(size)
-    accuracy = {
-        name: _mean([reading for reading in readings if reading.pair.size == size])
-        for name, readings in baselines.items()
-    }
+
+    def accuracy(others: Mapping[str, Readings]) -> dict[str, float | None]:
+        return {name: _mean([each for each in readings if each.pair.size == size]) for name, readings in others.items()}
+
     return SizeResult(
         size=size,
         accuracy=_mean(own),
@@ -316,49 +356,6 @@ def _size(
         pairs=len(own),
         counts=not solved,
         solved_by=list(solved),
-        baselines=accuracy,
+        baselines=accuracy(baselines),
+        beside=accuracy(beside),
     )
-
-
-# Alarms: one level for all films.
-
-
-def _alarms(pairs: Readings, controls: Readings, *, by_peak: bool = False) -> dict[str, float | None]:
-    """AUROC with controls among the negatives, the level of an alarm, and the share of impossible films above it.
-
-    A failure never helps: where the model failed on a pair, its impossible film has the least surprise and its lawful
-    one the most. The level is that of possible films that were read.
-    """
-    every = [*pairs, *controls]
-    possible, other = relative(every, by_peak=by_peak)
-    lawful = np.array([reading.pair.control for reading in every], dtype=bool)
-    read = possible[np.isfinite(possible)]
-    level = float(np.quantile(read, CALM)) if len(read) else None
-    hits = other[~lawful]
-    return {
-        "auroc": auroc(np.concatenate([possible[~lawful], other[lawful]]), hits) if len(read) else None,
-        "level": level,
-        "hits": float((hits > level).mean()) if level is not None and len(hits) else None,
-    }
-
-
-def relative(readings: Readings, *, by_peak: bool = False) -> tuple[Array, Array]:
-    """Surprise (P,) at the possible and at the other film of each pair, over its usual level; of a pair on which the
-    model failed infinite: more at what is lawful, less at what is impossible."""
-    found = [reading for reading in readings if not reading.failed]
-    names = ("possible_peak", "impossible_peak") if by_peak else ("possible", "impossible")
-    good = np.array([not reading.failed for reading in readings], dtype=bool)
-    possible = np.full(len(readings), np.inf)
-    other = np.array([np.inf if reading.pair.control else -np.inf for reading in readings])
-    scale = levels(found)
-    possible[good], other[good] = (np.array([getattr(reading, name) for reading in found]) / scale for name in names)
-    return possible, other
-
-
-def _control(name: str, controls: Readings, pairs: Readings) -> ControlResult:
-    every = [*pairs, *controls]
-    level = _alarms(pairs, controls)["level"]
-    _, surprise = relative(every)
-    own = surprise[[reading.pair.kind == name for reading in every]]
-    alarms = None if level is None else float((own > level).mean())
-    return ControlResult(shows=CONTROLS[name], films=len(own), alarms=alarms)

@@ -19,7 +19,7 @@ from physbench.adapters.state_card import StateCard
 from physbench.adapters.surprise_card import SurpriseCard
 from physbench.clips.clip import Row
 from physbench.clips.suite import Suite, find_suite
-from physbench.errors import UsageError
+from physbench.errors import ModelError, UsageError
 from physbench.expectation.clip_films import FILM_PRELOAD, ClipFilms, clip_films
 from physbench.expectation.film_pairs import FilmPair, find_pairs, pairs_hash
 from physbench.expectation.film_surprise import ClipSurprise, prediction_errors, probed_batch_size, surprise_at_films
@@ -43,6 +43,7 @@ from physbench.world.scene import PLAIN
 
 EXPECTATION_SUITE = "expectation"
 AHEAD_OF_MODEL = 2  # clips whose films are made before the model asks for them, beside one for each worker
+UNTRAINED = "untrained"  # of a part: what the untrained copy makes of the films
 Say = Callable[[str], None]
 
 
@@ -74,9 +75,10 @@ class ExpectationRun:
     def part(self, row: Row) -> Path:
         return self.folder.part(row.id)
 
-    def missing(self) -> list[Row]:
-        """Clips whose films were not shown to the model yet."""
-        return [row for row in self.rows if read_part(self.part(row)) is None]
+    def missing(self, untrained: bool = False) -> list[Row]:
+        """Clips whose films were not shown to the model yet, or to its untrained copy."""
+        parts = {row: read_part(self.part(row)) for row in self.rows}
+        return [row for row, part in parts.items() if part is None or (untrained and UNTRAINED not in part)]
 
     def kept(self) -> str:
         done = len(self.rows) - len(self.missing())
@@ -171,8 +173,42 @@ def _work(run: ExpectationRun) -> None:
             _show(run, engine, missing)
     else:
         run.say("All films were shown already: only result and report are made again.")
+    if run.options.untrained_copy:
+        _ask_untrained(run)
     write_expectation(run.folder, run.pairs, run.manifest)
     run.say(f"Done in {duration(time.monotonic() - run.started)}.")
+
+
+def _ask_untrained(run: ExpectationRun) -> None:
+    """Show the films to the untrained copy of the model. Where there is none, the result says why."""
+    run.manifest.pop(UNTRAINED, None)
+    missing = run.missing(untrained=True)
+    if missing:
+        run.say("Drawing the weights anew for the untrained copy ...")
+        try:
+            with engine_of(run.options, "", debug=run.debug, untrained=True) as engine:
+                _show_untrained(run, engine, missing)
+        except ModelError as reason:
+            run.manifest[UNTRAINED] = str(reason)
+            run.say(str(reason))
+    write_sealed_json(run.folder.manifest, run.manifest)
+
+
+def _show_untrained(run: ExpectationRun, engine: RolloutEngine, missing: Sequence[Row]) -> None:
+    """Show the films of all clips that are missing to the untrained copy, and keep its surprise beside the model's."""
+    card = engine.card
+    failed: list[str] = []
+    with WorkerPool(run.workers, FILM_PRELOAD) as pool, Progress("clips, untrained", len(missing)) as progress:
+        for films in _films(run, pool, card, missing):
+            ask = surprise_at_films if isinstance(card, SurpriseCard) else prediction_errors
+            found = ask(engine, films, run.manifest["batch"], run.options.samples)
+            path = run.part(films.clip.row)
+            values = {name: listed(series) for name, series in found.films.items()}
+            write_sealed_json(path, {**(read_part(path) or {}), UNTRAINED: values})
+            failed += found.failures.values()
+            progress.advance()
+    if failed:
+        run.say(f"The untrained copy failed on {counted(len(failed), 'film')}: {failed[0]}")
 
 
 def _agree(run: ExpectationRun, engine: RolloutEngine) -> None:
@@ -191,6 +227,8 @@ def _agree(run: ExpectationRun, engine: RolloutEngine) -> None:
             f"The suite expectation has films of the look {PLAIN} alone, and the model asks for {card.look}."
         )
     model = {"name": card.name, "card": card_document(card), "device": info.device, "dtype": info.dtype}
+    if info.settings:
+        model["settings"] = dict(info.settings)
     before = {name: run.manifest["model"].get(name) for name in model}
     if "batch" in run.manifest and before != model:
         raise other_settings(run.folder.path, f"The model was {before['name']}, now its card or device is another one")
@@ -262,14 +300,15 @@ def _films(run: ExpectationRun, pool: WorkerPool, card: ModelCard, rows: Sequenc
         yield waiting.popleft().result()
 
 
+def listed(values: np.ndarray[Any, Any]) -> list[float | None]:
+    """Numbers for JSON: None where one is not finite."""
+    return [float(value) if np.isfinite(value) else None for value in values]
+
+
 def _keep(run: ExpectationRun, films: ClipFilms, found: ClipSurprise) -> None:
     """Write down what the model and the pixel baselines make of the films of a clip."""
     run.seconds += found.seconds
     run.frames += found.frames
-
-    def listed(values: np.ndarray[Any, Any]) -> list[float | None]:
-        return [float(value) if np.isfinite(value) else None for value in values]
-
     write_sealed_json(
         run.part(films.clip.row),
         {

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from physbench.expectation.expectation_readings import size_text
-from physbench.results.expectation_schema import ExpectationKindResult, ExpectationResult, PairShare
-from physbench.results.number_format import bracket, counted, fixed, joined
+from physbench.expectation.pixel_baselines import PIXEL_BASELINES
+from physbench.results.expectation_schema import ExpectationKindResult, ExpectationResult, ObserverResult, PairShare
+from physbench.results.number_format import bracket, counted, fixed, joined, number
 from physbench.results.schema import ResultDocument
 
 if TYPE_CHECKING:
@@ -37,6 +38,11 @@ def expectation_sentences(result: ExpectationResult) -> list[str]:
         sentences.append(f"Tells {said} of the pairs apart that no pixel baseline solves; guessing gives 50 %.")
     else:
         sentences.append("A pixel baseline solves every kind and size that was shown, so that there is no mean.")
+    if result.ahead:
+        sentences.append(
+            f"Its surprise at a frame depends on up to {number(result.ahead, 2)} s that come after it: whole films are "
+            "compared, and no time of a peak is read."
+        )
     if result.looks_ahead:
         sentences.append(f"It sees what comes: its {result.looks_ahead}. Its figures are not surprise.")
     return sentences
@@ -85,10 +91,13 @@ def print_expectation(document: ResultDocument, console: Console) -> None:
         console.print(Text(_plain(sentence)))
     console.print()
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False, header_style="dim")
-    for name in ("impossible", "noticed", "interval", "told apart", "pixels alone", "pairs"):
+    others = [name for name, each in result.observers.items() if name not in PIXEL_BASELINES and each.pairs]
+    for name in ("impossible", "noticed", "interval", "told apart", "pixels alone", *others, "pairs"):
         table.add_column(name, justify="left" if name in ("impossible", "noticed", "interval") else "right")
     for kind in result.kinds.values():
-        table.add_row(*map(_plain, table_cells(kind)), style="dim" if kind.counted is None else "")
+        *cells, pairs = table_cells(kind)
+        cells += [fixed(mean_of(kind, name)) for name in others]
+        table.add_row(*map(_plain, (*cells, pairs)), style="dim" if kind.counted is None else "")
     console.print(table)
     console.print()
     line = Text("mean ", style="bold")
@@ -104,13 +113,30 @@ def print_expectation(document: ResultDocument, console: Console) -> None:
         console.print(Text(text + f"{fixed(result.beyond_memory.accuracy)} told apart", style="dim"))
     alarms = ", ".join(f"{name} {fixed(control.alarms)}" for name, control in result.controls.items())
     console.print(Text(f"alarms: impossible films {fixed(result.hits)}; lawful and new: {alarms}", style="dim"))
-    observers = ", ".join(f"{name} {fixed(each.all)}" for name, each in result.observers.items())
+    observers = ", ".join(f"{name} {fixed(result.observers[name].all)}" for name in PIXEL_BASELINES)
     console.print(Text(f"pixel baselines on all: {observers}", style="dim"))
+    others_said = "; ".join(
+        f"{name} {observer_text(each)}" for name, each in result.observers.items() if name not in PIXEL_BASELINES
+    )
+    console.print(Text(_plain(f"beside it: {others_said}"), style="dim"))
     if document.failures:
         reason = document.failures[0].reason
         console.print(
             Text(f"{counted(len(document.failures), 'film')} failed and counted against the model: {reason}", "red")
         )
+
+
+def observer_text(observer: ObserverResult) -> str:
+    """ "0.50 [0.44, 0.56] of 60 pairs", or why there is nothing."""
+    if not observer.pairs:
+        return observer.reason
+    return f"{fixed(observer.all)} {bracket(observer.interval)}".rstrip() + f" of {counted(observer.pairs, 'pair')}"
+
+
+def mean_of(kind: ExpectationKindResult, name: str) -> float | None:
+    """Mean over sizes of what somebody beside the model tells apart; None where he judges none."""
+    known = [value for size in kind.sizes if (value := {**size.baselines, **size.beside}.get(name)) is not None]
+    return sum(known) / len(known) if known else None
 
 
 def table_cells(kind: ExpectationKindResult) -> tuple[str, ...]:

@@ -4,14 +4,16 @@
 
 prints for each kind and size how many pairs it tells apart. Its surprise at a film is its strength: the smallest
 distance in diameters within which the whole motion is lawful. It judges motion and presence, not looks, and takes
-seconds a film, so that it is no part of a run.
+seconds a film, so that it is no part of a run. With --publish its strengths are kept for reports, see
+`physicist_golden`; what is kept already is not computed again.
 """
 
 from __future__ import annotations
 
 import argparse
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +24,15 @@ from physbench.expectation.expectation_kinds import IMPOSSIBLE_KINDS
 from physbench.expectation.expectation_readings import fitted, over_kinds, said_of
 from physbench.expectation.film_pairs import FilmPair, find_pairs
 from physbench.expectation.films import POSSIBLE, film_of
+from physbench.expectation.physicist_golden import (
+    PHYSICIST_FILE,
+    Strengths,
+    judged,
+    kept_strengths,
+    made_with,
+    read_pairs,
+    write_strengths,
+)
 from physbench.expectation.surprise_series import PairReading
 from physbench.progress import Progress
 from physbench.results.number_format import fixed
@@ -33,6 +44,7 @@ from physbench.world.scene import RenderSpec
 
 Image = NDArray[np.uint8]
 
+GOLDEN = Path(__file__).parent / "golden" / PHYSICIST_FILE
 SEEN_FROM = 0.08  # diameters; a track that leaves every lawful path by that much shows the violation
 
 
@@ -44,27 +56,30 @@ def film_strength(clip: Clip, frames: Image, context: int) -> float:
     return float("nan") if value is None else float(value)
 
 
-def strengths(spec: RenderSpec, context: int, job: tuple[Row, Sequence[str]]) -> dict[str, float]:
-    """In a worker: the strength of films of a clip, by name."""
+def strengths(spec: RenderSpec, context: int, job: tuple[Row, Sequence[str]]) -> dict[str, float | None]:
+    """In a worker: the strength of films of a clip, by name; None where nothing is shadowed."""
     row, sources = job
     clip = ClipStore().get(row, spec)
-    return {source: film_strength(clip, film_of(clip, source, context).frames, context) for source in sources}
+    found = {source: film_strength(clip, film_of(clip, source, context).frames, context) for source in sources}
+    return {source: value if np.isfinite(value) else None for source, value in found.items()}
 
 
-def physicist_readings(
-    pairs: Sequence[FilmPair], spec: RenderSpec, context: int, workers: int
-) -> Iterator[PairReading]:
-    """What shadowing makes of pairs whose possible film is the clip itself, as far as anything there is shadowed."""
-    pairs = [pair for pair in pairs if not pair.control and pair.possible == POSSIBLE]
-    rows = list(dict.fromkeys(pair.row for pair in pairs))
-    jobs = [(row, (POSSIBLE, *(pair.impossible for pair in pairs if pair.row == row))) for row in rows]
+def clip_strengths(
+    pairs: Sequence[FilmPair], spec: RenderSpec, context: int, workers: int, known: Mapping[str, Strengths]
+) -> Iterator[tuple[str, Strengths]]:
+    """Strengths of the films of each clip that has some which are not known: its id, and those with what is known."""
+    jobs = []
+    for row in dict.fromkeys(pair.row for pair in pairs):
+        films = dict.fromkeys((POSSIBLE, *(pair.impossible for pair in pairs if pair.row == row)))
+        if unknown := tuple(name for name in films if name not in known.get(row.id, {})):
+            jobs.append((row, unknown))
+    if not jobs:
+        return
     work = functools.partial(strengths, spec, context)
     with worker_pool(workers, len(jobs), ("physbench.run.preload",)) as pool, Progress("clips", len(jobs)) as progress:
-        for row, found in zip(rows, ordered(pool, work, jobs), strict=True):
+        for (row, _), found in zip(jobs, ordered(pool, work, jobs), strict=True):
             progress.advance()
-            for pair in pairs:
-                if pair.row == row and np.isfinite([found[POSSIBLE], found[pair.impossible]]).all():
-                    yield PairReading(pair, found[POSSIBLE], found[pair.impossible])
+            yield row.id, {**known.get(row.id, {}), **found}
 
 
 def physicist_table(readings: Sequence[PairReading]) -> str:
@@ -93,10 +108,20 @@ def main() -> None:
     parser.add_argument("--fps", type=float, default=15.0)
     parser.add_argument("--context", type=int, default=8, help="frames")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument(
+        "--publish", action="store_true", help="keep strengths for reports, and go on with what is kept"
+    )
+    parser.add_argument("--file", type=Path, default=GOLDEN, help="where they are kept")
     options = parser.parse_args()
     spec = RenderSpec(options.size, options.size, options.fps)
-    pairs = find_pairs(options.limit, options.kinds)
-    print(physicist_table(list(physicist_readings(pairs, spec, options.context, options.workers))))
+    made = made_with(spec, options.context)
+    pairs = judged(find_pairs(options.limit, options.kinds))
+    known = kept_strengths(options.file, spec, made) if options.publish else {}
+    for clip, found in clip_strengths(pairs, spec, options.context, options.workers, known):
+        known[clip] = found
+        if options.publish:
+            write_strengths(options.file, spec, made, known)
+    print(physicist_table(read_pairs(pairs, known)))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from physbench.clips.store import ClipStore
 from physbench.errors import PhysbenchError
 from physbench.expectation.expectation_kinds import CONTROLS, IMPOSSIBLE_KINDS
-from physbench.expectation.expectation_readings import relative, size_text
+from physbench.expectation.expectation_readings import size_text
+from physbench.expectation.film_alarms import relative
 from physbench.expectation.film_pairs import FilmPair
 from physbench.expectation.films import film_of
 from physbench.expectation.pixel_baselines import SPRITE_FRAMES

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from physbench.adapters.model_protocol import ModelCard
+from physbench.adapters.untrained_copy import take_weights
 from physbench.reference.architecture import CHUNK_FRAMES, Architecture
 from physbench.reference.drawing import Painter, cut_out_objects, draw_moving_screen
 from physbench.reference.initial_state import estimate_initial_state, simulate_frames
@@ -40,6 +41,7 @@ class ObjectsNet(nn.Module):
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         super().__init__()
+        self.config = dict(config)
         self.segmenter = Segmenter(config["slots"])
         self.dynamics = Dynamics(config["substeps"], config["regimes"], config["hidden"])
         self.painter = Painter(config["slots"])
@@ -50,6 +52,10 @@ class ObjectsModel:
 
     def __init__(self, net: ObjectsNet, card: ModelCard, device: torch.device, dtype: torch.dtype) -> None:
         self.net, self.card, self.device, self.dtype = net, card, device, dtype
+
+    def redraw(self) -> None:
+        """Forget what was learned."""
+        take_weights(self.net, ObjectsNet(self.net.config), self.card.name)
 
     @torch.no_grad()
     def predict_positions(self, slots: Slots, horizon: int, pushes: Tensor | None) -> Tensor:

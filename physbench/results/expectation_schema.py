@@ -27,6 +27,9 @@ class SizeResult(Record):
     counts: bool = Field(description="Whether it is in the mean: no pixel baseline notices it in more than 60 %.")
     solved_by: list[str] = Field(description="Pixel baselines that do.")
     baselines: dict[str, float | None] = Field(description="Accuracy of each pixel baseline, by name.")
+    beside: dict[str, float | None] = Field(
+        default_factory=dict, description="The same of the physicist and the untrained copy, where they are known."
+    )
 
 
 class NoticedFrom(Record):
@@ -48,9 +51,13 @@ class ExpectationKindResult(PairShare):
     said: str = Field(description='The threshold in words: "from 0.4 diameters on"; "never"; "" where there is none.')
     threshold: NoticedFrom | None = Field(description="Null for a kind without sizes.")
     baseline_thresholds: dict[str, NoticedFrom] = Field(description="The same of each pixel baseline.")
+    beside_thresholds: dict[str, NoticedFrom] = Field(
+        default_factory=dict, description="The same of the physicist and the untrained copy, where they are known."
+    )
     counted: float | None = Field(description="Accuracy over the sizes that are in the mean; null where none is.")
     peak: float | None = Field(
-        description="Median time from the event to the largest surprise, s; negative before it; null without a pair."
+        description="Median time from the event to the largest surprise, s; negative before it; null without a pair, "
+        "and where surprise depends on what comes."
     )
     sizes: list[SizeResult] = Field(description="By size, from small to large.")
 
@@ -64,11 +71,14 @@ class ControlResult(Record):
 
 
 class ObserverResult(Record):
-    """A pixel baseline on the same pairs."""
+    """Somebody else on the same pairs: a pixel baseline, the physicist, the untrained copy of the network."""
 
     counted: float | None = Field(description="Mean accuracy over what is in the mean.")
     all: float | None = Field(description="Mean accuracy over all kinds.")
     auroc: float | None = Field(description="Area under the curve, controls among the negatives.")
+    interval: Interval | None = Field(default=None, description="Of the mean over all kinds. " + INTERVAL_MEANING)
+    pairs: int = Field(default=0, description="How many of the pairs it judges.")
+    reason: str = Field(default="", description="Why it judges none.")
 
 
 class ExpectationResult(Record):
@@ -94,8 +104,12 @@ class ExpectationResult(Record):
         description="Pairs whose evidence lies further back than the model sees; in no other figure."
     )
     kinds: dict[str, ExpectationKindResult] = Field(description="By kind.")
-    observers: dict[str, ObserverResult] = Field(description="Pixel baselines by name.")
+    observers: dict[str, ObserverResult] = Field(description="Pixel baselines, physicist, untrained copy; by name.")
     failed: int = Field(description="Pairs in which the model failed; they count as not told apart.")
+    ahead: float = Field(
+        default=0.0,
+        description="How far ahead (s) surprise may depend on what comes, as the model says: whole films are compared.",
+    )
     looks_ahead: str = Field(
         default="", description="Where surprise differs before two films do, so that the model saw what comes: how."
     )

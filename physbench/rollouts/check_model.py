@@ -241,7 +241,13 @@ def _check_surprise(checked: CheckedModel, ended: Sequence[Rollout]) -> None:
         for a, b in zip(checked.rollouts, ended, strict=True)
         if b.surprise is not None
     ]
-    if seen and max(seen) > ROUNDING_SURPRISE:
+    ahead = getattr(checked.info.card, "ahead", 0.0)
+    if ahead > 0:
+        checked.notes.append(
+            f"Surprise may depend on what comes up to {ahead:.2g} s later, as its card says: whole films can be "
+            "compared with it, moments of them cannot."
+        )
+    elif seen and max(seen) > ROUNDING_SURPRISE:
         checked.problems.append(
             f"Surprise depends on later frames, by up to {max(seen):.2g} of the largest: where the second half of the "
             "films is frozen, that at the first half is another one."

@@ -55,6 +55,7 @@ class LoadRequest:
     trust_code: bool
     threads: int | None  # of torch; None: its own choice
     privileged: bool = False  # a model of the user's may be handed the clips themselves
+    untrained: bool = False  # its weights are drawn anew
 
 
 @dataclass(frozen=True)

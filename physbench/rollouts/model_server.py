@@ -144,6 +144,7 @@ class RolloutWorker:
             model_args=dict(load.model_args),
             trust_code=load.trust_code,
             privileged=load.privileged,
+            untrained=load.untrained,
         )
         return cls(send, memory, model, device, dtype, what_is_handed(load.target, load.privileged))
 

@@ -63,6 +63,7 @@ class RolloutEngine:
         look: str | None = None,
         trust_code: bool = False,
         privileged: bool = False,
+        untrained: bool = False,
         threads: int | None = None,
         part_size: int | None = None,
         debug: bool = False,
@@ -79,16 +80,15 @@ class RolloutEngine:
             seed: From which the generators of samples are seeded, with the id of the clip.
             salt: Secret that the seeds depend on as well, so that they do not tell which clip it is.
             look: How clips are drawn; None: as the model's card says.
-            trust_code: See `load_model`.
-            privileged: See `load_model`.
+            trust_code, privileged, untrained: See `load_model`.
             threads: Of torch; None: its own choice.
             part_size: Clips together, at most; continues a run whose batches were halved by full memory.
             debug: Whether tracebacks of the model are printed.
         """
-        self._load = LoadRequest(target, device, dtype, dict(model_args or {}), trust_code, threads, privileged)
+        arguments = dict(model_args or {})
+        self._load = LoadRequest(target, device, dtype, arguments, trust_code, threads, privileged, untrained)
         self.timeout, self.chain, self.look = timeout, chain, look
-        self.seed, self.salt = seed, salt
-        self.part_size = part_size
+        self.seed, self.salt, self.part_size = seed, salt, part_size
         self.debug = debug
         self.events: list[RolloutEvent] = []
         self.notes: list[str] = []

@@ -50,6 +50,7 @@ class Options:
     look: str | None = None  # how clips are drawn; None: as the model's card says
     clips: str | None = None  # an archive of clips, instead of those that this machine makes
     shard: str | None = None  # "2/4": the second of four parts of the run
+    untrained_copy: bool = False  # on the suite expectation: ask the same network without its training, too
     note: str = ""  # what the user says of the run
     tags: tuple[str, ...] = ()  # names under which `physbench runs` finds it
 
@@ -150,7 +151,7 @@ class Options:
                     words += ["--tag", tag]
             elif name in ("chain", "diagnosis"):
                 words.append(f"--no-{name}")
-            elif name in ("trust_code", "privileged"):
+            elif name in ("trust_code", "privileged", "untrained_copy"):
                 words.append(option)
             else:
                 words += [option, f"{value:g}" if isinstance(value, float) else str(value)]

@@ -51,7 +51,9 @@ def calls_along_time(card: ModelCard, frames: int) -> int:
     return -(-frames // (card.max_horizon or frames))
 
 
-def engine_of(options: Options, salt: str, *, part_size: int | None = None, debug: bool = False) -> RolloutEngine:
+def engine_of(
+    options: Options, salt: str, *, part_size: int | None = None, debug: bool = False, untrained: bool = False
+) -> RolloutEngine:
     """The engine for the settings of a run; other arguments as of `RolloutEngine`."""
     return RolloutEngine(
         options.model,
@@ -60,6 +62,7 @@ def engine_of(options: Options, salt: str, *, part_size: int | None = None, debu
         model_args=options.model_arg,
         trust_code=options.trust_code,
         privileged=options.privileged,
+        untrained=untrained,
         timeout=options.timeout,
         chain=options.chain,
         seed=options.seed,

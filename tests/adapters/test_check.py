@@ -74,12 +74,18 @@ def behind(*, device, dtype):
     return Surprised(False)
 def ahead(*, device, dtype):
     return Surprised(True)
+def honest(*, device, dtype):
+    model = Surprised(True)
+    model.card = SurpriseCard("surprised", (32, 32), 8, 4, ahead=5.0)
+    return model
 """
     )
     code, out, _ = check("surprised.py:behind", "--device", "cpu")
     assert code == 0 and "nothing wrong was found" in out and "problem" not in out and "picture" not in out
     code, out, _ = check("surprised.py:ahead", "--device", "cpu")
     assert code == 0 and "problem  Surprise depends on later frames" in out
+    code, out, _ = check("surprised.py:honest", "--device", "cpu")
+    assert code == 0 and "problem" not in out and "what comes up to 5 s later, as its card says" in out
 
 
 @pytest.mark.parametrize(

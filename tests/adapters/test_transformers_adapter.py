@@ -122,6 +122,14 @@ def test_the_error_of_hidden_pixels_is_the_loss_of_the_library(folders, video, t
     assert patches(video[:, :WINDOW], TUBELET, 16, normed=normed).shape == (2, 16, TUBELET * 16 * 16 * 3)
 
 
+@pytest.mark.parametrize("kind", ["vjepa2", "videomae"])
+def test_an_untrained_copy_is_drawn_from_the_config(folders, video, kind) -> None:
+    target = f"transformers:{folders[kind]}"
+    copies = [load_model(target, device=CPU, dtype=torch.float32, untrained=True) for _ in range(2)]
+    values = [asked(model, video) for model in (loaded(folders[kind]), *copies)]
+    assert torch.equal(values[1], values[2]) and not torch.allclose(values[0], values[1])
+
+
 def test_a_folder_is_recognised_described_and_hashed(folders, tmp_path) -> None:
     path = folders["vjepa2"]
     assert find_adapter(str(path)) is adapter and find_adapter(f"transformers:{path}") is adapter

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from physbench.errors import UsageError
+from physbench.expectation import expectation_page, physicist_golden
 from physbench.expectation.expectation_document import pairs_of, rewrite_expectation
 from physbench.expectation.expectation_kinds import IMPOSSIBLE_KINDS
-from physbench.expectation.expectation_text import print_expectation
+from physbench.expectation.expectation_readings import expectation_result
+from physbench.expectation.expectation_run import UNTRAINED
+from physbench.expectation.expectation_text import expectation_sentences, print_expectation
 from physbench.expectation.film_pairs import FilmPair, find_pairs, pairs_hash
 from physbench.expectation.films import POSSIBLE
-from physbench.expectation.physicist_films import physicist_table
+from physbench.expectation.physicist_films import clip_strengths, physicist_table
 from physbench.expectation.pixel_baselines import PIXEL_BASELINES
 from physbench.expectation.surprise_series import PairReading
 from physbench.results.read_run import read_manifest
 from physbench.results.schema import ResultDocument, read_result
 from physbench.storage.run_folder import RunFolder
 from physbench.storage.sealed_file import write_sealed_json
+from physbench.world.scene import RenderSpec
 
+SPEC = RenderSpec(64, 64, 15.0)
 KINDS_SHOWN = "teleport,gravity,vanish,return-hue"
 TIMES = [-0.4, -0.2, 0.0, 0.5, 1.0, 2.0, 4.0, 8.0]
 CARD = {
@@ -45,7 +51,7 @@ def surprise(pair: FilmPair) -> float:
     return 3.0 if large or pair.kind == "vanish" else 1.0
 
 
-def made_run(path: Path, *, failed: bool = False, missing: bool = False) -> RunFolder:
+def made_run(path: Path, *, failed: bool = False, missing: bool = False, untrained: bool = False) -> RunFolder:
     """A run all of whose films were shown."""
     folder = RunFolder(path)
     pairs = find_pairs(None, KINDS_SHOWN)
@@ -87,6 +93,8 @@ def made_run(path: Path, *, failed: bool = False, missing: bool = False) -> RunF
             "absent": {},
             "failures": failures,
         }
+        if untrained:
+            part[UNTRAINED] = {name: list(usual) for name in names}
         path_of = folder.part(row.id)
         path_of.parent.mkdir(exist_ok=True)
         if not (missing and number == 0):
@@ -139,6 +147,83 @@ def test_the_page_shows_thresholds_with_units_and_escapes_names(run: RunFolder) 
     assert "made &lt;up&gt;" in page and "made <up>" not in page
     assert "diameters on" in page and "Psychometric curves" in page and page.count("<svg") >= 6
     assert "It broke." in page and "http://" not in page.replace("http://www.w3.org", "")
+
+
+def test_what_nobody_published_or_asked_is_said_in_words(document: ResultDocument, run: RunFolder) -> None:
+    result = document.expectation
+    assert result is not None
+    assert result.observers["physicist"].reason == "not published"
+    assert result.observers["untrained copy"].reason == "not asked: --untrained-copy"
+    page = run.report.read_text(encoding="utf-8")
+    assert "not published" in page and "not asked: --untrained-copy" in page
+
+
+@pytest.fixture
+def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A file of strengths in the place of the package's: a jump of s diameters has the strength s."""
+    path = tmp_path / "golden" / physicist_golden.PHYSICIST_FILE
+    path.parent.mkdir()
+    strengths: dict[str, dict[str, float | None]] = {}
+    for pair in physicist_golden.judged(find_pairs(None, "teleport")):
+        strengths.setdefault(pair.row.id, {POSSIBLE: 0.01})[pair.impossible] = pair.size
+    physicist_golden.write_strengths(path, SPEC, physicist_golden.made_with(SPEC, 8), strengths)
+    monkeypatch.setattr(physicist_golden, "files", lambda name: tmp_path)
+    monkeypatch.setattr(expectation_page, "chosen_pairs", lambda *given: [])  # no film need be made
+    physicist_golden._golden.cache_clear()
+    yield path
+    physicist_golden._golden.cache_clear()
+
+
+def test_the_physicist_and_the_untrained_copy_stand_in_every_row(published: Path, tmp_path: Path) -> None:
+    folder = made_run(tmp_path / "run", untrained=True)
+    rewrite_expectation(folder)
+    found = read_result(folder.result)
+    result = found.expectation
+    assert result is not None
+    jumps = result.kinds["teleport"]
+    threshold = jumps.beside_thresholds["physicist"]
+    assert threshold.below_smallest and all(
+        size.beside == {"physicist": 1.0, "untrained copy": 0.5} for size in jumps.sizes
+    )
+    assert jumps.beside_thresholds["untrained copy"].size is None
+    assert result.kinds["vanish"].sizes[0].beside == {"untrained copy": 0.5}
+    copy, physicist = result.observers["untrained copy"], result.observers["physicist"]
+    assert copy.all == 0.5 and copy.interval is not None and copy.interval[0] <= 0.5 <= copy.interval[1]
+    assert physicist.all == 1.0 and physicist.pairs == jumps.pairs and physicist.auroc is None
+    page = folder.report.read_text(encoding="utf-8")
+    assert "Thresholds beside others" in page and "untrained copy" in page and "not published" not in page
+    target = io.StringIO()
+    print_expectation(found, Console(file=target, width=140, highlight=False))
+    assert "physicist 1.00" in target.getvalue() and "untrained copy 0.50" in target.getvalue()
+
+
+def test_strengths_are_gone_on_with_and_forgotten_where_the_suite_is_another(published: Path) -> None:
+    made = physicist_golden.made_with(SPEC, 8)
+    known = physicist_golden.kept_strengths(published, SPEC, made)
+    assert len(known) == 12 and physicist_golden.kept_strengths(published, SPEC, {**made, "context": 4}) == {}
+    pairs = physicist_golden.judged(find_pairs(None, "teleport"))
+    assert list(clip_strengths(pairs, SPEC, 8, 1, known)) == [], "nothing is computed again"
+    assert len(physicist_golden.published_readings(pairs, SPEC)) == len(pairs)
+    known[pairs[0].row.id] = {POSSIBLE: None}
+    physicist_golden.write_strengths(published, SPEC, made, known)
+    assert physicist_golden.kept_strengths(published, SPEC, made) == known
+    physicist_golden._golden.cache_clear()
+    assert len(physicist_golden.published_readings(pairs, SPEC)) == len(pairs) - 5, (
+        "a film in which nothing is shadowed"
+    )
+    physicist_golden.write_strengths(published, SPEC, {**made, "pairs": "of another suite"}, known)
+    physicist_golden._golden.cache_clear()
+    assert physicist_golden.published_readings(pairs, SPEC) == []
+
+
+def test_a_model_that_says_that_it_sees_what_comes_is_read_by_whole_films() -> None:
+    pairs = find_pairs(None, "teleport")
+    readings = [PairReading(pair, 1.0, 2.0, 1.0, 2.0, 1.0, 0.3, ahead=0.5) for pair in pairs]
+    said = expectation_result(readings, {}, sees=9.0, unit="1", way="test", ahead=4.8)
+    assert said.looks_ahead == "" and said.ahead == 4.8 and said.kinds["teleport"].peak is None
+    assert any("up to 4.8 s that come after" in sentence for sentence in expectation_sentences(said))
+    silent = expectation_result(readings, {}, sees=9.0, unit="1", way="test")
+    assert "50 %" in silent.looks_ahead and silent.kinds["teleport"].peak == 0.3
 
 
 def test_a_run_that_is_not_finished_says_so(tmp_path: Path) -> None:

@@ -116,6 +116,26 @@ def test_shared_windows_are_asked_once_and_give_the_same(clip: Clip) -> None:
     assert shared.windows < 0.75 * whole.windows
 
 
+def test_the_order_in_which_films_are_shown_changes_nothing(clip: Clip) -> None:
+    """The impossible film first, and its windows taken over by the possible one."""
+    films = films_of(clip, 40)
+    swapped = replace(
+        films,
+        films=dict(reversed(films.films.items())),
+        before={"changed": ("changed", 0), POSSIBLE: ("changed", 40)},
+    )
+    one, other = surprise(Repeats(noise=0.1), films), surprise(Repeats(noise=0.1), swapped)
+    for name in films.films:
+        np.testing.assert_array_equal(one.films[name], other.films[name])
+    found, again = stated("right", films), stated("right", swapped)
+    for name in films.films:
+        np.testing.assert_array_equal(found.films[name], again.films[name])
+    pair = FilmPair(clip.row, "vanish", 1.0, float(clip.times[39]), None, POSSIBLE, "changed")
+    turned = replace(pair, possible="changed", impossible=POSSIBLE)
+    right, wrong = (read_pair(each, one.films, one.times).right for each in (pair, turned))
+    assert {right, wrong} == {0.0, 1.0}, "labels that are turned turn the choice"
+
+
 def test_samples_are_averaged_and_both_films_get_the_same_random_numbers(clip: Clip) -> None:
     films = films_of(clip, 40)
     alone = replace(films, before={POSSIBLE: (POSSIBLE, 0), "changed": ("changed", 0)})

@@ -1,0 +1,72 @@
+"""Weights are drawn anew from a fixed seed, or it is said why they cannot be."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from physbench.adapters.load_model import load_model
+from physbench.adapters.untrained_copy import make_untrained, take_weights
+from physbench.errors import ModelError
+
+CPU = torch.device("cpu")
+
+
+def reference(untrained: bool) -> dict[str, torch.Tensor]:
+    model = load_model("reference:objects", device=CPU, dtype=torch.float32, untrained=untrained)
+    return dict(model.net.state_dict())  # type: ignore[union-attr]
+
+
+def test_an_untrained_copy_is_the_same_each_time() -> None:
+    one, other = reference(True), reference(True)
+    trained = reference(False)
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert one.keys() == trained.keys() and not torch.equal(
+        one["dynamics.moves.0.weight"], trained["dynamics.moves.0.weight"]
+    )
+    assert not one["dynamics.push.weight"].any(), "it is zero until trained"
+
+
+class Wrapped:
+    """A model that keeps its network in an object of its own."""
+
+    def __init__(self, net: nn.Module) -> None:
+        self.inner = Holder(net)
+        self.card = SimpleNamespace()
+
+
+class Holder:
+    def __init__(self, net: nn.Module) -> None:
+        self.net = net
+
+
+def test_layers_of_any_network_are_reset_wherever_the_model_keeps_it() -> None:
+    net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.GRUCell(4, 5))
+    for parameter in net.parameters():
+        nn.init.constant_(parameter, 3.0)
+    net[1].running_mean.fill_(5.0)
+    before = torch.get_rng_state()
+    make_untrained(Wrapped(net), "mine.py:make")  # type: ignore[arg-type]
+    assert torch.equal(torch.get_rng_state(), before), "the generator is left alone"
+    assert all(float(parameter.detach().abs().max()) < 2 for parameter in net.parameters())
+    assert not net[1].running_mean.any()
+
+
+def test_what_cannot_be_drawn_anew_says_so_in_a_line() -> None:
+    class Token(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.token = nn.Parameter(torch.ones(3))
+
+    net = nn.Sequential(nn.Linear(2, 2), Token())
+    before = net[0].weight.clone()
+    with pytest.raises(ModelError, match="Token cannot be drawn anew without a `reset_parameters`"):
+        make_untrained(Wrapped(net), "mine.py:make")  # type: ignore[arg-type]
+    assert torch.equal(net[0].weight, before), "nothing is half untrained"
+    with pytest.raises(ModelError, match="it is no network of torch"):
+        load_model("baseline:freeze", device=CPU, dtype=torch.float32, untrained=True)
+    with pytest.raises(ModelError, match="offload"):
+        take_weights(nn.Linear(2, 2, device="meta"), nn.Linear(2, 2), "pipeline")
