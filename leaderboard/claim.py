@@ -75,6 +75,12 @@ class ClaimedOptions(_Part):
     limit: Annotated[int, Ge(1), Le(10**6)] | None = None
 
 
+class ClaimedEnd(_Part):
+    """That the run has ended before its suite did."""
+
+    clips: list[Text]
+
+
 class ClaimedManifest(_Part):
     """The fields of manifest.json that decide figures."""
 
@@ -89,6 +95,7 @@ class ClaimedManifest(_Part):
     device: Text = ""
     versions: dict[str, Text | None] = {}
     speed: dict[str, Number | None] = {}
+    stopped: ClaimedEnd | None = None
 
 
 @dataclass(frozen=True)
@@ -110,6 +117,9 @@ class Claim:
             raise UsageError(f"the run is on fresh seeds ({named.name}), which nobody else can be compared on")
         if named.name.startswith(OWN) or user_files.names_files(options.tasks or ""):
             raise UsageError("the run has tasks that do not come with physbench")
+        if self.manifest.stopped is not None:
+            clips, of = len(self.manifest.stopped.clips), len(named.rows)
+            raise UsageError(f"the run is partial: it has ended with {clips} of {of} clips. Go on with eval --resume")
         if named.name not in GOLDEN_SUITES:
             raise UsageError(f"there is no suite named '{named.name}'")
         return find_suite(named.name, options.limit, options.tasks)

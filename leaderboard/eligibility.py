@@ -114,8 +114,8 @@ def refuse_ineligible(source: Path, candidate: Candidate, board: Path, others: S
     if (candidate.version, candidate.hash, candidate.clips) != (whole.version, whole.hash, len(whole.rows)):
         raise UsageError(
             f"{source}: ran {candidate.clips} clips of {SUITE} {candidate.version} ({candidate.hash[:12]}); the board "
-            f"ranks all {len(whole.rows)} clips of {SUITE} {whole.version} ({whole.hash[:12]}). Run it again without "
-            "--limit and --tasks."
+            f"ranks all {len(whole.rows)} clips of {SUITE} {whole.version} ({whole.hash[:12]}). Run all of it, "
+            "without --limit, --tasks, --budget and --until."
         )
     if candidate.provisional:
         raise UsageError(

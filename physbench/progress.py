@@ -54,6 +54,11 @@ class Progress:
             self._start()
         self._bar.update(self._task, completed=self.done, total=self.total, note=self.note)
 
+    @property
+    def is_shown(self) -> bool:
+        """Whether somebody sees it now."""
+        return self._bar is not None and not self._closed
+
     def _start(self) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn

@@ -37,6 +37,8 @@ def command(
     chain: o.Chain = True,
     clips: o.Clips = None,
     shard: o.ShardOf = None,
+    budget: o.Budget = None,
+    until: o.Until = None,
     keep_rollouts: o.KeepRollouts = "shown",
     for_board: Annotated[
         bool,
@@ -79,6 +81,9 @@ def command(
             "--shard: a shard is a part of a run on clips and has no result: leave out --suite expectation, --dry-run "
             "and --json."
         )
+    if (budget is not None or until is not None) and (suite == "expectation" or dry_run):
+        name = "--budget" if until is None else "--until"
+        raise UsageError(f"{name}: films and --dry-run have no part that could be a result. Leave it out.")
     if clips is not None and (suite == "expectation" or dry_run):
         raise UsageError("--clips: films and --dry-run make clips of their own. Leave it out.")
 

@@ -91,6 +91,21 @@ ShardOf = Annotated[
     str | None,
     typer.Option(metavar="I/N", help="Only the I-th of N parts of the run, with --batch-size; `merge` joins them."),
 ]
+Budget = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TIME",
+        help="No rollout begins after so long (90s, 30m, 1h30m); the result of what is made is partial, and --resume "
+        "goes on.",
+    ),
+]
+Until = Annotated[
+    float | None,
+    typer.Option(
+        metavar="WIDTH",
+        help="End once half the interval of overall is at most this, looked at after fixed fractions of the suite.",
+    ),
+]
 Workers = Annotated[int | None, typer.Option(metavar="N", help="Processes that track and score. [default: cores]")]
 Resume = Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Discard the run in --out and start again.")]
@@ -133,6 +148,8 @@ def asked_options(given: Mapping[str, Any]) -> Options:
         fresh_seeds=int(fresh_seeds) if drawn else fresh_seeds,
         untrained_copy=given.get("untrained_copy", False),
         clips=None if clips is None else str(clips),
+        budget=given.get("budget"),
+        until=given.get("until"),
     )
     options.check()
     return options

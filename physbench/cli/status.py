@@ -29,6 +29,11 @@ def command(run: Run, as_json: o.Json = False, debug: o.Debug = False) -> None:
         return
     if found.finished:
         note(f"{run} is finished.")
+    elif found.partial:
+        note(
+            f"{run} has ended early: {found.rolled} of {found.of} rollouts are made. The result of {found.clips} of "
+            f"{found.of_clips} clips; the same eval command with --resume goes on."
+        )
     else:
         note(
             f"{run}: {found.rolled} of {found.of} rollouts{shard} are made, {found.scored} are scored. "

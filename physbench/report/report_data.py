@@ -97,7 +97,7 @@ def gather(
     task_shares: dict[str, SharePool] = {}
     breaks = BreakCount()
     figures: dict[str, ClipFigure] = {}
-    rows = rows_of(dict(manifest))
+    rows = rows_of(manifest)
     store = clips_of(manifest)
     store.ensure(rows, spec)  # in parallel, where the cache was emptied since the run
     with Progress("report", len(rows)) as progress:

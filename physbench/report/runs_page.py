@@ -48,7 +48,9 @@ def overall_words(run: RunSummary) -> str:
 
 
 def state_words(run: RunSummary) -> str:
-    """ "finished"; "12 of 56 scored"."""
+    """ "finished"; "partial: 14 of 56"; "12 of 56 scored"."""
+    if run.state == "partial":
+        return f"partial: {run.done} of {run.of}"
     return f"{run.done} of {run.of} scored" if run.state == "unfinished" else run.state
 
 

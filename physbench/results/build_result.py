@@ -13,14 +13,15 @@ from physbench.results.best_of_samples import best_of
 from physbench.results.beyond_memory import beyond_memory
 from physbench.results.bootstrap import RESAMPLES
 from physbench.results.clip_counts import axis_counts
-from physbench.results.estimates import MODELS, estimate
+from physbench.results.estimates import MODELS, estimate, pooled
 from physbench.results.event_losses import event_results
 from physbench.results.free_constant_skill import unseen_constants
 from physbench.results.generalization_gap import gaps
 from physbench.results.implied_worlds import read_diagnosis
 from physbench.results.law_phrases import law_phrases
 from physbench.results.levels import axis_result, family_result, overall, reference_result, split_result, task_result
-from physbench.results.read_run import context_of, read_run, rows_of, spec_of
+from physbench.results.partial_run import at_look, partial_run
+from physbench.results.read_run import STOPPED, asked_rows, context_of, read_run, rows_of, spec_of
 from physbench.results.reading_statistics import reading_results, unavailable
 from physbench.results.schema import Counts, Failure, ResultDocument, SuiteInfo
 from physbench.results.schema_parts import ModelInfo, Speed
@@ -58,18 +59,21 @@ def build_result(folder: RunFolder, *, resamples: int = RESAMPLES, own_laws: boo
     fixed = fixed_kinds(manifest)
     unasked = unasked_axes(manifest["model"]["card"])
     e = estimate(tables, resamples=resamples, fixed=fixed, unasked=unasked)
+    ended = partial_run(manifest)
+    p = e if ended is None else estimate(pooled(tables), resamples=resamples, fixed=fixed, unasked=unasked)
     suite = _suite(manifest, rows, "run" if fixed is None else "suite")
     incomplete = _incomplete(suite, manifest, rows)
     axes = dict(enumerate(e.qualities.axes))
     families = tuple(dict.fromkeys(task.split("/")[0] for task in e.tasks))
     failures = _failures(tables["model"])
-    whole = overall(e, 0, incomplete)
-    by_axis = {name: axis_result(e, a) for a, name in axes.items()}
+    whole = at_look(overall(p, 0, incomplete), manifest)
+    by_axis = {name: axis_result(p, a) for a, name in axes.items()}
     document = ResultDocument(
         schema_version=1,
         physbench_version=__version__,
         provisional=suite.version < FINAL_FROM or bool(manifest["suite"].get("in_development")),
-        note=note(rows, _is_fresh(manifest), spec_of(manifest).look),
+        note=note(rows, _is_fresh(manifest), spec_of(manifest).look, ended),
+        partial=ended,
         model=_model(manifest),
         suite=suite,
         render_spec=str(spec_of(manifest)),
@@ -77,14 +81,14 @@ def build_result(folder: RunFolder, *, resamples: int = RESAMPLES, own_laws: boo
         sentences=[],
         overall=whole,
         axes=by_axis,
-        families={family: {name: family_result(e, family, a) for a, name in axes.items()} for family in families},
+        families={family: {name: family_result(p, family, a) for a, name in axes.items()} for family in families},
         tasks={task: {name: task_result(e, task, a) for a, name in axes.items()} for task in e.tasks},
         splits={
             split: {name: split_result(e, split, a) for a, name in axes.items()}
             for split in dict.fromkeys(row.split for row in rows)
         },
         gaps=gaps(e),
-        references={MODELS[1]: reference_result(e, incomplete)},
+        references={MODELS[1]: reference_result(p, incomplete)},
         beyond_memory=beyond_memory(manifest, whole, by_axis),
         best_of=best_of(tables, incomplete, fixed, unasked),
         unseen_constants=unseen_constants(tables, resamples=resamples, fixed=fixed),
@@ -131,7 +135,7 @@ def _suite(manifest: Mapping[str, Any], rows: tuple[Row, ...], kinds: Literal["s
     return SuiteInfo(
         name=str(suite["name"]),
         version=int(suite["version"]),
-        hash=str(suite["hash"]),
+        hash=str((manifest.get(STOPPED) or suite)["hash"]),
         local=bool(suite.get("local", False)),
         clips=len(rows),
         of=None if whole is None or _is_fresh(manifest) else len(whole),
@@ -150,7 +154,7 @@ def _whole(manifest: Mapping[str, Any], rows: tuple[Row, ...]) -> tuple[Row, ...
     """The clips of the suite: only --tasks and --limit can leave some out. None where it is unknown."""
     options = manifest.get("options") or {}
     if options.get("tasks") is None and options.get("limit") is None:
-        return rows
+        return asked_rows(manifest)
     from physbench.clips.suite import find_suite
 
     try:

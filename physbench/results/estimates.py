@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MODELS = ("model", "constant-velocity")  # sources 0 and 1; truth and freeze are 2 and 3
 ANCHORS = slice(2, 4)
+POOLED = "pooled"  # the split of a stratum that holds all clips of a task
 Fixed = Mapping[str, Mapping[str, Kind]]  # by task and axis
 
 
@@ -106,6 +107,11 @@ def estimate(
         resampled,
         asked,
     )
+
+
+def pooled(tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """Tables in which the splits of a task are one: a part of a suite has too few clips of each for an interval."""
+    return {name: table.assign(split=POOLED) for name, table in tables.items()}
 
 
 def one_model(a: Estimate, b: Estimate, other: int = 0) -> bool:

@@ -112,6 +112,20 @@ class Event(_Part):
     part_size: PositiveInt | None = None
 
 
+class Stopped(_Part):
+    """How a run has ended before its suite did."""
+
+    by: Literal["budget", "until", "now"]  # now: it has not ended, this is what there is
+    asked: Text = ""
+    clips: list[Text] = Field(min_length=1)
+    hash: Text = ""  # of these clips, as a suite has one
+    looks: PositiveInt | None = None
+    of_looks: PositiveInt | None = None
+    level: FiniteFloat | None = None
+    skill: FiniteFloat | None = None
+    interval: tuple[FiniteFloat, FiniteFloat] | None = Field(default=None, strict=False)  # a JSON list
+
+
 class ManifestDocument(_Part):
     """manifest.json."""
 
@@ -136,4 +150,5 @@ class ManifestDocument(_Part):
     speed: dict[str, FiniteFloat | None] | None = None
     clips: NamedArchive | None = None  # of which they are, where --clips was given
     scored_with: dict[str, Text | None] | None = None  # versions, where other ones scored than rolled out
+    stopped: Stopped | None = None
     contents: dict[str, Text] | None = None  # hashes of what a finished run consists of

@@ -25,6 +25,7 @@ MANIFEST_VERSION = 1
 MOST_SCORE_ROWS = 5_000_000  # of a table; core with 8 samples has half a million
 MOST_TABLE_BYTES = 1 << 30  # of a table in memory
 ROW_KEY = ["clip", "sample", "reading"]  # one row of scores.parquet each
+STOPPED = "stopped"  # in a manifest: why the run has ended before its suite, and with which clips
 REFERENCE_MODELS = ("truth", "freeze", "constant-velocity")
 
 
@@ -55,8 +56,17 @@ def read_manifest(folder: RunFolder) -> dict[str, Any]:
     return dict(manifest)
 
 
-def rows_of(manifest: dict[str, Any]) -> tuple[Row, ...]:
-    """The clips of a run in the suite's order."""
+def rows_of(manifest: Mapping[str, Any]) -> tuple[Row, ...]:
+    """The clips of a run in the suite's order; of one that has ended early those that it was ended with."""
+    rows, stopped = asked_rows(manifest), manifest.get(STOPPED)
+    if stopped is None:
+        return rows
+    known = set(stopped["clips"])
+    return tuple(row for row in rows if row.id in known)
+
+
+def asked_rows(manifest: Mapping[str, Any]) -> tuple[Row, ...]:
+    """The clips that a run was asked for, in the suite's order."""
     return tuple(
         Row(row["task"], row["split"], int(row["seed"]), row.get("change", "")) for row in manifest["suite"]["rows"]
     )

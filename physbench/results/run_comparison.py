@@ -136,7 +136,7 @@ def compare(first: RunFolder, *others: RunFolder, resamples: int = RESAMPLES) ->
     return Comparison(
         suite=str(suite["name"]),
         version=int(suite["version"]),
-        clips=len(rows_of(dict(left.manifest))),
+        clips=len(rows_of(left.manifest)),
         first=left.info,
         against=against,
     )
@@ -144,7 +144,7 @@ def compare(first: RunFolder, *others: RunFolder, resamples: int = RESAMPLES) ->
 
 def require_alike(first: RunFolder, a: Mapping[str, Any], second: RunFolder, b: Mapping[str, Any]) -> None:
     """Raise UsageError where two runs cannot be compared clip by clip, with what differs and the remedy."""
-    ours, theirs = rows_of(dict(a)), rows_of(dict(b))
+    ours, theirs = rows_of(a), rows_of(b)
     start = f"{first.path} and {second.path} cannot be compared clip by clip"
     if set(ours) != set(theirs):
         same = len(set(ours) & set(theirs))

@@ -15,7 +15,7 @@ from physbench.results.read_run import read_manifest
 from physbench.storage.run_folder import RunFolder
 from physbench.storage.sealed_file import DamagedFileError, read_sealed_json
 
-State = Literal["finished", "unfinished", "damaged"]
+State = Literal["finished", "partial", "unfinished", "damaged"]
 DEPTH = 3  # folders below the one that is asked for in which runs are sought
 
 
@@ -95,9 +95,12 @@ def _of_manifest(folder: RunFolder, manifest: dict[str, Any], changed: float) ->
     if folder.result.is_file():
         result = read_sealed_json(folder.result, required=False)
         skill, bounds = result["overall"]["skill"], result["overall"]["interval"]
-        overall, state, done = None if skill is None else float(skill), "finished", of
+        overall = None if skill is None else float(skill)
+        ended = result.get("partial")
+        state, done = ("partial", int(ended["clips"]) * int(options.get("samples", 1))) if ended else ("finished", of)
         interval = (float(bounds[0]), float(bounds[1])) if bounds else None
-        name = f"{suite_name(result)}, {counted(result['suite']['clips'], 'clip')}"
+        asked = ended["of"] if ended else result["suite"]["clips"]
+        name = f"{suite_name(result)}, {counted(asked, 'clip')}"
     else:
         parts = folder.path / "parts"
         done = sum(not path.stem.endswith(".samples") for path in parts.glob("*.json")) if parts.is_dir() else 0

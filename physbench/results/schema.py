@@ -23,6 +23,7 @@ from physbench.results.schema_parts import (
     ImpliedWorldResult,
     Interval,
     ModelInfo,
+    PartialRun,
     Record,
     Speed,
     StrengthResult,
@@ -288,6 +289,9 @@ class ResultDocument(Record):
         description="True while headline scorers may still change: not for publication; its version is shown with -dev."
     )
     note: str = Field(default="", description='What limits the figures: "a look, not a score: 4 clips a task".')
+    partial: PartialRun | None = Field(
+        default=None, description="Where it is the result of a part of what was asked for; null for all of it."
+    )
     model: ModelInfo = Field(description="Which model it was, and how it was run.")
     suite: SuiteInfo = Field(description="Which clips it was run on.")
     render_spec: str = Field(description='Size and rate of the clips, "64x64@15": width x height @ frames/s.')

@@ -106,3 +106,22 @@ class ModelInfo(Record):
     chained: int = Field(description="Most calls along time that a clip needed; above 1 the model's horizon is short.")
     card: dict[str, Any] = Field(description="The model card: size, rate, context and what it uses.")
     args: dict[str, str] = Field(description="Arguments given with --model-arg.")
+
+
+class PartialRun(Record):
+    """Why a run has ended before its suite, and what is missing."""
+
+    by: Literal["budget", "until", "now"] = Field(
+        description="budget: the time of `--budget` was spent; until: the interval was as narrow as `--until` asked; "
+        "now: the run goes on, this is what it has found so far."
+    )
+    asked: str = Field(default="", description='What was asked for: "2h", "0.05".')
+    clips: int = Field(description="Clips that the result rests on.")
+    of: int = Field(description="Clips that were asked for.")
+    missing: list[str] = Field(description="Ids of the others.")
+    look: int | None = Field(default=None, description="Number of the look at which `--until` ended it, from 1.")
+    looks: int | None = Field(default=None, description="Looks that the run would have had in all.")
+    level: float | None = Field(
+        default=None,
+        description="Level of the interval of overall: with it, those of all looks contain the skill 95 % of the time.",
+    )

@@ -17,7 +17,9 @@ from physbench.results.blame import blame
 from physbench.results.bootstrap import FEWEST
 from physbench.results.early_sign import early_sign
 from physbench.results.law_phrases import LawPhrase, builtin_phrases
+from physbench.results.partial_run import partial_words
 from physbench.results.schema import ReadingValue, ResultDocument
+from physbench.results.schema_parts import PartialRun
 from physbench.scoring.reading_roles import reading_of, scorer_of
 from physbench.scoring.scorer_protocol import ReadingRole
 from physbench.world.scene import PLAIN
@@ -27,10 +29,12 @@ MOST_GONE = 0.5  # share of the objects in view that are lost, from which that i
 LOOK_APART = 0.1  # of ground truth's size: difference that counts where there are no intervals
 
 
-def note(rows: Sequence[Row], fresh: bool = False, look: str = PLAIN) -> str:
-    """Why the figures are limited: a suite this small, fresh seeds, another look; "" where every interval is given."""
+def note(rows: Sequence[Row], fresh: bool = False, look: str = PLAIN, ended: PartialRun | None = None) -> str:
+    """Why the figures are limited: a part of the suite, a suite this small, fresh seeds, another look; "" where nothing
+    limits them."""
     found = (
-        _few(rows),
+        "" if ended is None else partial_words(ended),
+        _few(rows, by_split=ended is None),
         "fresh seeds, which are those of no suite: for no ranking" if fresh else "",
         ""
         if look == PLAIN
@@ -40,9 +44,9 @@ def note(rows: Sequence[Row], fresh: bool = False, look: str = PLAIN) -> str:
     return "; ".join(each for each in found if each)
 
 
-def _few(rows: Sequence[Row]) -> str:
+def _few(rows: Sequence[Row], by_split: bool) -> str:
     """Why the figures of few clips are limited; "" where every stratum gives intervals."""
-    strata = Counter((row.task, row.split) for row in rows)
+    strata = Counter((row.task, row.split if by_split else "") for row in rows)
     if min(strata.values()) >= FEWEST:
         return ""
     tasks = sorted(Counter(row.task for row in rows).values())

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
 
@@ -221,7 +221,7 @@ class RolloutEngine:
 
     def run(
         self, plan: Sequence[Batch], load: ClipLoader | None = None, *, only: Sequence[int] | None = None
-    ) -> Iterator[BatchResult]:
+    ) -> Generator[BatchResult, None, None]:
         """Roll out a plan.
 
         Args:

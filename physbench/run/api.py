@@ -45,6 +45,8 @@ def evaluate(
     privileged: bool = False,
     fresh_seeds: int | str | os.PathLike[str] | None = None,
     look: str | None = None,
+    budget: str | None = None,
+    until: float | None = None,
     note: str = "",
     tags: Sequence[str] = (),
 ) -> Evaluation:
@@ -61,6 +63,9 @@ def evaluate(
     no suite. `privileged` lets a model of yours with `rollout_clips` be handed the clips themselves.
 
     `look` is "plain" or "natural", how clips are drawn; by default as the model's card says.
+
+    After `budget` ("30m") no rollout begins; with `until` (0.05) the run ends once half the interval of overall is at
+    most that. `result["partial"]` then says what is missing.
 
     `out` is the run folder, by default runs/MODEL-SUITE-N with MODEL as on the command line, of an object its card's
     name; `fresh` starts the run in it over. `note` and `tags`
@@ -102,6 +107,8 @@ def evaluate(
         trust_code=trust_code,
         privileged=privileged,
         look=look,
+        budget=budget,
+        until=until,
         note=note,
         tags=tuple(tags),
         fresh_seeds=fresh_seeds if fresh_seeds is None or isinstance(fresh_seeds, int) else os.fspath(fresh_seeds),

@@ -17,7 +17,8 @@ from physbench.errors import UsageError
 from physbench.printable import printable
 from physbench.results.law_phrases import own_laws_document
 from physbench.results.number_format import counted
-from physbench.results.read_run import read_manifest
+from physbench.results.read_run import STOPPED, read_manifest
+from physbench.run.finalize import drop_results
 from physbench.run.fresh_seeds import asked_suite, left_out
 from physbench.run.interrupt import explained, interruptible
 from physbench.run.options import Options
@@ -89,6 +90,7 @@ def evaluate(
         clips=clips,
     ) | {"started": datetime.now(UTC).isoformat(timespec="seconds")}
     made: tuple[Path, ...] = ()
+    stopped: object = None
     served = options.model.startswith(("http://", "https://"))
     if path is None:
         path, made = claimed_folder(options.short_name, options.suite_name)
@@ -100,6 +102,7 @@ def evaluate(
                 refuse_other_scoring(stored, asked, path)
             asked = {**stored, "options": asked["options"]}
             asked.pop(CONTENTS, None)  # of the run as it was finished before
+            stopped = asked.pop(STOPPED, None)
         if clips:
             asked["clips"] = clips.document()  # the same archive may lie elsewhere now
         if settings:
@@ -109,6 +112,7 @@ def evaluate(
         run = Run(folder, options, suite, asked, say, options.workers or cores(), debug, model, report, stages)
         verb = "rollout" if stages == ("rollout",) else "eval"
         again = options.resume_command(path, verb) if model is None else "evaluate(model, ..., fresh=True)"
+        run.leftovers = stopped is not None
         if resume:
             drop_drafts(folder)
             damaged = drop_damaged(folder, suite.rows, options.samples)
@@ -117,6 +121,7 @@ def evaluate(
             run.unanswered = len(unanswered(folder, suite.rows, options.samples)) if served else 0
             say(run.standing() if run.planned else f"Nothing to resume in {path}: starting.")
         if clips and run.planned:
+            drop_results(run)
             run.save_manifest()  # workers read in it where the archive is now
         with explained(again, run.kept, folder.path):
             work(run)

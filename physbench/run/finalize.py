@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from physbench.errors import PhysbenchError
 from physbench.results.implied_worlds import is_diagnosed
-from physbench.results.read_run import REFERENCE_MODELS
+from physbench.results.read_run import REFERENCE_MODELS, STOPPED
 from physbench.rollouts.batch_plan import BatchItem
 from physbench.rollouts.rollout_store import drop_rollout
 from physbench.run.run_state import Run
@@ -20,6 +21,7 @@ from physbench.scoring.scorer_protocol import ScoreRow
 from physbench.storage.run_contents import CONTENTS, contents_of
 from physbench.storage.run_folder import RunFolder
 
+FINISHED_FILES = ("scores.parquet", "result.json", "diagnosis.json")
 DIAGNOSED_AXIS = "consistency"  # a run that does not read it is not diagnosed
 
 
@@ -45,6 +47,17 @@ def replaced(part: list[ScoreRow], joint: list[ScoreRow]) -> list[ScoreRow]:
     return sorted(kept + joint, key=lambda row: row.reading.partition(".")[0])
 
 
+def drop_results(run: Run) -> None:
+    """Remove the result of a part of the suite from a run that goes on, and then what said that it had ended."""
+    if not run.leftovers:
+        return
+    shutil.rmtree(run.folder.report.parent, ignore_errors=True)
+    for name in FINISHED_FILES:
+        (run.folder.path / name).unlink(missing_ok=True)
+    run.save_manifest()
+    run.leftovers = False
+
+
 def finish(run: Run) -> None:
     """Write tables, diagnosis, result.json and report; then delete rollouts that --keep-rollouts does not keep."""
     from physbench.report.report_page import write_report
@@ -52,7 +65,7 @@ def finish(run: Run) -> None:
 
     compile_scores(run.folder, run.items)
     for name in REFERENCE_MODELS:
-        compile_scores(run.folder.reference(name), (BatchItem(row) for row in run.suite.rows))
+        compile_scores(run.folder.reference(name), (BatchItem(row) for row in run.rows))
     judged = any(each.axis == DIAGNOSED_AXIS for each in find_scorers(run.options.scorers))
     if run.options.diagnosis and judged and not is_diagnosed(run.folder):
         with timed(run, "diagnosis", "seeking the laws that the model follows"):
@@ -62,7 +75,8 @@ def finish(run: Run) -> None:
         run.say("Writing the report ...")
         with timed(run, "report", "writing the report"):
             write_report(run.folder)
-    prune(run)
+    if STOPPED not in run.manifest:  # which are shown is chosen among all clips
+        prune(run)
     run.manifest[CONTENTS] = contents_of(run.folder)
     run.save_manifest()
 

@@ -25,7 +25,7 @@ def unread_samples(run: Run) -> list[Row]:
     """Clips whose samples are not read together yet, where there are several and a scorer does that."""
     if run.options.samples < 2 or not any(scorer.together for scorer in find_scorers(run.options.scorers)):
         return []
-    return [row for row in run.suite.rows if read_part(run.folder.together(row.id)) is None]
+    return [row for row in run.rows if read_part(run.folder.together(row.id)) is None]
 
 
 def score_pairs(run: Run, pool: WorkerPool) -> None:
@@ -38,8 +38,8 @@ def unread_pairs(run: Run) -> list[Row]:
     """Clips with a change that are not read beside those without it yet, where a scorer does that."""
     if not any(scorer.pair for scorer in find_scorers(run.options.scorers)):
         return []
-    known = set(run.suite.rows)
-    return [row for row in run.suite.rows if row.change and row.unchanged in known and not _paired(run, row)]
+    known = set(run.rows)
+    return [row for row in run.rows if row.change and row.unchanged in known and not _paired(run, row)]
 
 
 def _paired(run: Run, row: Row) -> bool:

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from physbench.clips.suite import FRESH
+from physbench.clips.suite import FRESH, GOLDEN_SUITES, SUITE_CHANGES
 from physbench.errors import UsageError, nearest
 from physbench.looks.known_looks import check_look
 from physbench.plugins import user_files
+from physbench.run.budget import parse_budget
 from physbench.storage.user_paths import user_path
 from physbench.world.scene import PLAIN
 
@@ -22,6 +23,12 @@ KEEPS = ("shown", "all", "none")
 MOST_FRESH_SEEDS = 10_000  # of a task
 MOST_NOTED = 500  # characters of a note
 LONGEST_WAIT = 1e6  # s, eleven days: waiting takes no longer times
+FEWEST_FOR_LOOKS = 16  # clips of a task: half of them have an interval
+UNTIL_SUITES = tuple(
+    name
+    for name, splits in GOLDEN_SUITES.items()
+    if sum(splits.values()) >= FEWEST_FOR_LOOKS and name not in SUITE_CHANGES  # pairs are read once all is rolled out
+)
 
 
 @dataclass(frozen=True)
@@ -51,6 +58,8 @@ class Options:
     clips: str | None = None  # an archive of clips, instead of those that this machine makes
     shard: str | None = None  # "2/4": the second of four parts of the run
     untrained_copy: bool = False  # on the suite expectation: ask the same network without its training, too
+    budget: str | None = None  # "1h30m": after it no rollout begins
+    until: float | None = None  # half width of the interval of overall at which the run may stop
     note: str = ""  # what the user says of the run
     tags: tuple[str, ...] = ()  # names under which `physbench runs` finds it
 
@@ -74,6 +83,7 @@ class Options:
             raise UsageError(f"--fresh-seeds: expected 1 to {MOST_FRESH_SEEDS}, got {self.fresh_seeds}.")
         check_timeout(self.timeout)
         self._check_shard()
+        self._check_early_end()
         if self.dtype not in DTYPE_NAMES:
             raise UsageError(f"--dtype: there is no '{self.dtype}'.{nearest(self.dtype, DTYPE_NAMES)}")
         if self.look is not None:
@@ -102,6 +112,37 @@ class Options:
         if isinstance(self.fresh_seeds, int):
             raise UsageError(
                 "--shard: each shard would draw other seeds. Give --fresh-seeds the folder of a run that drew them."
+            )
+
+    def _check_early_end(self) -> None:
+        """Refuse what a run that ends before its suite does cannot be."""
+        name = "--budget" if self.until is None else "--until"
+        if self.budget is None and self.until is None:
+            return
+        if self.budget is not None:
+            parse_budget(self.budget)
+        if self.until is not None and not 0 < self.until < 1:
+            raise UsageError(
+                f"--until: expected half the width of an interval, above 0 and below 1, got {self.until:g}."
+            )
+        if self.budget is not None and self.until is not None:
+            raise UsageError("Give --budget or --until, not both.")
+        if self.shard is not None:
+            raise UsageError(f"{name}: a shard has no result that could be one of a part. Leave out --shard.")
+        if self.fresh_seeds is not None:
+            raise UsageError(
+                f"{name}: on fresh seeds nothing is scored before all is rolled out. Leave one of them out."
+            )
+        if self.until is None:
+            return
+        if wrong := next((each for each in ("limit", "tasks", "scorers") if getattr(self, each) is not None), None):
+            raise UsageError(
+                f"--until: looks at fixed fractions of a whole suite, read by all scorers. Leave out --{wrong}."
+            )
+        if self.suite not in UNTIL_SUITES:
+            raise UsageError(
+                f"--until: expected --suite {' or '.join(UNTIL_SUITES)}, got {self.suite}: a fraction of "
+                "it has too few clips a task for an interval, or holds pairs of clips."
             )
 
     @property

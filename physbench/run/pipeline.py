@@ -6,6 +6,7 @@ import contextlib
 import time
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from physbench.clips.clip import Clip, Row
@@ -17,10 +18,13 @@ from physbench.rollouts.batch_plan import BatchItem
 from physbench.rollouts.rollout_engine import BatchResult, RolloutEngine
 from physbench.rollouts.rollout_store import drop_rollout, store_rollout
 from physbench.run import worker
+from physbench.run.finalize import drop_results
+from physbench.run.run_legs import legs, stops_at
 from physbench.run.run_model import calls_along_time, model_of
-from physbench.run.run_order import first_of_each_task, in_turn, rows_in_turn
+from physbench.run.run_order import first_of_each_task, in_turn, rows_in_turn, splits_mixed
 from physbench.run.run_shard import batches_of_shard
 from physbench.run.run_state import Run
+from physbench.run.running_skill import RunningSkill
 from physbench.run.status_lines import Announced, StatusLines
 from physbench.run.unseen_clips import UnseenClips, unseen
 from physbench.run.worker_jobs import Jobs, duration
@@ -82,6 +86,7 @@ class Middle:
     unseen: UnseenClips | None = None  # clips that must not be stored while the model runs
     progress: Progress | None = None
     made: dict[Row, Future[Any]] = field(default_factory=dict)  # clips on their way
+    brought: dict[Row, Future[Any]] = field(default_factory=dict)  # their references
     begun: float = field(default_factory=time.monotonic)
     rolling: float | None = None  # s that the batches still take by the mean of those that are done
     estimated: bool = False
@@ -94,6 +99,7 @@ class Middle:
         """Do all that is missing. Returns items whose stored rollout cannot be read."""
         run = self.run
         card = run.card
+        drop_results(run)
         if run.shard is not None and self.engine is not None and not run.planned:
             self.plan(self.engine)  # which clips there are to make is known from the plan
         todo = {item for item in run.items if not run.scored(item)}
@@ -116,6 +122,11 @@ class Middle:
         return [
             BatchItem(done.row, done.sample) for done in results if isinstance(done, worker.Scored) and not done.found
         ]
+
+    @cached_property
+    def running(self) -> RunningSkill:
+        """Overall of what is scored."""
+        return RunningSkill(self.run)
 
     @property
     def source(self) -> ClipSource:
@@ -146,6 +157,10 @@ class Middle:
             self.bring_references(jobs)
         if self.engine is not None:
             self.roll(self.engine, jobs, todo)
+            if "score" in run.stages:
+                jobs.expect_fewer("score", len(todo))  # where the run ends early
+        if run.budget_spent:
+            self.end_early(jobs)
         self.rolling = 0.0
         return jobs.results(lambda: self.estimate(jobs))
 
@@ -184,16 +199,16 @@ class Middle:
         run = self.run
         assert self.pool is not None
         for row in rows_in_turn(run.batches(), run.rows):
-            future = self.pool.submit(
+            self.brought[row] = self.pool.submit(
                 worker.references, run.folder.path, row, run.card, run.options.scorers, not run.salt
             )
-            jobs.add("references", future)
+            jobs.add("references", self.brought[row])
 
     def plan(self, engine: RolloutEngine) -> None:
         """Fix which clips share a batch, and write it down before the first one."""
         run = self.run
-        rows = run.suite.rows
         o = run.options
+        rows = run.suite.rows if o.until is None else splits_mixed(run.suite.rows)  # looks see every split
         batches = engine.plan(rows, batch_size=o.batch_size, samples=o.samples, load=self.clip, horizon=run.horizon)
         if run.shard is not None:
             batches_of_shard(len(batches), *run.shard)  # refused before anything is written
@@ -208,27 +223,59 @@ class Middle:
         )
 
     def roll(self, engine: RolloutEngine, jobs: Jobs, todo: set[BatchItem]) -> None:
-        """Roll out what is missing, keep it, and have it scored."""
+        """Roll out what is missing, keep it, and have it scored; no more of it than the run may."""
         run = self.run
         batches = run.batches()
-        only = in_turn(batches, run.missing())
-        begun = time.monotonic()
-        for number, result in enumerate(engine.run(batches, self.clip, only=only), 1):
-            new = [item for item in result.batch.items if not run.rolled(item) and not run.scored(item)]
-            self.write_down(result, new)  # before them: whoever reads a rollout finds how it was made
-            for item, rollout in zip(result.batch.items, result.rollouts, strict=True):
-                if item in new:
-                    store_rollout(run.folder, rollout, run.card.fps)
-                if item in todo and self.unseen is None and "score" in run.stages:
-                    self.score(jobs, item)
-                elif item in todo and self.progress is not None:
-                    self.progress.advance()
-                self.rolled += item in todo
-                todo.discard(item)
-            self.note_down(engine)
-            jobs.raise_failure()
-            self.rolling = (time.monotonic() - begun) / number * (len(only) - number)
-            self.estimate(jobs)
+        begun, made, missing = time.monotonic(), 0, len(run.missing())
+        for leg in legs(run, batches):
+            if run.budget_spent:
+                return
+            with contextlib.closing(engine.run(batches, self.clip, only=leg.batches)) as results:
+                for result in results:
+                    made += 1
+                    self.keep(jobs, result, todo)
+                    self.note_down(engine)
+                    jobs.raise_failure()
+                    self.rolling = (time.monotonic() - begun) / made * (missing - made)
+                    self.estimate(jobs)
+                    if run.budget_spent:  # the model is ended: it may have begun another batch
+                        return
+            if leg.rows:
+                jobs.results(lambda: self.estimate(jobs))
+                if stops_at(run, self.running, leg):
+                    return
+
+    def keep(self, jobs: Jobs, result: BatchResult, todo: set[BatchItem]) -> None:
+        """Store the rollouts of a batch, and have them scored."""
+        run = self.run
+        new = [item for item in result.batch.items if not run.rolled(item) and not run.scored(item)]
+        self.write_down(result, new)  # before them: whoever reads a rollout finds how it was made
+        for item, rollout in zip(result.batch.items, result.rollouts, strict=True):
+            if item in new:
+                store_rollout(run.folder, rollout, run.card.fps)
+            if item in todo and self.unseen is None and "score" in run.stages:
+                self.score(jobs, item)
+            elif item in todo and self.progress is not None:
+                self.progress.advance()
+            self.rolled += item in todo
+            todo.discard(item)
+
+    def end_early(self, jobs: Jobs) -> None:
+        """Where the time was spent before all is rolled out: end with what is, and give up the other clips."""
+        run = self.run
+        done = {row for row in run.suite.rows if all(run.has(item) for item in run.samples_of(row))}
+        if len(done) == len(run.suite.rows):
+            return
+        if not done:
+            raise PhysbenchError(
+                f"--budget {run.options.budget}: the time was spent before a clip was rolled out; what is made is "
+                f"kept. Go on with:\n  {run.options.resume_command(run.folder.path)}"
+            )
+        for kind, futures in (("clip", self.made), ("references", self.brought)):
+            for row in futures.keys() - done:
+                jobs.give_up(kind, futures[row])
+        run.stop("budget", str(run.options.budget), [row for row in run.suite.rows if row in done])
+        run.say(f"The time of --budget {run.options.budget} is spent: {run.ended()}")
 
     def write_down(self, result: BatchResult, new: list[BatchItem]) -> None:
         """Times and events of a batch go into the manifest, and which of its new rollouts were made in other batches.
@@ -293,6 +340,8 @@ class Middle:
 
     def estimate(self, jobs: Jobs) -> None:
         """Say once how long it will take, as soon as enough jobs of each kind were measured."""
+        if self.progress is not None and self.progress.is_shown and "score" in self.run.stages:
+            self.progress.advance(0, self.running.words())
         left = None if self.estimated else self.seconds_left(jobs)
         if left is not None:
             self.estimated = True

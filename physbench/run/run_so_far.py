@@ -11,11 +11,10 @@ from typing import Any
 from physbench.clips.clip import Row
 from physbench.errors import UsageError
 from physbench.results.build_result import build_result
-from physbench.results.read_run import REFERENCE_MODELS, read_manifest, rows_of
+from physbench.results.read_run import REFERENCE_MODELS, STOPPED, asked_rows, read_manifest, rows_of
 from physbench.rollouts.batch_plan import BatchItem
 from physbench.rollouts.rollout_store import has_rollout
 from physbench.run.finalize import compile_scores
-from physbench.run.run_manifest import row_document
 from physbench.run.score_shards import read_part
 from physbench.storage.run_contents import CONTENTS
 from physbench.storage.run_folder import RunFolder
@@ -36,6 +35,7 @@ class RunSoFar:
     finished: bool
     result: dict[str, Any] | None  # of these clips, as in result.json; None where there are none
     shard: str = ""  # "2/4": of a run of which this is a part
+    partial: bool = False  # it has ended early, with a result of a part of its clips
 
 
 def run_so_far(folder: RunFolder) -> RunSoFar:
@@ -45,16 +45,19 @@ def run_so_far(folder: RunFolder) -> RunSoFar:
         UsageError: The folder is no run.
     """
     manifest = read_manifest(folder)
-    rows, samples = rows_of(manifest), int(manifest["options"].get("samples", 1))
+    rows, samples = asked_rows(manifest), int(manifest["options"].get("samples", 1))
     items = [BatchItem(row, sample) for row in rows for sample in range(samples)]
     scored = {item for item in items if folder.part(item.row.id, item.sample).is_file()}
     rolled = sum(item in scored or has_rollout(folder, item.row.id, item.sample) for item in items)
     if folder.result.is_file():
         result = read_sealed_json(folder.result, required=False)
+        if manifest.get(STOPPED):
+            clips = len(rows_of(manifest))
+            return RunSoFar(rolled, len(scored), len(items), clips, len(rows), False, result, partial=True)
         return RunSoFar(len(items), len(items), len(items), len(rows), len(rows), True, result)
     shard = str(manifest["options"].get("shard") or "")
     whole = [row for row in rows if _is_whole(folder, row, samples)]
-    found = _result_of(folder, manifest, whole, samples) if whole else None
+    found = _result_of(folder, manifest, whole, len(whole) < len(rows)) if whole else None
     return RunSoFar(rolled, len(scored), len(items), len(whole), len(rows), False, found, shard)
 
 
@@ -65,8 +68,9 @@ def _is_whole(folder: RunFolder, row: Row, samples: int) -> bool:
     return all(read_part(path) is not None for path in (*own, *others))
 
 
-def _result_of(folder: RunFolder, manifest: dict[str, Any], rows: Sequence[Row], samples: int) -> dict[str, Any]:
-    """The result of a run that had asked for these clips alone, built in a folder beside it."""
+def _result_of(folder: RunFolder, manifest: dict[str, Any], rows: Sequence[Row], is_part: bool) -> dict[str, Any]:
+    """The result of a run that has these clips, built in a folder beside it. is_part: they are not all of the run."""
+    samples = int(manifest["options"].get("samples", 1))
     with tempfile.TemporaryDirectory() as place:
         part = RunFolder(Path(place))
         for source, target in ((folder, part), *((folder.reference(n), part.reference(n)) for n in REFERENCE_MODELS)):
@@ -74,9 +78,9 @@ def _result_of(folder: RunFolder, manifest: dict[str, Any], rows: Sequence[Row],
             for name in LINKED:
                 if (source.path / name).is_dir():
                     (target.path / name).symlink_to((source.path / name).absolute())
-        document = {key: value for key, value in manifest.items() if key != CONTENTS}
-        document["suite"] = {**manifest["suite"], "partial": True, "rows": [row_document(row) for row in rows]}
-        document["options"] = {**manifest["options"], "limit": len(rows)}
+        document = {key: value for key, value in manifest.items() if key not in (CONTENTS, STOPPED)}
+        if is_part:
+            document[STOPPED] = {"by": "now", "clips": [row.id for row in rows], "hash": ""}
         write_sealed_json(part.manifest, document)
         compile_scores(part, (BatchItem(row, sample) for row in rows for sample in range(samples)))
         for name in REFERENCE_MODELS:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import shutil
 import time
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -16,8 +16,10 @@ from physbench.clips.generate import frame_times, make_scene
 from physbench.clips.suite import Suite
 from physbench.errors import PhysbenchError
 from physbench.results.number_format import counted
+from physbench.results.read_run import STOPPED
 from physbench.rollouts.batch_plan import Batch, BatchItem
 from physbench.rollouts.rollout_store import has_rollout
+from physbench.run.budget import is_spent
 from physbench.run.fresh_seeds import drawn_salt
 from physbench.run.options import Options, parse_shard
 from physbench.run.run_manifest import card_from
@@ -49,17 +51,21 @@ class Run:
     model: Model | None = None  # one that lives in this process; None: it is loaded from options.model
     report: bool = True  # write the report, not only the result
     stages: tuple[Stage, ...] = RUN_STAGES  # that are done now
+    leftovers: bool = False  # the folder holds the result of a part of the suite, on which the run goes on
     unanswered: int = 0  # scored rollouts to make again once the model agrees: its server had not answered
     started: float = field(default_factory=time.monotonic)
 
     @cached_property
     def whole(self) -> tuple[BatchItem, ...]:
         """All samples of all clips in the order of the suite: that of the score table."""
-        return tuple(BatchItem(row, sample) for row in self.suite.rows for sample in range(self.options.samples))
+        return tuple(item for row in self.suite.rows for item in self.samples_of(row))
 
     @property
     def items(self) -> tuple[BatchItem, ...]:
-        """What of these is to be done here: in a shard its part, once the batches are planned."""
+        """What of these is to be done here: in a shard its part, of a run that has ended early what it has."""
+        if stopped := self.manifest.get(STOPPED):
+            known = set(stopped["clips"])
+            return tuple(item for item in self.whole if item.row.id in known)
         if self.shard is None or not self.planned:
             return self.whole
         names = {name for index in self.own_batches() for name in self.manifest["batches"][index]}
@@ -109,14 +115,23 @@ class Run:
     def rolled(self, item: BatchItem) -> bool:
         return has_rollout(self.folder, item.row.id, item.sample)
 
+    def has(self, item: BatchItem) -> bool:
+        """Whether it need not be rolled out any more."""
+        return self.scored(item) or self.rolled(item)
+
+    def samples_of(self, row: Row) -> tuple[BatchItem, ...]:
+        """All samples of a clip."""
+        return tuple(BatchItem(row, sample) for sample in range(self.options.samples))
+
+    @property
+    def budget_spent(self) -> bool:
+        """Whether no rollout may begin any more."""
+        return is_spent(self.options.budget, self.started)
+
     def missing(self) -> list[int]:
         """Batches to be done with an item that is neither scored nor rolled out. They are rolled out as a whole."""
         batches = self.batches()
-        return [
-            index
-            for index in self.own_batches()
-            if not all(self.scored(item) or self.rolled(item) for item in batches[index].items)
-        ]
+        return [index for index in self.own_batches() if not all(self.has(item) for item in batches[index].items)]
 
     def kept(self) -> str:
         """How much is done, for the message on an interruption."""
@@ -153,6 +168,26 @@ class Run:
                 f"model out (the first is {other[0]}). Score there, or roll out on clips packed here: "
                 "`physbench data pack`, then `physbench rollout --clips FILE`."
             )
+
+    def stop(self, by: str, asked: str, rows: Sequence[Row], **found: Any) -> None:
+        """End the run with these clips, and write that down: its result is one of a part of the suite.
+
+        by: "budget" or "until". found: further fields of `manifest_document.Stopped`.
+        """
+        known = set(rows)
+        kept = tuple(row for row in self.suite.rows if row in known)
+        part = replace(self.suite, rows=kept)
+        stamp = {"by": by, "asked": asked, "clips": [row.id for row in kept], "hash": part.hash}
+        self.manifest[STOPPED] = stamp | found
+        self.save_manifest()
+
+    def ended(self) -> str:
+        """With how much of the suite a run has ended early, and how it goes on."""
+        text = f"the result is that of {len(self.rows)} of {counted(len(self.suite.rows), 'clip')}."
+        if self.model is not None:  # a live one, whose run cannot be resumed
+            return text
+        again = replace(self.options, budget=None, until=None).resume_command(self.folder.path)
+        return f"{text} For all of them:\n  {again}"
 
     def save_manifest(self) -> None:
         write_sealed_json(self.folder.manifest, self.manifest)

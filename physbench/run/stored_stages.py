@@ -20,6 +20,7 @@ from physbench.results.law_phrases import own_laws_document
 from physbench.results.number_format import counted
 from physbench.results.read_run import REFERENCE_MODELS, read_manifest, spec_of
 from physbench.results.run_clips import clips_of, refuse_other_archive
+from physbench.run.finalize import FINISHED_FILES
 from physbench.run.fresh_seeds import asked_suite
 from physbench.run.interrupt import explained, interruptible
 from physbench.run.options import Options, options_of
@@ -36,7 +37,6 @@ from physbench.worker_pool import cores
 
 SAME_SOURCE = ("physbench", "code")  # of the versions: what is the same in every stage
 SCORED = ("parts", "pairs", "tracks", "traces", "references", "report")
-SCORED_FILES = ("scores.parquet", "result.json", "diagnosis.json")
 
 
 def score_run(
@@ -247,5 +247,5 @@ def _discard_scores(run: Run) -> None:
         )
     for name in SCORED:
         shutil.rmtree(folder.path / name, ignore_errors=True)
-    for name in SCORED_FILES:
+    for name in FINISHED_FILES:
         (folder.path / name).unlink(missing_ok=True)

@@ -51,6 +51,18 @@ class Jobs:
 
         future.add_done_callback(advance)
 
+    def give_up(self, kind: str, future: Future[Any]) -> None:
+        """Do without a job, if it has not begun."""
+        if future.cancel():
+            with self._lock:
+                self._left[kind] -= 1
+            self._futures.remove(future)
+
+    def expect_fewer(self, kind: str, many: int) -> None:
+        """So many jobs of a kind will not come."""
+        with self._lock:
+            self._left[kind] -= many
+
     def seconds_left(self) -> float | None:
         """Estimate for the jobs that are not done; None until enough of each kind that is left were measured."""
         with self._lock:

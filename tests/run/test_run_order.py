@@ -13,7 +13,7 @@ from physbench.clips.suite import find_suite
 from physbench.rollouts.batch_plan import plan_batches
 from physbench.rollouts.rollout import Rollout
 from physbench.run import pipeline
-from physbench.run.run_order import first_of_each_task, in_turn, rows_in_turn
+from physbench.run.run_order import done_after, first_of_each_task, in_turn, rows_in_turn, splits_mixed
 from physbench.storage.run_folder import RunFolder
 from physbench.storage.sealed_file import read_sealed_json
 
@@ -58,3 +58,30 @@ def test_a_run_rolls_its_tasks_out_in_turn(tmp_path: Path, monkeypatch: pytest.M
     first, second = (bounce, throw) if whole[0] == bounce[0] else (throw, bounce)
     assert whole == [*first, *second]
     assert order == [*first[:2], *second[:2], *first[2:], *second[2:]]
+
+
+def test_every_prefix_of_a_task_has_its_splits_alike() -> None:
+    """Of 24 + 8 clips a quarter holds 6 + 2; batches of one split come in turn as well."""
+    rows = find_suite("core").rows
+    batches = plan_batches(splits_mixed(rows), 8, horizon=lambda row: 60)
+    order = in_turn(batches, range(len(batches)))
+    for quarter, done in enumerate(done_after(batches, order)[13::14], 1):
+        found = Counter((row.task, row.split) for row in done)
+        assert {split: {n for (_, own), n in found.items() if own == split} for split in ("test", "ood")} == {
+            "test": {6 * quarter},
+            "ood": {2 * quarter},
+        }
+    alone = plan_batches(rows, 4, horizon=lambda row: 60)
+    own = [
+        alone[i].items[0].row.split
+        for i in in_turn(alone, range(len(alone)))
+        if alone[i].items[0].row.task in rows[0].task
+    ]
+    assert own == ["test", "test", "ood", "test", "test", "test", "ood", "test"]
+
+
+def test_a_clip_is_done_with_its_last_sample() -> None:
+    rows = find_suite("smoke", 2, "falling/projectile").rows
+    batches = plan_batches(rows, 3, horizon=lambda row: 60, samples=2)
+    assert done_after(batches, (0, 1)) == [[rows[0]], list(rows)]
+    assert done_after(batches, (1, 0)) == [[], [rows[0], rows[1]]]

@@ -1,0 +1,161 @@
+"""Runs that end before their suite does: by --budget or --until. They are stamped, and go on to the same bytes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from physbench.cli.main import run
+from physbench.clips.suite import Suite, find_suite
+from physbench.errors import UsageError
+from physbench.leaderboard.claim import read_claim
+from physbench.leaderboard.eligibility import of_result, refuse_ineligible
+from physbench.results.read_run import read_manifest
+from physbench.results.run_comparison import compare
+from physbench.results.run_listing import find_runs
+from physbench.results.schema import read_result
+from physbench.results.stop_rule import SkillAtLook
+from physbench.run import fresh_seeds, run_legs, run_state
+from physbench.run.budget import parse_budget
+from physbench.run.options import Options
+from physbench.storage.run_folder import RunFolder
+from physbench.storage.sealed_file import read_sealed_json
+
+Words = Callable[..., tuple[str, ...]]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("30m", 1800), ("2h", 7200), ("1h30m", 5400), ("1.5m", 90), ("1h0m5s", 3605)]
+)
+def test_budgets_are_times(text: str, seconds: float) -> None:
+    assert parse_budget(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "0", "0s", "soon", "-5m", "5", "1m1h", "1e3s", "inf", "9999h", "٣s", "2h "])
+def test_what_is_no_budget(text: str) -> None:
+    if text == "2h ":
+        assert parse_budget(text) == 7200
+        return
+    with pytest.raises(UsageError, match="--budget"):
+        parse_budget(text)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"until": 2.0}, "below 1"),
+        ({"until": 0.0}, "above 0"),
+        ({"until": float("nan")}, "above 0"),
+        ({"until": 0.05, "budget": "2h"}, "not both"),
+        ({"until": 0.05, "limit": 4}, "--limit"),
+        ({"until": 0.05, "tasks": "falling/*"}, "--tasks"),
+        ({"until": 0.05, "suite": "smoke"}, "--suite core or actions"),
+        ({"until": 0.05, "suite": "counterfactuals"}, "pairs"),
+        ({"until": 0.05, "shard": "1/2", "batch_size": 4}, "--until: a shard"),
+        ({"budget": "2h", "shard": "1/2", "batch_size": 4}, "--budget: a shard"),
+        ({"budget": "2h", "fresh_seeds": 3}, "--budget: on fresh seeds"),
+        ({"budget": "soon"}, "1h30m"),
+    ],
+)
+def test_what_cannot_end_early_is_refused(changes: dict[str, object], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        Options("baseline:freeze", **changes).check()  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def ended(stage_words: Words, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
+    """A run whose time was spent once its first batch of three rollouts, of two samples a clip, was stored."""
+    out = RunFolder(tmp_path / "run")
+    monkeypatch.setattr(run_state, "is_spent", lambda budget, started: bool(budget) and out.rollouts_made())
+    monkeypatch.setattr(
+        RunFolder, "rollouts_made", lambda self: any((self.path / "rollouts").glob("*.json")), raising=False
+    )
+    assert run(stage_words("eval", out.path, "--budget", "2h")) == 0
+    return out
+
+
+def test_a_budget_ends_a_run_with_what_is_rolled_out(
+    ended: RunFolder, staged_run: RunFolder, stage_words: Words, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = capsys.readouterr()
+    result = read_result(ended.result)
+    partial = result.partial
+    assert partial is not None and (partial.by, partial.asked, partial.clips, partial.of) == ("budget", "2h", 1, 4)
+    rows = [row["task"] for row in read_manifest(ended)["suite"]["rows"]]
+    assert len(partial.missing) == 3 and len(rows) == 4 and result.counts.clips == 1
+    assert not result.suite.complete and result.suite.hash != read_result(staged_run.result).suite.hash
+    assert "Partial, ended by --budget 2h: 3 of 4 clips are missing" in said.out
+    assert "--resume" in said.err and "--budget" not in said.err.split("For all of them:")[1].splitlines()[1]
+    (listed,) = find_runs(ended.path.parent)
+    assert (listed.state, listed.done, listed.of) == ("partial", 2, 8)
+    assert run(("runs", str(ended.path.parent))) == 0
+    assert "partial: 2 of 8" in capsys.readouterr().out
+    assert run(("status", str(ended.path))) == 0
+    assert "has ended early: 3 of 8 rollouts are made. The result of 1 of 4 clips" in capsys.readouterr().err
+    with pytest.raises(UsageError, match="the first holds 1"):
+        compare(ended, staged_run)
+
+
+@pytest.mark.parametrize("again", [(), ("--budget", "3h")], ids=["without", "with more"])
+def test_a_resume_goes_on_to_the_same_bytes(
+    ended: RunFolder, staged_run: RunFolder, stage_words: Words, monkeypatch: pytest.MonkeyPatch, again: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(run_state, "is_spent", lambda budget, started: False)
+    assert run(stage_words("eval", ended.path, *again, "--resume")) == 0
+    for path in (staged_run.scores, *(staged_run.reference(name).scores for name in ("truth", "freeze"))):
+        assert (ended.path / path.relative_to(staged_run.path)).read_bytes() == path.read_bytes()
+    ours, theirs = (read_sealed_json(each.result) for each in (ended, staged_run))
+    for document in (ours, theirs):
+        document.pop("speed"), document.pop("sealed", None)
+    assert {k: v for k, v in ours.items() if "seal" not in k} == {k: v for k, v in theirs.items() if "seal" not in k}
+    assert "stopped" not in read_manifest(ended)
+
+
+def test_no_board_takes_a_part(ended: RunFolder, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="the run is partial: it has ended with 1 of 4 clips"):
+        _ = read_claim(ended).suite
+    assert run(("leaderboard", "submit", str(ended.path), "--out", str(tmp_path / "sent.zip"))) == 2
+    document = read_sealed_json(ended.result)
+    document["suite"]["name"] = "core"
+    ended.result.write_text(json.dumps({k: v for k, v in document.items() if "seal" not in k}))
+    with pytest.raises(UsageError, match="without --limit, --tasks, --budget and --until"):
+        refuse_ineligible(ended.result, of_result(read_result(ended.result)), tmp_path, [])
+
+
+def test_time_that_is_spent_before_the_first_clip(
+    stage_words: Words, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(run_state, "is_spent", lambda budget, started: bool(budget))
+    assert run(stage_words("eval", tmp_path / "run", "--budget", "1s")) == 1
+    assert "the time was spent before a clip was rolled out" in capsys.readouterr().err
+    assert not (tmp_path / "run" / "result.json").exists()
+
+
+def test_until_ends_a_run_at_a_look(
+    toys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The clips of the look, and its interval, are those of the result."""
+    rows = tuple(row for row in find_suite("core").rows if row.task == "falling/projectile-v1" and row.seed < 3)
+    part = Suite("core", 3, rows, golden=find_suite("core").golden)
+    monkeypatch.setattr(fresh_seeds, "find_suite", lambda *_: part)
+    widths: list[int] = []
+
+    def look_at(tables: dict, references: dict, miss: float, **_: object) -> SkillAtLook:
+        assert len(set(references["truth"]["clip"])) == 6, "references are those of all clips"
+        widths.append(len(set(tables["model"]["clip"])))
+        half = 0.1 / len(widths)
+        return SkillAtLook(0.5, (0.5 - half, 0.5 + half))
+
+    monkeypatch.setattr(run_legs, "look_at_tables", look_at)
+    words = ("eval", "baseline:freeze", "--suite", "core", "--until", "0.05", "--batch-size", "1", "--no-diagnosis")
+    assert run((*words, "--device", "cpu", "--workers", "2", "--out", str(tmp_path / "run"))) == 0
+    said = capsys.readouterr().err
+    result = read_result(tmp_path / "run" / "result.json")
+    assert widths == [2, 3] and result.partial is not None
+    assert (result.partial.look, result.partial.clips, result.partial.of) == (2, 3, 6)
+    assert result.overall.interval == (0.45, 0.55) and result.partial.level is not None and result.partial.level > 0.97
+    assert {clip.split(".")[2] for clip in result.partial.missing} == {"test", "ood"}
+    assert "Look 2 of" in said and "That is at most 0.05" in said
