@@ -114,7 +114,7 @@ class SkillAtLook:
     @property
     def half_width(self) -> float:
         """Half of the interval's width; infinite where there is none."""
-        return np.inf if self.interval is None else (self.interval[1] - self.interval[0]) / 2
+        return np.inf if self.interval is None else round((self.interval[1] - self.interval[0]) / 2, 6)
 
 
 def look(

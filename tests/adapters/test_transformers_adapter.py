@@ -39,7 +39,7 @@ CPU = torch.device("cpu")
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("networks")
-    torch.manual_seed(0)
+    torch.manual_seed(5)  # not that of untrained copies
     made = {"vjepa2": VJEPA2Model(VJEPA2Config(**JEPA)), "videomae": VideoMAEForPreTraining(VideoMAEConfig(**MAE))}
     for name, network in made.items():
         network.save_pretrained(root / name)

@@ -223,7 +223,7 @@ def test_a_model_that_says_that_it_sees_what_comes_is_read_by_whole_films() -> N
     assert said.looks_ahead == "" and said.ahead == 4.8 and said.kinds["teleport"].peak is None
     assert any("up to 4.8 s that come after" in sentence for sentence in expectation_sentences(said))
     silent = expectation_result(readings, {}, sees=9.0, unit="1", way="test")
-    assert "50 %" in silent.looks_ahead and silent.kinds["teleport"].peak == 0.3
+    assert "50.0 %" in silent.looks_ahead and silent.kinds["teleport"].peak == 0.3
 
 
 def test_a_run_that_is_not_finished_says_so(tmp_path: Path) -> None:

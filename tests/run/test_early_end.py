@@ -66,14 +66,16 @@ def test_what_cannot_end_early_is_refused(changes: dict[str, object], words: str
 
 
 @pytest.fixture
-def ended(stage_words: Words, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
+def ended(
+    stage_words: Words, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> RunFolder:
     """A run whose time was spent once its first batch of three rollouts, of two samples a clip, was stored."""
     out = RunFolder(tmp_path / "run")
     monkeypatch.setattr(run_state, "is_spent", lambda budget, started: bool(budget) and out.rollouts_made())
     monkeypatch.setattr(
         RunFolder, "rollouts_made", lambda self: any((self.path / "rollouts").glob("*.json")), raising=False
     )
-    assert run(stage_words("eval", out.path, "--budget", "2h")) == 0
+    assert run(stage_words("eval", out.path, "--budget", "2h")) == 0  # tests read in capsys what it said
     return out
 
 
