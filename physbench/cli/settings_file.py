@@ -25,7 +25,7 @@ OF_RUNS = (
     *(*SWITCHES, "note", "tag", *PATTERNS),
 )
 ALLOWED: Mapping[str, tuple[str, ...]] = {
-    "eval": (*OF_RUNS, "budget", "until"),
+    "eval": OF_RUNS,
     "rollout": OF_RUNS,
     "score": ("workers",),
     "finish": ("workers",),

@@ -41,9 +41,12 @@ def at_look(overall: SkillValue, manifest: Mapping[str, Any]) -> SkillValue:
 
 def partial_words(ended: PartialRun) -> str:
     """ "partial, ended by --budget 2h: 328 of 448 clips are missing, up to 24 of a task"."""
-    most = max(Counter(clip.rpartition(".")[0].rpartition(".")[0] for clip in ended.missing).values(), default=0)
+    splits = Counter(clip.split(".")[2] for clip in ended.missing)  # ids are family.task.split.seed
+    most = max(Counter(tuple(clip.split(".")[:2]) for clip in ended.missing).values(), default=0)
     how = "partial, so far" if ended.by == "now" else f"partial, ended by --{ended.by} {ended.asked}"
     text = f"{how}: {len(ended.missing)} of {ended.of} clips are missing, up to {most} of a task"
+    if len(splits) > 1 or "ood" in splits:
+        text += f" ({', '.join(f'{many} of {split}' for split, many in splits.items())})"
     if ended.level is not None:
         text += (
             f"; look {ended.look} of {ended.looks}, so that the interval of overall is one of {100 * ended.level:.4g} %"

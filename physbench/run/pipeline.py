@@ -268,8 +268,7 @@ class Middle:
             return
         if not done:
             raise PhysbenchError(
-                f"--budget {run.options.budget}: the time was spent before a clip was rolled out; what is made is "
-                f"kept. Go on with:\n  {run.options.resume_command(run.folder.path)}"
+                f"--budget {run.options.budget}: the time was spent before a clip was rolled out. {run.further()}"
             )
         for kind, futures in (("clip", self.made), ("references", self.brought)):
             for row in futures.keys() - done:

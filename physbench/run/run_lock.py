@@ -15,9 +15,12 @@ from physbench.storage.folder_lock import locked_file
 from physbench.storage.run_folder import RunFolder
 
 PARTS = ("rollouts", "tracks", "traces", "parts", "pairs")
-OURS = ("manifest.json", "scores.parquet", "result.json", "diagnosis.json", "report", *PARTS, "references")
 LOCK = ".lock"
 MERGE_DRAFT = ".merging"  # in a folder into which shards are joined, until all files and the manifest are there
+OURS = (
+    *("manifest.json", "scores.parquet", "result.json", "diagnosis.json", "report"),
+    *(*PARTS, "references", MERGE_DRAFT),  # the draft goes last: it says that the rest is unfinished
+)
 ATTEMPTS = 100  # to make a folder that others may make at the same moment
 
 
@@ -92,7 +95,7 @@ def opened(path: Path, *, resume: bool, fresh: bool, made: Sequence[Path] = ()) 
             raise
         raise UsageError(f"Cannot write into {path}: {error.strerror}. Choose another folder with --out.") from error
     try:
-        if fresh or half_merged:
+        if fresh or (half_merged and not (path / "manifest.json").exists()):  # a merge may have ended meanwhile
             _empty(path)
         yield RunFolder(path)
     finally:

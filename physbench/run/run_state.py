@@ -183,11 +183,14 @@ class Run:
 
     def ended(self) -> str:
         """With how much of the suite a run has ended early, and how it goes on."""
-        text = f"the result is that of {len(self.rows)} of {counted(len(self.suite.rows), 'clip')}."
-        if self.model is not None:  # a live one, whose run cannot be resumed
-            return text
+        return f"the result is that of {len(self.rows)} of {counted(len(self.suite.rows), 'clip')}. {self.further()}"
+
+    def further(self) -> str:
+        """The command that goes on to the whole suite; "" for a live model, whose run cannot be resumed."""
+        if self.model is not None:
+            return ""
         again = replace(self.options, budget=None, until=None).resume_command(self.folder.path)
-        return f"{text} For all of them:\n  {again}"
+        return f"For all of them:\n  {again}"
 
     def save_manifest(self) -> None:
         write_sealed_json(self.folder.manifest, self.manifest)

@@ -195,8 +195,8 @@ def _refuse_other_look(manifest: Document, folder: RunFolder) -> None:
 
 
 def _refuse_unrolled(run: Run) -> None:
-    missing = run.missing()
-    if missing:
+    if not all(run.has(item) for item in run.items):  # of a run that has ended early, what it has
+        missing = run.missing()
         batches = len(run.own_batches())
         raise UsageError(
             f"{run.folder.path}: is not rolled out: {len(missing)} of {counted(batches, 'batch')} are missing. First: "

@@ -16,7 +16,6 @@ from contextlib import contextmanager
 
 from physbench.clips.clip import Clip, Row
 from physbench.clips.store import ClipStore
-from physbench.errors import UsageError
 from physbench.results.read_run import REFERENCE_MODELS
 from physbench.run import worker
 from physbench.storage.run_folder import RunFolder
@@ -61,7 +60,7 @@ class UnseenClips:
 def unseen(rows: Sequence[Row], folder: RunFolder, store: ClipStore | None = None) -> Iterator[None]:
     """No file tells of the future of these clips: they are removed from the store, references and report from the run.
 
-    Where the model is refused (UsageError), the run was finished before: its references and report come back.
+    Where the model cannot be loaded, is refused or fails, references and report come back: its process has ended then.
     """
     told = (*(folder.reference(name).path for name in REFERENCE_MODELS), folder.report.parent)
     kept = io.BytesIO()  # a file could be opened by the model
@@ -72,7 +71,7 @@ def unseen(rows: Sequence[Row], folder: RunFolder, store: ClipStore | None = Non
     forget(rows, folder, store)
     try:
         yield
-    except UsageError:
+    except BaseException:
         kept.seek(0)
         with tarfile.open(fileobj=kept) as archive:
             archive.extractall(folder.path, filter="data")
