@@ -97,7 +97,7 @@ def kept_strengths(path: Path, spec: RenderSpec, made: Mapping[str, Any]) -> dic
 
 
 def write_strengths(path: Path, spec: RenderSpec, made: Mapping[str, Any], strengths: Mapping[str, Strengths]) -> None:
-    """Put strengths into a file, one clip a line, beside other versions and classes."""
+    """Put strengths into a file, beside other versions and classes."""
     stored = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"versions": {}}
     classes = stored["versions"].setdefault(str(SUITE_VERSION), {})
     rounded = {
@@ -105,14 +105,4 @@ def write_strengths(path: Path, spec: RenderSpec, made: Mapping[str, Any], stren
         for row, films in sorted(strengths.items())
     }
     classes[picture_class(spec)] = {"made": dict(made), "films": rounded}
-    versions = ",\n".join(
-        f'  "{version}": {{\n' + ",\n".join(_class_lines(name, each) for name, each in known.items()) + "\n  }"
-        for version, known in stored["versions"].items()
-    )
-    head = json.dumps({"made_by": PHYSICIST_COMMAND})[:-1]
-    write_text(path, head + ',\n "versions": {\n' + versions + "\n }\n}\n")
-
-
-def _class_lines(name: str, each: Mapping[str, Any]) -> str:
-    films = ",\n".join(f"     {json.dumps(row)}: {json.dumps(films)}" for row, films in each["films"].items())
-    return f'   "{name}": {{\n    "made": {json.dumps(each["made"])},\n    "films": {{\n{films}\n    }}\n   }}'
+    write_text(path, json.dumps({"made_by": PHYSICIST_COMMAND, **stored}, indent=1) + "\n")

@@ -28,17 +28,15 @@ Words = Callable[..., tuple[str, ...]]
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("90s", 90), ("30m", 1800), ("2h", 7200), ("1h30m", 5400), ("1.5m", 90), ("1h0m5s", 3605)]
+    ("text", "seconds"),
+    [("90s", 90), ("30m", 1800), ("2h", 7200), ("1h30m", 5400), ("1.5m", 90), ("1h0m5s", 3605), ("2h ", 7200)],
 )
 def test_budgets_are_times(text: str, seconds: float) -> None:
     assert parse_budget(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "0", "0s", "soon", "-5m", "5", "1m1h", "1e3s", "inf", "9999h", "٣s", "2h "])
+@pytest.mark.parametrize("text", ["", "0", "0s", "soon", "-5m", "5", "1m1h", "1e3s", "inf", "9999h", "٣s"])
 def test_what_is_no_budget(text: str) -> None:
-    if text == "2h ":
-        assert parse_budget(text) == 7200
-        return
     with pytest.raises(UsageError, match="--budget"):
         parse_budget(text)
 
