@@ -77,7 +77,8 @@ def word(seen: pd.Series[float]) -> str:
     """What a headline reading sees of a source."""
     said = f"weak {_range(seen)}" if seen["most"] > BLIND else "**blind**"
     said = "**sees**" if seen["least"] >= SEES else said
-    return said + (f" ({seen['clips']:.0f} clips)" if seen["clips"] <= FEW else "")
+    count = int(seen["clips"])
+    return said + (f" ({count} clip{'s' * (count > 1)})" if count <= FEW else "")
 
 
 def _range(seen: pd.Series[float]) -> str:

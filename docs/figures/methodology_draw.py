@@ -41,7 +41,7 @@ STYLE = {
     "ytick.labelcolor": SOFT,
     "savefig.facecolor": "white",
 }
-TOLERANCES = (0.03, 0.08, 0.2)
+TOLERANCES = (0.03, 0.08, 0.2, 0.5)
 NAMES = {
     "truth": "recorded\nfuture",
     "stranger-far": "far lawful\nalternative",
@@ -118,13 +118,13 @@ def chain(found: dict[str, Any]) -> Any:
         top.text(0, 1.01, " hand-over", transform=top.get_xaxis_transform(), fontsize=7.5, color=SOFT)
         top.set_ylabel("height, m")
         top.legend(frameon=False, fontsize=8)
-        for each, colour in zip(found["tolerances"], (GREEN, BLUE, AMBER), strict=True):
+        for each, colour in zip(found["tolerances"], (GREEN, BLUE, AMBER, RED), strict=True):
             below.plot(times, numbers(each["off"]), color=colour, lw=1.2, label=f"{each['tolerance']:g}")
             below.axhline(each["tolerance"], color=colour, lw=0.7, ls=(0, (4, 3)))
-        below.set_ylim(0, 0.23)
+        below.set_ylim(0, 0.82)
         below.set_ylabel("diameters off")
         below.set_xlabel("seconds from the hand-over")
-        below.legend(frameon=False, fontsize=7.5, ncols=3, title="tolerance", title_fontsize=7.5, loc="upper right")
+        below.legend(frameon=False, fontsize=7.5, ncols=4, title="tolerance", title_fontsize=7.5, loc="upper right")
     return fig
 
 
