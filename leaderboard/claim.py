@@ -29,6 +29,7 @@ from physbench.storage.run_folder import RunFolder
 
 MOST_MANIFEST = 16 << 20  # bytes; that of core has 0.1 MB
 MOST_SAMPLES = 64
+UNRANKED = "expectation"  # the suite without axes
 MOST_TEXT = 4000  # characters
 Text = Annotated[str, Len(0, MOST_TEXT)]
 Number = Annotated[float, Ge(0), Le(1e12)]
@@ -167,6 +168,11 @@ def read_claim(folder: RunFolder) -> Claim:
         raise UsageError(f"manifest.json: {place or 'the document'}: {first['msg']}") from error
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"manifest.json cannot be read ({type(error).__name__}: {error})") from error
+    if manifest.suite.name == UNRANKED:
+        raise UsageError(
+            f"a run of the suite {UNRANKED}, which no board ranks: boards rank by the axes. See such runs side by side "
+            "with physbench compare RUN RUN"
+        )
     card = _card(manifest.model.card)
     if card.name != manifest.model.name:
         raise UsageError(f"manifest.json: the model is called '{manifest.model.name}', on its card '{card.name}'")

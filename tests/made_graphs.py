@@ -21,11 +21,18 @@ def value(name: str, *shape: Any) -> Any:
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
 
 
-def _model(nodes: Any, inputs: Any, outputs: Any, weights: dict[str, np.ndarray], card: dict[str, Any]) -> ModelProto:
+def _model(
+    nodes: Any,
+    inputs: Any,
+    outputs: Any,
+    weights: dict[str, np.ndarray],
+    card: dict[str, Any],
+    kind: str = "frames",
+) -> ModelProto:
     tensors = [numpy_helper.from_array(array, name) for name, array in weights.items()]
     graph = helper.make_graph(nodes, "made", inputs, outputs, tensors)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    helper.set_model_props(model, {"physbench": json.dumps({"kind": "frames", "card": {**CARD, **card}})})
+    helper.set_model_props(model, {"physbench": json.dumps({"kind": kind, "card": {**CARD, **card}})})
     return model
 
 
@@ -58,6 +65,25 @@ def clip(length: int = 7, **card: Any) -> ModelProto:
     nodes = [helper.make_node("Gather", ["context", "last"], ["frames"], axis=1)]
     outputs = [value("frames", "B", length, *FRAME[1:])]
     return _model(nodes, [value("context", "B", 4, *FRAME[1:])], outputs, {"last": np.full(length, 3)}, card)
+
+
+def surprised(
+    frames: int | str = "T", name: str = "video", kind: str = "surprise", card: dict[str, Any] | None = None
+) -> ModelProto:
+    """Squared difference of each frame from the one before it; 0 at the first."""
+    nodes = [
+        helper.make_node("Slice", [name, "one", "end", "time"], ["later"]),
+        helper.make_node("Slice", [name, "zero", "last", "time"], ["earlier"]),
+        helper.make_node("Sub", ["later", "earlier"], ["apart"]),
+        helper.make_node("Mul", ["apart", "apart"], ["squared"]),
+        helper.make_node("ReduceMean", ["squared"], ["change"], axes=[2, 3, 4], keepdims=0),
+        helper.make_node("Pad", ["change", "pads"], ["surprise"]),
+    ]
+    numbers = {"one": [1], "end": [2**31], "zero": [0], "last": [-1], "time": [1], "pads": [0, 1, 0, 0]}
+    weights = {key: np.array(numbers_of, dtype=np.int64) for key, numbers_of in numbers.items()}
+    stated = {"unit": "squared change", "sees": 0.5, **(card or {})}
+    inputs, outputs = [value(name, "B", frames, *FRAME[1:])], [value("surprise", "B", frames)]
+    return _model(nodes, inputs, outputs, weights, stated, kind)
 
 
 def save(model: ModelProto, path: Path, change: Callable[[ModelProto], object] | None = None) -> Path:

@@ -2,20 +2,24 @@
 
 {"kind": "frames", "card": {"name": ..., "image_size": [64, 64], "fps": 15, "context_frames": 8}}
 
+The kind "surprise" has the fields of a SurpriseCard.
+
 An archive also says in which order its program takes `inputs`, as their names are lost there.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from physbench.adapters.model_protocol import ModelCard
+from physbench.adapters.surprise_card import SurpriseCard
 from physbench.adapters.tensor_file import METADATA_KEY, read_card
 from physbench.errors import ModelError, nearest
 
-GRAPH_KINDS = ("frames",)  # what a graph may predict
+GRAPH_KINDS: Mapping[str, type[ModelCard]] = {"frames": ModelCard, "surprise": SurpriseCard}  # what it answers
+FRAMES_KIND = "frames"
 OPTIONAL_INPUTS = ("context_actions", "action", "noise")
 INIT_PREFIX, NEXT_PREFIX = "init_", "next_"  # before the name of a state: what `init` and `step` make of it
 
@@ -42,7 +46,7 @@ class GraphDocument:
 def graph_document(card: ModelCard, inputs: Sequence[str] = ()) -> str:
     """The document of a card, as text."""
     order = {"inputs": list(inputs)} if inputs else {}
-    return json.dumps({"kind": GRAPH_KINDS[0], "card": asdict(card), **order}, sort_keys=True)
+    return json.dumps({"kind": FRAMES_KIND, "card": asdict(card), **order}, sort_keys=True)
 
 
 def read_graph_document(text: str | None, where: str, place: str) -> GraphDocument:
@@ -67,10 +71,10 @@ def read_graph_document(text: str | None, where: str, place: str) -> GraphDocume
             raise ValueError("expected a table with a table 'card' in it")
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{where}: {place} cannot be read ({error}).") from None
-    kind = document.get("kind", GRAPH_KINDS[0])
+    kind = document.get("kind", FRAMES_KIND)
     if kind not in GRAPH_KINDS:
         raise ModelError(f"{where}: there is no kind of graph {kind!r:.40}.{nearest(str(kind), GRAPH_KINDS)}")
-    card = read_card(document["card"], where)
+    card = read_card(document["card"], where, GRAPH_KINDS[kind])
     if card.track == "privileged":
         raise ModelError(f"{where}: a graph is given no clips, so that its card cannot say track='privileged'.")
     inputs = document.get("inputs", [])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from http.client import HTTPException, HTTPResponse
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from physbench.adapters.http_connection import (
     ServerRefusalError,
 )
 from physbench.adapters.http_protocol import (
+    SURPRISE_PATH,
     Frames,
     NoJsonError,
     ShortAnswerError,
@@ -25,6 +27,7 @@ from physbench.adapters.http_protocol import (
     parse_card,
     raise_served,
     read_blocks,
+    read_surprise,
 )
 from physbench.adapters.model_protocol import ModelCard
 from physbench.adapters.serve_model import CARD_PATH, MAX_HEAD, MEDIA_TYPE, ROLLOUT_PATH
@@ -85,42 +88,76 @@ class HttpModel:
         """Ask the server for the frames, and yield them as they arrive (see `FrameModel`)."""
         import torch
 
-        seeds = [int(torch.randint(SEED_BOUND, (), generator=g, device=g.device)) for g in generators]
-        levels = context.float().mul(255).round().to(torch.uint8).permute(0, 1, 3, 4, 2)
         body = pack_request(
-            levels.contiguous().cpu().numpy(),
+            _levels(context),
             horizon=horizon,
             actions=None if actions is None else actions.float().cpu().numpy(),
             prompts=prompts,
-            seeds=seeds,
+            seeds=_seeds(generators),
         )
         for block in self._blocks(body, len(context), horizon):
             for start in range(0, block.shape[1], FLOAT_FRAMES):
                 frames = torch.from_numpy(_planar(block[:, start : start + FLOAT_FRAMES]))
                 yield frames.to(context.device).float().div_(255)
 
+    def surprise(
+        self,
+        video: Tensor,
+        *,
+        context: int,
+        actions: Tensor | None,
+        prompts: Sequence[str],
+        generators: Sequence[torch.Generator],
+    ) -> Tensor:
+        """Ask the server how surprised its model is by films (see `SurpriseModel`)."""
+        import torch
+
+        films, frames = video.shape[:2]
+        body = pack_request(
+            _levels(video),
+            horizon=frames - context,
+            actions=None,
+            prompts=prompts,
+            seeds=_seeds(generators),
+            whole=True,
+        )
+        url = self._connection.address.url
+        with self._answered(SURPRISE_PATH, body, lambda: "a part of the surprise") as response:
+            values = read_surprise(response, films, frames, url)
+        return torch.from_numpy(values).to(video.device, torch.float32)
+
     def _blocks(self, body: list[bytes | memoryview], batch: int, horizon: int) -> Iterator[Frames]:
         """The blocks of an answer. A connection whose answer was not read to its end is closed."""
         connection, url, done = self._connection, self._connection.address.url, 0
+        with self._answered(ROLLOUT_PATH, body, lambda: f"{done} of {horizon} frames") as response:
+            try:
+                for block in read_blocks(response, batch, horizon, self.card.image_size, url, connection.say):
+                    done += block.shape[1]
+                    yield block
+            except ShortAnswerError as error:
+                if _has_all(response):
+                    raise ModelError(str(error)) from None
+                raise
+
+    @contextmanager
+    def _answered(self, path: str, body: list[bytes | memoryview], so_far: Callable[[], str]) -> Iterator[HTTPResponse]:
+        """An answer, which the caller reads to its end. A connection whose answer was not is closed.
+
+        so_far: What has arrived, for messages.
+        """
+        connection, url = self._connection, self._connection.address.url
         whole = False
         try:
-            response = connection.request("POST", ROLLOUT_PATH, LONGEST_CALL, body, MEDIA_TYPE)
-            for block in read_blocks(response, batch, horizon, self.card.image_size, url, connection.say):
-                done += block.shape[1]
-                yield block
+            yield connection.request("POST", path, LONGEST_CALL, body, MEDIA_TYPE)
             whole = True
         except ServerRefusalError as error:
             if error.status == 500 and error.said:
                 raise_served(error.said, error.kind, url)
             raise
-        except ShortAnswerError as error:
-            if _has_all(response):
-                raise ModelError(str(error)) from None
-            raise _lost(url, done, horizon) from None
         except TimeoutError:
-            raise NoServerError(f"{NO_ANSWER}{url} after {done} of {horizon} frames.") from None
+            raise NoServerError(f"{NO_ANSWER}{url} after {so_far()}.") from None
         except (OSError, EOFError, HTTPException, ssl.SSLError):
-            raise _lost(url, done, horizon) from None
+            raise LostConnectionError(f"{NO_ANSWER}{url}: the connection was lost after {so_far()}.") from None
         finally:
             if not whole:
                 connection.close()
@@ -135,8 +172,18 @@ def _has_all(response: HTTPResponse) -> bool:
     return response.chunked or response.length == 0
 
 
-def _lost(url: str, done: int, horizon: int) -> LostConnectionError:
-    return LostConnectionError(f"{NO_ANSWER}{url}: the connection was lost after {done} of {horizon} frames.")
+def _levels(frames: Tensor) -> Frames:
+    """Frames (B, T, 3, H, W) in [0, 1] -> (B, T, H, W, 3) uint8."""
+    import torch
+
+    levels = frames.float().mul(255).round().to(torch.uint8).permute(0, 1, 3, 4, 2)
+    return levels.contiguous().cpu().numpy()
+
+
+def _seeds(generators: Sequence[torch.Generator]) -> list[int]:
+    import torch
+
+    return [int(torch.randint(SEED_BOUND, (), generator=g, device=g.device)) for g in generators]
 
 
 def _planar(frames: Frames) -> Frames:

@@ -15,9 +15,13 @@ from numpy.typing import NDArray
 from physbench.adapters.model_contract import check_card_types
 from physbench.adapters.model_protocol import MAX_CONTEXT_FRAMES, MAX_NAME, ModelCard
 from physbench.adapters.serve_model import HEAD_LENGTH, MAX_HEAD, MAX_REQUEST_HEAD, PROTOCOL, pack_head
+from physbench.adapters.surprise_card import SurpriseCard
 from physbench.errors import ModelError, PhysbenchError, nearest
 
 CARD_FIELDS = tuple(item.name for item in dataclasses.fields(ModelCard))
+SURPRISE_FIELDS = tuple(item.name for item in dataclasses.fields(SurpriseCard))
+SURPRISE_PATH = "/v1/surprise"
+MOST_DIGITS = 40  # bytes of a number in an answer
 FLAGS = ("uses_actions", "uses_prompt", "stochastic", "repeat_first")
 
 Frames = NDArray[np.uint8]
@@ -84,11 +88,11 @@ def parse_card(text: bytes, where: str) -> ServedCard:
     fields = document.get("card")
     if not isinstance(fields, dict):
         raise ModelError(f"{where}: the answer holds no card.")
-    unknown = [name for name in fields if name not in CARD_FIELDS]
+    stated = fields.get("answers") == "surprise"
+    known = SURPRISE_FIELDS if stated else CARD_FIELDS
+    unknown = [name for name in fields if name not in known]
     if unknown:
-        raise ModelError(
-            f"{where}: the card has the unknown field {unknown[0]!a:.60}.{nearest(unknown[0], CARD_FIELDS)}"
-        )
+        raise ModelError(f"{where}: the card has the unknown field {unknown[0]!a:.60}.{nearest(unknown[0], known)}")
     missing = [name for name in ("name", "image_size", "fps", "context_frames") if name not in fields]
     if missing:
         raise ModelError(f"{where}: the card lacks {', '.join(missing)}.")
@@ -98,7 +102,8 @@ def parse_card(text: bytes, where: str) -> ServedCard:
     if isinstance(fields["name"], str) and len(fields["name"]) > MAX_NAME:
         raise ModelError(f"{where}: the card's name is longer than {MAX_NAME} characters.")
     try:
-        card = check_card_types(ModelCard(**fields), where)
+        given = {name: value for name, value in fields.items() if name != "answers"}
+        card = check_card_types(SurpriseCard(**given) if stated else ModelCard(**given), where)
     except (ModelError, TypeError, OverflowError) as error:
         raise ModelError(f"{error!s:.400}") from None
     if card.context_frames > MAX_CONTEXT_FRAMES:
@@ -118,17 +123,20 @@ def pack_request(
     actions: NDArray[np.float32] | None,
     prompts: Sequence[str],
     seeds: Sequence[int],
+    whole: bool = False,
 ) -> list[bytes | memoryview]:
-    """The body of POST /v1/rollout, in parts.
+    """The body of POST /v1/rollout, or of POST /v1/surprise, in parts.
 
     Args:
-        context: (B, C, H, W, 3).
-        horizon: Frames wanted.
+        context: (B, C, H, W, 3); of whole films (B, C + horizon, H, W, 3).
+        horizon: Frames wanted; of films those whose surprise is wanted.
         actions: (B, C + horizon, 6).
         prompts: B texts.
         seeds: B numbers below 2**53, which every JSON library holds exactly.
+        whole: Whether these are whole films.
     """
     batch, frames, height, width, _ = context.shape
+    frames -= horizon if whole else 0
     head = pack_head(
         {
             "protocol": PROTOCOL,
@@ -196,6 +204,24 @@ def read_blocks(
     rest = source.read(HEAD_LENGTH.size)
     if rest:
         raise ModelError(f"{where} sends more than the {horizon} frames that were asked for. {doubt}")
+
+
+def read_surprise(source: BytesSource, films: int, frames: int, where: str) -> NDArray[np.float64]:
+    """Read the answer to POST /v1/surprise: {"surprise": numbers (films, frames)}, null where there is none.
+
+    Raises ModelError where the answer is not of this form.
+    """
+    most = films * frames * MOST_DIGITS + MAX_HEAD
+    text = source.read(most + 1)
+    said = parse_document(text, f"{where}{SURPRISE_PATH}").get("surprise") if len(text) <= most else None
+    try:
+        found = np.array(said, dtype=np.float64)
+    except (ValueError, TypeError, OverflowError):
+        found = np.empty(0)
+    if found.shape != (films, frames):
+        got = f", got the shape {found.shape}" if found.ndim == 2 else ""
+        raise ModelError(f"{where}: expected the surprise of {films} films, each a list of {frames} numbers{got}.")
+    return found
 
 
 def _too_short(where: str, got: int, batch: int, horizon: int, form: str, frame_bytes: int) -> ShortAnswerError:

@@ -1,11 +1,13 @@
 """Reads an ONNX file and checks that it holds a model: names and shapes of its inputs and outputs, operators, weights.
 
-Two forms are accepted. *Steps*: one graph with two parts side by side, told apart by the names of what they make.
+Three forms are accepted. *Steps*: one graph with two parts side by side, told apart by the names of what they make.
 
     init:  context (B, C, 3, H, W) [, context_actions (B, C, 6)]      -> init_NAME for each state NAME
     step:  NAME for each state [, action (B, 6)] [, noise (B, n)]     -> next_NAME for each state, frame (B, 3, H, W)
 
 *Clip*: `context` -> `frames` (B, T, 3, H, W) for a fixed T, which is continued on its own last frames.
+
+*Surprise*: `video` (B, T, 3, H, W) -> `surprise` (B, T), for films of any length.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from physbench.adapters.graph_card import (
 from physbench.adapters.model_protocol import ModelCard
 from physbench.adapters.onnx_nodes import all_nodes, all_tensors, needed_names
 from physbench.adapters.stepped_model import ACTION_VALUES
+from physbench.adapters.surprise_card import SurpriseCard
 from physbench.adapters.tensor_file import METADATA_KEY
 from physbench.errors import ModelError, nearest
 from physbench.storage.file_hash import add_file
@@ -64,7 +67,9 @@ class GraphLayout:
 
     @property
     def first_outputs(self) -> list[str]:
-        """Outputs of the first part: the first states, or all frames."""
+        """Outputs of the first part: the first states, or all frames, or surprise."""
+        if isinstance(self.card, SurpriseCard):
+            return ["surprise"]
         return [INIT_PREFIX + name for name in self.states] or ["frames"]
 
     @property
@@ -191,6 +196,10 @@ def read_layout(model: ModelProto, where: str) -> GraphLayout:
     weights = {tensor.name for tensor in model.graph.initializer}
     inputs = {value.name: value for value in model.graph.input if value.name not in weights}
     outputs = {value.name: value for value in model.graph.output}
+    if isinstance(card, SurpriseCard):
+        layout = _surprise_layout(card, inputs, outputs, where)
+        _refuse_more(card, layout, where)
+        return layout
     if "context" not in inputs:
         raise ModelError(f"{where} has no input `context` (B, C, 3, H, W).{nearest('context', inputs)}")
     if "frames" in outputs:
@@ -212,6 +221,12 @@ def read_layout(model: ModelProto, where: str) -> GraphLayout:
         _check_value(outputs["frame"], ("B", *size), where)
     else:
         _check_value(outputs["frames"], ("B", layout.card.max_horizon or 0, *size), where)
+    _refuse_more(card, layout, where)
+    return layout
+
+
+def _refuse_more(card: ModelCard, layout: GraphLayout, where: str) -> None:
+    """Raise ModelError where the card promises what the graph does not take."""
     if card.uses_actions and not {"action", "context_actions"} & layout.optional:
         raise ModelError(f"{where}: its card says uses_actions=True, but the graph has no input `action` (B, 6).")
     if card.uses_prompt:
@@ -219,7 +234,25 @@ def read_layout(model: ModelProto, where: str) -> GraphLayout:
     if card.stochastic != ("noise" in layout.optional):
         has = "has an" if "noise" in layout.optional else "has no"
         raise ModelError(f"{where}: its card says stochastic={card.stochastic}, but the graph {has} input `noise`.")
-    return layout
+
+
+def _surprise_layout(
+    card: SurpriseCard, inputs: dict[str, ValueInfoProto], outputs: dict[str, ValueInfoProto], where: str
+) -> GraphLayout:
+    if set(inputs) != {"video"} or "surprise" not in outputs:
+        raise ModelError(
+            f"{where}: a graph of the kind 'surprise' takes `video` (B, T, 3, H, W) alone and gives `surprise` (B, T); "
+            f"this one takes {', '.join(inputs) or 'nothing'} and gives {', '.join(outputs)}."
+        )
+    for value, wanted in ((inputs["video"], ("B", "T", 3, *card.image_size)), (outputs["surprise"], ("B", "T"))):
+        _check_value(value, wanted, where)
+        shape = shape_of(value)
+        if shape is not None and isinstance(shape[1], int):
+            raise ModelError(
+                f"{where}: `{value.name}` has {shape[1]} frames, and films have more or fewer. Export it with a number "
+                "of frames that may vary."
+            )
+    return GraphLayout(card)
 
 
 def _clip_layout(

@@ -12,13 +12,14 @@ from torch import Tensor
 from physbench.adapters.onnx_graph import GraphLayout, read_onnx
 from physbench.adapters.onnx_nodes import part_of
 from physbench.adapters.stepped_model import SteppedModel
+from physbench.adapters.surprise_card import SurpriseCard
 from physbench.errors import ModelError
 from physbench.plugins.tracebacks import first_line
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-    from physbench.adapters.model_protocol import FrameModel
+    from physbench.adapters.model_protocol import FrameModel, SurpriseModel
 
 Values = dict[str, Any]  # values of the runtime, by name
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
@@ -129,10 +130,31 @@ class OnnxClip:
         yield _as_tensor(made["frames"], context.device)[:, :horizon]
 
 
-def load_graph(path: Path, device: torch.device) -> FrameModel:
+class OnnxSurprise:
+    """A graph from films to surprise."""
+
+    def __init__(self, card: SurpriseCard, session: GraphSession) -> None:
+        self.card, self._session = card, session
+
+    def surprise(
+        self,
+        video: Tensor,
+        *,
+        context: int,
+        actions: Tensor | None,
+        prompts: Sequence[str],
+        generators: Sequence[torch.Generator],
+    ) -> Tensor:
+        """Surprise (B, T) at the frames (B, T, 3, H, W) of films."""
+        return _as_tensor(self._session.run({"video": video}, {})["surprise"], video.device)
+
+
+def load_graph(path: Path, device: torch.device) -> FrameModel | SurpriseModel:
     """Load the model in an ONNX file. Raises ModelError that says what to do."""
     model, layout = read_onnx(path)
     first = GraphSession(part_of(model, layout.first_outputs), path, device)
+    if isinstance(layout.card, SurpriseCard):
+        return OnnxSurprise(layout.card, first)
     if not layout.stepped:
         return OnnxClip(layout, first)
     return OnnxSteps(layout, first, GraphSession(part_of(model, layout.next_outputs), path, device))

@@ -141,9 +141,9 @@ def _with_clips(card: ModelCard, training: Any) -> ModelCard:
     return replace(card, training_clips=clips)
 
 
-def read_card(document: Mapping[str, Any], where: str) -> ModelCard:
-    """A card from JSON."""
-    known = [field.name for field in fields(ModelCard)]
+def read_card(document: Mapping[str, Any], where: str, kind: type[ModelCard] = ModelCard) -> ModelCard:
+    """A card of some kind from JSON."""
+    known = [field.name for field in fields(kind) if field.init]
     for key in document:
         if key not in known:
             raise ModelError(f"{where}: its card has an unknown field {key!a:.60}.{nearest(key, known)}")
@@ -151,7 +151,7 @@ def read_card(document: Mapping[str, Any], where: str) -> ModelCard:
     if isinstance(values.get("image_size"), list):
         values["image_size"] = tuple(values["image_size"])
     try:
-        card = ModelCard(**values)
+        card = kind(**values)
     except TypeError as error:
         raise ModelError(f"{where}: its card is incomplete ({error}).") from None
     return check_card_types(card, where)

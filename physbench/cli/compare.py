@@ -18,15 +18,21 @@ def command(
 ) -> None:
     """Say whether the first model is ahead of the others, with intervals paired clip by clip.
 
+    Runs of the suite expectation: what each model notices, and from which size on, side by side.
+
     Example: physbench compare runs/objects-core-1 runs/constant-velocity-core-1
     """
     from physbench.errors import UsageError
 
     if len(runs) < 2:
         raise UsageError("Expected two runs or more: physbench compare RUN RUN.")
+    from physbench.expectation.threshold_table import shows_films
     from physbench.results.run_comparison import compare
     from physbench.storage.run_folder import RunFolder
 
+    if shows_films(RunFolder(runs[0])):
+        _thresholds(runs, as_json)
+        return
     comparison = compare(*(RunFolder(path) for path in runs))
     if as_json:
         typer.echo(comparison.model_dump_json(indent=1))
@@ -35,3 +41,16 @@ def command(
     from physbench.report.comparison_table import print_comparison
 
     print_comparison(comparison, stdout_console())
+
+
+def _thresholds(runs: list[Path], as_json: bool) -> None:
+    """What runs of the suite expectation notice."""
+    from physbench.cli.console import stdout_console
+    from physbench.expectation.threshold_table import print_thresholds, threshold_table
+    from physbench.storage.run_folder import RunFolder
+
+    table = threshold_table([RunFolder(path) for path in runs])
+    if as_json:
+        typer.echo(table.model_dump_json(indent=1))
+        return
+    print_thresholds(table, stdout_console())

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip, Row
 from physbench.clips.store import ClipStore
@@ -31,11 +33,17 @@ class ClipFilms:
     clip: Clip
     grid: WindowGrid  # of the model
     pixel_grid: WindowGrid  # of the pixel baselines, N windows
-    films: dict[str, Image]  # by name (T, H, W, 3)
+    films: dict[str, NDArray[Any]]  # by name, frames (T, H, W, 3); for models of states their states (T, N, 13)
     before: dict[str, tuple[str, int]]  # by name: an earlier film, and the first frame in which they differ
     baselines: dict[str, dict[str, Array]]  # surprise (N,) by baseline and film
+    events: dict[str, float] = field(default_factory=dict)  # by name, s of the last lawful state; films of states alone
     absent: dict[str, str] = field(default_factory=dict)  # films that cannot be made, with the reason
     seconds: float = 0.0
+
+    def film(self, name: str) -> Clip:
+        """A film in the place of the clip's own frames, or states."""
+        values = self.films[name]
+        return replace(self.clip, frames=values) if values.dtype == np.uint8 else replace(self.clip, states=values)
 
 
 def clip_films(row: Row, spec: RenderSpec, context: int, sources: Sequence[str]) -> ClipFilms:
@@ -63,7 +71,7 @@ def clip_films(row: Row, spec: RenderSpec, context: int, sources: Sequence[str])
         except PhysbenchError as reason:
             absent[source] = str(reason)
             continue
-        before[source] = _nearest(film, films)
+        before[source] = nearest_film(source, film.frames, films)
         films[source] = film.frames
         series = known.get(source)
         if series is None:
@@ -73,14 +81,14 @@ def clip_films(row: Row, spec: RenderSpec, context: int, sources: Sequence[str])
         for name, values in series.items():
             baselines[name][source] = values
     _write(path, known)
-    return ClipFilms(clip, grid, pixel_grid, films, before, baselines, absent, time.monotonic() - begun)
+    return ClipFilms(clip, grid, pixel_grid, films, before, baselines, absent=absent, seconds=time.monotonic() - begun)
 
 
-def _nearest(film: Film, others: dict[str, Image]) -> tuple[str, int]:
-    """Of the films that are there the one that differs last, and from which frame on; the film itself and 0 if none."""
-    found = [(first_difference(film.frames, frames), name) for name, frames in others.items()]
-    first, name = max(found, default=(0, film.source), key=lambda item: item[0])
-    return (name, first) if first > 0 else (film.source, 0)
+def nearest_film(source: str, film: NDArray[Any], others: Mapping[str, NDArray[Any]]) -> tuple[str, int]:
+    """Of other films (T, ...) the one that differs last, and from which moment on; the film itself and 0 if none."""
+    found = [(first_difference(film, other), name) for name, other in others.items()]
+    first, name = max(found, default=(0, source), key=lambda item: item[0])
+    return (name, first) if first > 0 else (source, 0)
 
 
 def _cache_path(row: Row, spec: RenderSpec) -> Path:

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from physbench import __version__
+from physbench.adapters.state_card import StateCard
 from physbench.adapters.surprise_card import SurpriseCard
 from physbench.clips.clip import Row
 from physbench.errors import UsageError
+from physbench.expectation.expectation_kinds import IMPOSSIBLE_KINDS
 from physbench.expectation.expectation_readings import expectation_result
 from physbench.expectation.expectation_run import EXPECTATION_SUITE, UNTRAINED, read_part
 from physbench.expectation.expectation_text import expectation_sentences
 from physbench.expectation.film_pairs import FilmPair, find_pairs, pairs_hash
-from physbench.expectation.film_surprise import sight
+from physbench.expectation.film_surprise import asked_pairs, sight
 from physbench.expectation.physicist_golden import NOT_PUBLISHED, PHYSICIST_NAME, published_readings
 from physbench.expectation.pixel_baselines import PIXEL_BASELINES
 from physbench.expectation.solved_sizes import fixed_solved
+from physbench.expectation.state_films import STATE_BASELINES
 from physbench.expectation.surprise_series import PairReading, read_pair
 from physbench.results.expectation_schema import ExpectationResult
 from physbench.results.read_run import read_manifest
@@ -36,6 +40,7 @@ NO_AXES = "the suite expectation asks for surprise and has no axes"
 MODEL_FILMS = "films"  # of a part: what the model makes of the films
 UNTRAINED_COPY = "untrained copy"
 PIXELS = "squared error of pixels, white = 1"
+DIAMETERS = "diameters"
 
 
 def write_expectation(folder: RunFolder, pairs: Sequence[FilmPair], manifest: Mapping[str, Any]) -> ResultDocument:
@@ -71,6 +76,10 @@ def expectation_document(
     folder: RunFolder, pairs: Sequence[FilmPair], manifest: Mapping[str, Any]
 ) -> tuple[ResultDocument, list[PairReading], dict[Row, dict[str, Any]]]:
     """The result document of a run, what the model makes of each pair, and what the parts hold, by clip."""
+    card = card_from(manifest["model"]["card"])
+    unasked = {pair.kind for pair in pairs if not pair.control}
+    pairs = asked_pairs(pairs, card)
+    unasked -= {pair.kind for pair in pairs}
     parts: dict[Row, dict[str, Any]] = {}
     for row in dict.fromkeys(pair.row for pair in pairs):
         part = read_part(folder.part(row.id))
@@ -78,22 +87,24 @@ def expectation_document(
             raise UsageError(f"{folder.path} is not finished: films of {row.id} were not shown. Use --resume.")
         parts[row] = part
     pairs = [pair for pair in pairs if not {pair.possible, pair.impossible} & parts[pair.row]["absent"].keys()]
-    card = card_from(manifest["model"]["card"])
     model = readings(pairs, parts)
-    stated = isinstance(card, SurpriseCard)
+    states, stated = isinstance(card, StateCard), isinstance(card, SurpriseCard)
     asked = {"shown": " ".join(manifest.get("notes") or ()) or "whole films"} if stated else {}
-    beside, missing = _beside(manifest, pairs, parts, card.spec)
+    beside, missing = _beside(manifest, pairs, parts, None if states else card.spec)
+    unit, way = (DIAMETERS, "error of the predicted states") if states else (PIXELS, "error of the predicted frames")
     result = expectation_result(
         model,
-        {name: readings(pairs, parts, name) for name in PIXEL_BASELINES},
+        {name: readings(pairs, parts, name) for name in (STATE_BASELINES if states else PIXEL_BASELINES)},
         **asked,
         sees=sight(card),
         ahead=card.ahead if isinstance(card, SurpriseCard) else 0.0,
         beside=beside,
         absent=missing,
-        solved=fixed_solved(card.spec),
-        unit=card.unit if isinstance(card, SurpriseCard) else PIXELS,
-        way="surprise as the model states it" if isinstance(card, SurpriseCard) else "error of the predicted frames",
+        solved=None if states else fixed_solved(card.spec),
+        unit=card.unit if isinstance(card, SurpriseCard) else unit,
+        way="surprise as the model states it" if stated else way,
+        baseline="state baseline" if states else "pixel baseline",
+        not_shown=sorted({IMPOSSIBLE_KINDS[kind].noun for kind in unasked}),
     )
     failures = [
         Failure(clip=f"{row.id}|{film}", sample=0, reason=reason)
@@ -105,12 +116,18 @@ def expectation_document(
 
 
 def _beside(
-    manifest: Mapping[str, Any], pairs: Sequence[FilmPair], parts: Mapping[Row, Mapping[str, Any]], spec: RenderSpec
+    manifest: Mapping[str, Any],
+    pairs: Sequence[FilmPair],
+    parts: Mapping[Row, Mapping[str, Any]],
+    spec: RenderSpec | None,
 ) -> tuple[dict[str, list[PairReading]], dict[str, str]]:
-    """What the physicist and the untrained copy make of pairs, and why one of them makes nothing of any."""
+    """What the physicist and the untrained copy make of pairs, and why one of them makes nothing of any.
+
+    spec: of the pictures; None of films of states.
+    """
     found: dict[str, list[PairReading]] = {}
     reasons: dict[str, str] = {}
-    published = published_readings(pairs, spec)
+    published = published_readings(pairs, spec) if spec else []
     if published:
         found[PHYSICIST_NAME] = published
     else:
@@ -130,7 +147,9 @@ def readings(
     series = {row: _series(part, observer) for row, part in parts.items()}
     for pair in pairs:
         times, films = series[pair.row]
-        found.append(read_pair(pair, films, times))
+        event = parts[pair.row].get("events", {}).get(pair.impossible)
+        shown = pair if event is None else replace(pair, event=event, seen=None)  # nothing is hidden in states
+        found.append(read_pair(shown, films, times))
     return found
 
 

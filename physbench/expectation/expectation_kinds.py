@@ -23,6 +23,7 @@ class ImpossibleKind:
     unit: str = ""  # of the severity
     scale: Scale = "as it is"
     quadruple: bool = False  # both orders of two looks are shown, so that every frame is as often possible
+    look: bool = False  # of looks or of presence: states of bodies show nothing of it
 
     @property
     def sized(self) -> bool:
@@ -68,9 +69,9 @@ _KINDS = (
     ImpossibleKind("momentum", (0.25, 0.5, 1.0, 2.0, 4.0), "momentum from nowhere", "from {} impulses on", "impulses"),
     ImpossibleKind("mass-ratio", (1.5, 2.0, 4.0, 8.0, 16.0), "masses that do not fit", "from × {} on", *ABOVE),
     ImpossibleKind("restitution", (1.1, 1.3, 1.6, 2.0, 3.0), "bounces with more energy", "from × {} on", *ABOVE),
-    ImpossibleKind("hue", _HUES, "a change of hue", "from {}° on", "deg"),
-    ImpossibleKind("size", (1.1, 1.2, 1.4, 1.8, 2.5), "growth", "from × {} on", *ABOVE),
-    ImpossibleKind("blink", (0.1, 0.2, 0.4, 0.8, 1.6), "absence", "from {} s on", "s"),
+    ImpossibleKind("hue", _HUES, "a change of hue", "from {}° on", "deg", look=True),
+    ImpossibleKind("size", (1.1, 1.2, 1.4, 1.8, 2.5), "growth", "from × {} on", *ABOVE, look=True),
+    ImpossibleKind("blink", (0.1, 0.2, 0.4, 0.8, 1.6), "absence", "from {} s on", "s", look=True),
     ImpossibleKind("return-late", (0.1, 0.2, 0.4, 0.8, 1.6), "a late return", "from {} s on", "s"),
     ImpossibleKind("return-early", (0.05, 0.1, 0.2, 0.3, 0.4), "an early return", "from {} s on", "s"),
     ImpossibleKind(
@@ -80,12 +81,15 @@ _KINDS = (
         "from {}° on",
         "deg",
         quadruple=True,
+        look=True,
     ),
-    ImpossibleKind("return-size", (0.9, 0.8, 0.65, 0.5, 0.35), "shrinking behind a screen", "below × {}", *BELOW),
-    ImpossibleKind("vanish", (1.0,), "vanishing"),
-    ImpossibleKind("duplicate", (1.25,), "a double that appears"),
+    ImpossibleKind(
+        "return-size", (0.9, 0.8, 0.65, 0.5, 0.35), "shrinking behind a screen", "below × {}", *BELOW, look=True
+    ),
+    ImpossibleKind("vanish", (1.0,), "vanishing", look=True),
+    ImpossibleKind("duplicate", (1.25,), "a double that appears", look=True),
     ImpossibleKind("pass-through", (1.0,), "passing through"),
-    ImpossibleKind("return-never", (1.0,), "loss behind a screen"),
+    ImpossibleKind("return-never", (1.0,), "loss behind a screen", look=True),
     ImpossibleKind("return-wrong-side", (1.0,), "return on the wrong side"),
     ImpossibleKind("return-through-wall", (1.0,), "passing a wall behind a screen"),
 )

@@ -12,7 +12,6 @@ from physbench.expectation.expectation_kinds import IMPOSSIBLE_KINDS
 from physbench.expectation.expectation_readings import said
 from physbench.expectation.expectation_text import mean_of, noticed, table_cells
 from physbench.expectation.film_pairs import FilmPair
-from physbench.expectation.pixel_baselines import PIXEL_BASELINES
 from physbench.expectation.shown_films import chosen_pairs, play
 from physbench.expectation.surprise_series import PairReading
 from physbench.report.page_environment import page_environment
@@ -26,7 +25,7 @@ from physbench.storage.atomic_write import write_text
 from physbench.storage.run_folder import RunFolder
 from physbench.world.scene import RenderSpec
 
-GREY_BASELINE = "frozen frame"  # drawn in grey, the other baselines in another colour
+GREY_BASELINES = ("frozen frame", "frozen state")  # drawn in grey, the other baselines in another colour
 
 
 def write_expectation_page(
@@ -72,7 +71,7 @@ def write_expectation_page(
 
 
 def kinds_table(result: ExpectationResult) -> Table:
-    """What is noticed and from which size on, beside the best pixel baseline."""
+    """What is noticed and from which size on, beside the best baseline that knows no physics."""
     rows = []
     for kind in result.kinds.values():
         noun, seen, interval, accuracy, pixels, pairs = table_cells(kind)
@@ -90,9 +89,9 @@ def kinds_table(result: ExpectationResult) -> Table:
     columns = (
         "impossible",
         "noticed",
-        "best pixel baseline",
+        f"best {result.baseline}",
         "told apart",
-        "pixels alone",
+        f"{result.baseline}s",
         "sizes in the mean",
         "peak after the event",
         "pairs",
@@ -101,7 +100,7 @@ def kinds_table(result: ExpectationResult) -> Table:
 
 
 def _best_baseline(kind: ExpectationKindResult) -> str:
-    """From where on the pixel baseline notices the kind that notices the most of it."""
+    """From where on the baseline notices the kind that notices the most of it."""
     found = [(name, each) for name, each in kind.baseline_thresholds.items() if each.size is not None]
     if not found:
         return "never" if kind.threshold is not None else "–"
@@ -130,7 +129,7 @@ def controls_table(result: ExpectationResult) -> Table:
 
 
 def observers_table(result: ExpectationResult) -> Table:
-    """The model beside what pixels alone tell."""
+    """The model beside others."""
     own = (Cell(fixed(result.counted.accuracy)), Cell(fixed(result.everything.accuracy)), Cell(fixed(result.auroc)))
     rows = [TableRow("model", (*own, Cell(str(result.everything.pairs))), "sum")]
     for name, each in result.observers.items():
@@ -154,16 +153,16 @@ def thresholds_table(result: ExpectationResult) -> Table:
 
 
 def curve_chart(name: str, kind: ExpectationKindResult) -> str:
-    """Share of pairs told apart by the size of a violation, with the fitted curve and the pixel baselines."""
+    """Share of pairs told apart by the size of a violation, with the fitted curve and the baselines."""
     sizes = [size.size for size in kind.sizes]
     amounts = np.array([IMPOSSIBLE_KINDS[name].amount(size) for size in sizes])
     with drawing(3.0, 1.9, (0.36, 0.1, 0.12, 0.42)) as (figure, axes):
         axes.set_xscale("log")
         for level in (0.5, 0.75):
             axes.axhline(level, color=LINE, lw=0.8, zorder=1)
-        for baseline in PIXEL_BASELINES:
+        for baseline in kind.sizes[0].baselines:
             values = [size.baselines.get(baseline) for size in kind.sizes]
-            colour = FREEZE if baseline == GREY_BASELINE else CONSTANT_VELOCITY
+            colour = FREEZE if baseline in GREY_BASELINES else CONSTANT_VELOCITY
             axes.plot(amounts, [np.nan if v is None else v for v in values], color=colour, lw=0.8, zorder=2)
         axes.plot(amounts, [np.nan if s.curve is None else s.curve for s in kind.sizes], color=MODEL, lw=1.8, zorder=4)
         axes.plot(amounts, [np.nan if s.accuracy is None else s.accuracy for s in kind.sizes], "o", color=MODEL, ms=4)

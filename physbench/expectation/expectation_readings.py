@@ -43,6 +43,8 @@ def expectation_result(
     beside: Mapping[str, Readings] | None = None,
     absent: Mapping[str, str] | None = None,
     solved: Solved | None = None,
+    baseline: str = "pixel baseline",
+    not_shown: Sequence[str] = (),
     shown: str = f"{PREDICTED_SPAN:g} s are predicted, every {WINDOW_STRIDE:g} s",
 ) -> ExpectationResult:
     """Everything that the pairs tell.
@@ -58,6 +60,8 @@ def expectation_result(
         absent: Why one of them judges none.
         solved: The pixel baselines that solve each kind and size, as they are fixed for the suite; None: these pairs
             decide.
+        baseline: What a baseline that knows no physics is called.
+        not_shown: Kinds, as nouns, that the model is not asked about, as its films do not show them.
         shown: How films are shown to the model.
     """
     pairs = [reading.pair for reading in model]
@@ -87,11 +91,11 @@ def expectation_result(
             "shown": shown,
             "counts": "the mean over time",
             "threshold": f"{NOTICED_LEVEL:.0%} of the pairs",
-            "left out of the mean": f"what a pixel baseline notices in more than {SOLVED:.0%} of "
+            "left out of the mean": f"what a {baseline} notices in more than {SOLVED:.0%} of "
             + ("these pairs" if solved is None else "all pairs of the suite"),
             "alarm": f"more surprise than {CALM:.0%} of the possible films",
         },
-        counted=over_kinds(counted, "a pixel baseline notices every size that was shown"),
+        counted=over_kinds(counted, f"a {baseline} notices every size that was shown"),
         everything=over_kinds(asked),
         everything_maximum=over_kinds(asked, by_peak=True),
         auroc=alarms["auroc"],
@@ -113,6 +117,9 @@ def expectation_result(
             name: ObserverResult(counted=None, all=None, auroc=None, reason=reason)
             for name, reason in (absent or {}).items()
         },
+        baselines=list(baselines),
+        baseline=baseline,
+        not_shown=list(not_shown),
         failed=sum(reading.failed for reading in model if not reading.pair.control),
         ahead=ahead,
         looks_ahead=""

@@ -22,8 +22,15 @@ from physbench.clips.suite import Suite, find_suite
 from physbench.errors import ModelError, UsageError
 from physbench.expectation.clip_films import FILM_PRELOAD, ClipFilms, clip_films
 from physbench.expectation.film_pairs import FilmPair, find_pairs, pairs_hash
-from physbench.expectation.film_surprise import ClipSurprise, prediction_errors, probed_batch_size, surprise_at_films
+from physbench.expectation.film_surprise import (
+    ClipSurprise,
+    asked_pairs,
+    prediction_errors,
+    probed_batch_size,
+    surprise_at_films,
+)
 from physbench.expectation.films import POSSIBLE
+from physbench.expectation.state_films import state_films
 from physbench.progress import Progress
 from physbench.results.number_format import counted
 from physbench.results.read_run import read_manifest
@@ -31,7 +38,13 @@ from physbench.rollouts.rollout_engine import RolloutEngine
 from physbench.run.interrupt import explained, interruptible
 from physbench.run.options import Options
 from physbench.run.run_lock import claimed_folder, default_folder, opened
-from physbench.run.run_manifest import asked_document, card_document, other_settings, refuse_other_settings
+from physbench.run.run_manifest import (
+    asked_document,
+    card_document,
+    card_from,
+    other_settings,
+    refuse_other_settings,
+)
 from physbench.run.run_model import engine_of
 from physbench.run.versions import versions
 from physbench.run.worker_jobs import duration
@@ -163,6 +176,9 @@ def _refuse_options(options: Options) -> None:
 def _work(run: ExpectationRun) -> None:
     from physbench.expectation.expectation_document import write_expectation
 
+    wanted = run.pairs
+    if card := run.manifest["model"].get("card"):  # of a run that goes on
+        run.pairs = asked_pairs(run.pairs, card_from(card))
     missing = run.missing()
     if missing:
         if len(missing) < len(run.rows):
@@ -170,12 +186,12 @@ def _work(run: ExpectationRun) -> None:
         run.say(f"Loading {run.options.model} ...")
         with engine_of(run.options, "", debug=run.debug) as engine:
             _agree(run, engine)
-            _show(run, engine, missing)
+            _show(run, engine, run.missing())
     else:
         run.say("All films were shown already: only result and report are made again.")
     if run.options.untrained_copy:
         _ask_untrained(run)
-    write_expectation(run.folder, run.pairs, run.manifest)
+    write_expectation(run.folder, wanted, run.manifest)
     run.say(f"Done in {duration(time.monotonic() - run.started)}.")
 
 
@@ -215,13 +231,17 @@ def _agree(run: ExpectationRun, engine: RolloutEngine) -> None:
     """Complete the manifest with the model, or see that it is the one of the stored manifest."""
     info = engine.info
     card = info.card
-    if info.privileged or info.recorded or isinstance(card, StateCard):
+    if info.privileged or info.recorded:
         raise UsageError(
-            f"{card.name} answers with states of bodies. The suite expectation asks models that answer with frames."
-            if isinstance(card, StateCard)
-            else f"{card.name} is handed whole clips, so that nothing surprises it. The suite expectation asks "
-            "models that see frames."
+            f"{card.name} is handed whole clips, so that nothing surprises it. The suite expectation asks models that "
+            "see frames, or the states of a context."
         )
+    if not asked_pairs(run.pairs, card):
+        raise UsageError(
+            f"{card.name} answers with states of bodies, which show none of these pairs. Ask for other "
+            "kinds (--tasks), or for more pairs (--limit)."
+        )
+    run.pairs = asked_pairs(run.pairs, card)
     if card.look != PLAIN:
         raise UsageError(
             f"The suite expectation has films of the look {PLAIN} alone, and the model asks for {card.look}."
@@ -295,8 +315,9 @@ def _films(run: ExpectationRun, pool: WorkerPool, card: ModelCard, rows: Sequenc
     while left or waiting:
         while left and len(waiting) < run.workers + AHEAD_OF_MODEL:
             row = left.popleft()
-            shown = 1 if isinstance(card, SurpriseCard) else card.scored_context
-            waiting.append(pool.submit(clip_films, row, card.spec, shown, run.sources(row)))
+            shown = 1 if isinstance(card, SurpriseCard) else min(card.context_frames, card.history_frames)
+            make = state_films if isinstance(card, StateCard) else clip_films
+            waiting.append(pool.submit(make, row, card.spec, shown, run.sources(row)))
         yield waiting.popleft().result()
 
 
@@ -320,5 +341,6 @@ def _keep(run: ExpectationRun, films: ClipFilms, found: ClipSurprise) -> None:
             },
             "absent": films.absent,
             "failures": found.failures,
+            **({"events": films.events} if films.events else {}),
         },
     )

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from physbench.expectation.expectation_readings import size_text
-from physbench.expectation.pixel_baselines import PIXEL_BASELINES
 from physbench.results.expectation_schema import ExpectationKindResult, ExpectationResult, ObserverResult, PairShare
 from physbench.results.number_format import bracket, counted, fixed, joined, number
 from physbench.results.schema import ResultDocument
@@ -35,9 +34,11 @@ def expectation_sentences(result: ExpectationResult) -> list[str]:
     sentences = [_noticing([kind for kind in result.kinds.values() if decided(kind)])]
     if result.counted.accuracy is not None:
         said = f"{fixed(100 * result.counted.accuracy, 0)} % {_percent(result.counted)}".rstrip()
-        sentences.append(f"Tells {said} of the pairs apart that no pixel baseline solves; guessing gives 50 %.")
+        sentences.append(f"Tells {said} of the pairs apart that no {result.baseline} solves; guessing gives 50 %.")
     else:
-        sentences.append("A pixel baseline solves every kind and size that was shown, so that there is no mean.")
+        sentences.append(f"A {result.baseline} solves every kind and size that was shown, so that there is no mean.")
+    if result.not_shown:
+        sentences.append(f"States of bodies do not show {joined(result.not_shown)}: it is not asked about these.")
     if result.ahead:
         sentences.append(
             f"Its surprise at a frame depends on up to {number(result.ahead, 2)} s that come after it: whole films are "
@@ -91,8 +92,8 @@ def print_expectation(document: ResultDocument, console: Console) -> None:
         console.print(Text(_plain(sentence)))
     console.print()
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False, header_style="dim")
-    others = [name for name, each in result.observers.items() if name not in PIXEL_BASELINES and each.pairs]
-    for name in ("impossible", "noticed", "interval", "told apart", "pixels alone", *others, "pairs"):
+    others = [name for name, each in result.observers.items() if name not in result.baselines and each.pairs]
+    for name in ("impossible", "noticed", "interval", "told apart", f"{result.baseline}s", *others, "pairs"):
         table.add_column(name, justify="left" if name in ("impossible", "noticed", "interval") else "right")
     for kind in result.kinds.values():
         *cells, pairs = table_cells(kind)
@@ -103,7 +104,7 @@ def print_expectation(document: ResultDocument, console: Console) -> None:
     line = Text("mean ", style="bold")
     line.append(_plain(f"{fixed(result.counted.accuracy)} {bracket(result.counted.interval)}"), style="bold cyan")
     line.append(
-        f"  of what no pixel baseline solves (chance 0.50); of all {fixed(result.everything.accuracy)}, "
+        f"  of what no {result.baseline} solves (chance 0.50); of all {fixed(result.everything.accuracy)}, "
         f"by the maximum {fixed(result.everything_maximum.accuracy)}; AUROC {fixed(result.auroc)}",
         style="dim",
     )
@@ -112,11 +113,13 @@ def print_expectation(document: ResultDocument, console: Console) -> None:
         text = f"beyond memory: {counted(result.beyond_memory.pairs, 'pair')}, "
         console.print(Text(text + f"{fixed(result.beyond_memory.accuracy)} told apart", style="dim"))
     alarms = ", ".join(f"{name} {fixed(control.alarms)}" for name, control in result.controls.items())
-    console.print(Text(f"alarms: impossible films {fixed(result.hits)}; lawful and new: {alarms}", style="dim"))
-    observers = ", ".join(f"{name} {fixed(result.observers[name].all)}" for name in PIXEL_BASELINES)
-    console.print(Text(f"pixel baselines on all: {observers}", style="dim"))
+    if alarms:
+        alarms = f"; lawful and new: {alarms}"
+    console.print(Text(f"alarms: impossible films {fixed(result.hits)}{alarms}", style="dim"))
+    observers = ", ".join(f"{name} {fixed(result.observers[name].all)}" for name in result.baselines)
+    console.print(Text(f"{result.baseline}s on all: {observers}", style="dim"))
     others_said = "; ".join(
-        f"{name} {observer_text(each)}" for name, each in result.observers.items() if name not in PIXEL_BASELINES
+        f"{name} {observer_text(each)}" for name, each in result.observers.items() if name not in result.baselines
     )
     console.print(Text(_plain(f"beside it: {others_said}"), style="dim"))
     if document.failures:
@@ -140,7 +143,7 @@ def mean_of(kind: ExpectationKindResult, name: str) -> float | None:
 
 
 def table_cells(kind: ExpectationKindResult) -> tuple[str, ...]:
-    """What a kind is, from which size on it is noticed, the interval, accuracy, the best pixel baseline, pairs."""
+    """What a kind is, from which size on it is noticed, the interval, accuracy, the best baseline, pairs."""
     best = [max((b for b in size.baselines.values() if b is not None), default=None) for size in kind.sizes]
     known = [value for value in best if value is not None]
     pixels = fixed(sum(known) / len(known)) if known else "–"

@@ -132,6 +132,15 @@ def balanced(pairs: Iterable[FilmPair], limit: int) -> list[FilmPair]:
     return found[:limit]
 
 
+def shown_in_states(pairs: Iterable[FilmPair]) -> tuple[FilmPair, ...]:
+    """The pairs that differ in states of bodies, in a way that no law allows.
+
+    Looks and presence are no part of states. Controls are changes of the picture, or begin off the true states by the
+    noise of a tracker, which exact states do not have.
+    """
+    return tuple(pair for pair in pairs if not pair.control and not IMPOSSIBLE_KINDS[pair.kind].look)
+
+
 def pairs_hash(pairs: Iterable[FilmPair]) -> str:
     """Hash of pairs with the states of their impossible worlds, in their order."""
     digest = hashlib.sha256()

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from physbench.adapters.model_protocol import ModelCard
+from physbench.adapters.state_card import StateCard
 from physbench.adapters.surprise_card import SurpriseCard
 from physbench.clips.clip import Clip, Row
 from physbench.errors import UsageError
 from physbench.expectation.clip_films import ClipFilms
-from physbench.expectation.film_windows import SHOWN_BEFORE, squared_error, targets, window_clip
+from physbench.expectation.film_pairs import FilmPair, shown_in_states
+from physbench.expectation.film_windows import SHOWN_BEFORE, WindowGrid, squared_error, targets, window_clip
+from physbench.expectation.state_films import state_error
 from physbench.rollouts.batch_plan import Batch, BatchItem
 from physbench.rollouts.batch_size_probe import find_batch_size
+from physbench.rollouts.rollout import Rollout
 from physbench.rollouts.rollout_engine import RolloutEngine
 
 Array = NDArray[np.float64]
@@ -35,7 +39,7 @@ class ClipSurprise:
 
 
 def prediction_errors(engine: RolloutEngine, films: ClipFilms, batch_size: int, samples: int) -> ClipSurprise:
-    """Surprise of a model of frames: how wrong its predictions of the next frames are, mean over samples.
+    """Surprise of a model of frames or of states: how wrong it predicts what comes next, mean over samples.
 
     A window that shows and predicts what one of another film does has its surprise: nothing is predicted twice.
     """
@@ -50,14 +54,13 @@ def prediction_errors(engine: RolloutEngine, films: ClipFilms, batch_size: int, 
         for item, rollout in zip(result.batch.items, result.rollouts, strict=True):
             name, number = item.row.change, item.row.seed % MOST_WINDOWS
             reason = rollout.failure
-            if reason is None and len(rollout.frames) < grid.ahead:
-                reason = f"{len(rollout.frames)} of {grid.ahead} frames were predicted: leave out --no-chain."
+            if reason is None and rollout.steps < grid.ahead:
+                reason = f"{rollout.steps} of {grid.ahead} frames were predicted: leave out --no-chain."
             if reason is not None:
                 failures.setdefault(name, reason)
                 continue
-            frames += len(rollout.frames)
-            true = targets(films.films[name], grid, number)
-            errors[name][item.sample, number] = squared_error(rollout.frames, true)
+            frames += rollout.steps
+            errors[name][item.sample, number] = window_error(films.film(name), grid, number, rollout)
     found: dict[str, Array] = {}
     for name in films.films:
         values = errors[name].mean(axis=0)
@@ -69,6 +72,13 @@ def prediction_errors(engine: RolloutEngine, films: ClipFilms, batch_size: int, 
                 failures.setdefault(name, failures[like])
         found[name] = values
     return ClipSurprise(grid.times, found, failures, seconds, frames)
+
+
+def window_error(film: Clip, grid: WindowGrid, number: int, rollout: Rollout) -> float:
+    """How wrong a rollout is about a window of a film: pixels of frames, diameters of states."""
+    if rollout.states is not None:
+        return state_error(film, grid, number, rollout.states)
+    return squared_error(rollout.frames, targets(film.frames, grid, number))
 
 
 def surprise_at_films(engine: RolloutEngine, films: ClipFilms, batch_size: int, samples: int) -> ClipSurprise:
@@ -155,11 +165,21 @@ def _asked(films: ClipFilms) -> list[Row]:
 
 
 def _loader(films: ClipFilms) -> Callable[[Row], Clip]:
-    return lambda row: window_clip(films.clip, films.films[row.change], films.grid, row.seed % MOST_WINDOWS)
+    return lambda row: window_clip(films.film(row.change), films.grid, row.seed % MOST_WINDOWS)
+
+
+def asked_pairs(pairs: Sequence[FilmPair], card: ModelCard) -> tuple[FilmPair, ...]:
+    """The pairs that a model is asked about: a model of states about those that states show."""
+    return shown_in_states(pairs) if isinstance(card, StateCard) else tuple(pairs)
 
 
 def sight(card: ModelCard) -> float:
-    """How far back (s) a model sees from the moment of a prediction; one that is shown whole films as its card says."""
+    """How far back (s) a model sees from the moment of a prediction; one that is shown whole films as its card says.
+
+    From a model of states nothing is hidden.
+    """
+    if isinstance(card, StateCard):
+        return float("inf")
     if isinstance(card, SurpriseCard):
         return float("inf") if card.sees is None else card.sees
     return card.scored_context / card.fps

@@ -60,14 +60,14 @@ def window_grid(clip: Clip, context: int) -> WindowGrid:
     return WindowGrid(starts, ahead, context, clip.times[starts + ahead])
 
 
-def window_clip(clip: Clip, frames: Image, grid: WindowGrid, number: int) -> Clip:
-    """One window of a film as a clip: its hand-over is the last frame that is shown."""
+def window_clip(clip: Clip, grid: WindowGrid, number: int) -> Clip:
+    """One window of a film, given as a clip: its hand-over is the last frame that is shown."""
     start = int(grid.starts[number])
     part = slice(start + 1 - grid.context, start + 1 + grid.ahead)
     return replace(
         clip,
         times=clip.times[part] - clip.times[start],
-        frames=frames[part],
+        frames=clip.frames[part],
         states=clip.states[part],
         visible_area=clip.visible_area[part],
         full_area=clip.full_area[part],

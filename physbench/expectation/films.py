@@ -12,19 +12,24 @@ Every frame of the possible two is a frame of the impossible two at the same mom
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from physbench.adapters.state_card import SPEED
 from physbench.clips.clip import Clip
 from physbench.validation.sources import show
 from physbench.validation.violations import Inapplicable, Violated, find_acts, violate
+from physbench.world.scene import PHYSICS_HZ
 
+Array = NDArray[np.float64]
 Image = NDArray[np.uint8]
 
 POSSIBLE = "truth"
 OTHER_LOOK, BACK_AGAIN = "/other", "/back"  # after the name of a violation: B throughout, and B before A
 ALWAYS = -np.inf  # s
+RATE_SPAN = 20 / PHYSICS_HZ  # s ahead from which the rate of a clock is taken: it goes in whole steps of the simulation
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +73,39 @@ def with_other_look(clip: Clip, source: str) -> Violated:
     return Violated(world.scene, world.acts, (replace(world.plan, looks=looks),), world.seed)
 
 
-def first_difference(one: Image, other: Image) -> int:
-    """Index of the first frame in which two films (T, H, W, 3) differ; T where none does."""
-    differ = np.flatnonzero((one != other).any(axis=(1, 2, 3)))
+def film_states(clip: Clip, source: str) -> tuple[Array, float]:
+    """States (T, N, 13) of a film at the times of the clip, and s of the last lawful one.
+
+    Raises Inapplicable where the violation has nothing to violate in this clip.
+    """
+    if source == POSSIBLE:
+        return clip.states, np.inf
+    world = violate(clip.scene, find_acts(source), clip.id)
+    onset = min(event.onset for event in world.events)
+    states, late = clip.states.copy(), clip.times > onset + 1e-9
+    if late.any():
+        states[late] = _shown_states(world, clip.times[late])
+    return states, onset
+
+
+def _shown_states(world: Violated, times: Array) -> Array:
+    """States (T, N, 13) as they are shown at times (T,) s, with the velocities and spins that this motion has.
+
+    Where a clock runs wrong, those of the simulation belong to a faster or slower motion than the one that is shown.
+    """
+    states = world.states(times).copy()
+    for index, body in enumerate(world.scene.bodies):
+        # Clocks of all the world, then its own.
+        clocks = [clock for owner in (None, body.name) for whose, clock in world.plan.clocks if whose == owner]
+        if clocks:
+            now, then = times, times + RATE_SPAN
+            for clock in clocks:
+                now, then = clock(now), clock(then)
+            states[:, index, SPEED.start :] *= ((then - now) / RATE_SPAN)[:, None]
+    return states
+
+
+def first_difference(one: NDArray[Any], other: NDArray[Any]) -> int:
+    """Index of the first moment at which two films (T, ...) differ; T where none does."""
+    differ = np.flatnonzero((one != other).reshape(len(one), -1).any(axis=1))
     return int(differ[0]) if len(differ) else len(one)

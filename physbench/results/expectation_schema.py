@@ -24,9 +24,11 @@ class SizeResult(Record):
     accuracy_maximum: float | None = Field(description="The same by the maximum over time.")
     curve: float | None = Field(description="The fitted psychometric curve at this size; null where none is fitted.")
     pairs: int = Field(description="Pairs whose evidence the model can see.")
-    counts: bool = Field(description="Whether it is in the mean: no pixel baseline notices it in more than 60 %.")
-    solved_by: list[str] = Field(description="Pixel baselines that do.")
-    baselines: dict[str, float | None] = Field(description="Accuracy of each pixel baseline, by name.")
+    counts: bool = Field(
+        description="Whether it is in the mean: no baseline that knows no physics notices it in more than 60 %."
+    )
+    solved_by: list[str] = Field(description="Baselines that do.")
+    baselines: dict[str, float | None] = Field(description="Accuracy of each baseline that knows no physics, by name.")
     beside: dict[str, float | None] = Field(
         default_factory=dict, description="The same of the physicist and the untrained copy, where they are known."
     )
@@ -50,7 +52,7 @@ class ExpectationKindResult(PairShare):
     unit: str = Field(description='Unit of its sizes; "" where it is there or not.')
     said: str = Field(description='The threshold in words: "from 0.4 diameters on"; "never"; "" where there is none.')
     threshold: NoticedFrom | None = Field(description="Null for a kind without sizes.")
-    baseline_thresholds: dict[str, NoticedFrom] = Field(description="The same of each pixel baseline.")
+    baseline_thresholds: dict[str, NoticedFrom] = Field(description="The same of each baseline that knows no physics.")
     beside_thresholds: dict[str, NoticedFrom] = Field(
         default_factory=dict, description="The same of the physicist and the untrained copy, where they are known."
     )
@@ -71,7 +73,7 @@ class ControlResult(Record):
 
 
 class ObserverResult(Record):
-    """Somebody else on the same pairs: a pixel baseline, the physicist, the untrained copy of the network."""
+    """Somebody else on the same pairs: a baseline that knows no physics, the physicist, the untrained network."""
 
     counted: float | None = Field(description="Mean accuracy over what is in the mean.")
     all: float | None = Field(description="Mean accuracy over all kinds.")
@@ -87,7 +89,7 @@ class ExpectationResult(Record):
     unit: str = Field(description="What a surprise is measured in, before it is divided by its usual level.")
     way: str = Field(description="How the surprise was read off the model.")
     settings: dict[str, str] = Field(description="What was fixed beforehand: span, stride, levels.")
-    counted: PairShare = Field(description="Mean over kinds of the sizes that no pixel baseline notices.")
+    counted: PairShare = Field(description="Mean over kinds of the sizes that no baseline without physics notices.")
     everything: PairShare = Field(description="Mean over kinds of all sizes.")
     everything_maximum: PairShare = Field(description="The same by the maximum over time.")
     auroc: float | None = Field(
@@ -104,7 +106,20 @@ class ExpectationResult(Record):
         description="Pairs whose evidence lies further back than the model sees; in no other figure."
     )
     kinds: dict[str, ExpectationKindResult] = Field(description="By kind.")
-    observers: dict[str, ObserverResult] = Field(description="Pixel baselines, physicist, untrained copy; by name.")
+    observers: dict[str, ObserverResult] = Field(
+        description="Baselines that know no physics, physicist, untrained copy; by name."
+    )
+    baselines: list[str] = Field(
+        default=["frozen frame", "frame difference", "optical flow", "constant velocity"],
+        description="Names of those observers that know no physics.",
+    )
+    baseline: str = Field(
+        default="pixel baseline",
+        description='What one of those is called: "pixel baseline"; "state baseline" where states were predicted.',
+    )
+    not_shown: list[str] = Field(
+        default=[], description="Kinds of impossible events that the model is not asked about: states show no looks."
+    )
     failed: int = Field(description="Pairs in which the model failed; they count as not told apart.")
     ahead: float = Field(
         default=0.0,

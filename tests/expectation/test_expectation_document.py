@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from physbench.adapters.state_card import StateCard
 from physbench.errors import UsageError
 from physbench.expectation import expectation_page, physicist_golden
 from physbench.expectation.expectation_document import pairs_of, rewrite_expectation
@@ -16,13 +17,17 @@ from physbench.expectation.expectation_kinds import IMPOSSIBLE_KINDS
 from physbench.expectation.expectation_readings import expectation_result
 from physbench.expectation.expectation_run import UNTRAINED
 from physbench.expectation.expectation_text import expectation_sentences, print_expectation
-from physbench.expectation.film_pairs import FilmPair, find_pairs, pairs_hash
+from physbench.expectation.film_pairs import FilmPair, find_pairs, pairs_hash, shown_in_states
 from physbench.expectation.films import POSSIBLE
 from physbench.expectation.physicist_films import clip_strengths, physicist_table
 from physbench.expectation.pixel_baselines import PIXEL_BASELINES
+from physbench.expectation.state_films import STATE_BASELINES
 from physbench.expectation.surprise_series import PairReading
+from physbench.expectation.threshold_table import print_thresholds, shows_films, threshold_table
+from physbench.leaderboard.claim import read_claim
 from physbench.results.read_run import read_manifest
 from physbench.results.schema import ResultDocument, read_result
+from physbench.run.run_manifest import card_document
 from physbench.storage.run_folder import RunFolder
 from physbench.storage.sealed_file import write_sealed_json
 from physbench.world.scene import RenderSpec
@@ -51,11 +56,19 @@ def surprise(pair: FilmPair) -> float:
     return 3.0 if large or pair.kind == "vanish" else 1.0
 
 
-def made_run(path: Path, *, failed: bool = False, missing: bool = False, untrained: bool = False) -> RunFolder:
-    """A run all of whose films were shown."""
+def made_run(
+    path: Path,
+    *,
+    failed: bool = False,
+    missing: bool = False,
+    untrained: bool = False,
+    states: StateCard | None = None,
+) -> RunFolder:
+    """A run all of whose films were shown; of a model of states where it has such a card."""
     folder = RunFolder(path)
     pairs = find_pairs(None, KINDS_SHOWN)
-    rows = list(dict.fromkeys(pair.row for pair in pairs))
+    shown = pairs if states is None else shown_in_states(pairs)
+    rows = list(dict.fromkeys(pair.row for pair in shown))
     manifest = {
         "schema_version": 1,
         "suite": {
@@ -66,7 +79,11 @@ def made_run(path: Path, *, failed: bool = False, missing: bool = False, untrain
             "in_development": True,
             "rows": [{"task": row.task, "split": row.split, "seed": row.seed} for row in rows],
         },
-        "model": {"name": CARD["name"], "target": "made.py:up", "card": CARD},
+        "model": {
+            "name": CARD["name"],
+            "target": "made.py:up",
+            "card": CARD if states is None else card_document(states),
+        },
         "options": {"limit": None, "tasks": KINDS_SHOWN, "samples": 1},
         "render_spec": "64x64@15",
         "context": 8,
@@ -75,7 +92,7 @@ def made_run(path: Path, *, failed: bool = False, missing: bool = False, untrain
     write_sealed_json(folder.manifest, manifest)
     usual = [1.0] * len(TIMES)
     for number, row in enumerate(rows):
-        own = [pair for pair in pairs if pair.row == row]
+        own = [pair for pair in shown if pair.row == row]
         names = {name for pair in own for name in (pair.possible, pair.impossible)}
         films: dict[str, list[float | None]] = {name: list(usual) for name in names}
         for pair in own:
@@ -89,10 +106,14 @@ def made_run(path: Path, *, failed: bool = False, missing: bool = False, untrain
             "times": TIMES,
             "films": films,
             "baseline_times": TIMES,
-            "baselines": {name: dict.fromkeys(names, usual) for name in PIXEL_BASELINES},
+            "baselines": {
+                name: dict.fromkeys(names, usual) for name in (PIXEL_BASELINES if states is None else STATE_BASELINES)
+            },
             "absent": {},
             "failures": failures,
         }
+        if states is not None:
+            part["events"] = dict.fromkeys(names, -0.2)
         if untrained:
             part[UNTRAINED] = {name: list(usual) for name in names}
         path_of = folder.part(row.id)
@@ -214,6 +235,67 @@ def test_strengths_are_gone_on_with_and_forgotten_where_the_suite_is_another(pub
     physicist_golden.write_strengths(published, SPEC, {**made, "pairs": "of another suite"}, known)
     physicist_golden._golden.cache_clear()
     assert physicist_golden.published_readings(pairs, SPEC) == []
+
+
+def test_of_a_model_of_states_what_states_show_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(expectation_page, "chosen_pairs", lambda *given: [])  # no film need be made
+    folder = made_run(tmp_path / "states", states=StateCard("made <up>", fps=15, context_frames=8))
+    rewrite_expectation(folder)
+    found = read_result(folder.result)
+    result = found.expectation
+    assert result is not None and set(result.kinds) == {"teleport", "gravity"} and result.controls == {}
+    assert result.unit == "diameters" and result.baselines == ["frozen state", "constant velocity"]
+    assert result.beyond_memory.pairs == 0, "nothing is hidden in states"
+    assert result.observers["physicist"].reason == "not published" and result.auroc is not None
+    said = " ".join(found.sentences)
+    assert (
+        "States of bodies do not show another hue behind a screen and vanishing: it is not asked about these." in said
+    )
+    assert "that no state baseline solves" in said and "pixel" not in said
+    # Surprise rises 0.2 s before the hand-over, where states first differ: the peak is read from there.
+    assert result.kinds["teleport"].peak is not None and result.kinds["teleport"].peak > 0.2
+    target = io.StringIO()
+    print_expectation(found, Console(file=target, width=120, highlight=False))
+    assert "state baselines on all: frozen state" in target.getvalue() and "lawful and new" not in target.getvalue()
+    page = folder.report.read_text(encoding="utf-8")
+    assert "best state baseline" in page and "False alarms" not in page and "pixel baseline" not in page
+
+
+def test_runs_stand_side_by_side_with_their_thresholds(
+    run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(expectation_page, "chosen_pairs", lambda *given: [])  # no film need be made
+    states = made_run(tmp_path / "states", states=StateCard("of states", fps=15, context_frames=8))
+    rewrite_expectation(states)
+    table = threshold_table([run, states])
+    jumps, gravity = (table.runs[0].kinds[name] for name in ("teleport", "gravity"))
+    assert jumps.said.startswith("from 0.") and jumps.threshold is not None and gravity.said == "never"
+    assert table.runs[0].kinds["vanish"].said == "yes" and "vanish" not in table.runs[1].kinds
+    target = io.StringIO()
+    print_thresholds(table, Console(file=target, width=160, highlight=False))
+    text = target.getvalue()
+    assert "not asked" in text and "not of the same pairs" in text and "never (0.50)" in text
+    assert table.runs[0].name == f"made <up> ({run.path})", "two models of one name"
+
+
+def test_runs_that_cannot_stand_side_by_side_say_why(run: RunFolder, tmp_path: Path) -> None:
+    assert shows_films(run)
+    with pytest.raises(UsageError, match="is not finished"):
+        threshold_table([run, made_run(tmp_path / "half")])
+    for changed, words in (({"hash": "0"}, "shows other pairs"), ({"name": "core"}, "is a run of core")):
+        other = made_run(tmp_path / words)
+        manifest = read_manifest(other)
+        manifest["suite"] |= changed
+        write_sealed_json(other.manifest, manifest)
+        other.result.write_bytes(run.result.read_bytes())
+        with pytest.raises(UsageError, match=words) as refused:
+            threshold_table([run, other])
+        assert "\n" not in str(refused.value)
+
+
+def test_no_board_takes_such_a_run_and_says_so(run: RunFolder) -> None:
+    with pytest.raises(UsageError, match=r"which no board ranks.*physbench compare"):
+        read_claim(run)
 
 
 def test_a_model_that_says_that_it_sees_what_comes_is_read_by_whole_films() -> None:

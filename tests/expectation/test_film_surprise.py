@@ -157,7 +157,7 @@ def test_a_window_is_a_clip_whose_hand_over_is_the_last_frame_shown(clip: Clip) 
     grid = window_grid(clip, CONTEXT)
     assert clip.handover in grid.starts and (np.diff(grid.starts) == 1).all() and grid.ahead == 2
     for number in (0, len(grid.starts) - 1):
-        window = window_clip(clip, clip.frames, grid, number)
+        window = window_clip(clip, grid, number)
         assert window.horizon == 2 and window.handover == CONTEXT - 1
         np.testing.assert_array_equal(window.context(CONTEXT)[-1], clip.frames[grid.starts[number]])
         np.testing.assert_allclose(window.times[-1] + clip.times[grid.starts[number]], grid.times[number])
