@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import cache
 from itertools import islice
-from multiprocessing import forkserver
+from multiprocessing import forkserver, util
 from multiprocessing.connection import wait
 from pathlib import Path
 from types import ModuleType, TracebackType
@@ -141,11 +142,27 @@ def _kill_fork_server() -> None:
             server._stop()  # waits for its end, or the next run would ask a server that is just dying
 
 
+@cache
+def _await_fork_server() -> None:
+    """Wait for the fork server when this program ends, so that `time` counts the time of its workers.
+
+    That is after multiprocessing has ended or joined all that the server has started.
+    """
+    util.Finalize(None, _end_fork_server, exitpriority=-1)
+
+
+def _end_fork_server() -> None:
+    server: Any = getattr(forkserver, "_forkserver", None)
+    if server is not None and not multiprocessing.active_children():
+        with contextlib.suppress(OSError):
+            server._stop()
+
+
 class WorkerPool:
     """`with WorkerPool(2) as pool: future = pool.submit(function, ...)`.
 
-    The fork server is one for the whole program, other libraries included, and stays: a worker is there as soon as
-    `submit` returns. Only Ctrl-C may leave a request that waits at it; then it goes too.
+    The fork server is one for the whole program, other libraries included, and stays to its end: a worker is there as
+    soon as `submit` returns. Only Ctrl-C may leave a request that waits at it; then it goes too.
 
     Args:
         workers: Number of processes.
@@ -166,6 +183,7 @@ class WorkerPool:
             context.set_forkserver_preload(list(preload))
             with _signals_ignored(), _environment_of_workers():  # it imports while the caller goes on
                 forkserver.ensure_running()
+            _await_fork_server()
         self.noticed = context.Event()  # set once a worker has called `notify`
         arguments = (tuple(preload), self.noticed, *user_files.environment_for_workers())
         self._executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=arguments)

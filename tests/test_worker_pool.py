@@ -49,6 +49,25 @@ def test_a_failure_leaves_a_server_for_the_next_run(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout.split()) == (0, ["True", "3", "False", "3"]), done.stderr
 
 
+ENDED = """
+from multiprocessing import forkserver
+from physbench.worker_pool import WorkerPool
+
+with WorkerPool(1) as pool:
+    pool.submit(len, "abc").result()
+print(forkserver._forkserver._forkserver_pid)
+"""
+
+
+def test_a_program_ends_after_its_fork_server(tmp_path: Path) -> None:
+    """Else the shell's `time` misses the workers, whose time counts as that of the server."""
+    script = tmp_path / "program.py"
+    script.write_text(ENDED)
+    done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(done.stdout), 0)
+
+
 def test_a_worker_can_tell_its_pool_something_while_it_works() -> None:
     with worker_pool.WorkerPool(1) as pool:
         assert not pool.noticed.is_set()

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import time
+from typing import Annotated
+
 import typer
 
 CHECK_COLOURS = {"ok": "green", "optional": "yellow", "missing": "red"}
 
 
-def command() -> None:
+def command(
+    warm: Annotated[
+        bool, typer.Option("--warm", help="First compile what the first run on this machine would compile.")
+    ] = False,
+) -> None:
     """Show what works on this machine and what is missing.
 
     Exits with 1 where something that every run needs is missing.
     """
     from physbench.run.host_info import findings
 
+    if warm:
+        _warm()
     missing = 0
     for finding in findings():
         state = typer.style(f"{finding.state:8}", fg=CHECK_COLOURS[finding.state])
@@ -23,3 +32,14 @@ def command() -> None:
         missing += finding.state == "missing"
     if missing:
         raise typer.Exit(1)
+
+
+def _warm() -> None:
+    """Compile ahead, and say how long that took."""
+    from physbench.dynamics.kernels import KERNELS, compile_kernels
+
+    typer.echo(f"Compiling the {len(KERNELS)} functions of the motion analysis ...", err=True)
+    started = time.monotonic()
+    many = compile_kernels()
+    took = f"{many} compiled in {time.monotonic() - started:.0f} s" if many else "all are compiled already"
+    typer.echo(f"{took[0].upper()}{took[1:]}.", err=True)

@@ -9,7 +9,7 @@ Forward models of whole scenes, for many candidates at once:
     `event_loop` (from event to event), `contact_times` and `contact_roots` (when discs touch), `contact_response` (what
     a contact does), `accelerations`, `array_layout`.
     Central fields: `kepler_arcs`; compiled: `kepler_jit`.
-    `compiled` compiles functions with Numba and keeps them on disk.
+    `compiled` compiles functions with Numba and keeps them on disk; `kernels` lists those that Python calls.
 Changed worlds, whose laws differ from those of the scene from the hand-over on:
     `world_change` (what may differ, and the forward model of it), `changed_motion` (simulators made of others);
     compiled: `field_orbits` (central fields that are not Newton's).

@@ -44,7 +44,7 @@ from physbench.dynamics.array_layout import (
     X,
     Y,
 )
-from physbench.dynamics.compiled import compiled
+from physbench.dynamics.compiled import compiled, kernel
 from physbench.dynamics.contact_response import (
     MIN_REBOUND_SPEED,
     bounce_off_fixed,
@@ -61,7 +61,10 @@ MAX_EVENTS = 150  # between two interventions; a candidate with more is given up
 PIECES_AT_FIRST = 12  # for which there is room in the arrays, per candidate
 
 
-@compiled
+@kernel(
+    "(float64[:,::1], float64[:,::1], float64[:,::1], int64[:,::1], float64[:,::1], int64[:,::1], float64[:,:,::1],"
+    "int64, boolean, boolean, UniTuple(float64, 2))"
+)
 def follow(
     disc: Array,
     face: Array,
@@ -152,7 +155,7 @@ def follow(
     return begin[:used], pieces[:used], last, until, touches[:touched]
 
 
-@compiled
+@kernel("(float64[::1], float64[:,:,::1], int64[::1], float64[::1], float64[::1], float64[:,:,:,:,::1])")
 def evaluate(begin: Array, pieces: Array, last: Whole, until: Array, steps: Array, found: Array) -> None:
     """Set positions at steps (F,), ascending, and velocities and spins if there is room: found (1 or 3, K, F, N, 2)."""
     piece = 0

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.dynamics.array_layout import PUSH, STATE, H
-from physbench.dynamics.compiled import compiled
+from physbench.dynamics.compiled import compiled, kernel
 from physbench.dynamics.kepler import MIN_ORBIT_RADIUS
 
 Array = NDArray[np.float64]
@@ -87,7 +87,7 @@ def _move(state: Array, time: float, span: float, mu: Array, source: Array, refe
         left -= h
 
 
-@compiled
+@kernel("(int64[:,::1], float64[:,:,::1], float64[::1], float64[::1], float64[::1], float64, float64[::1], int64)")
 def follow_field(
     intervention: Whole, value: Array, steps: Array, source: Array, mu: Array, touch: float, law: Array, count: int
 ) -> tuple[Array, Array]:

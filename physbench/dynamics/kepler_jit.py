@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.dynamics.array_layout import PUSH, STATE
-from physbench.dynamics.compiled import compiled
+from physbench.dynamics.compiled import compiled, kernel
 from physbench.dynamics.kepler import MAX_HYPERBOLIC, MIN_ORBIT_RADIUS
 
 Array = NDArray[np.float64]
@@ -199,7 +199,10 @@ def _propagate_pair(state: Array, dt: Array, first: float, second: float, reach:
             moved[0, t, axis], moved[1, t, axis] = ahead + share * separation, ahead - (1 - share) * separation
 
 
-@compiled
+@kernel(
+    "(float64[::1], int64[:,::1], float64[:,:,::1], float64[::1], int64[::1], float64,"
+    "float64[::1], float64[::1], float64[::1], boolean, float64, int64)"
+)
 def follow_orbits(
     begin: Array,
     intervention: Ints,

@@ -21,7 +21,7 @@ from physbench.results.implied_worlds import read_diagnosis
 from physbench.results.law_phrases import law_phrases
 from physbench.results.levels import axis_result, family_result, overall, reference_result, split_result, task_result
 from physbench.results.partial_run import at_look, partial_run
-from physbench.results.read_run import STOPPED, asked_rows, context_of, read_run, rows_of, spec_of
+from physbench.results.read_run import STOPPED, asked_rows, context_of, read_manifest, read_run, rows_of, spec_of
 from physbench.results.reading_statistics import reading_results, unavailable
 from physbench.results.schema import Counts, Failure, ResultDocument, SuiteInfo
 from physbench.results.schema_parts import ModelInfo, Speed
@@ -31,7 +31,7 @@ from physbench.results.task_roles import fixed_kinds
 from physbench.results.time_to_first_break import first_breaks, lawful_time
 from physbench.storage.run_contents import renew
 from physbench.storage.run_folder import RunFolder
-from physbench.storage.sealed_file import write_sealed_json
+from physbench.storage.sealed_file import read_sealed_json, write_sealed_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -114,6 +114,13 @@ def write_result(folder: RunFolder) -> dict[str, Any]:
     write_sealed_json(folder.result, result)
     renew(folder, folder.result)
     return result
+
+
+def write_speed(folder: RunFolder) -> None:
+    """Write into result.json what the manifest says of times and memory now; all else stays."""
+    speed = _speed(read_manifest(folder).get("speed") or {}).model_dump(mode="json")
+    write_sealed_json(folder.result, {**read_sealed_json(folder.result), "speed": speed})
+    renew(folder, folder.result)
 
 
 def _model(manifest: Mapping[str, Any]) -> ModelInfo:

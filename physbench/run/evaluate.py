@@ -6,6 +6,7 @@ The stages of a run that was begun, alone and on another machine, are in `stored
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -61,6 +62,7 @@ def evaluate(
     Raises UsageError or ModelError (exit 2) for what was asked wrongly, PhysbenchError (1) for a full disk or a killed
     worker and Interrupted (130) for Ctrl-C; in the last two cases everything scored so far stays in the folder.
     """
+    started = time.monotonic()
     options.check()
     if options.suite == "expectation":
         raise UsageError("The suite expectation shows films: run `physbench eval MODEL --suite expectation`.")
@@ -109,7 +111,8 @@ def evaluate(
             asked["settings_file"] = dict(settings)
         if not resume and (few := left_out(suite, options)):
             say(few)
-        run = Run(folder, options, suite, asked, say, options.workers or cores(), debug, model, report, stages)
+        workers = options.workers or cores()
+        run = Run(folder, options, suite, asked, say, workers, debug, model, report, stages, started=started)
         verb = "rollout" if stages == ("rollout",) else "eval"
         again = options.resume_command(path, verb) if model is None else "evaluate(model, ..., fresh=True)"
         run.leftovers = stopped is not None

@@ -61,7 +61,7 @@ def drop_results(run: Run) -> None:
 def finish(run: Run) -> None:
     """Write tables, diagnosis, result.json and report; then delete rollouts that --keep-rollouts does not keep."""
     from physbench.report.report_page import write_report
-    from physbench.results.build_result import write_result
+    from physbench.results.build_result import write_result, write_speed
 
     compile_scores(run.folder, run.items)
     for name in REFERENCE_MODELS:
@@ -70,6 +70,7 @@ def finish(run: Run) -> None:
     if run.options.diagnosis and judged and not is_diagnosed(run.folder):
         with timed(run, "diagnosis", "seeking the laws that the model follows"):
             _diagnose(run)
+    run.close()
     write_result(run.folder)
     if run.report:
         run.say("Writing the report ...")
@@ -77,6 +78,8 @@ def finish(run: Run) -> None:
             write_report(run.folder)
     if STOPPED not in run.manifest:  # which are shown is chosen among all clips
         prune(run)
+    run.close()
+    write_speed(run.folder)  # with the time of all of this
     run.manifest[CONTENTS] = contents_of(run.folder)
     run.save_manifest()
 

@@ -140,6 +140,19 @@ def _memory() -> HostFinding:
     return HostFinding("memory", "ok" if enough else "optional", f"{total / 1e9:.1f} GB", remedy)
 
 
+def _compiled() -> HostFinding:
+    from physbench.dynamics.kernels import KERNELS
+
+    kept = sum(kernel.load() for kernel in KERNELS)
+    text = f"{kept} of {len(KERNELS)} of the motion analysis are kept in {KERNELS[0].folder or 'no folder'}"
+    if kept == len(KERNELS):
+        return HostFinding("compiled functions", "ok", text)
+    remedy = "The first run compiles them, which takes about a minute; `physbench doctor --warm` does it now."
+    if KERNELS[0].folder is None:
+        remedy = "Every process compiles them. Set NUMBA_CACHE_DIR to a folder that you may write."
+    return HostFinding("compiled functions", "optional", text, remedy)
+
+
 def _readings() -> HostFinding:
     """Every scorer on one clip of ground truth: what needs weights or libraries that are not here says so."""
     from physbench.clips.generate import make_clip
@@ -175,6 +188,7 @@ CHECKS: dict[str, Callable[[], HostFinding]] = {
     "simulator": _simulator,
     "video": _video,
     "reference:objects": _checkpoint,
+    "compiled functions": _compiled,  # before the scorers, which compile what is missing
     "scorers": _readings,
 }
 

@@ -139,6 +139,8 @@ class Middle:
         """Make clips, rollouts, scores and references. Returns what the jobs returned."""
         run = self.run
         self.rolling = 0.0 if self.engine is None else None
+        if absent and self.pool and run.workers > 1 and "score" in run.stages:
+            self.pool.submit(worker.compile_functions)  # in one; others make clips, and wait for it, or raise its error
         longest = [max(absent, key=run.horizon)] if absent else []  # the probe of the batch size asks for it first
         if self.engine is not None and not run.planned:
             self.make(jobs, [*longest, *first_of_each_task(absent)])

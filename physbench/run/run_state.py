@@ -55,6 +55,10 @@ class Run:
     unanswered: int = 0  # scored rollouts to make again once the model agrees: its server had not answered
     started: float = field(default_factory=time.monotonic)
 
+    def __post_init__(self) -> None:
+        self._counted = self.started  # until when the total holds the time of this session
+        self._before = dict(self.manifest.get("speed") or {})  # times of the sessions, or stages, before this one
+
     @cached_property
     def whole(self) -> tuple[BatchItem, ...]:
         """All samples of all clips in the order of the suite: that of the score table."""
@@ -207,9 +211,10 @@ class Run:
         speed[name] = round(speed.get(name, 0.0) + seconds, 3)
 
     def times(self) -> str:
-        """Where the time of all sessions went: "Model 17 s; in 2 workers clips 12 s, ...; report 5 s."."""
-        speed = self.manifest.get("speed") or {}
-        spent = {name: speed.get(f"{name}_seconds", 0.0) for name in (*IN_WORKERS, *AFTER_THEM, "model")}
+        """Where the time of this session went: "Model 17 s; in 2 workers clips 12 s, ...; report 5 s."."""
+        speed, names = self.manifest.get("speed") or {}, (*IN_WORKERS, *AFTER_THEM, "model")
+        keys = {name: f"{name}_seconds" for name in names}
+        spent = {name: speed.get(key, 0.0) - self._before.get(key, 0.0) for name, key in keys.items()}
         inside = ", ".join(f"{name} {duration(spent[name])}" for name in IN_WORKERS if spent[name] >= LEAST_SAID)
         parts = [f"model {duration(spent['model'])}"] if spent["model"] >= LEAST_SAID else []
         parts += [f"in {counted(self.workers, 'worker')} {inside}"] if inside else []
@@ -217,11 +222,13 @@ class Run:
         text = "; ".join(parts)
         return f"{text[0].upper()}{text[1:]}." if text else ""
 
-    def close(self, peak_memory: int, model_memory: int) -> None:
-        """Write down time and memory of this session, also of one that ends early, if that is possible."""
+    def close(self, peak_memory: int = 0, model_memory: int = 0) -> None:
+        """Write down time and memory of this session up to now, also of one that ends early, if that is possible."""
         if not self.planned:
             return
-        self.count_time("total_seconds", time.monotonic() - self.started)
+        now = time.monotonic()
+        self.count_time("total_seconds", now - self._counted)
+        self._counted = now
         speed = self.manifest["speed"]
         total, model = speed["total_seconds"], speed.get("model_seconds", 0.0)
         speed["harness_share"] = round(1 - model / total, 4) if total > 0 else None

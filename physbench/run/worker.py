@@ -87,6 +87,13 @@ def _scorers(glob: str | None) -> tuple[Scorer, ...]:
     return find_scorers(glob)
 
 
+def compile_functions() -> None:
+    """Compile what the motion analysis needs, where this machine has not done so, while others make clips."""
+    from physbench.dynamics.kernels import compile_kernels
+
+    compile_kernels()
+
+
 def shown(row: Row, spec: RenderSpec) -> Clip:
     """Make a clip that is not stored."""
     from physbench.clips.generate import make_clip

@@ -7,19 +7,20 @@ import os
 from pathlib import Path
 
 
-def locked_file(path: Path) -> int:
+def locked_file(path: Path, *, wait: bool = False) -> int:
     """Make the lock file if need be, and take its lock. Returns its descriptor: closing it gives the lock back.
 
-    Whoever holds the lock may remove the file before closing it. On a network file system without locks there is none.
+    With `wait`, wait until nobody else holds it. Whoever holds the lock may remove the file before closing it. On a
+    network file system without locks there is none.
 
     Raises:
-        BlockingIOError: Another process holds the lock.
+        BlockingIOError: Another process holds the lock, and `wait` is not set.
         OSError: The file cannot be made.
     """
     while True:
         handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             os.close(handle)
             raise

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from physbench.cli import main
+from physbench.dynamics import kernels
 from physbench.errors import PhysbenchError
 from physbench.run import host_info
 from physbench.run.host_info import CHECKS, HostFinding
@@ -16,7 +19,8 @@ def test_everything_that_a_run_needs_is_looked_at(capsys: pytest.CaptureFixture[
     found = {line[9:27].strip(): line[:8].strip() for line in lines if line[:8].strip()}
     assert set(found) == set(CHECKS)
     assert found["simulator"] in ("ok", "optional")
-    assert all(state == "ok" for name, state in found.items() if name not in ("scorers", "simulator", "memory"))
+    may_lack = ("scorers", "simulator", "memory", "compiled functions")
+    assert all(state == "ok" for name, state in found.items() if name not in may_lack)
 
 
 def test_what_is_missing_has_a_remedy_and_an_exit_code(
@@ -37,6 +41,31 @@ def test_what_is_missing_has_a_remedy_and_an_exit_code(
     assert "OSError: cannot open" in said and "Make one with train." in said and "fetch them" in said
     monkeypatch.setattr(host_info, "CHECKS", {name: checks[name] for name in ("fine", "weights")})
     assert main.run(["doctor"]) == 0
+
+
+def test_a_machine_on_which_nothing_is_compiled_is_told_and_made_warm(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Cold:
+        folder, kept = Path("kept"), False
+
+        def load(self) -> bool:
+            return self.kept
+
+        def compile(self) -> bool:
+            before, self.kept = self.kept, True
+            return not before
+
+    monkeypatch.setattr(kernels, "KERNELS", (Cold(), Cold()))
+    monkeypatch.setattr(host_info, "CHECKS", {"compiled functions": CHECKS["compiled functions"]})
+    assert main.run(["doctor"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("optional compiled functions 0 of 2") and "doctor --warm" in said
+    assert main.run(["doctor", "--warm"]) == 0
+    said = capsys.readouterr()
+    assert "\n2 compiled in 0 s.\n" in said.err and said.out.startswith("ok       compiled functions 2 of 2")
+    assert main.run(["doctor", "--warm"]) == 0
+    assert "All are compiled already." in capsys.readouterr().err
 
 
 def test_other_states_than_the_published_ones_are_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,9 +11,17 @@ from types import SimpleNamespace
 from typing import cast
 
 import numba
+import numpy as np
 import pytest
 
+from physbench.clips.clip import Row
+from physbench.clips.generate import make_scene
 from physbench.dynamics import compiled
+from physbench.dynamics.changed_motion import FieldSimulator
+from physbench.dynamics.forward_model import forward_model_or_none
+from physbench.dynamics.interventions import Intervention
+from physbench.dynamics.kepler_arcs import KeplerSimulator
+from physbench.dynamics.kernels import KERNELS
 
 HEAD = "from room.compiled import compiled\n"
 INNER = HEAD + "\n@compiled\ndef inner(x):\n    return {} * x\n"
@@ -40,6 +48,69 @@ def test_a_change_of_a_called_function_is_not_passed_over(tmp_path: Path) -> Non
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env)
         found.append(done.stdout.split())
     assert found == [["6.0", "0"], ["6.0", "1"], ["10.0", "0"]]
+
+
+@pytest.fixture
+def again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], compiled.Kernel[[float], float]]:
+    """Another process's view of one kernel, which nothing has compiled yet."""
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+
+    def make() -> compiled.Kernel[[float], float]:
+        def twice(x: float) -> float:
+            return 2 * x
+
+        return compiled.kernel("(float64,)")(twice)
+
+    return make
+
+
+def test_a_kernel_is_compiled_once_and_loaded_by_others(again: Callable[[], compiled.Kernel[[float], float]]) -> None:
+    first, second, third = again(), again(), again()
+    assert not first.load() and not second.load()
+    assert first.compile() and not first.compile()
+    assert not second.compile() and second.load()
+    assert third(1.5) == 3.0 and sum(third.function.stats.cache_hits.values()) == 1
+    assert third.folder is not None and not list(third.folder.glob("*.lock"))
+
+
+def test_who_waits_for_the_lock_loads_what_was_compiled_meanwhile(
+    again: Callable[[], compiled.Kernel[[float], float]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, take, asked = again(), again(), compiled.locked_file, [0]
+
+    def late(path: Path, *, wait: bool) -> int:
+        asked[0] += 1
+        if asked[0] == 1:
+            assert first.compile()
+        return take(path, wait=wait)
+
+    monkeypatch.setattr(compiled, "locked_file", late)
+    assert not second.compile() and asked == [2]
+    assert second(2.0) == 4.0
+
+
+def test_a_kernel_is_compiled_where_no_lock_can_be_made(
+    again: Callable[[], compiled.Kernel[[float], float]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, *, wait: bool) -> int:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(compiled, "locked_file", full)
+    assert again()(3.0) == 6.0
+
+
+def test_kernels_are_called_with_the_arguments_of_their_signature() -> None:
+    """Others would be compiled by every process for itself."""
+    for task in ("collisions/head-on-v1", "orbits/kepler-v1"):
+        scene = make_scene(Row(task, "test", 0))
+        model = forward_model_or_none(scene, 0.0)
+        assert model is not None
+        state = Intervention(0, 0, "state", np.ones((3, 6)))
+        model.simulator().run([state], 60).at(np.array([30.0, 60.0]))
+    field = FieldSimulator(KeplerSimulator(scene, model.index), 1.0, np.zeros(6), 0.0)
+    assert np.isfinite(field.run([state], 60).positions(np.array([30.0, 60.0]))).all()
+    for each in KERNELS:
+        assert each.function.signatures == [each.types]
 
 
 def test_functions_are_compiled_where_they_cannot_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:

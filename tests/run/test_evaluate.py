@@ -54,7 +54,10 @@ def test_a_run_has_what_the_design_says(toy_run: RunFolder) -> None:
     assert manifest["model"]["name"] == "toy" and manifest["model"]["sha256"]
     assert manifest["render_spec"] == "64x64@15" and manifest["context"] == 4
     assert [len(batch) for batch in manifest["batches"]] == [3, 3, 2]
-    assert manifest["speed"]["peak_memory_gb"] > 0 and 0 < manifest["speed"]["harness_share"] <= 1
+    speed = manifest["speed"]
+    assert speed["peak_memory_gb"] > 0 and 0 < speed["harness_share"] <= 1
+    assert speed["total_seconds"] == read_sealed_json(toy_run.result)["speed"]["total_seconds"]
+    assert speed["total_seconds"] > speed["model_seconds"] + speed.get("report_seconds", 0.0)
     table = pd.read_parquet(toy_run.scores)
     order = [row["seed"] for row in manifest["suite"]["rows"]]
     assert table.drop_duplicates(["clip", "sample"])["seed"].tolist() == [seed for seed in order for _ in range(2)]

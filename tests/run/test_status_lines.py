@@ -104,3 +104,11 @@ def test_the_last_line_says_where_the_time_went() -> None:
     assert run.times() == ""
     run.manifest["speed"] = {"model_seconds": 17.2, "clips_seconds": 12.0, "shadowing_seconds": 31, "report_seconds": 5}
     assert run.times() == "Model 17 s; in 2 workers clips 12 s, shadowing 31 s; report 5 s."
+
+
+def test_a_stage_says_its_own_time_and_adds_it_to_that_of_the_others() -> None:
+    run = Run(None, None, None, {"speed": {"model_seconds": 17.2, "clips_seconds": 12.0}}, print, 2)  # type: ignore[arg-type]
+    run.count_time("scoring_seconds", 31.0)
+    run.count_time("clips_seconds", 2.0)
+    assert run.times() == "In 2 workers clips 2 s, scoring 31 s."
+    assert run.manifest["speed"] == {"model_seconds": 17.2, "clips_seconds": 14.0, "scoring_seconds": 31.0}

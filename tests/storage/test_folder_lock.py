@@ -45,6 +45,28 @@ def test_a_file_that_was_removed_before_it_was_locked_is_no_lock(
     os.close(held)
 
 
+def test_who_waits_gets_the_lock_as_soon_as_it_is_given_back(tmp_path: Path) -> None:
+    """Also where the holder removes the file: the lock is that of the file that is there then."""
+    path = tmp_path / "lock"
+    held, waiting = locked_file(path), threading.Event()
+    later: list[int] = []
+
+    def wait() -> None:
+        waiting.set()
+        later.append(locked_file(path, wait=True))
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    assert waiting.wait(10)
+    path.unlink()
+    os.close(held)
+    thread.join(10)
+    assert len(later) == 1 and path.exists()
+    with pytest.raises(BlockingIOError):
+        locked_file(path)
+    os.close(later[0])
+
+
 def test_many_that_begin_together_are_never_inside_together(tmp_path: Path) -> None:
     path, start, inside, most, entered = tmp_path / "lock", threading.Barrier(6), [0], [0], [0]
 

@@ -1,0 +1,17 @@
+"""All functions that are compiled once a machine, so that this can be done ahead: `physbench doctor --warm`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from physbench.dynamics.compiled import Kernel
+from physbench.dynamics.event_loop import evaluate, follow
+from physbench.dynamics.field_orbits import follow_field
+from physbench.dynamics.kepler_jit import follow_orbits
+
+KERNELS: tuple[Kernel[..., Any], ...] = (follow, evaluate, follow_orbits, follow_field)
+
+
+def compile_kernels() -> int:
+    """Compile all that is not kept on this machine. Returns how many this process compiled."""
+    return sum(kernel.compile() for kernel in KERNELS)
