@@ -22,7 +22,7 @@ import numpy as np
 from physbench.clips.clip import Clip, Contact, Row
 from physbench.clips.generate import frame_times, make_scene
 from physbench.clips.suite import Golden, Suite
-from physbench.errors import PhysbenchError, UsageError
+from physbench.errors import UsageError
 from physbench.storage.atomic_write import atomic_path
 from physbench.storage.fingerprint import fingerprint
 from physbench.storage.sealed_file import EMPTY_SEAL, NOT_ARRAYS, SEAL, seal_of, sealed
@@ -163,8 +163,7 @@ class PackedClips:
         """[], as nothing has to be made; reads and checks the clips.
 
         Raises:
-            UsageError: The clips in here are of another size or rate, or one of the rows is not in here.
-            PhysbenchError: A clip is damaged.
+            UsageError: The clips in here are of another size or rate, one of the rows is not in here, or is damaged.
         """
         for row in rows:
             self._content(row, spec)
@@ -239,8 +238,8 @@ class PackedClips:
             raise self._damaged(row)
         return content
 
-    def _damaged(self, row: Row) -> PhysbenchError:
-        return PhysbenchError(f"{self.path} is damaged at {row.id}: its hash does not fit. Copy the file again.")
+    def _damaged(self, row: Row) -> UsageError:
+        return UsageError(f"--clips: {self.path} is damaged at {row.id}: its hash does not fit. Copy the file again.")
 
 
 def _size(spec: RenderSpec) -> str:
