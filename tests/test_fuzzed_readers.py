@@ -365,6 +365,14 @@ def test_what_is_right_is_read_and_what_is_nearly_right_ends_in_words(
     fuzz(readers[name], tmp_path / "mutated", 10, 1)
 
 
+FOUND = {"torch": 231, "videos in an archive": 115, "packed clips": 222, "scores": 250, "submission": 178, "key": 269}
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_seeds_that_once_ended_otherwise_end_in_words(readers: dict[str, Reader], name: str, tmp_path: Path) -> None:
+    fuzz(readers[name], tmp_path, 1, FOUND[name])
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 @pytest.mark.parametrize("name", READERS)

@@ -33,7 +33,8 @@ PACKED_INDEX = "index.json"
 PACKED_DATE = (1980, 1, 1, 0, 0, 0)  # of all files in an archive: the same clips are the same bytes
 MOST_PACKED_INDEX_BYTES = 1 << 28
 MOST_PACKED_CLIP_BYTES = 1 << 31
-NOT_PACKED = (*NOT_ARRAYS, NotImplementedError, RecursionError)
+MOST_SIDE = 1 << 14  # px
+NOT_PACKED = (*NOT_ARRAYS, NotImplementedError, RecursionError, OverflowError)
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,8 @@ class PackedClips:
             self.sha256 = hashlib.sha256(content).hexdigest()
             self.suite: Mapping[str, Any] = dict(index["suite"])
             self.spec = RenderSpec(*index["spec"])
+            if not 0 < max(self.spec.height, self.spec.width, self.spec.fps) < MOST_SIDE:
+                raise ValueError("its size or rate is none")
             self.pybullet = str(index["pybullet"])
             self._clips = {name: PackedClip(**entry) for name, entry in index["clips"].items()}
         except FileNotFoundError as error:
