@@ -9,6 +9,7 @@ The files have the names that they have in a run folder, so that a submission is
 
 from __future__ import annotations
 
+import errno
 import re
 import shutil
 import tempfile
@@ -75,7 +76,9 @@ def _unpack(path: Path, place: Path) -> None:
                     shutil.copyfileobj(source, copy)
     except UsageError:
         raise
-    except NOT_AN_ARCHIVE as error:
+    except (OSError, *NOT_AN_ARCHIVE) as error:
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # EINVAL: a place before the start of the file
+            raise
         raise UsageError(f"{path}: is not a submission that can be read ({type(error).__name__}: {error}).") from error
 
 

@@ -29,6 +29,8 @@ class Reader:
         after = np.repeat(seen[-1:], horizon, axis=0)
         for path in sorted(self.store.rglob("*.npz")):
             frames = frames_of(path)
+            if frames.shape[1:] != seen.shape[1:]:
+                continue  # of another size
             for end in range(len(seen), len(frames)):
                 if (frames[end - 1] == seen[-1]).all() and (frames[end - len(seen):end] == seen).all():
                     after[:len(frames) - end] = frames[end:end + horizon]

@@ -19,7 +19,7 @@ submit() {    # prints the number of the job
     sbatch --parsable --output="$run.shards/logs/%x-%A-%a.txt" "$@"
 }
 pack=$(submit "${cpu[@]}" --cpus-per-task="${CORES:-8}" "$here/step.sh" \
-    physbench data pack "$suite" --size "$size" --fps "$fps" --out "$clips")
+    physbench data pack "$suite" --size "$size" --fps "$fps" --out "$clips" --replace)
 rollout=$(submit "${gpu[@]}" --array="1-$shards" --dependency="afterok:$pack" "$here/step.sh" \
     physbench rollout "$model" --suite "$suite" --clips "$clips" --batch-size "$batch" --shard "%a/$shards" \
     --out "$shard" --resume "$@")

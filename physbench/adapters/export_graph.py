@@ -32,11 +32,8 @@ class _BothParts(nn.Module):
         super().__init__()
         self.names = list(names)
         self.model = [model]  # in a list: it may be no module
-        known: set[nn.Module] = set()
-        for network in networks:
-            if network not in known:
-                known |= set(network.modules())
-                self.add_module(f"net{len(self._modules)}" if len(networks) > 1 else "net", network)
+        for number, network in enumerate(networks):
+            self.add_module(f"net{number}" if len(networks) > 1 else "net", network)
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         given = dict(zip(self.names, tensors, strict=True))

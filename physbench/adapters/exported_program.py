@@ -30,7 +30,7 @@ def looks_like_program(path: Path) -> bool:
                 return False
         with zipfile.ZipFile(path) as archive:
             names = [name.split("/", 1)[-1] for name in archive.namelist()]
-    except (OSError, zipfile.BadZipFile):
+    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):  # ValueError: a name that is no text
         return False
     return any("serialized_exported_program" in name or name == "archive_format" for name in names)
 

@@ -5,12 +5,13 @@ What an untrained network tells apart it owes to its architecture and to pixels,
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import nn
 
+from physbench.adapters.model_networks import find_networks
 from physbench.adapters.model_protocol import Model
 from physbench.errors import ModelError
 
@@ -30,8 +31,8 @@ class RedrawnModel(Protocol):
 def make_untrained(model: Model, target: str) -> Model:
     """Draw the weights of a model anew, from a fixed seed.
 
-    A model with a `redraw` does it itself. Of others all networks of torch are found among their attributes, and all
-    layers are reset, if each that has parameters has a `reset_parameters`, as those of torch do.
+    A model with a `redraw` does it itself. Of others all networks of torch are found (`find_networks`), and all layers
+    are reset, if each that has parameters has a `reset_parameters`, as those of torch do.
 
     Args:
         model: The model, which is changed.
@@ -45,36 +46,24 @@ def make_untrained(model: Model, target: str) -> Model:
         if isinstance(model, RedrawnModel):
             model.redraw()
             return model
-        networks = list(networks_of(model))
+        networks = find_networks(model)
         if not networks:
             raise ModelError(f"{target} has no untrained copy: it is no network of torch in this process.")
-        for network in networks:
-            _reset(network, target)
+        _reset(networks, target)
     return model
 
 
-def networks_of(model: Any) -> Iterator[nn.Module]:
-    """The networks of a model: itself, or its attributes and those of what it wraps."""
-    if isinstance(model, nn.Module):
-        yield model
-        return
-    for value in getattr(model, "__dict__", {}).values():
-        if isinstance(value, nn.Module):
-            yield value
-        elif type(value).__module__.partition(".")[0] == type(model).__module__.partition(".")[0]:
-            yield from (each for each in getattr(value, "__dict__", {}).values() if isinstance(each, nn.Module))
-
-
-def _reset(network: nn.Module, target: str) -> None:
-    """Reset all layers of a network. Raises ModelError, before any is reset, where one does not say how."""
-    layers = [each for each in network.modules() if next(each.parameters(recurse=False), None) is not None]
-    mute = sorted({type(each).__name__ for each in layers if not callable(getattr(each, "reset_parameters", None))})
+def _reset(networks: Sequence[nn.Module], target: str) -> None:
+    """Reset all layers of networks. Raises ModelError, before any is reset, where one does not say how."""
+    layers = [layer for network in networks for layer in network.modules()]
+    weighted = [layer for layer in layers if next(layer.parameters(recurse=False), None) is not None]
+    mute = sorted({type(each).__name__ for each in weighted if not callable(getattr(each, "reset_parameters", None))})
     if mute:
         raise ModelError(
             f"{target} has no untrained copy: {', '.join(mute[:MOST_LAYERS_NAMED])} cannot be drawn anew without a "
             "`reset_parameters`; or give the model a `redraw`."
         )
-    for layer in network.modules():
+    for layer in layers:
         if callable(reset := getattr(layer, "reset_parameters", None)):
             reset()
 

@@ -188,7 +188,7 @@ def _frame_rate(times: NDArray[np.float64], average: float | None) -> float | No
     intervals = np.diff(times)
     mean, median = float(times[-1]) / len(intervals), float(np.median(intervals))
     rounded = 0.011  # s: time stamps of GIF are hundredths of a second
-    return 1 / mean if abs(mean - median) <= min(rounded, 0.3 * mean) else 1 / max(median, 1e-3)
+    return 1 / mean if mean > 0 and abs(mean - median) <= min(rounded, 0.3 * mean) else 1 / max(median, 1e-3)
 
 
 @contextlib.contextmanager

@@ -88,7 +88,7 @@ def _entries(files: Iterable[SourceFile]) -> list[tuple[str, VideoEntry]]:
                 problem = f"{file.name} is empty."
             entries.append((file.name, VideoEntry(file.name, (file,), problem=problem)))
     entries += [(name, _image_sequence(name, inside)) for name, inside in folders.items()]
-    return sorted(entries)
+    return sorted(entries, key=lambda entry: entry[0])
 
 
 def _image_sequence(name: str, inside: Sequence[SourceFile]) -> VideoEntry:

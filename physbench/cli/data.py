@@ -79,6 +79,7 @@ def pack(
     tasks: Annotated[
         str | None, typer.Option(metavar="GLOB|FILE.py", help="Only these tasks of the suite, or your own from a file.")
     ] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Write over a file that is there.")] = False,
 ) -> None:
     """Pack the clips of a suite into one file, for `rollout --clips` on machines without PyBullet.
 
@@ -96,6 +97,8 @@ def pack(
     chosen, processes = find_suite(suite, limit, tasks), _workers(workers)
     if out.is_dir():
         raise UsageError(f"--out: '{out}' is a folder. Name a file, such as {out / f'{suite}-{size}.clips'}.")
+    if out.exists() and not replace:
+        raise UsageError(f"--out: '{out}' exists already. Name another file, or give --replace to write over it.")
     refuse_unwritable(out.parent)
     store = ClipStore()
     store.ensure(chosen.rows, spec, processes)

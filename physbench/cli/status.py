@@ -35,9 +35,11 @@ def command(run: Run, as_json: o.Json = False, debug: o.Debug = False) -> None:
             f"{found.of_clips} clips; the same eval command with --resume goes on."
         )
     else:
+        before = ", before the diagnosis" if found.before_diagnosis else ""
+        clips = f"On {found.clips} of {found.of_clips} clips so far{before}:"
         note(
             f"{run}: {found.rolled} of {found.of} rollouts{shard} are made, {found.scored} are scored. "
-            + (f"On {found.clips} of {found.of_clips} clips so far:" if found.result else "There is no result yet.")
+            + (clips if found.result else "There is no result yet.")
         )
         if found.rolled == found.of:
             stage = "finish" if found.scored == found.of else "score"

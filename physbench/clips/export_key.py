@@ -73,7 +73,7 @@ def read_key(path: Path) -> ExportKey:
         raise UsageError(f"{path} cannot be read: {error.strerror}.") from None
     except ValidationError as error:
         raise UsageError(f"{path} is no key of an export. {first_problem(error)}") from None
-    except (ValueError, TypeError, RecursionError) as error:
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise UsageError(f"{path} is no key of an export ({error}).") from None
 
 

@@ -22,7 +22,7 @@ import numpy as np
 from physbench.clips.clip import Clip, Contact, Row
 from physbench.clips.generate import frame_times, make_scene
 from physbench.clips.suite import Golden, Suite
-from physbench.errors import PhysbenchError, UsageError
+from physbench.errors import UsageError
 from physbench.storage.atomic_write import atomic_path
 from physbench.storage.fingerprint import fingerprint
 from physbench.storage.sealed_file import EMPTY_SEAL, NOT_ARRAYS, SEAL, seal_of, sealed
@@ -33,7 +33,8 @@ PACKED_INDEX = "index.json"
 PACKED_DATE = (1980, 1, 1, 0, 0, 0)  # of all files in an archive: the same clips are the same bytes
 MOST_PACKED_INDEX_BYTES = 1 << 28
 MOST_PACKED_CLIP_BYTES = 1 << 31
-NOT_PACKED = (*NOT_ARRAYS, NotImplementedError, RecursionError)
+MOST_SIDE = 1 << 14  # px
+NOT_PACKED = (*NOT_ARRAYS, NotImplementedError, RecursionError, OverflowError)
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,8 @@ class PackedClips:
             self.sha256 = hashlib.sha256(content).hexdigest()
             self.suite: Mapping[str, Any] = dict(index["suite"])
             self.spec = RenderSpec(*index["spec"])
+            if not 0 < max(self.spec.height, self.spec.width, self.spec.fps) < MOST_SIDE:
+                raise ValueError("its size or rate is none")
             self.pybullet = str(index["pybullet"])
             self._clips = {name: PackedClip(**entry) for name, entry in index["clips"].items()}
         except FileNotFoundError as error:
@@ -163,8 +166,7 @@ class PackedClips:
         """[], as nothing has to be made; reads and checks the clips.
 
         Raises:
-            UsageError: The clips in here are of another size or rate, or one of the rows is not in here.
-            PhysbenchError: A clip is damaged.
+            UsageError: The clips in here are of another size or rate, one of the rows is not in here, or is damaged.
         """
         for row in rows:
             self._content(row, spec)
@@ -239,8 +241,8 @@ class PackedClips:
             raise self._damaged(row)
         return content
 
-    def _damaged(self, row: Row) -> PhysbenchError:
-        return PhysbenchError(f"{self.path} is damaged at {row.id}: its hash does not fit. Copy the file again.")
+    def _damaged(self, row: Row) -> UsageError:
+        return UsageError(f"--clips: {self.path} is damaged at {row.id}: its hash does not fit. Copy the file again.")
 
 
 def _size(spec: RenderSpec) -> str:

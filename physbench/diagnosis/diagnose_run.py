@@ -43,7 +43,7 @@ def diagnose_run(folder: RunFolder, workers: int = 2) -> dict[str, ImpliedWorldR
     for row in rows_of(manifest):
         families.setdefault(row.family, []).append(row)
     chosen = {family: chosen_rows(own, folder) for family, own in families.items()}
-    clips_of(manifest).ensure([row for own in chosen.values() for row in own], spec_of(manifest), workers)
+    clips_of(folder, manifest).ensure([row for own in chosen.values() for row in own], spec_of(manifest), workers)
     found: dict[str, ImpliedWorldResult] = {}
     jobs = [(os.fspath(folder.path), family, own) for family, own in chosen.items() if own]
     with Progress("diagnosis", len(jobs)) as progress:
@@ -82,7 +82,7 @@ def diagnose_part(path: str, family: str, rows: Sequence[Row]) -> dict[str, Any]
     """The diagnosis of one family of a run, as it is written; None where no motion can be judged."""
     folder = RunFolder(Path(path))
     manifest, _ = read_run(folder)
-    spec, store = spec_of(manifest), clips_of(manifest)
+    spec, store = spec_of(manifest), clips_of(folder, manifest)
     evidence: list[Evidence] = []
     for row in rows:
         found = evidence_of(store.get(row, spec), load_tracks(folder.tracks(row.id)))

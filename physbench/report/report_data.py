@@ -98,7 +98,7 @@ def gather(
     breaks = BreakCount()
     figures: dict[str, ClipFigure] = {}
     rows = rows_of(manifest)
-    store = clips_of(manifest)
+    store = clips_of(folder, manifest)
     store.ensure(rows, spec)  # in parallel, where the cache was emptied since the run
     with Progress("report", len(rows)) as progress:
         for row in rows:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 
-from pydantic import ValidationError
-
 from physbench.errors import UsageError
+from physbench.plugins.tracebacks import first_line
 from physbench.results.number_format import bracket, joined
 from physbench.results.schema_parts import ImpliedLawResult, ImpliedWorldResult
 from physbench.storage.file_hash import add_file
 from physbench.storage.run_contents import renew
 from physbench.storage.run_folder import RunFolder
-from physbench.storage.sealed_file import DamagedFileError, read_sealed, read_sealed_json, write_sealed_json
+from physbench.storage.sealed_file import read_sealed_json, write_sealed_json
+
+NOT_A_DIAGNOSIS = (ValueError, KeyError, TypeError, AttributeError)  # what reading another document raises
 
 
 def write_diagnosis(folder: RunFolder, found: dict[str, ImpliedWorldResult]) -> None:
@@ -28,29 +29,28 @@ def read_diagnosis(folder: RunFolder) -> dict[str, ImpliedWorldResult]:
     Raises UsageError where the file is damaged.
     """
     try:
-        read_sealed(folder.diagnosis, required=False)
-    except DamagedFileError as error:
-        again = f"physbench diagnose {folder.path}"
-        raise UsageError(f"{folder.diagnosis}: is damaged ({error}). Make it again: {again}") from error
+        return _families(folder) or {}
     except OSError:
         return {}
-    return _families(folder) or {}
+    except NOT_A_DIAGNOSIS as error:
+        again = f"Make it again: physbench diagnose {folder.path}"
+        raise UsageError(f"{folder.diagnosis}: is damaged ({first_line(str(error))}). {again}") from error
 
 
 def _families(folder: RunFolder) -> dict[str, ImpliedWorldResult] | None:
-    """What was found by family; None where there is no diagnosis that can be read, or one of other scores."""
-    try:
-        document = read_sealed_json(folder.diagnosis, required=False)
-        if document["schema_version"] != 1 or document["scores"] != _hash_of_scores(folder):
-            return None
-        return {str(family): ImpliedWorldResult.model_validate(world) for family, world in document["families"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, ValidationError):
+    """What was found by family; None where the run has other scores since. Raises OSError and NOT_A_DIAGNOSIS."""
+    document = read_sealed_json(folder.diagnosis, required=False)
+    if document["schema_version"] != 1 or document["scores"] != _hash_of_scores(folder):
         return None
+    return {str(family): ImpliedWorldResult.model_validate(world) for family, world in document["families"].items()}
 
 
 def is_diagnosed(folder: RunFolder) -> bool:
     """Whether a diagnosis stands beside the scores that the run has now."""
-    return _families(folder) is not None
+    try:
+        return _families(folder) is not None
+    except (OSError, *NOT_A_DIAGNOSIS):
+        return False
 
 
 def _hash_of_scores(folder: RunFolder) -> str:

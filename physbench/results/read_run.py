@@ -95,7 +95,7 @@ def read_scores(folder: RunFolder) -> pd.DataFrame:
         table = pd.read_parquet(io.BytesIO(content), columns=names)
         table = table.astype({"value": float, "quality": float}).astype({"seed": "int64", "sample": "int64"})
         repeated = table.duplicated(ROW_KEY).to_numpy()
-    except (OSError, ValueError, KeyError, TypeError, NotImplementedError) as error:
+    except (OSError, ValueError, LookupError, TypeError, NotImplementedError) as error:
         raise UsageError(f"{folder.scores}: cannot be read ({error}). Resume the run to write it again.") from error
     if repeated.any():
         row = int(repeated.argmax())

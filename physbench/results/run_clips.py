@@ -1,4 +1,7 @@
-"""Where the clips of a run come from: the store on this machine, or the archive that was given with `--clips`."""
+"""Where the clips of a run come from: the store on this machine, or the archive that was given with `--clips`.
+
+Those of fresh seeds lie in the run's own folder: another run on the same seeds neither finds nor disturbs them.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from physbench.storage.run_folder import RunFolder
 ClipSource = ClipStore | PackedClips
 
 
-def clips_of(manifest: Mapping[str, Any]) -> ClipSource:
+def clips_of(folder: RunFolder, manifest: Mapping[str, Any]) -> ClipSource:
     """The clips that a run was rolled out on.
 
     Raises:
@@ -23,7 +26,7 @@ def clips_of(manifest: Mapping[str, Any]) -> ClipSource:
     """
     named = manifest.get("clips")
     if not named:
-        return ClipStore()
+        return ClipStore(folder.clips if manifest["suite"].get("fresh") else None)
     path = Path(named["file"])
     if not path.is_file():
         raise UsageError(
@@ -46,4 +49,4 @@ def refuse_other_archive(packed: PackedClips, named: Mapping[str, Any]) -> None:
 
 def clips_of_folder(folder: RunFolder) -> ClipSource:
     """As `clips_of`, of the manifest in a folder; the store where it has none."""
-    return clips_of(read_manifest(folder)) if folder.manifest.is_file() else ClipStore()
+    return clips_of(folder, read_manifest(folder)) if folder.manifest.is_file() else ClipStore()

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from physbench.adapters.export_graph import export_graph
 from physbench.adapters.load_model import load_model
+from physbench.adapters.model_networks import find_networks
 from physbench.adapters.model_protocol import FrameModel
 from physbench.adapters.onnx_model import OnnxClip, OnnxSteps
 from physbench.adapters.program_model import ProgramClip, ProgramSteps
@@ -19,7 +20,7 @@ from physbench.clips.store import ClipStore
 from physbench.clips.suite import find_suite
 from physbench.errors import ModelError
 from physbench.rollouts.frame_validation import iterate_chunks
-from physbench.rollouts.in_process import evaluation_mode, find_networks
+from physbench.rollouts.in_process import evaluation_mode
 from physbench.rollouts.predict import make_generators, normalized_frames
 
 COMPARED_FRAMES = 60  # compared

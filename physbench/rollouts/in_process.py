@@ -11,7 +11,6 @@ import random
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -19,46 +18,12 @@ import torch
 
 from physbench.adapters.load_model import Handed
 from physbench.adapters.model_contract import check_contract
+from physbench.adapters.model_networks import find_networks
 from physbench.adapters.model_protocol import Model
 from physbench.rollouts.messages import LoadRequest, RolloutJob
 from physbench.rollouts.model_process import ModelProcess, ReceiveTimeout, SharedMemory
 from physbench.rollouts.model_server import RolloutWorker
 from physbench.rollouts.rollout_engine import RolloutEngine
-
-MAX_OBJECTS = 100_000  # of a model that are searched for networks
-LEAF_TYPES = (str, bytes, int, float, complex, torch.Tensor, np.ndarray, type, ModuleType, FunctionType, type(None))
-
-
-def find_networks(model: object) -> tuple[torch.nn.Module, ...]:
-    """Find the networks of a model, the nearest first: the model itself, and those among its attributes.
-
-    Attributes of attributes, lists, dicts and bound methods are searched too, and so are lists in a network whose
-    elements are not registered as its children.
-    """
-    found: list[torch.nn.Module] = []
-    waiting: deque[object] = deque([model])
-    seen: dict[int, object] = {}  # holds the objects, so that no id is used twice
-    while waiting and len(seen) < MAX_OBJECTS:
-        item = waiting.popleft()
-        if id(item) in seen or isinstance(item, LEAF_TYPES):
-            continue
-        seen[id(item)] = item
-        if isinstance(item, torch.nn.Module):
-            found.append(item)
-        if isinstance(item, dict):
-            waiting.extend(item.values())
-        elif isinstance(item, list | tuple | set | frozenset | deque):
-            waiting.extend(item)
-        elif isinstance(item, MethodType):
-            waiting.append(item.__self__)
-        waiting.extend(getattr(item, "__dict__", {}).values())
-        waiting.extend(getattr(item, name, None) for kind in type(item).__mro__ for name in _slots(kind))
-    return tuple(found)
-
-
-def _slots(kind: type) -> tuple[str, ...]:
-    names = vars(kind).get("__slots__", ())
-    return (names,) if isinstance(names, str) else tuple(names)
 
 
 def device_and_dtype(model: object) -> tuple[torch.device, torch.dtype]:

@@ -1,5 +1,5 @@
 """What an evaluation would do, from one batch that is rolled out and two clips that are scored. Nothing is written but
-clips in the cache.
+clips in the cache, and these only of a suite.
 """
 
 from __future__ import annotations
@@ -8,16 +8,18 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 
 from physbench.adapters.load_model import check_target, preflight
 from physbench.adapters.model_protocol import ModelCard
 from physbench.clips.clip import Row
+from physbench.clips.generate import make_clip
 from physbench.clips.store import ClipStore
 from physbench.results.number_format import suite_name
 from physbench.rollouts.batch_plan import Batch
 from physbench.rollouts.rollout import Rollout
-from physbench.rollouts.rollout_engine import RolloutEngine
+from physbench.rollouts.rollout_engine import ClipLoader, RolloutEngine
 from physbench.rollouts.rollout_store import store_rollout
 from physbench.run.fresh_seeds import asked_suite, left_out
 from physbench.run.options import Options
@@ -30,7 +32,6 @@ from physbench.scoring.score_clip import find_scorers, score_clip
 from physbench.scoring.scorer_protocol import Scorer
 from physbench.storage.run_folder import RunFolder
 from physbench.worker_pool import cores
-from physbench.world.scene import RenderSpec
 
 TIMES_TRIED = 2  # times; the first one imports and compiles
 
@@ -83,21 +84,24 @@ def dry_run(options: Options, say: Say, out: Path | None = None) -> DryRun:
         say(few)
     for line in preflight(options.model, suite, options.samples, options.model_arg):
         say(line)
-    store, rows, workers = ClipStore(), suite.rows, options.workers or cores()
+    rows, workers = suite.rows, options.workers or cores()
     say(f"Loading {options.model} ...")
     with PeakMemory() as peak, engine_of(options, salt) as engine:
         info, card = engine.info, engine.card
         horizons = {row: engine.horizon(row) for row in rows}
-        missing = store.missing(rows, card.spec)
+        store = ClipStore()
+        missing = list(rows) if salt else store.missing(rows, card.spec)
+        # Of fresh seeds nothing is stored: another run on them may be at work.
+        clip = cache(partial(make_clip, spec=card.spec)) if salt else partial(store.get, spec=card.spec)
         say("Making clips and rolling a batch out ...")
-        making = _seconds_of_a_clip(store, missing, card.spec)
-        batches = engine.plan(rows, batch_size=options.batch_size, samples=options.samples)
+        making = _seconds_of_a_clip(clip, missing)
+        batches = engine.plan(rows, batch_size=options.batch_size, samples=options.samples, load=clip)
         tried = batches[0]
-        rollouts, took = _rolled_out(engine, tried)
+        rollouts, took = _rolled_out(engine, tried, clip)
         failure = next((each.failure for each in rollouts if each.failure), "") or ""
         steps = sum(each.steps for each in rollouts) or 1
         frames = sum(batch.horizon * len(batch.items) for batch in batches)
-        scoring, reading = _seconds_of_scores(store, tried, rollouts, card, scorers)
+        scoring, reading = _seconds_of_scores(clip, tried, rollouts, card, scorers)
         stored = _stored_bytes(rollouts, card.fps)
     longest = max(horizons.values())
     return DryRun(
@@ -128,22 +132,22 @@ def dry_run(options: Options, say: Say, out: Path | None = None) -> DryRun:
     )
 
 
-def _seconds_of_a_clip(store: ClipStore, missing: Sequence[Row], spec: RenderSpec) -> float:
+def _seconds_of_a_clip(clip: ClipLoader, missing: Sequence[Row]) -> float:
     """Seconds that making a clip takes, without what is imported for the first one; 0 where none is missing."""
     took = 0.0
     for row in missing[:TIMES_TRIED]:
         started = time.monotonic()
-        store.get(row, spec)
+        clip(row)
         took = time.monotonic() - started
     return took
 
 
-def _rolled_out(engine: RolloutEngine, batch: Batch) -> tuple[Sequence[Rollout], float]:
+def _rolled_out(engine: RolloutEngine, batch: Batch, clip: ClipLoader) -> tuple[Sequence[Rollout], float]:
     """Rollouts of a batch, and the seconds of a second call, which compiles nothing."""
     took = 0.0
     rollouts: tuple[Rollout, ...] = ()
     for _ in range(TIMES_TRIED):
-        [result] = engine.run([batch])
+        [result] = engine.run([batch], clip)
         rollouts, took = tuple(result.rollouts), result.seconds
         if any(each.failure for each in rollouts):
             break
@@ -151,12 +155,12 @@ def _rolled_out(engine: RolloutEngine, batch: Batch) -> tuple[Sequence[Rollout],
 
 
 def _seconds_of_scores(
-    store: ClipStore, batch: Batch, rollouts: Sequence[Rollout], card: ModelCard, scorers: Sequence[Scorer]
+    load: ClipLoader, batch: Batch, rollouts: Sequence[Rollout], card: ModelCard, scorers: Sequence[Scorer]
 ) -> tuple[float, float]:
     """Seconds that tracking and scoring a rollout takes, and the references of a clip; each is done twice."""
     scoring = reading = 0.0
     for item, rollout in list(zip(batch.items, rollouts, strict=True))[:TIMES_TRIED]:
-        clip = store.get(item.row, card.spec)
+        clip = load(item.row)
         started = time.monotonic()
         score_clip(clip, rollout, card.scored_context, scorers)
         scored = time.monotonic()

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from physbench.clips.clip import Clip, Row
+from physbench.clips.store import ClipStore
 from physbench.errors import PhysbenchError
 from physbench.progress import Progress
 from physbench.results.number_format import counted
@@ -67,7 +68,7 @@ def _roll_unseen(run: Run, pool: WorkerPool | None) -> int:
     """Make all rollouts on fresh seeds before any file shows what follows. Returns what the function above does."""
     if run.planned and not run.missing() and not run.unanswered:
         return 0
-    with unseen(run.suite.rows, run.folder), model_of(run) as engine:
+    with unseen(run.folder), model_of(run) as engine:
         if engine is None:
             return 0
         assert pool is not None, "clips of fresh seeds are in no archive"
@@ -132,7 +133,7 @@ class Middle:
     def source(self) -> ClipSource:
         """Where clips come from."""
         if self.store is None:
-            self.store = clips_of(self.run.manifest)
+            self.store = clips_of(self.run.folder, self.run.manifest)
         return self.store
 
     def do(self, jobs: Jobs, absent: list[Row], todo: set[BatchItem]) -> list[Any]:
@@ -192,8 +193,8 @@ class Middle:
     def make(self, jobs: Jobs, rows: list[Row]) -> None:
         """Have clips made that are not on their way yet."""
         for row in dict.fromkeys(row for row in rows if row not in self.made):
-            assert self.pool is not None
-            self.made[row] = self.pool.submit(worker.make, row, self.run.card.spec)
+            assert self.pool is not None and isinstance(self.source, ClipStore), "an archive lacks none"
+            self.made[row] = self.pool.submit(worker.make, self.source.directory, row, self.run.card.spec)
             jobs.add("clip", self.made[row])
 
     def bring_references(self, jobs: Jobs) -> None:

@@ -103,11 +103,18 @@ def reference_rollout(name: str, clip: Clip, card: ModelCard) -> Rollout:
 
 
 def bring_reference(
-    run: RunFolder, name: str, clip: Clip, card: ModelCard, scorers: Sequence[Scorer], *, cached: bool = True
+    run: RunFolder,
+    name: str,
+    clip: Clip,
+    card: ModelCard,
+    scorers: Sequence[Scorer],
+    *,
+    cached: bool = True,
+    keep: bool = True,
 ) -> None:
     """Put the rows and tracks of one reference on one clip into the run folder, from the cache if they are there.
 
-    With cached=False it is made again, and what the cache holds is replaced.
+    With cached=False it is made again, and what the cache holds is replaced. With keep=False the cache gets nothing.
     """
     folder = run.reference(name)
     if read_part(folder.part(clip.id)) is not None:
@@ -125,8 +132,8 @@ def bring_reference(
         if lawful is not None:
             save_trace(folder.trace(clip.id), lawful)
         write_part(folder.part(clip.id), rows)
-        if observation is None or any(row.status == "failed" for row in rows):
-            return  # baselines do not fail: something was short here and now, and is not to be kept
+        if not keep or observation is None or any(row.status == "failed" for row in rows):
+            return  # baselines do not fail: where one does, something was short here and now
         with contextlib.suppress(OSError):  # a cache that cannot be written costs time and nothing else
             save_tracks(place.with_name(f"{place.name}.npz"), observation.tracks)
             if lawful is not None:

@@ -19,7 +19,7 @@ LOCK = ".lock"
 MERGE_DRAFT = ".merging"  # in a folder into which shards are joined, until all files and the manifest are there
 OURS = (
     *("manifest.json", "scores.parquet", "result.json", "diagnosis.json", "report"),
-    *(*PARTS, "references", MERGE_DRAFT),  # the draft goes last: it says that the rest is unfinished
+    *(*PARTS, "references", "clips", MERGE_DRAFT),  # the draft goes last: it says that the rest is unfinished
 )
 ATTEMPTS = 100  # to make a folder that others may make at the same moment
 

@@ -14,7 +14,7 @@ from physbench.results.build_result import build_result
 from physbench.results.read_run import REFERENCE_MODELS, STOPPED, asked_rows, read_manifest, rows_of
 from physbench.rollouts.batch_plan import BatchItem
 from physbench.rollouts.rollout_store import has_rollout
-from physbench.run.finalize import compile_scores
+from physbench.run.finalize import DIAGNOSED_AXIS, compile_scores
 from physbench.run.score_shards import read_part
 from physbench.storage.run_contents import CONTENTS
 from physbench.storage.run_folder import RunFolder
@@ -36,6 +36,7 @@ class RunSoFar:
     result: dict[str, Any] | None  # of these clips, as in result.json; None where there are none
     shard: str = ""  # "2/4": of a run of which this is a part
     partial: bool = False  # it has ended early, with a result of a part of its clips
+    before_diagnosis: bool = False  # it may yet find another law than the result names
 
 
 def run_so_far(folder: RunFolder) -> RunSoFar:
@@ -58,7 +59,11 @@ def run_so_far(folder: RunFolder) -> RunSoFar:
     shard = str(manifest["options"].get("shard") or "")
     whole = [row for row in rows if _is_whole(folder, row, samples)]
     found = _result_of(folder, manifest, whole, len(whole) < len(rows)) if whole else None
-    return RunSoFar(rolled, len(scored), len(items), len(whole), len(rows), False, found, shard)
+    judged = found is not None and DIAGNOSED_AXIS in found["axes"]
+    awaited = judged and bool(manifest["options"].get("diagnosis", True))
+    return RunSoFar(
+        rolled, len(scored), len(items), len(whole), len(rows), False, found, shard, before_diagnosis=awaited
+    )
 
 
 def _is_whole(folder: RunFolder, row: Row, samples: int) -> bool:

@@ -153,7 +153,7 @@ def stored_run(
             manifest["clips"] = packed.document()
     elif clips is not None:
         raise UsageError(f"--clips: {folder.path} was not rolled out on an archive of clips. Leave it out.")
-    source = clips_of(manifest)
+    source = clips_of(folder, manifest)
     suite, salt = asked_suite(options, folder.path)
     suite = source.known(suite) if isinstance(source, PackedClips) else suite
     _refuse_other_code(manifest, options, suite, salt, folder)

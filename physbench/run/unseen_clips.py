@@ -1,7 +1,7 @@
 """Clips of fresh seeds for a model: made when their turn comes, and in no file that its process could read.
 
 What follows a context is written down only when the model's process has ended: clips, references and scores come after
-the last rollout. What an earlier session or another run has stored of these clips is removed before the first one.
+the last rollout, into the folder of the run alone. What an earlier session has left there is removed before the first.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 
 from physbench.clips.clip import Clip, Row
-from physbench.clips.store import ClipStore
 from physbench.results.read_run import REFERENCE_MODELS
 from physbench.run import worker
 from physbench.storage.run_folder import RunFolder
@@ -57,10 +56,11 @@ class UnseenClips:
 
 
 @contextmanager
-def unseen(rows: Sequence[Row], folder: RunFolder, store: ClipStore | None = None) -> Iterator[None]:
-    """No file tells of the future of these clips: they are removed from the store, references and report from the run.
+def unseen(folder: RunFolder) -> Iterator[None]:
+    """No file of a run tells of the future of its clips: they are removed, and so are references and report.
 
     Where the model cannot be loaded, is refused or fails, references and report come back: its process has ended then.
+    Clips are made again.
     """
     told = (*(folder.reference(name).path for name in REFERENCE_MODELS), folder.report.parent)
     kept = io.BytesIO()  # a file could be opened by the model
@@ -68,7 +68,8 @@ def unseen(rows: Sequence[Row], folder: RunFolder, store: ClipStore | None = Non
         for path in told:
             if path.is_dir():
                 archive.add(path, path.relative_to(folder.path))
-    forget(rows, folder, store)
+    for path in (*told, folder.clips):
+        shutil.rmtree(path, ignore_errors=True)
     try:
         yield
     except BaseException:
@@ -76,14 +77,3 @@ def unseen(rows: Sequence[Row], folder: RunFolder, store: ClipStore | None = Non
         with tarfile.open(fileobj=kept) as archive:
             archive.extractall(folder.path, filter="data")
         raise
-
-
-def forget(rows: Sequence[Row], folder: RunFolder, store: ClipStore | None = None) -> None:
-    """Remove what files tell of the future of these clips: in the store at all sizes, and in the run's folder."""
-    directory = (store or ClipStore()).directory
-    for row in {*rows, *(each.unchanged for each in rows)}:
-        for path in directory.glob(f"*/{row.task.replace('/', '.')}.{row.split}/{row.name}.npz"):
-            path.unlink(missing_ok=True)
-    for name in REFERENCE_MODELS:
-        shutil.rmtree(folder.reference(name).path, ignore_errors=True)
-    shutil.rmtree(folder.report.parent, ignore_errors=True)

@@ -19,7 +19,6 @@ from physbench.rollouts.rollout_store import load_rollout
 from physbench.run.score_shards import write_part
 from physbench.scoring.scorer_protocol import Scorer
 from physbench.shadowing.trace import save_trace
-from physbench.storage.cache_dir import cache_dir
 from physbench.storage.run_folder import RunFolder
 from physbench.tracks.tracks import Tracks
 from physbench.tracks.tracks_file import load_tracks, save_tracks
@@ -69,9 +68,9 @@ def _first(kind: str) -> bool:
 
 
 @cache
-def _store() -> ClipStore:
+def _store(directory: Path) -> ClipStore:
     """One for each process, so that a broken cache is reported once."""
-    return ClipStore()
+    return ClipStore(directory)
 
 
 @cache
@@ -101,12 +100,12 @@ def shown(row: Row, spec: RenderSpec) -> Clip:
     return make_clip(row, spec)
 
 
-def make(row: Row, spec: RenderSpec) -> Made:
+def make(store: Path, row: Row, spec: RenderSpec) -> Made:
     """Make a clip and store it. Where the store cannot be written, the jobs that need the clip make it again."""
     from physbench.clips.generate import make_clip
 
     started = time.monotonic()
-    _store().put(make_clip(row, spec))
+    _store(store).put(make_clip(row, spec))
     return Made(row, time.monotonic() - started, _first("clip"))
 
 
@@ -171,13 +170,10 @@ def _tracks(run: RunFolder, row: Row, sample: int) -> Tracks | None:
 
 def references(folder: Path, row: Row, card: ModelCard, scorers: str | None, keep: bool = True) -> Referenced:
     """Bring ground truth and baselines on one clip into the run folder. keep: also in the cache."""
-    from physbench.run.references import REFERENCE_BASELINES, bring_reference, clip_hash
+    from physbench.run.references import REFERENCE_BASELINES, bring_reference
 
     started = time.monotonic()
     clip = _clips(folder).get(row, card.spec)
     for name in REFERENCE_BASELINES:
-        bring_reference(RunFolder(folder), name, clip, card, _scorers(scorers))
-    if not keep:
-        for path in (cache_dir() / "references").glob(f"*/{clip_hash(clip)}.*"):
-            path.unlink(missing_ok=True)
+        bring_reference(RunFolder(folder), name, clip, card, _scorers(scorers), keep=keep)
     return Referenced(row, clip.state_hash, time.monotonic() - started, _first("references"))

@@ -62,6 +62,11 @@ class RunFolder:
         """Score rows of a clip with a change, read beside the clip that it is a change of."""
         return self.path / "pairs" / f"{clip_id}.{sample}.json"
 
+    @property
+    def clips(self) -> Path:
+        """Store of the clips of a run on fresh seeds, which no other run reads; only once its model has ended."""
+        return self.path / "clips"
+
     def reference(self, name: str) -> RunFolder:
         """Scores and tracks of a reference (truth, freeze, constant-velocity) on the same clips."""
         return RunFolder(self.path / "references" / name)

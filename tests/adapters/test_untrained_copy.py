@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from torch import nn
 
 from physbench.adapters.load_model import load_model
-from physbench.adapters.untrained_copy import make_untrained, take_weights
+from physbench.adapters.untrained_copy import UNTRAINED_SEED, make_untrained, take_weights
 from physbench.errors import ModelError
 
 CPU = torch.device("cpu")
@@ -30,29 +31,30 @@ def test_an_untrained_copy_is_the_same_each_time() -> None:
     assert not one["dynamics.push.weight"].any(), "it is zero until trained"
 
 
-class Wrapped:
-    """A model that keeps its network in an object of its own."""
-
-    def __init__(self, net: nn.Module) -> None:
-        self.inner = Holder(net)
-        self.card = SimpleNamespace()
-
-
-class Holder:
-    def __init__(self, net: nn.Module) -> None:
-        self.net = net
-
-
-def test_layers_of_any_network_are_reset_wherever_the_model_keeps_it() -> None:
+@pytest.mark.parametrize(
+    "held",
+    [
+        lambda net: SimpleNamespace(net=net),
+        lambda net: [net],
+        lambda net: {"parts": ({"first": net[0]}, {"all": net})},
+        lambda net: SimpleNamespace(step=net.forward),
+    ],
+    ids=["attribute", "list", "dicts", "method"],
+)
+def test_layers_of_any_network_are_reset_wherever_the_model_keeps_it(held: Callable[[nn.Module], object]) -> None:
+    """Each once: the weights do not depend on where."""
     net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.GRUCell(4, 5))
     for parameter in net.parameters():
         nn.init.constant_(parameter, 3.0)
     net[1].running_mean.fill_(5.0)
     before = torch.get_rng_state()
-    make_untrained(Wrapped(net), "mine.py:make")  # type: ignore[arg-type]
+    make_untrained(SimpleNamespace(card=None, inner=held(net)), "mine.py:make")  # type: ignore[arg-type]
     assert torch.equal(torch.get_rng_state(), before), "the generator is left alone"
     assert all(float(parameter.detach().abs().max()) < 2 for parameter in net.parameters())
     assert not net[1].running_mean.any()
+    with torch.random.fork_rng():
+        torch.manual_seed(UNTRAINED_SEED)
+        assert torch.equal(net[0].weight, nn.Linear(3, 4).weight)
 
 
 def test_what_cannot_be_drawn_anew_says_so_in_a_line() -> None:
@@ -61,11 +63,11 @@ def test_what_cannot_be_drawn_anew_says_so_in_a_line() -> None:
             super().__init__()
             self.token = nn.Parameter(torch.ones(3))
 
-    net = nn.Sequential(nn.Linear(2, 2), Token())
-    before = net[0].weight.clone()
+    net = nn.Linear(2, 2)
+    before = net.weight.clone()
     with pytest.raises(ModelError, match="Token cannot be drawn anew without a `reset_parameters`"):
-        make_untrained(Wrapped(net), "mine.py:make")  # type: ignore[arg-type]
-    assert torch.equal(net[0].weight, before), "nothing is half untrained"
+        make_untrained(SimpleNamespace(nets=[net, Token()]), "mine.py:make")  # type: ignore[arg-type]
+    assert torch.equal(net.weight, before), "nothing is half untrained"
     with pytest.raises(ModelError, match="it is no network of torch"):
         load_model("baseline:freeze", device=CPU, dtype=torch.float32, untrained=True)
     with pytest.raises(ModelError, match="offload"):

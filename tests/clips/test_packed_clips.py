@@ -15,7 +15,7 @@ from physbench.clips.clip import Clip
 from physbench.clips.generate import make_clip, render_spec
 from physbench.clips.packed_clips import PackedClips, pack_clips
 from physbench.clips.suite import Suite, find_suite
-from physbench.errors import PhysbenchError, UsageError
+from physbench.errors import UsageError
 
 SPEC = render_spec((24, 32), 5)
 SUITE = find_suite("smoke", 2, "falling/drop-bounce,orbits/kepler")
@@ -60,7 +60,7 @@ def test_damage_is_found(packed: Path, tmp_path: Path) -> None:
     for info, words in ((clip, f"damaged at {row.id}"), (index, "no whole archive")):
         at = info.header_offset + 30 + len(info.filename) + info.file_size // 2
         flipped.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
-        with pytest.raises(PhysbenchError, match=words):
+        with pytest.raises(UsageError, match=words):
             PackedClips(flipped).missing(SUITE.rows, SPEC)
     flipped.write_bytes(content[:-50])
     with pytest.raises(UsageError, match="Copy it again"):
@@ -73,7 +73,7 @@ def test_a_clip_in_the_place_of_another_is_found(packed: Path, tmp_path: Path) -
     with zipfile.ZipFile(packed) as archive, zipfile.ZipFile(swapped, "w") as other:
         for name, place in zip((*names, "index.json"), (*reversed(names), "index.json"), strict=True):
             other.writestr(place, archive.read(name))
-    with pytest.raises(PhysbenchError, match="damaged at"):
+    with pytest.raises(UsageError, match="damaged at"):
         PackedClips(swapped).missing(SUITE.rows, SPEC)
 
 
@@ -111,6 +111,12 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert len(PackedClips(out)._clips) == 1
     assert run((*words, "--out", str(tmp_path))) == 2
     assert "is a folder" in capsys.readouterr().err
+    out.write_bytes(b"other clips")
+    assert run((*words, "--out", str(out))) == 2 and out.read_bytes() == b"other clips"
+    assert "exists already. Name another file, or give --replace" in capsys.readouterr().err
+    assert run((*words, "--out", str(out), "--replace")) == 0
+    assert len(PackedClips(out)._clips) == 1
+    capsys.readouterr()
     assert run(("data", "pack", "smok", "--out", str(out))) == 2
     assert "smoke" in capsys.readouterr().err
 
@@ -128,5 +134,5 @@ def test_arrays_of_other_shapes_are_damage(clips: dict[str, Clip], tmp_path: Pat
     row, path = SUITE.rows[0], tmp_path / "odd.clips"
     odd = {each.id: replace(clips[each.id], frames=clips[each.id].frames[:, :, :8]) for each in SUITE.rows}
     pack_clips(SUITE, SPEC, lambda each: odd[each.id], path)
-    with pytest.raises(PhysbenchError, match=f"damaged at {row.id}"):
+    with pytest.raises(UsageError, match=f"damaged at {row.id}"):
         PackedClips(path).get(row, SPEC)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pandas as pd
+import pytest
 
+from physbench.errors import UsageError
 from physbench.results.build_result import build_result
-from physbench.results.implied_worlds import bounds, implied_sentence, read_diagnosis, write_diagnosis
+from physbench.results.implied_worlds import bounds, implied_sentence, is_diagnosed, read_diagnosis, write_diagnosis
 from physbench.results.schema_parts import ImpliedLawResult, ImpliedWorldResult
 
 GRAVITY = ImpliedLawResult(
@@ -49,8 +51,18 @@ def test_a_diagnosis_of_other_scores_is_not_read(make_run) -> None:
     table["value"] = 0.1
     table.to_parquet(folder.scores)
     assert read_diagnosis(folder) == {}
-    folder.diagnosis.write_text("{}")
-    assert read_diagnosis(folder) == {}
+
+
+def test_a_diagnosis_whose_hash_cannot_be_found_is_damaged(make_run) -> None:
+    """One bit of the mark before the hash: without a hash, and no text any more."""
+    folder = make_run(1, 0)
+    write_diagnosis(folder, {"falling": NAMED})
+    content = folder.diagnosis.read_bytes()
+    for damaged in (content.replace(b"physbench-sha256:", b"physbench-sha2\xb56:"), b"{}"):
+        folder.diagnosis.write_bytes(damaged)
+        with pytest.raises(UsageError, match=r"is damaged .*physbench diagnose"):
+            read_diagnosis(folder)
+        assert not is_diagnosed(folder)
 
 
 def test_the_first_law_to_break_is_what_explains_the_motion(make_run) -> None:

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from physbench.adapters.model_networks import find_networks
 from physbench.errors import ModelError
-from physbench.rollouts.in_process import InProcessEngine, device_and_dtype, evaluation_mode, find_networks
+from physbench.rollouts.in_process import InProcessEngine, device_and_dtype, evaluation_mode
 from physbench.rollouts.rollout_engine import RolloutEngine
 
 

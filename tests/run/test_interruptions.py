@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import os
+import itertools
 import random
 import shutil
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from full_counts import SEED, asked, repeatable
 from interruptions import Ask, Fault, Session, goes_on, is_whole, session
 
 from physbench.results.read_run import read_manifest
 from physbench.storage.run_folder import RunFolder
 
-INTERRUPTIONS = int(os.environ.get("PHYSBENCH_TEST_INTERRUPTIONS", "300"))
+INTERRUPTIONS = asked("INTERRUPTIONS", 300)
 OWN_WRITES = r"manifest\.json|rollouts/|scores\.parquet|result\.json"  # of the program
 WORKER_WRITES = r"/(parts|tracks|traces)/"  # also of references
 
@@ -55,35 +56,44 @@ def random_faults(rng: random.Random) -> list[Fault]:
     return [rng.choice(kinds)() for _ in range(2 if rng.random() < 0.25 else 1)]
 
 
+def interrupted_run(seed: int, ask: Ask, whole: RunFolder, place: Path) -> tuple[Counter[str], int, bool]:
+    """One run with interruptions that follow from a seed, which goes on until it is finished.
+
+    Returns the interruptions that came to pass, the number of sessions, and whether it names other batches.
+    """
+    rng, out, seen = random.Random(seed), RunFolder(place / "run"), Counter[str]()
+    sessions, ended = 0, Session(-9, "", ())
+    while ended.code != 0:
+        assert sessions < 40, ended.said
+        faults = random_faults(rng) if sessions < 8 else []
+        ended = session(ask(out.path, *goes_on(out)), faults, place / f"session-{sessions}")
+        sessions += 1
+        seen.update(ended.struck)
+        assert "Traceback" not in ended.said and "should not happen" not in ended.said, ended.said
+        for part in out.path.glob("parts/[!.]*.json"):
+            assert part.read_bytes() == (whole.path / "parts" / part.name).read_bytes(), "whole or not there"
+        told = "A worker process died" in ended.said or "was killed" in ended.said
+        assert ended.code in (0, -9) or told, ended
+    regrouped = bool(read_manifest(out).get("regrouped"))  # the model's process was killed twice on the same clips
+    if not regrouped:
+        is_whole(out, whole)
+    return seen, sessions, regrouped
+
+
 @pytest.mark.slow
 def test_interruptions_at_random_writes_lose_and_change_nothing(
     ask: Ask, whole: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """SIGKILL of program, group, worker or model's process at random writes, over run after run."""
-    rng = random.Random(int(os.environ.get("PHYSBENCH_TEST_SEED", "1")))
+    """SIGKILL of program, group, worker or model's process at random writes, over run after run, a seed each."""
     seen: Counter[str] = Counter()
-    finished, sessions, others = 0, 0, 0
-    while seen.total() < INTERRUPTIONS or finished == 0:
-        out, ended = RunFolder(tmp_path / f"run-{finished}"), Session(-9, "", ())
-        for attempt in range(40):
-            left = INTERRUPTIONS - seen.total()
-            faults = random_faults(rng)[:left] if attempt < 8 else []
-            ended = session(ask(out.path, *goes_on(out)), faults, tmp_path / f"session-{sessions}")
-            sessions += 1
-            seen.update(ended.struck)
-            assert "Traceback" not in ended.said and "should not happen" not in ended.said, ended.said
-            for part in out.path.glob("parts/[!.]*.json"):
-                assert part.read_bytes() == (whole.path / "parts" / part.name).read_bytes(), "whole or not there"
-            if ended.code == 0:
-                break
-            assert ended.code == -9 or "A worker process died" in ended.said or "was killed" in ended.said, ended
-        assert ended.code == 0, ended.said
-        if read_manifest(out).get("regrouped"):  # the model's process was killed twice on the same clips
-            others += 1
-        else:
-            is_whole(out, whole)
-        shutil.rmtree(out.path)
-        finished += 1
-    with capsys.disabled():
-        print(f"{seen.total()} interruptions ({dict(seen)}) in {sessions} sessions of {finished} runs")
-        print(f"{finished - others} have the same bytes, {others} name other batches")
+    for seed in itertools.count(SEED):
+        place = tmp_path / f"{seed}"
+        with repeatable("INTERRUPTIONS", seed):
+            struck, sessions, regrouped = interrupted_run(seed, ask, whole, place)
+        shutil.rmtree(place)
+        seen.update(struck)
+        result = "names other batches" if regrouped else "has the same bytes"
+        with capsys.disabled():  # what a slice that is ended early has done
+            print(f"seed {seed}: {struck.total()} interruptions in {sessions} sessions, {result}; {dict(seen)}")
+        if seen.total() >= INTERRUPTIONS:
+            break

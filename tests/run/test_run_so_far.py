@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from tiny_board import with_changed_document
 
 from physbench.cli.main import run
 from physbench.run.run_so_far import run_so_far
@@ -65,3 +66,18 @@ def test_before_the_first_score(unfinished: RunFolder, capsys: pytest.CaptureFix
     assert "8 of 8 rollouts are made, 0 are scored. There is no result yet." in said.err and not said.out
     assert run(("status", str(tmp_path / "none"))) == 2
     assert "there is no such folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("asked", "words"), [(True, "4 of 4 clips so far, before the diagnosis:"), (False, "so far:")])
+def test_before_the_diagnosis_it_says_so(
+    unfinished: RunFolder,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    asked: bool,
+    words: str,
+) -> None:
+    """It may name another law than the readings do."""
+    monkeypatch.setattr("physbench.run.run_so_far.DIAGNOSED_AXIS", "drift")  # the axis that this run has
+    with_changed_document(unfinished.manifest, lambda document: document["options"].update(diagnosis=asked))
+    assert run(("status", str(unfinished.path))) == 0
+    assert words in capsys.readouterr().err

@@ -31,7 +31,8 @@ WITNESS = (
     STORE_READER
     + """
 def seen(store, out):
-    found = [str(p) for place in (store, str(Path(store).parent / "references"), out + "/references", out + "/tracks")
+    own = [f"{out}/{name}" for name in ("clips", "references", "tracks")]
+    found = [str(p) for place in (store, str(Path(store).parent / "references"), *own)
              for p in Path(place).rglob("*") if p.is_file()]
     with open(Path(out).parent / "seen.jsonl", "a") as file:
         file.write(json.dumps(found) + "\\n")
@@ -55,26 +56,34 @@ def make_witness(*, device, dtype):
 def test_a_model_that_opens_the_store_finds_nothing_of_fresh_clips(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nor on a run of the same clips by another model, nor where a run goes on whose rollouts are lost."""
-    cache, out = tmp_path / "cache", RunFolder(tmp_path / "run")
+    """Nor where a run goes on whose rollouts are lost, nor beside another run on the same seeds.
+
+    The other run has all its files by then, so that there is no moment at which these could be found or changed.
+    """
+    cache, out, other = tmp_path / "cache", RunFolder(tmp_path / "run"), RunFolder(tmp_path / "other")
     monkeypatch.setenv("PHYSBENCH_CACHE", str(cache))
     # Paths stand in the file: a folder that is an argument belongs to the model, and may not change.
     (tmp_path / "witness.py").write_text(f"STORE, OUT = {str(cache / 'clips')!r}, {str(out.path)!r}\n{WITNESS}")
     words = ("--suite", "smoke", "--tasks", "falling/projectile*", "--scorers", "drift/sharpness", "--workers", "1")
     model = (f"{tmp_path / 'witness.py'}:make_witness", "--device", "cpu", "--keep-rollouts", "all")
-    ask = ("eval", *model, *words, "--fresh-seeds", "2", "--out", str(out.path))
+    ask = ("eval", *model, *words, "--fresh-seeds", "2", "--out", str(other.path))
     # A program of its own: workers of this one may have been begun with another cache.
     program = [sys.executable, "-c", "from physbench.cli.main import main; main()", *ask]
     subprocess.run(program, check=True, capture_output=True)
-    first = out.scores.read_bytes()
-    rows = rows_of(read_manifest(out))
-    assert all(ClipStore().path(row, SPEC).is_file() for row in rows), "clips are stored in the end"
+    rows = rows_of(read_manifest(other))
+    assert all(ClipStore(other.clips).path(row, SPEC).is_file() for row in rows), "clips are stored in the end"
+    before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in other.path.rglob("*") if path.is_file()}
+    program[-3:] = [str(other.path), "--out", str(out.path)]
+    subprocess.run(program, check=True, capture_output=True)
+    assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in before} == before, "of the other run"
+    assert out.scores.read_bytes() == other.scores.read_bytes()
     (out.rollout(rows[0].id)).unlink()
     subprocess.run([*program, "--resume"], check=True, capture_output=True)
-    assert out.scores.read_bytes() == first
+    assert out.scores.read_bytes() == other.scores.read_bytes()
+    assert not [path for name in ("clips", "references") for path in (cache / name).rglob("*.*") if path.is_file()]
     witnessed = [json.loads(line) for line in (tmp_path / "seen.jsonl").read_text().splitlines()]
     looks = [[path for path in found if "/tracks/" not in path or "/references/" in path] for found in witnessed]
-    assert len(looks) >= 4 and not any(looks), looks
+    assert len(looks) >= 6 and not any(looks), looks
     for row in rows:
         rollout, clip = load_rollout(out, row.id, 0), make_clip(row, SPEC)
         assert rollout is not None and (rollout.frames == rollout.frames[0]).all(), "it repeats the last frame"
@@ -105,20 +114,19 @@ def test_clips_are_made_once_in_advance_and_not_all_kept() -> None:
 
 
 def test_what_was_stored_before_is_forgotten(tmp_path: Path) -> None:
-    store, out = ClipStore(tmp_path / "clips"), RunFolder(tmp_path / "run")
-    paths = [store.path(row, spec) for row in ROWS for spec in (SPEC, RenderSpec(32, 32, 10))]
+    out = RunFolder(tmp_path / "run")
+    clips = [ClipStore(out.clips).path(row, SPEC) for row in ROWS]
     references = [out.reference("truth").tracks(row.id) for row in ROWS]
-    for path in (*paths, *references, out.report):
+    for path in (*clips, *references, out.report):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"x")
     own = out.tracks(ROWS[0].id)
     own.parent.mkdir(parents=True)
     own.write_bytes(b"x")
-    with pytest.raises(UsageError), unseen(ROWS[:2], out, store):
-        assert [path for path in paths if path.exists()] == paths[4:]
-        assert not any(path.exists() for path in (*references, out.report)) and own.exists()
+    with pytest.raises(UsageError), unseen(out):
+        assert not any(path.exists() for path in (*clips, *references, out.report)) and own.exists()
         raise UsageError("The model is another one now.")
     assert all(path.read_bytes() == b"x" for path in (*references, out.report)), "a run that is refused stays whole"
-    with unseen(ROWS[:2], out, store):
+    with unseen(out):
         pass
     assert not any(path.exists() for path in (*references, out.report)) and own.exists()

@@ -1,0 +1,46 @@
+"""The networks of torch that a model holds, wherever it keeps them."""
+
+from __future__ import annotations
+
+from collections import deque
+from types import FunctionType, MethodType, ModuleType
+
+import numpy as np
+import torch
+from torch import nn
+
+MAX_OBJECTS = 100_000  # of a model that are searched for networks
+LEAF_TYPES = (str, bytes, int, float, complex, torch.Tensor, np.ndarray, type, ModuleType, FunctionType, type(None))
+
+
+def find_networks(model: object) -> tuple[nn.Module, ...]:
+    """Find the networks of a model, the nearest first: the model itself, and those among its attributes.
+
+    Attributes of attributes, lists, dicts and bound methods are searched too, and so are lists in a network whose
+    elements are not registered as its children. No network is a child of another one: each of their layers is met once.
+    """
+    found: list[nn.Module] = []
+    waiting: deque[object] = deque([model])
+    seen: dict[int, object] = {}  # holds the objects, so that no id is used twice
+    while waiting and len(seen) < MAX_OBJECTS:
+        item = waiting.popleft()
+        if id(item) in seen or isinstance(item, LEAF_TYPES):
+            continue
+        seen[id(item)] = item
+        if isinstance(item, nn.Module):
+            found.append(item)
+        if isinstance(item, dict):
+            waiting.extend(item.values())
+        elif isinstance(item, list | tuple | set | frozenset | deque):
+            waiting.extend(item)
+        elif isinstance(item, MethodType):
+            waiting.append(item.__self__)
+        waiting.extend(getattr(item, "__dict__", {}).values())
+        waiting.extend(getattr(item, name, None) for kind in type(item).__mro__ for name in _slots(kind))
+    inner = {each for network in found for each in network.modules() if each is not network}
+    return tuple(network for network in found if network not in inner)
+
+
+def _slots(kind: type) -> tuple[str, ...]:
+    names = vars(kind).get("__slots__", ())
+    return (names,) if isinstance(names, str) else tuple(names)
