@@ -20,7 +20,7 @@ from physbench.adapters.model_protocol import ModelCard, check_card
 from physbench.adapters.state_card import StateCard, check_state_card
 from physbench.adapters.surprise_card import SurpriseCard
 from physbench.clips.clip import Row
-from physbench.clips.suite import FRESH, GOLDEN_SUITES, OWN, Suite, find_suite
+from physbench.clips.suite import EXPECTATION_SUITE, FRESH, GOLDEN_SUITES, OWN, Suite, find_suite
 from physbench.errors import ModelError, UsageError
 from physbench.plugins import user_files
 from physbench.results.read_run import MANIFEST_VERSION
@@ -29,7 +29,6 @@ from physbench.storage.run_folder import RunFolder
 
 MOST_MANIFEST = 16 << 20  # bytes; that of core has 0.1 MB
 MOST_SAMPLES = 64
-UNRANKED = "expectation"  # the suite without axes
 MOST_TEXT = 4000  # characters
 Text = Annotated[str, Len(0, MOST_TEXT)]
 Number = Annotated[float, Ge(0), Le(1e12)]
@@ -168,10 +167,10 @@ def read_claim(folder: RunFolder) -> Claim:
         raise UsageError(f"manifest.json: {place or 'the document'}: {first['msg']}") from error
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"manifest.json cannot be read ({type(error).__name__}: {error})") from error
-    if manifest.suite.name == UNRANKED:
+    if manifest.suite.name == EXPECTATION_SUITE:
         raise UsageError(
-            f"a run of the suite {UNRANKED}, which no board ranks: boards rank by the axes. See such runs side by side "
-            "with physbench compare RUN RUN"
+            f"a run of the suite {EXPECTATION_SUITE}, which no board ranks: boards rank by the axes. See such runs "
+            "side by side with physbench compare RUN RUN"
         )
     card = _card(manifest.model.card)
     if card.name != manifest.model.name:

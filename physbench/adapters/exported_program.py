@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from physbench.adapters.graph_card import GraphDocument, read_graph_document, state_names
 from physbench.adapters.model_protocol import Model, ModelCard
+from physbench.adapters.surprise_card import SurpriseCard
 from physbench.errors import ModelError
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ def read_program_document(path: Path) -> GraphDocument:
 
 def _check_inputs(document: GraphDocument, path: Path) -> None:
     card, inputs = document.card, document.inputs
+    if isinstance(card, SurpriseCard):
+        raise ModelError(f"{path}: a .pt2 predicts frames. Export surprise as an .onnx of the kind 'surprise'.")
     if inputs and (inputs[0] != "context" or not state_names(inputs) or len(set(inputs)) < len(inputs)):
         raise ModelError(f"{path}: expected its inputs to be context and at least one state, got {', '.join(inputs)}.")
     for field, name in (("uses_actions", "action"), ("stochastic", "noise")):

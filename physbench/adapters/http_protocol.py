@@ -21,7 +21,7 @@ from physbench.errors import ModelError, PhysbenchError, nearest
 CARD_FIELDS = tuple(item.name for item in dataclasses.fields(ModelCard))
 SURPRISE_FIELDS = tuple(item.name for item in dataclasses.fields(SurpriseCard))
 SURPRISE_PATH = "/v1/surprise"
-MOST_DIGITS = 40  # bytes of a number in an answer
+NUMBER_BYTES = 40  # of a number in an answer, at most
 FLAGS = ("uses_actions", "uses_prompt", "stochastic", "repeat_first")
 
 Frames = NDArray[np.uint8]
@@ -209,13 +209,20 @@ def read_blocks(
 def read_surprise(source: BytesSource, films: int, frames: int, where: str) -> NDArray[np.float64]:
     """Read the answer to POST /v1/surprise: {"surprise": numbers (films, frames)}, null where there is none.
 
-    Raises ModelError where the answer is not of this form.
+    Raises:
+        EOFError: The answer ends before its stated length.
+        ModelError: It is not of this form.
     """
-    most = films * frames * MOST_DIGITS + MAX_HEAD
+    most = films * frames * NUMBER_BYTES + MAX_HEAD
     text = source.read(most + 1)
+    left: int | None = getattr(source, "length", None)  # of an answer that states one, bytes to come
+    if len(text) <= most and left:
+        raise EOFError
     said = parse_document(text, f"{where}{SURPRISE_PATH}").get("surprise") if len(text) <= most else None
     try:
-        found = np.array(said, dtype=np.float64)
+        raw = np.array(said, dtype=object)
+        numbers = all(value is None or type(value) in (int, float) for value in raw.flat)
+        found = raw.astype(np.float64) if numbers else np.empty(0)
     except (ValueError, TypeError, OverflowError):
         found = np.empty(0)
     if found.shape != (films, frames):

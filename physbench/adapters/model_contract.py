@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import inspect
-import math
 from typing import TYPE_CHECKING, Any
 
 from physbench.adapters.model_protocol import Model, ModelCard, check_card
 from physbench.adapters.state_card import StateCard, check_state_card
-from physbench.adapters.surprise_card import MAX_UNIT, SurpriseCard
+from physbench.adapters.surprise_card import LONGEST_SIGHT, MAX_UNIT, SurpriseCard
 from physbench.errors import ModelError
 
 if TYPE_CHECKING:
@@ -137,18 +136,24 @@ def check_card_types(card: Any, where: str) -> ModelCard:
         raise ModelError(f"{where}: expected track to be one of {', '.join(TRACKS)}, got {card.track!r}.")
     if isinstance(card, StateCard):
         check_state_card(card, where)
-    if (
-        isinstance(card, SurpriseCard)
-        and card.sees is not None
-        and not (type(card.sees) in (int, float) and card.sees > 0)
-    ):
-        raise ModelError(
-            f"{where}: expected sees to be seconds above 0, or None for all of a film, got {card.sees!r:.100}."
-        )
-    if isinstance(card, SurpriseCard) and not (type(card.ahead) in (int, float) and 0 <= card.ahead < math.inf):
-        raise ModelError(f"{where}: expected ahead to be seconds, 0 or more, got {card.ahead!r:.100}.")
-    if isinstance(card, SurpriseCard) and not (isinstance(card.unit, str) and 0 < len(card.unit) <= MAX_UNIT):
-        raise ModelError(f"{where}: expected unit to be a text of 1 to {MAX_UNIT} characters, got {card.unit!r:.100}.")
+    if isinstance(card, SurpriseCard):
+        _check_surprise_card(card, where)
     if isinstance(size, list):  # the spec of a clip is compared with that of the card
         object.__setattr__(card, "image_size", tuple(size))
     return check_card(card)
+
+
+def _check_surprise_card(card: SurpriseCard, where: str) -> None:
+    """Raise ModelError where a card says of surprise what cannot be."""
+    longest = f"{LONGEST_SIGHT:,} s"
+    if card.sees is not None and not (type(card.sees) in (int, float) and 0 < card.sees <= LONGEST_SIGHT):
+        raise ModelError(
+            f"{where}: expected sees to be seconds above 0, at most {longest}, or None for all of a film, got "
+            f"{card.sees!r:.100}."
+        )
+    if not (type(card.ahead) in (int, float) and 0 <= card.ahead <= LONGEST_SIGHT):
+        raise ModelError(
+            f"{where}: expected ahead to be seconds, 0 or more, at most {longest}, got {card.ahead!r:.100}."
+        )
+    if not (isinstance(card.unit, str) and 0 < len(card.unit) <= MAX_UNIT and card.unit.isprintable()):
+        raise ModelError(f"{where}: expected unit to be a text of 1 to {MAX_UNIT} characters, got {card.unit!a:.100}.")

@@ -8,6 +8,7 @@ from typing import Literal
 from physbench.adapters.model_protocol import ModelCard
 
 MAX_UNIT = 80  # characters
+LONGEST_SIGHT = 1_000_000  # s
 
 
 @dataclass(frozen=True)

@@ -41,5 +41,5 @@ def _warm() -> None:
     typer.echo(f"Compiling the {len(KERNELS)} functions of the motion analysis ...", err=True)
     started = time.monotonic()
     many = compile_kernels()
-    took = f"{many} compiled in {time.monotonic() - started:.0f} s" if many else "all are compiled already"
-    typer.echo(f"{took[0].upper()}{took[1:]}.", err=True)
+    took = time.monotonic() - started
+    typer.echo(f"Compiled {many} in {took:.0f} s." if many else "All are compiled already.", err=True)

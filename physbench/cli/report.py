@@ -56,7 +56,7 @@ def command(
     if physicist is not None and wanted != "html":
         raise UsageError("--physicist is drawn on the page: it needs --format html.")
 
-    from physbench.expectation.expectation_run import EXPECTATION_SUITE
+    from physbench.clips.suite import EXPECTATION_SUITE
     from physbench.results.build_result import build_result, write_result
     from physbench.results.read_run import read_manifest
     from physbench.storage.run_folder import RunFolder

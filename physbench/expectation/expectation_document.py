@@ -13,10 +13,11 @@ from physbench import __version__
 from physbench.adapters.state_card import StateCard
 from physbench.adapters.surprise_card import SurpriseCard
 from physbench.clips.clip import Row
+from physbench.clips.suite import EXPECTATION_SUITE
 from physbench.errors import UsageError
 from physbench.expectation.expectation_kinds import IMPOSSIBLE_KINDS
 from physbench.expectation.expectation_readings import expectation_result
-from physbench.expectation.expectation_run import EXPECTATION_SUITE, UNTRAINED, read_part
+from physbench.expectation.expectation_run import UNTRAINED, read_part
 from physbench.expectation.expectation_text import expectation_sentences
 from physbench.expectation.film_pairs import FilmPair, find_pairs, pairs_hash
 from physbench.expectation.film_surprise import asked_pairs, sight

@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from physbench.adapters.http_connection import NO_ANSWER
 from physbench.adapters.load_model import check_target, model_sha256, preflight, what_is_handed
 from physbench.adapters.model_protocol import ModelCard
 from physbench.adapters.state_card import StateCard
 from physbench.adapters.surprise_card import SurpriseCard
 from physbench.clips.clip import Row
-from physbench.clips.suite import Suite, find_suite
+from physbench.clips.suite import EXPECTATION_SUITE, Suite, find_suite
 from physbench.errors import ModelError, UsageError
 from physbench.expectation.clip_films import FILM_PRELOAD, ClipFilms, clip_films
 from physbench.expectation.film_pairs import FilmPair, find_pairs, pairs_hash
@@ -54,7 +55,6 @@ from physbench.storage.sealed_file import read_sealed_json, write_sealed_json
 from physbench.worker_pool import WorkerPool, cores
 from physbench.world.scene import PLAIN
 
-EXPECTATION_SUITE = "expectation"
 AHEAD_OF_MODEL = 2  # clips whose films are made before the model asks for them, beside one for each worker
 UNTRAINED = "untrained"  # of a part: what the untrained copy makes of the films
 Say = Callable[[str], None]
@@ -89,9 +89,11 @@ class ExpectationRun:
         return self.folder.part(row.id)
 
     def missing(self, untrained: bool = False) -> list[Row]:
-        """Clips whose films were not shown to the model yet, or to its untrained copy."""
+        """Clips that a model, or its untrained copy, was not asked about, or on which its server did not answer."""
         parts = {row: read_part(self.part(row)) for row in self.rows}
-        return [row for row, part in parts.items() if part is None or (untrained and UNTRAINED not in part)]
+        if untrained:
+            return [row for row, part in parts.items() if part is None or UNTRAINED not in part]
+        return [row for row, part in parts.items() if part is None or _unanswered(part)]
 
     def kept(self) -> str:
         done = len(self.rows) - len(self.missing())
@@ -106,6 +108,11 @@ def read_part(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return document if isinstance(document, dict) else None
+
+
+def _unanswered(part: Mapping[str, Any]) -> bool:
+    """Whether a film failed because the model's server did not answer: the model is not to blame."""
+    return any(NO_ANSWER in str(reason) for reason in part.get("failures", {}).values())
 
 
 def evaluate_expectation(
@@ -187,6 +194,8 @@ def _work(run: ExpectationRun) -> None:
         with engine_of(run.options, "", debug=run.debug) as engine:
             _agree(run, engine)
             _show(run, engine, run.missing())
+        if lost := run.missing():
+            run.say(f"The server did not answer on {counted(len(lost), 'clip')}: --resume asks for them again.")
     else:
         run.say("All films were shown already: only result and report are made again.")
     if run.options.untrained_copy:

@@ -1,13 +1,15 @@
 """Films of states: the same events as in pictures, as the states of bodies, for models that answer with states.
 
-Windows are those of pictures. Surprise is the mean distance of the predicted places of moving bodies from the true
-ones, in diameters. Nothing is hidden in states: an event begins where they first differ, behind a screen too.
+Windows are those of pictures that begin once nothing is held any more. Surprise is the mean distance of the predicted
+places of moving bodies from the true ones, in diameters. Nothing is hidden in states: an event begins where they first
+differ, behind a screen too.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,7 +68,7 @@ def state_films(row: Row, spec: RenderSpec, context: int, sources: Sequence[str]
     """
     begun = time.monotonic()
     clip = ClipStore().get(row, spec)
-    grid, alone = window_grid(clip, context), window_grid(clip, 1)
+    grid, alone = (_after_release(window_grid(clip, shown), clip) for shown in (context, 1))
     made = ClipFilms(clip, grid, alone, {}, {}, {name: {} for name in STATE_BASELINES})
     for source in dict.fromkeys((POSSIBLE, *sources)):
         try:
@@ -82,4 +84,11 @@ def state_films(row: Row, spec: RenderSpec, context: int, sources: Sequence[str]
         for name, predict in STATE_BASELINES.items():
             errors = [state_error(film, alone, k, predict(film, alone, k)) for k in range(len(alone.starts))]
             made.baselines[name][source] = np.array(errors)
-    return ClipFilms(**{**vars(made), "seconds": time.monotonic() - begun})
+    return replace(made, seconds=time.monotonic() - begun)
+
+
+def _after_release(grid: WindowGrid, clip: Clip) -> WindowGrid:
+    """The windows that begin once nothing is held any more: what holds a body is no state of it."""
+    last = max((body.release for body in clip.scene.bodies if body.release is not None), default=-np.inf)
+    free = clip.times[grid.starts] >= last - 1e-9
+    return replace(grid, starts=grid.starts[free], times=grid.times[free])

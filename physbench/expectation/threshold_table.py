@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
+from physbench.clips.suite import EXPECTATION_SUITE
 from physbench.errors import UsageError
-from physbench.expectation.expectation_run import EXPECTATION_SUITE
 from physbench.expectation.expectation_text import noticed
 from physbench.results.difference_text import told_apart
 from physbench.results.expectation_schema import ExpectationResult, NoticedFrom, PairShare
@@ -37,6 +37,7 @@ class ThresholdColumn(Record):
     path: str = Field(description="Its folder.")
     name: str = Field(description="Name of the model.")
     unit: str = Field(description="What its surprise is measured in.")
+    baseline: str = Field(description='What a baseline without physics is called: "pixel baseline".')
     counted: PairShare = Field(description="Mean over kinds of what no baseline without physics notices.")
     everything: PairShare = Field(description="Mean over kinds of all sizes.")
     auroc: float | None = Field(description="Impossible films against lawful ones of any clip.")
@@ -93,6 +94,7 @@ def _column(folder: RunFolder, name: str, result: ExpectationResult) -> Threshol
         path=str(folder.path),
         name=name,
         unit=result.unit,
+        baseline=result.baseline,
         counted=result.counted,
         everything=result.everything,
         auroc=result.auroc,
@@ -126,8 +128,9 @@ def print_thresholds(table: ThresholdTable, console: Console) -> None:
     console.print()
     note = "Noticed in 75 % of the pairs; in brackets the share of all sizes told apart, guessing gives 0.50."
     console.print(Text(f"{EXPECTATION_SUITE} {table.version}. {note}", style="dim"))
-    if len({tuple(run.kinds) for run in table.runs}) > 1:
-        note = "Not all were asked about the same kinds, so that their means are not of the same pairs."
+    first, *others = ((tuple(run.kinds), run.baseline, run.counted.pairs, run.everything.pairs) for run in table.runs)
+    if any(other != first for other in others):
+        note = "Their means are not of the same pairs: other kinds were asked, or other pairs were left out."
         console.print(Text(note, style="yellow"))
 
 

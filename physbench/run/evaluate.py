@@ -14,6 +14,7 @@ from pathlib import Path
 from physbench.adapters.load_model import check_target, model_sha256, preflight
 from physbench.adapters.model_protocol import Model
 from physbench.clips.packed_clips import PackedClips
+from physbench.clips.suite import EXPECTATION_SUITE
 from physbench.errors import UsageError
 from physbench.printable import printable
 from physbench.results.law_phrases import own_laws_document
@@ -64,7 +65,7 @@ def evaluate(
     """
     started = time.monotonic()
     options.check()
-    if options.suite == "expectation":
+    if options.suite == EXPECTATION_SUITE:
         raise UsageError("The suite expectation shows films: run `physbench eval MODEL --suite expectation`.")
     if options.shard is not None:
         stages = tuple(stage for stage in stages if stage != "finish")

@@ -147,7 +147,7 @@ def _compiled() -> HostFinding:
     text = f"{kept} of {len(KERNELS)} of the motion analysis are kept in {KERNELS[0].folder or 'no folder'}"
     if kept == len(KERNELS):
         return HostFinding("compiled functions", "ok", text)
-    remedy = "The first run compiles them, which takes about a minute; `physbench doctor --warm` does it now."
+    remedy = "The first run compiles them, which takes 15 to 30 s of one core; `physbench doctor --warm` does it now."
     if KERNELS[0].folder is None:
         remedy = "Every process compiles them. Set NUMBA_CACHE_DIR to a folder that you may write."
     return HostFinding("compiled functions", "optional", text, remedy)

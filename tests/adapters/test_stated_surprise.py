@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import socket
 import threading
+import zipfile
 from collections.abc import Iterator
 from http.server import HTTPServer
 from pathlib import Path
@@ -17,6 +19,7 @@ import torch
 from model_servers import CARD, SIZE, card_answer, raw_server, respond
 from torch import Tensor
 
+from physbench.adapters.exported_program import DOCUMENT_FILE, read_program_document
 from physbench.adapters.http_connection import LostConnectionError
 from physbench.adapters.http_protocol import NoJsonError
 from physbench.adapters.load_model import check_target
@@ -72,6 +75,9 @@ def test_a_graph_states_surprise_at_films_of_any_length(load, tmp_path, frames) 
         ({"card": {"stochastic": True}}, "no input `noise`"),
         ({"card": {"image_size": [32, 32]}}, "should have the shape (B, T, 3, 32, 32)"),
         ({"card": {"sees": -1}}, "expected sees to be seconds above 0"),
+        ({"card": {"sees": float("inf")}}, "at most 1,000,000 s"),
+        ({"card": {"ahead": 10**400}}, "at most 1,000,000 s"),
+        ({"card": {"unit": "\x1b[31mred"}}, "expected unit to be a text"),
         ({"card": {"units": "nats"}}, "unknown field 'units'. Did you mean unit?"),
         ({"kind": "frames"}, "unknown field 'unit'"),
     ],
@@ -80,6 +86,15 @@ def test_a_graph_of_surprise_that_cannot_be_asked_is_told(tmp_path, given, words
     with pytest.raises(ModelError) as caught:
         check_target(str(made_graphs.save(made_graphs.surprised(**given), tmp_path / "model.onnx")))
     assert words in str(caught.value) and len(str(caught.value).splitlines()) <= 2
+
+
+def test_an_archive_states_no_surprise(tmp_path) -> None:
+    path = tmp_path / "model.pt2"
+    document = {"kind": "surprise", "card": {"name": "a", "image_size": [64, 64], "fps": 15, "context_frames": 2}}
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(f"model/extra/{DOCUMENT_FILE}", json.dumps(document))
+    with pytest.raises(ModelError, match=r"Export surprise as an \.onnx"):
+        read_program_document(path)
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +127,8 @@ STATED_CARD = card_answer(answers="surprise", unit="nats")
         ({"surprise": [0.0, 1.0]}, ModelError, "each a list of 9 numbers."),
         ({"frames": 9}, ModelError, "each a list of 9 numbers."),
         ({"surprise": [["much"] * 9] * 2}, ModelError, "each a list of 9 numbers."),
+        ({"surprise": [["1"] * 9] * 2}, ModelError, "each a list of 9 numbers."),
+        ({"surprise": [[True] * 9] * 2}, ModelError, "each a list of 9 numbers."),
         ([1.0], NoJsonError, "expected a JSON object"),
     ],
 )
@@ -134,6 +151,16 @@ def test_a_server_that_goes_away_is_lost_and_one_that_raises_is_heard(load) -> N
     with raw_server(card=STATED_CARD, rollout=lambda connection, path, body: False) as server:
         model = load(server.url)
         with pytest.raises(LostConnectionError, match="closed the connection"):
+            stated(model, films(size=SIZE))
+    part = respond(b'{"surprise": [[0.1, ', length=1000)
+
+    def stop(connection: socket.socket, path: str, body: bytes) -> bool:
+        connection.sendall(part)
+        return False
+
+    with raw_server(card=STATED_CARD, rollout=stop) as server:
+        model = load(server.url)
+        with pytest.raises(LostConnectionError, match="lost after a part of the surprise"):
             stated(model, films(size=SIZE))
     said = respond(json.dumps({"error": "KeyError: film", "kind": "raised"}).encode(), "500 Internal Server Error")
     with raw_server(card=STATED_CARD, rollout=said) as server, pytest.raises(Exception, match="KeyError: film"):

@@ -63,7 +63,7 @@ def test_a_machine_on_which_nothing_is_compiled_is_told_and_made_warm(
     assert said.startswith("optional compiled functions 0 of 2") and "doctor --warm" in said
     assert main.run(["doctor", "--warm"]) == 0
     said = capsys.readouterr()
-    assert "\n2 compiled in 0 s.\n" in said.err and said.out.startswith("ok       compiled functions 2 of 2")
+    assert "\nCompiled 2 in 0 s.\n" in said.err and said.out.startswith("ok       compiled functions 2 of 2")
     assert main.run(["doctor", "--warm"]) == 0
     assert "All are compiled already." in capsys.readouterr().err
 

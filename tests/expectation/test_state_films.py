@@ -57,6 +57,13 @@ def surprise(model: StateConstantVelocity, films: ClipFilms) -> ClipSurprise:
         return prediction_errors(engine, films, 7, 1)
 
 
+def test_no_window_begins_while_a_body_is_held(clip: Clip, films: ClipFilms) -> None:
+    """What holds it is no state, so that every lawful model would let it fall."""
+    released = max(body.release for body in clip.scene.bodies if body.release is not None)
+    assert clip.times[0] < released < clip.times[films.grid.starts[0]] + 1e-9
+    assert len(films.grid.times) == len(films.grid.starts) == len(films.baselines["frozen state"][POSSIBLE])
+
+
 def test_a_film_is_the_clip_up_to_the_event_and_then_is_off_by_its_size(clip: Clip) -> None:
     states, event = film_states(clip, JUMP)
     late = clip.times > event + 1e-9
