@@ -77,7 +77,7 @@ def test_the_commands_of_a_whole_evaluation(tmp_path: Path) -> None:
     clips = f"{run}.shards/clips"
     rollout = f"rollout m.py:make --suite core --clips {clips} --batch-size 16"
     assert asked == [
-        f"data pack core --size 128 --fps 30 --out {clips}",
+        f"data pack core --size 128 --fps 30 --out {clips} --replace",
         *(f"{rollout} --shard {i}/2 --out {run}.shards/{i} --resume --timeout 9" for i in (1, 2)),
         *(f"score {run}.shards/{i}" for i in (1, 2)),
         f"merge {run}.shards/1 {run}.shards/2 --out {run} --fresh",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections import deque
 from types import FunctionType, MethodType, ModuleType
 
@@ -10,7 +11,10 @@ import torch
 from torch import nn
 
 MAX_OBJECTS = 100_000  # of a model that are searched for networks
-LEAF_TYPES = (str, bytes, int, float, complex, torch.Tensor, np.ndarray, type, ModuleType, FunctionType, type(None))
+LEAF_TYPES = (
+    *(str, bytes, int, float, complex, type(None), torch.Tensor, np.ndarray, type, ModuleType, FunctionType),
+    *weakref.ProxyTypes,  # of what is held elsewhere; they cannot be hashed
+)
 
 
 def find_networks(model: object) -> tuple[nn.Module, ...]:

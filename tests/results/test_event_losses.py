@@ -137,6 +137,7 @@ def test_the_largest_loss_of_all_kinds_counts(make_run) -> None:
     assert event_losses(model, truth) == {TASK: 1.0}
 
 
+@pytest.mark.slow
 def test_it_is_said_on_the_terminal_in_the_report_and_in_markdown(make_run) -> None:
     folder = run_with(make_run, lambda n: float(n < 4))
     result = build_result(folder, **FEW)

@@ -74,6 +74,7 @@ def test_states_are_kept_as_they_are_documented(example: RunFolder) -> None:
         assert np.isfinite(read_states(example.states(name))).all()
 
 
+@pytest.mark.slow
 def test_gravity_that_is_too_weak_breaks(tmp_path: Path) -> None:
     """Pulls x 0.9: less lawful everywhere, and by far where things fall; the law is named."""
     folder = evaluated(tmp_path / "weak", f"{EXAMPLE}:make", "--model-arg", "strength=0.9")

@@ -132,6 +132,7 @@ def test_clips_of_another_machine_are_not_scored_as_those_of_this(
     assert not (copy / "parts").exists() and not (copy / "references").exists()
 
 
+@pytest.mark.slow
 def test_a_damaged_rollout_is_made_again_before_it_is_scored(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     video = next((copy / "rollouts").glob("*.mkv"))
     content = video.read_bytes()

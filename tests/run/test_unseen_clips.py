@@ -53,6 +53,7 @@ def make_witness(*, device, dtype):
 )
 
 
+@pytest.mark.slow
 def test_a_model_that_opens_the_store_finds_nothing_of_fresh_clips(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

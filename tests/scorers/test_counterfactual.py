@@ -201,6 +201,7 @@ def values(folder: RunFolder) -> pd.DataFrame:
     return table[table["reading"].str.startswith("consistency/counterfactual")]
 
 
+@pytest.mark.slow
 def test_to_ignore_actions_reads_0_in_a_run(evaluate: Eval) -> None:
     """The model's noise is the same in both clips, so that nothing but the push can make a difference."""
     folder = evaluate("deaf.py:factory", "--samples", "2")

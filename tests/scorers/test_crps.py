@@ -108,6 +108,7 @@ def factory(*, device, dtype, **arguments):
 """
 
 
+@pytest.mark.slow
 def test_samples_are_read_together_in_a_run(tmp_path: Path) -> None:
     """The mean over samples is the quality, the best of them has a name of its own, and the CRPS is in the result."""
     (tmp_path / "guess.py").write_text(STOCHASTIC)
