@@ -19,9 +19,9 @@ from physbench.clips.encode import FFV1, Codec, encode, h264
 from physbench.clips.export import check_export, export
 from physbench.clips.generate import make_clip
 from physbench.clips.suite import find_suite
+from physbench.scoring.scorer_protocol import AXES
 
 CODINGS = {"FFV1, lossless": FFV1, "H.264, crf 18, 4:2:0": h264(18)}
-AXES = ("consistency", "permanence", "drift")
 
 
 def skill(size: int, fps: float, context: int, clips: int, codec: Codec, folder: Path) -> dict[str, float | None]:

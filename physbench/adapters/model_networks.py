@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 MAX_OBJECTS = 100_000  # of a model that are searched for networks
-LEAF_TYPES = (
+LEAF_TYPES: tuple[type, ...] = (
     *(str, bytes, int, float, complex, type(None), torch.Tensor, np.ndarray, type, ModuleType, FunctionType),
-    *weakref.ProxyTypes,  # of what is held elsewhere; they cannot be hashed
+    *(weakref.ProxyType, weakref.CallableProxyType),  # of what is held elsewhere; they cannot be hashed
 )
 
 

@@ -245,12 +245,13 @@ def _agree(run: ExpectationRun, engine: RolloutEngine) -> None:
             f"{card.name} is handed whole clips, so that nothing surprises it. The suite expectation asks models that "
             "see frames, or the states of a context."
         )
-    if not asked_pairs(run.pairs, card):
+    asked = asked_pairs(run.pairs, card)
+    if not asked:
         raise UsageError(
             f"{card.name} answers with states of bodies, which show none of these pairs. Ask for other "
             "kinds (--tasks), or for more pairs (--limit)."
         )
-    run.pairs = asked_pairs(run.pairs, card)
+    run.pairs = asked
     if card.look != PLAIN:
         raise UsageError(
             f"The suite expectation has films of the look {PLAIN} alone, and the model asks for {card.look}."

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from physbench.expectation.expectation_readings import size_text
 from physbench.results.expectation_schema import ExpectationKindResult, ExpectationResult, ObserverResult, PairShare
-from physbench.results.number_format import bracket, counted, fixed, joined, number
+from physbench.results.number_format import ascii_minus, bracket, counted, fixed, joined, number
 from physbench.results.schema import ResultDocument
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def print_expectation(document: ResultDocument, console: Console) -> None:
         console.print(Text(document.note, style="yellow"))
     console.print()
     for sentence in document.sentences:
-        console.print(Text(_plain(sentence)))
+        console.print(Text(ascii_minus(sentence)))
     console.print()
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False, header_style="dim")
     others = [name for name, each in result.observers.items() if name not in result.baselines and each.pairs]
@@ -98,11 +98,11 @@ def print_expectation(document: ResultDocument, console: Console) -> None:
     for kind in result.kinds.values():
         *cells, pairs = table_cells(kind)
         cells += [fixed(mean_of(kind, name)) for name in others]
-        table.add_row(*map(_plain, (*cells, pairs)), style="dim" if kind.counted is None else "")
+        table.add_row(*map(ascii_minus, (*cells, pairs)), style="dim" if kind.counted is None else "")
     console.print(table)
     console.print()
     line = Text("mean ", style="bold")
-    line.append(_plain(f"{fixed(result.counted.accuracy)} {bracket(result.counted.interval)}"), style="bold cyan")
+    line.append(ascii_minus(f"{fixed(result.counted.accuracy)} {bracket(result.counted.interval)}"), style="bold cyan")
     line.append(
         f"  of what no {result.baseline} solves (chance 0.50); of all {fixed(result.everything.accuracy)}, "
         f"by the maximum {fixed(result.everything_maximum.accuracy)}; AUROC {fixed(result.auroc)}",
@@ -121,7 +121,7 @@ def print_expectation(document: ResultDocument, console: Console) -> None:
     others_said = "; ".join(
         f"{name} {observer_text(each)}" for name, each in result.observers.items() if name not in result.baselines
     )
-    console.print(Text(_plain(f"beside it: {others_said}"), style="dim"))
+    console.print(Text(ascii_minus(f"beside it: {others_said}"), style="dim"))
     if document.failures:
         reason = document.failures[0].reason
         console.print(
@@ -161,7 +161,3 @@ def interval_text(kind: ExpectationKindResult) -> str:
     if low is None:
         return ""
     return f"{low} or never" if high is None else f"{low} to {high}"
-
-
-def _plain(text: str) -> str:
-    return text.replace("−", "-")

@@ -35,7 +35,7 @@ from physbench.expectation.physicist_golden import (
 )
 from physbench.expectation.surprise_series import PairReading
 from physbench.progress import Progress
-from physbench.results.number_format import fixed
+from physbench.results.number_format import ascii_minus, fixed
 from physbench.rollouts.rollout import Rollout
 from physbench.scoring.reading_roles import reading_of, scorer_of
 from physbench.scoring.score_clip import score_clip
@@ -97,7 +97,7 @@ def physicist_table(readings: Sequence[PairReading]) -> str:
     shown = [reading for reading in readings if reading.impossible >= SEEN_FROM]
     for name, some in (("all pairs", readings), (f"pairs whose track shows it at {SEEN_FROM:g} diameters", shown)):
         lines.append(f"{name}: {fixed(over_kinds(list(some)).accuracy)} of {len(some)} (mean over kinds)")
-    return "\n".join(lines).replace("−", "-")
+    return ascii_minus("\n".join(lines))
 
 
 def main() -> None:

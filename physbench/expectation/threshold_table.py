@@ -12,7 +12,7 @@ from physbench.errors import UsageError
 from physbench.expectation.expectation_text import noticed
 from physbench.results.difference_text import told_apart
 from physbench.results.expectation_schema import ExpectationResult, NoticedFrom, PairShare
-from physbench.results.number_format import bracket, fixed
+from physbench.results.number_format import ascii_minus, bracket, fixed
 from physbench.results.read_run import read_manifest
 from physbench.results.schema import read_result
 from physbench.results.schema_parts import Record
@@ -116,13 +116,13 @@ def print_thresholds(table: ThresholdTable, console: Console) -> None:
         for run in table.runs:
             kind = run.kinds.get(key)
             cells.append("not asked" if kind is None else f"{kind.said or 'too few clips'} ({fixed(kind.accuracy)})")
-        shown.add_row(noun, *(Text(_ascii(cell)) for cell in cells))
+        shown.add_row(noun, *(Text(ascii_minus(cell)) for cell in cells))
     for noun, shares in (
         ("mean of what counts", [run.counted for run in table.runs]),
         ("mean of all", [run.everything for run in table.runs]),
     ):
         cells = [f"{fixed(share.accuracy)} {bracket(share.interval)}".rstrip() for share in shares]
-        shown.add_row(noun, *(Text(_ascii(cell)) for cell in cells), style="bold")
+        shown.add_row(noun, *(Text(ascii_minus(cell)) for cell in cells), style="bold")
     console.print()
     console.print(shown)
     console.print()
@@ -132,7 +132,3 @@ def print_thresholds(table: ThresholdTable, console: Console) -> None:
     if any(other != first for other in others):
         note = "Their means are not of the same pairs: other kinds were asked, or other pairs were left out."
         console.print(Text(note, style="yellow"))
-
-
-def _ascii(text: str) -> str:
-    return text.replace("−", "-")

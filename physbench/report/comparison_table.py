@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from physbench.report.terminal_summary import ascii_minus
 from physbench.results.bootstrap import FEWEST
-from physbench.results.number_format import AXIS_NAMES, bracket, counted, fixed
+from physbench.results.number_format import AXIS_NAMES, ascii_minus, bracket, counted, fixed
 from physbench.results.strength_summary import strength_text
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from physbench.report.own_readings import own_readings
 from physbench.report.skill_table import skill_rows
 from physbench.report.summary_view import SummaryView, summary_view
 from physbench.report.table_view import Cell
-from physbench.results.number_format import AXIS_NAMES
+from physbench.results.number_format import AXIS_NAMES, ascii_minus
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,11 +17,6 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 Document = Mapping[str, Any]
-
-
-def ascii_minus(text: str) -> str:
-    """Numbers that can be copied."""
-    return text.replace("−", "-")
 
 
 def print_summary(result: Document, console: Console) -> None:

@@ -18,6 +18,11 @@ FAILED_ON = "failed on"  # begins the reason for which the reading of a scorer t
 UNITS = {"1": "", "m/s2": "m/s²", "m/s^2": "m/s²", "deg": "°"}
 
 
+def ascii_minus(text: str) -> str:
+    """Numbers that can be copied."""
+    return text.replace("−", "-")
+
+
 def short(task: str) -> str:
     """ "falling/projectile-v1" -> "projectile"."""
     name = task.split("/")[-1]
