@@ -125,4 +125,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from physbench.expectation import physicist_films  # workers find functions by the name of a module, not __main__
+
+    physicist_films.main()

@@ -25,6 +25,7 @@ from physbench.expectation.pixel_baselines import PIXEL_BASELINES, SPRITE_FRAMES
 from physbench.expectation.surprise_series import PairReading, Solved, read_pair
 from physbench.progress import Progress
 from physbench.results.task_roles import picture_class
+from physbench.storage.atomic_write import write_text
 from physbench.worker_pool import WorkerPool, cores
 from physbench.world.scene import RenderSpec
 
@@ -81,19 +82,7 @@ def write_solved(classes: Iterable[tuple[RenderSpec, Solved]], path: Path) -> No
         for (kind, size), names in sorted(solved.items()):
             kinds.setdefault(kind, []).append([size, list(names)])
         stored["versions"].setdefault(str(SUITE_VERSION), {})[picture_class(spec)] = kinds
-    lines = [
-        f'  "{version}": {{\n'
-        + ",\n".join(
-            f'   "{name}": {{\n'
-            + ",\n".join(f"    {json.dumps(kind)}: {json.dumps(sizes)}" for kind, sizes in kinds.items())
-            + "\n   }"
-            for name, kinds in classes_of.items()
-        )
-        + "\n  }"
-        for version, classes_of in stored["versions"].items()
-    ]
-    head = json.dumps({"made_by": stored["made_by"]})[:-1]
-    path.write_text(head + ',\n "versions": {\n' + ",\n".join(lines) + "\n }\n}\n", encoding="utf-8")
+    write_text(path, json.dumps(stored, indent=1) + "\n")
 
 
 def main() -> None:

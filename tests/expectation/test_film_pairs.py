@@ -47,12 +47,12 @@ def test_evidence_behind_a_screen_lies_before_its_event() -> None:
         assert pair.hidden >= 0 and (pair.seen is None or pair.hidden > 0)
 
 
-@pytest.mark.parametrize("limit", [24, 100])
+@pytest.mark.parametrize("limit", [28, 100])
 def test_a_limit_keeps_kinds_balanced_and_spreads_over_tasks(limit: int) -> None:
     pairs = find_pairs(limit)
     kinds = Counter(pair.kind for pair in pairs if not pair.control)
     assert sum(kinds.values()) == limit and set(kinds) == set(IMPOSSIBLE_KINDS)
-    assert max(kinds.values()) - min(kinds.values()) <= max(1, limit // 24)
+    assert max(kinds.values()) - min(kinds.values()) <= max(1, limit // 28)
     assert len({pair.row.task for pair in pairs}) >= 8
     assert {pair.kind for pair in pairs if pair.control} == set(CONTROLS)
 

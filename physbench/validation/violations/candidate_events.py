@@ -6,7 +6,7 @@ Nothing here depends on a render spec, so that a violation is the same one at ev
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,8 +117,10 @@ class CandidateEvents:
         times = [c.time for c in self.contacts if name in (c.a, c.b)]
         return np.array(times + [action.time for action in self.scene.impulses if action.body == name])
 
-    def moments(self, index: int, *, least_speed: float = 0.0, gravity: bool = False) -> NDArray[np.intp]:
-        """Grid indices at which something may befall a body: moving, in full view, and no contact near.
+    def moments(
+        self, index: int, *, least_speed: float = 0.0, most_speed: float = np.inf, gravity: bool = False
+    ) -> NDArray[np.intp]:
+        """Grid indices at which something may befall a body: that fast (m/s), in full view, and no contact near.
 
         gravity: only while nothing but gravity acts on it, with room below.
         """
@@ -130,7 +132,8 @@ class CandidateEvents:
             kept[:-k] &= good[k:]
             kept[-k:] = False
         kept &= (self.times >= EARLIEST - 1e-9) & (self.times <= LATEST * self.scene.horizon + 1e-9)
-        kept &= self.speed(index) >= least_speed
+        speed = self.speed(index)
+        kept &= (speed >= least_speed) & (speed <= most_speed)
         for time in self.jolts(index):
             kept &= np.abs(self.times - time) >= QUIET
         if gravity:
@@ -138,13 +141,20 @@ class CandidateEvents:
         return np.flatnonzero(kept)
 
     def choices(
-        self, rng: np.random.Generator, least_speed: float = 0.0, *, gravity: bool = False
+        self,
+        rng: np.random.Generator,
+        least_speed: float = 0.0,
+        *,
+        most_speed: float = np.inf,
+        gravity: bool = False,
     ) -> list[tuple[int, int]]:
         """(body, grid index) pairs at which something may befall one of the bodies, at random. Raises Inapplicable."""
         draws = rng.random((TRIES, 2))
-        found = [(i, at) for i in self.moving if len(at := self.moments(i, least_speed=least_speed, gravity=gravity))]
+        moments = partial(self.moments, least_speed=least_speed, most_speed=most_speed, gravity=gravity)
+        found = [(i, at) for i in self.moving if len(at := moments(i))]
         if not found:
             air, fast = "in the air, " if gravity else "", f"at {least_speed:g} m/s or faster " if least_speed else ""
+            fast += "at rest " if np.isfinite(most_speed) else ""
             raise Inapplicable(f"no body is ever {air}in full view {fast}and {QUIET:g} s from any contact")
         pairs = [(found[int(a * len(found))], b) for a, b in draws]
         return [(index, int(at[int(b * len(at))])) for (index, at), b in pairs]

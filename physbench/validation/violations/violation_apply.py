@@ -24,6 +24,7 @@ from physbench.validation.violations.violation_plan import (
     ViolationEvent,
     ViolationPlan,
 )
+from physbench.world.bodies import UPRIGHT
 from physbench.world.camera import plane_from_world
 from physbench.world.rendering import render
 from physbench.world.scene import HISTORY, PHYSICS_HZ, Body, RenderSpec, Scene
@@ -108,22 +109,27 @@ class Violated:
     def frames(self, times: Sequence[float] | Array, spec: RenderSpec) -> Image:
         """Frames (T, H, W, 3) at times (T,) s."""
         times = np.asarray(times, dtype=np.float64)
-        states = self.states(times)
-        world = self._world(times)  # which holders are still there is a matter of that
-        if not self.plan.looks:
-            frames = render(self.scene, world, states, spec).frames
-        else:
-            frames = np.empty((len(times), spec.height, spec.width, CHANNELS), dtype=np.uint8)
-            active = np.stack([look.active(world) for look in self.plan.looks], axis=1)
-            for row in np.unique(active, axis=0):
-                at = np.flatnonzero((active == row).all(axis=1))
-                looks = [look for look, on in zip(self.plan.looks, row, strict=True) if on]
-                frames[at] = _drawn(self.scene, looks, world[at], states[at], spec)
+        with np.errstate(invalid="ignore"):  # areas of bodies that flew far out of the view, which frames do not need
+            frames = self._drawn_frames(times, spec)
         random = np.random.default_rng(self.seed)
         for treat in self.plan.treatments:
             late = times > 1e-9
             frames = frames.copy()
             frames[late] = treat(frames[late], times[late], random)
+        return frames
+
+    def _drawn_frames(self, times: Array, spec: RenderSpec) -> Image:
+        """Frames (T, H, W, 3) before anything is done to the picture."""
+        states = self.states(times)
+        world = self._world(times)  # which holders are still there is a matter of that
+        if not self.plan.looks:
+            return render(self.scene, world, states, spec).frames
+        frames = np.empty((len(times), spec.height, spec.width, CHANNELS), dtype=np.uint8)
+        active = np.stack([look.active(world) for look in self.plan.looks], axis=1)
+        for row in np.unique(active, axis=0):
+            at = np.flatnonzero((active == row).all(axis=1))
+            looks = [look for look, on in zip(self.plan.looks, row, strict=True) if on]
+            frames[at] = _drawn(self.scene, looks, world[at], states[at], spec)
         return frames
 
     def effect(self, times: Array, lawful: Array) -> float:
@@ -166,7 +172,11 @@ def _drawn(scene: Scene, looks: Sequence[Look], times: Array, states: Array, spe
             bodies[i] = replace(bodies[i], drawn=False)
         if look.size != 1.0:
             bodies[i] = replace(bodies[i], size=tuple(look.size * x for x in bodies[i].size))
-            states[:, i, 2] += look.lift
+        if look.shape is not None:
+            shape, measures = look.shape
+            bodies[i] = replace(bodies[i], shape=shape, size=measures, flat=True)
+            states[:, i, 3:7] = UPRIGHT
+        states[:, i, 2] += look.lift
         if look.colour is not None:
             coloured[i] = look.colour
     for look in looks:

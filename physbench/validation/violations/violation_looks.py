@@ -9,7 +9,8 @@ import numpy as np
 from physbench.validation.violations.candidate_events import CLEAR, CandidateEvents
 from physbench.validation.violations.step_hooks import RemoveBody
 from physbench.validation.violations.violation_plan import Inapplicable, Look, ViolationEvent, ViolationPlan, violation
-from physbench.world.scene import PALETTE, Body, Vector
+from physbench.world.scene import PALETTE, Body, Shape, Vector
+from physbench.world.silhouettes import apparent_radius
 
 
 def turned(body: Body, degrees: float) -> Vector:
@@ -114,7 +115,58 @@ def size(candidates: CandidateEvents, severity: float, rng: np.random.Generator)
     return ViolationPlan((ViolationEvent(time, name),), looks=(look,))
 
 
+@violation(
+    "shape",
+    group="looks",
+    unit="",
+    meaning="a body has another shape at once (s = 1: a ball is a box, a box a ball)",
+    severities=(1.0,),
+    main=1.0,
+    allowed=(1.0, 1.0),
+)
+def shape(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+    """It covers as much of the picture as before, stands upright on what it lies on, and moves as before."""
+    index, at = candidates.choices(rng)[0]
+    body, time = candidates.scene.bodies[index], float(candidates.times[at])
+    radius = apparent_radius(body, candidates.scene.camera)
+    half = radius * np.sqrt(np.pi) / 2  # of a square of that area
+    drawn: tuple[Shape, tuple[float, ...]] = ("sphere", (radius,)) if body.shape == "box" else ("box", (half,) * 3)
+    rise = drawn[1][0] - float(candidates.reach_down(index)[at]) if _lies(candidates, index, at) else 0.0
+    return ViolationPlan((ViolationEvent(time, body.name),), looks=(Look(time, body.name, shape=drawn, lift=rise),))
+
+
+@violation(
+    "exchange",
+    group="looks",
+    unit="",
+    meaning="two bodies exchange their hues at once (s = 1: wholly)",
+    severities=(1.0,),
+    main=1.0,
+    allowed=(1.0, 1.0),
+)
+def exchange(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+    """Both in full view, and apart from each other; each has the colour of the other and goes its own way."""
+    bodies = candidates.scene.bodies
+    for index, at in candidates.choices(rng):
+        for other in candidates.moving:
+            hues = bodies[index].hue, bodies[other].hue
+            if None not in hues and hues[0] != hues[1] and candidates.seen(other)[at]:
+                one, two, time = bodies[index].name, bodies[other].name, float(candidates.times[at])
+                return ViolationPlan(
+                    (ViolationEvent(time, one, other=two),),
+                    looks=(
+                        Look(time, one, colour=turned(bodies[other], 0.0)),
+                        Look(time, two, colour=turned(bodies[index], 0.0)),
+                    ),
+                )
+    raise Inapplicable("no two bodies of different hues are in full view at once")
+
+
 def lift(candidates: CandidateEvents, index: int, at: int, factor: float) -> float:
     """How far (m) the middle of a body goes up when it grows by a factor where it lies on something below it."""
-    lies = candidates.height(index)[at] < CLEAR
-    return (factor - 1) * float(candidates.reach_down(index)[at]) if lies else 0.0
+    return (factor - 1) * float(candidates.reach_down(index)[at]) if _lies(candidates, index, at) else 0.0
+
+
+def _lies(candidates: CandidateEvents, index: int, at: int) -> bool:
+    """Whether a body lies on something."""
+    return bool(candidates.height(index)[at] < CLEAR)

@@ -13,6 +13,7 @@ from physbench.world.scene import PHYSICS_HZ
 Array = NDArray[np.float64]
 
 AIRBORNE = 0.2  # m/s; slower is as good as at rest
+AT_REST = 0.01  # m/s
 KICK_ROOM = 0.15  # diameters that a kicked body can go before it meets anything
 
 
@@ -27,6 +28,14 @@ def _free_direction(candidates: CandidateEvents, rng: np.random.Generator, dista
         if len(directions):
             return index, at, directions[0]
     raise Inapplicable(f"no body has room for {distance:g} diameters in any direction")
+
+
+def _rolling_spin(candidates: CandidateEvents, index: int, at: int, velocity: Array) -> Array:
+    """Spin (3,) rad/s that a ball which rolls, or lies still, gains with a velocity (3,) m/s; 0 for all else."""
+    up = candidates.rolls_on(index, at)
+    if up is None:
+        return np.zeros(3)
+    return np.asarray(np.cross(up, velocity) / candidates.scene.bodies[index].size[0])
 
 
 @violation(
@@ -60,14 +69,34 @@ def teleport(candidates: CandidateEvents, severity: float, rng: np.random.Genera
 def kick(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
     """A jump in velocity that nothing gives; a ball that rolls goes on rolling."""
     index, at, way = _free_direction(candidates, rng, KICK_ROOM)
-    up = candidates.rolls_on(index, at)
-    spin = np.zeros(3)
-    if up is not None:
-        spin = np.cross(up, severity * way) / candidates.scene.bodies[index].size[0]
+    spin = _rolling_spin(candidates, index, at, severity * way)
     return ViolationPlan(
         (ViolationEvent(float(candidates.times[at]), _name(candidates, index)),),
         hooks=(ShiftState(float(candidates.times[at]), index, np.zeros(3), severity * way, spin),),
     )
+
+
+@violation(
+    "start",
+    group="motion",
+    unit="m/s",
+    meaning="a body at rest begins to move at s by itself",
+    severities=(0.1, 0.2, 0.5, 1.0),
+    main=0.5,
+    allowed=(0.001, 20.0),
+)
+def start(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+    """What lies still sets off, level with the ground, and a ball on the ground rolls; only in the plane of motion."""
+    for index, at in candidates.choices(rng, most_speed=AT_REST):
+        ways = candidates.directions(index, at, KICK_ROOM * candidates.diameter(index), rng)
+        level = ways[np.abs(ways @ candidates.scene.gravity) < 1e-9]
+        if len(level):
+            time, name = float(candidates.times[at]), _name(candidates, index)
+            velocity = severity * level[0]
+            spin = _rolling_spin(candidates, index, at, velocity)
+            hook = ShiftState(time, index, np.zeros(3), velocity, spin)
+            return ViolationPlan((ViolationEvent(time, name),), hooks=(hook,))
+    raise Inapplicable("nothing that lies still has room to set off")
 
 
 @violation(

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.errors import PhysbenchError, UsageError
-from physbench.world.scene import Vector
+from physbench.world.scene import Shape, Vector
 
 if TYPE_CHECKING:
     from physbench.validation.violations.candidate_events import CandidateEvents
@@ -57,6 +57,7 @@ class Look:
     hidden: bool = False
     colour: Vector | None = None  # RGB, 0..1
     size: float = 1.0  # factor on all its measures
+    shape: tuple[Shape, tuple[float, ...]] | None = None  # another one with its measures in m, upright and thin
     lift: float = 0.0  # m upwards that it is drawn off its place, so that what lies on something still does
     shift: Vector | None = None  # m; a second one of it is drawn there, beside the first
 

@@ -30,6 +30,16 @@ def stuttering(since: float, hold: float, beat: float = BEAT) -> Clock:
     return clock
 
 
+def turned_back(since: float, span: float) -> Clock:
+    """Time runs backwards for `span` s after `since` s, and then forwards again."""
+
+    def clock(times: Array) -> Array:
+        late = times - since
+        return np.where(late > 0, np.where(late <= span, since - late, times - 2 * span), times)
+
+    return clock
+
+
 def _since(candidates: CandidateEvents, rng: np.random.Generator) -> float:
     return float(candidates.times[candidates.choices(rng, LEAST_SPEED)[0][1]])
 
@@ -77,3 +87,19 @@ def stutter(candidates: CandidateEvents, severity: float, rng: np.random.Generat
     """Frames are repeated and others dropped; on average the motion is right."""
     since = _since(candidates, rng)
     return ViolationPlan((ViolationEvent(since, None),), clocks=((None, stuttering(since, severity)),))
+
+
+@violation(
+    "reverse-time",
+    group="time",
+    unit="s",
+    meaning="from a moment on everything runs backwards for s, and then forwards again",
+    severities=(0.1, 0.2, 0.4, 0.8),
+    main=0.4,
+    allowed=(0.01, 2.0),
+)
+def reverse_time(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
+    """All velocities turn round at two moments; in between each motion is one that the laws know, unless they lose
+    energy."""
+    since = _since(candidates, rng)
+    return ViolationPlan((ViolationEvent(since, None),), clocks=((None, turned_back(since, severity)),))

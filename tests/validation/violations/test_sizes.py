@@ -93,6 +93,28 @@ def test_a_kick_is_a_jump_of_that_speed(clip_of: Clips, wrong: Wrong, task: str,
     assert gained == pytest.approx(severity, rel=1e-3)  # a ball that rolls goes on rolling: friction takes nothing
 
 
+@pytest.mark.parametrize("severity", [0.2, 1.0])
+def test_what_lies_still_starts_at_that_speed(clip_of: Clips, wrong: Wrong, severity: float) -> None:
+    clip = clip_of("occlusion/screen-lift-v1")
+    world = wrong(clip, f"start:{severity}")
+    states = world.states(around(world.events[0].time))[:, body_of(clip, world)]
+    assert np.linalg.norm(states[0, 7:10]) < 0.01
+    assert np.linalg.norm(states[1, 7:10]) == pytest.approx(severity, abs=0.01)  # less a step of friction
+    assert states[1, 9] == pytest.approx(0.0, abs=0.02)  # level
+
+
+@pytest.mark.parametrize("severity", [0.1, 0.8])
+def test_time_runs_backwards_for_so_long_and_then_forwards(clip_of: Clips, wrong: Wrong, severity: float) -> None:
+    clip = clip_of(PROJECTILE)
+    world = wrong(clip, f"reverse-time:{severity}")
+    since = world.events[0].time
+    ahead = np.rint(np.array([0.02, 0.05, severity]) * 1200) / 1200
+    there, back = world.states(since + ahead), simulate(clip.scene, np.sort(since - ahead)).states[::-1]
+    assert np.array_equal(there[..., :3], back[..., :3])
+    later = np.rint((since + 2 * severity + ahead[:1]) * 1200) / 1200
+    assert np.array_equal(world.states(later), simulate(clip.scene, later - 2 * severity).states)
+
+
 def test_speed_grows_by_that_share_in_every_thirtieth_of_a_second(clip_of: Clips, wrong: Wrong) -> None:
     clip = clip_of(HEAD_ON)
     world = wrong(clip, "speed-gain:1")

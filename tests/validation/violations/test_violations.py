@@ -22,6 +22,8 @@ PROJECTILE, HEAD_ON, PASS = "falling/projectile-v1", "collisions/head-on-v1", "o
 WHERE = {  # tasks in which each group has something to violate
     "forces": (PROJECTILE, "orbits/flyby-v1"),
     "contacts": (HEAD_ON, "falling/incline-v1"),
+    "motion": (PROJECTILE, "occlusion/screen-lift-v1"),
+    "looks": (PROJECTILE, "collisions/billiards-v1"),
     "return": (PASS, "occlusion/screen-stop-v1"),
 }
 
@@ -114,6 +116,29 @@ def test_so_much_more_of_a_body_is_seen(clip_of: Clips, wrong: Wrong, text: str,
     first = int(np.argmax(clip.times > world.events[0].time + 1e-9))
     frames = world.frames(clip.times[first : first + 1], clip.spec)
     assert chroma(frames) / chroma(clip.frames[first : first + 1]) == pytest.approx(ratio, rel=0.06)
+
+
+@pytest.mark.parametrize("task", [PROJECTILE, "falling/stack-v1"])
+def test_another_shape_covers_as_much_of_the_picture(clip_of: Clips, wrong: Wrong, task: str) -> None:
+    clip = clip_of(task, size=128)
+    world = wrong(clip, "shape")
+    first = int(np.argmax(clip.times > world.events[0].time + 1e-9))
+    (there,), lawful = world.frames(clip.times[first : first + 1], clip.spec), clip.frames[first]
+    coloured = [(np.ptp(frame.astype(np.float64), axis=-1) > 60).sum() for frame in (there, lawful)]
+    assert coloured[0] == pytest.approx(coloured[1], rel=0.1)  # the rim of a ball is dark
+    assert (there != lawful).any(axis=-1).sum() > 20
+
+
+def test_exchanged_hues_are_those_of_the_other(clip_of: Clips, wrong: Wrong) -> None:
+    clip = clip_of("collisions/billiards-v1")
+    world = wrong(clip, "exchange")
+    (event,) = world.events
+    one, two = (clip.scene.index(str(name)) for name in (event.body, event.other))
+    bodies = list(clip.scene.bodies)
+    bodies[one], bodies[two] = replace(bodies[one], hue=bodies[two].hue), replace(bodies[two], hue=bodies[one].hue)
+    late = clip.times > event.time + 1e-9
+    exact = render(replace(clip.scene, bodies=tuple(bodies)), clip.times[late], clip.states[late], clip.spec).frames
+    assert np.array_equal(world.frames(clip.times, clip.spec)[late], exact)
 
 
 def test_what_blinks_is_back_where_it_should_be(clip_of: Clips, wrong: Wrong) -> None:
