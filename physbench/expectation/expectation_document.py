@@ -17,7 +17,7 @@ from physbench.clips.suite import EXPECTATION_SUITE
 from physbench.errors import UsageError
 from physbench.expectation.expectation_kinds import IMPOSSIBLE_KINDS
 from physbench.expectation.expectation_readings import expectation_result
-from physbench.expectation.expectation_run import UNTRAINED, read_part
+from physbench.expectation.expectation_run import IN_TRACKS, UNTRAINED, read_part
 from physbench.expectation.expectation_text import expectation_sentences
 from physbench.expectation.film_pairs import FilmPair, find_pairs, pairs_hash
 from physbench.expectation.film_surprise import asked_pairs, sight
@@ -40,6 +40,7 @@ Array = NDArray[np.float64]
 NO_AXES = "the suite expectation asks for surprise and has no axes"
 MODEL_FILMS = "films"  # of a part: what the model makes of the films
 UNTRAINED_COPY = "untrained copy"
+MODEL_IN_TRACKS = "in tracks"
 PIXELS = "squared error of pixels, white = 1"
 DIAMETERS = "diameters"
 
@@ -122,7 +123,7 @@ def _beside(
     parts: Mapping[Row, Mapping[str, Any]],
     spec: RenderSpec | None,
 ) -> tuple[dict[str, list[PairReading]], dict[str, str]]:
-    """What the physicist and the untrained copy make of pairs, and why one of them makes nothing of any.
+    """What physicist, model in tracks and untrained copy make of pairs, and why one of them makes nothing of any.
 
     spec: of the pictures; None of films of states.
     """
@@ -133,6 +134,8 @@ def _beside(
         found[PHYSICIST_NAME] = published
     else:
         reasons[PHYSICIST_NAME] = NOT_PUBLISHED
+    if all(IN_TRACKS in part for part in parts.values()):
+        found[MODEL_IN_TRACKS] = readings(pairs, parts, IN_TRACKS)
     if all(UNTRAINED in part for part in parts.values()):
         found[UNTRAINED_COPY] = readings(pairs, parts, UNTRAINED)
     else:
@@ -143,7 +146,7 @@ def _beside(
 def readings(
     pairs: Sequence[FilmPair], parts: Mapping[Row, Mapping[str, Any]], observer: str = MODEL_FILMS
 ) -> list[PairReading]:
-    """What the model, its untrained copy or a pixel baseline makes of each pair."""
+    """What the model (in pixels or tracks), its untrained copy or a pixel baseline makes of each pair."""
     found = []
     series = {row: _series(part, observer) for row, part in parts.items()}
     for pair in pairs:
@@ -156,7 +159,7 @@ def readings(
 
 def _series(part: Mapping[str, Any], observer: str) -> tuple[Array, dict[str, Array]]:
     """Times (N,) and surprise (N,) by film."""
-    asked = observer in (MODEL_FILMS, UNTRAINED)
+    asked = observer in (MODEL_FILMS, IN_TRACKS, UNTRAINED)
     times = part["times" if asked else "baseline_times"]
     films = part[observer] if asked else part["baselines"][observer]
     return np.array(times, dtype=np.float64), {

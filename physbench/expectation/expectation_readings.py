@@ -56,7 +56,7 @@ def expectation_result(
         unit: What its surprise is measured in.
         way: How its surprise was read.
         ahead: How far ahead (s) its surprise may depend on what comes, as it says.
-        beside: What the physicist and the untrained copy make of some of the pairs.
+        beside: What physicist, model in tracks and untrained copy make of some of the pairs.
         absent: Why one of them judges none.
         solved: The pixel baselines that solve each kind and size, as they are fixed for the suite; None: these pairs
             decide.

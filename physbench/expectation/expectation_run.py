@@ -57,6 +57,7 @@ from physbench.world.scene import PLAIN
 
 AHEAD_OF_MODEL = 2  # clips whose films are made before the model asks for them, beside one for each worker
 UNTRAINED = "untrained"  # of a part: what the untrained copy makes of the films
+IN_TRACKS = "tracks"  # of a part: what the model makes of them in tracks
 Say = Callable[[str], None]
 
 
@@ -351,6 +352,7 @@ def _keep(run: ExpectationRun, films: ClipFilms, found: ClipSurprise) -> None:
             },
             "absent": films.absent,
             "failures": found.failures,
+            **({IN_TRACKS: {name: listed(values) for name, values in found.tracks.items()}} if found.tracks else {}),
             **({"events": films.events} if films.events else {}),
         },
     )

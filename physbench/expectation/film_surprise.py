@@ -16,6 +16,7 @@ from physbench.errors import UsageError
 from physbench.expectation.clip_films import ClipFilms
 from physbench.expectation.film_pairs import FilmPair, shown_in_states
 from physbench.expectation.film_windows import SHOWN_BEFORE, WindowGrid, squared_error, targets, window_clip
+from physbench.expectation.place_error import place_error
 from physbench.expectation.state_films import state_error
 from physbench.rollouts.batch_plan import Batch, BatchItem
 from physbench.rollouts.batch_size_probe import find_batch_size
@@ -33,6 +34,7 @@ class ClipSurprise:
 
     times: Array  # (N,) s of the last frame that each surprise rests on
     films: dict[str, Array]  # (N,) by name of the film; NaN where the model failed
+    tracks: dict[str, Array] = field(default_factory=dict)  # the same in tracks, of a model that predicts frames
     failures: dict[str, str] = field(default_factory=dict)  # by name of the film, the first reason
     seconds: float = 0.0  # of the model
     frames: int = 0  # that it predicted
@@ -46,7 +48,7 @@ def prediction_errors(engine: RolloutEngine, films: ClipFilms, batch_size: int, 
     grid, asked = films.grid, _asked(films)
     items = tuple(BatchItem(row, sample) for row in asked for sample in range(samples))
     plan = [Batch(items[start : start + batch_size], grid.ahead) for start in range(0, len(items), batch_size)]
-    errors = {name: np.full((samples, len(grid.starts)), np.nan) for name in films.films}
+    errors = {name: np.full((2, samples, len(grid.starts)), np.nan) for name in films.films}
     failures: dict[str, str] = {}
     seconds, frames = 0.0, 0
     for result in engine.run(plan, _loader(films)):
@@ -60,25 +62,28 @@ def prediction_errors(engine: RolloutEngine, films: ClipFilms, batch_size: int, 
                 failures.setdefault(name, reason)
                 continue
             frames += rollout.steps
-            errors[name][item.sample, number] = window_error(films.film(name), grid, number, rollout)
+            errors[name][:, item.sample, number] = window_errors(films.film(name), grid, number, rollout)
     found: dict[str, Array] = {}
     for name in films.films:
-        values = errors[name].mean(axis=0)
+        values = errors[name].mean(axis=1)
         like, first = films.before[name]
         if like != name:
             same = grid.unaffected(first)
-            values[same] = found[like][same]
-            if np.isnan(values[same]).any() and like in failures:
+            values[:, same] = found[like][:, same]
+            if np.isnan(values[0, same]).any() and like in failures:
                 failures.setdefault(name, failures[like])
         found[name] = values
-    return ClipSurprise(grid.times, found, failures, seconds, frames)
+    surprise, tracks = ({name: values[part] for name, values in found.items()} for part in range(2))
+    tracks = {} if isinstance(engine.card, StateCard) else tracks
+    return ClipSurprise(grid.times, surprise, tracks, failures, seconds, frames)
 
 
-def window_error(film: Clip, grid: WindowGrid, number: int, rollout: Rollout) -> float:
-    """How wrong a rollout is about a window of a film: pixels of frames, diameters of states."""
+def window_errors(film: Clip, grid: WindowGrid, number: int, rollout: Rollout) -> tuple[float, float]:
+    """How wrong a rollout is about a window of a film: in pixels and in tracks of frames; in diameters of states."""
     if rollout.states is not None:
-        return state_error(film, grid, number, rollout.states)
-    return squared_error(rollout.frames, targets(film.frames, grid, number))
+        return state_error(film, grid, number, rollout.states), np.nan
+    true = targets(film.frames, grid, number)
+    return squared_error(rollout.frames, true), place_error(film, rollout.frames, true)
 
 
 def surprise_at_films(engine: RolloutEngine, films: ClipFilms, batch_size: int, samples: int) -> ClipSurprise:
@@ -101,7 +106,7 @@ def surprise_at_films(engine: RolloutEngine, films: ClipFilms, batch_size: int, 
             frames += len(rollout.surprise)
             values[item.row.change][item.sample] = rollout.surprise
     found = {name: each.mean(axis=0) for name, each in values.items()}
-    return ClipSurprise(clip.times[start + card.context_frames :], found, failures, seconds, frames)
+    return ClipSurprise(clip.times[start + card.context_frames :], found, {}, failures, seconds, frames)
 
 
 def _film_start(clip: Clip, card: ModelCard) -> int:

@@ -30,7 +30,7 @@ class SizeResult(Record):
     solved_by: list[str] = Field(description="Baselines that do.")
     baselines: dict[str, float | None] = Field(description="Accuracy of each baseline that knows no physics, by name.")
     beside: dict[str, float | None] = Field(
-        default_factory=dict, description="The same of the physicist and the untrained copy, where they are known."
+        default_factory=dict, description="The same of physicist, model in tracks and untrained copy, where known."
     )
 
 
@@ -54,7 +54,7 @@ class ExpectationKindResult(PairShare):
     threshold: NoticedFrom | None = Field(description="Null for a kind without sizes.")
     baseline_thresholds: dict[str, NoticedFrom] = Field(description="The same of each baseline that knows no physics.")
     beside_thresholds: dict[str, NoticedFrom] = Field(
-        default_factory=dict, description="The same of the physicist and the untrained copy, where they are known."
+        default_factory=dict, description="The same of physicist, model in tracks and untrained copy, where known."
     )
     counted: float | None = Field(description="Accuracy over the sizes that are in the mean; null where none is.")
     peak: float | None = Field(
@@ -73,7 +73,10 @@ class ControlResult(Record):
 
 
 class ObserverResult(Record):
-    """Somebody else on the same pairs: a baseline that knows no physics, the physicist, the untrained network."""
+    """Somebody else on the same pairs: a baseline that knows no physics, the physicist, the untrained network.
+
+    "in tracks" is the model itself, by the places of bodies in its frames instead of their pixels.
+    """
 
     counted: float | None = Field(description="Mean accuracy over what is in the mean.")
     all: float | None = Field(description="Mean accuracy over all kinds.")
@@ -107,7 +110,7 @@ class ExpectationResult(Record):
     )
     kinds: dict[str, ExpectationKindResult] = Field(description="By kind.")
     observers: dict[str, ObserverResult] = Field(
-        description="Baselines that know no physics, physicist, untrained copy; by name."
+        description="Baselines that know no physics, physicist, the model in tracks, untrained copy; by name."
     )
     baselines: list[str] = Field(
         default=["frozen frame", "frame difference", "optical flow", "constant velocity"],
