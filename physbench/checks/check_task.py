@@ -21,7 +21,7 @@ from physbench.clips.task import NothingAccepted, Task, find_task
 from physbench.errors import PhysbenchError
 from physbench.plugins.tracebacks import describe_error_in_file
 from physbench.progress import Progress
-from physbench.world.scene import RenderSpec
+from physbench.world.scene import PLAIN, RenderSpec
 
 if TYPE_CHECKING:
     from physbench.checks.task_readings import Measured
@@ -31,6 +31,7 @@ CHECK_CONTEXT = 8  # frames
 CHECK_SEED = 900  # apart from those of any suite
 TEST_CLIPS = 6  # of test; a third as many of ood, and one of train
 STAGES = 4  # of progress: declaration, other process, protocol, result
+LOOK_SIDE = 128  # px of pictures in another look
 
 
 @dataclass
@@ -39,6 +40,7 @@ class _Work:
 
     task: Task
     file: Path
+    look: str = PLAIN  # another one is checked besides
     findings: list[Finding] = field(default_factory=list)
     axes: dict[str, AxisReading] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -61,15 +63,16 @@ class _Work:
         self.findings += best.values()
 
 
-def check_task(name: str, clips: int = TEST_CLIPS, pictures: Path | None = None) -> Report:
+def check_task(name: str, clips: int = TEST_CLIPS, pictures: Path | None = None, look: str = PLAIN) -> Report:
     """Check a task by id, short name or FILE.py:Class. `clips` of test are measured, and a third as many of ood.
 
-    PNGs of what failed are written into the folder `pictures`. Raises UsageError where there is no such task; whatever
-    the task itself does wrong is in the report.
+    In a look other than the plain one a clip of test and one of ood are drawn and tracked besides. PNGs of what failed
+    are written into the folder `pictures`. Raises UsageError where there is no such task, or the look cannot be drawn;
+    whatever the task itself does wrong is in the report.
     """
     task = find_task(name)
     source = inspect.getsourcefile(type(task)) or "?"
-    work = _Work(task, Path(source))
+    work = _Work(task, Path(source), look)
     rows = rows_of(task.id, clips)
     with Progress(f"checking {task.id}", len(rows) + STAGES + 2) as progress:
         _stages(work, rows, progress.advance)
@@ -118,6 +121,8 @@ def _stages(work: _Work, rows: Sequence[Row], advance: Callable[[], None]) -> No
     advance()
     if not work.refused:
         _check_readings(work, [clip for clip in made.values() if clip.row.split != "train"], static)
+    if not work.refused and work.look != PLAIN:
+        _check_look(work, list(repeated.values()))
     advance()
 
 
@@ -125,6 +130,7 @@ def _check_states(work: _Work, clips: Sequence[Clip], static: bool) -> None:
     """Checks of states and frames, without tracking or scoring."""
     from physbench.checks.clip_protocol import check_event, check_history, check_view, events
     from physbench.checks.finding import fine
+    from physbench.checks.hidden_bodies import check_hidden
     from physbench.checks.physics import check_energy, check_overlap, check_sane
     from physbench.checks.visible import check_seen
 
@@ -139,6 +145,23 @@ def _check_states(work: _Work, clips: Sequence[Clip], static: bool) -> None:
         seen = sorted({kind for clip in clips for kind in events(clip)})
         work.add([fine("protocol", f"history, view and deciding event are in order ({', '.join(seen) or 'at rest'})")])
     work.add_once(f for clip in clips for f in check_seen(clip))
+    work.add_once(f for clip in clips for f in check_hidden(clip, PLAIN))
+
+
+def _check_look(work: _Work, rows: Sequence[Row]) -> None:
+    """Checks of pictures in another look: hidden bodies are not betrayed, and the others are found."""
+    from physbench.adapters.model_protocol import ModelCard
+    from physbench.checks.hidden_bodies import check_hidden
+    from physbench.checks.task_readings import check_tracks, measure
+    from physbench.scoring.score_clip import find_scorers
+
+    spec = RenderSpec(LOOK_SIDE, LOOK_SIDE, SPEC.fps, work.look)
+    card = ModelCard("check", (LOOK_SIDE, LOOK_SIDE), SPEC.fps, CHECK_CONTEXT)
+    clips = [make_clip(row, spec) for row in rows]
+    scorers = tuple(each for each in find_scorers() if each.headline)
+    hidden = [finding for clip in clips for finding in check_hidden(clip, work.look)]
+    tracked = check_tracks([measure(clip, card, scorers) for clip in clips])
+    work.add_once(replace(each, check=f"{each.check}, {work.look}") for each in (*hidden, *tracked))
 
 
 def _check_readings(work: _Work, clips: Sequence[Clip], static: bool) -> None:
@@ -201,17 +224,19 @@ def _drawn(finding: Finding, pictures: Path | None) -> Finding:
     return replace(finding, shot=None, picture=str(pictures / name))
 
 
-def check_all(names: Sequence[str], clips: int, pictures: Path | None, workers: int) -> Iterator[Report]:
+def check_all(
+    names: Sequence[str], clips: int, pictures: Path | None, workers: int, look: str = PLAIN
+) -> Iterator[Report]:
     """Check tasks in processes, in order."""
     from physbench.run.worker_jobs import SCORING_PRELOAD
     from physbench.worker_pool import ordered, worker_pool
 
     with worker_pool(workers, 3 * len(names), SCORING_PRELOAD) as pool:
-        yield from ordered(pool, partial(_one, clips, pictures), names)
+        yield from ordered(pool, partial(_one, clips, pictures, look), names)
 
 
-def _one(clips: int, pictures: Path | None, name: str) -> Report:
+def _one(clips: int, pictures: Path | None, look: str, name: str) -> Report:
     import torch
 
     torch.set_num_threads(1)
-    return check_task(name, clips, pictures)
+    return check_task(name, clips, pictures, look)

@@ -23,11 +23,19 @@ QUICK = 1  # clips of test, and one of ood, of each task with --all
 
 
 def check_tasks(
-    names: Sequence[str], *, everything: bool, clips: int | None, out: Path, workers: int, as_json: bool
+    names: Sequence[str],
+    *,
+    everything: bool,
+    clips: int | None,
+    out: Path,
+    workers: int,
+    as_json: bool,
+    look: str,
 ) -> None:
     """Check tasks and print what was found; raises typer.Exit(1) where one is refused."""
     from physbench.checks.check_task import TEST_CLIPS, check_all, check_task
     from physbench.clips.task import builtin_task_ids, match_tasks
+    from physbench.looks.known_looks import check_look
 
     if bool(names) == everything:
         raise UsageError("Name a task to check (FILE.py, FILE.py:Class or an id), or give --all.")
@@ -35,16 +43,17 @@ def check_tasks(
         raise UsageError(f"--clips: expected 1 to 100 but got {clips}.")
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out: '{out}' is a file. Name a folder for the pictures.")
+    check_look(look)
     started = time.monotonic()
     ids = (*builtin_task_ids(), *builtin_task_ids(actions=True)) if everything else match_tasks(",".join(names))
     count = clips or (QUICK if everything else TEST_CLIPS)
     if len(ids) == 1:
-        reports = [check_task(ids[0], count, out)]
+        reports = [check_task(ids[0], count, out, look)]
         if not as_json:
             _print(reports[0])
     else:
         reports = []
-        for report in check_all(ids, count, out, workers):
+        for report in check_all(ids, count, out, workers, look):
             reports.append(report)
             if not as_json:
                 _line(report)

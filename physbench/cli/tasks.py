@@ -151,6 +151,9 @@ def check(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for pictures of what fails.")] = Path(),
     workers: Annotated[int, typer.Option(metavar="N", help="Processes, where several tasks are checked.")] = 2,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document instead of words.")] = False,
+    look: Annotated[
+        str, typer.Option(metavar="LOOK", help="natural: pictures in that look are checked, too.")
+    ] = "plain",
 ) -> None:
     """Check whether a task can be used for measurements, and say how to fix it where it cannot.
 
@@ -158,7 +161,7 @@ def check(
     """
     from physbench.cli.findings import check_tasks
 
-    check_tasks(names or [], everything=everything, clips=clips, out=out, workers=workers, as_json=as_json)
+    check_tasks(names or [], everything=everything, clips=clips, out=out, workers=workers, as_json=as_json, look=look)
 
 
 @app.command()

@@ -119,6 +119,8 @@ def find_moving_screen(
     if changed.sum() < MIN_CHANGED_PX:
         return nothing
     odd = np.abs(last - common) * changed
+    if not odd.any():  # what has changed is now as grey as the rest: something went away
+        return nothing
     tone = float(np.median(last[changed & (odd > 0.7 * odd.max())]))
     if abs(tone - common) < MIN_GREY_CHANGE:
         return nothing

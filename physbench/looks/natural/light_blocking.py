@@ -26,6 +26,7 @@ class BallBlocker:
 
     centre: Float  # (3,) m
     radius: float  # m
+    strength: float = 1.0  # share of the light that it hides in truth
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +36,7 @@ class BoxBlocker:
     centre: Float  # (3,) m
     half: Sequence[float]  # m
     turn: Float  # (4,)
+    strength: float = 1.0  # share of the light that it hides in truth
 
 
 Blocker = BallBlocker | BoxBlocker
@@ -42,16 +44,20 @@ Blocker = BallBlocker | BoxBlocker
 
 def lamp_share_hidden(blocker: Blocker, points: Float, lamp: Lamp) -> Float:
     """Share (...) of the lamp that a body hides from points (..., 3), 0..1."""
+    if not blocker.strength:
+        return np.zeros(points.shape[:-1], dtype=points.dtype)
     if isinstance(blocker, BallBlocker):
-        return _lamp_behind_ball(blocker, points, lamp)
-    return _lamp_behind_box(blocker, points, lamp)
+        return blocker.strength * _lamp_behind_ball(blocker, points, lamp)
+    return blocker.strength * _lamp_behind_box(blocker, points, lamp)
 
 
 def sky_share_hidden(blocker: Blocker, points: Float, normals: Float) -> Float:
     """Share (...) of the light from all directions that a body keeps from points (..., 3) with normals (..., 3)."""
+    if not blocker.strength:
+        return np.zeros(points.shape[:-1], dtype=points.dtype)
     if isinstance(blocker, BallBlocker):
-        return _sky_behind_ball(blocker, points, normals)
-    return _sky_behind_box(blocker, points, normals)
+        return blocker.strength * _sky_behind_ball(blocker, points, normals)
+    return blocker.strength * _sky_behind_box(blocker, points, normals)
 
 
 def lamp_light(points: Float, normals: Float, lamp: Lamp) -> Float:

@@ -31,18 +31,19 @@ class Mover:
     half: Vector  # m; a ball's radius thrice, of a cylinder its radius, its radius and half its length; as it is seen
     shines: bool  # by itself: a star
     deep: Float  # (3,) m from its centre to the middle of what blocks light: flat ones reach backwards from their front
+    casts: float = 1.0  # share of its shadow, and of the light that it sends back, that is drawn
 
     @property
     def blockers(self) -> tuple[Blocker, ...]:
         """What it is to light."""
         if self.body.shape == "sphere":
-            return (BallBlocker(self.centre, self.body.size[0]),)
+            return (BallBlocker(self.centre, self.body.size[0], self.casts),)
         if self.body.shape == "box":
-            return (BoxBlocker(self.centre + self.deep, self.body.size, self.turn),)
+            return (BoxBlocker(self.centre + self.deep, self.body.size, self.turn, self.casts),)
         radius, length = self.body.size
         square = (ROUND_AS_SQUARE * radius, ROUND_AS_SQUARE * radius, length / 2)
         eighth = np.array([0.0, 0.0, np.sin(np.pi / 8), np.cos(np.pi / 8)])
-        return (BoxBlocker(self.centre + self.deep, square, _times(self.turn, eighth)),)
+        return (BoxBlocker(self.centre + self.deep, square, _times(self.turn, eighth), self.casts),)
 
 
 def drawable(scene: Scene) -> list[int]:

@@ -7,7 +7,7 @@ of the lamp and s the share of the sky that bodies hide. Bodies are drawn over i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ from physbench.looks.natural.mover_pixels import ball_points, bevelled, hit_move
 from physbench.looks.natural.movers import Mover, drawable, movers_at
 from physbench.looks.natural.stage import Stage, stage_of, stays
 from physbench.looks.natural.starry_sky import starry_sky
-from physbench.looks.natural.view_rays import Seen, see, textured_albedo, view_directions
+from physbench.looks.natural.view_rays import NOTHING_MET, Seen, see, textured_albedo, view_directions
 from physbench.world.camera import eye
 from physbench.world.rendering import Rendered
 from physbench.world.scene import RenderSpec, Scene
@@ -124,10 +124,10 @@ def compose(
     scene: Scene, backdrop: Backdrop, movers: list[Mover], states: Array, spec: RenderSpec
 ) -> tuple[NDArray[np.float32], Array]:
     """One frame, linear (h, w, 3), and the visible areas (N,) px of the bodies."""
+    views, movers = _views(scene, backdrop, movers, states, spec)
     light = {m.index: _light_on(m, movers, backdrop) for m in movers if m.body.shape == "sphere" and not m.shines}
     picture = _shaded_stage(backdrop, movers, light)
     covered = np.zeros(len(scene.bodies))
-    views = _views(scene, backdrop, movers, states, spec)
     total = np.zeros(picture.shape[:2], dtype=np.float32)
     for view in views:
         total[view.where] += view.share
@@ -178,8 +178,13 @@ class BodyView:
     normals: Array  # (h, w, 3), mean, not of length 1
 
 
-def _views(scene: Scene, backdrop: Backdrop, movers: list[Mover], states: Array, spec: RenderSpec) -> list[BodyView]:
-    """What is seen of each body: the nearest of all along each of fine x fine rays a pixel."""
+def _views(
+    scene: Scene, backdrop: Backdrop, movers: list[Mover], states: Array, spec: RenderSpec
+) -> tuple[list[BodyView], list[Mover]]:
+    """What is seen of each body, the nearest of all along each of fine x fine rays a pixel; and the bodies again.
+
+    What screens cover of a body is taken off its shadow, so that no picture betrays what it does not show.
+    """
     fine, depth = backdrop.fine, backdrop.fine_depth.copy()
     owner = np.full(depth.shape, -1, dtype=np.int16)
     met = []
@@ -193,18 +198,23 @@ def _views(scene: Scene, backdrop: Backdrop, movers: list[Mover], states: Array,
         nearer = t < depth[close]
         depth[close][nearer], owner[close][nearer] = t[nearer], number
         met.append((number, np.s_[top:bottom, left:right], close, rays, t, normals))
-    views = []
+    views, casting = [], list(movers)
+    front = np.array([mover.body.hue is None for mover in movers] + [True])  # the last: the stage, whose owner is -1
     for number, where, close, rays, t, normals in met:
+        hit = t < NOTHING_MET
+        if movers[number].body.hue is not None and hit.any():
+            screened = hit & (depth[close] < t) & front[owner[close]]
+            casting[number] = replace(movers[number], casts=1.0 - float(screened.sum() / hit.sum()))
         mine = owner[close] == number
         share = _pooled(mine.astype(np.float64)[..., None], fine)
         several = np.concatenate([rays, backdrop.origin + rays * t[..., None], normals], axis=-1)
         mean = _pooled(np.where(mine[..., None], several, 0.0), fine) / np.maximum(share, 1e-9)
         views.append(
             BodyView(
-                movers[number], where, share[..., 0].astype(np.float32), mean[..., :3], mean[..., 3:6], mean[..., 6:]
+                casting[number], where, share[..., 0].astype(np.float32), mean[..., :3], mean[..., 3:6], mean[..., 6:]
             )
         )
-    return views
+    return views, casting
 
 
 def _pooled(values: Array, fine: int) -> Array:
