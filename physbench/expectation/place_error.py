@@ -20,14 +20,14 @@ from physbench.world.silhouettes import apparent_radius
 Array = NDArray[np.float64]
 Image = NDArray[np.uint8]
 
-LEAST_SEEN = 0.1  # of the area of a body; what shows less of it is not seen
-MOST_ERROR = 1.0  # diameters; so much for a body that is further off, or seen in one of two frames alone
+LEAST_BODY_SHARE = 0.1  # of the area of a body; what shows less of it is not seen
+MOST_PLACE_ERROR = 1.0  # diameters; so much for a body that is further off, or seen in one of two frames alone
 
 
 def place_error(clip: Clip, predicted: Image, true: Image) -> float:
     """Mean distance of the bodies in predicted frames (T, H, W, 3) from those in the true ones, in their diameters.
 
-    A body that only one of two frames shows counts MOST_ERROR, one that neither shows nothing. 0 without bodies.
+    A body that only one of two frames shows counts MOST_PLACE_ERROR, one that neither shows nothing. 0 without bodies.
     """
     bodies = clip.tracked_bodies
     if not bodies:
@@ -35,11 +35,11 @@ def place_error(clip: Clip, predicted: Image, true: Image) -> float:
     scale = pixels_per_metre(clip.scene.camera, clip.spec)
     diameters = np.array([2 * apparent_radius(body, clip.scene.camera) * scale for body in bodies])
     colours = colours_of(tuple(body.hue for body in bodies if body.hue is not None), torch.device("cpu"))
-    places = coloured_places(np.concatenate([predicted, true]), colours, LEAST_SEEN * np.pi / 4 * diameters**2)
+    places = coloured_places(np.concatenate([predicted, true]), colours, LEAST_BODY_SHARE * np.pi / 4 * diameters**2)
     ours, theirs = places[: len(predicted)], places[len(predicted) :]
     far = np.linalg.norm(ours - theirs, axis=-1) / diameters
     seen = np.isfinite(ours[..., 0]).astype(int) + np.isfinite(theirs[..., 0])
-    return float(np.mean(np.where(seen == 2, np.fmin(far, MOST_ERROR), MOST_ERROR * (seen == 1))))
+    return float(np.mean(np.where(seen == 2, np.fmin(far, MOST_PLACE_ERROR), MOST_PLACE_ERROR * (seen == 1))))
 
 
 def coloured_places(frames: Image, colours: Colours, least: Array) -> Array:

@@ -9,7 +9,7 @@ import pytest
 
 from physbench.clips.clip import Clip
 from physbench.expectation.films import film_of
-from physbench.expectation.place_error import MOST_ERROR, coloured_places, place_error
+from physbench.expectation.place_error import MOST_PLACE_ERROR, coloured_places, place_error
 from physbench.tracks.colour import colours_of
 from physbench.tracks.tracker import track
 from physbench.world.camera import pixels_per_metre
@@ -58,10 +58,10 @@ def test_what_is_seen_in_one_alone_counts_most_and_what_is_seen_in_none_nothing(
     clip = clip_of(PROJECTILE)
     true = clip.frames[in_view(clip)[:6]]
     empty = np.full_like(true, 128)
-    assert place_error(clip, empty, true) == place_error(clip, true, empty) == MOST_ERROR
+    assert place_error(clip, empty, true) == place_error(clip, true, empty) == MOST_PLACE_ERROR
     assert place_error(clip, empty, empty) == 0.0
     far = np.roll(true, 32, axis=2)
-    assert place_error(clip, far, true) == MOST_ERROR
+    assert place_error(clip, far, true) == MOST_PLACE_ERROR
 
 
 def test_hues_that_are_exchanged_are_bodies_elsewhere(clip_of: Clips) -> None:
@@ -69,4 +69,4 @@ def test_hues_that_are_exchanged_are_bodies_elsewhere(clip_of: Clips) -> None:
     other = film_of(clip, "exchange:1", 4).frames
     late = slice(-3, None)
     error = place_error(clip, clip.frames[late], other[late])
-    assert 2 / len(clip.tracked) * 0.9 <= error / MOST_ERROR <= 1.0
+    assert 2 / len(clip.tracked) * 0.9 <= error / MOST_PLACE_ERROR <= 1.0
