@@ -14,8 +14,10 @@ from validity_curves import CURVES, curves, draw
 
 from physbench.clips.animate import animate
 from physbench.clips.clip import Row
-from physbench.clips.generate import make_clip, render_spec
+from physbench.clips.generate import make_clip, make_scene, render_spec
 from physbench.clips.task import find_task, short_names, task_ids
+from physbench.looks.known_looks import LOOKS
+from physbench.looks.scene_prompt import scene_prompt
 from physbench.scoring.score_clip import find_scorers
 from physbench.scoring.scorer_protocol import AXES, Scorer
 from physbench.shadowing import why_not
@@ -50,7 +52,9 @@ def write_task(task_id: str, target: Path, figures: dict[str, dict[str, dict[str
         animate(task, "test", range(CLIPS), picture)
     first, _, rest = (inspect.getdoc(task) or "").partition("\n")
     reason = why_not(make_clip(Row(task_id, "test", 0), render_spec(16, 10.0)))
-    values = {"task": task_id, "name": target.name, "first": first, "rest": rest, "reason": reason}
+    scene = make_scene(Row(task_id, "test", 0))
+    prompts = {look: scene_prompt(scene, look) for look in LOOKS}
+    values = {"prompts": prompts, "task": task_id, "name": target.name, "first": first, "rest": rest, "reason": reason}
     text = rendered("task.md.j2", **values, figures=figures.get(task_id, {}), axes=AXES)
     target.with_suffix(".md").write_text(text, encoding="utf-8")
     return first

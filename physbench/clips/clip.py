@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from physbench.looks.scene_prompt import scene_prompt
 from physbench.world.camera import pixels_per_metre, plane_from_world, px_from_world
 from physbench.world.scene import PALETTE, Body, Contact, RenderSpec, Scene
 
@@ -79,6 +80,11 @@ class Clip:
     def horizon(self) -> int:
         """Number of frames to predict."""
         return len(self.times) - 1 - self.handover
+
+    @property
+    def prompt(self) -> str:
+        """What a model that reads words is told, in the words of the look of the frames."""
+        return scene_prompt(self.scene, self.spec.look)
 
     @property
     def tracked(self) -> tuple[int, ...]:

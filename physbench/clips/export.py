@@ -25,6 +25,7 @@ from physbench.clips.generate import CLIP_PRELOAD, frame_times, make_scene
 from physbench.clips.suite import Suite
 from physbench.errors import UsageError
 from physbench.looks.known_looks import check_look
+from physbench.looks.scene_prompt import scene_prompt
 from physbench.storage.atomic_write import atomic_path
 from physbench.worker_pool import ordered, worker_pool
 from physbench.world.frame_rates import wrong_rate
@@ -131,13 +132,14 @@ def _export_clip(folder: Path, spec: RenderSpec, context: int, key: ExportKey, r
     """In a worker: the files of one clip."""
     name = key.id(row)
     scene = make_scene(row)
+    prompt = scene_prompt(scene, spec.look)
     times = frame_times(scene, spec)
     handover = int(np.argmin(np.abs(times)))
     start = handover + 1 - context
     frames = _context(scene, times[start : handover + 1], spec)
     files = {"image": f"images/{name}.png", "prompt": f"prompts/{name}.txt"}
     _write(folder / files["image"], png(frames[-1]))
-    _write(folder / files["prompt"], scene.prompt.encode() + b"\n")
+    _write(folder / files["prompt"], prompt.encode() + b"\n")
     if context > 1:
         for kind, codec in (("video", H264), ("video_lossless", FFV1)):
             files[kind] = f"videos/{name}{codec.suffix}"
@@ -153,7 +155,7 @@ def _export_clip(folder: Path, spec: RenderSpec, context: int, key: ExportKey, r
         seed=row.seed,
         change=row.change,
         state_hash="",
-        prompt=scene.prompt,
+        prompt=prompt,
         answer=f"{name}.mp4",
         seconds=scene.horizon,
         frames=len(times) - 1 - handover,

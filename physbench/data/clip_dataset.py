@@ -83,7 +83,7 @@ class ClipDataset(Dataset[Episode]):
             actions=torch.from_numpy(np.ascontiguousarray(actions[shown])),
             states=torch.from_numpy(np.ascontiguousarray(clip.states[shown])),
             times=torch.from_numpy(np.ascontiguousarray(clip.times[shown])),
-            prompt=clip.scene.prompt,
+            prompt=clip.prompt,
             task=clip.row.task,
             seed=clip.row.seed,
             bodies=tuple(body.name for body in clip.scene.bodies),

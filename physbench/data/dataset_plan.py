@@ -16,6 +16,7 @@ from physbench.clips.encode import H264, H264_RGB, Codec
 from physbench.clips.generate import frame_times, make_scene
 from physbench.clips.suite import Suite
 from physbench.errors import UsageError, nearest
+from physbench.looks.scene_prompt import scene_prompt
 from physbench.world.scene import RenderSpec
 
 DATASET_VERSION = 1  # of the layout of all formats; rises with any change that a reader has to know
@@ -153,7 +154,7 @@ def plan_dataset(
     for index, row in enumerate(rows):
         scene = make_scene(row)
         frames = len(frame_times(scene, spec))
-        prompt = prompts.setdefault(scene.prompt, len(prompts))
+        prompt = prompts.setdefault(scene_prompt(scene, spec.look), len(prompts))
         places.append(Place(index, row, first, frames, prompt))
         bodies, first = max(bodies, len(scene.bodies)), first + frames
         whole.update(clip_key(row, spec, scene).encode())

@@ -166,7 +166,7 @@ def episode_of(place: Place, clip: Clip) -> dict[str, Any]:
         "split": row.split,
         "seed": row.seed,
         "change": row.change,
-        "prompt": clip.scene.prompt,
+        "prompt": clip.prompt,
         "fps": clip.spec.fps,
         "frames": len(clip.times),
         "handover": clip.handover,

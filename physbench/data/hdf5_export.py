@@ -105,7 +105,7 @@ def _rows(settings: DatasetSettings, place: Place, clip: Clip) -> dict[str, Any]
         "is_first": first,
         "is_last": last,
         "is_terminal": np.zeros(steps, bool),  # the motion goes on after a clip
-        "prompt": np.full(steps, clip.scene.prompt.encode()),
+        "prompt": np.full(steps, clip.prompt.encode()),
         "task": np.full(steps, clip.row.task.encode()),
         "seed": np.full(steps, clip.row.seed),
     }

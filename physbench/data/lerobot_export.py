@@ -151,7 +151,7 @@ def _episode_row(part: Part, place: Place, clip: Clip, columns: dict[str, Any]) 
     before, fps = place.first_frame - part.first_frame, part.settings.spec.fps
     row: dict[str, Any] = {
         "episode_index": place.index,
-        "tasks": [clip.scene.prompt],
+        "tasks": [clip.prompt],
         "length": place.frames,
         "data/chunk_index": chunk,
         "data/file_index": file,

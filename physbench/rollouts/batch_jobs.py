@@ -86,7 +86,7 @@ def make_job(
         stored=stored_frames(card, batch.horizon, chain),
         chain=chain,
         seeds=tuple(item_seed(item.row, item.sample, seed, salt) for item in batch.items),
-        prompts=tuple(clip.scene.prompt if card.uses_prompt else "" for clip in clips),
+        prompts=tuple(clip.prompt if card.uses_prompt else "" for clip in clips),
         context=np.stack([_shown(clip, card) for clip in clips]) if frames else None,
         actions=model_actions(clips, card) if frames else None,
         clips=tuple(clips) if privileged else None,

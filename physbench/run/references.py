@@ -85,7 +85,7 @@ def reference_rollout(name: str, clip: Clip, card: ModelCard) -> Rollout:
         stored=clip.horizon,
         chain=True,
         seeds=(item_seed(clip.row, 0, 0),),
-        prompts=(clip.scene.prompt,),
+        prompts=(clip.prompt,),
         context=None if privileged or states else torch.from_numpy(clip.context(context)).permute(0, 3, 1, 2)[None],
         actions=None,
         clips=(clip,) if privileged else None,
