@@ -80,6 +80,9 @@ def pack(
         str | None, typer.Option(metavar="GLOB|FILE.py", help="Only these tasks of the suite, or your own from a file.")
     ] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Write over a file that is there.")] = False,
+    look: Annotated[
+        str, typer.Option(metavar="LOOK", help="plain, or natural: who reads the file needs no Mitsuba.")
+    ] = "plain",
 ) -> None:
     """Pack the clips of a suite into one file, for `rollout --clips` on machines without PyBullet.
 
@@ -93,7 +96,7 @@ def pack(
     from physbench.results.number_format import counted
 
     width, height = _sides(size)
-    spec = render_spec((height, width), fps)
+    spec = render_spec((height, width), fps, look)
     chosen, processes = find_suite(suite, limit, tasks), _workers(workers)
     if out.is_dir():
         raise UsageError(f"--out: '{out}' is a folder. Name a file, such as {out / f'{suite}-{size}.clips'}.")

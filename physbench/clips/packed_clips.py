@@ -23,6 +23,7 @@ from physbench.clips.clip import Clip, Contact, Row
 from physbench.clips.generate import frame_times, make_scene
 from physbench.clips.suite import Golden, Suite
 from physbench.errors import UsageError
+from physbench.looks.known_looks import LOOKS, look_hash
 from physbench.storage.atomic_write import atomic_path
 from physbench.storage.fingerprint import fingerprint
 from physbench.storage.sealed_file import EMPTY_SEAL, NOT_ARRAYS, SEAL, seal_of, sealed
@@ -58,8 +59,6 @@ def pack_clips(suite: Suite, spec: RenderSpec, clip: Callable[[Row], Clip], out:
     Returns:
         The SHA-256 of the index, by which runs name the file.
     """
-    if spec.look != PLAIN:
-        raise UsageError(f"Clips of the look {spec.look} cannot be packed yet, those of the look {PLAIN} alone.")
     entries: dict[str, PackedClip] = {}
     with atomic_path(out) as draft, zipfile.ZipFile(draft, "w", zipfile.ZIP_STORED) as archive:
         for row in suite.rows:
@@ -79,12 +78,18 @@ def _index(suite: Suite, spec: RenderSpec, entries: Mapping[str, PackedClip]) ->
         "schema_version": PACKED_VERSION,
         "suite": {"name": suite.name, "version": suite.version, "hash": suite.hash},
         "spec": [spec.height, spec.width, spec.fps],
+        **({"look": _look_document(spec.look)} if spec.look != PLAIN else {}),
         "pybullet": version("pybullet"),
         "code": fingerprint("clips"),
         "clips": {name: asdict(entry) for name, entry in entries.items()},
         SEAL: EMPTY_SEAL.decode(),
     }
     return sealed(f"{json.dumps(document, indent=0)}\n".encode())
+
+
+def _look_document(look: str) -> dict[str, str]:
+    """What drew the frames: the look, its code, and the hash of these with versions that no reader needs to have."""
+    return {"name": look, "code": fingerprint(look), "drawn_by": look_hash(look)}
 
 
 def _place(row: Row) -> str:
@@ -131,7 +136,11 @@ class PackedClips:
             packed_version, code = int(index["schema_version"]), str(index["code"])
             self.sha256 = hashlib.sha256(content).hexdigest()
             self.suite: Mapping[str, Any] = dict(index["suite"])
-            self.spec = RenderSpec(*index["spec"])
+            look: dict[str, str] = dict(index.get("look") or {"name": PLAIN})
+            self.drawn_by = None if look["name"] == PLAIN else str(look["drawn_by"])
+            self.spec = replace(RenderSpec(*index["spec"]), look=look["name"])
+            if self.spec.look not in LOOKS:
+                raise ValueError("its look is none")
             if not 0 < max(self.spec.height, self.spec.width, self.spec.fps) < MOST_SIDE:
                 raise ValueError("its size or rate is none")
             self.pybullet = str(index["pybullet"])
@@ -143,7 +152,8 @@ class PackedClips:
                 f"--clips: {path} is no whole archive of clips ({error}). Copy it again, or make it with "
                 "`physbench data pack`."
             ) from error
-        if packed_version > PACKED_VERSION or code != fingerprint("clips"):
+        same_look = self.drawn_by is None or look.get("code") == fingerprint(self.spec.look)
+        if packed_version > PACKED_VERSION or code != fingerprint("clips") or not same_look:
             raise UsageError(
                 f"--clips: {path} was packed by another version of physbench, which makes other clips. Pack it again "
                 "with this version: `physbench data pack`."
@@ -155,7 +165,8 @@ class PackedClips:
 
     def document(self) -> dict[str, str]:
         """For manifest.json."""
-        return {"file": str(self.path), "sha256": self.sha256}
+        drawn = {"drawn_by": self.drawn_by} if self.drawn_by else {}
+        return {"file": str(self.path), "sha256": self.sha256, **drawn}
 
     def known(self, suite: Suite) -> Suite:
         """The suite with the state hashes of the clips in here as golden ones, where it has none."""
@@ -220,15 +231,11 @@ class PackedClips:
 
     def _content(self, row: Row, spec: RenderSpec) -> bytes:
         """The bytes of a clip, which are those that were packed."""
-        if spec.look != PLAIN:
-            raise UsageError(
-                f"--clips: {self.path} holds clips of the look {PLAIN}, and the model is shown the look {spec.look}, "
-                "which is not packed. Leave out --clips or --look."
-            )
         if spec != self.spec:
             raise UsageError(
                 f"--clips: {self.path} holds clips of {self.spec}, and the model asks for {spec}. Pack those: "
-                f"physbench data pack {self.suite['name']} --size {_size(spec)} --fps {spec.fps:g} --out FILE"
+                f"physbench data pack {self.suite['name']} --size {_size(spec)} --fps {spec.fps:g}"
+                f"{'' if spec.look == PLAIN else f' --look {spec.look}'} --out FILE"
             )
         entry = self._entry(row)
         try:

@@ -22,11 +22,16 @@ NATURAL_LOOK = "natural"
 LOOKS = (PLAIN, NATURAL_LOOK)
 
 
-def check_look(look: str) -> str:
-    """The look, or UsageError: there is none of this name, or this machine cannot draw it."""
+def known_look(look: str) -> str:
+    """The look, or UsageError: there is none of this name."""
     if look not in LOOKS:
         raise UsageError(f"--look: there is no '{look}'.{nearest(look, LOOKS)}")
-    if look == NATURAL_LOOK:
+    return look
+
+
+def check_look(look: str) -> str:
+    """The look, or UsageError: there is none of this name, or this machine cannot draw it."""
+    if known_look(look) == NATURAL_LOOK:
         from physbench.looks.natural import natural_frames
 
         natural_frames.check_mitsuba()

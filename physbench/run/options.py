@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from physbench.clips.suite import FRESH, GOLDEN_SUITES, SUITE_CHANGES
 from physbench.errors import UsageError, nearest
-from physbench.looks.known_looks import check_look
+from physbench.looks.known_looks import check_look, known_look
 from physbench.plugins import user_files
 from physbench.run.budget import parse_budget
 from physbench.storage.user_paths import user_path
@@ -87,7 +87,7 @@ class Options:
         if self.dtype not in DTYPE_NAMES:
             raise UsageError(f"--dtype: there is no '{self.dtype}'.{nearest(self.dtype, DTYPE_NAMES)}")
         if self.look is not None:
-            check_look(self.look)
+            (check_look if self.clips is None else known_look)(self.look)  # packed clips are drawn already
         if self.look not in (None, PLAIN) and self.model.startswith(("saboteur:", "baseline:memory")):
             raise UsageError(f"--look {self.look}: {self.model} draws its frames in the look {PLAIN} alone.")
         if wrong := next((tag for tag in self.tags if not re.fullmatch(r"[\w.:=-]{1,64}", tag)), None):

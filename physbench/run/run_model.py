@@ -82,7 +82,7 @@ def agree(run: Run, engine: RolloutEngine) -> None:
     if info.reported_sha256:
         model["reported_sha256"] = info.reported_sha256
     if info.card.look != PLAIN:
-        model["drawn_by"] = look_hash(info.card.look)
+        model["drawn_by"] = (run.manifest.get("clips") or {}).get("drawn_by") or look_hash(info.card.look)
     if info.settings:
         model["settings"] = dict(info.settings)
     if run.planned:

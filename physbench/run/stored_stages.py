@@ -186,7 +186,7 @@ def _refuse_other_code(manifest: Document, options: Options, suite: Suite, salt:
 
 def _refuse_other_look(manifest: Document, folder: RunFolder) -> None:
     """Raise UsageError where what draws the look is not what drew the clips that the model was shown."""
-    drawn = manifest["model"].get("drawn_by")
+    drawn = None if manifest.get("clips") else manifest["model"].get("drawn_by")
     if drawn is not None and drawn != look_hash(spec_of(manifest).look):
         raise UsageError(
             f"{folder.path} cannot go on here: what draws its look (its code, the variant and version of Mitsuba) is "

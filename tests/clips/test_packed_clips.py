@@ -121,12 +121,25 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "smoke" in capsys.readouterr().err
 
 
-def test_another_look_is_neither_packed_nor_asked_for(packed: Path, clips: dict[str, Clip], tmp_path: Path) -> None:
+def test_another_look_is_read_without_what_draws_it(
+    packed: Path, clips: dict[str, Clip], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     natural = replace(SPEC, look="natural")
-    with pytest.raises(UsageError, match="cannot be packed yet"):
-        pack_clips(SUITE, natural, lambda row: clips[row.id], tmp_path / "natural.clips")
-    with pytest.raises(UsageError, match="Leave out --clips or --look"):
-        PackedClips(packed).get(SUITE.rows[0], natural)
+    monkeypatch.setattr(packed_clips, "look_hash", lambda look: f"hash of {look}")
+    path = tmp_path / "natural.clips"
+    pack_clips(SUITE, natural, lambda row: replace(clips[row.id], spec=natural), path)
+    monkeypatch.undo()
+    source = PackedClips(path)
+    assert source.spec == natural and source.document()["drawn_by"] == "hash of natural"
+    assert source.get(SUITE.rows[0], natural).spec == natural
+    for one, asked in ((path, SPEC), (packed, natural)):
+        with pytest.raises(UsageError, match=f"the model asks for {asked}.*data pack"):
+            PackedClips(one).get(SUITE.rows[0], asked)
+    real = packed_clips.fingerprint
+    monkeypatch.setattr(packed_clips, "fingerprint", lambda part: "another" if part == "natural" else real(part))
+    assert PackedClips(packed).drawn_by is None
+    with pytest.raises(UsageError, match="another version of physbench"):
+        PackedClips(path)
 
 
 def test_arrays_of_other_shapes_are_damage(clips: dict[str, Clip], tmp_path: Path) -> None:
