@@ -18,7 +18,8 @@ def command(
 ) -> None:
     """Say whether the first model is ahead of the others, with intervals paired clip by clip.
 
-    Runs of the suite expectation: what each model notices, and from which size on, side by side.
+    Runs of the suite expectation: what each model notices, and from which size on, side by side. Runs of both kinds,
+    one of each for every model: whether who rolls out lawfully also notices.
 
     Example: physbench compare runs/objects-core-1 runs/constant-velocity-core-1
     """
@@ -30,8 +31,12 @@ def command(
     from physbench.results.run_comparison import compare
     from physbench.storage.run_folder import RunFolder
 
-    if shows_films(RunFolder(runs[0])):
+    films = [shows_films(RunFolder(path)) for path in runs]
+    if all(films):
         _thresholds(runs, as_json)
+        return
+    if any(films):
+        _skill_and_notice(runs, as_json)
         return
     comparison = compare(*(RunFolder(path) for path in runs))
     if as_json:
@@ -54,3 +59,16 @@ def _thresholds(runs: list[Path], as_json: bool) -> None:
         typer.echo(table.model_dump_json(indent=1))
         return
     print_thresholds(table, stdout_console())
+
+
+def _skill_and_notice(runs: list[Path], as_json: bool) -> None:
+    """Skill on the axes beside what is noticed."""
+    from physbench.cli.console import stdout_console
+    from physbench.expectation.skill_and_notice import print_skill_and_notice, skill_and_notice
+    from physbench.storage.run_folder import RunFolder
+
+    table = skill_and_notice([RunFolder(path) for path in runs])
+    if as_json:
+        typer.echo(table.model_dump_json(indent=1))
+        return
+    print_skill_and_notice(table, stdout_console())

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from physbench.adapters.state_card import StateCard
 from physbench.errors import UsageError
+from physbench.expectation import expectation_document as documents
 from physbench.expectation import expectation_page, physicist_golden
 from physbench.expectation.expectation_document import pairs_of, rewrite_expectation
 from physbench.expectation.expectation_kinds import IMPOSSIBLE_KINDS
@@ -21,12 +22,14 @@ from physbench.expectation.film_pairs import FilmPair, find_pairs, pairs_hash, s
 from physbench.expectation.films import POSSIBLE
 from physbench.expectation.physicist_films import clip_strengths, physicist_table
 from physbench.expectation.pixel_baselines import PIXEL_BASELINES
+from physbench.expectation.skill_and_notice import agreement, print_skill_and_notice, skill_and_notice
 from physbench.expectation.state_films import STATE_BASELINES
 from physbench.expectation.surprise_series import PairReading
 from physbench.expectation.threshold_table import print_thresholds, shows_films, threshold_table
 from physbench.leaderboard.claim import read_claim
+from physbench.results.expectation_schema import PairShare
 from physbench.results.read_run import read_manifest
-from physbench.results.schema import ResultDocument, read_result
+from physbench.results.schema import AxisResult, ResultDocument, SkillValue, read_result
 from physbench.run.run_manifest import card_document
 from physbench.storage.run_folder import RunFolder
 from physbench.storage.sealed_file import write_sealed_json
@@ -126,7 +129,9 @@ def made_run(
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     folder = made_run(tmp_path_factory.mktemp("runs") / "made", failed=True)
-    rewrite_expectation(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(documents, "published_readings", lambda pairs, spec: [])
+        rewrite_expectation(folder)
     return folder
 
 
@@ -276,6 +281,61 @@ def test_runs_stand_side_by_side_with_their_thresholds(
     text = target.getvalue()
     assert "not asked" in text and "not of the same pairs" in text and "never (0.50)" in text
     assert table.runs[0].name == f"made <up> ({run.path})", "two models of one name"
+
+
+def with_axes(run: RunFolder, folder: Path, consistency: float, target: str = "") -> RunFolder:
+    """The run of the same model on a suite with axes."""
+    document = read_result(run.result)
+    sure = (consistency - 0.05, consistency + 0.05)
+    axis = AxisResult(
+        skill=consistency, interval=sure, quality=0.5, quality_interval=None, informative=1, guards=0, unscored=0
+    )
+    suite = document.suite.model_copy(update={"name": "core"})
+    model = document.model.model_copy(update={"target": target or document.model.target})
+    whole = document.model_copy(
+        update={"suite": suite, "model": model, "axes": {"consistency": axis}, "overall": axis, "expectation": None}
+    )
+    made = RunFolder(folder)
+    folder.mkdir()
+    write_sealed_json(made.result, whole.model_dump(mode="json"))
+    write_sealed_json(made.manifest, {**read_manifest(run), "suite": {**read_manifest(run)["suite"], "name": "core"}})
+    return made
+
+
+def test_skill_stands_beside_what_is_noticed(run: RunFolder, tmp_path: Path) -> None:
+    core = with_axes(run, tmp_path / "core", 0.4)
+    table = skill_and_notice([core, run])
+    (one,) = table.models
+    assert one.axes["consistency"].skill == 0.4 and one.noticed.path == str(run.path)
+    assert one.axes["permanence"].reason == "not in this run" and table.said.startswith("No two models")
+    better, worse = (
+        one.model_copy(
+            update={
+                "axes": {"consistency": SkillValue(skill=skill, interval=(skill - 0.1, skill + 0.1))},
+                "noticed": one.noticed.model_copy(
+                    update={"everything": PairShare(accuracy=share, interval=(share - 0.1, share + 0.1), pairs=9)}
+                ),
+            }
+        )
+        for skill, share in ((0.8, 0.9), (0.1, 0.6))
+    )
+    assert agreement([better, worse, better]).startswith(
+        "2 of 3 pairs of models differ for sure in both; in 2 of these"
+    )
+    against = worse.model_copy(update={"noticed": better.noticed})
+    turned = better.model_copy(update={"noticed": worse.noticed})
+    assert "in 0 of these" in agreement([against, turned])
+    target = io.StringIO()
+    print_skill_and_notice(table, Console(file=target, width=160, highlight=False))
+    assert "0.40 [0.35, 0.45]" in target.getvalue() and "Skill on core" in target.getvalue()
+
+
+def test_models_without_both_kinds_of_runs_are_named(run: RunFolder, tmp_path: Path) -> None:
+    core, other = (with_axes(run, tmp_path / name, 0.4, target) for name, target in (("core", ""), ("other", "x:y")))
+    with pytest.raises(UsageError, match="other: this model, with these arguments, has no run of the other kind"):
+        skill_and_notice([core, run, other])
+    with pytest.raises(UsageError, match="a second run of one model"):
+        skill_and_notice([core, run, with_axes(run, tmp_path / "again", 0.5)])
 
 
 def test_runs_that_cannot_stand_side_by_side_say_why(run: RunFolder, tmp_path: Path) -> None:
