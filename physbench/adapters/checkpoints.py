@@ -7,7 +7,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from physbench.adapters.model_protocol import FrameModel, Model, ModelCard
+from physbench.adapters.model_protocol import Model, ModelCard
 from physbench.adapters.tensor_file import hash_tensors, looks_like_safetensors, read_checkpoint, read_header
 from physbench.errors import ModelError, PhysbenchError, nearest
 from physbench.plugins import entry_points
@@ -57,7 +57,7 @@ def compare_tensors(
         raise ModelError(f"{where} {'; '.join(faults)}. Do its tensors belong to its architecture and config?")
 
 
-def _load(path: Path, device: torch.device, dtype: torch.dtype, model_args: Mapping[str, str]) -> FrameModel:
+def _load(path: Path, device: torch.device, dtype: torch.dtype, model_args: Mapping[str, str]) -> Model:
     header = read_header(path)
     checkpoint = read_checkpoint(path, header)
     if model_args:
@@ -74,7 +74,7 @@ def _load(path: Path, device: torch.device, dtype: torch.dtype, model_args: Mapp
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path} cannot be read: {error}. Download or copy it again.") from None
     try:
-        model: FrameModel = architecture.load(tensors, checkpoint.config, checkpoint.card, device=device, dtype=dtype)
+        model: Model = architecture.load(tensors, checkpoint.config, checkpoint.card, device=device, dtype=dtype)
         return model
     except PhysbenchError as error:
         raise ModelError(f"{path}: {error}") from error

@@ -10,15 +10,13 @@ An archive also says in which order its program takes `inputs`, as their names a
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from physbench.adapters.model_protocol import ModelCard
-from physbench.adapters.surprise_card import SurpriseCard
-from physbench.adapters.tensor_file import METADATA_KEY, read_card
+from physbench.adapters.tensor_file import CARD_KINDS, METADATA_KEY, read_card
 from physbench.errors import ModelError, nearest
 
-GRAPH_KINDS: Mapping[str, type[ModelCard]] = {"frames": ModelCard, "surprise": SurpriseCard}  # what it answers
 FRAMES_KIND = "frames"
 OPTIONAL_INPUTS = ("context_actions", "action", "noise")
 INIT_PREFIX, NEXT_PREFIX = "init_", "next_"  # before the name of a state: what `init` and `step` make of it
@@ -72,9 +70,9 @@ def read_graph_document(text: str | None, where: str, place: str) -> GraphDocume
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{where}: {place} cannot be read ({error}).") from None
     kind = document.get("kind", FRAMES_KIND)
-    if kind not in GRAPH_KINDS:
-        raise ModelError(f"{where}: there is no kind of graph {kind!r:.40}.{nearest(str(kind), GRAPH_KINDS)}")
-    card = read_card(document["card"], where, GRAPH_KINDS[kind])
+    if kind not in CARD_KINDS:
+        raise ModelError(f"{where}: there is no kind of graph {kind!r:.40}.{nearest(str(kind), CARD_KINDS)}")
+    card = read_card(document["card"], where, CARD_KINDS[kind])
     if card.track == "privileged":
         raise ModelError(f"{where}: a graph is given no clips, so that its card cannot say track='privileged'.")
     inputs = document.get("inputs", [])

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from physbench.adapters.model_contract import check_card_types
 from physbench.adapters.model_protocol import ModelCard
+from physbench.adapters.surprise_card import SurpriseCard
 from physbench.errors import ModelError, nearest
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 METADATA_KEY = "physbench"
 MAX_HEADER_BYTES = 100_000_000  # bytes, the format's own bound
 MAX_TENSORS = 100_000
+CARD_KINDS: Mapping[str, type[ModelCard]] = {"frames": ModelCard, "surprise": SurpriseCard}  # what is answered
 # All others take one byte.
 DTYPE_BYTES = {"F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2}
 
@@ -130,7 +132,11 @@ def read_checkpoint(path: Path, header: TensorHeader | None = None) -> Checkpoin
         raise ModelError(f"{path}: its metadata lacks {error}; expected architecture, config and card.") from None
     except (ValueError, TypeError, RecursionError) as error:
         raise ModelError(f"{path}: its metadata cannot be read ({error}).") from None
-    return Checkpoint(architecture, config, _with_clips(read_card(card, str(path)), training), training)
+    answers = str(card.pop("answers", "frames"))  # written by cards of models that draw none
+    if answers not in CARD_KINDS:
+        raise ModelError(f"{path}: its card has answers={answers!a:.60}. Expected {' or '.join(CARD_KINDS)}.")
+    known = read_card(card, str(path), CARD_KINDS[answers])
+    return Checkpoint(architecture, config, _with_clips(known, training), training)
 
 
 def _with_clips(card: ModelCard, training: Any) -> ModelCard:

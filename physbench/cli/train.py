@@ -12,8 +12,8 @@ def command(
     name: Annotated[
         str,
         typer.Argument(
-            help="objects (slots and learned interactions; half an hour on two cores) or simple (convolutions "
-            "and a recurrent latent; wants a GPU).",
+            help="objects (slots and learned interactions; half an hour on two cores), jepa (predicts latents and "
+            "states its surprise; minutes of one core) or simple (convolutions and a recurrent latent; wants a GPU).",
             metavar="NAME",
             show_default=False,
         ),
@@ -61,5 +61,5 @@ def command(
     total = sum(done.seconds.values())
     note(f"Trained in {total / 60:.1f} minutes ({', '.join(f'{k} {v:.0f} s' for k, v in done.seconds.items())}).")
     note(f"Sample picture: {done.picture}")
-    note(f"Evaluate it with: physbench eval {done.checkpoint}")
+    note(f"Evaluate it with: physbench eval {done.checkpoint}{done.options}")
     typer.echo(done.checkpoint)

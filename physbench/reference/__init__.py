@@ -1,7 +1,8 @@
 """Reference world models, their training, and the checkpoint that comes with physbench.
 
 - `architecture`: what the architectures have in common. `simple` is one: convolutional encoder, recurrent dynamics,
-  decoder. `objects` is the other, an object-centric model, in the order of its data:
+  decoder. `jepa` is another, which predicts latents and states its surprise; its losses are in `jepa_training`.
+  `objects` is an object-centric model, in the order of its data:
 - `segmentation`: frames to shares of colour slots. `backdrop`: the background, and a grey screen that moves in front.
 - `shapes`, `surfaces`: outlines and shading of objects; surfaces in the background that objects may touch.
 - `slots`: all of this as the slots of a clip.

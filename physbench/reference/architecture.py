@@ -10,10 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from physbench.adapters.model_protocol import FrameModel, ModelCard
+from physbench.adapters.model_protocol import FrameModel, ModelCard, SurpriseModel
 from physbench.reference.training_loop import Episodes, TrainingStage, load_weights
 
 CHUNK_FRAMES = 15  # predicted at a time
+ReferenceModel = FrameModel | SurpriseModel
 
 
 class Architecture(ABC):
@@ -39,7 +40,7 @@ class Architecture(ABC):
         """The network, with its initial weights."""
 
     @abstractmethod
-    def wrap(self, net: nn.Module, card: ModelCard, device: torch.device, dtype: torch.dtype) -> FrameModel:
+    def wrap(self, net: nn.Module, card: ModelCard, device: torch.device, dtype: torch.dtype) -> ReferenceModel:
         """Make a model of a network."""
 
     @abstractmethod
@@ -48,7 +49,27 @@ class Architecture(ABC):
     ) -> list[TrainingStage]:
         """The stages of its training; `steps` is the number of the main one."""
 
-    def build(self, config: Mapping[str, Any]) -> FrameModel:
+    def sample(self, model: Any, frames: Tensor, actions: Tensor | None, numbers: torch.Generator) -> Tensor:
+        """What a model makes of an episode, to be looked at: frames (T - C, 3, H, W) uint8 that it predicts.
+
+        Args:
+            model: Made by `wrap`.
+            frames: The episode (T, 3, H, W) uint8, C context frames first.
+            actions: Of the episode (T, 6), or None.
+            numbers: Random numbers of this episode.
+        """
+        context = model.card.context_frames
+        answer = model.rollout(
+            frames[None, :context].float() / 255,
+            horizon=len(frames) - context,
+            actions=None if actions is None else actions[None],
+            prompts=[""],
+            generators=[numbers],
+        )
+        whole = answer if isinstance(answer, Tensor) else torch.cat(list(answer), 1)
+        return (whole[0].float().cpu() * 255).round().to(torch.uint8)
+
+    def build(self, config: Mapping[str, Any]) -> ReferenceModel:
         """An untrained model."""
         config = {**self.defaults, **config}
         return self.wrap(self.net(config), self.card(config), torch.device("cpu"), torch.float32)
@@ -56,7 +77,7 @@ class Architecture(ABC):
     def load(
         self, tensors: Mapping[str, Tensor], config: Mapping[str, Any], card: ModelCard, device: torch.device,
         dtype: torch.dtype,
-    ) -> FrameModel:  # fmt: skip
+    ) -> ReferenceModel:  # fmt: skip
         """Make a model from the tensors of a checkpoint. Raises ModelError where these do not fit."""
         net = self.net({**self.defaults, **config})
         load_weights(net, tensors, device, torch.float32 if self.exact else dtype)

@@ -15,12 +15,15 @@ import torch
 from torch import nn
 
 from physbench import __version__
-from physbench.adapters.model_protocol import FrameModel, ModelCard
+from physbench.adapters.model_protocol import ModelCard
+from physbench.adapters.surprise_card import SurpriseCard
 from physbench.adapters.tensor_file import save_checkpoint
 from physbench.clips.store import ClipStore
+from physbench.clips.suite import EXPECTATION_SUITE
 from physbench.data.episodes import ClipEpisodes, training_rows
 from physbench.errors import UsageError
 from physbench.plugins import entry_points
+from physbench.reference.architecture import ReferenceModel
 from physbench.reference.training_loop import STATE_FILE, Episodes, generator, run_stages
 from physbench.storage.atomic_write import atomic_path
 
@@ -35,6 +38,7 @@ class TrainingResult:
     checkpoint: Path
     picture: Path
     seconds: Mapping[str, float]
+    options: str = ""  # of `physbench eval`, without which the model is not asked
 
 
 def train(
@@ -112,8 +116,9 @@ def train(
         draft.chmod(0o644)  # the library writes files that nobody else can read
     picture = out / f"{name}.png"
     model = architecture.wrap(net, card, torch.device(device), torch.float32)
-    save_sample_sheet(picture, model, watched, first_clip_of_each_task(held_out))
-    return TrainingResult(checkpoint, picture, seconds)
+    save_sample_sheet(picture, architecture, model, watched, first_clip_of_each_task(held_out))
+    options = f" --suite {EXPECTATION_SUITE}" if isinstance(card, SurpriseCard) else ""
+    return TrainingResult(checkpoint, picture, seconds, options)
 
 
 def learn(
@@ -157,27 +162,18 @@ def first_clip_of_each_task(rows: Sequence[Any]) -> list[int]:
     return list(first.values())
 
 
-def save_sample_sheet(path: Path, model: FrameModel, episodes: ClipEpisodes, chosen: Sequence[int]) -> None:
-    """Draw truth above prediction for some clips, SHEET_FRAMES frames from the hand-over to the end."""
+def save_sample_sheet(
+    path: Path, architecture: Any, model: ReferenceModel, episodes: ClipEpisodes, chosen: Sequence[int]
+) -> None:
+    """Draw truth above what the model makes of it for some clips, SHEET_FRAMES frames from the hand-over to the end."""
     import matplotlib.image
 
     rows = []
-    context = model.card.context_frames
     for index in chosen:
         frames = episodes.frames(index)
-        horizon = len(frames) - context
-        actions = episodes.actions(index)
-        answer = model.rollout(
-            frames[None, :context].float() / 255,
-            horizon=horizon,
-            actions=None if actions is None else actions[None],
-            prompts=[""],
-            generators=[generator("sample", index)],
-        )
-        whole = answer if isinstance(answer, torch.Tensor) else torch.cat(list(answer), 1)
-        predicted = (whole[0].float().cpu() * 255).round().to(torch.uint8)
-        when = torch.linspace(0, horizon - 1, SHEET_FRAMES).round().long()
-        for video in (frames[context:], predicted):
+        answer = architecture.sample(model, frames, episodes.actions(index), generator("sample", index))
+        when = torch.linspace(0, len(answer) - 1, SHEET_FRAMES).round().long()
+        for video in (frames[model.card.context_frames :], answer):
             rows.append(torch.cat([*video[when].permute(0, 2, 3, 1)], 1).numpy())
         rows.append(np.full((4, rows[-1].shape[1], 3), 255, dtype=np.uint8))
     sheet = np.concatenate(rows[:-1]).repeat(2, 0).repeat(2, 1)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -43,6 +44,10 @@ def _do_nothing() -> None:
     return None
 
 
+def _nothing_to_say() -> str:
+    return ""
+
+
 @dataclass
 class TrainingStage:
     """A part of the training: some parameters, a loss, a number of steps."""
@@ -56,6 +61,7 @@ class TrainingStage:
     begin: Callable[[], None] = _do_nothing  # before step 0 alone
     refresh: Callable[[float, torch.Generator], None] | None = None  # at every save
     every: int = 50  # steps between saves
+    describe: Callable[[], str] = _nothing_to_say  # what the last step was like beside its loss, a line at every save
     losses: list[float] = field(default_factory=list)
 
 
@@ -116,6 +122,8 @@ def run_stages(
                 if step % stage.every == 0:
                     clocks[stage.name] = spent
                     _write_state(net, optimizer, stage.parameters, path, key, number, step, clocks)
+                    if said := stage.describe():
+                        print(f"{stage.name}, step {step}: {said}", file=sys.stderr, flush=True)
                     if stage.refresh is not None and share < 1:
                         stage.refresh(share, generator(seed, stage.name, "refresh", step))
                 if share >= 1:
