@@ -30,7 +30,9 @@ JEPA_DEFAULTS: Mapping[str, Any] = {
     "ahead": (1, 3),  # frames; 3 are the 0.2 s in which models of frames are asked
 }
 CELL_PX = 8
-LEAST_SCALE = 0.05  # of the latents' spread over time: what is known better counts as known so well
+LEAST_SCALE = 0.05  # of the latents' spread over time: errors much smaller than that surprise nobody
+FIRST_LOG_ERROR = -3.0  # before training: most cells stand still
+LOG_ERRORS = (-9.0, 3.0)  # within which the logarithm of a usual error lies
 WHITE_SURPRISE = 10.0  # of a cell, in a sheet of samples
 
 
@@ -77,34 +79,36 @@ class JepaNet(nn.Module):
         self.memory = LatentMemory(latent, hidden)
         self.body = nn.Sequential(nn.ReLU(), nn.Conv2d(hidden, hidden, 3, padding=1), nn.ReLU())
         self.change = nn.Conv2d(hidden, len(self.ahead) * latent, 3, padding=1)
-        self.scale = nn.Conv2d(hidden, len(self.ahead), 1)
+        last = nn.Conv2d(hidden, len(self.ahead), 1)
+        assert last.bias is not None
+        nn.init.constant_(last.bias, FIRST_LOG_ERROR)
+        self.usual = nn.Sequential(nn.Conv2d(hidden, hidden, 1), nn.ReLU(), last)
 
     def encode(self, video: Tensor) -> Tensor:
         """Frames (B, T, 3, H, W) in [0, 1] -> latents (B, T, D, h, w), each of its own frame alone."""
         latents: Tensor = self.encoder(2 * video.flatten(0, 1) - 1)
-        return latents.unflatten(0, video.shape[:2])
+        return latents.view(*video.shape[:2], *latents.shape[1:])
 
     def predict(self, latents: Tensor) -> tuple[Tensor, Tensor]:
         """Latents (B, T, D, h, w) -> what is expected K times ahead.
 
         Returns:
-            Latents (B, T, K, D, h, w) expected `ahead` frames after t from those up to t, and their usual mean absolute
-            error (B, T, K, h, w), LEAST_SCALE or more.
+            Latents (B, T, K, D, h, w) expected `ahead` frames after t from those up to t, and the mean absolute error
+            (B, T, K, h, w) that these usually have.
         """
         body = self.body(self.memory(latents).flatten(0, 1))
         change = self.change(body).unflatten(1, (len(self.ahead), -1)).unflatten(0, latents.shape[:2])
-        # The usual error is learned beside the latents: it is no reason to make them other ones.
-        scale = LEAST_SCALE + functional.softplus(self.scale(body.detach())).unflatten(0, latents.shape[:2])
-        return latents[:, :, None] + change, scale
+        usual = self.usual(body.detach()).clamp(*LOG_ERRORS).exp().unflatten(0, latents.shape[:2])
+        return latents[:, :, None] + change, usual
 
     def compare(self, latents: Tensor) -> list[tuple[Tensor, Tensor]]:
         """For each step ahead k: what is wrong about the T - k latents from the k-th on, and by how much it usually is.
 
         The first is (B, T - k, D, h, w), without gradient through the targets; the second (B, T - k, h, w).
         """
-        expected, scale = self.predict(latents)
+        expected, usual = self.predict(latents)
         target = latents.detach()
-        return [(expected[:, :-k, i] - target[:, k:], scale[:, :-k, i]) for i, k in enumerate(self.ahead)]
+        return [(expected[:, :-k, i] - target[:, k:], usual[:, :-k, i]) for i, k in enumerate(self.ahead)]
 
 
 class JepaModel:
@@ -117,8 +121,9 @@ class JepaModel:
     def surprise_maps(self, video: Tensor) -> Tensor:
         """Surprise (B, T, h, w) of the cells of frames (B, T, 3, H, W) in [0, 1]; 0 where nothing was expected yet.
 
-        How large an error is over the usual one, less 1: the negative log-likelihood of a Laplace distribution less
-        its entropy, for each number of a latent. A true prediction has 0 on average, be it sure or unsure.
+        How far an error exceeds the usual one, over that. Where the usual error is large beside LEAST_SCALE, this is
+        the negative log-likelihood of a Laplace distribution less its entropy, for each number of a latent. What is
+        expected as well as usual has 0 on average: things that move are no more surprising than things that rest.
         """
         if video.ndim != 5 or video.shape[2:] != (3, self.net.size, self.net.size):
             raise ModelError(
@@ -128,7 +133,7 @@ class JepaModel:
         latents = self.net.encode(video.to(self.device, torch.float32))
         maps = latents.new_zeros(*latents.shape[:2], *latents.shape[3:])
         for k, (wrong, usual) in zip(self.net.ahead, self.net.compare(latents), strict=True):
-            maps[:, k:] += (wrong.abs().mean(2) / usual - 1) / len(self.net.ahead)
+            maps[:, k:] += (wrong.abs().mean(2) - usual) / (usual + LEAST_SCALE) / len(self.net.ahead)
         return maps
 
     def surprise(
@@ -158,7 +163,7 @@ class Jepa(Architecture):
         """The card of a model that `physbench train` makes."""
         return SurpriseCard(
             self.name, (config["size"],) * 2, config["fps"], config["context"], track="trained",
-            unit="nats a latent above what was expected",
+            unit="errors of latents above the usual, over the usual",
         )  # fmt: skip
 
     def net(self, config: Mapping[str, Any]) -> JepaNet:
@@ -180,7 +185,7 @@ class Jepa(Architecture):
     def stages(
         self, net: nn.Module, config: Mapping[str, Any], episodes: Episodes, folder: Path, steps: int | None
     ) -> list[TrainingStage]:
-        """Latents together with what is expected of them, then expectations alone."""
+        """Latents together with what is expected of them, expectations alone, then how wrong these usually are."""
         from physbench.reference.jepa_training import jepa_stages
 
         assert isinstance(net, JepaNet)

@@ -4,6 +4,7 @@ Latents: encoder and predictor together, on short windows. No gradient goes thro
 covariance of the latents are kept up as in VICReg (arXiv 2105.04906), so that they do not collapse. Both are taken over
 time within a clip, of cells in which something moves: a background cannot stand for what happens before it.
 Motion: the predictor alone, on long windows of latents that are made once, as V-JEPA 2-AC (arXiv 2506.09985) does.
+Errors: how wrong it usually is, once it changes no more.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ from physbench.reference.training_loop import Episodes, TrainingStage, parameter
 
 LATENT_RATE, LATENT_BATCH, LATENT_FRAMES = 2e-3, 16, 12
 MOTION_RATE, MOTION_BATCH, MOTION_FRAMES = 2e-3, 8, 32
-LATENT_PART = 0.2  # steps of the first stage for each of the second
+ERROR_RATE = 5e-3
+OTHER_PART = 0.2  # steps of the first stage, and of the last, for each of the second
 VARIANCE_COST, COVARIANCE_COST = 1.0, 0.04  # in the proportion of VICReg
 LEAST_CHANGE = 0.05  # of white; a cell moves where a pixel of it changes by more
-LEAST_SHARE = 1e-3  # of cells that move, in a loss
+LEAST_MOVING = 1e-3  # of cells that move, in a loss
 
 
 def moving_cells(video: Tensor) -> Tensor:
@@ -73,36 +75,48 @@ class JepaLosses:
         return loss + VARIANCE_COST * functional.relu(1 - deviation).mean() + COVARIANCE_COST * alike
 
     def encode(self) -> None:
-        """Make the latents of all episodes and of their mirrors, for `motion`."""
+        """Make the latents of all episodes and of their mirrors, for `windows`."""
         device = parameters_device(self.net)
+        self.seen = {}
+        if self.encoded:
+            return
         with torch.no_grad():
             for index in range(len(self.episodes)):
                 video = self.episodes.frames(index).to(device).float()[None] / 255
                 self.encoded += [self.net.encode(each)[0].half() for each in (video, video.flip(-1))]
 
+    def windows(self, numbers: torch.Generator) -> Tensor:
+        """Some windows of latents (B, T, D, h, w)."""
+        chosen = torch.randint(len(self.encoded), (MOTION_BATCH,), generator=numbers).tolist()
+        return stack_windows([cut_window(self.encoded[index], MOTION_FRAMES, numbers) for index in chosen]).float()
+
     def motion(self, progress: float, numbers: torch.Generator) -> Tensor:
         """Loss of the predictor on windows of latents."""
-        chosen = torch.randint(len(self.encoded), (MOTION_BATCH,), generator=numbers).tolist()
-        latents = stack_windows([cut_window(self.encoded[index], MOTION_FRAMES, numbers) for index in chosen]).float()
+        latents = self.windows(numbers)
         changes = (latents.amax(1) - latents.amin(1)).amax(1)
         return self.expectation(latents, float((changes > 10 * LEAST_CHANGE).float().mean()))
 
+    def errors(self, progress: float, numbers: torch.Generator) -> Tensor:
+        """Loss of the usual error, which is least where that is the mean of the errors: an exponential distribution."""
+        found = [(wrong.detach().abs().mean(2), usual) for wrong, usual in self.net.compare(self.windows(numbers))]
+        sizes, usual = (torch.cat([pair[i].flatten() for pair in found]) for i in (0, 1))
+        self.seen = {"error": float(sizes.mean()), "usual error": float(usual.detach().mean())}
+        return (sizes / usual + usual.log()).mean()
+
     def expectation(self, latents: Tensor, share: float) -> Tensor:
-        """Loss of what is expected of latents (B, T, D, h, w), a `share` of whose cells moves, and of its usual error.
+        """Loss of what is expected of latents (B, T, D, h, w), a `share` of whose cells moves.
 
         What stands still costs nothing, so that the mean over cells is divided by that share.
         """
-        share = max(share, LEAST_SHARE)
-        expected, sure, still = latents.new_zeros(()), latents.new_zeros(()), latents.new_zeros(())
-        for k, (wrong, usual) in zip(self.net.ahead, self.net.compare(latents), strict=True):
-            size = wrong.detach().abs().mean(2)
+        share = max(share, LEAST_MOVING)
+        expected, still = latents.new_zeros(()), latents.new_zeros(())
+        for k, (wrong, _) in zip(self.net.ahead, self.net.compare(latents), strict=True):
             expected = expected + functional.smooth_l1_loss(wrong, torch.zeros_like(wrong))
-            sure = sure + (size / usual + usual.log()).mean()  # least where `usual` is the mean of `size`
             still = still + functional.smooth_l1_loss(latents[:, k:].detach(), latents[:, :-k].detach())
         many = len(self.net.ahead)
         expected, still = expected / (many * share), still / (many * share)
         self.seen = {"error": float(expected.detach()), "of a latent that stays": float(still)}
-        return expected + sure / many
+        return expected
 
 
 def cut_window(episode: Tensor, length: int, numbers: torch.Generator) -> Tensor:
@@ -118,13 +132,16 @@ def stack_windows(windows: list[Tensor]) -> Tensor:
 
 
 def jepa_stages(net: JepaNet, episodes: Episodes, steps: int) -> list[TrainingStage]:
-    """Both stages; `steps` is the number of the second."""
+    """The three stages; `steps` is the number of the second."""
     losses = JepaLosses(net, episodes)
-    expecting = [parameter for name, parameter in net.named_parameters() if not name.startswith("encoder.")]
-    early = max(1, round(LATENT_PART * steps))
+    parts = net.memory, net.body, net.change
+    expecting = [parameter for part in parts for parameter in part.parameters()]
+    others = max(1, round(OTHER_PART * steps))
+    learning = [*net.encoder.parameters(), *expecting]
+    usual = list(net.usual.parameters())
+    say, encode = losses.describe, losses.encode
     return [
-        TrainingStage("latents", early, LATENT_RATE, list(net.parameters()), losses.latents, describe=losses.describe),
-        TrainingStage(
-            "motion", steps, MOTION_RATE, expecting, losses.motion, prepare=losses.encode, describe=losses.describe
-        ),
+        TrainingStage("latents", others, LATENT_RATE, learning, losses.latents, describe=say),
+        TrainingStage("motion", steps, MOTION_RATE, expecting, losses.motion, prepare=encode, describe=say),
+        TrainingStage("errors", others, ERROR_RATE, usual, losses.errors, prepare=encode, describe=say),
     ]

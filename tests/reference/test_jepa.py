@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from physbench.adapters.tensor_file import read_checkpoint, save_checkpoint
 from physbench.adapters.untrained_copy import make_untrained
 from physbench.errors import ModelError
 from physbench.reference import jepa_training, training_loop
-from physbench.reference.jepa import LEAST_SCALE, JepaModel, architecture
+from physbench.reference.jepa import LEAST_SCALE, LOG_ERRORS, JepaModel, architecture
 from physbench.reference.train import learn
 from physbench.reference.training_loop import generator
 
@@ -51,12 +52,12 @@ def trained(toys, folder: Path, monkeypatch: pytest.MonkeyPatch, *, resume: bool
     return net.state_dict()
 
 
-def test_both_stages_lower_their_loss_and_the_latents_do_not_collapse(toys, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_all_stages_lower_their_loss_and_the_latents_do_not_collapse(toys, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     torch.manual_seed(0)
     net = architecture.net(TINY)
     stages = architecture.stages(net, TINY, toys, tmp_path, 200)
-    assert [stage.name for stage in stages] == ["latents", "motion"]
-    for stage, steps in zip(stages, (60, 40), strict=True):
+    assert [stage.name for stage in stages] == ["latents", "motion", "errors"]
+    for stage, steps in zip(stages, (40, 20, 10), strict=True):
         stage.prepare()
         before = float(stage.loss(0.0, generator("same")).detach())
         optimizer = torch.optim.AdamW(stage.parameters, stage.rate)
@@ -66,7 +67,7 @@ def test_both_stages_lower_their_loss_and_the_latents_do_not_collapse(toys, tmp_
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
         assert float(stage.loss(0.0, generator("same")).detach()) < before, stage.name
-        assert "error 0." in stage.describe()
+        assert "error " in stage.describe()
     video = toys.frames(0)[None, :24].float() / 255
     spread, _ = jepa_training.spread_over_time(net.encode(video), jepa_training.moving_cells(video))
     assert float(spread.detach().mean()) > 0.3, "before training it is 0.01"
@@ -117,16 +118,22 @@ def test_no_surprise_depends_on_later_frames_or_on_other_films() -> None:
 
 
 def test_surprise_is_how_far_errors_exceed_the_usual_one() -> None:
-    """Where the usual error is as small as can be, an error of n times it has a surprise of n - 1."""
+    """A predictor that expects latents to stay, with a usual error of its own choice."""
     model, video = tiny_model(), films(1, 6)
+    last = model.net.usual[2]
     with torch.no_grad():
-        model.net.change.weight.zero_()
-        model.net.change.bias.zero_()  # type: ignore[union-attr]
-        model.net.scale.weight.zero_()
-        model.net.scale.bias.fill_(-100.0)  # type: ignore[union-attr]
+        for layer in (model.net.change, last):
+            layer.weight.zero_()
+            layer.bias.zero_()  # type: ignore[union-attr]
         latents = model.net.encode(video)
-        near, far = ((latents[:, 5] - latents[:, 5 - k]).abs().mean() / LEAST_SCALE - 1 for k in (1, 3))
-    assert float(ask(model, video)[0, 5]) == pytest.approx(float(near + far) / 2, abs=1e-4)
+        near, far = (float((latents[:, 5] - latents[:, 5 - k]).abs().mean()) for k in (1, 3))
+        assert float(ask(model, video)[0, 5]) == pytest.approx(((near + far) / 2 - 1) / (1 + LEAST_SCALE), abs=1e-5)
+        last.bias.copy_(torch.tensor([near, far]).log())  # type: ignore[union-attr, operator]
+        assert float(ask(model, video)[0, 5]) == pytest.approx(0, abs=1e-5), "as wrong as usual"
+        last.bias.fill_(-100.0)  # type: ignore[union-attr, operator]
+        least = math.exp(LOG_ERRORS[0])
+        expected = ((near + far) / 2 - least) / (least + LEAST_SCALE)
+        assert float(ask(model, video)[0, 5]) == pytest.approx(expected, rel=1e-4)
 
 
 def test_a_checkpoint_gives_the_model_back_with_its_card(tmp_path: Path) -> None:
@@ -161,5 +168,5 @@ def test_a_card_that_answers_something_else_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     document = {"architecture": "jepa", "config": {}, "card": {"name": "x", "answers": "poems"}}
     save_file({"a": torch.zeros(1)}, str(path), metadata={"physbench": json.dumps(document)})
-    with pytest.raises(ModelError, match="answers='poems'.*frames or surprise"):
+    with pytest.raises(ModelError, match=r"answers='poems'.*frames or surprise"):
         read_checkpoint(path)
