@@ -51,6 +51,8 @@ def command(
             "--untrained-copy", help="With --suite expectation: ask the network with its weights drawn anew, too."
         ),
     ] = False,
+    executor: o.ExecutorName = "local",
+    address: o.Address = None,
     workers: o.Workers = None,
     resume: o.Resume = False,
     dry_run: Annotated[
@@ -84,6 +86,8 @@ def command(
     if (budget is not None or until is not None) and (suite == "expectation" or dry_run):
         name = "--budget" if until is None else "--until"
         raise UsageError(f"{name}: films and --dry-run have no part that could be a result. Leave it out.")
+    if executor == "ray" and (suite == "expectation" or dry_run):
+        raise UsageError("--executor ray: films and --dry-run are for one machine. Leave it out.")
     if clips is not None and (suite == "expectation" or dry_run):
         raise UsageError("--clips: films and --dry-run make clips of their own. Leave it out.")
 

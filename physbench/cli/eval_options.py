@@ -107,6 +107,21 @@ Until = Annotated[
     ),
 ]
 Workers = Annotated[int | None, typer.Option(metavar="N", help="Processes that track and score. [default: cores]")]
+ExecutorName = Annotated[
+    str,
+    typer.Option(
+        "--executor",
+        metavar="local|ray",
+        help="Where it runs: processes of this machine, or a Ray cluster (pip install 'physbench[ray]').",
+    ),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT|auto",
+        help="Head of the Ray cluster; auto: one that runs here. [default: $RAY_ADDRESS, or this machine alone]",
+    ),
+]
 Resume = Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Discard the run in --out and start again.")]
 TrustCode = Annotated[bool, typer.Option("--trust-code", help="Load files that can run code: .pt2.")]
@@ -123,6 +138,7 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 TAKEN_AS_THEY_ARE = (
     *("model", "suite", "tasks", "scorers", "limit", "device", "samples", "seed", "dtype", "timeout", "chain"),
     *("keep_rollouts", "diagnosis", "workers", "trust_code", "privileged", "look", "note", "shard"),
+    *("executor", "address"),
 )
 
 

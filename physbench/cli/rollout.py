@@ -32,6 +32,8 @@ def command(
     shard: o.ShardOf = None,
     keep_rollouts: o.KeepRollouts = "shown",
     diagnosis: o.Diagnosis = True,
+    executor: o.ExecutorName = "local",
+    address: o.Address = None,
     workers: o.Workers = None,
     resume: o.Resume = False,
     fresh: o.Fresh = False,

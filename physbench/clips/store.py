@@ -56,9 +56,13 @@ class ClipStore:
 
     def put(self, clip: Clip) -> bool:
         """Store a clip whole or not at all. Returns False where nothing can be written, which is printed once."""
+        return self.put_packed(clip.row, clip.spec, pack(clip)) if self.problem is None else False
+
+    def put_packed(self, row: Row, spec: RenderSpec, content: bytes) -> bool:
+        """Store a clip that is packed already, as `put` does."""
         if self.problem is None:
             try:
-                _write(self.path(clip.row, clip.spec), pack(clip))
+                _write(self.path(row, spec), content)
             except OSError as error:
                 self._give_up(error.strerror or str(error))
         return self.problem is None

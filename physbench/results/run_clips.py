@@ -48,5 +48,7 @@ def refuse_other_archive(packed: PackedClips, named: Mapping[str, Any]) -> None:
 
 
 def clips_of_folder(folder: RunFolder) -> ClipSource:
-    """As `clips_of`, of the manifest in a folder; the store where it has none."""
-    return clips_of(folder, read_manifest(folder)) if folder.manifest.is_file() else ClipStore()
+    """As `clips_of`, of the manifest in a folder; where it has none, the clips in it, or else the store."""
+    if folder.manifest.is_file():
+        return clips_of(folder, read_manifest(folder))
+    return ClipStore(folder.clips if folder.clips.is_dir() else None)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +13,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.rollouts.rollout import Rollout
+from physbench.storage.atomic_write import atomic_path
 from physbench.storage.run_folder import RunFolder
 from physbench.storage.sealed_file import NOT_ARRAYS, read_sealed_json, write_sealed_json
 
 STATES = "states"  # instead of frames
+
+
+@dataclass(frozen=True, eq=False)
+class FiledRollout(Rollout):
+    """A rollout that was made and encoded on another machine: what it predicts is in its files alone."""
+
+    files: Mapping[str, bytes] = field(default_factory=dict)  # by path in the run folder, in the order of writing
+    predicted: int = 0  # moments
+
+    @property
+    def steps(self) -> int:
+        return self.predicted
+
+
+def as_files(rollout: Rollout, fps: float) -> FiledRollout:
+    """Encode a rollout into the files that `store_rollout` writes."""
+    with tempfile.TemporaryDirectory(prefix="physbench-") as place:
+        folder = RunFolder(Path(place))
+        store_rollout(folder, rollout, fps)
+        last = _sidecar(folder.rollout(rollout.clip_id, rollout.sample))
+        paths = sorted(last.parent.iterdir(), key=lambda path: path == last)
+        files = {path.relative_to(folder.path).as_posix(): path.read_bytes() for path in paths}
+    known: dict[str, Any] = {each.name: getattr(rollout, each.name) for each in fields(rollout)}
+    known |= {"frames": rollout.frames[:0].copy(), "states": None}
+    return FiledRollout(**known, files=files, predicted=rollout.steps)
 
 
 def _sidecar(video: Path) -> Path:
@@ -32,6 +61,11 @@ def store_rollout(folder: RunFolder, rollout: Rollout, fps: float) -> None:
     from physbench.rollouts.states_file import write_states
     from physbench.rollouts.video import write_video
 
+    if isinstance(rollout, FiledRollout):
+        for name, content in rollout.files.items():
+            with atomic_path(folder.path / name) as draft:
+                draft.write_bytes(content)
+        return
     video = folder.rollout(rollout.clip_id, rollout.sample)
     video.parent.mkdir(parents=True, exist_ok=True)
     if len(rollout.frames):

@@ -18,6 +18,9 @@ from physbench.storage.user_paths import user_path
 from physbench.world.scene import PLAIN
 
 Keep = Literal["shown", "all", "none"]
+Executor = Literal["local", "ray"]
+EXECUTORS = ("local", "ray")
+RAY_DEVICES = ("auto", "cpu", "cuda")
 DTYPE_NAMES = ("float32", "float16", "bfloat16", "float64")
 KEEPS = ("shown", "all", "none")
 MOST_FRESH_SEEDS = 10_000  # of a task
@@ -56,6 +59,8 @@ class Options:
     fresh_seeds: int | str | None = None  # seeds of each task to draw now, or a run whose seeds are used again
     look: str | None = None  # how clips are drawn; None: as the model's card says
     clips: str | None = None  # an archive of clips, instead of those that this machine makes
+    executor: Executor = "local"
+    address: str | None = None  # of a Ray cluster; None: as the environment says, or this machine alone
     shard: str | None = None  # "2/4": the second of four parts of the run
     untrained_copy: bool = False  # on the suite expectation: ask the same network without its training, too
     budget: str | None = None  # "1h30m": after it no rollout begins
@@ -84,6 +89,7 @@ class Options:
         check_timeout(self.timeout)
         self._check_shard()
         self._check_early_end()
+        self._check_executor()
         if self.dtype not in DTYPE_NAMES:
             raise UsageError(f"--dtype: there is no '{self.dtype}'.{nearest(self.dtype, DTYPE_NAMES)}")
         if self.look is not None:
@@ -113,6 +119,21 @@ class Options:
             raise UsageError(
                 "--shard: each shard would draw other seeds. Give --fresh-seeds the folder of a run that drew them."
             )
+
+    def _check_executor(self) -> None:
+        """Refuse what cannot be done on a cluster."""
+        if self.executor not in EXECUTORS:
+            raise UsageError(f"--executor: there is no '{self.executor}'.{nearest(self.executor, EXECUTORS)}")
+        if self.executor == "local":
+            if self.address is not None:
+                raise UsageError("--address: it is that of a Ray cluster. Add --executor ray.")
+            return
+        if self.fresh_seeds is not None:
+            raise UsageError(
+                "--fresh-seeds: a model could find the clips in the memory of a cluster. Leave out --executor ray."
+            )
+        if self.device not in RAY_DEVICES:
+            raise UsageError(f"--device {self.device}: Ray gives each actor a GPU. Say auto, cuda or cpu.")
 
     def _check_early_end(self) -> None:
         """Refuse what a run that ends before its suite does cannot be."""

@@ -46,7 +46,7 @@ def roll_and_score(run: Run, pool: WorkerPool | None) -> int:
         if run.salt and "rollout" in run.stages:
             memory = max(memory, _roll_unseen(run, pool))
         # On fresh seeds nothing is rolled out any more: clips are stored now.
-        with model_of(run) if not run.salt else contextlib.nullcontext() as engine:
+        with model_of(run, pool) if not run.salt else contextlib.nullcontext() as engine:
             lost = Middle(run, pool, engine).work()
             memory = max(memory, engine.peak_accelerator if engine else 0)
         if run.salt and "rollout" in run.stages and run.missing():

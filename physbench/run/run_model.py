@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from physbench.adapters.model_protocol import ModelCard
 from physbench.adapters.surprise_card import SurpriseCard
@@ -12,15 +13,17 @@ from physbench.looks.known_looks import look_hash
 from physbench.results.number_format import counted
 from physbench.rollouts.rollout_engine import RolloutEngine
 from physbench.run.options import Options
+from physbench.run.ray_pool import RayPool
 from physbench.run.repair import drop_unanswered
 from physbench.run.run_manifest import card_document, other_settings
 from physbench.run.run_state import Run
+from physbench.worker_pool import WorkerPool
 from physbench.world.scene import PLAIN
 
 
 @contextmanager
-def model_of(run: Run) -> Iterator[RolloutEngine | None]:
-    """The model in its process; None where no rollout is missing."""
+def model_of(run: Run, pool: WorkerPool | None = None) -> Iterator[RolloutEngine | None]:
+    """The model in its process, or in those of a pool on a cluster; None where no rollout is missing."""
     if "rollout" not in run.stages or (run.planned and not run.missing() and not run.unanswered):
         yield None
         return
@@ -37,7 +40,14 @@ def model_of(run: Run) -> Iterator[RolloutEngine | None]:
             yield live
         return
     part_size = min(sizes, default=None)
-    with engine_of(o, run.salt, part_size=part_size, debug=run.debug) as engine:
+    arguments = engine_arguments(o, run.salt, part_size=part_size, debug=run.debug)
+    if isinstance(pool, RayPool):
+        from physbench.run.ray_engine import RayEngine
+
+        started: RolloutEngine = RayEngine(pool, arguments, run.manifest["model"])
+    else:
+        started = RolloutEngine(**arguments)
+    with started as engine:
         agree(run, engine)
         if run.unanswered:
             drop_unanswered(run.folder, run.suite.rows, o.samples)
@@ -55,22 +65,29 @@ def engine_of(
     options: Options, salt: str, *, part_size: int | None = None, debug: bool = False, untrained: bool = False
 ) -> RolloutEngine:
     """The engine for the settings of a run; other arguments as of `RolloutEngine`."""
-    return RolloutEngine(
-        options.model,
-        device=options.device,
-        dtype=options.dtype,
-        model_args=options.model_arg,
-        trust_code=options.trust_code,
-        privileged=options.privileged,
-        untrained=untrained,
-        timeout=options.timeout,
-        chain=options.chain,
-        seed=options.seed,
-        salt=salt,
-        look=options.look,
-        part_size=part_size,
-        debug=debug,
-    )
+    return RolloutEngine(**engine_arguments(options, salt, part_size=part_size, debug=debug, untrained=untrained))
+
+
+def engine_arguments(
+    options: Options, salt: str, *, part_size: int | None = None, debug: bool = False, untrained: bool = False
+) -> dict[str, Any]:
+    """The arguments of a `RolloutEngine` for the settings of a run."""
+    return {
+        "target": options.model,
+        "device": options.device,
+        "dtype": options.dtype,
+        "model_args": dict(options.model_arg),
+        "trust_code": options.trust_code,
+        "privileged": options.privileged,
+        "untrained": untrained,
+        "timeout": options.timeout,
+        "chain": options.chain,
+        "seed": options.seed,
+        "salt": salt,
+        "look": options.look,
+        "part_size": part_size,
+        "debug": debug,
+    }
 
 
 def agree(run: Run, engine: RolloutEngine) -> None:

@@ -12,6 +12,7 @@ from physbench.run.finalize import finish
 from physbench.run.multi_rollout import score_pairs, score_samples, unread_pairs, unread_samples
 from physbench.run.peak_memory import PeakMemory
 from physbench.run.pipeline import roll_and_score
+from physbench.run.ray_pool import ray_pool
 from physbench.run.run_manifest import OtherSettingsError
 from physbench.run.run_state import Run
 from physbench.run.score_shards import read_part
@@ -46,7 +47,11 @@ def work(run: Run) -> None:
 
 @contextmanager
 def _pool(run: Run) -> Iterator[WorkerPool | None]:
-    """The worker processes; None where there is nothing for them to do: a model on clips that are there."""
+    """The worker processes, or the tasks of a cluster; None where there is nothing to do: a model on given clips."""
+    if run.options.executor == "ray":
+        with ray_pool(run) as tasks:
+            yield tasks
+        return
     if "score" not in run.stages and run.options.clips is not None:
         yield None
         return

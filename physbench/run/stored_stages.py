@@ -9,6 +9,7 @@ import shlex
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -143,7 +144,7 @@ def stored_run(
         UsageError: It was not rolled out yet, or is a run of other code, tasks or scorers than are here.
     """
     manifest = read_manifest(folder)
-    options = options_of(manifest["options"])
+    options = replace(options_of(manifest["options"]), executor="local", address=None)  # goes on here
     if not manifest.get("batches"):
         raise UsageError(f"{folder.path}: was not rolled out yet. First: {_rollout_command(options, folder)}")
     if manifest.get("clips"):

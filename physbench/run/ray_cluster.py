@@ -1,0 +1,170 @@
+"""The Ray cluster of a run: this machine, or one that runs already. What goes wrong there is said in two lines."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import re
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from physbench.errors import PhysbenchError, UsageError
+from physbench.worker_pool import WORKER_ENVIRONMENT, WorkerDiedError, cores
+
+OBJECT_STORE_BYTES = 512 << 20  # of a cluster on this machine alone: packed clips and rollouts; the rest goes to disk
+ANSWER_SECONDS = 5.0
+ADDRESS_VARIABLE = "RAY_ADDRESS"  # where `ray job submit` names the cluster
+
+
+class ClusterLossError(WorkerDiedError):
+    """The cluster has ended a job, and its retries."""
+
+    def __init__(self, message: str) -> None:
+        PhysbenchError.__init__(self, message)
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What a cluster had when it was joined."""
+
+    nodes: int
+    cpus: int
+    gpus: int
+
+
+def import_ray() -> Any:
+    """The module, which takes a second. Raises UsageError where it is not installed."""
+    try:
+        return importlib.import_module("ray")
+    except ImportError as error:
+        raise UsageError("--executor ray: Ray is not installed. Install it: pip install 'physbench[ray]'") from error
+
+
+@contextmanager
+def joined(address: str | None, workers: int | None, debug: bool = False) -> Iterator[Cluster]:
+    """Join a cluster, and leave it at the end; one of this machine alone is then shut down.
+
+    Args:
+        address: "auto" (a cluster that runs on this machine), or HOST:PORT of the head of one; None: as RAY_ADDRESS
+            says, or a new one of this machine alone.
+        workers: Cores of the latter; None: all.
+        debug: Whether what other processes print is shown here.
+
+    Raises:
+        UsageError: Ray is not installed, or no cluster of the same versions answers.
+    """
+    ray = import_ray()
+    address = address or os.environ.get(ADDRESS_VARIABLE)
+    settings: dict[str, Any] = {"address": address}
+    if address is None or address == "local":
+        own = {"num_cpus": workers or cores(), "include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
+        settings = {"address": "local", **own}
+    else:
+        _await_answer(address)
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    with _signals_kept():
+        try:
+            ray.init(
+                **settings,
+                runtime_env={"env_vars": WORKER_ENVIRONMENT},
+                log_to_driver=debug,
+                logging_level=logging.INFO if debug else logging.CRITICAL,
+            )
+        except (ConnectionError, RuntimeError, ValueError, TimeoutError, ray.exceptions.RayError) as error:
+            raise UsageError(_refusal(address, str(error))) from error
+    try:
+        yield _cluster(ray)
+    finally:
+        ray.shutdown()
+
+
+def _await_answer(address: str) -> None:
+    """Raise UsageError where nobody answers at an address: Ray itself would try for a minute."""
+    if address == "auto":
+        return
+    found = re.fullmatch(r"([^:/\s]+):([0-9]{1,5})", address)
+    if found is None or int(found[2]) > 65535:
+        client = " Run physbench on a node of the cluster (`ray job submit` does)." if "://" in address else ""
+        raise UsageError(f"--address: expected auto or HOST:PORT of the head of the cluster, got '{address}'.{client}")
+    try:
+        socket.create_connection((found[1], int(found[2])), ANSWER_SECONDS).close()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UsageError(
+            f"--address {address}: no Ray cluster answers ({reason}). `ray status` on its head says whether it runs; "
+            "without --address, this machine alone is used."
+        ) from error
+
+
+def _refusal(address: str | None, text: str) -> str:
+    """Why a cluster could not be joined."""
+    name = f"--address {address}" if address else "--executor ray"
+    pairs = re.findall(r"Ray: (\S+)\s+Python: (\S+)", text)
+    if "ersion mismatch" in text and len(pairs) == 2:
+        there, here = (f"Ray {ray} and Python {python}" for ray, python in pairs)
+        return f"{name}: the cluster has {there}, here is {here}. Install the same on all nodes."
+    lines = text.strip().splitlines()
+    reason = f" ({lines[0][:200]})" if lines else ""
+    remedy = "`ray status` on its head says whether it runs" if address else "`ray stop` ends what is left of another"
+    return f"{name}: the cluster cannot be joined{reason}. {remedy}."
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Ray takes SIGTERM over; a run answers to it as to Ctrl-C."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if handler is not None:
+                signal.signal(number, handler)
+
+
+def _cluster(ray: Any) -> Cluster:
+    resources = ray.cluster_resources()
+    alive = [node for node in ray.nodes() if node["Alive"]]
+    cluster = Cluster(len(alive), int(resources.get("CPU", 0)), gpus_of(ray))
+    if cluster.cpus < 1:
+        raise UsageError("--executor ray: no node of the cluster offers a CPU. Start one without --num-cpus 0.")
+    return cluster
+
+
+def gpus_of(ray: Any) -> int:
+    """GPUs of the nodes that are alive."""
+    return int(ray.cluster_resources().get("GPU", 0))
+
+
+def cause_of(ray: Any, error: Exception) -> Exception:
+    """What to raise where Ray raised an error: what a job raised, or what became of its process, in words."""
+    kinds = ray.exceptions
+    if isinstance(error, kinds.RayTaskError):
+        cause = error.cause
+        if "failed to import" in str(cause) or "No module named 'physbench" in str(cause):
+            return UsageError(
+                "A node of the cluster cannot import physbench, or imports another version. Install the same on all "
+                "nodes."
+            )
+        return cause if isinstance(cause, Exception) else error
+    if isinstance(error, kinds.OutOfMemoryError):
+        return ClusterLossError("Ray ended a job for want of memory, again and again. Use fewer --workers.")
+    if isinstance(error, kinds.RayActorError):
+        return ClusterLossError(
+            "A process that holds the model died again and again, probably out of memory. Use a smaller --batch-size "
+            "(with --fresh), or nodes with more memory."
+        )
+    if isinstance(error, kinds.WorkerCrashedError | kinds.NodeDiedError):
+        return ClusterLossError("A process on the cluster died again and again, probably out of memory.")
+    if isinstance(error, kinds.RayError):
+        first = str(error).strip().splitlines()[:1] or [type(error).__name__]
+        return ClusterLossError(f"The cluster lost a job ({first[0][:200]}).")
+    return error

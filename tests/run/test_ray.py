@@ -1,0 +1,251 @@
+"""A run on a Ray cluster leaves what one on this machine leaves, and says in two lines what went wrong there."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from ray_stand_in import EXCEPTIONS, RayStandIn, RayTaskError
+
+from physbench.cli.main import run
+from physbench.clips.clip import Row
+from physbench.errors import ModelError, PhysbenchError, UsageError
+from physbench.plugins import user_files
+from physbench.run import folder_jobs, ray_cluster, ray_pool, worker
+from physbench.run.folder_jobs import Setting, files_read, own_setting, prepare, run_job
+from physbench.run.options import Options
+from physbench.run.ray_cluster import cause_of, import_ray, joined
+from physbench.storage.run_folder import RunFolder
+from physbench.storage.sealed_file import read_sealed_json
+
+Words = Callable[..., tuple[str, ...]]
+TABLES = ("scores.parquet", *(f"references/{name}/scores.parquet" for name in ("truth", "freeze", "constant-velocity")))
+
+
+@pytest.fixture
+def ray(monkeypatch: pytest.MonkeyPatch) -> Iterator[RayStandIn]:
+    """In place of the module; what jobs change in their process is put back."""
+    stand_in = RayStandIn()
+    for module in (ray_cluster, ray_pool):
+        monkeypatch.setattr(module, "import_ray", lambda: stand_in)
+    monkeypatch.setattr(user_files, "_hashes_of_parent", {})
+    with user_files.temporarily_registered():
+        yield stand_in
+
+
+def same_tables(out: Path, other: RunFolder) -> None:
+    """The same bytes of tables and rollouts, and the same result but for times."""
+    for name in TABLES:
+        assert (out / name).read_bytes() == (other.path / name).read_bytes(), name
+    for video in (other.path / "rollouts").glob("*.mkv"):
+        assert (out / "rollouts" / video.name).read_bytes() == video.read_bytes()
+    results = [read_sealed_json(place / "result.json") for place in (out, other.path)]
+    assert {**results[0], "speed": 0} == {**results[1], "speed": 0}
+
+
+def test_a_run_leaves_the_same_bytes(
+    ray: RayStandIn, staged_run: RunFolder, stage_words: Words, tmp_path: Path
+) -> None:
+    """With two actors, one of which is lost with its GPU: the other one does its batches, too."""
+    ray.gpus = 2
+
+    def lost(actor: int, method: str) -> bool:
+        if (actor, method) == (1, "roll"):
+            ray.gpus = 1
+            return True
+        return False
+
+    ray.lost = lost
+    out = tmp_path / "run"
+    assert run(stage_words("eval", out, "--executor", "ray", "--device", "auto")) == 0
+    same_tables(out, staged_run)
+    actors = [how for how in ray.asked if "max_restarts" in how]
+    assert [how["num_gpus"] for how in actors] == [1] and ray.killed == 2
+    assert ray.settings == {}, "the cluster was left"
+
+
+def test_a_run_goes_on_here_and_there(
+    ray: RayStandIn, staged_run: RunFolder, stage_words: Words, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    assert run(stage_words("rollout", out, "--executor", "ray")) == 0
+    assert run(stage_words("eval", out, "--resume")) == 0
+    same_tables(out, staged_run)
+    for name in ("scores.parquet", *(f"parts/{path.name}" for path in (out / "parts").glob("*.1.json"))):
+        (out / name).unlink()
+    assert run(stage_words("eval", out, "--resume", "--executor", "ray")) == 0
+    same_tables(out, staged_run)
+
+
+def test_a_model_that_cannot_be_loaded(
+    ray: RayStandIn, toys: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("eval", f"{toys / 'broken.py'}:factory", "--suite", "smoke", "--executor", "ray")
+    assert run((*words, "--out", str(tmp_path / "run"))) == 2
+    said = capsys.readouterr().err
+    assert "kind" in said and "Traceback" not in said and not (tmp_path / "run").exists()
+
+
+def test_jobs_are_given_what_they_read(tmp_path: Path) -> None:
+    """Files of other clips stay, and what says that a job is done is written last."""
+    row = Row("falling/projectile-v1", "test", 3)
+    folder = RunFolder(tmp_path)
+    for name in (row.id, f"{row.id}0"):
+        for path in (folder.rollout(name), folder.tracks(name)):
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(b"")
+    assert list(files_read(worker.score, tmp_path, [row])) == [f"rollouts/{row.id}.0.mkv"]
+
+    def job(place: Path, text: str) -> str:
+        assert (place / "rollouts" / "a").read_bytes() == b"a" and (place / "clips" / "c").read_bytes() == b"c"
+        for name in ("parts", "tracks"):
+            (place / name).mkdir()
+            (place / name / "b").write_text(text)
+        return "done"
+
+    result, left = run_job(own_setting(), job, ("text",), {"rollouts/a": b"a"}, ("clips/c", b"c"))
+    assert (result, list(left)) == ("done", ["tracks/b", "parts/b"]) and left["parts/b"] == b"text"
+
+
+def test_a_node_with_another_version_is_refused() -> None:
+    known = dict(own_setting().versions)
+    for name, words in (("numpy", "instead of 0.1"), ("code", "another source code of physbench")):
+        other = Setting(tuple({**known, name: "0.1"}.items()), "", (), (), Path())
+        with pytest.raises(UsageError, match=words):
+            prepare(other)
+    assert set(folder_jobs.READS) == {worker.score, worker.references, worker.together, worker.pair}
+
+
+def test_ray_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(UsageError, match=r"pip install 'physbench\[ray\]'"):
+        import_ray()
+
+
+@pytest.mark.parametrize("address", ["10.0.0.1", "ray://a:10001", "a:99999", "a b:6379"])
+def test_an_address_that_is_none(ray: RayStandIn, address: str) -> None:
+    with pytest.raises(UsageError, match="expected auto or HOST:PORT"), joined(address, None):
+        pass
+
+
+def test_an_address_that_nobody_answers(ray: RayStandIn) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with pytest.raises(UsageError, match="no Ray cluster answers"), joined(f"127.0.0.1:{port}", None):
+        pass
+
+
+MISMATCH = """Version mismatch: The cluster was started with:
+    Ray: 2.9.0
+    Python: 3.10.1
+This process on Node 10.0.0.2 was started with:
+    Ray: 2.60.0
+    Python: 3.11.2
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (MISMATCH, "the cluster has Ray 2.9.0 and Python 3.10.1, here is Ray 2.60.0 and Python 3.11.2"),
+        ("Could not find any running Ray instance.\nMore.", "Could not find any running Ray instance"),
+    ],
+)
+def test_a_cluster_that_cannot_be_joined(
+    ray: RayStandIn, monkeypatch: pytest.MonkeyPatch, text: str, words: str
+) -> None:
+    def init(**settings: object) -> None:
+        raise RuntimeError(text)
+
+    monkeypatch.setattr(ray, "init", init)
+    with pytest.raises(UsageError, match=words) as error, joined("auto", None):
+        pass
+    assert len(str(error.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "words"),
+    [
+        (RayTaskError(ModelError("no weights")), ModelError, "no weights"),
+        (RayTaskError(RuntimeError("The remote function failed to import on the worker.")), UsageError, "import"),
+        (EXCEPTIONS.OutOfMemoryError(), PhysbenchError, "fewer --workers"),
+        (EXCEPTIONS.ActorDiedError(), PhysbenchError, "smaller --batch-size"),
+        (EXCEPTIONS.WorkerCrashedError(), PhysbenchError, "out of memory"),
+        (EXCEPTIONS.ObjectLostError("lost\nmore"), PhysbenchError, r"lost a job \(lost\)"),
+    ],
+)
+def test_what_became_of_a_job(ray: RayStandIn, error: Exception, kind: type[Exception], words: str) -> None:
+    with pytest.raises(kind, match=words):
+        raise cause_of(ray, error)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"executor": "rya"}, "ray"),
+        ({"address": "auto"}, "--executor ray"),
+        ({"executor": "ray", "fresh_seeds": 2}, "--fresh-seeds"),
+        ({"executor": "ray", "device": "cuda:1"}, "--device"),
+    ],
+)
+def test_what_a_cluster_cannot_do(changes: dict[str, object], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        Options("baseline:freeze", **changes).check()  # type: ignore[arg-type]
+
+
+# A real cluster of several nodes on this machine. Ray takes 127.0.0.1 for the address of the machine.
+HEAD, LOST, NEW = "127.0.0.2", "127.0.0.3", "127.0.0.4"
+LONGEST = 600.0  # s until something must have happened
+
+
+def node(address: str, **resources: int) -> dict[str, Any]:
+    """Settings of a node with one core, and as many processes."""
+    return {"node_ip_address": address, "num_cpus": 1, "object_store_memory": 100 << 20, **resources}
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cold_models: None) -> Iterator[Any]:
+    cluster_utils = pytest.importorskip("ray.cluster_utils")
+    monkeypatch.setenv("TOY_GATE", str(tmp_path / "gate"))
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    made = cluster_utils.Cluster(initialize_head=True, head_node_args={**node(HEAD), "include_dashboard": False})
+    yield made
+    made.shutdown()
+
+
+def kill(lost: Any) -> None:
+    """End a node as a power cut does: its processes, and all that they have started."""
+    for kind in lost.all_processes.values():
+        for started in kind:
+            first = psutil.Process(started.process.pid)
+            for process in [first, *first.children(recursive=True)]:
+                process.kill()
+
+
+@pytest.mark.slow
+def test_a_node_is_lost_in_the_middle(
+    cluster: Any, staged_run: RunFolder, stage_words: Callable[..., tuple[str, ...]], tmp_path: Path
+) -> None:
+    """The model waits in its second batch while its node is killed, and is loaded anew on one that comes then."""
+    lost = cluster.add_node(**node(LOST, num_gpus=1))
+    out, codes = tmp_path / "run", list[int]()
+    words = stage_words("eval", out, "--executor", "ray", "--address", cluster.address, "--device", "auto")
+    program = threading.Thread(target=lambda: codes.append(run(words)), daemon=True)  # nodes are added in the main one
+    program.start()
+    while program.is_alive() and not list(out.glob("rollouts/*.json")):
+        time.sleep(0.2)
+    family = psutil.Process(lost.all_processes["raylet"][0].process.pid).children(recursive=True)
+    models = [each for each in family if "physbench.rollouts.model_server" in each.cmdline()]
+    kill(lost)
+    (tmp_path / "gate").touch()
+    cluster.add_node(**node(NEW, num_gpus=1))
+    program.join(LONGEST)
+    assert codes == [0] and len(models) == 1, "the model was on the node that was lost"
+    same_tables(out, staged_run)
