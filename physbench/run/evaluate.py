@@ -5,11 +5,13 @@ The stages of a run that was begun, alone and on another machine, are in `stored
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from physbench.adapters.load_model import check_target, model_sha256, preflight
 from physbench.adapters.model_protocol import Model
@@ -31,9 +33,11 @@ from physbench.run.run_state import RUN_STAGES, Run, Say, Stage
 from physbench.run.stage_work import work
 from physbench.run.versions import foreign_code_hash, versions
 from physbench.scoring.score_clip import find_scorers
-from physbench.storage.run_contents import CONTENTS
+from physbench.storage.run_contents import CONTENTS, other_contents
 from physbench.storage.run_folder import RunFolder
 from physbench.worker_pool import cores
+
+HOW_FAST = dict.fromkeys(("workers", "timeout", "executor", "address"))  # options that leave what is found as it is
 
 
 def say_on_stderr(message: str) -> None:
@@ -103,6 +107,10 @@ def evaluate(
             refuse_other_settings(stored, asked, path)
             if "score" in stages:
                 refuse_other_scoring(stored, asked, path)
+            waiting = served and unanswered(folder, suite.rows, options.samples)
+            if resume and report and "finish" in stages and not waiting and is_done(folder, stored, asked, settings):
+                say("Nothing is left to do: the run is finished, and nothing of it has changed.")
+                return folder
             asked = {**stored, "options": asked["options"]}
             asked.pop(CONTENTS, None)  # of the run as it was finished before
             stopped = asked.pop(STOPPED, None)
@@ -134,3 +142,13 @@ def evaluate(
                 many = counted(lost, "rollout")
                 say(f"{many} failed as the server did not answer. Once it runs, repeat with:\n  {again}")
     return folder
+
+
+def is_done(
+    folder: RunFolder, stored: Mapping[str, Any], asked: Mapping[str, Any], settings: Mapping[str, object] | None
+) -> bool:
+    """Whether a run is finished just as it is asked for now, and its files are those with which it was finished."""
+    now = json.loads(json.dumps({**asked, "settings_file": dict(settings) if settings else None}))
+    before, after = ({**each, "options": {**each["options"], **HOW_FAST}} for each in (stored, now))
+    same = all(before.get(name) == after.get(name) for name in ("options", "versions", "clips", "settings_file"))
+    return same and bool(stored.get(CONTENTS)) and STOPPED not in stored and not other_contents(folder, stored)

@@ -134,6 +134,21 @@ def test_a_finished_run_is_finished(
     assert {**result, "speed": 0} == {**read_sealed_json(toy_run.result), "speed": 0}
 
 
+def test_nothing_of_a_finished_run_is_made_again_unless_it_was_changed(
+    toy_run: RunFolder, toy_eval: Eval, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = RunFolder(tmp_path / "same")
+    shutil.copytree(toy_run.path, out.path)
+    assert run(toy_eval(out.path, "--resume")) == 0
+    said = capsys.readouterr()
+    assert "Nothing is left to do" in said.err and "Report: " in said.out
+    assert out.manifest.read_bytes() == toy_run.manifest.read_bytes()
+    out.report.write_text("another one", encoding="utf-8")
+    assert run(toy_eval(out.path, "--resume")) == 0
+    assert "scored already" in capsys.readouterr().err
+    assert out.report.read_text(encoding="utf-8").lower().startswith("<!doctype html>")
+
+
 @pytest.mark.parametrize(
     ("more", "words"),
     [
