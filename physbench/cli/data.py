@@ -91,10 +91,12 @@ def pack(
     from physbench.clips.generate import render_spec
     from physbench.clips.packed_clips import pack_clips
     from physbench.clips.store import ClipStore
-    from physbench.clips.suite import find_suite
+    from physbench.clips.suite import EXPECTATION_SUITE, find_suite
     from physbench.progress import Progress
     from physbench.results.number_format import counted
 
+    if suite == EXPECTATION_SUITE:
+        raise UsageError(f"{suite}: its films are made from clips in each run, and are not packed.")
     width, height = _sides(size)
     spec = render_spec((height, width), fps, look)
     chosen, processes = find_suite(suite, limit, tasks), _workers(workers)

@@ -98,10 +98,13 @@ def _shown_states(world: Violated, times: Array) -> Array:
         # Clocks of all the world, then its own.
         clocks = [clock for owner in (None, body.name) for whose, clock in world.plan.clocks if whose == owner]
         if clocks:
-            now, then = times, times + RATE_SPAN
+            behind, now, half, then = (times + share * RATE_SPAN for share in (-1.0, 0.0, 0.5, 1.0))
             for clock in clocks:
-                now, then = clock(now), clock(then)
-            states[:, index, SPEED.start :] *= ((then - now) / RATE_SPAN)[:, None]
+                behind, now, half, then = (clock(each) for each in (behind, now, half, then))
+            # Just before a clock turns round, what it does next is no rate of now.
+            steady = np.abs((then - half) - (half - now)) < 1 / PHYSICS_HZ
+            rate = np.where(steady, then - now, now - behind) / RATE_SPAN
+            states[:, index, SPEED.start :] *= rate[:, None]
     return states
 
 

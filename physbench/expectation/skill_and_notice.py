@@ -12,6 +12,8 @@ from physbench.clips.suite import EXPECTATION_SUITE
 from physbench.errors import UsageError
 from physbench.expectation.threshold_table import ThresholdColumn, shows_films, threshold_table
 from physbench.results.number_format import AXIS_NAMES, ascii_minus, bracket, fixed
+from physbench.results.read_run import read_manifest
+from physbench.results.run_comparison import require_alike
 from physbench.results.schema import ResultDocument, SkillValue, read_result
 from physbench.results.schema_parts import Record
 from physbench.storage.run_folder import RunFolder
@@ -45,20 +47,21 @@ class SkillAndNotice(Record):
 def skill_and_notice(folders: Sequence[RunFolder]) -> SkillAndNotice:
     """Join runs with axes and runs of the suite expectation, model by model.
 
-    Raises UsageError where a model has only one of both, or two of one, or where runs of a kind are of other clips.
+    Raises UsageError where a model has only one of both, or two of one, or where runs of a kind cannot be compared.
     """
     films = [folder for folder in folders if shows_films(folder)]
-    rolled = {folder.path: _finished(folder) for folder in folders if folder not in films}
-    hashes = {(each.suite.name, each.suite.hash) for each in rolled.values()}
-    if len(hashes) > 1:
-        raise UsageError("Runs with axes are of several suites, or of other clips: give those of one.")
+    rolled = [folder for folder in folders if folder not in films]
+    manifests = [read_manifest(folder) for folder in rolled]
+    for folder, manifest in zip(rolled[1:], manifests[1:], strict=True):
+        require_alike(rolled[0], manifests[0], folder, manifest)
     table = threshold_table(films)
     columns: dict[Key, ThresholdColumn] = {}
     for folder, column in zip(films, table.runs, strict=True):
         _add(columns, _key(_finished(folder)), column, str(folder.path))
     results: dict[Key, tuple[str, ResultDocument]] = {}
-    for path, document in rolled.items():
-        _add(results, _key(document), (str(path), document), str(path))
+    for folder in rolled:
+        document = _finished(folder)
+        _add(results, _key(document), (str(folder.path), document), str(folder.path))
     if alone := columns.keys() ^ results.keys():
         missed = next(columns[key].path if key in columns else results[key][0] for key in alone)
         raise UsageError(
@@ -76,24 +79,35 @@ def skill_and_notice(folders: Sequence[RunFolder]) -> SkillAndNotice:
         for key, (rolled_out, document) in results.items()
     ]
     models.sort(key=lambda each: -_value(each.axes["consistency"]))
-    return SkillAndNotice(suite=next(iter(hashes))[0], models=models, said=agreement(models))
+    return SkillAndNotice(suite=str(manifests[0]["suite"]["name"]), models=models, said=agreement(models))
 
 
 def agreement(models: Sequence[SkillBesideNotice]) -> str:
-    """In how many pairs of models, whose intervals are apart in both, the same one is ahead in both."""
-    same = other = 0
+    """In how many pairs of models, whose intervals are apart in both, the same one is ahead in both.
+
+    Models that were asked about other pairs of films (those of states are) are not compared.
+    """
+    if len(models) < 2:
+        return "With runs of further models a sentence here says whether who rolls out lawfully also notices."
+    same = other = pairs = 0
     for one, two in combinations(models, 2):
+        if _asked(one.noticed) != _asked(two.noticed):
+            continue
+        pairs += 1
         skill = _ahead(one.axes["consistency"].interval, two.axes["consistency"].interval)
         notice = _ahead(one.noticed.everything.interval, two.noticed.everything.interval)
         same += skill * notice > 0
         other += skill * notice < 0
-    pairs = len(models) * (len(models) - 1) // 2
     if not same + other:
         return "No two models differ for sure both in physical consistency and in what they notice."
     return (
         f"{same + other} of {pairs} pairs of models differ for sure in both; in {same} of these the one with more "
         "physical consistency tells more films apart."
     )
+
+
+def _asked(column: ThresholdColumn) -> tuple[int, tuple[str, ...]]:
+    return column.everything.pairs, tuple(column.kinds)
 
 
 def _ahead(one: Sequence[float] | None, other: Sequence[float] | None) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from physbench.world.camera import PLANE_AXES
-from physbench.world.scene import HUE_NAMES, PLAIN, Body, Camera, Scene
+from physbench.world.scene import PLAIN, Body, Camera, Scene, hue_name
 
 FLOORS = {"boards": "a floor of wooden boards", "concrete": "a concrete floor", "terrazzo": "a terrazzo floor"}
 WALLS = {"bricks": "a wall of painted bricks", "plaster": "a plastered wall", "panels": "a wall of panels"}
@@ -44,14 +44,14 @@ def size_words(scene: Scene) -> str:
 
     if stage_of(scene).kind == "sky":
         return ""
-    bodies = [body for body in scene.bodies if body.hue is not None and body.drawn]
+    bodies = [body for body in scene.bodies if body.hue is not None and body.drawn and body.shape != "plane"]
     said = [f"{_name(body)} {_measures(body, scene.camera)}" for body in bodies]
     return f"Sizes: {', '.join(said)}." if said else ""
 
 
 def _name(body: Body) -> str:
     assert body.hue is not None
-    return f"{HUE_NAMES[body.hue]} {BODY_NOUNS[body.shape]}"
+    return f"{hue_name(body.hue)} {BODY_NOUNS[body.shape]}"
 
 
 def _measures(body: Body, camera: Camera) -> str:

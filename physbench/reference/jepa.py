@@ -30,6 +30,7 @@ JEPA_DEFAULTS: Mapping[str, Any] = {
     "ahead": (1, 3),  # frames; 3 are the 0.2 s in which models of frames are asked
 }
 CELL_PX = 8
+MOST_OF_ANY = 1024  # px, channels, frames ahead
 LEAST_SCALE = 0.05  # of the latents' spread over time: errors much smaller than that surprise nobody
 FIRST_LOG_ERROR = -3.0  # before training: most cells stand still
 LOG_ERRORS = (-9.0, 3.0)  # within which the logarithm of a usual error lies
@@ -65,9 +66,12 @@ class JepaNet(nn.Module):
         super().__init__()
         size, width, latent, hidden = config["size"], config["width"], config["latent"], config["hidden"]
         self.ahead = tuple(config["ahead"])
+        numbers = (size, width, latent, hidden, *self.ahead)
+        if not all(isinstance(each, int) and 0 < each <= MOST_OF_ANY for each in numbers):
+            raise ModelError(f"Expected whole numbers from 1 to {MOST_OF_ANY} in the configuration but got {numbers}.")
         if size % CELL_PX:
             raise ModelError(f"Expected a size that {CELL_PX} divides but got {size}.")
-        if not self.ahead or min(self.ahead) < 1:
+        if not self.ahead:
             raise ModelError(f"Expected numbers of frames ahead, 1 or more, but got {self.ahead}.")
         self.size = size
         self.encoder = nn.Sequential(

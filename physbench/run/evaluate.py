@@ -75,6 +75,8 @@ def evaluate(
         stages = tuple(stage for stage in stages if stage != "finish")
     path = out or (default_folder(options.short_name, options.suite_name, resume) if resume else None)
     clips = None if options.clips is None else PackedClips(options.clips)
+    if clips and options.look not in (None, clips.spec.look):
+        raise UsageError(f"--clips: {clips.path} holds clips of {clips.spec}, and --look asks for {options.look}.")
     suite, salt = asked_suite(options, path if resume else None, live=model is not None)
     suite = clips.known(suite) if clips else suite
     if model is None:

@@ -132,6 +132,10 @@ class Options:
             raise UsageError(
                 "--fresh-seeds: a model could find the clips in the memory of a cluster. Leave out --executor ray."
             )
+        if self.look not in (None, PLAIN):
+            raise UsageError(
+                f"--look {self.look}: nodes of a cluster may draw it in other ways. Leave out --executor ray."
+            )
         if self.device not in RAY_DEVICES:
             raise UsageError(f"--device {self.device}: Ray gives each actor a GPU. Say auto, cuda or cpu.")
 

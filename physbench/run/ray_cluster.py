@@ -60,13 +60,14 @@ def joined(address: str | None, workers: int | None, debug: bool = False) -> Ite
         UsageError: Ray is not installed, or no cluster of the same versions answers.
     """
     ray = import_ray()
-    address = address or os.environ.get(ADDRESS_VARIABLE)
+    source = "--address" if address else ADDRESS_VARIABLE
+    address = address or os.environ.get(ADDRESS_VARIABLE) or None
     settings: dict[str, Any] = {"address": address}
     if address is None or address == "local":
         own = {"num_cpus": workers or cores(), "include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
         settings = {"address": "local", **own}
     else:
-        _await_answer(address)
+        _await_answer(address, source)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     with _signals_kept():
         try:
@@ -84,20 +85,20 @@ def joined(address: str | None, workers: int | None, debug: bool = False) -> Ite
         ray.shutdown()
 
 
-def _await_answer(address: str) -> None:
+def _await_answer(address: str, source: str) -> None:
     """Raise UsageError where nobody answers at an address: Ray itself would try for a minute."""
     if address == "auto":
         return
     found = re.fullmatch(r"([^:/\s]+):([0-9]{1,5})", address)
     if found is None or int(found[2]) > 65535:
         client = " Run physbench on a node of the cluster (`ray job submit` does)." if "://" in address else ""
-        raise UsageError(f"--address: expected auto or HOST:PORT of the head of the cluster, got '{address}'.{client}")
+        raise UsageError(f"{source}: expected auto or HOST:PORT of the head of the cluster, got '{address}'.{client}")
     try:
         socket.create_connection((found[1], int(found[2])), ANSWER_SECONDS).close()
     except OSError as error:
         reason = error.strerror or str(error)
         raise UsageError(
-            f"--address {address}: no Ray cluster answers ({reason}). `ray status` on its head says whether it runs; "
+            f"{source} {address}: no Ray cluster answers ({reason}). `ray status` on its head says whether it runs; "
             "without --address, this machine alone is used."
         ) from error
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import threading
+import time
 from collections import deque
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import suppress
@@ -24,9 +25,10 @@ from physbench.rollouts.messages import LoadedModel
 from physbench.rollouts.rollout_engine import LOAD_TIMEOUT, MAX_IN_FLIGHT, ClipLoader, RolloutEngine
 from physbench.rollouts.rollout_store import as_files
 from physbench.run.folder_jobs import Setting, prepare
-from physbench.run.ray_cluster import cause_of, gpus_of
+from physbench.run.ray_cluster import ClusterLossError, cause_of, gpus_of
 from physbench.run.ray_pool import POLL_SECONDS, RayPool
 from physbench.run.run_manifest import file_hashes
+from physbench.world.scene import PLAIN
 
 ACTOR_RESTARTS = 4  # of each, for a run; what it worked on is then done again
 
@@ -107,10 +109,14 @@ class RayEngine(RolloutEngine):
         self._arguments, self._named = dict(arguments), dict(model)
         self._actors: list[Any] = []
 
+    @property
+    def _on_gpu(self) -> bool:
+        return self._load.device != "cpu" and self._pool.cluster.gpus > 0
+
     def start(self) -> LoadedModel:
         """Start the actors and have all of them load the model."""
         if not self._actors:
-            on_gpu = self._load.device != "cpu" and self._pool.cluster.gpus > 0
+            on_gpu = self._on_gpu
             make = self._ray.remote(
                 num_cpus=0,  # beside the tasks, as the model's process is beside the workers of one machine
                 num_gpus=1 if on_gpu else 0,
@@ -121,6 +127,11 @@ class RayEngine(RolloutEngine):
             many = self._pool.cluster.gpus if on_gpu else 1
             self._actors = [make.remote(self._pool.setting, self._arguments, self._named) for _ in range(many)]
             self._take_infos()
+            if self.card.spec.look != PLAIN:
+                raise UsageError(
+                    f"{self.card.name} asks for the look {self.card.spec.look}, which nodes of a cluster may draw in "
+                    "other ways. Leave out --executor ray."
+                )
         assert self._info is not None
         return self._info
 
@@ -157,6 +168,7 @@ class RayEngine(RolloutEngine):
         self.start()
         waiting = deque(range(len(plan)) if only is None else only)
         calls: dict[Any, tuple[Any, int]] = {}  # by reference: actor, batch
+        answered = time.monotonic()
         try:
             while waiting or calls:
                 while waiting and (actor := self._free_actor(calls)) is not None:
@@ -165,7 +177,9 @@ class RayEngine(RolloutEngine):
                 done, _ = self._ray.wait(list(calls), num_returns=1, timeout=POLL_SECONDS)
                 if not done:
                     self._take_over(calls, plan, load, bool(waiting))
+                    self._refuse_to_wait(time.monotonic() - answered)
                     continue
+                answered = time.monotonic()
                 _, index = calls.pop(done[0])
                 for twin in [call for call, (_, other) in calls.items() if other == index]:
                     del calls[twin]
@@ -194,10 +208,18 @@ class RayEngine(RolloutEngine):
         if waiting or len(self._actors) <= max(1, gpus_of(self._ray)):
             return
         busy = [actor for actor, _ in calls.values()]
+        idle = deque(actor for actor in self._actors if actor not in busy)
         sent = [index for _, index in calls.values()]
-        alone = [index for index in sent if sent.count(index) == 1]
-        for actor, index in zip([each for each in self._actors if each not in busy], alone, strict=False):
+        for index in sorted(set(sent), key=sent.count):  # of an idle actor none is its own
+            if not idle:
+                return
+            actor = idle.popleft()
             calls[self._call(actor, index, plan[index], load)] = (actor, index)
+
+    def _refuse_to_wait(self, seconds: float) -> None:
+        """Raise ClusterLossError where the last GPU is gone for as long as a model may take to load."""
+        if self._on_gpu and seconds > max(self.timeout, LOAD_TIMEOUT) and not gpus_of(self._ray):
+            raise ClusterLossError("The cluster has no GPU any more. `ray status` says what became of its nodes.")
 
     def _received(self, call: Any) -> BatchResult:
         try:

@@ -72,6 +72,11 @@ class RayPool(WorkerPool):
 
     def submit(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Future[R]:
         """Start a job of `worker`. What it leaves is in the run folder once it is done."""
+        assert not kwargs, "jobs are given their arguments by place"
+        if function is worker.compile_functions:  # each node does so when it first needs them
+            nothing: Future[R] = Future()
+            nothing.set_result(None)  # type: ignore[arg-type]
+            return nothing
         future: Future[R] = self._threads.submit(self._do, function, *args)
         if function is worker.make:
             self._made[args[1]] = future  # type: ignore[index]

@@ -307,7 +307,7 @@ def test_skill_stands_beside_what_is_noticed(run: RunFolder, tmp_path: Path) -> 
     table = skill_and_notice([core, run])
     (one,) = table.models
     assert one.axes["consistency"].skill == 0.4 and one.noticed.path == str(run.path)
-    assert one.axes["permanence"].reason == "not in this run" and table.said.startswith("No two models")
+    assert one.axes["permanence"].reason == "not in this run" and table.said.startswith("With runs of further models")
     better, worse = (
         one.model_copy(
             update={

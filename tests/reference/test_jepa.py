@@ -156,8 +156,11 @@ def test_what_it_cannot_be_shown_is_told_in_a_line() -> None:
         ask(tiny_model(), torch.rand(1, 4, 3, 32, 32))
     with pytest.raises(ModelError, match="size that 8 divides but got 60"):
         architecture.net({**TINY, "size": 60})
+    for wrong in ({"ahead": [0]}, {"ahead": "13"}, {"width": 10**8}, {"hidden": 2.5}):
+        with pytest.raises(ModelError, match="whole numbers from 1 to"):
+            architecture.net({**TINY, **wrong})
     with pytest.raises(ModelError, match="frames ahead"):
-        architecture.net({**TINY, "ahead": [0]})
+        architecture.net({**TINY, "ahead": []})
 
 
 def test_a_card_that_answers_something_else_is_refused(tmp_path: Path) -> None:

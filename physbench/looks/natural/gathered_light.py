@@ -8,6 +8,7 @@ polynomial of the third degree in its normal.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -44,6 +45,11 @@ def gathered(
 
     sky_light: irradiance over pi by the sky on each part of the stage; blocks: those of the stage, in the way of light.
     """
+    faint = next((other for other in others if 0 < other.casts < 1), None)
+    if faint is not None:  # the light that it sends back fades with its shadow
+        rest = [other for other in others if other is not faint]
+        whole = gathered(ball, [*rest, replace(faint, casts=1.0)], stage, sky_light, blocks)
+        return np.asarray(faint.casts * whole + (1 - faint.casts) * gathered(ball, rest, stage, sky_light, blocks))
     normals, rays, solve = _directions()
     origins = np.repeat((ball.centre + ball.body.size[0] * 1.001 * normals)[:, None], RAYS_PER_NORMAL, axis=1)
     radiance = arriving(origins.reshape(-1, 3), rays.reshape(-1, 3), ball, others, stage, sky_light, blocks)

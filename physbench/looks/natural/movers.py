@@ -31,7 +31,7 @@ class Mover:
     half: Vector  # m; a ball's radius thrice, of a cylinder its radius, its radius and half its length; as it is seen
     shines: bool  # by itself: a star
     deep: Float  # (3,) m from its centre to the middle of what blocks light: flat ones reach backwards from their front
-    casts: float = 1.0  # share of its shadow, and of the light that it sends back, that is drawn
+    casts: float = 1.0  # share of its shadow and of the light that it sends back that is drawn
 
     @property
     def blockers(self) -> tuple[Blocker, ...]:

@@ -10,6 +10,7 @@ from functools import cached_property, lru_cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter1d
 
 from physbench.validation.violations.violation_plan import Inapplicable
 from physbench.world.camera import PLANE_AXES, depth_axis, eye, looking, plane_from_world
@@ -133,7 +134,9 @@ class CandidateEvents:
             kept[-k:] = False
         kept &= (self.times >= EARLIEST - 1e-9) & (self.times <= LATEST * self.scene.horizon + 1e-9)
         speed = self.speed(index)
-        kept &= (speed >= least_speed) & (speed <= most_speed)
+        kept &= speed >= least_speed
+        if np.isfinite(most_speed):  # at rest for a while: at the top of its path a body is slow for a moment
+            kept &= maximum_filter1d(speed, 2 * round(QUIET * GRID_HZ) + 1) <= most_speed
         for time in self.jolts(index):
             kept &= np.abs(self.times - time) >= QUIET
         if gravity:

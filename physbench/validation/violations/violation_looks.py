@@ -9,8 +9,11 @@ import numpy as np
 from physbench.validation.violations.candidate_events import CLEAR, CandidateEvents
 from physbench.validation.violations.step_hooks import RemoveBody
 from physbench.validation.violations.violation_plan import Inapplicable, Look, ViolationEvent, ViolationPlan, violation
+from physbench.world.bodies import UPRIGHT
 from physbench.world.scene import PALETTE, Body, Shape, Vector
 from physbench.world.silhouettes import apparent_radius
+
+LEVEL_WITHIN = 1e-3  # m by which a corner of a box may be lower than its face
 
 
 def turned(body: Body, degrees: float) -> Vector:
@@ -125,14 +128,17 @@ def size(candidates: CandidateEvents, severity: float, rng: np.random.Generator)
     allowed=(1.0, 1.0),
 )
 def shape(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
-    """It covers as much of the picture as before, stands upright on what it lies on, and moves as before."""
-    index, at = candidates.choices(rng)[0]
-    body, time = candidates.scene.bodies[index], float(candidates.times[at])
-    radius = apparent_radius(body, candidates.scene.camera)
-    half = radius * np.sqrt(np.pi) / 2  # of a square of that area
-    drawn: tuple[Shape, tuple[float, ...]] = ("sphere", (radius,)) if body.shape == "box" else ("box", (half,) * 3)
-    rise = drawn[1][0] - float(candidates.reach_down(index)[at]) if _lies(candidates, index, at) else 0.0
-    return ViolationPlan((ViolationEvent(time, body.name),), looks=(Look(time, body.name, shape=drawn, lift=rise),))
+    """It covers as much of the picture as before, stands upright on level ground or flies, and moves as before."""
+    for index, at in candidates.choices(rng):
+        if _lies(candidates, index, at) and not _level(candidates, index, at):
+            continue
+        body, time = candidates.scene.bodies[index], float(candidates.times[at])
+        radius = apparent_radius(body, candidates.scene.camera)
+        half = radius * np.sqrt(np.pi) / 2  # of a square of that area
+        drawn: tuple[Shape, tuple[float, ...]] = ("sphere", (radius,)) if body.shape == "box" else ("box", (half,) * 3)
+        rise = drawn[1][0] - float(candidates.reach_down(index)[at]) if _lies(candidates, index, at) else 0.0
+        return ViolationPlan((ViolationEvent(time, body.name),), looks=(Look(time, body.name, shape=drawn, lift=rise),))
+    raise Inapplicable("what is in full view lies on a slope, on which nothing stands upright")
 
 
 @violation(
@@ -170,3 +176,12 @@ def lift(candidates: CandidateEvents, index: int, at: int, factor: float) -> flo
 def _lies(candidates: CandidateEvents, index: int, at: int) -> bool:
     """Whether a body lies on something."""
     return bool(candidates.height(index)[at] < CLEAR)
+
+
+def _level(candidates: CandidateEvents, index: int, at: int) -> bool:
+    """Whether nothing that could carry things is turned, nor the body itself if it has faces."""
+    scene, body = candidates.scene, candidates.scene.bodies[index]
+    flat = body.shape != "box" or abs(float(candidates.reach_down(index)[at]) - body.size[2]) < LEVEL_WITHIN
+    return flat and not any(
+        each.collides and each.shape == "box" and each.orientation != UPRIGHT for each in scene.bodies
+    )

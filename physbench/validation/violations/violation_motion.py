@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.validation.violations.candidate_events import CandidateEvents
+from physbench.validation.violations.candidate_events import CLEAR, CandidateEvents
 from physbench.validation.violations.step_hooks import GrowVelocity, HoldStill, ShiftState
 from physbench.validation.violations.violation_plan import Inapplicable, ViolationEvent, ViolationPlan, violation
 from physbench.world.scene import PHYSICS_HZ
@@ -86,7 +86,7 @@ def kick(candidates: CandidateEvents, severity: float, rng: np.random.Generator)
     allowed=(0.001, 20.0),
 )
 def start(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
-    """What lies still sets off, level with the ground, and a ball on the ground rolls; only in the plane of motion."""
+    """What lies still sets off, level with the ground and in the plane of motion; a ball rolls, so nothing slows it."""
     for index, at in candidates.choices(rng, most_speed=AT_REST):
         ways = candidates.directions(index, at, KICK_ROOM * candidates.diameter(index), rng)
         level = ways[np.abs(ways @ candidates.scene.gravity) < 1e-9]
@@ -94,6 +94,9 @@ def start(candidates: CandidateEvents, severity: float, rng: np.random.Generator
             time, name = float(candidates.times[at]), _name(candidates, index)
             velocity = severity * level[0]
             spin = _rolling_spin(candidates, index, at, velocity)
+            body = candidates.scene.bodies[index]
+            if body.shape == "sphere" and candidates.height(index)[at] < CLEAR:  # on a box as well as on the floor
+                spin = np.cross((0.0, 0.0, 1.0), velocity) / body.size[0]
             hook = ShiftState(time, index, np.zeros(3), velocity, spin)
             return ViolationPlan((ViolationEvent(time, name),), hooks=(hook,))
     raise Inapplicable("nothing that lies still has room to set off")

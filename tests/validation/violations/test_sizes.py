@@ -97,9 +97,10 @@ def test_a_kick_is_a_jump_of_that_speed(clip_of: Clips, wrong: Wrong, task: str,
 def test_what_lies_still_starts_at_that_speed(clip_of: Clips, wrong: Wrong, severity: float) -> None:
     clip = clip_of("occlusion/screen-lift-v1")
     world = wrong(clip, f"start:{severity}")
-    states = world.states(around(world.events[0].time))[:, body_of(clip, world)]
+    states = world.states(around(world.events[0].time, 60))[:, body_of(clip, world)]
     assert np.linalg.norm(states[0, 7:10]) < 0.01
-    assert np.linalg.norm(states[1, 7:10]) == pytest.approx(severity, abs=0.01)  # less a step of friction
+    speed = np.linalg.norm(states[1:, 7:10], axis=1)
+    assert speed == pytest.approx(severity, rel=0.01)  # it rolls: friction takes nothing
     assert states[1, 9] == pytest.approx(0.0, abs=0.02)  # level
 
 
