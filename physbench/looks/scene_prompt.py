@@ -25,9 +25,9 @@ def scene_prompt(scene: Scene, look: str) -> str:
 
 def set_words(scene: Scene) -> str:
     """What stands around the bodies of a scene in the natural look."""
-    from physbench.looks.natural.stage import stage_of
+    from physbench.looks.natural import natural_frames
 
-    stage = stage_of(scene)
+    stage = natural_frames.stage_of(scene)
     if stage.kind == "sky":
         return NIGHT_SKY
     floors = [FLOORS[each.material.texture] for each in stage.surfaces if each.axis == 2]
@@ -40,9 +40,9 @@ def set_words(scene: Scene) -> str:
 
 def size_words(scene: Scene) -> str:
     """How large bodies with a hue are, in cm; "" where nothing is near that would give a scale."""
-    from physbench.looks.natural.stage import stage_of
+    from physbench.looks.natural import natural_frames
 
-    if stage_of(scene).kind == "sky":
+    if natural_frames.stage_of(scene).kind == "sky":
         return ""
     bodies = [body for body in scene.bodies if body.hue is not None and body.drawn and body.shape != "plane"]
     said = [f"{_name(body)} {_measures(body, scene.camera)}" for body in bodies]

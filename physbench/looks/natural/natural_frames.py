@@ -20,7 +20,8 @@ from physbench.looks.natural.mitsuba_variant import variant_names as variant_nam
 from physbench.looks.natural.mover_light import ball_light, block_ways, flat_light, sent_out
 from physbench.looks.natural.mover_pixels import ball_points, bevelled, hit_mover
 from physbench.looks.natural.movers import Mover, drawable, movers_at
-from physbench.looks.natural.stage import Stage, stage_of, stays
+from physbench.looks.natural.stage import Stage, stays
+from physbench.looks.natural.stage import stage_of as stage_of
 from physbench.looks.natural.starry_sky import starry_sky
 from physbench.looks.natural.view_rays import NOTHING_MET, Seen, see, textured_albedo, view_directions
 from physbench.world.camera import eye
