@@ -150,31 +150,22 @@ def _check_states(work: _Work, clips: Sequence[Clip], static: bool) -> None:
 
 def _check_look(work: _Work, rows: Sequence[Row]) -> None:
     """Checks of pictures in another look: hidden bodies are not betrayed, and the others are found."""
-    from physbench.adapters.model_protocol import ModelCard
     from physbench.checks.hidden_bodies import check_hidden
-    from physbench.checks.task_readings import check_tracks, measure
-    from physbench.scoring.score_clip import find_scorers
+    from physbench.checks.task_readings import check_tracks
 
-    spec = RenderSpec(LOOK_SIDE, LOOK_SIDE, SPEC.fps, work.look)
-    card = ModelCard("check", (LOOK_SIDE, LOOK_SIDE), SPEC.fps, CHECK_CONTEXT)
-    clips = [make_clip(row, spec) for row in rows]
-    scorers = tuple(each for each in find_scorers() if each.headline)
+    clips = [make_clip(row, RenderSpec(LOOK_SIDE, LOOK_SIDE, SPEC.fps, work.look)) for row in rows]
     hidden = [finding for clip in clips for finding in check_hidden(clip, work.look)]
-    tracked = check_tracks([measure(clip, card, scorers) for clip in clips])
+    tracked = check_tracks(_measured(clips))
     work.add_once(replace(each, check=f"{each.check}, {work.look}") for each in (*hidden, *tracked))
 
 
 def _check_readings(work: _Work, clips: Sequence[Clip], static: bool) -> None:
     """Checks that track and score, and that simulate with a smaller step."""
-    from physbench.adapters.model_protocol import ModelCard
     from physbench.checks import task_readings as m
     from physbench.checks.forward_model_fit import check_shadowing
     from physbench.checks.physics import check_step
-    from physbench.scoring.score_clip import find_scorers
 
-    card = ModelCard("check", (SPEC.height, SPEC.width), SPEC.fps, CHECK_CONTEXT)
-    scorers = tuple(each for each in find_scorers() if each.headline)
-    measured: list[Measured] = [m.measure(clip, card, scorers) for clip in clips]
+    measured = _measured(clips)
     work.add_once(f for one in (measured[0], measured[-1]) for f in check_step(one.clip, one.known_for))
     work.add_once(m.check_tracks(measured))
     work.add(m.check_known(measured))
@@ -183,6 +174,18 @@ def _check_readings(work: _Work, clips: Sequence[Clip], static: bool) -> None:
     work.add(m.check_axes(measured, work.axes))
     work.seconds["score"] = sum(one.seconds for one in measured) / len(measured)
     work.add(m.check_cost(work.seconds))
+
+
+def _measured(clips: Sequence[Clip]) -> list[Measured]:
+    """Ground truth and baselines on clips of one size, tracked and read by the headline scorers."""
+    from physbench.adapters.model_protocol import ModelCard
+    from physbench.checks.task_readings import measure
+    from physbench.scoring.score_clip import find_scorers
+
+    spec = clips[0].spec
+    card = ModelCard("check", (spec.height, spec.width), spec.fps, CHECK_CONTEXT)
+    scorers = tuple(each for each in find_scorers() if each.headline)
+    return [measure(clip, card, scorers) for clip in clips]
 
 
 def _guarded(work: _Work, check: str, run: Callable[[], Iterable[Finding]], once: bool = False) -> bool:

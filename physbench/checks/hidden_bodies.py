@@ -1,7 +1,7 @@
 """Whether a picture betrays a body that it does not show, by its shadow or by light from it.
 
-Who sees a shadow beside a screen need not remember what went behind it. So each hidden body is drawn and left out, and
-the two pictures are compared.
+A model that sees a shadow beside a screen has no need to remember what went behind it. So pictures are drawn with each
+hidden body and without it, and compared.
 """
 
 from __future__ import annotations

@@ -81,7 +81,7 @@ def pack(
     ] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Write over a file that is there.")] = False,
     look: Annotated[
-        str, typer.Option(metavar="LOOK", help="plain, or natural: who reads the file needs no Mitsuba.")
+        str, typer.Option(metavar="LOOK", help="plain, or natural, which is read without Mitsuba.")
     ] = "plain",
 ) -> None:
     """Pack the clips of a suite into one file, for `rollout --clips` on machines without PyBullet.

@@ -88,7 +88,7 @@ def agreement(models: Sequence[SkillBesideNotice]) -> str:
     Models that were asked about other pairs of films (those of states are) are not compared.
     """
     if len(models) < 2:
-        return "With runs of further models a sentence here says whether who rolls out lawfully also notices."
+        return "With runs of further models a sentence here says whether models that roll out lawfully also notice."
     same = other = pairs = 0
     for one, two in combinations(models, 2):
         if _asked(one.noticed) != _asked(two.noticed):

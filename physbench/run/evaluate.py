@@ -37,7 +37,7 @@ from physbench.storage.run_contents import CONTENTS, other_contents
 from physbench.storage.run_folder import RunFolder
 from physbench.worker_pool import cores
 
-HOW_FAST = dict.fromkeys(("workers", "timeout", "executor", "address"))  # options that leave what is found as it is
+SPEED_OPTIONS = ("workers", "timeout", "executor", "address")  # change how long a run takes, and nothing that it finds
 
 
 def say_on_stderr(message: str) -> None:
@@ -151,6 +151,6 @@ def is_done(
 ) -> bool:
     """Whether a run is finished just as it is asked for now, and its files are those with which it was finished."""
     now = json.loads(json.dumps({**asked, "settings_file": dict(settings) if settings else None}))
-    before, after = ({**each, "options": {**each["options"], **HOW_FAST}} for each in (stored, now))
+    before, after = ({**each, "options": {**each["options"], **dict.fromkeys(SPEED_OPTIONS)}} for each in (stored, now))
     same = all(before.get(name) == after.get(name) for name in ("options", "versions", "clips", "settings_file"))
     return same and bool(stored.get(CONTENTS)) and STOPPED not in stored and not other_contents(folder, stored)

@@ -70,8 +70,6 @@ def arriving(
     radiance = np.full((len(rays), 3), stage.sky)
     depth, part, normal = meet(stage, origins, rays)
     for other in others:
-        if not other.casts:
-            continue
         t, facing = hit_mover(other, origins, rays)
         met = t < depth
         if met.any():

@@ -44,8 +44,6 @@ Blocker = BallBlocker | BoxBlocker
 
 def lamp_share_hidden(blocker: Blocker, points: Float, lamp: Lamp) -> Float:
     """Share (...) of the lamp that a body hides from points (..., 3), 0..1."""
-    if not blocker.strength:
-        return np.zeros(points.shape[:-1], dtype=points.dtype)
     if isinstance(blocker, BallBlocker):
         return blocker.strength * _lamp_behind_ball(blocker, points, lamp)
     return blocker.strength * _lamp_behind_box(blocker, points, lamp)
@@ -53,8 +51,6 @@ def lamp_share_hidden(blocker: Blocker, points: Float, lamp: Lamp) -> Float:
 
 def sky_share_hidden(blocker: Blocker, points: Float, normals: Float) -> Float:
     """Share (...) of the light from all directions that a body keeps from points (..., 3) with normals (..., 3)."""
-    if not blocker.strength:
-        return np.zeros(points.shape[:-1], dtype=points.dtype)
     if isinstance(blocker, BallBlocker):
         return blocker.strength * _sky_behind_ball(blocker, points, normals)
     return blocker.strength * _sky_behind_box(blocker, points, normals)

@@ -35,7 +35,9 @@ class Mover:
 
     @property
     def blockers(self) -> tuple[Blocker, ...]:
-        """What it is to light."""
+        """What it is to light; nothing where it casts no shadow."""
+        if not self.casts:
+            return ()
         if self.body.shape == "sphere":
             return (BallBlocker(self.centre, self.body.size[0], self.casts),)
         if self.body.shape == "box":

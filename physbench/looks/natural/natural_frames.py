@@ -143,7 +143,7 @@ def compose(
 
 
 def _light_on(ball: Mover, movers: list[Mover], backdrop: Backdrop) -> Array:
-    others = [mover for mover in movers if mover is not ball]
+    others = [mover for mover in movers if mover is not ball and mover.casts]
     return np.asarray(gathered(ball, others, backdrop.stage, backdrop.sky_light, backdrop.blocks))
 
 

@@ -184,6 +184,10 @@ class CandidateEvents:
                 room = np.where(apart, room, np.minimum(room, lowest - self.states[:, i, 2] - self.reach_down(i)))
         return room
 
+    def lies(self, index: int, at: int) -> bool:
+        """Whether a body lies on something at a grid index."""
+        return bool(self.height(index)[at] < CLEAR)
+
     def reach_down(self, index: int) -> Array:
         """How far (T,) m a body reaches below its centre."""
         body, turn = self.scene.bodies[index], self.states[:, index, 3:7]

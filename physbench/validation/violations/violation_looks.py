@@ -6,7 +6,7 @@ import colorsys
 
 import numpy as np
 
-from physbench.validation.violations.candidate_events import CLEAR, CandidateEvents
+from physbench.validation.violations.candidate_events import CandidateEvents
 from physbench.validation.violations.step_hooks import RemoveBody
 from physbench.validation.violations.violation_plan import Inapplicable, Look, ViolationEvent, ViolationPlan, violation
 from physbench.world.bodies import UPRIGHT
@@ -130,13 +130,13 @@ def size(candidates: CandidateEvents, severity: float, rng: np.random.Generator)
 def shape(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
     """It covers as much of the picture as before, stands upright on level ground or flies, and moves as before."""
     for index, at in candidates.choices(rng):
-        if _lies(candidates, index, at) and not _level(candidates, index, at):
+        if candidates.lies(index, at) and not _level(candidates, index, at):
             continue
         body, time = candidates.scene.bodies[index], float(candidates.times[at])
         radius = apparent_radius(body, candidates.scene.camera)
         half = radius * np.sqrt(np.pi) / 2  # of a square of that area
         drawn: tuple[Shape, tuple[float, ...]] = ("sphere", (radius,)) if body.shape == "box" else ("box", (half,) * 3)
-        rise = drawn[1][0] - float(candidates.reach_down(index)[at]) if _lies(candidates, index, at) else 0.0
+        rise = drawn[1][0] - float(candidates.reach_down(index)[at]) if candidates.lies(index, at) else 0.0
         return ViolationPlan((ViolationEvent(time, body.name),), looks=(Look(time, body.name, shape=drawn, lift=rise),))
     raise Inapplicable("what is in full view lies on a slope, on which nothing stands upright")
 
@@ -170,12 +170,7 @@ def exchange(candidates: CandidateEvents, severity: float, rng: np.random.Genera
 
 def lift(candidates: CandidateEvents, index: int, at: int, factor: float) -> float:
     """How far (m) the middle of a body goes up when it grows by a factor where it lies on something below it."""
-    return (factor - 1) * float(candidates.reach_down(index)[at]) if _lies(candidates, index, at) else 0.0
-
-
-def _lies(candidates: CandidateEvents, index: int, at: int) -> bool:
-    """Whether a body lies on something."""
-    return bool(candidates.height(index)[at] < CLEAR)
+    return (factor - 1) * float(candidates.reach_down(index)[at]) if candidates.lies(index, at) else 0.0
 
 
 def _level(candidates: CandidateEvents, index: int, at: int) -> bool:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from physbench.validation.violations.candidate_events import CLEAR, CandidateEvents
+from physbench.validation.violations.candidate_events import CandidateEvents
 from physbench.validation.violations.step_hooks import GrowVelocity, HoldStill, ShiftState
 from physbench.validation.violations.violation_plan import Inapplicable, ViolationEvent, ViolationPlan, violation
-from physbench.world.scene import PHYSICS_HZ
+from physbench.world.scene import PHYSICS_HZ, Body
 
 Array = NDArray[np.float64]
 
@@ -30,12 +30,9 @@ def _free_direction(candidates: CandidateEvents, rng: np.random.Generator, dista
     raise Inapplicable(f"no body has room for {distance:g} diameters in any direction")
 
 
-def _rolling_spin(candidates: CandidateEvents, index: int, at: int, velocity: Array) -> Array:
-    """Spin (3,) rad/s that a ball which rolls, or lies still, gains with a velocity (3,) m/s; 0 for all else."""
-    up = candidates.rolls_on(index, at)
-    if up is None:
-        return np.zeros(3)
-    return np.asarray(np.cross(up, velocity) / candidates.scene.bodies[index].size[0])
+def _rolling_spin(body: Body, up: Array | None, velocity: Array) -> Array:
+    """Spin (3,) rad/s with which a ball rolls at a velocity (3,) m/s over ground of normal `up`; 0 without ground."""
+    return np.zeros(3) if up is None else np.asarray(np.cross(up, velocity) / body.size[0])
 
 
 @violation(
@@ -69,7 +66,7 @@ def teleport(candidates: CandidateEvents, severity: float, rng: np.random.Genera
 def kick(candidates: CandidateEvents, severity: float, rng: np.random.Generator) -> ViolationPlan:
     """A jump in velocity that nothing gives; a ball that rolls goes on rolling."""
     index, at, way = _free_direction(candidates, rng, KICK_ROOM)
-    spin = _rolling_spin(candidates, index, at, severity * way)
+    spin = _rolling_spin(candidates.scene.bodies[index], candidates.rolls_on(index, at), severity * way)
     return ViolationPlan(
         (ViolationEvent(float(candidates.times[at]), _name(candidates, index)),),
         hooks=(ShiftState(float(candidates.times[at]), index, np.zeros(3), severity * way, spin),),
@@ -93,10 +90,11 @@ def start(candidates: CandidateEvents, severity: float, rng: np.random.Generator
         if len(level):
             time, name = float(candidates.times[at]), _name(candidates, index)
             velocity = severity * level[0]
-            spin = _rolling_spin(candidates, index, at, velocity)
             body = candidates.scene.bodies[index]
-            if body.shape == "sphere" and candidates.height(index)[at] < CLEAR:  # on a box as well as on the floor
-                spin = np.cross((0.0, 0.0, 1.0), velocity) / body.size[0]
+            up = candidates.rolls_on(index, at)
+            if body.shape == "sphere" and candidates.lies(index, at):  # on a box as well as on the floor
+                up = np.array([0.0, 0.0, 1.0])
+            spin = _rolling_spin(body, up, velocity)
             hook = ShiftState(time, index, np.zeros(3), velocity, spin)
             return ViolationPlan((ViolationEvent(time, name),), hooks=(hook,))
     raise Inapplicable("nothing that lies still has room to set off")
