@@ -157,6 +157,14 @@ def looks_like_pickle(start: bytes) -> bool:
     return len(start) > 1 and start[0] == 0x80 and 2 <= start[1] <= 5
 
 
+def is_zip(path: Path) -> bool:
+    """Whether a file ends like a zip file of one part."""
+    try:
+        return zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:  # it says that it is one of several; newer versions of Python return False
+        return False
+
+
 def pickles_in_zip(path: Path) -> list[bytes] | None:
     """The pickles inside a zip file (data.pkl and the like).
 

@@ -19,6 +19,7 @@ from physbench.adapters.pickle_scan import (
     NotAPickle,
     imported_globals,
     is_old_pickle,
+    is_zip,
     looks_like_pickle,
     pickled_texts,
     pickles_in_zip,
@@ -170,7 +171,7 @@ def _describe_text(path: Path, start: bytes) -> str:
 
 def _describe_zip(path: Path) -> str:
     parts = pickles_in_zip(path)
-    if parts is None and zipfile.is_zipfile(path):
+    if parts is None and is_zip(path):
         return (
             f"{path} is a zip file whose pickles are damaged, encrypted, more than {MAX_ZIP_PICKLES} or larger than "
             f"{MAX_PICKLE_BYTES >> 20} MB together: refused. {HINT_SAFE_FORMATS}"
@@ -196,7 +197,7 @@ def _describe_pickle(path: Path, parts: list[bytes]) -> str:
         return describe_latent_predictor(path, latents)
     bad = unsafe_globals(names)
     if bad:
-        shown = ", ".join(bad[:3]) + (f" and {len(bad) - 3} more" if len(bad) > 3 else "")
+        shown = ", ".join(name[:100] for name in bad[:3]) + (f" and {len(bad) - 3} more" if len(bad) > 3 else "")
         return f"{path} is a pickle that would run code when it is loaded ({shown}): refused.\n{HINT_SAFE_FORMATS}"
     schemes = ", ".join(entry_points.entries("physbench.architectures"))
     return (

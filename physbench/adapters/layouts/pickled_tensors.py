@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,6 +13,7 @@ from physbench.adapters.pickle_scan import (
     MAX_PICKLE_BYTES,
     NotAPickle,
     imported_globals,
+    is_zip,
     looks_like_pickle,
     pickled_texts,
     pickles_in_zip,
@@ -70,7 +70,7 @@ def read_document(path: Path) -> Mapping[str, Any]:
     import torch
 
     try:
-        document = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path) or None)
+        document = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip(path) or None)
     except pickle.UnpicklingError as error:
         first = str(error).strip().partition("\n")[0]
         raise ModelError(f"{path} is refused, as loading it would run code ({first[:200]}).\n{HINT_WRAP}") from None
