@@ -16,8 +16,8 @@ from annotated_types import Ge, Le, Len
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from physbench import __version__
-from physbench.adapters.model_protocol import ModelCard, check_card
-from physbench.adapters.state_card import StateCard, check_state_card
+from physbench.adapters.model_contract import check_card_types
+from physbench.adapters.model_protocol import ModelCard
 from physbench.adapters.surprise_card import SurpriseCard
 from physbench.clips.clip import Row
 from physbench.clips.suite import EXPECTATION_SUITE, FRESH, GOLDEN_SUITES, OWN, Suite, find_suite
@@ -184,13 +184,9 @@ def read_claim(folder: RunFolder) -> Claim:
 def _card(document: Mapping[str, Any]) -> ModelCard:
     try:
         card = card_from(dict(document))
-        check_card(card)
-        if isinstance(card, StateCard):
-            check_state_card(card, "Model card")
+        check_card_types(card, "Model card")
         if isinstance(card, SurpriseCard):
             raise UsageError("manifest.json: the model answers with its surprise at films, which no board ranks")
-        if card.track not in ("zero-shot", "trained", "privileged"):
-            raise UsageError(f"manifest.json: there is no track '{card.track!s:.80}'")
         if json.loads(json.dumps(card_document(card))) != json.loads(json.dumps(dict(document))):
             raise UsageError("manifest.json: the card has fields that a card does not have")
         return card

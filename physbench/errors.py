@@ -9,10 +9,20 @@ from collections.abc import Iterable
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)  # of an OSError
 
 
+MESSAGE_START, MESSAGE_END = 1000, 800  # characters that are shown of a message that is longer
+
+
 class PhysbenchError(Exception):
     """An error that the user can correct. The message says what was wrong, where, and what to do."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        """The message, without its middle where it quotes pages of a damaged file; what to do stands at the end."""
+        said = super().__str__()
+        if len(said) <= MESSAGE_START + MESSAGE_END:
+            return said
+        return f"{said[:MESSAGE_START]} ... {said[-MESSAGE_END:]}"
 
 
 class UsageError(PhysbenchError):

@@ -197,7 +197,7 @@ def _describe_pickle(path: Path, parts: list[bytes]) -> str:
         return describe_latent_predictor(path, latents)
     bad = unsafe_globals(names)
     if bad:
-        shown = ", ".join(name[:100] for name in bad[:3]) + (f" and {len(bad) - 3} more" if len(bad) > 3 else "")
+        shown = ", ".join(bad[:3]) + (f" and {len(bad) - 3} more" if len(bad) > 3 else "")
         return f"{path} is a pickle that would run code when it is loaded ({shown}): refused.\n{HINT_SAFE_FORMATS}"
     schemes = ", ".join(entry_points.entries("physbench.architectures"))
     return (
