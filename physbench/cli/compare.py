@@ -28,6 +28,9 @@ def command(
 
     if len(runs) < 2:
         raise UsageError("Expected two runs or more: physbench compare RUN RUN.")
+    places = [path.resolve() for path in runs]
+    if twice := [path for path, place in zip(runs, places, strict=True) if places.count(place) > 1]:
+        raise UsageError(f"Expected different runs but got {twice[0]} more than once.")
     from physbench.cli.console import stdout_console
     from physbench.expectation.skill_and_notice import print_skill_and_notice, skill_and_notice
     from physbench.expectation.threshold_table import print_thresholds, shows_films, threshold_table

@@ -148,6 +148,16 @@ class ClipStore:
                 continue
 
 
+def clip_store(directory: Path | None = None) -> ClipStore:
+    """One store of a folder (default: in the cache) for each process, so that what is wrong with it is said once."""
+    return _store_of_process(cache_dir() / "clips" if directory is None else directory)
+
+
+@functools.cache
+def _store_of_process(directory: Path) -> ClipStore:
+    return ClipStore(directory)
+
+
 def _write(path: Path, content: bytes) -> None:
     with atomic_path(path) as draft:
         draft.write_bytes(content)

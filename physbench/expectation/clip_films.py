@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip, Row
-from physbench.clips.store import ClipStore
+from physbench.clips.store import clip_store
 from physbench.errors import PhysbenchError
 from physbench.expectation.film_windows import WindowGrid, window_grid
 from physbench.expectation.films import OTHER_LOOK, POSSIBLE, Film, Image, film_of, first_difference
@@ -57,7 +57,7 @@ def clip_films(row: Row, spec: RenderSpec, context: int, sources: Sequence[str])
         sources: Names of films.
     """
     begun = time.monotonic()
-    clip = ClipStore().get(row, spec)
+    clip = clip_store().get(row, spec)
     grid, pixel_grid = window_grid(clip, context), window_grid(clip, SPRITE_FRAMES)
     path = _cache_path(row, spec)
     known = _read(path, len(pixel_grid.starts))

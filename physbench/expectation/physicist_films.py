@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip, Row
-from physbench.clips.store import ClipStore
+from physbench.clips.store import clip_store
 from physbench.expectation.expectation_kinds import IMPOSSIBLE_KINDS
 from physbench.expectation.expectation_readings import fitted, over_kinds, said_of
 from physbench.expectation.film_pairs import FilmPair, find_pairs
@@ -59,7 +59,7 @@ def film_strength(clip: Clip, frames: Image, context: int) -> float:
 def strengths(spec: RenderSpec, context: int, job: tuple[Row, Sequence[str]]) -> dict[str, float | None]:
     """In a worker: the strength of films of a clip, by name; None where nothing is shadowed."""
     row, sources = job
-    clip = ClipStore().get(row, spec)
+    clip = clip_store().get(row, spec)
     found = {source: film_strength(clip, film_of(clip, source, context).frames, context) for source in sources}
     return {source: value if np.isfinite(value) else None for source, value in found.items()}
 

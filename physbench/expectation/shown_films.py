@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from physbench.clips.store import ClipStore
+from physbench.clips.store import clip_store
 from physbench.errors import PhysbenchError
 from physbench.expectation.expectation_kinds import CONTROLS, IMPOSSIBLE_KINDS
 from physbench.expectation.expectation_readings import size_text
@@ -78,7 +78,7 @@ def play(chosen: ChosenPair, spec: RenderSpec) -> Player | None:
     """Both films after the hand-over, the possible one at the left; None where they cannot be made on this machine."""
     pair = chosen.pair
     try:
-        clip = ClipStore().get(pair.row, spec)
+        clip = clip_store().get(pair.row, spec)
         left, right = (film_of(clip, source, SPRITE_FRAMES).frames for source in (pair.possible, pair.impossible))
     except (PhysbenchError, ImportError):
         return None

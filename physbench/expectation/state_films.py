@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from physbench.adapters.state_card import PLACE, SPEED
 from physbench.clips.clip import Clip, Row
-from physbench.clips.store import ClipStore
+from physbench.clips.store import clip_store
 from physbench.errors import PhysbenchError
 from physbench.expectation.clip_films import ClipFilms, nearest_film
 from physbench.expectation.film_windows import WindowGrid, window_grid
@@ -67,7 +67,7 @@ def state_films(row: Row, spec: RenderSpec, context: int, sources: Sequence[str]
         sources: Names of films.
     """
     begun = time.monotonic()
-    clip = ClipStore().get(row, spec)
+    clip = clip_store().get(row, spec)
     grid, alone = (_after_release(window_grid(clip, shown), clip) for shown in (context, 1))
     made = ClipFilms(clip, grid, alone, {}, {}, {name: {} for name in STATE_BASELINES})
     for source in dict.fromkeys((POSSIBLE, *sources)):

@@ -24,7 +24,7 @@ from physbench.data.episodes import ClipEpisodes, training_rows
 from physbench.errors import UsageError
 from physbench.plugins import entry_points
 from physbench.reference.architecture import ReferenceModel
-from physbench.reference.training_loop import STATE_FILE, Episodes, generator, run_stages
+from physbench.reference.training_loop import STATE_FILE, Episodes, check_state, generator, run_stages
 from physbench.storage.atomic_write import atomic_path
 
 DEFAULT_CLIPS = 1260  # of the training set
@@ -85,13 +85,6 @@ def train(
     card: ModelCard = architecture.card(config)
     rows, held_out = training_rows(clips)
     prepare_folder(out, resume)
-    started = time.monotonic()
-    store = ClipStore()
-    made = store.ensure([*rows, *held_out], card.spec, workers=workers)
-    generation = time.monotonic() - started
-    print_note(f"{made} of {clips} clips made in {generation:.0f} s.")
-    episodes = ClipEpisodes(rows, card.spec, card.context_frames, store)
-    watched = ClipEpisodes(held_out, card.spec, card.context_frames, store)
     training = {
         "physbench": __version__,
         "torch": torch.__version__,
@@ -104,6 +97,15 @@ def train(
         "threads": threads,
         "device": device,
     }
+    if resume:
+        check_state(out, training_key(architecture.name, config, training))
+    started = time.monotonic()
+    store = ClipStore()
+    made = store.ensure([*rows, *held_out], card.spec, workers=workers)
+    generation = time.monotonic() - started
+    print_note(f"{made} of {clips} clips made in {generation:.0f} s.")
+    episodes = ClipEpisodes(rows, card.spec, card.context_frames, store)
+    watched = ClipEpisodes(held_out, card.spec, card.context_frames, store)
     net, seconds = learn(
         architecture, config, episodes, out, training, seed=seed, steps=steps, minutes=minutes, device=device,
         resume=resume, threads=threads,
@@ -133,12 +135,17 @@ def learn(
             torch.manual_seed(seed)
             net = architecture.net(config)
         net.to(device).train()
-        key = json.dumps({"architecture": architecture.name, "config": dict(config), **settings}, sort_keys=True)
+        key = training_key(architecture.name, config, settings)
         stages = architecture.stages(net, config, episodes, folder, steps)
         seconds = run_stages(net, stages, folder, key, seed, minutes, resume)
     finally:
         torch.set_num_threads(before)
     return net.eval().requires_grad_(False), seconds
+
+
+def training_key(architecture: str, config: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
+    """What a training that is continued must have in common with its beginning, as JSON."""
+    return json.dumps({"architecture": architecture, "config": dict(config), **settings}, sort_keys=True)
 
 
 def prepare_folder(out: Path, resume: bool) -> None:

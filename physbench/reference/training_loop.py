@@ -167,23 +167,37 @@ def _write_state(
         save_file(tensors, str(draft), metadata={"physbench-training": json.dumps(head)})
 
 
+def check_state(folder: Path, key: str) -> None:
+    """Raise UsageError where a folder holds a training that cannot be continued with these settings."""
+    if (folder / STATE_FILE).exists():
+        _open_state(folder / STATE_FILE, key)
+
+
 def _read_state(net: nn.Module, path: Path, key: str) -> tuple[int, int, dict[str, float], dict[str, Tensor]]:
+    head, tensors = _open_state(path, key)
+    net.load_state_dict({name[4:]: value for name, value in tensors.items() if name.startswith("net.")})
+    moments = {name[5:]: value for name, value in tensors.items() if name.startswith("adam.")}
+    return head["stage"], head["step"], head["clocks"], moments
+
+
+def _open_state(path: Path, key: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(str(path), "pt") as file:
             head: dict[str, Any] = json.loads(file.metadata()["physbench-training"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
-        raise UsageError(f"{path} cannot be read ({error}). Train without --resume to start over.") from None
-    if head["key"] != key:
+        before, now = json.loads(head["key"]), json.loads(key)
+        others = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    except (SafetensorError, KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+        raise UsageError(f"{path} cannot be read ({error}). Remove it, or name another folder with --out.") from None
+    if others:
+        said = ", ".join(f"{name} {before.get(name)} (now {now.get(name)})" for name in sorted(others))
         raise UsageError(
-            f"{path.parent} holds a training with other settings: {head['key']}\n"
-            f"not {key}. Give those again, another --out, or leave --resume away."
+            f"{path.parent} holds a training with other settings: {said}.\n"
+            "Give the same settings again, or name another folder with --out."
         )
-    net.load_state_dict({name[4:]: value for name, value in tensors.items() if name.startswith("net.")})
-    moments = {name[5:]: value for name, value in tensors.items() if name.startswith("adam.")}
-    return head["stage"], head["step"], head["clocks"], moments
+    return head, tensors
 
 
 def _set_moments(

@@ -215,9 +215,9 @@ class RolloutEngine:
         return int((frame_times(make_scene(row), self.card.spec) > 1e-9).sum())
 
     def _from_store(self, row: Row) -> Clip:
-        from physbench.clips.store import ClipStore
+        from physbench.clips.store import clip_store
 
-        return ClipStore().get(row, self.card.spec)
+        return clip_store().get(row, self.card.spec)
 
     def run(
         self, plan: Sequence[Batch], load: ClipLoader | None = None, *, only: Sequence[int] | None = None

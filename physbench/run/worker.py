@@ -13,7 +13,7 @@ from pathlib import Path
 from physbench.adapters.model_protocol import ModelCard
 from physbench.clips.clip import Clip, Row
 from physbench.clips.scene_changes import CHANGES
-from physbench.clips.store import ClipStore
+from physbench.clips.store import clip_store
 from physbench.results.run_clips import ClipSource, clips_of_folder
 from physbench.rollouts.rollout_store import load_rollout
 from physbench.run.score_shards import write_part
@@ -68,12 +68,6 @@ def _first(kind: str) -> bool:
 
 
 @cache
-def _store(directory: Path) -> ClipStore:
-    """One for each process, so that a broken cache is reported once."""
-    return ClipStore(directory)
-
-
-@cache
 def _clips(folder: Path) -> ClipSource:
     """The clips of a run."""
     return clips_of_folder(RunFolder(folder))
@@ -105,7 +99,7 @@ def make(store: Path, row: Row, spec: RenderSpec) -> Made:
     from physbench.clips.generate import make_clip
 
     started = time.monotonic()
-    _store(store).put(make_clip(row, spec))
+    clip_store(store).put(make_clip(row, spec))
     return Made(row, time.monotonic() - started, _first("clip"))
 
 

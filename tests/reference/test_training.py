@@ -83,7 +83,7 @@ def test_another_seed_gives_other_weights(toys, small, tmp_path: Path) -> None: 
 
 def test_other_settings_are_refused_on_resume(toys, small, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     run(toys, tmp_path, steps=2)
-    with pytest.raises(UsageError, match="other settings"):
+    with pytest.raises(UsageError, match=r"other settings: steps 2 \(now 3\)\."):
         run(toys, tmp_path, steps=3, resume=True)
     (tmp_path / training_loop.STATE_FILE).write_bytes(b"nonsense")
     with pytest.raises(UsageError, match="cannot be read"):
