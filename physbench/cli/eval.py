@@ -154,7 +154,8 @@ def _expectation(
     from physbench.run.evaluate import say_on_stderr
 
     if dry_run:
-        raise UsageError("--dry-run is not there for the suite expectation. Try --limit 20.")
+        _say_films_plan(options, out, as_json)
+        return
     folder = evaluate_expectation(
         options, out=out, resume=resume, fresh=fresh, debug=debugging(), say=say_on_stderr, settings=settings
     )
@@ -205,9 +206,43 @@ def _say_plan(options: Options, out: Path | None, as_json: bool) -> None:
         ("disk", "not known" if plan.failure else f"up to {readable_size(plan.disk)} while it runs"),
         ("folder", str(plan.out)),
     ]
-    if plan.failure:
-        lines.append(("failure", plan.failure))
+    _print_plan(lines, plan.failure)
+
+
+def _say_films_plan(options: Options, out: Path | None, as_json: bool) -> None:
+    """Print what a run of the suite expectation would do."""
+    from dataclasses import asdict
+
+    from physbench.cli.cache import readable_size
+    from physbench.cli.console import note
+    from physbench.expectation.films_dry_run import films_dry_run
+    from physbench.results.number_format import counted
+    from physbench.run.worker_jobs import duration
+
+    plan = films_dry_run(options, note, out)
+    if as_json:
+        typer.echo(json.dumps({**asdict(plan), "out": str(plan.out), "seconds": plan.seconds}, indent=1))
+        return
+    device = f", {readable_size(plan.device_memory)} on the device" if plan.device_memory else ""
+    model, workers = duration(plan.model_seconds), counted(plan.workers, "worker")
+    parts = f"model {model}, beside it {workers} {duration(plan.worker_seconds / plan.workers)}"
+    pairs = f"{counted(plan.pairs, 'pair')} and {counted(plan.controls, 'control')}"
+    lines = [
+        ("model", f"{plan.model} on {plan.device}, {plan.dtype}"),
+        ("suite", f"expectation: {pairs} of {counted(plan.clips, 'clip')}, {counted(plan.films, 'film')}"),
+        ("frames", f"{plan.render_spec}, {plan.context_frames} in the context, {plan.batch_size} at a time"),
+        ("memory", f"{readable_size(plan.peak_memory)} in all processes{device}"),
+        ("time", "not known, since a film failed" if plan.failure else f"about {duration(plan.seconds)}: {parts}"),
+        ("folder", str(plan.out)),
+    ]
+    _print_plan(lines, plan.failure)
+
+
+def _print_plan(lines: list[tuple[str, str]], failure: str) -> None:
+    """Print a plan; exit 1 where what was tried failed."""
+    if failure:
+        lines = [*lines, ("failure", failure)]
     for name, text in lines:
         typer.echo(f"{name:<8} {text}")
-    if plan.failure:
+    if failure:
         raise typer.Exit(1)

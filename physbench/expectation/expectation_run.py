@@ -130,17 +130,7 @@ def evaluate_expectation(
 
     Raises UsageError or ModelError for what was asked wrongly, Interrupted for Ctrl-C; what is done is kept.
     """
-    options.check()
-    _refuse_options(options)
-    pairs = find_pairs(options.limit, options.tasks)
-    suite = suite_of(pairs)
-    check_target(options.model, trust_code=options.trust_code)
-    for line in preflight(options.model, suite, options.samples, options.model_arg):
-        say(line)
-    known = versions(purpose="runs") | {"expectation": fingerprint("expectation")[:16]}
-    asked = asked_document(options, suite, model_sha256(options.model), known)
-    asked["suite"] |= {"hash": pairs_hash(pairs), "pairs": len(pairs)}
-    asked["started"] = datetime.now(UTC).isoformat(timespec="seconds")
+    pairs, asked = asked_films(options, say)
     path = out or (default_folder(options.short_name, EXPECTATION_SUITE, resume) if resume else None)
     made: tuple[Path, ...] = ()
     if path is None:
@@ -156,6 +146,22 @@ def evaluate_expectation(
         with explained(options.resume_command(path), run.kept, folder.path):
             _work(run)
     return folder
+
+
+def asked_films(options: Options, say: Say) -> tuple[tuple[FilmPair, ...], dict[str, Any]]:
+    """The pairs that are asked for, and the manifest of a run that begins. Raises UsageError and ModelError."""
+    options.check()
+    _refuse_options(options)
+    pairs = find_pairs(options.limit, options.tasks)
+    suite = suite_of(pairs)
+    check_target(options.model, trust_code=options.trust_code)
+    for line in preflight(options.model, suite, options.samples, options.model_arg):
+        say(line)
+    known = versions(purpose="runs") | {"expectation": fingerprint("expectation")[:16]}
+    asked = asked_document(options, suite, model_sha256(options.model), known)
+    asked["suite"] |= {"hash": pairs_hash(pairs), "pairs": len(pairs)}
+    asked["started"] = datetime.now(UTC).isoformat(timespec="seconds")
+    return pairs, asked
 
 
 def suite_of(pairs: Sequence[FilmPair]) -> Suite:
@@ -193,7 +199,7 @@ def _work(run: ExpectationRun) -> None:
             run.say(f"Resuming: {run.kept()}.")
         run.say(f"Loading {run.options.model} ...")
         with engine_of(run.options, "", debug=run.debug) as engine:
-            _agree(run, engine)
+            agree_on_model(run, engine)
             _show(run, engine, run.missing())
         if lost := run.missing():
             run.say(f"The server did not answer on {counted(len(lost), 'clip')}: --resume asks for them again.")
@@ -226,8 +232,7 @@ def _show_untrained(run: ExpectationRun, engine: RolloutEngine, missing: Sequenc
     failed: list[str] = []
     with WorkerPool(run.workers, FILM_PRELOAD) as pool, Progress("clips, untrained", len(missing)) as progress:
         for films in _films(run, pool, card, missing):
-            ask = surprise_at_films if isinstance(card, SurpriseCard) else prediction_errors
-            found = ask(engine, films, run.manifest["batch"], run.options.samples)
+            found = ask_model(run, engine, films)
             path = run.part(films.clip.row)
             values = {name: listed(series) for name, series in found.films.items()}
             write_sealed_json(path, {**(read_part(path) or {}), UNTRAINED: values})
@@ -237,7 +242,7 @@ def _show_untrained(run: ExpectationRun, engine: RolloutEngine, missing: Sequenc
         run.say(f"The untrained copy failed on {counted(len(failed), 'film')}: {failed[0]}")
 
 
-def _agree(run: ExpectationRun, engine: RolloutEngine) -> None:
+def agree_on_model(run: ExpectationRun, engine: RolloutEngine) -> None:
     """Complete the manifest with the model, or see that it is the one of the stored manifest."""
     info = engine.info
     card = info.card
@@ -291,9 +296,8 @@ def _show(run: ExpectationRun, engine: RolloutEngine, missing: Sequence[Row]) ->
                     f"{counted(controls, 'control')} of {counted(len(run.rows), 'clip')} at {card.spec}, {what} at a "
                     f"time on {engine.info.device}, into {run.folder.path}"
                 )
-            ask = surprise_at_films if isinstance(card, SurpriseCard) else prediction_errors
             _mark_local(run, films)
-            found = ask(engine, films, run.manifest["batch"], run.options.samples)
+            found = ask_model(run, engine, films)
             _keep(run, films, found)
             for note in engine.notes[noted:]:
                 run.say(note)
@@ -326,10 +330,21 @@ def _films(run: ExpectationRun, pool: WorkerPool, card: ModelCard, rows: Sequenc
     while left or waiting:
         while left and len(waiting) < run.workers + AHEAD_OF_MODEL:
             row = left.popleft()
-            shown = 1 if isinstance(card, SurpriseCard) else min(card.context_frames, card.history_frames)
-            make = state_films if isinstance(card, StateCard) else clip_films
-            waiting.append(pool.submit(make, row, card.spec, shown, run.sources(row)))
+            waiting.append(pool.submit(films_for, card, row, run.sources(row)))
         yield waiting.popleft().result()
+
+
+def films_for(card: ModelCard, row: Row, sources: Sequence[str]) -> ClipFilms:
+    """The films of a clip as a model of this card is shown them."""
+    shown = 1 if isinstance(card, SurpriseCard) else min(card.context_frames, card.history_frames)
+    make = state_films if isinstance(card, StateCard) else clip_films
+    return make(row, card.spec, shown, sources)
+
+
+def ask_model(run: ExpectationRun, engine: RolloutEngine, films: ClipFilms) -> ClipSurprise:
+    """What a model, or its untrained copy, makes of the films of a clip."""
+    ask = surprise_at_films if isinstance(engine.card, SurpriseCard) else prediction_errors
+    return ask(engine, films, run.manifest["batch"], run.options.samples)
 
 
 def listed(values: np.ndarray[Any, Any]) -> list[float | None]:
