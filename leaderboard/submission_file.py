@@ -14,13 +14,13 @@ import re
 import shutil
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from physbench.errors import UsageError
 from physbench.results.read_run import REFERENCE_MODELS
+from physbench.storage.archive_errors import DAMAGED_ARCHIVE
 from physbench.storage.atomic_write import atomic_path
 from physbench.storage.run_folder import RunFolder
 
@@ -33,7 +33,6 @@ MOST_SENT_FILES = 100_000
 MOST_SENT_BYTES = 8 << 30  # of all files together
 READ_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 FIXED_DATE = (1980, 1, 1, 0, 0, 0)  # the date of every file: an archive depends on nothing but their content
-NOT_AN_ARCHIVE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
 
 
 def write_archive(path: Path, files: Mapping[str, Path]) -> None:
@@ -76,7 +75,7 @@ def _unpack(path: Path, place: Path) -> None:
                     shutil.copyfileobj(source, copy)
     except UsageError:
         raise
-    except (OSError, *NOT_AN_ARCHIVE) as error:
+    except DAMAGED_ARCHIVE as error:
         if isinstance(error, OSError) and error.errno != errno.EINVAL:  # EINVAL: a place before the start of the file
             raise
         raise UsageError(f"{path}: is not a submission that can be read ({type(error).__name__}: {error}).") from error

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import lzma
 import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +12,7 @@ from physbench.adapters.graph_card import GraphDocument, read_graph_document, st
 from physbench.adapters.model_protocol import Model, ModelCard
 from physbench.adapters.surprise_card import SurpriseCard
 from physbench.errors import ModelError
+from physbench.storage.archive_errors import DAMAGED_ARCHIVE
 
 if TYPE_CHECKING:
     import torch
@@ -31,7 +30,7 @@ def looks_like_program(path: Path) -> bool:
                 return False
         with zipfile.ZipFile(path) as archive:
             names = [name.split("/", 1)[-1] for name in archive.namelist()]
-    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):  # ValueError: a name that is no text
+    except DAMAGED_ARCHIVE:
         return False
     return any("serialized_exported_program" in name or name == "archive_format" for name in names)
 
@@ -45,7 +44,7 @@ def read_program_document(path: Path) -> GraphDocument:
             if found and found[0].file_size > MAX_CARD_BYTES:
                 raise ModelError(f"{path}: {place} has {found[0].file_size} bytes, which is no card. Export it again.")
             text = archive.read(found[0]).decode("utf-8") if found else None
-    except (OSError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error, lzma.LZMAError) as error:
+    except DAMAGED_ARCHIVE as error:
         raise ModelError(f"{path} is corrupt: {place} cannot be read ({error}). Copy it again.") from None
     document = read_graph_document(text, str(path), place)
     _check_inputs(document, path)

@@ -6,9 +6,10 @@ import io
 import itertools
 import pickletools
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
+
+from physbench.storage.archive_errors import DAMAGED_ARCHIVE
 
 # What torch itself writes into a checkpoint of plain tensors. Everything else would run code from the file.
 SAFE_GLOBALS = {
@@ -161,7 +162,7 @@ def is_zip(path: Path) -> bool:
     """Whether a file ends like a zip file of one part."""
     try:
         return zipfile.is_zipfile(path)
-    except zipfile.BadZipFile:  # it says that it is one of several; newer versions of Python return False
+    except DAMAGED_ARCHIVE:  # it says that it is one of several; newer versions of Python return False
         return False
 
 
@@ -181,5 +182,5 @@ def pickles_in_zip(path: Path) -> list[bytes] | None:
                     parts.append(stream.read(left))  # an archive may declare less than it holds
                 left -= len(parts[-1])
             return parts
-    except (zipfile.BadZipFile, zlib.error, OSError, RuntimeError, NotImplementedError, EOFError, ValueError):
+    except DAMAGED_ARCHIVE:
         return None

@@ -9,7 +9,6 @@ import stat
 import tarfile
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -17,6 +16,7 @@ from typing import IO
 
 from physbench.errors import ModelError
 from physbench.printable import printable
+from physbench.storage.archive_errors import DAMAGED_ARCHIVE
 
 MAX_FILES = 200_000
 MAX_FILE_BYTES = 2 * 2**30  # bytes of one file in an archive
@@ -57,7 +57,7 @@ class VideoSource:
                 found = list(_tar_members(self._tar))
         except FileNotFoundError:
             raise ModelError(f"{path} does not exist.") from None
-        except (OSError, tarfile.TarError, zipfile.BadZipFile, ValueError) as error:
+        except DAMAGED_ARCHIVE as error:
             raise ModelError(
                 f"{path} cannot be read as a folder, a .zip or a plain .tar of videos ({error}). Unpack it first."
             ) from None
@@ -80,8 +80,8 @@ class VideoSource:
             if plain is None:
                 raise OSError(f"{file.name} is no plain file")
             return plain
-        except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-            raise OSError(f"damaged in the archive ({error})") from None
+        except DAMAGED_ARCHIVE as error:
+            raise OSError(f"damaged in the archive ({error!s:.200})") from None
 
     def sha256(self) -> str:
         """Hash of the archive, or of the names and contents of all files in the folder."""

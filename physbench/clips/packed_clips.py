@@ -24,6 +24,7 @@ from physbench.clips.generate import frame_times, make_scene
 from physbench.clips.suite import Golden, Suite
 from physbench.errors import UsageError
 from physbench.looks.known_looks import LOOKS, look_hash
+from physbench.storage.archive_errors import DAMAGED_ARCHIVE
 from physbench.storage.atomic_write import atomic_path
 from physbench.storage.fingerprint import fingerprint
 from physbench.storage.sealed_file import EMPTY_SEAL, NOT_ARRAYS, SEAL, seal_of, sealed
@@ -35,7 +36,7 @@ PACKED_DATE = (1980, 1, 1, 0, 0, 0)  # of all files in an archive: the same clip
 MOST_PACKED_INDEX_BYTES = 1 << 28
 MOST_PACKED_CLIP_BYTES = 1 << 31
 MOST_SIDE = 1 << 14  # px
-NOT_PACKED = (*NOT_ARRAYS, NotImplementedError, RecursionError, OverflowError)
+NOT_PACKED = (*NOT_ARRAYS, *DAMAGED_ARCHIVE)
 
 
 @dataclass(frozen=True)
