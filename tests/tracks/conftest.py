@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -69,9 +70,22 @@ def picture(stage: Stage, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray
     return frames, centres, visible, full
 
 
+Drawn = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+_drawn: dict[tuple[bytes, int], Drawn] = {}
+
+
+def picture_once(stage: Stage, size: int) -> Drawn:
+    """What `picture` returns, drawn once for equal stages."""
+    key = (pickle.dumps(stage), size)
+    if key not in _drawn:
+        _drawn[key] = picture(stage, size)
+    frames, centres, visible, full = (array.copy() for array in _drawn[key])
+    return frames, centres, visible, full
+
+
 def make_clip(stage: Stage, size: int = 64, fps: float = 15.0, handover: int = 7) -> Clip:
     """Return a clip whose states say what `picture` draws."""
-    frames, centres, visible, full = picture(stage, size)
+    frames, centres, visible, full = picture_once(stage, size)
     camera, spec = Camera("front", (0.0, 0.0, 0.0)), RenderSpec(size, size, fps)
     scale = pixels_per_metre(camera, spec)
     bodies = tuple(

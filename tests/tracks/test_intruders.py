@@ -55,8 +55,14 @@ def seen(clip: Clip, frames: np.ndarray, style: str = "") -> float:
     return float(np.mean(tracks.hallucinations[12:] > 0))
 
 
-@pytest.mark.parametrize("size", (64, 128))
-@pytest.mark.parametrize("colour", (GREY, LIGHT, DARK, MINT, RED))
+@pytest.mark.parametrize(
+    ("colour", "size"),
+    [
+        *((colour, 64) for colour in (GREY, LIGHT, DARK, MINT, RED)),
+        (GREY, 128),
+        *(pytest.param(colour, 128, marks=pytest.mark.slow) for colour in (LIGHT, DARK, MINT, RED)),
+    ],
+)
 def test_a_third_of_the_smallest_body_counts(four: Callable[[int], Clip], size: int, colour: tuple[int, ...]) -> None:
     clip = four(size)
     assert seen(clip, painted(clip, 1 / 3, colour)) == 1  # type: ignore[arg-type]
@@ -99,11 +105,18 @@ def test_what_flickers_is_none(four: Callable[[int], Clip]) -> None:
     assert seen(clip, jumping) == 0
 
 
+STYLES = ("h264-28", "unsharp-2", "crawl-8", "blur-1.5", "reduce-8", "jitter-.3", "grain-8", "cast-20", "flicker-10")
+AT_EDGES = STYLES[:3]  # what changes edges, as of a screen or of one body before another
+
+
 @pytest.mark.parametrize(
-    "style",
-    ("h264-28", "blur-1.5", "reduce-8", "unsharp-2", "jitter-.3", "crawl-8", "grain-8", "cast-20", "flicker-10"),
+    ("stage", "style"),
+    [
+        pytest.param(stage, style, marks=() if stage == "four" or style in AT_EDGES else pytest.mark.slow)
+        for stage in ("four", "screen", "crossing")
+        for style in STYLES
+    ],
 )
-@pytest.mark.parametrize("stage", ("four", "screen", "crossing"))
 def test_styles_make_none(
     clip_of: Callable[..., Clip], stages: dict[str, Callable[..., object]], stage: str, style: str
 ) -> None:
