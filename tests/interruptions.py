@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from quick_runs import write_nothing
 
 from physbench.cli.main import run
 from physbench.report import report_page
@@ -180,7 +181,7 @@ def _child(
 
         sys.stdout = sys.stderr = os.fdopen(handle, "w", buffering=1, encoding="utf-8", closefd=False)
         _fork_workers()
-        report_page.write_report = _no_report
+        report_page.write_report = write_nothing
         prepare()
         _inject(faults, place)
         code = run(arguments)
@@ -189,12 +190,6 @@ def _child(
         traceback.print_exc()
     finally:
         os._exit(code)
-
-
-def _no_report(folder: RunFolder) -> None:
-    """A report takes seconds and has tests of its own."""
-    folder.report.parent.mkdir(exist_ok=True)
-    folder.report.write_text("<!doctype html>")
 
 
 def _fork_workers() -> None:

@@ -6,17 +6,20 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from interruptions import Ask, session
 from made_runs import make_run
+from quick_runs import quick_finish
 
 from physbench.cli.main import run
 from physbench.storage.run_folder import RunFolder
 
 __all__ = ["make_run"]  # a fixture
+
+# Four tasks of which 32 simulations of a clip take less than half a second: billiards take four.
+QUICK_TASKS = "falling/projectile*,falling/drop-bounce*,collisions/head-on-v1,collisions/wall-bounce*"
 
 # Draws from its generators, and its answer depends on who shares its batch: a mix of both would show in any score.
 # It is called twice along time; with TOY_GATE it waits in its second batch until that file is there. TOY_DIES="N:FILE":
@@ -82,20 +85,6 @@ def toys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@contextmanager
-def quick_finish() -> Iterator[pytest.MonkeyPatch]:
-    """Runs in this process make no report and no diagnosis in here, until `undo`."""
-
-    def write_report(folder: RunFolder) -> None:
-        folder.report.parent.mkdir(exist_ok=True)
-        folder.report.write_text("<!doctype html>")
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("physbench.report.report_page.write_report", write_report)
-        patch.setattr("physbench.diagnosis.diagnose_run.diagnose_run", lambda folder, workers: {})
-        yield patch
-
-
 @pytest.fixture(autouse=True)
 def no_report() -> Iterator[pytest.MonkeyPatch]:
     """A report and a diagnosis take seconds and have tests of their own: runs in this process make none, until `undo`.
@@ -131,11 +120,11 @@ def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
 @pytest.fixture(scope="session")
 def toy_eval(toys: Path) -> Callable[..., tuple[str, ...]]:
-    """Makes the command that evaluates the toy: 4 clips, 2 samples, in batches of 3, 3 and 2."""
+    """Makes the command that evaluates the toy: 2 clips, 2 samples, in batches of 3 and 1."""
 
     def arguments(out: Path, *more: str) -> tuple[str, ...]:
         model = f"{toys / 'toy.py'}:factory"
-        suite = ("--suite", "smoke", "--tasks", "falling/*,collisions/*", "--limit", "4")
+        suite = ("--suite", "smoke", "--tasks", QUICK_TASKS, "--limit", "2")
         how = ("--batch-size", "3", "--samples", "2", "--device", "cpu", "--keep-rollouts", "all", "--no-diagnosis")
         return ("eval", model, *suite, *how, "--out", str(out), *more)
 
@@ -144,10 +133,14 @@ def toy_eval(toys: Path) -> Callable[..., tuple[str, ...]]:
 
 @pytest.fixture(scope="session")
 def stage_words(toy_eval: Callable[..., tuple[str, ...]]) -> Callable[..., tuple[str, ...]]:
-    """Makes commands that roll the toy out, or evaluate it, read by two scorers that take no time."""
+    """Makes commands that roll the toy out, or evaluate it, read by two scorers that take little time.
+
+    4 clips, 2 samples, in batches of 3, 3 and 2.
+    """
+    cheap = ("--limit", "4", "--scorers", "drift/accuracy,drift/crps", "--workers", "2")
 
     def words(command: str, out: Path, *more: str) -> tuple[str, ...]:
-        return (command, *toy_eval(out, "--scorers", "drift/accuracy,drift/crps", "--workers", "2", *more)[1:])
+        return (command, *toy_eval(out, *cheap, *more)[1:])
 
     return words
 
@@ -174,7 +167,7 @@ def ask(toys: Path) -> Ask:
     """Makes the command of a short run: as that of `toy_eval`, with a scorer that takes milliseconds."""
 
     def arguments(out: Path, *more: str) -> tuple[str, ...]:
-        suite = ("--suite", "smoke", "--tasks", "falling/*,collisions/*", "--limit", "4")
+        suite = ("--suite", "smoke", "--tasks", QUICK_TASKS, "--limit", "4")
         scorers = ("--scorers", "drift/sharpness", "--no-diagnosis", "--workers", "2")
         how = ("--batch-size", "3", "--samples", "2", "--device", "cpu", "--keep-rollouts", "all")
         return ("eval", f"{toys / 'toy.py'}:factory", *suite, *scorers, *how, "--out", str(out), *more)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
+import shutil
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from quick_runs import quick_finish
 
 from physbench.cli.main import run
 from physbench.clips.suite import Suite, find_suite
@@ -63,32 +68,50 @@ def test_what_cannot_end_early_is_refused(changes: dict[str, object], words: str
         Options("baseline:freeze", **changes).check()  # type: ignore[arg-type]
 
 
+@dataclass(frozen=True)
+class Ended:
+    """A run that has ended early, and what it said."""
+
+    folder: RunFolder
+    out: str
+    err: str
+
+
+@pytest.fixture(scope="module")
+def ended_run(stage_words: Words, tmp_path_factory: pytest.TempPathFactory) -> Ended:
+    """Its time was spent once its first batch of three rollouts was stored: two samples of a clip, and one of another.
+
+    Nobody may change it.
+    """
+    folder, out, err = RunFolder(tmp_path_factory.mktemp("ended") / "run"), io.StringIO(), io.StringIO()
+
+    def is_spent(budget: str | None, started: float) -> bool:
+        return bool(budget) and any((folder.path / "rollouts").glob("*.json"))
+
+    with quick_finish() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.setattr(run_state, "is_spent", is_spent)
+        assert run(stage_words("eval", folder.path, "--budget", "2h")) == 0
+    return Ended(folder, out.getvalue(), err.getvalue())
+
+
 @pytest.fixture
-def ended(
-    stage_words: Words, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> RunFolder:
-    """A run whose time was spent once its first batch of three rollouts, of two samples a clip, was stored."""
-    out = RunFolder(tmp_path / "run")
-    monkeypatch.setattr(run_state, "is_spent", lambda budget, started: bool(budget) and out.rollouts_made())
-    monkeypatch.setattr(
-        RunFolder, "rollouts_made", lambda self: any((self.path / "rollouts").glob("*.json")), raising=False
-    )
-    assert run(stage_words("eval", out.path, "--budget", "2h")) == 0  # tests read in capsys what it said
-    return out
+def ended(ended_run: Ended, tmp_path: Path) -> RunFolder:
+    """A copy of that run."""
+    return RunFolder(shutil.copytree(ended_run.folder.path, tmp_path / "run"))
 
 
 def test_a_budget_ends_a_run_with_what_is_rolled_out(
-    ended: RunFolder, staged_run: RunFolder, stage_words: Words, capsys: pytest.CaptureFixture[str]
+    ended_run: Ended, staged_run: RunFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    said = capsys.readouterr()
+    ended = ended_run.folder
     result = read_result(ended.result)
     partial = result.partial
     assert partial is not None and (partial.by, partial.asked, partial.clips, partial.of) == ("budget", "2h", 1, 4)
     rows = [row["task"] for row in read_manifest(ended)["suite"]["rows"]]
     assert len(partial.missing) == 3 and len(rows) == 4 and result.counts.clips == 1
     assert not result.suite.complete and result.suite.hash != read_result(staged_run.result).suite.hash
-    assert "Partial, ended by --budget 2h: 3 of 4 clips are missing" in said.out
-    assert "--resume" in said.err and "--budget" not in said.err.split("For all of them:")[1].splitlines()[1]
+    assert "Partial, ended by --budget 2h: 3 of 4 clips are missing" in ended_run.out
+    assert "--resume" in ended_run.err and "--budget" not in ended_run.err.split("For all of them:")[1].splitlines()[1]
     (listed,) = find_runs(ended.path.parent)
     assert (listed.state, listed.done, listed.of) == ("partial", 2, 8)
     assert run(("runs", str(ended.path.parent))) == 0
@@ -99,7 +122,9 @@ def test_a_budget_ends_a_run_with_what_is_rolled_out(
         compare(ended, staged_run)
 
 
-@pytest.mark.parametrize("again", [(), ("--budget", "3h")], ids=["without", "with more"])
+@pytest.mark.parametrize(
+    "again", [("--budget", "3h"), pytest.param((), marks=pytest.mark.slow)], ids=["with more", "without"]
+)
 def test_a_resume_goes_on_to_the_same_bytes(
     ended: RunFolder, staged_run: RunFolder, stage_words: Words, monkeypatch: pytest.MonkeyPatch, again: tuple[str, ...]
 ) -> None:

@@ -71,6 +71,7 @@ def test_a_run_leaves_the_same_bytes(
     assert ray.settings == {}, "the cluster was left"
 
 
+@pytest.mark.slow  # each half is in the test above and in test_stored_stages
 def test_a_run_goes_on_here_and_there(
     ray: RayStandIn, staged_run: RunFolder, stage_words: Words, tmp_path: Path
 ) -> None:

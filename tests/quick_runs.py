@@ -1,0 +1,28 @@
+"""Runs that end without what takes seconds there and has tests of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from physbench.storage.run_folder import RunFolder
+
+
+def write_nothing(folder: RunFolder) -> None:
+    """In the place of `write_report`."""
+    folder.report.parent.mkdir(exist_ok=True)
+    folder.report.write_text("<!doctype html>")
+
+
+@contextmanager
+def quick_finish() -> Iterator[pytest.MonkeyPatch]:
+    """Runs in this process make no report and no diagnosis in here, until `undo`.
+
+    Fixtures of a module or of the session are made before the fixture `no_report` of a test: they need it themselves.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("physbench.report.report_page.write_report", write_nothing)
+        patch.setattr("physbench.diagnosis.diagnose_run.diagnose_run", lambda folder, workers: {})
+        yield patch
