@@ -91,7 +91,8 @@ def test_the_command_line_overrides_it_and_the_manifest_says_what_came_from_it(
     text = "[eval]\nsuite = 'smoke'\ntasks = 'projectile'\nlimit = 2\ndiagnosis = false\nworkers = 2\n"
     (here / "physbench.toml").write_text(text)
     monkeypatch.setattr("physbench.report.report_page.write_report", lambda folder: None)
-    assert run(["eval", "baseline:freeze", "--limit", "1", "--workers", "1", "--out", "run"]) == 0
+    words = ("--limit", "1", "--workers", "1", "--scorers", "drift/sharpness", "--out", "run")
+    assert run(["eval", "baseline:freeze", *words]) == 0
     assert "physbench.toml: suite = smoke, tasks = projectile, diagnosis = False" in capsys.readouterr().err
     manifest = json.loads((here / "run" / "manifest.json").read_text())
     assert len(manifest["suite"]["rows"]) == 1 and manifest["suite"]["name"] == "smoke"

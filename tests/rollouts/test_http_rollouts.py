@@ -87,8 +87,8 @@ def test_a_server_that_hangs_costs_one_batch(plan, clips) -> None:
         connection.sendall(respond(blocks(2, 12), kind=MEDIA_TYPE))
 
     with raw_server(rollout=answer) as server:
-        failures, engine = rolled(server.url, plan(2, 2), clips, timeout=8)
-    assert failures == ["The model took longer than 8 s (--timeout)."] * 2 + [None] * 2
+        failures, engine = rolled(server.url, plan(2, 2), clips, timeout=3)
+    assert failures == ["The model took longer than 3 s (--timeout)."] * 2 + [None] * 2
     assert [event.kind for event in engine.events] == ["timeout"]
 
 
@@ -100,8 +100,8 @@ def test_a_server_that_drips_is_ended_by_the_time_out(plan, clips) -> None:
             time.sleep(0.05)
 
     with raw_server(rollout=drip) as server:
-        failures, _ = rolled(server.url, plan(1), clips, timeout=2)
-    assert failures == ["The model took longer than 2 s (--timeout)."]
+        failures, _ = rolled(server.url, plan(1), clips, timeout=1)
+    assert failures == ["The model took longer than 1 s (--timeout)."]
 
 
 def test_a_server_that_dies_fails_the_rest_at_once(plan, clips) -> None:

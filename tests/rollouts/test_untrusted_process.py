@@ -50,11 +50,11 @@ def test_what_is_no_message_fails_its_clip_and_runs_nothing(roll, hostile, tmp_p
         hostile.PICKLE: "The model's process sent no message of a known kind.",
         hostile.GIGABYTE: "The model's process sent a message of more than 1 MiB.",
         hostile.FEW_FRAMES: "The model's process sent 11 frames of 12 for a clip.",
-        hostile.HALF: "The model took longer than 3 s (--timeout).",
-        hostile.PUT_OFF: "The model took longer than 3 s (--timeout).",
+        hostile.HALF: "The model took longer than 2 s (--timeout).",
+        hostile.PUT_OFF: "The model took longer than 2 s (--timeout).",
         hostile.SHRINK: "hostile.py",
     }
-    with open_engine("attacking", mark=str(mark), timeout=3) as engine:
+    with open_engine("attacking", mark=str(mark), timeout=2) as engine:
         rollouts = roll(engine, [code for attack in attacks for code in (attack, hostile.OK)])
     for (attack, words), broken, following in zip(attacks.items(), rollouts[::2], rollouts[1::2], strict=True):
         assert broken.failure is not None and words in broken.failure, attack

@@ -120,11 +120,11 @@ def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
 @pytest.fixture(scope="session")
 def toy_eval(toys: Path) -> Callable[..., tuple[str, ...]]:
-    """Makes the command that evaluates the toy: 2 clips, 2 samples, in batches of 3 and 1."""
+    """Makes the command that evaluates the toy: 2 clips, 2 samples, in batches of 3 and 1; on 4 clips 3, 3 and 2."""
 
-    def arguments(out: Path, *more: str) -> tuple[str, ...]:
+    def arguments(out: Path, *more: str, clips: int = 2) -> tuple[str, ...]:
         model = f"{toys / 'toy.py'}:factory"
-        suite = ("--suite", "smoke", "--tasks", QUICK_TASKS, "--limit", "2")
+        suite = ("--suite", "smoke", "--tasks", QUICK_TASKS, "--limit", str(clips))
         how = ("--batch-size", "3", "--samples", "2", "--device", "cpu", "--keep-rollouts", "all", "--no-diagnosis")
         return ("eval", model, *suite, *how, "--out", str(out), *more)
 
@@ -133,14 +133,11 @@ def toy_eval(toys: Path) -> Callable[..., tuple[str, ...]]:
 
 @pytest.fixture(scope="session")
 def stage_words(toy_eval: Callable[..., tuple[str, ...]]) -> Callable[..., tuple[str, ...]]:
-    """Makes commands that roll the toy out, or evaluate it, read by two scorers that take little time.
-
-    4 clips, 2 samples, in batches of 3, 3 and 2.
-    """
-    cheap = ("--limit", "4", "--scorers", "drift/accuracy,drift/crps", "--workers", "2")
+    """Makes commands that roll the toy out on 4 clips, or evaluate it, read by two scorers that take little time."""
+    cheap = ("--scorers", "drift/accuracy,drift/crps", "--workers", "2")
 
     def words(command: str, out: Path, *more: str) -> tuple[str, ...]:
-        return (command, *toy_eval(out, *cheap, *more)[1:])
+        return (command, *toy_eval(out, *cheap, *more, clips=4)[1:])
 
     return words
 
@@ -164,10 +161,10 @@ def toy_run(toy_eval: Callable[..., tuple[str, ...]], tmp_path_factory: pytest.T
 
 @pytest.fixture(scope="session")
 def ask(toys: Path) -> Ask:
-    """Makes the command of a short run: as that of `toy_eval`, with a scorer that takes milliseconds."""
+    """Makes the command of a short run: 4 clips, in batches of 3, 3 and 2, and a scorer that takes milliseconds."""
 
     def arguments(out: Path, *more: str) -> tuple[str, ...]:
-        suite = ("--suite", "smoke", "--tasks", QUICK_TASKS, "--limit", "4")
+        suite = ("--suite", "smoke", "--tasks", "falling/*,collisions/*", "--limit", "4")
         scorers = ("--scorers", "drift/sharpness", "--no-diagnosis", "--workers", "2")
         how = ("--batch-size", "3", "--samples", "2", "--device", "cpu", "--keep-rollouts", "all")
         return ("eval", f"{toys / 'toy.py'}:factory", *suite, *scorers, *how, "--out", str(out), *more)
