@@ -10,7 +10,7 @@ import pytest
 from physbench.cli.main import run
 
 CLIPS = ("--suite", "smoke", "--tasks", "falling/projectile", "--limit", "3")
-ASKED = (*CLIPS, "--batch-size", "2", "--scorers", "drift/*")
+ASKED = (*CLIPS, "--batch-size", "2", "--scorers", "drift/sharpness")
 
 
 def test_a_plan_is_said_and_nothing_is_written(

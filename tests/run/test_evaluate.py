@@ -53,7 +53,7 @@ def test_a_run_has_what_the_design_says(toy_run: RunFolder) -> None:
     manifest = json.loads(toy_run.manifest.read_text())
     assert manifest["model"]["name"] == "toy" and manifest["model"]["sha256"]
     assert manifest["render_spec"] == "64x64@15" and manifest["context"] == 4
-    assert [len(batch) for batch in manifest["batches"]] == [3, 3, 2]
+    assert [len(batch) for batch in manifest["batches"]] == [3, 1]
     speed = manifest["speed"]
     assert speed["peak_memory_gb"] > 0 and 0 < speed["harness_share"] <= 1
     assert speed["total_seconds"] == read_sealed_json(toy_run.result)["speed"]["total_seconds"]
@@ -63,16 +63,17 @@ def test_a_run_has_what_the_design_says(toy_run: RunFolder) -> None:
     assert table.drop_duplicates(["clip", "sample"])["seed"].tolist() == [seed for seed in order for _ in range(2)]
     assert set(table["axis"].dropna()) == {"consistency", "permanence", "drift"}
     for name in ("truth", "freeze", "constant-velocity"):
-        assert len(pd.read_parquet(toy_run.reference(name).scores)["clip"].unique()) == 4
-    assert json.loads(toy_run.result.read_text())["counts"] == {"clips": 4, "samples": 2, "scored": 4, "failed": 0}
+        assert len(pd.read_parquet(toy_run.reference(name).scores)["clip"].unique()) == 2
+    assert json.loads(toy_run.result.read_text())["counts"] == {"clips": 2, "samples": 2, "scored": 2, "failed": 0}
     assert manifest["notes"] == ["Its file names no rate: 15 frames/s <were> assumed."]
     assert toy_run.report.read_text().startswith("<!")
     assert (
         "<dt>note</dt><dd>Its file names no rate: 15 frames/s &lt;were&gt; assumed.</dd>" in toy_run.report.read_text()
     )
-    assert len(rollouts_of(toy_run.path)) == 8
+    assert len(rollouts_of(toy_run.path)) == 4
 
 
+@pytest.mark.slow  # as in test_interruptions, with new interpreters
 def test_scores_are_the_same_bytes_after_a_kill(whole: RunFolder, ask: Eval, start: Start, tmp_path: Path) -> None:
     """Killed in the second batch; then one rollout of the first is lost, one is cut short and two parts are lost."""
     out = RunFolder(tmp_path / "killed")
@@ -179,8 +180,8 @@ def test_another_model_in_the_same_file_is_refused(
 
 
 def broken(toys: Path, out: Path, kind: str) -> int:
-    suite = ("--suite", "smoke", "--tasks", "falling/*", "--limit", "2", "--batch-size", "2")
-    words = (*suite, "--scorers", "drift/accuracy", "--device", "cpu", "--out", str(out))
+    suite = ("--suite", "smoke", "--tasks", "falling/projectile*", "--limit", "2", "--batch-size", "2")
+    words = (*suite, "--scorers", "drift/accuracy", "--workers", "1", "--device", "cpu", "--out", str(out))
     return run(["eval", f"{toys / 'broken.py'}:factory", "--model-arg", f"kind={kind}", *words])
 
 
@@ -213,7 +214,9 @@ def test_a_baseline_reads_as_its_reference_does(tmp_path: Path) -> None:
     """References skip the model's process and the video on disk, and nothing else: their rows are the same bytes."""
     out = RunFolder(tmp_path / "run")
     suite = ("--suite", "smoke", "--tasks", "screen-pass,head-on", "--limit", "2")
-    assert run(["eval", "baseline:constant-velocity", *suite, "--model-arg", "size=96", "--out", str(out.path)]) == 0
+    scorers = ("--scorers", "permanence/*,drift/*,laws/*", "--workers", "1")  # shadowing takes seconds a clip
+    model = ("baseline:constant-velocity", "--model-arg", "size=96")
+    assert run(["eval", *model, *suite, *scorers, "--out", str(out.path)]) == 0
     assert out.scores.read_bytes() == out.reference("constant-velocity").scores.read_bytes()
     assert rollouts_of(out.path), "those that the report shows are kept"
 

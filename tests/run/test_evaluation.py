@@ -197,7 +197,7 @@ def test_lightning_logs_what_the_callback_finds(loggers: dict[str, Callable[...,
         def rollout(self, context, *, horizon, actions, prompts, generators):
             return context[:, -1:].expand(-1, horizon, -1, -1, -1)
 
-    options = {"limit": 1, "tasks": "falling/projectile", "scorers": "consistency/shadowing", "workers": 1}
+    options = {"limit": 1, "tasks": "falling/projectile", "scorers": "drift/accuracy", "workers": 1}
     callback = loggers["lightning_callback"](out=tmp_path / "run", diagnosis=False, **options)
     quiet = {
         "logger": False,
@@ -208,4 +208,4 @@ def test_lightning_logs_what_the_callback_finds(loggers: dict[str, Callable[...,
     trainer = pl.Trainer(max_epochs=1, accelerator="cpu", callbacks=[callback], default_root_dir=tmp_path, **quiet)
     data = torch.utils.data.DataLoader(torch.ones(2, 1))
     trainer.fit(Still(), data, data)
-    assert float(trainer.callback_metrics["physbench/consistency"]) == pytest.approx(0)
+    assert float(trainer.callback_metrics["physbench/drift"]) == pytest.approx(0)

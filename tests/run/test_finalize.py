@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from physbench.cli.main import run
+from physbench.results.implied_worlds import write_diagnosis
+from physbench.results.schema_parts import ImpliedWorldResult
 from physbench.run import finalize
 from physbench.run.finalize import timed
 from physbench.run.run_state import Run
@@ -17,8 +19,37 @@ from physbench.run.status_lines import StatusLines
 from physbench.storage.run_folder import RunFolder
 
 FALLS = ("--suite", "smoke", "--tasks", "falling/projectile-v1", "--scorers", "consistency/shadowing", "--limit", "3")
+ONE_FALL = ("--suite", "smoke", "--tasks", "falling/projectile-v1", "--scorers", "drift/accuracy", "--limit", "1")
+NO_LAW = ImpliedWorldResult(
+    clips=2, unexplained=0.5, verdict="no simple law", laws=[], share=0.0, interval=None, alike=[], ranking={"a": 0.1}
+)
 
 
+@pytest.fixture
+def diagnosed_axis(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs that read drift are diagnosed: consistency takes seconds a clip."""
+    monkeypatch.setattr(finalize, "DIAGNOSED_AXIS", "drift")
+
+
+@pytest.mark.usefixtures("diagnosed_axis")
+def test_a_diagnosis_is_said_by_the_result_and_not_made_again(tmp_path: Path, no_report: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def diagnosed(folder: RunFolder, workers: int) -> None:
+        calls.append(workers)
+        write_diagnosis(folder, {"falling": NO_LAW})
+
+    no_report.setattr("physbench.diagnosis.diagnose_run.diagnose_run", diagnosed)
+    out = RunFolder(tmp_path / "run")
+    words = ("eval", "baseline:freeze", *ONE_FALL, "--workers", "1", "--out", str(out.path))
+    assert run(words) == 0
+    assert json.loads(out.result.read_text())["implied_worlds"]["falling"]["verdict"] == "no simple law"
+    out.report.unlink()
+    assert run((*words, "--resume")) == 0
+    assert calls == [1], "scores are the same, so it is not sought again"
+
+
+@pytest.mark.slow
 def test_a_run_says_which_law_its_model_follows(tmp_path: Path, no_report: pytest.MonkeyPatch) -> None:
     no_report.undo()
     no_report.setattr("physbench.report.report_page.write_report", lambda folder: None)
@@ -48,6 +79,7 @@ def test_what_takes_minutes_at_the_end_says_so_in_a_log(monkeypatch: pytest.Monk
     assert said[0] == "Still writing the report, for 1 s."
 
 
+@pytest.mark.usefixtures("diagnosed_axis")
 def test_a_run_without_its_diagnosis_has_all_scores(
     tmp_path: Path, no_report: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -55,7 +87,7 @@ def test_a_run_without_its_diagnosis_has_all_scores(
         raise ValueError("no such world")
 
     no_report.setattr("physbench.diagnosis.diagnose_run.diagnose_run", fails)
-    words = ("eval", "baseline:freeze", *FALLS[:-1], "1", "--workers", "1", "--out")
+    words = ("eval", "baseline:freeze", *ONE_FALL, "--workers", "1", "--out")
     assert run((*words, str(tmp_path / "fails"))) == 0
     said = capsys.readouterr().err
     assert "The diagnosis failed (ValueError: no such world)" in said and "physbench diagnose" in said

@@ -196,7 +196,7 @@ def test_an_evaluation_with_both(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     out = tmp_path / "run"
-    wanted = ("eval", "baseline:freeze", "--suite", "smoke", "--limit", "2", "--tasks", str(task_file))
+    wanted = ("eval", "baseline:freeze", "--suite", "smoke", "--limit", "1", "--tasks", str(task_file))
     command = (*wanted, "--scorers", f"gravity,{scorer_file}", "--workers", "2", "--out", str(out))
     assert run(command) == 0
     capsys.readouterr()
@@ -204,7 +204,7 @@ def test_an_evaluation_with_both(
     assert [file["path"] for file in manifest["files"]["tasks"]] == [str(task_file)]
     assert len(manifest["files"]["scorers"][0]["sha256"]) == 64
     suite = result["suite"]
-    assert (suite["name"], suite["local"], suite["complete"], suite["clips"]) == ("own-smoke", True, False, 2)
+    assert (suite["name"], suite["local"], suite["complete"], suite["clips"]) == ("own-smoke", True, False, 1)
     assert result["overall"]["skill"] is None
     value = result["readings"]["own/speed-error"]["tasks"][TASK]
     assert value["references"]["truth"] < 0.1 < 1 < value["value"]
