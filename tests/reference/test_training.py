@@ -62,6 +62,7 @@ def kill_after(monkeypatch: pytest.MonkeyPatch, calls: int) -> None:
     monkeypatch.setattr(training_loop, "_one_step", step)
 
 
+@pytest.mark.slow  # the loop itself is in test_jepa
 def test_a_resumed_training_ends_with_the_same_weights(toys, small, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     whole = run(toys, tmp_path / "whole")
     folder = tmp_path / "killed"

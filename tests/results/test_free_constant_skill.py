@@ -171,7 +171,8 @@ def test_the_report_has_a_table_of_it_where_it_applies(make_run, tmp_path: Path)
     assert 'id="unseen"' not in other
 
 
-@pytest.mark.parametrize("context", [1, pytest.param(8, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("context", [1, 8])
 def test_wrong_gravity_is_lawful_behind_an_image_only(tmp_path: Path, context: int) -> None:
     """Ground truth under gravity x 0.9, which one image cannot tell from the right one, and eight frames can."""
     asked = {"context": context, "size": 64, "fps": 15}
