@@ -143,7 +143,7 @@ class PackedClips:
             if not 0 < max(self.spec.height, self.spec.width, self.spec.fps) < MOST_SIDE:
                 raise ValueError("its size or rate is none")
             self.pybullet = str(index["pybullet"])
-            self._clips = {name: PackedClip(**entry) for name, entry in index["clips"].items()}
+            self._clips = {name: PackedClip(**entry) for name, entry in dict(index["clips"]).items()}
         except FileNotFoundError as error:
             raise UsageError(f"--clips: there is no file '{path}'. `physbench data pack` makes one.") from error
         except NOT_PACKED as error:
