@@ -9,6 +9,7 @@ import sys
 import tomllib
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -57,6 +58,7 @@ def modules() -> Iterator[tuple[str, Path]]:
             yield package, path
 
 
+@cache
 def imports(path: Path, *, at_top: bool = False) -> set[str]:
     """Full names of what a module imports; `at_top`: only what importing the module itself imports."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -86,10 +88,13 @@ def packages_of(names: set[str]) -> set[str]:
     return {name.split(".")[1] for name in names if name.startswith("physbench.") and name.split(".")[1] in ORDER}
 
 
-@pytest.mark.parametrize(("package", "path"), list(modules()), ids=lambda value: getattr(value, "stem", value))
-def test_imports_follow_the_arrows(package: str, path: Path) -> None:
-    reverse = packages_of(imports(path)) - set(ORDER[: ORDER.index(package) + 1])
-    assert not reverse, f"{path.relative_to(ROOT)} imports {reverse}, and comes before"
+def test_imports_follow_the_arrows() -> None:
+    reverse = {
+        path.relative_to(ROOT): later
+        for package, path in modules()
+        if (later := packages_of(imports(path)) - set(ORDER[: ORDER.index(package) + 1]))
+    }
+    assert not reverse, "a module imports packages that come after its own"
 
 
 def module_name(path: Path) -> str:
@@ -177,10 +182,9 @@ def test_tests_mirror_the_tree() -> None:
     assert folders <= set(ORDER)
 
 
-@pytest.mark.parametrize(("package", "path"), list(modules()), ids=lambda value: getattr(value, "stem", value))
-def test_only_the_world_imports_pybullet(package: str, path: Path) -> None:
-    if package != "world":
-        assert not [name for name in imports(path) if name.split(".")[0] in ("pybullet", "pybullet_data")]
+def test_only_the_world_imports_pybullet() -> None:
+    roots = {path: {name.split(".")[0] for name in imports(path)} for package, path in modules() if package != "world"}
+    assert not [path for path, names in roots.items() if names & {"pybullet", "pybullet_data"}]
 
 
 def test_the_package_list_equals_the_folders() -> None:
@@ -231,9 +235,9 @@ def test_links_are_relative() -> None:
 LONGEST = 400  # lines
 
 
-@pytest.mark.parametrize(("package", "path"), list(modules()), ids=lambda value: getattr(value, "stem", value))
-def test_no_module_is_long(package: str, path: Path) -> None:
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST, f"{package}: split {path.name}"
+def test_no_module_is_long() -> None:
+    lines = {path: len(path.read_text(encoding="utf-8").splitlines()) for _, path in modules()}
+    assert not [path for path, many in lines.items() if many > LONGEST], "split these"
 
 
 AGES_OF_FILES = {"store.py", "cache_contents.py"}  # compare the clock of the day with times of files
@@ -275,16 +279,12 @@ def own_names() -> re.Pattern[str]:
     return re.compile(rf"(?<![\w/-])({'|'.join(map(re.escape, names))})(?![\w-])")
 
 
-@pytest.mark.parametrize(
-    ("package", "path"),
-    [each for each in modules() if each[0] not in ("tasks", "scorers")],
-    ids=lambda value: getattr(value, "stem", value),
-)
-def test_the_engine_knows_no_scorer_and_no_task_by_name(package: str, path: Path) -> None:
+def test_the_engine_knows_no_scorer_and_no_task_by_name() -> None:
     """Phrases, thresholds and roles are declared beside the scorers (see `scoring.reading_roles`)."""
     named = own_names()
-    found = [f"{path.name}:{line} {text!r:.60}" for line, text in strings(path) if named.search(text)]
-    assert not found, f"{package} names what only tasks/ and scorers/ may: {found}"
+    engine = [path for package, path in modules() if package not in ("tasks", "scorers")]
+    found = [f"{path}:{line} {text!r:.60}" for path in engine for line, text in strings(path) if named.search(text)]
+    assert not found, "only tasks/ and scorers/ may name these"
 
 
 def test_no_page_names_a_scorer_or_a_task() -> None:
