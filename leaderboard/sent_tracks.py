@@ -92,8 +92,8 @@ def read_sent_video(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
             raise UsageError(f"{path.name} is larger than {MOST_VIDEO >> 30} GB")
         with av.open(str(path), format="matroska") as container:
             stream = container.streams.video[0]
-            size = (stream.codec_context.height, stream.codec_context.width)
-            if stream.codec_context.name != "ffv1" or size != shape[1:3]:
+            codec = stream.codec_context  # None where the library knows no such codec, whatever its types say
+            if codec is None or codec.name != "ffv1" or (codec.height, codec.width) != shape[1:3]:
                 raise UsageError(f"{path.name}: expected FFV1 of {shape[1]} x {shape[2]} px")
             stream.thread_type = "NONE"
             for frame in container.decode(video=0):
