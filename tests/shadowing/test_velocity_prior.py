@@ -80,6 +80,7 @@ def breaks(clip: Clip, tracks: Tracks) -> int:
     return len(found.levels[0].segments.breaks)
 
 
+@pytest.mark.slow
 def test_what_contradicts_the_words_is_noticed(image: Clip, ideal: Callable[..., Tracks]) -> None:
     """Truth is lawful in both tracks. Twice as fast, or the other way, is lawful unless the prompt says otherwise."""
     told = told_of(image)
@@ -115,6 +116,7 @@ def test_more_can_be_known_with_words_and_is_kept_apart(image: Clip) -> None:
     assert _key(told, 1) != _key(image, 1) != _key(replace(image, told=told.told), 1)
 
 
+@pytest.mark.slow
 def test_truth_is_lawful_with_words_through_the_tracker(clip_of: Callable[..., Clip]) -> None:
     clip = told_of(clip_of("falling/drop-bounce-v1"))
     tracks = track(clip, 1, clip.frames[clip.window(1)])
