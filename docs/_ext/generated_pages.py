@@ -21,6 +21,8 @@ from physbench.looks.scene_prompt import scene_prompt
 from physbench.scoring.score_clip import find_scorers
 from physbench.scoring.scorer_protocol import AXES, Scorer
 from physbench.shadowing import why_not
+from physbench.world.motion_words import told_motions
+from physbench.world.stepping import simulate
 
 CLIPS = 3  # beside each other in an animation
 
@@ -53,7 +55,9 @@ def write_task(task_id: str, target: Path, figures: dict[str, dict[str, dict[str
     first, _, rest = (inspect.getdoc(task) or "").partition("\n")
     reason = why_not(make_clip(Row(task_id, "test", 0), render_spec(16, 10.0)))
     scene = make_scene(Row(task_id, "test", 0))
+    told = told_motions(scene, simulate(scene, [0.0]).states[0])
     prompts = {look: scene_prompt(scene, look) for look in LOOKS}
+    prompts |= {f"{look}, `--prompt-motion`": scene_prompt(scene, look, told) for look in LOOKS}
     values = {"prompts": prompts, "task": task_id, "name": target.name, "first": first, "rest": rest, "reason": reason}
     text = rendered("task.md.j2", **values, figures=figures.get(task_id, {}), axes=AXES)
     target.with_suffix(".md").write_text(text, encoding="utf-8")

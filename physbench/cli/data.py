@@ -26,6 +26,9 @@ CONDITIONING = "conditioning"  # the format of what models elsewhere are given
 Suite = Annotated[str, typer.Option(help="smoke, core, actions, counterfactuals or train.")]
 Look = Annotated[str, typer.Option(metavar="LOOK", help="plain, or natural: with ground, light and shadows.")]
 Workers = Annotated[int | None, typer.Option(metavar="N", help="Processes. [default: cores, at most 8]")]
+PromptMotion = Annotated[
+    bool, typer.Option("--prompt-motion", help="Of an image: the prompt says how things move, for eval with this flag.")
+]
 
 
 @app.command()
@@ -83,6 +86,7 @@ def pack(
     look: Annotated[
         str, typer.Option(metavar="LOOK", help="plain, or natural, which is read without Mitsuba.")
     ] = "plain",
+    prompt_motion: PromptMotion = False,
 ) -> None:
     """Pack the clips of a suite into one file, for `rollout --clips` on machines without PyBullet.
 
@@ -91,7 +95,8 @@ def pack(
     from physbench.clips.generate import render_spec
     from physbench.clips.packed_clips import pack_clips
     from physbench.clips.store import ClipStore
-    from physbench.clips.suite import EXPECTATION_SUITE, find_suite
+    from physbench.clips.suite import EXPECTATION_SUITE
+    from physbench.clips.told_suite import chosen_suite
     from physbench.progress import Progress
     from physbench.results.number_format import counted
 
@@ -99,7 +104,7 @@ def pack(
         raise UsageError(f"{suite}: its films are made from clips in each run, and are not packed.")
     width, height = _sides(size)
     spec = render_spec((height, width), fps, look)
-    chosen, processes = find_suite(suite, limit, tasks), _workers(workers)
+    chosen, processes = chosen_suite(suite, limit, tasks, prompt_motion), _workers(workers)
     if out.is_dir():
         raise UsageError(f"--out: '{out}' is a folder. Name a file, such as {out / f'{suite}-{size}.clips'}.")
     if out.exists() and not replace:
@@ -155,6 +160,7 @@ def export(
     limit: Annotated[int | None, typer.Option(metavar="N", help="Only N clips in all, spread over the tasks.")] = None,
     tasks: Annotated[str | None, typer.Option(metavar="GLOB", help="Only these tasks.")] = None,
     look: Look = "plain",
+    prompt_motion: PromptMotion = False,
     states: Annotated[
         bool, typer.Option("--states", help="Conditioning: states of the context as Parquet instead of pictures.")
     ] = False,
@@ -188,6 +194,8 @@ def export(
     physbench data export --format webdataset --limit 5000 --workers 8 --out clips
     """
     chosen = suite or ("core" if format_name == CONDITIONING else "train")
+    if prompt_motion and (states or format_name != CONDITIONING):
+        raise UsageError("--prompt-motion: states and data sets hold all velocities. Leave it out.")
     if format_name != CONDITIONING:
         if states or state_noise or context is not None:
             raise UsageError("--states, --state-noise and --context are of conditioning: a data set has whole clips.")
@@ -208,7 +216,8 @@ def export(
         return
     if state_noise:
         raise UsageError("--state-noise is for states: add --states.")
-    _export_conditioning(chosen, limit, tasks, size or "1280x720", fps, context, out, _workers(workers), look)
+    pixels, processes = size or "1280x720", _workers(workers)
+    _export_conditioning(chosen, limit, tasks, pixels, fps, context, out, processes, look, prompt_motion)
 
 
 def _spec_of_dataset(size: str | None, fps: float | None, look: str) -> RenderSpec:
@@ -297,18 +306,21 @@ def _export_conditioning(
     out: Path,
     workers: int,
     look: str,
+    told: bool,
 ) -> None:
     """Write image, video, prompt and actions of each clip."""
     from physbench.clips.export import check_export
     from physbench.clips.export import export as write
     from physbench.clips.export_key import key_path
     from physbench.clips.export_readme import lengths
-    from physbench.clips.suite import find_suite
+    from physbench.clips.told_suite import check_told, chosen_suite
     from physbench.progress import Progress
 
     width, height = _sides(size)
     spec = check_export(width, height, fps, context, look)
-    chosen = find_suite(name, limit, tasks)
+    if told:
+        check_told(name, context)
+    chosen = chosen_suite(name, limit, tasks, told)
     started = time.monotonic()
     with Progress(f"conditioning {spec}", len(chosen.rows)) as progress:
         asked = write(chosen, spec, context, out, tasks=tasks, limit=limit, workers=workers, done=progress.advance)

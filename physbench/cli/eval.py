@@ -28,6 +28,7 @@ def command(
     device: o.Device = "auto",
     batch_size: o.BatchSize = "auto",
     look: o.Look = None,
+    prompt_motion: o.PromptMotion = False,
     samples: o.Samples = 1,
     seed: o.Seed = 0,
     limit: o.Limit = None,

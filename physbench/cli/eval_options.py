@@ -54,6 +54,14 @@ Look = Annotated[
         "else plain]",
     ),
 ]
+PromptMotion = Annotated[
+    bool,
+    typer.Option(
+        "--prompt-motion",
+        help="For models that see one image: the prompt says how things move (slowly, to the left); a track of its "
+        "own.",
+    ),
+]
 Samples = Annotated[int, typer.Option(help="Rollouts of each clip, for stochastic models.")]
 Seed = Annotated[int, typer.Option(help="Seed of the model's generators.")]
 Limit = Annotated[
@@ -138,7 +146,7 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 TAKEN_AS_THEY_ARE = (
     *("model", "suite", "tasks", "scorers", "limit", "device", "samples", "seed", "dtype", "timeout", "chain"),
     *("keep_rollouts", "diagnosis", "workers", "trust_code", "privileged", "look", "note", "shard"),
-    *("executor", "address"),
+    *("executor", "address", "prompt_motion"),
 )
 
 

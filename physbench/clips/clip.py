@@ -8,8 +8,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from physbench.clips.scene_changes import TOLD
 from physbench.looks.scene_prompt import scene_prompt
 from physbench.world.camera import pixels_per_metre, plane_from_world, px_from_world
+from physbench.world.motion_words import ToldMotion, told_motions
 from physbench.world.scene import PALETTE, Body, Contact, RenderSpec, Scene
 
 Split = Literal["train", "test", "ood"]
@@ -66,6 +68,13 @@ class Clip:
     full_area: NDArray[np.float32]  # (T, N) px, without occlusion and border
     contacts: tuple[Contact, ...]
     state_hash: str = ""  # of positions and velocities at 20 Hz; the same for every render spec
+    told: tuple[ToldMotion, ...] | None = None  # what the prompt says of velocities at the hand-over; None: by the row
+
+    def __post_init__(self) -> None:
+        """The words follow from the states: whoever makes or reads a clip need not know them."""
+        if self.told is None:
+            told = told_motions(self.scene, self.states[self.handover]) if self.row.change == TOLD else ()
+            object.__setattr__(self, "told", told)
 
     @property
     def id(self) -> str:
@@ -84,7 +93,7 @@ class Clip:
     @property
     def prompt(self) -> str:
         """What a model that reads words is told, in the words of the look of the frames."""
-        return scene_prompt(self.scene, self.spec.look)
+        return scene_prompt(self.scene, self.spec.look, self.told or ())
 
     @property
     def tracked(self) -> tuple[int, ...]:

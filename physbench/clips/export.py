@@ -22,6 +22,7 @@ from physbench.clips.conditioning import ANSWER, MANIFEST, Answer, Asked, ClipAs
 from physbench.clips.encode import FFV1, H264, encode
 from physbench.clips.export_key import ClipKey, ExportKey, key_for, key_path, sorted_by_id, without_key
 from physbench.clips.generate import CLIP_PRELOAD, frame_times, make_scene
+from physbench.clips.scene_changes import TOLD
 from physbench.clips.suite import Suite
 from physbench.errors import UsageError
 from physbench.looks.known_looks import check_look
@@ -29,7 +30,8 @@ from physbench.looks.scene_prompt import scene_prompt
 from physbench.storage.atomic_write import atomic_path
 from physbench.worker_pool import ordered, worker_pool
 from physbench.world.frame_rates import wrong_rate
-from physbench.world.scene import HISTORY, PLAIN, RenderSpec, Scene
+from physbench.world.motion_words import told_motions
+from physbench.world.scene import HISTORY, PLAIN, RenderSpec
 
 README = "README.md"
 ANSWERS = "answers"  # folder for what comes back
@@ -130,13 +132,18 @@ def _ours(readme: Path) -> bool:
 
 def _export_clip(folder: Path, spec: RenderSpec, context: int, key: ExportKey, row: Row) -> ClipAsked:
     """In a worker: the files of one clip."""
+    from physbench.looks.known_looks import draw
+    from physbench.world.stepping import simulate
+
     name = key.id(row)
     scene = make_scene(row)
-    prompt = scene_prompt(scene, spec.look)
     times = frame_times(scene, spec)
     handover = int(np.argmin(np.abs(times)))
     start = handover + 1 - context
-    frames = _context(scene, times[start : handover + 1], spec)
+    states = simulate(scene, times[start : handover + 1]).states  # nothing after the hand-over is simulated or drawn
+    frames = draw(scene, times[start : handover + 1], states, spec).frames
+    told = told_motions(scene, states[-1]) if row.change == TOLD else ()
+    prompt = scene_prompt(scene, spec.look, told)
     files = {"image": f"images/{name}.png", "prompt": f"prompts/{name}.txt"}
     _write(folder / files["image"], png(frames[-1]))
     _write(folder / files["prompt"], prompt.encode() + b"\n")
@@ -162,14 +169,6 @@ def _export_clip(folder: Path, spec: RenderSpec, context: int, key: ExportKey, r
         files=ClipFiles(**files),
         sha256={kind: hashlib.sha256((folder / path).read_bytes()).hexdigest() for kind, path in files.items()},
     )
-
-
-def _context(scene: Scene, times: NDArray[np.float64], spec: RenderSpec) -> NDArray[np.uint8]:
-    """The frames (C, H, W, 3) at these times; nothing after the hand-over is simulated or drawn."""
-    from physbench.looks.known_looks import draw
-    from physbench.world.stepping import simulate
-
-    return draw(scene, times, simulate(scene, times).states, spec).frames
 
 
 def png(frame: NDArray[np.uint8]) -> bytes:

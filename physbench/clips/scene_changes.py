@@ -28,7 +28,11 @@ def unpushed(scene: Scene) -> Scene:
     return replace(scene, impulses=(), prompt=scene.prompt_unpushed, prompt_unpushed="")
 
 
-CHANGES: Mapping[str, SceneChange] = {"unpushed": SceneChange(unpushed, by_actions=True)}
+TOLD = "told"  # nothing but the prompt is changed: it says in words how things move, see `Clip.told`
+CHANGES: Mapping[str, SceneChange] = {
+    "unpushed": SceneChange(unpushed, by_actions=True),
+    TOLD: SceneChange(lambda scene: scene, by_actions=False),
+}
 
 
 def changed(scene: Scene, change: str, task: str) -> Scene:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from physbench.clips.clip import Row
+from physbench.clips.scene_changes import CHANGES
 from physbench.diagnosis.changed_world import ChangedWorld, find_changed_worlds
 from physbench.diagnosis.explanation import Evidence, evidence_of
 from physbench.diagnosis.world_ranking import MAX_CLIPS, FamilyDiagnosis, ImpliedLaw, diagnose_family
@@ -71,7 +72,7 @@ def chosen_rows(rows: Sequence[Row], folder: RunFolder) -> list[Row]:
     ranks: dict[str, int] = {}
     order = []
     for row in sorted(rows, key=lambda row: (TAKEN_FIRST.index(row.split), row.seed, row.change)):
-        if row.change or not folder.tracks(row.id).is_file():
+        if (row.change and CHANGES[row.change].by_actions) or not folder.tracks(row.id).is_file():
             continue
         ranks[row.task] = ranks.get(row.task, -1) + 1
         order.append((ranks[row.task], row.task, row))

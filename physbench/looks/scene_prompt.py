@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from physbench.world.camera import PLANE_AXES
+from physbench.world.motion_words import BODY_NOUNS, ToldMotion, motion_sentence
 from physbench.world.scene import PLAIN, Body, Camera, Scene, hue_name
 
 FLOORS = {"boards": "a floor of wooden boards", "concrete": "a concrete floor", "terrazzo": "a terrazzo floor"}
 WALLS = {"bricks": "a wall of painted bricks", "plaster": "a plastered wall", "panels": "a wall of panels"}
 NIGHT_SKY = "Before a night sky with faint stars."
 ONE_TAKE = "Real time, one take, no cut, no zoom."
-BODY_NOUNS = {"sphere": "ball", "box": "box", "cylinder": "disc"}
 
 
-def scene_prompt(scene: Scene, look: str) -> str:
+def scene_prompt(scene: Scene, look: str, told: Sequence[ToldMotion] = ()) -> str:
     """The prompt of a scene in a look.
 
     The plain one is the scene's own. In another look it goes on with the set, with the sizes of bodies that have a hue,
-    and with how it is filmed. It says no more of what happens.
+    and with how it is filmed. It says no more of what happens. What is told of the motion at the hand-over follows the
+    scene's own prompt.
     """
-    if look == PLAIN or not scene.prompt:
-        return scene.prompt
-    return " ".join(filter(None, (scene.prompt, set_words(scene), size_words(scene), ONE_TAKE)))
+    prompt = " ".join(filter(None, (scene.prompt, motion_sentence(scene, told))))
+    if look == PLAIN or not prompt:
+        return prompt
+    return " ".join(filter(None, (prompt, set_words(scene), size_words(scene), ONE_TAKE)))
 
 
 def set_words(scene: Scene) -> str:

@@ -10,7 +10,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from physbench.clips.clip import Row
+from physbench.clips.scene_changes import TOLD
 from physbench.clips.suite import FRESH, OWN, PUSHED_SUITES
+from physbench.clips.told_suite import TOLD_SUFFIX
 from physbench.results import number_format
 from physbench.results.answers import asked_axes
 from physbench.results.blame import blame
@@ -30,12 +32,15 @@ LOOK_APART = 0.1  # of ground truth's size: difference that counts where there a
 
 
 def note(rows: Sequence[Row], fresh: bool = False, look: str = PLAIN, ended: PartialRun | None = None) -> str:
-    """Why the figures are limited: a part of the suite, a suite this small, fresh seeds, another look; "" where nothing
-    limits them."""
+    """Why the figures are limited: a part of the suite, a suite this small, fresh seeds, another look, words for
+    motion; "" where nothing limits them."""
     found = (
         "" if ended is None else partial_words(ended),
         _few(rows, by_split=ended is None),
         "fresh seeds, which are those of no suite: for no ranking" if fresh else "",
+        "told in words how things move: not beside runs that see only the image"
+        if any(row.change == TOLD for row in rows)
+        else "",
         ""
         if look == PLAIN
         else f"the look {look}: it is not validated which laws it shows, nor fixed which tasks count. For no ranking, "
@@ -164,7 +169,7 @@ def _changed(result: ResultDocument) -> str | None:
 
 def _untold(result: ResultDocument) -> str | None:
     """A remark that a model without actions cannot know what happens in clips with pushes; else None."""
-    pushed = result.suite.name.removeprefix(FRESH).removeprefix(OWN) in PUSHED_SUITES
+    pushed = result.suite.name.removeprefix(FRESH).removeprefix(OWN).removesuffix(TOLD_SUFFIX) in PUSHED_SUITES
     if not pushed or result.model.card.get("uses_actions") or result.model.track == "privileged":
         return None
     return "The model takes no actions: it was not told of the pushes, nor asked what one changes."

@@ -45,6 +45,7 @@ def evaluate(
     privileged: bool = False,
     fresh_seeds: int | str | os.PathLike[str] | None = None,
     look: str | None = None,
+    prompt_motion: bool = False,
     budget: str | None = None,
     until: float | None = None,
     note: str = "",
@@ -63,6 +64,8 @@ def evaluate(
     no suite. `privileged` lets a model of yours with `rollout_clips` be handed the clips themselves.
 
     `look` is "plain" or "natural", how clips are drawn; by default as the model's card says.
+
+    With `prompt_motion` the prompt says in words how things move, for models that see one image: a track of its own.
 
     After `budget` ("30m") no rollout begins; with `until` (0.05) the run ends once half the interval of overall is at
     most that. `result["partial"]` then says what is missing.
@@ -107,6 +110,7 @@ def evaluate(
         trust_code=trust_code,
         privileged=privileged,
         look=look,
+        prompt_motion=prompt_motion,
         budget=budget,
         until=until,
         note=note,

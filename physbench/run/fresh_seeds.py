@@ -12,6 +12,7 @@ from typing import Any
 
 from physbench.adapters.load_model import what_is_handed
 from physbench.clips.suite import FRESH, Suite, find_suite, fresh_suite, spread
+from physbench.clips.told_suite import TOLD_SUFFIX, told_suite, untold_rows
 from physbench.errors import UsageError
 from physbench.results.number_format import counted
 from physbench.results.read_run import read_manifest, rows_of
@@ -23,6 +24,12 @@ RUN_SALT_BYTES = 16
 
 
 def asked_suite(options: Options, resumed: Path | None = None, live: bool = False) -> tuple[Suite, str]:
+    """As `untold_suite`, with prompts that tell how things move where the options ask for it."""
+    suite, salt = untold_suite(options, resumed, live)
+    return (told_suite(suite) if options.prompt_motion else suite), salt
+
+
+def untold_suite(options: Options, resumed: Path | None, live: bool) -> tuple[Suite, str]:
     """The clips of a run, and the salt of its generators' seeds: "" for a suite as it is.
 
     Args:
@@ -92,7 +99,8 @@ def _repeated(options: Options, whole: Suite, other: RunFolder) -> tuple[Suite, 
             "task are to be drawn, such as --fresh-seeds 4."
         )
     suite = _as_drawn(whole, manifest)
-    if (suite.name, suite.version) != (drawn["name"], drawn["version"]) or not set(suite.tasks) <= set(whole.tasks):
+    name = drawn["name"].removesuffix(TOLD_SUFFIX)
+    if (suite.name, suite.version) != (name, drawn["version"]) or not set(suite.tasks) <= set(whole.tasks):
         raise UsageError(
             f"--fresh-seeds: {other.path} holds clips of {drawn['name']} {drawn['version']}, and {options.suite} "
             f"{suite.version} was asked for. Give the --suite and --tasks of that run."
@@ -101,7 +109,7 @@ def _repeated(options: Options, whole: Suite, other: RunFolder) -> tuple[Suite, 
 
 
 def _as_drawn(whole: Suite, manifest: dict[str, Any]) -> Suite:
-    return replace(whole, name=f"{FRESH}{whole.name}", rows=rows_of(manifest), golden={})
+    return replace(whole, name=f"{FRESH}{whole.name}", rows=untold_rows(rows_of(manifest)), golden={})
 
 
 def _limited(suite: Suite, limit: int | None) -> Suite:

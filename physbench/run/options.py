@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from physbench.clips.suite import FRESH, GOLDEN_SUITES, SUITE_CHANGES
+from physbench.clips.told_suite import TOLD_SUFFIX, check_told
 from physbench.errors import UsageError, nearest
 from physbench.looks.known_looks import check_look, known_look
 from physbench.plugins import user_files
@@ -62,6 +63,7 @@ class Options:
     executor: Executor = "local"
     address: str | None = None  # of a Ray cluster; None: as the environment says, or this machine alone
     shard: str | None = None  # "2/4": the second of four parts of the run
+    prompt_motion: bool = False  # the prompt says in words how things move at the hand-over
     untrained_copy: bool = False  # on the suite expectation: ask the same network without its training, too
     budget: str | None = None  # "1h30m": after it no rollout begins
     until: float | None = None  # half width of the interval of overall at which the run may stop
@@ -87,6 +89,8 @@ class Options:
         if isinstance(self.fresh_seeds, int) and not 1 <= self.fresh_seeds <= MOST_FRESH_SEEDS:
             raise UsageError(f"--fresh-seeds: expected 1 to {MOST_FRESH_SEEDS}, got {self.fresh_seeds}.")
         check_timeout(self.timeout)
+        if self.prompt_motion:
+            check_told(self.suite)
         self._check_shard()
         self._check_early_end()
         self._check_executor()
@@ -194,6 +198,7 @@ class Options:
     def suite_name(self) -> str:
         """Name of the suite for folders."""
         name = self.suite if self.fresh_seeds is None else f"{FRESH}{self.suite}"
+        name += TOLD_SUFFIX if self.prompt_motion else ""
         return f"{name}-shard-{self.shard.replace('/', '-of-')}" if self.shard else name
 
     def document(self) -> dict[str, Any]:
@@ -217,7 +222,7 @@ class Options:
                     words += ["--tag", tag]
             elif name in ("chain", "diagnosis"):
                 words.append(f"--no-{name}")
-            elif name in ("trust_code", "privileged", "untrained_copy"):
+            elif name in ("trust_code", "privileged", "prompt_motion", "untrained_copy"):
                 words.append(option)
             else:
                 words += [option, f"{value:g}" if isinstance(value, float) else str(value)]

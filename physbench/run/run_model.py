@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from physbench.adapters.model_protocol import ModelCard
+from physbench.adapters.state_card import StateCard
 from physbench.adapters.surprise_card import SurpriseCard
+from physbench.clips.told_suite import TOLD_OPTION
 from physbench.errors import UsageError
 from physbench.looks.known_looks import look_hash
 from physbench.results.number_format import counted
@@ -95,6 +97,8 @@ def agree(run: Run, engine: RolloutEngine) -> None:
     info = engine.info
     if isinstance(info.card, SurpriseCard):
         raise UsageError(f"{info.card.name} answers with its surprise at films. Ask it with --suite expectation.")
+    if run.options.prompt_motion:
+        _check_told_model(run, info.card)
     model = {"name": info.card.name, "card": card_document(info.card), "device": info.device, "dtype": info.dtype}
     if info.reported_sha256:
         model["reported_sha256"] = info.reported_sha256
@@ -118,6 +122,19 @@ def agree(run: Run, engine: RolloutEngine) -> None:
         "context": info.card.scored_context,
         "device": f"{info.device} ({info.device_name})",
     }
+
+
+def _check_told_model(run: Run, card: ModelCard) -> None:
+    """Refuse words for motion to a model that is shown it, and say where they do not reach the model."""
+    if isinstance(card, StateCard):
+        raise UsageError(f"{TOLD_OPTION}: {card.name} is given states, velocities among them. Leave it out.")
+    if card.scored_context > 1:
+        raise UsageError(
+            f"{TOLD_OPTION}: {card.name} sees {card.scored_context} frames, which show already how things move. Leave "
+            "it out; it is for models with context_frames=1."
+        )
+    if not card.uses_prompt and card.track != "privileged" and not run.planned:
+        run.say(f"{card.name} reads no prompt (uses_prompt of its card), so that the words for motion do not reach it.")
 
 
 def _difference(name: str, before: object, value: object) -> str:

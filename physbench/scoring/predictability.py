@@ -2,7 +2,8 @@
 
 32 simulations start at the hand-over from states that the context frames allow: their positions are known to the noise
 of a tracker, independently per frame, and the state at the hand-over to the covariance of the fit by the law of motion.
-Quantities that the context does not show at all are drawn from the distributions of the task: the velocity in an image;
+Quantities that the context does not show at all are drawn from the distributions of the task: the velocity in an image,
+within what the prompt tells of it;
 `free` parameters, with the spin that goes with them, in any context; `revealed` parameters where the context does not
 show what reveals them. The predictability time is when the 80th percentile of the distances to the ensemble's median
 exceeds one diameter, for any object that ground truth shows.
@@ -25,8 +26,8 @@ from physbench.dynamics.motion_law import Constant, Law, around_each_other, law_
 from physbench.shadowing.context_information import (
     MEMBERS,
     body_signature,
+    open_velocities,
     other_scenes,
-    other_states,
     possible_scenes,
     unseen_states,
 )
@@ -156,8 +157,8 @@ def ensemble_states(clip: Clip, context: int) -> Array:
             change = rng.multivariate_normal(np.zeros(4), law.covariance(state, dt, sd), MEMBERS, method="eigh")
         else:
             change = rng.normal(0.0, sd, (MEMBERS, 4))
-            others = other_states(clip.row.task, clip.row.split, body_signature(clip.scene), index)[:, 7:10]
-            change[:, 2:] = others[:, axes] - state[2:] if len(others) else 0.0
+            others = open_velocities(clip, index)
+            change[:, 2:] = others - state[2:] if len(others) else 0.0
         up = _off_the_support(clip, index, law)[axes]
         change = (change.reshape(-1, 2, 2) - (change.reshape(-1, 2, 2) @ up)[..., None] * up).reshape(-1, 4)
         for axis, shift, change_of_velocity in zip(axes, change[:, :2].T, change[:, 2:].T, strict=True):
@@ -268,7 +269,8 @@ def _key(clip: Clip, context: int) -> str:
     """Hash of all that decides the time: the clip (reprs are exact), context, other draws of an image, sources."""
     others = other_scenes(clip.row.task, clip.row.split, body_signature(clip.scene)) if _is_image(clip, context) else ()
     possible = possible_scenes(clip, context)
-    said = repr((clip.id, clip.scene, clip.spec, clip.contacts, context, others, possible, _made_with()))
+    told = (clip.told,) if clip.told else ()
+    said = repr((clip.id, clip.scene, clip.spec, clip.contacts, context, others, possible, _made_with(), *told))
     digest = hashlib.sha256(said.encode())
     for array in (clip.states, clip.visible_area, clip.full_area):
         digest.update(np.ascontiguousarray(array).data)

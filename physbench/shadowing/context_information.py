@@ -11,7 +11,8 @@ from physbench.clips.clip import Clip, Row, Split
 from physbench.clips.generate import make_params, make_scene, scene_with
 from physbench.clips.task import find_task
 from physbench.dynamics.motion_law import supports
-from physbench.world.camera import depth_axis
+from physbench.world.camera import PLANE_AXES, depth_axis
+from physbench.world.motion_words import told_angles, told_speeds
 from physbench.world.scene import Contact, Scene
 
 Array = NDArray[np.float64]
@@ -60,6 +61,28 @@ def other_states(task: str, split: Split, bodies: BodySignature, index: int, mem
     scenes = other_scenes(task, split, bodies, members)
     states = [_at_handover(scenes[m % len(scenes)])[index] for m in range(members if scenes else 0)]
     return np.stack(states) if states else np.zeros((0, 13))
+
+
+def open_velocities(clip: Clip, index: int, members: int = MEMBERS) -> Array:
+    """Velocities (M, 2) m/s in the plane of motion that body `index` may have at the hand-over of an image.
+
+    Those of other draws. Where the prompt tells the motion, as many that are spread evenly over what its words and the
+    range of the draws leave: few draws or none move in just that way. (0, 2) where there are no draws.
+    """
+    axes = [7 + axis for axis in PLANE_AXES[clip.scene.camera.view]]
+    drawn = other_states(clip.row.task, clip.row.split, body_signature(clip.scene), index, members)[:, axes]
+    told = next((each for each in clip.told or () if each.body == clip.scene.bodies[index].name), None)
+    if told is None or not len(drawn):
+        return drawn
+    known = np.concatenate([drawn, clip.states[clip.handover, index][None, axes]])
+    speeds = np.linalg.norm(known, axis=1)
+    slowest, fastest = told_speeds(clip.scene, told)
+    toward, beside = told_angles(told)
+    rng = np.random.default_rng(list(f"{clip.id} {clip.scene.bodies[index].name} told".encode()))
+    speed = rng.uniform(max(slowest, speeds.min()), min(fastest, speeds.max()), len(drawn))
+    angle = toward + rng.uniform(-beside, beside, len(drawn))
+    spread = speed[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    return np.asarray(np.clip(spread, known.min(axis=0), known.max(axis=0)))
 
 
 def shows_events(clip: Clip, context: int) -> bool:

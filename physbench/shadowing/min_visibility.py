@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from physbench.clips.clip import Clip
 from physbench.dynamics.forward_model import ForwardModel
 from physbench.dynamics.interventions import Intervention
-from physbench.shadowing.context_information import body_signature, other_states
+from physbench.shadowing.context_information import open_velocities
 from physbench.shadowing.hypothesis import FREE, Hypothesis
 from physbench.shadowing.placed_bodies import from_tracks
 from physbench.shadowing.segment_init import is_long_enough
@@ -41,7 +41,7 @@ def required_visibility(clip: Clip, problem: Hypothesis) -> float:
     begin = int(seen.steps[first])
     changes: list[Intervention] = [push for push in model.pushes if push.step > begin]
     for n, i in enumerate(model.index):
-        drawn = other_states(clip.row.task, clip.row.split, body_signature(clip.scene), i)[:, 7:10][:, axes]
+        drawn = open_velocities(clip, i)
         if not len(drawn):
             return 0.0
         numbers = np.concatenate([np.broadcast_to(now[i, :3][axes], drawn.shape), drawn], axis=-1)

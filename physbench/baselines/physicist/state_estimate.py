@@ -12,7 +12,7 @@ from physbench.baselines.physicist.physicist_view import plane_positions, with_p
 from physbench.baselines.physicist.rest_alignment import align_to_frame
 from physbench.clips.clip import Clip
 from physbench.dynamics.rolling_sliding import face
-from physbench.shadowing.context_information import body_signature, other_states
+from physbench.shadowing.context_information import body_signature, open_velocities, other_states
 from physbench.tracks.tracks import Tracks
 from physbench.world.camera import PLANE_AXES
 from physbench.world.engine import initial_states
@@ -74,14 +74,16 @@ def estimate_states(view: Clip, tracks: Tracks) -> Array:
 def _mean_of_other_draws(view: Clip, index: int) -> tuple[Array, Array]:
     """Mean position (2,) m and velocity (2,) m/s over other draws of the task, else centre of the view and 0.
 
-    The mean velocity is the middle of its range, and about zero where the direction is drawn too.
+    The mean velocity is the middle of its range, and about zero where the direction is drawn too; where the prompt
+    tells the motion, it is the middle of what its words mean.
     """
     axes = list(PLANE_AXES[view.scene.camera.view])
     others = other_states(view.row.task, view.row.split, body_signature(view.scene), index)
     if not len(others):
         return np.asarray(view.scene.camera.center, dtype=np.float64)[axes], np.zeros(2)
     middle = others.mean(axis=0)
-    return middle[axes], middle[[7 + axis for axis in axes]]
+    velocity = open_velocities(view, index).mean(axis=0) if view.told else middle[[7 + axis for axis in axes]]
+    return middle[axes], velocity
 
 
 def _set_plane_state(view: Clip, states: Array, index: int, known: EstimatedState) -> None:
