@@ -80,6 +80,8 @@ class VideoSource:
             if plain is None:
                 raise OSError(f"{file.name} is no plain file")
             return plain
+        except OSError:
+            raise
         except DAMAGED_ARCHIVE as error:
             raise OSError(f"damaged in the archive ({error!s:.200})") from None
 

@@ -22,6 +22,7 @@ import numpy as np
 from physbench.clips.clip import Clip, Contact, Row
 from physbench.clips.generate import frame_times, make_scene
 from physbench.clips.suite import Golden, Suite
+from physbench.clips.told_suite import TOLD_OPTION, TOLD_SUFFIX
 from physbench.errors import UsageError
 from physbench.looks.known_looks import LOOKS, look_hash
 from physbench.storage.archive_errors import DAMAGED_ARCHIVE
@@ -220,12 +221,20 @@ class PackedClips:
             raise self._damaged(row)
         return clip
 
+    @property
+    def _asked_suite(self) -> str:
+        """The suite as it is asked for on the command line."""
+        name = str(self.suite["name"])
+        told = name.endswith(TOLD_SUFFIX)
+        return f"{name.removesuffix(TOLD_SUFFIX)}{f' {TOLD_OPTION}' if told else ''}"
+
     def _entry(self, row: Row) -> PackedClip:
         entry = self._clips.get(row.id)
         if entry is None:
             raise UsageError(
                 f"--clips: {self.path} holds {len(self._clips)} clips of {self.suite['name']}, and {row.id} is not "
-                "among them. Pack the clips that are asked for, or ask for those with --suite, --tasks and --limit."
+                "among them. Pack the clips that are asked for, or ask for those with --suite, --tasks, --limit and "
+                f"{TOLD_OPTION}."
             )
         return entry
 
@@ -234,7 +243,7 @@ class PackedClips:
         if spec != self.spec:
             raise UsageError(
                 f"--clips: {self.path} holds clips of {self.spec}, and the model asks for {spec}. Pack those: "
-                f"physbench data pack {self.suite['name']} --size {_size(spec)} --fps {spec.fps:g}"
+                f"physbench data pack {self._asked_suite} --size {_size(spec)} --fps {spec.fps:g}"
                 f"{'' if spec.look == PLAIN else f' --look {spec.look}'} --out FILE"
             )
         entry = self._entry(row)

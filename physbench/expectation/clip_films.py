@@ -46,7 +46,7 @@ class ClipFilms:
         return replace(self.clip, frames=values) if values.dtype == np.uint8 else replace(self.clip, states=values)
 
 
-def clip_films(row: Row, spec: RenderSpec, context: int, sources: Sequence[str]) -> ClipFilms:
+def clip_films(row: Row, spec: RenderSpec, context: int, sources: Sequence[str], *, known: bool = True) -> ClipFilms:
     """Make the films of a clip and read them with every pixel baseline.
 
     Args:
@@ -55,12 +55,13 @@ def clip_films(row: Row, spec: RenderSpec, context: int, sources: Sequence[str])
         context: Frames that the model is shown before what it predicts. The films and the pixel baselines do not
             depend on it.
         sources: Names of films.
+        known: Whether what pixel baselines made of them before is read from the cache, and kept there.
     """
     begun = time.monotonic()
     clip = clip_store().get(row, spec)
     grid, pixel_grid = window_grid(clip, context), window_grid(clip, SPRITE_FRAMES)
     path = _cache_path(row, spec)
-    known = _read(path, len(pixel_grid.starts))
+    stored = _read(path, len(pixel_grid.starts)) if known else {}
     films: dict[str, Image] = {}
     before: dict[str, tuple[str, int]] = {}
     baselines: dict[str, dict[str, Array]] = {name: {} for name in PIXEL_BASELINES}
@@ -73,14 +74,15 @@ def clip_films(row: Row, spec: RenderSpec, context: int, sources: Sequence[str])
             continue
         before[source] = nearest_film(source, film.frames, films)
         films[source] = film.frames
-        series = known.get(source)
+        series = stored.get(source)
         if series is None:
             like, first = before[source]
             shared = {name: each[like] for name, each in baselines.items()} if like != source else None
-            series = known[source] = pixel_series(film.frames, pixel_grid, first, shared)
+            series = stored[source] = pixel_series(film.frames, pixel_grid, first, shared)
         for name, values in series.items():
             baselines[name][source] = values
-    _write(path, known)
+    if known:
+        _write(path, stored)
     return ClipFilms(clip, grid, pixel_grid, films, before, baselines, absent=absent, seconds=time.monotonic() - begun)
 
 

@@ -334,11 +334,12 @@ def _films(run: ExpectationRun, pool: WorkerPool, card: ModelCard, rows: Sequenc
         yield waiting.popleft().result()
 
 
-def films_for(card: ModelCard, row: Row, sources: Sequence[str]) -> ClipFilms:
-    """The films of a clip as a model of this card is shown them."""
+def films_for(card: ModelCard, row: Row, sources: Sequence[str], *, known: bool = True) -> ClipFilms:
+    """The films of a clip as a model of this card is shown them. known: what the cache holds of them is used."""
+    if isinstance(card, StateCard):
+        return state_films(row, card.spec, min(card.context_frames, card.history_frames), sources)
     shown = 1 if isinstance(card, SurpriseCard) else min(card.context_frames, card.history_frames)
-    make = state_films if isinstance(card, StateCard) else clip_films
-    return make(row, card.spec, shown, sources)
+    return clip_films(row, card.spec, shown, sources, known=known)
 
 
 def ask_model(run: ExpectationRun, engine: RolloutEngine, films: ClipFilms) -> ClipSurprise:

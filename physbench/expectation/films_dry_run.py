@@ -43,7 +43,7 @@ class FilmsDryRun:
     context_frames: int
     batch_size: int  # windows, or films
     model_seconds: float  # for all films
-    worker_seconds: float  # for making all films and showing them to pixel baselines, as far as these are not cached
+    worker_seconds: float  # for making all films and showing them to pixel baselines, if the cache holds none of these
     workers: int
     peak_memory: int  # bytes of all processes so far
     device_memory: int  # bytes of the accelerator; 0 where there is none
@@ -79,12 +79,14 @@ def films_dry_run(options: Options, say: Say, out: Path | None = None) -> FilmsD
     with PeakMemory() as peak, engine_of(options, "") as engine:
         agree_on_model(run, engine)
         say("Making films and showing them ...")
-        for row in (run.rows[0], run.rows[len(run.rows) // 2]):  # the first one imports and compiles
-            tried = _try_films(run, engine, row)
+        rows = (run.rows[0], run.rows[len(run.rows) // 2])  # the first one imports and compiles
+        both = [_try_films(run, engine, row) for row in rows]
         info, card = engine.info, engine.card
     films = sum(len(run.sources(row)) for row in run.rows)
     clips, controls = len(run.rows), sum(pair.control for pair in run.pairs)
-    model, making = (one * clips + other * (films - clips) for one, other in (tried.model, tried.making))
+    times = (both[-1].model, both[-1].making)
+    times_shown = 1 + options.untrained_copy
+    model, making = (times_shown * (one * clips + other * (films - clips)) for one, other in times)
     return FilmsDryRun(
         model=card.name,
         device=f"{info.device} ({info.device_name})",
@@ -102,7 +104,7 @@ def films_dry_run(options: Options, say: Say, out: Path | None = None) -> FilmsD
         peak_memory=peak.bytes,
         device_memory=engine.peak_accelerator,
         out=folder,
-        failure=tried.failure,
+        failure=next((tried.failure for tried in both if tried.failure), ""),
     )
 
 
@@ -112,7 +114,7 @@ def _try_films(run: ExpectationRun, engine: RolloutEngine, row: Row) -> Tried:
     Windows before an event are those of the possible film and are not shown again, so that it takes longer.
     """
     few = run.sources(row)[: 1 + FILMS_TRIED]
-    alone, all_films = films_for(engine.card, row, (POSSIBLE,)), films_for(engine.card, row, few)
+    alone, all_films = (films_for(engine.card, row, names, known=False) for names in ((POSSIBLE,), few))
     run.manifest.setdefault(
         "batch", run.options.batch_size or probed_batch_size(engine, all_films, run.options.samples)
     )
@@ -120,6 +122,6 @@ def _try_films(run: ExpectationRun, engine: RolloutEngine, row: Row) -> Tried:
     others = max(1, len(all_films.films) - 1)
     return Tried(
         model=(one.seconds, max(0.0, more.seconds - one.seconds) / others),
-        making=(alone.seconds, all_films.seconds / others),  # what pixel baselines make of the possible one is cached
+        making=(alone.seconds, max(0.0, all_films.seconds - alone.seconds) / others),
         failure=next(iter((one.failures | more.failures).values()), ""),
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
+from physbench.clips.told_suite import TOLD_OPTION
 from physbench.report import table_view
 from physbench.report.charts import axis_chart, error_chart, share_chart
 from physbench.report.clip_count_text import not_valid
@@ -264,6 +265,7 @@ def physicist_command(manifest: Document) -> str:
     parts = [f"{name} {quote(str(value))}" for name, value in chosen.items() if value is not None]
     parts += [f"--model-arg {name}={value}" for name, value in (("size", size), ("fps", f"{spec.fps:g}"))]
     parts.append(f"--model-arg context={context_of(manifest)}")
+    parts += [TOLD_OPTION] if options.get("prompt_motion") else []
     own = f"physbench eval {PHYSICIST_TARGET} {' '.join(parts)} --out PHYSICIST"
     return f"{own} && physbench report RUN --physicist PHYSICIST"
 

@@ -15,6 +15,7 @@ from pydantic import Field
 
 from physbench.clips.clip import Row
 from physbench.clips.suite import FRESH
+from physbench.clips.told_suite import TOLD_OPTION, untold_rows
 from physbench.errors import UsageError
 from physbench.results.answers import answers_states, unasked_axes
 from physbench.results.bootstrap import RESAMPLES
@@ -149,11 +150,12 @@ def require_alike(first: RunFolder, a: Mapping[str, Any], second: RunFolder, b: 
     if set(ours) != set(theirs):
         same = len(set(ours) & set(theirs))
         drawn = next((run for run, manifest in ((first, a), (second, b)) if _is_drawn(manifest)), None)
-        remedy = (
-            "Run both with the same --suite, --tasks and --limit."
-            if drawn is None
-            else f"Fresh seeds are drawn for each run: give the other one --fresh-seeds {drawn.path}."
-        )
+        if set(untold_rows(ours)) == set(untold_rows(theirs)):
+            remedy = f"Only one was told in words how things move: run both with {TOLD_OPTION}, or none."
+        elif drawn is None:
+            remedy = "Run both with the same --suite, --tasks and --limit."
+        else:
+            remedy = f"Fresh seeds are drawn for each run: give the other one --fresh-seeds {drawn.path}."
         raise UsageError(
             f"{start}: the first holds {_held(a, ours)}, the second {_held(b, theirs)}, {same} of them the same. "
             f"{remedy}"
@@ -189,7 +191,8 @@ def require_alike(first: RunFolder, a: Mapping[str, Any], second: RunFolder, b: 
 def require_physicist(run: RunFolder, physicist: RunFolder) -> None:
     """Raise UsageError where `physicist` is no finished run of PHYSICIST_TARGET under the conditions of `run`."""
     (ours, _), (theirs, _) = read_run(run), read_run(physicist)
-    again = f"Run physbench eval {PHYSICIST_TARGET} with the --suite, --tasks and --limit of {run.path}."
+    told = f" and {TOLD_OPTION}" if (ours.get("options") or {}).get("prompt_motion") else ""
+    again = f"Run physbench eval {PHYSICIST_TARGET} with the --suite, --tasks, --limit{told} of {run.path}."
     target = theirs["model"]["target"]
     if target != PHYSICIST_TARGET:
         raise UsageError(f"{physicist.path} is a run of {target}. {again}")

@@ -26,7 +26,7 @@ from physbench.run.options import Options
 from physbench.run.peak_memory import PeakMemory
 from physbench.run.references import REFERENCE_BASELINES, reference_rollout
 from physbench.run.run_lock import default_folder
-from physbench.run.run_model import calls_along_time, engine_of
+from physbench.run.run_model import calls_along_time, check_told_model, engine_of
 from physbench.run.run_state import Say
 from physbench.scoring.score_clip import find_scorers, score_clip
 from physbench.scoring.scorer_protocol import Scorer
@@ -88,6 +88,7 @@ def dry_run(options: Options, say: Say, out: Path | None = None) -> DryRun:
     say(f"Loading {options.model} ...")
     with PeakMemory() as peak, engine_of(options, salt) as engine:
         info, card = engine.info, engine.card
+        check_told_model(options, card)
         horizons = {row: engine.horizon(row) for row in rows}
         store = ClipStore()
         missing = list(rows) if salt else store.missing(rows, card.spec)

@@ -146,6 +146,7 @@ _DECIDING: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("--model-arg", ("model", "args")),
     ("The content of the files given by --model-arg", ("model", "files")),
     ("--fresh-seeds", ("options", "fresh_seeds")),
+    ("--prompt-motion", ("options", "prompt_motion")),
     ("--suite", ("suite", "name")),
     ("The version of the suite", ("suite", "version")),
     ("The content of the files of --tasks", ("files", "tasks")),
@@ -194,7 +195,7 @@ def first_difference(stored: Document, asked: Document, words: str = "was {}, no
     )
     for label, keys in deciding:
         before, now = _at(stored, keys), _at(asked, keys)
-        if before == now:
+        if before == now or (before is None and now is False):  # an option that the manifest's version did not have
             continue
         if keys[0] == "files":
             return f"{label} ({', '.join(_changed(before or [], now or []))}) has changed"

@@ -97,8 +97,7 @@ def agree(run: Run, engine: RolloutEngine) -> None:
     info = engine.info
     if isinstance(info.card, SurpriseCard):
         raise UsageError(f"{info.card.name} answers with its surprise at films. Ask it with --suite expectation.")
-    if run.options.prompt_motion:
-        _check_told_model(run, info.card)
+    check_told_model(run.options, info.card)
     model = {"name": info.card.name, "card": card_document(info.card), "device": info.device, "dtype": info.dtype}
     if info.reported_sha256:
         model["reported_sha256"] = info.reported_sha256
@@ -111,7 +110,7 @@ def agree(run: Run, engine: RolloutEngine) -> None:
             before, value = run.manifest["model"].get(name), model.get(name)
             if before != value:
                 raise other_settings(run.folder.path, _difference(name, before, value))
-    for note in info.notes:
+    for note in (*info.notes, *_words_lost(run.options, info.card)):
         run.say(note)
         run.note(note)
     if run.planned:
@@ -124,8 +123,10 @@ def agree(run: Run, engine: RolloutEngine) -> None:
     }
 
 
-def _check_told_model(run: Run, card: ModelCard) -> None:
-    """Refuse words for motion to a model that is shown it, and say where they do not reach the model."""
+def check_told_model(options: Options, card: ModelCard) -> None:
+    """Raise UsageError where words for motion are asked for and the model is shown it."""
+    if not options.prompt_motion:
+        return
     if isinstance(card, StateCard):
         raise UsageError(f"{TOLD_OPTION}: {card.name} is given states, velocities among them. Leave it out.")
     if card.scored_context > 1:
@@ -133,8 +134,13 @@ def _check_told_model(run: Run, card: ModelCard) -> None:
             f"{TOLD_OPTION}: {card.name} sees {card.scored_context} frames, which show already how things move. Leave "
             "it out; it is for models with context_frames=1."
         )
-    if not card.uses_prompt and card.track != "privileged" and not run.planned:
-        run.say(f"{card.name} reads no prompt (uses_prompt of its card), so that the words for motion do not reach it.")
+
+
+def _words_lost(options: Options, card: ModelCard) -> tuple[str, ...]:
+    """A note where the words for motion do not reach the model."""
+    if not options.prompt_motion or card.uses_prompt or card.track == "privileged":
+        return ()
+    return (f"{card.name} reads no prompt (uses_prompt of its card), so that the words for motion do not reach it.",)
 
 
 def _difference(name: str, before: object, value: object) -> str:

@@ -79,7 +79,10 @@ def open_velocities(clip: Clip, index: int, members: int = MEMBERS) -> Array:
     slowest, fastest = told_speeds(clip.scene, told)
     toward, beside = told_angles(told)
     rng = np.random.default_rng(list(f"{clip.id} {clip.scene.bodies[index].name} told".encode()))
-    speed = rng.uniform(max(slowest, speeds.min()), min(fastest, speeds.max()), len(drawn))
+    least, most = max(slowest, speeds.min()), min(fastest, speeds.max())
+    if least > most:  # the draws have none of the speeds that are told, and who asks does not know the clip's own
+        least, most = slowest, min(fastest, max(slowest, speeds.max()))
+    speed = rng.uniform(least, most, len(drawn))
     angle = toward + rng.uniform(-beside, beside, len(drawn))
     spread = speed[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
     return np.asarray(np.clip(spread, known.min(axis=0), known.max(axis=0)))

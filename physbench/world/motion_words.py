@@ -64,10 +64,22 @@ def told_motions(scene: Scene, states: Array) -> tuple[ToldMotion, ...]:
         speed = float(np.linalg.norm(velocity))
         pace = sum(speed >= slowest * _diameter(scene, index) for slowest, _, _ in PACES) - 1
         direction = round(math.atan2(velocity[1], velocity[0]) / SECTOR) % len(HEADINGS["top"]) if pace else None
-        surface = float(np.linalg.norm(states[index, 10:])) * body.size[0]
-        rolls = body.shape != "box" and pace > 0 and abs(surface - speed) < ROLLING_SLIP * speed
+        rolls = body.shape != "box" and pace > 0 and _rolls(scene.camera, states[index], body.size[0])
         told.append(ToldMotion(body.name, pace, direction, rolls))
     return tuple(told)
+
+
+def _rolls(camera: Camera, state: Array, radius: float) -> bool:
+    """Whether the spin of a body (13,) fits its velocity on a surface below it, seen from the side, or on the table."""
+    velocity, spin = state[7:10], state[10:13]
+    speed = float(np.linalg.norm(velocity))
+    normal = np.array([0.0, 0.0, 1.0])
+    if camera.view == "front":  # square to the velocity, in the plane of motion, and upwards
+        across, _ = PLANE_AXES[camera.view]
+        normal = np.zeros(3)
+        normal[across], normal[2] = -velocity[2] / speed, velocity[across] / speed
+        normal *= np.sign(normal[2])
+    return bool(np.linalg.norm(velocity - radius * np.cross(spin, normal)) < ROLLING_SLIP * speed)
 
 
 def told_speeds(scene: Scene, told: ToldMotion) -> tuple[float, float]:

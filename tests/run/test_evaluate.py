@@ -210,13 +210,14 @@ def test_a_model_that_fails_on_some_clips(toys: Path, tmp_path: Path, capsys: py
     assert ["Inf" in failure["reason"] for failure in result["failures"]] == [True]
 
 
-def test_a_baseline_reads_as_its_reference_does(tmp_path: Path) -> None:
+# Shadowing takes seconds a clip.
+@pytest.mark.parametrize("scorers", ["permanence/*,drift/*,laws/*", pytest.param("*/*", marks=pytest.mark.slow)])
+def test_a_baseline_reads_as_its_reference_does(scorers: str, tmp_path: Path) -> None:
     """References skip the model's process and the video on disk, and nothing else: their rows are the same bytes."""
     out = RunFolder(tmp_path / "run")
-    suite = ("--suite", "smoke", "--tasks", "screen-pass,head-on", "--limit", "2")
-    scorers = ("--scorers", "permanence/*,drift/*,laws/*", "--workers", "1")  # shadowing takes seconds a clip
-    model = ("baseline:constant-velocity", "--model-arg", "size=96")
-    assert run(["eval", *model, *suite, *scorers, "--out", str(out.path)]) == 0
+    asked = ("--suite", "smoke", "--tasks", "screen-pass,head-on", "--limit", "2", "--scorers", scorers)
+    model = ("baseline:constant-velocity", "--model-arg", "size=96", "--workers", "1")
+    assert run(["eval", *model, *asked, "--out", str(out.path)]) == 0
     assert out.scores.read_bytes() == out.reference("constant-velocity").scores.read_bytes()
     assert rollouts_of(out.path), "those that the report shows are kept"
 

@@ -9,6 +9,7 @@ import pytest
 from physbench.adapters.model_protocol import ModelCard
 from physbench.errors import UsageError
 from physbench.rollouts.messages import LoadedModel
+from physbench.run.options import Options
 from physbench.run.pipeline import MOST_SAID, Middle
 from physbench.run.run_model import agree
 from physbench.run.run_state import Run
@@ -22,7 +23,7 @@ def engine(settings, notes=()):
 
 def run_of(model, planned, folder="runs/x", say=print):
     manifest = {"model": model, **({"batches": []} if planned else {})}
-    return Run(RunFolder(Path(folder)), None, None, manifest, say, workers=1)
+    return Run(RunFolder(Path(folder)), Options("m.py"), None, manifest, say, workers=1)
 
 
 def test_settings_are_written_down_and_other_ones_are_refused() -> None:
