@@ -40,7 +40,7 @@ class DamagedFileError(ValueError):
 
 
 # What reading arrays raises where a file is not what was written, or is none.
-# TokenError and SyntaxError: NumPy reads the head of an array as Python text.
+# TokenError and SyntaxError: NumPy reads the head of an array as Python text. OverflowError: with sides of any length.
 NOT_ARRAYS = (
     OSError,
     EOFError,
@@ -48,6 +48,7 @@ NOT_ARRAYS = (
     KeyError,
     TypeError,
     RuntimeError,
+    OverflowError,
     SyntaxError,
     tokenize.TokenError,
     zipfile.BadZipFile,
