@@ -21,6 +21,7 @@ from physbench.adapters.model_protocol import ModelCard
 from physbench.adapters.surprise_card import SurpriseCard
 from physbench.clips.clip import Row
 from physbench.clips.suite import EXPECTATION_SUITE, FRESH, GOLDEN_SUITES, OWN, Suite, find_suite
+from physbench.clips.told_suite import TOLD_OPTION, TOLD_SUFFIX
 from physbench.errors import ModelError, UsageError
 from physbench.plugins import user_files
 from physbench.results.read_run import MANIFEST_VERSION
@@ -120,6 +121,10 @@ class Claim:
         if self.manifest.stopped is not None:
             clips, of = len(self.manifest.stopped.clips), len(named.rows)
             raise UsageError(f"the run is partial: it has ended with {clips} of {of} clips. Go on with eval --resume")
+        if named.name.endswith(TOLD_SUFFIX):
+            raise UsageError(
+                f"the model was told in words how things move ({TOLD_OPTION}), a track that no board ranks"
+            )
         if named.name not in GOLDEN_SUITES:
             raise UsageError(f"there is no suite named '{named.name}'")
         return find_suite(named.name, options.limit, options.tasks)

@@ -315,6 +315,7 @@ def _export_conditioning(
     from physbench.clips.export_readme import lengths
     from physbench.clips.told_suite import check_told, chosen_suite
     from physbench.progress import Progress
+    from physbench.results.number_format import counted
 
     width, height = _sides(size)
     spec = check_export(width, height, fps, context, look)
@@ -325,7 +326,8 @@ def _export_conditioning(
     with Progress(f"conditioning {spec}", len(chosen.rows)) as progress:
         asked = write(chosen, spec, context, out, tasks=tasks, limit=limit, workers=workers, done=progress.advance)
     frames = "1 image" if context == 1 else f"{context} frames"
-    note(f"{len(asked.clips)} clips of {name} at {spec}, {frames} each, {time.monotonic() - started:.1f} s")
+    clips = f"{counted(len(asked.clips), 'clip')} of {chosen.name}"
+    note(f"{clips} at {spec}, {frames} each, {time.monotonic() - started:.1f} s")
     note(f"Expected for each: a video of {lengths(asked)}, in {out / 'answers'}. {out / 'README.md'} explains how.")
     note(f"{key_path(out)} says which clip each name stands for: keep it from the model.")
     note(f"Then: physbench eval videos:{out / 'answers'} {asked.suite.options}")

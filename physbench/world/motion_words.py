@@ -95,13 +95,13 @@ def told_angles(told: ToldMotion) -> tuple[float, float]:
 
 
 def motion_sentence(scene: Scene, motions: Sequence[ToldMotion]) -> str:
-    """What a prompt says of velocities at the hand-over; "" where nothing is told."""
-    moving = [told for told in motions if told.pace]
-    if not moving:
-        return "At the start everything is at rest." if motions else ""
-    said = [f"{_the(scene, told)} {_moves(scene.camera, told)}" for told in moving]
+    """What a prompt says of velocities at the hand-over; "" where nothing is told.
+
+    Of screens and other bodies that are driven it says nothing: the prompt of the task does.
+    """
+    said = [f"{_the(scene, told)} {_moves(scene.camera, told)}" for told in motions if told.pace]
     said += [f"{_the(scene, told)} is {PACES[0][1]}" for told in motions if not told.pace]
-    return f"At the start {'; '.join(said)}."
+    return f"At the start {'; '.join(said)}." if said else ""
 
 
 def _moves(camera: Camera, told: ToldMotion) -> str:

@@ -44,7 +44,7 @@ def test_nothing_sets_it_beside_a_run_without_words(
     assert run([*ASKED, "--out", str(tmp_path / "plain")]) == 0
     assert run(["compare", str(told.path), str(tmp_path / "plain")]) == 2
     assert "Only one was told in words how things move" in capsys.readouterr().err
-    with pytest.raises(UsageError, match="no suite named 'smoke-prompt-motion'"):
+    with pytest.raises(UsageError, match="told in words how things move"):
         _ = read_claim(told).suite
 
 

@@ -42,7 +42,8 @@ def test_the_words_of_a_velocity(velocity: tuple[float, float, float], spin: flo
 
 
 def test_all_at_rest_and_nothing_told() -> None:
-    assert motion_sentence(SCENE, told_motions(SCENE, moving((0.0, 0.0, 0.0)))) == "At the start everything is at rest."
+    resting = motion_sentence(SCENE, told_motions(SCENE, moving((0.0, 0.0, 0.0))))
+    assert resting == "At the start the red ball is at rest; the lime box is at rest."
     assert motion_sentence(SCENE, ()) == ""
 
 
