@@ -391,7 +391,7 @@ FOUND = (
         ("sent tracks", 5_000_538),
     ),
     *(("videos in an archive", seed) for seed in (115, 1_000_031, 1_002_569, 1_002_802, 1_008_893)),
-    *(("packed clips", 222), ("packed clips", 1_000_109), ("scores", 250), ("key", 269)),
+    *(("packed clips", 222), ("packed clips", 1_000_109), ("packed clips", 5_107_004), ("scores", 250), ("key", 269)),
     *(("claim", 1_006_119), ("submission", 178), ("submission", 1_004_804)),
 )
 

@@ -137,7 +137,7 @@ class PackedClips:
             index: dict[str, Any] = json.loads(content)
             packed_version, code = int(index["schema_version"]), str(index["code"])
             self.sha256 = hashlib.sha256(content).hexdigest()
-            self.suite: Mapping[str, Any] = dict(index["suite"])
+            self.suite: Mapping[str, Any] = {**index["suite"], "name": str(index["suite"]["name"])}
             look: dict[str, str] = dict(index.get("look") or {"name": PLAIN})
             self.drawn_by = None if look["name"] == PLAIN else str(look["drawn_by"])
             self.spec = replace(RenderSpec(*index["spec"]), look=str(look["name"]))
