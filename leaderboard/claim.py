@@ -195,8 +195,6 @@ def _card(document: Mapping[str, Any]) -> ModelCard:
         if json.loads(json.dumps(card_document(card))) != json.loads(json.dumps(dict(document))):
             raise UsageError("manifest.json: the card has fields that a card does not have")
         return card
-    except UsageError:
-        raise
     except (ModelError, TypeError, ValueError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         raise UsageError(f"manifest.json: the card is none ({type(error).__name__}: {error})"[:MOST_TEXT]) from error
 

@@ -101,8 +101,6 @@ def read_sent_video(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
                     raise UsageError(f"{path.name}: expected {shape[0]} frames of {shape[1]} x {shape[2]} px")
                 frames.append(np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8))
     except (av.error.FFmpegError, IndexError, OSError, ValueError) as error:
-        if isinstance(error, UsageError):
-            raise
         raise UsageError(f"{path.name} is not a readable video ({type(error).__name__})") from error
     if len(frames) != shape[0]:
         raise UsageError(f"{path.name}: expected {shape[0]} frames, got {len(frames)}")

@@ -73,8 +73,6 @@ def _unpack(path: Path, place: Path) -> None:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with archive.open(item) as source, target.open("xb") as copy:
                     shutil.copyfileobj(source, copy)
-    except UsageError:
-        raise
     except DAMAGED_ARCHIVE as error:
         if isinstance(error, OSError) and error.errno != errno.EINVAL:  # EINVAL: a place before the start of the file
             raise

@@ -13,6 +13,7 @@ from physbench.cli import eval_options as o
 from physbench.errors import UsageError
 
 if TYPE_CHECKING:
+    from physbench.run.dry_run import Plan
     from physbench.run.options import Options
     from physbench.storage.run_folder import RunFolder
 
@@ -176,74 +177,75 @@ def _expectation(
 
 def _say_plan(options: Options, out: Path | None, as_json: bool) -> None:
     """Print what an evaluation would do."""
-    from dataclasses import asdict
-
     from physbench.cli.cache import readable_size
     from physbench.cli.console import note
     from physbench.results.number_format import counted
     from physbench.run.dry_run import dry_run
-    from physbench.run.worker_jobs import duration
 
     plan = dry_run(options, note, out)
-    if as_json:
-        typer.echo(json.dumps({**asdict(plan), "out": str(plan.out), "seconds": plan.seconds}, indent=1))
-        return
     least, most = plan.horizon
     frames = f"{least} to {most} frames" if least != most else f"{most} frames"
     calls = f", in up to {plan.calls} calls" if plan.calls > 1 else ""
-    device = f", {readable_size(plan.device_memory)} on the device" if plan.device_memory else ""
     rollouts = f", {plan.rollouts} rollouts" if plan.rollouts != plan.clips else ""
-    model, workers = duration(plan.model_seconds), counted(plan.workers, "worker")
-    parts = f"model {model}, beside it {workers} {duration(plan.worker_seconds / plan.workers)}"
-    time = f"about {duration(plan.seconds)}, then diagnosis and report: {parts}"
-    lines = [
-        ("model", f"{plan.model} on {plan.device}, {plan.dtype}"),
+    asked = [
         ("suite", f"{plan.suite}: {counted(plan.clips, 'clip')} of {counted(plan.tasks, 'task')}{rollouts}"),
         ("frames", f"{plan.render_spec}, {plan.context_frames} in the context, {frames} to predict{calls}"),
         ("clips", f"{plan.to_make} to make, {plan.clips - plan.to_make} in the cache"),
         ("batches", f"{plan.batches}, of up to {counted(plan.batch_size, 'rollout')}"),
-        ("memory", f"{readable_size(plan.peak_memory)} in all processes{device}"),
-        ("time", "not known, since the batch failed" if plan.failure else time),
-        ("disk", "not known" if plan.failure else f"up to {readable_size(plan.disk)} while it runs"),
-        ("folder", str(plan.out)),
     ]
-    _print_plan(lines, plan.failure)
+    disk = "not known" if plan.failure else f"up to {readable_size(plan.disk)} while it runs"
+    _print_plan(plan, as_json, asked, [("disk", disk)], tried="the batch", then=", then diagnosis and report")
 
 
 def _say_films_plan(options: Options, out: Path | None, as_json: bool) -> None:
     """Print what a run of the suite expectation would do."""
-    from dataclasses import asdict
-
-    from physbench.cli.cache import readable_size
     from physbench.cli.console import note
     from physbench.expectation.films_dry_run import films_dry_run
     from physbench.results.number_format import counted
-    from physbench.run.worker_jobs import duration
 
     plan = films_dry_run(options, note, out)
+    pairs = f"{counted(plan.pairs, 'pair')} and {counted(plan.controls, 'control')}"
+    asked = [
+        ("suite", f"expectation: {pairs} of {counted(plan.clips, 'clip')}, {counted(plan.films, 'film')}"),
+        ("frames", f"{plan.render_spec}, {plan.context_frames} in the context, {plan.batch_size} at a time"),
+    ]
+    _print_plan(plan, as_json, asked, [], tried="a film", then="")
+
+
+def _print_plan(
+    plan: Plan, as_json: bool, asked: list[tuple[str, str]], cost: list[tuple[str, str]], *, tried: str, then: str
+) -> None:
+    """Print a plan as JSON, or in lines; these exit 1 where what was tried failed.
+
+    Args:
+        plan: The plan.
+        as_json: Whether to print it as JSON.
+        asked: Lines of the plan's kind on what is asked for.
+        cost: Lines of its kind on what it costs beside time and memory.
+        tried: What was tried.
+        then: What follows after the time that is estimated.
+    """
+    from dataclasses import asdict
+
+    from physbench.cli.cache import readable_size
+    from physbench.results.number_format import counted
+    from physbench.run.worker_jobs import duration
+
     if as_json:
         typer.echo(json.dumps({**asdict(plan), "out": str(plan.out), "seconds": plan.seconds}, indent=1))
         return
     device = f", {readable_size(plan.device_memory)} on the device" if plan.device_memory else ""
-    model, workers = duration(plan.model_seconds), counted(plan.workers, "worker")
-    parts = f"model {model}, beside it {workers} {duration(plan.worker_seconds / plan.workers)}"
-    pairs = f"{counted(plan.pairs, 'pair')} and {counted(plan.controls, 'control')}"
-    lines = [
+    workers = f"{counted(plan.workers, 'worker')} {duration(plan.worker_seconds / plan.workers)}"
+    time = f"about {duration(plan.seconds)}{then}: model {duration(plan.model_seconds)}, beside it {workers}"
+    for name, text in (
         ("model", f"{plan.model} on {plan.device}, {plan.dtype}"),
-        ("suite", f"expectation: {pairs} of {counted(plan.clips, 'clip')}, {counted(plan.films, 'film')}"),
-        ("frames", f"{plan.render_spec}, {plan.context_frames} in the context, {plan.batch_size} at a time"),
+        *asked,
         ("memory", f"{readable_size(plan.peak_memory)} in all processes{device}"),
-        ("time", "not known, since a film failed" if plan.failure else f"about {duration(plan.seconds)}: {parts}"),
+        ("time", f"not known, since {tried} failed" if plan.failure else time),
+        *cost,
         ("folder", str(plan.out)),
-    ]
-    _print_plan(lines, plan.failure)
-
-
-def _print_plan(lines: list[tuple[str, str]], failure: str) -> None:
-    """Print a plan; exit 1 where what was tried failed."""
-    if failure:
-        lines = [*lines, ("failure", failure)]
-    for name, text in lines:
+        *([("failure", plan.failure)] if plan.failure else []),
+    ):
         typer.echo(f"{name:<8} {text}")
-    if failure:
+    if plan.failure:
         raise typer.Exit(1)

@@ -50,6 +50,11 @@ class Row:
         return self.task.split("/")[0]
 
 
+def told_of(row: Row, scene: Scene, states: NDArray[np.float64]) -> tuple[ToldMotion, ...]:
+    """What the prompt of a row says of the states (N, 13) at the hand-over."""
+    return told_motions(scene, states) if row.change == TOLD else ()
+
+
 @dataclass(frozen=True, eq=False)
 class Clip:
     """Scene, exact states, frames and visibility, from the start of the history to the end of the horizon.
@@ -73,8 +78,7 @@ class Clip:
     def __post_init__(self) -> None:
         """The words follow from the states: whoever makes or reads a clip need not know them."""
         if self.told is None:
-            told = told_motions(self.scene, self.states[self.handover]) if self.row.change == TOLD else ()
-            object.__setattr__(self, "told", told)
+            object.__setattr__(self, "told", told_of(self.row, self.scene, self.states[self.handover]))
 
     @property
     def id(self) -> str:

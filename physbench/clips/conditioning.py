@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from physbench.clips.clip import Row, Split
-from physbench.clips.told_suite import TOLD_OPTION, TOLD_SUFFIX
+from physbench.clips.told_suite import TOLD_OPTION, split_name
 from physbench.errors import UsageError
 from physbench.world.scene import PLAIN
 
@@ -39,10 +39,11 @@ class SuiteAsked(_Strict):
     @property
     def options(self) -> str:
         """What chooses the same clips on the command line."""
-        words = ["--suite", self.name.removesuffix(TOLD_SUFFIX)]
+        name, told = split_name(self.name)
+        words = ["--suite", name]
         words += ["--tasks", self.tasks] if self.tasks is not None else []
         words += ["--limit", str(self.limit)] if self.limit is not None else []
-        words += [TOLD_OPTION] if self.name.endswith(TOLD_SUFFIX) else []
+        words += [TOLD_OPTION] if told else []
         return shlex.join(words)
 
 

@@ -17,12 +17,11 @@ from numpy.typing import NDArray
 
 from physbench import __version__
 from physbench.clips import export_readme
-from physbench.clips.clip import Row, action_table
+from physbench.clips.clip import Row, action_table, told_of
 from physbench.clips.conditioning import ANSWER, MANIFEST, Answer, Asked, ClipAsked, ClipFiles, SuiteAsked
 from physbench.clips.encode import FFV1, H264, encode
 from physbench.clips.export_key import ClipKey, ExportKey, key_for, key_path, sorted_by_id, without_key
 from physbench.clips.generate import CLIP_PRELOAD, frame_times, make_scene
-from physbench.clips.scene_changes import TOLD
 from physbench.clips.suite import Suite
 from physbench.errors import UsageError
 from physbench.looks.known_looks import check_look
@@ -30,7 +29,6 @@ from physbench.looks.scene_prompt import scene_prompt
 from physbench.storage.atomic_write import atomic_path
 from physbench.worker_pool import ordered, worker_pool
 from physbench.world.frame_rates import wrong_rate
-from physbench.world.motion_words import told_motions
 from physbench.world.scene import HISTORY, PLAIN, RenderSpec
 
 README = "README.md"
@@ -142,8 +140,7 @@ def _export_clip(folder: Path, spec: RenderSpec, context: int, key: ExportKey, r
     start = handover + 1 - context
     states = simulate(scene, times[start : handover + 1]).states  # nothing after the hand-over is simulated or drawn
     frames = draw(scene, times[start : handover + 1], states, spec).frames
-    told = told_motions(scene, states[-1]) if row.change == TOLD else ()
-    prompt = scene_prompt(scene, spec.look, told)
+    prompt = scene_prompt(scene, spec.look, told_of(row, scene, states[-1]))
     files = {"image": f"images/{name}.png", "prompt": f"prompts/{name}.txt"}
     _write(folder / files["image"], png(frames[-1]))
     _write(folder / files["prompt"], prompt.encode() + b"\n")

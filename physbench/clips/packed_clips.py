@@ -22,10 +22,9 @@ import numpy as np
 from physbench.clips.clip import Clip, Contact, Row
 from physbench.clips.generate import frame_times, make_scene
 from physbench.clips.suite import Golden, Suite
-from physbench.clips.told_suite import TOLD_OPTION, TOLD_SUFFIX
+from physbench.clips.told_suite import TOLD_OPTION, split_name
 from physbench.errors import UsageError
 from physbench.looks.known_looks import LOOKS, look_hash
-from physbench.storage.archive_errors import DAMAGED_ARCHIVE
 from physbench.storage.atomic_write import atomic_path
 from physbench.storage.fingerprint import fingerprint
 from physbench.storage.sealed_file import EMPTY_SEAL, NOT_ARRAYS, SEAL, seal_of, sealed
@@ -37,7 +36,6 @@ PACKED_DATE = (1980, 1, 1, 0, 0, 0)  # of all files in an archive: the same clip
 MOST_PACKED_INDEX_BYTES = 1 << 28
 MOST_PACKED_CLIP_BYTES = 1 << 31
 MOST_SIDE = 1 << 14  # px
-NOT_PACKED = (*NOT_ARRAYS, *DAMAGED_ARCHIVE)
 
 
 @dataclass(frozen=True)
@@ -147,7 +145,7 @@ class PackedClips:
             self._clips = {name: PackedClip(**entry) for name, entry in dict(index["clips"]).items()}
         except FileNotFoundError as error:
             raise UsageError(f"--clips: there is no file '{path}'. `physbench data pack` makes one.") from error
-        except NOT_PACKED as error:
+        except NOT_ARRAYS as error:
             raise UsageError(
                 f"--clips: {path} is no whole archive of clips ({error}). Copy it again, or make it with "
                 "`physbench data pack`."
@@ -212,7 +210,7 @@ class PackedClips:
                     contacts=tuple(Contact(time, a, b) for time, (a, b) in contacts),
                     state_hash=self._entry(row).state_hash,
                 )
-        except NOT_PACKED as error:
+        except NOT_ARRAYS as error:
             raise self._damaged(row) from error
         picture, bodies = (spec.height, spec.width, 3), len(scene.bodies)
         shapes = (clip.frames.shape, clip.states.shape, clip.visible_area.shape, clip.full_area.shape)
@@ -224,9 +222,8 @@ class PackedClips:
     @property
     def _asked_suite(self) -> str:
         """The suite as it is asked for on the command line."""
-        name = str(self.suite["name"])
-        told = name.endswith(TOLD_SUFFIX)
-        return f"{name.removesuffix(TOLD_SUFFIX)}{f' {TOLD_OPTION}' if told else ''}"
+        name, told = split_name(self.suite["name"])
+        return f"{name} {TOLD_OPTION}" if told else name
 
     def _entry(self, row: Row) -> PackedClip:
         entry = self._clips.get(row.id)
@@ -251,7 +248,7 @@ class PackedClips:
             if self._archive.getinfo(_place(row)).file_size > MOST_PACKED_CLIP_BYTES:
                 raise self._damaged(row)
             content = self._archive.read(_place(row))
-        except NOT_PACKED as error:
+        except NOT_ARRAYS as error:
             raise self._damaged(row) from error
         if hashlib.sha256(content).hexdigest() != entry.sha256:
             raise self._damaged(row)

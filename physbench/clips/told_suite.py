@@ -34,6 +34,11 @@ def told_suite(suite: Suite) -> Suite:
     )
 
 
+def split_name(name: str) -> tuple[str, bool]:
+    """The name of a suite without the mark of such prompts, and whether it has the mark."""
+    return name.removesuffix(TOLD_SUFFIX), name.endswith(TOLD_SUFFIX)
+
+
 def chosen_suite(name: str, limit: int | None, tasks: str | None, told: bool) -> Suite:
     """As `find_suite`, with words for motion where `told`."""
     if not told:

@@ -18,6 +18,7 @@ from physbench.expectation.expectation_run import (
 from physbench.expectation.film_surprise import probed_batch_size
 from physbench.expectation.films import POSSIBLE
 from physbench.rollouts.rollout_engine import RolloutEngine
+from physbench.run.dry_run import Plan
 from physbench.run.options import Options
 from physbench.run.peak_memory import PeakMemory
 from physbench.run.run_lock import default_folder
@@ -28,13 +29,10 @@ from physbench.worker_pool import cores
 FILMS_TRIED = 2  # beside the possible one, of each of two clips
 
 
-@dataclass(frozen=True)
-class FilmsDryRun:
-    """A plan of a run that shows films, and what it was estimated from."""
+@dataclass(frozen=True, kw_only=True)
+class FilmsDryRun(Plan):
+    """A plan of a run that shows films. Workers make the films and show them to pixel baselines."""
 
-    model: str
-    device: str
-    dtype: str
     pairs: int
     controls: int
     clips: int
@@ -42,18 +40,6 @@ class FilmsDryRun:
     render_spec: str  # "64x64@15"
     context_frames: int
     batch_size: int  # windows, or films
-    model_seconds: float  # for all films
-    worker_seconds: float  # for making all films and showing them to pixel baselines, if the cache holds none of these
-    workers: int
-    peak_memory: int  # bytes of all processes so far
-    device_memory: int  # bytes of the accelerator; 0 where there is none
-    out: Path
-    failure: str  # of a film that was tried, or ""
-
-    @property
-    def seconds(self) -> float:
-        """Estimate for the whole run: the model and the workers are busy at the same time."""
-        return max(self.model_seconds, self.worker_seconds / self.workers)
 
 
 @dataclass(frozen=True)

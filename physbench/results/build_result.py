@@ -162,11 +162,11 @@ def _whole(manifest: Mapping[str, Any], rows: tuple[Row, ...]) -> tuple[Row, ...
     options = manifest.get("options") or {}
     if options.get("tasks") is None and options.get("limit") is None:
         return asked_rows(manifest)
-    from physbench.clips.told_suite import TOLD_SUFFIX, chosen_suite
+    from physbench.clips.told_suite import chosen_suite, split_name
 
-    name = str(manifest["suite"]["name"]).removeprefix(FRESH)
+    name, told = split_name(str(manifest["suite"]["name"]).removeprefix(FRESH))
     try:
-        whole = chosen_suite(name.removesuffix(TOLD_SUFFIX), None, None, told=name.endswith(TOLD_SUFFIX))
+        whole = chosen_suite(name, None, None, told)
     except PhysbenchError:
         return None  # a suite with the user's own tasks
     return whole.rows if whole.version == manifest["suite"]["version"] else None

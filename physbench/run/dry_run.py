@@ -36,13 +36,31 @@ from physbench.worker_pool import cores
 TIMES_TRIED = 2  # times; the first one imports and compiles
 
 
-@dataclass(frozen=True)
-class DryRun:
-    """A plan of an evaluation, and what it was estimated from."""
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What every plan of a run says. The model and the workers are busy at the same time."""
 
     model: str
     device: str
     dtype: str
+    model_seconds: float  # for all rollouts, or films
+    worker_seconds: float  # for what the workers do, if the cache holds none of it
+    workers: int
+    peak_memory: int  # bytes of all processes so far
+    device_memory: int  # bytes of the accelerator; 0 where there is none
+    out: Path
+    failure: str  # of what was tried, or ""
+
+    @property
+    def seconds(self) -> float:
+        """Estimate for the whole run."""
+        return max(self.model_seconds, self.worker_seconds / self.workers)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DryRun(Plan):
+    """A plan of an evaluation, and what it was estimated from. Workers make clips, tracks, scores and references."""
+
     suite: str  # "smoke 3", "core 3-dev"
     clips: int
     tasks: int
@@ -54,19 +72,7 @@ class DryRun:
     to_make: int  # clips that the cache lacks
     batches: int
     batch_size: int
-    model_seconds: float  # for all rollouts
-    worker_seconds: float  # for clips, tracks, scores and references of all clips, if the cache holds none of these
-    workers: int
-    peak_memory: int  # bytes of all processes so far
-    device_memory: int  # bytes of the accelerator; 0 where there is none
     disk: int  # bytes of the rollouts while the run lasts
-    out: Path
-    failure: str  # of the batch that was tried, or ""
-
-    @property
-    def seconds(self) -> float:
-        """Estimate for the whole run: the model and the workers are busy at the same time."""
-        return max(self.model_seconds, self.worker_seconds / self.workers)
 
 
 def dry_run(options: Options, say: Say, out: Path | None = None) -> DryRun:

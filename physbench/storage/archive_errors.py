@@ -8,7 +8,8 @@ import tarfile
 import zipfile
 import zlib
 
-# RuntimeError: encrypted, or of another version of zip; ValueError: names that are no text; IndexError: without a name.
+# RuntimeError: encrypted, or of another version of zip; ValueError: names that are no text; IndexError: without a name;
+# OverflowError: arrays with sides of any length.
 DAMAGED_ARCHIVE = (
     OSError,
     EOFError,

@@ -14,11 +14,11 @@ import io
 import json
 import tokenize
 import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from physbench.storage.archive_errors import DAMAGED_ARCHIVE
 from physbench.storage.atomic_write import atomic_path
 
 if TYPE_CHECKING:
@@ -40,20 +40,8 @@ class DamagedFileError(ValueError):
 
 
 # What reading arrays raises where a file is not what was written, or is none.
-# TokenError and SyntaxError: NumPy reads the head of an array as Python text. OverflowError: with sides of any length.
-NOT_ARRAYS = (
-    OSError,
-    EOFError,
-    ValueError,
-    KeyError,
-    TypeError,
-    RuntimeError,
-    OverflowError,
-    SyntaxError,
-    tokenize.TokenError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
+# TokenError and SyntaxError: NumPy reads the head of an array as Python text.
+NOT_ARRAYS = (*DAMAGED_ARCHIVE, KeyError, TypeError, SyntaxError, tokenize.TokenError)
 
 
 def sealed(content: bytes) -> bytes:

@@ -137,7 +137,7 @@ def read_motions(path: Path) -> list[RecordedMotion]:
         return _unpacked_motions(read_sealed_npz(path))
     except FileNotFoundError:
         raise
-    except (*NOT_ARRAYS, IndexError) as error:
+    except NOT_ARRAYS as error:
         raise PhysbenchError(f"{path} is damaged ({error}). Remove it: it is made again.") from error
 
 
