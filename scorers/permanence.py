@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import minimum_filter1d
 
 from physbench.clips.clip import Clip
 from physbench.rollouts.rollout import Rollout
@@ -137,6 +136,8 @@ def intact(
 def fits(clip: Clip, tracks: Tracks, continuations: Mapping[int, LawfulContinuation]) -> Mask:
     """Where the area of what is seen is that of the object (C + T, K). continuations: of the same tracks, by
     their columns."""
+    from scipy.ndimage import minimum_filter1d
+
     window = clip.window(tracks.context)
     whole, share = whole_area(clip, tracks.context), clip.visible_share()[window]
     for column, each in continuations.items():

@@ -30,7 +30,6 @@ from physbench.run.repair import drop_damaged, drop_drafts, unanswered
 from physbench.run.run_lock import claimed_folder, default_folder, opened
 from physbench.run.run_manifest import asked_document, refuse_other_scoring, refuse_other_settings
 from physbench.run.run_state import RUN_STAGES, Run, Say, Stage
-from physbench.run.stage_work import work
 from physbench.run.versions import foreign_code_hash, versions
 from physbench.scoring.score_clip import find_scorers
 from physbench.storage.run_contents import CONTENTS, other_contents
@@ -137,6 +136,8 @@ def evaluate(
         if clips and run.planned:
             drop_results(run)
             run.save_manifest()  # workers read in it where the archive is now
+        from physbench.run.stage_work import work  # with torch and all that reads pictures: seconds
+
         with explained(again, run.kept, folder.path):
             work(run)
             lost = len(unanswered(folder, suite.rows, options.samples)) if served else 0

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from physbench.clips.clip import Clip
 from physbench.tracks.tracks import Tracks
@@ -128,6 +127,8 @@ def _exchanges(
             for new in group
         ]
     )
+    from scipy.optimize import linear_sum_assignment
+
     far = float(np.max(cost[np.isfinite(cost)])) * len(group) + 1.0
     cost = np.where(np.isfinite(cost), cost, far)
     _, chosen = linear_sum_assignment(cost)

@@ -8,14 +8,15 @@ once, a larger one is followed from frame to frame.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import affine_transform
-from torch import Tensor
 
 from physbench.tracks.fixed_edges import EdgeReading, FixedEdges, read_edges, unexplained
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Float = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -177,6 +178,8 @@ def steadied(
     moved = np.flatnonzero(reach > STEADY)
     if not len(moved):
         return pooled, bodies
+    from scipy.ndimage import affine_transform
+
     pooled, bodies = pooled.copy(), bodies.copy()
     for n in moved:
         x, y, zoom, turn = camera[n]

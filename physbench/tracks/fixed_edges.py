@@ -10,19 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from scipy.spatial import ConvexHull
-from torch import Tensor
 
 from physbench.clips.clip import Clip
 from physbench.world.camera import px_from_world
 from physbench.world.geometry import rotate
 from physbench.world.meshes import body_mesh
 from physbench.world.scene import Body
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Float = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -170,6 +171,8 @@ def _outline(clip: Clip, i: int, factor: int) -> Iterator[tuple[Float, Float]]:
             level = px_from_world(camera, clip.spec, np.asarray(body.position, dtype=np.float64))[1] / factor
             yield np.array([0.0, level]), np.array([clip.spec.width / factor, level])
         return
+    from scipy.spatial import ConvexHull
+
     corners = px_from_world(camera, clip.spec, _vertices(body, clip)) / factor
     around = corners[ConvexHull(corners).vertices]
     around = around[np.linalg.norm(around - np.roll(around, 1, axis=0), axis=1) > 1e-6]
@@ -309,6 +312,8 @@ def read_edges(frames: Tensor, edges: FixedEdges, off: Index | None = None) -> E
 
 def pooled_pixels(frames: Tensor, row: Index, column: Index, factor: int) -> NDArray[np.float32]:
     """Pixels (3, N, Q) of frames (N, H, W, 3) u8 as float32, means over squares of `factor` px."""
+    import torch
+
     width = frames.shape[2]
     flat = frames.flatten(1, 2)
     total: NDArray[np.float32] | None = None

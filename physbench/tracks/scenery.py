@@ -12,10 +12,10 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from physbench.clips.clip import Clip
 from physbench.tracks.camera_motion import STEP_RANGE, CameraMotion, camera_motion
@@ -23,6 +23,9 @@ from physbench.tracks.fixed_edges import FixedEdges, brightness, fixed_edges
 from physbench.tracks.visibility import FULL_VIEW
 from physbench.world.camera import PLANE_AXES
 from physbench.world.silhouettes import boxes, shown
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Float = NDArray[np.float64]
 Mask = NDArray[np.bool_]
