@@ -44,7 +44,9 @@ Out = Annotated[
     Path | None,
     typer.Option(metavar="DIR", help="Run folder. [default: runs/MODEL-SUITE-N, MODEL as you gave it: file or name]"),
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
+Device = Annotated[
+    str, typer.Option(metavar="DEVICE,...", help="auto, cpu, cuda, cuda:1, mps; cuda:0,cuda:1: a process on each.")
+]
 BatchSize = Annotated[str, typer.Option(metavar="N|auto", help="Clips in one batch; auto measures how many fit.")]
 Look = Annotated[
     str | None,

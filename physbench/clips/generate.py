@@ -27,9 +27,9 @@ CLIP_PRELOAD = ("physbench.world.rendering", "physbench.world.stepping")  # what
 def render_spec(size: int | tuple[int, int], fps: float, look: str = PLAIN) -> RenderSpec:
     """Return a checked RenderSpec; `size` is a side in px or (height, width), `look` one of `known_looks.LOOKS`."""
     height, width = (size, size) if isinstance(size, int) else size
-    if not 16 <= min(height, width) <= max(height, width) <= 1024:
+    if not 16 <= min(height, width) <= max(height, width) <= 2048:
         raise UsageError(
-            f"size: expected 16 to 1024 px a side, got {width}x{height}. Use 64 or 128; models have 32 or more."
+            f"size: expected 16 to 2048 px a side, got {width}x{height}. Use 64 or 128; models have 32 or more."
         )
     if wrong := wrong_rate(fps, least=1):
         raise UsageError(f"fps: {wrong}")
@@ -55,6 +55,11 @@ def make_params(row: Row) -> Params:
 def make_scene(row: Row) -> Scene:
     """Describe the scene of a clip; takes about a millisecond."""
     return scene_with(row, make_params(row))
+
+
+def frames_ahead(row: Row, spec: RenderSpec) -> int:
+    """Number of frames to predict of a clip, from its scene."""
+    return int((frame_times(make_scene(row), spec) > 1e-9).sum())
 
 
 def scene_with(row: Row, params: Params) -> Scene:

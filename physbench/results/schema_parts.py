@@ -86,7 +86,9 @@ class EventFrequencyResult(Record):
 class Speed(Record):
     """Outside every guarantee of reproducibility."""
 
-    model_frames_per_s: float | None = Field(default=None, description="Predicted frames per second of model time.")
+    model_frames_per_s: float | None = Field(
+        default=None, description="Predicted frames per second of model time, on all devices."
+    )
     model_seconds: float | None = Field(default=None, description="Time inside the model, s.")
     total_seconds: float | None = Field(default=None, description="Time of the whole run, s.")
     harness_share: float | None = Field(default=None, description="Share of the run's time not spent in the model.")

@@ -193,9 +193,13 @@ class ModelProcess:
         other = self._kills is not None and out_of_memory_kills() == self._kills
         return f"was killed by {name} ({'not for want of memory' if other else 'was memory full?'})"
 
-    def kill(self) -> None:
-        """End the process and all processes that it started, at once."""
+    def end(self) -> None:
+        """End the process and all processes that it started, at once. Whoever waits in `receive` learns of it."""
         end_family(self._process.pid, self._mark)
+
+    def kill(self) -> None:
+        """End the process and all processes that it started, at once, and the connection to it."""
+        self.end()
         with contextlib.suppress(subprocess.TimeoutExpired):  # a driver may keep it alive
             self._process.wait(10)
         self._queue.put(_STOP)

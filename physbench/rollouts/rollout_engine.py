@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
-from types import TracebackType
 
 from physbench.adapters.load_model import Handed, what_is_handed
 from physbench.adapters.model_protocol import ModelCard
 from physbench.clips.clip import Clip, Row
+from physbench.clips.generate import frames_ahead
+from physbench.clips.store import clip_store
 from physbench.errors import ModelError
 from physbench.rollouts.answer_memory import answer_bytes
 from physbench.rollouts.batch_jobs import make_job, remaining_job, stored_frames
@@ -88,18 +89,18 @@ class RolloutEngine:
         arguments = dict(model_args or {})
         self._load = LoadRequest(target, device, dtype, arguments, trust_code, threads, privileged, untrained)
         self.timeout, self.chain, self.look = timeout, chain, look
-        self.seed, self.salt, self.part_size = seed, salt, part_size
-        self.debug = debug
+        self.seed, self.salt, self.part_size, self.debug = seed, salt, part_size, debug
+        self.devices = 1  # that compute batches at the same time
         self.events: list[RolloutEvent] = []
         self.notes: list[str] = []
-        self.peak_rss = 0  # bytes
-        self.peak_accelerator = 0  # bytes
+        self.peak_rss = self.peak_accelerator = 0  # bytes
         self.free = 0  # bytes left on the device after the last batch
         self._memory = SharedMemory()
         self._process: ModelProcess | None = None
         self._info: LoadedModel | None = None  # of the first process: later ones must hold the same model
         self._loading = False
-        self._cannot_restart = ""  # why the model cannot be loaded again
+        self.cannot_restart = ""  # why the model cannot be loaded again
+        self._abandoned = False  # nobody waits for its answers: a process that died is not replaced
 
     # Starting and ending the process.
 
@@ -111,9 +112,7 @@ class RolloutEngine:
             raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.close(at_once=kind is not None)
 
     def start(self) -> LoadedModel:
@@ -126,6 +125,8 @@ class RolloutEngine:
 
     def launch(self) -> None:
         """Start the process without waiting for the model; `info` and `card` wait."""
+        if self._abandoned:
+            raise ProcessDied("was ended")
         if self._process is None:
             self._process = self._new_process()
             self._process.send(self._load)
@@ -149,12 +150,11 @@ class RolloutEngine:
         try:
             answer = self._process.receive(time.monotonic() + limit)
             self._info = checked_info(answer, self._load.target, self._handed(), self._info)
-        except ReceiveTimeout:
+        except (ReceiveTimeout, ProcessDied) as problem:
             self._kill()
-            raise ModelError(f"{self._load.target} was not loaded within {limit:g} s.") from None
-        except ProcessDied as death:
-            self._kill()
-            raise ModelError(f"{self._load.target}: the process that loads it {death}.") from None
+            late = isinstance(problem, ReceiveTimeout)
+            said = f" was not loaded within {limit:g} s" if late else f": the process that loads it {problem}"
+            raise ModelError(f"{self._load.target}{said}.") from None
         except ModelError:
             self._kill()
             raise
@@ -172,10 +172,7 @@ class RolloutEngine:
     def close(self, at_once: bool = False) -> None:
         """End the model's process; `at_once` kills it."""
         if self._process is not None:
-            if at_once:
-                self._process.kill()
-            else:
-                self._process.stop()
+            (self._process.kill if at_once else self._process.stop)()
             self._process = None
         self._memory.close()
 
@@ -183,6 +180,12 @@ class RolloutEngine:
         if self._process is not None:
             self._process.kill()
             self._process = None
+
+    def abandon(self) -> None:
+        """End the process, from another thread than the one that waits in `run`, which then raises ProcessDied."""
+        self._abandoned = True
+        if (process := self._process) is not None:
+            process.end()
 
     # Rolling out.
 
@@ -210,53 +213,50 @@ class RolloutEngine:
 
     def horizon(self, row: Row) -> int:
         """Frames to predict, from the scene."""
-        from physbench.clips.generate import frame_times, make_scene
-
-        return int((frame_times(make_scene(row), self.card.spec) > 1e-9).sum())
+        return frames_ahead(row, self.card.spec)
 
     def _from_store(self, row: Row) -> Clip:
-        from physbench.clips.store import clip_store
-
         return clip_store().get(row, self.card.spec)
 
     def run(
-        self, plan: Sequence[Batch], load: ClipLoader | None = None, *, only: Sequence[int] | None = None
+        self, plan: Sequence[Batch], load: ClipLoader | None = None, *, only: Iterable[int] | None = None
     ) -> Generator[BatchResult, None, None]:
         """Roll out a plan.
 
         Args:
             plan: From `plan`.
             load: Loads a clip when its turn comes; None: from the clip store.
-            only: Indices of the batches to roll out; None: all.
+            only: Indices of the batches to roll out, each taken when it is sent; None: all.
 
         Yields:
             The result of each batch, in order.
         """
-        load, indices = load or self._from_store, list(range(len(plan)) if only is None else only)
-        if not indices:
-            return
-        slot = max(self._bytes(plan[index]) for index in indices)
+        load, waiting = load or self._from_store, iter(range(len(plan)) if only is None else only)
+        card, chain = self.card, self.chain
+        sizes = [answer_bytes(card, len(each.items), stored_frames(card, each.horizon, chain)) for each in plan]
+        slot = max(sizes, default=0)
         self._memory.grow(MAX_IN_FLIGHT * slot)
-        waiting, in_flight = deque(indices), deque[BatchInFlight]()
+        in_flight = deque[BatchInFlight]()
         offsets = deque(slot * number for number in range(MAX_IN_FLIGHT))
+        self._abandoned = False
         try:
-            while waiting or in_flight:
-                while waiting and len(in_flight) < MAX_IN_FLIGHT:
-                    in_flight.append(self._submit(waiting.popleft(), plan, load, offsets.popleft()))
+            while True:
+                while offsets and (index := next(waiting, None)) is not None:
+                    in_flight.append(self._submit(index, plan, load, offsets.popleft()))
+                if not in_flight:
+                    return
                 batch_in_flight = in_flight[0]
                 self._wait_for(batch_in_flight, list(in_flight)[1:])
                 in_flight.popleft()
                 result = batch_in_flight.result(self._memory.view, self.card)
                 offsets.append(batch_in_flight.job.offset)
-                if waiting:  # sent before the result is yielded: the model need not wait for the caller
-                    in_flight.append(self._submit(waiting.popleft(), plan, load, offsets.popleft()))
+                # The next is sent before the result is yielded: the model need not wait for the caller.
+                if (index := next(waiting, None)) is not None:
+                    in_flight.append(self._submit(index, plan, load, offsets.popleft()))
                 yield result
         finally:
             if in_flight:  # the caller has stopped: nobody needs the rest
                 self._kill()
-
-    def _bytes(self, batch: Batch) -> int:
-        return answer_bytes(self.card, len(batch.items), stored_frames(self.card, batch.horizon, self.chain))
 
     def _submit(self, index: int, plan: Sequence[Batch], load: ClipLoader, offset: int) -> BatchInFlight:
         batch = plan[index]
@@ -285,8 +285,8 @@ class RolloutEngine:
         while batch_in_flight.missing() or self._process is not None:
             if self._process is None:
                 self._restart(batch_in_flight, queued)
-                if self._cannot_restart:
-                    batch_in_flight.fail(batch_in_flight.missing(), self._cannot_restart)
+                if self.cannot_restart:
+                    batch_in_flight.fail(batch_in_flight.missing(), self.cannot_restart)
                     return
                 start_deadline = time.monotonic() + self.timeout + LOAD_TIMEOUT
             started = batch_in_flight.started
@@ -299,6 +299,8 @@ class RolloutEngine:
                 late = f"The model took longer than {self.timeout:g} s (--timeout)."
                 self._fail_part(batch_in_flight, "timeout", late)
             except ProcessDied as death:
+                if self._abandoned:
+                    raise
                 self._after_death(batch_in_flight, death)
             else:
                 if self._handle(batch_in_flight, message):
@@ -342,9 +344,8 @@ class RolloutEngine:
         batch_in_flight.fail([position for position in positions if position not in batch_in_flight.results], reason)
         self._record(batch_in_flight, RolloutEvent(kind, batch_in_flight.index, (), reason, positions=positions))
         size = 1 if started and (started.retry or len(started.positions) == 1) else batch_in_flight.job.part_size
-        rest = batch_in_flight.missing()
         batch_in_flight.started = None
-        if rest:
+        if rest := batch_in_flight.missing():
             batch_in_flight.job = remaining_job(batch_in_flight.job, rest, size)
 
     def _after_death(self, batch_in_flight: BatchInFlight, death: ProcessDied) -> None:
@@ -379,18 +380,17 @@ class RolloutEngine:
         if len(positions) == 1:
             self._fail_part(batch_in_flight, "died", reason)
             return
-        self._send_again(
-            batch_in_flight, RolloutEvent("retried", batch_in_flight.index, (), reason, None, positions), 1
-        )
+        event = RolloutEvent("retried", batch_in_flight.index, (), reason, None, positions)
+        self._send_again(batch_in_flight, event, 1)
 
     def _restart(self, batch_in_flight: BatchInFlight, queued: Sequence[BatchInFlight]) -> None:
         """Load the model again and send what is not done yet."""
-        if self._cannot_restart:
+        if self.cannot_restart:
             return
         try:
             self.start()
         except ModelError as error:
-            self._cannot_restart = f"The model could not be loaded again: {error}"
+            self.cannot_restart = f"The model could not be loaded again: {error}"
             return
         assert self._process is not None
         for item in (batch_in_flight, *queued):

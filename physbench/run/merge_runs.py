@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 from collections.abc import Sequence
@@ -139,7 +140,7 @@ def _difference(one: Document, other: Document) -> str | None:
 
 def _comparable(manifest: Document) -> Document:
     """A manifest without what may differ between shards: which one it is, and which of several devices it ran on."""
-    device = str(manifest["model"].get("device") or "").partition(":")[0]
+    device = re.split("[:,]", str(manifest["model"].get("device") or ""))[0]
     return {**manifest, "options": {**manifest["options"], "shard": None, "device": device}}
 
 

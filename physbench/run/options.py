@@ -14,6 +14,7 @@ from physbench.clips.told_suite import TOLD_SUFFIX, check_told
 from physbench.errors import UsageError, nearest
 from physbench.looks.known_looks import check_look, known_look
 from physbench.plugins import user_files
+from physbench.rollouts.device_names import split_devices
 from physbench.run.budget import parse_budget
 from physbench.storage.user_paths import user_path
 from physbench.world.scene import PLAIN
@@ -94,6 +95,7 @@ class Options:
         self._check_shard()
         self._check_early_end()
         self._check_executor()
+        split_devices(self.device)
         if self.dtype not in DTYPE_NAMES:
             raise UsageError(f"--dtype: there is no '{self.dtype}'.{nearest(self.dtype, DTYPE_NAMES)}")
         if self.look is not None:

@@ -216,8 +216,8 @@ class Middle:
         if run.shard is not None:
             batches_of_shard(len(batches), *run.shard)  # refused before anything is written
         longest = max(batch.horizon for batch in batches)
-        chained = calls_along_time(run.card, longest) if o.chain else 1
-        run.manifest |= {"batches": [batch.ids for batch in batches], "events": [], "speed": {"chained": chained}}
+        speed = {"chained": calls_along_time(run.card, longest) if o.chain else 1, "devices": engine.devices}
+        run.manifest |= {"batches": [batch.ids for batch in batches], "events": [], "speed": speed}
         run.save_manifest()
         run.say(
             f"{run.manifest['model']['name']} on {run.suite.name}: {counted(len(rows), 'clip')} of "

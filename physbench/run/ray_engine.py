@@ -7,7 +7,7 @@ import platform
 import threading
 import time
 from collections import deque
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -124,7 +124,7 @@ class RayEngine(RolloutEngine):
                 max_task_retries=-1,
                 max_concurrency=MAX_IN_FLIGHT,
             )(RolloutActor)
-            many = self._pool.cluster.gpus if on_gpu else 1
+            self.devices = many = self._pool.cluster.gpus if on_gpu else 1
             self._actors = [make.remote(self._pool.setting, self._arguments, self._named) for _ in range(many)]
             self._take_infos()
             if self.card.spec.look != PLAIN:
@@ -161,7 +161,7 @@ class RayEngine(RolloutEngine):
         super().close()
 
     def run(
-        self, plan: Sequence[Batch], load: ClipLoader | None = None, *, only: Sequence[int] | None = None
+        self, plan: Sequence[Batch], load: ClipLoader | None = None, *, only: Iterable[int] | None = None
     ) -> Generator[BatchResult, None, None]:
         """As of `RolloutEngine`, in the order in which batches are done."""
         load = load or self._from_store

@@ -13,6 +13,8 @@ from physbench.clips.told_suite import TOLD_OPTION
 from physbench.errors import UsageError
 from physbench.looks.known_looks import look_hash
 from physbench.results.number_format import counted
+from physbench.rollouts.device_group import DeviceGroup
+from physbench.rollouts.device_names import split_devices
 from physbench.rollouts.rollout_engine import RolloutEngine
 from physbench.run.options import Options
 from physbench.run.ray_pool import RayPool
@@ -42,13 +44,13 @@ def model_of(run: Run, pool: WorkerPool | None = None) -> Iterator[RolloutEngine
             yield live
         return
     part_size = min(sizes, default=None)
-    arguments = engine_arguments(o, run.salt, part_size=part_size, debug=run.debug)
     if isinstance(pool, RayPool):
         from physbench.run.ray_engine import RayEngine
 
+        arguments = engine_arguments(o, run.salt, part_size=part_size, debug=run.debug)
         started: RolloutEngine = RayEngine(pool, arguments, run.manifest["model"])
     else:
-        started = RolloutEngine(**arguments)
+        started = engine_of(o, run.salt, part_size=part_size, debug=run.debug)
     with started as engine:
         agree(run, engine)
         if run.unanswered:
@@ -67,7 +69,9 @@ def engine_of(
     options: Options, salt: str, *, part_size: int | None = None, debug: bool = False, untrained: bool = False
 ) -> RolloutEngine:
     """The engine for the settings of a run; other arguments as of `RolloutEngine`."""
-    return RolloutEngine(**engine_arguments(options, salt, part_size=part_size, debug=debug, untrained=untrained))
+    arguments = engine_arguments(options, salt, part_size=part_size, debug=debug, untrained=untrained)
+    devices = split_devices(options.device)
+    return RolloutEngine(**arguments) if len(devices) == 1 else DeviceGroup(devices, **arguments)
 
 
 def engine_arguments(

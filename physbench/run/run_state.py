@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from physbench.adapters.model_protocol import Model, ModelCard
 from physbench.clips.clip import Row
-from physbench.clips.generate import frame_times, make_scene
+from physbench.clips.generate import frames_ahead
 from physbench.clips.suite import Suite
 from physbench.errors import PhysbenchError
 from physbench.results.number_format import counted
@@ -105,7 +105,7 @@ class Run:
 
     def horizon(self, row: Row) -> int:
         """Number of frames to predict."""
-        return int((frame_times(make_scene(row), self.card.spec) > 1e-9).sum())
+        return frames_ahead(row, self.card.spec)
 
     def batches(self) -> list[Batch]:
         """The plan in the manifest."""
@@ -230,7 +230,7 @@ class Run:
         self.count_time("total_seconds", now - self._counted)
         self._counted = now
         speed = self.manifest["speed"]
-        total, model = speed["total_seconds"], speed.get("model_seconds", 0.0)
+        total, model = speed["total_seconds"], speed.get("model_seconds", 0.0) / speed.get("devices", 1)
         speed["harness_share"] = round(1 - model / total, 4) if total > 0 else None
         speed["model_frames_per_s"] = round(speed.get("model_frames", 0) / model, 1) if model > 0 else None
         for name, size in (("peak_memory_gb", peak_memory), ("device_memory_gb", model_memory)):
