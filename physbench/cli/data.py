@@ -34,7 +34,7 @@ PromptMotion = Annotated[
 @app.command()
 def generate(
     suite: Suite = "core",
-    size: Annotated[int, typer.Option(help="Side of the frames in px, 16 to 1024; models have at least 32.")] = 64,
+    size: Annotated[int, typer.Option(help="Side of the frames in px, 16 to 2048; models have at least 32.")] = 64,
     fps: Annotated[float, typer.Option(help="Frames a second, 1 to 60; divides 1200.")] = 15,
     workers: Workers = None,
     limit: Annotated[int | None, typer.Option(metavar="N", help="Only N clips in all, spread over the tasks.")] = None,
@@ -143,7 +143,7 @@ def export(
         str | None,
         typer.Option(
             metavar="WxH",
-            help="Width x height in px, or one side: 32 to 2048, of a data set 16 to 1024. "
+            help="Width x height in px, or one side: 16 to 2048; models have at least 32. "
             "[default: 1280x720; of a data set 64]",
         ),
     ] = None,

@@ -13,18 +13,20 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation
 
 from physbench.looks.natural import mitsuba_scene
 from physbench.looks.natural.mitsuba_variant import denoise, variant_names
 from physbench.looks.natural.stage import Stage
-from physbench.looks.natural.view_rays import mean_albedo, see, view_directions
+from physbench.looks.natural.view_rays import mean_albedo, rays_within, see, view_directions
 from physbench.storage.atomic_write import atomic_path
 from physbench.storage.cache_dir import cache_dir
 from physbench.storage.fingerprint import fingerprint
 from physbench.storage.sealed_file import NOT_ARRAYS
 from physbench.world.scene import Camera, RenderSpec
 
-LAYER_SAMPLES = 16  # a pixel, before the denoiser
+LAYER_SAMPLES, LEAST_SAMPLES = 16, 4  # a pixel, before the denoiser
+SAMPLED_PIXELS = 512 * 512  # up to which each has LAYER_SAMPLES; more share as many, as their light differs less
 LEAST_ALBEDO = 1e-3
 
 
@@ -36,9 +38,14 @@ class Layers:
     sky: NDArray[np.float32]
 
 
+def samples(spec: RenderSpec) -> int:
+    """Light paths through a pixel."""
+    return max(LEAST_SAMPLES, min(LAYER_SAMPLES, LAYER_SAMPLES * SAMPLED_PIXELS // (spec.height * spec.width)))
+
+
 def layer_key(stage: Stage, camera: Camera, spec: RenderSpec) -> str:
     """Hash of all that decides the layers of a stage at a size."""
-    said = [repr(stage), repr(camera), spec.width, spec.height, LAYER_SAMPLES, variant_names(), fingerprint("natural")]
+    said = [repr(stage), repr(camera), spec.width, spec.height, samples(spec), variant_names(), fingerprint("natural")]
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
@@ -68,13 +75,27 @@ def _as_layers(key: NDArray[np.float16], sky: NDArray[np.float16]) -> Layers:
     return Layers(key.astype(np.float32), sky.astype(np.float32))
 
 
+def _near_edges(part: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Pixels (h, w) within two of one that shows another part."""
+    near = np.zeros(part.shape, dtype=bool)
+    for axis in (0, 1):
+        other = np.diff(part, axis=axis) != 0
+        pad = [(0, 0), (0, 0)]
+        for pad[axis] in ((1, 0), (0, 1)):
+            near |= np.pad(other, pad)
+    return np.asarray(binary_dilation(near, np.ones((3, 3), dtype=bool)))
+
+
 def _trace(stage: Stage, camera: Camera, spec: RenderSpec) -> Layers:
     seen = see(stage, camera, view_directions(camera, spec))
     albedo = mean_albedo(stage, seen).astype(np.float32)
     # Pixels at edges show two materials: the mean of them is what the path tracer has mixed.
-    fine = see(stage, camera, view_directions(camera, spec, 2))
-    mixed = mean_albedo(stage, fine).reshape(spec.height, 2, spec.width, 2, 3).mean(axis=(1, 3)).astype(np.float32)
-    scene = mitsuba_scene.stage_description(stage, camera, spec, LAYER_SAMPLES, stage.seed)
+    rows, columns = np.nonzero(_near_edges(seen.part))
+    mixed = albedo.copy()
+    mixed[rows, columns] = mean_albedo(stage, see(stage, camera, rays_within(camera, spec, 2, rows, columns))).mean(
+        axis=1
+    )
+    scene = mitsuba_scene.stage_description(stage, camera, spec, samples(spec), stage.seed)
     pictures = []
     for light in (mitsuba_scene.key_light(stage), mitsuba_scene.sky_light(stage)):
         radiance = mitsuba_scene.traced({**scene, "light": light}, stage.seed)

@@ -83,7 +83,8 @@ def movers_at(scene: Scene, stage: Stage, indices: list[int], time: float, state
             half = (body.size[0], body.size[0], length)
         shines = stage.kind == "sky" and stays(body)
         centre, turn = np.array(states[index, :3]), np.array(states[index, 3:7])
-        deep = looking(scene.camera) * (_depth(body) / 2 - FLAT_HALF_DEPTH if body.flat else 0.0)
+        thin = body.flat and body.shape != "sphere"
+        deep = looking(scene.camera) * (_depth(body) / 2 - FLAT_HALF_DEPTH if thin else 0.0)
         found.append(Mover(index, body, centre, turn, body_albedo(body), half, shines, deep))
     return found
 

@@ -26,12 +26,13 @@ from physbench.looks.natural.starry_sky import starry_sky
 from physbench.looks.natural.view_rays import NOTHING_MET, Seen, see, textured_albedo, view_directions
 from physbench.world.camera import eye
 from physbench.world.rendering import Rendered
-from physbench.world.scene import RenderSpec, Scene
+from physbench.world.scene import Camera, RenderSpec, Scene
 from physbench.world.silhouettes import boxes, full_area
 
 Array = NDArray[np.floating]
 Image = NDArray[np.uint8]
 LARGE_SIDE = 512  # px of the shorter side, from where on a pixel is split into 2 x 2 instead of 3 x 3
+STRIP_RAYS = 1 << 18  # that are looked along at a time: memory stays flat
 LEAST_HIDDEN = 0.01  # of sky light; where a body hides less it sends no light
 
 
@@ -97,21 +98,34 @@ def backdrop_of(scene: Scene, spec: RenderSpec) -> Backdrop:
     stage, camera = stage_of(scene), scene.camera
     fine = 2 if min(spec.height, spec.width) >= LARGE_SIDE else 3
     rays, origin = view_directions(camera, spec), eye(camera)
-    close = see(stage, camera, view_directions(camera, spec, fine))
-    size = (spec.height, fine, spec.width, fine, 3)
+    depth, albedo = _fine_stage(stage, camera, spec, fine)
     if stage.kind == "sky":
         still = starry_sky(stage.seed, spec, camera.width)
-        depth = close.depth.astype(np.float32)
         return Backdrop(stage, fine, origin, rays, depth, None, None, still, None, still, (), {})
     seen = see(stage, camera, rays)
-    albedo = textured_albedo(stage, camera, close).reshape(size).mean(axis=(1, 3)).astype(np.float32)
     layers = light_layers(stage, camera, spec)
     points = (origin + rays * seen.depth[..., None]).astype(np.float32)
     still = albedo * (layers.key + layers.sky)
     return Backdrop(
-        stage, fine, origin, rays, close.depth.astype(np.float32), points, seen.normal.astype(np.float32), albedo,
+        stage, fine, origin, rays, depth, points, seen.normal.astype(np.float32), albedo,
         layers, still, block_ways(stage), _sky_light(stage, seen, layers),
     )  # fmt: skip
+
+
+def _fine_stage(
+    stage: Stage, camera: Camera, spec: RenderSpec, fine: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Depth (fine h, fine w) m of what rays meet, and albedo (h, w, 3) with texture, means over the rays of a pixel."""
+    depth = np.empty((fine * spec.height, fine * spec.width), dtype=np.float32)
+    albedo = np.empty((spec.height, spec.width, 3), dtype=np.float32)
+    step = max(1, STRIP_RAYS // (fine * fine * spec.width))
+    for top in range(0, spec.height, step):
+        rows = slice(fine * top, fine * min(top + step, spec.height))
+        seen = see(stage, camera, view_directions(camera, spec, fine, (rows, slice(None))))
+        depth[rows] = seen.depth
+        colours = textured_albedo(stage, camera, seen).reshape(-1, fine, spec.width, fine, 3)
+        albedo[top : top + step] = colours.mean(axis=(1, 3))
+    return depth, albedo
 
 
 def _sky_light(stage: Stage, seen: Seen, layers: Layers) -> dict[int, float]:

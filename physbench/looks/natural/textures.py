@@ -32,7 +32,29 @@ def texture(material: Material, u: Float, v: Float) -> Float:
 
 
 def hashed(seed: int, i: NDArray[np.int64], j: NDArray[np.int64]) -> Float:
-    """Numbers in [0, 1) that look random, for whole numbers i and j."""
+    """Numbers in [0, 1) that look random, for whole numbers i and j of one shape."""
+    table, at, _ = _table(seed, i, j)
+    return _hash(seed, i, j) if table is None else np.asarray(table[at])
+
+
+def _table(seed: int, i: NDArray[np.int64], j: NDArray[np.int64]) -> tuple[Float | None, NDArray[np.int64] | None, int]:
+    """The numbers of all cells from the lowest i and j to one beyond the highest, where many places share a cell.
+
+    Returns:
+        The numbers as one row, or None where each cell would be used about once; the index in it of each place, and
+        by how much that rises with i (by 1 with j).
+    """
+    if not i.size:
+        return None, None, 0
+    first, low = int(i.min()), int(j.min())
+    many, high = int(i.max()) - first + 2, int(j.max()) - low + 2
+    if many * high > i.size:
+        return None, None, 0
+    cells = _hash(seed, first + np.arange(many)[:, None], low + np.arange(high)[None, :])
+    return cells.ravel(), (i - first) * high + (j - low), high
+
+
+def _hash(seed: int, i: NDArray[np.int64], j: NDArray[np.int64]) -> Float:
     with np.errstate(over="ignore"):
         h = i.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + j.astype(np.uint64) * np.uint64(0xC2B2AE3D27D4EB4F)
         h = h + np.uint64(seed) * np.uint64(0x165667B19E3779F9)
@@ -48,8 +70,13 @@ def value_noise(seed: int, u: Float, v: Float) -> Float:
     x, y = u - i, v - j
     x, y = x * x * (3 - 2 * x), y * y * (3 - 2 * y)
     a, b = i.astype(np.int64), j.astype(np.int64)
-    low = hashed(seed, a, b) * (1 - x) + hashed(seed, a + 1, b) * x
-    high = hashed(seed, a, b + 1) * (1 - x) + hashed(seed, a + 1, b + 1) * x
+    table, at, step = _table(seed, a, b)
+    if table is None or at is None:
+        corners = (_hash(seed, a + k, b + m) for m in (0, 1) for k in (0, 1))
+    else:
+        corners = (table[at + k * step + m] for m in (0, 1) for k in (0, 1))
+    low = next(corners) * (1 - x) + next(corners) * x
+    high = next(corners) * (1 - x) + next(corners) * x
     return np.asarray(2 * (low * (1 - y) + high * y) - 1)
 
 

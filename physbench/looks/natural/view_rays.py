@@ -36,10 +36,23 @@ def view_directions(camera: Camera, spec: RenderSpec, fine: int = 1, part: tuple
 
     part: rows and columns of these rays that are wanted.
     """
+    columns, rows = np.arange(spec.width * fine)[part[1]], np.arange(spec.height * fine)[part[0]]
+    return _directions(camera, spec, fine, *np.meshgrid(columns, rows))
+
+
+def rays_within(
+    camera: Camera, spec: RenderSpec, fine: int, rows: NDArray[np.int64], columns: NDArray[np.int64]
+) -> Float:
+    """Directions (P, fine * fine, 3) of the rays through pixels (P,), as of `view_directions`."""
+    down, right = np.divmod(np.arange(fine * fine), fine)
+    return _directions(camera, spec, fine, fine * columns[:, None] + right, fine * rows[:, None] + down)
+
+
+def _directions(
+    camera: Camera, spec: RenderSpec, fine: int, columns: NDArray[np.int64], rows: NDArray[np.int64]
+) -> Float:
     scale = pixels_per_metre(camera, spec) * fine * camera.distance
-    x = (np.arange(spec.width * fine)[part[1]] + 0.5 - spec.width * fine / 2) / scale
-    y = (spec.height * fine / 2 - np.arange(spec.height * fine)[part[0]] - 0.5) / scale
-    across, up = np.meshgrid(x, y)
+    across, up = (columns + 0.5 - spec.width * fine / 2) / scale, (spec.height * fine / 2 - rows - 0.5) / scale
     ahead = np.ones_like(across)
     return np.stack([across, ahead, up] if camera.view == "front" else [across, up, -ahead], axis=-1)
 
@@ -89,19 +102,32 @@ def hit_box(
     half: tuple[float, ...],
     turn: tuple[float, ...] | Float,
 ) -> tuple[Float, Float]:
-    """Distances (...) to a box from outside, NOTHING_MET where it is missed, and normals (..., 3) where it is met."""
-    o = unrotate(turn, np.asarray(origin) - np.asarray(centre))
-    d = unrotate(turn, directions)
+    """Distances (...) to a box from outside, NOTHING_MET where it is missed, and normals (..., 3), 0 there."""
+    away = np.asarray(centre) - np.asarray(origin)
+    close = _passes(away, directions, float(np.linalg.norm(half)))  # few rays come near a box
+    t, normal = np.full(close.shape, NOTHING_MET), np.zeros((*close.shape, 3))
+    o = -unrotate(turn, np.broadcast_to(away, (*close.shape, 3))[close])
+    d = unrotate(turn, np.broadcast_to(directions, (*close.shape, 3))[close])
     with np.errstate(divide="ignore", invalid="ignore"):
         a, b = (-np.asarray(half) - o) / d, (np.asarray(half) - o) / d
     near, far = np.minimum(a, b), np.maximum(a, b)
     near, far = np.where(np.isnan(near), -NOTHING_MET, near), np.where(np.isnan(far), NOTHING_MET, far)
     axis = near.argmax(axis=-1)
     enter, leave = near.max(axis=-1), far.min(axis=-1)
-    t = np.where((enter < leave) & (enter > 1e-6), enter, NOTHING_MET)
+    met = (enter < leave) & (enter > 1e-6)
+    t[close] = np.where(met, enter, NOTHING_MET)
     local = np.zeros(d.shape)
-    np.put_along_axis(local, axis[..., None], -np.sign(np.take_along_axis(d, axis[..., None], axis=-1)), axis=-1)
-    return t, rotate(turn, local)
+    np.put_along_axis(local, axis[:, None], -np.sign(np.take_along_axis(d, axis[:, None], axis=-1)), axis=-1)
+    normal[close] = np.where(met[:, None], rotate(turn, local), 0.0)
+    return t, normal
+
+
+def _passes(away: Float, directions: Float, radius: float) -> NDArray[np.bool_]:
+    """Whether lines of sight (..., 3) pass within `radius` of what lies `away` (..., 3) from their beginnings."""
+    along = (directions * away).sum(axis=-1)
+    beside = (away**2).sum(axis=-1) * (directions**2).sum(axis=-1) - along**2  # (distance x length of direction)^2
+    slack = 1 + 1e-6
+    return np.asarray(beside <= slack * radius**2 * (directions**2).sum(axis=-1))
 
 
 def mean_albedo(stage: Stage, seen: Seen) -> Float:

@@ -1,0 +1,58 @@
+"""Rays against boxes: those that pass far from one are left out, and nothing else changes."""
+
+import numpy as np
+import pytest
+
+from physbench.clips.clip import Row
+from physbench.clips.generate import make_scene
+from physbench.looks.natural.stage import stage_of
+from physbench.looks.natural.view_rays import NOTHING_MET, hit_box, rays_within, see, view_directions
+from physbench.world.geometry import rotate
+from physbench.world.scene import RenderSpec
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_rays_meet_a_box_where_sampled_points_of_it_lie(turned: bool) -> None:
+    """A ray towards a point of the surface that faces its beginning meets the box there."""
+    rng = np.random.default_rng(2)
+    turn = np.array([0.3, -0.2, 0.5, 0.0]) if turned else np.array([0.0, 0.0, 0.0, 1.0])
+    turn[3] = np.sqrt(1 - (turn[:3] ** 2).sum())
+    half, centre = (0.5, 0.2, 0.8), np.array([0.4, 3.0, -0.3])
+    local = rng.uniform(-1, 1, (400, 3)) * half
+    axis = rng.integers(0, 3, 400)
+    side = rng.choice([-1.0, 1.0], 400)
+    local[np.arange(400), axis] = side * np.asarray(half)[axis]
+    normal = rotate(turn, side[:, None] * np.eye(3)[axis])
+    points = rotate(turn, local) + centre
+    origin = points + normal + 0.3 * rng.normal(size=(400, 3))
+    facing = ((origin - points) * normal).sum(-1) > 0.1
+    t, found = hit_box(origin[facing], (points - origin)[facing], centre, half, turn)
+    np.testing.assert_allclose(t, 1.0, rtol=1e-9)
+    np.testing.assert_allclose(found, normal[facing], atol=1e-12)
+
+
+def test_rays_that_miss_meet_nothing() -> None:
+    directions = np.array([[0.0, 1.0, 0.0], [0.0, -1.0, 0.0], [5.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    t, normal = hit_box(np.zeros(3), directions, (0.0, 3.0, 0.0), (0.5, 0.5, 0.5), (0.0, 0.0, 0.0, 1.0))
+    np.testing.assert_array_equal(t, [2.5, *[NOTHING_MET] * 3])
+    np.testing.assert_array_equal(normal, [[0, -1, 0], *[[0, 0, 0]] * 3])
+
+
+def test_rays_within_pixels_are_those_of_the_whole_picture() -> None:
+    camera, spec = make_scene(Row("falling/incline-v1", "test", 0)).camera, RenderSpec(48, 64, 15.0)
+    rows, columns = np.array([0, 47, 20]), np.array([63, 0, 11])
+    whole = view_directions(camera, spec, 2).reshape(48, 2, 64, 2, 3)
+    np.testing.assert_array_equal(rays_within(camera, spec, 2, rows, columns), whole[rows, :, columns].reshape(3, 4, 3))
+
+
+@pytest.mark.parametrize("task", ["falling/incline-v1", "occlusion/screen-pass-v1", "collisions/billiards-v1"])
+def test_only_pixels_near_edges_show_two_parts(task: str) -> None:
+    """Which lets the rest take the part that their middle shows."""
+    from physbench.looks.natural.light_layers import _near_edges
+
+    scene, spec = make_scene(Row(task, "test", 3)), RenderSpec(96, 128, 15.0)
+    stage = stage_of(scene)
+    coarse = see(stage, scene.camera, view_directions(scene.camera, spec)).part
+    fine = see(stage, scene.camera, view_directions(scene.camera, spec, 2)).part.reshape(96, 2, 128, 2)
+    mixed = (fine != coarse[:, None, :, None]).any(axis=(1, 3))
+    assert mixed.any() and not (mixed & ~_near_edges(coarse)).any()
