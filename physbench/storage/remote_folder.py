@@ -17,6 +17,7 @@ import secrets
 import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from physbench.errors import PhysbenchError, UsageError
 from physbench.storage.atomic_write import write_json
@@ -102,6 +103,7 @@ class RemoteFolder:
         """Forget the copy: what the URL holds is removed from there once there is a new manifest here."""
         shutil.rmtree(self.local, ignore_errors=True)
         self._known, self._replaced = {}, set(self._listing())
+        self._save()  # or a session that is killed before it pushes would leave its files as those of the old run
 
     def push(self) -> int:
         """Bring what has changed to the URL, in an order in which nothing there speaks of files that are not there yet.
@@ -125,7 +127,8 @@ class RemoteFolder:
             self._remove(self._replaced - {self.manifest.name})
             self._replaced = set()
             begun = self._unfinished(content)
-            self._send_manifest(begun, stat if begun == content else NO_STAT)
+            if begun != content or self._is_new(self.manifest.name, stat):
+                self._send_manifest(begun, stat if begun == content else NO_STAT)
             for names in _chunks(changed):
                 kept = [name for name in names if (self.local / name).is_file()]
                 self.place.fs.put([str(self.local / name) for name in kept], [self._path(name) for name in kept])
@@ -184,10 +187,11 @@ class RemoteFolder:
             found = self.place.fs.find(self.place.path, detail=True)
         if self.place.path in found and found[self.place.path].get("type") == "file":
             raise UsageError(f"{url} is a file. Name a folder.")
-        names = {path.removeprefix(start): info for path, info in found.items() if path.startswith(start)}
+        files = {path: info for path, info in found.items() if path.startswith(start) and not _is_marker(path, info)}
+        names = {path.removeprefix(start): info for path, info in files.items()}
         there = {}
         for name, info in names.items():
-            if name.partition("/")[0] not in self._ours or name.endswith("/"):  # the latter stand for folders
+            if name.partition("/")[0] not in self._ours:
                 continue
             if not is_plain_name(name) or info.get("islink") or info.get("type") != "file":
                 raise UsageError(f"{url} holds {name[:MOST_NAME]!r}, which is no file of a run. Remove it.")
@@ -245,6 +249,11 @@ def is_plain_name(name: str) -> bool:
     parts = name.split("/")
     shown = len(name) <= MOST_NAME and name.isprintable() and "\\" not in name
     return shown and all(part and not part.startswith(".") for part in parts)
+
+
+def _is_marker(path: str, info: Mapping[str, Any]) -> bool:
+    """Whether an object only stands for a folder, as the console of a store makes them."""
+    return path.endswith("/") or info.get("type") == "directory"
 
 
 def _order(name: str) -> tuple[bool, str]:

@@ -196,6 +196,8 @@ def test_places_that_hold_no_run(
     packed: None, store: Any, url: str, words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store.pipe_file(f"{BUCKET}/strange/parts/../../../../etc/cron.d/x", b"")
+    store.pipe_file(f"{BUCKET}/none/", b"")  # stands for a folder
+    store.pipe_file(f"{BUCKET}/none/parts/", b"")
     for command in ("status", "score"):
         assert run((command, url)) == 2
         said = capsys.readouterr().err

@@ -181,6 +181,19 @@ def test_what_the_url_holds_counts(machine: Machine) -> None:
     assert names_in(a.local) == {"manifest.json"} and read_sealed_json(a.manifest)["other"] == "model"
 
 
+def test_starting_over_and_killed_before_a_push(machine: Machine) -> None:
+    """The old run is still at the URL, and nothing of the new one is taken for a part of it."""
+    a = machine("a")
+    finished_run(a)
+    a.settle()
+    a.start_over()
+    manifest(a.local, other="model")
+    write(a.local, "rollouts/b.0.json")
+    again = machine("a")
+    again.pull(say)
+    assert "other" not in read_sealed_json(again.manifest) and "rollouts/b.0.json" not in names_in(again.local)
+
+
 def test_starting_over_removes_the_old_run_before_the_new_one_comes(machine: Machine, store: Path) -> None:
     a = machine("a")
     finished_run(a)
