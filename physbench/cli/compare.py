@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
+from functools import reduce
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,8 +13,10 @@ import typer
 
 def command(
     runs: Annotated[
-        list[Path],
-        typer.Argument(metavar="RUN RUN...", help="Folders of finished runs: the first, and what it is compared with."),
+        list[str],
+        typer.Argument(
+            metavar="RUN RUN...", help="Folders or URLs of finished runs: the first, and what it is compared with."
+        ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON to stdout.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
@@ -25,30 +29,33 @@ def command(
     Example: physbench compare runs/objects-core-1 runs/constant-velocity-core-1
     """
     from physbench.errors import UsageError
+    from physbench.storage.remote_place import is_url
 
     if len(runs) < 2:
         raise UsageError("Expected two runs or more: physbench compare RUN RUN.")
-    places = [path.resolve() for path in runs]
-    if twice := [path for path, place in zip(runs, places, strict=True) if places.count(place) > 1]:
+    found = [run.rstrip("/") if is_url(run) else str(Path(run).resolve()) for run in runs]
+    if twice := [path for path, place in zip(runs, found, strict=True) if found.count(place) > 1]:
         raise UsageError(f"Expected different runs but got {twice[0]} more than once.")
-    from physbench.cli.console import stdout_console
+    from physbench.cli.console import note, stdout_console
     from physbench.expectation.skill_and_notice import print_skill_and_notice, skill_and_notice
     from physbench.expectation.threshold_table import print_thresholds, shows_films, threshold_table
     from physbench.report.comparison_table import print_comparison
     from physbench.results.run_comparison import compare
-    from physbench.storage.run_folder import RunFolder
+    from physbench.run.remote_run import run_at
 
-    folders = [RunFolder(path) for path in runs]
-    films = [shows_films(folder) for folder in folders]
     table: Any
     show: Callable[..., None]
-    if all(films):
-        table, show = threshold_table(folders), print_thresholds
-    elif any(films):
-        table, show = skill_and_notice(folders), print_skill_and_notice
-    else:
-        table, show = compare(*folders), print_comparison
+    with ExitStack() as stack:
+        places = [stack.enter_context(run_at(each, "glance", note)) for each in runs]
+        folders = [place.folder for place in places]
+        films = [shows_films(folder) for folder in folders]
+        if all(films):
+            table, show = threshold_table(folders), print_thresholds
+        elif any(films):
+            table, show = skill_and_notice(folders), print_skill_and_notice
+        else:
+            table, show = compare(*folders), print_comparison
     if as_json:
-        typer.echo(table.model_dump_json(indent=1))
+        typer.echo(reduce(lambda text, place: place.named(text), places, table.model_dump_json(indent=1)))
     else:
         show(table, stdout_console())

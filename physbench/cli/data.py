@@ -74,7 +74,7 @@ def pack(
     suite: Annotated[
         str, typer.Argument(metavar="SUITE", help="smoke, core, actions, counterfactuals or train.", show_default=False)
     ],
-    out: Annotated[Path, typer.Option(metavar="FILE", help="The file to write.", show_default=False)],
+    out: Annotated[str, typer.Option(metavar="FILE|URL", help="The file to write.", show_default=False)],
     size: Annotated[str, typer.Option(metavar="WxH", help="Width x height in px, or one side, of the model.")] = "64",
     fps: Annotated[float, typer.Option(help="Frames a second of the model, 1 to 60; divides 1200.")] = 15,
     workers: Workers = None,
@@ -92,6 +92,7 @@ def pack(
 
     Example: physbench data pack core --size 128 --fps 30 --out core-128.clips
     """
+    from physbench.clips.clip_archive import archive_to_write
     from physbench.clips.generate import render_spec
     from physbench.clips.packed_clips import pack_clips
     from physbench.clips.store import ClipStore
@@ -105,21 +106,20 @@ def pack(
     width, height = _sides(size)
     spec = render_spec((height, width), fps, look)
     chosen, processes = chosen_suite(suite, limit, tasks, prompt_motion), _workers(workers)
-    if out.is_dir():
-        raise UsageError(f"--out: '{out}' is a folder. Name a file, such as {out / f'{suite}-{size}.clips'}.")
-    if out.exists() and not replace:
-        raise UsageError(f"--out: '{out}' exists already. Name another file, or give --replace to write over it.")
-    refuse_unwritable(out.parent)
-    store = ClipStore()
-    store.ensure(chosen.rows, spec, processes)
-    with Progress(f"packing {spec}", len(chosen.rows)) as progress:
+    if Path(out).is_dir():
+        raise UsageError(f"--out: '{out}' is a folder. Name a file, such as {Path(out) / f'{suite}-{size}.clips'}.")
+    with archive_to_write(out, replace) as path:
+        refuse_unwritable(path.parent)
+        store = ClipStore()
+        store.ensure(chosen.rows, spec, processes)
+        with Progress(f"packing {spec}", len(chosen.rows)) as progress:
 
-        def clip(row: Row) -> Clip:
-            progress.advance()
-            return store.get(row, spec)
+            def clip(row: Row) -> Clip:
+                progress.advance()
+                return store.get(row, spec)
 
-        sha256 = pack_clips(chosen, spec, clip, out)
-    megabytes = out.stat().st_size / 1e6
+            sha256 = pack_clips(chosen, spec, clip, path)
+        megabytes = path.stat().st_size / 1e6
     note(f"{counted(len(chosen.rows), 'clip')} of {suite} at {spec}, {megabytes:.1f} MB, index {sha256[:12]}")
     typer.echo(out)
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 
 def command(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.", show_default=False)],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Folder or URL of a finished run.", show_default=False)],
     workers: Annotated[int | None, typer.Option(help="Processes. [default: as many as there are cores]")] = None,
     tasks: Annotated[
         str | None,
@@ -29,13 +28,14 @@ def command(
 
     Example: physbench diagnose runs/objects-smoke-1
     """
+    from physbench.cli.console import note
     from physbench.diagnosis.diagnose_run import diagnose_run
     from physbench.report.report_data import require_tasks
     from physbench.report.report_page import write_report
     from physbench.results.build_result import write_result
     from physbench.results.implied_worlds import implied_sentence
     from physbench.results.read_run import read_manifest
-    from physbench.storage.run_folder import RunFolder
+    from physbench.run.remote_run import run_at
     from physbench.worker_pool import cores
 
     if tasks is not None:
@@ -44,12 +44,13 @@ def command(
         for part in user_files.split_pattern(tasks):
             for file, _ in user_files.open_files(part):
                 user_files.register_file(file)
-    folder = RunFolder(run)
-    require_tasks(folder, read_manifest(folder))
-    found = diagnose_run(folder, workers or cores())
-    result = write_result(folder)
-    if folder.report.is_file():
-        write_report(folder, None, result)
+    with run_at(run, "go on", note) as place:
+        folder = place.folder
+        require_tasks(folder, read_manifest(folder))
+        found = diagnose_run(folder, workers or cores())
+        result = write_result(folder)
+        if folder.report.is_file():
+            write_report(folder, None, result)
     if as_json:
         typer.echo(json.dumps({family: world.model_dump(mode="json") for family, world in found.items()}, indent=1))
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,7 +15,7 @@ from physbench.errors import UsageError
 if TYPE_CHECKING:
     from physbench.run.dry_run import Plan
     from physbench.run.options import Options
-    from physbench.storage.run_folder import RunFolder
+    from physbench.run.remote_run import RunPlace
 
 
 def command(
@@ -109,20 +109,31 @@ def command(
         return
 
     from physbench.cli.console import debugging
-    from physbench.run.evaluate import evaluate
+    from physbench.run.evaluate import evaluate, say_on_stderr
+    from physbench.run.remote_run import run_at, use_of_out
 
-    folder = evaluate(options, out=out, resume=resume, fresh=fresh, debug=debugging(), settings=settings)
+    with run_at(out, use_of_out(resume, fresh), say_on_stderr) as place:
+        folder = evaluate(
+            options,
+            out=place.path,
+            resume=resume,
+            fresh=fresh,
+            debug=debugging(),
+            say=place.say,
+            settings=settings,
+        )
+        if shard is None:
+            print_result(replace(place, path=folder.path), as_json)
     if shard is not None:
         note_line(f"Shard {shard} is done. Once all are: physbench merge SHARD SHARD [...] --out DIR")
-        typer.echo(folder.path)
-        return
-    print_result(folder, as_json)
+        typer.echo(place.named(folder.path))
 
 
-def print_result(folder: RunFolder, as_json: bool) -> None:
+def print_result(place: RunPlace, as_json: bool) -> None:
     """Print what a finished run found; exit 1 where nothing could be scored."""
     from physbench.storage.sealed_file import read_sealed_json
 
+    folder = place.folder
     result = read_sealed_json(folder.result)
     if as_json:
         typer.echo(json.dumps(result, indent=1))
@@ -131,7 +142,7 @@ def print_result(folder: RunFolder, as_json: bool) -> None:
         from physbench.report.terminal_summary import print_summary
 
         print_summary(result, stdout_console())
-        typer.echo(f"Report: {folder.report}")
+        typer.echo(place.named(f"Report: {folder.report}"))
     if result["counts"]["scored"] == 0:
         from physbench.cli.console import complain
 
@@ -141,7 +152,7 @@ def print_result(folder: RunFolder, as_json: bool) -> None:
 
 def _expectation(
     options: Options,
-    out: Path | None,
+    out: str | None,
     resume: bool,
     fresh: bool,
     dry_run: bool,
@@ -154,19 +165,21 @@ def _expectation(
     from physbench.expectation.expectation_text import print_expectation
     from physbench.results.schema import read_result
     from physbench.run.evaluate import say_on_stderr
+    from physbench.run.remote_run import run_at, use_of_out
 
     if dry_run:
         _say_films_plan(options, out, as_json)
         return
-    folder = evaluate_expectation(
-        options, out=out, resume=resume, fresh=fresh, debug=debugging(), say=say_on_stderr, settings=settings
-    )
+    with run_at(out, use_of_out(resume, fresh), say_on_stderr) as place:
+        folder = evaluate_expectation(
+            options, out=place.path, resume=resume, fresh=fresh, debug=debugging(), say=place.say, settings=settings
+        )
     result = read_result(folder.result)
     if as_json:
         typer.echo(folder.result.read_text(encoding="utf-8").rstrip())
     else:
         print_expectation(result, stdout_console())
-        typer.echo(f"Report: {folder.report}")
+        typer.echo(place.named(f"Report: {folder.report}"))
     found = result.expectation
     if found is not None and found.failed == found.everything.pairs + found.beyond_memory.pairs:
         complain(
@@ -175,7 +188,7 @@ def _expectation(
         raise typer.Exit(1)
 
 
-def _say_plan(options: Options, out: Path | None, as_json: bool) -> None:
+def _say_plan(options: Options, out: str | None, as_json: bool) -> None:
     """Print what an evaluation would do."""
     from physbench.cli.cache import readable_size
     from physbench.cli.console import note
@@ -197,7 +210,7 @@ def _say_plan(options: Options, out: Path | None, as_json: bool) -> None:
     _print_plan(plan, as_json, asked, [("disk", disk)], tried="the batch", then=", then diagnosis and report")
 
 
-def _say_films_plan(options: Options, out: Path | None, as_json: bool) -> None:
+def _say_films_plan(options: Options, out: str | None, as_json: bool) -> None:
     """Print what a run of the suite expectation would do."""
     from physbench.cli.console import note
     from physbench.expectation.films_dry_run import films_dry_run
@@ -225,14 +238,12 @@ def _print_plan(
         tried: What was tried.
         then: What follows after the time that is estimated.
     """
-    from dataclasses import asdict
-
     from physbench.cli.cache import readable_size
     from physbench.results.number_format import counted
     from physbench.run.worker_jobs import duration
 
     if as_json:
-        typer.echo(json.dumps({**asdict(plan), "out": str(plan.out), "seconds": plan.seconds}, indent=1))
+        typer.echo(json.dumps({**asdict(plan), "seconds": plan.seconds}, indent=1))
         return
     device = f", {readable_size(plan.device_memory)} on the device" if plan.device_memory else ""
     workers = f"{counted(plan.workers, 'worker')} {duration(plan.worker_seconds / plan.workers)}"
@@ -243,7 +254,7 @@ def _print_plan(
         ("memory", f"{readable_size(plan.peak_memory)} in all processes{device}"),
         ("time", f"not known, since {tried} failed" if plan.failure else time),
         *cost,
-        ("folder", str(plan.out)),
+        ("folder", plan.out),
         *([("failure", plan.failure)] if plan.failure else []),
     ):
         typer.echo(f"{name:<8} {text}")

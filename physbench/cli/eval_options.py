@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -41,8 +40,12 @@ ScorerNames = Annotated[
     typer.Option(metavar="GLOB|FILE.py", help="Only these scorers; those from a file are added to all others."),
 ]
 Out = Annotated[
-    Path | None,
-    typer.Option(metavar="DIR", help="Run folder. [default: runs/MODEL-SUITE-N, MODEL as you gave it: file or name]"),
+    str | None,
+    typer.Option(
+        metavar="DIR|URL",
+        help="Run folder, or where one lies in an object store (s3://BUCKET/NAME). [default: runs/MODEL-SUITE-N, MODEL "
+        "as you gave it: file or name]",
+    ),
 ]
 Device = Annotated[
     str, typer.Option(metavar="DEVICE,...", help="auto, cpu, cuda, cuda:1, mps; cuda:0,cuda:1: a process on each.")
@@ -94,8 +97,10 @@ Diagnosis = Annotated[
     bool, typer.Option("--diagnosis/--no-diagnosis", help="Seek the laws that the model follows instead.")
 ]
 Clips = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="Clips of `data pack`, instead of making them; needs no PyBullet to roll out."),
+    str | None,
+    typer.Option(
+        metavar="FILE|URL", help="Clips of `data pack`, instead of making them; needs no PyBullet to roll out."
+    ),
 ]
 ShardOf = Annotated[
     str | None,
@@ -173,7 +178,7 @@ def asked_options(given: Mapping[str, Any]) -> Options:
         tags=tuple(given["tag"] or ()),
         fresh_seeds=int(fresh_seeds) if drawn else fresh_seeds,
         untrained_copy=given.get("untrained_copy", False),
-        clips=None if clips is None else str(clips),
+        clips=clips,
         budget=given.get("budget"),
         until=given.get("until"),
     )

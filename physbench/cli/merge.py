@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from contextlib import ExitStack
 from typing import Annotated
 
 import typer
@@ -11,8 +11,10 @@ from physbench.cli import eval_options as o
 
 
 def command(
-    shards: Annotated[list[Path], typer.Argument(metavar="SHARD...", help="Folders of all shards of a run.")],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the whole run, to create.", show_default=False)],
+    shards: Annotated[list[str], typer.Argument(metavar="SHARD...", help="Folders or URLs of all shards of a run.")],
+    out: Annotated[
+        str, typer.Option(metavar="DIR|URL", help="Folder or URL of the whole run, to create.", show_default=False)
+    ],
     workers: o.Workers = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Discard the run in --out.")] = False,
     as_json: o.Json = False,
@@ -26,6 +28,11 @@ def command(
     from physbench.cli.eval import print_result
     from physbench.run.evaluate import say_on_stderr
     from physbench.run.merge_runs import merge_runs
+    from physbench.run.remote_run import run_at, use_of_out
 
-    folder = merge_runs(shards, out, workers=workers, fresh=fresh, debug=debugging(), say=say_on_stderr)
-    print_result(folder, as_json)
+    with ExitStack() as stack:
+        places = [stack.enter_context(run_at(shard, "read", say_on_stderr)) for shard in shards]
+        whole = stack.enter_context(run_at(out, use_of_out(False, fresh), say_on_stderr))
+        paths = [place.folder.path for place in places]
+        merge_runs(paths, whole.folder.path, workers=workers, fresh=fresh, debug=debugging(), say=whole.say)
+        print_result(whole, as_json)

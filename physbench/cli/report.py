@@ -11,11 +11,12 @@ import typer
 from physbench.errors import UsageError, nearest
 
 if TYPE_CHECKING:
+    from physbench.run.remote_run import RunPlace
     from physbench.storage.run_folder import RunFolder
 
 
 def command(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.", show_default=False)],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Folder or URL of a finished run.", show_default=False)],
     form: Annotated[
         str | None,
         typer.Option(
@@ -56,26 +57,38 @@ def command(
     if physicist is not None and wanted != "html":
         raise UsageError("--physicist is drawn on the page: it needs --format html.")
 
+    from physbench.cli.console import note
+    from physbench.run.remote_run import run_at
+
+    writes = wanted == "html" and out is None
+    with run_at(run, "go on" if writes else "read", note) as place:
+        _report(place, wanted, out, clips, tasks, physicist)
+
+
+def _report(
+    place: RunPlace, wanted: str, out: Path | None, clips: bool, tasks: str | None, physicist: Path | None
+) -> None:
+    """Build and print what is wanted of a run."""
     from physbench.clips.suite import EXPECTATION_SUITE
     from physbench.results.build_result import build_result, write_result
     from physbench.results.read_run import read_manifest
     from physbench.storage.run_folder import RunFolder
 
-    if read_manifest(RunFolder(run))["suite"]["name"] == EXPECTATION_SUITE:
+    folder = place.folder
+    if read_manifest(folder)["suite"]["name"] == EXPECTATION_SUITE:
         if tasks is not None or physicist is not None:
             raise UsageError(
                 "--tasks and --physicist are for runs with axes, which the suite expectation does not have."
             )
-        _expectation(RunFolder(run), wanted, out)
+        _expectation(place, wanted, out)
         return
     if tasks is not None:
         from physbench.clips.task import match_tasks
 
         match_tasks(tasks)
-    folder = RunFolder(run)
     result = write_result(folder) if wanted == "html" and out is None else build_result(folder)
     if wanted == "html":
-        _page(folder, result, out, None if physicist is None else RunFolder(physicist))
+        _page(place, result, out, None if physicist is None else RunFolder(physicist))
         return
     from physbench.report.markdown_csv import csv_of_clips, csv_of_tasks, markdown
 
@@ -92,7 +105,7 @@ def command(
     typer.echo(f"Wrote {out}", err=True)
 
 
-def _expectation(folder: RunFolder, wanted: str, out: Path | None) -> None:
+def _expectation(place: RunPlace, wanted: str, out: Path | None) -> None:
     """The same for a run of the suite that asks for surprise: its page in the run folder, or its result document."""
     from physbench.cli.console import stdout_console
     from physbench.expectation.expectation_document import rewrite_expectation
@@ -101,25 +114,26 @@ def _expectation(folder: RunFolder, wanted: str, out: Path | None) -> None:
 
     if wanted not in ("html", "json") or out is not None:
         raise UsageError("A run of the suite expectation has its page, without --out, and --format json.")
+    folder = place.folder
     rewrite_expectation(folder)
     result = read_result(folder.result)
     if wanted == "json":
         typer.echo(result.model_dump_json(indent=1))
         return
     print_expectation(result, stdout_console())
-    typer.echo(f"Report: {folder.report}")
+    typer.echo(place.named(f"Report: {folder.report}"))
 
 
-def _page(folder: RunFolder, result: dict[str, Any], out: Path | None, physicist: RunFolder | None) -> None:
+def _page(place: RunPlace, result: dict[str, Any], out: Path | None, physicist: RunFolder | None) -> None:
     from physbench.cli.console import stdout_console
     from physbench.report.report_page import write_report
     from physbench.report.terminal_summary import print_summary
 
     if out is not None:
         _refuse_folder(out)
-    path = write_report(folder, out, result, physicist)
+    path = write_report(place.folder, out, result, physicist)
     print_summary(result, stdout_console())
-    typer.echo(f"Report: {path}")
+    typer.echo(place.named(f"Report: {path}"))
 
 
 def _write(path: Path, text: str) -> None:

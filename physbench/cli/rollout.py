@@ -55,16 +55,20 @@ def command(
     from physbench.cli.console import debugging
     from physbench.cli.console import note as note_line
     from physbench.cli.settings_file import settings_used
-    from physbench.run.evaluate import evaluate
+    from physbench.run.evaluate import evaluate, say_on_stderr
+    from physbench.run.remote_run import run_at, use_of_out
 
-    folder = evaluate(
-        options,
-        out=out,
-        resume=resume,
-        fresh=fresh,
-        debug=debugging(),
-        settings=settings_used(context),
-        stages=("rollout",),
-    )
-    note_line(f"Then: physbench score {shlex.quote(str(folder.path))}")
-    typer.echo(folder.path)
+    with run_at(out, use_of_out(resume, fresh), say_on_stderr) as place:
+        folder = evaluate(
+            options,
+            out=place.path,
+            resume=resume,
+            fresh=fresh,
+            debug=debugging(),
+            say=place.say,
+            settings=settings_used(context),
+            stages=("rollout",),
+        )
+    name = place.named(folder.path)
+    note_line(f"Then: physbench score {shlex.quote(name)}")
+    typer.echo(name)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import shlex
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from physbench.cli import eval_options as o
 
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of the run.", show_default=False)]
+Run = Annotated[str, typer.Argument(metavar="RUN", help="Folder or URL of the run.", show_default=False)]
 ArchiveNow = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Where the archive of clips lies now, if it was rolled out on one.")
+    str | None,
+    typer.Option(metavar="FILE|URL", help="Where the archive of clips lies now, if it was rolled out on one."),
 ]
 
 
@@ -30,10 +30,14 @@ def command(
     from physbench.cli.console import debugging, note
     from physbench.results.read_run import read_manifest
     from physbench.run.evaluate import say_on_stderr
+    from physbench.run.remote_run import run_at
     from physbench.run.stored_stages import score_run
 
-    folder = score_run(run, workers=workers, clips=clips, fresh=fresh, debug=debugging(), say=say_on_stderr)
-    shard = read_manifest(folder)["options"].get("shard")
-    then = "physbench merge SHARD SHARD [...] --out DIR" if shard else f"physbench finish {shlex.quote(str(run))}"
+    with run_at(run, "go on", say_on_stderr) as place:
+        folder = score_run(
+            place.folder.path, workers=workers, clips=clips, fresh=fresh, debug=debugging(), say=place.say
+        )
+        shard = read_manifest(folder)["options"].get("shard")
+    then = "physbench merge SHARD SHARD [...] --out DIR" if shard else f"physbench finish {shlex.quote(place.name)}"
     note(f"{'Once all shards are scored' if shard else 'Then'}: {then}")
-    typer.echo(folder.path)
+    typer.echo(place.name)

@@ -19,10 +19,11 @@ def command(run: Run, as_json: o.Json = False, debug: o.Debug = False) -> None:
     """
     from physbench.cli.console import note, stdout_console
     from physbench.report.terminal_summary import print_summary
+    from physbench.run.remote_run import run_at
     from physbench.run.run_so_far import run_so_far
-    from physbench.storage.run_folder import RunFolder
 
-    found = run_so_far(RunFolder(run))
+    with run_at(run, "glance", note) as place:
+        found = run_so_far(place.folder)
     shard = f" of the whole run, of which this is shard {found.shard}" if found.shard else ""
     if as_json:
         typer.echo(json.dumps(asdict(found), indent=1))
@@ -43,6 +44,6 @@ def command(run: Run, as_json: o.Json = False, debug: o.Debug = False) -> None:
         )
         if found.rolled == found.of:
             stage = "finish" if found.scored == found.of else "score"
-            note(f"If nothing is at work in it, go on with: physbench {stage} {shlex.quote(str(run))}")
+            note(f"If nothing is at work in it, go on with: physbench {stage} {shlex.quote(run)}")
     if found.result:
         print_summary(found.result, stdout_console())

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -66,7 +66,7 @@ def pack_clips(suite: Suite, spec: RenderSpec, clip: Callable[[Row], Clip], out:
             content = _arrays_of(one)
             sha256 = hashlib.sha256(content).hexdigest()
             entries[row.id] = PackedClip(sha256, _scene_hash(one.scene), one.state_hash)
-            archive.writestr(zipfile.ZipInfo(_place(row), PACKED_DATE), content)
+            archive.writestr(zipfile.ZipInfo(_place(row.id), PACKED_DATE), content)
         index = _index(suite, spec, entries)
         archive.writestr(zipfile.ZipInfo(PACKED_INDEX, PACKED_DATE), index)
     return hashlib.sha256(index).hexdigest()
@@ -92,8 +92,8 @@ def _look_document(look: str) -> dict[str, str]:
     return {"name": look, "code": fingerprint(look), "drawn_by": look_hash(look)}
 
 
-def _place(row: Row) -> str:
-    return f"clips/{row.id}.npz"
+def _place(clip: str) -> str:
+    return f"clips/{clip}.npz"
 
 
 def _scene_hash(scene: Scene) -> str:
@@ -116,22 +116,34 @@ def _arrays_of(clip: Clip) -> bytes:
     return buffer.getvalue()
 
 
+def packed_index(file: Path | BinaryIO) -> bytes:
+    """The index of an archive, whose hash fits. Raises one of NOT_ARRAYS where the file is no whole archive."""
+    with zipfile.ZipFile(file) as archive:
+        if archive.getinfo(PACKED_INDEX).file_size > MOST_PACKED_INDEX_BYTES:
+            raise ValueError("its index is too large")
+        content = archive.read(PACKED_INDEX)
+    seal_of(content)
+    return content
+
+
 class PackedClips:
     """The clips in a file of `pack_clips`. Whatever is read of it is checked against the hashes in its index."""
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, url: str | None = None) -> None:
         """Open the file.
+
+        Args:
+            path: The file.
+            url: Where the user says that it is, if the file is a copy of that.
 
         Raises:
             UsageError: It is no such file, is damaged, or was packed by another version of physbench.
         """
         self.path = Path(path).expanduser().absolute()
+        self.name = url or str(self.path)
+        named = url or str(path)
         try:
-            with zipfile.ZipFile(self.path) as archive:
-                if archive.getinfo(PACKED_INDEX).file_size > MOST_PACKED_INDEX_BYTES:
-                    raise ValueError("its index is too large")
-                content = archive.read(PACKED_INDEX)
-            seal_of(content)
+            content = packed_index(self.path)
             index: dict[str, Any] = json.loads(content)
             packed_version, code = int(index["schema_version"]), str(index["code"])
             self.sha256 = hashlib.sha256(content).hexdigest()
@@ -144,18 +156,18 @@ class PackedClips:
             self.pybullet = str(index["pybullet"])
             self._clips = {name: PackedClip(**entry) for name, entry in dict(index["clips"]).items()}
         except FileNotFoundError as error:
-            raise UsageError(f"--clips: there is no file '{path}'. `physbench data pack` makes one.") from error
+            raise UsageError(f"--clips: there is no file '{named}'. `physbench data pack` makes one.") from error
         except NOT_ARRAYS as error:
             raise UsageError(
-                f"--clips: {path} is no whole archive of clips ({error}). Copy it again, or make it with "
+                f"--clips: {named} is no whole archive of clips ({error}). Copy it again, or make it with "
                 "`physbench data pack`."
             ) from error
         known = self.spec.look in LOOKS
         same_look = self.drawn_by is None or (known and look.get("code") == fingerprint(self.spec.look))
         if packed_version > PACKED_VERSION or code != fingerprint("clips") or not same_look:
             raise UsageError(
-                f"--clips: {path} was packed by another version of physbench, which makes other clips. Pack it again "
-                "with this version: `physbench data pack`."
+                f"--clips: {named} was packed by another version of physbench, which makes other clips. Pack "
+                "it again with this version: `physbench data pack`."
             )
 
     @cached_property
@@ -165,7 +177,12 @@ class PackedClips:
     def document(self) -> dict[str, str]:
         """For manifest.json."""
         drawn = {"drawn_by": self.drawn_by} if self.drawn_by else {}
-        return {"file": str(self.path), "sha256": self.sha256, **drawn}
+        return {"file": self.name, "sha256": self.sha256, **drawn}
+
+    def check(self) -> None:
+        """Read all clips. Raises UsageError where one is damaged."""
+        for name, entry in self._clips.items():
+            self._bytes_of(name, entry)
 
     def known(self, suite: Suite) -> Suite:
         """The suite with the state hashes of the clips in here as golden ones, where it has none."""
@@ -191,7 +208,7 @@ class PackedClips:
         scene = make_scene(row)
         if _scene_hash(scene) != self._entry(row).scene:
             raise UsageError(
-                f"--clips: {self.path} holds {row.id} of another scene than the task describes here. Use the task "
+                f"--clips: {self.name} holds {row.id} of another scene than the task describes here. Use the task "
                 "with which it was packed, or pack it again."
             )
         content, times = self._content(row, spec), frame_times(scene, spec)
@@ -211,12 +228,12 @@ class PackedClips:
                     state_hash=self._entry(row).state_hash,
                 )
         except NOT_ARRAYS as error:
-            raise self._damaged(row) from error
+            raise self._damaged(row.id) from error
         picture, bodies = (spec.height, spec.width, 3), len(scene.bodies)
         shapes = (clip.frames.shape, clip.states.shape, clip.visible_area.shape, clip.full_area.shape)
         of_scene = ((*picture,), (bodies, 13), (bodies,), (bodies,))
         if shapes != tuple((len(times), *each) for each in of_scene) or clip.frames.dtype != np.uint8:
-            raise self._damaged(row)
+            raise self._damaged(row.id)
         return clip
 
     @property
@@ -229,7 +246,7 @@ class PackedClips:
         entry = self._clips.get(row.id)
         if entry is None:
             raise UsageError(
-                f"--clips: {self.path} holds {len(self._clips)} clips of {self.suite['name']}, and {row.id} is not "
+                f"--clips: {self.name} holds {len(self._clips)} clips of {self.suite['name']}, and {row.id} is not "
                 "among them. Pack the clips that are asked for, or ask for those with --suite, --tasks, --limit and "
                 f"{TOLD_OPTION}."
             )
@@ -239,23 +256,25 @@ class PackedClips:
         """The bytes of a clip, which are those that were packed."""
         if spec != self.spec:
             raise UsageError(
-                f"--clips: {self.path} holds clips of {self.spec}, and the model asks for {spec}. Pack those: "
+                f"--clips: {self.name} holds clips of {self.spec}, and the model asks for {spec}. Pack those: "
                 f"physbench data pack {self._asked_suite} --size {_size(spec)} --fps {spec.fps:g}"
                 f"{'' if spec.look == PLAIN else f' --look {spec.look}'} --out FILE"
             )
-        entry = self._entry(row)
+        return self._bytes_of(row.id, self._entry(row))
+
+    def _bytes_of(self, name: str, entry: PackedClip) -> bytes:
         try:
-            if self._archive.getinfo(_place(row)).file_size > MOST_PACKED_CLIP_BYTES:
-                raise self._damaged(row)
-            content = self._archive.read(_place(row))
+            if self._archive.getinfo(_place(name)).file_size > MOST_PACKED_CLIP_BYTES:
+                raise self._damaged(name)
+            content = self._archive.read(_place(name))
         except NOT_ARRAYS as error:
-            raise self._damaged(row) from error
+            raise self._damaged(name) from error
         if hashlib.sha256(content).hexdigest() != entry.sha256:
-            raise self._damaged(row)
+            raise self._damaged(name)
         return content
 
-    def _damaged(self, row: Row) -> UsageError:
-        return UsageError(f"--clips: {self.path} is damaged at {row.id}: its hash does not fit. Copy the file again.")
+    def _damaged(self, clip: str) -> UsageError:
+        return UsageError(f"--clips: {self.name} is damaged at {clip}: its hash does not fit. Copy the file again.")
 
 
 def _size(spec: RenderSpec) -> str:

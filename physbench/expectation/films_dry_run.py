@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from physbench.clips.clip import Row
 from physbench.clips.suite import EXPECTATION_SUITE
@@ -51,7 +50,7 @@ class Tried:
     failure: str
 
 
-def films_dry_run(options: Options, say: Say, out: Path | None = None) -> FilmsDryRun:
+def films_dry_run(options: Options, say: Say, out: str | None = None) -> FilmsDryRun:
     """Load the model, make and show a few films of two clips, and say what all would take.
 
     Raises:
@@ -59,7 +58,7 @@ def films_dry_run(options: Options, say: Say, out: Path | None = None) -> FilmsD
         ModelError: The model cannot be loaded.
     """
     pairs, asked = asked_films(options, say)
-    folder = out or default_folder(options.short_name, EXPECTATION_SUITE, False)
+    folder = default_folder(options.short_name, EXPECTATION_SUITE, False)
     run = ExpectationRun(RunFolder(folder), options, pairs, asked, say, options.workers or cores())
     say(f"Loading {options.model} ...")
     with PeakMemory() as peak, engine_of(options, "") as engine:
@@ -89,7 +88,7 @@ def films_dry_run(options: Options, say: Say, out: Path | None = None) -> FilmsD
         workers=run.workers,
         peak_memory=peak.bytes,
         device_memory=engine.peak_accelerator,
-        out=folder,
+        out=out or str(folder),
         failure=next((tried.failure for tried in both if tried.failure), ""),
     )
 

@@ -9,10 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from physbench.clips.clip_archive import kept_archive
 from physbench.clips.packed_clips import PackedClips
 from physbench.clips.store import ClipStore
 from physbench.errors import UsageError
 from physbench.results.read_run import read_manifest
+from physbench.storage.remote_place import is_url
 from physbench.storage.run_folder import RunFolder
 
 ClipSource = ClipStore | PackedClips
@@ -27,13 +29,13 @@ def clips_of(folder: RunFolder, manifest: Mapping[str, Any]) -> ClipSource:
     named = manifest.get("clips")
     if not named:
         return ClipStore(folder.clips if manifest["suite"].get("fresh") else None)
-    path = Path(named["file"])
-    if not path.is_file():
+    packed = kept_archive(named["file"], named["sha256"])
+    if packed is None:
+        where, place = ("in the cache", "URL") if is_url(named["file"]) else ("there", "FILE")
         raise UsageError(
-            f"The run was rolled out on the clips of {path}, which is not there. Say where it is now: "
-            "physbench score RUN --clips FILE"
+            f"The run was rolled out on the clips of {named['file']}, which is not {where}. Say where it is now: "
+            f"physbench score RUN --clips {place}"
         )
-    packed = PackedClips(path)
     refuse_other_archive(packed, named)
     return packed
 
@@ -42,7 +44,7 @@ def refuse_other_archive(packed: PackedClips, named: Mapping[str, Any]) -> None:
     """Raise UsageError where an archive is not the one that a manifest names under `clips`."""
     if packed.sha256 != named["sha256"]:
         raise UsageError(
-            f"--clips: {packed.path} is not the archive that the run was rolled out on ({Path(named['file']).name}, "
+            f"--clips: {packed.name} is not the archive that the run was rolled out on ({Path(named['file']).name}, "
             f"index {named['sha256'][:12]}): its index is {packed.sha256[:12]}. Give that one."
         )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from physbench.adapters.model_protocol import Model
 from physbench.errors import UsageError
@@ -15,6 +14,7 @@ from physbench.run.evaluate import evaluate as run_evaluation
 from physbench.run.evaluate import say_on_stderr
 from physbench.run.evaluation import Evaluation
 from physbench.run.options import Keep, Options
+from physbench.run.remote_run import run_at, use_of_out
 from physbench.storage.sealed_file import read_sealed_json
 
 
@@ -70,9 +70,9 @@ def evaluate(
     After `budget` ("30m") no rollout begins; with `until` (0.05) the run ends once half the interval of overall is at
     most that. `result["partial"]` then says what is missing.
 
-    `out` is the run folder, by default runs/MODEL-SUITE-N with MODEL as on the command line, of an object its card's
-    name; `fresh` starts the run in it over. `note` and `tags`
-    are what `physbench runs` shows of it. `report=False` leaves out the page, which saves seconds; `diagnosis=False`
+    `out` is the run folder, or the URL of one in an object store, by default runs/MODEL-SUITE-N with MODEL as on the
+    command line, of an object its card's name; `fresh` starts the run in it over. `note` and `tags` are what
+    `physbench runs` shows of it. `report=False` leaves out the page, which saves seconds; `diagnosis=False`
     leaves out the search for the laws that the model follows instead, which saves up to half a minute on `smoke`.
     Tracking and scoring use `workers` processes.
 
@@ -118,15 +118,11 @@ def evaluate(
         fresh_seeds=fresh_seeds if fresh_seeds is None or isinstance(fresh_seeds, int) else os.fspath(fresh_seeds),
     )
     with user_files.temporarily_registered(), contextlib.nullcontext() if progress else silenced():
-        folder = run_evaluation(
-            options,
-            out=None if out is None else Path(out),
-            resume=resume,
-            fresh=fresh,
-            say=say_on_stderr if progress else _say_nothing,
-            model=live,
-            report=report,
-        )
+        place = None if out is None else os.fspath(out)
+        with run_at(place, use_of_out(resume, fresh), say_on_stderr if progress else _say_nothing) as at:
+            folder = run_evaluation(
+                options, out=at.path, resume=resume, fresh=fresh, say=at.say, model=live, report=report
+            )
     return Evaluation(read_sealed_json(folder.result), folder)
 
 

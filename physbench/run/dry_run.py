@@ -48,7 +48,7 @@ class Plan:
     workers: int
     peak_memory: int  # bytes of all processes so far
     device_memory: int  # bytes of the accelerator; 0 where there is none
-    out: Path
+    out: str
     failure: str  # of what was tried, or ""
 
     @property
@@ -75,7 +75,7 @@ class DryRun(Plan):
     disk: int  # bytes of the rollouts while the run lasts
 
 
-def dry_run(options: Options, say: Say, out: Path | None = None) -> DryRun:
+def dry_run(options: Options, say: Say, out: str | None = None) -> DryRun:
     """Load the model, roll one batch out twice, make and score two clips, and say what all would take.
 
     Raises:
@@ -134,7 +134,7 @@ def dry_run(options: Options, say: Say, out: Path | None = None) -> DryRun:
         peak_memory=peak.bytes,
         device_memory=engine.peak_accelerator,
         disk=round(stored / steps * frames),
-        out=out or default_folder(options.short_name, options.suite_name, False),
+        out=out or str(default_folder(options.short_name, options.suite_name, False)),
         failure=failure,
     )
 

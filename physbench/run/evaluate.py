@@ -15,7 +15,7 @@ from typing import Any
 
 from physbench.adapters.load_model import check_target, model_sha256, preflight
 from physbench.adapters.model_protocol import Model
-from physbench.clips.packed_clips import PackedClips
+from physbench.clips.clip_archive import opened_archive
 from physbench.clips.suite import EXPECTATION_SUITE
 from physbench.errors import UsageError
 from physbench.printable import printable
@@ -73,9 +73,9 @@ def evaluate(
     if options.shard is not None:
         stages = tuple(stage for stage in stages if stage != "finish")
     path = out or (default_folder(options.short_name, options.suite_name, resume) if resume else None)
-    clips = None if options.clips is None else PackedClips(options.clips)
+    clips = None if options.clips is None else opened_archive(options.clips)
     if clips and options.look not in (None, clips.spec.look):
-        raise UsageError(f"--clips: {clips.path} holds clips of {clips.spec}, and --look asks for {options.look}.")
+        raise UsageError(f"--clips: {clips.name} holds clips of {clips.spec}, and --look asks for {options.look}.")
     suite, salt = asked_suite(options, path if resume else None, live=model is not None)
     suite = clips.known(suite) if clips else suite
     if model is None:

@@ -16,6 +16,7 @@ from physbench.looks.known_looks import check_look, known_look
 from physbench.plugins import user_files
 from physbench.rollouts.device_names import split_devices
 from physbench.run.budget import parse_budget
+from physbench.storage.remote_place import is_url
 from physbench.storage.user_paths import user_path
 from physbench.world.scene import PLAIN
 
@@ -78,7 +79,7 @@ class Options:
                 object.__setattr__(self, name, user_files.absolute_pattern(getattr(self, name)))
         if isinstance(self.fresh_seeds, str):
             object.__setattr__(self, "fresh_seeds", str(user_path(self.fresh_seeds).absolute()))
-        if self.clips is not None:
+        if self.clips is not None and not is_url(self.clips):
             object.__setattr__(self, "clips", str(user_path(self.clips).absolute()))
 
     def check(self) -> None:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from physbench.clips.clip_archive import opened_archive
 from physbench.clips.packed_clips import PackedClips
 from physbench.clips.suite import Suite
 from physbench.errors import UsageError
@@ -44,7 +45,7 @@ def score_run(
     path: Path,
     *,
     workers: int | None = None,
-    clips: Path | None = None,
+    clips: str | None = None,
     fresh: bool = False,
     debug: bool = False,
     say: Say,
@@ -90,7 +91,7 @@ def score_run(
 
 
 def finish_run(
-    path: Path, *, workers: int | None = None, clips: Path | None = None, debug: bool = False, say: Say
+    path: Path, *, workers: int | None = None, clips: str | None = None, debug: bool = False, say: Say
 ) -> RunFolder:
     """Write tables, diagnosis, result and report of a run whose rollouts are all scored; arguments as of `score_run`.
 
@@ -116,7 +117,7 @@ def finish_run(
 
 @contextmanager
 def _reopened(
-    path: Path, stages: tuple[Stage, ...], workers: int | None, clips: Path | None, debug: bool, say: Say
+    path: Path, stages: tuple[Stage, ...], workers: int | None, clips: str | None, debug: bool, say: Say
 ) -> Iterator[Run]:
     """The run in a folder, locked, checked against what is installed here."""
     if workers is not None and workers < 1:
@@ -135,7 +136,7 @@ def stored_run(
     say: Say,
     *,
     workers: int | None = None,
-    clips: Path | None = None,
+    clips: str | None = None,
     debug: bool = False,
 ) -> Run:
     """The run that the manifest in a folder describes.
@@ -149,7 +150,7 @@ def stored_run(
         raise UsageError(f"{folder.path}: was not rolled out yet. First: {_rollout_command(options, folder)}")
     if manifest.get("clips"):
         if clips is not None:
-            packed = PackedClips(clips)
+            packed = opened_archive(clips)
             refuse_other_archive(packed, manifest["clips"])
             manifest["clips"] = packed.document()
     elif clips is not None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from physbench.storage.atomic_write import writer_lives
 from physbench.storage.cache_dir import cache_dir
+from physbench.storage.folder_lock import COPY_LOCK, locked_file
 
 CACHE_AREAS = {
     "clips": "clips that were simulated and rendered",
@@ -20,6 +21,8 @@ CACHE_AREAS = {
     "memory": "contexts and motions of training clips, for baseline:memory",
     "layers": "static light of scenes in the look natural",
     "expectation": "surprise of the pixel baselines at films",
+    "archives": "archives of clips behind URLs",
+    "runs": "copies of runs behind URLs",
 }
 # Paths below each, without what an unfinished file's name begins with. PHYSBENCH_CACHE may name a folder that held
 # something else before: no other file is counted or removed.
@@ -30,6 +33,8 @@ OWN_PATHS = {
     "memory": r"[0-9a-f]{16}/[^/]+\.npz",
     "layers": r"[0-9a-f]{64}\.npz",
     "expectation": r"\d+x\d+@[^/]+/[^/]+\.json",
+    "archives": r"[0-9a-f]{64}\.clips",
+    "runs": r"[0-9a-f]{32}/.+",
 }
 DAY = 86400.0  # s
 DRAFT_TIME = 3600.0  # s in which an unfinished file, whose name begins with a dot, may be at work
@@ -99,7 +104,8 @@ def _files(area: str) -> Iterator[_File]:
     root = cache_dir() / area
     if root.is_symlink():
         return
-    for folder, _, names in os.walk(root):
+    for folder, folders, names in os.walk(root):
+        folders[:] = [name for name in folders if not _is_at_work(Path(folder, name))]
         for name in names:
             path = Path(folder) / name
             whole = path.with_name(re.sub(r"^\.\d+\.", "", name))
@@ -113,6 +119,18 @@ def _files(area: str) -> Iterator[_File]:
                 continue  # somebody is writing it
             if stat.S_ISREG(found.st_mode):
                 yield _File(path, found.st_size, found.st_mtime)
+
+
+def _is_at_work(folder: Path) -> bool:
+    """Whether a process works in the copy of a run."""
+    lock = folder / COPY_LOCK
+    if not lock.is_file():
+        return False
+    try:
+        os.close(locked_file(lock))
+    except BlockingIOError:
+        return True
+    return False
 
 
 def _remove_empty(root: Path) -> None:

@@ -6,6 +6,8 @@ import fcntl
 import os
 from pathlib import Path
 
+COPY_LOCK = "at-work.lock"  # beside the copy of a run that lies behind a URL
+
 
 def locked_file(path: Path, *, wait: bool = False) -> int:
     """Make the lock file if need be, and take its lock. Returns its descriptor: closing it gives the lock back.
