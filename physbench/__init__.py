@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from physbench.adapters.state_card import StateCard as StateCard
     from physbench.adapters.stepped_model import SteppedModel as SteppedModel
     from physbench.adapters.surprise_card import SurpriseCard as SurpriseCard
+    from physbench.api.evaluate_model import evaluate as evaluate
+    from physbench.api.evaluation import Evaluation as Evaluation
     from physbench.clips.clip import Clip as Clip
     from physbench.clips.task import Parameter as Parameter
     from physbench.clips.task import Params as Params
@@ -46,8 +48,6 @@ if TYPE_CHECKING:
     from physbench.clips.task_helpers import inside as inside
     from physbench.errors import PhysbenchError as PhysbenchError
     from physbench.rollouts.rollout import Rollout as Rollout
-    from physbench.run.api import evaluate as evaluate
-    from physbench.run.evaluation import Evaluation as Evaluation
     from physbench.scoring.scorer_protocol import Reading as Reading
     from physbench.scoring.scorer_protocol import scorer as scorer
     from physbench.tracks.tracks import Tracks as Tracks
@@ -80,8 +80,8 @@ __version__ = "0.1.0"
 _NAMES = {
     # evaluations
     "physbench.errors": ("PhysbenchError",),
-    "physbench.run.api": ("evaluate",),
-    "physbench.run.evaluation": ("Evaluation",),
+    "physbench.api.evaluate_model": ("evaluate",),
+    "physbench.api.evaluation": ("Evaluation",),
     # models
     "physbench.adapters.model_protocol": ("FrameModel", "ModelCard", "PrivilegedModel", "StateModel", "SurpriseModel"),
     "physbench.adapters.state_card": ("BODY_COLUMNS", "STATE_COLUMNS", "STATIC_COLUMNS", "StateCard"),

@@ -43,6 +43,7 @@ ORDER = (
     "checks",
     "validation",
     "expectation",
+    "api",
     "leaderboard",
     "cli",
 )

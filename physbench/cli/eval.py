@@ -99,8 +99,6 @@ def command(
     settings = settings_used(context)
     if settings:
         note_line(settings["file"] + ": " + ", ".join(f"{key} = {value}" for key, value in settings["values"].items()))
-    if untrained_copy and suite != "expectation":
-        raise UsageError("--untrained-copy: it stands beside a model on --suite expectation alone. Leave it out.")
     if suite == "expectation":
         _expectation(options, out, resume, fresh, dry_run, as_json, settings)
         return

@@ -45,13 +45,16 @@ PIXELS = "squared error of pixels, white = 1"
 DIAMETERS = "diameters"
 
 
-def write_expectation(folder: RunFolder, pairs: Sequence[FilmPair], manifest: Mapping[str, Any]) -> ResultDocument:
-    """Write result.json and the report of a run all of whose films were shown."""
+def write_expectation(
+    folder: RunFolder, pairs: Sequence[FilmPair], manifest: Mapping[str, Any], *, report: bool = True
+) -> ResultDocument:
+    """Write result.json and the report of a run all of whose films were shown; the result alone with report=False."""
     from physbench.expectation.expectation_page import write_expectation_page
 
     document, model, parts = expectation_document(folder, pairs, manifest)
     write_sealed_json(folder.result, document.model_dump(mode="json"))
-    write_expectation_page(folder, document, model, parts, card_from(manifest["model"]["card"]).spec)
+    if report:
+        write_expectation_page(folder, document, model, parts, card_from(manifest["model"]["card"]).spec)
     return document
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from physbench.adapters.http_connection import NO_ANSWER
 from physbench.adapters.load_model import check_target, model_sha256, preflight, what_is_handed
-from physbench.adapters.model_protocol import ModelCard
+from physbench.adapters.model_protocol import Model, ModelCard
 from physbench.adapters.state_card import StateCard
 from physbench.adapters.surprise_card import SurpriseCard
 from physbench.clips.clip import Row
@@ -46,7 +46,7 @@ from physbench.run.run_manifest import (
     other_settings,
     refuse_other_settings,
 )
-from physbench.run.run_model import engine_of
+from physbench.run.run_model import engine_of, live_engine
 from physbench.run.versions import versions
 from physbench.run.worker_jobs import duration
 from physbench.storage.fingerprint import fingerprint
@@ -72,6 +72,8 @@ class ExpectationRun:
     say: Say
     workers: int
     debug: bool = False
+    model: Model | None = None  # one that lives in this process; None: it is loaded from options.model
+    report: bool = True  # write the report, not only the result
     seconds: float = 0.0  # of the model
     frames: int = 0
     started: float = field(default_factory=time.monotonic)
@@ -125,12 +127,17 @@ def evaluate_expectation(
     debug: bool = False,
     say: Say,
     settings: Mapping[str, object] | None = None,
+    model: Model | None = None,
+    report: bool = True,
 ) -> RunFolder:
     """Show a model the films of the suite, and write result and report into the run folder.
 
+    `model` is one that lives in this process; `options.model` is then only its name, and its run cannot be resumed.
     Raises UsageError or ModelError for what was asked wrongly, Interrupted for Ctrl-C; what is done is kept.
     """
-    pairs, asked = asked_films(options, say)
+    if model is not None and resume:
+        raise UsageError("A live model may have changed since: its run cannot be resumed. Use fresh=True.")
+    pairs, asked = asked_films(options, say, live=model is not None)
     path = out or (default_folder(options.short_name, EXPECTATION_SUITE, resume) if resume else None)
     made: tuple[Path, ...] = ()
     if path is None:
@@ -142,23 +149,28 @@ def evaluate_expectation(
             asked = {**stored, "options": asked["options"]}
         if settings:
             asked["settings_file"] = dict(settings)
-        run = ExpectationRun(folder, options, pairs, asked, say, options.workers or cores(), debug)
-        with explained(options.resume_command(path), run.kept, folder.path):
+        run = ExpectationRun(folder, options, pairs, asked, say, options.workers or cores(), debug, model, report)
+        again = options.resume_command(path) if model is None else "evaluate(model, ..., fresh=True)"
+        with explained(again, run.kept, folder.path):
             _work(run)
     return folder
 
 
-def asked_films(options: Options, say: Say) -> tuple[tuple[FilmPair, ...], dict[str, Any]]:
-    """The pairs that are asked for, and the manifest of a run that begins. Raises UsageError and ModelError."""
+def asked_films(options: Options, say: Say, live: bool = False) -> tuple[tuple[FilmPair, ...], dict[str, Any]]:
+    """The pairs that are asked for, and the manifest of a run that begins. Raises UsageError and ModelError.
+
+    live: the model lives in this process, and nothing is to be loaded.
+    """
     options.check()
-    _refuse_options(options)
+    _refuse_options(options, live)
     pairs = find_pairs(options.limit, options.tasks)
     suite = suite_of(pairs)
-    check_target(options.model, trust_code=options.trust_code)
-    for line in preflight(options.model, suite, options.samples, options.model_arg):
-        say(line)
+    if not live:
+        check_target(options.model, trust_code=options.trust_code)
+        for line in preflight(options.model, suite, options.samples, options.model_arg):
+            say(line)
     known = versions(purpose="runs") | {"expectation": fingerprint("expectation")[:16]}
-    asked = asked_document(options, suite, model_sha256(options.model), known)
+    asked = asked_document(options, suite, None if live else model_sha256(options.model), known)
     asked["suite"] |= {"hash": pairs_hash(pairs), "pairs": len(pairs)}
     asked["started"] = datetime.now(UTC).isoformat(timespec="seconds")
     return pairs, asked
@@ -172,7 +184,7 @@ def suite_of(pairs: Sequence[FilmPair]) -> Suite:
     return Suite(whole.name, whole.version, rows, partial=partial, golden=whole.golden)
 
 
-def _refuse_options(options: Options) -> None:
+def _refuse_options(options: Options, live: bool) -> None:
     """Options that mean something else, or nothing, where films are shown."""
     if options.scorers is not None:
         raise UsageError("--scorers: the suite expectation reads surprise and has no scorers. Leave it out.")
@@ -180,7 +192,9 @@ def _refuse_options(options: Options) -> None:
         raise UsageError("--keep-rollouts all: of the suite expectation surprise is kept, and no frames. Leave it out.")
     if options.fresh_seeds is not None:
         raise UsageError("--fresh-seeds: the films of the suite expectation are fixed. Leave it out.")
-    if what_is_handed(options.model) == "id":
+    if live and options.untrained_copy:
+        raise UsageError("untrained_copy: its weights can be drawn anew of a MODEL to load, not of an object.")
+    if not live and what_is_handed(options.model) == "id":
         raise UsageError(
             f"{options.model} holds answers to clips, and the films of the suite expectation are others. It asks "
             "models that can be run."
@@ -198,7 +212,7 @@ def _work(run: ExpectationRun) -> None:
         if len(missing) < len(run.rows):
             run.say(f"Resuming: {run.kept()}.")
         run.say(f"Loading {run.options.model} ...")
-        with engine_of(run.options, "", debug=run.debug) as engine:
+        with _engine(run) as engine:
             agree_on_model(run, engine)
             _show(run, engine, run.missing())
         if lost := run.missing():
@@ -207,8 +221,14 @@ def _work(run: ExpectationRun) -> None:
         run.say("All films were shown already: only result and report are made again.")
     if run.options.untrained_copy:
         _ask_untrained(run)
-    write_expectation(run.folder, wanted, run.manifest)
+    write_expectation(run.folder, wanted, run.manifest, report=run.report)
     run.say(f"Done in {duration(time.monotonic() - run.started)}.")
+
+
+def _engine(run: ExpectationRun) -> RolloutEngine:
+    if run.model is not None:
+        return live_engine(run.model, run.options, "")
+    return engine_of(run.options, "", debug=run.debug)
 
 
 def _ask_untrained(run: ExpectationRun) -> None:

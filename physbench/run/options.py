@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from physbench.clips.suite import FRESH, GOLDEN_SUITES, SUITE_CHANGES
+from physbench.clips.suite import EXPECTATION_SUITE, FRESH, GOLDEN_SUITES, SUITE_CHANGES
 from physbench.clips.told_suite import TOLD_SUFFIX, check_told
 from physbench.errors import UsageError, nearest
 from physbench.looks.known_looks import check_look, known_look
@@ -97,6 +97,8 @@ class Options:
         self._check_early_end()
         self._check_executor()
         split_devices(self.device)
+        if self.untrained_copy and self.suite != EXPECTATION_SUITE:
+            raise UsageError("--untrained-copy: it stands beside a model on --suite expectation alone. Leave it out.")
         if self.dtype not in DTYPE_NAMES:
             raise UsageError(f"--dtype: there is no '{self.dtype}'.{nearest(self.dtype, DTYPE_NAMES)}")
         if self.look is not None:

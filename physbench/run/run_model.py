@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from physbench.adapters.model_protocol import ModelCard
+from physbench.adapters.model_protocol import Model, ModelCard
 from physbench.adapters.state_card import StateCard
 from physbench.adapters.surprise_card import SurpriseCard
 from physbench.clips.told_suite import TOLD_OPTION
@@ -35,11 +35,7 @@ def model_of(run: Run, pool: WorkerPool | None = None) -> Iterator[RolloutEngine
     run.say(f"Loading {o.model} ...")
     sizes = [event["part_size"] for event in run.manifest.get("events", []) if event.get("part_size")]
     if run.model is not None:
-        from physbench.rollouts.in_process import InProcessEngine
-
-        with InProcessEngine(
-            run.model, chain=o.chain, seed=o.seed, salt=run.salt, privileged=o.privileged, look=o.look
-        ) as live:
+        with live_engine(run.model, o, run.salt) as live:
             agree(run, live)
             yield live
         return
@@ -63,6 +59,14 @@ def model_of(run: Run, pool: WorkerPool | None = None) -> Iterator[RolloutEngine
 def calls_along_time(card: ModelCard, frames: int) -> int:
     """Calls that a chained model needs for so many frames."""
     return -(-frames // (card.max_horizon or frames))
+
+
+def live_engine(model: Model, options: Options, salt: str) -> RolloutEngine:
+    """The engine for a model that lives in this process."""
+    from physbench.rollouts.in_process import InProcessEngine
+
+    o = options
+    return InProcessEngine(model, chain=o.chain, seed=o.seed, salt=salt, privileged=o.privileged, look=o.look)
 
 
 def engine_of(

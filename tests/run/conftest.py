@@ -10,13 +10,10 @@ from pathlib import Path
 
 import pytest
 from interruptions import Ask, session
-from made_runs import make_run
 from quick_runs import quick_finish
 
 from physbench.cli.main import run
 from physbench.storage.run_folder import RunFolder
-
-__all__ = ["make_run"]  # a fixture
 
 # Four tasks of which 32 simulations of a clip take less than half a second: billiards take four.
 QUICK_TASKS = "falling/projectile*,falling/drop-bounce*,collisions/head-on-v1,collisions/wall-bounce*"

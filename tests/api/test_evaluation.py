@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from physbench import ModelCard
+from physbench.api.evaluation import Evaluation
 from physbench.errors import UsageError
 from physbench.results.build_result import build_result
-from physbench.run.evaluation import Evaluation
 from physbench.storage.run_folder import RunFolder
 
 LOGGERS = Path(__file__).parents[2] / "examples" / "training_loggers.py"

@@ -7,12 +7,14 @@ import os
 from collections.abc import Mapping, Sequence
 
 from physbench.adapters.model_protocol import Model
+from physbench.api.evaluation import Evaluation
+from physbench.clips.suite import EXPECTATION_SUITE
 from physbench.errors import UsageError
+from physbench.expectation.expectation_run import evaluate_expectation
 from physbench.plugins import user_files
 from physbench.progress import silenced
 from physbench.run.evaluate import evaluate as run_evaluation
 from physbench.run.evaluate import say_on_stderr
-from physbench.run.evaluation import Evaluation
 from physbench.run.options import Keep, Options
 from physbench.run.remote_run import run_at, use_of_out
 from physbench.storage.sealed_file import read_sealed_json
@@ -40,6 +42,7 @@ def evaluate(
     chain: bool = True,
     keep_rollouts: Keep = "shown",
     diagnosis: bool = True,
+    untrained_copy: bool = False,
     workers: int | None = None,
     trust_code: bool = False,
     privileged: bool = False,
@@ -64,6 +67,9 @@ def evaluate(
     no suite. `privileged` lets a model of yours with `rollout_clips` be handed the clips themselves.
 
     `look` is "plain" or "natural", how clips are drawn; by default as the model's card says.
+
+    `suite="expectation"` shows impossible films and asks whether they surprise the model: the answer is
+    `result["expectation"]`, and the axes are None. `untrained_copy` asks a MODEL with its weights drawn anew, too.
 
     With `prompt_motion` the prompt says in words how things move, for models that see one image: a track of its own.
 
@@ -106,6 +112,7 @@ def evaluate(
         chain=chain,
         keep_rollouts=keep_rollouts,
         diagnosis=diagnosis,
+        untrained_copy=untrained_copy,
         workers=workers,
         trust_code=trust_code,
         privileged=privileged,
@@ -120,9 +127,8 @@ def evaluate(
     with user_files.temporarily_registered(), contextlib.nullcontext() if progress else silenced():
         place = None if out is None else os.fspath(out)
         with run_at(place, use_of_out(resume, fresh), say_on_stderr if progress else _say_nothing) as at:
-            folder = run_evaluation(
-                options, out=at.path, resume=resume, fresh=fresh, say=at.say, model=live, report=report
-            )
+            ask = evaluate_expectation if suite == EXPECTATION_SUITE else run_evaluation
+            folder = ask(options, out=at.path, resume=resume, fresh=fresh, say=at.say, model=live, report=report)
     return Evaluation(read_sealed_json(folder.result), folder)
 
 

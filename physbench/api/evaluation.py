@@ -55,6 +55,12 @@ class Evaluation(Mapping[str, Any]):
         return {task: {name: found["skill"] for name, found in axes.items()} for task, axes in self["tasks"].items()}
 
     @property
+    def told_apart(self) -> float | None:
+        """Share told apart of the pairs of films that no pixel baseline solves; None but on `expectation`."""
+        found = self["expectation"]
+        return None if found is None else found["counted"]["accuracy"]
+
+    @property
     def lawful_seconds(self) -> float | None:
         """How long a prediction stays physical, s."""
         return None if self["lawful"] is None else self["lawful"]["seconds"]
@@ -94,8 +100,8 @@ class Evaluation(Mapping[str, Any]):
 
         Args:
             prefix: Before each name.
-            detail: "axes" for overall, axes, `lawful_seconds` and `early` alone; "all" for families and tasks, too, the
-                quality behind each skill (".../quality") and each law in its own unit, such as
+            detail: "axes" for overall, axes, `lawful_seconds`, `early` and `told_apart` alone; "all" for families and
+                tasks, too, the quality behind each skill (".../quality") and each law in its own unit, such as
                 "falling/projectile/laws/gravity" in m/s2 (`self["readings"]` names the units).
         """
         if detail not in get_args(Detail):
@@ -105,6 +111,7 @@ class Evaluation(Mapping[str, Any]):
             **self.axes,
             "lawful_seconds": self.lawful_seconds,
             "early": self.early,
+            "told_apart": self.told_apart,
         }
         if detail == "all":
             values |= dict(self._levels())
@@ -151,6 +158,12 @@ class Evaluation(Mapping[str, Any]):
         return EvaluationComparison(compare(self._folder, *(other._folder for other in others)))
 
     def __str__(self) -> str:
+        if self["expectation"] is not None:
+            from physbench.expectation.expectation_text import print_expectation
+            from physbench.results.schema import ResultDocument
+
+            document = ResultDocument.model_validate(self._document)
+            return _printed(lambda console: print_expectation(document, console))
         from physbench.report.terminal_summary import print_summary
 
         return _printed(lambda console: print_summary(self._document, console))

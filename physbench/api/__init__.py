@@ -1,0 +1,1 @@
+"""What a Python program calls: an evaluation, and what it returns."""

@@ -1,0 +1,5 @@
+"""Run folders made up from known scores."""
+
+from made_runs import make_run
+
+__all__ = ["make_run"]
