@@ -35,6 +35,7 @@ from physbench.expectation.state_films import state_films
 from physbench.progress import Progress
 from physbench.results.number_format import counted
 from physbench.results.read_run import read_manifest
+from physbench.rollouts.device_names import device_kind
 from physbench.rollouts.rollout_engine import RolloutEngine
 from physbench.run.interrupt import explained, interruptible
 from physbench.run.options import Options
@@ -286,7 +287,8 @@ def agree_on_model(run: ExpectationRun, engine: RolloutEngine) -> None:
     if info.settings:
         model["settings"] = dict(info.settings)
     before = {name: run.manifest["model"].get(name) for name in model}
-    if "batch" in run.manifest and before != model:
+    same_kind = device_kind(str(before["device"])) == device_kind(info.device)
+    if "batch" in run.manifest and before | {"device": info.device if same_kind else before["device"]} != model:
         raise other_settings(run.folder.path, f"The model was {before['name']}, now its card or device is another one")
     for note in info.notes:
         run.say(note)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from physbench.clips.clip import Clip, Row
 from physbench.rollouts.answer_memory import answer_bytes
 from physbench.rollouts.batch_plan import Batch, BatchItem
+from physbench.rollouts.device_names import device_kind
 from physbench.rollouts.in_flight import BatchResult
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def find_batch_size(
     """The largest power of two that fits memory and TIME_SHARE of the time-out, and gives at least four batches."""
     if engine.info.recorded:
         return 1  # recorded answers are not computed
-    kind = engine.info.device.partition(":")[0]
+    kind = device_kind(engine.info.device)
     most = MAX_BATCH.get(kind, MAX_BATCH_ON_ACCELERATOR)
     row = max(rows, key=horizon)
     frames = horizon(row)

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from physbench.errors import UsageError
+
+
+def device_kind(names: str) -> str:
+    """What kind of device one or several names are of: "cuda" of "cuda:0,cuda:1". Answers are those of a kind."""
+    return re.split("[:,]", names)[0]
 
 
 def split_devices(names: str) -> tuple[str, ...]:
@@ -10,7 +17,7 @@ def split_devices(names: str) -> tuple[str, ...]:
     devices = tuple(name.strip() for name in names.split(","))
     if len(devices) == 1:
         return devices
-    kinds = {name.partition(":")[0] for name in devices}
+    kinds = {device_kind(name) for name in devices}
     if len(kinds) > 1 or kinds - {"cpu", "cuda"}:
         raise UsageError(f"--device {names}: expected devices of one kind, cuda or cpu, as in cuda:0,cuda:1.")
     if kinds == {"cuda"}:

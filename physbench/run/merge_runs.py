@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import shutil
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from typing import Any
 from physbench.errors import PhysbenchError, UsageError
 from physbench.results.number_format import counted
 from physbench.results.read_run import read_manifest
+from physbench.rollouts.device_names import device_kind
 from physbench.run.interrupt import explained, interruptible
 from physbench.run.repair import find_damaged, unanswered
 from physbench.run.run_lock import MERGE_DRAFT, PARTS, contents, opened
@@ -140,7 +140,7 @@ def _difference(one: Document, other: Document) -> str | None:
 
 def _comparable(manifest: Document) -> Document:
     """A manifest without what may differ between shards: which one it is, and which of several devices it ran on."""
-    device = re.split("[:,]", str(manifest["model"].get("device") or ""))[0]
+    device = device_kind(str(manifest["model"].get("device") or ""))
     return {**manifest, "options": {**manifest["options"], "shard": None, "device": device}}
 
 

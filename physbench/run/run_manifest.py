@@ -22,6 +22,7 @@ from physbench.errors import UsageError
 from physbench.plugins import user_files
 from physbench.results import law_phrases
 from physbench.results.read_run import MANIFEST_VERSION
+from physbench.rollouts.device_names import device_kind
 from physbench.run.options import Options
 from physbench.world.scene import PLAIN
 
@@ -196,6 +197,8 @@ def first_difference(stored: Document, asked: Document, words: str = "was {}, no
     for label, keys in deciding:
         before, now = _at(stored, keys), _at(asked, keys)
         if before == now or (before is None and now is False):  # an option that the manifest's version did not have
+            continue
+        if keys[-1] == "device" and device_kind(str(before)) == device_kind(str(now)):
             continue
         if keys[0] == "files":
             return f"{label} ({', '.join(_changed(before or [], now or []))}) has changed"

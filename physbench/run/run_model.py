@@ -14,7 +14,7 @@ from physbench.errors import UsageError
 from physbench.looks.known_looks import look_hash
 from physbench.results.number_format import counted
 from physbench.rollouts.device_group import DeviceGroup
-from physbench.rollouts.device_names import split_devices
+from physbench.rollouts.device_names import device_kind, split_devices
 from physbench.rollouts.rollout_engine import RolloutEngine
 from physbench.run.options import Options
 from physbench.run.ray_pool import RayPool
@@ -116,6 +116,8 @@ def agree(run: Run, engine: RolloutEngine) -> None:
     if run.planned:
         for name in (*model, *({"reported_sha256", "settings", "drawn_by"} - model.keys())):
             before, value = run.manifest["model"].get(name), model.get(name)
+            if name == "device" and device_kind(str(before)) == device_kind(info.device):
+                continue
             if before != value:
                 raise other_settings(run.folder.path, _difference(name, before, value))
     for note in (*info.notes, *_words_lost(run.options, info.card)):

@@ -38,6 +38,7 @@ def asked(options: Options = OPTIONS, sha256: str | None = "a", code: str = "c")
         (asked(replace(OPTIONS, dtype="float16")), "--dtype"),
         (asked(replace(OPTIONS, batch_size=3)), "--batch-size"),
         (asked(replace(OPTIONS, chain=False)), "--chain"),
+        (asked(replace(OPTIONS, device="cpu")), "--device was 'auto', now it is 'cpu'"),
         (asked(code="d"), "source code"),
     ],
 )
@@ -50,6 +51,12 @@ def test_the_first_other_setting_is_named(other: Document, words: str) -> None:
 def test_what_does_not_decide_scores_may_change() -> None:
     other = replace(OPTIONS, workers=7, timeout=3.0, keep_rollouts="all")
     assert first_difference(asked(), asked(other)) is None
+
+
+def test_devices_of_a_kind_give_the_same_answers() -> None:
+    one, two = (asked(replace(OPTIONS, device=names)) for names in ("cuda:1", "cuda:0,cuda:1"))
+    assert first_difference(one, two) is None
+    assert "--device" in str(first_difference(two, asked(replace(OPTIONS, device="cpu"))))
 
 
 def test_other_weights_behind_a_model_arg_are_another_run(tmp_path: Path) -> None:
