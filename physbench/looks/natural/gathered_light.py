@@ -18,6 +18,7 @@ from physbench.looks.natural.light_blocking import Blocker, BoxBlocker, lamp_lig
 from physbench.looks.natural.mover_pixels import hit_mover
 from physbench.looks.natural.movers import Mover
 from physbench.looks.natural.stage import Stage
+from physbench.looks.natural.vectors import length
 from physbench.looks.natural.view_rays import materials, meet
 
 Float = NDArray[np.floating]
@@ -109,7 +110,7 @@ def _directions() -> tuple[Float, Float, Float]:
     disc = np.stack([radius * np.cos(angle), radius * np.sin(angle), np.sqrt(1 - radius**2)], axis=-1)
     helper = np.where(np.abs(normals[:, 2:]) < 0.9, [[0.0, 0.0, 1.0]], [[1.0, 0.0, 0.0]])
     first = np.cross(helper, normals)
-    first /= np.linalg.norm(first, axis=-1)[:, None]
+    first /= length(first)[:, None]
     frames = np.stack([first, np.cross(normals, first), normals], axis=1)
     return normals, np.einsum("rk,nkc->nrc", disc, frames), np.linalg.pinv(terms(normals))
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.looks.natural.stage import Lamp
+from physbench.looks.natural.vectors import cross, dot, length
 from physbench.world.geometry import rotate
 
 Float = NDArray[np.floating]
@@ -59,9 +60,9 @@ def sky_share_hidden(blocker: Blocker, points: Float, normals: Float) -> Float:
 def lamp_light(points: Float, normals: Float, lamp: Lamp) -> Float:
     """Irradiance over pi (...) by the lamp where nothing hides it."""
     to_lamp = np.asarray(lamp.position, dtype=points.dtype) - points
-    square = (to_lamp**2).sum(axis=-1)
+    square = dot(to_lamp, to_lamp)
     sine = lamp.radius / np.sqrt(square)
-    cosine = (to_lamp * normals).sum(axis=-1) / np.sqrt(square)
+    cosine = dot(to_lamp, normals) / np.sqrt(square)
     return np.asarray(lamp.radiance * sine**2 * risen(cosine, sine))
 
 
@@ -76,8 +77,8 @@ def risen(cosine: Float, sine: Float) -> Float:
 def _lamp_behind_ball(ball: BallBlocker, points: Float, lamp: Lamp) -> Float:
     to_ball = ball.centre.astype(points.dtype) - points
     to_lamp = np.asarray(lamp.position, dtype=points.dtype) - points
-    ball2, lamp2 = (to_ball**2).sum(axis=-1), (to_lamp**2).sum(axis=-1)
-    cosine = (to_ball * to_lamp).sum(axis=-1) / np.sqrt(ball2 * lamp2)
+    ball2, lamp2 = dot(to_ball, to_ball), dot(to_lamp, to_lamp)
+    cosine = dot(to_ball, to_lamp) / np.sqrt(ball2 * lamp2)
     big = np.arcsin(np.minimum(ball.radius / np.sqrt(ball2), 1.0))
     small = np.arcsin(lamp.radius / np.sqrt(lamp2))
     hidden = np.zeros(points.shape[:-1], dtype=points.dtype)
@@ -100,8 +101,8 @@ def circle_overlap(apart: Float, small: Float, big: Float) -> Float:
 
 def _sky_behind_ball(ball: BallBlocker, points: Float, normals: Float) -> Float:
     to_ball = ball.centre.astype(points.dtype) - points
-    square = (to_ball**2).sum(axis=-1)
-    cosine = (to_ball * normals).sum(axis=-1) / np.sqrt(square)
+    square = dot(to_ball, to_ball)
+    cosine = dot(to_ball, normals) / np.sqrt(square)
     sine = np.minimum(ball.radius / np.sqrt(square), 1.0)
     return np.asarray(sine**2 * risen(cosine, sine))
 
@@ -110,18 +111,20 @@ def _lamp_behind_box(box: BoxBlocker, points: Float, lamp: Lamp) -> Float:
     axes = rotate(box.turn, np.eye(3)).astype(points.dtype)  # (3, 3), rows
     half = np.asarray(box.half, dtype=points.dtype)
     to_lamp = np.asarray(lamp.position, dtype=points.dtype) - points
-    distance = np.sqrt((to_lamp**2).sum(axis=-1))
+    distance = np.sqrt(dot(to_lamp, to_lamp))
     light = to_lamp / distance[..., None]
     to_box = box.centre.astype(points.dtype) - points
-    ahead = (to_box * light).sum(axis=-1)
-    reach = (half * np.abs(light @ axes.T)).sum(axis=-1)
+    ahead = dot(to_box, light)
+    slope = light @ axes.T
+    reach = dot(half, np.abs(slope))
     hidden = np.where(ahead + reach > 1e-3, 1.0, 0.0).astype(points.dtype)
     near = hidden > 0
     across = to_box - ahead[..., None] * light
     # Light that leaves a face outwards never meets the box, though the line behind it may.
     place = -(to_box @ axes.T)
-    near &= ~((np.abs(place) > half - 2e-3) & (place * (light @ axes.T) > 0)).any(axis=-1)
-    near &= (across**2).sum(axis=-1) < (np.linalg.norm(half) + 0.2 * np.maximum(ahead + reach, 0)) ** 2
+    for i in range(3):
+        near &= ~((np.abs(place[..., i]) > half[i] - 2e-3) & (place[..., i] * slope[..., i] > 0))
+    near &= dot(across, across) < (np.linalg.norm(half) + 0.2 * np.maximum(ahead + reach, 0)) ** 2
     hidden[~near] = 0.0
     if not near.any():
         return hidden
@@ -140,25 +143,25 @@ def _between_edges(i: int, axes: Float, half: Float, light: Float, to_box: Float
     light: (P, 3) towards the lamp; to_box: (P, 3) m from a point to the middle of the box, `ahead` (P,) of it along the
     light; spread: (P,) radius of the lamp's cone per metre.
     """
-    normal = np.cross(light, axes[i])
-    length = np.linalg.norm(normal, axis=-1)
-    normal = normal / np.maximum(length, 1e-6)[:, None]
+    normal = cross(light, axes[i])
+    slant = length(normal)
+    normal = normal / np.maximum(slant, 1e-6)[:, None]
     sides = normal @ axes.T
     sides[:, i] = 0.0
     width = np.abs(sides) @ half
-    offset = (to_box * normal).sum(axis=-1)
+    offset = dot(to_box, normal)
     slope = light @ axes.T  # (P, 3)
-    rise = (half * np.sign(sides) * slope).sum(axis=-1)
+    rise = dot(half * np.sign(sides), slope)
     edge = axes[i] - slope[:, i : i + 1] * light  # the edge as the lamp sees it
     corner = (half * np.sign(sides)) @ axes  # from the middle of the box to the middle of the upper edge
     bounds = []
     for sign in (1.0, -1.0):
         # Where the ray passes the edge decides how wide the penumbra is: near the ground it is sharp.
-        passed = -((to_box + sign * corner) * edge).sum(axis=-1) / np.maximum(length, 1e-6) ** 2
+        passed = -dot(to_box + sign * corner, edge) / np.maximum(slant, 1e-6) ** 2
         along = ahead + sign * rise + np.clip(passed, -half[i], half[i]) * slope[:, i]
         blur = np.maximum(spread * np.maximum(along, 1e-3), 1e-4)
         bounds.append(_chord((offset + sign * width) / blur))
-    return np.where(length < 1e-3, 1.0, np.clip(bounds[0] - bounds[1], 0.0, 1.0)).astype(light.dtype)
+    return np.where(slant < 1e-3, 1.0, np.clip(bounds[0] - bounds[1], 0.0, 1.0)).astype(light.dtype)
 
 
 def _chord(x: Float) -> Float:
@@ -188,11 +191,11 @@ def _sky_behind_box(box: BoxBlocker, points: Float, normals: Float) -> Float:
 def _polygon(corners: Sequence[Float], points: Float, normals: Float) -> Float:
     """Form factor (P,) of a polygon whose corners run counter-clockwise, seen from its front."""
     ways = [corner.astype(points.dtype) - points for corner in corners]
-    units = [way / np.maximum(np.linalg.norm(way, axis=-1), 1e-6)[:, None] for way in ways]
+    units = [way / np.maximum(length(way), 1e-6)[:, None] for way in ways]
     total = np.zeros(len(points), dtype=points.dtype)
     for a, b in zip(units, (*units[1:], units[0]), strict=True):
-        cross = np.cross(b, a)
-        sine = np.linalg.norm(cross, axis=-1)
-        angle = np.arctan2(sine, (a * b).sum(axis=-1))
-        total += angle * (cross * normals).sum(axis=-1) / np.maximum(sine, 1e-6)
+        across = cross(b, a)
+        sine = length(across)
+        angle = np.arctan2(sine, dot(a, b))
+        total += angle * dot(across, normals) / np.maximum(sine, 1e-6)
     return np.asarray(np.maximum(total / (2 * np.pi), 0.0))

@@ -12,6 +12,7 @@ from physbench.looks.natural.light_blocking import Blocker, BoxBlocker, lamp_lig
 from physbench.looks.natural.movers import Mover
 from physbench.looks.natural.stage import Stage
 from physbench.looks.natural.textures import octaves
+from physbench.looks.natural.vectors import dot, length
 from physbench.world.geometry import unrotate
 
 Float = NDArray[np.floating]
@@ -25,7 +26,7 @@ def ball_light(
     ball: Mover, points: Float, normals: Float, to_eye: Float, light: Float, stage: Stage, ways: Sequence[Blocker]
 ) -> Float:
     """Linear RGB (P, 3) of points of a ball; light: (16, 3) from `gathered`; ways: what is in the lamp's way."""
-    facing = np.clip((normals * to_eye).sum(axis=-1), 0.0, 1.0)
+    facing = np.clip(dot(normals, to_eye), 0.0, 1.0)
     albedo = np.asarray(ball.albedo)
     if ball.shines:
         return np.asarray(albedo * (1 - LIMB * (1 - facing))[:, None])
@@ -60,17 +61,17 @@ def flat_light(
 def _mirror(points: Float, normals: Float, to_eye: Float, stage: Stage) -> Float:
     """The highlight (P,): a lamp in a rough mirror (GGX), whose width adds to the roughness."""
     way = np.asarray(stage.key.position) - points
-    distance = np.linalg.norm(way, axis=-1)
+    distance = length(way)
     way /= distance[:, None]
     sine = stage.key.radius / distance
     half = way + to_eye
-    half /= np.linalg.norm(half, axis=-1)[:, None]
-    lit = np.clip((normals * way).sum(axis=-1), 0.0, 1.0)
-    facing = np.clip((normals * to_eye).sum(axis=-1), 0.05, 1.0)
-    peak = np.clip((normals * half).sum(axis=-1), 0.0, 1.0)
+    half /= length(half)[:, None]
+    lit = np.clip(dot(normals, way), 0.0, 1.0)
+    facing = np.clip(dot(normals, to_eye), 0.05, 1.0)
+    peak = np.clip(dot(normals, half), 0.0, 1.0)
     alpha2 = (GLOSS**2 + 0.25 * sine**2) ** 1.0
     spread = alpha2 / (np.pi * (peak**2 * (alpha2 - 1) + 1) ** 2)
-    fresnel = MIRRORED + (1 - MIRRORED) * (1 - np.clip((half * to_eye).sum(axis=-1), 0, 1)) ** 5
+    fresnel = MIRRORED + (1 - MIRRORED) * (1 - np.clip(dot(half, to_eye), 0, 1)) ** 5
     k = GLOSS**2 / 2
     shade = 1 / ((lit * (1 - k) + k) * (facing * (1 - k) + k) * 4)
     return np.asarray(np.pi * stage.key.radiance * sine**2 * lit * spread * fresnel * shade)
@@ -82,10 +83,10 @@ def sent_out(mover: Mover, light: Float | None, points: Float, stage: Stage) -> 
     if light is None:
         return np.broadcast_to(albedo * (0.5 * stage.sky + 0.25), points.shape)
     way = points - mover.centre
-    way = way / np.linalg.norm(way, axis=-1)[:, None]
+    way = way / length(way)[:, None]
     to_lamp = np.asarray(stage.key.position) - mover.centre
     head_on = lamp_light(mover.centre[None], (to_lamp / np.linalg.norm(to_lamp))[None], stage.key)[0]
-    angle = np.arccos(np.clip((way * to_lamp).sum(axis=-1) / np.linalg.norm(to_lamp), -1.0, 1.0))
+    angle = np.arccos(np.clip(dot(way, to_lamp) / np.linalg.norm(to_lamp), -1.0, 1.0))
     phase = 2 / 3 * (np.sin(angle) + (np.pi - angle) * np.cos(angle)) / np.pi  # of a matt ball
     return np.asarray(albedo * ((head_on * phase)[:, None] + np.maximum(light[0] + way @ light[1:4], 0.0)))
 

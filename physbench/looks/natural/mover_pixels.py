@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.looks.natural.movers import Mover
+from physbench.looks.natural.vectors import dot, length
 from physbench.looks.natural.view_rays import NOTHING_MET, hit_box
 from physbench.world.geometry import rotate, unrotate
 
@@ -26,9 +27,9 @@ def hit_mover(mover: Mover, origin: Float, directions: Float) -> tuple[Float, Fl
 def hit_ball(centre: Float, radius: float, origin: Float, directions: Float) -> tuple[Float, Float]:
     """Distances and normals as of `hit_mover`; origins (..., 3) outside of the ball."""
     to_ball = centre - origin
-    square = (directions**2).sum(axis=-1)
-    middle = (to_ball * directions).sum(axis=-1) / square
-    root = middle**2 - ((to_ball**2).sum(axis=-1) - radius**2) / square
+    square = dot(directions, directions)
+    middle = dot(to_ball, directions) / square
+    root = middle**2 - (dot(to_ball, to_ball) - radius**2) / square
     t = middle - np.sqrt(np.maximum(root, 0.0))
     hit = (root > 0) & (t > 1e-6)
     normal = (origin + t[..., None] * directions - centre) / radius
@@ -43,10 +44,10 @@ def _hit_cylinder(mover: Mover, origin: Float, directions: Float) -> tuple[Float
         cap = -np.sign(d[..., 2])
         t_cap = (cap * half - o[..., 2]) / d[..., 2]
         at_cap = o + t_cap[..., None] * d
-        on_cap = (at_cap[..., :2] ** 2).sum(axis=-1) <= radius**2
-        a = (d[..., :2] ** 2).sum(axis=-1)
-        b = (o[..., :2] * d[..., :2]).sum(axis=-1)
-        root = b * b - a * ((o[..., :2] ** 2).sum(axis=-1) - radius**2)
+        on_cap = dot(at_cap[..., :2], at_cap[..., :2]) <= radius**2
+        a = dot(d[..., :2], d[..., :2])
+        b = dot(o[..., :2], d[..., :2])
+        root = b * b - a * (dot(o[..., :2], o[..., :2]) - radius**2)
         t_side = (-b - np.sqrt(np.maximum(root, 0))) / a
         at_side = o + t_side[..., None] * d
         on_side = (root > 0) & (np.abs(at_side[..., 2]) <= half)
@@ -65,9 +66,9 @@ def ball_points(mover: Mover, origin: Float, directions: Float) -> tuple[Float, 
     missed = t >= NOTHING_MET
     if missed.any():
         d = directions[missed]
-        along = ((mover.centre - origin) * d).sum(axis=-1) / (d * d).sum(axis=-1)
+        along = dot(mover.centre - origin, d) / dot(d, d)
         nearest = origin + along[:, None] * d - mover.centre
-        normal[missed] = nearest / np.linalg.norm(nearest, axis=-1)[:, None]
+        normal[missed] = nearest / length(nearest)[:, None]
     return mover.centre + radius * normal, normal
 
 
@@ -86,5 +87,5 @@ def bevelled(mover: Mover, points: Float, normal: Float) -> Float:
                 continue
             tilt = np.clip(1 - (mover.half[axis] - np.abs(local[:, axis])) / BEVEL, 0, 1) * BEVEL_TILT
             lean[:, axis] += np.where(facing == axis, 0.0, tilt * np.sign(local[:, axis]))
-    lean /= np.linalg.norm(lean, axis=-1)[:, None]
+    lean /= length(lean)[:, None]
     return rotate(mover.turn, lean)

@@ -23,6 +23,7 @@ from physbench.looks.natural.movers import Mover, drawable, movers_at
 from physbench.looks.natural.stage import Stage, stays
 from physbench.looks.natural.stage import stage_of as stage_of
 from physbench.looks.natural.starry_sky import starry_sky
+from physbench.looks.natural.vectors import length
 from physbench.looks.natural.view_rays import NOTHING_MET, Seen, see, textured_albedo, view_directions
 from physbench.world.camera import eye
 from physbench.world.rendering import Rendered
@@ -247,11 +248,11 @@ def _body_colour(
     if mover.body.shape == "sphere":
         points, normals = ball_points(mover, backdrop.origin, view.rays[on])
         to_eye = backdrop.origin - points
-        to_eye /= np.linalg.norm(to_eye, axis=-1)[:, None]
+        to_eye /= length(to_eye)[:, None]
         around = light.get(mover.index, np.zeros((16, 3)))
         return ball_light(mover, points, normals, to_eye, around, stage, [*backdrop.blocks, *others])
     points = view.points[on]
-    normals = view.normals[on] / np.linalg.norm(view.normals[on], axis=-1)[:, None]
+    normals = view.normals[on] / length(view.normals[on])[:, None]
     floor = stage.floor
     glow = np.full(3, stage.sky)
     if floor is not None:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from physbench.looks.natural.stage import Material, Stage, StageBox, Surface
 from physbench.looks.natural.textures import texture
+from physbench.looks.natural.vectors import dot
 from physbench.world.camera import eye, looking, pixels_per_metre
 from physbench.world.geometry import rotate, unrotate
 from physbench.world.scene import Camera, RenderSpec
@@ -106,28 +107,30 @@ def hit_box(
     away = np.asarray(centre) - np.asarray(origin)
     close = _passes(away, directions, float(np.linalg.norm(half)))  # few rays come near a box
     t, normal = np.full(close.shape, NOTHING_MET), np.zeros((*close.shape, 3))
-    o = -unrotate(turn, np.broadcast_to(away, (*close.shape, 3))[close])
-    d = unrotate(turn, np.broadcast_to(directions, (*close.shape, 3))[close])
+    axes = rotate(turn, np.eye(3))  # rows
+    o = -np.broadcast_to(away, (*close.shape, 3))[close] @ axes.T
+    d = np.broadcast_to(directions, (*close.shape, 3))[close] @ axes.T
     with np.errstate(divide="ignore", invalid="ignore"):
         a, b = (-np.asarray(half) - o) / d, (np.asarray(half) - o) / d
     near, far = np.minimum(a, b), np.maximum(a, b)
     near, far = np.where(np.isnan(near), -NOTHING_MET, near), np.where(np.isnan(far), NOTHING_MET, far)
-    axis = near.argmax(axis=-1)
-    enter, leave = near.max(axis=-1), far.min(axis=-1)
+    (x, y, z), leave = near.T, np.minimum(np.minimum(far[:, 0], far[:, 1]), far[:, 2])
+    enter = np.maximum(np.maximum(x, y), z)
+    axis = np.where(x >= enter, 0, np.where(y >= enter, 1, 2))
     met = (enter < leave) & (enter > 1e-6)
     t[close] = np.where(met, enter, NOTHING_MET)
     local = np.zeros(d.shape)
     np.put_along_axis(local, axis[:, None], -np.sign(np.take_along_axis(d, axis[:, None], axis=-1)), axis=-1)
-    normal[close] = np.where(met[:, None], rotate(turn, local), 0.0)
+    normal[close] = np.where(met[:, None], local @ axes, 0.0)
     return t, normal
 
 
 def _passes(away: Float, directions: Float, radius: float) -> NDArray[np.bool_]:
     """Whether lines of sight (..., 3) pass within `radius` of what lies `away` (..., 3) from their beginnings."""
-    along = (directions * away).sum(axis=-1)
-    beside = (away**2).sum(axis=-1) * (directions**2).sum(axis=-1) - along**2  # (distance x length of direction)^2
+    along = dot(directions, away)
+    beside = dot(away, away) * dot(directions, directions) - along**2  # (distance x length of direction)^2
     slack = 1 + 1e-6
-    return np.asarray(beside <= slack * radius**2 * (directions**2).sum(axis=-1))
+    return np.asarray(beside <= slack * radius**2 * dot(directions, directions))
 
 
 def mean_albedo(stage: Stage, seen: Seen) -> Float:
