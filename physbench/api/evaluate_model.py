@@ -69,7 +69,8 @@ def evaluate(
     `look` is "plain" or "natural", how clips are drawn; by default as the model's card says.
 
     `suite="expectation"` shows impossible films and asks whether they surprise the model: the answer is
-    `result["expectation"]`, and the axes are None. `untrained_copy` asks a MODEL with its weights drawn anew, too.
+    `result["expectation"]`; there are no axes, and overall is None. `untrained_copy` asks a MODEL with its weights
+    drawn anew, too.
 
     With `prompt_motion` the prompt says in words how things move, for models that see one image: a track of its own.
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from physbench.results.run_comparison import Comparison
+    from physbench.results.schema import ResultDocument
     from physbench.storage.run_folder import RunFolder
 
 Detail = Literal["axes", "all"]
@@ -69,6 +70,12 @@ class Evaluation(Mapping[str, Any]):
     def failed(self) -> int:
         """Clips in which a sample failed; they count as 0."""
         return int(self["counts"]["failed"])
+
+    @property
+    def _result(self) -> ResultDocument:
+        from physbench.results.schema import ResultDocument
+
+        return ResultDocument.model_validate(self._document)
 
     @property
     def sentences(self) -> list[str]:
@@ -134,7 +141,14 @@ class Evaluation(Mapping[str, Any]):
                     yield f"{_without_version(task)}/{reading}", row["value"]
 
     def to_pandas(self) -> pd.DataFrame:
-        """One row per task and axis: kind, skill and quality with the ends of their intervals, references, clips."""
+        """One row per task and axis: kind, skill and quality with the ends of their intervals, references, clips.
+
+        On the suite `expectation` one row a kind.
+        """
+        if self["expectation"] is not None:
+            from physbench.expectation.kinds_figure import kinds_table
+
+            return kinds_table(self._result)
         import io
 
         import pandas as pd
@@ -144,7 +158,14 @@ class Evaluation(Mapping[str, Any]):
         return pd.read_csv(io.StringIO(csv_of_tasks(self._document)))
 
     def plot(self) -> Figure:
-        """Skill of each family and of all on each axis with 95 % intervals, as a figure of matplotlib."""
+        """Skill of each family and of all on each axis with 95 % intervals, as a figure of matplotlib.
+
+        On the suite `expectation` what is told apart of each kind.
+        """
+        if self["expectation"] is not None:
+            from physbench.expectation.kinds_figure import kinds_figure
+
+            return kinds_figure(self._result)
         from physbench.report.skill_plot import skill_plot
 
         return skill_plot(self._document)
@@ -160,10 +181,8 @@ class Evaluation(Mapping[str, Any]):
     def __str__(self) -> str:
         if self["expectation"] is not None:
             from physbench.expectation.expectation_text import print_expectation
-            from physbench.results.schema import ResultDocument
 
-            document = ResultDocument.model_validate(self._document)
-            return _printed(lambda console: print_expectation(document, console))
+            return _printed(lambda console: print_expectation(self._result, console))
         from physbench.report.terminal_summary import print_summary
 
         return _printed(lambda console: print_summary(self._document, console))
@@ -173,7 +192,11 @@ class Evaluation(Mapping[str, Any]):
         return f"<Evaluation of {self['model']['name']} on {self['suite']['name']}: {figures}>"
 
     def _repr_html_(self) -> str:
-        """What Jupyter shows: the answer in words, and the table of skills."""
+        """What Jupyter shows: the answer in words, and the table of skills or of kinds."""
+        if self["expectation"] is not None:
+            from html import escape
+
+            return f"<pre>{escape(str(self))}</pre>"
         from physbench.report.notebook import notebook_html
 
         return notebook_html(self._document, self.report)

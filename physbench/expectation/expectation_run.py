@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -367,7 +367,8 @@ def films_for(card: ModelCard, row: Row, sources: Sequence[str], *, known: bool 
 def ask_model(run: ExpectationRun, engine: RolloutEngine, films: ClipFilms) -> ClipSurprise:
     """What a model, or its untrained copy, makes of the films of a clip."""
     ask = surprise_at_films if isinstance(engine.card, SurpriseCard) else prediction_errors
-    return ask(engine, films, run.manifest["batch"], run.options.samples)
+    found = ask(engine, films, run.manifest["batch"], run.options.samples)
+    return replace(found, seconds=found.seconds / engine.devices)  # which work at the same time
 
 
 def listed(values: np.ndarray[Any, Any]) -> list[float | None]:

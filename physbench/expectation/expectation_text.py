@@ -142,11 +142,17 @@ def mean_of(kind: ExpectationKindResult, name: str) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def table_cells(kind: ExpectationKindResult) -> tuple[str, ...]:
-    """What a kind is, from which size on it is noticed, the interval, accuracy, the best baseline, pairs."""
+def best_baseline(kind: ExpectationKindResult) -> float | None:
+    """Mean over sizes of what the best baseline of each tells apart; None where there is none."""
     best = [max((b for b in size.baselines.values() if b is not None), default=None) for size in kind.sizes]
     known = [value for value in best if value is not None]
-    pixels = fixed(sum(known) / len(known)) if known else "–"
+    return sum(known) / len(known) if known else None
+
+
+def table_cells(kind: ExpectationKindResult) -> tuple[str, ...]:
+    """What a kind is, from which size on it is noticed, the interval, accuracy, the best baseline, pairs."""
+    best = best_baseline(kind)
+    pixels = "–" if best is None else fixed(best)
     seen = kind.said or ("too few clips" if not decided(kind) else "yes" if noticed(kind) else "no")
     if kind.threshold is not None and kind.threshold.below_smallest:
         seen += " or less"

@@ -89,7 +89,9 @@ class Speed(Record):
     model_frames_per_s: float | None = Field(
         default=None, description="Predicted frames per second of model time, on all devices."
     )
-    model_seconds: float | None = Field(default=None, description="Time inside the model, s.")
+    model_seconds: float | None = Field(
+        default=None, description="Time inside the model, s; of several devices the mean."
+    )
     total_seconds: float | None = Field(default=None, description="Time of the whole run, s.")
     harness_share: float | None = Field(default=None, description="Share of the run's time not spent in the model.")
     peak_memory_gb: float | None = Field(default=None, description="Peak resident memory of all processes, GB.")

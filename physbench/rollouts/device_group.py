@@ -15,6 +15,7 @@ from physbench.rollouts.batch_plan import Batch
 from physbench.rollouts.in_flight import BatchResult
 from physbench.rollouts.loaded_model import checked_info
 from physbench.rollouts.messages import LoadedModel
+from physbench.rollouts.model_process import ProcessDied
 from physbench.rollouts.rollout_engine import ClipLoader, RolloutEngine
 
 END_SECONDS = 0.1  # between two looks at whether an engine that was abandoned has ended
@@ -34,7 +35,7 @@ class DeviceGroup(RolloutEngine):
         super().__init__(**{**arguments, "device": devices[0]})
         self._engines = [RolloutEngine(**{**arguments, "device": device}) for device in devices]
         self.devices = len(devices)
-        self._loads = threading.Lock()  # clips are loaded in the order of the plan, as for one engine
+        self._loads = threading.Lock()  # one clip at a time: callers load for one engine
 
     def launch(self) -> None:
         """Start the processes without waiting for the model."""
@@ -78,14 +79,14 @@ class DeviceGroup(RolloutEngine):
         ended = threading.Event()
         for engine in self._engines:
             engine.part_size = self.part_size
-        arguments = (plan, self._in_turn(load), waiting, answers, ended)
+        arguments = (plan, self._in_turn(load, ended), waiting, answers, ended)
         threads = [
             threading.Thread(target=self._work, args=(engine, *arguments), daemon=True) for engine in self._engines
         ]
-        for thread in threads:
-            thread.start()
         at_work = len(threads)
         try:
+            for thread in threads:
+                thread.start()
             while at_work:
                 answer = answers.get()
                 if answer is None:
@@ -93,6 +94,7 @@ class DeviceGroup(RolloutEngine):
                 elif isinstance(answer, BaseException):
                     raise answer
                 elif self._is_left(*answer):
+                    self._leave(*answer)
                     waiting.append(answer[1].index)
                 else:
                     yield self._received(*answer)
@@ -140,9 +142,17 @@ class DeviceGroup(RolloutEngine):
         lost = bool(engine.cannot_restart) and any(one.failure == engine.cannot_restart for one in result.rollouts)
         return lost and self._others_work()
 
-    def _in_turn(self, load: ClipLoader) -> ClipLoader:
+    def _leave(self, engine: RolloutEngine, result: BatchResult) -> None:
+        """Tell readers of the run that a device is lost."""
+        note = f"{engine.info.device} was lost, and the others do its batches: {engine.cannot_restart}"
+        self.notes += [note] if note not in self.notes else []
+        self.events += result.events
+
+    def _in_turn(self, load: ClipLoader, ended: threading.Event) -> ClipLoader:
         def one_at_a_time(row: Row) -> Clip:
             with self._loads:
+                if ended.is_set():  # nobody waits for the rest of the batch, whose clips may take minutes to make
+                    raise ProcessDied("was ended")
                 return load(row)
 
         return one_at_a_time

@@ -72,7 +72,8 @@ def _roll_unseen(run: Run, pool: WorkerPool | None) -> int:
         if engine is None:
             return 0
         assert pool is not None, "clips of fresh seeds are in no archive"
-        Middle(run, pool, engine, unseen=UnseenClips(pool, run.card.spec, run.workers + UNSEEN_AHEAD)).roll_alone()
+        clips = UnseenClips(pool, run.card.spec, engine.devices * (run.workers + UNSEEN_AHEAD))
+        Middle(run, pool, engine, unseen=clips).roll_alone()
         return engine.peak_accelerator
 
 
@@ -215,9 +216,8 @@ class Middle:
         batches = engine.plan(rows, batch_size=o.batch_size, samples=o.samples, load=self.clip, horizon=run.horizon)
         if run.shard is not None:
             batches_of_shard(len(batches), *run.shard)  # refused before anything is written
-        longest = max(batch.horizon for batch in batches)
-        speed = {"chained": calls_along_time(run.card, longest) if o.chain else 1, "devices": engine.devices}
-        run.manifest |= {"batches": [batch.ids for batch in batches], "events": [], "speed": speed}
+        chained = calls_along_time(run.card, max(batch.horizon for batch in batches)) if o.chain else 1
+        run.manifest |= {"batches": [batch.ids for batch in batches], "events": [], "speed": {"chained": chained}}
         run.save_manifest()
         run.say(
             f"{run.manifest['model']['name']} on {run.suite.name}: {counted(len(rows), 'clip')} of "
@@ -296,7 +296,7 @@ class Middle:
             self.run.manifest["regrouped"] = after
             known |= states
             self.run.save_manifest()
-        self.run.count_time("model_seconds", result.seconds)
+        self.run.count_time("model_seconds", result.seconds / (self.engine.devices if self.engine else 1))
         speed["model_frames"] = speed.get("model_frames", 0) + sum(one.steps for one in result.rollouts)
         if result.events:
             self.run.manifest["events"] += [event.document() for event in result.events]

@@ -230,7 +230,7 @@ class Run:
         self.count_time("total_seconds", now - self._counted)
         self._counted = now
         speed = self.manifest["speed"]
-        total, model = speed["total_seconds"], speed.get("model_seconds", 0.0) / speed.get("devices", 1)
+        total, model = speed["total_seconds"], speed.get("model_seconds", 0.0)
         speed["harness_share"] = round(1 - model / total, 4) if total > 0 else None
         speed["model_frames_per_s"] = round(speed.get("model_frames", 0) / model, 1) if model > 0 else None
         for name, size in (("peak_memory_gb", peak_memory), ("device_memory_gb", model_memory)):

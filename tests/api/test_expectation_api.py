@@ -31,6 +31,11 @@ def test_an_object_is_asked_in_this_process(tmp_path: Path) -> None:
     assert evaluation.told_apart == evaluation["expectation"]["counted"]["accuracy"]
     assert "Too few clips" in str(evaluation) and "skill" not in str(evaluation)
     assert not (tmp_path / "run" / "report").exists()
+    table = evaluation.to_pandas()
+    assert list(table["kind"]) == ["gravity"] and table["pairs"].sum() == 1
+    assert table["told_apart"][0] == evaluation["expectation"]["kinds"]["gravity"]["accuracy"]
+    assert len(evaluation.plot().axes) == 1
+    assert "Too few clips" in evaluation._repr_html_()
 
 
 @pytest.mark.parametrize(

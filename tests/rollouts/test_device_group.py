@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import threading
 
 import numpy as np
 import pytest
@@ -109,6 +110,25 @@ def test_what_a_clip_raises_reaches_the_caller(group, plan, clips) -> None:
     assert len(list(group.run(plan[:5], clips.load))) == 5
 
 
+def test_whoever_stops_waits_for_no_further_clip(group, plan, clips) -> None:
+    """A clip may take half a minute, and a batch has many."""
+    loaded, may_load = [], threading.Event()
+    may_load.set()
+
+    def load(row):
+        loaded.append(row)
+        assert may_load.wait(60)
+        return clips.load(row)
+
+    whole = [Batch(tuple(BatchItem(row) for row in clips), 12)] * 4  # of 8 clips
+    with contextlib.closing(group.run(whole, load)) as results:
+        next(results)
+        may_load.clear()
+        begun = len(loaded)
+        threading.Timer(0.3, may_load.set).start()
+    assert len(loaded) <= begun + 2
+
+
 def test_batches_of_a_device_that_is_lost_go_to_the_others(tmp_path, plan, clips) -> None:
     code, loads = tmp_path / "mortal.py", tmp_path / "loads"
     code.write_text(DIES_AND_LOADS_NO_MORE)
@@ -117,6 +137,7 @@ def test_batches_of_a_device_that_is_lost_go_to_the_others(tmp_path, plan, clips
     with DeviceGroup(("cpu", "cpu"), target=f"{code}:make", **arguments) as group:
         rollouts = by_batch(group.run(plan, clips.load))
     failed = [rollout for rollout in rollouts if rollout.failure]
+    assert any("was lost, and the others do its batches" in note and "no third one" in note for note in group.notes)
     assert len(failed) == 1 and "exited with code 3" in failed[0].failure  # which that process had begun
 
 
