@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -130,6 +130,7 @@ def _at_work(remote: RemoteFolder, use: Use, say: Say) -> Iterator[None]:
                 remote.start_over()
             else:
                 remote.pull(say, FETCHED[use])
+            session.ready = True
             with _Repeated(PUSH_SECONDS, session.push), _Repeated(BEAT_SECONDS, session.renew):
                 yield
             ended = True
@@ -146,6 +147,7 @@ class _Session:
 
     def __init__(self, remote: RemoteFolder, lock: RemoteLock, say: Say) -> None:
         self.remote, self.lock, self.say = remote, lock, say
+        self.ready = False  # whether the copy is what the URL holds: before that, nothing of it may go there
         self.pushed = 0
         self.failures = 0  # in a row
         self.taken: TakenOverError | None = None
@@ -155,8 +157,10 @@ class _Session:
         if self.taken is not None:
             return
         try:
-            self.pushed += self.remote.push()
+            self.pushed += self.remote.push(self.lock.renew)
             self.failures = 0
+        except TakenOverError as error:
+            self._stop(error)
         except (PhysbenchError, OSError) as error:
             self.failures += 1
             if self.failures == QUIET_FAILURES + 1:
@@ -168,19 +172,27 @@ class _Session:
             if self.taken is None:
                 self.lock.renew()
         except TakenOverError as error:
-            self.taken = error
-            self.say(f"{error} What is new here stays in {self.remote.local}.")
+            self._stop(error)
         except (PhysbenchError, OSError):
             return  # a push that fails is spoken of
 
+    def _stop(self, error: TakenOverError) -> None:
+        self.taken = error
+        self.say(f"{error} What is new here stays in {self.remote.local}.")
+
     def conclude(self) -> PhysbenchError | None:
         """Bring the rest and give the lock back. Returns what is to be said where that fails."""
+        if not self.ready:
+            with suppress(PhysbenchError, OSError):  # nobody renews it: it ends by itself
+                self.lock.release()
+            return None
         try:
             if self.taken is not None:
                 raise self.taken
-            self.pushed += self.remote.push()
+            self.lock.renew()  # or what another machine has made would be taken for what was sent from here
+            self.pushed += self.remote.push(self.lock.renew)
             if self.pushed:
-                self.remote.settle()
+                self.remote.settle(self.lock.renew)
             self.lock.release()
         except KeyboardInterrupt:
             return Interrupted(f"Interrupted. {self._left()}")

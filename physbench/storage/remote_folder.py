@@ -105,11 +105,14 @@ class RemoteFolder:
         self._known, self._replaced = {}, set(self._listing())
         self._save()  # or a session that is killed before it pushes would leave its files as those of the old run
 
-    def push(self) -> int:
+    def push(self, check: Callable[[], None] = lambda: None) -> int:
         """Bring what has changed to the URL, in an order in which nothing there speaks of files that are not there yet.
 
         First goes a manifest that is not finished, as it says how the other files were made. Then follow data before
         documents, as a document says that something is done, and the manifest of a finished run last.
+
+        Args:
+            check: Called before anything is sent or removed, and from time to time meanwhile; may raise.
 
         Returns:
             The number of files.
@@ -124,23 +127,26 @@ class RemoteFolder:
         if not (changed or gone or self._is_new(self.manifest.name, stat)):
             return 0
         with remote_errors(self.place.url):
+            check()
             self._remove(self._replaced - {self.manifest.name})
             self._replaced = set()
             begun = self._unfinished(content)
             if begun != content or self._is_new(self.manifest.name, stat):
                 self._send_manifest(begun, stat if begun == content else NO_STAT)
             for names in _chunks(changed):
+                check()
                 kept = [name for name in names if (self.local / name).is_file()]
                 self.place.fs.put([str(self.local / name) for name in kept], [self._path(name) for name in kept])
                 self._known |= {name: (here[name], "") for name in kept}
+            check()
             self._remove(gone)
             if begun != content:
                 self._send_manifest(content, stat)
         return len(changed) + len(gone)
 
-    def settle(self) -> None:
+    def settle(self, check: Callable[[], None] = lambda: None) -> None:
         """Push the rest, and remember how the URL names what is there: files that stay so need not travel again."""
-        self.push()
+        self.push(check)
         there = self._listing()
         self._known = {name: (stat, there[name][1]) for name, (stat, _) in self._known.items() if name in there}
         self._save()

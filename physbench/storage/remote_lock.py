@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import platform
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -40,6 +41,7 @@ class RemoteLock:
         self._token = token
         self._say = say
         self._beats = 0
+        self._renewing = threading.Lock()  # no thread reads what another one is writing
 
     def take(self) -> None:
         """Take the lock.
@@ -57,10 +59,13 @@ class RemoteLock:
 
     def renew(self) -> None:
         """Give a sign of life. Raises TakenOverError where another machine has taken over meanwhile."""
-        with remote_errors(self._folder.url):
+        url = self._folder.url
+        with self._renewing, remote_errors(url):
             found = self._read()
-            if found is not None and found.get("token") != self._token:
-                raise TakenOverError(f"{self._folder.url}: {_host(found)} has taken over, as this one seemed gone.")
+            if found is None:  # somebody has taken over, and ended since
+                raise TakenOverError(f"{url}: the lock of this machine is gone. Another one may have worked there.")
+            if found.get("token") != self._token:
+                raise TakenOverError(f"{url}: {_host(found)} has taken over, as this one seemed gone.")
             self._beats += 1
             self._folder.fs.pipe_file(self._path, self._content())
 

@@ -235,6 +235,68 @@ def test_a_network_that_is_gone_loses_nothing(store: Any, tmp_path: Path, monkey
         raise UsageError(f"{place.path}/x is wrong")
 
 
+@pytest.fixture
+def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a run that this machine has a copy of, and another machine has gone on with."""
+    monkeypatch.setenv("PHYSBENCH_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "store" / "mine"
+    with run_at(f"file://{folder}", "begin", print) as place:
+        make(place, "rollouts/a.0.mkv")
+    write_sealed_json(folder / "manifest.json", {"run": "mine", "seen": "by another one"})
+    (folder / "rollouts" / "b.0.mkv").write_text("of another one")
+    return folder
+
+
+def make(place: remote_run.RunPlace, *names: str) -> None:
+    for name in names:
+        path = place.folder.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("made here")
+    write_sealed_json(place.folder.manifest, {"run": "mine", "contents": {}})
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("error", [PhysbenchError("the line is dead"), KeyboardInterrupt()])
+def test_a_stale_copy_is_not_sent(stored: Path, error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the copy was not brought up to date, the URL stays as it is, and its lock is given back."""
+
+    def fails(*arguments: object) -> None:
+        raise error
+
+    with run_at(f"file://{stored}", "read", print) as place:
+        (place.folder.path / "rollouts" / "b.0.mkv").unlink()
+        make(place, "rollouts/c.0.mkv")
+    monkeypatch.setattr(remote_run.RemoteFolder, "pull", fails)
+    before = contents(stored)
+    with pytest.raises(type(error)), run_at(f"file://{stored}", "go on", print):
+        pass
+    assert contents(stored) == before
+
+
+@pytest.mark.parametrize("token", ["another", None])
+def test_who_was_taken_over_sends_nothing(
+    stored: Path, token: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another machine is at work there, or was and has ended: a push may come before the next sign of life."""
+    monkeypatch.setattr(remote_run, "PUSH_SECONDS", 0.01)
+    said: list[str] = []
+    work = run_at(f"file://{stored}", "go on", said.append)
+    with pytest.raises(PhysbenchError, match="2 files are not at file://"), work as place:
+        if token is None:
+            (stored / ".lock").unlink()
+        else:
+            (stored / ".lock").write_text(json.dumps({"token": token, "host": "ann"}))
+        before = contents(stored)
+        make(place, "rollouts/c.0.mkv")
+        while not said[1:]:
+            time.sleep(0.01)
+    assert "stays in" in said[-1] and ("taken over" in said[-1] or "is gone" in said[-1]) and len(said) == 2
+    assert contents(stored) == before
+
+
 made: list[remote_run.RemoteFolder] = []
 
 
