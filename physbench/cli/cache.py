@@ -61,6 +61,8 @@ def prune(
 ) -> None:
     """Remove what was written some time ago. Whatever is needed again is made again; runs are not touched.
 
+    Of a run behind a URL, a copy whose files were not all sent stays.
+
     Example: physbench cache prune --older-than 7 --only clips
     """
     from physbench.storage.cache_contents import CACHE_AREAS

@@ -1,4 +1,9 @@
-"""What the cache holds, and its removal. Everything in it is made again where it is missing."""
+"""What the cache holds, and its removal.
+
+Everything in it is made or fetched again where it is missing, but for what is new in the copy of a run behind a URL. So
+a copy is removed as a whole, once nothing in it is new and all of it is known to be at the URL, and never in parts:
+a run at work removes at the URL what its copy lacks.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +18,7 @@ from pathlib import Path
 from physbench.storage.atomic_write import writer_lives
 from physbench.storage.cache_dir import cache_dir
 from physbench.storage.folder_lock import COPY_LOCK, locked_file
+from physbench.storage.remote_folder import COPIES, holds_unsent
 
 CACHE_AREAS = {
     "clips": "clips that were simulated and rendered",
@@ -22,7 +28,7 @@ CACHE_AREAS = {
     "layers": "static light of scenes in the look natural",
     "expectation": "surprise of the pixel baselines at films",
     "archives": "archives of clips behind URLs",
-    "runs": "copies of runs behind URLs",
+    COPIES: "copies of runs behind URLs",
 }
 # Paths below each, without what an unfinished file's name begins with. PHYSBENCH_CACHE may name a folder that held
 # something else before: no other file is counted or removed.
@@ -34,7 +40,7 @@ OWN_PATHS = {
     "layers": r"[0-9a-f]{64}\.npz",
     "expectation": r"\d+x\d+@[^/]+/[^/]+\.json",
     "archives": r"[0-9a-f]{64}\.clips",
-    "runs": r"[0-9a-f]{32}/.+",
+    COPIES: r"[0-9a-f]{32}/.+",
 }
 DAY = 86400.0  # s
 DRAFT_TIME = 3600.0  # s in which an unfinished file, whose name begins with a dot, may be at work
@@ -71,7 +77,8 @@ def cache_areas() -> tuple[CacheArea, ...]:
 def prune(areas: Sequence[str], older_than: float, now: float | None = None, dry: bool = False) -> tuple[int, int]:
     """Remove files of some parts of the cache, and folders that are empty then.
 
-    Links are neither followed nor removed. A run that is at work makes again what it misses.
+    Links are neither followed nor removed. A run that is at work makes again what it misses. The copy of a run behind a
+    URL stays where one of its files is newer, or was not sent yet, or where it is at work.
 
     Args:
         areas: Names of CACHE_AREAS.
@@ -85,9 +92,8 @@ def prune(areas: Sequence[str], older_than: float, now: float | None = None, dry
     limit = (time.time() if now is None else now) - older_than * DAY
     count = size = 0
     for name in areas:
-        for file in tuple(_files(name)):
-            if file.changed > limit:
-                continue
+        old = _old_copies(limit) if name == COPIES else [file for file in _files(name) if file.changed <= limit]
+        for file in old:
             if not dry:
                 try:
                     file.path.unlink()
@@ -99,12 +105,29 @@ def prune(areas: Sequence[str], older_than: float, now: float | None = None, dry
     return count, size
 
 
-def _files(area: str) -> Iterator[_File]:
-    """Regular files of a part of the cache."""
+def _old_copies(limit: float) -> Iterator[_File]:
+    """Files of the copies of runs that may be removed. Nobody else uses a copy while its files are yielded."""
+    root = cache_dir() / COPIES
+    for copy in sorted({root / file.path.relative_to(root).parts[0] for file in _files(COPIES)}):
+        try:
+            handle = locked_file(copy / COPY_LOCK)
+        except (BlockingIOError, FileNotFoundError):  # at work, or removed by another process
+            continue
+        try:
+            files = tuple(_files(COPIES, copy))
+            newest = max((file.changed for file in files if file.path.name != COPY_LOCK), default=0.0)
+            if newest <= limit and not holds_unsent(copy):
+                yield from files
+        finally:
+            os.close(handle)
+
+
+def _files(area: str, below: Path | None = None) -> Iterator[_File]:
+    """Regular files of a part of the cache, or of a folder in it."""
     root = cache_dir() / area
     if root.is_symlink():
         return
-    for folder, folders, names in os.walk(root):
+    for folder, folders, names in os.walk(below or root):
         folders[:] = [name for name in folders if not _is_at_work(Path(folder, name))]
         for name in names:
             path = Path(folder) / name

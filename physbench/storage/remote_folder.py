@@ -32,11 +32,14 @@ COPIES = "runs"  # the area of the cache
 KNOWN_FILE = "known.json"
 BEGUN_FILE = "begun.json"
 INCOMING = "incoming"
+COPY = "copy"  # holds the folder that bears the name of the run, apart from what is kept beside it
 AT_ONCE = 16  # files that travel at the same time
 MOST_NAME = 400  # characters of a name below the folder
 
 Stat = tuple[int, int]  # bytes, ns
+Known = dict[str, tuple[Stat, str]]  # by name; the version at the URL
 NO_STAT: Stat = (-1, -1)  # of no file
+NOT_KNOWN = (OSError, ValueError, KeyError, TypeError, AttributeError)  # KNOWN_FILE is missing, or something else
 
 
 class RemoteFolder:
@@ -52,15 +55,13 @@ class RemoteFolder:
         self._ours = frozenset(ours)
         whole = self.place.fs.unstrip_protocol(self.place.path)
         self.base = cache_dir() / COPIES / hashlib.sha256(whole.encode()).hexdigest()[:32]
-        self.local = self.base / (self.place.path.rpartition("/")[2] or "run")
+        self.local = self.base / COPY / (self.place.path.rpartition("/")[2] or "run")
         self.manifest = RunFolder(self.local).manifest
         self.token = secrets.token_hex(16)
-        self._known: dict[str, tuple[Stat, str]] = {}  # what the copy and the URL have in common
+        self._known: Known = {}  # what the copy and the URL have in common
         self._replaced: set[str] = set()  # at the URL, of a run that is started over
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            document = json.loads((self.base / KNOWN_FILE).read_text(encoding="utf-8"))
-            self.token = str(document["token"])
-            self._known = {name: ((size, time), mark) for name, (size, time, mark) in document["files"].items()}
+        with contextlib.suppress(*NOT_KNOWN):
+            self.token, self._known = _read_known(self.base)
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
@@ -172,11 +173,11 @@ class RemoteFolder:
         return path.read_bytes()
 
     def _remove(self, names: Iterable[str]) -> None:
-        for chunk in _chunks(sorted(names)):
+        """Remove files at the URL, each by itself: a list would end at the first one that is gone already."""
+        for name in sorted(names):
             with contextlib.suppress(FileNotFoundError):
-                self.place.fs.rm([self._path(name) for name in chunk])
-            for name in chunk:
-                self._known.pop(name, None)
+                self.place.fs.rm_file(self._path(name))
+            self._known.pop(name, None)
 
     def _is_new(self, name: str, stat: Stat) -> bool:
         before = self._known.get(name)
@@ -221,10 +222,15 @@ class RemoteFolder:
         if len(names) > 1:
             say(f"Fetching {len(names)} files ({size / 1e6:.1f} MB) of {self.place.url} ...")
         for chunk in _chunks(names):
-            drafts = [incoming / str(number) for number in range(len(chunk))]
+            drafts = {name: incoming / str(number) for number, name in enumerate(chunk)}
             with remote_errors(self.place.url):
-                self.place.fs.get([self._path(name) for name in chunk], [str(draft) for draft in drafts])
-            for name, draft in zip(chunk, drafts, strict=True):
+                try:
+                    self._get(drafts)
+                except FileNotFoundError:  # somebody has removed one since they were listed
+                    still = self._listing()
+                    drafts = {name: draft for name, draft in drafts.items() if name in still}
+                    self._get(drafts)
+            for name, draft in drafts.items():
                 path = self.local / name
                 try:
                     path.parent.mkdir(parents=True, exist_ok=True)
@@ -233,28 +239,58 @@ class RemoteFolder:
                     raise UsageError(f"{self.place.url} holds {name!r} both as file and as folder.") from error
                 self._known[name] = (_stat(path), there[name][1])
 
+    def _get(self, drafts: Mapping[str, Path]) -> None:
+        if drafts:
+            self.place.fs.get([self._path(name) for name in drafts], [str(draft) for draft in drafts.values()])
+
     def _files(self) -> dict[str, Stat]:
-        """Size and time by name of the files of the copy, without hidden ones: these are being written."""
-        found = {}
-        for folder, folders, names in os.walk(self.local):
-            folders[:] = [name for name in folders if not name.startswith(".")]
-            for name in names:
-                path = Path(folder) / name
-                if not name.startswith("."):
-                    with contextlib.suppress(FileNotFoundError):
-                        found[path.relative_to(self.local).as_posix()] = _stat(path)
-        return found
+        return _files_below(self.local)
 
     def _save(self) -> None:
         files = {name: (*stat, mark) for name, (stat, mark) in self._known.items() if mark}
         write_json(self.base / KNOWN_FILE, {"url": self.place.url, "token": self.token, "files": files})
 
 
+def holds_unsent(base: Path) -> bool:
+    """Whether the copy in a folder of the cache has files of which it is not known that the URL holds them."""
+    known: Known = {}
+    with contextlib.suppress(*NOT_KNOWN):
+        known = _read_known(base)[1]
+    copies = (base / COPY).iterdir() if (base / COPY).is_dir() else ()
+    return any(
+        name not in known or known[name][0] != stat for copy in copies for name, stat in _files_below(copy).items()
+    )
+
+
 def is_plain_name(name: str) -> bool:
-    """Whether a name of an object is one that a file of a run may have below its folder: no "..", nothing hidden."""
+    """Whether a name of an object is one that a file of a run may have below its folder.
+
+    It has no ".." and nothing hidden, and no wildcards, which fsspec would expand.
+    """
     parts = name.split("/")
-    shown = len(name) <= MOST_NAME and name.isprintable() and "\\" not in name
+    shown = len(name) <= MOST_NAME and name.isprintable() and not set(name) & set("\\*?[]")
     return shown and all(part and not part.startswith(".") for part in parts)
+
+
+def _read_known(base: Path) -> tuple[str, Known]:
+    """The token of a copy, and what it and its URL had in common. Raises one of NOT_KNOWN where that is not kept."""
+    document = json.loads((base / KNOWN_FILE).read_text(encoding="utf-8"))
+    return str(document["token"]), {
+        name: ((size, time), mark) for name, (size, time, mark) in document["files"].items()
+    }
+
+
+def _files_below(place: Path) -> dict[str, Stat]:
+    """Size and time by name of the files of a copy, without hidden ones: these are being written."""
+    found = {}
+    for folder, folders, names in os.walk(place):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            path = Path(folder) / name
+            if not name.startswith("."):
+                with contextlib.suppress(FileNotFoundError):
+                    found[path.relative_to(place).as_posix()] = _stat(path)
+    return found
 
 
 def _is_marker(path: str, info: Mapping[str, Any]) -> bool:

@@ -53,6 +53,8 @@ def remote_place(url: str) -> RemotePlace:
             f"{scheme}://...: expected a URL of ASCII letters, digits and . , : = + % / - _ such as s3://BUCKET/NAME. "
             "Secrets and settings are no part of it: they stand in the environment (AWS_ACCESS_KEY_ID, AWS_PROFILE)."
         )
+    if {".", ".."} & set(url.split("/")):
+        raise UsageError(f"{url}: expected a URL without parts '.' and '..'. Name the folder or the file itself.")
     from fsspec.core import url_to_fs
 
     with remote_errors(url):

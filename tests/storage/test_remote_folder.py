@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 from physbench.errors import PhysbenchError, UsageError
 from physbench.run.run_lock import OURS
 from physbench.storage import remote_lock
-from physbench.storage.cache_contents import prune
+from physbench.storage.cache_contents import DAY, prune
 from physbench.storage.remote_folder import RemoteFolder, is_plain_name
 from physbench.storage.remote_lock import LOCK_OBJECT, RemoteLock, TakenOverError
 from physbench.storage.remote_place import is_url, remote_errors, remote_place
@@ -70,7 +71,7 @@ class Watched:
 
     def __getattr__(self, name: str) -> Any:
         plain = getattr(self._fs, name)
-        if name not in ("put", "get", "rm", "pipe_file"):
+        if name not in ("put", "get", "rm_file", "pipe_file"):
             return plain
 
         def call(first: Any, second: Any = None, **more: Any) -> Any:
@@ -219,7 +220,9 @@ def test_a_copy_that_is_gone_removes_nothing(machine: Machine, store: Path) -> N
     assert "scores.parquet" in names_in(store)
 
 
-@pytest.mark.parametrize("name", ["../x", "/etc/x", "a//b", "a/./b", "a/.b", "a\\..\\b", "a/\0", "a/\n", "", "a" * 999])
+@pytest.mark.parametrize(
+    "name", ["../x", "/etc/x", "a//b", "a/./b", "a/.b", "a\\..\\b", "a/\0", "a/\n", "", "a" * 999, "a/*", "a[1]"]
+)
 def test_names_that_no_file_of_a_run_has(name: str) -> None:
     assert not is_plain_name(name) and is_plain_name("references/truth/parts/orbits.kepler-v1.test.0.0.json")
 
@@ -275,10 +278,71 @@ def test_a_copy_at_work_is_not_pruned(machine: Machine, cache: Path) -> None:
     a = machine("a")
     with a.held():
         finished_run(a)
+        a.settle()
         assert prune(["runs"], 0)[0] == 0
         with pytest.raises(BlockingIOError), machine("a").held():
             pass
-    assert prune(["runs"], 0)[0] >= 6 and not a.manifest.exists()
+    assert prune(["runs"], 0)[0] >= 6 and not a.base.exists()
+
+
+def test_a_copy_is_pruned_once_all_of_it_was_sent(machine: Machine) -> None:
+    """Whole, or not at all: files that the copy lacked would be removed at the URL."""
+    a, now = machine("a"), time.time()
+    finished_run(a)
+    a.settle()
+    for path in a.base.rglob("*"):
+        os.utime(path, (now - 40 * DAY, now - 40 * DAY))
+    write(a.local, "diagnosis.json")
+    before = names_in(a.base)
+    for days in (0, 30):
+        assert prune(["runs"], days)[0] == 0, "diagnosis.json was not sent"
+    a.settle()
+    assert prune(["runs"], 30)[0] == 0, "one file is new"
+    assert before <= names_in(a.base)
+    assert prune(["runs"], 0, dry=True)[0] >= 7 and before <= names_in(a.base)
+    assert prune(["runs"], 0)[0] >= 7 and not a.base.exists()
+
+
+@pytest.mark.parametrize("name", ["incoming", "known.json", "begun.json", "at-work.lock", "copy"])
+def test_a_run_may_have_any_name(tmp_path: Path, cache: Path, name: str) -> None:
+    """Nothing that is kept beside the copy bears its name."""
+    for _ in range(2):
+        folder = RemoteFolder(f"file://{tmp_path}/store/{name}", OURS)
+        with folder.held():
+            folder.pull(say)
+            finished_run(folder)
+            folder.settle()
+    write(tmp_path / "store" / name, "tracks/b.0.npz")
+    folder = RemoteFolder(f"file://{tmp_path}/store/{name}", OURS)
+    folder.pull(say)
+    assert names_in(folder.local) == names_in(tmp_path / "store" / name) and len(names_in(folder.local)) == 7
+
+
+def test_what_is_gone_at_the_url_already_keeps_nothing_else_there(machine: Machine, store: Path) -> None:
+    a = machine("a")
+    finished_run(a)
+    a.settle()
+    for name in ("rollouts/a.0.json", "rollouts/a.0.mkv", "tracks/a.0.npz"):
+        (a.local / name).unlink()
+    (store / "rollouts/a.0.json").unlink()
+    a.settle()
+    assert names_in(store) == names_in(a.local)
+
+
+def test_what_goes_while_it_is_fetched_is_left_out(machine: Machine, store: Path) -> None:
+    finished_run(a := machine("a"))
+    a.settle()
+    b = machine("b")
+    listing = b._listing
+
+    def outdated() -> dict[str, tuple[int, str]]:
+        found = listing()
+        (store / "rollouts/a.0.mkv").unlink(missing_ok=True)
+        return found
+
+    b._listing = outdated  # type: ignore[method-assign]
+    b.pull(say)
+    assert names_in(b.local) == names_in(store) and len(names_in(store)) == 5
 
 
 @pytest.mark.parametrize(
@@ -290,6 +354,12 @@ def test_urls_that_are_refused(url: str) -> None:
     with pytest.raises(UsageError, match="expected a URL") as error:
         remote_place(url)
     assert "pass" not in str(error.value).partition("expected")[0] and "Signature" not in str(error.value)
+
+
+@pytest.mark.parametrize("url", ["file:///tmp/a/..", "s3://b/../x", "file:///tmp/./x", "s3://b/."])
+def test_urls_do_not_climb(url: str) -> None:
+    with pytest.raises(UsageError, match="without parts"):
+        remote_place(url)
 
 
 @pytest.mark.parametrize(
