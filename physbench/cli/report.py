@@ -108,19 +108,18 @@ def _report(
 def _expectation(place: RunPlace, wanted: str, out: Path | None) -> None:
     """The same for a run of the suite that asks for surprise: its page in the run folder, or its result document."""
     from physbench.cli.console import stdout_console
-    from physbench.expectation.expectation_document import rewrite_expectation
+    from physbench.expectation.expectation_document import expectation_of, rewrite_expectation
     from physbench.expectation.expectation_text import print_expectation
     from physbench.results.schema import read_result
 
     if wanted not in ("html", "json") or out is not None:
         raise UsageError("A run of the suite expectation has its page, without --out, and --format json.")
     folder = place.folder
-    rewrite_expectation(folder)
-    result = read_result(folder.result)
     if wanted == "json":
-        typer.echo(result.model_dump_json(indent=1))
+        typer.echo(expectation_of(folder).model_dump_json(indent=1))
         return
-    print_expectation(result, stdout_console())
+    rewrite_expectation(folder)
+    print_expectation(read_result(folder.result), stdout_console())
     typer.echo(place.named(f"Report: {folder.report}"))
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import re
+import secrets
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -69,11 +69,13 @@ def archive_to_write(out: str, replace: bool) -> Iterator[Path]:
         return
     area = cache_dir() / ARCHIVE_AREA
     area.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".", dir=area) as folder:
-        path = Path(folder) / "packed.clips"
+    path = _in_cache(secrets.token_hex(32))  # until its hash is known; what is left of one is pruned as any other
+    try:
         yield path
         kept = _in_cache(PackedClips(path).sha256)
         path.replace(kept)
+    finally:
+        path.unlink(missing_ok=True)
     try:
         with remote_errors(out):
             place.fs.put_file(str(kept), place.path)

@@ -66,6 +66,16 @@ def pairs_of(manifest: Mapping[str, Any]) -> tuple[FilmPair, ...]:
 
 def rewrite_expectation(folder: RunFolder) -> None:
     """Make result and report of a run again. Raises UsageError where it is not finished, or of another suite."""
+    write_expectation(folder, *_stored_run(folder))
+
+
+def expectation_of(folder: RunFolder) -> ResultDocument:
+    """The same result without writing it. Raises UsageError as `rewrite_expectation` does."""
+    return expectation_document(folder, *_stored_run(folder))[0]
+
+
+def _stored_run(folder: RunFolder) -> tuple[tuple[FilmPair, ...], dict[str, Any]]:
+    """Pairs and manifest of a run of this suite, as this version has it."""
     manifest = read_manifest(folder)
     if manifest["suite"]["name"] != EXPECTATION_SUITE:
         raise UsageError(f"{folder.path} is no run of the suite {EXPECTATION_SUITE}.")
@@ -74,7 +84,7 @@ def rewrite_expectation(folder: RunFolder) -> None:
         raise UsageError(
             f"{folder.path} shows other pairs than this version of the suite has. Run it again with --fresh."
         )
-    write_expectation(folder, pairs, manifest)
+    return pairs, manifest
 
 
 def expectation_document(

@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from physbench.adapters.state_card import StateCard
+from physbench.cli import main
 from physbench.errors import UsageError
 from physbench.expectation import expectation_document as documents
 from physbench.expectation import expectation_page, physicist_golden
@@ -240,6 +241,19 @@ def test_strengths_are_gone_on_with_and_forgotten_where_the_suite_is_another(pub
     physicist_golden.write_strengths(published, SPEC, {**made, "pairs": "of another suite"}, known)
     physicist_golden._golden.cache_clear()
     assert physicist_golden.published_readings(pairs, SPEC) == []
+
+
+def test_the_document_of_a_run_behind_a_url_is_printed_and_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The copy of a run may be at work."""
+    monkeypatch.setattr(expectation_page, "chosen_pairs", lambda *given: [])  # no film need be made
+    folder = made_run(tmp_path / "states", states=StateCard("made", fps=15, context_frames=8))
+    monkeypatch.setenv("PHYSBENCH_CACHE", str(tmp_path / "cache"))
+    assert main.run(("report", f"file://{folder.path}", "--format", "json")) == 0
+    assert not list(tmp_path.rglob("result.json")) and list(tmp_path.glob("cache/**/manifest.json"))
+    rewrite_expectation(folder)
+    assert ResultDocument.model_validate_json(capsys.readouterr().out) == read_result(folder.result)
 
 
 def test_of_a_model_of_states_what_states_show_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

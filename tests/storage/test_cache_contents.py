@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from physbench.clips.clip_archive import archive_to_write
 from physbench.storage.cache_contents import CACHE_AREAS, DAY, cache_areas, prune
 
 NOW = 1e9  # s since 1970
@@ -51,6 +52,17 @@ def test_what_is_old_is_removed_and_nothing_else(full: Path) -> None:
         assert (full / name).exists(), "no part of the cache"
     assert (full.parent / "precious/data.bin").exists(), "links are not followed"
     assert prune(tuple(CACHE_AREAS), 0, NOW) == (0, 0)
+
+
+def test_an_archive_whose_packing_was_killed_is_counted_and_removed(full: Path) -> None:
+    with pytest.raises(KeyError), archive_to_write(f"file://{full}/x.clips", False) as path:
+        path.with_name(f".{2**30}.{path.name}").touch()  # no process has this number
+        os.utime(path.with_name(f".{2**30}.{path.name}"), (NOW, NOW))
+        path.touch()
+        raise KeyError
+    assert not path.exists(), "of one that failed nothing is left"
+    assert next(area for area in cache_areas() if area.name == "archives").files == 1
+    assert prune(("archives",), 0) == (1, 0) and not (full / "archives").exists()
 
 
 def test_links_and_drafts_are_left(full: Path) -> None:
