@@ -21,7 +21,7 @@ from physbench.adapters.model_protocol import ModelCard
 from physbench.adapters.surprise_card import SurpriseCard
 from physbench.clips.clip import Row
 from physbench.clips.suite import EXPECTATION_SUITE, FRESH, GOLDEN_SUITES, OWN, Suite, find_suite
-from physbench.clips.told_suite import TOLD_OPTION, TOLD_SUFFIX
+from physbench.clips.told_suite import TOLD_OPTION, split_name
 from physbench.errors import ModelError, UsageError
 from physbench.plugins import user_files
 from physbench.results.read_run import MANIFEST_VERSION
@@ -121,7 +121,7 @@ class Claim:
         if self.manifest.stopped is not None:
             clips, of = len(self.manifest.stopped.clips), len(named.rows)
             raise UsageError(f"the run is partial: it has ended with {clips} of {of} clips. Go on with eval --resume")
-        if named.name.endswith(TOLD_SUFFIX):
+        if split_name(named.name)[1]:
             raise UsageError(
                 f"the model was told in words how things move ({TOLD_OPTION}), a track that no board ranks"
             )

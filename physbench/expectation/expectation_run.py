@@ -38,7 +38,7 @@ from physbench.results.read_run import read_manifest
 from physbench.rollouts.device_names import device_kind
 from physbench.rollouts.rollout_engine import RolloutEngine
 from physbench.run.interrupt import explained, interruptible
-from physbench.run.options import Options
+from physbench.run.options import LIVE_AGAIN, LIVE_NOT_RESUMED, Options
 from physbench.run.run_lock import claimed_folder, default_folder, opened
 from physbench.run.run_manifest import (
     asked_document,
@@ -137,7 +137,7 @@ def evaluate_expectation(
     Raises UsageError or ModelError for what was asked wrongly, Interrupted for Ctrl-C; what is done is kept.
     """
     if model is not None and resume:
-        raise UsageError("A live model may have changed since: its run cannot be resumed. Use fresh=True.")
+        raise UsageError(LIVE_NOT_RESUMED)
     pairs, asked = asked_films(options, say, live=model is not None)
     path = out or (default_folder(options.short_name, EXPECTATION_SUITE, resume) if resume else None)
     made: tuple[Path, ...] = ()
@@ -151,7 +151,7 @@ def evaluate_expectation(
         if settings:
             asked["settings_file"] = dict(settings)
         run = ExpectationRun(folder, options, pairs, asked, say, options.workers or cores(), debug, model, report)
-        again = options.resume_command(path) if model is None else "evaluate(model, ..., fresh=True)"
+        again = options.resume_command(path) if model is None else LIVE_AGAIN
         with explained(again, run.kept, folder.path):
             _work(run)
     return folder

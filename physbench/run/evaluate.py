@@ -25,7 +25,7 @@ from physbench.results.read_run import STOPPED, read_manifest
 from physbench.run.finalize import drop_results
 from physbench.run.fresh_seeds import asked_suite, left_out
 from physbench.run.interrupt import explained, interruptible
-from physbench.run.options import Options
+from physbench.run.options import LIVE_AGAIN, LIVE_NOT_RESUMED, Options
 from physbench.run.repair import drop_damaged, drop_drafts, unanswered
 from physbench.run.run_lock import claimed_folder, default_folder, opened
 from physbench.run.run_manifest import asked_document, refuse_other_scoring, refuse_other_settings
@@ -85,7 +85,7 @@ def evaluate(
         for line in preflight(options.model, suite, options.samples, options.model_arg):
             say(line)
     elif resume:
-        raise UsageError("A live model may have changed since: its run cannot be resumed. Use fresh=True.")
+        raise UsageError(LIVE_NOT_RESUMED)
     sha256 = model_sha256(options.model) if model is None else None
     asked = asked_document(
         options,
@@ -124,7 +124,7 @@ def evaluate(
         workers = options.workers or cores()
         run = Run(folder, options, suite, asked, say, workers, debug, model, report, stages, started=started)
         verb = "rollout" if stages == ("rollout",) else "eval"
-        again = options.resume_command(path, verb) if model is None else "evaluate(model, ..., fresh=True)"
+        again = options.resume_command(path, verb) if model is None else LIVE_AGAIN
         run.leftovers = stopped is not None
         if resume:
             drop_drafts(folder)

@@ -26,6 +26,8 @@ EXECUTORS = ("local", "ray")
 RAY_DEVICES = ("auto", "cpu", "cuda")
 DTYPE_NAMES = ("float32", "float16", "bfloat16", "float64")
 KEEPS = ("shown", "all", "none")
+LIVE_AGAIN = "evaluate(model, ..., fresh=True)"  # how a run of a model in this process is repeated
+LIVE_NOT_RESUMED = "A live model may have changed since: its run cannot be resumed. Use fresh=True."
 MOST_FRESH_SEEDS = 10_000  # of a task
 MOST_NOTED = 500  # characters of a note
 LONGEST_WAIT = 1e6  # s, eleven days: waiting takes no longer times
