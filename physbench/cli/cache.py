@@ -65,8 +65,9 @@ def prune(
 
     Example: physbench cache prune --older-than 7 --only clips
     """
-    from physbench.storage.cache_contents import CACHE_AREAS
+    from physbench.storage.cache_contents import CACHE_AREAS, unsent_copies
     from physbench.storage.cache_contents import prune as remove
+    from physbench.storage.remote_folder import COPIES
 
     if only is not None and only not in CACHE_AREAS:
         raise UsageError(f"--only: there is no '{only}'.{nearest(only, CACHE_AREAS)}")
@@ -75,6 +76,10 @@ def prune(
     count, size = remove((only,) if only else tuple(CACHE_AREAS), older_than, dry=dry_run)
     said = "would be removed" if dry_run else "removed"
     note(f"{count:,} file{'' if count == 1 else 's'}, {readable_size(size)}, {said}.")
+    kept = unsent_copies() if only in (None, COPIES) else 0
+    if kept:
+        copies = "1 copy of a run behind a URL stays" if kept == 1 else f"{kept} copies of runs behind URLs stay"
+        note(f"{copies}: not all files were sent. The command of the run with --resume sends them.")
 
 
 def readable_size(size: int) -> str:

@@ -105,6 +105,12 @@ def prune(areas: Sequence[str], older_than: float, now: float | None = None, dry
     return count, size
 
 
+def unsent_copies() -> int:
+    """Number of copies of runs behind URLs that hold what was not sent, and in which nobody works."""
+    copies = [path for path in (cache_dir() / COPIES).glob("*") if path.is_dir()]
+    return sum(holds_unsent(copy) for copy in copies if not _is_at_work(copy))
+
+
 def _old_copies(limit: float) -> Iterator[_File]:
     """Files of the copies of runs that may be removed. Nobody else uses a copy while its files are yielded."""
     root = cache_dir() / COPIES

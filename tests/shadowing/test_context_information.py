@@ -304,6 +304,6 @@ def test_spin_that_is_not_seen_differs_between_members_and_nothing_else_does() -
 
 def test_what_is_unknown_decides_the_time_that_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     clip = clip_of("slide")
-    before = predictability._key(clip, 5)
+    before = predictability.content_key(clip, 5)
     monkeypatch.setattr(predictability, "possible_scenes", lambda clip, context: ("another range",))
-    assert predictability._key(clip, 5) != before
+    assert predictability.content_key(clip, 5) != before

@@ -15,7 +15,7 @@ import pytest
 from physbench.errors import PhysbenchError, UsageError
 from physbench.run.run_lock import OURS
 from physbench.storage import remote_lock
-from physbench.storage.cache_contents import DAY, prune
+from physbench.storage.cache_contents import DAY, prune, unsent_copies
 from physbench.storage.remote_folder import RemoteFolder, is_plain_name
 from physbench.storage.remote_lock import LOCK_OBJECT, RemoteLock, TakenOverError
 from physbench.storage.remote_place import is_url, remote_errors, remote_place
@@ -296,7 +296,11 @@ def test_a_copy_is_pruned_once_all_of_it_was_sent(machine: Machine) -> None:
     before = names_in(a.base)
     for days in (0, 30):
         assert prune(["runs"], days)[0] == 0, "diagnosis.json was not sent"
+    assert unsent_copies() == 1
+    with a.held():
+        assert unsent_copies() == 0, "it is at work"
     a.settle()
+    assert unsent_copies() == 0
     assert prune(["runs"], 30)[0] == 0, "one file is new"
     assert before <= names_in(a.base)
     assert prune(["runs"], 0, dry=True)[0] >= 7 and before <= names_in(a.base)

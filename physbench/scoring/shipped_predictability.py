@@ -1,0 +1,73 @@
+"""Predictability of the clips of `core` at the size of the reference models, which comes with the package.
+
+`python -m physbench.scoring.shipped_predictability` computes it anew, in minutes; needed where a test finds that what
+is shipped differs from what is computed. A clip is found by all that decides its predictability but the code: a clip
+made on another machine with other last bits, another size or another version of the simulator is computed there.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from physbench.clips.clip import Row
+from physbench.world.scene import RenderSpec
+
+SHIPPED_COMMAND = "python -m physbench.scoring.shipped_predictability"
+SHIPPED_FILE = "predictability.json.gz"
+SHIPPED_SPEC, SHIPPED_CONTEXT = RenderSpec(64, 64, 15.0), 8
+SPREAD_STEP = 1e-4  # diameters
+
+
+def shipped(key: str) -> tuple[float, NDArray[np.float64]] | None:
+    """T_p in s and the spread (F, K) in diameters of the clip with this key, if it is one of those."""
+    known = _documents().get(key)
+    if known is None:
+        return None
+    seconds, steps = known
+    return seconds, (np.array(steps, dtype=np.float64) * SPREAD_STEP).round(4)
+
+
+@cache
+def _documents() -> Mapping[str, tuple[float, list[list[int]]]]:
+    text = gzip.decompress(files("physbench.scoring").joinpath("golden", SHIPPED_FILE).read_bytes())
+    return dict(json.loads(text)["clips"])
+
+
+def document_of(row: Row) -> tuple[str, tuple[float, list[list[int]]]]:
+    """What is shipped of a clip, computed: its key, T_p and the spread in steps."""
+    from physbench.clips.store import ClipStore
+    from physbench.scoring.predictability import compute, content_key
+
+    clip = ClipStore().get(row, SHIPPED_SPEC)
+    found = compute(clip, SHIPPED_CONTEXT)
+    steps = (found.spread / SPREAD_STEP).round().astype(int).tolist()
+    return content_key(clip, SHIPPED_CONTEXT), (found.seconds, steps)
+
+
+def write_shipped(path: Path, workers: int = 2) -> None:
+    """Compute all clips of `core` and write the file."""
+    from physbench.clips.generate import CLIP_PRELOAD
+    from physbench.clips.suite import find_suite
+    from physbench.worker_pool import ordered, worker_pool
+
+    rows = find_suite("core").rows
+    with worker_pool(workers, len(rows), CLIP_PRELOAD) as pool:
+        clips = dict(ordered(pool, document_of, rows))
+    said = {"made_by": SHIPPED_COMMAND, "spec": str(SHIPPED_SPEC), "context": SHIPPED_CONTEXT}
+    text = json.dumps({**said, "clips": clips}, separators=(",", ":"))
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(gzip.compress(text.encode(), mtime=0))
+
+
+if __name__ == "__main__":
+    from physbench.scoring import shipped_predictability  # a worker finds its functions there, not in __main__
+
+    shipped_predictability.write_shipped(Path(__file__).parent / "golden" / SHIPPED_FILE)
