@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.errors import UsageError
+from physbench.looks.natural.holders import holder_at, is_holder, withdraws
 from physbench.looks.natural.light_blocking import BallBlocker, Blocker, BoxBlocker
 from physbench.looks.natural.stage import Stage, body_albedo, drawn_half, stays
 from physbench.world.camera import looking
@@ -32,6 +33,7 @@ class Mover:
     shines: bool  # by itself: a star
     deep: Float  # (3,) m from its centre to the middle of what blocks light: flat ones reach backwards from their front
     casts: float = 1.0  # share of its shadow and of the light that it sends back that is drawn
+    behind: bool = False  # all other bodies, wherever it is: a holder that withdraws
 
     @property
     def blockers(self) -> tuple[Blocker, ...]:
@@ -67,10 +69,16 @@ def drawable(scene: Scene) -> list[int]:
 
 
 def movers_at(scene: Scene, stage: Stage, indices: list[int], time: float, states: Float) -> list[Mover]:
-    """The bodies that are there at `time` s; states: (N, 13)."""
-    found = []
+    """The bodies that are there at `time` s, those that withdraw last; states: (N, 13)."""
+    found: list[Mover] = []
+    leaving: list[Mover] = []
     for index in indices:
         body = scene.bodies[index]
+        if is_holder(body):
+            holder = holder_at(scene, stage, index, time)
+            if holder is not None:
+                (leaving if withdraws(body, time) else found).append(_holder(index, holder, withdraws(body, time)))
+            continue
         if not shown(body, time):
             continue
         half: Vector
@@ -86,7 +94,13 @@ def movers_at(scene: Scene, stage: Stage, indices: list[int], time: float, state
         thin = body.flat and body.shape != "sphere"
         deep = looking(scene.camera) * (_depth(body) / 2 - FLAT_HALF_DEPTH if thin else 0.0)
         found.append(Mover(index, body, centre, turn, body_albedo(body), half, shines, deep))
-    return found
+    return found + leaving
+
+
+def _holder(index: int, body: Body, behind: bool) -> Mover:
+    centre, turn = np.array(body.position), np.array(body.orientation)
+    x, y, z = body.size
+    return Mover(index, body, centre, turn, body_albedo(body), (x, y, z), False, np.zeros(3), behind=behind)
 
 
 def _depth(body: Body) -> float:

@@ -6,6 +6,7 @@ of the lamp and s the share of the sky that bodies hide. Bodies are drawn over i
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.looks.natural.gathered_light import gathered
+from physbench.looks.natural.holders import is_holder
 from physbench.looks.natural.light_blocking import BoxBlocker, lamp_share_hidden, sky_share_hidden
 from physbench.looks.natural.light_layers import Layers, light_layers
 from physbench.looks.natural.mitsuba_variant import check_mitsuba as check_mitsuba
@@ -25,7 +27,8 @@ from physbench.looks.natural.stage import stage_of as stage_of
 from physbench.looks.natural.starry_sky import starry_sky
 from physbench.looks.natural.vectors import length
 from physbench.looks.natural.view_rays import NOTHING_MET, Seen, see, textured_albedo, view_directions
-from physbench.world.camera import eye
+from physbench.world.camera import eye, px_from_world
+from physbench.world.geometry import rotate
 from physbench.world.rendering import Rendered
 from physbench.world.scene import Camera, RenderSpec, Scene
 from physbench.world.silhouettes import boxes, full_area
@@ -78,6 +81,7 @@ def render_natural(scene: Scene, times: Sequence[float] | Array, states: Array, 
         frames[k], area[k], before = displayed(linear), covered, now
     full = np.stack([full_area(scene, i, moments, exact[:, i], spec) for i in range(count)], axis=1)
     full = np.where(np.isnan(full), area, full)
+    area[full == 0] = 0.0  # of a holder that has let go, on its way out of the picture
     return Rendered(frames, area.astype(np.float32), full.astype(np.float32))
 
 
@@ -205,13 +209,15 @@ def _views(
     owner = np.full(depth.shape, -1, dtype=np.int16)
     met = []
     for number, mover in enumerate(movers):
-        left, top, right, bottom = boxes(scene, mover.index, states[None, mover.index].astype(np.float64), spec)[0]
+        left, top, right, bottom = _window(scene, mover, states, spec)
         if right <= left or bottom <= top:
             continue
         close = np.s_[fine * top : fine * bottom, fine * left : fine * right]
         rays = view_directions(scene.camera, spec, fine, close)
         t, normals = hit_mover(mover, backdrop.origin, rays)
         nearer = t < depth[close]
+        if mover.behind:
+            nearer &= owner[close] < 0
         depth[close][nearer], owner[close][nearer] = t[nearer], number
         met.append((number, np.s_[top:bottom, left:right], close, rays, t, normals))
     views, casting = [], list(movers)
@@ -231,6 +237,19 @@ def _views(
             )
         )
     return views, casting
+
+
+def _window(scene: Scene, mover: Mover, states: Array, spec: RenderSpec) -> tuple[int, int, int, int]:
+    """A box px left, top, right, bottom (exclusive) that surely holds the picture of a body; empty out of view."""
+    if not is_holder(mover.body):
+        left, top, right, bottom = boxes(scene, mover.index, states[None, mover.index].astype(np.float64), spec)[0]
+        return int(left), int(top), int(right), int(bottom)
+    corners = np.array(list(itertools.product((-1.0, 1.0), repeat=3))) * mover.half
+    seen = px_from_world(scene.camera, spec, mover.centre + rotate(mover.turn, corners))
+    size = (spec.width, spec.height)
+    left, top = np.floor(seen.min(axis=0)).clip(0, size).astype(int)
+    right, bottom = np.ceil(seen.max(axis=0)).clip(0, size).astype(int)
+    return int(left), int(top), int(right), int(bottom)
 
 
 def _pooled(values: Array, fine: int) -> Array:
