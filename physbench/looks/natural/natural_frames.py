@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from physbench.looks.natural.door import with_door
 from physbench.looks.natural.gathered_light import gathered
 from physbench.looks.natural.holders import is_holder
 from physbench.looks.natural.light_blocking import BoxBlocker, lamp_share_hidden, sky_share_hidden
@@ -100,7 +101,7 @@ def _turn(mover: Mover) -> Array:
 
 def backdrop_of(scene: Scene, spec: RenderSpec) -> Backdrop:
     """All that does not change along a clip."""
-    stage, camera = stage_of(scene), scene.camera
+    stage, camera = with_door(stage_of(scene), scene.camera, spec), scene.camera
     fine = 2 if min(spec.height, spec.width) >= LARGE_SIDE else 3
     rays, origin = view_directions(camera, spec), eye(camera)
     depth, albedo = _fine_stage(stage, camera, spec, fine)

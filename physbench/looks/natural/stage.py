@@ -75,6 +75,16 @@ class StageBox:
 
 
 @dataclass(frozen=True)
+class Door:
+    """Where a door is on the wall of a hall."""
+
+    left: float  # m, left edge of its leaf
+    foot: float  # m, height of the floor
+    handle: int  # 1: on its right, -1: on its left
+    seed: int
+
+
+@dataclass(frozen=True)
 class Lamp:
     """A ball of light, far away."""
 
@@ -98,6 +108,7 @@ class Stage:
     sky: float  # radiance
     middle: Vector  # m, of the picture
     seed: int
+    door: Door | None = None  # see `door.with_door`: it depends on the size of pictures
 
     @property
     def lamp_light(self) -> float:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from physbench.looks.natural.door import painted
 from physbench.looks.natural.stage import Material, Stage, StageBox, Surface
 from physbench.looks.natural.textures import texture
 from physbench.looks.natural.vectors import dot
@@ -148,6 +149,8 @@ def textured_albedo(stage: Stage, camera: Camera, seen: Seen) -> Float:
         if here.any():
             u, v = surface_places(stage, number, points[here], seen.normal[here])
             albedo[here] *= texture(material, u, v)
+            if stage.door is not None and number < len(stage.surfaces) and stage.surfaces[number].axis == 1:
+                albedo[here] = painted(stage.door, albedo[here], u, v)
             if number >= len(stage.surfaces):
                 block = stage.blocks[number - len(stage.surfaces)]
                 albedo[here] *= _worn_edges(block, points[here], seen.normal[here])[:, None]
