@@ -25,8 +25,9 @@ ModelName = Annotated[
 SuiteName = Annotated[
     str,
     typer.Option(
-        help="smoke: a look in a minute; core: the leaderboard's clips; actions: pushes; counterfactuals: pushes "
-        "and the same without; expectation: surprise at impossible films (--limit: pairs, --tasks: their kinds)."
+        help="smoke: a look in a minute; core: the leaderboard's clips; lite: a quarter of them, for slow models; "
+        "actions: pushes; counterfactuals: pushes and the same without; expectation: surprise at impossible films "
+        "(--limit: pairs, --tasks: their kinds)."
     ),
 ]
 ModelArguments = Annotated[

@@ -21,6 +21,7 @@ EXPECTATION_SUITE = "expectation"  # pairs of films; it has no axes
 # Seeds of each split in the suites that come with golden states.
 GOLDEN_SUITES: Mapping[str, Mapping[Split, int]] = {
     "smoke": {"test": 4},
+    "lite": {"test": 8},  # a part of core; `benchmarks/lite.py`: no choice of seeds agrees better with it
     "core": {"test": 24, "ood": 8},
     "actions": {"test": 24, "ood": 8},
     "counterfactuals": {"test": 16},
@@ -93,8 +94,8 @@ def suite_hash(rows: Iterable[tuple[Row, str]]) -> str:
 
 
 def suite_names() -> tuple[str, ...]:
-    """Names: smoke (a look), core (the leaderboard), actions (pushes), counterfactuals (with and without),
-    expectation (possible and impossible films), train."""
+    """Names: smoke (a look), lite (a quarter of core, for slow models), core (the leaderboard), actions (pushes),
+    counterfactuals (with and without), expectation (possible and impossible films), train."""
     return (*GOLDEN_SUITES, "train")
 
 

@@ -33,7 +33,7 @@ from physbench.errors import UsageError
 
 def test_suites_hold_what_they_promise() -> None:
     smoke, core, actions, pairs = (find_suite(name) for name in ("smoke", "core", "actions", "counterfactuals"))
-    assert suite_names() == ("smoke", "core", "actions", "counterfactuals", "expectation", "train")
+    assert suite_names() == ("smoke", "lite", "core", "actions", "counterfactuals", "expectation", "train")
     quiet, pushed = builtin_task_ids(), builtin_task_ids(actions=True)
     assert not set(quiet) & set(pushed) and len(pushed) == 3
     assert Counter((row.task, row.split) for row in smoke.rows) == {(task, "test"): 4 for task in quiet}
@@ -111,7 +111,7 @@ def test_hash_of_a_suite_without_golden_states_is_computed() -> None:
 
 @pytest.mark.parametrize(
     ("name", "offer"),
-    [("cor", "Did you mean core"), ("zzz", "Known: actions, core, counterfactuals, expectation, smoke, train")],
+    [("cor", "Did you mean core"), ("zzz", "Known: actions, core, counterfactuals, expectation, lite, smoke, train")],
 )
 def test_unknown_suites(name: str, offer: str) -> None:
     with pytest.raises(UsageError, match=offer):
@@ -133,6 +133,16 @@ def test_golden_states_are_reproduced_and_differences_are_found() -> None:
     wrong = replace(part, golden={**part.golden, row: Golden("0" * 64, final)})
     found = [difference for difference in golden.verify(wrong, workers=1) if not difference.same]
     assert [difference.row for difference in found] == [row] and found[0].distance == pytest.approx(0.25)
+
+
+def test_lite_is_a_part_of_core_with_enough_clips_for_an_interval_everywhere() -> None:
+    lite, core = find_suite("lite"), find_suite("core")
+    assert not lite.partial and lite.hash != core.hash
+    assert Counter((row.task, row.split) for row in lite.rows) == {(task, "test"): 8 for task in core.tasks}
+    assert all(core.golden[row] == golden for row, golden in lite.golden.items())
+    own = find_suite("lite", tasks="collisions/head-on-v1,collisions/head-on-push-v1")
+    pushed = [row.seed for row in own.rows if row.task == "collisions/head-on-push-v1"]
+    assert own.name == "own-lite" and pushed == list(range(8))
 
 
 @pytest.mark.slow
