@@ -12,7 +12,7 @@ from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip, make_params, render_spec
 from physbench.clips.task import own_ids
 from physbench.plugins import user_files
-from physbench.scoring.predictability import _key, predictability_time
+from physbench.scoring.predictability import content_key, predictability_time
 from physbench.shadowing import shadow
 from physbench.shadowing.context_information import open_velocities
 from physbench.shadowing.velocity_prior import velocity_prior
@@ -113,7 +113,7 @@ def test_the_range_is_cut_to_the_words(image: Clip) -> None:
 def test_more_can_be_known_with_words_and_is_kept_apart(image: Clip) -> None:
     told = told_of(image)
     assert predictability_time(told, 1) > predictability_time(image, 1)
-    assert _key(told, 1) != _key(image, 1) != _key(replace(image, told=told.told), 1)
+    assert content_key(told, 1) != content_key(image, 1) != content_key(replace(image, told=told.told), 1)
 
 
 @pytest.mark.slow
