@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 
 from physbench.adapters.load_model import load_model
 from physbench.adapters.pipeline_call import DiffusersModel
-from physbench.rollouts.predict import RolloutRequest, predict, synchronize
+from physbench.rollouts.device import synchronize
+from physbench.rollouts.predict import RolloutRequest, predict
 
 BOUND = 1.05
 LEAST_MILLISECONDS = 20.0  # a frame, for the bound to be asked for

@@ -106,6 +106,11 @@ def _control_group_left() -> int | None:
         return None
 
 
+def is_queued(device: torch.device) -> bool:
+    """Whether what is asked of a device is queued, so that the host goes on before it is done, and can tell when."""
+    return device.type == "cuda"
+
+
 def synchronize(device: torch.device) -> None:
     """Wait until the device has finished its work."""
     if device.type == "cuda":

@@ -83,39 +83,67 @@ def store_chunk(chunk: Tensor, out: Tensor, first: int, horizon: int) -> dict[in
     low, high = (bound.item() for bound in chunk.aminmax())  # NaN if any value is NaN
     if not (low >= -RANGE_TOLERANCE and high <= 1 + RANGE_TOLERANCE):
         for position, clip in enumerate(chunk):
-            reason = _value_problem(clip, first, horizon)
+            reason = value_problem(frame_statistics(clip.cpu()), clip[0].numel(), first, horizon)
             if reason:
                 failures[position] = reason
-    half = torch.tensor(0.5, device=chunk.device)
     for position, clip in enumerate(chunk):
         if position in failures:
             out[position].zero_()
             continue
         for start in range(0, len(clip), ROUNDING_BLOCK):
-            block = clip[start : start + ROUNDING_BLOCK]
-            if block.dtype in (torch.float16, torch.bfloat16):
-                block = block.float()
-            levels = torch.add(half.to(block.dtype), block, alpha=255)  # truncation then rounds to the nearest
+            levels = round_levels(clip[start : start + ROUNDING_BLOCK])
             if levels.device.type != "cpu":
                 levels = levels.to(torch.uint8)
             out[position, start : start + ROUNDING_BLOCK].copy_(levels)
     return failures
 
 
-def _value_problem(clip: Tensor, first: int, horizon: int) -> str | None:
-    """What is wrong with the values of one clip's chunk (t, 3, H, W), or None."""
-    finite = clip.isfinite()
-    if not bool(finite.all()):
-        frame = int((~finite).flatten(1).any(1).int().argmax())
-        wrong = clip[frame]
-        kind = "NaN" if bool(wrong.isnan().any()) else "Inf"
-        count = int((~wrong.isfinite()).sum())
-        return f"Predicted frame {first + frame + 1} of {horizon} holds {kind} ({count} of {wrong.numel()} values)."
-    low, high = (float(bound) for bound in clip.aminmax())
-    if low >= -RANGE_TOLERANCE and high <= 1 + RANGE_TOLERANCE:
+def round_levels(frames: Tensor) -> Tensor:
+    """Frames in [0, 1] -> levels 0 to 255 and a half more, so that the conversion to uint8 rounds to the nearest."""
+    if frames.dtype in (torch.float16, torch.bfloat16):
+        frames = frames.float()
+    return torch.add(torch.full((), 0.5, dtype=frames.dtype, device=frames.device), frames, alpha=255)
+
+
+def frame_statistics(frames: Tensor) -> Tensor:
+    """What of the values of frames (..., 3, H, W) decides whether they are right.
+
+    Returns:
+        (..., 4) float64 on the device of the frames: least and largest value, how many values are not finite, and how
+        many of these are NaN.
+    """
+    within = (-3, -2, -1)
+    counts = (frames.isfinite().logical_not().sum(within), frames.isnan().sum(within))
+    found = (frames.amin(within), frames.amax(within), *counts)
+    return torch.stack([each.to(torch.float64) for each in found], -1)
+
+
+def is_wrong(statistics: Tensor) -> Tensor:
+    """Whether frames hold NaN, Inf or values outside of [0, 1] by more than rounding hides; (...) of (..., 4)."""
+    low, high, not_finite, _ = statistics.unbind(-1)
+    return (not_finite > 0) | (low < -RANGE_TOLERANCE) | (high > 1 + RANGE_TOLERANCE)
+
+
+def value_problem(statistics: Tensor, size: int, first: int, horizon: int) -> str | None:
+    """What is wrong with the values of one clip's chunk, or None.
+
+    Args:
+        statistics: Of its frames (t, 4), see `frame_statistics`, on the CPU.
+        size: Number of values of a frame.
+        first: Number of the chunk's first frame, from 0.
+        horizon: Number of predicted frames.
+    """
+    wrong = is_wrong(statistics)
+    if not bool(wrong.any()):
         return None
-    outside = (clip < -RANGE_TOLERANCE) | (clip > 1 + RANGE_TOLERANCE)
-    frame = int(outside.flatten(1).any(1).int().argmax())
+    not_finite = statistics[:, 2] > 0
+    if bool(not_finite.any()):
+        frame = int(not_finite.int().argmax())
+        count, nans = (int(value) for value in statistics[frame, 2:])
+        kind = "NaN" if nans else "Inf"
+        return f"Predicted frame {first + frame + 1} of {horizon} holds {kind} ({count} of {size} values)."
+    frame = int(wrong.int().argmax())
+    low, high = float(statistics[:, 0].min()), float(statistics[:, 1].max())
     if high > 2:
         hint = "divide by 255"
     elif -1.01 <= low < -0.3:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -17,14 +15,13 @@ from physbench.adapters.model_protocol import AssumingModel, FrameModel, Model, 
 from physbench.adapters.surprise_card import SurpriseCard
 from physbench.clips.clip import Clip
 from physbench.errors import PhysbenchError
-from physbench.rollouts.device import synchronize
-from physbench.rollouts.frame_validation import AnswerError, check_chunk, iterate_chunks, store_chunk
+from physbench.rollouts.frame_transfer import FrameReceiver, to_device
+from physbench.rollouts.frame_validation import AnswerError, check_chunk, iterate_chunks
 from physbench.rollouts.messages import GLOBAL_RANDOMNESS
+from physbench.rollouts.model_calls import ModelCalls
 from physbench.rollouts.predict_states import predict_states
 from physbench.rollouts.predict_surprise import predict_surprise
 from physbench.rollouts.state_inputs import StateInputs
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +79,7 @@ def make_generators(seeds: Sequence[int], device: torch.device) -> list[torch.Ge
 
 def normalized_frames(frames: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
     """uint8 frames -> [0, 1] on the device."""
-    return frames.to(device).to(dtype).div_(255)
+    return to_device(frames, device).to(dtype).div_(255)
 
 
 @torch.inference_mode()
@@ -111,12 +108,14 @@ def predict(model: Model, request: RolloutRequest, out: Tensor, device: torch.de
     generators = make_generators(request.seeds, device)
     seed_everything(request.seeds[0])
     states_before = global_random_states(device)
+    calls = ModelCalls(device)
     if isinstance(model.card, SurpriseCard):
-        predict_surprise(model, request, out, answer, generators, device, dtype)
+        predict_surprise(model, request, out, answer, generators, calls, dtype)
     elif request.states is None:
-        _predict_frames(model, request, out, answer, generators, device, dtype)
+        _predict_frames(model, request, out, answer, generators, calls, dtype)
     else:
-        predict_states(model, request, out, answer, generators, device, dtype)
+        predict_states(model, request, out, answer, generators, calls, dtype)
+    answer.seconds = calls.seconds()
     if global_random_states(device) != states_before:
         answer.notes.add(GLOBAL_RANDOMNESS)
     if isinstance(model, PrivilegedModel):
@@ -133,24 +132,29 @@ def _predict_frames(
     out: Tensor,
     answer: PartResult,
     generators: Sequence[torch.Generator],
-    device: torch.device,
+    calls: ModelCalls,
     dtype: torch.dtype,
 ) -> None:
     """Fill `out` with frames, call by call along time."""
     done = 0
-    context = request.context
+    received = FrameReceiver(request.stored)
+    context = None if request.context is None else to_device(request.context, calls.device)
     while done < request.stored:
         span = min(model.card.max_horizon or request.horizon, request.stored - done)
         if done and request.clips is not None:
             raise AnswerError("A privileged model must answer with the whole horizon: leave out max_horizon.")
-        call = _prepare_call(model, request, context, done, span, generators, device, dtype)
-        _receive_chunks(call, answer, model, request, out[:, done : done + span], done, device)
+        call = _prepare_call(model, request, context, done, span, generators, calls.device, dtype)
+        again = done + span < request.stored and context is not None
+        shown = context.shape[1] if again and context is not None else 0
+        last = _receive_chunks(call, answer, model, request, out[:, done : done + span], done, shown, calls, received)
         answer.chained += 1
         done += span
-        if len(answer.failures) == len(out):
+        if received.is_checked and len(received.failures) == len(out):
             break
-        if done < request.stored and context is not None:
-            context = torch.cat([context, out[:, max(0, done - context.shape[1]) : done]], 1)[:, -context.shape[1] :]
+        if again and context is not None:
+            context = torch.cat([context, *(to_device(each, calls.device) for each in last)], 1)[:, -shown:]
+    received.wait()
+    answer.failures = received.failures
 
 
 def _play_recording(model: RecordedModel, request: RolloutRequest, out: Tensor) -> PartResult:
@@ -190,7 +194,7 @@ def _prepare_call(
     assert isinstance(model, FrameModel) and context is not None
     actions = None
     if request.actions is not None:
-        actions = request.actions[:, done : done + context.shape[1] + span].to(device, dtype)
+        actions = to_device(request.actions[:, done : done + context.shape[1] + span], device).to(dtype)
     given = normalized_frames(context, device, dtype)
     return partial(
         model.rollout, given, horizon=span, actions=actions, prompts=list(request.prompts), generators=generators
@@ -204,35 +208,35 @@ def _receive_chunks(
     request: RolloutRequest,
     out: Tensor,
     done: int,
-    device: torch.device,
-) -> None:
-    """Call the model once and store its chunks until `out` (B, span, 3, H, W) is full."""
+    shown: int,
+    calls: ModelCalls,
+    received: FrameReceiver,
+) -> list[Tensor]:
+    """Call the model once and store its chunks until `out` (B, span, 3, H, W) is full.
 
-    def timed(action: Callable[[], T]) -> T:
-        start = time.perf_counter()
-        try:
-            result = action()
-            synchronize(device)
-        finally:
-            answer.seconds += time.perf_counter() - start
-        return result
-
+    Returns:
+        The last chunks (B, t, 3, H, W) as uint8, where they lie: at least `shown` frames, if there are so many.
+    """
     batch, span = out.shape[:2]
     context = 0 if request.context is None else request.context.shape[1]
     filled = 0
-    stream = iterate_chunks(timed(call))
+    last: list[Tensor] = []
+    stream = iterate_chunks(calls.run(call))
     while True:
-        chunk = timed(lambda: next(stream, None))
+        chunk = calls.run(lambda: next(stream, None))
         if chunk is None:
             break
         if filled == span:
             raise AnswerError(f"Expected {span} frames, got more: stop after `horizon` frames.")
         frames = check_chunk(chunk, batch, span - filled, model.card.image_size, context)
-        if frames.device.type != device.type and request.clips is None:
-            answer.notes.add(f"The frames are returned on {frames.device.type}, but the context is on {device.type}.")
+        if frames.device.type != calls.device.type and request.clips is None:
+            kinds = frames.device.type, calls.device.type
+            answer.notes.add(f"The frames are returned on {kinds[0]}, but the context is on {kinds[1]}.")
         length = frames.shape[1]
-        reasons = store_chunk(frames, out[:, filled : filled + length], done + filled, request.stored)
-        answer.failures = {**reasons, **answer.failures}
+        last.append(received.store(frames, out[:, filled : filled + length], done + filled))
+        while last and sum(each.shape[1] for each in last[1:]) >= shown:
+            last.pop(0)
         filled += length
     if filled < span:
         raise AnswerError(f"Expected {span} frames, got {filled}.")
+    return last

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,8 +13,8 @@ from torch import Tensor
 
 from physbench.adapters.model_protocol import Model, PrivilegedModel, StateModel
 from physbench.adapters.state_card import SPEED, STATE_COLUMNS, StateCard
-from physbench.rollouts.device import synchronize
 from physbench.rollouts.frame_validation import AnswerError
+from physbench.rollouts.model_calls import ModelCalls
 from physbench.rollouts.state_format import completed, from_model, to_model
 from physbench.rollouts.state_inputs import StateInputs
 
@@ -30,7 +30,7 @@ def predict_states(
     out: Tensor,
     answer: PartResult,
     generators: Sequence[torch.Generator],
-    device: torch.device,
+    calls: ModelCalls,
     dtype: torch.dtype,
 ) -> None:
     """Fill `out` (B, stored, rows, 13) with states, call by call along time.
@@ -54,14 +54,10 @@ def predict_states(
         span = min(card.max_horizon or request.horizon, request.stored - done)
         if done and request.clips is not None:
             raise AnswerError("A privileged model must answer with the whole horizon: leave out max_horizon.")
-        start = time.perf_counter()
-        try:
-            raw = _call(model, request, states, done, span, generators, device, dtype)
-            synchronize(device)
-        finally:
-            answer.seconds += time.perf_counter() - start
-        if isinstance(raw, Tensor) and raw.device.type != device.type and request.clips is None:
-            answer.notes.add(f"The states are returned on {raw.device.type}, but the context is on {device.type}.")
+        raw = calls.run(partial(_call, model, request, states, done, span, generators, calls.device, dtype))
+        if isinstance(raw, Tensor) and raw.device.type != calls.device.type and request.clips is None:
+            kinds = raw.device.type, calls.device.type
+            answer.notes.add(f"The states are returned on {kinds[0]}, but the context is on {kinds[1]}.")
         values = check_answer(raw, card, given, span, whole=request.clips is not None)
         reasons = value_problems(values, given, done, request.stored)
         answer.failures = {**reasons, **answer.failures}

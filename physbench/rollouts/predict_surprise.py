@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from physbench.adapters.model_protocol import Model, SurpriseModel
-from physbench.rollouts.device import synchronize
+from physbench.rollouts.frame_transfer import to_device
 from physbench.rollouts.frame_validation import AnswerError
+from physbench.rollouts.model_calls import ModelCalls
 
 if TYPE_CHECKING:
     from physbench.rollouts.predict import PartResult, RolloutRequest
@@ -25,7 +26,7 @@ def predict_surprise(
     out: Tensor,
     answer: PartResult,
     generators: Sequence[torch.Generator],
-    device: torch.device,
+    calls: ModelCalls,
     dtype: torch.dtype,
 ) -> None:
     """Fill `out` (B, T - C, 1) with the surprise at the frames after the first C of B films (B, T, 3, H, W).
@@ -35,20 +36,18 @@ def predict_surprise(
         Exception: Whatever the model raises.
     """
     assert isinstance(model, SurpriseModel) and request.context is not None
-    video = request.context.to(device).to(dtype).div_(WHITE_BYTE)
+    device = calls.device
+    video = to_device(request.context, device).to(dtype).div_(WHITE_BYTE)
     context = video.shape[1] - request.horizon
-    start = time.perf_counter()
-    try:
-        raw = model.surprise(
-            video,
-            context=context,
-            actions=None if request.actions is None else request.actions.to(device, dtype),
-            prompts=list(request.prompts),
-            generators=generators,
-        )
-        synchronize(device)
-    finally:
-        answer.seconds += time.perf_counter() - start
+    ask = partial(
+        model.surprise,
+        video,
+        context=context,
+        actions=None if request.actions is None else to_device(request.actions, device).to(dtype),
+        prompts=list(request.prompts),
+        generators=generators,
+    )
+    raw = calls.run(ask)
     values = check_surprise(raw, len(video), video.shape[1])[:, context:].to("cpu", torch.float64)
     for position, row in enumerate(values):
         wrong = (~torch.isfinite(row)).nonzero()
