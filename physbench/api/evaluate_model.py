@@ -35,6 +35,8 @@ def evaluate(
     limit: int | None = None,
     device: str = "auto",
     dtype: str = "float32",
+    autocast: str | None = None,
+    compile: bool = False,
     batch_size: int | None = None,
     samples: int = 1,
     seed: int = 0,
@@ -61,7 +63,8 @@ def evaluate(
     object is rolled out in this process, on its own device and in its own type, in evaluation mode, and the modes and
     random states of the training are put back. It loses the isolation of a process of its own: a crash is the crash of
     the program, `timeout` ends nothing, and what `rollout` keeps of its tensors is made under inference mode and cannot
-    be trained through. `device`, `dtype`, `model_arg`, `trust_code` and `resume` are for a MODEL only.
+    be trained through. `device`, `dtype`, `autocast`, `compile`, `model_arg`, `trust_code` and `resume` are for a
+    MODEL only.
 
     `fresh_seeds` draws so many seeds of each task now, or takes those of a run on fresh seeds, so that the clips are in
     no suite. `privileged` lets a model of yours with `rollout_clips` be handed the clips themselves.
@@ -91,6 +94,7 @@ def evaluate(
         target = os.fspath(model)
     else:
         foreign = {"device": device != "auto", "dtype": dtype != "float32", "model_arg": bool(model_arg)}
+        foreign |= {"autocast": autocast is not None, "compile": compile}
         if wrong := [name for name, given in foreign.items() if given]:
             raise UsageError(f"{wrong[0]} is for a MODEL to load; an object stays as it is: move it before.")
         from physbench.adapters.model_contract import check_contract
@@ -109,6 +113,8 @@ def evaluate(
         samples=samples,
         seed=seed,
         dtype=dtype,
+        autocast=autocast,
+        compile=compile,
         timeout=timeout,
         chain=chain,
         keep_rollouts=keep_rollouts,

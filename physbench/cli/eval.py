@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -35,6 +34,8 @@ def command(
     limit: o.Limit = None,
     fresh_seeds: o.FreshSeeds = None,
     dtype: o.Dtype = "float32",
+    autocast: o.Autocast = None,
+    compile: o.Compile = False,
     timeout: o.Timeout = 600.0,
     chain: o.Chain = True,
     clips: o.Clips = None,
@@ -93,38 +94,25 @@ def command(
     if clips is not None and (suite == "expectation" or dry_run):
         raise UsageError("--clips: films and --dry-run make clips of their own. Leave it out.")
 
+    from physbench.cli.asked_run import asked_run, said_settings
     from physbench.cli.console import note as note_line
-    from physbench.cli.settings_file import settings_used
 
-    settings = settings_used(context)
-    if settings:
-        note_line(settings["file"] + ": " + ", ".join(f"{key} = {value}" for key, value in settings["values"].items()))
-    if suite == "expectation":
-        _expectation(options, out, resume, fresh, dry_run, as_json, settings)
-        return
     if dry_run:
-        _say_plan(options, out, as_json)
+        said_settings(context)
+        (_say_films_plan if suite == "expectation" else _say_plan)(options, out, as_json)
+        return
+    if suite == "expectation":
+        _expectation(context, options, as_json)
         return
 
-    from physbench.cli.console import debugging
-    from physbench.run.evaluate import evaluate, say_on_stderr
-    from physbench.run.remote_run import run_at, use_of_out
+    from physbench.run.evaluate import evaluate
 
-    with run_at(out, use_of_out(resume, fresh), say_on_stderr) as place:
-        folder = evaluate(
-            options,
-            out=place.path,
-            resume=resume,
-            fresh=fresh,
-            debug=debugging(),
-            say=place.say,
-            settings=settings,
-        )
+    with asked_run(context, options, evaluate) as place:
         if shard is None:
-            print_result(replace(place, path=folder.path), as_json)
+            print_result(place, as_json)
     if shard is not None:
         note_line(f"Shard {shard} is done. Once all are: physbench merge SHARD SHARD [...] --out DIR")
-        typer.echo(place.named(folder.path))
+        typer.echo(place.named(place.folder.path))
 
 
 def print_result(place: RunPlace, as_json: bool) -> None:
@@ -148,30 +136,16 @@ def print_result(place: RunPlace, as_json: bool) -> None:
         raise typer.Exit(1)
 
 
-def _expectation(
-    options: Options,
-    out: str | None,
-    resume: bool,
-    fresh: bool,
-    dry_run: bool,
-    as_json: bool,
-    settings: Mapping[str, object],
-) -> None:
+def _expectation(context: typer.Context, options: Options, as_json: bool) -> None:
     """Ask a model how surprised it is, and print what it notices."""
-    from physbench.cli.console import complain, debugging, stdout_console
+    from physbench.cli.asked_run import asked_run
+    from physbench.cli.console import complain, stdout_console
     from physbench.expectation.expectation_run import evaluate_expectation
     from physbench.expectation.expectation_text import print_expectation
     from physbench.results.schema import read_result
-    from physbench.run.evaluate import say_on_stderr
-    from physbench.run.remote_run import run_at, use_of_out
 
-    if dry_run:
-        _say_films_plan(options, out, as_json)
-        return
-    with run_at(out, use_of_out(resume, fresh), say_on_stderr) as place:
-        folder = evaluate_expectation(
-            options, out=place.path, resume=resume, fresh=fresh, debug=debugging(), say=place.say, settings=settings
-        )
+    with asked_run(context, options, evaluate_expectation) as place:
+        folder = place.folder
     result = read_result(folder.result)
     if as_json:
         typer.echo(folder.result.read_text(encoding="utf-8").rstrip())

@@ -86,6 +86,11 @@ FreshSeeds = Annotated[
     ),
 ]
 Dtype = Annotated[str, typer.Option(help="float32, float16, bfloat16.")]
+Autocast = Annotated[
+    str | None,
+    typer.Option(metavar="float16|bfloat16", help="torch.autocast around the model's calls; on the CPU bfloat16."),
+]
+Compile = Annotated[bool, typer.Option("--compile/--no-compile", help="torch.compile of the model's networks.")]
 Timeout = Annotated[float, typer.Option(metavar="SECONDS", help="Time limit of one batch; then its clips fail.")]
 Chain = Annotated[
     bool, typer.Option("--chain/--no-chain", help="Continue a model with a short horizon on its own last frames.")
@@ -154,7 +159,7 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 TAKEN_AS_THEY_ARE = (
     *("model", "suite", "tasks", "scorers", "limit", "device", "samples", "seed", "dtype", "timeout", "chain"),
     *("keep_rollouts", "diagnosis", "workers", "trust_code", "privileged", "look", "note", "shard"),
-    *("executor", "address", "prompt_motion"),
+    *("executor", "address", "prompt_motion", "autocast", "compile"),
 )
 
 

@@ -27,6 +27,8 @@ def command(
     limit: o.Limit = None,
     fresh_seeds: o.FreshSeeds = None,
     dtype: o.Dtype = "float32",
+    autocast: o.Autocast = None,
+    compile: o.Compile = False,
     timeout: o.Timeout = 600.0,
     chain: o.Chain = True,
     clips: o.Clips = None,
@@ -52,23 +54,11 @@ def command(
         raise UsageError("The suite expectation shows films: run `physbench eval MODEL --suite expectation`.")
     options = o.asked_options(context.params)
 
-    from physbench.cli.console import debugging
+    from physbench.cli.asked_run import asked_run
     from physbench.cli.console import note as note_line
-    from physbench.cli.settings_file import settings_used
-    from physbench.run.evaluate import evaluate, say_on_stderr
-    from physbench.run.remote_run import run_at, use_of_out
+    from physbench.run.evaluate import evaluate
 
-    with run_at(out, use_of_out(resume, fresh), say_on_stderr) as place:
-        folder = evaluate(
-            options,
-            out=place.path,
-            resume=resume,
-            fresh=fresh,
-            debug=debugging(),
-            say=place.say,
-            settings=settings_used(context),
-            stages=("rollout",),
-        )
-    name = place.named(folder.path)
+    with asked_run(context, options, evaluate, stages=("rollout",)) as place:
+        name = place.named(place.folder.path)
     note_line(f"Then: physbench score {shlex.quote(name)}")
     typer.echo(name)

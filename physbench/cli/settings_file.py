@@ -18,11 +18,11 @@ from physbench.errors import UsageError, nearest
 OWN_FILE, SHARED_FILE, TOOL = "physbench.toml", "pyproject.toml", "physbench"
 MOST_SETTINGS_BYTES = 1 << 20
 FROM_FILE = "DEFAULT_MAP"  # source of a parameter, as click names it
-SWITCHES = ("chain", "diagnosis")
+SWITCHES = ("chain", "diagnosis", "compile")
 PATTERNS = ("tasks", "scorers")  # which may name files on the command line, and may not here
 OF_RUNS = (
     *("suite", "limit", "samples", "seed", "device", "dtype", "batch_size", "timeout", "workers", "keep_rollouts"),
-    *(*SWITCHES, "note", "tag", *PATTERNS),
+    *(*SWITCHES, "autocast", "note", "tag", *PATTERNS),
 )
 ALLOWED: Mapping[str, tuple[str, ...]] = {
     "eval": OF_RUNS,

@@ -290,6 +290,8 @@ def settings(result: Document, manifest: Document) -> list[tuple[str, str]]:
         ("suite hash", suite["hash"]),
         ("clips", "made here, not those of the suite" if suite["local"] else "states as published with the suite"),
         ("device", f"{manifest.get('device', '')} {options.get('dtype', '')}".strip()),
+        ("autocast", options.get("autocast") or ""),
+        ("compiled", "networks, with torch.compile" if options.get("compile") else ""),
         ("batches", f"{len(batches)} of up to {max(map(len, batches))} rollouts" if batches else ""),
         ("seed, samples", f"{manifest.get('seed', options.get('seed', 0))}, {result['counts']['samples']} a clip"),
         ("versions", ", ".join(f"{name} {versions[name]}" for name in versions if versions[name])),

@@ -40,6 +40,17 @@ def find_dtype(name: str) -> torch.dtype:
     return DTYPES[name]
 
 
+def find_autocast(name: str | None, device: torch.device) -> torch.dtype | None:
+    """The type that torch.autocast computes in on a device; None for None. Raises UsageError."""
+    if name is None:
+        return None
+    if device.type not in ("cuda", "cpu"):
+        raise UsageError(f"--autocast: it is for cuda and cpu, and the model runs on {device.type}. Leave it out.")
+    if device.type == "cpu" and name != "bfloat16":
+        raise UsageError(f"--autocast {name}: on the CPU say bfloat16, or leave it out.")
+    return find_dtype(name)
+
+
 def device_name(device: torch.device) -> str:
     """Name of the hardware, for the manifest."""
     if device.type == "cuda":

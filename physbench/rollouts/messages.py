@@ -56,6 +56,8 @@ class LoadRequest:
     threads: int | None  # of torch; None: its own choice
     privileged: bool = False  # a model of the user's may be handed the clips themselves
     untrained: bool = False  # its weights are drawn anew
+    autocast: str | None = None  # type of torch.autocast around its calls
+    compile: bool = False  # its networks go through torch.compile
 
 
 @dataclass(frozen=True)

@@ -31,8 +31,10 @@ from physbench.adapters.surprise_card import SurpriseCard
 from physbench.errors import ModelError, PhysbenchError
 from physbench.plugins.tracebacks import describe_error
 from physbench.rollouts.answer_memory import answer_view
+from physbench.rollouts.compiled_networks import NOT_CALLED, CompiledNetworks, networks_for
 from physbench.rollouts.device import (
     device_name,
+    find_autocast,
     find_device,
     find_dtype,
     free_bytes,
@@ -121,6 +123,8 @@ class RolloutWorker:
         device: torch.device,
         dtype: torch.dtype,
         handed: Handed = "context",
+        autocast: torch.dtype | None = None,
+        compiled: CompiledNetworks | None = None,
     ) -> None:
         self.send = send
         self.memory = memory
@@ -129,6 +133,8 @@ class RolloutWorker:
         self.device = device
         self.dtype = dtype
         self.handed = handed
+        self.autocast = autocast
+        self.compiled = compiled
 
     @classmethod
     def loaded(cls, send: Callable[[Report], object], memory: int, load: LoadRequest) -> RolloutWorker:
@@ -137,6 +143,7 @@ class RolloutWorker:
         if load.threads:
             torch.set_num_threads(load.threads)
         device, dtype = find_device(load.device), find_dtype(load.dtype)
+        autocast, compiled = find_autocast(load.autocast, device), None
         model = load_model(
             load.target,
             device=device,
@@ -146,7 +153,12 @@ class RolloutWorker:
             privileged=load.privileged,
             untrained=load.untrained,
         )
-        return cls(send, memory, model, device, dtype, what_is_handed(load.target, load.privileged))
+        if autocast is not None:
+            networks_for("--autocast", model, load.target)
+        if load.compile:
+            compiled = CompiledNetworks(networks_for("--compile", model, load.target), device)
+        handed = what_is_handed(load.target, load.privileged)
+        return cls(send, memory, model, device, dtype, handed, autocast, compiled)
 
     @property
     def info(self) -> LoadedModel:
@@ -222,6 +234,8 @@ class RolloutWorker:
                 reason = f"Memory was full with a single clip: {message}" if out_of_memory else message
                 results = tuple(PositionResult(position, 0, 0, 0.0, reason) for position in positions)
             self.send(PartFinished(job.index, results))
+        if self.compiled is not None and not self.compiled.called:
+            notes.add(NOT_CALLED)
         memory = peak_memory(self.device)
         self.send(JobDone(job.index, *memory, free_bytes(self.device), tuple(sorted(notes))))
 
@@ -244,7 +258,7 @@ class RolloutWorker:
         first, last = positions[0], positions[-1] + 1
         contiguous = positions == list(range(first, last))
         out = memory_answers[first:last] if contiguous else torch.empty_like(memory_answers[positions])
-        answer = predict(self.model, part, out, self.device, self.dtype)
+        answer = predict(self.model, part, out, self.device, self.dtype, self.autocast)
         if not contiguous:
             memory_answers[positions] = out
         notes |= answer.notes

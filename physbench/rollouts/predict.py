@@ -83,7 +83,14 @@ def normalized_frames(frames: Tensor, device: torch.device, dtype: torch.dtype) 
 
 
 @torch.inference_mode()
-def predict(model: Model, request: RolloutRequest, out: Tensor, device: torch.device, dtype: torch.dtype) -> PartResult:
+def predict(
+    model: Model,
+    request: RolloutRequest,
+    out: Tensor,
+    device: torch.device,
+    dtype: torch.dtype,
+    autocast: torch.dtype | None = None,
+) -> PartResult:
     """Roll out a request.
 
     A model whose `max_horizon` is shorter than the horizon is called again on the last C frames of context and
@@ -96,6 +103,7 @@ def predict(model: Model, request: RolloutRequest, out: Tensor, device: torch.de
             surprise (B, stored, 1).
         device: Where the model runs.
         dtype: Type of the frames that it is given.
+        autocast: Type of torch.autocast around the model's calls; None: without.
 
     Raises:
         AnswerError: The answer breaks the protocol.
@@ -108,7 +116,7 @@ def predict(model: Model, request: RolloutRequest, out: Tensor, device: torch.de
     generators = make_generators(request.seeds, device)
     seed_everything(request.seeds[0])
     states_before = global_random_states(device)
-    calls = ModelCalls(device)
+    calls = ModelCalls(device, autocast)
     if isinstance(model.card, SurpriseCard):
         predict_surprise(model, request, out, answer, generators, calls, dtype)
     elif request.states is None:

@@ -65,6 +65,8 @@ class RolloutEngine:
         trust_code: bool = False,
         privileged: bool = False,
         untrained: bool = False,
+        autocast: str | None = None,
+        compile: bool = False,
         threads: int | None = None,
         part_size: int | None = None,
         debug: bool = False,
@@ -73,21 +75,19 @@ class RolloutEngine:
 
         Args:
             target: See `load_model`.
-            device: "auto", "cpu", "cuda", "cuda:1" or "mps".
-            dtype: "float32", "float16", "bfloat16" or "float64".
+            device, dtype: "auto", "cpu", "cuda", "cuda:1" or "mps"; "float32", "float16", "bfloat16" or "float64".
             model_args: Values of --model-arg, by name.
             timeout: Seconds for what the model is given at once.
             chain: Whether a model of a shorter horizon is continued on its own last frames.
             seed: From which the generators of samples are seeded, with the id of the clip.
             salt: Secret that the seeds depend on as well, so that they do not tell which clip it is.
             look: How clips are drawn; None: as the model's card says.
-            trust_code, privileged, untrained: See `load_model`.
-            threads: Of torch; None: its own choice.
+            trust_code, privileged, untrained: See `load_model`; autocast, compile, threads: see `LoadRequest`.
             part_size: Clips together, at most; continues a run whose batches were halved by full memory.
             debug: Whether tracebacks of the model are printed.
         """
-        arguments = dict(model_args or {})
-        self._load = LoadRequest(target, device, dtype, arguments, trust_code, threads, privileged, untrained)
+        granted = trust_code, threads, privileged, untrained
+        self._load = LoadRequest(target, device, dtype, dict(model_args or {}), *granted, autocast, compile)
         self.timeout, self.chain, self.look = timeout, chain, look
         self.seed, self.salt, self.part_size, self.debug = seed, salt, part_size, debug
         self.devices = 1  # that compute batches at the same time

@@ -25,6 +25,7 @@ Executor = Literal["local", "ray"]
 EXECUTORS = ("local", "ray")
 RAY_DEVICES = ("auto", "cpu", "cuda")
 DTYPE_NAMES = ("float32", "float16", "bfloat16", "float64")
+AUTOCAST_NAMES = ("float16", "bfloat16")
 KEEPS = ("shown", "all", "none")
 LIVE_AGAIN = "evaluate(model, ..., fresh=True)"  # how a run of a model in this process is repeated
 LIVE_NOT_RESUMED = "A live model may have changed since: its run cannot be resumed. Use fresh=True."
@@ -54,6 +55,8 @@ class Options:
     samples: int = 1
     seed: int = 0
     dtype: str = "float32"
+    autocast: str | None = None  # type of torch.autocast around the model's calls
+    compile: bool = False  # its networks go through torch.compile
     timeout: float = 600.0  # s a batch
     chain: bool = True
     keep_rollouts: Keep = "shown"
@@ -103,6 +106,8 @@ class Options:
             raise UsageError("--untrained-copy: it stands beside a model on --suite expectation alone. Leave it out.")
         if self.dtype not in DTYPE_NAMES:
             raise UsageError(f"--dtype: there is no '{self.dtype}'.{nearest(self.dtype, DTYPE_NAMES)}")
+        if self.autocast is not None and self.autocast not in AUTOCAST_NAMES:
+            raise UsageError(f"--autocast: there is no '{self.autocast}'.{nearest(self.autocast, AUTOCAST_NAMES)}")
         if self.look is not None:
             (check_look if self.clips is None else known_look)(self.look)  # packed clips are drawn already
         if self.look not in (None, PLAIN) and self.model.startswith(("saboteur:", "baseline:memory")):
@@ -229,7 +234,7 @@ class Options:
                     words += ["--tag", tag]
             elif name in ("chain", "diagnosis"):
                 words.append(f"--no-{name}")
-            elif name in ("trust_code", "privileged", "prompt_motion", "untrained_copy"):
+            elif name in ("compile", "trust_code", "privileged", "prompt_motion", "untrained_copy"):
                 words.append(option)
             else:
                 words += [option, f"{value:g}" if isinstance(value, float) else str(value)]

@@ -160,6 +160,8 @@ _DECIDING: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("--samples", ("options", "samples")),
     ("--seed", ("options", "seed")),
     ("--dtype", ("options", "dtype")),
+    ("--autocast", ("options", "autocast")),
+    ("--compile", ("options", "compile")),
     ("--device", ("options", "device")),
     ("--batch-size", ("options", "batch_size")),
     ("--chain", ("options", "chain")),

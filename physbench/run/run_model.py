@@ -86,6 +86,8 @@ def engine_arguments(
         "target": options.model,
         "device": options.device,
         "dtype": options.dtype,
+        "autocast": options.autocast,
+        "compile": options.compile,
         "model_args": dict(options.model_arg),
         "trust_code": options.trust_code,
         "privileged": options.privileged,

@@ -25,6 +25,8 @@ def test_a_file_gives_options_by_command(here: Path) -> None:
         suite = "smoke"
         batch-size = 4
         diagnosis = false
+        autocast = "bfloat16"
+        compile = true
         tag = "mine"
         [data.generate]
         size = 128
@@ -32,8 +34,9 @@ def test_a_file_gives_options_by_command(here: Path) -> None:
     )
     settings = read_settings(here)
     assert settings.file == "physbench.toml"
+    computing = {"autocast": "bfloat16", "compile": True}
     assert settings.default_map == {
-        "eval": {"suite": "smoke", "batch_size": "4", "diagnosis": False, "tag": ["mine"]},
+        "eval": {"suite": "smoke", "batch_size": "4", "diagnosis": False, **computing, "tag": ["mine"]},
         "data": {"generate": {"size": "128"}},
     }
 

@@ -126,3 +126,19 @@ class GlobalNoise(Coded):
 
 def unseeded(*, device, dtype):
     return GlobalNoise()
+
+
+class Bits(Coded):
+    """Shows in how many bits its network computes, as a level."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = torch.nn.Linear(3, 3)
+
+    def rollout(self, context, *, horizon, actions, prompts, generators):
+        many = torch.finfo(self.net(context[:, -1, :, 0, 0]).dtype).bits
+        return torch.full_like(context[:, -1:], many / 255).expand(-1, horizon, -1, -1, -1)
+
+
+def bits(*, device, dtype):
+    return Bits()

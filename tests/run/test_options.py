@@ -33,6 +33,8 @@ def test_the_resume_command_asks_for_the_same_run(monkeypatch: pytest.MonkeyPatc
         samples=2,
         seed=7,
         dtype="bfloat16",
+        autocast="float16",
+        compile=True,
         timeout=2.5,
         chain=False,
         keep_rollouts="all",
@@ -69,6 +71,7 @@ def test_the_resume_command_asks_for_the_same_run(monkeypatch: pytest.MonkeyPatc
         ({"timeout": float("inf")}, "--timeout"),
         ({"timeout": float("nan")}, "--timeout"),
         ({"dtype": "float31"}, "float32"),
+        ({"autocast": "bfloat15"}, "--autocast.*bfloat16"),
         ({"keep_rollouts": "al"}, "all"),
     ],
 )

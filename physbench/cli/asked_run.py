@@ -1,0 +1,58 @@
+"""What `eval` and `rollout` share: a run at the place of --out, with the settings of the file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from physbench.run.options import Options
+    from physbench.run.remote_run import RunPlace
+    from physbench.storage.run_folder import RunFolder
+
+
+def said_settings(context: typer.Context) -> dict[str, Any]:
+    """What a command takes from a file with settings, after saying so."""
+    from physbench.cli.console import note
+    from physbench.cli.settings_file import settings_used
+
+    settings = settings_used(context)
+    if settings:
+        note(settings["file"] + ": " + ", ".join(f"{key} = {value}" for key, value in settings["values"].items()))
+    return settings
+
+
+@contextmanager
+def asked_run(
+    context: typer.Context, options: Options, evaluate: Callable[..., RunFolder], **changes: object
+) -> Iterator[RunPlace]:
+    """Evaluate at --out. What is made in the block is at its URL, too.
+
+    Args:
+        context: Of a command with --out, --resume and --fresh.
+        options: The settings of the run.
+        evaluate: What does it.
+        changes: Further arguments of `evaluate`.
+    """
+    from physbench.cli.console import debugging
+    from physbench.run.evaluate import say_on_stderr
+    from physbench.run.remote_run import run_at, use_of_out
+
+    settings = said_settings(context)
+    resume, fresh = context.params["resume"], context.params["fresh"]
+    with run_at(context.params["out"], use_of_out(resume, fresh), say_on_stderr) as place:
+        folder = evaluate(
+            options,
+            out=place.path,
+            resume=resume,
+            fresh=fresh,
+            debug=debugging(),
+            say=place.say,
+            settings=settings,
+            **changes,
+        )
+        yield replace(place, path=folder.path)
