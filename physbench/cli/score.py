@@ -19,6 +19,8 @@ ArchiveNow = Annotated[
 def command(
     run: Run,
     clips: ArchiveNow = None,
+    executor: o.ExecutorName = "local",
+    address: o.Address = None,
     workers: o.Workers = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Discard the scores that are there.")] = False,
     debug: o.Debug = False,
@@ -35,7 +37,14 @@ def command(
 
     with run_at(run, "go on", say_on_stderr) as place:
         folder = score_run(
-            place.folder.path, workers=workers, clips=clips, fresh=fresh, debug=debugging(), say=place.say
+            place.folder.path,
+            workers=workers,
+            clips=clips,
+            fresh=fresh,
+            executor=executor,  # type: ignore[arg-type]  # checked there
+            address=address,
+            debug=debugging(),
+            say=place.say,
         )
         shard = read_manifest(folder)["options"].get("shard")
     then = "physbench merge SHARD SHARD [...] --out DIR" if shard else f"physbench finish {shlex.quote(place.name)}"

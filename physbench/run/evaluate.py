@@ -26,6 +26,7 @@ from physbench.run.finalize import drop_results
 from physbench.run.fresh_seeds import asked_suite, left_out
 from physbench.run.interrupt import explained, interruptible
 from physbench.run.options import LIVE_AGAIN, LIVE_NOT_RESUMED, Options
+from physbench.run.ray_cluster import check_cluster
 from physbench.run.repair import drop_damaged, drop_drafts, unanswered
 from physbench.run.run_lock import claimed_folder, default_folder, opened
 from physbench.run.run_manifest import asked_document, refuse_other_scoring, refuse_other_settings
@@ -80,6 +81,8 @@ def evaluate(
     suite = clips.known(suite) if clips else suite
     if model is None:
         check_target(options.model, trust_code=options.trust_code)
+    if options.executor == "ray":
+        check_cluster(options.address)
     scorers = find_scorers(options.scorers)
     if model is None:
         for line in preflight(options.model, suite, options.samples, options.model_arg):

@@ -164,7 +164,7 @@ def _refuse_undone(run: Run) -> None:
     """Raise where a shard is not rolled out to its end, or where a file of it is damaged."""
     path = run.folder.path
     missing = sum(not (run.scored(item) or run.rolled(item)) for item in run.items)
-    again = run.options.resume_command(path, "rollout")
+    again = run.options.rollout_command(path)
     index, of = run.shard or (0, 0)
     if missing:
         raise PhysbenchError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -138,11 +138,8 @@ class Options:
 
     def _check_executor(self) -> None:
         """Refuse what cannot be done on a cluster."""
-        if self.executor not in EXECUTORS:
-            raise UsageError(f"--executor: there is no '{self.executor}'.{nearest(self.executor, EXECUTORS)}")
+        check_executor(self.executor, self.address)
         if self.executor == "local":
-            if self.address is not None:
-                raise UsageError("--address: it is that of a Ray cluster. Add --executor ray.")
             return
         if self.fresh_seeds is not None:
             raise UsageError(
@@ -240,6 +237,11 @@ class Options:
                 words += [option, f"{value:g}" if isinstance(value, float) else str(value)]
         return shlex.join([*words, "--out", str(out), "--resume"])
 
+    def rollout_command(self, out: Path) -> str:
+        """The command that makes rollouts that `out` lacks, wherever that is done."""
+        anywhere = replace(self, workers=None, executor="local", address=None)
+        return anywhere.resume_command(out, "rollout")
+
 
 def options_of(document: Mapping[str, Any]) -> Options:
     """The settings that `Options.document` wrote; what an older manifest lacks is as by default.
@@ -263,6 +265,14 @@ def parse_shard(text: str) -> tuple[int, int]:
     if not found or not 1 <= int(found[1]) <= int(found[2]):
         raise UsageError(f"--shard: expected I/N with I from 1 to N, such as 2/4, got '{text}'.")
     return int(found[1]), int(found[2])
+
+
+def check_executor(executor: str, address: str | None) -> None:
+    """Refuse an executor that there is not, and the address of a cluster for a run that uses none."""
+    if executor not in EXECUTORS:
+        raise UsageError(f"--executor: there is no '{executor}'.{nearest(executor, EXECUTORS)}")
+    if executor == "local" and address is not None:
+        raise UsageError("--address: it is that of a Ray cluster. Add --executor ray.")
 
 
 def check_timeout(seconds: float) -> None:

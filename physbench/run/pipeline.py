@@ -56,7 +56,7 @@ def roll_and_score(run: Run, pool: WorkerPool | None) -> int:
         for item in lost:
             drop_rollout(run.folder, item.row.id, item.sample)
         if "rollout" not in run.stages:
-            again = run.options.resume_command(run.folder.path, "rollout")
+            again = run.options.rollout_command(run.folder.path)
             raise PhysbenchError(
                 f"{counted(len(lost), 'stored rollout')} cannot be read. Make them again, then score them:\n  {again}"
             )

@@ -20,6 +20,9 @@ from physbench.worker_pool import WORKER_ENVIRONMENT, WorkerDiedError, cores
 OBJECT_STORE_BYTES = 512 << 20  # of a cluster on this machine alone: packed clips and rollouts; the rest goes to disk
 ANSWER_SECONDS = 5.0
 ADDRESS_VARIABLE = "RAY_ADDRESS"  # where `ray job submit` names the cluster
+LOCAL = "local"  # Ray's word for a new cluster of this machine alone
+HTTP2_HEADER, HTTP2_SETTINGS = 9, 4  # bytes of the header of a frame, with the length first; a kind of frame
+HTTP2_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, HTTP2_SETTINGS, 0, 0, 0, 0, 0])
 
 
 class ClusterLossError(WorkerDiedError):
@@ -46,6 +49,28 @@ def import_ray() -> Any:
         raise UsageError("--executor ray: Ray is not installed. Install it: pip install 'physbench[ray]'") from error
 
 
+def check_cluster(address: str | None) -> str | None:
+    """Refuse what cannot be joined, in seconds and before anything of a run is touched.
+
+    Args:
+        address: As of `joined`.
+
+    Returns:
+        The address of the cluster that is meant; None: a new one of this machine alone.
+
+    Raises:
+        UsageError: Ray is not installed, the address is none, or no cluster answers there.
+    """
+    import_ray()
+    source = "--address" if address else ADDRESS_VARIABLE
+    address = address or os.environ.get(ADDRESS_VARIABLE) or LOCAL
+    if address == LOCAL:
+        return None
+    if address != "auto":
+        _await_answer(address, source)
+    return address
+
+
 @contextmanager
 def joined(address: str | None, workers: int | None, debug: bool = False) -> Iterator[Cluster]:
     """Join a cluster, and leave it at the end; one of this machine alone is then shut down.
@@ -59,15 +84,12 @@ def joined(address: str | None, workers: int | None, debug: bool = False) -> Ite
     Raises:
         UsageError: Ray is not installed, or no cluster of the same versions answers.
     """
+    address = check_cluster(address)
     ray = import_ray()
-    source = "--address" if address else ADDRESS_VARIABLE
-    address = address or os.environ.get(ADDRESS_VARIABLE) or None
     settings: dict[str, Any] = {"address": address}
-    if address is None or address == "local":
+    if address is None:
         own = {"num_cpus": workers or cores(), "include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
         settings = {"address": "local", **own}
-    else:
-        _await_answer(address, source)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     with _signals_kept():
         try:
@@ -87,20 +109,47 @@ def joined(address: str | None, workers: int | None, debug: bool = False) -> Ite
 
 def _await_answer(address: str, source: str) -> None:
     """Raise UsageError where nobody answers at an address: Ray itself would try for a minute."""
-    if address == "auto":
-        return
     found = re.fullmatch(r"([^:/\s]+):([0-9]{1,5})", address)
-    if found is None or int(found[2]) > 65535:
+    if found is None or not 1 <= int(found[2]) <= 65535:
         client = " Run physbench on a node of the cluster (`ray job submit` does)." if "://" in address else ""
         raise UsageError(f"{source}: expected auto or HOST:PORT of the head of the cluster, got '{address}'.{client}")
+    remedy = f"without {source}, this machine alone is used"
     try:
-        socket.create_connection((found[1], int(found[2])), ANSWER_SECONDS).close()
+        with socket.create_connection((found[1], int(found[2])), ANSWER_SECONDS) as connection:
+            if os.environ.get("RAY_USE_TLS", "0") in ("", "0"):
+                _await_greeting(connection)
+    except _NoClusterError as error:
+        raise UsageError(
+            f"{source} {address}: something answers there, but no Ray cluster. `ray start --head` on its head names "
+            f"the port (6379, unless told otherwise); {remedy}."
+        ) from error
     except OSError as error:
         reason = error.strerror or str(error)
         raise UsageError(
             f"{source} {address}: no Ray cluster answers ({reason}). `ray status` on its head says whether it runs; "
-            "without --address, this machine alone is used."
+            f"{remedy}."
         ) from error
+
+
+class _NoClusterError(Exception):
+    """What answers at an address is another program."""
+
+
+def _await_greeting(connection: socket.socket) -> None:
+    """Greet in HTTP/2, as clients of a Ray cluster do, and raise _NoClusterError where no such greeting comes back.
+
+    Ray itself would wait for half a minute or more, at the port of its own dashboard, say.
+    """
+    connection.settimeout(ANSWER_SECONDS)
+    try:
+        connection.sendall(HTTP2_GREETING)
+        frame = b""
+        while len(frame) < HTTP2_HEADER and (more := connection.recv(HTTP2_HEADER - len(frame))):
+            frame += more
+    except OSError as error:
+        raise _NoClusterError from error
+    if len(frame) < HTTP2_HEADER or frame[3] != HTTP2_SETTINGS:
+        raise _NoClusterError
 
 
 def _refusal(address: str | None, text: str) -> str:

@@ -25,7 +25,8 @@ from physbench.results.run_clips import clips_of, refuse_other_archive
 from physbench.run.finalize import FINISHED_FILES
 from physbench.run.fresh_seeds import asked_suite
 from physbench.run.interrupt import explained, interruptible
-from physbench.run.options import Options, options_of
+from physbench.run.options import Executor, Options, check_executor, options_of
+from physbench.run.ray_cluster import check_cluster
 from physbench.run.repair import drop_damaged, unanswered
 from physbench.run.run_lock import opened
 from physbench.run.run_manifest import Document, asked_document, first_difference
@@ -36,6 +37,7 @@ from physbench.scoring.score_clip import find_scorers
 from physbench.storage.run_contents import CONTENTS
 from physbench.storage.run_folder import RunFolder
 from physbench.worker_pool import cores
+from physbench.world.scene import PLAIN
 
 SAME_SOURCE = ("physbench", "code")  # of the versions: what is the same in every stage
 SCORED = ("parts", "pairs", "tracks", "traces", "references", "report")
@@ -47,6 +49,8 @@ def score_run(
     workers: int | None = None,
     clips: str | None = None,
     fresh: bool = False,
+    executor: Executor = "local",
+    address: str | None = None,
     debug: bool = False,
     say: Say,
 ) -> RunFolder:
@@ -54,9 +58,11 @@ def score_run(
 
     Args:
         path: A run, or a shard of one.
-        workers: Processes; None: one per core.
+        workers: Processes, or tasks that run at the same time; None: one per core.
         clips: Where the archive lies now that the model was rolled out on, if it was one.
         fresh: Discard the scores that are there.
+        executor: Where it is scored, wherever it was rolled out: processes of this machine, or a Ray cluster.
+        address: Of the cluster, as of `ray_cluster.joined`.
         debug: Whether tracebacks are printed.
         say: Prints a line.
 
@@ -64,7 +70,7 @@ def score_run(
         UsageError: The folder is no run that is rolled out, or this machine cannot score it as it was asked for.
         PhysbenchError: A rollout is damaged, the disk full, a worker killed, or the clips here are others.
     """
-    with _reopened(path, ("score",), workers, clips, debug, say) as run:
+    with _reopened(path, ("score",), workers, clips, debug, say, executor, address) as run:
         _refuse_unrolled(run)
         if fresh:
             _discard_scores(run)
@@ -84,7 +90,7 @@ def score_run(
             say(run.standing())
         lost = len(unanswered(run.folder, run.rows, samples))
         if lost:
-            again = run.options.resume_command(path, "rollout")
+            again = run.options.rollout_command(path)
             many = counted(lost, "rollout")
             say(f"{many} failed as the server did not answer. Once it runs, repeat with:\n  {again}")
     return RunFolder(path)
@@ -117,15 +123,29 @@ def finish_run(
 
 @contextmanager
 def _reopened(
-    path: Path, stages: tuple[Stage, ...], workers: int | None, clips: str | None, debug: bool, say: Say
+    path: Path,
+    stages: tuple[Stage, ...],
+    workers: int | None,
+    clips: str | None,
+    debug: bool,
+    say: Say,
+    executor: Executor = "local",
+    address: str | None = None,
 ) -> Iterator[Run]:
     """The run in a folder, locked, checked against what is installed here."""
     if workers is not None and workers < 1:
         raise UsageError(f"--workers: expected at least 1, got {workers}.")
+    check_executor(executor, address)
     read_manifest(RunFolder(path))  # says what is wrong where it is no run
+    if executor == "ray":
+        check_cluster(address)
     again = f"physbench {stages[0]} {shlex.quote(str(path))}"
+    if executor != "local":
+        again += f" --executor {executor}" + (f" --address {shlex.quote(address)}" if address else "")
     with interruptible(), opened(path, resume=True, fresh=False) as folder:
-        run = stored_run(folder, stages, say, workers=workers, clips=clips, debug=debug)
+        run = stored_run(
+            folder, stages, say, workers=workers, clips=clips, debug=debug, executor=executor, address=address
+        )
         with explained(again, run.kept, folder.path):
             yield run
 
@@ -138,6 +158,8 @@ def stored_run(
     workers: int | None = None,
     clips: str | None = None,
     debug: bool = False,
+    executor: Executor = "local",
+    address: str | None = None,
 ) -> Run:
     """The run that the manifest in a folder describes.
 
@@ -145,9 +167,10 @@ def stored_run(
         UsageError: It was not rolled out yet, or is a run of other code, tasks or scorers than are here.
     """
     manifest = read_manifest(folder)
-    options = replace(options_of(manifest["options"]), executor="local", address=None)  # goes on here
+    # It goes on here or on another cluster, wherever it was rolled out.
+    options = replace(options_of(manifest["options"]), workers=workers, executor=executor, address=address)
     if not manifest.get("batches"):
-        raise UsageError(f"{folder.path}: was not rolled out yet. First: {_rollout_command(options, folder)}")
+        raise UsageError(f"{folder.path}: was not rolled out yet. First: {options.rollout_command(folder.path)}")
     if manifest.get("clips"):
         if clips is not None:
             packed = opened_archive(clips)
@@ -160,11 +183,12 @@ def stored_run(
     suite = source.known(suite) if isinstance(source, PackedClips) else suite
     _refuse_other_code(manifest, options, suite, salt, folder)
     _refuse_other_look(manifest, folder)
+    if executor == "ray" and spec_of(manifest).look != PLAIN:
+        raise UsageError(
+            f"{folder.path} is drawn in the look {spec_of(manifest).look}, which nodes of a cluster may draw in other "
+            "ways. Leave out --executor ray."
+        )
     return Run(folder, options, suite, manifest, say, workers or cores(), debug, stages=stages)
-
-
-def _rollout_command(options: Options, folder: RunFolder) -> str:
-    return options.resume_command(folder.path, "rollout")
 
 
 def _refuse_other_code(manifest: Document, options: Options, suite: Suite, salt: str, folder: RunFolder) -> None:
@@ -202,7 +226,7 @@ def _refuse_unrolled(run: Run) -> None:
         batches = len(run.own_batches())
         raise UsageError(
             f"{run.folder.path}: is not rolled out: {len(missing)} of {counted(batches, 'batch')} are missing. First: "
-            f"{_rollout_command(run.options, run.folder)}"
+            f"{run.options.rollout_command(run.folder.path)}"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import sys
 import threading
@@ -18,6 +19,7 @@ from physbench.cli.main import run
 from physbench.clips.clip import Row
 from physbench.errors import ModelError, PhysbenchError, UsageError
 from physbench.plugins import user_files
+from physbench.results.read_run import read_manifest
 from physbench.run import folder_jobs, ray_cluster, ray_pool, worker
 from physbench.run.folder_jobs import Setting, files_read, own_setting, prepare, run_job
 from physbench.run.options import Options
@@ -69,6 +71,45 @@ def test_a_run_leaves_the_same_bytes(
     actors = [how for how in ray.asked if "max_restarts" in how]
     assert [how["num_gpus"] for how in actors] == [1] and ray.killed == 2
     assert ray.settings == {}, "the cluster was left"
+
+
+def test_scores_alone(ray: RayStandIn, staged_run: RunFolder, tmp_path: Path) -> None:
+    """Of a run that was rolled out on one machine, and without an actor; the manifest keeps what was asked for."""
+    out = tmp_path / "run"
+    shutil.copytree(staged_run.path, out)
+    assert run(("score", str(out), "--fresh", "--executor", "ray")) == 0
+    assert [how["num_cpus"] for how in ray.asked] == [1] and ray.settings == {}
+    assert not (out / "scores.parquet").exists() and (out / "references").is_dir()
+    assert run(("finish", str(out))) == 0
+    same_tables(out, staged_run)
+    assert read_manifest(RunFolder(out))["options"] == read_manifest(staged_run)["options"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--address", "10.0.0.1:6379"), "Add --executor ray"),
+        (("--executor", "rya"), "Did you mean"),
+        (("--executor", "ray", "--address", "head"), "expected auto or HOST:PORT"),
+    ],
+)
+def test_a_cluster_that_is_asked_for_wrongly(
+    ray: RayStandIn,
+    staged_run: RunFolder,
+    stage_words: Words,
+    tmp_path: Path,
+    words: tuple[str, ...],
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What is there stays, also with --fresh."""
+    out = tmp_path / "run"
+    shutil.copytree(staged_run.path, out)
+    for command in (("score", str(out)), stage_words("eval", out)):
+        assert run((*command, "--fresh", *words)) == 2
+        error = capsys.readouterr().err
+        assert said in error and len(error.splitlines()) == 1
+    same_tables(out, staged_run)
 
 
 @pytest.mark.slow  # each half is in the test above and in test_stored_stages
@@ -130,7 +171,7 @@ def test_ray_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
         import_ray()
 
 
-@pytest.mark.parametrize("address", ["10.0.0.1", "ray://a:10001", "a:99999", "a b:6379"])
+@pytest.mark.parametrize("address", ["10.0.0.1", "ray://a:10001", "a:99999", "a:0", "a:b", ":6379", "a b:6379"])
 def test_an_address_that_is_none(ray: RayStandIn, address: str) -> None:
     with pytest.raises(UsageError, match="expected auto or HOST:PORT"), joined(address, None):
         pass
@@ -139,8 +180,38 @@ def test_an_address_that_is_none(ray: RayStandIn, address: str) -> None:
 def test_an_address_that_nobody_answers(ray: RayStandIn) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    with pytest.raises(UsageError, match="no Ray cluster answers"), joined(f"127.0.0.1:{port}", None):
+    with (
+        pytest.raises(UsageError, match=r"no Ray cluster answers .*ray status") as error,
+        joined(f"127.0.0.1:{port}", None),
+    ):
         pass
+    assert len(str(error.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\n", None])
+def test_an_address_where_another_program_answers(
+    ray: RayStandIn, monkeypatch: pytest.MonkeyPatch, answer: bytes | None
+) -> None:
+    """One that hangs up, one of the web, and one that never says a word."""
+    monkeypatch.setattr(ray_cluster, "ANSWER_SECONDS", 0.2)
+    monkeypatch.delenv("RAY_USE_TLS", raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        waits = threading.Event()
+
+        def serve() -> None:
+            with server.accept()[0] as connection:
+                if answer is None:
+                    waits.wait(LONGEST)
+                else:
+                    connection.sendall(answer)
+
+        program = threading.Thread(target=serve, daemon=True)
+        program.start()
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(UsageError, match="something answers there, but no Ray cluster"):
+            ray_cluster.check_cluster(address)
+        waits.set()
+        program.join(LONGEST)
 
 
 MISMATCH = """Version mismatch: The cluster was started with:
