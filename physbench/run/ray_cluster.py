@@ -8,9 +8,10 @@ import os
 import re
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,6 +76,8 @@ def check_cluster(address: str | None) -> str | None:
 def joined(address: str | None, workers: int | None, debug: bool = False) -> Iterator[Cluster]:
     """Join a cluster, and leave it at the end; one of this machine alone is then shut down.
 
+    Meanwhile stdout is stderr: Ray prints on it what tasks print, and stdout is for results.
+
     Args:
         address: "auto" (a cluster that runs on this machine), or HOST:PORT of the head of one; None: as RAY_ADDRESS
             says, or a new one of this machine alone.
@@ -91,20 +94,21 @@ def joined(address: str | None, workers: int | None, debug: bool = False) -> Ite
         own = {"num_cpus": workers or cores(), "include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
         settings = {"address": "local", **own}
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    with _signals_kept():
+    with redirect_stdout(sys.stderr):
+        with _signals_kept():
+            try:
+                ray.init(
+                    **settings,
+                    runtime_env={"env_vars": WORKER_ENVIRONMENT},
+                    log_to_driver=debug,
+                    logging_level=logging.INFO if debug else logging.CRITICAL,
+                )
+            except (ConnectionError, RuntimeError, ValueError, TimeoutError, ray.exceptions.RayError) as error:
+                raise UsageError(_refusal(address, str(error))) from error
         try:
-            ray.init(
-                **settings,
-                runtime_env={"env_vars": WORKER_ENVIRONMENT},
-                log_to_driver=debug,
-                logging_level=logging.INFO if debug else logging.CRITICAL,
-            )
-        except (ConnectionError, RuntimeError, ValueError, TimeoutError, ray.exceptions.RayError) as error:
-            raise UsageError(_refusal(address, str(error))) from error
-    try:
-        yield _cluster(ray)
-    finally:
-        ray.shutdown()
+            yield _cluster(ray)
+        finally:
+            ray.shutdown()
 
 
 def _await_answer(address: str, source: str) -> None:

@@ -214,6 +214,19 @@ def test_an_address_where_another_program_answers(
         program.join(LONGEST)
 
 
+def test_stdout_is_for_results(
+    ray: RayStandIn, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A thread of Ray prints there what tasks print, with --debug."""
+    monkeypatch.setattr(ray, "init", lambda **settings: print("started"))
+    with joined(None, None, debug=True):
+        thread = threading.Thread(target=lambda: print("(pid=1) hello"))
+        thread.start()
+        thread.join(LONGEST)
+    print("result")
+    assert capsys.readouterr() == ("result\n", "started\n(pid=1) hello\n")
+
+
 MISMATCH = """Version mismatch: The cluster was started with:
     Ray: 2.9.0
     Python: 3.10.1
