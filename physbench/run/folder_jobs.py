@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -99,12 +102,29 @@ def run_job(
         What the function returns, and the files that it has left, in the order in which they have to be written.
     """
     prepare(setting)
-    with tempfile.TemporaryDirectory(prefix="physbench-") as place:
-        folder = Path(place)
+    with _empty_folder() as folder:
         sent = {**files, **dict(clips)}
         bring(folder, sent)
         result = function(folder, *arguments)
         return result, {name: content for name, content in files_in(folder).items() if name not in sent}
+
+
+@contextmanager
+def _empty_folder() -> Iterator[Path]:
+    """A folder for a job. Its folders go while the next job is at work: some disks take milliseconds for each."""
+    folder = Path(tempfile.mkdtemp(prefix="physbench-"))
+    try:
+        yield folder
+    finally:
+        for path in folder.rglob("*"):  # at once: a process of a cluster may end without finishing its threads
+            if not path.is_dir():
+                path.unlink()
+        _remover().submit(shutil.rmtree, folder, ignore_errors=True)
+
+
+@cache
+def _remover() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, "remover")
 
 
 def clip_file(row: Row, spec: RenderSpec) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from physbench.adapters.model_protocol import ModelCard
@@ -67,7 +67,7 @@ def _first(kind: str) -> bool:
     return first
 
 
-@cache
+@lru_cache(1)  # on a cluster each job has another folder
 def _clips(folder: Path) -> ClipSource:
     """The clips of a run."""
     return clips_of_folder(RunFolder(folder))
