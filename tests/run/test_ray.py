@@ -74,13 +74,13 @@ def test_a_run_leaves_the_same_bytes(
 
 
 def test_scores_alone(ray: RayStandIn, staged_run: RunFolder, tmp_path: Path) -> None:
-    """Of a run that was rolled out on one machine, and without an actor; the manifest keeps what was asked for."""
+    """Of a run behind a URL that one machine rolled out, without an actor; the manifest keeps what was asked for."""
     out = tmp_path / "run"
-    shutil.copytree(staged_run.path, out)
-    assert run(("score", str(out), "--fresh", "--executor", "ray")) == 0
+    shutil.copytree(staged_run.path, out, ignore=shutil.ignore_patterns(".lock"))
+    assert run(("score", out.as_uri(), "--fresh", "--executor", "ray")) == 0
     assert [how["num_cpus"] for how in ray.asked] == [1] and ray.settings == {}
     assert not (out / "scores.parquet").exists() and (out / "references").is_dir()
-    assert run(("finish", str(out))) == 0
+    assert run(("finish", out.as_uri())) == 0
     same_tables(out, staged_run)
     assert read_manifest(RunFolder(out))["options"] == read_manifest(staged_run)["options"]
 
@@ -136,7 +136,7 @@ def test_a_model_that_cannot_be_loaded(
 
 
 def test_jobs_are_given_what_they_read(tmp_path: Path) -> None:
-    """Files of other clips stay, and what says that a job is done is written last."""
+    """Files of other clips stay, what says that a job is done is written last, and nothing stays where it was done."""
     row = Row("falling/projectile-v1", "test", 3)
     folder = RunFolder(tmp_path)
     for name in (row.id, f"{row.id}0"):
@@ -145,15 +145,17 @@ def test_jobs_are_given_what_they_read(tmp_path: Path) -> None:
             path.write_bytes(b"")
     assert list(files_read(worker.score, tmp_path, [row])) == [f"rollouts/{row.id}.0.mkv"]
 
-    def job(place: Path, text: str) -> str:
+    def job(place: Path, text: str) -> Path:
         assert (place / "rollouts" / "a").read_bytes() == b"a" and (place / "clips" / "c").read_bytes() == b"c"
         for name in ("parts", "tracks"):
             (place / name).mkdir()
             (place / name / "b").write_text(text)
-        return "done"
+        return place
 
-    result, left = run_job(own_setting(), job, ("text",), {"rollouts/a": b"a"}, ("clips/c", b"c"))
-    assert (result, list(left)) == ("done", ["tracks/b", "parts/b"]) and left["parts/b"] == b"text"
+    place, left = run_job(own_setting(), job, ("text",), {"rollouts/a": b"a"}, ("clips/c", b"c"))
+    assert list(left) == ["tracks/b", "parts/b"] and left["parts/b"] == b"text"
+    folder_jobs._remover().submit(lambda: None).result()
+    assert not place.exists()
 
 
 def test_a_node_with_another_version_is_refused() -> None:
