@@ -116,6 +116,9 @@ def check(
     size: Annotated[int, typer.Option(help="Side of the frames in px.")] = 64,
     fps: Annotated[float, typer.Option(help="Frames a second.")] = 15.0,
     context: Annotated[int, typer.Option(help="Context frames.")] = 8,
+    look: Annotated[
+        str, typer.Option(metavar="plain|natural", help="How videos are drawn; natural needs Mitsuba.")
+    ] = "plain",
     crf: Annotated[
         int | None, typer.Option(help="Encode predicted frames with H.264 of this quality first: 0 (best) to 51.")
     ] = None,
@@ -142,6 +145,7 @@ def check(
         size=size,
         fps=fps,
         context=context,
+        look=look,
         crf=crf,
         by=by,
         out=out,

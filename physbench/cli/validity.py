@@ -27,6 +27,7 @@ def check_scorers(
     size: int,
     fps: float,
     context: int,
+    look: str,
     crf: int | None,
     by: str,
     out: Path,
@@ -36,6 +37,7 @@ def check_scorers(
     """Measure, write the table and print it."""
     from physbench.clips.generate import render_spec
     from physbench.clips.task import builtin_task_ids, match_tasks
+    from physbench.looks.known_looks import check_look
     from physbench.plugins import user_files
     from physbench.validation import check_scorers as table_of
     from physbench.validation import validity_text
@@ -51,7 +53,7 @@ def check_scorers(
         raise UsageError(f"--out {out}: expected the name of a .parquet file.")
     if workers is not None and not 1 <= workers <= 256:
         raise UsageError("--workers: expected 1 to 256.")
-    render_spec(size, fps)
+    render_spec(size, fps, check_look(look))
     if not 1 <= context <= 2 * fps:
         raise UsageError(f"--context {context}: expected 1 to {int(2 * fps)} frames at {fps:g} frames/s.")
     if crf is not None and not 0 <= crf <= 51:
@@ -71,6 +73,7 @@ def check_scorers(
         fps=fps,
         context=context,
         crf=crf,
+        look=look,
     )
     refuse_unwritable(out.absolute().parent)
     started = time.monotonic()

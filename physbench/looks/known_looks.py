@@ -6,11 +6,12 @@ Physics, camera and hues are the same in every look, and so are the places and a
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from physbench.errors import UsageError, nearest
-from physbench.world.scene import PLAIN, RenderSpec, Scene
+from physbench.world.scene import PLAIN, RenderSpec, Scene, Vector
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,16 +55,45 @@ def look_hash(look: str) -> str:
 
 
 def draw(
-    scene: Scene, times: Sequence[float] | NDArray[np.float64], states: NDArray[np.float64], spec: RenderSpec
+    scene: Scene,
+    times: Sequence[float] | NDArray[np.float64],
+    states: NDArray[np.float64],
+    spec: RenderSpec,
+    colours: Mapping[int, Vector] | None = None,
 ) -> Rendered:
-    """Frames and areas of a simulated scene in the look of the spec; arguments as of `rendering.render`."""
-    if spec.look == PLAIN:
-        from physbench.world.rendering import render
+    """Frames and areas of a simulated scene in the look of the spec; arguments as of `rendering.render`.
 
-        return render(scene, times, states, spec)
+    colours: RGB (0..1) of bodies by their index, where it is not that of their hue.
+    """
+    if spec.look == PLAIN:
+        return _draw_plain(scene, times, states, spec, colours or {})
     from physbench.looks.natural import natural_frames
 
-    return natural_frames.render_natural(scene, times, states, spec)
+    return natural_frames.render_natural(scene, times, states, spec, colours or {})
+
+
+def _draw_plain(
+    scene: Scene,
+    times: Sequence[float] | NDArray[np.float64],
+    states: NDArray[np.float64],
+    spec: RenderSpec,
+    colours: Mapping[int, Vector],
+) -> Rendered:
+    import numpy as np
+
+    from physbench.world.rendering import render
+
+    if not colours:
+        return render(scene, times, states, spec)
+    # Channels do not mix: the red one of a red picture is that of a picture in which the body is as grey as red.
+    pictures = []
+    for channel in range(3):
+        greys = list(scene.bodies)
+        for index, colour in colours.items():
+            greys[index] = replace(greys[index], hue=None, grey=colour[channel])
+        pictures.append(render(replace(scene, bodies=tuple(greys)), times, states, spec))
+    frames = np.stack([picture.frames[..., channel] for channel, picture in enumerate(pictures)], axis=-1)
+    return replace(pictures[0], frames=frames)
 
 
 def draw_still(scene: Scene, spec: RenderSpec, hueless: bool = True) -> NDArray[np.uint8]:

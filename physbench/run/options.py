@@ -110,7 +110,7 @@ class Options:
             raise UsageError(f"--autocast: there is no '{self.autocast}'.{nearest(self.autocast, AUTOCAST_NAMES)}")
         if self.look is not None:
             (check_look if self.clips is None else known_look)(self.look)  # packed clips are drawn already
-        if self.look not in (None, PLAIN) and self.model.startswith(("saboteur:", "baseline:memory")):
+        if self.look not in (None, PLAIN) and self.model.startswith("baseline:memory"):
             raise UsageError(f"--look {self.look}: {self.model} draws its frames in the look {PLAIN} alone.")
         if wrong := next((tag for tag in self.tags if not re.fullmatch(r"[\w.:=-]{1,64}", tag)), None):
             raise UsageError(f"--tag: expected letters, digits and . : = _ - without spaces, got '{wrong}'.")

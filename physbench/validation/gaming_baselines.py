@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from physbench.clips.clip import Clip
+from physbench.looks.known_looks import draw_still
 from physbench.validation.extrapolations import (
     EXTRAPOLATIONS,
     Extrapolation,
@@ -26,7 +27,6 @@ from physbench.validation.extrapolations import (
 )
 from physbench.validation.lawful_alternatives import ahead, frames_of
 from physbench.world.camera import PLANE_AXES
-from physbench.world.rendering import static_layer
 from physbench.world.scene import PALETTE, SCREEN_GREY
 
 Array = NDArray[np.float64]
@@ -54,7 +54,7 @@ class GamingBaseline:
 
 
 def _background(clip: Clip) -> Image:
-    return static_layer(scene_at_handover(clip.scene), clip.spec)
+    return draw_still(scene_at_handover(clip.scene), clip.spec)
 
 
 def loop(clip: Clip, past: Image, context: int, times: Array) -> Image:

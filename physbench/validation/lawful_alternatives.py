@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_scene
 from physbench.dynamics.motion_law import two_bodies
+from physbench.looks.known_looks import draw
 from physbench.scoring.predictability import ensemble_states
 from physbench.shadowing.context_information import possible_scenes
 from physbench.tracks.visibility import inside_view, moving, truth_visible
 from physbench.validation.violations import Inapplicable
 from physbench.world.camera import PLANE_AXES, plane_from_world
 from physbench.world.geometry import gap
-from physbench.world.rendering import render
 from physbench.world.scene import Scene
 
 Array = NDArray[np.float64]
@@ -204,7 +204,7 @@ def _rolls(scene: Scene, states: Array, index: int, up: Array) -> bool:
 
 def frames_of(clip: Clip, states: Array, scene: Scene | None = None) -> Image:
     """Frames (T, H, W, 3) of states (T, N, 13) in the predicted frames."""
-    return render(scene or clip.scene, ahead(clip)[: len(states)], states, clip.spec).frames
+    return draw(scene or clip.scene, ahead(clip)[: len(states)], states, clip.spec).frames
 
 
 def ahead(clip: Clip) -> Array:

@@ -7,13 +7,14 @@ import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 from physbench.clips.clip import Clip, Row
 from physbench.clips.encode import h264, round_trip
 from physbench.clips.store import ClipStore
+from physbench.looks.known_looks import look_hash
 from physbench.plugins import user_files
 from physbench.progress import Progress
 from physbench.rollouts.rollout import Rollout
@@ -23,7 +24,7 @@ from physbench.scoring.scorer_protocol import Scorer
 from physbench.validation.measured_parts import MeasuredPart, SourceOutcome, append, path_of, read_parts, reads_of
 from physbench.validation.sources import LOW_RATE, NEAR_ALTERNATIVES, REFERENCES, at_rate, kind, show
 from physbench.validation.violations import Inapplicable
-from physbench.world.scene import RenderSpec
+from physbench.world.scene import PLAIN, RenderSpec
 
 FIRST_SEED = 5000  # apart from those of suites and of `tasks check`
 CAP = 4  # times as many clips are tried as are asked for
@@ -46,10 +47,11 @@ class Settings:
     fps: float = 15.0
     context: int = 8  # frames
     crf: int | None = None  # predicted frames go through H.264 of this quality
+    look: str = PLAIN
 
     @property
     def spec(self) -> RenderSpec:
-        return RenderSpec(self.size, self.size, float(self.fps))
+        return RenderSpec(self.size, self.size, float(self.fps), self.look)
 
     @property
     def lawful(self) -> int:
@@ -74,8 +76,12 @@ class Settings:
 
 
 def measured_with(settings: Settings, scorers: Sequence[Scorer]) -> dict[str, str | None]:
-    """Versions of code and libraries that decide a part; those of the codec where there is one."""
-    return versions(scorers, "validity") | ({} if settings.crf is None else {"av": library_version("av")})
+    """Versions of code and libraries that decide a part; those of the codec and of the look where there is one."""
+    return (
+        versions(scorers, "validity")
+        | ({} if settings.crf is None else {"av": library_version("av")})
+        | ({} if settings.look == PLAIN else {settings.look: look_hash(settings.look)})
+    )
 
 
 def key(settings: Settings, scorers: Sequence[Scorer]) -> str:
@@ -139,7 +145,7 @@ def work(folder: Path, settings: Settings, row: Row, sources: Iterable[str]) -> 
     for source in sources:
         if source not in there:
             fps, context = at_rate(source, settings.fps, settings.context)
-            clip = _store().get(row, RenderSpec(settings.size, settings.size, fps))
+            clip = _store().get(row, replace(settings.spec, fps=fps))
             there[source] = measure_one(clip, context, source, _scorers(settings.scorers), settings.crf)
             append(folder, row, there[source])
     return {source: there[source].outcome for source in sources}

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from scipy.ndimage import affine_transform
 
 from physbench.clips.clip import Clip
+from physbench.looks.known_looks import draw
 from physbench.validation.violations import Inapplicable
 from physbench.world.camera import PLANE_AXES
 from physbench.world.geometry import rotate
-from physbench.world.rendering import render
 from physbench.world.scene import Body
 from physbench.world.silhouettes import apparent_radius
 
@@ -56,7 +56,7 @@ def _with(clip: Clip, index: int, body: Body, shift: Float) -> Image:
     drawn = replace(body, role="kinematic")  # by its states: fixed bodies are drawn once, where the scene has them
     bodies = tuple(drawn if i == index else other for i, other in enumerate(clip.scene.bodies))
     frames = clip.future().copy()
-    frames[late] = render(replace(clip.scene, bodies=bodies), times[late], states[late], clip.spec).frames
+    frames[late] = draw(replace(clip.scene, bodies=bodies), times[late], states[late], clip.spec).frames
     return frames
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +12,7 @@ from numpy.typing import NDArray
 from physbench.errors import UsageError
 from physbench.looks.natural.holders import holder_at, is_holder, withdraws
 from physbench.looks.natural.light_blocking import BallBlocker, Blocker, BoxBlocker
-from physbench.looks.natural.stage import Stage, body_albedo, drawn_half, stays
+from physbench.looks.natural.stage import Stage, body_albedo, drawn_half, rgb_albedo, stays
 from physbench.world.camera import looking
 from physbench.world.meshes import FLAT_HALF_DEPTH
 from physbench.world.scene import Body, Scene, Vector
@@ -68,8 +70,18 @@ def drawable(scene: Scene) -> list[int]:
     return found
 
 
-def movers_at(scene: Scene, stage: Stage, indices: list[int], time: float, states: Float) -> list[Mover]:
-    """The bodies that are there at `time` s, those that withdraw last; states: (N, 13)."""
+def movers_at(
+    scene: Scene,
+    stage: Stage,
+    indices: list[int],
+    time: float,
+    states: Float,
+    colours: Mapping[int, Vector] = MappingProxyType({}),
+) -> list[Mover]:
+    """The bodies that are there at `time` s, those that withdraw last; states: (N, 13).
+
+    colours: RGB (0..1) of bodies by index, where it is not that of their hue.
+    """
     found: list[Mover] = []
     leaving: list[Mover] = []
     for index in indices:
@@ -93,7 +105,8 @@ def movers_at(scene: Scene, stage: Stage, indices: list[int], time: float, state
         centre, turn = np.array(states[index, :3]), np.array(states[index, 3:7])
         thin = body.flat and body.shape != "sphere"
         deep = looking(scene.camera) * (_depth(body) / 2 - FLAT_HALF_DEPTH if thin else 0.0)
-        found.append(Mover(index, body, centre, turn, body_albedo(body), half, shines, deep))
+        albedo = rgb_albedo(colours[index]) if index in colours else body_albedo(body)
+        found.append(Mover(index, body, centre, turn, albedo, half, shines, deep))
     return found + leaving
 
 

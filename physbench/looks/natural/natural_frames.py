@@ -7,8 +7,9 @@ of the lamp and s the share of the sky that bodies hide. Bodies are drawn over i
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +32,7 @@ from physbench.looks.natural.view_rays import NOTHING_MET, Seen, see, textured_a
 from physbench.world.camera import eye, px_from_world
 from physbench.world.geometry import rotate
 from physbench.world.rendering import Rendered
-from physbench.world.scene import Camera, RenderSpec, Scene
+from physbench.world.scene import Camera, RenderSpec, Scene, Vector
 from physbench.world.silhouettes import boxes, full_area
 
 Array = NDArray[np.floating]
@@ -59,10 +60,17 @@ class Backdrop:
     sky_light: dict[int, float]
 
 
-def render_natural(scene: Scene, times: Sequence[float] | Array, states: Array, spec: RenderSpec) -> Rendered:
+def render_natural(
+    scene: Scene,
+    times: Sequence[float] | Array,
+    states: Array,
+    spec: RenderSpec,
+    colours: Mapping[int, Vector] = MappingProxyType({}),
+) -> Rendered:
     """Draw a simulated scene as `rendering.render` does, in the natural look.
 
-    times: (T,) s; states: (T, N, 13). Raises UsageError where Mitsuba is missing or a body cannot be drawn.
+    times: (T,) s; states: (T, N, 13); colours: RGB (0..1) of moving bodies by index, where not that of their hue.
+    Raises UsageError where Mitsuba is missing or a body cannot be drawn.
     """
     moments: NDArray[np.float64] = np.asarray(times, dtype=np.float64)
     exact: NDArray[np.float64] = np.asarray(states, dtype=np.float64)
@@ -73,7 +81,7 @@ def render_natural(scene: Scene, times: Sequence[float] | Array, states: Array, 
     area = np.zeros((len(moments), count))
     before: tuple[object, ...] | None = None
     for k, time in enumerate(moments):
-        movers = movers_at(scene, backdrop.stage, indices, float(time), states[k])
+        movers = movers_at(scene, backdrop.stage, indices, float(time), states[k], colours)
         now = tuple((m.index, m.centre.tobytes(), _turn(m).tobytes()) for m in movers)
         if now == before:
             frames[k], area[k] = frames[k - 1], area[k - 1]

@@ -146,9 +146,14 @@ def linear(value: NDArray[np.floating] | float | Vector) -> Array:
 def body_albedo(body: Body) -> Vector:
     """Linear RGB of a body that moves."""
     if body.hue is not None:
-        red, green, blue = linear(PALETTE[body.hue])
-        return float(red), float(green), float(blue)
+        return rgb_albedo(PALETTE[body.hue])
     return _tinted(level_of(body.grey), (1.0, 0.99, 0.97))
+
+
+def rgb_albedo(colour: Vector) -> Vector:
+    """Linear RGB of a colour in sRGB, 0..1."""
+    red, green, blue = linear(colour)
+    return float(red), float(green), float(blue)
 
 
 def stays(body: Body) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from physbench.errors import UsageError, nearest
+from physbench.looks.known_looks import draw
 from physbench.validation.violations.candidate_events import candidate_events
 from physbench.validation.violations.hooked_world import simulate_hooked
 from physbench.validation.violations.violation_plan import (
@@ -26,8 +27,7 @@ from physbench.validation.violations.violation_plan import (
 )
 from physbench.world.bodies import UPRIGHT
 from physbench.world.camera import plane_from_world
-from physbench.world.rendering import render
-from physbench.world.scene import HISTORY, PHYSICS_HZ, Body, RenderSpec, Scene
+from physbench.world.scene import HISTORY, PHYSICS_HZ, RenderSpec, Scene
 
 CHANNELS = 3
 LEAST_EFFECT = 0.05  # diameters; a violation of the motion that moves nothing further is not seen
@@ -123,7 +123,7 @@ class Violated:
         states = self.states(times)
         world = self._world(times)  # which holders are still there is a matter of that
         if not self.plan.looks:
-            return render(self.scene, world, states, spec).frames
+            return draw(self.scene, world, states, spec).frames
         frames = np.empty((len(times), spec.height, spec.width, CHANNELS), dtype=np.uint8)
         active = np.stack([look.active(world) for look in self.plan.looks], axis=1)
         for row in np.unique(active, axis=0):
@@ -189,16 +189,7 @@ def _drawn(scene: Scene, looks: Sequence[Look], times: Array, states: Array, spe
                 coloured[len(bodies)] = coloured[i]
             bodies.append(replace(bodies[i], name=f"{look.body} again"))
     every = np.concatenate(columns, axis=1)
-    if not coloured:
-        return render(replace(scene, bodies=tuple(bodies)), times, every, spec).frames
-    # Channels do not mix: the red one of a red picture is that of a picture in which the body is as grey as red.
-    frames = []
-    for channel in range(CHANNELS):
-        greys: list[Body] = list(bodies)
-        for i, colour in coloured.items():
-            greys[i] = replace(bodies[i], hue=None, grey=colour[channel])
-        frames.append(render(replace(scene, bodies=tuple(greys)), times, every, spec).frames[..., channel])
-    return np.stack(frames, axis=-1)
+    return draw(replace(scene, bodies=tuple(bodies)), times, every, spec, coloured).frames
 
 
 def violate(scene: Scene, acts: Sequence[Act], key: str) -> Violated:

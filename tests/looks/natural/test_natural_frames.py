@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from physbench.clips.clip import Row
-from physbench.clips.generate import make_scene
+from physbench.clips.generate import make_clip, make_scene
 from physbench.errors import UsageError
 from physbench.looks.known_looks import draw, draw_still
 from physbench.looks.natural.movers import drawable
 from physbench.looks.natural.natural_frames import displayed
 from physbench.looks.natural.stage import level_of, linear, stage_of
+from physbench.validation.sources import show
 from physbench.world.rendering import Rendered
-from physbench.world.scene import Body, Camera, RenderSpec, Scene
+from physbench.world.scene import PALETTE, Body, Camera, RenderSpec, Scene
 from physbench.world.stepping import simulate
 
 PLAIN_SPEC, SPEC = RenderSpec(96, 96, 15.0), RenderSpec(96, 96, 15.0, "natural")
@@ -54,6 +57,30 @@ def test_frames_are_the_same_again_and_where_nothing_moves() -> None:
     states = simulate(scene, np.zeros(1)).states[[0, 0]]
     first, second = (draw(scene, [0.0, 0.1], states, SPEC).frames for _ in range(2))
     assert np.array_equal(first, second) and np.array_equal(first[0], first[1])
+
+
+@pytest.mark.parametrize("spec", [PLAIN_SPEC, SPEC])
+def test_a_colour_of_the_palette_is_drawn_as_the_hue_would_be(spec: RenderSpec) -> None:
+    scene = make_scene(Row("orbits/kepler-v1", "test", 1))
+    states = simulate(scene, np.zeros(1)).states
+    index = next(i for i, body in enumerate(scene.bodies) if body.role == "moving")
+    hue = ((scene.bodies[index].hue or 0) + 2) % len(PALETTE)
+    bodies = tuple(replace(body, hue=hue) if i == index else body for i, body in enumerate(scene.bodies))
+    expected = draw(replace(scene, bodies=bodies), [0.0], states, spec)
+    coloured = draw(scene, [0.0], states, spec, {index: PALETTE[hue]})
+    assert np.array_equal(coloured.frames, expected.frames)
+    assert np.array_equal(coloured.visible_area, expected.visible_area)
+    assert (coloured.frames != draw(scene, [0.0], states, spec).frames).any()
+
+
+def test_violations_are_drawn_in_the_look_of_their_clip() -> None:
+    plain, clip = (make_clip(Row("orbits/kepler-v1", "test", 0), spec) for spec in (PLAIN_SPEC, SPEC))
+    shown = show(clip, 8, "vanish")
+    (event,) = shown.events
+    assert (event,) == show(plain, 8, "vanish").events
+    late = clip.times[clip.handover + 1 :] > event.time + 1e-9
+    assert np.array_equal(shown.frames[~late], clip.future()[~late])
+    assert (shown.frames[late] == draw_still(clip.scene, clip.spec, hueless=False)).all()
 
 
 def test_greys_keep_their_order_and_screens_stay_dark() -> None:
