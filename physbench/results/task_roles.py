@@ -36,22 +36,19 @@ def picture_class(spec: RenderSpec) -> str:
 
 
 def render_class(spec: RenderSpec, context: int) -> str:
-    """The class of a size and a number of context frames: that of the size, or "64 image" for one frame.
+    """The class of a size, a number of context frames and a look: "64", "64 image" for one frame, "256 natural".
 
     One image shows less than several frames, so that truth and freeze are measured on other questions.
     """
-    return picture_class(spec) + (" image" if context == 1 else "")
+    return picture_class(spec) + (" image" if context == 1 else "") + (f" {spec.look}" if spec.look != PLAIN else "")
 
 
 def fixed_kinds(manifest: Mapping[str, Any]) -> Kinds | None:
     """The kinds for the suite and class of a run; None where they are not fixed and its own clips decide.
 
-    They are not fixed for a suite with other tasks or of another version, nor for a class without a run of core, nor
-    for another look than the plain one.
+    They are not fixed for a suite with other tasks or of another version, nor for a class that was not measured.
     """
     suite = manifest["suite"]
-    if spec_of(dict(manifest)).look != PLAIN:
-        return None
     if suite["name"].removeprefix(FRESH) not in GOLDEN_SUITES:
         return None
     return kinds_of(int(suite["version"]), spec_of(dict(manifest)), context_of(manifest))
@@ -75,12 +72,15 @@ def _golden() -> dict[str, Any]:
 
 
 def measured_kinds(run: RunFolder) -> tuple[str, str, Kinds]:
-    """Version of the suite, render class and kinds of a run of core. Raises UsageError where it is not whole."""
+    """Version of the suite, render class and kinds of a run of core, in another look than the plain one of lite.
+
+    Raises UsageError where it is not whole.
+    """
     manifest, tables = read_run(run)
-    core, suite = find_suite("core"), manifest["suite"]
+    core, suite = find_suite("core" if spec_of(manifest).look == PLAIN else "lite"), manifest["suite"]
     alike = (suite["name"], suite["version"], suite["hash"]) == (core.name, core.version, core.hash)
     if not alike or rows_of(manifest) != core.rows or suite.get("local"):
-        raise UsageError(f"{run.path}: is not a run of all of core {core.version} with its golden states.")
+        raise UsageError(f"{run.path}: is not a run of all of {core.name} {core.version} with its golden states.")
     qualities = clip_qualities({"truth": tables["truth"]}, tables["truth"], tables["freeze"], AXES)
     found: Kinds = {
         task: {str(axis): kind for axis, kind in zip(AXES, row, strict=True)} for task, row in kinds(qualities).items()
