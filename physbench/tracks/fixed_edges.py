@@ -40,6 +40,7 @@ SHORTEST_SIDE = 3.0  # px; a shorter side shows no place
 SEARCH = 2.5  # px around an outline in which its edge is: a floor is seen a little from above
 LEAST_STEP = 5.0  # levels between the two sides of an edge
 MIXED = 0.35  # of this step that may vary along a piece; more is a corner
+MOST_AMPLIFIED = 5.0  # times as much noise in a step as where there is nothing but it; more is a band, such as a shadow
 MOST_PIECES = 12  # of a side; others are left out evenly
 LEVEL_SAMPLE = 11  # px between those that tell a picture's brightness
 
@@ -277,6 +278,9 @@ class _Field:
         if np.linalg.cond(matrix / np.abs(matrix).max(axis=0)) > 1e3:
             return None
         invert = np.linalg.inv(matrix)
+        clean = np.linalg.norm(weight[0]) / (np.abs(weight[0]).sum() / 2 * contrast)  # of a step between two greys
+        if np.linalg.norm(invert[0] @ weight) > MOST_AMPLIFIED * clean:
+            return None
         middle = np.array([(column + 0.5)[edge].mean(), (row + 0.5)[edge].mean()])
         noise = float(np.linalg.norm(invert[1] @ weight))
         return _Piece(row, column, weight, np.stack([value, slope]), invert, normal, middle, length, contrast, noise)

@@ -109,17 +109,20 @@ def _nearest(values: Int, greys: Int) -> Int:
 
 
 def intruders(
-    pooled: Image | Int, area: int, bodies: Mask, truth: Surroundings, smallest: float, least: int
+    pooled: Image | Int, area: int, bodies: Mask, truth: Surroundings, smallest: float, least: int, shadow: float = 0.0
 ) -> NDArray[np.int64]:
     """Number of intruders in each frame (N,).
 
     pooled (N, h, w, 3): frames as sums over `area` px. bodies (N, h, w): the blobs that bodies are. smallest: diameter
-    of the smallest body in px of these maps. least: frames in a row that a blob must be seen in.
+    of the smallest body in px of these maps. least: frames in a row that a blob must be seen in. shadow: px of these
+    maps from a body up to which it may cast a shadow: what is darker there, in all colours alike, is none.
     """
     frames = len(pooled)
     if not frames or not any(len(at) for at in truth.samples):
         return np.zeros(frames, dtype=np.int64)
     off = _differences(pooled, area, truth)  # (3, N, h * w)
+    if shadow:
+        off -= np.where(_within(bodies, shadow), np.minimum(off.max(axis=0), 0), 0).astype(np.int16)
     free = ~_near(bodies).reshape(frames, -1) & truth.known
     most = np.abs(off[0])
     for plane in off[1:]:
@@ -134,6 +137,12 @@ def intruders(
     kept = _followed(chosen[found.frame], found, MOST_WAY * smallest, least)
     np.add.at(count, chosen[found.frame[kept]], 1)
     return count
+
+
+def _within(bodies: Mask, reach: float) -> Mask:
+    """Places (N, h * w) up to `reach` px from a body (N, h, w)."""
+    near = [distance_transform_edt(~here) <= reach if here.any() else here for here in bodies]
+    return np.asarray(near).reshape(len(bodies), -1)
 
 
 def _differences(pooled: Image | Int, area: int, truth: Surroundings) -> NDArray[np.int16]:

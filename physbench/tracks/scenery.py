@@ -22,6 +22,7 @@ from physbench.tracks.camera_motion import STEP_RANGE, CameraMotion, camera_moti
 from physbench.tracks.fixed_edges import FixedEdges, brightness, fixed_edges
 from physbench.tracks.visibility import FULL_VIEW
 from physbench.world.camera import PLANE_AXES
+from physbench.world.scene import PLAIN
 from physbench.world.silhouettes import boxes, shown
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ Mask = NDArray[np.bool_]
 
 FLICKER_TIME = 0.3  # s; what is so for less than half of it is a flicker
 COVER_REACH = 2.0  # px around a body that are not read
+SHADED_EDGES = 1.0  # radii of a body beyond its own that are not read where it casts a shadow
 STYLE_STEP = (0.4, 1.8)  # by which a picture may weaken or strengthen all edges: brightness, contrast
 EDGE_COLOUR = 30.0  # levels between the colours of a grey body's edge, from which on it has a hue
 EDGE_ERROR = 5.0  # px x levels: over an edge's contrast, by how much a codec may move it
@@ -109,10 +111,14 @@ def _star_shift(clip: Clip, seen: SeenBodies) -> Float:
 
 
 def _hidden(clip: Clip, edges: FixedEdges, centre: Float) -> Mask:
-    """Pieces (N, P) that a moving body covers, where it is seen, or one that moves by itself, where it should be."""
+    """Pieces (N, P) that a moving body covers, where it is seen, or one that moves by itself, where it should be.
+
+    In a look with shadows also those around it: a shadow beside a wall is darker than the wall's own edge.
+    """
     factor = edges.factor
     hidden = np.zeros((len(centre), len(edges.start)), dtype=bool)
     half = edges.length / 2 + COVER_REACH + edges.half
+    wide = 1.0 if clip.spec.look == PLAIN else 1.0 + SHADED_EDGES
     for k, body in enumerate(clip.tracked_bodies):
         if body.role == "fixed":
             continue
@@ -122,7 +128,7 @@ def _hidden(clip: Clip, edges: FixedEdges, centre: Float) -> Mask:
         # Along the piece by its half length, across it by what is read there.
         across = np.abs((away * edges.normal).sum(-1))
         along = np.abs(away[..., 0] * edges.normal[:, 1] - away[..., 1] * edges.normal[:, 0])
-        reach = radius * clip.pixels_per_metre / factor + COVER_REACH
+        reach = wide * radius * clip.pixels_per_metre / factor + COVER_REACH
         gap = np.hypot(np.maximum(across - edges.half, 0), np.maximum(along - edges.length / 2, 0))
         with np.errstate(invalid="ignore"):
             hidden |= gap < reach

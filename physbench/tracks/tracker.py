@@ -33,13 +33,14 @@ from physbench.tracks.scenery import SeenBodies, observe_scenery, without_camera
 from physbench.tracks.track_states import DECIMALS, BlobMeasurements, TrueAreas, tracks_from
 from physbench.tracks.tracks import Tracks
 from physbench.world.camera import PLANE_AXES
-from physbench.world.scene import BACKGROUND_GREY
+from physbench.world.scene import BACKGROUND_GREY, PLAIN
 
 CHUNK_BYTES = {"cpu": 1_500_000, "cuda": 200_000_000}  # of frames; on a CPU what stays in its cache
 TRUE_FRAMES = 5  # of ground truth in which screens are looked for
 SURROUNDING_FRAMES = 9  # of ground truth, with the context, in which all that is no body is looked for
 HUED = 30  # levels between the colours of a pixel of a body
 CAMERA_DECIMALS = 6  # of a px, a share and a rad
+SHADOW_REACH = 2.0  # radii of the largest body up to which a cast shadow is seen beside a body, in looks that have any
 LEAST_FIT_RADIUS = 2.0  # px; smaller ones have no shape
 Float = NDArray[np.float64]
 
@@ -108,17 +109,23 @@ def track(clip: Clip, context: int, frames: NDArray[np.uint8] | Tensor) -> Track
     seen, maps = _see(small, target, colours, context, truth.screens.to(small.device), fps)
     found = _with_scenery(clip, tracks_from(shown, seen, zoom), video, seen.choice.centre * zoom)
     smallest = 2 * float(target.radius.min()) / maps.factor
-    return _with_intruders(found, maps, truth.beside, smallest, zoom * maps.factor)
+    shadow = 0.0 if clip.spec.look == PLAIN else SHADOW_REACH * float(target.radius.max()) / maps.factor
+    return _with_intruders(found, maps, truth.beside, smallest, shadow, zoom * maps.factor)
 
 
-def _with_intruders(found: Tracks, maps: _Maps, known: intruders.Surroundings, smallest: float, scale: float) -> Tracks:
-    """Tracks with what neither bodies nor scenery explain; smallest body in px of the maps, which are `scale` px."""
+def _with_intruders(
+    found: Tracks, maps: _Maps, known: intruders.Surroundings, smallest: float, shadow: float, scale: float
+) -> Tracks:
+    """Tracks with what neither bodies nor scenery explain.
+
+    smallest, shadow: diameter of the smallest body and reach of shadows in px of the maps, which are `scale` px.
+    """
     assert found.camera is not None
     count = len(maps.pooled)
     pooled, bodies = steadied(maps.pooled, maps.bodies, found.camera[:count] / (scale, scale, 1.0, 1.0))
     least = blobs.lasting_frames(1 / float(found.times[1] - found.times[0])) if len(found.times) > 1 else 1
     more = np.zeros(len(found.times), dtype=np.int64)
-    more[:count] = intruders.intruders(pooled, maps.factor**2, bodies, known, smallest, least)
+    more[:count] = intruders.intruders(pooled, maps.factor**2, bodies, known, smallest, least, shadow)
     return replace(found, hallucinations=np.minimum(found.hallucinations + more, 255).astype(np.uint8))
 
 

@@ -9,7 +9,7 @@ from scipy.ndimage import gaussian_filter, shift
 
 from physbench.clips.clip import Clip, Row
 from physbench.clips.generate import make_clip, render_spec
-from physbench.tracks.fixed_edges import brightness, fixed_edges, read_edges
+from physbench.tracks.fixed_edges import _Field, brightness, fixed_edges, read_edges
 
 
 @pytest.fixture(scope="module", params=(64, 128, 256))
@@ -49,6 +49,16 @@ def test_shifts_of_known_size(clip: Clip, d: tuple[float, float]) -> None:
     moved = shift(still(clip), (0, d[1] * edges.factor, d[0] * edges.factor, 0), order=1, mode="nearest")
     _, off = read(clip, moved)
     assert np.median(np.abs(off[0] - edges.normal @ np.array(d))) < 0.12
+
+
+def test_a_shadow_along_a_wall_is_no_edge() -> None:
+    """From ground by shadow to wall, as drawn: noise would make nearly any step and any shift of it."""
+    ends = np.array([40.0, 8.0]), np.array([40.0, 56.0])
+    shaded, clean = (np.full((64, 80), 110.0) for _ in range(2))
+    shaded[:, 36:44], shaded[:, 44:] = [110, 97, 85, 83, 80, 70, 67, 67], 67
+    clean[:, 40:] = 67
+    pieces = [list(_Field(grey, np.ones(grey.shape, dtype=bool)).pieces(*ends)) for grey in (shaded, clean)]
+    assert [len(found) for found in pieces] == [0, 6]
 
 
 @pytest.mark.parametrize("sd", (0.7, 1.5))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -138,3 +139,18 @@ def test_scenery_in_a_style_is_none(style: str, task: str, size: int) -> None:
     seed = zlib.crc32(f"{clip.id} {style}".encode())
     tracks = track(clip, C, np.concatenate([clip.context(C), styled(clip.future(), style, 15.0, seed)]))
     assert not tracks.hallucinations.any()
+
+
+@pytest.mark.parametrize(("colour", "shadowy"), [(GREY, True), (LIGHT, False)])
+def test_what_is_dark_beside_a_body_may_be_its_shadow_where_there_are_shadows(
+    four: Callable[[int], Clip], colour: tuple[int, int, int], shadowy: bool
+) -> None:
+    plain = four(64)
+    lit = replace(plain, spec=replace(plain.spec, look="natural"))
+    body = plain.px_positions()[STEPS // 2, 0]
+    radius = float(np.sqrt(plain.full_area[0, plain.tracked[0]] / np.pi))
+    beside = (float(body[0]), float(body[1]) - radius - 0.6 * SMALLEST)
+    frames = painted(plain, 0.7, colour, at=beside, shown=slice(17, 25))
+    assert seen(plain, frames) > 0
+    assert seen(lit, frames) == (0 if shadowy else seen(plain, frames))
+    assert seen(lit, painted(plain, 0.7, colour)) > 0.5, "far from all bodies there is no shadow"

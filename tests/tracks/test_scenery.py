@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -173,3 +174,17 @@ def test_a_shift_stays_where_its_only_edge_is_hidden() -> None:
     tracks = tracked(clip, np.roll(clip.future(), 1, axis=2))
     off = np.linalg.norm(tracks.position - clip.px_positions()[clip.window(CONTEXT)], axis=-1)
     assert np.nanmax(off) < 0.15
+
+
+def test_edges_beside_a_body_are_not_read_where_it_casts_a_shadow() -> None:
+    """A darker strip along a wall, as long as the ball is within a radius of it."""
+    plain = make_clip(Row(WALL, "test", 5), render_spec(128, 16.0))
+    frames = plain.future().copy()
+    strip = frames[16:28, 28:64, 71:79]
+    strip[np.ptp(strip, axis=-1) < 30] = 70
+    found = {}
+    for look in ("plain", "natural"):
+        tracks = tracked(replace(plain, spec=replace(plain.spec, look=look)), frames)
+        assert tracks.scenery_off is not None and tracks.scenery_lost is not None
+        found[look] = bool((tracks.scenery_off > 0.5).any() or tracks.scenery_lost.any())
+    assert found == {"plain": True, "natural": False}
