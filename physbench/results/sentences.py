@@ -24,16 +24,16 @@ from physbench.results.schema import ReadingValue, ResultDocument
 from physbench.results.schema_parts import PartialRun
 from physbench.scoring.reading_roles import reading_of, scorer_of
 from physbench.scoring.scorer_protocol import ReadingRole
-from physbench.world.scene import PLAIN
+from physbench.world.scene import PLAIN, RenderSpec
 
 SAME_SKILL = 0.02  # of no difference, where there are no intervals
 MOST_GONE = 0.5  # share of the objects in view that are lost, from which that is said first
 LOOK_APART = 0.1  # of ground truth's size: difference that counts where there are no intervals
 
 
-def note(rows: Sequence[Row], fresh: bool = False, look: str = PLAIN, ended: PartialRun | None = None) -> str:
+def note(rows: Sequence[Row], spec: RenderSpec, fixed: bool, fresh: bool, ended: PartialRun | None) -> str:
     """Why the figures are limited: a part of the suite, a suite this small, fresh seeds, another look, words for
-    motion; "" where nothing limits them."""
+    motion; "" where nothing limits them. fixed: whether it is fixed which tasks count."""
     found = (
         "" if ended is None else partial_words(ended),
         _few(rows, by_split=ended is None),
@@ -42,9 +42,9 @@ def note(rows: Sequence[Row], fresh: bool = False, look: str = PLAIN, ended: Par
         if any(row.change == TOLD for row in rows)
         else "",
         ""
-        if look == PLAIN
-        else f"the look {look}: it is not validated which laws it shows, nor fixed which tasks count. For no ranking, "
-        "and not beside runs of another look",
+        if spec.look == PLAIN
+        else f"the look {spec.look}: for no ranking, and not beside runs of another look"
+        + ("" if fixed else ". Which tasks count in it at this size is not fixed: the clips of this run decide"),
     )
     return "; ".join(each for each in found if each)
 

@@ -106,6 +106,6 @@ def test_a_run_remembers_its_look_and_is_not_compared_with_another_one() -> None
     suite = {"name": "core", "version": 2, "hash": "0", "rows": [{"task": ROW.task, "split": "test", "seed": 0}]}
     manifests = [{"model": {"card": document}, "suite": suite, "context": 8} for document in documents]
     assert [spec_of(manifest).look for manifest in manifests] == ["plain", "natural"]
-    assert fixed_kinds(manifests[0]) is not None and fixed_kinds(manifests[1]) is None
+    assert fixed_kinds(manifests[0]) is not None and fixed_kinds(manifests[1]) is None  # in it at 256 px alone
     with pytest.raises(UsageError, match="same --look"):
         require_alike(RunFolder("a"), manifests[0], RunFolder("b"), manifests[1])  # type: ignore[arg-type]

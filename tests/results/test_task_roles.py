@@ -21,8 +21,10 @@ from physbench.world.scene import RenderSpec
 TASK = "falling/stack-v1"
 
 
-def manifest(suite: str = "core", version: int = SUITE_VERSION, size: int = 64, context: int = 8) -> dict[str, object]:
-    card = {"image_size": [size, size], "fps": 15.0, "context_frames": context}
+def manifest(
+    suite: str = "core", version: int = SUITE_VERSION, size: int = 64, context: int = 8, look: str = "plain"
+) -> dict[str, object]:
+    card = {"image_size": [size, size], "fps": 15.0, "context_frames": context, "look": look}
     return {"suite": {"name": suite, "version": version}, "model": {"card": card}}
 
 
@@ -52,6 +54,14 @@ def test_kinds_are_fixed_for_every_task_of_core() -> None:
         "drift": "informative",
     }
     assert fixed_kinds(manifest("smoke")) == found
+
+
+def test_kinds_are_fixed_in_the_natural_look_at_256_px() -> None:
+    found = fixed_kinds(manifest("lite", size=256, look="natural"))
+    assert found is not None and set(found) == set(find_suite("core").tasks)
+    assert found["occlusion/screen-pass-v1"]["permanence"] == "informative"
+    assert fixed_kinds(manifest("lite", size=128, look="natural")) is None
+    assert fixed_kinds(manifest("lite", size=256, look="natural", context=1)) is None
 
 
 @pytest.mark.parametrize("other", [{"suite": "own-core"}, {"version": 0}, {"context": 1}, {"suite": "train"}])
