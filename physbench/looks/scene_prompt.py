@@ -17,14 +17,23 @@ ONE_TAKE = "Real time, one take, no cut, no zoom."
 def scene_prompt(scene: Scene, look: str, told: Sequence[ToldMotion] = ()) -> str:
     """The prompt of a scene in a look.
 
-    The plain one is the scene's own. In another look it goes on with the set, with the sizes of bodies that have a hue,
-    and with how it is filmed. It says no more of what happens. What is told of the motion at the hand-over follows the
-    scene's own prompt.
+    The plain one is the scene's own. In another look holders are drawn back where it says that they vanish, and it goes
+    on with the set, with the sizes of bodies that have a hue, and with how it is filmed. It says no more of what
+    happens. What is told of the motion at the hand-over follows the scene's own prompt.
     """
     prompt = " ".join(filter(None, (scene.prompt, motion_sentence(scene, told))))
     if look == PLAIN or not prompt:
         return prompt
-    return " ".join(filter(None, (prompt, set_words(scene), size_words(scene), ONE_TAKE)))
+    return " ".join(filter(None, (_drawn_back(prompt, scene), set_words(scene), size_words(scene), ONE_TAKE)))
+
+
+def _drawn_back(prompt: str, scene: Scene) -> str:
+    """A prompt whose holders do in words what they do in the natural look."""
+    from physbench.looks.natural.holders import is_holder
+
+    if not any(is_holder(body) for body in scene.bodies):
+        return prompt
+    return prompt.replace(" vanishes", " is drawn back").replace(" vanish", " are drawn back")
 
 
 def set_words(scene: Scene) -> str:
