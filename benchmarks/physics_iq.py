@@ -7,8 +7,8 @@
 The videos (H.264) continue clips of `core` at 30 frames/s for 4 s, as they are (lawful) and with the last frame held
 after a second (lawful nowhere after it). Physics-IQ takes its own steps for what a model sends: motion masks of the
 generated videos, then four metrics of them; masks of the recorded ones lie there. physbench evaluates the same files
-with `eval videos:`, clips and references cached, the processor time of a quarter of the videos taken off: both tell what
-one more video costs. Processor time is that of the whole process tree.
+with `eval videos:`, clips and references cached, the processor time of a quarter of the videos taken off: both tell
+what one more video costs. Processor time is that of the whole process tree.
 """
 
 from __future__ import annotations
