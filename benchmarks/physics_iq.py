@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -136,8 +137,9 @@ def main() -> None:
                 words = ("eval", f"videos:{export}/answers", "--suite", "core", "--limit", str(count), "--no-diagnosis")
                 given_context = ("--model-arg", "includes_context=true")
                 out = ("--out", str(folder / f"ours-{count}"), "--fresh")
-                run(*words, *given_context, *out)
-                ours.append(cost(lambda w=(*words, *given_context, *out): run(*w)))
+                again = partial(run, *words, *given_context, *out)
+                again()  # clips, references and compiled functions are there now
+                ours.append(cost(again))
             own = (ours[0] - ours[1]) / (given.videos - given.videos // 4) / frames
             what = "held after a second" if held else "ground truth"
             print(f"{what:20} physbench {1e3 * own:6.2f}   Physics-IQ {1e3 * peer:6.2f}   ratio {own / peer:.1f}")
