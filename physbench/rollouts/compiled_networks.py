@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from inspect import getattr_static
 from typing import Any
 
 import torch
@@ -56,7 +57,7 @@ class CompiledNetworks:
 def with_forward(networks: Iterable[nn.Module]) -> Iterator[nn.Module]:
     """The outermost modules that have a `forward`: of a ModuleList its elements."""
     for network in networks:
-        if type(network).forward is nn.Module.forward:
+        if getattr_static(type(network), "forward") is nn.Module.forward:  # TorchScript makes its own when it is asked
             yield from with_forward(network.children())
         else:
             yield network

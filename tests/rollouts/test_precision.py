@@ -92,7 +92,7 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, objec
     made: list[tuple[str, dict[str, object]]] = []
 
     def compile_eagerly(function: Callable[..., Any], **settings: Any) -> Any:
-        made.append((function.__name__, settings))
+        made.append((getattr(function, "__name__", "script"), settings))
         return COMPILE(function, backend="eager", **settings)
 
     monkeypatch.setattr(torch, "compile", compile_eagerly)
@@ -112,6 +112,14 @@ def test_the_outermost_networks_are_compiled_and_answer_as_before(compiled: list
 def test_lists_have_no_forward_of_their_own() -> None:
     inner, nested = nn.Linear(1, 1), Net()
     assert list(with_forward([nn.ModuleList([inner, nn.ModuleDict({"a": nested})])])) == [inner, nested]
+
+
+def test_networks_of_torchscript_answer_as_before(compiled: list[Any]) -> None:
+    frame = torch.rand(1, 3, 8, 8)
+    traced = torch.jit.trace(Net().eval(), frame)
+    before = traced(frame)
+    networks = CompiledNetworks([traced], CPU)
+    assert torch.allclose(traced(frame), before) and networks.called
 
 
 @pytest.mark.parametrize("at", ["the start", "a call"])

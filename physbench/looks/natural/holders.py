@@ -2,8 +2,9 @@
 
 In the plain look a holder vanishes in one frame. Here it reaches back to the wall or down to the floor. Where time is
 left before the hand-over it gives the body a push, if the body moves off from it, and is drawn in after the release;
-else it is drawn in before. So pictures from the hand-over on show no holder, in any scene. Nothing but the picture
-knows of it.
+else it is drawn in before. So pictures from the hand-over on show no holder that is gone by then. One that stays longer
+is drawn in after it has let go, since until then it may still carry or stop something. Nothing but the picture knows of
+it.
 """
 
 from __future__ import annotations
@@ -36,12 +37,12 @@ def holder_at(scene: Scene, stage: Stage, index: int, time: float) -> Body | Non
     """A holder with the place and size that it has in the picture at `time` s, None where it is gone."""
     body = scene.bodies[index]
     assert body.until is not None
-    starts = body.until if _time_is_left(body) else body.until - WITHDRAWAL
+    starts = body.until if _lets_go_first(body) else body.until - WITHDRAWAL
     since = time - starts
     if since > WITHDRAWAL - 1e-9:
         return None
     share = max(since, 0.0) / WITHDRAWAL
-    if _time_is_left(body):
+    if _lets_go_first(body):
         push = np.asarray(_pushed(scene, body)) * min(max(since, 0.0), PUSH_TIME)
         body = replace(body, position=_vector(np.asarray(body.position) + push))
     surface = _root(stage, body)
@@ -50,12 +51,12 @@ def holder_at(scene: Scene, stage: Stage, index: int, time: float) -> Body | Non
 
 def withdraws(body: Body, time: float) -> bool:
     """Whether a holder is on its way out of the picture at `time` s: it is drawn behind all bodies then."""
-    return body.until is not None and time > body.until - (1e-9 if _time_is_left(body) else WITHDRAWAL)
+    return body.until is not None and time > body.until - (1e-9 if _lets_go_first(body) else WITHDRAWAL)
 
 
-def _time_is_left(body: Body) -> bool:
-    """Whether a holder can be gone by the hand-over though it stays for its body's release."""
-    return body.until is not None and body.until + WITHDRAWAL <= 0
+def _lets_go_first(body: Body) -> bool:
+    """Whether a holder stays for its body's release: unless it must go sooner to be out of the first picture after."""
+    return body.until is not None and not -WITHDRAWAL < body.until <= 0
 
 
 def _pushed(scene: Scene, holder: Body) -> Array:

@@ -12,7 +12,7 @@ from physbench.looks.known_looks import draw, draw_still
 from physbench.looks.natural.holders import PUSH_TIME, WITHDRAWAL, holder_at, is_holder, withdraws
 from physbench.looks.natural.movers import drawable, movers_at
 from physbench.looks.natural.stage import stage_of
-from physbench.world.bodies import ball, holder
+from physbench.world.bodies import ball, floor, holder
 from physbench.world.scene import Body, Camera, RenderSpec, Scene
 from physbench.world.stepping import simulate
 
@@ -95,3 +95,11 @@ def test_a_holder_that_withdraws_covers_no_body_and_has_no_area() -> None:
     above = [np.abs(each[:38].astype(int) - draw_still(scene, SPEC)[:38]).max(axis=-1) > 8 for each in picture.frames]
     seen = [mask.sum() for mask in above]
     assert seen[0] > 1.5 * seen[1] > 8 and not seen[2]
+
+
+def test_what_vanishes_after_the_hand_over_stays_as_long_as_it_stops_bodies() -> None:
+    gate = Body("gate", "box", (0.1, 0.2, 0.5), "kinematic", (0.0, 0.0, 0.5), grey=0.5, until=1.0)
+    scene = Scene((floor(), gate), Camera("front", (0.0, 0.0, 1.0)))
+    assert gate.collides and drawn(scene, 1, 0.95) == drawn(scene, 1, 0.0) and not withdraws(gate, 0.95)
+    assert drawn(scene, 1, 1 + WITHDRAWAL / 2).size[2] == pytest.approx(gate.size[2] / 2)
+    assert withdraws(gate, 1 + WITHDRAWAL / 2) and holder_at(scene, stage_of(scene), 1, 1 + WITHDRAWAL) is None
