@@ -28,7 +28,7 @@ def iterate_chunks(answer: Any) -> Iterator[Any]:
 
 
 def check_chunk(chunk: Any, batch: int, room: int, size: tuple[int, int], context: int) -> Tensor:
-    """Check that a chunk is a float tensor (batch, t, 3, height, width) with 1 <= t <= room.
+    """Check that a chunk is a dense float tensor (batch, t, 3, height, width) with 1 <= t <= room.
 
     Args:
         chunk: What the model gave.
@@ -49,6 +49,9 @@ def check_chunk(chunk: Any, batch: int, room: int, size: tuple[int, int], contex
     if not chunk.is_floating_point():
         hint = ": divide by 255" if chunk.dtype == torch.uint8 else ""
         raise AnswerError(f"Expected floating-point frames in [0, 1], got {str(chunk.dtype)[6:]}{hint}.")
+    if chunk.layout != torch.strided or chunk.is_meta:
+        kind = "a meta tensor, which holds no values" if chunk.is_meta else f"the layout {str(chunk.layout)[6:]}"
+        raise AnswerError(f"Expected a dense tensor of frames, got {kind}.")
     return chunk
 
 

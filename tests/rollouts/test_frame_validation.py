@@ -67,6 +67,8 @@ def test_a_bad_clip_fails_in_words_and_spares_its_neighbour(change, words: str) 
         (torch.zeros(5, 3, 32, 40), "the batch dimension is missing"),
         (torch.zeros(2, 0, 3, 32, 40), "got \\(2, 0"),
         (torch.zeros(1), r"got \(1,\)"),
+        (torch.zeros(SHAPE).to_sparse(), "a dense tensor of frames, got the layout sparse_coo"),
+        (torch.zeros(SHAPE, device="meta"), "a dense tensor of frames, got a meta tensor"),
     ],
 )
 def test_a_wrong_chunk_is_explained(answer, words: str) -> None:
