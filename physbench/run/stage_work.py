@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from physbench.clips.generate import CLIP_PRELOAD
+from physbench.results.number_format import counted
 from physbench.results.read_run import REFERENCE_MODELS
+from physbench.rollouts.rollout_store import stored_failure
 from physbench.run.finalize import finish
 from physbench.run.multi_rollout import score_pairs, score_samples, unread_pairs, unread_samples
 from physbench.run.peak_memory import PeakMemory
@@ -42,6 +44,8 @@ def work(run: Run) -> None:
                 run.close(peak.bytes, device_memory)
         if "finish" in run.stages:
             finish(run)
+        elif "score" not in run.stages and (told := failed_rollouts(run)):
+            run.say(told)
     run.say(f"Done in {duration(time.monotonic() - run.started)}. {run.times()}".rstrip())
 
 
@@ -57,6 +61,15 @@ def _pool(run: Run) -> Iterator[WorkerPool | None]:
         return
     with WorkerPool(run.workers, SCORING_PRELOAD if "score" in run.stages else CLIP_PRELOAD) as pool:
         yield pool
+
+
+def failed_rollouts(run: Run) -> str:
+    """How many of the run's rollouts failed, and why the first did; "" where none did. Scores tell it only later."""
+    reasons = [stored_failure(run.folder, item.row.id, item.sample) for item in run.items if run.rolled(item)]
+    failed = [reason for reason in reasons if reason]
+    if not failed:
+        return ""
+    return f"{len(failed)} of {counted(len(reasons), 'rollout')} failed and will count as 0: {failed[0]}"
 
 
 def unscored(run: Run) -> int:

@@ -41,6 +41,47 @@ def copy(rolled: Path, tmp_path: Path) -> Path:
     return tmp_path / "copy"
 
 
+NAN_IN_ONE_CLIP = """
+from physbench import ModelCard
+
+class Model:
+    card = ModelCard("sick", image_size=(64, 64), fps=15, context_frames=2)
+
+    def rollout(self, context, *, horizon, actions, prompts, generators):
+        for step in range(horizon):
+            frame = context[:, -1:].clone()
+            if step == 2:
+                frame[0] = float("nan")
+            yield frame
+
+def make(*, device, dtype):
+    return Model()
+"""
+
+
+def test_a_rollout_says_how_many_failed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing else does before the scores, which may be made elsewhere and much later."""
+    model, out = tmp_path / "sick.py", str(tmp_path / "run")
+    model.write_text(NAN_IN_ONE_CLIP)
+    words = (
+        "--suite",
+        "smoke",
+        "--tasks",
+        "falling/projectile",
+        "--limit",
+        "2",
+        "--batch-size",
+        "2",
+        "--device",
+        "cpu",
+    )
+    command = ("rollout", f"{model}:make", *words, "--out", out)
+    told = "1 of 2 rollouts failed and will count as 0: Predicted frame 3 of 60 holds NaN"
+    for resumed in ((), ("--resume",)):
+        assert run((*command, *resumed)) == 0
+        assert told in capsys.readouterr().err
+
+
 def test_three_stages_are_one_eval(staged_run: RunFolder, copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The same bytes of tables, the same result but for times, and each stage leaves what is its own."""
     assert {path.name for path in copy.iterdir()} == {"manifest.json", "rollouts", ".lock"}
