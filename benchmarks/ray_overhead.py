@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -66,10 +65,12 @@ def one_run(executor: str, suite: str, limit: int, workers: int) -> tuple[float,
     with tempfile.TemporaryDirectory() as name:
         out = Path(name) / "run"
         words = (executor, suite, str(limit), str(workers), str(out))
-        program = psutil.Popen([sys.executable, "-c", PROGRAM, *words], stderr=subprocess.PIPE, text=True)
-        spent = processor_seconds(program)
+        log = Path(name) / "log"
+        with log.open("w") as said:
+            program = psutil.Popen([sys.executable, "-c", PROGRAM, *words], stderr=said, text=True)
+            spent = processor_seconds(program)
         if program.returncode:
-            raise SystemExit(program.stderr.read())
+            raise SystemExit(log.read_text())
         digest = hashlib.sha256()
         for path in sorted([*out.glob("parts/*"), *out.glob("references/*/parts/*")]):
             digest.update(path.read_bytes())

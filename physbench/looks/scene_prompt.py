@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from physbench.world.camera import PLANE_AXES
@@ -29,11 +30,11 @@ def scene_prompt(scene: Scene, look: str, told: Sequence[ToldMotion] = ()) -> st
 
 def _drawn_back(prompt: str, scene: Scene) -> str:
     """A prompt whose holders do in words what they do in the natural look."""
-    from physbench.looks.natural.holders import is_holder
+    from physbench.looks.natural import natural_frames
 
-    if not any(is_holder(body) for body in scene.bodies):
+    if not any(natural_frames.is_holder(body) for body in scene.bodies):
         return prompt
-    return prompt.replace(" vanishes", " is drawn back").replace(" vanish", " are drawn back")
+    return re.sub(r"\bvanish\b", "are drawn back", re.sub(r"\bvanishes\b", "is drawn back", prompt))
 
 
 def set_words(scene: Scene) -> str:

@@ -31,7 +31,9 @@ MOST_GONE = 0.5  # share of the objects in view that are lost, from which that i
 LOOK_APART = 0.1  # of ground truth's size: difference that counts where there are no intervals
 
 
-def note(rows: Sequence[Row], spec: RenderSpec, fixed: bool, fresh: bool, ended: PartialRun | None) -> str:
+def note(
+    rows: Sequence[Row], spec: RenderSpec, fixed: bool, fresh: bool = False, ended: PartialRun | None = None
+) -> str:
     """Why the figures are limited: a part of the suite, a suite this small, fresh seeds, another look, words for
     motion; "" where nothing limits them. fixed: whether it is fixed which tasks count."""
     found = (

@@ -81,7 +81,7 @@ def evaluate(
     suite = clips.known(suite) if clips else suite
     if model is None:
         check_target(options.model, trust_code=options.trust_code)
-    if options.executor == "ray":
+    if options.executor == "ray" and not resume:
         check_cluster(options.address)
     scorers = find_scorers(options.scorers)
     if model is None:

@@ -109,7 +109,8 @@ class Options:
         if self.autocast is not None and self.autocast not in AUTOCAST_NAMES:
             raise UsageError(f"--autocast: there is no '{self.autocast}'.{nearest(self.autocast, AUTOCAST_NAMES)}")
         if self.look is not None:
-            (check_look if self.clips is None else known_look)(self.look)  # packed clips are drawn already
+            draws = self.clips is None or self.model.startswith("saboteur:")  # packed clips are drawn already
+            (check_look if draws else known_look)(self.look)
         if self.look not in (None, PLAIN) and self.model.startswith("baseline:memory"):
             raise UsageError(f"--look {self.look}: {self.model} draws its frames in the look {PLAIN} alone.")
         if wrong := next((tag for tag in self.tags if not re.fullmatch(r"[\w.:=-]{1,64}", tag)), None):

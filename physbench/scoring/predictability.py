@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib.metadata
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -49,6 +50,8 @@ TRACKING_NOISE_PX = 0.03  # sd of a free ball's position in clean frames
 FIRST_SPAN = 1.0  # s that are simulated first
 MIN_PREDICTABILITY = 0.3  # s; clips that can be predicted for less are left out of accuracy
 STILL_SPEED = 1e-3  # m/s and rad/s
+KEY_DIGITS = 9  # after the point
+_DECIMAL = re.compile(r"-?\d+\.\d+(?:e[-+]?\d+)?|-?\d+e[-+]?\d+")
 CONTACT_CLEARANCE = 0.05  # m; a member that comes nearer to anything is simulated, not moved in closed form
 
 
@@ -275,16 +278,23 @@ def _undisturbed(clip: Clip, states: Array, ahead: Array) -> Array | None:
 
 
 def content_key(clip: Clip, context: int) -> str:
-    """Hash of all that decides the time but the code: the clip (reprs are exact), context, other draws of an image."""
+    """Hash of all that decides the time but the code: the clip, context, other draws of an image.
+
+    Numbers count to KEY_DIGITS, so that machines that differ in last bits share what is shipped.
+    """
     others = other_scenes(clip.row.task, clip.row.split, body_signature(clip.scene)) if _is_image(clip, context) else ()
     possible = possible_scenes(clip, context)
     told = (clip.told,) if clip.told else ()
     simulator = importlib.metadata.version("pybullet")
     said = repr((clip.id, clip.scene, clip.spec, clip.contacts, context, others, possible, simulator, *told))
-    digest = hashlib.sha256(said.encode())
+    digest = hashlib.sha256(_DECIMAL.sub(_rounded, said).encode())
     for array in (clip.states, clip.visible_area, clip.full_area):
-        digest.update(np.ascontiguousarray(array).data)
+        digest.update(np.ascontiguousarray(array.round(KEY_DIGITS) + 0.0).data)  # + 0.0: -0.0 is 0.0
     return digest.hexdigest()
+
+
+def _rounded(decimal: re.Match[str]) -> str:
+    return repr(round(float(decimal[0]), KEY_DIGITS) + 0.0)
 
 
 def _key(content: str) -> str:

@@ -19,6 +19,7 @@ from physbench.errors import UsageError
 from physbench.results.build_result import _whole
 from physbench.results.sentences import note
 from physbench.run.options import Options
+from physbench.world.scene import RenderSpec
 
 ROW = Row("falling/drop-bounce-v1", "test", 0)
 WORDS = " At the start the blue ball moves very fast straight down (more than four of its own widths a second)."
@@ -58,7 +59,10 @@ def test_a_run_says_what_it_is() -> None:
     assert "--prompt-motion" not in Options("baseline:freeze").resume_command(Path("run"))
     rows = find_suite("smoke").rows
     told = told_suite(find_suite("smoke")).rows
-    assert "told in words how things move" in note(told) and "told" not in note(rows)
+    spec = RenderSpec(64, 64, 15.0)
+    assert "told in words how things move" in note(told, spec, True) and "told" not in note(rows, spec, True)
+    lit = note(rows, replace(spec, look="natural"), False)
+    assert "the look natural: for no ranking" in lit and "is not fixed" in lit
     manifest = {"suite": {"name": f"smoke{TOLD_SUFFIX}", "version": find_suite("smoke").version}}
     assert _whole({**manifest, "options": {"limit": 3}}, told[:3]) == told
 

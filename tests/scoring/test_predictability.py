@@ -123,11 +123,12 @@ SLOW_TASKS = tuple(sorted(set(find_suite("core").tasks) - set(QUICK_TASKS)))
 
 @pytest.mark.parametrize("task", [*QUICK_TASKS, *(pytest.param(task, marks=pytest.mark.slow) for task in SLOW_TASKS)])
 def test_what_is_shipped_is_what_is_computed(task: str) -> None:
+    """Other machines draw other members of the ensemble: its 80th percentile varies with them, the time does not."""
     for row in (Row(task, "test", 3), Row(task, "ood", 1)):
         clip = ClipStore().get(row, SHIPPED_SPEC)
         found, here = shipped(module.content_key(clip, SHIPPED_CONTEXT)), compute(clip, SHIPPED_CONTEXT)
         assert found is not None and found[0] == here.seconds
-        np.testing.assert_array_equal(found[1], here.spread)
+        np.testing.assert_allclose(found[1], here.spread, rtol=0.4, atol=0.01)
 
 
 def test_a_shipped_time_is_neither_computed_nor_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,7 +138,20 @@ def test_a_shipped_time_is_neither_computed_nor_stored(tmp_path: Path, monkeypat
     assert predictability_time(clip, SHIPPED_CONTEXT) == 8.0
     assert not (tmp_path / "predictability").exists()
     assert shipped(module.content_key(clip, 4)) is None
-    assert shipped(module.content_key(replace(clip, states=clip.states + 1e-12), SHIPPED_CONTEXT)) is None
+    assert shipped(module.content_key(replace(clip, states=clip.states + 1e-8), SHIPPED_CONTEXT)) is None
+
+
+@pytest.mark.parametrize("task", ["orbits/kepler-v1", "orbits/flyby-v1"])
+def test_last_bits_of_another_machine_do_not_matter(task: str) -> None:
+    clip = ClipStore().get(Row(task, "test", 0), SHIPPED_SPEC)
+    key = module.content_key(clip, SHIPPED_CONTEXT)
+    bodies = tuple(
+        replace(body, velocity=tuple(np.nextafter(x, 9) for x in body.velocity)) for body in clip.scene.bodies
+    )
+    other = replace(clip, states=clip.states + 1e-15, scene=replace(clip.scene, bodies=bodies))
+    assert module.content_key(other, SHIPPED_CONTEXT) == key
+    faster = tuple(replace(body, velocity=tuple(x + 1e-6 for x in body.velocity)) for body in clip.scene.bodies)
+    assert module.content_key(replace(clip, scene=replace(clip.scene, bodies=faster)), SHIPPED_CONTEXT) != key
 
 
 def test_an_image_depends_on_the_other_draws_of_its_task(clip_of: Clips, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ LEAF = (0.90, 2.03)  # m, width and height
 DOOR_FRAME = 0.085  # m, width of what is around the leaf
 FRAME_SHADE = 0.03  # m, reach of the shadow of the frame on the wall
 BESIDE = 0.12  # m of wall at least between the frame and the square, and the edge of the picture
-STROLL = 0.7  # m by which it may stand farther out
+MOST_FARTHER = 0.7  # m by which it may stand farther out
 LEAF_GAP = 0.006  # m between leaf and frame
 # Levels (0..1, on a display, in full light).
 LEAF_LEVEL, FRAME_LEVEL, GAP_LEVEL, STEEL_LEVEL = 0.71, 0.79, 0.50, 0.62
@@ -52,7 +52,7 @@ def with_door(stage: Stage, camera: Camera, spec: RenderSpec) -> Stage:
     if room < 0 or floor.level < z - spec.height / 2 * metres:
         return stage
     rng = np.random.default_rng([stage.seed, 1])
-    near = square + BESIDE + DOOR_FRAME + float(rng.uniform(0, min(room, STROLL)))
+    near = square + BESIDE + DOOR_FRAME + float(rng.uniform(0, min(room, MOST_FARTHER)))
     side, handle = (int(way) for way in rng.choice([-1, 1], 2))
     for left in (x + near, x - near - LEAF[0])[::side]:
         if not _stands_before(stage, camera, wall.level, left - DOOR_FRAME, left + LEAF[0] + DOOR_FRAME):

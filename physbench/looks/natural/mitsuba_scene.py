@@ -25,8 +25,7 @@ Float = NDArray[np.floating]
 Description = dict[str, Any]
 
 BOUNCES = 5  # of light between surfaces
-TEXTURE_SIDE = 800  # px of the pictures of a floor or a wall, in whole frames
-TEXTURE_REACH = 6.0  # m, half of what these show
+TEXTURE_SIDE = 1900  # px of the pictures of a floor or a wall, in whole frames
 
 
 def stage_description(stage: Stage, camera: Camera, spec: RenderSpec, samples: int, seed: int) -> Description:
@@ -93,10 +92,9 @@ def _surface(surface: Surface, stage: Stage, textured: bool = False) -> Descript
         place = transform().translate([x, y, surface.level])
     else:
         place = transform().translate([x, surface.level, z]).rotate([1, 0, 0], 90)
-    reach = TEXTURE_REACH if textured else SURFACE_REACH
     return {
         "type": "rectangle",
-        "to_world": place.scale([reach, reach, 1]),
+        "to_world": place.scale([SURFACE_REACH, SURFACE_REACH, 1]),
         "bsdf": _textured(surface, stage) if textured else matte(surface.material.albedo),
     }
 
@@ -104,9 +102,9 @@ def _surface(surface: Surface, stage: Stage, textured: bool = False) -> Descript
 def _textured(surface: Surface, stage: Stage) -> Description:
     mi = renderer()
     middle = np.asarray(stage.middle)[[0, 1 if surface.axis == 2 else 2]]
-    step = 2 * TEXTURE_REACH / TEXTURE_SIDE
-    places = (np.arange(TEXTURE_SIDE) + 0.5) * step - TEXTURE_REACH
-    u, v = np.meshgrid(middle[0] + places, middle[1] + places[::-1])
+    step = 2 * SURFACE_REACH / TEXTURE_SIDE
+    places = (np.arange(TEXTURE_SIDE) + 0.5) * step - SURFACE_REACH
+    u, v = np.meshgrid(middle[0] + places, middle[1] + places)  # a bitmap begins at (0, 0) of the rectangle
     colours = texture(surface.material, u, v) * np.asarray(surface.material.albedo)
     bitmap = mi.Bitmap(np.clip(colours, 0, 1).astype(np.float32))
     return {

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from physbench.looks.natural.door import with_door
 from physbench.looks.natural.gathered_light import gathered
-from physbench.looks.natural.holders import is_holder
+from physbench.looks.natural.holders import is_holder as is_holder
 from physbench.looks.natural.light_blocking import BoxBlocker, lamp_share_hidden, sky_share_hidden
 from physbench.looks.natural.light_layers import Layers, light_layers
 from physbench.looks.natural.mitsuba_variant import check_mitsuba as check_mitsuba
