@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from physbench.clips.clip import Clip, Row
 from physbench.clips.store import ClipStore
 from physbench.clips.suite import find_suite
 from physbench.scoring import predictability as module
+from physbench.scoring import shipped_predictability
 from physbench.scoring.predictability import (
     compute,
     ensemble_positions,
@@ -172,3 +175,28 @@ def test_a_cache_that_cannot_be_written_costs_time_only(
 def test_members_are_the_same_each_time(clip_of: Clips) -> None:
     clip = clip_of("collisions/head-on-v1")
     np.testing.assert_array_equal(ensemble_positions(clip, 8)[:, :3], ensemble_positions(clip, 8)[:, :3])
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut off", "no gzip", "a flipped bit", "other words"])
+def test_a_damaged_shipped_file_holds_no_clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str) -> None:
+    """Clips are computed then. Were an error raised, `drift/accuracy` would fail, and count as 0 for the model."""
+    whole = files("physbench.scoring").joinpath("golden", shipped_predictability.SHIPPED_FILE).read_bytes()
+    flipped = bytearray(whole)
+    flipped[len(whole) // 2] ^= 1
+    held = {
+        "cut off": whole[:3000],
+        "no gzip": b"<html>",
+        "a flipped bit": bytes(flipped),
+        "other words": gzip.compress(b"[]"),
+    }
+    if damage in held:
+        (tmp_path / "golden").mkdir()
+        (tmp_path / "golden" / shipped_predictability.SHIPPED_FILE).write_bytes(held[damage])
+    key = module.content_key(ClipStore().get(find_suite("core").rows[0], SHIPPED_SPEC), SHIPPED_CONTEXT)
+    assert shipped(key) is not None
+    monkeypatch.setattr(shipped_predictability, "files", lambda package: tmp_path)
+    shipped_predictability._documents.cache_clear()
+    try:
+        assert shipped(key) is None
+    finally:
+        shipped_predictability._documents.cache_clear()
