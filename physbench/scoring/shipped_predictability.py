@@ -25,7 +25,7 @@ from physbench.world.scene import RenderSpec
 SHIPPED_COMMAND = "python -m physbench.scoring.shipped_predictability"
 SHIPPED_FILE = "predictability.json.gz"
 # Of the file. Hashes of sources, which keys of caches and guards of runs hold, tell of it through this line alone.
-SHIPPED_SHA256 = "40f717c827a084058b59bfbb249cff2ee38d274521ec1e296d9287cad405ae7b"
+SHIPPED_SHA256 = "fdd1968a322567d8dab57ef8e6432f5dfee49d4fc3a7cb31cb6a8bf35b882cf4"
 SHIPPED_SPEC, SHIPPED_CONTEXT = RenderSpec(64, 64, 15.0), 8
 SPREAD_STEP = 1e-4  # diameters
 

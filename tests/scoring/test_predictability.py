@@ -149,7 +149,7 @@ def test_last_bits_of_another_machine_do_not_matter(task: str) -> None:
     clip = ClipStore().get(Row(task, "test", 0), SHIPPED_SPEC)
     key = module.content_key(clip, SHIPPED_CONTEXT)
     bodies = tuple(
-        replace(body, velocity=tuple(np.nextafter(x, 9) for x in body.velocity)) for body in clip.scene.bodies
+        replace(body, velocity=tuple(float(np.nextafter(x, 9)) for x in body.velocity)) for body in clip.scene.bodies
     )
     other = replace(clip, states=clip.states + 1e-15, scene=replace(clip.scene, bodies=bodies))
     assert module.content_key(other, SHIPPED_CONTEXT) == key
