@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from inspect import getattr_static
 from typing import Any
 
@@ -32,24 +31,37 @@ def networks_for(option: str, model: object, name: str) -> tuple[nn.Module, ...]
 class CompiledNetworks:
     """Compiles the outermost `forward` methods of networks, in place.
 
-    `called`: whether one of them has been called since.
+    `called`: whether one of them has been called since. `notes`: of networks that are not compiled after all, as the
+    compiler failed on an input of theirs. Their answers are those of the model, so that no clip fails for it.
     """
 
     def __init__(self, networks: Iterable[nn.Module], device: torch.device) -> None:
         """Raises ModelError where nothing can be compiled for this device, as without a C++ compiler."""
         self.called = False
-        with compiling("anything"):
+        self.notes: set[str] = set()
+        try:
             torch.compile(torch.sin, dynamic=False)(torch.ones(8, device=device))
+        except Exception as error:
+            if not _is_of_compiler(error):
+                raise
+            raise ModelError(f"--compile: torch cannot compile here ({_reason(error)}). Leave it out.") from error
         for network in with_forward(networks):
             network.forward = self._compiled(network)
 
     def _compiled(self, network: nn.Module) -> Callable[..., Any]:
-        compiled, kind = torch.compile(network.forward, dynamic=False), type(network).__name__
+        plain, kind = network.forward, type(network).__name__
+        compiled = torch.compile(plain, dynamic=False)
 
         def forward(*args: Any, **kwargs: Any) -> Any:
             self.called = True
-            with compiling(kind):
+            try:
                 return compiled(*args, **kwargs)
+            except Exception as error:
+                if not _is_of_compiler(error):
+                    raise
+                self.notes.add(f"--compile: torch cannot compile {kind} ({_reason(error)}): it runs uncompiled.")
+            network.forward = plain
+            return plain(*args, **kwargs)
 
         return forward
 
@@ -63,13 +75,10 @@ def with_forward(networks: Iterable[nn.Module]) -> Iterator[nn.Module]:
             yield network
 
 
-@contextmanager
-def compiling(what: str) -> Iterator[None]:
-    """Turn an error of the compilation into a ModelError of one line."""
-    try:
-        yield
-    except Exception as error:
-        if not type(error).__module__.startswith(COMPILERS) or is_out_of_memory(error):
-            raise
-        reason = first_line(str(error)).rstrip(".")
-        raise ModelError(f"--compile: torch cannot compile {what} here ({reason}). Leave it out.") from error
+def _is_of_compiler(error: Exception) -> bool:
+    """Whether an error says that something cannot be compiled; one of the model itself, or of full memory, does not."""
+    return type(error).__module__.startswith(COMPILERS) and not is_out_of_memory(error)
+
+
+def _reason(error: Exception) -> str:
+    return first_line(str(error)).rstrip(".")

@@ -234,8 +234,8 @@ class RolloutWorker:
                 reason = f"Memory was full with a single clip: {message}" if out_of_memory else message
                 results = tuple(PositionResult(position, 0, 0, 0.0, reason) for position in positions)
             self.send(PartFinished(job.index, results))
-        if self.compiled is not None and not self.compiled.called:
-            notes.add(NOT_CALLED)
+        if self.compiled is not None:
+            notes |= self.compiled.notes if self.compiled.called else {NOT_CALLED}
         memory = peak_memory(self.device)
         self.send(JobDone(job.index, *memory, free_bytes(self.device), tuple(sorted(notes))))
 

@@ -12,7 +12,6 @@ from torch import nn
 
 from physbench.adapters.model_protocol import ModelCard
 from physbench.errors import ModelError, UsageError
-from physbench.rollouts import compiled_networks
 from physbench.rollouts.compiled_networks import CompiledNetworks, networks_for, with_forward
 from physbench.rollouts.device import find_autocast
 from physbench.rollouts.predict import RolloutRequest, predict
@@ -122,27 +121,41 @@ def test_networks_of_torchscript_answer_as_before(compiled: list[Any]) -> None:
     assert torch.allclose(traced(frame), before) and networks.called
 
 
-@pytest.mark.parametrize("at", ["the start", "a call"])
-def test_what_cannot_be_compiled_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch, at: str) -> None:
-    class InvalidCxxCompiler(RuntimeError):
-        __module__ = "torch._inductor.exc"
+class InvalidCxxCompiler(RuntimeError):
+    """As torch raises it."""
 
-    def fail(*_: object) -> None:
-        raise InvalidCxxCompiler("No working C++ compiler found.\nMore lines")
+    __module__ = "torch._inductor.exc"
 
-    fails = {"sin"} if at == "the start" else {"forward"}
-    monkeypatch.setattr(torch, "compile", lambda function, **_: fail if function.__name__ in fails else function)
-    model = Streamed()
-    what = "anything" if at == "the start" else "Net"
-    words = f"--compile: torch cannot compile {what} here (No working C++ compiler found). Leave it out."
+
+def no_compiler(*_: object) -> None:
+    raise InvalidCxxCompiler("No working C++ compiler found.\nMore lines")
+
+
+def test_without_a_compiler_nothing_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "compile", lambda function, **_: no_compiler)
+    words = "--compile: torch cannot compile here (No working C++ compiler found). Leave it out."
     with pytest.raises(ModelError, match=f"^{re.escape(words)}$"):
-        CompiledNetworks(networks_for("--compile", model, "m"), CPU)
-        roll(model)
+        CompiledNetworks(networks_for("--compile", Streamed(), "m"), CPU)
 
 
-def test_errors_of_the_model_itself_stay_as_they_are() -> None:
-    with pytest.raises(ZeroDivisionError), compiled_networks.compiling("Net"):
-        print(1 / 0)
+def test_a_network_that_cannot_be_compiled_answers_uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = roll(Streamed())
+    monkeypatch.setattr(
+        torch, "compile", lambda function, **_: no_compiler if function.__name__ == "forward" else function
+    )
+    model = Streamed()
+    networks = CompiledNetworks(networks_for("--compile", model, "m"), CPU)
+    assert (roll(model) == plain).all() and networks.called
+    assert networks.notes == {
+        "--compile: torch cannot compile Net (No working C++ compiler found): it runs uncompiled."
+    }
+
+
+def test_errors_of_the_model_itself_stay_as_they_are(compiled: list[Any]) -> None:
+    network = torch.nn.Linear(2, 2)
+    CompiledNetworks([network], CPU)
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        network(torch.ones(3))
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ def asked(options: Options = OPTIONS, sha256: str | None = "a", code: str = "c")
         (asked(replace(OPTIONS, samples=2)), "--samples was 1, now it is 2"),
         (asked(replace(OPTIONS, seed=1)), "--seed"),
         (asked(replace(OPTIONS, dtype="float16")), "--dtype"),
-        (asked(replace(OPTIONS, autocast="float16")), "--autocast was None, now it is 'float16'"),
+        (asked(replace(OPTIONS, autocast="float16")), "--autocast was not given, now it is 'float16'"),
         (asked(replace(OPTIONS, compile=True)), "--compile was False, now it is True"),
         (asked(replace(OPTIONS, batch_size=3)), "--batch-size"),
         (asked(replace(OPTIONS, chain=False)), "--chain"),

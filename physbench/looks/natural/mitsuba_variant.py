@@ -76,7 +76,7 @@ def working_variant() -> str:
         failures.append(f"{variant}: {problem}")
     raise UsageError(
         f"Mitsuba is installed, but renders nothing here ({'; '.join(failures)}). "
-        "The variant scalar_rgb needs no LLVM: set PHYSBENCH_MITSUBA_VARIANT=scalar_rgb to see its error alone."
+        "Install it again: pip install --force-reinstall mitsuba mitsuba-oidn. The variant scalar_rgb needs no LLVM."
     )
 
 
