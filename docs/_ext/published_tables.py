@@ -18,7 +18,7 @@ from physbench.validation.violations import REGISTRY
 
 MAIN = "128px"  # the table that bars are about
 IMAGE = "image"  # the one for a context of one frame
-ORDER = (MAIN, "64px", "h264", IMAGE)  # others come after them
+ORDER = (MAIN, "64px", "h264", "natural", IMAGE)  # others come after them
 VIOLATIONS = ("violation", "picture")
 GROUPS = {
     "forces": "Forces",
@@ -45,12 +45,14 @@ class Published:
 
     @property
     def title(self) -> str:
-        """Size, rate and codec, and whether the context is a single frame."""
+        """Size, rate, look and codec, and whether the context is a single frame."""
         head = self.headers[0]
-        size, rate = head.spec.split("@")
+        size, _, rest = head.spec.partition("@")
+        rate, _, look = rest.partition("-")
+        drawn = f", {look} look" if look else ""
         codec = "" if head.crf is None else f", H.264 crf {head.crf}"
         image = ", one context frame" if head.context == 1 else ""
-        return f"{size.partition('x')[0]} px, {rate} frames/s{codec}{image}"
+        return f"{size.partition('x')[0]} px, {rate} frames/s{drawn}{codec}{image}"
 
     def rows(self, level: str, readings: Iterable[str] | str, kinds: Sequence[str] = VIOLATIONS) -> pd.DataFrame:
         """Cells of readings on sources of these kinds, without those at a low rate."""

@@ -40,10 +40,15 @@ def asked_run(
     """
     from physbench.cli.console import debugging
     from physbench.run.evaluate import say_on_stderr
+    from physbench.run.ray_cluster import check_cluster
     from physbench.run.remote_run import run_at, use_of_out
 
     settings = said_settings(context)
     resume, fresh = context.params["resume"], context.params["fresh"]
+    if fresh:  # what lies at --out goes before `evaluate` looks at the settings
+        options.check()
+        if options.executor == "ray":
+            check_cluster(options.address)
     with run_at(context.params["out"], use_of_out(resume, fresh), say_on_stderr) as place:
         folder = evaluate(
             options,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -30,3 +31,16 @@ def test_what_was_changed_since_a_run_was_finished_is_named(
     assert "a: as it was finished" in said
     assert "b: changed since: references/truth/scores.parquet. Repeat its command with --resume." in said
     assert "c: damaged: " in said and len(said.splitlines()) == 3
+
+
+@pytest.mark.parametrize("wrong", [["--samples", "0"], ["--executor", "ray", "--address", "nowhere"]])
+def test_fresh_with_wrong_settings_discards_nothing(
+    wrong: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def begun(*_: object) -> None:
+        raise AssertionError("what lies at --out is gone now")
+
+    monkeypatch.setattr("physbench.run.remote_run.run_at", begun)
+    monkeypatch.setattr("physbench.run.ray_cluster.import_ray", lambda: None)
+    assert run(["eval", "baseline:freeze", "--out", (tmp_path / "run").as_uri(), "--fresh", *wrong]) == 2
+    assert wrong[-2] in capsys.readouterr().err
