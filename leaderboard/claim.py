@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le, Len
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -69,11 +69,14 @@ class ClaimedModel(_Part):
 
 
 class ClaimedOptions(_Part):
-    """The settings that decide which rows there are."""
+    """The settings that decide which rows there are, and what the model computes with."""
 
     samples: Annotated[int, Ge(1), Le(MOST_SAMPLES)] = 1
     tasks: Text | None = None
     limit: Annotated[int, Ge(1), Le(10**6)] | None = None
+    dtype: Literal["float32", "float16", "bfloat16", "float64"] = "float32"
+    autocast: Literal["float16", "bfloat16"] | None = None
+    compile: bool = False
 
 
 class ClaimedEnd(_Part):

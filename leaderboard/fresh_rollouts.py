@@ -59,7 +59,6 @@ class ModelToRun:
     fresh_seeds: int = 0  # of each task; 0: none
     model_arg: Mapping[str, str] = field(default_factory=dict)
     device: str = "auto"
-    dtype: str = "float32"
     trust_code: bool = False
     privileged: bool = False
     batch_size: int | None = None
@@ -114,13 +113,18 @@ class Answers:
 
     @contextmanager
     def engine(self, salt: str) -> Iterator[RolloutEngine]:
-        """The model in its process, with the card that was sent. salt: secret that the generators depend on."""
-        m = self.model
+        """The model in its process, with the card and the precision that were sent.
+
+        salt: Secret that the generators depend on.
+        """
+        m, computed = self.model, self.claim.manifest.options
         options = Options(
             model=m.target,
             model_arg=m.model_arg,
             device=m.device,
-            dtype=m.dtype,
+            dtype=computed.dtype,
+            autocast=computed.autocast,
+            compile=computed.compile,
             trust_code=m.trust_code,
             privileged=m.privileged,
             timeout=m.timeout,

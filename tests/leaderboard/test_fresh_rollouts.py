@@ -6,6 +6,7 @@ import hashlib
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from physbench.leaderboard.fresh_rollouts import Answers, ModelToRun, check_mode
 from physbench.leaderboard.submit import commit
 from physbench.leaderboard.verify import verified
 from physbench.rollouts.rollout_store import frames_hash, load_rollout
+from physbench.run.options import Options
 from physbench.storage.run_folder import RunFolder
 
 READER_CARD = replace(TINY_CARD, name="reader")
@@ -96,6 +98,25 @@ def test_the_same_model_makes_the_same_bytes(claim: Claim, tiny_copy: RunFolder,
     found = Answers(model, claim).roll_out((row,), "stored clips", "", ClipStore().get)
     stored = load_rollout(tiny_copy, row.id, 0)
     assert stored is not None and frames_hash(found[row, 0].frames) == frames_hash(stored.frames)
+
+
+@pytest.mark.parametrize("precision", [{}, {"dtype": "bfloat16"}, {"autocast": "float16"}, {"compile": True}], ids=str)
+def test_the_model_computes_with_what_was_sent(
+    claim: Claim, monkeypatch: pytest.MonkeyPatch, precision: dict[str, object]
+) -> None:
+    said = claim.manifest.options.model_copy(update=precision)
+    sent = replace(claim, manifest=claim.manifest.model_copy(update={"options": said}))
+    asked: list[Options] = []
+
+    def engine_of(options: Options, salt: str) -> NoReturn:
+        asked.append(options)
+        raise UsageError("not in this test")
+
+    monkeypatch.setattr("physbench.leaderboard.fresh_rollouts.engine_of", engine_of)
+    with pytest.raises(UsageError), Answers(ModelToRun(TINY_TARGET, device="cpu"), sent).engine(""):
+        pass
+    usual = {"dtype": "float32", "autocast": None, "compile": False}
+    assert {name: getattr(asked[0], name) for name in usual} == {**usual, **precision}
 
 
 def test_models_that_cannot_be_compared_are_named(claim: Claim, tmp_path: Path) -> None:
