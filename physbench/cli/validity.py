@@ -92,7 +92,7 @@ def check_scorers(
             console.print()
         for sentence in validity_text.sentences(table, [*own, *headlines]):
             typer.echo(sentence)
-    note(f"{out}: {len(table)} cells, {time.monotonic() - started:.0f} s")
+    note(f"{out}: {len(table)} cells of videos of {settings.spec}, {time.monotonic() - started:.0f} s")
     for failure in failures[:MOST_FAILURES]:
         complain(failure)
     if failures:
