@@ -14,7 +14,7 @@ from typing import Literal
 
 import psutil
 
-from physbench.errors import PhysbenchError
+from physbench.errors import PhysbenchError, UsageError
 from physbench.run.versions import library_version
 from physbench.worker_pool import cores
 
@@ -178,6 +178,24 @@ def _readings() -> HostFinding:
     return HostFinding("scorers", "ok", f"all {len(scorers)} read ground truth")
 
 
+def _natural_look() -> HostFinding:
+    from physbench.looks.known_looks import NATURAL_LOOK, check_look
+    from physbench.looks.natural.mitsuba_variant import working_variant
+
+    try:
+        check_look(NATURAL_LOOK)
+        variant = working_variant()
+    except UsageError as error:
+        return HostFinding("natural look", "optional", "cannot be drawn here", str(error))
+    return HostFinding("natural look", "ok", f"Mitsuba {library_version('mitsuba')}, {variant}")
+
+
+def _ray() -> HostFinding:
+    if (version := library_version("ray")) is None:
+        return HostFinding("ray", "optional", "not installed", "For --executor ray: pip install 'physbench[ray]'")
+    return HostFinding("ray", "ok", version)
+
+
 CHECKS: dict[str, Callable[[], HostFinding]] = {
     "python": _python,
     "memory": _memory,
@@ -190,6 +208,8 @@ CHECKS: dict[str, Callable[[], HostFinding]] = {
     "reference:objects": _checkpoint,
     "compiled functions": _compiled,  # before the scorers, which compile what is missing
     "scorers": _readings,
+    "natural look": _natural_look,
+    "ray": _ray,
 }
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from physbench.cli import main
 from physbench.dynamics import kernels
-from physbench.errors import PhysbenchError
+from physbench.errors import PhysbenchError, UsageError
 from physbench.run import host_info
 from physbench.run.host_info import CHECKS, HostFinding
 
@@ -19,8 +19,19 @@ def test_everything_that_a_run_needs_is_looked_at(capsys: pytest.CaptureFixture[
     found = {line[9:27].strip(): line[:8].strip() for line in lines if line[:8].strip()}
     assert set(found) == set(CHECKS)
     assert found["simulator"] in ("ok", "optional")
-    may_lack = ("scorers", "simulator", "memory", "compiled functions")
+    may_lack = ("scorers", "simulator", "memory", "compiled functions", "natural look", "ray")
     assert all(state == "ok" for name, state in found.items() if name not in may_lack)
+
+
+def test_extras_that_are_missing_are_optional(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*_: object) -> None:
+        raise UsageError("pip install 'physbench[natural]'")
+
+    monkeypatch.setattr("physbench.looks.known_looks.check_look", missing)
+    monkeypatch.setattr(host_info, "library_version", lambda name: None)
+    found = [CHECKS[name]() for name in ("natural look", "ray")]
+    assert [each.state for each in found] == ["optional", "optional"]
+    assert "physbench[natural]" in found[0].remedy and "physbench[ray]" in found[1].remedy
 
 
 def test_what_is_missing_has_a_remedy_and_an_exit_code(
