@@ -278,15 +278,15 @@ def _undisturbed(clip: Clip, states: Array, ahead: Array) -> Array | None:
 
 
 def content_key(clip: Clip, context: int) -> str:
-    """Hash of all that decides the time but the code: the clip, context, other draws of an image.
+    """Hash of all that decides the time but code and simulator: the clip, context, other draws of an image.
 
-    Numbers count to KEY_DIGITS, so that machines that differ in last bits share what is shipped.
+    Numbers count to KEY_DIGITS, so that machines that differ in last bits share what is shipped; so do versions of the
+    simulator that make the same states.
     """
     others = other_scenes(clip.row.task, clip.row.split, body_signature(clip.scene)) if _is_image(clip, context) else ()
     possible = possible_scenes(clip, context)
     told = (clip.told,) if clip.told else ()
-    simulator = importlib.metadata.version("pybullet")
-    said = repr((clip.id, clip.scene, clip.spec, clip.contacts, context, others, possible, simulator, *told))
+    said = repr((clip.id, clip.scene, clip.spec, clip.contacts, context, others, possible, *told))
     digest = hashlib.sha256(_DECIMAL.sub(_rounded, said).encode())
     for array in (clip.states, clip.visible_area, clip.full_area):
         digest.update(np.ascontiguousarray(array.round(KEY_DIGITS) + 0.0).data)  # + 0.0: -0.0 is 0.0
@@ -298,8 +298,9 @@ def _rounded(decimal: re.Match[str]) -> str:
 
 
 def _key(content: str) -> str:
-    """Hash of a content key and of the code that decides the time."""
-    return hashlib.sha256(f"{content} {fingerprint('predictability')}".encode()).hexdigest()
+    """Hash of a content key, and of the code and the simulator that decide the time."""
+    simulator = importlib.metadata.version("pybullet")
+    return hashlib.sha256(f"{content} {fingerprint('predictability')} {simulator}".encode()).hexdigest()
 
 
 def _store(path: Path, document: dict[str, object]) -> None:

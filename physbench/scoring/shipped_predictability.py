@@ -2,7 +2,7 @@
 
 `python -m physbench.scoring.shipped_predictability` computes it anew, in minutes; needed where a test finds that what
 is shipped differs from what is computed. A clip is found by all that decides its predictability but the code: a clip
-made on another machine with other last bits, another size or another version of the simulator is computed there. So
+of another size, or that another version of the simulator makes otherwise, is computed where it is needed. So
 are all clips where the file is missing or damaged: to raise would fail readings, which count as 0 for the model.
 """
 
@@ -25,7 +25,7 @@ from physbench.world.scene import RenderSpec
 SHIPPED_COMMAND = "python -m physbench.scoring.shipped_predictability"
 SHIPPED_FILE = "predictability.json.gz"
 # Of the file. Hashes of sources, which keys of caches and guards of runs hold, tell of it through this line alone.
-SHIPPED_SHA256 = "fdd1968a322567d8dab57ef8e6432f5dfee49d4fc3a7cb31cb6a8bf35b882cf4"
+SHIPPED_SHA256 = "8090266a070dbadddb2cea5407cde3131694fc0036839ce3e81784b5957aee6f"
 SHIPPED_SPEC, SHIPPED_CONTEXT = RenderSpec(64, 64, 15.0), 8
 SPREAD_STEP = 1e-4  # diameters
 
