@@ -97,7 +97,7 @@ def test_it_says_what_was_run_which_bars_are_met_and_what_is_weak(page: ModuleTy
     weak, rest = text.split("### Known weaknesses")[1].split("<details>")[:2]
     assert "`cheat-straight` | **0.40" in weak and "`cheat-loop`" not in weak and "`cheat-loop`" in rest
     assert "strength above 0.03 | 20 | 0.00% |" in text
-    last = text.split("## Smaller pictures, and H.264")[1]
+    last = text.split("## Smaller pictures, H.264, and the natural look")[1]
     assert "| 128 px, 30 frames/s | 128 px, 30 frames/s, H.264 crf 23 |" in last and "`gravity:0.9`" in last
 
 
