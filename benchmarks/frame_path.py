@@ -24,8 +24,7 @@ from physbench.clips.clip import Clip
 from physbench.clips.generate import make_clip
 from physbench.clips.suite import find_suite
 from physbench.rollouts.batch_plan import BatchItem
-from physbench.rollouts.frame_transfer import FrameReceiver
-from physbench.rollouts.predict import normalized_frames
+from physbench.rollouts.frame_transfer import FrameReceiver, normalized_frames
 from physbench.rollouts.rollout import Rollout
 from physbench.rollouts.rollout_store import load_rollout, store_rollout
 from physbench.scoring.score_clip import observed

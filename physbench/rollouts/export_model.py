@@ -19,9 +19,10 @@ from physbench.adapters.program_model import ProgramClip, ProgramSteps
 from physbench.clips.store import ClipStore
 from physbench.clips.suite import find_suite
 from physbench.errors import ModelError
+from physbench.rollouts.frame_transfer import normalized_frames
 from physbench.rollouts.frame_validation import iterate_chunks
 from physbench.rollouts.in_process import evaluation_mode
-from physbench.rollouts.predict import make_generators, normalized_frames
+from physbench.rollouts.predict import make_generators
 
 COMPARED_FRAMES = 60  # compared
 COMPARED_CLIPS = 2  # contexts of each sort

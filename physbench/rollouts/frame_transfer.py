@@ -21,6 +21,11 @@ def to_device(tensor: Tensor, device: torch.device) -> Tensor:
     return tensor.to(device)
 
 
+def normalized_frames(frames: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """uint8 frames -> [0, 1] on the device."""
+    return to_device(frames, device).to(dtype).div_(255)
+
+
 def round_on_device(chunk: Tensor) -> tuple[Tensor, Tensor]:
     """Round a chunk (B, t, 3, H, W) where it lies, without reading any of its values.
 

@@ -15,7 +15,7 @@ from physbench.adapters.model_protocol import AssumingModel, FrameModel, Model, 
 from physbench.adapters.surprise_card import SurpriseCard
 from physbench.clips.clip import Clip
 from physbench.errors import PhysbenchError
-from physbench.rollouts.frame_transfer import FrameReceiver, to_device
+from physbench.rollouts.frame_transfer import FrameReceiver, normalized_frames, to_device
 from physbench.rollouts.frame_validation import AnswerError, check_chunk, iterate_chunks
 from physbench.rollouts.messages import GLOBAL_RANDOMNESS
 from physbench.rollouts.model_calls import ModelCalls
@@ -75,11 +75,6 @@ def make_generators(seeds: Sequence[int], device: torch.device) -> list[torch.Ge
         generator.manual_seed(seed)
         made.append(generator)
     return made
-
-
-def normalized_frames(frames: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """uint8 frames -> [0, 1] on the device."""
-    return to_device(frames, device).to(dtype).div_(255)
 
 
 @torch.inference_mode()

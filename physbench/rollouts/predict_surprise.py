@@ -10,14 +10,12 @@ import torch
 from torch import Tensor
 
 from physbench.adapters.model_protocol import Model, SurpriseModel
-from physbench.rollouts.frame_transfer import to_device
+from physbench.rollouts.frame_transfer import normalized_frames, to_device
 from physbench.rollouts.frame_validation import AnswerError
 from physbench.rollouts.model_calls import ModelCalls
 
 if TYPE_CHECKING:
     from physbench.rollouts.predict import PartResult, RolloutRequest
-
-WHITE_BYTE = 255
 
 
 def predict_surprise(
@@ -37,7 +35,7 @@ def predict_surprise(
     """
     assert isinstance(model, SurpriseModel) and request.context is not None
     device = calls.device
-    video = to_device(request.context, device).to(dtype).div_(WHITE_BYTE)
+    video = normalized_frames(request.context, device, dtype)
     context = video.shape[1] - request.horizon
     ask = partial(
         model.surprise,

@@ -205,8 +205,8 @@ def first_difference(stored: Document, asked: Document, words: str = "was {}, no
         if keys[0] == "files":
             return f"{label} ({', '.join(_changed(before or [], now or []))}) has changed"
         others = "other " if isinstance(before, list) and isinstance(now, list) and len(before) == len(now) else ""
-        said = ("not given" if each is None and label.startswith("--") else _short(each) for each in (before, now))
-        return f"{label} {words.format(next(said), others + next(said))}"
+        was, is_now = ("not given" if x is None and label.startswith("--") else _short(x) for x in (before, now))
+        return f"{label} {words.format(was, others + is_now)}"
     return None
 
 
